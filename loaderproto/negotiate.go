@@ -1,0 +1,177 @@
+package loaderproto
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+)
+
+// Negotiation is the spawner's side of one handshake.
+type Negotiation struct {
+	Request Request
+	// Noise gets what the program prints between the lines of the protocol.
+	// The slice is valid during the call only. It may be nil.
+	Noise func([]byte)
+	// Progress is called as each step begins. It may be nil.
+	Progress func(Step)
+	step     Step
+}
+
+// Negotiate runs the handshake with an application's loader. The reader it
+// returns continues the program's stdout, bytes that came with the last line
+// included. Every error is an [*Error].
+func (n *Negotiation) Negotiate(conn io.ReadWriter) (*Ready, io.Reader, error) {
+	lines := newMarkedLines(conn, n.Noise)
+	n.enter(AwaitHandshake)
+	for range MaxHandshakes {
+		again, err := n.exchange(conn, lines)
+		if err != nil {
+			return nil, nil, err
+		}
+		if again {
+			continue
+		}
+		n.enter(ReadReady)
+		r := &Ready{}
+		if e := lines.block(ReadReady, func(k, v string) *Error { return r.add(k, v, n.Request.Features) }); e != nil {
+			return nil, nil, e
+		}
+		if e := r.check(); e != nil {
+			return nil, nil, e
+		}
+		return r, lines.br, nil
+	}
+	return nil, nil, fail(BlockTooLong, n.step, "too many handshakes")
+}
+
+// NegotiatePreloader is Negotiate with a preloader, which gets no gupid and
+// answers with one address, that of the socket it takes commands on.
+func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (Address, io.Reader, error) {
+	lines := newMarkedLines(conn, n.Noise)
+	n.enter(AwaitHandshake)
+	if e := n.awaitHandshake(lines); e != nil {
+		return Address{}, nil, e
+	}
+	if e := n.sendRequest(conn, true); e != nil {
+		return Address{}, nil, e
+	}
+	again, e := n.awaitReply(lines)
+	if e != nil {
+		return Address{}, nil, e
+	}
+	if again {
+		return Address{}, nil, fail(UnexpectedLine, AwaitReply, iHaveControl+Version)
+	}
+	n.enter(ReadReady)
+	var addr Address
+	if e := lines.block(ReadReady, func(name, value string) (e *Error) {
+		if name != "socket" {
+			return fail(UnknownKey, ReadReady, name)
+		}
+		addr, e = parseAddress(value)
+		return e
+	}); e != nil {
+		return Address{}, nil, e
+	}
+	if addr == (Address{}) {
+		return Address{}, nil, fail(NoRequestSocket, ReadReady, "")
+	}
+	return addr, lines.br, nil
+}
+
+// exchange runs up to the first line of the reply; again means that the reply
+// was another handshake, whose line has been read.
+func (n *Negotiation) exchange(conn io.Writer, lines *markedLines) (again bool, err error) {
+	if n.step == AwaitHandshake {
+		if e := n.awaitHandshake(lines); e != nil {
+			return false, e
+		}
+	}
+	if e := n.sendRequest(conn, false); e != nil {
+		return false, e
+	}
+	again, e := n.awaitReply(lines)
+	if e != nil {
+		return false, e
+	}
+	return again, nil
+}
+
+func (n *Negotiation) enter(s Step) {
+	n.step = s
+	if n.Progress != nil {
+		n.Progress(s)
+	}
+}
+
+func (n *Negotiation) awaitHandshake(lines *markedLines) *Error {
+	line, err := lines.next()
+	if err != nil {
+		return n.firstLineFailure(err, line)
+	}
+	if line == errorMessage {
+		n.enter(ReadErrorAttributes)
+		return lines.readMessage()
+	}
+	return n.checkHandshake(line)
+}
+
+func (n *Negotiation) checkHandshake(line string) *Error {
+	version, ok := strings.CutPrefix(line, iHaveControl)
+	if !ok {
+		return fail(UnexpectedLine, n.step, line)
+	}
+	if version != Version {
+		return fail(UnsupportedVersion, n.step, version)
+	}
+	return nil
+}
+
+func (n *Negotiation) awaitReply(lines *markedLines) (again bool, e *Error) {
+	n.enter(AwaitReply)
+	line, err := lines.next()
+	if err != nil {
+		return false, n.firstLineFailure(err, line)
+	}
+	switch line {
+	case ready:
+		return false, nil
+	case errorMessage:
+		n.enter(ReadErrorAttributes)
+		return false, lines.readMessage()
+	}
+	return true, n.checkHandshake(line)
+}
+
+func (n *Negotiation) firstLineFailure(err error, partial string) *Error {
+	eof := ExitedEarly
+	if partial != "" {
+		eof = TruncatedLine
+	}
+	return readFailure(err, eof, n.step, partial)
+}
+
+// sendRequest ignores a peer that is gone: it may have said why, and that is
+// read next.
+func (n *Negotiation) sendRequest(w io.Writer, preloader bool) *Error {
+	n.enter(SendRequest)
+	b, e := n.Request.encode(preloader)
+	if e != nil {
+		return e
+	}
+	b = append([]byte(youHaveControl+Version+"\n"), b...)
+	for _, part := range [][]byte{b, []byte("\n")} {
+		if _, err := w.Write(part); err != nil {
+			if peerGone(err) {
+				return nil
+			}
+			return writeFailure(err, SendRequest)
+		}
+	}
+	return nil
+}
+
+func peerGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.ErrClosedPipe)
+}

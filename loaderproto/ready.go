@@ -1,0 +1,161 @@
+package loaderproto
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Protocol is what a socket of an application speaks.
+type Protocol string
+
+// The protocols that requests are sent by. A socket that speaks anything else
+// is kept for display and never gets a request.
+const (
+	Session     Protocol = "session"
+	HTTPSession Protocol = "http_session"
+	// HTTP is direct access to one process, by people and not by the pool.
+	HTTP Protocol = "http"
+)
+
+// TakesRequests says whether the pool sends requests by p.
+func (p Protocol) TakesRequests() bool { return p == Session || p == HTTPSession }
+
+// Socket is where a process listens.
+type Socket struct {
+	Name     string
+	Address  Address
+	Protocol Protocol
+	// Concurrency is how many connections the process serves at once;
+	// 0 is no limit.
+	Concurrency int
+}
+
+// Address is a Unix socket's path or a TCP address.
+type Address struct {
+	// Network is "unix" or "tcp".
+	Network string
+	// Addr is a clean absolute path, or host:port.
+	Addr string
+}
+
+func (a Address) String() string {
+	if a.Network == "tcp" {
+		return "tcp://" + a.Addr
+	}
+	return a.Network + ":" + a.Addr
+}
+
+// Ready is the loader's answer that the application serves.
+type Ready struct {
+	Sockets []Socket
+	// PID is what the loader says its process id is; 0 if it said nothing.
+	// It is not to be trusted.
+	PID int
+	// Features are those of [Request.Features] that the loader took up.
+	Features []string
+}
+
+// HasFeature says whether both sides agreed on a feature.
+func (r *Ready) HasFeature(name string) bool { return slices.Contains(r.Features, name) }
+
+func (r *Ready) add(name, value string, offered []string) *Error {
+	switch name {
+	case "socket":
+		s, e := parseSocket(value)
+		if e != nil {
+			return e
+		}
+		r.Sockets = append(r.Sockets, s)
+	case "pid":
+		pid, err := strconv.Atoi(value)
+		if err != nil || pid <= 0 {
+			return fail(BadPID, ReadReady, value)
+		}
+		r.PID = pid
+	case "features":
+		if len(offered) == 0 {
+			return fail(UnknownKey, ReadReady, name)
+		}
+		for f := range strings.FieldsSeq(value) {
+			if slices.Contains(offered, f) {
+				r.Features = append(r.Features, f)
+			}
+		}
+	default:
+		return fail(UnknownKey, ReadReady, name)
+	}
+	return nil
+}
+
+func (r *Ready) check() *Error {
+	n := 0
+	for _, s := range r.Sockets {
+		if s.Protocol.TakesRequests() {
+			n++
+		}
+	}
+	if n == 0 {
+		return fail(NoRequestSocket, ReadReady, "")
+	}
+	if n > MaxRequestSockets {
+		return fail(TooManySockets, ReadReady, strconv.Itoa(n))
+	}
+	return nil
+}
+
+func parseSocket(value string) (Socket, *Error) {
+	f := strings.Split(value, ";")
+	if len(f) != 4 {
+		return Socket{}, fail(BadSocket, ReadReady, value)
+	}
+	addr, e := parseAddress(f[1])
+	if e != nil {
+		return Socket{}, e
+	}
+	// The original takes garbage for 0, which is "no limit"; no loader is
+	// known to rely on that.
+	n, err := strconv.ParseUint(f[3], 10, 31)
+	if err != nil || f[2] == "" {
+		return Socket{}, fail(BadSocket, ReadReady, value)
+	}
+	return Socket{Name: f[0], Address: addr, Protocol: Protocol(f[2]), Concurrency: int(n)}, nil
+}
+
+func parseAddress(value string) (Address, *Error) {
+	bad := fail(BadAddress, ReadReady, value)
+	if path, ok := strings.CutPrefix(value, "unix:"); ok {
+		if len(path) >= UnixPathMax || !cleanAbsolute(path) {
+			return Address{}, bad
+		}
+		return Address{Network: "unix", Addr: path}, nil
+	}
+	if !strings.HasPrefix(value, "tcp://") {
+		return Address{}, bad
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+		return Address{}, bad
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil || port == 0 || u.Hostname() == "" {
+		return Address{}, bad
+	}
+	return Address{Network: "tcp", Addr: net.JoinHostPort(u.Hostname(), u.Port())}, nil
+}
+
+// cleanAbsolute: no empty, "." or ".." component, and no NUL.
+func cleanAbsolute(path string) bool {
+	rest, ok := strings.CutPrefix(path, "/")
+	if !ok || strings.ContainsRune(path, 0) {
+		return false
+	}
+	for part := range strings.SplitSeq(rest, "/") {
+		if part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,150 @@
+package loaderproto
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// UnixPathMax is what the request says of the length of a Unix socket's path,
+// in bytes: sizeof(sun_path) on Linux.
+const UnixPathMax = 108
+
+// Feature names in [Request.Features] and [Ready.Features].
+const (
+	// FeatureSessionKeepAlive: connections of the session protocol stay open
+	// between requests, with request bodies too: each body is exactly
+	// CONTENT_LENGTH bytes long, and the loader reads what the application
+	// left of it.
+	FeatureSessionKeepAlive = "session_keep_alive"
+)
+
+// Request is what a spawner tells a loader. Empty strings are left out of the
+// message; numbers and booleans are always sent.
+type Request struct {
+	PassengerRoot    string
+	PassengerVersion string
+	RubyLibDir       string
+	GUPID            string // not sent to a preloader
+	ConnectPassword  string
+	InstanceDir      string
+	SocketDir        string
+
+	AppRoot      string
+	AppGroupName string // empty: AppRoot
+	AppType      string
+	StartCommand []string
+	StartupFile  string
+	ProcessTitle string
+	LogLevel     int
+	StartTimeout time.Duration // sent as milliseconds
+	Environment  string
+	BaseURI      string
+	SpawnMethod  string
+
+	User, Group, DefaultUser, DefaultGroup string
+
+	RestartDir      string
+	IntegrationMode string
+
+	Ruby, Python, NodeJS string
+	MeteorAppSettings    string
+	Debugger             bool
+
+	// Features are what the spawner can do beyond protocol 1.0, sent as one
+	// key that older loaders ignore. A loader names those it takes up in its
+	// Ready block.
+	Features []string
+}
+
+type pair struct{ key, value string }
+
+// pairs returns the keys in the order of the original, which matters to
+// nobody but makes captures comparable.
+func (r *Request) pairs(preloader bool) []pair {
+	p := []pair{{"passenger_root", r.PassengerRoot}}
+	version, lib := pair{"passenger_version", r.PassengerVersion}, pair{"ruby_libdir", r.RubyLibDir}
+	if preloader {
+		p = append(p, lib, version)
+	} else {
+		p = append(p, version, lib, pair{"gupid", r.GUPID})
+	}
+	p = append(p, pair{"UNIX_PATH_MAX", strconv.Itoa(UnixPathMax)},
+		pair{"connect_password", r.ConnectPassword},
+		pair{"instance_dir", r.InstanceDir},
+		pair{"socket_dir", r.SocketDir})
+	return append(p, r.appPairs()...)
+}
+
+func (r *Request) appPairs() []pair {
+	groupName := r.AppGroupName
+	if groupName == "" {
+		groupName = r.AppRoot
+	}
+	return []pair{
+		{"app_root", r.AppRoot},
+		{"app_group_name", groupName},
+		{"app_type", r.AppType},
+		{"start_command", strings.Join(r.StartCommand, "\t")},
+		{"startup_file", r.StartupFile},
+		{"process_title", r.ProcessTitle},
+		{"log_level", strconv.Itoa(r.LogLevel)},
+		{"start_timeout", strconv.FormatInt(r.StartTimeout.Milliseconds(), 10)},
+		{"environment", r.Environment},
+		{"base_uri", r.BaseURI},
+		{"spawn_method", r.SpawnMethod},
+		{"user", r.User},
+		{"group", r.Group},
+		{"default_user", r.DefaultUser},
+		{"default_group", r.DefaultGroup},
+		{"restart_dir", r.RestartDir},
+		{"integration_mode", r.IntegrationMode},
+		{"ruby", r.Ruby},
+		{"python", r.Python},
+		{"nodejs", r.NodeJS},
+		{"meteor_app_settings", r.MeteorAppSettings},
+		{"debugger", strconv.FormatBool(r.Debugger)},
+		{"analytics", "false"},
+		{"api_key", r.ConnectPassword},
+		{"features", strings.Join(r.Features, " ")},
+	}
+}
+
+// Check reports the first value that cannot be sent.
+func (r *Request) Check() error {
+	_, err := r.encode(false)
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (r *Request) encode(preloader bool) ([]byte, *Error) {
+	for _, arg := range r.StartCommand {
+		if strings.Contains(arg, "\t") {
+			return nil, fail(BadRequest, SendRequest, fmt.Sprintf("start_command: %q holds a tab", arg))
+		}
+	}
+	return encodePairs(r.pairs(preloader))
+}
+
+func encodePairs(pairs []pair) ([]byte, *Error) {
+	var b []byte
+	for _, p := range pairs {
+		if p.value == "" {
+			continue
+		}
+		if strings.ContainsAny(p.value, "\r\n\x00") {
+			return nil, fail(BadRequest, SendRequest, p.key+": "+p.value)
+		}
+		if len(p.key)+2+len(p.value) > MaxLine {
+			return nil, fail(BadRequest, SendRequest, p.key+" is too long")
+		}
+		b = append(b, p.key...)
+		b = append(b, ": "...)
+		b = append(b, p.value...)
+		b = append(b, '\n')
+	}
+	return b, nil
+}

@@ -1,0 +1,116 @@
+package sessionproto
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors of an [Encoder], which say that a header cannot be sent as it is.
+var (
+	ErrTooLarge  = errors.New("sessionproto: header block too large")
+	ErrNUL       = errors.New("sessionproto: NUL in a name or value, or an empty name")
+	ErrDuplicate = errors.New("sessionproto: name written twice")
+)
+
+// Encoder builds header blocks, reusing its memory. The zero value is ready.
+// It is not safe for concurrent use.
+type Encoder struct {
+	buf   []byte
+	names []span
+	err   error
+}
+
+type span struct{ from, to int }
+
+// Reset forgets what was added.
+func (e *Encoder) Reset() {
+	e.buf, e.names, e.err = append(e.buf[:0], 0, 0, 0, 0), e.names[:0], nil
+}
+
+// Add appends a pair. An error is kept for [Encoder.Bytes] and makes further
+// calls do nothing.
+func (e *Encoder) Add(name, value string) {
+	e.add("", name, value)
+}
+
+// AddHeader appends an HTTP header as HTTP_NAME: upper case, '-' as '_'. The
+// caller has made sure that the name is made of letters, digits and dashes;
+// other names could collide (CVE-2015-7519).
+func (e *Encoder) AddHeader(name, value string) {
+	e.add("HTTP_", name, value)
+}
+
+func (e *Encoder) add(prefix, name, value string) {
+	if e.err != nil {
+		return
+	}
+	if len(e.buf) == 0 {
+		e.Reset()
+	}
+	if len(e.buf)+len(prefix)+len(name)+len(value)+2 > MaxHeader+lengthSize {
+		e.err = ErrTooLarge
+		return
+	}
+	if name == "" || strings.IndexByte(name, 0) >= 0 || strings.IndexByte(value, 0) >= 0 {
+		e.err = fmt.Errorf("%w: %q", ErrNUL, name)
+		return
+	}
+	from := len(e.buf)
+	e.buf = append(e.buf, prefix...)
+	if prefix == "" {
+		e.buf = append(e.buf, name...)
+	} else {
+		for i := range len(name) {
+			c := name[i]
+			switch {
+			case 'a' <= c && c <= 'z':
+				c -= 'a' - 'A'
+			case c == '-':
+				c = '_'
+			}
+			e.buf = append(e.buf, c)
+		}
+	}
+	added := e.buf[from:]
+	for _, n := range e.names {
+		if n.to-n.from == len(added) && string(e.buf[n.from:n.to]) == string(added) {
+			e.err = fmt.Errorf("%w: %s", ErrDuplicate, added)
+			return
+		}
+	}
+	e.names = append(e.names, span{from, len(e.buf)})
+	e.buf = append(e.buf, 0)
+	e.buf = append(e.buf, value...)
+	e.buf = append(e.buf, 0)
+}
+
+// Bytes returns the block with its length in front. It is valid until the next
+// Reset.
+func (e *Encoder) Bytes() ([]byte, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	if len(e.buf) == 0 {
+		e.Reset()
+	}
+	//nolint:gosec // G115: Add keeps the block under MaxHeader
+	binary.BigEndian.PutUint32(e.buf, uint32(len(e.buf)-lengthSize))
+	return e.buf, nil
+}
+
+// Ping returns the request that asks a process whether it lives.
+func Ping(password string) ([]byte, error) { return control(MethodPing, password) }
+
+// OOBW returns the request that makes a process do its out-of-band work.
+func OOBW(password string) ([]byte, error) { return control(MethodOOBW, password) }
+
+func control(method, password string) ([]byte, error) {
+	var e Encoder
+	e.Add(requestMethod, method)
+	if password != "" {
+		e.Add(connectPassword, password)
+	}
+	return e.Bytes()
+}

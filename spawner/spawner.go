@@ -1,0 +1,85 @@
+// Package spawner starts the processes of applications and ends them.
+//
+// The contract is in this file: a [Factory] makes a [Spawner] for an [App],
+// the Spawner starts a [Process] at each call. [New] returns the real factory;
+// package spawnertest has one whose processes are Go functions.
+//
+// A spawn runs top to bottom: direct.go prepares and starts the child
+// (child.go) and runs the handshake (handshake.go, package loaderproto) with
+// the loader script (package loaders), while output.go collects what the child
+// prints. What goes wrong becomes a [*SpawnError] (error.go, advice.go).
+package spawner
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+// Factory makes spawners. It is safe for concurrent use.
+type Factory interface {
+	// NewSpawner returns a spawner for app. It starts nothing; an error says
+	// what of app cannot be used.
+	NewSpawner(app App) (Spawner, error)
+	// Close releases what the factory holds, after all of its processes have
+	// been stopped.
+	Close() error
+}
+
+// Spawner starts processes of one application. It is safe for concurrent use.
+type Spawner interface {
+	// Spawn starts a process and returns when it is ready to serve. Every
+	// error is a *SpawnError, whose cause is ctx's when ctx ended first;
+	// nothing of the attempt is left then.
+	Spawn(ctx context.Context) (Process, error)
+	// Close stops what the spawner itself runs beside the processes it has
+	// returned.
+	Close() error
+}
+
+// Process is a running process of an application. It is safe for concurrent
+// use.
+type Process interface {
+	// Info returns what is known since the start. The same pointer each time;
+	// not to be changed.
+	Info() *Info
+	// Exited is closed when the process has ended and was reaped.
+	Exited() <-chan struct{}
+	// ExitStatus says how the process ended, as "exit status 1" or
+	// "signal: killed"; empty while it runs.
+	ExitStatus() string
+	// Stop asks the process to end by closing its stdin, tells it by TERM
+	// when it takes its time, and kills it and everything in its process group
+	// when the stop time-out or ctx is over. It returns when nothing of the
+	// process is left. It may be called more than once and by several
+	// goroutines: the shortest of their contexts counts.
+	Stop(ctx context.Context)
+}
+
+// Info is what is known of a process since its start.
+type Info struct {
+	PID   int
+	GUPID string
+	// ConnectPassword is what requests to the process carry to show that they
+	// come from here. Never log it.
+	ConnectPassword string
+	// Sockets that take requests: at least one, at most
+	// loaderproto.MaxRequestSockets.
+	Sockets []Socket
+	// OtherSockets are for display.
+	OtherSockets []loaderproto.Socket
+	// SpawnStarted and SpawnEnded carry monotonic readings.
+	SpawnStarted, SpawnEnded time.Time
+}
+
+// Socket is a socket that takes requests.
+type Socket struct {
+	loaderproto.Socket
+	// SessionKeepAlive: connections of the session protocol stay open between
+	// requests.
+	SessionKeepAlive bool
+	// Dial connects to the socket.
+	Dial func(context.Context) (net.Conn, error)
+}

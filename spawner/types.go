@@ -1,0 +1,63 @@
+package spawner
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// AppType is a kind of application that there is a loader for.
+type AppType struct {
+	Name string
+	// StartupFile is what an application of this type has in its root.
+	StartupFile  string
+	ProcessTitle string
+}
+
+// Types are the known types in the order in which they are looked for.
+var Types = []AppType{
+	{Name: "rack", StartupFile: "config.ru", ProcessTitle: "Passenger RubyApp"},
+	{Name: "wsgi", StartupFile: "passenger_wsgi.py", ProcessTitle: "Passenger WsgiApp"},
+	{Name: "node", StartupFile: "app.js", ProcessTitle: "Passenger NodeApp"},
+}
+
+func typeNames() string {
+	names := make([]string, len(Types))
+	for i, t := range Types {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+func findType(name string) (AppType, bool) {
+	for _, t := range Types {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return AppType{}, false
+}
+
+// ErrNoApp: a directory has none of the startup files.
+var ErrNoApp = errors.New("no application found")
+
+// DetectType finds the type of the application in root by its startup file.
+// A root without one gives ErrNoApp.
+func DetectType(root string) (AppType, error) {
+	for _, t := range Types {
+		switch _, err := os.Stat(filepath.Join(root, t.StartupFile)); {
+		case err == nil:
+			return t, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return AppType{}, fmt.Errorf("cannot look for an application: %w", err)
+		}
+	}
+	files := make([]string, len(Types))
+	for i, t := range Types {
+		files[i] = t.StartupFile
+	}
+	return AppType{}, fmt.Errorf("%w in %s: it has none of %s", ErrNoApp, root, strings.Join(files, ", "))
+}
