@@ -41,15 +41,14 @@ const (
 	// MaxErrorText bounds the free text of an Error message, in bytes. What is
 	// longer is cut there: it is shown to people, nothing is decided by it.
 	MaxErrorText = 128 << 10
-	// MaxHeaderLines bounds the lines of a Ready or Error block, and the keys
-	// of a request.
+	// MaxHeaderLines bounds the lines of a Ready or Error block, without the
+	// terminator, and the keys of a request.
 	MaxHeaderLines = 256
 	// MaxRequestSockets is how many sockets that take requests a process may
 	// report.
 	MaxRequestSockets = 3
-	// MaxHandshakes bounds how often a program may start the exchange anew,
-	// which it does when it executes another program after it has read the
-	// request.
+	// MaxHandshakes bounds the handshakes of one negotiation. A program makes
+	// another one when it executes itself after it has read the request.
 	MaxHandshakes = 64
 
 	noiseChunk = 8 << 10

@@ -3,8 +3,8 @@ package loaderproto
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"strings"
 )
 
 // Kind tells the outcomes of a failed negotiation apart.
@@ -188,7 +188,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func fail(kind Kind, step Step, line string) *Error {
 	const most = 200
 	if len(line) > most {
-		line = line[:most]
+		line = strings.Clone(line[:most])
 	}
 	return &Error{Kind: kind, Step: step, Line: line}
 }
@@ -202,12 +202,21 @@ func readFailure(err error, eof Kind, step Step, partial string) *Error {
 		kind, err = LineTooLong, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		kind = TimedOut
-	case errors.Is(err, io.EOF):
+	case ended(err):
 		kind, err = eof, nil
 	}
 	e := fail(kind, step, partial)
 	e.Err = err
 	return e
+}
+
+// firstLineFailure is readFailure where a message was due.
+func firstLineFailure(err error, step Step, partial string) *Error {
+	eof := ExitedEarly
+	if partial != "" {
+		eof = TruncatedLine
+	}
+	return readFailure(err, eof, step, partial)
 }
 
 func writeFailure(err error, step Step) *Error {

@@ -6,9 +6,17 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"syscall"
 )
 
 var errTooLong = errors.New("line too long")
+
+// ended says whether the peer closed its end. A Unix socket tells so by a reset
+// if the peer left something unread, as a program does that fails before it
+// reads its request; what it wrote arrives first all the same.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+}
 
 // markedLines reads the lines that begin with the marker and hands everything
 // else to noise, in pieces that end with a newline or are noiseChunk long.
@@ -89,13 +97,16 @@ func plainLine(br *bufio.Reader) (string, error) {
 // block reads "name: value" lines up to the terminator, which each must
 // accept.
 func (m *markedLines) block(step Step, each func(name, value string) *Error) *Error {
-	for range MaxHeaderLines {
+	for n := 0; ; n++ {
 		line, err := m.next()
 		if err != nil {
 			return readFailure(err, TruncatedBlock, step, line)
 		}
 		if line == "" {
 			return nil
+		}
+		if n == MaxHeaderLines {
+			return fail(BlockTooLong, step, line)
 		}
 		name, value, ok := strings.Cut(line, ": ")
 		if !ok || name == "" {
@@ -105,11 +116,11 @@ func (m *markedLines) block(step Step, each func(name, value string) *Error) *Er
 			return e
 		}
 	}
-	return fail(BlockTooLong, step, "")
 }
 
 // readMessage reads an Error message after its first line.
-func (m *markedLines) readMessage() *Error {
+func (m *markedLines) readMessage(enter func(Step)) *Error {
+	enter(ReadErrorAttributes)
 	msg := &Message{}
 	e := m.block(ReadErrorAttributes, func(name, value string) *Error {
 		if name == "html" {
@@ -120,12 +131,13 @@ func (m *markedLines) readMessage() *Error {
 	if e != nil {
 		return e
 	}
+	enter(ReadErrorText)
 	text, err := io.ReadAll(io.LimitReader(m.br, MaxErrorText))
 	msg.Text = string(text)
 	if err == nil && len(text) == MaxErrorText {
 		_, err = io.Copy(io.Discard, m.br)
 	}
-	if err != nil {
+	if err != nil && !ended(err) {
 		e := readFailure(err, ReadFailed, ReadErrorText, "")
 		e.Message = msg
 		return e

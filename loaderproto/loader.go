@@ -34,7 +34,7 @@ func (l *Loader) Handshake() (Options, error) {
 	}
 	line, err := plainLine(l.br)
 	if err != nil {
-		return nil, readFailure(err, ExitedEarly, AwaitHandshake, line)
+		return nil, firstLineFailure(err, AwaitHandshake, line)
 	}
 	if line != youHaveControl+Version {
 		return nil, fail(UnexpectedLine, AwaitHandshake, line)
@@ -44,7 +44,7 @@ func (l *Loader) Handshake() (Options, error) {
 
 func readOptions(br *bufio.Reader) (Options, error) {
 	opts := Options{}
-	for range MaxHeaderLines {
+	for n := 0; ; n++ {
 		line, err := plainLine(br)
 		if err != nil {
 			return nil, readFailure(err, TruncatedBlock, SendRequest, line)
@@ -52,13 +52,15 @@ func readOptions(br *bufio.Reader) (Options, error) {
 		if line == "" {
 			return opts, nil
 		}
+		if n == MaxHeaderLines {
+			return nil, fail(BlockTooLong, SendRequest, line)
+		}
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
 			return nil, fail(MalformedLine, SendRequest, line)
 		}
 		opts[name] = strings.TrimLeft(value, " ")
 	}
-	return nil, fail(BlockTooLong, SendRequest, "")
 }
 
 // Ready tells the spawner where the application listens.
@@ -94,7 +96,11 @@ func encodeReady(r *Ready) ([]byte, *Error) {
 		}
 	}
 	if r.PID != 0 {
-		if e := add("pid", strconv.Itoa(r.PID)); e != nil {
+		pid := strconv.Itoa(r.PID)
+		if _, ok := parsePID(pid); !ok {
+			return nil, fail(BadPID, ReadReady, pid)
+		}
+		if e := add("pid", pid); e != nil {
 			return nil, e
 		}
 	}

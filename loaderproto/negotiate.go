@@ -108,11 +108,10 @@ func (n *Negotiation) enter(s Step) {
 func (n *Negotiation) awaitHandshake(lines *markedLines) *Error {
 	line, err := lines.next()
 	if err != nil {
-		return n.firstLineFailure(err, line)
+		return firstLineFailure(err, n.step, line)
 	}
 	if line == errorMessage {
-		n.enter(ReadErrorAttributes)
-		return lines.readMessage()
+		return lines.readMessage(n.enter)
 	}
 	return n.checkHandshake(line)
 }
@@ -132,24 +131,15 @@ func (n *Negotiation) awaitReply(lines *markedLines) (again bool, e *Error) {
 	n.enter(AwaitReply)
 	line, err := lines.next()
 	if err != nil {
-		return false, n.firstLineFailure(err, line)
+		return false, firstLineFailure(err, n.step, line)
 	}
 	switch line {
 	case ready:
 		return false, nil
 	case errorMessage:
-		n.enter(ReadErrorAttributes)
-		return false, lines.readMessage()
+		return false, lines.readMessage(n.enter)
 	}
 	return true, n.checkHandshake(line)
-}
-
-func (n *Negotiation) firstLineFailure(err error, partial string) *Error {
-	eof := ExitedEarly
-	if partial != "" {
-		eof = TruncatedLine
-	}
-	return readFailure(err, eof, n.step, partial)
 }
 
 // sendRequest ignores a peer that is gone: it may have said why, and that is

@@ -14,7 +14,7 @@ const (
 
 // SendSpawnCommand asks a preloader for a worker.
 func SendSpawnCommand(w io.Writer, r *Request) error {
-	b, e := encodePairs(r.appPairs())
+	b, e := r.encodePairs(r.appPairs())
 	if e != nil {
 		return e
 	}
@@ -32,33 +32,25 @@ func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	br := bufio.NewReader(r)
 	line, err := plainLine(br)
 	if err != nil {
-		return 0, nil, spawnReplyFailure(err, line)
+		return 0, nil, firstLineFailure(err, AwaitReply, line)
 	}
 	switch line {
 	case replyOK:
 	case errorMessage:
 		m := &markedLines{br: br, noise: func([]byte) {}}
-		return 0, nil, m.readMessage()
+		return 0, nil, m.readMessage(func(Step) {})
 	default:
 		return 0, nil, fail(Refused, AwaitReply, line)
 	}
 	line, err = plainLine(br)
 	if err != nil {
-		return 0, nil, spawnReplyFailure(err, line)
+		return 0, nil, firstLineFailure(err, AwaitReply, line)
 	}
-	pid, err = strconv.Atoi(line)
-	if err != nil || pid <= 0 {
+	pid, ok := parsePID(line)
+	if !ok {
 		return 0, nil, fail(BadPID, AwaitReply, line)
 	}
 	return pid, br, nil
-}
-
-func spawnReplyFailure(err error, partial string) error {
-	eof := ExitedEarly
-	if partial != "" {
-		eof = TruncatedLine
-	}
-	return readFailure(err, eof, AwaitReply, partial)
 }
 
 // ErrUnknownCommand is what [ReadSpawnCommand] returns for another command.
@@ -69,7 +61,7 @@ func ReadSpawnCommand(r io.Reader) (Options, error) {
 	br := bufio.NewReader(r)
 	line, err := plainLine(br)
 	if err != nil {
-		return nil, readFailure(err, ExitedEarly, SendRequest, line)
+		return nil, firstLineFailure(err, SendRequest, line)
 	}
 	if line != spawnCommand {
 		e := fail(UnexpectedLine, SendRequest, line)
@@ -81,10 +73,11 @@ func ReadSpawnCommand(r io.Reader) (Options, error) {
 
 // SendSpawnReply is the preloader's side of [ReadSpawnReply].
 func SendSpawnReply(w io.Writer, pid int) error {
-	if pid <= 0 {
-		return fail(BadPID, AwaitReply, strconv.Itoa(pid))
+	line := strconv.Itoa(pid)
+	if _, ok := parsePID(line); !ok {
+		return fail(BadPID, AwaitReply, line)
 	}
-	if _, err := io.WriteString(w, replyOK+"\n"+strconv.Itoa(pid)+"\n"); err != nil {
+	if _, err := io.WriteString(w, replyOK+"\n"+line+"\n"); err != nil {
 		return writeFailure(err, AwaitReply)
 	}
 	return nil

@@ -2,7 +2,7 @@ package loaderproto
 
 import (
 	"net"
-	"net/url"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,8 +70,8 @@ func (r *Ready) add(name, value string, offered []string) *Error {
 		}
 		r.Sockets = append(r.Sockets, s)
 	case "pid":
-		pid, err := strconv.Atoi(value)
-		if err != nil || pid <= 0 {
+		pid, ok := parsePID(value)
+		if !ok {
 			return fail(BadPID, ReadReady, value)
 		}
 		r.PID = pid
@@ -106,6 +106,12 @@ func (r *Ready) check() *Error {
 	return nil
 }
 
+// parsePID takes what fits pid_t and is neither a process group nor everybody.
+func parsePID(value string) (pid int, ok bool) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	return int(n), err == nil && n > 0
+}
+
 func parseSocket(value string) (Socket, *Error) {
 	f := strings.Split(value, ";")
 	if len(f) != 4 {
@@ -132,18 +138,28 @@ func parseAddress(value string) (Address, *Error) {
 		}
 		return Address{Network: "unix", Addr: path}, nil
 	}
-	if !strings.HasPrefix(value, "tcp://") {
+	hostPort, ok := strings.CutPrefix(value, "tcp://")
+	if !ok {
 		return Address{}, bad
 	}
-	u, err := url.Parse(value)
-	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil || !isHost(host) {
 		return Address{}, bad
 	}
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil || port == 0 || u.Hostname() == "" {
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return Address{}, bad
 	}
-	return Address{Network: "tcp", Addr: net.JoinHostPort(u.Hostname(), u.Port())}, nil
+	return Address{Network: "tcp", Addr: net.JoinHostPort(host, port)}, nil
+}
+
+// isHost: an IP address or a name made of letters, digits, dots, dashes and
+// underscores.
+func isHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+	return host != "" && strings.Trim(host, allowed) == ""
 }
 
 // cleanAbsolute: no empty, "." or ".." component, and no NUL.

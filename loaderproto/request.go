@@ -121,15 +121,15 @@ func (r *Request) Check() error {
 }
 
 func (r *Request) encode(preloader bool) ([]byte, *Error) {
+	return r.encodePairs(r.pairs(preloader))
+}
+
+func (r *Request) encodePairs(pairs []pair) ([]byte, *Error) {
 	for _, arg := range r.StartCommand {
 		if strings.Contains(arg, "\t") {
 			return nil, fail(BadRequest, SendRequest, fmt.Sprintf("start_command: %q holds a tab", arg))
 		}
 	}
-	return encodePairs(r.pairs(preloader))
-}
-
-func encodePairs(pairs []pair) ([]byte, *Error) {
 	var b []byte
 	for _, p := range pairs {
 		if p.value == "" {

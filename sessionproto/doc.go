@@ -26,7 +26,7 @@ const (
 const (
 	requestMethod   = "REQUEST_METHOD"
 	requestURI      = "REQUEST_URI"
-	connectPassword = "PASSENGER_CONNECT_PASSWORD" //nolint:gosec // G101: the name of a variable
+	connectPassword = "PASSENGER_CONNECT_PASSWORD"
 )
 
 const lengthSize = 4

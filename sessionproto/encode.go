@@ -1,9 +1,11 @@
 package sessionproto
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -73,13 +75,6 @@ func (e *Encoder) add(prefix, name, value string) {
 			e.buf = append(e.buf, c)
 		}
 	}
-	added := e.buf[from:]
-	for _, n := range e.names {
-		if n.to-n.from == len(added) && string(e.buf[n.from:n.to]) == string(added) {
-			e.err = fmt.Errorf("%w: %s", ErrDuplicate, added)
-			return
-		}
-	}
 	e.names = append(e.names, span{from, len(e.buf)})
 	e.buf = append(e.buf, 0)
 	e.buf = append(e.buf, value...)
@@ -95,10 +90,26 @@ func (e *Encoder) Bytes() ([]byte, error) {
 	if len(e.buf) == 0 {
 		e.Reset()
 	}
+	if e.err = e.checkNames(); e.err != nil {
+		return nil, e.err
+	}
 	//nolint:gosec // G115: Add keeps the block under MaxHeader
 	binary.BigEndian.PutUint32(e.buf, uint32(len(e.buf)-lengthSize))
 	return e.buf, nil
 }
+
+// checkNames sorts, because clients choose how many names there are.
+func (e *Encoder) checkNames() error {
+	slices.SortFunc(e.names, func(a, b span) int { return bytes.Compare(e.name(a), e.name(b)) })
+	for i := 1; i < len(e.names); i++ {
+		if name := e.name(e.names[i]); bytes.Equal(name, e.name(e.names[i-1])) {
+			return fmt.Errorf("%w: %s", ErrDuplicate, name)
+		}
+	}
+	return nil
+}
+
+func (e *Encoder) name(s span) []byte { return e.buf[s.from:s.to] }
 
 // Ping returns the request that asks a process whether it lives.
 func Ping(password string) ([]byte, error) { return control(MethodPing, password) }
