@@ -53,6 +53,29 @@ type App struct {
 	LogLevel int
 }
 
+// setDefaults fills in what is left to the defaults, but for the type and what
+// depends on it.
+func (a *App) setDefaults() {
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&a.GroupName, a.Root},
+		{&a.Environment, DefaultEnvironment},
+		{&a.BaseURI, "/"},
+		{&a.Ruby, DefaultRuby},
+		{&a.Python, DefaultPython},
+		{&a.NodeJS, DefaultNodeJS},
+	} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if a.StartTimeout == 0 {
+		a.StartTimeout = DefaultStartTimeout
+	}
+}
+
 // Name returns the group's name.
 func (a *App) Name() string {
 	if a.GroupName != "" {
@@ -77,12 +100,27 @@ func (a *App) Validate() error {
 		fault("the start time-out %s is negative", a.StartTimeout)
 	}
 	for _, s := range [][2]string{
-		{"group name", a.GroupName}, {"root", a.Root}, {"startup file", a.StartupFile}, {"environment", a.Environment},
-		{"base URI", a.BaseURI}, {"user", a.User}, {"group", a.Group},
-		{"ruby", a.Ruby}, {"python", a.Python}, {"nodejs", a.NodeJS},
+		{"group name", a.GroupName},
+		{"root", a.Root},
+		{"startup file", a.StartupFile},
+		{"environment", a.Environment},
+		{"base URI", a.BaseURI},
+		{"user", a.User},
+		{"group", a.Group},
+		{"ruby", a.Ruby},
+		{"python", a.Python},
+		{"nodejs", a.NodeJS},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {
 			fault("the app's %s %q holds a line break or NUL", s[0], s[1])
+		}
+	}
+	for i, arg := range a.StartCommand {
+		if strings.ContainsAny(arg, "\t\r\n\x00") {
+			fault("the start command's argument %q holds a tab, line break or NUL", arg)
+		}
+		if i == 0 && arg == "" {
+			fault("the start command begins with an empty string")
 		}
 	}
 	if a.BaseURI != "" && a.BaseURI[0] != '/' {

@@ -88,3 +88,13 @@ func (j *journal) end(state StepState) {
 		}
 	}
 }
+
+// failed returns the step that failed; empty if none did.
+func (j Journey) failed() StepName {
+	for _, s := range j {
+		if s.State == StepFailed {
+			return s.Name
+		}
+	}
+	return ""
+}

@@ -53,14 +53,17 @@ type Process interface {
 	// Stop asks the process to end by closing its stdin, tells it by TERM
 	// when it takes its time, and kills it and everything in its process group
 	// when the stop time-out or ctx is over. It returns when nothing of the
-	// process is left. It may be called more than once and by several
+	// process is left, its sockets included. It may be called more than once and by several
 	// goroutines: the shortest of their contexts counts.
 	Stop(ctx context.Context)
 }
 
 // Info is what is known of a process since its start.
 type Info struct {
-	PID   int
+	// PID is what to show and to measure, and nothing to send signals to: it
+	// may be what the application said.
+	PID int
+	// GUPID is unlike that of any other process, at other times as well.
 	GUPID string
 	// ConnectPassword is what requests to the process carry to show that they
 	// come from here. Never log it.
@@ -73,6 +76,15 @@ type Info struct {
 	// SpawnStarted and SpawnEnded carry monotonic readings.
 	SpawnStarted, SpawnEnded time.Time
 }
+
+// Protocol is what a socket that takes requests speaks.
+type Protocol = loaderproto.Protocol
+
+// The protocols of requests.
+const (
+	SessionProtocol = loaderproto.Session
+	HTTPProtocol    = loaderproto.HTTPSession
+)
 
 // Socket is a socket that takes requests.
 type Socket struct {

@@ -41,7 +41,7 @@ func findType(name string) (AppType, bool) {
 	return AppType{}, false
 }
 
-// ErrNoApp: a directory has none of the startup files.
+// ErrNoApp says that a directory has none of the startup files.
 var ErrNoApp = errors.New("no application found")
 
 // DetectType finds the type of the application in root by its startup file.

@@ -1,0 +1,15 @@
+module github.com/gopassenger/passenger/bench
+
+go 1.26.0
+
+require (
+	github.com/gopassenger/passenger v0.0.0
+	github.com/jackc/puddle/v2 v2.2.3
+)
+
+require (
+	github.com/go-logr/logr v1.4.4 // indirect
+	golang.org/x/sync v0.1.0 // indirect
+)
+
+replace github.com/gopassenger/passenger => ../

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+// loader puts the configuration together: each layer counts more than those
+// before it.
+type loader struct {
+	dir    string
+	flags  *pflag.FlagSet
+	getenv func(string) string
+	warn   func(string)
+}
+
+func (l *loader) load() (agent.Config, error) {
+	k := koanf.New("\x00") // no delimiter: keys are flat
+	for _, layer := range []func() (map[string]any, error){l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine} {
+		values, err := layer()
+		if err != nil {
+			return agent.Config{}, err
+		}
+		if _, address := values["address"]; address || values["port"] != nil {
+			k.Delete("socket_file") // of an earlier layer
+		}
+		if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
+			return agent.Config{}, err
+		}
+	}
+	cfg := agent.Config{Dir: l.dir}
+	if err := k.Unmarshal("", &cfg); err != nil {
+		return agent.Config{}, err
+	}
+	return cfg, nil
+}
+
+func (l *loader) defaults() (map[string]any, error) {
+	environment := "development"
+	for _, name := range []string{"PASSENGER_APP_ENV", "NODE_ENV", "RACK_ENV", "RAILS_ENV"} {
+		if v := l.getenv(name); v != "" {
+			environment = v
+		}
+	}
+	d := agent.DefaultConfig()
+	return map[string]any{
+		"environment": environment, "address": d.Address, "port": d.Port, "start_timeout": d.StartTimeout,
+		"max_pool_size": d.MaxPoolSize, "min_instances": d.MinInstances, "max_request_queue_size": d.MaxRequestQueueSize,
+		"log_level": d.LogLevel,
+	}, nil
+}
+
+func (l *loader) homeFile() (map[string]any, error) {
+	home := l.getenv("HOME")
+	if home == "" {
+		return nil, nil
+	}
+	return l.file(filepath.Join(home, ".passenger", "standalone", "config.json"))
+}
+
+func (l *loader) appFile() (map[string]any, error) {
+	values, err := l.file(filepath.Join(l.dir, "Passengerfile.json"))
+	if values != nil || err != nil {
+		return values, err
+	}
+	return l.file(filepath.Join(l.dir, "passenger-standalone.json"))
+}
+
+const maxConfigFile = 1 << 20
+
+// file reads a configuration file; one that does not exist is nil.
+func (l *loader) file(path string) (map[string]any, error) {
+	f, err := os.Open(path) //nolint:gosec // G304: where configuration is
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("cannot read the configuration: %w", err)
+	case len(b) > maxConfigFile:
+		return nil, fmt.Errorf("%s is over %d bytes, too large for a configuration", path, maxConfigFile)
+	}
+	var raw map[string]any
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return nil, fmt.Errorf("%s%s is not valid: %w: correct it, or check it with a JSON linter", path, position(b, err), err)
+	}
+	values := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(raw)) {
+		o, ok := findOption(key)
+		if !ok {
+			l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
+			continue
+		}
+		v, err := o.convert(raw[key], filepath.Dir(path))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		values[o.key] = v
+	}
+	return values, checkConflict(values, path)
+}
+
+// position says where a syntax error is.
+func position(b []byte, err error) string {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return ""
+	}
+	return fmt.Sprintf(", line %d,", 1+strings.Count(string(b[:min(int(syntax.Offset), len(b))]), "\n"))
+}
+
+func (l *loader) environment() (map[string]any, error) {
+	values := map[string]any{}
+	for _, o := range startOptions {
+		for _, key := range append([]string{o.key}, o.aliases...) {
+			name := "PASSENGER_" + strings.ToUpper(key)
+			s := l.getenv(name)
+			if s == "" || o.kind == kindMap {
+				continue
+			}
+			v, err := o.convert(s, "")
+			if err != nil {
+				return nil, fmt.Errorf("the environment variable %s: %w", name, err)
+			}
+			values[o.key] = v
+		}
+	}
+	return values, checkConflict(values, "the environment")
+}
+
+func (l *loader) commandLine() (map[string]any, error) {
+	values := map[string]any{}
+	for _, o := range startOptions {
+		f := l.flags.Lookup(o.flag)
+		if !f.Changed {
+			continue
+		}
+		var raw any = f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			raw = list.GetSlice()
+		}
+		v, err := o.convert(raw, "")
+		if err != nil {
+			return nil, fmt.Errorf("the option --%s: %w", o.flag, err)
+		}
+		values[o.key] = v
+	}
+	return values, checkConflict(values, "the command line")
+}
+
+func checkConflict(values map[string]any, where string) error {
+	if values["socket_file"] != nil && (values["address"] != nil || values["port"] != nil) {
+		return fmt.Errorf("a socket file and an address or port are both given in %s: use one or the other", where)
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"mvdan.cc/sh/v3/shell"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+type kind uint8
+
+const (
+	kindString kind = iota
+	kindInt
+	kindPath    // relative to where it was written
+	kindCommand // words, as a shell splits them
+	kindMap     // NAME=VALUE
+)
+
+// option is one of start's options, in a file, in the environment and on the
+// command line.
+type option struct {
+	key     string // in files; in the environment with PASSENGER_ in front
+	aliases []string
+	flag    string
+	short   string
+	kind    kind
+	usage   string
+}
+
+var defaults = agent.DefaultConfig()
+
+var startOptions = []option{
+	{key: "address", flag: "address", short: "a", usage: "the `host` to listen on (default " + defaults.Address + ")"},
+	{key: "port", flag: "port", short: "p", kind: kindInt, usage: fmt.Sprintf("the TCP `port` to listen on, 0 for any free one (default %d)", defaults.Port)},
+	{key: "socket_file", aliases: []string{"socket"}, flag: "socket", short: "S", kind: kindPath, usage: "listen on a Unix socket `file` instead"},
+	{key: "environment", flag: "environment", short: "e", usage: "the application's environment `name` (default $RAILS_ENV, $RACK_ENV, $NODE_ENV, $PASSENGER_APP_ENV, or development)"},
+	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi or node (default: what the startup file tells)"},
+	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},
+	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", kind: kindCommand, usage: "start the application by this `command`, which speaks the spawn protocol"},
+	{key: "start_timeout", flag: "start-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a start may take (default %d)", defaults.StartTimeout)},
+	{key: "envvars", flag: "envvar", kind: kindMap, usage: "set an environment variable, as `NAME=VALUE`; may be given more than once"},
+	{key: "ruby", flag: "ruby", usage: "the Ruby `interpreter` (default ruby)"},
+	{key: "python", flag: "python", usage: "the Python `interpreter` (default python3)"},
+	{key: "nodejs", flag: "nodejs", usage: "the Node.js `interpreter` (default node)"},
+	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
+	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
+	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
+	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
+	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
+}
+
+func findOption(key string) (option, bool) {
+	i := slices.IndexFunc(startOptions, func(o option) bool { return o.key == key || slices.Contains(o.aliases, key) })
+	if i < 0 {
+		return option{}, false
+	}
+	return startOptions[i], true
+}
+
+func addStartFlags(flags *pflag.FlagSet) {
+	flags.SortFlags = false
+	for _, o := range startOptions {
+		if o.kind == kindMap {
+			flags.StringArrayP(o.flag, o.short, nil, o.usage)
+		} else {
+			flags.StringP(o.flag, o.short, "", o.usage)
+		}
+	}
+}
+
+// convert checks a value and brings it into the form of agent.Config.
+// Relative paths are below dir, or the working directory if that is empty.
+func (o *option) convert(raw any, dir string) (any, error) {
+	switch o.kind {
+	case kindInt:
+		return o.toInt(raw)
+	case kindCommand:
+		return o.toCommand(raw)
+	case kindMap:
+		return o.toMap(raw)
+	case kindString, kindPath:
+	}
+	s, ok := raw.(string)
+	if !ok {
+		return nil, fmt.Errorf("%s must be a text, not %v", o.key, raw)
+	}
+	if o.kind == kindPath && s != "" {
+		if !filepath.IsAbs(s) && dir != "" {
+			s = filepath.Join(dir, s)
+		}
+		return filepath.Abs(s)
+	}
+	return s, nil
+}
+
+func (o *option) toInt(raw any) (any, error) {
+	switch v := raw.(type) {
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < math.MaxInt32 {
+			return int(v), nil
+		}
+	case string:
+		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
+}
+
+func (o *option) toCommand(raw any) (any, error) {
+	if list, ok := raw.([]any); ok {
+		argv := make([]string, len(list))
+		for i, v := range list {
+			if argv[i], ok = v.(string); !ok {
+				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.key, v)
+			}
+		}
+		return argv, nil
+	}
+	s, ok := raw.(string)
+	if !ok {
+		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.key, raw)
+	}
+	argv, err := shell.Fields(s, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q cannot be split into words: %w: for more than one command, use sh -c '...'", o.key, s, err)
+	}
+	if len(argv) == 0 {
+		return nil, fmt.Errorf("%s is empty", o.key)
+	}
+	return argv, nil
+}
+
+func (o *option) toMap(raw any) (any, error) {
+	env := map[string]string{}
+	switch v := raw.(type) {
+	case []string:
+		for _, pair := range v {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok || name == "" {
+				return nil, fmt.Errorf("%q must be NAME=VALUE", pair)
+			}
+			env[name] = value
+		}
+	case map[string]any:
+		for name, value := range v {
+			switch value.(type) {
+			case string, float64, bool:
+				env[name] = fmt.Sprint(value)
+			default:
+				return nil, fmt.Errorf("%s: the value of %s must be a text", o.key, name)
+			}
+		}
+	default:
+		return nil, errors.New(o.key + " must be an object of names and values")
+	}
+	return env, nil
+}

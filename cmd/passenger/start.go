@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+const startHelp = `Start serves the web application in a directory, the current one by default.
+
+What kind of application it is shows by its startup file: config.ru (Ruby, Rack),
+passenger_wsgi.py (Python, WSGI) or app.js (Node.js). Other programs are started
+with --start-command; they speak the spawn protocol, as Go programs do that use
+the package loaders/goapp.
+
+Options come from, later ones counting more:
+  ~/.passenger/standalone/config.json
+  Passengerfile.json (or passenger-standalone.json) in the application's directory
+  environment variables: PASSENGER_PORT for --port and so on
+  the command line
+
+Files in the application's directory "public" are served without the
+application. The first Ctrl-C or SIGTERM lets running requests finish, a second
+one ends everything at once.`
+
+func newStartCommand(signals <-chan os.Signal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "start [directory]",
+		Short:   "Serve an application",
+		Long:    startHelp,
+		Example: "  passenger start\n  passenger start /srv/shop --environment production --port 8080",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fmt.Errorf("%d directories were given: start serves one application", len(args))
+			}
+			return nil
+		},
+	}
+	addStartFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		dir := "."
+		if len(args) == 1 {
+			dir = args[0]
+		}
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		l := loader{dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
+		}}
+		cfg, err := l.load()
+		if err != nil {
+			return err
+		}
+		return start(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr(), signals)
+	}
+	return cmd
+}
+
+// start serves until a signal comes.
+func start(ctx context.Context, cfg agent.Config, out, errOut io.Writer, signals <-chan os.Signal) error {
+	server, err := agent.Start(ctx, cfg, agent.NewLogger(errOut, cfg.LogLevel))
+	if err != nil {
+		return err
+	}
+	printBanner(out, cfg, server.URL())
+	var serveErr error
+	select {
+	case <-signals:
+		fmt.Fprintln(out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
+	case serveErr = <-server.Wait():
+		fmt.Fprintf(errOut, "passenger: the server cannot go on: %v\n", serveErr)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := server.Shutdown(ctx); err != nil {
+		return fmt.Errorf("the shutdown was forced: %w", err)
+	}
+	if serveErr != nil {
+		return serveErr
+	}
+	fmt.Fprintln(out, "Stopped.")
+	return nil
+}
+
+func printBanner(w io.Writer, cfg agent.Config, url string) {
+	const width = 79
+	title := " Passenger web server started "
+	left := (width - len(title)) / 2
+	fmt.Fprintln(w, strings.Repeat("=", left)+title+strings.Repeat("=", width-left-len(title)))
+	fmt.Fprintf(w, "Application:         %s\n", cfg.Dir)
+	fmt.Fprintf(w, "Environment:         %s\n", cfg.Environment)
+	fmt.Fprintf(w, "Accessible via:      %s\n\n", url)
+	fmt.Fprintln(w, "You can stop it by pressing Ctrl-C.")
+	fmt.Fprintln(w, strings.Repeat("=", width))
+}

@@ -1,0 +1,71 @@
+package passenger
+
+import (
+	"net"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// effects collects, under the lock, what is done after unlocking: callbacks,
+// logging, and whatever could block.
+type effects struct {
+	todo []func()
+}
+
+// after lets f run after unlocking, in the order of the calls.
+func (fx *effects) after(f func()) { fx.todo = append(fx.todo, f) }
+
+func (fx *effects) closeConn(c net.Conn) {
+	// Nobody waits for an answer on the connection any more.
+	fx.after(func() { _ = c.Close() })
+}
+
+func (fx *effects) log(p *Pool, msg string, keysAndValues ...any) {
+	fx.after(func() { p.cfg.Logger.Info(msg, keysAndValues...) })
+}
+
+func (fx *effects) deliver(w *waiter, s *Session, err error) {
+	fx.after(func() { w.answer(s, err) })
+}
+
+// stop ends a process in a goroutine of the pool's.
+func (fx *effects) stop(p *Pool, proc spawner.Process) {
+	p.wg.Go(func() { proc.Stop(p.killCtx) })
+}
+
+// update is the only way to change the pool: change runs under the lock, what
+// it left in fx after unlocking.
+func (p *Pool) update(change func(fx *effects)) {
+	for _, f := range p.locked(change) {
+		f()
+	}
+}
+
+func (p *Pool) locked(change func(fx *effects)) []func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.fx)
+	if p.starving.len()+p.hungry.len() > 0 {
+		p.allot(&p.fx)
+	}
+	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {
+		p.markDrained()
+	}
+	if p.cfg.SelfChecks {
+		if err := p.verify(); err != nil {
+			panic(err)
+		}
+	}
+	todo := p.fx.todo
+	p.fx.todo = nil
+	return todo
+}
+
+// impossible reports a state that cannot be: a panic under test, a line in the
+// log in production, where the caller goes on as if it had not been asked.
+func (p *Pool) impossible(fx *effects, err error) {
+	if p.cfg.SelfChecks {
+		panic(err)
+	}
+	fx.after(func() { p.cfg.Logger.Error(err, "BUG: please report this") })
+}

@@ -1,0 +1,115 @@
+package passenger
+
+import (
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Group is one application in the pool: its processes and who waits for them.
+// Pool.mu guards its fields but pool and name.
+type Group struct {
+	pool *Pool
+	name string
+	// namesake is another application of the same name; see Options.App.
+	namesake *Group
+	opts     Options
+
+	// generation counts the restarts.
+	generation uint32
+	enabled    list[Process]
+	disabling  list[Process]
+	disabled   list[Process]
+	detached   list[Process]
+	routes     routeTable
+
+	queue list[waiter]
+
+	// spawner is made by the first spawn and belongs to whoever runs one.
+	spawner spawner.Spawner
+	// attempt is the spawn that goes on.
+	attempt *spawnAttempt
+	// failures counts the spawns in a row that gave no process that served.
+	// While retry is set, the pool does not try again by itself.
+	failures int
+	retry    *time.Timer
+
+	// claim is the group's place among those that want capacity.
+	claim node[Group]
+}
+
+func newGroup(p *Pool, opts *Options) *Group {
+	return &Group{pool: p, name: opts.App.Name(), opts: *opts}
+}
+
+func (g *Group) list(s processState) *list[Process] {
+	switch s {
+	case stateEnabled:
+		return &g.enabled
+	case stateDisabling:
+		return &g.disabling
+	case stateDisabled:
+		return &g.disabled
+	case stateNew, stateDetached:
+		return &g.detached
+	}
+	return &g.detached
+}
+
+// capacityUsed counts what the limits bound: processes that are not detached,
+// and the one that is being started.
+func (g *Group) capacityUsed() int {
+	n := g.enabled.len() + g.disabling.len() + g.disabled.len()
+	if g.attempt != nil {
+		n++
+	}
+	return n
+}
+
+// merge takes over from a get what may change while the group lives.
+func (g *Group) merge(fx *effects, opts *Options) {
+	if g.opts.MinProcesses == opts.MinProcesses && g.opts.MaxProcesses == opts.MaxProcesses {
+		return
+	}
+	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
+	g.settle(fx)
+}
+
+// settle does what the group's state asks for: it is called after whatever may
+// have changed the queue, the room for it or the number of processes. The
+// process that it may claim is started at the end of the update.
+func (g *Group) settle(fx *effects) {
+	if g.pool.state == poolClosed {
+		return
+	}
+	g.serveQueue(fx)
+	g.stakeClaim()
+}
+
+// attach adds a process that has just been started.
+func (g *Group) attach(fx *effects, proc spawner.Process, generation uint32) {
+	p := g.pool
+	pr := newProcess(g, proc, generation)
+	p.seq++
+	pr.seq = p.seq
+	pr.lastUsed = p.now()
+	pr.moveTo(fx, stateEnabled)
+	p.idle.push(&pr.idle, pr)
+	p.wg.Go(func() { g.watch(pr) })
+	g.settle(fx)
+}
+
+// watch tells the pool when the process has ended, whatever ended it.
+func (g *Group) watch(pr *Process) {
+	<-pr.proc.Exited()
+	g.pool.update(func(fx *effects) {
+		pr.exited = true
+		if pr.state == stateDetached {
+			g.drainStep(fx, pr)
+			return
+		}
+		fx.log(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
+		g.countDeath(pr)
+		g.detach(fx, pr)
+	})
+}

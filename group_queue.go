@@ -1,0 +1,43 @@
+package passenger
+
+// enqueue lets a get wait; an error says why it cannot.
+func (g *Group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, error) {
+	if limit := opts.queueLimit(); limit >= 0 && g.queue.len() >= limit {
+		return nil, &QueueFullError{AppName: g.name, Limit: limit}
+	}
+	w := newWaiter(g, callback)
+	g.queue.push(&w.place, w)
+	g.pool.waiting++
+	return w, nil
+}
+
+// unqueue takes w out of the queue; false: someone else has.
+func (g *Group) unqueue(w *waiter) bool {
+	if w.place.in == nil {
+		return false
+	}
+	w.place.leave()
+	g.pool.waiting--
+	return true
+}
+
+// serveQueue gives waiters sessions for as long as there is room, first come
+// first served.
+func (g *Group) serveQueue(fx *effects) {
+	for w := g.queue.first(); w != nil; w = g.queue.first() {
+		s := g.route()
+		if s == nil {
+			return
+		}
+		g.unqueue(w)
+		fx.deliver(w, s, nil)
+	}
+}
+
+// failQueue answers every waiter with err.
+func (g *Group) failQueue(fx *effects, err error) {
+	for w := range g.queue.all {
+		g.unqueue(w)
+		fx.deliver(w, nil, err)
+	}
+}

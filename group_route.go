@@ -1,0 +1,147 @@
+package passenger
+
+import "math"
+
+// route opens a session with the process that is to get the next request: of
+// the newest generation that has room, the least busy, the earliest attached.
+// nil: none has room.
+func (g *Group) route() *Session {
+	if pr := g.routes.best(); pr != nil && !pr.full() {
+		return pr.open()
+	}
+	if g.enabled.len() == 0 {
+		return g.routeToDisabling()
+	}
+	return nil
+}
+
+// routeToDisabling keeps requests flowing while no enabled process is there
+// yet.
+func (g *Group) routeToDisabling() *Session {
+	var best *Process
+	for pr := range g.disabling.all {
+		if !pr.full() && (best == nil || pr.busyness() < best.busyness()) {
+			best = pr
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return best.open()
+}
+
+const noSlot = -1
+
+// routeTable is a heap of the enabled processes, the best one first. Its
+// entries hold what is compared, so that moving one does not touch the
+// processes it passes.
+type routeTable struct {
+	entries []routeEntry
+}
+
+type routeEntry struct {
+	// rank is, from the highest bit: full, the age in generations, busyness.
+	rank uint64
+	seq  uint64
+	pr   *Process
+}
+
+const (
+	fullBit        = 1 << 63
+	generationBits = 31 // shift: busyness fits below
+)
+
+func routeRank(pr *Process) uint64 {
+	rank := uint64(math.MaxUint32-pr.generation)<<generationBits | pr.busyness()
+	if pr.full() {
+		rank |= fullBit
+	}
+	return rank
+}
+
+func (t *routeTable) best() *Process {
+	if len(t.entries) == 0 {
+		return nil
+	}
+	return t.entries[0].pr
+}
+
+func (t *routeTable) add(pr *Process) {
+	t.entries = append(t.entries, routeEntry{})
+	t.up(len(t.entries)-1, routeEntry{routeRank(pr), pr.seq, pr})
+}
+
+func (t *routeTable) remove(pr *Process) {
+	i, last := pr.routeSlot, len(t.entries)-1
+	pr.routeSlot = noSlot
+	moved := t.entries[last]
+	t.entries[last] = routeEntry{}
+	t.entries = t.entries[:last]
+	if i != last {
+		t.place(i, moved)
+	}
+}
+
+// update moves pr to where its rank belongs now.
+func (t *routeTable) update(pr *Process) {
+	e := routeEntry{routeRank(pr), pr.seq, pr}
+	if len(t.entries) == 1 {
+		t.entries[0] = e
+		return
+	}
+	t.place(pr.routeSlot, e)
+}
+
+// place puts e into the hole i or where it belongs from there.
+func (t *routeTable) place(i int, e routeEntry) {
+	if i > 0 && e.before(&t.entries[(i-1)/arity]) {
+		t.up(i, e)
+		return
+	}
+	t.down(i, e)
+}
+
+func (e *routeEntry) before(f *routeEntry) bool {
+	return e.rank < f.rank || e.rank == f.rank && e.seq < f.seq
+}
+
+// arity children a node: a wide heap is shallow, and siblings lie together.
+const arity = 4
+
+func (t *routeTable) up(i int, e routeEntry) {
+	for i > 0 {
+		parent := (i - 1) / arity
+		if !e.before(&t.entries[parent]) {
+			break
+		}
+		t.set(i, t.entries[parent])
+		i = parent
+	}
+	t.set(i, e)
+}
+
+func (t *routeTable) down(i int, e routeEntry) {
+	for {
+		first := i*arity + 1
+		if first >= len(t.entries) {
+			break
+		}
+		least := first
+		for c := first + 1; c < min(first+arity, len(t.entries)); c++ {
+			if t.entries[c].before(&t.entries[least]) {
+				least = c
+			}
+		}
+		if !t.entries[least].before(&e) {
+			break
+		}
+		t.set(i, t.entries[least])
+		i = least
+	}
+	t.set(i, e)
+}
+
+func (t *routeTable) set(i int, e routeEntry) {
+	t.entries[i] = e
+	e.pr.routeSlot = i
+}

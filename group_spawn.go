@@ -1,0 +1,137 @@
+package passenger
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// The pool's own attempts after a failure are spaced: the first after
+// backoffMin, each further one after twice the time, up to backoffMax. A
+// process that lived for healthyAfter, or served a request, ends the row.
+const (
+	backoffMin   = time.Second
+	backoffMax   = time.Minute
+	healthyAfter = time.Minute
+)
+
+// stakeClaim puts the group among those that want a process, or takes it out.
+func (g *Group) stakeClaim() {
+	p := g.pool
+	switch {
+	case !g.wantsProcess():
+		g.claim.leave()
+	case g.isStarving():
+		g.claimIn(&p.starving)
+	default:
+		g.claimIn(&p.hungry)
+	}
+}
+
+func (g *Group) claimIn(l *list[Group]) {
+	if g.claim.in != l {
+		g.claim.leave()
+		l.push(&g.claim, g)
+	}
+}
+
+// startSpawn starts a process. There is room for it.
+func (g *Group) startSpawn() {
+	p := g.pool
+	g.claim.leave()
+	g.attempt = &spawnAttempt{group: g, generation: g.generation, app: g.opts.App}
+	p.capacityUsed++
+	p.wg.Go(g.attempt.run)
+}
+
+// wantsProcess: someone waits or the minimum is not reached, and nothing but
+// the pool's capacity stands in the way. One process is started at a time.
+func (g *Group) wantsProcess() bool {
+	used := g.capacityUsed()
+	switch {
+	case g.attempt != nil || g.pool.state == poolClosed:
+		return false
+	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
+		return false
+	case g.queue.len() == 0 && (used >= g.opts.MinProcesses || g.pool.state == poolDraining):
+		return false
+	}
+	if g.queue.len() > 0 && g.enabled.len() == 0 {
+		return true // nobody else can serve them: a request's own attempt
+	}
+	return g.retry == nil
+}
+
+// isStarving: someone waits, and no process is there or coming.
+func (g *Group) isStarving() bool {
+	return g.queue.len() > 0 && g.attempt == nil && g.enabled.len()+g.disabling.len() == 0
+}
+
+// spawned takes the result of an attempt.
+func (g *Group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
+	if g.attempt != a {
+		// The group has given the attempt up.
+		if proc != nil {
+			fx.stop(g.pool, proc)
+		}
+		return
+	}
+	g.attempt = nil
+	g.pool.capacityUsed--
+	switch {
+	case err == nil:
+		g.attach(fx, proc, a.generation)
+		return
+	case g.pool.state == poolClosed:
+		return
+	}
+	g.countFailure()
+	if g.enabled.len()+g.disabling.len() == 0 {
+		g.failQueue(fx, err)
+	}
+	g.settle(fx)
+}
+
+func (g *Group) countFailure() {
+	p := g.pool
+	if p.state == poolClosed {
+		return
+	}
+	g.failures++
+	wait := backoffMax
+	if n := g.failures - 1; n < bits.Len(uint(backoffMax/backoffMin)) {
+		wait = min(backoffMin<<n, backoffMax)
+	}
+	g.stopRetry()
+	p.wg.Add(1)
+	var timer *time.Timer
+	timer = time.AfterFunc(wait, func() {
+		defer p.wg.Done()
+		p.update(func(fx *effects) {
+			if g.retry == timer {
+				g.retry = nil
+				g.settle(fx)
+			}
+		})
+	})
+	g.retry = timer
+}
+
+func (g *Group) stopRetry() {
+	if g.retry != nil && g.retry.Stop() {
+		g.pool.wg.Done()
+	}
+	g.retry = nil
+}
+
+// countDeath is about a process that ended by itself: one that never was of
+// use counts as a failed start.
+func (g *Group) countDeath(pr *Process) {
+	if pr.processed > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
+		g.failures = 0
+		g.stopRetry()
+		return
+	}
+	g.countFailure()
+}

@@ -1,0 +1,50 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gopassenger/passenger"
+)
+
+// maxCheckouts is how many processes are tried until one takes a connection.
+const maxCheckouts = 10
+
+// checkout gets a session and its connection. A process that takes no
+// connection has seen nothing of the request, so another one is tried.
+func (x *exchange) checkout() error {
+	for try := 1; ; try++ {
+		s, err := x.h.pool.Get(x.ctx, &x.h.cfg.Options)
+		if err != nil {
+			return x.giveUp(err)
+		}
+		x.session = s
+		if err = x.connect(); err == nil {
+			return nil
+		}
+		s.Close(passenger.Discard)
+		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
+			return x.giveUp(err)
+		}
+	}
+}
+
+// connect takes the session's idle connection or makes a new one.
+func (x *exchange) connect() (err error) {
+	ctx := x.ctx
+	if !x.session.Reused() || x.conn != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, x.h.cfg.ConnectTimeout)
+		defer cancel()
+	}
+	x.conn, err = x.session.Connect(ctx)
+	return err
+}
+
+func (x *exchange) giveUp(err error) error {
+	if errors.Is(x.ctx.Err(), context.Canceled) {
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	return err
+}

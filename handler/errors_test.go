@@ -1,0 +1,138 @@
+package handler_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+func TestStatusOfErrors(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+	}{
+		{&passenger.QueueFullError{}, http.StatusServiceUnavailable},
+		{passenger.ErrClosed, http.StatusServiceUnavailable},
+		{&spawner.SpawnError{}, http.StatusInternalServerError},
+		{&spawner.SpawnError{Err: context.DeadlineExceeded}, http.StatusInternalServerError},
+		{&passenger.ConnectError{Err: io.EOF}, http.StatusBadGateway},
+		{fmt.Errorf("waiting: %w", context.DeadlineExceeded), http.StatusGatewayTimeout},
+		{errors.New("odd"), http.StatusInternalServerError},
+	} {
+		require.Equal(t, c.status, handler.StatusCode(c.err), "%v", c.err)
+	}
+}
+
+var broken = &spawner.SpawnError{
+	Category: spawner.CategoryExplained, Summary: "it is <broken>", Advice: "Mend it.", ID: "0badcafe",
+	AppName: "app", Output: "SECRET=hunter2 <script>alert(1)</script>",
+	Message: &loaderproto.Message{Text: "SyntaxError"},
+	Journey: spawner.Journey{{Name: spawner.StepLoad, State: spawner.StepFailed, Duration: time.Second}},
+}
+
+func TestSpawnErrorPage(t *testing.T) {
+	script := spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error { return broken }}
+	serve(t, script, func(s *site) {
+		resp, body := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
+		require.Equal(s, "no-cache, no-store, must-revalidate", resp.Header.Get("Cache-Control"))
+		require.Contains(s, body, "<code>0badcafe</code>")
+		for _, secret := range []string{"hunter2", "broken", "SyntaxError", "Mend it"} {
+			require.NotContains(s, body, secret)
+		}
+		resp, body = s.do(http.MethodGet, "/", "", "Accept", "application/json")
+		require.Equal(s, "application/json", resp.Header.Get("Content-Type"))
+		var page map[string]any
+		require.NoError(s, json.Unmarshal([]byte(body), &page))
+		require.Equal(s, map[string]any{
+			"status": 500.0, "title": "Internal Server Error", "message": "The application could not be started.", "errorId": "0badcafe",
+		}, page)
+		resp, body = s.do(http.MethodHead, "/", "")
+		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
+		require.Empty(s, body)
+	})
+	cfg := handler.Config{}
+	cfg.Options.App.Environment = "development"
+	serveConfig(t, script, cfg, func(s *site) {
+		_, body := s.do(http.MethodGet, "/", "")
+		for _, detail := range []string{"it is &lt;broken&gt;", "Mend it.", "hunter2 &lt;script&gt;", "SyntaxError", "load application: failed (1s)"} {
+			require.Contains(s, body, detail)
+		}
+		require.NotContains(s, body, "<script>")
+	})
+}
+
+func TestQueueFull(t *testing.T) {
+	var cfg handler.Config
+	cfg.Options.MaxRequestQueueSize = 5
+	cfg.Options.MaxProcesses = 1
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo), SpawnDelay: time.Hour}, cfg, func(s *site) {
+		statuses := make(chan string, 12)
+		for range 12 {
+			go func() {
+				resp, _ := s.do(http.MethodGet, "/", "")
+				statuses <- fmt.Sprint(resp.StatusCode, resp.Header["Retry-After"])
+			}()
+		}
+		synctest.Wait()
+		require.Len(s, statuses, 7, "five wait")
+		count := map[string]int{}
+		for range 12 {
+			count[<-statuses]++
+		}
+		require.Equal(s, map[string]int{"200 []": 5, "503 [1]": 7}, count)
+	})
+}
+
+func TestDeadlineOfARequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, script := range map[string]spawnertest.Script{
+			"in the queue": {SpawnDelay: time.Hour},
+			"in the app":   {},
+		} {
+			factory := spawnertest.New(script)
+			pool, err := passenger.New(passenger.Config{Spawner: factory, SelfChecks: true})
+			require.NoError(t, err)
+			h := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
+			l := newPipeListener()
+			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+				defer cancel()
+				h.ServeHTTP(w, r.WithContext(ctx))
+			})}
+			go func() { _ = server.Serve(l) }()
+			c, err := l.dial(t.Context())
+			require.NoError(t, err)
+			go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusGatewayTimeout, resp.StatusCode, name)
+			require.NoError(t, c.Close())
+			require.NoError(t, server.Close())
+			require.NoError(t, pool.Close())
+		}
+	})
+}
+
+func TestShuttingDown(t *testing.T) {
+	serve(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, func(s *site) {
+		require.NoError(s, s.pool.Shutdown(s.Context()))
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusServiceUnavailable, resp.StatusCode)
+	})
+}

@@ -1,0 +1,217 @@
+package handler_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/sessionproto"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+// site is an application behind a Handler in a real HTTP server, without a
+// network.
+type site struct {
+	*testing.T
+	factory  *spawnertest.Factory
+	pool     *passenger.Pool
+	listener *pipeListener
+	cfg      handler.Config
+}
+
+// serve runs a test against an application that plays script.
+func serve(t *testing.T, script spawnertest.Script, test func(s *site)) {
+	t.Helper()
+	serveConfig(t, script, handler.Config{}, test)
+}
+
+func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, test func(s *site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &site{T: t, factory: spawnertest.New(script), listener: newPipeListener()}
+		pool, err := passenger.New(passenger.Config{MaxPoolSize: 2, Spawner: s.factory, SelfChecks: true})
+		require.NoError(t, err)
+		s.pool = pool
+		cfg.Options.App.Root, cfg.Options.App.GroupName = "/app", "app"
+		s.cfg = cfg
+		server := &http.Server{Handler: handler.New(pool, cfg), Protocols: new(http.Protocols)}
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(s.listener) }()
+		defer func() {
+			require.NoError(t, server.Close())
+			require.ErrorIs(t, <-served, http.ErrServerClosed)
+			time.Sleep(time.Second) // for connections that net/http closes in its own time
+			require.NoError(t, pool.Close())
+			require.Empty(t, s.factory.LiveProcesses())
+		}()
+		test(s)
+		synctest.Wait()
+		for _, g := range pool.Inspect().Groups {
+			require.Zero(t, g.QueueLength)
+		}
+	})
+}
+
+// dial connects to the server as a client.
+func (s *site) dial() net.Conn {
+	s.Helper()
+	c, err := s.listener.dial(s.Context())
+	require.NoError(s, err)
+	return c
+}
+
+func (s *site) transport() *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return s.listener.dial(ctx)
+	}}
+}
+
+func (s *site) client() *http.Client {
+	return &http.Client{
+		Transport:     s.transport(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// do sends a request on a connection of its own and reads the whole answer.
+func (s *site) do(method, target, body string, header ...string) (*http.Response, string) {
+	s.Helper()
+	c := s.client()
+	defer c.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(s.Context(), method, "http://example.com"+target, strings.NewReader(body))
+	require.NoError(s, err)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	resp, err := c.Do(r)
+	require.NoError(s, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(s, err)
+	return resp, string(b)
+}
+
+// raw sends bytes and returns everything that comes back until the server
+// closes the connection.
+func (s *site) raw(request string) string {
+	s.Helper()
+	c := s.dial()
+	defer c.Close()
+	go func() { _, _ = io.WriteString(c, request) }()
+	b, _ := io.ReadAll(c)
+	return string(b)
+}
+
+// sessions counts the open sessions of the pool.
+func (s *site) sessions() (n int) {
+	for _, g := range s.pool.Inspect().Groups {
+		for _, p := range g.Processes {
+			n += p.Sessions
+		}
+	}
+	return n
+}
+
+// scripted is an application that answers each request on a connection with
+// what answer returns; closing says to close afterwards.
+func scripted(answer func(r *http.Request, c net.Conn) (closing bool)) spawnertest.Script {
+	return spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+		br := bufio.NewReader(c)
+		for {
+			r, err := http.ReadRequest(br)
+			if err != nil {
+				return
+			}
+			if answer(r, c) {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+	}}
+}
+
+// replying answers every request with the same bytes and closes.
+func replying(raw string) spawnertest.Script {
+	return scripted(func(r *http.Request, c net.Conn) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(c, raw)
+		return true
+	})
+}
+
+// sessionApp speaks the session protocol.
+func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reader, c net.Conn) (closing bool)) spawnertest.Script {
+	return spawnertest.Script{
+		Protocol: loaderproto.Session, SessionKeepAlive: keepAlive,
+		ServeConn: func(p *spawnertest.Process, c net.Conn) {
+			br := bufio.NewReader(c)
+			for {
+				h, err := sessionproto.ReadHeader(br)
+				if err != nil || h.CheckPassword(p.Info().ConnectPassword) != nil {
+					return
+				}
+				if answer(h, br, c) {
+					return
+				}
+			}
+		},
+	}
+}
+
+type pipeListener struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- tcpLike{server}:
+		return client, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+// tcpLike gives a pipe the addresses of a TCP connection.
+type tcpLike struct{ net.Conn }
+
+func (tcpLike) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 4711} }
+func (tcpLike) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }

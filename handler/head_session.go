@@ -1,0 +1,50 @@
+package handler
+
+import (
+	"strconv"
+
+	"github.com/gopassenger/passenger"
+)
+
+// sessionHead writes the request's head as a header block of the session
+// protocol.
+func (x *exchange) sessionHead() ([]byte, error) {
+	r, t, e := x.r, &x.target, &x.enc
+	addr, port, trusted := x.h.remote(r)
+	serverName, serverPort := t.server(r)
+	e.Reset()
+	e.Add("REQUEST_URI", t.uri)
+	e.Add("PATH_INFO", t.path)
+	e.Add("SCRIPT_NAME", t.script)
+	e.Add("QUERY_STRING", t.query)
+	e.Add("REQUEST_METHOD", r.Method)
+	e.Add("SERVER_NAME", serverName)
+	e.Add("SERVER_PORT", serverPort)
+	e.Add("SERVER_SOFTWARE", passenger.ServerSoftware)
+	e.Add("SERVER_PROTOCOL", "HTTP/1.1")
+	e.Add("REMOTE_ADDR", addr)
+	e.Add("REMOTE_PORT", port)
+	if v := r.Header.Get("Content-Type"); v != "" {
+		e.Add("CONTENT_TYPE", v)
+	}
+	if x.length > 0 || x.length == 0 && expectsLength(r.Method) {
+		e.Add("CONTENT_LENGTH", strconv.FormatInt(x.length, 10))
+	}
+	e.Add("PASSENGER_CONNECT_PASSWORD", x.session.ConnectPassword())
+	if scheme(r, trusted) == "https" {
+		e.Add("HTTPS", "on")
+	}
+	if x.upgrade != "" {
+		e.Add("HTTP_CONNECTION", "upgrade")
+		e.Add("HTTP_UPGRADE", x.upgrade)
+	}
+	if t.host != "" {
+		e.Add("HTTP_HOST", t.host)
+	}
+	eachHeader(r, trusted, func(name string, values []string) {
+		if name != "Content-Type" {
+			e.AddHeader(name, merged(name, values))
+		}
+	})
+	return e.Bytes()
+}

@@ -1,0 +1,128 @@
+package handler
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
+// those that others made so. Host, Content-Length and Expect are written or
+// answered here and not copied.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Http2-Settings": true,
+}
+
+var notCopied = map[string]bool{
+	"Host": true, "Content-Length": true, "Expect": true,
+	// Becomes HTTP_PROXY, which some take for their proxy (CVE-2016-5386).
+	"Proxy": true,
+}
+
+// forwarded are headers that only a proxy may set.
+var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip"}
+
+// plainName: made of letters, digits and dashes, the only names that stay
+// apart when dashes become underscores.
+func plainName(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
+		default:
+			return false
+		}
+	}
+	return name != ""
+}
+
+// ownHeader: a name that the application and we talk to each other by, and
+// that never comes from a client nor goes to one.
+func ownHeader(name string) bool { return strings.HasPrefix(name, "!~") }
+
+// validName: a token, RFC 9110 section 5.6.2.
+func validName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// validValue: no control character but the tab, RFC 9110 section 5.5.
+func validValue(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// connectionTokens returns what the Connection header lists, canonical.
+func connectionTokens(h http.Header) []string {
+	values := h["Connection"]
+	if len(values) == 0 {
+		return nil
+	}
+	var tokens []string
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if t = strings.Trim(t, " \t"); t != "" {
+				tokens = append(tokens, http.CanonicalHeaderKey(t))
+			}
+		}
+	}
+	return tokens
+}
+
+// hasToken: the comma-separated values list token, in any case.
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkHeader refuses a request whose headers pretend to come from us.
+func checkHeader(h http.Header) error {
+	for name, values := range h {
+		if ownHeader(name) || slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+			return errBadRequest
+		}
+	}
+	return nil
+}
+
+// eachHeader yields the client's headers that go to the application, each
+// once with all of its values.
+func eachHeader(r *http.Request, trusted bool, yield func(name string, values []string)) {
+	listed := connectionTokens(r.Header)
+	for name, values := range r.Header {
+		if hopByHop[name] || notCopied[name] || !plainName(name) || len(values) == 0 {
+			continue
+		}
+		if !trusted && name[0] <= 'X' && slices.Contains(forwarded, name) || slices.Contains(listed, name) {
+			continue
+		}
+		yield(name, values)
+	}
+}
+
+// merged is the value of a header that came more than once.
+func merged(name string, values []string) string {
+	if len(values) == 1 {
+		return values[0]
+	}
+	if name == "Cookie" {
+		return strings.Join(values, "; ")
+	}
+	return strings.Join(values, ", ")
+}

@@ -1,0 +1,182 @@
+package handler_test
+
+import (
+	"bufio"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/sessionproto"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+// recordingHTTP keeps what it got, byte for byte, up to the end of the head.
+func recordingHTTP(got *string) spawnertest.Script {
+	return spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+		br := bufio.NewReader(c)
+		var head strings.Builder
+		for {
+			line, err := br.ReadString('\n')
+			if err != nil {
+				return
+			}
+			head.WriteString(line)
+			if line == "\r\n" {
+				break
+			}
+		}
+		*got = head.String()
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}}
+}
+
+func recordingSession(got *sessionproto.Header) spawnertest.Script {
+	return sessionApp(true, func(h sessionproto.Header, b io.Reader, c net.Conn) bool {
+		*got = maps.Clone(h)
+		return echoSession(h, b, c)
+	})
+}
+
+const oddRequest = "GET /p%20q/r?x=1&y=2 HTTP/1.1\r\nHost: example.com:8080\r\n" +
+	"User-Agent: test\r\nCookie: a=b\r\nCookie: c=d\r\nX-Twice: 1\r\nX-Twice: 2\r\n" +
+	"X_User: forged\r\nX.Dot: odd\r\nProxy: http://evil\r\n" +
+	"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n" +
+	"Connection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n" +
+	"Content-Type: text/plain\r\n\r\n"
+
+func TestHeadOfAnHTTPRequest(t *testing.T) {
+	var got string
+	serve(t, recordingHTTP(&got), func(s *site) {
+		require.Contains(s, s.raw(oddRequest), " 200 OK")
+		first, rest, _ := strings.Cut(strings.TrimSuffix(got, "\r\n\r\n"), "\r\n")
+		require.Equal(s, "GET /p%20q/r?x=1&y=2 HTTP/1.1", first)
+		require.ElementsMatch(s, []string{
+			"Host: example.com:8080", "User-Agent: test", "Cookie: a=b", "Cookie: c=d", "X-Twice: 1", "X-Twice: 2",
+			"Content-Type: text/plain", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: http",
+		}, strings.Split(rest, "\r\n"))
+	})
+}
+
+func TestHeadOfASessionRequest(t *testing.T) {
+	var got sessionproto.Header
+	serve(t, recordingSession(&got), func(s *site) {
+		require.Contains(s, s.raw(oddRequest), " 200 OK")
+		require.Contains(s, got["SERVER_SOFTWARE"], "gopassenger/")
+		delete(got, "SERVER_SOFTWARE")
+		require.Equal(s, sessionproto.Header{
+			"REQUEST_URI": "/p%20q/r?x=1&y=2", "PATH_INFO": "/p%20q/r", "SCRIPT_NAME": "", "QUERY_STRING": "x=1&y=2",
+			"REQUEST_METHOD": "GET", "SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1",
+			"REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", "CONTENT_TYPE": "text/plain",
+			"HTTP_HOST": "example.com:8080", "HTTP_USER_AGENT": "test", "HTTP_COOKIE": "a=b; c=d", "HTTP_X_TWICE": "1, 2",
+		}, got)
+	})
+}
+
+func TestTrustedProxiesSpeakForTheClient(t *testing.T) {
+	var got string
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	serveConfig(t, recordingHTTP(&got), cfg, func(s *site) {
+		require.Contains(s, s.raw(oddRequest), " 200 OK")
+		require.Contains(s, got, "\r\nX-Forwarded-For: 1.2.3.4, 192.0.2.7\r\n")
+		require.Contains(s, got, "\r\nX-Forwarded-Proto: https\r\n")
+		require.Contains(s, got, "\r\nX-Real-Ip: 1.2.3.4\r\n")
+	})
+	var session sessionproto.Header
+	serveConfig(t, recordingSession(&session), cfg, func(s *site) {
+		require.Contains(s, s.raw(oddRequest), " 200 OK")
+		require.Equal(s, "on", session["HTTPS"])
+	})
+}
+
+func TestServerNameAndPort(t *testing.T) {
+	var got sessionproto.Header
+	serve(t, recordingSession(&got), func(s *site) {
+		for host, want := range map[string]string{
+			"example.com":    "example.com 80",
+			"example.com:81": "example.com 81",
+			"[::1]:81":       "::1 81",
+			"[::1]":          "::1 80",
+			"":               "127.0.0.1 80",
+		} {
+			s.raw("GET / HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n")
+			require.Equal(s, want, got["SERVER_NAME"]+" "+got["SERVER_PORT"], host)
+		}
+	})
+}
+
+func TestRequestsThatAreNotPassedOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		request string
+		status  string
+	}{
+		"own header":           {"GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Envvars: x\r\n\r\n", "400"},
+		"own header, bare":     {"GET / HTTP/1.1\r\nHost: x\r\n!~: secret\r\n\r\n", "400"},
+		"connect":              {"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"ping":                 {"PING / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"ping of Python":       {"ping / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"out-of-band work":     {"OOBW / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"upgrade with a body":  {"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx", "400"},
+		"upgrade of a HEAD":    {"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "400"},
+		"broken chunk":         {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
+		"unknown coding":       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
+		"header over the size": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", "431"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got sessionproto.Header
+			serve(t, recordingSession(&got), func(s *site) {
+				request := strings.Replace(c.request, "\r\nHost: x\r\n", "\r\nHost: x\r\nConnection: close\r\n", 1)
+				answer := s.raw(request)
+				require.Regexp(s, `\AHTTP/1\.1 `+c.status+" ", answer)
+				require.Nil(s, got)
+			})
+		})
+	}
+}
+
+func TestTargets(t *testing.T) {
+	for target, want := range map[string]string{
+		"/":                        "/",
+		"//double//slash":          "//double//slash",
+		"/a/../b":                  "/a/../b",
+		"/%00?":                    "/%00?",
+		"http://example.com/a?b":   "/a?b",
+		"http://example.com":       "/",
+		"http://example.com?q":     "/?q",
+		"/x?next=http://other/y#z": "/x?next=http://other/y#z",
+	} {
+		t.Run(target, func(t *testing.T) {
+			var got string
+			serve(t, recordingHTTP(&got), func(s *site) {
+				s.raw("GET " + target + " HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
+				first, _, _ := strings.Cut(got, "\r\n")
+				require.Equal(s, "GET "+want+" HTTP/1.1", first)
+			})
+		})
+	}
+}
+
+func TestHeadersOfAnAnswer(t *testing.T) {
+	app := replying("HTTP/1.1 201 Made\r\nContent-Length: 2\r\nContent-Type: text/x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n" +
+		"!~Request-OOB-Work: true\r\nStatus: 500 No\r\nConnection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTrailer: X\r\n" +
+		"Upgrade: h2c\r\nProxy-Authenticate: x\r\nx-lower: v\r\n\r\nok")
+	serve(t, app, func(s *site) {
+		resp, body := s.do(http.MethodGet, "/", "")
+		require.Equal(s, "ok", body)
+		require.Equal(s, "201 Created", resp.Status)
+		resp.Header.Del("Date")
+		require.Equal(s, http.Header{
+			"Content-Length": {"2"}, "Content-Type": {"text/x"}, "Set-Cookie": {"a=1", "b=2"}, "X-Lower": {"v"},
+		}, resp.Header)
+	})
+	serve(t, replying("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html></html>  "), func(s *site) {
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.NotContains(s, resp.Header, "Content-Type", "nobody guesses")
+	})
+}

@@ -1,0 +1,206 @@
+package handler
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits of the head of an answer. One that exceeds them is malformed.
+const (
+	maxResponseHead   = 64 << 10
+	maxResponseFields = 100
+	// maxInterim is how many answers of status 1xx may come before the one.
+	maxInterim = 16
+)
+
+// response is the application's answer.
+type response struct {
+	status int
+	header http.Header
+	// length is that of the body: -1 up to the end of the connection.
+	length  int64
+	chunked bool
+	// keepAlive: the application will not close the connection.
+	keepAlive bool
+	// complete: its body has been read to its end.
+	complete bool
+	http10   bool
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errBadResponse, fmt.Sprintf(format, args...))
+}
+
+// readHead reads the head of the answer, after passing on interim ones.
+func (x *exchange) readHead() error {
+	if _, err := x.br.Peek(1); err != nil {
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	for range maxInterim {
+		head, err := x.readHeadBytes()
+		if err != nil {
+			return err
+		}
+		if err := x.resp.parse(head); err != nil {
+			return err
+		}
+		switch {
+		case x.resp.status == http.StatusSwitchingProtocols:
+			return x.checkSwitch()
+		case x.resp.status >= 200:
+			return x.resp.frame(x.r.Method)
+		}
+		x.passInterim()
+	}
+	return malformed("more than %d interim answers", maxInterim)
+}
+
+// passInterim gives the client an interim answer: early hints, mostly. That it
+// may go on is the server's to say, which has.
+func (x *exchange) passInterim() {
+	if x.resp.status == http.StatusContinue || !x.r.ProtoAtLeast(1, 1) {
+		return
+	}
+	out := x.w.Header()
+	before := out.Clone()
+	x.resp.copyHeader(out)
+	x.w.WriteHeader(x.resp.status)
+	clear(out)
+	maps.Copy(out, before)
+}
+
+// readHeadBytes reads up to the empty line, which it includes.
+func (x *exchange) readHeadBytes() (string, error) {
+	end := []byte("\r\n\r\n")
+	x.out = x.out[:0]
+	for {
+		if _, err := x.br.Peek(1); err != nil {
+			return "", fmt.Errorf("%w: in its head: %w", errAppDied, err)
+		}
+		piece, _ := x.br.Peek(x.br.Buffered())
+		from := max(len(x.out)-len(end)+1, 0)
+		seen := len(x.out)
+		x.out = append(x.out, piece...)
+		if i := bytes.Index(x.out[from:], end); i >= 0 {
+			size := from + i + len(end)
+			_, _ = x.br.Discard(size - seen) // of what is buffered
+			x.out = x.out[:size]
+			if size > maxResponseHead {
+				return "", malformed("its head is over %d bytes", maxResponseHead)
+			}
+			return string(x.out), nil
+		}
+		if len(x.out) > maxResponseHead {
+			return "", malformed("its head is over %d bytes", maxResponseHead)
+		}
+		_, _ = x.br.Discard(len(piece))
+	}
+}
+
+// parse reads a head. It is stricter than some: a line ends with CRLF, a name
+// is a token with the colon right after it, and nothing is folded.
+func (p *response) parse(head string) error {
+	line, rest, _ := strings.Cut(head, "\r\n")
+	if err := p.parseStatusLine(line); err != nil {
+		return err
+	}
+	if p.header == nil {
+		p.header = make(http.Header, 8)
+	}
+	clear(p.header)
+	values := make([]string, 0, strings.Count(rest, "\r\n"))
+	if cap(values) > maxResponseFields+1 {
+		return malformed("more than %d header fields", maxResponseFields)
+	}
+	for {
+		line, rest, _ = strings.Cut(rest, "\r\n")
+		if line == "" {
+			return nil
+		}
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		if !ok || !validName(name) || !validValue(value) {
+			return malformed("header field %.40q", name)
+		}
+		name = http.CanonicalHeaderKey(name)
+		if had := p.header[name]; had != nil {
+			p.header[name] = append(had, value)
+			continue
+		}
+		values = append(values, value)
+		p.header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+}
+
+func (p *response) parseStatusLine(line string) error {
+	version, rest, _ := strings.Cut(line, " ")
+	code, reason, _ := strings.Cut(rest, " ")
+	switch version {
+	case "HTTP/1.1":
+		p.http10 = false
+	case "HTTP/1.0":
+		p.http10 = true
+	default:
+		return malformed("status line %.40q", line)
+	}
+	status, err := strconv.Atoi(code)
+	if err != nil || len(code) != 3 || status < 100 || !validValue(reason) {
+		return malformed("status line %.40q", line)
+	}
+	p.status = status
+	return nil
+}
+
+// frame finds out where the body ends, RFC 9112 section 6.3, without the
+// leniency that allows to disagree about it.
+func (p *response) frame(method string) error {
+	p.length, p.chunked = -1, false
+	lengths, codings := p.header["Content-Length"], p.header["Transfer-Encoding"]
+	switch {
+	case len(lengths) > 0 && len(codings) > 0:
+		return malformed("both a length and a transfer coding")
+	case len(lengths) > 1 || len(codings) > 1:
+		return malformed("two lengths or transfer codings")
+	case len(codings) == 1:
+		if !strings.EqualFold(codings[0], "chunked") || p.http10 {
+			return malformed("transfer coding %.40q", codings[0])
+		}
+		p.chunked = true
+	case len(lengths) == 1:
+		n, err := strconv.ParseUint(lengths[0], 10, 63)
+		if err != nil || lengths[0][0] == '+' {
+			return malformed("length %.40q", lengths[0])
+		}
+		p.length = int64(n)
+	}
+	if method == http.MethodHead || p.status == http.StatusNoContent || p.status == http.StatusNotModified {
+		p.length, p.chunked = 0, false
+	}
+	tokens := p.header["Connection"]
+	p.keepAlive = (p.chunked || p.length >= 0) && !hasToken(tokens, "close") && (!p.http10 || hasToken(tokens, "keep-alive"))
+	return nil
+}
+
+// checkSwitch accepts the change of protocol that was asked for and no other.
+func (x *exchange) checkSwitch() error {
+	if x.upgrade == "" || !hasToken(x.resp.header["Upgrade"], x.upgrade) {
+		return malformed("it changes to a protocol that was not asked for")
+	}
+	return nil
+}
+
+// copyHeader copies what is for the client.
+func (p *response) copyHeader(to http.Header) {
+	listed := connectionTokens(p.header)
+	for name, values := range p.header {
+		if hopByHop[name] || ownHeader(name) || name == "Content-Length" || name == "Status" || slices.Contains(listed, name) {
+			continue
+		}
+		to[name] = values
+	}
+}

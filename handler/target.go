@@ -1,0 +1,96 @@
+package handler
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// target is what the request's first line and Host mean to the application,
+// computed once, from what the client sent.
+type target struct {
+	uri    string // path and query, as sent
+	path   string // below script, as sent; never empty
+	script string // the base URI, or empty
+	query  string
+	host   string // the Host header
+}
+
+// baseURI returns u without slashes at its end; "/" becomes empty.
+func baseURI(u string) string { return strings.TrimRight(u, "/") }
+
+// newTarget fails with errBadRequest or errNotFound.
+func newTarget(r *http.Request, base string) (target, error) {
+	t := target{uri: r.RequestURI, host: r.Host}
+	if t.uri == "" {
+		t.uri = r.URL.RequestURI() // a request that no server has read
+	}
+	if _, rest, absolute := strings.Cut(t.uri, "://"); absolute && t.uri[0] != '/' {
+		slash := strings.IndexAny(rest, "/?")
+		switch {
+		case slash < 0:
+			t.uri = "/"
+		case rest[slash] == '?':
+			t.uri = "/" + rest[slash:]
+		default:
+			t.uri = rest[slash:]
+		}
+	}
+	// HTTP/2 lets through what would end a request line.
+	if t.uri[0] != '/' || strings.ContainsFunc(t.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return target{}, errBadRequest
+	}
+	path, query, _ := strings.Cut(t.uri, "?")
+	t.query = query
+	below, ok := strings.CutPrefix(path, base)
+	if !ok || below != "" && below[0] != '/' {
+		return target{}, errNotFound
+	}
+	t.path, t.script = below, base
+	if t.path == "" {
+		t.path = "/"
+	}
+	return t, nil
+}
+
+// server returns the name and port that the client asked for.
+func (t *target) server(r *http.Request) (name, port string) {
+	name, port, err := net.SplitHostPort(t.host)
+	if err != nil {
+		name, port = strings.Trim(t.host, "[]"), ""
+	}
+	if port == "" {
+		port = "80"
+		if r.TLS != nil {
+			port = "443"
+		}
+	}
+	if name != "" {
+		return name, port
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if h, p, err := net.SplitHostPort(a.String()); err == nil {
+			return h, p
+		}
+	}
+	return "localhost", port
+}
+
+// remote returns the client's address, with defaults where it has none, as on
+// a Unix socket, and says whether it is to be believed.
+func (h *Handler) remote(r *http.Request) (addr, port string, trusted bool) {
+	addr, port, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return "127.0.0.1", "0", true
+	}
+	if len(h.cfg.TrustedProxies) > 0 {
+		if ip, err := netip.ParseAddr(addr); err == nil {
+			ip = ip.Unmap().WithZone("")
+			for _, p := range h.cfg.TrustedProxies {
+				trusted = trusted || p.Contains(ip)
+			}
+		}
+	}
+	return addr, port, trusted
+}

@@ -1,0 +1,131 @@
+package handler_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/sessionproto"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+const upgradeRequest = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"
+
+// shout accepts an upgrade and repeats what it hears.
+func shout(c net.Conn, heard io.Reader) bool {
+	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a\r\n\r\nwelcome\n")
+	lines := bufio.NewScanner(heard)
+	for lines.Scan() {
+		fmt.Fprintf(c, "%s!\n", lines.Text())
+	}
+	return true
+}
+
+func upgradingApps() map[string]spawnertest.Script {
+	return map[string]spawnertest.Script{
+		"http_session": {ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+			br := bufio.NewReader(c)
+			if r, err := http.ReadRequest(br); err == nil && r.Header.Get("Upgrade") == "websocket" && r.Header.Get("Connection") == "upgrade" {
+				shout(c, br)
+			}
+		}},
+		"session": sessionApp(true, func(h sessionproto.Header, body io.Reader, c net.Conn) bool {
+			return h["HTTP_UPGRADE"] != "websocket" || h["HTTP_CONNECTION"] != "upgrade" || shout(c, body)
+		}),
+	}
+}
+
+func (s *site) upgrade(early string) (net.Conn, *bufio.Reader) {
+	s.Helper()
+	c := s.dial()
+	go func() { _, _ = io.WriteString(c, upgradeRequest+early) }()
+	br := bufio.NewReader(c)
+	resp, err := http.ReadResponse(br, nil)
+	require.NoError(s, err)
+	require.Equal(s, http.StatusSwitchingProtocols, resp.StatusCode)
+	require.Equal(s, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Accept": {"a"}}, resp.Header)
+	return c, br
+}
+
+func (s *site) expectLine(br *bufio.Reader, want string) {
+	s.Helper()
+	line, err := br.ReadString('\n')
+	require.NoError(s, err)
+	require.Equal(s, want+"\n", line)
+}
+
+func TestTunnel(t *testing.T) {
+	for name, app := range upgradingApps() {
+		t.Run(name, func(t *testing.T) {
+			serve(t, app, func(s *site) {
+				c, br := s.upgrade("early\n")
+				s.expectLine(br, "welcome")
+				s.expectLine(br, "early!")
+				for i := range 3 {
+					fmt.Fprintf(c, "message %d\n", i)
+					s.expectLine(br, fmt.Sprintf("message %d!", i))
+				}
+				require.Equal(s, 1, s.sessions())
+				require.NoError(s, c.Close())
+				synctest.Wait()
+				require.Zero(s, s.sessions())
+			})
+		})
+	}
+}
+
+func TestTunnelEndsWithItsProcess(t *testing.T) {
+	for name, app := range upgradingApps() {
+		t.Run(name, func(t *testing.T) {
+			serve(t, app, func(s *site) {
+				c, br := s.upgrade("")
+				defer c.Close()
+				s.expectLine(br, "welcome")
+				s.factory.LiveProcesses()[0].Die("signal: killed")
+				_, err := br.ReadByte()
+				require.ErrorIs(s, err, io.EOF)
+				synctest.Wait()
+				require.Zero(s, s.sessions())
+			})
+		})
+	}
+}
+
+func TestTunnelEndsWhenThePoolShutsDown(t *testing.T) {
+	for name, app := range upgradingApps() {
+		t.Run(name, func(t *testing.T) {
+			serve(t, app, func(s *site) {
+				c, br := s.upgrade("")
+				defer c.Close()
+				s.expectLine(br, "welcome")
+				began := time.Now()
+				require.NoError(s, s.pool.Shutdown(s.Context()))
+				require.Zero(s, time.Since(began))
+				_, err := br.ReadByte()
+				require.ErrorIs(s, err, io.EOF)
+			})
+		})
+	}
+}
+
+func TestUpgradeThatIsDeclined(t *testing.T) {
+	app := replying("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+	serve(t, app, func(s *site) {
+		c := s.dial()
+		defer c.Close()
+		go func() { _, _ = io.WriteString(c, upgradeRequest) }()
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(s, err)
+		require.Equal(s, http.StatusForbidden, resp.StatusCode)
+		b, err := io.ReadAll(resp.Body)
+		require.NoError(s, err)
+		require.Equal(s, "no", string(b))
+	})
+}

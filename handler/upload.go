@@ -1,0 +1,141 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// drainTime is how long a client may go on sending a body that nobody wants,
+// so that it reads the answer before its connection is closed.
+const drainTime = 500 * time.Millisecond
+
+// lastBytesTime is how long an application that has answered may take to read
+// the rest of the request.
+const lastBytesTime = 100 * time.Millisecond
+
+// upload is the request's body on its way to the application, in a goroutine
+// of its own, since the answer may begin before it ends.
+type upload struct {
+	done chan struct{}
+	// read: the client has sent all of it.
+	read atomic.Bool
+	// complete: the application has been sent all of it.
+	complete bool
+	// clientErr is why the body could not be read to its end.
+	clientErr error
+}
+
+func (x *exchange) startUpload() {
+	// Without it, net/http would read the body itself before the answer. That
+	// other writers cannot do it is no fault: they do not.
+	_ = http.NewResponseController(x.w).EnableFullDuplex()
+	u := &upload{done: make(chan struct{})}
+	x.upload = u
+	conn, body, length := x.conn, x.body, x.length
+	halfClose := x.halfClosesBody()
+	go func() {
+		defer close(u.done)
+		u.run(conn, body, length)
+		if u.complete && halfClose {
+			closeWrite(conn)
+		}
+	}()
+}
+
+// run copies a body of the given length, or a chunked one if it is not known.
+func (u *upload) run(conn net.Conn, body io.Reader, length int64) {
+	chunked := length < 0
+	buf := make([]byte, copyBufferSize)
+	for {
+		n, err := body.Read(buf)
+		length -= int64(n)
+		u.read.Store(length == 0 || errors.Is(err, io.EOF))
+		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
+			return // the answer, if there is one, is still read
+		}
+		if u.read.Load() {
+			u.complete = !chunked || writePiece(conn, nil, true) == nil
+			return
+		}
+		if err != nil {
+			u.clientErr = fmt.Errorf("%w: %w", readFault(err), err)
+			cut(conn)
+			return
+		}
+	}
+}
+
+// readFault tells a client that breaks the rules from one that is gone.
+func readFault(err error) error {
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) {
+		return errClientGone
+	}
+	return errBadUpload
+}
+
+// writePiece writes a piece of the body, as a chunk or as it is; no bytes make
+// the last chunk.
+func writePiece(w io.Writer, piece []byte, chunked bool) error {
+	if !chunked {
+		_, err := w.Write(piece)
+		return err
+	}
+	if len(piece) == 0 {
+		_, err := io.WriteString(w, "0\r\n\r\n")
+		return err
+	}
+	head := strconv.AppendInt(make([]byte, 0, 18), int64(len(piece)), 16)
+	chunk := net.Buffers{append(head, "\r\n"...), piece, []byte("\r\n")}
+	_, err := chunk.WriteTo(w)
+	return err
+}
+
+// halfClosesBody: the original's way to say that a body of the session protocol
+// has ended, for loaders that know no other.
+func (x *exchange) halfClosesBody() bool {
+	return x.session.Protocol() == spawner.SessionProtocol && !x.session.KeepsSessionsOpen()
+}
+
+func closeWrite(conn net.Conn) {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		// An error means that it is closed altogether.
+		_ = c.CloseWrite()
+	}
+}
+
+// uploading: the client has not sent all of the body yet.
+func (x *exchange) uploading() bool { return x.upload != nil && !x.upload.read.Load() }
+
+// endUpload waits for the upload and reports whether the application got all
+// of it. One that goes on although the exchange is over is broken off.
+func (x *exchange) endUpload() (complete bool) {
+	u := x.upload
+	if u == nil {
+		return true
+	}
+	if u.read.Load() {
+		// The application has answered, so it takes the last bytes at once or
+		// not at all.
+		select {
+		case <-u.done:
+			return u.complete
+		case <-time.After(lastBytesTime):
+		}
+	}
+	cut(x.conn)
+	rc := http.NewResponseController(x.w)
+	// Where there are no deadlines, the client's next bytes end the read.
+	_ = rc.SetReadDeadline(time.Now())
+	<-u.done
+	u.clientErr = nil
+	_ = rc.SetReadDeadline(time.Now().Add(drainTime))
+	return false
+}

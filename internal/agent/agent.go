@@ -1,0 +1,112 @@
+// Package agent puts a whole server together: configuration, pool, handler,
+// static files and listener.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+)
+
+const (
+	// drainTimeout is how long a shutdown waits for requests and processes.
+	drainTimeout = 60 * time.Second
+	// readHeaderTimeout and idleTimeout bound what clients hold without
+	// asking for anything.
+	readHeaderTimeout = 30 * time.Second
+	idleTimeout       = 75 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+// Server serves one application.
+type Server struct {
+	cfg      Config
+	log      logr.Logger
+	pool     *passenger.Pool
+	http     *http.Server
+	listener net.Listener
+	closeDir func()
+	served   chan error
+}
+
+// Start checks cfg, opens the listener and begins to serve and to start the
+// processes that are to be there at all times. An error says what to do about
+// it; nothing is left running then. ctx bounds the start and not the server.
+func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, log: log, served: make(chan error, 1)}
+	if s.listener, err = cfg.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
+	}
+	go func() { s.served <- s.http.Serve(s.listener) }()
+	s.startProcesses()
+	return s, nil
+}
+
+func (s *Server) prepare() (err error) {
+	options := s.cfg.options()
+	if s.pool, err = passenger.New(passenger.Config{MaxPoolSize: s.cfg.MaxPoolSize, Logger: s.log}); err != nil {
+		return err
+	}
+	app := handler.New(s.pool, handler.Config{Options: options, Logger: s.log})
+	root, closeDir, err := newStatic(s.cfg.publicDir(), app)
+	if err != nil {
+		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close())
+	}
+	s.closeDir = closeDir
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.http = &http.Server{
+		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log),
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	return nil
+}
+
+// startProcesses does not wait: until the first one is there, requests do.
+func (s *Server) startProcesses() {
+	if s.cfg.MinInstances == 0 {
+		return
+	}
+	options := s.cfg.options()
+	s.pool.AsyncGet(&options, func(session *passenger.Session, _ error) {
+		// The spawner has logged what went wrong, if something did.
+		if session != nil {
+			session.Close(passenger.KeepAlive)
+		}
+	})
+}
+
+// URL is how users reach the server.
+func (s *Server) URL() string { return s.cfg.url(s.listener) }
+
+// Wait returns when the listener fails, with its error.
+func (s *Server) Wait() <-chan error { return s.served }
+
+// Shutdown stops the server without losing a request, unless ctx ends or it
+// takes longer than a minute: then it is cut short, and that is the error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	httpErr := s.http.Shutdown(ctx)
+	poolErr := s.pool.Shutdown(ctx)
+	if httpErr != nil {
+		_ = s.http.Close() // what is left was told that it is cut
+	}
+	s.closeDir()
+	return errors.Join(httpErr, poolErr)
+}

@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Config is what a server for one application is made of. The keys are those
+// of Passengerfile.json.
+type Config struct {
+	// Dir is the application's directory, absolute.
+	Dir string `koanf:"-"`
+
+	Address    string `koanf:"address"`
+	Port       int    `koanf:"port"`
+	SocketFile string `koanf:"socket_file"`
+
+	Environment  string            `koanf:"environment"`
+	AppType      string            `koanf:"app_type"`
+	StartupFile  string            `koanf:"startup_file"`
+	StartCommand []string          `koanf:"start_command"`
+	EnvVars      map[string]string `koanf:"envvars"`
+	Ruby         string            `koanf:"ruby"`
+	Python       string            `koanf:"python"`
+	NodeJS       string            `koanf:"nodejs"`
+	StartTimeout int               `koanf:"start_timeout"`
+
+	MaxPoolSize         int `koanf:"max_pool_size"`
+	MinInstances        int `koanf:"min_instances"`
+	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
+
+	StaticFilesDir string `koanf:"static_files_dir"`
+	LogLevel       int    `koanf:"log_level"`
+}
+
+const (
+	// Version is that of the server.
+	Version = passenger.Version
+
+	anyAddress  = "0.0.0.0"
+	maxLogLevel = 7
+)
+
+// DefaultConfig returns what counts where nothing else is configured. Dir and
+// Environment are left to the caller.
+func DefaultConfig() Config {
+	return Config{
+		Address: anyAddress, Port: 3000,
+		StartTimeout:        int(spawner.DefaultStartTimeout / time.Second),
+		MaxPoolSize:         passenger.DefaultMaxPoolSize,
+		MinInstances:        1,
+		MaxRequestQueueSize: passenger.DefaultMaxRequestQueueSize,
+		LogLevel:            3,
+	}
+}
+
+// Validate reports every fault of c, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Port < 0 || c.Port > 65535 {
+		fault("port %d does not exist: use one from 0 (any free one) to 65535", c.Port)
+	}
+	if c.MaxPoolSize < 1 {
+		fault("max_pool_size is %d: it must be at least 1", c.MaxPoolSize)
+	}
+	if c.MinInstances < 0 {
+		fault("min_instances is %d: it must be 0 or more", c.MinInstances)
+	}
+	if c.MinInstances > c.MaxPoolSize {
+		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances, c.MaxPoolSize)
+	}
+	if c.MaxRequestQueueSize < 0 {
+		fault("max_request_queue_size is %d: it must be 0 (no limit) or more", c.MaxRequestQueueSize)
+	}
+	if c.StartTimeout < 1 {
+		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
+	}
+	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
+		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
+	}
+	return errors.Join(append(errs, c.checkApp())...)
+}
+
+// checkApp makes sure that there is something to run.
+func (c *Config) checkApp() error {
+	info, err := os.Stat(c.Dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("the directory %s does not exist: name the application's directory", c.Dir)
+	case err != nil:
+		return fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
+	}
+	app := c.options().App
+	if err := app.Validate(); err != nil {
+		return err
+	}
+	err = spawner.Check(app)
+	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
+		return fmt.Errorf("%s: %s", e.Summary, e.Advice)
+	}
+	return err
+}
+
+// options are those of the pool and the handler.
+func (c *Config) options() passenger.Options {
+	queue := c.MaxRequestQueueSize
+	if queue == 0 {
+		queue = passenger.Unlimited
+	}
+	app := spawner.App{
+		Root: c.Dir, GroupName: c.Dir + " (" + c.Environment + ")",
+		Type: c.AppType, StartupFile: c.StartupFile, StartCommand: c.StartCommand,
+		Environment: c.Environment, Env: c.EnvVars,
+		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
+		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
+	}
+	return passenger.Options{App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue}
+}
+
+// publicDir is where files lie that need no application.
+func (c *Config) publicDir() string {
+	if c.StaticFilesDir != "" {
+		return c.StaticFilesDir
+	}
+	return filepath.Join(c.Dir, "public")
+}
+
+// hostPort is the TCP address to listen on.
+func (c *Config) hostPort() string {
+	host := c.Address
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(c.Port))
+}

@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+)
+
+// static serves the files below a directory, and lets next serve the rest.
+type static struct {
+	root *os.Root
+	next http.Handler
+}
+
+// newStatic returns next itself where there is no such directory.
+func newStatic(dir string, next http.Handler) (_ http.Handler, done func(), err error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return next, func() {}, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return &static{root: root, next: next}, func() { _ = root.Close() }, nil
+}
+
+func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		s.next.ServeHTTP(w, r)
+		return
+	}
+	for _, name := range candidates(r.URL.Path) {
+		if f, info := s.open(name); f != nil {
+			http.ServeContent(w, r, name, info.ModTime(), f)
+			_ = f.Close() // it was only read
+			return
+		}
+	}
+	s.next.ServeHTTP(w, r)
+}
+
+// candidates are the files that may stand for a path: itself, its page, or its
+// directory's index. Names that begin with a dot are not for the public.
+func candidates(urlPath string) []string {
+	if strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(urlPath, "/.") && !strings.HasPrefix(urlPath, "/.well-known/") {
+		return nil
+	}
+	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
+	if name == "" || strings.HasSuffix(urlPath, "/") {
+		return []string{path.Join(name, "index.html")}
+	}
+	return []string{name, name + ".html"}
+}
+
+// open returns a regular file below the root, and never waits for one that is
+// something else.
+func (s *static) open(name string) (*os.File, fs.FileInfo) {
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil
+	}
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, nil
+	}
+	return f, info
+}

@@ -1,0 +1,224 @@
+package testapp
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/sessionproto"
+)
+
+func behaviours() map[string]func(*player) {
+	all := map[string]func(*player){
+		// Serves HTTP on a Unix socket until its stdin ends; noise=text is
+		// printed before, pid=n reported.
+		"http": serveHTTP,
+		// The same on a TCP socket of the loopback.
+		"tcp": serveTCP,
+		// Serves the session protocol; keepalive=yes agrees to that feature.
+		"session": serveSession,
+		// Serves HTTP but does not end with its stdin.
+		"ignore-eof": ignoreEOF,
+		// Nor on TERM.
+		"stubborn": stubborn,
+		// Serves HTTP and leaves a process in its group that ignores TERM.
+		"parent": parent,
+		// Reads the request, then executes itself and begins anew.
+		"re-exec": reExec,
+		// Prints bytes=n to stdout and stderr, then serves HTTP.
+		"flood": flood,
+	}
+	maps.Copy(all, failures())
+	return all
+}
+
+func (p *player) socketPath() string {
+	return filepath.Join(p.opts["socket_dir"], "testapp."+strconv.Itoa(os.Getpid()))
+}
+
+func (p *player) listen(network, addr string) net.Listener {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), network, addr)
+	check(err)
+	return l
+}
+
+func (p *player) ready(l net.Listener, protocol loaderproto.Protocol, features ...string) {
+	s := loaderproto.Socket{
+		Name: "main", Protocol: protocol, Concurrency: p.number("concurrency", 1),
+		Address: loaderproto.Address{Network: l.Addr().Network(), Addr: l.Addr().String()},
+	}
+	check(p.Ready(&loaderproto.Ready{
+		Sockets: []loaderproto.Socket{s}, PID: p.number("pid", os.Getpid()), Features: features,
+	}))
+}
+
+// startHTTP serves in the background; the caller decides when it is over.
+func (p *player) startHTTP() {
+	if p.opts == nil {
+		print(p.param("noise", ""))
+		p.handshake()
+	}
+	l := p.listen("unix", p.socketPath())
+	p.serve(l)
+	p.ready(l, loaderproto.HTTPSession)
+}
+
+func (p *player) serve(l net.Listener) {
+	s := &http.Server{Handler: p.handler(), ReadHeaderTimeout: time.Minute}
+	go func() { check(s.Serve(l)) }()
+}
+
+func serveHTTP(p *player) {
+	p.startHTTP()
+	p.AwaitEnd()
+}
+
+func serveTCP(p *player) {
+	p.handshake()
+	l := p.listen("tcp", "127.0.0.1:0")
+	p.serve(l)
+	p.ready(l, loaderproto.HTTPSession)
+	p.AwaitEnd()
+}
+
+func ignoreEOF(p *player) {
+	p.startHTTP()
+	hang()
+}
+
+func stubborn(p *player) {
+	signal.Ignore(syscall.SIGTERM)
+	p.startHTTP()
+	hang()
+}
+
+func flood(p *player) {
+	chunk := make([]byte, 64<<10)
+	for i := range chunk {
+		chunk[i] = 'x'
+		if i%64 == 63 {
+			chunk[i] = '\n'
+		}
+	}
+	for written := 0; written < p.number("bytes", 1<<20); written += len(chunk) {
+		print(string(chunk))
+		_, err := os.Stderr.Write(chunk)
+		check(err)
+	}
+	serveHTTP(p)
+}
+
+// state is what /state says of the process.
+type state struct {
+	PID, PGID, SID, PPID int
+	Dir                  string
+	Args                 []string
+	Env                  []string
+	// FDs are the descriptors that were inherited.
+	FDs map[string]string
+	// NonBlocking are those with O_NONBLOCK.
+	NonBlocking []int
+	Options     map[string]string
+}
+
+func (p *player) handler() http.Handler {
+	inherited, nonBlocking := inheritedFDs()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, os.Getpid()) })
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	mux.HandleFunc("/print", func(_ http.ResponseWriter, r *http.Request) {
+		print(r.FormValue("stdout"))
+		_, _ = os.Stderr.WriteString(r.FormValue("stderr"))
+	})
+	mux.HandleFunc("/close-stdout", func(http.ResponseWriter, *http.Request) { check(os.Stdout.Close()) })
+	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
+		code, err := strconv.Atoi(r.FormValue("status"))
+		check(err)
+		os.Exit(code)
+	})
+	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
+		s := state{
+			PID: os.Getpid(), PGID: syscall.Getpgrp(), SID: sessionID(), PPID: os.Getppid(),
+			Args: os.Args, Env: os.Environ(), FDs: inherited, NonBlocking: nonBlocking, Options: p.opts,
+		}
+		s.Dir, _ = os.Getwd()
+		_ = json.NewEncoder(w).Encode(s)
+	})
+	return mux
+}
+
+func serveSession(p *player) {
+	p.handshake()
+	l := p.listen("unix", p.socketPath())
+	var features []string
+	if p.param("keepalive", "no") == "yes" {
+		features = []string{loaderproto.FeatureSessionKeepAlive}
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			check(err)
+			go p.session(c, len(features) > 0)
+		}
+	}()
+	p.ready(l, loaderproto.Session, features...)
+	p.AwaitEnd()
+}
+
+func (p *player) session(c net.Conn, keepAlive bool) {
+	defer func() { _ = c.Close() }()
+	for in := bufio.NewReader(c); ; {
+		h, err := sessionproto.ReadHeader(in)
+		if err != nil {
+			return
+		}
+		if h.CheckPassword(p.opts["connect_password"]) != nil {
+			return
+		}
+		if h.IsPing() {
+			_, _ = io.WriteString(c, sessionproto.PingReply)
+			return
+		}
+		length, err := strconv.ParseInt(h["CONTENT_LENGTH"], 10, 64)
+		if err != nil && h["CONTENT_LENGTH"] != "" {
+			return
+		}
+		body, err := io.ReadAll(io.LimitReader(in, length))
+		if err != nil {
+			return
+		}
+		if len(body) == 0 {
+			body = []byte("hello")
+		}
+		_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		if err != nil || !keepAlive {
+			return
+		}
+	}
+}
+
+func parent(p *player) {
+	startGrandchild(false)
+	serveHTTP(p)
+}
+
+func reExec(p *player) {
+	p.handshake()
+	check(os.Setenv(behaviourVar, "http"))
+	err := syscall.Exec(os.Args[0], os.Args, os.Environ()) //nolint:gosec // G702: itself, again
+	check(errors.Join(errors.New("exec returned"), err))
+}

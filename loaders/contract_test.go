@@ -1,0 +1,149 @@
+package loaders_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/sessionproto"
+)
+
+// What every loader that speaks the session protocol has to do.
+
+// requireKeepAlive checks what the feature session_keep_alive promises.
+func requireKeepAlive(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	require.Equal(t, []string{loaderproto.FeatureSessionKeepAlive}, p.ready.Features)
+
+	// An idle connection, a silent one and one in the middle of a header keep
+	// the process from nothing.
+	idle, silent, slow := p.session(t), p.session(t), p.session(t)
+	require.Equal(t, "ignored", idle.get(t, "/ignore_body").body)
+	request := header(t, "GET", "/ignore_body", nil)
+	slow.write(t, request[:10])
+	require.Equal(t, "ignored", p.get(t, "/ignore_body").body)
+	slow.write(t, request[10:])
+	require.Equal(t, "ignored", slow.read(t, "GET").body)
+	require.Equal(t, "ignored", silent.get(t, "/ignore_body").body)
+
+	// The next request is found after a body that was read, left unread, or
+	// sent together with it.
+	s := p.session(t)
+	for range 3 {
+		require.Equal(t, "read", s.post(t, "/echo", "read").body)
+		require.Equal(t, "ignored", s.post(t, "/ignore_body", strings.Repeat("x", 200<<10)).body)
+	}
+	s.write(t, header(t, "POST", "/echo", vars{"CONTENT_LENGTH": "3"}), []byte("one"),
+		header(t, "POST", "/ignore_body", vars{"CONTENT_LENGTH": "3"}), []byte("two"), request)
+	require.Equal(t, "one", s.read(t, "POST").body)
+	require.Equal(t, "ignored", s.read(t, "POST").body)
+	require.Equal(t, "ignored", s.read(t, "GET").body)
+
+	// A body that arrives after the response is not waited for.
+	s.write(t, header(t, "POST", "/ignore_body", vars{"CONTENT_LENGTH": "3"}))
+	r := s.read(t, "POST")
+	require.False(t, r.Close)
+	require.Equal(t, "ignored", p.get(t, "/ignore_body").body)
+	s.write(t, []byte("two"), request)
+	require.Equal(t, "ignored", s.read(t, "GET").body)
+
+	// Too much to drain: the response arrives, the connection is closed.
+	s = p.session(t)
+	s.write(t, header(t, "POST", "/ignore_body", vars{"CONTENT_LENGTH": strconv.Itoa(1 << 20)}), make([]byte, 1<<10))
+	r = s.read(t, "POST")
+	require.True(t, r.Close)
+	require.Equal(t, "ignored", r.body)
+	s.requireClosed(t)
+	require.Equal(t, "ignored", p.get(t, "/ignore_body").body)
+}
+
+func requireControl(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	for _, c := range []struct {
+		request func(string) ([]byte, error)
+		want    string
+	}{{sessionproto.Ping, sessionproto.PingReply}, {sessionproto.OOBW, sessionproto.OOBWReply}} {
+		s := p.session(t)
+		b, err := c.request(password)
+		require.NoError(t, err)
+		s.write(t, b)
+		require.Equal(t, c.want, s.raw(t))
+
+		s = p.session(t)
+		b, err = c.request("wrong")
+		require.NoError(t, err)
+		s.write(t, b)
+		s.requireClosed(t)
+	}
+	// Clients that use the methods reach the application.
+	for _, method := range []string{sessionproto.MethodPing, sessionproto.MethodOOBW} {
+		s := p.session(t)
+		s.write(t, header(t, method, "/ignore_body", nil))
+		require.Equal(t, "ignored", s.read(t, method).body)
+	}
+}
+
+func requirePassword(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	for _, wrong := range []string{"", "wrong", password[:5], password + "x"} {
+		s := p.session(t)
+		s.write(t, header(t, "GET", "/ignore_body", vars{"PASSENGER_CONNECT_PASSWORD": wrong}))
+		s.requireClosed(t)
+	}
+	p.out.await(t, "refused a request with a wrong connect password")
+	require.NotContains(t, p.out.String(), password)
+	require.NotContains(t, p.get(t, "/show_env").body, password)
+
+	// Garbage is answered the same way.
+	s := p.session(t)
+	s.write(t, []byte("GET / HTTP/1.1\r\n\r\n"))
+	s.requireClosed(t)
+	p.out.await(t, "is larger than")
+}
+
+// requireClientGone checks that a client may go away at any time.
+func requireClientGone(t *testing.T, p *process, body string) {
+	t.Helper()
+	t.Parallel()
+	for _, uri := range []string{"/endless", "/endless", "/echo"} {
+		s := p.session(t)
+		s.write(t, header(t, "POST", uri, vars{"CONTENT_LENGTH": "100"}), []byte("x"))
+		if uri == "/endless" {
+			_, err := s.br.ReadByte()
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Close())
+	}
+	s := p.session(t)
+	s.write(t, header(t, "GET", "/pid", nil)[:7])
+	require.NoError(t, s.Close())
+	require.Equal(t, strconv.Itoa(p.cmd.Process.Pid), p.get(t, "/pid").body)
+	require.JSONEq(t, `["`+body+`", "`+body+`"]`, p.get(t, "/which_closed").body)
+	require.NotContains(t, p.out.String(), "Error")
+	require.NotContains(t, p.out.String(), "Traceback")
+	require.NotContains(t, p.out.String(), "client")
+}
+
+// requireGracefulStop checks that the request in hand is finished.
+func requireGracefulStop(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	s := p.session(t)
+	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
+	p.out.await(t, "waiting")
+	p.closeStdin(t)
+	require.NoError(t, os.WriteFile(fifo, []byte("finished"), 0o600))
+	require.Equal(t, "finished", s.read(t, "GET").body)
+	require.Zero(t, p.exitCode(t))
+}

@@ -1,0 +1,88 @@
+// Package goapp makes a Go program an application that Passenger can run.
+//
+// The program serves an [http.Handler]:
+//
+//	func main() {
+//		if err := goapp.Serve(http.HandlerFunc(hello)); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// Passenger is told to start it by a start command, such as the name of the
+// built program. The program then listens on a Unix socket that only Passenger
+// knows, reports it by the spawn handshake (package loaderproto), and ends,
+// after the requests in hand, when Passenger closes the program's stdin.
+//
+// Started by hand, the same program is a plain HTTP server on 127.0.0.1 and the
+// port in the environment variable PORT, or 3000. In both cases SIGTERM and
+// SIGINT end it gracefully too; a second one ends it at once.
+package goapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// A core keeps connections open and sends a request at once, so that this
+// bounds nothing but a client that has stalled.
+const headerTimeout = time.Minute
+
+// Serve serves handler until the program is asked to end; it returns nil then.
+// Requests are served concurrently, without a limit.
+//
+// While Passenger runs the program, stdin and stdout belong to the handshake
+// until Serve has begun to listen. Printing to stdout is fine at any time, it
+// goes to Passenger's log; reading from stdin is not.
+func Serve(handler http.Handler) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if startedByPassenger() {
+		return servePassenger(ctx, stop, handler)
+	}
+	return serveAlone(ctx, stop, handler)
+}
+
+func startedByPassenger() bool {
+	if os.Getenv("IN_PASSENGER") != "1" {
+		return false
+	}
+	info, err := os.Stdin.Stat()
+	return err == nil && info.Mode()&os.ModeSocket != 0
+}
+
+func serveAlone(ctx context.Context, stop func(), handler http.Handler) error {
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "3000"
+	}
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
+	if err != nil {
+		return fmt.Errorf("cannot serve on port %s, set PORT to another: %w", port, err)
+	}
+	fmt.Fprintf(os.Stderr, "Serving on http://%s\n", listener.Addr())
+	return serve(ctx, stop, listener, handler)
+}
+
+// serve serves until ctx is done and the requests in hand are finished. It
+// calls stop first, which gives signals their usual meaning back.
+func serve(ctx context.Context, stop func(), listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
+	finished := make(chan error, 1)
+	stopWaiting := context.AfterFunc(ctx, func() {
+		stop()
+		finished <- server.Shutdown(context.WithoutCancel(ctx))
+	})
+	err := server.Serve(listener)
+	if stopWaiting() || !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("the server ended: %w", err)
+	}
+	return <-finished
+}

@@ -1,0 +1,73 @@
+package goapp
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+const socketMode = 0o600
+
+func servePassenger(ctx context.Context, stop func(), handler http.Handler) error {
+	loader := loaderproto.NewLoader(os.Stdin, os.Stdout)
+	options, err := loader.Handshake()
+	if err != nil {
+		return fmt.Errorf("cannot read what Passenger asks for: %w", err)
+	}
+	listener, address, err := listen(ctx, options)
+	if err != nil {
+		// If Passenger is gone nobody needs to know; the caller gets err.
+		_ = loader.Error(loaderproto.Message{Text: err.Error()})
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err = loader.Ready(&loaderproto.Ready{
+		Sockets: []loaderproto.Socket{{Name: "main", Address: address, Protocol: loaderproto.HTTPSession}},
+		PID:     os.Getpid(),
+	})
+	if err != nil {
+		_ = listener.Close()
+		return fmt.Errorf("cannot tell Passenger that the application is ready: %w", err)
+	}
+	go func() {
+		loader.AwaitEnd()
+		cancel()
+	}()
+	return serve(ctx, stop, listener, handler)
+}
+
+// listen listens on a Unix socket with a name that cannot be guessed, or on a
+// TCP port if there is no directory for sockets.
+func listen(ctx context.Context, options loaderproto.Options) (net.Listener, loaderproto.Address, error) {
+	var lc net.ListenConfig
+	dir := options["socket_dir"]
+	if dir == "" {
+		listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on 127.0.0.1: %w", err)
+		}
+		return listener, loaderproto.Address{Network: "tcp", Addr: listener.Addr().String()}, nil
+	}
+	path := filepath.Join(dir, "go."+rand.Text())
+	if limit, err := strconv.Atoi(options["UNIX_PATH_MAX"]); err == nil && len(path) >= limit {
+		return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on %s: a Unix socket's path has to be shorter than "+
+			"%d bytes; choose a shorter instance directory", path, limit)
+	}
+	listener, err := lc.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, loaderproto.Address{}, fmt.Errorf("cannot listen in the directory for sockets: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = listener.Close()
+		return nil, loaderproto.Address{}, fmt.Errorf("cannot protect the socket: %w", err)
+	}
+	return listener, loaderproto.Address{Network: "unix", Addr: path}, nil
+}

@@ -1,0 +1,294 @@
+package loaders_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+const (
+	deadline = 30 * time.Second
+	password = "secret-of-the-group"
+)
+
+// spec says what to start. Request fields that are empty get defaults.
+type spec struct {
+	argv    []string
+	env     []string
+	request loaderproto.Request
+	// noSocketDir: the request names no directory for sockets.
+	noSocketDir bool
+}
+
+func keepAlive(s *spec) {
+	s.request.Features = []string{loaderproto.FeatureSessionKeepAlive, "another_one"}
+}
+
+func tcpOnly(s *spec) { s.noSocketDir = true }
+
+// process is an application that the harness, in the place of a spawner, has
+// started.
+type process struct {
+	cmd       *exec.Cmd
+	stdio     net.Conn
+	socketDir string
+	out       output
+	ready     *loaderproto.Ready
+	done      chan struct{}
+}
+
+// start starts a process that has to become ready.
+func start(t *testing.T, s *spec) *process {
+	t.Helper()
+	p := launch(t, s)
+	require.NoError(t, p.negotiate(s), "output: %s", p.out.String())
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("output of the process:\n%s", p.out.String())
+		}
+	})
+	return p
+}
+
+// startFailure starts a process that has to fail.
+func startFailure(t *testing.T, s *spec) (*process, *loaderproto.Error) {
+	t.Helper()
+	p := launch(t, s)
+	err := p.negotiate(s)
+	var failure *loaderproto.Error
+	require.ErrorAs(t, err, &failure)
+	return p, failure
+}
+
+func launch(t *testing.T, s *spec) *process {
+	t.Helper()
+	p := &process{socketDir: t.TempDir(), done: make(chan struct{})}
+	if s.request.SocketDir == "" && !s.noSocketDir {
+		s.request.SocketDir = p.socketDir
+	}
+	ours, theirs := socketpair(t)
+	p.stdio = ours
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.argv[0], s.argv[1:]...)
+	p.cmd.Dir = s.request.AppRoot
+	p.cmd.Env = append(os.Environ(), append([]string{"IN_PASSENGER=1", "PYTHONUNBUFFERED=1"}, s.env...)...)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, theirs, &p.out
+	p.cmd.WaitDelay = time.Second
+	require.NoError(t, p.cmd.Start())
+	require.NoError(t, theirs.Close())
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		_ = p.stdio.Close()
+		select {
+		case <-p.done:
+		case <-time.After(deadline):
+			t.Errorf("the process did not end when its stdin was closed")
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
+	})
+	return p
+}
+
+func socketpair(t *testing.T) (net.Conn, *os.File) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	require.NoError(t, err)
+	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	conn, err := net.FileConn(ours)
+	require.NoError(t, err)
+	require.NoError(t, ours.Close())
+	return conn, theirs
+}
+
+func (p *process) negotiate(s *spec) error {
+	s.request.ConnectPassword = password
+	n := loaderproto.Negotiation{Request: s.request, Noise: func(b []byte) { _, _ = p.out.Write(b) }}
+	if err := p.stdio.SetDeadline(time.Now().Add(deadline)); err != nil {
+		return err
+	}
+	ready, rest, err := n.Negotiate(p.stdio)
+	if err != nil {
+		return err
+	}
+	p.ready = ready
+	if err := p.stdio.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	go func() { _, _ = io.Copy(&p.out, rest) }()
+	return nil
+}
+
+// closeStdin does what a spawner does to end a process.
+func (p *process) closeStdin(t *testing.T) {
+	t.Helper()
+	conn, ok := p.stdio.(*net.UnixConn)
+	require.True(t, ok)
+	require.NoError(t, conn.CloseWrite())
+}
+
+// exitCode waits for the end of the process.
+func (p *process) exitCode(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(deadline):
+		require.FailNow(t, "the process does not end", p.out.String())
+		return 0
+	}
+}
+
+// requireCleanStop ends the process and checks that nothing is left of it.
+func (p *process) requireCleanStop(t *testing.T) {
+	t.Helper()
+	p.closeStdin(t)
+	require.Zero(t, p.exitCode(t), p.out.String())
+	left, err := filepath.Glob(filepath.Join(p.socketDir, "*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// address returns the one socket that the process reported.
+func (p *process) address(t *testing.T) loaderproto.Socket {
+	t.Helper()
+	require.Len(t, p.ready.Sockets, 1)
+	return p.ready.Sockets[0]
+}
+
+func (p *process) dial(t *testing.T) net.Conn {
+	t.Helper()
+	a := p.address(t).Address
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), a.Network, a.Addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(deadline)))
+	return conn
+}
+
+// requireProtected checks that only the owner can connect.
+func (p *process) requireProtected(t *testing.T) {
+	t.Helper()
+	a := p.address(t).Address
+	require.Equal(t, "unix", a.Network)
+	require.Equal(t, p.socketDir, filepath.Dir(a.Addr))
+	info, err := os.Stat(a.Addr)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	require.GreaterOrEqual(t, len(filepath.Base(a.Addr)), len("go.")+26)
+}
+
+// output collects what a process prints.
+type output struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	changed chan struct{}
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.changed != nil {
+		close(o.changed)
+		o.changed = nil
+	}
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// await waits until the process has printed text.
+func (o *output) await(t *testing.T, text string) {
+	t.Helper()
+	timeout := time.After(deadline)
+	for {
+		o.mu.Lock()
+		found := strings.Contains(o.buf.String(), text)
+		if o.changed == nil {
+			o.changed = make(chan struct{})
+		}
+		changed := o.changed
+		o.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			require.FailNow(t, "not printed: "+text, o.String())
+		}
+	}
+}
+
+// interpreter finds a language's interpreter, or ends the test.
+func interpreter(t *testing.T, language string, candidates ...string) string {
+	t.Helper()
+	for _, c := range candidates {
+		if path, err := exec.LookPath(c); c != "" && err == nil {
+			return path
+		}
+	}
+	missing(t, language, "no interpreter for "+language+" in PATH")
+	return ""
+}
+
+// missing ends a test for want of something: as a failure where the language
+// is required.
+func missing(t *testing.T, language, reason string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv("PASSENGER_REQUIRE"), ","), language) {
+		require.FailNow(t, reason)
+	}
+	t.Skip(reason)
+}
+
+// python returns a Python that can import the modules.
+func python(t *testing.T, modules ...string) string {
+	t.Helper()
+	candidates := []string{os.Getenv("PASSENGER_TEST_PYTHON"), "python3", "/usr/bin/python3"}
+	path := interpreter(t, "python", candidates...)
+	if len(modules) == 0 {
+		return path
+	}
+	for _, c := range candidates {
+		if c != "" && exec.CommandContext(t.Context(), c, "-c", "import "+strings.Join(modules, ",")).Run() == nil {
+			return c
+		}
+	}
+	missing(t, "python", "no Python that has "+strings.Join(modules, ", "))
+	return ""
+}
+
+// absolute returns the path of a file of this package.
+func absolute(t *testing.T, elem ...string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(elem...))
+	require.NoError(t, err)
+	return path
+}

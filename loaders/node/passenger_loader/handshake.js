@@ -1,0 +1,82 @@
+'use strict';
+
+// The spawn handshake 1.0. File descriptors 0 and 1 are the same socket.
+
+const fs = require('fs');
+
+const MARKER = '!> ';
+const GREETING = 'You have control 1.0';
+
+// Takes control and calls back with the options that the spawner sent.
+function begin(callback) {
+  let received = Buffer.alloc(0);
+
+  function onData(chunk) {
+    received = Buffer.concat([received, chunk]);
+    const end = received.indexOf('\n\n');
+    if (end < 0) {
+      return;
+    }
+    process.stdin.removeListener('data', onData);
+    process.stdin.removeListener('end', onEnd);
+    const [greeting, ...lines] = received.toString('utf8', 0, end).split('\n');
+    if (greeting !== GREETING) {
+      fatal(`the spawner answered ${JSON.stringify(greeting)} instead of "${GREETING}"`);
+    }
+    callback(parse(lines));
+  }
+
+  function onEnd() {
+    fatal('the spawner closed the connection before it had sent its request');
+  }
+
+  process.stdin.on('data', onData);
+  process.stdin.on('end', onEnd);
+  write(`${MARKER}I have control 1.0\n`);
+}
+
+function parse(lines) {
+  const options = {};
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    if (colon > 0) {
+      options[line.slice(0, colon)] = line.slice(colon + 1).trim();
+    }
+  }
+  return options;
+}
+
+// Tells the spawner where the application listens. The empty line keeps
+// unfinished output of the application from swallowing the first marker.
+function ready(sockets) {
+  const lines = sockets.map((socket) => `${MARKER}socket: ${socket}\n`);
+  write(`\n${MARKER}Ready\n${lines.join('')}${MARKER}\n`);
+}
+
+// Tells the spawner why the application does not start. The process must end
+// afterwards: the text goes up to there.
+function error(text) {
+  write(`\n${MARKER}Error\n${MARKER}\n${text}\n`);
+}
+
+function fatal(message) {
+  process.stderr.write(`Passenger's Node.js loader: ${message}.\n`);
+  process.exit(1);
+}
+
+// Writes at once, even from an exit handler. A spawner that is gone is no
+// failure here: the end of stdin tells of it.
+function write(text) {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (err) {
+      if (err.code !== 'EAGAIN') {
+        return;
+      }
+    }
+  }
+}
+
+module.exports = { begin, ready, error };

@@ -1,0 +1,91 @@
+'use strict';
+
+// Replaces listen(): the first HTTP server that calls it gets our address
+// instead of its own, whatever it asked for.
+
+const crypto = require('crypto');
+const fs = require('fs');
+const http = require('http');
+const net = require('net');
+const path = require('path');
+
+const BACKLOG = 65535; // the kernel cuts it to what it allows
+
+// The names that choose a server when auto-installation is off.
+const EXPLICIT = ['passenger', '/passenger'];
+
+function install(options, onListening) {
+  const originalListen = net.Server.prototype.listen;
+  let autoInstall = true;
+  let installed = false;
+
+  function listen(...args) {
+    const wanted = isExplicit(args[0]) || (autoInstall && this instanceof http.Server);
+    if (installed || !wanted) {
+      return originalListen.apply(this, args);
+    }
+    installed = true;
+    disableTimeouts(this);
+    const callback = args.find((arg) => typeof arg === 'function');
+    return listenOn(this, originalListen, options, callback, onListening);
+  }
+
+  net.Server.prototype.listen = listen;
+
+  globalThis.PhusionPassenger = {
+    options,
+    configure(settings = {}) {
+      if (settings.autoInstall !== undefined) {
+        autoInstall = Boolean(settings.autoInstall);
+      }
+    },
+  };
+}
+
+function isExplicit(target) {
+  const name = target !== null && typeof target === 'object' ? target.path : target;
+  return EXPLICIT.includes(name);
+}
+
+// Connections are kept open and closed by the other side. What Node.js would
+// close by itself could be closed just as the next request arrives.
+function disableTimeouts(server) {
+  server.keepAliveTimeout = 0;
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
+  server.timeout = 0;
+}
+
+function listenOn(server, originalListen, options, callback, onListening) {
+  const file = options.socket_dir && socketPath(options);
+  const target = file ? { path: file } : { host: '127.0.0.1', port: 0 };
+  const args = [{ ...target, backlog: BACKLOG }, callback].filter(Boolean);
+
+  const umask = process.umask(0o177);
+  try {
+    originalListen.apply(server, args);
+  } finally {
+    process.umask(umask);
+  }
+  server.once('listening', () => {
+    if (file) {
+      fs.chmodSync(file, 0o600);
+      onListening(server, `unix:${file}`);
+    } else {
+      onListening(server, `tcp://127.0.0.1:${server.address().port}`);
+    }
+  });
+  return server;
+}
+
+function socketPath(options) {
+  const file = path.join(options.socket_dir, `node.${crypto.randomBytes(16).toString('hex')}`);
+  const max = parseInt(options.UNIX_PATH_MAX, 10) || 104;
+  if (Buffer.byteLength(file) >= max) {
+    throw new Error(`cannot listen on ${file}: a Unix socket's path has to be shorter than ${max} bytes. ` +
+      'Choose a shorter instance directory.');
+  }
+  return file;
+}
+
+module.exports = { install };

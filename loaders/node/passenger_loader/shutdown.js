@@ -1,0 +1,85 @@
+'use strict';
+
+// Ends the process when the spawner closes its end of stdin: no new
+// connections, the requests in hand are finished, then exit code 0.
+
+const startup = require('./startup');
+
+const idle = new Set();
+let server;
+let stopping = false;
+
+// Waiting for the end must not keep alive an application that has nothing else
+// to do: that it ends before it listens has to show.
+function onEndOfStdin() {
+  process.stdin.on('end', stop);
+  process.stdin.on('error', stop);
+  process.stdin.on('close', stop);
+  process.stdin.resume();
+  process.stdin.unref();
+}
+
+// Keeps account of the server's connections: those without a request are
+// closed on stop, the others after their response.
+function watch(watched) {
+  server = watched;
+  server.on('connection', (socket) => {
+    idle.add(socket);
+    socket.once('close', () => idle.delete(socket));
+  });
+
+  // Merely listening for an event other than 'request' changes what the server
+  // does with it, so the application has to be the first who does.
+  const trackers = new Map([
+    ['request', onRequest],
+    ['checkContinue', onRequest],
+    ['checkExpectation', onRequest],
+    ['upgrade', onTunnel],
+    ['connect', onTunnel],
+  ]);
+  function track(event) {
+    const tracker = trackers.get(event);
+    if (trackers.delete(event)) {
+      server.prependListener(event, tracker);
+    }
+  }
+  server.eventNames().forEach(track);
+  server.on('newListener', track);
+}
+
+function onRequest(req, res) {
+  idle.delete(req.socket);
+  res.once('close', () => release(req.socket));
+}
+
+function onTunnel(req, socket) {
+  idle.delete(socket);
+}
+
+function release(socket) {
+  if (socket.destroyed) {
+    return;
+  }
+  if (stopping) {
+    socket.destroySoon();
+  } else {
+    idle.add(socket);
+  }
+}
+
+function stop() {
+  if (stopping) {
+    return;
+  }
+  stopping = true;
+  startup.abandon();
+  if (!server) {
+    process.exit(0);
+  }
+  server.close(() => process.exit(0));
+  for (const socket of idle) {
+    socket.destroy();
+  }
+}
+
+module.exports = { onEndOfStdin, watch };

@@ -1,0 +1,264 @@
+package loaders_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/loaders"
+)
+
+func nodeSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
+	t.Helper()
+	s := &spec{
+		argv: []string{interpreter(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node"), absolute(t, loaders.Node)},
+		request: loaderproto.Request{
+			AppType: "node", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
+		},
+	}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
+func startNode(t *testing.T, options ...func(*spec)) *process {
+	t.Helper()
+	return start(t, nodeSpec(t, absolute(t, "testdata/node/app.js"), options...))
+}
+
+// nodeApp writes an application and returns its startup file.
+func nodeApp(t *testing.T, name, source string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+	return file
+}
+
+// httpConn is a connection that speaks HTTP, one request after the other.
+type httpConn struct {
+	net.Conn
+	br *bufio.Reader
+}
+
+func (p *process) http(t *testing.T) *httpConn {
+	t.Helper()
+	conn := p.dial(t)
+	return &httpConn{conn, bufio.NewReader(conn)}
+}
+
+func (c *httpConn) send(t *testing.T, uri string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://example.com"+uri, http.NoBody)
+	require.NoError(t, err)
+	require.NoError(t, req.Write(c))
+}
+
+func (c *httpConn) read(t *testing.T) reply {
+	t.Helper()
+	return (&session{c.Conn, c.br}).read(t, http.MethodGet)
+}
+
+func (c *httpConn) get(t *testing.T, uri string) reply {
+	t.Helper()
+	c.send(t, uri)
+	return c.read(t)
+}
+
+func TestNodeHandshake(t *testing.T) {
+	t.Parallel()
+	p := startNode(t, keepAlive)
+	require.Equal(t, loaderproto.HTTPSession, p.address(t).Protocol)
+	require.Zero(t, p.address(t).Concurrency)
+	require.Empty(t, p.ready.Features)
+	p.requireProtected(t)
+	for _, line := range []string{
+		"the application prints while it loads", "and leaves a line unfinished",
+		"the callback was called", "the event was emitted",
+	} {
+		p.out.await(t, line)
+	}
+	c := p.http(t)
+	require.Equal(t, "hello", c.get(t, "/").body)
+	c.get(t, "/print")
+	p.out.await(t, "printed in a request\n")
+
+	var about struct {
+		Main, Parent              bool
+		Argv, CWD, Title, Address string
+	}
+	require.NoError(t, json.Unmarshal([]byte(c.get(t, "/main").body), &about))
+	require.True(t, about.Main)
+	require.False(t, about.Parent)
+	require.Equal(t, absolute(t, "testdata/node/app.js"), about.Argv)
+	require.Equal(t, absolute(t, "testdata/node"), about.CWD)
+	require.Equal(t, "Passenger: App", about.Title)
+	require.Equal(t, p.address(t).Address.Addr, about.Address)
+	require.JSONEq(t, "[0,0,0,0]", c.get(t, "/timeouts").body)
+	require.NoError(t, c.Close())
+	p.requireCleanStop(t)
+}
+
+func TestNodeListenForms(t *testing.T) {
+	t.Parallel()
+	const create = "const http = require('http'); const server = http.createServer((req, res) => res.end('hello'));\n"
+	for name, listen := range map[string]string{
+		"nothing":         "server.listen()",
+		"port":            "server.listen(1)",
+		"port as text":    "server.listen('1')",
+		"port and host":   "server.listen(1, '0.0.0.0')",
+		"backlog":         "server.listen(1, '0.0.0.0', 5, () => {})",
+		"options":         "server.listen({port: 1, host: '::1', exclusive: true}, () => {})",
+		"path":            "server.listen('/nowhere/at/all')",
+		"later":           "setTimeout(() => server.listen(1), 20)",
+		"result":          "if (server.listen(1) !== server) throw new Error('listen must return the server')",
+		"passenger":       "server.listen('passenger')",
+		"slash passenger": "server.listen('/passenger')",
+		"path passenger":  "server.listen({path: 'passenger'})",
+		"explicit": "PhusionPassenger.configure({autoInstall: false});\n" +
+			"http.createServer((req, res) => res.end('wrong')).listen(0, '127.0.0.1', () => server.listen('passenger'))",
+		"detected":  "if (typeof(PhusionPassenger) !== 'undefined') { server.listen('passenger') } else { throw 'undetected' }",
+		"second":    "server.listen(1); http.createServer().listen(0, '127.0.0.1')",
+		"net first": "require('net').createServer().listen(0, '127.0.0.1', () => server.listen(1))",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, nodeSpec(t, nodeApp(t, "app.js", create+listen)))
+			require.Equal(t, "hello", p.http(t).get(t, "/").body)
+			p.requireCleanStop(t)
+		})
+	}
+}
+
+func TestNodeModules(t *testing.T) {
+	t.Parallel()
+	const module = "import http from 'http'; await null; http.createServer((req, res) => res.end(import.meta.url)).listen(1)"
+	const common = "require('http').createServer((req, res) => res.end('common')).listen(1)"
+	for name, c := range map[string]struct{ file, source, pkg, want string }{
+		"mjs":            {file: "app.mjs", source: module, want: "app.mjs"},
+		"type module":    {file: "app.js", source: module, pkg: `{"type": "module"}`, want: "app.js"},
+		"type commonjs":  {file: "app.js", source: common, pkg: `{"type": "commonjs"}`, want: "common"},
+		"cjs":            {file: "app.cjs", source: common, pkg: `{"type": "module"}`, want: "common"},
+		"broken package": {file: "app.js", source: common, pkg: `{}`, want: "common"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := nodeApp(t, c.file, c.source)
+			if c.pkg != "" {
+				require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "package.json"), []byte(c.pkg), 0o600))
+			}
+			p := start(t, nodeSpec(t, file))
+			require.Contains(t, p.http(t).get(t, "/").body, c.want)
+		})
+	}
+}
+
+func TestNodeFailures(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, source, want string }{
+		"exception":      {"app.js", "process.stdout.write('partial'); throw new Error('no: database')", "Error: no: database\n    at "},
+		"no error":       {"app.js", "throw 'a string'", "'a string'"},
+		"syntax":         {"app.js", "function (", "SyntaxError"},
+		"later":          {"app.js", "setTimeout(() => { throw new Error('too late') }, 10)", "too late"},
+		"rejection":      {"app.js", "Promise.reject(new Error('rejected'))", "rejected"},
+		"missing module": {"app.js", "require('no-such-module')", "no-such-module"},
+		"module":         {"app.mjs", "import 'no-such-module'", "no-such-module"},
+		"module throws":  {"app.mjs", "await null; throw new Error('from a module')", "from a module"},
+		"end":            {"app.js", "setTimeout(() => {}, 10)", "before an HTTP server of it listened"},
+		"exit":           {"app.js", "process.exit(0)", "exit code 0 before"},
+		"no auto":        {"app.js", "PhusionPassenger.configure({autoInstall: false})", "before an HTTP server of it listened"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := startFailure(t, nodeSpec(t, nodeApp(t, c.file, c.source)))
+			require.Equal(t, loaderproto.AppError, err.Kind)
+			require.Contains(t, err.Message.Text, c.want)
+			require.Equal(t, 1, p.exitCode(t))
+		})
+	}
+}
+
+func TestNodeSockets(t *testing.T) {
+	t.Parallel()
+	p := startNode(t, tcpOnly)
+	require.Regexp(t, `^tcp://127\.0\.0\.1:\d+$`, p.address(t).Address.String())
+	require.Equal(t, "hello", p.http(t).get(t, "/").body)
+
+	_, err := startFailure(t, nodeSpec(t, absolute(t, "testdata/node/app.js"), func(s *spec) {
+		s.request.SocketDir = "/tmp/" + strings.Repeat("x", 100)
+	}))
+	require.Contains(t, err.Message.Text, "shorter than 108 bytes")
+}
+
+// An exception after the start ends the process the way it always does.
+func TestNodeCrash(t *testing.T) {
+	t.Parallel()
+	p := startNode(t)
+	p.http(t).send(t, "/crash")
+	require.Equal(t, 1, p.exitCode(t))
+	require.Contains(t, p.out.String(), "the application crashes")
+	require.NotContains(t, p.out.String(), "!> ")
+}
+
+func TestNodeGracefulStop(t *testing.T) {
+	t.Parallel()
+	p := startNode(t)
+	idle, tunnel, busy := p.http(t), p.http(t), p.http(t)
+	require.Equal(t, "hello", idle.get(t, "/").body)
+
+	_, err := tunnel.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhead"))
+	require.NoError(t, err)
+	res, err := http.ReadResponse(tunnel.br, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, res.StatusCode)
+
+	busy.send(t, "/wait")
+	p.out.await(t, "waiting")
+	p.closeStdin(t)
+
+	// The idle connection is closed, the others are served on.
+	_, err = idle.br.ReadByte()
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, err = tunnel.Write([]byte(" tail"))
+	require.NoError(t, err)
+	echoed := make([]byte, len("head tail"))
+	for read := 0; read < len(echoed); {
+		n, err := tunnel.br.Read(echoed[read:])
+		require.NoError(t, err)
+		read += n
+	}
+	require.Equal(t, "head tail", string(echoed))
+	require.NoError(t, tunnel.Close())
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR2))
+	require.Equal(t, "begun finished", busy.read(t).body)
+	require.Zero(t, p.exitCode(t))
+}
+
+// A spawner that goes away ends an application that has not listened yet.
+func TestNodeStopBeforeListen(t *testing.T) {
+	t.Parallel()
+	s := nodeSpec(t, nodeApp(t, "app.js", "console.log('loaded'); setInterval(() => {}, 1000)"))
+	p := launch(t, s)
+	negotiated := make(chan error, 1)
+	go func() { negotiated <- p.negotiate(s) }()
+	p.out.await(t, "loaded")
+	p.closeStdin(t)
+	require.Zero(t, p.exitCode(t))
+	select {
+	case err := <-negotiated:
+		require.Error(t, err)
+	case <-time.After(deadline):
+		require.FailNow(t, "the negotiation does not end")
+	}
+}

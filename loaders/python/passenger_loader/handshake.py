@@ -1,0 +1,73 @@
+"""The spawn handshake 1.0, on stdin and stdout."""
+
+import os
+import socket
+
+MARKER = "!> "
+GREETING = "You have control 1.0"
+
+STDIN = 0
+STDOUT = 1
+
+
+class HandshakeError(Exception):
+    """The spawner does not speak the handshake."""
+
+
+def begin():
+    """Takes control and returns the options that the spawner sent."""
+    _write(MARKER + "I have control 1.0\n")
+    received = bytearray()
+    while not received.endswith(b"\n\n"):
+        piece = os.read(STDIN, 8192)
+        if not piece:
+            raise HandshakeError("the spawner closed the connection before it had sent its request")
+        received += piece
+    greeting, *lines = received.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
+    if greeting != GREETING:
+        raise HandshakeError("the spawner answered %r instead of %r" % (greeting, GREETING))
+    return _parse(lines)
+
+
+def _parse(lines):
+    options = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        options[name] = value.strip()
+    return options
+
+
+def ready(sockets, features):
+    """Tells the spawner where the application listens.
+
+    The empty line keeps unfinished output of the application from swallowing
+    the first marker.
+    """
+    lines = ["", MARKER + "Ready"]
+    lines += [MARKER + "socket: " + item for item in sockets]
+    if features:
+        lines.append(MARKER + "features: " + " ".join(features))
+    _write("\n".join(lines + [MARKER, ""]))
+
+
+def error(text):
+    """Tells the spawner why the application does not start.
+
+    The text goes up to the end of the stream, which a child process of the
+    application could keep open: hence the shutdown.
+    """
+    _write("\n%sError\n%s\n%s\n" % (MARKER, MARKER, text))
+    try:
+        with socket.socket(fileno=os.dup(STDOUT)) as stdout:
+            stdout.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # a pipe, or the spawner is gone
+
+
+def _write(text):
+    data = memoryview(text.encode("utf-8", "surrogateescape"))
+    try:
+        while data:
+            data = data[os.write(STDOUT, data):]
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the spawner is gone: the end of stdin tells of it

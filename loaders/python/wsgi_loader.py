@@ -1,0 +1,22 @@
+"""Loads a WSGI application and serves its requests by the session protocol."""
+
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _import_loader():
+    """Imports our own package and leaves no trace of it on sys.path."""
+    path, dont_write_bytecode = sys.path, sys.dont_write_bytecode
+    sys.path, sys.dont_write_bytecode = [_HERE] + path, True
+    try:
+        from passenger_loader import main
+    finally:
+        sys.path, sys.dont_write_bytecode = path, dont_write_bytecode
+    sys.path[:] = [entry for entry in path if os.path.abspath(entry) != _HERE]
+    return main
+
+
+if __name__ == "__main__":
+    sys.exit(_import_loader().run())

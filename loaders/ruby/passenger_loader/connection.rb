@@ -1,0 +1,148 @@
+# frozen_string_literal: true
+
+require "rack/utils"
+
+require_relative "body"
+require_relative "request"
+
+module PassengerLoader
+  # The other side closed the connection in the middle of a request.
+  class ClientGone < IOError; end
+
+  # A connection that requests come by, one after the other. Between requests
+  # it waits without blocking, so that a process can have many of them open
+  # while it serves one.
+  class Connection
+    READ_SIZE = 64 * 1024
+
+    # How much of a request body that the application left unread is thrown
+    # away to keep the connection open.
+    MAX_DRAIN = 256 * 1024
+
+    GONE = [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN, EOFError].freeze
+
+    def initialize(socket, password)
+      @socket = socket.binmode
+      @password = password
+      @received = String.new
+      @skip = 0
+      @lingering = false
+      @gone = false
+    end
+
+    def to_io
+      @socket
+    end
+
+    def gone?
+      @gone
+    end
+
+    # Waiting for a request.
+
+    # Receives what is there and returns a request if it is complete. EOFError
+    # says that nothing more will come.
+    def poll
+      piece = @socket.read_nonblock(READ_SIZE, exception: false)
+      return if piece == :wait_readable
+      raise EOFError if piece.nil?
+
+      skipped = [@skip, piece.bytesize].min
+      @skip -= skipped
+      if @lingering
+        raise EOFError if @skip.zero?
+
+        return
+      end
+      @received << piece.byteslice(skipped..-1)
+      next_request
+    rescue *GONE
+      raise EOFError
+    end
+
+    # Returns a request that has been received already, or nil.
+    def next_request
+      variables, finish = Request.parse_header(@received)
+      return unless variables
+
+      check_password(variables)
+      length = Request.content_length(variables)
+      early = @received.byteslice(finish, length)
+      @received = @received.byteslice((finish + early.bytesize)..-1)
+      @body = Body.new(self, early, length)
+      Request.new(variables, @body)
+    end
+
+    # Serving it.
+
+    def receive(size)
+      @socket.readpartial(size)
+    rescue *GONE
+      leave
+    end
+
+    def send(*data)
+      @socket.write(*data)
+    rescue *GONE
+      leave
+    end
+
+    # Sends length bytes of a file from where it stands.
+    def send_file(file, length)
+      IO.copy_stream(file, @socket, length)
+    rescue *GONE
+      leave
+    end
+
+    # Gives the socket away, with what has arrived for the application already.
+    def hijack
+      @socket.ungetbyte(@received) unless @received.empty?
+      @received = String.new
+      @socket
+    end
+
+    # Says whether what is left of the request body is worth draining.
+    def keepable?
+      @body.unreceived <= MAX_DRAIN
+    end
+
+    # After it.
+
+    # Makes the connection wait for the next request.
+    def keep
+      @skip = @body.unreceived
+      @body = nil
+    end
+
+    # Ends the response and says whether the connection has to be polled on: to
+    # close it while a request body is still arriving would make the other side
+    # lose the response.
+    def linger
+      return false if @gone || @body.unreceived.zero?
+
+      @socket.shutdown(Socket::SHUT_WR)
+      @lingering = true
+      @skip = MAX_DRAIN
+      @body = nil
+      true
+    rescue SystemCallError
+      false
+    end
+
+    def close
+      @socket.close
+    end
+
+    private
+
+    def leave
+      @gone = true
+      raise ClientGone, "the client closed the connection in the middle of a request"
+    end
+
+    def check_password(variables)
+      got = variables.delete("PASSENGER_CONNECT_PASSWORD").to_s
+      raise WrongPassword unless @password.empty? || Rack::Utils.secure_compare(got, @password)
+    end
+  end
+end

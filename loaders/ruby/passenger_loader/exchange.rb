@@ -1,0 +1,123 @@
+# frozen_string_literal: true
+
+require_relative "connection"
+require_relative "environment"
+require_relative "head"
+require_relative "response"
+require_relative "stream"
+
+module PassengerLoader
+  # One request: runs the application for it and has its answer sent.
+  class Exchange
+    FAILURES = [StandardError, ScriptError, SystemStackError].freeze
+
+    ERROR_HEADERS = { "content-type" => "text/plain; charset=utf-8" }.freeze
+    ERROR_BODY = "Internal Server Error: the application failed. Its log says why.\n"
+
+    def initialize(application, connection, request, keep_alive)
+      @application = application
+      @connection = connection
+      @request = request
+      @response = Response.new(connection, keep_alive, request.variables["REQUEST_METHOD"] == "HEAD")
+      @hijacked = false
+    end
+
+    # Answers the request and returns what becomes of the connection: :keep,
+    # :close, or :hijacked.
+    def run
+      env = Environment.build(@request, method(:hijack))
+      input = env["rack.input"]
+      respond(env)
+      fate
+    rescue ClientGone
+      fate
+    ensure
+      input.close if input.respond_to?(:close)
+    end
+
+    private
+
+    def fate
+      return :hijacked if @hijacked
+
+      @response.keep? && !@connection.gone? ? :keep : :close
+    end
+
+    def respond(env)
+      status, headers, body = @application.call(env)
+      transmit(Head.new(status, headers), body) unless @hijacked
+    rescue *FAILURES => e
+      failure = e
+      report(e)
+    ensure
+      close(body)
+      finished(env, status, headers, failure)
+    end
+
+    def transmit(head, body)
+      if head.hijack && (head.upgrade? || !@response.without_body?(head))
+        hand_over(head, head.hijack)
+      elsif body.respond_to?(:each)
+        @response.transmit(head, body)
+      elsif head.upgrade?
+        hand_over(head, body)
+      else
+        stream(head, body)
+      end
+    end
+
+    # rack.hijack: the application takes the connection.
+    def hijack
+      @hijacked = true
+      @request.variables["rack.hijack_io"] = @connection.hijack
+    end
+
+    # Sends the head; what follows is between the application and the other
+    # side.
+    def hand_over(head, callable)
+      framing = head.connection? ? [] : ["Connection: close"]
+      @hijacked = true
+      @connection.send(head.to_s(framing, keep_connection: true))
+      callable.call(@connection.hijack)
+    end
+
+    # A streaming body of Rack 3, which may go on when call has returned.
+    def stream(head, body)
+      return @response.transmit(head, []) if @response.without_body?(head)
+
+      @hijacked = true
+      framing = head.framed? ? [] : ["Transfer-Encoding: chunked"]
+      @connection.send(head.to_s([*framing, "Connection: close"]))
+      body.call(Stream.new(@connection, @request.body, chunked: !head.framed?))
+    end
+
+    # An answer that has begun is broken off, which tells the other side that it
+    # is incomplete.
+    def report(error)
+      @response.abandon
+      unless @connection.gone?
+        STDERR.puts(error.full_message(highlight: false, order: :top))
+        return if @response.started? || @hijacked
+
+        @response.transmit(Head.new(500, ERROR_HEADERS), [ERROR_BODY])
+      end
+    ensure
+      @connection.close if @hijacked
+    end
+
+    def close(body)
+      body.close if body.respond_to?(:close)
+    rescue *FAILURES => e
+      @response.abandon
+      STDERR.puts(e.full_message(highlight: false, order: :top))
+    end
+
+    def finished(env, status, headers, failure)
+      env["rack.response_finished"].reverse_each do |callable|
+        callable.call(env, status, headers, failure)
+      rescue *FAILURES => e
+        STDERR.puts(e.full_message(highlight: false, order: :top))
+      end
+    end
+  end
+end

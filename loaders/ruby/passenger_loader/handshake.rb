@@ -1,0 +1,63 @@
+# frozen_string_literal: true
+
+require "socket"
+
+module PassengerLoader
+  # The spawn handshake 1.0, on stdin and stdout.
+  class Handshake
+    MARKER = "!> "
+    GREETING = "You have control 1.0"
+
+    class Error < StandardError; end
+
+    # Takes control and returns the options that the spawner sent.
+    def begin
+      write("#{MARKER}I have control 1.0\n")
+      greeting, *lines = read_request.split("\n")
+      unless greeting == GREETING
+        raise Error, "the spawner answered #{greeting.inspect} instead of #{GREETING.inspect}"
+      end
+
+      lines.to_h do |line|
+        name, value = line.split(":", 2)
+        [name, value.to_s.strip]
+      end
+    end
+
+    # Tells the spawner where the application listens. The empty line keeps
+    # unfinished output of the application from swallowing the first marker.
+    def ready(sockets, features)
+      lines = ["", "#{MARKER}Ready"]
+      sockets.each { |socket| lines << "#{MARKER}socket: #{socket}" }
+      lines << "#{MARKER}features: #{features.join(" ")}" unless features.empty?
+      write([*lines, MARKER, ""].join("\n"))
+    end
+
+    # Tells the spawner why the application does not start. The text goes up to
+    # the end of the stream, which a child process of the application could
+    # keep open: hence the shutdown.
+    def error(text)
+      write("\n#{MARKER}Error\n#{MARKER}\n#{text}\n")
+      Socket.for_fd(STDOUT.fileno).tap { |socket| socket.autoclose = false }.shutdown(Socket::SHUT_WR)
+    rescue SystemCallError
+      # A pipe, or the spawner is gone.
+    end
+
+    private
+
+    def read_request
+      received = +""
+      received << STDIN.readpartial(8192) until received.end_with?("\n\n")
+      received.force_encoding(Encoding::UTF_8)
+    rescue EOFError
+      raise Error, "the spawner closed the connection before it had sent its request"
+    end
+
+    def write(text)
+      STDOUT.flush
+      STDOUT.syswrite(text)
+    rescue Errno::EPIPE, Errno::ECONNRESET
+      # The spawner is gone: the end of stdin tells of it.
+    end
+  end
+end

@@ -1,0 +1,93 @@
+# frozen_string_literal: true
+
+require "rack/utils"
+
+module PassengerLoader
+  # The status and the headers of a response, checked and split.
+  class Head
+    NAME = /\A[!#$%&'*+\-.^_`|~0-9A-Za-z]+\z/.freeze
+
+    attr_reader :status, :hijack, :content_length
+
+    def initialize(status, headers)
+      @status = Integer(status)
+      raise ArgumentError, "the status #{@status} is not a number of three digits" unless (100..999).cover?(@status)
+
+      @lines = []
+      @connection = nil
+      @transfer_encoding = nil
+      @content_length = nil
+      headers.each { |name, value| add(name.to_s, value) }
+    end
+
+    # The status has no body, whatever the application says.
+    def bodyless?
+      @status < 200 || @status == 204 || @status == 304
+    end
+
+    def upgrade?
+      @status == 101
+    end
+
+    # The application, or a middleware, frames the body itself.
+    def framed?
+      !@transfer_encoding.nil?
+    end
+
+    # The head as it is sent, with more headers and the application's own
+    # Connection header only if the connection is its to decide about.
+    def to_s(framing, keep_connection: false)
+      lines = ["HTTP/1.1 #{@status} #{Rack::Utils::HTTP_STATUS_CODES.fetch(@status, "Unknown")}", *@lines]
+      lines << "Transfer-Encoding: #{@transfer_encoding}" if @transfer_encoding
+      lines << "Content-Length: #{@content_length}" if @content_length && (@status == 304 || !bodyless?)
+      lines << "Connection: #{@connection}" if keep_connection && @connection
+      "#{lines.concat(framing).map(&:b).join("\r\n")}\r\n\r\n"
+    end
+
+    def connection?
+      !@connection.nil?
+    end
+
+    private
+
+    def add(name, value)
+      if name == "rack.hijack"
+        @hijack = value
+        return
+      end
+      return if name.start_with?("rack.")
+      raise ArgumentError, "the response header name #{name.inspect} is not a token" unless NAME.match?(name)
+
+      split(value).each { |single| add_single(name, single) }
+    end
+
+    # Rack 3 has arrays of values, Rack 2 one string with a newline between
+    # them.
+    def split(value)
+      values = Array(value).flat_map { |item| item.to_s.b.split("\n") }
+      values.empty? ? [""] : values
+    end
+
+    def add_single(name, value)
+      if value.match?(/[\r\0]/n)
+        raise ArgumentError, "the value #{value.inspect} of response header #{name} has a carriage return or NUL in it"
+      end
+
+      case name.downcase
+      when "connection" then @connection = value
+      when "transfer-encoding" then @transfer_encoding = value
+      when "content-length" then self.content_length = value
+      else @lines << "#{name}: #{value}".b
+      end
+    end
+
+    def content_length=(value)
+      length = Integer(value, 10) if value.match?(/\A\d+\z/)
+      if length.nil? || (@content_length && @content_length != length)
+        raise ArgumentError, "the application's Content-Length is not one number"
+      end
+
+      @content_length = length
+    end
+  end
+end

@@ -1,0 +1,108 @@
+# frozen_string_literal: true
+
+require_relative "connection"
+
+module PassengerLoader
+  # Serves until the spawner closes its end of stdin.
+  #
+  # The handler is called with a connection and a request, answers it, and
+  # returns what becomes of the connection: :keep, :close, or :hijacked if it
+  # belongs to the application now. While it runs nothing else is done: the
+  # process serves one request at a time. Between requests all connections are
+  # waited for together, so that an idle one blocks no other.
+  class Server
+    CONTROL_REPLIES = { "PING" => "pong", "OOBW" => "oobw done" }.freeze
+
+    def initialize(listener, password, &handler)
+      @listener = listener
+      @password = password
+      @handler = handler
+      @connections = {}
+      @stopping = false
+    end
+
+    def run
+      until @stopping
+        readable, = IO.select([@listener, STDIN, *@connections.keys])
+        readable.each { |source| handle(source) }
+      end
+    end
+
+    private
+
+    def handle(source)
+      case source
+      when @listener then accept
+      when STDIN then read_stdin
+      else advance(source)
+      end
+    end
+
+    def read_stdin
+      @stopping = true if STDIN.read_nonblock(4096, exception: false).nil?
+    rescue SystemCallError
+      @stopping = true
+    end
+
+    def accept
+      socket = @listener.accept
+      return unless socket
+
+      connection = Connection.new(socket, @password)
+      @connections[connection] = true
+      advance(connection)
+    end
+
+    # Serves the requests that have arrived on a connection.
+    def advance(connection)
+      request = connection.poll
+      while request
+        return unless settle(connection, answer(connection, request))
+
+        request = connection.next_request
+      end
+    rescue EOFError
+      drop(connection)
+    rescue WrongPassword
+      warn("refused a request with a wrong connect password")
+      drop(connection)
+    rescue ProtocolError => e
+      warn("closed a connection: #{e.message}")
+      drop(connection)
+    end
+
+    def answer(connection, request)
+      method = request.control
+      return @handler.call(connection, request) unless method
+
+      PhusionPassenger.fire(:oob_work) if method == "OOBW"
+      connection.send(CONTROL_REPLIES.fetch(method))
+      :close
+    rescue ClientGone
+      :close
+    end
+
+    # Returns whether more requests may come.
+    def settle(connection, fate)
+      case fate
+      when :keep
+        connection.keep
+        return true
+      when :close
+        drop(connection) unless connection.linger
+      when :hijacked
+        @connections.delete(connection)
+      end
+      false
+    end
+
+    def drop(connection)
+      @connections.delete(connection)
+      connection.close
+    end
+
+    def warn(message)
+      STDERR.puts("Passenger's Rack loader: #{message}")
+    end
+  end
+end

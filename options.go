@@ -1,0 +1,98 @@
+package passenger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Defaults of [Config] and [Options].
+const (
+	DefaultMaxPoolSize         = 6
+	DefaultMaxRequestQueueSize = 100
+)
+
+// Unlimited switches a limit of [Options] off, as any negative number does.
+const Unlimited = -1
+
+// Config is what a [Pool] is made of. The zero value is usable.
+type Config struct {
+	// MaxPoolSize is how many processes the pool keeps for all applications
+	// together, those that are being started included and those that finish
+	// their last requests not; 0: DefaultMaxPoolSize.
+	MaxPoolSize int
+	// Spawner starts the processes; nil: the real one, spawner.New, which the
+	// pool then closes. One that was passed in is the caller's to close, after
+	// the pool.
+	Spawner spawner.Factory
+	// Logger gets what the operator should know; the zero value discards it.
+	Logger logr.Logger
+	// SelfChecks verifies the pool's invariants after each change, which takes
+	// time, and panics when one does not hold. For tests; without it an
+	// impossible state is logged.
+	SelfChecks bool
+}
+
+// Validate reports every fault of c, joined.
+func (c *Config) Validate() error {
+	if c.MaxPoolSize < 0 {
+		return fmt.Errorf("the maximum pool size %d is negative: it must be at least 1", c.MaxPoolSize)
+	}
+	return nil
+}
+
+// Options say which application a session is wanted of, and within which
+// limits. The zero value of every field but App.Root is usable. Options that
+// were passed on must not be changed; a change is passed with a later get, and
+// takes effect as each field says. Fields without a word on it are read when
+// the application's group is made, by the first get.
+type Options struct {
+	// App is what to run. Its group name, root, user, group and environment
+	// tell applications apart: a get whose App differs in one of them belongs
+	// to another application, whatever its name.
+	App spawner.App
+	// MinProcesses are kept at all times once the first get has come, also
+	// after a crash. The latest get's value counts.
+	MinProcesses int
+	// MaxProcesses bounds the processes of this application; 0: only the
+	// pool's limit counts. The latest get's value counts.
+	MaxProcesses int
+	// MaxRequestQueueSize bounds how many gets wait for a process of this
+	// application; 0: DefaultMaxRequestQueueSize, negative: no limit. The
+	// value of the arriving get counts, for that get.
+	MaxRequestQueueSize int
+	// ForceMaxConcurrentRequestsPerProcess replaces what the application says
+	// of its concurrency; 0: what it says counts, negative: no limit. Read
+	// when a process is attached.
+	ForceMaxConcurrentRequestsPerProcess int
+}
+
+// Validate reports every fault of o, joined.
+func (o *Options) Validate() error {
+	errs := []error{o.App.Validate()}
+	if o.MinProcesses < 0 {
+		errs = append(errs, fmt.Errorf("the minimum number of processes %d is negative", o.MinProcesses))
+	}
+	if o.MaxProcesses < 0 {
+		errs = append(errs, fmt.Errorf("the maximum number of processes %d is negative", o.MaxProcesses))
+	}
+	if o.MaxProcesses > 0 && o.MinProcesses > o.MaxProcesses {
+		errs = append(errs, fmt.Errorf("the minimum number of processes %d is above the maximum %d", o.MinProcesses, o.MaxProcesses))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *Options) queueLimit() int {
+	if o.MaxRequestQueueSize == 0 {
+		return DefaultMaxRequestQueueSize
+	}
+	return o.MaxRequestQueueSize
+}
+
+func (o *Options) sameApp(app *spawner.App) bool {
+	return o.App.Root == app.Root && o.App.Environment == app.Environment &&
+		o.App.User == app.User && o.App.Group == app.Group
+}

@@ -1,0 +1,176 @@
+package passenger
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+type poolState uint8
+
+const (
+	poolOpen poolState = iota
+	// poolDraining: no more gets, those that wait are still served.
+	poolDraining
+	poolClosed
+)
+
+// Pool keeps processes of applications and gives each request to the best one.
+// It is safe for concurrent use. Make one with New, and end it with Shutdown
+// or Close.
+type Pool struct {
+	cfg        Config
+	factory    spawner.Factory
+	ownFactory bool
+	epoch      time.Time
+
+	// spawnCtx ends when spawns are to be given up, killCtx when processes are
+	// to be killed that are ending already.
+	spawnCtx, killCtx       context.Context
+	cancelSpawns, killStops context.CancelFunc
+	// wg counts every goroutine of the pool's.
+	wg     sync.WaitGroup
+	closed chan struct{}
+
+	// mu guards everything below, and the fields of Group, Process, Socket,
+	// Session and waiter that say so. Nothing that could block happens while
+	// it is held, and nobody but locked takes it to change something.
+	mu     sync.Mutex
+	state  poolState
+	groups map[string]*Group
+	fx     effects
+	// seq is the number of processes that were ever attached.
+	seq uint64
+	// capacityUsed, sessions and waiting sum up the groups'.
+	capacityUsed int
+	sessions     int
+	waiting      int
+	// idle are processes without a session, longest first.
+	idle list[Process]
+	// starving groups have no process and someone waiting, hungry ones want
+	// more processes than they have; both wait for capacity.
+	starving, hungry list[Group]
+	drained          chan struct{}
+	drainedMarked    bool
+	closeErr         error
+}
+
+// New returns a Pool. An error names every fault of cfg.
+func New(cfg Config) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxPoolSize == 0 {
+		cfg.MaxPoolSize = DefaultMaxPoolSize
+	}
+	p := &Pool{
+		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*Group{},
+		closed: make(chan struct{}), drained: make(chan struct{}),
+	}
+	if p.factory == nil {
+		p.factory, p.ownFactory = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}), true
+	}
+	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
+	p.killCtx, p.killStops = context.WithCancel(context.Background())
+	return p, nil
+}
+
+// now is the time since the pool was made, on the monotonic clock.
+func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
+
+// AsyncGet asks for a session with a process of the application that opts
+// names, and starts processes as they are needed. The callback gets it, or an
+// error, exactly once, perhaps before AsyncGet returns, in whatever goroutine
+// made it possible, so it should be quick; it may call the pool again, but not
+// wait for Shutdown or Close. The session must be closed.
+//
+// stop withdraws the request: true means that the callback will never be
+// called.
+//
+// Errors: those of opts.Validate, ErrClosed, *QueueFullError,
+// *spawner.SpawnError.
+func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop func() bool) {
+	s, w, err := p.get(opts, callback)
+	if w != nil {
+		return w.withdraw
+	}
+	callback(s, err)
+	return tooLate
+}
+
+func tooLate() bool { return false }
+
+// Get is AsyncGet that waits. When ctx ends first, the request is withdrawn
+// and ctx's error returned.
+func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, w, err := p.get(opts, nil)
+	if w == nil {
+		return s, err
+	}
+	select {
+	case r := <-w.result:
+		return r.session, r.err
+	case <-ctx.Done():
+		if w.withdraw() {
+			return nil, ctx.Err()
+		}
+		r := <-w.result
+		return r.session, r.err
+	}
+}
+
+// get returns a session, or a waiter in the queue, or an error.
+func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
+	p.update(func(fx *effects) {
+		if p.state != poolOpen {
+			err = ErrClosed
+			return
+		}
+		var g *Group
+		if g, err = p.group(opts); err != nil {
+			return
+		}
+		g.merge(fx, opts)
+		if s = g.route(); s != nil {
+			return
+		}
+		if w, err = g.enqueue(opts, callback); err == nil {
+			g.settle(fx)
+		}
+	})
+	return s, w, err
+}
+
+// group returns the group of opts, made if need be.
+func (p *Pool) group(opts *Options) (*Group, error) {
+	name := opts.App.Name()
+	first := p.groups[name]
+	for g := first; g != nil; g = g.namesake {
+		if opts.sameApp(&g.opts.App) {
+			return g, nil
+		}
+	}
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	g := newGroup(p, opts)
+	g.namesake = first
+	p.groups[name] = g
+	return g, nil
+}
+
+// allGroups yields the groups, in no order.
+func (p *Pool) allGroups(yield func(*Group) bool) {
+	for _, g := range p.groups {
+		for ; g != nil; g = g.namesake {
+			if !yield(g) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package passenger
+
+func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
+
+// allot hands the room there is to the groups that claim it, at the end of
+// each update. Groups that have no process come before those that want more,
+// and both in the order of their claims. For the first kind, processes that
+// have nothing to do are stopped.
+func (p *Pool) allot(fx *effects) {
+	for {
+		g := p.starving.first()
+		if !p.hasRoom() {
+			if g == nil || !p.stopIdleProcess(fx, g) {
+				return
+			}
+			continue
+		}
+		if g == nil {
+			g = p.hungry.first()
+		}
+		if g == nil {
+			return
+		}
+		g.startSpawn()
+	}
+}
+
+// stopIdleProcess makes room for a group by detaching the process that has
+// been idle for longest: of a group above its minimum, if there is one.
+func (p *Pool) stopIdleProcess(fx *effects, beneficiary *Group) bool {
+	victim := p.idleVictim()
+	if victim == nil {
+		return false
+	}
+	g := victim.group
+	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary.name)
+	g.detach(fx, victim)
+	return true
+}
+
+// idleVictim looks at many processes only when it then finds one, so that a
+// process stops and another starts.
+func (p *Pool) idleVictim() *Process {
+	var fallback *Process
+	for pr := range p.idle.all {
+		if pr.state != stateEnabled {
+			continue
+		}
+		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
+			return pr
+		}
+		if fallback == nil {
+			fallback = pr
+		}
+	}
+	return fallback
+}

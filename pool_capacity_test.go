@@ -1,0 +1,113 @@
+package passenger_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+func (f *fixture) pids(name string) (pids []int) {
+	f.Helper()
+	for _, p := range f.group(name).Processes {
+		if p.State == "enabled" {
+			pids = append(pids, p.PID)
+		}
+	}
+	return pids
+}
+
+func TestLongestIdleProcessGivesWay(t *testing.T) {
+	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
+		for _, name := range []string{"a", "b", "c"} {
+			f.get(options(name)).Close(passenger.KeepAlive)
+			time.Sleep(time.Second)
+		}
+		f.get(options("a")).Close(passenger.KeepAlive)
+		require.Equal(f, 1003, f.get(options("d")).PID())
+		require.Empty(f, f.pids("b"), "b was idle for longest")
+		require.Equal(f, []int{1000}, f.pids("a"))
+		require.Equal(f, 3, f.Inspect().CapacityUsed)
+	})
+}
+
+func TestProcessesAboveTheMinimumGiveWayFirst(t *testing.T) {
+	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
+		kept := options("kept")
+		kept.MinProcesses = 1
+		f.get(kept).Close(passenger.KeepAlive)
+		time.Sleep(time.Second)
+		f.get(options("spare")).Close(passenger.KeepAlive)
+		busy := f.get(options("busy"))
+		f.get(options("new"))
+		require.Empty(f, f.pids("spare"))
+		require.Equal(f, []int{1000}, f.pids("kept"))
+
+		f.get(options("other"))
+		require.Empty(f, f.pids("kept"), "better below its minimum than a request that waits for ever")
+		require.Equal(f, []int{busy.PID()}, f.pids("busy"), "busy processes are left alone")
+	})
+}
+
+func TestStarvingGroupsAreServedInOrder(t *testing.T) {
+	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+		s := f.get(options("a"))
+		b, c, b2 := f.ask(options("b")), f.ask(options("c")), f.ask(options("b"))
+		synctest.Wait()
+		require.Equal(f, 3, f.Inspect().WaitingForCapacity)
+		s.Close(passenger.KeepAlive)
+		synctest.Wait()
+		require.Equal(f, 1, b.times)
+		require.Zero(f, c.times)
+		b.session.Close(passenger.KeepAlive)
+		require.Equal(f, 1, b2.times, "the process there is serves its own group first")
+		b2.session.Close(passenger.KeepAlive)
+		synctest.Wait()
+		require.Equal(f, 1, c.times)
+		require.Equal(f, 1, f.Inspect().CapacityUsed)
+	})
+}
+
+func TestHungryGroupGrowsWhenCapacityIsFreed(t *testing.T) {
+	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+		held := f.get(options("a"))
+		other := f.get(options("b"))
+		waiting := f.ask(options("a"))
+		synctest.Wait()
+		require.Zero(f, waiting.times, "a group that has a process takes nobody's")
+		require.True(f, f.factory.Kill(other.PID()))
+		synctest.Wait()
+		require.Equal(f, 1, waiting.times)
+		require.NotEqual(f, held.PID(), waiting.session.PID())
+		other.Close(passenger.Discard)
+	})
+}
+
+func TestWithdrawnStarvingGetKillsNobody(t *testing.T) {
+	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+		s := f.get(options("a"))
+		b := f.ask(options("b"))
+		require.True(f, b.stop())
+		s.Close(passenger.KeepAlive)
+		synctest.Wait()
+		require.Equal(f, []int{1000}, f.pids("a"))
+		require.Equal(f, 1, f.factory.Spawns())
+	})
+}
+
+func TestMinimaBeyondThePoolDoNotFight(t *testing.T) {
+	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+		a, b := options("a"), options("b")
+		a.MinProcesses, b.MinProcesses = 1, 1
+		f.get(a).Close(passenger.KeepAlive)
+		f.get(b).Close(passenger.KeepAlive)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(f, 2, f.factory.Spawns(), "no process is stopped for a mere minimum")
+		require.Equal(f, 1, f.factory.Live())
+	})
+}

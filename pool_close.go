@@ -1,0 +1,122 @@
+package passenger
+
+import (
+	"context"
+	"errors"
+)
+
+// Close ends the pool at once: gets that wait are answered with ErrClosed,
+// processes are killed, with their sessions. It returns when no process and no
+// goroutine of the pool is left. Further calls wait for the first.
+func (p *Pool) Close() error {
+	p.end(true)
+	<-p.closed
+	return p.closeErr
+}
+
+// Shutdown ends the pool without losing a request: no more gets are taken,
+// those that wait are served, sessions run until they are closed, and
+// processes end in their own time, all of them at once. When ctx ends first,
+// the rest is done as Close does it, and the error is a *ShutdownError.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	p.update(func(fx *effects) {
+		if p.state != poolOpen {
+			return
+		}
+		p.state = poolDraining
+		for g := range p.allGroups {
+			for _, l := range g.lists() {
+				for pr := range l.all {
+					pr.announceEnd(fx)
+				}
+			}
+			g.settle(fx)
+		}
+	})
+	var forced *ShutdownError
+	select {
+	case <-p.drained:
+	case <-p.closed:
+	case <-ctx.Done():
+		forced = &ShutdownError{Err: ctx.Err()}
+		p.update(func(*effects) { forced.Sessions, forced.Waiting = p.sessions, p.waiting })
+	}
+	if forced == nil {
+		p.end(false)
+		select {
+		case <-p.closed:
+			return p.closeErr
+		case <-ctx.Done():
+			forced = &ShutdownError{Err: ctx.Err()}
+		}
+	}
+	p.update(func(*effects) {
+		for g := range p.allGroups {
+			forced.Processes += g.capacityUsed() + g.detached.len()
+		}
+	})
+	err := p.Close()
+	return errors.Join(forced, err)
+}
+
+// end begins the end, once; kill also hurries one that has begun.
+func (p *Pool) end(kill bool) {
+	first := false
+	p.update(func(fx *effects) {
+		if first = p.state != poolClosed; first {
+			p.closeUnderLock(fx)
+		}
+	})
+	p.cancelSpawns()
+	if kill {
+		p.killStops()
+	}
+	if !first {
+		return
+	}
+	go func() {
+		p.wg.Wait()
+		p.killStops()
+		p.closeErr = p.closeSpawners()
+		close(p.closed)
+	}()
+}
+
+func (p *Pool) closeUnderLock(fx *effects) {
+	p.state = poolClosed
+	p.markDrained()
+	for g := range p.allGroups {
+		g.claim.leave()
+		g.stopRetry()
+		g.failQueue(fx, ErrClosed)
+		for _, l := range []*list[Process]{&g.enabled, &g.disabling, &g.disabled} {
+			for pr := range l.all {
+				g.detach(fx, pr)
+			}
+		}
+		for pr := range g.detached.all {
+			g.drainStep(fx, pr)
+		}
+	}
+}
+
+// closeSpawners runs when no goroutine is left that could use one.
+func (p *Pool) closeSpawners() error {
+	var errs []error
+	for g := range p.allGroups {
+		if g.spawner != nil {
+			errs = append(errs, g.spawner.Close())
+		}
+	}
+	if p.ownFactory {
+		errs = append(errs, p.factory.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Pool) markDrained() {
+	if !p.drainedMarked {
+		p.drainedMarked = true
+		close(p.drained)
+	}
+}

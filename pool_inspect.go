@@ -1,0 +1,90 @@
+package passenger
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Snapshot is the state of a pool at one moment. It shares nothing with the
+// pool.
+type Snapshot struct {
+	MaxPoolSize  int
+	CapacityUsed int
+	// WaitingForCapacity are the gets whose application has no process,
+	// because the pool is full.
+	WaitingForCapacity int
+	// Groups are ordered by name.
+	Groups []GroupSnapshot
+}
+
+// GroupSnapshot is the state of an application.
+type GroupSnapshot struct {
+	Name        string
+	AppRoot     string
+	Environment string
+	// QueueLength counts the gets that wait.
+	QueueLength int
+	// Spawning: a process is being started.
+	Spawning bool
+	// Processes are in the order in which they were attached, those that are
+	// being stopped last.
+	Processes []ProcessSnapshot
+}
+
+// ProcessSnapshot is the state of a process.
+type ProcessSnapshot struct {
+	PID   int
+	GUPID string
+	// State is enabled, disabling, disabled or detached.
+	State string
+	// Concurrency is how many requests it takes at once; 0: no limit.
+	Concurrency int
+	Sessions    int
+	// Processed counts the sessions that were closed.
+	Processed uint64
+	// Spawned is when it was ready, LastUsed when its last session was closed,
+	// or else when it was attached.
+	Spawned, LastUsed time.Time
+	Sockets           []spawner.Socket
+}
+
+// Inspect returns the state of the pool.
+func (p *Pool) Inspect() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Snapshot{MaxPoolSize: p.cfg.MaxPoolSize, CapacityUsed: p.capacityUsed}
+	for g := range p.starving.all {
+		s.WaitingForCapacity += g.queue.len()
+	}
+	for g := range p.allGroups {
+		s.Groups = append(s.Groups, g.inspect())
+	}
+	slices.SortFunc(s.Groups, func(a, b GroupSnapshot) int {
+		return strings.Compare(a.Name+"\x00"+a.AppRoot, b.Name+"\x00"+b.AppRoot)
+	})
+	return s
+}
+
+func (g *Group) inspect() GroupSnapshot {
+	s := GroupSnapshot{
+		Name: g.name, AppRoot: g.opts.App.Root, Environment: g.opts.App.Environment,
+		QueueLength: g.queue.len(), Spawning: g.attempt != nil,
+	}
+	for _, l := range g.lists() {
+		for pr := range l.all {
+			s.Processes = append(s.Processes, pr.inspect())
+		}
+	}
+	return s
+}
+
+func (pr *Process) inspect() ProcessSnapshot {
+	return ProcessSnapshot{
+		PID: pr.info.PID, GUPID: pr.info.GUPID, State: pr.state.String(),
+		Concurrency: pr.concurrency, Sessions: pr.sessions, Processed: pr.processed,
+		Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed), Sockets: slices.Clone(pr.info.Sockets),
+	}
+}

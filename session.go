@@ -1,0 +1,138 @@
+package passenger
+
+import (
+	"context"
+	"net"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// CloseMode says what becomes of a session's connection.
+type CloseMode uint8
+
+// The modes. The zero value closes the connection.
+const (
+	Discard CloseMode = iota
+	// KeepAlive hands the connection back for another session. The caller
+	// knows that the exchange on it is complete in both directions and that
+	// the application keeps it open.
+	KeepAlive
+)
+
+// Session is the right to send one request to a process. It is used by one
+// goroutine at a time, but Close may be called by any, any number of times.
+type Session struct {
+	process *Process
+	socket  *Socket
+	conn    net.Conn
+	// connected: Connect has handed conn out, or tried to.
+	connected bool
+	reused    bool
+	closed    bool // guarded by Pool.mu
+}
+
+// PID is the process's id.
+func (s *Session) PID() int { return s.process.info.PID }
+
+// GUPID identifies the process among all there ever were.
+func (s *Session) GUPID() string { return s.process.info.GUPID }
+
+// ConnectPassword is what a request carries to show that it comes from here.
+// Never log it.
+func (s *Session) ConnectPassword() string { return s.process.info.ConnectPassword }
+
+// Protocol is what the process speaks on the connection.
+func (s *Session) Protocol() spawner.Protocol { return s.socket.spec.Protocol }
+
+// KeepsSessionsOpen says whether a connection of the session protocol stays
+// open after a request, which process and spawner agreed on.
+func (s *Session) KeepsSessionsOpen() bool { return s.socket.spec.SessionKeepAlive }
+
+// AppName is the name of the application's group.
+func (s *Session) AppName() string { return s.process.group.name }
+
+// Reused says whether the connection that Connect returned has served another
+// request before. Such a one may have been closed by the application
+// meanwhile, which shows at the first write or read.
+func (s *Session) Reused() bool { return s.reused }
+
+// Connect returns a connection to the process: an idle one, or a new one. A
+// second call closes the first one's connection and returns a new one. The
+// connection is the session's: Close closes it or hands it back.
+//
+// A failure is a *ConnectError, and the process is detached; ctx's own error if
+// ctx ended first; ErrSessionClosed after Close.
+func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
+	if !s.connected && s.conn != nil {
+		s.connected = true
+		return s.conn, nil
+	}
+	if s.conn != nil {
+		_ = s.conn.Close() // replaced because it is broken
+	}
+	s.connected, s.reused, s.conn = true, false, nil
+	p := s.process.group.pool
+	p.mu.Lock()
+	closed := s.closed
+	p.mu.Unlock()
+	if closed {
+		return nil, ErrSessionClosed
+	}
+	conn, err := s.socket.spec.Dial(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
+		p.update(func(fx *effects) { s.process.connectFailed(fx, err) })
+		return nil, err
+	}
+	s.conn = conn
+	return conn, nil
+}
+
+// OnDetach lets f be called, once, when the process leaves the pool or the pool
+// shuts down, so that a session that would last for long can be ended. f is
+// called in the goroutine that causes it, at once if it has happened already.
+// stop takes it back; false: f has been called, or will be.
+func (s *Session) OnDetach(f func()) (stop func() bool) {
+	pr := s.process
+	p := pr.group.pool
+	p.update(func(fx *effects) {
+		if pr.state == stateDetached || p.state != poolOpen || s.closed {
+			fx.after(f)
+			return
+		}
+		if pr.onDetach == nil {
+			pr.onDetach = map[*Session]func(){}
+		}
+		pr.onDetach[s] = f
+	})
+	return func() (stopped bool) {
+		p.update(func(*effects) {
+			_, stopped = pr.onDetach[s]
+			delete(pr.onDetach, s)
+		})
+		return stopped
+	}
+}
+
+// Close ends the session and hands its connection back or closes it, as mode
+// says. Only the first call counts.
+func (s *Session) Close(mode CloseMode) {
+	p := s.process.group.pool
+	p.update(func(fx *effects) {
+		if s.closed {
+			return
+		}
+		s.closed = true
+		if conn := s.conn; conn != nil {
+			s.conn = nil
+			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
+			if !kept {
+				fx.closeConn(conn)
+			}
+		}
+		s.process.release(fx, s.socket)
+	})
+}

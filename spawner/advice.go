@@ -1,0 +1,242 @@
+package spawner
+
+import (
+	"strings"
+)
+
+// problem is a thing that goes wrong when processes are started.
+type problem uint8
+
+const (
+	internalProblem problem = iota
+	factoryClosed
+	badRequest
+	spawnCanceled
+	dirUnusable
+	otherUser
+	rootMissing
+	rootNotDirectory
+	rootForbidden
+	rootUnusable
+	noApp
+	startupFileMissing
+	startupFileUnusable
+	interpreterMissing
+	commandMissing
+	notExecutable
+	badInterpreter
+	badFormat
+	processLimit
+	memoryLimit
+	descriptorLimit
+	startFailed
+	exitedCleanly
+	exitedWithStatus
+	killedBySignal
+	killed
+	stdoutClosed
+	moduleMissing
+	gemsMissing
+	syntaxError
+	portInUse
+	appExplained
+	notSpeaking
+	otherVersion
+	protocolBroken
+	badSocket
+	foreignPID
+	silent
+	requestNotRead
+	notReady
+	readyUnfinished
+)
+
+// wording is what users read. What stands in braces is replaced: see
+// diagnosis.fill.
+type wording struct {
+	category Category
+	summary  string
+	advice   string
+}
+
+var wordings = map[problem]wording{
+	internalProblem: {
+		CategoryInternal, "an unexpected error: {error}",
+		"This should not happen. Please report it together with the log.",
+	},
+	factoryClosed: {CategoryInternal, "the server is shutting down", ""},
+	badRequest: {
+		CategoryInternal, "the application's options cannot be sent to it: {line}",
+		"Options must not hold line breaks or NUL, and a start command's arguments no tabs. Change the option that is named.",
+	},
+	spawnCanceled: {CategoryCanceled, "the start was called off: {error}", ""},
+	dirUnusable: {
+		CategoryFileSystem, "the directory {subject} for sockets and loaders cannot be used: {reason}",
+		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that nobody else can write to it.",
+	},
+	otherUser: {
+		CategoryOperatingSystem, "{error}",
+		"Run the server as the application's user, or leave the application's user and group empty.",
+	},
+	rootMissing: {
+		CategoryFileSystem, "the application's directory {subject} does not exist",
+		"Correct the path of the application, or deploy it there.",
+	},
+	rootNotDirectory: {
+		CategoryFileSystem, "the application's path {subject} is not a directory",
+		"Configure the directory that the application is in, not a file of it.",
+	},
+	rootForbidden: {
+		CategoryFileSystem, "no permission to enter {subject}, which leads to the application's directory {root}",
+		"Give the application's user the right to search (x) that directory: chmod o+x {subject}, or add the user to its group.",
+	},
+	rootUnusable: {CategoryFileSystem, "the application's directory {subject} cannot be used: {reason}", "Check the path and the file system."},
+	noApp: {
+		CategoryFileSystem, "no application was found in {subject}",
+		"An application is recognised by one of the files {startupfiles} in its directory. " +
+			"Correct the path, or configure the type and the startup file, or a start command.",
+	},
+	startupFileMissing: {
+		CategoryFileSystem, "the startup file {subject} does not exist",
+		"Create it, or configure the startup file that the application has.",
+	},
+	startupFileUnusable: {
+		CategoryFileSystem, "the startup file {subject} cannot be used: {reason}",
+		"It must be a regular file that the application's user can read.",
+	},
+	interpreterMissing: {
+		CategoryFileSystem, "the interpreter {subject} was not found",
+		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be that of your shell: " +
+			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
+	},
+	commandMissing: {
+		CategoryFileSystem, "the start command {subject} was not found",
+		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name that is in the application's PATH.",
+	},
+	notExecutable: {
+		CategoryFileSystem, "{subject} cannot be executed: {reason}",
+		"It must be a regular file with the permission to execute: chmod +x {subject}.",
+	},
+	badInterpreter: {
+		CategoryFileSystem, "{command} cannot be executed: its first line names the program {subject}, which does not exist",
+		"Correct the line that begins with #!, or install that program. Line ends of Windows (CR LF) have this effect as well.",
+	},
+	badFormat: {
+		CategoryOperatingSystem, "{command} is not a program for this system",
+		"A script needs a first line such as #!/bin/sh; a binary must be built for this operating system and processor.",
+	},
+	processLimit: {
+		CategoryOperatingSystem, "the system refuses to start another process: {reason}",
+		"The limit on processes is reached. Run fewer processes, or raise the user's limit (ulimit -u) or that of the service (TasksMax) or container (pids).",
+	},
+	memoryLimit: {
+		CategoryOperatingSystem, "there is not enough memory to start a process",
+		"Run fewer processes, add memory or swap, or raise the memory limit of the service or container.",
+	},
+	descriptorLimit: {
+		CategoryOperatingSystem, "there are not enough file descriptors to start a process: {reason}",
+		"Raise the limit on open files (ulimit -n, or LimitNOFILE of the service).",
+	},
+	startFailed: {CategoryOperatingSystem, "{command} could not be started: {reason}", "See the error of the operating system."},
+	exitedCleanly: {
+		CategoryStartup, "the application ended by itself without serving requests ({status})",
+		"A startup file must define the application, and a start command must stay in the foreground and speak the spawn protocol; " +
+			"a program that moves to the background or only runs a task ends like this.",
+	},
+	exitedWithStatus: {
+		CategoryStartup, "the application ended before it was ready ({status})",
+		"Its output most probably says why. Start the application by hand in its directory, as its user, to see the same.",
+	},
+	killedBySignal: {
+		CategoryStartup, "the application crashed before it was ready ({status})",
+		"A native extension or the interpreter itself is the usual culprit: reinstall native extensions for the interpreter that is used.",
+	},
+	killed: {
+		CategoryStartup, "the application was killed from outside before it was ready ({status})",
+		"The system kills like this when memory runs out; its log (dmesg, journalctl -k) tells. Add memory or run fewer processes.",
+	},
+	stdoutClosed: {
+		CategoryStartup, "the application closed its stdout before it was ready",
+		"An application must leave stdin and stdout open and must not move to the background while it starts.",
+	},
+	moduleMissing: {
+		CategoryStartup, "the application needs {subject}, which is not installed",
+		"Install the application's dependencies (pip install, npm install, bundle install) for the interpreter and the virtual environment that it is run with: {command}.",
+	},
+	gemsMissing: {
+		CategoryStartup, "gems of the application's bundle are not installed: {subject}",
+		"Run bundle install in the application's directory, as its user and with the same Ruby: {command}.",
+	},
+	syntaxError: {
+		CategoryStartup, "the application has a syntax error: {subject}",
+		"Correct it. If the code is right, it is meant for another version of the interpreter than {command}.",
+	},
+	portInUse: {
+		CategoryStartup, "the application wants to listen on an address that is in use: {subject}",
+		"End the program that listens there, or let the application listen where it is told to instead of on a port of its own.",
+	},
+	appExplained: {CategoryExplained, "the application reported an error: {message}", ""},
+	notSpeaking: {
+		CategoryProtocol, "{command} does not speak the spawn protocol: it said {line} at the step {step}",
+		"A start command must be a program made for this server. Configure the application's type to have it started by our loader.",
+	},
+	otherVersion: {
+		CategoryProtocol, "{command} speaks version {line} of the spawn protocol and not version {version}",
+		"Update the loader or the server, so that both speak the same version.",
+	},
+	protocolBroken: {
+		CategoryProtocol, "{command} broke the spawn protocol: {error}",
+		"The program that loads the application is at fault, or something that writes lines beginning with \"!> \" to stdout.",
+	},
+	badSocket: {
+		CategoryProtocol, "the application reported a socket that is not acceptable: {error}",
+		"Sockets must be in the directory that the application is told (socket_dir) and belong to its user, or be on 127.0.0.1 or ::1.",
+	},
+	foreignPID: {CategoryProtocol, "{error}", "The application must report the pid of a process of its own."},
+	silent: {
+		CategoryTimeout, "the application said nothing within {timeout}",
+		"The program started but did not begin the handshake: it may wait for something, or not be made for this server. " +
+			"If it is only slow, raise the start time-out.",
+	},
+	requestNotRead: {
+		CategoryTimeout, "the application did not read its options within {timeout}",
+		"The program that loads the application must read its stdin after it has said that it has control.",
+	},
+	notReady: {
+		CategoryTimeout, "the application was not ready within {timeout}",
+		"It was still loading. It may wait for a database or another service that does not answer; if it is only slow, raise the start time-out.",
+	},
+	readyUnfinished: {
+		CategoryTimeout, "the application did not finish its answer within {timeout} (step {step})",
+		"The program that loads the application is at fault: its answer has to end with a terminator line.",
+	},
+}
+
+// fill replaces the names in braces. Values are not looked at again.
+func (d *diagnosis) fill(template string) string {
+	if !strings.Contains(template, "{") {
+		return template
+	}
+	command := d.app.Name()
+	if len(d.command) > 0 {
+		command = d.command[0]
+	}
+	files := make([]string, len(Types))
+	for i, t := range Types {
+		files[i] = t.StartupFile
+	}
+	return strings.NewReplacer(
+		"{subject}", d.fault.subject,
+		"{error}", errorText(d.err),
+		"{reason}", reason(d.err),
+		"{root}", d.app.Root,
+		"{command}", command,
+		"{startupfiles}", strings.Join(files, ", "),
+		"{status}", d.status,
+		"{step}", string(d.step),
+		"{timeout}", d.app.StartTimeout.String(),
+		"{line}", d.line(),
+		"{message}", d.message(),
+		"{version}", protocolVersion,
+	).Replace(template)
+}

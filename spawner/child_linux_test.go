@@ -1,0 +1,83 @@
+package spawner
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/leakgate"
+)
+
+func TestExitWaiterLeavesAZombie(t *testing.T) {
+	leakgate.Check(t)
+	for name, change := range map[string]func(*exitWaiter){
+		"pidfd": func(*exitWaiter) {},
+		"pid": func(w *exitWaiter) {
+			require.NoError(t, unix.Close(w.pidfd))
+			w.pidfd = -1
+		},
+	} {
+		cmd := &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 3"}, SysProcAttr: &syscall.SysProcAttr{}}
+		w := newExitWaiter(cmd)
+		require.NoError(t, cmd.Start())
+		change(w)
+		require.True(t, w.untilExit(cmd.Process.Pid), name)
+		require.NoError(t, syscall.Kill(cmd.Process.Pid, 0), "it is reaped already")
+		require.Error(t, cmd.Wait())
+		require.Equal(t, "exit status 3", cmd.ProcessState.String())
+		require.False(t, w.untilExit(cmd.Process.Pid), name)
+	}
+}
+
+func TestNothingIsSignalledAfterTheReaping(t *testing.T) {
+	leakgate.Check(t)
+	cleaned := make(chan struct{})
+	c, err := startChild(&childSpec{
+		argv: []string{"/bin/sh", "-c", "exit 3"}, dir: "/", output: newOutput(logr.Discard(), false),
+		cleanUp: func() { close(cleaned) },
+	})
+	require.NoError(t, err)
+	<-c.exited
+	c.signal(syscall.SIGKILL)
+	require.False(t, c.killed)
+	c.readStdout(c.admin)
+	<-c.gone
+	<-cleaned
+	require.Equal(t, "exit status 3", c.ownStatus())
+}
+
+func TestNoDescriptorsLeft(t *testing.T) {
+	leakgate.Check(t)
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	zero, err := os.Readlink("/proc/self/fd/0")
+	require.NoError(t, err)
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	for spare := range 12 {
+		limit := old
+		limit.Cur = uint64(len(entries) + spare)
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		c, err := startChild(&childSpec{
+			argv: []string{"/bin/sh", "-c", "cat"}, dir: "/", output: newOutput(logr.Discard(), false), cleanUp: func() {},
+		})
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+		if err != nil {
+			var f *fault
+			require.ErrorAs(t, startFault("/bin/sh", err), &f)
+			require.Equal(t, descriptorLimit, f.problem, err)
+			continue
+		}
+		c.signal(syscall.SIGKILL)
+		c.readStdout(c.admin)
+		<-c.gone
+	}
+	now, err := os.Readlink("/proc/self/fd/0")
+	require.NoError(t, err)
+	require.Equal(t, zero, now)
+}

@@ -1,0 +1,29 @@
+//go:build !linux
+
+package spawner
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+func socketpair() ([2]int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(pair[0])
+		syscall.CloseOnExec(pair[1])
+	}
+	return pair, err
+}
+
+func closeOnExec() {}
+
+// exitWaiter would wait for the end of a process without reaping it; here
+// that is not to be had, and what a process leaves behind in its group lives.
+type exitWaiter struct{}
+
+func newExitWaiter(*exec.Cmd) *exitWaiter { return &exitWaiter{} }
+
+func (*exitWaiter) untilExit(int) (zombie bool) { return false }

@@ -1,0 +1,269 @@
+package spawner
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+const protocolVersion = loaderproto.Version
+
+// fault is what was wrong before there was a process to talk to, or with what
+// it said.
+type fault struct {
+	problem problem
+	subject string
+	err     error
+}
+
+func (f *fault) Error() string {
+	if f.err != nil {
+		return f.err.Error()
+	}
+	return f.subject
+}
+
+func (f *fault) Unwrap() error { return f.err }
+
+// diagnosis finds out what is behind a failed spawn.
+type diagnosis struct {
+	app      *App
+	command  []string
+	err      error
+	canceled bool
+	status   string
+	output   string
+	step     StepName
+
+	fault fault
+}
+
+// explain sets what e says to people.
+func (d *diagnosis) explain(e *SpawnError) {
+	d.fault = d.find()
+	if p := (*loaderproto.Error)(nil); errors.As(d.err, &p) && p.Kind == loaderproto.AppError {
+		e.Message = p.Message
+	}
+	w := wordings[d.fault.problem]
+	e.Category, e.Summary, e.Advice = w.category, d.fill(w.summary), d.fill(w.advice)
+	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout {
+		return
+	}
+	text := d.output
+	if e.Message != nil {
+		text = e.Message.Text + "\n" + text
+	}
+	clue, ok := readClues(text)
+	if !ok {
+		return
+	}
+	d.fault = clue
+	w = wordings[clue.problem]
+	e.Advice = d.fill(w.advice)
+	// What a process printed before it hung need not be why.
+	if e.Category != CategoryTimeout {
+		e.Summary = d.fill(w.summary)
+	}
+}
+
+func (d *diagnosis) find() fault {
+	var f *fault
+	var p *loaderproto.Error
+	switch {
+	case d.canceled:
+		return fault{problem: spawnCanceled}
+	case errors.Is(d.err, ErrClosed):
+		return fault{problem: factoryClosed}
+	case errors.As(d.err, &f):
+		return *f
+	case errors.As(d.err, &p):
+		return fault{problem: d.protocolProblem(p)}
+	}
+	return fault{problem: internalProblem}
+}
+
+func (d *diagnosis) protocolProblem(e *loaderproto.Error) problem {
+	switch e.Kind {
+	case loaderproto.AppError:
+		return appExplained
+	case loaderproto.BadRequest:
+		return badRequest
+	case loaderproto.UnexpectedLine:
+		return notSpeaking
+	case loaderproto.UnsupportedVersion:
+		return otherVersion
+	case loaderproto.ExitedEarly:
+		return d.exitProblem()
+	case loaderproto.TimedOut:
+		// The process has ended, and what it left behind holds its stdout.
+		if d.status != "" {
+			return d.exitProblem()
+		}
+		return timeoutProblem(e.Step)
+	case loaderproto.BadSocket, loaderproto.BadAddress:
+		return badSocket
+	case loaderproto.TruncatedLine, loaderproto.TruncatedBlock, loaderproto.MalformedLine, loaderproto.UnknownKey,
+		loaderproto.BadPID, loaderproto.NoRequestSocket, loaderproto.TooManySockets, loaderproto.LineTooLong,
+		loaderproto.BlockTooLong, loaderproto.ReadFailed, loaderproto.WriteFailed, loaderproto.Refused:
+		return protocolBroken
+	}
+	return protocolBroken
+}
+
+func (d *diagnosis) exitProblem() problem {
+	switch {
+	case d.status == "":
+		return stdoutClosed
+	case d.status == "exit status 0":
+		return exitedCleanly
+	case strings.HasPrefix(d.status, "signal: killed"):
+		return killed
+	case strings.HasPrefix(d.status, "signal: "):
+		return killedBySignal
+	}
+	return exitedWithStatus
+}
+
+func timeoutProblem(s loaderproto.Step) problem {
+	switch s {
+	case loaderproto.AwaitHandshake:
+		return silent
+	case loaderproto.SendRequest:
+		return requestNotRead
+	case loaderproto.AwaitReply:
+		return notReady
+	case loaderproto.ReadReady, loaderproto.ReadErrorAttributes, loaderproto.ReadErrorText:
+		return readyUnfinished
+	}
+	return notReady
+}
+
+// clues are what interpreters print. The first group is the subject; the first
+// that matches counts.
+var clues = []struct {
+	pattern *regexp.Regexp
+	problem problem
+}{
+	{regexp.MustCompile(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`), gemsMissing},
+	{regexp.MustCompile(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
+	{regexp.MustCompile(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
+	{regexp.MustCompile(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
+	{regexp.MustCompile(`cannot load such file -- (\S+)`), moduleMissing},
+	{regexp.MustCompile(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
+	{regexp.MustCompile(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
+	{regexp.MustCompile(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
+}
+
+func readClues(text string) (fault, bool) {
+	for _, c := range clues {
+		m := c.pattern.FindStringSubmatch(text)
+		if m == nil {
+			continue
+		}
+		subject := strings.TrimSpace(strings.Join(m[1:], ""))
+		return fault{problem: c.problem, subject: shorten(subject)}, true
+	}
+	return fault{}, false
+}
+
+// startFault tells apart why path could not be executed.
+func startFault(path string, err error) error {
+	f := &fault{problem: startFailed, subject: path, err: err}
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		f.problem = processLimit
+	case errors.Is(err, syscall.ENOMEM):
+		f.problem = memoryLimit
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		f.problem = descriptorLimit
+	case errors.Is(err, syscall.ENOEXEC):
+		f.problem = badFormat
+	case errors.Is(err, fs.ErrPermission):
+		f.problem = notExecutable
+	case errors.Is(err, fs.ErrNotExist):
+		// The program was there a moment ago, so it is what it asks for.
+		interpreter := scriptInterpreter(path)
+		if _, err := os.Stat(interpreter); interpreter != "" && err != nil {
+			f.problem, f.subject = badInterpreter, strconv.Quote(interpreter)
+		}
+	}
+	return f
+}
+
+// scriptInterpreter returns what stands behind #! in the first line of a
+// script.
+func scriptInterpreter(path string) string {
+	f, err := os.Open(path) //nolint:gosec // G304: it was about to be executed
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	const longest = 256 // what Linux reads of it
+	head, err := io.ReadAll(io.LimitReader(f, longest))
+	if err != nil {
+		return ""
+	}
+	first, _, _ := strings.Cut(string(head), "\n")
+	rest, ok := strings.CutPrefix(first, "#!")
+	if !ok {
+		return ""
+	}
+	interpreter, _, _ := strings.Cut(strings.Trim(rest, " \t"), " ")
+	return interpreter
+}
+
+// line is what the program said that has no place there.
+func (d *diagnosis) line() string {
+	if e := (*loaderproto.Error)(nil); errors.As(d.err, &e) {
+		return strconv.Quote(e.Line)
+	}
+	return ""
+}
+
+// message is the first line of what the application said.
+func (d *diagnosis) message() string {
+	e := (*loaderproto.Error)(nil)
+	if !errors.As(d.err, &e) || e.Message == nil {
+		return ""
+	}
+	if e.Message.HTML {
+		return "see its page"
+	}
+	for line := range strings.Lines(e.Message.Text) {
+		if line = strings.TrimSpace(line); line != "" {
+			return shorten(line)
+		}
+	}
+	return "without saying which"
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// reason is err without the operation and the path, which stand beside it.
+func reason(err error) string {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return errorText(err)
+}
+
+func shorten(s string) string {
+	const longest = 200
+	if len(s) > longest {
+		return fmt.Sprintf("%s...", strings.ToValidUTF8(s[:longest], ""))
+	}
+	return s
+}

@@ -1,0 +1,172 @@
+package spawner
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+func TestEveryProblemHasWords(t *testing.T) {
+	for p := internalProblem; p <= readyUnfinished; p++ {
+		w, ok := wordings[p]
+		require.True(t, ok, "problem %d", p)
+		d := diagnosis{app: &App{Root: "/app"}, err: errors.New("reason"), fault: fault{problem: p, subject: "subject"}}
+		require.NotContains(t, d.fill(w.summary)+d.fill(w.advice), "{")
+		require.NotZero(t, w.category)
+	}
+}
+
+func TestClues(t *testing.T) {
+	exited := &loaderproto.Error{Kind: loaderproto.ExitedEarly}
+	for _, test := range []struct{ output, summary string }{
+		{"Traceback (most recent call last):\nModuleNotFoundError: No module named 'flask'\n", "needs 'flask', which is not installed"},
+		{"ImportError: No module named django.core\n", "needs django.core, which is not installed"},
+		{"Error: Cannot find module 'express'\nRequire stack:\n", "needs 'express', which is not installed"},
+		{"Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'koa' imported from /app\n", "needs 'koa', which is not installed"},
+		{"in 'require': cannot load such file -- sinatra (LoadError)\n", "needs sinatra, which is not installed"},
+		{"Could not find rails-7.0 in any of the sources (Bundler::GemNotFound)\n", "gems of the application's bundle are not installed: Could not find rails-7.0"},
+		{"  File \"x.py\", line 1\nSyntaxError: invalid syntax\n", "syntax error: SyntaxError: invalid syntax"},
+		{"config.ru:3: syntax error, unexpected end-of-input\n", "syntax error: config.ru:3"},
+		{"Error: listen EADDRINUSE: address already in use :::3000\n", "address that is in use: Error: listen EADDRINUSE"},
+		{"something else\n", "ended before it was ready (exit status 1)"},
+	} {
+		var e SpawnError
+		d := diagnosis{app: &App{Root: "/app"}, err: exited, status: "exit status 1", output: test.output}
+		d.explain(&e)
+		require.Contains(t, e.Summary, test.summary)
+		require.Equal(t, CategoryStartup, e.Category)
+
+		e = SpawnError{}
+		explained := &loaderproto.Error{Kind: loaderproto.AppError, Message: &loaderproto.Message{Text: test.output}}
+		d = diagnosis{app: &App{Root: "/app"}, err: explained, status: "exit status 1"}
+		d.explain(&e)
+		require.Equal(t, CategoryExplained, e.Category)
+		require.Equal(t, explained.Message, e.Message)
+
+		e = SpawnError{}
+		d = diagnosis{app: &App{Root: "/app"}, err: &loaderproto.Error{Kind: loaderproto.TimedOut, Step: loaderproto.AwaitReply}, output: test.output}
+		d.explain(&e)
+		require.Equal(t, CategoryTimeout, e.Category)
+		require.Contains(t, e.Summary, "was not ready within")
+	}
+}
+
+func TestStartFaults(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "binary")
+	require.NoError(t, os.WriteFile(binary, []byte("\x7fELF"), 0o600))
+	for errno, want := range map[syscall.Errno]struct {
+		problem  problem
+		category Category
+	}{
+		syscall.EAGAIN:  {processLimit, CategoryOperatingSystem},
+		syscall.ENOMEM:  {memoryLimit, CategoryOperatingSystem},
+		syscall.EMFILE:  {descriptorLimit, CategoryOperatingSystem},
+		syscall.ENFILE:  {descriptorLimit, CategoryOperatingSystem},
+		syscall.ENOEXEC: {badFormat, CategoryOperatingSystem},
+		syscall.EACCES:  {notExecutable, CategoryFileSystem},
+		syscall.ENOENT:  {startFailed, CategoryOperatingSystem},
+		syscall.EIO:     {startFailed, CategoryOperatingSystem},
+	} {
+		err := startFault(binary, &fs.PathError{Op: "fork/exec", Path: binary, Err: errno})
+		var f *fault
+		require.ErrorAs(t, err, &f)
+		require.Equal(t, want.problem, f.problem, errno)
+		require.Equal(t, want.category, wordings[f.problem].category)
+		require.ErrorIs(t, err, errno)
+	}
+}
+
+func TestOffendingParent(t *testing.T) {
+	stat := func(path string) (fs.FileInfo, error) {
+		if strings.HasPrefix(path, "/srv/private/") {
+			return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrPermission}
+		}
+		return nil, nil //nolint:nilnil // the information is not looked at
+	}
+	err := checkRoot("/srv/private/apps/shop", stat)
+	var f *fault
+	require.ErrorAs(t, err, &f)
+	require.Equal(t, rootForbidden, f.problem)
+	require.Equal(t, "/srv/private", f.subject)
+	require.ErrorIs(t, err, fs.ErrPermission)
+}
+
+func TestJournal(t *testing.T) {
+	j := newJournal(StepPrepare, StepStart, StepHandshake)
+	j.enter(StepPrepare)
+	j.enter(StepStart)
+	j.end(StepFailed)
+	require.Equal(t, StepFailed, j.steps[1].State)
+	require.Equal(t, StepPerformed, j.steps[0].State)
+	require.Equal(t, StepNotStarted, j.steps[2].State)
+	require.Equal(t, StepStart, j.steps.failed())
+}
+
+func TestRandomNames(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		s := randomAlphanumeric(passwordLength)
+		require.Regexp(t, `^[a-zA-Z0-9]{24}$`, s)
+		require.False(t, seen[s])
+		seen[s] = true
+	}
+	require.True(t, strings.HasPrefix(newGUPID(time.Unix(600, 0)), "a-"))
+	require.LessOrEqual(t, len(newGUPID(time.Now())), 20)
+	require.Regexp(t, `^[0-9a-f]{8}$`, newErrorID())
+}
+
+func TestLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.1.2.3:80": true, "[::1]:80": true, "localhost:80": true, "[::ffff:127.0.0.1]:80": true,
+		"0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "localhost.:80": false, "127.0.0.1": false,
+	} {
+		require.Equal(t, want, isLoopback(addr), addr)
+	}
+}
+
+func TestExtract(t *testing.T) {
+	dir := t.TempDir()
+	files := fstest.MapFS{"a/b/c.py": {Data: []byte("x")}, "d.rb": {Data: []byte("y")}}
+	require.NoError(t, extract(files, dir))
+	content, err := os.ReadFile(filepath.Join(dir, "a/b/c.py"))
+	require.NoError(t, err)
+	require.Equal(t, "x", string(content))
+	require.ErrorIs(t, extract(files, dir), fs.ErrExist)
+}
+
+func TestDirectoryOfSomebodyElse(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, socketDirName), 0o700))
+	require.NoError(t, os.Chmod(filepath.Join(dir, socketDirName), 0o777))
+	_, err := openPrivateDir(dir)
+	require.ErrorContains(t, err, "only we can write to")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "only what was there before")
+
+	require.NoError(t, os.Remove(filepath.Join(dir, socketDirName)))
+	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(dir, socketDirName)))
+	_, err = openPrivateDir(dir)
+	require.ErrorContains(t, err, "only we can write to")
+}
+
+func TestIdentity(t *testing.T) {
+	id, err := identify(&App{})
+	require.NoError(t, err)
+	require.Equal(t, os.Geteuid(), id.uid)
+	_, err = identify(&App{User: fmt.Sprint(os.Getuid()), Group: fmt.Sprint(os.Getgid())})
+	require.NoError(t, err)
+	_, err = identify(&App{Group: "no-such-group"})
+	require.ErrorIs(t, err, errOtherUser)
+}

@@ -1,0 +1,303 @@
+package spawner_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+func dialOf(p spawner.Process) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Info().Sockets[0].Dial(ctx) }
+}
+
+func TestDirectConforms(t *testing.T) {
+	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
+		t.Helper()
+		f := newFixture(t)
+		return spawnertest.Subject{
+			Factory: f,
+			App:     app(t, "http"),
+			Broken:  app(t, "exit", "status=3"),
+			Kill: func(p spawner.Process) {
+				require.NoError(t, syscall.Kill(p.Info().PID, syscall.SIGKILL))
+			},
+			Empty: func() error {
+				entries, err := os.ReadDir(filepath.Join(f.dir, "apps.s"))
+				if len(entries) > 0 {
+					err = fmt.Errorf("%s is left", entries[0].Name())
+				}
+				if os.IsNotExist(err) {
+					err = nil
+				}
+				return err
+			},
+		}
+	})
+}
+
+func TestServing(t *testing.T) {
+	for name, a := range map[string]spawner.App{
+		"unix socket":                     app(t, "http"),
+		"tcp socket":                      app(t, "tcp"),
+		"garbage before the handshake":    app(t, "http", "noise=\xff\xfe\x1b[0m!> in the middle\n!>\n>! \n"),
+		"handshake twice":                 app(t, "re-exec"),
+		"much output while it starts":     app(t, "flood"),
+		"a pid that is nobody's":          app(t, "http", "pid=99999999"),
+		"a pid of a process that is ours": app(t, "http", fmt.Sprintf("pid=%d", os.Getpid())),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			a.Root = t.TempDir()
+			p := f.start(t, a)
+			body, err := get(t, p, "/")
+			require.NoError(t, err)
+			require.Equal(t, "hello", body)
+			pid, err := get(t, p, "/pid")
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprint(p.Info().PID), pid)
+			p.Stop(t.Context())
+			require.Equal(t, "exit status 0", p.ExitStatus())
+		})
+	}
+}
+
+func TestSessionProtocolKeepAlive(t *testing.T) {
+	f := newFixture(t)
+	for keepAlive, params := range map[bool][]string{true: {"keepalive=yes"}, false: nil} {
+		p := f.start(t, app(t, "session", params...))
+		require.Equal(t, loaderproto.Session, p.Info().Sockets[0].Protocol)
+		require.Equal(t, keepAlive, p.Info().Sockets[0].SessionKeepAlive)
+	}
+}
+
+func TestSpawnState(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	t.Setenv("NOTIFY_SOCKET", "/run/x")
+	t.Setenv("WATCHDOG_USEC", "1")
+	t.Setenv("LISTEN_FDS", "3")
+	t.Setenv("RACK_BASE_URI", "/stale")
+	f := newFixture(t)
+	for range 100 { // descriptors that must not get through
+		file, err := os.Open(os.DevNull)
+		require.NoError(t, err)
+		defer file.Close()
+	}
+	a := app(t, "http")
+	a.Environment, a.BaseURI = "staging", "/sub"
+	a.Env["NODE_ENV"] = "mine"
+	p := f.start(t, a)
+	body, err := get(t, p, "/state")
+	require.NoError(t, err)
+	var s struct {
+		PID, PGID, SID, PPID int
+		Dir                  string
+		Env                  []string
+		FDs                  map[string]string
+		NonBlocking          []int
+		Options              map[string]string
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &s))
+	require.Equal(t, p.Info().PID, s.PID)
+	require.Equal(t, s.PID, s.PGID)
+	require.Equal(t, s.PID, s.SID)
+	require.Equal(t, os.Getpid(), s.PPID)
+	require.Equal(t, a.Root, s.Dir)
+	require.Len(t, s.FDs, 3)
+	require.Equal(t, s.FDs["0"], s.FDs["1"])
+	require.Contains(t, s.FDs["0"], "socket:")
+	require.Contains(t, s.FDs["2"], "pipe:")
+	require.Empty(t, s.NonBlocking)
+
+	env := "\n" + strings.Join(s.Env, "\n") + "\n"
+	for _, want := range []string{
+		"IN_PASSENGER=1", "PYTHONUNBUFFERED=1", "RAILS_ENV=staging", "RACK_ENV=staging", "WSGI_ENV=staging",
+		"NODE_ENV=mine", "PASSENGER_APP_ENV=staging", "RAILS_RELATIVE_URL_ROOT=/sub", "RACK_BASE_URI=/sub",
+		"PASSENGER_BASE_URI=/sub", "PWD=" + a.Root,
+	} {
+		require.Contains(t, env, "\n"+want+"\n")
+	}
+	for _, unwanted := range []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "LISTEN_FDS="} {
+		require.NotContains(t, env, "\n"+unwanted)
+	}
+	require.Regexp(t, `\nNODE_PATH=`+f.dir+`/loaders\.\d+/node\n`, env)
+
+	require.Equal(t, p.Info().GUPID, s.Options["gupid"])
+	require.Regexp(t, `^[0-9a-f]+-[a-zA-Z0-9]{10}$`, s.Options["gupid"])
+	require.Equal(t, p.Info().ConnectPassword, s.Options["connect_password"])
+	require.Regexp(t, `^[a-zA-Z0-9]{24}$`, s.Options["connect_password"])
+	require.Equal(t, a.Root, s.Options["app_root"])
+	require.Equal(t, "app", s.Options["app_group_name"])
+	require.Equal(t, "/sub", s.Options["base_uri"])
+	require.Equal(t, "20000", s.Options["start_timeout"])
+	require.Equal(t, "direct", s.Options["spawn_method"])
+	require.Equal(t, "session_keep_alive", s.Options["features"])
+	require.NotContains(t, f.log.String(), p.Info().ConnectPassword)
+}
+
+func TestDeathWithoutStop(t *testing.T) {
+	f := newFixture(t)
+	p := f.start(t, app(t, "http"))
+	socket := p.Info().Sockets[0].Address.Addr
+	require.FileExists(t, socket)
+	_, err := get(t, p, "/exit?status=7")
+	require.Error(t, err)
+	requireExit(t, p)
+	require.Equal(t, "exit status 7", p.ExitStatus())
+	p.Stop(t.Context())
+	require.NoDirExists(t, filepath.Dir(socket))
+}
+
+func TestStop(t *testing.T) {
+	soon := func(c *spawner.Config) { c.TermDelay, c.ShutdownTimeout = time.Second/10, patience }
+	for _, test := range []struct {
+		behaviour string
+		config    func(*spawner.Config)
+		timeout   time.Duration
+		status    string
+	}{
+		{"http", func(*spawner.Config) {}, patience, "exit status 0"},
+		{"ignore-eof", soon, patience, "signal: terminated"},
+		{"stubborn", func(c *spawner.Config) { soon(c); c.ShutdownTimeout = time.Second / 5 }, patience, "signal: killed"},
+		{"stubborn", soon, time.Second / 5, "signal: killed"},
+	} {
+		t.Run(test.behaviour+" "+test.status, func(t *testing.T) {
+			f := newFixture(t, test.config)
+			p := f.start(t, app(t, test.behaviour))
+			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
+			defer cancel()
+			go p.Stop(t.Context())
+			p.Stop(ctx)
+			require.Equal(t, test.status, p.ExitStatus())
+		})
+	}
+}
+
+func TestGroupEndsWithItsLeader(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs waitid")
+	}
+	f := newFixture(t)
+	p := f.start(t, app(t, "parent"))
+	p.Stop(t.Context())
+	require.Equal(t, "exit status 0", p.ExitStatus())
+	require.Eventually(t, func() bool {
+		return errors.Is(syscall.Kill(-p.Info().PID, 0), syscall.ESRCH)
+	}, patience, time.Millisecond)
+}
+
+func TestClosedStdoutAfterReadyIsHarmless(t *testing.T) {
+	f := newFixture(t)
+	p := f.start(t, app(t, "http"))
+	_, err := get(t, p, "/close-stdout")
+	require.NoError(t, err)
+	body, err := get(t, p, "/")
+	require.NoError(t, err)
+	require.Equal(t, "hello", body)
+}
+
+func TestReplacedSocketIsNotTrusted(t *testing.T) {
+	if os.Getuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("needs another user")
+	}
+	f := newFixture(t)
+	p := f.start(t, app(t, "http"))
+	path := p.Info().Sockets[0].Address.Addr
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Chmod(f.dir, 0o777))
+	for dir := filepath.Dir(path); dir != f.dir; dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o777))
+	}
+	script := `import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print("ok",flush=True); sys.stdin.read()`
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("needs python3")
+	}
+	cmd := exec.Command(python, "-c", script, path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	if err := cmd.Start(); err != nil {
+		t.Skip("python3 cannot be run by another user")
+	}
+	if _, err := stdout.Read(make([]byte, 3)); err != nil {
+		_ = stdin.Close()
+		_ = cmd.Wait()
+		t.Skip("python3 cannot be run by another user")
+	}
+	_, err = get(t, p, "/")
+	require.ErrorContains(t, err, "somebody else listens")
+	require.NoError(t, stdin.Close())
+	require.NoError(t, cmd.Wait())
+}
+
+func TestTemporaryDirectory(t *testing.T) {
+	temp := shortDir(t)
+	t.Setenv("TMPDIR", temp)
+	f := spawner.New(spawner.Config{})
+	s, err := f.NewSpawner(app(t, "http"))
+	require.NoError(t, err)
+	require.Empty(t, temporaries(t, temp))
+	p, err := s.Spawn(t.Context())
+	require.NoError(t, err)
+	dirs := temporaries(t, temp)
+	require.Len(t, dirs, 1)
+	info, err := os.Stat(dirs[0])
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	script, err := filepath.Glob(filepath.Join(dirs[0], "loaders.*", "python", "wsgi_loader.py"))
+	require.NoError(t, err)
+	require.Len(t, script, 1)
+	info, err = os.Stat(script[0])
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	p.Stop(t.Context())
+	require.NoError(t, f.Close())
+	require.Empty(t, temporaries(t, temp))
+}
+
+func temporaries(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "passenger.*"))
+	require.NoError(t, err)
+	return found
+}
+
+func TestUnusableConfig(t *testing.T) {
+	_, err := spawner.New(spawner.Config{Dir: "relative", TermDelay: -1, ShutdownTimeout: -1}).NewSpawner(app(t, "http"))
+	require.ErrorContains(t, err, "relative")
+	require.ErrorContains(t, err, "SIGTERM")
+	require.ErrorContains(t, err, "shutdown")
+}
+
+func TestShellInFrontOfTheApplication(t *testing.T) {
+	f := newFixture(t)
+	a := app(t, "http")
+	a.StartCommand = []string{"sh", "-c", testapp.Command()[0] + `; exit $?`}
+	p := f.start(t, a)
+	pid, err := get(t, p, "/pid")
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint(p.Info().PID), pid, "the application's pid is shown and not the shell's")
+	p.Stop(t.Context())
+	require.Equal(t, "exit status 0", p.ExitStatus())
+}

@@ -1,0 +1,157 @@
+package spawner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Defaults of [Config].
+const (
+	DefaultShutdownTimeout = 60 * time.Second
+	DefaultTermDelay       = 10 * time.Second
+	DefaultVersion         = "0.0.0"
+)
+
+// ErrClosed is the cause of errors after a factory's Close.
+var ErrClosed = errors.New("the spawner factory is closed")
+
+// Config configures [New]. The zero value is usable.
+type Config struct {
+	// Dir is an existing directory for the processes' sockets and our loader
+	// scripts that nobody else can write to. Its path must leave room for the
+	// names of Unix sockets. Empty: a temporary directory, made when it is
+	// first needed and removed by Close.
+	Dir string
+	// Logger gets failures, and what the processes print; the zero value
+	// discards both. Lines are logged beside the process's work: a sink that
+	// cannot keep up loses lines, and is told how much.
+	Logger logr.Logger
+	// OutputPrefix makes the message for a printed line
+	// "App 123 stdout: line"; without it the message is the line. The fields
+	// app, pid and stream are there either way.
+	OutputPrefix bool
+	// TermDelay is how long after the request to stop, the end of its stdin,
+	// a process and its process group get SIGTERM; 0: DefaultTermDelay.
+	TermDelay time.Duration
+	// ShutdownTimeout is how long after the request to stop they get SIGKILL;
+	// 0: DefaultShutdownTimeout.
+	ShutdownTimeout time.Duration
+	// Version is what loaders are told we are; empty: DefaultVersion.
+	Version string
+}
+
+// Validate reports every fault of c, joined. It does not look at the file
+// system.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Dir != "" && (!filepath.IsAbs(c.Dir) || filepath.Clean(c.Dir) != c.Dir) {
+		errs = append(errs, fmt.Errorf("the spawner's directory %q is not a clean absolute path", c.Dir))
+	}
+	if c.TermDelay < 0 {
+		errs = append(errs, fmt.Errorf("the delay %s before SIGTERM is negative", c.TermDelay))
+	}
+	if c.ShutdownTimeout < 0 {
+		errs = append(errs, fmt.Errorf("the shutdown time-out %s is negative", c.ShutdownTimeout))
+	}
+	if strings.ContainsAny(c.Dir+c.Version, "\r\n\x00") {
+		errs = append(errs, errors.New("the spawner's directory or version holds a line break or NUL"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) setDefaults() {
+	if c.TermDelay == 0 {
+		c.TermDelay = DefaultTermDelay
+	}
+	if c.ShutdownTimeout == 0 {
+		c.ShutdownTimeout = DefaultShutdownTimeout
+	}
+	if c.Version == "" {
+		c.Version = DefaultVersion
+	}
+	if c.Logger.GetSink() == nil {
+		c.Logger = logr.Discard()
+	}
+}
+
+// New returns the factory of real processes. Faults of config come back from
+// its NewSpawner.
+//
+// Before its first process starts, every descriptor of this program above
+// stderr is set to close on exec where the system can do that (Linux 5.11):
+// what it was started with, by a shell or a service manager, is not for
+// applications.
+func New(config Config) Factory {
+	f := &factory{config: config, fault: config.Validate()}
+	f.config.setDefaults()
+	return f
+}
+
+type factory struct {
+	config Config
+	fault  error
+
+	mu     sync.Mutex
+	closed bool
+	dir    *privateDir
+}
+
+func (f *factory) NewSpawner(app App) (Spawner, error) {
+	if err := errors.Join(f.fault, app.Validate()); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, ErrClosed
+	}
+	app.setDefaults()
+	return &direct{factory: f, app: app}, nil
+}
+
+// privateDir returns the directory, which the first caller makes.
+func (f *factory) privateDir() (*privateDir, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, ErrClosed
+	}
+	if f.dir == nil {
+		dir, err := openPrivateDir(f.config.Dir)
+		if err != nil {
+			return nil, err
+		}
+		f.dir = dir
+		closeOnExec()
+	}
+	return f.dir, nil
+}
+
+func (f *factory) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	dir := f.dir
+	f.dir = nil
+	if dir == nil {
+		return nil
+	}
+	return dir.remove()
+}
+
+// canceled is how ctx ended, with its cause if that says more; nil while it
+// goes on.
+func canceled(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

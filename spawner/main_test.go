@@ -1,0 +1,178 @@
+package spawner_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+func TestMain(m *testing.M) {
+	testapp.Main()
+	os.Exit(m.Run())
+}
+
+const patience = 20 * time.Second
+
+// fixture is a factory in a directory of its own, whose log can be read, and
+// which must leave nothing behind.
+type fixture struct {
+	spawner.Factory
+	dir string
+	log logBuffer
+}
+
+func newFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
+	t.Helper()
+	f := &fixture{dir: shortDir(t)}
+	leakgate.Check(t, leakgate.Dir(f.dir), leakgate.Marker(testapp.Marker()))
+	c := spawner.Config{Dir: f.dir, Logger: f.log.logger()}
+	for _, change := range change {
+		change(&c)
+	}
+	require.NoError(t, c.Validate())
+	f.Factory = spawner.New(c)
+	t.Cleanup(func() { require.NoError(t, f.Close()) })
+	return f
+}
+
+// shortDir is a directory whose path leaves room for that of a socket.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
+	require.NoError(t, err)
+	dir, err = filepath.EvalSymlinks(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+// app returns an application that plays a behaviour of testapp.
+func app(t *testing.T, behaviour string, params ...string) spawner.App {
+	t.Helper()
+	return spawner.App{
+		Root: t.TempDir(), GroupName: "app", StartCommand: testapp.Command(),
+		Env: testapp.Env(behaviour, params...), StartTimeout: patience,
+	}
+}
+
+func (f *fixture) spawn(t *testing.T, app spawner.App) (spawner.Process, error) {
+	t.Helper()
+	s, err := f.NewSpawner(app)
+	require.NoError(t, err)
+	return s.Spawn(t.Context())
+}
+
+// start spawns a process that is stopped with the test.
+func (f *fixture) start(t *testing.T, app spawner.App) spawner.Process {
+	t.Helper()
+	p, err := f.spawn(t, app)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		p.Stop(ctx)
+	})
+	return p
+}
+
+// fail spawns a process that must not get ready.
+func (f *fixture) fail(t *testing.T, app spawner.App) *spawner.SpawnError {
+	t.Helper()
+	p, err := f.spawn(t, app)
+	require.Nil(t, p)
+	var e *spawner.SpawnError
+	require.ErrorAs(t, err, &e)
+	return e
+}
+
+func get(t *testing.T, p spawner.Process, path string) (string, error) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: dialOf(p),
+	}, Timeout: patience}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://app"+path, nil)
+	require.NoError(t, err)
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
+}
+
+func requireExit(t *testing.T, p spawner.Process) {
+	t.Helper()
+	select {
+	case <-p.Exited():
+	case <-time.After(patience):
+		require.Fail(t, "the process does not end")
+	}
+}
+
+// logBuffer keeps what is logged.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+	// block, when it is not nil, holds up whoever logs.
+	block chan struct{}
+}
+
+func (b *logBuffer) logger() logr.Logger {
+	return funcr.New(func(_, args string) {
+		b.mu.Lock()
+		block := b.block
+		b.mu.Unlock()
+		if block != nil {
+			<-block
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		fmt.Fprintln(&b.buf, args)
+	}, funcr.Options{})
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// lines returns the log's lines that hold all parts.
+func (b *logBuffer) lines(parts ...string) []string {
+	var found []string
+	for line := range strings.Lines(b.String()) {
+		all := true
+		for _, p := range parts {
+			all = all && strings.Contains(line, p)
+		}
+		if all {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// threads counts the threads of this process.
+func threads(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/task")
+	require.NoError(t, err)
+	return len(entries)
+}

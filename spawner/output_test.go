@@ -1,0 +1,128 @@
+package spawner
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/stretchr/testify/require"
+)
+
+// sink keeps the lines that are logged.
+type sink struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (s *sink) logger(before func()) logr.Logger {
+	return funcr.New(func(_, args string) {
+		before()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.lines = append(s.lines, args)
+	}, funcr.Options{})
+}
+
+func (s *sink) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lines
+}
+
+func TestLines(t *testing.T) {
+	long := strings.Repeat("x", maxLogLine)
+	for name, test := range map[string]struct {
+		writes, lines []string
+	}{
+		"one write":        {[]string{"a\nb\n"}, []string{"a", "b"}},
+		"many writes":      {[]string{"a", "b\nc", "\n"}, []string{"ab", "c"}},
+		"no end":           {[]string{"a"}, []string{"a"}},
+		"Windows":          {[]string{"a\r\nb\r\n"}, []string{"a", "b"}},
+		"empty ones":       {[]string{"\n\na\n\n"}, []string{"a"}},
+		"just fits":        {[]string{long + "\n"}, []string{long}},
+		"too long":         {[]string{long + "y\n"}, []string{long, "y"}},
+		"much too long":    {[]string{long, long, long + "\n"}, []string{long, long, long}},
+		"nothing":          {nil, nil},
+		"control and wild": {[]string{"\x1b[0m\xff\n"}, []string{"\x1b[0m\xff"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lines []string
+			o := newOutput(logr.Discard(), false)
+			o.log = logr.New(collect(func(s string) { lines = append(lines, s) }))
+			for _, w := range test.writes {
+				n, err := o.out.Write([]byte(w))
+				require.NoError(t, err)
+				require.Equal(t, len(w), n)
+			}
+			o.out.end()
+			o.drain(time.Minute)
+			require.Equal(t, test.lines, lines)
+		})
+	}
+}
+
+// collect is a sink that takes messages as they are.
+type collect func(string)
+
+func (collect) Init(logr.RuntimeInfo)              {}
+func (collect) Enabled(int) bool                   { return true }
+func (c collect) Info(_ int, msg string, _ ...any) { c(msg) }
+func (collect) Error(error, string, ...any)        {}
+func (c collect) WithValues(...any) logr.LogSink   { return c }
+func (c collect) WithName(string) logr.LogSink     { return c }
+
+func TestFieldsAndPrefix(t *testing.T) {
+	s := &sink{}
+	o := newOutput(s.logger(func() {}).WithValues("app", "shop"), true)
+	o.started(7)
+	_, _ = o.error.Write([]byte("hello\n"))
+	o.drain(time.Minute)
+	require.Equal(t, []string{`"level"=0 "msg"="App 7 stderr: hello" "app"="shop" "pid"=7 "stream"="stderr"`}, s.all())
+}
+
+func TestCaptureKeepsTheEnd(t *testing.T) {
+	o := newOutput(logr.Discard(), false)
+	line := strings.Repeat("x", 999) + "\n"
+	const lines = 1000
+	for range lines {
+		_, _ = o.out.Write([]byte(line))
+	}
+	_, _ = o.error.Write([]byte("the end"))
+	captured, dropped := o.release()
+	require.Len(t, captured, MaxCapturedOutput)
+	require.True(t, strings.HasSuffix(captured, line+"the end"))
+	require.Equal(t, int64(lines*len(line)+len("the end")-MaxCapturedOutput), dropped)
+
+	o = newOutput(logr.Discard(), false)
+	_, _ = o.out.Write([]byte("start"))
+	_, _ = o.out.Write([]byte(strings.Repeat("y", MaxCapturedOutput+3) + "z"))
+	captured, dropped = o.release()
+	require.Len(t, captured, MaxCapturedOutput)
+	require.Equal(t, int64(len("start")+4), dropped)
+	require.Equal(t, byte('z'), captured[len(captured)-1])
+}
+
+func TestStuckLogDoesNotHoldTheApplication(t *testing.T) {
+	gate := make(chan struct{})
+	s := &sink{}
+	o := newOutput(s.logger(func() { <-gate }), false)
+	line := []byte(strings.Repeat("x", 999) + "\n")
+	const lines = 10_000
+	for range lines {
+		_, _ = o.out.Write(line)
+	}
+	o.mu.Lock()
+	require.LessOrEqual(t, o.queued, maxLogQueue)
+	unlogged := o.unlogged
+	o.mu.Unlock()
+	require.Positive(t, unlogged)
+	o.drain(time.Millisecond)
+	close(gate)
+	o.drain(time.Minute)
+	logged := s.all()
+	require.Less(t, len(logged), lines)
+	require.Contains(t, strings.Join(logged, "\n"), `"droppedBytes"=`)
+}

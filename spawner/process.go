@@ -1,0 +1,52 @@
+package spawner
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// process is a process that is ready.
+type process struct {
+	info   Info
+	child  *child
+	config *Config
+
+	mu       sync.Mutex
+	stopping bool
+	timers   []*time.Timer
+}
+
+func (p *process) Info() *Info             { return &p.info }
+func (p *process) Exited() <-chan struct{} { return p.child.exited }
+func (p *process) ExitStatus() string      { return p.child.exitStatus() }
+
+func (p *process) Stop(ctx context.Context) {
+	p.beginStop()
+	select {
+	case <-p.child.gone:
+	case <-ctx.Done():
+		p.child.signal(syscall.SIGKILL)
+		<-p.child.gone
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.timers {
+		t.Stop()
+	}
+}
+
+func (p *process) beginStop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopping {
+		return
+	}
+	p.stopping = true
+	_ = p.child.admin.CloseWrite() // fails when the process is gone
+	p.timers = []*time.Timer{
+		time.AfterFunc(p.config.TermDelay, func() { p.child.signal(syscall.SIGTERM) }),
+		time.AfterFunc(p.config.ShutdownTimeout, func() { p.child.signal(syscall.SIGKILL) }),
+	}
+}

@@ -1,0 +1,110 @@
+package spawner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+// socketDirNameLength is small because the paths of Unix sockets are.
+const socketDirNameLength = 8
+
+// socketDir is the directory for the sockets of one process. Each has its own,
+// so that whatever a process leaves there goes with it.
+type socketDir struct {
+	parent *os.Root
+	name   string
+	path   string
+}
+
+func (d *privateDir) newSocketDir() (*socketDir, error) {
+	for {
+		name := randomAlphanumeric(socketDirNameLength)
+		err := d.root.Mkdir(name, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &socketDir{parent: d.root, name: name, path: filepath.Join(d.sockets, name)}, nil
+	}
+}
+
+func (d *socketDir) remove() {
+	_ = d.parent.RemoveAll(d.name) // what cannot be removed is in nobody's way
+}
+
+// check makes sure that nobody but the process's user can have opened what it
+// reports: Unix sockets directly in the directory, or TCP sockets of this
+// host.
+func (d *socketDir) check(sockets []loaderproto.Socket, uid int) error {
+	for _, s := range sockets {
+		if s.Address.Network == "tcp" {
+			if !isLoopback(s.Address.Addr) {
+				return fmt.Errorf("the socket %s is not on this host's loopback", s.Address)
+			}
+			continue
+		}
+		if err := d.checkFile(s.Address.Addr, uid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *socketDir) checkFile(path string, uid int) error {
+	if filepath.Dir(path) != d.path {
+		return fmt.Errorf("the socket %s is not in the directory %s", path, d.path)
+	}
+	info, err := d.parent.Lstat(filepath.Join(d.name, filepath.Base(path)))
+	if err != nil {
+		return fmt.Errorf("the socket %s cannot be found: %w", path, err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is not a socket", path)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int64(stat.Uid) != int64(uid) {
+		return fmt.Errorf("the socket %s does not belong to user %d", path, uid)
+	}
+	return nil
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+var errPeer = errors.New("somebody else listens on the application's socket")
+
+// dialer connects to a socket of a process that runs as uid.
+func dialer(address loaderproto.Address, uid int) func(context.Context) (net.Conn, error) {
+	if address.Network == "tcp" {
+		return func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address.Addr)
+		}
+	}
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address.Addr)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(conn, uid); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("cannot use %s: %w", address, err)
+		}
+		return conn, nil
+	}
+}

@@ -1,0 +1,72 @@
+package spawner
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+// testSocketDir is a socket directory with a socket in it.
+func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
+	t.Helper()
+	path, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(path)) })
+	private, err := openPrivateDir(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, private.remove()) })
+	dir, err = private.newSocketDir()
+	require.NoError(t, err)
+	socket.Address = loaderproto.Address{Network: "unix", Addr: filepath.Join(dir.path, "s")}
+	l, err := net.Listen("unix", socket.Address.Addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return dir, socket
+}
+
+func TestSocketOfAnotherUser(t *testing.T) {
+	dir, socket := testSocketDir(t)
+	uid := os.Geteuid()
+	require.NoError(t, dir.check([]loaderproto.Socket{socket}, uid))
+	require.ErrorContains(t, dir.check([]loaderproto.Socket{socket}, uid+1), "does not belong to user")
+}
+
+func TestPeerOfAnotherUser(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs SO_PEERCRED")
+	}
+	_, socket := testSocketDir(t)
+	conn, err := dialer(socket.Address, os.Geteuid())(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	_, err = dialer(socket.Address, os.Geteuid()+1)(t.Context())
+	require.ErrorIs(t, err, errPeer)
+}
+
+func TestSocketDirGoesWithAllThatIsInIt(t *testing.T) {
+	dir, _ := testSocketDir(t)
+	outside := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(outside, nil, 0o600))
+	require.NoError(t, os.Symlink(filepath.Dir(outside), filepath.Join(dir.path, "link")))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir.path, "a", "b"), 0o700))
+	dir.remove()
+	require.NoDirExists(t, dir.path)
+	require.FileExists(t, outside)
+}
+
+func TestDirectoryTooLongForSockets(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("x", loaderproto.UnixPathMax))
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	_, err := openPrivateDir(dir)
+	require.ErrorIs(t, err, errPathTooLong)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}

@@ -1,0 +1,203 @@
+// Package spawnertest has a [Factory] whose processes are Go functions, for
+// tests of what uses spawners, and [Conform], the suite that every factory
+// must pass.
+//
+// With the default connections, those of [net.Pipe], everything works inside
+// the bubbles of testing/synctest: there is no system call, and no goroutine
+// that the test did not cause.
+package spawnertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+const firstPID = 1000
+
+// Factory is a [spawner.Factory] that plays a [Script]. The zero value plays
+// the zero script. It is safe for concurrent use.
+type Factory struct {
+	mu     sync.Mutex
+	script Script
+	closed bool
+	spawns int
+	// started counts pids, all holds the processes that became ready.
+	started int
+	all     []*Process
+	live    int
+}
+
+var _ spawner.Factory = (*Factory)(nil)
+
+// New returns a factory that plays script.
+func New(script Script) *Factory { return &Factory{script: script} }
+
+// Change changes the script; spawns, connections and stops that begin later
+// follow it.
+func (f *Factory) Change(change func(*Script)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.script)
+}
+
+// NewSpawner returns a spawner for app, which must be valid.
+func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
+	if err := app.Validate(); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return nil, spawner.ErrClosed
+	}
+	return &DummySpawner{factory: f, app: app}, nil
+}
+
+// Close makes further spawns fail. Processes that live go on: they are what a
+// test looks for.
+func (f *Factory) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	return nil
+}
+
+// Spawns returns how many spawns were begun.
+func (f *Factory) Spawns() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.spawns
+}
+
+// Live returns how many processes live.
+func (f *Factory) Live() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live
+}
+
+// Processes returns every process in the order in which they became ready,
+// those that have ended included.
+func (f *Factory) Processes() []*Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.all)
+}
+
+// LiveProcesses returns the processes that live, oldest first.
+func (f *Factory) LiveProcesses() []*Process {
+	return slices.DeleteFunc(f.Processes(), (*Process).ended)
+}
+
+// Process returns the i-th process that became ready, from 0 on.
+func (f *Factory) Process(i int) *Process {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all[i]
+}
+
+// Kill makes the process with this pid die as by SIGKILL. It reports whether
+// there was one that lived.
+func (f *Factory) Kill(pid int) bool {
+	for _, p := range f.Processes() {
+		if p.info.PID == pid {
+			return p.Die("signal: killed")
+		}
+	}
+	return false
+}
+
+func (f *Factory) current() Script {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.script
+}
+
+// DummySpawner starts the processes of one application of a [Factory].
+type DummySpawner struct {
+	factory *Factory
+	app     spawner.App
+}
+
+// App returns what the spawner was made for.
+func (s *DummySpawner) App() spawner.App { return s.app }
+
+// Close does nothing: there is nothing beside the processes.
+func (*DummySpawner) Close() error { return nil }
+
+// Spawn plays the script.
+func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
+	f := s.factory
+	began := time.Now()
+	f.mu.Lock()
+	f.spawns++
+	n, script, closed := f.spawns, f.script, f.closed
+	f.mu.Unlock()
+	if closed {
+		return nil, s.failure(n, spawner.ErrClosed)
+	}
+	if err := s.rehearse(ctx, n, &script); err != nil {
+		return nil, s.failure(n, err)
+	}
+	p, err := f.start(ctx, s.app, &script, began)
+	if err != nil {
+		return nil, s.failure(n, err)
+	}
+	return p, nil
+}
+
+func (s *DummySpawner) rehearse(ctx context.Context, n int, script *Script) error {
+	if script.SpawnDelay > 0 {
+		delay := time.NewTimer(script.SpawnDelay)
+		defer delay.Stop()
+		select {
+		case <-delay.C:
+		case <-ctx.Done():
+		}
+	}
+	if script.BeforeSpawn != nil {
+		if err := script.BeforeSpawn(ctx, n, s.app); err != nil {
+			return err
+		}
+	}
+	if err := canceled(ctx); err != nil {
+		return err
+	}
+	return script.Failures[n]
+}
+
+func (s *DummySpawner) failure(n int, err error) *spawner.SpawnError {
+	if e := (*spawner.SpawnError)(nil); errors.As(err, &e) {
+		return e
+	}
+	category := spawner.CategoryStartup
+	switch {
+	case errors.Is(err, spawner.ErrClosed):
+		category = spawner.CategoryInternal
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		category = spawner.CategoryCanceled
+	}
+	return &spawner.SpawnError{
+		Category: category,
+		Summary:  err.Error(),
+		ID:       fmt.Sprintf("%08x", n),
+		AppName:  s.app.Name(),
+		AppRoot:  s.app.Root,
+		Err:      err,
+	}
+}
+
+// canceled is how ctx ended, with its cause if that says more.
+func canceled(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}

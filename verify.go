@@ -1,0 +1,92 @@
+package passenger
+
+import (
+	"errors"
+	"fmt"
+)
+
+// verify reports every invariant of the pool that does not hold. It looks at
+// everything, so it runs only when Config.SelfChecks asks for it.
+func (p *Pool) verify() error {
+	c := checker{}
+	var used, sessions, waiting, idle int
+	for g := range p.allGroups {
+		g.verify(&c)
+		used += g.capacityUsed()
+		waiting += g.queue.len()
+		for _, l := range g.lists() {
+			for pr := range l.all {
+				sessions += pr.sessions
+				if pr.idle.in != nil {
+					idle++
+				}
+			}
+		}
+	}
+	c.check(used == p.capacityUsed, "capacity used is %d, counted %d", used, p.capacityUsed)
+	c.check(sessions == p.sessions, "%d sessions are open, counted %d", sessions, p.sessions)
+	c.check(waiting == p.waiting, "%d gets wait, counted %d", waiting, p.waiting)
+	c.check(idle == p.idle.len(), "%d processes are idle, %d are listed", idle, p.idle.len())
+	c.check(p.starving.len()+p.hungry.len() == 0 || !p.hasRoom(), "groups claim capacity while there is room")
+	return errors.Join(c.faults...)
+}
+
+func (g *Group) lists() []*list[Process] {
+	return []*list[Process]{&g.enabled, &g.disabling, &g.disabled, &g.detached}
+}
+
+func (g *Group) verify(c *checker) {
+	states := []processState{stateEnabled, stateDisabling, stateDisabled, stateDetached}
+	for i, l := range g.lists() {
+		for pr := range l.all {
+			c.check(pr.state == states[i], "%s: process %d is %s in the list of the %s", g.name, pr.info.PID, pr.state, states[i])
+			pr.verify(c)
+		}
+	}
+	g.verifyRoutes(c)
+	if g.pool.state == poolClosed {
+		c.check(g.queue.len() == 0, "%s: gets wait in a closed pool", g.name)
+		c.check(g.enabled.len()+g.disabling.len()+g.disabled.len() == 0, "%s: a closed pool has processes", g.name)
+		return
+	}
+	best := g.routes.best()
+	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
+	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name, g.wantsProcess(), g.claim.in != nil)
+	if g.queue.len() > 0 && g.enabled.len()+g.disabling.len() == 0 && g.attempt == nil {
+		full := g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses
+		c.check(g.claim.in == &g.pool.starving || full, "%s: gets wait and nothing is done for them", g.name)
+	}
+}
+
+func (g *Group) verifyRoutes(c *checker) {
+	c.check(len(g.routes.entries) == g.enabled.len(), "%s: %d routes to %d enabled processes", g.name, len(g.routes.entries), g.enabled.len())
+	for i := range g.routes.entries {
+		e := &g.routes.entries[i]
+		c.check(e.pr.routeSlot == i && e.rank == routeRank(e.pr), "%s: the route to process %d is out of date", g.name, e.pr.info.PID)
+		c.check(i == 0 || !e.before(&g.routes.entries[(i-1)/arity]), "%s: the routes are out of order", g.name)
+	}
+}
+
+func (pr *Process) verify(c *checker) {
+	name, pid := pr.group.name, pr.info.PID
+	sum := 0
+	for i := range pr.sockets {
+		s := &pr.sockets[i]
+		sum += s.sessions
+		c.check(s.sessions >= 0 && (s.concurrency == 0 || s.sessions <= s.concurrency), "%s: process %d has %d sessions on a socket for %d", name, pid, s.sessions, s.concurrency)
+		c.check(len(s.idle) == 0 || pr.state != stateDetached, "%s: detached process %d has idle connections", name, pid)
+	}
+	c.check(sum == pr.sessions, "%s: process %d has %d sessions, counted %d", name, pid, sum, pr.sessions)
+	c.check((pr.idle.in != nil) == (pr.sessions == 0 && pr.state != stateDetached), "%s: process %d is wrong in the idle list", name, pid)
+	c.check(pr.state != stateDisabled || pr.sessions == 0, "%s: disabled process %d has sessions", name, pid)
+	c.check(pr.state != stateDetached || pr.stopping || pr.sessions > 0, "%s: detached process %d is not being stopped", name, pid)
+	c.check(!pr.exited || pr.sessions > 0 || pr.member.in == nil, "%s: process %d is gone and still there", name, pid)
+}
+
+type checker struct{ faults []error }
+
+func (c *checker) check(ok bool, format string, args ...any) {
+	if !ok {
+		c.faults = append(c.faults, fmt.Errorf("BUG: "+format, args...))
+	}
+}
