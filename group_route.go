@@ -30,19 +30,22 @@ func (g *Group) routeToDisabling() *Session {
 	return best.open()
 }
 
-const noSlot = -1
-
 // routeTable is a heap of the enabled processes, the best one first. Its
-// entries hold what is compared, so that moving one does not touch the
-// processes it passes.
+// entries hold what is compared, and slots where each process is, so that
+// moving one does not touch the processes it passes.
 type routeTable struct {
 	entries []routeEntry
+	// slots are indices into entries by Process.routeID; free are the ids
+	// that nobody has.
+	slots []int
+	free  []uint32
 }
 
 type routeEntry struct {
 	// rank is, from the highest bit: full, the age in generations, busyness.
 	rank uint64
-	seq  uint64
+	seq  uint32 // of the attaching, which breaks ties
+	id   uint32
 	pr   *Process
 }
 
@@ -59,6 +62,10 @@ func routeRank(pr *Process) uint64 {
 	return rank
 }
 
+func newRouteEntry(pr *Process) routeEntry {
+	return routeEntry{rank: routeRank(pr), seq: pr.seq, id: pr.routeID, pr: pr}
+}
+
 func (t *routeTable) best() *Process {
 	if len(t.entries) == 0 {
 		return nil
@@ -67,13 +74,20 @@ func (t *routeTable) best() *Process {
 }
 
 func (t *routeTable) add(pr *Process) {
+	if last := len(t.free) - 1; last >= 0 {
+		pr.routeID = t.free[last]
+		t.free = t.free[:last]
+	} else {
+		pr.routeID = uint32(len(t.slots)) //nolint:gosec // G115: far fewer processes
+		t.slots = append(t.slots, 0)
+	}
 	t.entries = append(t.entries, routeEntry{})
-	t.up(len(t.entries)-1, routeEntry{routeRank(pr), pr.seq, pr})
+	t.up(len(t.entries)-1, newRouteEntry(pr))
 }
 
 func (t *routeTable) remove(pr *Process) {
-	i, last := pr.routeSlot, len(t.entries)-1
-	pr.routeSlot = noSlot
+	i, last := t.slots[pr.routeID], len(t.entries)-1
+	t.free = append(t.free, pr.routeID)
 	moved := t.entries[last]
 	t.entries[last] = routeEntry{}
 	t.entries = t.entries[:last]
@@ -84,12 +98,12 @@ func (t *routeTable) remove(pr *Process) {
 
 // update moves pr to where its rank belongs now.
 func (t *routeTable) update(pr *Process) {
-	e := routeEntry{routeRank(pr), pr.seq, pr}
+	e := newRouteEntry(pr)
 	if len(t.entries) == 1 {
 		t.entries[0] = e
 		return
 	}
-	t.place(pr.routeSlot, e)
+	t.place(t.slots[pr.routeID], e)
 }
 
 // place puts e into the hole i or where it belongs from there.
@@ -143,5 +157,5 @@ func (t *routeTable) down(i int, e routeEntry) {
 
 func (t *routeTable) set(i int, e routeEntry) {
 	t.entries[i] = e
-	e.pr.routeSlot = i
+	t.slots[e.id] = i
 }

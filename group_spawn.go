@@ -70,20 +70,20 @@ func (g *Group) isStarving() bool {
 
 // spawned takes the result of an attempt.
 func (g *Group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
-	if g.attempt != a {
-		// The group has given the attempt up.
+	wanted := g.attempt == a
+	if wanted {
+		g.attempt = nil
+		g.pool.capacityUsed--
+	}
+	if !wanted || g.pool.state == poolClosed {
+		// Nobody wants the process any more.
 		if proc != nil {
 			fx.stop(g.pool, proc)
 		}
 		return
 	}
-	g.attempt = nil
-	g.pool.capacityUsed--
-	switch {
-	case err == nil:
+	if err == nil {
 		g.attach(fx, proc, a.generation)
-		return
-	case g.pool.state == poolClosed:
 		return
 	}
 	g.countFailure()

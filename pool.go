@@ -42,7 +42,7 @@ type Pool struct {
 	groups map[string]*Group
 	fx     effects
 	// seq is the number of processes that were ever attached.
-	seq uint64
+	seq uint32
 	// capacityUsed, sessions and waiting sum up the groups'.
 	capacityUsed int
 	sessions     int

@@ -22,10 +22,11 @@ type Process struct {
 	processed   uint64
 	// lastUsed is when the last session closed, or else the process was
 	// attached, by Pool.now.
-	lastUsed  time.Duration
-	routeSlot int // in Group.routes
+	lastUsed time.Duration
+	// routeID is the process's in Group.routes, while it is enabled.
+	routeID uint32
 	// seq orders the processes of a pool by when they were attached.
-	seq uint64
+	seq uint32
 	// generation is the group's when the process was started.
 	generation uint32
 	state      processState
@@ -43,7 +44,7 @@ type Process struct {
 
 func newProcess(g *Group, proc spawner.Process, generation uint32) *Process {
 	info := proc.Info()
-	pr := &Process{group: g, proc: proc, info: info, generation: generation, routeSlot: noSlot}
+	pr := &Process{group: g, proc: proc, info: info, generation: generation}
 	pr.sockets = pr.firstSocket[:]
 	if n := len(info.Sockets); n > 1 {
 		pr.sockets = make([]Socket, n)

@@ -62,7 +62,7 @@ func (g *Group) verifyRoutes(c *checker) {
 	c.check(len(g.routes.entries) == g.enabled.len(), "%s: %d routes to %d enabled processes", g.name, len(g.routes.entries), g.enabled.len())
 	for i := range g.routes.entries {
 		e := &g.routes.entries[i]
-		c.check(e.pr.routeSlot == i && e.rank == routeRank(e.pr), "%s: the route to process %d is out of date", g.name, e.pr.info.PID)
+		c.check(g.routes.slots[e.id] == i && e.id == e.pr.routeID && e.rank == routeRank(e.pr), "%s: the route to process %d is out of date", g.name, e.pr.info.PID)
 		c.check(i == 0 || !e.before(&g.routes.entries[(i-1)/arity]), "%s: the routes are out of order", g.name)
 	}
 }

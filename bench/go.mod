@@ -9,7 +9,10 @@ require (
 
 require (
 	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/stretchr/testify v1.12.1 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.1.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
 )
 
 replace github.com/gopassenger/passenger => ../

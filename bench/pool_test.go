@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/puddle/v2"
@@ -14,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// eachGoroutines runs op in n goroutines, op's argument counting them.
+// inGoroutines runs op in n goroutines, op's argument counting them.
 func inGoroutines(b *testing.B, n int, op func(b *testing.B, worker, i int)) {
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -106,16 +105,29 @@ func getClose(b *testing.B, ctx context.Context, pool *passenger.Pool, opts *pas
 	s.Close(passenger.KeepAlive)
 }
 
-// BenchmarkGrowth is about the same at every size.
+// BenchmarkGrowth asks for one application among many, as a busy one is, and
+// then for each in turn, where every access misses the processor's caches.
 func BenchmarkGrowth(b *testing.B) {
-	for _, size := range []struct{ groups, processes int }{{1, 1}, {100, 1}, {10_000, 1}, {1, 100}, {1, 1000}} {
-		b.Run(fmt.Sprintf("groups=%d/processes=%d", size.groups, size.processes), func(b *testing.B) {
-			pool, opts := newPool(b, size.groups, size.processes)
-			ctx := context.Background()
-			var next atomic.Int64
-			inGoroutines(b, 1, func(b *testing.B, _, _ int) {
-				getClose(b, ctx, pool, &opts[int(next.Add(1))%len(opts)])
+	sizes := []struct{ groups, processes int }{{1, 1}, {100, 1}, {10_000, 1}, {1, 100}, {1, 1000}}
+	for _, size := range sizes {
+		for _, turn := range []string{"one", "each"} {
+			if turn == "each" && size.groups == 1 {
+				continue
+			}
+			b.Run(fmt.Sprintf("groups=%d/processes=%d/%s", size.groups, size.processes, turn), func(b *testing.B) {
+				pool, opts := newPool(b, size.groups, size.processes)
+				ctx := context.Background()
+				if turn == "one" {
+					opts = opts[len(opts)/2:][:1]
+				}
+				next := 0
+				inGoroutines(b, 1, func(b *testing.B, _, _ int) {
+					if next++; next >= len(opts) {
+						next = 0
+					}
+					getClose(b, ctx, pool, &opts[next])
+				})
 			})
-		})
+		}
 	}
 }

@@ -39,6 +39,9 @@ func (x *exchange) connect() (err error) {
 		defer cancel()
 	}
 	x.conn, err = x.session.Connect(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && x.ctx.Err() == nil {
+		err = errBusy
+	}
 	return err
 }
 

@@ -25,6 +25,7 @@ var (
 	errMethod      = errors.New("the method is not passed on")
 	errBadUpload   = errors.New("the request's body is broken")
 	errNoSpace     = errors.New("the request's body cannot be stored")
+	errBusy        = errors.New("the process takes no connection in time")
 	errAppDied     = errors.New("the application closed the connection before it answered")
 	errBadResponse = errors.New("the application's answer is malformed")
 )
@@ -53,6 +54,7 @@ var outcomes = []struct {
 	{is(errNoSpace), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body."}},
 	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
 	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
+	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
 	{as[*spawner.SpawnError], outcome{status: http.StatusInternalServerError, message: "The application could not be started."}},
 	{is(context.DeadlineExceeded), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
 	{as[*passenger.ConnectError], outcome{status: http.StatusBadGateway, message: "The application does not accept connections."}},

@@ -246,6 +246,20 @@ func TestConnectFailureTriesAnotherProcess(t *testing.T) {
 	})
 }
 
+func TestProcessThatTakesNoConnection(t *testing.T) {
+	app := spawnertest.Script{BeforeDial: func(ctx context.Context, _ *spawnertest.Process) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	serve(t, app, func(s *site) {
+		began := time.Now()
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusServiceUnavailable, resp.StatusCode)
+		require.Equal(s, "1", resp.Header.Get("Retry-After"))
+		require.Equal(s, handler.DefaultConnectTimeout, time.Since(began))
+	})
+}
+
 func TestContinueAndEarlyHints(t *testing.T) {
 	app := scripted(func(r *http.Request, c net.Conn) bool {
 		if r.Header.Get("Expect") != "" {

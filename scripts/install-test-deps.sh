@@ -32,6 +32,8 @@ need() {
 	packages="$packages $1"
 }
 
+# The race detector needs a C compiler.
+have cc || have gcc || { need gcc; need libc6-dev; }
 have python3 || need python3
 python_has flask || need python3-flask
 python_has django || need python3-django

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -97,7 +98,7 @@ func dialer(address loaderproto.Address, uid int) func(context.Context) (net.Con
 		}
 	}
 	return func(ctx context.Context) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", address.Addr)
+		conn, err := dialUnix(ctx, address.Addr)
 		if err != nil {
 			return nil, err
 		}
@@ -106,5 +107,29 @@ func dialer(address loaderproto.Address, uid int) func(context.Context) (net.Con
 			return nil, fmt.Errorf("cannot use %s: %w", address, err)
 		}
 		return conn, nil
+	}
+}
+
+// The waits between attempts to connect to a socket whose queue is full.
+const (
+	firstQueueWait = time.Millisecond
+	lastQueueWait  = 50 * time.Millisecond
+)
+
+// dialUnix waits while the socket's queue is full, which makes connecting fail
+// at once: the process is busy, and not broken.
+func dialUnix(ctx context.Context, path string) (net.Conn, error) {
+	for wait := firstQueueWait; ; wait = min(2*wait, lastQueueWait) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return conn, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, errors.Join(ctx.Err(), err)
+		}
 	}
 }
