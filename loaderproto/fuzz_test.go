@@ -110,7 +110,7 @@ func FuzzLoaderHandshake(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said []byte) {
 		var sent bytes.Buffer
 		opts, err := loaderproto.NewLoader(bytes.NewReader(said), &sent).Handshake()
-		require.Equal(t, control, sent.String())
+		require.Equal(t, "\n"+control, sent.String())
 		if err != nil {
 			require.Nil(t, opts)
 			asError(t, err)

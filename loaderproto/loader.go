@@ -27,9 +27,10 @@ type Options map[string]string
 // Features returns what the spawner offers.
 func (o Options) Features() []string { return strings.Fields(o["features"]) }
 
-// Handshake takes control and reads the request.
+// Handshake takes control and reads the request. What the program has printed
+// before, even without a newline, does no harm.
 func (l *Loader) Handshake() (Options, error) {
-	if _, err := fmt.Fprintf(l.w, "%s%s%s\n", marker, iHaveControl, Version); err != nil {
+	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, iHaveControl, Version); err != nil {
 		return nil, writeFailure(err, AwaitHandshake)
 	}
 	line, err := plainLine(l.br)

@@ -136,7 +136,7 @@ func (r *Request) encodePairs(pairs []pair) ([]byte, *Error) {
 			continue
 		}
 		if strings.ContainsAny(p.value, "\r\n\x00") {
-			return nil, fail(BadRequest, SendRequest, p.key+": "+p.value)
+			return nil, fail(BadRequest, SendRequest, p.key+" holds a line break or NUL")
 		}
 		if len(p.key)+2+len(p.value) > MaxLine {
 			return nil, fail(BadRequest, SendRequest, p.key+" is too long")
