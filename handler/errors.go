@@ -108,9 +108,9 @@ func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, err error)
 	}
 	body, contentType := page.render(r)
 	head := w.Header()
-	clear(head)
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(len(body)))
+	head.Del("Content-Encoding")
 	head.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	head.Set("X-Content-Type-Options", "nosniff")
 	if o.retryAfter > 0 {

@@ -39,10 +39,15 @@ type exchange struct {
 
 	session *passenger.Session
 	conn    net.Conn
-	upload  *upload
-	resp    response
+	// unsent: the connection did not take a byte of the request.
+	unsent bool
+	upload *upload
+	resp   response
 	// answered: the client has got the head of an answer.
 	answered bool
+	// unread: the client may still be sending its body, so that its connection
+	// must end with the answer.
+	unread bool
 
 	// Memory that outlives the exchange.
 	br  *bufio.Reader
@@ -131,25 +136,28 @@ func (x *exchange) admit() (err error) {
 func (x *exchange) converse() (keep bool, err error) {
 	unwatch := x.watchClient()
 	err = x.roundTrip()
-	if errors.Is(err, errNoAnswer) && x.mayRepeat() && x.session.Reused() {
+	if errors.Is(err, errNoAnswer) && x.session.Reused() && x.mayRepeat() {
 		unwatch()
 		if err = x.connect(); err == nil {
 			unwatch = x.watchClient()
 			err = x.roundTrip()
 		}
 	}
-	defer unwatch()
-	if err == nil {
-		if x.resp.status == http.StatusSwitchingProtocols {
-			return false, x.tunnel()
-		}
+	switch {
+	case err != nil:
+	case x.resp.status == http.StatusSwitchingProtocols:
+		unwatch()
+		return false, x.tunnel()
+	default:
 		err = x.forward()
 	}
 	uploaded := x.endUpload()
+	// A connection that the watch has its hands on is not for anybody else.
+	watched := unwatch()
 	if err != nil {
 		return false, x.blame(err)
 	}
-	return uploaded && x.keepsAlive(), nil
+	return uploaded && watched && x.keepsAlive(), nil
 }
 
 // watchClient breaks the conversation off when the client goes away.
@@ -161,14 +169,17 @@ func (x *exchange) watchClient() (stop func() bool) {
 // errNoAnswer: the connection ended before the first byte of an answer.
 var errNoAnswer = fmt.Errorf("%w: no byte of it came", errAppDied)
 
-// mayRepeat: sending the request twice is as good as once. A body has been
-// read by then and is not there any more.
+// mayRepeat: the application has not seen the request, or seeing it twice is as
+// good as once, and its body, if it has one, is still there.
 func (x *exchange) mayRepeat() bool {
+	if x.ctx.Err() != nil || x.upload != nil {
+		return false
+	}
 	switch x.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return x.length == 0 && x.ctx.Err() == nil
+		return true
 	}
-	return false
+	return x.unsent
 }
 
 // roundTrip sends the request, or begins to, and reads the head of the answer.
@@ -180,7 +191,8 @@ func (x *exchange) roundTrip() error {
 	x.br.Reset(x.conn)
 	// A connection that takes no more bytes may still hold an answer, so
 	// errors of writing show when that is read.
-	_, _ = x.conn.Write(head)
+	sent, err := x.conn.Write(head)
+	x.unsent = err != nil && sent == 0
 	switch {
 	case x.small != nil && x.halfClosesBody():
 		closeWrite(x.conn)

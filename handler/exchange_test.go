@@ -13,6 +13,7 @@ import (
 	"net/textproto"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -185,10 +186,12 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 	}{
 		{http.MethodGet, "", http.StatusOK},
 		{http.MethodDelete, "", http.StatusOK},
+		{http.MethodPut, "x", http.StatusOK},
+		{http.MethodPut, strings.Repeat("x", 64<<10), http.StatusBadGateway},
 		{http.MethodPost, "", http.StatusBadGateway},
-		{http.MethodPut, "x", http.StatusBadGateway},
+		{http.MethodPost, "x", http.StatusBadGateway},
 	} {
-		t.Run(c.method, func(t *testing.T) {
+		t.Run(fmt.Sprint(c.method, len(c.body)), func(t *testing.T) {
 			conns := 0
 			app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, conn net.Conn) {
 				conns++
@@ -211,6 +214,24 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestClosedConnectionIsReplacedForEveryMethod(t *testing.T) {
+	app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	}}
+	serve(t, app, func(s *site) {
+		for range 3 {
+			resp, _ := s.do(http.MethodPost, "/", "x")
+			require.Equal(s, http.StatusOK, resp.StatusCode, "no byte of the request was taken")
+			synctest.Wait()
+		}
+	})
 }
 
 func TestNewConnectionThatDiesIsNotRepeated(t *testing.T) {
@@ -293,6 +314,26 @@ func TestContinueAndEarlyHints(t *testing.T) {
 		require.Equal(s, "body", string(b))
 		require.Equal(s, []string{"100 map[]", "103 map[Link:[</style.css>]]"}, interim)
 		require.Empty(s, resp.Header.Get("Link"), "hints are not part of the answer")
+	})
+}
+
+func TestAppThatDiesWhileTheClientSends(t *testing.T) {
+	app := scripted(func(_ *http.Request, c net.Conn) bool { return true })
+	serve(t, app, func(s *site) {
+		c := s.dial()
+		defer c.Close()
+		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
+		require.NoError(s, err)
+		br := bufio.NewReader(c)
+		resp, err := http.ReadResponse(br, nil)
+		require.NoError(s, err)
+		require.Equal(s, http.StatusBadGateway, resp.StatusCode)
+		require.True(s, resp.Close, "the rest of the body must not be taken for a request")
+		_, err = io.ReadAll(resp.Body)
+		require.NoError(s, err)
+		go func() { _, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n") }()
+		rest, _ := io.ReadAll(br)
+		require.Empty(s, rest)
 	})
 }
 

@@ -77,6 +77,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error())
 		panic(http.ErrAbortHandler)
 	default:
+		if x.unread && r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
 		h.answerError(w, r, err)
 	}
 }

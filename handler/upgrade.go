@@ -70,8 +70,7 @@ func (x *exchange) writeSwitch(client io.Writer) error {
 // end of this direction, an error as the end of both.
 func pipe(to net.Conn, first io.Reader, from net.Conn) {
 	_, err := io.Copy(to, first)
-	if err == nil {
-		closeWrite(to)
+	if err == nil && closeWrite(to) {
 		return
 	}
 	cut(to)

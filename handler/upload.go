@@ -104,11 +104,10 @@ func (x *exchange) halfClosesBody() bool {
 	return x.session.Protocol() == spawner.SessionProtocol && !x.session.KeepsSessionsOpen()
 }
 
-func closeWrite(conn net.Conn) {
-	if c, ok := conn.(interface{ CloseWrite() error }); ok {
-		// An error means that it is closed altogether.
-		_ = c.CloseWrite()
-	}
+// closeWrite ends one direction of a connection, if that can be done to it.
+func closeWrite(conn net.Conn) bool {
+	c, ok := conn.(interface{ CloseWrite() error })
+	return ok && c.CloseWrite() == nil
 }
 
 // uploading: the client has not sent all of the body yet.
@@ -130,6 +129,7 @@ func (x *exchange) endUpload() (complete bool) {
 		case <-time.After(lastBytesTime):
 		}
 	}
+	x.unread = true
 	cut(x.conn)
 	rc := http.NewResponseController(x.w)
 	// Where there are no deadlines, the client's next bytes end the read.
