@@ -6,21 +6,21 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Group is one application in the pool: its processes and who waits for them.
+// group is one application in the pool: its processes and who waits for them.
 // Pool.mu guards its fields but pool and name.
-type Group struct {
+type group struct {
 	pool *Pool
 	name string
 	// namesake is another application of the same name; see Options.App.
-	namesake *Group
+	namesake *group
 	opts     Options
 
 	// generation counts the restarts.
 	generation uint32
-	enabled    list[Process]
-	disabling  list[Process]
-	disabled   list[Process]
-	detached   list[Process]
+	enabled    list[process]
+	disabling  list[process]
+	disabled   list[process]
+	detached   list[process]
 	routes     routeTable
 
 	queue list[waiter]
@@ -35,14 +35,14 @@ type Group struct {
 	retry    *time.Timer
 
 	// claim is the group's place among those that want capacity.
-	claim node[Group]
+	claim node[group]
 }
 
-func newGroup(p *Pool, opts *Options) *Group {
-	return &Group{pool: p, name: opts.App.Name(), opts: *opts}
+func newGroup(p *Pool, opts *Options) *group {
+	return &group{pool: p, name: opts.App.Name(), opts: *opts}
 }
 
-func (g *Group) list(s processState) *list[Process] {
+func (g *group) list(s processState) *list[process] {
 	switch s {
 	case stateEnabled:
 		return &g.enabled
@@ -58,7 +58,7 @@ func (g *Group) list(s processState) *list[Process] {
 
 // capacityUsed counts what the limits bound: processes that are not detached,
 // and the one that is being started.
-func (g *Group) capacityUsed() int {
+func (g *group) capacityUsed() int {
 	n := g.enabled.len() + g.disabling.len() + g.disabled.len()
 	if g.attempt != nil {
 		n++
@@ -67,7 +67,7 @@ func (g *Group) capacityUsed() int {
 }
 
 // merge takes over from a get what may change while the group lives.
-func (g *Group) merge(fx *effects, opts *Options) {
+func (g *group) merge(fx *effects, opts *Options) {
 	if g.opts.MinProcesses == opts.MinProcesses && g.opts.MaxProcesses == opts.MaxProcesses {
 		return
 	}
@@ -78,7 +78,7 @@ func (g *Group) merge(fx *effects, opts *Options) {
 // settle does what the group's state asks for: it is called after whatever may
 // have changed the queue, the room for it or the number of processes. The
 // process that it may claim is started at the end of the update.
-func (g *Group) settle(fx *effects) {
+func (g *group) settle(fx *effects) {
 	if g.pool.state == poolClosed {
 		return
 	}
@@ -87,7 +87,7 @@ func (g *Group) settle(fx *effects) {
 }
 
 // attach adds a process that has just been started.
-func (g *Group) attach(fx *effects, proc spawner.Process, generation uint32) {
+func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
 	p.seq++
@@ -100,7 +100,7 @@ func (g *Group) attach(fx *effects, proc spawner.Process, generation uint32) {
 }
 
 // watch tells the pool when the process has ended, whatever ended it.
-func (g *Group) watch(pr *Process) {
+func (g *group) watch(pr *process) {
 	<-pr.proc.Exited()
 	g.pool.update(func(fx *effects) {
 		pr.exited = true

@@ -1,7 +1,7 @@
 package passenger
 
 // enqueue lets a get wait; an error says why it cannot.
-func (g *Group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, error) {
+func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, error) {
 	if limit := opts.queueLimit(); limit >= 0 && g.queue.len() >= limit {
 		return nil, &QueueFullError{AppName: g.name, Limit: limit}
 	}
@@ -12,7 +12,7 @@ func (g *Group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 }
 
 // unqueue takes w out of the queue; false: someone else has.
-func (g *Group) unqueue(w *waiter) bool {
+func (g *group) unqueue(w *waiter) bool {
 	if w.place.in == nil {
 		return false
 	}
@@ -23,7 +23,7 @@ func (g *Group) unqueue(w *waiter) bool {
 
 // serveQueue gives waiters sessions for as long as there is room, first come
 // first served.
-func (g *Group) serveQueue(fx *effects) {
+func (g *group) serveQueue(fx *effects) {
 	for w := g.queue.first(); w != nil; w = g.queue.first() {
 		s := g.route()
 		if s == nil {
@@ -35,7 +35,7 @@ func (g *Group) serveQueue(fx *effects) {
 }
 
 // failQueue answers every waiter with err.
-func (g *Group) failQueue(fx *effects, err error) {
+func (g *group) failQueue(fx *effects, err error) {
 	for w := range g.queue.all {
 		g.unqueue(w)
 		fx.deliver(w, nil, err)

@@ -5,7 +5,7 @@ import "math"
 // route opens a session with the process that is to get the next request: of
 // the newest generation that has room, the least busy, the earliest attached.
 // nil: none has room.
-func (g *Group) route() *Session {
+func (g *group) route() *Session {
 	if pr := g.routes.best(); pr != nil && !pr.full() {
 		return pr.open()
 	}
@@ -17,8 +17,8 @@ func (g *Group) route() *Session {
 
 // routeToDisabling keeps requests flowing while no enabled process is there
 // yet.
-func (g *Group) routeToDisabling() *Session {
-	var best *Process
+func (g *group) routeToDisabling() *Session {
+	var best *process
 	for pr := range g.disabling.all {
 		if !pr.full() && (best == nil || pr.busyness() < best.busyness()) {
 			best = pr
@@ -35,7 +35,7 @@ func (g *Group) routeToDisabling() *Session {
 // moving one does not touch the processes it passes.
 type routeTable struct {
 	entries []routeEntry
-	// slots are indices into entries by Process.routeID; free are the ids
+	// slots are indices into entries by process.routeID; free are the ids
 	// that nobody has.
 	slots []int
 	free  []uint32
@@ -46,7 +46,7 @@ type routeEntry struct {
 	rank uint64
 	seq  uint32 // of the attaching, which breaks ties
 	id   uint32
-	pr   *Process
+	pr   *process
 }
 
 const (
@@ -54,7 +54,7 @@ const (
 	generationBits = 31 // shift: busyness fits below
 )
 
-func routeRank(pr *Process) uint64 {
+func routeRank(pr *process) uint64 {
 	rank := uint64(math.MaxUint32-pr.generation)<<generationBits | pr.busyness()
 	if pr.full() {
 		rank |= fullBit
@@ -62,18 +62,18 @@ func routeRank(pr *Process) uint64 {
 	return rank
 }
 
-func newRouteEntry(pr *Process) routeEntry {
+func newRouteEntry(pr *process) routeEntry {
 	return routeEntry{rank: routeRank(pr), seq: pr.seq, id: pr.routeID, pr: pr}
 }
 
-func (t *routeTable) best() *Process {
+func (t *routeTable) best() *process {
 	if len(t.entries) == 0 {
 		return nil
 	}
 	return t.entries[0].pr
 }
 
-func (t *routeTable) add(pr *Process) {
+func (t *routeTable) add(pr *process) {
 	if last := len(t.free) - 1; last >= 0 {
 		pr.routeID = t.free[last]
 		t.free = t.free[:last]
@@ -85,7 +85,7 @@ func (t *routeTable) add(pr *Process) {
 	t.up(len(t.entries)-1, newRouteEntry(pr))
 }
 
-func (t *routeTable) remove(pr *Process) {
+func (t *routeTable) remove(pr *process) {
 	i, last := t.slots[pr.routeID], len(t.entries)-1
 	t.free = append(t.free, pr.routeID)
 	moved := t.entries[last]
@@ -97,7 +97,7 @@ func (t *routeTable) remove(pr *Process) {
 }
 
 // update moves pr to where its rank belongs now.
-func (t *routeTable) update(pr *Process) {
+func (t *routeTable) update(pr *process) {
 	e := newRouteEntry(pr)
 	if len(t.entries) == 1 {
 		t.entries[0] = e

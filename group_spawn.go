@@ -17,7 +17,7 @@ const (
 )
 
 // stakeClaim puts the group among those that want a process, or takes it out.
-func (g *Group) stakeClaim() {
+func (g *group) stakeClaim() {
 	p := g.pool
 	switch {
 	case !g.wantsProcess():
@@ -29,7 +29,7 @@ func (g *Group) stakeClaim() {
 	}
 }
 
-func (g *Group) claimIn(l *list[Group]) {
+func (g *group) claimIn(l *list[group]) {
 	if g.claim.in != l {
 		g.claim.leave()
 		l.push(&g.claim, g)
@@ -37,7 +37,7 @@ func (g *Group) claimIn(l *list[Group]) {
 }
 
 // startSpawn starts a process. There is room for it.
-func (g *Group) startSpawn() {
+func (g *group) startSpawn() {
 	p := g.pool
 	g.claim.leave()
 	g.attempt = &spawnAttempt{group: g, generation: g.generation, app: g.opts.App}
@@ -47,7 +47,7 @@ func (g *Group) startSpawn() {
 
 // wantsProcess: someone waits or the minimum is not reached, and nothing but
 // the pool's capacity stands in the way. One process is started at a time.
-func (g *Group) wantsProcess() bool {
+func (g *group) wantsProcess() bool {
 	used := g.capacityUsed()
 	switch {
 	case g.attempt != nil || g.pool.state == poolClosed:
@@ -64,12 +64,12 @@ func (g *Group) wantsProcess() bool {
 }
 
 // isStarving: someone waits, and no process is there or coming.
-func (g *Group) isStarving() bool {
+func (g *group) isStarving() bool {
 	return g.queue.len() > 0 && g.attempt == nil && g.enabled.len()+g.disabling.len() == 0
 }
 
 // spawned takes the result of an attempt.
-func (g *Group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
+func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
 	wanted := g.attempt == a
 	if wanted {
 		g.attempt = nil
@@ -93,7 +93,7 @@ func (g *Group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	g.settle(fx)
 }
 
-func (g *Group) countFailure() {
+func (g *group) countFailure() {
 	p := g.pool
 	if p.state == poolClosed {
 		return
@@ -118,7 +118,7 @@ func (g *Group) countFailure() {
 	g.retry = timer
 }
 
-func (g *Group) stopRetry() {
+func (g *group) stopRetry() {
 	if g.retry != nil && g.retry.Stop() {
 		g.pool.wg.Done()
 	}
@@ -127,7 +127,7 @@ func (g *Group) stopRetry() {
 
 // countDeath is about a process that ended by itself: one that never was of
 // use counts as a failed start.
-func (g *Group) countDeath(pr *Process) {
+func (g *group) countDeath(pr *process) {
 	if pr.processed > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
 		g.failures = 0
 		g.stopRetry()

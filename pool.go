@@ -34,12 +34,12 @@ type Pool struct {
 	wg     sync.WaitGroup
 	closed chan struct{}
 
-	// mu guards everything below, and the fields of Group, Process, Socket,
+	// mu guards everything below, and the fields of group, process, socket,
 	// Session and waiter that say so. Nothing that could block happens while
 	// it is held, and nobody but locked takes it to change something.
 	mu     sync.Mutex
 	state  poolState
-	groups map[string]*Group
+	groups map[string]*group
 	fx     effects
 	// seq is the number of processes that were ever attached.
 	seq uint32
@@ -48,10 +48,10 @@ type Pool struct {
 	sessions     int
 	waiting      int
 	// idle are processes without a session, longest first.
-	idle list[Process]
+	idle list[process]
 	// starving groups have no process and someone waiting, hungry ones want
 	// more processes than they have; both wait for capacity.
-	starving, hungry list[Group]
+	starving, hungry list[group]
 	drained          chan struct{}
 	drainedMarked    bool
 	closeErr         error
@@ -66,7 +66,7 @@ func New(cfg Config) (*Pool, error) {
 		cfg.MaxPoolSize = DefaultMaxPoolSize
 	}
 	p := &Pool{
-		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*Group{},
+		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*group{},
 		closed: make(chan struct{}), drained: make(chan struct{}),
 	}
 	if p.factory == nil {
@@ -131,7 +131,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 			err = ErrClosed
 			return
 		}
-		var g *Group
+		var g *group
 		if g, err = p.group(opts); err != nil {
 			return
 		}
@@ -147,7 +147,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 }
 
 // group returns the group of opts, made if need be.
-func (p *Pool) group(opts *Options) (*Group, error) {
+func (p *Pool) group(opts *Options) (*group, error) {
 	name := opts.App.Name()
 	first := p.groups[name]
 	for g := first; g != nil; g = g.namesake {
@@ -165,7 +165,7 @@ func (p *Pool) group(opts *Options) (*Group, error) {
 }
 
 // allGroups yields the groups, in no order.
-func (p *Pool) allGroups(yield func(*Group) bool) {
+func (p *Pool) allGroups(yield func(*group) bool) {
 	for _, g := range p.groups {
 		for ; g != nil; g = g.namesake {
 			if !yield(g) {

@@ -27,7 +27,7 @@ func (p *Pool) allot(fx *effects) {
 
 // stopIdleProcess makes room for a group by detaching the process that has
 // been idle for longest: of a group above its minimum, if there is one.
-func (p *Pool) stopIdleProcess(fx *effects, beneficiary *Group) bool {
+func (p *Pool) stopIdleProcess(fx *effects, beneficiary *group) bool {
 	victim := p.idleVictim()
 	if victim == nil {
 		return false
@@ -40,8 +40,8 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary *Group) bool {
 
 // idleVictim looks at many processes only when it then finds one, so that a
 // process stops and another starts.
-func (p *Pool) idleVictim() *Process {
-	var fallback *Process
+func (p *Pool) idleVictim() *process {
+	var fallback *process
 	for pr := range p.idle.all {
 		if pr.state != stateEnabled {
 			continue

@@ -89,7 +89,7 @@ func (p *Pool) closeUnderLock(fx *effects) {
 		g.claim.leave()
 		g.stopRetry()
 		g.failQueue(fx, ErrClosed)
-		for _, l := range []*list[Process]{&g.enabled, &g.disabling, &g.disabled} {
+		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
 			for pr := range l.all {
 				g.detach(fx, pr)
 			}

@@ -68,7 +68,7 @@ func (p *Pool) Inspect() Snapshot {
 	return s
 }
 
-func (g *Group) inspect() GroupSnapshot {
+func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
 		Name: g.name, AppRoot: g.opts.App.Root, Environment: g.opts.App.Environment,
 		QueueLength: g.queue.len(), Spawning: g.attempt != nil,
@@ -81,7 +81,7 @@ func (g *Group) inspect() GroupSnapshot {
 	return s
 }
 
-func (pr *Process) inspect() ProcessSnapshot {
+func (pr *process) inspect() ProcessSnapshot {
 	return ProcessSnapshot{
 		PID: pr.info.PID, GUPID: pr.info.GUPID, State: pr.state.String(),
 		Concurrency: pr.concurrency, Sessions: pr.sessions, Processed: pr.processed,

@@ -9,10 +9,10 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Process is one process of an application. Pool.mu guards its fields but
+// process is one process of an application. Pool.mu guards its fields but
 // group, proc and info.
-type Process struct {
-	group *Group
+type process struct {
+	group *group
 	proc  spawner.Process
 	info  *spawner.Info
 
@@ -23,7 +23,7 @@ type Process struct {
 	// lastUsed is when the last session closed, or else the process was
 	// attached, by Pool.now.
 	lastUsed time.Duration
-	// routeID is the process's in Group.routes, while it is enabled.
+	// routeID is the process's in group.routes, while it is enabled.
 	routeID uint32
 	// seq orders the processes of a pool by when they were attached.
 	seq uint32
@@ -32,22 +32,22 @@ type Process struct {
 	state      processState
 	exited     bool
 	stopping   bool
-	idle       node[Process] // in Pool.idle
-	sockets    []Socket      // of firstSocket, mostly
+	idle       node[process] // in Pool.idle
+	sockets    []socket      // of firstSocket, mostly
 	// firstSocket is the storage of sockets if there is just one.
-	firstSocket [1]Socket
+	firstSocket [1]socket
 
-	member node[Process] // in the list of its state
+	member node[process] // in the list of its state
 	// onDetach are called when the process is to end.
 	onDetach map[*Session]func()
 }
 
-func newProcess(g *Group, proc spawner.Process, generation uint32) *Process {
+func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	info := proc.Info()
-	pr := &Process{group: g, proc: proc, info: info, generation: generation}
+	pr := &process{group: g, proc: proc, info: info, generation: generation}
 	pr.sockets = pr.firstSocket[:]
 	if n := len(info.Sockets); n > 1 {
-		pr.sockets = make([]Socket, n)
+		pr.sockets = make([]socket, n)
 	}
 	for i := range info.Sockets {
 		n := info.Sockets[i].Concurrency
@@ -57,20 +57,20 @@ func newProcess(g *Group, proc spawner.Process, generation uint32) *Process {
 		case force > 0:
 			n = force
 		}
-		pr.sockets[i] = Socket{spec: &info.Sockets[i], concurrency: n}
+		pr.sockets[i] = socket{spec: &info.Sockets[i], concurrency: n}
 		pr.concurrency += n
 	}
-	if slices.ContainsFunc(pr.sockets, func(s Socket) bool { return s.concurrency == 0 }) {
+	if slices.ContainsFunc(pr.sockets, func(s socket) bool { return s.concurrency == 0 }) {
 		pr.concurrency = 0
 	}
 	return pr
 }
 
-func (pr *Process) full() bool { return pr.concurrency > 0 && pr.sessions >= pr.concurrency }
+func (pr *process) full() bool { return pr.concurrency > 0 && pr.sessions >= pr.concurrency }
 
 // busyness compares processes of any concurrency: the share that is taken, or
 // the sessions themselves where there is no limit.
-func (pr *Process) busyness() uint64 { return busyness(pr.sessions, pr.concurrency) }
+func (pr *process) busyness() uint64 { return busyness(pr.sessions, pr.concurrency) }
 
 func busyness(sessions, concurrency int) uint64 {
 	n := uint64(min(max(sessions, 0), math.MaxInt32))
@@ -81,12 +81,12 @@ func busyness(sessions, concurrency int) uint64 {
 }
 
 // open takes a place for one request. The process has room.
-func (pr *Process) open() *Session {
-	socket := &pr.sockets[0]
+func (pr *process) open() *Session {
+	sock := &pr.sockets[0]
 	if len(pr.sockets) > 1 {
-		socket = pr.leastBusySocket()
+		sock = pr.leastBusySocket()
 	}
-	socket.sessions++
+	sock.sessions++
 	pr.sessions++
 	pr.idle.leave()
 	p := pr.group.pool
@@ -94,14 +94,14 @@ func (pr *Process) open() *Session {
 	if pr.state == stateEnabled {
 		pr.group.routes.update(pr)
 	}
-	s := &Session{process: pr, socket: socket}
-	if c := socket.takeIdle(); c != nil {
+	s := &Session{process: pr, socket: sock}
+	if c := sock.takeIdle(); c != nil {
 		s.conn, s.reused = c, true
 	}
 	return s
 }
 
-func (pr *Process) leastBusySocket() *Socket {
+func (pr *process) leastBusySocket() *socket {
 	best := &pr.sockets[0]
 	for i := range pr.sockets {
 		s := &pr.sockets[i]
@@ -113,9 +113,9 @@ func (pr *Process) leastBusySocket() *Socket {
 }
 
 // release gives the place of a session back.
-func (pr *Process) release(fx *effects, socket *Socket) {
+func (pr *process) release(fx *effects, sock *socket) {
 	g := pr.group
-	socket.sessions--
+	sock.sessions--
 	pr.sessions--
 	pr.processed++
 	g.pool.sessions--
@@ -136,7 +136,7 @@ func (pr *Process) release(fx *effects, socket *Socket) {
 }
 
 // moveTo changes the state and the lists that follow from it.
-func (pr *Process) moveTo(fx *effects, to processState) {
+func (pr *process) moveTo(fx *effects, to processState) {
 	if !slices.Contains(processMoves[pr.state], to) {
 		pr.group.pool.impossible(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
 	}
@@ -159,14 +159,14 @@ func (pr *Process) moveTo(fx *effects, to processState) {
 }
 
 // announceEnd tells long sessions that the process is to end.
-func (pr *Process) announceEnd(fx *effects) {
+func (pr *process) announceEnd(fx *effects) {
 	for _, f := range pr.onDetach {
 		fx.after(f)
 	}
 	pr.onDetach = nil
 }
 
-func (pr *Process) connectFailed(fx *effects, err error) {
+func (pr *process) connectFailed(fx *effects, err error) {
 	if pr.state == stateDetached {
 		return
 	}

@@ -22,8 +22,8 @@ const (
 // Session is the right to send one request to a process. It is used by one
 // goroutine at a time, but Close may be called by any, any number of times.
 type Session struct {
-	process *Process
-	socket  *Socket
+	process *process
+	socket  *socket
 	conn    net.Conn
 	// connected: Connect has handed conn out, or tried to.
 	connected bool

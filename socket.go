@@ -10,9 +10,9 @@ import (
 // unlimited concurrency; one of concurrency n keeps n.
 const maxIdleConns = 256
 
-// Socket is where a process takes requests. Pool.mu guards its fields but
+// socket is where a process takes requests. Pool.mu guards its fields but
 // spec.
-type Socket struct {
+type socket struct {
 	spec        *spawner.Socket
 	concurrency int // 0: no limit
 	sessions    int
@@ -21,7 +21,7 @@ type Socket struct {
 }
 
 // takeIdle returns the latest used idle connection or nil.
-func (s *Socket) takeIdle() net.Conn {
+func (s *socket) takeIdle() net.Conn {
 	last := len(s.idle) - 1
 	if last < 0 {
 		return nil
@@ -33,7 +33,7 @@ func (s *Socket) takeIdle() net.Conn {
 }
 
 // keepIdle keeps a connection for the next session; false: there is no room.
-func (s *Socket) keepIdle(c net.Conn) bool {
+func (s *socket) keepIdle(c net.Conn) bool {
 	limit := s.concurrency
 	if limit == 0 {
 		limit = maxIdleConns
@@ -45,7 +45,7 @@ func (s *Socket) keepIdle(c net.Conn) bool {
 	return true
 }
 
-func (s *Socket) closeIdle(fx *effects) {
+func (s *socket) closeIdle(fx *effects) {
 	for _, c := range s.idle {
 		fx.closeConn(c)
 	}

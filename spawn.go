@@ -9,7 +9,7 @@ import (
 // spawnAttempt is one spawn that goes on without the lock. Its result counts
 // only while it is its group's attempt.
 type spawnAttempt struct {
-	group      *Group
+	group      *group
 	generation uint32
 	app        spawner.App
 }

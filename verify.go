@@ -31,11 +31,11 @@ func (p *Pool) verify() error {
 	return errors.Join(c.faults...)
 }
 
-func (g *Group) lists() []*list[Process] {
-	return []*list[Process]{&g.enabled, &g.disabling, &g.disabled, &g.detached}
+func (g *group) lists() []*list[process] {
+	return []*list[process]{&g.enabled, &g.disabling, &g.disabled, &g.detached}
 }
 
-func (g *Group) verify(c *checker) {
+func (g *group) verify(c *checker) {
 	states := []processState{stateEnabled, stateDisabling, stateDisabled, stateDetached}
 	for i, l := range g.lists() {
 		for pr := range l.all {
@@ -58,7 +58,7 @@ func (g *Group) verify(c *checker) {
 	}
 }
 
-func (g *Group) verifyRoutes(c *checker) {
+func (g *group) verifyRoutes(c *checker) {
 	c.check(len(g.routes.entries) == g.enabled.len(), "%s: %d routes to %d enabled processes", g.name, len(g.routes.entries), g.enabled.len())
 	for i := range g.routes.entries {
 		e := &g.routes.entries[i]
@@ -67,7 +67,7 @@ func (g *Group) verifyRoutes(c *checker) {
 	}
 }
 
-func (pr *Process) verify(c *checker) {
+func (pr *process) verify(c *checker) {
 	name, pid := pr.group.name, pr.info.PID
 	sum := 0
 	for i := range pr.sockets {

@@ -4,7 +4,7 @@ package passenger
 // queue, under the lock, answers it: a session, an error, or its own caller
 // who gives up.
 type waiter struct {
-	group *Group
+	group *group
 	place node[waiter]
 	// One of the two gets the answer: callback for AsyncGet, result for Get.
 	callback func(*Session, error)
@@ -16,7 +16,7 @@ type getResult struct {
 	err     error
 }
 
-func newWaiter(g *Group, callback func(*Session, error)) *waiter {
+func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	w := &waiter{group: g, callback: callback}
 	if callback == nil {
 		w.result = make(chan getResult, 1)
