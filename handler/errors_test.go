@@ -109,14 +109,14 @@ func TestDeadlineOfARequest(t *testing.T) {
 			pool, err := passenger.New(passenger.Config{Spawner: factory, SelfChecks: true})
 			require.NoError(t, err)
 			h := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
-			l := newPipeListener()
+			l := newListener()
 			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 				defer cancel()
 				h.ServeHTTP(w, r.WithContext(ctx))
 			})}
 			go func() { _ = server.Serve(l) }()
-			c, err := l.dial(t.Context())
+			c, err := dial(t.Context(), l)
 			require.NoError(t, err)
 			go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
 			resp, err := http.ReadResponse(bufio.NewReader(c), nil)

@@ -317,49 +317,42 @@ func TestContinueAndEarlyHints(t *testing.T) {
 	})
 }
 
-func TestAppThatDiesWhileTheClientSends(t *testing.T) {
-	app := scripted(func(_ *http.Request, c net.Conn) bool { return true })
-	serve(t, app, func(s *site) {
-		c := s.dial()
-		defer c.Close()
-		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
-		require.NoError(s, err)
-		br := bufio.NewReader(c)
-		resp, err := http.ReadResponse(br, nil)
-		require.NoError(s, err)
-		require.Equal(s, http.StatusBadGateway, resp.StatusCode)
-		require.True(s, resp.Close, "the rest of the body must not be taken for a request")
-		_, err = io.ReadAll(resp.Body)
-		require.NoError(s, err)
-		go func() { _, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n") }()
-		rest, _ := io.ReadAll(br)
-		require.Empty(s, rest)
-	})
-}
-
-func TestAnswerBeforeTheBodyIsRead(t *testing.T) {
-	app := scripted(func(_ *http.Request, c net.Conn) bool {
-		_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n")
-		return true
-	})
-	serve(t, app, func(s *site) {
-		c := s.dial()
-		defer c.Close()
-		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
-		require.NoError(s, err)
-		br := bufio.NewReader(c)
-		resp, err := http.ReadResponse(br, nil)
-		require.NoError(s, err)
-		require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode)
-		require.True(s, resp.Close, "the rest of the body must not be taken for a request")
-		b, err := io.ReadAll(resp.Body)
-		require.NoError(s, err)
-		require.Equal(s, "big\n", string(b))
-		go func() { _, _ = io.WriteString(c, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n") }()
-		rest, _ := io.ReadAll(br)
-		require.Empty(s, rest)
-		require.Zero(s, s.sessions())
-	})
+// The rest of a body must not be taken for a request when the answer is there
+// before it.
+func TestAnswerBeforeTheBodyIsSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		status int
+	}{
+		"refused": {"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n", http.StatusRequestEntityTooLarge},
+		"died":    {"", http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := scripted(func(_ *http.Request, conn net.Conn) bool {
+				if c.answer != "" {
+					_, _ = io.WriteString(conn, c.answer)
+				}
+				return true
+			})
+			serve(t, app, func(s *site) {
+				conn := s.dial()
+				defer conn.Close()
+				_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
+				require.NoError(s, err)
+				br := bufio.NewReader(conn)
+				resp, err := http.ReadResponse(br, nil)
+				require.NoError(s, err)
+				require.Equal(s, c.status, resp.StatusCode)
+				require.True(s, resp.Close)
+				_, err = io.ReadAll(resp.Body)
+				require.NoError(s, err)
+				go func() { _, _ = io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n") }()
+				rest, _ := io.ReadAll(br)
+				require.Empty(s, rest)
+				require.Zero(s, s.sessions())
+			})
+		})
+	}
 }
 
 func TestMountedBelowABaseURI(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/pipenet"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
@@ -27,7 +27,7 @@ type site struct {
 	*testing.T
 	factory  *spawnertest.Factory
 	pool     *passenger.Pool
-	listener *pipeListener
+	listener *pipenet.Listener
 	cfg      handler.Config
 }
 
@@ -40,7 +40,7 @@ func serve(t *testing.T, script spawnertest.Script, test func(s *site)) {
 func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, test func(s *site)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &site{T: t, factory: spawnertest.New(script), listener: newPipeListener()}
+		s := &site{T: t, factory: spawnertest.New(script), listener: newListener()}
 		pool, err := passenger.New(passenger.Config{MaxPoolSize: 2, Spawner: s.factory, SelfChecks: true})
 		require.NoError(t, err)
 		s.pool = pool
@@ -69,14 +69,14 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 // dial connects to the server as a client.
 func (s *site) dial() net.Conn {
 	s.Helper()
-	c, err := s.listener.dial(s.Context())
+	c, err := dial(s.Context(), s.listener)
 	require.NoError(s, err)
 	return c
 }
 
 func (s *site) transport() *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return s.listener.dial(ctx)
+		return dial(ctx, s.listener)
 	}}
 }
 
@@ -172,43 +172,14 @@ func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reade
 	}
 }
 
-type pipeListener struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
+func newListener() *pipenet.Listener {
+	return pipenet.NewListener(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
 }
 
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
+func dial(ctx context.Context, l *pipenet.Listener) (net.Conn, error) {
 	client, server := net.Pipe()
-	select {
-	case l.conns <- tcpLike{server}:
-		return client, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return client, l.Connect(ctx, tcpLike{server})
 }
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 // tcpLike gives a pipe the addresses of a TCP connection.
 type tcpLike struct{ net.Conn }

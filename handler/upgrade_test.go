@@ -82,36 +82,26 @@ func TestTunnel(t *testing.T) {
 }
 
 func TestTunnelEndsWithItsProcess(t *testing.T) {
-	for name, app := range upgradingApps() {
-		t.Run(name, func(t *testing.T) {
-			serve(t, app, func(s *site) {
-				c, br := s.upgrade("")
-				defer c.Close()
-				s.expectLine(br, "welcome")
-				s.factory.LiveProcesses()[0].Die("signal: killed")
-				_, err := br.ReadByte()
-				require.ErrorIs(s, err, io.EOF)
-				synctest.Wait()
-				require.Zero(s, s.sessions())
+	for cause, end := range map[string]func(s *site){
+		"killed":   func(s *site) { s.factory.LiveProcesses()[0].Die("signal: killed") },
+		"shutdown": func(s *site) { require.NoError(s, s.pool.Shutdown(s.Context())) },
+	} {
+		for name, app := range upgradingApps() {
+			t.Run(cause+"/"+name, func(t *testing.T) {
+				serve(t, app, func(s *site) {
+					c, br := s.upgrade("")
+					defer c.Close()
+					s.expectLine(br, "welcome")
+					began := time.Now()
+					end(s)
+					require.Zero(s, time.Since(began))
+					_, err := br.ReadByte()
+					require.ErrorIs(s, err, io.EOF)
+					synctest.Wait()
+					require.Zero(s, s.sessions())
+				})
 			})
-		})
-	}
-}
-
-func TestTunnelEndsWhenThePoolShutsDown(t *testing.T) {
-	for name, app := range upgradingApps() {
-		t.Run(name, func(t *testing.T) {
-			serve(t, app, func(s *site) {
-				c, br := s.upgrade("")
-				defer c.Close()
-				s.expectLine(br, "welcome")
-				began := time.Now()
-				require.NoError(s, s.pool.Shutdown(s.Context()))
-				require.Zero(s, time.Since(began))
-				_, err := br.ReadByte()
-				require.ErrorIs(s, err, io.EOF)
-			})
-		})
+		}
 	}
 }
 

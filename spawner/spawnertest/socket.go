@@ -2,6 +2,7 @@ package spawnertest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/pipenet"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -19,7 +21,7 @@ type socket struct {
 	address loaderproto.Address
 
 	mu     sync.Mutex
-	pipes  *pipeListener
+	pipes  *pipenet.Listener
 	server *http.Server
 	real   net.Listener
 	closed bool
@@ -103,8 +105,11 @@ func (s *socket) dial(ctx context.Context) (net.Conn, error) {
 		return c, nil
 	}
 	if pipes := s.open(&script); pipes != nil {
-		if err := pipes.connect(ctx, there); err != nil {
+		if err := pipes.Connect(ctx, there); err != nil {
 			_ = c.Close()
+			if errors.Is(err, net.ErrClosed) {
+				err = refused()
+			}
 			return nil, err
 		}
 	}
@@ -112,7 +117,7 @@ func (s *socket) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // open returns the listener of the process's HTTP server; nil if it has none.
-func (s *socket) open(script *Script) *pipeListener {
+func (s *socket) open(script *Script) *pipenet.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.pipes != nil || s.closed {
@@ -122,7 +127,7 @@ func (s *socket) open(script *Script) *pipeListener {
 	if h == nil {
 		return nil
 	}
-	s.pipes = &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	s.pipes = pipenet.NewListener(&net.UnixAddr{Net: "unix", Name: "pipe"})
 	s.serve(script, s.pipes)
 	return s.pipes
 }
@@ -153,36 +158,3 @@ func (c *pipeConn) Close() error {
 	c.process.forget(c.there)
 	return c.Conn.Close()
 }
-
-type pipeListener struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
-
-func (l *pipeListener) connect(ctx context.Context, c net.Conn) error {
-	select {
-	case l.conns <- c:
-		return nil
-	case <-l.done:
-		return refused()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (*pipeListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix", Name: "pipe"} }
