@@ -6,11 +6,10 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jackc/puddle/v2"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/jackc/puddle/v2"
 )
 
 // inGoroutines runs op in n goroutines, op's argument counting them.
@@ -91,12 +90,12 @@ func BenchmarkGetClose(b *testing.B) {
 		b.Run(fmt.Sprintf("passenger/goroutines=%d", goroutines), func(b *testing.B) {
 			pool, opts := newPool(b, 1, 64)
 			ctx := context.Background()
-			inGoroutines(b, goroutines, func(b *testing.B, _, _ int) { getClose(b, ctx, pool, &opts[0]) })
+			inGoroutines(b, goroutines, func(b *testing.B, _, _ int) { getClose(ctx, b, pool, &opts[0]) })
 		})
 	}
 }
 
-func getClose(b *testing.B, ctx context.Context, pool *passenger.Pool, opts *passenger.Options) {
+func getClose(ctx context.Context, b *testing.B, pool *passenger.Pool, opts *passenger.Options) {
 	s, err := pool.Get(ctx, opts)
 	if err != nil {
 		b.Error(err)
@@ -125,7 +124,7 @@ func BenchmarkGrowth(b *testing.B) {
 					if next++; next >= len(opts) {
 						next = 0
 					}
-					getClose(b, ctx, pool, &opts[next])
+					getClose(ctx, b, pool, &opts[next])
 				})
 			})
 		}
