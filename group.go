@@ -15,31 +15,39 @@ type group struct {
 	namesake *group
 	opts     Options
 
-	// generation counts the restarts.
-	generation uint32
-	enabled    list[process]
-	disabling  list[process]
-	disabled   list[process]
-	detached   list[process]
-	routes     routeTable
+	// release is what processes are started from; its generation counts the
+	// restarts.
+	release *release
+	// restart is the one that goes on.
+	restart *restart
+	// resisted is why and when the last restart was called off.
+	resisted *DeploymentError
+	watch    restartWatch
+
+	enabled   list[process]
+	disabling list[process]
+	disabled  list[process]
+	detached  list[process]
+	routes    routeTable
 
 	queue list[waiter]
 
-	// spawner is made by the first spawn and belongs to whoever runs one.
-	spawner spawner.Spawner
-	// attempt is the spawn that goes on.
-	attempt *spawnAttempt
+	// attempts are the spawns that go on.
+	attempts []*spawnAttempt
 	// failures counts the spawns in a row that gave no process that served.
 	// While retry is set, the pool does not try again by itself.
 	failures int
 	retry    *time.Timer
+
+	// removed: it is no application of the pool any more.
+	removed bool
 
 	// claim is the group's place among those that want capacity.
 	claim node[group]
 }
 
 func newGroup(p *Pool, opts *Options) *group {
-	return &group{pool: p, name: opts.App.Name(), opts: *opts}
+	return &group{pool: p, name: opts.App.Name(), opts: *opts, release: newRelease(opts, 0)}
 }
 
 func (g *group) list(s processState) *list[process] {
@@ -57,14 +65,19 @@ func (g *group) list(s processState) *list[process] {
 }
 
 // capacityUsed counts what the limits bound: processes that are not detached,
-// and the one that is being started.
+// and those that are being started in nobody's place.
 func (g *group) capacityUsed() int {
-	n := g.enabled.len() + g.disabling.len() + g.disabled.len()
-	if g.attempt != nil {
-		n++
+	n := g.processCount()
+	for _, a := range g.attempts {
+		if !a.replaces {
+			n++
+		}
 	}
 	return n
 }
+
+// processCount counts the processes that are not detached.
+func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() + g.disabled.len() }
 
 // merge takes over from a get what may change while the group lives.
 func (g *group) merge(fx *effects, opts *Options) {
@@ -83,11 +96,12 @@ func (g *group) settle(fx *effects) {
 		return
 	}
 	g.serveQueue(fx)
+	g.rollOn(fx)
 	g.stakeClaim()
 }
 
 // attach adds a process that has just been started.
-func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) {
+func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *process {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
 	p.seq++
@@ -95,12 +109,12 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) {
 	pr.lastUsed = p.now()
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
-	p.wg.Go(func() { g.watch(pr) })
-	g.settle(fx)
+	p.wg.Go(func() { g.watchProcess(pr) })
+	return pr
 }
 
-// watch tells the pool when the process has ended, whatever ended it.
-func (g *group) watch(pr *process) {
+// watchProcess tells the pool when the process has ended, whatever ended it.
+func (g *group) watchProcess(pr *process) {
 	<-pr.proc.Exited()
 	g.pool.update(func(fx *effects) {
 		pr.exited = true

@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/gopassenger/passenger/spawner"
@@ -36,13 +37,17 @@ func (g *group) claimIn(l *list[group]) {
 	}
 }
 
-// startSpawn starts a process. There is room for it.
-func (g *group) startSpawn() {
+// startSpawn starts a process. There is room for it, unless it replaces one.
+func (g *group) startSpawn(replaces bool) {
 	p := g.pool
 	g.claim.leave()
-	g.attempt = &spawnAttempt{group: g, generation: g.generation, app: g.opts.App}
-	p.capacityUsed++
-	p.wg.Go(g.attempt.run)
+	a := &spawnAttempt{group: g, release: g.release, replaces: replaces}
+	g.attempts = append(g.attempts, a)
+	a.release.attempts++
+	if !replaces {
+		p.capacityUsed++
+	}
+	p.wg.Go(a.run)
 }
 
 // wantsProcess: someone waits or the minimum is not reached, and nothing but
@@ -50,7 +55,7 @@ func (g *group) startSpawn() {
 func (g *group) wantsProcess() bool {
 	used := g.capacityUsed()
 	switch {
-	case g.attempt != nil || g.pool.state == poolClosed:
+	case len(g.attempts) > 0 || g.removed || g.pool.state == poolClosed:
 		return false
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		return false
@@ -60,37 +65,73 @@ func (g *group) wantsProcess() bool {
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
 		return true // nobody else can serve them: a request's own attempt
 	}
-	return g.retry == nil
+	return g.retry == nil && g.resisted == nil
 }
 
 // isStarving: someone waits, and no process is there or coming.
 func (g *group) isStarving() bool {
-	return g.queue.len() > 0 && g.attempt == nil && g.enabled.len()+g.disabling.len() == 0
+	return g.queue.len() > 0 && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
+}
+
+// forget takes an attempt out of the account.
+func (g *group) forget(a *spawnAttempt) {
+	i := slices.Index(g.attempts, a)
+	if i < 0 {
+		return
+	}
+	g.attempts = slices.Delete(g.attempts, i, i+1)
+	if !a.replaces {
+		g.pool.capacityUsed--
+	}
+}
+
+// giveUpAttempts lets the spawns that go on end for nothing.
+func (g *group) giveUpAttempts() {
+	for len(g.attempts) > 0 {
+		a := g.attempts[0]
+		a.givenUp = true
+		g.forget(a)
+	}
 }
 
 // spawned takes the result of an attempt.
 func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
-	wanted := g.attempt == a
-	if wanted {
-		g.attempt = nil
-		g.pool.capacityUsed--
-	}
-	if !wanted || g.pool.state == poolClosed {
-		// Nobody wants the process any more.
+	g.forget(a)
+	a.release.attempts--
+	g.closeRetired(a.release)
+	if a.givenUp || g.pool.state == poolClosed {
 		if proc != nil {
 			fx.stop(g.pool, proc)
 		}
 		return
 	}
 	if err == nil {
-		g.attach(fx, proc, a.generation)
+		g.resisted = nil
+		pr := g.attach(fx, proc, a.release.generation)
+		if a.replaces {
+			g.replaceOld(fx, pr)
+		}
+		g.settle(fx)
 		return
 	}
 	g.countFailure()
+	g.restartFailed(fx, err)
 	if g.enabled.len()+g.disabling.len() == 0 {
 		g.failQueue(fx, err)
 	}
 	g.settle(fx)
+}
+
+// closeRetired closes the spawner of a release that nothing is started from any
+// more.
+func (g *group) closeRetired(r *release) {
+	if r.retired && r.attempts == 0 && g.pool.state != poolClosed {
+		g.pool.wg.Go(func() {
+			if err := r.close(); err != nil {
+				g.pool.cfg.Logger.Error(err, "cannot stop the spawner of an earlier release", "app", g.name)
+			}
+		})
+	}
 }
 
 func (g *group) countFailure() {

@@ -3,6 +3,8 @@ package passenger
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -13,6 +15,8 @@ import (
 const (
 	DefaultMaxPoolSize         = 6
 	DefaultMaxRequestQueueSize = 100
+	DefaultStatThrottleRate    = 10 * time.Second
+	DefaultDrainTimeout        = time.Minute
 )
 
 // Unlimited switches a limit of [Options] off, as any negative number does.
@@ -64,6 +68,22 @@ type Options struct {
 	// application; 0: DefaultMaxRequestQueueSize, negative: no limit. The
 	// value of the arriving get counts, for that get.
 	MaxRequestQueueSize int
+	// RestartDir is where the files restart.txt and always_restart.txt are
+	// looked for, relative to the application's directory; empty: "tmp". A
+	// changed time of the first restarts the application; the second does at
+	// every get.
+	RestartDir string
+	// StatThrottleRate is how often they are looked for at most; 0:
+	// DefaultStatThrottleRate, negative: at every get.
+	StatThrottleRate time.Duration
+	// BlockingRestarts makes restarts blocking ones if nothing else is said.
+	BlockingRestarts bool
+	// RestartBatchSize is how many processes a rolling restart replaces at a
+	// time; 0: 1.
+	RestartBatchSize int
+	// DrainTimeout is how long a process that a restart has replaced may take
+	// for the requests that it has; 0: DefaultDrainTimeout, negative: for ever.
+	DrainTimeout time.Duration
 	// ForceMaxConcurrentRequestsPerProcess replaces what the application says
 	// of its concurrency; 0: what it says counts, negative: no limit. Read
 	// when a process is attached.
@@ -90,6 +110,33 @@ func (o *Options) queueLimit() int {
 		return DefaultMaxRequestQueueSize
 	}
 	return o.MaxRequestQueueSize
+}
+
+func (o *Options) statThrottle() time.Duration {
+	if o.StatThrottleRate == 0 {
+		return DefaultStatThrottleRate
+	}
+	return max(o.StatThrottleRate, 0)
+}
+
+func (o *Options) drainTimeout() time.Duration {
+	if o.DrainTimeout == 0 {
+		return DefaultDrainTimeout
+	}
+	return o.DrainTimeout
+}
+
+func (o *Options) restartBatch() int { return max(o.RestartBatchSize, 1) }
+
+func (o *Options) restartDir() string {
+	switch dir := o.RestartDir; {
+	case dir == "":
+		return filepath.Join(o.App.Root, "tmp")
+	case filepath.IsAbs(dir):
+		return dir
+	default:
+		return filepath.Join(o.App.Root, dir)
+	}
 }
 
 func (o *Options) sameApp(app *spawner.App) bool {

@@ -126,28 +126,50 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
+	var look *group // at its restart files, before the get goes on
 	p.update(func(fx *effects) {
-		if p.state != poolOpen {
-			err = ErrClosed
-			return
-		}
 		var g *group
-		if g, err = p.group(opts); err != nil {
+		if g, err = p.groupForGet(opts); err != nil {
 			return
 		}
-		g.merge(fx, opts)
-		if s = g.route(); s != nil {
+		if g.watchDue() {
+			look = g
+			g.settle(fx) // it may be new, and have a minimum
 			return
 		}
-		if w, err = g.enqueue(opts, callback); err == nil {
-			g.settle(fx)
+		s, w, err = g.get(fx, opts, callback)
+	})
+	if look == nil {
+		return s, w, err
+	}
+	files := lookAtRestartFiles(opts.restartDir())
+	p.update(func(fx *effects) {
+		look.watched(fx, files)
+		var g *group
+		if g, err = p.groupForGet(opts); err == nil {
+			s, w, err = g.get(fx, opts, callback)
 		}
 	})
 	return s, w, err
 }
 
-// group returns the group of opts, made if need be.
-func (p *Pool) group(opts *Options) (*group, error) {
+func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
+	g.merge(fx, opts)
+	if s := g.route(); s != nil {
+		return s, nil, nil
+	}
+	w, err := g.enqueue(opts, callback)
+	if err == nil {
+		g.settle(fx)
+	}
+	return nil, w, err
+}
+
+// groupForGet returns the group of opts, made if need be.
+func (p *Pool) groupForGet(opts *Options) (*group, error) {
+	if p.state != poolOpen {
+		return nil, ErrClosed
+	}
 	name := opts.App.Name()
 	first := p.groups[name]
 	for g := first; g != nil; g = g.namesake {

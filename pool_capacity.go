@@ -21,7 +21,7 @@ func (p *Pool) allot(fx *effects) {
 		if g == nil {
 			return
 		}
-		g.startSpawn()
+		g.startSpawn(false)
 	}
 }
 

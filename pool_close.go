@@ -88,11 +88,12 @@ func (p *Pool) closeUnderLock(fx *effects) {
 	for g := range p.allGroups {
 		g.claim.leave()
 		g.stopRetry()
+		if g.restart != nil {
+			g.endRestart(fx, ErrClosed)
+		}
 		g.failQueue(fx, ErrClosed)
-		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
-			for pr := range l.all {
-				g.detach(fx, pr)
-			}
+		for pr := range g.allProcesses {
+			g.takeOut(fx, pr)
 		}
 		for pr := range g.detached.all {
 			g.drainStep(fx, pr)
@@ -104,9 +105,7 @@ func (p *Pool) closeUnderLock(fx *effects) {
 func (p *Pool) closeSpawners() error {
 	var errs []error
 	for g := range p.allGroups {
-		if g.spawner != nil {
-			errs = append(errs, g.spawner.Close())
-		}
+		errs = append(errs, g.release.close())
 	}
 	if p.ownFactory {
 		errs = append(errs, p.factory.Close())

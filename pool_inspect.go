@@ -25,6 +25,15 @@ type GroupSnapshot struct {
 	Name        string
 	AppRoot     string
 	Environment string
+	// ReleaseRoot is where the links led that AppRoot may consist of, when the
+	// present generation began; empty until it has started a process.
+	ReleaseRoot string
+	// Generation counts the restarts.
+	Generation uint32
+	// Restarting: a restart goes on.
+	Restarting bool
+	// DeploymentError is why the last restart was called off; nil: it was not.
+	DeploymentError *DeploymentError
 	// QueueLength counts the gets that wait.
 	QueueLength int
 	// Spawning: a process is being started.
@@ -40,6 +49,8 @@ type ProcessSnapshot struct {
 	GUPID string
 	// State is enabled, disabling, disabled or detached.
 	State string
+	// Generation is the group's when it was started.
+	Generation uint32
 	// Concurrency is how many requests it takes at once; 0: no limit.
 	Concurrency int
 	Sessions    int
@@ -71,7 +82,9 @@ func (p *Pool) Inspect() Snapshot {
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
 		Name: g.name, AppRoot: g.opts.App.Root, Environment: g.opts.App.Environment,
-		QueueLength: g.queue.len(), Spawning: g.attempt != nil,
+		ReleaseRoot: g.release.root, Generation: g.release.generation,
+		Restarting: g.restart != nil, DeploymentError: g.resisted,
+		QueueLength: g.queue.len(), Spawning: len(g.attempts) > 0,
 	}
 	for _, l := range g.lists() {
 		for pr := range l.all {
@@ -83,7 +96,7 @@ func (g *group) inspect() GroupSnapshot {
 
 func (pr *process) inspect() ProcessSnapshot {
 	return ProcessSnapshot{
-		PID: pr.info.PID, GUPID: pr.info.GUPID, State: pr.state.String(),
+		PID: pr.info.PID, GUPID: pr.info.GUPID, State: pr.state.String(), Generation: pr.generation,
 		Concurrency: pr.concurrency, Sessions: pr.sessions, Processed: pr.processed,
 		Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed), Sockets: slices.Clone(pr.info.Sockets),
 	}

@@ -33,6 +33,7 @@ type chaos struct {
 var chaosOps = []func(*chaos){
 	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
 	(*chaos).doConnect, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
+	(*chaos).doRestart,
 }
 
 func (c *chaos) step() {
@@ -46,6 +47,8 @@ func (c *chaos) doGet() {
 	o := options(fmt.Sprintf("app-%d", c.choose(5)))
 	o.MinProcesses = c.choose(3)
 	o.MaxProcesses = max(o.MinProcesses, c.choose(4))
+	o.RestartBatchSize = c.choose(3)
+	o.DrainTimeout = time.Duration(c.choose(3)) * time.Second
 	o.MaxRequestQueueSize = []int{0, 1, 5, passenger.Unlimited}[c.choose(4)]
 	o.ForceMaxConcurrentRequestsPerProcess = []int{0, 0, 3, passenger.Unlimited}[c.choose(4)]
 	a := &answer{}
@@ -123,6 +126,12 @@ func (c *chaos) doChangeScript() {
 
 func (c *chaos) doSleep() {
 	time.Sleep(time.Duration(1+c.choose(3000)) * time.Millisecond)
+}
+
+// doRestart leaves the restart to itself: the bubble does not end before it.
+func (c *chaos) doRestart() {
+	name, o := fmt.Sprintf("app-%d", c.choose(5)), passenger.RestartOptions{Method: passenger.RestartMethod(c.choose(3))}
+	go func() { _ = c.Restart(c.Context(), name, o) }()
 }
 
 // end answers what is open and looks at the sum of it all.

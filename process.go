@@ -38,6 +38,8 @@ type process struct {
 	firstSocket [1]socket
 
 	member node[process] // in the list of its state
+	// drainedFor is the restart that waits for the process to be gone.
+	drainedFor *restart
 	// onDetach are called when the process is to end.
 	onDetach map[*Session]func()
 }

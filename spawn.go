@@ -1,35 +1,87 @@
 package passenger
 
 import (
-	"context"
+	"path/filepath"
+	"sync"
 
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// spawnAttempt is one spawn that goes on without the lock. Its result counts
-// only while it is its group's attempt.
-type spawnAttempt struct {
-	group      *group
-	generation uint32
+// release is what a group's processes of one generation are started from.
+type release struct {
 	app        spawner.App
+	generation uint32
+	// attempts counts the spawns from it that go on, those included that were
+	// given up; retired: there will be no more. Pool.mu guards both.
+	attempts int
+	retired  bool
+	// root is the application's directory behind the links that lead to it,
+	// which another release may change; known after the first spawn.
+	root string
+
+	// making is held while the spawner is made, and never under Pool.mu.
+	making  sync.Mutex
+	spawner spawner.Spawner
+}
+
+func newRelease(opts *Options, generation uint32) *release {
+	app := opts.App
+	app.GroupName = app.Name()
+	return &release{app: app, generation: generation}
+}
+
+// prepare returns the spawner, which it makes once.
+func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
+	r.making.Lock()
+	defer r.making.Unlock()
+	if r.spawner != nil {
+		return r.spawner, nil
+	}
+	app := r.app
+	if root, err := filepath.EvalSymlinks(app.Root); err == nil {
+		app.Root = root // else the spawner says what is wrong with it
+	}
+	s, err := p.factory.NewSpawner(app)
+	if err != nil {
+		return nil, err
+	}
+	r.spawner = s
+	p.update(func(*effects) { r.root = app.Root })
+	return s, nil
+}
+
+func (r *release) close() error {
+	r.making.Lock()
+	defer r.making.Unlock()
+	if r.spawner == nil {
+		return nil
+	}
+	return r.spawner.Close()
+}
+
+// spawnAttempt is one spawn that goes on without the lock.
+type spawnAttempt struct {
+	group   *group
+	release *release
+	// replaces: the process takes the place of another one, so that the
+	// attempt needs no room of its own.
+	replaces bool
+	// givenUp: nobody wants its process any more.
+	givenUp bool
 }
 
 // run starts the process and brings it to the group.
 func (a *spawnAttempt) run() {
-	proc, err := a.spawn(a.group.pool.spawnCtx)
-	a.group.pool.update(func(fx *effects) { a.group.spawned(fx, a, proc, err) })
+	p := a.group.pool
+	proc, err := a.spawn()
+	p.update(func(fx *effects) { a.group.spawned(fx, a, proc, err) })
 }
 
-func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
-	g := a.group
-	// Only the attempt that runs touches g.spawner, and a group has one at a
-	// time.
-	if g.spawner == nil {
-		s, err := g.pool.factory.NewSpawner(a.app)
-		if err != nil {
-			return nil, err
-		}
-		g.spawner = s
+func (a *spawnAttempt) spawn() (spawner.Process, error) {
+	p := a.group.pool
+	s, err := a.release.prepare(p)
+	if err != nil {
+		return nil, err
 	}
-	return g.spawner.Spawn(ctx)
+	return s.Spawn(p.spawnCtx)
 }

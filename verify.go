@@ -52,7 +52,7 @@ func (g *group) verify(c *checker) {
 	best := g.routes.best()
 	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name, g.wantsProcess(), g.claim.in != nil)
-	if g.queue.len() > 0 && g.enabled.len()+g.disabling.len() == 0 && g.attempt == nil {
+	if g.queue.len() > 0 && g.enabled.len()+g.disabling.len() == 0 && len(g.attempts) == 0 {
 		full := g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses
 		c.check(g.claim.in == &g.pool.starving || full, "%s: gets wait and nothing is done for them", g.name)
 	}

@@ -1,0 +1,172 @@
+package passenger
+
+import (
+	"fmt"
+	"time"
+)
+
+// RestartMethod says what becomes of requests while an application restarts.
+type RestartMethod uint8
+
+// The methods.
+const (
+	// RestartDefault is RestartRolling, or what Options.BlockingRestarts says.
+	RestartDefault RestartMethod = iota
+	// RestartRolling starts each new process before an old one stops taking
+	// requests. If a new one cannot start, the old ones go on serving.
+	RestartRolling
+	// RestartBlocking stops the old processes at once. Requests that they have
+	// are finished, others wait for the first new process.
+	RestartBlocking
+)
+
+// RestartOptions say how to restart. The zero value is usable.
+type RestartOptions struct {
+	Method RestartMethod
+	// Options replace those that the application was started with; nil: they
+	// stay. Their App must be the same application.
+	Options *Options
+}
+
+// DeploymentError is why a rolling restart was called off: the old processes
+// serve on, and no new ones are started for them until the next restart.
+type DeploymentError struct {
+	Err error
+	At  time.Time
+}
+
+func (e *DeploymentError) Error() string {
+	return fmt.Sprintf("the new release does not start, the old processes serve on: %v", e.Err)
+}
+
+func (e *DeploymentError) Unwrap() error { return e.Err }
+
+// restart is one that goes on.
+type restart struct {
+	rolling bool
+	// draining counts the old processes that are detached and not gone.
+	draining int
+	// done are told how it ended.
+	done []func(error)
+}
+
+// beginRestart replaces the group's release, and gives up on a restart that
+// goes on, whose callers then wait for this one.
+func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
+	r := &restart{}
+	if g.restart != nil {
+		r.done = g.restart.done
+	}
+	if done != nil {
+		r.done = append(r.done, done)
+	}
+	if o.Options != nil {
+		g.opts = *o.Options
+	}
+	r.rolling = o.Method == RestartRolling || o.Method == RestartDefault && !g.opts.BlockingRestarts
+	g.giveUpAttempts()
+	g.release.retired = true
+	g.closeRetired(g.release)
+	g.release = newRelease(&g.opts, g.release.generation+1)
+	g.restart, g.resisted, g.failures = r, nil, 0
+	g.stopRetry()
+	if !r.rolling {
+		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
+			for pr := range l.all {
+				g.takeOut(fx, pr)
+				g.limitDrain(fx, pr)
+			}
+		}
+	}
+	fx.log(g.pool, "Restarting", "app", g.name, "generation", g.release.generation, "rolling", r.rolling)
+	g.settle(fx)
+}
+
+// rollOn brings a restart as far as it can come now.
+func (g *group) rollOn(fx *effects) {
+	r := g.restart
+	if r == nil {
+		return
+	}
+	if !r.rolling {
+		if g.processCount() > 0 || len(g.attempts) == 0 && !g.wantsProcess() {
+			g.endRestart(fx, nil)
+		}
+		return
+	}
+	old := g.oldProcesses()
+	if old == 0 {
+		if len(g.attempts) == 0 || g.processCount() > 0 {
+			g.endRestart(fx, nil)
+		}
+		return
+	}
+	for len(g.attempts) < old && len(g.attempts)+r.draining < g.opts.restartBatch() {
+		g.startSpawn(true)
+	}
+}
+
+func (g *group) endRestart(fx *effects, err error) {
+	for _, f := range g.restart.done {
+		fx.after(func() { f(err) })
+	}
+	g.restart = nil
+}
+
+// restartFailed calls a restart off of which a new process did not start.
+func (g *group) restartFailed(fx *effects, err error) {
+	if g.restart == nil {
+		return
+	}
+	if g.restart.rolling && g.oldProcesses() > 0 {
+		g.giveUpAttempts()
+		g.resisted = &DeploymentError{Err: err, At: time.Now()}
+		fx.log(g.pool, "Resisting a deployment error: the old processes serve on", "app", g.name, "error", err.Error())
+		err = g.resisted
+	}
+	g.endRestart(fx, err)
+}
+
+// replaceOld detaches the old process that a new one has come for.
+func (g *group) replaceOld(fx *effects, by *process) {
+	var victim *process
+	for pr := range g.allProcesses {
+		if pr.generation != g.release.generation && (victim == nil || pr.busyness() < victim.busyness()) {
+			victim = pr
+		}
+	}
+	if victim == nil {
+		// They have died meanwhile, and somebody may have taken their room.
+		if g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
+			g.takeOut(fx, by)
+		}
+		return
+	}
+	if g.restart != nil {
+		g.restart.draining++
+		victim.drainedFor = g.restart
+	}
+	g.takeOut(fx, victim)
+	g.limitDrain(fx, victim)
+}
+
+// oldProcesses counts those that a restart has to replace.
+func (g *group) oldProcesses() (n int) {
+	for pr := range g.allProcesses {
+		if pr.generation != g.release.generation {
+			n++
+		}
+	}
+	return n
+}
+
+// allProcesses yields the processes that are not detached.
+func (g *group) allProcesses(yield func(*process) bool) {
+	for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
+		for pr := range l.all {
+			if !yield(pr) {
+				return
+			}
+		}
+	}
+}
