@@ -45,7 +45,7 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change(&p.fx)
-	if p.starving.len()+p.hungry.len() > 0 {
+	if p.starving.len()+p.hungry.len() > 0 || p.capacityUsed > p.cfg.MaxPoolSize {
 		p.allot(&p.fx)
 	}
 	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {

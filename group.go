@@ -1,8 +1,6 @@
 package passenger
 
 import (
-	"time"
-
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -31,13 +29,19 @@ type group struct {
 	routes    routeTable
 
 	queue list[waiter]
+	// sticky are the processes by their sticky ids, and stickyWaiting counts
+	// those who wait for one of them and no other.
+	sticky        map[uint32]*process
+	stickyWaiting int
+	// oobwCount counts the processes that do out-of-band work.
+	oobwCount int
 
 	// attempts are the spawns that go on.
 	attempts []*spawnAttempt
 	// failures counts the spawns in a row that gave no process that served.
 	// While retry is set, the pool does not try again by itself.
 	failures int
-	retry    *time.Timer
+	retry    *poolTimer
 
 	// removed: it is no application of the pool any more.
 	removed bool
@@ -47,7 +51,7 @@ type group struct {
 }
 
 func newGroup(p *Pool, opts *Options) *group {
-	return &group{pool: p, name: opts.App.Name(), opts: *opts, release: newRelease(opts, 0)}
+	return &group{pool: p, name: opts.App.Name(), opts: *opts, release: newRelease(opts, 0), sticky: map[uint32]*process{}}
 }
 
 func (g *group) list(s processState) *list[process] {
@@ -81,10 +85,12 @@ func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() 
 
 // merge takes over from a get what may change while the group lives.
 func (g *group) merge(fx *effects, opts *Options) {
+	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
 	if g.opts.MinProcesses == opts.MinProcesses && g.opts.MaxProcesses == opts.MaxProcesses {
 		return
 	}
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
+	g.pool.armCollector()
 	g.settle(fx)
 }
 
@@ -92,7 +98,7 @@ func (g *group) merge(fx *effects, opts *Options) {
 // have changed the queue, the room for it or the number of processes. The
 // process that it may claim is started at the end of the update.
 func (g *group) settle(fx *effects) {
-	if g.pool.state == poolClosed {
+	if g.removed || g.pool.state == poolClosed {
 		return
 	}
 	g.serveQueue(fx)
@@ -104,11 +110,17 @@ func (g *group) settle(fx *effects) {
 func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *process {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
+	pr.stickyID = g.newStickyID()
+	g.sticky[pr.stickyID] = pr
 	p.seq++
 	pr.seq = p.seq
 	pr.lastUsed = p.now()
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
+	p.armCollector()
+	for other := range g.disabling.all {
+		g.finishDisabling(fx, other)
+	}
 	p.wg.Go(func() { g.watchProcess(pr) })
 	return pr
 }

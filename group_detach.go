@@ -1,6 +1,6 @@
 package passenger
 
-import "time"
+import "slices"
 
 // detach takes a process out of the pool and lets others take its place.
 func (g *group) detach(fx *effects, pr *process) {
@@ -20,6 +20,8 @@ func (g *group) takeOut(fx *effects, pr *process) {
 	pr.idle.leave()
 	pr.announceEnd(fx)
 	pr.moveTo(fx, stateDetached)
+	pr.disableEnded(fx, ErrProcessDetached)
+	delete(g.sticky, pr.stickyID)
 	g.drainStep(fx, pr)
 }
 
@@ -43,39 +45,29 @@ func (g *group) drainStep(fx *effects, pr *process) {
 	}
 	if pr.sessions == 0 {
 		pr.member.leave()
+		if g.removed && g.detached.len() == 0 {
+			g.pool.leaving = slices.DeleteFunc(g.pool.leaving, func(other *group) bool { return other == g })
+		}
 	}
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {
 	if !pr.stopping {
 		pr.stopping = true
+		g.pool.stopTimer(pr.drain)
 		fx.stop(g.pool, pr.proc)
 	}
 }
 
 // limitDrain stops a detached process, with the sessions it has, when its time
 // is up.
-func (g *group) limitDrain(fx *effects, pr *process) {
+func (g *group) limitDrain(pr *process) {
 	limit := g.opts.drainTimeout()
 	if pr.stopping || limit < 0 || g.pool.state == poolClosed {
 		return
 	}
-	p := g.pool
-	p.wg.Go(func() {
-		timer := time.NewTimer(limit)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-pr.proc.Exited():
-			return
-		case <-p.spawnCtx.Done():
-			return // the pool is closed, which stops everything
-		}
-		p.update(func(fx *effects) {
-			if !pr.stopping {
-				fx.log(p, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID, "sessions", pr.sessions)
-				g.stopProcess(fx, pr)
-			}
-		})
+	pr.drain = g.pool.startTimer(limit, func(fx *effects) {
+		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID, "sessions", pr.sessions)
+		g.stopProcess(fx, pr)
 	})
 }

@@ -2,22 +2,35 @@ package passenger
 
 // enqueue lets a get wait; an error says why it cannot.
 func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, error) {
-	if limit := opts.queueLimit(); limit >= 0 && g.queue.len() >= limit {
+	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
 		return nil, &QueueFullError{AppName: g.name, Limit: limit}
 	}
 	w := newWaiter(g, callback)
-	g.queue.push(&w.place, w)
+	if pr := g.stickyProcess(opts.StickySessionID); pr != nil {
+		pr.waiting.push(&w.place, w)
+		g.stickyWaiting++
+	} else {
+		g.queue.push(&w.place, w)
+	}
 	g.pool.waiting++
+	w.limitWait(opts)
 	return w, nil
 }
+
+// queueLength counts all who wait.
+func (g *group) queueLength() int { return g.queue.len() + g.stickyWaiting }
 
 // unqueue takes w out of the queue; false: someone else has.
 func (g *group) unqueue(w *waiter) bool {
 	if w.place.in == nil {
 		return false
 	}
+	if w.place.in != &g.queue {
+		g.stickyWaiting--
+	}
 	w.place.leave()
 	g.pool.waiting--
+	g.pool.stopTimer(w.limit)
 	return true
 }
 

@@ -74,7 +74,7 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
 			for pr := range l.all {
 				g.takeOut(fx, pr)
-				g.limitDrain(fx, pr)
+				g.limitDrain(pr)
 			}
 		}
 	}
@@ -111,6 +111,7 @@ func (g *group) endRestart(fx *effects, err error) {
 		fx.after(func() { f(err) })
 	}
 	g.restart = nil
+	g.pool.armCollector()
 }
 
 // restartFailed calls a restart off of which a new process did not start.
@@ -147,7 +148,7 @@ func (g *group) replaceOld(fx *effects, by *process) {
 		victim.drainedFor = g.restart
 	}
 	g.takeOut(fx, victim)
-	g.limitDrain(fx, victim)
+	g.limitDrain(victim)
 }
 
 // oldProcesses counts those that a restart has to replace.

@@ -15,10 +15,10 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// begin restarts an application and returns where the result will be.
-func (f *fixture) begin(name string, o passenger.RestartOptions) <-chan error {
+// begin restarts the application "a" and returns where the result will be.
+func (f *fixture) begin(o passenger.RestartOptions) <-chan error {
 	result := make(chan error, 1)
-	go func() { result <- f.Restart(f.Context(), name, o) }()
+	go func() { result <- f.Restart(f.Context(), "a", o) }()
 	synctest.Wait()
 	return result
 }
@@ -40,7 +40,7 @@ func TestRollingRestart(t *testing.T) {
 		f.started(o, 3)
 		busy := f.get(o)
 		require.Equal(f, 1000, busy.PID())
-		result := f.begin("a", passenger.RestartOptions{})
+		result := f.begin(passenger.RestartOptions{})
 		for i := range 2 {
 			require.Equal(f, 3, f.Inspect().CapacityUsed, "the replacement needs no room")
 			require.Len(f, f.pids("a"), 3, "an old process serves until the new one does")
@@ -73,7 +73,7 @@ func TestRollingRestartFallsBackToOldProcesses(t *testing.T) {
 		o := options("a")
 		f.started(o, 2)
 		f.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Second })
-		f.begin("a", passenger.RestartOptions{})
+		f.begin(passenger.RestartOptions{})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.Equal(f, 1002, f.get(o).PID())
@@ -88,7 +88,7 @@ func TestRestartInBatches(t *testing.T) {
 		o.RestartBatchSize = 2
 		f.started(o, 4)
 		began := time.Now()
-		require.NoError(f, <-f.begin("a", passenger.RestartOptions{}))
+		require.NoError(f, <-f.begin(passenger.RestartOptions{}))
 		require.Equal(f, 2*time.Second, time.Since(began))
 		require.Equal(f, 8, f.factory.Spawns())
 	})
@@ -103,7 +103,7 @@ func TestStuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
 		c, err := stuck.Connect(f.Context())
 		require.NoError(f, err)
 		began := time.Now()
-		result := f.begin("a", passenger.RestartOptions{})
+		result := f.begin(passenger.RestartOptions{})
 		other.Close(passenger.KeepAlive)
 		_, err = c.Read(make([]byte, 1))
 		require.Error(f, err)
@@ -135,7 +135,7 @@ func TestDeploymentErrorIsResisted(t *testing.T) {
 		require.Zero(f, waiting.times)
 
 		f.factory.Change(func(s *spawnertest.Script) { s.BeforeSpawn = nil })
-		require.NoError(f, <-f.begin("a", passenger.RestartOptions{Method: passenger.RestartRolling}))
+		require.NoError(f, <-f.begin(passenger.RestartOptions{Method: passenger.RestartRolling}))
 		require.Nil(f, f.group("a").DeploymentError)
 		require.Equal(f, 1, waiting.times)
 	})
@@ -146,7 +146,7 @@ func TestBlockingRestart(t *testing.T) {
 		o := options("a")
 		f.started(o, 2)
 		running := f.get(o)
-		result := f.begin("a", passenger.RestartOptions{Method: passenger.RestartBlocking})
+		result := f.begin(passenger.RestartOptions{Method: passenger.RestartBlocking})
 		require.Empty(f, f.pids("a"))
 		waiting := f.ask(o)
 		require.Equal(f, 1, f.factory.Live(), "the busy one")
@@ -157,7 +157,7 @@ func TestBlockingRestart(t *testing.T) {
 		running.Close(passenger.KeepAlive)
 
 		f.factory.Change(func(s *spawnertest.Script) { s.BeforeSpawn = alwaysFail })
-		again := f.begin("a", passenger.RestartOptions{Method: passenger.RestartBlocking})
+		again := f.begin(passenger.RestartOptions{Method: passenger.RestartBlocking})
 		queued := f.ask(o)
 		require.ErrorAs(f, <-again, new(*spawner.SpawnError))
 		synctest.Wait()
@@ -188,10 +188,10 @@ func TestRestartDuringARestart(t *testing.T) {
 		inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 			o := options("a")
 			f.started(o, 3)
-			first := f.begin("a", passenger.RestartOptions{})
+			first := f.begin(passenger.RestartOptions{})
 			time.Sleep(1500 * time.Millisecond)
 			synctest.Wait()
-			second := f.begin("a", passenger.RestartOptions{Method: method})
+			second := f.begin(passenger.RestartOptions{Method: method})
 			require.Empty(f, first)
 			require.NoError(f, <-second)
 			require.NoError(f, <-first)
@@ -209,7 +209,7 @@ func TestShutdownDuringARestart(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
-		result := f.begin("a", passenger.RestartOptions{})
+		result := f.begin(passenger.RestartOptions{})
 		require.NoError(f, f.Shutdown(f.Context()))
 		require.ErrorIs(f, <-result, passenger.ErrClosed)
 		require.ErrorIs(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}), passenger.ErrClosed)
@@ -316,7 +316,7 @@ func TestLinkedAppRootIsResolvedAtEachRestart(t *testing.T) {
 		f.get(o)
 		f.get(o)
 		require.Equal(f, filepath.Join(dir, "one"), f.factory.Process(1).App().Root, "the same for all of a generation")
-		require.NoError(f, <-f.begin("a", passenger.RestartOptions{Method: passenger.RestartBlocking}))
+		require.NoError(f, <-f.begin(passenger.RestartOptions{Method: passenger.RestartBlocking}))
 		require.Equal(f, filepath.Join(dir, "two"), f.factory.Process(2).App().Root)
 		require.Equal(f, filepath.Join(dir, "two"), f.group("a").ReleaseRoot)
 		require.Equal(f, o.App.Root, f.group("a").AppRoot)

@@ -2,6 +2,19 @@ package passenger
 
 import "math"
 
+// routeSticky is route for a get that wants to go back to its process, and
+// waits for that one if it has no room.
+func (g *group) routeSticky(id uint32) *Session {
+	pr := g.stickyProcess(id)
+	switch {
+	case pr == nil:
+		return g.route()
+	case pr.full():
+		return nil
+	}
+	return pr.open()
+}
+
 // route opens a session with the process that is to get the next request: of
 // the newest generation that has room, the least busy, the earliest attached.
 // nil: none has room.

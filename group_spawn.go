@@ -59,13 +59,15 @@ func (g *group) wantsProcess() bool {
 		return false
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		return false
+	case g.enabled.len() == 0 && g.disabling.len() > 0:
+		return true // they cannot be disabled before
 	case g.queue.len() == 0 && (used >= g.opts.MinProcesses || g.pool.state == poolDraining):
 		return false
 	}
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
 		return true // nobody else can serve them: a request's own attempt
 	}
-	return g.retry == nil && g.resisted == nil
+	return !g.retry.running() && g.resisted == nil
 }
 
 // isStarving: someone waits, and no process is there or coming.
@@ -116,7 +118,11 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	}
 	g.countFailure()
 	g.restartFailed(fx, err)
-	if g.enabled.len()+g.disabling.len() == 0 {
+	switch {
+	case g.enabled.len() > 0:
+	case g.disabling.len() > 0:
+		g.cannotDisable(fx)
+	default:
 		g.failQueue(fx, err)
 	}
 	g.settle(fx)
@@ -145,26 +151,10 @@ func (g *group) countFailure() {
 		wait = min(backoffMin<<n, backoffMax)
 	}
 	g.stopRetry()
-	p.wg.Add(1)
-	var timer *time.Timer
-	timer = time.AfterFunc(wait, func() {
-		defer p.wg.Done()
-		p.update(func(fx *effects) {
-			if g.retry == timer {
-				g.retry = nil
-				g.settle(fx)
-			}
-		})
-	})
-	g.retry = timer
+	g.retry = p.startTimer(wait, g.settle)
 }
 
-func (g *group) stopRetry() {
-	if g.retry != nil && g.retry.Stop() {
-		g.pool.wg.Done()
-	}
-	g.retry = nil
-}
+func (g *group) stopRetry() { g.pool.stopTimer(g.retry) }
 
 // countDeath is about a process that ended by itself: one that never was of
 // use counts as a failed start.

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 const (
 	DefaultMaxPoolSize         = 6
 	DefaultMaxRequestQueueSize = 100
+	DefaultPoolIdleTime        = 300 * time.Second
 	DefaultStatThrottleRate    = 10 * time.Second
 	DefaultDrainTimeout        = time.Minute
 )
@@ -32,6 +34,14 @@ type Config struct {
 	// pool then closes. One that was passed in is the caller's to close, after
 	// the pool.
 	Spawner spawner.Factory
+	// PoolIdleTime is after how long an idle process is stopped, of an
+	// application that has more than its minimum; 0: DefaultPoolIdleTime,
+	// negative: never.
+	PoolIdleTime time.Duration
+	// OutOfBandWork makes a process do its out-of-band work and waits for the
+	// end of it, or of ctx; handler.OutOfBandWork does. nil: requests for such
+	// work are ignored.
+	OutOfBandWork func(ctx context.Context, s *Session) error
 	// Logger gets what the operator should know; the zero value discards it.
 	Logger logr.Logger
 	// SelfChecks verifies the pool's invariants after each change, which takes
@@ -68,6 +78,26 @@ type Options struct {
 	// application; 0: DefaultMaxRequestQueueSize, negative: no limit. The
 	// value of the arriving get counts, for that get.
 	MaxRequestQueueSize int
+	// MaxRequestQueueTime bounds how long this get waits, which is answered
+	// with ErrQueueTimeout then; 0: no limit.
+	MaxRequestQueueTime time.Duration
+	// StickySessionID is the Session.StickyID of the process that this get
+	// wants to go back to; 0: any will do. One that is gone is replaced by any
+	// other; one that is busy is waited for.
+	StickySessionID uint32
+	// MaxRequests is after how many requests a process is replaced; 0: never.
+	// The latest get's value counts.
+	MaxRequests uint64
+	// MaxRequestsJitter, from 0 to 1, is how much earlier than that, as a
+	// share, processes are replaced, each at a time of its own, so that not
+	// all are at once.
+	MaxRequestsJitter float64
+	// MaxRequestTime is how long a request may take; then its process is
+	// killed; 0: no limit. The latest get's value counts.
+	MaxRequestTime time.Duration
+	// MaxOutOfBandWorkInstances is how many processes do out-of-band work at
+	// the same time; 0: 1.
+	MaxOutOfBandWorkInstances int
 	// RestartDir is where the files restart.txt and always_restart.txt are
 	// looked for, relative to the application's directory; empty: "tmp". A
 	// changed time of the first restarts the application; the second does at
@@ -124,6 +154,18 @@ func (o *Options) drainTimeout() time.Duration {
 		return DefaultDrainTimeout
 	}
 	return o.DrainTimeout
+}
+
+func (o *Options) maxOOBW() int { return max(o.MaxOutOfBandWorkInstances, 1) }
+
+// requestLimit is after how many requests a process with this jitter is
+// replaced; 0: never.
+func (o *Options) requestLimit(jitter float64) uint64 {
+	if o.MaxRequests == 0 {
+		return 0
+	}
+	earlier := uint64(float64(o.MaxRequests) * min(max(o.MaxRequestsJitter, 0), 1) * jitter)
+	return max(o.MaxRequests-earlier, 1)
 }
 
 func (o *Options) restartBatch() int { return max(o.RestartBatchSize, 1) }

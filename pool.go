@@ -52,9 +52,14 @@ type Pool struct {
 	// starving groups have no process and someone waiting, hungry ones want
 	// more processes than they have; both wait for capacity.
 	starving, hungry list[group]
-	drained          chan struct{}
-	drainedMarked    bool
-	closeErr         error
+	// leaving groups are detached, and their processes may not be gone.
+	leaving []*group
+	// timed are the sessions whose time is limited.
+	timed         list[Session]
+	collector     *poolTimer
+	drained       chan struct{}
+	drainedMarked bool
+	closeErr      error
 }
 
 // New returns a Pool. An error names every fault of cfg.
@@ -64,6 +69,9 @@ func New(cfg Config) (*Pool, error) {
 	}
 	if cfg.MaxPoolSize == 0 {
 		cfg.MaxPoolSize = DefaultMaxPoolSize
+	}
+	if cfg.PoolIdleTime == 0 {
+		cfg.PoolIdleTime = DefaultPoolIdleTime
 	}
 	p := &Pool{
 		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*group{},
@@ -155,7 +163,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 
 func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
 	g.merge(fx, opts)
-	if s := g.route(); s != nil {
+	if s := g.routeSticky(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}
 	w, err := g.enqueue(opts, callback)
@@ -193,6 +201,11 @@ func (p *Pool) allGroups(yield func(*group) bool) {
 			if !yield(g) {
 				return
 			}
+		}
+	}
+	for _, g := range p.leaving {
+		if !yield(g) {
+			return
 		}
 	}
 }

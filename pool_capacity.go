@@ -7,10 +7,12 @@ func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 // and both in the order of their claims. For the first kind, processes that
 // have nothing to do are stopped.
 func (p *Pool) allot(fx *effects) {
+	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
+	}
 	for {
 		g := p.starving.first()
 		if !p.hasRoom() {
-			if g == nil || !p.stopIdleProcess(fx, g) {
+			if g == nil || !p.stopIdleProcess(fx, g.name) {
 				return
 			}
 			continue
@@ -27,13 +29,13 @@ func (p *Pool) allot(fx *effects) {
 
 // stopIdleProcess makes room for a group by detaching the process that has
 // been idle for longest: of a group above its minimum, if there is one.
-func (p *Pool) stopIdleProcess(fx *effects, beneficiary *group) bool {
+func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 	victim := p.idleVictim()
 	if victim == nil {
 		return false
 	}
 	g := victim.group
-	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary.name)
+	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary)
 	g.detach(fx, victim)
 	return true
 }

@@ -84,6 +84,10 @@ func (p *Pool) end(kill bool) {
 
 func (p *Pool) closeUnderLock(fx *effects) {
 	p.state = poolClosed
+	p.stopTimer(p.collector)
+	for s := range p.timed.all {
+		p.stopTimer(s.limit)
+	}
 	p.markDrained()
 	for g := range p.allGroups {
 		g.claim.leave()
@@ -91,10 +95,10 @@ func (p *Pool) closeUnderLock(fx *effects) {
 		if g.restart != nil {
 			g.endRestart(fx, ErrClosed)
 		}
-		g.failQueue(fx, ErrClosed)
 		for pr := range g.allProcesses {
 			g.takeOut(fx, pr)
 		}
+		g.failQueue(fx, ErrClosed)
 		for pr := range g.detached.all {
 			g.drainStep(fx, pr)
 		}

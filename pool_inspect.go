@@ -84,7 +84,7 @@ func (g *group) inspect() GroupSnapshot {
 		Name: g.name, AppRoot: g.opts.App.Root, Environment: g.opts.App.Environment,
 		ReleaseRoot: g.release.root, Generation: g.release.generation,
 		Restarting: g.restart != nil, DeploymentError: g.resisted,
-		QueueLength: g.queue.len(), Spawning: len(g.attempts) > 0,
+		QueueLength: g.queueLength(), Spawning: len(g.attempts) > 0,
 	}
 	for _, l := range g.lists() {
 		for pr := range l.all {

@@ -33,7 +33,7 @@ type chaos struct {
 var chaosOps = []func(*chaos){
 	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
 	(*chaos).doConnect, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
-	(*chaos).doRestart,
+	(*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetach, (*chaos).doSetLimits, (*chaos).doRequestOOBW,
 }
 
 func (c *chaos) step() {
@@ -48,6 +48,12 @@ func (c *chaos) doGet() {
 	o.MinProcesses = c.choose(3)
 	o.MaxProcesses = max(o.MinProcesses, c.choose(4))
 	o.RestartBatchSize = c.choose(3)
+	o.MaxRequests, o.MaxRequestsJitter = []uint64{0, 0, 5}[c.choose(3)], float64(c.choose(2))
+	o.MaxRequestTime = []time.Duration{0, 0, 5 * time.Second}[c.choose(3)]
+	o.MaxRequestQueueTime = []time.Duration{0, 0, time.Second}[c.choose(3)]
+	if s := c.pick(false); s != nil && c.choose(2) == 0 {
+		o.StickySessionID = s.StickyID()
+	}
 	o.DrainTimeout = time.Duration(c.choose(3)) * time.Second
 	o.MaxRequestQueueSize = []int{0, 1, 5, passenger.Unlimited}[c.choose(4)]
 	o.ForceMaxConcurrentRequestsPerProcess = []int{0, 0, 3, passenger.Unlimited}[c.choose(4)]
@@ -126,6 +132,42 @@ func (c *chaos) doChangeScript() {
 
 func (c *chaos) doSleep() {
 	time.Sleep(time.Duration(1+c.choose(3000)) * time.Millisecond)
+}
+
+func (c *chaos) anyProcess() string {
+	for _, g := range c.Inspect().Groups {
+		if n := len(g.Processes); n > 0 && c.choose(2) == 0 {
+			return g.Processes[c.choose(n)].GUPID
+		}
+	}
+	return "none"
+}
+
+func (c *chaos) doDisable() {
+	id := c.anyProcess()
+	go func() { _ = c.Disable(c.Context(), id) }()
+}
+
+func (c *chaos) doEnable() { _ = c.Enable(c.anyProcess()) }
+
+func (c *chaos) doDetach() {
+	if c.choose(2) == 0 {
+		_ = c.DetachProcess(c.anyProcess())
+		return
+	}
+	name := fmt.Sprintf("app-%d", c.choose(5))
+	go func() { _ = c.DetachApp(c.Context(), name) }()
+}
+
+func (c *chaos) doSetLimits() {
+	c.SetMaxPoolSize(1 + c.choose(6))
+	c.SetPoolIdleTime(time.Duration(c.choose(4)-1) * time.Second)
+}
+
+func (c *chaos) doRequestOOBW() {
+	if s := c.pick(false); s != nil {
+		s.RequestOOBW()
+	}
 }
 
 // doRestart leaves the restart to itself: the bubble does not end before it.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// ErrNoSuchApp: the pool has no application of that name.
+// ErrNoSuchApp says that the pool has no application of that name.
 var ErrNoSuchApp = errors.New("passenger: no such application")
 
 // Restart restarts the applications of this group name and waits until their

@@ -21,14 +21,33 @@ type fixture struct {
 	*testing.T
 	*passenger.Pool
 	factory *spawnertest.Factory
+	worked  chan int
+}
+
+// workOutOfBand takes a second.
+func (f *fixture) workOutOfBand(ctx context.Context, s *passenger.Session) error {
+	if _, err := s.Connect(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	select {
+	case f.worked <- s.PID():
+	default:
+	}
+	return ctx.Err()
 }
 
 // inBubble runs a test in virtual time.
 func inBubble(t *testing.T, maxPoolSize int, script spawnertest.Script, test func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, factory: spawnertest.New(script)}
-		pool, err := passenger.New(passenger.Config{MaxPoolSize: maxPoolSize, Spawner: f.factory, SelfChecks: true})
+		f := &fixture{T: t, factory: spawnertest.New(script), worked: make(chan int, 10)}
+		pool, err := passenger.New(passenger.Config{
+			MaxPoolSize: maxPoolSize, Spawner: f.factory, SelfChecks: true, OutOfBandWork: f.workOutOfBand,
+		})
 		require.NoError(t, err)
 		f.Pool = pool
 		defer func() {

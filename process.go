@@ -3,6 +3,7 @@ package passenger
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -38,6 +39,18 @@ type process struct {
 	firstSocket [1]socket
 
 	member node[process] // in the list of its state
+	// disabled are told when disabling is over; byAdmin: not for our own ends.
+	disabled []func(error)
+	byAdmin  bool
+	oobw     oobwState
+	// stickyID is what gets say that want this very process, and waiting are
+	// those for which it has no room now.
+	stickyID uint32
+	waiting  list[waiter]
+	// jitter, from 0 to 1, is the process's share of the spread of limits.
+	jitter float64
+	// drain ends the time for the last requests of a process that is detached.
+	drain *poolTimer
 	// drainedFor is the restart that waits for the process to be gone.
 	drainedFor *restart
 	// onDetach are called when the process is to end.
@@ -46,7 +59,7 @@ type process struct {
 
 func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	info := proc.Info()
-	pr := &process{group: g, proc: proc, info: info, generation: generation}
+	pr := &process{group: g, proc: proc, info: info, generation: generation, jitter: rand.Float64()} //nolint:gosec // G404: it spreads limits
 	pr.sockets = pr.firstSocket[:]
 	if n := len(info.Sockets); n > 1 {
 		pr.sockets = make([]socket, n)
@@ -100,6 +113,7 @@ func (pr *process) open() *Session {
 	if c := sock.takeIdle(); c != nil {
 		s.conn, s.reused = c, true
 	}
+	s.limitTime()
 	return s
 }
 
@@ -129,11 +143,24 @@ func (pr *process) release(fx *effects, sock *socket) {
 	if pr.sessions == 0 {
 		g.pool.idle.push(&pr.idle, pr)
 	}
-	if pr.state == stateEnabled {
+	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled {
+		g.detach(fx, pr)
+		return
+	}
+	g.pool.collectLater(pr)
+	switch pr.state {
+	case stateEnabled:
 		g.routes.update(pr)
-		if g.queue.len() > 0 {
-			g.settle(fx)
-		}
+		pr.serveSticky(fx)
+	case stateDisabling:
+		g.finishDisabling(fx, pr)
+	case stateNew, stateDisabled, stateDetached:
+	}
+	if g.queue.len() > 0 {
+		g.settle(fx)
+	}
+	if pr.oobw == oobwRequested {
+		g.startOOBW(fx, pr)
 	}
 }
 
@@ -145,6 +172,7 @@ func (pr *process) moveTo(fx *effects, to processState) {
 	g := pr.group
 	if pr.state == stateEnabled {
 		g.routes.remove(pr)
+		g.requeueSticky(pr)
 	}
 	pr.member.leave()
 	if pr.state.usesCapacity() {

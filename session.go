@@ -28,7 +28,10 @@ type Session struct {
 	// connected: Connect has handed conn out, or tried to.
 	connected bool
 	reused    bool
-	closed    bool // guarded by Pool.mu
+	// Pool.mu guards what follows.
+	closed bool
+	limit  *poolTimer
+	timed  node[Session] // in Pool.timed
 }
 
 // PID is the process's id.
@@ -47,6 +50,10 @@ func (s *Session) Protocol() spawner.Protocol { return s.socket.spec.Protocol }
 // KeepsSessionsOpen says whether a connection of the session protocol stays
 // open after a request, which process and spawner agreed on.
 func (s *Session) KeepsSessionsOpen() bool { return s.socket.spec.SessionKeepAlive }
+
+// StickyID is what Options.StickySessionID has to say to get this process
+// again.
+func (s *Session) StickyID() uint32 { return s.process.stickyID }
 
 // AppName is the name of the application's group.
 func (s *Session) AppName() string { return s.process.group.name }
@@ -126,6 +133,8 @@ func (s *Session) Close(mode CloseMode) {
 			return
 		}
 		s.closed = true
+		p.stopTimer(s.limit)
+		s.timed.leave()
 		if conn := s.conn; conn != nil {
 			s.conn = nil
 			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)

@@ -13,7 +13,7 @@ func (p *Pool) verify() error {
 	for g := range p.allGroups {
 		g.verify(&c)
 		used += g.capacityUsed()
-		waiting += g.queue.len()
+		waiting += g.queueLength()
 		for _, l := range g.lists() {
 			for pr := range l.all {
 				sessions += pr.sessions
@@ -27,6 +27,11 @@ func (p *Pool) verify() error {
 	c.check(sessions == p.sessions, "%d sessions are open, counted %d", sessions, p.sessions)
 	c.check(waiting == p.waiting, "%d gets wait, counted %d", waiting, p.waiting)
 	c.check(idle == p.idle.len(), "%d processes are idle, %d are listed", idle, p.idle.len())
+	if p.state != poolClosed && p.cfg.PoolIdleTime > 0 {
+		for pr := range p.idle.all {
+			c.check(p.collector.running() || !pr.collectable(), "%s: nobody looks after idle process %d", pr.group.name, pr.info.PID)
+		}
+	}
 	c.check(p.starving.len()+p.hungry.len() == 0 || !p.hasRoom(), "groups claim capacity while there is room")
 	return errors.Join(c.faults...)
 }
@@ -44,6 +49,18 @@ func (g *group) verify(c *checker) {
 		}
 	}
 	g.verifyRoutes(c)
+	sticky, working := 0, 0
+	for pr := range g.allProcesses {
+		sticky += pr.waiting.len()
+		c.check(pr.waiting.len() == 0 || pr.state == stateEnabled && pr.full(), "%s: gets wait for process %d in vain", g.name, pr.info.PID)
+		c.check(g.sticky[pr.stickyID] == pr, "%s: process %d is not found by its sticky id", g.name, pr.info.PID)
+		if pr.oobw == oobwStarting || pr.oobw == oobwRunning {
+			working++
+		}
+	}
+	c.check(sticky == g.stickyWaiting, "%s: %d gets wait for one process, counted %d", g.name, sticky, g.stickyWaiting)
+	c.check(len(g.sticky) == g.processCount(), "%s: %d sticky ids of %d processes", g.name, len(g.sticky), g.processCount())
+	c.check(working <= g.oobwCount && g.oobwCount <= g.opts.maxOOBW(), "%s: %d processes work out of band, counted %d", g.name, working, g.oobwCount)
 	if g.pool.state == poolClosed {
 		c.check(g.queue.len() == 0, "%s: gets wait in a closed pool", g.name)
 		c.check(g.enabled.len()+g.disabling.len()+g.disabled.len() == 0, "%s: a closed pool has processes", g.name)
@@ -78,7 +95,9 @@ func (pr *process) verify(c *checker) {
 	}
 	c.check(sum == pr.sessions, "%s: process %d has %d sessions, counted %d", name, pid, sum, pr.sessions)
 	c.check((pr.idle.in != nil) == (pr.sessions == 0 && pr.state != stateDetached), "%s: process %d is wrong in the idle list", name, pid)
-	c.check(pr.state != stateDisabled || pr.sessions == 0, "%s: disabled process %d has sessions", name, pid)
+	c.check(pr.state != stateDisabled || pr.sessions == 0 || pr.oobw == oobwRunning, "%s: disabled process %d has sessions", name, pid)
+	c.check(pr.state == stateDisabling || len(pr.disabled) == 0, "%s: somebody waits for process %d to be disabled, which is %s", name, pid, pr.state)
+	c.check(pr.state != stateDisabling || pr.sessions > 0 || pr.group.enabled.len() == 0, "%s: process %d should be disabled", name, pid)
 	c.check(pr.state != stateDetached || pr.stopping || pr.sessions > 0, "%s: detached process %d is not being stopped", name, pid)
 	c.check(!pr.exited || pr.sessions > 0 || pr.member.in == nil, "%s: process %d is gone and still there", name, pid)
 }

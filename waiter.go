@@ -9,6 +9,7 @@ type waiter struct {
 	// One of the two gets the answer: callback for AsyncGet, result for Get.
 	callback func(*Session, error)
 	result   chan getResult
+	limit    *poolTimer
 }
 
 type getResult struct {

@@ -1,0 +1,92 @@
+package passenger
+
+import "errors"
+
+// What became of a Disable.
+var (
+	// ErrCannotDisable: it is the only process that takes requests, and there
+	// is no room for another one, or another one does not start.
+	ErrCannotDisable = errors.New("passenger: the process cannot be disabled: no other one can take its requests")
+	// ErrEnabled: the process was enabled again before it was disabled.
+	ErrEnabled = errors.New("passenger: the process was enabled again")
+	// ErrProcessDetached: the process left the pool meanwhile.
+	ErrProcessDetached = errors.New("passenger: the process has left the pool")
+)
+
+// disable lets a process take no more requests; done is called when it has
+// none, or when it did not come to that. Another process takes its place
+// first if it is the only one.
+func (g *group) disable(fx *effects, pr *process, done func(error)) {
+	switch pr.state {
+	case stateDisabled:
+		fx.after(func() { done(nil) })
+		return
+	case stateDisabling:
+		pr.disabled = append(pr.disabled, done)
+		return
+	case stateNew, stateDetached:
+		fx.after(func() { done(ErrProcessDetached) })
+		return
+	case stateEnabled:
+	}
+	alone := g.enabled.len() == 1
+	if alone && !g.mayGrow() {
+		fx.after(func() { done(ErrCannotDisable) })
+		return
+	}
+	pr.disabled = append(pr.disabled, done)
+	pr.moveTo(fx, stateDisabling)
+	if alone {
+		// Until the other one is there, it serves.
+		g.settle(fx)
+		return
+	}
+	g.finishDisabling(fx, pr)
+	g.settle(fx)
+}
+
+// mayGrow: another process may be started, or is.
+func (g *group) mayGrow() bool {
+	if len(g.attempts) > 0 {
+		return true
+	}
+	full := g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses
+	return !full && g.pool.hasRoom() && g.pool.state == poolOpen
+}
+
+// finishDisabling disables a process that has no requests any more and is not
+// needed for those that come.
+func (g *group) finishDisabling(fx *effects, pr *process) {
+	if pr.state == stateDisabling && pr.sessions == 0 && g.enabled.len() > 0 {
+		pr.moveTo(fx, stateDisabled)
+		pr.disableEnded(fx, nil)
+	}
+}
+
+// enable lets a process take requests again.
+func (g *group) enable(fx *effects, pr *process) {
+	switch pr.state {
+	case stateDisabling, stateDisabled:
+		pr.moveTo(fx, stateEnabled)
+		pr.disableEnded(fx, ErrEnabled)
+		g.pool.collectLater(pr)
+		g.settle(fx)
+	case stateNew, stateEnabled, stateDetached:
+	}
+}
+
+// cannotDisable gives up on all disabling, because no other process starts.
+func (g *group) cannotDisable(fx *effects) {
+	for pr := range g.disabling.all {
+		pr.moveTo(fx, stateEnabled)
+		pr.disableEnded(fx, ErrCannotDisable)
+		g.pool.collectLater(pr)
+	}
+}
+
+func (pr *process) disableEnded(fx *effects, err error) {
+	for _, done := range pr.disabled {
+		fx.after(func() { done(err) })
+	}
+	pr.disabled = nil
+}

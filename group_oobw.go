@@ -1,0 +1,85 @@
+package passenger
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// oobwTimeout bounds out-of-band work.
+const oobwTimeout = time.Minute
+
+// oobwState is how far a process's out-of-band work is.
+type oobwState uint8
+
+const (
+	oobwNone oobwState = iota
+	oobwRequested
+	// oobwStarting: the process is being disabled for it.
+	oobwStarting
+	oobwRunning
+)
+
+// RequestOOBW asks for out-of-band work: when the process has no requests, and
+// another one takes those that come, Config.OutOfBandWork is called.
+func (s *Session) RequestOOBW() {
+	pr := s.process
+	p := pr.group.pool
+	p.update(func(*effects) {
+		if p.cfg.OutOfBandWork != nil && pr.oobw == oobwNone && pr.state != stateDetached {
+			pr.oobw = oobwRequested
+		}
+	})
+}
+
+// startOOBW begins the work of a process that has asked for it, if not too
+// many others do theirs.
+func (g *group) startOOBW(fx *effects, pr *process) {
+	if pr.oobw != oobwRequested || pr.state == stateDetached || pr.byAdmin || g.oobwCount >= g.opts.maxOOBW() {
+		return
+	}
+	g.oobwCount++
+	pr.oobw = oobwStarting
+	g.disable(fx, pr, func(err error) {
+		g.pool.update(func(fx *effects) { g.disabledForOOBW(fx, pr, err) })
+	})
+}
+
+func (g *group) disabledForOOBW(fx *effects, pr *process, err error) {
+	if err != nil || pr.state != stateDisabled || g.pool.state != poolOpen {
+		g.endOOBW(fx, pr)
+		return
+	}
+	pr.oobw = oobwRunning
+	s := pr.open()
+	g.pool.wg.Go(func() { g.workOutOfBand(pr, s) })
+}
+
+func (g *group) workOutOfBand(pr *process, s *Session) {
+	ctx, cancel := context.WithTimeout(g.pool.spawnCtx, oobwTimeout)
+	defer cancel()
+	err := g.pool.cfg.OutOfBandWork(ctx, s)
+	s.Close(Discard)
+	g.pool.update(func(fx *effects) {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			fx.log(g.pool, "Out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
+		}
+		g.endOOBW(fx, pr)
+	})
+}
+
+// endOOBW lets the process take requests again, unless somebody else has
+// disabled it, and gives another one its turn.
+func (g *group) endOOBW(fx *effects, pr *process) {
+	pr.oobw = oobwNone
+	g.oobwCount--
+	if pr.state == stateDisabled && !pr.byAdmin {
+		g.enable(fx, pr)
+	}
+	for next := range g.enabled.all {
+		if next.oobw == oobwRequested {
+			g.startOOBW(fx, next)
+			return
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package passenger
+
+import "math/rand/v2"
+
+// newStickyID returns an id that no other process of the group has.
+func (g *group) newStickyID() uint32 {
+	for {
+		id := rand.Uint32() >> 1 //nolint:gosec // G404: it tells processes apart and is no secret
+		if _, taken := g.sticky[id]; id != 0 && !taken {
+			return id
+		}
+	}
+}
+
+// stickyProcess is the process that a get wants to go back to, if it takes
+// requests.
+func (g *group) stickyProcess(id uint32) *process {
+	if id == 0 {
+		return nil
+	}
+	if pr := g.sticky[id]; pr != nil && pr.state == stateEnabled {
+		return pr
+	}
+	return nil
+}
+
+// serveSticky serves those who wait for this very process.
+func (pr *process) serveSticky(fx *effects) {
+	for w := pr.waiting.first(); w != nil && pr.state == stateEnabled && !pr.full(); w = pr.waiting.first() {
+		pr.group.unqueue(w)
+		fx.deliver(w, pr.open(), nil)
+	}
+}
+
+// requeueSticky lets those who wait for this process wait for any.
+func (g *group) requeueSticky(pr *process) {
+	for w := range pr.waiting.all {
+		w.place.leave()
+		g.stickyWaiting--
+		g.queue.push(&w.place, w)
+	}
+}
