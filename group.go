@@ -101,6 +101,9 @@ func (g *group) settle(fx *effects) {
 	if g.removed || g.pool.state == poolClosed {
 		return
 	}
+	for pr := range g.disabling.all {
+		g.finishDisabling(fx, pr)
+	}
 	g.serveQueue(fx)
 	g.rollOn(fx)
 	g.stakeClaim()
@@ -118,9 +121,6 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
 	p.armCollector()
-	for other := range g.disabling.all {
-		g.finishDisabling(fx, other)
-	}
 	p.wg.Go(func() { g.watchProcess(pr) })
 	return pr
 }

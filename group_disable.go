@@ -36,12 +36,7 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 	}
 	pr.disabled = append(pr.disabled, done)
 	pr.moveTo(fx, stateDisabling)
-	if alone {
-		// Until the other one is there, it serves.
-		g.settle(fx)
-		return
-	}
-	g.finishDisabling(fx, pr)
+	// If it is alone, it serves until the other one is there.
 	g.settle(fx)
 }
 
@@ -60,6 +55,15 @@ func (g *group) finishDisabling(fx *effects, pr *process) {
 	if pr.state == stateDisabling && pr.sessions == 0 && g.enabled.len() > 0 {
 		pr.moveTo(fx, stateDisabled)
 		pr.disableEnded(fx, nil)
+		g.retireDisabled(fx, pr)
+	}
+}
+
+// retireDisabled takes a disabled process out of a pool that shuts down: nobody
+// will enable it any more, and its room may be needed.
+func (g *group) retireDisabled(fx *effects, pr *process) {
+	if g.pool.state == poolDraining && !pr.worksOutOfBand() {
+		g.takeOut(fx, pr)
 	}
 }
 

@@ -32,6 +32,9 @@ func (s *Session) RequestOOBW() {
 	})
 }
 
+// worksOutOfBand: it does, or is about to.
+func (pr *process) worksOutOfBand() bool { return pr.oobw == oobwStarting || pr.oobw == oobwRunning }
+
 // startOOBW begins the work of a process that has asked for it, if not too
 // many others do theirs.
 func (g *group) startOOBW(fx *effects, pr *process) {
@@ -73,7 +76,7 @@ func (g *group) workOutOfBand(pr *process, s *Session) {
 func (g *group) endOOBW(fx *effects, pr *process) {
 	pr.oobw = oobwNone
 	g.oobwCount--
-	if pr.state == stateDisabled && !pr.byAdmin {
+	if pr.state == stateDisabled && (!pr.byAdmin || g.pool.state == poolDraining) {
 		g.enable(fx, pr)
 	}
 	for next := range g.enabled.all {

@@ -55,7 +55,7 @@ func (p *Pool) DetachProcess(id string) error {
 
 func (p *Pool) withProcess(id string, change func(*effects, *process)) (err error) {
 	p.update(func(fx *effects) {
-		if p.state == poolClosed {
+		if p.state != poolOpen {
 			err = ErrClosed
 			return
 		}

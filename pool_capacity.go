@@ -45,8 +45,8 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 func (p *Pool) idleVictim() *process {
 	var fallback *process
 	for pr := range p.idle.all {
-		if pr.state != stateEnabled {
-			continue
+		if pr.state == stateDisabled {
+			continue // somebody wants it as it is
 		}
 		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
 			return pr

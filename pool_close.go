@@ -30,6 +30,9 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 					pr.announceEnd(fx)
 				}
 			}
+			for pr := range g.disabled.all {
+				g.retireDisabled(fx, pr)
+			}
 			g.settle(fx)
 		}
 	})

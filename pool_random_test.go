@@ -1,6 +1,7 @@
 package passenger_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -26,6 +27,8 @@ type chaos struct {
 	open []*passenger.Session
 	// ending: sessions are closed as soon as they come.
 	ending bool
+	// stuck is what a shutdown that does not end looks like.
+	stuck string
 	// withdrawn are answers that must never come.
 	withdrawn map[*answer]bool
 }
@@ -187,7 +190,13 @@ func (c *chaos) end() {
 		for _, s := range left {
 			s.Close(passenger.KeepAlive)
 		}
-		require.NoError(c, c.Shutdown(c.Context()))
+		ctx, cancel := context.WithTimeout(c.Context(), time.Hour)
+		defer cancel()
+		look := time.AfterFunc(time.Hour-time.Second, func() { c.stuck = fmt.Sprintf("%+v", c.Inspect()) })
+		defer look.Stop()
+		if err := c.Shutdown(ctx); err != nil {
+			require.NoError(c, err, c.stuck)
+		}
 	}
 	require.NoError(c, c.Close())
 	for _, s := range left {

@@ -54,7 +54,7 @@ func (g *group) verify(c *checker) {
 		sticky += pr.waiting.len()
 		c.check(pr.waiting.len() == 0 || pr.state == stateEnabled && pr.full(), "%s: gets wait for process %d in vain", g.name, pr.info.PID)
 		c.check(g.sticky[pr.stickyID] == pr, "%s: process %d is not found by its sticky id", g.name, pr.info.PID)
-		if pr.oobw == oobwStarting || pr.oobw == oobwRunning {
+		if pr.worksOutOfBand() {
 			working++
 		}
 	}
