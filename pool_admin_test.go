@@ -13,10 +13,11 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-func (f *fixture) state(pid int) string {
+// stateOfFirst is the state of the first process that was started.
+func (f *fixture) stateOfFirst() string {
 	f.Helper()
 	for _, p := range f.group("a").Processes {
-		if p.PID == pid {
+		if p.PID == 1000 {
 			return p.State
 		}
 	}
@@ -38,7 +39,7 @@ func TestDisableAndEnable(t *testing.T) {
 		gupid := f.group("a").Processes[0].GUPID
 		require.NoError(f, f.Disable(f.Context(), gupid))
 		require.NoError(f, f.Disable(f.Context(), "1000"), "it is already")
-		require.Equal(f, "disabled", f.state(1000))
+		require.Equal(f, "disabled", f.stateOfFirst())
 		require.Equal(f, 1001, f.get(o).PID())
 		waiting := f.ask(o)
 		require.Zero(f, waiting.times)
@@ -57,7 +58,7 @@ func TestDisableWaitsForRequests(t *testing.T) {
 		f.started(o, 2)
 		s := f.get(o)
 		result := f.disabling("1000")
-		require.Equal(f, "disabling", f.state(1000))
+		require.Equal(f, "disabling", f.stateOfFirst())
 		require.Empty(f, result)
 		s.Close(passenger.KeepAlive)
 		require.NoError(f, <-result)
@@ -119,7 +120,7 @@ func TestDisableThatDoesNotComeAbout(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(f, f.Disable(ctx, "1000"), context.DeadlineExceeded)
 		s.Close(passenger.KeepAlive)
-		require.Equal(f, "disabled", f.state(1000), "later")
+		require.Equal(f, "disabled", f.stateOfFirst(), "later")
 	})
 }
 
@@ -131,10 +132,10 @@ func TestDetachProcess(t *testing.T) {
 		require.NoError(f, f.DetachProcess("1000"))
 		synctest.Wait()
 		require.Equal(f, []int{1001}, f.pids("a"), "the minimum is kept")
-		require.Equal(f, "detached", f.state(1000))
+		require.Equal(f, "detached", f.stateOfFirst())
 		s.Close(passenger.KeepAlive)
 		synctest.Wait()
-		require.Equal(f, "gone", f.state(1000))
+		require.Equal(f, "gone", f.stateOfFirst())
 	})
 }
 

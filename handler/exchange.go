@@ -138,7 +138,8 @@ func (x *exchange) converse() (keep bool, err error) {
 	err = x.roundTrip()
 	if errors.Is(err, errNoAnswer) && x.session.Reused() && x.mayRepeat() {
 		unwatch()
-		if err = x.connect(); err == nil {
+		// If the process has gone, its end is what is to be told.
+		if x.connect() == nil {
 			unwatch = x.watchClient()
 			err = x.roundTrip()
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,8 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	if err := newCommand(signals).ExecuteContext(context.Background()); err != nil {
-		fmt.Fprintf(os.Stderr, "passenger: %v\n", err)
+		// There may be several errors, a line each.
+		fmt.Fprintf(os.Stderr, "passenger: %s\n", strings.ReplaceAll(err.Error(), "\n", "\npassenger: "))
 		os.Exit(1)
 	}
 }

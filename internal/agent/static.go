@@ -44,9 +44,14 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // candidates are the files that may stand for a path: itself, its page, or its
-// directory's index. Names that begin with a dot are not for the public.
+// directory's index. Names that begin with a dot are not for the public, but for
+// /.well-known (RFC 8615).
 func candidates(urlPath string) []string {
-	if strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(urlPath, "/.") && !strings.HasPrefix(urlPath, "/.well-known/") {
+	rest := urlPath
+	if after, ok := strings.CutPrefix(urlPath, "/.well-known/"); ok {
+		rest = "/" + after
+	}
+	if strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(rest, "/.") {
 		return nil
 	}
 	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
