@@ -37,7 +37,8 @@ type group struct {
 	oobwCount int
 
 	// attempts are the spawns that go on.
-	attempts []*spawnAttempt
+	attempts    []*spawnAttempt
+	lastFailure *SpawnFailure
 	// failures counts the spawns in a row that gave no process that served.
 	// While retry is set, the pool does not try again by itself.
 	failures int

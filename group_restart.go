@@ -31,8 +31,8 @@ type RestartOptions struct {
 // DeploymentError is why a rolling restart was called off: the old processes
 // serve on, and no new ones are started for them until the next restart.
 type DeploymentError struct {
-	Err error
-	At  time.Time
+	Err error     `json:"-"`
+	At  time.Time `json:"at"`
 }
 
 func (e *DeploymentError) Error() string {

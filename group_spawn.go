@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"errors"
 	"math/bits"
 	"slices"
 	"time"
@@ -108,7 +109,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		return
 	}
 	if err == nil {
-		g.resisted = nil
+		g.resisted, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
 		if a.replaces {
 			g.replaceOld(fx, pr)
@@ -116,6 +117,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		g.settle(fx)
 		return
 	}
+	g.lastFailure = newSpawnFailure(err)
 	g.countFailure()
 	g.restartFailed(fx, err)
 	switch {
@@ -126,6 +128,14 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		g.failQueue(fx, err)
 	}
 	g.settle(fx)
+}
+
+func newSpawnFailure(err error) *SpawnFailure {
+	f := &SpawnFailure{At: time.Now(), Summary: err.Error(), Err: err}
+	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
+		f.Summary, f.ID = e.Summary, e.ID
+	}
+	return f
 }
 
 // closeRetired closes the spawner of a release that nothing is started from any

@@ -58,7 +58,7 @@ func TestStarvingGroupsAreServedInOrder(t *testing.T) {
 		s := f.get(options("a"))
 		b, c, b2 := f.ask(options("b")), f.ask(options("c")), f.ask(options("b"))
 		synctest.Wait()
-		require.Equal(f, 3, f.Inspect().WaitingForCapacity)
+		require.Equal(f, []string{"b", "b", "c"}, f.Inspect().WaitingForCapacity)
 		s.Close(passenger.KeepAlive)
 		synctest.Wait()
 		require.Equal(f, 1, b.times)

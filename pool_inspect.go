@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -8,86 +9,146 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
+// SnapshotSchema is the version of Snapshot's form as JSON. It grows when a
+// field changes its meaning or goes, not when one is added.
+const SnapshotSchema = 1
+
 // Snapshot is the state of a pool at one moment. It shares nothing with the
-// pool.
+// pool. WriteText and WriteXML show it as the original's tools do.
 type Snapshot struct {
-	MaxPoolSize  int
-	CapacityUsed int
-	// WaitingForCapacity are the gets whose application has no process,
-	// because the pool is full.
-	WaitingForCapacity int
+	Schema  int       `json:"schema"`
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
+
+	MaxPoolSize  int `json:"maxPoolSize"`
+	CapacityUsed int `json:"capacityUsed"`
+	// WaitingForCapacity are the names of the applications of the gets that
+	// wait because the pool is full and their application has no process.
+	WaitingForCapacity []string `json:"waitingForCapacity"`
 	// Groups are ordered by name.
-	Groups []GroupSnapshot
+	Groups []GroupSnapshot `json:"groups"`
 }
 
 // GroupSnapshot is the state of an application.
 type GroupSnapshot struct {
-	Name        string
-	AppRoot     string
-	Environment string
+	Name        string `json:"name"`
+	AppRoot     string `json:"appRoot"`
+	AppType     string `json:"appType"`
+	Environment string `json:"environment"`
 	// ReleaseRoot is where the links led that AppRoot may consist of, when the
 	// present generation began; empty until it has started a process.
-	ReleaseRoot string
+	ReleaseRoot string `json:"releaseRoot"`
 	// Generation counts the restarts.
-	Generation uint32
+	Generation uint32 `json:"generation"`
 	// Restarting: a restart goes on.
-	Restarting bool
+	Restarting bool `json:"restarting"`
 	// DeploymentError is why the last restart was called off; nil: it was not.
-	DeploymentError *DeploymentError
+	DeploymentError *DeploymentError `json:"deploymentError"`
+	// LastSpawnError is why the last process that did not start did not;
+	// nil: one has started since.
+	LastSpawnError *SpawnFailure `json:"lastSpawnError"`
 	// QueueLength counts the gets that wait.
-	QueueLength int
-	// Spawning: a process is being started.
-	Spawning bool
-	// Processes are in the order in which they were attached, those that are
-	// being stopped last.
-	Processes []ProcessSnapshot
+	QueueLength int `json:"queueLength"`
+	// DisableQueueLength counts the calls that wait for a process to be
+	// disabled.
+	DisableQueueLength int `json:"disableQueueLength"`
+	// Spawning counts the processes that are being started.
+	Spawning int `json:"spawning"`
+	// CapacityUsed counts the processes that the limits bound.
+	CapacityUsed int `json:"capacityUsed"`
+	MinProcesses int `json:"minProcesses"`
+	MaxProcesses int `json:"maxProcesses"`
+	// Detached: the application has left the pool, and its last processes end.
+	Detached bool `json:"detached"`
+	// Processes are in the order in which they were attached: those that take
+	// requests, those that are being disabled, disabled ones, and those that
+	// are being stopped.
+	Processes []ProcessSnapshot `json:"processes"`
 }
 
 // ProcessSnapshot is the state of a process.
 type ProcessSnapshot struct {
-	PID   int
-	GUPID string
+	PID      int    `json:"pid"`
+	GUPID    string `json:"gupid"`
+	StickyID uint32 `json:"stickyId"`
 	// State is enabled, disabling, disabled or detached.
-	State string
+	State string `json:"state"`
+	// Stopping: it was told to end. Exited: it has.
+	Stopping bool `json:"stopping"`
+	Exited   bool `json:"exited"`
 	// Generation is the group's when it was started.
-	Generation uint32
+	Generation uint32 `json:"generation"`
 	// Concurrency is how many requests it takes at once; 0: no limit.
-	Concurrency int
-	Sessions    int
+	Concurrency int `json:"concurrency"`
+	Sessions    int `json:"sessions"`
+	// Busyness is the share of its concurrency that is taken, of 2^31-1, or
+	// its sessions where there is no limit.
+	Busyness uint64 `json:"busyness"`
 	// Processed counts the sessions that were closed.
-	Processed uint64
-	// Spawned is when it was ready, LastUsed when its last session was closed,
-	// or else when it was attached.
-	Spawned, LastUsed time.Time
-	Sockets           []spawner.Socket
+	Processed uint64 `json:"processed"`
+	// SpawnStarted and Spawned are when its start began and ended, LastUsed
+	// when its last session was closed, or else when it was attached.
+	SpawnStarted time.Time `json:"spawnStarted"`
+	Spawned      time.Time `json:"spawned"`
+	LastUsed     time.Time `json:"lastUsed"`
+	// Sockets take requests; HTTPAddress is for people, with Password, which
+	// is not part of the JSON form.
+	Sockets     []SocketSnapshot `json:"sockets"`
+	HTTPAddress string           `json:"httpAddress"`
+	Password    string           `json:"-"`
+}
+
+// SocketSnapshot is the state of a socket.
+type SocketSnapshot struct {
+	Name        string           `json:"name"`
+	Address     string           `json:"address"`
+	Protocol    spawner.Protocol `json:"protocol"`
+	Concurrency int              `json:"concurrency"`
+	Sessions    int              `json:"sessions"`
+}
+
+// SpawnFailure is a spawn that failed.
+type SpawnFailure struct {
+	At time.Time `json:"at"`
+	// Summary is one sentence, ID stands in the log as well.
+	Summary string `json:"summary"`
+	ID      string `json:"id"`
+	Err     error  `json:"-"`
 }
 
 // Inspect returns the state of the pool.
 func (p *Pool) Inspect() Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Snapshot{MaxPoolSize: p.cfg.MaxPoolSize, CapacityUsed: p.capacityUsed}
+	s := Snapshot{
+		Schema: SnapshotSchema, Version: Version, At: time.Now(),
+		MaxPoolSize: p.cfg.MaxPoolSize, CapacityUsed: p.capacityUsed,
+	}
 	for g := range p.starving.all {
-		s.WaitingForCapacity += g.queue.len()
+		for range g.queue.len() {
+			s.WaitingForCapacity = append(s.WaitingForCapacity, g.name)
+		}
 	}
 	for g := range p.allGroups {
 		s.Groups = append(s.Groups, g.inspect())
 	}
 	slices.SortFunc(s.Groups, func(a, b GroupSnapshot) int {
-		return strings.Compare(a.Name+"\x00"+a.AppRoot, b.Name+"\x00"+b.AppRoot)
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.AppRoot, b.AppRoot))
 	})
 	return s
 }
 
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
-		Name: g.name, AppRoot: g.opts.App.Root, Environment: g.opts.App.Environment,
+		Name: g.name, AppRoot: g.opts.App.Root, AppType: g.opts.App.Type, Environment: g.opts.App.Environment,
 		ReleaseRoot: g.release.root, Generation: g.release.generation,
-		Restarting: g.restart != nil, DeploymentError: g.resisted,
-		QueueLength: g.queueLength(), Spawning: len(g.attempts) > 0,
+		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
+		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
+		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,
 	}
 	for _, l := range g.lists() {
 		for pr := range l.all {
+			s.DisableQueueLength += len(pr.disabled)
 			s.Processes = append(s.Processes, pr.inspect())
 		}
 	}
@@ -95,9 +156,27 @@ func (g *group) inspect() GroupSnapshot {
 }
 
 func (pr *process) inspect() ProcessSnapshot {
-	return ProcessSnapshot{
-		PID: pr.info.PID, GUPID: pr.info.GUPID, State: pr.state.String(), Generation: pr.generation,
-		Concurrency: pr.concurrency, Sessions: pr.sessions, Processed: pr.processed,
-		Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed), Sockets: slices.Clone(pr.info.Sockets),
+	s := ProcessSnapshot{
+		PID: pr.info.PID, GUPID: pr.info.GUPID, StickyID: pr.stickyID,
+		State: pr.state.String(), Stopping: pr.stopping, Exited: pr.exited, Generation: pr.generation,
+		Concurrency: pr.concurrency, Sessions: pr.sessions, Busyness: pr.busyness(), Processed: pr.processed,
+		SpawnStarted: pr.info.SpawnStarted, Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed),
+		Password: pr.info.ConnectPassword,
 	}
+	for i := range pr.sockets {
+		sock := &pr.sockets[i]
+		s.Sockets = append(s.Sockets, SocketSnapshot{
+			Name: sock.spec.Name, Address: sock.spec.Address.String(), Protocol: sock.spec.Protocol,
+			Concurrency: sock.concurrency, Sessions: sock.sessions,
+		})
+	}
+	for _, other := range pr.info.OtherSockets {
+		s.Sockets = append(s.Sockets, SocketSnapshot{
+			Name: other.Name, Address: other.Address.String(), Protocol: other.Protocol, Concurrency: other.Concurrency,
+		})
+		if other.Name == "http" {
+			s.HTTPAddress = other.Address.Addr
+		}
+	}
+	return s
 }

@@ -210,13 +210,13 @@ func TestSpawnsUntilEachHasAProcess(t *testing.T) {
 			answers[i] = f.ask(options("a"))
 		}
 		for spawned := range 3 {
-			require.True(f, f.group("a").Spawning)
+			require.Equal(f, 1, f.group("a").Spawning)
 			time.Sleep(time.Second)
 			synctest.Wait()
 			require.Equal(f, 1, answers[spawned].times)
 			require.Equal(f, 5-spawned-1, f.group("a").QueueLength)
 		}
-		require.False(f, f.group("a").Spawning, "the pool is full")
+		require.Zero(f, f.group("a").Spawning, "the pool is full")
 		answers[1].session.Close(passenger.KeepAlive)
 		require.Equal(f, 1001, answers[3].session.PID(), "first come, first served")
 		require.Zero(f, answers[4].times)

@@ -41,7 +41,7 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	session.Close(passenger.KeepAlive)
-	socket := pool.Inspect().Groups[0].Processes[0].Sockets[0].Address.Addr
+	socket := pool.Inspect().Groups[0].Processes[0].Sockets[0].Address[len("unix:"):]
 	fronts := []struct {
 		name    string
 		handler http.Handler

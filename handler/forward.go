@@ -29,6 +29,10 @@ func (x *exchange) forward() error {
 	}
 	x.w.WriteHeader(p.status)
 	x.answered = true
+	if eventStream(p.header) {
+		x.h.streams.add(x.conn)
+		defer x.h.streams.remove(x.conn)
+	}
 	switch {
 	case p.chunked:
 		return x.forwardChunked()

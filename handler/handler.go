@@ -50,6 +50,8 @@ type Handler struct {
 	pool *passenger.Pool
 	cfg  Config
 	base string
+
+	streams streams
 }
 
 // New returns a Handler for the application that cfg names. The pool stays the

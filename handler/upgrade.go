@@ -42,6 +42,8 @@ func (x *exchange) tunnel() error {
 		cut(app)
 	})
 	defer stop()
+	x.h.streams.add(app)
+	defer x.h.streams.remove(app)
 	if err := x.writeSwitch(client); err != nil {
 		return nil // the client has gone, which is how a tunnel ends
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -31,8 +30,10 @@ type Server struct {
 	cfg      Config
 	log      logr.Logger
 	pool     *passenger.Pool
+	app      *handler.Handler
 	http     *http.Server
-	listener net.Listener
+	conns    *connections
+	listener *drainingListener
 	closeDir func()
 	served   chan error
 }
@@ -44,14 +45,19 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, served: make(chan error, 1)}
-	if s.listener, err = cfg.listen(ctx); err != nil {
+	s := &Server{cfg: cfg, log: log, conns: newConnections(), served: make(chan error, 1)}
+	listener, err := cfg.listen(ctx)
+	if err != nil {
 		return nil, err
 	}
+	s.listener = &drainingListener{deadlineListener: listener}
 	if err := s.prepare(); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
-	go func() { s.served <- s.http.Serve(s.listener) }()
+	go func() {
+		defer close(s.served)
+		s.served <- s.http.Serve(s.listener)
+	}()
 	s.startProcesses()
 	return s, nil
 }
@@ -61,8 +67,8 @@ func (s *Server) prepare() (err error) {
 	if s.pool, err = passenger.New(passenger.Config{MaxPoolSize: s.cfg.MaxPoolSize, Logger: s.log}); err != nil {
 		return err
 	}
-	app := handler.New(s.pool, handler.Config{Options: options, Logger: s.log})
-	root, closeDir, err := newStatic(s.cfg.publicDir(), app)
+	s.app = handler.New(s.pool, handler.Config{Options: options, Logger: s.log})
+	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close())
 	}
@@ -71,7 +77,7 @@ func (s *Server) prepare() (err error) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log),
+		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
 	return nil
@@ -97,11 +103,18 @@ func (s *Server) URL() string { return s.cfg.url(s.listener) }
 // Wait returns when the listener fails, with its error.
 func (s *Server) Wait() <-chan error { return s.served }
 
-// Shutdown stops the server without losing a request, unless ctx ends or it
-// takes longer than a minute: then it is cut short, and that is the error.
+// Shutdown stops the server without losing a request, also of clients that
+// have connected and not been heard yet, unless ctx ends or it takes longer
+// than a minute: then it is cut short, and that is the error. WebSockets and
+// streams of events end at once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
+	s.app.Drain()
+	s.listener.drain()
+	_ = <-s.served // that the listener is closed
+	s.http.SetKeepAlivesEnabled(false)
+	s.conns.waitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
 	poolErr := s.pool.Shutdown(ctx)
 	if httpErr != nil {

@@ -75,7 +75,7 @@ func (c *Config) Validate() error {
 	if c.MinInstances < 0 {
 		fault("min_instances is %d: it must be 0 or more", c.MinInstances)
 	}
-	if c.MinInstances > c.MaxPoolSize {
+	if c.MaxPoolSize >= 1 && c.MinInstances > c.MaxPoolSize {
 		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances, c.MaxPoolSize)
 	}
 	if c.MaxRequestQueueSize < 0 {

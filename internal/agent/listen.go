@@ -12,14 +12,14 @@ import (
 )
 
 // listen opens the configured address. Its errors say what to do.
-func (c *Config) listen(ctx context.Context) (net.Listener, error) {
+func (c *Config) listen(ctx context.Context) (deadlineListener, error) {
 	if c.SocketFile != "" {
 		return listenUnix(ctx, c.SocketFile)
 	}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.hostPort())
 	switch {
 	case err == nil:
-		return l, nil
+		return l.(*net.TCPListener), nil //nolint:forcetypeassert,errcheck // what "tcp" is
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another port with --port", c.hostPort())
 	case errors.Is(err, syscall.EACCES):
@@ -30,7 +30,7 @@ func (c *Config) listen(ctx context.Context) (net.Listener, error) {
 
 // listenUnix takes the place of a socket that nobody listens on any more, and
 // of nothing else.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (deadlineListener, error) {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -114,7 +114,17 @@ func chunked(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	_, _ = io.Copy(w, r.Body)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Body.Read(buf)
+		if _, err := w.Write(buf[:n]); err != nil {
+			return
+		}
+		_ = flow.Flush() // what has come goes back at once
+		if err != nil {
+			return
+		}
+	}
 }
 
 func cookies(w http.ResponseWriter, r *http.Request) {

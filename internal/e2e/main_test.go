@@ -1,0 +1,89 @@
+// Package e2e_test runs the built binary with real applications, as a user
+// does, and looks for what is left behind.
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/testapp"
+)
+
+const buildTimeout = 5 * time.Minute
+
+// built is where TestMain puts the programs, and below which the tests of this
+// package work. Its path is short, since those of Unix sockets have to be.
+var built string
+
+func TestMain(m *testing.M) {
+	testapp.Main()
+	if os.Getenv(appVar) != "" {
+		os.Exit(playApp())
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (status int) {
+	var err error
+	if built, err = build(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	gate := &packageGate{}
+	leakgate.Check(gate)
+	status = max(m.Run(), gate.end())
+	if err := os.RemoveAll(built); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+// build builds the binary, and the example in Go, into a new directory.
+func build() (string, error) {
+	dir, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
+	for name, source := range map[string]string{"passenger": "cmd/passenger", "goexample": "examples/apps/go"} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), ".")
+		cmd.Dir = filepath.Join("..", "..", source)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			_ = os.RemoveAll(dir)
+			return "", fmt.Errorf("cannot build %s: %w\n%s", source, err, out)
+		}
+	}
+	return dir, nil
+}
+
+// packageGate is the leak gate of this process, whose tests are parallel: it
+// closes after all of them.
+type packageGate struct {
+	cleanups []func()
+	failed   bool
+}
+
+func (*packageGate) Helper()            {}
+func (g *packageGate) Cleanup(f func()) { g.cleanups = append(g.cleanups, f) }
+func (g *packageGate) Errorf(format string, args ...any) {
+	g.failed = true
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
+
+func (g *packageGate) end() (status int) {
+	for _, f := range g.cleanups {
+		f()
+	}
+	if g.failed {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,196 @@
+package e2e_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// refusal is a start that cannot succeed.
+type refusal struct {
+	name string
+	// files are written to the application's directory first.
+	files map[string]string
+	// args come after the directory; {dir} in them and in says is that.
+	args []string
+	// dir replaces the directory.
+	dir string
+	// app: apart from that, there is something to start.
+	app bool
+	// says are parts of the line that says what is wrong and what to do.
+	says []string
+}
+
+var refusals = []refusal{
+	{name: "no application", says: []string{"{dir}", "config.ru", "passenger_wsgi.py", "app.js", "start command"}},
+	{name: "no directory", dir: "{dir}/none", says: []string{"{dir}/none", "does not exist", "name the application's directory"}},
+	{name: "a file", files: map[string]string{"file": ""}, dir: "{dir}/file", says: []string{"{dir}/file", "not a directory"}},
+	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 directories", "one application"}},
+	{name: "command missing", args: []string{"--start-command", "no-such-program --x"}, says: []string{"no-such-program", "not found", "absolute path"}},
+	{name: "command missing in the directory", args: []string{"--start-command", "./none"}, says: []string{"{dir}/none", "not found"}},
+	{name: "command not executable", files: map[string]string{"run": "#!/bin/sh\n"}, args: []string{"--start-command", "./run"}, says: []string{"run", "cannot be executed", "chmod +x"}},
+	{name: "command is a directory", args: []string{"--start-command", "{dir}"}, says: []string{"{dir}", "cannot be executed"}},
+	{name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"}, says: []string{"--start-command", "cannot be split"}},
+	{name: "interpreter missing", files: map[string]string{"app.js": ""}, args: []string{"--nodejs", "no-such-node"}, says: []string{"no-such-node", "not found", "Install"}},
+	{name: "startup file missing", args: []string{"--app-type", "wsgi", "--startup-file", "none.py"}, says: []string{"none.py", "does not exist"}},
+	{name: "unknown type", args: []string{"--app-type", "cobol"}, says: []string{`"cobol"`, "rack", "wsgi", "node"}},
+	{name: "unknown option", args: []string{"--prot", "80"}, says: []string{"--prot", "passenger start --help"}},
+	{name: "unknown short option", args: []string{"-Z"}, says: []string{"-Z", "passenger start --help"}},
+	{name: "option without value", args: []string{"--port"}, says: []string{"--port", "passenger start --help"}},
+	{name: "port is no number", args: []string{"--port", "http"}, says: []string{"--port", "whole number", `"http"`}},
+	{name: "port out of range", app: true, args: []string{"--port", "65536"}, says: []string{"65536", "from 0"}},
+	{name: "variable without name", args: []string{"--envvar", "=x"}, says: []string{"--envvar", `"=x"`, "NAME=VALUE"}},
+	{name: "address of another host", app: true, args: []string{"--address", "192.0.2.1"}, says: []string{"192.0.2.1", "--address"}},
+	{name: "socket and port", app: true, args: []string{"--socket", "{dir}/s", "--port", "0"}, says: []string{"socket", "port", "the command line", "one or the other"}},
+	{name: "socket in no directory", app: true, args: []string{"--socket", "{dir}/none/s"}, says: []string{"{dir}/none/s", "check its directory"}},
+	{name: "socket path too long", app: true, args: []string{"--socket", "{dir}/" + strings.Repeat("s", 120)}, says: []string{"sss", "socket file"}},
+	{name: "file is not a socket", app: true, files: map[string]string{"s": "precious"}, args: []string{"--socket", "{dir}/s"}, says: []string{"{dir}/s", "not a socket", "--socket"}},
+	{name: "broken configuration", files: passengerfile("{\n  \"port\": 80,\n  oops\n}"), says: []string{"{dir}/Passengerfile.json", "line 3"}},
+	{name: "configuration cut off", files: passengerfile("{\n  \"port\":"), says: []string{"{dir}/Passengerfile.json", "line 2"}},
+	{name: "configuration is empty", files: passengerfile(""), says: []string{"{dir}/Passengerfile.json"}},
+	{name: "configuration is a list", files: passengerfile("[1]"), says: []string{"{dir}/Passengerfile.json"}},
+	{name: "wrong type of a number", files: passengerfile(`{"port": true}`), says: []string{"{dir}/Passengerfile.json", "port", "whole number"}},
+	{name: "wrong type of a text", files: passengerfile(`{"environment": 5}`), says: []string{"{dir}/Passengerfile.json", "environment", "text"}},
+	{name: "wrong type of an object", files: passengerfile(`{"envvars": "A=1"}`), says: []string{"{dir}/Passengerfile.json", "envvars", "object"}},
+	{name: "wrong type of a command", files: passengerfile(`{"start_command": {"a": 1}}`), says: []string{"{dir}/Passengerfile.json", "start_command"}},
+	{name: "socket and port in a file", files: passengerfile(`{"socket_file": "s", "port": 80}`), says: []string{"{dir}/Passengerfile.json", "one or the other"}},
+}
+
+func passengerfile(content string) map[string]string {
+	return map[string]string{"Passengerfile.json": content}
+}
+
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	for _, r := range refusals {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			dir := newDir(t, r.files)
+			in := strings.NewReplacer("{dir}", dir)
+			l := launch{dir: dir}
+			if r.dir != "" {
+				l.dir = in.Replace(r.dir)
+			}
+			for _, arg := range r.args {
+				l.args = append(l.args, in.Replace(arg))
+			}
+			if r.app {
+				l.args = append(l.args, testApp(t)...)
+			}
+			line := refuse(t, &l)
+			for _, part := range r.says {
+				require.Contains(t, line, in.Replace(part))
+			}
+			for name, content := range r.files {
+				b, err := os.ReadFile(filepath.Join(dir, name))
+				require.NoError(t, err)
+				require.Equal(t, content, string(b))
+			}
+		})
+	}
+}
+
+func TestSeveralFaults(t *testing.T) {
+	t.Parallel()
+	lines := refuseLines(t, &launch{dir: t.TempDir(), args: []string{"--port", "-1", "--start-timeout", "0"}})
+	require.Len(t, lines, 3)
+	for i, part := range []string{"port -1", "start_timeout is 0", "no application"} {
+		require.Contains(t, lines[i], part)
+	}
+}
+
+// refuse runs a start that has to fail, and returns the line that says why.
+func refuse(t *testing.T, l *launch) string {
+	t.Helper()
+	lines := refuseLines(t, l)
+	require.Len(t, lines, 1)
+	return lines[0]
+}
+
+func refuseLines(t *testing.T, l *launch) []string {
+	t.Helper()
+	box := newSandbox(t)
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	cmd := box.command(ctx, l)
+	var stdout, stderr output
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	require.Error(t, cmd.Run())
+	require.NoError(t, ctx.Err())
+	require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", &stderr)
+	require.Empty(t, stdout.String())
+	box.requireClean(t)
+	text, whole := strings.CutSuffix(stderr.String(), "\n")
+	require.True(t, whole)
+	lines := strings.Split(text, "\n")
+	for _, line := range lines {
+		require.True(t, strings.HasPrefix(line, "passenger: "), line)
+	}
+	return lines
+}
+
+// newDir returns a directory with files in it, by their paths.
+func newDir(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	return dir
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	line := refuse(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", port)})
+	require.Contains(t, line, "127.0.0.1:"+port+" is in use")
+	require.Contains(t, line, "--port")
+}
+
+func TestSocketInUse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	args := append(testApp(t), "--socket", path)
+	s := start(t, &launch{dir: dir, args: args})
+	line := refuse(t, &launch{dir: dir, args: args})
+	require.Contains(t, line, path+" is in use")
+	require.Contains(t, line, "--socket")
+	require.Contains(t, s.client(t).get(t, "/x").body, "app: GET /x")
+
+	// What a killed server leaves is no hindrance.
+	s.signal(t, syscall.SIGKILL)
+	<-s.ended
+	s.judged = true
+	private, err := filepath.Glob(filepath.Join(s.tmp, "passenger.*"))
+	require.NoError(t, err)
+	for _, left := range private { // it could not do that itself
+		require.NoError(t, os.RemoveAll(left))
+	}
+	s.requireClean(t)
+	require.FileExists(t, path)
+	s = start(t, &launch{dir: dir, args: args})
+	require.Contains(t, s.client(t).get(t, "/x").body, "app: GET /x")
+	s.stop(t)
+	require.NoFileExists(t, path)
+}
+
+func TestUnknownKeyIsAWarning(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, passengerfile(`{"environment": "staging", "colour": "blue"}`))
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	require.Contains(t, s.stdout.String(), "Environment:         staging\n")
+	s.stderr.await(t, `passenger: warning: unknown option "colour" in `+filepath.Join(dir, "Passengerfile.json")+" is ignored\n", s.ended)
+}

@@ -1,0 +1,18 @@
+//go:build !linux
+
+package procstat
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// reader would read processes.
+type reader struct{}
+
+func newReader(string) (*reader, error) {
+	return nil, fmt.Errorf("reading processes on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
+
+func (*reader) read(pid int) (Process, bool) { return Process{PID: pid}, true }

@@ -1,0 +1,121 @@
+package passenger
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// TextOptions say how WriteText shows a snapshot. The zero value is plain.
+type TextOptions struct {
+	// Verbose shows who waits for capacity, and how to reach a process
+	// directly, passwords included.
+	Verbose bool
+	// Colorize shows headings in yellow on blue.
+	Colorize bool
+}
+
+// WriteText writes the snapshot as passenger-status does, of which tools read
+// the labels.
+func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
+	var b strings.Builder
+	heading := func(title string) {
+		on, off := "", ""
+		if o.Colorize {
+			on, off = "\x1b[44m\x1b[33m\x1b[1m", "\x1b[0m"
+		}
+		fmt.Fprintf(&b, "%s----------- %s -----------%s\n", on, title, off)
+	}
+	processes := 0
+	for i := range s.Groups {
+		processes += s.Groups[i].count("enabled", "disabling", "disabled")
+	}
+	heading("General information")
+	fmt.Fprintf(&b, "Max pool size : %d\n", s.MaxPoolSize)
+	fmt.Fprintf(&b, "App groups    : %d\n", len(s.Groups))
+	fmt.Fprintf(&b, "Processes     : %d\n", processes)
+	fmt.Fprintf(&b, "Requests in top-level queue : %d\n", len(s.WaitingForCapacity))
+	if o.Verbose {
+		for i, name := range s.WaitingForCapacity {
+			fmt.Fprintf(&b, "  %d: %s\n", i, name)
+		}
+	}
+	b.WriteString("\n")
+	heading("Application groups")
+	for i := range s.Groups {
+		s.Groups[i].writeText(&b, s.At, o)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (g *GroupSnapshot) count(states ...string) (n int) {
+	for i := range g.Processes {
+		for _, state := range states {
+			if g.Processes[i].State == state {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
+	fmt.Fprintf(b, "%s:\n  App root: %s\n", g.Name, g.AppRoot)
+	if g.Restarting {
+		b.WriteString("  (restarting...)\n")
+	}
+	switch g.Spawning {
+	case 0:
+	case 1:
+		b.WriteString("  (spawning 1 new process...)\n")
+	default:
+		fmt.Fprintf(b, "  (spawning %d new processes...)\n", g.Spawning)
+	}
+	if g.DeploymentError != nil {
+		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(g.DeploymentError.Err.Error()), duration(now.Sub(g.DeploymentError.At)))
+	} else if e := g.LastSpawnError; e != nil {
+		fmt.Fprintf(b, "  Last spawn error: %s (%s ago, error ID %s)\n", oneLine(e.Summary), duration(now.Sub(e.At)), e.ID)
+	}
+	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
+	for i := range g.Processes {
+		g.Processes[i].writeText(b, now, o)
+	}
+	b.WriteString("\n")
+}
+
+func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
+	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed, duration(now.Sub(p.Spawned)))
+	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", "0%", "0M", duration(now.Sub(p.LastUsed)))
+	switch p.State {
+	case "disabling":
+		b.WriteString("    Disabling...\n")
+	case "disabled":
+		b.WriteString("    DISABLED\n")
+	case "detached":
+		b.WriteString("    Shutting down...\n")
+	}
+	if o.Verbose && p.HTTPAddress != "" {
+		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", p.HTTPAddress, p.Password)
+	}
+}
+
+// oneLine keeps what comes from applications from looking like more lines.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// duration is like 2h 4m 9s.
+func duration(d time.Duration) string {
+	n := int64(max(d, 0) / time.Second)
+	text := fmt.Sprintf("%ds", n%60)
+	for _, unit := range []struct {
+		size int64
+		last int64
+		name string
+	}{{60, 60, "m"}, {3600, 24, "h"}, {86400, 1 << 62, "d"}} {
+		if n >= unit.size {
+			text = fmt.Sprintf("%d%s %s", n/unit.size%unit.last, unit.name, text)
+		}
+	}
+	return text
+}
