@@ -112,7 +112,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer cancel()
 	s.app.Drain()
 	s.listener.drain()
-	_ = <-s.served // that the listener is closed
+	<-s.served //nolint:errcheck // it only says that the listener is closed
 	s.http.SetKeepAlivesEnabled(false)
 	s.conns.waitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
