@@ -86,11 +86,11 @@ func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() 
 
 // merge takes over from a get what may change while the group lives.
 func (g *group) merge(fx *effects, opts *Options) {
-	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
-	if g.opts.MinProcesses == opts.MinProcesses && g.opts.MaxProcesses == opts.MaxProcesses {
+	if g.opts.limits() == opts.limits() {
 		return
 	}
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
+	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
 	g.pool.armCollector()
 	g.settle(fx)
 }

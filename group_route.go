@@ -52,6 +52,10 @@ type routeTable struct {
 	// that nobody has.
 	slots []int
 	free  []uint32
+	// stale: the rank of the first entry is out of date. It is the one that
+	// gets and closes change most, often there and back, so that it is put in
+	// its place when somebody asks who is first.
+	stale bool
 }
 
 type routeEntry struct {
@@ -83,10 +87,19 @@ func (t *routeTable) best() *process {
 	if len(t.entries) == 0 {
 		return nil
 	}
+	t.refresh()
 	return t.entries[0].pr
 }
 
+func (t *routeTable) refresh() {
+	if t.stale {
+		t.stale = false
+		t.down(0, newRouteEntry(t.entries[0].pr))
+	}
+}
+
 func (t *routeTable) add(pr *process) {
+	t.refresh()
 	if last := len(t.free) - 1; last >= 0 {
 		pr.routeID = t.free[last]
 		t.free = t.free[:last]
@@ -99,6 +112,7 @@ func (t *routeTable) add(pr *process) {
 }
 
 func (t *routeTable) remove(pr *process) {
+	t.refresh()
 	i, last := t.slots[pr.routeID], len(t.entries)-1
 	t.free = append(t.free, pr.routeID)
 	moved := t.entries[last]
@@ -111,12 +125,12 @@ func (t *routeTable) remove(pr *process) {
 
 // update moves pr to where its rank belongs now.
 func (t *routeTable) update(pr *process) {
-	e := newRouteEntry(pr)
-	if len(t.entries) == 1 {
-		t.entries[0] = e
+	if t.slots[pr.routeID] == 0 {
+		t.stale = true
 		return
 	}
-	t.place(t.slots[pr.routeID], e)
+	t.refresh()
+	t.place(t.slots[pr.routeID], newRouteEntry(pr))
 }
 
 // place puts e into the hole i or where it belongs from there.

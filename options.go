@@ -156,6 +156,17 @@ func (o *Options) drainTimeout() time.Duration {
 	return o.DrainTimeout
 }
 
+// optionLimits are what each get may change.
+type optionLimits struct {
+	minProcesses, maxProcesses int
+	maxRequests                uint64
+	maxRequestTime             time.Duration
+}
+
+func (o *Options) limits() optionLimits {
+	return optionLimits{o.MinProcesses, o.MaxProcesses, o.MaxRequests, o.MaxRequestTime}
+}
+
 func (o *Options) maxOOBW() int { return max(o.MaxOutOfBandWorkInstances, 1) }
 
 // requestLimit is after how many requests a process with this jitter is

@@ -55,7 +55,7 @@ type Pool struct {
 	// leaving groups are detached, and their processes may not be gone.
 	leaving []*group
 	// timed are the sessions whose time is limited.
-	timed         list[Session]
+	timed         list[sessionLimit]
 	collector     *poolTimer
 	drained       chan struct{}
 	drainedMarked bool

@@ -88,8 +88,8 @@ func (p *Pool) end(kill bool) {
 func (p *Pool) closeUnderLock(fx *effects) {
 	p.state = poolClosed
 	p.stopTimer(p.collector)
-	for s := range p.timed.all {
-		p.stopTimer(s.limit)
+	for limit := range p.timed.all {
+		p.stopTimer(limit.timer)
 	}
 	p.markDrained()
 	for g := range p.allGroups {

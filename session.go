@@ -30,8 +30,7 @@ type Session struct {
 	reused    bool
 	// Pool.mu guards what follows.
 	closed bool
-	limit  *poolTimer
-	timed  node[Session] // in Pool.timed
+	limit  *sessionLimit
 }
 
 // PID is the process's id.
@@ -133,8 +132,7 @@ func (s *Session) Close(mode CloseMode) {
 			return
 		}
 		s.closed = true
-		p.stopTimer(s.limit)
-		s.timed.leave()
+		s.endLimit()
 		if conn := s.conn; conn != nil {
 			s.conn = nil
 			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)

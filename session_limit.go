@@ -22,6 +22,12 @@ func (w *waiter) limitWait(opts *Options) {
 	})
 }
 
+// sessionLimit ends the time for a request.
+type sessionLimit struct {
+	timer *poolTimer
+	place node[sessionLimit] // in Pool.timed
+}
+
 // limitTime kills the process when its request has taken for too long.
 func (s *Session) limitTime() {
 	g := s.process.group
@@ -29,12 +35,19 @@ func (s *Session) limitTime() {
 	if limit <= 0 {
 		return
 	}
-	s.limit = g.pool.startTimer(limit, s.tooLong)
-	g.pool.timed.push(&s.timed, s)
+	s.limit = &sessionLimit{timer: g.pool.startTimer(limit, s.tooLong)}
+	g.pool.timed.push(&s.limit.place, s.limit)
+}
+
+func (s *Session) endLimit() {
+	if s.limit != nil {
+		s.process.group.pool.stopTimer(s.limit.timer)
+		s.limit.place.leave()
+	}
 }
 
 func (s *Session) tooLong(fx *effects) {
-	s.timed.leave()
+	s.limit.place.leave()
 	pr := s.process
 	p := pr.group.pool
 	fx.log(p, "A request took longer than it may: killing its process", "app", pr.group.name, "pid", pr.info.PID,

@@ -66,7 +66,7 @@ func (g *group) verify(c *checker) {
 		c.check(g.enabled.len()+g.disabling.len()+g.disabled.len() == 0, "%s: a closed pool has processes", g.name)
 		return
 	}
-	best := g.routes.best()
+	best := g.leastBusy()
 	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name, g.wantsProcess(), g.claim.in != nil)
 	if g.queue.len() > 0 && g.enabled.len()+g.disabling.len() == 0 && len(g.attempts) == 0 {
@@ -75,12 +75,26 @@ func (g *group) verify(c *checker) {
 	}
 }
 
+// leastBusy is who should be first, found the slow way.
+func (g *group) leastBusy() (best *process) {
+	for pr := range g.enabled.all {
+		if e := newRouteEntry(pr); best == nil {
+			best = pr
+		} else if b := newRouteEntry(best); e.before(&b) {
+			best = pr
+		}
+	}
+	return best
+}
+
 func (g *group) verifyRoutes(c *checker) {
 	c.check(len(g.routes.entries) == g.enabled.len(), "%s: %d routes to %d enabled processes", g.name, len(g.routes.entries), g.enabled.len())
 	for i := range g.routes.entries {
 		e := &g.routes.entries[i]
-		c.check(g.routes.slots[e.id] == i && e.id == e.pr.routeID && e.rank == routeRank(e.pr), "%s: the route to process %d is out of date", g.name, e.pr.info.PID)
-		c.check(i == 0 || !e.before(&g.routes.entries[(i-1)/arity]), "%s: the routes are out of order", g.name)
+		stale := i == 0 && g.routes.stale
+		c.check(g.routes.slots[e.id] == i && e.id == e.pr.routeID && (stale || e.rank == routeRank(e.pr)), "%s: the route to process %d is out of date", g.name, e.pr.info.PID)
+		parent := (i - 1) / arity
+		c.check(i == 0 || parent == 0 && g.routes.stale || !e.before(&g.routes.entries[parent]), "%s: the routes are out of order", g.name)
 	}
 }
 
