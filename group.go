@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -122,6 +123,7 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
 	p.armCollector()
+	g.fireProcess(fx, hooks.AttachedProcess, pr)
 	p.wg.Go(func() { g.watchProcess(pr) })
 	return pr
 }

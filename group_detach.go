@@ -1,6 +1,10 @@
 package passenger
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gopassenger/passenger/hooks"
+)
 
 // detach takes a process out of the pool and lets others take its place.
 func (g *group) detach(fx *effects, pr *process) {
@@ -22,6 +26,7 @@ func (g *group) takeOut(fx *effects, pr *process) {
 	pr.moveTo(fx, stateDetached)
 	pr.disableEnded(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
+	g.fireProcess(fx, hooks.DetachedProcess, pr)
 	g.drainStep(fx, pr)
 }
 

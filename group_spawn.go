@@ -118,6 +118,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		return
 	}
 	g.lastFailure = newSpawnFailure(err)
+	g.fireSpawnFailed(fx, err)
 	g.countFailure()
 	g.restartFailed(fx, err)
 	switch {

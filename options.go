@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -42,6 +43,13 @@ type Config struct {
 	// end of it, or of ctx; handler.OutOfBandWork does. nil: requests for such
 	// work are ignored.
 	OutOfBandWork func(ctx context.Context, s *Session) error
+	// Hooks are told of what happens to processes and requests; see package
+	// hooks. None holds up a request, or anything else but a process that is
+	// to be killed because its request takes too long.
+	Hooks []hooks.Hook
+	// MetricsInterval is how often the memory and CPU use of the processes is
+	// read, which the memory limits need; 0: never.
+	MetricsInterval time.Duration
 	// Logger gets what the operator should know; the zero value discards it.
 	Logger logr.Logger
 	// SelfChecks verifies the pool's invariants after each change, which takes
@@ -95,6 +103,11 @@ type Options struct {
 	// MaxRequestTime is how long a request may take; then its process is
 	// killed; 0: no limit. The latest get's value counts.
 	MaxRequestTime time.Duration
+	// MemoryLimit is how many bytes of memory of its own a process may use;
+	// then it finishes its requests and is replaced. With more than
+	// HardMemoryLimit it is killed. 0: no limit. Both need
+	// Config.MetricsInterval.
+	MemoryLimit, HardMemoryLimit int64
 	// MaxOutOfBandWorkInstances is how many processes do out-of-band work at
 	// the same time; 0: 1.
 	MaxOutOfBandWorkInstances int

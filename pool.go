@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/procstat"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -24,6 +26,8 @@ type Pool struct {
 	cfg        Config
 	factory    spawner.Factory
 	ownFactory bool
+	hooks      *hooks.Runner
+	sample     func(pids []int) (map[int]ProcessMetrics, error)
 	epoch      time.Time
 
 	// spawnCtx ends when spawns are to be given up, killCtx when processes are
@@ -80,8 +84,13 @@ func New(cfg Config) (*Pool, error) {
 	if p.factory == nil {
 		p.factory, p.ownFactory = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}), true
 	}
+	p.hooks = hooks.NewRunner(cfg.Logger, cfg.Hooks...)
+	p.sample = (&procstat.Sampler{}).Sample
 	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
 	p.killCtx, p.killStops = context.WithCancel(context.Background())
+	if cfg.MetricsInterval > 0 {
+		p.wg.Go(func() { p.watchMetrics(cfg.MetricsInterval) })
+	}
 	return p, nil
 }
 
@@ -167,10 +176,12 @@ func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) 
 		return s, nil, nil
 	}
 	w, err := g.enqueue(opts, callback)
-	if err == nil {
-		g.settle(fx)
+	if err != nil {
+		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: err.Error()})
+		return nil, nil, err
 	}
-	return nil, w, err
+	g.settle(fx)
+	return nil, w, nil
 }
 
 // groupForGet returns the group of opts, made if need be.
@@ -191,6 +202,7 @@ func (p *Pool) groupForGet(opts *Options) (*group, error) {
 	g := newGroup(p, opts)
 	g.namesake = first
 	p.groups[name] = g
+	g.fire(&p.fx, hooks.Event{Name: hooks.AfterInitializeSupergroup})
 	return g, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/gopassenger/passenger/hooks"
 )
 
 // ErrNoSuchProcess says that the pool has no process with that id.
@@ -124,6 +126,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 // remove ends the group; what it returns are the ends of its processes.
 func (g *group) remove(fx *effects) (gone []<-chan struct{}) {
 	g.removed = true
+	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 	g.claim.leave()
 	g.stopRetry()
 	g.giveUpAttempts()

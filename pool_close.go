@@ -3,6 +3,8 @@ package passenger
 import (
 	"context"
 	"errors"
+
+	"github.com/gopassenger/passenger/hooks"
 )
 
 // Close ends the pool at once: gets that wait are answered with ErrClosed,
@@ -79,8 +81,9 @@ func (p *Pool) end(kill bool) {
 	}
 	go func() {
 		p.wg.Wait()
+		err := p.hooks.Close(p.killCtx)
 		p.killStops()
-		p.closeErr = p.closeSpawners()
+		p.closeErr = errors.Join(err, p.closeSpawners())
 		close(p.closed)
 	}()
 }
@@ -97,6 +100,9 @@ func (p *Pool) closeUnderLock(fx *effects) {
 		g.stopRetry()
 		if g.restart != nil {
 			g.endRestart(fx, ErrClosed)
+		}
+		if !g.removed {
+			g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 		}
 		for pr := range g.allProcesses {
 			g.takeOut(fx, pr)

@@ -91,6 +91,8 @@ type ProcessSnapshot struct {
 	SpawnStarted time.Time `json:"spawnStarted"`
 	Spawned      time.Time `json:"spawned"`
 	LastUsed     time.Time `json:"lastUsed"`
+	// Metrics are what the system knows of it; see Config.MetricsInterval.
+	Metrics ProcessMetrics `json:"metrics"`
 	// Sockets take requests; HTTPAddress is for people, with Password, which
 	// is not part of the JSON form.
 	Sockets     []SocketSnapshot `json:"sockets"`
@@ -161,7 +163,7 @@ func (pr *process) inspect() ProcessSnapshot {
 		State: pr.state.String(), Stopping: pr.stopping, Exited: pr.exited, Generation: pr.generation,
 		Concurrency: pr.concurrency, Sessions: pr.sessions, Busyness: pr.busyness(), Processed: pr.processed,
 		SpawnStarted: pr.info.SpawnStarted, Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed),
-		Password: pr.info.ConnectPassword,
+		Password: pr.info.ConnectPassword, Metrics: pr.metrics,
 	}
 	for i := range pr.sockets {
 		sock := &pr.sockets[i]

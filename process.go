@@ -48,7 +48,8 @@ type process struct {
 	stickyID uint32
 	waiting  list[waiter]
 	// jitter, from 0 to 1, is the process's share of the spread of limits.
-	jitter float64
+	jitter  float64
+	metrics ProcessMetrics
 	// drain ends the time for the last requests of a process that is detached.
 	drain *poolTimer
 	// drainedFor is the restart that waits for the process to be gone.

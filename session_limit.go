@@ -3,6 +3,8 @@ package passenger
 import (
 	"context"
 	"errors"
+
+	"github.com/gopassenger/passenger/hooks"
 )
 
 // ErrQueueTimeout is what a get returns that waited for too long.
@@ -26,6 +28,8 @@ func (w *waiter) limitWait(opts *Options) {
 type sessionLimit struct {
 	timer *poolTimer
 	place node[sessionLimit] // in Pool.timed
+	// host and path say which request it is.
+	host, path string
 }
 
 // limitTime kills the process when its request has taken for too long.
@@ -46,14 +50,43 @@ func (s *Session) endLimit() {
 	}
 }
 
+// Describe says which request the session is for, for the hook that is run when
+// it takes too long.
+func (s *Session) Describe(host, path string) {
+	if s.limit != nil {
+		p := s.process.group.pool
+		p.update(func(*effects) { s.limit.host, s.limit.path = host, path })
+	}
+}
+
 func (s *Session) tooLong(fx *effects) {
 	s.limit.place.leave()
 	pr := s.process
+	g := pr.group
+	fx.log(g.pool, "A request took longer than it may: killing its process", "app", g.name, "pid", pr.info.PID,
+		"host", s.limit.host, "path", s.limit.path, "limit", g.opts.MaxRequestTime.String())
+	g.detach(fx, pr)
+	if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {
+		pr.kill()
+		return
+	}
+	event := hooks.Event{
+		Name: hooks.MaxRequestTimeReached, AppRoot: g.opts.App.Root, GroupName: g.name, PID: pr.info.PID,
+		RequestHost: s.limit.host, RequestPath: s.limit.path,
+	}
+	g.pool.wg.Go(func() { pr.killAfterHook(event) })
+}
+
+// killAfterHook lets the hook look at the process first. That it fails changes
+// nothing.
+func (pr *process) killAfterHook(event hooks.Event) {
 	p := pr.group.pool
-	fx.log(p, "A request took longer than it may: killing its process", "app", pr.group.name, "pid", pr.info.PID,
-		"limit", pr.group.opts.MaxRequestTime.String())
-	pr.group.detach(fx, pr)
-	pr.kill()
+	ctx, cancel := context.WithTimeout(p.spawnCtx, hookTimeout)
+	defer cancel()
+	if err := p.hooks.Run(ctx, event); err != nil {
+		p.cfg.Logger.Error(err, "a hook failed", "hook", string(event.Name), "app", event.GroupName, "pid", event.PID)
+	}
+	p.update(func(*effects) { pr.kill() })
 }
 
 // kill ends a detached process with the sessions it has.

@@ -20,6 +20,7 @@ func (x *exchange) checkout() error {
 			return x.giveUp(err)
 		}
 		x.session = s
+		s.Describe(x.target.host, x.target.uri)
 		if err = x.connect(); err == nil {
 			return nil
 		}

@@ -56,6 +56,8 @@ var outcomes = []struct {
 	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
 	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
 	{as[*spawner.SpawnError], outcome{status: http.StatusInternalServerError, message: "The application could not be started."}},
+	{is(passenger.ErrQueueTimeout), outcome{status: http.StatusGatewayTimeout, message: "The request waited for too long for the application."}},
+	{is(passenger.ErrAppDetached), outcome{status: http.StatusServiceUnavailable, message: "The application was removed.", retryAfter: 1}},
 	{is(context.DeadlineExceeded), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
 	{as[*passenger.ConnectError], outcome{status: http.StatusBadGateway, message: "The application does not accept connections."}},
 	{is(errAppDied), outcome{status: http.StatusBadGateway, message: "The application ended its answer before it began."}},

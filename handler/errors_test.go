@@ -28,6 +28,8 @@ func TestStatusOfErrors(t *testing.T) {
 	}{
 		{&passenger.QueueFullError{}, http.StatusServiceUnavailable},
 		{passenger.ErrClosed, http.StatusServiceUnavailable},
+		{passenger.ErrAppDetached, http.StatusServiceUnavailable},
+		{passenger.ErrQueueTimeout, http.StatusGatewayTimeout},
 		{&spawner.SpawnError{}, http.StatusInternalServerError},
 		{&spawner.SpawnError{Err: context.DeadlineExceeded}, http.StatusInternalServerError},
 		{&passenger.ConnectError{Err: io.EOF}, http.StatusBadGateway},

@@ -17,6 +17,9 @@ const maxTrailer = 16 << 10
 func (x *exchange) forward() error {
 	p, out := &x.resp, x.w.Header()
 	p.copyHeader(out)
+	if _, asked := p.header[requestOOBW]; asked {
+		x.session.RequestOOBW()
+	}
 	if _, typed := out["Content-Type"]; !typed {
 		out["Content-Type"] = nil // keeps net/http from guessing
 	}

@@ -64,7 +64,9 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 
 func (s *Server) prepare() (err error) {
 	options := s.cfg.options()
-	if s.pool, err = passenger.New(passenger.Config{MaxPoolSize: s.cfg.MaxPoolSize, Logger: s.log}); err != nil {
+	if s.pool, err = passenger.New(passenger.Config{
+		MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork, Logger: s.log,
+	}); err != nil {
 		return err
 	}
 	s.app = handler.New(s.pool, handler.Config{Options: options, Logger: s.log})

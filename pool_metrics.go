@@ -1,0 +1,77 @@
+package passenger
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gopassenger/passenger/procstat"
+)
+
+// ProcessMetrics is what the system knows of a process. What could not be read
+// is unknown, which is not zero.
+type ProcessMetrics = procstat.Process
+
+// watchMetrics reads what the processes use, each interval, and acts on the
+// limits. It ends with the pool.
+func (p *Pool) watchMetrics(interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			p.sampleMetrics()
+		case <-p.spawnCtx.Done():
+			return
+		}
+	}
+}
+
+func (p *Pool) sampleMetrics() {
+	var pids []int
+	p.mu.Lock()
+	for g := range p.allGroups {
+		for _, l := range g.lists() {
+			for pr := range l.all {
+				if !pr.exited {
+					pids = append(pids, pr.info.PID)
+				}
+			}
+		}
+	}
+	p.mu.Unlock()
+	metrics, err := p.sample(pids)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		p.cfg.Logger.Error(err, "cannot read what the processes use")
+		return
+	}
+	p.update(func(fx *effects) {
+		for g := range p.allGroups {
+			for _, l := range g.lists() {
+				for pr := range l.all {
+					if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
+						pr.metrics = m
+						g.limitMemory(fx, pr)
+					}
+				}
+			}
+		}
+	})
+}
+
+// limitMemory replaces a process that uses too much, after its requests or, if
+// it is far too much, at once.
+func (g *group) limitMemory(fx *effects, pr *process) {
+	used, known := pr.metrics.RealMemory().Get()
+	if !known {
+		return
+	}
+	switch {
+	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
+		fx.log(g.pool, "Killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used, "limit", g.opts.HardMemoryLimit)
+		g.detach(fx, pr)
+		pr.kill()
+	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
+		fx.log(g.pool, "Replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used, "limit", g.opts.MemoryLimit)
+		g.detach(fx, pr)
+	}
+}
