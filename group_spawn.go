@@ -101,6 +101,7 @@ func (g *group) giveUpAttempts() {
 func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
 	g.forget(a)
 	a.release.attempts--
+	g.stopPreloaderLater(a.release)
 	g.closeRetired(a.release)
 	if a.givenUp || g.pool.state == poolClosed {
 		if proc != nil {
@@ -142,6 +143,9 @@ func newSpawnFailure(err error) *SpawnFailure {
 // closeRetired closes the spawner of a release that nothing is started from any
 // more.
 func (g *group) closeRetired(r *release) {
+	if r.retired {
+		g.pool.stopTimer(r.preloaderStop)
+	}
 	if r.retired && r.attempts == 0 && g.pool.state != poolClosed {
 		g.pool.wg.Go(func() {
 			if err := r.close(); err != nil {

@@ -20,6 +20,8 @@ const (
 	DefaultPoolIdleTime        = 300 * time.Second
 	DefaultStatThrottleRate    = 10 * time.Second
 	DefaultDrainTimeout        = time.Minute
+
+	DefaultMaxPreloaderIdleTime = 300 * time.Second
 )
 
 // Unlimited switches a limit of [Options] off, as any negative number does.
@@ -111,6 +113,9 @@ type Options struct {
 	// MaxOutOfBandWorkInstances is how many processes do out-of-band work at
 	// the same time; 0: 1.
 	MaxOutOfBandWorkInstances int
+	// MaxPreloaderIdleTime is how long after the last spawn a preloader is
+	// stopped; 0: DefaultMaxPreloaderIdleTime, negative: never.
+	MaxPreloaderIdleTime time.Duration
 	// RestartDir is where the files restart.txt and always_restart.txt are
 	// looked for, relative to the application's directory; empty: "tmp". A
 	// changed time of the first restarts the application; the second does at
@@ -160,6 +165,13 @@ func (o *Options) statThrottle() time.Duration {
 		return DefaultStatThrottleRate
 	}
 	return max(o.StatThrottleRate, 0)
+}
+
+func (o *Options) preloaderIdleTime() time.Duration {
+	if o.MaxPreloaderIdleTime == 0 {
+		return DefaultMaxPreloaderIdleTime
+	}
+	return o.MaxPreloaderIdleTime
 }
 
 func (o *Options) drainTimeout() time.Duration {

@@ -31,8 +31,9 @@ type Pool struct {
 	epoch      time.Time
 
 	// spawnCtx ends when spawns are to be given up, killCtx when processes are
-	// to be killed that are ending already.
+	// to be killed that are ending already. deadCtx has ended.
 	spawnCtx, killCtx       context.Context
+	deadCtx                 context.Context
 	cancelSpawns, killStops context.CancelFunc
 	// wg counts every goroutine of the pool's.
 	wg     sync.WaitGroup
@@ -88,6 +89,9 @@ func New(cfg Config) (*Pool, error) {
 	p.sample = (&procstat.Sampler{}).Sample
 	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
 	p.killCtx, p.killStops = context.WithCancel(context.Background())
+	var end context.CancelFunc
+	p.deadCtx, end = context.WithCancel(p.killCtx)
+	end()
 	if cfg.MetricsInterval > 0 {
 		p.wg.Go(func() { p.watchMetrics(cfg.MetricsInterval) })
 	}

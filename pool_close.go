@@ -98,6 +98,7 @@ func (p *Pool) closeUnderLock(fx *effects) {
 	for g := range p.allGroups {
 		g.claim.leave()
 		g.stopRetry()
+		p.stopTimer(g.release.preloaderStop)
 		if g.restart != nil {
 			g.endRestart(fx, ErrClosed)
 		}

@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -64,6 +65,9 @@ type GroupSnapshot struct {
 	// requests, those that are being disabled, disabled ones, and those that
 	// are being stopped.
 	Processes []ProcessSnapshot `json:"processes"`
+	// Options are the present ones, but for App.Env, which may hold secrets.
+	// They are not part of the JSON form.
+	Options Options `json:"-"`
 }
 
 // ProcessSnapshot is the state of a process.
@@ -118,6 +122,22 @@ type SpawnFailure struct {
 	Err     error  `json:"-"`
 }
 
+// MarshalJSON writes what went wrong, and when.
+func (e *DeploymentError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Message string    `json:"message"`
+		At      time.Time `json:"at"`
+	}{e.message(), e.At})
+}
+
+// message is without what the name of the type says.
+func (e *DeploymentError) message() string {
+	if e.Err == nil {
+		return ""
+	}
+	return e.Err.Error()
+}
+
 // Inspect returns the state of the pool.
 func (p *Pool) Inspect() Snapshot {
 	p.mu.Lock()
@@ -125,6 +145,7 @@ func (p *Pool) Inspect() Snapshot {
 	s := Snapshot{
 		Schema: SnapshotSchema, Version: Version, At: time.Now(),
 		MaxPoolSize: p.cfg.MaxPoolSize, CapacityUsed: p.capacityUsed,
+		WaitingForCapacity: []string{}, Groups: []GroupSnapshot{},
 	}
 	for g := range p.starving.all {
 		for range g.queue.len() {
@@ -147,7 +168,10 @@ func (g *group) inspect() GroupSnapshot {
 		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
 		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
 		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,
+		Options: g.opts, Processes: []ProcessSnapshot{},
 	}
+	s.Options.App.Env = nil
+	s.Options.App.StartCommand = slices.Clone(g.opts.App.StartCommand)
 	for _, l := range g.lists() {
 		for pr := range l.all {
 			s.DisableQueueLength += len(pr.disabled)
@@ -176,8 +200,10 @@ func (pr *process) inspect() ProcessSnapshot {
 		s.Sockets = append(s.Sockets, SocketSnapshot{
 			Name: other.Name, Address: other.Address.String(), Protocol: other.Protocol, Concurrency: other.Concurrency,
 		})
-		if other.Name == "http" {
-			s.HTTPAddress = other.Address.Addr
+	}
+	for i := range s.Sockets {
+		if addr, tcp := strings.CutPrefix(s.Sockets[i].Address, "tcp://"); tcp && s.Sockets[i].Name == "http" {
+			s.HTTPAddress = addr
 		}
 	}
 	return s

@@ -148,6 +148,11 @@ func (pr *process) release(fx *effects, sock *socket) {
 		g.detach(fx, pr)
 		return
 	}
+	if pr.isOneTooMany() {
+		fx.log(g.pool, "Stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for", g.pool.starving.first().name)
+		g.detach(fx, pr)
+		return
+	}
 	g.pool.collectLater(pr)
 	switch pr.state {
 	case stateEnabled:
@@ -163,6 +168,14 @@ func (pr *process) release(fx *effects, sock *socket) {
 	if pr.oobw == oobwRequested {
 		g.startOOBW(fx, pr)
 	}
+}
+
+// isOneTooMany: it has nothing to do for a moment, others of its group can take
+// what comes, and another group has no process at all. A group that is always
+// busy would leave nothing to others.
+func (pr *process) isOneTooMany() bool {
+	p := pr.group.pool
+	return p.starving.len() > 0 && !p.hasRoom() && pr.sessions == 0 && pr.state == stateEnabled && pr.group.enabled.len() > 1
 }
 
 // moveTo changes the state and the lists that follow from it.

@@ -30,6 +30,7 @@ type sessionLimit struct {
 	place node[sessionLimit] // in Pool.timed
 	// host and path say which request it is.
 	host, path string
+	up         bool
 }
 
 // limitTime kills the process when its request has taken for too long.
@@ -50,6 +51,15 @@ func (s *Session) endLimit() {
 	}
 }
 
+// TimeIsUp says whether the request took longer than Options.MaxRequestTime, so
+// that its process was killed.
+func (s *Session) TimeIsUp() (up bool) {
+	if s.limit != nil {
+		s.process.group.pool.update(func(*effects) { up = s.limit.up })
+	}
+	return up
+}
+
 // Describe says which request the session is for, for the hook that is run when
 // it takes too long.
 func (s *Session) Describe(host, path string) {
@@ -61,6 +71,7 @@ func (s *Session) Describe(host, path string) {
 
 func (s *Session) tooLong(fx *effects) {
 	s.limit.place.leave()
+	s.limit.up = true
 	pr := s.process
 	g := pr.group
 	fx.log(g.pool, "A request took longer than it may: killing its process", "app", g.name, "pid", pr.info.PID,
@@ -91,8 +102,7 @@ func (pr *process) killAfterHook(event hooks.Event) {
 
 // kill ends a detached process with the sessions it has.
 func (pr *process) kill() {
+	p := pr.group.pool
 	pr.stopping = true
-	dead, cancel := context.WithCancel(context.Background())
-	cancel()
-	pr.group.pool.wg.Go(func() { pr.proc.Stop(dead) })
+	p.wg.Go(func() { pr.proc.Stop(p.deadCtx) })
 }

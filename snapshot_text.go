@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // TextOptions say how WriteText shows a snapshot. The zero value is plain.
@@ -27,18 +28,14 @@ func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
 		}
 		fmt.Fprintf(&b, "%s----------- %s -----------%s\n", on, title, off)
 	}
-	processes := 0
-	for i := range s.Groups {
-		processes += s.Groups[i].count("enabled", "disabling", "disabled")
-	}
 	heading("General information")
 	fmt.Fprintf(&b, "Max pool size : %d\n", s.MaxPoolSize)
 	fmt.Fprintf(&b, "App groups    : %d\n", len(s.Groups))
-	fmt.Fprintf(&b, "Processes     : %d\n", processes)
+	fmt.Fprintf(&b, "Processes     : %d\n", s.processCount())
 	fmt.Fprintf(&b, "Requests in top-level queue : %d\n", len(s.WaitingForCapacity))
 	if o.Verbose {
 		for i, name := range s.WaitingForCapacity {
-			fmt.Fprintf(&b, "  %d: %s\n", i, name)
+			fmt.Fprintf(&b, "  %d: %s\n", i, printable(name))
 		}
 	}
 	b.WriteString("\n")
@@ -48,6 +45,14 @@ func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// processCount counts the processes that are not detached.
+func (s *Snapshot) processCount() (n int) {
+	for i := range s.Groups {
+		n += s.Groups[i].count("enabled", "disabling", "disabled")
+	}
+	return n
 }
 
 func (g *GroupSnapshot) count(states ...string) (n int) {
@@ -62,7 +67,7 @@ func (g *GroupSnapshot) count(states ...string) (n int) {
 }
 
 func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
-	fmt.Fprintf(b, "%s:\n  App root: %s\n", g.Name, g.AppRoot)
+	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable(g.Name), printable(g.AppRoot))
 	if g.Restarting {
 		b.WriteString("  (restarting...)\n")
 	}
@@ -73,10 +78,14 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	default:
 		fmt.Fprintf(b, "  (spawning %d new processes...)\n", g.Spawning)
 	}
-	if g.DeploymentError != nil {
-		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(g.DeploymentError.Err.Error()), duration(now.Sub(g.DeploymentError.At)))
+	if e := g.DeploymentError; e != nil {
+		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(e.message()), duration(now.Sub(e.At)))
 	} else if e := g.LastSpawnError; e != nil {
-		fmt.Fprintf(b, "  Last spawn error: %s (%s ago, error ID %s)\n", oneLine(e.Summary), duration(now.Sub(e.At)), e.ID)
+		id := ""
+		if e.ID != "" {
+			id = ", error ID " + printable(e.ID)
+		}
+		fmt.Fprintf(b, "  Last spawn error: %s (%s ago%s)\n", oneLine(e.Summary), duration(now.Sub(e.At)), id)
 	}
 	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
 	for i := range g.Processes {
@@ -87,7 +96,9 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 
 func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
 	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed, duration(now.Sub(p.Spawned)))
-	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", "0%", "0M", duration(now.Sub(p.LastUsed)))
+	cpu := fmt.Sprintf("%.0f%%", p.Metrics.CPU.Or(0))
+	memory := fmt.Sprintf("%dM", p.Metrics.RealMemory().Or(0)>>20)
+	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", cpu, memory, duration(now.Sub(p.LastUsed)))
 	switch p.State {
 	case "disabling":
 		b.WriteString("    Disabling...\n")
@@ -97,12 +108,23 @@ func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOpt
 		b.WriteString("    Shutting down...\n")
 	}
 	if o.Verbose && p.HTTPAddress != "" {
-		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", p.HTTPAddress, p.Password)
+		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable(p.HTTPAddress), printable(p.Password))
 	}
 }
 
-// oneLine keeps what comes from applications from looking like more lines.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine shows a text of several lines on one.
+func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
+
+// printable keeps what comes from applications from looking like more lines, or
+// from commanding the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
 
 // duration is like 2h 4m 9s.
 func duration(d time.Duration) string {

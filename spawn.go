@@ -18,6 +18,8 @@ type release struct {
 	// root is the application's directory behind the links that lead to it,
 	// which another release may change; known after the first spawn.
 	root string
+	// preloaderStop stops the preloader that has nothing to do.
+	preloaderStop *poolTimer
 
 	// making is held while the spawner is made, and never under Pool.mu.
 	making  sync.Mutex
@@ -57,6 +59,25 @@ func (r *release) close() error {
 		return nil
 	}
 	return r.spawner.Close()
+}
+
+// stopPreloaderLater lets the preloader go if there is no spawn for a while.
+func (g *group) stopPreloaderLater(r *release) {
+	p := g.pool
+	p.stopTimer(r.preloaderStop)
+	idle := g.opts.preloaderIdleTime()
+	if idle < 0 || r.retired || p.state == poolClosed {
+		return
+	}
+	preloading, ok := r.spawner.(spawner.Preloading)
+	if !ok {
+		return
+	}
+	r.preloaderStop = p.startTimer(idle, func(*effects) {
+		if r.attempts == 0 {
+			p.wg.Go(preloading.StopPreloader)
+		}
+	})
 }
 
 // spawnAttempt is one spawn that goes on without the lock.

@@ -26,6 +26,7 @@ var (
 	errBadUpload   = errors.New("the request's body is broken")
 	errNoSpace     = errors.New("the request's body cannot be stored")
 	errBusy        = errors.New("the process takes no connection in time")
+	errTooSlow     = errors.New("the request took longer than it may")
 	errAppDied     = errors.New("the application closed the connection before it answered")
 	errBadResponse = errors.New("the application's answer is malformed")
 )
@@ -58,6 +59,7 @@ var outcomes = []struct {
 	{as[*spawner.SpawnError], outcome{status: http.StatusInternalServerError, message: "The application could not be started."}},
 	{is(passenger.ErrQueueTimeout), outcome{status: http.StatusGatewayTimeout, message: "The request waited for too long for the application."}},
 	{is(passenger.ErrAppDetached), outcome{status: http.StatusServiceUnavailable, message: "The application was removed.", retryAfter: 1}},
+	{is(errTooSlow), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
 	{is(context.DeadlineExceeded), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
 	{as[*passenger.ConnectError], outcome{status: http.StatusBadGateway, message: "The application does not accept connections."}},
 	{is(errAppDied), outcome{status: http.StatusBadGateway, message: "The application ended its answer before it began."}},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -128,6 +129,28 @@ func TestDeadlineOfARequest(t *testing.T) {
 			require.NoError(t, server.Close())
 			require.NoError(t, pool.Close())
 		}
+	})
+}
+
+// B4: a process that hangs in a request.
+func TestFaultB4(t *testing.T) {
+	var cfg handler.Config
+	cfg.Options.MaxRequestTime = time.Minute
+	app := spawnertest.Script{StopDelay: time.Hour, ServeConn: func(p *spawnertest.Process, c net.Conn) {
+		if p.Info().PID == 1000 {
+			<-p.Exited()
+			return
+		}
+		_, _ = http.ReadRequest(bufio.NewReader(c))
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}}
+	serveConfig(t, app, cfg, func(s *site) {
+		began := time.Now()
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusGatewayTimeout, resp.StatusCode)
+		require.Equal(s, time.Minute, time.Since(began))
+		resp, _ = s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusOK, resp.StatusCode)
 	})
 }
 

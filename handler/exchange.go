@@ -238,6 +238,9 @@ func (x *exchange) blame(err error) error {
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
+	if x.session.TimeIsUp() {
+		return fmt.Errorf("%w: %w", errTooSlow, err)
+	}
 	if u := x.upload; u != nil && u.clientErr != nil {
 		return u.clientErr
 	}

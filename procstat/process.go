@@ -10,46 +10,46 @@ import "time"
 // but PID may be unknown; what a zombie or a kernel thread has no memory for
 // always is. The values are read one after the other, not at one instant.
 type Process struct {
-	PID int
+	PID int `json:"pid"`
 
 	// State is a letter as ps prints it, such as R, S, D or Z.
-	State Value[string]
-	PPID  Value[int]
+	State Value[string] `json:"state"`
+	PPID  Value[int]    `json:"ppid"`
 	// PGID is the process group.
-	PGID Value[int]
+	PGID Value[int] `json:"pgid"`
 	// UID is the effective user.
-	UID Value[int]
+	UID Value[int] `json:"uid"`
 	// Command is the command line or what the process has set in its place, as
 	// ps prints it: words separated by spaces, control characters replaced by
 	// question marks, without a command line the program's name in brackets. It
 	// is valid UTF-8 and has at most MaxCommand bytes.
-	Command Value[string]
+	Command Value[string] `json:"command"`
 
 	// StartTime has the resolution of StartTicks, and that of the system's boot
 	// time, which is a second. It moves when the system's clock is set.
-	StartTime Value[time.Time]
+	StartTime Value[time.Time] `json:"startTime"`
 	// StartTicks is when the process started, in hundredths of a second since
 	// the system did. With PID it tells a process from a later one of the same
 	// number.
-	StartTicks Value[uint64]
+	StartTicks Value[uint64] `json:"startTicks"`
 
 	// CPUTime is what the process has used in user and system mode, without its
 	// children, in hundredths of a second.
-	CPUTime Value[time.Duration]
+	CPUTime Value[time.Duration] `json:"cpuTimeNs"`
 	// CPU is in percent of one processor, between two samples of a Sampler; it
 	// is unknown at the first.
-	CPU Value[float64]
+	CPU Value[float64] `json:"cpu"`
 
 	// VMSize is the size of the address space.
-	VMSize Value[int64]
+	VMSize Value[int64] `json:"vmSize"`
 	// RSS is the memory that is resident.
-	RSS Value[int64]
+	RSS Value[int64] `json:"rss"`
 	// PSS is RSS with what n processes share counted as an n-th.
-	PSS Value[int64]
+	PSS Value[int64] `json:"pss"`
 	// PrivateDirty is what is resident, changed, and nobody else's.
-	PrivateDirty Value[int64]
+	PrivateDirty Value[int64] `json:"privateDirty"`
 	// Swap is what was swapped out.
-	Swap Value[int64]
+	Swap Value[int64] `json:"swap"`
 }
 
 // MaxCommand is the most bytes that Process.Command has.

@@ -39,6 +39,15 @@ type Spawner interface {
 	Close() error
 }
 
+// Preloading is what a Spawner may be that keeps a preloader running between
+// spawns.
+type Preloading interface {
+	Spawner
+	// StopPreloader stops the preloader, if one runs. The next Spawn starts it
+	// again.
+	StopPreloader()
+}
+
 // Process is a running process of an application. It is safe for concurrent
 // use.
 type Process interface {

@@ -56,7 +56,11 @@ func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if f.closed {
 		return nil, spawner.ErrClosed
 	}
-	return &DummySpawner{factory: f, app: app}, nil
+	s := &DummySpawner{factory: f, app: app}
+	if f.script.StopPreloader != nil {
+		return preloading{DummySpawner: s, stop: f.script.StopPreloader}, nil
+	}
+	return s, nil
 }
 
 // Close makes further spawns fail. Processes that live go on: they are what a
@@ -130,6 +134,14 @@ func (s *DummySpawner) App() spawner.App { return s.app }
 
 // Close does nothing: there is nothing beside the processes.
 func (*DummySpawner) Close() error { return nil }
+
+// preloading is a DummySpawner that seems to have a preloader.
+type preloading struct {
+	*DummySpawner
+	stop func()
+}
+
+func (p preloading) StopPreloader() { p.stop() }
 
 // Spawn plays the script.
 func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {

@@ -54,6 +54,9 @@ type Script struct {
 	// StopDelay is how long a process takes to end when it is asked to; it
 	// ends at once when the context of Stop does.
 	StopDelay time.Duration
+	// StopPreloader makes the spawners spawner.Preloading ones, and is called
+	// when they are to stop their preloader.
+	StopPreloader func()
 	// OnStop is called by the first Stop of a process.
 	OnStop func(*Process)
 }
