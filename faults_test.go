@@ -2,6 +2,7 @@ package passenger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -186,12 +187,12 @@ func TestFaultB21(t *testing.T) {
 		synctest.Wait()
 		served, late, full := 0, 0, 0
 		for _, a := range answers {
-			switch a.err { //nolint:errorlint // the queue's error is not wrapped
-			case nil:
+			switch {
+			case a.err == nil:
 				require.True(f, a.session.TimeIsUp())
 				a.session.Close(passenger.Discard)
 				served++
-			case passenger.ErrQueueTimeout:
+			case errors.Is(a.err, passenger.ErrQueueTimeout):
 				late++
 			default:
 				require.ErrorAs(f, a.err, new(*passenger.QueueFullError))

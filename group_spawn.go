@@ -11,7 +11,7 @@ import (
 
 // The pool's own attempts after a failure are spaced: the first after
 // backoffMin, each further one after twice the time, up to backoffMax. A
-// process that lived for healthyAfter, or served a request, ends the row.
+// process that lived for healthyAfter, or got a request, ends the row.
 const (
 	backoffMin   = time.Second
 	backoffMax   = time.Minute
@@ -171,10 +171,10 @@ func (g *group) countFailure() {
 
 func (g *group) stopRetry() { g.pool.stopTimer(g.retry) }
 
-// countDeath is about a process that ended by itself: one that never was of
-// use counts as a failed start.
+// countDeath is about a process that ended by itself: one that never got a
+// request counts as a failed start.
 func (g *group) countDeath(pr *process) {
-	if pr.processed > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
+	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
 		g.failures = 0
 		g.stopRetry()
 		return
