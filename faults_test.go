@@ -23,12 +23,13 @@ import (
 
 // A23: 500 requests hit a cold application.
 func TestFaultA23(t *testing.T) {
-	spawning, most := 0, 0
+	var spawning, overlapping atomic.Int32
 	script := spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error {
-		spawning++
-		most = max(most, spawning)
+		if spawning.Add(1) > 1 {
+			overlapping.Add(1)
+		}
 		time.Sleep(time.Second)
-		spawning--
+		spawning.Add(-1)
 		return nil
 	}}
 	inBubble(t, 6, script, func(f *fixture) {
@@ -37,7 +38,7 @@ func TestFaultA23(t *testing.T) {
 			answers[i] = f.ask(options("a"))
 		}
 		refused := 0
-		for _, a := range answers {
+		for _, a := range answers[100:] {
 			if a.err != nil {
 				require.ErrorAs(f, a.err, new(*passenger.QueueFullError))
 				refused++
@@ -46,7 +47,7 @@ func TestFaultA23(t *testing.T) {
 		require.Equal(f, 400, refused, "the queue is bounded")
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.Equal(f, 1, most, "one is started at a time")
+		require.Zero(f, overlapping.Load(), "one is started at a time")
 		require.Len(f, f.pids("a"), 6)
 	})
 }

@@ -147,25 +147,25 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
-	var look *group // at its restart files, before the get goes on
+	var l look // at the restart files, before the get goes on
 	p.update(func(fx *effects) {
 		var g *group
 		if g, err = p.groupForGet(opts); err != nil {
 			return
 		}
-		if g.watchDue() {
-			look = g
+		var due bool
+		if l, due = g.watchDue(); due {
 			g.settle(fx) // it may be new, and have a minimum
 			return
 		}
 		s, w, err = g.get(fx, opts, callback)
 	})
-	if look == nil {
+	if l.group == nil {
 		return s, w, err
 	}
 	files := lookAtRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
-		look.watched(fx, files)
+		l.watched(fx, files)
 		var g *group
 		if g, err = p.groupForGet(opts); err == nil {
 			s, w, err = g.get(fx, opts, callback)

@@ -18,6 +18,15 @@ type restartWatch struct {
 	next  time.Duration
 	known bool
 	seen  restartFiles
+	// begun counts the looks, and taken is the last one whose result counted:
+	// they go on without the lock and may overtake each other.
+	begun, taken uint64
+}
+
+// look is one look at a group's files.
+type look struct {
+	group  *group
+	number uint64
 }
 
 // restartFiles is one look at them.
@@ -38,24 +47,31 @@ func lookAtRestartFiles(dir string) (f restartFiles) {
 
 // watchDue says whether a get has to look at the files before it goes on. Only
 // one in each interval does, unless the application is to be restarted always.
-func (g *group) watchDue() bool {
+func (g *group) watchDue() (l look, due bool) {
 	if g.restart != nil {
-		return false
+		return look{}, false
 	}
 	now := g.pool.now()
 	if now < g.watch.next && !g.watch.seen.always {
-		return false
+		return look{}, false
 	}
 	g.watch.next = now + g.opts.statThrottle()
-	return true
+	g.watch.begun++
+	return look{g, g.watch.begun}, true
 }
 
-// watched takes the result of a look.
-func (g *group) watched(fx *effects, now restartFiles) {
+// watched takes the result of a look. One that is older than what is known says
+// nothing, and one during a restart is left to the next, so that no change is
+// forgotten.
+func (l look) watched(fx *effects, now restartFiles) {
+	g := l.group
+	if l.number < g.watch.taken || g.restart != nil {
+		return
+	}
 	before, known := g.watch.seen, g.watch.known
-	g.watch.seen, g.watch.known = now, true
+	g.watch.seen, g.watch.known, g.watch.taken = now, true, l.number
 	switch {
-	case !known || g.restart != nil:
+	case !known:
 	case now.always:
 		// Whoever wants that wants to see what has just been written.
 		g.beginRestart(fx, &RestartOptions{Method: RestartBlocking}, nil)

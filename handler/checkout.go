@@ -46,6 +46,17 @@ func (x *exchange) connect() (err error) {
 	return err
 }
 
+// reconnect makes a new connection, to another process if this one takes none
+// any more.
+func (x *exchange) reconnect() error {
+	err := x.connect()
+	if !errors.As(err, new(*passenger.ConnectError)) {
+		return err
+	}
+	x.session.Close(passenger.Discard)
+	return x.checkout()
+}
+
 func (x *exchange) giveUp(err error) error {
 	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%w: %w", errClientGone, err)

@@ -138,11 +138,10 @@ func (x *exchange) converse() (keep bool, err error) {
 	err = x.roundTrip()
 	if errors.Is(err, errNoAnswer) && x.session.Reused() && x.mayRepeat() {
 		unwatch()
-		// If the process has gone, its end is what is to be told.
-		if x.connect() == nil {
+		if x.reconnect() == nil {
 			unwatch = x.watchClient()
 			err = x.roundTrip()
-		}
+		} // else what happened first is what is to be told
 	}
 	switch {
 	case err != nil:

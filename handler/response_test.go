@@ -134,6 +134,25 @@ func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
 	}
 }
 
+// A process that has died while nobody asked it anything costs no request.
+func TestKilledWhileIdle(t *testing.T) {
+	for name, app := range map[string]spawnertest.Script{
+		"http_session": {Handler: http.HandlerFunc(echo)},
+		"session":      sessionApp(true, echoSession),
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, app, func(s *site) {
+				for range 5 {
+					resp, _ := s.do(http.MethodGet, "/", "")
+					require.Equal(s, http.StatusOK, resp.StatusCode)
+					// No waiting: the pool may not have noticed yet.
+					s.factory.LiveProcesses()[0].Die("signal: killed")
+				}
+			})
+		})
+	}
+}
+
 func TestKilledInARequest(t *testing.T) {
 	working := make(chan *spawnertest.Process, 1)
 	app := spawnertest.Script{ServeConn: func(p *spawnertest.Process, c net.Conn) {

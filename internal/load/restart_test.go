@@ -1,0 +1,67 @@
+package load_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+func TestRollingRestart(t *testing.T) {
+	const (
+		minRequests = 20_000
+		minRestarts = 3
+		// between restarts, so that these do not take all of the processors
+		pause = 4_000
+	)
+	for _, lang := range languages {
+		t.Run(lang.name, func(t *testing.T) {
+			s := newStand(t, lang)
+			first := s.pids(t)
+			l := s.newLoad(t)
+			restarts := 0
+			for restarts < minRestarts || l.requests.Load() < minRequests {
+				s.restart(t)
+				restarts++
+				l.awaitMore(t, pause)
+			}
+			require.Empty(t, l.end())
+			for _, pid := range s.pids(t) {
+				require.NotContains(t, first, pid)
+			}
+			l.report(t, restarts)
+		})
+	}
+}
+
+// New processes that do not start leave the old ones where they are.
+func TestRestartThatFails(t *testing.T) {
+	const requests = 500
+	for _, lang := range []*language{inGo, inPython} {
+		t.Run(lang.name, func(t *testing.T) {
+			s := newStand(t, lang)
+			old := s.pids(t)
+			l := s.newLoad(t)
+			l.awaitMore(t, requests)
+			s.breakApp(t)
+			for range 2 {
+				err := s.tryRestart(t)
+				var resisted *passenger.DeploymentError
+				require.ErrorAs(t, err, &resisted)
+				var cause *spawner.SpawnError
+				require.ErrorAs(t, resisted.Err, &cause)
+				require.NotNil(t, s.group(t).DeploymentError)
+				l.awaitMore(t, requests)
+				require.Equal(t, old, s.pids(t))
+			}
+			s.mend(t)
+			s.restart(t)
+			require.Nil(t, s.group(t).DeploymentError)
+			l.awaitMore(t, requests)
+			require.Empty(t, l.end())
+			l.report(t, 3)
+		})
+	}
+}
