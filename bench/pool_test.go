@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/spawner"
@@ -35,8 +36,13 @@ func inGoroutines(b *testing.B, n int, op func(b *testing.B, worker, i int)) {
 // groups, and the options of the groups.
 func newPool(b *testing.B, groups, processes int) (*passenger.Pool, []passenger.Options) {
 	b.Helper()
-	factory := spawnertest.New(spawnertest.Script{Concurrency: 1})
-	pool, err := passenger.New(passenger.Config{MaxPoolSize: groups * processes, Spawner: factory})
+	return newPoolWith(b, passenger.Config{}, groups, processes)
+}
+
+func newPoolWith(b *testing.B, cfg passenger.Config, groups, processes int) (*passenger.Pool, []passenger.Options) {
+	b.Helper()
+	cfg.MaxPoolSize, cfg.Spawner = groups*processes, spawnertest.New(spawnertest.Script{Concurrency: 1})
+	pool, err := passenger.New(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -93,6 +99,14 @@ func BenchmarkGetClose(b *testing.B) {
 			inGoroutines(b, goroutines, func(b *testing.B, _, _ int) { getClose(ctx, b, pool, &opts[0]) })
 		})
 	}
+}
+
+// BenchmarkGetCloseWithMetrics is the first of BenchmarkGetClose while the pool
+// looks after what its processes use, each second.
+func BenchmarkGetCloseWithMetrics(b *testing.B) {
+	pool, opts := newPoolWith(b, passenger.Config{MetricsInterval: time.Second}, 1, 64)
+	ctx := context.Background()
+	inGoroutines(b, 1, func(b *testing.B, _, _ int) { getClose(ctx, b, pool, &opts[0]) })
 }
 
 func getClose(ctx context.Context, b *testing.B, pool *passenger.Pool, opts *passenger.Options) {
