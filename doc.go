@@ -32,8 +32,12 @@
 // (pool_capacity.go), an attempt (spawn.go) runs a spawner without the lock
 // (package spawner, which starts a loader of package loaders and talks to it by
 // package loaderproto). Its process is attached (group.go), serves, and is
-// detached (group_detach.go) when it dies, does not answer, or is not needed
-// any more; then it ends when its last session does.
+// detached (group_detach.go) when it dies, does not answer, exceeds a limit
+// (session_limit.go, pool_metrics.go), is replaced (group_restart.go,
+// restart_files.go), or has been idle for long (pool_gc.go); then it ends when
+// its last session does. In between it may be disabled (group_disable.go), for
+// its out-of-band work (group_oobw.go) or by somebody (pool_admin.go). Hooks are
+// told (pool_hooks.go), and pool_inspect.go shows it all.
 //
 // # Locks
 //

@@ -18,11 +18,10 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// These are faults that pools meet, by what they are called in our list of
-// them, where a test of the thing itself does not say so.
+// Faults that pools meet have numbers, which begin the names of their tests, here
+// and in other files.
 
-// A23: 500 requests hit a cold application.
-func TestFaultA23(t *testing.T) {
+func TestA23RequestsHitAColdApplication(t *testing.T) {
 	var spawning, overlapping atomic.Int32
 	script := spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error {
 		if spawning.Add(1) > 1 {
@@ -52,8 +51,7 @@ func TestFaultA23(t *testing.T) {
 	})
 }
 
-// A24: all clients leave during the spawn.
-func TestFaultA24(t *testing.T) {
+func TestA24ClientsLeaveDuringTheSpawn(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		answers := make([]*answer, 50)
 		for i := range answers {
@@ -69,8 +67,7 @@ func TestFaultA24(t *testing.T) {
 	})
 }
 
-// A25: the pool is told to shut down during a spawn.
-func TestFaultA25(t *testing.T) {
+func TestA25ShutdownDuringTheSpawn(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{SpawnDelay: time.Hour, StopDelay: time.Hour}, func(f *fixture) {
 		waiting := f.ask(options("a"))
 		ctx, cancel := context.WithTimeout(f.Context(), time.Second)
@@ -82,8 +79,7 @@ func TestFaultA25(t *testing.T) {
 	})
 }
 
-// B1: an idle process is killed.
-func TestFaultB1(t *testing.T) {
+func TestB1IdleProcessIsKilled(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 2)
@@ -104,8 +100,7 @@ func TestFaultB1(t *testing.T) {
 	})
 }
 
-// B18: max requests is reached on all processes at once.
-func TestFaultB18(t *testing.T) {
+func TestB18AllReachMaxRequests(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequests = 5
@@ -128,8 +123,7 @@ func TestFaultB18(t *testing.T) {
 	})
 }
 
-// B19 is TestOutOfBandWork, with the last process left alone.
-func TestFaultB19(t *testing.T) {
+func TestB19AllAskForOutOfBandWork(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
@@ -159,8 +153,7 @@ func TestFaultB19(t *testing.T) {
 	})
 }
 
-// B20: a process exits after each reply.
-func TestFaultB20(t *testing.T) {
+func TestB20ExitAfterEachReply(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		o.MinProcesses = 1
@@ -174,8 +167,7 @@ func TestFaultB20(t *testing.T) {
 	})
 }
 
-// B21: every request hangs.
-func TestFaultB21(t *testing.T) {
+func TestB21EveryRequestHangs(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{StopDelay: time.Hour}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequestTime, o.MaxRequestQueueTime, o.MaxRequestQueueSize = time.Minute, 30*time.Second, 10
@@ -204,9 +196,8 @@ func TestFaultB21(t *testing.T) {
 	})
 }
 
-// G6: restart.txt is touched again and again, is a link in a loop, or cannot be
 // reached.
-func TestFaultG6(t *testing.T) {
+func TestG6RestartFileTouchedAgainAndAgain(t *testing.T) {
 	root := t.TempDir()
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
@@ -234,8 +225,7 @@ func TestFaultG6(t *testing.T) {
 	})
 }
 
-// G9: restart, detach and shutdown in each other.
-func TestFaultG9(t *testing.T) {
+func TestG9DetachDuringARestart(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
@@ -247,8 +237,7 @@ func TestFaultG9(t *testing.T) {
 	})
 }
 
-// G10: the pool is full, five applications, one of them busy.
-func TestFaultG10(t *testing.T) {
+func TestG10FullPool(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		ctx, cancel := context.WithCancel(f.Context())
 		defer cancel()
@@ -279,8 +268,7 @@ func TestFaultG10(t *testing.T) {
 	})
 }
 
-// G11 is TestSetMaxPoolSize and TestDetachApp. G15: what does not exist.
-func TestFaultG15(t *testing.T) {
+func TestG15WhatDoesNotExist(t *testing.T) {
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 1)

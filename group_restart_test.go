@@ -94,7 +94,7 @@ func TestRestartInBatches(t *testing.T) {
 	})
 }
 
-func TestStuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
+func TestG8StuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		o.DrainTimeout = 30 * time.Second
@@ -113,7 +113,7 @@ func TestStuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
 	})
 }
 
-func TestDeploymentErrorIsResisted(t *testing.T) {
+func TestG7DeploymentErrorIsResisted(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 2)

@@ -74,7 +74,7 @@ func TestMinimumIsKeptAfterACrash(t *testing.T) {
 	})
 }
 
-func TestCrashLoopIsSpaced(t *testing.T) {
+func TestA22CrashLoopIsSpaced(t *testing.T) {
 	var died []time.Duration
 	began := time.Time{}
 	script := spawnertest.Script{}

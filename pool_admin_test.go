@@ -164,7 +164,7 @@ func TestDetachApp(t *testing.T) {
 	})
 }
 
-func TestSetMaxPoolSize(t *testing.T) {
+func TestG11LowerPoolSize(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 4)

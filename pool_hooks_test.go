@@ -152,7 +152,7 @@ func (s *sampler) sample(pids []int) (map[int]passenger.ProcessMetrics, error) {
 	return m, nil
 }
 
-func TestMemoryLimits(t *testing.T) {
+func TestB13MemoryLimits(t *testing.T) {
 	inBubbleWith(t, passenger.Config{MaxPoolSize: 2, MetricsInterval: time.Second}, spawnertest.Script{StopDelay: time.Minute}, func(f *fixture) {
 		use := &sampler{use: map[int]int64{}}
 		passenger.SetSampler(f.Pool, use.sample)

@@ -132,8 +132,7 @@ func TestDeadlineOfARequest(t *testing.T) {
 	})
 }
 
-// B4: a process that hangs in a request.
-func TestFaultB4(t *testing.T) {
+func TestB4ProcessHangsInARequest(t *testing.T) {
 	var cfg handler.Config
 	cfg.Options.MaxRequestTime = time.Minute
 	app := spawnertest.Script{StopDelay: time.Hour, ServeConn: func(p *spawnertest.Process, c net.Conn) {

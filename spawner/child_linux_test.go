@@ -34,7 +34,7 @@ func TestExitWaiterLeavesAZombie(t *testing.T) {
 	}
 }
 
-func TestNothingIsSignalledAfterTheReaping(t *testing.T) {
+func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
 	leakgate.Check(t)
 	cleaned := make(chan struct{})
 	c, err := startChild(&childSpec{

@@ -166,7 +166,7 @@ func TestDeathWithoutStop(t *testing.T) {
 	require.NoDirExists(t, filepath.Dir(socket))
 }
 
-func TestStop(t *testing.T) {
+func TestB10Stop(t *testing.T) {
 	soon := func(c *spawner.Config) { c.TermDelay, c.ShutdownTimeout = time.Second/10, patience }
 	for _, test := range []struct {
 		behaviour string
@@ -191,12 +191,17 @@ func TestStop(t *testing.T) {
 	}
 }
 
-func TestGroupEndsWithItsLeader(t *testing.T) {
+func TestGroupEndsWithItsLeader(t *testing.T) { requireGroupEnds(t, "1") }
+
+func TestB11FiveHundredChildren(t *testing.T) { requireGroupEnds(t, "500") }
+
+func requireGroupEnds(t *testing.T, children string) {
+	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs waitid")
 	}
 	f := newFixture(t)
-	p := f.start(t, app(t, "parent"))
+	p := f.start(t, app(t, "parent", "children="+children))
 	p.Stop(t.Context())
 	require.Equal(t, "exit status 0", p.ExitStatus())
 	require.Eventually(t, func() bool {

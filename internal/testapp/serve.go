@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -211,8 +212,12 @@ func (p *player) session(c net.Conn, keepAlive bool) {
 	}
 }
 
+// parent has children, of which the first is as large as itself.
 func parent(p *player) {
 	startGrandchild(false)
+	for range p.number("children", 1) - 1 {
+		check(exec.CommandContext(context.Background(), "sleep", "600").Start())
+	}
 	serveHTTP(p)
 }
 
