@@ -46,11 +46,12 @@ func (x *exchange) connect() (err error) {
 	return err
 }
 
-// reconnect makes a new connection, to another process if this one takes none
-// any more.
+// reconnect makes a new connection: to another process if this one takes none
+// any more and has seen nothing of the request. One that died of the request
+// must not take others with it.
 func (x *exchange) reconnect() error {
 	err := x.connect()
-	if !errors.As(err, new(*passenger.ConnectError)) {
+	if !x.unsent || !errors.As(err, new(*passenger.ConnectError)) {
 		return err
 	}
 	x.session.Close(passenger.Discard)

@@ -134,6 +134,32 @@ func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
 	}
 }
 
+// A request that kills its process, on a connection that was used before, gets no
+// second one to kill.
+func TestRequestThatKills(t *testing.T) {
+	app := spawnertest.Script{ServeConn: func(p *spawnertest.Process, c net.Conn) {
+		br := bufio.NewReader(c)
+		for {
+			r, err := http.ReadRequest(br)
+			if err != nil {
+				return
+			}
+			if r.URL.Path == "/die" {
+				p.Die("signal: segmentation fault")
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}}
+	serve(t, app, func(s *site) {
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		resp, _ = s.do(http.MethodGet, "/die", "")
+		require.Equal(s, http.StatusBadGateway, resp.StatusCode)
+		require.Equal(s, 1, s.factory.Spawns())
+	})
+}
+
 // A process that has died while nobody asked it anything costs no request.
 func TestKilledWhileIdle(t *testing.T) {
 	for name, app := range map[string]spawnertest.Script{
