@@ -3,6 +3,7 @@ package passenger
 import (
 	"cmp"
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,13 @@ type GroupSnapshot struct {
 	// ReleaseRoot is where the links led that AppRoot may consist of, when the
 	// present generation began; empty until it has started a process.
 	ReleaseRoot string `json:"releaseRoot"`
+	// ReleaseMade is when the present generation began, and UUID is another
+	// one for each.
+	ReleaseMade time.Time `json:"releaseMade"`
+	UUID        string    `json:"uuid"`
+	// UID and GID are whom processes run as.
+	UID int `json:"uid"`
+	GID int `json:"gid"`
 	// Generation counts the restarts.
 	Generation uint32 `json:"generation"`
 	// Restarting: a restart goes on.
@@ -164,7 +172,8 @@ func (p *Pool) Inspect() Snapshot {
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
 		Name: g.name, AppRoot: g.opts.App.Root, AppType: g.opts.App.Type, Environment: g.opts.App.Environment,
-		ReleaseRoot: g.release.root, Generation: g.release.generation,
+		ReleaseRoot: g.release.root, ReleaseMade: g.release.made, UUID: g.release.uuid,
+		UID: os.Geteuid(), GID: os.Getegid(), Generation: g.release.generation,
 		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
 		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
 		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,

@@ -42,7 +42,7 @@ func busySnapshot() *passenger.Snapshot {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 89_000, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	shop := passenger.GroupSnapshot{
-		Name: "/srv/shop (production)", AppRoot: "/srv/shop", AppType: "rack", Environment: "production",
+		Name: "/srv/shop (production)", UUID: "AB3DEF7HIJKLMNOPQRST", UID: 4242, GID: 4242, ReleaseMade: time.Unix(1_700_000_000, 0).UTC(), AppRoot: "/srv/shop", AppType: "rack", Environment: "production",
 		ReleaseRoot: "/srv/releases/7", Generation: 2, QueueLength: 3, DisableQueueLength: 1, Spawning: 1,
 		CapacityUsed: 4, MinProcesses: 1, MaxProcesses: 5,
 		Processes: []passenger.ProcessSnapshot{
@@ -87,14 +87,14 @@ func busySnapshot() *passenger.Snapshot {
 		Groups: []passenger.GroupSnapshot{
 			shop,
 			{
-				Name: "blog", AppRoot: "/srv/blog", Restarting: true, Spawning: 2, CapacityUsed: 2, Generation: 1,
+				Name: "blog", UID: 4242, GID: 4242, AppRoot: "/srv/blog", Restarting: true, Spawning: 2, CapacityUsed: 2, Generation: 1,
 				DeploymentError: &passenger.DeploymentError{Err: errors.New("cannot start blog:\n  * PID: 1"), At: ago(time.Minute)},
 				LastSpawnError:  &passenger.SpawnFailure{Summary: "it is not shown", At: now},
 				Processes:       []passenger.ProcessSnapshot{},
 				Options:         passenger.Options{App: spawner.App{Root: "/srv/blog", StartCommand: []string{"./serve", "a b"}}},
 			},
 			{
-				Name: "wiki", AppRoot: "/srv/wiki", Detached: true, Processes: []passenger.ProcessSnapshot{},
+				Name: "wiki", UID: 4242, GID: 4242, AppRoot: "/srv/wiki", Detached: true, Processes: []passenger.ProcessSnapshot{},
 				LastSpawnError: &passenger.SpawnFailure{
 					Summary: "the port is taken\x1b[2J", ID: "0badcafe", At: ago(25 * time.Hour), Err: errors.New(password),
 				},

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +76,7 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	x.put("app_root", g.AppRoot)
 	x.put("app_type", g.AppType)
 	x.put("environment", cmp.Or(g.Environment, spawner.DefaultEnvironment))
+	x.set("uuid", g.UUID)
 	for _, state := range []string{"enabled", "disabling", "disabled"} {
 		x.put(state+"_process_count", g.count(state))
 	}
@@ -92,12 +95,30 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	} else {
 		x.put("life_status", "ALIVE")
 	}
+	x.owner(g)
 	x.in("options", func() { x.options(g) })
 	x.in("processes", func() {
 		for i := range g.Processes {
-			x.in("process", func() { x.process(&g.Processes[i]) })
+			x.in("process", func() { x.process(g, &g.Processes[i]) })
 		}
 	})
+}
+
+// owner is whom the processes run as; a number without a name stands for
+// itself.
+func (x *xmlWriter) owner(g *GroupSnapshot) {
+	uid, gid := strconv.Itoa(g.UID), strconv.Itoa(g.GID)
+	userName, groupName := uid, gid
+	if u, err := user.LookupId(uid); err == nil {
+		userName = u.Username
+	}
+	if gr, err := user.LookupGroupId(gid); err == nil {
+		groupName = gr.Name
+	}
+	x.put("user", userName)
+	x.put("uid", uid)
+	x.put("group", groupName)
+	x.put("gid", gid)
 }
 
 func (x *xmlWriter) options(g *GroupSnapshot) {
@@ -127,7 +148,7 @@ func (x *xmlWriter) options(g *GroupSnapshot) {
 	x.put("max_out_of_band_work_instances", o.maxOOBW())
 }
 
-func (x *xmlWriter) process(p *ProcessSnapshot) {
+func (x *xmlWriter) process(g *GroupSnapshot, p *ProcessSnapshot) {
 	x.put("pid", p.PID)
 	x.put("sticky_session_id", p.StickyID)
 	x.put("gupid", p.GUPID)
@@ -135,6 +156,7 @@ func (x *xmlWriter) process(p *ProcessSnapshot) {
 	x.put("sessions", p.Sessions)
 	x.put("busyness", p.Busyness)
 	x.put("processed", p.Processed)
+	x.put("spawner_creation_time", g.ReleaseMade.UnixMicro())
 	x.put("spawn_start_time", p.SpawnStarted.UnixMicro())
 	x.put("spawn_end_time", p.Spawned.UnixMicro())
 	x.put("last_used", p.LastUsed.UnixMicro())

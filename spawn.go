@@ -1,8 +1,10 @@
 package passenger
 
 import (
+	"crypto/rand"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -11,6 +13,8 @@ import (
 type release struct {
 	app        spawner.App
 	generation uint32
+	made       time.Time
+	uuid       string
 	// attempts counts the spawns from it that go on, those included that were
 	// given up; retired: there will be no more. Pool.mu guards both.
 	attempts int
@@ -29,7 +33,7 @@ type release struct {
 func newRelease(opts *Options, generation uint32) *release {
 	app := opts.App
 	app.GroupName = app.Name()
-	return &release{app: app, generation: generation}
+	return &release{app: app, generation: generation, made: time.Now(), uuid: rand.Text()[:20]}
 }
 
 // prepare returns the spawner, which it makes once.
