@@ -24,6 +24,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -33,7 +34,7 @@ const examples = "../examples/apps"
 func requireModules(t *testing.T, app string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(examples, app, "node_modules")); err != nil {
-		missing(t, "node", "the packages of examples/apps/"+app+" are missing: run scripts/install-test-deps.sh")
+		interpreters.Missing(t, "node", "the packages of examples/apps/"+app+" are missing: run scripts/install-test-deps.sh")
 	}
 }
 
@@ -46,7 +47,7 @@ func exampleSpec(t *testing.T, app string) *spec {
 	case "sinatra":
 		s := rackSpec(t, file("config.ru"), keepAlive)
 		if exec.CommandContext(t.Context(), s.argv[0], "-e", "require 'sinatra/base'").Run() != nil {
-			missing(t, "ruby", "Sinatra is missing: run scripts/install-test-deps.sh")
+			interpreters.Missing(t, "ruby", "Sinatra is missing: run scripts/install-test-deps.sh")
 		}
 		s.argv = append(s.argv[:1], s.argv[2:]...) // without -w: Sinatra has warnings
 		s.env = append(s.env, "RACK_ENV=production")

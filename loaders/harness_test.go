@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -246,33 +246,11 @@ func (o *output) await(t *testing.T, text string) {
 	}
 }
 
-// interpreter finds a language's interpreter, or ends the test.
-func interpreter(t *testing.T, language string, candidates ...string) string {
-	t.Helper()
-	for _, c := range candidates {
-		if path, err := exec.LookPath(c); c != "" && err == nil {
-			return path
-		}
-	}
-	missing(t, language, "no interpreter for "+language+" in PATH")
-	return ""
-}
-
-// missing ends a test for want of something: as a failure where the language
-// is required.
-func missing(t *testing.T, language, reason string) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("PASSENGER_REQUIRE"), ","), language) {
-		require.FailNow(t, reason)
-	}
-	t.Skip(reason)
-}
-
 // python returns a Python that can import the modules.
 func python(t *testing.T, modules ...string) string {
 	t.Helper()
 	candidates := []string{os.Getenv("PASSENGER_TEST_PYTHON"), "python3", "/usr/bin/python3"}
-	path := interpreter(t, "python", candidates...)
+	path := interpreters.Find(t, "python", candidates...)
 	if len(modules) == 0 {
 		return path
 	}
@@ -281,7 +259,7 @@ func python(t *testing.T, modules ...string) string {
 			return c
 		}
 	}
-	missing(t, "python", "no Python that has "+strings.Join(modules, ", "))
+	interpreters.Missing(t, "python", "no Python that has "+strings.Join(modules, ", "))
 	return ""
 }
 

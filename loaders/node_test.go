@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/loaders"
 )
@@ -21,7 +22,7 @@ import (
 func nodeSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
 	t.Helper()
 	s := &spec{
-		argv: []string{interpreter(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node"), absolute(t, loaders.Node)},
+		argv: []string{interpreters.Find(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node"), absolute(t, loaders.Node)},
 		request: loaderproto.Request{
 			AppType: "node", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/loaders"
 )
@@ -18,7 +19,7 @@ import (
 func rackSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
 	t.Helper()
 	s := &spec{
-		argv: []string{interpreter(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby"), "-w", absolute(t, loaders.Ruby)},
+		argv: []string{interpreters.Find(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby"), "-w", absolute(t, loaders.Ruby)},
 		request: loaderproto.Request{
 			AppType: "rack", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
 		},

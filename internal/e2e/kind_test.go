@@ -5,11 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 // kind is one of the example applications that serve the same.
@@ -53,11 +53,11 @@ func nodeArgs(t testing.TB, name string) []string {
 	t.Helper()
 	path, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "node", "no Node.js in PATH")
+		interpreters.Missing(t, "node", "no Node.js in PATH")
 	}
 	if _, err := os.Stat(filepath.Join(example(t, name), "package.json")); err == nil {
 		if _, err := os.Stat(filepath.Join(example(t, name), "node_modules")); err != nil {
-			missing(t, "node", "the packages of the example "+name+" are not installed: run npm ci there")
+			interpreters.Missing(t, "node", "the packages of the example "+name+" are not installed: run npm ci there")
 		}
 	}
 	return []string{"--nodejs", path}
@@ -70,14 +70,14 @@ func pythonArgs(t testing.TB, module string) []string {
 			return []string{"--python", c}
 		}
 	}
-	missing(t, "python", "no Python that has "+module)
+	interpreters.Missing(t, "python", "no Python that has "+module)
 	return nil
 }
 
 func sinatraArgs(t testing.TB) []string {
 	t.Helper()
 	if !succeeds(t, "ruby", "-e", `require "rack"; require "sinatra/base"`) {
-		missing(t, "ruby", "no Ruby that has rack and sinatra")
+		interpreters.Missing(t, "ruby", "no Ruby that has rack and sinatra")
 	}
 	return nil
 }
@@ -87,14 +87,4 @@ func succeeds(t testing.TB, argv ...string) bool {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	return exec.CommandContext(ctx, argv[0], argv[1:]...).Run() == nil
-}
-
-// missing ends a test for want of something: as a failure where the language
-// is required.
-func missing(t testing.TB, language, reason string) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("PASSENGER_REQUIRE"), ","), language) {
-		require.FailNow(t, reason)
-	}
-	t.Skip(reason)
 }
