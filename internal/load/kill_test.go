@@ -3,7 +3,6 @@ package load_test
 import (
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -22,7 +21,7 @@ func TestKillProcesses(t *testing.T) {
 		recovery = time.Second
 	)
 	duration := 5 * time.Second
-	if os.Getenv("PASSENGER_LONG_TESTS") == "1" {
+	if long {
 		duration = 20 * time.Second
 	}
 	s := newStand(t, inGo)

@@ -49,4 +49,25 @@ var (
 		app.NodeJS = interpreters.Find(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node")
 	}}
 	languages = []*language{inGo, inPython, inRuby, inNode}
+
+	// long: all that takes too long for each run, with PASSENGER_LONG_TESTS=1.
+	long = os.Getenv("PASSENGER_LONG_TESTS") == "1"
 )
+
+// some are the languages of which two kinds are enough: one that takes any
+// number of requests at once, and one that takes one. In long runs all.
+func some() []*language {
+	if long {
+		return languages
+	}
+	return []*language{inGo, inPython}
+}
+
+// batch is how many requests one part of a test waits for; in long runs so
+// many that a test has 20,000.
+func batch() int64 {
+	if long {
+		return 10_000
+	}
+	return 500
+}

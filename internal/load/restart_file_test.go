@@ -22,24 +22,32 @@ func TestRestartFileTouchedOften(t *testing.T) {
 		{"at once", 0},
 		{"in half a second", time.Second / 2 / touches},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newStand(t, inGo, func(o *passenger.Options) { o.StatThrottleRate = -1 })
-			l := s.newLoad(t)
-			before := s.group(t).Generation
-			var last time.Time
-			for range touches {
-				last = s.touch(t)
-				<-time.After(tt.pause)
-			}
-			s.await(t, func(g *passenger.GroupSnapshot) bool { return !g.Restarting && allStartedSince(g, last) })
-			l.awaitMore(t, clients)
-			restarts := int(s.group(t).Generation - before)
-			require.GreaterOrEqual(t, restarts, 1)
-			require.LessOrEqual(t, restarts, touches)
-			require.Empty(t, l.end())
-			l.report(t, restarts)
-		})
+		t.Run(tt.name, func(t *testing.T) { testTouches(t, inGo, touches, tt.pause, clients) })
 	}
+	if long {
+		for _, lang := range languages {
+			t.Run(lang.name, func(t *testing.T) { testTouches(t, lang, touches, 40*time.Millisecond, 2*batch()) })
+		}
+	}
+}
+
+func testTouches(t *testing.T, lang *language, touches int, pause time.Duration, requests int64) {
+	t.Helper()
+	s := newStand(t, lang, func(o *passenger.Options) { o.StatThrottleRate = -1 })
+	l := s.newLoad(t)
+	before := s.group(t).Generation
+	var last time.Time
+	for range touches {
+		last = s.touch(t)
+		<-time.After(pause)
+	}
+	s.await(t, func(g *passenger.GroupSnapshot) bool { return !g.Restarting && allStartedSince(g, last) })
+	l.awaitMore(t, requests)
+	restarts := int(s.group(t).Generation - before)
+	require.GreaterOrEqual(t, restarts, 1)
+	require.LessOrEqual(t, restarts, touches)
+	require.Empty(t, l.end())
+	l.report(t, restarts)
 }
 
 // touch touches restart.txt and returns when it began to.

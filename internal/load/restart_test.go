@@ -38,8 +38,8 @@ func TestRollingRestart(t *testing.T) {
 
 // New processes that do not start leave the old ones where they are.
 func TestRestartThatFails(t *testing.T) {
-	const requests = 500
-	for _, lang := range []*language{inGo, inPython} {
+	requests := batch()
+	for _, lang := range some() {
 		t.Run(lang.name, func(t *testing.T) {
 			s := newStand(t, lang)
 			old := s.pids(t)

@@ -13,12 +13,9 @@ import (
 // A process that is stuck in a request is given its time, and then takes
 // nobody with it.
 func TestRestartWithAStuckProcess(t *testing.T) {
-	const (
-		drainTimeout = time.Second
-		requests     = 500
-	)
-	// One that takes any number of requests at once, and one that takes one.
-	for _, lang := range []*language{inGo, inPython} {
+	const drainTimeout = time.Second
+	requests := batch()
+	for _, lang := range some() {
 		t.Run(lang.name, func(t *testing.T) {
 			s := newStand(t, lang, func(o *passenger.Options) { o.DrainTimeout = drainTimeout })
 			stuck := make(chan *failure, 1)
