@@ -11,7 +11,7 @@
 // Passenger is told to start it by a start command, such as the name of the
 // built program. The program then listens on a Unix socket that only Passenger
 // knows, reports it by the spawn handshake (package loaderproto), and ends,
-// after the requests in hand, when Passenger closes the program's stdin.
+// after the requests in hand, a minute later at most, when Passenger closes the program's stdin.
 //
 // Started by hand, the same program is a plain HTTP server on 127.0.0.1 and the
 // port in the environment variable PORT, or 3000. In both cases SIGTERM and
@@ -33,6 +33,10 @@ import (
 // A core keeps connections open and sends a request at once, so that this
 // bounds nothing but a client that has stalled.
 const headerTimeout = time.Minute
+
+// stopTimeout is how long requests may take when the program is to end. Who
+// asked for the end may be gone, so that nobody else would make an end of it.
+const stopTimeout = time.Minute
 
 // Serve serves handler until the program is asked to end; it returns nil then.
 // Requests are served concurrently, without a limit.
@@ -78,7 +82,9 @@ func serve(ctx context.Context, stop func(), listener net.Listener, handler http
 	finished := make(chan error, 1)
 	stopWaiting := context.AfterFunc(ctx, func() {
 		stop()
-		finished <- server.Shutdown(context.WithoutCancel(ctx))
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		finished <- server.Shutdown(limited)
 	})
 	err := server.Serve(listener)
 	if stopWaiting() || !errors.Is(err, http.ErrServerClosed) {
