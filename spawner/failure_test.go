@@ -297,10 +297,17 @@ func TestCancelDuringHandshake(t *testing.T) {
 	s, err := f.NewSpawner(app(t, "silent", "print=started\n"))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	cause := errors.New("shutting down")
 	go func() {
+		poll := time.NewTicker(time.Millisecond)
+		defer poll.Stop()
 		for len(f.log.lines("started")) == 0 {
-			time.Sleep(time.Millisecond)
+			select {
+			case <-poll.C:
+			case <-ctx.Done(): // the spawn ended without a word
+				return
+			}
 		}
 		cancel(cause)
 	}()
