@@ -1,6 +1,7 @@
 package loaderproto_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"strings"
@@ -36,7 +37,10 @@ func negotiate(t *testing.T, in io.Reader, preloader bool) outcome {
 	var err error
 	conn := &script{Reader: in}
 	if preloader {
-		o.addr, rest, err = n.NegotiatePreloader(conn)
+		var r *loaderproto.PreloaderReady
+		if r, rest, err = n.NegotiatePreloader(conn); r != nil {
+			o.addr = r.Address
+		}
 	} else {
 		o.ready, rest, err = n.Negotiate(conn)
 	}
@@ -125,7 +129,7 @@ func FuzzReadOptions(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, said string) {
-		opts, err := loaderproto.ReadSpawnCommand(strings.NewReader("spawn\n" + said))
+		opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader("spawn\n" + said)))
 		if err != nil {
 			asError(t, err)
 			return
@@ -139,7 +143,7 @@ func FuzzReadOptions(f *testing.F) {
 			}
 			again.WriteString(line + "\n")
 		}
-		back, err := loaderproto.ReadSpawnCommand(strings.NewReader("spawn\n" + again.String() + "\n"))
+		back, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader("spawn\n" + again.String() + "\n")))
 		require.NoError(t, err)
 		require.Equal(t, opts, back)
 	})
@@ -159,7 +163,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		require.NoError(t, err)
-		opts, err := loaderproto.ReadSpawnCommand(&sent)
+		opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(&sent))
 		require.NoError(t, err)
 		require.Equal(t, strings.TrimLeft(value, " "), opts["process_title"])
 	})

@@ -64,53 +64,47 @@ func readOptions(br *bufio.Reader) (Options, error) {
 	}
 }
 
-// Ready tells the spawner where the application listens.
+// Ready tells the spawner where the application listens. What the spawner
+// would refuse is an error here already.
 func (l *Loader) Ready(r *Ready) error {
-	b, e := encodeReady(r)
-	if e != nil {
+	if e := r.check(); e != nil {
 		return e
 	}
-	if _, err := l.w.Write(b); err != nil {
-		return writeFailure(err, ReadReady)
-	}
-	return nil
-}
-
-func encodeReady(r *Ready) ([]byte, *Error) {
-	// The empty line keeps unfinished output of the application from
-	// swallowing the first marker.
-	b := []byte("\n" + marker + ready + "\n")
-	add := func(name, value string) *Error {
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return fail(BadRequest, ReadReady, name+": "+value)
-		}
-		b = append(b, marker+name+": "+value+"\n"...)
-		return nil
-	}
+	var pairs []pair
 	for _, s := range r.Sockets {
 		v := fmt.Sprintf("%s;%s;%s;%d", s.Name, s.Address, s.Protocol, s.Concurrency)
 		if _, e := parseSocket(v); e != nil {
-			return nil, e
+			return e
 		}
-		if e := add("socket", v); e != nil {
-			return nil, e
-		}
+		pairs = append(pairs, pair{"socket", v})
 	}
 	if r.PID != 0 {
 		pid := strconv.Itoa(r.PID)
 		if _, ok := parsePID(pid); !ok {
-			return nil, fail(BadPID, ReadReady, pid)
+			return fail(BadPID, ReadReady, pid)
 		}
-		if e := add("pid", pid); e != nil {
-			return nil, e
-		}
+		pairs = append(pairs, pair{"pid", pid})
 	}
 	if len(r.Features) > 0 {
-		if e := add("features", strings.Join(r.Features, " ")); e != nil {
-			return nil, e
-		}
+		pairs = append(pairs, pair{"features", strings.Join(r.Features, " ")})
 	}
-	return append(b, marker+"\n"...), nil
+	return l.sendReady(pairs)
+}
+
+func (l *Loader) sendReady(pairs []pair) error {
+	// The empty line keeps unfinished output of the application from
+	// swallowing the first marker.
+	b := []byte("\n" + marker + ready + "\n")
+	for _, p := range pairs {
+		if strings.ContainsAny(p.value, "\r\n\x00") {
+			return fail(BadRequest, ReadReady, p.key+": "+p.value)
+		}
+		b = append(b, marker+p.key+": "+p.value+"\n"...)
+	}
+	if _, err := l.w.Write(append(b, marker+"\n"...)); err != nil {
+		return writeFailure(err, ReadReady)
+	}
+	return nil
 }
 
 // Error tells the spawner why the application cannot start. The program must

@@ -47,37 +47,31 @@ func (n *Negotiation) Negotiate(conn io.ReadWriter) (*Ready, io.Reader, error) {
 
 // NegotiatePreloader is Negotiate with a preloader, which gets no gupid and
 // answers with one address, that of the socket it takes commands on.
-func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (Address, io.Reader, error) {
+func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, io.Reader, error) {
 	lines := newMarkedLines(conn, n.Noise)
 	n.enter(AwaitHandshake)
 	if e := n.awaitHandshake(lines); e != nil {
-		return Address{}, nil, e
+		return nil, nil, e
 	}
 	if e := n.sendRequest(conn, true); e != nil {
-		return Address{}, nil, e
+		return nil, nil, e
 	}
 	again, e := n.awaitReply(lines)
 	if e != nil {
-		return Address{}, nil, e
+		return nil, nil, e
 	}
 	if again {
-		return Address{}, nil, fail(UnexpectedLine, AwaitReply, iHaveControl+Version)
+		return nil, nil, fail(UnexpectedLine, AwaitReply, iHaveControl+Version)
 	}
 	n.enter(ReadReady)
-	var addr Address
-	if e := lines.block(ReadReady, func(name, value string) (e *Error) {
-		if name != "socket" {
-			return fail(UnknownKey, ReadReady, name)
-		}
-		addr, e = parseAddress(value)
-		return e
-	}); e != nil {
-		return Address{}, nil, e
+	r := &PreloaderReady{}
+	if e := lines.block(ReadReady, func(k, v string) *Error { return r.add(k, v, n.Request.Features) }); e != nil {
+		return nil, nil, e
 	}
-	if addr == (Address{}) {
-		return Address{}, nil, fail(NoRequestSocket, ReadReady, "")
+	if r.Address == (Address{}) {
+		return nil, nil, fail(NoRequestSocket, ReadReady, "")
 	}
-	return addr, lines.br, nil
+	return r, lines.br, nil
 }
 
 // exchange runs up to the first line of the reply; again means that the reply

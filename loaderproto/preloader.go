@@ -3,8 +3,11 @@ package loaderproto
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 const (
@@ -53,12 +56,133 @@ func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	return pid, br, nil
 }
 
+// PreloaderReady is a preloader's answer that it takes commands.
+type PreloaderReady struct {
+	// Address is the socket it takes them on.
+	Address Address
+	// Features are those of [Request.Features] that the preloader took up.
+	Features []string
+}
+
+// HasFeature says whether both sides agreed on a feature.
+func (r *PreloaderReady) HasFeature(name string) bool { return slices.Contains(r.Features, name) }
+
+func (r *PreloaderReady) add(name, value string, offered []string) (e *Error) {
+	switch {
+	case name == "socket" && r.Address != Address{}:
+		return fail(TooManySockets, ReadReady, value)
+	case name == "socket":
+		r.Address, e = parseAddress(value)
+		return e
+	case name == "features" && len(offered) > 0:
+		r.Features = append(r.Features, agreed(value, offered)...)
+		return nil
+	}
+	return fail(UnknownKey, ReadReady, name)
+}
+
+// PreloaderReady tells the spawner where the preloader takes commands.
+func (l *Loader) PreloaderReady(r *PreloaderReady) error {
+	if _, e := parseAddress(r.Address.String()); e != nil {
+		return e
+	}
+	pairs := []pair{{"socket", r.Address.String()}}
+	if len(r.Features) > 0 {
+		pairs = append(pairs, pair{"features", strings.Join(r.Features, " ")})
+	}
+	return l.sendReady(pairs)
+}
+
+// WorkerExit is how a worker ended, as its preloader tells it. It is what the
+// preloader says, not to be trusted.
+type WorkerExit struct {
+	PID int
+	// Status is the exit status; -1: a signal ended the worker.
+	Status int
+	// Signal is that signal, else 0.
+	Signal int
+}
+
+const workerExit = "worker_exit: "
+
+func (w WorkerExit) String() string {
+	if w.Signal != 0 {
+		return fmt.Sprintf("%d signal %d", w.PID, w.Signal)
+	}
+	return fmt.Sprintf("%d exit %d", w.PID, w.Status)
+}
+
+func parseWorkerExit(s string) (w WorkerExit, ok bool) {
+	f := strings.Split(s, " ")
+	if len(f) != 3 {
+		return w, false
+	}
+	if w.PID, ok = parsePID(f[0]); !ok {
+		return w, false
+	}
+	n, err := strconv.ParseUint(f[2], 10, 8)
+	switch {
+	case err != nil:
+		return w, false
+	case f[1] == "exit":
+		w.Status = int(n)
+	case f[1] == "signal" && n > 0:
+		w.Status, w.Signal = -1, int(n)
+	default:
+		return w, false
+	}
+	return w, true
+}
+
+// WorkerExited tells the spawner of the end of a worker, with
+// [FeatureWorkerExits].
+func (l *Loader) WorkerExited(w WorkerExit) error {
+	if _, ok := parseWorkerExit(w.String()); !ok {
+		return fail(BadRequest, ReadReady, w.String())
+	}
+	// The empty line ends what something else may have printed before.
+	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, workerExit, w); err != nil {
+		return writeFailure(err, ReadReady)
+	}
+	return nil
+}
+
+// ReadWorkerExits reads what a preloader prints after its Ready block, up to
+// the end of it: exited is called for each end of a worker, and noise gets
+// everything else. Its error is what ended the stream, nil at EOF.
+func ReadWorkerExits(r io.Reader, noise func([]byte), exited func(WorkerExit)) error {
+	lines := newMarkedLines(r, noise)
+	for {
+		line, err := lines.next()
+		switch {
+		case errors.Is(err, errTooLong):
+			lines.noise([]byte(line))
+			continue
+		case err != nil:
+			if line != "" {
+				lines.noise([]byte(line))
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		said, ok := strings.CutPrefix(line, workerExit)
+		w, valid := parseWorkerExit(said)
+		if !ok || !valid {
+			lines.noise([]byte(marker + line + "\n"))
+			continue
+		}
+		exited(w)
+	}
+}
+
 // ErrUnknownCommand is what [ReadSpawnCommand] returns for another command.
 var ErrUnknownCommand = errors.New("unknown preloader command")
 
-// ReadSpawnCommand is the preloader's side of [SendSpawnCommand].
-func ReadSpawnCommand(r io.Reader) (Options, error) {
-	br := bufio.NewReader(r)
+// ReadSpawnCommand is the preloader's side of [SendSpawnCommand]. What follows
+// the command stays in br.
+func ReadSpawnCommand(br *bufio.Reader) (Options, error) {
 	line, err := plainLine(br)
 	if err != nil {
 		return nil, firstLineFailure(err, SendRequest, line)

@@ -1,6 +1,7 @@
 package loaderproto_test
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
@@ -16,9 +17,9 @@ import (
 func TestNegotiatePreloader(t *testing.T) {
 	var noise strings.Builder
 	n := loaderproto.Negotiation{Noise: func(p []byte) { noise.Write(p) }}
-	addr, _, err := n.NegotiatePreloader(says("a\n", control, "b\n", readyBlock("socket: unix:/tmp/preloader.1")))
+	r, _, err := n.NegotiatePreloader(says("a\n", control, "b\n", readyBlock("socket: unix:/tmp/preloader.1")))
 	require.NoError(t, err)
-	require.Equal(t, unix("/tmp/preloader.1"), addr)
+	require.Equal(t, &loaderproto.PreloaderReady{Address: unix("/tmp/preloader.1")}, r)
 	require.Equal(t, "a\nb\n", noise.String())
 }
 
@@ -39,13 +40,15 @@ func TestNegotiatePreloaderFails(t *testing.T) {
 		"unknown key":           {control + readyBlock("pid: 1"), loaderproto.UnknownKey, loaderproto.ReadReady, "pid"},
 		"no socket":             {control + readyBlock(), loaderproto.NoRequestSocket, loaderproto.ReadReady, ""},
 		"socket of an app":      {control + readyBlock("socket: main;unix:/a;session;1"), loaderproto.BadAddress, loaderproto.ReadReady, "main;unix:/a;session;1"},
+		"two sockets":           {control + readyBlock("socket: unix:/a", "socket: unix:/b"), loaderproto.TooManySockets, loaderproto.ReadReady, "unix:/b"},
+		"unasked features":      {control + readyBlock("socket: unix:/a", "features: x"), loaderproto.UnknownKey, loaderproto.ReadReady, "features"},
 		"malformed":             {control + readyBlock("socket"), loaderproto.MalformedLine, loaderproto.ReadReady, "socket"},
 		"end in Ready":          {control + "!> Ready\n", loaderproto.TruncatedBlock, loaderproto.ReadReady, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var n loaderproto.Negotiation
-			addr, rest, err := n.NegotiatePreloader(says(tc.says))
-			require.Zero(t, addr)
+			r, rest, err := n.NegotiatePreloader(says(tc.says))
+			require.Nil(t, r)
 			require.Nil(t, rest)
 			e := requireKind(t, err, tc.kind, tc.step)
 			require.Equal(t, tc.line, e.Line)
@@ -103,7 +106,7 @@ func TestReadSpawnReplyFails(t *testing.T) {
 }
 
 func TestReadSpawnCommand(t *testing.T) {
-	opts, err := loaderproto.ReadSpawnCommand(strings.NewReader("spawn\n" + appKeys + "\n"))
+	opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader("spawn\n" + appKeys + "\n")))
 	require.NoError(t, err)
 	require.Len(t, opts, strings.Count(appKeys, "\n"))
 	require.Equal(t, "/srv/app", opts["app_root"])
@@ -123,7 +126,7 @@ func TestReadSpawnCommandFails(t *testing.T) {
 		"overlong option": {"spawn\n" + strings.Repeat("x", loaderproto.MaxLine+2), loaderproto.LineTooLong, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			opts, err := loaderproto.ReadSpawnCommand(strings.NewReader(tc.says))
+			opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader(tc.says)))
 			require.Nil(t, opts)
 			requireKind(t, err, tc.kind, loaderproto.SendRequest)
 			if tc.unknown {
@@ -161,13 +164,14 @@ func TestWorkerFromPreloader(t *testing.T) {
 	go func() {
 		defer theirs.Close()
 		done <- func() (err error) {
-			if command, err = loaderproto.ReadSpawnCommand(theirs); err != nil {
+			br := bufio.NewReader(theirs)
+			if command, err = loaderproto.ReadSpawnCommand(br); err != nil {
 				return err
 			}
 			if err = loaderproto.SendSpawnReply(theirs, 42); err != nil {
 				return err
 			}
-			l := loaderproto.NewLoader(theirs, theirs)
+			l := loaderproto.NewLoader(br, theirs)
 			if request, err = l.Handshake(); err != nil {
 				return err
 			}
@@ -195,4 +199,50 @@ func TestWorkerFromPreloader(t *testing.T) {
 	for key, value := range command {
 		require.Equal(t, value, request[key])
 	}
+}
+
+func TestPreloaderReadyRoundTrip(t *testing.T) {
+	features := []string{loaderproto.FeatureWorkerStderr, loaderproto.FeatureWorkerExits}
+	sent := loaderproto.PreloaderReady{Address: unix("/a"), Features: features}
+	conn, wait := startLoader(t, func(l *loaderproto.Loader, _ io.Writer) error {
+		if _, err := l.Handshake(); err != nil {
+			return err
+		}
+		return l.PreloaderReady(&sent)
+	})
+	n := loaderproto.Negotiation{Request: loaderproto.Request{Features: features}}
+	got, _, err := n.NegotiatePreloader(conn)
+	require.NoError(t, err)
+	require.Equal(t, &sent, got)
+	require.True(t, got.HasFeature(loaderproto.FeatureWorkerExits))
+	require.False(t, got.HasFeature("x"))
+	require.NoError(t, wait())
+
+	l := loaderproto.NewLoader(nil, io.Discard)
+	requireKind(t, l.PreloaderReady(&loaderproto.PreloaderReady{Address: unix("a")}), loaderproto.BadAddress, loaderproto.ReadReady)
+}
+
+func TestWorkerExits(t *testing.T) {
+	exits := []loaderproto.WorkerExit{{PID: 12}, {PID: 13, Status: 255}, {PID: 14, Status: -1, Signal: 9}}
+	var sent bytes.Buffer
+	l := loaderproto.NewLoader(nil, &sent)
+	sent.WriteString("unfinished")
+	for _, w := range exits {
+		require.NoError(t, l.WorkerExited(w))
+	}
+	require.Equal(t, "unfinished\n!> worker_exit: 12 exit 0\n\n!> worker_exit: 13 exit 255\n\n!> worker_exit: 14 signal 9\n", sent.String())
+	for _, w := range []loaderproto.WorkerExit{{}, {PID: 1, Status: 256}, {PID: 1, Status: -1}, {PID: -1}} {
+		requireKind(t, l.WorkerExited(w), loaderproto.BadRequest, loaderproto.ReadReady)
+	}
+	long := "!> " + strings.Repeat("x", loaderproto.MaxLine+9) + "\n"
+	bad := "!> worker_exit: 1 exit\n!> worker_exit: 0 exit 1\n!> worker_exit: 1 gone 1\n!> worker_exit: 1 signal 0\n!> x\n"
+	var noise strings.Builder
+	var got []loaderproto.WorkerExit
+	err := loaderproto.ReadWorkerExits(says(sent.String(), bad, long, "!> worker_exit: 15 exit 1\n", "end"),
+		func(b []byte) { noise.Write(b) }, func(w loaderproto.WorkerExit) { got = append(got, w) })
+	require.NoError(t, err)
+	require.Equal(t, append(exits, loaderproto.WorkerExit{PID: 15, Status: 1}), got)
+	require.Contains(t, noise.String(), bad)
+	require.True(t, strings.HasSuffix(noise.String(), "xend"), "in the end what is left")
+	require.ErrorIs(t, loaderproto.ReadWorkerExits(says("").then(errBroken), nil, nil), errBroken)
 }

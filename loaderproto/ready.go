@@ -79,15 +79,22 @@ func (r *Ready) add(name, value string, offered []string) *Error {
 		if len(offered) == 0 {
 			return fail(UnknownKey, ReadReady, name)
 		}
-		for f := range strings.FieldsSeq(value) {
-			if slices.Contains(offered, f) {
-				r.Features = append(r.Features, f)
-			}
-		}
+		r.Features = append(r.Features, agreed(value, offered)...)
 	default:
 		return fail(UnknownKey, ReadReady, name)
 	}
 	return nil
+}
+
+// agreed returns which of the features that a loader names were offered.
+func agreed(value string, offered []string) []string {
+	var features []string
+	for f := range strings.FieldsSeq(value) {
+		if slices.Contains(offered, f) && !slices.Contains(features, f) {
+			features = append(features, f)
+		}
+	}
+	return features
 }
 
 func (r *Ready) check() *Error {

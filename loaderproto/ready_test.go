@@ -150,7 +150,7 @@ func TestAddress(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, preloaderErr)
 			require.Equal(t, want, r.Sockets[0].Address)
-			require.Equal(t, want, preloader)
+			require.Equal(t, want, preloader.Address)
 			require.Equal(t, said, want.String())
 		})
 	}

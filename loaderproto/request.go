@@ -11,13 +11,20 @@ import (
 // in bytes: sizeof(sun_path) on Linux.
 const UnixPathMax = 108
 
-// Feature names in [Request.Features] and [Ready.Features].
+// Feature names in [Request.Features], [Ready.Features] and
+// [PreloaderReady.Features].
 const (
 	// FeatureSessionKeepAlive: connections of the session protocol stay open
 	// between requests, with request bodies too: each body is exactly
 	// CONTENT_LENGTH bytes long, and the loader reads what the application
 	// left of it.
 	FeatureSessionKeepAlive = "session_keep_alive"
+	// FeatureWorkerStderr: the first byte of a command to a preloader carries
+	// a descriptor (SCM_RIGHTS), which becomes the worker's stderr.
+	FeatureWorkerStderr = "worker_stderr"
+	// FeatureWorkerExits: a preloader tells how each of its workers ended, by
+	// a line of [WorkerExit] on its stdout.
+	FeatureWorkerExits = "worker_exits"
 )
 
 // Request is what a spawner tells a loader. Empty strings are left out of the
@@ -51,6 +58,10 @@ type Request struct {
 	Ruby, Python, NodeJS string
 	MeteorAppSettings    string
 	Debugger             bool
+
+	// ThreadCount is how many requests the process is to serve at once, a key
+	// that older loaders ignore; 0: not said.
+	ThreadCount int
 
 	// Features are what the spawner can do beyond protocol 1.0, sent as one
 	// key that older loaders ignore. A loader names those it takes up in its
@@ -107,8 +118,17 @@ func (r *Request) appPairs() []pair {
 		{"debugger", strconv.FormatBool(r.Debugger)},
 		{"analytics", "false"},
 		{"api_key", r.ConnectPassword},
+		{"thread_count", number(r.ThreadCount)},
 		{"features", strings.Join(r.Features, " ")},
 	}
+}
+
+// number is empty, and so not sent, for 0.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // Check reports the first value that cannot be sent.

@@ -171,11 +171,17 @@ func (p *process) requireCleanStop(t *testing.T) {
 	require.Empty(t, left)
 }
 
-// address returns the one socket that the process reported.
+// address returns the one socket for requests that the process reported.
 func (p *process) address(t *testing.T) loaderproto.Socket {
 	t.Helper()
-	require.Len(t, p.ready.Sockets, 1)
-	return p.ready.Sockets[0]
+	var found []loaderproto.Socket
+	for _, s := range p.ready.Sockets {
+		if s.Protocol.TakesRequests() {
+			found = append(found, s)
+		}
+	}
+	require.Len(t, found, 1)
+	return found[0]
 }
 
 func (p *process) dial(t *testing.T) net.Conn {
