@@ -59,6 +59,11 @@ type Request struct {
 	MeteorAppSettings    string
 	Debugger             bool
 
+	// StartupFileUID is to whom the startup file has to belong when it is
+	// loaded, since that decided whom the process runs as; a key that older
+	// loaders ignore. Empty: to anybody.
+	StartupFileUID string
+
 	// ThreadCount is how many requests the process is to serve at once, a key
 	// that older loaders ignore; 0: not said.
 	ThreadCount int
@@ -118,6 +123,7 @@ func (r *Request) appPairs() []pair {
 		{"debugger", strconv.FormatBool(r.Debugger)},
 		{"analytics", "false"},
 		{"api_key", r.ConnectPassword},
+		{"startup_file_uid", r.StartupFileUID},
 		{"thread_count", number(r.ThreadCount)},
 		{"features", strings.Join(r.Features, " ")},
 	}

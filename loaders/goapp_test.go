@@ -1,6 +1,7 @@
 package loaders_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,6 +39,16 @@ func goAppHandler() http.Handler {
 		fmt.Println("printed in a request")
 		_, _ = io.WriteString(w, "hello")
 	})
+	mux.HandleFunc("/ignore_body", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ignored") })
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write(body)
+	})
+	mux.HandleFunc("/show_env", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(r.Header) })
 	mux.HandleFunc("/wait", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Println("waiting")
 		<-finish

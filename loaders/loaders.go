@@ -20,6 +20,10 @@ var FS embed.FS
 // The scripts in FS to run with the interpreter of their language.
 const (
 	Python = "python/wsgi_loader.py"
-	Ruby   = "ruby/rack_loader.rb"
-	Node   = "node/node_loader.js"
+	// PythonPreloader loads an application once and forks its processes.
+	PythonPreloader = "python/wsgi_preloader.py"
+	Ruby            = "ruby/rack_loader.rb"
+	// RubyPreloader loads an application once and forks its processes.
+	RubyPreloader = "ruby/rack_preloader.rb"
+	Node          = "node/node_loader.js"
 )

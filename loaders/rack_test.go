@@ -249,7 +249,12 @@ func TestRackBrokenOff(t *testing.T) {
 func TestRackHijack(t *testing.T) {
 	t.Parallel()
 	p := startRack(t, keepAlive)
+	requireRackHijack(t, p)
+	require.JSONEq(t, `["full"]`, p.get(t, "/which_closed").body)
+}
 
+func requireRackHijack(t *testing.T, p *process) {
+	t.Helper()
 	// What came together with the request is the application's.
 	s := p.session(t)
 	s.write(t, header(t, "GET", "/full_hijack", nil), []byte("ping"))
@@ -265,7 +270,6 @@ func TestRackHijack(t *testing.T) {
 	b, err := io.ReadAll(s.br)
 	require.NoError(t, err)
 	require.Equal(t, "ECHO", string(b))
-	require.JSONEq(t, `["full"]`, p.get(t, "/which_closed").body)
 }
 
 func TestRackCallbacks(t *testing.T) {

@@ -2,9 +2,12 @@ package loaders_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,9 +51,9 @@ func TestWSGIHandshake(t *testing.T) {
 	p.requireCleanStop(t)
 }
 
-// The loader works with every Python on this machine that is not too old.
-func TestWSGIVersions(t *testing.T) {
-	t.Parallel()
+// pythons returns every Python on this machine that is not too old.
+func pythons(t *testing.T) []string {
+	t.Helper()
 	home, err := os.UserHomeDir()
 	require.NoError(t, err)
 	found := map[string]bool{python(t): true}
@@ -63,7 +66,12 @@ func TestWSGIVersions(t *testing.T) {
 			}
 		}
 	}
-	for path := range found {
+	return slices.Sorted(maps.Keys(found))
+}
+
+func TestWSGIVersions(t *testing.T) {
+	t.Parallel()
+	for _, path := range pythons(t) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, wsgiSpec(t, path, absolute(t, "testdata/wsgi/passenger_wsgi.py"), keepAlive))
@@ -288,3 +296,26 @@ func TestWSGIControl(t *testing.T)      { requireControl(t, startWSGI(t, keepAli
 func TestWSGIPassword(t *testing.T)     { requirePassword(t, startWSGI(t, keepAlive)) }
 func TestWSGIClientGone(t *testing.T)   { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
 func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
+
+// The Python of a virtual environment finds the modules of the environment.
+func TestWSGIVirtualEnvironment(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), python(t), "-m", "venv", "--without-pip", filepath.Join(root, "venv")).CombinedOutput()
+	require.NoError(t, err, string(out))
+	packages, err := filepath.Glob(filepath.Join(root, "venv/lib/python3.*/site-packages"))
+	require.NoError(t, err)
+	require.Len(t, packages, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(packages[0], "only_here.py"), []byte("word = b'from the environment'"), 0o600))
+	file := filepath.Join(root, "passenger_wsgi.py")
+	require.NoError(t, os.WriteFile(file, []byte(`
+import only_here
+def application(env, start_response):
+    start_response("200 OK", [])
+    return [only_here.word]
+`), 0o600))
+	interpreter := filepath.Join(root, "venv/bin/python")
+	require.Equal(t, "from the environment", start(t, wsgiSpec(t, interpreter, file)).get(t, "/").body)
+	w := startPreloader(t, wsgiPreloaderSpec(t, interpreter, file)).spawn(t, wsgiWorkerSpec())
+	require.Equal(t, "from the environment", w.get(t, "/").body)
+}

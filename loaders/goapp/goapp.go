@@ -10,8 +10,14 @@
 //
 // Passenger is told to start it by a start command, such as the name of the
 // built program. The program then listens on a Unix socket that only Passenger
-// knows, reports it by the spawn handshake (package loaderproto), and ends,
-// after the requests in hand, a minute later at most, when Passenger closes the program's stdin.
+// knows and reports it by the spawn handshake (package loaderproto). When
+// Passenger closes the program's stdin, it ends after the requests in hand, a
+// minute later at most.
+//
+// If Passenger gives it a connect password, the program also listens on a port
+// of 127.0.0.1, for operators who ask this one process. Their requests have the
+// password in the header X-Passenger-Connect-Password, which the handler does
+// not see. The end of the program does not wait for them.
 //
 // Started by hand, the same program is a plain HTTP server on 127.0.0.1 and the
 // port in the environment variable PORT, or 3000. In both cases SIGTERM and

@@ -27,12 +27,21 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 		_ = loader.Error(loaderproto.Message{Text: err.Error()})
 		return err
 	}
+	sockets := []loaderproto.Socket{{Name: "main", Address: address, Protocol: loaderproto.HTTPSession}}
+	if password := options["connect_password"]; password != "" {
+		direct, err := newDirectServer(password, handler)
+		if err != nil {
+			_ = listener.Close()
+			_ = loader.Error(loaderproto.Message{Text: err.Error()})
+			return err
+		}
+		defer direct.close()
+		go direct.serve()
+		sockets = append(sockets, direct.socket())
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err = loader.Ready(&loaderproto.Ready{
-		Sockets: []loaderproto.Socket{{Name: "main", Address: address, Protocol: loaderproto.HTTPSession}},
-		PID:     os.Getpid(),
-	})
+	err = loader.Ready(&loaderproto.Ready{Sockets: sockets, PID: os.Getpid()})
 	if err != nil {
 		_ = listener.Close()
 		return fmt.Errorf("cannot tell Passenger that the application is ready: %w", err)

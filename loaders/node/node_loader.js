@@ -3,7 +3,10 @@
 // Loads a Node.js application and makes the first HTTP server that it starts
 // listen where the spawner can reach it.
 
+const { PhusionPassenger, announceExit } = require('./passenger_loader/api');
 const application = require('./passenger_loader/application');
+const cluster = require('./passenger_loader/cluster');
+const directAccess = require('./passenger_loader/direct_access');
 const handshake = require('./passenger_loader/handshake');
 const listener = require('./passenger_loader/listener');
 const shutdown = require('./passenger_loader/shutdown');
@@ -17,11 +20,29 @@ handshake.begin((options) => {
   if (options.process_title) {
     process.title = options.process_title;
   }
-  shutdown.onEndOfStdin();
-  listener.install(options, (server, address) => {
-    shutdown.watch(server);
+
+  const api = new PhusionPassenger(options);
+  globalThis.PhusionPassenger = api;
+  shutdown.onEndOfStdin(() => announceExit(api));
+  cluster.install(shutdown.stop);
+
+  function ready(...sockets) {
+    const level = api.advertisedConcurrencyLevel;
     startup.succeeded();
-    handshake.ready([`main;${address};http_session;0`]);
+    handshake.ready(sockets.map(({ name, address, protocol, concurrency }) =>
+      [name, address, protocol, level ?? concurrency].join(';')));
+  }
+
+  listener.install(api, (server, address) => {
+    shutdown.watch(server);
+    const main = { name: 'main', address, protocol: 'http_session', concurrency: 0 };
+    if (!options.connect_password) {
+      ready(main);
+      return;
+    }
+    directAccess.open(server, options.connect_password, (directAddress) => {
+      ready(main, { name: 'http', address: directAddress, protocol: 'http', concurrency: 1 });
+    });
   });
-  application.load(options.startup_file);
+  application.load(options.startup_file, options.startup_file_uid);
 });

@@ -6,7 +6,7 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _import_loader():
+def import_main():
     """Imports our own package and leaves no trace of it on sys.path."""
     path, dont_write_bytecode = sys.path, sys.dont_write_bytecode
     sys.path, sys.dont_write_bytecode = [_HERE] + path, True
@@ -19,4 +19,4 @@ def _import_loader():
 
 
 if __name__ == "__main__":
-    sys.exit(_import_loader().run())
+    sys.exit(import_main().run_loader())

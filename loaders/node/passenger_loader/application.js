@@ -2,46 +2,25 @@
 
 const fs = require('fs');
 const Module = require('module');
-const path = require('path');
-const { pathToFileURL } = require('url');
 
-// Runs the startup file as the main module, so that `require.main === module`
-// and `!module.parent` say what they say under `node app.js`.
-function load(startupFile) {
+// Runs the startup file the way `node app.js` does: as the main module, of the
+// kind that its name, its package.json or its text make it.
+function load(startupFile, owner) {
+  checkOwner(startupFile, owner);
   process.argv[1] = startupFile;
-  if (isESModule(startupFile)) {
-    import(pathToFileURL(startupFile).href);
-  } else {
-    Module._load(startupFile, null, true);
-  }
+  Module.runMain();
 }
 
-function isESModule(file) {
-  switch (path.extname(file)) {
-    case '.mjs': return true;
-    case '.cjs': return false;
-    default: return packageType(path.dirname(realpath(file))) === 'module';
+// Whose file it is has decided whom the process runs as. It can still be replaced
+// between here and when Node.js reads it.
+function checkOwner(startupFile, owner) {
+  if (owner === undefined) {
+    return;
   }
-}
-
-function realpath(file) {
-  try {
-    return fs.realpathSync(file);
-  } catch {
-    return file;
-  }
-}
-
-// The "type" of the nearest package.json, which is how Node.js decides.
-function packageType(directory) {
-  try {
-    return JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8')).type;
-  } catch (err) {
-    const parent = path.dirname(directory);
-    if (err.code !== 'ENOENT' || parent === directory) {
-      return undefined;
-    }
-    return packageType(parent);
+  const { uid } = fs.statSync(startupFile);
+  if (uid !== Number(owner)) {
+    throw new Error(`${startupFile} belongs to user ${uid} now, and the process runs as user ${owner}, who owned it when ` +
+      'the start began. Start again when nobody is replacing it.');
   }
 }
 

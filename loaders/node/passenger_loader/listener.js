@@ -14,32 +14,22 @@ const BACKLOG = 65535; // the kernel cuts it to what it allows
 // The names that choose a server when auto-installation is off.
 const EXPLICIT = ['passenger', '/passenger'];
 
-function install(options, onListening) {
+function install(api, onListening) {
   const originalListen = net.Server.prototype.listen;
-  let autoInstall = true;
   let installed = false;
 
   function listen(...args) {
-    const wanted = isExplicit(args[0]) || (autoInstall && this instanceof http.Server);
+    const wanted = isExplicit(args[0]) || (api.autoInstall && this instanceof http.Server);
     if (installed || !wanted) {
       return originalListen.apply(this, args);
     }
     installed = true;
     disableTimeouts(this);
     const callback = args.find((arg) => typeof arg === 'function');
-    return listenOn(this, originalListen, options, callback, onListening);
+    return listenOn(this, originalListen, api.options, callback, onListening);
   }
 
   net.Server.prototype.listen = listen;
-
-  globalThis.PhusionPassenger = {
-    options,
-    configure(settings = {}) {
-      if (settings.autoInstall !== undefined) {
-        autoInstall = Boolean(settings.autoInstall);
-      }
-    },
-  };
 }
 
 function isExplicit(target) {

@@ -6,12 +6,16 @@
 const startup = require('./startup');
 
 const idle = new Set();
+let announce;
 let server;
 let stopping = false;
 
+// announceExit is called when the process is to end, and returns a promise.
+//
 // Waiting for the end must not keep alive an application that has nothing else
 // to do: that it ends before it listens has to show.
-function onEndOfStdin() {
+function onEndOfStdin(announceExit) {
+  announce = announceExit;
   process.stdin.on('end', stop);
   process.stdin.on('error', stop);
   process.stdin.on('close', stop);
@@ -20,7 +24,8 @@ function onEndOfStdin() {
 }
 
 // Keeps account of the server's connections: those without a request are
-// closed on stop, the others after their response.
+// closed on stop, the others after their response. Requests that come by another
+// connection, of direct access, are not waited for.
 function watch(watched) {
   server = watched;
   server.on('connection', (socket) => {
@@ -48,8 +53,9 @@ function watch(watched) {
 }
 
 function onRequest(req, res) {
-  idle.delete(req.socket);
-  res.once('close', () => release(req.socket));
+  if (idle.delete(req.socket)) {
+    res.once('close', () => release(req.socket));
+  }
 }
 
 function onTunnel(req, socket) {
@@ -73,13 +79,20 @@ function stop() {
   }
   stopping = true;
   startup.abandon();
-  if (!server) {
-    process.exit(0);
-  }
-  server.close(() => process.exit(0));
-  for (const socket of idle) {
-    socket.destroy();
-  }
+  Promise.all([announce(), closed()]).then(() => process.exit(0));
 }
 
-module.exports = { onEndOfStdin, watch };
+function closed() {
+  return new Promise((resolve) => {
+    if (!server) {
+      resolve();
+      return;
+    }
+    server.close(resolve);
+    for (const socket of idle) {
+      socket.destroy();
+    }
+  });
+}
+
+module.exports = { onEndOfStdin, watch, stop };

@@ -1,9 +1,9 @@
-"""Connections that requests come by, one after the other."""
+"""Connections that requests come by."""
 
 import errno
 import socket
 
-from .request import Body, ProtocolError, Request, check_password, content_length, parse_header
+from .request import Body, Request
 
 READ_SIZE = 64 * 1024
 
@@ -19,24 +19,26 @@ class ClientGone(ConnectionResetError):
         super().__init__(errno.ECONNRESET, "the client closed the connection in the middle of a request")
 
 
-class WrongPassword(Exception):
-    """A request came without the connect password."""
-
-
 class Connection:
-    """A connection.
+    """A connection. Its subclasses know what a request looks like.
 
     Between requests it waits without blocking, so that a process can have many
     of them open while it serves one.
     """
 
-    def __init__(self, sock, password):
+    # Whether it can stay open after a request.
+    keep_alive = False
+    # Whether the other side is the server, which gets headers that clients do not.
+    from_server = False
+    # For how many seconds the other side may be silent while its request is served.
+    patience = None
+
+    def __init__(self, sock):
         self._socket = sock
-        self._password = password
         self._received = bytearray()
         self._skip = 0
         self._body = None
-        self._lingering = False
+        self.lingering = False
         self.gone = False
         sock.setblocking(False)
 
@@ -60,7 +62,7 @@ class Connection:
             raise EOFError
         skipped = min(self._skip, len(piece))
         self._skip -= skipped
-        if self._lingering:
+        if self.lingering:
             if not self._skip:
                 raise EOFError
             return None
@@ -69,17 +71,18 @@ class Connection:
 
     def next_request(self):
         """Returns a request that has been received already, or None."""
-        parsed = parse_header(self._received)
-        if parsed is None:
-            return None
-        variables, end = parsed
-        if not check_password(variables, self._password):
-            raise WrongPassword
-        length = content_length(variables)
+        raise NotImplementedError
+
+    def refuse(self, refusal):
+        """Says whether the connection has to be polled on after a refusal."""
+        return False
+
+    def _request(self, variables, end, length):
+        """Returns the request whose header ends there."""
         early = bytes(self._received[end:end + length])
         del self._received[:end + length]
         self._body = Body(self, early, length)
-        self._socket.setblocking(True)
+        self._socket.settimeout(self.patience)
         return Request(variables, self._body)
 
     # Serving it.
@@ -87,7 +90,7 @@ class Connection:
     def receive(self, size):
         try:
             piece = self._socket.recv(size)
-        except ConnectionError:
+        except (ConnectionError, socket.timeout):
             piece = b""
         if not piece:
             self.gone = True
@@ -97,14 +100,14 @@ class Connection:
     def send(self, data):
         try:
             self._socket.sendall(data)
-        except ConnectionError:
+        except (ConnectionError, socket.timeout):
             self.gone = True
             raise ClientGone from None
 
     def sendfile(self, file, offset, count):
         try:
             return self._socket.sendfile(file, offset, count)
-        except ConnectionError:
+        except (ConnectionError, socket.timeout):
             self.gone = True
             raise ClientGone from None
 
@@ -119,24 +122,22 @@ class Connection:
         self._skip, self._body = self._body.unreceived, None
         self._socket.setblocking(False)
 
-    def linger(self):
+    def finish(self):
         """Ends the response and says whether the connection has to be polled on.
 
         To close it while a request body is still arriving would make the other
         side lose the response.
         """
-        if self.gone or not self._body.unreceived:
-            return False
+        return not self.gone and self._body.unreceived > 0 and self._linger()
+
+    def _linger(self):
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             return False
-        self._lingering, self._skip, self._body = True, MAX_DRAIN, None
+        self.lingering, self._skip, self._body = True, MAX_DRAIN, None
         self._socket.setblocking(False)
         return True
 
     def close(self):
         self._socket.close()
-
-
-__all__ = ["ClientGone", "Connection", "ProtocolError", "WrongPassword"]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 
 MARKER = "!> "
 GREETING = "You have control 1.0"
@@ -19,7 +20,10 @@ def begin():
     _write(MARKER + "I have control 1.0\n")
     received = bytearray()
     while not received.endswith(b"\n\n"):
-        piece = os.read(STDIN, 8192)
+        try:
+            piece = os.read(STDIN, 8192)
+        except ConnectionError:
+            piece = b""
         if not piece:
             raise HandshakeError("the spawner closed the connection before it had sent its request")
         received += piece
@@ -50,10 +54,21 @@ def ready(sockets, features):
     _write("\n".join(lines + [MARKER, ""]))
 
 
-def error(text):
-    """Tells the spawner why the application does not start.
+def fail(text):
+    """Tells the spawner why the application does not start, and ends at once.
 
-    The text goes up to the end of the stream, which a child process of the
+    Threads that the application may have started are not waited for.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _error(text)
+    os._exit(1)
+
+
+def _error(text):
+    """Sends the text.
+
+    It goes up to the end of the stream, which a child process of the
     application could keep open: hence the shutdown.
     """
     _write("\n%sError\n%s\n%s\n" % (MARKER, MARKER, text))
@@ -62,6 +77,16 @@ def error(text):
             stdout.shutdown(socket.SHUT_WR)
     except OSError:
         pass  # a pipe, or the spawner is gone
+
+
+def worker_exited(pid, status):
+    """Tells the spawner how a worker ended; status is that of os.waitpid()."""
+    if os.WIFSIGNALED(status):
+        how = "signal %d" % os.WTERMSIG(status)
+    else:
+        how = "exit %d" % os.WEXITSTATUS(status)
+    # The empty line ends what the application may have printed.
+    _write("\n%sworker_exit: %d %s\n" % (MARKER, pid, how))
 
 
 def _write(text):

@@ -1,7 +1,6 @@
-"""The socket on which the application takes its requests."""
+"""The sockets on which a process listens."""
 
 import os
-import secrets
 import socket
 
 BACKLOG = 65535  # the kernel cuts it to what it allows
@@ -10,36 +9,16 @@ BACKLOG = 65535  # the kernel cuts it to what it allows
 class Listener:
     """A listening socket whose file, if it has one, goes with it."""
 
-    def __init__(self, options):
+    def __init__(self, sock, address, path=None):
         self._owner = os.getpid()
-        self._path = None
-        if options.get("socket_dir"):
-            self._listen_unix(options["socket_dir"], int(options.get("UNIX_PATH_MAX", 104)))
-        else:
-            self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            self.socket.bind(("127.0.0.1", 0))
-            self.address = "tcp://127.0.0.1:%d" % self.socket.getsockname()[1]
-        self.socket.listen(BACKLOG)
-        self.socket.setblocking(False)
-
-    def _listen_unix(self, directory, path_max):
-        path = os.path.join(directory, "wsgi." + secrets.token_hex(16))
-        if len(os.fsencode(path)) >= path_max:
-            raise OSError(
-                "cannot listen on %s: a Unix socket's path has to be shorter than %d bytes. "
-                "Choose a shorter instance directory." % (path, path_max)
-            )
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        umask = os.umask(0o177)
-        try:
-            self.socket.bind(path)
-        finally:
-            os.umask(umask)
         self._path = path
-        self.address = "unix:" + path
+        self.socket = sock
+        self.address = address
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
 
     def accept(self):
-        """Returns a connection, or None if it went away before."""
+        """Returns a connected socket, or None if it went away before."""
         try:
             conn, _ = self.socket.accept()
         except (BlockingIOError, ConnectionError):
@@ -55,3 +34,28 @@ class Listener:
                 os.unlink(self._path)
             except FileNotFoundError:
                 pass
+
+
+def listen_tcp():
+    """Listens where only this machine can connect."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.0.1", 0))
+    return Listener(sock, "tcp://127.0.0.1:%d" % sock.getsockname()[1])
+
+
+def listen_unix(options, prefix):
+    """Listens in the spawner's directory, by a name that cannot be guessed."""
+    path = os.path.join(options["socket_dir"], "%s.%s" % (prefix, os.urandom(16).hex()))
+    path_max = int(options.get("UNIX_PATH_MAX", 104))
+    if len(os.fsencode(path)) >= path_max:
+        raise OSError(
+            "cannot listen on %s: a Unix socket's path has to be shorter than %d bytes. "
+            "Choose a shorter instance directory." % (path, path_max)
+        )
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(umask)
+    return Listener(sock, "unix:" + path, path)

@@ -1,95 +1,63 @@
-"""Loads the application and serves its requests."""
+"""What the scripts run. Each function returns the exit status of the process."""
 
-import importlib.machinery
-import importlib.util
 import os
-import sys
 import traceback
 
-from . import handshake
-from .listener import Listener
-from .server import Server
-from .wsgi import Exchange
-
-MODULE = "passenger_wsgi"
-KEEP_ALIVE = "session_keep_alive"
+from . import application, handshake
+from .fork_safety import ForkUnsafe
+from .log import warn
+from .preloader import Preloader
+from .worker import Worker
 
 
-def run():
-    try:
-        options = handshake.begin()
-    except handshake.HandshakeError as err:
-        print("Passenger's WSGI loader: %s" % err, file=sys.stderr)
+def run_loader():
+    """Loads the application and serves its requests."""
+    options = _begin()
+    if options is None:
         return 1
     try:
-        _prepare_process(options)
-        application = _load_application(options["startup_file"])
-        listener = Listener(options)
+        loaded = application.load(options, options.get("process_title"))
     except BaseException:
-        _fail(traceback.format_exc())
+        handshake.fail(traceback.format_exc())
+    return _work(loaded, options, forked=False)
+
+
+def run_preloader():
+    """Loads the application and forks workers, each of which then serves its requests."""
+    options = _begin()
+    if options is None:
+        return 1
+    title = options.get("process_title", "")
     try:
-        _serve(options, application, listener)
-    finally:
-        listener.close()
+        loaded = application.load(options, title and title + " preloader")
+        preloader = Preloader(options)
+    except ForkUnsafe as err:
+        handshake.fail(str(err))
+    except BaseException:
+        handshake.fail(traceback.format_exc())
+    preloader.run()
+    # Here goes on what was forked, and nothing else.
+    options = _begin()
+    if options is None:
+        return 1
+    application.set_process_title(options.get("process_title"))
+    # By this the spawner finds what the worker has started.
+    os.environ["PASSENGER_GUPID"] = options.get("gupid", "")
+    return _work(loaded, options, forked=True)
+
+
+def _begin():
+    try:
+        return handshake.begin()
+    except handshake.HandshakeError as err:
+        warn(str(err))
+        return None
+
+
+def _work(loaded, options, forked):
+    try:
+        worker = Worker(loaded, options)
+    except BaseException:
+        handshake.fail(traceback.format_exc())
+    worker.run(forked)
     return 0
-
-
-def _serve(options, application, listener):
-    keep_alive = KEEP_ALIVE in options.get("features", "").split()
-
-    def serve(conn, request):
-        return Exchange(application, conn, request, keep_alive).run()
-
-    server = Server(listener, options.get("connect_password", ""), serve)
-    sys.stdout.flush()
-    handshake.ready(["main;%s;session;1" % listener.address], [KEEP_ALIVE] if keep_alive else [])
-    server.run()
-
-
-def _prepare_process(options):
-    root = options.get("app_root") or os.path.dirname(options["startup_file"])
-    os.chdir(root)
-    sys.path.insert(0, root)
-    sys.stdout.reconfigure(line_buffering=True)
-    if options.get("process_title"):
-        _set_title(options["process_title"])
-
-
-def _set_title(title):
-    try:
-        import setproctitle
-    except ImportError:
-        try:
-            with open("/proc/self/comm", "w") as comm:
-                comm.write(title)
-        except OSError:
-            pass  # a title is a convenience
-    else:
-        setproctitle.setproctitle(title)
-
-
-def _load_application(startup_file):
-    """Loads the startup file as a module, whatever its name."""
-    loader = importlib.machinery.SourceFileLoader(MODULE, startup_file)
-    spec = importlib.util.spec_from_file_location(MODULE, startup_file, loader=loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[MODULE] = module
-    loader.exec_module(module)
-    application = getattr(module, "application", None)
-    if not callable(application):
-        raise AttributeError(
-            "%s does not define a callable named 'application'. If the WSGI application has another name "
-            "or lives in another module, import it: from myapp import app as application" % startup_file
-        )
-    return application
-
-
-def _fail(text):
-    """Reports a failed start and ends at once.
-
-    Threads that the application may have started are not waited for.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    handshake.error(text)
-    os._exit(1)

@@ -1,15 +1,20 @@
-"""Requests of the session protocol, and their bodies."""
+"""Requests, whatever protocol they come by, and their bodies."""
 
 import hmac
 import io
-import struct
 
-LENGTH = struct.Struct(">I")
-MAX_HEADER = 128 * 1024
+CONTROL_METHODS = ("PING", "OOBW")
 
 
-class ProtocolError(Exception):
-    """The other side does not speak the session protocol."""
+class Refused(Exception):
+    """A request that is not served. Its text is for the log and has no secrets."""
+
+
+class WrongPassword(Refused):
+    """A request came without the connect password."""
+
+    def __init__(self):
+        super().__init__("refused a request with a wrong connect password")
 
 
 class Request:
@@ -24,36 +29,13 @@ class Request:
         if "REQUEST_URI" in self.variables:
             return None
         method = self.variables.get("REQUEST_METHOD", "").upper()
-        return method if method in ("PING", "OOBW") else None
+        return method if method in CONTROL_METHODS else None
 
 
-def parse_header(received):
-    """Returns the variables and the header's length, or None if it is incomplete."""
-    if len(received) < LENGTH.size:
-        return None
-    (length,) = LENGTH.unpack_from(received)
-    if length > MAX_HEADER:
-        raise ProtocolError("a request header of %d bytes is larger than %d" % (length, MAX_HEADER))
-    end = LENGTH.size + length
-    if len(received) < end:
-        return None
-    parts = received[LENGTH.size:end].decode("latin-1").split("\0")
-    if parts.pop() or len(parts) % 2:
-        raise ProtocolError("a request header is not made of names and values")
-    return dict(zip(parts[::2], parts[1::2])), end
-
-
-def check_password(variables, password):
+def check_password(variables, name, password):
     """Takes the connect password out of a request and says whether it is right."""
-    got = variables.pop("PASSENGER_CONNECT_PASSWORD", "")
+    got = variables.pop(name, "")
     return not password or hmac.compare_digest(got.encode("latin-1"), password.encode("utf-8"))
-
-
-def content_length(variables):
-    value = variables.get("CONTENT_LENGTH") or "0"
-    if not (value.isascii() and value.isdigit()):
-        raise ProtocolError("the content length %r is not a number" % value)
-    return int(value)
 
 
 class Body(io.RawIOBase):

@@ -2,12 +2,12 @@
 
 import os
 import selectors
-import sys
+from functools import partial
 
-from .connection import ClientGone, Connection, ProtocolError, WrongPassword
+from .connection import Connection
 from .handshake import STDIN
-
-CONTROL_REPLIES = {"PING": b"pong", "OOBW": b"oobw done"}
+from .log import warn
+from .request import Refused
 
 
 class Server:
@@ -19,22 +19,32 @@ class Server:
     waited for together, so that an idle one blocks no other.
     """
 
-    def __init__(self, listener, password, serve):
-        self._listener = listener
-        self._password = password
+    def __init__(self, sessions, direct, serve):
+        self._entrances = [sessions]
+        self._direct = direct
+        if direct is not None:
+            self._entrances.append(direct)
         self._serve = serve
         self._selector = selectors.DefaultSelector()
         self._stopping = False
 
     def run(self):
-        self._selector.register(self._listener.socket, selectors.EVENT_READ, self._accept)
-        self._selector.register(STDIN, selectors.EVENT_READ, self._read_stdin)
+        for entrance in self._entrances:
+            self._watch(entrance.listener.socket, partial(self._accept, entrance))
+        self._watch(STDIN, self._read_stdin)
+        slow = () if self._direct is None else self._direct.connections
         while not self._stopping:
-            for key, _ in self._selector.select():
+            for key, _ in self._selector.select(self._direct.seconds_left() if slow else None):
                 if isinstance(key.data, Connection):
-                    self._advance(key.data)
+                    self._advance(key.data, key.data.poll)
                 else:
                     key.data()
+            if slow:
+                for conn in self._direct.expired():
+                    self._drop(conn)
+
+    def _watch(self, file, data):
+        self._selector.register(file, selectors.EVENT_READ, data)
 
     def _read_stdin(self):
         try:
@@ -44,47 +54,40 @@ class Server:
         except OSError:
             self._stopping = True
 
-    def _accept(self):
-        sock = self._listener.accept()
-        if sock is not None:
-            conn = Connection(sock, self._password)
-            self._selector.register(conn, selectors.EVENT_READ, conn)
-            self._advance(conn)
+    def _accept(self, entrance):
+        conn = entrance.accept()
+        if conn is not None:
+            self._watch(conn, conn)
+            self._advance(conn, conn.poll)
 
-    def _advance(self, conn):
+    def _advance(self, conn, next_request):
         """Serves the requests that have arrived on a connection."""
         try:
-            request = conn.poll()
+            request = next_request()
             while request is not None:
-                if not self._answer(conn, request):
-                    if not conn.linger():
-                        self._drop(conn)
+                if not self._carry_out(conn, request):
                     return
-                conn.keep()
                 request = conn.next_request()
         except EOFError:
             self._drop(conn)
-        except WrongPassword:
-            self._warn("refused a request with a wrong connect password")
-            self._drop(conn)
-        except ProtocolError as err:
-            self._warn("closed a connection: %s" % err)
-            self._drop(conn)
+        except Refused as refusal:
+            warn(str(refusal))
+            if not conn.refuse(refusal):
+                self._drop(conn)
 
-    def _answer(self, conn, request):
-        method = request.control()
-        if method is None:
-            return self._serve(conn, request)
-        try:
-            conn.send(CONTROL_REPLIES[method])
-        except ClientGone:
-            pass
+    def _carry_out(self, conn, request):
+        """Says whether the connection is ready for its next request."""
+        return self._settle(conn, self._serve(conn, request))
+
+    def _settle(self, conn, keep):
+        """Ends an exchange; says whether the connection is ready for another."""
+        if keep:
+            conn.keep()
+            return True
+        if not conn.finish():
+            self._drop(conn)
         return False
 
     def _drop(self, conn):
         self._selector.unregister(conn)
         conn.close()
-
-    @staticmethod
-    def _warn(message):
-        print("Passenger's WSGI loader: " + message, file=sys.stderr, flush=True)

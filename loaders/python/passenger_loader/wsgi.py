@@ -8,6 +8,9 @@ import sys
 import traceback
 from urllib.parse import unquote_to_bytes
 
+from .api import OOB_WORK_WISHES
+from .log import warn
+
 HOP_BY_HOP = frozenset([
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
     "te", "trailer", "transfer-encoding", "upgrade",
@@ -16,6 +19,10 @@ HOP_BY_HOP = frozenset([
 STATUS = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x1f\x7f]*)?")
 NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]")
+
+REQUEST_OOB_WORK = ("!~Request-OOB-Work", "true")
+# What begins the names of headers that are for the server only.
+FOR_SERVER = "!~"
 
 ERROR_STATUS = "500 Internal Server Error"
 ERROR_HEADERS = [("Content-Type", "text/plain; charset=utf-8")]
@@ -52,24 +59,30 @@ class FileWrapper:
         return offset, max(status.st_size - offset, 0)
 
 
-def environ(request):
+SAME_FOR_ALL = {
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+    "wsgi.file_wrapper": FileWrapper,
+}
+
+
+def environ(request, multithread):
     """The environment that the application gets."""
     env = request.variables
     for name in ("PATH_INFO", "SCRIPT_NAME"):
-        env[name] = unquote_to_bytes(env.get(name, "").encode("latin-1")).decode("latin-1")
+        value = env.setdefault(name, "")
+        if "%" in value:
+            env[name] = unquote_to_bytes(value.encode("latin-1")).decode("latin-1")
     env.setdefault("QUERY_STRING", "")
     https = env.get("HTTPS", "").lower() in ("on", "1", "yes", "true")
-    env.update({
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "https" if https else "http",
-        "wsgi.input": io.BufferedReader(request.body, 64 * 1024),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
-    })
+    env.update(SAME_FOR_ALL)
+    env["wsgi.url_scheme"] = "https" if https else "http"
+    env["wsgi.input"] = io.BufferedReader(request.body, 64 * 1024)
+    env["wsgi.errors"] = sys.stderr
+    env["wsgi.multithread"] = multithread
+    env[OOB_WORK_WISHES] = []
     return env
 
 
@@ -92,16 +105,17 @@ def checked_headers(headers):
 class Exchange:
     """One request and its response."""
 
-    def __init__(self, application, conn, request, keep_alive):
+    def __init__(self, application, conn, request, multithread):
         self._application = application
         self._conn = conn
         self._request = request
-        self._keep_alive = keep_alive
+        self._multithread = multithread
+        self._oob_work_wishes = ()
         self._is_head = request.variables.get("REQUEST_METHOD") == "HEAD"
         self._status = None
         self._headers = []
         self._head_sent = False
-        self._keep = keep_alive
+        self._keep = conn.keep_alive
         self._without_body = False
         self._chunked = False
         self._left = None  # of the content length
@@ -119,7 +133,9 @@ class Exchange:
         return self._keep
 
     def _respond(self):
-        result = self._application(environ(self._request), self._start_response)
+        env = environ(self._request, self._multithread)
+        self._oob_work_wishes = env[OOB_WORK_WISHES]
+        result = self._application(env, self._start_response)
         try:
             if isinstance(result, FileWrapper):
                 self._send_file(result)
@@ -180,7 +196,7 @@ class Exchange:
 
     def _within_length(self, data):
         if len(data) > self._left:
-            self._warn("the application sent more than its Content-Length; the rest was cut off")
+            warn("the application sent more than its Content-Length; the rest was cut off")
             data = data[:self._left]
         self._left -= len(data)
         return data
@@ -192,7 +208,7 @@ class Exchange:
             self._conn.send(b"0\r\n\r\n")
         elif self._left:
             self._keep = False
-            self._warn("the application sent %d bytes less than its Content-Length" % self._left)
+            warn("the application sent %d bytes less than its Content-Length" % self._left)
 
     def _head(self, body_length):
         """Decides on the framing; body_length is what the body is known to have."""
@@ -208,7 +224,7 @@ class Exchange:
             headers.append(("Content-Length", str(length)))
         if not self._without_body:
             self._left = length
-            if length is None and self._keep_alive:
+            if length is None and self._conn.keep_alive:
                 self._chunked = True
                 headers.append(("Transfer-Encoding", "chunked"))
             elif length is None:
@@ -216,6 +232,10 @@ class Exchange:
         self._keep = self._keep and self._conn.can_be_kept()
         if not self._keep:
             headers.append(("Connection", "close"))
+        if self._oob_work_wishes:
+            headers.append(REQUEST_OOB_WORK)
+        if not self._conn.from_server:
+            headers = [header for header in headers if not header[0].startswith(FOR_SERVER)]
         self._head_sent = True
         lines = ["HTTP/1.1 " + self._status] + ["%s: %s" % header for header in headers]
         return "\r\n".join(lines + ["", ""]).encode("latin-1")
@@ -243,7 +263,3 @@ class Exchange:
             self._write(ERROR_BODY, len(ERROR_BODY))
         except ConnectionError:
             pass
-
-    @staticmethod
-    def _warn(message):
-        print("Passenger's WSGI loader: " + message, file=sys.stderr, flush=True)

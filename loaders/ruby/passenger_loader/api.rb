@@ -2,15 +2,24 @@
 
 # What applications may call.
 module PhusionPassenger
+  EVENTS = %i[after_installing_signal_handlers oob_work starting_worker_process stopping_worker_process].freeze
+
+  LIBRARIES = { "rack/out_of_band_gc" => "passenger_loader/out_of_band_gc" }.freeze
+
   @handlers = Hash.new { |handlers, event| handlers[event] = [] }
 
   class << self
-    # The socket's number of requests at once that the pool is told; nil: 1.
+    # The number of requests at once that the pool is told of every socket; 0 is
+    # no limit, nil what the process was started with.
     attr_accessor :advertised_concurrency_level
 
-    # Registers a block for :starting_worker_process (called with false: the
-    # process was not forked), :stopping_worker_process or :oob_work.
+    # Registers a block for an event. That of :starting_worker_process is called
+    # with whether the process was forked by a preloader.
     def on_event(event, &block)
+      unless EVENTS.include?(event)
+        warn("PhusionPassenger.on_event: there is no event #{event.inspect}, only #{EVENTS.map(&:inspect).join(", ")}. " \
+             "Its handler will never be called.")
+      end
       @handlers[event] << block
     end
 
@@ -22,6 +31,14 @@ module PhusionPassenger
       rescue StandardError => e
         STDERR.puts("The application's handler of #{event} failed: #{e.full_message(highlight: false)}")
       end
+    end
+
+    # Loads a library that comes with the loader.
+    def require_passenger_lib(name)
+      file = LIBRARIES.fetch(name.to_s) do
+        raise LoadError, "there is no Passenger library #{name.inspect}, only #{LIBRARIES.keys.map(&:inspect).join(", ")}"
+      end
+      require File.expand_path("../#{file}", __dir__)
     end
   end
 end

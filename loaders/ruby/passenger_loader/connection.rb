@@ -9,9 +9,11 @@ module PassengerLoader
   # The other side closed the connection in the middle of a request.
   class ClientGone < IOError; end
 
-  # A connection that requests come by, one after the other. Between requests
-  # it waits without blocking, so that a process can have many of them open
-  # while it serves one.
+  # A connection that requests come by. Between requests it waits without
+  # blocking, so that a process can have many of them open while it serves one.
+  #
+  # A subclass finds the requests in what arrives: its received is called with
+  # each piece and returns a request when one is complete.
   class Connection
     READ_SIZE = 64 * 1024
 
@@ -54,26 +56,17 @@ module PassengerLoader
 
         return
       end
-      @received << piece.byteslice(skipped..-1)
-      next_request
+      received(piece.byteslice(skipped..-1))
     rescue *GONE
       raise EOFError
     end
 
-    # Returns a request that has been received already, or nil.
-    def next_request
-      variables, finish = Request.parse_header(@received)
-      return unless variables
-
-      check_password(variables)
-      length = Request.content_length(variables)
-      early = @received.byteslice(finish, length)
-      @received = @received.byteslice((finish + early.bytesize)..-1)
-      @body = Body.new(self, early, length)
-      Request.new(variables, @body)
-    end
-
     # Serving it.
+
+    # Whether the other side understands chunked responses.
+    def chunks?
+      true
+    end
 
     def receive(size)
       @socket.readpartial(size)
@@ -115,10 +108,10 @@ module PassengerLoader
     end
 
     # Ends the response and says whether the connection has to be polled on: to
-    # close it while a request body is still arriving would make the other side
-    # lose the response.
+    # close it while the other side is still sending would make it lose the
+    # response.
     def linger
-      return false if @gone || @body.unreceived.zero?
+      return false if @gone || !sending?
 
       @socket.shutdown(Socket::SHUT_WR)
       @lingering = true
@@ -135,14 +128,18 @@ module PassengerLoader
 
     private
 
+    # Whether the other side may have more to send.
+    def sending?
+      !@body.unreceived.zero?
+    end
+
     def leave
       @gone = true
       raise ClientGone, "the client closed the connection in the middle of a request"
     end
 
-    def check_password(variables)
-      got = variables.delete("PASSENGER_CONNECT_PASSWORD").to_s
-      raise WrongPassword unless @password.empty? || Rack::Utils.secure_compare(got, @password)
+    def password?(got)
+      @password.empty? || Rack::Utils.secure_compare(got.to_s, @password)
     end
   end
 end

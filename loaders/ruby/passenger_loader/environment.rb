@@ -12,7 +12,7 @@ module PassengerLoader
 
     module_function
 
-    def build(request, hijack)
+    def build(request, hijack, multithread)
       env = request.variables
       env.delete("CONTENT_LENGTH") if env["CONTENT_LENGTH"].to_s.empty?
       env["QUERY_STRING"] ||= ""
@@ -23,7 +23,7 @@ module PassengerLoader
         "rack.url_scheme" => HTTPS.include?(env["HTTPS"].to_s.downcase) ? "https" : "http",
         "rack.input" => RACK_2 ? RewindableBody.new(request.body) : request.body,
         "rack.errors" => STDERR,
-        "rack.multithread" => false,
+        "rack.multithread" => multithread,
         "rack.multiprocess" => true,
         "rack.run_once" => false,
         "rack.hijack?" => true,

@@ -14,10 +14,11 @@ module PassengerLoader
     ERROR_HEADERS = { "content-type" => "text/plain; charset=utf-8" }.freeze
     ERROR_BODY = "Internal Server Error: the application failed. Its log says why.\n"
 
-    def initialize(application, connection, request, keep_alive)
+    def initialize(application, connection, request, keep_alive, multithread)
       @application = application
       @connection = connection
       @request = request
+      @multithread = multithread
       @response = Response.new(connection, keep_alive, request.variables["REQUEST_METHOD"] == "HEAD")
       @hijacked = false
     end
@@ -25,7 +26,7 @@ module PassengerLoader
     # Answers the request and returns what becomes of the connection: :keep,
     # :close, or :hijacked.
     def run
-      env = Environment.build(@request, method(:hijack))
+      env = Environment.build(@request, method(:hijack), @multithread)
       input = env["rack.input"]
       respond(env)
       fate
@@ -86,9 +87,10 @@ module PassengerLoader
       return @response.transmit(head, []) if @response.without_body?(head)
 
       @hijacked = true
-      framing = head.framed? ? [] : ["Transfer-Encoding: chunked"]
+      chunked = @connection.chunks? && !head.framed?
+      framing = chunked ? ["Transfer-Encoding: chunked"] : []
       @connection.send(head.to_s([*framing, "Connection: close"]))
-      body.call(Stream.new(@connection, @request.body, chunked: !head.framed?))
+      body.call(Stream.new(@connection, @request.body, chunked: chunked))
     end
 
     # An answer that has begun is broken off, which tells the other side that it

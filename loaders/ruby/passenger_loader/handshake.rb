@@ -10,6 +10,15 @@ module PassengerLoader
 
     class Error < StandardError; end
 
+    # Takes control, or ends the process if the other side is no spawner.
+    def begin_or_abort
+      STDOUT.sync = STDERR.sync = true
+      self.begin
+    rescue Error => e
+      STDERR.puts("Passenger's Rack loader: #{e.message}")
+      exit!(1)
+    end
+
     # Takes control and returns the options that the spawner sent.
     def begin
       write("#{MARKER}I have control 1.0\n")
@@ -24,13 +33,22 @@ module PassengerLoader
       end
     end
 
-    # Tells the spawner where the application listens. The empty line keeps
+    # Tells the spawner where the process listens. The empty line keeps
     # unfinished output of the application from swallowing the first marker.
     def ready(sockets, features)
       lines = ["", "#{MARKER}Ready"]
       sockets.each { |socket| lines << "#{MARKER}socket: #{socket}" }
       lines << "#{MARKER}features: #{features.join(" ")}" unless features.empty?
       write([*lines, MARKER, ""].join("\n"))
+    end
+
+    # Reports a failed start and ends at once: what the application has
+    # registered for the end of the process is for one that had started.
+    def reporting_failure
+      yield
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      error(e.full_message(highlight: false, order: :top))
+      exit!(1)
     end
 
     # Tells the spawner why the application does not start. The text goes up to
@@ -49,7 +67,7 @@ module PassengerLoader
       received = +""
       received << STDIN.readpartial(8192) until received.end_with?("\n\n")
       received.force_encoding(Encoding::UTF_8)
-    rescue EOFError
+    rescue EOFError, Errno::ECONNRESET
       raise Error, "the spawner closed the connection before it had sent its request"
     end
 

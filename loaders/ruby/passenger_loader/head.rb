@@ -7,6 +7,9 @@ module PassengerLoader
   class Head
     NAME = /\A[!#$%&'*+\-.^_`|~0-9A-Za-z]+\z/.freeze
 
+    # How the core knows it; middlewares of Rack 3 may have changed its case.
+    OUT_OF_BAND_WORK = "!~Request-OOB-Work"
+
     attr_reader :status, :hijack, :content_length
 
     def initialize(status, headers)
@@ -77,6 +80,7 @@ module PassengerLoader
       when "connection" then @connection = value
       when "transfer-encoding" then @transfer_encoding = value
       when "content-length" then self.content_length = value
+      when "!~request-oob-work" then @lines << "#{OUT_OF_BAND_WORK}: #{value}".b
       else @lines << "#{name}: #{value}".b
       end
     end

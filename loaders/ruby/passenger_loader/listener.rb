@@ -8,16 +8,45 @@ module PassengerLoader
   class Listener
     BACKLOG = 65_535 # the kernel cuts it to what it allows
 
+    class << self
+      # Listens where the spawner wants it.
+      def for(options)
+        options["socket_dir"] ? unix(options) : tcp
+      end
+
+      def unix(options)
+        path_max = Integer(options.fetch("UNIX_PATH_MAX", 104))
+        directory = options.fetch("socket_dir") { raise ArgumentError, "the spawner names no socket_dir to listen in" }
+        path = File.join(directory, "ruby.#{SecureRandom.hex(16)}")
+        if path.bytesize >= path_max
+          raise ArgumentError, "cannot listen on #{path}: a Unix socket's path has to be shorter than " \
+                               "#{path_max} bytes. Choose a shorter instance directory."
+        end
+        new(protected_socket(path), "unix:#{path}", path)
+      end
+
+      def tcp
+        server = TCPServer.new("127.0.0.1", 0)
+        new(server, "tcp://127.0.0.1:#{server.addr[1]}")
+      end
+
+      private
+
+      def protected_socket(path)
+        umask = File.umask(0o177)
+        UNIXServer.new(path)
+      ensure
+        File.umask(umask)
+      end
+    end
+
     attr_reader :address
 
-    def initialize(options)
+    def initialize(server, address, path = nil)
+      @server = server
+      @address = address
+      @path = path
       @owner = Process.pid
-      if options["socket_dir"]
-        listen_unix(options["socket_dir"], Integer(options.fetch("UNIX_PATH_MAX", 104)))
-      else
-        @server = TCPServer.new("127.0.0.1", 0)
-        @address = "tcp://127.0.0.1:#{@server.addr[1]}"
-      end
       @server.listen(BACKLOG)
     end
 
@@ -41,24 +70,6 @@ module PassengerLoader
       File.unlink(@path) if @path && Process.pid == @owner
     rescue Errno::ENOENT
       # Somebody has removed it already.
-    end
-
-    private
-
-    def listen_unix(directory, path_max)
-      path = File.join(directory, "ruby.#{SecureRandom.hex(16)}")
-      if path.bytesize >= path_max
-        raise ArgumentError, "cannot listen on #{path}: a Unix socket's path has to be shorter than " \
-                             "#{path_max} bytes. Choose a shorter instance directory."
-      end
-      umask = File.umask(0o177)
-      begin
-        @server = UNIXServer.new(path)
-      ensure
-        File.umask(umask)
-      end
-      @path = path
-      @address = "unix:#{path}"
     end
   end
 end

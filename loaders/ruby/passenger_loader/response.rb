@@ -61,9 +61,11 @@ module PassengerLoader
       elsif length
         @left = length
         framing << "Content-Length: #{length}" unless head.content_length
-      else
+      elsif @connection.chunks?
         @chunked = true
         framing << "Transfer-Encoding: chunked"
+      else
+        @keep = false
       end
       @keep &&= @connection.keepable?
       framing << "Connection: close" unless @keep

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "connection"
+require_relative "session_connection"
 
 module PassengerLoader
   # Serves until the spawner closes its end of stdin.
@@ -13,18 +13,22 @@ module PassengerLoader
   class Server
     CONTROL_REPLIES = { "PING" => "pong", "OOBW" => "oobw done" }.freeze
 
-    def initialize(listener, password, &handler)
+    # direct is the direct access to the process, or nil.
+    def initialize(listener, direct, password, _threads, &handler)
       @listener = listener
+      @direct = direct
       @password = password
       @handler = handler
+      @sources = [STDIN, listener, *direct]
       @connections = {}
       @stopping = false
     end
 
     def run
       until @stopping
-        readable, = IO.select([@listener, STDIN, *@connections.keys])
-        readable.each { |source| handle(source) }
+        readable, = IO.select([*@sources, *@connections.keys], nil, nil, @direct&.patience)
+        readable&.each { |source| handle(source) }
+        @direct&.late&.each { |connection| drop(connection) }
       end
     end
 
@@ -34,6 +38,7 @@ module PassengerLoader
       case source
       when @listener then accept
       when STDIN then read_stdin
+      when @direct then admit(@direct.accept)
       else advance(source)
       end
     end
@@ -46,21 +51,34 @@ module PassengerLoader
 
     def accept
       socket = @listener.accept
-      return unless socket
+      admit(SessionConnection.new(socket, @password)) if socket
+    end
 
-      connection = Connection.new(socket, @password)
+    def admit(connection)
+      return unless connection
+
       @connections[connection] = true
       advance(connection)
     end
 
     # Serves the requests that have arrived on a connection.
     def advance(connection)
-      request = connection.poll
+      guard(connection) do
+        request = connection.poll
+        serve(connection, request) if request
+      end
+    end
+
+    def serve(connection, request)
       while request
         return unless settle(connection, answer(connection, request))
 
         request = connection.next_request
       end
+    end
+
+    def guard(connection)
+      yield
     rescue EOFError
       drop(connection)
     rescue WrongPassword

@@ -18,6 +18,10 @@ const routes = {
   '/timeouts': (req, res) => res.end(JSON.stringify([
     server.keepAliveTimeout, server.headersTimeout, server.requestTimeout, server.timeout,
   ])),
+  '/ignore_body': (req, res) => res.end('ignored'),
+  '/show_env': (req, res) => res.end(JSON.stringify([req.headers, req.headersDistinct, req.rawHeaders])),
+  '/keep_alive': (req, res) => res.writeHead(200, { Connection: 'keep-alive', 'Content-Length': 4 }).end('kept'),
+  '/close': (req, res) => server.close(() => console.log('closed')) && res.end('closing'),
   '/echo': (req, res) => req.pipe(res),
   '/print': (req, res) => {
     console.log('printed in a request');

@@ -10,8 +10,8 @@ module Rack
   end
 
   class Builder
-    def self.parse_file(path)
-      new.tap { |builder| builder.instance_eval(File.read(path), path) }.to_app
+    def self.new_from_string(text, path)
+      new.tap { |builder| builder.instance_eval(text, path) }.to_app
     end
 
     def run(app)

@@ -1,0 +1,75 @@
+"""Prepares the process and loads the application."""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+from . import api
+
+MODULE = "passenger_wsgi"
+
+
+def load(options, process_title):
+    """Makes the process that of an application, and returns the application."""
+    startup_file = options["startup_file"]
+    root = options.get("app_root") or os.path.dirname(startup_file)
+    os.chdir(root)
+    sys.path.insert(0, root)
+    sys.stdout.reconfigure(line_buffering=True)
+    sys.modules["phusion_passenger"] = api
+    set_process_title(process_title)
+    module = _execute(startup_file, options.get("startup_file_uid"))
+    application = getattr(module, "application", None)
+    if not callable(application):
+        raise AttributeError(
+            "%s does not define a callable named 'application'. If the WSGI application has another name "
+            "or lives in another module, import it: from myapp import app as application" % startup_file
+        )
+    return application
+
+
+class _StartupFile(importlib.machinery.SourceFileLoader):
+    """Loads the startup file, and nothing that lies beside it in its place."""
+
+    def __init__(self, path, owner):
+        super().__init__(MODULE, path)
+        self._owner = owner
+
+    def get_code(self, fullname):
+        with open(self.path, "rb") as file:
+            self._check_owner(os.fstat(file.fileno()).st_uid)
+            return self.source_to_code(file.read(), self.path)
+
+    def _check_owner(self, uid):
+        """Whose file it is has decided whom the process runs as; it may have been replaced since."""
+        if self._owner is not None and uid != int(self._owner):
+            raise PermissionError(
+                "%s belongs to user %d now, and the process runs as user %s, who owned it when the start began. "
+                "Start again when nobody is replacing it." % (self.path, uid, self._owner)
+            )
+
+
+def _execute(startup_file, owner):
+    """Executes the startup file as a module, whatever its name."""
+    loader = _StartupFile(startup_file, owner)
+    spec = importlib.util.spec_from_file_location(MODULE, startup_file, loader=loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE] = module
+    loader.exec_module(module)
+    return module
+
+
+def set_process_title(title):
+    if not title:
+        return
+    try:
+        import setproctitle
+    except ImportError:
+        try:
+            with open("/proc/self/comm", "w") as comm:
+                comm.write(title)
+        except OSError:
+            pass  # a title is a convenience
+    else:
+        setproctitle.setproctitle(title)

@@ -1,0 +1,39 @@
+# frozen_string_literal: true
+
+require_relative "request"
+
+module PassengerLoader
+  # The header of a request in the session protocol: a length, then names and
+  # values that end with a NUL each.
+  module SessionHeader
+    LENGTH_SIZE = 4
+    MAX_SIZE = 128 * 1024
+
+    module_function
+
+    # Returns the variables and the header's length, or nil if it is incomplete.
+    def parse(received)
+      return if received.bytesize < LENGTH_SIZE
+
+      length = received.unpack1("N")
+      raise ProtocolError, "a request header of #{length} bytes is larger than #{MAX_SIZE}" if length > MAX_SIZE
+
+      finish = LENGTH_SIZE + length
+      return if received.bytesize < finish
+
+      parts = received.byteslice(LENGTH_SIZE, length).split("\0", -1)
+      unless (parts.pop || "").empty? && parts.size.even?
+        raise ProtocolError, "a request header is not made of names and values"
+      end
+
+      [parts.each_slice(2).to_h, finish]
+    end
+
+    def content_length(variables)
+      value = variables["CONTENT_LENGTH"] || "0"
+      raise ProtocolError, "the content length #{value.inspect} is not a number" unless value.match?(/\A\d*\z/)
+
+      value.to_i
+    end
+  end
+end

@@ -1,0 +1,69 @@
+# frozen_string_literal: true
+
+require_relative "server"
+
+module PassengerLoader
+  # A server whose requests are answered on threads. All connections between
+  # requests stay with the thread that waits for them.
+  class ThreadedServer < Server
+    def initialize(listener, direct, password, threads, &handler)
+      super
+      @requests = Queue.new
+      @answered = Queue.new
+      @wakened, @waker = IO.pipe
+      @sources << @wakened
+      @threads = Array.new(threads) { |number| start_thread(number + 1) }
+    end
+
+    # The requests that have arrived are answered before it returns.
+    def run
+      super
+      @requests.close
+      @threads.each(&:join)
+      settle_answered
+    end
+
+    private
+
+    # What the server of one request at a time would die of ends this one too.
+    def start_thread(number)
+      Thread.new do
+        Thread.current.name = "Passenger request #{number}"
+        Thread.current.report_on_exception = false
+        Thread.current.abort_on_exception = true
+        work
+      end
+    end
+
+    def work
+      while (connection, request = @requests.pop)
+        @answered << [connection, answer(connection, request)]
+        @waker.write_nonblock(".", exception: false)
+      end
+    end
+
+    def handle(source)
+      return super unless source.equal?(@wakened)
+
+      @wakened.read_nonblock(4096, exception: false)
+      settle_answered
+    end
+
+    # Takes the connection out of what is waited for, until the answer is sent.
+    def serve(connection, request)
+      @connections.delete(connection)
+      @requests << [connection, request]
+    end
+
+    def settle_answered
+      until @answered.empty?
+        connection, fate = @answered.pop
+        @connections[connection] = true
+        guard(connection) do
+          request = connection.next_request if settle(connection, fate)
+          serve(connection, request) if request && !@stopping
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,349 @@
+package loaders_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/loaders"
+)
+
+func wsgiPreloaderSpec(t *testing.T, interpreter, startupFile string, options ...func(*spec)) *spec {
+	t.Helper()
+	s := wsgiSpec(t, interpreter, startupFile, append([]func(*spec){allPreloaderFeatures}, options...)...)
+	s.argv[len(s.argv)-1] = absolute(t, loaders.PythonPreloader)
+	return s
+}
+
+func startWSGIPreloader(t *testing.T, options ...func(*spec)) *preloader {
+	t.Helper()
+	return startPreloader(t, wsgiPreloaderSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"), options...))
+}
+
+// wsgiWorkerSpec is a request for a worker of the application that a preloader
+// has loaded.
+func wsgiWorkerSpec(options ...func(*spec)) *spec {
+	s := &spec{request: loaderproto.Request{AppType: "wsgi", AppRoot: "/", ProcessTitle: "Worker"}}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
+func writeWSGIApp(t *testing.T, source string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "passenger_wsgi.py")
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+	return file
+}
+
+// wsgiIdentity is what the application in testdata/wsgiprocess tells of its
+// process.
+type wsgiIdentity struct {
+	PID           int
+	LoadedBy      int `json:"loaded_by"`
+	Group         int
+	Session       int
+	Events        [][]any
+	Reseeded      []int
+	Random        float64
+	GC            bool
+	Frozen        int
+	Threads       int
+	Multithread   bool
+	MostAtOnce    int  `json:"most_at_once"`
+	SignalHandler bool `json:"signal_handler"`
+}
+
+func (p *process) wsgiIdentity(t *testing.T) (id wsgiIdentity) {
+	t.Helper()
+	r := p.get(t, "/identity")
+	require.NoError(t, json.Unmarshal([]byte(r.body), &id), r.body)
+	return id
+}
+
+// processName is what the kernel calls a process.
+func processName(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	require.NoError(t, err)
+	return strings.TrimSpace(string(b))
+}
+
+func TestWSGIPreloaderWorkers(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t, func(s *spec) { s.request.ProcessTitle = "App" })
+	p.requireProtected(t)
+	require.Equal(t, []string{loaderproto.FeatureWorkerStderr, loaderproto.FeatureWorkerExits}, p.ready.Features)
+	require.Equal(t, "App preloader", processName(t, p.cmd.Process.Pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	require.NoError(t, err)
+	session := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')'):]))[4]
+
+	pids, randoms := map[int]bool{}, map[float64]bool{}
+	for range 3 {
+		w := p.spawn(t, wsgiWorkerSpec(keepAlive))
+		require.Equal(t, []string{loaderproto.FeatureSessionKeepAlive}, w.ready.Features)
+		w.requireProtected(t)
+		require.Equal(t, "Worker", processName(t, w.pid))
+		id := w.wsgiIdentity(t)
+		require.Equal(t, w.pid, id.PID)
+		require.Equal(t, p.cmd.Process.Pid, id.LoadedBy)
+		require.Equal(t, w.pid, id.Group, "its own process group")
+		require.Equal(t, session, strconv.Itoa(id.Session), "the preloader's session")
+		require.Equal(t, [][]any{{"starting", true, float64(w.pid)}, {"thread"}}, id.Events)
+		require.Equal(t, []int{w.pid}, id.Reseeded, "numpy's random numbers")
+		require.True(t, id.GC)
+		require.Positive(t, id.Frozen)
+		require.Equal(t, 1, id.Threads)
+		require.True(t, id.SignalHandler, "that of the application")
+		pids[id.PID], randoms[id.Random] = true, true
+
+		w.get(t, "/complain")
+		w.errors.await(t, "RuntimeError: the callback fails")
+		w.errors.await(t, fmt.Sprintf("complaint of %d\n", w.pid))
+		w.out.await(t, fmt.Sprintf("word of %d\n", w.pid))
+		w.out.await(t, fmt.Sprintf("child of %d\n", w.pid))
+	}
+	require.Len(t, pids, 3)
+	require.Len(t, randoms, 3, "each worker has random numbers of its own")
+	require.NotContains(t, p.out.String(), "complaint")
+	require.NotContains(t, p.out.String(), "callback")
+}
+
+// Everything works with every Python on this machine that is not too old.
+func TestWSGIPreloaderVersions(t *testing.T) {
+	t.Parallel()
+	for i, path := range pythons(t) {
+		// The name is part of the sockets' paths, which have to be short.
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			t.Log(path)
+			p := startPreloader(t, wsgiPreloaderSpec(t, path, absolute(t, "testdata/wsgiprocess/passenger_wsgi.py")))
+			one, four := p.spawn(t, wsgiWorkerSpec(keepAlive)), p.spawn(t, wsgiWorkerSpec(keepAlive, fourThreads))
+			require.Equal(t, one.pid, one.wsgiIdentity(t).PID)
+			requireMeeting(t, four.process)
+			require.JSONEq(t, `"body"`, one.directRequest(t, "POST",
+				fmt.Sprintf(directHead, "POST", "/echo")+"Content-Length: 4\r\n\r\nbody").body)
+			one.requireCleanStop(t)
+			require.Equal(t, loaderproto.WorkerExit{PID: one.pid}, p.awaitExit(t, one))
+			four.requireCleanStop(t)
+			p.requireCleanStop(t)
+		})
+	}
+}
+
+// spawnWSGI returns a worker of the application that the loader is tested with.
+func spawnWSGI(t *testing.T) *worker {
+	t.Helper()
+	p := startPreloader(t, wsgiPreloaderSpec(t, python(t), absolute(t, "testdata/wsgi/passenger_wsgi.py")))
+	return p.spawn(t, wsgiWorkerSpec(keepAlive))
+}
+
+func TestWSGIPreloadedKeepAlive(t *testing.T) { requireKeepAlive(t, spawnWSGI(t).process) }
+func TestWSGIPreloadedControl(t *testing.T)   { requireControl(t, spawnWSGI(t).process) }
+
+func TestWSGIPreloadedPassword(t *testing.T) {
+	t.Parallel()
+	w := spawnWSGI(t)
+	for _, wrong := range []string{"", "wrong", password + "x"} {
+		s := w.session(t)
+		s.write(t, header(t, "GET", "/ignore_body", vars{"PASSENGER_CONNECT_PASSWORD": wrong}))
+		s.requireClosed(t)
+	}
+	w.errors.await(t, "refused a request with a wrong connect password")
+	require.NotContains(t, w.errors.String(), password)
+}
+
+func TestWSGIPreloadedFailure(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t)
+	w, err := p.spawnFailure(t, wsgiWorkerSpec(func(s *spec) { s.request.SocketDir = "/tmp/" + strings.Repeat("x", 100) }))
+	require.Contains(t, err.Message.Text, "shorter than 108 bytes")
+	require.Equal(t, loaderproto.WorkerExit{PID: w.pid, Status: 1}, p.awaitExit(t, w))
+}
+
+func TestWSGIPreloaderDescriptors(t *testing.T) {
+	t.Parallel()
+	type descriptors struct{ Standard, Others []string }
+	ask := func(p *process) (d descriptors) {
+		r := p.get(t, "/descriptors")
+		require.NoError(t, json.Unmarshal([]byte(r.body), &d), r.body)
+		return d
+	}
+	// The tests may have been started with descriptors that everybody inherits.
+	inherited := ask(startWSGIProcess(t)).Others
+	for _, ours := range []string{"anon_inode", "socket", "socket", "socket"} {
+		i := slices.Index(inherited, ours)
+		require.GreaterOrEqual(t, i, 0, "two listeners, the selector, and the connection that asks")
+		inherited = slices.Delete(inherited, i, i+1)
+	}
+	require.NotContains(t, inherited, "socket")
+	require.NotContains(t, inherited, "anon_inode")
+
+	p := startWSGIPreloader(t)
+	half := p.dial(t)
+	_, err := half.Write([]byte("spawn\nhalf of a command"))
+	require.NoError(t, err)
+	for range 2 {
+		w := p.spawn(t, wsgiWorkerSpec())
+		d := ask(w.process)
+		require.Equal(t, []string{"socket", "socket", "pipe"}, d.Standard)
+		want := slices.Sorted(slices.Values(append([]string{"anon_inode", "socket", "socket", "socket"}, inherited...)))
+		require.Equal(t, want, d.Others)
+		require.Len(t, w.ready.Sockets, 2)
+	}
+}
+
+func TestWSGIPreloaderExits(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t)
+	clean, failing, killed := p.spawn(t, wsgiWorkerSpec()), p.spawn(t, wsgiWorkerSpec()), p.spawn(t, wsgiWorkerSpec())
+
+	clean.requireCleanStop(t)
+	require.Equal(t, loaderproto.WorkerExit{PID: clean.pid}, p.awaitExit(t, clean))
+	require.Contains(t, clean.out.String(), fmt.Sprintf("stopping %d\n", clean.pid))
+	require.Contains(t, clean.out.String(), fmt.Sprintf("atexit of %d\n", clean.pid))
+
+	s := failing.session(t)
+	s.write(t, header(t, "GET", "/end", nil))
+	require.Equal(t, loaderproto.WorkerExit{PID: failing.pid, Status: 7}, p.awaitExit(t, failing))
+
+	require.NoError(t, killed.cmd.Process.Signal(syscall.SIGKILL))
+	require.Equal(t, loaderproto.WorkerExit{PID: killed.pid, Status: -1, Signal: 9}, p.awaitExit(t, killed))
+
+	// A worker that never gets its options ends too.
+	abandoned := p.fork(t, wsgiWorkerSpec())
+	require.NoError(t, abandoned.stdio.Close())
+	require.Equal(t, 1, p.awaitExit(t, abandoned).Status)
+	abandoned.errors.await(t, "closed the connection before it had sent its request")
+
+	w := p.spawn(t, wsgiWorkerSpec())
+	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
+}
+
+// Without the features a worker has the preloader's stderr, and its end is not
+// told.
+func TestWSGIPreloaderWithoutFeatures(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t, func(s *spec) { s.request.Features = nil })
+	require.Empty(t, p.ready.Features)
+	w := p.spawn(t, wsgiWorkerSpec())
+	w.get(t, "/complain")
+	p.out.await(t, fmt.Sprintf("complaint of %d\n", w.pid))
+	w.requireCleanStop(t)
+
+	// A descriptor that was not agreed on is closed.
+	r, theirs, err := os.Pipe()
+	require.NoError(t, err)
+	pid := p.rawSpawn(t, theirs)
+	require.Positive(t, pid)
+	requireEOF(t, r)
+	p.requireCleanStop(t)
+	require.NotContains(t, p.out.String(), "worker_exit")
+}
+
+func TestWSGIPreloaderStops(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t)
+	w := p.spawn(t, wsgiWorkerSpec())
+	p.requireCleanStop(t)
+	require.NotContains(t, p.out.String(), "atexit of")
+	require.NotContains(t, p.out.String(), "stopping")
+	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
+	w.requireCleanStop(t)
+
+	p = startWSGIPreloader(t)
+	w = p.spawn(t, wsgiWorkerSpec())
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.exitCode(t)
+	require.Equal(t, "signal: terminated", p.cmd.ProcessState.String())
+	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
+}
+
+func TestWSGIPreloaderFailures(t *testing.T) {
+	t.Parallel()
+	const waiting = `
+import threading
+go = threading.Event()
+thread = threading.Thread(target=go.wait, name="metrics sender", daemon=True)
+thread.start()
+`
+	const nameless = `
+import _thread, os
+r, w = os.pipe()
+_thread.start_new_thread(os.read, (r, 1))
+`
+	const app = "\ndef application(env, start_response): pass\n"
+	for name, c := range map[string]struct{ source, want, notWant string }{
+		"exception":      {source: "raise RuntimeError('no: database')", want: "RuntimeError: no: database"},
+		"exit":           {source: "import sys; sys.exit(3)", want: "SystemExit: 3"},
+		"no application": {source: "app = 1", want: "does not define a callable named 'application'"},
+		"thread":         {source: waiting + app, want: "'metrics sender'", notWant: "Traceback"},
+		"foreign thread": {source: nameless + app, want: "of a library", notWant: "Traceback"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := startPreloaderFailure(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, c.source)))
+			require.Equal(t, loaderproto.AppError, err.Kind)
+			require.Contains(t, err.Message.Text, c.want)
+			if c.notWant != "" {
+				require.NotContains(t, err.Message.Text, c.notWant)
+				require.Contains(t, err.Message.Text, "starting_worker_process")
+				require.Contains(t, err.Message.Text, "spawn method direct")
+			}
+			require.Equal(t, 1, p.exitCode(t))
+			left, e := filepath.Glob(filepath.Join(p.socketDir, "*"))
+			require.NoError(t, e)
+			require.Empty(t, left)
+		})
+	}
+	_, err := startPreloaderFailure(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, app), tcpOnly))
+	require.Contains(t, err.Message.Text, "socket_dir")
+}
+
+// Threads that have ended before the application was loaded do no harm.
+func TestWSGIPreloaderEndedThreads(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		p := startPreloader(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, `
+import threading
+threads = [threading.Thread(target=lambda: None) for n in range(20)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+def application(env, start_response): pass
+`)))
+		p.requireCleanStop(t)
+	}
+}
+
+func TestWSGIPreloaderCollector(t *testing.T) {
+	t.Parallel()
+	p := startWSGIPreloader(t, func(s *spec) { s.env = []string{"GC=off"} })
+	id := p.spawn(t, wsgiWorkerSpec()).wsgiIdentity(t)
+	require.False(t, id.GC, "as the application has set it")
+	require.Positive(t, id.Frozen)
+}
+
+func TestWSGIPreloaderExample(t *testing.T) {
+	t.Parallel()
+	s := exampleSpec(t, "flask")
+	s.argv[len(s.argv)-1] = absolute(t, loaders.PythonPreloader)
+	p := startPreloader(t, s)
+	for range 2 {
+		w := p.spawn(t, wsgiWorkerSpec(keepAlive))
+		require.Contains(t, w.get(t, "/").body, "<h1>Hello from Flask</h1>")
+		require.Equal(t, strconv.Itoa(w.pid), w.get(t, "/pid").body)
+		require.Contains(t, w.directGet(t, "/").body, "<h1>Hello from Flask</h1>")
+		w.requireCleanStop(t)
+	}
+}
