@@ -300,3 +300,28 @@ func TestPreloaderIsStoppedWhenIdle(t *testing.T) {
 		require.EqualValues(f, 1, stopped.Load(), "that of an earlier release is closed")
 	})
 }
+
+// TestH10NamesAreNotShared: one tenant cannot get into another's group by its
+// name.
+func TestH10NamesAreNotShared(t *testing.T) {
+	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
+		victim := options("shop")
+		f.started(victim, 1)
+		for name, change := range map[string]func(*spawner.App){
+			"user":        func(a *spawner.App) { a.User = "mallory" },
+			"group":       func(a *spawner.App) { a.Group = "mallory" },
+			"root":        func(a *spawner.App) { a.Root = "/home/mallory" },
+			"environment": func(a *spawner.App) { a.Environment = "mallory" },
+		} {
+			other := options("shop")
+			change(&other.App)
+			s := f.get(other)
+			require.NotEqual(f, 1000, s.PID(), name)
+			s.Close(passenger.KeepAlive)
+		}
+		s := f.get(victim)
+		require.Equal(f, 1000, s.PID())
+		s.Close(passenger.KeepAlive)
+		require.Len(f, f.Inspect().Groups, 5)
+	})
+}

@@ -1,6 +1,7 @@
 package spawner
 
 import (
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,20 @@ const (
 	spawnCanceled
 	dirUnusable
 	otherUser
+	unknownUser
+	unknownGroup
+	userDatabase
+	wrongIdentity
+	envFileUnusable
+	settingsUnusable
+	noPort
+	portTaken
+	notServing
+	unhealthy
+	preloaderGone
+	preloaderHangs
+	preloaderBroken
+	foreignWorker
 	rootMissing
 	rootNotDirectory
 	rootForbidden
@@ -76,7 +91,64 @@ var wordings = map[problem]wording{
 	},
 	otherUser: {
 		CategoryOperatingSystem, "{error}",
-		"Run the server as the application's user, or leave the application's user and group empty.",
+		"Run the server as root, so that it can change to the application's user, or as that user, or leave the application's user and group empty.",
+	},
+	unknownUser: {
+		CategoryOperatingSystem, "{subject} does not exist on this host",
+		"Create the user (useradd), or configure one that exists.",
+	},
+	unknownGroup: {
+		CategoryOperatingSystem, "{subject} does not exist on this host",
+		"Create the group (groupadd), or configure one that exists.",
+	},
+	userDatabase: {
+		CategoryOperatingSystem, "the user database cannot be read: {error}",
+		"See whether getent passwd and getent group work on this host.",
+	},
+	wrongIdentity: {
+		CategoryOperatingSystem, "the process did not become the user that it should run as ({user}): {error}",
+		"A start command must not be a program with the set-user-id bit, such as sudo or su: configure the application's user instead.",
+	},
+	envFileUnusable: {
+		CategoryFileSystem, "the environment file {subject} cannot be used: {reason}",
+		"It must be a regular file of NAME=VALUE lines that the application's user can read. A dash in front of its name allows it to be missing.",
+	},
+	settingsUnusable: {
+		CategoryFileSystem, "the file {subject} with Meteor's settings cannot be used: {reason}",
+		"It must be a regular file that the application's user can read.",
+	},
+	noPort: {
+		CategoryOperatingSystem, "no TCP port is free for the application",
+		"See with ss -ltn who uses the ports below 32768.",
+	},
+	portTaken: {
+		CategoryOperatingSystem, "another program listens on port {port}, which the application was told to use",
+		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
+	},
+	notServing: {
+		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}",
+		"It must listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command). " +
+			"If it is only slow, raise the start time-out.",
+	},
+	unhealthy: {
+		CategoryTimeout, "the application accepts connections on port {port}, but was not well within {timeout}: {error}",
+		"See its log for what its health path waits for, or correct the health path. If it is only slow, raise the start time-out.",
+	},
+	preloaderGone: {
+		CategoryStartup, "the application's preloader ended when it was to fork a process ({subject})",
+		"Its output and the system's log (dmesg, journalctl -k) may tell why. If the application cannot be forked, use the spawn method direct.",
+	},
+	preloaderHangs: {
+		CategoryTimeout, "the application's preloader did not fork a process within {timeout}",
+		"Something in the application may keep the preloader busy after loading. If it cannot be forked, use the spawn method direct.",
+	},
+	preloaderBroken: {
+		CategoryProtocol, "the application's preloader answered what it should not: {error}",
+		"The program that preloads the application is at fault. The spawn method direct does without it.",
+	},
+	foreignWorker: {
+		CategoryProtocol, "{error}",
+		"The program that preloads the application is at fault. The spawn method direct does without it.",
 	},
 	rootMissing: {
 		CategoryFileSystem, "the application's directory {subject} does not exist",
@@ -217,10 +289,6 @@ func (d *diagnosis) fill(template string) string {
 	if !strings.Contains(template, "{") {
 		return template
 	}
-	command := d.app.Name()
-	if len(d.command) > 0 {
-		command = d.command[0]
-	}
 	files := make([]string, len(Types))
 	for i, t := range Types {
 		files[i] = t.StartupFile
@@ -230,7 +298,7 @@ func (d *diagnosis) fill(template string) string {
 		"{error}", errorText(d.err),
 		"{reason}", reason(d.err),
 		"{root}", d.app.Root,
-		"{command}", command,
+		"{command}", d.program(),
 		"{startupfiles}", strings.Join(files, ", "),
 		"{status}", d.status,
 		"{step}", string(d.step),
@@ -238,5 +306,7 @@ func (d *diagnosis) fill(template string) string {
 		"{line}", d.line(),
 		"{message}", d.message(),
 		"{version}", protocolVersion,
+		"{port}", strconv.Itoa(d.port),
+		"{user}", d.user,
 	).Replace(template)
 }

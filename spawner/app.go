@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,6 +18,7 @@ const (
 	DefaultRuby         = "ruby"
 	DefaultPython       = "python3"
 	DefaultNodeJS       = "node"
+	DefaultMeteor       = "meteor"
 )
 
 // App says what to run. The zero value of every field but Root is usable. An
@@ -31,20 +33,58 @@ type App struct {
 	Type string
 	// StartupFile is the file to load, relative to Root; empty: the type's.
 	StartupFile string
-	// StartCommand is a program with its arguments that speaks the spawn
-	// handshake itself. It counts when Type is empty.
+	// StartCommand is a program with its arguments, for what there is no type
+	// for; it counts when Type is empty. A program that speaks the spawn
+	// handshake itself (see docs/loader-protocol.md and package goapp) is ready
+	// when it says so. Any other serves HTTP on 127.0.0.1 and the port in the
+	// environment variable PORT, for which $PORT and ${PORT} in the arguments
+	// stand too, and is ready when it accepts connections there, or when
+	// HealthPath answers.
 	StartCommand []string
+	// HealthPath is a path that a program without the handshake answers with
+	// a status below 400 as soon as it can serve; empty: accepting is enough.
+	HealthPath string
+	// SpawnMethod is "smart", by which a preloader loads the application once
+	// and forks its processes, "direct", or empty: smart for rack, direct for
+	// the other types. Types without a preloader are started directly.
+	SpawnMethod string
 	// Environment is production, development and so on; empty:
 	// DefaultEnvironment.
 	Environment string
 	// BaseURI is where the application is mounted; empty: "/".
 	BaseURI string
-	// Env is added to the process's environment and wins over ours.
+	// Env is added to the process's environment and wins over ours and
+	// EnvFiles.
 	Env map[string]string
+	// EnvFiles are files with environment variables, relative to Root, read at
+	// each start with the rights of the application's user; later ones count
+	// more. A file whose name has a dash in front may be missing. The syntax
+	// is that of systemd's EnvironmentFile: NAME=VALUE lines, quotes, comments
+	// with # or ;, and nothing is expanded.
+	EnvFiles []string
+	// LoadShellEnv starts the process by the login shell of its user, if that
+	// is bash, zsh or ksh, so that it has the environment which their profile
+	// makes. What is set here counts more.
+	LoadShellEnv bool
+	// FileLimit is the process's limit on open files (RLIMIT_NOFILE); 0: as
+	// ours.
+	FileLimit uint64
+	// Umask is the process's, in octal digits; empty: as ours.
+	Umask string
+	// ThreadCount is how many requests a process of type rack or wsgi serves
+	// at once, each in a thread; 0: 1.
+	ThreadCount int
 	// Ruby, Python and NodeJS are the interpreters, names that are looked up
-	// in the application's PATH or paths; empty: the defaults.
+	// in the application's PATH or paths; empty: the defaults. That of Python
+	// is the application's virtual environment, if it has one in venv or
+	// .venv.
 	Ruby, Python, NodeJS string
-	// User and Group are who to run as.
+	// Meteor is the tool that runs an application of type meteor which is not
+	// bundled, in the same way; MeteorSettings is a file with its settings,
+	// relative to Root.
+	Meteor, MeteorSettings string
+	// User and Group are who to run as, names or numbers; see UserPolicy and
+	// GroupOfStartupFile.
 	User, Group string
 	// StartTimeout bounds a start up to the first request; 0:
 	// DefaultStartTimeout.
@@ -53,8 +93,14 @@ type App struct {
 	LogLevel int
 }
 
+// The spawn methods.
+const (
+	SmartSpawning  = "smart"
+	DirectSpawning = "direct"
+)
+
 // setDefaults fills in what is left to the defaults, but for the type and what
-// depends on it.
+// depends on it or on the application's files.
 func (a *App) setDefaults() {
 	for _, d := range []struct {
 		field *string
@@ -64,8 +110,8 @@ func (a *App) setDefaults() {
 		{&a.Environment, DefaultEnvironment},
 		{&a.BaseURI, "/"},
 		{&a.Ruby, DefaultRuby},
-		{&a.Python, DefaultPython},
 		{&a.NodeJS, DefaultNodeJS},
+		{&a.Meteor, DefaultMeteor},
 	} {
 		if *d.field == "" {
 			*d.field = d.value
@@ -110,6 +156,9 @@ func (a *App) Validate() error {
 		{"ruby", a.Ruby},
 		{"python", a.Python},
 		{"nodejs", a.NodeJS},
+		{"meteor", a.Meteor},
+		{"meteor settings", a.MeteorSettings},
+		{"health path", a.HealthPath},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {
 			fault("the app's %s %q holds a line break or NUL", s[0], s[1])
@@ -125,6 +174,25 @@ func (a *App) Validate() error {
 	}
 	if a.BaseURI != "" && a.BaseURI[0] != '/' {
 		fault("the base URI %q does not begin with a slash", a.BaseURI)
+	}
+	if a.HealthPath != "" && a.HealthPath[0] != '/' {
+		fault("the health path %q does not begin with a slash", a.HealthPath)
+	}
+	switch a.SpawnMethod {
+	case "", SmartSpawning, DirectSpawning:
+	default:
+		fault("unknown spawn method %q: use smart or direct", a.SpawnMethod)
+	}
+	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
+		fault("the umask %q is not three octal digits such as 022", a.Umask)
+	}
+	if a.ThreadCount < 0 {
+		fault("the thread count %d is negative", a.ThreadCount)
+	}
+	for _, f := range a.EnvFiles {
+		if strings.TrimPrefix(f, "-") == "" || strings.ContainsRune(f, 0) {
+			fault("the environment file %q has no usable name", f)
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.Env)) {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(a.Env[k], 0) {

@@ -1,31 +1,34 @@
 package spawner
 
-import "os"
-
-// Check looks for what would keep app from being started, without starting
-// anything: a directory that is none, a missing startup file, interpreter or
-// start command. The error is a *SpawnError.
-func Check(app App) error {
+// Check looks for what would keep app from being started with config, without
+// starting anything: a directory that is none, a missing startup file,
+// interpreter or start command, an unknown user. The error is a *SpawnError.
+func Check(config *Config, app App) error {
+	c := *config
+	c.setDefaults()
 	app.setDefaults()
-	command, err := checkCommand(&app)
+	a := &attempt{app: app, config: &c, dir: &privateDir{}}
+	err := a.check(newIdentifier(&c))
 	if err == nil {
 		return nil
 	}
-	e := &SpawnError{ID: newErrorID(), AppName: app.Name(), AppRoot: app.Root, Err: err}
-	if command != nil {
-		e.Command = command.argv
+	e := &SpawnError{ID: newErrorID(), AppName: app.Name(), AppRoot: app.Root, Environment: app.Environment, Err: err}
+	d := diagnosis{app: &app, err: err, step: StepPrepare}
+	if a.command != nil {
+		e.Command = a.command.argv
+		d.command = e.Command
 	}
-	d := diagnosis{app: &app, command: e.Command, err: err, step: StepPrepare}
 	d.explain(e)
 	return e
 }
 
-func checkCommand(app *App) (*command, error) {
-	if _, err := identify(app); err != nil {
-		return nil, &fault{problem: otherUser, err: err}
+func (a *attempt) check(i *identifier) error {
+	program, err := findProgram(&a.app)
+	if err != nil {
+		return err
 	}
-	if err := checkRoot(app.Root, os.Stat); err != nil {
-		return nil, err
+	if a.identity, err = i.identify(&a.app, program.reference(&a.app)); err != nil {
+		return err
 	}
-	return resolve(app, "")
+	return a.identity.withRights(func() error { return a.look(program) })
 }

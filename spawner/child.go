@@ -16,24 +16,36 @@ import (
 const drainTime = time.Second
 
 // child is a process with its process group and our ends of its stdio. Its
-// life has two ends: exited, when the process was reaped, and gone, when its
-// readers are done as well and its descriptors are closed.
+// life has two ends: exited, when the process has ended, and gone, when nothing
+// of it is left, its readers are done and its descriptors are closed.
 type child struct {
-	pid    int
-	admin  *net.UnixConn // stdin and stdout
-	stderr *os.File
+	pid   int
+	admin *net.UnixConn // stdin and stdout
+	// in continues what was read from admin already.
+	in     io.Reader
+	stderr *os.File // nil: the process writes to somebody else's
 	output *output
+	leader leader
 	exited chan struct{}
 	gone   chan struct{}
 	// readers are those of stdout and stderr.
 	readers sync.WaitGroup
 
-	// mu makes sure that nothing is signalled after it was reaped, when its
-	// number may belong to somebody else.
-	mu     sync.Mutex
-	reaped bool
-	killed bool
+	mu    sync.Mutex
+	ended bool
+	// sent are the signals that we have sent to it.
+	sent   []syscall.Signal
 	status string
+}
+
+// leader is the process that a child consists of, or the first of its group.
+type leader interface {
+	// awaitEnd returns when the process has ended, with how it did, and has
+	// then ended its group as well.
+	awaitEnd() (status string)
+	// signal sends sig to the process and its group while the process lives,
+	// and to nobody else at any time.
+	signal(sig syscall.Signal)
 }
 
 // stdio are both ends of a process's stdio.
@@ -90,9 +102,9 @@ type childSpec struct {
 	// argv begins with an absolute path.
 	argv, env []string
 	dir       string
-	identity  identity
+	identity  *identity
 	output    *output
-	// cleanUp is called when the process has ended.
+	// cleanUp is called when the process and its group have ended.
 	cleanUp func()
 }
 
@@ -108,24 +120,37 @@ func startChild(spec *childSpec) (*child, error) {
 		Stdin: stdio.theirs, Stdout: stdio.theirs, Stderr: stdio.stderr,
 		// A session of its own: no terminal, and a process group that ends
 		// with it.
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential()},
 	}
 	wait := newExitWaiter(cmd)
-	if err := cmd.Start(); err != nil {
+	if err := startUnblocked(cmd); err != nil {
 		stdio.close()
 		return nil, err
 	}
 	_ = stdio.theirs.Close()
 	_ = stdio.stderr.Close()
-	c := &child{
-		pid: cmd.Process.Pid, admin: stdio.ours, stderr: stdio.ourStderr, output: spec.output,
+	c := newChild(cmd.Process.Pid, stdio.ours, stdio.ours, stdio.ourStderr, spec.output)
+	c.begin(&ownProcess{cmd: cmd, wait: wait}, spec.cleanUp)
+	return c, nil
+}
+
+func newChild(pid int, admin *net.UnixConn, in io.Reader, stderr *os.File, out *output) *child {
+	return &child{
+		pid: pid, admin: admin, in: in, stderr: stderr, output: out,
 		exited: make(chan struct{}), gone: make(chan struct{}),
 	}
-	spec.output.started(c.pid)
-	c.readers.Add(2)
-	go c.readStderr()
-	go c.reap(cmd, wait, spec.cleanUp)
-	return c, nil
+}
+
+// begin makes c read what the process prints on stderr, and wait for its end.
+func (c *child) begin(l leader, cleanUp func()) {
+	c.leader = l
+	c.output.started(c.pid)
+	c.readers.Add(1) // readStdout
+	if c.stderr != nil {
+		c.readers.Add(1)
+		go c.readStderr()
+	}
+	go c.awaitEnd(cleanUp)
 }
 
 // readStdout reads what the process prints until it ends; from continues admin.
@@ -152,30 +177,26 @@ func copyOutput(to *stream, from io.Reader) {
 	}
 }
 
-// reap waits for the process, ends its group, and tidies up.
-func (c *child) reap(cmd *exec.Cmd, wait *exitWaiter, cleanUp func()) {
-	zombie := wait.untilExit(c.pid)
-	if !zombie {
-		_ = cmd.Wait() // how it ended is in ProcessState
-	}
+// awaitEnd waits for the process and tidies up.
+func (c *child) awaitEnd(cleanUp func()) {
+	status := c.leader.awaitEnd()
 	c.mu.Lock()
-	if zombie {
-		// Its pid cannot be anybody else's before it was reaped.
-		_ = syscall.Kill(-c.pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	}
-	c.reaped = true
-	c.status = cmd.ProcessState.String()
+	c.ended = true
+	c.status = status
 	end := time.Now().Add(drainTime)
 	_ = c.admin.SetDeadline(end)
-	_ = c.stderr.SetReadDeadline(end)
+	if c.stderr != nil {
+		_ = c.stderr.SetReadDeadline(end)
+	}
 	c.mu.Unlock()
 	close(c.exited)
 
 	cleanUp()
 	c.readers.Wait()
 	_ = c.admin.Close()
-	_ = c.stderr.Close()
+	if c.stderr != nil {
+		_ = c.stderr.Close()
+	}
 	c.output.drain(drainTime)
 	close(c.gone)
 }
@@ -183,12 +204,21 @@ func (c *child) reap(cmd *exec.Cmd, wait *exitWaiter, cleanUp func()) {
 // signal sends sig to the process group while the process lives.
 func (c *child) signal(sig syscall.Signal) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reaped {
-		return
+	if !c.ended {
+		c.sent = append(c.sent, sig)
 	}
-	c.killed = c.killed || sig == syscall.SIGKILL
-	_ = syscall.Kill(-c.pid, sig)
+	c.mu.Unlock()
+	c.leader.signal(sig)
+}
+
+// lives: the process has not ended.
+func (c *child) lives() bool {
+	select {
+	case <-c.exited:
+		return false
+	default:
+		return true
+	}
 }
 
 // exitStatus says how the process ended; empty while it runs.
@@ -198,12 +228,14 @@ func (c *child) exitStatus() string {
 	return c.status
 }
 
-// ownStatus is the exit status of a process that we did not kill.
+// ownStatus is the exit status of a process that did not end of our signals.
 func (c *child) ownStatus() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.killed && c.status == "signal: killed" {
-		return ""
+	for _, sig := range c.sent {
+		if c.status == "signal: "+sig.String() {
+			return ""
+		}
 	}
 	return c.status
 }
@@ -213,5 +245,5 @@ func (c *child) ownStatus() string {
 func (c *child) setDeadline(t time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.reaped && c.admin.SetDeadline(t) == nil
+	return !c.ended && c.admin.SetDeadline(t) == nil
 }

@@ -38,13 +38,14 @@ func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
 	leakgate.Check(t)
 	cleaned := make(chan struct{})
 	c, err := startChild(&childSpec{
-		argv: []string{"/bin/sh", "-c", "exit 3"}, dir: "/", output: newOutput(logr.Discard(), false),
+		identity: &identity{},
+		argv:     []string{"/bin/sh", "-c", "exit 3"}, dir: "/", output: newOutput(logr.Discard(), false),
 		cleanUp: func() { close(cleaned) },
 	})
 	require.NoError(t, err)
 	<-c.exited
 	c.signal(syscall.SIGKILL)
-	require.False(t, c.killed)
+	require.Empty(t, c.sent)
 	c.readStdout(c.admin)
 	<-c.gone
 	<-cleaned
@@ -64,7 +65,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		limit.Cur = uint64(len(entries) + spare)
 		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 		c, err := startChild(&childSpec{
-			argv: []string{"/bin/sh", "-c", "cat"}, dir: "/", output: newOutput(logr.Discard(), false), cleanUp: func() {},
+			identity: &identity{},
+			argv:     []string{"/bin/sh", "-c", "cat"}, dir: "/", output: newOutput(logr.Discard(), false), cleanUp: func() {},
 		})
 		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 		if err != nil {

@@ -20,6 +20,8 @@ func socketpair() ([2]int, error) {
 
 func closeOnExec() {}
 
+func startUnblocked(cmd *exec.Cmd) error { return cmd.Start() }
+
 // exitWaiter would wait for the end of a process without reaping it; here
 // that is not to be had, and what a process leaves behind in its group lives.
 type exitWaiter struct{}

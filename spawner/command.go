@@ -6,37 +6,36 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// command is what a process is started with.
-type command struct {
-	appType     AppType
+// program is what an application consists of, as it shows before it is known
+// who runs it.
+type program struct {
+	appType AppType
+	// startupFile is empty for a start command that has none.
 	startupFile string
-	// argv begins with an absolute path.
-	argv []string
 }
 
-// loader says how applications of a type are started.
-type loader struct {
-	language    string
-	script      string
-	interpreter func(*App) string
-}
-
-var loadersByType = map[string]loader{
-	"rack": {language: "Ruby", script: "ruby/rack_loader.rb", interpreter: func(a *App) string { return a.Ruby }},
-	"wsgi": {language: "Python", script: "python/wsgi_loader.py", interpreter: func(a *App) string { return a.Python }},
-	"node": {language: "Node.js", script: "node/node_loader.js", interpreter: func(a *App) string { return a.NodeJS }},
-}
-
-// resolve finds out what to execute for app. Its errors are faults.
-func resolve(app *App, loaderDir string) (*command, error) {
-	if app.Type == "" && len(app.StartCommand) > 0 {
-		return resolveStartCommand(app)
+// reference is the file whose owner counts.
+func (p *program) reference(app *App) string {
+	if p.startupFile != "" {
+		return p.startupFile
 	}
-	c := &command{}
-	if app.Type == "" {
+	return app.Root
+}
+
+// findProgram looks for what app consists of. Its errors are faults.
+func findProgram(app *App) (*program, error) {
+	if err := checkRoot(app.Root, os.Stat); err != nil {
+		return nil, err
+	}
+	p := &program{}
+	switch {
+	case app.Type != "":
+		p.appType, _ = findType(app.Type)
+	case len(app.StartCommand) == 0:
 		t, err := DetectType(app.Root)
 		if err != nil {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}
@@ -45,36 +44,137 @@ func resolve(app *App, loaderDir string) (*command, error) {
 			}
 			return nil, f
 		}
-		c.appType = t
-	} else {
-		c.appType, _ = findType(app.Type)
+		p.appType = t
 	}
-	c.startupFile = absolute(app.Root, app.StartupFile)
-	if app.StartupFile == "" {
-		c.startupFile = filepath.Join(app.Root, c.appType.StartupFile)
+	switch {
+	case app.StartupFile != "":
+		p.startupFile = absolute(app.Root, app.StartupFile)
+	case p.appType.Name == meteorType:
+		p.startupFile = meteorStartupFile(app.Root)
+	case p.appType.Name != "":
+		p.startupFile = filepath.Join(app.Root, p.appType.StartupFile)
 	}
-	if err := checkStartupFile(c.startupFile); err != nil {
+	return p, nil
+}
+
+// command is what a process is started with.
+type command struct {
+	*program
+	// argv begins with an absolute path, or with a name that a login shell
+	// looks up.
+	argv []string
+	// preloader is the same for the preloader; nil: there is none.
+	preloader []string
+	// env is what goes with them.
+	env map[string]string
+	// generic: the program need not speak the handshake; it may serve HTTP on
+	// a port that it is told.
+	generic bool
+}
+
+// loader says how applications of a type are started.
+type loader struct {
+	language  string
+	script    string
+	preloader string
+	// smart: by a preloader unless something else is said.
+	smart bool
+}
+
+var loadersByType = map[string]loader{
+	"rack": {language: "Ruby", script: "ruby/rack_loader.rb", preloader: "ruby/rack_preloader.rb", smart: true},
+	"wsgi": {language: "Python", script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
+	"node": {language: "Node.js", script: "node/node_loader.js"},
+}
+
+// resolver finds out what to execute, with the rights of the application's
+// user. The errors of its methods are faults.
+type resolver struct {
+	app       *App
+	loaderDir string
+	// path is the application's PATH.
+	path string
+	// byName leaves the search for programs to a login shell.
+	byName bool
+}
+
+func newResolver(app *App, loaderDir string, envFiles map[string]string) *resolver {
+	r := &resolver{app: app, loaderDir: loaderDir, path: os.Getenv("PATH")}
+	for _, vars := range []map[string]string{envFiles, app.Env} {
+		if path, ok := vars["PATH"]; ok {
+			r.path = path
+		}
+	}
+	return r
+}
+
+func (r *resolver) resolve(p *program) (*command, error) {
+	c := &command{program: p}
+	if p.appType.Name == meteorType {
+		return c, r.meteor(c)
+	}
+	if p.appType.Name == "" {
+		return c, r.startCommand(c)
+	}
+	if err := checkStartupFile(p.startupFile); err != nil {
 		return nil, err
 	}
-	l := loadersByType[c.appType.Name]
-	interpreter, err := lookUp(app, l.interpreter(app), interpreterMissing)
+	l := loadersByType[p.appType.Name]
+	interpreter, err := r.interpreter(l.language, c)
 	if err != nil {
 		return nil, err
 	}
-	c.argv = []string{interpreter, filepath.Join(loaderDir, filepath.FromSlash(l.script))}
+	c.argv = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.script))}
+	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
+	if smart && canAdopt && l.preloader != "" {
+		c.preloader = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.preloader))}
+	}
 	return c, nil
 }
 
-func resolveStartCommand(app *App) (*command, error) {
-	path, err := lookUp(app, app.StartCommand[0], commandMissing)
+func (r *resolver) interpreter(language string, c *command) (string, error) {
+	switch language {
+	case "Ruby":
+		return r.lookUp(r.app.Ruby, interpreterMissing)
+	case "Node.js":
+		return r.lookUp(r.app.NodeJS, interpreterMissing)
+	}
+	if r.app.Python != "" {
+		return r.lookUp(r.app.Python, interpreterMissing)
+	}
+	for _, name := range []string{"venv", ".venv"} {
+		dir := filepath.Join(r.app.Root, name)
+		python := filepath.Join(dir, "bin", "python")
+		if checkExecutable(python) == nil {
+			// What else its activate script would do.
+			c.env = map[string]string{"VIRTUAL_ENV": dir, "PATH": filepath.Dir(python) + string(filepath.ListSeparator) + r.path}
+			return python, nil
+		}
+	}
+	return r.lookUp(DefaultPython, interpreterMissing)
+}
+
+func (r *resolver) startCommand(c *command) error {
+	path, err := r.lookUp(r.app.StartCommand[0], commandMissing)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &command{argv: slices.Concat([]string{path}, app.StartCommand[1:])}
-	if app.StartupFile != "" {
-		c.startupFile = absolute(app.Root, app.StartupFile)
+	c.argv = slices.Concat([]string{path}, r.app.StartCommand[1:])
+	c.generic = true
+	return nil
+}
+
+// usePort tells the program which port to serve on.
+func (c *command) usePort(port int) {
+	number := strconv.Itoa(port)
+	if c.env == nil {
+		c.env = map[string]string{}
 	}
-	return c, nil
+	c.env["PORT"] = number
+	replace := strings.NewReplacer("${PORT}", number, "$PORT", number)
+	for i := range c.argv {
+		c.argv[i] = replace.Replace(c.argv[i])
+	}
 }
 
 func absolute(root, path string) string {
@@ -87,35 +187,36 @@ func absolute(root, path string) string {
 func checkStartupFile(path string) error {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &fault{problem: startupFileMissing, subject: path, err: err}
 	case err != nil:
-		return &fault{problem: startupFileUnusable, subject: path, err: err}
+		return startupFault(path, err)
 	case !info.Mode().IsRegular():
-		return &fault{
-			problem: startupFileUnusable, subject: path,
-			err: &fs.PathError{Op: "load", Path: path, Err: errors.New("not a regular file")},
-		}
+		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: errNotRegular}}
 	}
 	return nil
 }
 
+func startupFault(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &fault{problem: startupFileMissing, subject: path, err: err}
+	}
+	return &fault{problem: startupFileUnusable, subject: path, err: err}
+}
+
 // lookUp returns the absolute path of a program, sought in the application's
-// PATH and not in ours. Entries of PATH that are not absolute do not count.
-func lookUp(app *App, name string, missing problem) (string, error) {
+// PATH. Entries of PATH that are not absolute do not count.
+func (r *resolver) lookUp(name string, missing problem) (string, error) {
 	if strings.Contains(name, "/") {
-		path := absolute(app.Root, name)
+		path := absolute(r.app.Root, name)
 		if err := checkExecutable(path); err != nil {
 			return "", lookUpFault(path, err, missing)
 		}
 		return path, nil
 	}
-	path, ok := app.Env["PATH"]
-	if !ok {
-		path = os.Getenv("PATH")
+	if r.byName && name != "" {
+		return name, nil
 	}
 	var firstErr error
-	for _, dir := range filepath.SplitList(path) {
+	for _, dir := range filepath.SplitList(r.path) {
 		if !filepath.IsAbs(dir) || name == "" || name == "." || name == ".." {
 			continue
 		}
@@ -142,7 +243,7 @@ func lookUpFault(path string, err error, missing problem) error {
 }
 
 func checkExecutable(path string) error {
-	info, err := os.Stat(path) //nolint:gosec // G703: what the application's owner wants to run
+	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
@@ -161,6 +262,10 @@ func checkRoot(root string, stat func(string) (fs.FileInfo, error)) error {
 		err = &fs.PathError{Op: "enter", Path: root, Err: errors.New("not a directory")}
 		return &fault{problem: rootNotDirectory, subject: root, err: err}
 	case err == nil:
+		// It can be looked at without the right to be in it.
+		if _, err := stat(root + "/."); errors.Is(err, fs.ErrPermission) {
+			return &fault{problem: rootForbidden, subject: root, err: err}
+		}
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return &fault{problem: rootForbidden, subject: offendingParent(root, stat), err: err}

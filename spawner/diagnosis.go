@@ -42,6 +42,10 @@ type diagnosis struct {
 	status   string
 	output   string
 	step     StepName
+	port     int
+	user     string
+	// shell: a shell executed the program.
+	shell bool
 
 	fault fault
 }
@@ -82,12 +86,22 @@ func (d *diagnosis) find() fault {
 		return fault{problem: spawnCanceled}
 	case errors.Is(d.err, ErrClosed):
 		return fault{problem: factoryClosed}
+	case errors.Is(d.err, errPortTaken):
+		return fault{problem: portTaken}
 	case errors.As(d.err, &f):
 		return *f
 	case errors.As(d.err, &p):
-		return fault{problem: d.protocolProblem(p)}
+		return fault{problem: d.protocolProblem(p), subject: d.program()}
 	}
 	return fault{problem: internalProblem}
+}
+
+// program is what was to be executed.
+func (d *diagnosis) program() string {
+	if len(d.command) == 0 {
+		return d.app.Name()
+	}
+	return d.command[0]
 }
 
 func (d *diagnosis) protocolProblem(e *loaderproto.Error) problem {
@@ -128,6 +142,9 @@ func (d *diagnosis) exitProblem() problem {
 		return killed
 	case strings.HasPrefix(d.status, "signal: "):
 		return killedBySignal
+	}
+	if d.shell && d.status == "exit status 127" && strings.Contains(d.output, "not found") {
+		return commandMissing
 	}
 	return exitedWithStatus
 }
@@ -228,7 +245,8 @@ func (d *diagnosis) line() string {
 	return ""
 }
 
-// message is the first line of what the application said.
+// message is the line that counts of what the application said: the first, but
+// the last of a Python traceback.
 func (d *diagnosis) message() string {
 	e := (*loaderproto.Error)(nil)
 	if !errors.As(d.err, &e) || e.Message == nil {
@@ -237,12 +255,15 @@ func (d *diagnosis) message() string {
 	if e.Message.HTML {
 		return "see its page"
 	}
-	for line := range strings.Lines(e.Message.Text) {
-		if line = strings.TrimSpace(line); line != "" {
-			return shorten(line)
-		}
+	text := strings.TrimSpace(e.Message.Text)
+	if text == "" {
+		return "without saying which"
 	}
-	return "without saying which"
+	first, _, _ := strings.Cut(text, "\n")
+	if strings.HasPrefix(first, "Traceback (most recent call last)") {
+		return shorten(strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:]))
+	}
+	return shorten(strings.TrimSpace(first))
 }
 
 func errorText(err error) string {

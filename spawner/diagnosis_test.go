@@ -2,7 +2,6 @@ package spawner
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -103,7 +102,7 @@ func TestOffendingParent(t *testing.T) {
 }
 
 func TestJournal(t *testing.T) {
-	j := newJournal(StepPrepare, StepStart, StepHandshake)
+	j := newJournal()
 	j.enter(StepPrepare)
 	j.enter(StepStart)
 	j.end(StepFailed)
@@ -138,18 +137,18 @@ func TestLoopback(t *testing.T) {
 func TestExtract(t *testing.T) {
 	dir := t.TempDir()
 	files := fstest.MapFS{"a/b/c.py": {Data: []byte("x")}, "d.rb": {Data: []byte("y")}}
-	require.NoError(t, extract(files, dir))
+	require.NoError(t, extract(files, dir, false))
 	content, err := os.ReadFile(filepath.Join(dir, "a/b/c.py"))
 	require.NoError(t, err)
 	require.Equal(t, "x", string(content))
-	require.ErrorIs(t, extract(files, dir), fs.ErrExist)
+	require.ErrorIs(t, extract(files, dir, false), fs.ErrExist)
 }
 
 func TestDirectoryOfSomebodyElse(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, socketDirName), 0o700))
 	require.NoError(t, os.Chmod(filepath.Join(dir, socketDirName), 0o777))
-	_, err := openPrivateDir(dir)
+	_, err := openPrivateDir(dir, false)
 	require.ErrorContains(t, err, "only we can write to")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -157,16 +156,6 @@ func TestDirectoryOfSomebodyElse(t *testing.T) {
 
 	require.NoError(t, os.Remove(filepath.Join(dir, socketDirName)))
 	require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(dir, socketDirName)))
-	_, err = openPrivateDir(dir)
+	_, err = openPrivateDir(dir, false)
 	require.ErrorContains(t, err, "only we can write to")
-}
-
-func TestIdentity(t *testing.T) {
-	id, err := identify(&App{})
-	require.NoError(t, err)
-	require.Equal(t, os.Geteuid(), id.uid)
-	_, err = identify(&App{User: fmt.Sprint(os.Getuid()), Group: fmt.Sprint(os.Getgid())})
-	require.NoError(t, err)
-	_, err = identify(&App{Group: "no-such-group"})
-	require.ErrorIs(t, err, errOtherUser)
 }

@@ -27,13 +27,15 @@ type privateDir struct {
 	own     bool
 	loaders string
 	sockets string
+	// shared: processes run as other users, who have to get through.
+	shared bool
 	// root is sockets, held open so that nothing is looked up or removed
 	// anywhere else.
 	root *os.Root
 }
 
-func openPrivateDir(path string) (_ *privateDir, err error) {
-	d := &privateDir{path: path}
+func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
+	d := &privateDir{path: path, shared: shared}
 	if path == "" {
 		// Not TempDir's own path: it may be a link, and loaders report
 		// sockets by the path they were told.
@@ -45,6 +47,14 @@ func openPrivateDir(path string) (_ *privateDir, err error) {
 			return nil, err
 		}
 		d.own = true
+		if err := d.admit(d.path, 0o711); err != nil {
+			return nil, err
+		}
+	}
+	if shared {
+		if err := checkTrusted(d.path); err != nil {
+			return nil, err
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -58,8 +68,11 @@ func openPrivateDir(path string) (_ *privateDir, err error) {
 	if d.loaders, err = os.MkdirTemp(d.path, "loaders."); err != nil {
 		return nil, err
 	}
-	if err := extract(loaders.FS, d.loaders); err != nil {
+	if err := extract(loaders.FS, d.loaders, shared); err != nil {
 		return nil, fmt.Errorf("cannot extract the loaders: %w", err)
+	}
+	if err := d.admit(d.loaders, 0o755); err != nil {
+		return nil, err
 	}
 	if err := os.Mkdir(d.sockets, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -67,8 +80,48 @@ func openPrivateDir(path string) (_ *privateDir, err error) {
 	if err := checkPrivate(d.sockets); err != nil {
 		return nil, err
 	}
+	// Nobody else has to write to it or to list it: each process has a
+	// directory of its own there.
+	if err := d.admit(d.sockets, 0o711); err != nil {
+		return nil, err
+	}
 	d.root, err = os.OpenRoot(d.sockets)
 	return d, err
+}
+
+// admit gives a directory that was made here its mode, whatever the umask:
+// other users are let in if there are any.
+func (d *privateDir) admit(path string, shared os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
+	if err != nil {
+		return err
+	}
+	mode := os.FileMode(0o700)
+	if d.shared {
+		mode = shared
+	}
+	return errors.Join(f.Chmod(mode), f.Close())
+}
+
+// checkTrusted makes sure that nobody but root can replace path or what leads
+// to it, and that everybody gets there.
+func checkTrusted(path string) error {
+	for dir := path; ; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		if err != nil {
+			return err
+		}
+		writable := info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0
+		if !info.IsDir() || owner(info).Uid != 0 || writable {
+			return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf("as root, every directory of the path must belong to root and be closed to other writers, but %s is not", dir)}
+		}
+		if info.Mode().Perm()&0o001 == 0 {
+			return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf("processes of other users cannot pass %s: chmod o+x %s", dir, dir)}
+		}
+		if dir == "/" {
+			return nil
+		}
+	}
 }
 
 // checkPrivate makes sure that a directory that was there before is ours.
@@ -77,15 +130,19 @@ func checkPrivate(path string) error {
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+	if !info.IsDir() || int(owner(info).Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return &fs.PathError{Op: "use", Path: path, Err: errors.New("not a directory that only we can write to")}
 	}
 	return nil
 }
 
-// extract copies files to dir, which must be empty.
-func extract(files fs.FS, dir string) error {
+// extract copies files to dir, which must be empty. Others can read them if
+// they are shared, whatever the umask.
+func extract(files fs.FS, dir string, shared bool) error {
+	dirMode, fileMode := fs.FileMode(0o700), fs.FileMode(0o600)
+	if shared {
+		dirMode, fileMode = 0o755, 0o644
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -96,7 +153,7 @@ func extract(files fs.FS, dir string) error {
 		case err != nil || path == ".":
 			return err
 		case entry.IsDir():
-			return root.Mkdir(path, 0o700)
+			return errors.Join(root.Mkdir(path, 0o700), root.Chmod(path, dirMode))
 		}
 		content, err := fs.ReadFile(files, path)
 		if err != nil {
@@ -107,7 +164,7 @@ func extract(files fs.FS, dir string) error {
 			return err
 		}
 		_, err = f.Write(content)
-		return errors.Join(err, f.Close())
+		return errors.Join(err, f.Chmod(fileMode), f.Close()) //nolint:gosec // G122: of the open file
 	})
 }
 

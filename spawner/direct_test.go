@@ -2,7 +2,6 @@ package spawner_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -35,9 +34,7 @@ func TestDirectConforms(t *testing.T) {
 			Factory: f,
 			App:     app(t, "http"),
 			Broken:  app(t, "exit", "status=3"),
-			Kill: func(p spawner.Process) {
-				require.NoError(t, syscall.Kill(p.Info().PID, syscall.SIGKILL))
-			},
+			Kill:    kill(t),
 			Empty: func() error {
 				entries, err := os.ReadDir(filepath.Join(f.dir, "apps.s"))
 				if len(entries) > 0 {
@@ -105,17 +102,7 @@ func TestSpawnState(t *testing.T) {
 	a.Environment, a.BaseURI = "staging", "/sub"
 	a.Env["NODE_ENV"] = "mine"
 	p := f.start(t, a)
-	body, err := get(t, p, "/state")
-	require.NoError(t, err)
-	var s struct {
-		PID, PGID, SID, PPID int
-		Dir                  string
-		Env                  []string
-		FDs                  map[string]string
-		NonBlocking          []int
-		Options              map[string]string
-	}
-	require.NoError(t, json.Unmarshal([]byte(body), &s))
+	s := stateOf(t, p)
 	require.Equal(t, p.Info().PID, s.PID)
 	require.Equal(t, s.PID, s.PGID)
 	require.Equal(t, s.PID, s.SID)
@@ -209,7 +196,7 @@ func requireGroupEnds(t *testing.T, children string) {
 	}, patience, time.Millisecond)
 }
 
-func TestClosedStdoutAfterReadyIsHarmless(t *testing.T) {
+func TestB15ClosedStdoutAfterReadyIsHarmless(t *testing.T) {
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	_, err := get(t, p, "/close-stdout")
@@ -259,7 +246,7 @@ func TestReplacedSocketIsNotTrusted(t *testing.T) {
 func TestTemporaryDirectory(t *testing.T) {
 	temp := shortDir(t)
 	t.Setenv("TMPDIR", temp)
-	f := spawner.New(spawner.Config{})
+	f := spawner.New(spawner.Config{Users: spawner.SameUser})
 	s, err := f.NewSpawner(app(t, "http"))
 	require.NoError(t, err)
 	require.Empty(t, temporaries(t, temp))

@@ -8,43 +8,93 @@ import (
 	"strings"
 )
 
-// environ is the environment of a process: ours without what is addressed to
-// us, what the original sets, and app.Env.
-func environ(app *App, loaderDir string) []string {
-	vars := map[string]string{}
-	for _, entry := range os.Environ() {
-		if name, value, ok := strings.Cut(entry, "="); ok && !isForUs(name) {
-			vars[name] = value
-		}
-	}
-	vars["IN_PASSENGER"] = "1"
-	vars["PYTHONUNBUFFERED"] = "1"
-	vars["NODE_PATH"] = filepath.Join(loaderDir, "node")
-	vars["PWD"] = app.Root
-	for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"} {
-		vars[name] = app.Environment
-	}
-	for _, name := range []string{"RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
-		if app.BaseURI == "/" {
-			delete(vars, name)
-		} else {
-			vars[name] = app.BaseURI
-		}
-	}
-	maps.Copy(vars, app.Env)
-	env := make([]string, 0, len(vars))
-	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		env = append(env, name+"="+vars[name])
-	}
-	return env
+// markerVar is in the environment of a process and of what it starts, so that
+// what has left its session can be found when it ends.
+const markerVar = "PASSENGER_GUPID"
+
+// environment is that of a process.
+type environment struct {
+	vars map[string]string
+	// ours are the variables that count more than what a login shell sets.
+	ours []string
 }
 
-// isForUs: the variable belongs to how the service manager talks to this
-// process.
+// newEnvironment is our environment without what is addressed to us, what the
+// original sets, and what app asks for.
+func (a *attempt) newEnvironment() *environment {
+	app, id := &a.app, a.identity
+	e := &environment{vars: map[string]string{}}
+	for _, entry := range os.Environ() {
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok || isForUs(name) || id.switched && isForOperator(name) {
+			continue
+		}
+		e.vars[name] = value
+	}
+	ours := map[string]string{
+		"IN_PASSENGER":     "1",
+		"PYTHONUNBUFFERED": "1",
+		"NODE_PATH":        filepath.Join(a.dir.loaders, "node"),
+		"PWD":              app.Root,
+		markerVar:          a.gupid,
+	}
+	for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"} {
+		ours[name] = app.Environment
+	}
+	for _, name := range []string{"RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
+		delete(e.vars, name)
+		if app.BaseURI != "/" {
+			ours[name] = app.BaseURI
+		}
+	}
+	if id.switched {
+		for name, value := range map[string]string{"HOME": id.home, "USER": id.name, "LOGNAME": id.name, "SHELL": id.shell} {
+			delete(e.vars, name)
+			if value != "" {
+				ours[name] = value
+			}
+		}
+	}
+	maps.Copy(ours, a.command.env)
+	maps.Copy(ours, a.envFiles)
+	maps.Copy(ours, app.Env)
+	maps.Copy(e.vars, ours)
+	e.ours = slices.Sorted(maps.Keys(ours))
+	return e
+}
+
+// list is what a process is started with.
+func (e *environment) list() []string {
+	list := make([]string, 0, len(e.vars))
+	for _, name := range slices.Sorted(maps.Keys(e.vars)) {
+		list = append(list, name+"="+e.vars[name])
+	}
+	return list
+}
+
+// isForUs: the variable belongs to how a service manager talks to this
+// process, or looks for faults in its memory.
 func isForUs(name string) bool {
 	switch name {
-	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES":
+	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
+		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
+		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", markerVar:
 		return true
 	}
-	return strings.HasPrefix(name, "WATCHDOG_")
+	return strings.HasPrefix(name, "Malloc") // macOS
+}
+
+// isForOperator: the variable belongs to the session of whoever has started
+// this process, and not to somebody else.
+func isForOperator(name string) bool {
+	switch name {
+	case "MAIL", "OLDPWD", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME":
+		return true
+	}
+	for _, prefix := range []string{"SUDO_", "SSH_", "XDG_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,7 +1,9 @@
 package spawner
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -61,9 +63,19 @@ type SpawnError struct {
 	Advice string
 	// ID is eight hex digits that stand in the log and on the error page.
 	ID string
-	// AppName, AppRoot and Command say what was to be started.
-	AppName, AppRoot string
-	Command          []string
+	// AppName, AppRoot, Environment and Command say what was to be started.
+	AppName, AppRoot, Environment string
+	Command                       []string
+	// Preloader: the process that failed was the application's preloader.
+	Preloader bool
+	// User is whom the process ran as; empty before that was decided.
+	User string
+	// Env is the environment that the process was started with. It has
+	// secrets, and so does not show itself when it is printed.
+	Env Env
+	// Limits are the process's resource limits, as the system prints them;
+	// empty if it did not start.
+	Limits string
 	// Journey tells how far the spawn came.
 	Journey Journey
 	// Output is what the process printed, the last MaxCapturedOutput bytes.
@@ -83,3 +95,18 @@ func (e *SpawnError) Error() string {
 }
 
 func (e *SpawnError) Unwrap() error { return e.Err }
+
+// Env is an environment, as NAME=value.
+type Env []string
+
+// Format prints how many variables there are, whatever the verb.
+func (e Env) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "[%d variables]", len(e)) }
+
+// MarshalJSON writes the variables' names only.
+func (e Env) MarshalJSON() ([]byte, error) {
+	names := make([]string, len(e))
+	for i, v := range e {
+		names[i], _, _ = strings.Cut(v, "=")
+	}
+	return json.Marshal(names)
+}

@@ -26,7 +26,8 @@ var ErrClosed = errors.New("the spawner factory is closed")
 type Config struct {
 	// Dir is an existing directory for the processes' sockets and our loader
 	// scripts that nobody else can write to. Its path must leave room for the
-	// names of Unix sockets. Empty: a temporary directory, made when it is
+	// names of Unix sockets. As root, all of the path must belong to root, and
+	// the users that processes run as must be able to pass it. Empty: a temporary directory, made when it is
 	// first needed and removed by Close.
 	Dir string
 	// Logger gets failures, and what the processes print; the zero value
@@ -43,6 +44,12 @@ type Config struct {
 	// ShutdownTimeout is how long after the request to stop they get SIGKILL;
 	// 0: DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
+	// Users says whom processes run as when this program is root.
+	Users UserPolicy
+	// DefaultUser and DefaultGroup are for applications whose user and group
+	// cannot be used; empty: the constant DefaultUser, and the primary group of
+	// the default user. They may be root only if they say so.
+	DefaultUser, DefaultGroup string
 	// Version is what loaders are told we are; empty: DefaultVersion.
 	Version string
 }
@@ -60,8 +67,11 @@ func (c *Config) Validate() error {
 	if c.ShutdownTimeout < 0 {
 		errs = append(errs, fmt.Errorf("the shutdown time-out %s is negative", c.ShutdownTimeout))
 	}
-	if strings.ContainsAny(c.Dir+c.Version, "\r\n\x00") {
-		errs = append(errs, errors.New("the spawner's directory or version holds a line break or NUL"))
+	if c.Users > SameUser {
+		errs = append(errs, fmt.Errorf("unknown user policy %d", c.Users))
+	}
+	if strings.ContainsAny(c.Dir+c.Version+c.DefaultUser+c.DefaultGroup, "\r\n\x00") {
+		errs = append(errs, errors.New("the spawner's directory, version, default user or default group holds a line break or NUL"))
 	}
 	return errors.Join(errs...)
 }
@@ -75,6 +85,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Version == "" {
 		c.Version = DefaultVersion
+	}
+	if c.DefaultUser == "" {
+		c.DefaultUser = DefaultUser
 	}
 	if c.Logger.GetSink() == nil {
 		c.Logger = logr.Discard()
@@ -91,12 +104,15 @@ func (c *Config) setDefaults() {
 func New(config Config) Factory {
 	f := &factory{config: config, fault: config.Validate()}
 	f.config.setDefaults()
+	f.identifier = newIdentifier(&f.config)
 	return f
 }
 
 type factory struct {
-	config Config
-	fault  error
+	config     Config
+	fault      error
+	identifier *identifier
+	ports      portRange
 
 	mu     sync.Mutex
 	closed bool
@@ -113,6 +129,9 @@ func (f *factory) NewSpawner(app App) (Spawner, error) {
 		return nil, ErrClosed
 	}
 	app.setDefaults()
+	if app.SpawnMethod != DirectSpawning {
+		return &smart{factory: f, app: app, turn: make(chan struct{}, 1)}, nil
+	}
 	return &direct{factory: f, app: app}, nil
 }
 
@@ -124,7 +143,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 		return nil, ErrClosed
 	}
 	if f.dir == nil {
-		dir, err := openPrivateDir(f.config.Dir)
+		dir, err := openPrivateDir(f.config.Dir, f.identifier.switches())
 		if err != nil {
 			return nil, err
 		}

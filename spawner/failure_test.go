@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -49,19 +48,19 @@ func TestFailures(t *testing.T) {
 		summary  string
 		status   string
 	}{
-		{"exits", app(t, "exit", "status=3", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "ended before it was ready", "exit status 3"},
-		{"exits with 0", app(t, "exit", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "without serving", "exit status 0"},
+		{"exits", app(t, "exit", "status=3", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "ended before it was ready", "exit status 3"},
+		{"exits with 0", app(t, "exit", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "without serving", "exit status 0"},
 		{"exits after the request", app(t, "exit-after-request", "status=4", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepLoad, "ended before it was ready", "exit status 4"},
-		{"is killed", app(t, "crash", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "killed from outside", "signal: killed"},
+		{"is killed", app(t, "crash", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "killed from outside", "signal: killed"},
 		{"is killed after the request", app(t, "crash-after-request"), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepLoad, "killed from outside", "signal: killed"},
 		{
 			"crashes", with(app(t, "http"), func(a *spawner.App) { a.StartCommand = []string{"/bin/sh", "-c", "ulimit -c 0; kill -SEGV $$"} }),
-			spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "crashed", "signal: segmentation fault",
+			spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "crashed", "signal: segmentation fault",
 		},
-		{"closes its stdout", app(t, "close", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "closed its stdout", ""},
-		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepHandshake, "said nothing within 300ms", ""},
+		{"closes its stdout", app(t, "close", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
+		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "neither served on port", ""},
 		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 300ms", ""},
-		{"says half a line", with(app(t, "say", "text=!> I have"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepHandshake, "said nothing", ""},
+		{"says half a line", with(app(t, "say", "text=!> I have"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "said nothing", ""},
 		{"says half a block", with(say(t, ready), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepReady, "did not finish", ""},
 		{"says half an error", with(say(t, "!> Error\n!> html: true\n"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "did not finish", ""},
 		{"says an error without an end", with(say(t, "!> Error\n!> \ntext"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "did not finish", ""},
@@ -78,8 +77,8 @@ func TestFailures(t *testing.T) {
 			}),
 			spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepRequest, "did not read its options", "",
 		},
-		{"another version", app(t, "say", "text=!> I have control 2.0\n"), spawner.CategoryProtocol, loaderproto.UnsupportedVersion, spawner.StepHandshake, `version "2.0"`, ""},
-		{"not the handshake", app(t, "say", "text=!> Hello\n", printed), spawner.CategoryProtocol, loaderproto.UnexpectedLine, spawner.StepHandshake, `it said "Hello"`, ""},
+		{"another version", app(t, "say", "text=!> I have control 2.0\n"), spawner.CategoryProtocol, loaderproto.UnsupportedVersion, spawner.StepServe, `version "2.0"`, ""},
+		{"not the handshake", app(t, "say", "text=!> Hello\n", printed), spawner.CategoryProtocol, loaderproto.UnexpectedLine, spawner.StepServe, `it said "Hello"`, ""},
 		{"not a reply", say(t, "!> Hello\n"), spawner.CategoryProtocol, loaderproto.UnexpectedLine, spawner.StepLoad, `it said "Hello"`, ""},
 		{"a reply cut short", say(t, "!> Rea", "then=exit"), spawner.CategoryProtocol, loaderproto.TruncatedLine, spawner.StepLoad, "broke the spawn protocol", "exit status 0"},
 		{"a block cut short", say(t, ready, "then=exit"), spawner.CategoryProtocol, loaderproto.TruncatedBlock, spawner.StepReady, "broke the spawn protocol", "exit status 0"},
@@ -87,10 +86,10 @@ func TestFailures(t *testing.T) {
 		{"an unknown key", say(t, "!> Ready\n!> x: y\n"), spawner.CategoryProtocol, loaderproto.UnknownKey, spawner.StepReady, "broke the spawn protocol", ""},
 		{"no socket", say(t, "!> Ready\n!> \n"), spawner.CategoryProtocol, loaderproto.NoRequestSocket, spawner.StepReady, "broke the spawn protocol", ""},
 		{"a bad pid", say(t, "!> Ready\n!> pid: -1\n"), spawner.CategoryProtocol, loaderproto.BadPID, spawner.StepReady, "broke the spawn protocol", ""},
-		{"a line too long", app(t, "long-line", "length=100000"), spawner.CategoryProtocol, loaderproto.LineTooLong, spawner.StepHandshake, "line too long", ""},
+		{"a line too long", app(t, "long-line", "length=100000"), spawner.CategoryProtocol, loaderproto.LineTooLong, spawner.StepServe, "line too long", ""},
 		{"an explanation", app(t, "error", "text=\nno database\nmore", printed), spawner.CategoryExplained, loaderproto.AppError, spawner.StepLoad, "no database", "exit status 1"},
-		{"an explanation at once", app(t, "error-at-once", "text=<b>x</b>", "html=true"), spawner.CategoryExplained, loaderproto.AppError, spawner.StepHandshake, "see its page", "exit status 1"},
-		{"leaves a process", app(t, "orphan"), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepHandshake, "ended before it was ready", "exit status 3"},
+		{"an explanation at once", app(t, "error-at-once", "text=<b>x</b>", "html=true"), spawner.CategoryExplained, loaderproto.AppError, spawner.StepServe, "see its page", "exit status 1"},
+		{"leaves a process", app(t, "orphan"), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "ended before it was ready", "exit status 3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
@@ -134,7 +133,7 @@ func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 	require.Equal(t, spawner.StepNotStarted, want, "no step %q", name)
 }
 
-func TestUnacceptableSockets(t *testing.T) {
+func TestA8UnacceptableSockets(t *testing.T) {
 	outside := filepath.Join(shortDir(t), "s")
 	for name, test := range map[string]struct{ socket, reason string }{
 		"relative":               {"unix:socket", "unacceptable address"},
@@ -148,17 +147,23 @@ func TestUnacceptableSockets(t *testing.T) {
 		"every address":          {"tcp://0.0.0.0:80", "loopback"},
 		"a name of another host": {"tcp://example.com:80", "loopback"},
 		"a name with localhost":  {"tcp://localhost.example.com:80", "loopback"},
+		"negative concurrency":   {"tcp://127.0.0.1:80;session;-1", "malformed socket"},
+		"much concurrency":       {"tcp://127.0.0.1:80;session;1000000000000", "malformed socket"},
+		"2,000 sockets":          {strings.Repeat("tcp://127.0.0.1:80;session;1\n!> socket: x;", 2000) + "tcp://127.0.0.1:80;session;1", "too"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			e := f.fail(t, say(t, "!> Ready\n!> socket: main;"+test.socket+";session;1\n!> \n"))
+			if !strings.Contains(test.socket, ";") {
+				test.socket += ";session;1"
+			}
+			e := f.fail(t, say(t, "!> Ready\n!> socket: main;"+test.socket+"\n!> \n"))
 			require.Equal(t, spawner.CategoryProtocol, e.Category)
 			require.Contains(t, e.Summary, test.reason)
 		})
 	}
 }
 
-func TestSocketOfAnotherKind(t *testing.T) {
+func TestA14SocketReplacedBySomethingElse(t *testing.T) {
 	f := newFixture(t)
 	for name, make := range map[string]string{
 		"file": "touch $d/s", "link": "ln -s /run/x $d/s", "fifo": "mkfifo $d/s",
@@ -206,21 +211,7 @@ func foreignPID(t *testing.T) int {
 	return 0
 }
 
-func TestEscapedProcessIsNotWaitedFor(t *testing.T) {
-	f := newFixture(t)
-	began := time.Now()
-	e := f.fail(t, app(t, "orphan", "escape=yes"))
-	require.Less(t, time.Since(began), patience/2)
-	require.Equal(t, "exit status 3", e.ExitStatus)
-	require.Equal(t, spawner.CategoryStartup, e.Category)
-	m := regexp.MustCompile(`grandchild pid (\d+)`).FindStringSubmatch(e.Output)
-	require.NotNil(t, m, e.Output)
-	pid, err := strconv.Atoi(m[1])
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-}
-
-func TestPreparationFailures(t *testing.T) {
+func TestA16PreparationFailures(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string, mode fs.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -319,7 +310,7 @@ func TestCancelDuringHandshake(t *testing.T) {
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, spawner.CategoryCanceled, e.Category)
-	requireFailedStep(t, e.Journey, spawner.StepHandshake)
+	requireFailedStep(t, e.Journey, spawner.StepServe)
 	require.Contains(t, e.Output, "started")
 }
 

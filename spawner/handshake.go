@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/gopassenger/passenger/loaderproto"
@@ -19,46 +20,58 @@ var steps = map[loaderproto.Step]StepName{
 
 func (a *attempt) request() loaderproto.Request {
 	app := &a.app
-	return loaderproto.Request{
-		PassengerRoot:    a.dir.loaders,
-		PassengerVersion: a.config.Version,
-		RubyLibDir:       filepath.Join(a.dir.loaders, "ruby"),
-		GUPID:            newGUPID(a.began),
-		ConnectPassword:  randomAlphanumeric(passwordLength),
-		InstanceDir:      a.dir.path,
-		SocketDir:        a.sockets.path,
-		AppRoot:          app.Root,
-		AppGroupName:     app.Name(),
-		AppType:          a.command.appType.Name,
-		StartCommand:     app.StartCommand,
-		StartupFile:      a.command.startupFile,
-		ProcessTitle:     a.command.appType.ProcessTitle,
-		LogLevel:         app.LogLevel,
-		StartTimeout:     app.StartTimeout,
-		Environment:      app.Environment,
-		BaseURI:          app.BaseURI,
-		SpawnMethod:      "direct",
-		User:             app.User,
-		Group:            app.Group,
-		IntegrationMode:  "standalone",
-		Ruby:             app.Ruby,
-		Python:           app.Python,
-		NodeJS:           app.NodeJS,
-		Features:         []string{loaderproto.FeatureSessionKeepAlive},
+	method := DirectSpawning
+	if a.command.preloader != nil {
+		method = SmartSpawning
 	}
+	r := loaderproto.Request{
+		PassengerRoot:     a.dir.loaders,
+		PassengerVersion:  a.config.Version,
+		RubyLibDir:        filepath.Join(a.dir.loaders, "ruby"),
+		GUPID:             a.gupid,
+		ConnectPassword:   a.password,
+		InstanceDir:       a.dir.path,
+		SocketDir:         a.sockets.path,
+		AppRoot:           app.Root,
+		AppGroupName:      app.Name(),
+		AppType:           a.command.appType.Name,
+		StartCommand:      app.StartCommand,
+		StartupFile:       a.command.startupFile,
+		ProcessTitle:      a.command.appType.ProcessTitle,
+		LogLevel:          app.LogLevel,
+		StartTimeout:      app.StartTimeout,
+		Environment:       app.Environment,
+		BaseURI:           app.BaseURI,
+		SpawnMethod:       method,
+		User:              app.User,
+		Group:             app.Group,
+		DefaultUser:       a.config.DefaultUser,
+		DefaultGroup:      a.config.DefaultGroup,
+		IntegrationMode:   "standalone",
+		Ruby:              app.Ruby,
+		Python:            a.python(),
+		NodeJS:            app.NodeJS,
+		MeteorAppSettings: app.MeteorSettings,
+		ThreadCount:       app.ThreadCount,
+		Features:          []string{loaderproto.FeatureSessionKeepAlive},
+	}
+	if a.identity.byStartupFile {
+		r.StartupFileUID = strconv.Itoa(a.identity.uid)
+	}
+	return r
 }
 
-// negotiate runs the handshake until the start time-out or the end of ctx.
-func (a *attempt) negotiate(ctx context.Context) (*loaderproto.Ready, io.Reader, error) {
-	admin := a.child.admin
-	a.child.setDeadline(a.started.Add(a.app.StartTimeout))
-	interrupted := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(interrupted)
-		_ = admin.SetDeadline(time.Unix(1, 0))
-	})
-	n := loaderproto.Negotiation{
-		Request: a.req,
+// python is the interpreter as it was found, or as it was configured.
+func (a *attempt) python() string {
+	if a.command.appType.Name == "wsgi" {
+		return a.command.argv[0]
+	}
+	return a.app.Python
+}
+
+func (a *attempt) negotiation(req loaderproto.Request) *loaderproto.Negotiation {
+	return &loaderproto.Negotiation{
+		Request: req,
 		Noise:   func(p []byte) { _, _ = a.output.out.Write(p) },
 		Progress: func(s loaderproto.Step) {
 			if name, ok := steps[s]; ok {
@@ -66,7 +79,32 @@ func (a *attempt) negotiate(ctx context.Context) (*loaderproto.Ready, io.Reader,
 			}
 		},
 	}
-	ready, rest, err := n.Negotiate(admin)
+}
+
+// negotiate runs the handshake until the start time-out or the end of ctx.
+func (a *attempt) negotiate(ctx context.Context) (ready *loaderproto.Ready, rest io.Reader, err error) {
+	n := a.negotiation(a.request())
+	err = a.converse(ctx, func(conn io.ReadWriter) (err error) {
+		ready, rest, err = n.Negotiate(conn)
+		return err
+	})
+	return ready, rest, err
+}
+
+// converse lets talk speak with the process until the start time-out or the
+// end of ctx.
+func (a *attempt) converse(ctx context.Context, talk func(io.ReadWriter) error) error {
+	c := a.child
+	c.setDeadline(a.started.Add(a.app.StartTimeout))
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = c.admin.SetDeadline(time.Unix(1, 0))
+	})
+	err := talk(struct {
+		io.Reader
+		io.Writer
+	}{c.in, c.admin})
 	if !stop() {
 		// A deadline that is set later would cut off what follows.
 		<-interrupted
@@ -74,5 +112,5 @@ func (a *attempt) negotiate(ctx context.Context) (*loaderproto.Ready, io.Reader,
 	if err == nil {
 		err = canceled(ctx)
 	}
-	return ready, rest, err
+	return err
 }

@@ -20,15 +20,29 @@ type JourneyStep struct {
 // StepName names a step.
 type StepName string
 
-// The steps of a direct spawn.
+// The steps of a spawn. A preloader takes those of a process itself, of which
+// the Journey of its SpawnError tells.
 const (
-	StepPrepare   StepName = "prepare"
-	StepStart     StepName = "start process"
+	StepPrepare StepName = "prepare"
+	StepStart   StepName = "start process"
+	// StepServe: wait for a program that serves on its port, or for the
+	// handshake.
+	StepServe StepName = "wait for handshake or port"
+	// StepPreloader: start the preloader, if it does not run.
+	StepPreloader StepName = "start preloader"
+	StepFork      StepName = "fork process"
 	StepHandshake StepName = "handshake"
 	StepRequest   StepName = "send request"
 	StepLoad      StepName = "load application"
 	StepReady     StepName = "read sockets"
 	StepCheck     StepName = "check sockets"
+)
+
+var (
+	handshakeSteps = []StepName{StepHandshake, StepRequest, StepLoad, StepReady, StepCheck}
+	directSteps    = append([]StepName{StepPrepare, StepStart}, handshakeSteps...)
+	genericSteps   = []StepName{StepPrepare, StepStart, StepServe, StepRequest, StepLoad, StepReady, StepCheck}
+	smartSteps     = append([]StepName{StepPrepare, StepPreloader, StepFork}, handshakeSteps...)
 )
 
 // StepState is how a step went.
@@ -63,12 +77,24 @@ type journal struct {
 	began time.Time
 }
 
-func newJournal(names ...StepName) *journal {
-	j := &journal{steps: make(Journey, len(names))}
-	for i, n := range names {
-		j.steps[i].Name = n
-	}
+func newJournal() *journal {
+	j := &journal{}
+	j.plan(directSteps)
 	return j
+}
+
+// plan says which steps there will be. Those that began are among them.
+func (j *journal) plan(names []StepName) {
+	planned := make(Journey, len(names))
+	for i, n := range names {
+		planned[i].Name = n
+		for _, s := range j.steps {
+			if s.Name == n {
+				planned[i] = s
+			}
+		}
+	}
+	j.steps = planned
 }
 
 // enter begins a step and so ends the one before.

@@ -3,6 +3,8 @@ package spawner_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -41,7 +44,7 @@ func newFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 	t.Helper()
 	f := &fixture{dir: shortDir(t)}
 	leakgate.Check(t, leakgate.Dir(f.dir), leakgate.Marker(testapp.Marker()))
-	c := spawner.Config{Dir: f.dir, Logger: f.log.logger()}
+	c := spawner.Config{Users: spawner.SameUser, Dir: f.dir, Logger: f.log.logger()}
 	for _, change := range change {
 		change(&c)
 	}
@@ -117,6 +120,30 @@ func get(t *testing.T, p spawner.Process, path string) (string, error) {
 	return string(body), err
 }
 
+// state is what an application of testapp says of itself.
+type state struct {
+	PID, PGID, SID, PPID int
+	Dir                  string
+	Args, Env            []string
+	FDs                  map[string]string
+	NonBlocking          []int
+	Options              map[string]string
+}
+
+func stateOf(t *testing.T, p spawner.Process) state {
+	t.Helper()
+	body, err := get(t, p, "/state")
+	require.NoError(t, err)
+	var s state
+	require.NoError(t, json.Unmarshal([]byte(body), &s))
+	return s
+}
+
+func kill(t *testing.T) func(spawner.Process) {
+	t.Helper()
+	return func(p spawner.Process) { require.NoError(t, syscall.Kill(p.Info().PID, syscall.SIGKILL)) }
+}
+
 func requireExit(t *testing.T, p spawner.Process) {
 	t.Helper()
 	select {
@@ -175,4 +202,23 @@ func threads(t *testing.T) int {
 	entries, err := os.ReadDir("/proc/self/task")
 	require.NoError(t, err)
 	return len(entries)
+}
+
+// withUmask runs f with another umask, of the whole program.
+func withUmask[T any](t *testing.T, umask int, f func() T) T {
+	t.Helper()
+	before := syscall.Umask(umask)
+	defer syscall.Umask(before)
+	return f()
+}
+
+func uidOf(t *testing.T, info os.FileInfo) int {
+	t.Helper()
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	require.True(t, ok)
+	return int(stat.Uid)
+}
+
+func mkfifo(path string, uid int) error {
+	return errors.Join(syscall.Mkfifo(path, 0o755), os.Lchown(path, uid, uid))
 }

@@ -15,7 +15,7 @@ import (
 
 // TestFloodWhileStarting has an application that prints 100 MB before it
 // serves.
-func TestFloodWhileStarting(t *testing.T) {
+func TestA6FloodWhileStarting(t *testing.T) {
 	f := newFixture(t, func(c *spawner.Config) { c.Logger = logr.Discard() })
 	var before, now runtime.MemStats
 	runtime.GC()
@@ -72,7 +72,7 @@ func TestIdleProcessesTakeNoThread(t *testing.T) {
 	require.Less(t, threads(t), before+n)
 }
 
-func TestFloodIsLoggedWithinBounds(t *testing.T) {
+func TestB16FloodWhileTheLogIsStuck(t *testing.T) {
 	f := newFixture(t)
 	f.log.block = make(chan struct{})
 	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(8<<20)))

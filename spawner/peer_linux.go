@@ -1,14 +1,11 @@
 package spawner
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,22 +40,14 @@ func checkPeer(conn net.Conn, uid int) error {
 // checkPID makes sure that a pid that was reported is not another user's. One
 // that is nobody's passes.
 func checkPID(pid, uid int) error {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	of, err := realUID(pid)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return err
-	}
-	defer func() { _ = f.Close() }()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if ids, ok := strings.CutPrefix(lines.Text(), "Uid:"); ok {
-			fields := strings.Fields(ids)
-			if len(fields) > 0 && fields[0] == strconv.Itoa(uid) {
-				return nil
-			}
-			return fmt.Errorf("the reported pid %d does not belong to user %d", pid, uid)
-		}
+	case of != uid:
+		return fmt.Errorf("the reported pid %d does not belong to user %d", pid, uid)
 	}
 	return nil
 }

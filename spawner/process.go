@@ -12,6 +12,8 @@ type process struct {
 	info   Info
 	child  *child
 	config *Config
+	// byPort: nobody in the process waits for the end of its stdin.
+	byPort bool
 
 	mu       sync.Mutex
 	stopping bool
@@ -45,8 +47,12 @@ func (p *process) beginStop() {
 	}
 	p.stopping = true
 	_ = p.child.admin.CloseWrite() // fails when the process is gone
+	delay := p.config.TermDelay
+	if p.byPort {
+		delay = 0
+	}
 	p.timers = []*time.Timer{
-		time.AfterFunc(p.config.TermDelay, func() { p.child.signal(syscall.SIGTERM) }),
+		time.AfterFunc(delay, func() { p.child.signal(syscall.SIGTERM) }),
 		time.AfterFunc(p.config.ShutdownTimeout, func() { p.child.signal(syscall.SIGKILL) }),
 	}
 }

@@ -25,7 +25,8 @@ type socketDir struct {
 	path   string
 }
 
-func (d *privateDir) newSocketDir() (*socketDir, error) {
+// newSocketDir makes a directory that belongs to id.
+func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 	for {
 		name := randomAlphanumeric(socketDirNameLength)
 		err := d.root.Mkdir(name, 0o700)
@@ -35,11 +36,29 @@ func (d *privateDir) newSocketDir() (*socketDir, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &socketDir{parent: d.root, name: name, path: filepath.Join(d.sockets, name)}, nil
+		dir := &socketDir{parent: d.root, name: name, path: filepath.Join(d.sockets, name)}
+		if err := dir.giveTo(id.uid, id.gid); err != nil {
+			dir.remove()
+			return nil, err
+		}
+		return dir, nil
 	}
 }
 
+// giveTo makes somebody the only one who can use the directory, whatever the
+// umask and whatever is at its path by now.
+func (d *socketDir) giveTo(uid, gid int) error {
+	f, err := d.parent.OpenFile(d.name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o700), f.Chown(uid, gid), f.Close())
+}
+
+// remove takes the directory back first, so that nobody makes anything in it
+// while it is removed.
 func (d *socketDir) remove() {
+	_ = d.giveTo(os.Geteuid(), os.Getegid())
 	_ = d.parent.RemoveAll(d.name) // what cannot be removed is in nobody's way
 }
 
@@ -48,15 +67,19 @@ func (d *socketDir) remove() {
 // host.
 func (d *socketDir) check(sockets []loaderproto.Socket, uid int) error {
 	for _, s := range sockets {
-		if s.Address.Network == "tcp" {
-			if !isLoopback(s.Address.Addr) {
-				return fmt.Errorf("the socket %s is not on this host's loopback", s.Address)
-			}
-			continue
-		}
-		if err := d.checkFile(s.Address.Addr, uid); err != nil {
+		if err := d.checkAddress(s.Address, uid); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (d *socketDir) checkAddress(address loaderproto.Address, uid int) error {
+	if address.Network != "tcp" {
+		return d.checkFile(address.Addr, uid)
+	}
+	if !isLoopback(address.Addr) {
+		return fmt.Errorf("the socket %s is not on this host's loopback", address)
 	}
 	return nil
 }
@@ -72,8 +95,7 @@ func (d *socketDir) checkFile(path string, uid int) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is not a socket", path)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int64(stat.Uid) != int64(uid) {
+	if int64(owner(info).Uid) != int64(uid) {
 		return fmt.Errorf("the socket %s does not belong to user %d", path, uid)
 	}
 	return nil

@@ -19,10 +19,10 @@ func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
 	path, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(path)) })
-	private, err := openPrivateDir(path)
+	private, err := openPrivateDir(path, false)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, private.remove()) })
-	dir, err = private.newSocketDir()
+	dir, err = private.newSocketDir(&identity{account: account{uid: os.Geteuid()}, gid: os.Getegid()})
 	require.NoError(t, err)
 	socket.Address = loaderproto.Address{Network: "unix", Addr: filepath.Join(dir.path, "s")}
 	l, err := net.Listen("unix", socket.Address.Addr)
@@ -64,7 +64,7 @@ func TestSocketDirGoesWithAllThatIsInIt(t *testing.T) {
 func TestDirectoryTooLongForSockets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("x", loaderproto.UnixPathMax))
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	_, err := openPrivateDir(dir)
+	_, err := openPrivateDir(dir, false)
 	require.ErrorIs(t, err, errPathTooLong)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)

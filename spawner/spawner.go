@@ -72,6 +72,8 @@ type Info struct {
 	// PID is what to show and to measure, and nothing to send signals to: it
 	// may be what the application said.
 	PID int
+	// User is whom it runs as; empty if the user has no name.
+	User string
 	// GUPID is unlike that of any other process, at other times as well.
 	GUPID string
 	// ConnectPassword is what requests to the process carry to show that they

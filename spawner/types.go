@@ -22,6 +22,7 @@ var Types = []AppType{
 	{Name: "rack", StartupFile: "config.ru", ProcessTitle: "Passenger RubyApp"},
 	{Name: "wsgi", StartupFile: "passenger_wsgi.py", ProcessTitle: "Passenger WsgiApp"},
 	{Name: "node", StartupFile: "app.js", ProcessTitle: "Passenger NodeApp"},
+	{Name: meteorType, StartupFile: meteorMark, ProcessTitle: "Passenger MeteorApp"},
 }
 
 func typeNames() string {
@@ -54,6 +55,9 @@ func DetectType(root string) (AppType, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return AppType{}, fmt.Errorf("cannot look for an application: %w", err)
 		}
+	}
+	if t, ok := findType(meteorType); ok && isMeteorBundle(root) {
+		return t, nil
 	}
 	files := make([]string, len(Types))
 	for i, t := range Types {

@@ -60,7 +60,8 @@ func (l *loader) defaults() (map[string]any, error) {
 	return map[string]any{
 		"environment": environment, "address": d.Address, "port": d.Port, "start_timeout": d.StartTimeout,
 		"max_pool_size": d.MaxPoolSize, "min_instances": d.MinInstances, "max_request_queue_size": d.MaxRequestQueueSize,
-		"log_level": d.LogLevel,
+		"max_preloader_idle_time": d.MaxPreloaderIdleTime,
+		"log_level":               d.LogLevel,
 	}, nil
 }
 
@@ -134,7 +135,7 @@ func (l *loader) environment() (map[string]any, error) {
 		for _, key := range append([]string{o.key}, o.aliases...) {
 			name := "PASSENGER_" + strings.ToUpper(key)
 			s := l.getenv(name)
-			if s == "" || o.kind == kindMap {
+			if s == "" || o.kind == kindMap || o.kind == kindList {
 				continue
 			}
 			v, err := o.convert(s, "")

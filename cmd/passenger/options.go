@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,6 +24,8 @@ const (
 	kindPath    // relative to where it was written
 	kindCommand // words, as a shell splits them
 	kindMap     // NAME=VALUE
+	kindList    // texts
+	kindBool
 )
 
 // option is one of start's options, in a file, in the environment and on the
@@ -43,17 +46,25 @@ var startOptions = []option{
 	{key: "port", flag: "port", short: "p", kind: kindInt, usage: fmt.Sprintf("the TCP `port` to listen on, 0 for any free one (default %d)", defaults.Port)},
 	{key: "socket_file", aliases: []string{"socket"}, flag: "socket", short: "S", kind: kindPath, usage: "listen on a Unix socket `file` instead"},
 	{key: "environment", flag: "environment", short: "e", usage: "the application's environment `name` (default $RAILS_ENV, $RACK_ENV, $NODE_ENV, $PASSENGER_APP_ENV, or development)"},
-	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi or node (default: what the startup file tells)"},
+	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi, node or meteor (default: what the startup file tells)"},
 	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},
-	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", kind: kindCommand, usage: "start the application by this `command`, which speaks the spawn protocol"},
+	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", kind: kindCommand, usage: "start the application by this `command`: a program that serves HTTP on 127.0.0.1 and $PORT, or speaks the spawn protocol"},
+	{key: "health_path", flag: "health-path", usage: "the `path` that a program with a start command answers as soon as it can serve (default: accepting connections is enough)"},
+	{key: "spawn_method", flag: "spawn-method", usage: "the `method` to start processes: smart, by a preloader that is forked, or direct (default smart for rack, else direct)"},
+	{key: "thread_count", flag: "thread-count", kind: kindInt, usage: "the `number` of requests that a process of kind rack or wsgi serves at once (default 1)"},
 	{key: "start_timeout", flag: "start-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a start may take (default %d)", defaults.StartTimeout)},
 	{key: "envvars", flag: "envvar", kind: kindMap, usage: "set an environment variable, as `NAME=VALUE`; may be given more than once"},
+	{key: "env_files", flag: "env-file", kind: kindList, usage: "read environment variables from a `file` at each start; may be given more than once, and be missing if a dash is in front"},
+	{key: "load_shell_envvars", flag: "load-shell-envvars", kind: kindBool, usage: "start processes by the login shell of their user, with what its profile sets (default false)"},
+	{key: "app_file_descriptor_ulimit", flag: "app-file-descriptor-ulimit", kind: kindInt, usage: "the `number` of files that a process may have open (default: as the server)"},
 	{key: "ruby", flag: "ruby", usage: "the Ruby `interpreter` (default ruby)"},
-	{key: "python", flag: "python", usage: "the Python `interpreter` (default python3)"},
+	{key: "python", flag: "python", usage: "the Python `interpreter` (default that of the application's venv or .venv, else python3)"},
 	{key: "nodejs", flag: "nodejs", usage: "the Node.js `interpreter` (default node)"},
+	{key: "meteor_app_settings", flag: "meteor-app-settings", kind: kindPath, usage: "the `file` with the settings of a Meteor application"},
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
+	{key: "max_preloader_idle_time", flag: "max-preloader-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` without a start a preloader is stopped, 0 for never (default %d)", defaults.MaxPreloaderIdleTime)},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }
@@ -69,9 +80,12 @@ func findOption(key string) (option, bool) {
 func addStartFlags(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 	for _, o := range startOptions {
-		if o.kind == kindMap {
+		switch o.kind {
+		case kindMap, kindList:
 			flags.StringArrayP(o.flag, o.short, nil, o.usage)
-		} else {
+		case kindBool:
+			flags.BoolP(o.flag, o.short, false, o.usage)
+		case kindString, kindInt, kindPath, kindCommand:
 			flags.StringP(o.flag, o.short, "", o.usage)
 		}
 	}
@@ -87,6 +101,10 @@ func (o *option) convert(raw any, dir string) (any, error) {
 		return o.toCommand(raw)
 	case kindMap:
 		return o.toMap(raw)
+	case kindList:
+		return o.toList(raw)
+	case kindBool:
+		return o.toBool(raw)
 	case kindString, kindPath:
 	}
 	s, ok := raw.(string)
@@ -116,21 +134,58 @@ func (o *option) toInt(raw any) (any, error) {
 	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
 }
 
-func (o *option) toCommand(raw any) (any, error) {
-	if list, ok := raw.([]any); ok {
-		argv := make([]string, len(list))
-		for i, v := range list {
-			if argv[i], ok = v.(string); !ok {
-				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.key, v)
+const portVar = "PORT"
+
+func (o *option) toList(raw any) (any, error) {
+	switch v := raw.(type) {
+	case []string:
+		return v, nil
+	case string:
+		return strings.Fields(v), nil
+	case []any:
+		list := make([]string, len(v))
+		for i, item := range v {
+			s, ok := item.(string)
+			if !ok {
+				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.key, item)
 			}
+			list[i] = s
 		}
-		return argv, nil
+		return list, nil
+	}
+	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.key, raw)
+}
+
+func (o *option) toBool(raw any) (any, error) {
+	switch v := raw.(type) {
+	case bool:
+		return v, nil
+	case string:
+		switch strings.ToLower(v) {
+		case "true", "yes", "on", "1":
+			return true, nil
+		case "false", "no", "off", "0":
+			return false, nil
+		}
+	}
+	return nil, fmt.Errorf("%s must be true or false, not %q", o.key, fmt.Sprint(raw))
+}
+
+func (o *option) toCommand(raw any) (any, error) {
+	if _, ok := raw.([]any); ok {
+		return o.toList(raw)
 	}
 	s, ok := raw.(string)
 	if !ok {
 		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.key, raw)
 	}
-	argv, err := shell.Fields(s, nil)
+	// PORT is for the process: the server sets it.
+	argv, err := shell.Fields(s, func(name string) string {
+		if name == portVar {
+			return "$" + portVar
+		}
+		return os.Getenv(name)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s %q cannot be split into words: %w: for more than one command, use sh -c '...'", o.key, s, err)
 	}

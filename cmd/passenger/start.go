@@ -16,9 +16,10 @@ import (
 const startHelp = `Start serves the web application in a directory, the current one by default.
 
 What kind of application it is shows by its startup file: config.ru (Ruby, Rack),
-passenger_wsgi.py (Python, WSGI) or app.js (Node.js). Other programs are started
-with --start-command; they speak the spawn protocol, as Go programs do that use
-the package loaders/goapp.
+passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Any other
+program is started with --start-command: it serves HTTP on 127.0.0.1 and the port
+in the environment variable PORT, or speaks the spawn protocol, as Go programs do
+that use the package loaders/goapp.
 
 Options come from, later ones counting more:
   ~/.passenger/standalone/config.json
@@ -32,10 +33,11 @@ one ends everything at once.`
 
 func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "start [directory]",
-		Short:   "Serve an application",
-		Long:    startHelp,
-		Example: "  passenger start\n  passenger start /srv/shop --environment production --port 8080",
+		Use:   "start [directory]",
+		Short: "Serve an application",
+		Long:  startHelp,
+		Example: "  passenger start\n  passenger start /srv/shop --environment production --port 8080\n" +
+			"  passenger start --start-command 'php -S 127.0.0.1:$PORT -t public'",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return fmt.Errorf("%d directories were given: start serves one application", len(args))

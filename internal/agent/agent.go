@@ -13,6 +13,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
 )
 
 const (
@@ -29,6 +30,7 @@ const (
 type Server struct {
 	cfg      Config
 	log      logr.Logger
+	factory  spawner.Factory
 	pool     *passenger.Pool
 	app      *handler.Handler
 	http     *http.Server
@@ -64,15 +66,18 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 
 func (s *Server) prepare() (err error) {
 	options := s.cfg.options()
+	config := s.cfg.spawner()
+	config.Logger = s.log
+	s.factory = spawner.New(config)
 	if s.pool, err = passenger.New(passenger.Config{
-		MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork, Logger: s.log,
+		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork, Logger: s.log,
 	}); err != nil {
 		return err
 	}
 	s.app = handler.New(s.pool, handler.Config{Options: options, Logger: s.log})
 	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
 	if err != nil {
-		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close())
+		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close(), s.factory.Close())
 	}
 	s.closeDir = closeDir
 	protocols := new(http.Protocols)
@@ -118,7 +123,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.http.SetKeepAlivesEnabled(false)
 	s.conns.waitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
-	poolErr := s.pool.Shutdown(ctx)
+	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
 	if httpErr != nil {
 		_ = s.http.Close() // what is left was told that it is cut
 	}

@@ -33,6 +33,16 @@ type Config struct {
 	NodeJS       string            `koanf:"nodejs"`
 	StartTimeout int               `koanf:"start_timeout"`
 
+	HealthPath        string   `koanf:"health_path"`
+	SpawnMethod       string   `koanf:"spawn_method"`
+	ThreadCount       int      `koanf:"thread_count"`
+	EnvFiles          []string `koanf:"env_files"`
+	LoadShellEnv      bool     `koanf:"load_shell_envvars"`
+	FileLimit         int      `koanf:"app_file_descriptor_ulimit"`
+	MeteorAppSettings string   `koanf:"meteor_app_settings"`
+	// MaxPreloaderIdleTime is in seconds; 0: for ever.
+	MaxPreloaderIdleTime int `koanf:"max_preloader_idle_time"`
+
 	MaxPoolSize         int `koanf:"max_pool_size"`
 	MinInstances        int `koanf:"min_instances"`
 	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
@@ -58,7 +68,10 @@ func DefaultConfig() Config {
 		MaxPoolSize:         passenger.DefaultMaxPoolSize,
 		MinInstances:        1,
 		MaxRequestQueueSize: passenger.DefaultMaxRequestQueueSize,
-		LogLevel:            3,
+
+		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
+
+		LogLevel: 3,
 	}
 }
 
@@ -80,6 +93,18 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxRequestQueueSize < 0 {
 		fault("max_request_queue_size is %d: it must be 0 (no limit) or more", c.MaxRequestQueueSize)
+	}
+	for _, number := range []struct {
+		key   string
+		value int
+	}{
+		{"thread_count", c.ThreadCount},
+		{"app_file_descriptor_ulimit", c.FileLimit},
+		{"max_preloader_idle_time", c.MaxPreloaderIdleTime},
+	} {
+		if number.value < 0 {
+			fault("%s is %d: it must be 0 or more", number.key, number.value)
+		}
 	}
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
@@ -105,11 +130,17 @@ func (c *Config) checkApp() error {
 	if err := app.Validate(); err != nil {
 		return err
 	}
-	err = spawner.Check(app)
+	config := c.spawner()
+	err = spawner.Check(&config, app)
 	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
 		return fmt.Errorf("%s: %s", e.Summary, e.Advice)
 	}
 	return err
+}
+
+// spawner is how processes are started: as whoever started the server.
+func (*Config) spawner() spawner.Config {
+	return spawner.Config{Users: spawner.SameUser, Version: passenger.Version}
 }
 
 // options are those of the pool and the handler.
@@ -124,8 +155,17 @@ func (c *Config) options() passenger.Options {
 		Environment: c.Environment, Env: c.EnvVars,
 		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
 		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
+		HealthPath: c.HealthPath, SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
+		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
+		MeteorSettings: c.MeteorAppSettings,
 	}
-	return passenger.Options{App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue}
+	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
+	if preloaderIdle == 0 {
+		preloaderIdle = passenger.Unlimited
+	}
+	return passenger.Options{
+		App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue, MaxPreloaderIdleTime: preloaderIdle,
+	}
 }
 
 // publicDir is where files lie that need no application.

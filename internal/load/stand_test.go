@@ -77,7 +77,7 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 		}
 	})
 	logger := logr.FromSlogHandler(slog.NewTextHandler(logs, nil))
-	factory := spawner.New(spawner.Config{Logger: logger, TermDelay: termDelay, ShutdownTimeout: stopTimeout})
+	factory := spawner.New(spawner.Config{Users: spawner.SameUser, Logger: logger, TermDelay: termDelay, ShutdownTimeout: stopTimeout})
 	var err error
 	s.pool, err = passenger.New(passenger.Config{Spawner: factory, Logger: logger, SelfChecks: true})
 	require.NoError(t, err)

@@ -79,7 +79,7 @@ func (p *player) report() {
 }
 
 // startGrandchild starts a process with our stdio and says its pid.
-func startGrandchild(escape bool) {
+func startGrandchild(escape bool) int {
 	cmd := &exec.Cmd{
 		Path: os.Args[0], Args: os.Args, Env: append(os.Environ(), behaviourVar+"=grandchild"),
 		Stdin: os.Stdin, Stdout: os.Stderr, Stderr: os.Stderr,
@@ -88,4 +88,5 @@ func startGrandchild(escape bool) {
 	}
 	check(cmd.Start())
 	_, _ = os.Stderr.WriteString("grandchild pid " + strconv.Itoa(cmd.Process.Pid) + "\n")
+	return cmd.Process.Pid
 }

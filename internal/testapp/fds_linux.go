@@ -35,3 +35,5 @@ func inheritedFDs() (fds map[string]string, nonBlocking []int) {
 	}
 	return fds, nonBlocking
 }
+
+func dup(from, to int) error { return unix.Dup3(from, to, 0) }

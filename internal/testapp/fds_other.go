@@ -11,3 +11,5 @@ func sessionID() int {
 }
 
 func inheritedFDs() (fds map[string]string, nonBlocking []int) { return nil, nil }
+
+func dup(from, to int) error { return unix.Dup2(from, to) }

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,7 +26,8 @@ import (
 func behaviours() map[string]func(*player) {
 	all := map[string]func(*player){
 		// Serves HTTP on a Unix socket until its stdin ends; noise=text is
-		// printed before, pid=n reported.
+		// printed before, pid=n reported. At /daemon it starts a process in a
+		// session of its own and answers with its pid.
 		"http": serveHTTP,
 		// The same on a TCP socket of the loopback.
 		"tcp": serveTCP,
@@ -43,6 +45,8 @@ func behaviours() map[string]func(*player) {
 		"flood": flood,
 	}
 	maps.Copy(all, failures())
+	maps.Copy(all, preloaders())
+	maps.Copy(all, generics())
 	return all
 }
 
@@ -107,19 +111,18 @@ func stubborn(p *player) {
 }
 
 func flood(p *player) {
-	chunk := make([]byte, 64<<10)
-	for i := range chunk {
-		chunk[i] = 'x'
-		if i%64 == 63 {
-			chunk[i] = '\n'
-		}
-	}
-	for written := 0; written < p.number("bytes", 1<<20); written += len(chunk) {
-		print(string(chunk))
-		_, err := os.Stderr.Write(chunk)
+	printMuch(p.number("bytes", 1<<20))
+	serveHTTP(p)
+}
+
+// printMuch prints lines of 64 bytes to stdout and to stderr.
+func printMuch(bytes int) {
+	chunk := strings.Repeat(strings.Repeat("x", 63)+"\n", 1<<10)
+	for written := 0; written < bytes; written += len(chunk) {
+		print(chunk)
+		_, err := os.Stderr.WriteString(chunk)
 		check(err)
 	}
-	serveHTTP(p)
 }
 
 // state is what /state says of the process.
@@ -145,12 +148,26 @@ func (p *player) handler() http.Handler {
 		print(r.FormValue("stdout"))
 		_, _ = os.Stderr.WriteString(r.FormValue("stderr"))
 	})
+	mux.HandleFunc("/print-long", func(_ http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.FormValue("bytes"))
+		check(err)
+		for chunk := strings.Repeat("x", 1<<20); n > 0; n -= len(chunk) {
+			print(chunk)
+		}
+	})
+	mux.HandleFunc("/flood", func(_ http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.FormValue("bytes"))
+		check(err)
+		printMuch(n)
+	})
+	p.addTricks(mux)
 	mux.HandleFunc("/close-stdout", func(http.ResponseWriter, *http.Request) { check(os.Stdout.Close()) })
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, err := strconv.Atoi(r.FormValue("status"))
 		check(err)
 		os.Exit(code)
 	})
+	mux.HandleFunc("/daemon", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, startGrandchild(true)) })
 	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
 		s := state{
 			PID: os.Getpid(), PGID: syscall.Getpgrp(), SID: sessionID(), PPID: os.Getppid(),

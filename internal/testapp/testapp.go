@@ -30,6 +30,7 @@ func Main() {
 		fmt.Fprintf(os.Stderr, "testapp: no behaviour %q\n", name)
 		os.Exit(70)
 	}
+	awaitGate()
 	play(&player{Loader: loaderproto.NewLoader(os.Stdin, os.Stdout)})
 	os.Exit(0)
 }

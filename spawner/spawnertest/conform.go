@@ -29,6 +29,8 @@ type Subject struct {
 	// Empty is called after each test, before the factory is closed, and
 	// fails when something of the processes is left. It may be nil.
 	Empty func() error
+
+	spawners []spawner.Spawner
 }
 
 // patience is how long a wait may take that should take no time.
@@ -57,6 +59,9 @@ func Conform(t *testing.T, subject func(*testing.T) Subject) {
 		t.Run(test.name, func(t *testing.T) {
 			s := subject(t)
 			test.run(t, &s)
+			for _, sp := range s.spawners {
+				require.NoError(t, sp.Close())
+			}
 			if s.Empty != nil {
 				require.NoError(t, s.Empty())
 			}
@@ -69,6 +74,7 @@ func (s *Subject) spawner(t *testing.T, app spawner.App) spawner.Spawner {
 	t.Helper()
 	sp, err := s.Factory.NewSpawner(app)
 	require.NoError(t, err)
+	s.spawners = append(s.spawners, sp)
 	return sp
 }
 

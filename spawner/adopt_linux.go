@@ -1,0 +1,121 @@
+package spawner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// canAdopt: processes that a preloader starts can be identified for good.
+const canAdopt = true
+
+// adopted is a process that a preloader has started and that is ours to end.
+type adopted struct {
+	pid     int
+	uid     int
+	session int
+	pidfd   *os.File
+	// leads: the process leads a group of its own.
+	leads bool
+	// status says how the process ended, when the preloader has said so.
+	status func() string
+}
+
+// adopt makes sure that pid is a process of uid in the session of a preloader,
+// and holds on to it. What the preloader says is not to be trusted. A process
+// that has ended already is errWorkerEnded.
+func adopt(pid, uid, session int) (*adopted, error) {
+	foreign := func(reason string) error { return fmt.Errorf("%w: pid %d %s", errForeignWorker, pid, reason) }
+	if pid == session || pid == os.Getpid() {
+		return nil, foreign("is not a worker")
+	}
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if errors.Is(err, unix.ESRCH) {
+		return nil, errWorkerEnded
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	a := &adopted{pid: pid, uid: uid, session: session, pidfd: os.NewFile(uintptr(fd), "pidfd")}
+	defer func() {
+		if err != nil {
+			_ = a.pidfd.Close()
+		}
+	}()
+	found, readErr := readProc(pid)
+	// What was read is of the process that is held if that still exists.
+	if err = unix.PidfdSendSignal(fd, 0, nil, 0); errors.Is(err, unix.ESRCH) {
+		err = errWorkerEnded
+		return nil, err
+	}
+	if err = readErr; err != nil {
+		return nil, err
+	}
+	if found.uid != uid || found.session != session {
+		err = foreign(fmt.Sprintf("belongs to user %d and session %d instead of %d and %d", found.uid, found.session, uid, session))
+		return nil, err
+	}
+	err = nil
+	a.leads = found.group == pid
+	return a, nil
+}
+
+func (a *adopted) awaitEnd() (status string) {
+	if !waitReadable(a.pidfd) {
+		// Without the poller a process that has ended cannot be told from one
+		// that has not, so it is made sure of.
+		a.signal(syscall.SIGKILL)
+	}
+	a.killGroup()
+	_ = a.pidfd.Close()
+	return a.status()
+}
+
+func (a *adopted) signal(sig syscall.Signal) {
+	_ = a.send(sig)
+	if a.leads {
+		a.eachInGroup(sig)
+	}
+}
+
+func (a *adopted) send(sig syscall.Signal) error {
+	raw, err := a.pidfd.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var sendErr error
+	err = raw.Control(func(fd uintptr) { sendErr = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
+	return errors.Join(err, sendErr)
+}
+
+func (a *adopted) killGroup() {
+	if a.leads {
+		a.eachInGroup(syscall.SIGKILL)
+	}
+}
+
+// eachInGroup signals what the process has started, one by one: the group's
+// number may belong to others as soon as the preloader has reaped the process.
+func (a *adopted) eachInGroup(sig syscall.Signal) {
+	signalMatching(sig, func(p procEntry) bool {
+		return p.group == a.pid && p.session == a.session && p.uid == a.uid && p.pid != a.pid
+	})
+}
+
+// waitReadable returns when f can be read, as a pidfd can when its process has
+// ended. It reports false if that cannot be waited for.
+func waitReadable(f *os.File) bool {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor
+		n, err := unix.Poll(fds, 0)
+		return err == nil && n > 0
+	})
+	return err == nil
+}

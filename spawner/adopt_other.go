@@ -1,0 +1,22 @@
+//go:build !linux
+
+package spawner
+
+import (
+	"errors"
+	"syscall"
+)
+
+// canAdopt: without pidfds a process that a preloader starts cannot be told
+// from another one that has its number later.
+const canAdopt = false
+
+type adopted struct{ status func() string }
+
+func adopt(int, int, int) (*adopted, error) { return nil, errors.ErrUnsupported }
+
+func (*adopted) awaitEnd() (status string) { return "" }
+func (*adopted) signal(syscall.Signal)     {}
+
+// killMarked would need the environment of other processes.
+func killMarked(string, int) []int { return nil }

@@ -1,0 +1,281 @@
+package spawner
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+// exitGrace is how long a program that closed its stdout gets to end by
+// itself, so that it can be told how it ended.
+const exitGrace = 250 * time.Millisecond
+
+// termGrace is how long a program that was not ready in time has to end itself
+// before it is killed.
+const termGrace = 5 * time.Second
+
+// attempt is one spawn, or the start of a preloader.
+type attempt struct {
+	factory *factory
+	config  *Config
+	app     App
+	began   time.Time
+	journal *journal
+	output  *output
+	gupid   string
+
+	dir      *privateDir
+	sockets  *socketDir
+	identity *identity
+	envFiles map[string]string
+	command  *command
+	port     int  // 0: none was allotted
+	byPort   bool // the program serves there and did not speak the handshake
+	password string
+	env      *environment
+	limits   string
+
+	started time.Time
+	child   *child
+	family  *family // nil without a preloader
+}
+
+func newAttempt(f *factory, app App) *attempt {
+	a := &attempt{factory: f, config: &f.config, app: app, began: time.Now(), journal: newJournal()}
+	a.gupid = newGUPID(a.began)
+	a.password = randomAlphanumeric(passwordLength)
+	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
+	return a
+}
+
+// prepare finds out what to start as whom, and makes room for its sockets.
+func (a *attempt) prepare(ctx context.Context) (err error) {
+	a.journal.enter(StepPrepare)
+	if err := canceled(ctx); err != nil {
+		return err
+	}
+	if a.dir, err = a.factory.privateDir(); err != nil {
+		if errors.Is(err, ErrClosed) {
+			return err
+		}
+		return &fault{problem: dirUnusable, subject: a.config.Dir, err: err}
+	}
+	if err := a.check(a.factory.identifier); err != nil {
+		return err
+	}
+	if a.sockets, err = a.dir.newSocketDir(a.identity); err != nil {
+		return &fault{problem: dirUnusable, subject: a.dir.path, err: err}
+	}
+	req := a.request()
+	return req.Check()
+}
+
+// look reads the application's files with its user's rights.
+func (a *attempt) look(p *program) (err error) {
+	if err := checkRoot(a.app.Root, os.Stat); err != nil {
+		return err
+	}
+	if a.envFiles, err = readEnvFiles(&a.app); err != nil {
+		return err
+	}
+	r := newResolver(&a.app, a.dir.loaders, a.envFiles)
+	r.byName = a.loginShell() != ""
+	a.command, err = r.resolve(p)
+	return err
+}
+
+// start starts argv as the attempt's process.
+func (a *attempt) start(argv []string) error {
+	a.env = a.newEnvironment()
+	argv = a.prepared(argv, a.env)
+	a.started = time.Now()
+	child, err := startChild(&childSpec{
+		argv:     argv,
+		env:      a.env.list(),
+		dir:      a.app.Root,
+		identity: a.identity,
+		output:   a.output,
+		cleanUp:  a.cleanUp,
+	})
+	if err != nil {
+		return startFault(argv[0], err)
+	}
+	a.child = child
+	return a.checkState()
+}
+
+// cleanUp is called when the process has ended.
+func (a *attempt) cleanUp() {
+	if a.family == nil || a.family.attempt != a {
+		a.endEscaped()
+	}
+	if a.family != nil {
+		a.family.leave()
+	}
+	a.sockets.remove()
+	a.factory.ports.release(a.port)
+}
+
+// endEscaped ends what has left the process's session.
+func (a *attempt) endEscaped() {
+	if pids := killMarked(markerVar+"="+a.gupid, a.identity.uid); len(pids) > 0 {
+		a.config.Logger.Info("processes that the application had put into the background were killed with it",
+			"app", a.app.Name(), "pids", pids)
+	}
+}
+
+// attach makes a process of a child that is ready.
+func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, error) {
+	a.journal.enter(StepCheck)
+	if err := a.sockets.check(ready.Sockets, a.identity.uid); err != nil {
+		return nil, &fault{problem: badSocket, err: err}
+	}
+	if ready.PID != 0 {
+		if err := checkPID(ready.PID, a.identity.uid); err != nil {
+			return nil, &fault{problem: foreignPID, err: err}
+		}
+	}
+	p := &process{child: a.child, config: a.config, byPort: a.byPort, info: Info{
+		PID:             a.displayPID(ready.PID),
+		User:            a.identity.name,
+		GUPID:           a.gupid,
+		ConnectPassword: a.password,
+		SpawnStarted:    a.began,
+		SpawnEnded:      time.Now(),
+	}}
+	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
+	for _, s := range ready.Sockets {
+		if !s.Protocol.TakesRequests() {
+			p.info.OtherSockets = append(p.info.OtherSockets, s)
+			continue
+		}
+		p.info.Sockets = append(p.info.Sockets, Socket{
+			Socket:           s,
+			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
+			Dial:             dialer(s.Address, a.identity.uid),
+		})
+	}
+	if !a.child.setDeadline(time.Time{}) {
+		return nil, &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
+	}
+	a.output.release()
+	go a.child.readStdout(rest)
+	return p, nil
+}
+
+// displayPID is what to show: the pid that was reported if it is one of the
+// child's session, which a start command may have put a shell in front of.
+func (a *attempt) displayPID(reported int) int {
+	if reported == 0 || reported == a.child.pid {
+		return a.child.pid
+	}
+	if session, err := unix.Getsid(reported); err == nil && session == a.child.pid {
+		return reported
+	}
+	a.config.Logger.Info("the application reported a pid that is not one of its processes; it is ignored",
+		"app", a.app.Name(), "pid", a.child.pid, "reported", reported)
+	return a.child.pid
+}
+
+// end kills what was started and waits until nothing of it is left. It returns
+// how the process ended, if that was by itself.
+func (a *attempt) end(cause error) string {
+	c := a.child
+	killDelay := time.Duration(0)
+	switch {
+	case endsByItself(cause):
+		killDelay = exitGrace
+	case tooSlow(cause):
+		// It may want to say where it hangs.
+		c.signal(syscall.SIGTERM)
+		killDelay = termGrace
+	}
+	kill := time.AfterFunc(killDelay, func() { c.signal(syscall.SIGKILL) })
+	defer kill.Stop()
+	// What is still to be read ends with the process, which has a deadline of
+	// its own for the case that something else holds the socket.
+	c.setDeadline(time.Time{})
+	c.readStdout(c.in)
+	<-c.gone
+	return c.ownStatus()
+}
+
+// endsByItself: a program with this error has closed its stdout, and so has
+// most probably ended.
+func endsByItself(err error) bool {
+	return isKind(err, loaderproto.ExitedEarly, loaderproto.TruncatedLine, loaderproto.TruncatedBlock,
+		loaderproto.ReadFailed, loaderproto.WriteFailed, loaderproto.AppError)
+}
+
+// tooSlow: the time to start was over.
+func tooSlow(err error) bool {
+	f := (*fault)(nil)
+	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem == unhealthy)
+}
+
+func isKind(err error, kinds ...loaderproto.Kind) bool {
+	e := (*loaderproto.Error)(nil)
+	return errors.As(err, &e) && slices.Contains(kinds, e.Kind)
+}
+
+// fail tidies up and puts err into words.
+func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
+	if e := (*SpawnError)(nil); errors.As(err, &e) { // the preloader's own
+		a.discard()
+		return e
+	}
+	e := &SpawnError{ID: newErrorID(), AppName: a.app.Name(), AppRoot: a.app.Root, Environment: a.app.Environment, Err: err}
+	d := diagnosis{app: &a.app, err: err, port: a.port, shell: a.command != nil && a.needsShell()}
+	if a.command != nil {
+		e.Command = a.command.argv
+	}
+	if a.identity != nil {
+		e.User = a.identity.String()
+		d.user = e.User
+	}
+	if a.env != nil {
+		e.Env = a.env.list()
+	}
+	d.command = e.Command
+	if cause := canceled(ctx); cause != nil {
+		d.err, e.Err = cause, cause
+		d.canceled = true
+	}
+	a.journal.end(StepFailed)
+	e.Journey = a.journal.steps
+	e.Limits = a.limits
+	if a.child != nil {
+		e.ExitStatus = a.end(err)
+	} else {
+		a.discard()
+	}
+	e.Output, e.OutputDropped = a.output.release()
+	d.status, d.output = e.ExitStatus, e.Output
+	d.step = e.Journey.failed()
+	d.explain(e)
+
+	log := a.config.Logger.WithValues("app", e.AppName, "root", e.AppRoot, "id", e.ID)
+	if e.Category == CategoryCanceled {
+		log.Info("the start of a process was called off", "step", d.step)
+	} else {
+		log.Error(e.Err, "cannot start a process: "+e.Summary, "category", e.Category.String(), "step", d.step,
+			"exitStatus", e.ExitStatus, "advice", e.Advice)
+	}
+	return e
+}
+
+// discard gives back what an attempt without a process has.
+func (a *attempt) discard() {
+	if a.sockets != nil {
+		a.sockets.remove()
+	}
+	a.factory.ports.release(a.port)
+}

@@ -1,0 +1,85 @@
+package spawner
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestParseEnvFile(t *testing.T) {
+	for text, want := range map[string]map[string]string{
+		"":                                 {},
+		"\n\n# A=1\n; B=2\n   # C\n":       {},
+		"A=1\nB=\nA=2":                     {"A": "2", "B": ""},
+		"A = 1\n\tB=2 \t\r\n":              {"A": "1", "B": "2"},
+		"A=b c # not a comment":            {"A": "b c # not a comment"},
+		"A=$HOME ${X} `x` $(y)":            {"A": "$HOME ${X} `x` $(y)"},
+		`A="b  c" 'd'e`:                    {"A": "b  c de"},
+		`A="q\"\\\$\` + "`" + `\n" `:       {"A": `q"\$` + "`" + `\n`},
+		`A='\n$"' `:                        {"A": `\n$"`},
+		"A=\"two\nlines\"\nB=1":            {"A": "two\nlines", "B": "1"},
+		"A=one \\\ntwo":                    {"A": "one two"},
+		"A=a\\ \\b\\":                      {"A": "a b"},
+		"A=\" kept \" ":                    {"A": " kept "},
+		"export A=1\nexport  B=2":          {"A": "1", "B": "2"},
+		"A=b=c":                            {"A": "b=c"},
+		"A=\xff":                           {"A": "\xff"},
+		strings.Repeat("A=1\n", 3) + "A=2": {"A": "2"},
+	} {
+		vars := map[string]string{}
+		require.NoError(t, parseEnvFile(text, vars), "%q", text)
+		require.Equal(t, want, vars, "%q", text)
+	}
+	for text, reason := range map[string]string{
+		"secret":           "line 1 is not",
+		"A=1\n1A=secret":   "line 2 is not",
+		"A B=secret":       "line 1 is not",
+		"=secret":          "line 1 is not",
+		"\n\nA=\"secret\n": "line 3 opens",
+		"A='":              "line 1 opens",
+		"A=\x00":           "line 1 holds NUL",
+	} {
+		err := parseEnvFile(text, map[string]string{})
+		require.ErrorContains(t, err, reason, "%q", text)
+		require.NotContains(t, err.Error(), "secret", "a value is no part of an error")
+	}
+}
+
+func FuzzParseEnvFile(f *testing.F) {
+	f.Add("A=1\nB='2'\n\"")
+	f.Fuzz(func(t *testing.T, text string) {
+		vars := map[string]string{}
+		if parseEnvFile(text, vars) != nil {
+			return
+		}
+		for name, value := range vars {
+			require.True(t, isShellName(name))
+			require.NotContains(t, value, "\x00")
+			require.LessOrEqual(t, len(value), len(text))
+		}
+	})
+}
+
+func TestReadEnvFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("a", "A=1\nB=1\n")
+	write("b", "B=2\n")
+	vars, err := readEnvFiles(&App{Root: dir, EnvFiles: []string{"a", "-none", filepath.Join(dir, "b")}})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"A": "1", "B": "2"}, vars)
+
+	write("large", strings.Repeat("#", maxEnvFile+1))
+	for file, reason := range map[string]string{"none": "no such file", ".": "not a regular file", "large": "more than 1048576 bytes"} {
+		_, err := readEnvFiles(&App{Root: dir, EnvFiles: []string{file}})
+		require.ErrorContains(t, err, reason)
+		var f *fault
+		require.ErrorAs(t, err, &f)
+		require.Equal(t, envFileUnusable, f.problem)
+	}
+}

@@ -1,0 +1,199 @@
+package spawner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+// The waits between attempts to find a program serving.
+const (
+	firstProbeWait = 2 * time.Millisecond
+	lastProbeWait  = 100 * time.Millisecond
+	probeTimeout   = 5 * time.Second
+)
+
+var (
+	// errServes ends the wait for a handshake.
+	errServes    = errors.New("the program serves on its port")
+	errUnhealthy = errors.New("its health path is not answered well")
+)
+
+func (a *attempt) allotPort() error {
+	port, err := a.factory.ports.allot()
+	if err != nil {
+		return &fault{problem: noPort, err: err}
+	}
+	a.port = port
+	a.command.usePort(port)
+	return nil
+}
+
+func (a *attempt) portAddress() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(a.port)) }
+
+// manner is how a program turns out to work; the first thing it does decides.
+type manner struct {
+	mu     sync.Mutex
+	speaks bool
+	serves bool
+}
+
+func (m *manner) decide(which *bool) (first bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.speaks || m.serves {
+		return false
+	}
+	*which = true
+	return true
+}
+
+// awaitServing waits until a program either is ready by the handshake or
+// serves on its port.
+func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Reader, error) {
+	a.journal.enter(StepServe)
+	var m manner
+	probing, stopProbing := context.WithDeadline(ctx, a.started.Add(a.app.StartTimeout))
+	defer stopProbing()
+	listening, stopListening := context.WithCancelCause(ctx)
+	defer stopListening(nil)
+	var probeErr error
+	probed := make(chan struct{})
+	go func() {
+		defer close(probed)
+		if probeErr = a.probe(probing); probeErr == nil && !m.decide(&m.serves) {
+			return
+		}
+		if probeErr == nil || errors.Is(probeErr, errPortTaken) {
+			stopListening(errServes)
+		}
+	}()
+	n := a.negotiation(a.request())
+	enter := n.Progress
+	n.Progress = func(s loaderproto.Step) {
+		if s == loaderproto.AwaitHandshake {
+			return // whether there will be one is not known
+		}
+		if m.decide(&m.speaks) {
+			stopProbing()
+		}
+		enter(s)
+	}
+	var ready *loaderproto.Ready
+	var rest io.Reader
+	err := a.converse(listening, func(conn io.ReadWriter) (err error) {
+		ready, rest, err = n.Negotiate(conn)
+		return err
+	})
+	stopProbing()
+	<-probed
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil, canceled(ctx)
+	case errors.Is(probeErr, errPortTaken):
+		return nil, nil, probeErr
+	case m.serves:
+		a.byPort = true
+		return a.servingReady(), a.child.in, nil
+	case err != nil && !m.speaks && a.portIsForeign():
+		return nil, nil, errPortTaken
+	case isKind(err, loaderproto.TimedOut) && !m.speaks:
+		return nil, nil, notServingFault(probeErr, err)
+	}
+	return ready, rest, err
+}
+
+func notServingFault(probeErr, err error) error {
+	e := (*loaderproto.Error)(nil)
+	switch {
+	case errors.As(err, &e) && e.Line != "":
+		return err // it had begun to speak
+	case errors.Is(probeErr, errUnhealthy):
+		return &fault{problem: unhealthy, err: probeErr}
+	}
+	return &fault{problem: notServing, err: err}
+}
+
+func (a *attempt) servingReady() *loaderproto.Ready {
+	return &loaderproto.Ready{Sockets: []loaderproto.Socket{{
+		Name:     "main",
+		Address:  loaderproto.Address{Network: "tcp", Addr: a.portAddress()},
+		Protocol: loaderproto.HTTPSession,
+	}}}
+}
+
+// portIsForeign: somebody else listens on the port.
+func (a *attempt) portIsForeign() bool {
+	ours, known := a.listens()
+	return known && !ours
+}
+
+// probe returns nil when the program serves.
+func (a *attempt) probe(ctx context.Context) error {
+	var last error
+	timer := time.NewTimer(firstProbeWait)
+	defer timer.Stop()
+	for wait := firstProbeWait; ; wait = min(2*wait, lastProbeWait) {
+		err := a.probeOnce(ctx)
+		if err == nil || errors.Is(err, errPortTaken) {
+			return err
+		}
+		// That the time was over says less than what was wrong before.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-a.child.exited:
+			return last
+		case <-ctx.Done():
+			return last
+		}
+	}
+}
+
+func (a *attempt) probeOnce(ctx context.Context) error {
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", a.portAddress())
+	if err != nil {
+		return err
+	}
+	_ = conn.Close()
+	if a.portIsForeign() {
+		return errPortTaken
+	}
+	if a.app.HealthPath == "" {
+		return nil
+	}
+	return a.probeHealth(ctx)
+}
+
+func (a *attempt) probeHealth(ctx context.Context) error {
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       probeTimeout,
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.portAddress()+a.app.HealthPath, http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "Passenger")
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnhealthy, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode >= http.StatusBadRequest {
+		return fmt.Errorf("%w: %s", errUnhealthy, resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package spawner_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+func TestGenericConforms(t *testing.T) {
+	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
+		t.Helper()
+		return spawnertest.Subject{
+			Factory: newFixture(t),
+			App:     app(t, "generic"),
+			Broken:  app(t, "exit", "status=3"),
+			Kill:    kill(t),
+		}
+	})
+}
+
+func TestGenericProgram(t *testing.T) {
+	f := newFixture(t)
+	a := app(t, "generic")
+	p := f.start(t, a)
+	sockets := p.Info().Sockets
+	require.Len(t, sockets, 1)
+	require.Equal(t, spawner.HTTPProtocol, sockets[0].Protocol)
+	require.Zero(t, sockets[0].Concurrency, "no limit is known")
+	s := stateOf(t, p)
+	host, port, err := net.SplitHostPort(sockets[0].Address.Addr)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", host)
+	require.Contains(t, s.Env, "PORT="+port)
+	began := time.Now()
+	p.Stop(t.Context())
+	require.Less(t, time.Since(began), spawner.DefaultTermDelay/2, "it is told by TERM")
+	require.Equal(t, "signal: terminated", p.ExitStatus())
+	require.NotContains(t, f.log.String(), "ERROR")
+}
+
+func TestPortInArguments(t *testing.T) {
+	for _, arg := range []string{"$PORT", "${PORT}", "--port=$PORT"} {
+		f := newFixture(t)
+		a := app(t, "generic-argument")
+		a.StartCommand = append(testapp.Command(), arg)
+		_, err := get(t, f.start(t, a), "/")
+		require.NoError(t, err)
+	}
+}
+
+func TestHealthPath(t *testing.T) {
+	f := newFixture(t)
+	a := app(t, "generic", "health=/up")
+	a.HealthPath = "/up"
+	a.StartTimeout = short
+	e := f.fail(t, a)
+	require.Equal(t, spawner.CategoryTimeout, e.Category)
+	require.Contains(t, e.Summary, "was not well")
+	require.Contains(t, e.Summary, "503")
+
+	a.StartTimeout = patience
+	spawned := make(chan error, 1)
+	s, err := f.NewSpawner(a)
+	require.NoError(t, err)
+	go func() {
+		p, err := s.Spawn(t.Context())
+		if err == nil {
+			t.Cleanup(func() { p.Stop(t.Context()) })
+			defer p.Stop(t.Context())
+		}
+		spawned <- err
+	}()
+	select {
+	case err := <-spawned:
+		require.Fail(t, "ready before it is well", "%v", err)
+	case <-time.After(short):
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "up"), nil, 0o600))
+	require.NoError(t, <-spawned)
+}
+
+func TestGenericFailures(t *testing.T) {
+	for _, test := range []struct {
+		behaviour, summary string
+		category           spawner.Category
+	}{
+		{"generic-elsewhere", "neither served on port", spawner.CategoryTimeout},
+		{"generic-taken", "address that is in use", spawner.CategoryStartup},
+		{"exit", "ended by itself", spawner.CategoryStartup},
+	} {
+		f := newFixture(t)
+		a := app(t, test.behaviour)
+		a.StartTimeout = time.Second
+		e := f.fail(t, a)
+		require.Contains(t, e.Summary, test.summary)
+		require.Equal(t, test.category, e.Category)
+		requireFailedStep(t, e.Journey, spawner.StepServe)
+	}
+}
+
+// Each process has a port of its own, and gives it back.
+func TestPortsAreNotShared(t *testing.T) {
+	f := newFixture(t)
+	ports := map[string]bool{}
+	for range 5 {
+		p := f.start(t, app(t, "generic"))
+		addr := p.Info().Sockets[0].Address.Addr
+		require.False(t, ports[addr])
+		ports[addr] = true
+		_, number, err := net.SplitHostPort(addr)
+		require.NoError(t, err)
+		n, err := strconv.Atoi(number)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, n, 5000)
+		require.Less(t, n, 32768)
+	}
+}
+
+func TestScriptsWithPort(t *testing.T) {
+	f := newFixture(t)
+	a := app(t, "generic")
+	a.StartCommand = []string{"sh", "-c", "echo begins on $PORT; exec " + testapp.Command()[0]}
+	p := f.start(t, a)
+	_, port, err := net.SplitHostPort(p.Info().Sockets[0].Address.Addr)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "begins on "+port) }, patience, time.Millisecond)
+}

@@ -1,0 +1,42 @@
+package spawner
+
+import (
+	"os/exec"
+	"sync"
+	"syscall"
+)
+
+// ownProcess is a process that was started here and leads a process group.
+type ownProcess struct {
+	cmd  *exec.Cmd
+	wait *exitWaiter
+
+	// mu makes sure that nothing is signalled after it was reaped, when its
+	// number may belong to somebody else.
+	mu     sync.Mutex
+	reaped bool
+}
+
+func (o *ownProcess) awaitEnd() (status string) {
+	zombie := o.wait.untilExit(o.cmd.Process.Pid)
+	if !zombie {
+		_ = o.cmd.Wait() // how it ended is in ProcessState
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if zombie {
+		// Its pid cannot be anybody else's before it was reaped.
+		_ = syscall.Kill(-o.cmd.Process.Pid, syscall.SIGKILL)
+		_ = o.cmd.Wait()
+	}
+	o.reaped = true
+	return o.cmd.ProcessState.String()
+}
+
+func (o *ownProcess) signal(sig syscall.Signal) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.reaped {
+		_ = syscall.Kill(-o.cmd.Process.Pid, sig)
+	}
+}

@@ -1,0 +1,355 @@
+package spawner_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/sessionproto"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// The loader in examples/perl-loader was written from docs/loader-protocol.md
+// and docs/session-protocol.md. These tests show that those pages suffice.
+
+const perlExample = "../examples/perl-loader"
+
+// perlApp is an application in Perl: that of the example, or the given source.
+func perlApp(t *testing.T, source string) spawner.App {
+	t.Helper()
+	perl := interpreters.Find(t, "perl", "perl")
+	loader, err := filepath.Abs(filepath.Join(perlExample, "psgi_loader.pl"))
+	require.NoError(t, err)
+	root, err := filepath.Abs(filepath.Join(perlExample, "app"))
+	require.NoError(t, err)
+	if source != "" {
+		root = t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(root, "app.psgi"), []byte(source), 0o600))
+	}
+	return spawner.App{Root: root, GroupName: "perl", StartCommand: []string{perl, loader}, StartTimeout: patience}
+}
+
+// perlSite serves an application in Perl, and counts the connections to it.
+type perlSite struct {
+	*fixture
+	client *http.Client
+	url    string
+	dials  atomic.Int32
+}
+
+func newPerlSite(t *testing.T, app spawner.App) *perlSite {
+	t.Helper()
+	s := &perlSite{fixture: newFixture(t)}
+	pool, err := passenger.New(passenger.Config{
+		Spawner: countingFactory{s.fixture, &s.dials}, MaxPoolSize: 1, OutOfBandWork: handler.OutOfBandWork, SelfChecks: true,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pool.Shutdown(context.Background())) })
+	server := httptest.NewServer(handler.New(pool, handler.Config{Options: passenger.Options{App: app}, Logger: s.log.logger()}))
+	t.Cleanup(server.Close)
+	s.client, s.url = server.Client(), server.URL
+	s.client.Timeout = patience
+	return s
+}
+
+func (s *perlSite) ask(t *testing.T, method, path string, body io.Reader) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, body)
+	require.NoError(t, err)
+	resp, err := s.client.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(b)
+}
+
+func (s *perlSite) get(t *testing.T, path string) (*http.Response, string) {
+	t.Helper()
+	return s.ask(t, http.MethodGet, path, http.NoBody)
+}
+
+func TestPerlLoader(t *testing.T) {
+	s := newPerlSite(t, perlApp(t, ""))
+	resp, home := s.get(t, "/")
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Equal(t, "text/plain", resp.Header.Get("Content-Type"))
+	require.Contains(t, home, "has answered 1 requests.")
+
+	resp, body := s.ask(t, http.MethodHead, "/", http.NoBody)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.EqualValues(t, len(home), resp.ContentLength)
+	require.Empty(t, body)
+
+	for _, size := range []int{0, 1, 1 << 10, 3 << 20} {
+		sent := strings.Repeat("Grüße\x00\n", size/9+1)[:size]
+		_, body = s.ask(t, http.MethodPost, "/echo", strings.NewReader(sent))
+		require.True(t, sent == body, "%d bytes came back as %d", len(sent), len(body))
+		// Without a length.
+		_, body = s.ask(t, http.MethodPost, "/echo", io.MultiReader(strings.NewReader(sent)))
+		require.True(t, sent == body, "%d bytes came back as %d", len(sent), len(body))
+	}
+	_, body = s.get(t, "/stream")
+	require.Equal(t, "line 1\nline 2\nline 3\n", body)
+	source, err := os.ReadFile(filepath.Join(perlExample, "app", "app.psgi"))
+	require.NoError(t, err)
+	_, body = s.get(t, "/source")
+	require.Equal(t, string(source), body)
+	resp, body = s.get(t, "/n%C3%A4chste?x=%20")
+	require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	require.Equal(t, "There is nothing at /nächste.\n", body)
+
+	// A request that fails is one that fails.
+	resp, body = s.ask(t, http.MethodPost, "/die", strings.NewReader("not read"))
+	require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
+	require.NotContains(t, body, "as was asked for")
+	require.Eventually(t, func() bool { return len(s.log.lines("the application failed: as was asked for")) == 1 }, patience, time.Millisecond)
+	_, body = s.get(t, "/")
+	require.Contains(t, body, "has answered 3 requests.")
+
+	for range 20 {
+		s.get(t, "/")
+		s.ask(t, http.MethodPost, "/", strings.NewReader("not read"))
+	}
+	require.EqualValues(t, 1, s.dials.Load(), "all came by one connection")
+
+	// More than is worth reading ends the connection, and no more than that.
+	_, body = s.ask(t, http.MethodPost, "/", bytes.NewReader(make([]byte, 3<<20)))
+	require.Contains(t, body, "has answered 44 requests.")
+	_, body = s.get(t, "/")
+	require.Contains(t, body, "has answered 45 requests.")
+	require.EqualValues(t, 2, s.dials.Load())
+}
+
+// What fails after the response has begun does not look like a whole response.
+func TestPerlLoaderCutsResponses(t *testing.T) {
+	s := newPerlSite(t, perlApp(t, `sub {
+		return sub {
+			my $writer = $_[0]->([200, []]);
+			$writer->write("begun");
+			die "in the middle\n";
+		};
+	}`))
+	resp, err := s.client.Get(s.url) //nolint:noctx // the client has a time-out
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Equal(t, "begun", string(body))
+}
+
+func TestPerlLoaderReportsErrors(t *testing.T) {
+	for source, text := range map[string]string{
+		`die "there is no database\n"`:     "there is no database",
+		`use No::Such::Module; sub {}`:     "No/Such/Module.pm",
+		`my $x = ; sub {}`:                 "syntax error at",
+		`1`:                                "not a code reference",
+		`system "sleep 60 &"; die "alas"`:  "alas",
+		`print "no newline"; die "alas\n"`: "alas",
+	} {
+		f := newFixture(t)
+		a := perlApp(t, source)
+		e := f.fail(t, a)
+		require.Equal(t, spawner.CategoryExplained, e.Category, source)
+		require.Contains(t, e.Message.Text, text)
+		require.Equal(t, "exit status 1", e.ExitStatus)
+		requireFailedStep(t, e.Journey, spawner.StepLoad)
+	}
+	a := perlApp(t, "1")
+	a.StartupFile = "other.psgi"
+	e := newFixture(t).fail(t, a)
+	require.Contains(t, e.Summary, "other.psgi")
+}
+
+// perlConn speaks the session protocol with a process.
+type perlConn struct {
+	net.Conn
+	br *bufio.Reader
+}
+
+func dialPerl(t *testing.T, p spawner.Process) *perlConn {
+	t.Helper()
+	conn, err := p.Info().Sockets[0].Dial(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return &perlConn{conn, bufio.NewReader(conn)}
+}
+
+func perlRequest(t *testing.T, path, password string) []byte {
+	t.Helper()
+	var e sessionproto.Encoder
+	for _, pair := range [][2]string{
+		{"REQUEST_METHOD", "GET"},
+		{"REQUEST_URI", path},
+		{"PATH_INFO", path},
+		{"SCRIPT_NAME", ""},
+		{"PASSENGER_CONNECT_PASSWORD", password},
+	} {
+		e.Add(pair[0], pair[1])
+	}
+	b, err := e.Bytes()
+	require.NoError(t, err)
+	return b
+}
+
+func (c *perlConn) send(t *testing.T, b []byte) {
+	t.Helper()
+	_, err := c.Write(b)
+	require.NoError(t, err)
+}
+
+func (c *perlConn) readBody(t *testing.T) string {
+	t.Helper()
+	resp, err := http.ReadResponse(c.br, nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// readAll reads up to the end of the connection.
+func (c *perlConn) readAll(t *testing.T) string {
+	t.Helper()
+	b, err := io.ReadAll(c.br)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func TestPerlLoaderConnections(t *testing.T) {
+	f := newFixture(t)
+	p := f.start(t, perlApp(t, ""))
+	info := p.Info()
+	require.Len(t, info.Sockets, 1)
+	require.True(t, info.Sockets[0].SessionKeepAlive)
+	require.Equal(t, loaderproto.Session, info.Sockets[0].Protocol)
+	request := perlRequest(t, "/", info.ConnectPassword)
+
+	// An idle connection, a silent one and half a header hold up nothing.
+	idle, _, half := dialPerl(t, p), dialPerl(t, p), dialPerl(t, p)
+	idle.send(t, request)
+	require.Contains(t, idle.readBody(t), "has answered 1 ")
+	half.send(t, request[:9])
+	other := dialPerl(t, p)
+	other.send(t, request)
+	require.Contains(t, other.readBody(t), "has answered 2 ")
+	half.send(t, request[9:])
+	require.Contains(t, half.readBody(t), "has answered 3 ")
+	idle.send(t, request)
+	require.Contains(t, idle.readBody(t), "has answered 4 ")
+
+	for control, reply := range map[string]string{
+		sessionproto.MethodPing: sessionproto.PingReply,
+		sessionproto.MethodOOBW: sessionproto.OOBWReply,
+	} {
+		var e sessionproto.Encoder
+		e.Add("REQUEST_METHOD", control)
+		e.Add("PASSENGER_CONNECT_PASSWORD", info.ConnectPassword)
+		b, err := e.Bytes()
+		require.NoError(t, err)
+		c := dialPerl(t, p)
+		c.send(t, b)
+		require.Equal(t, reply, c.readAll(t))
+	}
+	for _, refused := range [][]byte{
+		perlRequest(t, "/", ""),
+		perlRequest(t, "/", "wrong"),
+		perlRequest(t, "/", info.ConnectPassword+"x"),
+		{0, 2, 0, 1},
+	} {
+		c := dialPerl(t, p)
+		c.send(t, refused)
+		require.Empty(t, c.readAll(t))
+	}
+	idle.send(t, request)
+	require.Contains(t, idle.readBody(t), "has answered 5 ")
+	p.Stop(t.Context())
+	require.Equal(t, "exit status 0", p.ExitStatus())
+	require.Len(t, f.log.lines("wrong connect password"), 3)
+	require.Len(t, f.log.lines("a header of 131073 bytes"), 1)
+	require.NotContains(t, f.log.String(), info.ConnectPassword)
+}
+
+func TestPerlLoaderFinishesRequests(t *testing.T) {
+	f := newFixture(t)
+	a := perlApp(t, `sub {
+		print "waiting\n";
+		open my $fifo, "<", "fifo" or die $!;
+		my $line = <$fifo>;
+		return [200, [], [$line]];
+	}`)
+	fifo := filepath.Join(a.Root, "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	p := f.start(t, a)
+	c := dialPerl(t, p)
+	c.send(t, perlRequest(t, "/", p.Info().ConnectPassword))
+	require.Eventually(t, func() bool { return len(f.log.lines("waiting")) == 1 }, patience, time.Millisecond)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		p.Stop(context.WithoutCancel(t.Context()))
+	}()
+	require.NoError(t, os.WriteFile(fifo, []byte("pid "+strconv.Itoa(p.Info().PID)), 0o600))
+	require.Equal(t, "pid "+strconv.Itoa(p.Info().PID), c.readBody(t))
+	<-stopped
+	require.Equal(t, "exit status 0", p.ExitStatus())
+}
+
+// countingFactory counts the connections to its processes.
+type countingFactory struct {
+	spawner.Factory
+	dials *atomic.Int32
+}
+
+func (f countingFactory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
+	s, err := f.Factory.NewSpawner(app)
+	return countingSpawner{s, f.dials}, err
+}
+
+type countingSpawner struct {
+	spawner.Spawner
+	dials *atomic.Int32
+}
+
+func (s countingSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
+	p, err := s.Spawner.Spawn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info := *p.Info()
+	info.Sockets = append([]spawner.Socket(nil), info.Sockets...)
+	for i := range info.Sockets {
+		dial := info.Sockets[i].Dial
+		info.Sockets[i].Dial = func(ctx context.Context) (net.Conn, error) {
+			s.dials.Add(1)
+			return dial(ctx)
+		}
+	}
+	return countedProcess{p, &info}, nil
+}
+
+type countedProcess struct {
+	spawner.Process
+	info *spawner.Info
+}
+
+func (p countedProcess) Info() *spawner.Info { return p.info }

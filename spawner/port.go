@@ -1,0 +1,73 @@
+package spawner
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+)
+
+// The ports that programs without the handshake are told to serve on: those
+// below what the kernel gives to outgoing connections by default.
+const (
+	firstPort = 5000
+	lastPort  = 32767
+)
+
+var (
+	errNoPort = errors.New("there is no free port")
+	// errPortTaken: somebody else listens where the application was told to.
+	errPortTaken = errors.New("another program listens on the port that the application was told")
+)
+
+// portRange allots ports. The zero value is usable.
+type portRange struct {
+	mu       sync.Mutex
+	allotted map[int]bool
+}
+
+// allot returns a port that nobody uses, and gives it to nobody else until it
+// is released. Another program of this host may still take it.
+func (r *portRange) allot() (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const n = lastPort - firstPort + 1
+	start := rand.IntN(n) //nolint:gosec // G404: this only keeps servers apart
+	for i := range n {
+		port := firstPort + (start+i)%n
+		if r.allotted[port] || !isFree(port) {
+			continue
+		}
+		if r.allotted == nil {
+			r.allotted = map[int]bool{}
+		}
+		r.allotted[port] = true
+		return port, nil
+	}
+	return 0, errNoPort
+}
+
+func (r *portRange) release(port int) {
+	if port == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.allotted, port)
+}
+
+// isFree: the port could be bound for all addresses. It does not listen, so
+// that nobody can connect meanwhile.
+func isFree(port int) bool {
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return false
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	return syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}) == nil
+}

@@ -1,0 +1,134 @@
+package spawner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// procEntry is what /proc says of a process.
+type procEntry struct {
+	pid, uid       int
+	group, session int
+	zombie         bool
+}
+
+// readProc is not done by package procfs, which reads more than is needed of
+// each of what may be thousands of processes.
+func readProc(pid int) (procEntry, error) {
+	p := procEntry{pid: pid}
+	name := "/proc/" + strconv.Itoa(pid)
+	uid, err := realUID(pid)
+	if err != nil {
+		return p, err
+	}
+	p.uid = uid
+	line, err := os.ReadFile(name + "/stat") //nolint:gosec // G304: of the kernel
+	if err != nil {
+		return p, err
+	}
+	// The command's name stands in parentheses and may hold anything.
+	end := bytes.LastIndexByte(line, ')')
+	fields := strings.Fields(string(line[end+1:]))
+	if end < 0 || len(fields) < 4 {
+		return p, errors.New("/proc has an unknown format")
+	}
+	p.zombie = fields[0] == "Z"
+	group, groupErr := strconv.Atoi(fields[2])
+	session, sessionErr := strconv.Atoi(fields[3])
+	p.group, p.session = group, session
+	return p, errors.Join(groupErr, sessionErr)
+}
+
+// realUID does not go by whom the directory belongs to, which a process can
+// change.
+func realUID(pid int) (int, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, err
+	}
+	_, ids, ok := bytes.Cut(status, []byte("\nUid:"))
+	fields := bytes.Fields(ids)
+	if !ok || len(fields) == 0 {
+		return 0, errors.New("/proc has an unknown format")
+	}
+	return strconv.Atoi(string(fields[0]))
+}
+
+// pids are the numbers of all processes.
+func pids() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = dir.Close() }()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// signalMatching sends sig to the processes that match, and returns their
+// pids.
+func signalMatching(sig syscall.Signal, match func(procEntry) bool) []int {
+	var found []int
+	for _, pid := range pids() {
+		if p, err := readProc(pid); err == nil && !p.zombie && match(p) && signalOne(pid, sig, match) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// signalOne looks at a process again when it has hold of it: the number may be
+// another process's by now.
+func signalOne(pid int, sig syscall.Signal, match func(procEntry) bool) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	p, err := readProc(pid)
+	return err == nil && match(p) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil
+}
+
+// killMarked kills the processes of a user that have a variable in the
+// environment that they were started with, and what they start meanwhile. It
+// returns their pids.
+func killMarked(variable string, uid int) []int {
+	const rounds = 16
+	var found []int
+	entry := []byte(variable + "\x00")
+	for range rounds {
+		killed := signalMatching(syscall.SIGKILL, func(p procEntry) bool {
+			if p.uid != uid || p.pid == os.Getpid() {
+				return false
+			}
+			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
+			return err == nil && (bytes.HasPrefix(env, entry) || bytes.Contains(env, append([]byte{0}, entry...)))
+		})
+		if len(killed) == 0 {
+			break
+		}
+		for _, pid := range killed {
+			if !slices.Contains(found, pid) {
+				found = append(found, pid)
+			}
+		}
+	}
+	return found
+}
