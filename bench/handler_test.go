@@ -30,7 +30,9 @@ func BenchmarkHandler(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	pool, err := passenger.New(passenger.Config{})
+	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	defer factory.Close()
+	pool, err := passenger.New(passenger.Config{Spawner: factory})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -89,16 +91,12 @@ func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 
 // load sends b.N requests over so many connections.
 func load(b *testing.B, h http.Handler, connections int) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := &http.Server{Handler: h}
-	go func() { _ = server.Serve(l) }()
+	addr, server := listen(b, h)
 	defer server.Close()
 	clients := make([]*client, connections)
 	for i := range clients {
-		if clients[i], err = dial(l.Addr().String()); err != nil {
+		var err error
+		if clients[i], err = dial(addr); err != nil {
 			b.Fatal(err)
 		}
 		defer clients[i].conn.Close()
@@ -113,6 +111,18 @@ func load(b *testing.B, h http.Handler, connections int) {
 		}
 	})
 	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "req/s")
+}
+
+// listen serves h on a free port of the loopback.
+func listen(b *testing.B, h http.Handler) (addr string, server *http.Server) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server = &http.Server{Handler: h}
+	go func() { _ = server.Serve(l) }()
+	return l.Addr().String(), server
 }
 
 // client is as cheap as a client can be, so that it takes little from what is
