@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestGoAppDirectAccess(t *testing.T) { requireDirectAccess(t, start(t, goSpec(t))) }
+func TestR57GoAppDirectAccess(t *testing.T) { requireDirectAccess(t, start(t, goSpec(t))) }
 
 // What net/http settles by itself is refused.
 func TestGoAppDirectAccessRefusesAmbiguity(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-func TestNodeDirectAccess(t *testing.T) {
+func TestR57NodeDirectAccess(t *testing.T) {
 	requireDirectAccess(t, startNode(t))
 }
 

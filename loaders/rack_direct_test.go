@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-func TestRackDirectAccess(t *testing.T) { requireDirectAccess(t, startRack(t, keepAlive)) }
+func TestR57RackDirectAccess(t *testing.T) { requireDirectAccess(t, startRack(t, keepAlive)) }
 
 func TestRackDirectAccessWithThreads(t *testing.T) {
 	requireDirectAccess(t, startRack(t, keepAlive, threads(3)))

@@ -299,7 +299,7 @@ func TestRackControl(t *testing.T) {
 	p.out.await(t, "the handler fails")
 }
 
-func TestRackPassword(t *testing.T)     { requirePassword(t, startRack(t, keepAlive)) }
+func TestR19RackPassword(t *testing.T)  { requirePassword(t, startRack(t, keepAlive)) }
 func TestRackClientGone(t *testing.T)   { requireClientGone(t, startRack(t, keepAlive), "endless") }
 func TestRackGracefulStop(t *testing.T) { requireGracefulStop(t, startRack(t)) }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWSGIDirectAccess(t *testing.T) { requireDirectAccess(t, startWSGI(t, keepAlive)) }
+func TestR57WSGIDirectAccess(t *testing.T) { requireDirectAccess(t, startWSGI(t, keepAlive)) }
 
 func TestWSGIDirectEnvironment(t *testing.T) {
 	t.Parallel()

@@ -293,7 +293,7 @@ func TestWSGIOneRequest(t *testing.T) {
 
 func TestWSGIKeepAlive(t *testing.T)    { requireKeepAlive(t, startWSGI(t, keepAlive)) }
 func TestWSGIControl(t *testing.T)      { requireControl(t, startWSGI(t, keepAlive)) }
-func TestWSGIPassword(t *testing.T)     { requirePassword(t, startWSGI(t, keepAlive)) }
+func TestR19WSGIPassword(t *testing.T)  { requirePassword(t, startWSGI(t, keepAlive)) }
 func TestWSGIClientGone(t *testing.T)   { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
 func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
 

@@ -53,6 +53,7 @@ const (
 	moduleMissing
 	gemsMissing
 	syntaxError
+	permissionDenied
 	portInUse
 	appExplained
 	notSpeaking
@@ -242,6 +243,10 @@ var wordings = map[problem]wording{
 	syntaxError: {
 		CategoryStartup, "the application has a syntax error: {subject}",
 		"Correct it. If the code is right, it is meant for another version of the interpreter than {command}.",
+	},
+	permissionDenied: {
+		CategoryStartup, "the application may not do what it needs to: {subject}",
+		"It runs as {user}. Give that user the right to what is named, or run the application as the user to whom its files belong.",
 	},
 	portInUse: {
 		CategoryStartup, "the application wants to listen on an address that is in use: {subject}",

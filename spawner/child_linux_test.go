@@ -52,7 +52,7 @@ func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
 	require.Equal(t, "exit status 3", c.ownStatus())
 }
 
-func TestNoDescriptorsLeft(t *testing.T) {
+func TestR71NoDescriptorsLeft(t *testing.T) {
 	leakgate.Check(t)
 	var old unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))

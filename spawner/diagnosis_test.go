@@ -112,7 +112,7 @@ func TestJournal(t *testing.T) {
 	require.Equal(t, StepStart, j.steps.failed())
 }
 
-func TestRandomNames(t *testing.T) {
+func TestR02RandomNames(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		s := randomAlphanumeric(passwordLength)
@@ -144,7 +144,7 @@ func TestExtract(t *testing.T) {
 	require.ErrorIs(t, extract(files, dir, false), fs.ErrExist)
 }
 
-func TestDirectoryOfSomebodyElse(t *testing.T) {
+func TestR03DirectoryOfSomebodyElse(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, socketDirName), 0o700))
 	require.NoError(t, os.Chmod(filepath.Join(dir, socketDirName), 0o777))

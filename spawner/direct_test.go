@@ -206,7 +206,7 @@ func TestB15ClosedStdoutAfterReadyIsHarmless(t *testing.T) {
 	require.Equal(t, "hello", body)
 }
 
-func TestReplacedSocketIsNotTrusted(t *testing.T) {
+func TestR10ReplacedSocketIsNotTrusted(t *testing.T) {
 	if os.Getuid() != 0 || runtime.GOOS != "linux" {
 		t.Skip("needs another user")
 	}

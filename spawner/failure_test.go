@@ -265,7 +265,7 @@ func failedStep(j spawner.Journey) spawner.StepName {
 	return ""
 }
 
-func TestCommandIsLookedUpInTheAppsPath(t *testing.T) {
+func TestR72CommandIsLookedUpInTheAppsPath(t *testing.T) {
 	f := newFixture(t)
 	dir := t.TempDir()
 	require.NoError(t, os.Symlink(testCommand(t), filepath.Join(dir, "the-app")))

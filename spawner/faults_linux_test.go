@@ -124,7 +124,7 @@ func TestA10ClosesItsStdout(t *testing.T) {
 	require.Contains(t, e.Summary, "closed its stdout")
 }
 
-func TestA12GrandchildKeepsTheSocket(t *testing.T) {
+func TestA12R74GrandchildKeepsTheSocket(t *testing.T) {
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan"))
@@ -190,9 +190,9 @@ func TestA17NoMoreProcesses(t *testing.T) {
 	f.start(t, tenantApp(t, program, bob, bob))
 }
 
-// TestA26WildOutput: what looks like a log line, or like a terminal's command,
+// TestA26R58WildOutput: what looks like a log line, or like a terminal's command,
 // is quoted.
-func TestA26WildOutput(t *testing.T) {
+func TestA26R58WildOutput(t *testing.T) {
 	f := newFixture(t)
 	wild := "\x1b[2J\x1b]0;owned\x07\n\"level\"=0 \"msg\"=\"forged\"\n[ E 2026-01-01 core ]: forged\n\xff\xfe\u202e\r"
 	e := f.fail(t, app(t, "exit", "status=1", "print="+wild))

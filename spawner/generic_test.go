@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,4 +135,53 @@ func TestScriptsWithPort(t *testing.T) {
 	_, port, err := net.SplitHostPort(p.Info().Sockets[0].Address.Addr)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "begins on "+port) }, patience, time.Millisecond)
+}
+
+// TestPortTakenBySomebodyElse: who takes the application's port before it does
+// gets no request; the application is told another port.
+func TestPortTakenBySomebodyElse(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc")
+	}
+	for _, behaviour := range []string{"generic", "generic-patient"} {
+		t.Run(behaviour, func(t *testing.T) {
+			f := newFixture(t)
+			a := app(t, behaviour)
+			a.StartCommand = []string{"sh", "-c", "echo $PORT >> ports; " +
+				"while [ ! -e taken ]; do sleep 0.01; done; exec " + testapp.Command()[0]}
+			squatted := make(chan net.Listener, 1)
+			go func() {
+				squatted <- squat(t, filepath.Join(a.Root, "ports"))
+				if err := os.WriteFile(filepath.Join(a.Root, "taken"), nil, 0o600); err != nil {
+					t.Error(err)
+				}
+			}()
+			p := f.start(t, a)
+			squatter := <-squatted
+			defer squatter.Close()
+			require.NotEqual(t, squatter.Addr().String(), p.Info().Sockets[0].Address.Addr)
+			body, err := get(t, p, "/")
+			require.NoError(t, err)
+			require.Equal(t, "hello", body)
+			require.Len(t, f.log.lines("another program took the port"), 1, f.log.String())
+		})
+	}
+}
+
+// squat waits for the first port in a file and listens there.
+func squat(t *testing.T, file string) net.Listener {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for range poll.C {
+		text, err := os.ReadFile(file)
+		if port, _, ok := strings.Cut(string(text), "\n"); err == nil && ok {
+			l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+port)
+			if err != nil {
+				t.Error(err)
+			}
+			return l
+		}
+	}
+	return nil
 }

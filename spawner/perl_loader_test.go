@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -87,6 +89,9 @@ func (s *perlSite) get(t *testing.T, path string) (*http.Response, string) {
 	return s.ask(t, http.MethodGet, path, http.NoBody)
 }
 
+// sum stands for what is too large to be printed.
+func sum(s string) string { return fmt.Sprintf("%d bytes, %x", len(s), sha256.Sum256([]byte(s))) }
+
 func TestPerlLoader(t *testing.T) {
 	s := newPerlSite(t, perlApp(t, ""))
 	resp, home := s.get(t, "/")
@@ -102,10 +107,10 @@ func TestPerlLoader(t *testing.T) {
 	for _, size := range []int{0, 1, 1 << 10, 3 << 20} {
 		sent := strings.Repeat("Grüße\x00\n", size/9+1)[:size]
 		_, body = s.ask(t, http.MethodPost, "/echo", strings.NewReader(sent))
-		require.True(t, sent == body, "%d bytes came back as %d", len(sent), len(body))
+		require.Equal(t, sum(sent), sum(body))
 		// Without a length.
 		_, body = s.ask(t, http.MethodPost, "/echo", io.MultiReader(strings.NewReader(sent)))
-		require.True(t, sent == body, "%d bytes came back as %d", len(sent), len(body))
+		require.Equal(t, sum(sent), sum(body))
 	}
 	_, body = s.get(t, "/stream")
 	require.Equal(t, "line 1\nline 2\nline 3\n", body)
@@ -148,12 +153,60 @@ func TestPerlLoaderCutsResponses(t *testing.T) {
 			die "in the middle\n";
 		};
 	}`))
-	resp, err := s.client.Get(s.url) //nolint:noctx // the client has a time-out
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.Equal(t, "begun", string(body))
+	unsent, sender := io.Pipe()
+	defer sender.Close()
+	for _, test := range []struct {
+		body   io.Reader
+		length int64
+	}{
+		{http.NoBody, 0},
+		{strings.NewReader("not read"), 8},
+		{unsent, 100 << 10},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, test.body)
+		require.NoError(t, err)
+		r.ContentLength = test.length
+		resp, err := s.client.Do(r)
+		require.NoError(t, err)
+		body, err := io.ReadAll(resp.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Equal(t, "begun", string(body))
+		require.NoError(t, resp.Body.Close())
+	}
+}
+
+// Clients may go away at any time.
+func TestPerlLoaderOutlivesClients(t *testing.T) {
+	f := newFixture(t)
+	p := f.start(t, perlApp(t, `sub {
+		my ($env) = @_;
+		1 while $env->{"psgi.input"}->read(my $data, 1024);
+		return [200, [], [$$]] unless $env->{PATH_INFO} eq "/endless";
+		return sub {
+			my $writer = $_[0]->([200, []]);
+			$writer->write("x" x 65536) while 1;
+		};
+	}`))
+	password := p.Info().ConnectPassword
+	for _, request := range [][]byte{
+		perlRequest(t, "/endless", password),
+		perlRequest(t, "/", password, "CONTENT_LENGTH", "10"),
+		perlRequest(t, "/", password)[:10],
+	} {
+		c := dialPerl(t, p)
+		c.send(t, request)
+		if bytes.Contains(request, []byte("/endless")) {
+			_, err := c.br.ReadByte()
+			require.NoError(t, err)
+		}
+		require.NoError(t, c.Close())
+	}
+	c := dialPerl(t, p)
+	c.send(t, perlRequest(t, "/", password))
+	body, keeps := c.read(t)
+	require.Equal(t, strconv.Itoa(p.Info().PID), body)
+	require.True(t, keeps)
+	require.NotContains(t, f.log.String(), "failed")
 }
 
 func TestPerlLoaderReportsErrors(t *testing.T) {
@@ -194,17 +247,16 @@ func dialPerl(t *testing.T, p spawner.Process) *perlConn {
 	return &perlConn{conn, bufio.NewReader(conn)}
 }
 
-func perlRequest(t *testing.T, path, password string) []byte {
+// perlRequest encodes the header of a request; more are names and values.
+func perlRequest(t *testing.T, path, password string, more ...string) []byte {
 	t.Helper()
 	var e sessionproto.Encoder
-	for _, pair := range [][2]string{
-		{"REQUEST_METHOD", "GET"},
-		{"REQUEST_URI", path},
-		{"PATH_INFO", path},
-		{"SCRIPT_NAME", ""},
-		{"PASSENGER_CONNECT_PASSWORD", password},
-	} {
-		e.Add(pair[0], pair[1])
+	pairs := append([]string{
+		"REQUEST_METHOD", "GET", "REQUEST_URI", path, "PATH_INFO", path, "SCRIPT_NAME", "",
+		"PASSENGER_CONNECT_PASSWORD", password,
+	}, more...)
+	for i := 0; i < len(pairs); i += 2 {
+		e.Add(pairs[i], pairs[i+1])
 	}
 	b, err := e.Bytes()
 	require.NoError(t, err)
@@ -217,14 +269,23 @@ func (c *perlConn) send(t *testing.T, b []byte) {
 	require.NoError(t, err)
 }
 
-func (c *perlConn) readBody(t *testing.T) string {
+// read reads a response, and says whether the connection stays open.
+func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	t.Helper()
 	resp, err := http.ReadResponse(c.br, nil)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return string(b)
+	return string(b), !resp.Close
+}
+
+// requireAnswered reads the answer that says how many requests there were.
+func (c *perlConn) requireAnswered(t *testing.T, n int) {
+	t.Helper()
+	body, keeps := c.read(t)
+	require.Contains(t, body, fmt.Sprintf("has answered %d ", n))
+	require.True(t, keeps)
 }
 
 // readAll reads up to the end of the connection.
@@ -247,15 +308,15 @@ func TestPerlLoaderConnections(t *testing.T) {
 	// An idle connection, a silent one and half a header hold up nothing.
 	idle, _, half := dialPerl(t, p), dialPerl(t, p), dialPerl(t, p)
 	idle.send(t, request)
-	require.Contains(t, idle.readBody(t), "has answered 1 ")
+	idle.requireAnswered(t, 1)
 	half.send(t, request[:9])
 	other := dialPerl(t, p)
 	other.send(t, request)
-	require.Contains(t, other.readBody(t), "has answered 2 ")
+	other.requireAnswered(t, 2)
 	half.send(t, request[9:])
-	require.Contains(t, half.readBody(t), "has answered 3 ")
+	half.requireAnswered(t, 3)
 	idle.send(t, request)
-	require.Contains(t, idle.readBody(t), "has answered 4 ")
+	idle.requireAnswered(t, 4)
 
 	for control, reply := range map[string]string{
 		sessionproto.MethodPing: sessionproto.PingReply,
@@ -280,8 +341,15 @@ func TestPerlLoaderConnections(t *testing.T) {
 		c.send(t, refused)
 		require.Empty(t, c.readAll(t))
 	}
+	// Too much to drain: the response comes, then the end.
+	large := dialPerl(t, p)
+	large.send(t, perlRequest(t, "/", info.ConnectPassword, "CONTENT_LENGTH", "1000000"))
+	body, keeps := large.read(t)
+	require.Contains(t, body, "has answered 5 ")
+	require.False(t, keeps)
+	require.Empty(t, large.readAll(t))
 	idle.send(t, request)
-	require.Contains(t, idle.readBody(t), "has answered 5 ")
+	idle.requireAnswered(t, 6)
 	p.Stop(t.Context())
 	require.Equal(t, "exit status 0", p.ExitStatus())
 	require.Len(t, f.log.lines("wrong connect password"), 3)
@@ -309,7 +377,8 @@ func TestPerlLoaderFinishesRequests(t *testing.T) {
 		p.Stop(context.WithoutCancel(t.Context()))
 	}()
 	require.NoError(t, os.WriteFile(fifo, []byte("pid "+strconv.Itoa(p.Info().PID)), 0o600))
-	require.Equal(t, "pid "+strconv.Itoa(p.Info().PID), c.readBody(t))
+	body, _ := c.read(t)
+	require.Equal(t, "pid "+strconv.Itoa(p.Info().PID), body)
 	<-stopped
 	require.Equal(t, "exit status 0", p.ExitStatus())
 }

@@ -31,14 +31,14 @@ func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
 	return dir, socket
 }
 
-func TestSocketOfAnotherUser(t *testing.T) {
+func TestR10SocketOfAnotherUser(t *testing.T) {
 	dir, socket := testSocketDir(t)
 	uid := os.Geteuid()
 	require.NoError(t, dir.check([]loaderproto.Socket{socket}, uid))
 	require.ErrorContains(t, dir.check([]loaderproto.Socket{socket}, uid+1), "does not belong to user")
 }
 
-func TestPeerOfAnotherUser(t *testing.T) {
+func TestR10PeerOfAnotherUser(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs SO_PEERCRED")
 	}
@@ -50,7 +50,7 @@ func TestPeerOfAnotherUser(t *testing.T) {
 	require.ErrorIs(t, err, errPeer)
 }
 
-func TestSocketDirGoesWithAllThatIsInIt(t *testing.T) {
+func TestR01SocketDirGoesWithAllThatIsInIt(t *testing.T) {
 	dir, _ := testSocketDir(t)
 	outside := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(outside, nil, 0o600))

@@ -4,10 +4,16 @@
 // the Spawner starts a [Process] at each call. [New] returns the real factory;
 // package spawnertest has one whose processes are Go functions.
 //
-// A spawn runs top to bottom: direct.go prepares and starts the child
-// (child.go) and runs the handshake (handshake.go, package loaderproto) with
-// the loader script (package loaders), while output.go collects what the child
-// prints. What goes wrong becomes a [*SpawnError] (error.go, advice.go).
+// A spawn is an attempt (attempt.go) and runs top to bottom. It finds out what
+// to execute (command.go) as whom (identity.go, accounts.go), and looks at the
+// application's files with that user's rights (rights_linux.go, envfile.go). It
+// starts a child (direct.go, child.go, env.go, preparer.go), or has a preloader
+// fork one (smart.go, preloader.go, adopt_linux.go). It runs the handshake
+// (handshake.go, package loaderproto) with the loader script (package loaders),
+// or waits for a program that serves on a port (generic.go, port.go,
+// meteor.go), while output.go collects what is printed. It checks what the
+// process is (state_linux.go) and reports (sockets.go). What goes wrong becomes
+// a [*SpawnError] (error.go, diagnosis.go, advice.go).
 package spawner
 
 import (

@@ -258,9 +258,9 @@ func requireMode(t *testing.T, path string, mode os.FileMode, uid int) {
 	require.Equal(t, uid, uidOf(t, info), path)
 }
 
-// TestR12UnsafeDirectory: as root, nobody else may be able to replace the
+// TestR12R18UnsafeDirectory: as root, nobody else may be able to replace the
 // directory.
-func TestR12UnsafeDirectory(t *testing.T) {
+func TestR12R18UnsafeDirectory(t *testing.T) {
 	for name, spoil := range map[string]func(dir string) error{
 		"writable for others": func(dir string) error { return os.Chmod(dir, 0o777) },
 		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },

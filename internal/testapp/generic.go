@@ -1,6 +1,7 @@
 package testapp
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,16 @@ func generics() map[string]func(*player) {
 		"generic-argument": func(p *player) {
 			arg := os.Args[len(os.Args)-1]
 			p.serveGeneric(arg[strings.LastIndex(arg, "=")+1:])
+		},
+		// Serves when nobody else does on its port any more.
+		"generic-patient": func(p *player) {
+			for {
+				if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+os.Getenv("PORT")); err == nil {
+					check(l.Close())
+					p.serveGeneric(os.Getenv("PORT"))
+				}
+				<-time.After(time.Millisecond)
+			}
 		},
 		// Listens on a port of its own.
 		"generic-elsewhere": func(p *player) { p.serveGeneric("0") },

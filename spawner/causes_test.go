@@ -1,0 +1,84 @@
+package spawner_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// TestCommonCauses: what keeps applications from starting most often, with real
+// interpreters, and what users are told of it.
+func TestCommonCauses(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	_, taken, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	const (
+		ruby   = "config.ru"
+		python = "passenger_wsgi.py"
+		node   = "app.js"
+	)
+	for _, test := range []struct {
+		name, file, code string
+		change           func(*spawner.App)
+		category         spawner.Category
+		summary, advice  string
+	}{
+		{"no interpreter", python, "", func(a *spawner.App) { a.Python = "python9" }, spawner.CategoryFileSystem, "the interpreter python9 was not found", "configure its absolute path"},
+		{"no module, Python", python, "import flusk", nil, spawner.CategoryExplained, "needs 'flusk', which is not installed", "pip install"},
+		{"no module, Ruby", ruby, "require 'senatra'", nil, spawner.CategoryExplained, "needs senatra, which is not installed", "bundle install"},
+		{"no module, Node.js", node, "require('expres')", nil, spawner.CategoryExplained, "needs 'expres', which is not installed", "npm install"},
+		{"no gem of the bundle", ruby, "run 1", func(a *spawner.App) {
+			require.NoError(t, os.WriteFile(filepath.Join(a.Root, "Gemfile"), []byte("gem 'no-such-gem'\n"), 0o600))
+		}, spawner.CategoryExplained, "gems of the application's bundle are not installed", "bundle install"},
+		{"syntax error, Python", python, "def application(:\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
+		{"syntax error, Ruby", ruby, "run lambda { |env| [200, {}, [] }\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
+		{"syntax error, Node.js", node, "const = 1\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
+		{"port in use", python, "import socket\nsocket.create_server(('127.0.0.1', " + taken + "))\n", nil, spawner.CategoryExplained, "an address that is in use", "End the program that listens there"},
+		{"exits with 0", "start", "exit 0", func(a *spawner.App) { a.StartCommand = []string{"sh", "start"} }, spawner.CategoryStartup, "ended by itself without serving requests", ""},
+		{"ends before it listens, Node.js", node, "console.log('done')", nil, spawner.CategoryExplained, "before an HTTP server of it listened", ""},
+		{"never listens", "start", "exec sleep 600", func(a *spawner.App) { a.StartCommand, a.StartTimeout = []string{"sh", "start"}, time.Second }, spawner.CategoryTimeout, "neither served on port", "$PORT"},
+		{"too slow", python, "import time\ntime.sleep(600)\n", func(a *spawner.App) { a.StartTimeout = 3 * time.Second }, spawner.CategoryTimeout, "was not ready within 3s", "raise the start time-out"},
+		{"no application object", python, "app = 1\n", nil, spawner.CategoryExplained, "does not define a callable named 'application'", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			a := app(t, "http")
+			a.StartCommand = nil
+			a.Python = interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+			interpreters.Find(t, map[string]string{ruby: "ruby", node: "node"}[test.file], map[string]string{ruby: "ruby", node: "node"}[test.file], "sh")
+			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
+			if test.change != nil {
+				test.change(&a)
+			}
+			e := f.fail(t, a)
+			require.Equal(t, test.category, e.Category, "%v", e)
+			require.Contains(t, e.Summary, test.summary)
+			require.Contains(t, e.Advice, test.advice)
+			require.NotContains(t, e.Summary+e.Advice, "{")
+		})
+	}
+}
+
+// TestWrongUser: the application's user may not read its files.
+func TestWrongUser(t *testing.T) {
+	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+	f := newUserFixture(t)
+	a := tenantApp(t, python, alice, alice)
+	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "passenger_wsgi.py"), []byte("import settings\n"), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "settings.py"), []byte("secret = 1\n"), 0o600))
+	a.StartCommand, a.StartupFile, a.Python, a.User = nil, "", python, "bob"
+	e := f.fail(t, a)
+	require.Contains(t, e.Summary, "Permission denied")
+	require.Contains(t, e.Advice, "bob")
+	require.Contains(t, e.User, "bob (uid 61002)")
+}
