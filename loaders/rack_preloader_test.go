@@ -164,55 +164,31 @@ func TestRackPreloaderHeap(t *testing.T) {
 	}
 }
 
+// rackPreloaded is what preloaders of all languages have to do, in Ruby.
+func rackPreloaded(t *testing.T) preloaded {
+	t.Helper()
+	return preloaded{
+		preloader: startRackPreloader(t), spec: func() *spec { return rackWorkerSpec() }, end: "/exit", atExit: "at_exit of %d\n",
+		pid: func(t *testing.T, w *worker) int {
+			t.Helper()
+			var id identity
+			w.getJSON(t, "/identity", &id)
+			return id.PID
+		},
+	}
+}
+
 func TestRackPreloaderExits(t *testing.T) {
 	t.Parallel()
-	p := startRackPreloader(t)
-	clean, failing, killed := p.spawn(t, rackWorkerSpec()), p.spawn(t, rackWorkerSpec()), p.spawn(t, rackWorkerSpec())
-
-	clean.requireCleanStop(t)
-	require.Equal(t, loaderproto.WorkerExit{PID: clean.pid}, p.awaitExit(t, clean))
-	require.Contains(t, clean.out.String(), fmt.Sprintf("stopping %d\n", clean.pid))
-	require.Contains(t, clean.out.String(), fmt.Sprintf("at_exit of %d\n", clean.pid))
-
-	s := failing.session(t)
-	s.write(t, header(t, "GET", "/exit", nil))
-	require.Equal(t, loaderproto.WorkerExit{PID: failing.pid, Status: 7}, p.awaitExit(t, failing))
-
-	require.NoError(t, killed.cmd.Process.Signal(syscall.SIGKILL))
-	require.Equal(t, loaderproto.WorkerExit{PID: killed.pid, Status: -1, Signal: 9}, p.awaitExit(t, killed))
-
-	// A worker that never gets its options ends too.
-	abandoned := p.fork(t, rackWorkerSpec())
-	require.NoError(t, abandoned.stdio.Close())
-	require.Equal(t, 1, p.awaitExit(t, abandoned).Status)
-	abandoned.errors.await(t, "closed the connection before it had sent its request")
-
-	w := p.spawn(t, rackWorkerSpec())
-	var id identity
-	w.getJSON(t, "/identity", &id)
-	require.Equal(t, w.pid, id.PID)
+	rackPreloaded(t).requireExits(t)
 }
 
 func TestRackPreloaderStops(t *testing.T) {
 	t.Parallel()
-	p := startRackPreloader(t)
-	w := p.spawn(t, rackWorkerSpec())
-	p.requireCleanStop(t)
-	require.NotContains(t, p.out.String(), "at_exit of")
-	var id identity
-	w.getJSON(t, "/identity", &id)
-	require.Equal(t, w.pid, id.PID)
-	w.requireCleanStop(t)
-
-	p = startRackPreloader(t)
-	w = p.spawn(t, rackWorkerSpec())
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	p.exitCode(t)
-	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	require.True(t, ok)
-	require.Equal(t, syscall.SIGTERM, status.Signal())
+	rackPreloaded(t).requireStops(t)
+	p := rackPreloaded(t)
+	p.requireTerminates(t)
 	require.NoFileExists(t, p.ready.Address.Addr)
-	w.getJSON(t, "/identity", &id)
 }
 
 func TestRackPreloaderFailures(t *testing.T) {

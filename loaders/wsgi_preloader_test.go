@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -66,8 +65,7 @@ type wsgiIdentity struct {
 
 func (p *process) wsgiIdentity(t *testing.T) (id wsgiIdentity) {
 	t.Helper()
-	r := p.get(t, "/identity")
-	require.NoError(t, json.Unmarshal([]byte(r.body), &id), r.body)
+	p.getJSON(t, "/identity", &id)
 	return id
 }
 
@@ -204,31 +202,21 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 	}
 }
 
+// wsgiPreloaded is what preloaders of all languages have to do, in Python.
+func wsgiPreloaded(t *testing.T) preloaded {
+	t.Helper()
+	return preloaded{
+		preloader: startWSGIPreloader(t), spec: func() *spec { return wsgiWorkerSpec() }, end: "/end", atExit: "atexit of %d\n",
+		pid: func(t *testing.T, w *worker) int {
+			t.Helper()
+			return w.wsgiIdentity(t).PID
+		},
+	}
+}
+
 func TestWSGIPreloaderExits(t *testing.T) {
 	t.Parallel()
-	p := startWSGIPreloader(t)
-	clean, failing, killed := p.spawn(t, wsgiWorkerSpec()), p.spawn(t, wsgiWorkerSpec()), p.spawn(t, wsgiWorkerSpec())
-
-	clean.requireCleanStop(t)
-	require.Equal(t, loaderproto.WorkerExit{PID: clean.pid}, p.awaitExit(t, clean))
-	require.Contains(t, clean.out.String(), fmt.Sprintf("stopping %d\n", clean.pid))
-	require.Contains(t, clean.out.String(), fmt.Sprintf("atexit of %d\n", clean.pid))
-
-	s := failing.session(t)
-	s.write(t, header(t, "GET", "/end", nil))
-	require.Equal(t, loaderproto.WorkerExit{PID: failing.pid, Status: 7}, p.awaitExit(t, failing))
-
-	require.NoError(t, killed.cmd.Process.Signal(syscall.SIGKILL))
-	require.Equal(t, loaderproto.WorkerExit{PID: killed.pid, Status: -1, Signal: 9}, p.awaitExit(t, killed))
-
-	// A worker that never gets its options ends too.
-	abandoned := p.fork(t, wsgiWorkerSpec())
-	require.NoError(t, abandoned.stdio.Close())
-	require.Equal(t, 1, p.awaitExit(t, abandoned).Status)
-	abandoned.errors.await(t, "closed the connection before it had sent its request")
-
-	w := p.spawn(t, wsgiWorkerSpec())
-	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
+	wsgiPreloaded(t).requireExits(t)
 }
 
 // Without the features a worker has the preloader's stderr, and its end is not
@@ -254,20 +242,8 @@ func TestWSGIPreloaderWithoutFeatures(t *testing.T) {
 
 func TestWSGIPreloaderStops(t *testing.T) {
 	t.Parallel()
-	p := startWSGIPreloader(t)
-	w := p.spawn(t, wsgiWorkerSpec())
-	p.requireCleanStop(t)
-	require.NotContains(t, p.out.String(), "atexit of")
-	require.NotContains(t, p.out.String(), "stopping")
-	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
-	w.requireCleanStop(t)
-
-	p = startWSGIPreloader(t)
-	w = p.spawn(t, wsgiWorkerSpec())
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	p.exitCode(t)
-	require.Equal(t, "signal: terminated", p.cmd.ProcessState.String())
-	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
+	wsgiPreloaded(t).requireStops(t)
+	wsgiPreloaded(t).requireTerminates(t)
 }
 
 func TestWSGIPreloaderFailures(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 func TestCommonCauses(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
+	defer listener.Close()
 	_, taken, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 	const (
@@ -50,7 +50,6 @@ func TestCommonCauses(t *testing.T) {
 		{"no application object", python, "app = 1\n", nil, spawner.CategoryExplained, "does not define a callable named 'application'", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			f := newFixture(t)
 			a := app(t, "http")
 			a.StartCommand = nil

@@ -72,7 +72,9 @@ func TestMeteorBundle(t *testing.T) {
 	said := answer(t, f.start(t, a))
 	require.Equal(t, "http://localhost/", said["ROOT_URL"])
 	require.Equal(t, "1", said["HTTP_FORWARDED_COUNT"])
-	require.Equal(t, `{"key": "value"}`, said["METEOR_SETTINGS"])
+	settings, ok := said["METEOR_SETTINGS"].(string)
+	require.True(t, ok)
+	require.JSONEq(t, `{"key": "value"}`, settings)
 
 	a.Env["ROOT_URL"] = "https://shop.example"
 	require.Equal(t, "https://shop.example", answer(t, f.start(t, a))["ROOT_URL"])
