@@ -41,7 +41,7 @@ func (x *exchange) readHead() error {
 	if _, err := x.br.Peek(1); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	for range maxInterim {
+	for range maxInterim + 1 { // and the one
 		head, err := x.readHeadBytes()
 		if err != nil {
 			return err

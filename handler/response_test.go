@@ -71,7 +71,7 @@ func TestAnswersAtTheLimits(t *testing.T) {
 	for name, answer := range map[string]string{
 		"100 fields":         ok + strings.Repeat("X: y\r\n", 99) + "\r\n",
 		"64 KiB of head":     ok + "X: " + strings.Repeat("x", 64<<10-len(ok)-len("X: \r\n\r\n")) + "\r\n\r\n",
-		"15 interim answers": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 15) + ok + "\r\n",
+		"16 interim answers": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 16) + ok + "\r\n",
 		"no reason":          "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
 		"high bytes":         ok + "X: \xff\xe9\r\n\r\n",
 		"empty value":        ok + "X:\r\n\r\n",

@@ -253,7 +253,7 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	e.Journey = a.journal.steps
 	e.Limits = a.limits
 	if a.child != nil {
-		e.ExitStatus = a.end(err)
+		e.ExitStatus = a.end(e.Err)
 	} else {
 		a.discard()
 	}

@@ -53,7 +53,7 @@ type diagnosis struct {
 // explain sets what e says to people.
 func (d *diagnosis) explain(e *SpawnError) {
 	d.fault = d.find()
-	if p := (*loaderproto.Error)(nil); errors.As(d.err, &p) && p.Kind == loaderproto.AppError {
+	if p := (*loaderproto.Error)(nil); errors.As(d.err, &p) {
 		e.Message = p.Message
 	}
 	w := wordings[d.fault.problem]
