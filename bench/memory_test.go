@@ -19,10 +19,21 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// large are applications with 40 MB of loaded code and data.
+// large are applications with 40 MB of loaded code and data. The system's
+// interpreters come first: what stands in PATH may be a script that looks for
+// another one.
 var large = []struct{ kind, dir, interpreter string }{
-	{"rack", "rack40", "ruby"},
-	{"wsgi", "wsgi40", "python3"},
+	{"rack", "rack40", firstOf("/usr/bin/ruby", "ruby")},
+	{"wsgi", "wsgi40", firstOf("/usr/bin/python3", "python3")},
+}
+
+func firstOf(names ...string) string {
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return names[len(names)-1]
 }
 
 const memoryProcesses = 4
@@ -40,7 +51,7 @@ func BenchmarkMemory(b *testing.B) {
 			for _, method := range []string{spawner.DirectSpawning, spawner.SmartSpawning} {
 				b.Run(fmt.Sprintf("%s/1 in %s/%s", app.kind, use, method), func(b *testing.B) {
 					for b.Loop() {
-						measureMemory(b, app.dir, method, use)
+						measureMemory(b, app.dir, app.interpreter, method, use)
 					}
 				})
 			}
@@ -48,7 +59,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-func measureMemory(b *testing.B, dir, method, use string) {
+func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	b.Helper()
 	root, err := filepath.Abs(filepath.Join("testdata", dir))
 	if err != nil {
@@ -64,7 +75,10 @@ func measureMemory(b *testing.B, dir, method, use string) {
 	}
 	defer pool.Close()
 	options := passenger.Options{
-		App:          spawner.App{Root: root, SpawnMethod: method, Env: map[string]string{name: value, "USE": use}},
+		App: spawner.App{
+			Root: root, Ruby: interpreter, Python: interpreter, SpawnMethod: method,
+			Env: map[string]string{name: value, "USE": use},
+		},
 		MinProcesses: memoryProcesses, MaxProcesses: memoryProcesses,
 	}
 	awaitProcesses(b, pool, &options)

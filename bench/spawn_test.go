@@ -43,7 +43,7 @@ func BenchmarkSpawn(b *testing.B) {
 		"wsgi": "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n",
 	}
 	startupFile := map[string]string{"rack": "config.ru", "wsgi": "passenger_wsgi.py"}
-	bare := map[string][]string{"rack": {"ruby", "-e", ""}, "wsgi": {"python3", "-c", ""}}
+	bare := map[string]string{"rack": "-e", "wsgi": "-c"}
 	for _, app := range large {
 		if _, err := exec.LookPath(app.interpreter); err != nil {
 			b.Logf("%s is not installed", app.interpreter)
@@ -51,7 +51,7 @@ func BenchmarkSpawn(b *testing.B) {
 		}
 		b.Run(app.kind+"/bare", func(b *testing.B) {
 			for b.Loop() {
-				if err := exec.Command(bare[app.kind][0], bare[app.kind][1:]...).Run(); err != nil {
+				if err := exec.Command(app.interpreter, bare[app.kind], "").Run(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -61,7 +61,7 @@ func BenchmarkSpawn(b *testing.B) {
 			if err := os.WriteFile(filepath.Join(root, startupFile[app.kind]), []byte(small[app.kind]), 0o600); err != nil {
 				b.Fatal(err)
 			}
-			spawns(b, spawner.App{Root: root, SpawnMethod: spawner.DirectSpawning})
+			spawns(b, spawner.App{Root: root, Ruby: app.interpreter, Python: app.interpreter, SpawnMethod: spawner.DirectSpawning})
 		})
 		for _, method := range []string{spawner.DirectSpawning, spawner.SmartSpawning} {
 			b.Run(app.kind+"/large "+method, func(b *testing.B) {
@@ -69,7 +69,10 @@ func BenchmarkSpawn(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				spawns(b, spawner.App{Root: root, SpawnMethod: method, Env: map[string]string{"USE": "1"}})
+				spawns(b, spawner.App{
+					Root: root, Ruby: app.interpreter, Python: app.interpreter, SpawnMethod: method,
+					Env: map[string]string{"USE": "1"},
+				})
 			})
 		}
 	}

@@ -1,14 +1,10 @@
 package handler
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"html/template"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/sessionproto"
@@ -89,33 +85,19 @@ func outcomeOf(err error) outcome {
 // with err, an error of the pool or of this package.
 func StatusCode(err error) int { return outcomeOf(err).status }
 
-type errorPage struct {
-	Status  int    `json:"status"`
-	Title   string `json:"title"`
-	Message string `json:"message"`
-	ErrorID string `json:"errorId,omitempty"`
-	// Details are for development only.
-	Details *spawner.SpawnError `json:"-"`
-}
-
 func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	o := outcomeOf(err)
-	page := errorPage{Status: o.status, Title: http.StatusText(o.status), Message: o.message}
-	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
-		page.ErrorID = e.ID
-		if h.cfg.ErrorDetails {
-			page.Details = e
-		}
-	}
 	if !o.quiet {
 		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status)
 	}
-	body, contentType := page.render(r)
+	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(chooseFormat(r.Header))
 	head := w.Header()
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Del("Content-Encoding")
 	head.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	head.Set("Content-Security-Policy", pagePolicy)
+	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("X-Content-Type-Options", "nosniff")
 	if o.retryAfter > 0 {
 		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
@@ -124,47 +106,3 @@ func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, err error)
 	// A client that is gone cannot be told.
 	_, _ = w.Write(body)
 }
-
-func (p *errorPage) render(r *http.Request) (body []byte, contentType string) {
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
-		if b, err := json.Marshal(p); err == nil {
-			return append(b, '\n'), "application/json"
-		}
-	}
-	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
-		return []byte(p.Message), "text/plain; charset=utf-8"
-	}
-	return b.Bytes(), "text/html; charset=utf-8"
-}
-
-var pageTemplate = template.Must(template.New("error").Parse(`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Status}} {{.Title}}</title>
-<style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 3rem auto; padding: 0 1rem; color: #222; background: #fff }
-pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #1a1a1a } pre { background: #262626 } }
-</style>
-</head>
-<body>
-<h1>{{.Status}} {{.Title}}</h1>
-<p>{{.Message}}</p>
-{{with .ErrorID}}<p>Error ID: <code>{{.}}</code>. The server's log has the details under this ID.</p>
-{{end}}{{with .Details}}<h2>{{.AppName}}</h2>
-<p><strong>{{.Summary}}</strong></p>
-{{with .Advice}}<p>{{.}}</p>
-{{end}}{{with .Message}}<h3>What the application says</h3>
-<pre>{{.Text}}</pre>
-{{end}}<h3>Output</h3>
-<pre>{{or .Output "(none)"}}</pre>
-<h3>Steps</h3>
-<ol>
-{{range .Journey}}<li>{{.Name}}: {{.State}}{{if .Duration}} ({{.Duration}}){{end}}</li>
-{{end}}</ol>
-{{end}}</body>
-</html>
-`))

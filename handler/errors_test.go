@@ -3,7 +3,6 @@ package handler_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -39,45 +37,6 @@ func TestStatusOfErrors(t *testing.T) {
 	} {
 		require.Equal(t, c.status, handler.StatusCode(c.err), "%v", c.err)
 	}
-}
-
-var broken = &spawner.SpawnError{
-	Category: spawner.CategoryExplained, Summary: "it is <broken>", Advice: "Mend it.", ID: "0badcafe",
-	AppName: "app", Output: "SECRET=hunter2 <script>alert(1)</script>",
-	Message: &loaderproto.Message{Text: "SyntaxError"},
-	Journey: spawner.Journey{{Name: spawner.StepLoad, State: spawner.StepFailed, Duration: time.Second}},
-}
-
-func TestSpawnErrorPage(t *testing.T) {
-	script := spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error { return broken }}
-	serve(t, script, func(s *site) {
-		resp, body := s.do(http.MethodGet, "/", "")
-		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
-		require.Equal(s, "no-cache, no-store, must-revalidate", resp.Header.Get("Cache-Control"))
-		require.Contains(s, body, "<code>0badcafe</code>")
-		for _, secret := range []string{"hunter2", "broken", "SyntaxError", "Mend it"} {
-			require.NotContains(s, body, secret)
-		}
-		resp, body = s.do(http.MethodGet, "/", "", "Accept", "application/json")
-		require.Equal(s, "application/json", resp.Header.Get("Content-Type"))
-		var page map[string]any
-		require.NoError(s, json.Unmarshal([]byte(body), &page))
-		require.Equal(s, map[string]any{
-			"status": 500.0, "title": "Internal Server Error", "message": "The application could not be started.", "errorId": "0badcafe",
-		}, page)
-		resp, body = s.do(http.MethodHead, "/", "")
-		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
-		require.Empty(s, body)
-	})
-	cfg := handler.Config{}
-	cfg.Options.App.Environment = "development"
-	serveConfig(t, script, cfg, func(s *site) {
-		_, body := s.do(http.MethodGet, "/", "")
-		for _, detail := range []string{"it is &lt;broken&gt;", "Mend it.", "hunter2 &lt;script&gt;", "SyntaxError", "load application: failed (1s)"} {
-			require.Contains(s, body, detail)
-		}
-		require.NotContains(s, body, "<script>")
-	})
 }
 
 func TestQueueFull(t *testing.T) {

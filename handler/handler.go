@@ -37,10 +37,10 @@ type Config struct {
 	// and passed on. Those of others are removed. Peers on a Unix socket are
 	// always believed, since its permissions say who may connect.
 	TrustedProxies []netip.Prefix
-	// ErrorDetails puts what is known of a spawn error on its page: output,
-	// paths, commands. False: only where the application's environment is
-	// "development".
-	ErrorDetails bool
+	// ErrorDetails says whether what is known of an error is on its page; of a
+	// spawn error that is output, paths, commands, environment variables, with
+	// what looks secret hidden. See docs/error-pages.md.
+	ErrorDetails ErrorDetails
 	// Logger gets what went wrong; the zero value discards it.
 	Logger logr.Logger
 }
@@ -54,14 +54,30 @@ type Handler struct {
 	streams streams
 }
 
+// ErrorDetails says whether clients are shown what is known of an error.
+type ErrorDetails uint8
+
+// The choices.
+const (
+	// DetailsInDevelopment: where the application's environment is
+	// "development".
+	DetailsInDevelopment ErrorDetails = iota
+	// DetailsAlways: in all environments.
+	DetailsAlways
+	// DetailsNever: in none.
+	DetailsNever
+)
+
+func (c *Config) showsDetails() bool {
+	return c.ErrorDetails == DetailsAlways ||
+		c.ErrorDetails == DetailsInDevelopment && c.Options.App.Environment == "development"
+}
+
 // New returns a Handler for the application that cfg names. The pool stays the
 // caller's.
 func New(pool *passenger.Pool, cfg Config) *Handler {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = DefaultConnectTimeout
-	}
-	if cfg.Options.App.Environment == "development" {
-		cfg.ErrorDetails = true
 	}
 	return &Handler{pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI)}
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
-# not have: interpreters, frameworks, and the npm packages of the examples.
+# not have: interpreters, frameworks, shells, a browser, and the npm packages of
+# the examples.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -42,6 +43,12 @@ ruby_has rack || need ruby-rack
 ruby_has sinatra/base || need ruby-sinatra
 have node || need nodejs
 have npm || need npm
+have chromium || need chromium
+have perl || need perl
+have php || need php-cli
+for shell in bash zsh ksh; do
+	have $shell || need $shell
+done
 
 if [ -n "$packages" ]; then
 	have apt-get || fail "missing:$packages. There is no apt-get here: install them by this system's own means and run this again."

@@ -23,8 +23,11 @@ func (a *attempt) checkState() error {
 	}
 	a.resetOOMScore()
 	// Of a process that has ended there is nothing to read, and what it was
-	// does not matter any more.
+	// does not matter any more; its limits were ours.
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if err != nil {
+		limits, err = os.ReadFile("/proc/self/limits")
+	}
 	if err == nil {
 		a.limits = string(limits)
 	}

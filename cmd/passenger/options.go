@@ -61,6 +61,7 @@ var startOptions = []option{
 	{key: "python", flag: "python", usage: "the Python `interpreter` (default that of the application's venv or .venv, else python3)"},
 	{key: "nodejs", flag: "nodejs", usage: "the Node.js `interpreter` (default node)"},
 	{key: "meteor_app_settings", flag: "meteor-app-settings", kind: kindPath, usage: "the `file` with the settings of a Meteor application"},
+	{key: "friendly_error_pages", flag: "friendly-error-pages", usage: "`whether` error pages show details: true, false, or auto, in the environment development only (default auto)"},
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},

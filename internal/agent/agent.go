@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -74,7 +75,9 @@ func (s *Server) prepare() (err error) {
 	}); err != nil {
 		return err
 	}
-	s.app = handler.New(s.pool, handler.Config{Options: options, Logger: s.log})
+	s.app = handler.New(s.pool, handler.Config{
+		Options: options, Logger: s.log, ErrorDetails: errorDetails[strings.ToLower(s.cfg.FriendlyErrorPages)],
+	})
 	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close(), s.factory.Close())

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -47,8 +49,10 @@ type Config struct {
 	MinInstances        int `koanf:"min_instances"`
 	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
 
-	StaticFilesDir string `koanf:"static_files_dir"`
-	LogLevel       int    `koanf:"log_level"`
+	// FriendlyErrorPages is auto, true or false; empty: auto.
+	FriendlyErrorPages string `koanf:"friendly_error_pages"`
+	StaticFilesDir     string `koanf:"static_files_dir"`
+	LogLevel           int    `koanf:"log_level"`
 }
 
 const (
@@ -106,6 +110,9 @@ func (c *Config) Validate() error {
 			fault("%s is %d: it must be 0 or more", number.key, number.value)
 		}
 	}
+	if _, ok := errorDetails[strings.ToLower(c.FriendlyErrorPages)]; !ok {
+		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
+	}
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
 	}
@@ -136,6 +143,12 @@ func (c *Config) checkApp() error {
 		return fmt.Errorf("%s: %s", e.Summary, e.Advice)
 	}
 	return err
+}
+
+var errorDetails = map[string]handler.ErrorDetails{
+	"": handler.DetailsInDevelopment, "auto": handler.DetailsInDevelopment,
+	"true": handler.DetailsAlways, "yes": handler.DetailsAlways, "on": handler.DetailsAlways, "1": handler.DetailsAlways,
+	"false": handler.DetailsNever, "no": handler.DetailsNever, "off": handler.DetailsNever, "0": handler.DetailsNever,
 }
 
 // spawner is how processes are started: as whoever started the server.
