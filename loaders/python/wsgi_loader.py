@@ -8,12 +8,12 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 def import_main():
     """Imports our own package and leaves no trace of it on sys.path."""
-    path, dont_write_bytecode = sys.path, sys.dont_write_bytecode
-    sys.path, sys.dont_write_bytecode = [_HERE] + path, True
+    path = sys.path
+    sys.path = [_HERE] + path
     try:
         from passenger_loader import main
     finally:
-        sys.path, sys.dont_write_bytecode = path, dont_write_bytecode
+        sys.path = path
     sys.path[:] = [entry for entry in path if os.path.abspath(entry) != _HERE]
     return main
 

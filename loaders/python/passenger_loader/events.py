@@ -1,7 +1,8 @@
 """What happens to a process, and what applications do about it."""
 
 import sys
-import traceback
+
+from .log import print_failure
 
 _callbacks = {"starting_worker_process": [], "stopping_worker_process": [], "oob_work": []}
 
@@ -36,5 +37,4 @@ def fire(event, *arguments):
             callback(*arguments)
         except Exception:
             print("Passenger's WSGI loader: a callback for the event %s failed:" % event, file=sys.stderr)
-            traceback.print_exc()
-            sys.stderr.flush()
+            print_failure()

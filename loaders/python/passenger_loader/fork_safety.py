@@ -5,7 +5,8 @@ import os
 import sys
 import threading
 import time
-import traceback
+
+from .log import print_failure
 
 TASKS = "/proc/self/task"
 
@@ -88,4 +89,4 @@ def reseed():
         numpy_random.seed()
     except Exception:
         print("Passenger's WSGI loader: numpy.random could not be seeded anew:", file=sys.stderr)
-        traceback.print_exc()
+        print_failure()

@@ -1,12 +1,9 @@
 """What the scripts run. Each function returns the exit status of the process."""
 
 import os
-import traceback
 
 from . import application, handshake
-from .fork_safety import ForkUnsafe
-from .log import warn
-from .preloader import Preloader
+from .log import describe_failure, warn
 from .worker import Worker
 
 
@@ -18,12 +15,16 @@ def run_loader():
     try:
         loaded = application.load(options, options.get("process_title"))
     except BaseException:
-        handshake.fail(traceback.format_exc())
+        handshake.fail(describe_failure())
     return _work(loaded, options, forked=False)
 
 
 def run_preloader():
     """Loads the application and forks workers, each of which then serves its requests."""
+    # Not for those who load the application directly: it takes them time.
+    from .fork_safety import ForkUnsafe
+    from .preloader import Preloader
+
     options = _begin()
     if options is None:
         return 1
@@ -34,7 +35,7 @@ def run_preloader():
     except ForkUnsafe as err:
         handshake.fail(str(err))
     except BaseException:
-        handshake.fail(traceback.format_exc())
+        handshake.fail(describe_failure())
     preloader.run()
     # Here goes on what was forked, and nothing else.
     options = _begin()
@@ -58,6 +59,6 @@ def _work(loaded, options, forked):
     try:
         worker = Worker(loaded, options)
     except BaseException:
-        handshake.fail(traceback.format_exc())
+        handshake.fail(describe_failure())
     worker.run(forked)
     return 0

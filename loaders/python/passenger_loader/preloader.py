@@ -4,14 +4,13 @@ import os
 import selectors
 import sys
 import time
-import traceback
 
 from . import handshake
 from .children import Children
 from .command import BadCommand, Command
 from .fork_safety import Collector, require_one_thread, reseed
 from .listener import listen_unix
-from .log import warn
+from .log import print_failure, warn
 
 WORKER_STDERR = "worker_stderr"
 WORKER_EXITS = "worker_exits"
@@ -189,5 +188,5 @@ class Preloader:
             self._collector.resume()
             reseed()
         except BaseException:
-            traceback.print_exc()
+            print_failure()
             os._exit(1)

@@ -1,7 +1,9 @@
 """Requests, whatever protocol they come by, and their bodies."""
 
-import hmac
 import io
+
+# Module hmac has the same, and loads OpenSSL for what is not needed here.
+from _operator import _compare_digest as compare_digest
 
 CONTROL_METHODS = ("PING", "OOBW")
 
@@ -35,7 +37,7 @@ class Request:
 def check_password(variables, name, password):
     """Takes the connect password out of a request and says whether it is right."""
     got = variables.pop(name, "")
-    return not password or hmac.compare_digest(got.encode("latin-1"), password.encode("utf-8"))
+    return not password or compare_digest(got.encode("latin-1"), password.encode("utf-8"))
 
 
 class Body(io.RawIOBase):

@@ -1,11 +1,11 @@
 """A process that serves requests."""
 
-import traceback
 
 from . import api, events, handshake
 from .connection import ClientGone
 from .direct import DirectEntrance
 from .listener import listen_tcp, listen_unix
+from .log import describe_failure
 from .server import Server
 from .session import SessionEntrance
 from .threaded_server import ThreadedServer
@@ -33,7 +33,7 @@ class Worker:
             server, sockets = self._listen()
         except BaseException:
             self._close_listeners()
-            handshake.fail(traceback.format_exc())
+            handshake.fail(describe_failure())
         try:
             handshake.ready(sockets, self._features)
             server.run()

@@ -5,11 +5,10 @@ import os
 import re
 import stat
 import sys
-import traceback
 from urllib.parse import unquote_to_bytes
 
 from .api import OOB_WORK_WISHES
-from .log import warn
+from .log import print_failure, warn
 
 HOP_BY_HOP = frozenset([
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
@@ -127,8 +126,7 @@ class Exchange:
         except Exception:
             self._keep = False
             if not self._conn.gone:
-                traceback.print_exc()
-                sys.stderr.flush()
+                print_failure()
                 self._send_error()
         return self._keep
 
