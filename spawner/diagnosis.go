@@ -176,7 +176,7 @@ var clues = []struct {
 	{regexp.MustCompile(`cannot load such file -- (\S+)`), moduleMissing},
 	{regexp.MustCompile(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
 	{regexp.MustCompile(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
-	{regexp.MustCompile(`((?:PermissionError|Errno::EACCES|Error: EACCES)\b.*)`), permissionDenied},
+	{regexp.MustCompile(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
 	{regexp.MustCompile(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
 }
 

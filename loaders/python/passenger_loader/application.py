@@ -44,7 +44,7 @@ class _StartupFile(importlib.machinery.SourceFileLoader):
     def _check_owner(self, uid):
         """Whose file it is has decided whom the process runs as; it may have been replaced since."""
         if self._owner is not None and uid != int(self._owner):
-            raise PermissionError(
+            raise RuntimeError(
                 "%s belongs to user %d now, and the process runs as user %s, who owned it when the start began. "
                 "Start again when nobody is replacing it." % (self.path, uid, self._owner)
             )
