@@ -1,0 +1,89 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
+)
+
+const tellingApp = `
+import json, os, resource, sys
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    said = {
+        "Files": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
+        "Threads": environ["wsgi.multithread"],
+        "Parent": os.getppid(),
+        "Env": {name: os.environ.get(name, "") for name in ("FROM_FILE", "BOTH", "VIRTUAL_ENV")},
+        "Prefix": sys.prefix,
+    }
+    return [json.dumps(said).encode()]
+`
+
+// TestOptionsOfProcesses: what the options say of processes is what they find.
+func TestOptionsOfProcesses(t *testing.T) {
+	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"passenger_wsgi.py":  tellingApp,
+		"env":                "FROM_FILE='from the file'\nBOTH=file # not a comment\n",
+		"Passengerfile.json": `{"env_files": ["env", "-missing"], "app_file_descriptor_ulimit": 512}`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	s := start(t, &launch{
+		dir: dir, args: []string{"--spawn-method", "smart", "--python", python, "--envvar", "BOTH=option", "--min-instances", "2"},
+		env: []string{"PASSENGER_THREAD_COUNT=3"},
+	})
+	var said struct {
+		Files, Parent int
+		Threads       bool
+		Env           map[string]string
+		Prefix        string
+	}
+	a := s.client(t).get(t, "/")
+	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+	require.NoError(t, json.Unmarshal([]byte(a.body), &said))
+	require.Equal(t, 512, said.Files)
+	require.True(t, said.Threads)
+	require.NotEqual(t, s.cmd.Process.Pid, said.Parent, "the preloader is the parent")
+	require.Equal(t, map[string]string{"FROM_FILE": "from the file", "BOTH": "option", "VIRTUAL_ENV": ""}, said.Env)
+}
+
+// TestVirtualEnvironmentIsFound: an application's own Python is preferred.
+func TestVirtualEnvironmentIsFound(t *testing.T) {
+	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+	for _, name := range []string{"venv", ".venv"} {
+		dir := t.TempDir()
+		if !succeeds(t, python, "-m", "venv", "--without-pip", filepath.Join(dir, name)) {
+			interpreters.Missing(t, "python", "Python has no module venv")
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "passenger_wsgi.py"), []byte(tellingApp), 0o600))
+		a := start(t, &launch{dir: dir}).client(t).get(t, "/")
+		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+		require.Contains(t, a.body, `"Prefix": "`+filepath.Join(dir, name)+`"`)
+		require.Contains(t, a.body, `"VIRTUAL_ENV": "`+filepath.Join(dir, name)+`"`)
+	}
+}
+
+// TestFriendlyErrorPages: the option decides, whatever the environment.
+func TestFriendlyErrorPages(t *testing.T) {
+	interpreters.Find(t, "node", "node")
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.js"), []byte("throw new Error('the canary')"), 0o600))
+	for option, shown := range map[string]bool{"true": true, "false": false, "auto": false} {
+		s := start(t, &launch{dir: dir, args: []string{"--friendly-error-pages", option, "--environment", "production", "--min-instances", "0"}})
+		a := s.client(t).get(t, "/")
+		require.Equal(t, http.StatusInternalServerError, a.StatusCode)
+		require.Equal(t, shown, strings.Contains(a.body, "the canary"), option)
+		require.Contains(t, a.body, "Error ID")
+	}
+}
