@@ -13,6 +13,8 @@ import (
 // static serves the files below a directory, and lets next serve the rest.
 type static struct {
 	root *os.Root
+	// uid is to whom the directory belongs.
+	uid  uint32
 	next http.Handler
 }
 
@@ -25,7 +27,11 @@ func newStatic(dir string, next http.Handler) (_ http.Handler, done func(), err 
 	if err != nil {
 		return nil, nil, err
 	}
-	return &static{root: root, next: next}, func() { _ = root.Close() }, nil
+	info, err := root.Stat(".")
+	if err != nil {
+		return nil, nil, errors.Join(err, root.Close())
+	}
+	return &static{root: root, uid: owner(info), next: next}, func() { _ = root.Close() }, nil
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -69,9 +75,23 @@ func (s *static) open(name string) (*os.File, fs.FileInfo) {
 		return nil, nil
 	}
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil || !info.Mode().IsRegular() || s.borrowed(info) {
 		_ = f.Close()
 		return nil, nil
 	}
 	return f, info
+}
+
+// borrowed: as root we could read a file that a user has only linked into their
+// directory, and that is somebody else's.
+func (s *static) borrowed(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && os.Geteuid() == 0 && stat.Nlink > 1 && s.uid != 0 && stat.Uid != s.uid
+}
+
+func owner(info fs.FileInfo) uint32 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat.Uid
+	}
+	return 0
 }

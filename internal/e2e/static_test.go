@@ -181,3 +181,23 @@ func TestStaticHeader(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(dir, "public", "new.txt")))
 	require.Contains(t, c.get(t, "/new.txt").body, "app: GET /new.txt")
 }
+
+// TestH9HardLinkInPublic: a file that a user has linked into their directory
+// but that belongs to somebody else is not for the public.
+func TestH9HardLinkInPublic(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to make files of other users")
+	}
+	dir := newPublic(t)
+	public := filepath.Join(dir, "public")
+	const tenant = 61001
+	require.NoError(t, os.Link(filepath.Join(dir, "secret.txt"), filepath.Join(public, "linked.txt")))
+	require.NoError(t, os.WriteFile(filepath.Join(public, "own.txt"), []byte("own"), 0o600))
+	require.NoError(t, os.Link(filepath.Join(public, "own.txt"), filepath.Join(public, "own-too.txt")))
+	for _, path := range []string{public, filepath.Join(public, "own.txt")} {
+		require.NoError(t, os.Chown(path, tenant, tenant))
+	}
+	c := start(t, &launch{dir: dir, args: testApp(t)}).client(t)
+	require.Equal(t, app+"GET /linked.txt", c.get(t, "/linked.txt").body)
+	require.Equal(t, "own", c.get(t, "/own-too.txt").body)
+}
