@@ -9,20 +9,16 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/sessionproto"
@@ -49,51 +45,11 @@ func perlApp(t *testing.T, source string) spawner.App {
 	return spawner.App{Root: root, GroupName: "perl", StartCommand: []string{perl, loader}, StartTimeout: patience}
 }
 
-// perlSite serves an application in Perl, and counts the connections to it.
-type perlSite struct {
-	*fixture
-	client *http.Client
-	url    string
-	dials  atomic.Int32
-}
-
-func newPerlSite(t *testing.T, app spawner.App) *perlSite {
-	t.Helper()
-	s := &perlSite{fixture: newFixture(t)}
-	pool, err := passenger.New(passenger.Config{
-		Spawner: countingFactory{s.fixture, &s.dials}, MaxPoolSize: 1, OutOfBandWork: handler.OutOfBandWork, SelfChecks: true,
-	})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, pool.Shutdown(context.Background())) })
-	server := httptest.NewServer(handler.New(pool, handler.Config{Options: passenger.Options{App: app}, Logger: s.log.logger()}))
-	t.Cleanup(server.Close)
-	s.client, s.url = server.Client(), server.URL
-	s.client.Timeout = patience
-	return s
-}
-
-func (s *perlSite) ask(t *testing.T, method, path string, body io.Reader) (*http.Response, string) {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url+path, body)
-	require.NoError(t, err)
-	resp, err := s.client.Do(r)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp, string(b)
-}
-
-func (s *perlSite) get(t *testing.T, path string) (*http.Response, string) {
-	t.Helper()
-	return s.ask(t, http.MethodGet, path, http.NoBody)
-}
-
 // sum stands for what is too large to be printed.
 func sum(s string) string { return fmt.Sprintf("%d bytes, %x", len(s), sha256.Sum256([]byte(s))) }
 
 func TestPerlLoader(t *testing.T) {
-	s := newPerlSite(t, perlApp(t, ""))
+	s := newSite(t, perlApp(t, ""))
 	resp, home := s.get(t, "/")
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "text/plain", resp.Header.Get("Content-Type"))
@@ -146,7 +102,7 @@ func TestPerlLoader(t *testing.T) {
 
 // What fails after the response has begun does not look like a whole response.
 func TestPerlLoaderCutsResponses(t *testing.T) {
-	s := newPerlSite(t, perlApp(t, `sub {
+	s := newSite(t, perlApp(t, `sub {
 		return sub {
 			my $writer = $_[0]->([200, []]);
 			$writer->write("begun");
@@ -382,43 +338,3 @@ func TestPerlLoaderFinishesRequests(t *testing.T) {
 	<-stopped
 	require.Equal(t, "exit status 0", p.ExitStatus())
 }
-
-// countingFactory counts the connections to its processes.
-type countingFactory struct {
-	spawner.Factory
-	dials *atomic.Int32
-}
-
-func (f countingFactory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
-	s, err := f.Factory.NewSpawner(app)
-	return countingSpawner{s, f.dials}, err
-}
-
-type countingSpawner struct {
-	spawner.Spawner
-	dials *atomic.Int32
-}
-
-func (s countingSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
-	p, err := s.Spawner.Spawn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	info := *p.Info()
-	info.Sockets = append([]spawner.Socket(nil), info.Sockets...)
-	for i := range info.Sockets {
-		dial := info.Sockets[i].Dial
-		info.Sockets[i].Dial = func(ctx context.Context) (net.Conn, error) {
-			s.dials.Add(1)
-			return dial(ctx)
-		}
-	}
-	return countedProcess{p, &info}, nil
-}
-
-type countedProcess struct {
-	spawner.Process
-	info *spawner.Info
-}
-
-func (p countedProcess) Info() *spawner.Info { return p.info }

@@ -41,6 +41,8 @@ func behaviours() map[string]func(*player) {
 		"parent": parent,
 		// Reads the request, then executes itself and begins anew.
 		"re-exec": reExec,
+		// Has the habits of loaders that know protocol 1.0 only.
+		"original": original,
 		// Prints bytes=n to stdout and stderr, then serves HTTP.
 		"flood": flood,
 	}
