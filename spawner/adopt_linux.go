@@ -100,8 +100,8 @@ func (a *adopted) killGroup() {
 // eachInGroup signals what the process has started, one by one: the group's
 // number may belong to others as soon as the preloader has reaped the process.
 func (a *adopted) eachInGroup(sig syscall.Signal) {
-	signalMatching(sig, func(p procEntry) bool {
-		return p.group == a.pid && p.session == a.session && p.uid == a.uid && p.pid != a.pid
+	signalMatching(sig, a.uid, func(p procEntry) bool {
+		return p.group == a.pid && p.session == a.session && p.pid != a.pid
 	})
 }
 

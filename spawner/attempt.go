@@ -236,6 +236,9 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	d := diagnosis{app: &a.app, err: err, port: a.port, shell: a.command != nil && a.needsShell()}
 	if a.command != nil {
 		e.Command = a.command.argv
+		if a.command.preloader != nil {
+			e.Command = a.command.preloader
+		}
 	}
 	if a.identity != nil {
 		e.User = a.identity.String()

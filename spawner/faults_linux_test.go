@@ -2,6 +2,7 @@ package spawner_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,7 +36,25 @@ func TestA1ExitsBeforeTheHandshake(t *testing.T) {
 	require.Regexp(t, `^[0-9a-f]{8}$`, e.ID)
 	require.LessOrEqual(t, len(e.Output), spawner.MaxCapturedOutput)
 	require.True(t, strings.HasSuffix(e.Output, "last words\n"))
+	requireCircumstances(t, e)
 	require.Len(t, f.log.lines(e.ID, "exit status 0"), 1)
+}
+
+// requireCircumstances checks that an error tells what the process was started
+// as, and that its secrets do not show by themselves.
+func requireCircumstances(t *testing.T, e *spawner.SpawnError) {
+	t.Helper()
+	require.Contains(t, e.Env, "IN_PASSENGER=1")
+	require.Contains(t, e.Limits, "Max open files")
+	require.Contains(t, e.User, fmt.Sprintf("(uid %d)", os.Geteuid()))
+	require.NotEmpty(t, e.Command)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		require.NotContains(t, fmt.Sprintf(verb, *e), "IN_PASSENGER")
+	}
+	text, err := json.Marshal(e.Env)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"IN_PASSENGER"`)
+	require.NotContains(t, string(text), "=")
 }
 
 func TestA2DiesOfASignal(t *testing.T) {

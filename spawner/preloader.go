@@ -187,6 +187,7 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 	}
 	a.family = p.family
 	p.family.join()
+	a.env, a.limits = p.family.attempt.env, p.family.attempt.limits
 	a.started = time.Now() // of the handshake
 	a.child = newChild(pid, conn, rest, stderr, a.output)
 	a.child.begin(worker, a.cleanUp)

@@ -82,11 +82,24 @@ func pids() []int {
 	return pids
 }
 
-// signalMatching sends sig to the processes that match, and returns their
-// pids.
-func signalMatching(sig syscall.Signal, match func(procEntry) bool) []int {
+// mayBelongTo says cheaply that a process is another user's, on hosts where
+// there are thousands of them. Directories of some processes belong to root.
+func mayBelongTo(pid, uid int) bool {
+	var stat unix.Stat_t
+	err := unix.Stat("/proc/"+strconv.Itoa(pid), &stat)
+	return err == nil && (int(stat.Uid) == uid || stat.Uid == 0)
+}
+
+// signalMatching sends sig to the processes of a user that match, and returns
+// their pids.
+func signalMatching(sig syscall.Signal, uid int, match func(procEntry) bool) []int {
+	ofUser := match
+	match = func(p procEntry) bool { return p.uid == uid && ofUser(p) }
 	var found []int
 	for _, pid := range pids() {
+		if !mayBelongTo(pid, uid) {
+			continue
+		}
 		if p, err := readProc(pid); err == nil && !p.zombie && match(p) && signalOne(pid, sig, match) {
 			found = append(found, pid)
 		}
@@ -114,8 +127,8 @@ func killMarked(variable string, uid int) []int {
 	var found []int
 	entry := []byte(variable + "\x00")
 	for range rounds {
-		killed := signalMatching(syscall.SIGKILL, func(p procEntry) bool {
-			if p.uid != uid || p.pid == os.Getpid() {
+		killed := signalMatching(syscall.SIGKILL, uid, func(p procEntry) bool {
+			if p.pid == os.Getpid() {
 				return false
 			}
 			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))

@@ -262,6 +262,7 @@ func TestA21WorkerDiesBeforeItIsReady(t *testing.T) {
 		require.Equal(t, spawner.CategoryStartup, e.Category, e)
 		require.Equal(t, test.status, e.ExitStatus)
 		require.Contains(t, e.Output, "last words")
+		requireCircumstances(t, e)
 		require.Error(t, f.fail(t))
 		require.Equal(t, 1, f.loads(), "the preloader is kept")
 	}
