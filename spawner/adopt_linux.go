@@ -4,13 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// canAdopt: processes that a preloader starts can be identified for good.
-const canAdopt = true
+// canAdopt says whether processes that a preloader starts can be identified for
+// good, for which Linux 5.3 is needed.
+var canAdopt = sync.OnceValue(func() bool {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	return err == nil && unix.Close(fd) == nil
+})
 
 // adopted is a process that a preloader has started and that is ours to end.
 type adopted struct {
@@ -32,13 +37,14 @@ func adopt(pid, uid, session int) (*adopted, error) {
 	if pid == session || pid == os.Getpid() {
 		return nil, foreign("is not a worker")
 	}
-	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, errWorkerEnded
 	}
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
+	_ = unix.SetNonblock(fd, true) // else the wait takes a thread
 	a := &adopted{pid: pid, uid: uid, session: session, pidfd: os.NewFile(uintptr(fd), "pidfd")}
 	defer func() {
 		if err != nil {
@@ -64,11 +70,7 @@ func adopt(pid, uid, session int) (*adopted, error) {
 }
 
 func (a *adopted) awaitEnd() (status string) {
-	if !waitReadable(a.pidfd) {
-		// Without the poller a process that has ended cannot be told from one
-		// that has not, so it is made sure of.
-		a.signal(syscall.SIGKILL)
-	}
+	waitReadable(a.pidfd)
 	a.killGroup()
 	_ = a.pidfd.Close()
 	return a.status()
@@ -106,16 +108,24 @@ func (a *adopted) eachInGroup(sig syscall.Signal) {
 }
 
 // waitReadable returns when f can be read, as a pidfd can when its process has
-// ended. It reports false if that cannot be waited for.
-func waitReadable(f *os.File) bool {
+// ended. It leaves the waiting to the runtime's poller where that is possible.
+func waitReadable(f *os.File) {
 	raw, err := f.SyscallConn()
 	if err != nil {
-		return false
+		return // it was closed
 	}
-	err = raw.Read(func(fd uintptr) bool {
+	readable := func(fd uintptr, milliseconds int) bool {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor
-		n, err := unix.Poll(fds, 0)
+		n, err := unix.Poll(fds, milliseconds)
 		return err == nil && n > 0
+	}
+	err = raw.Read(func(fd uintptr) bool { return readable(fd, 0) })
+	if err == nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		for !readable(fd, -1) {
+			continue
+		}
 	})
-	return err == nil
 }

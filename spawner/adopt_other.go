@@ -9,7 +9,7 @@ import (
 
 // canAdopt: without pidfds a process that a preloader starts cannot be told
 // from another one that has its number later.
-const canAdopt = false
+func canAdopt() bool { return false }
 
 type adopted struct{ status func() string }
 

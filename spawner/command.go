@@ -126,7 +126,7 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	}
 	c.argv = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.script))}
 	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
-	if smart && canAdopt && l.preloader != "" {
+	if smart && canAdopt() && l.preloader != "" {
 		c.preloader = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.preloader))}
 	}
 	return c, nil
