@@ -14,8 +14,9 @@ const maxCheckouts = 10
 // checkout gets a session and its connection. A process that takes no
 // connection has seen nothing of the request, so another one is tried.
 func (x *exchange) checkout() error {
+	options := x.options()
 	for try := 1; ; try++ {
-		s, err := x.h.pool.Get(x.ctx, &x.h.cfg.Options)
+		s, err := x.h.pool.Get(x.ctx, options)
 		if err != nil {
 			return x.giveUp(err)
 		}

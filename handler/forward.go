@@ -16,7 +16,7 @@ const maxTrailer = 16 << 10
 // forward gives the answer to the client.
 func (x *exchange) forward() error {
 	p, out := &x.resp, x.w.Header()
-	p.copyHeader(out)
+	x.copyHeader(out)
 	if _, asked := p.header[requestOOBW]; asked {
 		x.session.RequestOOBW()
 	}

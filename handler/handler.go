@@ -37,6 +37,8 @@ type Config struct {
 	// and passed on. Those of others are removed. Peers on a Unix socket are
 	// always believed, since its permissions say who may connect.
 	TrustedProxies []netip.Prefix
+	// StickySessions are off in the zero value.
+	StickySessions StickySessions
 	// ErrorDetails says whether what is known of an error is on its page; of a
 	// spawn error that is output, paths, commands, environment variables, with
 	// what looks secret hidden. See docs/error-pages.md.
@@ -50,6 +52,9 @@ type Handler struct {
 	pool *passenger.Pool
 	cfg  Config
 	base string
+
+	// sticky is nil without sticky sessions.
+	sticky *stickyRoute
 
 	streams streams
 }
@@ -79,7 +84,13 @@ func New(pool *passenger.Pool, cfg Config) *Handler {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = DefaultConnectTimeout
 	}
-	return &Handler{pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI)}
+	h := &Handler{pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI)}
+	if err := cfg.StickySessions.Validate(); err != nil {
+		cfg.Logger.Error(err, "Sticky sessions are off", "app", h.appName())
+		return h
+	}
+	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
+	return h
 }
 
 // ServeHTTP passes one request on. An answer that the application does not

@@ -56,7 +56,7 @@ func (x *exchange) tunnel() error {
 
 func (x *exchange) writeSwitch(client io.Writer) error {
 	h := make(http.Header)
-	x.resp.copyHeader(h)
+	x.copyHeader(h)
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, x.resp.header["Upgrade"]
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")

@@ -67,6 +67,9 @@ var startOptions = []option{
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
 	{key: "max_preloader_idle_time", flag: "max-preloader-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` without a start a preloader is stopped, 0 for never (default %d)", defaults.MaxPreloaderIdleTime)},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
+	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
+	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
+	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }
 

@@ -77,6 +77,7 @@ func (s *Server) prepare() (err error) {
 	}
 	s.app = handler.New(s.pool, handler.Config{
 		Options: options, Logger: s.log, ErrorDetails: errorDetails[strings.ToLower(s.cfg.FriendlyErrorPages)],
+		StickySessions: s.cfg.sticky(),
 	})
 	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
 	if err != nil {

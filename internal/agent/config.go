@@ -49,6 +49,9 @@ type Config struct {
 	MinInstances        int `koanf:"min_instances"`
 	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
 
+	StickySessions         bool   `koanf:"sticky_sessions"`
+	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
+	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
 	// FriendlyErrorPages is auto, true or false; empty: auto.
 	FriendlyErrorPages string `koanf:"friendly_error_pages"`
 	StaticFilesDir     string `koanf:"static_files_dir"`
@@ -58,6 +61,9 @@ type Config struct {
 const (
 	// Version is that of the server.
 	Version = passenger.Version
+	// DefaultStickyCookieName is what Config.StickyCookieName stands for if it
+	// is empty.
+	DefaultStickyCookieName = handler.DefaultStickyCookieName
 
 	anyAddress  = "0.0.0.0"
 	maxLogLevel = 7
@@ -113,6 +119,10 @@ func (c *Config) Validate() error {
 	if _, ok := errorDetails[strings.ToLower(c.FriendlyErrorPages)]; !ok {
 		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
 	}
+	sticky := c.sticky()
+	if err := sticky.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
 	}
@@ -149,6 +159,12 @@ var errorDetails = map[string]handler.ErrorDetails{
 	"": handler.DetailsInDevelopment, "auto": handler.DetailsInDevelopment,
 	"true": handler.DetailsAlways, "yes": handler.DetailsAlways, "on": handler.DetailsAlways, "1": handler.DetailsAlways,
 	"false": handler.DetailsNever, "no": handler.DetailsNever, "off": handler.DetailsNever, "0": handler.DetailsNever,
+}
+
+func (c *Config) sticky() handler.StickySessions {
+	return handler.StickySessions{
+		Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,
+	}
 }
 
 // spawner is how processes are started: as whoever started the server.

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,21 @@ func TestVirtualEnvironmentIsFound(t *testing.T) {
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Contains(t, a.body, `"Prefix": "`+filepath.Join(dir, name)+`"`)
 		require.Contains(t, a.body, `"VIRTUAL_ENV": "`+filepath.Join(dir, name)+`"`)
+	}
+}
+
+// TestStickySessions: a client stays with its process.
+func TestStickySessions(t *testing.T) {
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--sticky-sessions", "--min-instances", "3",
+		"--sticky-sessions-cookie-name", "route", "--sticky-sessions-cookie-attributes", "SameSite=Strict")})
+	c := s.client(t)
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	c.Jar = jar
+	first := c.get(t, "/pid")
+	require.Regexp(t, `^route=\d+; Path=/; SameSite=Strict$`, first.Header.Get("Set-Cookie"))
+	for range 10 {
+		require.Equal(t, first.body, c.get(t, "/pid").body)
 	}
 }
 

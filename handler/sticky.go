@@ -1,0 +1,120 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/gopassenger/passenger"
+)
+
+// DefaultStickyCookieName is the default of [StickySessions.CookieName].
+const DefaultStickyCookieName = "_passenger_route"
+
+// StickySessions has the requests of a client go to the process that served its
+// earlier ones, as long as there is that process; which one it is, a cookie
+// tells. Every answer of the application sets it.
+type StickySessions struct {
+	Enabled bool
+	// CookieName is a token (RFC 9110); empty: DefaultStickyCookieName.
+	CookieName string
+	// CookieAttributes follow the cookie's value and path, as in "SameSite=None;
+	// Secure; Max-Age=3600"; empty: "SameSite=Lax", and "Secure" where the
+	// request came by HTTPS.
+	CookieAttributes string
+}
+
+// Validate reports every fault of s, joined. With one, a Handler has no sticky
+// sessions, and says so in its log.
+func (s *StickySessions) Validate() error {
+	var errs []error
+	if s.CookieName != "" && strings.ContainsFunc(s.CookieName, func(c rune) bool { return !isTokenChar(c) }) {
+		errs = append(errs, fmt.Errorf("the name %q of the cookie for sticky sessions has characters other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
+	}
+	if strings.ContainsFunc(s.CookieAttributes, func(c rune) bool { return c < ' ' || c > '~' }) {
+		errs = append(errs, fmt.Errorf("the attributes %q of the cookie for sticky sessions have characters that a header must not have", s.CookieAttributes))
+	}
+	return errors.Join(errs...)
+}
+
+func isTokenChar(c rune) bool {
+	const symbols = "!#$%&'*+-.^_`|~"
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.ContainsRune(symbols, c)
+}
+
+// stickyRoute is what a handler knows of sticky sessions: the beginning and the
+// end of the cookie.
+type stickyRoute struct {
+	name, path, attributes string
+}
+
+// newStickyRoute returns nil where there are no sticky sessions.
+func newStickyRoute(s *StickySessions, base string) *stickyRoute {
+	if !s.Enabled {
+		return nil
+	}
+	r := &stickyRoute{name: s.CookieName, path: base + "/", attributes: strings.Trim(s.CookieAttributes, "; ")}
+	if base != "" {
+		r.path = base
+	}
+	if r.name == "" {
+		r.name = DefaultStickyCookieName
+	}
+	return r
+}
+
+// wanted is the process that the client's cookie names; 0: none. Whatever else
+// is in its cookies is not looked at.
+func (r *stickyRoute) wanted(h http.Header) uint32 {
+	for _, line := range h["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			name, value, _ := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
+			if name != r.name {
+				continue
+			}
+			if id, err := strconv.ParseUint(value, 10, 32); err == nil {
+				return uint32(id)
+			}
+		}
+	}
+	return 0
+}
+
+func (r *stickyRoute) cookie(id uint32, https bool) string {
+	attributes := r.attributes
+	if attributes == "" {
+		attributes = "SameSite=Lax"
+		if https {
+			attributes += "; Secure"
+		}
+	}
+	return r.name + "=" + strconv.FormatUint(uint64(id), 10) + "; Path=" + r.path + "; " + attributes
+}
+
+// options are those of the handler, with the process that the client wants to
+// come back to.
+func (x *exchange) options() *passenger.Options {
+	options := &x.h.cfg.Options
+	if x.h.sticky == nil {
+		return options
+	}
+	wanted := x.h.sticky.wanted(x.r.Header)
+	if wanted == 0 {
+		return options
+	}
+	own := *options
+	own.StickySessionID = wanted
+	return &own
+}
+
+// copyHeader gives the client what of the answer's head is for it.
+func (x *exchange) copyHeader(to http.Header) {
+	x.resp.copyHeader(to)
+	if route := x.h.sticky; route != nil {
+		_, _, trusted := x.h.remote(x.r)
+		https := scheme(x.r, trusted) == "https"
+		to.Add("Set-Cookie", route.cookie(x.session.StickyID(), https))
+	}
+}
