@@ -85,10 +85,10 @@ func outcomeOf(err error) outcome {
 // with err, an error of the pool or of this package.
 func StatusCode(err error) int { return outcomeOf(err).status }
 
-func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, err error) {
+func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, id string, err error) {
 	o := outcomeOf(err)
 	if !o.quiet {
-		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status)
+		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "requestId", id)
 	}
 	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(chooseFormat(r.Header))
 	head := w.Header()

@@ -28,7 +28,9 @@ type exchange struct {
 	r   *http.Request
 	ctx context.Context // r's
 
+	peer   peer
 	target target
+	mark   requestMark
 	// upgrade is the protocol that the client wants to change to, or empty.
 	upgrade string
 	// length is that of the request's body: 0 none, -1 unknown.
@@ -63,6 +65,8 @@ var exchanges = sync.Pool{New: func() any {
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
 	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
+	x.peer = h.remote(r)
+	x.mark = newRequestMark(r, x.peer.trusted)
 	return x
 }
 

@@ -103,13 +103,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 	case x.answered || errors.Is(err, errClientGone):
-		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error())
+		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error(), "requestId", x.mark.id)
 		panic(http.ErrAbortHandler)
 	default:
 		if x.unread && r.ProtoMajor == 1 {
 			w.Header().Set("Connection", "close")
 		}
-		h.answerError(w, r, err)
+		h.answerError(w, r, x.mark.id, err)
 	}
 }
 

@@ -18,7 +18,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 		host, _ = x.target.server(r)
 	}
 	b = appendField(b, "Host", host)
-	addr, _, trusted := x.h.remote(r)
+	addr, trusted := x.peer.addr, x.peer.trusted
 	eachHeader(r, trusted, func(name string, values []string) {
 		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") {
 			return
@@ -34,6 +34,8 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	}
 	b = appendField(b, "X-Forwarded-For", addr)
 	b = appendField(b, "X-Forwarded-Proto", scheme(r, trusted))
+	b = appendField(b, requestIDHeader, x.mark.id)
+	b = appendField(b, requestStartHeader, x.mark.start)
 	switch {
 	case x.upgrade != "":
 		b = append(b, "Connection: upgrade\r\n"...)

@@ -10,7 +10,6 @@ import (
 // protocol.
 func (x *exchange) sessionHead() ([]byte, error) {
 	r, t, e := x.r, &x.target, &x.enc
-	addr, port, trusted := x.h.remote(r)
 	serverName, serverPort := t.server(r)
 	e.Reset()
 	e.Add("REQUEST_URI", t.uri)
@@ -22,8 +21,8 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	e.Add("SERVER_PORT", serverPort)
 	e.Add("SERVER_SOFTWARE", passenger.ServerSoftware)
 	e.Add("SERVER_PROTOCOL", "HTTP/1.1")
-	e.Add("REMOTE_ADDR", addr)
-	e.Add("REMOTE_PORT", port)
+	e.Add("REMOTE_ADDR", x.peer.addr)
+	e.Add("REMOTE_PORT", x.peer.port)
 	if v := r.Header.Get("Content-Type"); v != "" {
 		e.Add("CONTENT_TYPE", v)
 	}
@@ -31,7 +30,7 @@ func (x *exchange) sessionHead() ([]byte, error) {
 		e.Add("CONTENT_LENGTH", strconv.FormatInt(x.length, 10))
 	}
 	e.Add("PASSENGER_CONNECT_PASSWORD", x.session.ConnectPassword())
-	if scheme(r, trusted) == "https" {
+	if scheme(r, x.peer.trusted) == "https" {
 		e.Add("HTTPS", "on")
 	}
 	if x.upgrade != "" {
@@ -41,7 +40,9 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	if t.host != "" {
 		e.Add("HTTP_HOST", t.host)
 	}
-	eachHeader(r, trusted, func(name string, values []string) {
+	e.AddHeader(requestIDHeader, x.mark.id)
+	e.AddHeader(requestStartHeader, x.mark.start)
+	eachHeader(r, x.peer.trusted, func(name string, values []string) {
 		if name != "Content-Type" {
 			e.AddHeader(name, merged(name, values))
 		}

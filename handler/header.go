@@ -7,8 +7,8 @@ import (
 )
 
 // hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
-// those that others made so. Host, Content-Length and Expect are written or
-// answered here and not copied.
+// those that others made so. Host, Content-Length, Expect and what marks
+// the request are written or answered here and not copied.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
@@ -17,6 +17,7 @@ var hopByHop = map[string]bool{
 
 var notCopied = map[string]bool{
 	"Host": true, "Content-Length": true, "Expect": true,
+	requestIDHeader: true, requestStartHeader: true,
 	// Becomes HTTP_PROXY, which some take for their proxy (CVE-2016-5386).
 	"Proxy": true,
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -51,11 +52,17 @@ const oddRequest = "GET /p%20q/r?x=1&y=2 HTTP/1.1\r\nHost: example.com:8080\r\n"
 	"Connection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n" +
 	"Content-Type: text/plain\r\n\r\n"
 
+// markLines are what marks each request.
+var markLines = regexp.MustCompile(`\r\n(X-Request-Id: [0-9a-f]{32}|X-Request-Start: t=\d{15,16})\b`)
+
 func TestHeadOfAnHTTPRequest(t *testing.T) {
 	var got string
 	serve(t, recordingHTTP(&got), func(s *site) {
 		require.Contains(s, s.raw(oddRequest), " 200 OK")
 		first, rest, _ := strings.Cut(strings.TrimSuffix(got, "\r\n\r\n"), "\r\n")
+		marks := markLines.FindAllString(rest, -1)
+		require.Len(s, marks, 2)
+		rest = markLines.ReplaceAllString(rest, "")
 		require.Equal(s, "GET /p%20q/r?x=1&y=2 HTTP/1.1", first)
 		require.ElementsMatch(s, []string{
 			"Host: example.com:8080", "User-Agent: test", "Cookie: a=b", "Cookie: c=d", "X-Twice: 1", "X-Twice: 2",
@@ -69,7 +76,11 @@ func TestHeadOfASessionRequest(t *testing.T) {
 	serve(t, recordingSession(&got), func(s *site) {
 		require.Contains(s, s.raw(oddRequest), " 200 OK")
 		require.Contains(s, got["SERVER_SOFTWARE"], "gopassenger/")
-		delete(got, "SERVER_SOFTWARE")
+		require.Regexp(s, `^[0-9a-f]{32}$`, got["HTTP_X_REQUEST_ID"])
+		require.Regexp(s, `^t=\d{15,16}$`, got["HTTP_X_REQUEST_START"])
+		for _, name := range []string{"SERVER_SOFTWARE", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"} {
+			delete(got, name)
+		}
 		require.Equal(s, sessionproto.Header{
 			"REQUEST_URI": "/p%20q/r?x=1&y=2", "PATH_INFO": "/p%20q/r", "SCRIPT_NAME": "", "QUERY_STRING": "x=1&y=2",
 			"REQUEST_METHOD": "GET", "SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1",

@@ -30,18 +30,13 @@ type StickySessions struct {
 // sessions, and says so in its log.
 func (s *StickySessions) Validate() error {
 	var errs []error
-	if s.CookieName != "" && strings.ContainsFunc(s.CookieName, func(c rune) bool { return !isTokenChar(c) }) {
+	if s.CookieName != "" && !validName(s.CookieName) {
 		errs = append(errs, fmt.Errorf("the name %q of the cookie for sticky sessions has characters other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
 	}
-	if strings.ContainsFunc(s.CookieAttributes, func(c rune) bool { return c < ' ' || c > '~' }) {
+	if !validValue(s.CookieAttributes) {
 		errs = append(errs, fmt.Errorf("the attributes %q of the cookie for sticky sessions have characters that a header must not have", s.CookieAttributes))
 	}
 	return errors.Join(errs...)
-}
-
-func isTokenChar(c rune) bool {
-	const symbols = "!#$%&'*+-.^_`|~"
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.ContainsRune(symbols, c)
 }
 
 // stickyRoute is what a handler knows of sticky sessions: the beginning and the
@@ -113,8 +108,7 @@ func (x *exchange) options() *passenger.Options {
 func (x *exchange) copyHeader(to http.Header) {
 	x.resp.copyHeader(to)
 	if route := x.h.sticky; route != nil {
-		_, _, trusted := x.h.remote(x.r)
-		https := scheme(x.r, trusted) == "https"
+		https := scheme(x.r, x.peer.trusted) == "https"
 		to.Add("Set-Cookie", route.cookie(x.session.StickyID(), https))
 	}
 }

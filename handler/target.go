@@ -77,13 +77,20 @@ func (t *target) server(r *http.Request) (name, port string) {
 	return "localhost", port
 }
 
-// remote returns the client's address, with defaults where it has none, as on
-// a Unix socket, and says whether it is to be believed.
-func (h *Handler) remote(r *http.Request) (addr, port string, trusted bool) {
+// peer is who has connected, and whether it is believed what it says of those
+// before it.
+type peer struct {
+	addr, port string
+	trusted    bool
+}
+
+// remote has defaults for peers without an address, as on a Unix socket.
+func (h *Handler) remote(r *http.Request) peer {
 	addr, port, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return "127.0.0.1", "0", true
+		return peer{"127.0.0.1", "0", true}
 	}
+	trusted := false
 	if len(h.cfg.TrustedProxies) > 0 {
 		if ip, err := netip.ParseAddr(addr); err == nil {
 			ip = ip.Unmap().WithZone("")
@@ -92,5 +99,5 @@ func (h *Handler) remote(r *http.Request) (addr, port string, trusted bool) {
 			}
 		}
 	}
-	return addr, port, trusted
+	return peer{addr, port, trusted}
 }
