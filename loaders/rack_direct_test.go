@@ -213,3 +213,17 @@ func TestRackDirectDeadlinesSpareTheApplication(t *testing.T) {
 	g.open(t)
 	require.Equal(t, "through", held.read(t, "GET").body)
 }
+
+// What is between the application and the server is not for people.
+func TestRackDirectHidesOwnHeaders(t *testing.T) {
+	t.Parallel()
+	app := `run ->(env) { [200, { "!~Request-OOB-Work" => "true", "X-Shown" => "1" }, ["hello"]] }`
+	p := start(t, rackSpec(t, writeRackApp(t, app), keepAlive))
+	r := p.directRequest(t, "GET", "GET / HTTP/1.1\r\nHost: x\r\nX-Passenger-Connect-Password: "+password+"\r\n\r\n")
+	require.Equal(t, "hello", r.body)
+	require.Equal(t, "1", r.Header.Get("X-Shown"))
+	for name := range r.Header {
+		require.False(t, strings.HasPrefix(name, "!~"), name)
+	}
+	require.Equal(t, "true", p.get(t, "/").Header.Get("!~Request-OOB-Work"), "the server gets it")
+}

@@ -63,6 +63,11 @@ module PassengerLoader
 
     # Serving it.
 
+    # Whether the server has opened it, and not somebody who asks this process.
+    def server?
+      true
+    end
+
     # Whether the other side understands chunked responses.
     def chunks?
       true

@@ -27,6 +27,10 @@ module PassengerLoader
       allow(ARRIVAL_SECONDS)
     end
 
+    def server?
+      false
+    end
+
     def chunks?
       @head.chunks?
     end

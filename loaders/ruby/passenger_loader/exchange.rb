@@ -46,7 +46,10 @@ module PassengerLoader
 
     def respond(env)
       status, headers, body = @application.call(env)
-      transmit(Head.new(status, headers), body) unless @hijacked
+      return if @hijacked
+
+      head = Head.new(status, headers)
+      transmit(@connection.server? ? head : head.for_people, body)
     rescue *FAILURES => e
       failure = e
       report(e)

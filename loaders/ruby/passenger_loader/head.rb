@@ -37,6 +37,12 @@ module PassengerLoader
       !@transfer_encoding.nil?
     end
 
+    # Leaves out what is for the server and not for people.
+    def for_people
+      @lines.reject! { |line| line.start_with?("!~") }
+      self
+    end
+
     # The head as it is sent, with more headers and the application's own
     # Connection header only if the connection is its to decide about.
     def to_s(framing, keep_connection: false)
