@@ -301,9 +301,9 @@ func TestPreloaderIsStoppedWhenIdle(t *testing.T) {
 	})
 }
 
-// TestH10NamesAreNotShared: one tenant cannot get into another's group by its
+// TestH10R08NamesAreNotShared: one tenant cannot get into another's group by its
 // name.
-func TestH10NamesAreNotShared(t *testing.T) {
+func TestH10R08NamesAreNotShared(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
 		victim := options("shop")
 		f.started(victim, 1)

@@ -10,6 +10,16 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
+// workerSpec is a request for a worker of the application that a preloader has
+// loaded.
+func workerSpec(title string, options ...func(*spec)) *spec {
+	s := &spec{request: loaderproto.Request{AppRoot: "/", ProcessTitle: title}}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
 // preloaded is a preloader together with what has to be known of its
 // application to check what every preloader has to do.
 type preloaded struct {

@@ -29,14 +29,8 @@ func startRackPreloader(t *testing.T, options ...func(*spec)) *preloader {
 	return startPreloader(t, rackPreloaderSpec(t, absolute(t, "testdata/rackpreload/config.ru"), options...))
 }
 
-// rackWorkerSpec is a request for a worker of the application that a preloader
-// has loaded.
 func rackWorkerSpec(options ...func(*spec)) *spec {
-	s := &spec{request: loaderproto.Request{AppType: "rack", AppRoot: "/", ProcessTitle: "Passenger: Worker"}}
-	for _, o := range options {
-		o(s)
-	}
-	return s
+	return workerSpec("Passenger: Worker", options...)
 }
 
 func writeRackApp(t *testing.T, source string) string {

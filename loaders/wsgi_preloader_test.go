@@ -28,14 +28,8 @@ func startWSGIPreloader(t *testing.T, options ...func(*spec)) *preloader {
 	return startPreloader(t, wsgiPreloaderSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"), options...))
 }
 
-// wsgiWorkerSpec is a request for a worker of the application that a preloader
-// has loaded.
 func wsgiWorkerSpec(options ...func(*spec)) *spec {
-	s := &spec{request: loaderproto.Request{AppType: "wsgi", AppRoot: "/", ProcessTitle: "Worker"}}
-	for _, o := range options {
-		o(s)
-	}
-	return s
+	return workerSpec("Worker", options...) // the kernel keeps 15 bytes
 }
 
 func writeWSGIApp(t *testing.T, source string) string {

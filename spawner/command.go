@@ -74,17 +74,17 @@ type command struct {
 
 // loader says how applications of a type are started.
 type loader struct {
-	language  string
-	script    string
-	preloader string
+	interpreter func(*resolver, *command) (string, error)
+	script      string
+	preloader   string
 	// smart: by a preloader unless something else is said.
 	smart bool
 }
 
 var loadersByType = map[string]loader{
-	"rack": {language: "Ruby", script: "ruby/rack_loader.rb", preloader: "ruby/rack_preloader.rb", smart: true},
-	"wsgi": {language: "Python", script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
-	"node": {language: "Node.js", script: "node/node_loader.js"},
+	"rack": {interpreter: (*resolver).ruby, script: "ruby/rack_loader.rb", preloader: "ruby/rack_preloader.rb", smart: true},
+	"wsgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
+	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
 }
 
 // resolver finds out what to execute, with the rights of the application's
@@ -120,7 +120,7 @@ func (r *resolver) resolve(p *program) (*command, error) {
 		return nil, err
 	}
 	l := loadersByType[p.appType.Name]
-	interpreter, err := r.interpreter(l.language, c)
+	interpreter, err := l.interpreter(r, c)
 	if err != nil {
 		return nil, err
 	}
@@ -132,13 +132,13 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	return c, nil
 }
 
-func (r *resolver) interpreter(language string, c *command) (string, error) {
-	switch language {
-	case "Ruby":
-		return r.lookUp(r.app.Ruby, interpreterMissing)
-	case "Node.js":
-		return r.lookUp(r.app.NodeJS, interpreterMissing)
-	}
+func (r *resolver) ruby(*command) (string, error) { return r.lookUp(r.app.Ruby, interpreterMissing) }
+
+func (r *resolver) node(*command) (string, error) { return r.lookUp(r.app.NodeJS, interpreterMissing) }
+
+// python prefers the application's virtual environment to the Python that is
+// there for all.
+func (r *resolver) python(c *command) (string, error) {
 	if r.app.Python != "" {
 		return r.lookUp(r.app.Python, interpreterMissing)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -204,43 +203,6 @@ func TestB15ClosedStdoutAfterReadyIsHarmless(t *testing.T) {
 	body, err := get(t, p, "/")
 	require.NoError(t, err)
 	require.Equal(t, "hello", body)
-}
-
-func TestR10ReplacedSocketIsNotTrusted(t *testing.T) {
-	if os.Getuid() != 0 || runtime.GOOS != "linux" {
-		t.Skip("needs another user")
-	}
-	f := newFixture(t)
-	p := f.start(t, app(t, "http"))
-	path := p.Info().Sockets[0].Address.Addr
-	require.NoError(t, os.Remove(path))
-	require.NoError(t, os.Chmod(f.dir, 0o777))
-	for dir := filepath.Dir(path); dir != f.dir; dir = filepath.Dir(dir) {
-		require.NoError(t, os.Chmod(dir, 0o777))
-	}
-	script := `import socket,sys; s=socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print("ok",flush=True); sys.stdin.read()`
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		t.Skip("needs python3")
-	}
-	cmd := exec.Command(python, "-c", script, path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	if err := cmd.Start(); err != nil {
-		t.Skip("python3 cannot be run by another user")
-	}
-	if _, err := stdout.Read(make([]byte, 3)); err != nil {
-		_ = stdin.Close()
-		_ = cmd.Wait()
-		t.Skip("python3 cannot be run by another user")
-	}
-	_, err = get(t, p, "/")
-	require.ErrorContains(t, err, "somebody else listens")
-	require.NoError(t, stdin.Close())
-	require.NoError(t, cmd.Wait())
 }
 
 func TestTemporaryDirectory(t *testing.T) {

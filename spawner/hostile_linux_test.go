@@ -84,6 +84,39 @@ func TestR07FilesAreReadAsTheUser(t *testing.T) {
 	requireUnharmed()
 }
 
+// TestR10ReplacedSocketIsNotTrusted: a socket that was replaced after it had
+// been checked is refused by who listens there.
+func TestR10ReplacedSocketIsNotTrusted(t *testing.T) {
+	f := newUserFixture(t)
+	program := sharedProgram(t)
+	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
+	require.NoError(t, os.Rename(other.Info().Sockets[0].Address.Addr, p.Info().Sockets[0].Address.Addr))
+	_, err := get(t, p, "/")
+	require.ErrorContains(t, err, "somebody else listens")
+}
+
+// TestHostileReports: what an application says of other users' processes and
+// sockets keeps it from starting, and nothing is done to them.
+func TestHostileReports(t *testing.T) {
+	f := newUserFixture(t)
+	program := sharedProgram(t)
+	other := f.start(t, tenantApp(t, program, bob, bob))
+	socket := other.Info().Sockets[0].Address.Addr
+	for text, reason := range map[string]string{
+		"!> socket: main;unix:" + socket + ";session;1\n":                                           "is not in the directory",
+		"!> socket: main;unix:{dir}/../" + filepath.Base(filepath.Dir(socket)) + "/x;session;1\n":   "unacceptable address",
+		fmt.Sprintf("!> socket: main;unix:{socket};http_session;1\n!> pid: %d\n", other.Info().PID): "does not belong to user",
+	} {
+		a := tenantApp(t, program, alice, alice)
+		a.Env = testapp.Env("say-after", "text=!> Ready\n"+text+"!> \n")
+		e := f.fail(t, a)
+		require.Contains(t, e.Summary, reason)
+		body, err := get(t, other, "/")
+		require.NoError(t, err)
+		require.Equal(t, "hello", body)
+	}
+}
+
 // TestH3SocketLinkedToAnothers: a link in place of a socket leads to nobody
 // else's process.
 func TestH3SocketLinkedToAnothers(t *testing.T) {
@@ -182,9 +215,9 @@ func TestH9FIFOs(t *testing.T) {
 	require.Contains(t, f.fail(t, a).Summary, "cannot be executed")
 }
 
-// TestH2StartupFileSwapped: while somebody exchanges the startup files of two
+// TestH2R17StartupFileSwapped: while somebody exchanges the startup files of two
 // users, what is executed runs as the one to whom it belongs, or not at all.
-func TestH2StartupFileSwapped(t *testing.T) {
+func TestH2R17StartupFileSwapped(t *testing.T) {
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
 		"wsgi": {"/usr/bin/python3", "passenger_wsgi.py", "def application(environ, start):\n    start('200 OK', [])\n    return [b'%d']\n"},

@@ -26,8 +26,42 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	playOwner()
 	testapp.Main()
 	os.Exit(m.Run())
+}
+
+// ownerVar makes the test binary an owner of processes, which it starts for the
+// applications that the variable holds, and does nothing else until it is
+// killed.
+const ownerVar = "SPAWNER_TEST_OWNER"
+
+func playOwner() {
+	text, ok := os.LookupEnv(ownerVar)
+	if !ok {
+		return
+	}
+	fatal := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	var owned struct {
+		Dir  string
+		Apps []spawner.App
+	}
+	fatal(json.Unmarshal([]byte(text), &owned))
+	fatal(os.Unsetenv(ownerVar))
+	f := spawner.New(spawner.Config{Users: spawner.SameUser, Dir: owned.Dir})
+	for _, a := range owned.Apps {
+		s, err := f.NewSpawner(a)
+		fatal(err)
+		p, err := s.Spawn(context.Background())
+		fatal(err)
+		fmt.Println(p.Info().PID)
+	}
+	select {}
 }
 
 const patience = 20 * time.Second

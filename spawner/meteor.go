@@ -64,7 +64,7 @@ func (r *resolver) meteorBundle(c *command) error {
 	if err := checkStartupFile(c.startupFile); err != nil {
 		return err
 	}
-	node, err := r.lookUp(r.app.NodeJS, interpreterMissing)
+	node, err := r.node(c)
 	if err != nil {
 		return err
 	}

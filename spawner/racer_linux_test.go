@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -17,7 +18,7 @@ import (
 // fast as can be. With PASSENGER_LONG_TESTS 10,000 times.
 func TestH1RacerInItsDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become another user")
+		interpreters.Missing(t, "root", "needs root, to become another user")
 	}
 	times := 500
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {

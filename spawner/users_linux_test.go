@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/testapp"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -48,7 +49,7 @@ func testGroups() map[int]string {
 func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to become other users")
+		interpreters.Missing(t, "root", "needs root, to become other users")
 	}
 }
 

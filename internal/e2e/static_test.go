@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 const hidden = "nobody may see this"
@@ -186,7 +188,7 @@ func TestStaticHeader(t *testing.T) {
 // but that belongs to somebody else is not for the public.
 func TestH9HardLinkInPublic(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make files of other users")
+		interpreters.Missing(t, "root", "needs root, to make files of other users")
 	}
 	dir := newPublic(t)
 	public := filepath.Join(dir, "public")

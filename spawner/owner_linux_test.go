@@ -1,0 +1,45 @@
+package spawner_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// TestR73OwnerIsKilled: processes, and preloaders, end when whoever has started
+// them is gone without a word.
+func TestR73OwnerIsKilled(t *testing.T) {
+	dir := shortDir(t)
+	leakgate.Check(t, leakgate.Marker(testapp.Marker()))
+	apps := []spawner.App{app(t, "http"), preloaded(t, modern), preloaded(t), app(t, "session")}
+	text, err := json.Marshal(map[string]any{"Dir": dir, "Apps": apps})
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), ownerVar+"="+string(text))
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var pids []int
+	for lines := bufio.NewScanner(stdout); len(pids) < len(apps) && lines.Scan(); {
+		var pid int
+		_, err := fmt.Sscan(lines.Text(), &pid)
+		require.NoError(t, err)
+		pids = append(pids, pid)
+	}
+	require.Len(t, pids, len(apps))
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	for _, pid := range pids {
+		requireGone(t, pid)
+	}
+}
