@@ -80,6 +80,7 @@ func TestGoApp(t *testing.T) {
 	require.Equal(t, "hello", c.get(t, "/").body)
 	p.out.await(t, "printed in a request\n")
 	p.requireCleanStop(t)
+	require.NotContains(t, p.out.String(), "Direct access", "a stop in order is no news")
 }
 
 func TestGoAppGracefulStop(t *testing.T) {

@@ -59,8 +59,8 @@ func (d *directServer) serve() {
 
 // close ends the requests in hand too.
 func (d *directServer) close() {
-	_ = d.listener.Close()
 	_ = d.server.Close()
+	_ = d.listener.Close() // in case it has not begun to serve
 }
 
 // directGuard lets those requests through to the application that know the
