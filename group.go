@@ -124,6 +124,7 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	p.idle.push(&pr.idle, pr)
 	p.armCollector()
 	g.fireProcess(fx, hooks.AttachedProcess, pr)
+	g.observeProcess(fx, Observer.ProcessAttached, pr)
 	p.wg.Go(func() { g.watchProcess(pr) })
 	return pr
 }

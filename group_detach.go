@@ -27,6 +27,7 @@ func (g *group) takeOut(fx *effects, pr *process) {
 	pr.disableEnded(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
 	g.fireProcess(fx, hooks.DetachedProcess, pr)
+	g.observeProcess(fx, Observer.ProcessDetached, pr)
 	g.drainStep(fx, pr)
 }
 

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -41,9 +42,16 @@ func (e *DeploymentError) Error() string {
 
 func (e *DeploymentError) Unwrap() error { return e.Err }
 
+// errRestartReplaced is what an observer is told of a restart that did not come to
+// its end.
+var errRestartReplaced = errors.New("passenger: another restart has begun")
+
 // restart is one that goes on.
 type restart struct {
 	rolling bool
+	// began and generation are those of the observer's events.
+	began      time.Time
+	generation uint32
 	// draining counts the old processes that are detached and not gone.
 	draining int
 	// done are told how it ended.
@@ -68,7 +76,11 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	g.release.retired = true
 	g.closeRetired(g.release)
 	g.release = newRelease(&g.opts, g.release.generation+1)
+	if g.restart != nil {
+		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
+	}
 	g.restart, g.resisted, g.failures = r, nil, 0
+	g.observeRestartBegan(fx, r)
 	g.stopRetry()
 	if !r.rolling {
 		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
@@ -110,6 +122,7 @@ func (g *group) endRestart(fx *effects, err error) {
 	for _, f := range g.restart.done {
 		fx.after(func() { f(err) })
 	}
+	g.observeRestartEnded(fx, g.restart, err)
 	g.restart = nil
 	g.pool.armCollector()
 }

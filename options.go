@@ -49,6 +49,8 @@ type Config struct {
 	// hooks. None holds up a request, or anything else but a process that is
 	// to be killed because its request takes too long.
 	Hooks []hooks.Hook
+	// Observer is told of requests, processes and restarts; nil: nobody is.
+	Observer Observer
 	// MetricsInterval is how often the memory and CPU use of the processes is
 	// read, which the memory limits need; 0: never.
 	MetricsInterval time.Duration

@@ -98,6 +98,9 @@ func New(cfg Config) (*Pool, error) {
 	return p, nil
 }
 
+// Observer returns the configuration's, or nil.
+func (p *Pool) Observer() Observer { return p.cfg.Observer }
+
 // now is the time since the pool was made, on the monotonic clock.
 func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 

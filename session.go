@@ -39,6 +39,9 @@ func (s *Session) PID() int { return s.process.info.PID }
 // GUPID identifies the process among all there ever were.
 func (s *Session) GUPID() string { return s.process.info.GUPID }
 
+// UID is whom the process runs as.
+func (s *Session) UID() int { return s.process.info.UID }
+
 // ConnectPassword is what a request carries to show that it comes from here.
 // Never log it.
 func (s *Session) ConnectPassword() string { return s.process.info.ConnectPassword }

@@ -98,7 +98,7 @@ type spawnAttempt struct {
 // run starts the process and brings it to the group.
 func (a *spawnAttempt) run() {
 	p := a.group.pool
-	proc, err := a.spawn()
+	proc, err := a.observedSpawn()
 	p.update(func(fx *effects) { a.group.spawned(fx, a, proc, err) })
 }
 

@@ -1,77 +1,143 @@
 package handler
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
 )
 
-// collectInMemory is how much of a body without a length is kept in memory;
-// what is more goes to a file that has no name.
-const collectInMemory = 128 << 10
-
-// readSmallBody reads a body that fits into the buffer before a process is
-// taken up by it. Head and body then go out in one piece.
-func (x *exchange) readSmallBody() error {
-	if x.length <= 0 || x.length > int64(len(x.buf)) || x.r.Header.Get("Expect") != "" {
-		return nil
+// readBody reads what of the body is to be there before a process is taken up
+// by the request: all of it, unless it is to be streamed. A small one goes out
+// with the head in one piece.
+func (x *exchange) readBody() error {
+	if limit := x.h.cfg.MaxRequestBody; limit > 0 && x.length > limit {
+		return errBodyTooLarge
 	}
-	x.small = x.buf[:x.length]
-	if _, err := io.ReadFull(x.body, x.small); err != nil {
-		return fmt.Errorf("%w: %w", readFault(err), err)
-	}
-	return nil
-}
-
-// collectBody reads the request's body to its end, which gives it a length.
-// done releases what it is kept in.
-func (x *exchange) collectBody() (done func(), err error) {
-	var memory bytes.Buffer
-	n, err := io.CopyN(&memory, x.body, collectInMemory)
-	if errors.Is(err, io.EOF) {
-		x.length, x.body = n, &memory
-		if n == 0 {
-			x.body = nil
-		}
-		return func() {}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", readFault(err), err)
-	}
-	file, err := os.CreateTemp("", "passenger-body-")
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoSpace, err)
-	}
-	done = func() { _ = file.Close() } // it was only read
-	if err := os.Remove(file.Name()); err != nil {
-		done()
-		return nil, fmt.Errorf("%w: %w", errNoSpace, err)
-	}
-	disk := &storeErrors{w: file}
-	rest, err := io.Copy(disk, x.body)
 	switch {
-	case disk.err != nil:
-		done()
-		return nil, fmt.Errorf("%w: %w", errNoSpace, disk.err)
-	case err != nil:
-		done()
-		return nil, fmt.Errorf("%w: %w", readFault(err), err)
+	case x.length == 0:
+		return nil
+	case x.h.cfg.StreamRequests && (x.length < 0 || x.length > int64(len(x.buf)) || x.r.Header.Get("Expect") != ""):
+		if limit := x.h.cfg.MaxRequestBody; limit > 0 {
+			x.body = &limitedBody{r: x.body, left: limit}
+		}
+		return nil
+	case x.length > 0 && x.length <= int64(len(x.buf)):
+		x.enter(StateBuffering)
+		x.small = x.buf[:x.length]
+		client := x.slowClient()
+		defer client.release()
+		_, err := io.ReadFull(client, x.small)
+		if errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF { // not wrapped, so that it is ReadFull's
+			err = errBadUpload // no server lets this happen
+		}
+		if err == nil {
+			x.body = nil
+			x.received.Store(x.length)
+		}
+		return err
 	}
-	x.length = n + rest
-	x.body = io.MultiReader(&memory, io.NewSectionReader(file, 0, rest))
-	return done, nil
+	return x.storeBody()
 }
 
-// storeErrors tells errors of the disk from those of the client.
-type storeErrors struct {
-	w   io.Writer
-	err error
+// storeBody reads the body to its end, which gives it a length.
+func (x *exchange) storeBody() error {
+	x.enter(StateBuffering)
+	client := x.slowClient()
+	defer client.release()
+	b := &x.stored
+	b.memory = newMemory()
+	for {
+		to := b.memory[b.inMem:]
+		if len(to) == 0 {
+			to = x.buf
+		}
+		n, readErr := client.Read(to)
+		if err := b.add(x.h.cfg.DataBufferDir, to[:n]); err != nil {
+			x.h.diskTrouble(err)
+			return fmt.Errorf("%w: %w", errNoSpace, err)
+		}
+		x.received.Store(b.length())
+		switch limit := x.h.cfg.MaxRequestBody; {
+		case limit > 0 && b.length() > limit:
+			return errBodyTooLarge
+		case errors.Is(readErr, io.EOF):
+			x.length, x.body = b.length(), nil
+			return nil
+		case readErr != nil:
+			return readErr
+		}
+	}
 }
 
-func (s *storeErrors) Write(p []byte) (int, error) {
-	n, err := s.w.Write(p)
-	s.err = err
+// mustStore: the body was to be streamed, but the process takes only what has a
+// length.
+func (x *exchange) mustStore() bool {
+	return x.length < 0 && x.session.Protocol() == spawner.SessionProtocol
+}
+
+// slowClient reads a body from a client that has to keep a pace.
+type slowClient struct {
+	x       *exchange
+	limited bool
+	began   time.Time
+	read    int64
+}
+
+func (x *exchange) slowClient() *slowClient {
+	c := &x.client
+	*c = slowClient{x: x, limited: x.h.limitsClients(), began: time.Now()}
+	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.ReadTimeout > 0 {
+		c.limited = false
+	}
+	return c
+}
+
+// Read tells the end of the body, io.EOF, from a connection that ends in it.
+func (c *slowClient) Read(p []byte) (n int, err error) {
+	if c.limited {
+		// An error means that the writer has no deadlines.
+		_ = c.x.control().SetReadDeadline(c.began.Add(c.x.h.cfg.clientTime(c.read)))
+	}
+	n, err = c.x.body.Read(p)
+	c.read += int64(n)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case c.limited && errors.Is(err, os.ErrDeadlineExceeded):
+		err = errClientSlow
+	default:
+		err = fmt.Errorf("%w: %w", readFault(err), err)
+	}
+	return n, err
+}
+
+// release lets net/http wait for the client without a deadline again.
+func (c *slowClient) release() {
+	if c.limited {
+		_ = c.x.control().SetReadDeadline(time.Time{})
+	}
+}
+
+// clientTime is how long a client may take for so many bytes.
+func (c *Config) clientTime(bytes int64) time.Duration {
+	return c.ClientGrace + time.Duration(bytes/c.MinClientRate)*time.Second
+}
+
+// limitedBody fails where a streamed body becomes larger than it may.
+type limitedBody struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errBodyTooLarge
+	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gopassenger/passenger"
 )
@@ -15,14 +16,21 @@ const maxCheckouts = 10
 // connection has seen nothing of the request, so another one is tried.
 func (x *exchange) checkout() error {
 	options := x.options()
+	x.enter(StateCheckingOut)
 	for try := 1; ; try++ {
+		began := time.Now()
 		s, err := x.h.pool.Get(x.ctx, options)
+		x.event.Queued += time.Since(began)
 		if err != nil {
 			return x.giveUp(err)
 		}
 		x.session = s
+		x.event.PID, x.event.GUPID = s.PID(), s.GUPID()
+		x.event.Processes++
+		x.pid.Store(int64(x.event.PID))
 		s.Describe(x.target.host, x.target.uri)
 		if err = x.connect(); err == nil {
+			x.event.CheckedOut = x.since()
 			return nil
 		}
 		s.Close(passenger.Discard)

@@ -43,7 +43,7 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 				}
 				return true
 			})
-			serve(t, app, func(s *site) {
+			serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
 				c := s.dial()
 				go func() { _, _ = io.WriteString(c, request) }()
 				synctest.Wait()

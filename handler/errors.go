@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -16,15 +17,22 @@ var (
 	// errClientGone: there is nobody to answer.
 	errClientGone = errors.New("the client has gone")
 
-	errBadRequest  = errors.New("the request cannot be passed on")
-	errNotFound    = errors.New("the request is not for this application")
-	errMethod      = errors.New("the method is not passed on")
-	errBadUpload   = errors.New("the request's body is broken")
-	errNoSpace     = errors.New("the request's body cannot be stored")
-	errBusy        = errors.New("the process takes no connection in time")
-	errTooSlow     = errors.New("the request took longer than it may")
-	errAppDied     = errors.New("the application closed the connection before it answered")
-	errBadResponse = errors.New("the application's answer is malformed")
+	errBadRequest = errors.New("the request cannot be passed on")
+	errNotFound   = errors.New("the request is not for this application")
+	errMethod     = errors.New("the method is not passed on")
+	errBadUpload  = errors.New("the request's body is broken")
+	errNoSpace    = errors.New("the request's body cannot be stored")
+	errLongTarget = errors.New("the request's target is too long")
+	errLargeHead  = errors.New("the request's header is too large")
+	errClientSlow = errors.New("the client sends the request's body too slowly")
+	errNoFile     = errors.New("the file that the application sent cannot be sent")
+
+	errBodyTooLarge = errors.New("the request's body is larger than it may be")
+	errBusy         = errors.New("the process takes no connection in time")
+	errTooSlow      = errors.New("the request took longer than it may")
+	errAppDied      = errors.New("the application closed the connection before it answered")
+	errCutShort     = errors.New("the application's answer ended before its end")
+	errBadResponse  = errors.New("the application's answer is malformed")
 )
 
 // outcome is what the client sees of an error.
@@ -44,11 +52,16 @@ var outcomes = []struct {
 	outcome
 }{
 	{is(errBadRequest), outcome{status: http.StatusBadRequest, message: "The request is not well-formed.", quiet: true}},
+	{is(errLongTarget), outcome{status: http.StatusRequestURITooLong, message: "The request's address is too long.", quiet: true}},
+	{is(errLargeHead), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
+	{is(errBodyTooLarge), outcome{status: http.StatusRequestEntityTooLarge, message: "The request's body is too large.", quiet: true}},
+	{is(errClientSlow), outcome{status: http.StatusRequestTimeout, message: "The request's body came too slowly.", quiet: true}},
 	{is(errBadUpload), outcome{status: http.StatusBadRequest, message: "The request's body is not well-formed.", quiet: true}},
 	{is(errNotFound), outcome{status: http.StatusNotFound, message: "There is nothing at this address.", quiet: true}},
 	{is(errMethod), outcome{status: http.StatusNotImplemented, message: "The request's method is not supported.", quiet: true}},
 	{is(sessionproto.ErrTooLarge), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
 	{is(errNoSpace), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body."}},
+	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
 	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
 	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
 	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
@@ -59,6 +72,7 @@ var outcomes = []struct {
 	{is(context.DeadlineExceeded), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
 	{as[*passenger.ConnectError], outcome{status: http.StatusBadGateway, message: "The application does not accept connections."}},
 	{is(errAppDied), outcome{status: http.StatusBadGateway, message: "The application ended its answer before it began."}},
+	{is(errCutShort), outcome{status: http.StatusBadGateway, message: "The application ended its answer before its end."}},
 	{is(errBadResponse), outcome{status: http.StatusBadGateway, message: "The application's answer is not well-formed."}},
 	{func(error) bool { return true }, outcome{status: http.StatusInternalServerError, message: "Something went wrong."}},
 }
@@ -85,13 +99,30 @@ func outcomeOf(err error) outcome {
 // with err, an error of the pool or of this package.
 func StatusCode(err error) int { return outcomeOf(err).status }
 
-func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, id string, err error) {
+// statusOf is the status that the configuration has for the error, or else
+// that of the outcome.
+func (h *Handler) statusOf(o *outcome, err error) int {
+	status := 0
+	switch {
+	case as[*passenger.QueueFullError](err):
+		status = h.cfg.QueueFullStatus
+	case errors.Is(err, passenger.ErrQueueTimeout):
+		status = h.cfg.QueueTimeoutStatus
+	case as[*spawner.SpawnError](err):
+		status = h.cfg.SpawnErrorStatus
+	}
+	return cmp.Or(status, o.status)
+}
+
+func (x *exchange) answerError(err error) {
+	h, r := x.h, x.r
 	o := outcomeOf(err)
+	o.status = h.statusOf(&o, err)
 	if !o.quiet {
-		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "requestId", id)
+		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "requestId", x.mark.id)
 	}
 	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(chooseFormat(r.Header))
-	head := w.Header()
+	head := x.w.Header()
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Del("Content-Encoding")
@@ -99,10 +130,15 @@ func (h *Handler) answerError(w http.ResponseWriter, r *http.Request, id string,
 	head.Set("Content-Security-Policy", pagePolicy)
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("X-Content-Type-Options", "nosniff")
+	h.sign(head, o.status)
 	if o.retryAfter > 0 {
 		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
 	}
-	w.WriteHeader(o.status)
+	if x.unread || x.body != nil && x.upload == nil {
+		x.abandonBody()
+	}
+	x.answer(o.status)
 	// A client that is gone cannot be told.
-	_, _ = w.Write(body)
+	n, _ := x.w.Write(body)
+	x.sent.Add(int64(n))
 }

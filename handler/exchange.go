@@ -9,16 +9,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
-)
-
-const (
-	readBufferSize = 16 << 10
-	copyBufferSize = 32 << 10
 )
 
 // exchange is one request and its answer.
@@ -27,29 +23,47 @@ type exchange struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	ctx context.Context // r's
+	// rc is made by control.
+	rc *http.ResponseController
 
 	peer   peer
 	target target
 	mark   requestMark
+	env    Env
 	// upgrade is the protocol that the client wants to change to, or empty.
 	upgrade string
 	// length is that of the request's body: 0 none, -1 unknown.
 	length int64
+	// body is what the client still sends; nil if there is nothing, or it has
+	// all been read: into small, or stored.
 	body   io.Reader
-	// small is the whole body, if it was read already.
-	small []byte
+	small  []byte
+	stored storedBody
+	client slowClient
 
 	session *passenger.Session
 	conn    net.Conn
+	// unwatch ends watching the client; nil if it is not watched.
+	unwatch func() bool
 	// unsent: the connection did not take a byte of the request.
 	unsent bool
 	upload *upload
 	resp   response
+	// reading is the answer's body.
+	reading bodyReader
+	// hurried: there is a deadline for writing to the client.
+	hurried bool
 	// answered: the client has got the head of an answer.
 	answered bool
 	// unread: the client may still be sending its body, so that its connection
 	// must end with the answer.
 	unread bool
+	// ticket is what the turbocache has to say of the request.
+	ticket cacheTicket
+
+	event passenger.RequestEvent
+	flight
+	upstreamFree bool
 
 	// Memory that outlives the exchange.
 	br  *bufio.Reader
@@ -65,17 +79,26 @@ var exchanges = sync.Pool{New: func() any {
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
 	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
+	x.event.Began = time.Now()
 	x.peer = h.remote(r)
-	x.mark = newRequestMark(r, x.peer.trusted)
+	x.mark = newRequestMark(r, x.peer.trusted, x.event.Began)
 	return x
 }
 
 // free gives the memory to the next exchange. Nothing of this one runs any
 // more.
 func (x *exchange) free() {
+	x.stored.release()
 	x.br.Reset(nil)
 	*x = exchange{br: x.br, enc: x.enc, out: x.out[:0], buf: x.buf, resp: response{header: x.resp.header}}
 	exchanges.Put(x)
+}
+
+func (x *exchange) control() *http.ResponseController {
+	if x.rc == nil {
+		x.rc = http.NewResponseController(x.w)
+	}
+	return x.rc
 }
 
 // run serves the request up to the end of the answer.
@@ -83,32 +106,32 @@ func (x *exchange) run() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
-	if err := x.readSmallBody(); err != nil {
+	if served, err := x.serveCached(); served {
 		return err
 	}
+	if err := x.readBody(); err != nil {
+		return err
+	}
+	x.event.Buffered = x.since()
 	if err := x.checkout(); err != nil {
 		return err
 	}
-	mode := passenger.Discard
-	defer func() { x.session.Close(mode) }()
-	if x.length < 0 && x.session.Protocol() == spawner.SessionProtocol {
-		// A body without a length is collected before a process is taken up
-		// by it: the session protocol has lengths only.
+	if x.mustStore() {
 		x.session.Close(passenger.KeepAlive)
-		done, err := x.collectBody()
-		if err != nil {
+		if err := x.storeBody(); err != nil {
 			return err
 		}
-		defer done()
 		if err := x.checkout(); err != nil {
 			return err
 		}
 	}
-	keep, err := x.converse()
-	if keep {
-		mode = passenger.KeepAlive
+	err := x.converse()
+	x.releaseProcess(err)
+	if err != nil {
+		x.h.cache.invalidate(&x.ticket, nil) // it may have written something before
+		return x.blame(err)
 	}
-	return err
+	return nil
 }
 
 // admit decides what of the request is for the application at all.
@@ -122,7 +145,13 @@ func (x *exchange) admit() (err error) {
 	if x.target, err = newTarget(r, x.h.base); err != nil {
 		return err
 	}
+	if err := x.h.cfg.Limits.check(x.target.uri, r.Header); err != nil {
+		return err
+	}
 	if err := checkHeader(r.Header); err != nil {
+		return err
+	}
+	if x.env, err = envOf(x.ctx); err != nil {
 		return err
 	}
 	x.length, x.body = r.ContentLength, r.Body
@@ -135,39 +164,59 @@ func (x *exchange) admit() (err error) {
 	return nil
 }
 
-// converse sends the request and passes the answer on. keep: the connection
-// can serve another request.
-func (x *exchange) converse() (keep bool, err error) {
-	unwatch := x.watchClient()
-	err = x.roundTrip()
+// converse sends the request and passes the answer on. It may leave it to
+// releaseProcess to let the process go.
+func (x *exchange) converse() error {
+	x.watchClient()
+	err := x.roundTrip()
 	if errors.Is(err, errNoAnswer) && x.session.Reused() && x.mayRepeat() {
-		unwatch()
+		x.unwatchClient()
 		if x.reconnect() == nil {
-			unwatch = x.watchClient()
+			x.watchClient()
 			err = x.roundTrip()
 		} // else what happened first is what is to be told
 	}
 	switch {
 	case err != nil:
+		return err
 	case x.resp.status == http.StatusSwitchingProtocols:
-		unwatch()
-		return false, x.tunnel()
-	default:
-		err = x.forward()
+		x.unwatchClient()
+		return x.tunnel()
 	}
+	return x.forward()
+}
+
+// releaseProcess lets the process go, as soon as it has given its answer, of
+// which err is what went wrong. Only the first call counts. The connection goes
+// with it, to the next request perhaps.
+func (x *exchange) releaseProcess(err error) {
+	if x.upstreamFree {
+		return
+	}
+	x.upstreamFree = true
 	uploaded := x.endUpload()
 	// A connection that the watch has its hands on is not for anybody else.
-	watched := unwatch()
-	if err != nil {
-		return false, x.blame(err)
+	watched := x.unwatchClient()
+	mode := passenger.Discard
+	if err == nil && uploaded && watched && x.keepsAlive() {
+		mode = passenger.KeepAlive
 	}
-	return uploaded && watched && x.keepsAlive(), nil
+	x.event.AppDone = x.since()
+	x.appDone.Store(true)
+	x.session.Close(mode)
 }
 
 // watchClient breaks the conversation off when the client goes away.
-func (x *exchange) watchClient() (stop func() bool) {
+func (x *exchange) watchClient() {
 	conn := x.conn
-	return context.AfterFunc(x.ctx, func() { cut(conn) })
+	x.unwatch = context.AfterFunc(x.ctx, func() { cut(conn) })
+}
+
+// unwatchClient ends that; false: too late.
+func (x *exchange) unwatchClient() bool {
+	stop := x.unwatch
+	x.unwatch = nil
+	return stop == nil || stop()
 }
 
 // errNoAnswer: the connection ended before the first byte of an answer.
@@ -176,18 +225,24 @@ var errNoAnswer = fmt.Errorf("%w: no byte of it came", errAppDied)
 // mayRepeat: the application has not seen the request, or seeing it twice is as
 // good as once, and its body, if it has one, is still there.
 func (x *exchange) mayRepeat() bool {
-	if x.ctx.Err() != nil || x.upload != nil {
+	if x.ctx.Err() != nil || x.body != nil {
 		return false
 	}
 	switch x.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
+	default:
+		if !x.unsent {
+			return false
+		}
 	}
-	return x.unsent
+	x.endUpload()
+	x.upload = nil
+	return true
 }
 
 // roundTrip sends the request, or begins to, and reads the head of the answer.
 func (x *exchange) roundTrip() error {
+	x.enter(StateSendingHead)
 	head, err := x.requestHead()
 	if err != nil {
 		return err
@@ -201,7 +256,11 @@ func (x *exchange) roundTrip() error {
 	case x.small != nil && x.halfClosesBody():
 		closeWrite(x.conn)
 	case x.length != 0 && x.small == nil:
+		x.enter(StateForwardingBody)
 		x.startUpload()
+	}
+	if x.upload == nil {
+		x.enter(StateWaiting)
 	}
 	return x.readHead()
 }
@@ -223,7 +282,7 @@ func (x *exchange) requestHead() ([]byte, error) {
 
 // keepsAlive: the application keeps the connection open, and nothing is on it.
 func (x *exchange) keepsAlive() bool {
-	if !x.resp.complete || !x.resp.keepAlive || x.br.Buffered() > 0 || x.ctx.Err() != nil {
+	if !x.resp.complete || !x.resp.keepAlive || x.br.Buffered() > 0 {
 		return false
 	}
 	if x.session.Protocol() == spawner.SessionProtocol {
@@ -254,4 +313,13 @@ func (x *exchange) blame(err error) error {
 func cut(conn net.Conn) {
 	// An error means that it is closed, which does as well.
 	_ = conn.SetDeadline(time.Unix(1, 0))
+}
+
+// flight is what others see of an exchange while it goes on.
+type flight struct {
+	state          atomic.Uint32
+	pid            atomic.Int64
+	received, sent atomic.Int64
+	appDone        atomic.Bool
+	before, after  *exchange // in Handler.flights
 }

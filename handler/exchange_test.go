@@ -110,7 +110,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 			_ = rc.Flush()
 		}
 	})}
-	serve(t, app, func(s *site) {
+	serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
 		pr, pw := io.Pipe()
 		r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/", pr)
 		require.NoError(s, err)
@@ -187,7 +187,8 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 		{http.MethodGet, "", http.StatusOK},
 		{http.MethodDelete, "", http.StatusOK},
 		{http.MethodPut, "x", http.StatusOK},
-		{http.MethodPut, strings.Repeat("x", 64<<10), http.StatusBadGateway},
+		{http.MethodPut, strings.Repeat("x", 64<<10), http.StatusOK},
+		{http.MethodPost, strings.Repeat("x", 64<<10), http.StatusBadGateway},
 		{http.MethodPost, "", http.StatusBadGateway},
 		{http.MethodPost, "x", http.StatusBadGateway},
 	} {
@@ -334,7 +335,7 @@ func TestAnswerBeforeTheBodyIsSent(t *testing.T) {
 				}
 				return true
 			})
-			serve(t, app, func(s *site) {
+			serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
 				conn := s.dial()
 				defer conn.Close()
 				_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")

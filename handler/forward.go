@@ -8,97 +8,268 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/gopassenger/passenger"
 )
 
 // maxTrailer bounds what may follow the last chunk of an answer.
 const maxTrailer = 16 << 10
 
-// forward gives the answer to the client.
+// poweredBy is shared by all answers.
+var poweredBy = []string{passenger.ServerSoftware}
+
+// forward gives the answer to the client. The process is let go as soon as it
+// has given it to us.
 func (x *exchange) forward() error {
-	p, out := &x.resp, x.w.Header()
-	x.copyHeader(out)
+	p := &x.resp
 	if _, asked := p.header[requestOOBW]; asked {
 		x.session.RequestOOBW()
 	}
+	x.invalidateCache()
+	if file := x.sendfile(); file != nil {
+		x.releaseProcess(nil)
+		return x.sendFile(file)
+	}
+	cacheable := x.h.cache.permits(&x.ticket, p)
+	body, whole, err := x.hold(cacheable)
+	if err != nil {
+		return err
+	}
+	if body.memory != nil {
+		defer memories.Put(body.memory)
+	}
+	x.writeHead(&body, whole)
+	if !whole {
+		return x.passOn(&body)
+	}
+	x.releaseProcess(nil)
+	if cacheable {
+		x.h.cache.store(&x.ticket, body.data)
+	}
+	if len(body.data) == 0 {
+		return nil
+	}
+	return x.give(body.data)
+}
+
+// writeHead sends the head of the answer, with the length of a body that is
+// known to its end.
+func (x *exchange) writeHead(body *heldBody, whole bool) {
+	p, out := &x.resp, x.w.Header()
+	x.copyHeader(out)
+	x.h.sign(out, p.status)
 	if _, typed := out["Content-Type"]; !typed {
 		out["Content-Type"] = nil // keeps net/http from guessing
 	}
-	if lengths := p.header["Content-Length"]; len(lengths) == 1 && p.status != http.StatusNoContent {
+	lengths := p.header["Content-Length"]
+	switch {
+	case len(lengths) == 1 && p.status != http.StatusNoContent:
 		out["Content-Length"] = lengths
+	case whole && (p.chunked || p.length < 0):
+		out["Content-Length"] = []string{strconv.Itoa(len(body.data))}
 	}
 	if x.uploading() && x.r.ProtoMajor == 1 {
 		// What the client still sends must not be taken for its next request.
 		out.Set("Connection", "close")
 	}
-	x.w.WriteHeader(p.status)
+	x.answer(p.status)
+}
+
+// answer begins the answer to the client.
+func (x *exchange) answer(status int) {
 	x.answered = true
-	if eventStream(p.header) {
-		x.h.streams.add(x.conn)
-		defer x.h.streams.remove(x.conn)
+	x.event.Status = status
+	x.w.WriteHeader(status)
+}
+
+// copyHeader gives the client what of the answer's head is for it.
+func (x *exchange) copyHeader(to http.Header) {
+	x.resp.copyHeader(to)
+	if !x.h.cfg.Sendfile.ToProxy {
+		delete(to, "X-Sendfile")
+		delete(to, "X-Accel-Redirect")
 	}
-	switch {
-	case p.chunked:
-		return x.forwardChunked()
-	case p.length > 0:
-		return x.copyBody(io.LimitReader(x.br, p.length), p.length, eventStream(p.header))
-	case p.length < 0:
-		return x.copyBody(x.br, -1, true)
+	if route := x.h.sticky; route != nil {
+		https := scheme(x.r, x.peer.trusted) == "https"
+		to.Add("Set-Cookie", route.cookie(x.session.StickyID(), https))
 	}
-	p.complete = true
-	return nil
+}
+
+// sign adds what every answer of ours has.
+func (h *Handler) sign(to http.Header, status int) {
+	to["Status"] = statusField(status)
+	if !h.cfg.HidePoweredBy {
+		to["X-Powered-By"] = poweredBy
+	}
+}
+
+// statusFields are the values of the header Status, which is what CGI calls the
+// status line.
+var statusFields = func() (fields [600][]string) {
+	for status := range fields {
+		if text := http.StatusText(status); text != "" {
+			fields[status] = []string{strconv.Itoa(status) + " " + text}
+		}
+	}
+	return fields
+}()
+
+func statusField(status int) []string {
+	if status < len(statusFields) && statusFields[status] != nil {
+		return statusFields[status]
+	}
+	return []string{strconv.Itoa(status)}
 }
 
 func eventStream(h http.Header) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/event-stream")
 }
 
-func (x *exchange) forwardChunked() error {
-	if err := x.copyBody(httputil.NewChunkedReader(x.br), -1, true); err != nil {
-		return err
+// passOn gives the client a body that has not been read to its end: what of it
+// is held already, and then what comes.
+func (x *exchange) passOn(body *heldBody) error {
+	p := &x.resp
+	defer x.invalidateCache() // it may have written something meanwhile
+	if eventStream(p.header) {
+		x.h.streams.add(x.conn)
+		defer x.h.streams.remove(x.conn)
 	}
-	// The trailer is dropped, but it has to end in order.
+	if !x.buffers() {
+		return x.stream(body.data)
+	}
+	return x.relay(body.data)
+}
+
+// buffers: the answer may be kept for a client that reads slowly.
+func (x *exchange) buffers() bool {
+	return x.h.cfg.MaxResponseBuffer > 0 && !eventStream(x.resp.header) && !hasToken(x.resp.header["X-Accel-Buffering"], "no")
+}
+
+// bodyReader reads the answer's body and notes its end.
+type bodyReader struct {
+	x      *exchange
+	chunks io.Reader // of a chunked one
+	left   int64     // of one with a length
+}
+
+// reader returns the one reader of the answer's body.
+func (x *exchange) reader() *bodyReader {
+	r := &x.reading
+	*r = bodyReader{x: x, left: x.resp.length}
+	if x.resp.chunked {
+		r.chunks = httputil.NewChunkedReader(x.br)
+	}
+	return r
+}
+
+// Read returns io.EOF at the end of the body, and another error if it is not
+// there.
+func (r *bodyReader) Read(p []byte) (n int, err error) {
+	switch {
+	case r.chunks != nil:
+		n, err = r.chunks.Read(p)
+		if errors.Is(err, io.EOF) {
+			err = r.x.skipTrailer()
+		}
+	case r.left >= 0:
+		n, err = r.x.br.Read(p[:min(int64(len(p)), r.left)])
+		if r.left -= int64(n); r.left == 0 {
+			err = io.EOF
+		} else if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+	default:
+		n, err = r.x.br.Read(p)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		r.x.resp.complete = true
+	default:
+		err = fmt.Errorf("%w: %w", errCutShort, err)
+	}
+	return n, err
+}
+
+// skipTrailer reads what follows the last chunk, which is dropped but has to end
+// in order.
+func (x *exchange) skipTrailer() error {
 	for size := 0; size <= maxTrailer; {
 		line, err := x.br.ReadSlice('\n')
 		size += len(line)
 		if err != nil {
-			x.resp.complete = false
-			return fmt.Errorf("%w: in its trailer: %w", errAppDied, err)
+			return fmt.Errorf("in its trailer: %w", noEOF(err))
 		}
 		if string(line) == "\r\n" {
-			return nil
+			return io.EOF
 		}
 	}
-	x.resp.complete = false
 	return malformed("its trailer is over %d bytes", maxTrailer)
 }
 
-// copyBody copies a body of the given length, or up to its end. With flush the
-// client gets each piece as it comes.
-func (x *exchange) copyBody(body io.Reader, length int64, flush bool) error {
-	var copied int64
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// stream gives the client each piece as it comes, and holds nothing back.
+func (x *exchange) stream(first []byte) error {
+	if len(first) > 0 {
+		if err := x.give(first); err != nil {
+			return err
+		}
+	}
 	unflushed := true // the head
 	for {
-		if flush && unflushed && x.br.Buffered() == 0 {
+		if unflushed && x.br.Buffered() == 0 {
 			// Writers that cannot flush do not hold anything back.
-			_ = http.NewResponseController(x.w).Flush()
+			_ = x.control().Flush()
 			unflushed = false
 		}
-		n, err := body.Read(x.buf)
+		n, err := x.reading.Read(x.buf)
 		if n > 0 {
-			if _, err := x.w.Write(x.buf[:n]); err != nil {
-				return fmt.Errorf("%w: %w", errClientGone, err)
+			if err := x.give(x.buf[:n]); err != nil {
+				return err
 			}
-			copied += int64(n)
 			unflushed = true
 		}
 		switch {
-		case length >= 0 && copied == length, length < 0 && errors.Is(err, io.EOF):
-			x.resp.complete = true
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("%w after %s bytes: %w", errCutShort, strconv.FormatInt(copied, 10), err)
+			return err
 		}
 	}
 }
 
-var errCutShort = errors.New("the application's answer ended")
+// give writes a piece of the answer. A client that does not take it in time is
+// as good as gone.
+func (x *exchange) give(piece []byte) error {
+	x.limitWrite(len(piece))
+	n, err := x.w.Write(piece)
+	x.sent.Add(int64(n))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	return nil
+}
+
+// freely is how much of an answer is written without a look at the time: what
+// the buffers of the server take.
+const freely = 2 << 10
+
+// limitWrite sets the time for the next bytes of the answer.
+func (x *exchange) limitWrite(n int) {
+	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
+		return
+	}
+	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
+		return
+	}
+	// An error means that the writer has no deadlines.
+	_ = x.control().SetWriteDeadline(time.Now().Add(x.h.cfg.clientTime(int64(n))))
+	x.hurried = true
+}

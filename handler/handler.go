@@ -1,11 +1,14 @@
 // Package handler is an [http.Handler] that passes requests on to the
 // processes of an application in a [passenger.Pool].
 //
-// A request reads top to bottom: handler.go takes it, target.go and header.go
-// say what of it reaches the application, checkout.go gets a session and a
-// connection, exchange.go sends it (head_http.go, head_session.go, upload.go)
-// and reads the answer (response.go, body.go), forward.go gives that to the
-// client, upgrade.go is for WebSockets, errors.go for what goes wrong.
+// A request reads top to bottom: handler.go takes it (config.go says how),
+// target.go and header.go say what of it reaches the application, body.go reads
+// its body, checkout.go gets a session and a connection, exchange.go sends it
+// (head_http.go, head_session.go, env.go, upload.go) and reads the answer
+// (response.go); forward.go gives that to the client: in one piece (hold.go), at
+// the client's pace (relay.go), as a file (sendfile.go), from memory
+// (turbocache.go), or as a tunnel (upgrade.go). errors.go is for what goes wrong,
+// flights.go for those who watch.
 //
 // The server in front reads the request: package net/http's limits and
 // time-outs for the head, idle connections and so on are set there.
@@ -14,82 +17,43 @@ package handler
 import (
 	"errors"
 	"net/http"
-	"net/netip"
-	"time"
-
-	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger"
 )
 
-// DefaultConnectTimeout is what [Config.ConnectTimeout] is if not given.
-const DefaultConnectTimeout = 10 * time.Second
-
-// Config says how requests are passed on. Only Options.App.Root is needed.
-type Config struct {
-	// Options name the application. A request outside of their base URI is
-	// answered with 404.
-	Options passenger.Options
-	// ConnectTimeout bounds how long a connection to a process takes; 0:
-	// DefaultConnectTimeout.
-	ConnectTimeout time.Duration
-	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
-	// and passed on. Those of others are removed. Peers on a Unix socket are
-	// always believed, since its permissions say who may connect.
-	TrustedProxies []netip.Prefix
-	// StickySessions are off in the zero value.
-	StickySessions StickySessions
-	// ErrorDetails says whether what is known of an error is on its page; of a
-	// spawn error that is output, paths, commands, environment variables, with
-	// what looks secret hidden. See docs/error-pages.md.
-	ErrorDetails ErrorDetails
-	// Logger gets what went wrong; the zero value discards it.
-	Logger logr.Logger
-}
-
 // Handler passes requests on. It is safe for concurrent use.
 type Handler struct {
-	pool *passenger.Pool
-	cfg  Config
-	base string
-
-	// sticky is nil without sticky sessions.
+	pool     *passenger.Pool
+	cfg      Config
+	base     string
+	observer passenger.Observer
+	// unlimited are the options for UnlimitedConcurrencyPaths; nil without.
+	unlimited *passenger.Options
+	// sticky is nil without sticky sessions, cache without the turbocache.
 	sticky *stickyRoute
+	cache  *turbocache
 
 	streams streams
-}
-
-// ErrorDetails says whether clients are shown what is known of an error.
-type ErrorDetails uint8
-
-// The choices.
-const (
-	// DetailsInDevelopment: where the application's environment is
-	// "development".
-	DetailsInDevelopment ErrorDetails = iota
-	// DetailsAlways: in all environments.
-	DetailsAlways
-	// DetailsNever: in none.
-	DetailsNever
-)
-
-func (c *Config) showsDetails() bool {
-	return c.ErrorDetails == DetailsAlways ||
-		c.ErrorDetails == DetailsInDevelopment && c.Options.App.Environment == "development"
+	flights flights
+	disk    diskLog
 }
 
 // New returns a Handler for the application that cfg names. The pool stays the
-// caller's.
+// caller's. What Validate finds wrong of cfg is logged and switched off.
 func New(pool *passenger.Pool, cfg Config) *Handler {
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = DefaultConnectTimeout
+	if err := cfg.Validate(); err != nil {
+		cfg.Logger.Error(err, "Part of the configuration is ignored", "app", cfg.Options.App.Name())
+		cfg = cfg.withoutFaults()
 	}
-	h := &Handler{pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI)}
-	if err := cfg.StickySessions.Validate(); err != nil {
-		cfg.Logger.Error(err, "Sticky sessions are off", "app", h.appName())
-		return h
+	cfg = cfg.withDefaults()
+	h := &Handler{
+		pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI), observer: pool.Observer(),
+		unlimited: unlimitedOptions(&cfg),
 	}
 	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
+	if !cfg.DisableTurbocache {
+		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
+	}
 	return h
 }
 
@@ -99,18 +63,18 @@ func New(pool *passenger.Pool, cfg Config) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(h, w, r)
 	defer x.free()
+	x.began()
 	err := x.run() //nolint:contextcheck // it is the request's
-	switch {
-	case err == nil:
-	case x.answered || errors.Is(err, errClientGone):
+	cut := err != nil && (x.answered || errors.Is(err, errClientGone))
+	if err != nil && !cut {
+		x.answerError(err)
+	}
+	x.ended(err)
+	if cut {
 		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error(), "requestId", x.mark.id)
 		panic(http.ErrAbortHandler)
-	default:
-		if x.unread && r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
-		}
-		h.answerError(w, r, x.mark.id, err)
 	}
+	x.endHurry()
 }
 
 func (h *Handler) appName() string { return h.cfg.Options.App.Name() }

@@ -29,6 +29,9 @@ type site struct {
 	pool     *passenger.Pool
 	listener *pipenet.Listener
 	cfg      handler.Config
+	handler  *handler.Handler
+	// env is that of each request.
+	env handler.Env
 }
 
 // serve runs a test against an application that plays script.
@@ -46,7 +49,8 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 		s.pool = pool
 		cfg.Options.App.Root, cfg.Options.App.GroupName = "/app", "app"
 		s.cfg = cfg
-		server := &http.Server{Handler: handler.New(pool, cfg), Protocols: new(http.Protocols)}
+		s.handler = handler.New(pool, cfg)
+		server := &http.Server{Handler: http.HandlerFunc(s.ServeHTTP), Protocols: new(http.Protocols)}
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
 		served := make(chan error, 1)
@@ -64,6 +68,13 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 			require.Zero(t, g.QueueLength)
 		}
 	})
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.env != nil {
+		r = r.WithContext(handler.WithEnv(r.Context(), s.env))
+	}
+	s.handler.ServeHTTP(w, r)
 }
 
 // dial connects to the server as a client.

@@ -36,6 +36,9 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	b = appendField(b, "X-Forwarded-Proto", scheme(r, trusted))
 	b = appendField(b, requestIDHeader, x.mark.id)
 	b = appendField(b, requestStartHeader, x.mark.start)
+	if len(x.env) > 0 {
+		b = appendField(b, envHeader, x.env.encode())
+	}
 	switch {
 	case x.upgrade != "":
 		b = append(b, "Connection: upgrade\r\n"...)

@@ -43,9 +43,12 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	e.AddHeader(requestIDHeader, x.mark.id)
 	e.AddHeader(requestStartHeader, x.mark.start)
 	eachHeader(r, x.peer.trusted, func(name string, values []string) {
-		if name != "Content-Type" {
+		if name != "Content-Type" && !x.env.replaces(name) {
 			e.AddHeader(name, merged(name, values))
 		}
 	})
+	for name, value := range x.env {
+		e.Add(name, value)
+	}
 	return e.Bytes()
 }

@@ -22,8 +22,18 @@ var notCopied = map[string]bool{
 	"Proxy": true,
 }
 
-// forwarded are headers that only a proxy may set.
-var forwarded = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip"}
+// proxyHeader: only a proxy may set it. The last of them tell middleware of
+// applications which files to let the server send, and from where.
+func proxyHeader(name string) bool {
+	if name[0] != 'X' {
+		return name == "Forwarded"
+	}
+	switch name {
+	case "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Sendfile-Type", "X-Accel-Mapping":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-")
+}
 
 // plainName: made of letters, digits and dashes, the only names that stay
 // apart when dashes become underscores.
@@ -92,6 +102,26 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
+// check refuses a head that is larger than it may be.
+func (l *Limits) check(target string, h http.Header) error {
+	if l.Target > 0 && len(target) > l.Target {
+		return errLongTarget
+	}
+	fields := 0
+	for name, values := range h {
+		fields += len(values)
+		for _, v := range values {
+			if l.Field > 0 && len(name)+len(v) > l.Field {
+				return errLargeHead
+			}
+		}
+	}
+	if l.Fields > 0 && fields > l.Fields {
+		return errLargeHead
+	}
+	return nil
+}
+
 // checkHeader refuses a request whose headers pretend to come from us.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
@@ -110,7 +140,7 @@ func eachHeader(r *http.Request, trusted bool, yield func(name string, values []
 		if hopByHop[name] || notCopied[name] || !plainName(name) || len(values) == 0 {
 			continue
 		}
-		if !trusted && name[0] <= 'X' && slices.Contains(forwarded, name) || slices.Contains(listed, name) {
+		if !trusted && proxyHeader(name) || slices.Contains(listed, name) {
 			continue
 		}
 		yield(name, values)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
@@ -184,6 +185,7 @@ func TestHeadersOfAnAnswer(t *testing.T) {
 		resp.Header.Del("Date")
 		require.Equal(s, http.Header{
 			"Content-Length": {"2"}, "Content-Type": {"text/x"}, "Set-Cookie": {"a=1", "b=2"}, "X-Lower": {"v"},
+			"Status": {"201 Created"}, "X-Powered-By": {passenger.ServerSoftware},
 		}, resp.Header)
 	})
 	serve(t, replying("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html></html>  "), func(s *site) {

@@ -21,7 +21,7 @@ const (
 // the header: t= and microseconds since 1970.
 type requestMark struct{ id, start string }
 
-func newRequestMark(r *http.Request, trusted bool) requestMark {
+func newRequestMark(r *http.Request, trusted bool, now time.Time) requestMark {
 	var m requestMark
 	if trusted {
 		if v := r.Header.Get(requestIDHeader); validRequestID(v) {
@@ -35,7 +35,7 @@ func newRequestMark(r *http.Request, trusted bool) requestMark {
 		m.id = hex.EncodeToString(random[:])
 	}
 	if m.start == "" {
-		m.start = "t=" + strconv.FormatInt(time.Now().UnixMicro(), 10)
+		m.start = "t=" + strconv.FormatInt(now.UnixMicro(), 10)
 	}
 	return m
 }

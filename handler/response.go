@@ -41,6 +41,9 @@ func (x *exchange) readHead() error {
 	if _, err := x.br.Peek(1); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+	if x.event.FirstByte == 0 {
+		x.event.FirstByte = x.since()
+	}
 	for range maxInterim + 1 { // and the one
 		head, err := x.readHeadBytes()
 		if err != nil {

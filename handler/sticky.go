@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/gopassenger/passenger"
 )
 
 // DefaultStickyCookieName is the default of [StickySessions.CookieName].
@@ -86,29 +84,4 @@ func (r *stickyRoute) cookie(id uint32, https bool) string {
 		}
 	}
 	return r.name + "=" + strconv.FormatUint(uint64(id), 10) + "; Path=" + r.path + "; " + attributes
-}
-
-// options are those of the handler, with the process that the client wants to
-// come back to.
-func (x *exchange) options() *passenger.Options {
-	options := &x.h.cfg.Options
-	if x.h.sticky == nil {
-		return options
-	}
-	wanted := x.h.sticky.wanted(x.r.Header)
-	if wanted == 0 {
-		return options
-	}
-	own := *options
-	own.StickySessionID = wanted
-	return &own
-}
-
-// copyHeader gives the client what of the answer's head is for it.
-func (x *exchange) copyHeader(to http.Header) {
-	x.resp.copyHeader(to)
-	if route := x.h.sticky; route != nil {
-		https := scheme(x.r, x.peer.trusted) == "https"
-		to.Add("Set-Cookie", route.cookie(x.session.StickyID(), https))
-	}
 }

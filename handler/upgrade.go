@@ -30,11 +30,11 @@ func upgradeToken(r *http.Request) string {
 
 // tunnel lets client and application talk to each other without us.
 func (x *exchange) tunnel() error {
-	client, buffered, err := http.NewResponseController(x.w).Hijack()
+	client, buffered, err := x.control().Hijack()
 	if err != nil {
 		return fmt.Errorf("the connection cannot change its protocol: %w", err)
 	}
-	x.answered = true
+	x.answered, x.event.Status = true, http.StatusSwitchingProtocols
 	defer client.Close()
 	app := x.conn
 	stop := x.session.OnDetach(func() {

@@ -21,8 +21,8 @@ const drainTime = 500 * time.Millisecond
 // the rest of the request.
 const lastBytesTime = 100 * time.Millisecond
 
-// upload is the request's body on its way to the application, in a goroutine
-// of its own, since the answer may begin before it ends.
+// upload is a body that is not small on its way to the application, in a
+// goroutine of its own, since the answer may begin before it ends.
 type upload struct {
 	done chan struct{}
 	// read: the client has sent all of it.
@@ -34,41 +34,54 @@ type upload struct {
 }
 
 func (x *exchange) startUpload() {
-	// Without it, net/http would read the body itself before the answer. That
-	// other writers cannot do it is no fault: they do not.
-	_ = http.NewResponseController(x.w).EnableFullDuplex()
 	u := &upload{done: make(chan struct{})}
 	x.upload = u
-	conn, body, length := x.conn, x.body, x.length
-	halfClose := x.halfClosesBody()
+	conn, halfClose := x.conn, x.halfClosesBody()
+	if x.body == nil {
+		u.read.Store(true)
+		go func() {
+			defer close(u.done)
+			_, err := x.stored.WriteTo(conn)
+			u.finish(conn, err == nil, halfClose)
+		}()
+		return
+	}
+	// Without it, net/http would read the body itself before the answer. That
+	// other writers cannot do it is no fault: they do not.
+	_ = x.control().EnableFullDuplex()
+	body, length := x.body, x.length
 	go func() {
 		defer close(u.done)
-		u.run(conn, body, length)
-		if u.complete && halfClose {
-			closeWrite(conn)
-		}
+		u.finish(conn, u.run(conn, body, length, &x.received), halfClose)
 	}()
 }
 
+func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
+	u.complete = complete
+	if complete && halfClose {
+		closeWrite(conn)
+	}
+}
+
 // run copies a body of the given length, or a chunked one if it is not known.
-func (u *upload) run(conn net.Conn, body io.Reader, length int64) {
+func (u *upload) run(conn net.Conn, body io.Reader, length int64, received *atomic.Int64) (complete bool) {
 	chunked := length < 0
 	buf := make([]byte, copyBufferSize)
 	for {
 		n, err := body.Read(buf)
 		length -= int64(n)
+		received.Add(int64(n))
 		u.read.Store(length == 0 || errors.Is(err, io.EOF))
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
-			return // the answer, if there is one, is still read
+			return false // the answer, if there is one, is still read
 		}
 		if u.read.Load() {
-			u.complete = !chunked || writePiece(conn, nil, true) == nil
-			return
+			return !chunked || writePiece(conn, nil, true) == nil
 		}
 		if err != nil {
 			u.clientErr = fmt.Errorf("%w: %w", readFault(err), err)
 			cut(conn)
-			return
+			return false
 		}
 	}
 }
@@ -129,13 +142,26 @@ func (x *exchange) endUpload() (complete bool) {
 		case <-time.After(lastBytesTime):
 		}
 	}
-	x.unread = true
 	cut(x.conn)
-	rc := http.NewResponseController(x.w)
+	if x.body == nil {
+		<-u.done
+		return false
+	}
+	x.unread = true
 	// Where there are no deadlines, the client's next bytes end the read.
-	_ = rc.SetReadDeadline(time.Now())
+	_ = x.control().SetReadDeadline(time.Now())
 	<-u.done
 	u.clientErr = nil
-	_ = rc.SetReadDeadline(time.Now().Add(drainTime))
+	_ = x.control().SetReadDeadline(time.Now().Add(drainTime))
 	return false
+}
+
+// abandonBody lets an error be answered although the client may still be sending
+// its request: net/http would wait for the rest before the answer, and after it.
+func (x *exchange) abandonBody() {
+	_ = x.control().EnableFullDuplex()
+	_ = x.control().SetReadDeadline(time.Now().Add(drainTime))
+	if x.r.ProtoMajor == 1 {
+		x.w.Header().Set("Connection", "close")
+	}
 }

@@ -146,6 +146,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 	p := &process{child: a.child, config: a.config, byPort: a.byPort, info: Info{
 		PID:             a.displayPID(ready.PID),
 		User:            a.identity.name,
+		UID:             a.identity.uid,
 		GUPID:           a.gupid,
 		ConnectPassword: a.password,
 		SpawnStarted:    a.began,

@@ -42,7 +42,8 @@ func (l *loader) load() (agent.Config, error) {
 			return agent.Config{}, err
 		}
 	}
-	cfg := agent.Config{Dir: l.dir}
+	cfg := agent.DefaultConfig()
+	cfg.Dir = l.dir
 	if err := k.Unmarshal("", &cfg); err != nil {
 		return agent.Config{}, err
 	}
@@ -56,13 +57,7 @@ func (l *loader) defaults() (map[string]any, error) {
 			environment = v
 		}
 	}
-	d := agent.DefaultConfig()
-	return map[string]any{
-		"environment": environment, "address": d.Address, "port": d.Port, "start_timeout": d.StartTimeout,
-		"max_pool_size": d.MaxPoolSize, "min_instances": d.MinInstances, "max_request_queue_size": d.MaxRequestQueueSize,
-		"max_preloader_idle_time": d.MaxPreloaderIdleTime,
-		"log_level":               d.LogLevel,
-	}, nil
+	return map[string]any{"environment": environment}, nil
 }
 
 func (l *loader) homeFile() (map[string]any, error) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,12 +18,8 @@ import (
 
 const (
 	// drainTimeout is how long a shutdown waits for requests and processes.
-	drainTimeout = 60 * time.Second
-	// readHeaderTimeout and idleTimeout bound what clients hold without
-	// asking for anything.
-	readHeaderTimeout = 30 * time.Second
-	idleTimeout       = 75 * time.Second
-	maxHeaderBytes    = 64 << 10
+	drainTimeout   = 60 * time.Second
+	maxHeaderBytes = 64 << 10
 )
 
 // Server serves one application.
@@ -38,6 +33,7 @@ type Server struct {
 	conns    *connections
 	listener *drainingListener
 	closeDir func()
+	closeLog func()
 	served   chan error
 }
 
@@ -66,7 +62,6 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 }
 
 func (s *Server) prepare() (err error) {
-	options := s.cfg.options()
 	config := s.cfg.spawner()
 	config.Logger = s.log
 	s.factory = spawner.New(config)
@@ -75,10 +70,12 @@ func (s *Server) prepare() (err error) {
 	}); err != nil {
 		return err
 	}
-	s.app = handler.New(s.pool, handler.Config{
-		Options: options, Logger: s.log, ErrorDetails: errorDetails[strings.ToLower(s.cfg.FriendlyErrorPages)],
-		StickySessions: s.cfg.sticky(),
-	})
+	requests := s.cfg.handler()
+	requests.Logger = s.log
+	if requests.AccessLog, s.closeLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close())
+	}
+	s.app = handler.New(s.pool, requests)
 	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close(), s.factory.Close())
@@ -89,7 +86,8 @@ func (s *Server) prepare() (err error) {
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
 		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
-		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
+		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
 	}
 	return nil
 }
@@ -132,5 +130,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = s.http.Close() // what is left was told that it is cut
 	}
 	s.closeDir()
+	s.closeLog()
 	return errors.Join(httpErr, poolErr)
 }

@@ -49,6 +49,8 @@ type Config struct {
 	MinInstances        int `koanf:"min_instances"`
 	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
 
+	Requests `koanf:",squash"`
+
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
 	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
@@ -81,6 +83,7 @@ func DefaultConfig() Config {
 
 		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
 
+		Requests: defaultRequests(),
 		LogLevel: 3,
 	}
 }
@@ -119,16 +122,15 @@ func (c *Config) Validate() error {
 	if _, ok := errorDetails[strings.ToLower(c.FriendlyErrorPages)]; !ok {
 		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
 	}
-	sticky := c.sticky()
-	if err := sticky.Validate(); err != nil {
-		errs = append(errs, err)
-	}
+	requests := c.handler()
+	errs = append(errs, requests.Validate())
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
 	}
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
+	errs = append(errs, c.validate()...)
 	return errors.Join(append(errs, c.checkApp())...)
 }
 
@@ -161,12 +163,6 @@ var errorDetails = map[string]handler.ErrorDetails{
 	"false": handler.DetailsNever, "no": handler.DetailsNever, "off": handler.DetailsNever, "0": handler.DetailsNever,
 }
 
-func (c *Config) sticky() handler.StickySessions {
-	return handler.StickySessions{
-		Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,
-	}
-}
-
 // spawner is how processes are started: as whoever started the server.
 func (*Config) spawner() spawner.Config {
 	return spawner.Config{Users: spawner.SameUser, Version: passenger.Version}
@@ -192,9 +188,11 @@ func (c *Config) options() passenger.Options {
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited
 	}
-	return passenger.Options{
+	options := passenger.Options{
 		App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue, MaxPreloaderIdleTime: preloaderIdle,
 	}
+	c.limit(&options)
+	return options
 }
 
 // publicDir is where files lie that need no application.

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"os"
 
 	"github.com/go-logr/logr"
 )
@@ -19,6 +21,26 @@ var slogLevels = [maxLogLevel + 1]slog.Level{
 func NewLogger(w io.Writer, level int) logr.Logger {
 	level = min(max(level, 0), maxLogLevel)
 	return logr.FromSlogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slogLevels[level]}))
+}
+
+// openAccessLog opens a file that gets a line of JSON for each request; "-" is
+// standard output, and no name no log.
+func openAccessLog(path string) (_ logr.Logger, closeLog func(), err error) {
+	var w io.Writer
+	closeLog = func() {}
+	switch path {
+	case "":
+		return logr.Logger{}, closeLog, nil
+	case "-":
+		w = os.Stdout
+	default:
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640) //nolint:gosec // G302, G304: it is the operator's
+		if err != nil {
+			return logr.Logger{}, closeLog, fmt.Errorf("cannot open the access log: %w", err)
+		}
+		w, closeLog = f, func() { _ = f.Close() }
+	}
+	return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)), closeLog, nil
 }
 
 // errorLog takes what net/http has to say, which is mostly about clients.

@@ -28,25 +28,35 @@ const (
 	octets = "application/octet-stream"
 )
 
+// unbuffered passes requests on as they come.
+const unbuffered = "--request-buffering=false"
+
 func TestConversation(t *testing.T) {
 	t.Parallel()
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			s := k.start(t)
-			converse(t, s, s.client(t), k.streams)
+			converse(t, s, s.client(t), false)
 		})
+		if k.streams {
+			t.Run(k.name+", unbuffered", func(t *testing.T) {
+				t.Parallel()
+				s := k.start(t, unbuffered)
+				converse(t, s, s.client(t), true)
+			})
+		}
 	}
 	t.Run("HTTP2", func(t *testing.T) {
 		t.Parallel()
-		s := kinds[0].start(t)
+		s := kinds[0].start(t, unbuffered)
 		require.Equal(t, "HTTP/2.0", s.client(t, http2).get(t, "/").Proto)
 		converse(t, s, s.client(t, http2), true)
 	})
 	t.Run("UnixSocket", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "socket")
-		s := kinds[0].start(t, "--socket", path)
+		s := kinds[0].start(t, "--socket", path, unbuffered)
 		require.Equal(t, "unix:"+path, s.url)
 		converse(t, s, s.client(t), true)
 		s.stop(t)

@@ -39,6 +39,7 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 	p := &Process{factory: f, app: app, exited: make(chan struct{})}
 	p.info = spawner.Info{
 		PID:             pid,
+		UID:             os.Geteuid(),
 		GUPID:           "dummy-" + strconv.Itoa(pid),
 		ConnectPassword: "password-" + strconv.Itoa(pid),
 		Sockets:         make([]spawner.Socket, script.sockets()),

@@ -1,0 +1,216 @@
+package handler_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+// bodySizes are around what is read with the head, kept in memory and in a file.
+var bodySizes = []int{0, 1, 32 << 10, 32<<10 + 1, 128 << 10, 128<<10 + 1, 300 << 10}
+
+func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
+		dir := t.TempDir()
+		serveConfig(t, script, handler.Config{DataBufferDir: dir}, func(s *site) {
+			for _, size := range bodySizes {
+				for _, chunked := range []bool{false, true} {
+					c := s.dial()
+					body := strings.Repeat("x", size)
+					head, tail := "Content-Length: "+fmt.Sprint(size), ""
+					if chunked {
+						head, tail = "Transfer-Encoding: chunked", "\r\n0\r\n\r\n"
+						if size > 0 {
+							body = fmt.Sprintf("%x\r\n%s", size, body)
+						} else {
+							tail = "0\r\n\r\n"
+						}
+					}
+					all := "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + "\r\n\r\n" + body + tail
+					got := make(chan string, 1)
+					go func() {
+						b, _ := io.ReadAll(c)
+						got <- string(b)
+					}()
+					_, err := io.WriteString(c, all[:len(all)-1])
+					require.NoError(s, err)
+					synctest.Wait()
+					if size > 0 || chunked {
+						require.Zero(s, s.sessions(), "size %d", size)
+					}
+					_, err = io.WriteString(c, all[len(all)-1:])
+					require.NoError(s, err)
+					answer := <-got
+					require.Contains(s, answer, fmt.Sprintf("X-Length: %d\r\n", size), "chunked bodies have a length for the application")
+					require.True(s, size == 0 || strings.HasSuffix(answer, strings.Repeat("x", size)) || strings.Contains(answer, "Transfer-Encoding"))
+					require.NoError(s, c.Close())
+				}
+			}
+			requireEmptyDir(s, dir, "*")
+		})
+	})
+}
+
+func requireEmptyDir(t require.TestingT, dir, pattern string) {
+	left, err := filepath.Glob(filepath.Join(dir, pattern))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestD7BodiesOverTheLimit(t *testing.T) {
+	const limit = 200 << 10
+	for _, streamed := range []bool{false, true} {
+		t.Run(fmt.Sprint("streamed ", streamed), func(t *testing.T) {
+			cfg := handler.Config{MaxRequestBody: limit, StreamRequests: streamed}
+			serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
+				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", limit))
+				require.Equal(s, http.StatusOK, resp.StatusCode)
+				// Not a byte of it is read.
+				answer := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
+				require.Contains(s, answer, "HTTP/1.1 413 ")
+				require.Contains(s, answer, "Connection: close\r\n")
+				c := s.dial()
+				go func() {
+					_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+					for piece := fmt.Sprintf("%x\r\n%s\r\n", 1<<10, strings.Repeat("y", 1<<10)); ; {
+						if _, err := io.WriteString(c, piece); err != nil {
+							return
+						}
+					}
+				}()
+				b, _ := io.ReadAll(c)
+				if !streamed {
+					require.Contains(s, string(b), "HTTP/1.1 413 ")
+				} // else it may have been answered before the limit
+				require.NotContains(s, string(b), "0\r\n\r\n")
+				require.NoError(s, c.Close())
+				synctest.Wait()
+				require.Zero(s, s.sessions())
+			})
+		})
+	}
+}
+
+func TestD2ClientsThatSendTooSlowly(t *testing.T) {
+	cfg := handler.Config{ClientGrace: 10 * time.Second, MinClientRate: 100}
+	for name, c := range map[string]struct {
+		head, piece string
+		every       time.Duration
+		fails       bool
+	}{
+		"1 byte a second":        {"Content-Length: 100000", "x", time.Second, true},
+		"1 chunk a second":       {"Transfer-Encoding: chunked", "1\r\nx\r\n", time.Second, true},
+		"nothing":                {"Content-Length: 5", "", time.Second, true},
+		"90 bytes a second":      {"Content-Length: 100000", strings.Repeat("x", 90), time.Second, true},
+		"110 bytes a second":     {"Content-Length: 100000", strings.Repeat("x", 110), time.Second, false},
+		"slowly, but it is tiny": {"Content-Length: 9", "x", time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
+				conn := s.dial()
+				go func() {
+					_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\n"+c.head+"\r\n\r\n")
+					for {
+						if _, err := io.WriteString(conn, c.piece); err != nil {
+							return
+						}
+						time.Sleep(c.every)
+					}
+				}()
+				began := time.Now()
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				require.NoError(s, err)
+				if c.fails {
+					require.Equal(s, http.StatusRequestTimeout, resp.StatusCode)
+					require.True(s, resp.Close)
+					require.GreaterOrEqual(s, time.Since(began), cfg.ClientGrace)
+					require.Less(s, time.Since(began), 20*cfg.ClientGrace)
+				} else {
+					require.Equal(s, http.StatusOK, resp.StatusCode)
+				}
+				require.NoError(s, conn.Close())
+				synctest.Wait()
+				require.Zero(s, s.sessions())
+			})
+		})
+	}
+}
+
+// A deadline for one request's body is not one for the next request.
+func TestSlowBodyAndThenALongRequest(t *testing.T) {
+	cfg := handler.Config{ClientGrace: 10 * time.Second}
+	app := scripted(func(r *http.Request, c net.Conn) bool {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(time.Hour)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		return false
+	})
+	serveConfig(t, app, cfg, func(s *site) {
+		for _, size := range bodySizes {
+			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", size))
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Equal(s, "ok", body)
+		}
+	})
+}
+
+func TestF3DirectoryForBuffersIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "buffers")
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir}, func(s *site) {
+		large := strings.Repeat("x", 300<<10)
+		resp, body := s.do(http.MethodPost, "/", large)
+		require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+		require.NotContains(s, body, dir, "clients learn nothing of our directories")
+		resp, _ = s.do(http.MethodPost, "/", large[:100<<10])
+		require.Equal(s, http.StatusOK, resp.StatusCode, "what fits into memory needs no directory")
+		require.NoError(s, os.Mkdir(dir, 0o700))
+		resp, body = s.do(http.MethodPost, "/", large)
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		requireSame(s, large, body)
+		requireEmptyDir(s, dir, "*")
+	})
+}
+
+// smallDisk is a file system with room for 256 KiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		interpreters.Missing(t, "root", "needs root, to make a small file system")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
+		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
+	}
+	// Fails while there is an open file.
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	return dir
+}
+
+func TestF3DiskFull(t *testing.T) {
+	dir := smallDisk(t)
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir}, func(s *site) {
+		for range 3 {
+			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
+			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+			// The room is there again at once.
+			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Len(s, body, 300<<10)
+		}
+	})
+}

@@ -1,0 +1,110 @@
+package handler
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+const (
+	readBufferSize = 16 << 10
+	copyBufferSize = 32 << 10
+	// memorySize is how much of a body, either way, is kept in memory; the
+	// rest is in a file.
+	memorySize = 128 << 10
+)
+
+// memories are buffers of memorySize.
+var memories = sync.Pool{New: func() any { return new([memorySize]byte) }}
+
+func newMemory() *[memorySize]byte {
+	return memories.Get().(*[memorySize]byte) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
+}
+
+// newBufferFile returns a file that has no name any more, or never had one, so
+// that nothing is left of it when it is closed, whatever happens.
+func newBufferFile(dir string) (*os.File, error) {
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	if f, err := unnamedFile(dir); err == nil {
+		return f, nil
+	}
+	f, err := os.CreateTemp(dir, "buffer.")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// storeError is one of the disk, not of client or application.
+type storeError struct{ err error }
+
+func (e *storeError) Error() string {
+	return fmt.Sprintf("the directory for buffers cannot be used: %v: free some space, or set another one", e.err)
+}
+
+func (e *storeError) Unwrap() error { return e.err }
+
+// storedBody is a request's body that has been read to its end: its beginning
+// in memory, the rest in a file.
+type storedBody struct {
+	memory *[memorySize]byte
+	inMem  int
+	file   *os.File
+	inFile int64
+}
+
+// add keeps p behind what is there: where it is already, if that is the free part
+// of the memory.
+func (b *storedBody) add(dir string, p []byte) (err error) {
+	if len(p) == 0 {
+		return nil
+	}
+	if b.inMem < len(b.memory) {
+		b.inMem += copy(b.memory[b.inMem:], p)
+		return nil
+	}
+	if b.file == nil {
+		if b.file, err = newBufferFile(dir); err != nil {
+			return &storeError{err}
+		}
+	}
+	n, err := b.file.WriteAt(p, b.inFile)
+	b.inFile += int64(n)
+	if err != nil {
+		return &storeError{err}
+	}
+	return nil
+}
+
+func (b *storedBody) length() int64 { return int64(b.inMem) + b.inFile }
+
+// WriteTo writes the whole body, any number of times. The kernel copies the
+// file to a socket by itself.
+func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b.memory[:b.inMem])
+	if err != nil || b.inFile == 0 {
+		return int64(n), err
+	}
+	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
+		return int64(n), err
+	}
+	copied, err := io.Copy(w, b.file)
+	return int64(n) + copied, err
+}
+
+func (b *storedBody) release() {
+	if b.file != nil {
+		_ = b.file.Close() // it was only read
+	}
+	if b.memory != nil {
+		memories.Put(b.memory)
+	}
+	*b = storedBody{}
+}

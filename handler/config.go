@@ -1,0 +1,217 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+)
+
+// Defaults of [Config].
+const (
+	DefaultConnectTimeout    = 10 * time.Second
+	DefaultMaxResponseBuffer = 128 << 20
+	DefaultClientGrace       = 30 * time.Second
+	DefaultMinClientRate     = 240
+)
+
+// Config says how requests are passed on. Only Options.App.Root is needed.
+type Config struct {
+	// Options name the application. A request outside of their base URI is
+	// answered with 404.
+	Options passenger.Options
+	// ConnectTimeout bounds how long a connection to a process takes; 0:
+	// DefaultConnectTimeout.
+	ConnectTimeout time.Duration
+	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
+	// and passed on. Those of others are removed. Peers on a Unix socket are
+	// always believed, since its permissions say who may connect.
+	TrustedProxies []netip.Prefix
+
+	// StreamRequests passes a request's body on as it comes, for applications
+	// that follow uploads, and so keeps a process for as long as the client
+	// takes. Otherwise a process gets a request when all of it is there.
+	StreamRequests bool
+	// MaxRequestBody is how many bytes a request's body may have, which is
+	// answered with 413 otherwise; 0: no limit.
+	MaxRequestBody int64
+	// MaxResponseBuffer is how many bytes of an answer are kept for a client
+	// that reads slowly, so that its process is free meanwhile; then the
+	// process has to wait. 0: DefaultMaxResponseBuffer; negative: answers are
+	// not kept. Event streams, and answers with "X-Accel-Buffering: no", never
+	// are.
+	MaxResponseBuffer int64
+	// DataBufferDir is where what does not fit into memory is kept, in files
+	// without a name; empty: os.TempDir.
+	DataBufferDir string
+	// A client that sends a body, or reads an answer, has ClientGrace and then
+	// a second for each MinClientRate bytes; then its connection is closed. 0:
+	// DefaultClientGrace, DefaultMinClientRate; negative: no limit. Bodies that
+	// are streamed have none, and where the server has a ReadTimeout or
+	// WriteTimeout of its own, that one counts.
+	ClientGrace   time.Duration
+	MinClientRate int64
+	// Limits bound a request's head.
+	Limits Limits
+
+	// StickySessions are off in the zero value.
+	StickySessions StickySessions
+	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each
+	// up to a slash or the end, whose requests last: WebSockets, event streams.
+	// They go to processes of their own, which take any number at once. They
+	// are a group of their own, with UnlimitedGroupSuffix in its name.
+	UnlimitedConcurrencyPaths []string
+	// Sendfile lets the application have files sent.
+	Sendfile Sendfile
+	// DisableTurbocache switches the cache off that keeps, for seconds, answers
+	// which allow it.
+	DisableTurbocache bool
+	// VaryTurbocacheByCookie is the name of a cookie whose value makes it
+	// another answer.
+	VaryTurbocacheByCookie string
+
+	// ErrorDetails says whether what is known of an error is on its page; of a
+	// spawn error that is output, paths, commands, environment variables, with
+	// what looks secret hidden. See docs/error-pages.md.
+	ErrorDetails ErrorDetails
+	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the
+	// statuses 503, 504 and 500 of these errors; 0: they do not.
+	QueueFullStatus, QueueTimeoutStatus, SpawnErrorStatus int
+	// HidePoweredBy leaves the header X-Powered-By out.
+	HidePoweredBy bool
+	// Logger gets what went wrong; the zero value discards it.
+	Logger logr.Logger
+	// AccessLog gets a line for each request that has ended; the zero value
+	// discards it.
+	AccessLog logr.Logger
+}
+
+// UnlimitedGroupSuffix follows the group's name of the processes for
+// Config.UnlimitedConcurrencyPaths.
+const UnlimitedGroupSuffix = " (unlimited concurrency)"
+
+// ErrorDetails says whether clients are shown what is known of an error.
+type ErrorDetails uint8
+
+// The choices.
+const (
+	// DetailsInDevelopment: where the application's environment is
+	// "development".
+	DetailsInDevelopment ErrorDetails = iota
+	// DetailsAlways: in all environments.
+	DetailsAlways
+	// DetailsNever: in none.
+	DetailsNever
+)
+
+// Limits bound the head of a request; 0: the default, negative: no limit. The
+// server in front has limits of its own, as http.Server.MaxHeaderBytes.
+type Limits struct {
+	// Target bounds path and query, in bytes: 8192. Beyond it, 414.
+	Target int
+	// Fields bounds the number of header fields: 100. Beyond it, 431.
+	Fields int
+	// Field bounds the name and value of each, in bytes: 8192. Beyond it, 431.
+	Field int
+}
+
+// Sendfile lets an application answer with a file instead of a body: by the
+// header X-Sendfile, which has the path of a file, or X-Accel-Redirect, which
+// has a URI path. A header that is not allowed is removed from the answer.
+type Sendfile struct {
+	// Roots are directories, absolute, that X-Sendfile may name files in.
+	Roots []string
+	// Accel has directories by the URI path that stands for them in
+	// X-Accel-Redirect, with a slash at its beginning and end.
+	Accel map[string]string
+	// ToProxy leaves these headers to a proxy in front of us that knows them;
+	// Roots and Accel do nothing then.
+	ToProxy bool
+}
+
+// Validate reports every fault of c, joined. Options are the pool's to judge.
+func (c *Config) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	errs = append(errs, c.StickySessions.Validate())
+	if c.MaxRequestBody < 0 {
+		fault("the limit %d of requests' bodies is negative: use 0 for none", c.MaxRequestBody)
+	}
+	if name := c.VaryTurbocacheByCookie; name != "" && !validName(name) {
+		fault("the name %q of the cookie that the turbocache varies by is not one of a cookie", name)
+	}
+	for _, path := range c.UnlimitedConcurrencyPaths {
+		if !strings.HasPrefix(path, "/") {
+			fault("the path %q of unlimited concurrency does not begin with a slash", path)
+		}
+	}
+	for _, dir := range c.Sendfile.Roots {
+		if !filepath.IsAbs(dir) {
+			fault("the directory %q of files for X-Sendfile is not absolute", dir)
+		}
+	}
+	for prefix, dir := range c.Sendfile.Accel {
+		if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") {
+			fault("the path %q for X-Accel-Redirect does not begin and end with a slash", prefix)
+		}
+		if !filepath.IsAbs(dir) {
+			fault("the directory %q for X-Accel-Redirect to %s is not absolute", dir, prefix)
+		}
+	}
+	for _, s := range []struct {
+		what   string
+		status int
+	}{
+		{"a full queue", c.QueueFullStatus}, {"a time-out in the queue", c.QueueTimeoutStatus}, {"a failed start", c.SpawnErrorStatus},
+	} {
+		if s.status != 0 && (s.status < 400 || s.status > 999) {
+			fault("the status %d for %s is not one of an error: use 400 to 999", s.status, s.what)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// withoutFaults returns c without what may be at fault.
+func (c Config) withoutFaults() Config {
+	c.StickySessions, c.Sendfile, c.UnlimitedConcurrencyPaths = StickySessions{}, Sendfile{}, nil
+	c.DisableTurbocache, c.VaryTurbocacheByCookie = true, ""
+	c.QueueFullStatus, c.QueueTimeoutStatus, c.SpawnErrorStatus = 0, 0, 0
+	c.MaxRequestBody = max(c.MaxRequestBody, 0)
+	return c
+}
+
+// withDefaults returns c with what its zero values stand for.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		value   *int
+		instead int
+	}{{&c.Limits.Target, 8 << 10}, {&c.Limits.Fields, 100}, {&c.Limits.Field, 8 << 10}} {
+		if *d.value == 0 {
+			*d.value = d.instead
+		}
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = DefaultConnectTimeout
+	}
+	if c.MaxResponseBuffer == 0 {
+		c.MaxResponseBuffer = DefaultMaxResponseBuffer
+	}
+	if c.ClientGrace == 0 {
+		c.ClientGrace = DefaultClientGrace
+	}
+	if c.MinClientRate == 0 {
+		c.MinClientRate = DefaultMinClientRate
+	}
+	return c
+}
+
+func (c *Config) showsDetails() bool {
+	return c.ErrorDetails == DetailsAlways ||
+		c.ErrorDetails == DetailsInDevelopment && c.Options.App.Environment == "development"
+}

@@ -1,0 +1,86 @@
+package handler
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Env are variables for one request, which its application finds beside those
+// that describe the request: in the CGI environment by the session protocol, in
+// the header "!~Passenger-Envvars" by HTTP, as Base64 of names and values with a
+// NUL behind each.
+type Env map[string]string
+
+// envHeader has the Env of a request by HTTP.
+const envHeader = "!~Passenger-Envvars"
+
+type envKey struct{}
+
+// WithEnv returns a context for a request that has env, besides what ctx has of
+// it already. A variable wins over a header of the client's that would have the
+// same name. One that only the server may set, as PATH_INFO or HTTP_HOST, or whose
+// name or value cannot be sent, fails the request.
+func WithEnv(ctx context.Context, env Env) context.Context {
+	if before, ok := ctx.Value(envKey{}).(Env); ok {
+		both := maps.Clone(before)
+		maps.Copy(both, env)
+		env = both
+	}
+	return context.WithValue(ctx, envKey{}, env)
+}
+
+// errEnv is the fault of the program that the handler is in.
+var errEnv = errors.New("the request's environment cannot be passed on")
+
+// ownVariables describe the request, and nobody else sets them.
+var ownVariables = []string{
+	"REQUEST_URI", "PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT",
+	"SERVER_SOFTWARE", "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "CONTENT_TYPE", "CONTENT_LENGTH",
+	"PASSENGER_CONNECT_PASSWORD", "HTTPS", "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_HOST", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START",
+}
+
+func envOf(ctx context.Context) (Env, error) {
+	env, _ := ctx.Value(envKey{}).(Env)
+	for name, value := range env {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.IndexByte(value, 0) >= 0 {
+			return nil, fmt.Errorf("%w: the variable %q has a name or value that no environment can have", errEnv, name)
+		}
+		if slices.Contains(ownVariables, name) {
+			return nil, fmt.Errorf("%w: only the server sets %s", errEnv, name)
+		}
+	}
+	return env, nil
+}
+
+// replaces: the variable has the name that the header would have.
+func (e Env) replaces(header string) bool {
+	if len(e) == 0 {
+		return false
+	}
+	_, ok := e["HTTP_"+strings.ReplaceAll(upperASCII(header), "-", "_")]
+	return ok
+}
+
+func upperASCII(s string) string {
+	return strings.Map(func(c rune) rune {
+		if 'a' <= c && c <= 'z' {
+			return c - ('a' - 'A')
+		}
+		return c
+	}, s)
+}
+
+// encode is the value of envHeader, the same for the same Env.
+func (e Env) encode() string {
+	var b []byte
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		b = append(append(b, name...), 0)
+		b = append(append(b, e[name]...), 0)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}

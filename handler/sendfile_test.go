@@ -1,0 +1,146 @@
+package handler_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+// sending answers with the headers that the query says, NAME:VALUE, and a body.
+func sending() spawnertest.Script {
+	return scripted(func(r *http.Request, c net.Conn) bool {
+		named := r.Header.Get("X-Say")
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/x-mine\r\nContent-Length: 8\r\n"+named+"\r\n\r\nthe body")
+		return false
+	})
+}
+
+// files makes a tree with a root and things outside of it.
+func files(t *testing.T) (root string) {
+	t.Helper()
+	dir := t.TempDir()
+	root = filepath.Join(dir, "root")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "deep"), 0o755))
+	for name, text := range map[string]string{
+		"root/a.txt": "file a", "root/deep/b c.txt": "file b", "secret.txt": "secret", "root-not/c.txt": "secret",
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	require.NoError(t, os.Symlink("../secret.txt", filepath.Join(root, "link.txt")))
+	require.NoError(t, os.Symlink("..", filepath.Join(root, "up")))
+	require.NoError(t, os.Symlink("/proc/self", filepath.Join(root, "proc")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(root, "fifo"), 0o644))
+	return root
+}
+
+func TestR50Sendfile(t *testing.T) {
+	root := files(t)
+	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{"/nonexistent", root}, Accel: map[string]string{"/files/": root, "/files/deep/": filepath.Join(root, "deep")}}}
+	serveConfig(t, sending(), cfg, func(s *site) {
+		for said, want := range map[string]string{
+			"X-Sendfile: " + root + "/a.txt":                "file a",
+			"X-Sendfile: " + root + "/deep/../a.txt":        "file a",
+			"X-Sendfile: " + root + "/deep/b c.txt":         "file b",
+			"X-Accel-Redirect: /files/a.txt":                "file a",
+			"X-Accel-Redirect: /files/deep/b%20c.txt?query": "file b",
+
+			"X-Sendfile: " + root + "/missing":           "",
+			"X-Sendfile: " + root + "/link.txt":          "",
+			"X-Sendfile: " + root + "/up/secret.txt":     "",
+			"X-Sendfile: " + root + "/proc/environ":      "",
+			"X-Sendfile: " + root + "/../secret.txt":     "",
+			"X-Sendfile: " + root + "-not/c.txt":         "",
+			"X-Sendfile: " + root + "/fifo":              "",
+			"X-Sendfile: " + root + "/deep":              "",
+			"X-Sendfile: " + root:                        "",
+			"X-Sendfile: a.txt":                          "",
+			"X-Sendfile: /etc/passwd":                    "",
+			"X-Sendfile:":                                "",
+			"X-Accel-Redirect: /a.txt":                   "",
+			"X-Accel-Redirect: /files/":                  "",
+			"X-Accel-Redirect: /files/../secret.txt":     "",
+			"X-Accel-Redirect: /files/%2e%2e/secret.txt": "",
+			"X-Accel-Redirect: /files/..%2fsecret.txt":   "",
+			"X-Accel-Redirect: /files//etc/passwd":       "",
+			"X-Accel-Redirect: /files/up/secret.txt":     "",
+			"X-Accel-Redirect: /files/%zz":               "",
+			"X-Accel-Redirect: http://x/files/a.txt":     "",
+		} {
+			resp, body := s.do(http.MethodGet, "/", "", "X-Say", said)
+			if want == "" {
+				require.Equal(s, http.StatusNotFound, resp.StatusCode, said)
+				require.NotContains(s, body, "secret", said)
+				require.NotContains(s, body, root, said)
+			} else {
+				require.Equal(s, http.StatusOK, resp.StatusCode, said)
+				require.Equal(s, want, body, said)
+				require.Equal(s, "text/x-mine", resp.Header.Get("Content-Type"), "the application knows better")
+				require.Equal(s, "6", resp.Header.Get("Content-Length"))
+			}
+			require.NotContains(s, resp.Header, "X-Sendfile")
+			require.NotContains(s, resp.Header, "X-Accel-Redirect")
+			require.Zero(s, s.sessions())
+		}
+		said := "X-Sendfile: " + root + "/a.txt"
+		resp, body := s.do(http.MethodGet, "/", "", "X-Say", said, "Range", "bytes=1-2")
+		require.Equal(s, http.StatusPartialContent, resp.StatusCode)
+		require.Equal(s, "206 Partial Content", resp.Header.Get("Status"))
+		require.Equal(s, "il", body)
+		resp, body = s.do(http.MethodHead, "/", "", "X-Say", said)
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Empty(s, body)
+		resp, _ = s.do(http.MethodGet, "/", "", "X-Say", said, "If-Modified-Since", resp.Header.Get("Last-Modified"))
+		require.Equal(s, http.StatusNotModified, resp.StatusCode)
+	})
+}
+
+func TestC14SendfileThatIsNotAllowed(t *testing.T) {
+	root := files(t)
+	serve(t, sending(), func(s *site) {
+		for _, said := range []string{"X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt"} {
+			resp, body := s.do(http.MethodGet, "/", "", "X-Say", said)
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Equal(s, "the body", body)
+			require.NotContains(s, resp.Header, "X-Sendfile")
+			require.NotContains(s, resp.Header, "X-Accel-Redirect")
+		}
+	})
+	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}, ToProxy: true}}
+	serveConfig(t, sending(), cfg, func(s *site) {
+		resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+root+"/a.txt")
+		require.Equal(s, "the body", body)
+		require.Equal(s, root+"/a.txt", resp.Header.Get("X-Sendfile"))
+	})
+}
+
+// Root could read what an application's user has only linked.
+func TestR50FilesOfOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		interpreters.Missing(t, "root", "needs root, to make files of other users")
+	}
+	root := files(t)
+	for name, mode := range map[string]os.FileMode{"private": 0o600, "public": 0o644} {
+		path := filepath.Join(root, name)
+		require.NoError(t, os.WriteFile(path, []byte(name), mode))
+		require.NoError(t, os.Chown(path, 12345, 12345))
+	}
+	serveConfig(t, sending(), handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}}}, func(s *site) {
+		resp, _ := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+root+"/private")
+		require.Equal(s, http.StatusNotFound, resp.StatusCode)
+		resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+root+"/public")
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Equal(s, "public", body)
+	})
+}

@@ -1,0 +1,163 @@
+package handler
+
+import (
+	"hash/maphash"
+	"net/http"
+	"strings"
+)
+
+// maxCacheKey bounds keys; requests with longer ones do not use the cache.
+const maxCacheKey = 256
+
+// cacheKey is what requests with the same answer have in common: scheme, host,
+// path and query, and a cookie if the cache has one.
+type cacheKey struct {
+	array [maxCacheKey]byte
+	size  int
+	// base is how much of it is without the cookie; 0: there is no key.
+	base int
+	hash uint64 // of the base
+}
+
+func (k *cacheKey) bytes() []byte { return k.array[:k.size] }
+
+// set makes the key, without the cookie. ok is false if it would be too long.
+func (k *cacheKey) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
+	k.size, k.base = 0, 0
+	// A newline in the host could make it look like another host and path.
+	if 1+len(host)+1+len(uri) > maxCacheKey || strings.IndexByte(host, '\n') >= 0 {
+		return false
+	}
+	b := append(k.array[:0], 'H')
+	if https {
+		b[0] = 'S'
+	}
+	for i := range len(host) {
+		b = append(b, lowerASCII(host[i]))
+	}
+	b = append(b, '\n')
+	b = append(b, uri...)
+	k.size, k.base = len(b), len(b)
+	k.hash = maphash.Bytes(seed, b)
+	return true
+}
+
+// vary adds the cookie of that name, if the name is not empty. ok is false if
+// the key would be too long, or it is not certain what the cookie is.
+func (k *cacheKey) vary(name string, h http.Header) (ok bool) {
+	if name == "" {
+		return true
+	}
+	value, ok := varyValue(h["Cookie"], name)
+	if !ok || k.size+1+len(value) > maxCacheKey {
+		return false
+	}
+	b := append(k.bytes(), '\n')
+	k.size = len(append(b, value...))
+	return true
+}
+
+// sameBase: e was stored under this key, with whatever cookie.
+func (k *cacheKey) sameBase(e *cacheEntry) bool {
+	return e.hash == k.hash && e.key[:e.base] == string(k.array[:k.base])
+}
+
+// varyValue returns the raw value of the cookie, empty without one. Parsers of
+// cookies differ, and one client must not choose what others get: where some
+// could find the cookie elsewhere, or twice, ok is false.
+func varyValue(lines []string, name string) (value string, ok bool) {
+	found := false
+	for _, line := range lines {
+		for at := 0; ; {
+			i := strings.Index(line[at:], name)
+			if i < 0 {
+				break
+			}
+			start, end := at+i, at+i+len(name)
+			at = end
+			if start > 0 && validName(line[start-1:start]) {
+				continue // the end of another name
+			}
+			if rest := strings.TrimLeft(line[end:], " \t"); rest == "" || rest[0] != '=' {
+				continue
+			}
+			pair := line[strings.LastIndexByte(line[:start], ';')+1 : start]
+			if found || line[end] != '=' || strings.Trim(pair, " \t") != "" {
+				return "", false
+			}
+			found = true
+			value, _, _ = strings.Cut(line[end+1:], ";")
+		}
+	}
+	return value, true
+}
+
+func safeMethod(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// qualifies: the answer to the request may come from the cache, and go there.
+func qualifies(r *http.Request, host, scheme string) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 ||
+		host == "" || scheme != "http" && scheme != "https" {
+		return false
+	}
+	for name, values := range r.Header {
+		switch name {
+		case "Cache-Control", "Pragma", "Authorization", "Range", "Upgrade":
+			return false
+		case "Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Original-Url", "X-Rewrite-Url",
+			"X-Http-Method", "X-Http-Method-Override", "X-Method-Override":
+			// For an application that believes them it is another request than
+			// the key says.
+			return false
+		case "X-Forwarded-Host":
+			if len(values) != 1 || !equalASCII(values[0], host) {
+				return false
+			}
+		case "Connection":
+			if !onlyPersistence(values) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// onlyPersistence: nothing is listed that would be taken out of the request,
+// of which the cookie may be part of the key.
+func onlyPersistence(connection []string) bool {
+	for _, v := range connection {
+		for t := range strings.SplitSeq(v, ",") {
+			t = strings.Trim(t, " \t")
+			if t != "" && !equalASCII(t, "keep-alive") && !equalASCII(t, "close") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// equalASCII: a and b are equal but for the case of ASCII letters.
+func equalASCII(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerASCII(a[i]) != lowerASCII(b[i]) {
+			return false
+		}
+	}
+	return true
+}

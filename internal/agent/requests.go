@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+)
+
+// Requests say how requests are handled. Times are in seconds, sizes in bytes.
+type Requests struct {
+	RequestBuffering     bool   `koanf:"request_buffering"`
+	MaxRequestBodySize   int64  `koanf:"max_request_body_size"`
+	ResponseBufferLimit  int64  `koanf:"response_buffer_high_watermark"`
+	DataBufferDir        string `koanf:"data_buffer_dir"`
+	ClientHeaderTimeout  int    `koanf:"client_header_timeout"`
+	ClientTimeout        int    `koanf:"client_timeout"`
+	ClientMinRate        int64  `koanf:"client_min_rate"`
+	KeepAliveTimeout     int    `koanf:"keepalive_timeout"`
+	MaxRequestTime       int    `koanf:"max_request_time"`
+	MaxRequestQueueTime  int    `koanf:"max_request_queue_time"`
+	QueueOverflowStatus  int    `koanf:"request_queue_overflow_status_code"`
+	QueueTimeoutStatus   int    `koanf:"request_queue_timeout_status_code"`
+	SpawnExceptionStatus int    `koanf:"spawn_exception_status_code"`
+	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
+	ForceMaxConcurrency       int               `koanf:"force_max_concurrent_requests_per_process"`
+	UnlimitedConcurrencyPaths []string          `koanf:"unlimited_concurrency_paths"`
+	Turbocaching              bool              `koanf:"turbocaching"`
+	VaryTurbocacheByCookie    string            `koanf:"vary_turbocache_by_cookie"`
+	SendfileRoots             []string          `koanf:"sendfile_roots"`
+	AccelRedirect             map[string]string `koanf:"accel_redirect"`
+	TrustedProxies            []string          `koanf:"trusted_proxies"`
+	ShowVersionInHeader       bool              `koanf:"show_version_in_header"`
+	AccessLog                 string            `koanf:"access_log"`
+}
+
+func defaultRequests() Requests {
+	return Requests{
+		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
+		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
+		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
+		ForceMaxConcurrency: -1, Turbocaching: true, ShowVersionInHeader: true,
+	}
+}
+
+// validate finds what package handler does not.
+func (c *Requests) validate() (errs []error) {
+	for _, number := range []struct {
+		key   string
+		value int64
+		least int64
+	}{
+		{"response_buffer_high_watermark", c.ResponseBufferLimit, 0},
+		{"client_header_timeout", int64(c.ClientHeaderTimeout), 1},
+		{"client_timeout", int64(c.ClientTimeout), 0},
+		{"client_min_rate", c.ClientMinRate, 0},
+		{"keepalive_timeout", int64(c.KeepAliveTimeout), 1},
+		{"max_request_time", int64(c.MaxRequestTime), 0},
+		{"max_request_queue_time", int64(c.MaxRequestQueueTime), 0},
+		{"force_max_concurrent_requests_per_process", int64(c.ForceMaxConcurrency), -1},
+	} {
+		if number.value < number.least {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
+		}
+	}
+	if _, err := c.proxies(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// proxies accepts addresses and prefixes.
+func (c *Requests) proxies() (prefixes []netip.Prefix, err error) {
+	for _, s := range c.TrustedProxies {
+		prefix, err := netip.ParsePrefix(s)
+		if addr, addrErr := netip.ParseAddr(s); addrErr == nil {
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is neither an address nor a prefix like 10.0.0.0/8", s)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return prefixes, nil
+}
+
+// limit sets what is the pool's to do.
+func (c *Requests) limit(o *passenger.Options) {
+	o.MaxRequestTime = time.Duration(c.MaxRequestTime) * time.Second
+	o.MaxRequestQueueTime = time.Duration(c.MaxRequestQueueTime) * time.Second
+	switch {
+	case c.ForceMaxConcurrency == 0:
+		o.ForceMaxConcurrentRequestsPerProcess = passenger.Unlimited
+	case c.ForceMaxConcurrency > 0:
+		o.ForceMaxConcurrentRequestsPerProcess = c.ForceMaxConcurrency
+	}
+}
+
+// handler is the configuration without its loggers.
+func (c *Config) handler() handler.Config {
+	watermark := c.ResponseBufferLimit
+	if watermark == 0 {
+		watermark = math.MaxInt64
+	}
+	proxies, _ := c.proxies() // validate has told
+	return handler.Config{
+		Options: c.options(), ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)],
+		StickySessions: handler.StickySessions{
+			Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,
+		},
+		StreamRequests: !c.RequestBuffering, MaxRequestBody: c.MaxRequestBodySize, MaxResponseBuffer: watermark,
+		DataBufferDir: c.DataBufferDir,
+		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
+		QueueFullStatus: c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
+		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
+		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
+		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect},
+		TrustedProxies: proxies, HidePoweredBy: !c.ShowVersionInHeader,
+	}
+}
+
+// orUnlimited is a limit of a handler, for which 0 is not without one.
+func orUnlimited[T ~int64](limit T) T {
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}

@@ -1,0 +1,60 @@
+package passenger
+
+import (
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// observe tells the observer, after unlocking.
+func (g *group) observe(fx *effects, tell func(Observer)) {
+	if o := g.pool.cfg.Observer; o != nil {
+		fx.after(func() { tell(o) })
+	}
+}
+
+func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), pr *process) {
+	if g.pool.cfg.Observer == nil {
+		return
+	}
+	e := &ProcessEvent{
+		AppName: g.name, AppRoot: g.opts.App.Root, PID: pr.info.PID, GUPID: pr.info.GUPID,
+		Generation: pr.generation, At: time.Now(), Processed: pr.processed, Exited: pr.exited,
+	}
+	g.observe(fx, func(o Observer) { tell(o, e) })
+}
+
+// observedSpawn is a spawn that somebody is told of.
+func (a *spawnAttempt) observedSpawn() (spawner.Process, error) {
+	o := a.group.pool.cfg.Observer
+	if o == nil {
+		return a.spawn()
+	}
+	e := SpawnEvent{AppName: a.release.app.GroupName, AppRoot: a.release.app.Root, Generation: a.release.generation, Began: time.Now()}
+	began := e
+	o.SpawnBegan(&began)
+	proc, err := a.spawn()
+	e.Took, e.Err = time.Since(e.Began), err
+	if proc != nil {
+		e.PID = proc.Info().PID
+	}
+	o.SpawnEnded(&e)
+	return proc, err
+}
+
+func (g *group) observeRestartBegan(fx *effects, r *restart) {
+	r.began = time.Now()
+	r.generation = g.release.generation
+	e := g.restartEvent(r)
+	g.observe(fx, func(o Observer) { o.RestartBegan(e) })
+}
+
+func (g *group) observeRestartEnded(fx *effects, r *restart, err error) {
+	e := g.restartEvent(r)
+	e.Took, e.Err = time.Since(r.began), err
+	g.observe(fx, func(o Observer) { o.RestartEnded(e) })
+}
+
+func (g *group) restartEvent(r *restart) *RestartEvent {
+	return &RestartEvent{AppName: g.name, AppRoot: g.opts.App.Root, Generation: r.generation, Blocking: !r.rolling, Began: r.began}
+}
