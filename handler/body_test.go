@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -183,34 +181,5 @@ func TestF3DirectoryForBuffersIsGone(t *testing.T) {
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		requireSame(s, large, body)
 		requireEmptyDir(s, dir, "*")
-	})
-}
-
-// smallDisk is a file system with room for 256 KiB.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make a small file system")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
-		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
-	}
-	// Fails while there is an open file.
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	return dir
-}
-
-func TestF3DiskFull(t *testing.T) {
-	dir := smallDisk(t)
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir}, func(s *site) {
-		for range 3 {
-			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
-			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
-			// The room is there again at once.
-			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
-			require.Equal(s, http.StatusOK, resp.StatusCode)
-			require.Len(s, body, 300<<10)
-		}
 	})
 }

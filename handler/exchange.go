@@ -66,14 +66,15 @@ type exchange struct {
 	upstreamFree bool
 
 	// Memory that outlives the exchange.
-	br  *bufio.Reader
-	enc sessionproto.Encoder
-	out []byte
-	buf []byte
+	br      *bufio.Reader
+	enc     sessionproto.Encoder
+	out     []byte
+	buf     []byte
+	sending *sending
 }
 
 var exchanges = sync.Pool{New: func() any {
-	return &exchange{br: bufio.NewReaderSize(nil, readBufferSize), buf: make([]byte, copyBufferSize)}
+	return &exchange{br: bufio.NewReaderSize(nil, readBufferSize), buf: make([]byte, copyBufferSize), sending: &sending{}}
 }}
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
@@ -90,7 +91,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) free() {
 	x.stored.release()
 	x.br.Reset(nil)
-	*x = exchange{br: x.br, enc: x.enc, out: x.out[:0], buf: x.buf, resp: response{header: x.resp.header}}
+	*x = exchange{br: x.br, enc: x.enc, out: x.out[:0], buf: x.buf, sending: x.sending, resp: response{header: x.resp.header}}
 	exchanges.Put(x)
 }
 
@@ -248,19 +249,25 @@ func (x *exchange) roundTrip() error {
 		return err
 	}
 	x.br.Reset(x.conn)
-	// A connection that takes no more bytes may still hold an answer, so
-	// errors of writing show when that is read.
-	sent, err := x.conn.Write(head)
+	hasUpload := x.length != 0 && x.small == nil
+	var sent int
+	// A connection that takes no more bytes may still hold an answer, so errors
+	// of writing show when that is read.
+	if halfCloses := x.small != nil && x.halfClosesBody(); hasUpload || halfCloses {
+		if sent, err = x.conn.Write(head); halfCloses {
+			closeWrite(x.conn)
+		}
+	} else {
+		x.enter(StateWaiting)
+		sent, err = x.sending.send(x.conn, head, x.session.Reused())
+	}
 	x.unsent = err != nil && sent == 0
-	switch {
-	case x.small != nil && x.halfClosesBody():
-		closeWrite(x.conn)
-	case x.length != 0 && x.small == nil:
+	if errors.Is(err, errNotSilent) {
+		return fmt.Errorf("%w: %w", errNoAnswer, err)
+	}
+	if hasUpload {
 		x.enter(StateForwardingBody)
 		x.startUpload()
-	}
-	if x.upload == nil {
-		x.enter(StateWaiting)
 	}
 	return x.readHead()
 }

@@ -82,9 +82,11 @@ func connectionTokens(h http.Header) []string {
 	var tokens []string
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
-			if t = strings.Trim(t, " \t"); t != "" {
-				tokens = append(tokens, http.CanonicalHeaderKey(t))
+			t = strings.Trim(t, " \t")
+			if t == "" || equalASCII(t, "keep-alive") || equalASCII(t, "close") {
+				continue // no header, or one that is never passed on
 			}
+			tokens = append(tokens, http.CanonicalHeaderKey(t))
 		}
 	}
 	return tokens

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -293,25 +291,5 @@ func TestC18OneByteASecond(t *testing.T) {
 		require.NoError(s, c.Close())
 		synctest.Wait()
 		require.Zero(s, s.sessions())
-	})
-}
-
-func TestF3DiskFullWhileAnAnswerIsKept(t *testing.T) {
-	dir := smallDisk(t)
-	const size = 3 << 20
-	var taken atomic.Int64
-	serveConfig(t, sized(&taken), handler.Config{DataBufferDir: dir}, func(s *site) {
-		for range 2 {
-			conn, resp := s.slowReader(fmt.Sprintf("/length?%d", size))
-			synctest.Wait()
-			require.Equal(s, 1, s.sessions(), "the process waits, since there is no room")
-			body, err := io.ReadAll(resp.Body)
-			require.NoError(s, err)
-			requireSame(s, pattern(size), string(body))
-			require.NoError(s, conn.Close())
-			left, err := os.ReadDir(filepath.Clean(dir))
-			require.NoError(s, err)
-			require.Empty(s, left)
-		}
 	})
 }

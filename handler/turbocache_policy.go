@@ -33,6 +33,9 @@ var uncacheable = [...]string{"Vary", "Set-Cookie", "Www-Authenticate", "X-Sendf
 // head says so explicitly, and says nothing that we doubt. age is how old it
 // is already, and ttl, more than 0, how long it stays fresh from now on.
 func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration, ok bool) {
+	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
+		return 0, 0, false // the ordinary case
+	}
 	if !cacheableStatus[status] || hasToken(h["Pragma"], "no-cache") {
 		return 0, 0, false
 	}
@@ -103,7 +106,10 @@ func (cc *cacheControl) lifetime(h http.Header, date time.Time) (d time.Duration
 		at, err := http.ParseTime(expires[0])
 		return at.Sub(date), err == nil && len(expires) == 1
 	}
-	return heuristic(h, date), cc.public
+	if !cc.public {
+		return 0, false
+	}
+	return heuristic(h, date), true
 }
 
 func heuristic(h http.Header, date time.Time) time.Duration {

@@ -1,0 +1,75 @@
+package handler
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// sending writes the head of a request to an application's connection and waits
+// for the answer to begin. Reading right after writing would find nothing; and the
+// system call that saves is spent on a look whether a connection that was used
+// before is still silent, as it has to be.
+type sending struct {
+	head  []byte
+	probe bool
+	sent  int
+	begun bool
+	err   error
+	// step is the method, bound once.
+	step func(fd uintptr) bool
+}
+
+// errNotSilent: an application has closed a connection that nobody used, or said
+// something on it that nobody had asked.
+var errNotSilent = errors.New("the connection was closed, or not silent, while nobody used it")
+
+// send returns how much of head was written.
+func (s *sending) send(conn net.Conn, head []byte, reused bool) (sent int, err error) {
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return conn.Write(head)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	if s.step == nil {
+		s.step = s.next
+	}
+	s.head, s.probe, s.sent, s.begun, s.err = head, reused, 0, false, nil
+	// An error of waiting shows again when the answer is read.
+	if err := raw.Read(s.step); err != nil && !s.begun {
+		return 0, err
+	}
+	s.head = nil
+	if s.err == nil && s.sent < len(head) {
+		n, err := conn.Write(head[s.sent:])
+		return s.sent + n, err
+	}
+	return s.sent, s.err
+}
+
+// next is called before the waiting and after it; true ends it.
+func (s *sending) next(fd uintptr) (done bool) {
+	if s.begun {
+		return true
+	}
+	s.begun = true
+	if s.probe {
+		var b [1]byte
+		if _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); !errors.Is(err, unix.EAGAIN) {
+			s.err = errNotSilent
+			return true
+		}
+	}
+	n, err := unix.Write(int(fd), s.head)
+	s.sent = max(n, 0)
+	if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+		s.err = err
+		return true
+	}
+	return s.sent < len(s.head)
+}

@@ -1,0 +1,113 @@
+package handler
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// pair returns both ends of a connection of the system's.
+func pair(t *testing.T, network string) (near, far net.Conn) {
+	t.Helper()
+	addr := "127.0.0.1:0"
+	if network == "unix" {
+		addr = filepath.Join(t.TempDir(), "s")
+	}
+	l, err := net.Listen(network, addr)
+	require.NoError(t, err)
+	defer l.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, _ := l.Accept()
+		accepted <- c
+	}()
+	near, err = net.Dial(network, l.Addr().String())
+	require.NoError(t, err)
+	far = <-accepted
+	require.NotNil(t, far)
+	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	return near, far
+}
+
+func TestSending(t *testing.T) {
+	large := make([]byte, 8<<20) // more than a socket takes at once
+	_, _ = rand.Read(large)
+	for _, network := range []string{"unix", "tcp"} {
+		for _, reused := range []bool{false, true} {
+			for name, head := range map[string][]byte{"small": []byte("GET /"), "large": large} {
+				t.Run(network+" "+name, func(t *testing.T) {
+					near, far := pair(t, network)
+					go func() {
+						got := make([]byte, len(head))
+						_, _ = io.ReadFull(far, got)
+						if bytes.Equal(got, head) {
+							_, _ = io.WriteString(far, "ok")
+						}
+						_ = far.Close()
+					}()
+					var s sending
+					n, err := s.send(near, head, reused)
+					require.NoError(t, err)
+					require.Equal(t, len(head), n)
+					got, err := io.ReadAll(near)
+					require.NoError(t, err)
+					require.Equal(t, "ok", string(got))
+				})
+			}
+		}
+	}
+}
+
+func TestR52ConnectionsThatAreNotSilent(t *testing.T) {
+	for _, network := range []string{"unix", "tcp"} {
+		for name, damage := range map[string]func(c net.Conn){
+			"bytes nobody asked for": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") },
+			"closed":                 func(c net.Conn) { _ = c.Close() },
+			"half closed":            func(c net.Conn) { closeWrite(c) },
+		} {
+			t.Run(network+" "+name, func(t *testing.T) {
+				near, far := pair(t, network)
+				damage(far)
+				raw, err := near.(syscall.Conn).SyscallConn()
+				require.NoError(t, err)
+				// Until it has come, which takes no time with Unix sockets.
+				require.NoError(t, raw.Read(func(fd uintptr) bool {
+					_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+					return !errors.Is(err, unix.EAGAIN)
+				}))
+				n, err := (&sending{}).send(near, []byte("GET /"), true)
+				require.ErrorIs(t, err, errNotSilent)
+				require.Zero(t, n)
+			})
+		}
+	}
+}
+
+func TestSendingOnAConnectionThatWasCut(t *testing.T) {
+	near, far := pair(t, "unix")
+	cut(near)
+	n, err := (&sending{}).send(near, []byte("GET /"), false)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.Zero(t, n)
+	require.NoError(t, far.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+	_, err = far.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "nothing was sent")
+	near, _ = pair(t, "unix")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = (&sending{}).send(near, []byte("GET /"), false)
+	}()
+	cut(near)
+	<-done
+}
