@@ -52,7 +52,7 @@ type RequestEvent struct {
 	Method  string
 	// Target is path and query as sent, Host the Host header.
 	Target, Host string
-	// RemoteAddr is the address of the peer; Protocol is what it speaks, as in
+	// RemoteAddr is the client's address, behind trusted proxies; Protocol is what it speaks, as in
 	// "HTTP/1.1".
 	RemoteAddr, Protocol string
 	Began                time.Time

@@ -30,7 +30,8 @@ type Config struct {
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
 	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
-	// and passed on. Those of others are removed. Peers on a Unix socket are
+	// and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
+	// is not one of theirs. The headers of others are removed. Peers on a Unix socket are
 	// always believed, since its permissions say who may connect.
 	TrustedProxies []netip.Prefix
 

@@ -26,7 +26,9 @@ type exchange struct {
 	// rc is made by control.
 	rc *http.ResponseController
 
+	// peer is who has connected, remote for whom.
 	peer   peer
+	remote peer
 	target target
 	mark   requestMark
 	env    Env
@@ -82,6 +84,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
 	x.event.Began = time.Now()
 	x.peer = h.remote(r)
+	x.remote = h.client(r, x.peer)
 	x.mark = newRequestMark(r, x.peer.trusted, x.event.Began)
 	return x
 }

@@ -129,7 +129,7 @@ func (x *exchange) began() {
 	e := &x.event
 	e.ID, e.AppName = x.mark.id, x.h.appName()
 	e.Method, e.Target, e.Host = x.r.Method, x.r.RequestURI, x.r.Host
-	e.RemoteAddr, e.Protocol = x.peer.addr, x.r.Proto
+	e.RemoteAddr, e.Protocol = x.remote.addr, x.r.Proto
 	if x.h.observer != nil {
 		event := *e
 		x.h.observer.RequestBegan(x.ctx, &event)

@@ -21,8 +21,8 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	e.Add("SERVER_PORT", serverPort)
 	e.Add("SERVER_SOFTWARE", passenger.ServerSoftware)
 	e.Add("SERVER_PROTOCOL", "HTTP/1.1")
-	e.Add("REMOTE_ADDR", x.peer.addr)
-	e.Add("REMOTE_PORT", x.peer.port)
+	e.Add("REMOTE_ADDR", x.remote.addr)
+	e.Add("REMOTE_PORT", x.remote.port)
 	if v := r.Header.Get("Content-Type"); v != "" {
 		e.Add("CONTENT_TYPE", v)
 	}

@@ -193,3 +193,36 @@ func TestHeadersOfAnAnswer(t *testing.T) {
 		require.NotContains(s, resp.Header, "Content-Type", "nobody guesses")
 	})
 }
+
+func TestR39AddressOfTheClient(t *testing.T) {
+	for trusted, rows := range map[string]map[string]string{
+		"192.0.2.0/24": { // the peer is one of them
+			"":                                    "192.0.2.7",
+			"1.2.3.4":                             "1.2.3.4",
+			"6.6.6.6, 1.2.3.4":                    "1.2.3.4", // the first is what the client said
+			"1.2.3.4, 192.0.2.9":                  "1.2.3.4",
+			"192.0.2.8, 192.0.2.9":                "192.0.2.8",
+			"1.2.3.4\r\nX-Forwarded-For: 5.6.7.8": "5.6.7.8",
+			"2001:db8::1":                         "2001:db8::1",
+			"1.2.3.4:5678":                        "1.2.3.4",
+			"unknown":                             "192.0.2.7",
+			"1.2.3.4, unknown":                    "192.0.2.7",
+			",":                                   "192.0.2.7",
+		},
+		"10.0.0.0/8": {"1.2.3.4": "192.0.2.7"},
+	} {
+		cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(trusted)}}
+		var got sessionproto.Header
+		serveConfig(t, recordingSession(&got), cfg, func(s *site) {
+			for said, want := range rows {
+				header := ""
+				if said != "" {
+					header = "X-Forwarded-For: " + said + "\r\n"
+				}
+				require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+header+"\r\n"), " 200 OK")
+				require.Equal(s, want, got["REMOTE_ADDR"], said)
+				require.Equal(s, want == "192.0.2.7", got["REMOTE_PORT"] == "4711", said)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -90,14 +91,45 @@ func (h *Handler) remote(r *http.Request) peer {
 	if err != nil {
 		return peer{"127.0.0.1", "0", true}
 	}
-	trusted := false
-	if len(h.cfg.TrustedProxies) > 0 {
-		if ip, err := netip.ParseAddr(addr); err == nil {
-			ip = ip.Unmap().WithZone("")
-			for _, p := range h.cfg.TrustedProxies {
-				trusted = trusted || p.Contains(ip)
-			}
+	return peer{addr, port, h.trusts(addr)}
+}
+
+// trusts: the address is that of a proxy which is believed.
+func (h *Handler) trusts(addr string) bool {
+	if len(h.cfg.TrustedProxies) == 0 {
+		return false
+	}
+	ip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return false
+	}
+	ip = ip.Unmap().WithZone("")
+	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// client is who has made the request: the peer, or whom it names, if it is
+// believed: in X-Forwarded-For, the last one that is not such a proxy itself.
+func (h *Handler) client(r *http.Request, p peer) peer {
+	chain := r.Header["X-Forwarded-For"]
+	if !p.trusted || len(chain) == 0 {
+		return p
+	}
+	client := p
+	rest := strings.Join(chain, ",")
+	for rest != "" {
+		last := rest[strings.LastIndexByte(rest, ',')+1:]
+		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
+		addr := strings.Trim(last, " \t")
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			addr = host
+		}
+		if _, err := netip.ParseAddr(addr); err != nil {
+			break // nobody knows who that is
+		}
+		client = peer{addr, "0", true}
+		if !h.trusts(addr) {
+			break
 		}
 	}
-	return peer{addr, port, trusted}
+	return client
 }
