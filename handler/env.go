@@ -66,15 +66,6 @@ func (e Env) replaces(header string) bool {
 	return ok
 }
 
-func upperASCII(s string) string {
-	return strings.Map(func(c rune) rune {
-		if 'a' <= c && c <= 'z' {
-			return c - ('a' - 'A')
-		}
-		return c
-	}, s)
-}
-
 // encode is the value of envHeader, the same for the same Env.
 func (e Env) encode() string {
 	var b []byte

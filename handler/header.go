@@ -96,7 +96,7 @@ func connectionTokens(h http.Header) []string {
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+			if equalASCII(strings.Trim(t, " \t"), token) {
 				return true
 			}
 		}

@@ -226,3 +226,20 @@ func TestR39AddressOfTheClient(t *testing.T) {
 		})
 	}
 }
+
+func TestR61OnlyASCIIFolds(t *testing.T) {
+	kept := 0
+	app := scripted(func(_ *http.Request, c net.Conn) bool {
+		kept++
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: clo\u017fe\r\nContent-Length: 0\r\n\r\n")
+		return false
+	})
+	serve(t, app, func(s *site) {
+		for range 2 {
+			answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websoc\u212aet\r\n\r\n")
+			require.Contains(s, answer, " 200 OK", "it is no upgrade")
+		}
+		require.Equal(s, 2, kept)
+		require.Equal(s, 1, s.factory.LiveProcesses()[0].Connections(), "that is not close")
+	})
+}

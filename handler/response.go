@@ -170,7 +170,7 @@ func (p *response) frame(method string) error {
 	case len(lengths) > 1 || len(codings) > 1:
 		return malformed("two lengths or transfer codings")
 	case len(codings) == 1:
-		if !strings.EqualFold(codings[0], "chunked") || p.http10 {
+		if !equalASCII(codings[0], "chunked") || p.http10 {
 			return malformed("transfer coding %.40q", codings[0])
 		}
 		p.chunked = true

@@ -38,6 +38,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		"length +2":                      ok + "Content-Length: +2\r\n\r\nxx",
 		"empty length":                   ok + "Content-Length:\r\n\r\n",
 		"length 2^64":                    ok + "Content-Length: 18446744073709551616\r\n\r\n",
+		"coding with a Kelvin sign":      ok + "Transfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n",
 		"coding gzip, chunked":           ok + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
 		"coding identity":                ok + "Transfer-Encoding: identity\r\n\r\n",
 		"two codings":                    ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -21,11 +20,12 @@ func upgradeToken(r *http.Request) string {
 	if len(values) != 1 || r.ProtoMajor != 1 || !hasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
-	token := strings.ToLower(values[0])
-	if !slices.Contains(upgrades, token) {
-		return ""
+	for _, token := range upgrades {
+		if equalASCII(values[0], token) {
+			return token
+		}
 	}
-	return token
+	return ""
 }
 
 // tunnel lets client and application talk to each other without us.
