@@ -21,14 +21,14 @@ func (x *exchange) readBody() error {
 	switch {
 	case x.length == 0:
 		return nil
-	case x.h.cfg.StreamRequests && (x.length < 0 || x.length > int64(len(x.buf)) || x.r.Header.Get("Expect") != ""):
+	case x.h.cfg.StreamRequests && (x.length < 0 || x.length > copyBufferSize || x.r.Header.Get("Expect") != ""):
 		if limit := x.h.cfg.MaxRequestBody; limit > 0 {
 			x.body = &limitedBody{r: x.body, left: limit}
 		}
 		return nil
-	case x.length > 0 && x.length <= int64(len(x.buf)):
+	case x.length > 0 && x.length <= copyBufferSize:
 		x.enter(StateBuffering)
-		x.small = x.buf[:x.length]
+		x.small = x.scratch(int(x.length))[:x.length]
 		client := x.slowClient()
 		defer client.release()
 		_, err := io.ReadFull(client, x.small)
@@ -50,16 +50,20 @@ func (x *exchange) storeBody() error {
 	client := x.slowClient()
 	defer client.release()
 	b := &x.stored
-	b.memory = newMemory()
 	for {
-		to := b.memory[b.inMem:]
-		if len(to) == 0 {
-			to = x.buf
-		}
-		n, readErr := client.Read(to)
-		if err := b.add(x.h.cfg.DataBufferDir, to[:n]); err != nil {
-			x.h.diskTrouble(err)
-			return fmt.Errorf("%w: %w", errNoSpace, err)
+		to := b.space()
+		var n int
+		var readErr error
+		if to != nil {
+			n, readErr = client.Read(to)
+			b.inMem += n
+		} else {
+			to = x.scratch(copyBufferSize)
+			n, readErr = client.Read(to)
+			if err := b.spill(x.h.cfg.DataBufferDir, to[:n]); err != nil {
+				x.h.diskTrouble(err)
+				return fmt.Errorf("%w: %w", errNoSpace, err)
+			}
 		}
 		x.received.Store(b.length())
 		switch limit := x.h.cfg.MaxRequestBody; {

@@ -4,23 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sync"
 )
-
-const (
-	readBufferSize = 16 << 10
-	copyBufferSize = 32 << 10
-	// memorySize is how much of a body, either way, is kept in memory; the
-	// rest is in a file.
-	memorySize = 128 << 10
-)
-
-// memories are buffers of memorySize.
-var memories = sync.Pool{New: func() any { return new([memorySize]byte) }}
-
-func newMemory() *[memorySize]byte {
-	return memories.Get().(*[memorySize]byte) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
-}
 
 // newBufferFile returns a file that has no name any more, or never had one, so
 // that nothing is left of it when it is closed, whatever happens.
@@ -54,20 +38,30 @@ func (e *storeError) Unwrap() error { return e.err }
 // storedBody is a request's body that has been read to its end: its beginning
 // in memory, the rest in a file.
 type storedBody struct {
-	memory *[memorySize]byte
+	memory *memory
 	inMem  int
 	file   *os.File
 	inFile int64
 }
 
-// add keeps p behind what is there: where it is already, if that is the free part
-// of the memory.
-func (b *storedBody) add(dir string, p []byte) (err error) {
-	if len(p) == 0 {
-		return nil
+// space returns memory for more; nil: the rest goes to the file.
+func (b *storedBody) space() []byte {
+	switch {
+	case b.memory == nil:
+		b.memory = newMemory(0)
+	case b.inMem == len(b.memory.b):
+		larger := b.memory.grown()
+		if larger == nil {
+			return nil
+		}
+		b.memory = larger
 	}
-	if b.inMem < len(b.memory) {
-		b.inMem += copy(b.memory[b.inMem:], p)
+	return b.memory.b[b.inMem:]
+}
+
+// spill puts p into the file.
+func (b *storedBody) spill(dir string, p []byte) (err error) {
+	if len(p) == 0 {
 		return nil
 	}
 	if b.file == nil {
@@ -88,7 +82,7 @@ func (b *storedBody) length() int64 { return int64(b.inMem) + b.inFile }
 // WriteTo writes the whole body, any number of times. The kernel copies the
 // file to a socket by itself.
 func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
-	n, err := w.Write(b.memory[:b.inMem])
+	n, err := w.Write(b.memory.b[:b.inMem])
 	if err != nil || b.inFile == 0 {
 		return int64(n), err
 	}
@@ -103,8 +97,6 @@ func (b *storedBody) release() {
 	if b.file != nil {
 		_ = b.file.Close() // it was only read
 	}
-	if b.memory != nil {
-		memories.Put(b.memory)
-	}
+	b.memory.free()
 	*b = storedBody{}
 }

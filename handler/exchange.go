@@ -68,15 +68,16 @@ type exchange struct {
 	upstreamFree bool
 
 	// Memory that outlives the exchange.
-	br      *bufio.Reader
 	enc     sessionproto.Encoder
 	out     []byte
-	buf     []byte
 	sending *sending
+	// Memory of this one, while it needs it.
+	br  *bufio.Reader
+	buf *memory
 }
 
 var exchanges = sync.Pool{New: func() any {
-	return &exchange{br: bufio.NewReaderSize(nil, readBufferSize), buf: make([]byte, copyBufferSize), sending: &sending{}}
+	return &exchange{sending: &sending{}}
 }}
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
@@ -93,8 +94,12 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 // more.
 func (x *exchange) free() {
 	x.stored.release()
-	x.br.Reset(nil)
-	*x = exchange{br: x.br, enc: x.enc, out: x.out[:0], buf: x.buf, sending: x.sending, resp: response{header: x.resp.header}}
+	x.buf.free()
+	if x.br != nil {
+		x.br.Reset(nil)
+		readers.Put(x.br)
+	}
+	*x = exchange{enc: x.enc, out: x.out[:0], sending: x.sending, resp: response{header: x.resp.header}}
 	exchanges.Put(x)
 }
 
@@ -251,7 +256,7 @@ func (x *exchange) roundTrip() error {
 	if err != nil {
 		return err
 	}
-	x.br.Reset(x.conn)
+	x.readFromConn()
 	hasUpload := x.length != 0 && x.small == nil
 	var sent int
 	// A connection that takes no more bytes may still hold an answer, so errors

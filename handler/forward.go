@@ -36,26 +36,23 @@ func (x *exchange) forward() error {
 	if err != nil {
 		return err
 	}
-	if body.memory != nil {
-		defer memories.Put(body.memory)
-	}
-	x.writeHead(&body, whole)
+	x.writeHead(body, whole)
 	if !whole {
-		return x.passOn(&body)
+		return x.passOn(body)
 	}
 	x.releaseProcess(nil)
 	if cacheable {
-		x.h.cache.store(&x.ticket, body.data)
+		x.h.cache.store(&x.ticket, body)
 	}
-	if len(body.data) == 0 {
+	if len(body) == 0 {
 		return nil
 	}
-	return x.give(body.data)
+	return x.give(body)
 }
 
 // writeHead sends the head of the answer, with the length of a body that is
 // known to its end.
-func (x *exchange) writeHead(body *heldBody, whole bool) {
+func (x *exchange) writeHead(body []byte, whole bool) {
 	p, out := &x.resp, x.w.Header()
 	x.copyHeader(out)
 	x.h.sign(out, p.status)
@@ -67,7 +64,7 @@ func (x *exchange) writeHead(body *heldBody, whole bool) {
 	case len(lengths) == 1 && p.status != http.StatusNoContent:
 		out["Content-Length"] = lengths
 	case whole && (p.chunked || p.length < 0):
-		out["Content-Length"] = []string{strconv.Itoa(len(body.data))}
+		out["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	if x.uploading() && x.r.ProtoMajor == 1 {
 		// What the client still sends must not be taken for its next request.
@@ -128,7 +125,7 @@ func eventStream(h http.Header) bool {
 
 // passOn gives the client a body that has not been read to its end: what of it
 // is held already, and then what comes.
-func (x *exchange) passOn(body *heldBody) error {
+func (x *exchange) passOn(held []byte) error {
 	p := &x.resp
 	defer x.invalidateCache() // it may have written something meanwhile
 	if eventStream(p.header) {
@@ -136,9 +133,9 @@ func (x *exchange) passOn(body *heldBody) error {
 		defer x.h.streams.remove(x.conn)
 	}
 	if !x.buffers() {
-		return x.stream(body.data)
+		return x.stream(held)
 	}
-	return x.relay(body.data)
+	return x.relay(held)
 }
 
 // buffers: the answer may be kept for a client that reads slowly.
@@ -222,6 +219,7 @@ func (x *exchange) stream(first []byte) error {
 			return err
 		}
 	}
+	buf := x.scratch(copyBufferSize)
 	unflushed := true // the head
 	for {
 		if unflushed && x.br.Buffered() == 0 {
@@ -229,9 +227,9 @@ func (x *exchange) stream(first []byte) error {
 			_ = x.control().Flush()
 			unflushed = false
 		}
-		n, err := x.reading.Read(x.buf)
+		n, err := x.reading.Read(buf)
 		if n > 0 {
-			if err := x.give(x.buf[:n]); err != nil {
+			if err := x.give(buf[:n]); err != nil {
 				return err
 			}
 			unflushed = true

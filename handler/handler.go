@@ -2,13 +2,14 @@
 // processes of an application in a [passenger.Pool].
 //
 // A request reads top to bottom: handler.go takes it (config.go says how),
-// target.go and header.go say what of it reaches the application, body.go reads
-// its body, checkout.go gets a session and a connection, exchange.go sends it
-// (head_http.go, head_session.go, env.go, upload.go) and reads the answer
-// (response.go); forward.go gives that to the client: in one piece (hold.go), at
-// the client's pace (relay.go), as a file (sendfile.go), from memory
-// (turbocache.go), or as a tunnel (upgrade.go). errors.go is for what goes wrong,
-// flights.go for those who watch.
+// target.go and header.go say what of it reaches the application. cached.go has
+// the answer already (turbocache.go), or body.go reads the body (memory.go,
+// bufferfile.go), checkout.go gets a session and a connection, exchange.go sends
+// the request (head_http.go, head_session.go, env.go, send_linux.go, upload.go) and
+// reads the answer (response.go). forward.go gives that to the client: in one
+// piece (hold.go), at the client's pace (relay.go), as a file (sendfile.go), or as
+// a tunnel (upgrade.go). errors.go is for what goes wrong, flights.go for those who
+// watch.
 //
 // The server in front reads the request: package net/http's limits and
 // time-outs for the head, idle connections and so on are set there.

@@ -11,46 +11,40 @@ import (
 // for, so that it goes out in one piece.
 const holdTime = 10 * time.Millisecond
 
-// heldBody is the beginning of an answer's body, or all of it.
-type heldBody struct {
-	data   []byte
-	memory *[memorySize]byte // what data is in, if not in the exchange's buffer
-}
-
 // hold reads the body as far as it is there already, or to its end if that is
 // near: so it goes out in one piece, and its process has been let go. Where a body
 // has no known length, what is not there yet is waited for only if all of it is
 // wanted.
-func (x *exchange) hold(wanted bool) (b heldBody, whole bool, err error) {
+func (x *exchange) hold(wanted bool) (held []byte, whole bool, err error) {
 	p := &x.resp
 	if p.length == 0 && !p.chunked {
 		p.complete = true
-		return b, true, nil
+		return nil, true, nil
 	}
 	r := x.reader()
-	if p.length > memorySize {
-		return b, false, nil
+	if p.length > mostMemory {
+		return nil, false, nil
 	}
-	to := x.buf
-	if p.length > int64(len(to)) || wanted && p.length < 0 {
-		b.memory = newMemory()
-		to = b.memory[:]
+	size := int(p.length)
+	if p.length < 0 {
+		size = copyBufferSize
 	}
+	to := x.scratch(size)
 	waits := x.buffers() && (p.length > 0 || wanted)
-	for len(b.data) < len(to) {
+	for len(held) < len(to) {
 		if x.br.Buffered() == 0 && (!waits || !x.comes()) {
-			return b, false, nil
+			return held, false, nil
 		}
-		n, err := r.Read(to[len(b.data):])
-		b.data = to[:len(b.data)+n]
+		n, err := r.Read(to[len(held):])
+		held = to[:len(held)+n]
 		switch {
 		case errors.Is(err, io.EOF):
-			return b, true, nil
+			return held, true, nil
 		case err != nil:
-			return b, false, err
+			return held, false, err
 		}
 	}
-	return b, false, nil
+	return held, false, nil
 }
 
 // comes waits for the next bytes of the answer, or its end, for a moment.

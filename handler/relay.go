@@ -9,23 +9,13 @@ import (
 	"sync"
 )
 
-// pieceSize is how much of an answer goes through a relay at once.
-const pieceSize = copyBufferSize
-
-var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
-
+// piece is some of an answer, on its way through a relay.
 type piece struct {
-	memory *[pieceSize]byte
+	*memory
 	length int
 }
 
-func newPiece() piece {
-	return piece{memory: pieces.Get().(*[pieceSize]byte)} //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
-}
-
-func (p *piece) bytes() []byte { return p.memory[:p.length] }
-
-func (p *piece) free() { pieces.Put(p.memory) }
+func (p *piece) bytes() []byte { return p.b[:p.length] }
 
 // relay keeps what the application has sent until the client has taken it: so
 // much in memory, and what is more in a file, up to a limit. One goroutine puts,
@@ -51,7 +41,7 @@ type relay struct {
 }
 
 // maxPieces is how many pieces are kept in memory.
-const maxPieces = memorySize / pieceSize
+const maxPieces = 2
 
 func newRelay(limit int64, dir string, trouble func(error)) *relay {
 	r := &relay{limit: limit, dir: dir, trouble: trouble}
@@ -231,8 +221,8 @@ func (x *exchange) relay(first []byte) error {
 // fill takes the answer from the application.
 func (x *exchange) fill(r *relay) {
 	for {
-		p := newPiece()
-		n, err := x.reading.Read(p.memory[:])
+		p := piece{memory: newMemory(copyBufferSize)}
+		n, err := x.reading.Read(p.b)
 		p.length = n
 		if n == 0 {
 			p.free()
@@ -276,7 +266,7 @@ func (x *exchange) drain(r *relay) error {
 			err = x.give(p.bytes())
 			p.free()
 		case file != nil:
-			n, err = x.giveFile(file, min(n, memorySize))
+			n, err = x.giveFile(file, min(n, mostMemory))
 			r.took(n)
 		default:
 			return nil

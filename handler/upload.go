@@ -66,7 +66,9 @@ func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
 // run copies a body of the given length, or a chunked one if it is not known.
 func (u *upload) run(conn net.Conn, body io.Reader, length int64, received *atomic.Int64) (complete bool) {
 	chunked := length < 0
-	buf := make([]byte, copyBufferSize)
+	memory := newMemory(copyBufferSize)
+	defer memory.free()
+	buf := memory.b
 	for {
 		n, err := body.Read(buf)
 		length -= int64(n)
