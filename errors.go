@@ -11,6 +11,10 @@ var ErrClosed = errors.New("passenger: the pool is closed")
 // ErrSessionClosed is what Connect returns after Close.
 var ErrSessionClosed = errors.New("passenger: the session is closed")
 
+// ErrExhausted is what Connect returns when this program, or the system, has no
+// more files or memory for a connection. The process is not to blame, and stays.
+var ErrExhausted = errors.New("passenger: no more files or memory for a connection: raise the limit of open files")
+
 // QueueFullError is what a get returns when too many wait already.
 type QueueFullError struct {
 	// AppName is the name of the application's group.

@@ -2,7 +2,10 @@ package passenger
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"syscall"
 
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -70,7 +73,8 @@ func (s *Session) Reused() bool { return s.reused }
 // connection is the session's: Close closes it or hands it back.
 //
 // A failure is a *ConnectError, and the process is detached; ctx's own error if
-// ctx ended first; ErrSessionClosed after Close.
+// ctx ended first; ErrExhausted where it is not the process's fault;
+// ErrSessionClosed after Close.
 func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	if !s.connected && s.conn != nil {
 		s.connected = true
@@ -92,12 +96,24 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if isExhaustion(err) {
+			return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
+		}
 		err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
 		p.update(func(fx *effects) { s.process.connectFailed(fx, err) })
 		return nil, err
 	}
 	s.conn = conn
 	return conn, nil
+}
+
+func isExhaustion(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // OnDetach lets f be called, once, when the process leaves the pool or the pool

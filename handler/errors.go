@@ -65,6 +65,7 @@ var outcomes = []struct {
 	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
 	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
 	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
+	{is(passenger.ErrExhausted), outcome{status: http.StatusServiceUnavailable, message: "The server is out of resources.", retryAfter: 1}},
 	{as[*spawner.SpawnError], outcome{status: http.StatusInternalServerError, message: "The application could not be started."}},
 	{is(passenger.ErrQueueTimeout), outcome{status: http.StatusGatewayTimeout, message: "The request waited for too long for the application."}},
 	{is(passenger.ErrAppDetached), outcome{status: http.StatusServiceUnavailable, message: "The application was removed.", retryAfter: 1}},
