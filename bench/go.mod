@@ -5,15 +5,15 @@ go 1.26.0
 require (
 	github.com/gopassenger/passenger v0.0.0
 	github.com/jackc/puddle/v2 v2.2.3
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/sys v0.49.0
 )
 
 require (
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/prometheus/procfs v0.23.0 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 )
 
 replace github.com/gopassenger/passenger => ../
