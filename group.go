@@ -135,6 +135,9 @@ func (g *group) watchProcess(pr *process) {
 	g.pool.update(func(fx *effects) {
 		pr.exited = true
 		if pr.state == stateDetached {
+			if pr.silent {
+				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
+			}
 			g.drainStep(fx, pr)
 			return
 		}

@@ -32,9 +32,11 @@ type process struct {
 	generation uint32
 	state      processState
 	exited     bool
-	stopping   bool
-	idle       node[process] // in Pool.idle
-	sockets    []socket      // of firstSocket, mostly
+	// silent: it was detached as it took no connection.
+	silent   bool
+	stopping bool
+	idle     node[process] // in Pool.idle
+	sockets  []socket      // of firstSocket, mostly
 	// firstSocket is the storage of sockets if there is just one.
 	firstSocket [1]socket
 
@@ -215,5 +217,6 @@ func (pr *process) connectFailed(fx *effects, err error) {
 		return
 	}
 	fx.log(pr.group.pool, "Detaching a process that does not answer", "app", pr.group.name, "pid", pr.info.PID, "error", err.Error())
+	pr.silent = true
 	pr.group.detach(fx, pr)
 }

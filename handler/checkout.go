@@ -12,47 +12,78 @@ import (
 // maxCheckouts is how many processes are tried until one takes a connection.
 const maxCheckouts = 10
 
+// busyTime is how long a process may take to accept a connection before another
+// one is tried; twice as long the next time, as it may be the host that is busy.
+const busyTime = 20 * time.Millisecond
+
 // checkout gets a session and its connection. A process that takes no
 // connection has seen nothing of the request, so another one is tried.
 func (x *exchange) checkout() error {
-	options := x.options()
 	x.enter(StateCheckingOut)
 	for try := 1; ; try++ {
 		began := time.Now()
-		s, err := x.h.pool.Get(x.ctx, options)
+		s, err := x.h.pool.Get(x.ctx, x.options())
 		x.event.Queued += time.Since(began)
 		if err != nil {
 			return x.giveUp(err)
 		}
-		x.session = s
-		x.event.PID, x.event.GUPID = s.PID(), s.GUPID()
-		x.event.Processes++
-		x.pid.Store(int64(x.event.PID))
-		s.Describe(x.target.host, x.target.uri)
+		x.useSession(s)
 		if err = x.connect(); err == nil {
 			x.event.CheckedOut = x.since()
 			return nil
 		}
-		s.Close(passenger.Discard)
+		x.session.Close(passenger.Discard)
 		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
 			return x.giveUp(err)
 		}
 	}
 }
 
+func (x *exchange) useSession(s *passenger.Session) {
+	x.session = s
+	x.event.PID, x.event.GUPID = s.PID(), s.GUPID()
+	x.event.Processes++
+	x.pid.Store(int64(x.event.PID))
+	s.Describe(x.target.host, x.target.uri)
+}
+
 // connect takes the session's idle connection or makes a new one.
 func (x *exchange) connect() (err error) {
-	ctx := x.ctx
-	if !x.session.Reused() || x.conn != nil {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, x.h.cfg.ConnectTimeout)
-		defer cancel()
+	if x.session.Reused() && x.conn == nil {
+		x.conn, err = x.session.Connect(x.ctx)
+		return err
 	}
-	x.conn, err = x.session.Connect(ctx)
-	if errors.Is(err, context.DeadlineExceeded) && x.ctx.Err() == nil {
-		err = errBusy
+	until := time.Now().Add(x.h.cfg.ConnectTimeout)
+	for patience := busyTime; ; patience *= 2 {
+		left := time.Until(until)
+		if left <= 0 {
+			return errBusy
+		}
+		ctx, cancel := context.WithTimeout(x.ctx, min(left, patience))
+		x.conn, err = x.session.Connect(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || x.ctx.Err() != nil {
+			return err
+		}
+		x.tryAnother()
 	}
-	return err
+}
+
+// tryAnother exchanges the session for one with another process, if there is one
+// that has room.
+func (x *exchange) tryAnother() {
+	ctx, cancel := context.WithTimeout(x.ctx, busyTime)
+	defer cancel()
+	// Meanwhile the busy one keeps its session, so that it looks busy.
+	s, err := x.h.pool.Get(ctx, x.options())
+	switch {
+	case err != nil:
+	case s.GUPID() == x.session.GUPID():
+		s.Close(passenger.KeepAlive)
+	default:
+		x.session.Close(passenger.Discard)
+		x.useSession(s)
+	}
 }
 
 // reconnect makes a new connection: to another process if this one takes none

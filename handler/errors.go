@@ -120,7 +120,7 @@ func (x *exchange) answerError(err error) {
 	o := outcomeOf(err)
 	o.status = h.statusOf(&o, err)
 	if !o.quiet {
-		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "requestId", x.mark.id)
+		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "pid", x.event.PID, "requestId", x.mark.id)
 	}
 	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(chooseFormat(r.Header))
 	head := x.w.Header()

@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"os"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 )
@@ -43,7 +47,39 @@ func openAccessLog(path string) (_ logr.Logger, closeLog func(), err error) {
 	return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)), closeLog, nil
 }
 
+// acceptLogInterval bounds how often the log tells that no connections can be
+// accepted, which is tried again and again.
+const acceptLogInterval = 10 * time.Second
+
 // errorLog takes what net/http has to say, which is mostly about clients.
-func errorLog(l logr.Logger) *log.Logger {
-	return slog.NewLogLogger(logr.ToSlogHandler(l.V(1)), slog.LevelInfo)
+func errorLog(l logr.Logger) *log.Logger { return log.New(&serverLog{log: l}, "", 0) }
+
+type serverLog struct {
+	log logr.Logger
+
+	mu   sync.Mutex
+	told time.Time
+}
+
+func (w *serverLog) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	if reason, ok := strings.CutPrefix(text, "http: Accept error: "); ok {
+		w.acceptError(reason)
+	} else {
+		w.log.V(1).Info(text)
+	}
+	return len(p), nil
+}
+
+func (w *serverLog) acceptError(reason string) {
+	w.mu.Lock()
+	now := time.Now()
+	due := w.told.IsZero() || now.Sub(w.told) >= acceptLogInterval
+	if due {
+		w.told = now
+	}
+	w.mu.Unlock()
+	if due {
+		w.log.Error(errors.New(reason), "Cannot accept connections: raise the limit of open files")
+	}
 }

@@ -41,6 +41,12 @@ module PassengerLoader
       end
     end
 
+    # Yields what is left, in pieces as they come.
+    def each_piece
+      yield take(@buffer.bytesize) unless @buffer.empty?
+      yield take(@buffer.bytesize) while receive
+    end
+
     def close
       @buffer = String.new
     end
@@ -73,7 +79,11 @@ module PassengerLoader
     end
 
     def take(size)
-      @buffer.slice!(0, size)
+      return @buffer.slice!(0, size) if size < @buffer.bytesize
+
+      taken = @buffer
+      @buffer = String.new
+      taken
     end
   end
 end

@@ -1,8 +1,7 @@
 # frozen_string_literal: true
 
-require "rack/utils"
-
 require_relative "body"
+require_relative "password"
 require_relative "request"
 
 module PassengerLoader
@@ -25,7 +24,7 @@ module PassengerLoader
 
     def initialize(socket, password)
       @socket = socket.binmode
-      @password = password
+      @password = Password.new(password)
       @received = String.new
       @skip = 0
       @lingering = false
@@ -48,6 +47,8 @@ module PassengerLoader
       piece = @socket.read_nonblock(READ_SIZE, exception: false)
       return if piece == :wait_readable
       raise EOFError if piece.nil?
+
+      return received(piece) if @skip.zero? && !@lingering
 
       skipped = [@skip, piece.bytesize].min
       @skip -= skipped
@@ -144,7 +145,7 @@ module PassengerLoader
     end
 
     def password?(got)
-      @password.empty? || Rack::Utils.secure_compare(got.to_s, @password)
+      @password.match?(got.to_s)
     end
   end
 end

@@ -14,22 +14,22 @@ module PassengerLoader
 
     def build(request, hijack, multithread)
       env = request.variables
-      env.delete("CONTENT_LENGTH") if env["CONTENT_LENGTH"].to_s.empty?
+      env.delete("CONTENT_LENGTH") if env["CONTENT_LENGTH"]&.empty?
       env["QUERY_STRING"] ||= ""
       env["SCRIPT_NAME"] ||= ""
       env["HTTP_VERSION"] = env["SERVER_PROTOCOL"] if env["SERVER_PROTOCOL"]
       env["rack.version"] = Rack::VERSION if RACK_2
-      env.merge!(
-        "rack.url_scheme" => HTTPS.include?(env["HTTPS"].to_s.downcase) ? "https" : "http",
-        "rack.input" => RACK_2 ? RewindableBody.new(request.body) : request.body,
-        "rack.errors" => STDERR,
-        "rack.multithread" => multithread,
-        "rack.multiprocess" => true,
-        "rack.run_once" => false,
-        "rack.hijack?" => true,
-        "rack.hijack" => hijack,
-        "rack.response_finished" => []
-      )
+      https = env["HTTPS"]
+      env["rack.url_scheme"] = https && HTTPS.include?(https.downcase) ? "https" : "http"
+      env["rack.input"] = RACK_2 ? RewindableBody.new(request.body) : request.body
+      env["rack.errors"] = STDERR
+      env["rack.multithread"] = multithread
+      env["rack.multiprocess"] = true
+      env["rack.run_once"] = false
+      env["rack.hijack?"] = true
+      env["rack.hijack"] = hijack
+      env["rack.response_finished"] = []
+      env
     end
   end
 end

@@ -7,6 +7,13 @@ module PassengerLoader
   class Head
     NAME = /\A[!#$%&'*+\-.^_`|~0-9A-Za-z]+\z/.freeze
 
+    # What is known of names that were seen before: in small letters; nil: it is
+    # no name. Applications have few, and those that make them up get no more.
+    KNOWN = {} # rubocop:disable Style/MutableConstant
+    MAX_KNOWN = 256
+
+    STATUS_LINES = Rack::Utils::HTTP_STATUS_CODES.to_h { |code, text| [code, "HTTP/1.1 #{code} #{text}\r\n".freeze] }.freeze
+
     # How the core knows it; middlewares of Rack 3 may have changed its case.
     OUT_OF_BAND_WORK = "!~Request-OOB-Work"
 
@@ -46,11 +53,13 @@ module PassengerLoader
     # The head as it is sent, with more headers and the application's own
     # Connection header only if the connection is its to decide about.
     def to_s(framing, keep_connection: false)
-      lines = ["HTTP/1.1 #{@status} #{Rack::Utils::HTTP_STATUS_CODES.fetch(@status, "Unknown")}", *@lines]
-      lines << "Transfer-Encoding: #{@transfer_encoding}" if @transfer_encoding
-      lines << "Content-Length: #{@content_length}" if @content_length && (@status == 304 || !bodyless?)
-      lines << "Connection: #{@connection}" if keep_connection && @connection
-      "#{lines.concat(framing).map(&:b).join("\r\n")}\r\n\r\n"
+      text = String.new(STATUS_LINES[@status] || "HTTP/1.1 #{@status} Unknown\r\n", encoding: Encoding::BINARY, capacity: 512)
+      @lines.each { |line| text << line << "\r\n" }
+      text << "Transfer-Encoding: " << @transfer_encoding.b << "\r\n" if @transfer_encoding
+      text << "Content-Length: #{@content_length}\r\n" if @content_length && (@status == 304 || !bodyless?)
+      text << "Connection: " << @connection.b << "\r\n" if keep_connection && @connection
+      framing.each { |line| text << line << "\r\n" }
+      text << "\r\n"
     end
 
     def connection?
@@ -65,9 +74,20 @@ module PassengerLoader
         return
       end
       return if name.start_with?("rack.")
-      raise ArgumentError, "the response header name #{name.inspect} is not a token" unless NAME.match?(name)
+      raise ArgumentError, "the response header name #{name.inspect} is not a token" unless (folded = folded(name))
 
-      split(value).each { |single| add_single(name, single) }
+      if value.is_a?(String) && !value.include?("\n")
+        add_single(name, folded, value)
+      else
+        split(value).each { |single| add_single(name, folded, single) }
+      end
+    end
+
+    def folded(name)
+      KNOWN.fetch(name) do
+        folded = name.downcase.freeze if NAME.match?(name)
+        KNOWN.size < MAX_KNOWN ? KNOWN[name.dup.freeze] = folded : folded
+      end
     end
 
     # Rack 3 has arrays of values, Rack 2 one string with a newline between
@@ -77,17 +97,18 @@ module PassengerLoader
       values.empty? ? [""] : values
     end
 
-    def add_single(name, value)
-      if value.match?(/[\r\0]/n)
+    def add_single(name, folded, value)
+      value = value.b unless value.ascii_only?
+      if value.include?("\r") || value.include?("\0")
         raise ArgumentError, "the value #{value.inspect} of response header #{name} has a carriage return or NUL in it"
       end
 
-      case name.downcase
+      case folded
       when "connection" then @connection = value
       when "transfer-encoding" then @transfer_encoding = value
       when "content-length" then self.content_length = value
-      when "!~request-oob-work" then @lines << "#{OUT_OF_BAND_WORK}: #{value}".b
-      else @lines << "#{name}: #{value}".b
+      when "!~request-oob-work" then @lines << "#{OUT_OF_BAND_WORK}: #{value}"
+      else @lines << "#{name}: #{value}"
       end
     end
 

@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 require "forwardable"
-require "rack"
 require "stringio"
+require "tempfile"
 
 module PassengerLoader
   # A body that can be read a second time, as Rack 2 promises it. It is received
@@ -11,7 +11,7 @@ module PassengerLoader
     extend Forwardable
 
     # Up to this size it stays in memory.
-    MAX_IN_MEMORY = 112 * 1024
+    MAX_IN_MEMORY = 1024 * 1024
 
     def_delegators :stored, :gets, :each, :read, :rewind, :size
 
@@ -30,7 +30,16 @@ module PassengerLoader
     private
 
     def stored
-      @stored ||= @body.size > MAX_IN_MEMORY ? Rack::RewindableInput.new(@body) : StringIO.new(@body.read)
+      @stored ||= @body.size > MAX_IN_MEMORY ? in_file : StringIO.new(@body.read)
+    end
+
+    # A file without a name.
+    def in_file
+      file = Tempfile.create("passenger-body", binmode: true)
+      File.unlink(file.path)
+      @body.each_piece { |piece| file.write(piece) }
+      file.rewind
+      file
     end
   end
 end

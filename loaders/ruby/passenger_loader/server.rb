@@ -26,7 +26,8 @@ module PassengerLoader
 
     def run
       until @stopping
-        readable, = IO.select([*@sources, *@connections.keys], nil, nil, @direct&.patience)
+        @watched ||= [*@sources, *@connections.keys]
+        readable, = IO.select(@watched, nil, nil, @direct&.patience)
         readable&.each { |source| handle(source) }
         @direct&.late&.each { |connection| drop(connection) }
       end
@@ -57,7 +58,7 @@ module PassengerLoader
     def admit(connection)
       return unless connection
 
-      @connections[connection] = true
+      watch(connection)
       advance(connection)
     end
 
@@ -109,14 +110,24 @@ module PassengerLoader
       when :close
         drop(connection) unless connection.linger
       when :hijacked
-        @connections.delete(connection)
+        forget(connection)
       end
       false
     end
 
     def drop(connection)
-      @connections.delete(connection)
+      forget(connection)
       connection.close
+    end
+
+    def watch(connection)
+      @connections[connection] = true
+      @watched = nil
+    end
+
+    def forget(connection)
+      @connections.delete(connection)
+      @watched = nil
     end
 
     def warn(message)

@@ -14,7 +14,8 @@ module PassengerLoader
 
       length = SessionHeader.content_length(variables)
       early = @received.byteslice(finish, length)
-      @received = @received.byteslice((finish + early.bytesize)..-1)
+      finish += early.bytesize
+      @received = finish == @received.bytesize ? String.new : @received.byteslice(finish..-1)
       @body = Body.new(self, early, length)
       Request.new(variables, @body)
     end
@@ -22,7 +23,7 @@ module PassengerLoader
     private
 
     def received(piece)
-      @received << piece
+      @received.empty? ? @received = piece : @received << piece
       next_request
     end
   end

@@ -26,11 +26,13 @@ module PassengerLoader
         raise ProtocolError, "a request header is not made of names and values"
       end
 
-      [parts.each_slice(2).to_h, finish]
+      # The first is faster, and for no more than fits on the stack.
+      [parts.size < 1024 ? Hash[*parts] : parts.each_slice(2).to_h, finish]
     end
 
     def content_length(variables)
-      value = variables["CONTENT_LENGTH"] || "0"
+      value = variables["CONTENT_LENGTH"]
+      return 0 unless value
       raise ProtocolError, "the content length #{value.inspect} is not a number" unless value.match?(/\A\d*\z/)
 
       value.to_i

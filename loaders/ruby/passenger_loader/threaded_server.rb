@@ -51,14 +51,14 @@ module PassengerLoader
 
     # Takes the connection out of what is waited for, until the answer is sent.
     def serve(connection, request)
-      @connections.delete(connection)
+      forget(connection)
       @requests << [connection, request]
     end
 
     def settle_answered
       until @answered.empty?
         connection, fate = @answered.pop
-        @connections[connection] = true
+        watch(connection)
         guard(connection) do
           request = connection.next_request if settle(connection, fate)
           serve(connection, request) if request && !@stopping

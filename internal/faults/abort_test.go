@@ -1,0 +1,119 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// abort ends a connection in one of two ways.
+func (c *raw) abort(i int) {
+	c.t.Helper()
+	if i%2 == 0 {
+		c.reset()
+	} else {
+		require.NoError(c.t, c.Close())
+	}
+}
+
+// Of uploads that are broken off the application sees nothing, the disk is free
+// again, and the log is none the longer.
+func TestD4AbortedUploads(t *testing.T) {
+	s := start(t, "--max-pool-size", "1", "--environment", "production")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	fds, log := s.countFDs(t), s.log.String()
+	stop := traffic(t, c)
+	half := strings.Repeat("x", 150<<10) // more than is kept in memory
+	for i := range 1000 {
+		sent := half
+		if i%10 > 1 {
+			sent = half[:1000]
+		}
+		head := "Content-Length: 300000\r\n\r\n"
+		if i%3 == 0 {
+			head = "Transfer-Encoding: chunked\r\n\r\n40000\r\n"
+		}
+		s.dial(t, "POST /serve?aborted HTTP/1.1\r\nHost: x\r\n"+head+sent).abort(i)
+	}
+	requireTraffic(t, stop)
+	s.requireBufferFiles(t, s.tmp, 0)
+	s.requireNoMoreFDs(t, fds)
+	require.Equal(t, log, s.log.String())
+}
+
+// Where bodies are streamed, an upload that is broken off gives its process back
+// in a tenth of a second.
+func TestP8AbortedStreamedUploads(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1", "--request-buffering=false")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	fds := s.countFDs(t)
+	times := make([]time.Duration, 0, 50)
+	for i := range cap(times) {
+		conn := s.dial(t, "POST /hold?upload HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 50<<10))
+		s.await(t, "holding upload.", i+1)
+		began := time.Now()
+		conn.abort(i)
+		c.requireOK(t, "/pid")
+		times = append(times, time.Since(began))
+	}
+	slices.Sort(times)
+	t.Logf("the process was free after %v in the median, %v at most", times[len(times)/2], times[len(times)-1])
+	require.Less(t, times[len(times)/2], time.Second/10)
+	s.requireNoMoreFDs(t, fds)
+}
+
+// Who leaves while the application works frees the process as soon as that has
+// noticed, and nobody else gets the answer.
+func TestD6AbortWhileTheAppWorks(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	h2 := s.client(t, http2)
+	fds := s.countFDs(t)
+	for i := range 20 {
+		id := fmt.Sprintf("request%d", i)
+		if i%4 < 2 {
+			conn := s.dial(t, "GET /hold?"+id+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			s.await(t, "holding "+id+".", 1)
+			conn.abort(i)
+		} else {
+			ctx, cancel := context.WithCancel(t.Context())
+			held := h2.background(ctx, t, "/hold?"+id)
+			s.await(t, "holding "+id+".", 1)
+			cancel()
+			require.ErrorIs(t, (<-held).err, context.Canceled)
+		}
+		next := fmt.Sprintf("next%d", i)
+		require.Equal(t, next, c.requireOK(t, "/serve?"+next))
+		s.await(t, "left by "+id+".", 1)
+	}
+	s.requireNoMoreFDs(t, fds)
+	require.Empty(t, s.lines("Request failed"))
+}
+
+// holdProcess occupies the one process until free is called.
+func (s *server) holdProcess(t testing.TB, c *client) (free func()) {
+	t.Helper()
+	c.requireOK(t, "/pid")
+	pid := s.requireApps(t, 1)[0]
+	held := c.background(t.Context(), t, "/hold?process")
+	s.await(t, "holding process.", 1)
+	return func() {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
+		a := <-held
+		require.NoError(t, a.err)
+		require.Equal(t, "process", a.body)
+	}
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A hundred requests at once on one connection, each of which gets its own
+// answer.
+func TestHTTP2ConcurrentStreams(t *testing.T) {
+	t.Parallel()
+	s := start(t, unlimited...)
+	c := s.client(t, http2)
+	require.Equal(t, "HTTP/2.0", c.get(t, "/pid").Proto)
+	sizes := []int{-1, 0, 1, 64 << 10, megabyte}
+	errs := make(chan error, 100)
+	var wg sync.WaitGroup
+	for i := range cap(errs) {
+		size, id := sizes[i%len(sizes)], fmt.Sprintf("stream%d", i)
+		method, sent := http.MethodGet, ""
+		var body io.Reader
+		if size >= 0 {
+			method, sent = http.MethodPost, strings.Repeat(string(rune('a'+i%26)), size)
+			body = strings.NewReader(sent)
+			if i%2 == 0 {
+				body = io.MultiReader(body) // its type must not tell the length
+			}
+		}
+		r := c.request(t.Context(), t, method, "/echo?"+id, body)
+		wg.Go(func() {
+			a, err := c.do(r)
+			if err == nil && (a.StatusCode != http.StatusOK || a.ProtoMajor != 2 || a.Header.Get("X-Query") != id || a.body != sent) {
+				err = fmt.Errorf("%s of %d bytes: %s %s for %s, %d bytes", id, size, a.Proto, a.Status, a.Header.Get("X-Query"), len(a.body))
+			}
+			errs <- err
+		})
+	}
+	wg.Wait()
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+	s.requireBufferFiles(t, s.tmp, 0)
+}
+
+// A stream that is reset gives its process back: in the queue, in an upload, in
+// a request, in an answer.
+func TestHTTP2ResetStreams(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1", "--request-buffering=false")
+	c := s.client(t, http2)
+	c.requireOK(t, "/pid")
+	for i := range 10 {
+		for _, path := range []string{"/hold?", "/begin?100000"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			r := c.request(ctx, t, http.MethodGet, path, nil)
+			if i%2 == 0 {
+				r = c.request(ctx, t, http.MethodPost, path, &endless{ctx})
+			}
+			failed := make(chan error, 1)
+			go func() {
+				_, err := c.do(r)
+				failed <- err
+			}()
+			_, query, _ := strings.Cut(path, "?")
+			s.await(t, "holding "+query+".", i+1)
+			queued := c.background(ctx, t, "/serve?queued")
+			cancel()
+			require.ErrorIs(t, <-failed, context.Canceled)
+			require.ErrorIs(t, (<-queued).err, context.Canceled)
+			require.Equal(t, "next", c.requireOK(t, "/serve?next"))
+			s.await(t, "left by "+query+".", i+1)
+		}
+	}
+}
+
+// endless is a body whose end is that of its context.
+type endless struct{ ctx context.Context } // a reader has no other way to get it
+
+func (e *endless) Read(p []byte) (int, error) {
+	select {
+	case <-e.ctx.Done():
+		return 0, e.ctx.Err()
+	default:
+		return copy(p, bytes.Repeat([]byte("x"), 1000)), nil
+	}
+}

@@ -1,0 +1,233 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	deadline  = 30 * time.Second
+	patience  = 5 * time.Second // of the leak gate
+	interval  = 10 * time.Millisecond
+	markerVar = "FAULTS_MARKER"
+	megabyte  = 1 << 20
+)
+
+// server is a running binary.
+type server struct {
+	cmd *exec.Cmd
+	// addr is where it listens; app the application's directory; tmp its
+	// TMPDIR.
+	addr, app, tmp string
+	log            output
+	ended          chan struct{}
+	marker         string
+}
+
+// launch says how to start a server.
+type launch struct {
+	// app is the application's directory; empty: an empty one.
+	app  string
+	args []string
+	// shell is what a shell does before it becomes the server.
+	shell string
+}
+
+var (
+	servers    atomic.Int64
+	accessible = regexp.MustCompile(`(?m)^Accessible via: +http://(\S+)/$`)
+)
+
+// start starts a server with the application of this package.
+func start(t testing.TB, args ...string) *server {
+	t.Helper()
+	return (&launch{args: append(testApp(t), args...)}).start(t)
+}
+
+// start starts a server on a free port. When the test ends, the server has to
+// end in order and to leave nothing behind.
+func (l *launch) start(t testing.TB) *server {
+	t.Helper()
+	number := strconv.FormatInt(servers.Add(1), 10)
+	dir := filepath.Join(built, number)
+	s := &server{
+		app: l.app, tmp: filepath.Join(dir, "t"), ended: make(chan struct{}),
+		marker: markerVar + "=" + strconv.Itoa(os.Getpid()) + "." + number,
+	}
+	if s.app == "" {
+		s.app = filepath.Join(dir, "app")
+	}
+	home := filepath.Join(dir, "home")
+	for _, d := range []string{s.tmp, s.app, home} {
+		require.NoError(t, os.MkdirAll(d, 0o700))
+	}
+	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.marker, "--address", "127.0.0.1", "--port", "0"}, l.args...)
+	if l.shell != "" {
+		argv = append([]string{"/bin/sh", "-c", l.shell + `; exec "$@"`, "sh"}, argv...)
+	}
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
+	s.cmd.Dir, s.cmd.WaitDelay = dir, patience
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + home, "TMPDIR=" + s.tmp, s.marker}
+	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
+	require.NoError(t, s.cmd.Start())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = s.cmd.Wait() // how it ended is in ProcessState
+		close(s.ended)
+	})
+	t.Cleanup(func() {
+		defer func() { _ = os.RemoveAll(dir) }()
+		defer wg.Wait()
+		defer s.killAll()
+		s.stop(t)
+		if t.Failed() {
+			t.Logf("the server's output:\n%.10000s", &s.log)
+		}
+	})
+	s.await(t, "You can stop it", 1)
+	banner := accessible.FindStringSubmatch(s.log.String())
+	require.NotNil(t, banner, "%s", &s.log)
+	s.addr = banner[1]
+	return s
+}
+
+// stop ends the server in order, and checks that nothing is left.
+func (s *server) stop(t testing.TB) {
+	t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it has ended, that is found below
+	select {
+	case <-s.ended:
+	case <-time.After(deadline):
+		t.Errorf("the server does not end")
+		return
+	}
+	if status := s.cmd.ProcessState.ExitCode(); status != 0 {
+		t.Errorf("the server ended with %v", s.cmd.ProcessState)
+	}
+	for _, bad := range []string{"panic", "DATA RACE"} {
+		if strings.Contains(s.log.String(), bad) {
+			t.Errorf("%q is in the server's output", bad)
+		}
+	}
+	if err := within(patience, s.leftovers); err != nil {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
+// leftovers is an error when there are processes or files of the server.
+func (s *server) leftovers() error {
+	for pid, name := range s.processes() {
+		return fmt.Errorf("process %d: %s", pid, name)
+	}
+	entries, err := os.ReadDir(s.tmp)
+	if len(entries) > 0 {
+		return fmt.Errorf("in TMPDIR: %v", entries)
+	}
+	return err
+}
+
+func (s *server) killAll() {
+	_ = s.cmd.Process.Kill() // if it is still there
+	for pid := range s.processes() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// processes are those that have the server's marker, with their command lines.
+func (s *server) processes() map[int]string {
+	found := map[int]string{}
+	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
+	for _, file := range files {
+		environ, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+s.marker+"\x00")) {
+			continue
+		}
+		dir := filepath.Dir(file)
+		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
+			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // empty: it has just gone
+			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
+		}
+	}
+	return found
+}
+
+// apps are the ids of the application's processes.
+func (s *server) apps() (pids []int) {
+	for pid := range s.processes() {
+		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(s.cmd.Process.Pid) {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// requireApps waits until there are so many processes.
+func (s *server) requireApps(t testing.TB, count int) []int {
+	t.Helper()
+	var apps []int
+	eventually(t, func() error {
+		if apps = s.apps(); len(apps) != count {
+			return fmt.Errorf("there are the processes %v, not %d", apps, count)
+		}
+		return nil
+	})
+	return apps
+}
+
+// requireGone waits until a process has ended and was reaped: one that is just
+// ending may still have its sockets.
+func (*server) requireGone(t testing.TB, pid int) {
+	t.Helper()
+	eventually(t, func() error {
+		if syscall.Kill(pid, 0) == nil {
+			return fmt.Errorf("process %d is still there", pid)
+		}
+		return nil
+	})
+}
+
+// long: sizes are to be those of the specification.
+func long() bool { return os.Getenv("PASSENGER_LONG_TESTS") != "" }
+
+// eventually waits until check returns nil.
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	require.NoError(t, within(patience, check))
+}
+
+// within returns what check does in the end.
+func within(limit time.Duration, check func() error) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	end := time.After(limit)
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-end:
+			return err
+		}
+	}
+}
