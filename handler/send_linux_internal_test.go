@@ -78,7 +78,9 @@ func TestR52ConnectionsThatAreNotSilent(t *testing.T) {
 			t.Run(network+" "+name, func(t *testing.T) {
 				near, far := pair(t, network)
 				damage(far)
-				raw, err := near.(syscall.Conn).SyscallConn()
+				conn, ok := near.(syscall.Conn)
+				require.True(t, ok)
+				raw, err := conn.SyscallConn()
 				require.NoError(t, err)
 				// Until it has come, which takes no time with Unix sockets.
 				require.NoError(t, raw.Read(func(fd uintptr) bool {

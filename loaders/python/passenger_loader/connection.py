@@ -40,7 +40,10 @@ class Connection:
         self._body = None
         self.lingering = False
         self.gone = False
-        sock.setblocking(False)
+        # Without a time limit the socket can block all the time: polling it
+        # does not, and nothing has to be switched.
+        self._flags = socket.MSG_DONTWAIT if self.patience is None else 0
+        self._wait_for_requests()
 
     def fileno(self):
         return self._socket.fileno()
@@ -53,13 +56,16 @@ class Connection:
         EOFError says that nothing more will come.
         """
         try:
-            piece = self._socket.recv(READ_SIZE)
+            piece = self._socket.recv(READ_SIZE, self._flags)
         except BlockingIOError:
             return None
         except ConnectionError:
             raise EOFError from None
         if not piece:
             raise EOFError
+        if not self._skip and not self.lingering:
+            self._received += piece
+            return self.next_request()
         skipped = min(self._skip, len(piece))
         self._skip -= skipped
         if self.lingering:
@@ -82,7 +88,8 @@ class Connection:
         early = bytes(self._received[end:end + length])
         del self._received[:end + length]
         self._body = Body(self, early, length)
-        self._socket.settimeout(self.patience)
+        if not self._flags:
+            self._socket.settimeout(self.patience)
         return Request(variables, self._body)
 
     # Serving it.
@@ -120,7 +127,7 @@ class Connection:
     def keep(self):
         """Makes the connection wait for the next request."""
         self._skip, self._body = self._body.unreceived, None
-        self._socket.setblocking(False)
+        self._wait_for_requests()
 
     def finish(self):
         """Ends the response and says whether the connection has to be polled on.
@@ -136,8 +143,12 @@ class Connection:
         except OSError:
             return False
         self.lingering, self._skip, self._body = True, MAX_DRAIN, None
-        self._socket.setblocking(False)
+        self._wait_for_requests()
         return True
+
+    def _wait_for_requests(self):
+        if not self._flags:
+            self._socket.setblocking(False)
 
     def close(self):
         self._socket.close()

@@ -53,6 +53,12 @@ class Body(io.RawIOBase):
         self._early = early
         self.unreceived = length - len(early)
 
+    def file(self):
+        """The body as a file object: of memory, if all of it is there."""
+        if self.unreceived:
+            return io.BufferedReader(self, 64 * 1024)
+        return io.BytesIO(self._early)
+
     def readable(self):
         return True
 

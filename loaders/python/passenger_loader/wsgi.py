@@ -78,7 +78,7 @@ def environ(request, multithread):
     https = env.get("HTTPS", "").lower() in ("on", "1", "yes", "true")
     env.update(SAME_FOR_ALL)
     env["wsgi.url_scheme"] = "https" if https else "http"
-    env["wsgi.input"] = io.BufferedReader(request.body, 64 * 1024)
+    env["wsgi.input"] = request.body.file()
     env["wsgi.errors"] = sys.stderr
     env["wsgi.multithread"] = multithread
     env[OOB_WORK_WISHES] = []
@@ -91,10 +91,23 @@ def checked_status(status):
     return status
 
 
+# Names that were found right. Applications have few, and those that make them up
+# get no more.
+known_names = set()
+MAX_KNOWN_NAMES = 256
+
+
+def checked_name(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError("the response header name %r is not a token" % (name,))
+    if len(known_names) < MAX_KNOWN_NAMES:
+        known_names.add(name)
+
+
 def checked_headers(headers):
     for name, value in headers:
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise ValueError("the response header name %r is not a token" % (name,))
+        if name not in known_names:
+            checked_name(name)
         if not isinstance(value, str) or FORBIDDEN_IN_VALUE.search(value):
             raise ValueError("the value %r of response header %s is no string without line breaks" % (value, name))
         value.encode("latin-1")
