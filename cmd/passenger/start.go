@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -34,6 +35,20 @@ one ends everything at once.`
 
 const gcPercent = 400
 
+// tuneRuntime sets what the environment does not.
+func tuneRuntime() {
+	if os.Getenv("GOGC") == "" {
+		// Requests leave garbage and little else: fewer collections cost a few
+		// megabytes.
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		// The other half is the applications': they do most of the work, and
+		// threads of ours that look for something to do get in their way.
+		runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
+	}
+}
+
 func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start [directory]",
@@ -50,11 +65,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if os.Getenv("GOGC") == "" {
-			// Requests leave garbage and little else: fewer collections cost a
-			// few megabytes.
-			debug.SetGCPercent(gcPercent)
-		}
+		tuneRuntime()
 		dir := "."
 		if len(args) == 1 {
 			dir = args[0]
