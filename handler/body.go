@@ -58,7 +58,7 @@ func (x *exchange) storeBody() error {
 			n, readErr = client.Read(to)
 			b.inMem += n
 		} else {
-			to = x.scratch(copyBufferSize)
+			to = x.scratch(mostMemory)
 			n, readErr = client.Read(to)
 			if err := b.spill(x.h.cfg.DataBufferDir, to[:n]); err != nil {
 				x.h.diskTrouble(err)
