@@ -1,0 +1,58 @@
+package hostile_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+const buildTimeout = 5 * time.Minute
+
+// workDir is where the binary is and below which the tests work. Its path is
+// short, since those of Unix sockets have to be.
+var workDir string
+
+func TestMain(m *testing.M) {
+	if protocol := os.Getenv(appVar); protocol != "" {
+		if err := playApp(loaderproto.Protocol(protocol)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) (status int) {
+	var err error
+	if workDir, err = os.MkdirTemp("", "hostile"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	status = m.Run()
+	if err := os.RemoveAll(workDir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+// binary builds the server, once, when a test needs it: those that fuzz do not.
+var binary = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(workDir, "passenger")
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
+	cmd.Dir = filepath.Join("..", "..", "cmd", "passenger")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build the server: %w\n%s", err, out)
+	}
+	return path, nil
+})
