@@ -135,6 +135,10 @@ func (x *exchange) answerError(err error) {
 	if o.retryAfter > 0 {
 		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
 	}
+	x.endDoubt(head)
+	if o.status == http.StatusBadRequest && r.ProtoMajor == 1 {
+		head.Set("Connection", "close") // what follows it may be as doubtful
+	}
 	if x.unread || x.body != nil && x.upload == nil {
 		x.abandonBody()
 	}

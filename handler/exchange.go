@@ -135,10 +135,13 @@ func (x *exchange) run() error {
 		}
 	}
 	err := x.converse()
+	// Before the upload is broken off, which looks to net/http as if the client
+	// had gone.
+	cause := x.ctx.Err()
 	x.releaseProcess(err)
 	if err != nil {
 		x.h.cache.invalidate(&x.ticket, nil) // it may have written something before
-		return x.blame(err)
+		return x.blame(err, cause)
 	}
 	return nil
 }
@@ -307,9 +310,10 @@ func (x *exchange) keepsAlive() bool {
 }
 
 // blame finds out whether an error came about because the client went away, or
-// because the time for the request was up.
-func (x *exchange) blame(err error) error {
-	switch cause := x.ctx.Err(); {
+// because the time for the request was up. cause is why its context has ended, if
+// it has.
+func (x *exchange) blame(err, cause error) error {
+	switch {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	case cause != nil:

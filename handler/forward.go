@@ -70,7 +70,17 @@ func (x *exchange) writeHead(body []byte, whole bool) {
 		// What the client still sends must not be taken for its next request.
 		out.Set("Connection", "close")
 	}
+	x.endDoubt(out)
 	x.answer(p.status)
+}
+
+// endDoubt ends a connection on which somebody in front of us may see another end
+// of the request: net/http does not tell of a length beside a transfer coding, nor
+// of a coding by HTTP/1.0.
+func (x *exchange) endDoubt(out http.Header) {
+	if len(x.r.TransferEncoding) > 0 && x.r.ProtoMajor == 1 || !x.r.ProtoAtLeast(1, 1) {
+		out.Set("Connection", "close")
+	}
 }
 
 // answer begins the answer to the client.

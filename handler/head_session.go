@@ -23,9 +23,6 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	e.Add("SERVER_PROTOCOL", "HTTP/1.1")
 	e.Add("REMOTE_ADDR", x.remote.addr)
 	e.Add("REMOTE_PORT", x.remote.port)
-	if v := r.Header.Get("Content-Type"); v != "" {
-		e.Add("CONTENT_TYPE", v)
-	}
 	if x.length > 0 || x.length == 0 && expectsLength(r.Method) {
 		e.Add("CONTENT_LENGTH", strconv.FormatInt(x.length, 10))
 	}
@@ -43,7 +40,12 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	e.AddHeader(requestIDHeader, x.mark.id)
 	e.AddHeader(requestStartHeader, x.mark.start)
 	eachHeader(r, x.peer.trusted, func(name string, values []string) {
-		if name != "Content-Type" && !x.env.replaces(name) {
+		switch {
+		case name == "Content-Type":
+			if values[0] != "" {
+				e.Add("CONTENT_TYPE", values[0])
+			}
+		case !x.env.replaces(name):
 			e.AddHeader(name, merged(name, values))
 		}
 	})

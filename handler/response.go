@@ -44,7 +44,7 @@ func (x *exchange) readHead() error {
 	if x.event.FirstByte == 0 {
 		x.event.FirstByte = x.since()
 	}
-	for range maxInterim + 1 { // and the one
+	for interim := 0; ; interim++ {
 		head, err := x.readHeadBytes()
 		if err != nil {
 			return err
@@ -58,9 +58,11 @@ func (x *exchange) readHead() error {
 		case x.resp.status >= 200:
 			return x.resp.frame(x.r.Method)
 		}
+		if interim == maxInterim {
+			return malformed("more than %d interim answers", maxInterim)
+		}
 		x.passInterim()
 	}
-	return malformed("more than %d interim answers", maxInterim)
 }
 
 // passInterim gives the client an interim answer: early hints, mostly. That it

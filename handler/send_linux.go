@@ -10,14 +10,15 @@ import (
 
 // sending writes the head of a request to an application's connection and waits
 // for the answer to begin. Reading right after writing would find nothing; and the
-// system call that saves is spent on a look whether a connection that was used
-// before is still silent, as it has to be.
+// system call that saves is spent on a look whether the connection is still
+// silent, as one that was used before has to be. What is there already would not
+// end the waiting.
 type sending struct {
-	head  []byte
-	probe bool
-	sent  int
-	begun bool
-	err   error
+	head   []byte
+	reused bool
+	sent   int
+	begun  bool
+	err    error
 	// step is the method, bound once.
 	step func(fd uintptr) bool
 }
@@ -39,7 +40,7 @@ func (s *sending) send(conn net.Conn, head []byte, reused bool) (sent int, err e
 	if s.step == nil {
 		s.step = s.next
 	}
-	s.head, s.probe, s.sent, s.begun, s.err = head, reused, 0, false, nil
+	s.head, s.reused, s.sent, s.begun, s.err = head, reused, 0, false, nil
 	// An error of waiting shows again when the answer is read.
 	if err := raw.Read(s.step); err != nil && !s.begun {
 		return 0, err
@@ -58,12 +59,12 @@ func (s *sending) next(fd uintptr) (done bool) {
 		return true
 	}
 	s.begun = true
-	if s.probe {
-		var b [1]byte
-		if _, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); !errors.Is(err, unix.EAGAIN) {
-			s.err = errNotSilent
-			return true
-		}
+	var b [1]byte
+	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	silent := errors.Is(err, unix.EAGAIN)
+	if !silent && s.reused {
+		s.err = errNotSilent
+		return true
 	}
 	n, err := unix.Write(int(fd), s.head)
 	s.sent = max(n, 0)
@@ -71,5 +72,5 @@ func (s *sending) next(fd uintptr) (done bool) {
 		s.err = err
 		return true
 	}
-	return s.sent < len(s.head)
+	return !silent || s.sent < len(s.head)
 }

@@ -38,6 +38,9 @@ func newTarget(r *http.Request, base string) (target, error) {
 			t.uri = rest[slash:]
 		}
 	}
+	if !validHost(t.host) {
+		return target{}, errBadRequest
+	}
 	// HTTP/2 lets through what would end a request line.
 	if t.uri[0] != '/' || strings.ContainsFunc(t.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return target{}, errBadRequest
@@ -132,4 +135,32 @@ func (h *Handler) client(r *http.Request, p peer) peer {
 		}
 	}
 	return client
+}
+
+// validHost: a name or address with a port, perhaps, RFC 3986 section 3.2; net/http
+// lets more through.
+func validHost(host string) bool {
+	name, port, hasPort := host, "", false
+	if strings.HasPrefix(host, "[") {
+		end := strings.IndexByte(host, ']')
+		if end < 0 || strings.Trim(host[1:end], "0123456789ABCDEFabcdef:.") != "" {
+			return false
+		}
+		name = ""
+		if rest := host[end+1:]; rest != "" {
+			if port, hasPort = strings.CutPrefix(rest, ":"); !hasPort {
+				return false
+			}
+		}
+	} else {
+		name, port, _ = strings.Cut(host, ":")
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=%", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return strings.Trim(port, "0123456789") == ""
 }

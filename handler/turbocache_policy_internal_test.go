@@ -301,9 +301,10 @@ func TestR21OtherRequestsDoNotUseTheCache(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, r := newTurbocache(""), httptest.NewRequest(http.MethodGet, "http://a.example/", nil)
-			change(r)
 			target, err := newTarget(r, "")
 			require.NoError(t, err)
+			change(r)
+			target.host = r.Host // also what newTarget would refuse
 			var k cacheTicket
 			_, hit := c.lookup(&k, r, &target, scheme(r, true))
 			require.False(t, hit)

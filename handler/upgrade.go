@@ -17,7 +17,7 @@ var upgrades = []string{"websocket"}
 // section 7.8 allows.
 func upgradeToken(r *http.Request) string {
 	values := r.Header["Upgrade"]
-	if len(values) != 1 || r.ProtoMajor != 1 || !hasToken(r.Header["Connection"], "upgrade") {
+	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 	for _, token := range upgrades {

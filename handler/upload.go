@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -153,7 +154,9 @@ func (x *exchange) endUpload() (complete bool) {
 	// Where there are no deadlines, the client's next bytes end the read.
 	_ = x.control().SetReadDeadline(time.Now())
 	<-u.done
-	u.clientErr = nil
+	if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
+		u.clientErr = nil // it is ours
+	}
 	_ = x.control().SetReadDeadline(time.Now().Add(drainTime))
 	return false
 }

@@ -54,7 +54,7 @@ func chunkRows() []requestRow {
 		chunks("R-34 half a chunk, and the client leaves", "5\r\nhel", left),
 		chunks("R-34 no last line end, and the client leaves", "5\r\nhello\r\n0\r\n", left),
 		chunks("R-34 half a last line end, and the client leaves", "5\r\nhello\r\n0\r\n\r", left),
-		chunks("R-34 bytes behind the last chunk", "0\r\n\r\nXX\r\n", outcome{codes: "200 400", closed: true, seen: []string{"POST /"}}),
+		chunks("R-34 bytes behind the last chunk", "0\r\n\r\nXX\r\n", passed("POST /").last()),
 	}
 }
 
