@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -216,7 +217,15 @@ func (x *exchange) releaseProcess(err error) {
 	x.event.AppDone = x.since()
 	x.appDone.Store(true)
 	x.session.Close(mode)
+	if x.event.Queued > crowded {
+		// Somebody else may have got the process, which has nothing to do until
+		// that one runs: our client can wait for a moment more.
+		runtime.Gosched()
+	}
 }
+
+// crowded is a time that only a request spends waiting behind others.
+const crowded = 50 * time.Microsecond
 
 // watchClient breaks the conversation off when the client goes away.
 func (x *exchange) watchClient() {
