@@ -37,7 +37,8 @@
 // restart_files.go), or has been idle for long (pool_gc.go); then it ends when
 // its last session does. In between it may be disabled (group_disable.go), for
 // its out-of-band work (group_oobw.go) or by somebody (pool_admin.go). Hooks are
-// told (pool_hooks.go), and pool_inspect.go shows it all.
+// told (pool_hooks.go), and an observer (observer.go, pool_observe.go), and
+// pool_inspect.go shows it all.
 //
 // # Locks
 //

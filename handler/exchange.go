@@ -88,12 +88,14 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.peer = h.remote(r)
 	x.remote = h.client(r, x.peer)
 	x.mark = newRequestMark(r, x.peer.trusted, x.event.Began)
+	h.flights.add(x)
 	return x
 }
 
 // free gives the memory to the next exchange. Nothing of this one runs any
 // more.
 func (x *exchange) free() {
+	x.h.flights.remove(x)
 	x.stored.release()
 	x.buf.free()
 	if x.br != nil {

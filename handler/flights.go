@@ -125,7 +125,6 @@ func (x *exchange) observed() bool {
 
 // began tells that the request has come.
 func (x *exchange) began() {
-	x.h.flights.add(x)
 	e := &x.event
 	e.ID, e.AppName = x.mark.id, x.h.appName()
 	e.Method, e.Target, e.Host = x.r.Method, x.r.RequestURI, x.r.Host
@@ -138,7 +137,6 @@ func (x *exchange) began() {
 
 // ended tells how it went.
 func (x *exchange) ended(err error) {
-	x.h.flights.remove(x)
 	if !x.observed() {
 		return
 	}

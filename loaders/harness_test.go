@@ -1,7 +1,6 @@
 package loaders_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/printed"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -207,41 +206,15 @@ func (p *process) requireProtected(t *testing.T) {
 }
 
 // output collects what a process prints.
-type output struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{}
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
+type output struct{ printed.Output }
 
 // await waits until the process has printed text.
 func (o *output) await(t *testing.T, text string) {
 	t.Helper()
 	timeout := time.After(deadline)
 	for {
-		o.mu.Lock()
-		found := strings.Contains(o.buf.String(), text)
-		if o.changed == nil {
-			o.changed = make(chan struct{})
-		}
-		changed := o.changed
-		o.mu.Unlock()
-		if found {
+		n, changed := o.Count(text)
+		if n > 0 {
 			return
 		}
 		select {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
-# not have: interpreters, frameworks, shells, a browser, and the npm packages of
-# the examples.
+# not have: interpreters, frameworks, shells, a browser, nginx, and the npm
+# packages of the examples.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -46,6 +46,7 @@ have npm || need npm
 have chromium || need chromium
 have perl || need perl
 have php || need php-cli
+have nginx || [ -x /usr/sbin/nginx ] || need nginx-light
 for shell in bash zsh ksh; do
 	have $shell || need $shell
 done
@@ -58,6 +59,13 @@ if [ -n "$packages" ]; then
 		as_root="sudo -n"
 	else
 		fail "missing:$packages. Run this as root, or install them: apt-get install$packages"
+	fi
+	# Debian makes services of servers that it installs, unless it is told not to.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		trap '$as_root rm -f $policy' EXIT
+		printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+		$as_root chmod 755 $policy
 	fi
 	# shellcheck disable=SC2086 # both are lists of words
 	{

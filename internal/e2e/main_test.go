@@ -35,9 +35,7 @@ func run(m *testing.M) (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	gate := &packageGate{}
-	leakgate.Check(gate)
-	status = max(m.Run(), gate.end())
+	status = leakgate.Package(m.Run)
 	if err := os.RemoveAll(built); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -62,28 +60,4 @@ func build() (string, error) {
 		}
 	}
 	return dir, nil
-}
-
-// packageGate is the leak gate of this process, whose tests are parallel: it
-// closes after all of them.
-type packageGate struct {
-	cleanups []func()
-	failed   bool
-}
-
-func (*packageGate) Helper()            {}
-func (g *packageGate) Cleanup(f func()) { g.cleanups = append(g.cleanups, f) }
-func (g *packageGate) Errorf(format string, args ...any) {
-	g.failed = true
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
-}
-
-func (g *packageGate) end() (status int) {
-	for _, f := range g.cleanups {
-		f()
-	}
-	if g.failed {
-		return 1
-	}
-	return 0
 }

@@ -1,37 +1,16 @@
 package e2e_test
 
 import (
-	"bytes"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/printed"
 )
 
 // output collects what a process prints.
-type output struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{}
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
+type output struct{ printed.Output }
 
 // await waits until text was printed, or fails when it takes too long or ended
 // is closed before.
@@ -39,14 +18,8 @@ func (o *output) await(t testing.TB, text string, ended <-chan struct{}) {
 	t.Helper()
 	timeout := time.After(deadline)
 	for last := false; ; {
-		o.mu.Lock()
-		found := strings.Contains(o.buf.String(), text)
-		if o.changed == nil {
-			o.changed = make(chan struct{})
-		}
-		changed := o.changed
-		o.mu.Unlock()
-		if found {
+		n, changed := o.Count(text)
+		if n > 0 {
 			return
 		}
 		require.False(t, last, "the process ended before it printed %q: %s", text, o)

@@ -41,31 +41,5 @@ func run(m *testing.M) (status int) {
 		fmt.Fprintf(os.Stderr, "cannot build the server: %v\n%s", err, out)
 		return 1
 	}
-	gate := &packageGate{}
-	leakgate.Check(gate)
-	return max(m.Run(), gate.end())
-}
-
-// packageGate is the leak gate of this process, some of whose tests are
-// parallel: it closes after all of them.
-type packageGate struct {
-	cleanups []func()
-	failed   bool
-}
-
-func (*packageGate) Helper()            {}
-func (g *packageGate) Cleanup(f func()) { g.cleanups = append(g.cleanups, f) }
-func (g *packageGate) Errorf(format string, args ...any) {
-	g.failed = true
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
-}
-
-func (g *packageGate) end() (status int) {
-	for _, f := range g.cleanups {
-		f()
-	}
-	if g.failed {
-		return 1
-	}
-	return 0
+	return leakgate.Package(m.Run)
 }

@@ -3,54 +3,24 @@
 package faults_test
 
 import (
-	"bytes"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/printed"
 )
 
 // output collects what the server prints, its log included.
-type output struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{}
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
-	}
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// count counts a text, and returns what is closed when there may be more.
-func (o *output) count(text string) (n int, changed <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.changed == nil {
-		o.changed = make(chan struct{})
-	}
-	return bytes.Count(o.buf.Bytes(), []byte(text)), o.changed
-}
+type output = printed.Output
 
 // await waits until text has been printed so many times.
 func (s *server) await(t testing.TB, text string, times int) {
 	t.Helper()
 	timeout := time.After(deadline)
 	for last := false; ; {
-		n, changed := s.log.count(text)
+		n, changed := s.log.Count(text)
 		if n >= times {
 			return
 		}
