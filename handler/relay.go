@@ -212,6 +212,11 @@ func (x *exchange) relay(first []byte) error {
 	if err == nil {
 		err = x.drain(r)
 	}
+	if err != nil && !errors.Is(err, errClientGone) {
+		// What there is of the answer is the client's, so that it sees one that
+		// broke off and not none.
+		_ = x.control().Flush()
+	}
 	r.leave(conn)
 	<-done
 	r.free()
