@@ -140,14 +140,14 @@ func (h *Handler) client(r *http.Request, p peer) peer {
 // validHost: a name or address with a port, perhaps, RFC 3986 section 3.2; net/http
 // lets more through.
 func validHost(host string) bool {
-	name, port, hasPort := host, "", false
+	var name, port string
 	if strings.HasPrefix(host, "[") {
 		end := strings.IndexByte(host, ']')
 		if end < 0 || strings.Trim(host[1:end], "0123456789ABCDEFabcdef:.") != "" {
 			return false
 		}
-		name = ""
 		if rest := host[end+1:]; rest != "" {
+			var hasPort bool
 			if port, hasPort = strings.CutPrefix(rest, ":"); !hasPort {
 				return false
 			}
