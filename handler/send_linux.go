@@ -5,7 +5,7 @@ import (
 	"net"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
 // sending writes the head of a request to an application's connection and waits
@@ -19,6 +19,7 @@ type sending struct {
 	sent   int
 	begun  bool
 	err    error
+	peek   [1]byte
 	// step is the method, bound once.
 	step func(fd uintptr) bool
 }
@@ -59,17 +60,14 @@ func (s *sending) next(fd uintptr) (done bool) {
 		return true
 	}
 	s.begun = true
-	var b [1]byte
-	_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	silent := errors.Is(err, unix.EAGAIN)
+	_, errno := rawsock.Receive(fd, s.peek[:], syscall.MSG_PEEK)
+	silent := errno == syscall.EAGAIN
 	if !silent && s.reused {
 		s.err = errNotSilent
 		return true
 	}
-	n, err := unix.Write(int(fd), s.head)
-	s.sent = max(n, 0)
-	if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
-		s.err = err
+	if s.sent, errno = rawsock.Send(fd, s.head); errno != 0 && errno != syscall.EAGAIN {
+		s.err = errno
 		return true
 	}
 	return !silent || s.sent < len(s.head)

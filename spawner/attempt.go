@@ -161,7 +161,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		p.info.Sockets = append(p.info.Sockets, Socket{
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
-			Dial:             dialer(s.Address, a.identity.uid),
+			Dial:             requestDialer(s.Address, a.identity.uid),
 		})
 	}
 	if !a.child.setDeadline(time.Time{}) {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -111,6 +112,18 @@ func isLoopback(addr string) bool {
 }
 
 var errPeer = errors.New("somebody else listens on the application's socket")
+
+// requestDialer is dialer for connections that requests are sent by.
+func requestDialer(address loaderproto.Address, uid int) func(context.Context) (net.Conn, error) {
+	dial := dialer(address, uid)
+	return func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return rawsock.Conn(conn), nil
+	}
+}
 
 // dialer connects to a socket of a process that runs as uid.
 func dialer(address loaderproto.Address, uid int) func(context.Context) (net.Conn, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -55,7 +56,7 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 	}
 	go func() {
 		defer close(s.served)
-		s.served <- s.http.Serve(s.listener)
+		s.served <- s.http.Serve(rawsock.Listener(s.listener))
 	}()
 	s.startProcesses()
 	return s, nil

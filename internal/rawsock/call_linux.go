@@ -1,0 +1,33 @@
+//go:build !race
+
+package rawsock
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Receive returns what has arrived, EAGAIN if nothing has. flags are recv(2)'s.
+func Receive(fd uintptr, b []byte, flags int) (int, syscall.Errno) {
+	return call(unix.SYS_RECVFROM, fd, b, uintptr(flags|unix.MSG_DONTWAIT))
+}
+
+// Send sends what the socket has room for, and no more than MaxSend bytes; EAGAIN
+// if it has none.
+func Send(fd uintptr, b []byte) (int, syscall.Errno) {
+	return call(unix.SYS_SENDTO, fd, b[:min(len(b), MaxSend)], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
+
+func call(trap, fd uintptr, b []byte, flags uintptr) (int, syscall.Errno) {
+	for {
+		n, _, err := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0) //nolint:gosec // G103: the one way to call it
+		if err == 0 {
+			return int(n), 0
+		}
+		if err != syscall.EINTR {
+			return 0, err
+		}
+	}
+}

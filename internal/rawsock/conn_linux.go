@@ -1,0 +1,138 @@
+package rawsock
+
+import (
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+type tcpConn struct {
+	*net.TCPConn
+	socket
+}
+
+func (c *tcpConn) Read(b []byte) (int, error) { return c.read(b, c.TCPConn) }
+
+func (c *tcpConn) Write(b []byte) (int, error) { return c.write(b, c.TCPConn) }
+
+func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
+type unixConn struct {
+	*net.UnixConn
+	socket
+}
+
+func (c *unixConn) Read(b []byte) (int, error) { return c.read(b, c.UnixConn) }
+
+func (c *unixConn) Write(b []byte) (int, error) { return c.write(b, c.UnixConn) }
+
+func (c *unixConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
+func wrap(c net.Conn) net.Conn {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return c
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return c
+	}
+	switch c := c.(type) {
+	case *net.TCPConn:
+		t := &tcpConn{TCPConn: c}
+		t.init(raw)
+		return t
+	case *net.UnixConn:
+		u := &unixConn{UnixConn: c}
+		u.init(raw)
+		return u
+	}
+	return c
+}
+
+// socket reads and writes. Both wait as package net's connections do, by the
+// same poller and for the same deadlines.
+type socket struct {
+	raw syscall.RawConn
+	in  half
+	out half
+}
+
+// half is one direction, and what is under way in it. Its step is bound once.
+type half struct {
+	mu   sync.Mutex
+	step func(fd uintptr) (done bool)
+	buf  []byte
+	n    int
+	err  error
+}
+
+func (s *socket) init(raw syscall.RawConn) {
+	s.raw = raw
+	s.in.step = s.in.receive
+	s.out.step = s.out.send
+}
+
+func (s *socket) read(b []byte, fallback io.Reader) (int, error) {
+	if len(b) == 0 {
+		return fallback.Read(b)
+	}
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+	s.in.begin(b)
+	err := s.raw.Read(s.in.step)
+	n, err := s.in.end(err)
+	if n == 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func (s *socket) write(b []byte, fallback io.Writer) (int, error) {
+	if len(b) == 0 || len(b) > MaxSend {
+		return fallback.Write(b)
+	}
+	s.out.mu.Lock()
+	defer s.out.mu.Unlock()
+	s.out.begin(b)
+	return s.out.end(s.raw.Write(s.out.step))
+}
+
+func (h *half) begin(b []byte) { h.buf, h.n, h.err = b, 0, nil }
+
+// end is called with what came of the waiting.
+func (h *half) end(err error) (int, error) {
+	h.buf = nil
+	if err == nil {
+		err = h.err
+	}
+	return h.n, err
+}
+
+func (h *half) receive(fd uintptr) (done bool) {
+	n, err := Receive(fd, h.buf, 0)
+	if err == syscall.EAGAIN {
+		return false
+	}
+	h.n = n
+	h.fail("read", err)
+	return true
+}
+
+func (h *half) send(fd uintptr) (done bool) {
+	n, err := Send(fd, h.buf)
+	h.n += n
+	h.buf = h.buf[n:]
+	if err == syscall.EAGAIN {
+		return false
+	}
+	h.fail("write", err)
+	return err != 0 || len(h.buf) == 0
+}
+
+func (h *half) fail(op string, err syscall.Errno) {
+	if err != 0 {
+		h.err = &net.OpError{Op: op, Net: "socket", Err: err}
+	}
+}
