@@ -1,0 +1,213 @@
+package watchdog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Errors of agents. They are wrapped with the agent's name.
+var (
+	// ErrAgentEnded: it has ended with success, without having been asked to.
+	ErrAgentEnded = errors.New("it has ended by itself")
+	// ErrForced: it did not end in time and was killed.
+	ErrForced = errors.New("it did not end in time and was killed")
+	// ErrStartFailed: it did not come to serve.
+	ErrStartFailed = errors.New("it did not start")
+)
+
+// Agent is a program that does a server's work.
+type Agent struct {
+	// Name is for the log, as "core".
+	Name string
+	// Command returns the program, anew for each start. The watchdog sets
+	// ExtraFiles, and what of Env and SysProcAttr it needs.
+	Command func() *exec.Cmd
+	// Config becomes Parent.Config, as JSON. It may have secrets in it: nobody
+	// else sees it.
+	Config any
+	// Files are lent to the agent, by name. They stay open here.
+	Files map[string]*os.File
+	// Ready is called each time that the agent serves, with its process id and
+	// what it told of itself; nil: nobody needs to know.
+	Ready func(pid int, about json.RawMessage)
+	// MaxFailedStarts is how often in a row the agent may fail to start before the
+	// watchdog gives up; 0: 10, negative: never.
+	MaxFailedStarts int
+}
+
+const defaultMaxFailedStarts = 10
+
+// agent is an Agent's life.
+type agent struct {
+	cfg *Agent
+	dog *Watchdog
+	// stopping gets the context that bounds the end, once. done is closed after
+	// it, or when the agent is given up; result is how it ended then.
+	stopping chan context.Context
+	done     chan struct{}
+	result   error
+
+	mu      sync.Mutex
+	current *process // nil: none that serves
+}
+
+func newAgent(w *Watchdog, cfg *Agent) *agent {
+	return &agent{cfg: cfg, dog: w, stopping: make(chan context.Context, 1), done: make(chan struct{})}
+}
+
+func (a *agent) set(p *process) {
+	a.mu.Lock()
+	a.current = p
+	a.mu.Unlock()
+}
+
+func (a *agent) serving() *process {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current
+}
+
+func (a *agent) pid() int {
+	if p := a.serving(); p != nil {
+		return p.pid()
+	}
+	return 0
+}
+
+func (a *agent) send(command string) {
+	if p := a.serving(); p != nil {
+		_ = p.link.send(&message{Command: command}) // if it is dead, its life goes on elsewhere
+	}
+}
+
+// process is one process of an agent.
+type process struct {
+	cmd  *exec.Cmd
+	link *link
+	// ready is when it began to serve.
+	ready time.Time
+	// exited is closed when it has ended; err says how.
+	exited chan struct{}
+	err    error
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// start starts a process and waits until it serves.
+func (a *agent) start(ctx context.Context) (_ *process, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.dog.cfg.StartTimeout,
+		fmt.Errorf("%w within %s", ErrStartFailed, a.dog.cfg.StartTimeout))
+	defer cancel()
+	p, err := a.launch()
+	if err != nil {
+		return nil, fmt.Errorf("the %s cannot be started: %w", a.cfg.Name, err)
+	}
+	told := make(chan error, 1)
+	var about json.RawMessage
+	go func() {
+		m, err := p.link.receive()
+		switch {
+		case err != nil:
+			told <- errEndedEarly
+		case m.Error != "":
+			told <- errors.New(m.Error)
+		default:
+			about = m.Ready
+			told <- nil
+		}
+	}()
+	select {
+	case err = <-told:
+	case <-ctx.Done():
+		err = fmt.Errorf("the %s cannot be started: %w", a.cfg.Name, context.Cause(ctx))
+	}
+	if err != nil {
+		p.end()
+		if errors.Is(err, errEndedEarly) {
+			err = fmt.Errorf("%w: the %s ended before it could serve (%w)", ErrStartFailed, a.cfg.Name, exitReason(p.err))
+		}
+		return nil, err
+	}
+	p.ready = time.Now()
+	a.set(p)
+	if a.cfg.Ready != nil {
+		a.cfg.Ready(p.pid(), about)
+	}
+	return p, nil
+}
+
+var errEndedEarly = errors.New("it ended before it could serve")
+
+// launch starts a process and tells it what to do.
+func (a *agent) launch() (*process, error) {
+	config, err := json.Marshal(a.cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = theirs.Close() }()
+	l, err := newLink(ours)
+	_ = ours.Close() // link has a duplicate
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Sorted(maps.Keys(a.cfg.Files))
+	cmd := a.cfg.Command()
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.Env = append(cmd.Env, feedbackVariable+"=true")
+	cmd.ExtraFiles = []*os.File{theirs}
+	for _, name := range names {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, a.cfg.Files[name])
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the watchdog to act on
+	if err := a.dog.children.start(cmd); err != nil {
+		l.close()
+		return nil, err
+	}
+	p := &process{cmd: cmd, link: l, exited: make(chan struct{})}
+	go func() {
+		defer close(p.exited)
+		p.err = a.dog.children.wait(cmd)
+	}()
+	// If it is dead already, that shows where its answer is awaited.
+	_ = l.send(&message{Start: &startMessage{Config: config, Files: names, OOMScore: a.dog.oomScore}})
+	return p, nil
+}
+
+// end kills the process, if it has not ended, and waits.
+func (p *process) end() {
+	// Its group is what it has started and not put into a session of its own.
+	// The process was not waited for: its id is not anybody else's.
+	select {
+	case <-p.exited:
+	default:
+		_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
+		<-p.exited
+	}
+	p.link.close()
+}
+
+// exitReason says how a process ended that was not to.
+func exitReason(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
+}

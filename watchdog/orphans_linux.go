@@ -1,0 +1,127 @@
+package watchdog
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// adoptOrphans makes what an agent leaves behind when it dies a child of this
+// process, and so something that it can name for sure, end, and wait for.
+func adoptOrphans() error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+}
+
+// childPIDs returns the children of this process, dead ones that nobody has
+// waited for included.
+func childPIDs() (pids []int) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	self := os.Getpid()
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && parentPID(pid) == self {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// parentPID returns 0 if there is no such process.
+func parentPID(pid int) int {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	// The name, in parentheses, may have anything in it.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, _ := strconv.Atoi(string(fields[1])) // the kernel has written a number
+	return parent
+}
+
+// endOrphans ends what an agent has left behind: it is asked to, and killed
+// after Config.KillTimeout. Whatever that leaves behind is next.
+func (w *Watchdog) endOrphans() {
+	w.orphans.Lock()
+	defer w.orphans.Unlock()
+	for {
+		pids := w.children.others()
+		if len(pids) == 0 {
+			return
+		}
+		w.cfg.Logger.V(1).Info("Ending what an agent has left behind", "pids", pids)
+		var gone sync.WaitGroup
+		for _, pid := range pids {
+			signalOrphan(pid, unix.SIGTERM)
+			gone.Go(func() { wait(pid, 0) })
+		}
+		// Until it was waited for, a child's id is nobody else's.
+		kill := time.AfterFunc(w.cfg.KillTimeout, func() {
+			for _, pid := range w.children.others() {
+				signalOrphan(pid, unix.SIGKILL)
+			}
+		})
+		gone.Wait()
+		kill.Stop()
+	}
+}
+
+// signalOrphan signals a child with its group, if it leads one.
+func signalOrphan(pid int, signal syscall.Signal) {
+	if group, err := unix.Getpgid(pid); err == nil && group == pid {
+		_ = unix.Kill(-pid, signal) // a group can be gone
+		return
+	}
+	_ = unix.Kill(pid, signal)
+}
+
+func wait(pid, options int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, options, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// Reap waits for orphans that have ended. A program that is process 1 of a
+// container, or whose agents' offspring leaves orphans, calls it at each SIGCHLD.
+func (w *Watchdog) Reap() {
+	for _, pid := range w.children.others() {
+		wait(pid, unix.WNOHANG)
+	}
+}
+
+// setOOMScore says how likely the kernel ends this process when memory runs out.
+func setOOMScore(score string) error {
+	return os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0)
+}
+
+// protect makes the kernel spare this process when memory runs out, if it may,
+// and returns the score that agents are to have; empty: it may not.
+func protect() string {
+	score, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil || setOOMScore("-1000") != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(score))
+}
+
+// socketPair returns the two ends of a socket. Neither is inherited but by the
+// process that is given it.
+func socketPair() (a, b *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "watchdog"), nil
+}

@@ -1,0 +1,37 @@
+//go:build !linux
+
+package watchdog
+
+import (
+	"os"
+	"syscall"
+)
+
+// Only Linux lets a process adopt orphans. Elsewhere they end by themselves when
+// they see that the agent is gone.
+func adoptOrphans() error { return nil }
+
+func childPIDs() []int { return nil }
+
+func (w *Watchdog) endOrphans() {
+	_ = w.children.others()
+}
+
+// Reap does nothing here.
+func (w *Watchdog) Reap() {}
+
+func setOOMScore(string) error { return nil }
+
+func protect() string { return "" }
+
+func socketPair() (a, b *os.File, err error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	syscall.CloseOnExec(fds[0])
+	syscall.CloseOnExec(fds[1])
+	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "watchdog"), nil
+}

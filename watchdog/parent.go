@@ -1,0 +1,126 @@
+package watchdog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// ErrNoParent says that a program was not started by a watchdog.
+var ErrNoParent = errors.New("this is not for people: the watchdog runs it")
+
+// Parent is the watchdog as its agent sees it. Its methods may be called
+// concurrently.
+type Parent struct {
+	// Config is what the watchdog has for this agent, see Agent.Config.
+	Config json.RawMessage
+	// Files are what it lends, by their names.
+	Files map[string]*os.File
+
+	link     *link
+	commands chan string
+	gone     chan struct{}
+	told     sync.Once
+}
+
+// Attach returns the watchdog that has started this process. It is to be called
+// first, and once: it makes sure that processes which this one starts inherit
+// neither the files nor what protects the watchdog.
+//
+// Errors: ErrNoParent; others if the watchdog did not say what to do.
+func Attach() (*Parent, error) {
+	if os.Getenv(feedbackVariable) == "" {
+		return nil, ErrNoParent
+	}
+	if err := os.Unsetenv(feedbackVariable); err != nil {
+		return nil, err
+	}
+	syscall.CloseOnExec(feedbackFD)
+	socket := os.NewFile(feedbackFD, "watchdog")
+	if socket == nil {
+		return nil, ErrNoParent
+	}
+	l, err := newLink(socket)
+	_ = socket.Close() // link has a duplicate
+	if err != nil {
+		return nil, fmt.Errorf("%w: file descriptor %d is no socket: %w", ErrNoParent, feedbackFD, err)
+	}
+	p := &Parent{link: l, Files: map[string]*os.File{}, commands: make(chan string, 8), gone: make(chan struct{})}
+	if err := p.begin(); err != nil {
+		l.close()
+		return nil, fmt.Errorf("cannot learn from the watchdog what to do: %w", err)
+	}
+	go p.listen()
+	return p, nil
+}
+
+func (p *Parent) begin() error {
+	m, err := p.link.receive()
+	if err != nil {
+		return err
+	}
+	if m.Start == nil {
+		return errors.New("its first message is none to start")
+	}
+	p.Config = m.Start.Config
+	for i, name := range m.Start.Files {
+		fd := firstFileFD + i
+		syscall.CloseOnExec(fd)
+		p.Files[name] = os.NewFile(uintptr(fd), name)
+	}
+	if m.Start.OOMScore != "" {
+		return setOOMScore(m.Start.OOMScore)
+	}
+	return nil
+}
+
+func (p *Parent) listen() {
+	defer close(p.gone)
+	defer close(p.commands)
+	for {
+		m, err := p.link.receive()
+		if err != nil {
+			return
+		}
+		if m.Command == "" {
+			continue
+		}
+		select {
+		case p.commands <- m.Command:
+		default: // it does not listen, and must not keep the end from being seen
+		}
+	}
+}
+
+// Ready tells that this agent serves; about goes to Agent.Ready as JSON.
+func (p *Parent) Ready(about any) error {
+	b, err := json.Marshal(about)
+	if err != nil {
+		return err
+	}
+	return p.tell(&message{Ready: b})
+}
+
+// Fail tells why this agent cannot serve, to whoever started the watchdog.
+func (p *Parent) Fail(reason error) error { return p.tell(&message{Error: reason.Error()}) }
+
+func (p *Parent) tell(m *message) (err error) {
+	err = errors.New("the watchdog has been told before")
+	p.told.Do(func() { err = p.link.send(m) })
+	return err
+}
+
+// Shutdown is the command to end, with no limit but that of the watchdog's
+// patience.
+const Shutdown = "shutdown"
+
+// Commands are what the watchdog asks for, Shutdown and what Watchdog.Send sends.
+// It is closed when the watchdog is gone.
+func (p *Parent) Commands() <-chan string { return p.commands }
+
+// Gone is closed when the watchdog has died: nobody holds the sockets open and
+// keeps this agent alive any more.
+func (p *Parent) Gone() <-chan struct{} { return p.gone }

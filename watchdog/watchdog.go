@@ -1,0 +1,185 @@
+// Package watchdog keeps agents alive: processes that do the work of a server,
+// such as the core. It starts them in order, waits for each to say that it
+// serves, starts one anew that dies, and ends them in the reverse order.
+//
+// It holds the listening sockets and lends them to its agents, so that clients
+// find them open while an agent is being replaced.
+//
+// An agent and its watchdog are tied to each other by a socket, the agent's file
+// descriptor 3. The watchdog sends what the agent is to do, the agent answers
+// when it serves or why it cannot (message.go), and whoever dies is noticed by
+// the other: its end is closed. [Attach] is the agent's side (parent.go).
+//
+// [Watchdog] puts the agents together; the life of one of them is in agent.go
+// and agent_life.go, what an agent that died has left behind in orphans.go.
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// The times that [Config] has if they are zero there.
+const (
+	DefaultStartTimeout    = 60 * time.Second
+	DefaultShutdownTimeout = 70 * time.Second
+	DefaultKillTimeout     = 5 * time.Second
+)
+
+// HookPoint is when a hook is called.
+type HookPoint string
+
+// The hook points, by their names in Passenger's configuration.
+const (
+	BeforeInitialization HookPoint = "before_watchdog_initialization"
+	AfterInitialization  HookPoint = "after_watchdog_initialization"
+	BeforeShutdown       HookPoint = "before_watchdog_shutdown"
+	AfterShutdown        HookPoint = "after_watchdog_shutdown"
+)
+
+// Config says what there is to keep alive.
+type Config struct {
+	// Agents are started in this order, each when the one before it serves.
+	Agents []Agent
+	// Hook is called at each point; what happens waits for it. An error before
+	// or after the initialization aborts it, and one at the shutdown makes it
+	// a forced one. nil: none.
+	Hook func(ctx context.Context, point HookPoint) error
+	// StartTimeout is how long an agent may take until it serves;
+	// ShutdownTimeout is how long it may take to end when it is asked to, and
+	// KillTimeout how long what it leaves behind may.
+	StartTimeout, ShutdownTimeout, KillTimeout time.Duration
+	// ProtectFromOOM makes the kernel spare the watchdog, but not its agents,
+	// when memory runs out, where it may do so.
+	ProtectFromOOM bool
+	// Logger gets what happens to the agents; the zero value discards it.
+	Logger logr.Logger
+}
+
+// Watchdog keeps agents alive.
+type Watchdog struct {
+	cfg    Config
+	agents []*agent
+	// failed gets why it cannot go on.
+	failed chan error
+	// oomScore is what agents are to have; empty: what they have.
+	oomScore string
+	children children
+	// orphans is held while they are ended, and while a hook runs, which may
+	// have children.
+	orphans  sync.Mutex
+	stopping atomic.Bool
+}
+
+// Start starts the agents of cfg and returns when all of them serve. An error is
+// that of the first that does not, or a hook's; nothing is left running then.
+// ctx bounds the start only.
+func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
+	if cfg.Hook == nil {
+		cfg.Hook = func(context.Context, HookPoint) error { return nil }
+	}
+	for _, t := range []struct {
+		set *time.Duration
+		to  time.Duration
+	}{
+		{&cfg.StartTimeout, DefaultStartTimeout},
+		{&cfg.ShutdownTimeout, DefaultShutdownTimeout},
+		{&cfg.KillTimeout, DefaultKillTimeout},
+	} {
+		if *t.set == 0 {
+			*t.set = t.to
+		}
+	}
+	w := &Watchdog{cfg: cfg, failed: make(chan error, 1)}
+	if cfg.ProtectFromOOM {
+		w.oomScore = protect()
+	}
+	if err := adoptOrphans(); err != nil {
+		cfg.Logger.Error(err, "The watchdog cannot end what an agent leaves behind that dies")
+	}
+	if err := w.hook(ctx, BeforeInitialization); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Agents {
+		a := newAgent(w, &cfg.Agents[i])
+		if err := a.begin(ctx); err != nil {
+			return nil, errors.Join(err, w.stopAgents(ctx))
+		}
+		w.agents = append(w.agents, a)
+	}
+	if err := w.hook(ctx, AfterInitialization); err != nil {
+		return nil, errors.Join(err, w.stopAgents(ctx))
+	}
+	return w, nil
+}
+
+func (w *Watchdog) hook(ctx context.Context, point HookPoint) error {
+	w.orphans.Lock()
+	defer w.orphans.Unlock()
+	if err := w.cfg.Hook(ctx, point); err != nil {
+		return fmt.Errorf("the hook %s failed: %w", point, err)
+	}
+	return nil
+}
+
+// Failed gets one error when there is nothing to be kept alive any more: an
+// agent has ended by itself, ErrAgentEnded, or could not be started again.
+func (w *Watchdog) Failed() <-chan error { return w.failed }
+
+func (w *Watchdog) fail(err error) {
+	select {
+	case w.failed <- err:
+	default: // the first one counts
+	}
+}
+
+// Send passes a command on to the agents that understand it; see Parent.Commands.
+func (w *Watchdog) Send(command string) {
+	for _, a := range w.agents {
+		a.send(command)
+	}
+}
+
+// PID returns the process id of the agent of that name, 0 if it does not run.
+func (w *Watchdog) PID(agent string) int {
+	for _, a := range w.agents {
+		if a.cfg.Name == agent {
+			return a.pid()
+		}
+	}
+	return 0
+}
+
+// Shutdown ends the agents: each is asked to, and has until ctx ends or
+// Config.ShutdownTimeout has passed. What runs then is killed, and the error is
+// ErrForced. After Shutdown there are no agents, and nothing that they started.
+func (w *Watchdog) Shutdown(ctx context.Context) error {
+	w.stopping.Store(true)
+	hookCtx := context.WithoutCancel(ctx)
+	before := w.hook(hookCtx, BeforeShutdown)
+	if before != nil {
+		forced, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = forced
+	}
+	stopped := w.stopAgents(ctx)
+	return errors.Join(before, stopped, w.hook(hookCtx, AfterShutdown))
+}
+
+func (w *Watchdog) stopAgents(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.ShutdownTimeout)
+	defer cancel()
+	var errs []error
+	for _, a := range slices.Backward(w.agents) {
+		errs = append(errs, a.stop(ctx))
+	}
+	w.endOrphans()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,347 @@
+package watchdog_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/watchdog"
+)
+
+// patience is how long a test waits for what must come.
+const patience = 30 * time.Second
+
+func agentOf(p part) watchdog.Agent {
+	return watchdog.Agent{Name: p.Name, Command: command, Config: p}
+}
+
+// start starts a watchdog, which ends with the test.
+func start(t *testing.T, cfg watchdog.Config) *watchdog.Watchdog {
+	t.Helper()
+	w, err := watchdog.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.Shutdown(context.Background()) })
+	return w
+}
+
+// content waits for a file to be there and returns what is in it.
+func content(t *testing.T, path ...string) string {
+	t.Helper()
+	var text []byte
+	require.Eventually(t, func() (ok bool) {
+		var err error
+		text, err = os.ReadFile(filepath.Join(path...))
+		return err == nil
+	}, patience, 5*time.Millisecond)
+	return strings.TrimSpace(string(text))
+}
+
+func number(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err)
+	return n
+}
+
+func requireGone(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, patience, 5*time.Millisecond)
+}
+
+// await returns what is sent on a channel.
+func await[T any](t *testing.T, from <-chan T) (got T) {
+	t.Helper()
+	select {
+	case got = <-from:
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
+	}
+	return got
+}
+
+func TestLifeOfAgents(t *testing.T) {
+	dir := t.TempDir()
+	var calls []string
+	var mu sync.Mutex
+	call := func(s string) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, s)
+	}
+	agents := make([]watchdog.Agent, 0, 2)
+	for _, name := range []string{"first", "second"} {
+		a := agentOf(part{Dir: dir, Name: name})
+		a.Ready = func(pid int, about json.RawMessage) {
+			var got struct{ Name string }
+			if json.Unmarshal(about, &got) != nil || got.Name != name || pid < 2 {
+				t.Errorf("%s told %s of itself, pid %d", name, about, pid)
+			}
+			call(name)
+		}
+		agents = append(agents, a)
+	}
+	w := start(t, watchdog.Config{Agents: agents, Hook: func(_ context.Context, p watchdog.HookPoint) error {
+		call(string(p))
+		return nil
+	}})
+	require.NotZero(t, w.PID("first"))
+	require.NotEqual(t, w.PID("first"), w.PID("second"))
+	require.Zero(t, w.PID("third"))
+
+	w.Send("reopen")
+	require.Equal(t, "reopen", content(t, dir, "command"))
+
+	pids := []int{w.PID("first"), w.PID("second")}
+	require.NoError(t, w.Shutdown(t.Context()))
+	for _, pid := range pids {
+		requireGone(t, pid)
+	}
+	require.Equal(t, "second\nfirst", content(t, dir, "ended"))
+	require.Equal(t, []string{
+		"before_watchdog_initialization", "first", "second", "after_watchdog_initialization",
+		"before_watchdog_shutdown", "after_watchdog_shutdown",
+	}, calls)
+	require.Empty(t, w.Failed())
+}
+
+// An agent that does not come to serve keeps the rest from starting, and whoever
+// starts the watchdog learns why.
+func TestStartErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		part part
+		want string
+	}{
+		"it says why": {part{Fail: "the address is in use"}, "the address is in use"},
+		"it dies":     {part{Die: 7}, "exit status 7"},
+		"it hangs":    {part{Mute: true}, "within 1s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			test.part.Dir, test.part.Name = dir, "bad"
+			w, err := watchdog.Start(t.Context(), watchdog.Config{
+				Agents: []watchdog.Agent{
+					agentOf(part{Dir: dir, Name: "good"}), agentOf(test.part), agentOf(part{Dir: dir, Name: "never"}),
+				},
+				StartTimeout: time.Second,
+			})
+			require.Nil(t, w)
+			require.ErrorContains(t, err, test.want)
+			require.Equal(t, "good", content(t, dir, "ended"))
+			require.NoFileExists(t, filepath.Join(dir, "never.starts"))
+		})
+	}
+}
+
+func TestStartWithoutTheProgram(t *testing.T) {
+	a := agentOf(part{Name: "core"})
+	a.Command = func() *exec.Cmd { return exec.Command("/nonexistent/program") }
+	_, err := watchdog.Start(t.Context(), watchdog.Config{Agents: []watchdog.Agent{a}})
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestStartIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	dir := t.TempDir()
+	started := make(chan error, 1)
+	go func() {
+		_, err := watchdog.Start(ctx, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Mute: true})}})
+		started <- err
+	}()
+	_ = content(t, dir, "core.starts")
+	cancel()
+	require.ErrorIs(t, await(t, started), context.Canceled)
+}
+
+func TestHooksAbort(t *testing.T) {
+	broken := errors.New("exit status 3")
+	for _, point := range []watchdog.HookPoint{watchdog.BeforeInitialization, watchdog.AfterInitialization} {
+		t.Run(string(point), func(t *testing.T) {
+			dir := t.TempDir()
+			_, err := watchdog.Start(t.Context(), watchdog.Config{
+				Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core"})},
+				Hook: func(_ context.Context, p watchdog.HookPoint) error {
+					if p == point {
+						return broken
+					}
+					return nil
+				},
+			})
+			require.ErrorIs(t, err, broken)
+			require.ErrorContains(t, err, string(point))
+			if point == watchdog.BeforeInitialization {
+				require.NoFileExists(t, filepath.Join(dir, "core.starts"))
+			} else {
+				require.Equal(t, "core", content(t, dir, "ended"))
+			}
+		})
+	}
+}
+
+// A hook that fails before the shutdown makes it a forced one.
+func TestHookFailsBeforeTheShutdown(t *testing.T) {
+	broken := errors.New("exit status 3")
+	dir := t.TempDir()
+	w := start(t, watchdog.Config{
+		Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Deaf: true})},
+		Hook: func(_ context.Context, p watchdog.HookPoint) error {
+			if p == watchdog.BeforeShutdown {
+				return broken
+			}
+			return nil
+		},
+	})
+	err := w.Shutdown(t.Context())
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, err, watchdog.ErrForced)
+}
+
+// E1: nobody is refused while an agent is being replaced, and what it left
+// behind is ended.
+func TestE1AgentIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	tcp, ok := l.(*net.TCPListener)
+	require.True(t, ok)
+	f, err := tcp.File()
+	require.NoError(t, err)
+	defer f.Close()
+	ready := make(chan int, 8)
+	a := agentOf(part{Dir: dir, Name: "core", Child: true, Secret: "secret"})
+	a.Files = map[string]*os.File{"http": f}
+	a.Ready = func(pid int, _ json.RawMessage) { ready <- pid }
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}, KillTimeout: 50 * time.Millisecond})
+	pid := await(t, ready)
+	for range 3 {
+		child := number(t, content(t, dir, "core.child"))
+		require.NoError(t, os.Remove(filepath.Join(dir, "core.child")))
+		served := time.Now()
+		for time.Since(served) < 1100*time.Millisecond { // it has to have been healthy
+			ask(t, l.Addr().String(), "secret", pid)
+		}
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		requireGone(t, pid)
+		// This waits in the queue of the socket until there is somebody.
+		answer := ask(t, l.Addr().String(), "secret", 0)
+		pid = await(t, ready)
+		require.Equal(t, pid, answer)
+		require.Equal(t, pid, w.PID("core"))
+		requireGone(t, child)
+	}
+	require.Empty(t, w.Failed())
+}
+
+// ask connects and returns the pid of who answers, which is pid if that is not 0.
+func ask(t *testing.T, address, secret string, pid int) int {
+	t.Helper()
+	c, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	b, err := io.ReadAll(c)
+	require.NoError(t, err)
+	said, who, _ := strings.Cut(string(b), " ")
+	require.Equal(t, secret, said)
+	if pid != 0 {
+		require.Equal(t, strconv.Itoa(pid), who)
+	}
+	return number(t, who)
+}
+
+// E2: an agent that cannot be started any more is given up.
+func TestE2AgentThatAlwaysFails(t *testing.T) {
+	dir := t.TempDir()
+	a := agentOf(part{Dir: dir, Name: "core", Die: 5, DieAfter: 1})
+	a.MaxFailedStarts = 2
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}})
+	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
+	err := await(t, w.Failed())
+	require.ErrorIs(t, err, watchdog.ErrStartFailed)
+	require.ErrorContains(t, err, "2 times")
+	require.ErrorContains(t, err, "exit status 5")
+	require.Len(t, content(t, dir, "core.starts"), 3)
+	require.Zero(t, w.PID("core"))
+	require.NoError(t, w.Shutdown(t.Context()))
+}
+
+// Between the attempts there is time, in which the watchdog can be stopped.
+func TestShutdownBetweenAttempts(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Crash: true})}})
+	require.Eventually(t, func() bool { return w.PID("core") == 0 }, patience, time.Millisecond)
+	require.NoError(t, w.Shutdown(t.Context()))
+	require.LessOrEqual(t, len(content(t, dir, "core.starts")), 2)
+}
+
+func TestAgentThatEndsByItself(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Quit: true})}})
+	require.ErrorIs(t, await(t, w.Failed()), watchdog.ErrAgentEnded)
+	require.NoError(t, w.Shutdown(t.Context()))
+	require.Len(t, content(t, dir, "core.starts"), 1)
+}
+
+// E11: an agent that does not end is killed, with what it has started.
+func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, watchdog.Config{
+		Agents:          []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Deaf: true, Child: true})},
+		ShutdownTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond,
+	})
+	pid, child := w.PID("core"), number(t, content(t, dir, "core.child"))
+	require.ErrorIs(t, w.Shutdown(t.Context()), watchdog.ErrForced)
+	for _, p := range []int{pid, child} {
+		require.ErrorIs(t, syscall.Kill(p, 0), syscall.ESRCH)
+	}
+}
+
+// E10: the end of the context makes a graceful shutdown a forced one.
+func TestE10ShutdownIsForced(t *testing.T) {
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: t.TempDir(), Name: "core", Deaf: true})}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Shutdown(ctx) }()
+	require.Empty(t, ended)
+	cancel()
+	require.ErrorIs(t, await(t, ended), watchdog.ErrForced)
+}
+
+// E4: an agent notices at once that the watchdog has been killed.
+func TestE4WatchdogIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	dog := exec.Command(os.Args[0])
+	dog.Env = append(os.Environ(), roleVariable+"=watchdog", "WATCHDOG_TEST_DIR="+dir)
+	dog.Stderr = os.Stderr
+	out, err := dog.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, dog.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "serving\n", line)
+	require.NoError(t, dog.Process.Kill())
+	_ = dog.Wait()
+	pid := number(t, content(t, dir, "gone"))
+	// If this process has had a watchdog before, it is the one who inherits.
+	_, _ = syscall.Wait4(pid, nil, 0, nil)
+	requireGone(t, pid)
+}
+
+func TestAttachWithoutAWatchdog(t *testing.T) {
+	_, err := watchdog.Attach()
+	require.ErrorIs(t, err, watchdog.ErrNoParent)
+}
