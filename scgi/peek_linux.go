@@ -1,0 +1,63 @@
+package scgi
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawConn is nil for a connection that is no socket.
+func rawConn(c net.Conn) syscall.RawConn {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// peek waits for bytes, or the end, and leaves them in the socket.
+func peek(raw syscall.RawConn, p []byte) (n int, err error) {
+	waitErr := raw.Read(func(fd uintptr) bool {
+		for {
+			n, _, err = unix.Recvfrom(int(fd), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+			if !errors.Is(err, unix.EINTR) {
+				return !errors.Is(err, unix.EAGAIN)
+			}
+		}
+	})
+	switch {
+	case waitErr != nil:
+		return 0, waitErr
+	case err != nil:
+		return 0, os.NewSyscallError("recvfrom", err)
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// waitGone returns nil when the other side has closed the connection. On a Unix
+// socket that is told from one that only has no more to say.
+func waitGone(c net.Conn, raw syscall.RawConn) error {
+	gone := int16(unix.POLLHUP | unix.POLLERR)
+	if a := c.LocalAddr(); a == nil || a.Network() != "unix" {
+		gone |= unix.POLLRDHUP
+	}
+	return raw.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: gone}} //nolint:gosec // G115: a descriptor
+		for {
+			n, err := unix.Poll(fds, 0)
+			if !errors.Is(err, unix.EINTR) {
+				return err != nil || n > 0 && fds[0].Revents&gone != 0
+			}
+		}
+	})
+}
