@@ -1,6 +1,8 @@
 package passenger
 
 import (
+	"crypto/rand"
+
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -13,6 +15,10 @@ type group struct {
 	// namesake is another application of the same name; see Options.App.
 	namesake *group
 	opts     Options
+	// apiKey is unlike that of any other group, and uid whom its newest process
+	// runs as; -1: it has had none.
+	apiKey string
+	uid    int
 
 	// release is what processes are started from; its generation counts the
 	// restarts.
@@ -53,7 +59,10 @@ type group struct {
 }
 
 func newGroup(p *Pool, opts *Options) *group {
-	return &group{pool: p, name: opts.App.Name(), opts: *opts, release: newRelease(opts, 0), sticky: map[uint32]*process{}}
+	return &group{
+		pool: p, name: opts.App.Name(), opts: *opts, apiKey: rand.Text()[:16], uid: -1,
+		release: newRelease(opts, 0), sticky: map[uint32]*process{},
+	}
 }
 
 func (g *group) list(s processState) *list[process] {
@@ -115,6 +124,7 @@ func (g *group) settle(fx *effects) {
 func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *process {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
+	g.uid = pr.info.UID
 	pr.stickyID = g.newStickyID()
 	g.sticky[pr.stickyID] = pr
 	p.seq++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrNoSuchApp says that the pool has no application of that name.
@@ -30,35 +31,61 @@ func (p *Pool) RestartAppRoot(ctx context.Context, root string, o RestartOptions
 	return p.restart(ctx, o, func(g *group) bool { return g.opts.App.Root == root })
 }
 
-func (p *Pool) restart(ctx context.Context, o RestartOptions, match func(*group) bool) (n int, err error) {
-	if o.Options != nil {
-		if err := o.Options.Validate(); err != nil {
-			return 0, err
+// BeginRestart begins to restart the applications of this group name that have
+// one of these API keys, and returns how many there are, which may be none.
+// wait does what Restart does from then on, and need not be called.
+//
+// Errors: ErrClosed, and those of o.Options.Validate.
+func (p *Pool) BeginRestart(name string, apiKeys []string, o RestartOptions) (n int, wait func(context.Context) error, err error) {
+	results, err := p.beginRestarts(o, func(g *group) bool {
+		return g.name == name && slices.Contains(apiKeys, g.apiKey)
+	})
+	return len(results), results.wait, err
+}
+
+func (p *Pool) restart(ctx context.Context, o RestartOptions, match func(*group) bool) (int, error) {
+	results, err := p.beginRestarts(o, match)
+	if err != nil {
+		return 0, err
+	}
+	return len(results), results.wait(ctx)
+}
+
+// restartResults get how the restarts end, each a value.
+type restartResults []chan error
+
+func (r restartResults) wait(ctx context.Context) error {
+	var errs []error
+	for _, result := range r {
+		select {
+		case err := <-result:
+			result <- err // for another wait
+			errs = append(errs, err)
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	var results []chan error
+	return errors.Join(errs...)
+}
+
+func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results restartResults, err error) {
+	if o.Options != nil {
+		if err := o.Options.Validate(); err != nil {
+			return nil, err
+		}
+	}
 	p.update(func(fx *effects) {
 		if p.state != poolOpen {
 			err = ErrClosed
 			return
 		}
 		for g := range p.allGroups {
-			if match(g) {
-				n++
+			if !g.removed && match(g) {
 				result := make(chan error, 1)
 				results = append(results, result)
 				g.beginRestart(fx, &o, func(err error) { result <- err })
 			}
 		}
 	})
-	var errs []error
-	for _, result := range results {
-		select {
-		case err := <-result:
-			errs = append(errs, err)
-		case <-ctx.Done():
-			return n, ctx.Err()
-		}
-	}
-	return n, errors.Join(append(errs, err)...)
+	return results, err
 }

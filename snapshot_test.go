@@ -34,6 +34,7 @@ func requireGolden(t *testing.T, name, got string) {
 
 const (
 	password = "aB3dE6gH9jK2mN5p"
+	apiKey   = "Q7WERTY2UIOP5ASD"
 	envValue = "postgres://shop:hunter2@db"
 )
 
@@ -42,7 +43,7 @@ func busySnapshot() *passenger.Snapshot {
 	now := time.Date(2026, 3, 4, 5, 6, 7, 89_000, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	shop := passenger.GroupSnapshot{
-		Name: "/srv/shop (production)", UUID: "AB3DEF7HIJKLMNOPQRST", UID: 4242, GID: 4242, ReleaseMade: time.Unix(1_700_000_000, 0).UTC(), AppRoot: "/srv/shop", AppType: "rack", Environment: "production",
+		Name: "/srv/shop (production)", UUID: "AB3DEF7HIJKLMNOPQRST", UID: 4242, GID: 4242, APIKey: apiKey, ReleaseMade: time.Unix(1_700_000_000, 0).UTC(), AppRoot: "/srv/shop", AppType: "rack", Environment: "production",
 		ReleaseRoot: "/srv/releases/7", Generation: 2, QueueLength: 3, DisableQueueLength: 1, Spawning: 1,
 		CapacityUsed: 4, MinProcesses: 1, MaxProcesses: 5,
 		Processes: []passenger.ProcessSnapshot{
@@ -87,7 +88,7 @@ func busySnapshot() *passenger.Snapshot {
 		Groups: []passenger.GroupSnapshot{
 			shop,
 			{
-				Name: "blog", UID: 4242, GID: 4242, AppRoot: "/srv/blog", Restarting: true, Spawning: 2, CapacityUsed: 2, Generation: 1,
+				Name: "blog", UID: -1, GID: -1, AppRoot: "/srv/blog", Restarting: true, Spawning: 2, CapacityUsed: 2, Generation: 1,
 				DeploymentError: &passenger.DeploymentError{Err: errors.New("cannot start blog:\n  * PID: 1"), At: ago(time.Minute)},
 				LastSpawnError:  &passenger.SpawnFailure{Summary: "it is not shown", At: now},
 				Processes:       []passenger.ProcessSnapshot{},
@@ -124,6 +125,7 @@ func TestSnapshotAsText(t *testing.T) {
 		t.Run(name, func(t *testing.T) { requireGolden(t, name, text(t, busySnapshot(), o)) })
 	}
 	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{}), password)
+	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{Verbose: true}), apiKey)
 }
 
 func TestTextOfAnEmptyPool(t *testing.T) {
@@ -270,11 +272,12 @@ func TestValuesInXML(t *testing.T) {
 
 func TestSecretsOnlyWhenAsked(t *testing.T) {
 	got := xmlText(t, busySnapshot(), passenger.XMLOptions{})
-	for _, secret := range []string{password, "connect_password", "api_key", "<sockets>", "get_wait_list>", "hunter2", "DATABASE_URL"} {
+	for _, secret := range []string{password, "connect_password", apiKey, "api_key", "<sockets>", "get_wait_list>", "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, got, secret)
 	}
 	got = xmlText(t, busySnapshot(), passenger.XMLOptions{Secrets: true})
 	require.Contains(t, got, password)
+	require.Contains(t, got, "<api_key>"+apiKey+"</api_key>")
 	require.NotContains(t, got, "hunter2")
 }
 
@@ -325,7 +328,7 @@ func TestSnapshotAsJSON(t *testing.T) {
 	got, err := json.MarshalIndent(s, "", "  ")
 	require.NoError(t, err)
 	requireGolden(t, "snapshot.json", string(got)+"\n")
-	for _, secret := range []string{password, "assword", "hunter2", "DATABASE_URL"} {
+	for _, secret := range []string{password, "assword", apiKey, "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, string(got), secret)
 	}
 	var read struct {

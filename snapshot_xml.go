@@ -17,8 +17,8 @@ import (
 
 // XMLOptions say how WriteXML shows a snapshot.
 type XMLOptions struct {
-	// Secrets shows who waits for capacity, where the processes listen, and
-	// the passwords with which they are reached.
+	// Secrets shows who waits for capacity, the applications' API keys, where
+	// the processes listen, and the passwords with which they are reached.
 	Secrets bool
 }
 
@@ -26,7 +26,7 @@ type XMLOptions struct {
 // original tells and we do not know is left out, as are options that are not
 // set. Times are microseconds since 1970, sizes of memory kilobytes.
 func (s *Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
-	x := &xmlWriter{secrets: o.Secrets, now: s.At}
+	x := &xmlWriter{secrets: o.Secrets, now: s.At, names: map[string]string{}}
 	x.b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
 	x.in(`info version="3"`, func() {
 		x.put("passenger_version", s.Version)
@@ -57,6 +57,8 @@ type xmlWriter struct {
 	depth   int
 	secrets bool
 	now     time.Time
+	// names are those of users and groups, which take long to look up.
+	names map[string]string
 }
 
 // supergroup once was for what runs in several groups; now each has just one.
@@ -90,6 +92,9 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	if g.Restarting {
 		x.line("<restarting/>")
 	}
+	if x.secrets {
+		x.set("api_key", g.APIKey)
+	}
 	if g.Detached {
 		x.put("life_status", "SHUTTING_DOWN")
 	} else {
@@ -104,21 +109,33 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	})
 }
 
-// owner is whom the processes run as; a number without a name stands for
-// itself.
+// owner is whom the processes run as, as far as that is known; a number without
+// a name stands for itself.
 func (x *xmlWriter) owner(g *GroupSnapshot) {
-	uid, gid := strconv.Itoa(g.UID), strconv.Itoa(g.GID)
-	userName, groupName := uid, gid
-	if u, err := user.LookupId(uid); err == nil {
-		userName = u.Username
+	put := func(what, whatID string, id int, name func(id string) string) {
+		if id < 0 {
+			return
+		}
+		number := strconv.Itoa(id)
+		key := whatID + number
+		if _, known := x.names[key]; !known {
+			x.names[key] = cmp.Or(name(number), number)
+		}
+		x.put(what, x.names[key])
+		x.put(whatID, number)
 	}
-	if gr, err := user.LookupGroupId(gid); err == nil {
-		groupName = gr.Name
-	}
-	x.put("user", userName)
-	x.put("uid", uid)
-	x.put("group", groupName)
-	x.put("gid", gid)
+	put("user", "uid", g.UID, func(id string) string {
+		if u, err := user.LookupId(id); err == nil {
+			return u.Username
+		}
+		return ""
+	})
+	put("group", "gid", g.GID, func(id string) string {
+		if gr, err := user.LookupGroupId(id); err == nil {
+			return gr.Name
+		}
+		return ""
+	})
 }
 
 func (x *xmlWriter) options(g *GroupSnapshot) {

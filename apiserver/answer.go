@@ -1,0 +1,77 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	textType    = "text/plain; charset=utf-8"
+	xmlType     = "text/xml; charset=utf-8"
+	jsonType    = "application/json; charset=utf-8"
+	metricsType = "text/plain; version=0.0.4; charset=utf-8"
+)
+
+// The times that a client may take to send its body and to read its answer, for
+// which the server may wait for the rest of the body first.
+const (
+	bodyTimeout   = 30 * time.Second
+	answerTimeout = bodyTimeout + 30*time.Second
+)
+
+// limitTime lets reading end also where nobody looks at the body, which the
+// server reads before the next request then.
+func (c *call) limitTime() {
+	if c.r.ContentLength != 0 {
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // without it, the server's own counts
+	}
+}
+
+func (c *call) write(status int, contentType string, body []byte) {
+	writeAnswer(c.w, status, contentType, body)
+}
+
+func writeAnswer(w http.ResponseWriter, status int, contentType string, body []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // without it, the server's own counts
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may have gone
+}
+
+func (c *call) text(s string) { c.write(http.StatusOK, textType, []byte(s)) }
+
+func (c *call) json(status int, value any) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		c.cfg.Logger.Error(err, "An answer of the admin API is no JSON", "path", c.r.URL.Path)
+		c.fail(http.StatusInternalServerError, "", "the answer cannot be written as JSON")
+		return
+	}
+	c.write(status, jsonType, b.Bytes())
+}
+
+type message struct {
+	Status  string `json:"status"`
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+func (c *call) ok() { c.json(http.StatusOK, message{Status: "ok"}) }
+
+// fail answers with an error, which may have a code for programs.
+func (c *call) fail(status int, code, text string) {
+	c.json(status, message{Status: "error", Code: code, Message: text})
+}
+
+func (c *call) missing(what string) {
+	c.fail(http.StatusNotImplemented, "", "this server cannot "+what)
+}

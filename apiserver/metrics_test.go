@@ -1,0 +1,168 @@
+package apiserver_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/apiserver"
+)
+
+var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
+
+func answerOf(t *testing.T, h http.Handler, method, path string) reply {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
+	return reply{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
+}
+
+// metric is a family of the text format of Prometheus.
+type metric struct {
+	kind, help string
+	samples    map[string]float64 // by their labels
+}
+
+var (
+	headLine   = regexp.MustCompile(`^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
+	sampleLine = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (\S+)$`)
+)
+
+// parseMetrics accepts only what the format allows and this package writes: each
+// family once, HELP, TYPE, then at least one sample, and no two of the same labels.
+func parseMetrics(text string) (map[string]*metric, error) {
+	families := map[string]*metric{}
+	if !strings.HasSuffix(text, "\n") {
+		return nil, fmt.Errorf("the last line has no end")
+	}
+	var name string
+	var current *metric
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if head := headLine.FindStringSubmatch(line); head != nil {
+			switch {
+			case head[1] == "HELP":
+				if current != nil && len(current.samples) == 0 || families[head[2]] != nil {
+					return nil, fmt.Errorf("at the wrong place: %s", line)
+				}
+				name, current = head[2], &metric{help: head[3], samples: map[string]float64{}}
+				families[name] = current
+			case current == nil || head[2] != name || current.kind != "" || head[3] != "gauge" && head[3] != "counter":
+				return nil, fmt.Errorf("at the wrong place: %s", line)
+			default:
+				current.kind = head[3]
+			}
+			continue
+		}
+		sample := sampleLine.FindStringSubmatch(line)
+		if sample == nil || current == nil || current.kind == "" || sample[1] != name || strings.HasSuffix(sample[2], ",") {
+			return nil, fmt.Errorf("no sample of %s: %s", name, line)
+		}
+		if current.kind == "counter" != strings.HasSuffix(name, "_total") {
+			return nil, fmt.Errorf("the name of a counter ends with _total: %s", name)
+		}
+		value, err := strconv.ParseFloat(sample[3], 64)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := current.samples[sample[2]]; twice {
+			return nil, fmt.Errorf("twice: %s", line)
+		}
+		current.samples[sample[2]] = value
+	}
+	if current != nil && len(current.samples) == 0 {
+		return nil, fmt.Errorf("no samples of %s", name)
+	}
+	return families, nil
+}
+
+func TestTheParserIsStrict(t *testing.T) {
+	const head = "# HELP a b\n# TYPE a gauge\n"
+	for _, text := range []string{
+		"", head, head + "a 1", head + "b 1\n", head + "a x\n", head + "a 1\na 2\n", "a 1\n", "# TYPE a gauge\na 1\n",
+		head + "a{b=\"\\x\"} 1\n", head + "a{b=\"\"c\"} 1\n", head + "a{b=\"c\",} 1\n", head + "a  1\n", head + "\n", head + "a 1\n" + head + "a 1\n",
+		"# HELP a b\n# TYPE a counter\na 1\n",
+	} {
+		_, err := parseMetrics(text)
+		require.Error(t, err, "%q", text)
+	}
+	_, err := parseMetrics(head + "a{b=\"c\\\"\\\\\\n\",d=\"e\"} 1.5\n")
+	require.NoError(t, err)
+}
+
+func TestMetrics(t *testing.T) { synctest.Test(t, testMetrics) }
+
+func testMetrics(t *testing.T) {
+	h := newHouse(t).tenants()
+	evil := "a\"b\\c\xff{}"
+	h.start(app(evil, "evil", alice))
+	limited := app("limited", "limited", bob)
+	limited.MaxProcesses = 3
+	h.start(limited)
+	session, err := h.pool.Get(t.Context(), app("blog", "blog", bob))
+	require.NoError(t, err)
+	defer session.Close(passenger.KeepAlive)
+	require.NoError(t, h.pool.Restart(t.Context(), "twin", passenger.RestartOptions{Method: passenger.RestartBlocking}))
+	synctest.Wait()
+	stats := func() []apiserver.RequestStats {
+		return []apiserver.RequestStats{
+			{App: "shop", Begun: 70, Active: 2, CacheFetches: 10, CacheHits: 4},
+			{App: "shop", Begun: 7, Active: 1},
+			{App: "of several\nlines", Begun: 1},
+		}
+	}
+	a := answerOf(t, apiserver.Metrics(h.pool, stats), "GET", "/anything")
+	require.Equal(t, 200, a.Status)
+	require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", a.Header.Get("Content-Type"))
+
+	file := filepath.Join("testdata", "metrics.golden")
+	text := strings.Replace(a.Body, passenger.Version, "VERSION", 1)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text)
+
+	families, err := parseMetrics(a.Body)
+	require.NoError(t, err)
+	is := func(want int, name, labels string) {
+		require.Contains(t, families, name)
+		require.Contains(t, families[name].samples, labels)
+		require.Equal(t, want, int(families[name].samples[labels]), name+labels)
+	}
+	is(20, "passenger_pool_max_processes", "")
+	is(6, "passenger_pool_capacity_used", "")
+	is(2, "passenger_app_processes", `app="twin",state="enabled"`)
+	is(3, "passenger_app_processes_max", `app="limited"`)
+	is(2, "passenger_app_restarts_total", `app="twin"`)
+	is(1, "passenger_app_sessions", `app="blog"`)
+	is(77, "passenger_app_requests_total", `app="shop"`)
+	is(1, "passenger_app_processes", `app="a\"b\\c`+"\ufffd"+`{}",state="enabled"`)
+	is(1, "passenger_app_requests_total", `app="of several\nlines"`)
+	require.NotContains(t, a.Body, "1000", "no label is a pid")
+
+	families, err = parseMetrics(answerOf(t, apiserver.Metrics(h.pool, nil), "HEAD", "/").Body)
+	require.NoError(t, err)
+	require.NotContains(t, families, "passenger_app_requests_total")
+	require.Equal(t, 405, answerOf(t, apiserver.Metrics(h.pool, nil), "POST", "/").Status)
+}
+
+func TestMetricsOfAnEmptyPool(t *testing.T) {
+	h := newHouse(t)
+	families, err := parseMetrics(answerOf(t, apiserver.Metrics(h.pool, nil), "GET", "/").Body)
+	require.NoError(t, err)
+	require.Len(t, families, 4)
+}

@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/gopassenger/passenger"
+)
+
+var poolPaths = map[string]bool{"/pool.txt": true, "/pool.xml": true, "/pool.json": true}
+
+// view is the pool as the caller may see it. Only who may change an application
+// gets its secrets, since the API key among them lets one change it.
+func (c *call) view() passenger.Snapshot {
+	if !c.rights.read {
+		return c.cfg.Pool.InspectApps(c.rights.apps)
+	}
+	s := c.cfg.Pool.Inspect()
+	if c.rights.modify {
+		return s
+	}
+	for i := range s.Groups {
+		if g := &s.Groups[i]; !slices.Contains(c.rights.apps, g.APIKey) {
+			g.APIKey = ""
+			for j := range g.Processes {
+				g.Processes[j].Password = ""
+			}
+		}
+	}
+	return s
+}
+
+func (c *call) showPoolAsText() {
+	query := c.r.URL.Query()
+	colorize, ok := c.flag(query, "colorize")
+	if !ok {
+		return
+	}
+	verbose, ok := c.flag(query, "verbose")
+	if !ok {
+		return
+	}
+	s := c.view()
+	for i := range s.Groups {
+		for j := range s.Groups[i].Processes {
+			if p := &s.Groups[i].Processes[j]; p.Password == "" {
+				p.HTTPAddress = "" // which is of no use without
+			}
+		}
+	}
+	var b bytes.Buffer
+	_ = s.WriteText(&b, passenger.TextOptions{Verbose: verbose, Colorize: colorize}) // a buffer takes everything
+	c.write(http.StatusOK, textType, b.Bytes())
+}
+
+func (c *call) showPoolAsXML() {
+	secrets, ok := c.flag(c.r.URL.Query(), "secrets")
+	if !ok {
+		return
+	}
+	s := c.view()
+	var b bytes.Buffer
+	_ = s.WriteXML(&b, passenger.XMLOptions{Secrets: secrets}) // a buffer takes everything
+	c.write(http.StatusOK, xmlType, b.Bytes())
+}
+
+// showPoolAsJSON takes the parameter secrets, as Passenger does, but there are
+// none in this form.
+func (c *call) showPoolAsJSON() {
+	if _, ok := c.flag(c.r.URL.Query(), "secrets"); ok {
+		c.json(http.StatusOK, c.view())
+	}
+}
+
+var restartMethods = map[string]passenger.RestartMethod{
+	"": passenger.RestartDefault, "blocking": passenger.RestartBlocking, "rolling": passenger.RestartRolling,
+}
+
+func (c *call) restartGroup() {
+	var order struct {
+		Name   string `json:"name"`
+		Method string `json:"restart_method"`
+		Wait   bool   `json:"wait"`
+	}
+	if !c.decode(&order) {
+		return
+	}
+	method, known := restartMethods[order.Method]
+	switch {
+	case order.Name == "":
+		c.fail(http.StatusBadRequest, "", "the field name, of the application to restart, is missing")
+		return
+	case !known:
+		c.fail(http.StatusBadRequest, "", `the field restart_method is neither "blocking" nor "rolling"`)
+		return
+	}
+	keys := c.keysOf(order.Name)
+	if len(keys) == 0 && !c.rights.modify {
+		c.unauthorized()
+		return
+	}
+	n, wait, err := c.cfg.Pool.BeginRestart(order.Name, keys, passenger.RestartOptions{Method: method})
+	if err != nil {
+		c.fail(http.StatusServiceUnavailable, "", err.Error())
+		return
+	}
+	if order.Wait {
+		if err := wait(c.r.Context()); err != nil {
+			c.fail(http.StatusInternalServerError, "", err.Error())
+			return
+		}
+	}
+	c.json(http.StatusOK, map[string]bool{"restarted": n > 0})
+}
+
+// keysOf are the API keys of the applications of this name that the caller may
+// change.
+func (c *call) keysOf(name string) (keys []string) {
+	for _, app := range c.cfg.Pool.Identities() {
+		if app.Name == name && (c.rights.modify || slices.Contains(c.rights.apps, app.APIKey)) {
+			keys = append(keys, app.APIKey)
+		}
+	}
+	return keys
+}
+
+func (c *call) detachProcess() {
+	var order struct {
+		PID int `json:"pid"`
+	}
+	if !c.decode(&order) {
+		return
+	}
+	if order.PID <= 0 {
+		c.fail(http.StatusBadRequest, "", "the field pid, of the process to detach, is missing or not a number above 0")
+		return
+	}
+	err := passenger.ErrNoSuchProcess
+	if id := c.processID(order.PID); id != "" {
+		err = c.cfg.Pool.DetachProcess(id)
+	}
+	if err != nil && !errors.Is(err, passenger.ErrNoSuchProcess) {
+		c.fail(http.StatusServiceUnavailable, "", err.Error())
+		return
+	}
+	c.json(http.StatusOK, map[string]bool{"detached": err == nil})
+}
+
+// processID is what names the process, if it is one that the caller may change.
+// A pid might be another one's when it is used.
+func (c *call) processID(pid int) string {
+	if c.rights.modify {
+		return strconv.Itoa(pid)
+	}
+	s := c.cfg.Pool.InspectApps(c.rights.apps)
+	for i := range s.Groups {
+		for _, p := range s.Groups[i].Processes {
+			if p.PID == pid && p.State != "detached" {
+				return p.GUPID
+			}
+		}
+	}
+	return ""
+}

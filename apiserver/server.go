@@ -1,0 +1,213 @@
+// Package apiserver is the admin API of a [passenger.Pool] and of the program
+// around it, as an [http.Handler], and its client.
+//
+// A call reads top to bottom: server.go finds its route (routes.go), rights.go
+// says who calls, by the credentials of the Unix socket's peer (peer.go), by
+// password (account.go, guesses.go) or by an application's API key. Then it is
+// served (pool.go, settings.go, program.go, health.go, metrics.go), from a body
+// that is bounded (body.go), with one of the answers of answer.go. serve.go runs
+// a server of it, with limits (connections.go); client.go talks to one.
+//
+// The paths, bodies and answers are those of Passenger's own API, version 0.3,
+// so its tools work with it. GET /pool.json, /livez, /readyz and /metrics come in
+// addition.
+//
+// # Who may do what
+//
+// On a Unix socket, root and the user of this program may do everything, and
+// the owner of an application's processes may see and change that application.
+// Everywhere, "api" with an application's API key may the same, and accounts do
+// what their level says. What several of these allow adds up. Whoever is none of
+// them is answered with 401, as is who lacks the right.
+package apiserver
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+)
+
+// Config says what the API of a core shows and does. Only Pool is needed; what
+// an absent function would do is answered with 501 or, as Passenger does for
+// logs, with 500. The functions may be called by several goroutines at once.
+type Config struct {
+	Pool *passenger.Pool
+	// Accounts have passwords.
+	Accounts []Account
+	// AllowAnyone lets everybody do everything whose connection says nothing
+	// of who they are, as TCP's does, if there are no Accounts. Passenger does
+	// so; without it there is nobody whom such a call could come from. Use it
+	// only behind something that knows its users.
+	AllowAnyone bool
+	// Requests returns what GET /server.json shows, as JSON; nil: no requests.
+	Requests func() any
+	// RequestStats returns what GET /metrics counts; nil: no requests.
+	RequestStats func() []RequestStats
+	// DisconnectClient cuts the request of this id, which Requests shows, and
+	// reports whether there is one.
+	DisconnectClient func(id string) bool
+	// Settings returns the effective settings by their names, without
+	// secrets; nil: none.
+	Settings func() map[string]any
+	// ChangeSettings changes some. An error says which are wrong and is shown
+	// to who asked; nothing should have changed then.
+	ChangeSettings func(changes map[string]json.RawMessage) error
+	// FreeMemory releases what can be made again; nil: debug.FreeOSMemory.
+	FreeMemory func()
+	// Shutdown makes the program end, as SIGTERM does. It is called when the
+	// answer is written, and must not wait for the API's server to end.
+	Shutdown func()
+	// ReopenLogs opens the log files anew by their names.
+	ReopenLogs func() error
+	// Ready returns why the program is not ready to serve; nil: it is always.
+	Ready func() error
+	// Program and Version are what GET /info.json shows; empty:
+	// "gopassenger core" and passenger.Version.
+	Program, Version string
+	// Logger gets what was ordered and by whom, and that passwords are wrong;
+	// the zero value discards it.
+	Logger logr.Logger
+}
+
+// Validate reports every fault of c, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Pool == nil {
+		errs = append(errs, errors.New("the API has no pool to show"))
+	}
+	return errors.Join(append(errs, validateAccess(c.Accounts, c.AllowAnyone))...)
+}
+
+// Server is the API. It is safe for concurrent use.
+type Server struct {
+	cfg Config
+	// status is that of a watchdog.
+	status   func() string
+	euid     int
+	accounts []account
+	guesses  *guesses
+	routes   map[string]methods
+	origins  *http.CrossOriginProtection
+}
+
+// New returns the API of a core. What Validate finds wrong of cfg is logged and
+// counts for nothing: without a pool, there are no routes about one.
+func New(cfg Config) *Server {
+	if cfg.Program == "" {
+		cfg.Program = "gopassenger core"
+	}
+	if err := cfg.Validate(); err != nil {
+		cfg.Logger.Error(err, "Part of the admin API's configuration is ignored")
+	}
+	s := newServer(cfg)
+	s.routes = s.coreRoutes()
+	return s
+}
+
+func newServer(cfg Config) *Server {
+	if cfg.Version == "" {
+		cfg.Version = passenger.Version
+	}
+	s := &Server{
+		euid: os.Geteuid(), accounts: newAccounts(cfg.Accounts), guesses: &guesses{log: cfg.Logger},
+		origins: http.NewCrossOriginProtection(),
+	}
+	cfg.AllowAnyone = cfg.AllowAnyone && len(cfg.Accounts) == 0
+	cfg.Accounts = nil // the passwords are no longer needed
+	s.cfg = cfg
+	return s
+}
+
+// call is one request.
+type call struct {
+	*Server
+	w http.ResponseWriter
+	r *http.Request
+	// peer is who calls, if known.
+	peer   Peer
+	known  bool
+	rights rights
+}
+
+// ServeHTTP serves one call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{Server: s, w: w, r: r}
+	c.peer, c.known = PeerOf(r.Context())
+	c.limitTime()
+	if _, asked := r.Header["Upgrade"]; asked {
+		c.fail(http.StatusUnprocessableEntity, "", "the connection cannot be upgraded here: leave the header Upgrade out")
+		return
+	}
+	allowed := s.methodsOf(r.URL.Path)
+	if allowed == nil {
+		c.fail(http.StatusNotFound, "", "there is no such path")
+		return
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route, ok := allowed[method]
+	if !ok {
+		w.Header().Set("Allow", allowed.String())
+		c.fail(http.StatusMethodNotAllowed, "", "this path takes "+allowed.String())
+		return
+	}
+	// Browsers send the passwords they know along with what other sites ask for.
+	if s.origins.Check(r) != nil {
+		c.fail(http.StatusForbidden, "", "requests made by the pages of other sites are refused")
+		return
+	}
+	c.rights = c.authorize()
+	if !c.rights.include(route.needs) {
+		c.unauthorized()
+		return
+	}
+	if r.ContentLength > maxBody {
+		c.tooLarge()
+		return
+	}
+	if method != http.MethodGet {
+		s.cfg.Logger.Info("The admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(), "account", c.rights.account)
+	}
+	route.serve(c)
+}
+
+// methodsOf returns the routes of a path, or nil.
+func (s *Server) methodsOf(path string) methods {
+	if m := s.routes[path]; m != nil {
+		return m
+	}
+	if _, ok := clientID(path); ok {
+		return s.routes[clientPath]
+	}
+	return nil
+}
+
+// methods are the routes of one path.
+type methods map[string]route
+
+type route struct {
+	needs right
+	serve func(*call)
+}
+
+// String is for the header Allow.
+func (m methods) String() string {
+	names := make([]string, 0, len(m)+1)
+	for name := range m {
+		names = append(names, name)
+		if name == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,56 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+
+	"github.com/go-logr/logr"
+)
+
+// WatchdogConfig says what the API of a watchdog shows and does. The fields are
+// those of Config; the zero value is usable.
+type WatchdogConfig struct {
+	Accounts    []Account
+	AllowAnyone bool
+	// Status returns what GET /status.txt shows; nil: program, version and
+	// pid.
+	Status         func() string
+	Settings       func() map[string]any
+	ChangeSettings func(changes map[string]json.RawMessage) error
+	Shutdown       func()
+	ReopenLogs     func() error
+	// Program is "gopassenger watchdog" if empty.
+	Program, Version string
+	Logger           logr.Logger
+}
+
+// Validate reports every fault of c, joined.
+func (c *WatchdogConfig) Validate() error { return validateAccess(c.Accounts, c.AllowAnyone) }
+
+// NewWatchdog returns the API of a watchdog. Faults are treated as by New.
+func NewWatchdog(cfg WatchdogConfig) *Server {
+	if cfg.Program == "" {
+		cfg.Program = "gopassenger watchdog"
+	}
+	if err := cfg.Validate(); err != nil {
+		cfg.Logger.Error(err, "Part of the admin API's configuration is ignored")
+	}
+	s := newServer(Config{
+		Accounts: cfg.Accounts, AllowAnyone: cfg.AllowAnyone, Settings: cfg.Settings, ChangeSettings: cfg.ChangeSettings,
+		Shutdown: cfg.Shutdown, ReopenLogs: cfg.ReopenLogs, Program: cfg.Program, Version: cfg.Version, Logger: cfg.Logger,
+	})
+	s.status = cfg.Status
+	s.routes = map[string]methods{"/status.txt": {get: {inspect, (*call).showStatus}}}
+	maps.Copy(s.routes, commonRoutes())
+	return s
+}
+
+func (c *call) showStatus() {
+	if c.status != nil {
+		c.text(c.status())
+		return
+	}
+	c.text(fmt.Sprintf("%s %s, pid %d\n", c.cfg.Program, c.cfg.Version, os.Getpid()))
+}
