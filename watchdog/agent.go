@@ -18,8 +18,8 @@ import (
 var (
 	// ErrAgentEnded: it has ended with success, without having been asked to.
 	ErrAgentEnded = errors.New("it has ended by itself")
-	// ErrForced: it did not end in time and was killed.
-	ErrForced = errors.New("it did not end in time and was killed")
+	// ErrForced: it did not end in time, and was made to.
+	ErrForced = errors.New("it did not end in time, and was made to")
 	// ErrStartFailed: it did not come to serve.
 	ErrStartFailed = errors.New("it did not start")
 )

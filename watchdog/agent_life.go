@@ -120,7 +120,8 @@ func (a *agent) startUnlessStopped(ctx context.Context, cancel func()) (p *proce
 	}
 }
 
-// finish asks the process to end, and kills it when ctx ends.
+// finish asks the process to end, at once when ctx ends, and kills it when it does
+// not.
 func (a *agent) finish(ctx context.Context, p *process) error {
 	defer p.link.close()
 	_ = p.link.send(&message{Command: Shutdown}) // if it is dead, exited tells
@@ -131,7 +132,14 @@ func (a *agent) finish(ctx context.Context, p *process) error {
 		}
 		return nil
 	case <-ctx.Done():
-		p.end()
+		_ = p.link.send(&message{Command: Abort})
+		abort := time.NewTimer(a.dog.cfg.AbortTimeout)
+		defer abort.Stop()
+		select {
+		case <-p.exited:
+		case <-abort.C:
+			p.end()
+		}
 		return fmt.Errorf("the %s: %w", a.cfg.Name, ErrForced)
 	}
 }

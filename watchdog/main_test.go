@@ -53,8 +53,8 @@ type part struct {
 	Quit bool
 	// Crash: it dies as soon as it serves.
 	Crash bool
-	// Deaf: it does not end when it is asked to.
-	Deaf bool
+	// Slow: it does not end when it is asked to, Deaf: also not when it has to.
+	Slow, Deaf bool
 	// Child: it starts a process that does not end by itself.
 	Child bool
 	// Secret is what it answers by its listener, with its pid.
@@ -117,9 +117,13 @@ func playAgent() int {
 func (p *part) obey(parent *watchdog.Parent) int {
 	for command := range parent.Commands() {
 		switch {
+		case command == watchdog.Abort && p.Deaf:
+			// It does not hear that either.
+		case command == watchdog.Abort:
+			return 0
 		case command != watchdog.Shutdown:
 			p.write("command", command)
-		case !p.Deaf:
+		case !p.Deaf && !p.Slow:
 			p.note("ended", p.Name+"\n")
 			return 0
 		}

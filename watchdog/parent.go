@@ -113,11 +113,16 @@ func (p *Parent) tell(m *message) (err error) {
 	return err
 }
 
-// Shutdown is the command to end, with no limit but that of the watchdog's
-// patience.
-const Shutdown = "shutdown"
+// The commands of a watchdog that ends.
+const (
+	// Shutdown: end, and take the time that it needs.
+	Shutdown = "shutdown"
+	// Abort: end at once.
+	Abort = "abort"
+)
 
-// Commands are what the watchdog asks for, Shutdown and what Watchdog.Send sends.
+// Commands are what the watchdog asks for: Shutdown, Abort, and what Watchdog.Send
+// sends.
 // It is closed when the watchdog is gone.
 func (p *Parent) Commands() <-chan string { return p.commands }
 

@@ -30,6 +30,7 @@ import (
 const (
 	DefaultStartTimeout    = 60 * time.Second
 	DefaultShutdownTimeout = 70 * time.Second
+	DefaultAbortTimeout    = 2 * time.Second
 	DefaultKillTimeout     = 5 * time.Second
 )
 
@@ -52,10 +53,10 @@ type Config struct {
 	// or after the initialization aborts it, and one at the shutdown makes it
 	// a forced one. nil: none.
 	Hook func(ctx context.Context, point HookPoint) error
-	// StartTimeout is how long an agent may take until it serves;
-	// ShutdownTimeout is how long it may take to end when it is asked to, and
-	// KillTimeout how long what it leaves behind may.
-	StartTimeout, ShutdownTimeout, KillTimeout time.Duration
+	// StartTimeout is how long an agent may take until it serves,
+	// ShutdownTimeout how long to end when it is asked to, AbortTimeout how long
+	// to end at once. KillTimeout is how long what it leaves behind may take.
+	StartTimeout, ShutdownTimeout, AbortTimeout, KillTimeout time.Duration
 	// ProtectFromOOM makes the kernel spare the watchdog, but not its agents,
 	// when memory runs out, where it may do so.
 	ProtectFromOOM bool
@@ -91,6 +92,7 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 	}{
 		{&cfg.StartTimeout, DefaultStartTimeout},
 		{&cfg.ShutdownTimeout, DefaultShutdownTimeout},
+		{&cfg.AbortTimeout, DefaultAbortTimeout},
 		{&cfg.KillTimeout, DefaultKillTimeout},
 	} {
 		if *t.set == 0 {
@@ -158,8 +160,8 @@ func (w *Watchdog) PID(agent string) int {
 }
 
 // Shutdown ends the agents: each is asked to, and has until ctx ends or
-// Config.ShutdownTimeout has passed. What runs then is killed, and the error is
-// ErrForced. After Shutdown there are no agents, and nothing that they started.
+// Config.ShutdownTimeout has passed. Then it has to end at once, or is killed,
+// and the error is ErrForced. After Shutdown there are no agents, and nothing that they started.
 func (w *Watchdog) Shutdown(ctx context.Context) error {
 	w.stopping.Store(true)
 	hookCtx := context.WithoutCancel(ctx)

@@ -301,7 +301,7 @@ func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
 	dir := t.TempDir()
 	w := start(t, watchdog.Config{
 		Agents:          []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Deaf: true, Child: true})},
-		ShutdownTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond,
+		ShutdownTimeout: 50 * time.Millisecond, AbortTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond,
 	})
 	pid, child := w.PID("core"), number(t, content(t, dir, "core.child"))
 	require.ErrorIs(t, w.Shutdown(t.Context()), watchdog.ErrForced)
@@ -312,7 +312,10 @@ func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
 
 // E10: the end of the context makes a graceful shutdown a forced one.
 func TestE10ShutdownIsForced(t *testing.T) {
-	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: t.TempDir(), Name: "core", Deaf: true})}})
+	w := start(t, watchdog.Config{
+		Agents:       []watchdog.Agent{agentOf(part{Dir: t.TempDir(), Name: "core", Slow: true})},
+		AbortTimeout: time.Hour, // it ends by itself
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Shutdown(ctx) }()

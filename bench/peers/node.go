@@ -56,8 +56,8 @@ func oursPeer(interpreter, option string) peer {
 			"--max-pool-size", workers, "--min-instances", workers,
 			option, s.programs[interpreter],
 		}
-		front := regexp.MustCompile("^" + regexp.QuoteMeta(argv[0]) + " start ")
-		return []command{{argv: argv, front: front}}, nil
+		front := regexp.MustCompile("^" + regexp.QuoteMeta(argv[0]) + " (start|core)\\b")
+		return []command{{argv: argv, front: front, env: []string{"PASSENGER_INSTANCE_REGISTRY_DIR=" + s.dir}}}, nil
 	}}
 }
 

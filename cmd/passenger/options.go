@@ -92,6 +92,7 @@ var startOptions = []option{
 	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
+	{key: "instance_registry_dir", flag: "instance-registry-dir", kind: kindPath, usage: "the `directory` in which tools find this server (default $PASSENGER_INSTANCE_REGISTRY_DIR, /run/passenger-instreg as root, $TMPDIR or /tmp)"},
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }
 

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +67,6 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		tuneRuntime()
 		dir := "."
 		if len(args) == 1 {
 			dir = args[0]
@@ -88,20 +89,24 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 
 // start serves until a signal comes.
 func start(ctx context.Context, cfg agent.Config, out, errOut io.Writer, signals <-chan os.Signal) error {
-	server, err := agent.Start(ctx, cfg, agent.NewLogger(errOut, cfg.LogLevel))
+	instance, err := agent.Start(ctx, cfg, agent.NewLogger(errOut, cfg.LogLevel))
 	if err != nil {
 		return err
 	}
-	printBanner(out, cfg, server.URL())
-	var serveErr error
-	select {
-	case <-signals:
-		fmt.Fprintln(out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
-	case serveErr = <-server.Wait():
-		fmt.Fprintf(errOut, "passenger: the server cannot go on: %v\n", serveErr)
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go reapOrphans(ctx, instance)
+	printBanner(out, cfg, instance.URL())
+	var failure error
+	select {
+	case <-signals:
+	case failure = <-instance.Ended():
+	}
+	if failure == nil {
+		fmt.Fprintln(out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
+	} else {
+		fmt.Fprintf(errOut, "passenger: the server cannot go on: %v\n", failure)
+	}
 	go func() {
 		select {
 		case <-signals:
@@ -109,14 +114,30 @@ func start(ctx context.Context, cfg agent.Config, out, errOut io.Writer, signals
 		case <-ctx.Done():
 		}
 	}()
-	if err := server.Shutdown(ctx); err != nil {
+	if err := instance.Shutdown(ctx); err != nil {
 		return fmt.Errorf("the shutdown was forced: %w", err)
 	}
-	if serveErr != nil {
-		return serveErr
+	if failure != nil {
+		return failure
 	}
 	fmt.Fprintln(out, "Stopped.")
 	return nil
+}
+
+// reapOrphans waits for what processes of ours have left behind and nobody else
+// waits for.
+func reapOrphans(ctx context.Context, instance *agent.Instance) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	defer signal.Stop(ended)
+	for {
+		select {
+		case <-ended:
+			instance.Reap()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func printBanner(w io.Writer, cfg agent.Config, url string) {

@@ -58,6 +58,9 @@ type Config struct {
 	FriendlyErrorPages string `koanf:"friendly_error_pages"`
 	StaticFilesDir     string `koanf:"static_files_dir"`
 	LogLevel           int    `koanf:"log_level"`
+	// InstanceRegistryDir is where the instance directory is made; empty:
+	// package instancedir's choice.
+	InstanceRegistryDir string `koanf:"instance_registry_dir"`
 }
 
 const (

@@ -11,8 +11,14 @@ import (
 	"syscall"
 )
 
+// socket is a listening socket that others can listen on as well.
+type socket interface {
+	net.Listener
+	File() (*os.File, error)
+}
+
 // listen opens the configured address. Its errors say what to do.
-func (c *Config) listen(ctx context.Context) (deadlineListener, error) {
+func (c *Config) listen(ctx context.Context) (socket, error) {
 	if c.SocketFile != "" {
 		return listenUnix(ctx, c.SocketFile)
 	}
@@ -30,7 +36,7 @@ func (c *Config) listen(ctx context.Context) (deadlineListener, error) {
 
 // listenUnix takes the place of a socket that nobody listens on any more, and
 // of nothing else.
-func listenUnix(ctx context.Context, path string) (deadlineListener, error) {
+func listenUnix(ctx context.Context, path string) (socket, error) {
 	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

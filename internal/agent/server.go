@@ -25,7 +25,7 @@ const (
 
 // Server serves one application.
 type Server struct {
-	cfg      Config
+	cfg      *Config
 	log      logr.Logger
 	factory  spawner.Factory
 	pool     *passenger.Pool
@@ -38,20 +38,15 @@ type Server struct {
 	served   chan error
 }
 
-// Start checks cfg, opens the listener and begins to serve and to start the
-// processes that are to be there at all times. An error says what to do about
-// it; nothing is left running then. ctx bounds the start and not the server.
-func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
+// newServer begins to serve on listener, which it owns then, and to start the
+// processes that are to be there at all times. Nothing is left running when it
+// fails. sockets is a directory for the processes' sockets; empty: the spawner
+// makes one.
+func newServer(cfg *Config, listener deadlineListener, sockets string, log logr.Logger) (*Server, error) {
+	s := &Server{
+		cfg: cfg, log: log, conns: newConnections(), listener: &drainingListener{deadlineListener: listener}, served: make(chan error, 1),
 	}
-	s := &Server{cfg: cfg, log: log, conns: newConnections(), served: make(chan error, 1)}
-	listener, err := cfg.listen(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.listener = &drainingListener{deadlineListener: listener}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(sockets); err != nil {
 		return nil, errors.Join(err, s.listener.Close())
 	}
 	go func() {
@@ -62,9 +57,9 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Server, err err
 	return s, nil
 }
 
-func (s *Server) prepare() (err error) {
+func (s *Server) prepare(sockets string) (err error) {
 	config := s.cfg.spawner()
-	config.Logger = s.log
+	config.Logger, config.Dir = s.log, sockets
 	s.factory = spawner.New(config)
 	if s.pool, err = passenger.New(passenger.Config{
 		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork, Logger: s.log,
@@ -107,11 +102,8 @@ func (s *Server) startProcesses() {
 	})
 }
 
-// URL is how users reach the server.
-func (s *Server) URL() string { return s.cfg.url(s.listener) }
-
-// Wait returns when the listener fails, with its error.
-func (s *Server) Wait() <-chan error { return s.served }
+// Failed gets an error when the listener fails.
+func (s *Server) Failed() <-chan error { return s.served }
 
 // Shutdown stops the server without losing a request, also of clients that
 // have connected and not been heard yet, unless ctx ends or it takes longer

@@ -32,10 +32,10 @@ func BenchmarkIdleCPU(b *testing.B) {
 // cpuTime is what all threads of the server have taken so far.
 func (s *server) cpuTime(b *testing.B) (sum time.Duration) {
 	b.Helper()
-	tasks, err := os.ReadDir(s.proc("task"))
+	tasks, err := os.ReadDir(s.proc(b, "task"))
 	require.NoError(b, err)
 	for _, task := range tasks {
-		line, err := os.ReadFile(s.proc("task/" + task.Name() + "/schedstat"))
+		line, err := os.ReadFile(s.proc(b, "task/"+task.Name()+"/schedstat"))
 		require.NoError(b, err)
 		onCPU, _, _ := strings.Cut(string(line), " ")
 		ns, err := strconv.ParseInt(onCPU, 10, 64)

@@ -75,7 +75,7 @@ func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
 	if cmd.Dir == "" {
 		cmd.Dir = s.dir
 	}
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + s.home, "TMPDIR=" + s.tmp, s.marker}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + s.home, "TMPDIR=" + s.tmp, "PASSENGER_INSTANCE_REGISTRY_DIR=" + s.tmp, s.marker}
 	cmd.Env = append(cmd.Env, l.env...)
 	cmd.WaitDelay = patience
 	return cmd

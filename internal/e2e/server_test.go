@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -103,14 +104,33 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	require.NoError(t, s.cmd.Process.Signal(sig))
 }
 
+// core is the id of the process that serves.
+func (s *server) core(t testing.TB) (core int) {
+	t.Helper()
+	eventually(t, func() error {
+		for _, pid := range s.childrenOf(s.cmd.Process.Pid) {
+			// The other children are what a core has left behind.
+			if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00core\x00") {
+				core = pid
+				return nil
+			}
+		}
+		return errors.New("the watchdog has no core")
+	})
+	return core
+}
+
 // apps are the ids of the application's processes.
 func (s *server) apps(t testing.TB) []int {
 	t.Helper()
-	var pids []int
+	return s.childrenOf(s.core(t))
+}
+
+func (s *server) childrenOf(parent int) (pids []int) {
 	for pid := range s.processes() {
 		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
 			_, rest, _ := strings.Cut(string(stat), ") ")
-			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(s.cmd.Process.Pid) {
+			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(parent) {
 				pids = append(pids, pid)
 			}
 		}
@@ -118,10 +138,10 @@ func (s *server) apps(t testing.TB) []int {
 	return pids
 }
 
-// fds counts the server's file descriptors.
+// fds counts the core's file descriptors.
 func (s *server) fds(t testing.TB) int {
 	t.Helper()
-	entries, err := os.ReadDir(s.proc("fd"))
+	entries, err := os.ReadDir(s.proc(t, "fd"))
 	require.NoError(t, err)
 	return len(entries)
 }
@@ -138,10 +158,10 @@ func (s *server) requireNoMoreFDs(t testing.TB, before int) {
 	})
 }
 
-// peakMemory is the most that the server ever had in memory, in MB.
+// peakMemory is the most that the core ever had in memory, in MB.
 func (s *server) peakMemory(t testing.TB) int {
 	t.Helper()
-	status, err := os.ReadFile(s.proc("status"))
+	status, err := os.ReadFile(s.proc(t, "status"))
 	require.NoError(t, err)
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	require.NotNil(t, m)
@@ -150,6 +170,7 @@ func (s *server) peakMemory(t testing.TB) int {
 	return kB >> 10
 }
 
-func (s *server) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), file)
+func (s *server) proc(t testing.TB, file string) string {
+	t.Helper()
+	return filepath.Join("/proc", strconv.Itoa(s.core(t)), file)
 }

@@ -115,7 +115,7 @@ func (s *server) requireRead(t *testing.T, connections int) {
 	require.NoError(t, err)
 	local := fmt.Sprintf("0100007F:%04X", number)
 	eventually(t, func() error {
-		table, err := os.ReadFile(s.proc("net/tcp"))
+		table, err := os.ReadFile(s.proc(t, "net/tcp"))
 		if err != nil {
 			return err
 		}

@@ -83,7 +83,7 @@ func (l *launch) start(t testing.TB) *server {
 	}
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
 	s.cmd.Dir, s.cmd.WaitDelay = dir, patience
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + home, "TMPDIR=" + s.tmp, s.marker}
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + home, "TMPDIR=" + s.tmp, "PASSENGER_INSTANCE_REGISTRY_DIR=" + s.tmp, s.marker}
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	require.NoError(t, s.cmd.Start())
 	var wg sync.WaitGroup

@@ -1,0 +1,211 @@
+package instancedir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxTries is how many names may be taken already.
+const maxTries = 250
+
+// Config says what instance a directory is made for.
+type Config struct {
+	// Registry is the directory to make it in, which must be there. Others may
+	// not be able to replace what is in it: neither it nor what leads to it may
+	// be writable to them, unless it has the sticky bit, and all must belong to
+	// root or, unless we are root, to us. Empty: DefaultRegistry(os.Getenv), which
+	// is made if it is in /run.
+	Registry string
+	// Version is that of Passenger, IntegrationMode for example "standalone",
+	// ServerSoftware what answers requests, and StandaloneEngine what does in the
+	// integration mode standalone. All are for people to read. The first three
+	// are needed.
+	Version, IntegrationMode, ServerSoftware, StandaloneEngine string
+	// UserSwitching: as root, applications run as other users, and each makes
+	// its sockets. It means nothing for others than root.
+	UserSwitching bool
+	// UID and GID are whom the directory of the applications' sockets and the
+	// files with passwords belong to, as root without user switching; else they
+	// mean nothing.
+	UID, GID int
+}
+
+// Validate names every fault.
+func (c *Config) Validate() error {
+	var errs []error
+	for _, field := range []struct {
+		name, value string
+		needed      bool
+	}{
+		{"Version", c.Version, true},
+		{"IntegrationMode", c.IntegrationMode, true},
+		{"ServerSoftware", c.ServerSoftware, true},
+		{"StandaloneEngine", c.StandaloneEngine, false},
+	} {
+		if field.needed && field.value == "" {
+			errs = append(errs, fmt.Errorf("%s is missing", field.name))
+		}
+		errs = append(errs, validateText(field.name, field.value))
+	}
+	if c.UID < 0 || c.GID < 0 {
+		errs = append(errs, fmt.Errorf("UID %d and GID %d must not be negative", c.UID, c.GID))
+	}
+	return errors.Join(errs...)
+}
+
+// access is whom the entries belong to that are not for everybody.
+type access struct {
+	agentSockets, appSockets, passwords ownership
+}
+
+func (c *Config) access() access {
+	switch {
+	case os.Geteuid() != 0:
+		return access{agentSockets: mine(0o700), appSockets: mine(0o700), passwords: mine(0o600)}
+	case c.UserSwitching:
+		// Each user makes sockets, and neither sees nor removes those of others.
+		return access{agentSockets: mine(0o755), appSockets: mine(0o733 | fs.ModeSticky), passwords: mine(0o600)}
+	default:
+		return access{
+			agentSockets: mine(0o755),
+			appSockets:   ownership{mode: 0o711, uid: c.UID, gid: c.GID},
+			passwords:    ownership{mode: 0o400, uid: c.UID, gid: c.GID},
+		}
+	}
+}
+
+// Create makes an instance directory and locks it. Tools do not show it before
+// Finalize. Nothing is left when it fails, for which the error has the reason.
+func Create(cfg Config) (*Dir, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("cannot create an instance directory: %w", err)
+	}
+	registry, err := chooseRegistry(cfg.Registry)
+	if err != nil {
+		return nil, fmt.Errorf("cannot create an instance directory: %w", err)
+	}
+	d, err := createIn(registry, &cfg, func() string { return prefix + randomName(suffixLength) })
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot create an instance directory: %w", err), registry.Close())
+	}
+	return d, nil
+}
+
+func chooseRegistry(configured string) (directory, error) {
+	if configured == "" {
+		configured = DefaultRegistry(os.Getenv)
+		if err := host().makeRegistry(configured); err != nil {
+			return directory{}, err
+		}
+	}
+	registry, err := openRegistry(configured)
+	if err != nil {
+		return registry, err
+	}
+	longest := filepath.Join(registry.Name(), prefix) + "/"
+	if n := len(longest) + suffixLength + longestSocket; n > maxSocketPath {
+		err := fmt.Errorf("the path of the registry directory %s is too long by %d bytes for the Unix sockets below it: choose a shorter one", registry.Name(), n-maxSocketPath)
+		return directory{}, errors.Join(err, registry.Close())
+	}
+	return registry, nil
+}
+
+func createIn(registry directory, cfg *Config, newName func() string) (*Dir, error) {
+	for range maxTries {
+		name := newName()
+		err := registry.mkdir(name)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		// In case that, against what openRegistry found out, somebody else could
+		// replace it: it is not theirs to be filled.
+		dir, err := registry.openOwnDirectory(name)
+		if err != nil {
+			return nil, errors.Join(err, registry.rmdir(name))
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(dir.fd(), &st); err != nil || int(st.Uid) != os.Geteuid() {
+			_ = dir.Close()
+			continue
+		}
+		d := &Dir{registry: registry, dir: dir, name: name, id: idOf(&st)}
+		if err := d.fill(cfg); err != nil {
+			return nil, errors.Join(err, d.remove(), d.dir.Close(), d.closeLock())
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("in %s all of %d names are taken: remove the directories %s* that nobody uses", registry.Name(), maxTries, prefix)
+}
+
+// fill makes all entries that there are before the end of the creation.
+func (d *Dir) fill(cfg *Config) (err error) {
+	access := cfg.access()
+	if err := mine(0o700).give(d.dir.File); err != nil {
+		return err
+	}
+	if d.lock, err = createLock(d.dir); err != nil {
+		return err
+	}
+	// What cleans up /tmp may leave locked directories alone.
+	if _, err := tryLock(d.dir.File, unix.LOCK_EX); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	d.readOnlyPassword, d.fullPassword = randomName(passwordLength), randomName(passwordLength)
+	properties, err := json.MarshalIndent(newProperties(cfg), "", "  ")
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name    string
+		content []byte
+		to      ownership
+	}{
+		{readOnlyPasswordName, []byte(d.readOnlyPassword), access.passwords},
+		{fullPasswordName, []byte(d.fullPassword), access.passwords},
+		{pidName(Watchdog), []byte(strconv.Itoa(os.Getpid())), mine(0o644)},
+		{propertiesName, append(properties, '\n'), mine(0o644)},
+	} {
+		if err := d.dir.create(f.name, f.content, f.to); err != nil {
+			return err
+		}
+	}
+	if err := d.dir.createDirectory(agentSocketsName, access.agentSockets); err != nil {
+		return err
+	}
+	if err := d.dir.createDirectory(appSocketsName, access.appSockets); err != nil {
+		return err
+	}
+	if err := d.remember(); err != nil {
+		return err
+	}
+	return mine(0o755).give(d.dir.File)
+}
+
+func newProperties(cfg *Config) *Properties {
+	p := &Properties{
+		InstanceDir:      Structure{MajorVersion: majorVersion, MinorVersion: minorVersion, CreatedAt: time.Now().Unix()},
+		PassengerVersion: cfg.Version,
+		WatchdogPID:      os.Getpid(),
+		Name:             randomName(8),
+		InstanceID:       randomID(),
+		IntegrationMode:  cfg.IntegrationMode,
+		ServerSoftware:   cfg.ServerSoftware,
+		StandaloneEngine: cfg.StandaloneEngine,
+	}
+	var clock unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock) == nil {
+		p.InstanceDir.CreatedAtMonotonic = clock.Nano() / int64(time.Microsecond)
+	}
+	return p
+}

@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/watchdog"
+)
+
+// The files that the watchdog lends to a core.
+const (
+	httpFile = "http"
+	apiFile  = "core_api"
+	lockFile = "lock"
+)
+
+// orphanTime is how long a core goes on whose watchdog has died: requests may
+// end, but nothing may be left a few seconds later.
+const orphanTime = 3 * time.Second
+
+// coreConfig is what the watchdog tells its core. It has secrets in it.
+type coreConfig struct {
+	Server Config
+	// InstanceDir is the instance directory, AppSockets what is in it for the
+	// processes' sockets.
+	InstanceDir, AppSockets string
+	Accounts                []apiserver.Account
+}
+
+// core is the agent that serves.
+type core struct {
+	cfg    coreConfig
+	parent *watchdog.Parent
+	log    logr.Logger
+	server *Server
+	// stopAPI ends the admin API; shutdown is called by it.
+	stopAPI  func()
+	shutdown chan struct{}
+}
+
+// RunCore is a core's whole life: it serves what parent says until that, one of
+// signals, or the admin API ends it. Its error was told to the watchdog.
+func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
+	c := &core{parent: parent, shutdown: make(chan struct{}, 1)}
+	if err := c.start(ctx); err != nil {
+		return errors.Join(err, parent.Fail(err))
+	}
+	if err := parent.Ready(nil); err != nil {
+		c.log.Error(err, "The watchdog is gone")
+	}
+	return c.serve(ctx, signals)
+}
+
+func (c *core) start(ctx context.Context) error {
+	if err := json.Unmarshal(c.parent.Config, &c.cfg); err != nil {
+		return fmt.Errorf("cannot read what the watchdog says: %w", err)
+	}
+	c.log = NewLogger(os.Stderr, c.cfg.Server.LogLevel)
+	listener, err := listenOn(c.parent.Files[httpFile])
+	if err != nil {
+		return err
+	}
+	api, err := listenOn(c.parent.Files[apiFile])
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	if c.server, err = newServer(&c.cfg.Server, listener, c.cfg.AppSockets, c.log); err != nil {
+		return errors.Join(err, api.Close())
+	}
+	c.serveAPI(ctx, api)
+	return nil
+}
+
+// listenOn returns a listener on a socket that was lent.
+func listenOn(f *os.File) (deadlineListener, error) {
+	if f == nil {
+		return nil, errors.New("the watchdog has not lent a listening socket")
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on the socket %s: %w", f.Name(), err)
+	}
+	if l, ok := l.(deadlineListener); ok {
+		return l, f.Close()
+	}
+	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
+}
+
+func (c *core) serveAPI(ctx context.Context, l net.Listener) {
+	api := apiserver.New(apiserver.Config{
+		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
+		Requests: func() any { return c.server.app.Inspect() },
+		Settings: c.cfg.Server.settings,
+		Shutdown: func() {
+			select {
+			case c.shutdown <- struct{}{}:
+			default: // it was told before
+			}
+		},
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := apiserver.Serve(ctx, l, api, c.log); err != nil {
+			c.log.Error(err, "The admin API cannot go on")
+		}
+	}()
+	c.stopAPI = func() {
+		cancel()
+		<-ended
+	}
+}
+
+// serve waits for the end and carries it out. A signal that comes during it, and
+// the watchdog's patience, make it a forced one.
+func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
+	ctx, force := context.WithCancel(ctx)
+	defer force()
+	var failure error
+	commands, failed := c.parent.Commands(), c.server.Failed()
+	ending := false
+	ended := make(chan error, 1)
+	end := func() {
+		if !ending {
+			ending, failed = true, nil
+			go func() { ended <- c.server.Shutdown(ctx) }()
+		}
+	}
+	for {
+		select {
+		case command, alive := <-commands:
+			switch {
+			case !alive:
+				commands = nil
+				c.log.Info("The watchdog is gone: ending, without it nobody would start this server again")
+				defer time.AfterFunc(orphanTime, force).Stop()
+				end()
+			case command == watchdog.Shutdown:
+				end()
+			case command == watchdog.Abort:
+				force()
+				end()
+			}
+		case <-signals:
+			if ending {
+				force()
+			}
+			end()
+		case <-c.shutdown:
+			end()
+		case failure = <-failed:
+			c.log.Error(failure, "The server cannot go on")
+			end()
+		case err := <-ended:
+			c.stopAPI()
+			if commands == nil {
+				c.removeDir()
+			}
+			return errors.Join(failure, err)
+		}
+	}
+}
+
+// removeDir does what the watchdog cannot any more.
+func (c *core) removeDir() {
+	dir, err := instancedir.Inherit(c.cfg.InstanceDir, c.parent.Files[lockFile])
+	if err == nil {
+		err = dir.Remove()
+	}
+	if err != nil {
+		c.log.Error(err, "The instance directory is left behind", "path", c.cfg.InstanceDir)
+	}
+}

@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+)
+
+// logFile gets what an agent has to say. It can be opened anew by its name, after
+// somebody has moved the file away.
+type logFile struct {
+	path string
+
+	mu sync.RWMutex
+	f  *os.File
+}
+
+// openLog opens the log file at path; empty: standard error.
+func openLog(path string) (*logFile, error) {
+	l := &logFile{path: path, f: os.Stderr}
+	if path == "" {
+		return l, nil
+	}
+	f, err := openLogFile(path)
+	if err != nil {
+		return nil, err
+	}
+	l.f = f
+	return l, nil
+}
+
+func openLogFile(path string) (*os.File, error) {
+	f, err := openOwn(path, os.O_WRONLY|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the log file: %w", err)
+	}
+	return f, nil
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.f.Write(p)
+}
+
+// file is what is written to now, until the next reopen.
+func (l *logFile) file() *os.File {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.f
+}
+
+// errNoLogFile: what is logged goes to standard error.
+var errNoLogFile = errors.New("there is no log file, which --log-file would name")
+
+// reopen opens the file anew. What is written meanwhile is in the one or the
+// other.
+func (l *logFile) reopen() error {
+	if l.path == "" {
+		return errNoLogFile
+	}
+	f, err := openLogFile(l.path)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	old := l.f
+	l.f = f
+	l.mu.Unlock()
+	return old.Close()
+}
+
+func (l *logFile) close() error {
+	if l.path == "" {
+		return nil
+	}
+	return l.f.Close()
+}

@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// pidFile says which process runs a server. It is locked for as long as that
+// lives, so that one that was left behind is known for what it is.
+type pidFile struct {
+	file *os.File
+	path string
+}
+
+// AlreadyRunningError says that a server with the same pid file runs.
+type AlreadyRunningError struct {
+	Path string
+	PID  int
+}
+
+func (e *AlreadyRunningError) Error() string {
+	return fmt.Sprintf("a server is already running on PID %d, according to the pid file %s: stop it, or name another file with --pid-file", e.PID, e.Path)
+}
+
+func createPIDFile(path string) (*pidFile, error) {
+	for {
+		p, err := tryPIDFile(path)
+		if !errors.Is(err, errReplaced) {
+			return p, err
+		}
+	}
+}
+
+// errReplaced: the file was removed before it was locked, by the server that
+// has just ended.
+var errReplaced = errors.New("the pid file was replaced")
+
+func tryPIDFile(path string) (_ *pidFile, err error) {
+	f, err := openOwn(path, os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the pid file: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		pid, err := readPID(f)
+		return nil, errors.Join(err, &AlreadyRunningError{Path: path, PID: pid})
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot lock the pid file %s: %w", path, err)
+	}
+	p := &pidFile{file: f, path: path}
+	if !p.current() {
+		return nil, errReplaced
+	}
+	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
+		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
+	}
+	return p, nil
+}
+
+func writeString(f *os.File, s string) error {
+	_, err := f.WriteAt([]byte(s), 0)
+	return err
+}
+
+// current: the file is still the one of its name.
+func (p *pidFile) current() bool {
+	there, err := os.Lstat(p.path)
+	if err != nil {
+		return false
+	}
+	ours, err := p.file.Stat()
+	return err == nil && os.SameFile(there, ours)
+}
+
+func (p *pidFile) remove() error {
+	var err error
+	if p.current() {
+		err = os.Remove(p.path)
+	}
+	return errors.Join(err, p.file.Close())
+}
+
+// maxPIDFile is more than a number takes.
+const maxPIDFile = 64
+
+func readPID(f *os.File) (int, error) {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxPIDFile))
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the pid file %s: %w", f.Name(), err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid < 1 {
+		return 0, fmt.Errorf("the pid file %s has no process id in it", f.Name())
+	}
+	return pid, nil
+}
+
+// RunningServer is what a pid file says.
+type RunningServer struct {
+	// PID is the process that the file names, Alive whether it still runs.
+	PID   int
+	Alive bool
+	file  *os.File
+}
+
+// FindServer reads a pid file. It is to be closed.
+func FindServer(path string) (*RunningServer, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) //nolint:gosec // G304: it is the operator's
+	if err != nil {
+		return nil, err
+	}
+	s := &RunningServer{file: f}
+	if s.PID, err = readPID(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s.Alive = errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	return s, nil
+}
+
+// Close forgets the file.
+func (s *RunningServer) Close() error { return s.file.Close() }
+
+// Ended is closed when the process has ended.
+func (s *RunningServer) Ended() <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = flock(s.file, unix.LOCK_SH) // it fails if the file was closed
+	}()
+	return ended
+}
+
+// flock locks a file, or waits for that.
+func flock(f *os.File, how int) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var lockErr error
+	err = raw.Control(func(fd uintptr) {
+		for {
+			if lockErr = unix.Flock(int(fd), how); !errors.Is(lockErr, syscall.EINTR) {
+				return
+			}
+		}
+	})
+	return errors.Join(err, lockErr)
+}
