@@ -156,7 +156,7 @@ func (d directory) read(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > limit || int64(len(content)) > limit {
+	if int64(len(content)) > limit {
 		return nil, d.fault("read", name, fmt.Errorf("it has more than %d bytes", limit))
 	}
 	return content, nil

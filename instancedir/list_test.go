@@ -200,6 +200,16 @@ func TestEmptyDirectory(t *testing.T) {
 	require.Equal(t, []string{"passenger.other"}, entries(t, registry))
 }
 
+// TestTwoLook: one who lists does not make another take what is stale for living.
+func TestTwoLook(t *testing.T) {
+	registry := newRegistry(t)
+	lock, err := os.Open(filepath.Join(abandon(t, registry), "lock"))
+	require.NoError(t, err)
+	defer lock.Close()
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_SH))
+	require.Len(t, instancedir.List([]string{registry}).Stale, 1)
+}
+
 func TestPasswords(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)

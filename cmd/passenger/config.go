@@ -147,7 +147,7 @@ func (l *loader) commandLine() (map[string]any, error) {
 	values := map[string]any{}
 	for _, o := range startOptions {
 		f := l.flags.Lookup(o.flag)
-		if !f.Changed {
+		if f == nil || !f.Changed { // not every command has all of them
 			continue
 		}
 		var raw any = f.Value.String()

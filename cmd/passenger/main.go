@@ -39,6 +39,6 @@ func newCommand(signals <-chan os.Signal) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: '%s --help' lists the options", err, c.CommandPath())
 	})
-	root.AddCommand(newStartCommand(signals), newCoreCommand(signals))
+	root.AddCommand(newStartCommand(signals), newStopCommand(), newCoreCommand(signals))
 	return root
 }

@@ -45,6 +45,10 @@ var startOptions = []option{
 	{key: "address", flag: "address", short: "a", usage: "the `host` to listen on (default " + defaults.Address + ")"},
 	{key: "port", flag: "port", short: "p", kind: kindInt, usage: fmt.Sprintf("the TCP `port` to listen on, 0 for any free one (default %d)", defaults.Port)},
 	{key: "socket_file", aliases: []string{"socket"}, flag: "socket", short: "S", kind: kindPath, usage: "listen on a Unix socket `file` instead"},
+	{key: "ssl", flag: "ssl", kind: kindBool, usage: "serve HTTPS instead of HTTP, or beside it on --ssl-port, with HTTP/2 (default false)"},
+	{key: "ssl_certificate", flag: "ssl-certificate", kind: kindPath, usage: "the `file` with the TLS certificate and those that vouch for it, in PEM; it is read again when it changes"},
+	{key: "ssl_certificate_key", flag: "ssl-certificate-key", kind: kindPath, usage: "the `file` with the certificate's private key, in PEM"},
+	{key: "ssl_port", flag: "ssl-port", kind: kindInt, usage: "the TCP `port` for HTTPS, beside HTTP on --port (default: HTTPS only)"},
 	{key: "environment", flag: "environment", short: "e", usage: "the application's environment `name` (default $RAILS_ENV, $RACK_ENV, $NODE_ENV, $PASSENGER_APP_ENV, or development)"},
 	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi, node or meteor (default: what the startup file tells)"},
 	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},
@@ -92,6 +96,9 @@ var startOptions = []option{
 	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
+	{key: "daemonize", flag: "daemonize", short: "d", kind: kindBool, usage: "serve in the background, and return when it serves (default false)"},
+	{key: "pid_file", flag: "pid-file", kind: kindPath, usage: "a `file` with the server's process id (default: none; in the background passenger.PORT.pid in the application's tmp/pids, or else in its directory)"},
+	{key: "log_file", flag: "log-file", kind: kindPath, usage: "a `file` for what the server and the application print, opened anew on SIGUSR1 (default: standard error; in the background passenger.PORT.log in the application's log, or else in its directory)"},
 	{key: "instance_registry_dir", flag: "instance-registry-dir", kind: kindPath, usage: "the `directory` in which tools find this server (default $PASSENGER_INSTANCE_REGISTRY_DIR, /run/passenger-instreg as root, $TMPDIR or /tmp)"},
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }
@@ -104,9 +111,22 @@ func findOption(key string) (option, bool) {
 	return startOptions[i], true
 }
 
-func addStartFlags(flags *pflag.FlagSet) {
+func addStartFlags(flags *pflag.FlagSet) { addFlags(flags, startOptions) }
+
+// addServerFlags adds those that say which server is meant.
+func addServerFlags(flags *pflag.FlagSet) {
+	keys := []string{"port", "socket_file", "pid_file", "instance_registry_dir"}
+	named := make([]option, 0, len(keys))
+	for _, key := range keys {
+		o, _ := findOption(key)
+		named = append(named, o)
+	}
+	addFlags(flags, named)
+}
+
+func addFlags(flags *pflag.FlagSet, options []option) {
 	flags.SortFlags = false
-	for _, o := range startOptions {
+	for _, o := range options {
 		switch o.kind {
 		case kindMap, kindList:
 			flags.StringArrayP(o.flag, o.short, nil, o.usage)

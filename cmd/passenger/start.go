@@ -67,36 +67,59 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dir := "."
-		if len(args) == 1 {
-			dir = args[0]
-		}
-		dir, err := filepath.Abs(dir)
+		cfg, err := loadConfig(cmd, args)
 		if err != nil {
 			return err
 		}
-		l := loader{dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
-		}}
-		cfg, err := l.load()
-		if err != nil {
-			return err
-		}
-		return start(cmd.Context(), cfg, cmd.OutOrStdout(), cmd.ErrOrStderr(), signals)
+		return start(cmd.Context(), &cfg, cmd.OutOrStdout(), cmd.ErrOrStderr(), signals)
 	}
 	return cmd
 }
 
-// start serves until a signal comes.
-func start(ctx context.Context, cfg agent.Config, out, errOut io.Writer, signals <-chan os.Signal) error {
-	instance, err := agent.Start(ctx, cfg, agent.NewLogger(errOut, cfg.LogLevel))
+// loadConfig returns the configuration of the application in the directory that
+// args name, the current one by default.
+func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
+	dir, err := filepath.Abs(strings.Join(args, ""))
 	if err != nil {
+		return agent.Config{}, err
+	}
+	l := loader{dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
+	}}
+	return l.load()
+}
+
+// start serves until a signal comes, in the background if cfg says so.
+func start(ctx context.Context, cfg *agent.Config, out, errOut io.Writer, signals <-chan os.Signal) error {
+	if cfg.Daemonize {
+		if cfg.LogFile == "" {
+			cfg.LogFile = cfg.DefaultLogFile()
+		}
+		if cfg.PIDFile == "" {
+			cfg.PIDFile = cfg.DefaultPIDFile()
+		}
+	}
+	report, err := newReporter()
+	if err != nil {
+		return err
+	}
+	if cfg.Daemonize && report == nil {
+		if err := cfg.Validate(); err != nil {
+			return err
+		}
+		return inBackground(ctx, cfg, out)
+	}
+	instance, err := agent.Start(ctx, *cfg)
+	if err != nil {
+		report.failed(err)
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go reapOrphans(ctx, instance)
-	printBanner(out, cfg, instance.URL())
+	go serveSignals(ctx, instance)
+	banner := banner(cfg, instance.URLs())
+	fmt.Fprint(out, banner)
+	report.serving(banner)
 	var failure error
 	select {
 	case <-signals:
@@ -124,15 +147,19 @@ func start(ctx context.Context, cfg agent.Config, out, errOut io.Writer, signals
 	return nil
 }
 
-// reapOrphans waits for what processes of ours have left behind and nobody else
-// waits for.
-func reapOrphans(ctx context.Context, instance *agent.Instance) {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
-	defer signal.Stop(ended)
+// serveSignals does what signals ask for that do not end the server: SIGCHLD, which
+// says that there are processes to wait for that nobody else waits for, and
+// SIGUSR1, to open the log files anew.
+func serveSignals(ctx context.Context, instance *agent.Instance) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)
+	defer signal.Stop(signals)
 	for {
 		select {
-		case <-ended:
+		case s := <-signals:
+			if s == syscall.SIGUSR1 {
+				_ = instance.ReopenLogs() // it was logged
+			}
 			instance.Reap()
 		case <-ctx.Done():
 			return
@@ -140,14 +167,27 @@ func reapOrphans(ctx context.Context, instance *agent.Instance) {
 	}
 }
 
-func printBanner(w io.Writer, cfg agent.Config, url string) {
+// banner tells where the server is.
+func banner(cfg *agent.Config, urls []string) string {
 	const width = 79
 	title := " Passenger web server started "
 	left := (width - len(title)) / 2
-	fmt.Fprintln(w, strings.Repeat("=", left)+title+strings.Repeat("=", width-left-len(title)))
-	fmt.Fprintf(w, "Application:         %s\n", cfg.Dir)
-	fmt.Fprintf(w, "Environment:         %s\n", cfg.Environment)
-	fmt.Fprintf(w, "Accessible via:      %s\n\n", url)
-	fmt.Fprintln(w, "You can stop it by pressing Ctrl-C.")
-	fmt.Fprintln(w, strings.Repeat("=", width))
+	var b strings.Builder
+	fmt.Fprintln(&b, strings.Repeat("=", left)+title+strings.Repeat("=", width-left-len(title)))
+	if cfg.PIDFile != "" {
+		fmt.Fprintf(&b, "PID file:            %s\n", cfg.PIDFile)
+	}
+	if cfg.LogFile != "" {
+		fmt.Fprintf(&b, "Log file:            %s\n", cfg.LogFile)
+	}
+	fmt.Fprintf(&b, "Application:         %s\n", cfg.Dir)
+	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)
+	fmt.Fprintf(&b, "Accessible via:      %s\n\n", strings.Join(urls, ", "))
+	if cfg.Daemonize {
+		fmt.Fprintln(&b, "Serving in the background: passenger stop ends it.")
+	} else {
+		fmt.Fprintln(&b, "You can stop it by pressing Ctrl-C.")
+	}
+	fmt.Fprintln(&b, strings.Repeat("=", width))
+	return b.String()
 }

@@ -50,6 +50,7 @@ type Config struct {
 	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
 
 	Requests `koanf:",squash"`
+	TLS      `koanf:",squash"`
 
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
@@ -58,6 +59,11 @@ type Config struct {
 	FriendlyErrorPages string `koanf:"friendly_error_pages"`
 	StaticFilesDir     string `koanf:"static_files_dir"`
 	LogLevel           int    `koanf:"log_level"`
+	// LogFile and PIDFile may be empty: standard error, and none.
+	LogFile string `koanf:"log_file"`
+	PIDFile string `koanf:"pid_file"`
+	// Daemonize is for the command line.
+	Daemonize bool `koanf:"daemonize"`
 	// InstanceRegistryDir is where the instance directory is made; empty:
 	// package instancedir's choice.
 	InstanceRegistryDir string `koanf:"instance_registry_dir"`
@@ -133,7 +139,8 @@ func (c *Config) Validate() error {
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
-	errs = append(errs, c.validate()...)
+	errs = append(errs, c.Requests.validate()...)
+	errs = append(errs, c.TLS.validate()...)
 	return errors.Join(append(errs, c.checkApp())...)
 }
 
@@ -206,11 +213,11 @@ func (c *Config) publicDir() string {
 	return filepath.Join(c.Dir, "public")
 }
 
-// hostPort is the TCP address to listen on.
-func (c *Config) hostPort() string {
+// hostPort is a TCP address to listen on.
+func (c *Config) hostPort(port int) string {
 	host := c.Address
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
-	return net.JoinHostPort(host, strconv.Itoa(c.Port))
+	return net.JoinHostPort(host, strconv.Itoa(port))
 }

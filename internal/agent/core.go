@@ -18,10 +18,14 @@ import (
 
 // The files that the watchdog lends to a core.
 const (
-	httpFile = "http"
-	apiFile  = "core_api"
-	lockFile = "lock"
+	httpFile  = "http"
+	httpsFile = "https"
+	apiFile   = "core_api"
+	lockFile  = "lock"
 )
+
+// reopenCommand is what a core is told when the log files were moved away.
+const reopenCommand = "reopen logs"
 
 // orphanTime is how long a core goes on whose watchdog has died: requests may
 // end, but nothing may be left a few seconds later.
@@ -38,10 +42,11 @@ type coreConfig struct {
 
 // core is the agent that serves.
 type core struct {
-	cfg    coreConfig
-	parent *watchdog.Parent
-	log    logr.Logger
-	server *Server
+	cfg     coreConfig
+	parent  *watchdog.Parent
+	logFile *logFile
+	log     logr.Logger
+	server  *Server
 	// stopAPI ends the admin API; shutdown is called by it.
 	stopAPI  func()
 	shutdown chan struct{}
@@ -64,16 +69,26 @@ func (c *core) start(ctx context.Context) error {
 	if err := json.Unmarshal(c.parent.Config, &c.cfg); err != nil {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
-	c.log = NewLogger(os.Stderr, c.cfg.Server.LogLevel)
-	listener, err := listenOn(c.parent.Files[httpFile])
+	var err error
+	if c.logFile, err = openLog(c.cfg.Server.LogFile); err != nil {
+		return err
+	}
+	c.log = NewLogger(c.logFile, c.cfg.Server.LogLevel)
+	api, err := listenOn(c.parent.Files[apiFile])
 	if err != nil {
 		return err
 	}
-	api, err := listenOn(c.parent.Files[apiFile])
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	var listeners []listening
+	for _, name := range []string{httpFile, httpsFile} {
+		if f := c.parent.Files[name]; f != nil {
+			l, err := listenOn(f)
+			if err != nil {
+				return err // this process ends
+			}
+			listeners = append(listeners, listening{deadlineListener: l, tls: name == httpsFile})
+		}
 	}
-	if c.server, err = newServer(&c.cfg.Server, listener, c.cfg.AppSockets, c.log); err != nil {
+	if c.server, err = newServer(&c.cfg.Server, listeners, c.cfg.AppSockets, c.log); err != nil {
 		return errors.Join(err, api.Close())
 	}
 	c.serveAPI(ctx, api)
@@ -99,7 +114,7 @@ func (c *core) serveAPI(ctx context.Context, l net.Listener) {
 	api := apiserver.New(apiserver.Config{
 		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
 		Requests: func() any { return c.server.app.Inspect() },
-		Settings: c.cfg.Server.settings,
+		Settings: c.cfg.Server.settings, ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
 		Shutdown: func() {
 			select {
 			case c.shutdown <- struct{}{}:
@@ -145,6 +160,8 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				c.log.Info("The watchdog is gone: ending, without it nobody would start this server again")
 				defer time.AfterFunc(orphanTime, force).Stop()
 				end()
+			case command == reopenCommand:
+				_ = c.reopenLogs() // it was logged
 			case command == watchdog.Shutdown:
 				end()
 			case command == watchdog.Abort:
@@ -169,6 +186,19 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			return errors.Join(failure, err)
 		}
 	}
+}
+
+// reopenLogs opens the log files anew.
+func (c *core) reopenLogs() error {
+	errs := []error{c.server.refresh()}
+	if c.cfg.Server.LogFile != "" {
+		errs = append(errs, c.logFile.reopen())
+	}
+	err := errors.Join(errs...)
+	if err != nil {
+		c.log.Error(err, "Cannot open the log files anew")
+	}
+	return err
 }
 
 // removeDir does what the watchdog cannot any more.

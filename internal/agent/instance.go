@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -29,14 +30,17 @@ const (
 // instance directory, which are held here, and a core that the watchdog keeps
 // alive.
 type Instance struct {
-	cfg      Config
-	log      logr.Logger
-	listener socket
-	lent     *os.File // the listener's, for the core
-	dir      *instancedir.Dir
-	api      *os.File // the socket of the core's admin API
-	dog      *watchdog.Watchdog
-	ended    chan error
+	cfg     Config
+	logFile *logFile
+	log     logr.Logger
+	pid     *pidFile // nil: none
+	// sockets are what users connect to, lent their files, for the core.
+	sockets map[string]socket
+	lent    map[string]*os.File
+	dir     *instancedir.Dir
+	api     *os.File // the socket of the core's admin API
+	dog     *watchdog.Watchdog
+	ended   chan error
 	// stop ends what was begun by watch.
 	stop func()
 }
@@ -45,21 +49,33 @@ type Instance struct {
 // serve then, and to start the processes that are to be there at all times. An
 // error says what to do about it; nothing is left running then. ctx bounds the
 // start and not the server.
-func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Instance, err error) {
+func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Instance{cfg: cfg, log: log, ended: make(chan error, 3)}
+	i := &Instance{cfg: cfg, ended: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
 		}
 	}()
-	if i.listener, err = cfg.listen(ctx); err != nil {
+	if i.logFile, err = openLog(cfg.LogFile); err != nil {
 		return nil, err
 	}
-	if i.lent, err = i.listener.File(); err != nil {
+	i.log = NewLogger(i.logFile, cfg.LogLevel)
+	if cfg.PIDFile != "" {
+		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
+			return nil, err
+		}
+	}
+	if i.sockets, err = cfg.listen(ctx); err != nil {
 		return nil, err
+	}
+	i.lent = map[string]*os.File{}
+	for name, l := range i.sockets {
+		if i.lent[name], err = l.File(); err != nil {
+			return nil, err
+		}
 	}
 	if i.dir, err = instancedir.Create(instancedir.Config{
 		Registry: cfg.InstanceRegistryDir, Version: passenger.Version, IntegrationMode: "standalone",
@@ -68,7 +84,7 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Instance, err e
 	}); err != nil {
 		return nil, err
 	}
-	instancedir.List([]string{filepath.Dir(i.dir.Path())}).Clean(os.Stderr)
+	instancedir.List([]string{filepath.Dir(i.dir.Path())}).Clean(i.logFile)
 	if err := i.openCoreAPI(); err != nil {
 		return nil, err
 	}
@@ -81,17 +97,19 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Instance, err e
 			_ = status.Close()
 		}
 	}()
+	files := map[string]*os.File{apiFile: i.api, lockFile: i.dir.LockFile()}
+	maps.Copy(files, i.lent)
 	i.dog, err = watchdog.Start(ctx, watchdog.Config{
-		Logger: log, ProtectFromOOM: true,
+		Logger: i.log, ProtectFromOOM: true,
 		Agents: []watchdog.Agent{{
-			Name: coreName, Command: coreProgram,
+			Name: coreName, Command: i.coreProgram,
 			Config: &coreConfig{
 				Server: cfg, InstanceDir: i.dir.Path(), AppSockets: i.dir.AppSockets(), Accounts: i.accounts(),
 			},
-			Files: map[string]*os.File{httpFile: i.lent, apiFile: i.api, lockFile: i.dir.LockFile()},
+			Files: files,
 			Ready: func(pid int, _ json.RawMessage) {
 				if err := i.dir.WritePID(instancedir.Core, pid); err != nil {
-					log.Error(err, "The core's process id is not in the instance directory")
+					i.log.Error(err, "The core's process id is not in the instance directory")
 				}
 			},
 		}},
@@ -107,12 +125,12 @@ func Start(ctx context.Context, cfg Config, log logr.Logger) (_ *Instance, err e
 }
 
 // coreProgram is this program, whatever has become of its file.
-func coreProgram() *exec.Cmd {
+func (i *Instance) coreProgram() *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", CoreCommand) //nolint:noctx // it is to outlive the start
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Stdout, cmd.Stderr = os.Stdout, i.logFile.file()
 	return cmd
 }
 
@@ -177,7 +195,7 @@ func (i *Instance) watch(ctx context.Context, l net.Listener) {
 		}
 	})
 	api := apiserver.NewWatchdog(apiserver.WatchdogConfig{
-		Accounts: i.accounts(), Logger: i.log, Shutdown: func() {
+		Accounts: i.accounts(), Logger: i.log, ReopenLogs: i.cfg.reopens(i.ReopenLogs), Shutdown: func() {
 			select {
 			case i.ended <- nil:
 			default: // it was told before
@@ -191,13 +209,26 @@ func (i *Instance) watch(ctx context.Context, l net.Listener) {
 	})
 }
 
-// URL is how users reach the server.
-func (i *Instance) URL() string { return i.cfg.url(i.listener) }
+// URLs are how users reach the server.
+func (i *Instance) URLs() []string { return i.cfg.urls(i.sockets) }
 
 // Ended gets an error when the instance cannot go on, or nil when somebody wants
 // it to end, by the admin API or by a signal to the core. Shutdown is still to be
 // called then.
 func (i *Instance) Ended() <-chan error { return i.ended }
+
+// ReopenLogs opens the log files anew, after somebody has moved them away.
+func (i *Instance) ReopenLogs() error {
+	i.dog.Send(reopenCommand)
+	if i.cfg.LogFile == "" {
+		return nil
+	}
+	err := i.logFile.reopen()
+	if err != nil {
+		i.log.Error(err, "Cannot open the log file anew")
+	}
+	return err
+}
 
 // Reap is the watchdog's.
 func (i *Instance) Reap() { i.dog.Reap() }
@@ -208,29 +239,34 @@ func (i *Instance) Shutdown(ctx context.Context) error {
 	i.stop()
 	// Whoever connects from now on is the core's to answer; when it has ended,
 	// nobody listens any more.
-	err := i.closeListener()
+	err := i.closeSockets()
 	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
 }
 
-func (i *Instance) closeListener() (err error) {
-	if i.lent != nil {
-		err = i.lent.Close()
+func (i *Instance) closeSockets() error {
+	var errs []error
+	for _, f := range i.lent {
+		errs = append(errs, f.Close())
 	}
-	if i.listener != nil {
-		err = errors.Join(err, i.listener.Close())
+	for _, l := range i.sockets {
+		errs = append(errs, l.Close())
 	}
-	i.lent, i.listener = nil, nil
-	return err
+	i.lent, i.sockets = nil, nil
+	return errors.Join(errs...)
 }
 
 // close gives back what the instance holds.
 func (i *Instance) close() error {
-	errs := []error{i.closeListener()}
+	errs := []error{i.closeSockets()}
 	if i.api != nil {
 		errs = append(errs, i.api.Close())
 	}
 	if i.dir != nil {
 		errs = append(errs, i.dir.Remove())
 	}
+	if i.pid != nil {
+		errs = append(errs, i.pid.remove())
+	}
+	errs = append(errs, i.logFile.close())
 	return errors.Join(errs...)
 }

@@ -17,21 +17,42 @@ type socket interface {
 	File() (*os.File, error)
 }
 
-// listen opens the configured address. Its errors say what to do.
-func (c *Config) listen(ctx context.Context) (socket, error) {
-	if c.SocketFile != "" {
-		return listenUnix(ctx, c.SocketFile)
+// listen opens the configured addresses. The sockets have the names that they are
+// lent by. Its errors say what to do.
+func (c *Config) listen(ctx context.Context) (sockets map[string]socket, err error) {
+	sockets = map[string]socket{}
+	name := httpFile
+	if c.SSL && c.SSLPort == 0 {
+		name = httpsFile
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.hostPort())
+	if c.SocketFile != "" {
+		sockets[name], err = listenUnix(ctx, c.SocketFile)
+	} else {
+		sockets[name], err = c.listenTCP(ctx, c.Port, "--port")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.SSLPort != 0 {
+		if sockets[httpsFile], err = c.listenTCP(ctx, c.SSLPort, "--ssl-port"); err != nil {
+			return nil, errors.Join(err, sockets[name].Close())
+		}
+	}
+	return sockets, nil
+}
+
+func (c *Config) listenTCP(ctx context.Context, port int, option string) (socket, error) {
+	address := c.hostPort(port)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	switch {
 	case err == nil:
 		return l.(*net.TCPListener), nil //nolint:forcetypeassert,errcheck // what "tcp" is
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another port with --port", c.hostPort())
+		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another port with %s", address, option)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("no permission to listen on %s: choose a port above 1023 with --port", c.hostPort())
+		return nil, fmt.Errorf("no permission to listen on %s: choose a port above 1023 with %s", address, option)
 	}
-	return nil, fmt.Errorf("cannot listen on %s: %w: check --address and --port", c.hostPort(), err)
+	return nil, fmt.Errorf("cannot listen on %s: %w: check --address and %s", address, err, option)
 }
 
 // listenUnix takes the place of a socket that nobody listens on any more, and
@@ -87,9 +108,18 @@ func (l *unixListener) Close() error {
 	return err
 }
 
-// url is how users reach the listener.
-func (c *Config) url(l net.Listener) string {
-	if c.SocketFile != "" {
+// urls are how users reach the sockets.
+func (c *Config) urls(sockets map[string]socket) (urls []string) {
+	for _, scheme := range []string{httpFile, httpsFile} {
+		if l := sockets[scheme]; l != nil {
+			urls = append(urls, c.url(scheme, l))
+		}
+	}
+	return urls
+}
+
+func (c *Config) url(scheme string, l net.Listener) string {
+	if l.Addr().Network() == "unix" {
 		return "unix:" + c.SocketFile
 	}
 	host, port, err := net.SplitHostPort(l.Addr().String())
@@ -101,11 +131,10 @@ func (c *Config) url(l net.Listener) string {
 	} else if c.Address == anyAddress {
 		host = anyAddress
 	}
-	if port == "80" {
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		return "http://" + host + "/"
+	if usual := map[string]string{httpFile: "80", httpsFile: "443"}; port != usual[scheme] {
+		host = net.JoinHostPort(host, port)
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/"
+	return scheme + "://" + host + "/"
 }

@@ -27,25 +27,26 @@ func NewLogger(w io.Writer, level int) logr.Logger {
 	return logr.FromSlogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slogLevels[level]}))
 }
 
+// standardOutput as the name of an access log.
+const standardOutput = "-"
+
 // openAccessLog opens a file that gets a line of JSON for each request; "-" is
-// standard output, and no name no log.
-func openAccessLog(path string) (_ logr.Logger, closeLog func(), err error) {
-	var w io.Writer
-	closeLog = func() {}
+// standard output, and no name no log. The file is nil if there is none.
+func openAccessLog(path string) (*logFile, logr.Logger, error) {
 	switch path {
 	case "":
-		return logr.Logger{}, closeLog, nil
-	case "-":
-		w = os.Stdout
-	default:
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640) //nolint:gosec // G302, G304: it is the operator's
-		if err != nil {
-			return logr.Logger{}, closeLog, fmt.Errorf("cannot open the access log: %w", err)
-		}
-		w, closeLog = f, func() { _ = f.Close() }
+		return nil, logr.Logger{}, nil
+	case standardOutput:
+		return nil, jsonLogger(os.Stdout), nil
 	}
-	return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)), closeLog, nil
+	f, err := openLog(path)
+	if err != nil {
+		return nil, logr.Logger{}, fmt.Errorf("the access log: %w", err)
+	}
+	return f, jsonLogger(f), nil
 }
+
+func jsonLogger(w io.Writer) logr.Logger { return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)) }
 
 // acceptLogInterval bounds how often the log tells that no connections can be
 // accepted, which is tried again and again.

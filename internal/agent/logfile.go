@@ -30,6 +30,9 @@ func openLog(path string) (*logFile, error) {
 	return l, nil
 }
 
+// OpenLogFile opens a log file, for what is started with it as its output.
+func OpenLogFile(path string) (*os.File, error) { return openLogFile(path) }
+
 func openLogFile(path string) (*os.File, error) {
 	f, err := openOwn(path, os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
@@ -55,7 +58,7 @@ func (l *logFile) file() *os.File {
 var errNoLogFile = errors.New("there is no log file, which --log-file would name")
 
 // reopen opens the file anew. What is written meanwhile is in the one or the
-// other.
+// other. Where standard output and error are the file, they become the new one.
 func (l *logFile) reopen() error {
 	if l.path == "" {
 		return errNoLogFile
@@ -68,11 +71,29 @@ func (l *logFile) reopen() error {
 	old := l.f
 	l.f = f
 	l.mu.Unlock()
-	return old.Close()
+	return errors.Join(l.redirect(old), old.Close())
 }
 
+// redirect lets standard output and error follow, if they are the old file.
+func (l *logFile) redirect(old *os.File) error {
+	was, err := old.Stat()
+	if err != nil {
+		return err
+	}
+	for _, standard := range []*os.File{os.Stdout, os.Stderr} {
+		if is, err := standard.Stat(); err != nil || !os.SameFile(is, was) {
+			continue
+		}
+		if err := duplicate(l.f, standard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close closes the file, if there is one.
 func (l *logFile) close() error {
-	if l.path == "" {
+	if l == nil || l.path == "" {
 		return nil
 	}
 	return l.f.Close()

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -25,39 +27,64 @@ const (
 
 // Server serves one application.
 type Server struct {
-	cfg      *Config
-	log      logr.Logger
-	factory  spawner.Factory
-	pool     *passenger.Pool
-	app      *handler.Handler
-	http     *http.Server
-	conns    *connections
-	listener *drainingListener
-	closeDir func()
-	closeLog func()
-	served   chan error
+	cfg     *Config
+	log     logr.Logger
+	factory spawner.Factory
+	pool    *passenger.Pool
+	app     *handler.Handler
+	http    *http.Server
+	conns   *connections
+	// cert is for HTTPS; nil: there is none.
+	cert      *certificate
+	listeners []*drainingListener
+	closeDir  func()
+	access    *logFile // nil: none
+	// failed gets errors of listeners; serving ends with all of them.
+	failed  chan error
+	serving sync.WaitGroup
 }
 
-// newServer begins to serve on listener, which it owns then, and to start the
+// listening is a socket that requests come by.
+type listening struct {
+	deadlineListener
+	// tls: they come by HTTPS.
+	tls bool
+}
+
+// newServer begins to serve on listeners, which it owns then, and to start the
 // processes that are to be there at all times. Nothing is left running when it
 // fails. sockets is a directory for the processes' sockets; empty: the spawner
 // makes one.
-func newServer(cfg *Config, listener deadlineListener, sockets string, log logr.Logger) (*Server, error) {
-	s := &Server{
-		cfg: cfg, log: log, conns: newConnections(), listener: &drainingListener{deadlineListener: listener}, served: make(chan error, 1),
-	}
+func newServer(cfg *Config, listeners []listening, sockets string, log logr.Logger) (*Server, error) {
+	s := &Server{cfg: cfg, log: log, conns: newConnections(), failed: make(chan error, len(listeners))}
 	if err := s.prepare(sockets); err != nil {
-		return nil, errors.Join(err, s.listener.Close())
+		for _, l := range listeners {
+			err = errors.Join(err, l.Close())
+		}
+		return nil, err
 	}
-	go func() {
-		defer close(s.served)
-		s.served <- s.http.Serve(rawsock.Listener(s.listener))
-	}()
+	for _, l := range listeners {
+		draining := &drainingListener{deadlineListener: l.deadlineListener}
+		s.listeners = append(s.listeners, draining)
+		s.serving.Go(func() { s.failed <- s.serve(rawsock.Listener(draining), l.tls) })
+	}
 	s.startProcesses()
 	return s, nil
 }
 
+func (s *Server) serve(l net.Listener, tls bool) error {
+	if tls {
+		return s.http.ServeTLS(l, "", "")
+	}
+	return s.http.Serve(l)
+}
+
 func (s *Server) prepare(sockets string) (err error) {
+	if s.cfg.SSL {
+		if s.cert, err = newCertificate(&s.cfg.TLS, s.log); err != nil {
+			return err
+		}
+	}
 	config := s.cfg.spawner()
 	config.Logger, config.Dir = s.log, sockets
 	s.factory = spawner.New(config)
@@ -68,7 +95,7 @@ func (s *Server) prepare(sockets string) (err error) {
 	}
 	requests := s.cfg.handler()
 	requests.Logger = s.log
-	if requests.AccessLog, s.closeLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
+	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
 	s.app = handler.New(s.pool, requests)
@@ -79,11 +106,15 @@ func (s *Server) prepare(sockets string) (err error) {
 	s.closeDir = closeDir
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
 		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
 		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
+	}
+	if s.cert != nil {
+		s.http.TLSConfig = s.cert.config()
 	}
 	return nil
 }
@@ -102,8 +133,8 @@ func (s *Server) startProcesses() {
 	})
 }
 
-// Failed gets an error when the listener fails.
-func (s *Server) Failed() <-chan error { return s.served }
+// Failed gets an error when a listener fails.
+func (s *Server) Failed() <-chan error { return s.failed }
 
 // Shutdown stops the server without losing a request, also of clients that
 // have connected and not been heard yet, unless ctx ends or it takes longer
@@ -113,8 +144,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	s.app.Drain()
-	s.listener.drain()
-	<-s.served //nolint:errcheck // it only says that the listener is closed
+	for _, l := range s.listeners {
+		l.drain()
+	}
+	s.serving.Wait()
 	s.http.SetKeepAlivesEnabled(false)
 	s.conns.waitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
@@ -123,6 +156,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = s.http.Close() // what is left was told that it is cut
 	}
 	s.closeDir()
-	s.closeLog()
-	return errors.Join(httpErr, poolErr)
+	return errors.Join(httpErr, poolErr, s.access.close())
+}
+
+// refresh reads again what may have been replaced: it opens the access log anew,
+// and looks at the certificate.
+func (s *Server) refresh() error {
+	s.cert.reload()
+	if s.access == nil {
+		return nil
+	}
+	return s.access.reopen()
 }

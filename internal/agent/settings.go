@@ -25,3 +25,11 @@ func collectSettings(settings map[string]any, of reflect.Value) {
 		}
 	}
 }
+
+// reopens returns reopen if there is a log file that can be opened anew.
+func (c *Config) reopens(reopen func() error) func() error {
+	if c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
+		return nil
+	}
+	return reopen
+}

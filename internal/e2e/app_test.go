@@ -23,7 +23,8 @@ const appVar = "E2E_APP"
 func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
-// process's id, and everything else with what was asked for.
+// process's id, and everything else with what was asked for. /print prints its
+// query.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -47,6 +48,9 @@ func playApp() (status int) {
 		if r.URL.Path == "/hold" || r.URL.Path == "/pid" {
 			mux.ServeHTTP(w, r)
 			return
+		}
+		if r.URL.Path == "/print" {
+			fmt.Fprintln(os.Stderr, "printed: "+r.URL.RawQuery)
 		}
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = fmt.Fprintf(w, "app: %s %s", r.Method, r.RequestURI)

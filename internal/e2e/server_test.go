@@ -31,7 +31,7 @@ type server struct {
 	judged bool
 }
 
-var accessible = regexp.MustCompile(`(?m)^Accessible via: +(\S+)$`)
+var accessible = regexp.MustCompile(`(?m)^Accessible via: +(.+)$`)
 
 // start starts a server on a free port, unless the options say where. When the
 // test ends, the server has to end in order on SIGTERM and to leave nothing

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+// stopTime is how long a server may take to end until stop gives up.
+const stopTime = 25 * time.Second
+
+func newStopCommand() *cobra.Command {
+	var ignoreMissing bool
+	cmd := &cobra.Command{
+		Use:   "stop [directory]",
+		Short: "Stop a server that was started in the background",
+		Long: `Stop ends the server of the application in a directory, the current one by
+default, that was started with --daemonize or --pid-file. Running requests may
+finish. It returns when the server has ended, or after 25 seconds with an error.`,
+		Example: "  passenger stop\n  passenger stop /srv/shop --port 8080",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	addServerFlags(cmd.Flags())
+	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false, "it is no error if there is no pid file")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := loadConfig(cmd, args)
+		if err != nil {
+			return err
+		}
+		path := pidFileOf(&cfg)
+		server, err := agent.FindServer(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			if ignoreMissing {
+				return nil
+			}
+			return noPIDFile(path)
+		}
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		if !server.Alive {
+			return fmt.Errorf("the server is not running, according to the pid file %s: it was left behind and can be removed", path)
+		}
+		return stop(cmd.Context(), &cfg, server)
+	}
+	return cmd
+}
+
+// stop asks the server's watchdog to end. The pid file may be anybody's: no
+// process is signalled by it.
+func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) error {
+	registries := instancedir.Registries(os.Getenv)
+	if cfg.InstanceRegistryDir != "" {
+		registries = []string{cfg.InstanceRegistryDir}
+	}
+	instance, err := instancedir.List(registries).SelectPID(server.PID)
+	if err != nil {
+		return err
+	}
+	client := &apiserver.Client{Socket: instance.Socket(instancedir.WatchdogAPI)}
+	if client.Password, err = instance.FullPassword(); err == nil {
+		client.Name = instancedir.FullAccount
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	if _, err := client.Post(ctx, "/shutdown.json", nil); err != nil {
+		return err
+	}
+	select {
+	case <-server.Ended():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; try again, or end it with SIGKILL", server.PID, stopTime)
+	}
+}
+
+func pidFileOf(cfg *agent.Config) string {
+	if cfg.PIDFile != "" {
+		return cfg.PIDFile
+	}
+	return cfg.DefaultPIDFile()
+}
+
+func noPIDFile(path string) error {
+	return fmt.Errorf("there is no pid file %s: the server does not run, or was started with another --port, --socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
+}

@@ -1,0 +1,77 @@
+package instancedir
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func testDirectory(t *testing.T) directory {
+	t.Helper()
+	d, err := openDirectory(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	return d
+}
+
+// TestCreateTakesNothingOver: neither a file nor what a link leads to.
+func TestCreateTakesNothingOver(t *testing.T) {
+	d := testDirectory(t)
+	require.NoError(t, d.create("there", []byte("first"), mine(0o600)))
+	require.NoError(t, os.Symlink("missing", d.path("dangling")))
+	require.NoError(t, os.Symlink("there", d.path("link")))
+	for _, name := range []string{"there", "dangling", "link"} {
+		require.ErrorIs(t, d.create(name, []byte("second"), mine(0o644)), fs.ErrExist)
+		require.ErrorIs(t, d.createDirectory(name, mine(0o755)), fs.ErrExist)
+	}
+	content, err := os.ReadFile(d.path("there"))
+	require.NoError(t, err)
+	require.Equal(t, "first", string(content))
+	require.NoFileExists(t, d.path("missing"))
+
+	require.NoError(t, d.replace("link", []byte("third"), mine(0o644)))
+	content, err = d.read("there", 10)
+	require.NoError(t, err)
+	require.Equal(t, "first", string(content))
+	content, err = d.read("link", 10)
+	require.NoError(t, err)
+	require.Equal(t, "third", string(content))
+}
+
+func TestReadLimit(t *testing.T) {
+	d := testDirectory(t)
+	require.NoError(t, d.create("ten", []byte("0123456789"), mine(0o600)))
+	_, err := d.read("ten", 10)
+	require.NoError(t, err)
+	_, err = d.read("ten", 9)
+	require.ErrorContains(t, err, "more than 9 bytes")
+}
+
+// TestLockIsRemovedLast: for as long as something else is there.
+func TestLockIsRemovedLast(t *testing.T) {
+	d := testDirectory(t)
+	for _, name := range []string{"a", lockName, "z"} {
+		require.NoError(t, d.create(name, nil, mine(0o600)))
+	}
+	require.NoError(t, os.MkdirAll(filepath.Join(d.Name(), "sub", lockName), 0o700))
+	r := removal{top: d, left: 100}
+	require.NoError(t, r.empty())
+	left, err := os.ReadDir(d.Name())
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.Equal(t, lockName, left[0].Name())
+}
+
+// TestRemovalIsBounded: who fills a directory for ever does not hold it up for
+// ever.
+func TestRemovalIsBounded(t *testing.T) {
+	d := testDirectory(t)
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, d.create(name, nil, mine(0o600)))
+	}
+	r := removal{top: d, left: 2}
+	require.ErrorContains(t, r.empty(), "somebody is still filling it")
+}

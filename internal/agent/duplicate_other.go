@@ -1,0 +1,14 @@
+//go:build !linux
+
+package agent
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// duplicate makes to, one of the standard files, what from is.
+func duplicate(from, to *os.File) error {
+	return os.NewSyscallError("dup2", unix.Dup2(int(from.Fd()), int(to.Fd())))
+}

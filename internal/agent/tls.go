@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// TLS says how the server is reached by HTTPS.
+type TLS struct {
+	SSL            bool   `koanf:"ssl"`
+	SSLCertificate string `koanf:"ssl_certificate"`
+	SSLKey         string `koanf:"ssl_certificate_key"`
+	// SSLPort is for HTTPS beside HTTP; 0: HTTPS takes the place of HTTP.
+	SSLPort int `koanf:"ssl_port"`
+}
+
+func (c *TLS) validate() (errs []error) {
+	if !c.SSL {
+		if c.SSLPort != 0 {
+			errs = append(errs, fmt.Errorf("ssl_port is %d, but ssl is off: turn it on with --ssl", c.SSLPort))
+		}
+		return errs
+	}
+	if c.SSLPort < 0 || c.SSLPort > 65535 {
+		errs = append(errs, fmt.Errorf("ssl_port is %d: it must be from 1 to 65535, or 0 for HTTPS only", c.SSLPort))
+	}
+	if c.SSLCertificate == "" || c.SSLKey == "" {
+		return append(errs, errors.New("ssl is on: it needs both --ssl-certificate and --ssl-certificate-key"))
+	}
+	if _, err := newCertificate(c, logr.Discard()); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+// certificateAge is after how long it is looked whether the files of a
+// certificate have changed.
+const certificateAge = 10 * time.Second
+
+// certificate is what the files have. It is read again when they were replaced;
+// as long as what is there is not good, the old one counts.
+type certificate struct {
+	certFile, keyFile string
+	log               logr.Logger
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	// made are the times of the files that were read last, also if they were not
+	// good.
+	made    [2]time.Time
+	checked time.Time
+}
+
+func newCertificate(c *TLS, log logr.Logger) (*certificate, error) {
+	t := &certificate{certFile: c.SSLCertificate, keyFile: c.SSLKey, log: log}
+	made, err := t.times()
+	if err == nil {
+		err = t.load(made)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the TLS certificate: %w", err)
+	}
+	return t, nil
+}
+
+func (t *certificate) times() (made [2]time.Time, err error) {
+	for i, file := range []string{t.certFile, t.keyFile} {
+		info, err := os.Stat(file)
+		if err != nil {
+			return made, err
+		}
+		made[i] = info.ModTime()
+	}
+	return made, nil
+}
+
+func (t *certificate) load(made [2]time.Time) error {
+	t.made, t.checked = made, time.Now()
+	pair, err := tls.LoadX509KeyPair(t.certFile, t.keyFile)
+	if err != nil {
+		return fmt.Errorf("%s, %s: %w", t.certFile, t.keyFile, err)
+	}
+	t.current = &pair
+	return nil
+}
+
+// get is a tls.Config's GetCertificate.
+func (t *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if time.Since(t.checked) >= certificateAge {
+		t.refresh()
+	}
+	return t.current, nil
+}
+
+// reload looks at the files now.
+func (t *certificate) reload() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refresh()
+}
+
+func (t *certificate) refresh() {
+	t.checked = time.Now()
+	made, err := t.times()
+	if err == nil {
+		if made == t.made {
+			return
+		}
+		err = t.load(made)
+	}
+	if err != nil {
+		t.log.Error(err, "The new TLS certificate cannot be used, and the old one still is")
+		return
+	}
+	t.log.Info("A new TLS certificate is used", "file", t.certFile)
+}
+
+func (t *certificate) config() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: t.get}
+}
