@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -39,9 +40,9 @@ func (l *countedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &countedConn{Conn: conn, listener: l, uid: unknownUser}
+		c := &countedConn{Conn: conn, in: conn, listener: l, uid: unknownUser}
 		if c.peer, c.known = peerOf(conn); c.known {
-			c.uid = c.peer.UID
+			c.uid, c.in = c.peer.UID, &hostAdder{in: conn}
 		}
 		if l.enter(c.uid) {
 			return c, nil
@@ -90,12 +91,15 @@ func (l *countedListener) leave(uid int) {
 // countedConn is counted until it is closed.
 type countedConn struct {
 	net.Conn
+	in       io.Reader
 	listener *countedListener
 	uid      int
 	peer     Peer
 	known    bool
 	closing  sync.Once
 }
+
+func (c *countedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 func (c *countedConn) Close() error {
 	c.closing.Do(func() { c.listener.leave(c.uid) })

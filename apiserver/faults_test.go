@@ -29,7 +29,7 @@ func TestG14Garbage(t *testing.T) {
 		"\x00\x01\x02\x03\r\n\r\n",
 		"GET\r\n\r\n",
 		"GET /pool.txt HTTP/9.9\r\n\r\n",
-		"GET /pool.txt HTTP/1.1\r\n\r\n", // no Host
+		"GET /pool.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", // two Hosts
 		"GET /pool.txt HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n",
 		"POST /shutdown.json HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
