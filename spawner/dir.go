@@ -43,7 +43,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.path, err = os.MkdirTemp(temp, "passenger."); err != nil {
+		if d.path, err = os.MkdirTemp(temp, "passenger-"); err != nil {
 			return nil, err
 		}
 		d.own = true
