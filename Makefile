@@ -1,9 +1,21 @@
-.PHONY: all build test lint fuzz bench check
+.PHONY: all build install release test lint fuzz bench check
 
 all: build
 
 build:
 	CGO_ENABLED=0 go build -o bin/passenger ./cmd/passenger
+
+PREFIX ?= /usr/local
+TOOLS = passenger-status passenger-memory-stats passenger-config flying-passenger
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 bin/passenger $(DESTDIR)$(PREFIX)/bin/passenger
+	for tool in $(TOOLS); do ln -sf passenger $(DESTDIR)$(PREFIX)/bin/$$tool; done
+	install -m 644 packaging/systemd/* $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+release:
+	./scripts/release
 
 test:
 	./scripts/test
