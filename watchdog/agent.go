@@ -20,6 +20,8 @@ var (
 	ErrAgentEnded = errors.New("it has ended by itself")
 	// ErrForced: it did not end in time, and was made to.
 	ErrForced = errors.New("it did not end in time, and was made to")
+	// ErrStopping: it is to end.
+	ErrStopping = errors.New("it is to end")
 	// ErrStartFailed: it did not come to serve.
 	ErrStartFailed = errors.New("it did not start")
 )
@@ -55,13 +57,19 @@ type agent struct {
 	stopping chan context.Context
 	done     chan struct{}
 	result   error
+	// successors are to take the place of the process that serves, and retiring
+	// are those whose place was taken.
+	successors chan successor
+	retiring   sync.WaitGroup
 
 	mu      sync.Mutex
 	current *process // nil: none that serves
 }
 
 func newAgent(w *Watchdog, cfg *Agent) *agent {
-	return &agent{cfg: cfg, dog: w, stopping: make(chan context.Context, 1), done: make(chan struct{})}
+	return &agent{
+		cfg: cfg, dog: w, stopping: make(chan context.Context, 1), done: make(chan struct{}), successors: make(chan successor),
+	}
 }
 
 func (a *agent) set(p *process) {

@@ -2,7 +2,9 @@ package watchdog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -41,11 +43,52 @@ func (a *agent) live(ctx context.Context, p *process) {
 				return
 			}
 			p = a.replace(ctx, p)
+		case next := <-a.successors:
+			p = a.succeed(ctx, p, next)
 		case stop := <-a.stopping:
 			a.result = a.finish(stop, p) //nolint:contextcheck // it is Shutdown's
 			return
 		}
 	}
+}
+
+// successor is what takes an agent's place, with another configuration.
+type successor struct {
+	config any
+	files  map[string]*os.File
+	// started gets what came of it.
+	started chan error
+}
+
+// succeed returns the process that takes the place of p, or p if that does not
+// come to serve; nil if the agent is to end. Until the one serves, the other does,
+// and it has its time to end.
+func (a *agent) succeed(ctx context.Context, p *process, next successor) *process {
+	before := *a.cfg
+	a.cfg.Config, a.cfg.Files = next.config, next.files
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	started, stop, err := a.startUnlessStopped(ctx, cancel)
+	switch {
+	case stop != nil:
+		a.result = errors.Join(a.finishIfStarted(stop, started), a.finish(stop, p))
+		next.started <- ErrStopping
+		return nil
+	case err != nil:
+		*a.cfg = before
+		a.set(p)
+		next.started <- err
+		return p
+	}
+	next.started <- nil
+	a.retiring.Go(func() {
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.dog.cfg.ShutdownTimeout)
+		defer cancel()
+		if err := a.finish(patience, p); err != nil {
+			a.dog.cfg.Logger.Error(err, "An agent that was replaced did not end well", "agent", a.cfg.Name)
+		}
+	})
+	return started
 }
 
 // replace returns a process that serves in the place of a dead one, or nil if
@@ -64,11 +107,13 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		if !a.pause(pause) {
 			return nil
 		}
-		p, err := a.startUnlessStopped(ctx, cancel)
+		p, stop, err := a.startUnlessStopped(ctx, cancel)
+		if stop != nil {
+			a.result = a.finishIfStarted(stop, p)
+			return nil
+		}
 		if err == nil {
-			if p != nil {
-				log.Info("An agent serves again", "pid", p.pid())
-			}
+			log.Info("An agent serves again", "pid", p.pid())
 			return p
 		}
 		failures++
@@ -100,8 +145,9 @@ func (a *agent) pause(d time.Duration) bool {
 	}
 }
 
-// startUnlessStopped is start; nil if the agent is to end before it serves.
-func (a *agent) startUnlessStopped(ctx context.Context, cancel func()) (p *process, err error) {
+// startUnlessStopped is start, unless the agent is to end meanwhile: stop, which
+// is not nil then, bounds that.
+func (a *agent) startUnlessStopped(ctx context.Context, cancel func()) (p *process, stop context.Context, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
@@ -109,15 +155,18 @@ func (a *agent) startUnlessStopped(ctx context.Context, cancel func()) (p *proce
 	}()
 	select {
 	case <-started:
-		return p, err
-	case stop := <-a.stopping:
+	case stop = <-a.stopping:
 		cancel()
 		<-started
-		if p != nil {
-			a.result = a.finish(stop, p) //nolint:contextcheck // it is Shutdown's
-		}
-		return nil, nil
 	}
+	return p, stop, err
+}
+
+func (a *agent) finishIfStarted(ctx context.Context, p *process) error {
+	if p == nil {
+		return nil
+	}
+	return a.finish(ctx, p)
 }
 
 // finish asks the process to end, at once when ctx ends, and kills it when it does
@@ -151,5 +200,18 @@ func (a *agent) stop(ctx context.Context) error {
 	default: // it was asked before
 	}
 	<-a.done
+	a.retiring.Wait()
 	return a.result
+}
+
+// replaceBy lets a successor take the agent's place.
+func (a *agent) replaceBy(ctx context.Context, next successor) error {
+	select {
+	case a.successors <- next:
+	case <-a.done:
+		return ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-next.started
 }

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -147,6 +148,21 @@ func (w *Watchdog) Send(command string) {
 	for _, a := range w.agents {
 		a.send(command)
 	}
+}
+
+// Replace starts the agent of that name once more, with another configuration and
+// other files, and when it serves asks the process before it to end, which has
+// Config.ShutdownTimeout. If it does not come to serve, all stays as it was.
+//
+// Errors: what keeps it from serving, ErrStopping, or ctx's, which bounds the wait
+// for another start that goes on.
+func (w *Watchdog) Replace(ctx context.Context, agent string, config any, files map[string]*os.File) error {
+	for _, a := range w.agents {
+		if a.cfg.Name == agent {
+			return a.replaceBy(ctx, successor{config: config, files: files, started: make(chan error, 1)})
+		}
+	}
+	return fmt.Errorf("there is no agent %q", agent)
 }
 
 // PID returns the process id of the agent of that name, 0 if it does not run.

@@ -246,6 +246,54 @@ func TestE1AgentIsKilled(t *testing.T) {
 	require.Empty(t, w.Failed())
 }
 
+// An agent gets another configuration without anybody being refused, and keeps its
+// own if the new one is no good.
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	tcp, ok := l.(*net.TCPListener)
+	require.True(t, ok)
+	f, err := tcp.File()
+	require.NoError(t, err)
+	defer f.Close()
+	files := map[string]*os.File{"http": f}
+	a := agentOf(part{Dir: dir, Name: "core", Secret: "old"})
+	a.Files = files
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}})
+	old := w.PID("core")
+	ask(t, l.Addr().String(), "old", old)
+
+	require.ErrorContains(t, w.Replace(t.Context(), "core", part{Dir: dir, Name: "core", Fail: "no good"}, files), "no good")
+	require.Equal(t, old, w.PID("core"))
+	ask(t, l.Addr().String(), "old", old)
+	require.Error(t, w.Replace(t.Context(), "another", nil, nil))
+
+	require.NoError(t, w.Replace(t.Context(), "core", part{Dir: dir, Name: "core", Secret: "new"}, files))
+	requireGone(t, old)
+	ask(t, l.Addr().String(), "new", w.PID("core"))
+	// Also after it has died.
+	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
+	ask(t, l.Addr().String(), "new", 0)
+	require.NoError(t, w.Shutdown(t.Context()))
+	require.ErrorIs(t, w.Replace(t.Context(), "core", part{}, nil), watchdog.ErrStopping)
+}
+
+// The end of the watchdog is also that of a successor that has not come to serve.
+func TestShutdownWhileReplacing(t *testing.T) {
+	dir := t.TempDir()
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core"})}})
+	replaced := make(chan error, 1)
+	go func() {
+		replaced <- w.Replace(context.Background(), "core", part{Dir: dir, Name: "next", Mute: true}, nil)
+	}()
+	_ = content(t, dir, "next.starts")
+	require.NoError(t, w.Shutdown(t.Context()))
+	require.ErrorIs(t, await(t, replaced), watchdog.ErrStopping)
+	require.Equal(t, "core", content(t, dir, "ended"))
+}
+
 // ask connects and returns the pid of who answers, which is pid if that is not 0.
 func ask(t *testing.T, address, secret string, pid int) int {
 	t.Helper()
