@@ -126,6 +126,9 @@ func (s *Scripts) run(ctx context.Context, command string, e *Event) error {
 		return startError(e.Name, path, err)
 	}
 	state := p.wait()
+	if state == nil {
+		return fmt.Errorf("the %s hook script %s (PID %d) has ended, how is not known: another part of this program waits for its children", e.Name, command, p.pid)
+	}
 	if err := p.killedBecause(); err != nil && !state.Exited() {
 		what := "was killed"
 		if errors.Is(err, ErrTimeLimit) {

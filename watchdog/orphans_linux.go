@@ -96,6 +96,14 @@ func wait(pid, options int) {
 // Reap waits for orphans that have ended. A program that is process 1 of a
 // container, or whose agents' offspring leaves orphans, calls it at each SIGCHLD.
 func (w *Watchdog) Reap() {
+	if !w.orphans.TryLock() {
+		return // a hook has children of its own, or orphans are waited for already
+	}
+	defer w.orphans.Unlock()
+	w.reap()
+}
+
+func (w *Watchdog) reap() {
 	for _, pid := range w.children.others() {
 		wait(pid, unix.WNOHANG)
 	}

@@ -126,6 +126,7 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 func (w *Watchdog) hook(ctx context.Context, point HookPoint) error {
 	w.orphans.Lock()
 	defer w.orphans.Unlock()
+	defer w.reap() // which had to wait for the hook
 	if err := w.cfg.Hook(ctx, point); err != nil {
 		return fmt.Errorf("the hook %s failed: %w", point, err)
 	}
