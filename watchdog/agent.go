@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -101,8 +102,10 @@ func (a *agent) send(command string) {
 type process struct {
 	cmd  *exec.Cmd
 	link *link
-	// ready is when it began to serve.
+	// ready is when it began to serve, alive how long after that it has answered
+	// last.
 	ready time.Time
+	alive atomic.Int64
 	// exited is closed when it has ended; err says how.
 	exited chan struct{}
 	err    error
@@ -147,6 +150,8 @@ func (a *agent) start(ctx context.Context) (_ *process, err error) {
 	}
 	p.ready = time.Now()
 	a.set(p)
+	go p.listen()
+	go a.watchHeart(p)
 	if a.cfg.Ready != nil {
 		a.cfg.Ready(p.pid(), about)
 	}

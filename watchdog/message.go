@@ -26,6 +26,9 @@ const (
 type message struct {
 	// Start is the first one to an agent.
 	Start *startMessage `json:"start,omitempty"`
+	// Ping is to be answered by Pong, to show that the agent does not hang.
+	Ping bool `json:"ping,omitempty"`
+	Pong bool `json:"pong,omitempty"`
 	// Command is for an agent that serves.
 	Command string `json:"command,omitempty"`
 	// Ready is what an agent says of itself when it serves, Error why it

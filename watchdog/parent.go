@@ -85,6 +85,9 @@ func (p *Parent) listen() {
 		if err != nil {
 			return
 		}
+		if m.Ping {
+			_ = p.link.send(&message{Pong: true}) // if it is gone, the next receive tells
+		}
 		if m.Command == "" {
 			continue
 		}

@@ -58,6 +58,10 @@ type Config struct {
 	// ShutdownTimeout how long to end when it is asked to, AbortTimeout how long
 	// to end at once. KillTimeout is how long what it leaves behind may take.
 	StartTimeout, ShutdownTimeout, AbortTimeout, KillTimeout time.Duration
+	// HeartbeatTimeout is how long an agent may take to show that it does not hang,
+	// after which it is killed and replaced; it should be far longer than a busy
+	// machine may keep it waiting. 0: it need not.
+	HeartbeatTimeout time.Duration
 	// ProtectFromOOM makes the kernel spare the watchdog, but not its agents,
 	// when memory runs out, where it may do so.
 	ProtectFromOOM bool

@@ -246,6 +246,26 @@ func TestE1AgentIsKilled(t *testing.T) {
 	require.Empty(t, w.Failed())
 }
 
+// E3: an agent that hangs is killed and replaced, and one that does not is left
+// alone.
+func TestE3AgentHangs(t *testing.T) {
+	dir := t.TempDir()
+	ready := make(chan int, 4)
+	a := agentOf(part{Dir: dir, Name: "core"})
+	a.Ready = func(pid int, _ json.RawMessage) { ready <- pid }
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}, HeartbeatTimeout: 2 * time.Second})
+	pid := await(t, ready)
+	select {
+	case <-ready:
+		require.Fail(t, "an agent that answers was replaced")
+	case <-time.After(3 * time.Second):
+	}
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	require.NotEqual(t, pid, await(t, ready))
+	requireGone(t, pid)
+	require.Empty(t, w.Failed())
+}
+
 // An agent gets another configuration without anybody being refused, and keeps its
 // own if the new one is no good.
 func TestReplace(t *testing.T) {

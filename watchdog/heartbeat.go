@@ -1,0 +1,67 @@
+package watchdog
+
+import (
+	"syscall"
+	"time"
+)
+
+// beats is how many heartbeats are due before a missing one counts.
+const beats = 4
+
+// dumpTime is how long an agent that hangs may take to say where.
+const dumpTime = time.Second
+
+// listen notes the heartbeats of a process that serves, until it ends.
+func (p *process) listen() {
+	for {
+		m, err := p.link.receive()
+		if err != nil {
+			return
+		}
+		if m.Pong {
+			p.alive.Store(int64(time.Since(p.ready)))
+		}
+	}
+}
+
+// watchHeart kills a process that serves and does not answer: it hangs, or was
+// stopped. A Go program tells by SIGQUIT what it was doing.
+func (a *agent) watchHeart(p *process) {
+	timeout := a.dog.cfg.HeartbeatTimeout
+	if timeout <= 0 {
+		return
+	}
+	ticker := time.NewTicker(timeout / beats)
+	defer ticker.Stop()
+	for asked := int64(-1); ; {
+		select {
+		case <-p.exited:
+			return
+		case <-ticker.C:
+		}
+		alive := p.alive.Load()
+		if time.Since(p.ready)-time.Duration(alive) > timeout {
+			a.endHanging(p)
+			return
+		}
+		if alive != asked { // what has not been answered need not be asked again
+			asked = alive
+			_ = p.link.send(&message{Ping: true})
+		}
+	}
+}
+
+func (a *agent) endHanging(p *process) {
+	a.dog.cfg.Logger.Info("An agent does not answer, and is killed", "agent", a.cfg.Name, "pid", p.pid(), "timeout", a.dog.cfg.HeartbeatTimeout.String())
+	p.signal(syscall.SIGQUIT)
+	dumped := time.NewTimer(dumpTime)
+	defer dumped.Stop()
+	select {
+	case <-p.exited:
+	case <-dumped.C:
+		p.signal(syscall.SIGKILL)
+	}
+}
+
+// signal does nothing to a process that has ended.
+func (p *process) signal(sig syscall.Signal) { _ = p.cmd.Process.Signal(sig) }
