@@ -1,9 +1,13 @@
-.PHONY: all build install release test lint fuzz bench check
+.PHONY: all build man install release test lint fuzz bench check
 
 all: build
 
 build:
 	CGO_ENABLED=0 go build -o bin/passenger ./cmd/passenger
+
+# The manual pages, which are made from what --help says.
+man:
+	CGO_ENABLED=0 go run ./cmd/passenger man bin/man/man1
 
 PREFIX ?= /usr/local
 TOOLS = passenger-status passenger-memory-stats passenger-config flying-passenger

@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"crypto/rand"
+	"time"
 
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/spawner"
@@ -53,6 +54,9 @@ type group struct {
 
 	// removed: it is no application of the pool any more.
 	removed bool
+	// vacancy is the group's place among the vacant ones, since vacantSince.
+	vacancy     node[group]
+	vacantSince time.Duration
 
 	// claim is the group's place among those that want capacity.
 	claim node[group]
@@ -118,6 +122,7 @@ func (g *group) settle(fx *effects) {
 	g.serveQueue(fx)
 	g.rollOn(fx)
 	g.stakeClaim()
+	g.noteVacancy()
 }
 
 // attach adds a process that has just been started.

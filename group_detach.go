@@ -51,6 +51,7 @@ func (g *group) drainStep(fx *effects, pr *process) {
 	}
 	if pr.sessions == 0 {
 		pr.member.leave()
+		g.noteVacancy()
 		if g.removed && g.detached.len() == 0 {
 			g.pool.leaving = slices.DeleteFunc(g.pool.leaving, func(other *group) bool { return other == g })
 		}

@@ -276,6 +276,30 @@ func TestRestartFile(t *testing.T) {
 	})
 }
 
+// Whoever finds that restart.txt was touched says what is started.
+func TestRestartFileAndChangedOptions(t *testing.T) {
+	root := t.TempDir()
+	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+		get := func(command string) []string {
+			o := options("a")
+			o.App.Root, o.App.StartCommand = root, []string{command}
+			o.StickySessionID = 7
+			f.get(o).Close(passenger.KeepAlive)
+			synctest.Wait()
+			return f.factory.Process(len(f.factory.Processes()) - 1).App().StartCommand
+		}
+		require.Equal(f, []string{"first"}, get("first"))
+		require.Equal(f, []string{"first"}, get("second"))
+		time.Sleep(10 * time.Second)
+		touch(f, filepath.Join(root, "tmp", "restart.txt"), time.Now())
+		require.Equal(f, []string{"second"}, get("second"))
+		time.Sleep(10 * time.Second)
+		touch(f, filepath.Join(root, "tmp", "restart.txt"), time.Now().Add(time.Second))
+		require.Equal(f, []string{"second"}, get("with a\ttab"), "options at fault do not count")
+		require.EqualValues(f, 2, f.group("a").Generation)
+	})
+}
+
 func TestAlwaysRestartFile(t *testing.T) {
 	dir := t.TempDir()
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {

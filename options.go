@@ -38,8 +38,9 @@ type Config struct {
 	// the pool.
 	Spawner spawner.Factory
 	// PoolIdleTime is after how long an idle process is stopped, of an
-	// application that has more than its minimum; 0: DefaultPoolIdleTime,
-	// negative: never.
+	// application that has more than its minimum; after it once more, the pool
+	// forgets an application without a minimum that has no process and nobody
+	// who waits. 0: DefaultPoolIdleTime, negative: never.
 	PoolIdleTime time.Duration
 	// OutOfBandWork makes a process do its out-of-band work and waits for the
 	// end of it, or of ctx; handler.OutOfBandWork does. nil: requests for such
@@ -74,7 +75,8 @@ func (c *Config) Validate() error {
 // limits. The zero value of every field but App.Root is usable. Options that
 // were passed on must not be changed; a change is passed with a later get, and
 // takes effect as each field says. Fields without a word on it are read when
-// the application's group is made, by the first get.
+// the application's group is made, by the first get, and again by the get that
+// finds that a file asks for a restart; see RestartDir.
 type Options struct {
 	// App is what to run. Its group name, root, user, group and environment
 	// tell applications apart: a get whose App differs in one of them belongs

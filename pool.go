@@ -60,8 +60,11 @@ type Pool struct {
 	// leaving groups are detached, and their processes may not be gone.
 	leaving []*group
 	// timed are the sessions whose time is limited.
-	timed         list[sessionLimit]
-	collector     *poolTimer
+	timed     list[sessionLimit]
+	collector *poolTimer
+	// vacant are groups that have nothing, longest first.
+	vacant        list[group]
+	cleaner       *poolTimer
 	drained       chan struct{}
 	drainedMarked bool
 	closeErr      error
@@ -168,7 +171,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 	}
 	files := lookAtRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
-		l.watched(fx, files)
+		l.watched(fx, files, opts)
 		var g *group
 		if g, err = p.groupForGet(opts); err == nil {
 			s, w, err = g.get(fx, opts, callback)

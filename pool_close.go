@@ -91,6 +91,7 @@ func (p *Pool) end(kill bool) {
 func (p *Pool) closeUnderLock(fx *effects) {
 	p.state = poolClosed
 	p.stopTimer(p.collector)
+	p.stopTimer(p.cleaner)
 	for limit := range p.timed.all {
 		p.stopTimer(limit.timer)
 	}

@@ -41,3 +41,61 @@ func (pr *process) collectable() bool {
 	g := pr.group
 	return pr.state == stateEnabled && g.processCount() > g.opts.MinProcesses && g.resisted == nil && g.restart == nil
 }
+
+// isVacant: the group has nothing, and keeps nothing.
+func (g *group) isVacant() bool {
+	return g.opts.MinProcesses == 0 && g.processCount() == 0 && g.detached.len() == 0 &&
+		len(g.attempts) == 0 && g.queueLength() == 0 && g.restart == nil
+}
+
+// noteVacancy is called after whatever may have changed isVacant.
+func (g *group) noteVacancy() {
+	p := g.pool
+	switch {
+	case g.removed || !g.isVacant():
+		g.vacancy.leave()
+	case g.vacancy.in == nil:
+		g.vacantSince = p.now()
+		p.vacant.push(&g.vacancy, g)
+		p.armCleaner()
+	}
+}
+
+// armCleaner sees to it that the group is looked at that is vacant for longest.
+func (p *Pool) armCleaner() {
+	g := p.vacant.first()
+	if g == nil || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
+		return
+	}
+	p.cleaner = p.startTimer(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.clean)
+}
+
+// clean forgets groups that have been vacant for too long.
+func (p *Pool) clean(fx *effects) {
+	now := p.now()
+	for g := range p.vacant.all {
+		if now < g.vacantSince+p.cfg.PoolIdleTime {
+			break // the others became vacant later
+		}
+		fx.log(p, "Forgetting an application that nobody asks for", "app", g.name)
+		p.unlink(g)
+		g.remove(fx)
+	}
+	p.armCleaner()
+}
+
+// unlink takes one group out, and leaves its namesakes.
+func (p *Pool) unlink(g *group) {
+	first := p.groups[g.name]
+	switch {
+	case first != g:
+		for first.namesake != g {
+			first = first.namesake
+		}
+		first.namesake = g.namesake
+	case g.namesake != nil:
+		p.groups[g.name] = g.namesake
+	default:
+		delete(p.groups, g.name)
+	}
+}

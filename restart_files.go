@@ -62,8 +62,8 @@ func (g *group) watchDue() (l look, due bool) {
 
 // watched takes the result of a look. One that is older than what is known says
 // nothing, and one during a restart is left to the next, so that no change is
-// forgotten.
-func (l look) watched(fx *effects, now restartFiles) {
+// forgotten. The new release is what opts say, those of the get that has looked.
+func (l look) watched(fx *effects, now restartFiles, opts *Options) {
 	g := l.group
 	if l.number < g.watch.taken || g.restart != nil {
 		return
@@ -74,8 +74,19 @@ func (l look) watched(fx *effects, now restartFiles) {
 	case !known:
 	case now.always:
 		// Whoever wants that wants to see what has just been written.
-		g.beginRestart(fx, &RestartOptions{Method: RestartBlocking}, nil)
+		g.beginRestart(fx, &RestartOptions{Method: RestartBlocking, Options: opts.forGroup()}, nil)
 	case !now.touched.IsZero() && !now.touched.Equal(before.touched):
-		g.beginRestart(fx, &RestartOptions{}, nil)
+		g.beginRestart(fx, &RestartOptions{Options: opts.forGroup()}, nil)
 	}
+}
+
+// forGroup returns what a group may keep of the options of a get; nil if they are
+// at fault, which nobody had to look at before.
+func (o *Options) forGroup() *Options {
+	if o.Validate() != nil {
+		return nil
+	}
+	kept := *o
+	kept.StickySessionID = 0
+	return &kept
 }

@@ -20,22 +20,22 @@ func TestNoTouchIsForgotten(t *testing.T) {
 		return l
 	}
 	touched := func(n int) restartFiles { return restartFiles{touched: time.Unix(int64(n), 0)} }
-	begin().watched(&p.fx, touched(1))
+	begin().watched(&p.fx, touched(1), &g.opts)
 	require.Nil(t, g.restart)
 
 	early, late := begin(), begin()
-	early.watched(&p.fx, touched(2))
+	early.watched(&p.fx, touched(2), &g.opts)
 	require.NotNil(t, g.restart)
-	late.watched(&p.fx, touched(3))
+	late.watched(&p.fx, touched(3), &g.opts)
 	g.restart = nil
-	begin().watched(&p.fx, touched(3))
+	begin().watched(&p.fx, touched(3), &g.opts)
 	require.NotNil(t, g.restart, "a touch during a restart is honoured after it")
 	g.restart = nil
 
 	early, late = begin(), begin()
-	late.watched(&p.fx, touched(4))
+	late.watched(&p.fx, touched(4), &g.opts)
 	require.NotNil(t, g.restart)
 	g.restart = nil
-	early.watched(&p.fx, touched(3))
+	early.watched(&p.fx, touched(3), &g.opts)
 	require.Nil(t, g.restart, "an old look says nothing")
 }

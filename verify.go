@@ -32,6 +32,7 @@ func (p *Pool) verify() error {
 			c.check(p.collector.running() || !pr.collectable(), "%s: nobody looks after idle process %d", pr.group.name, pr.info.PID)
 		}
 	}
+	c.check(p.vacant.len() == 0 || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed, "nobody looks after vacant groups")
 	c.check(p.starving.len()+p.hungry.len() == 0 || !p.hasRoom(), "groups claim capacity while there is room")
 	return errors.Join(c.faults...)
 }
@@ -49,6 +50,7 @@ func (g *group) verify(c *checker) {
 		}
 	}
 	g.verifyRoutes(c)
+	c.check(g.isVacant() == (g.vacancy.in != nil) || g.removed || g.pool.state == poolClosed, "%s: is vacant: %t, listed so: %t", g.name, g.isVacant(), g.vacancy.in != nil)
 	sticky, working := 0, 0
 	for pr := range g.allProcesses {
 		sticky += pr.waiting.len()

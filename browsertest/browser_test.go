@@ -1,4 +1,5 @@
-// Package browsertest looks at error pages with a browser, as people do.
+// Package browsertest looks at the server and its error pages with a browser, as
+// people do.
 package browsertest
 
 import (
@@ -38,7 +39,7 @@ type browser struct {
 }
 
 // openBrowser starts a browser that ends with the test, as its profile does.
-func openBrowser(t *testing.T) *browser {
+func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	path := interpreters.Find(t, "chromium", "chromium")
 	profile := t.TempDir() // goes after the last process that could write to it
@@ -53,7 +54,7 @@ func openBrowser(t *testing.T) *browser {
 		// Else a sandboxed frame has a process of its own, whose events are not the page's.
 		chromedp.Flag("disable-features", "IsolateSandboxedIframes"),
 	})
-	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
+	ctx, stop := chromedp.NewExecAllocator(ctx, append(options, more...)...)
 	t.Cleanup(stop)
 	ctx, _ = chromedp.NewContext(ctx)
 	b := &browser{T: t, ctx: ctx}

@@ -232,7 +232,7 @@ func TestTemporaryDirectory(t *testing.T) {
 
 func temporaries(t *testing.T, dir string) []string {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "passenger.*"))
+	found, err := filepath.Glob(filepath.Join(dir, "passenger-*"))
 	require.NoError(t, err)
 	return found
 }

@@ -22,32 +22,63 @@ import (
 // loader puts the configuration together: each layer counts more than those
 // before it.
 type loader struct {
-	dir    string
-	flags  *pflag.FlagSet
-	getenv func(string) string
-	warn   func(string)
+	// options are those that there are.
+	options []option
+	dir     string
+	flags   *pflag.FlagSet
+	getenv  func(string) string
+	warn    func(string)
+	// apps are several applications that a file names. nested: the file is one of
+	// theirs, and names none.
+	apps   []hostedApp
+	nested bool
 }
 
 func (l *loader) load() (agent.Config, error) {
-	k := koanf.New("\x00") // no delimiter: keys are flat
-	for _, layer := range []func() (map[string]any, error){l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine} {
-		values, err := layer()
-		if err != nil {
-			return agent.Config{}, err
-		}
-		if _, address := values["address"]; address || values["port"] != nil {
-			k.Delete("socket_file") // of an earlier layer
-		}
-		if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
-			return agent.Config{}, err
-		}
+	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
+	if err != nil {
+		return agent.Config{}, err
 	}
 	cfg := agent.DefaultConfig()
 	cfg.Dir = l.dir
 	if err := k.Unmarshal("", &cfg); err != nil {
 		return agent.Config{}, err
 	}
+	if l.apps != nil {
+		cfg.Apps = []agent.HostedApp{}
+	}
+	for i := range l.apps {
+		app, err := quiet(*l).configure(&l.apps[i])
+		if err != nil {
+			return agent.Config{}, err
+		}
+		cfg.Apps = append(cfg.Apps, app)
+	}
 	return cfg, nil
+}
+
+// quiet returns a loader that gives no warnings: they were given before.
+func quiet(l loader) *loader {
+	l.warn = func(string) {}
+	return &l
+}
+
+// merge puts layers together.
+func (l *loader) merge(layers ...func() (map[string]any, error)) (*koanf.Koanf, error) {
+	k := koanf.New("\x00") // no delimiter: keys are flat
+	for _, layer := range layers {
+		values, err := layer()
+		if err != nil {
+			return nil, err
+		}
+		if _, address := values["address"]; address || values["port"] != nil {
+			k.Delete("socket_file") // of an earlier layer
+		}
+		if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
+			return nil, err
+		}
+	}
+	return k, nil
 }
 
 func (l *loader) defaults() (map[string]any, error) {
@@ -101,7 +132,17 @@ func (l *loader) file(path string) (map[string]any, error) {
 	}
 	values := map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		o, ok := findOption(key)
+		if key == appsKey && !l.nested {
+			if l.apps, err = l.parseApps(raw[key], path); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		o, ok := findOption(l.options, key)
+		if foreign, known := findOption(foreignOptions, key); !ok && known {
+			l.ignore(&foreign, path)
+			continue
+		}
 		if !ok {
 			l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
 			continue
@@ -126,7 +167,7 @@ func position(b []byte, err error) string {
 
 func (l *loader) environment() (map[string]any, error) {
 	values := map[string]any{}
-	for _, o := range startOptions {
+	for _, o := range l.options {
 		for _, key := range append([]string{o.key}, o.aliases...) {
 			name := "PASSENGER_" + strings.ToUpper(key)
 			s := l.getenv(name)
@@ -145,7 +186,7 @@ func (l *loader) environment() (map[string]any, error) {
 
 func (l *loader) commandLine() (map[string]any, error) {
 	values := map[string]any{}
-	for _, o := range startOptions {
+	for _, o := range l.options {
 		f := l.flags.Lookup(o.flag)
 		if f == nil || !f.Changed { // not every command has all of them
 			continue
@@ -159,6 +200,11 @@ func (l *loader) commandLine() (map[string]any, error) {
 			return nil, fmt.Errorf("the option --%s: %w", o.flag, err)
 		}
 		values[o.key] = v
+	}
+	for _, o := range foreignOptions {
+		if f := l.flags.Lookup(o.flag); f != nil && f.Changed {
+			l.ignore(&o, "the command line")
+		}
 	}
 	return values, checkConflict(values, "the command line")
 }

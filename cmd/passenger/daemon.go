@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -85,6 +86,7 @@ func newReporter() (*reporter, error) {
 		return nil, nil
 	}
 	syscall.CloseOnExec(reportFD)
+	signal.Ignore(syscall.SIGHUP) // there is no terminal that could be gone
 	return &reporter{pipe: os.NewFile(reportFD, "report")}, errors.Join(os.Unsetenv(daemonVariable), os.Chdir("/"))
 }
 

@@ -4,10 +4,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
-	"strings"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,11 +16,11 @@ import (
 
 func main() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if err := newCommand(signals).ExecuteContext(context.Background()); err != nil {
-		// There may be several errors, a line each.
-		fmt.Fprintf(os.Stderr, "passenger: %s\n", strings.ReplaceAll(err.Error(), "\n", "\npassenger: "))
-		os.Exit(1)
+	// SIGHUP: the terminal is gone.
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	program := newProgram(filepath.Base(os.Args[0]), signals)
+	if err := program.ExecuteContext(context.Background()); err != nil {
+		os.Exit(report(os.Stderr, program.Name(), err))
 	}
 }
 
@@ -29,16 +28,12 @@ func main() {
 // told to stop are told by signals.
 func newCommand(signals <-chan os.Signal) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "passenger",
-		Short:         "Serve web applications written in Ruby, Python, Node.js, Go and other languages",
-		Version:       agent.Version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:     "passenger",
+		Short:   "Serve web applications written in Ruby, Python, Node.js, Go and other languages",
+		Version: agent.Version,
 	}
-	root.SetVersionTemplate("gopassenger {{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: '%s --help' lists the options", err, c.CommandPath())
-	})
-	root.AddCommand(newStartCommand(signals), newStopCommand(), newCoreCommand(signals))
+	prepare(root)
+	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(), newCoreCommand(signals))
+	tools{signals}.addTo(root)
 	return root
 }

@@ -26,6 +26,7 @@ const (
 	kindMap     // NAME=VALUE
 	kindList    // texts
 	kindBool
+	kindForeign // of Passenger's, and without a meaning here
 )
 
 // option is one of start's options, in a file, in the environment and on the
@@ -36,7 +37,9 @@ type option struct {
 	flag    string
 	short   string
 	kind    kind
-	usage   string
+	// bare: the flag of a foreign option needs no value.
+	bare  bool
+	usage string
 }
 
 var defaults = agent.DefaultConfig()
@@ -69,6 +72,12 @@ var startOptions = []option{
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
+	{key: "max_requests", flag: "max-requests", kind: kindInt, usage: "after how many `requests` a process is replaced, 0 for never (default 0)"},
+	{key: "memory_limit", flag: "memory-limit", kind: kindInt, usage: "above how many `MB` of memory of its own a process is replaced when it has finished its requests, 0 for no limit (default 0)"},
+	{key: "hard_memory_limit", flag: "hard-memory-limit", kind: kindInt, usage: "above how many `MB` it is killed, 0 for no limit (default 0)"},
+	{key: "restart_dir", flag: "restart-dir", usage: "the `directory` of restart.txt and always_restart.txt, relative to the application's (default tmp)"},
+	{key: "rolling_restarts", flag: "rolling-restarts", kind: kindBool, usage: "restart processes one after the other, and keep the old ones if a new one does not start (default true)"},
+	{key: "ctls", flag: "ctl", kind: kindMap, usage: "run a program for an event, as `hook_NAME=PROGRAM`; may be given more than once"},
 	{key: "max_preloader_idle_time", flag: "max-preloader-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` without a start a preloader is stopped, 0 for never (default %d)", defaults.MaxPreloaderIdleTime)},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
 	{key: "request_buffering", flag: "request-buffering", kind: kindBool, usage: "read the whole body of a request before a process gets it (default true)"},
@@ -96,6 +105,9 @@ var startOptions = []option{
 	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
+	{key: "drain_delay", flag: "drain-delay", kind: kindInt, usage: "how many `seconds` to serve on when the server is to end, while /readyz tells load balancers that it is not ready (default 0)"},
+	{key: "core_heartbeat_timeout", flag: "core-heartbeat-timeout", kind: kindInt, usage: "after how many `seconds` without an answer a core that hangs is killed and replaced, 0 for never (default 0)"},
+	{key: "metrics_address", flag: "metrics-address", usage: "a `host:port` where everybody may ask for /metrics (Prometheus), /livez and /readyz (default: nowhere)"},
 	{key: "daemonize", flag: "daemonize", short: "d", kind: kindBool, usage: "serve in the background, and return when it serves (default false)"},
 	{key: "pid_file", flag: "pid-file", kind: kindPath, usage: "a `file` with the server's process id (default: none; in the background passenger.PORT.pid in the application's tmp/pids, or else in its directory)"},
 	{key: "log_file", flag: "log-file", kind: kindPath, usage: "a `file` for what the server and the application print, opened anew on SIGUSR1 (default: standard error; in the background passenger.PORT.log in the application's log, or else in its directory)"},
@@ -103,25 +115,33 @@ var startOptions = []option{
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }
 
-func findOption(key string) (option, bool) {
-	i := slices.IndexFunc(startOptions, func(o option) bool { return o.key == key || slices.Contains(o.aliases, key) })
+func findOption(options []option, key string) (option, bool) {
+	i := slices.IndexFunc(options, func(o option) bool { return o.key == key || slices.Contains(o.aliases, key) })
 	if i < 0 {
 		return option{}, false
 	}
-	return startOptions[i], true
+	return options[i], true
 }
 
-func addStartFlags(flags *pflag.FlagSet) { addFlags(flags, startOptions) }
+func addStartFlags(flags *pflag.FlagSet) {
+	addFlags(flags, startOptions)
+	addFlags(flags, foreignOptions)
+}
 
 // addServerFlags adds those that say which server is meant.
 func addServerFlags(flags *pflag.FlagSet) {
 	keys := []string{"port", "socket_file", "pid_file", "instance_registry_dir"}
+	addFlags(flags, optionsOf(startOptions, keys))
+}
+
+// optionsOf returns those that have these keys.
+func optionsOf(options []option, keys []string) []option {
 	named := make([]option, 0, len(keys))
 	for _, key := range keys {
-		o, _ := findOption(key)
+		o, _ := findOption(options, key)
 		named = append(named, o)
 	}
-	addFlags(flags, named)
+	return named
 }
 
 func addFlags(flags *pflag.FlagSet, options []option) {
@@ -134,6 +154,12 @@ func addFlags(flags *pflag.FlagSet, options []option) {
 			flags.BoolP(o.flag, o.short, false, o.usage)
 		case kindString, kindInt, kindPath, kindCommand:
 			flags.StringP(o.flag, o.short, "", o.usage)
+		case kindForeign:
+			flags.String(o.flag, "", o.usage)
+			flags.Lookup(o.flag).Hidden = true
+			if o.bare {
+				flags.Lookup(o.flag).NoOptDefVal = "true"
+			}
 		}
 	}
 }
@@ -152,7 +178,7 @@ func (o *option) convert(raw any, dir string) (any, error) {
 		return o.toList(raw)
 	case kindBool:
 		return o.toBool(raw)
-	case kindString, kindPath:
+	case kindString, kindPath, kindForeign:
 	}
 	s, ok := raw.(string)
 	if !ok {

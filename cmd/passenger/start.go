@@ -83,7 +83,7 @@ func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
 	if err != nil {
 		return agent.Config{}, err
 	}
-	l := loader{dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+	l := loader{options: startOptions, dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 	}}
 	return l.load()
@@ -169,6 +169,9 @@ func serveSignals(ctx context.Context, instance *agent.Instance) {
 
 // banner tells where the server is.
 func banner(cfg *agent.Config, urls []string) string {
+	if cfg.Flying != nil {
+		return flyingBanner(cfg)
+	}
 	const width = 79
 	title := " Passenger web server started "
 	left := (width - len(title)) / 2
@@ -180,7 +183,12 @@ func banner(cfg *agent.Config, urls []string) string {
 	if cfg.LogFile != "" {
 		fmt.Fprintf(&b, "Log file:            %s\n", cfg.LogFile)
 	}
-	fmt.Fprintf(&b, "Application:         %s\n", cfg.Dir)
+	if len(cfg.Apps) == 0 {
+		fmt.Fprintf(&b, "Application:         %s\n", cfg.Dir)
+	}
+	for _, app := range cfg.Apps {
+		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Place())
+	}
 	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)
 	fmt.Fprintf(&b, "Accessible via:      %s\n\n", strings.Join(urls, ", "))
 	if cfg.Daemonize {

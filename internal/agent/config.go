@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
@@ -52,6 +54,8 @@ type Config struct {
 	Requests `koanf:",squash"`
 	TLS      `koanf:",squash"`
 
+	Processes `koanf:",squash"`
+
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
 	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
@@ -62,6 +66,21 @@ type Config struct {
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
+	// Flying is nil where there is one application.
+	Flying *Flying `koanf:"-"`
+	// DrainDelay is how many seconds a server serves on that is to end, and is
+	// not ready any more.
+	DrainDelay int `koanf:"drain_delay"`
+	// HeartbeatTimeout is after how many seconds without an answer a core is
+	// killed and replaced; 0: never.
+	HeartbeatTimeout int `koanf:"core_heartbeat_timeout"`
+	// MetricsAddress is where everybody may ask for figures and whether the
+	// server is ready; empty: nowhere.
+	MetricsAddress string `koanf:"metrics_address"`
+	// Apps are several applications that take the place of the one in Dir;
+	// BaseURI is the path of one of them.
+	Apps    []HostedApp `koanf:"-"`
+	BaseURI string      `koanf:"-"`
 	// Daemonize is for the command line.
 	Daemonize bool `koanf:"daemonize"`
 	// InstanceRegistryDir is where the instance directory is made; empty:
@@ -92,7 +111,7 @@ func DefaultConfig() Config {
 
 		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
 
-		Requests: defaultRequests(),
+		Requests: defaultRequests(), Processes: Processes{RollingRestarts: true},
 		LogLevel: 3,
 	}
 }
@@ -123,6 +142,8 @@ func (c *Config) Validate() error {
 		{"thread_count", c.ThreadCount},
 		{"app_file_descriptor_ulimit", c.FileLimit},
 		{"max_preloader_idle_time", c.MaxPreloaderIdleTime},
+		{"drain_delay", c.DrainDelay},
+		{"core_heartbeat_timeout", c.HeartbeatTimeout},
 	} {
 		if number.value < 0 {
 			fault("%s is %d: it must be 0 or more", number.key, number.value)
@@ -141,7 +162,18 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
-	return errors.Join(append(errs, c.checkApp())...)
+	errs = append(errs, c.Processes.validate()...)
+	_, err := c.newHooks("", logr.Discard())
+	errs = append(errs, err)
+	switch {
+	case c.Flying != nil:
+		errs = append(errs, c.Flying.validate(c))
+	case c.Apps != nil:
+		errs = append(errs, c.validateApps()...)
+	default:
+		errs = append(errs, c.checkApp())
+	}
+	return errors.Join(errs...)
 }
 
 // checkApp makes sure that there is something to run.
@@ -174,7 +206,10 @@ var errorDetails = map[string]handler.ErrorDetails{
 }
 
 // spawner is how processes are started: as whoever started the server.
-func (*Config) spawner() spawner.Config {
+func (c *Config) spawner() spawner.Config {
+	if c.Flying != nil {
+		return c.Flying.spawner()
+	}
 	return spawner.Config{Users: spawner.SameUser, Version: passenger.Version}
 }
 
@@ -185,7 +220,7 @@ func (c *Config) options() passenger.Options {
 		queue = passenger.Unlimited
 	}
 	app := spawner.App{
-		Root: c.Dir, GroupName: c.Dir + " (" + c.Environment + ")",
+		Root: c.Dir, BaseURI: c.BaseURI, GroupName: c.Dir + " (" + c.Environment + ")",
 		Type: c.AppType, StartupFile: c.StartupFile, StartCommand: c.StartCommand,
 		Environment: c.Environment, Env: c.EnvVars,
 		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
@@ -201,7 +236,8 @@ func (c *Config) options() passenger.Options {
 	options := passenger.Options{
 		App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue, MaxPreloaderIdleTime: preloaderIdle,
 	}
-	c.limit(&options)
+	c.Requests.limit(&options)
+	c.Processes.limit(&options)
 	return options
 }
 

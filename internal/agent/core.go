@@ -7,21 +7,24 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/watchdog"
 )
 
 // The files that the watchdog lends to a core.
 const (
-	httpFile  = "http"
-	httpsFile = "https"
-	apiFile   = "core_api"
-	lockFile  = "lock"
+	httpFile    = "http"
+	httpsFile   = "https"
+	metricsFile = "metrics"
+	apiFile     = "core_api"
+	lockFile    = "lock"
 )
 
 // reopenCommand is what a core is told when the log files were moved away.
@@ -88,10 +91,24 @@ func (c *core) start(ctx context.Context) error {
 			listeners = append(listeners, listening{deadlineListener: l, tls: name == httpsFile})
 		}
 	}
-	if c.server, err = newServer(&c.cfg.Server, listeners, c.cfg.AppSockets, c.log); err != nil {
+	scripts, err := c.cfg.Server.newHooks(c.cfg.InstanceDir, c.log)
+	if err != nil {
+		return err
+	}
+	var told []hooks.Hook
+	if scripts != nil {
+		told = append(told, scripts)
+	}
+	if c.server, err = newServer(&c.cfg.Server, listeners, c.cfg.AppSockets, told, c.log); err != nil { //nolint:contextcheck // ctx bounds the start
 		return errors.Join(err, api.Close())
 	}
-	c.serveAPI(ctx, api)
+	var metrics net.Listener
+	if f := c.parent.Files[metricsFile]; f != nil {
+		if metrics, err = listenOn(f); err != nil {
+			return err
+		}
+	}
+	c.serveAPI(ctx, api, metrics)
 	return nil
 }
 
@@ -110,10 +127,12 @@ func listenOn(f *os.File) (deadlineListener, error) {
 	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
 }
 
-func (c *core) serveAPI(ctx context.Context, l net.Listener) {
+// serveAPI serves the admin API on l, and what everybody may know on metrics, which
+// may be nil.
+func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) {
 	api := apiserver.New(apiserver.Config{
 		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
-		Requests: func() any { return c.server.app.Inspect() },
+		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
 		Settings: c.cfg.Server.settings, ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
 		Shutdown: func() {
 			select {
@@ -123,16 +142,18 @@ func (c *core) serveAPI(ctx context.Context, l net.Listener) {
 		},
 	})
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	var serving sync.WaitGroup
+	c.stopAPI = func() {
+		cancel()
+		serving.Wait()
+	}
+	serving.Go(func() {
 		if err := apiserver.Serve(ctx, l, api, c.log); err != nil {
 			c.log.Error(err, "The admin API cannot go on")
 		}
-	}()
-	c.stopAPI = func() {
-		cancel()
-		<-ended
+	})
+	if metrics != nil {
+		serving.Go(func() { c.serveMetrics(ctx, metrics) })
 	}
 }
 

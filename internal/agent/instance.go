@@ -5,16 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/go-logr/logr"
 
-	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/watchdog"
@@ -37,12 +36,13 @@ type Instance struct {
 	// sockets are what users connect to, lent their files, for the core.
 	sockets map[string]socket
 	lent    map[string]*os.File
-	dir     *instancedir.Dir
-	api     *os.File // the socket of the core's admin API
 	dog     *watchdog.Watchdog
 	ended   chan error
 	// stop ends what was begun by watch.
 	stop func()
+
+	mu    sync.Mutex
+	place *place
 }
 
 // Start checks cfg, opens the listener and starts a core, which has begun to
@@ -63,6 +63,11 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 		return nil, err
 	}
 	i.log = NewLogger(i.logFile, cfg.LogLevel)
+	if cfg.Flying != nil {
+		if err := cfg.Flying.prepare(&cfg, i.log); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
 			return nil, err
@@ -77,50 +82,30 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 			return nil, err
 		}
 	}
-	if i.dir, err = instancedir.Create(instancedir.Config{
-		Registry: cfg.InstanceRegistryDir, Version: passenger.Version, IntegrationMode: "standalone",
-		ServerSoftware: "gopassenger/" + passenger.Version, StandaloneEngine: "builtin",
-		UID: os.Geteuid(), GID: os.Getegid(),
-	}); err != nil {
+	if i.place, err = newPlace(&cfg); err != nil {
 		return nil, err
 	}
-	instancedir.List([]string{filepath.Dir(i.dir.Path())}).Clean(i.logFile)
-	if err := i.openCoreAPI(); err != nil {
-		return nil, err
-	}
-	status, err := i.listenAPI(instancedir.WatchdogAPI)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = status.Close()
-		}
-	}()
-	files := map[string]*os.File{apiFile: i.api, lockFile: i.dir.LockFile()}
-	maps.Copy(files, i.lent)
+	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
 	i.dog, err = watchdog.Start(ctx, watchdog.Config{
-		Logger: i.log, ProtectFromOOM: true,
+		Logger: i.log, ProtectFromOOM: true, Hook: i.watchdogHook,
+		HeartbeatTimeout: time.Duration(cfg.HeartbeatTimeout) * time.Second,
+		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
 		Agents: []watchdog.Agent{{
 			Name: coreName, Command: i.coreProgram,
-			Config: &coreConfig{
-				Server: cfg, InstanceDir: i.dir.Path(), AppSockets: i.dir.AppSockets(), Accounts: i.accounts(),
-			},
-			Files: files,
-			Ready: func(pid int, _ json.RawMessage) {
-				if err := i.dir.WritePID(instancedir.Core, pid); err != nil {
-					i.log.Error(err, "The core's process id is not in the instance directory")
-				}
-			},
+			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore,
 		}},
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := i.dir.Finalize(); err != nil {
+	if err := i.place.dir.Finalize(); err != nil {
 		return nil, errors.Join(err, i.dog.Shutdown(ctx))
 	}
-	i.watch(ctx, status)
+	i.watch(ctx)
+	if cfg.Flying != nil {
+		cfg.Flying.serving(cfg.SocketFile, i.log)
+	}
+	i.notify(daemon.SdNotifyReady)
 	return i, nil
 }
 
@@ -134,42 +119,29 @@ func (i *Instance) coreProgram() *exec.Cmd {
 	return cmd
 }
 
-func (i *Instance) accounts() []apiserver.Account {
-	return []apiserver.Account{
-		{Name: instancedir.FullAccount, Password: i.dir.FullPassword(), Level: apiserver.Full},
-		{Name: instancedir.ReadOnlyAccount, Password: i.dir.ReadOnlyPassword(), Level: apiserver.ReadOnly},
+// noteCore lets tools know the core's process.
+func (i *Instance) noteCore(pid int, _ json.RawMessage) {
+	if err := i.here().dir.WritePID(instancedir.Core, pid); err != nil {
+		i.log.Error(err, "The core's process id is not in the instance directory")
 	}
 }
 
-// listenAPI opens a socket for the admin API of an agent. Who may connect to it
-// is up to the instance directory, and what they may do to the API.
-func (i *Instance) listenAPI(name string) (*net.UnixListener, error) {
-	path := i.dir.Socket(name)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen for the admin API: %w", err)
-	}
-	l.SetUnlinkOnClose(false)                     // the directory goes as a whole
-	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // G302: the API knows who calls
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+// here is where the instance is now.
+func (i *Instance) here() *place {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.place
 }
 
-// openCoreAPI opens the socket of the core's admin API, which is the core's to
-// serve.
-func (i *Instance) openCoreAPI() error {
-	l, err := i.listenAPI(instancedir.CoreAPI)
-	if err != nil {
-		return err
-	}
-	i.api, err = l.File()
-	return errors.Join(err, l.Close())
+func (i *Instance) setPlace(p *place) {
+	i.mu.Lock()
+	i.place = p
+	i.mu.Unlock()
 }
 
-// watch looks after what is there, and serves the watchdog's admin API on l, until
-// stop is called.
-func (i *Instance) watch(ctx context.Context, l net.Listener) {
+// watch looks after what is there, and serves the watchdog's admin API, until stop
+// is called.
+func (i *Instance) watch(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var ends sync.WaitGroup
 	i.stop = func() {
@@ -187,25 +159,70 @@ func (i *Instance) watch(ctx context.Context, l net.Listener) {
 		}
 	})
 	ends.Go(func() {
-		err := i.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
-			i.log.Error(err, "The instance directory cannot be looked after")
-		})
-		if err != nil && ctx.Err() == nil {
-			i.ended <- fmt.Errorf("%w: tools and new processes need it", err)
+		for i.stay(ctx) {
+			i.log.Info("The instance directory was made anew", "path", i.here().dir.Path())
 		}
 	})
-	api := apiserver.NewWatchdog(apiserver.WatchdogConfig{
-		Accounts: i.accounts(), Logger: i.log, ReopenLogs: i.cfg.reopens(i.ReopenLogs), Shutdown: func() {
+}
+
+// stay looks after the instance directory and serves the watchdog's admin API in
+// it, until ctx ends, or the directory is gone and there is a new one: then it
+// returns true.
+func (i *Instance) stay(ctx context.Context) bool {
+	here := i.here()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	apiCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	serving.Go(func() {
+		if err := apiserver.Serve(apiCtx, here.watchdogAPI, i.api(here), i.log); err != nil {
+			i.log.Error(err, "The watchdog's admin API cannot go on")
+		}
+	})
+	err := here.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
+		i.log.Error(err, "The instance directory cannot be looked after")
+	})
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	i.log.Error(err, "The instance directory is made anew, with a new core: tools and new processes need it")
+	if err := i.move(ctx); err != nil && ctx.Err() == nil {
+		i.ended <- fmt.Errorf("the instance directory is gone, and cannot be made anew: %w", err)
+		return false
+	}
+	return ctx.Err() == nil
+}
+
+// move makes a new instance directory, for which there has to be a new core.
+// Requests that the old one has may end.
+func (i *Instance) move(ctx context.Context) error {
+	from := i.here()
+	to, err := newPlace(&i.cfg)
+	if err != nil {
+		return err
+	}
+	i.setPlace(to)
+	if err := i.dog.Replace(ctx, coreName, to.coreConfig(&i.cfg), to.files(i.lent)); err != nil {
+		i.setPlace(from)
+		return errors.Join(err, to.close())
+	}
+	if err := to.dir.Finalize(); err != nil {
+		return err
+	}
+	if err := from.close(); err != nil {
+		i.log.V(1).Info("What was left of the old instance directory", "err", err.Error())
+	}
+	return nil
+}
+
+func (i *Instance) api(p *place) *apiserver.Server {
+	return apiserver.NewWatchdog(apiserver.WatchdogConfig{
+		Accounts: p.accounts(), Logger: i.log, ReopenLogs: i.cfg.reopens(i.ReopenLogs), Shutdown: func() {
 			select {
 			case i.ended <- nil:
 			default: // it was told before
 			}
 		},
-	})
-	ends.Go(func() {
-		if err := apiserver.Serve(ctx, l, api, i.log); err != nil {
-			i.log.Error(err, "The watchdog's admin API cannot go on")
-		}
 	})
 }
 
@@ -236,6 +253,7 @@ func (i *Instance) Reap() { i.dog.Reap() }
 // Shutdown ends the instance without losing a request, see Server.Shutdown,
 // unless ctx ends first. Nothing of it is left.
 func (i *Instance) Shutdown(ctx context.Context) error {
+	i.notify(daemon.SdNotifyStopping)
 	i.stop()
 	// Whoever connects from now on is the core's to answer; when it has ended,
 	// nobody listens any more.
@@ -244,7 +262,7 @@ func (i *Instance) Shutdown(ctx context.Context) error {
 }
 
 func (i *Instance) closeSockets() error {
-	var errs []error
+	errs := make([]error, 0, len(i.lent)+len(i.sockets))
 	for _, f := range i.lent {
 		errs = append(errs, f.Close())
 	}
@@ -258,11 +276,8 @@ func (i *Instance) closeSockets() error {
 // close gives back what the instance holds.
 func (i *Instance) close() error {
 	errs := []error{i.closeSockets()}
-	if i.api != nil {
-		errs = append(errs, i.api.Close())
-	}
-	if i.dir != nil {
-		errs = append(errs, i.dir.Remove())
+	if i.place != nil {
+		errs = append(errs, i.place.close())
 	}
 	if i.pid != nil {
 		errs = append(errs, i.pid.remove())

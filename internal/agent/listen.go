@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -20,39 +21,51 @@ type socket interface {
 // listen opens the configured addresses. The sockets have the names that they are
 // lent by. Its errors say what to do.
 func (c *Config) listen(ctx context.Context) (sockets map[string]socket, err error) {
-	sockets = map[string]socket{}
+	sockets, err = inheritedSockets()
+	if err != nil || len(sockets) > 0 {
+		return sockets, err
+	}
+	defer func() {
+		if err != nil {
+			for _, l := range sockets {
+				if l != nil {
+					_ = l.Close()
+				}
+			}
+			sockets = nil
+		}
+	}()
 	name := httpFile
 	if c.SSL && c.SSLPort == 0 {
 		name = httpsFile
 	}
-	if c.SocketFile != "" {
+	if c.Flying != nil {
+		sockets[name], err = c.Flying.listen(ctx, c.SocketFile)
+	} else if c.SocketFile != "" {
 		sockets[name], err = listenUnix(ctx, c.SocketFile)
 	} else {
-		sockets[name], err = c.listenTCP(ctx, c.Port, "--port")
+		sockets[name], err = listenTCP(ctx, c.hostPort(c.Port), "--port")
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && c.SSLPort != 0 {
+		sockets[httpsFile], err = listenTCP(ctx, c.hostPort(c.SSLPort), "--ssl-port")
 	}
-	if c.SSLPort != 0 {
-		if sockets[httpsFile], err = c.listenTCP(ctx, c.SSLPort, "--ssl-port"); err != nil {
-			return nil, errors.Join(err, sockets[name].Close())
-		}
+	if err == nil && c.MetricsAddress != "" {
+		sockets[metricsFile], err = listenTCP(ctx, c.MetricsAddress, "--metrics-address")
 	}
-	return sockets, nil
+	return sockets, err
 }
 
-func (c *Config) listenTCP(ctx context.Context, port int, option string) (socket, error) {
-	address := c.hostPort(port)
+func listenTCP(ctx context.Context, address, option string) (socket, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	switch {
 	case err == nil:
 		return l.(*net.TCPListener), nil //nolint:forcetypeassert,errcheck // what "tcp" is
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another port with %s", address, option)
+		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another one with %s", address, option)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("no permission to listen on %s: choose a port above 1023 with %s", address, option)
 	}
-	return nil, fmt.Errorf("cannot listen on %s: %w: check --address and %s", address, err, option)
+	return nil, fmt.Errorf("cannot listen on %s: %w: check %s, and --address", address, err, option)
 }
 
 // listenUnix takes the place of a socket that nobody listens on any more, and
@@ -120,15 +133,14 @@ func (c *Config) urls(sockets map[string]socket) (urls []string) {
 
 func (c *Config) url(scheme string, l net.Listener) string {
 	if l.Addr().Network() == "unix" {
-		return "unix:" + c.SocketFile
+		return "unix:" + l.Addr().String()
 	}
 	host, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return l.Addr().String()
 	}
-	if strings.Trim(c.Address, ":") == "" {
-		host = "::"
-	} else if c.Address == anyAddress {
+	// All addresses are those of IPv6 for the system, whatever was asked for.
+	if addr, err := netip.ParseAddr(host); err == nil && addr.IsUnspecified() && c.Address == anyAddress {
 		host = anyAddress
 	}
 	if usual := map[string]string{httpFile: "80", httpsFile: "443"}; port != usual[scheme] {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // logFile gets what an agent has to say. It can be opened anew by its name, after
@@ -14,6 +15,8 @@ type logFile struct {
 
 	mu sync.RWMutex
 	f  *os.File
+	// lost counts what could not be written, as when the disk is full.
+	lost atomic.Int64
 }
 
 // openLog opens the log file at path; empty: standard error.
@@ -41,10 +44,20 @@ func openLogFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// Write says how many lines were lost before, as soon as there is room again.
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.f.Write(p)
+	if lost := l.lost.Swap(0); lost > 0 {
+		if _, err := fmt.Fprintf(l.f, "passenger: %d lines of this log could not be written\n", lost); err != nil {
+			l.lost.Add(lost)
+		}
+	}
+	n, err := l.f.Write(p)
+	if err != nil {
+		l.lost.Add(1)
+	}
+	return n, err
 }
 
 // file is what is written to now, until the next reopen.

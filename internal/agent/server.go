@@ -5,17 +5,19 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/rawsock"
+	"github.com/gopassenger/passenger/scgi"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -25,20 +27,23 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-// Server serves one application.
+// Server serves one application, or many.
 type Server struct {
 	cfg     *Config
 	log     logr.Logger
 	factory spawner.Factory
 	pool    *passenger.Pool
-	app     *handler.Handler
+	site    site
 	http    *http.Server
-	conns   *connections
+	// scgi shares the listener with http; nil: it does not.
+	scgi  *scgi.Server
+	conns *connections
 	// cert is for HTTPS; nil: there is none.
 	cert      *certificate
 	listeners []*drainingListener
-	closeDir  func()
 	access    *logFile // nil: none
+	// draining: it is about to end, and wants no more requests.
+	draining atomic.Bool
 	// failed gets errors of listeners; serving ends with all of them.
 	failed  chan error
 	serving sync.WaitGroup
@@ -55,9 +60,9 @@ type listening struct {
 // processes that are to be there at all times. Nothing is left running when it
 // fails. sockets is a directory for the processes' sockets; empty: the spawner
 // makes one.
-func newServer(cfg *Config, listeners []listening, sockets string, log logr.Logger) (*Server, error) {
+func newServer(cfg *Config, listeners []listening, sockets string, hooks []hooks.Hook, log logr.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, conns: newConnections(), failed: make(chan error, len(listeners))}
-	if err := s.prepare(sockets); err != nil {
+	if err := s.prepare(sockets, hooks); err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
@@ -66,20 +71,33 @@ func newServer(cfg *Config, listeners []listening, sockets string, log logr.Logg
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(rawsock.Listener(draining), l.tls) })
+		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) })
 	}
 	s.startProcesses()
 	return s, nil
 }
 
 func (s *Server) serve(l net.Listener, tls bool) error {
+	if s.scgi != nil {
+		return s.serveBoth(l)
+	}
+	l = rawsock.Listener(l)
 	if tls {
 		return s.http.ServeTLS(l, "", "")
 	}
 	return s.http.Serve(l)
 }
 
-func (s *Server) prepare(sockets string) (err error) {
+// serveBoth takes SCGI and HTTP. Both end with the listener.
+func (s *Server) serveBoth(l net.Listener) error {
+	cgi, web := scgi.Split(l)
+	ended := make(chan error, 1)
+	go func() { ended <- s.scgi.Serve(cgi) }()
+	err := s.http.Serve(rawsock.Listener(web))
+	return errors.Join(err, <-ended)
+}
+
+func (s *Server) prepare(sockets string, hooks []hooks.Hook) (err error) {
 	if s.cfg.SSL {
 		if s.cert, err = newCertificate(&s.cfg.TLS, s.log); err != nil {
 			return err
@@ -88,9 +106,14 @@ func (s *Server) prepare(sockets string) (err error) {
 	config := s.cfg.spawner()
 	config.Logger, config.Dir = s.log, sockets
 	s.factory = spawner.New(config)
-	if s.pool, err = passenger.New(passenger.Config{
-		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork, Logger: s.log,
-	}); err != nil {
+	pool := passenger.Config{
+		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
+		MetricsInterval: metricsInterval, Hooks: hooks, Logger: s.log,
+	}
+	if s.cfg.Flying != nil {
+		s.cfg.Flying.pool(&pool)
+	}
+	if s.pool, err = passenger.New(pool); err != nil {
 		return err
 	}
 	requests := s.cfg.handler()
@@ -98,20 +121,22 @@ func (s *Server) prepare(sockets string) (err error) {
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
-	s.app = handler.New(s.pool, requests)
-	root, closeDir, err := newStatic(s.cfg.publicDir(), s.app)
-	if err != nil {
-		return errors.Join(fmt.Errorf("cannot serve the files in %s: %w", s.cfg.publicDir(), err), s.pool.Close(), s.factory.Close())
+	if s.site, err = newSite(s.cfg, s.pool, requests); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
-	s.closeDir = closeDir
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: root, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
+		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
 		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
+	}
+	if s.cfg.Flying != nil {
+		s.scgi = &scgi.Server{
+			Handler: s.site, ConnState: s.conns.track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+		}
 	}
 	if s.cert != nil {
 		s.http.TLSConfig = s.cert.config()
@@ -121,10 +146,16 @@ func (s *Server) prepare(sockets string) (err error) {
 
 // startProcesses does not wait: until the first one is there, requests do.
 func (s *Server) startProcesses() {
-	if s.cfg.MinInstances == 0 {
+	if s.cfg.Flying == nil {
+		s.cfg.each(s.startProcess)
+	}
+}
+
+func (s *Server) startProcess(c *Config) {
+	if c.MinInstances == 0 {
 		return
 	}
-	options := s.cfg.options()
+	options := c.options()
 	s.pool.AsyncGet(&options, func(session *passenger.Session, _ error) {
 		// The spawner has logged what went wrong, if something did.
 		if session != nil {
@@ -141,9 +172,11 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // than a minute: then it is cut short, and that is the error. WebSockets and
 // streams of events end at once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout+time.Duration(s.cfg.DrainDelay)*time.Second)
 	defer cancel()
-	s.app.Drain()
+	s.draining.Store(true)
+	s.waitForBalancers(ctx)
+	s.site.Drain()
 	for _, l := range s.listeners {
 		l.drain()
 	}
@@ -151,12 +184,39 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.http.SetKeepAlivesEnabled(false)
 	s.conns.waitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
+	if s.scgi != nil {
+		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))
+	}
 	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
 	if httpErr != nil {
 		_ = s.http.Close() // what is left was told that it is cut
+		if s.scgi != nil {
+			_ = s.scgi.Close()
+		}
 	}
-	s.closeDir()
+	s.site.close()
 	return errors.Join(httpErr, poolErr, s.access.close())
+}
+
+// waitForBalancers serves on for a while, in which those who ask whether the server
+// is ready learn that it is not.
+func (s *Server) waitForBalancers(ctx context.Context) {
+	delay := time.NewTimer(time.Duration(s.cfg.DrainDelay) * time.Second)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-ctx.Done():
+	}
+}
+
+var errDraining = errors.New("the server is about to end")
+
+// ready returns why no more requests should be sent.
+func (s *Server) ready() error {
+	if s.draining.Load() {
+		return errDraining
+	}
+	return nil
 }
 
 // refresh reads again what may have been replaced: it opens the access log anew,

@@ -11,6 +11,9 @@ func (c *Config) settings() map[string]any {
 	settings := map[string]any{}
 	collectSettings(settings, reflect.ValueOf(c).Elem())
 	delete(settings, "envvars")
+	if c.Flying != nil {
+		collectSettings(settings, reflect.ValueOf(c.Flying).Elem())
+	}
 	return settings
 }
 

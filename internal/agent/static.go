@@ -13,13 +13,15 @@ import (
 // static serves the files below a directory, and lets next serve the rest.
 type static struct {
 	root *os.Root
+	// base is the path that the files are below, without a slash at its end.
+	base string
 	// uid is to whom the directory belongs.
 	uid  uint32
 	next http.Handler
 }
 
 // newStatic returns next itself where there is no such directory.
-func newStatic(dir string, next http.Handler) (_ http.Handler, done func(), err error) {
+func newStatic(dir, baseURI string, next http.Handler) (_ http.Handler, done func(), err error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return next, func() {}, nil
@@ -31,22 +33,32 @@ func newStatic(dir string, next http.Handler) (_ http.Handler, done func(), err 
 	if err != nil {
 		return nil, nil, errors.Join(err, root.Close())
 	}
-	return &static{root: root, uid: owner(info), next: next}, func() { _ = root.Close() }, nil
+	return &static{root: root, base: strings.TrimSuffix(baseURI, "/"), uid: owner(info), next: next}, func() { _ = root.Close() }, nil
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	below, ok := strings.CutPrefix(r.URL.Path, s.base)
+	if !ok || below == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.next.ServeHTTP(w, r)
 		return
 	}
-	for _, name := range candidates(r.URL.Path) {
+	for _, name := range candidates(below) {
 		if f, info := s.open(name); f != nil {
-			http.ServeContent(w, r, name, info.ModTime(), f)
+			s.serve(w, r, name, f, info)
 			_ = f.Close() // it was only read
 			return
 		}
 	}
 	s.next.ServeHTTP(w, r)
+}
+
+// serve answers with a file, in a coding that makes it smaller if the client
+// takes one.
+func (s *static) serve(w http.ResponseWriter, r *http.Request, name string, f *os.File, info fs.FileInfo) {
+	if s.serveEncoded(w, r, name, info) || s.serveCompressed(w, r, name, f, info) {
+		return
+	}
+	http.ServeContent(w, r, name, info.ModTime(), f)
 }
 
 // candidates are the files that may stand for a path: itself, its page, or its

@@ -24,7 +24,7 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
-// query.
+// query, /length answers with that of the body.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -49,10 +49,16 @@ func playApp() (status int) {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		if r.URL.Path == "/print" {
+		switch r.URL.Path {
+		case "/print":
 			fmt.Fprintln(os.Stderr, "printed: "+r.URL.RawQuery)
+		case "/length":
+			n, _ := io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprint(w, n)
+			return
 		}
 		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 		_, _ = fmt.Fprintf(w, "app: %s %s", r.Method, r.RequestURI)
 	}))
 	if err != nil {

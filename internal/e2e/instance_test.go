@@ -204,6 +204,48 @@ func TestE9SamePort(t *testing.T) {
 	first.client(t).get(t, "/")
 }
 
+// E6: what removes the instance directory does not stop the traffic, and there is
+// soon a new one.
+func TestE6InstanceDirectoryIsGone(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(path string) error{
+		"removed": os.RemoveAll,
+		"emptied": func(path string) error { return os.RemoveAll(filepath.Join(path, "agents.s")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+			c := s.client(t)
+			c.get(t, "/")
+			old, core := s.instance(t).Path, s.core(t)
+			require.NoError(t, damage(old))
+			eventually(t, func() error {
+				require.Equal(t, "app: GET /", c.get(t, "/").body)
+				for _, i := range s.instances().Instances {
+					if i.Path != old {
+						return nil
+					}
+				}
+				return errors.New("there is no new instance directory")
+			})
+			s.stderr.await(t, "The instance directory was made anew", s.ended)
+			eventually(t, func() error {
+				require.Equal(t, "app: GET /", c.get(t, "/").body)
+				if s.core(t) == core {
+					return errors.New("the old core is still there")
+				}
+				return nil
+			})
+			text, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/pool.txt", nil)
+			require.NoError(t, err)
+			require.Contains(t, string(text), "App groups    : 1")
+			require.NoDirExists(t, old)
+			c.CloseIdleConnections()
+			s.stop(t)
+		})
+	}
+}
+
 // E7: a registry that cannot be used is refused with the reason.
 func TestE7Registry(t *testing.T) {
 	t.Parallel()

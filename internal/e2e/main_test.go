@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(playApp())
 	}
+	if os.Getenv(tenantVar) != "" {
+		os.Exit(playTenant())
+	}
 	os.Exit(run(m))
 }
 

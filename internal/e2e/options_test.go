@@ -103,3 +103,14 @@ func TestFriendlyErrorPages(t *testing.T) {
 		require.Contains(t, a.body, "Error ID")
 	}
 }
+
+// Options of Passenger's that mean nothing here are accepted, and said to be.
+func TestForeignOptions(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, passengerfile(`{"nginx_bin": "/usr/sbin/nginx"}`))
+	s := start(t, &launch{dir: dir, args: append(testApp(t), "--engine", "builtin", "--no-install-runtime", "--socket-backlog=100")})
+	for _, key := range []string{"engine", "nginx_bin", "no_install_runtime", "socket_backlog"} {
+		s.stderr.await(t, "the option "+key+" in ", s.ended)
+	}
+	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
+}

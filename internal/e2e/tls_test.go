@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -88,7 +87,7 @@ func TestHTTPS(t *testing.T) {
 		}
 	}
 	// Who speaks HTTP to it is told so.
-	resp, err := http.Get("http://" + strings.TrimPrefix(s.url, "https://")) //nolint:bodyclose // closed below
+	resp, err := http.Get("http://" + strings.TrimPrefix(s.url, "https://"))
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusBadRequest, resp.StatusCode)
@@ -159,7 +158,7 @@ func TestHTTPSRefusals(t *testing.T) {
 			box := newSandbox(t)
 			args := append(testApp(t), "--address", "127.0.0.1", "--port", "0")
 			out, err := box.command(t.Context(), &launch{dir: t.TempDir(), args: append(args, test.args...)}).CombinedOutput()
-			require.Error(t, err, fmt.Sprintf("%s", out))
+			require.Error(t, err, string(out))
 			require.Contains(t, string(out), test.want)
 			box.requireClean(t)
 		})

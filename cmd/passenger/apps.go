@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+const (
+	// appsKey is that of several applications, a list of objects.
+	appsKey = "apps"
+	// The keys of each of these that are not options.
+	appDirKey   = "dir"
+	appHostsKey = "hosts"
+	appPathKey  = "path"
+)
+
+// serverKeys are the options that the applications of a server have in common.
+var serverKeys = []string{
+	"address", "port", "socket_file", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_port", "metrics_address", "drain_delay", "core_heartbeat_timeout",
+	"daemonize", "pid_file", "log_file", "log_level", "access_log", "instance_registry_dir", "max_pool_size", "ctls",
+	"client_header_timeout", "keepalive_timeout",
+}
+
+// hostedApp is an application as a file has it.
+type hostedApp struct {
+	dir, path string
+	hosts     []string
+	values    map[string]any
+}
+
+// parseApps reads the list of applications in a file.
+func (l *loader) parseApps(raw any, file string) ([]hostedApp, error) {
+	list, ok := raw.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%s: %s must be a list of objects", file, appsKey)
+	}
+	apps := make([]hostedApp, 0, len(list))
+	var errs []error
+	for i, item := range list {
+		object, ok := item.(map[string]any)
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s: number %d of %s must be an object", file, i+1, appsKey))
+			continue
+		}
+		app, err := l.parseApp(object, file)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: number %d of %s: %w", file, i+1, appsKey, err))
+		}
+		apps = append(apps, app)
+	}
+	return apps, errors.Join(errs...)
+}
+
+func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, err error) {
+	app.values = map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		switch key {
+		case appDirKey:
+			dir, ok := object[key].(string)
+			if !ok || dir == "" {
+				return app, errors.New("dir must be the application's directory")
+			}
+			if !filepath.IsAbs(dir) {
+				dir = filepath.Join(filepath.Dir(file), dir)
+			}
+			app.dir = filepath.Clean(dir)
+		case appHostsKey:
+			hosts := option{key: appHostsKey, kind: kindList}
+			list, err := hosts.convert(object[key], "")
+			if err != nil {
+				return app, err
+			}
+			app.hosts, _ = list.([]string) // what a list is converted to
+		case appPathKey:
+			var ok bool
+			if app.path, ok = object[key].(string); !ok {
+				return app, errors.New("path must be a text, as /blog")
+			}
+		default:
+			if slices.Contains(serverKeys, key) {
+				return app, fmt.Errorf("%s is the server's, and cannot be one application's: write it beside %s", key, appsKey)
+			}
+			o, known := findOption(l.options, key)
+			if !known {
+				return app, fmt.Errorf("there is no option %q", key)
+			}
+			if app.values[o.key], err = o.convert(object[key], filepath.Dir(file)); err != nil {
+				return app, err
+			}
+		}
+	}
+	if app.dir == "" {
+		return app, errors.New("dir is missing, which is the application's directory")
+	}
+	return app, nil
+}
+
+// configure returns an application's configuration: what the file says of it, and
+// its own Passengerfile.json, count more than what the file says of all.
+func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
+	own := *l
+	own.dir, own.nested = app.dir, true
+	k, err := l.merge(l.defaults, l.homeFile, l.appFile, own.appFile, func() (map[string]any, error) { return app.values, nil }, l.environment, l.commandLine)
+	if err != nil {
+		return agent.HostedApp{}, err
+	}
+	cfg := agent.DefaultConfig()
+	if err := k.Unmarshal("", &cfg); err != nil {
+		return agent.HostedApp{}, err
+	}
+	cfg.Dir, cfg.BaseURI = app.dir, app.path
+	return agent.HostedApp{Hosts: app.hosts, BaseURI: app.path, Config: &cfg}, nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/instancedir"
+)
+
+func (t tools) newDetachProcessCommand() *cobra.Command {
+	var which selection
+	var ignoreMissing, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "detach-process PID",
+		Short: "Take a process of an application out of the pool",
+		Long: "Detach-process takes a process of an application out of the pool and lets it end: it\n" +
+			"gets no more requests, and finishes those that it has. Another one is started in its\n" +
+			"place if it is needed. To abort its requests, kill the process instead.\n\n" +
+			"With --json it prints {\"pid\": 4021, \"detached\": true}.",
+		Example: "  passenger-config detach-process 4021",
+		Args:    oneArgument("a PID"),
+
+		ValidArgsFunction: completePIDs(&which),
+	}
+	which.addFlags(cmd)
+	which.addIgnoreFlag(cmd)
+	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistent-pid", false, "exit successfully when the pool has no such process")
+	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistant-pid", false, "")
+	_ = cmd.Flags().MarkHidden("ignore-nonexistant-pid") // the original's spelling
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		pid, err := strconv.Atoi(args[0])
+		if err != nil || pid <= 0 {
+			return exit(1, "ERROR: %q is not the PID of a process.", args[0])
+		}
+		instance, err := which.find(cmd)
+		if instance == nil {
+			return err
+		}
+		c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		detached, err := c.DetachProcess(ctx, pid)
+		if err != nil {
+			return explain(instance, err)
+		}
+		switch w := cmd.OutOrStdout(); {
+		case asJSON:
+			if err := printJSON(w, map[string]any{"pid": pid, "detached": detached}); err != nil {
+				return err
+			}
+		case detached:
+			fmt.Fprintf(w, "Process %d detached.\n", pid)
+		case ignoreMissing:
+			fmt.Fprintf(w, "Could not detach process %d.\n", pid)
+		default:
+			return exit(1, "Could not detach process %d.", pid)
+		}
+		if !detached && !ignoreMissing {
+			return errSaid
+		}
+		return nil
+	})
+	return cmd
+}

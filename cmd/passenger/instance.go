@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/admin"
+)
+
+// selection says which instance is meant.
+type selection struct {
+	name string
+	// byPID: the name is the id of a process of it.
+	byPID bool
+	// ignoreNone: that none runs is no error.
+	ignoreNone bool
+	// byFlag: the instance is named by the flag --instance only, and messages are
+	// those of passenger-config.
+	byFlag bool
+}
+
+// addFlags adds those of the commands of passenger-config.
+func (s *selection) addFlags(cmd *cobra.Command) {
+	s.byFlag = true
+	cmd.Flags().StringVar(&s.name, "instance", "", "the `name` of the instance, or how it begins; needed when there are several")
+	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
+}
+
+func (s *selection) addIgnoreFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&s.ignoreNone, "ignore-passenger-not-running", false, "exit successfully when no instance is running")
+}
+
+// listInstances lists them, and removes what others left behind.
+func listInstances(cmd *cobra.Command) *instancedir.Listing {
+	l := instancedir.List(instancedir.Registries(os.Getenv))
+	l.Clean(cmd.ErrOrStderr())
+	return l
+}
+
+// find returns the instance. Where ignoreNone makes it nil, so is the error.
+func (s *selection) find(cmd *cobra.Command) (*instancedir.Instance, error) {
+	listing := listInstances(cmd)
+	instance, err := s.choose(listing)
+	if err == nil {
+		return instance, nil
+	}
+	if errors.Is(err, instancedir.ErrNoneRunning) {
+		if s.ignoreNone {
+			fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: %s\n", notRunning(listing))
+			return nil, nil //nolint:nilnil // see above
+		}
+		stars := ""
+		if s.byFlag {
+			stars = "*** "
+		}
+		return nil, exit(1, "%sERROR: %s", stars, notRunning(listing))
+	}
+	if missing, ok := errors.AsType[*instancedir.NotFoundError](err); ok {
+		if missing.PID != 0 {
+			return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the PID %d.", admin.Product, missing.PID)
+		}
+		return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the name '%s'.", admin.Product, admin.Printable(missing.Name))
+	}
+	if several, ok := errors.AsType[*instancedir.AmbiguousError](err); ok {
+		s.printSeveral(cmd, several)
+		return nil, errSaid
+	}
+	return nil, err
+}
+
+func (s *selection) printSeveral(cmd *cobra.Command, several *instancedir.AmbiguousError) {
+	what := fmt.Sprintf("It appears that multiple %s instances are running.", admin.Product)
+	if several.Name != "" {
+		what = fmt.Sprintf("There are multiple instances whose name start with '%s'.", several.Name)
+	}
+	how := "Please\nselect a specific one by running:\n\n  " + cmd.CommandPath() + " <NAME>"
+	if s.byFlag {
+		how = "Please select\na specific one by passing:\n\n  --instance <NAME>"
+	}
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s %s\n\nThe following %s instances are running:\n\n", what, how, admin.Product)
+	printInstances(w, several.Instances)
+}
+
+func (s *selection) choose(l *instancedir.Listing) (*instancedir.Instance, error) {
+	if !s.byPID {
+		return l.Select(s.name)
+	}
+	pid, err := strconv.Atoi(s.name)
+	if err != nil || pid <= 0 {
+		return nil, exit(1, "ERROR: '%s' is not the PID of a process.", admin.Printable(s.name))
+	}
+	return l.SelectPID(pid)
+}
+
+func notRunning(l *instancedir.Listing) string {
+	var b strings.Builder
+	b.WriteString(admin.Product + ` doesn't seem to be running. If you are sure that it is running, then the causes of this problem could be:
+
+1. It keeps its instances in a registry of its own (--instance-registry-dir). Then set the environment variable ` + instancedir.RegistryVariable + ` to that directory and run this command again.
+2. Something that cleans temporary directories has removed the instance's. Then choose a registry where nothing is cleaned, and restart ` + admin.Product + `.`)
+	const most = 5
+	for i, skipped := range l.Skipped {
+		if i == most {
+			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-most)
+			break
+		}
+		fmt.Fprintf(&b, "\nNot looked at: %s: %s", admin.Printable(skipped.Path), admin.Printable(skipped.Err.Error()))
+	}
+	return b.String()
+}
+
+// printInstances prints the table of instances.
+func printInstances(w io.Writer, instances []instancedir.Instance) {
+	fmt.Fprintf(w, "%-25s  %-7s  %s\n", "Name", "PID", "Description")
+	fmt.Fprintln(w, "--------------------------------------------------------------------------")
+	for i := range instances {
+		p := &instances[i].Properties
+		fmt.Fprintf(w, "%-25s  %-7d  %s\n", p.Name, p.WatchdogPID, p.ServerSoftware)
+	}
+	if len(instances) == 0 {
+		fmt.Fprintf(w, "%-25s  %-7s  %s\n", "(list empty)", "-", "-")
+	}
+}
+
+// client returns a client of the instance's core, or another agent.
+func client(i *instancedir.Instance, socket, account string) (*apiserver.Client, error) {
+	c, err := admin.Client(i, socket, account)
+	if err != nil {
+		return nil, ended(i, err)
+	}
+	return c, nil
+}
+
+func ended(i *instancedir.Instance, err error) error {
+	return exit(1, "*** ERROR: the instance %s does not answer: it has ended, or is about to. '%s' shows those that run.\n    (%s)",
+		i.Name, "passenger list-instances", admin.Printable(err.Error()))
+}
+
+// explain makes of an error of the API what is to be said of it.
+func explain(i *instancedir.Instance, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*exitError](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok {
+		return exit(1, "*** ERROR: You are not authorized to perform this particular administration command on this %s instance. Please try again with 'sudo'.", admin.Product)
+	}
+	if e, ok := errors.AsType[*apiserver.StatusError](err); ok {
+		return exit(1, "*** An error occurred while communicating with the %s server:\n%d %s: %s", admin.Product, e.Status, http.StatusText(e.Status), said(e))
+	}
+	if e, ok := errors.AsType[*apiserver.UntrustedServerError](err); ok {
+		return exit(1, "*** ERROR: %v", e)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return exit(1, "*** ERROR: the instance %s has not answered for %v: it may be overloaded, or have been stopped. Try again, or look into its log.", i.Name, callTimeout)
+	}
+	return ended(i, err)
+}
+
+// said is what the server said of an error.
+func said(e *apiserver.StatusError) string {
+	text := e.Message
+	if text == "" {
+		text = string(e.Body)
+	}
+	if e.Code != "" {
+		text += " (" + e.Code + ")"
+	}
+	return admin.PrintableText(text)
+}

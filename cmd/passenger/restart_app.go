@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/admin"
+	"github.com/gopassenger/passenger/internal/terminal"
+)
+
+const restartHelp = `Restart-app restarts applications of an instance: those whose directory begins with a
+path, so that /srv/shop is also the beginning of /srv/shop2; "." is the current
+directory. With --name it is the one whose group has exactly that name. Without either,
+a terminal shows a menu.
+
+By default an application is restarted as it is configured. A rolling restart replaces
+one process after the other, so that some serve at all times. A blocking one starts new
+processes when the old ones are told to end; requests wait for that long.
+
+With --wait the command ends when new processes serve: all of them in a rolling restart,
+the first in a blocking one. When they do not start, it tells why. Ctrl-C ends the
+waiting, and not the restart.
+
+With --json it prints an array of {"name", "restarted", "error"}, where the last is
+missing if there was none.`
+
+// restartApp is what is to be restarted, and how.
+type restartApp struct {
+	which                   selection
+	name                    string
+	rolling, blocking, wait bool
+	ignoreMissing, asJSON   bool
+}
+
+func (t tools) newRestartAppCommand() *cobra.Command {
+	r := &restartApp{}
+	cmd := &cobra.Command{
+		Use:     "restart-app [path]",
+		Short:   "Restart applications",
+		Long:    restartHelp,
+		Example: "  passenger-config restart-app /srv/shop\n  passenger-config restart-app . --rolling-restart --wait\n  passenger-config restart-app --name '/srv/shop (production)'",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return exit(1, "There are %d arguments, and '%s' takes one path. See '%s --help' for more information.", len(args), cmd.CommandPath(), cmd.CommandPath())
+			}
+			return nil
+		},
+		ValidArgsFunction: completeApps(&r.which, func(a admin.App) string { return a.Root }, cobra.ShellCompDirectiveDefault),
+	}
+	r.which.addFlags(cmd)
+	r.which.addIgnoreFlag(cmd)
+	f := cmd.Flags()
+	f.StringVar(&r.name, "name", "", "the `name` of the application's group, as passenger-status shows it")
+	f.BoolVar(&r.rolling, "rolling-restart", false, "replace one process after the other")
+	f.BoolVar(&r.blocking, "blocking-restart", false, "replace all processes at once")
+	f.BoolVar(&r.wait, "wait", false, "wait until new processes serve")
+	f.BoolVar(&r.ignoreMissing, "ignore-app-not-running", false, "exit successfully when there is no such application")
+	f.BoolVar(&r.asJSON, "json", false, "print JSON")
+	cmd.MarkFlagsMutuallyExclusive("rolling-restart", "blocking-restart")
+	_ = cmd.RegisterFlagCompletionFunc("name", completeApps(&r.which, func(a admin.App) string { return a.Name }, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	cmd.RunE = t.run(r.run)
+	return cmd
+}
+
+func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	in, out, terminals := terminalsOf(cmd)
+	byMenu := len(args) == 0 && !cmd.Flags().Changed("name")
+	switch {
+	case len(args) == 1 && cmd.Flags().Changed("name"):
+		return exit(1, "You've passed an app path prefix as well as --name. Please use one of them. See '%s --help' for more information.", cmd.CommandPath())
+	case len(args) == 1 && args[0] == "":
+		return exit(1, "The app path prefix is empty. To restart all applications, pass /.")
+	case byMenu && !terminals:
+		return exit(1, "Please pass either an app path prefix or an app group name. See '%s --help' for more information.", cmd.CommandPath())
+	}
+	instance, err := r.which.find(cmd)
+	if instance == nil {
+		return err
+	}
+	c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
+	if err != nil {
+		return err
+	}
+	apps, err := listApps(ctx, c)
+	if err != nil {
+		return explain(instance, err)
+	}
+	var names []string
+	switch {
+	case byMenu:
+		if names, err = r.choose(ctx, admin.Names(apps), in, out); err != nil {
+			return err
+		}
+	case len(args) == 0:
+		names = admin.Names(admin.Named(apps, r.name))
+	default:
+		prefixes, err := pathPrefixes(args[0])
+		if err != nil {
+			return err
+		}
+		names = admin.Names(admin.Below(apps, prefixes...))
+	}
+	if len(names) == 0 {
+		return r.none(cmd, args)
+	}
+	return r.restart(ctx, cmd, instance, c, names)
+}
+
+func listApps(ctx context.Context, c *apiserver.Client) ([]admin.App, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return admin.Apps(ctx, c)
+}
+
+// terminalsOf returns input and output, if both are terminals.
+func terminalsOf(cmd *cobra.Command) (in, out *os.File, ok bool) {
+	in, inOK := cmd.InOrStdin().(*os.File)
+	out, outOK := cmd.OutOrStdout().(*os.File)
+	return in, out, inOK && outOK && terminal.Is(in) && terminal.Is(out)
+}
+
+// choose is the menu.
+func (r *restartApp) choose(ctx context.Context, names []string, in, out *os.File) ([]string, error) {
+	if len(names) == 0 {
+		return nil, exit(1, "%s is currently not serving any applications.", admin.Product)
+	}
+	m := terminal.Menu{Title: "Please select the application to restart.", Plain: os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == ""}
+	for _, name := range names {
+		m.Items = append(m.Items, admin.Printable(name))
+	}
+	chosen, err := m.Choose(ctx, in, out)
+	if errors.Is(err, terminal.ErrCancelled) {
+		return nil, exit(1, "Nothing is restarted.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []string{names[chosen]}, nil
+}
+
+// pathPrefixes are what the application's directory is to begin with, where one
+// may have several names.
+func pathPrefixes(path string) ([]string, error) {
+	if filepath.IsAbs(path) {
+		return []string{path}, nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	prefixes := []string{abs}
+	if resolved, err := filepath.EvalSymlinks(abs); err == nil && resolved != abs {
+		prefixes = append(prefixes, resolved)
+	}
+	if strings.HasSuffix(path, "/") && abs != "/" {
+		for i := range prefixes {
+			prefixes[i] += "/"
+		}
+	}
+	return prefixes, nil
+}
+
+func (r *restartApp) none(cmd *cobra.Command, args []string) error {
+	text := fmt.Sprintf("There is no %s-served application running with the app group name '%s'.", admin.Product, admin.Printable(r.name))
+	if len(args) == 1 {
+		path := args[0]
+		if prefixes, err := pathPrefixes(path); err == nil {
+			path = prefixes[0]
+		}
+		text = fmt.Sprintf("There are no %s-served applications running whose paths begin with '%s'.", admin.Product, admin.Printable(path))
+	}
+	if r.asJSON {
+		if err := printJSON(cmd.OutOrStdout(), []restarted{}); err != nil {
+			return err
+		}
+	}
+	if r.ignoreMissing {
+		fmt.Fprintln(cmd.ErrOrStderr(), text)
+		return nil
+	}
+	return exit(1, "%s", text)
+}
+
+// restarted is how it ended.
+type restarted struct {
+	Name      string `json:"name"`
+	Restarted bool   `json:"restarted"`
+	Error     string `json:"error,omitempty"`
+}
+
+func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance, c *apiserver.Client, names []string) error {
+	var results []restarted
+	for _, name := range names {
+		err := r.restartOne(ctx, cmd, c, name)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		result := restarted{Name: name, Restarted: err == nil}
+		if err != nil {
+			err = r.explain(instance, name, err)
+			result.Error = err.Error()
+			if !r.asJSON {
+				fmt.Fprintln(cmd.ErrOrStderr(), err)
+			}
+		}
+		results = append(results, result)
+	}
+	if r.asJSON {
+		if err := printJSON(cmd.OutOrStdout(), results); err != nil {
+			return err
+		}
+	}
+	if slices.ContainsFunc(results, func(r restarted) bool { return !r.Restarted }) {
+		return errSaid
+	}
+	return nil
+}
+
+// errGone is why an application is not restarted that was there just now.
+var errGone = errors.New("it has gone")
+
+func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, name string) error {
+	if !r.asJSON {
+		fmt.Fprintf(cmd.OutOrStdout(), "Restarting %s\n", admin.Printable(name))
+	}
+	order := admin.Restart{Client: c, Name: name, Rolling: r.rolling, Blocking: r.blocking, Wait: r.wait}
+	var progress terminal.Progress
+	if !r.wait {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+	} else if _, out, ok := terminalsOf(cmd); ok && !r.asJSON {
+		progress.Out = out
+		order.Progress = progress.Show
+	}
+	found, err := order.Do(ctx)
+	progress.Clear()
+	if err == nil && !found {
+		err = errGone
+	}
+	if err == nil && r.wait && !r.asJSON {
+		fmt.Fprintf(cmd.OutOrStdout(), "Restarted %s: new processes serve\n", admin.Printable(name))
+	}
+	return err
+}
+
+func (r *restartApp) explain(instance *instancedir.Instance, name string, err error) error {
+	e, ok := errors.AsType[*apiserver.StatusError](err)
+	switch {
+	case errors.Is(err, errGone):
+		return exit(1, "*** ERROR: %s was not restarted: the instance does not serve it any more.", admin.Printable(name))
+	case errors.Is(err, admin.ErrCannotWait):
+		return exit(1, "*** ERROR: %s was not restarted: %v.", admin.Printable(name), admin.ErrCannotWait)
+	case ok && r.wait && e.Message != "":
+		return exit(1, "*** ERROR: %s has no new processes: %s", admin.Printable(name), admin.PrintableText(e.Message))
+	}
+	return explain(instance, err)
+}

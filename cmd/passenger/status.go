@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/admin"
+	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/terminal"
+)
+
+const statusHelp = `Status shows what an instance does: its pool of processes or, with --show, something
+else of it:
+
+  pool            the applications, their processes and who waits
+  server          the requests that are being served; requests is the same
+  backtraces      what each goroutine of the core is at
+  xml, json       the pool, for programs
+  union_station   the state of the UstRouter, in instances that have one
+
+Whoever is neither root nor the user of the instance sees the applications that run
+as that user. The addresses and passwords of processes, which --verbose shows, let
+one ask a process directly: keep them secret.
+
+The status is 1 when there is no instance or no single one, and 2 when it does not
+answer or refuses to.
+
+The fields of --show=json are those of GET /pool.json, whose schema is
+passenger.Snapshot.`
+
+// status is what is to be shown, and how.
+type status struct {
+	which                             selection
+	show                              string
+	asJSON, noHeader, colour, verbose bool
+	watch                             bool
+	interval                          time.Duration
+}
+
+// newStatusCommand returns the command of that name, which may be a program.
+func (t tools) newStatusCommand(name string) *cobra.Command {
+	s := &status{}
+	cmd := &cobra.Command{
+		Use:     name + " [instance]",
+		Short:   "Show what an instance does",
+		Long:    statusHelp,
+		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=json | jq '.groups[].name'\n  passenger status --watch",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more information.", len(args), c.CommandPath())
+			}
+			return nil
+		},
+		ValidArgsFunction: completeInstances,
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, backtraces, xml, json or union_station")
+	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json")
+	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
+	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "show more, secrets included")
+	f.BoolVar(&s.which.byPID, "pid-identifier", false, "the argument is the PID of the instance's watchdog, core or web server")
+	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or how it begins; the same as the argument")
+	f.BoolVarP(&s.watch, "watch", "w", false, "show it again and again, on a terminal as a full screen, until q is pressed")
+	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
+	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
+	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "backtraces", "xml", "json", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			s.which.name = args[0]
+		}
+		return s.run(ctx, cmd)
+	})
+	return cmd
+}
+
+func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
+	if s.asJSON {
+		s.show = "json"
+	}
+	if _, known := statusViews[s.show]; !known {
+		return exit(1, "Invalid argument for --show.")
+	}
+	const least = 50 * time.Millisecond
+	if s.interval < least {
+		return exit(1, "ERROR: the interval %v is too short: the least is %v.", s.interval, least)
+	}
+	s.colour = terminal.Colours(cmd.OutOrStdout(), s.colour, os.Getenv)
+	instance, err := s.which.find(cmd)
+	if err != nil {
+		return err
+	}
+	if s.watch {
+		return s.runWatch(ctx, cmd, instance)
+	}
+	text, err := s.text(ctx, instance)
+	if _, werr := io.WriteString(cmd.OutOrStdout(), text); err == nil {
+		err = werr
+	}
+	return err
+}
+
+// statusView is how one thing is got and shown.
+type statusView struct {
+	socket, path string
+	// plain is without a header.
+	plain  bool
+	format func(s *status, body []byte) string
+}
+
+var statusViews = map[string]statusView{
+	"pool":          {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
+	"server":        {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"requests":      {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"backtraces":    {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
+	"xml":           {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
+	"json":          {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
+	"union_station": {"ust_router_api", "/server.json", false, (*status).formatJSON},
+}
+
+// text is all that is to be shown. With an error, it may be a part.
+func (s *status) text(ctx context.Context, instance *instancedir.Instance) (string, error) {
+	view := statusViews[s.show]
+	body, err := s.fetch(ctx, instance, view)
+	if err != nil {
+		if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok && e.PoolEmpty {
+			return s.header(instance, view) + admin.Product + " is currently not serving any applications.\n", nil
+		}
+		return "", s.explain(instance, err)
+	}
+	text := view.format(s, body)
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return s.header(instance, view) + text, nil
+}
+
+func (s *status) fetch(ctx context.Context, instance *instancedir.Instance, view statusView) ([]byte, error) {
+	c, err := client(instance, view.socket, instancedir.ReadOnlyAccount)
+	if err == nil && s.verbose {
+		// Who may read this one may see secrets.
+		c, err = client(instance, view.socket, instancedir.FullAccount)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	path := fmt.Sprintf("%s?verbose=%t&colorize=%t&secrets=%t", view.path, s.verbose, s.colour, s.verbose)
+	return c.Get(ctx, path)
+}
+
+func (s *status) header(instance *instancedir.Instance, view statusView) string {
+	if s.noHeader || view.plain {
+		return ""
+	}
+	return fmt.Sprintf("Version : %s\nDate    : %s\nInstance: %s (%s)\n\n", agent.Version, now(), instance.Name, instance.Properties.ServerSoftware)
+}
+
+// now is the time as tools show it.
+func now() string { return time.Now().Format("2006-01-02 15:04:05 -0700") }
+
+func (s *status) explain(instance *instancedir.Instance, err error) error {
+	if _, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok {
+		return exit(2, "*** ERROR: You are not authorized to query the status for this %s instance. Please try again with 'sudo'.", admin.Product)
+	}
+	if e, ok := errors.AsType[*apiserver.StatusError](err); ok {
+		return exit(2, "*** An error occurred.\n%d %s: %s", e.Status, http.StatusText(e.Status), said(e))
+	}
+	if s.show == "union_station" && missing(instance.Socket(statusViews[s.show].socket)) {
+		return exit(2, "*** ERROR: the instance %s has no UstRouter.", instance.Name)
+	}
+	err = explain(instance, err)
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return &exitError{status: 2, text: e.text}
+	}
+	return err
+}
+
+func (s *status) formatText(body []byte) string {
+	if s.colour {
+		return admin.ColouredText(string(body))
+	}
+	return admin.PrintableText(string(body))
+}
+
+func (s *status) formatJSON(body []byte) string {
+	var b bytes.Buffer
+	if err := json.Indent(&b, body, "", "  "); err != nil {
+		return admin.PrintableText(string(body)) // as the server has it
+	}
+	return admin.PrintableText(b.String())
+}
+
+var (
+	threadLine   = regexp.MustCompile(`(?m)^((?:Thread '|goroutine \d+ \[).*:?)$`)
+	functionName = regexp.MustCompile(`(?m)^([\w./*()-]+)(\(.*\))$|( in ')([^']+)(')`)
+)
+
+func (s *status) formatBacktraces(body []byte) string {
+	text := admin.PrintableText(string(body))
+	if !s.colour {
+		return text
+	}
+	text = functionName.ReplaceAllString(text, "$3"+terminal.Bold+"$1$4"+terminal.Reset+"$2$5")
+	return threadLine.ReplaceAllString(text, terminal.Heading+"$1"+terminal.Reset)
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
+}

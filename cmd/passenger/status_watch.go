@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/terminal"
+)
+
+// statusWatch shows an instance again and again. When that is gone, it waits for
+// one that the same selection finds.
+type statusWatch struct {
+	*status
+	instance *instancedir.Instance
+}
+
+func (s *status) runWatch(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance) error {
+	w := &statusWatch{status: s, instance: instance}
+	in, inOK := cmd.InOrStdin().(*os.File)
+	out, outOK := cmd.OutOrStdout().(*os.File)
+	if !inOK || !outOK || !terminal.Is(in) || !terminal.Is(out) || os.Getenv("TERM") == "dumb" {
+		return w.print(ctx, cmd.OutOrStdout())
+	}
+	return w.show(ctx, in, out)
+}
+
+// look is what there is to see now.
+func (w *statusWatch) look(ctx context.Context) string {
+	if w.instance == nil {
+		instance, err := w.which.choose(instancedir.List(instancedir.Registries(os.Getenv)))
+		if several, ok := errors.AsType[*instancedir.AmbiguousError](err); ok {
+			return fmt.Sprintf("Several instances run now, such as %s and %s: choose one by its name.\n", several.Instances[0].Name, several.Instances[1].Name)
+		}
+		if err != nil {
+			return fmt.Sprintf("Date    : %s\n\nNo instance is running: waiting for one.\n", now())
+		}
+		w.instance = instance
+	}
+	text, err := w.text(ctx, w.instance)
+	if err == nil {
+		return text
+	}
+	name := w.instance.Name
+	if !w.lives() {
+		w.instance = nil
+		return fmt.Sprintf("Date    : %s\n\nThe instance %s has ended: waiting for another one.\n", now(), name)
+	}
+	return fmt.Sprintf("Date    : %s\nInstance: %s\n\n%v\n", now(), name, err)
+}
+
+// lives reports whether the instance still runs.
+func (w *statusWatch) lives() bool {
+	l := instancedir.List(instancedir.Registries(os.Getenv))
+	return slices.ContainsFunc(l.Instances, func(i instancedir.Instance) bool { return i.Path == w.instance.Path })
+}
+
+// print is for what is no terminal.
+func (w *statusWatch) print(ctx context.Context, out io.Writer) error {
+	tick := time.NewTicker(w.interval)
+	defer tick.Stop()
+	for {
+		text := w.look(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// show takes the whole terminal, until somebody leaves.
+func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
+	screen, err := terminal.OpenScreen(in, out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, screen.Close()) }()
+	looking, stop := context.WithCancel(ctx)
+	looks := w.looks(looking, screen)
+	defer func() {
+		stop()
+		for range looks { // until the last one is made
+		}
+	}()
+	var lines []string
+	for top := 0; ; {
+		height := screen.Height() - 1
+		top = max(min(top, len(lines)-height), 0)
+		visible := slices.Clone(lines[top:min(len(lines), top+height)])
+		for len(visible) < height {
+			visible = append(visible, "")
+		}
+		if err := screen.Draw(append(visible, hint(len(lines), top, height))); err != nil {
+			return err
+		}
+		select {
+		case text, more := <-looks:
+			if !more {
+				return ctx.Err()
+			}
+			lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
+		case <-screen.Resized():
+		case <-ctx.Done():
+			return ctx.Err()
+		case key, more := <-screen.Keys():
+			if !more || key == 'q' || key == 'Q' || key == terminal.Leave {
+				return nil
+			}
+			top = move(key, top, height, len(lines))
+		}
+	}
+}
+
+// looks gets what there is to see, each interval. It is closed when ctx has ended.
+func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan string {
+	looks := make(chan string)
+	go func() {
+		defer close(looks)
+		defer screen.Guard()
+		tick := time.NewTicker(w.interval)
+		defer tick.Stop()
+		for {
+			text := w.look(ctx)
+			select {
+			case looks <- text:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return looks
+}
+
+// move returns the line that is to be at the top.
+func move(key terminal.Key, top, height, lines int) int {
+	switch key {
+	case terminal.Up, 'k':
+		top--
+	case terminal.Down, 'j':
+		top++
+	case terminal.PageUp, 'b':
+		top -= height
+	case terminal.PageDown, ' ':
+		top += height
+	case terminal.Home, 'g':
+		top = 0
+	case terminal.End, 'G':
+		top = lines
+	case terminal.Enter, terminal.Leave:
+	}
+	return top
+}
+
+func hint(lines, top, height int) string {
+	text := "q leaves"
+	if lines > height {
+		text = fmt.Sprintf("lines %d to %d of %d; arrow keys scroll, q leaves", top+1, min(top+height, lines), lines)
+	}
+	return terminal.Bold + text + terminal.Reset
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+// callTimeout is how long an instance may take for an answer.
+const callTimeout = 30 * time.Second
+
+// tools are the commands for who looks after instances.
+type tools struct{ signals <-chan os.Signal }
+
+// programs are the names by which this binary is another program than passenger.
+func (t tools) programs() map[string]func() *cobra.Command {
+	return map[string]func() *cobra.Command{
+		"passenger-status":       func() *cobra.Command { return t.newStatusCommand("passenger-status") },
+		"passenger-memory-stats": func() *cobra.Command { return t.newMemoryStatsCommand("passenger-memory-stats") },
+		"passenger-config":       t.newConfigProgram,
+		"flying-passenger":       func() *cobra.Command { return newFlyingProgram(t.signals) },
+	}
+}
+
+// newProgram returns the command line of the program that is called name.
+func newProgram(name string, signals <-chan os.Signal) *cobra.Command {
+	create := tools{signals}.programs()[name]
+	if create == nil {
+		return newCommand(signals)
+	}
+	c := create()
+	c.Version = agent.Version
+	prepare(c)
+	return c
+}
+
+// prepare does what all programs have in common.
+func prepare(root *cobra.Command) {
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetVersionTemplate("gopassenger {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w: '%s --help' lists the options", err, c.CommandPath())
+	})
+}
+
+// commands are those that are called the same in passenger and passenger-config.
+func (t tools) commands() []*cobra.Command {
+	return []*cobra.Command{
+		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(),
+		t.newAPICallCommand(), t.newSystemMetricsCommand(), t.newValidateInstallCommand(), newAboutCommand(),
+	}
+}
+
+// addTo adds the tools to passenger.
+func (t tools) addTo(root *cobra.Command) {
+	root.AddCommand(t.commands()...)
+	root.AddCommand(t.newStatusCommand("status"), t.newMemoryStatsCommand("memory-stats"), t.newConfigCommand(), newManCommand())
+}
+
+func (t tools) newConfigProgram() *cobra.Command {
+	c := t.newConfigCommand()
+	c.Use = "passenger-config"
+	return c
+}
+
+// newConfigCommand is passenger-config, as a program or a command.
+func (t tools) newConfigCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "config",
+		Short:   "Manage running instances and this host",
+		Long:    "Config has the commands of passenger-config, which are commands of passenger as well.",
+		Example: "  passenger-config restart-app /srv/shop\n  passenger config list-instances --json",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("there is no command %q: '%s --help' lists the commands", args[0], c.CommandPath())
+		},
+	}
+	c.AddCommand(t.commands()...)
+	addAboutFlags(c)
+	return c
+}
+
+// run returns what runs f until a signal comes.
+func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := context.WithCancelCause(cmd.Context())
+		defer cancel(nil)
+		go func() {
+			select {
+			case sig := <-t.signals:
+				// A second one ends a tool whose output nobody reads.
+				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
+				status := 1
+				if number, ok := sig.(syscall.Signal); ok {
+					status = 128 + int(number) // as shells say it
+				}
+				cancel(&exitError{status: status})
+			case <-ctx.Done():
+			}
+		}()
+		err := f(ctx, cmd, args)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+}
+
+// printJSON prints a value on lines that people can read.
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+// oneArgument wants exactly one argument, or says that what is missing.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return exit(1, "Please pass %s. See '%s --help' for more information.", what, c.CommandPath())
+		case len(args) > 1:
+			return exit(1, "There are %d arguments, and '%s' takes one. See '%s --help' for more information.", len(args), c.CommandPath(), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+// noArguments wants none.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return nil
+}

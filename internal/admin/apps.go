@@ -1,0 +1,94 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gopassenger/passenger/apiserver"
+)
+
+// App is an application of an instance.
+type App struct {
+	Name, Root string
+	// PIDs are its processes'.
+	PIDs []int
+}
+
+// Apps returns the applications that the client's user may see, by name.
+func Apps(ctx context.Context, client *apiserver.Client) ([]App, error) {
+	s, err := client.Pool(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Schema == 0 {
+		return appsOfOriginal(ctx, client)
+	}
+	apps := make([]App, 0, len(s.Groups))
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		app := App{Name: g.Name, Root: g.AppRoot}
+		for j := range g.Processes {
+			app.PIDs = append(app.PIDs, g.Processes[j].PID)
+		}
+		apps = append(apps, app)
+	}
+	return apps, nil
+}
+
+// appsOfOriginal reads what Phusion's own agents show as well.
+func appsOfOriginal(ctx context.Context, client *apiserver.Client) ([]App, error) {
+	body, err := client.Get(ctx, "/pool.xml")
+	if err != nil {
+		return nil, err
+	}
+	return parseApps(body)
+}
+
+func parseApps(body []byte) ([]App, error) {
+	var info struct {
+		Groups []struct {
+			Name string `xml:"name"`
+			Root string `xml:"app_root"`
+			PIDs []int  `xml:"processes>process>pid"`
+		} `xml:"supergroups>supergroup>group"`
+	}
+	d := xml.NewDecoder(bytes.NewReader(body))
+	// It says ISO 8859-1, and is UTF-8.
+	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
+	if err := d.Decode(&info); err != nil {
+		return nil, fmt.Errorf("the admin API answers something else than a pool: %w", err)
+	}
+	apps := make([]App, 0, len(info.Groups))
+	for _, g := range info.Groups {
+		apps = append(apps, App{Name: g.Name, Root: g.Root, PIDs: g.PIDs})
+	}
+	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+	return apps, nil
+}
+
+// Names are the names of apps, each once.
+func Names(apps []App) []string {
+	names := make([]string, 0, len(apps))
+	for _, a := range apps {
+		names = append(names, a.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Below returns the apps whose directory begins with one of prefixes.
+func Below(apps []App, prefixes ...string) []App {
+	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool {
+		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(a.Root, prefix) })
+	})
+}
+
+// Named returns the apps with this name.
+func Named(apps []App, name string) []App {
+	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool { return a.Name != name })
+}

@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/apiserver"
+)
+
+// Restart is an order to restart an application, whose group is named Name.
+type Restart struct {
+	Client *apiserver.Client
+	Name   string
+	// Rolling replaces one process after the other, whatever the application
+	// is configured for, Blocking all at once.
+	Rolling, Blocking bool
+	// Wait lets Do wait until new processes serve, and tell progress how far
+	// it is; progress may be nil.
+	Wait     bool
+	Progress func(string)
+}
+
+// progressInterval is how often Progress is told.
+const progressInterval = 500 * time.Millisecond
+
+// ErrCannotWait is why an instance of the original is not told to restart when that
+// is to be waited for.
+var ErrCannotWait = errors.New("this instance does not tell when new processes serve: restart without waiting")
+
+// Do restarts it and reports whether there is such an application. When it was to
+// wait, the error tells also why new processes do not serve; when ctx ends, the
+// restart goes on.
+func (r *Restart) Do(ctx context.Context) (bool, error) {
+	o := apiserver.RestartOptions{Wait: r.Wait}
+	switch {
+	case r.Rolling:
+		o.Method = "rolling"
+	case r.Blocking:
+		o.Method = "blocking"
+	}
+	if r.Wait {
+		s, err := r.Client.Pool(ctx)
+		if err != nil {
+			return false, err
+		}
+		if s.Schema == 0 {
+			return false, ErrCannotWait
+		}
+	}
+	if r.Wait && r.Progress != nil {
+		ctx, stop := context.WithCancel(ctx)
+		shown := make(chan struct{})
+		go func() {
+			defer close(shown)
+			r.showProgress(ctx)
+		}()
+		defer func() {
+			stop()
+			<-shown
+		}()
+	}
+	return r.Client.Restart(ctx, r.Name, o)
+}
+
+func (r *Restart) showProgress(ctx context.Context) {
+	tick := time.NewTicker(progressInterval)
+	defer tick.Stop()
+	begun := time.Now()
+	for {
+		// A failure is Do's to tell, or of no account.
+		if s, err := r.Client.Pool(ctx); err == nil && ctx.Err() == nil {
+			r.Progress(progress(s, r.Name, time.Since(begun)))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// progress counts the processes of the present generation.
+func progress(s *passenger.Snapshot, name string, elapsed time.Duration) string {
+	done, all, starting := 0, 0, 0
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if g.Name != name {
+			continue
+		}
+		starting += g.Spawning
+		for j := range g.Processes {
+			switch p := &g.Processes[j]; {
+			case p.State == "detached":
+			case p.Generation == g.Generation:
+				done++
+				all++
+			default:
+				all++
+			}
+		}
+	}
+	return fmt.Sprintf("%d of %d processes are new, %d are starting (%ds)", done, max(all, done+starting), starting, int(elapsed.Seconds()))
+}

@@ -1,0 +1,294 @@
+package agent
+
+import (
+	"container/list"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/scgi"
+)
+
+// maxApps bounds how many applications, or configurations of one, are known at a
+// time. Only who has the password can make one known.
+const maxApps = 4096
+
+// apps serves many applications: a request says which, by its options, and so an
+// application is known from its first request on.
+type apps struct {
+	cfg       *Config
+	pool      *passenger.Pool
+	log       logr.Logger
+	accessLog logr.Logger
+	password  secret
+	limit     int
+	refused   seldom
+	wrong     seldom
+
+	mu sync.Mutex
+	// known are the applications by the keys of their options, and used the same,
+	// those first that were not asked for longest.
+	known    map[string]*app
+	used     *list.List
+	sweeper  *time.Timer
+	draining bool
+	closed   bool
+}
+
+// app is an application with one configuration of its handler.
+type app struct {
+	key     string
+	handler *handler.Handler
+	id      appID
+	env     handler.Env
+	place   *list.Element
+	// requests are those that go on, and last is when the last one ended.
+	requests int
+	last     time.Time
+}
+
+// appID is what a group of the pool has as well.
+type appID struct{ name, root string }
+
+func newApps(cfg *Config, pool *passenger.Pool, log, accessLog logr.Logger) *apps {
+	return &apps{
+		cfg: cfg, pool: pool, log: log, accessLog: accessLog, password: newSecret(cfg.Flying.Password),
+		limit: maxApps, known: map[string]*app{}, used: list.New(),
+	}
+}
+
+// ServeHTTP tells clients nothing of what is wrong with the options, and the
+// operator all of it.
+func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request, err := takeAppRequest(r, &a.password)
+	if errors.Is(err, errPassword) {
+		a.refused.tell(func(more int) {
+			a.log.Error(err, "Requests are refused: the web server's configuration has to have the password of the password file", "more", more, "protocol", protocolOf(r))
+		})
+		refuse(w, http.StatusForbidden, "Forbidden")
+		return
+	}
+	var found *app
+	if err == nil {
+		found, err = a.take(request)
+	}
+	if err != nil {
+		a.wrong.tell(func(more int) {
+			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration", "host", r.Host, "target", r.RequestURI, "more", more)
+		})
+		if errors.Is(err, errTooManyApps) {
+			refuse(w, http.StatusServiceUnavailable, "The server is out of resources.")
+		} else {
+			refuse(w, http.StatusInternalServerError, "The web server's configuration for this address is wrong. The log of Passenger says why.")
+		}
+		return
+	}
+	defer a.release(found)
+	if env := found.env; env != nil || request.remoteUser != "" {
+		ctx := r.Context()
+		if env != nil {
+			ctx = handler.WithEnv(ctx, env)
+		}
+		if request.remoteUser != "" {
+			ctx = handler.WithEnv(ctx, handler.Env{remoteUser: request.remoteUser})
+		}
+		r = r.WithContext(ctx)
+	}
+	found.handler.ServeHTTP(w, r)
+}
+
+func protocolOf(r *http.Request) string {
+	if scgi.Params(r) != nil {
+		return "SCGI"
+	}
+	return "HTTP"
+}
+
+func refuse(w http.ResponseWriter, status int, message string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(message)+1))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, message+"\n") // a client that is gone cannot be told
+}
+
+// errTooManyApps: all that are known have requests.
+var errTooManyApps = errors.New("there are too many applications at a time")
+
+// take returns the application, which is to be released.
+func (a *apps) take(r *appRequest) (*app, error) {
+	key := r.key()
+	if found := a.find(key); found != nil {
+		return found, nil
+	}
+	made, err := a.make(r.options)
+	if err != nil {
+		return nil, err
+	}
+	return a.add(key, made)
+}
+
+// find returns nil for one that is not known.
+func (a *apps) find(key string) *app {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found := a.known[key]
+	if found != nil {
+		a.use(found)
+	}
+	return found
+}
+
+// use needs the lock.
+func (a *apps) use(found *app) {
+	found.requests++
+	a.used.MoveToBack(found.place)
+}
+
+func (a *apps) release(found *app) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	found.requests--
+	found.last = time.Now()
+}
+
+// make holds nobody up.
+func (a *apps) make(options []appOption) (*app, error) {
+	cfg, err := newAppConfig(a.cfg, options)
+	if err != nil {
+		return nil, err
+	}
+	config := cfg.handler()
+	config.Logger, config.AccessLog = a.log, a.accessLog
+	made := &app{handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, last: time.Now()}
+	if len(cfg.EnvVars) > 0 {
+		made.env = handler.Env(cfg.EnvVars)
+	}
+	return made, nil
+}
+
+// add returns the one that is known, if somebody else has been quicker.
+func (a *apps) add(key string, made *app) (*app, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if found := a.known[key]; found != nil {
+		a.use(found)
+		return found, nil
+	}
+	if len(a.known) >= a.limit && !a.makeRoom() {
+		return nil, errTooManyApps
+	}
+	if a.draining {
+		made.handler.Drain()
+	}
+	made.key, made.place = key, a.used.PushBack(made)
+	a.known[key] = made
+	a.use(made)
+	a.sweepLater()
+	return made, nil
+}
+
+// makeRoom forgets the application without a request that was not asked for
+// longest. It needs the lock, as all below.
+func (a *apps) makeRoom() bool {
+	for e := a.used.Front(); e != nil; e = e.Next() {
+		if old := a.at(e); old.requests == 0 {
+			a.forget(old)
+			return true
+		}
+	}
+	return false
+}
+
+func (*apps) at(e *list.Element) *app {
+	return e.Value.(*app) //nolint:forcetypeassert,errcheck // there is nothing else in the list
+}
+
+func (a *apps) forget(old *app) {
+	a.used.Remove(old.place)
+	delete(a.known, old.key)
+}
+
+func (a *apps) sweepLater() {
+	idle := a.cfg.Flying.poolIdleTime()
+	if a.sweeper == nil && !a.closed && idle > 0 && len(a.known) > 0 {
+		a.sweeper = time.AfterFunc(idle, a.sweep)
+	}
+}
+
+// sweep forgets applications that nobody has asked for in the time after which
+// processes are idle, and that the pool has forgotten.
+func (a *apps) sweep() {
+	groups := map[appID]bool{}
+	for _, g := range a.pool.Inspect().Groups {
+		groups[appID{g.Name, g.AppRoot}] = true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sweeper = nil
+	for e := a.used.Front(); e != nil; {
+		old, next := a.at(e), e.Next()
+		if old.requests == 0 && time.Since(old.last) >= a.cfg.Flying.poolIdleTime() && !groups[old.id] {
+			a.forget(old)
+		}
+		e = next
+	}
+	a.sweepLater()
+}
+
+// Drain is the handlers'.
+func (a *apps) Drain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = true
+	for _, known := range a.known {
+		known.handler.Drain()
+	}
+}
+
+func (a *apps) requests() any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	states := make([]handler.Snapshot, 0, len(a.known))
+	for e := a.used.Back(); e != nil; e = e.Prev() {
+		states = append(states, a.at(e).handler.Inspect())
+	}
+	return states
+}
+
+func (a *apps) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.sweeper != nil {
+		a.sweeper.Stop()
+	}
+}
+
+// seldom lets something be told not too often that may happen all the time.
+type seldom struct {
+	mu   sync.Mutex
+	told time.Time
+	more int
+}
+
+// tell calls log with how often it was left out since the last time.
+func (s *seldom) tell(log func(more int)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.told.IsZero() || now.Sub(s.told) >= acceptLogInterval {
+		log(s.more)
+		s.told, s.more = now, 0
+		return
+	}
+	s.more++
+}

@@ -1,0 +1,248 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Flying is what a server for many applications has beside Config, whose fields
+// about an application count where a request says nothing else.
+type Flying struct {
+	// SocketMode is the mode of the socket file, in octal digits.
+	SocketMode string `koanf:"socket_mode"`
+	// PasswordFile has the password that web servers must know; empty: the socket
+	// file's name with ".password" behind. It is made if it is missing.
+	PasswordFile string `koanf:"password_file"`
+	// User is whom the command line has to become before Start; empty: nobody
+	// else.
+	User string `koanf:"user"`
+	// UserSwitching: as root, each application runs as its own user, else all of
+	// them as DefaultUser.
+	UserSwitching bool   `koanf:"user_switching"`
+	DefaultUser   string `koanf:"default_user"`
+	DefaultGroup  string `koanf:"default_group"`
+	// PoolIdleTime and StatThrottleRate are in seconds.
+	PoolIdleTime     int `koanf:"pool_idle_time"`
+	StatThrottleRate int `koanf:"stat_throttle_rate"`
+	// MaxInstancesPerApp bounds the processes of each application; 0: only the
+	// pool's size does.
+	MaxInstancesPerApp int `koanf:"max_instances_per_app"`
+	// Password is what PasswordFile has; Start reads it.
+	Password string `koanf:"-"`
+}
+
+const (
+	passwordSuffix    = ".password"
+	defaultSocketMode = "0666"
+	// maxSocketDirs is how many names for a directory may be taken.
+	maxSocketDirs = 100
+	// processSocket is the longest path that spawner and loaders give a socket
+	// below their directory, and maxSocketPath the longest there may be.
+	processSocket = len("/apps.s/12345678/wsgi.") + 32
+	maxSocketPath = 107
+)
+
+// DefaultFlyingConfig is DefaultConfig for many applications, of which each goes
+// when nobody asks for it any more.
+func DefaultFlyingConfig() Config {
+	c := DefaultConfig()
+	c.Environment, c.MinInstances, c.LoadShellEnv = spawner.DefaultEnvironment, 0, true
+	c.Flying = &Flying{
+		SocketMode: defaultSocketMode, UserSwitching: true, DefaultUser: spawner.DefaultUser,
+		PoolIdleTime:     int(passenger.DefaultPoolIdleTime / time.Second),
+		StatThrottleRate: int(passenger.DefaultStatThrottleRate / time.Second),
+	}
+	return c
+}
+
+// validate finds what is wrong besides Config's own faults.
+func (f *Flying) validate(c *Config) error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.SocketFile == "" {
+		fault("the socket file is missing: name one with --socket-file")
+	} else if !filepath.IsAbs(c.SocketFile) {
+		fault("socket_file is %q: it must be an absolute path", c.SocketFile)
+	}
+	if _, err := f.socketMode(); err != nil {
+		errs = append(errs, err)
+	}
+	for _, number := range []struct {
+		key   string
+		value int
+	}{
+		{"pool_idle_time", f.PoolIdleTime},
+		{"stat_throttle_rate", f.StatThrottleRate},
+		{"max_instances_per_app", f.MaxInstancesPerApp},
+	} {
+		if number.value < 0 {
+			fault("%s is %d: it must be 0 or more", number.key, number.value)
+		}
+	}
+	if os.Geteuid() == 0 {
+		if _, err := user.Lookup(f.DefaultUser); err != nil {
+			fault("default_user: %w", err)
+		}
+		if _, err := user.LookupGroup(f.DefaultGroup); f.DefaultGroup != "" && err != nil {
+			fault("default_group: %w", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Flying) socketMode() (os.FileMode, error) {
+	mode, err := strconv.ParseUint(f.SocketMode, 8, 16)
+	if err != nil || mode&^0o666 != 0 {
+		return 0, fmt.Errorf("socket_mode is %q: use octal digits that let read and write, such as 0660", f.SocketMode)
+	}
+	return os.FileMode(mode), nil
+}
+
+// listen opens the socket, where as root nobody else can put another one in its
+// place: who did would get the password.
+func (f *Flying) listen(ctx context.Context, path string) (socket, error) {
+	if err := checkClosed(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	mode, err := f.socketMode()
+	if err != nil {
+		return nil, err
+	}
+	// The file has its mode from the beginning, and never that of another one.
+	// Nothing else is made meanwhile: the server has just begun to start.
+	before := syscall.Umask(int(^mode & 0o777))
+	defer syscall.Umask(before)
+	return listenUnix(ctx, path)
+}
+
+// checkClosed makes sure, for root, that only root can change what is in dir, or
+// put something else in its place.
+func checkClosed(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("the directory %s cannot be used: %w", dir, err)
+	}
+	for part := path; ; part = filepath.Dir(part) {
+		info, err := os.Lstat(part)
+		if err != nil {
+			return err
+		}
+		sticky := part != path && info.Mode()&os.ModeSticky != 0
+		if owner(info) != 0 || info.Mode().Perm()&0o022 != 0 && !sticky {
+			return fmt.Errorf("others than root could replace what is in %s: choose a directory that belongs to root, with all that leads to it, and that nobody else can write to, such as one in /run", part)
+		}
+		if part == "/" {
+			return nil
+		}
+	}
+}
+
+// spawner is how processes of many applications are started.
+func (f *Flying) spawner() spawner.Config {
+	policy := spawner.UserOfApp
+	if !f.UserSwitching {
+		policy = spawner.DefaultUserOnly
+	}
+	return spawner.Config{Users: policy, DefaultUser: f.DefaultUser, DefaultGroup: f.DefaultGroup, Version: passenger.Version}
+}
+
+// pool sets what counts for all applications.
+func (f *Flying) pool(c *passenger.Config) {
+	c.PoolIdleTime = f.poolIdleTime()
+}
+
+// poolIdleTime is negative for never.
+func (f *Flying) poolIdleTime() time.Duration {
+	return orUnlimited(time.Duration(f.PoolIdleTime) * time.Second)
+}
+
+// switchesUsers: processes run as users of their own.
+func (c *Config) switchesUsers() bool {
+	return c.Flying != nil && c.Flying.UserSwitching && os.Geteuid() == 0
+}
+
+// instanceDir is what the instance directory says of the server.
+func (c *Config) instanceDir() instancedir.Config {
+	dir := instancedir.Config{
+		Registry: c.InstanceRegistryDir, Version: passenger.Version, UID: os.Geteuid(), GID: os.Getegid(),
+		UserSwitching: c.switchesUsers(),
+	}
+	if c.Flying != nil {
+		dir.IntegrationMode, dir.ServerSoftware = "flying", "Flying Passenger/"+passenger.Version
+	} else {
+		dir.IntegrationMode, dir.ServerSoftware, dir.StandaloneEngine = "standalone", "gopassenger/"+passenger.Version, "builtin"
+	}
+	return dir
+}
+
+// appSockets returns the directory for what the core makes for processes. Where
+// everybody may make files in that of the instance, it is one of its own in there:
+// somebody else could have made what has a known name.
+func (c *Config) appSockets(instance string) (string, error) {
+	if !c.switchesUsers() {
+		return instance, nil
+	}
+	var dir string
+	err := fs.ErrExist
+	for range maxSocketDirs {
+		// It is short since the paths of sockets have to be.
+		dir = filepath.Join(instance, rand.Text()[:3])
+		if err = os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot make a directory for the applications' sockets: %w", err)
+	}
+	if n := len(dir) + processSocket; n > maxSocketPath {
+		return "", fmt.Errorf("the path of the instance directory is too long by %d bytes for the sockets of applications: choose a shorter one with --instance-registry-dir", n-maxSocketPath)
+	}
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
+	if err != nil {
+		return "", err
+	}
+	return dir, errors.Join(f.Chmod(0o711), f.Close())
+}
+
+// prepare reads the password. On c's log are the lines by which operators know
+// Flying Passenger.
+func (f *Flying) prepare(c *Config, log logr.Logger) (err error) {
+	log.Info("Starting Flying Passenger " + passenger.Version)
+	path := f.PasswordFile
+	if path == "" {
+		path = c.SocketFile + passwordSuffix
+	}
+	var made bool
+	if f.Password, made, err = loadPassword(path); err != nil {
+		return err
+	}
+	if made {
+		log.Info("Made a password for the web server's configuration", "file", path)
+	}
+	log.Info("Starting PassengerAgent...")
+	return nil
+}
+
+func (*Flying) serving(socket string, log logr.Logger) {
+	log.Info("PassengerAgent started on PID " + strconv.Itoa(os.Getpid()))
+	log.Info("PassengerAgent initialized properly")
+	log.Info("Flying Passenger up and listening on " + socket + "!")
+}

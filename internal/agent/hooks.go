@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/watchdog"
+)
+
+const (
+	hookPrefix = "hook_"
+	// hookTimeout is how long a hook may take.
+	hookTimeout = time.Minute
+)
+
+// newHooks returns the programs that are run for events, nil if there are none.
+func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, error) {
+	commands := map[hooks.Name]string{}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
+		if !strings.HasPrefix(key, hookPrefix) {
+			log.Info("The setting means nothing here and is ignored: only those that begin with hook_ do", "ctl", key)
+			continue
+		}
+		name, err := hooks.ParseName(key)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("ctls: %w", err))
+		}
+		commands[name] = c.Ctls[key]
+	}
+	if err := errors.Join(errs...); err != nil || len(commands) == 0 {
+		return nil, err
+	}
+	options := map[string]string{"instance_dir": instanceDir}
+	for name, value := range c.settings() {
+		switch value.(type) {
+		case string, int, int64, bool:
+			options[name] = fmt.Sprint(value)
+		}
+	}
+	return hooks.NewScripts(hooks.Config{
+		Commands: commands, Options: options, Version: passenger.Version, Timeout: hookTimeout, Logger: log,
+	})
+}
+
+// watchdogHook runs what is to be run at a point of the watchdog's life.
+func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) error {
+	scripts, err := i.cfg.newHooks(i.here().dir.Path(), i.log)
+	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {
+		return err
+	}
+	return scripts.Run(ctx, hooks.Event{Name: hooks.Name(point)})
+}

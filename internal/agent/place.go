@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+)
+
+// place is an instance directory, with the sockets of the admin APIs in it.
+type place struct {
+	dir *instancedir.Dir
+	// appSockets is a directory for the sockets of applications.
+	appSockets string
+	// coreAPI is the core's to serve, watchdogAPI ours.
+	coreAPI     *os.File
+	watchdogAPI *net.UnixListener
+}
+
+func newPlace(cfg *Config) (p *place, err error) {
+	p = &place{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+			p = nil
+		}
+	}()
+	if p.dir, err = instancedir.Create(cfg.instanceDir()); err != nil {
+		return p, err
+	}
+	if p.appSockets, err = cfg.appSockets(p.dir.AppSockets()); err != nil {
+		return p, err
+	}
+	core, err := p.listen(instancedir.CoreAPI)
+	if err != nil {
+		return p, err
+	}
+	p.coreAPI, err = core.File()
+	if err = errors.Join(err, core.Close()); err != nil {
+		return p, err
+	}
+	p.watchdogAPI, err = p.listen(instancedir.WatchdogAPI)
+	return p, err
+}
+
+// listen opens a socket for the admin API of an agent. Who may connect to it is up
+// to the instance directory, and what they may do to the API.
+func (p *place) listen(name string) (*net.UnixListener, error) {
+	path := p.dir.Socket(name)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for the admin API: %w", err)
+	}
+	l.SetUnlinkOnClose(false)                     // the directory goes as a whole
+	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // G302: the API knows who calls
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// accounts are those of the admin APIs.
+func (p *place) accounts() []apiserver.Account {
+	return []apiserver.Account{
+		{Name: instancedir.FullAccount, Password: p.dir.FullPassword(), Level: apiserver.Full},
+		{Name: instancedir.ReadOnlyAccount, Password: p.dir.ReadOnlyPassword(), Level: apiserver.ReadOnly},
+	}
+}
+
+func (p *place) coreConfig(cfg *Config) *coreConfig {
+	return &coreConfig{Server: *cfg, InstanceDir: p.dir.Path(), AppSockets: p.appSockets, Accounts: p.accounts()}
+}
+
+// files are what a core is lent: with others those of the place.
+func (p *place) files(others map[string]*os.File) map[string]*os.File {
+	files := maps.Clone(others)
+	files[apiFile], files[lockFile] = p.coreAPI, p.dir.LockFile()
+	return files
+}
+
+func (p *place) close() error {
+	var errs []error
+	if p.coreAPI != nil {
+		errs = append(errs, p.coreAPI.Close())
+	}
+	if p.watchdogAPI != nil {
+		if err := p.watchdogAPI.Close(); !errors.Is(err, net.ErrClosed) { // its server has closed it
+			errs = append(errs, err)
+		}
+	}
+	if p.dir != nil {
+		errs = append(errs, p.dir.Remove())
+	}
+	return errors.Join(errs...)
+}

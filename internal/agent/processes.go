@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/gopassenger/passenger"
+)
+
+// Processes say for how long and with what processes are kept.
+type Processes struct {
+	// MaxRequests is after how many requests a process is replaced; 0: never.
+	MaxRequests int `koanf:"max_requests"`
+	// MemoryLimit and HardMemoryLimit are in MB; 0: none.
+	MemoryLimit     int `koanf:"memory_limit"`
+	HardMemoryLimit int `koanf:"hard_memory_limit"`
+	// RestartDir is where restart.txt is looked for; empty: tmp in the
+	// application's directory.
+	RestartDir string `koanf:"restart_dir"`
+	// RollingRestarts replaces processes one after the other, and keeps the old
+	// ones if a new one does not start.
+	RollingRestarts bool `koanf:"rolling_restarts"`
+	// Ctls are settings by name; those that begin with hook_ are programs to run.
+	Ctls map[string]string `koanf:"ctls"`
+}
+
+func (c *Processes) validate() (errs []error) {
+	for _, number := range []struct {
+		key   string
+		value int
+	}{
+		{"max_requests", c.MaxRequests},
+		{"memory_limit", c.MemoryLimit},
+		{"hard_memory_limit", c.HardMemoryLimit},
+	} {
+		if number.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be 0 (no limit) or more", number.key, number.value))
+		}
+	}
+	return errs
+}
+
+const megabyte = 1 << 20
+
+// limit sets what is the pool's to do.
+func (c *Processes) limit(o *passenger.Options) {
+	o.MaxRequests = uint64(max(c.MaxRequests, 0))
+	o.MemoryLimit, o.HardMemoryLimit = int64(c.MemoryLimit)*megabyte, int64(c.HardMemoryLimit)*megabyte
+	o.RestartDir, o.BlockingRestarts = c.RestartDir, !c.RollingRestarts
+}
+
+// metricsInterval is how often the processes' memory and CPU time are looked at.
+const metricsInterval = 5 * time.Second

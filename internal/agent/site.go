@@ -1,0 +1,53 @@
+package agent
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+)
+
+// site answers requests: of one application, or of many.
+type site interface {
+	http.Handler
+	// Drain ends what would last, now and from now on.
+	Drain()
+	// requests are what the admin API shows of those that go on.
+	requests() any
+	// handlers are those of the applications.
+	handlers() []*handler.Handler
+	close()
+}
+
+// newSite returns what c asks for. common has the loggers.
+func newSite(c *Config, pool *passenger.Pool, common handler.Config) (site, error) {
+	if c.Flying != nil {
+		return newApps(c, pool, common.Logger, common.AccessLog), nil
+	}
+	if len(c.Apps) > 0 {
+		return newHosts(c, pool, common)
+	}
+	return newOneApp(c, pool, common)
+}
+
+// oneApp has static files in front of the application.
+type oneApp struct {
+	http.Handler
+	app      *handler.Handler
+	closeDir func()
+}
+
+func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config) (*oneApp, error) {
+	app := handler.New(pool, requests)
+	root, closeDir, err := newStatic(c.publicDir(), c.BaseURI, app)
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve the files in %s: %w", c.publicDir(), err)
+	}
+	return &oneApp{Handler: root, app: app, closeDir: closeDir}, nil
+}
+
+func (o *oneApp) Drain()                       { o.app.Drain() }
+func (o *oneApp) requests() any                { return o.app.Inspect() }
+func (o *oneApp) handlers() []*handler.Handler { return []*handler.Handler{o.app} }
+func (o *oneApp) close()                       { o.closeDir() }

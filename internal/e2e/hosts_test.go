@@ -1,0 +1,101 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Several applications, by host and by path, in one file.
+func TestSeveralApplications(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	for _, name := range []string{"shop", "blog", "rest"} {
+		dir := filepath.Join(base, name, "public")
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "name.txt"), []byte(name), 0o644))
+	}
+	// The application's own file counts as well.
+	require.NoError(t, os.WriteFile(filepath.Join(base, "blog", "Passengerfile.json"), []byte(`{"environment": "staging"}`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(base, "Passengerfile.json"), []byte(`{
+		"min_instances": 0,
+		"apps": [
+			{"dir": "shop", "hosts": ["shop.example.com", "www.shop.example.com"], "min_instances": 1},
+			{"dir": "blog", "hosts": "shop.example.com", "path": "/blog"},
+			{"dir": "rest"}
+		]
+	}`), 0o600))
+	s := start(t, &launch{dir: base, args: testApp(t)})
+	require.Contains(t, s.stdout.String(), filepath.Join(base, "blog")+", for shop.example.com/blog")
+	s.requireApps(t, 1) // the shop's
+
+	pids := map[string]string{}
+	for _, test := range []struct{ host, path, app string }{
+		{"shop.example.com", "/", "shop"},
+		{"WWW.Shop.Example.com.:80", "/", "shop"},
+		{"shop.example.com", "/blogger", "shop"},
+		{"shop.example.com", "/blog", "blog"},
+		{"shop.example.com", "/blog/x", "blog"},
+		{"www.shop.example.com", "/blog/x", "shop"},
+		{"127.0.0.1", "/", "rest"},
+		{"other.example.com", "/blog", "rest"},
+	} {
+		cwd, body := s.askHost(t, test.host, test.path)
+		require.Equal(t, filepath.Join(base, test.app), cwd, "%+v", test)
+		require.Contains(t, body, test.path)
+		pids[cwd] = body
+	}
+	require.Len(t, pids, 3)
+	s.requireApps(t, 3)
+	for app, where := range map[string][2]string{"shop": {"shop.example.com", ""}, "blog": {"shop.example.com", "/blog"}, "rest": {"x", ""}} {
+		a := s.client(t).getHost(t, where[0], where[1]+"/name.txt")
+		require.Equal(t, app, a.body)
+	}
+	require.Equal(t, http.StatusOK, s.client(t).getHost(t, "shop.example.com", "/blog/other.txt").StatusCode)
+}
+
+// askHost returns the directory of the process that answers, and its answer.
+func (s *server) askHost(t *testing.T, host, path string) (dir, body string) {
+	t.Helper()
+	pid, err := strconv.Atoi(s.client(t).getHost(t, host, path+"?pid").Header.Get("X-Pid"))
+	require.NoError(t, err)
+	dir, err = os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	require.NoError(t, err)
+	return dir, s.client(t).getHost(t, host, path).body
+}
+
+func (c *client) getHost(t *testing.T, host, path string) *answer {
+	t.Helper()
+	r := c.request(t, http.MethodGet, path, nil)
+	r.Host = host
+	a, err := c.do(r)
+	require.NoError(t, err)
+	return a
+}
+
+func TestSeveralApplicationsRefusals(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ apps, want string }{
+		"none":                 {`[]`, "apps is empty"},
+		"no list":              {`{}`, "must be a list"},
+		"no directory":         {`[{"hosts": ["x"]}]`, "dir is missing"},
+		"a missing directory":  {`[{"dir": "missing"}]`, "missing does not exist"},
+		"a server's option":    {`[{"dir": ".", "port": 80}]`, "port is the server's"},
+		"an unknown option":    {`[{"dir": ".", "colour": "blue"}]`, `no option "colour"`},
+		"the same twice":       {`[{"dir": ".", "hosts": ["x"]}, {"dir": ".", "hosts": ["X."]}]`, "both to answer for"},
+		"a path that is none":  {`[{"dir": ".", "path": "blog"}]`, "does not begin with a slash"},
+		"a value that is none": {`[{"dir": ".", "min_instances": "many"}]`, "whole number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newDir(t, passengerfile(`{"apps": `+test.apps+`}`))
+			line := refuse(t, &launch{dir: dir, args: testApp(t)})
+			require.Contains(t, line, test.want)
+		})
+	}
+}

@@ -1,0 +1,190 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Load balancers learn that a server is to end before it takes no more
+// requests.
+func TestDrainDelay(t *testing.T) {
+	t.Parallel()
+	address := "127.0.0.1:" + freePort(t)
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--metrics-address", address, "--drain-delay", "2")})
+	status := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
+	c := s.client(t)
+	c.get(t, "/")
+	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
+	require.Equal(t, http.StatusOK, status.get(t, "/readyz").StatusCode)
+	metrics := status.get(t, "/metrics").body
+	require.Contains(t, metrics, "passenger_")
+	require.NotContains(t, metrics, fmt.Sprint(s.apps(t)[0]), "the labels are not of processes")
+	require.Equal(t, http.StatusNotFound, status.get(t, "/pool.json").StatusCode)
+
+	s.signal(t, syscall.SIGTERM)
+	eventually(t, func() error {
+		if a := status.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable {
+			return fmt.Errorf("the server is %s", a.Status)
+		}
+		return nil
+	})
+	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
+	// It still takes requests, also of who comes now.
+	require.Equal(t, "app: GET /late", s.client(t).get(t, "/late").body)
+	status.CloseIdleConnections()
+	c.CloseIdleConnections()
+	s.requireExit(t, 0)
+}
+
+// A second signal does not wait for load balancers.
+func TestDrainDelayIsCutShort(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--drain-delay", "1000")})
+	s.client(t).get(t, "/")
+	s.signal(t, syscall.SIGTERM)
+	s.stdout.await(t, stopping, s.ended)
+	s.signal(t, syscall.SIGTERM)
+	s.requireExit(t, 1)
+}
+
+// systemd learns when the server serves and when it ends.
+func TestNotify(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	path := filepath.Join(box.dir, "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.SetReadDeadline(time.Now().Add(deadline)))
+	receive := func() string {
+		b := make([]byte, 512)
+		n, err := l.Read(b)
+		require.NoError(t, err)
+		return string(b[:n])
+	}
+	s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t), env: []string{"NOTIFY_SOCKET=" + path}})
+	require.Equal(t, "READY=1", receive())
+	s.client(t).get(t, "/")
+	s.signal(t, syscall.SIGTERM)
+	require.Equal(t, "STOPPING=1", receive())
+	s.requireExit(t, 0)
+}
+
+// startActivated starts a server with a socket that systemd has opened.
+func startActivated(t *testing.T, socket *os.File, url string) *server {
+	t.Helper()
+	s := &server{sandbox: newSandbox(t), ended: make(chan struct{}), url: url}
+	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
+	// It has to know its own pid.
+	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
+	s.cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
+	s.cmd.Path = "/bin/sh"
+	s.cmd.ExtraFiles = []*os.File{socket}
+	s.run(t)
+	s.stdout.await(t, "You can stop it", s.ended)
+	return s
+}
+
+// listenFor opens a socket as systemd does.
+func listenFor(t *testing.T, network, address string) (l net.Listener, f *os.File) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	filer, ok := l.(interface{ File() (*os.File, error) })
+	require.True(t, ok)
+	f, err = filer.File()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = f.Close() })
+	return l, f
+}
+
+// A socket that systemd has opened takes the place of those that the options
+// name.
+func TestSocketActivation(t *testing.T) {
+	t.Parallel()
+	l, f := listenFor(t, "tcp", "127.0.0.1:0")
+	s := startActivated(t, f, "http://"+l.Addr().String())
+	require.Contains(t, s.stdout.String(), s.url+"/")
+	c := s.client(t)
+	require.Equal(t, "app: GET /x", c.get(t, "/x").body)
+	for _, pid := range append(s.apps(t), s.core(t)) {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		require.NoError(t, err)
+		require.NotContains(t, strings.ReplaceAll(string(env), "\x00", "\n"), "LISTEN_FDS")
+	}
+	c.CloseIdleConnections()
+	s.stop(t)
+}
+
+// E12: a server takes the place of another one, on a socket that neither has
+// opened, whichever of the two ends. No request is lost, and the socket's file
+// stays.
+func TestE12Upgrade(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(newSandbox(t).dir, "s")
+	for _, network := range []string{"tcp", "unix"} {
+		address := map[string]string{"tcp": "127.0.0.1:0", "unix": path}[network]
+		l, f := listenFor(t, network, address)
+		url := map[string]string{"tcp": "http://" + l.Addr().String(), "unix": "unix:" + path}[network]
+		for _, endsOld := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, the old one ends: %t", network, endsOld), func(t *testing.T) {
+				old := startActivated(t, f, url)
+				ctx, stop := context.WithCancel(t.Context())
+				var served atomic.Int64
+				var asking sync.WaitGroup
+				defer asking.Wait()
+				defer stop()
+				for range 4 {
+					c := old.client(t)
+					asking.Go(func() {
+						for ctx.Err() == nil {
+							if err := askOnce(ctx, c); err != nil && ctx.Err() == nil {
+								t.Errorf("a request was lost: %v", err)
+								return
+							}
+							served.Add(1)
+							c.CloseIdleConnections() // the next one may be the other server's
+						}
+					})
+				}
+				progress := func() {
+					before := served.Load()
+					eventually(t, func() error {
+						if served.Load() < before+100 {
+							return errors.New("nobody is served")
+						}
+						return nil
+					})
+				}
+				progress()
+				next := startActivated(t, f, url)
+				progress()
+				if endsOld {
+					old.stop(t)
+				} else {
+					next.stop(t)
+				}
+				progress()
+				stop()
+				asking.Wait()
+				if network == "unix" {
+					require.FileExists(t, path)
+				}
+			})
+		}
+	}
+}

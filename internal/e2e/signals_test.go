@@ -1,0 +1,76 @@
+package e2e_test
+
+import (
+	"context"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// E15: a terminal that is closed ends the server in order.
+func TestE15Hangup(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	c := s.client(t)
+	answer := c.background(t, "/hold")
+	s.stderr.await(t, heldText(1), s.ended)
+	apps := s.apps(t)
+	s.signal(t, syscall.SIGHUP)
+	s.stdout.await(t, stopping, s.ended)
+	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
+	a := <-answer
+	require.NoError(t, a.err)
+	require.Equal(t, 200, a.StatusCode)
+	s.requireExit(t, 0)
+}
+
+// E15: Ctrl-C reaches the process group of the terminal's foreground. Neither the
+// core nor applications belong to it.
+func TestE15CtrlC(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	s.client(t).get(t, "/")
+	group, err := syscall.Getpgid(s.cmd.Process.Pid)
+	require.NoError(t, err)
+	for _, pid := range append(s.apps(t), s.core(t)) {
+		other, err := syscall.Getpgid(pid)
+		require.NoError(t, err)
+		require.NotEqual(t, group, other)
+	}
+}
+
+// F10: signals that mean nothing do nothing, however many there are.
+func TestF10SignalStorm(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	c := s.client(t)
+	c.get(t, "/")
+	core, app := s.core(t), s.apps(t)[0]
+	for range 1000 {
+		for _, pid := range []int{s.cmd.Process.Pid, core} {
+			for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGCONT} {
+				require.NoError(t, syscall.Kill(pid, sig))
+			}
+		}
+	}
+	require.Equal(t, "app: GET /", c.get(t, "/").body)
+	require.Equal(t, core, s.core(t))
+	require.Equal(t, []int{app}, s.apps(t))
+}
+
+// F13: closed standard files are not taken by others.
+func TestF13ClosedStandardFiles(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	box := newSandbox(t)
+	s := &server{sandbox: box, ended: make(chan struct{}), url: "http://127.0.0.1:" + port}
+	s.cmd = box.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", port)})
+	s.cmd.Args = append([]string{"/bin/sh", "-c", `exec "$@" <&- >&- 2>&-`, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
+	s.cmd.Path = "/bin/sh"
+	s.run(t)
+	c := s.client(t)
+	eventually(t, func() error { return askOnce(t.Context(), c) })
+	c.CloseIdleConnections()
+	s.stop(t)
+}
