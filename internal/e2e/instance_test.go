@@ -144,7 +144,7 @@ func askOnce(ctx context.Context, c *client) error {
 // E4: when the watchdog is killed, the core ends what there is and itself.
 func TestE4WatchdogIsKilled(t *testing.T) {
 	t.Parallel()
-	for range 3 {
+	for range 20 {
 		s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 		s.client(t).get(t, "/")
 		s.signal(t, syscall.SIGKILL)
