@@ -193,18 +193,19 @@ func (c *Config) instanceDir() instancedir.Config {
 	return dir
 }
 
-// appSockets returns the directory for what the core makes for processes. Where
-// everybody may make files in that of the instance, it is one of its own in there:
-// somebody else could have made what has a known name.
-func (c *Config) appSockets(instance string) (string, error) {
+// appSockets returns the directory for what the core makes for processes: the
+// instance directory, whose apps.s is for that. Where everybody may make files in
+// there, it is a directory of the core's own in there: somebody else could have made
+// what has a known name.
+func (c *Config) appSockets(instance *instancedir.Dir) (string, error) {
 	if !c.switchesUsers() {
-		return instance, nil
+		return instance.Path(), checkSocketPath(instance.Path())
 	}
 	var dir string
 	err := fs.ErrExist
 	for range maxSocketDirs {
 		// It is short since the paths of sockets have to be.
-		dir = filepath.Join(instance, rand.Text()[:3])
+		dir = filepath.Join(instance.AppSockets(), rand.Text()[:3])
 		if err = os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
 			break
 		}
@@ -212,14 +213,21 @@ func (c *Config) appSockets(instance string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot make a directory for the applications' sockets: %w", err)
 	}
-	if n := len(dir) + processSocket; n > maxSocketPath {
-		return "", fmt.Errorf("the path of the instance directory is too long by %d bytes for the sockets of applications: choose a shorter one with --instance-registry-dir", n-maxSocketPath)
+	if err := checkSocketPath(dir); err != nil {
+		return "", err
 	}
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
 	if err != nil {
 		return "", err
 	}
 	return dir, errors.Join(f.Chmod(0o711), f.Close())
+}
+
+func checkSocketPath(dir string) error {
+	if n := len(dir) + processSocket; n > maxSocketPath {
+		return fmt.Errorf("the path of the instance directory, in %s, is too long by %d bytes for the sockets of applications: choose a shorter one with --instance-registry-dir", dir, n-maxSocketPath)
+	}
+	return nil
 }
 
 // prepare reads the password. On c's log are the lines by which operators know

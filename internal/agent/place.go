@@ -14,7 +14,7 @@ import (
 // place is an instance directory, with the sockets of the admin APIs in it.
 type place struct {
 	dir *instancedir.Dir
-	// appSockets is a directory for the sockets of applications.
+	// appSockets is a directory for what processes need, their sockets among it.
 	appSockets string
 	// coreAPI is the core's to serve, watchdogAPI ours.
 	coreAPI     *os.File
@@ -32,7 +32,7 @@ func newPlace(cfg *Config) (p *place, err error) {
 	if p.dir, err = instancedir.Create(cfg.instanceDir()); err != nil {
 		return p, err
 	}
-	if p.appSockets, err = cfg.appSockets(p.dir.AppSockets()); err != nil {
+	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {
 		return p, err
 	}
 	core, err := p.listen(instancedir.CoreAPI)

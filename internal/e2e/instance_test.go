@@ -164,11 +164,11 @@ func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
 	dead := startIn(t, box, l)
 	dead.client(t).get(t, "/")
 	core := dead.core(t)
-	require.NoError(t, syscall.Kill(core, syscall.SIGSTOP)) // it must not see the end of the other
+	dead.signal(t, syscall.SIGSTOP) // it must not see the end of the other
+	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 	dead.signal(t, syscall.SIGKILL)
 	<-dead.ended
 	dead.judged = true
-	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 	eventually(t, func() error {
 		if left := box.processes(); len(left) > 0 {
 			return fmt.Errorf("processes are left: %v", left)
