@@ -1,20 +1,20 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/marked"
 )
 
 const (
@@ -96,24 +96,8 @@ func (s *sandbox) requireClean(t testing.TB) {
 	})
 }
 
-// processes are those that have the sandbox's marker, with their command
-// lines.
-func (s *sandbox) processes() map[int]string {
-	found := map[int]string{}
-	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
-	for _, file := range files {
-		environ, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+s.marker+"\x00")) {
-			continue
-		}
-		dir := filepath.Dir(file)
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
-			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // empty: it has just gone
-			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
-		}
-	}
-	return found
-}
+// processes are those of the sandbox, with their command lines.
+func (s *sandbox) processes() map[int]string { return marked.Processes(s.marker) }
 
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {

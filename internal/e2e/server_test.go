@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/marked"
 )
 
 // server is a running binary.
@@ -108,14 +110,10 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 func (s *server) core(t testing.TB) (core int) {
 	t.Helper()
 	eventually(t, func() error {
-		for _, pid := range s.childrenOf(s.cmd.Process.Pid) {
-			// The other children are what a core has left behind.
-			if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00core\x00") {
-				core = pid
-				return nil
-			}
+		if core = marked.Core(s.marker, s.cmd.Process.Pid); core == 0 {
+			return errors.New("the watchdog has no core")
 		}
-		return errors.New("the watchdog has no core")
+		return nil
 	})
 	return core
 }
@@ -123,19 +121,7 @@ func (s *server) core(t testing.TB) (core int) {
 // apps are the ids of the application's processes.
 func (s *server) apps(t testing.TB) []int {
 	t.Helper()
-	return s.childrenOf(s.core(t))
-}
-
-func (s *server) childrenOf(parent int) (pids []int) {
-	for pid := range s.processes() {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-			_, rest, _ := strings.Cut(string(stat), ") ")
-			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(parent) {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
+	return marked.Children(s.marker, s.core(t))
 }
 
 // fds counts the core's file descriptors.

@@ -16,7 +16,7 @@ import (
 )
 
 func (s *server) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), file)
+	return filepath.Join("/proc", strconv.Itoa(s.core()), file)
 }
 
 // fds are the server's file descriptors, with what they are of.
@@ -91,12 +91,12 @@ func (s *server) requireBufferFiles(t testing.TB, dir string, count int) {
 func (s *server) limitFDs(t testing.TB, limit int) {
 	t.Helper()
 	var now unix.Rlimit
-	require.NoError(t, unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &now))
+	require.NoError(t, unix.Prlimit(s.core(), unix.RLIMIT_NOFILE, nil, &now))
 	now.Cur = now.Max
 	if limit > 0 {
 		now.Cur = uint64(limit)
 	}
-	require.NoError(t, unix.Prlimit(s.cmd.Process.Pid, unix.RLIMIT_NOFILE, &now, nil))
+	require.NoError(t, unix.Prlimit(s.core(), unix.RLIMIT_NOFILE, &now, nil))
 }
 
 // freeFD is the lowest descriptor that the server has not.

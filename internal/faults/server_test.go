@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/marked"
 )
 
 const (
@@ -38,6 +39,8 @@ type server struct {
 	log            output
 	ended          chan struct{}
 	marker         string
+	// known is the core, once it was looked for: no test here kills it.
+	known int
 }
 
 // launch says how to start a server.
@@ -149,36 +152,18 @@ func (s *server) killAll() {
 	}
 }
 
-// processes are those that have the server's marker, with their command lines.
-func (s *server) processes() map[int]string {
-	found := map[int]string{}
-	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
-	for _, file := range files {
-		environ, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+s.marker+"\x00")) {
-			continue
-		}
-		dir := filepath.Dir(file)
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
-			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // empty: it has just gone
-			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
-		}
+func (s *server) processes() map[int]string { return marked.Processes(s.marker) }
+
+// core is the id of the process that serves, which the watchdog has started.
+func (s *server) core() (pid int) {
+	if s.known == 0 {
+		s.known = marked.Core(s.marker, s.cmd.Process.Pid)
 	}
-	return found
+	return s.known
 }
 
 // apps are the ids of the application's processes.
-func (s *server) apps() (pids []int) {
-	for pid := range s.processes() {
-		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
-			_, rest, _ := strings.Cut(string(stat), ") ")
-			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(s.cmd.Process.Pid) {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}
+func (s *server) apps() []int { return marked.Children(s.marker, s.core()) }
 
 // requireApps waits until there are so many processes.
 func (s *server) requireApps(t testing.TB, count int) []int {
