@@ -7,30 +7,20 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/smalldisk"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 // smallDisk is a file system with room for 256 KiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make a small file system")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
-		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
-	}
-	// Fails while there is an open file.
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	return dir
+	return smalldisk.Mount(t, "size=256k")
 }
 
 func TestF3DiskFull(t *testing.T) {

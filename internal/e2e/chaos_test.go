@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/smalldisk"
 )
 
 // E13: a core is killed with requests that wait and a process that starts: those
@@ -106,14 +106,7 @@ func TestE14RandomKills(t *testing.T) {
 // there is room again.
 func TestF4NoRoomForTheLog(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make a small file system")
-	}
-	disk := t.TempDir()
-	if err := syscall.Mount("none", disk, "tmpfs", 0, "size=64k"); err != nil {
-		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
-	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(disk, 0)) })
+	disk := smalldisk.Mount(t, "size=64k")
 	log, filler := filepath.Join(disk, "log"), filepath.Join(disk, "filler")
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--log-file", log)})
 	c := s.client(t)

@@ -7,27 +7,17 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/smalldisk"
 )
 
 // smallDisk is a file system with room for 256 KiB.
 func smallDisk(t testing.TB) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make a small file system")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=256k"); err != nil {
-		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
-	}
-	// Fails while there is an open file.
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
-	return dir
+	return smalldisk.Mount(t, "size=256k")
 }
 
 // requireNoRoom checks that uploads that do not fit into memory are refused, that
