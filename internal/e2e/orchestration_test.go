@@ -133,7 +133,7 @@ func TestSocketActivation(t *testing.T) {
 // E12: a server takes the place of another one, on a socket that neither has
 // opened, whichever of the two ends. No request is lost, and the socket's file
 // stays.
-func TestE12Upgrade(t *testing.T) {
+func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a socket in common
 	t.Parallel()
 	path := filepath.Join(newSandbox(t).dir, "s")
 	for _, network := range []string{"tcp", "unix"} {
@@ -141,7 +141,8 @@ func TestE12Upgrade(t *testing.T) {
 		l, f := listenFor(t, network, address)
 		url := map[string]string{"tcp": "http://" + l.Addr().String(), "unix": "unix:" + path}[network]
 		for _, endsOld := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, the old one ends: %t", network, endsOld), func(t *testing.T) {
+			name := fmt.Sprintf("%s, the old one ends: %t", network, endsOld)
+			t.Run(name, func(t *testing.T) {
 				old := startActivated(t, f, url)
 				ctx, stop := context.WithCancel(t.Context())
 				var served atomic.Int64

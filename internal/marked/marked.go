@@ -17,13 +17,13 @@ func Processes(entry string) map[int]string {
 	found := map[int]string{}
 	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
 	for _, file := range files {
-		environ, err := os.ReadFile(file)
+		environ, err := os.ReadFile(file) //nolint:gosec // G304: it is below /proc
 		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+entry+"\x00")) {
 			continue
 		}
 		dir := filepath.Dir(file)
 		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
-			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // empty: it has just gone
+			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) //nolint:gosec // G304: the same; empty: it has just gone
 			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
 		}
 	}
