@@ -130,8 +130,7 @@ func addStartFlags(flags *pflag.FlagSet) {
 
 // addServerFlags adds those that say which server is meant.
 func addServerFlags(flags *pflag.FlagSet) {
-	keys := []string{"port", "socket_file", "pid_file", "instance_registry_dir"}
-	addFlags(flags, optionsOf(startOptions, keys))
+	addFlags(flags, optionsOf(startOptions, append([]string{"instance_registry_dir"}, serverFileKeys...)))
 }
 
 // optionsOf returns those that have these keys.

@@ -38,6 +38,10 @@ one ask a process directly: keep them secret.
 The status is 1 when there is no instance or no single one, and 2 when it does not
 answer or refuses to.
 
+With --port, --socket or --pid-file, status says whether the server of the
+application in a directory, the argument or the current one, is running that was
+started with the same option, and that with status 0 either way.
+
 The fields of --show=json are those of GET /pool.json, whose schema is
 passenger.Snapshot.`
 
@@ -78,7 +82,13 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "backtraces", "xml", "json", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
+	if name == "status" {
+		addFlags(f, optionsOf(startOptions, serverFileKeys))
+	}
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
+		if namesServer(cmd) {
+			return showServer(cmd, args)
+		}
 		if len(args) == 1 {
 			s.which.name = args[0]
 		}

@@ -89,6 +89,10 @@ func TestDaemon(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pid, session, "it has a session, and so no terminal, of its own")
 
+	status, err := d.run(t, "status", d.dir, "--port", d.port)
+	require.NoError(t, err, status)
+	require.Contains(t, status, fmt.Sprintf("is running on PID %d, according to PID file %s", pid, d.path(pidFile)))
+
 	again, err := d.start(t)
 	require.Error(t, err)
 	require.Contains(t, again, "already running on PID "+strconv.Itoa(pid))
@@ -151,6 +155,9 @@ func TestPIDFileLeftBehind(t *testing.T) {
 	out, err := d.run(t, "stop", d.dir, "--port", d.port)
 	require.Error(t, err)
 	require.Contains(t, out, "not running")
+	out, err = d.run(t, "status", d.dir, "--port", d.port)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "is not running")
 	out, err = d.start(t)
 	require.NoError(t, err, out)
 	d.stop(t)
