@@ -16,10 +16,10 @@ type group struct {
 	// namesake is another application of the same name; see Options.App.
 	namesake *group
 	opts     Options
-	// apiKey is unlike that of any other group, and uid whom its newest process
-	// runs as; -1: it has had none.
-	apiKey string
-	uid    int
+	// apiKey is unlike that of any other group, and uid and gid whom its newest
+	// process runs as; -1: it has had none.
+	apiKey   string
+	uid, gid int
 
 	// release is what processes are started from; its generation counts the
 	// restarts.
@@ -64,7 +64,7 @@ type group struct {
 
 func newGroup(p *Pool, opts *Options) *group {
 	return &group{
-		pool: p, name: opts.App.Name(), opts: *opts, apiKey: rand.Text()[:16], uid: -1,
+		pool: p, name: opts.App.Name(), opts: *opts, apiKey: rand.Text()[:16], uid: -1, gid: -1,
 		release: newRelease(opts, 0), sticky: map[uint32]*process{},
 	}
 }
@@ -129,7 +129,7 @@ func (g *group) settle(fx *effects) {
 func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *process {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
-	g.uid = pr.info.UID
+	g.uid, g.gid = pr.info.UID, pr.info.GID
 	pr.stickyID = g.newStickyID()
 	g.sticky[pr.stickyID] = pr
 	p.seq++

@@ -3,7 +3,6 @@ package passenger
 import (
 	"cmp"
 	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -44,9 +43,8 @@ type GroupSnapshot struct {
 	// one for each.
 	ReleaseMade time.Time `json:"releaseMade"`
 	UUID        string    `json:"uuid"`
-	// UID and GID are whom the newest process runs as, or did; -1: unknown, as
-	// both are before there was one, and GID where the user is not this
-	// program's.
+	// UID and GID are whom the newest process runs as, or did; -1: there was none
+	// yet.
 	UID int `json:"uid"`
 	GID int `json:"gid"`
 	// APIKey lets whoever knows it see and change the application, and is no
@@ -229,14 +227,11 @@ func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
 		Name: g.name, AppRoot: g.opts.App.Root, AppType: g.opts.App.Type, Environment: g.opts.App.Environment,
 		ReleaseRoot: g.release.root, ReleaseMade: g.release.made, UUID: g.release.uuid,
-		UID: g.uid, GID: -1, APIKey: g.apiKey, Generation: g.release.generation,
+		UID: g.uid, GID: g.gid, APIKey: g.apiKey, Generation: g.release.generation,
 		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
 		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
 		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,
 		Options: g.opts, Processes: []ProcessSnapshot{},
-	}
-	if g.uid == os.Geteuid() {
-		s.GID = os.Getegid()
 	}
 	s.Options.App.Env = nil
 	s.Options.App.StartCommand = slices.Clone(g.opts.App.StartCommand)

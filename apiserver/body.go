@@ -14,8 +14,9 @@ import (
 // maxBody is how many bytes a body may have.
 const maxBody = 128 << 10
 
+// tooLarge leaves it to net/http to read on, for the answer not to be lost, or to
+// close the connection if there is much more.
 func (c *call) tooLarge() {
-	c.w.Header().Set("Connection", "close")
 	c.fail(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body has more than %d bytes", maxBody))
 }
 

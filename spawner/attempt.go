@@ -147,6 +147,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		PID:             a.displayPID(ready.PID),
 		User:            a.identity.name,
 		UID:             a.identity.uid,
+		GID:             a.identity.gid,
 		GUPID:           a.gupid,
 		ConnectPassword: a.password,
 		SpawnStarted:    a.began,

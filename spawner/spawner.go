@@ -80,8 +80,8 @@ type Info struct {
 	PID int
 	// User is whom it runs as; empty if the user has no name.
 	User string
-	// UID is whom it runs as.
-	UID int
+	// UID and GID are whom it runs as.
+	UID, GID int
 	// GUPID is unlike that of any other process, at other times as well.
 	GUPID string
 	// ConnectPassword is what requests to the process carry to show that they

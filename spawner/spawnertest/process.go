@@ -40,6 +40,7 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 	p.info = spawner.Info{
 		PID:             pid,
 		UID:             os.Geteuid(),
+		GID:             os.Getegid(),
 		GUPID:           "dummy-" + strconv.Itoa(pid),
 		ConnectPassword: "password-" + strconv.Itoa(pid),
 		Sockets:         make([]spawner.Socket, script.sockets()),
