@@ -23,8 +23,8 @@ var errPathTooLong = errors.New("the path is too long for Unix sockets")
 // privateDir is the directory of a factory.
 type privateDir struct {
 	path string
-	// own: path itself was made here.
-	own     bool
+	// own: path itself was made here; ownSockets: sockets was.
+	own, ownSockets bool
 	loaders string
 	sockets string
 	// shared: processes run as other users, who have to get through.
@@ -74,7 +74,8 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	if err := d.admit(d.loaders, 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(d.sockets, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(d.sockets, 0o700)
+	if d.ownSockets = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	if err := checkPrivate(d.sockets); err != nil {
@@ -179,7 +180,7 @@ func (d *privateDir) remove() error {
 	if d.loaders != "" {
 		errs = append(errs, os.RemoveAll(d.loaders))
 	}
-	if d.root != nil {
+	if d.ownSockets && d.root != nil {
 		// Another factory may use it as well.
 		if err := os.Remove(d.sockets); !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
