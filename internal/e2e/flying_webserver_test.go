@@ -130,13 +130,21 @@ func (w *webServer) stop() {
 		signal = syscall.SIGTERM
 		w.t.Logf("the web server: %s", w.output)
 	}
-	_ = w.cmd.Process.Signal(signal)
-	select {
-	case <-w.exited:
-	case <-time.After(deadline):
-		_ = w.cmd.Process.Kill()
-		<-w.exited
-		w.t.Error("the web server does not end")
+	// Until it has begun to look for signals, Apache misses this one.
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for end, ended := time.After(deadline), false; !ended; {
+		_ = w.cmd.Process.Signal(signal)
+		select {
+		case <-w.exited:
+			ended = true
+		case <-again.C:
+		case <-end:
+			_ = w.cmd.Process.Kill()
+			<-w.exited
+			w.t.Error("the web server does not end")
+			ended = true
+		}
 	}
 }
 
