@@ -25,8 +25,8 @@ type privateDir struct {
 	path string
 	// own: path itself was made here; ownSockets: sockets was.
 	own, ownSockets bool
-	loaders string
-	sockets string
+	loaders         string
+	sockets         string
 	// shared: processes run as other users, who have to get through.
 	shared bool
 	// root is sockets, held open so that nothing is looked up or removed

@@ -33,7 +33,7 @@ func newCommand(signals <-chan os.Signal) *cobra.Command {
 		Version: agent.Version,
 	}
 	prepare(root)
-	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(), newCoreCommand(signals))
+	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(), newCoreCommand(signals), newRouterCommand(signals))
 	tools{signals}.addTo(root)
 	return root
 }

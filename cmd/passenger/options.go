@@ -106,6 +106,8 @@ var startOptions = []option{
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
 	{key: "drain_delay", flag: "drain-delay", kind: kindInt, usage: "how many `seconds` to serve on when the server is to end, while /readyz tells load balancers that it is not ready (default 0)"},
+	{key: "transaction_log", flag: "transaction-log", kind: kindPath, usage: "a `file` that gets a line of JSON for each request, spawn, process and restart, from a process of its own"},
+	{key: "otlp_endpoint", flag: "otlp-endpoint", usage: "the `URL` of an OpenTelemetry collector that gets the same as traces, such as http://127.0.0.1:4318; $OTEL_EXPORTER_OTLP_HEADERS has headers for it"},
 	{key: "core_heartbeat_timeout", flag: "core-heartbeat-timeout", kind: kindInt, usage: "after how many `seconds` without an answer a core that hangs is killed and replaced, 0 for never (default 0)"},
 	{key: "metrics_address", flag: "metrics-address", usage: "a `host:port` where everybody may ask for /metrics (Prometheus), /livez and /readyz (default: nowhere)"},
 	{key: "daemonize", flag: "daemonize", short: "d", kind: kindBool, usage: "serve in the background, and return when it serves (default false)"},

@@ -99,6 +99,9 @@ func start(ctx context.Context, cfg *agent.Config, out, errOut io.Writer, signal
 			cfg.PIDFile = cfg.DefaultPIDFile()
 		}
 	}
+	if err := cfg.ReadHeaders(os.Getenv); err != nil {
+		return err
+	}
 	report, err := newReporter()
 	if err != nil {
 		return err

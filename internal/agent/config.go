@@ -56,6 +56,8 @@ type Config struct {
 
 	Processes `koanf:",squash"`
 
+	Transactions `koanf:",squash"`
+
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
 	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
@@ -163,6 +165,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
+	errs = append(errs, c.Transactions.validate())
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)
 	switch {

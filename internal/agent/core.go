@@ -15,6 +15,7 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/ustrouter"
 	"github.com/gopassenger/passenger/watchdog"
 )
 
@@ -41,6 +42,8 @@ type coreConfig struct {
 	// processes' sockets.
 	InstanceDir, AppSockets string
 	Accounts                []apiserver.Account
+	// Router is where transactions go, without what is only for the router.
+	Router ustrouter.Config
 }
 
 // core is the agent that serves.
@@ -50,6 +53,8 @@ type core struct {
 	logFile *logFile
 	log     logr.Logger
 	server  *Server
+	// transactions are nil if nobody wants them.
+	transactions *ustrouter.Observer
 	// stopAPI ends the admin API; shutdown is called by it.
 	stopAPI  func()
 	shutdown chan struct{}
@@ -95,9 +100,15 @@ func (c *core) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var told []hooks.Hook
+	told := audience{}
 	if scripts != nil {
-		told = append(told, scripts)
+		told.hooks = []hooks.Hook{scripts}
+	}
+	if c.cfg.Router.Enabled() {
+		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, c.log); err != nil { //nolint:contextcheck // it ends by Close
+			return err
+		}
+		told.transactions = c.transactions
 	}
 	if c.server, err = newServer(&c.cfg.Server, listeners, c.cfg.AppSockets, told, c.log); err != nil { //nolint:contextcheck // ctx bounds the start
 		return errors.Join(err, api.Close())
@@ -201,11 +212,24 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			end()
 		case err := <-ended:
 			c.stopAPI()
+			c.flushTransactions(ctx)
 			if commands == nil {
 				c.removeDir()
 			}
 			return errors.Join(failure, err)
 		}
+	}
+}
+
+// flushTransactions passes on what is left, if there is somebody who takes it.
+func (c *core) flushTransactions(ctx context.Context) {
+	if c.transactions == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	if err := c.transactions.Close(ctx); err != nil {
+		c.log.Error(err, "The last transactions are lost")
 	}
 }
 

@@ -86,14 +86,18 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 		return nil, err
 	}
 	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
+	var agents []watchdog.Agent
+	if cfg.recorded() {
+		agents = append(agents, i.routerAgent())
+	}
 	i.dog, err = watchdog.Start(ctx, watchdog.Config{
 		Logger: i.log, ProtectFromOOM: true, Hook: i.watchdogHook,
 		HeartbeatTimeout: time.Duration(cfg.HeartbeatTimeout) * time.Second,
 		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
-		Agents: []watchdog.Agent{{
-			Name: coreName, Command: i.coreProgram,
+		Agents: append(agents, watchdog.Agent{
+			Name: coreName, Command: func() *exec.Cmd { return i.program(CoreCommand) },
 			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore,
-		}},
+		}),
 	})
 	if err != nil {
 		return nil, err
@@ -109,9 +113,9 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	return i, nil
 }
 
-// coreProgram is this program, whatever has become of its file.
-func (i *Instance) coreProgram() *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", CoreCommand) //nolint:noctx // it is to outlive the start
+// program is this program, whatever has become of its file, with a command.
+func (i *Instance) program(command string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", command) //nolint:noctx // it is to outlive the start
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}
@@ -202,6 +206,11 @@ func (i *Instance) move(ctx context.Context) error {
 		return err
 	}
 	i.setPlace(to)
+	if to.router != nil {
+		if err := i.dog.Replace(ctx, routerName, to.routerConfig(&i.cfg), to.routerFiles()); err != nil {
+			i.log.Error(err, "Transactions are not passed on any more")
+		}
+	}
 	if err := i.dog.Replace(ctx, coreName, to.coreConfig(&i.cfg), to.files(i.lent)); err != nil {
 		i.setPlace(from)
 		return errors.Join(err, to.close())

@@ -18,6 +18,7 @@ type place struct {
 	appSockets string
 	// coreAPI is the core's to serve, watchdogAPI ours.
 	coreAPI     *os.File
+	router      *os.File // nil: there are no transactions
 	watchdogAPI *net.UnixListener
 }
 
@@ -35,13 +36,13 @@ func newPlace(cfg *Config) (p *place, err error) {
 	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {
 		return p, err
 	}
-	core, err := p.listen(instancedir.CoreAPI)
-	if err != nil {
+	if p.coreAPI, err = p.lend(instancedir.CoreAPI); err != nil {
 		return p, err
 	}
-	p.coreAPI, err = core.File()
-	if err = errors.Join(err, core.Close()); err != nil {
-		return p, err
+	if cfg.recorded() {
+		if p.router, err = p.lend(routerName); err != nil {
+			return p, err
+		}
 	}
 	p.watchdogAPI, err = p.listen(instancedir.WatchdogAPI)
 	return p, err
@@ -70,8 +71,22 @@ func (p *place) accounts() []apiserver.Account {
 	}
 }
 
+// lend opens a socket that is an agent's to serve.
+func (p *place) lend(name string) (*os.File, error) {
+	l, err := p.listen(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := l.File()
+	return f, errors.Join(err, l.Close())
+}
+
 func (p *place) coreConfig(cfg *Config) *coreConfig {
-	return &coreConfig{Server: *cfg, InstanceDir: p.dir.Path(), AppSockets: p.appSockets, Accounts: p.accounts()}
+	router := cfg.router(p.dir.Socket(routerName))
+	router.OTLPHeaders = nil
+	return &coreConfig{
+		Server: *cfg, InstanceDir: p.dir.Path(), AppSockets: p.appSockets, Accounts: p.accounts(), Router: router,
+	}
 }
 
 // files are what a core is lent: with others those of the place.
@@ -83,8 +98,10 @@ func (p *place) files(others map[string]*os.File) map[string]*os.File {
 
 func (p *place) close() error {
 	var errs []error
-	if p.coreAPI != nil {
-		errs = append(errs, p.coreAPI.Close())
+	for _, f := range []*os.File{p.coreAPI, p.router} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
 	}
 	if p.watchdogAPI != nil {
 		if err := p.watchdogAPI.Close(); !errors.Is(err, net.ErrClosed) { // its server has closed it

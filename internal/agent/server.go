@@ -19,6 +19,7 @@ import (
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/scgi"
 	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/ustrouter"
 )
 
 const (
@@ -56,13 +57,20 @@ type listening struct {
 	tls bool
 }
 
+// audience are those who are told of what happens.
+type audience struct {
+	hooks []hooks.Hook
+	// transactions may be nil.
+	transactions *ustrouter.Observer
+}
+
 // newServer begins to serve on listeners, which it owns then, and to start the
 // processes that are to be there at all times. Nothing is left running when it
 // fails. sockets is a directory for the processes' sockets; empty: the spawner
 // makes one.
-func newServer(cfg *Config, listeners []listening, sockets string, hooks []hooks.Hook, log logr.Logger) (*Server, error) {
+func newServer(cfg *Config, listeners []listening, sockets string, told audience, log logr.Logger) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, conns: newConnections(), failed: make(chan error, len(listeners))}
-	if err := s.prepare(sockets, hooks); err != nil {
+	if err := s.prepare(sockets, told); err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
@@ -97,7 +105,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	return errors.Join(err, <-ended)
 }
 
-func (s *Server) prepare(sockets string, hooks []hooks.Hook) (err error) {
+func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.cfg.SSL {
 		if s.cert, err = newCertificate(&s.cfg.TLS, s.log); err != nil {
 			return err
@@ -108,7 +116,10 @@ func (s *Server) prepare(sockets string, hooks []hooks.Hook) (err error) {
 	s.factory = spawner.New(config)
 	pool := passenger.Config{
 		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
-		MetricsInterval: metricsInterval, Hooks: hooks, Logger: s.log,
+		MetricsInterval: metricsInterval, Hooks: told.hooks, Logger: s.log,
+	}
+	if told.transactions != nil {
+		pool.Observer = told.transactions
 	}
 	if s.cfg.Flying != nil {
 		s.cfg.Flying.pool(&pool)
@@ -137,6 +148,9 @@ func (s *Server) prepare(sockets string, hooks []hooks.Hook) (err error) {
 		s.scgi = &scgi.Server{
 			Handler: s.site, ConnState: s.conns.track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
 		}
+	}
+	if told.transactions != nil {
+		s.http.Handler = ustrouter.TraceContext(s.site)
 	}
 	if s.cert != nil {
 		s.http.TLSConfig = s.cert.config()

@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/ustrouter"
+	"github.com/gopassenger/passenger/watchdog"
+)
+
+// Transactions say where records of requests, spawns and processes go. In the
+// zero value there are none.
+type Transactions struct {
+	// TransactionLog is a file that gets a line of JSON for each.
+	TransactionLog string `koanf:"transaction_log"`
+	// OTLPEndpoint is the URL of an OpenTelemetry collector.
+	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	// OTLPHeaders are for the collector, and may be secret.
+	OTLPHeaders map[string]string `koanf:"-"`
+}
+
+const (
+	routerName = "ust_router"
+	// RouterCommand is the command of this program that runs a router of
+	// transactions, by RunRouter.
+	RouterCommand = "ust-router"
+	// flushTime is how long what is left may take at the end.
+	flushTime = 2 * time.Second
+	// otlpHeadersVariable has NAME=VALUE, separated by commas, as OpenTelemetry
+	// wants it.
+	otlpHeadersVariable = "OTEL_EXPORTER_OTLP_HEADERS"
+)
+
+// router is the configuration for a socket.
+func (c *Transactions) router(socket string) ustrouter.Config {
+	cfg := ustrouter.Config{File: c.TransactionLog, OTLPEndpoint: c.OTLPEndpoint, OTLPHeaders: ustrouter.Headers(c.OTLPHeaders)}
+	if cfg.Enabled() {
+		cfg.Socket = socket
+	}
+	return cfg
+}
+
+func (c *Transactions) recorded() bool {
+	cfg := c.router("")
+	return cfg.Enabled()
+}
+
+// validate leaves the socket out, which is ours to choose.
+func (c *Transactions) validate() error {
+	cfg := c.router("/s")
+	return cfg.Validate()
+}
+
+// ReadHeaders takes the collector's headers from the environment, where secrets
+// are not seen by others.
+func (c *Transactions) ReadHeaders(getenv func(string) string) error {
+	for pair := range strings.SplitSeq(getenv(otlpHeadersVariable), ",") {
+		if pair = strings.TrimSpace(pair); pair == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return errors.New("the environment variable " + otlpHeadersVariable + " is not made of NAME=VALUE, separated by commas")
+		}
+		if c.OTLPHeaders == nil {
+			c.OTLPHeaders = map[string]string{}
+		}
+		c.OTLPHeaders[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return nil
+}
+
+// routerConfig is what the watchdog tells the router.
+type routerConfig struct {
+	Transactions Transactions
+	// Headers are those of Transactions.
+	Headers  map[string]string
+	Socket   string
+	LogFile  string
+	LogLevel int
+}
+
+func (p *place) routerConfig(cfg *Config) *routerConfig {
+	return &routerConfig{
+		Transactions: cfg.Transactions, Headers: cfg.OTLPHeaders, Socket: p.dir.Socket(routerName),
+		LogFile: cfg.LogFile, LogLevel: cfg.LogLevel,
+	}
+}
+
+// routerAgent is the agent that passes transactions on. Whatever becomes of it,
+// requests are served.
+func (i *Instance) routerAgent() watchdog.Agent {
+	return watchdog.Agent{
+		Name: routerName, Command: func() *exec.Cmd { return i.program(RouterCommand) },
+		Config: i.place.routerConfig(&i.cfg), Files: i.place.routerFiles(), MaxFailedStarts: -1,
+	}
+}
+
+func (p *place) routerFiles() map[string]*os.File {
+	return map[string]*os.File{routerName: p.router, lockFile: p.dir.LockFile()}
+}
+
+// RunRouter is a router's whole life. Its error was told to the watchdog.
+func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &router{parent: parent}
+	ended, err := r.start(ctx)
+	if err != nil {
+		return errors.Join(err, parent.Fail(err))
+	}
+	if err := parent.Ready(nil); err != nil {
+		r.log.Error(err, "The watchdog is gone")
+	}
+	err = r.serve(signals, cancel, ended)
+	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer stop()
+	if err := r.sinks.Close(flush); err != nil {
+		r.log.Error(err, "The last transactions are lost") // nothing else fails by that
+	}
+	return errors.Join(err, r.logFile.close())
+}
+
+type router struct {
+	parent  *watchdog.Parent
+	logFile *logFile
+	log     logr.Logger
+	sinks   *ustrouter.Sinks
+}
+
+// start begins to serve; ended gets what came of it.
+func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
+	var told routerConfig
+	if err := json.Unmarshal(r.parent.Config, &told); err != nil {
+		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
+	}
+	told.Transactions.OTLPHeaders = told.Headers
+	if r.logFile, err = openLog(told.LogFile); err != nil {
+		return nil, err
+	}
+	r.log = NewLogger(r.logFile, told.LogLevel)
+	cfg := told.Transactions.router(told.Socket)
+	l, err := listenOn(r.parent.Files[routerName])
+	if err != nil {
+		return nil, err
+	}
+	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
+		return nil, errors.Join(err, l.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- ustrouter.NewRouter(cfg, r.sinks, r.log).Serve(ctx, l) }()
+	return served, nil
+}
+
+// serve waits for the end. A core whose watchdog has died may have something to
+// tell until it ends itself.
+func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan error) error {
+	commands := r.parent.Commands()
+	for {
+		select {
+		case command, alive := <-commands:
+			switch {
+			case !alive:
+				commands = nil
+				defer time.AfterFunc(orphanTime, cancel).Stop()
+			case command == reopenCommand:
+				if err := r.sinks.Reopen(); err != nil {
+					r.log.Error(err, "Cannot open the file for transactions anew")
+				}
+			case command == watchdog.Shutdown || command == watchdog.Abort:
+				cancel()
+			}
+		case <-signals:
+			cancel()
+		case err := <-ended:
+			return err
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package ustrouter
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// dropInterval is how often the log, and those who get transactions, are told of
+// drops at most.
+const dropInterval = 10 * time.Second
+
+var errDropped = errors.New("transactions are dropped")
+
+// drops counts transactions that are lost. Anybody may add; the rest is for one
+// goroutine.
+type drops struct {
+	count  atomic.Uint64
+	logged tally
+	told   tally
+}
+
+// tally is how much of a count somebody knows, and since when.
+type tally struct {
+	known uint64
+	at    time.Time
+}
+
+func (t *tally) due(count uint64) (missing uint64) {
+	if count == t.known || !t.at.IsZero() && time.Since(t.at) < dropInterval {
+		return 0
+	}
+	return count - t.known
+}
+
+func (t *tally) knows(count uint64) { t.known, t.at = count, time.Now() }
+
+// log says what is new.
+func (d *drops) log(log logr.Logger, where string) {
+	count := d.count.Load()
+	if missing := d.logged.due(count); missing > 0 {
+		d.logged.knows(count)
+		log.Error(errDropped, "Transactions are lost "+where, "dropped", missing, "droppedInAll", count)
+	}
+}
+
+// due lets whoever would wait for transactions wake up to log and tell what is
+// new; nil: nothing is.
+func (d *drops) due() <-chan time.Time {
+	count := d.count.Load()
+	wait := time.Duration(-1)
+	for _, t := range []tally{d.logged, d.told} {
+		if left := max(0, dropInterval-time.Since(t.at)); t.known != count && (wait < 0 || left < wait) {
+			wait = left
+		}
+	}
+	if wait < 0 {
+		return nil
+	}
+	return time.After(wait)
+}
+
+// record returns what is new as a transaction; nil: nothing, or not yet again.
+func (d *drops) record() *Transaction {
+	count := d.count.Load()
+	missing := d.told.due(count)
+	if missing == 0 {
+		return nil
+	}
+	d.told.knows(count)
+	return &Transaction{Kind: KindDropped, Time: time.Now(), Dropped: missing}
+}

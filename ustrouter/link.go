@@ -1,0 +1,230 @@
+package ustrouter
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// batchBytes is from which size on a buffer of lines is written.
+const batchBytes = 32 << 10
+
+// link is a connection of a sender to a router.
+type link struct {
+	sender *sender
+	conn   net.Conn
+	lines  *lines
+	out    *encoder
+	uncut  func() bool
+
+	// progress has an element when the router has taken something; broken is
+	// closed when it answers no more, for the reason err.
+	progress chan struct{}
+	broken   chan struct{}
+	err      error
+
+	mu sync.Mutex
+	// sent counts the lines in out as well, and taken those that the router has.
+	sent, taken uint64
+	// report is the line that tells of drops, and how many; 0: none is on its way.
+	report, reported uint64
+}
+
+func newLink(s *sender, conn net.Conn) *link {
+	l := &link{
+		sender: s, conn: conn, lines: newLines(conn, maxShortLine), out: newEncoder(),
+		progress: make(chan struct{}, 1), broken: make(chan struct{}),
+	}
+	l.uncut = context.AfterFunc(s.ctx, func() { _ = conn.Close() }) // what is lost is counted
+	return l
+}
+
+func (l *link) close() {
+	l.uncut()
+	_ = l.conn.Close() // what is lost is counted
+}
+
+func (l *link) greet() error {
+	if err := l.conn.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
+		return err
+	}
+	if err := l.lines.hello(); err != nil {
+		return err
+	}
+	greeting, err := encode(hello{protocolName, protocolVersion})
+	if err != nil {
+		return err
+	}
+	if _, err := l.conn.Write(greeting); err != nil {
+		return err
+	}
+	return l.conn.SetDeadline(time.Time{})
+}
+
+// serve sends until the connection breaks, or all is sent and the sender stopped.
+func (l *link) serve() {
+	go l.receive()
+	err := l.send()
+	l.close()
+	<-l.broken
+	if err == nil {
+		err = l.err
+	}
+	l.settle(err)
+}
+
+func (l *link) send() error {
+	s := l.sender
+	for {
+		for s.pending != nil && l.out.buf.Len() < batchBytes {
+			l.add(s.pending)
+			s.pending, _ = s.queue.next()
+		}
+		s.drops.log(s.log, "on the way to the router")
+		due, progress := l.addReport()
+		if err := l.flush(); err != nil {
+			return err
+		}
+		if s.pending != nil {
+			continue
+		}
+		select {
+		case e := <-s.queue.entries:
+			s.pending = s.queue.took(&e)
+		case <-due:
+		case <-progress:
+		case <-l.broken:
+			return nil
+		case <-s.closing:
+			if s.pending, _ = s.queue.next(); s.pending == nil {
+				return l.finish()
+			}
+		}
+	}
+}
+
+func (l *link) add(t *Transaction) {
+	if l.out.transaction(t) != nil {
+		l.sender.drops.count.Add(1) // it has a time that JSON cannot express
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sent++
+}
+
+// addReport tells of drops, unless it does already. It returns what to wait for
+// until there may be more to tell.
+func (l *link) addReport() (due <-chan time.Time, progress <-chan struct{}) {
+	drops := &l.sender.drops
+	l.mu.Lock()
+	busy := l.report > l.taken
+	l.mu.Unlock()
+	if busy {
+		return nil, l.progress
+	}
+	t := drops.record()
+	if t == nil {
+		return drops.due(), nil
+	}
+	l.add(t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report, l.reported = l.sent, t.Dropped
+	return nil, l.progress
+}
+
+func (l *link) flush() error {
+	if l.out.buf.Len() == 0 {
+		return nil
+	}
+	if err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := l.out.buf.WriteTo(l.conn)
+	return err
+}
+
+// finish waits until the router has taken all, and knows what it did not get.
+func (l *link) finish() error {
+	l.untilTaken()
+	l.sender.drops.told.at = time.Time{} // there is no later time
+	l.addReport()
+	if err := l.flush(); err != nil {
+		return err
+	}
+	l.untilTaken()
+	return nil
+}
+
+func (l *link) untilTaken() {
+	for {
+		l.mu.Lock()
+		all := l.taken == l.sent
+		l.mu.Unlock()
+		if all {
+			return
+		}
+		select {
+		case <-l.progress:
+		case <-l.broken:
+			return
+		}
+	}
+}
+
+// receive notes what the router has taken.
+func (l *link) receive() {
+	defer close(l.broken)
+	for {
+		n, err := l.lines.receipt()
+		if err == nil {
+			err = l.take(n)
+		}
+		if err != nil {
+			l.err = err
+			return
+		}
+		select {
+		case l.progress <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (l *link) take(n uint64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n < l.taken || n > l.sent {
+		return errors.New("the router says that it has taken more than it was sent, or less than before")
+	}
+	delivered := n - l.taken
+	if l.taken < l.report && l.report <= n {
+		delivered--
+	}
+	l.sender.delivered.Add(delivered)
+	l.taken = n
+	return nil
+}
+
+// settle counts what was lost on the way.
+func (l *link) settle(err error) {
+	s := l.sender
+	lost := l.sent - l.taken
+	if l.report > l.taken {
+		lost--
+		s.drops.told.known -= l.reported
+	}
+	s.drops.told.at = time.Time{} // the next router is told at once
+	s.drops.count.Add(lost)
+	if l.taken > 0 {
+		s.backoff = minBackoff
+	} else {
+		s.failed(err)
+	}
+	if s.stopping() {
+		s.left += lost
+	}
+}

@@ -1,0 +1,358 @@
+package ustrouter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+func someRequest() *passenger.RequestEvent {
+	return &passenger.RequestEvent{
+		ID: "r1", AppName: "shop", Method: "GET", Target: "/a/b?token=hidden", Host: "shop.example", RemoteAddr: "192.0.2.1",
+		Protocol: "HTTP/1.1", Began: someTime, Status: 200, RequestBytes: 1, ResponseBytes: 2, PID: 7, GUPID: "g-1",
+		CheckedOut: 2 * time.Millisecond, FirstByte: 3 * time.Millisecond, Ended: 4 * time.Millisecond, Queued: time.Millisecond,
+	}
+}
+
+// TestEvents sends one of each through observer and router.
+func TestEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &memory{}
+		r := startRouter(t, Config{}, sink, logr.Discard())
+		o := newObserver(&Config{}, r.pipes.dial, logr.Discard())
+
+		failed := someRequest()
+		failed.Err, failed.Status, failed.Cached = errors.New("broken"), 502, true
+		asked := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		asked.Header.Set("Traceparent", sampledParent)
+		o.RequestBegan(t.Context(), someRequest())
+		o.RequestEnded(t.Context(), someRequest())
+		TraceContext(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			o.RequestEnded(r.Context(), failed)
+		})).ServeHTTP(httptest.NewRecorder(), asked)
+		spawn := passenger.SpawnEvent{AppName: "shop", AppRoot: "/srv", Generation: 2, Began: someTime, Took: time.Second, PID: 8}
+		o.SpawnBegan(&spawn)
+		o.SpawnEnded(&spawn)
+		spawn.PID, spawn.Err = 0, &spawner.SpawnError{
+			Category: spawner.CategoryTimeout, Summary: "it took too long", ID: "0badcafe", Env: spawner.Env{"KEY=hidden"}, Output: "hidden",
+		}
+		o.SpawnEnded(&spawn)
+		unlike := spawn
+		unlike.Err = context.Canceled
+		o.SpawnEnded(&unlike)
+		process := passenger.ProcessEvent{
+			AppName: "shop", AppRoot: "/srv", PID: 8, GUPID: "g-2", Generation: 2, At: someTime, Processed: 9, Exited: true,
+		}
+		o.ProcessAttached(&process)
+		o.ProcessDetached(&process)
+		restart := passenger.RestartEvent{
+			AppName: "shop", AppRoot: "/srv", Generation: 3, Blocking: true, Began: someTime, Took: time.Second, Err: errors.New("called off"),
+		}
+		o.RestartBegan(&restart)
+		o.RestartEnded(&restart)
+		require.NoError(t, o.Close(t.Context()))
+		r.end(t)
+
+		request := Transaction{
+			Kind: KindRequest, Time: someTime, Total: 4 * time.Millisecond, App: "shop", PID: 7, GUPID: "g-1", ID: "r1", Method: "GET",
+			Host: "shop.example", Path: "/a/b", Protocol: "HTTP/1.1", Status: 200, RequestBytes: 1, ResponseBytes: 2,
+			Queued: time.Millisecond, Checkout: 2 * time.Millisecond, FirstByte: 3 * time.Millisecond,
+		}
+		broken := request
+		broken.Error, broken.Status, broken.Cached, broken.Traceparent = "broken", 502, true, sampledParent
+		require.Equal(t, []Transaction{
+			request, broken,
+			{Kind: KindSpawn, Time: someTime, Total: time.Second, App: "shop", Root: "/srv", PID: 8, Generation: 2},
+			{
+				Kind: KindSpawn, Time: someTime, Total: time.Second, App: "shop", Root: "/srv", Generation: 2,
+				ID: "0badcafe", Category: "time-out", Error: "it took too long",
+			},
+			{Kind: KindSpawn, Time: someTime, Total: time.Second, App: "shop", Root: "/srv", Generation: 2, Error: "context canceled"},
+			{Kind: KindAttach, Time: someTime, App: "shop", Root: "/srv", PID: 8, GUPID: "g-2", Generation: 2, Processed: 9, Exited: true},
+			{Kind: KindDetach, Time: someTime, App: "shop", Root: "/srv", PID: 8, GUPID: "g-2", Generation: 2, Processed: 9, Exited: true},
+			{Kind: KindRestart, Time: someTime, Total: time.Second, App: "shop", Root: "/srv", Generation: 3, Blocking: true, Error: "called off"},
+		}, sink.kept())
+		require.Equal(t, ObserverStats{Delivered: 8}, o.Stats())
+		require.Equal(t, RouterStats{Received: 8}, r.Stats())
+	})
+}
+
+func TestTargets(t *testing.T) {
+	for target, want := range map[string][2]string{
+		"/a?b=c?d":                 {"/a", "b=c?d"},
+		"/":                        {"/", ""},
+		"/http://x/y":              {"/http://x/y", ""},
+		"*":                        {"*", ""},
+		"http://u:hidden@h/a?b=c":  {"/a", "b=c"},
+		"http://u:hidden@h":        {"/", ""},
+		"http://u:hidden@h?b=/c/d": {"/", "b=/c/d"},
+		"":                         {"", ""},
+	} {
+		for _, include := range []bool{false, true} {
+			o := &Observer{query: include, queue: newQueue(1), sender: newSender(nil, nil, logr.Discard())}
+			e := someRequest()
+			e.Target = target
+			o.RequestEnded(t.Context(), e)
+			got, _ := o.queue.next()
+			require.Equal(t, want[0], got.Path, target)
+			if include {
+				require.Equal(t, want[1], got.Query, target)
+			} else {
+				require.Empty(t, got.Query, target)
+			}
+			require.Zero(t, o.queue.bytes.Load())
+			o.sender.giveUp()
+		}
+	}
+}
+
+// routers that are no good, each of which an Observer must survive.
+func brokenRouters() map[string]dialFunc {
+	// answering is one that says something, and reads nothing after it.
+	answering := func(say string, end bool) dialFunc {
+		return func(ctx context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer far.Close()
+				_, _ = io.WriteString(far, say)
+				if !end {
+					<-ctx.Done()
+				}
+			}()
+			return near, nil
+		}
+	}
+	const greeting = `{"protocol":"passenger-ustrouter","version":1}` + "\n"
+	return map[string]dialFunc{
+		"nobody": func(context.Context) (net.Conn, error) { return nil, errNobody },
+		"dialling hangs": func(ctx context.Context) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		"says nothing":          answering("", false),
+		"closes":                answering("", true),
+		"of another version":    answering(strings.Replace(greeting, "1", "2", 1), false),
+		"greets and reads none": answering(greeting, false),
+		"greets and closes":     answering(greeting, true),
+		"forges receipts": func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer far.Close()
+				_, _ = io.WriteString(far, greeting)
+				in := newLines(far, maxLine)
+				for range 2 {
+					_, _ = in.next()
+				}
+				_, _ = io.WriteString(far, `{"received":1000000}`+"\n")
+			}()
+			return near, nil
+		},
+	}
+}
+
+// TestBrokenRouterDelaysNothing: events take no time, whatever the router does,
+// what waits is bounded, and each of them is counted in the end.
+func TestBrokenRouterDelaysNothing(t *testing.T) {
+	for name, dial := range brokenRouters() {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const events, length = 3000, 50
+				var log logBuffer
+				o := newObserver(&Config{QueueLength: length}, dial, log.logger())
+				began := time.Now()
+				for range events {
+					before := time.Now()
+					o.RequestEnded(t.Context(), someRequest())
+					require.Equal(t, before, time.Now())
+					elapse(100 * time.Millisecond)
+				}
+				require.LessOrEqual(t, o.Stats().Waiting, length)
+				require.LessOrEqual(t, o.queue.bytes.Load(), int64(length*1000))
+				spent := time.Since(began)
+				require.LessOrEqual(t, log.count("Transactions are lost"), 1+int(spent/dropInterval))
+				require.LessOrEqual(t, log.count("cannot be sent"), 1+int(spent/dropInterval))
+				require.Positive(t, log.count("cannot be sent"))
+
+				began = time.Now()
+				require.ErrorContains(t, o.Close(t.Context()), "are lost")
+				require.LessOrEqual(t, time.Since(began), closeTimeout)
+				require.Equal(t, uint64(events), o.Stats().Dropped)
+				require.Zero(t, o.Stats().Waiting)
+				o.RequestEnded(t.Context(), someRequest())
+				require.Equal(t, uint64(events+1), o.Stats().Dropped, "and nothing is kept afterwards")
+			})
+		})
+	}
+}
+
+// TestBackoff: attempts are a second apart at least, and soon more.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []time.Time
+		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) {
+			attempts = append(attempts, time.Now())
+			return nil, errNobody
+		}, logr.Discard())
+		elapse(time.Hour)
+		synctest.Wait()
+		require.Empty(t, attempts, "there is nothing to send")
+		o.RequestEnded(t.Context(), someRequest())
+		elapse(10 * time.Minute)
+		synctest.Wait()
+		require.Greater(t, len(attempts), 600/int(maxBackoff/time.Second)-1)
+		for i := 1; i < len(attempts); i++ {
+			pause := attempts[i].Sub(attempts[i-1])
+			require.GreaterOrEqual(t, pause, minBackoff)
+			require.LessOrEqual(t, pause, maxBackoff)
+			if i > 5 {
+				require.GreaterOrEqual(t, pause, maxBackoff/2)
+			}
+		}
+		require.Error(t, o.Close(t.Context()))
+	})
+}
+
+// TestReconnect: a router that dies costs what it had not answered for; the next
+// one is told how much that was.
+func TestReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		first, second := &memory{}, &memory{}
+		var at switchboard
+		r := startRouter(t, Config{}, first, logr.Discard())
+		at.connect(r.pipes.dial)
+		o := newObserver(&Config{QueueLength: 10}, at.dial, log.logger())
+		for range 5 {
+			o.RequestEnded(t.Context(), someRequest())
+		}
+		synctest.Wait()
+		require.Len(t, first.kept(), 5)
+		require.Equal(t, ObserverStats{Delivered: 5}, o.Stats())
+		r.end(t)
+		at.connect(nil)
+		for range 30 { // one more than fit is on its way
+			o.RequestEnded(t.Context(), someRequest())
+		}
+		elapse(time.Minute)
+		require.Equal(t, 1, log.count("cannot be sent"))
+		require.Positive(t, log.count(`"dropped"=`))
+
+		r = startRouter(t, Config{}, second, logr.Discard())
+		at.connect(r.pipes.dial)
+		elapse(maxBackoff)
+		synctest.Wait()
+		require.Equal(t, 1, log.count("sent to the router again"))
+		missing, others := dropped(second.kept())
+		require.Equal(t, uint64(30), missing+others)
+		require.Equal(t, o.Stats().Dropped, missing)
+		require.Equal(t, 5+others, o.Stats().Delivered, "records are not counted")
+		require.NoError(t, o.Close(t.Context()))
+		r.end(t)
+	})
+}
+
+// TestLostOnTheWay: what a router has read and not answered for is lost.
+func TestLostOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		died := make(chan struct{})
+		sink := &memory{}
+		r := startRouter(t, Config{}, sink, logr.Discard())
+		var at switchboard
+		at.connect(func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer close(died)
+				defer far.Close()
+				in := newLines(far, maxLine)
+				if greetBack(far, in) != nil {
+					return
+				}
+				for range 3 {
+					_, _ = in.next()
+				}
+				_ = say(far, receipt{1})
+				at.connect(r.pipes.dial)
+			}()
+			return near, nil
+		})
+		o := newObserver(&Config{}, at.dial, logr.Discard())
+		for range 3 {
+			o.RequestEnded(t.Context(), someRequest())
+		}
+		<-died
+		synctest.Wait()
+		require.Equal(t, ObserverStats{Delivered: 1, Dropped: 2}, o.Stats())
+		o.RequestEnded(t.Context(), someRequest())
+		elapse(minBackoff)
+		synctest.Wait()
+		missing, others := dropped(sink.kept())
+		require.Equal(t, [2]uint64{2, 1}, [2]uint64{missing, others})
+		require.NoError(t, o.Close(t.Context()))
+		r.end(t)
+	})
+}
+
+// TestP6LongTexts: what waits is bounded in bytes as well.
+func TestP6LongTexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) { return nil, errNobody }, logr.Discard())
+		e := someRequest()
+		e.Target = "/?" + strings.Repeat("x", 1<<20)
+		for range 100 {
+			o.RequestEnded(t.Context(), e)
+		}
+		require.Less(t, o.Stats().Waiting, maxQueueBytes>>20+1)
+		require.Greater(t, o.Stats().Dropped, uint64(100-maxQueueBytes>>20-1))
+		require.Error(t, o.Close(t.Context()))
+		require.Zero(t, o.queue.bytes.Load())
+	})
+}
+
+// TestCloseBounded: Close ends with its context.
+func TestCloseBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newObserver(&Config{}, brokenRouters()["greets and reads none"], logr.Discard())
+		o.RequestEnded(t.Context(), someRequest())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		require.ErrorContains(t, o.Close(ctx), "1 transactions were not sent")
+		require.Equal(t, time.Second, time.Since(began))
+		require.Error(t, o.Close(ctx), "and once more")
+	})
+}
+
+// TestDropsToldAtTheEnd: the router hears of the last drops as well, however
+// soon they come after others.
+func TestDropsToldAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &memory{}
+		r := startRouter(t, Config{}, sink, logr.Discard())
+		o := newObserver(&Config{QueueLength: 5}, r.pipes.dial, logr.Discard())
+		for range 3 { // the goroutine that sends may run in between
+			for range 100 {
+				o.RequestEnded(t.Context(), someRequest())
+			}
+			synctest.Wait()
+		}
+		require.NoError(t, o.Close(t.Context()))
+		r.end(t)
+		missing, others := dropped(sink.kept())
+		require.Positive(t, missing)
+		require.Equal(t, uint64(300), missing+others)
+		require.Equal(t, ObserverStats{Delivered: others, Dropped: missing}, o.Stats())
+	})
+}
