@@ -3,6 +3,8 @@ package apiserver
 import (
 	"context"
 	"net"
+
+	"github.com/gopassenger/passenger/internal/peercred"
 )
 
 // Peer is who is at the other end of a Unix socket, as the kernel says.
@@ -41,7 +43,8 @@ func peerOf(conn net.Conn) (peer Peer, known bool) {
 	case *countedConn:
 		return c.peer, c.known
 	case *net.UnixConn:
-		return credentials(c)
+		cred, known, err := peercred.Of(c)
+		return Peer(cred), known && err == nil
 	}
 	return Peer{}, false
 }

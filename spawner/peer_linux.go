@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/gopassenger/passenger/internal/peercred"
 )
 
 // checkPeer makes sure that a process of uid listens at the other end: the
@@ -17,21 +16,11 @@ func checkPeer(conn net.Conn, uid int) error {
 	if !ok {
 		return errPeer
 	}
-	raw, err := unixConn.SyscallConn()
+	cred, known, err := peercred.Of(unixConn)
 	if err != nil {
 		return err
 	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return err
-	}
-	if credErr != nil {
-		return os.NewSyscallError("getsockopt", credErr)
-	}
-	if int64(cred.Uid) != int64(uid) {
+	if !known || cred.UID != uid {
 		return errPeer
 	}
 	return nil

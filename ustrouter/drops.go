@@ -48,10 +48,15 @@ func (d *drops) log(log logr.Logger, where string) {
 
 // due lets whoever would wait for transactions wake up to log and tell what is
 // new; nil: nothing is.
-func (d *drops) due() <-chan time.Time {
+func (d *drops) due() <-chan time.Time { return d.after(d.logged, d.told) }
+
+// dueToLog is due for who cannot tell.
+func (d *drops) dueToLog() <-chan time.Time { return d.after(d.logged) }
+
+func (d *drops) after(tallies ...tally) <-chan time.Time {
 	count := d.count.Load()
 	wait := time.Duration(-1)
-	for _, t := range []tally{d.logged, d.told} {
+	for _, t := range tallies {
 		if left := max(0, dropInterval-time.Since(t.at)); t.known != count && (wait < 0 || left < wait) {
 			wait = left
 		}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // File is a sink that appends a line of JSON for each transaction to a file. What
@@ -42,7 +44,7 @@ var _ Sink = (*File)(nil)
 // neither may anybody else be able to replace it, if this program is root. A line
 // that an earlier program has left unfinished is ended.
 func OpenFile(path string, log logr.Logger) (*File, error) {
-	file, err := openOwn(path)
+	file, err := openEnded(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write transactions to a file: %w", err)
 	}
@@ -126,7 +128,7 @@ func (f *File) failed(err error) {
 // Reopen opens the file anew, after somebody has moved it away. If it cannot,
 // the old one stays in use.
 func (f *File) Reopen() error {
-	file, err := openOwn(f.path)
+	file, err := openEnded(f.path)
 	if err != nil {
 		return fmt.Errorf("cannot open the file of transactions anew: %w", err)
 	}
@@ -166,6 +168,25 @@ func (f *File) Close(context.Context) error {
 // Stats tells how it does.
 func (f *File) Stats() SinkStats {
 	return SinkStats{Written: f.written.Load(), Dropped: f.dropped.Load()}
+}
+
+// openEnded opens a regular file whose last line is whole.
+func openEnded(path string) (*os.File, error) {
+	file, err := ownfile.Open(path, os.O_RDWR|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file: name another one", path)
+	}
+	if err == nil {
+		err = endLine(file)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // endLine makes sure that what is written next begins a line.

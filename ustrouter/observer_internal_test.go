@@ -243,7 +243,8 @@ func TestReconnect(t *testing.T) {
 		require.Equal(t, ObserverStats{Delivered: 5}, o.Stats())
 		r.end(t)
 		at.connect(nil)
-		for range 30 { // one more than fit is on its way
+		synctest.Wait()
+		for range 30 {
 			o.RequestEnded(t.Context(), someRequest())
 		}
 		elapse(time.Minute)

@@ -109,13 +109,11 @@ func (o *OTLP) Close(ctx context.Context) error {
 
 func (o *OTLP) run() {
 	defer close(o.done)
-	const where = "on the way to the collector"
 	for batch := o.collect(); len(batch) > 0; batch = o.collect() {
 		o.pass(batch)
-		o.drops.log(o.log, where)
 	}
 	o.drops.logged.at = time.Time{} // there is no later time
-	o.drops.log(o.log, where)
+	o.drops.log(o.log, "on the way to the collector")
 }
 
 // pass sends a batch with what there is to say of drops, and counts what is lost.
@@ -138,14 +136,23 @@ func (o *OTLP) pass(batch []*Transaction) {
 	}
 }
 
+// first waits for what a batch begins with.
+func (o *OTLP) first() []*Transaction {
+	for {
+		o.drops.log(o.log, "on the way to the collector")
+		select {
+		case e := <-o.queue.entries:
+			return []*Transaction{o.queue.took(&e)}
+		case <-o.drops.dueToLog():
+		case <-o.closing:
+			return nil
+		}
+	}
+}
+
 // collect waits for a batch; it is empty when there will be none.
 func (o *OTLP) collect() []*Transaction {
-	var batch []*Transaction
-	select {
-	case e := <-o.queue.entries:
-		batch = append(batch, o.queue.took(&e))
-	case <-o.closing:
-	}
+	batch := o.first()
 	timer := time.NewTimer(batchInterval)
 	defer timer.Stop()
 	for len(batch) < maxBatch-1 { // one more may tell of drops

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+
+	"github.com/gopassenger/passenger/internal/peercred"
 )
 
 // checkPeer makes sure that the other side is root or the own user.
@@ -12,12 +14,12 @@ func checkPeer(conn net.Conn) error {
 	if !ok {
 		return fmt.Errorf("a connection over %s is not one over a Unix socket", conn.LocalAddr().Network())
 	}
-	uid, known, err := peerUID(c)
+	cred, known, err := peercred.Of(c)
 	if err != nil {
 		return fmt.Errorf("cannot find out who is at the other end: %w", err)
 	}
-	if known && uid != 0 && int64(uid) != int64(os.Geteuid()) {
-		return fmt.Errorf("at the other end is user %d, who is neither root nor the user of this program", uid)
+	if known && cred.UID != 0 && cred.UID != os.Geteuid() {
+		return fmt.Errorf("at the other end is user %d, who is neither root nor the user of this program", cred.UID)
 	}
 	return nil
 }

@@ -120,17 +120,18 @@ func (s *sender) run() {
 
 // await waits for something to send, and reports false when there will be none.
 func (s *sender) await() bool {
-	if s.pending != nil {
-		return true
+	for s.pending == nil {
+		s.drops.log(s.log, "on the way to the router")
+		select {
+		case e := <-s.queue.entries:
+			s.pending = s.queue.took(&e)
+		case <-s.drops.dueToLog():
+		case <-s.closing:
+			s.pending, _ = s.queue.next()
+			return s.pending != nil
+		}
 	}
-	select {
-	case e := <-s.queue.entries:
-		s.pending = s.queue.took(&e)
-		return true
-	case <-s.closing:
-		s.pending, _ = s.queue.next()
-		return s.pending != nil
-	}
+	return true
 }
 
 // pause keeps attempts to connect apart. At the end it allows one more at once.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // logFile gets what an agent has to say. It can be opened anew by its name, after
@@ -37,7 +39,7 @@ func openLog(path string) (*logFile, error) {
 func OpenLogFile(path string) (*os.File, error) { return openLogFile(path) }
 
 func openLogFile(path string) (*os.File, error) {
-	f, err := openOwn(path, os.O_WRONLY|os.O_APPEND, 0o640)
+	f, err := ownfile.Open(path, os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log file: %w", err)
 	}

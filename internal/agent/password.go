@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 // loadPassword reads a file that nobody else can read or could have made, or
 // makes one.
 func loadPassword(path string) (password string, made bool, err error) {
-	if err := checkDirectory(filepath.Dir(path)); err != nil {
+	if _, err := ownfile.CheckDirectory(filepath.Dir(path)); err != nil {
 		return "", false, fmt.Errorf("cannot use the password file: %w", err)
 	}
 	password, err = readPassword(path)

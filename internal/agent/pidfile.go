@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // pidFile says which process runs a server. It is locked for as long as that
@@ -43,7 +45,7 @@ func createPIDFile(path string) (*pidFile, error) {
 var errReplaced = errors.New("the pid file was replaced")
 
 func tryPIDFile(path string) (_ *pidFile, err error) {
-	f, err := openOwn(path, os.O_RDWR, 0o644)
+	f, err := ownfile.Open(path, os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the pid file: %w", err)
 	}

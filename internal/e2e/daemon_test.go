@@ -193,7 +193,7 @@ func TestR04FilesOfTheServer(t *testing.T) {
 		require.NoError(t, os.Chown(d.dir, 61001, 61001))
 		out, err := d.start(t)
 		require.Error(t, err)
-		require.Contains(t, out, "others than root could replace the file")
+		require.Contains(t, out, "others than root could replace what is in the directory")
 		entries, err := os.ReadDir(d.dir)
 		require.NoError(t, err)
 		require.Empty(t, entries)

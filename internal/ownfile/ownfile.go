@@ -1,4 +1,6 @@
-package ustrouter
+// Package ownfile opens files that a server writes for its operator, such as logs,
+// where others must not make it write into something else.
+package ownfile
 
 import (
 	"errors"
@@ -11,40 +13,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openOwn opens, or makes, a file that nobody else has made, linked, can write
-// to or replace.
-func openOwn(path string) (*os.File, error) {
-	dir, err := checkDirectory(filepath.Dir(path))
+// Open opens, or makes, a file that nobody else has made, linked, can write to or
+// replace. flag is as for os.OpenFile. What is no regular file, as /dev/null or a
+// FIFO of a log service, is as good as its permissions.
+func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	dir, err := CheckDirectory(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
-	path = filepath.Join(dir, filepath.Base(path))
-	const flags = os.O_RDWR | os.O_APPEND | os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
-	file, err := os.OpenFile(path, flags, 0o640) //nolint:gosec // G302, G304: it is the operator's, whose group may read it
+	inside := filepath.Join(dir, filepath.Base(path))
+	f, err := os.OpenFile(inside, flag|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, mode) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil {
-		err = checkOwn(path, info)
-	}
-	if err == nil {
-		err = endLine(file)
+	info, err := f.Stat()
+	if err == nil && info.Mode().IsRegular() {
+		err = check(path, info)
 	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return file, nil
+	return f, nil
 }
 
-func checkOwn(path string, info fs.FileInfo) error {
+func check(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file: name another one", path)
 	case ok && int64(stat.Uid) != int64(os.Geteuid()):
 		return fmt.Errorf("%s belongs to another user: remove it, or name another file", path)
 	case ok && stat.Nlink > 1:
@@ -55,9 +52,9 @@ func checkOwn(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkDirectory returns the directory's path without links. For root, it makes
+// CheckDirectory returns the directory's path without links. For root, it makes
 // sure that only root can replace what is in it, or what leads to it.
-func checkDirectory(path string) (string, error) {
+func CheckDirectory(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil || os.Geteuid() != 0 {
 		return path, err
@@ -70,7 +67,7 @@ func checkDirectory(path string) (string, error) {
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		closed := info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0
 		if !info.IsDir() || !ok || stat.Uid != 0 || !closed {
-			return "", fmt.Errorf("others than root could replace what is in the directory %s: use a file that is elsewhere than in %s", dir, path)
+			return "", fmt.Errorf("others than root could replace what is in the directory %s: name a file that is elsewhere than in %s", dir, path)
 		}
 		if dir == filepath.Dir(dir) {
 			return path, nil
