@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -93,8 +95,8 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	}
 	conn, err := s.socket.spec.Dial(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if ctxErr := endOf(ctx, err); ctxErr != nil {
+			return nil, ctxErr
 		}
 		if isExhaustion(err) {
 			return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
@@ -105,6 +107,18 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	}
 	s.conn = conn
 	return conn, nil
+}
+
+// endOf returns why ctx has ended, if err came of that. The system may notice that
+// its deadline is over before it does itself.
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 func isExhaustion(err error) bool {
