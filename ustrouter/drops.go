@@ -67,6 +67,8 @@ func (d *drops) after(tallies ...tally) <-chan time.Time {
 	return time.After(wait)
 }
 
+func (d *drops) untold() bool { return d.told.known != d.count.Load() }
+
 // record returns what is new as a transaction; nil: nothing, or not yet again.
 func (d *drops) record() *Transaction {
 	count := d.count.Load()

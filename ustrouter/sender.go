@@ -119,6 +119,7 @@ func (s *sender) run() {
 }
 
 // await waits for something to send, and reports false when there will be none.
+// At the end, what was lost is something as well.
 func (s *sender) await() bool {
 	for s.pending == nil {
 		s.drops.log(s.log, "on the way to the router")
@@ -128,7 +129,7 @@ func (s *sender) await() bool {
 		case <-s.drops.dueToLog():
 		case <-s.closing:
 			s.pending, _ = s.queue.next()
-			return s.pending != nil
+			return s.pending != nil || s.drops.untold()
 		}
 	}
 	return true
