@@ -209,3 +209,39 @@ func getsid(pid int) (int, error) {
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return strconv.Atoi(strings.Fields(rest)[3])
 }
+
+// G13: a log file that cannot be opened anew leaves the old one in use.
+func TestG13LogIsReplacedByADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log, moved := filepath.Join(dir, "log"), filepath.Join(dir, "moved")
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--log-file", log)})
+	c := s.client(t)
+	requireLogged := func(file, text string) {
+		eventually(t, func() error {
+			c.get(t, "/print?"+text)
+			b, err := os.ReadFile(file)
+			if err == nil && !strings.Contains(string(b), "printed: "+text) {
+				err = fmt.Errorf("%s has %q", file, b)
+			}
+			return err
+		})
+	}
+	requireLogged(log, "before")
+	require.NoError(t, os.Rename(log, moved))
+	require.NoError(t, os.Mkdir(log, 0o700))
+	s.signal(t, syscall.SIGUSR1)
+	requireLogged(moved, "still-here")
+	eventually(t, func() error {
+		b, err := os.ReadFile(moved)
+		if err == nil && !strings.Contains(string(b), "Cannot open the log file") {
+			err = errors.New("the log does not say what is wrong")
+		}
+		return err
+	})
+	require.NoError(t, os.Remove(log))
+	s.signal(t, syscall.SIGUSR1)
+	requireLogged(log, "after")
+	c.CloseIdleConnections()
+	s.stop(t)
+}

@@ -211,7 +211,7 @@ func TestStatusOfEmptyPool(t *testing.T) {
 }
 
 // G17: the instance dies while it is asked.
-func TestStatusWhileTheInstanceDies(t *testing.T) {
+func TestG17StatusWhileTheInstanceDies(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	dir := b.create(t)
@@ -246,7 +246,7 @@ func TestStatusWhileTheInstanceDies(t *testing.T) {
 
 // G17: a real one is killed while it is asked, and its directory is removed when
 // nobody holds its lock any more.
-func TestStatusWhileTheInstanceIsKilled(t *testing.T) {
+func TestG17StatusWhileTheInstanceIsKilled(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
 	freeze(t, s.instance(t).Properties.CorePID)
