@@ -42,7 +42,7 @@ var flyingOptions = slices.Concat([]option{
 	{key: "user_switching", flag: "user-switching", kind: kindBool, usage: "as root, run each application as its own user; else all of them run as the default user (default true)"},
 	{key: "default_user", flag: "default-user", usage: "the `user` of applications that would run as root (default " + flyingDefaults.Flying.DefaultUser + ")"},
 	{key: "default_group", flag: "default-group", usage: "the `group` of these (default: that user's)"},
-	{key: "pool_idle_time", flag: "pool-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle process is stopped, and an application forgotten that has none, 0 for never (default %d)", flyingDefaults.Flying.PoolIdleTime)},
+	{key: "pool_idle_time", flag: "pool-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle process is stopped, and an application forgotten that has none, 0 for never (default %d)", flyingDefaults.PoolIdleTime)},
 	{key: "max_instances_per_app", flag: "max-instances-per-app", kind: kindInt, usage: "the largest `number` of processes of each application, 0 for no limit but that of all (default 0)"},
 	{key: "stat_throttle_rate", flag: "stat-throttle-rate", kind: kindInt, usage: fmt.Sprintf("how many `seconds` pass between two looks for an application's restart.txt (default %d)", flyingDefaults.Flying.StatThrottleRate)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes of each application that are there at all times once it was asked for; with 0, one that nobody asks for any more goes (default %d)", flyingDefaults.MinInstances)},

@@ -219,7 +219,7 @@ func (a *apps) forget(old *app) {
 }
 
 func (a *apps) sweepLater() {
-	idle := a.cfg.Flying.poolIdleTime()
+	idle := a.cfg.poolIdleTime()
 	if a.sweeper == nil && !a.closed && idle > 0 && len(a.known) > 0 {
 		a.sweeper = time.AfterFunc(idle, a.sweep)
 	}
@@ -237,7 +237,7 @@ func (a *apps) sweep() {
 	a.sweeper = nil
 	for e := a.used.Front(); e != nil; {
 		old, next := a.at(e), e.Next()
-		if old.requests == 0 && time.Since(old.last) >= a.cfg.Flying.poolIdleTime() && !groups[old.id] {
+		if old.requests == 0 && time.Since(old.last) >= a.cfg.poolIdleTime() && !groups[old.id] {
 			a.forget(old)
 		}
 		e = next

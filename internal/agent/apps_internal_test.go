@@ -159,7 +159,7 @@ func TestAppsAreBounded(t *testing.T) {
 
 func TestIdleAppsAreForgotten(t *testing.T) {
 	withApps(t, hello, func(s *appsStand) {
-		idle := s.cfg.Flying.poolIdleTime()
+		idle := s.cfg.poolIdleTime()
 		require.Equal(t, http.StatusOK, s.ask("/a").Code)
 		<-time.After(idle + idle/2)
 		synctest.Wait()

@@ -113,7 +113,9 @@ func DefaultConfig() Config {
 
 		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
 
-		Requests: defaultRequests(), Processes: Processes{RollingRestarts: true},
+		Requests: defaultRequests(), Processes: Processes{
+			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
+		},
 		LogLevel: 3,
 	}
 }

@@ -36,8 +36,7 @@ type Flying struct {
 	UserSwitching bool   `koanf:"user_switching"`
 	DefaultUser   string `koanf:"default_user"`
 	DefaultGroup  string `koanf:"default_group"`
-	// PoolIdleTime and StatThrottleRate are in seconds.
-	PoolIdleTime     int `koanf:"pool_idle_time"`
+	// StatThrottleRate is in seconds.
 	StatThrottleRate int `koanf:"stat_throttle_rate"`
 	// MaxInstancesPerApp bounds the processes of each application; 0: only the
 	// pool's size does.
@@ -64,7 +63,6 @@ func DefaultFlyingConfig() Config {
 	c.Environment, c.MinInstances, c.LoadShellEnv = spawner.DefaultEnvironment, 0, true
 	c.Flying = &Flying{
 		SocketMode: defaultSocketMode, UserSwitching: true, DefaultUser: spawner.DefaultUser,
-		PoolIdleTime:     int(passenger.DefaultPoolIdleTime / time.Second),
 		StatThrottleRate: int(passenger.DefaultStatThrottleRate / time.Second),
 	}
 	return c
@@ -86,7 +84,6 @@ func (f *Flying) validate(c *Config) error {
 		key   string
 		value int
 	}{
-		{"pool_idle_time", f.PoolIdleTime},
 		{"stat_throttle_rate", f.StatThrottleRate},
 		{"max_instances_per_app", f.MaxInstancesPerApp},
 	} {
@@ -162,16 +159,6 @@ func (f *Flying) spawner() spawner.Config {
 		policy = spawner.DefaultUserOnly
 	}
 	return spawner.Config{Users: policy, DefaultUser: f.DefaultUser, DefaultGroup: f.DefaultGroup, Version: passenger.Version}
-}
-
-// pool sets what counts for all applications.
-func (f *Flying) pool(c *passenger.Config) {
-	c.PoolIdleTime = f.poolIdleTime()
-}
-
-// poolIdleTime is negative for never.
-func (f *Flying) poolIdleTime() time.Duration {
-	return orUnlimited(time.Duration(f.PoolIdleTime) * time.Second)
 }
 
 // switchesUsers: processes run as users of their own.

@@ -9,6 +9,9 @@ import (
 
 // Processes say for how long and with what processes are kept.
 type Processes struct {
+	// PoolIdleTime is after how many seconds an idle process is stopped that is
+	// not one of the minimum; 0: never.
+	PoolIdleTime int `koanf:"pool_idle_time"`
 	// MaxRequests is after how many requests a process is replaced; 0: never.
 	MaxRequests int `koanf:"max_requests"`
 	// MemoryLimit and HardMemoryLimit are in MB; 0: none.
@@ -29,6 +32,7 @@ func (c *Processes) validate() (errs []error) {
 		key   string
 		value int
 	}{
+		{"pool_idle_time", c.PoolIdleTime},
 		{"max_requests", c.MaxRequests},
 		{"memory_limit", c.MemoryLimit},
 		{"hard_memory_limit", c.HardMemoryLimit},
@@ -38,6 +42,11 @@ func (c *Processes) validate() (errs []error) {
 		}
 	}
 	return errs
+}
+
+// poolIdleTime is negative for never.
+func (c *Processes) poolIdleTime() time.Duration {
+	return orUnlimited(time.Duration(c.PoolIdleTime) * time.Second)
 }
 
 const megabyte = 1 << 20

@@ -125,13 +125,10 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	s.factory = spawner.New(config)
 	pool := passenger.Config{
 		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
-		MetricsInterval: metricsInterval, Hooks: told.hooks, Logger: s.log,
+		PoolIdleTime: s.cfg.poolIdleTime(), MetricsInterval: metricsInterval, Hooks: told.hooks, Logger: s.log,
 	}
 	if told.transactions != nil {
 		pool.Observer = told.transactions
-	}
-	if s.cfg.Flying != nil {
-		s.cfg.Flying.pool(&pool)
 	}
 	if s.pool, err = passenger.New(pool); err != nil {
 		return err

@@ -114,3 +114,13 @@ func TestForeignOptions(t *testing.T) {
 	}
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 }
+
+// An idle process is stopped, and another one is started for who comes later.
+func TestPoolIdleTime(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", "0", "--pool-idle-time", "1")})
+	c := s.client(t)
+	require.Equal(t, "app: GET /", c.get(t, "/").body)
+	s.requireApps(t, 0)
+	require.Equal(t, "app: GET /", c.get(t, "/").body)
+}
