@@ -73,7 +73,7 @@ func (c *call) showRequests() {
 // clientPath is for the routes of what clientID knows.
 const clientPath = "/server/{client}.json"
 
-var clientPattern = regexp.MustCompile(`^/server/([A-Za-z0-9._~-]{1,200})\.json$`)
+var clientPattern = regexp.MustCompile(`^/server/([A-Za-z0-9._~:/=+-]{1,200})\.json$`)
 
 // clientID is the id of a request in a path.
 func clientID(path string) (id string, ok bool) {

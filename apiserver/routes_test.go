@@ -31,7 +31,7 @@ func TestStatuses(t *testing.T) {
 		{"GET", "/pool.txt/", "", 404, ""},
 		{"GET", "/ping", "", 404, ""},
 		{"DELETE", "/server/.json/x", "", 404, ""},
-		{"DELETE", "/server/a%2fb.json", "", 404, ""},
+		{"DELETE", "/server/a%2fb.json", "", 400, "no request of that id"},
 		{"DELETE", "/server/9-9.json", "", 400, "no request of that id"},
 		{"OPTIONS", "/pool.txt", "", 405, "GET, HEAD"},
 		{"POST", "/pool.txt", "", 405, "GET, HEAD"},
@@ -90,7 +90,7 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
-	require.Equal(t, []string{"disconnect 9-9", "log_level 4"}, h.noted())
+	require.Equal(t, []string{"disconnect a/b", "disconnect 9-9", "log_level 4"}, h.noted())
 }
 
 func TestHeadersThatAreRefused(t *testing.T) {

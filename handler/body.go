@@ -104,8 +104,7 @@ func (x *exchange) slowClient() *slowClient {
 // Read tells the end of the body, io.EOF, from a connection that ends in it.
 func (c *slowClient) Read(p []byte) (n int, err error) {
 	if c.limited {
-		// An error means that the writer has no deadlines.
-		_ = c.x.control().SetReadDeadline(c.began.Add(c.x.h.cfg.clientTime(c.read)))
+		c.x.readBy(c.began.Add(c.x.h.cfg.clientTime(c.read)))
 	}
 	n, err = c.x.body.Read(p)
 	c.read += int64(n)
@@ -123,7 +122,7 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 // release lets net/http wait for the client without a deadline again.
 func (c *slowClient) release() {
 	if c.limited {
-		_ = c.x.control().SetReadDeadline(time.Time{})
+		c.x.readBy(time.Time{})
 	}
 }
 

@@ -342,7 +342,7 @@ func (x *exchange) blame(err, cause error) error {
 // cut makes whatever waits for the connection fail at once.
 func cut(conn net.Conn) {
 	// An error means that it is closed, which does as well.
-	_ = conn.SetDeadline(time.Unix(1, 0))
+	_ = conn.SetDeadline(past)
 }
 
 // flight is what others see of an exchange while it goes on.
@@ -351,5 +351,7 @@ type flight struct {
 	pid            atomic.Int64
 	received, sent atomic.Int64
 	appDone        atomic.Bool
-	before, after  *exchange // in Handler.flights
+	// disconnected: the client is to go, whatever deadline is set later.
+	disconnected  atomic.Bool
+	before, after *exchange // in Handler.flights
 }

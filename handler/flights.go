@@ -64,6 +64,22 @@ func (f *flights) remove(x *exchange) {
 	}
 }
 
+// Disconnect cuts the connection of the client whose request has this id, which
+// [Handler.Inspect] shows, and reports whether there is one. The application sees
+// it as if the client had gone. Of clients with one id, which only trusted proxies
+// can cause, all are cut.
+func (h *Handler) Disconnect(id string) (found bool) {
+	h.flights.mu.Lock()
+	defer h.flights.mu.Unlock()
+	for x := h.flights.first; x != nil; x = x.after {
+		if x.mark.id == id {
+			found = true
+			x.disconnect()
+		}
+	}
+	return found
+}
+
 // enter says how far the request is.
 func (x *exchange) enter(s RequestState) { x.state.Store(uint32(s)) }
 

@@ -139,8 +139,8 @@ func (x *exchange) passOn(held []byte) error {
 	p := &x.resp
 	defer x.invalidateCache() // it may have written something meanwhile
 	if eventStream(p.header) {
-		x.h.streams.add(x.conn)
-		defer x.h.streams.remove(x.conn)
+		x.h.streams.add(x, x.conn)
+		defer x.h.streams.remove(x)
 	}
 	if !x.buffers() {
 		return x.stream(held)
@@ -277,7 +277,6 @@ func (x *exchange) limitWrite(n int) {
 	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
 		return
 	}
-	// An error means that the writer has no deadlines.
-	_ = x.control().SetWriteDeadline(time.Now().Add(x.h.cfg.clientTime(int64(n))))
+	x.writeBy(time.Now().Add(x.h.cfg.clientTime(int64(n))))
 	x.hurried = true
 }

@@ -7,13 +7,14 @@ import (
 
 // streams are the answers of a handler that may never end by themselves.
 type streams struct {
-	mu       sync.Mutex
-	conns    map[net.Conn]struct{}
+	mu sync.Mutex
+	// conns are the connections to the application.
+	conns    map[*exchange]net.Conn
 	draining bool
 }
 
-// add says that an application's connection has such an answer.
-func (s *streams) add(conn net.Conn) {
+// add says that an exchange has such an answer, from conn.
+func (s *streams) add(x *exchange, conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
@@ -21,15 +22,24 @@ func (s *streams) add(conn net.Conn) {
 		return
 	}
 	if s.conns == nil {
-		s.conns = map[net.Conn]struct{}{}
+		s.conns = map[*exchange]net.Conn{}
 	}
-	s.conns[conn] = struct{}{}
+	s.conns[x] = conn
 }
 
-func (s *streams) remove(conn net.Conn) {
+func (s *streams) remove(x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, conn)
+	delete(s.conns, x)
+}
+
+// cut ends the answer of x, if it is one of these.
+func (s *streams) cut(x *exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if conn := s.conns[x]; conn != nil {
+		cut(conn)
+	}
 }
 
 // Drain ends WebSockets and streams of server-sent events, now and from now on,
@@ -40,7 +50,7 @@ func (h *Handler) Drain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining = true
-	for conn := range s.conns {
+	for _, conn := range s.conns {
 		cut(conn)
 	}
 }

@@ -42,8 +42,8 @@ func (x *exchange) tunnel() error {
 		cut(app)
 	})
 	defer stop()
-	x.h.streams.add(app)
-	defer x.h.streams.remove(app)
+	x.h.streams.add(x, app)
+	defer x.h.streams.remove(x)
 	if err := x.writeSwitch(client); err != nil {
 		return nil // the client has gone, which is how a tunnel ends
 	}

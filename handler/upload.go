@@ -157,7 +157,7 @@ func (x *exchange) endUpload() (complete bool) {
 	if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
 		u.clientErr = nil // it is ours
 	}
-	_ = x.control().SetReadDeadline(time.Now().Add(drainTime))
+	x.readBy(time.Now().Add(drainTime))
 	return false
 }
 
@@ -165,7 +165,7 @@ func (x *exchange) endUpload() (complete bool) {
 // its request: net/http would wait for the rest before the answer, and after it.
 func (x *exchange) abandonBody() {
 	_ = x.control().EnableFullDuplex()
-	_ = x.control().SetReadDeadline(time.Now().Add(drainTime))
+	x.readBy(time.Now().Add(drainTime))
 	if x.r.ProtoMajor == 1 {
 		x.w.Header().Set("Connection", "close")
 	}

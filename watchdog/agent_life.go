@@ -84,6 +84,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	a.retiring.Go(func() {
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.dog.cfg.ShutdownTimeout)
 		defer cancel()
+		_ = p.link.send(&message{Command: Replaced}) // if it is dead, finish sees it
 		if err := a.finish(patience, p); err != nil {
 			a.dog.cfg.Logger.Error(err, "An agent that was replaced did not end well", "agent", a.cfg.Name)
 		}

@@ -116,17 +116,18 @@ func (p *Parent) tell(m *message) (err error) {
 	return err
 }
 
-// The commands of a watchdog that ends.
+// The commands of a watchdog that wants an agent to end.
 const (
+	// Replaced: another process serves in this one's place, and Shutdown follows.
+	Replaced = "replaced"
 	// Shutdown: end, and take the time that it needs.
 	Shutdown = "shutdown"
 	// Abort: end at once.
 	Abort = "abort"
 )
 
-// Commands are what the watchdog asks for: Shutdown, Abort, and what Watchdog.Send
-// sends.
-// It is closed when the watchdog is gone.
+// Commands are what the watchdog asks for: Replaced, Shutdown, Abort, and what
+// Watchdog.Send sends. It is closed when the watchdog is gone.
 func (p *Parent) Commands() <-chan string { return p.commands }
 
 // Gone is closed when the watchdog has died: nobody holds the sockets open and

@@ -51,6 +51,7 @@ type core struct {
 	cfg     coreConfig
 	parent  *watchdog.Parent
 	logFile *logFile
+	level   *logLevel
 	log     logr.Logger
 	server  *Server
 	// transactions are nil if nobody wants them.
@@ -81,7 +82,8 @@ func (c *core) start(ctx context.Context) error {
 	if c.logFile, err = openLog(c.cfg.Server.LogFile); err != nil {
 		return err
 	}
-	c.log = NewLogger(c.logFile, c.cfg.Server.LogLevel)
+	c.level = newLogLevel(c.cfg.Server.LogLevel)
+	c.log = newLogger(c.logFile, c.level)
 	api, err := listenOn(c.parent.Files[apiFile])
 	if err != nil {
 		return err
@@ -144,7 +146,9 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) {
 	api := apiserver.New(apiserver.Config{
 		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
 		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
-		Settings: c.cfg.Server.settings, ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
+		DisconnectClient: c.server.disconnect,
+		Settings:         func() map[string]any { return c.cfg.Server.settingsNow(c.level) }, ChangeSettings: c.level.change,
+		ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
 		Shutdown: func() {
 			select {
 			case c.shutdown <- struct{}{}:

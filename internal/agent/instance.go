@@ -31,6 +31,7 @@ const (
 type Instance struct {
 	cfg     Config
 	logFile *logFile
+	level   *logLevel
 	log     logr.Logger
 	pid     *pidFile // nil: none
 	// sockets are what users connect to, lent their files, for the core.
@@ -62,7 +63,8 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 	if i.logFile, err = openLog(cfg.LogFile); err != nil {
 		return nil, err
 	}
-	i.log = NewLogger(i.logFile, cfg.LogLevel)
+	i.level = newLogLevel(cfg.LogLevel)
+	i.log = newLogger(i.logFile, i.level)
 	if cfg.Flying != nil {
 		if err := cfg.Flying.prepare(&cfg, i.log); err != nil {
 			return nil, err

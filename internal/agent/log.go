@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,11 +21,24 @@ var slogLevels = [maxLogLevel + 1]slog.Level{
 	slog.LevelError + 4, slog.LevelError, slog.LevelWarn, slog.LevelInfo, slog.LevelInfo, -1, -2, -4,
 }
 
-// NewLogger returns a logger that writes what level, from 0 to 7, lets
-// through.
-func NewLogger(w io.Writer, level int) logr.Logger {
-	level = min(max(level, 0), maxLogLevel)
-	return logr.FromSlogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slogLevels[level]}))
+// logLevel is what a logger lets through, from 0 to 7. It may change.
+type logLevel struct{ at atomic.Int64 }
+
+func newLogLevel(level int) *logLevel {
+	l := &logLevel{}
+	l.set(level)
+	return l
+}
+
+func (l *logLevel) set(level int) { l.at.Store(int64(min(max(level, 0), maxLogLevel))) }
+func (l *logLevel) get() int      { return int(l.at.Load()) }
+
+// Level is slog's.
+func (l *logLevel) Level() slog.Level { return slogLevels[l.get()] }
+
+// newLogger returns a logger that writes what level lets through.
+func newLogger(w io.Writer, level *logLevel) logr.Logger {
+	return logr.FromSlogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
 // standardOutput as the name of an access log.

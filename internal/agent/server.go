@@ -184,6 +184,14 @@ func (s *Server) startProcess(c *Config) {
 	})
 }
 
+// disconnect cuts the client whose request has this id.
+func (s *Server) disconnect(id string) (found bool) {
+	for _, h := range s.site.handlers() {
+		found = h.Disconnect(id) || found
+	}
+	return found
+}
+
 // Failed gets an error when a listener fails.
 func (s *Server) Failed() <-chan error { return s.failed }
 

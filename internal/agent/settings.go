@@ -1,7 +1,12 @@
 package agent
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +20,35 @@ func (c *Config) settings() map[string]any {
 		collectSettings(settings, reflect.ValueOf(c.Flying).Elem())
 	}
 	return settings
+}
+
+// settingsNow are those settings after what the admin API has changed.
+func (c *Config) settingsNow(level *logLevel) map[string]any {
+	settings := c.settings()
+	settings[logLevelKey] = level.get()
+	return settings
+}
+
+const logLevelKey = "log_level"
+
+// change is what the admin API changes, as long as the process lasts: the level of
+// the log. Nothing changes if there is an error.
+func (l *logLevel) change(changes map[string]json.RawMessage) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		if key != logLevelKey {
+			errs = append(errs, fmt.Errorf("%q cannot be changed in a running process: change the configuration and run \"passenger reload\"", key))
+		}
+	}
+	level := -1
+	if text, ok := changes[logLevelKey]; ok && (json.Unmarshal(text, &level) != nil || level < 0 || level > maxLogLevel) {
+		errs = append(errs, fmt.Errorf("%s must be a whole number from 0 (only fatal errors) to %d (everything)", logLevelKey, maxLogLevel))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	l.set(level)
+	return nil
 }
 
 func collectSettings(settings map[string]any, of reflect.Value) {

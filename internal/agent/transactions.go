@@ -146,7 +146,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 	if r.logFile, err = openLog(told.LogFile); err != nil {
 		return nil, err
 	}
-	r.log = NewLogger(r.logFile, told.LogLevel)
+	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel))
 	cfg := told.Transactions.router(told.Socket)
 	l, err := listenOn(r.parent.Files[routerName])
 	if err != nil {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -286,4 +287,56 @@ func TestE7Registry(t *testing.T) {
 			box.requireClean(t)
 		})
 	}
+}
+
+// What an operator does to a running core: another level of the log, and an end of
+// one client.
+func TestChangesOfARunningCore(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	core := s.admin(t, instancedir.CoreAPI)
+	call := func(method, path, body string) (string, error) {
+		answer, err := core.Call(t.Context(), method, path, []byte(body))
+		return string(answer), err
+	}
+	for _, wrong := range []string{`{"log_level": 8}`, `{"log_level": "much"}`, `{"port": 1}`, `{"log_level": 6, "port": 1}`} {
+		_, err := call(http.MethodPut, "/config.json", wrong)
+		e, ok := errors.AsType[*apiserver.StatusError](err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, http.StatusBadRequest, e.Status)
+	}
+	config, err := call(http.MethodGet, "/config.json", "")
+	require.NoError(t, err)
+	require.Contains(t, config, `"log_level":3`)
+	_, err = call(http.MethodPut, "/config.json", `{"log_level": 7}`)
+	require.NoError(t, err)
+	config, err = call(http.MethodGet, "/config.json", "")
+	require.NoError(t, err)
+	require.Contains(t, config, `"log_level":7`)
+
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(s.url + "/hold") //nolint:noctx // it is to be cut
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		ended <- err
+	}()
+	var shown struct {
+		Requests []struct{ ID, Path string }
+	}
+	eventually(t, func() error {
+		text, err := call(http.MethodGet, "/server.json", "")
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &shown)
+		}
+		if err == nil && (len(shown.Requests) != 1 || shown.Requests[0].Path != "/hold") {
+			err = fmt.Errorf("not yet there: %s", text)
+		}
+		return err
+	})
+	_, err = call(http.MethodDelete, "/server/"+shown.Requests[0].ID+".json", "")
+	require.NoError(t, err)
+	require.Error(t, <-ended)
+	s.stderr.await(t, "Request cut", s.ended)
 }
