@@ -8,6 +8,9 @@ import (
 	"unicode"
 )
 
+// notKnown stands for what could not be read.
+const notKnown = "n/a"
+
 // TextOptions say how WriteText shows a snapshot. The zero value is plain.
 type TextOptions struct {
 	// Verbose shows who waits for capacity, and how to reach a process
@@ -96,8 +99,13 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 
 func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
 	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed, duration(now.Sub(p.Spawned)))
-	cpu := fmt.Sprintf("%.0f%%", p.Metrics.CPU.Or(0))
-	memory := fmt.Sprintf("%dM", p.Metrics.RealMemory().Or(0)>>20)
+	cpu, memory := notKnown, notKnown
+	if percent, ok := p.Metrics.CPU.Get(); ok {
+		cpu = fmt.Sprintf("%.0f%%", percent)
+	}
+	if bytes, ok := p.Metrics.RealMemory().Get(); ok {
+		memory = fmt.Sprintf("%dM", bytes>>20)
+	}
 	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", cpu, memory, duration(now.Sub(p.LastUsed)))
 	switch p.State {
 	case "disabling":

@@ -1,6 +1,7 @@
 package apiserver_test
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -275,6 +276,7 @@ func TestWatchdog(t *testing.T) {
 		{"GET", "/config.json", false, 200, "{}"},
 		{"PUT", "/config.json", true, 501, "cannot change"},
 		{"POST", "/reopen_logs.json", true, 200, "ok"},
+		{"POST", "/reload.json", true, 501, "cannot read"},
 		{"POST", "/shutdown.json", true, 200, "ok"},
 	} {
 		a := h.ask(test.method, test.path, "")
@@ -296,10 +298,17 @@ func TestWatchdog(t *testing.T) {
 	if os.Geteuid() == 0 {
 		requireUnauthorized(t, becomes(t, alice).call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/status.txt"}), "alice")
 	}
+	var refusal error
+	config.Reload = func(context.Context) error { return refusal }
 	config.Status = func() string { return "all is well\n" }
 	h.server = apiserver.NewWatchdog(config)
 	h.onUnix()
 	require.Equal(t, "all is well\n", h.ask("GET", "/status.txt", "").Body)
+	require.Equal(t, 200, h.ask("POST", "/reload.json", "").Status)
+	refusal = errors.New("port is wrong")
+	a := h.ask("POST", "/reload.json", "")
+	require.Equal(t, 400, a.Status)
+	require.Contains(t, a.Body, "port is wrong")
 }
 
 func TestHealth(t *testing.T) {

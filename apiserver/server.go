@@ -9,7 +9,7 @@
 // a server of it, with limits (connections.go); client.go talks to one.
 //
 // The paths, bodies and answers are those of Passenger's own API, version 0.3,
-// so its tools work with it. GET /pool.json, /livez, /readyz and /metrics come in
+// so its tools work with it. GET /pool.json, /livez, /readyz and /metrics, and POST /reload.json, come in
 // addition.
 //
 // # Who may do what
@@ -22,6 +22,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -88,8 +89,9 @@ func (c *Config) Validate() error {
 // Server is the API. It is safe for concurrent use.
 type Server struct {
 	cfg Config
-	// status is that of a watchdog.
+	// status and reload are those of a watchdog.
 	status   func() string
+	reload   func(ctx context.Context) error
 	euid     int
 	accounts []account
 	guesses  *guesses

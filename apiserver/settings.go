@@ -33,6 +33,18 @@ func (c *call) changeSettings() {
 	c.ok()
 }
 
+func (c *call) readSettings() {
+	if c.reload == nil {
+		c.missing("read its configuration anew")
+		return
+	}
+	if err := c.reload(c.r.Context()); err != nil {
+		c.fail(http.StatusBadRequest, "", err.Error())
+		return
+	}
+	c.ok()
+}
+
 // reopenLogs and reinheritLogs are one thing to us; tools know them by these
 // codes.
 func (c *call) reopenLogs() {

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +22,9 @@ type WatchdogConfig struct {
 	ChangeSettings func(changes map[string]json.RawMessage) error
 	Shutdown       func()
 	ReopenLogs     func() error
+	// Reload reads the configuration anew; an error says why it is refused and is
+	// shown to who asked. nil: it cannot.
+	Reload func(ctx context.Context) error
 	// Program is "gopassenger watchdog" if empty.
 	Program, Version string
 	Logger           logr.Logger
@@ -41,8 +45,11 @@ func NewWatchdog(cfg WatchdogConfig) *Server {
 		Accounts: cfg.Accounts, AllowAnyone: cfg.AllowAnyone, Settings: cfg.Settings, ChangeSettings: cfg.ChangeSettings,
 		Shutdown: cfg.Shutdown, ReopenLogs: cfg.ReopenLogs, Program: cfg.Program, Version: cfg.Version, Logger: cfg.Logger,
 	})
-	s.status = cfg.Status
-	s.routes = map[string]methods{"/status.txt": {get: {inspect, (*call).showStatus}}}
+	s.status, s.reload = cfg.Status, cfg.Reload
+	s.routes = map[string]methods{
+		"/status.txt":  {get: {inspect, (*call).showStatus}},
+		"/reload.json": {post: {admin, (*call).readSettings}},
+	}
 	maps.Copy(s.routes, commonRoutes())
 	return s
 }

@@ -31,22 +31,32 @@ func (a *agent) watchHeart(p *process) {
 	if timeout <= 0 {
 		return
 	}
-	ticker := time.NewTicker(timeout / beats)
+	beat := timeout / beats
+	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	for asked := int64(-1); ; {
+	asked, last := int64(-1), time.Now()
+	for silent := 0; ; {
 		select {
 		case <-p.exited:
 			return
 		case <-ticker.C:
 		}
-		alive := p.alive.Load()
-		if time.Since(p.ready)-time.Duration(alive) > timeout {
+		now := time.Now()
+		if now.Sub(last) > 2*beat {
+			// This process was itself stopped, as when the machine is suspended, and
+			// so perhaps was the agent: it gets the whole time once more.
+			silent = 0
+			ticker.Reset(beat)
+		}
+		last = now
+		if alive := p.alive.Load(); alive != asked { // what has not been answered need not be asked again
+			asked, silent = alive, 0
+			_ = p.link.send(&message{Ping: true})
+			continue
+		}
+		if silent++; silent > beats {
 			a.endHanging(p)
 			return
-		}
-		if alive != asked { // what has not been answered need not be asked again
-			asked = alive
-			_ = p.link.send(&message{Ping: true})
 		}
 	}
 }

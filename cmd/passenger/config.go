@@ -24,10 +24,11 @@ import (
 type loader struct {
 	// options are those that there are.
 	options []option
-	dir     string
-	flags   *pflag.FlagSet
-	getenv  func(string) string
-	warn    func(string)
+	// cwd is what relative paths of the environment and the command line are below.
+	dir, cwd string
+	flags    *pflag.FlagSet
+	getenv   func(string) string
+	warn     func(string)
 	// apps are several applications that a file names. nested: the file is one of
 	// theirs, and names none.
 	apps   []hostedApp
@@ -174,7 +175,7 @@ func (l *loader) environment() (map[string]any, error) {
 			if s == "" || o.kind == kindMap || o.kind == kindList {
 				continue
 			}
-			v, err := o.convert(s, "")
+			v, err := o.convert(s, l.cwd)
 			if err != nil {
 				return nil, fmt.Errorf("the environment variable %s: %w", name, err)
 			}
@@ -195,7 +196,7 @@ func (l *loader) commandLine() (map[string]any, error) {
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			raw = list.GetSlice()
 		}
-		v, err := o.convert(raw, "")
+		v, err := o.convert(raw, l.cwd)
 		if err != nil {
 			return nil, fmt.Errorf("the option --%s: %w", o.flag, err)
 		}

@@ -79,16 +79,11 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 	cmd.Flags().Bool(noUserSwitchingFlag, false, "the same as --user-switching=false")
 	cmd.MarkFlagsMutuallyExclusive(noUserSwitchingFlag, "user-switching")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := loadFlyingConfig(cmd)
+		cwd, err := os.Getwd()
 		if err != nil {
 			return err
 		}
-		if name := cfg.Flying.User; name != "" {
-			if err := agent.Become(name); err != nil {
-				return err
-			}
-		}
-		return start(cmd.Context(), &cfg, cmd.OutOrStdout(), cmd.ErrOrStderr(), signals)
+		return start(cmd, func() (agent.Config, error) { return loadFlyingConfig(cmd, cwd) }, signals)
 	}
 	return cmd
 }
@@ -109,8 +104,8 @@ func flyingBanner(cfg *agent.Config) string {
 	return fmt.Sprintf("Flying Passenger serves in the background on %s. Its process id is in %s, its log is %s.\n", cfg.SocketFile, cfg.PIDFile, cfg.LogFile)
 }
 
-func loadFlyingConfig(cmd *cobra.Command) (agent.Config, error) {
-	l := loader{options: flyingOptions, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+func loadFlyingConfig(cmd *cobra.Command, cwd string) (agent.Config, error) {
+	l := loader{options: flyingOptions, cwd: cwd, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 	}}
 	cfg := agent.DefaultFlyingConfig()
@@ -139,8 +134,8 @@ func (l *loader) namedFile() (map[string]any, error) {
 	if err != nil || path == "" {
 		return nil, err
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return nil, err
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(l.cwd, path)
 	}
 	values, err := l.file(path)
 	if values == nil && err == nil {

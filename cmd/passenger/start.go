@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -67,30 +66,34 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cfg, err := loadConfig(cmd, args)
+		cwd, err := os.Getwd()
 		if err != nil {
 			return err
 		}
-		return start(cmd.Context(), &cfg, cmd.OutOrStdout(), cmd.ErrOrStderr(), signals)
+		return start(cmd, func() (agent.Config, error) { return loadConfig(cmd, args, cwd) }, signals)
 	}
 	return cmd
 }
 
 // loadConfig returns the configuration of the application in the directory that
-// args name, the current one by default.
-func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
-	dir, err := filepath.Abs(strings.Join(args, ""))
-	if err != nil {
-		return agent.Config{}, err
+// args name, cwd by default. Paths of the command line are below cwd.
+func loadConfig(cmd *cobra.Command, args []string, cwd string) (agent.Config, error) {
+	dir := filepath.Clean(strings.Join(args, ""))
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(cwd, dir)
 	}
-	l := loader{options: startOptions, dir: dir, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+	l := loader{options: startOptions, dir: dir, cwd: cwd, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 	}}
 	return l.load()
 }
 
-// start serves until a signal comes, in the background if cfg says so.
-func start(ctx context.Context, cfg *agent.Config, out, errOut io.Writer, signals <-chan os.Signal) error {
+// complete returns what load does, with what follows from it.
+func complete(load func() (agent.Config, error)) (agent.Config, error) {
+	cfg, err := load()
+	if err != nil {
+		return cfg, err
+	}
 	if cfg.Daemonize {
 		if cfg.LogFile == "" {
 			cfg.LogFile = cfg.DefaultLogFile()
@@ -99,8 +102,23 @@ func start(ctx context.Context, cfg *agent.Config, out, errOut io.Writer, signal
 			cfg.PIDFile = cfg.DefaultPIDFile()
 		}
 	}
-	if err := cfg.ReadHeaders(os.Getenv); err != nil {
+	return cfg, cfg.ReadHeaders(os.Getenv)
+}
+
+// start serves with the configuration that load returns until a signal comes, in
+// the background if that says so.
+func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan os.Signal) error {
+	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	reconfigure := func() (agent.Config, error) { return complete(load) }
+	loaded, err := reconfigure()
+	if err != nil {
 		return err
+	}
+	cfg := &loaded
+	if f := cfg.Flying; f != nil && f.User != "" {
+		if err := agent.Become(f.User); err != nil {
+			return err
+		}
 	}
 	report, err := newReporter()
 	if err != nil {
@@ -112,7 +130,7 @@ func start(ctx context.Context, cfg *agent.Config, out, errOut io.Writer, signal
 		}
 		return inBackground(ctx, cfg, out)
 	}
-	instance, err := agent.Start(ctx, *cfg)
+	instance, err := agent.Start(ctx, *cfg, reconfigure)
 	if err != nil {
 		report.failed(err)
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +26,11 @@ func namesServer(cmd *cobra.Command) bool {
 
 // showServer tells whether a server runs, by its pid file.
 func showServer(cmd *cobra.Command, args []string) error {
-	cfg, err := loadConfig(cmd, args)
+	cwd, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(cmd, args, cwd)
 	if err != nil {
 		return err
 	}

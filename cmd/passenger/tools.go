@@ -55,7 +55,7 @@ func prepare(root *cobra.Command) {
 // commands are those that are called the same in passenger and passenger-config.
 func (t tools) commands() []*cobra.Command {
 	return []*cobra.Command{
-		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(),
+		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(), t.newReloadCommand(),
 		t.newAPICallCommand(), t.newSystemMetricsCommand(), t.newValidateInstallCommand(), newAboutCommand(),
 	}
 }

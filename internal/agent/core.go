@@ -198,6 +198,8 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				end()
 			case command == reopenCommand:
 				_ = c.reopenLogs() // it was logged
+			case command == watchdog.Replaced:
+				go c.stopAPI() // the calls are the other core's from now on
 			case command == watchdog.Shutdown:
 				end()
 			case command == watchdog.Abort:

@@ -42,6 +42,12 @@ type Instance struct {
 	// stop ends what was begun by watch.
 	stop func()
 
+	// reconfigure is nil where the configuration cannot be read anew; coreCfg is
+	// what the core has, and changing is held while a new one takes its place.
+	reconfigure func() (Config, error)
+	coreCfg     Config
+	changing    sync.Mutex
+
 	mu    sync.Mutex
 	place *place
 }
@@ -49,12 +55,13 @@ type Instance struct {
 // Start checks cfg, opens the listener and starts a core, which has begun to
 // serve then, and to start the processes that are to be there at all times. An
 // error says what to do about it; nothing is left running then. ctx bounds the
-// start and not the server.
-func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
+// start and not the server. reconfigure is for Reload and returns the
+// configuration as it is then; nil: there is none but cfg.
+func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) (_ *Instance, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Instance{cfg: cfg, ended: make(chan error, 3)}
+	i := &Instance{cfg: cfg, reconfigure: reconfigure, ended: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
@@ -84,6 +91,7 @@ func Start(ctx context.Context, cfg Config) (_ *Instance, err error) {
 			return nil, err
 		}
 	}
+	i.coreCfg = cfg
 	if i.place, err = newPlace(&cfg); err != nil {
 		return nil, err
 	}
@@ -202,6 +210,8 @@ func (i *Instance) stay(ctx context.Context) bool {
 // move makes a new instance directory, for which there has to be a new core.
 // Requests that the old one has may end.
 func (i *Instance) move(ctx context.Context) error {
+	i.changing.Lock()
+	defer i.changing.Unlock()
 	from := i.here()
 	to, err := newPlace(&i.cfg)
 	if err != nil {
@@ -213,7 +223,7 @@ func (i *Instance) move(ctx context.Context) error {
 			i.log.Error(err, "Transactions are not passed on any more")
 		}
 	}
-	if err := i.dog.Replace(ctx, coreName, to.coreConfig(&i.cfg), to.files(i.lent)); err != nil {
+	if err := i.dog.Replace(ctx, coreName, to.coreConfig(&i.coreCfg), to.files(i.lent)); err != nil {
 		i.setPlace(from)
 		return errors.Join(err, to.close())
 	}
@@ -228,7 +238,9 @@ func (i *Instance) move(ctx context.Context) error {
 
 func (i *Instance) api(p *place) *apiserver.Server {
 	return apiserver.NewWatchdog(apiserver.WatchdogConfig{
-		Accounts: p.accounts(), Logger: i.log, ReopenLogs: i.cfg.reopens(i.ReopenLogs), Shutdown: func() {
+		Accounts: p.accounts(), Logger: i.log, ChangeSettings: i.level.change,
+		Settings:   func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
+		ReopenLogs: i.cfg.reopens(i.ReopenLogs), Reload: i.Reload, Shutdown: func() {
 			select {
 			case i.ended <- nil:
 			default: // it was told before

@@ -316,7 +316,7 @@ func TestChangesOfARunningCore(t *testing.T) {
 
 	ended := make(chan error, 1)
 	go func() {
-		resp, err := http.Get(s.url + "/hold") //nolint:noctx // it is to be cut
+		resp, err := http.Get(s.url + "/hold")
 		if err == nil {
 			_ = resp.Body.Close()
 		}

@@ -177,7 +177,7 @@ func TestConfigWithoutInstance(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	for _, args := range [][]string{
-		{"restart-app", "/apps"}, {"detach-process", "77"}, {"reopen-logs"}, {"api-call", http.MethodGet, "/ping.json"},
+		{"restart-app", "/apps"}, {"detach-process", "77"}, {"reopen-logs"}, {"reload"}, {"api-call", http.MethodGet, "/ping.json"},
 	} {
 		r := b.run(t, "passenger-config", args...)
 		require.Equal(t, 1, r.status, args)

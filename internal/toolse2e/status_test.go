@@ -38,7 +38,7 @@ func layout(s *server, name string) []string {
 		`  App root: ` + regexp.QuoteMeta(s.dir),
 		`  Requests in queue: 0`,
 		process,
-		`    CPU: [\d% ]{5}   Memory  : [\dM ]{5}   Last used: (\d+[dhm] )*\d+s ago`,
+		`    CPU: (\d+%|n/a) +Memory  : (\d+M|n/a) +   Last used: (\d+[dhm] )*\d+s ago`,
 		``,
 		``,
 	}

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// fixedSettings are those that the watchdog acts on when it starts.
+var fixedSettings = []string{
+	"address", "port", "socket_file", "socket_mode", "ssl", "ssl_port", "metrics_address",
+	"log_file", "pid_file", "daemonize", "instance_registry_dir", "user", "password_file",
+	"core_heartbeat_timeout", "drain_delay", "ctls", "transaction_log", "otlp_endpoint",
+}
+
+var errNoReload = errors.New("the configuration of this server cannot be read anew: restart it")
+
+// Reload reads the configuration anew, and lets a new core that has it take the
+// place of the one that serves. That one answers the requests that it has, and its
+// processes end with it: no request is lost. If the configuration is wrong, or the
+// core does not come to serve, the old one stays, and the error says why.
+func (i *Instance) Reload(ctx context.Context) error {
+	if i.reconfigure == nil {
+		return errNoReload
+	}
+	i.changing.Lock()
+	defer i.changing.Unlock()
+	next, err := i.reconfigure()
+	if err == nil {
+		err = next.Validate()
+	}
+	if err == nil {
+		err = i.cfg.sameStart(&next)
+	}
+	if err == nil && next.Flying != nil {
+		err = next.Flying.prepare(&next, i.log)
+	}
+	if err != nil {
+		return fmt.Errorf("the configuration is refused, and the one before it counts on: %w", err)
+	}
+	i.notify(daemon.SdNotifyReloading)
+	defer i.notify(daemon.SdNotifyReady)
+	here := i.here()
+	if err := i.dog.Replace(ctx, coreName, here.coreConfig(&next), here.files(i.lent)); err != nil {
+		return fmt.Errorf("the configuration before this one counts on: %w", err)
+	}
+	i.coreCfg = next
+	i.level.set(next.LogLevel)
+	i.log.Info("A new core serves with the configuration as it is now")
+	return nil
+}
+
+// sameStart makes sure that nothing differs that takes effect at the start.
+func (c *Config) sameStart(next *Config) error {
+	before, after := c.settings(), next.settings()
+	var errs []error
+	for _, key := range fixedSettings {
+		if !reflect.DeepEqual(before[key], after[key]) {
+			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted", key, before[key], after[key]))
+		}
+	}
+	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
+		errs = append(errs, errors.New("the headers for OTLP have changed, which takes effect when the server is restarted"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,129 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// reload runs passenger reload.
+func (s *server) reload(t testing.TB) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
+	cmd.Env, cmd.Dir = s.cmd.Env, s.dir
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func writePassengerfile(t testing.TB, dir, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Passengerfile.json"), []byte(text), 0o600))
+}
+
+// G12: a configuration that is wrong when it is read anew is refused as a whole,
+// with the line that is wrong, and the old one stays.
+func TestG12BadConfigurationOnReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writePassengerfile(t, dir, `{"min_instances": 1}`)
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	s.requireApps(t, 1)
+	core, apps := s.core(t), s.apps(t)
+	for _, wrong := range []struct{ text, told string }{
+		{"{\n  \"min_instances\": 2,\n  \"max_pool_size\" 3\n}", "Passengerfile.json, line 3, is not valid"},
+		{`{"min_instances": 2, "max_pool_size": "many"}`, "max_pool_size must be a whole number"},
+		{`{"min_instances": 2, "max_pool_size": 0}`, "max_pool_size is 0"},
+		{`{"min_instances": 2, "pid_file": "p"}`, "pid_file was  and is " + filepath.Join(dir, "p") + " now"},
+		{`{"min_instances": 2, "app_type": "cobol"}`, "cobol"},
+	} {
+		writePassengerfile(t, dir, wrong.text)
+		out, err := s.reload(t)
+		require.Error(t, err, wrong.text)
+		require.Contains(t, out, wrong.told)
+	}
+	require.Equal(t, core, s.core(t))
+	require.Equal(t, apps, s.apps(t))
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+
+	// What was refused does not count when the core is replaced for another reason.
+	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
+	s.stderr.await(t, "An agent serves again", s.ended)
+	s.requireApps(t, 1)
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+}
+
+// A configuration that is right counts from then on, and no request is lost.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writePassengerfile(t, dir, `{"min_instances": 1}`)
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	s.requireApps(t, 1)
+	held := s.client(t).background(t, "/hold")
+	s.stderr.await(t, heldText(1), s.ended)
+	core, app := s.core(t), s.apps(t)[0]
+
+	ctx, stop := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer stop()
+	for range 4 {
+		c := s.client(t)
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/pid", nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				// Where an idle connection ends as it is used, clients repeat this.
+				resp, err := c.Do(r)
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if ctx.Err() == nil && (err != nil || resp.StatusCode != http.StatusOK) {
+					t.Errorf("a request was lost: %v", err)
+					return
+				}
+			}
+		})
+	}
+	writePassengerfile(t, dir, `{"min_instances": 2}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "serves with its configuration as it is now")
+	pid, err := os.ReadFile(filepath.Join(s.instance(t).Path, "core.pid"))
+	require.NoError(t, err)
+	require.NotEqual(t, strconv.Itoa(core), string(pid))
+	eventually(t, func() error {
+		text, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.txt", nil)
+		if err == nil && strings.Count(string(text), "* PID") < 2 {
+			err = errors.New("the new processes are not all there")
+		}
+		return err
+	})
+	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	stop()
+	asking.Wait()
+	s.requireApps(t, 2)
+	require.NotContains(t, s.apps(t), app)
+
+	// It counts for the core that comes after it, too.
+	next := s.core(t)
+	require.NoError(t, syscall.Kill(next, syscall.SIGKILL))
+	s.stderr.await(t, "An agent serves again", s.ended)
+	s.requireApps(t, 2)
+}

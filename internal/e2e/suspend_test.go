@@ -1,0 +1,88 @@
+package e2e_test
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/instancedir"
+)
+
+// F14: a machine that was suspended is one whose processes were all stopped for
+// longer than a core may take to answer. Whichever goes on first, nobody is killed
+// for it, and requests that were under way are answered.
+func TestF14SuspendedMachine(t *testing.T) {
+	t.Parallel()
+	const heartbeat, processes = 2 * time.Second, 2
+	for name, resume := range map[string]func(t *testing.T, s *server, core int, apps []int){
+		"watchdog first": func(t *testing.T, s *server, core int, apps []int) {
+			t.Helper()
+			s.signal(t, syscall.SIGCONT)
+			s.requireWatchdogGoesOn(t)
+			signalAll(t, syscall.SIGCONT, append([]int{core}, apps...)...)
+		},
+		"core first": func(t *testing.T, s *server, core int, apps []int) {
+			t.Helper()
+			signalAll(t, syscall.SIGCONT, core)
+			// It serves what needs no application.
+			require.Equal(t, "static", s.client(t).get(t, "/page.txt").body)
+			signalAll(t, syscall.SIGCONT, append([]int{s.cmd.Process.Pid}, apps...)...)
+		},
+		"applications first": func(t *testing.T, s *server, core int, apps []int) {
+			t.Helper()
+			signalAll(t, syscall.SIGCONT, append(slices.Clone(apps), s.cmd.Process.Pid)...)
+			s.requireWatchdogGoesOn(t)
+			signalAll(t, syscall.SIGCONT, core)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: append(testApp(t),
+				"--core-heartbeat-timeout", strconv.Itoa(int(heartbeat.Seconds())), "--min-instances", strconv.Itoa(processes))})
+			s.requireApps(t, processes)
+			c := s.client(t)
+			c.get(t, "/pid")
+			held := c.background(t, "/hold")
+			s.stderr.await(t, heldText(1), s.ended)
+			core, apps := s.core(t), s.apps(t)
+
+			signalAll(t, syscall.SIGSTOP, append([]int{s.cmd.Process.Pid, core}, apps...)...)
+			queued := s.client(t).background(t, "/pid")
+			<-time.After(2 * heartbeat)
+			resume(t, s, core, apps)
+
+			a := <-queued
+			require.NoError(t, a.err)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+			for end := time.Now().Add(2 * heartbeat); time.Now().Before(end); <-time.After(interval) {
+				require.Equal(t, http.StatusOK, c.get(t, "/pid").StatusCode)
+			}
+			signalAll(t, syscall.SIGUSR1, apps...)
+			a = <-held
+			require.NoError(t, a.err)
+			require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+			require.Equal(t, core, s.core(t))
+			require.ElementsMatch(t, apps, s.apps(t))
+			require.NotContains(t, s.stderr.String(), "does not answer")
+		})
+	}
+}
+
+// requireWatchdogGoesOn waits until the watchdog has answered.
+func (s *server) requireWatchdogGoesOn(t testing.TB) {
+	t.Helper()
+	_, err := s.admin(t, instancedir.WatchdogAPI).Call(t.Context(), http.MethodGet, "/status.txt", nil)
+	require.NoError(t, err)
+}
+
+func signalAll(t testing.TB, sig syscall.Signal, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		require.NoError(t, syscall.Kill(pid, sig))
+	}
+}
