@@ -97,7 +97,7 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 	if app.dir == "" {
 		return app, errors.New("dir is missing, which is the application's directory")
 	}
-	return app, nil
+	return app, settle(app.values, "its object")
 }
 
 // configure returns an application's configuration: what the file says of it, and

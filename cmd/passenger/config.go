@@ -154,7 +154,7 @@ func (l *loader) file(path string) (map[string]any, error) {
 		}
 		values[o.key] = v
 	}
-	return values, checkConflict(values, path)
+	return values, settle(values, path)
 }
 
 // position says where a syntax error is.
@@ -182,7 +182,7 @@ func (l *loader) environment() (map[string]any, error) {
 			values[o.key] = v
 		}
 	}
-	return values, checkConflict(values, "the environment")
+	return values, settle(values, "the environment")
 }
 
 func (l *loader) commandLine() (map[string]any, error) {
@@ -207,12 +207,33 @@ func (l *loader) commandLine() (map[string]any, error) {
 			l.ignore(&o, "the command line")
 		}
 	}
-	return values, checkConflict(values, "the command line")
+	return values, settle(values, "the command line")
 }
 
-func checkConflict(values map[string]any, where string) error {
-	if values["socket_file"] != nil && (values["address"] != nil || values["port"] != nil) {
-		return fmt.Errorf("a socket file and an address or port are both given in %s: use one or the other", where)
+// settle finds contradictions in a layer, and says in terms of other options what
+// short ones stand for.
+func settle(values map[string]any, where string) error {
+	both := func(a, b, what string) error {
+		if values[a] == nil || values[b] == nil {
+			return nil
+		}
+		return fmt.Errorf("%s are both given in %s: use one or the other", what, where)
 	}
-	return nil
+	err := errors.Join(
+		both("socket_file", "address", "a socket file and an address"), both("socket_file", "port", "a socket file and a port"),
+		both("rackup", "startup_file", "rackup and startup_file"),
+		both("disable_turbocaching", "turbocaching", "disable_turbocaching and turbocaching"),
+	)
+	if kind, file := values["app_type"], values["rackup"]; file != nil && kind != nil && kind != "rack" {
+		err = errors.Join(err, fmt.Errorf("rackup is for applications of Ruby, and app_type is %v in %s: leave one of them out", kind, where))
+	}
+	if file, ok := values["rackup"]; ok {
+		values["startup_file"], values["app_type"] = file, "rack"
+		delete(values, "rackup")
+	}
+	if off, ok := values["disable_turbocaching"].(bool); ok {
+		values["turbocaching"] = !off
+		delete(values, "disable_turbocaching")
+	}
+	return err
 }

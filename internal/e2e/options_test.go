@@ -124,3 +124,26 @@ func TestPoolIdleTime(t *testing.T) {
 	s.requireApps(t, 0)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 }
+
+// The short options that Passenger has for what others say as well.
+func TestShortOptions(t *testing.T) {
+	t.Parallel()
+	ruby := interpreters.Find(t, "ruby", "ruby")
+	dir := newDir(t, map[string]string{
+		"config.ru": "raise 'not this one'", "other.ru": "run ->(env) { [200, {}, ['the other one']] }",
+	})
+	for name, l := range map[string]*launch{
+		"command line": {dir: dir, args: []string{"--ruby", ruby, "-R", "other.ru", "--disable-turbocaching"}},
+		"environment":  {dir: dir, args: []string{"--ruby", ruby}, env: []string{"PASSENGER_RACKUP=other.ru", "PASSENGER_DISABLE_TURBOCACHING=true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, l)
+			require.Equal(t, "the other one", s.client(t).get(t, "/").body)
+			config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
+			require.NoError(t, err)
+			require.Contains(t, string(config), `"turbocaching":false`)
+			require.Contains(t, string(config), `"app_type":"rack"`)
+		})
+	}
+}
