@@ -113,7 +113,8 @@ func (p *preloader) requireProtected(t *testing.T) {
 	info, err := os.Stat(p.ready.Address.Addr)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	require.GreaterOrEqual(t, len(filepath.Base(p.ready.Address.Addr)), 26)
+	require.GreaterOrEqual(t, len(filepath.Base(p.ready.Address.Addr)), len("wsgi.")+10)
+	require.LessOrEqual(t, len(filepath.Base(p.ready.Address.Addr)), maxSocketName)
 }
 
 // dial connects to the socket for commands.

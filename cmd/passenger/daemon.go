@@ -38,7 +38,7 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 		return err
 	}
 	defer in.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), executable(), os.Args[1:]...) //nolint:gosec // G702: it is this program again
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), agent.Executable(), os.Args[1:]...) //nolint:gosec // G702: it is this program again
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
@@ -65,15 +65,6 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 		return errors.New(strings.TrimSpace(string(report)))
 	}
 	return fmt.Errorf("the server in the background has ended before it could serve: see its log %s (%w)", cfg.LogFile, ended)
-}
-
-// executable is this program, whatever has become of its file.
-func executable() string {
-	const link = "/proc/self/exe"
-	if _, err := os.Stat(link); err == nil {
-		return link
-	}
-	return os.Args[0]
 }
 
 // reporter tells whoever has started a server in the background how that went. A

@@ -51,8 +51,9 @@ const (
 	// maxSocketDirs is how many names for a directory may be taken.
 	maxSocketDirs = 100
 	// processSocket is the longest path that spawner and loaders give a socket
-	// below their directory, and maxSocketPath the longest there may be.
-	processSocket = len("/apps.s/12345678/wsgi.") + 32
+	// below their directory, whose own name has at most 16 bytes, and maxSocketPath
+	// the longest there may be.
+	processSocket = len("/apps.s/12345678/") + 16
 	maxSocketPath = 107
 )
 

@@ -123,9 +123,19 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	return i, nil
 }
 
-// program is this program, whatever has become of its file, with a command.
+// Executable is this program, whatever has become of its file; without /proc, its
+// name.
+func Executable() string {
+	const link = "/proc/self/exe"
+	if _, err := os.Stat(link); err == nil {
+		return link
+	}
+	return os.Args[0]
+}
+
+// program is this program with a command.
 func (i *Instance) program(command string) *exec.Cmd {
-	cmd := exec.Command("/proc/self/exe", command) //nolint:noctx // it is to outlive the start
+	cmd := exec.Command(Executable(), command) //nolint:noctx // it is to outlive the start
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}

@@ -49,11 +49,18 @@ func (s *sandbox) flyingCommand(t testing.TB, args ...string) *exec.Cmd {
 
 func startFlying(t testing.TB, box *sandbox, args ...string) *flying {
 	t.Helper()
+	return startFlyingWith(t, box, func(*exec.Cmd) {}, args...)
+}
+
+// startFlyingWith does change to the command that starts the server.
+func startFlyingWith(t testing.TB, box *sandbox, change func(cmd *exec.Cmd), args ...string) *flying {
+	t.Helper()
 	f := &flying{
 		server: &server{sandbox: box, ended: make(chan struct{})},
 		socket: filepath.Join(box.dir, "run", "s"), passwordFile: filepath.Join(box.dir, "run", "s.password"),
 	}
 	f.cmd = box.flyingCommand(t, args...)
+	change(f.cmd)
 	f.url = "unix:" + f.socket
 	f.run(t)
 	f.stderr.await(t, upAndListening+f.socket, f.ended)

@@ -62,6 +62,8 @@ type launch struct {
 	env  []string
 	// cwd is the working directory; empty: the sandbox's.
 	cwd string
+	// change is what else is done to the command; nil: nothing.
+	change func(cmd *exec.Cmd)
 }
 
 // command returns passenger start.
@@ -78,6 +80,9 @@ func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + s.home, "TMPDIR=" + s.tmp, "PASSENGER_INSTANCE_REGISTRY_DIR=" + s.tmp, s.marker}
 	cmd.Env = append(cmd.Env, l.env...)
 	cmd.WaitDelay = patience
+	if l.change != nil {
+		l.change(cmd)
+	}
 	return cmd
 }
 
@@ -101,6 +106,11 @@ func (s *sandbox) processes() map[int]string { return marked.Processes(s.marker)
 
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	eventuallyWithin(t, patience, check)
+}
+
+func eventuallyWithin(t testing.TB, patience time.Duration, check func() error) {
 	t.Helper()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()

@@ -3,12 +3,14 @@ package goapp
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -53,7 +55,14 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 	return serve(ctx, stop, listener, handler)
 }
 
-// listen listens on a Unix socket with a name that cannot be guessed, or on a
+// socketNameLength is that of the random part of a socket's name, and short since
+// the paths of sockets have to be. maxTries is how many names may be taken.
+const (
+	socketNameLength = 10
+	maxTries         = 10
+)
+
+// listen listens on a Unix socket with a name that nobody else has taken, or on a
 // TCP port if there is no directory for sockets.
 func listen(ctx context.Context, options loaderproto.Options) (net.Listener, loaderproto.Address, error) {
 	var lc net.ListenConfig
@@ -65,12 +74,17 @@ func listen(ctx context.Context, options loaderproto.Options) (net.Listener, loa
 		}
 		return listener, loaderproto.Address{Network: "tcp", Addr: listener.Addr().String()}, nil
 	}
-	path := filepath.Join(dir, "go."+rand.Text())
-	if limit, err := strconv.Atoi(options["UNIX_PATH_MAX"]); err == nil && len(path) >= limit {
-		return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on %s: a Unix socket's path has to be shorter than "+
-			"%d bytes; choose a shorter instance directory", path, limit)
+	var path string
+	var listener net.Listener
+	err := error(syscall.EADDRINUSE)
+	for tries := 0; tries < maxTries && errors.Is(err, syscall.EADDRINUSE); tries++ {
+		path = filepath.Join(dir, "go."+rand.Text()[:socketNameLength])
+		if limit, err := strconv.Atoi(options["UNIX_PATH_MAX"]); err == nil && len(path) >= limit {
+			return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on %s: a Unix socket's path has to be shorter than "+
+				"%d bytes; choose a shorter instance directory", path, limit)
+		}
+		listener, err = lc.Listen(ctx, "unix", path)
 	}
-	listener, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, loaderproto.Address{}, fmt.Errorf("cannot listen in the directory for sockets: %w", err)
 	}

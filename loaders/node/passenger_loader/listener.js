@@ -10,6 +10,7 @@ const net = require('net');
 const path = require('path');
 
 const BACKLOG = 65535; // the kernel cuts it to what it allows
+const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of sockets have to be short
 
 // The names that choose a server when auto-installation is off.
 const EXPLICIT = ['passenger', '/passenger'];
@@ -68,8 +69,13 @@ function listenOn(server, originalListen, options, callback, onListening) {
   return server;
 }
 
+// Returns a name that is free, in a directory where nobody but this process makes
+// anything.
 function socketPath(options) {
-  const file = path.join(options.socket_dir, `node.${crypto.randomBytes(16).toString('hex')}`);
+  let file;
+  do {
+    file = path.join(options.socket_dir, `node.${crypto.randomBytes(NAME_BYTES).toString('hex')}`);
+  } while (fs.existsSync(file));
   const max = parseInt(options.UNIX_PATH_MAX, 10) || 104;
   if (Buffer.byteLength(file) >= max) {
     throw new Error(`cannot listen on ${file}: a Unix socket's path has to be shorter than ${max} bytes. ` +

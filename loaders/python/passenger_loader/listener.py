@@ -1,9 +1,12 @@
 """The sockets on which a process listens."""
 
+import errno
 import os
 import socket
 
 BACKLOG = 65535  # the kernel cuts it to what it allows
+NAME_BYTES = 5  # of a socket's name, in hexadecimal digits: paths of sockets have to be short
+TRIES = 10
 
 
 class Listener:
@@ -44,18 +47,22 @@ def listen_tcp():
 
 
 def listen_unix(options, prefix):
-    """Listens in the spawner's directory, by a name that cannot be guessed."""
-    path = os.path.join(options["socket_dir"], "%s.%s" % (prefix, os.urandom(16).hex()))
+    """Listens in the spawner's directory, by a short name that nobody else has taken."""
     path_max = int(options.get("UNIX_PATH_MAX", 104))
-    if len(os.fsencode(path)) >= path_max:
-        raise OSError(
-            "cannot listen on %s: a Unix socket's path has to be shorter than %d bytes. "
-            "Choose a shorter instance directory." % (path, path_max)
-        )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    umask = os.umask(0o177)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(umask)
-    return Listener(sock, "unix:" + path, path)
+    for tries_left in reversed(range(TRIES)):
+        path = os.path.join(options["socket_dir"], "%s.%s" % (prefix, os.urandom(NAME_BYTES).hex()))
+        if len(os.fsencode(path)) >= path_max:
+            raise OSError(
+                "cannot listen on %s: a Unix socket's path has to be shorter than %d bytes. "
+                "Choose a shorter instance directory." % (path, path_max)
+            )
+        umask = os.umask(0o177)
+        try:
+            sock.bind(path)
+            return Listener(sock, "unix:" + path, path)
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE or not tries_left:
+                raise
+        finally:
+            os.umask(umask)

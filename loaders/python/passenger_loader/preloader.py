@@ -51,7 +51,7 @@ class Preloader:
         self._children = Children()
         self._selector = selectors.DefaultSelector()
         self._collector = Collector()
-        self._listener = listen_unix(options, "preloader")
+        self._listener = listen_unix(options, "wsgi")
 
     def run(self):
         """Returns in each worker. The preloader itself ends with its stdin."""

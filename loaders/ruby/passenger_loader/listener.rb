@@ -7,6 +7,8 @@ module PassengerLoader
   # A listening socket whose file, if it has one, goes with it.
   class Listener
     BACKLOG = 65_535 # the kernel cuts it to what it allows
+    NAME_BYTES = 5 # of a socket's name, in hexadecimal digits: paths of sockets have to be short
+    TRIES = 10
 
     class << self
       # Listens where the spawner wants it.
@@ -14,15 +16,22 @@ module PassengerLoader
         options["socket_dir"] ? unix(options) : tcp
       end
 
+      # Listens by a short name that nobody else has taken.
       def unix(options)
         path_max = Integer(options.fetch("UNIX_PATH_MAX", 104))
         directory = options.fetch("socket_dir") { raise ArgumentError, "the spawner names no socket_dir to listen in" }
-        path = File.join(directory, "ruby.#{SecureRandom.hex(16)}")
-        if path.bytesize >= path_max
-          raise ArgumentError, "cannot listen on #{path}: a Unix socket's path has to be shorter than " \
-                               "#{path_max} bytes. Choose a shorter instance directory."
+        tries = 0
+        begin
+          path = File.join(directory, "ruby.#{SecureRandom.hex(NAME_BYTES)}")
+          if path.bytesize >= path_max
+            raise ArgumentError, "cannot listen on #{path}: a Unix socket's path has to be shorter than " \
+                                 "#{path_max} bytes. Choose a shorter instance directory."
+          end
+          new(protected_socket(path), "unix:#{path}", path)
+        rescue Errno::EADDRINUSE
+          retry if (tries += 1) < TRIES
+          raise
         end
-        new(protected_socket(path), "unix:#{path}", path)
       end
 
       def tcp

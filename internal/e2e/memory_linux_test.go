@@ -1,0 +1,97 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// F5: a core that gets no more memory ends, and is replaced at once: nobody is
+// refused, those who ask lose one request each at most, and the log says why.
+func TestF5NoMemory(t *testing.T) {
+	t.Parallel()
+	const clients, more = 4, 16 << 20
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	s.client(t).get(t, "/")
+	core := s.core(t)
+	var pages int
+	statm, err := os.ReadFile(s.proc(t, "statm"))
+	require.NoError(t, err)
+	_, err = fmt.Sscan(string(statm), &pages)
+	require.NoError(t, err)
+	var limit unix.Rlimit
+	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_AS, nil, &limit))
+	limit.Cur = min(limit.Max, uint64(pages*os.Getpagesize()+more))
+	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_AS, &limit, nil))
+
+	ctx, stop := context.WithCancel(t.Context())
+	var served, lost atomic.Int64
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer stop()
+	for range clients {
+		c := s.client(t)
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				err := askOnce(ctx, c)
+				switch {
+				case err == nil:
+					served.Add(1)
+				case ctx.Err() != nil:
+				case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
+					t.Errorf("a client was refused: %v", err)
+				default:
+					lost.Add(1)
+				}
+			}
+		})
+	}
+	s.uploadUntilReplaced(t, core)
+	before := served.Load()
+	eventually(t, func() error {
+		if served.Load() < before+100*clients {
+			return errors.New("nobody is served")
+		}
+		return nil
+	})
+	stop()
+	asking.Wait()
+	require.LessOrEqual(t, lost.Load(), int64(clients))
+	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
+	s.requireApps(t, 1)
+	s.stderr.await(t, "An agent serves again", s.ended)
+	log := s.stderr.String()
+	require.Regexp(t, "out of memory|cannot allocate memory", log)
+	require.Equal(t, 1, strings.Count(log, "An agent has died, and is started again"))
+	s.signal(t, syscall.SIGTERM)
+	s.requireExit(t, 0)
+}
+
+// uploadUntilReplaced sends bodies that the core keeps in memory, and that do not
+// come to their ends, until there is another core.
+func (s *server) uploadUntilReplaced(t testing.TB, core int) {
+	t.Helper()
+	const size, most = 120 << 10, 3000
+	body := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*size, strings.Repeat("x", size))
+	for i := range most {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, _ = conn.Write([]byte(body)) // the core may be ending
+		if i%50 == 0 && s.core(t) != core {
+			return
+		}
+	}
+	require.FailNow(t, "the core has memory enough")
+}
