@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
-# not have: interpreters, frameworks, shells, a browser, nginx, Apache, and the npm
-# packages of the examples.
+# not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, and
+# the npm packages of the examples.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -47,6 +47,7 @@ have chromium || need chromium
 have perl || need perl
 have php || need php-cli
 have nginx || [ -x /usr/sbin/nginx ] || need nginx-light
+[ "$(uname)" != Linux ] || have strace || need strace
 have apache2 || have httpd || [ -x /usr/sbin/apache2 ] || need apache2-bin
 for shell in bash zsh ksh; do
 	have $shell || need $shell

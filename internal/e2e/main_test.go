@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(tenantVar) != "" {
 		os.Exit(playTenant())
 	}
+	if os.Getenv(busyVar) != "" {
+		os.Exit(playBusy())
+	}
 	os.Exit(run(m))
 }
 
