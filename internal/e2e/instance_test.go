@@ -111,8 +111,8 @@ func TestE1CoreIsKilled(t *testing.T) {
 	for range kills {
 		before, core := served.Load(), s.core(t)
 		require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-		eventually(t, func() error {
-			if s.core(t) == core || served.Load() < before+100*clients {
+		eventuallyWithin(t, deadline, func() error {
+			if s.core(t) == core || served.Load() < before+10*clients {
 				return errors.New("the core has not been replaced")
 			}
 			return nil

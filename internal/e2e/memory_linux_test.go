@@ -59,8 +59,8 @@ func TestF5NoMemory(t *testing.T) {
 	}
 	s.uploadUntilReplaced(t, core)
 	before := served.Load()
-	eventually(t, func() error {
-		if served.Load() < before+100*clients {
+	eventuallyWithin(t, deadline, func() error {
+		if served.Load() < before+10*clients {
 			return errors.New("nobody is served")
 		}
 		return nil
