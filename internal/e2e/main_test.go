@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(busyVar) != "" {
 		os.Exit(playBusy())
 	}
+	if os.Getenv(clockVar) != "" {
+		os.Exit(playClock())
+	}
 	os.Exit(run(m))
 }
 

@@ -16,15 +16,28 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 // prepared makes a shell run a script, in a mount namespace of its own, before it
 // becomes the server.
 func prepared(script string) func(cmd *exec.Cmd) {
 	return func(cmd *exec.Cmd) {
-		cmd.Args = append([]string{"sh", "-c", "set -e; " + script + `; exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+		cmd.Args = append([]string{"sh", "-ec", script + "\n" + `exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = "/bin/sh"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	}
+}
+
+// requirePrepared ends the test where the script may not do what it is to do, as in
+// some containers.
+func requirePrepared(t testing.TB, script string) {
+	t.Helper()
+	requireRoot(t)
+	cmd := exec.CommandContext(t.Context(), "true")
+	prepared(script)(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		interpreters.Missing(t, "root", fmt.Sprintf("cannot prepare by %q: %v: %s", script, err, out))
 	}
 }
 
@@ -32,10 +45,9 @@ func prepared(script string) func(cmd *exec.Cmd) {
 // who is in no group.
 var asNobody = fmt.Sprintf(`set -- setpriv --reuid %d --regid %d --clear-groups "$@"`, nobodyUID, nobodyUID)
 
-// newNobodysSandbox is one that nobody can use, and the test's application in it.
+// newNobodysSandbox is one that the user nobody can use, and the test's application in it.
 func newNobodysSandbox(t testing.TB) (box *sandbox, args []string) {
 	t.Helper()
-	requireRoot(t)
 	box = newFlyingSandbox(t)
 	for _, dir := range []string{box.tmp, box.home} {
 		require.NoError(t, os.Chown(dir, nobodyUID, nobodyUID))
@@ -48,6 +60,7 @@ func newNobodysSandbox(t testing.TB) (box *sandbox, args []string) {
 // startForNobody starts a server as nobody, after a script that root runs.
 func startForNobody(t testing.TB, script string, args ...string) *server {
 	t.Helper()
+	requirePrepared(t, script+asNobody)
 	box, app := newNobodysSandbox(t)
 	return startIn(t, box, &launch{dir: box.publicDir(t), args: append(app, args...), change: prepared(script + asNobody)})
 }
@@ -74,8 +87,9 @@ var readUse = regexp.MustCompile(`CPU: +\d+% +Memory  : +[1-9]\d*M `)
 // know is not shown as nothing.
 func TestF12NoProc(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
-	s := start(t, &launch{dir: t.TempDir(), args: testApp(t), change: prepared("mount -t tmpfs none /proc")})
+	const script = "mount -t tmpfs none /proc"
+	requirePrepared(t, script)
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t), change: prepared(script)})
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	require.Contains(t, s.statusText(t), "CPU: n/a     Memory  : n/a ")
 	// It finds no others' processes, but an application ends with its core.
@@ -124,13 +138,14 @@ func TestF12NoPasswd(t *testing.T) {
 // F12: a user who is asked for and not in the user database is named.
 func TestF12NoPasswdForFlying(t *testing.T) {
 	t.Parallel()
-	requireRoot(t)
+	const script = "mount --bind /dev/null /etc/passwd"
+	requirePrepared(t, script)
 	for _, option := range []string{"--user", "--default-user"} {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
 			box := newFlyingSandbox(t)
 			cmd := box.flyingCommand(t, option, "bin")
-			prepared("mount --bind /dev/null /etc/passwd")(cmd)
+			prepared(script)(cmd)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err)
 			require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", out)
