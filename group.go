@@ -150,6 +150,7 @@ func (g *group) watchProcess(pr *process) {
 	g.pool.update(func(fx *effects) {
 		pr.exited = true
 		if pr.state == stateDetached {
+			pr.announceEnd(fx) // to those that have kept it
 			if pr.silent {
 				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
 			}

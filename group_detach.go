@@ -33,13 +33,15 @@ func (g *group) takeOut(fx *effects, pr *process) {
 
 // drainStep brings a detached process nearer to its end: it is stopped when it
 // has no session, or at once when the pool is closed, and forgotten when it
-// has no session and is gone.
+// has no session and is gone. A restart goes on when it is gone, or only kept for
+// long sessions.
 func (g *group) drainStep(fx *effects, pr *process) {
 	if pr.sessions == 0 || pr.exited || g.pool.state == poolClosed {
 		// Also when it is gone already: Stop clears away what it left.
 		g.stopProcess(fx, pr)
 	}
-	if !pr.exited {
+	onlyLong := pr.keepsSessions() && pr.sessions > 0 && pr.sessions == len(pr.onDetach)
+	if !pr.exited && !onlyLong {
 		return
 	}
 	if r := pr.drainedFor; r != nil {
@@ -49,7 +51,7 @@ func (g *group) drainStep(fx *effects, pr *process) {
 			g.settle(fx)
 		}
 	}
-	if pr.sessions == 0 {
+	if pr.exited && pr.sessions == 0 {
 		pr.member.leave()
 		g.noteVacancy()
 		if g.removed && g.detached.len() == 0 {
@@ -74,7 +76,16 @@ func (g *group) limitDrain(pr *process) {
 		return
 	}
 	pr.drain = g.pool.startTimer(limit, func(fx *effects) {
+		if pr.overdue = pr.keepsSessions() && len(pr.onDetach) > 0; !pr.overdue {
+			g.stopLate(fx, pr)
+		}
+	})
+}
+
+// stopLate stops a process whose time is up.
+func (g *group) stopLate(fx *effects, pr *process) {
+	if !pr.stopping {
 		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID, "sessions", pr.sessions)
 		g.stopProcess(fx, pr)
-	})
+	}
 }

@@ -136,6 +136,10 @@ type Options struct {
 	// DrainTimeout is how long a process that a restart has replaced may take
 	// for the requests that it has; 0: DefaultDrainTimeout, negative: for ever.
 	DrainTimeout time.Duration
+	// KeepLongSessions lets a process that is to end live for as long as it has
+	// sessions that have called Session.OnDetach, such as WebSockets, which are not
+	// told then, whatever DrainTimeout says. They are when the pool shuts down.
+	KeepLongSessions bool
 	// ForceMaxConcurrentRequestsPerProcess replaces what the application says
 	// of its concurrency; 0: what it says counts, negative: no limit. Read
 	// when a process is attached.

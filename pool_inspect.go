@@ -15,7 +15,7 @@ import (
 const SnapshotSchema = 1
 
 // Snapshot is the state of a pool at one moment. It shares nothing with the
-// pool. WriteText and WriteXML show it as the original's tools do.
+// pool. WriteText, WriteXML and WriteJSON show it as the original's tools do.
 type Snapshot struct {
 	Schema  int       `json:"schema"`
 	Version string    `json:"version"`

@@ -35,7 +35,7 @@ type chaos struct {
 
 var chaosOps = []func(*chaos){
 	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
-	(*chaos).doConnect, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
+	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
 	(*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetach, (*chaos).doSetLimits, (*chaos).doRequestOOBW,
 }
 
@@ -58,6 +58,7 @@ func (c *chaos) doGet() {
 		o.StickySessionID = s.StickyID()
 	}
 	o.DrainTimeout = time.Duration(c.choose(3)) * time.Second
+	o.KeepLongSessions = c.choose(2) == 0
 	o.MaxRequestQueueSize = []int{0, 1, 5, passenger.Unlimited}[c.choose(4)]
 	o.ForceMaxConcurrentRequestsPerProcess = []int{0, 0, 3, passenger.Unlimited}[c.choose(4)]
 	a := &answer{}
@@ -101,6 +102,12 @@ func (c *chaos) doClose() {
 func (c *chaos) doConnect() {
 	if s := c.pick(false); s != nil {
 		_, _ = s.Connect(c.Context())
+	}
+}
+
+func (c *chaos) doLast() {
+	if s := c.pick(false); s != nil {
+		s.OnDetach(func() {})
 	}
 }
 

@@ -54,9 +54,11 @@ type process struct {
 	metrics ProcessMetrics
 	// drain ends the time for the last requests of a process that is detached.
 	drain *poolTimer
+	// overdue: that time is up, and only its long sessions keep it.
+	overdue bool
 	// drainedFor is the restart that waits for the process to be gone.
 	drainedFor *restart
-	// onDetach are called when the process is to end.
+	// onDetach are called when the process is to end, and are of its long sessions.
 	onDetach map[*Session]func()
 }
 
@@ -204,8 +206,16 @@ func (pr *process) moveTo(fx *effects, to processState) {
 	}
 }
 
+// keepsSessions: the process lives for as long as it has long sessions.
+func (pr *process) keepsSessions() bool {
+	return pr.group.opts.KeepLongSessions && !pr.exited && pr.group.pool.state == poolOpen
+}
+
 // announceEnd tells long sessions that the process is to end.
 func (pr *process) announceEnd(fx *effects) {
+	if pr.keepsSessions() {
+		return
+	}
 	for _, f := range pr.onDetach {
 		fx.after(f)
 	}

@@ -131,14 +131,15 @@ func isExhaustion(err error) bool {
 }
 
 // OnDetach lets f be called, once, when the process leaves the pool or the pool
-// shuts down, so that a session that would last for long can be ended. f is
-// called in the goroutine that causes it, at once if it has happened already.
+// shuts down, so that a session that would last for long can be ended; with
+// Options.KeepLongSessions only when the pool shuts down, or the process is gone. f
+// is called in the goroutine that causes it, at once if it has happened already.
 // stop takes it back; false: f has been called, or will be.
 func (s *Session) OnDetach(f func()) (stop func() bool) {
 	pr := s.process
 	p := pr.group.pool
 	p.update(func(fx *effects) {
-		if pr.state == stateDetached || p.state != poolOpen || s.closed {
+		if pr.state == stateDetached && !pr.keepsSessions() || p.state != poolOpen || s.closed {
 			fx.after(f)
 			return
 		}
@@ -146,11 +147,17 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 			pr.onDetach = map[*Session]func(){}
 		}
 		pr.onDetach[s] = f
+		if pr.state == stateDetached {
+			pr.group.drainStep(fx, pr) // it may be the last of the others
+		}
 	})
 	return func() (stopped bool) {
-		p.update(func(*effects) {
+		p.update(func(fx *effects) {
 			_, stopped = pr.onDetach[s]
 			delete(pr.onDetach, s)
+			if pr.overdue && len(pr.onDetach) == 0 {
+				pr.group.stopLate(fx, pr)
+			}
 		})
 		return stopped
 	}
@@ -165,6 +172,7 @@ func (s *Session) Close(mode CloseMode) {
 			return
 		}
 		s.closed = true
+		delete(s.process.onDetach, s)
 		s.endLimit()
 		if conn := s.conn; conn != nil {
 			s.conn = nil

@@ -1,6 +1,7 @@
 package passenger_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -352,6 +353,28 @@ func TestSnapshotAsJSON(t *testing.T) {
 	require.Equal(t, "0badcafe", read.Groups[2].LastSpawnError.ID)
 }
 
+func TestSnapshotAsOptionsInJSON(t *testing.T) {
+	s := busySnapshot()
+	var b bytes.Buffer
+	require.NoError(t, s.WriteJSON(&b))
+	var indented bytes.Buffer
+	require.NoError(t, json.Indent(&indented, b.Bytes(), "", "  "))
+	requireGolden(t, "snapshot-options.json", indented.String()+"\n")
+	for _, secret := range []string{password, "assword", apiKey, "hunter2", "DATABASE_URL"} {
+		require.NotContains(t, b.String(), secret)
+	}
+
+	// A name stands for whom it is now, whoever is listed first.
+	gone, now := s.Groups[0], s.Groups[0]
+	gone.Detached, gone.AppRoot = true, "/gone"
+	for _, groups := range [][]passenger.GroupSnapshot{{gone, now}, {now, gone}} {
+		b.Reset()
+		require.NoError(t, (&passenger.Snapshot{Groups: groups}).WriteJSON(&b))
+		require.NotContains(t, b.String(), "/gone")
+		require.Contains(t, b.String(), now.AppRoot)
+	}
+}
+
 // failing takes nothing.
 type failing struct{}
 
@@ -360,4 +383,5 @@ func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 func TestWriteErrorsAreReturned(t *testing.T) {
 	require.ErrorIs(t, busySnapshot().WriteText(failing{}, passenger.TextOptions{}), os.ErrClosed)
 	require.ErrorIs(t, busySnapshot().WriteXML(failing{}, passenger.XMLOptions{}), os.ErrClosed)
+	require.ErrorIs(t, busySnapshot().WriteJSON(failing{}), os.ErrClosed)
 }

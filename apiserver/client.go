@@ -143,10 +143,11 @@ func (c *Client) send(ctx context.Context, method, path string, value any) ([]by
 	return c.Call(ctx, method, path, body)
 }
 
-// Pool returns the pool as far as the caller may see it and the JSON form holds
-// it.
+// Pool returns the pool as far as the caller may see it and the JSON form of a
+// Snapshot holds it. One of Phusion's agents, which does not know that form, returns
+// one whose Schema is 0.
 func (c *Client) Pool(ctx context.Context) (*passenger.Snapshot, error) {
-	body, err := c.Get(ctx, "/pool.json")
+	body, err := c.Get(ctx, "/pool.json?form=snapshot")
 	if err != nil {
 		return nil, err
 	}

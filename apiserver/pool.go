@@ -67,11 +67,27 @@ func (c *call) showPoolAsXML() {
 	c.write(http.StatusOK, xmlType, b.Bytes())
 }
 
-// showPoolAsJSON takes the parameter secrets, as Passenger does, but there are
-// none in this form.
+// showPoolAsJSON shows the pool in Passenger's form or, if the parameter form says
+// so, as a passenger.Snapshot. It takes the parameter secrets, as Passenger does,
+// but there are none in these forms.
 func (c *call) showPoolAsJSON() {
-	if _, ok := c.flag(c.r.URL.Query(), "secrets"); ok {
-		c.json(http.StatusOK, c.view())
+	query := c.r.URL.Query()
+	if _, ok := c.flag(query, "secrets"); !ok {
+		return
+	}
+	s := c.view()
+	switch query.Get("form") {
+	case "snapshot":
+		c.json(http.StatusOK, s)
+	case "":
+		var b bytes.Buffer
+		if err := s.WriteJSON(&b); err != nil {
+			c.fail(http.StatusInternalServerError, "", err.Error())
+			return
+		}
+		c.write(http.StatusOK, jsonType, b.Bytes())
+	default:
+		c.fail(http.StatusBadRequest, "", "the parameter form can only be snapshot")
 	}
 }
 

@@ -43,6 +43,7 @@ func TestStatuses(t *testing.T) {
 		{"GET", "/pool.txt?colorize=2", "", 400, "colorize is neither"},
 		{"GET", "/pool.xml?secrets=x", "", 400, "secrets is neither"},
 		{"GET", "/pool.json?secrets=x", "", 400, "secrets is neither"},
+		{"GET", "/pool.json?form=x", "", 400, "form can only be snapshot"},
 		{"GET", "/pool.txt?%zz&verbose=true", "", 200, "Password: password-1000"},
 		{"POST", restart, "", 400, "needs a body"},
 		{"POST", restart, " \n", 400, "needs a body"},
@@ -150,6 +151,21 @@ func TestFormsOfThePool(t *testing.T) {
 	require.True(t, strings.HasPrefix(a.Body, "\x1b[44m"))
 
 	a = h.ask("GET", "/pool.json", "")
+	require.Equal(t, "application/json; charset=utf-8", a.Header.Get("Content-Type"))
+	var apps map[string]struct {
+		Root []struct {
+			Value  string
+			Source struct{ Type string }
+		} `json:"app_root"`
+		Processes []struct{ PID int }
+	}
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &apps))
+	require.Len(t, apps, 3, "two have the same name")
+	require.Equal(t, "/apps/blog", apps["blog"].Root[0].Value)
+	require.Equal(t, "ephemeral", apps["blog"].Root[0].Source.Type)
+	require.Equal(t, h.group("blog").Processes[0].PID, apps["blog"].Processes[0].PID)
+
+	a = h.ask("GET", "/pool.json?form=snapshot", "")
 	require.Equal(t, "application/json; charset=utf-8", a.Header.Get("Content-Type"))
 	var s passenger.Snapshot
 	require.NoError(t, json.Unmarshal([]byte(a.Body), &s))

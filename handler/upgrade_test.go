@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -102,6 +104,35 @@ func TestTunnelEndsWithItsProcess(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A tunnel keeps a process that is to end, if that is wanted, up to the end of the
+// server.
+func TestTunnelKeepsItsProcess(t *testing.T) {
+	for name, app := range upgradingApps() {
+		t.Run(name, func(t *testing.T) {
+			cfg := handler.Config{Options: passenger.Options{KeepLongSessions: true}}
+			serveConfig(t, app, cfg, func(s *site) {
+				c, br := s.upgrade("")
+				s.expectLine(br, "welcome")
+				other, otherBR := s.upgrade("")
+				defer other.Close()
+				s.expectLine(otherBR, "welcome")
+				require.NoError(s, s.pool.Restart(s.Context(), "app", passenger.RestartOptions{}))
+				time.Sleep(time.Hour) // far beyond the time for the last requests
+				fmt.Fprint(c, "hello\n")
+				s.expectLine(br, "hello!")
+				require.NoError(s, c.Close())
+				synctest.Wait()
+				require.Equal(s, 1, s.sessions())
+				s.handler.Drain()
+				_, err := otherBR.ReadByte()
+				require.ErrorIs(s, err, io.EOF)
+				synctest.Wait()
+				require.Zero(s, s.sessions())
+			})
+		})
 	}
 }
 

@@ -26,6 +26,7 @@ type privateDir struct {
 	// own: path itself was made here; ownSockets: sockets was.
 	own, ownSockets bool
 	loaders         string
+	copy            *loadersCopy
 	sockets         string
 	// shared: processes run as other users, who have to get through.
 	shared bool
@@ -65,9 +66,10 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	if len(d.sockets)+len("/")+socketDirNameLength+len("/")+minSocketName >= loaderproto.UnixPathMax {
 		return nil, &fs.PathError{Op: "use", Path: d.path, Err: errPathTooLong}
 	}
-	if d.loaders, err = os.MkdirTemp(d.path, "loaders."); err != nil {
+	if d.copy, err = newLoadersCopy(d.path); err != nil {
 		return nil, err
 	}
+	d.loaders = d.copy.path
 	if err := extract(loaders.FS, d.loaders, shared); err != nil {
 		return nil, fmt.Errorf("cannot extract the loaders: %w", err)
 	}
@@ -93,7 +95,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 // admit gives a directory that was made here its mode, whatever the umask:
 // other users are let in if there are any.
 func (d *privateDir) admit(path string, shared os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
+	f, err := openDirectory(path)
 	if err != nil {
 		return err
 	}
@@ -174,11 +176,11 @@ func (d *privateDir) remove() error {
 	if d.root != nil {
 		errs = append(errs, d.root.Close())
 	}
+	if d.copy != nil {
+		errs = append(errs, d.copy.remove())
+	}
 	if d.own {
 		return errors.Join(append(errs, os.RemoveAll(d.path))...)
-	}
-	if d.loaders != "" {
-		errs = append(errs, os.RemoveAll(d.loaders))
 	}
 	if d.ownSockets && d.root != nil {
 		// Another factory may use it as well.

@@ -149,6 +149,9 @@ func (f *factory) privateDir() (*privateDir, error) {
 		}
 		f.dir = dir
 		closeOnExec()
+		if err := removeLeftCopies(dir.path); err != nil {
+			f.config.Logger.Error(err, "Loaders that another program has left behind are still there", "dir", dir.path)
+		}
 	}
 	return f.dir, nil
 }

@@ -92,12 +92,31 @@ func (l *loader) defaults() (map[string]any, error) {
 	return map[string]any{"environment": environment}, nil
 }
 
+// home is whose configuration counts, also when this program has become another
+// user: that of whoever has started it.
+var home = homeOfStarter{user: os.Geteuid()}
+
+type homeOfStarter struct {
+	user int
+	// values are what the file had when it could be read.
+	values map[string]any
+	apps   []hostedApp
+}
+
 func (l *loader) homeFile() (map[string]any, error) {
-	home := l.getenv("HOME")
-	if home == "" {
+	dir := l.getenv("HOME")
+	if dir == "" {
 		return nil, nil
 	}
-	return l.file(filepath.Join(home, ".passenger", "standalone", "config.json"))
+	if os.Geteuid() != home.user {
+		l.apps = slices.Clone(home.apps)
+		return maps.Clone(home.values), nil
+	}
+	values, err := l.file(filepath.Join(dir, ".passenger", "standalone", "config.json"))
+	if !l.nested {
+		home.values, home.apps = maps.Clone(values), slices.Clone(l.apps)
+	}
+	return values, err
 }
 
 func (l *loader) appFile() (map[string]any, error) {
@@ -188,13 +207,12 @@ func (l *loader) environment() (map[string]any, error) {
 func (l *loader) commandLine() (map[string]any, error) {
 	values := map[string]any{}
 	for _, o := range l.options {
-		f := l.flags.Lookup(o.flag)
-		if f == nil || !f.Changed { // not every command has all of them
-			continue
+		raw, err := o.given(l.flags)
+		if err != nil {
+			return nil, err
 		}
-		var raw any = f.Value.String()
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			raw = list.GetSlice()
+		if raw == nil {
+			continue
 		}
 		v, err := o.convert(raw, l.cwd)
 		if err != nil {
@@ -221,19 +239,31 @@ func settle(values map[string]any, where string) error {
 	}
 	err := errors.Join(
 		both("socket_file", "address", "a socket file and an address"), both("socket_file", "port", "a socket file and a port"),
-		both("rackup", "startup_file", "rackup and startup_file"),
-		both("disable_turbocaching", "turbocaching", "disable_turbocaching and turbocaching"),
+		both("rackup", "startup_file", "rackup and startup_file"), both("rackup", "start_command", "rackup and start_command"),
 	)
+	for off, on := range opposites {
+		err = errors.Join(err, both(off, on, off+" and "+on))
+	}
 	if kind, file := values["app_type"], values["rackup"]; file != nil && kind != nil && kind != "rack" {
 		err = errors.Join(err, fmt.Errorf("rackup is for applications of Ruby, and app_type is %v in %s: leave one of them out", kind, where))
 	}
 	if file, ok := values["rackup"]; ok {
-		values["startup_file"], values["app_type"] = file, "rack"
+		values["startup_file"], values["app_type"] = file, "rack" // which counts more than a command
 		delete(values, "rackup")
 	}
-	if off, ok := values["disable_turbocaching"].(bool); ok {
-		values["turbocaching"] = !off
-		delete(values, "disable_turbocaching")
+	for off, on := range opposites {
+		if isOff, ok := values[off].(bool); ok {
+			o, _ := findOption(startOptions, on)
+			values[on], _ = o.convert(!isOff, "") // which it can be
+			delete(values, off)
+		}
 	}
 	return err
+}
+
+// opposites are options that are others the other way round.
+var opposites = map[string]string{
+	"disable_turbocaching":                    "turbocaching",
+	"no_friendly_error_pages":                 "friendly_error_pages",
+	"no_abort_websockets_on_process_shutdown": "abort_websockets_on_process_shutdown",
 }

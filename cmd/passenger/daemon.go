@@ -28,7 +28,7 @@ const (
 // inBackground starts this program once more, with the same arguments and cfg's
 // log as its output, and returns when it serves. What it tells then goes to out.
 func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
-	log, err := agent.OpenLogFile(cfg.LogFile)
+	log, err := openOutput(cfg)
 	if err != nil {
 		return err
 	}
@@ -65,6 +65,15 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 		return errors.New(strings.TrimSpace(string(report)))
 	}
 	return fmt.Errorf("the server in the background has ended before it could serve: see its log %s (%w)", cfg.LogFile, ended)
+}
+
+// openOutput opens the log, or nothing if that is another user's to make, which the
+// server will become.
+func openOutput(cfg *agent.Config) (*os.File, error) {
+	if cfg.User != "" {
+		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
+	return agent.OpenLogFile(cfg.LogFile)
 }
 
 // reporter tells whoever has started a server in the background how that went. A

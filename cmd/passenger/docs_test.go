@@ -35,7 +35,7 @@ func TestConfigurationPage(t *testing.T) {
 	flags := map[string]bool{}
 	for _, o := range startOptions {
 		require.Contains(t, names, o.key)
-		flags["--"+o.flag] = true
+		flags["--"+o.flag], flags["--"+o.also] = true, true
 		if slices.Contains([]string{"ssl", "request_queue_overflow_status_code"}, o.key) {
 			continue
 		}

@@ -38,7 +38,7 @@ var flyingOptions = slices.Concat([]option{
 	{key: "socket_file", flag: "socket-file", short: "S", kind: kindPath, usage: "the Unix socket `file` to listen on; needed"},
 	{key: "socket_mode", flag: "socket-mode", usage: "the `mode` of that file, in octal digits (default " + flyingDefaults.Flying.SocketMode + ")"},
 	{key: "password_file", flag: "password-file", kind: kindPath, usage: "the `file` with the password that web servers must know; it is made if it is missing (default: the socket file's name and .password)"},
-	{key: "user", flag: "user", usage: "as root, become this `user` before anything else; all applications run as it then"},
+	{key: "user", flag: "user", usage: "as root, become this `user` when the ports are open, and before anything else; all applications run as it then"},
 	{key: "user_switching", flag: "user-switching", kind: kindBool, usage: "as root, run each application as its own user; else all of them run as the default user (default true)"},
 	{key: "default_user", flag: "default-user", usage: "the `user` of applications that would run as root (default " + flyingDefaults.Flying.DefaultUser + ")"},
 	{key: "default_group", flag: "default-group", usage: "the `group` of these (default: that user's)"},
@@ -56,7 +56,7 @@ var flyingOptions = slices.Concat([]option{
 	"client_header_timeout", "client_timeout", "client_min_rate", "keepalive_timeout",
 	"max_request_time", "max_request_queue_time",
 	"request_queue_overflow_status_code", "request_queue_timeout_status_code", "spawn_exception_status_code",
-	"turbocaching", "trusted_proxies", "show_version_in_header", "access_log", "metrics_address", "drain_delay",
+	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "show_version_in_header", "access_log", "metrics_address", "drain_delay",
 	"daemonize", "pid_file", "log_file", "log_level", "instance_registry_dir",
 }))
 

@@ -35,9 +35,11 @@ type option struct {
 	key     string // in files; in the environment with PASSENGER_ in front
 	aliases []string
 	flag    string
-	short   string
-	kind    kind
-	// bare: the flag of a foreign option needs no value.
+	// also is another name of the flag, which Passenger has.
+	also  string
+	short string
+	kind  kind
+	// bare: the flag needs no value, and has one only behind an equals sign.
 	bare  bool
 	usage string
 }
@@ -56,7 +58,7 @@ var startOptions = []option{
 	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi, node or meteor (default: what the startup file tells)"},
 	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},
 	{key: "rackup", flag: "rackup", short: "R", usage: "the startup `file` of a Ruby application, in the place of config.ru"},
-	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", kind: kindCommand, usage: "start the application by this `command`: a program that serves HTTP on 127.0.0.1 and $PORT, or speaks the spawn protocol"},
+	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", also: "app-start-command", kind: kindCommand, usage: "start the application by this `command`: a program that serves HTTP on 127.0.0.1 and $PORT, or speaks the spawn protocol"},
 	{key: "health_path", flag: "health-path", usage: "the `path` that a program with a start command answers as soon as it can serve (default: accepting connections is enough)"},
 	{key: "spawn_method", flag: "spawn-method", usage: "the `method` to start processes: smart, by a preloader that is forked, or direct (default smart for rack, else direct)"},
 	{key: "thread_count", flag: "thread-count", kind: kindInt, usage: "the `number` of requests that a process of kind rack or wsgi serves at once (default 1)"},
@@ -69,7 +71,8 @@ var startOptions = []option{
 	{key: "python", flag: "python", usage: "the Python `interpreter` (default that of the application's venv or .venv, else python3)"},
 	{key: "nodejs", flag: "nodejs", usage: "the Node.js `interpreter` (default node)"},
 	{key: "meteor_app_settings", flag: "meteor-app-settings", kind: kindPath, usage: "the `file` with the settings of a Meteor application"},
-	{key: "friendly_error_pages", flag: "friendly-error-pages", usage: "`whether` error pages show details: true, false, or auto, in the environment development only (default auto)"},
+	{key: "friendly_error_pages", flag: "friendly-error-pages", bare: true, usage: "`whether` error pages show details: true, false, or auto, in the environment development only (default auto)"},
+	{key: "no_friendly_error_pages", flag: "no-friendly-error-pages", kind: kindBool, usage: "the same as --friendly-error-pages=false"},
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
@@ -79,7 +82,7 @@ var startOptions = []option{
 	{key: "hard_memory_limit", flag: "hard-memory-limit", kind: kindInt, usage: "above how many `MB` it is killed, 0 for no limit (default 0)"},
 	{key: "restart_dir", flag: "restart-dir", usage: "the `directory` of restart.txt and always_restart.txt, relative to the application's (default tmp)"},
 	{key: "rolling_restarts", flag: "rolling-restarts", kind: kindBool, usage: "restart processes one after the other, and keep the old ones if a new one does not start (default true)"},
-	{key: "ctls", flag: "ctl", kind: kindMap, usage: "run a program for an event, as `hook_NAME=PROGRAM`; may be given more than once"},
+	{key: "ctls", flag: "ctl", also: "ctls", kind: kindMap, usage: "run a program for an event, as `hook_NAME=PROGRAM`; may be given more than once"},
 	{key: "max_preloader_idle_time", flag: "max-preloader-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` without a start a preloader is stopped, 0 for never (default %d)", defaults.MaxPreloaderIdleTime)},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
 	{key: "request_buffering", flag: "request-buffering", kind: kindBool, usage: "read the whole body of a request before a process gets it (default true)"},
@@ -100,6 +103,8 @@ var startOptions = []option{
 	{key: "disable_turbocaching", flag: "disable-turbocaching", kind: kindBool, usage: "the same as --turbocaching=false"},
 	{key: "turbocaching", flag: "turbocaching", kind: kindBool, usage: "keep answers for a moment that allow it (default true)"},
 	{key: "vary_turbocache_by_cookie", flag: "vary-turbocache-by-cookie", usage: "the `name` of a cookie whose value makes it another answer"},
+	{key: "abort_websockets_on_process_shutdown", flag: "abort-websockets-on-process-shutdown", kind: kindBool, usage: "end the WebSockets of a process that is replaced; else it lives until they end (default true)"},
+	{key: "no_abort_websockets_on_process_shutdown", flag: "no-abort-websockets-on-process-shutdown", kind: kindBool, usage: "the same as --abort-websockets-on-process-shutdown=false"},
 	{key: "sendfile_roots", flag: "sendfile-root", kind: kindList, usage: "a `directory` of files that the application may have sent by X-Sendfile; may be given more than once"},
 	{key: "accel_redirect", flag: "accel-redirect", kind: kindMap, usage: "a path and a directory, as `PATH=DIRECTORY`, of files that it may have sent by X-Accel-Redirect; may be given more than once"},
 	{key: "trusted_proxies", flag: "trusted-proxy", kind: kindList, usage: "an `address` or prefix of a proxy whose X-Forwarded-* headers are believed; may be given more than once"},
@@ -113,6 +118,7 @@ var startOptions = []option{
 	{key: "otlp_endpoint", flag: "otlp-endpoint", usage: "the `URL` of an OpenTelemetry collector that gets the same as traces, such as http://127.0.0.1:4318; $OTEL_EXPORTER_OTLP_HEADERS has headers for it"},
 	{key: "core_heartbeat_timeout", flag: "core-heartbeat-timeout", kind: kindInt, usage: "after how many `seconds` without an answer a core that hangs is killed and replaced, 0 for never (default 0)"},
 	{key: "metrics_address", flag: "metrics-address", usage: "a `host:port` where everybody may ask for /metrics (Prometheus), /livez and /readyz (default: nowhere)"},
+	{key: "user", flag: "user", usage: "as root, become this `user` when the ports are open, and before anything else; the application runs as it, too"},
 	{key: "daemonize", flag: "daemonize", short: "d", kind: kindBool, usage: "serve in the background, and return when it serves (default false)"},
 	{key: "pid_file", flag: "pid-file", kind: kindPath, usage: "a `file` with the server's process id (default: none; in the background passenger.PORT.pid in the application's tmp/pids, or else in its directory)"},
 	{key: "log_file", flag: "log-file", kind: kindPath, usage: "a `file` for what the server and the application print, opened anew on SIGUSR1 (default: standard error; in the background passenger.PORT.log in the application's log, or else in its directory)"},
@@ -150,22 +156,47 @@ func optionsOf(options []option, keys []string) []option {
 
 func addFlags(flags *pflag.FlagSet, options []option) {
 	flags.SortFlags = false
-	for _, o := range options {
-		switch o.kind {
-		case kindMap, kindList:
-			flags.StringArrayP(o.flag, o.short, nil, o.usage)
-		case kindBool:
-			flags.BoolP(o.flag, o.short, false, o.usage)
-		case kindString, kindInt, kindPath, kindCommand:
-			flags.StringP(o.flag, o.short, "", o.usage)
-		case kindForeign:
-			flags.String(o.flag, "", o.usage)
-			flags.Lookup(o.flag).Hidden = true
-			if o.bare {
-				flags.Lookup(o.flag).NoOptDefVal = "true"
-			}
+	for i := range options {
+		o := &options[i]
+		o.addFlag(flags, o.flag, o.short)
+		if o.also != "" {
+			o.addFlag(flags, o.also, "")
+			flags.Lookup(o.also).Hidden = true
 		}
 	}
+}
+
+func (o *option) addFlag(flags *pflag.FlagSet, name, short string) {
+	switch o.kind {
+	case kindMap, kindList:
+		flags.StringArrayP(name, short, nil, o.usage)
+	case kindBool:
+		flags.BoolP(name, short, false, o.usage)
+	case kindString, kindInt, kindPath, kindCommand, kindForeign:
+		flags.StringP(name, short, "", o.usage)
+	}
+	flags.Lookup(name).Hidden = o.kind == kindForeign
+	if o.bare {
+		flags.Lookup(name).NoOptDefVal = "true"
+	}
+}
+
+// given is the value that a flag of the option has got, by either of its names.
+func (o *option) given(flags *pflag.FlagSet) (raw any, err error) {
+	for _, name := range []string{o.flag, o.also} {
+		f := flags.Lookup(name)
+		if f == nil || !f.Changed { // not every command has all of them
+			continue
+		}
+		if raw != nil {
+			return nil, fmt.Errorf("--%s and --%s are both given, which are the same option: use one or the other", o.flag, o.also)
+		}
+		raw = f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			raw = list.GetSlice()
+		}
+	}
+	return raw, nil
 }
 
 // convert checks a value and brings it into the form of agent.Config.
@@ -183,6 +214,9 @@ func (o *option) convert(raw any, dir string) (any, error) {
 	case kindBool:
 		return o.toBool(raw)
 	case kindString, kindPath, kindForeign:
+	}
+	if isTrue, ok := raw.(bool); ok && o.bare {
+		return strconv.FormatBool(isTrue), nil
 	}
 	s, ok := raw.(string)
 	if !ok {

@@ -115,11 +115,6 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 		return err
 	}
 	cfg := &loaded
-	if f := cfg.Flying; f != nil && f.User != "" {
-		if err := agent.Become(f.User); err != nil {
-			return err
-		}
-	}
 	report, err := newReporter()
 	if err != nil {
 		return err
@@ -129,6 +124,10 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 			return err
 		}
 		return inBackground(ctx, cfg, out)
+	}
+	if err := cfg.Become(ctx); err != nil {
+		report.failed(err)
+		return err
 	}
 	instance, err := agent.Start(ctx, *cfg, reconfigure)
 	if err != nil {

@@ -28,7 +28,8 @@ else of it:
   pool            the applications, their processes and who waits
   server          the requests that are being served; requests is the same
   backtraces      what each goroutine of the core is at
-  xml, json       the pool, for programs
+  xml, json       the pool, for programs, as Passenger shows it
+  snapshot        all that is known of the pool, as JSON
   union_station   the state of the UstRouter, in instances that have one
 
 Whoever is neither root nor the user of the instance sees the applications that run
@@ -42,8 +43,8 @@ With --port, --socket or --pid-file, status says whether the server of the
 application in a directory, the argument or the current one, is running that was
 started with the same option, and that with status 0 either way.
 
-The fields of --show=json are those of GET /pool.json, whose schema is
-passenger.Snapshot.`
+The fields of --show=json are those of GET /pool.json, and those of --show=snapshot
+those of passenger.Snapshot.`
 
 // status is what is to be shown, and how.
 type status struct {
@@ -61,7 +62,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		Use:     name + " [instance]",
 		Short:   "Show what an instance does",
 		Long:    statusHelp,
-		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=json | jq '.groups[].name'\n  passenger status --watch",
+		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=snapshot | jq '.groups[].name'\n  passenger status --watch",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more information.", len(args), c.CommandPath())
@@ -71,7 +72,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		ValidArgsFunction: completeInstances,
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, backtraces, xml, json or union_station")
+	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, backtraces, xml, json, snapshot or union_station")
 	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
 	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
@@ -81,7 +82,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	f.BoolVarP(&s.watch, "watch", "w", false, "show it again and again, on a terminal as a full screen, until q is pressed")
 	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
-	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "backtraces", "xml", "json", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "backtraces", "xml", "json", "snapshot", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
 		addFlags(f, optionsOf(startOptions, serverFileKeys))
 	}
@@ -138,6 +139,7 @@ var statusViews = map[string]statusView{
 	"backtraces":    {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
 	"xml":           {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
 	"json":          {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
+	"snapshot":      {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
 	"union_station": {"ust_router_api", "/server.json", false, (*status).formatJSON},
 }
 
@@ -169,8 +171,11 @@ func (s *status) fetch(ctx context.Context, instance *instancedir.Instance, view
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	path := fmt.Sprintf("%s?verbose=%t&colorize=%t&secrets=%t", view.path, s.verbose, s.colour, s.verbose)
-	return c.Get(ctx, path)
+	query := fmt.Sprintf("verbose=%t&colorize=%t&secrets=%t", s.verbose, s.colour, s.verbose)
+	if strings.Contains(view.path, "?") {
+		return c.Get(ctx, view.path+"&"+query)
+	}
+	return c.Get(ctx, view.path+"?"+query)
 }
 
 func (s *status) header(instance *instancedir.Instance, view statusView) string {

@@ -140,6 +140,8 @@ var appSettings = map[string]setting{
 	"turbocaching":                      flag(func(c *appConfig) *bool { return &c.Turbocaching }),
 	"vary_turbocache_by_cookie":         text(func(c *appConfig) *string { return &c.VaryTurbocacheByCookie }),
 
+	"abort_websockets_on_process_shutdown": flag(func(c *appConfig) *bool { return &c.AbortWebSockets }),
+
 	"sendfile_roots": texts(func(c *appConfig) *[]string { return &c.SendfileRoots }),
 	"accel_redirect": func(c *appConfig, value string) error {
 		if json.Unmarshal([]byte(value), &c.AccelRedirect) != nil {

@@ -118,6 +118,7 @@ func TestAppOptions(t *testing.T) {
 		{"sticky_sessions", "on", is(true, func(c *handler.Config) any { return c.StickySessions.Enabled })},
 		{"sticky_sessions_cookie_name", "route", is("route", func(c *handler.Config) any { return c.StickySessions.CookieName })},
 		{"sticky_sessions_cookie_attributes", "Secure", is("Secure", func(c *handler.Config) any { return c.StickySessions.CookieAttributes })},
+		{"abort_websockets_on_process_shutdown", "off", is(true, func(c *handler.Config) any { return c.Options.KeepLongSessions })},
 		{"turbocaching", "off", is(true, func(c *handler.Config) any { return c.DisableTurbocache })},
 		{"vary_turbocache_by_cookie", "lang", is("lang", func(c *handler.Config) any { return c.VaryTurbocacheByCookie })},
 		{"sendfile_roots", `["/srv/a b"]`, is([]string{"/srv/a b"}, func(c *handler.Config) any { return c.Sendfile.Roots })},

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,39 +10,65 @@ import (
 	"syscall"
 )
 
-// Become makes this process, if it is root's, one of the user of that name, for
-// good: with their groups, and without root's rights. It is to be called before
-// anything is opened.
-func Become(name string) error {
-	account, err := user.Lookup(name)
-	if err != nil {
-		return fmt.Errorf("cannot run as the user %q: %w", name, err)
-	}
-	uid, uidErr := strconv.Atoi(account.Uid)
-	gid, gidErr := strconv.Atoi(account.Gid)
-	groups, err := groupsOf(account)
-	if err := errors.Join(uidErr, gidErr, err); err != nil {
-		return fmt.Errorf("cannot run as the user %q: %w", name, err)
-	}
-	if uid == os.Geteuid() {
+// Become makes this process, if it is root's, one of c's User, for good: with their
+// groups, and without root's rights. The TCP ports are opened before, since those
+// below 1024 are root's to open; a socket file and all else is to be made after, so
+// that it is the user's. In the background, standard output and error become the log
+// file, which they were to be.
+func (c *Config) Become(ctx context.Context) error {
+	if c.User == "" {
 		return nil
 	}
+	account, err := lookUp(c.User)
+	if err != nil {
+		return fmt.Errorf("cannot run as the user %q: %w", c.User, err)
+	}
+	if account.uid == os.Geteuid() {
+		return c.useLogAsOutput()
+	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot run as the user %q: only root can become another user", name)
+		return fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as that user", c.User)
 	}
-	for _, step := range []func() error{
-		func() error { return syscall.Setgroups(groups) },
-		func() error { return syscall.Setgid(gid) },
-		func() error { return syscall.Setuid(uid) },
-		func() error { return os.Setenv("HOME", account.HomeDir) },
-		func() error { return os.Setenv("USER", account.Username) },
-		func() error { return os.Setenv("LOGNAME", account.Username) },
-	} {
-		if err := step(); err != nil {
-			return fmt.Errorf("cannot run as the user %q: %w", name, err)
-		}
+	if c.opened, err = c.openPorts(ctx); err != nil {
+		return err
 	}
-	return nil
+	if err := account.become(); err != nil {
+		return errors.Join(fmt.Errorf("cannot run as the user %q: %w", c.User, err), closeAll(c.opened.sockets))
+	}
+	return c.useLogAsOutput()
+}
+
+// useLogAsOutput is for a server in the background that is root's at first: the log
+// file is not root's to make.
+func (c *Config) useLogAsOutput() error {
+	if !c.Daemonize || c.LogFile == "" {
+		return nil
+	}
+	log, err := openLogFile(c.LogFile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(duplicate(log, os.Stdout), duplicate(log, os.Stderr), log.Close())
+}
+
+// account is a user of the system.
+type account struct {
+	*user.User
+	uid, gid int
+	groups   []int
+}
+
+func lookUp(name string) (*account, error) {
+	found, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	a := &account{User: found}
+	var uidErr, gidErr error
+	a.uid, uidErr = strconv.Atoi(found.Uid)
+	a.gid, gidErr = strconv.Atoi(found.Gid)
+	a.groups, err = groupsOf(found)
+	return a, errors.Join(uidErr, gidErr, err)
 }
 
 func groupsOf(account *user.User) ([]int, error) {
@@ -56,4 +83,20 @@ func groupsOf(account *user.User) ([]int, error) {
 		}
 	}
 	return groups, nil
+}
+
+func (a *account) become() error {
+	for _, step := range []func() error{
+		func() error { return syscall.Setgroups(a.groups) },
+		func() error { return syscall.Setgid(a.gid) },
+		func() error { return syscall.Setuid(a.uid) },
+		func() error { return os.Setenv("HOME", a.HomeDir) },
+		func() error { return os.Setenv("USER", a.Username) },
+		func() error { return os.Setenv("LOGNAME", a.Username) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

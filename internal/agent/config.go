@@ -68,6 +68,10 @@ type Config struct {
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
+	// User is whom Become makes this process one of; empty: nobody else.
+	User string `koanf:"user"`
+	// opened is what Become has opened already; nil: nothing.
+	opened *openedSockets `koanf:"-"`
 	// Flying is nil where there is one application.
 	Flying *Flying `koanf:"-"`
 	// DrainDelay is how many seconds a server serves on that is to end, and is

@@ -28,9 +28,6 @@ type Flying struct {
 	// PasswordFile has the password that web servers must know; empty: the socket
 	// file's name with ".password" behind. It is made if it is missing.
 	PasswordFile string `koanf:"password_file"`
-	// User is whom the command line has to become before Start; empty: nobody
-	// else.
-	User string `koanf:"user"`
 	// UserSwitching: as root, each application runs as its own user, else all of
 	// them as DefaultUser.
 	UserSwitching bool   `koanf:"user_switching"`

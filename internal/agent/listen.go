@@ -18,41 +18,79 @@ type socket interface {
 	File() (*os.File, error)
 }
 
-// listen opens the configured addresses. The sockets have the names that they are
-// lent by. Its errors say what to do.
-func (c *Config) listen(ctx context.Context) (sockets map[string]socket, err error) {
-	sockets, err = inheritedSockets()
-	if err != nil || len(sockets) > 0 {
-		return sockets, err
-	}
-	defer func() {
-		if err != nil {
-			for _, l := range sockets {
-				if l != nil {
-					_ = l.Close()
-				}
-			}
-			sockets = nil
+// openedSockets have the names that they are lent by. inherited: they are systemd's,
+// and all that there are to be.
+type openedSockets struct {
+	sockets   map[string]socket
+	inherited bool
+}
+
+// listen opens the configured addresses, as far as Become has not done so. Its
+// errors say what to do.
+func (c *Config) listen(ctx context.Context) (_ map[string]socket, err error) {
+	opened := c.opened
+	if opened == nil {
+		if opened, err = c.openPorts(ctx); err != nil {
+			return nil, err
 		}
-	}()
-	name := httpFile
-	if c.SSL && c.SSLPort == 0 {
-		name = httpsFile
 	}
+	c.opened = nil
+	if opened.inherited || c.SocketFile == "" {
+		return opened.sockets, nil
+	}
+	var l socket
 	if c.Flying != nil {
-		sockets[name], err = c.Flying.listen(ctx, c.SocketFile)
-	} else if c.SocketFile != "" {
-		sockets[name], err = listenUnix(ctx, c.SocketFile)
+		l, err = c.Flying.listen(ctx, c.SocketFile)
 	} else {
-		sockets[name], err = listenTCP(ctx, c.hostPort(c.Port), "--port")
+		l, err = listenUnix(ctx, c.SocketFile)
 	}
-	if err == nil && c.SSLPort != 0 {
-		sockets[httpsFile], err = listenTCP(ctx, c.hostPort(c.SSLPort), "--ssl-port")
+	if err != nil {
+		return nil, errors.Join(err, closeAll(opened.sockets))
 	}
-	if err == nil && c.MetricsAddress != "" {
-		sockets[metricsFile], err = listenTCP(ctx, c.MetricsAddress, "--metrics-address")
+	opened.sockets[c.mainSocket()] = l
+	return opened.sockets, nil
+}
+
+// mainSocket is the name of what is on the configured port or file.
+func (c *Config) mainSocket() string {
+	if c.SSL && c.SSLPort == 0 {
+		return httpsFile
 	}
-	return sockets, err
+	return httpFile
+}
+
+// openPorts opens what has no file, or takes what systemd has opened.
+func (c *Config) openPorts(ctx context.Context) (*openedSockets, error) {
+	sockets, err := inheritedSockets()
+	if err != nil || len(sockets) > 0 {
+		return &openedSockets{sockets, true}, err
+	}
+	for _, port := range []struct {
+		name, address, option string
+		wanted                bool
+	}{
+		{c.mainSocket(), c.hostPort(c.Port), "--port", c.SocketFile == ""},
+		{httpsFile, c.hostPort(c.SSLPort), "--ssl-port", c.SSLPort != 0},
+		{metricsFile, c.MetricsAddress, "--metrics-address", c.MetricsAddress != ""},
+	} {
+		if !port.wanted {
+			continue
+		}
+		l, err := listenTCP(ctx, port.address, port.option)
+		if err != nil {
+			return nil, errors.Join(err, closeAll(sockets))
+		}
+		sockets[port.name] = l
+	}
+	return &openedSockets{sockets: sockets}, nil
+}
+
+func closeAll(sockets map[string]socket) error {
+	errs := make([]error, 0, len(sockets))
+	for _, l := range sockets {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func listenTCP(ctx context.Context, address, option string) (socket, error) {

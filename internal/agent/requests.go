@@ -33,6 +33,7 @@ type Requests struct {
 	VaryTurbocacheByCookie    string            `koanf:"vary_turbocache_by_cookie"`
 	SendfileRoots             []string          `koanf:"sendfile_roots"`
 	AccelRedirect             map[string]string `koanf:"accel_redirect"`
+	AbortWebSockets           bool              `koanf:"abort_websockets_on_process_shutdown"`
 	TrustedProxies            []string          `koanf:"trusted_proxies"`
 	ShowVersionInHeader       bool              `koanf:"show_version_in_header"`
 	AccessLog                 string            `koanf:"access_log"`
@@ -43,7 +44,7 @@ func defaultRequests() Requests {
 		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
-		ForceMaxConcurrency: -1, Turbocaching: true, ShowVersionInHeader: true,
+		ForceMaxConcurrency: -1, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
 	}
 }
 
@@ -92,6 +93,7 @@ func (c *Requests) proxies() (prefixes []netip.Prefix, err error) {
 func (c *Requests) limit(o *passenger.Options) {
 	o.MaxRequestTime = time.Duration(c.MaxRequestTime) * time.Second
 	o.MaxRequestQueueTime = time.Duration(c.MaxRequestQueueTime) * time.Second
+	o.KeepLongSessions = !c.AbortWebSockets
 	switch {
 	case c.ForceMaxConcurrency == 0:
 		o.ForceMaxConcurrentRequestsPerProcess = passenger.Unlimited

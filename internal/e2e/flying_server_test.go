@@ -172,7 +172,7 @@ func (f *flying) groups(t testing.TB) map[string]string {
 
 func (f *flying) state(t testing.TB, into any) {
 	t.Helper()
-	text, err := f.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.json", nil)
+	text, err := f.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.json?form=snapshot", nil)
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(text, into))
 }

@@ -96,7 +96,7 @@ func TestFriendlyErrorPages(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.js"), []byte("throw new Error('the canary')"), 0o600))
 	for option, shown := range map[string]bool{"true": true, "false": false, "auto": false} {
-		s := start(t, &launch{dir: dir, args: []string{"--friendly-error-pages", option, "--environment", "production", "--min-instances", "0"}})
+		s := start(t, &launch{dir: dir, args: []string{"--friendly-error-pages=" + option, "--environment", "production", "--min-instances", "0"}})
 		a := s.client(t).get(t, "/")
 		require.Equal(t, http.StatusInternalServerError, a.StatusCode)
 		require.Equal(t, shown, strings.Contains(a.body, "the canary"), option)
@@ -123,6 +123,50 @@ func TestPoolIdleTime(t *testing.T) {
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 	s.requireApps(t, 0)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
+}
+
+// Names of options that Passenger has for what others say as well.
+func TestOtherNames(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		file string
+		args []string
+		want string
+	}{
+		"not friendly":           {"", []string{"--no-friendly-error-pages"}, `"friendly_error_pages":"false"`},
+		"friendly":               {"", []string{"--friendly-error-pages"}, `"friendly_error_pages":"true"`},
+		"friendly in a file":     {`{"friendly_error_pages": true}`, nil, `"friendly_error_pages":"true"`},
+		"not friendly in a file": {`{"friendly_error_pages": false}`, nil, `"friendly_error_pages":"false"`},
+		"WebSockets":             {"", []string{"--no-abort-websockets-on-process-shutdown"}, `"abort_websockets_on_process_shutdown":false`},
+		"WebSockets in a file":   {`{"abort_websockets_on_process_shutdown": false}`, nil, `"abort_websockets_on_process_shutdown":false`},
+		"hooks":                  {"", []string{"--ctls", "hook_spawn_failed=/bin/true"}, `"hook_spawn_failed":"/bin/true"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if test.file != "" {
+				dir = newDir(t, passengerfile(test.file))
+			}
+			s := start(t, &launch{dir: dir, args: append(test.args, "--app-start-command", self, "--envvar", appVar+"=1", "--envvar", "GORACE=atexit_sleep_ms=0")})
+			require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
+			config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
+			require.NoError(t, err)
+			require.Contains(t, string(config), test.want)
+		})
+	}
+}
+
+// A rackup file on the command line counts more than a command in a file.
+func TestRackupCountsMoreThanACommand(t *testing.T) {
+	t.Parallel()
+	ruby := interpreters.Find(t, "ruby", "ruby")
+	dir := newDir(t, map[string]string{
+		"other.ru": "run ->(env) { [200, {}, ['the other one']] }", "Passengerfile.json": `{"app_start_command": "/bin/false"}`,
+	})
+	s := start(t, &launch{dir: dir, args: []string{"--ruby", ruby, "--rackup", "other.ru"}})
+	require.Equal(t, "the other one", s.client(t).get(t, "/").body)
 }
 
 // The short options that Passenger has for what others say as well.

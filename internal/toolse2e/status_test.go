@@ -78,15 +78,21 @@ func TestStatusShow(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
 	for _, show := range []string{"--json", "--show=json"} {
-		var pool struct {
-			Schema int
-			Groups []struct{ Name, AppRoot string }
+		var pool map[string]struct {
+			AppRoot []struct{ Value string } `json:"app_root"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(s.run(t, "passenger-status", show).stdout), &pool))
-		require.Equal(t, passenger.SnapshotSchema, pool.Schema)
-		require.Len(t, pool.Groups, 1)
-		require.Equal(t, s.dir, pool.Groups[0].AppRoot)
+		require.Len(t, pool, 1)
+		require.Equal(t, s.dir, pool[s.name].AppRoot[0].Value)
 	}
+	var snapshot struct {
+		Schema int
+		Groups []struct{ Name, AppRoot string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(s.run(t, "passenger-status", "--show=snapshot").stdout), &snapshot))
+	require.Equal(t, passenger.SnapshotSchema, snapshot.Schema)
+	require.Len(t, snapshot.Groups, 1)
+	require.Equal(t, s.dir, snapshot.Groups[0].AppRoot)
 	var info struct {
 		Version string `xml:"version,attr"`
 		Count   int    `xml:"group_count"`
@@ -180,7 +186,7 @@ func TestStatusOfTenants(t *testing.T) {
 		{alice, []string{"shop", "App groups    : 1"}, []string{"blog"}},
 		{bob, []string{"blog", "App groups    : 1"}, []string{"shop"}},
 	} {
-		for _, show := range []string{"pool", "xml", "json"} {
+		for _, show := range []string{"pool", "xml", "json", "snapshot"} {
 			r := h.runAs(t, test.uid, "passenger-status", "--show="+show, "--verbose")
 			require.Zero(t, r.status, r.stderr)
 			for _, text := range test.sees {

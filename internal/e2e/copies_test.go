@@ -1,0 +1,67 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/instancedir"
+)
+
+// requireCopies waits until the instance directory has so many copies of the
+// loaders, and returns them.
+func (s *server) requireCopies(t *testing.T, n int) (copies []string) {
+	t.Helper()
+	eventuallyWithin(t, deadline, func() (err error) {
+		copies, err = filepath.Glob(filepath.Join(s.instance(t).Path, "loaders.*"))
+		if err == nil && len(copies) != n {
+			err = fmt.Errorf("there are %v, not %d", copies, n)
+		}
+		return err
+	})
+	return copies
+}
+
+// What a core that was killed leaves of the loaders, the next one removes, but
+// nothing of one that still answers requests.
+func TestCopiesOfTheLoaders(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	c := s.client(t)
+	c.get(t, "/")
+	copies := s.requireCopies(t, 1)
+	for range 5 {
+		core := s.core(t)
+		require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
+		eventuallyWithin(t, deadline, func() error {
+			if err := askOnce(t.Context(), c); err != nil {
+				return err
+			}
+			if s.core(t) == core {
+				return fmt.Errorf("the core %d is still there", core)
+			}
+			return nil
+		})
+		next := s.requireCopies(t, 1)
+		require.NotEqual(t, copies, next)
+		copies = next
+	}
+
+	app := s.apps(t)[0]
+	held := c.background(t, "/hold")
+	s.stderr.await(t, heldText(1), s.ended)
+	_, err := s.admin(t, instancedir.WatchdogAPI).Call(t.Context(), http.MethodPost, "/reload.json", nil)
+	require.NoError(t, err)
+	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
+	require.Contains(t, s.requireCopies(t, 2), copies[0], "the core that still has a request")
+	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, fmt.Sprint(app), a.body)
+	c.CloseIdleConnections()
+	require.NotContains(t, s.requireCopies(t, 1), copies[0])
+}

@@ -1,0 +1,169 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newUsersSandbox is one where the user bin may make files.
+func newUsersSandbox(t testing.TB) *sandbox {
+	t.Helper()
+	box := newFlyingSandbox(t)
+	for _, dir := range []string{box.tmp, filepath.Join(box.dir, "run")} {
+		require.NoError(t, os.Chown(dir, binUID, binUID))
+	}
+	return box
+}
+
+// requireUser checks whose the processes are, and that they have no rights beyond.
+func requireUser(t testing.TB, uid int, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		require.NoError(t, err)
+		require.Contains(t, string(status), fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nGid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", uid))
+		require.Contains(t, string(status), "CapEff:\t0000000000000000\n")
+	}
+}
+
+// lowPort is one that only root may listen on, where there are such.
+func lowPort(t testing.TB) string {
+	t.Helper()
+	for port := 1023; port > 512; port-- {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			require.NoError(t, l.Close())
+			return strconv.Itoa(port)
+		}
+	}
+	require.Fail(t, "no port below 1024 is free")
+	return ""
+}
+
+// asBin has a server of root's that becomes the user bin.
+func (s *sandbox) asBin(t testing.TB, args ...string) *launch {
+	t.Helper()
+	path, err := tenantBinary()
+	require.NoError(t, err)
+	return &launch{dir: s.goTenant(t, "a", binUID).root, args: append([]string{
+		"--start-command", path, "--envvar", tenantVar + "=a", "--envvar", "GORACE=atexit_sleep_ms=0", "--user", "bin",
+	}, args...)}
+}
+
+// The server opens a port that is root's, and makes everything else as the user.
+func TestUser(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newUsersSandbox(t)
+	writeHome(t, box, `{"environment": "of root's home"}`)
+	pidFile, log := filepath.Join(box.dir, "run", "pid"), filepath.Join(box.dir, "run", "log")
+	s := &server{sandbox: box, ended: make(chan struct{})}
+	port := lowPort(t)
+	s.cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1", "--port", port))
+	s.run(t)
+	s.stdout.await(t, "You can stop it", s.ended)
+	s.url = "http://127.0.0.1:" + port
+	e := readTenant(t, s.client(t).get(t, "/"))
+	require.Equal(t, binUID, e.UID)
+	requireUser(t, binUID, s.cmd.Process.Pid, s.core(t), e.PID)
+	for _, file := range []string{pidFile, log, s.instance(t).Path} {
+		requireOwner(t, binUID, file)
+	}
+
+	// Another configuration is read as the user, but that in root's home as it was.
+	_, err := s.admin(t, "watchdog_api").Call(t.Context(), http.MethodPost, "/reload.json", nil)
+	require.NoError(t, err)
+	config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(config), `"environment":"of root's home"`)
+	require.Equal(t, binUID, readTenant(t, s.client(t).get(t, "/")).UID)
+	s.stop(t)
+	require.NoFileExists(t, pidFile)
+}
+
+func requireOwner(t testing.TB, uid int, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	require.True(t, ok)
+	require.EqualValues(t, uid, stat.Uid, path)
+}
+
+// A Unix socket is the user's, and goes at the end.
+func TestUserWithASocket(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newUsersSandbox(t)
+	socket := filepath.Join(box.dir, "run", "s")
+	s := startIn(t, box, box.asBin(t, "--socket", socket))
+	require.Equal(t, binUID, readTenant(t, s.client(t).get(t, "/")).UID)
+	requireOwner(t, binUID, socket)
+	s.stop(t)
+	require.NoFileExists(t, socket)
+}
+
+// In the background it is the same, and the log is the user's.
+func TestUserInTheBackground(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newUsersSandbox(t)
+	l := box.asBin(t)
+	d := &daemon{sandbox: box, dir: l.dir, port: freePort(t)}
+	out, err := d.run(t, append([]string{"start", d.dir, "-d", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.marker}, l.args...)...)
+	require.NoError(t, err, out)
+	s := &server{sandbox: box, url: d.url()}
+	e := readTenant(t, s.client(t).get(t, "/"))
+	require.Equal(t, binUID, e.UID)
+	log := d.path("passenger." + d.port + ".log")
+	requireOwner(t, binUID, log)
+	pid, err := strconv.Atoi(strings.TrimSpace(d.content(t, "passenger."+d.port+".pid")))
+	require.NoError(t, err)
+	requireUser(t, binUID, pid)
+	for fd := 1; fd <= 2; fd++ {
+		output, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+		require.NoError(t, err)
+		require.Equal(t, log, output)
+	}
+	s.client(t).CloseIdleConnections()
+	d.stop(t)
+	require.Contains(t, d.content(t, log[len(d.dir)+1:]), "Stopped.")
+}
+
+// Who is not root cannot become somebody else, and need not become who they are.
+func TestUserWithoutRoot(t *testing.T) {
+	t.Parallel()
+	var became *launch
+	box := newFlyingSandbox(t)
+	me, err := user.Current()
+	require.NoError(t, err)
+	if os.Geteuid() == 0 {
+		box = newUsersSandbox(t)
+		require.NoError(t, os.Chown(box.home, binUID, binUID))
+		became = box.asBin(t)
+		became.change = func(cmd *exec.Cmd) {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}
+			cmd.Dir = "/"
+		}
+	} else {
+		became = &launch{dir: t.TempDir(), args: append(testApp(t), "--user", me.Username)}
+	}
+	other := *became
+	other.args = append(append([]string{}, became.args...), "--user", "root", "--address", "127.0.0.1", "--port", "0")
+	out, err := box.command(t.Context(), &other).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), `cannot run as the user "root": only root can become another user`)
+	s := startIn(t, box, became)
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+}

@@ -1,0 +1,145 @@
+package passenger
+
+import (
+	"encoding/json"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// WriteJSON writes the snapshot in the original's form: an object of the
+// applications by their names, of which each has its options, each of them a list
+// of values by where they come from, the one that counts first. What the original
+// does not tell of an application stands beside the options, as in GroupSnapshot's
+// own form. Options that the pool does not know are left out. Of several
+// applications with the same name, one is there that has not left the pool.
+func (s *Snapshot) WriteJSON(w io.Writer) error {
+	apps := make(map[string]map[string]any, len(s.Groups))
+	leaving := map[string]bool{}
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if _, taken := apps[g.Name]; taken && !leaving[g.Name] {
+			continue
+		}
+		app, err := g.manifest()
+		if err != nil {
+			return err
+		}
+		apps[g.Name], leaving[g.Name] = app, g.Detached
+	}
+	b, err := json.Marshal(apps)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// sourced is a value of an option, with where it comes from.
+type sourced struct {
+	Source source `json:"source"`
+	Value  any    `json:"value"`
+}
+
+type source struct {
+	Type string `json:"type"`
+}
+
+// sources of values: what was asked for, and what counts otherwise.
+var (
+	ephemeral = source{"ephemeral"}
+	byDefault = source{"default"}
+)
+
+// text are the values of an option; a fallback of "" is none.
+func text(value, fallback string) []sourced {
+	switch {
+	case value != "" && value != fallback && fallback != "":
+		return []sourced{{ephemeral, value}, {byDefault, fallback}}
+	case value != "" && fallback == "":
+		return []sourced{{ephemeral, value}}
+	case fallback != "":
+		return []sourced{{byDefault, fallback}}
+	}
+	return []sourced{}
+}
+
+// number is text for numbers, where 0 stands for the fallback.
+func number[T int | uint64 | float64](value, fallback T) []sourced {
+	if value == 0 || value == fallback {
+		return []sourced{{byDefault, fallback}}
+	}
+	return []sourced{{ephemeral, value}, {byDefault, fallback}}
+}
+
+// limit is number where a negative value stands for none, which is 0 there.
+func limit(value, fallback int) []sourced {
+	if value < 0 {
+		return []sourced{{ephemeral, 0}, {byDefault, fallback}}
+	}
+	return number(value, fallback)
+}
+
+// counterparts are fields of GroupSnapshot that the original has among the options.
+var counterparts = []string{"name", "appRoot", "appType", "environment", "minProcesses", "maxProcesses"}
+
+func (g *GroupSnapshot) manifest() (map[string]any, error) {
+	own, err := json.Marshal(g)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(own, &fields); err != nil {
+		return nil, err
+	}
+	for _, name := range counterparts {
+		delete(fields, name)
+	}
+	manifest := g.optionValues()
+	for name, field := range fields {
+		manifest[name] = field
+	}
+	return manifest, nil
+}
+
+// optionValues are without those of environment variables, which may be secret.
+func (g *GroupSnapshot) optionValues() map[string]any {
+	o := &g.Options
+	app := &o.App
+	startupFile := app.StartupFile
+	if startupFile != "" && !filepath.IsAbs(startupFile) {
+		startupFile = filepath.Join(g.AppRoot, startupFile)
+	}
+	return map[string]any{
+		"app_group_name": text(g.Name, ""), "app_root": text(g.AppRoot, ""), "type": text(g.AppType, ""),
+		"environment": text(g.Environment, spawner.DefaultEnvironment), "base_uri": text(app.BaseURI, "/"),
+		"startup_file": text(startupFile, ""), "start_command": text(strings.Join(app.StartCommand, "\t"), ""),
+		"user": text(app.User, ""), "group": text(app.Group, ""), "restart_dir": text(o.RestartDir, ""),
+		"ruby": text(app.Ruby, spawner.DefaultRuby), "python": text(app.Python, spawner.DefaultPython),
+		"nodejs": text(app.NodeJS, spawner.DefaultNodeJS), "meteor_app_settings": text(app.MeteorSettings, ""),
+		"spawn_method": text(app.SpawnMethod, spawner.SmartSpawning), "bind_address": text("", "127.0.0.1"),
+		"enabled": []sourced{{ephemeral, true}, {byDefault, false}}, "preload_bundler": []sourced{{byDefault, true}},
+		"environment_variables": []sourced{{byDefault, struct{}{}}}, "load_shell_envvars": []sourced{{ephemeral, app.LoadShellEnv}},
+
+		"start_timeout":          number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
+		"file_descriptor_ulimit": number(app.FileLimit, 0),
+		"min_processes":          number(g.MinProcesses, 0), "max_processes": number(g.MaxProcesses, 0),
+		"max_requests": number(o.MaxRequests, 0), "max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances, 1),
+		"max_request_queue_size":  limit(o.MaxRequestQueueSize, DefaultMaxRequestQueueSize),
+		"max_preloader_idle_time": limit(seconds(o.MaxPreloaderIdleTime), seconds(DefaultMaxPreloaderIdleTime)),
+
+		"force_max_concurrent_requests_per_process": limit(o.ForceMaxConcurrentRequestsPerProcess, -1),
+		"abort_websockets_on_process_shutdown":      []sourced{{ephemeral, !o.KeepLongSessions}},
+	}
+}
+
+// seconds is negative for any negative time.
+func seconds(d time.Duration) int {
+	if d < 0 {
+		return Unlimited
+	}
+	return int(d / time.Second)
+}
