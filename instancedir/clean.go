@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/filelock"
 )
 
 // Stale is a directory that an instance has left behind.
@@ -71,7 +73,7 @@ func (s *Stale) remove() (err error) {
 
 // removeLocked holds the lock of the directory until it is gone.
 func (s *Stale) removeLocked(registry, dir directory, name string, lock *os.File) error {
-	locked, err := tryLock(lock, unix.LOCK_EX)
+	locked, err := filelock.Try(lock, filelock.Exclusive)
 	if err != nil {
 		return err
 	}

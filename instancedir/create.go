@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/filelock"
 )
 
 // maxTries is how many names may be taken already.
@@ -158,7 +160,7 @@ func (d *Dir) fill(cfg *Config) (err error) {
 		return err
 	}
 	// What cleans up /tmp may leave locked directories alone.
-	if _, err := tryLock(d.dir.File, unix.LOCK_EX); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := filelock.Try(d.dir.File, filelock.Exclusive); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	d.readOnlyPassword, d.fullPassword = randomName(passwordLength), randomName(passwordLength)

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/filelock"
 )
 
 // ErrRemoved is returned by methods of a Dir that was removed or closed.
@@ -79,10 +81,10 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 	if idOf(there) != idOf(&held) {
 		return nil, fmt.Errorf("%s is the lock of another one", lock.Name())
 	}
-	if locked, err := tryLock(lock, unix.LOCK_EX); err != nil || !locked {
+	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked {
 		return nil, errors.Join(errors.New("somebody else holds its lock"), err)
 	}
-	_, _ = tryLock(d.dir.File, unix.LOCK_EX) // the watchdog has it as long as it lives
+	_, _ = filelock.Try(d.dir.File, filelock.Exclusive) // the watchdog has it as long as it lives
 	unix.CloseOnExec(int(lock.Fd()))
 	if d.readOnlyPassword, err = readPassword(d.dir, readOnlyPasswordName); err != nil {
 		return nil, err

@@ -5,22 +5,9 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-)
 
-// tryLock locks f as how says, or reports that somebody else has it locked.
-func tryLock(f *os.File, how int) (bool, error) {
-	for {
-		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		case !errors.Is(err, unix.EINTR):
-			return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
-		}
-	}
-}
+	"github.com/gopassenger/passenger/internal/filelock"
+)
 
 // createLock makes the lock file, which nobody ever sees unlocked.
 func createLock(d directory) (_ *os.File, err error) {
@@ -34,7 +21,7 @@ func createLock(d directory) (_ *os.File, err error) {
 			_ = f.Close()
 		}
 	}()
-	locked, err := tryLock(f, unix.LOCK_EX)
+	locked, err := filelock.Try(f, filelock.Exclusive)
 	if err == nil && !locked {
 		err = d.fault("lock", temporary, errors.New("somebody else has locked it already"))
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/filelock"
 )
 
 // maxCreation is how long a creation may take. What is not finished after that
@@ -44,7 +46,7 @@ func examine(dir directory) (s state, err error) {
 	}
 	defer func() { _ = lock.Close() }()
 	// Two who look at the same time do not disturb each other.
-	free, err := tryLock(lock, unix.LOCK_SH)
+	free, err := filelock.Try(lock, filelock.Shared)
 	if err != nil {
 		return s, err
 	}

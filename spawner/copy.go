@@ -2,17 +2,25 @@ package spawner
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/filelock"
 )
 
-const copyPrefix = "loaders."
+const (
+	copyPrefix = "loaders."
+	// markLength is that of what tells a factory from others in the same directory.
+	markLength = 4
+)
 
-// loadersCopy is a directory for a factory's copy of the loaders. It is locked for
-// as long as the factory has it, and so known to be left behind when the program
-// was killed.
+// loadersCopy is a directory for a factory's copy of the loaders, which is locked for
+// as long as the factory has it. A copy that is not was left behind by a program
+// that was killed, and so were the socket directories whose names begin with its
+// mark.
 type loadersCopy struct {
 	path string
 	lock *os.File
@@ -21,12 +29,16 @@ type loadersCopy struct {
 // newLoadersCopy makes an empty one in dir, which nobody else can write to.
 func newLoadersCopy(dir string) (*loadersCopy, error) {
 	for {
-		path, err := os.MkdirTemp(dir, copyPrefix)
+		path := filepath.Join(dir, copyPrefix+randomAlphanumeric(markLength))
+		err := os.Mkdir(path, 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		lock, err := openDirectory(path)
-		if errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue // see below
 		}
 		if err != nil {
@@ -35,7 +47,7 @@ func newLoadersCopy(dir string) (*loadersCopy, error) {
 		c := &loadersCopy{path, lock}
 		// A file system without locks has none for others, too: then no copy is
 		// known to be left behind.
-		_ = flock(lock, syscall.LOCK_EX)
+		_ = filelock.Wait(lock, filelock.Exclusive)
 		if c.isThere() {
 			return c, nil
 		}
@@ -43,6 +55,9 @@ func newLoadersCopy(dir string) (*loadersCopy, error) {
 		_ = lock.Close()
 	}
 }
+
+// mark is what the names of the factory's socket directories begin with.
+func (c *loadersCopy) mark() string { return strings.TrimPrefix(filepath.Base(c.path), copyPrefix) }
 
 // isThere: the directory is still the one of its name.
 func (c *loadersCopy) isThere() bool {
@@ -58,52 +73,48 @@ func (c *loadersCopy) remove() error {
 	return errors.Join(os.RemoveAll(c.path), c.lock.Close())
 }
 
-// removeLeftCopies removes from dir the copies of factories that are gone.
-func removeLeftCopies(dir string) error {
-	entries, err := os.ReadDir(dir)
+// removeLeft removes what factories that are gone have left in the directory.
+func (d *privateDir) removeLeft() error {
+	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, entry := range entries {
-		if entry.IsDir() && strings.HasPrefix(entry.Name(), copyPrefix) {
-			errs = append(errs, removeIfLeft(filepath.Join(dir, entry.Name())))
+		if mark, ok := strings.CutPrefix(entry.Name(), copyPrefix); ok && len(mark) == markLength && entry.IsDir() {
+			errs = append(errs, d.removeIfLeft(entry.Name()))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func removeIfLeft(path string) error {
+func (d *privateDir) removeIfLeft(name string) error {
+	path := filepath.Join(d.path, name)
 	lock, err := openDirectory(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // its owner has removed it
 	}
 	if err != nil {
 		return err
 	}
 	c := &loadersCopy{path, lock}
-	if flock(lock, syscall.LOCK_EX|syscall.LOCK_NB) != nil || !c.isThere() {
+	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked || !c.isThere() {
 		return lock.Close()
 	}
-	return c.remove()
+	// Last the copy: nobody would know whose the rest is.
+	return errors.Join(d.removeSocketDirs(c.mark()), c.remove())
+}
+
+func (d *privateDir) removeSocketDirs(mark string) error {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), mark) {
+			(&socketDir{parent: d.root, name: entry.Name()}).remove()
+		}
+	}
+	return err
 }
 
 func openDirectory(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
-}
-
-func flock(f *os.File, how int) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var lockErr error
-	err = raw.Control(func(fd uintptr) {
-		for {
-			if lockErr = syscall.Flock(int(fd), how); !errors.Is(lockErr, syscall.EINTR) {
-				return
-			}
-		}
-	})
-	return errors.Join(err, lockErr)
 }

@@ -3,6 +3,7 @@ package spawner
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,63 +18,76 @@ func copies(t *testing.T, dir string) []string {
 	return found
 }
 
-// leave makes a copy as of a program that was killed.
-func leave(t *testing.T, dir string) (path string) {
+// leave makes a copy and a socket directory as of a program that was killed.
+func (d *privateDir) leave(t *testing.T) (left []string) {
 	t.Helper()
-	c, err := newLoadersCopy(dir)
+	c, err := newLoadersCopy(d.path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(c.path, "loader"), nil, 0o600))
-	require.NoError(t, c.lock.Close())
-	return c.path
-}
-
-func TestLeftCopiesAreRemoved(t *testing.T) {
-	dir := t.TempDir()
-	kept, err := newLoadersCopy(dir)
+	sockets, err := (&privateDir{path: d.path, sockets: d.sockets, root: d.root, copy: c}).newSocketDir(own())
 	require.NoError(t, err)
-	for range 3 {
-		leave(t, dir)
-	}
-	// What is not a directory is none, wherever it leads.
-	outside := filepath.Join(t.TempDir(), "file")
-	require.NoError(t, os.WriteFile(outside, nil, 0o600))
-	link := filepath.Join(dir, copyPrefix+"link")
-	require.NoError(t, os.Symlink(filepath.Dir(outside), link))
-	require.Len(t, copies(t, dir), 5)
-
-	require.NoError(t, removeLeftCopies(dir))
-	require.ElementsMatch(t, []string{kept.path, link}, copies(t, dir))
-	require.FileExists(t, outside)
-	require.NoError(t, kept.remove())
-	require.Equal(t, []string{link}, copies(t, dir))
+	require.NoError(t, os.WriteFile(filepath.Join(sockets.path, "socket"), nil, 0o600))
+	require.NoError(t, c.lock.Close())
+	return []string{c.path, sockets.path}
 }
 
-// The copy of a factory outlives others', and goes with it.
-func TestFactoryRemovesLeftCopies(t *testing.T) {
+// own are whom this program runs as.
+func own() *identity {
+	return &identity{account: account{uid: os.Geteuid()}, gid: os.Getegid()}
+}
+
+// openedFactory is one that has begun to use dir.
+func openedFactory(t *testing.T, dir string) *factory {
+	t.Helper()
+	f, ok := New(Config{Dir: dir, Users: SameUser}).(*factory)
+	require.True(t, ok)
+	_, err := f.privateDir()
+	require.NoError(t, err)
+	return f
+}
+
+// shortDir is one whose path leaves room for sockets.
+func shortDir(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	left := leave(t, dir)
-	open := func() *factory {
-		f, ok := New(Config{Dir: dir, Users: SameUser}).(*factory)
-		require.True(t, ok)
-		_, err := f.privateDir()
-		require.NoError(t, err)
-		return f
+	return dir
+}
+
+// What a factory has in a directory outlives others', and goes with it; what those
+// have left that were killed goes when another one comes.
+func TestWhatOthersHaveLeftIsRemoved(t *testing.T) {
+	dir := shortDir(t)
+	first := openedFactory(t, dir)
+	kept, err := first.dir.newSocketDir(own())
+	require.NoError(t, err)
+	left := slices.Concat(first.dir.leave(t), first.dir.leave(t), first.dir.leave(t))
+	// What is not a directory is none, wherever it leads.
+	outside := t.TempDir()
+	link := filepath.Join(dir, copyPrefix+"link")
+	require.NoError(t, os.Symlink(outside, link))
+	require.Len(t, copies(t, dir), 5)
+
+	second := openedFactory(t, dir)
+	for _, path := range left {
+		require.NoFileExists(t, path)
+		require.NoDirExists(t, path)
 	}
-	first := open()
-	require.NoDirExists(t, left)
-	second := open()
-	require.Len(t, copies(t, dir), 2, "those that live keep theirs")
+	require.DirExists(t, outside)
+	require.DirExists(t, kept.path)
+	require.ElementsMatch(t, []string{link, first.dir.copy.path, second.dir.copy.path}, copies(t, dir))
+	kept.remove()
 	require.NoError(t, first.Close())
-	require.Equal(t, []string{second.dir.copy.path}, copies(t, dir))
+	require.ElementsMatch(t, []string{link, second.dir.copy.path}, copies(t, dir))
 	require.NoError(t, second.Close())
-	require.Empty(t, copies(t, dir))
+	require.Equal(t, []string{link}, copies(t, dir))
 }
 
 // A copy that is being made is never taken for one that was left behind.
 func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
-	dir := t.TempDir()
+	d := openedFactory(t, shortDir(t)).dir
+	t.Cleanup(func() { require.NoError(t, d.remove()) })
 	var removing, making sync.WaitGroup
 	done := make(chan struct{})
 	for range 2 {
@@ -84,7 +98,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 					return
 				default:
 				}
-				if err := removeLeftCopies(dir); err != nil {
+				if err := d.removeLeft(); err != nil {
 					t.Error(err)
 					return
 				}
@@ -94,7 +108,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 	for range 4 {
 		making.Go(func() {
 			for range 200 {
-				c, err := newLoadersCopy(dir)
+				c, err := newLoadersCopy(d.path)
 				if err == nil {
 					err = os.WriteFile(filepath.Join(c.path, "loader"), nil, 0o600)
 				}
@@ -114,7 +128,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 	making.Wait()
 	close(done)
 	removing.Wait()
-	require.Empty(t, copies(t, dir))
+	require.Equal(t, []string{d.copy.path}, copies(t, d.path))
 }
 
 // The lock of a copy is nobody else's: programs that are started do not get it.

@@ -149,8 +149,8 @@ func (f *factory) privateDir() (*privateDir, error) {
 		}
 		f.dir = dir
 		closeOnExec()
-		if err := removeLeftCopies(dir.path); err != nil {
-			f.config.Logger.Error(err, "Loaders that another program has left behind are still there", "dir", dir.path)
+		if err := dir.removeLeft(); err != nil {
+			f.config.Logger.Error(err, "What another program has left behind is still there", "dir", dir.path)
 		}
 	}
 	return f.dir, nil

@@ -29,7 +29,7 @@ type socketDir struct {
 // newSocketDir makes a directory that belongs to id.
 func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 	for {
-		name := randomAlphanumeric(socketDirNameLength)
+		name := d.copy.mark() + randomAlphanumeric(socketDirNameLength-markLength)
 		err := d.root.Mkdir(name, 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -65,6 +65,7 @@ type core struct {
 // signals, or the admin API ends it. Its error was told to the watchdog.
 func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
 	c := &core{parent: parent, shutdown: make(chan struct{}, 1)}
+	defer func() { _ = c.logFile.close() }() // there is nowhere to tell
 	if err := c.start(ctx); err != nil {
 		return errors.Join(err, parent.Fail(err))
 	}

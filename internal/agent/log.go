@@ -45,13 +45,14 @@ func newLogger(w io.Writer, level *logLevel) logr.Logger {
 const standardOutput = "-"
 
 // openAccessLog opens a file that gets a line of JSON for each request; "-" is
-// standard output, and no name no log. The file is nil if there is none.
+// standard output, and no name no log, which is a nil file.
 func openAccessLog(path string) (*logFile, logr.Logger, error) {
 	switch path {
 	case "":
 		return nil, logr.Logger{}, nil
 	case standardOutput:
-		return nil, jsonLogger(os.Stdout), nil
+		f := newLogFile("", os.Stdout)
+		return f, jsonLogger(f), nil
 	}
 	f, err := openLog(path)
 	if err != nil {

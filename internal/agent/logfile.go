@@ -1,38 +1,64 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
-// logFile gets what an agent has to say. It can be opened anew by its name, after
-// somebody has moved the file away.
-type logFile struct {
-	path string
+const (
+	// maxQueued is how many bytes of a log may wait for the disk.
+	maxQueued = 4 << 20
+	// closeTime is how long the last lines may take.
+	closeTime = 5 * time.Second
+)
 
-	mu sync.RWMutex
-	f  *os.File
-	// lost counts what could not be written, as when the disk is full.
-	lost atomic.Int64
+// logFile gets what an agent has to say, and writes it in a goroutine of its own:
+// nobody waits for a slow disk. It can be opened anew by its name, after somebody has
+// moved the file away.
+type logFile struct {
+	// path is empty for a standard file.
+	path string
+	// wake has an element when there is something to do; done is closed at the end.
+	wake chan struct{}
+	done chan struct{}
+
+	mu     sync.Mutex
+	queued []byte
+	// lost counts lines that could not be kept or written, as when the disk is full.
+	lost    int
+	closing bool
+
+	// writing is held while f is written to.
+	writing sync.Mutex
+	f       *os.File
+	// spare is memory for the queue, cut: the last line in the file has no end.
+	spare []byte
+	cut   bool
 }
 
 // openLog opens the log file at path; empty: standard error.
 func openLog(path string) (*logFile, error) {
-	l := &logFile{path: path, f: os.Stderr}
 	if path == "" {
-		return l, nil
+		return newLogFile("", os.Stderr), nil
 	}
 	f, err := openLogFile(path)
 	if err != nil {
 		return nil, err
 	}
-	l.f = f
-	return l, nil
+	return newLogFile(path, f), nil
+}
+
+// newLogFile is to be closed.
+func newLogFile(path string, f *os.File) *logFile {
+	l := &logFile{path: path, f: f, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go l.run()
+	return l
 }
 
 // OpenLogFile opens a log file, for what is started with it as its output.
@@ -46,26 +72,78 @@ func openLogFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Write says how many lines were lost before, as soon as there is room again.
+// Write takes a line, which is lost when too many wait. The error is always nil.
 func (l *logFile) Write(p []byte) (int, error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if lost := l.lost.Swap(0); lost > 0 {
-		if _, err := fmt.Fprintf(l.f, "passenger: %d lines of this log could not be written\n", lost); err != nil {
-			l.lost.Add(lost)
+	l.mu.Lock()
+	if l.closing || len(l.queued)+len(p) > maxQueued {
+		l.lost++
+	} else {
+		l.queued = append(l.queued, p...)
+	}
+	l.mu.Unlock()
+	l.awake()
+	return len(p), nil
+}
+
+func (l *logFile) awake() {
+	select {
+	case l.wake <- struct{}{}:
+	default: // it knows
+	}
+}
+
+// run writes what is queued until the end.
+func (l *logFile) run() {
+	defer close(l.done)
+	for range l.wake {
+		if l.writeQueued() {
+			return
 		}
 	}
-	n, err := l.f.Write(p)
-	if err != nil {
-		l.lost.Add(1)
+}
+
+// writeQueued reports whether it was the last time.
+func (l *logFile) writeQueued() (last bool) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	batch, lost := l.queued, l.lost
+	l.queued, l.lost, last = l.spare[:0], 0, l.closing
+	l.mu.Unlock()
+	if lost > 0 && l.write(fmt.Appendf(nil, "passenger: %d lines of this log could not be written\n", lost)) == 0 {
+		lost = 0
 	}
-	return n, err
+	if lost += l.write(batch); lost > 0 {
+		l.mu.Lock()
+		l.lost += lost
+		l.mu.Unlock()
+	}
+	l.spare = batch
+	return last
+}
+
+// write returns how many lines were not written as a whole.
+func (l *logFile) write(lines []byte) (lost int) {
+	if len(lines) == 0 {
+		return 0
+	}
+	if l.cut {
+		if _, err := l.f.Write([]byte("\n")); err != nil {
+			return bytes.Count(lines, []byte("\n"))
+		}
+		l.cut = false
+	}
+	n, err := l.f.Write(lines)
+	if err != nil {
+		l.cut = n > 0 && lines[n-1] != '\n'
+	}
+	return bytes.Count(lines[n:], []byte("\n"))
 }
 
 // file is what is written to now, until the next reopen.
 func (l *logFile) file() *os.File {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	return l.f
 }
 
@@ -82,10 +160,10 @@ func (l *logFile) reopen() error {
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	old := l.f
-	l.f = f
-	l.mu.Unlock()
+	l.f, l.cut = f, false
 	return errors.Join(l.redirect(old), old.Close())
 }
 
@@ -106,9 +184,28 @@ func (l *logFile) redirect(old *os.File) error {
 	return nil
 }
 
-// close closes the file, if there is one.
+// close writes what is queued, if the disk takes it in time. What is written later is
+// lost. It may be called more than once, and of nothing.
 func (l *logFile) close() error {
-	if l == nil || l.path == "" {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	before := l.closing
+	l.closing = true
+	l.mu.Unlock()
+	if before {
+		return nil
+	}
+	l.awake()
+	late := time.NewTimer(closeTime)
+	defer late.Stop()
+	select {
+	case <-l.done:
+	case <-late.C:
+		return fmt.Errorf("the last lines of the log %s are lost: the disk has not taken them within %s", l.f.Name(), closeTime)
+	}
+	if l.path == "" {
 		return nil
 	}
 	return l.f.Close()

@@ -7,10 +7,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/filelock"
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
@@ -54,11 +54,11 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 			_ = f.Close()
 		}
 	}()
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+	if locked, err := filelock.Try(f, filelock.Exclusive); err == nil && !locked {
 		pid, err := readPID(f)
 		return nil, errors.Join(err, &AlreadyRunningError{Path: path, PID: pid})
 	} else if err != nil {
-		return nil, fmt.Errorf("cannot lock the pid file %s: %w", path, err)
+		return nil, fmt.Errorf("cannot use the pid file: %w", err)
 	}
 	p := &pidFile{file: f, path: path}
 	if !p.current() {
@@ -126,7 +126,8 @@ func FindServer(path string) (*RunningServer, error) {
 	if s.PID, err = readPID(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s.Alive = errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	free, err := filelock.Try(f, filelock.Shared)
+	s.Alive = err == nil && !free
 	return s, nil
 }
 
@@ -138,24 +139,7 @@ func (s *RunningServer) Ended() <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = flock(s.file, unix.LOCK_SH) // it fails if the file was closed
+		_ = filelock.Wait(s.file, filelock.Shared) // it fails if the file was closed
 	}()
 	return ended
-}
-
-// flock locks a file, or waits for that.
-func flock(f *os.File, how int) error {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var lockErr error
-	err = raw.Control(func(fd uintptr) {
-		for {
-			if lockErr = unix.Flock(int(fd), how); !errors.Is(lockErr, syscall.EINTR) {
-				return
-			}
-		}
-	})
-	return errors.Join(err, lockErr)
 }

@@ -251,7 +251,7 @@ func (s *Server) ready() error {
 // and looks at the certificate.
 func (s *Server) refresh() error {
 	s.cert.reload()
-	if s.access == nil {
+	if s.access == nil || s.access.path == "" {
 		return nil
 	}
 	return s.access.reopen()

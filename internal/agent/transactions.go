@@ -113,6 +113,7 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &router{parent: parent}
+	defer func() { _ = r.logFile.close() }() // there is nowhere to tell
 	ended, err := r.start(ctx)
 	if err != nil {
 		return errors.Join(err, parent.Fail(err))
@@ -126,7 +127,7 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	if err := r.sinks.Close(flush); err != nil {
 		r.log.Error(err, "The last transactions are lost") // nothing else fails by that
 	}
-	return errors.Join(err, r.logFile.close())
+	return err
 }
 
 type router struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -26,9 +27,21 @@ func (s *server) requireCopies(t *testing.T, n int) (copies []string) {
 	return copies
 }
 
-// What a core that was killed leaves of the loaders, the next one removes, but
-// nothing of one that still answers requests.
-func TestCopiesOfTheLoaders(t *testing.T) {
+// requireSocketDirs checks that the processes of the core with this copy, and of no
+// other, have directories for their sockets.
+func (s *server) requireSocketDirs(t *testing.T, copy string) {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(s.instance(t).Path, "apps.s", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, dirs)
+	for _, dir := range dirs {
+		require.Equal(t, strings.TrimPrefix(filepath.Ext(copy), "."), filepath.Base(dir)[:4])
+	}
+}
+
+// What a core that was killed leaves of the loaders and of the sockets of its
+// processes, the next one removes, but nothing of one that still answers requests.
+func TestWhatKilledCoresLeave(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	c := s.client(t)
@@ -48,6 +61,7 @@ func TestCopiesOfTheLoaders(t *testing.T) {
 		})
 		next := s.requireCopies(t, 1)
 		require.NotEqual(t, copies, next)
+		s.requireSocketDirs(t, next[0])
 		copies = next
 	}
 

@@ -102,6 +102,39 @@ func (s *server) requireBuffer(t testing.TB, dir string) error {
 	return errors.New("nothing was written to the disk")
 }
 
+// F11: nor does one that is slow with the lines that are written of each request.
+func TestF11SlowDiskForTheAccessLog(t *testing.T) {
+	t.Parallel()
+	const requests = 50
+	log := filepath.Join(t.TempDir(), "access")
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--access-log", log)})
+	c := s.client(t)
+	logged := func() int {
+		b, err := os.ReadFile(log)
+		require.NoError(t, err)
+		return strings.Count(string(b), `"status":200`)
+	}
+	c.get(t, "/")
+	eventually(t, func() error {
+		if logged() < 1 {
+			return errors.New("nothing was logged")
+		}
+		return nil
+	})
+	quick := s.slow(t, "write", "-P", log)
+	for range requests {
+		require.Equal(t, "app: GET /", c.get(t, "/").body)
+	}
+	require.Less(t, logged(), 1+requests, "the disk was not slow")
+	quick()
+	eventually(t, func() error {
+		if n := logged(); n != 1+requests {
+			return fmt.Errorf("%d requests were logged", n)
+		}
+		return nil
+	})
+}
+
 // F11: nor does one that is slow with the log hold up those who have something
 // printed.
 func TestF11SlowDiskForTheLog(t *testing.T) {

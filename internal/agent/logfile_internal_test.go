@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/leakgate"
+)
+
+// Whoever logs does not wait for a reader that has stopped, and what is lost by that
+// is told when it goes on.
+func TestLogWaitsForNobody(t *testing.T) {
+	leakgate.Check(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	l := newLogFile("", w)
+	line := strings.Repeat("x", 1023) + "\n"
+	const written = 2 * maxQueued / 1024
+	for range written {
+		n, err := l.Write([]byte(line))
+		require.NoError(t, err)
+		require.Equal(t, len(line), n)
+	}
+	in := bufio.NewReader(r)
+	read, lost := 0, 0
+	for read+lost < written {
+		text, err := in.ReadString('\n')
+		require.NoError(t, err)
+		if text == line {
+			read++
+			continue
+		}
+		var more int
+		_, err = fmt.Sscanf(text, "passenger: %d lines of this log could not be written\n", &more)
+		require.NoError(t, err, text)
+		lost += more
+	}
+	require.Positive(t, lost)
+	require.GreaterOrEqual(t, read, maxQueued/1024)
+	require.NoError(t, l.close())
+	require.NoError(t, w.Close())
+	rest, err := io.ReadAll(in)
+	require.NoError(t, err)
+	require.Empty(t, string(rest))
+}
+
+// What was logged before the end is in the file, and of what is logged later nobody
+// gets an error.
+func TestLogEnds(t *testing.T) {
+	leakgate.Check(t)
+	path := filepath.Join(t.TempDir(), "log")
+	l, err := openLog(path)
+	require.NoError(t, err)
+	var want strings.Builder
+	for i := range 1000 {
+		line := fmt.Sprintf("line %d\n", i)
+		want.WriteString(line)
+		_, err := l.Write([]byte(line))
+		require.NoError(t, err)
+	}
+	require.NoError(t, l.close())
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, want.String(), string(got))
+	_, err = l.Write([]byte("late\n"))
+	require.NoError(t, err)
+	require.NoError(t, l.close())
+	require.NoError(t, (*logFile)(nil).close())
+}
+
+// A line that was cut short ends before the next one.
+func TestLogLineIsCut(t *testing.T) {
+	leakgate.Check(t)
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+	l := &logFile{f: f, cut: true}
+	require.Zero(t, l.write([]byte("next\n")))
+	require.False(t, l.cut)
+	require.NoError(t, f.Close())
+	require.Equal(t, 2, l.write([]byte("a\nb\n")), "the file is closed")
+	got, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	require.Equal(t, "\nnext\n", string(got))
+}
