@@ -14,6 +14,7 @@ import (
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
@@ -24,18 +25,52 @@ import (
 type loader struct {
 	// options are those that there are.
 	options []option
-	// cwd is what relative paths of the environment and the command line are below.
+	// cwd is what relative paths of the environment and the command line are below,
+	// as it was at the beginning.
 	dir, cwd string
+	home     *homeFile
 	flags    *pflag.FlagSet
 	getenv   func(string) string
 	warn     func(string)
+	// loaded: it has done so before.
+	loaded bool
 	// apps are several applications that a file names. nested: the file is one of
 	// theirs, and names none.
 	apps   []hostedApp
 	nested bool
 }
 
-func (l *loader) load() (agent.Config, error) {
+// newLoader is to be called before this program changes its directory, or who it runs
+// as.
+func newLoader(cmd *cobra.Command, options []option) (*loader, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	return &loader{
+		options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
+		},
+	}, nil
+}
+
+// loadConfig returns the configuration of the application in the directory that
+// args name, the current one by default.
+func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
+	l, err := newLoader(cmd, startOptions)
+	if err != nil {
+		return agent.Config{}, err
+	}
+	return l.load(args)
+}
+
+// load may be called again, when the files may have changed.
+func (l *loader) load(args []string) (agent.Config, error) {
+	l.dir = filepath.Clean(strings.Join(args, ""))
+	if !filepath.IsAbs(l.dir) {
+		l.dir = filepath.Join(l.cwd, l.dir)
+	}
+	l.apps = nil
 	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
 		return agent.Config{}, err
@@ -55,6 +90,7 @@ func (l *loader) load() (agent.Config, error) {
 		}
 		cfg.Apps = append(cfg.Apps, app)
 	}
+	l.loaded = true
 	return cfg, nil
 }
 
@@ -92,31 +128,32 @@ func (l *loader) defaults() (map[string]any, error) {
 	return map[string]any{"environment": environment}, nil
 }
 
-// home is whose configuration counts, also when this program has become another
-// user: that of whoever has started it.
-var home = homeOfStarter{user: os.Geteuid()}
+// homeFile is the configuration of the user who has started this program.
+type homeFile struct {
+	path string
+	// content is what was in it when it could be read; nil: there was none.
+	content []byte
+}
 
-type homeOfStarter struct {
-	user int
-	// values are what the file had when it could be read.
-	values map[string]any
-	apps   []hostedApp
+func newHomeFile(home string) *homeFile {
+	if home == "" {
+		return &homeFile{}
+	}
+	return &homeFile{path: filepath.Join(home, ".passenger", "standalone", "config.json")}
 }
 
 func (l *loader) homeFile() (map[string]any, error) {
-	dir := l.getenv("HOME")
-	if dir == "" {
+	if l.home.path == "" {
 		return nil, nil
 	}
-	if os.Geteuid() != home.user {
-		l.apps = slices.Clone(home.apps)
-		return maps.Clone(home.values), nil
-	}
-	values, err := l.file(filepath.Join(dir, ".passenger", "standalone", "config.json"))
-	if !l.nested {
-		home.values, home.apps = maps.Clone(values), slices.Clone(l.apps)
-	}
-	return values, err
+	content, err := readConfig(l.home.path)
+	switch {
+	case err == nil:
+		l.home.content = content
+	case !errors.Is(err, fs.ErrPermission) || !l.loaded:
+		return nil, err
+	} // else this program has become another user since, and what was in it counts
+	return l.parse(l.home.content, l.home.path)
 }
 
 func (l *loader) appFile() (map[string]any, error) {
@@ -131,6 +168,15 @@ const maxConfigFile = 1 << 20
 
 // file reads a configuration file; one that does not exist is nil.
 func (l *loader) file(path string) (map[string]any, error) {
+	content, err := readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return l.parse(content, path)
+}
+
+// readConfig returns nil for a file that does not exist.
+func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // G304: where configuration is
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -145,6 +191,14 @@ func (l *loader) file(path string) (map[string]any, error) {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	case len(b) > maxConfigFile:
 		return nil, fmt.Errorf("%s is over %d bytes, too large for a configuration", path, maxConfigFile)
+	}
+	return b, nil
+}
+
+// parse returns nil for what is nil.
+func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
+	if b == nil {
+		return nil, nil
 	}
 	var raw map[string]any
 	if err := json.Unmarshal(b, &raw); err != nil {

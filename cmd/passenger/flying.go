@@ -79,11 +79,11 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 	cmd.Flags().Bool(noUserSwitchingFlag, false, "the same as --user-switching=false")
 	cmd.MarkFlagsMutuallyExclusive(noUserSwitchingFlag, "user-switching")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cwd, err := os.Getwd()
+		l, err := newLoader(cmd, flyingOptions)
 		if err != nil {
 			return err
 		}
-		return start(cmd, func() (agent.Config, error) { return loadFlyingConfig(cmd, cwd) }, signals)
+		return start(cmd, l.loadFlying, signals)
 	}
 	return cmd
 }
@@ -104,10 +104,7 @@ func flyingBanner(cfg *agent.Config) string {
 	return fmt.Sprintf("Flying Passenger serves in the background on %s. Its process id is in %s, its log is %s.\n", cfg.SocketFile, cfg.PIDFile, cfg.LogFile)
 }
 
-func loadFlyingConfig(cmd *cobra.Command, cwd string) (agent.Config, error) {
-	l := loader{options: flyingOptions, cwd: cwd, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
-	}}
+func (l *loader) loadFlying() (agent.Config, error) {
 	cfg := agent.DefaultFlyingConfig()
 	k, err := l.merge(l.namedFile, l.environment, l.commandLine)
 	if err != nil {
@@ -116,7 +113,7 @@ func loadFlyingConfig(cmd *cobra.Command, cwd string) (agent.Config, error) {
 	if err := errors.Join(k.Unmarshal("", &cfg), k.Unmarshal("", cfg.Flying)); err != nil {
 		return cfg, err
 	}
-	if off, err := cmd.Flags().GetBool(noUserSwitchingFlag); err != nil || off {
+	if off, err := l.flags.GetBool(noUserSwitchingFlag); err != nil || off {
 		cfg.Flying.UserSwitching = false
 	}
 	if cfg.Daemonize && cfg.LogFile == "" {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -66,26 +65,13 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cwd, err := os.Getwd()
+		l, err := newLoader(cmd, startOptions)
 		if err != nil {
 			return err
 		}
-		return start(cmd, func() (agent.Config, error) { return loadConfig(cmd, args, cwd) }, signals)
+		return start(cmd, func() (agent.Config, error) { return l.load(args) }, signals)
 	}
 	return cmd
-}
-
-// loadConfig returns the configuration of the application in the directory that
-// args name, cwd by default. Paths of the command line are below cwd.
-func loadConfig(cmd *cobra.Command, args []string, cwd string) (agent.Config, error) {
-	dir := filepath.Clean(strings.Join(args, ""))
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(cwd, dir)
-	}
-	l := loader{options: startOptions, dir: dir, cwd: cwd, flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
-	}}
-	return l.load()
 }
 
 // complete returns what load does, with what follows from it.

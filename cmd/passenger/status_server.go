@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -26,11 +25,7 @@ func namesServer(cmd *cobra.Command) bool {
 
 // showServer tells whether a server runs, by its pid file.
 func showServer(cmd *cobra.Command, args []string) error {
-	cwd, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(cmd, args, cwd)
+	cfg, err := loadConfig(cmd, args)
 	if err != nil {
 		return err
 	}

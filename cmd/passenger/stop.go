@@ -32,11 +32,7 @@ finish. It returns when the server has ended, or after 25 seconds with an error.
 	addServerFlags(cmd.Flags())
 	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false, "it is no error if there is no pid file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		cwd, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		cfg, err := loadConfig(cmd, args, cwd)
+		cfg, err := loadConfig(cmd, args)
 		if err != nil {
 			return err
 		}
