@@ -8,9 +8,9 @@
 // that is bounded (body.go), with one of the answers of answer.go. serve.go runs
 // a server of it, with limits (connections.go); client.go talks to one.
 //
-// The paths, bodies and answers are those of Passenger's own API, version 0.3,
-// so its tools work with it. GET /pool.json, /livez, /readyz and /metrics, and POST /reload.json, come in
-// addition.
+// The paths, bodies and answers are those of Passenger's own API, version 0.3, so
+// its tools work with it. In addition there are GET /livez, /readyz, /metrics and
+// /pool.json?form=snapshot, and POST /reload.json.
 //
 // # Who may do what
 //

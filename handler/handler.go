@@ -7,7 +7,7 @@
 // bufferfile.go), checkout.go gets a session and a connection, exchange.go sends
 // the request (head_http.go, head_session.go, env.go, send_linux.go, upload.go) and
 // reads the answer (response.go). forward.go gives that to the client: in one
-// piece (hold.go), at the client's pace (relay.go), as a file (sendfile.go), or as
+// piece (hold.go), at the client's pace (relay.go, deadlines.go), as a file (sendfile.go), or as
 // a tunnel (upgrade.go). errors.go is for what goes wrong, flights.go for those who
 // watch.
 //

@@ -3,8 +3,9 @@
 //
 // An [Instance] (instance.go) is what a command starts: the listening sockets
 // (listen.go, systemd.go), an instance directory with the sockets of the admin APIs
-// (place.go), pid and log files, and a watchdog. That keeps a core alive (core.go), a
-// process of its own, which has the server (this file): the pool, and a site
+// (place.go), pid and log files, and a watchdog. It can take another configuration
+// (reload.go). The watchdog keeps a core alive (core.go), a process of its own,
+// which has the server (this file): the pool, and a site
 // (site.go) that is one application with its static files (static.go), several by
 // host and path (hosts.go), or any number of them as a web server says (apps.go,
 // flying.go). Another agent passes transactions on, if there are to be any
