@@ -81,6 +81,9 @@ type Config struct {
 	// spawn error that is output, paths, commands, environment variables, with
 	// what looks secret hidden. See docs/error-pages.md.
 	ErrorDetails ErrorDetails
+	// ErrorPage is an HTML document that clients get who take HTML, instead of the
+	// handler's page without details, for each status from 500 on; nil: they do not.
+	ErrorPage []byte
 	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the
 	// statuses 503, 504 and 500 of these errors; 0: they do not.
 	QueueFullStatus, QueueTimeoutStatus, SpawnErrorStatus int

@@ -122,13 +122,18 @@ func (x *exchange) answerError(err error) {
 	if !o.quiet {
 		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "pid", x.event.PID, "requestId", x.mark.id)
 	}
-	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(chooseFormat(r.Header))
+	format := chooseFormat(r.Header)
+	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(format)
 	head := x.w.Header()
+	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError && !h.cfg.showsDetails() {
+		body = h.cfg.ErrorPage
+	} else {
+		head.Set("Content-Security-Policy", pagePolicy)
+	}
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Del("Content-Encoding")
 	head.Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	head.Set("Content-Security-Policy", pagePolicy)
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("X-Content-Type-Options", "nosniff")
 	h.sign(head, o.status)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,4 +120,29 @@ func TestShuttingDown(t *testing.T) {
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, http.StatusServiceUnavailable, resp.StatusCode)
 	})
+}
+
+// A page of the operator's own is for those who take HTML and are shown no details.
+func TestErrorPageOfTheOperator(t *testing.T) {
+	const own = "<!doctype html><title>Back soon</title><script>1</script>"
+	fails := func(context.Context, int, spawner.App) error { return broken() }
+	for _, test := range []struct {
+		environment, target, accept string
+		own                         bool
+	}{
+		{"production", "/", "text/html", true},
+		{"production", "/", "application/json", false},
+		{"production", "/" + strings.Repeat("x", 9<<10), "text/html", false}, // 414, the client's fault
+		{"development", "/", "text/html", false},
+	} {
+		cfg := handler.Config{ErrorPage: []byte(own)}
+		cfg.Options.App.Environment = test.environment
+		serveConfig(t, spawnertest.Script{BeforeSpawn: fails}, cfg, func(s *site) {
+			resp, body := s.do(http.MethodGet, test.target, "", "Accept", test.accept)
+			require.Equal(s, test.own, body == own, body)
+			require.Equal(s, test.own, resp.Header.Get("Content-Security-Policy") == "", "ours has its own policy")
+			require.Equal(s, resp.Header.Get("Content-Length"), strconv.Itoa(len(body)))
+			require.Contains(s, resp.Header.Get("Cache-Control"), "no-store")
+		})
+	}
 }

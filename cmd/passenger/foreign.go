@@ -26,10 +26,9 @@ var foreignOptions = foreign(map[string][]string{
 	"the interpreters' own debuggers do that":                             {"debugger*"},
 	"lines of the application have fields that tell where they come from": {"disable_log_prefix*"},
 	"it is always so": {"preload_bundler*"},
-	"the address is open at once, and requests wait for the application":     {"defer_port_binding*"},
-	"what a program with a start command speaks is found out":                {"app_support_kuria_protocol*"},
-	"processes can only be asked directly on 127.0.0.1":                      {"direct_instance_request_address"},
-	"errors are told on pages of the server's own, see friendly_error_pages": {"custom_error_page"},
+	"the address is open at once, and requests wait for the application": {"defer_port_binding*"},
+	"what a program with a start command speaks is found out":            {"app_support_kuria_protocol*"},
+	"processes can only be asked directly on 127.0.0.1":                  {"direct_instance_request_address"},
 })
 
 // foreign makes options of keys by the reasons for which they mean nothing. A star

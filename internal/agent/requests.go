@@ -2,10 +2,14 @@ package agent
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
@@ -34,6 +38,7 @@ type Requests struct {
 	SendfileRoots             []string          `koanf:"sendfile_roots"`
 	AccelRedirect             map[string]string `koanf:"accel_redirect"`
 	AbortWebSockets           bool              `koanf:"abort_websockets_on_process_shutdown"`
+	CustomErrorPage           string            `koanf:"custom_error_page"`
 	TrustedProxies            []string          `koanf:"trusted_proxies"`
 	ShowVersionInHeader       bool              `koanf:"show_version_in_header"`
 	AccessLog                 string            `koanf:"access_log"`
@@ -71,7 +76,36 @@ func (c *Requests) validate() (errs []error) {
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
 	}
+	if _, err := c.errorPage(); err != nil {
+		errs = append(errs, err)
+	}
 	return errs
+}
+
+const maxErrorPage = 1 << 20
+
+// errorPage reads the page that is shown instead of ours; nil: there is none.
+func (c *Requests) errorPage() ([]byte, error) {
+	if c.CustomErrorPage == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(c.CustomErrorPage, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxErrorPage {
+		return nil, fmt.Errorf("custom_error_page is %s: name a file of at most %d bytes", c.CustomErrorPage, maxErrorPage)
+	}
+	page, err := io.ReadAll(io.LimitReader(f, maxErrorPage))
+	if err != nil {
+		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
+	}
+	return page, nil
 }
 
 // proxies accepts addresses and prefixes.
@@ -109,8 +143,9 @@ func (c *Config) handler() handler.Config {
 		watermark = math.MaxInt64
 	}
 	proxies, _ := c.proxies() // validate has told
+	errorPage, _ := c.errorPage()
 	return handler.Config{
-		Options: c.options(), ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)],
+		Options: c.options(), ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)], ErrorPage: errorPage,
 		StickySessions: handler.StickySessions{
 			Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,
 		},

@@ -191,3 +191,17 @@ func TestShortOptions(t *testing.T) {
 		})
 	}
 }
+
+func TestCustomErrorPage(t *testing.T) {
+	t.Parallel()
+	ruby := interpreters.Find(t, "ruby", "ruby")
+	dir := newDir(t, map[string]string{
+		"config.ru": "raise 'it is broken'", "error.html": "<h1>Back soon</h1>",
+		"Passengerfile.json": `{"custom_error_page": "error.html", "environment": "production"}`,
+	})
+	s := start(t, &launch{dir: dir, args: []string{"--ruby", ruby}})
+	a := s.client(t).get(t, "/")
+	require.Equal(t, http.StatusInternalServerError, a.StatusCode)
+	require.Equal(t, "<h1>Back soon</h1>", a.body)
+	require.Equal(t, "text/html; charset=utf-8", a.Header.Get("Content-Type"))
+}
