@@ -156,9 +156,7 @@ func TestClientIsToldOfAnEmptyPool(t *testing.T) {
 
 // TestR19NoPasswordForStrangers: somebody else listens where the server did.
 func TestR19NoPasswordForStrangers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 	dir, err := os.MkdirTemp("", "api") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	defer os.RemoveAll(dir)

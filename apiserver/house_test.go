@@ -10,17 +10,16 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
@@ -80,7 +79,7 @@ type house struct {
 	factory *spawnertest.Factory
 	server  *apiserver.Server
 	socket  string
-	log     logBuffer
+	log     logged.Buffer
 	// done are the calls of the configuration's functions but Shutdown, which
 	// comes after its answer and fills shut.
 	mu   sync.Mutex
@@ -110,7 +109,7 @@ func (h *house) config() apiserver.Config {
 		h.done = append(h.done, fmt.Sprintf(format, args...))
 	}
 	return apiserver.Config{
-		Pool: h.pool, Accounts: accounts(), Logger: h.log.logger(),
+		Pool: h.pool, Accounts: accounts(), Logger: h.log.Logger(),
 		Requests: func() any { return map[string]int{"threads": 1} },
 		DisconnectClient: func(id string) bool {
 			note("disconnect %s", id)
@@ -201,7 +200,7 @@ func (h *house) onTCP() string {
 }
 
 func (h *house) serve(l net.Listener) {
-	serve(h.T, l, h.server, h.log.logger())
+	serve(h.T, l, h.server, h.log.Logger())
 }
 
 // serve ends with the test.
@@ -241,24 +240,4 @@ func (h *house) awaitShutdown(q *request, a *reply) {
 func (h *house) ask(method, path, body string) reply {
 	h.Helper()
 	return h.call(request{Network: "unix", Address: h.socket, Method: method, Path: path, Body: body})
-}
-
-// logBuffer keeps what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *logBuffer) logger() logr.Logger {
-	return funcr.New(func(_, args string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		fmt.Fprintln(&b.text, args)
-	}, funcr.Options{})
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

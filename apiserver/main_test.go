@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/internal/boxed"
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/leakgate"
 )
@@ -200,25 +201,8 @@ func copyProgram() (string, error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	from, err := os.Open(self)
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
 	path := filepath.Join(dir, "caller")
-	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		_ = to.Close()
-		return "", err
-	}
-	return path, to.Close()
+	return path, boxed.CopySelf(path)
 }
 
 func removeProgram() {
@@ -237,9 +221,7 @@ type otherUser struct {
 // becomes starts one, which ends with the test.
 func becomes(t *testing.T, uid int) *otherUser {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 	cmd := exec.Command(sharedProgram(t))
 	cmd.Env = append(os.Environ(), callerVariable+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.Dir = "/"

@@ -272,7 +272,7 @@ func TestWatchdog(t *testing.T) {
 	h := newHouse(t)
 	var logs atomic.Int32
 	config := apiserver.WatchdogConfig{
-		Accounts: accounts(), Logger: h.log.logger(), Version: "7",
+		Accounts: accounts(), Logger: h.log.Logger(), Version: "7",
 		Shutdown: func() { h.shut <- struct{}{} }, ReopenLogs: func() error { logs.Add(1); return nil },
 	}
 	h.server = apiserver.NewWatchdog(config)

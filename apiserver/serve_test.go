@@ -38,7 +38,7 @@ func inVirtualTime(t *testing.T, test func(v *virtual)) {
 		v := &virtual{house: h, listener: pipenet.NewListener(&net.UnixAddr{Name: "api", Net: "unix"}), result: make(chan error, 1)}
 		var ctx context.Context
 		ctx, v.stop = context.WithCancel(context.Background())
-		go func() { v.result <- apiserver.Serve(ctx, v.listener, h.server, h.log.logger()) }()
+		go func() { v.result <- apiserver.Serve(ctx, v.listener, h.server, h.log.Logger()) }()
 		defer func() {
 			v.stop()
 			require.NoError(t, <-v.result)

@@ -127,9 +127,7 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 
 // Root could read what an application's user has only linked.
 func TestR50FilesOfOthers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make files of other users")
-	}
+	interpreters.Root(t, "to make files of other users")
 	root := files(t)
 	for name, mode := range map[string]os.FileMode{"private": 0o600, "public": 0o644} {
 		path := filepath.Join(root, name)

@@ -2,21 +2,18 @@ package hooks_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 // reportVariable makes the test binary a script that writes what it sees to the
@@ -60,7 +57,7 @@ const patience = 20 * time.Second
 type bench struct {
 	t   *testing.T
 	dir string
-	log logBuffer
+	log logged.Buffer
 }
 
 func newBench(t *testing.T) *bench {
@@ -108,7 +105,7 @@ func (b *bench) lines(name string) []string {
 
 func (b *bench) scripts(c hooks.Config) *hooks.Scripts {
 	b.t.Helper()
-	c.Logger = b.log.logger()
+	c.Logger = b.log.Logger()
 	s, err := hooks.NewScripts(c)
 	require.NoError(b.t, err)
 	return s
@@ -128,35 +125,4 @@ func (b *bench) spawnFailed(command string, timeout ...time.Duration) *hooks.Scr
 func (b *bench) run(command string, timeout ...time.Duration) error {
 	b.t.Helper()
 	return b.spawnFailed(command, timeout...).Run(b.t.Context(), spawnFailedEvent)
-}
-
-// logBuffer keeps what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *logBuffer) logger() logr.Logger {
-	return funcr.New(func(_, args string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		fmt.Fprintln(&b.text, args)
-	}, funcr.Options{})
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// count counts the log's lines that hold part.
-func (b *logBuffer) count(part string) int {
-	n := 0
-	for line := range strings.Lines(b.String()) {
-		if strings.Contains(line, part) {
-			n++
-		}
-	}
-	return n
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 // recorder is a Hook that keeps what it is told, and takes as long as hold does.
@@ -259,10 +260,10 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("fails", func(t *testing.T) {
 		leakgate.Check(t)
-		var log logBuffer
+		var log logged.Buffer
 		mistake := errors.New("mistake")
 		h := &recorder{}
-		r := hooks.NewRunner(log.logger(), hooks.HookFunc(func(context.Context, hooks.Event) error { return mistake }), h)
+		r := hooks.NewRunner(log.Logger(), hooks.HookFunc(func(context.Context, hooks.Event) error { return mistake }), h)
 		require.ErrorIs(t, r.Run(t.Context(), event), mistake)
 		require.Empty(t, log.String(), "the caller knows")
 		require.Len(t, h.told(), 1, "the other hook is told")
@@ -307,15 +308,15 @@ func TestHookThatPanicsOrLeaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leakgate.Check(t)
-			var log logBuffer
-			r := hooks.NewRunner(log.logger(), hooks.HookFunc(test.hold))
+			var log logged.Buffer
+			r := hooks.NewRunner(log.Logger(), hooks.HookFunc(test.hold))
 			for range 3 {
 				r.Fire(hooks.Event{Name: hooks.SpawnFailed, GroupName: "shop"})
 			}
 			require.ErrorContains(t, r.Run(t.Context(), spawnFailedEvent), test.want)
 			require.NoError(t, r.Close(t.Context()))
-			require.Equal(t, 3, log.count(test.want), log.String())
-			require.Equal(t, 3, log.count(`"hook"="spawn_failed" "app"="shop"`))
+			require.Equal(t, 3, log.Count(test.want), log.String())
+			require.Equal(t, 3, log.Count(`"hook"="spawn_failed" "app"="shop"`))
 			require.Equal(t, hooks.Status{Name: hooks.SpawnFailed, Done: 4, Failed: 4}, statusOf(t, r, hooks.SpawnFailed))
 		})
 	}
@@ -325,10 +326,10 @@ func TestCloseKillsScripts(t *testing.T) {
 	b := newBench(t)
 	b.fifo("pid")
 	s := b.spawnFailed(b.script("hook", `echo $$ > $DIR/pid; sleep 1000`))
-	r := hooks.NewRunner(b.log.logger(), s)
+	r := hooks.NewRunner(b.log.Logger(), s)
 	r.Fire(spawnFailedEvent)
 	pid := b.hear("pid")
 	require.ErrorContains(t, r.Close(ended()), "spawn_failed (1 running, 0 waiting)")
-	require.Equal(t, 1, b.log.count("a hook failed"))
+	require.Equal(t, 1, b.log.Count("a hook failed"))
 	require.Contains(t, b.log.String(), "(PID "+pid+") was killed")
 }

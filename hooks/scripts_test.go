@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 func TestScriptsInOrderUntilOneFails(t *testing.T) {
@@ -99,7 +100,7 @@ func TestG2ScriptFails(t *testing.T) {
 			var exit *exec.ExitError
 			require.ErrorAs(t, err, &exit)
 			require.ErrorContains(t, err, test.want)
-			require.Equal(t, 1, b.log.count(test.want), b.log.String())
+			require.Equal(t, 1, b.log.Count(test.want), b.log.String())
 		})
 	}
 }
@@ -132,8 +133,8 @@ func TestG1ScriptHangs(t *testing.T) {
 		err := b.run(b.script("hook", hang), 300*time.Millisecond)
 		require.ErrorIs(t, err, hooks.ErrTimeLimit)
 		require.ErrorContains(t, err, "was killed after 300ms")
-		require.Equal(t, 1, b.log.count("was killed after 300ms"))
-		require.Equal(t, 0, b.log.count("exited with"))
+		require.Equal(t, 1, b.log.Count("was killed after 300ms"))
+		require.Equal(t, 0, b.log.Count("exited with"))
 	})
 	t.Run("until the context ends", func(t *testing.T) {
 		b := newBench(t)
@@ -163,21 +164,21 @@ func TestG3MuchOutput(t *testing.T) {
 	b := newBench(t)
 	line := strings.Repeat("x", 999)
 	require.NoError(t, b.run(b.script("hook", `yes `+line+` | head -c 100000000; echo error >&2; true`)))
-	logged := b.log.count(line)
+	logged := b.log.Count(line)
 	require.Greater(t, logged, 900)
 	require.LessOrEqual(t, logged*len(line), 1<<20)
 	dropped := 100_000*999 - logged*999
 	// The line on stderr may come at any time.
-	found := b.log.count(fmt.Sprintf(`"droppedBytes"=%d`, dropped)) + b.log.count(fmt.Sprintf(`"droppedBytes"=%d`, dropped+len("error")))
+	found := b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped)) + b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped+len("error")))
 	require.Equal(t, 1, found)
-	require.Equal(t, 1, b.log.count("exited with status 0"))
+	require.Equal(t, 1, b.log.Count("exited with status 0"))
 }
 
 func TestLongLineIsSplit(t *testing.T) {
 	b := newBench(t)
 	require.NoError(t, b.run(b.script("hook", `head -c 20000 /dev/zero | tr '\0' x; printf '\r\n'`)))
-	require.Equal(t, 2, b.log.count(`"`+strings.Repeat("x", 8<<10)+`"`))
-	require.Equal(t, 1, b.log.count(`"`+strings.Repeat("x", 20000-16<<10)+`"`))
+	require.Equal(t, 2, b.log.Count(`"`+strings.Repeat("x", 8<<10)+`"`))
+	require.Equal(t, 1, b.log.Count(`"`+strings.Repeat("x", 20000-16<<10)+`"`))
 }
 
 func TestG3ScriptLeavesSomethingInItsGroup(t *testing.T) {
@@ -188,12 +189,10 @@ func TestG3ScriptLeavesSomethingInItsGroup(t *testing.T) {
 }
 
 func TestG3ScriptLeavesADaemonThatHoldsItsPipes(t *testing.T) {
-	if _, err := exec.LookPath("setsid"); err != nil {
-		t.Skip("needs setsid")
-	}
+	setsid := interpreters.Find(t, "setsid", "setsid")
 	b := newBench(t)
 	b.fifo("pid")
-	path := b.script("hook", `setsid sh -c 'echo $$ > $DIR/pid; exec sleep 1000' & echo hello; wait_for=$(cat $DIR/go)`)
+	path := b.script("hook", setsid+` sh -c 'echo $$ > $DIR/pid; exec sleep 1000' & echo hello; wait_for=$(cat $DIR/go)`)
 	b.fifo("go")
 	result := make(chan error)
 	go func() { result <- b.run(path) }()
@@ -205,7 +204,7 @@ func TestG3ScriptLeavesADaemonThatHoldsItsPipes(t *testing.T) {
 	require.NoError(t, <-result)
 	require.Less(t, time.Since(begin), patience)
 	require.NoError(t, syscall.Kill(pid, 0), "a daemon of its own session is none of ours")
-	require.Equal(t, 1, b.log.count(`"msg"="hello"`))
+	require.Equal(t, 1, b.log.Count(`"msg"="hello"`))
 }
 
 func TestScriptHasASessionOfItsOwn(t *testing.T) {

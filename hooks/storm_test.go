@@ -11,13 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 func TestTooManyEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log logged.Buffer
 		h := &recorder{hold: untilCancelled}
-		r := hooks.NewRunner(log.logger(), h)
+		r := hooks.NewRunner(log.Logger(), h)
 		for range 1 + hooks.MaxWaiting {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed})
 		}
@@ -30,7 +31,7 @@ func TestTooManyEvents(t *testing.T) {
 		}
 		r.Fire(hooks.Event{Name: hooks.AttachedProcess})
 		synctest.Wait()
-		require.InDelta(t, seconds, log.count("events are dropped"), 1)
+		require.InDelta(t, seconds, log.Count("events are dropped"), 1)
 		require.Equal(t, 1, statusOf(t, r, hooks.AttachedProcess).Running, "another has room")
 		s := statusOf(t, r, hooks.SpawnFailed)
 		require.Equal(t, hooks.MaxWaiting, s.Waiting)
@@ -77,7 +78,7 @@ func TestG4StormWithScripts(t *testing.T) {
 		hooks.QueueFullError: b.script("hook", `echo $PASSENGER_EVENT_COUNT >> $DIR/counts`),
 	}})
 	h := &recorder{hold: s.Run}
-	r := hooks.NewRunner(b.log.logger(), hooks.On(h, hooks.QueueFullError))
+	r := hooks.NewRunner(b.log.Logger(), hooks.On(h, hooks.QueueFullError))
 	const events = 1000
 	tick := time.NewTicker(time.Second / events)
 	defer tick.Stop()

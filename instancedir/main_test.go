@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/boxed"
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/leakgate"
 )
@@ -144,9 +145,7 @@ func as(uid int) func(*exec.Cmd) {
 
 func requireRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 }
 
 // newRegistry is an empty directory that nothing is left of, nor of what ran. Its
@@ -174,10 +173,8 @@ func sharedProgram(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
-	content, err := os.ReadFile(os.Args[0])
-	require.NoError(t, err)
 	path := filepath.Join(dir, "program")
-	require.NoError(t, os.WriteFile(path, content, 0o755))
+	require.NoError(t, boxed.CopySelf(path))
 	return path
 }
 

@@ -14,15 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 // original runs one of Passenger's own tools.
 func original(t *testing.T, registry, tool string, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		t.Skip("Passenger's own " + tool + " is not installed")
-	}
+	path := interpreters.Find(t, "passenger", tool, "/usr/sbin/"+tool)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)

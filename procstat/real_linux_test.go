@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/gopassenger/passenger/procstat"
 )
@@ -156,9 +157,7 @@ func TestZombieAndGone(t *testing.T) {
 }
 
 func TestProcessOfAnotherUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	interpreters.Root(t, "to become another user")
 	leakgate.Check(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"reader", strconv.Itoa(os.Getpid())}

@@ -1,10 +1,8 @@
 package scgi_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,15 +10,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/scgi"
 )
 
@@ -33,7 +29,7 @@ type stand struct {
 	*scgi.Server
 	t      testing.TB
 	path   string
-	log    logBuffer
+	log    logged.Buffer
 	served chan error
 }
 
@@ -41,7 +37,7 @@ type stand struct {
 func newStand(t testing.TB, h http.HandlerFunc) *stand {
 	t.Helper()
 	s := &stand{t: t, path: filepath.Join(t.TempDir(), "s"), served: make(chan error, 1)}
-	s.Server = &scgi.Server{Handler: h, Logger: s.log.logger()}
+	s.Server = &scgi.Server{Handler: h, Logger: s.log.Logger()}
 	return s
 }
 
@@ -78,10 +74,15 @@ func start(t testing.TB, h http.HandlerFunc) *stand {
 
 func (s *stand) dial() net.Conn {
 	s.t.Helper()
-	c, err := net.Dial("unix", s.path)
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { _ = c.Close() })
-	require.NoError(s.t, c.SetDeadline(time.Now().Add(patience)))
+	return dial(s.t, "unix", s.path)
+}
+
+func dial(t testing.TB, network, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial(network, addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 	return c
 }
 
@@ -153,26 +154,6 @@ func closeWrite(t testing.TB, c net.Conn) {
 }
 
 func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
-
-// logBuffer keeps what is logged.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *logBuffer) logger() logr.Logger {
-	return funcr.New(func(_, args string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		fmt.Fprintln(&b.text, args)
-	}, funcr.Options{})
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
 
 // receive fails after a while.
 func receive[T any](t testing.TB, c <-chan T) T {

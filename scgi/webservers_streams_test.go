@@ -52,7 +52,7 @@ func TestWebServersStreams(t *testing.T) {
 			require.Equal(t, want, string(got))
 		}
 		cancel()
-		if w.apache {
+		if w.Apache {
 			// Apache finds out when it has something to write.
 			for open := true; open; {
 				select {
@@ -64,7 +64,7 @@ func TestWebServersStreams(t *testing.T) {
 		} else {
 			require.Equal(t, "/events", receive(t, gone))
 		}
-		if w.apache {
+		if w.Apache {
 			return // and so never if there is nothing
 		}
 		c := w.dial()
@@ -93,7 +93,7 @@ func TestWebServersWebSockets(t *testing.T) {
 	}, func(t *testing.T, w *webServer) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		c, _, err := websocket.Dial(ctx, "ws://"+w.addr+"/cable", nil)
+		c, _, err := websocket.Dial(ctx, "ws://"+w.Addr+"/cable", nil)
 		require.NoError(t, err)
 		for _, s := range []string{"one ", strings.Repeat("x", 30_000)} {
 			require.NoError(t, c.Write(ctx, websocket.MessageText, []byte(s)))

@@ -82,13 +82,13 @@ func TestWebServersRequests(t *testing.T) {
 			))
 			require.Equal(t, http.MethodGet, e.Method)
 			require.Equal(t, "/x?y=1%202", e.Target)
-			require.Contains(t, []string{w.addr, "127.0.0.1"}, e.Host)
+			require.Contains(t, []string{w.Addr, "127.0.0.1"}, e.Host)
 			require.False(t, e.TLS)
 			require.Equal(t, "1,2", strings.ReplaceAll(strings.Join(e.Header.Values("X-Other"), ","), ", ", ","))
 			require.Equal(t, []string{"a=1; b=2"}, e.Header["Cookie"])
 			require.Equal(t, []string{"Bearer abc"}, e.Header["Authorization"])
 			require.Empty(t, e.Header["Proxy"])
-			if w.scgi {
+			if w.SCGI {
 				require.Equal(t, "/srv/test", e.Params["PASSENGER_APP_ROOT"])
 				require.Equal(t, "staging", e.Params["PASSENGER_APP_ENV"])
 				require.Equal(t, "hush", e.Params["PASSENGER_PASSWORD"])
@@ -112,7 +112,7 @@ func TestWebServersRequests(t *testing.T) {
 			} {
 				resp := w.raw("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 				e := readEcho(t, resp)
-				if !w.scgi && w.apache && strings.HasPrefix(target, "//") {
+				if !w.SCGI && w.Apache && strings.HasPrefix(target, "//") {
 					target = target[1:]
 				}
 				require.Equal(t, target, e.Target)
@@ -133,7 +133,7 @@ func TestWebServersRequests(t *testing.T) {
 				func(r *http.Request) { r.ContentLength = -1 },
 			} {
 				resp := w.do(http.MethodPost, "/upload", bytes.NewReader(body), prepare, set("Content-Type", "text/x-test"))
-				if w.scgi && w.apache && resp.Request.ContentLength < 0 {
+				if w.SCGI && w.Apache && resp.Request.ContentLength < 0 {
 					require.Equal(t, http.StatusLengthRequired, resp.StatusCode)
 					continue
 				}
@@ -153,7 +153,7 @@ func TestWebServersRequests(t *testing.T) {
 		t.Run("HTTP/1.0", func(t *testing.T) {
 			e := readEcho(t, w.raw("GET /old HTTP/1.0\r\n\r\n"))
 			require.Equal(t, "/old", e.Target)
-			if w.scgi {
+			if w.SCGI {
 				require.Equal(t, "HTTP/1.0", e.Proto)
 			}
 		})
@@ -246,17 +246,17 @@ func TestWebServersAnswers(t *testing.T) {
 
 		for target, status := range map[string]int{"/none": 204, "/unchanged": 304, "/teapot": 418, "/nothing": 404, "/silent": 502} {
 			resp = get(target)
-			if target == "/silent" && w.apache {
+			if target == "/silent" && w.Apache {
 				require.GreaterOrEqual(t, resp.StatusCode, 500)
 			} else {
 				require.Equal(t, status, resp.StatusCode, target)
 			}
 			_ = readBody(t, resp)
 		}
-		if w.scgi { // what others do with them is not ours
+		if w.SCGI { // what others do with them is not ours
 			require.Equal(t, "after", readBody(t, get("/hints")))
 		}
-		if w.scgi { // net/http closes the connection
+		if w.SCGI { // net/http closes the connection
 			resp = w.do(http.MethodPost, "/refuse", bytes.NewReader(big[:1<<20]))
 			require.Equal(t, http.StatusRequestEntityTooLarge, resp.StatusCode)
 			require.Equal(t, "too large", readBody(t, resp))
@@ -295,7 +295,7 @@ func TestWebServersReload(t *testing.T) {
 			})
 		}
 		printed := "signal 1 (SIGHUP) received"
-		if w.apache {
+		if w.Apache {
 			printed = "AH00493" // graceful restart
 		}
 		for i := range 3 {
@@ -308,7 +308,7 @@ func TestWebServersReload(t *testing.T) {
 					require.FailNow(t, "no request was answered")
 				}
 			}
-			w.reload()
+			w.Reload()
 			w.waitPrinted(printed, i+1)
 		}
 		cancel()
@@ -322,7 +322,7 @@ func TestWebServersReload(t *testing.T) {
 }
 
 func (w *webServer) post(body string) error {
-	resp, err := w.client.Post("http://"+w.addr+"/", "text/plain", strings.NewReader(body))
+	resp, err := w.client.Post("http://"+w.Addr+"/", "text/plain", strings.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
-# not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, and
-# the npm packages of the examples.
+# not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, setsid,
+# groff, Passenger, whose tools are compared with ours, and the npm packages of the
+# examples.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -47,7 +48,12 @@ have chromium || need chromium
 have perl || need perl
 have php || need php-cli
 have nginx || [ -x /usr/sbin/nginx ] || need nginx-light
-[ "$(uname)" != Linux ] || have strace || need strace
+if [ "$(uname)" = Linux ]; then
+	have strace || need strace
+	have setsid || need util-linux
+	have groff || need groff-base
+	have passenger-config || need passenger
+fi
 have apache2 || have httpd || [ -x /usr/sbin/apache2 ] || need apache2-bin
 for shell in bash zsh ksh; do
 	have $shell || need $shell

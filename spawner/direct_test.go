@@ -124,7 +124,7 @@ func TestSpawnState(t *testing.T) {
 	for _, unwanted := range []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "LISTEN_FDS="} {
 		require.NotContains(t, env, "\n"+unwanted)
 	}
-	require.Regexp(t, `\nNODE_PATH=`+f.dir+`/loaders\.\d+/node\n`, env)
+	require.Regexp(t, `\nNODE_PATH=`+f.dir+`/loaders\.[a-zA-Z0-9]+/node\n`, env)
 
 	require.Equal(t, p.Info().GUPID, s.Options["gupid"])
 	require.Regexp(t, `^[0-9a-f]+-[a-zA-Z0-9]{10}$`, s.Options["gupid"])

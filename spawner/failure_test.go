@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -184,31 +186,18 @@ func TestPIDOfAnotherUser(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
-	foreign := foreignPID(t)
+	interpreters.Root(t, "to become another user")
+	foreign := exec.CommandContext(t.Context(), "sleep", "1000")
+	foreign.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	require.NoError(t, foreign.Start())
+	defer func() {
+		_ = foreign.Process.Kill()
+		_ = foreign.Wait()
+	}()
 	f := newFixture(t)
-	e := f.fail(t, app(t, "http", "pid="+strconv.Itoa(foreign)))
+	e := f.fail(t, app(t, "http", "pid="+strconv.Itoa(foreign.Process.Pid)))
 	require.Equal(t, spawner.CategoryProtocol, e.Category)
 	require.Contains(t, e.Summary, "does not belong to user")
-}
-
-// foreignPID returns the pid of another user's process.
-func foreignPID(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc")
-	require.NoError(t, err)
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if info, err := e.Info(); err == nil {
-			if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Getuid() {
-				return pid
-			}
-		}
-	}
-	t.Skip("needs a process of another user")
-	return 0
 }
 
 func TestA16PreparationFailures(t *testing.T) {

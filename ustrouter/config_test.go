@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/ustrouter"
 )
 
@@ -78,8 +79,8 @@ func TestHeadersHideThemselves(t *testing.T) {
 	c := ustrouter.Config{OTLPHeaders: ustrouter.Headers{"Authorization": "Bearer hidden", "X-Key": "hidden"}}
 	text, err := json.Marshal(c)
 	require.NoError(t, err)
-	var log logBuffer
-	log.logger().Info("settings", "headers", c.OTLPHeaders)
+	var log logged.Buffer
+	log.Logger().Info("settings", "headers", c.OTLPHeaders)
 	for _, shown := range []string{
 		fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%s %q %v", c.OTLPHeaders, c.OTLPHeaders, c.OTLPHeaders),
 		string(text), log.String(),

@@ -12,14 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 // mount makes a small file system in memory.
 func mount(t *testing.T, size string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, for a small file system")
-	}
+	interpreters.Root(t, "for a small file system")
 	dir := t.TempDir()
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "mode=755,size="+size); err != nil {
 		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
@@ -35,8 +34,8 @@ func TestFullDisk(t *testing.T) {
 	filler, path := filepath.Join(dir, "filler"), filepath.Join(dir, "f")
 	require.NoError(t, os.WriteFile(filler, make([]byte, 40<<10), 0o600))
 
-	var log logBuffer
-	f := openFile(t, path, log.logger())
+	var log logged.Buffer
+	f := openFile(t, path, log.Logger())
 	const events = 200
 	for i := range events {
 		f.Write(someTransaction(fmt.Sprintf("/%0500d", i)))

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -171,8 +172,8 @@ func TestBrokenRouterDelaysNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const events, length = 3000, 50
-				var log logBuffer
-				o := newObserver(&Config{QueueLength: length}, dial, log.logger())
+				var log logged.Buffer
+				o := newObserver(&Config{QueueLength: length}, dial, log.Logger())
 				began := time.Now()
 				for range events {
 					before := time.Now()
@@ -183,9 +184,9 @@ func TestBrokenRouterDelaysNothing(t *testing.T) {
 				require.LessOrEqual(t, o.Stats().Waiting, length)
 				require.LessOrEqual(t, o.queue.bytes.Load(), int64(length*1000))
 				spent := time.Since(began)
-				require.LessOrEqual(t, log.count("Transactions are lost"), 1+int(spent/dropInterval))
-				require.LessOrEqual(t, log.count("cannot be sent"), 1+int(spent/dropInterval))
-				require.Positive(t, log.count("cannot be sent"))
+				require.LessOrEqual(t, log.Count("Transactions are lost"), 1+int(spent/dropInterval))
+				require.LessOrEqual(t, log.Count("cannot be sent"), 1+int(spent/dropInterval))
+				require.Positive(t, log.Count("cannot be sent"))
 
 				began = time.Now()
 				synctest.Wait()
@@ -237,12 +238,12 @@ func TestBackoff(t *testing.T) {
 // one is told how much that was.
 func TestReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log logged.Buffer
 		first, second := &memory{}, &memory{}
 		var at switchboard
 		r := startRouter(t, Config{}, first, logr.Discard())
 		at.connect(r.pipes.dial)
-		o := newObserver(&Config{QueueLength: 10}, at.dial, log.logger())
+		o := newObserver(&Config{QueueLength: 10}, at.dial, log.Logger())
 		for range 5 {
 			o.RequestEnded(t.Context(), someRequest())
 		}
@@ -256,14 +257,14 @@ func TestReconnect(t *testing.T) {
 			o.RequestEnded(t.Context(), someRequest())
 		}
 		elapse(time.Minute)
-		require.Equal(t, 1, log.count("cannot be sent"))
-		require.Positive(t, log.count(`"dropped"=`))
+		require.Equal(t, 1, log.Count("cannot be sent"))
+		require.Positive(t, log.Count(`"dropped"=`))
 
 		r = startRouter(t, Config{}, second, logr.Discard())
 		at.connect(r.pipes.dial)
 		elapse(maxBackoff)
 		synctest.Wait()
-		require.Equal(t, 1, log.count("sent to the router again"))
+		require.Equal(t, 1, log.Count("sent to the router again"))
 		missing, others := dropped(second.kept())
 		require.Equal(t, uint64(30), missing+others)
 		require.Equal(t, o.Stats().Dropped, missing)

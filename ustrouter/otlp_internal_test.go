@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 func write(sink Sink, n int) {
@@ -24,12 +26,12 @@ func write(sink Sink, n int) {
 func config() *Config { return &Config{OTLPEndpoint: "http://collector:4318/"} }
 
 // withCollector runs a test of a sink in virtual time.
-func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response, error), test func(*testing.T, *OTLP, *collector, *logBuffer)) {
+func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response, error), test func(*testing.T, *OTLP, *collector, *logged.Buffer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log logged.Buffer
 		c := &collector{t: t, answer: answer}
-		o := newOTLP(config(), c, log.logger())
+		o := newOTLP(config(), c, log.Logger())
 		test(t, o, c, &log)
 		if !o.closed.Load() {
 			require.NoError(t, o.Close(t.Context()))
@@ -39,7 +41,7 @@ func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response
 }
 
 func TestBatches(t *testing.T) {
-	withCollector(t, always(200), func(t *testing.T, o *OTLP, c *collector, log *logBuffer) {
+	withCollector(t, always(200), func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
 		write(o, 3)
 		elapse(batchInterval - 1)
 		write(o, 1)
@@ -78,7 +80,7 @@ func TestRetries(t *testing.T) {
 		"hangs":         hang,
 	} {
 		t.Run(name, func(t *testing.T) {
-			withCollector(t, answer, func(t *testing.T, o *OTLP, c *collector, log *logBuffer) {
+			withCollector(t, answer, func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
 				write(o, 2)
 				elapse(batchInterval + batchTimeout)
 				synctest.Wait()
@@ -91,8 +93,8 @@ func TestRetries(t *testing.T) {
 				}
 				require.LessOrEqual(t, at[len(at)-1].Sub(at[0]), batchTimeout)
 				require.Equal(t, SinkStats{Dropped: 2}, o.Stats())
-				require.Equal(t, 1, log.count("cannot be sent"))
-				require.Equal(t, 1, log.count("are lost"))
+				require.Equal(t, 1, log.Count("cannot be sent"))
+				require.Equal(t, 1, log.Count("are lost"))
 
 				c.mu.Lock()
 				c.answer = always(200)
@@ -103,7 +105,7 @@ func TestRetries(t *testing.T) {
 				synctest.Wait()
 				require.Len(t, c.attempts(), n+1)
 				require.Equal(t, SinkStats{Written: 1, Dropped: 2}, o.Stats())
-				require.Equal(t, 1, log.count("takes them again"))
+				require.Equal(t, 1, log.Count("takes them again"))
 				spans := c.spans(n)
 				require.Equal(t, "passenger.dropped", spans[len(spans)-1]["name"])
 			})
@@ -115,15 +117,15 @@ func TestRetries(t *testing.T) {
 func TestGivesUpAtOnce(t *testing.T) {
 	for name, status := range map[string]int{"500": 500, "501": 501, "400": 400, "401": 401, "404": 404, "413": 413, "307": 307, "304": 304} {
 		t.Run(name, func(t *testing.T) {
-			withCollector(t, always(status), func(t *testing.T, o *OTLP, c *collector, log *logBuffer) {
+			withCollector(t, always(status), func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
 				for range 2 {
 					write(o, maxBatch-1)
 					synctest.Wait()
 				}
 				require.Len(t, c.attempts(), 2)
 				require.Equal(t, SinkStats{Dropped: 2 * (maxBatch - 1)}, o.Stats())
-				require.Equal(t, 1, log.count("the status "+name))
-				require.Equal(t, 1, log.count("are lost"))
+				require.Equal(t, 1, log.Count("the status "+name))
+				require.Equal(t, 1, log.Count("are lost"))
 			})
 		})
 	}
@@ -148,7 +150,7 @@ func TestRetryAfter(t *testing.T) {
 					return answerOf(503, "", "Retry-After", test.header(time.Now()))
 				}
 				return answerOf(200, "")
-			}, func(t *testing.T, o *OTLP, c *collector, _ *logBuffer) {
+			}, func(t *testing.T, o *OTLP, c *collector, _ *logged.Buffer) {
 				write(o, 1)
 				elapse(batchInterval + time.Second)
 				write(o, 1)
@@ -181,7 +183,7 @@ func TestPartialSuccess(t *testing.T) {
 		`{"partialSuccess":{"rejectedSpans":null}}`:                0,
 		`{"partialSuccess":{"rejectedSpans":[1]}}`:                 0,
 	} {
-		withCollector(t, func(int, *http.Request) (*http.Response, error) { return answerOf(200, body) }, func(t *testing.T, o *OTLP, _ *collector, _ *logBuffer) {
+		withCollector(t, func(int, *http.Request) (*http.Response, error) { return answerOf(200, body) }, func(t *testing.T, o *OTLP, _ *collector, _ *logged.Buffer) {
 			write(o, 5)
 			elapse(batchInterval)
 			synctest.Wait()
@@ -193,7 +195,7 @@ func TestPartialSuccess(t *testing.T) {
 // TestBrokenCollectorDelaysNothing: to write takes no time, and what waits is
 // bounded.
 func TestBrokenCollectorDelaysNothing(t *testing.T) {
-	withCollector(t, hang, func(t *testing.T, o *OTLP, _ *collector, log *logBuffer) {
+	withCollector(t, hang, func(t *testing.T, o *OTLP, _ *collector, log *logged.Buffer) {
 		began := time.Now()
 		write(o, 3*DefaultQueueLength)
 		require.Equal(t, began, time.Now())
@@ -204,12 +206,12 @@ func TestBrokenCollectorDelaysNothing(t *testing.T) {
 		require.ErrorContains(t, o.Close(t.Context()), "are lost")
 		require.LessOrEqual(t, time.Since(began), closeTimeout)
 		require.Equal(t, SinkStats{Dropped: 3 * DefaultQueueLength}, o.Stats())
-		require.LessOrEqual(t, log.count("are lost"), 1+int(time.Minute/dropInterval)+1)
+		require.LessOrEqual(t, log.Count("are lost"), 1+int(time.Minute/dropInterval)+1)
 	})
 }
 
 func TestCloseOfOTLPBounded(t *testing.T) {
-	withCollector(t, hang, func(t *testing.T, o *OTLP, _ *collector, _ *logBuffer) {
+	withCollector(t, hang, func(t *testing.T, o *OTLP, _ *collector, _ *logged.Buffer) {
 		write(o, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -237,8 +239,8 @@ func TestRealCollector(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, gone.Close())
 	for endpoint, written := range map[string]uint64{server.URL: 1, server.URL + "/moved": 0, "http://" + gone.Addr().String(): 0} {
-		var log logBuffer
-		o, err := NewOTLP(Config{OTLPEndpoint: endpoint, OTLPHeaders: Headers{"authorization": "Bearer hidden"}}, log.logger())
+		var log logged.Buffer
+		o, err := NewOTLP(Config{OTLPEndpoint: endpoint, OTLPHeaders: Headers{"authorization": "Bearer hidden"}}, log.Logger())
 		require.NoError(t, err)
 		write(o, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), closeTimeout)

@@ -40,9 +40,7 @@ func listenAs(t *testing.T, socket string, uid int) net.Listener {
 
 // TestRouterOfAnotherUser is not sent anything.
 func TestRouterOfAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 	dir, err := os.MkdirTemp("", "ust") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

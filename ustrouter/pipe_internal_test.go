@@ -3,15 +3,12 @@ package ustrouter
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 )
 
@@ -137,27 +134,6 @@ func (s *switchboard) dial(ctx context.Context) (net.Conn, error) {
 	}
 	return to(ctx)
 }
-
-type logBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *logBuffer) logger() logr.Logger {
-	return funcr.New(func(_, args string) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		fmt.Fprintln(&b.text, args)
-	}, funcr.Options{})
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func (b *logBuffer) count(part string) int { return strings.Count(b.String(), part) }
 
 // elapse lets virtual time go by.
 func elapse(d time.Duration) { <-time.After(d) }

@@ -12,15 +12,17 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/logged"
 )
 
 // TestSlowSink: the router takes what comes, and says later how much of it the
 // sink did not get.
 func TestSlowSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log logged.Buffer
 		sink := &memory{gate: make(chan struct{})}
-		r := startRouter(t, Config{QueueLength: 10}, sink, log.logger())
+		r := startRouter(t, Config{QueueLength: 10}, sink, log.Logger())
 		o := newObserver(&Config{}, r.pipes.dial, logr.Discard())
 		const events = 1000
 		for range events {
@@ -38,7 +40,7 @@ func TestSlowSink(t *testing.T) {
 		missing, others := dropped(sink.kept())
 		require.Equal(t, stats.Dropped, missing)
 		require.Equal(t, uint64(events), missing+others)
-		require.Equal(t, 1, log.count("whose sink is too slow"))
+		require.Equal(t, 1, log.Count("whose sink is too slow"))
 		require.NoError(t, o.Close(t.Context()))
 		r.end(t)
 	})
@@ -107,8 +109,8 @@ func TestBadObservers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log logBuffer
-				r := startRouter(t, Config{}, &memory{}, log.logger())
+				var log logged.Buffer
+				r := startRouter(t, Config{}, &memory{}, log.Logger())
 				good, in := greeted(t, r)
 				bad, err := r.pipes.dial(t.Context())
 				require.NoError(t, err)
@@ -120,7 +122,7 @@ func TestBadObservers(t *testing.T) {
 				synctest.Wait()
 				require.NoError(t, bad.Close())
 				require.Equal(t, RouterStats{Connections: 1, Refused: 1}, r.Stats())
-				require.Equal(t, 1, log.count("has closed a connection"))
+				require.Equal(t, 1, log.Count("has closed a connection"))
 				_, err = good.Write(lineOf(t, full()))
 				require.NoError(t, err)
 				n, err := in.receipt()
@@ -135,8 +137,8 @@ func TestBadObservers(t *testing.T) {
 // TestManyConnections: there is a limit, and complaints are few.
 func TestManyConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
-		r := startRouter(t, Config{}, &memory{}, log.logger())
+		var log logged.Buffer
+		r := startRouter(t, Config{}, &memory{}, log.Logger())
 		for range maxConnections {
 			greeted(t, r)
 		}
@@ -149,7 +151,7 @@ func TestManyConnections(t *testing.T) {
 		}
 		synctest.Wait()
 		require.Equal(t, RouterStats{Connections: maxConnections, Refused: 10}, r.Stats())
-		require.Equal(t, 1, log.count("too many connections"))
+		require.Equal(t, 1, log.Count("too many connections"))
 		r.end(t)
 	})
 }
@@ -172,19 +174,19 @@ func (f flaky) Accept() (net.Conn, error) {
 // TestAccept: only a listener that is closed ends the router.
 func TestAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logBuffer
+		var log logged.Buffer
 		l := flaky{newPipes(), make(chan error, 3)}
 		for range 3 {
 			l.faults <- errors.New("too many open files")
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		r := &running{Router: NewRouter(Config{}, &memory{}, log.logger()), pipes: l.pipes, stop: stop, done: make(chan error, 1)}
+		r := &running{Router: NewRouter(Config{}, &memory{}, log.Logger()), pipes: l.pipes, stop: stop, done: make(chan error, 1)}
 		r.trust = func(net.Conn) error { return nil }
 		go func() { r.done <- r.Serve(ctx, l) }()
 		began := time.Now()
 		greeted(t, r)
 		require.Equal(t, 3*acceptPause, time.Since(began))
-		require.Equal(t, 1, log.count("too many open files"))
+		require.Equal(t, 1, log.Count("too many open files"))
 		require.NoError(t, l.Close())
 		require.ErrorIs(t, <-r.done, net.ErrClosed)
 		stop()

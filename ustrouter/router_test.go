@@ -18,6 +18,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/ustrouter"
 )
 
@@ -153,8 +154,8 @@ func (p *child) terminate() {
 func TestRouterKilled(t *testing.T) {
 	dir := socketDir(t)
 	c := ustrouter.Config{Socket: filepath.Join(dir, "s"), File: filepath.Join(dir, "f"), QueueLength: 100}
-	var log logBuffer
-	o, err := ustrouter.NewObserver(c, log.logger())
+	var log logged.Buffer
+	o, err := ustrouter.NewObserver(c, log.Logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = o.Close(t.Context()) })
 	sent := uint64(0)
@@ -192,9 +193,7 @@ func TestRouterKilled(t *testing.T) {
 
 // TestOtherUsers can neither send nor be sent to.
 func TestOtherUsers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 	dir := socketDir(t)
 	require.NoError(t, os.Chmod(dir, 0o711))
 	program := filepath.Join(dir, "caller")

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxQueued is how many bytes of a log may wait for the disk.
-	maxQueued = 4 << 20
+	maxQueued = 1 << 20
 	// closeTime is how long the last lines may take.
 	closeTime = 5 * time.Second
 )

@@ -1,15 +1,11 @@
 package e2e_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -33,7 +29,7 @@ func TestE13CoreIsKilledWhileSpawning(t *testing.T) {
 		answers = append(answers, s.client(t).background(t, "/"))
 	}
 	s.stderr.await(t, "started ", s.ended)
-	before := s.processes()
+	before := s.Processes()
 	core := s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 	for _, answer := range answers {
@@ -41,7 +37,7 @@ func TestE13CoreIsKilledWhileSpawning(t *testing.T) {
 	}
 	require.NotEqual(t, core, s.core(t))
 	eventually(t, func() error {
-		for pid := range s.processes() {
+		for pid := range s.Processes() {
 			if _, old := before[pid]; old && pid != s.cmd.Process.Pid {
 				return fmt.Errorf("process %d is left of the core that was killed", pid)
 			}
@@ -62,42 +58,15 @@ func TestE14RandomKills(t *testing.T) {
 	const clients, processes = 6, 2
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", fmt.Sprint(processes))})
 	s.requireApps(t, processes)
-	ctx, stop := context.WithCancel(t.Context())
-	var served, lost atomic.Int64
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	defer stop()
-	for range clients {
-		c := s.client(t)
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				err := askOnce(ctx, c)
-				switch {
-				case err == nil:
-					served.Add(1)
-				case errors.Is(err, syscall.ECONNREFUSED):
-					t.Errorf("a client was refused: %v", err)
-				case ctx.Err() == nil:
-					lost.Add(1)
-				}
-			}
-		})
-	}
+	l := s.load(t, clients, askOnce)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range kills {
-		before := served.Load()
 		victims := append(s.apps(t), s.core(t))
 		_ = syscall.Kill(victims[random.IntN(len(victims))], syscall.SIGKILL) // it may have gone
-		eventually(t, func() error {
-			if served.Load() < before+2*clients {
-				return errors.New("nobody is served")
-			}
-			return nil
-		})
+		l.progress(t, 2*clients)
 	}
-	stop()
-	asking.Wait()
-	require.LessOrEqual(t, lost.Load(), int64(kills*clients))
+	l.stop()
+	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
 	s.requireApps(t, processes)
 	s.client(t).get(t, "/")
 }

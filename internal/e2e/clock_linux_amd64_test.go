@@ -204,9 +204,7 @@ type clock struct {
 // clock traces the server's own processes.
 func (s *server) clock(t *testing.T) *clock {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to trace processes")
-	}
+	interpreters.Root(t, "to trace processes")
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)

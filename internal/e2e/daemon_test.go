@@ -45,7 +45,7 @@ func (d *daemon) run(t *testing.T, args ...string) (output string, err error) {
 func (d *daemon) start(t *testing.T) (output string, err error) {
 	t.Helper()
 	return d.run(t, append([]string{
-		"start", d.dir, "--daemonize", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.marker,
+		"start", d.dir, "--daemonize", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker,
 	}, testApp(t)...)...)
 }
 
@@ -186,9 +186,7 @@ func TestR04FilesOfTheServer(t *testing.T) {
 	})
 	t.Run("a user's directory", func(t *testing.T) {
 		t.Parallel()
-		if os.Geteuid() != 0 {
-			interpreters.Missing(t, "root", "needs root, to make a directory of another user")
-		}
+		interpreters.Root(t, "to make a directory of another user")
 		d := newDaemon(t)
 		require.NoError(t, os.Chown(d.dir, 61001, 61001))
 		out, err := d.start(t)

@@ -42,7 +42,7 @@ func TestFailedStart(t *testing.T) {
 		page := c.get(t, "/")
 		require.Equal(t, http.StatusInternalServerError, page.StatusCode)
 		require.Contains(t, page.Header.Get("Content-Type"), "text/html")
-		for _, detail := range []string{canary, markup, "exit status", s.marker, "Output", built} {
+		for _, detail := range []string{canary, markup, "exit status", s.Marker, "Output", built} {
 			require.NotContains(t, page.body, detail)
 		}
 		id := errorID.FindString(page.body[strings.Index(page.body, "Error ID"):])

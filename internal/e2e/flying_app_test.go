@@ -15,6 +15,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/boxed"
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
@@ -79,24 +80,8 @@ func serveTenant(w http.ResponseWriter, r *http.Request) {
 
 // tenantBinary is the test binary where everybody can execute it.
 var tenantBinary = sync.OnceValues(func() (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	from, err := os.Open(self)
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
 	path := filepath.Join(built, "tenant")
-	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
-	if err != nil {
-		return "", err
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		return "", err
-	}
-	return path, to.Close()
+	return path, boxed.CopySelf(path)
 })
 
 // tenant is an application that belongs to somebody.
@@ -143,7 +128,7 @@ func (s *sandbox) pythonTenant(t testing.TB, name string, uid int) *tenant {
 
 func (s *sandbox) tenantDir(t testing.TB, name string, uid int, files map[string]string) string {
 	t.Helper()
-	root := filepath.Join(s.dir, name)
+	root := filepath.Join(s.Dir, name)
 	paths := make([]string, 0, 2+len(files))
 	paths = append(paths, root)
 	for _, dir := range []string{root, filepath.Join(root, "public"), filepath.Join(root, "public", "assets")} {

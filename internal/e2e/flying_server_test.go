@@ -32,7 +32,7 @@ type flying struct {
 func newFlyingSandbox(t testing.TB) *sandbox {
 	t.Helper()
 	box := newSandbox(t)
-	for _, dir := range []string{built, box.dir, box.tmp, filepath.Join(box.dir, "run")} {
+	for _, dir := range []string{box.Dir, box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
@@ -43,7 +43,7 @@ func newFlyingSandbox(t testing.TB) *sandbox {
 func (s *sandbox) flyingCommand(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := s.command(context.WithoutCancel(t.Context()), &launch{})
-	cmd.Args = append([]string{cmd.Args[0], "flying", "--socket-file", filepath.Join(s.dir, "run", "s")}, args...)
+	cmd.Args = append([]string{cmd.Args[0], "flying", "--socket-file", filepath.Join(s.Dir, "run", "s")}, args...)
 	return cmd
 }
 
@@ -57,7 +57,7 @@ func startFlyingWith(t testing.TB, box *sandbox, change func(cmd *exec.Cmd), arg
 	t.Helper()
 	f := &flying{
 		server: &server{sandbox: box, ended: make(chan struct{})},
-		socket: filepath.Join(box.dir, "run", "s"), passwordFile: filepath.Join(box.dir, "run", "s.password"),
+		socket: filepath.Join(box.Dir, "run", "s"), passwordFile: filepath.Join(box.Dir, "run", "s.password"),
 	}
 	f.cmd = box.flyingCommand(t, args...)
 	change(f.cmd)

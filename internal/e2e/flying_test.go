@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -28,9 +25,7 @@ const (
 
 func requireRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to become other users")
-	}
+	interpreters.Root(t, "to become other users")
 }
 
 func TestFlying(t *testing.T) {
@@ -171,7 +166,7 @@ func TestFlyingAsAUser(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	box := newFlyingSandbox(t)
-	for _, dir := range []string{box.tmp, filepath.Join(box.dir, "run")} {
+	for _, dir := range []string{box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, binUID, binUID))
 	}
 	f := startFlying(t, box, "--user", "bin")
@@ -278,34 +273,14 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 	a := box.goTenant(t, "a", daemonUID)
 	f.byHTTP(t, a, "/")
 	params := f.params(t, a)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	var served atomic.Int64
-	var asking sync.WaitGroup
-	for range clients {
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				switch _, err := f.bySCGI(t, http.MethodGet, "/", "", params); { //nolint:contextcheck // what has begun is answered
-				case err == nil:
-					served.Add(1)
-				case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
-					t.Errorf("a client was refused: %v", err)
-				}
-			}
-		})
-	}
+	l := f.load(t, clients, func(context.Context, *client) error {
+		_, err := f.bySCGI(t, http.MethodGet, "/", "", params) //nolint:contextcheck // what has begun is answered
+		return err
+	})
 	for range kills {
-		before, core := served.Load(), f.core(t)
-		require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-		eventually(t, func() error {
-			if f.core(t) == core || served.Load() < before+20*clients {
-				return errors.New("the core has not been replaced")
-			}
-			return nil
-		})
+		l.killCore(t, f.server, 20*clients)
 	}
-	stop()
-	asking.Wait()
+	l.stop()
 	f.byHTTP(t, a, "/")
 }
 
@@ -393,12 +368,12 @@ func TestFlyingRefusesToStart(t *testing.T) {
 			}
 			box := newFlyingSandbox(t)
 			if test.prepare != nil {
-				test.prepare(t, filepath.Join(box.dir, "run"))
+				test.prepare(t, filepath.Join(box.Dir, "run"))
 			}
 			out, err := box.flyingCommand(t, test.args...).CombinedOutput()
 			require.Error(t, err)
 			require.Contains(t, string(out), test.want)
-			require.NoFileExists(t, filepath.Join(box.dir, "run", "s"))
+			require.NoFileExists(t, filepath.Join(box.Dir, "run", "s"))
 			box.requireClean(t)
 		})
 	}
@@ -407,12 +382,12 @@ func TestFlyingRefusesToStart(t *testing.T) {
 func TestFlyingProgram(t *testing.T) {
 	t.Parallel()
 	box := newFlyingSandbox(t)
-	config := filepath.Join(box.dir, "flying.json")
-	log := filepath.Join(box.dir, "flying.log")
+	config := filepath.Join(box.Dir, "flying.json")
+	log := filepath.Join(box.Dir, "flying.log")
 	require.NoError(t, os.WriteFile(config, []byte(`{"max_pool_size": 3, "log_file": "flying.log", "unknown": 1}`), 0o600))
-	program := filepath.Join(box.dir, "flying-passenger")
+	program := filepath.Join(box.Dir, "flying-passenger")
 	require.NoError(t, os.Link(filepath.Join(built, "passenger"), program))
-	f := &flying{server: &server{sandbox: box, ended: make(chan struct{})}, socket: filepath.Join(box.dir, "run", "s"), passwordFile: filepath.Join(box.dir, "password")}
+	f := &flying{server: &server{sandbox: box, ended: make(chan struct{})}, socket: filepath.Join(box.Dir, "run", "s"), passwordFile: filepath.Join(box.Dir, "password")}
 	f.url = "unix:" + f.socket
 	f.cmd = box.command(context.WithoutCancel(t.Context()), &launch{})
 	f.cmd.Path, f.cmd.Args = program, []string{program, "--socket-file", f.socket, "--config-file", config, "--password-file", f.passwordFile, "--daemonize"}

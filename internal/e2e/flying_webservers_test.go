@@ -11,9 +11,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -106,12 +103,12 @@ func TestFlyingSurvivesWebServers(t *testing.T) {
 		}
 		before := pids()
 		for range 3 {
-			w.reload()
+			w.Reload()
 			require.Equal(t, before, pids())
 		}
-		w.stop()
+		w.Stop()
 		require.ElementsMatch(t, before, f.apps(t))
-		require.True(t, w.start())
+		require.True(t, w.Run())
 		require.Equal(t, before, pids())
 	})
 }
@@ -125,39 +122,21 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 		a := tenants[0]
 		_, err := w.pid(a)
 		require.NoError(t, err)
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		var served, lost atomic.Int64
-		var asking sync.WaitGroup
-		for range clients {
-			asking.Go(func() {
-				for ctx.Err() == nil {
-					switch status, err := w.pid(a); { //nolint:contextcheck // what has begun is answered
-					case err == nil:
-						served.Add(1)
-					case status >= http.StatusInternalServerError, errors.Is(err, io.ErrUnexpectedEOF):
-						lost.Add(1) // Apache answers a broken answer by SCGI with 500
-					default:
-						t.Errorf("a client was not served: %v", err)
-					}
-				}
-			})
-		}
+		l := f.load(t, clients, func(context.Context, *client) error {
+			status, err := w.pid(a) //nolint:contextcheck // what has begun is answered
+			// Apache answers a broken answer by SCGI with 500.
+			if err != nil && status < http.StatusInternalServerError && !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("a client was not served: %v", err)
+			}
+			return err
+		})
 		for range kills {
-			before, core := served.Load(), f.core(t)
-			require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-			eventually(t, func() error {
-				if f.core(t) == core || served.Load() < before+20*clients {
-					return errors.New("the core has not been replaced")
-				}
-				return nil
-			})
+			l.killCore(t, f.server, 20*clients)
 		}
-		stop()
-		asking.Wait()
-		require.LessOrEqual(t, lost.Load(), int64(kills*clients))
-		require.NotContains(t, strings.ToLower(w.output.String()), "refused")
-		require.NotContains(t, w.output.String(), "No such file")
+		l.stop()
+		require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
+		require.NotContains(t, strings.ToLower(w.Output.String()), "refused")
+		require.NotContains(t, w.Output.String(), "No such file")
 	})
 }
 
@@ -165,24 +144,20 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 func TestFlyingWebServerWithoutPassword(t *testing.T) {
 	t.Parallel()
 	forEachFront(t, func(t *testing.T, f *flying, w *webServer, tenants []*tenant) {
-		w.stop()
-		conf := w.dir + "/nginx.conf"
-		if w.apache {
-			conf = w.dir + "/apache.conf"
-		}
-		b, err := os.ReadFile(conf)
+		w.Stop()
+		b, err := os.ReadFile(w.Conf)
 		require.NoError(t, err)
 		for _, wrong := range []string{"wrong-wrong-wrong-wrong", ""} {
-			require.NoError(t, os.WriteFile(conf, []byte(strings.ReplaceAll(string(b), f.password(t), wrong)), 0o644))
-			require.True(t, w.start())
+			require.NoError(t, os.WriteFile(w.Conf, []byte(strings.ReplaceAll(string(b), f.password(t), wrong)), 0o644))
+			require.True(t, w.Run())
 			for _, a := range tenants {
 				answer := w.client(a).get(t, "/", "X-Passenger-Password", f.password(t))
 				require.Equal(t, http.StatusForbidden, answer.StatusCode)
 				require.Equal(t, "Forbidden\n", answer.body)
 			}
-			w.stop()
+			w.Stop()
 		}
 		require.Empty(t, f.groups(t))
-		require.True(t, w.start())
+		require.True(t, w.Run())
 	})
 }

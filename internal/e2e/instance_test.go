@@ -1,18 +1,14 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -20,10 +16,11 @@ import (
 
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/boxed"
 )
 
 // instances are what tools find of the sandbox.
-func (s *sandbox) instances() *instancedir.Listing { return instancedir.List([]string{s.tmp}) }
+func (s *sandbox) instances() *instancedir.Listing { return instancedir.List([]string{s.Tmp}) }
 
 // instance is the server's own.
 func (s *server) instance(t testing.TB) *instancedir.Instance {
@@ -57,7 +54,7 @@ func TestInstance(t *testing.T) {
 	config, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/config.json", nil)
 	require.NoError(t, err)
 	require.Contains(t, string(config), `"min_instances"`)
-	require.NotContains(t, string(config), markerVar, "environment variables may be secret")
+	require.NotContains(t, string(config), boxed.Variable, "environment variables may be secret")
 	status, err := s.admin(t, instancedir.WatchdogAPI).Call(t.Context(), http.MethodGet, "/status.txt", nil)
 	require.NoError(t, err)
 	require.Contains(t, string(status), "watchdog")
@@ -86,60 +83,14 @@ func TestE1CoreIsKilled(t *testing.T) {
 	const kills, clients = 20, 8
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
-	ctx, stop := context.WithCancel(t.Context())
-	var served, lost atomic.Int64
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	defer stop()
-	for range clients {
-		c := s.client(t)
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				err := askOnce(ctx, c)
-				switch {
-				case err == nil:
-					served.Add(1)
-				case ctx.Err() != nil:
-				case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
-					t.Errorf("a client was refused: %v", err)
-				default:
-					lost.Add(1)
-				}
-			}
-		})
-	}
+	l := s.load(t, clients, askOnce)
 	for range kills {
-		before, core := served.Load(), s.core(t)
-		require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-		eventuallyWithin(t, deadline, func() error {
-			if s.core(t) == core || served.Load() < before+10*clients {
-				return errors.New("the core has not been replaced")
-			}
-			return nil
-		})
+		l.killCore(t, s, 10*clients)
 	}
-	stop()
-	asking.Wait()
-	require.LessOrEqual(t, lost.Load(), int64(kills*clients))
-	require.Positive(t, lost.Load(), "the core had nothing to do when it was killed")
+	l.stop()
+	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
+	require.Positive(t, l.lost.Load(), "the core had nothing to do when it was killed")
 	s.client(t).get(t, "/")
-}
-
-// askOnce asks the application, over a connection that may have been used.
-func askOnce(ctx context.Context, c *client) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered with %s", resp.Status)
-	}
-	return nil
 }
 
 // E4: when the watchdog is killed, the core ends what there is and itself.
@@ -171,7 +122,7 @@ func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
 	<-dead.ended
 	dead.judged = true
 	eventually(t, func() error {
-		if left := box.processes(); len(left) > 0 {
+		if left := box.Processes(); len(left) > 0 {
 			return fmt.Errorf("processes are left: %v", left)
 		}
 		return nil
@@ -278,7 +229,7 @@ func TestE7Registry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			box := newSandbox(t)
-			registry := test.prepare(t, box.dir)
+			registry := test.prepare(t, box.Dir)
 			l := &launch{dir: t.TempDir(), args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", "--instance-registry-dir", registry)}
 			out, err := box.command(t.Context(), l).CombinedOutput()
 			require.Error(t, err)

@@ -1,15 +1,10 @@
 package e2e_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -35,39 +30,11 @@ func TestF5NoMemory(t *testing.T) {
 	limit.Cur = min(limit.Max, uint64(pages*os.Getpagesize()+more))
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_AS, &limit, nil))
 
-	ctx, stop := context.WithCancel(t.Context())
-	var served, lost atomic.Int64
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	defer stop()
-	for range clients {
-		c := s.client(t)
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				err := askOnce(ctx, c)
-				switch {
-				case err == nil:
-					served.Add(1)
-				case ctx.Err() != nil:
-				case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
-					t.Errorf("a client was refused: %v", err)
-				default:
-					lost.Add(1)
-				}
-			}
-		})
-	}
+	l := s.load(t, clients, askOnce)
 	s.uploadUntilReplaced(t, core)
-	before := served.Load()
-	eventuallyWithin(t, deadline, func() error {
-		if served.Load() < before+10*clients {
-			return errors.New("nobody is served")
-		}
-		return nil
-	})
-	stop()
-	asking.Wait()
-	require.LessOrEqual(t, lost.Load(), int64(clients))
+	l.progress(t, 10*clients)
+	l.stop()
+	require.LessOrEqual(t, l.lost.Load(), int64(clients))
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	s.requireApps(t, 1)
 	s.stderr.await(t, "An agent serves again", s.ended)

@@ -49,7 +49,7 @@ var asNobody = fmt.Sprintf(`set -- setpriv --reuid %d --regid %d --clear-groups 
 func newNobodysSandbox(t testing.TB) (box *sandbox, args []string) {
 	t.Helper()
 	box = newFlyingSandbox(t)
-	for _, dir := range []string{box.tmp, box.home} {
+	for _, dir := range []string{box.Tmp, box.Home} {
 		require.NoError(t, os.Chown(dir, nobodyUID, nobodyUID))
 	}
 	path, err := tenantBinary()
@@ -68,7 +68,7 @@ func startForNobody(t testing.TB, script string, args ...string) *server {
 // publicDir is an application's directory that everybody can read.
 func (s *sandbox) publicDir(t testing.TB) string {
 	t.Helper()
-	dir := filepath.Join(s.dir, "app")
+	dir := filepath.Join(s.Dir, "app")
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	return dir
 }

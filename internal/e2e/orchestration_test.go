@@ -2,15 +2,12 @@ package e2e_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -64,7 +61,7 @@ func TestDrainDelayIsCutShort(t *testing.T) {
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
-	path := filepath.Join(box.dir, "notify")
+	path := filepath.Join(box.Dir, "notify")
 	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	require.NoError(t, err)
 	defer l.Close()
@@ -135,7 +132,7 @@ func TestSocketActivation(t *testing.T) {
 // stays.
 func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a socket in common
 	t.Parallel()
-	path := filepath.Join(newSandbox(t).dir, "s")
+	path := filepath.Join(newSandbox(t).Dir, "s")
 	for _, network := range []string{"tcp", "unix"} {
 		address := map[string]string{"tcp": "127.0.0.1:0", "unix": path}[network]
 		l, f := listenFor(t, network, address)
@@ -144,44 +141,20 @@ func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a so
 			name := fmt.Sprintf("%s, the old one ends: %t", network, endsOld)
 			t.Run(name, func(t *testing.T) {
 				old := startActivated(t, f, url)
-				ctx, stop := context.WithCancel(t.Context())
-				var served atomic.Int64
-				var asking sync.WaitGroup
-				defer asking.Wait()
-				defer stop()
-				for range 4 {
-					c := old.client(t)
-					asking.Go(func() {
-						for ctx.Err() == nil {
-							if err := askOnce(ctx, c); err != nil && ctx.Err() == nil {
-								t.Errorf("a request was lost: %v", err)
-								return
-							}
-							served.Add(1)
-							c.CloseIdleConnections() // the next one may be the other server's
-						}
-					})
-				}
-				progress := func() {
-					before := served.Load()
-					eventually(t, func() error {
-						if served.Load() < before+100 {
-							return errors.New("nobody is served")
-						}
-						return nil
-					})
-				}
-				progress()
+				l := old.load(t, 4, func(ctx context.Context, c *client) error {
+					defer c.CloseIdleConnections() // the next one may be the other server's
+					return askOnce(ctx, c)
+				})
+				l.progress(t, 100)
 				next := startActivated(t, f, url)
-				progress()
+				l.progress(t, 100)
 				if endsOld {
 					old.stop(t)
 				} else {
 					next.stop(t)
 				}
-				progress()
-				stop()
-				asking.Wait()
+				l.progress(t, 100)
+				l.requireNoneLost(t)
 				if network == "unix" {
 					require.FileExists(t, path)
 				}

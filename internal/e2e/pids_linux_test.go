@@ -97,7 +97,7 @@ func TestF9TooManyProcessesOfTheServersUser(t *testing.T) {
 // startFlyingAs starts a server as another user.
 func (s *sandbox) startFlyingAs(t testing.TB, uid int) *flying {
 	t.Helper()
-	for _, dir := range []string{s.tmp, s.home, filepath.Join(s.dir, "run")} {
+	for _, dir := range []string{s.Tmp, s.Home, filepath.Join(s.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, uid, uid))
 	}
 	return startFlyingWith(t, s, func(cmd *exec.Cmd) { cmd.SysProcAttr = as(uid) })
@@ -110,7 +110,7 @@ func as(uid int) *syscall.SysProcAttr {
 // threads counts those of the sandbox's processes.
 func (s *sandbox) threads(t testing.TB) (n int) {
 	t.Helper()
-	for pid := range s.processes() {
+	for pid := range s.Processes() {
 		tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
 		require.NoError(t, err)
 		n += len(tasks)

@@ -51,7 +51,7 @@ func TestPrecedence(t *testing.T) {
 
 func writeHome(t *testing.T, box *sandbox, content string) (dir string) {
 	t.Helper()
-	dir = filepath.Join(box.home, ".passenger", "standalone")
+	dir = filepath.Join(box.Home, ".passenger", "standalone")
 	require.NoError(t, os.MkdirAll(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(content), 0o600))
 	return dir

@@ -59,7 +59,7 @@ func TestLongestRegistry(t *testing.T) {
 // registryOf makes a registry whose path has n bytes.
 func registryOf(t *testing.T, box *sandbox, n int) string {
 	t.Helper()
-	dir, err := filepath.EvalSymlinks(box.dir)
+	dir, err := filepath.EvalSymlinks(box.Dir)
 	require.NoError(t, err)
 	registry := filepath.Join(dir, strings.Repeat("r", n-len(dir)-1))
 	require.NoError(t, os.Mkdir(registry, 0o755))

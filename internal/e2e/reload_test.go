@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -20,7 +18,7 @@ import (
 func (s *server) reload(t testing.TB) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
-	cmd.Env, cmd.Dir = s.cmd.Env, s.dir
+	cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -73,31 +71,7 @@ func TestReload(t *testing.T) {
 	s.stderr.await(t, heldText(1), s.ended)
 	core, app := s.core(t), s.apps(t)[0]
 
-	ctx, stop := context.WithCancel(t.Context())
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	defer stop()
-	for range 4 {
-		c := s.client(t)
-		asking.Go(func() {
-			for ctx.Err() == nil {
-				r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/pid", nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				// Where an idle connection ends as it is used, clients repeat this.
-				resp, err := c.Do(r)
-				if err == nil {
-					_ = resp.Body.Close()
-				}
-				if ctx.Err() == nil && (err != nil || resp.StatusCode != http.StatusOK) {
-					t.Errorf("a request was lost: %v", err)
-					return
-				}
-			}
-		})
-	}
+	l := s.load(t, 4, askOnce)
 	writePassengerfile(t, dir, `{"min_instances": 2}`)
 	out, err := s.reload(t)
 	require.NoError(t, err, out)
@@ -116,8 +90,7 @@ func TestReload(t *testing.T) {
 	a := <-held
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusOK, a.StatusCode)
-	stop()
-	asking.Wait()
+	l.requireNoneLost(t)
 	s.requireApps(t, 2)
 	require.NotContains(t, s.apps(t), app)
 

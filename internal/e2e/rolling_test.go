@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,44 +27,21 @@ func TestRollingRestartsUnderLoad(t *testing.T) {
 	s := start(t, &launch{dir: dir, args: append(testApp(t), "--min-instances", "2", "--max-pool-size", "4")})
 	s.requireApps(t, 2)
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1024)
-	ctx, stop := context.WithCancel(t.Context())
-	var served atomic.Int64
-	var posting sync.WaitGroup
-	defer posting.Wait()
-	defer stop()
-	for range clients {
-		c := s.client(t)
-		posting.Go(func() {
-			for ctx.Err() == nil {
-				if err := post(ctx, c, body); err != nil && ctx.Err() == nil {
-					t.Errorf("a request was lost: %v", err)
-					return
-				}
-				served.Add(1)
-			}
-		})
-	}
+	l := s.load(t, clients, func(ctx context.Context, c *client) error { return post(ctx, c, body) })
 	admin := s.admin(t, instancedir.CoreAPI)
 	seen := map[int]bool{}
 	for range restarts {
-		before := served.Load()
 		restarted, err := admin.Restart(t.Context(), dir+" (development)", apiserver.RestartOptions{Method: "rolling", Wait: true})
 		require.NoError(t, err)
 		require.True(t, restarted)
 		for _, pid := range s.apps(t) {
 			seen[pid] = true
 		}
-		eventually(t, func() error {
-			if served.Load() < before+50 {
-				return fmt.Errorf("%d requests were served", served.Load()-before)
-			}
-			return nil
-		})
+		l.progress(t, 50)
 	}
-	stop()
-	posting.Wait()
+	l.requireNoneLost(t)
 	require.GreaterOrEqual(t, len(seen), 2*restarts, "not all processes were replaced")
-	t.Logf("%d restarts, %d requests", restarts, served.Load())
+	t.Logf("%d restarts, %d requests", restarts, l.served.Load())
 }
 
 // post sends a body and checks the answer.
@@ -76,14 +50,9 @@ func post(ctx context.Context, c *client, body []byte) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || string(answer) != fmt.Sprint(len(body))) {
-		err = fmt.Errorf("answered with %s: %.200s", resp.Status, answer)
+	a, err := c.do(req)
+	if err == nil && (a.StatusCode != http.StatusOK || a.body != fmt.Sprint(len(body))) {
+		err = fmt.Errorf("answered with %s: %.200s", a.Status, a.body)
 	}
 	return err
 }

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/gopassenger/passenger/internal/marked"
 )
 
 // server is a running binary.
@@ -110,7 +108,7 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 func (s *server) core(t testing.TB) (core int) {
 	t.Helper()
 	eventually(t, func() error {
-		if core = marked.Core(s.marker, s.cmd.Process.Pid); core == 0 {
+		if core = s.Core(s.cmd.Process.Pid); core == 0 {
 			return errors.New("the watchdog has no core")
 		}
 		return nil
@@ -121,7 +119,7 @@ func (s *server) core(t testing.TB) (core int) {
 // apps are the ids of the application's processes.
 func (s *server) apps(t testing.TB) []int {
 	t.Helper()
-	return marked.Children(s.marker, s.core(t))
+	return s.Children(s.core(t))
 }
 
 // fds counts the core's file descriptors.

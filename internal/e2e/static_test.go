@@ -187,9 +187,7 @@ func TestStaticHeader(t *testing.T) {
 // TestH9HardLinkInPublic: a file that a user has linked into their directory
 // but that belongs to somebody else is not for the public.
 func TestH9HardLinkInPublic(t *testing.T) {
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make files of other users")
-	}
+	interpreters.Root(t, "to make files of other users")
 	dir := newPublic(t)
 	public := filepath.Join(dir, "public")
 	const tenant = 61001

@@ -17,13 +17,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/gopassenger/passenger/internal/marked"
 )
 
 // router is the process that passes transactions on; 0: there is none.
 func (s *server) router() int {
-	for _, pid := range marked.Children(s.marker, s.cmd.Process.Pid) {
+	for _, pid := range s.Children(s.cmd.Process.Pid) {
 		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00ust-router\x00") {
 			return pid
 		}
@@ -169,7 +167,7 @@ func TestTransactionsForACollector(t *testing.T) {
 	mu.Lock()
 	require.True(t, strings.HasPrefix(got[0], "/v1/traces hush {"), "%.80s", got[0])
 	mu.Unlock()
-	for pid, line := range s.processes() {
+	for pid, line := range s.Processes() {
 		require.NotContains(t, line, "hush", "of %d", pid)
 	}
 	require.NotContains(t, s.stderr.String(), "hush")

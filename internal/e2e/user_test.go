@@ -20,7 +20,7 @@ import (
 func newUsersSandbox(t testing.TB) *sandbox {
 	t.Helper()
 	box := newFlyingSandbox(t)
-	for _, dir := range []string{box.tmp, filepath.Join(box.dir, "run")} {
+	for _, dir := range []string{box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, binUID, binUID))
 	}
 	return box
@@ -67,7 +67,7 @@ func TestUser(t *testing.T) {
 	requireRoot(t)
 	box := newUsersSandbox(t)
 	writeHome(t, box, `{"environment": "of root's home"}`)
-	pidFile, log := filepath.Join(box.dir, "run", "pid"), filepath.Join(box.dir, "run", "log")
+	pidFile, log := filepath.Join(box.Dir, "run", "pid"), filepath.Join(box.Dir, "run", "log")
 	s := &server{sandbox: box, ended: make(chan struct{})}
 	port := lowPort(t)
 	s.cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1", "--port", port))
@@ -106,7 +106,7 @@ func TestUserWithASocket(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	box := newUsersSandbox(t)
-	socket := filepath.Join(box.dir, "run", "s")
+	socket := filepath.Join(box.Dir, "run", "s")
 	s := startIn(t, box, box.asBin(t, "--socket", socket))
 	require.Equal(t, binUID, readTenant(t, s.client(t).get(t, "/")).UID)
 	requireOwner(t, binUID, socket)
@@ -121,7 +121,7 @@ func TestUserInTheBackground(t *testing.T) {
 	box := newUsersSandbox(t)
 	l := box.asBin(t)
 	d := &daemon{sandbox: box, dir: l.dir, port: freePort(t)}
-	out, err := d.run(t, append([]string{"start", d.dir, "-d", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.marker}, l.args...)...)
+	out, err := d.run(t, append([]string{"start", d.dir, "-d", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker}, l.args...)...)
 	require.NoError(t, err, out)
 	s := &server{sandbox: box, url: d.url()}
 	e := readTenant(t, s.client(t).get(t, "/"))
@@ -150,7 +150,7 @@ func TestUserWithoutRoot(t *testing.T) {
 	require.NoError(t, err)
 	if os.Geteuid() == 0 {
 		box = newUsersSandbox(t)
-		require.NoError(t, os.Chown(box.home, binUID, binUID))
+		require.NoError(t, os.Chown(box.Home, binUID, binUID))
 		became = box.asBin(t)
 		became.change = func(cmd *exec.Cmd) {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}

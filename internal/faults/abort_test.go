@@ -45,7 +45,7 @@ func TestD4AbortedUploads(t *testing.T) {
 		s.dial(t, "POST /serve?aborted HTTP/1.1\r\nHost: x\r\n"+head+sent).abort(i)
 	}
 	requireTraffic(t, stop)
-	s.requireBufferFiles(t, s.tmp, 0)
+	s.requireBufferFiles(t, s.Tmp, 0)
 	s.requireNoMoreFDs(t, fds)
 	require.Equal(t, log, s.log.String())
 }

@@ -49,7 +49,7 @@ func TestHTTP2ConcurrentStreams(t *testing.T) {
 	for range cap(errs) {
 		require.NoError(t, <-errs)
 	}
-	s.requireBufferFiles(t, s.tmp, 0)
+	s.requireBufferFiles(t, s.Tmp, 0)
 }
 
 // A stream that is reset gives its process back: in the queue, in an upload, in
@@ -73,10 +73,12 @@ func TestHTTP2ResetStreams(t *testing.T) {
 			}()
 			_, query, _ := strings.Cut(path, "?")
 			s.await(t, "holding "+query+".", i+1)
-			queued := c.background(ctx, t, "/serve?queued")
+			waiting, leave := context.WithCancel(t.Context())
+			queued := c.background(waiting, t, "/serve?queued")
+			leave() // first: it would be served as soon as the other is gone
+			require.ErrorIs(t, (<-queued).err, context.Canceled)
 			cancel()
 			require.ErrorIs(t, <-failed, context.Canceled)
-			require.ErrorIs(t, (<-queued).err, context.Canceled)
 			require.Equal(t, "next", c.requireOK(t, "/serve?next"))
 			s.await(t, "left by "+query+".", i+1)
 		}

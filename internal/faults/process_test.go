@@ -181,7 +181,7 @@ func TestB5AcceptsAndNeverReads(t *testing.T) {
 			require.Len(t, s.lines("accepted 1."), 1)
 			s.requireGone(t, deaf)
 			require.Equal(t, http.StatusOK, c.post(t, "/sum", bytes.NewReader(make([]byte, 8*megabyte))).StatusCode)
-			s.requireBufferFiles(t, s.tmp, 0)
+			s.requireBufferFiles(t, s.Tmp, 0)
 		})
 	}
 }

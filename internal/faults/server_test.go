@@ -9,36 +9,33 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/marked"
+	"github.com/gopassenger/passenger/internal/awaited"
+	"github.com/gopassenger/passenger/internal/boxed"
 )
 
 const (
-	deadline  = 30 * time.Second
-	patience  = 5 * time.Second // of the leak gate
-	interval  = 10 * time.Millisecond
-	markerVar = "FAULTS_MARKER"
-	megabyte  = 1 << 20
+	deadline = 30 * time.Second
+	patience = 5 * time.Second // of the leak gate
+	interval = 10 * time.Millisecond
+	megabyte = 1 << 20
 )
 
 // server is a running binary.
 type server struct {
+	*boxed.Box
 	cmd *exec.Cmd
-	// addr is where it listens; app the application's directory; tmp its
-	// TMPDIR.
-	addr, app, tmp string
-	log            output
-	ended          chan struct{}
-	marker         string
+	// addr is where it listens; app the application's directory.
+	addr, app string
+	log       output
+	ended     chan struct{}
 	// known is the core, once it was looked for: no test here kills it.
 	known int
 }
@@ -52,10 +49,7 @@ type launch struct {
 	shell string
 }
 
-var (
-	servers    atomic.Int64
-	accessible = regexp.MustCompile(`(?m)^Accessible via: +http://(\S+)/$`)
-)
+var accessible = regexp.MustCompile(`(?m)^Accessible via: +http://(\S+)/$`)
 
 // start starts a server with the application of this package.
 func start(t testing.TB, args ...string) *server {
@@ -67,26 +61,17 @@ func start(t testing.TB, args ...string) *server {
 // end in order and to leave nothing behind.
 func (l *launch) start(t testing.TB) *server {
 	t.Helper()
-	number := strconv.FormatInt(servers.Add(1), 10)
-	dir := filepath.Join(built, number)
-	s := &server{
-		app: l.app, tmp: filepath.Join(dir, "t"), ended: make(chan struct{}),
-		marker: markerVar + "=" + strconv.Itoa(os.Getpid()) + "." + number,
-	}
+	s := &server{Box: boxed.New(t, built), app: l.app, ended: make(chan struct{})}
 	if s.app == "" {
-		s.app = filepath.Join(dir, "app")
+		s.app = filepath.Join(s.Dir, "app")
+		require.NoError(t, os.Mkdir(s.app, 0o700))
 	}
-	home := filepath.Join(dir, "home")
-	for _, d := range []string{s.tmp, s.app, home} {
-		require.NoError(t, os.MkdirAll(d, 0o700))
-	}
-	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.marker, "--address", "127.0.0.1", "--port", "0"}, l.args...)
+	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.Marker, "--address", "127.0.0.1", "--port", "0"}, l.args...)
 	if l.shell != "" {
 		argv = append([]string{"/bin/sh", "-c", l.shell + `; exec "$@"`, "sh"}, argv...)
 	}
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
-	s.cmd.Dir, s.cmd.WaitDelay = dir, patience
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + home, "TMPDIR=" + s.tmp, "PASSENGER_INSTANCE_REGISTRY_DIR=" + s.tmp, s.marker}
+	s.cmd.Dir, s.cmd.Env, s.cmd.WaitDelay = s.Dir, s.Env(), patience
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	require.NoError(t, s.cmd.Start())
 	var wg sync.WaitGroup
@@ -95,9 +80,8 @@ func (l *launch) start(t testing.TB) *server {
 		close(s.ended)
 	})
 	t.Cleanup(func() {
-		defer func() { _ = os.RemoveAll(dir) }()
 		defer wg.Wait()
-		defer s.killAll()
+		defer func() { _ = s.cmd.Process.Kill() }() // if it is still there
 		s.stop(t)
 		if t.Failed() {
 			t.Logf("the server's output:\n%.10000s", &s.log)
@@ -128,42 +112,21 @@ func (s *server) stop(t testing.TB) {
 			t.Errorf("%q is in the server's output", bad)
 		}
 	}
-	if err := within(patience, s.leftovers); err != nil {
-		t.Errorf("left behind: %v", err)
+	if err := awaited.Within(patience, s.Leftovers); err != nil {
+		t.Error(err)
 	}
 }
-
-// leftovers is an error when there are processes or files of the server.
-func (s *server) leftovers() error {
-	for pid, name := range s.processes() {
-		return fmt.Errorf("process %d: %s", pid, name)
-	}
-	entries, err := os.ReadDir(s.tmp)
-	if len(entries) > 0 {
-		return fmt.Errorf("in TMPDIR: %v", entries)
-	}
-	return err
-}
-
-func (s *server) killAll() {
-	_ = s.cmd.Process.Kill() // if it is still there
-	for pid := range s.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-}
-
-func (s *server) processes() map[int]string { return marked.Processes(s.marker) }
 
 // core is the id of the process that serves, which the watchdog has started.
 func (s *server) core() (pid int) {
 	if s.known == 0 {
-		s.known = marked.Core(s.marker, s.cmd.Process.Pid)
+		s.known = s.Core(s.cmd.Process.Pid)
 	}
 	return s.known
 }
 
 // apps are the ids of the application's processes.
-func (s *server) apps() []int { return marked.Children(s.marker, s.core()) }
+func (s *server) apps() []int { return s.Children(s.core()) }
 
 // requireApps waits until there are so many processes.
 func (s *server) requireApps(t testing.TB, count int) []int {
@@ -196,23 +159,5 @@ func long() bool { return os.Getenv("PASSENGER_LONG_TESTS") != "" }
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	require.NoError(t, within(patience, check))
-}
-
-// within returns what check does in the end.
-func within(limit time.Duration, check func() error) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	end := time.After(limit)
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			return err
-		}
-	}
+	require.NoError(t, awaited.Within(patience, check))
 }

@@ -164,7 +164,7 @@ func TestD2SlowBodies(t *testing.T) {
 		}
 		return fmt.Sprintf("POST /serve?slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", sent+100, strings.Repeat("x", sent))
 	})
-	stored := s.bufferFiles(t, s.tmp)
+	stored := s.bufferFiles(t, s.Tmp)
 	for _, answer := range requireAll(t, conns) {
 		require.Contains(t, answer, "HTTP/1.1 408 ")
 		require.Contains(t, answer, "Connection: close")
@@ -172,7 +172,7 @@ func TestD2SlowBodies(t *testing.T) {
 	}
 	require.Positive(t, stored)
 	requireTraffic(t, stop)
-	s.requireBufferFiles(t, s.tmp, 0)
+	s.requireBufferFiles(t, s.Tmp, 0)
 	s.requireNoMoreFDs(t, fds)
 	require.Empty(t, s.lines("served slow."), "the application has seen one")
 }
@@ -197,12 +197,12 @@ func TestD3SlowReaders(t *testing.T) {
 		conn.say("GET /large?1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
 	stop := traffic(t, c)
-	s.requireBufferFiles(t, s.tmp, 10)
+	s.requireBufferFiles(t, s.Tmp, 10)
 	// The queue is fair: who comes last is served when the process has been
 	// through with all of them.
 	c.requireOK(t, "/serve?last")
 	t.Logf("all have had the process after %v", time.Since(began))
-	s.requireBufferFiles(t, s.tmp, 0)
+	s.requireBufferFiles(t, s.Tmp, 0)
 	cut := 0
 	for _, answer := range requireAll(t, conns) {
 		if len(answer) < 1000000 {

@@ -1,19 +1,15 @@
 package hostile_test
 
 import (
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/gopassenger/passenger/internal/boxed"
 	"github.com/gopassenger/passenger/loaderproto"
 )
-
-const buildTimeout = 5 * time.Minute
 
 // workDir is where the binary is and below which the tests work. Its path is
 // short, since those of Unix sockets have to be.
@@ -46,13 +42,6 @@ func run(m *testing.M) (status int) {
 
 // binary builds the server, once, when a test needs it: those that fuzz do not.
 var binary = sync.OnceValues(func() (path string, err error) {
-	path = filepath.Join(workDir, "passenger")
-	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
-	cmd.Dir = filepath.Join("..", "..", "cmd", "passenger")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("cannot build the server: %w\n%s", err, out)
-	}
-	return path, nil
+	err = boxed.Build(workDir, map[string]string{"passenger": "cmd/passenger"})
+	return filepath.Join(workDir, "passenger"), err
 })

@@ -28,6 +28,14 @@ func Find(t TB, language string, candidates ...string) string {
 	return ""
 }
 
+// Root ends a test as Missing does, unless it runs as root.
+func Root(t TB, why string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Missing(t, "root", "needs root, "+why)
+	}
+}
+
 // Missing ends a test for want of something: as a failure where
 // PASSENGER_REQUIRE names the language.
 func Missing(t TB, language, reason string) {

@@ -2,7 +2,6 @@
 package smalldisk
 
 import (
-	"os"
 	"syscall"
 
 	"github.com/gopassenger/passenger/internal/interpreters"
@@ -22,9 +21,7 @@ type TB interface {
 // interpreters.Missing does it.
 func Mount(t TB, options string) (dir string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root, to make a small file system")
-	}
+	interpreters.Root(t, "to make a small file system")
 	dir = t.TempDir()
 	if err := mount(dir, options); err != nil {
 		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())

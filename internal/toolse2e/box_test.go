@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/awaited"
 	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
@@ -100,26 +101,11 @@ func launch(t testing.TB, cmd *exec.Cmd) func() result {
 
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		interpreters.Missing(t, "root", "needs root")
-	}
+	interpreters.Root(t, "to become other users")
 }
 
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	end := time.After(deadline)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-end:
-			require.NoError(t, err)
-		}
-	}
+	require.NoError(t, awaited.Within(deadline, check))
 }

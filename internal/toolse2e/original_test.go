@@ -17,7 +17,7 @@ import (
 // box.
 func (b *box) original(ctx context.Context, t *testing.T, tool string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, interpreters.Find(t, "passenger", tool), args...)
+	cmd := exec.CommandContext(ctx, interpreters.Find(t, "passenger", tool, "/usr/sbin/"+tool), args...)
 	cmd.Dir, cmd.WaitDelay = b.registry, time.Second
 	// The tool would look for other programs beside itself, and not find its own.
 	cmd.Env = append(b.env(), "PATH="+os.Getenv("PATH"))
