@@ -14,10 +14,12 @@ import (
 // maxBody is how many bytes a body may have.
 const maxBody = 128 << 10
 
-// tooLarge leaves it to net/http to read on, for the answer not to be lost, or to
-// close the connection if there is much more.
+// tooLarge reads on for a while after its answer: to close the connection on what was not read would
+// lose the answer.
 func (c *call) tooLarge() {
 	c.fail(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body has more than %d bytes", maxBody))
+	_ = http.NewResponseController(c.w).Flush() // where it cannot, reading on is in vain
+	_, _ = io.CopyN(io.Discard, c.r.Body, maxBody)
 }
 
 // decode reads the body, which is an object, or answers what is wrong with it.

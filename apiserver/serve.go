@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/connstate"
 )
 
 const (
@@ -18,36 +20,32 @@ const (
 	maxHead         = 64 << 10
 )
 
-// Serve serves h on l, which it closes, until ctx ends; then calls that go on
-// have ten seconds to end. Its error is l's. It is for handlers of this package:
-// a head has 64 KiB and ten seconds, and a user few connections of those that
-// there may be, so that nobody keeps others from calling. Root and the user of
-// this program have others than the rest.
+// Serve serves h on l until ctx ends or l is closed; then calls that go on have ten
+// seconds to end. Its error is l's, which is closed in any case. It is for handlers
+// of this package: a head has 64 KiB and ten seconds, and a user few connections of
+// those that there may be, so that nobody keeps others from calling. Root and the
+// user of this program have others than the rest. The context of calls ends with ctx.
 //
 // log gets what goes wrong with connections, and panics.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logr.Logger) error {
+	conns := connstate.New()
 	server := &http.Server{
 		Handler: h, ConnContext: ConnContext, BaseContext: func(net.Listener) context.Context { return ctx },
-		ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
+		ConnState: conns.Track, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
 		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelError),
 	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		if server.Shutdown(end) != nil {
-			_ = server.Close() // the listener is closed already
-		}
-	})
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	err := server.Serve(newCountedListener(l))
-	if stop() {
+	if !errors.Is(err, net.ErrClosed) {
 		_ = server.Close() // err says what is wrong
 		return err
 	}
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	server.SetKeepAlivesEnabled(false)
+	conns.WaitQuiet(end)
+	if server.Shutdown(end) != nil {
+		_ = server.Close() // the listener is closed already
 	}
-	return err
+	return nil
 }

@@ -124,6 +124,34 @@ func TestServeEnds(t *testing.T) {
 	})
 }
 
+// Whoever has connected is served, although it asks when the server is to end.
+func TestServeEndsWithoutLosingCalls(t *testing.T) {
+	for name, end := range map[string]func(v *virtual){
+		"context":  func(v *virtual) { v.stop() },
+		"listener": func(v *virtual) { require.NoError(v, v.listener.Close()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(v *virtual) {
+				calls := []net.Conn{v.connect(), v.connect()}
+				_, err := io.WriteString(calls[1], "GET /livez HTTP/1.1\r\n")
+				require.NoError(v, err)
+				synctest.Wait()
+				end(v)
+				time.Sleep(time.Second)
+				_, err = io.WriteString(calls[0], "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+				require.NoError(v, err)
+				_, err = io.WriteString(calls[1], "Host: x\r\n\r\n")
+				require.NoError(v, err)
+				for _, call := range calls {
+					require.True(v, strings.HasPrefix(v.requireEnd(call, 0), "HTTP/1.1 200 OK"))
+				}
+				require.NoError(v, <-v.result)
+				v.result <- nil
+			})
+		})
+	}
+}
+
 func TestARestartIsAnsweredWhenItBegins(t *testing.T) {
 	inVirtualTime(t, func(v *virtual) {
 		v.start(app("shop", "shop", alice))

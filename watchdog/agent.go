@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Errors of agents. They are wrapped with the agent's name.
@@ -106,6 +108,8 @@ type process struct {
 	// last.
 	ready time.Time
 	alive atomic.Int64
+	// yielded is closed when it takes no more work.
+	yielded chan struct{}
 	// exited is closed when it has ended; err says how.
 	exited chan struct{}
 	err    error
@@ -170,10 +174,10 @@ func (a *agent) launch() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = theirs.Close() }()
 	l, err := newLink(ours)
 	_ = ours.Close() // link has a duplicate
 	if err != nil {
+		_ = theirs.Close()
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(a.cfg.Files))
@@ -183,8 +187,18 @@ func (a *agent) launch() (*process, error) {
 	}
 	cmd.Env = append(cmd.Env, feedbackVariable+"=true")
 	cmd.ExtraFiles = []*os.File{theirs}
+	defer func() {
+		for _, f := range cmd.ExtraFiles {
+			_ = f.Close()
+		}
+	}()
 	for _, name := range names {
-		cmd.ExtraFiles = append(cmd.ExtraFiles, a.cfg.Files[name])
+		f, err := duplicate(a.cfg.Files[name])
+		if err != nil {
+			l.close()
+			return nil, err
+		}
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -194,7 +208,7 @@ func (a *agent) launch() (*process, error) {
 		l.close()
 		return nil, err
 	}
-	p := &process{cmd: cmd, link: l, exited: make(chan struct{})}
+	p := &process{cmd: cmd, link: l, yielded: make(chan struct{}), exited: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
 		p.err = a.dog.children.wait(cmd)
@@ -202,6 +216,25 @@ func (a *agent) launch() (*process, error) {
 	// If it is dead already, that shows where its answer is awaited.
 	_ = l.send(&message{Start: &startMessage{Config: config, Files: names, OOMScore: a.dog.oomScore}})
 	return p, nil
+}
+
+// duplicate returns a file that is lent as it is: Fd, which an exec.Cmd calls, sets a
+// file that net has made to blocking mode, and with it the agents' own, whose Accept
+// would no longer end.
+func duplicate(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	controlErr := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
+	if controlErr != nil {
+		return nil, controlErr
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "duplicate", Path: f.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // end kills the process, if it has not ended, and waits.

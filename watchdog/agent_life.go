@@ -17,6 +17,10 @@ const (
 	maxPause = 30 * time.Second
 )
 
+// yieldTime is how long an agent that is replaced may take to say that it takes no more
+// work: one of another version may not know how.
+const yieldTime = 5 * time.Second
+
 // begin starts the agent's first process, and lets it live if that serves.
 func (a *agent) begin(ctx context.Context) error {
 	p, err := a.start(ctx)
@@ -80,16 +84,28 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		next.started <- err
 		return p
 	}
-	next.started <- nil
 	a.retiring.Go(func() {
+		p.yield()
+		next.started <- nil
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.dog.cfg.ShutdownTimeout)
 		defer cancel()
-		_ = p.link.send(&message{Command: Replaced}) // if it is dead, finish sees it
 		if err := a.finish(patience, p); err != nil {
 			a.dog.cfg.Logger.Error(err, "An agent that was replaced did not end well", "agent", a.cfg.Name)
 		}
 	})
 	return started
+}
+
+// yield waits until the process takes no more work.
+func (p *process) yield() {
+	_ = p.link.send(&message{Command: Replaced}) // if it is dead, exited tells
+	late := time.NewTimer(yieldTime)
+	defer late.Stop()
+	select {
+	case <-p.yielded:
+	case <-p.exited:
+	case <-late.C:
+	}
 }
 
 // replace returns a process that serves in the place of a dead one, or nil if

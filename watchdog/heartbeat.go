@@ -1,6 +1,7 @@
 package watchdog
 
 import (
+	"sync"
 	"syscall"
 	"time"
 )
@@ -11,8 +12,9 @@ const beats = 4
 // dumpTime is how long an agent that hangs may take to say where.
 const dumpTime = time.Second
 
-// listen notes the heartbeats of a process that serves, until it ends.
+// listen notes what a process that serves says, until it ends.
 func (p *process) listen() {
+	var yield sync.Once
 	for {
 		m, err := p.link.receive()
 		if err != nil {
@@ -20,6 +22,9 @@ func (p *process) listen() {
 		}
 		if m.Pong {
 			p.alive.Store(int64(time.Since(p.ready)))
+		}
+		if m.Yielded {
+			yield.Do(func() { close(p.yielded) })
 		}
 	}
 }

@@ -93,6 +93,7 @@ func playAgent() int {
 		}
 		p.write(p.Name+".child", strconv.Itoa(child.Process.Pid))
 	}
+	yield := func() {}
 	if f := parent.Files["http"]; f != nil {
 		l, err := net.FileListener(f)
 		if err != nil {
@@ -100,6 +101,7 @@ func playAgent() int {
 			return 1
 		}
 		go p.serve(l)
+		yield = func() { _ = l.Close() }
 	}
 	score, _ := os.ReadFile("/proc/self/oom_score_adj")
 	if err := parent.Ready(map[string]string{"name": p.Name, "oom": strings.TrimSpace(string(score))}); err != nil {
@@ -111,12 +113,15 @@ func playAgent() int {
 	case p.Crash:
 		return 9
 	}
-	return p.obey(parent)
+	return p.obey(parent, yield)
 }
 
-func (p *part) obey(parent *watchdog.Parent) int {
+func (p *part) obey(parent *watchdog.Parent, yield func()) int {
 	for command := range parent.Commands() {
 		switch {
+		case command == watchdog.Replaced:
+			yield()
+			_ = parent.Yielded()
 		case command == watchdog.Abort && p.Deaf:
 			// It does not hear that either.
 		case command == watchdog.Abort:

@@ -35,6 +35,8 @@ type message struct {
 	// cannot.
 	Ready json.RawMessage `json:"ready,omitempty"`
 	Error string          `json:"error,omitempty"`
+	// Yielded: an agent that is replaced takes no more work.
+	Yielded bool `json:"yielded,omitempty"`
 }
 
 type startMessage struct {

@@ -116,9 +116,13 @@ func (p *Parent) tell(m *message) (err error) {
 	return err
 }
 
+// Yielded tells, after the command Replaced, that this agent takes no more work.
+func (p *Parent) Yielded() error { return p.link.send(&message{Yielded: true}) }
+
 // The commands of a watchdog that wants an agent to end.
 const (
-	// Replaced: another process serves in this one's place, and Shutdown follows.
+	// Replaced: another process serves in this one's place, which is to call Yielded.
+	// Shutdown follows.
 	Replaced = "replaced"
 	// Shutdown: end, and take the time that it needs.
 	Shutdown = "shutdown"

@@ -156,7 +156,8 @@ func (w *Watchdog) Send(command string) {
 }
 
 // Replace starts the agent of that name once more, with another configuration and
-// other files, and when it serves asks the process before it to end, which has
+// other files, and when it serves asks the process before it to yield, which it has
+// five seconds for before Replace returns, and to end, which has
 // Config.ShutdownTimeout. If it does not come to serve, all stays as it was.
 //
 // Errors: what keeps it from serving, ErrStopping, or ctx's, which bounds the wait

@@ -291,8 +291,8 @@ func TestReplace(t *testing.T) {
 	require.Error(t, w.Replace(t.Context(), "another", nil, nil))
 
 	require.NoError(t, w.Replace(t.Context(), "core", part{Dir: dir, Name: "core", Secret: "new"}, files))
-	requireGone(t, old)
 	ask(t, l.Addr().String(), "new", w.PID("core"))
+	requireGone(t, old)
 	// Also after it has died.
 	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
 	ask(t, l.Addr().String(), "new", 0)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -56,9 +55,8 @@ type core struct {
 	server  *Server
 	// transactions are nil if nobody wants them.
 	transactions *ustrouter.Observer
-	// stopAPI ends the admin API; shutdown is called by it.
-	stopAPI  func()
-	shutdown chan struct{}
+	api          *coreAPI
+	shutdown     chan struct{}
 }
 
 // RunCore is a core's whole life: it serves what parent says until that, one of
@@ -122,7 +120,7 @@ func (c *core) start(ctx context.Context) error {
 			return err
 		}
 	}
-	c.serveAPI(ctx, api, metrics)
+	c.api = c.serveAPI(ctx, api, metrics)
 	return nil
 }
 
@@ -139,38 +137,6 @@ func listenOn(f *os.File) (deadlineListener, error) {
 		return l, f.Close()
 	}
 	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
-}
-
-// serveAPI serves the admin API on l, and what everybody may know on metrics, which
-// may be nil.
-func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) {
-	api := apiserver.New(apiserver.Config{
-		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
-		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
-		DisconnectClient: c.server.disconnect,
-		Settings:         func() map[string]any { return c.cfg.Server.settingsNow(c.level) }, ChangeSettings: c.level.change,
-		ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
-		Shutdown: func() {
-			select {
-			case c.shutdown <- struct{}{}:
-			default: // it was told before
-			}
-		},
-	})
-	ctx, cancel := context.WithCancel(ctx)
-	var serving sync.WaitGroup
-	c.stopAPI = func() {
-		cancel()
-		serving.Wait()
-	}
-	serving.Go(func() {
-		if err := apiserver.Serve(ctx, l, api, c.log); err != nil {
-			c.log.Error(err, "The admin API cannot go on")
-		}
-	})
-	if metrics != nil {
-		serving.Go(func() { c.serveMetrics(ctx, metrics) })
-	}
 }
 
 // serve waits for the end and carries it out. A signal that comes during it, and
@@ -200,7 +166,8 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			case command == reopenCommand:
 				_ = c.reopenLogs() // it was logged
 			case command == watchdog.Replaced:
-				go c.stopAPI() // the calls are the other core's from now on
+				failed = nil
+				go c.yield()
 			case command == watchdog.Shutdown:
 				end()
 			case command == watchdog.Abort:
@@ -218,7 +185,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			c.log.Error(failure, "The server cannot go on")
 			end()
 		case err := <-ended:
-			c.stopAPI()
+			c.api.stop()
 			c.flushTransactions(ctx)
 			if commands == nil {
 				c.removeDir()
@@ -226,6 +193,16 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			return errors.Join(failure, err)
 		}
 	}
+}
+
+// yield leaves requests and calls to another core.
+func (c *core) yield() {
+	c.server.yield()
+	c.api.leave()
+	if err := c.parent.Yielded(); err != nil {
+		c.log.Error(err, "The watchdog is gone")
+	}
+	c.api.stop()
 }
 
 // flushTransactions passes on what is left, if there is somebody who takes it.

@@ -26,6 +26,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/connstate"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/scgi"
 	"github.com/gopassenger/passenger/spawner"
@@ -48,7 +49,7 @@ type Server struct {
 	http    *http.Server
 	// scgi shares the listener with http; nil: it does not.
 	scgi  *scgi.Server
-	conns *connections
+	conns *connstate.Connections
 	// cert is for HTTPS; nil: there is none.
 	cert      *certificate
 	listeners []*drainingListener
@@ -79,7 +80,7 @@ type audience struct {
 // fails. sockets is a directory for the processes' sockets; empty: the spawner
 // makes one.
 func newServer(cfg *Config, listeners []listening, sockets string, told audience, log logr.Logger) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, conns: newConnections(), failed: make(chan error, len(listeners))}
+	s := &Server{cfg: cfg, log: log, conns: connstate.New(), failed: make(chan error, len(listeners))}
 	if err := s.prepare(sockets, told); err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
@@ -147,13 +148,13 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.track,
+		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.Track,
 		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
 	}
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
-			Handler: s.site, ConnState: s.conns.track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+			Handler: s.site, ConnState: s.conns.Track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
 		}
 	}
 	if told.transactions != nil {
@@ -196,6 +197,16 @@ func (s *Server) disconnect(id string) (found bool) {
 // Failed gets an error when a listener fails.
 func (s *Server) Failed() <-chan error { return s.failed }
 
+// yield leaves the listeners to another server that has them, too: from its return on,
+// this one takes no more connections.
+func (s *Server) yield() {
+	s.draining.Store(true)
+	for _, l := range s.listeners {
+		l.leave()
+	}
+	s.serving.Wait()
+}
+
 // Shutdown stops the server without losing a request, also of clients that
 // have connected and not been heard yet, unless ctx ends or it takes longer
 // than a minute: then it is cut short, and that is the error. WebSockets and
@@ -203,15 +214,16 @@ func (s *Server) Failed() <-chan error { return s.failed }
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout+time.Duration(s.cfg.DrainDelay)*time.Second)
 	defer cancel()
-	s.draining.Store(true)
-	s.waitForBalancers(ctx)
+	if !s.draining.Swap(true) {
+		s.waitForBalancers(ctx)
+	}
 	s.site.Drain()
 	for _, l := range s.listeners {
 		l.drain()
 	}
 	s.serving.Wait()
 	s.http.SetKeepAlivesEnabled(false)
-	s.conns.waitQuiet(ctx)
+	s.conns.WaitQuiet(ctx)
 	httpErr := s.http.Shutdown(ctx)
 	if s.scgi != nil {
 		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/gopassenger/passenger/apiserver"
+)
+
+// coreAPI are the admin API of a core, and what everybody may know of it.
+type coreAPI struct {
+	listeners []net.Listener
+	cancel    func()
+	serving   sync.WaitGroup
+}
+
+// serveAPI serves the admin API on l, and what everybody may know on metrics, which
+// may be nil. It owns both.
+func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) *coreAPI {
+	ctx, cancel := context.WithCancel(ctx)
+	a := &coreAPI{cancel: cancel}
+	serve := func(l net.Listener, h http.Handler, failure string) {
+		a.listeners = append(a.listeners, l)
+		a.serving.Go(func() {
+			if err := apiserver.Serve(ctx, l, h, c.log); err != nil {
+				c.log.Error(err, failure)
+			}
+		})
+	}
+	serve(l, apiserver.New(apiserver.Config{
+		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
+		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
+		DisconnectClient: c.server.disconnect,
+		Settings:         func() map[string]any { return c.cfg.Server.settingsNow(c.level) }, ChangeSettings: c.level.change,
+		ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
+		Shutdown: func() {
+			select {
+			case c.shutdown <- struct{}{}:
+			default: // it was told before
+			}
+		},
+	}), "The admin API cannot go on")
+	if metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("/metrics", apiserver.Metrics(c.server.pool, c.server.stats))
+		mux.Handle("/", apiserver.Health(c.server.ready))
+		serve(metrics, mux, "The figures cannot be served any more")
+	}
+	return a
+}
+
+// leave takes no more calls.
+func (a *coreAPI) leave() {
+	for _, l := range a.listeners {
+		_ = l.Close() // it may be closed
+	}
+}
+
+// stop ends the calls that wait for something, and waits for the others.
+func (a *coreAPI) stop() {
+	a.leave()
+	a.cancel()
+	a.serving.Wait()
+}
