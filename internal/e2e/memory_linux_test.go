@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,6 +31,32 @@ func TestF5NoMemory(t *testing.T) {
 	limit.Cur = min(limit.Max, uint64(pages*os.Getpagesize()+more))
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_AS, &limit, nil))
 
+	log := s.requireCoreReplaced(t, core, clients)
+	require.Regexp(t, "out of memory|cannot allocate memory", log)
+}
+
+// F5: so it is with one that the kernel kills for want of memory in its cgroup.
+func TestF5KilledForWantOfMemory(t *testing.T) {
+	t.Parallel()
+	const clients, limit = 4, 32 << 20
+	group := newCgroup(t, limit)
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	s.client(t).get(t, "/")
+	core := s.core(t)
+	require.NoError(t, os.WriteFile(filepath.Join(group, "cgroup.procs"), fmt.Append(nil, core), 0o600))
+	require.Contains(t, s.requireCoreReplaced(t, core, clients), "signal: killed")
+	events, err := os.ReadFile(filepath.Join(group, "memory.oom_control"))
+	if err != nil {
+		events, err = os.ReadFile(filepath.Join(group, "memory.events"))
+	}
+	require.NoError(t, err)
+	require.Contains(t, string(events), "oom_kill 1\n")
+}
+
+// requireCoreReplaced lets the core want more memory than it gets while clients ask,
+// and returns the log. Each of the clients may lose a request.
+func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log string) {
+	t.Helper()
 	l := s.load(t, clients, askOnce)
 	s.uploadUntilReplaced(t, core)
 	l.progress(t, 10*clients)
@@ -38,11 +65,11 @@ func TestF5NoMemory(t *testing.T) {
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	s.requireApps(t, 1)
 	s.stderr.await(t, "An agent serves again", s.ended)
-	log := s.stderr.String()
-	require.Regexp(t, "out of memory|cannot allocate memory", log)
+	log = s.stderr.String()
 	require.Equal(t, 1, strings.Count(log, "An agent has died, and is started again"))
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
+	return log
 }
 
 // uploadUntilReplaced sends bodies that the core keeps in memory, and that do not
