@@ -56,7 +56,8 @@ type core struct {
 	// transactions are nil if nobody wants them.
 	transactions *ustrouter.Observer
 	api          *coreAPI
-	shutdown     chan struct{}
+	// shutdown gets what the admin API is told.
+	shutdown chan struct{}
 }
 
 // RunCore is a core's whole life: it serves what parent says until that, one of

@@ -9,7 +9,7 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 )
 
-// coreAPI are the admin API of a core, and what everybody may know of it.
+// coreAPI is the admin API of a core, with what everybody may know of it.
 type coreAPI struct {
 	listeners []net.Listener
 	cancel    func()

@@ -5,7 +5,7 @@
 // (listen.go, systemd.go), an instance directory with the sockets of the admin APIs
 // (place.go), pid and log files, and a watchdog. It can take another configuration
 // (reload.go). The watchdog keeps a core alive (core.go), a process of its own,
-// which has the server (this file): the pool, and a site
+// with its admin API (core_api.go), which has the server (this file): the pool, and a site
 // (site.go) that is one application with its static files (static.go), several by
 // host and path (hosts.go), or any number of them as a web server says (apps.go,
 // flying.go). Another agent passes transactions on, if there are to be any
@@ -214,7 +214,7 @@ func (s *Server) yield() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout+time.Duration(s.cfg.DrainDelay)*time.Second)
 	defer cancel()
-	if !s.draining.Swap(true) {
+	if !s.draining.Swap(true) { // else it takes none already, and another one serves
 		s.waitForBalancers(ctx)
 	}
 	s.site.Drain()
