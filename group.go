@@ -41,6 +41,8 @@ type group struct {
 	// those who wait for one of them and no other.
 	sticky        map[uint32]*process
 	stickyWaiting int
+	// starts are the calls of Pool.StartN that wait.
+	starts []*start
 	// oobwCount counts the processes that do out-of-band work.
 	oobwCount int
 
@@ -120,6 +122,7 @@ func (g *group) settle(fx *effects) {
 		g.finishDisabling(fx, pr)
 	}
 	g.serveQueue(fx)
+	g.finishStarts()
 	g.rollOn(fx)
 	g.stakeClaim()
 	g.noteVacancy()

@@ -62,7 +62,7 @@ func (g *group) wantsProcess() bool {
 		return false
 	case g.enabled.len() == 0 && g.disabling.len() > 0:
 		return true // they cannot be disabled before
-	case g.queue.len() == 0 && (used >= g.opts.MinProcesses || g.pool.state == poolDraining):
+	case g.queue.len() == 0 && (used >= g.minimum() || g.pool.state == poolDraining):
 		return false
 	}
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
@@ -71,9 +71,9 @@ func (g *group) wantsProcess() bool {
 	return !g.retry.running() && g.resisted == nil
 }
 
-// isStarving: someone waits, and no process is there or coming.
+// isStarving reports whether someone waits, and no process is there or coming.
 func (g *group) isStarving() bool {
-	return g.queue.len() > 0 && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
+	return (g.queue.len() > 0 || g.hasUnmetStart()) && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
 }
 
 // forget takes an attempt out of the account.
@@ -122,6 +122,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	g.fireSpawnFailed(fx, err)
 	g.countFailure()
 	g.restartFailed(fx, err)
+	g.failStarts(err)
 	switch {
 	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:

@@ -140,6 +140,7 @@ func (g *group) remove(fx *effects) (gone []<-chan struct{}) {
 		g.takeOut(fx, pr)
 	}
 	g.failQueue(fx, ErrAppDetached)
+	g.failStarts(ErrAppDetached)
 	for pr := range g.detached.all {
 		gone = append(gone, pr.proc.Exited())
 	}

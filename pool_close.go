@@ -27,6 +27,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		}
 		p.state = poolDraining
 		for g := range p.allGroups {
+			g.failStarts(ErrClosed)
 			for _, l := range g.lists() {
 				for pr := range l.all {
 					pr.announceEnd(fx)
@@ -110,6 +111,7 @@ func (p *Pool) closeUnderLock(fx *effects) {
 			g.takeOut(fx, pr)
 		}
 		g.failQueue(fx, ErrClosed)
+		g.failStarts(ErrClosed)
 		for pr := range g.detached.all {
 			g.drainStep(fx, pr)
 		}

@@ -45,7 +45,7 @@ func (pr *process) collectable() bool {
 // isVacant: the group has nothing, and keeps nothing.
 func (g *group) isVacant() bool {
 	return g.opts.MinProcesses == 0 && g.processCount() == 0 && g.detached.len() == 0 &&
-		len(g.attempts) == 0 && g.queueLength() == 0 && g.restart == nil
+		len(g.attempts) == 0 && g.queueLength() == 0 && len(g.starts) == 0 && g.restart == nil
 }
 
 // noteVacancy is called after whatever may have changed isVacant.

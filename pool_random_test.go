@@ -37,6 +37,7 @@ var chaosOps = []func(*chaos){
 	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
 	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
 	(*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetach, (*chaos).doSetLimits, (*chaos).doRequestOOBW,
+	(*chaos).doStart,
 }
 
 func (c *chaos) step() {
@@ -184,6 +185,16 @@ func (c *chaos) doRequestOOBW() {
 func (c *chaos) doRestart() {
 	name, o := fmt.Sprintf("app-%d", c.choose(5)), passenger.RestartOptions{Method: passenger.RestartMethod(c.choose(3))}
 	go func() { _ = c.Restart(c.Context(), name, o) }()
+}
+
+// doStart waits elsewhere, and not for ever.
+func (c *chaos) doStart() {
+	o, n := options(fmt.Sprintf("app-%d", c.choose(5))), c.choose(5)
+	ctx, cancel := context.WithTimeout(c.Context(), time.Duration(c.choose(10))*time.Second)
+	go func() {
+		defer cancel()
+		_ = c.StartN(ctx, o, n)
+	}()
 }
 
 // end answers what is open and looks at the sum of it all.

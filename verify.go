@@ -65,9 +65,14 @@ func (g *group) verify(c *checker) {
 	c.check(working <= g.oobwCount && g.oobwCount <= g.opts.maxOOBW(), "%s: %d processes work out of band, counted %d", g.name, working, g.oobwCount)
 	if g.pool.state == poolClosed {
 		c.check(g.queue.len() == 0, "%s: gets wait in a closed pool", g.name)
+		c.check(len(g.starts) == 0, "%s: starts wait in a closed pool", g.name)
 		c.check(g.enabled.len()+g.disabling.len()+g.disabled.len() == 0, "%s: a closed pool has processes", g.name)
 		return
 	}
+	for _, s := range g.starts {
+		c.check(g.enabled.len() < s.want, "%s: a start waits for %d processes, and %d are there", g.name, s.want, g.enabled.len())
+	}
+
 	best := g.leastBusy()
 	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name, g.wantsProcess(), g.claim.in != nil)
