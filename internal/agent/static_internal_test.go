@@ -132,7 +132,7 @@ func TestStaticDirectoryMayComeAndGo(t *testing.T) {
 	s.write("shared/public/a.txt", "shared")
 	s.link("../shared/public", "current/public")
 	require.Equal(t, "shared", s.body("/a.txt"))
-	require.Zero(t, len(s.log), s.log)
+	require.Empty(t, s.log)
 
 	require.NoError(t, os.Remove(public))
 	s.write("current/public", "a file")

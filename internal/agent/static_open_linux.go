@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,14 +68,14 @@ func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := os.NewFile(uintptr(fd), joined(d.path, name)) //nolint:gosec // G115: a descriptor is never negative
+	f := os.NewFile(uintptr(fd), joined(d.path, name))
 
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errNotAFile
 	}
 	if err == nil {
-		err = d.checkHardLinks(name, f)
+		err = d.checkHardLinks(name, info)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -86,13 +87,10 @@ func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
 
 // checkHardLinks refuses, for root, a file that a user has only linked into their directory and that belongs to
 // another user.
-func (d *publicDir) checkHardLinks(name string, f *os.File) error {
-	var file, parent unix.Stat_t
-	if os.Geteuid() != 0 {
+func (d *publicDir) checkHardLinks(name string, info fs.FileInfo) error {
+	file, ok := info.Sys().(*syscall.Stat_t)
+	if os.Geteuid() != 0 || ok && file.Nlink <= 1 {
 		return nil
-	}
-	if err := unix.Fstat(int(f.Fd()), &file); err != nil || file.Nlink <= 1 { //nolint:gosec // G115: a descriptor
-		return err
 	}
 
 	w, err := newWalker(d.fd, name)
@@ -107,10 +105,11 @@ func (d *publicDir) checkHardLinks(name string, f *os.File) error {
 	}
 	defer unix.Close(again)
 
+	var parent unix.Stat_t
 	if err := unix.Fstat(w.dir, &parent); err != nil {
 		return err
 	}
-	if parent.Uid != 0 && parent.Uid != file.Uid {
+	if parent.Uid != 0 && (!ok || parent.Uid != file.Uid) {
 		return errForeignLink
 	}
 
@@ -164,7 +163,7 @@ type walkedLink struct {
 }
 
 func newWalker(dir int, name string) (*walker, error) {
-	fd, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // G115: a descriptor
+	fd, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +231,7 @@ func (w *walker) walk(flags int) (int, error) {
 		return -1, errNotAFile
 	}
 
-	return unix.FcntlInt(uintptr(w.dir), unix.F_DUPFD_CLOEXEC, 0) //nolint:gosec // G115: a descriptor
+	return unix.FcntlInt(uintptr(w.dir), unix.F_DUPFD_CLOEXEC, 0)
 }
 
 // follow puts a link's target in front of the rest of the path.

@@ -14,7 +14,7 @@ import (
 func ETag(info fs.FileInfo, coding string) string {
 	tag := make([]byte, 0, 48)
 	tag = append(tag, '"')
-	tag = strconv.AppendUint(tag, uint64(info.ModTime().UnixNano()), 16) //nolint:gosec // G115: any 64 bits will do
+	tag = strconv.AppendUint(tag, uint64(info.ModTime().UnixNano()), 16)
 	tag = append(tag, '-')
 	tag = strconv.AppendUint(tag, uint64(info.Size()), 16) //nolint:gosec // G115: a size is never negative
 	if coding != "" {
