@@ -24,6 +24,8 @@ type group struct {
 	// release is what processes are started from; its generation counts the
 	// restarts.
 	release *release
+	// dirs is what Pool.releaseDirs has; nil before the first process.
+	dirs *ReleaseDirs
 	// restart is the one that goes on.
 	restart *restart
 	// resisted is why and when the last restart was called off.
@@ -152,6 +154,8 @@ func (g *group) watchProcess(pr *process) {
 	<-pr.proc.Exited()
 	g.pool.update(func(fx *effects) {
 		pr.exited = true
+		g.noteReleaseDirs()
+
 		if pr.state == stateDetached {
 			pr.announceEnd(fx) // to those that have kept it
 			if pr.silent {

@@ -112,6 +112,9 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	if err == nil {
 		g.resisted, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
+		pr.root = a.release.root
+		g.noteReleaseDirs()
+
 		if a.replaces {
 			g.replaceOld(fx, pr)
 		}

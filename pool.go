@@ -39,6 +39,9 @@ type Pool struct {
 	wg     sync.WaitGroup
 	closed chan struct{}
 
+	// releaseDirs are the applications' ReleaseDirs by releaseKey, read without mu.
+	releaseDirs sync.Map
+
 	// mu guards everything below, and the fields of group, process, socket,
 	// Session and waiter that say so. Nothing that could block happens while
 	// it is held, and nobody but locked takes it to change something.

@@ -126,6 +126,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 // remove ends the group; what it returns are the ends of its processes.
 func (g *group) remove(fx *effects) (gone []<-chan struct{}) {
 	g.removed = true
+	g.forgetReleaseDirs()
 	g.vacancy.leave()
 	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 	g.claim.leave()

@@ -30,8 +30,10 @@ type process struct {
 	seq uint32
 	// generation is the group's when the process was started.
 	generation uint32
-	state      processState
-	exited     bool
+	// root is its release's; see release.root.
+	root   string
+	state  processState
+	exited bool
 	// silent: it was detached as it took no connection.
 	silent   bool
 	stopping bool

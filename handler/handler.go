@@ -27,6 +27,7 @@ type Handler struct {
 	pool     *passenger.Pool
 	cfg      Config
 	base     string
+	releases func() passenger.ReleaseDirs
 	observer passenger.Observer
 	// unlimited are the options for UnlimitedConcurrencyPaths; nil without.
 	unlimited *passenger.Options
@@ -49,7 +50,7 @@ func New(pool *passenger.Pool, cfg Config) *Handler {
 	cfg = cfg.withDefaults()
 	h := &Handler{
 		pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI), observer: pool.Observer(),
-		unlimited: unlimitedOptions(&cfg),
+		unlimited: unlimitedOptions(&cfg), releases: pool.ReleaseDirs(&cfg.Options),
 	}
 	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
 	if !cfg.DisableTurbocache {

@@ -10,8 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/validators"
 )
 
 // fileAnswer is a file that the application has sent instead of a body. One that
@@ -31,7 +34,7 @@ func (x *exchange) sendfile() *fileAnswer {
 	}
 	s := &x.h.cfg.Sendfile
 	if named := p.header["X-Sendfile"]; len(named) == 1 && len(s.Roots) > 0 {
-		return x.openFile(s.underRoot(named[0]))
+		return x.openNamed(named[0])
 	}
 	if named := p.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
 		return x.openFile(s.accelerated(named[0]))
@@ -52,7 +55,74 @@ func (s *Sendfile) underRoot(file string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Sendfile: %q is in none of the directories that it may name files in", file)
 }
 
-// accelerated does the same for a URI path.
+// openNamed opens the file of an X-Sendfile. What was written is tried first, and then what is behind the links: a
+// root may be named by the link that leads to the release that serves, and the file by the release's own path.
+func (x *exchange) openNamed(file string) *fileAnswer {
+	s := &x.h.cfg.Sendfile
+	a := x.openFile(s.underRoot(file))
+	if a.err == nil {
+		return a
+	}
+
+	root, name, err := x.h.behindLinks(file)
+	if err != nil {
+		return a
+	}
+	if b := x.openFile(root, name, nil); b.err == nil {
+		return b
+	}
+
+	return a
+}
+
+var errInNoRoot = errors.New("it is in no root")
+
+// behindLinks is underRoot for real paths. Only the directory is resolved: the file itself must not be a link, nor may
+// anything become one until it is opened.
+func (h *Handler) behindLinks(file string) (root, name string, err error) {
+	file = filepath.Clean(file)
+	if !filepath.IsAbs(file) {
+		return "", "", errInNoRoot
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return "", "", err
+	}
+	file = filepath.Join(dir, filepath.Base(file))
+
+	for _, root := range h.sendfileRoots() {
+		resolved, err := filepath.EvalSymlinks(root)
+		if err != nil {
+			continue // it may come with the next release
+		}
+		if name, err := filepath.Rel(resolved, file); err == nil && filepath.IsLocal(name) {
+			return resolved, name, nil
+		}
+	}
+
+	return "", "", errInNoRoot
+}
+
+// sendfileRoots are the configured ones, and the same directories of the releases that serve: the link may lead to
+// another release already.
+func (h *Handler) sendfileRoots() []string {
+	roots := h.cfg.Sendfile.Roots
+	serving := h.releases().Serving
+	all := slices.Clone(roots)
+	for _, root := range roots {
+		rel, err := filepath.Rel(h.cfg.Options.App.Root, root)
+		if err != nil || !filepath.IsLocal(rel) {
+			continue
+		}
+		for _, release := range serving {
+			all = append(all, filepath.Join(release, rel))
+		}
+	}
+
+	return all
+}
+
+// accelerated does the same as underRoot for a URI path.
 func (s *Sendfile) accelerated(uri string) (root, name string, err error) {
 	uri, _, _ = strings.Cut(uri, "?")
 	if decoded, err := url.PathUnescape(uri); err == nil {
@@ -113,10 +183,15 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges"} {
 		out.Del(name)
 	}
+	// What the application says of the file's version counts, else what static files have.
+	if out.Get("ETag") == "" {
+		out.Set("ETag", validators.ETag(a.info, ""))
+	}
+
 	x.answered = true
 	x.limitWrite(int(min(a.info.Size(), 1<<30)))
 	w := &countingWriter{ResponseWriter: x.w, x: x}
-	http.ServeContent(w, x.r, a.info.Name(), a.info.ModTime(), a.file)
+	http.ServeContent(w, validators.Exact(x.r, a.info.ModTime()), a.info.Name(), a.info.ModTime(), a.file)
 	if w.err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, w.err)
 	}

@@ -142,3 +142,50 @@ func TestR50FilesOfOthers(t *testing.T) {
 		require.Equal(s, "public", body)
 	})
 }
+
+// A root is named by a link that follows the releases, a file by its release's own path, or the other way round.
+func TestSendfileComparesRealPaths(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"releases/7/storage/x", "releases/8/storage/x", "shared/files/y", "secret"} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
+	}
+	current := filepath.Join(dir, "current")
+	use := func(n string) {
+		require.NoError(t, os.Symlink("releases/"+n, current+".new"))
+		require.NoError(t, os.Rename(current+".new", current))
+	}
+	use("7")
+	for _, n := range []string{"7", "8"} {
+		require.NoError(t, os.Symlink("../../shared/files", filepath.Join(dir, "releases", n, "linked")))
+		require.NoError(t, os.Symlink("../../..", filepath.Join(dir, "releases", n, "storage/up")))
+	}
+
+	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{
+		filepath.Join(current, "storage"), filepath.Join(current, "linked"),
+	}}}
+	serveConfig(t, sending(), cfg, func(s *site) {
+		ask := func(path string) (int, string) {
+			resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+filepath.Join(dir, path))
+			return resp.StatusCode, body
+		}
+		for path, want := range map[string]string{
+			"releases/7/storage/x": "releases/7/storage/x", "current/storage/x": "releases/7/storage/x",
+			"releases/7/linked/y": "shared/files/y", "shared/files/y": "shared/files/y", "current/linked/y": "shared/files/y",
+			"releases/8/storage/x": "", "releases/7/storage/up/secret": "", "secret": "",
+		} {
+			status, body := ask(path)
+			if want == "" {
+				require.Equal(s, http.StatusNotFound, status, path)
+			} else {
+				require.Equal(s, want, body, path)
+			}
+		}
+
+		use("8")
+		status, body := ask("releases/8/storage/x")
+		require.Equal(s, http.StatusOK, status)
+		require.Equal(s, "releases/8/storage/x", body)
+	})
+}

@@ -64,7 +64,11 @@ type Config struct {
 	// FriendlyErrorPages is auto, true or false; empty: auto.
 	FriendlyErrorPages string `koanf:"friendly_error_pages"`
 	StaticFilesDir     string `koanf:"static_files_dir"`
-	LogLevel           int    `koanf:"log_level"`
+	// StaticCacheControl is the header of static files without a fingerprint in their name; empty: they have none.
+	StaticCacheControl string `koanf:"static_cache_control"`
+	// StaticImmutable lets clients keep files with a fingerprint in their name for good.
+	StaticImmutable bool `koanf:"static_immutable"`
+	LogLevel        int  `koanf:"log_level"`
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
@@ -120,7 +124,8 @@ func DefaultConfig() Config {
 		Requests: defaultRequests(), Processes: Processes{
 			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
 		},
-		LogLevel: 3,
+		StaticImmutable: true,
+		LogLevel:        3,
 	}
 }
 
@@ -168,6 +173,7 @@ func (c *Config) Validate() error {
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
+	errs = append(errs, checkCacheControl(c.StaticCacheControl))
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)

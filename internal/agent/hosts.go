@@ -92,21 +92,13 @@ type mount struct {
 	app     http.Handler
 }
 
-func newHosts(c *Config, pool *passenger.Pool, common handler.Config) (_ *hosts, err error) {
+func newHosts(c *Config, pool *passenger.Pool, common handler.Config) *hosts {
 	h := &hosts{mounts: map[string][]mount{}}
-	defer func() {
-		if err != nil {
-			h.close()
-		}
-	}()
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
 		requests.Logger, requests.AccessLog = common.Logger, common.AccessLog
-		one, err := newOneApp(app.Config, pool, requests)
-		if err != nil {
-			return nil, err
-		}
+		one := newOneApp(app.Config, pool, requests)
 		h.apps = append(h.apps, one)
 		for _, host := range app.hosts() {
 			h.mounts[host] = append(h.mounts[host], mount{baseURI: strings.TrimSuffix(app.BaseURI, "/"), app: one})
@@ -115,7 +107,7 @@ func newHosts(c *Config, pool *passenger.Pool, common handler.Config) (_ *hosts,
 	for _, mounts := range h.mounts {
 		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.baseURI), len(a.baseURI)) })
 	}
-	return h, nil
+	return h
 }
 
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {

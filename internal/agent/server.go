@@ -140,9 +140,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
-	if s.site, err = newSite(s.cfg, s.pool, requests); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close())
-	}
+	s.site = newSite(s.cfg, s.pool, requests)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)

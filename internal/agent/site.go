@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/gopassenger/passenger"
@@ -21,9 +20,9 @@ type site interface {
 }
 
 // newSite returns what c asks for. common has the loggers.
-func newSite(c *Config, pool *passenger.Pool, common handler.Config) (site, error) {
+func newSite(c *Config, pool *passenger.Pool, common handler.Config) site {
 	if c.Flying != nil {
-		return newApps(c, pool, common.Logger, common.AccessLog), nil
+		return newApps(c, pool, common.Logger, common.AccessLog)
 	}
 	if len(c.Apps) > 0 {
 		return newHosts(c, pool, common)
@@ -34,20 +33,15 @@ func newSite(c *Config, pool *passenger.Pool, common handler.Config) (site, erro
 // oneApp has static files in front of the application.
 type oneApp struct {
 	http.Handler
-	app      *handler.Handler
-	closeDir func()
+	app *handler.Handler
 }
 
-func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config) (*oneApp, error) {
+func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config) *oneApp {
 	app := handler.New(pool, requests)
-	root, closeDir, err := newStatic(c.publicDir(), c.BaseURI, app)
-	if err != nil {
-		return nil, fmt.Errorf("cannot serve the files in %s: %w", c.publicDir(), err)
-	}
-	return &oneApp{Handler: root, app: app, closeDir: closeDir}, nil
+	return &oneApp{Handler: newStatic(c, pool, requests.Logger, app), app: app}
 }
 
 func (o *oneApp) Drain()                       { o.app.Drain() }
 func (o *oneApp) requests() any                { return o.app.Inspect() }
 func (o *oneApp) handlers() []*handler.Handler { return []*handler.Handler{o.app} }
-func (o *oneApp) close()                       { o.closeDir() }
+func (*oneApp) close()                         {}

@@ -6,59 +6,208 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/validators"
 )
 
-// static serves the files below a directory, and lets next serve the rest.
+// static serves files, and lets next serve the rest. It keeps nothing open: the directory is looked for at each
+// request, in the releases that serve then.
 type static struct {
-	root *os.Root
+	// app is the application's directory as it was named, and rel that of the files in it, or else dir is it.
+	app, rel, dir string
+	// releases are those of the application.
+	releases func() passenger.ReleaseDirs
 	// base is the path that the files are below, without a slash at its end.
 	base string
-	// uid is to whom the directory belongs.
-	uid  uint32
-	next http.Handler
+	// cacheControl is for files whose name has no fingerprint; immutable: those with one are kept for good.
+	cacheControl string
+	immutable    bool
+	next         http.Handler
+
+	log                                logr.Logger
+	notADir, links, loops, unreadables seldom
 }
 
-// newStatic returns next itself where there is no such directory.
-func newStatic(dir, baseURI string, next http.Handler) (_ http.Handler, done func(), err error) {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return next, func() {}, nil
+func newStatic(c *Config, pool *passenger.Pool, log logr.Logger, next http.Handler) *static {
+	options := c.options()
+	s := &static{
+		app: c.Dir, dir: c.publicDir(), releases: pool.ReleaseDirs(&options),
+		base: strings.TrimSuffix(c.BaseURI, "/"), cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
+		next: next, log: log,
 	}
-	if err != nil {
-		return nil, nil, err
+	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
+		s.rel = rel
 	}
-	info, err := root.Stat(".")
-	if err != nil {
-		return nil, nil, errors.Join(err, root.Close())
-	}
-	return &static{root: root, base: strings.TrimSuffix(baseURI, "/"), uid: owner(info), next: next}, func() { _ = root.Close() }, nil
+
+	return s
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	below, ok := strings.CutPrefix(r.URL.Path, s.base)
-	if !ok || below == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	asked := ok && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	// Other paths than the base URI's may begin with the same letters.
+	if !asked || below != "" && below[0] != '/' || !s.serve(w, r, candidates(below)) {
 		s.next.ServeHTTP(w, r)
-		return
 	}
-	for _, name := range candidates(below) {
-		if f, info := s.open(name); f != nil {
-			s.serve(w, r, name, f, info)
-			_ = f.Close() // it was only read
-			return
-		}
-	}
-	s.next.ServeHTTP(w, r)
 }
 
-// serve answers with a file, in a coding that makes it smaller if the client
-// takes one.
-func (s *static) serve(w http.ResponseWriter, r *http.Request, name string, f *os.File, info fs.FileInfo) {
-	if s.serveEncoded(w, r, name, info) || s.serveCompressed(w, r, name, f, info) {
-		return
+// serve answers with the first of the files that is there, or returns false.
+func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) bool {
+	if len(names) == 0 {
+		return false
 	}
-	http.ServeContent(w, r, name, info.ModTime(), f)
+	if s.rel == "" {
+		return s.serveFrom(w, r, s.dir, names)
+	}
+
+	dirs := s.releases()
+	for _, release := range dirs.Serving {
+		if s.serveFrom(w, r, release, names) {
+			return true
+		}
+	}
+
+	// A page of a release names files of that release. Whoever got the page may ask for them when the release does not
+	// serve any more, or, by another server, not yet. What has a fingerprint cannot be the wrong one.
+	last := names[:1]
+	if len(dirs.Serving) > 0 && !fingerprinted(last[0]) {
+		return false
+	}
+	for _, release := range dirs.Past {
+		if s.serveFrom(w, r, release, last) {
+			return true
+		}
+	}
+	if len(dirs.Serving) == 0 {
+		last = names
+	}
+
+	return s.serveFrom(w, r, s.app, last)
+}
+
+// serveFrom looks in one directory. A request that is not for a file costs a stat of the directory and one of each
+// name: nothing is opened before it is known to be there.
+func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
+	public := joined(root, s.rel)
+	var st unix.Stat_t
+	if err := unix.Stat(public, &st); err != nil {
+		s.cannotUse(public, err)
+		return false
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		s.cannotUse(public, errNotADir)
+		return false
+	}
+
+	for _, name := range names {
+		file := joined(public, name)
+		if err := unix.Stat(file, &st); err != nil {
+			s.cannotUse(file, err)
+			continue
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && s.serveFile(w, r, root, name) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// serveFile answers with a file of a release, or returns false.
+func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name string) bool {
+	dir, err := openPublic(root, s.rel)
+	if err != nil {
+		s.cannotUse(joined(root, s.rel), err)
+		return false
+	}
+	defer dir.close()
+
+	f, info, err := dir.open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		// As nginx does it: the file is there, and the application is not asked for another one.
+		s.cannotUse(joined(joined(root, s.rel), name), err)
+		refuse(w, http.StatusForbidden, "Forbidden")
+		return true
+	}
+	if err != nil {
+		s.cannotUse(joined(joined(root, s.rel), name), err)
+		return false
+	}
+	defer f.Close()
+
+	found := &staticFile{dir: dir, name: name, file: f, info: info}
+	s.setCacheControl(w, name)
+	if !found.serveEncoded(w, r) && !found.serveCompressed(w, r) {
+		found.serveAs(w, r, info, "", f)
+	}
+
+	return true
+}
+
+var (
+	errForeignLink = errors.New("it is a link to what belongs to another user")
+	errNotADir     = errors.New("it is not a directory")
+	errNotAFile    = errors.New("it is not a file")
+)
+
+// cannotUse logs what an operator has to know of, and not that there is no such file.
+func (s *static) cannotUse(file string, err error) {
+	tell := func(kind *seldom, message string, names ...any) {
+		kind.tell(func(more int) { s.log.Info(message, append([]any{"more", more}, names...)...) })
+	}
+
+	switch {
+	case errors.Is(err, errForeignLink):
+		tell(&s.links, "A static file is not served, since a link to it leads to another user's files: "+
+			"let the link belong to root, or to the user to whom its target belongs", "file", file)
+	case errors.Is(err, syscall.ELOOP):
+		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file", file)
+	case errors.Is(err, fs.ErrPermission):
+		tell(&s.unreadables, "A static file cannot be read: give the user whom the server runs as the right to",
+			"file", file, "uid", os.Geteuid())
+	case errors.Is(err, errNotADir):
+		tell(&s.notADir, "No static files are served, since this is not a directory: make it one, or remove it",
+			"staticFilesDir", file)
+	}
+}
+
+// staticFile is one that was found, and its directory, in which others may be made of it.
+type staticFile struct {
+	dir  *publicDir
+	name string
+	file *os.File
+	info fs.FileInfo
+}
+
+// serveAs answers with contents, made of what info is of, in a coding.
+func (f *staticFile) serveAs(w http.ResponseWriter, r *http.Request, info fs.FileInfo, coding string, contents readSeeker) {
+	h := w.Header()
+	tag := validators.ETag(info, coding)
+	if contents != readSeeker(f.file) && info == f.info {
+		tag = validators.Weak(tag)
+	}
+	h.Set("ETag", tag)
+
+	kind := contentType(f.name)
+	if coding != "" {
+		h.Set("Content-Encoding", coding)
+		if kind == "" {
+			kind = "application/octet-stream" // looking into it would find the coding
+		}
+	}
+	if kind != "" {
+		h.Set("Content-Type", kind)
+	}
+
+	modified := f.info.ModTime()
+	http.ServeContent(w, validators.Exact(r, modified), f.name, modified, contents)
 }
 
 // candidates are the files that may stand for a path: itself, its page, or its
@@ -79,26 +228,12 @@ func candidates(urlPath string) []string {
 	return []string{name, name + ".html"}
 }
 
-// open returns a regular file below the root, and never waits for one that is
-// something else.
-func (s *static) open(name string) (*os.File, fs.FileInfo) {
-	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil
+// joined is a path below a directory, if it is not the directory itself.
+func joined(dir, rel string) string {
+	if rel == "" {
+		return dir
 	}
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || s.borrowed(info) {
-		_ = f.Close()
-		return nil, nil
-	}
-	return f, info
-}
-
-// borrowed: as root we could read a file that a user has only linked into their
-// directory, and that is somebody else's.
-func (s *static) borrowed(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && os.Geteuid() == 0 && stat.Nlink > 1 && s.uid != 0 && stat.Uid != s.uid
+	return strings.TrimSuffix(dir, "/") + "/" + rel
 }
 
 func owner(info fs.FileInfo) uint32 {

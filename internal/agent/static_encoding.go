@@ -4,12 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
-	"io/fs"
-	"mime"
 	"net/http"
-	"os"
-	"path"
-	"slices"
 	"strings"
 )
 
@@ -25,72 +20,68 @@ const (
 	mostCompressed  = 4 << 20
 )
 
+// readSeeker is what http.ServeContent reads.
+type readSeeker = io.ReadSeeker
+
 // serveEncoded serves what stands beside a file and was made of it, or returns
 // false.
-func (s *static) serveEncoded(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) bool {
+func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
 	for _, encoding := range encodings {
-		f, encoded := s.open(name + encoding.extension)
-		if f == nil {
-			continue
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		if encoded.ModTime().Before(info.ModTime()) {
-			continue // it was made of an older one
-		}
-		vary(w)
-		if accepts(r, encoding.name) {
-			setEncoding(w, name, encoding.name)
-			http.ServeContent(w, r, name, info.ModTime(), f)
+		if name := f.name + encoding.extension; f.dir.has(name) && f.serveBeside(w, r, name, encoding.name) {
 			return true
 		}
 	}
 	return false
 }
 
+// serveBeside serves a file in a coding, or returns false.
+func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, coding string) bool {
+	beside, encoded, err := f.dir.open(name)
+	if err != nil {
+		return false // the file itself is served
+	}
+	defer beside.Close()
+
+	if encoded.ModTime().Before(f.info.ModTime()) {
+		return false // it was made of an older one
+	}
+	vary(w)
+	if !accepts(r, coding) {
+		return false
+	}
+	f.serveAs(w, r, encoded, coding, beside)
+
+	return true
+}
+
 // serveCompressed serves a text in a smaller form, or returns false.
-func (*static) serveCompressed(w http.ResponseWriter, r *http.Request, name string, f *os.File, info fs.FileInfo) bool {
-	if !compressible(name) || info.Size() < leastCompressed || info.Size() > mostCompressed {
+func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request) bool {
+	if !compressible(f.name) || f.info.Size() < leastCompressed || f.info.Size() > mostCompressed {
 		return false
 	}
 	vary(w)
 	if !accepts(r, gzipName) {
 		return false
 	}
+
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, err := io.Copy(z, io.LimitReader(f, mostCompressed))
+	_, err := io.Copy(z, io.LimitReader(f.file, mostCompressed))
 	if err == nil {
 		err = z.Close()
 	}
 	if err != nil {
-		_, err = f.Seek(0, io.SeekStart)
+		_, err = f.file.Seek(0, io.SeekStart)
 		return err != nil
 	}
-	setEncoding(w, name, gzipName)
-	http.ServeContent(w, r, name, info.ModTime(), bytes.NewReader(b.Bytes()))
-	return true
-}
+	f.serveAs(w, r, f.info, gzipName, bytes.NewReader(b.Bytes()))
 
-// compressible: what a file of this name has gets much smaller.
-func compressible(name string) bool {
-	kind, _, _ := strings.Cut(mime.TypeByExtension(path.Ext(name)), ";")
-	return strings.HasPrefix(kind, "text/") || slices.Contains([]string{
-		"application/javascript", "application/json", "application/manifest+json", "application/wasm", "application/xml", "image/svg+xml",
-	}, kind)
+	return true
 }
 
 // vary tells caches that others get something else. The header may be there
 // already.
 func vary(w http.ResponseWriter) { w.Header().Set("Vary", "Accept-Encoding") }
-
-func setEncoding(w http.ResponseWriter, name, encoding string) {
-	w.Header().Set("Content-Encoding", encoding)
-	kind := mime.TypeByExtension(path.Ext(name))
-	if kind == "" {
-		kind = "application/octet-stream" // looking into it would find the coding
-	}
-	w.Header().Set("Content-Type", kind)
-}
 
 // accepts: the client has named the coding, and not to refuse it (RFC 9110,
 // section 12.5.3).

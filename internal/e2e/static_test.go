@@ -97,10 +97,12 @@ var staticRequests = []struct {
 	{target: "/.well-known.d/x", body: app},
 	{target: "/sub/.well-known/../.htpasswd", body: app},
 
-	{target: "/out", body: app},
-	{target: "/abs", body: app},
-	{target: "/up/secret.txt", body: app},
-	{target: "/up/public/page.html", body: app},
+	// Links that lead out belong to the user that their target belongs to.
+	{target: "/out", body: hidden},
+	{target: "/abs", body: hidden},
+	{target: "/up/secret.txt", body: hidden},
+	{target: "/up/public/page.html", body: "<p>page"},
+	{target: "/up/public/.env", body: app},
 	{target: "/loop", body: app},
 	{target: "/dangling", body: app},
 	{target: "/../secret.txt", body: app},

@@ -103,7 +103,7 @@ func (s *Server) apache(sites string) string {
 		interpreters.Missing(s.t, "apache", "no modules of Apache are known")
 	}
 	var load strings.Builder
-	for _, m := range []string{"mpm_event", "authz_core", "proxy", "proxy_scgi", "proxy_http", "headers", "env", "unixd"} {
+	for _, m := range []string{"mpm_event", "authz_core", "proxy", "proxy_scgi", "proxy_http", "headers", "env", "rewrite", "unixd"} {
 		file := filepath.Join(modules, "mod_"+m+".so")
 		if _, err := os.Stat(file); err == nil { // else it is built in
 			fmt.Fprintf(&load, "LoadModule %s_module %s\n", m, file)

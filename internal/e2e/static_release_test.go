@@ -1,0 +1,101 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// capistrano is a directory with releases, what they share, and a link to one of them.
+type capistrano struct {
+	testing.TB
+	dir string
+}
+
+func (c *capistrano) current() string { return filepath.Join(c.dir, "current") }
+
+func (c *capistrano) asset(n int) string { return fmt.Sprintf("/assets/app-0a1b2c%02d.js", n) }
+
+// deploy makes a release and switches the link.
+func (c *capistrano) deploy(n int) {
+	c.Helper()
+	release := filepath.Join(c.dir, "releases", fmt.Sprint(n))
+	for name, text := range map[string]string{
+		"shared/tmp/.keep":                                 "",
+		"shared/public/uploads/photo.txt":                  "a photo",
+		fmt.Sprintf("releases/%d/public/page.txt", n):      fmt.Sprint(n),
+		fmt.Sprintf("releases/%d/public%s", n, c.asset(n)): fmt.Sprint(n),
+	} {
+		path := filepath.Join(c.dir, name)
+		require.NoError(c, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(c, os.WriteFile(path, []byte(text), 0o644))
+	}
+	require.NoError(c, os.Symlink(filepath.Join(c.dir, "shared/tmp"), filepath.Join(release, "tmp")))
+	require.NoError(c, os.Symlink("../../../shared/public/uploads", filepath.Join(release, "public/uploads")))
+
+	require.NoError(c, os.Symlink(release, c.current()+".new"))
+	require.NoError(c, os.Rename(c.current()+".new", c.current()))
+}
+
+// Static files come from the release that serves, by whatever it came to serve.
+func TestStaticFollowsReleases(t *testing.T) {
+	t.Parallel()
+	d := &capistrano{TB: t, dir: t.TempDir()}
+	d.deploy(1)
+	s := start(t, &launch{dir: d.current(), args: testApp(t)})
+	s.requireApps(t, 1)
+	c := s.client(t)
+	require.Equal(t, "1", c.get(t, "/page.txt").body)
+	require.Equal(t, "a photo", c.get(t, "/uploads/photo.txt").body)
+	fds := s.fds(t)
+
+	for i, by := range []struct {
+		name string
+		do   func()
+	}{
+		{"restart-app", func() {
+			cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", d.current())
+			cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+		}},
+		{"restart.txt", func() {
+			require.NoError(t, os.WriteFile(filepath.Join(d.current(), "tmp/restart.txt"), nil, 0o600))
+		}},
+		{"reload", func() {
+			out, err := s.reload(t)
+			require.NoError(t, err, out)
+		}},
+	} {
+		n := i + 2
+		d.deploy(n)
+		require.Equal(t, fmt.Sprint(n-1), c.get(t, "/page.txt").body, "%s: the old release serves", by.name)
+		require.Equal(t, fmt.Sprint(n-1), c.get(t, d.asset(n-1)).body, by.name)
+
+		by.do()
+		eventuallyWithin(t, deadline, func() error {
+			// The application looks for restart.txt when it is asked.
+			require.Equal(t, http.StatusOK, c.get(t, "/pid").StatusCode)
+			if body := c.get(t, "/page.txt").body; body != fmt.Sprint(n) {
+				return errors.New(by.name + ": the page is of release " + body)
+			}
+			return nil
+		})
+		require.Equal(t, fmt.Sprint(n), c.get(t, d.asset(n)).body, by.name)
+		require.Equal(t, "a photo", c.get(t, "/uploads/photo.txt").body, by.name)
+		if by.name != "reload" {
+			require.Equal(t, fmt.Sprint(n-1), c.get(t, d.asset(n-1)).body, "%s: pages of it may be open", by.name)
+			require.LessOrEqual(t, s.fds(t), fds+4, "no handle of a release is kept")
+		}
+	}
+
+	header := c.get(t, d.asset(4)).Header
+	require.Equal(t, "public, max-age=31536000, immutable", header.Get("Cache-Control"))
+	require.NotEmpty(t, header.Get("ETag"))
+}

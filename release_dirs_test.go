@@ -1,0 +1,109 @@
+package passenger_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+)
+
+// deploys is a directory with releases and a link to one of them.
+type deploys struct {
+	*testing.T
+	dir string
+}
+
+func newDeploys(t *testing.T) *deploys {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	return &deploys{T: t, dir: dir}
+}
+
+func (d *deploys) release(n string) string { return filepath.Join(d.dir, "releases", n) }
+
+// use makes a release and lets the link lead to it.
+func (d *deploys) use(n string) {
+	d.Helper()
+	require.NoError(d, os.MkdirAll(d.release(n), 0o755))
+	link := filepath.Join(d.dir, "current")
+	require.NoError(d, os.Symlink(d.release(n), link+".new"))
+	require.NoError(d, os.Rename(link+".new", link))
+}
+
+func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
+	d := newDeploys(t)
+	d.use("1")
+
+	inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
+		o := options("a")
+		o.App.Root = filepath.Join(d.dir, "current")
+		dirs := f.ReleaseDirs(o)
+		require.Zero(f, dirs(), "no process has started")
+
+		f.get(o).Close(passenger.KeepAlive)
+		require.Equal(f, passenger.ReleaseDirs{Serving: []string{d.release("1")}}, dirs())
+		d.use("2")
+		require.Equal(f, []string{d.release("1")}, dirs().Serving, "the link alone changes nothing")
+
+		// An old process that still answers keeps its release among those that serve.
+		s := f.get(o)
+		restarted := f.begin(passenger.RestartOptions{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(f, []string{d.release("2"), d.release("1")}, dirs().Serving)
+		require.Empty(f, dirs().Past)
+		s.Close(passenger.KeepAlive)
+		require.NoError(f, <-restarted)
+		synctest.Wait()
+		require.Equal(f, passenger.ReleaseDirs{
+			Serving: []string{d.release("2")}, Past: []string{d.release("1")},
+		}, dirs())
+
+		// So does a release whose processes have ended by themselves.
+		for _, p := range f.factory.LiveProcesses() {
+			f.factory.Kill(p.Info().PID)
+		}
+		synctest.Wait()
+		require.Equal(f, []string{d.release("2")}, dirs().Serving)
+
+		// A roll-back brings a past release back, and few are remembered.
+		f.get(o).Close(passenger.KeepAlive)
+		for _, n := range []string{"1", "3", "4", "5", "6", "7"} {
+			d.use(n)
+			require.NoError(f, <-f.begin(passenger.RestartOptions{}))
+			synctest.Wait()
+			require.Equal(f, []string{d.release(n)}, dirs().Serving)
+			require.NotContains(f, dirs().Past, d.release(n))
+		}
+		require.Equal(f, []string{d.release("6"), d.release("5"), d.release("4"), d.release("3")}, dirs().Past)
+
+		require.NoError(f, f.DetachApp(f.Context(), "a"))
+		synctest.Wait()
+		require.Zero(f, dirs(), "the next process follows the link again")
+	})
+}
+
+func TestReleaseDirsOfAFailedRestartAreTheOldOnes(t *testing.T) {
+	d := newDeploys(t)
+	d.use("1")
+
+	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
+		o := options("a")
+		o.App.Root = filepath.Join(d.dir, "current")
+		dirs := f.ReleaseDirs(o)
+		f.get(o).Close(passenger.KeepAlive)
+
+		d.use("2")
+		f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("it does not start")} })
+		require.Error(f, <-f.begin(passenger.RestartOptions{}))
+		require.Equal(f, passenger.ReleaseDirs{Serving: []string{d.release("1")}}, dirs())
+	})
+}
