@@ -109,8 +109,8 @@ type Options struct {
 	// MaxRequestTime is how long a request may take; then its process is
 	// killed; 0: no limit. The latest get's value counts.
 	MaxRequestTime time.Duration
-	// MemoryLimit is how many bytes of memory of its own a process may use;
-	// then it finishes its requests and is replaced. With more than
+	// MemoryLimit is how many bytes of memory of its own a process may use,
+	// together with all that it has started; then it finishes its requests and is replaced. With more than
 	// HardMemoryLimit it is killed. 0: no limit. Both need
 	// Config.MetricsInterval.
 	MemoryLimit, HardMemoryLimit int64

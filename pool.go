@@ -27,7 +27,7 @@ type Pool struct {
 	factory    spawner.Factory
 	ownFactory bool
 	hooks      *hooks.Runner
-	sample     func(pids []int) (map[int]ProcessMetrics, error)
+	sample     func([]procstat.Root) (map[int]ProcessMetrics, error)
 	epoch      time.Time
 
 	// spawnCtx ends when spawns are to be given up, killCtx when processes are
@@ -92,7 +92,7 @@ func New(cfg Config) (*Pool, error) {
 		p.factory, p.ownFactory = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}), true
 	}
 	p.hooks = hooks.NewRunner(cfg.Logger, cfg.Hooks...)
-	p.sample = (&procstat.Sampler{}).Sample
+	p.sample = (&procstat.Sampler{Marker: spawner.MarkerVar}).SampleTrees
 	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
 	p.killCtx, p.killStops = context.WithCancel(context.Background())
 	var end context.CancelFunc

@@ -139,11 +139,12 @@ func (s *sampler) set(pid int, bytes int64) {
 	s.use[pid] = bytes
 }
 
-func (s *sampler) sample(pids []int) (map[int]passenger.ProcessMetrics, error) {
+func (s *sampler) sample(roots []procstat.Root) (map[int]passenger.ProcessMetrics, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := map[int]passenger.ProcessMetrics{}
-	for _, pid := range pids {
+	for _, root := range roots {
+		pid := root.PID
 		m[pid] = passenger.ProcessMetrics{PID: pid}
 		if n, ok := s.use[pid]; ok {
 			m[pid] = passenger.ProcessMetrics{PID: pid, RSS: procstat.Known(n)}

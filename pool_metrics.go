@@ -7,8 +7,9 @@ import (
 	"github.com/gopassenger/passenger/procstat"
 )
 
-// ProcessMetrics is what the system knows of a process. What could not be read
-// is unknown, which is not zero.
+// ProcessMetrics is what the system knows of a process with all that it has
+// started: of sizes and CPU time it has the sums, and the number of processes
+// that they are of. What could not be read is unknown, which is not zero.
 type ProcessMetrics = procstat.Process
 
 // watchMetrics reads what the processes use, each interval, and acts on the
@@ -27,23 +28,25 @@ func (p *Pool) watchMetrics(interval time.Duration) {
 }
 
 func (p *Pool) sampleMetrics() {
-	var pids []int
+	var roots []procstat.Root
 	p.mu.Lock()
 	for g := range p.allGroups {
 		for _, l := range g.lists() {
 			for pr := range l.all {
 				if !pr.exited {
-					pids = append(pids, pr.info.PID)
+					roots = append(roots, procstat.Root{PID: pr.info.PID, Mark: pr.info.GUPID})
 				}
 			}
 		}
 	}
 	p.mu.Unlock()
-	metrics, err := p.sample(pids)
+
+	metrics, err := p.sample(roots)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		p.cfg.Logger.Error(err, "cannot read what the processes use")
 		return
 	}
+
 	p.update(func(fx *effects) {
 		for g := range p.allGroups {
 			for _, l := range g.lists() {

@@ -158,9 +158,9 @@ func writeAppMetrics(e *exposition, apps []*appFigures) {
 		func(f *appFigures) float64 { return float64(f.queued) })
 	byApp("passenger_app_sessions", gauge, "Requests that processes work at.",
 		func(f *appFigures) float64 { return float64(f.sessions) })
-	byApp("passenger_app_memory_bytes", gauge, "Memory of the processes' own, swapped or not, as far as it is known.",
+	byApp("passenger_app_memory_bytes", gauge, "Memory of the processes' own and of what they have started, swapped or not, as far as it is known.",
 		func(f *appFigures) float64 { return float64(f.memory) })
-	byApp("passenger_app_cpu_ratio", gauge, "Processors that are busy for the processes, as far as it is known.",
+	byApp("passenger_app_cpu_ratio", gauge, "Processors that are busy for the processes and what they have started, as far as it is known.",
 		func(f *appFigures) float64 { return f.cpu })
 	byApp("passenger_app_restarts_total", counter, "Restarts since the application came to the pool.",
 		func(f *appFigures) float64 { return float64(f.restarts) })

@@ -58,6 +58,28 @@ func (f *fakeProc) process(pid int, start, ticks uint64) {
 	f.write(dir+"smaps_rollup", rollup(40, 30, 20, 10))
 }
 
+// place makes a process below parent that has used own ticks of CPU time, and its
+// ended children ended.
+func (f *fakeProc) place(pid, parent, session int, own, ended uint64) {
+	f.t.Helper()
+	f.process(pid, 500, own)
+	f.write(strconv.Itoa(pid)+"/stat", fmt.Sprintf(
+		"%d (a (b) S S) S %d %d %d 0 -1 4194304 1 2 3 4 %d 0 %d 0 20 0 1 0 500 8192000 10 18446744073709551615 1 2 3%s 17 0 0 0 0 0 0\n",
+		pid, parent, session, session, own, ended, strings.Repeat(" 0", 9)))
+}
+
+// mark gives a process an environment.
+func (f *fakeProc) mark(pid int, environ ...string) {
+	f.t.Helper()
+	f.write(strconv.Itoa(pid)+"/environ", strings.Join(environ, "\x00")+"\x00")
+}
+
+// newest says which process was started last.
+func (f *fakeProc) newest(pid int) {
+	f.t.Helper()
+	f.write("loadavg", fmt.Sprintf("0.01 0.02 0.03 1/99 %d\n", pid))
+}
+
 func statLine(pid int, start, ticks uint64) string {
 	return fmt.Sprintf("%d (app) (x)) S 7 8 9 0 -1 4194304 1 2 3 4 %d %d 99 99 20 0 1 0 %d 8192000 10 %s 1 2 3%s 17 0 0 0 0 0 0\n",
 		pid, ticks-ticks/4, ticks/4, start, "18446744073709551615", strings.Repeat(" 0", 9))

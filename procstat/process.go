@@ -50,6 +50,13 @@ type Process struct {
 	PrivateDirty Value[int64] `json:"privateDirty"`
 	// Swap is what was swapped out.
 	Swap Value[int64] `json:"swap"`
+
+	// Processes is of how many processes the sizes, CPUTime and CPU are; see
+	// Sampler.SampleTrees. Zero means of this one alone.
+	Processes int `json:"processes,omitempty"`
+
+	// childrenTime is the CPU time of ended children.
+	childrenTime time.Duration
 }
 
 // MaxCommand is the most bytes that Process.Command has.

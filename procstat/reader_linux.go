@@ -79,6 +79,25 @@ func (r *reader) read(pid int) (_ Process, exists bool) {
 	return p, true
 }
 
+// readUse reads no more than what a process uses.
+func (r *reader) readUse(pid int) (_ Process, exists bool) {
+	p := Process{PID: pid}
+	proc, err := r.fs.Proc(pid)
+	if err != nil {
+		return p, false
+	}
+	stat, err := parse(proc.Stat)
+	if err != nil {
+		return p, false
+	}
+	r.addStat(&p, &stat)
+
+	if maps, err := parse(proc.ProcSMapsRollup); err == nil {
+		addMaps(&p, &maps)
+	}
+	return p, true
+}
+
 // gone: the error is that of a process which ended.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
@@ -109,6 +128,7 @@ func (r *reader) addStat(p *Process, stat *procfs.ProcStat) {
 		p.StartTime = Known(boot.Add(ticks(stat.Starttime)))
 	}
 	p.CPUTime = Known(ticks(uint64(stat.UTime) + uint64(stat.STime)))
+	p.childrenTime = ticks(uint64(max(stat.CUTime, 0)) + uint64(max(stat.CSTime, 0)))
 	if stat.VSize > 0 {
 		p.VMSize = Known(int64(stat.VSize)) //nolint:gosec // G115: an address space is smaller
 		p.RSS = Known(int64(stat.ResidentMemory()))

@@ -16,3 +16,12 @@ func newReader(string) (*reader, error) {
 }
 
 func (*reader) read(pid int) (Process, bool) { return Process{PID: pid}, true }
+
+func (*reader) readUse(pid int) (Process, bool) { return Process{PID: pid}, false }
+
+// forest would know who has started whom.
+type forest struct{}
+
+func (*forest) members(*reader, string, []Root) (map[int][]int, error) {
+	return nil, errors.ErrUnsupported
+}

@@ -17,8 +17,29 @@ type Sampler struct {
 	Root string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Marker is the name of the environment variable that Root.Mark is about;
+	// empty means that there is none.
+	Marker string
 
-	last map[int]usage
+	last   map[int]usage
+	trees  map[int]treeUsage
+	forest forest
+}
+
+func (s *Sampler) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// unknown are processes of which nothing is known.
+func unknown(pids []int) map[int]Process {
+	processes := make(map[int]Process, len(pids))
+	for _, pid := range pids {
+		processes[pid] = Process{PID: pid}
+	}
+	return processes
 }
 
 // usage is how much CPU time a process had used at a time.
@@ -55,29 +76,24 @@ func Read(pid int) (Process, error) {
 // was less than a tenth of a second ago: then they are what they were. Sample
 // forgets processes that are not in pids.
 func (s *Sampler) Sample(pids []int) (map[int]Process, error) {
-	processes := make(map[int]Process, len(pids))
 	r, err := newReader(s.Root)
 	if err != nil {
-		for _, pid := range pids {
-			processes[pid] = Process{PID: pid}
-		}
-		return processes, err
+		return unknown(pids), err
 	}
-	now := s.Now
-	if now == nil {
-		now = time.Now
-	}
+
+	processes := make(map[int]Process, len(pids))
 	last := s.last
 	s.last = make(map[int]usage, len(pids))
 	for _, pid := range pids {
 		if _, twice := processes[pid]; twice {
 			continue
 		}
-		at := now()
+		at := s.now()
 		p, exists := r.read(pid)
 		if !exists {
 			continue
 		}
+		p.childrenTime = 0
 		start, known := p.StartTicks.Get()
 		if cpuTime, ok := p.CPUTime.Get(); ok && known {
 			u := usage{start: start, at: at, time: cpuTime}.after(last[pid])

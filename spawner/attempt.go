@@ -126,7 +126,7 @@ func (a *attempt) cleanUp() {
 
 // endEscaped ends what has left the process's session.
 func (a *attempt) endEscaped() {
-	if pids := killMarked(markerVar+"="+a.gupid, a.identity.uid); len(pids) > 0 {
+	if pids := killMarked(MarkerVar+"="+a.gupid, a.identity.uid); len(pids) > 0 {
 		a.config.Logger.Info("processes that the application had put into the background were killed with it",
 			"app", a.app.Name(), "pids", pids)
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,6 +165,9 @@ func (r *resolver) startCommand(c *command) error {
 	return nil
 }
 
+// portInText is not the beginning of another variable's name.
+var portInText = regexp.MustCompile(`\$(\{PORT\}|PORT\b)`)
+
 // usePort tells the program which port to serve on.
 func (c *command) usePort(port int) {
 	number := strconv.Itoa(port)
@@ -171,9 +175,8 @@ func (c *command) usePort(port int) {
 		c.env = map[string]string{}
 	}
 	c.env["PORT"] = number
-	replace := strings.NewReplacer("${PORT}", number, "$PORT", number)
 	for i := range c.argv {
-		c.argv[i] = replace.Replace(c.argv[i])
+		c.argv[i] = portInText.ReplaceAllString(c.argv[i], number)
 	}
 }
 

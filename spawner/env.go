@@ -8,9 +8,10 @@ import (
 	"strings"
 )
 
-// markerVar is in the environment of a process and of what it starts, so that
-// what has left its session can be found when it ends.
-const markerVar = "PASSENGER_GUPID"
+// MarkerVar is the variable that has the GUPID of a process in its environment
+// and in that of what it starts, so that what has left its session can be found.
+// What a preloader has forked has the preloader's.
+const MarkerVar = "PASSENGER_GUPID"
 
 // environment is that of a process.
 type environment struct {
@@ -36,7 +37,7 @@ func (a *attempt) newEnvironment() *environment {
 		"PYTHONUNBUFFERED": "1",
 		"NODE_PATH":        filepath.Join(a.dir.loaders, "node"),
 		"PWD":              app.Root,
-		markerVar:          a.gupid,
+		MarkerVar:          a.gupid,
 	}
 	for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"} {
 		ours[name] = app.Environment
@@ -78,7 +79,7 @@ func isForUs(name string) bool {
 	switch name {
 	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
 		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
-		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", markerVar:
+		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", MarkerVar:
 		return true
 	}
 	return strings.HasPrefix(name, "Malloc") // macOS

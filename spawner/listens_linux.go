@@ -28,7 +28,7 @@ func (a *attempt) listens() (ours, known bool) {
 	if len(sockets) == 0 {
 		return false, true
 	}
-	marker := "\x00" + markerVar + "=" + a.gupid + "\x00"
+	marker := "\x00" + MarkerVar + "=" + a.gupid + "\x00"
 	for _, pid := range pids() {
 		p, err := readProc(pid)
 		if err != nil || p.uid != a.identity.uid {

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
-	"mvdan.cc/sh/v3/shell"
 
 	"github.com/gopassenger/passenger/internal/agent"
 )
@@ -22,7 +20,7 @@ const (
 	kindString kind = iota
 	kindInt
 	kindPath    // relative to where it was written
-	kindCommand // words, as a shell splits them
+	kindCommand // for a shell, if it needs one
 	kindMap     // NAME=VALUE
 	kindList    // texts
 	kindBool
@@ -248,8 +246,6 @@ func (o *option) toInt(raw any) (any, error) {
 	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
 }
 
-const portVar = "PORT"
-
 func (o *option) toList(raw any) (any, error) {
 	switch v := raw.(type) {
 	case []string:
@@ -293,18 +289,10 @@ func (o *option) toCommand(raw any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.key, raw)
 	}
-	// PORT is for the process: the server sets it.
-	argv, err := shell.Fields(s, func(name string) string {
-		if name == portVar {
-			return "$" + portVar
-		}
-		return os.Getenv(name)
-	})
+
+	argv, err := agent.ParseCommand(s)
 	if err != nil {
-		return nil, fmt.Errorf("%s %q cannot be split into words: %w: for more than one command, use sh -c '...'", o.key, s, err)
-	}
-	if len(argv) == 0 {
-		return nil, fmt.Errorf("%s is empty", o.key)
+		return nil, fmt.Errorf("%s cannot be used: %w", o.key, err)
 	}
 	return argv, nil
 }

@@ -40,15 +40,17 @@ func (s *MemoryScan) Run(ctx context.Context) (*MemoryReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the processes of this system cannot be read: %w", errors.Join(errors.ErrUnsupported, err))
 	}
-	var apache, nginx, passenger []int
+	found := map[int]looked{}
 	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			found[pid] = look(pid)
 		}
-		p := look(pid)
+	}
+
+	var apache, nginx, passenger []int
+	for pid, p := range found {
 		switch {
-		case ours.include(pid) || cores.include(p.parent) || p.isPassenger():
+		case below(found, pid, ours, cores) || p.isPassenger():
 			passenger = append(passenger, pid)
 		case p.is("apache2", "apache2.worker", "httpd", "httpd.worker") || s.HTTPD != "" && p.is(filepath.Base(s.HTTPD), filepath.Base(s.HTTPD)+".worker"):
 			apache = append(apache, pid)
@@ -75,6 +77,22 @@ func (s *MemoryScan) Run(ctx context.Context) (*MemoryReport, error) {
 		r.Nginx = &t
 	}
 	return r, nil
+}
+
+// below reports whether a process is one of ours or was started by one, however
+// many others are between them.
+func below(found map[int]looked, pid int, ours, cores claims) bool {
+	for range len(found) { // which change while they are read, and could seem to be in a loop
+		p, exists := found[pid]
+		if !exists {
+			return false
+		}
+		if ours.include(pid) || cores.include(p.parent) {
+			return true
+		}
+		pid = p.parent
+	}
+	return false
 }
 
 func table(pids []int) (MemoryTable, error) {

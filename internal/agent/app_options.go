@@ -223,8 +223,9 @@ func texts(field func(*appConfig) *[]string) setting {
 // startCommand is a command for a shell, or the words of one without.
 func startCommand(c *appConfig, value string) error {
 	if !strings.HasPrefix(value, "[") {
-		c.StartCommand = []string{"/bin/sh", "-c", value}
-		return nil
+		var err error
+		c.StartCommand, err = ParseCommand(value)
+		return err
 	}
 	if json.Unmarshal([]byte(value), &c.StartCommand) != nil || len(c.StartCommand) == 0 {
 		return errors.New("must be a command, or a JSON array of its words")
