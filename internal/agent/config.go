@@ -37,7 +37,8 @@ type Config struct {
 	NodeJS       string            `koanf:"nodejs"`
 	StartTimeout int               `koanf:"start_timeout"`
 
-	HealthPath        string   `koanf:"health_path"`
+	Health `koanf:",squash"`
+
 	SpawnMethod       string   `koanf:"spawn_method"`
 	ThreadCount       int      `koanf:"thread_count"`
 	EnvFiles          []string `koanf:"env_files"`
@@ -120,6 +121,8 @@ func DefaultConfig() Config {
 		Requests: defaultRequests(), Processes: Processes{
 			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
 		},
+		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
+
 		LogLevel: 3,
 	}
 }
@@ -168,6 +171,7 @@ func (c *Config) Validate() error {
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
+	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
@@ -234,10 +238,11 @@ func (c *Config) options() passenger.Options {
 		Environment: c.Environment, Env: c.EnvVars,
 		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
 		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
-		HealthPath: c.HealthPath, SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
+		SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
 		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
 		MeteorSettings: c.MeteorAppSettings,
 	}
+	c.Health.ask(&app)
 	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited
