@@ -130,7 +130,7 @@ func (c *checkup) warmUp(ctx context.Context) error {
 			return err
 		}
 		c.log.Error(err, "a warm-up request failed; the process gets requests nevertheless (see the option warmup_required)", "path", path)
-		if ctx.Err() != nil {
+		if isOver(ctx) {
 			break // there is no time left for others
 		}
 	}
@@ -148,13 +148,15 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 	defer cancel()
 
 	got, err := r.send(one, c.info)
+	// A health check that is made again sees the end by itself.
+	mayWait := !c.byPort || what != healthCheck
 	subject := fmt.Sprintf("the %s GET %s (Host: %s)", what, path, r.host)
 	switch {
 	case got.status != 0 && !passing.include(got.status):
 		return got.status == http.StatusServiceUnavailable, c.refused(subject, got, passing)
 	case err == nil:
 		return false, nil
-	case errors.Is(context.Cause(ctx), errEnded), !(c.byPort && what == healthCheck) && c.awaitsEnd(ctx, err):
+	case errors.Is(context.Cause(ctx), errEnded), mayWait && c.awaitsEnd(ctx, err):
 		return false, c.ended(subject)
 	case ctx.Err() != nil && !isOver(ctx):
 		return false, canceled(ctx)

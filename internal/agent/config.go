@@ -242,7 +242,7 @@ func (c *Config) options() passenger.Options {
 		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
 		MeteorSettings: c.MeteorAppSettings,
 	}
-	c.Health.ask(&app)
+	c.ask(&app)
 	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited

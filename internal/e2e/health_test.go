@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -130,9 +131,7 @@ var sites = []site{
 func (s *site) write(t *testing.T, dir, text, release string) {
 	t.Helper()
 	files := map[string]string{s.file: strings.ReplaceAll(text, "RELEASE", release)}
-	for name, text := range s.files {
-		files[name] = text
-	}
+	maps.Copy(files, s.files)
 	for name, text := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
