@@ -218,3 +218,28 @@ func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 		})
 	}
 }
+
+// TestHealthCheckAsksForAHostOfTheApplication: one that refuses other hosts, as
+// Django does, needs no option if the server knows its hosts.
+func TestHealthCheckAsksForAHostOfTheApplication(t *testing.T) {
+	t.Parallel()
+	node := interpreters.Find(t, "node", "node", "nodejs")
+	dir := t.TempDir()
+	for name, host := range map[string]string{"shop": "shop.example.com", "blog": "localhost", "wiki": "wiki.example.com:8080"} {
+		text := "require('http').createServer((q, r) => { r.statusCode = q.headers.host == '" + host +
+			"' ? 200 : 400; r.end('" + name + "') }).listen(3000)\n"
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "app.js"), []byte(text), 0o600))
+	}
+	writePassengerfile(t, dir, `{"health_path": "/", "health_status": 200, "apps": [
+		{"dir": "shop", "hosts": ["shop.example.com", "www.example.com"]},
+		{"dir": "wiki", "hosts": ["wiki.example.com"], "health_host": "wiki.example.com:8080"},
+		{"dir": "blog"}
+	]}`)
+	s := start(t, &launch{dir: dir, args: []string{"--nodejs", node, "--min-instances", "1"}})
+	for host, body := range map[string]string{"shop.example.com": "shop", "wiki.example.com:8080": "wiki", "localhost": "blog"} {
+		a := s.client(t).getHost(t, host, "/")
+		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+		require.Equal(t, body, a.body)
+	}
+}
