@@ -108,5 +108,17 @@ func (a *spawnAttempt) spawn() (spawner.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Spawn(p.spawnCtx)
+
+	proc, err := s.Spawn(p.spawnCtx)
+	if err != nil {
+		return nil, err
+	}
+
+	// Whatever a Spawner is: what does not pass gets no request.
+	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
+	if err := spawner.Confirm(p.spawnCtx, &confirm, a.release.app, proc); err != nil {
+		p.update(func(fx *effects) { fx.stop(p, proc) })
+		return nil, err
+	}
+	return proc, nil
 }

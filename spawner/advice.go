@@ -25,6 +25,12 @@ const (
 	portTaken
 	notServing
 	unhealthy
+	unhealthyHost
+	unhealthyPath
+	unhealthyTooLong
+	checkTimedOut
+	brokenCheck
+	endedInCheck
 	preloaderGone
 	preloaderHangs
 	preloaderBroken
@@ -66,6 +72,9 @@ const (
 	notReady
 	readyUnfinished
 )
+
+// isOfCheck: the process started, and failed when it was asked.
+func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }
 
 // wording is what users read. What stands in braces is replaced: see
 // diagnosis.fill.
@@ -132,8 +141,35 @@ var wordings = map[problem]wording{
 			"If it is only slow, raise the start time-out.",
 	},
 	unhealthy: {
-		CategoryTimeout, "the application accepts connections on port {port}, but was not well within {timeout}: {error}",
+		CategoryHealth, "{subject} failed: {error}",
+		"The application started but does not serve well: what it printed, and its own log, should say why. " +
+			"If this status is right, allow it with the option health_status.",
+	},
+	unhealthyHost: {
+		CategoryHealth, "{subject} failed: {error}",
+		"An application that serves certain hosts only (Django's ALLOWED_HOSTS, Rails' config.hosts) refuses others like this: " +
+			"name one of its hosts with the option health_host. Else what it printed, and its own log, should say why.",
+	},
+	unhealthyPath: {
+		CategoryHealth, "{subject} failed: {error}",
+		"The application has nothing at this path: correct the path (health_path, warmup_paths), to which the base URI belongs, or add a page there.",
+	},
+	unhealthyTooLong: {
+		CategoryTimeout, "the application accepts connections on port {port}, but was not well within {timeout}: {subject} failed: {error}",
 		"See its log for what its health path waits for, or correct the health path. If it is only slow, raise the start time-out.",
+	},
+	checkTimedOut: {
+		CategoryTimeout, "{subject} failed: {error}",
+		"The application may wait for a database or another service that does not answer. If it is only slow, raise the option health_timeout for " +
+			"a health check, and start_timeout, which bounds all of a start.",
+	},
+	brokenCheck: {
+		CategoryHealth, "{subject} failed: {error}",
+		"The application must send a whole HTTP response. What it printed, and its own log, should say what happened to the request.",
+	},
+	endedInCheck: {
+		CategoryHealth, "{subject} failed: {error}",
+		"The application ends when it gets this request. Its output most probably says why.",
 	},
 	preloaderGone: {
 		CategoryStartup, "the application's preloader ended when it was to fork a process ({subject})",

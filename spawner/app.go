@@ -38,12 +38,31 @@ type App struct {
 	// handshake itself (see docs/loader-protocol.md and package goapp) is ready
 	// when it says so. Any other serves HTTP on 127.0.0.1 and the port in the
 	// environment variable PORT, for which $PORT and ${PORT} in the arguments
-	// stand too, and is ready when it accepts connections there, or when
-	// HealthPath answers.
+	// stand too, and is ready when it accepts connections there.
 	StartCommand []string
-	// HealthPath is a path that a program without the handshake answers with
-	// a status below 400 as soon as it can serve; empty: accepting is enough.
+	// HealthPath is what each new process is asked for, through its own socket,
+	// before it gets requests: path and query, BaseURI included. A start whose
+	// process does not answer with a status of HealthStatus within
+	// HealthTimeout has failed. A program without the handshake that takes no
+	// connections yet, or answers with 503, is asked again until StartTimeout is
+	// over. Empty: no health check.
 	HealthPath string
+	// HealthStatus are the statuses that are well, such as "200" or
+	// "200-299,401"; empty: all below 400.
+	HealthStatus string
+	// HealthTimeout bounds one health check; 0: DefaultHealthTimeout.
+	// StartTimeout bounds it as well.
+	HealthTimeout time.Duration
+	// HealthHost is the Host of health checks and warm-up requests, for
+	// applications that serve certain hosts only; empty: DefaultHealthHost.
+	HealthHost string
+	// WarmupPaths are asked for once each, in their order, after the health
+	// check and before a process gets requests. What fails is logged. What is
+	// left of StartTimeout bounds them.
+	WarmupPaths []string
+	// WarmupRequired makes a start fail if a warm-up request has no response,
+	// or one with a status of 400 or more.
+	WarmupRequired bool
 	// SpawnMethod is "smart", by which a preloader loads the application once
 	// and forks its processes, "direct", or empty: smart for rack, direct for
 	// the other types. Types without a preloader are started directly.
@@ -158,7 +177,6 @@ func (a *App) Validate() error {
 		{"nodejs", a.NodeJS},
 		{"meteor", a.Meteor},
 		{"meteor settings", a.MeteorSettings},
-		{"health path", a.HealthPath},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {
 			fault("the app's %s %q holds a line break or NUL", s[0], s[1])
@@ -175,9 +193,7 @@ func (a *App) Validate() error {
 	if a.BaseURI != "" && a.BaseURI[0] != '/' {
 		fault("the base URI %q does not begin with a slash", a.BaseURI)
 	}
-	if a.HealthPath != "" && a.HealthPath[0] != '/' {
-		fault("the health path %q does not begin with a slash", a.HealthPath)
-	}
+	errs = append(errs, a.validateHealth()...)
 	switch a.SpawnMethod {
 	case "", SmartSpawning, DirectSpawning:
 	default:

@@ -45,7 +45,9 @@ type attempt struct {
 
 	started time.Time
 	child   *child
-	family  *family // nil without a preloader
+	// checkFrom is how much had been printed when the health check began.
+	checkFrom int64
+	family    *family // nil without a preloader
 }
 
 func newAttempt(f *factory, app App) *attempt {
@@ -54,6 +56,11 @@ func newAttempt(f *factory, app App) *attempt {
 	a.password = randomAlphanumeric(passwordLength)
 	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
 	return a
+}
+
+// plan says which steps there will be until a process may get requests.
+func (a *attempt) plan(steps []StepName) {
+	a.journal.plan(slices.Concat(steps, a.app.checkSteps()))
 }
 
 // prepare finds out what to start as whom, and makes room for its sockets.
@@ -132,7 +139,7 @@ func (a *attempt) endEscaped() {
 	}
 }
 
-// attach makes a process of a child that is ready.
+// attach makes a process of a child that is ready, whose output is still kept.
 func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, error) {
 	a.journal.enter(StepCheck)
 	if err := a.sockets.check(ready.Sockets, a.identity.uid); err != nil {
@@ -168,8 +175,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 	if !a.child.setDeadline(time.Time{}) {
 		return nil, &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 	}
-	a.output.release()
-	go a.child.readStdout(rest)
+	a.child.goOnReading(rest)
 	return p, nil
 }
 
@@ -205,7 +211,9 @@ func (a *attempt) end(cause error) string {
 	// What is still to be read ends with the process, which has a deadline of
 	// its own for the case that something else holds the socket.
 	c.setDeadline(time.Time{})
-	c.readStdout(c.in)
+	if !c.reading {
+		c.readStdout(c.in)
+	}
 	<-c.gone
 	return c.ownStatus()
 }
@@ -220,7 +228,7 @@ func endsByItself(err error) bool {
 // tooSlow: the time to start was over.
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
-	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem == unhealthy)
+	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem.isOfCheck())
 }
 
 func isKind(err error, kinds ...loaderproto.Kind) bool {
@@ -264,6 +272,9 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	}
 	e.Output, e.OutputDropped = a.output.release()
 	d.status, d.output = e.ExitStatus, e.Output
+	if a.checkFrom > 0 {
+		d.output = printedSince(a.checkFrom, e.Output, e.OutputDropped)
+	}
 	d.step = e.Journey.failed()
 	d.explain(e)
 

@@ -30,6 +30,8 @@ type child struct {
 	gone   chan struct{}
 	// readers are those of stdout and stderr.
 	readers sync.WaitGroup
+	// reading: stdout is read already. Only the goroutine that spawns uses it.
+	reading bool
 
 	mu    sync.Mutex
 	ended bool
@@ -151,6 +153,12 @@ func (c *child) begin(l leader, cleanUp func()) {
 		go c.readStderr()
 	}
 	go c.awaitEnd(cleanUp)
+}
+
+// goOnReading is readStdout in the background.
+func (c *child) goOnReading(from io.Reader) {
+	c.reading = true
+	go c.readStdout(from)
 }
 
 // readStdout reads what the process prints until it ends; from continues admin.

@@ -58,7 +58,7 @@ func (d *diagnosis) explain(e *SpawnError) {
 	}
 	w := wordings[d.fault.problem]
 	e.Category, e.Summary, e.Advice = w.category, d.fill(w.summary), d.fill(w.advice)
-	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout {
+	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout && w.category != CategoryHealth {
 		return
 	}
 	text := d.output
@@ -72,8 +72,12 @@ func (d *diagnosis) explain(e *SpawnError) {
 	d.fault = clue
 	w = wordings[clue.problem]
 	e.Advice = d.fill(w.advice)
-	// What a process printed before it hung need not be why.
-	if e.Category != CategoryTimeout {
+	switch e.Category { //nolint:exhaustive // the others have returned
+	case CategoryTimeout:
+		// What a process printed before it hung need not be why.
+	case CategoryHealth:
+		e.Summary += "; " + d.fill(w.summary)
+	default:
 		e.Summary = d.fill(w.summary)
 	}
 }

@@ -27,6 +27,9 @@ func spawn(ctx context.Context, f *factory, app App, run func(*attempt, context.
 		if err == nil {
 			var p *process
 			if p, err = run(a, ctx); err == nil {
+				err = a.confirm(ctx, p)
+			}
+			if err == nil {
 				return p, nil
 			}
 		}
@@ -41,8 +44,9 @@ func spawn(ctx context.Context, f *factory, app App, run func(*attempt, context.
 
 // run starts what was prepared and waits until it is ready.
 func (a *attempt) run(ctx context.Context) (*process, error) {
+	a.plan(directSteps)
 	if a.command.generic {
-		a.journal.plan(genericSteps)
+		a.plan(genericSteps)
 		if err := a.allotPort(); err != nil {
 			return nil, err
 		}

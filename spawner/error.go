@@ -29,6 +29,9 @@ const (
 	CategoryTimeout
 	// CategoryCanceled: the spawn was called off.
 	CategoryCanceled
+	// CategoryHealth: the application started, but did not pass its health
+	// check or a warm-up request that it must pass.
+	CategoryHealth
 )
 
 func (c Category) String() string {
@@ -49,6 +52,8 @@ func (c Category) String() string {
 		return "time-out"
 	case CategoryCanceled:
 		return "canceled"
+	case CategoryHealth:
+		return "failed health check"
 	}
 	return fmt.Sprintf("Category(%d)", uint8(c))
 }

@@ -3,10 +3,8 @@ package spawner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -21,11 +19,8 @@ const (
 	probeTimeout   = 5 * time.Second
 )
 
-var (
-	// errServes ends the wait for a handshake.
-	errServes    = errors.New("the program serves on its port")
-	errUnhealthy = errors.New("its health path is not answered well")
-)
+// errServes ends the wait for a handshake.
+var errServes = errors.New("the program serves on its port")
 
 func (a *attempt) allotPort() error {
 	port, err := a.factory.ports.allot()
@@ -102,22 +97,20 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		return nil, nil, probeErr
 	case m.serves:
 		a.byPort = true
+		a.plan(portSteps)
 		return a.servingReady(), a.child.in, nil
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
 	case isKind(err, loaderproto.TimedOut) && !m.speaks:
-		return nil, nil, notServingFault(probeErr, err)
+		return nil, nil, notServingFault(err)
 	}
 	return ready, rest, err
 }
 
-func notServingFault(probeErr, err error) error {
+func notServingFault(err error) error {
 	e := (*loaderproto.Error)(nil)
-	switch {
-	case errors.As(err, &e) && e.Line != "":
+	if errors.As(err, &e) && e.Line != "" {
 		return err // it had begun to speak
-	case errors.Is(probeErr, errUnhealthy):
-		return &fault{problem: unhealthy, err: probeErr}
 	}
 	return &fault{problem: notServing, err: err}
 }
@@ -169,31 +162,6 @@ func (a *attempt) probeOnce(ctx context.Context) error {
 	_ = conn.Close()
 	if a.portIsForeign() {
 		return errPortTaken
-	}
-	if a.app.HealthPath == "" {
-		return nil
-	}
-	return a.probeHealth(ctx)
-}
-
-func (a *attempt) probeHealth(ctx context.Context) error {
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       probeTimeout,
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.portAddress()+a.app.HealthPath, http.NoBody)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("User-Agent", "Passenger")
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUnhealthy, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("%w: %s", errUnhealthy, resp.Status)
 	}
 	return nil
 }

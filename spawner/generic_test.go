@@ -66,7 +66,7 @@ func TestHealthPath(t *testing.T) {
 	a.StartTimeout = short
 	e := f.fail(t, a)
 	require.Equal(t, spawner.CategoryTimeout, e.Category)
-	require.Contains(t, e.Summary, "was not well")
+	require.Contains(t, e.Summary, "was not well within")
 	require.Contains(t, e.Summary, "503")
 
 	a.StartTimeout = patience

@@ -36,12 +36,16 @@ const (
 	StepLoad      StepName = "load application"
 	StepReady     StepName = "read sockets"
 	StepCheck     StepName = "check sockets"
+	// StepHealth and StepWarmUp are there if the application is to be asked.
+	StepHealth StepName = "health check"
+	StepWarmUp StepName = "warm-up requests"
 )
 
 var (
 	handshakeSteps = []StepName{StepHandshake, StepRequest, StepLoad, StepReady, StepCheck}
 	directSteps    = append([]StepName{StepPrepare, StepStart}, handshakeSteps...)
 	genericSteps   = []StepName{StepPrepare, StepStart, StepServe, StepRequest, StepLoad, StepReady, StepCheck}
+	portSteps      = []StepName{StepPrepare, StepStart, StepServe, StepCheck}
 	smartSteps     = append([]StepName{StepPrepare, StepPreloader, StepFork}, handshakeSteps...)
 )
 

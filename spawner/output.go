@@ -119,6 +119,18 @@ func (o *output) trim() {
 	}
 }
 
+// mark is how many bytes were captured or dropped until now.
+func (o *output) mark() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.dropped + int64(len(o.captured))
+}
+
+// printedSince is what of captured came after mark.
+func printedSince(mark int64, captured string, dropped int64) string {
+	return captured[min(max(mark-dropped, 0), int64(len(captured))):]
+}
+
 // release ends the capture and returns what it has.
 func (o *output) release() (captured string, dropped int64) {
 	o.mu.Lock()

@@ -28,7 +28,7 @@ func (s *smart) Spawn(ctx context.Context) (Process, error) {
 
 // run has the preloader fork the process of an attempt.
 func (s *smart) run(ctx context.Context, a *attempt) (*process, error) {
-	a.journal.plan(smartSteps)
+	a.plan(smartSteps)
 	a.journal.enter(StepPreloader)
 	select {
 	case s.turn <- struct{}{}:

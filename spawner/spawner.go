@@ -12,7 +12,9 @@
 // (handshake.go, package loaderproto) with the loader script (package loaders),
 // or waits for a program that serves on a port (generic.go, port.go,
 // meteor.go), while output.go collects what is printed. It checks what the
-// process is (state_linux.go) and reports (sockets.go). What goes wrong becomes
+// process is (state_linux.go) and reports (sockets.go), and asks it for the
+// health check and the warm-up requests (health.go, checkup.go,
+// health_request.go, package sessionproto). What goes wrong becomes
 // a [*SpawnError] (error.go, diagnosis.go, advice.go).
 package spawner
 
@@ -38,7 +40,8 @@ type Factory interface {
 type Spawner interface {
 	// Spawn starts a process and returns when it is ready to serve. Every
 	// error is a *SpawnError, whose cause is ctx's when ctx ended first;
-	// nothing of the attempt is left then.
+	// nothing of the attempt is left then. It may leave the health check to the
+	// caller: see Info.Checked.
 	Spawn(ctx context.Context) (Process, error)
 	// Close stops what the spawner itself runs beside the processes it has
 	// returned.
@@ -92,6 +95,9 @@ type Info struct {
 	Sockets []Socket
 	// OtherSockets are for display.
 	OtherSockets []loaderproto.Socket
+	// Checked: the process has passed the App's health check and got its
+	// warm-up requests. Package passenger calls Confirm for those that have not.
+	Checked bool
 	// SpawnStarted and SpawnEnded carry monotonic readings.
 	SpawnStarted, SpawnEnded time.Time
 }

@@ -114,5 +114,9 @@ func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
 		return agent.HostedApp{}, err
 	}
 	cfg.Dir, cfg.BaseURI = app.dir, app.path
+	if cfg.HealthHost == "" && len(app.hosts) > 0 {
+		cfg.HealthHost = app.hosts[0] // others the application may refuse
+	}
+
 	return agent.HostedApp{Hosts: app.hosts, BaseURI: app.path, Config: &cfg}, nil
 }

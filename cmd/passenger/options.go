@@ -24,6 +24,7 @@ const (
 	kindMap     // NAME=VALUE
 	kindList    // texts
 	kindBool
+	kindStatus  // statuses of HTTP: a text, a number, or a list of them
 	kindForeign // of Passenger's, and without a meaning here
 )
 
@@ -57,7 +58,12 @@ var startOptions = []option{
 	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},
 	{key: "rackup", flag: "rackup", short: "R", usage: "the startup `file` of a Ruby application, in the place of config.ru"},
 	{key: "start_command", aliases: []string{"app_start_command"}, flag: "start-command", also: "app-start-command", kind: kindCommand, usage: "start the application by this `command`: a program that serves HTTP on 127.0.0.1 and $PORT, or speaks the spawn protocol"},
-	{key: "health_path", flag: "health-path", usage: "the `path` that a program with a start command answers as soon as it can serve (default: accepting connections is enough)"},
+	{key: "health_path", flag: "health-path", usage: "the `path` that each new process has to answer before it gets requests"},
+	{key: "health_status", flag: "health-status", kind: kindStatus, usage: "the `statuses` that are well, as 200-299,401 (default: below 400)"},
+	{key: "health_timeout", flag: "health-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` one health check may take (default %d)", defaults.HealthTimeout)},
+	{key: "health_host", flag: "health-host", usage: "the `Host` of health checks and warm-ups (default localhost)"},
+	{key: "warmup_paths", flag: "warmup-path", also: "warmup-paths", kind: kindList, usage: "a `path` to ask each new process for; may be repeated"},
+	{key: "warmup_required", flag: "warmup-required", kind: kindBool, usage: "fail a start whose warm-up request fails (default false)"},
 	{key: "spawn_method", flag: "spawn-method", usage: "the `method` to start processes: smart, by a preloader that is forked, or direct (default smart for rack, else direct)"},
 	{key: "thread_count", flag: "thread-count", kind: kindInt, usage: "the `number` of requests that a process of kind rack or wsgi serves at once (default 1)"},
 	{key: "start_timeout", flag: "start-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a start may take (default %d)", defaults.StartTimeout)},
@@ -173,7 +179,7 @@ func (o *option) addFlag(flags *pflag.FlagSet, name, short string) {
 		flags.StringArrayP(name, short, nil, o.usage)
 	case kindBool:
 		flags.BoolP(name, short, false, o.usage)
-	case kindString, kindInt, kindPath, kindCommand, kindForeign:
+	case kindString, kindInt, kindPath, kindCommand, kindStatus, kindForeign:
 		flags.StringP(name, short, "", o.usage)
 	}
 	flags.Lookup(name).Hidden = o.kind == kindForeign
@@ -214,6 +220,8 @@ func (o *option) convert(raw any, dir string) (any, error) {
 		return o.toList(raw)
 	case kindBool:
 		return o.toBool(raw)
+	case kindStatus:
+		return o.toStatus(raw)
 	case kindString, kindPath, kindForeign:
 	}
 	if isTrue, ok := raw.(bool); ok && o.bare {
@@ -264,6 +272,25 @@ func (o *option) toList(raw any) (any, error) {
 		return list, nil
 	}
 	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.key, raw)
+}
+
+// toStatus allows for 200 without quotes, and for an array.
+func (o *option) toStatus(raw any) (any, error) {
+	items, ok := raw.([]any)
+	if !ok {
+		items = []any{raw}
+	}
+
+	texts := make([]string, len(items))
+	for i, item := range items {
+		switch item.(type) {
+		case string, float64:
+			texts[i] = fmt.Sprint(item)
+		default:
+			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.key, raw)
+		}
+	}
+	return strings.Join(texts, ","), nil
 }
 
 func (o *option) toBool(raw any) (any, error) {

@@ -37,7 +37,8 @@ type Config struct {
 	NodeJS       string            `koanf:"nodejs"`
 	StartTimeout int               `koanf:"start_timeout"`
 
-	HealthPath        string   `koanf:"health_path"`
+	Health `koanf:",squash"`
+
 	SpawnMethod       string   `koanf:"spawn_method"`
 	ThreadCount       int      `koanf:"thread_count"`
 	EnvFiles          []string `koanf:"env_files"`
@@ -125,7 +126,10 @@ func DefaultConfig() Config {
 			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
 		},
 		StaticImmutable: true,
-		LogLevel:        3,
+
+		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
+
+		LogLevel: 3,
 	}
 }
 
@@ -174,6 +178,7 @@ func (c *Config) Validate() error {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
 	errs = append(errs, checkCacheControl(c.StaticCacheControl))
+	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
@@ -240,10 +245,11 @@ func (c *Config) options() passenger.Options {
 		Environment: c.Environment, Env: c.EnvVars,
 		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
 		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
-		HealthPath: c.HealthPath, SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
+		SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
 		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
 		MeteorSettings: c.MeteorAppSettings,
 	}
+	c.ask(&app)
 	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited

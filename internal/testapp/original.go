@@ -53,6 +53,9 @@ func (p *player) answerOriginal(c net.Conn) {
 		_, _ = io.WriteString(c, sessionproto.OOBWReply)
 		return
 	}
+	if checkSession(c, h) {
+		return
+	}
 	var body []byte
 	if h["CONTENT_LENGTH"] != "" {
 		if body, err = io.ReadAll(in); err != nil {

@@ -163,6 +163,7 @@ func (p *player) handler() http.Handler {
 		printMuch(n)
 	})
 	p.addTricks(mux)
+	mux.HandleFunc(checkPrefix, checkHTTP)
 	mux.HandleFunc("/close-stdout", func(http.ResponseWriter, *http.Request) { check(os.Stdout.Close()) })
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, err := strconv.Atoi(r.FormValue("status"))
@@ -211,6 +212,9 @@ func (p *player) session(c net.Conn, keepAlive bool) {
 		}
 		if h.IsPing() {
 			_, _ = io.WriteString(c, sessionproto.PingReply)
+			return
+		}
+		if checkSession(c, h) {
 			return
 		}
 		length, err := strconv.ParseInt(h["CONTENT_LENGTH"], 10, 64)
