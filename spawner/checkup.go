@@ -112,7 +112,8 @@ func (c *checkup) givenUp(ctx context.Context, last error) error {
 }
 
 func (c *checkup) ended(subject string) error {
-	return &fault{problem: endedInCheck, subject: subject, err: &checkError{"the process ended (" + c.status() + ")", errEnded}}
+	err := &checkError{"the process ended (" + c.status() + ")", errEnded}
+	return &fault{problem: endedInCheck, subject: subject, err: err}
 }
 
 // isOver: the time of ctx is over, and nobody has canceled it.
@@ -129,7 +130,8 @@ func (c *checkup) warmUp(ctx context.Context) error {
 		case c.app.WarmupRequired, errors.Is(err, errEnded), ctx.Err() != nil && !isOver(ctx):
 			return err
 		}
-		c.log.Error(err, "a warm-up request failed; the process gets requests nevertheless (see the option warmup_required)", "path", path)
+		c.log.Error(err, "a warm-up request failed; the process gets requests nevertheless (see the option warmup_required)",
+			"path", path)
 		if isOver(ctx) {
 			break // there is no time left for others
 		}

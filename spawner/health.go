@@ -128,7 +128,8 @@ func (a *App) validateHealth() (errs []error) {
 	if a.HealthTimeout < 0 {
 		fault("the health time-out %s is negative", a.HealthTimeout)
 	}
-	if strings.ContainsFunc(a.HealthHost, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/\?#@,"`, c) }) {
+	noHost := func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/\?#@,"`, c) }
+	if strings.ContainsFunc(a.HealthHost, noHost) {
 		fault("the health host %q is not a host name, such as www.example.com", a.HealthHost)
 	}
 	return errs
@@ -140,7 +141,8 @@ func checkPath(what, path string) error {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("the %s path %q does not begin with a slash", what, path)
 	case strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }):
-		return fmt.Errorf("the %s path %q has a blank or another character in it that must be written with a percent sign, as %%20", what, path)
+		return fmt.Errorf("the %s path %q has a blank or another character in it that must be written with a percent sign, as %%20",
+			what, path)
 	}
 	if _, err := url.ParseRequestURI(path); err != nil {
 		return fmt.Errorf("the %s path %q is not one that can be asked for: write a percent sign as %%25", what, path)

@@ -34,8 +34,8 @@ func parseStatuses(list string) (statuses, error) {
 
 		r := statusRange{parseStatus(from), parseStatus(to)}
 		if r.from == 0 || r.to == 0 || r.from > r.to {
-			return nil, fmt.Errorf("the health status %q is neither a status from %d to %d, nor a range such as 200-299, nor a list of them with commas between",
-				item, lowestStatus, highestStatus)
+			return nil, fmt.Errorf("the health status %q is neither a status from %d to %d, nor a range such as 200-299, "+
+				"nor a list of them with commas between", item, lowestStatus, highestStatus)
 		}
 		s = append(s, r)
 	}
