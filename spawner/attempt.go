@@ -104,6 +104,10 @@ func (a *attempt) start(argv []string) error {
 	a.env = a.newEnvironment()
 	argv = a.prepared(argv, a.env)
 	a.started = time.Now()
+	generic := a.command.generic
+	if generic {
+		a.factory.guard.watch(a.gupid)
+	}
 	child, err := startChild(&childSpec{
 		argv:     argv,
 		env:      a.env.list(),
@@ -113,7 +117,12 @@ func (a *attempt) start(argv []string) error {
 		cleanUp:  a.cleanUp,
 	})
 	if err != nil {
+		a.factory.guard.forget(a.gupid)
 		return startFault(argv[0], err)
+	}
+
+	if generic {
+		a.factory.guard.name(a.gupid, child.pid)
 	}
 	a.child = child
 	return a.checkState()
@@ -127,6 +136,7 @@ func (a *attempt) cleanUp() {
 	if a.family != nil {
 		a.family.leave()
 	}
+	a.factory.guard.forget(a.gupid)
 	a.sockets.remove()
 	a.factory.ports.release(a.port)
 }

@@ -104,6 +104,7 @@ func (c *Config) setDefaults() {
 func New(config Config) Factory {
 	f := &factory{config: config, fault: config.Validate()}
 	f.config.setDefaults()
+	f.guard.log = f.config.Logger
 	f.identifier = newIdentifier(&f.config)
 	return f
 }
@@ -113,6 +114,7 @@ type factory struct {
 	fault      error
 	identifier *identifier
 	ports      portRange
+	guard      guard
 
 	mu     sync.Mutex
 	closed bool
@@ -157,6 +159,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 }
 
 func (f *factory) Close() error {
+	f.guard.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true

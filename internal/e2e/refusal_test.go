@@ -36,7 +36,7 @@ var refusals = []refusal{
 	{name: "command missing in the directory", args: []string{"--start-command", "./none"}, says: []string{"{dir}/none", "not found"}},
 	{name: "command not executable", files: map[string]string{"run": "#!/bin/sh\n"}, args: []string{"--start-command", "./run"}, says: []string{"run", "cannot be executed", "chmod +x"}},
 	{name: "command is a directory", args: []string{"--start-command", "{dir}"}, says: []string{"{dir}", "cannot be executed"}},
-	{name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"}, says: []string{"--start-command", "cannot be split"}},
+	{name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"}, says: []string{"--start-command", "is not a shell command"}},
 	{name: "interpreter missing", files: map[string]string{"app.js": ""}, args: []string{"--nodejs", "no-such-node"}, says: []string{"no-such-node", "not found", "Install"}},
 	{name: "startup file missing", args: []string{"--app-type", "wsgi", "--startup-file", "none.py"}, says: []string{"none.py", "does not exist"}},
 	{name: "unknown type", args: []string{"--app-type", "cobol"}, says: []string{`"cobol"`, "rack", "wsgi", "node"}},
