@@ -340,6 +340,12 @@ func TestHealth(t *testing.T) {
 		{func() error { return nil }, "/readyz", 200, "ok\n"},
 		{func() error { return failure }, "/readyz", 503, "not ready\n"},
 		{func() error { return failure }, "/livez", 200, "ok\n"},
+		{func() error { return &apiserver.NotReadyError{Reason: "it ends"} }, "/readyz", 503, `{"reason":"it ends"}` + "\n"},
+		{func() error {
+			return &apiserver.NotReadyError{Reason: "applications do not serve", Applications: []apiserver.UnreadyApp{
+				{Name: "a", Root: "/a", Reason: "it exited", ErrorID: "0123abcd"},
+			}}
+		}, "/readyz", 503, `{"reason":"applications do not serve","applications":[{"name":"a","root":"/a","reason":"it exited","error_id":"0123abcd"}]}` + "\n"},
 	} {
 		a := answerOf(t, apiserver.Health(test.ready), "GET", test.path)
 		require.Equal(t, test.status, a.Status)

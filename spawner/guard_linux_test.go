@@ -27,7 +27,7 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 	leakgate.Check(t)
 	root := t.TempDir()
 	serve := python + " -m http.server --bind 127.0.0.1 $PORT"
-	var apps []spawner.App
+	apps := make([]spawner.App, 0, 5)
 	for _, script := range map[string]string{
 		"direct": "exec " + serve,
 		"child":  serve + " & echo $! >child; wait",

@@ -59,6 +59,8 @@ type Server struct {
 	// failed gets errors of listeners; serving ends with all of them.
 	failed  chan error
 	serving sync.WaitGroup
+	// starts are those of the applications' first processes.
+	starts sync.WaitGroup
 }
 
 // listening is a socket that requests come by.
@@ -164,26 +166,6 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	return nil
 }
 
-// startProcesses does not wait: until the first one is there, requests do.
-func (s *Server) startProcesses() {
-	if s.cfg.Flying == nil {
-		s.cfg.each(s.startProcess)
-	}
-}
-
-func (s *Server) startProcess(c *Config) {
-	if c.MinInstances == 0 {
-		return
-	}
-	options := c.options()
-	s.pool.AsyncGet(&options, func(session *passenger.Session, _ error) {
-		// The spawner has logged what went wrong, if something did.
-		if session != nil {
-			session.Close(passenger.KeepAlive)
-		}
-	})
-}
-
 // disconnect cuts the client whose request has this id.
 func (s *Server) disconnect(id string) (found bool) {
 	for _, h := range s.site.handlers() {
@@ -227,6 +209,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))
 	}
 	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
+	s.starts.Wait()
 	if httpErr != nil {
 		_ = s.http.Close() // what is left was told that it is cut
 		if s.scgi != nil {
@@ -246,16 +229,6 @@ func (s *Server) waitForBalancers(ctx context.Context) {
 	case <-delay.C:
 	case <-ctx.Done():
 	}
-}
-
-var errDraining = errors.New("the server is about to end")
-
-// ready returns why no more requests should be sent.
-func (s *Server) ready() error {
-	if s.draining.Load() {
-		return errDraining
-	}
-	return nil
 }
 
 // refresh reads again what may have been replaced: it opens the access log anew,
