@@ -51,6 +51,7 @@ func TestStaticFollowsReleases(t *testing.T) {
 	s := start(t, &launch{dir: d.current(), args: testApp(t)})
 	s.requireApps(t, 1)
 	c := s.client(t)
+	require.Equal(t, http.StatusOK, c.get(t, "/pid").StatusCode, "its release serves")
 	require.Equal(t, "1", c.get(t, "/page.txt").body)
 	require.Equal(t, "a photo", c.get(t, "/uploads/photo.txt").body)
 	fds := s.fds(t)
