@@ -69,6 +69,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 	l.dir = filepath.Clean(strings.Join(args, ""))
 	if !filepath.IsAbs(l.dir) {
 		l.dir = filepath.Join(l.cwd, l.dir)
+		l.warnOfRelease()
 	}
 	l.apps = nil
 	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,7 +18,8 @@ import (
 
 const restartHelp = `Restart-app restarts applications of an instance: those whose directory begins with a
 path, so that /srv/shop is also the beginning of /srv/shop2; "." is the current
-directory. With --name it is the one whose group has exactly that name. Without either,
+directory. Where links lead to the directory, any of its names will do: the link, the
+directory behind it, and with or without a slash at the end. With --name it is the one whose group has exactly that name. Without either,
 a terminal shows a menu.
 
 By default an application is restarted as it is configured. A rolling restart replaces
@@ -103,14 +103,14 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 	case len(args) == 0:
 		names = admin.Names(admin.Named(apps, r.name))
 	default:
-		prefixes, err := pathPrefixes(args[0])
+		path, err := admin.NewAppPath(args[0])
 		if err != nil {
 			return err
 		}
-		names = admin.Names(admin.Below(apps, prefixes...))
+		names = admin.Names(path.Match(apps))
 	}
 	if len(names) == 0 {
-		return r.none(cmd, args)
+		return r.none(cmd, args, apps)
 	}
 	return r.restart(ctx, cmd, instance, c, names)
 }
@@ -147,47 +147,46 @@ func (r *restartApp) choose(ctx context.Context, names []string, in, out *os.Fil
 	return []string{names[chosen]}, nil
 }
 
-// pathPrefixes are what the application's directory is to begin with, where one
-// may have several names.
-func pathPrefixes(path string) ([]string, error) {
-	if filepath.IsAbs(path) {
-		return []string{path}, nil
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, err
-	}
-	prefixes := []string{abs}
-	if resolved, err := filepath.EvalSymlinks(abs); err == nil && resolved != abs {
-		prefixes = append(prefixes, resolved)
-	}
-	if strings.HasSuffix(path, "/") && abs != "/" {
-		for i := range prefixes {
-			prefixes[i] += "/"
-		}
-	}
-	return prefixes, nil
-}
-
-func (r *restartApp) none(cmd *cobra.Command, args []string) error {
+func (r *restartApp) none(cmd *cobra.Command, args []string, apps []admin.App) error {
 	text := fmt.Sprintf("There is no %s-served application running with the app group name '%s'.", admin.Product, admin.Printable(r.name))
+	near := admin.NearName(apps, r.name)
 	if len(args) == 1 {
-		path := args[0]
-		if prefixes, err := pathPrefixes(path); err == nil {
-			path = prefixes[0]
+		path, err := admin.NewAppPath(args[0])
+		if err != nil {
+			return err
 		}
-		text = fmt.Sprintf("There are no %s-served applications running whose paths begin with '%s'.", admin.Product, admin.Printable(path))
+		text = fmt.Sprintf("There are no %s-served applications running whose paths begin with '%s'.", admin.Product, admin.Printable(path.Path))
+		near = path.Near(apps)
 	}
 	if r.asJSON {
 		if err := printJSON(cmd.OutOrStdout(), []restarted{}); err != nil {
 			return err
 		}
 	}
+
+	for _, a := range near {
+		text += "\nDid you mean " + appLine(a) + "?"
+	}
 	if r.ignoreMissing {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 		return nil
 	}
+	if len(apps) == 0 {
+		return exit(1, "%s\nThe instance serves no applications.", text)
+	}
+	text += "\nThese applications are running:"
+	for _, a := range apps {
+		text += "\n  " + appLine(a)
+	}
 	return exit(1, "%s", text)
+}
+
+// appLine is an application's name, with its directory where the name does not say it.
+func appLine(a admin.App) string {
+	if strings.HasPrefix(a.Name, a.Root) {
+		return admin.Printable(a.Name)
+	}
+	return fmt.Sprintf("%s in %s", admin.Printable(a.Name), admin.Printable(a.Root))
 }
 
 // restarted is how it ended.

@@ -15,6 +15,9 @@ import (
 // App is an application of an instance.
 type App struct {
 	Name, Root string
+	// Release is where the links led that Root may consist of when its processes
+	// were started; empty if the instance does not tell.
+	Release string
 	// PIDs are its processes'.
 	PIDs []int
 }
@@ -31,7 +34,7 @@ func Apps(ctx context.Context, client *apiserver.Client) ([]App, error) {
 	apps := make([]App, 0, len(s.Groups))
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		app := App{Name: g.Name, Root: g.AppRoot}
+		app := App{Name: g.Name, Root: g.AppRoot, Release: g.ReleaseRoot}
 		for j := range g.Processes {
 			app.PIDs = append(app.PIDs, g.Processes[j].PID)
 		}
@@ -79,13 +82,6 @@ func Names(apps []App) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// Below returns the apps whose directory begins with one of prefixes.
-func Below(apps []App, prefixes ...string) []App {
-	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool {
-		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(a.Root, prefix) })
-	})
 }
 
 // Named returns the apps with this name.

@@ -47,8 +47,6 @@ func TestParseApps(t *testing.T) {
 	require.Equal(t, []App{{Name: "a", Root: "/srv/a"}, {Name: "zoö", Root: "/srv/zoö", PIDs: []int{12, 13}}}, apps)
 	require.Equal(t, []string{"a", "zoö"}, Names(append(apps, apps...)))
 	require.Equal(t, apps[:1], Named(apps, "a"))
-	require.Equal(t, apps[1:], Below(apps, "/nowhere", "/srv/z"))
-	require.Empty(t, Below(apps))
 	_, err = parseApps([]byte("<info"))
 	require.ErrorContains(t, err, "something else than a pool")
 }

@@ -90,6 +90,7 @@ func TestRestartAppSelects(t *testing.T) {
 	missing := func(path string) string {
 		return "There are no Passenger-served applications running whose paths begin with '" + path + "'.\n"
 	}
+	const running = "These applications are running:\n  blog in /apps/blog\n  shop in /apps/shop\n  shop2 in /apps/shop2\n"
 	for _, test := range []struct {
 		name           string
 		args           []string
@@ -101,11 +102,17 @@ func TestRestartAppSelects(t *testing.T) {
 		{"a name is exact", []string{"--name", "shop"}, "Restarting shop\n", "", 0},
 		{"rolling", []string{"--name", "blog", "--rolling-restart", "--wait"}, "Restarting blog\nRestarted blog: new processes serve\n", "", 0},
 		{"blocking", []string{"--name", "blog", "--blocking-restart", "--wait"}, "Restarting blog\nRestarted blog: new processes serve\n", "", 0},
-		{"no such path", []string{"/other"}, "", missing("/other"), 1},
-		{"this directory", []string{"."}, "", missing(h.registry), 1},
-		{"no such name", []string{"--name", "sho"}, "", "There is no Passenger-served application running with the app group name 'sho'.\n", 1},
-		{"an empty name", []string{"--name", ""}, "", "There is no Passenger-served application running with the app group name ''.\n", 1},
+		{"no such path", []string{"/other"}, "", missing("/other") + running, 1},
+		{"this directory", []string{"."}, "", missing(h.registry) + running, 1},
+		{"no such name", []string{"--name", "sho"}, "", "There is no Passenger-served application running with the app group name 'sho'.\n" + running, 1},
+		{"an empty name", []string{"--name", ""}, "", "There is no Passenger-served application running with the app group name ''.\n" + running, 1},
 		{"may be missing", []string{"/other", "--ignore-app-not-running"}, "", missing("/other"), 0},
+		{"a slash at the end", []string{"/apps/shop/"}, "Restarting shop\n", "", 0},
+		{"not clean", []string{"/apps/../apps//./blog/"}, "Restarting blog\n", "", 0},
+		{"nearly", []string{"/apps/blogg", "--ignore-app-not-running"}, "", missing("/apps/blogg") + "Did you mean blog in /apps/blog?\n", 0},
+		{"below", []string{"/apps/shop/tmp", "--ignore-app-not-running"}, "", missing("/apps/shop/tmp") + "Did you mean shop in /apps/shop?\n", 0},
+		{"nearly a name", []string{"--name", "Blog", "--ignore-app-not-running"}, "",
+			"There is no Passenger-served application running with the app group name 'Blog'.\nDid you mean blog in /apps/blog?\n", 0},
 		{"nothing", nil, "", "Please pass either an app path prefix or an app group name. See 'passenger-config restart-app --help' for more information.\n", 1},
 		{"an empty path", []string{""}, "", "The app path prefix is empty. To restart all applications, pass /.\n", 1},
 		{"both", []string{"/apps", "--name", "x"}, "", "You've passed an app path prefix as well as --name. Please use one of them. See 'passenger-config restart-app --help' for more information.\n", 1},

@@ -52,6 +52,13 @@ func (b *box) serve(t testing.TB, dir string, args ...string) *server {
 	s.cmd = b.command(context.WithoutCancel(t.Context()), "passenger", append([]string{
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--environment", "production",
 	}, args...)...)
+	s.begin(t)
+	return s
+}
+
+// begin starts the server. It ends with the test.
+func (s *server) begin(t testing.TB) {
+	t.Helper()
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	require.NoError(t, s.cmd.Start())
 	go func() {
@@ -85,7 +92,6 @@ func (b *box) serve(t testing.TB, dir string, args ...string) *server {
 		return errors.New("the server has not started")
 	})
 	s.get(t)
-	return s
 }
 
 // get asks the application, and returns the id of the process that answered.
