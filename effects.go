@@ -1,7 +1,10 @@
 package passenger
 
 import (
+	"log/slog"
 	"net"
+
+	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -22,6 +25,12 @@ func (fx *effects) closeConn(c net.Conn) {
 
 func (fx *effects) log(p *Pool, msg string, keysAndValues ...any) {
 	fx.after(func() { p.cfg.Logger.Info(msg, keysAndValues...) })
+}
+
+// warn is log for what an operator should look into. Loggers that know no warnings
+// get it as they get information.
+func (fx *effects) warn(p *Pool, msg string, keysAndValues ...any) {
+	fx.after(func() { slog.New(logr.ToSlogHandler(p.cfg.Logger)).Warn(msg, keysAndValues...) })
 }
 
 func (fx *effects) deliver(w *waiter, s *Session, err error) {

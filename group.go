@@ -149,6 +149,9 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	return pr
 }
 
+// cleanExit is the status of a process that says it ended as it should.
+const cleanExit = "exit status 0"
+
 // watchProcess tells the pool when the process has ended, whatever ended it.
 func (g *group) watchProcess(pr *process) {
 	<-pr.proc.Exited()
@@ -164,7 +167,12 @@ func (g *group) watchProcess(pr *process) {
 			g.drainStep(fx, pr)
 			return
 		}
-		fx.log(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
+		status := pr.proc.ExitStatus()
+		tell := fx.warn
+		if status == cleanExit {
+			tell = fx.log
+		}
+		tell(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
 		g.countDeath(pr)
 		g.detach(fx, pr)
 	})

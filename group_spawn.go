@@ -1,7 +1,6 @@
 package passenger
 
 import (
-	"errors"
 	"math/bits"
 	"slices"
 	"time"
@@ -121,8 +120,9 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		g.settle(fx)
 		return
 	}
-	g.lastFailure = newSpawnFailure(err)
-	g.fireSpawnFailed(fx, err)
+	g.lastFailure = newSpawnFailure(a.failure, err)
+	g.pool.remember(a.failure)
+	g.fireSpawnFailed(fx, a.failure, err)
 	g.countFailure()
 	g.restartFailed(fx, err)
 	g.failStarts(err)
@@ -136,12 +136,8 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	g.settle(fx)
 }
 
-func newSpawnFailure(err error) *SpawnFailure {
-	f := &SpawnFailure{At: time.Now(), Summary: err.Error(), Err: err}
-	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
-		f.Summary, f.ID = e.Summary, e.ID
-	}
-	return f
+func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
+	return &SpawnFailure{At: f.At, Summary: f.Summary, ID: f.ID, Err: err}
 }
 
 // closeRetired closes the spawner of a release that nothing is started from any

@@ -60,6 +60,8 @@ type Pool struct {
 	// starving groups have no process and someone waiting, hungry ones want
 	// more processes than they have; both wait for capacity.
 	starving, hungry list[group]
+	// failures are the last spawns that failed, oldest first.
+	failures []*FailedSpawn
 	// leaving groups are detached, and their processes may not be gone.
 	leaving []*group
 	// timed are the sessions whose time is limited.

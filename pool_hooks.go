@@ -1,11 +1,9 @@
 package passenger
 
 import (
-	"errors"
 	"time"
 
 	"github.com/gopassenger/passenger/hooks"
-	"github.com/gopassenger/passenger/spawner"
 )
 
 // hookTimeout bounds how long a process lives on for the hook that is run
@@ -26,13 +24,13 @@ func (g *group) fireProcess(fx *effects, name hooks.Name, pr *process) {
 	g.fire(fx, hooks.Event{Name: name, PID: pr.info.PID})
 }
 
-func (g *group) fireSpawnFailed(fx *effects, err error) {
-	event := hooks.Event{Name: hooks.SpawnFailed, ErrorMessage: err.Error()}
-	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
-		event.ErrorMessage, event.ErrorID = e.Summary, e.ID
-		if e.Message != nil {
-			event.AppErrorMessage = e.Message.Text
-		}
-	}
-	g.fire(fx, event)
+func (g *group) fireSpawnFailed(fx *effects, f *FailedSpawn, err error) {
+	g.fire(fx, hooks.Event{
+		Name:            hooks.SpawnFailed,
+		Err:             err,
+		ErrorMessage:    f.Summary,
+		ErrorID:         f.ID,
+		AppErrorMessage: f.Said(),
+		ErrorAdvice:     f.Advice,
+	})
 }

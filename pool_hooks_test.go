@@ -71,7 +71,7 @@ func TestHooksAreTold(t *testing.T) {
 		require.NoError(f, f.DetachProcess("1000"))
 		detached, failed := event(hooks.DetachedProcess), event(hooks.SpawnFailed)
 		detached.PID = 1000
-		failed.ErrorMessage, failed.ErrorID = "broken", "0badcafe"
+		failed.ErrorMessage, failed.ErrorID, failed.Err = "broken", "0badcafe", failure
 		require.ElementsMatch(f, []hooks.Event{detached, failed}, r.take())
 		require.ErrorIs(f, waiting.err, failure)
 		s.Close(passenger.Discard)

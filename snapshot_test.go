@@ -91,7 +91,7 @@ func busySnapshot() *passenger.Snapshot {
 			{
 				Name: "blog", UID: -1, GID: -1, AppRoot: "/srv/blog", Restarting: true, Spawning: 2, CapacityUsed: 2, Generation: 1,
 				DeploymentError: &passenger.DeploymentError{Err: errors.New("cannot start blog:\n  * PID: 1"), At: ago(time.Minute)},
-				LastSpawnError:  &passenger.SpawnFailure{Summary: "it is not shown", At: now},
+				LastSpawnError:  &passenger.SpawnFailure{Summary: "it is shown as well", At: now},
 				Processes:       []passenger.ProcessSnapshot{},
 				Options:         passenger.Options{App: spawner.App{Root: "/srv/blog", StartCommand: []string{"./serve", "a b"}}},
 			},

@@ -24,14 +24,7 @@ type TextOptions struct {
 // the labels.
 func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
 	var b strings.Builder
-	heading := func(title string) {
-		on, off := "", ""
-		if o.Colorize {
-			on, off = "\x1b[44m\x1b[33m\x1b[1m", "\x1b[0m"
-		}
-		fmt.Fprintf(&b, "%s----------- %s -----------%s\n", on, title, off)
-	}
-	heading("General information")
+	o.heading(&b, "General information")
 	fmt.Fprintf(&b, "Max pool size : %d\n", s.MaxPoolSize)
 	fmt.Fprintf(&b, "App groups    : %d\n", len(s.Groups))
 	fmt.Fprintf(&b, "Processes     : %d\n", s.processCount())
@@ -42,12 +35,20 @@ func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
 		}
 	}
 	b.WriteString("\n")
-	heading("Application groups")
+	o.heading(&b, "Application groups")
 	for i := range s.Groups {
 		s.Groups[i].writeText(&b, s.At, o)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (o TextOptions) heading(b *strings.Builder, title string) {
+	on, off := "", ""
+	if o.Colorize {
+		on, off = "\x1b[44m\x1b[33m\x1b[1m", "\x1b[0m"
+	}
+	fmt.Fprintf(b, "%s----------- %s -----------%s\n", on, title, off)
 }
 
 // processCount counts the processes that are not detached.
@@ -83,12 +84,9 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	}
 	if e := g.DeploymentError; e != nil {
 		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(e.message()), duration(now.Sub(e.At)))
-	} else if e := g.LastSpawnError; e != nil {
-		id := ""
-		if e.ID != "" {
-			id = ", error ID " + printable(e.ID)
-		}
-		fmt.Fprintf(b, "  Last spawn error: %s (%s ago%s)\n", oneLine(e.Summary), duration(now.Sub(e.At)), id)
+	}
+	if e := g.LastSpawnError; e != nil {
+		fmt.Fprintf(b, "  Last start failed %s ago: %s (passenger status --show=errors)\n", duration(now.Sub(e.At)), oneLine(e.Summary))
 	}
 	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
 	for i := range g.Processes {

@@ -93,12 +93,17 @@ type spawnAttempt struct {
 	replaces bool
 	// givenUp: nobody wants its process any more.
 	givenUp bool
+	// failure is how it failed; nil: it did not, or goes on.
+	failure *FailedSpawn
 }
 
 // run starts the process and brings it to the group.
 func (a *spawnAttempt) run() {
 	p := a.group.pool
 	proc, err := a.observedSpawn()
+	if err != nil {
+		a.failure = a.newFailedSpawn(err)
+	}
 	p.update(func(fx *effects) { a.group.spawned(fx, a, proc, err) })
 }
 

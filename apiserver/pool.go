@@ -10,7 +10,9 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-var poolPaths = map[string]bool{"/pool.txt": true, "/pool.xml": true, "/pool.json": true}
+var poolPaths = map[string]bool{
+	"/pool.txt": true, "/pool.xml": true, "/pool.json": true, "/pool/errors.txt": true, "/pool/errors.json": true,
+}
 
 // view is the pool as the caller may see it. Only who may change an application
 // gets its secrets, since the API key among them lets one change it.
@@ -89,6 +91,28 @@ func (c *call) showPoolAsJSON() {
 	default:
 		c.fail(http.StatusBadRequest, "", "the parameter form can only be snapshot")
 	}
+}
+
+// failures are the last failed starts that the caller may see.
+func (c *call) failures() []passenger.FailedSpawn {
+	if c.rights.read {
+		return c.cfg.Pool.FailedSpawns()
+	}
+	return c.cfg.Pool.FailedSpawnsOf(c.rights.apps)
+}
+
+func (c *call) showFailuresAsText() {
+	colorize, ok := c.flag(c.r.URL.Query(), "colorize")
+	if !ok {
+		return
+	}
+	var b bytes.Buffer
+	_ = passenger.WriteFailedSpawns(&b, c.failures(), passenger.TextOptions{Colorize: colorize}) // a buffer takes everything
+	c.write(http.StatusOK, textType, b.Bytes())
+}
+
+func (c *call) showFailuresAsJSON() {
+	c.json(http.StatusOK, c.failures())
 }
 
 var restartMethods = map[string]passenger.RestartMethod{

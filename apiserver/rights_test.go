@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,8 @@ var routesOfCore = []struct {
 	{"GET", "/pool.txt?colorize=true&verbose=", "", accountsOnly | tenants, 200},
 	{"GET", "/pool.xml?secrets=true", "", accountsOnly | tenants, 200},
 	{"GET", "/pool.json?secrets=false", "", accountsOnly | tenants, 200},
+	{"GET", "/pool/errors.txt", "", accountsOnly | tenants, 200},
+	{"GET", "/pool/errors.json", "", accountsOnly | tenants, 200},
 	{"HEAD", "/pool.json", "", accountsOnly | tenants, 200},
 	{"POST", "/pool/restart_app_group.json", `{"name":"shop"}`, full | keyOfShop, 200},
 	{"POST", "/pool/restart_app_group.json", `{"name":"none"}`, full, 200},
@@ -206,6 +209,34 @@ func TestTenantsSeeOnlyTheirs(t *testing.T) {
 	}
 	a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"})
 	require.Contains(t, a.Body, "Max pool size : 20\nApp groups    : 2\nProcesses     : 2\n")
+}
+
+func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
+	h := newHouse(t).tenants().onUnix()
+	h.factory.Change(func(s *spawnertest.Script) {
+		s.BeforeSpawn = func(_ context.Context, _ int, app spawner.App) error {
+			return &spawner.SpawnError{ID: "0badcafe", AppName: app.Name(), AppRoot: app.Root, Summary: "no start in " + app.Root, Output: "what it printed"}
+		}
+	})
+	for _, app := range h.pool.Identities() {
+		_, wait, err := h.pool.BeginRestart(app.Name, []string{app.APIKey}, passenger.RestartOptions{Method: passenger.RestartRolling})
+		require.NoError(t, err)
+		require.Error(t, wait(t.Context()))
+	}
+	user, tcp := becomes(t, alice), h.onTCP()
+	for _, path := range []string{"/pool/errors.txt", "/pool/errors.json"} {
+		sees := func(a reply, roots ...string) {
+			require.Equal(t, 200, a.Status)
+			for _, root := range []string{"shop", "blog", "twin-alice", "twin-bob"} {
+				require.Equal(t, slices.Contains(roots, root), strings.Contains(a.Body, "no start in /apps/"+root), a.Body)
+			}
+			require.Contains(t, a.Body, "what it printed")
+		}
+		sees(user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path}), "shop", "twin-alice")
+		key := h.group("twin-bob").APIKey
+		sees(h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "api", Password: key}), "twin-bob")
+		sees(h.ask("GET", path, ""), "shop", "blog", "twin-alice", "twin-bob")
+	}
 }
 
 // TestReadOnlySeesNoSecrets: an API key would let it do more than read.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	texttemplate "text/template"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -72,7 +73,7 @@ func newErrorPage(o *outcome, err error, details bool) *errorPage {
 		p.Failure = newFailure(e)
 		p.Details = p.Failure
 	default:
-		p.Cause = newRedactor(nil).show(err.Error())
+		p.Cause = redact.New(nil).Text(err.Error())
 		p.Details = struct {
 			Error string `json:"error"`
 		}{p.Cause}

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -55,17 +56,17 @@ type failureStep struct {
 type failureVariable struct{ Name, Value string }
 
 func newFailure(e *spawner.SpawnError) *failure {
-	r := newRedactor(e.Env)
+	r := redact.New(e.Env)
 	f := &failure{
-		ID: e.ID, Summary: r.show(e.Summary), Advice: r.show(e.Advice),
-		Output: r.show(e.Output), OutputDropped: e.OutputDropped, Preloader: e.Preloader,
-		ExitStatus: r.show(e.ExitStatus), End: r.show(ending(e)),
-		AppName: r.show(e.AppName), AppRoot: r.show(e.AppRoot), Environment: r.show(e.Environment),
-		User: r.show(e.User), Limits: r.show(e.Limits),
+		ID: e.ID, Summary: r.Text(e.Summary), Advice: r.Text(e.Advice),
+		Output: r.Text(e.Output), OutputDropped: e.OutputDropped, Preloader: e.Preloader,
+		ExitStatus: r.Text(e.ExitStatus), End: r.Text(ending(e)),
+		AppName: r.Text(e.AppName), AppRoot: r.Text(e.AppRoot), Environment: r.Text(e.Environment),
+		User: r.Text(e.User), Limits: r.Text(e.Limits),
 		Journey: make([]failureStep, 0, len(e.Journey)),
 	}
 	for _, argument := range e.Command {
-		f.Command = append(f.Command, r.show(argument))
+		f.Command = append(f.Command, r.Text(argument))
 	}
 	f.CommandLine = commandLine(f.Command)
 	f.Lead = lead(f)
@@ -73,16 +74,16 @@ func newFailure(e *spawner.SpawnError) *failure {
 		f.Category = e.Category.String()
 	}
 	if e.Message != nil {
-		f.Message = &failureMessage{Text: r.show(e.Message.Text), HTML: e.Message.HTML}
+		f.Message = &failureMessage{Text: r.Text(e.Message.Text), HTML: e.Message.HTML}
 	}
 	for _, s := range e.Journey {
 		step := newFailureStep(s)
-		step.Name = r.show(step.Name)
+		step.Name = r.Text(step.Name)
 		f.Journey = append(f.Journey, step)
 	}
 	for _, variable := range e.Env {
 		name, value, _ := strings.Cut(variable, "=")
-		f.Env = append(f.Env, failureVariable{r.show(name), r.showVariable(name, value)})
+		f.Env = append(f.Env, failureVariable{r.Text(name), r.Variable(name, value)})
 	}
 	slices.SortStableFunc(f.Env, func(a, b failureVariable) int { return cmp.Compare(a.Name, b.Name) })
 	return f

@@ -1,93 +1,42 @@
 package handler
 
 import (
-	"strings"
 	"testing"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/spawner"
 )
-
-func TestCleanText(t *testing.T) {
-	for dirty, clean := range map[string]string{
-		"":                        "",
-		"plain\ttext\nné 世界 👩‍💻":  "plain\ttext\nné 世界 👩‍💻",
-		"\x1b[1;31mred\x1b[0m":    "red",
-		"\x1b[38:2::1:2:3mrgb":    "rgb",
-		"\x1b[2K\x1b[1Gnpm":       "npm",
-		"\x1b(Bcharset":           "charset",
-		"\x1b]0;title\x07text":    "text",
-		"\x1b]8;;http://x\x1b\\l": "l",
-		"\x1b]0;no end\nline":     "\\x1b]0;no end\nline",
-		"\x1b":                    `\x1b`,
-		"\x1b[":                   `\x1b[`,
-		"\x1b\x1b[31mx":           `\x1bx`,
-		"\x1bc":                   `\x1bc`,
-		"one\r\ntwo":              "one\ntwo",
-		"10%\r20%":                `10%\x0d20%`,
-		"\x00\x07\x7f\u0085":      `\x00\x07\x7f\x85`,
-		"\xff\xfea\xc3":           "\ufffd\ufffda\ufffd",
-		"\u202egpj.exe":           `\u{202e}gpj.exe`,
-		"\ufeff\u2028\U000e0041":  `\u{feff}\u{2028}\u{e0041}`,
-		"\uffff\ufdd0":            `\u{ffff}\u{fdd0}`,
-		"بسم می\u200cخواهم":       "بسم می\u200cخواهم",
-	} {
-		require.Equal(t, clean, cleanText(dirty), "%q", dirty)
-	}
-}
-
-func FuzzCleanText(f *testing.F) {
-	for _, seed := range []string{
-		"", "text", "\x1b[31mred\x1b[0m", "\x1b]8;;x\x07", "\x1b\x1b[m[m", "\r\n\r", "\xff\xc3\x28", "\u202e\u2066", "\x00", "\x1b]" + strings.Repeat("x", 5000) + "\a",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, dirty string) {
-		clean := cleanText(dirty)
-		require.True(t, utf8.ValidString(clean))
-		for _, r := range clean {
-			ok := r == '\n' || r == '\t' || r == '\u200c' || r == '\u200d' ||
-				!unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs, unicode.Zl, unicode.Zp, unicode.Noncharacter_Code_Point)
-			require.True(t, ok, "%q in %q", r, clean)
-		}
-		require.Equal(t, clean, cleanText(clean))
-		if !strings.ContainsFunc(dirty, func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }) {
-			require.Equal(t, dirty, clean)
-		}
-	})
-}
 
 func TestSecretsOfTheEnvironment(t *testing.T) {
 	const secret = "correct-horse"
 	for variable, shown := range map[string]string{
-		"SECRET_KEY_BASE=" + secret:                          hidden,
-		"api_key=" + secret:                                  hidden,
-		"AWS_SECRET_ACCESS_KEY=" + secret:                    hidden,
-		"GITHUB_TOKEN=" + secret:                             hidden,
-		"PGPASSWORD=" + secret:                               hidden,
-		"DB_PASS=" + secret:                                  hidden,
-		"MYSQL_PWD=" + secret:                                hidden,
-		"DBPASS=" + secret:                                   hidden,
-		"BASIC_AUTH=" + secret:                               hidden,
-		"SENTRY_DSN=" + secret:                               hidden,
-		"DATABASE_URL=" + secret:                             hidden,
-		"SHOP_DATABASEURL=" + secret:                         hidden,
-		"ConnectionStrings__Default=" + secret:               hidden,
-		"GOOGLE_CREDENTIALS=" + secret:                       hidden,
-		"PRIVATE=" + secret:                                  hidden,
-		"SLACK_WEBHOOK_URL=" + secret:                        hidden,
-		"SECRET_FILE=" + secret:                              hidden,
-		"SECRET=a":                                           hidden,
-		"PEM=-----BEGIN RSA PRIVATE KEY-----\nx":             hidden,
-		"REDIS_URL=redis://:" + secret + "@cache:6379/0":     "redis://:" + hidden + "@cache:6379/0",
-		"BROKER=amqp://shop:" + secret + "@a,amqp://b:p@b":   "amqp://shop:" + hidden + "@a,amqp://b:" + hidden + "@b",
-		"PROXY=http://a:b@c@host/":                           "http://a:" + hidden + "@host/",
-		"PG=host=db password=" + secret + " sslmode=require": "host=db password=" + hidden + " sslmode=require",
-		"JDBC=jdbc:x://h/d?user=u&Password=" + secret + "&a": "jdbc:x://h/d?user=u&Password=" + hidden + "&a",
+		"SECRET_KEY_BASE=" + secret:                          redact.Hidden,
+		"api_key=" + secret:                                  redact.Hidden,
+		"AWS_SECRET_ACCESS_KEY=" + secret:                    redact.Hidden,
+		"GITHUB_TOKEN=" + secret:                             redact.Hidden,
+		"PGPASSWORD=" + secret:                               redact.Hidden,
+		"DB_PASS=" + secret:                                  redact.Hidden,
+		"MYSQL_PWD=" + secret:                                redact.Hidden,
+		"DBPASS=" + secret:                                   redact.Hidden,
+		"BASIC_AUTH=" + secret:                               redact.Hidden,
+		"SENTRY_DSN=" + secret:                               redact.Hidden,
+		"DATABASE_URL=" + secret:                             redact.Hidden,
+		"SHOP_DATABASEURL=" + secret:                         redact.Hidden,
+		"ConnectionStrings__Default=" + secret:               redact.Hidden,
+		"GOOGLE_CREDENTIALS=" + secret:                       redact.Hidden,
+		"PRIVATE=" + secret:                                  redact.Hidden,
+		"SLACK_WEBHOOK_URL=" + secret:                        redact.Hidden,
+		"SECRET_FILE=" + secret:                              redact.Hidden,
+		"SECRET=a":                                           redact.Hidden,
+		"PEM=-----BEGIN RSA PRIVATE KEY-----\nx":             redact.Hidden,
+		"REDIS_URL=redis://:" + secret + "@cache:6379/0":     "redis://:" + redact.Hidden + "@cache:6379/0",
+		"BROKER=amqp://shop:" + secret + "@a,amqp://b:p@b":   "amqp://shop:" + redact.Hidden + "@a,amqp://b:" + redact.Hidden + "@b",
+		"PROXY=http://a:b@c@host/":                           "http://a:" + redact.Hidden + "@host/",
+		"PG=host=db password=" + secret + " sslmode=require": "host=db password=" + redact.Hidden + " sslmode=require",
+		"JDBC=jdbc:x://h/d?user=u&Password=" + secret + "&a": "jdbc:x://h/d?user=u&Password=" + redact.Hidden + "&a",
 		"SECRET_EMPTY=":                                      "",
 		"SECRET_KEY_FILE=/run/secrets/key":                   "/run/secrets/key",
 		"SSH_AUTH_SOCK=/tmp/agent":                           "/tmp/agent",
@@ -96,7 +45,7 @@ func TestSecretsOfTheEnvironment(t *testing.T) {
 		"PASSENGER_APP_ENV=production":                       "production",
 		"PATH=/usr/bin:/bin":                                 "/usr/bin:/bin",
 		"HOST=http://localhost:3000/@vite/client":            "http://localhost:3000/@vite/client",
-		"REPEATED=it is " + secret + "!":                     "it is " + hidden + "!",
+		"REPEATED=it is " + secret + "!":                     "it is " + redact.Hidden + "!",
 		"NO_VALUE":                                           "",
 	} {
 		f := newFailure(&spawner.SpawnError{Env: spawner.Env{variable, "OTHER_SECRET=" + secret}})
@@ -105,24 +54,6 @@ func TestSecretsOfTheEnvironment(t *testing.T) {
 				require.Equal(t, shown, v.Value, variable)
 			}
 		}
-	}
-}
-
-// Secrets are hidden in what the application prints, too.
-func TestSecretsInTexts(t *testing.T) {
-	r := newRedactor([]string{
-		"TOKEN=abcdef", "LONG_TOKEN=abcdefghi", "SHORT_TOKEN=yes", "HTML_TOKEN=<a&b'c>", "COLOUR_TOKEN=red\x1b[0mgreen",
-		"CACHE=redis://:battery@cache", "DATABASE_URL=postgres://shop:staple@db", "PLAIN=visible",
-	})
-	for text, shown := range map[string]string{
-		"abcdef abcdefghi abc yes":             hidden + " " + hidden + " abc yes",
-		"<a&b'c> &lt;a&amp;b&#39;c&gt;":        hidden + " " + hidden,
-		"redgreen \x1b[31mabc\x1b[0mdef":       hidden + " " + hidden,
-		"password battery, password staple":    "password " + hidden + ", password " + hidden,
-		"connecting to ftp://me:other@host:21": "connecting to ftp://me:" + hidden + "@host:21",
-		"visible http://localhost:3000/@vite":  "visible http://localhost:3000/@vite",
-	} {
-		require.Equal(t, shown, r.show(text))
 	}
 }
 

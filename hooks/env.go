@@ -19,6 +19,7 @@ const (
 // own are the variables that only an event may set.
 var own = []string{
 	"HOOK_NAME", "VERSION", "PROCESS_PID", "APP_ROOT", "APP_GROUP_NAME", "ERROR_MESSAGE", "ERROR_ID", "APP_ERROR_MESSAGE",
+	"ERROR_ADVICE", "ERROR_REPORT",
 	"APP_ID", "REQUEST_PATH", "REQUEST_HOST", "EVENT_COUNT",
 }
 
@@ -63,6 +64,10 @@ func (e *Event) vars() map[string]string {
 		v["ERROR_MESSAGE"] = e.ErrorMessage
 		v["ERROR_ID"] = e.ErrorID
 		v["APP_ERROR_MESSAGE"] = e.AppErrorMessage
+		v["ERROR_ADVICE"] = e.ErrorAdvice
+		if e.ErrorReport != "" {
+			v["ERROR_REPORT"] = e.ErrorReport
+		}
 	case QueueFullError:
 		v["APP_ROOT"] = e.AppRoot
 		v["APP_GROUP_NAME"] = e.GroupName

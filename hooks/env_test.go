@@ -42,10 +42,10 @@ func TestEnvironment(t *testing.T) {
 			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=detached_process"},
 		},
 		"spawn failed": {
-			hooks.Event{Name: hooks.SpawnFailed, AppRoot: root, GroupName: group, ErrorMessage: "no", ErrorID: "abc", AppErrorMessage: "because"},
+			hooks.Event{Name: hooks.SpawnFailed, AppRoot: root, GroupName: group, ErrorMessage: "no", ErrorID: "abc", AppErrorMessage: "because", ErrorAdvice: "mend it", ErrorReport: "/var/r.html"},
 			[]string{
 				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=no", "ERROR_ID=abc", "APP_ERROR_MESSAGE=because",
-				"HOOK_NAME=spawn_failed",
+				"ERROR_ADVICE=mend it", "ERROR_REPORT=/var/r.html", "HOOK_NAME=spawn_failed",
 			},
 		},
 		"queue full": {
@@ -122,7 +122,7 @@ func TestG5ValuesStayValues(t *testing.T) {
 			t.Chdir(b.dir)
 			v := test.value
 			r := b.seen(hooks.Config{Options: map[string]string{"option": v}}, hooks.Event{
-				Name: hooks.SpawnFailed, AppRoot: v, GroupName: v, ErrorMessage: v, ErrorID: v, AppErrorMessage: v,
+				Name: hooks.SpawnFailed, AppRoot: v, GroupName: v, ErrorMessage: v, ErrorID: v, AppErrorMessage: v, ErrorAdvice: v, ErrorReport: v,
 			})
 			n := 0
 			for _, entry := range r.env() {
@@ -130,12 +130,13 @@ func TestG5ValuesStayValues(t *testing.T) {
 				require.NotEqual(t, "PASSENGER_EVIL", variable)
 				switch variable {
 				case "PASSENGER_OPTION", "PASSENGER_APP_ROOT", "PASSENGER_APP_GROUP_NAME",
-					"PASSENGER_ERROR_MESSAGE", "PASSENGER_ERROR_ID", "PASSENGER_APP_ERROR_MESSAGE":
+					"PASSENGER_ERROR_MESSAGE", "PASSENGER_ERROR_ID", "PASSENGER_APP_ERROR_MESSAGE",
+					"PASSENGER_ERROR_ADVICE":
 					n++
 					require.Equal(t, test.want, value, variable)
 				}
 			}
-			require.Equal(t, 6, n)
+			require.Equal(t, 7, n)
 			require.NoFileExists(t, b.path("evil"))
 		})
 	}

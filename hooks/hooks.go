@@ -78,8 +78,16 @@ type Event struct {
 	ErrorMessage string
 	// ErrorID identifies the failure in the log and on the error page.
 	ErrorID string
-	// AppErrorMessage is what the application itself gave as the reason.
+	// AppErrorMessage is what the application itself gave as the reason, with its
+	// traceback, or else the last of what it printed.
 	AppErrorMessage string
+	// ErrorAdvice says what to do; may be empty.
+	ErrorAdvice string
+	// ErrorReport is the path of a file that tells all of the failure; empty: there
+	// is none.
+	ErrorReport string
+	// Err is the error behind a failed start, for hooks in Go.
+	Err error
 
 	// RequestPath is the path of the request that takes too long, query included.
 	RequestPath string

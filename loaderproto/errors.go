@@ -141,8 +141,8 @@ var stepTexts = map[Step]string{
 	SendRequest:         "sending the request",
 	AwaitReply:          "waiting for the application to be ready",
 	ReadReady:           "reading the list of sockets",
-	ReadErrorAttributes: "reading an error's attributes",
-	ReadErrorText:       "reading an error's text",
+	ReadErrorAttributes: "waiting for the error that it reports",
+	ReadErrorText:       "waiting for the end of the error that it reports",
 }
 
 func (s Step) String() string {
@@ -173,6 +173,9 @@ type Message struct {
 }
 
 func (e *Error) Error() string {
+	if e.Kind == AppError {
+		return e.Kind.String() // its Message says which
+	}
 	s := fmt.Sprintf("%s while %s", e.Kind, e.Step)
 	if e.Line != "" {
 		s += fmt.Sprintf(": %q", e.Line)

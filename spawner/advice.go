@@ -61,6 +61,8 @@ const (
 	syntaxError
 	permissionDenied
 	portInUse
+	variableMissing
+	variableWanted
 	appExplained
 	notSpeaking
 	otherVersion
@@ -288,7 +290,17 @@ var wordings = map[problem]wording{
 		CategoryStartup, "the application wants to listen on an address that is in use: {subject}",
 		"End the program that listens there, or let the application listen where it is told to instead of on a port of its own.",
 	},
-	appExplained: {CategoryExplained, "the application reported an error: {message}", ""},
+	variableMissing: {
+		CategoryStartup, "the application needs the environment variable {subject}, which is not set",
+		"Set it by the option envvars (--envvar {subject}=...), or in a file of NAME=VALUE lines that env_files names (--env-file). " +
+			"What your shell sets does not reach a server that something else starts.",
+	},
+	variableWanted: {
+		CategoryStartup, "the application lacks an environment variable: {subject}",
+		"Set it by the option envvars (--envvar NAME=VALUE), or in a file of NAME=VALUE lines that env_files names (--env-file). " +
+			"What your shell sets does not reach a server that something else starts.",
+	},
+	appExplained: {CategoryExplained, "the application reported an error: {message}", "See its message, whose traceback names the place in its code."},
 	notSpeaking: {
 		CategoryProtocol, "{command} does not speak the spawn protocol: it said {line} at the step {step}",
 		"A start command must be a program made for this server. Configure the application's type to have it started by our loader.",

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -281,21 +282,39 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 		a.discard()
 	}
 	e.Output, e.OutputDropped = a.output.release()
+	if a.dir != nil {
+		d.loaders = a.dir.loaders
+	}
+	e.Output = foldFrames(withoutMarkers(e.Output), d.loaders)
 	d.status, d.output = e.ExitStatus, e.Output
 	if a.checkFrom > 0 {
 		d.output = printedSince(a.checkFrom, e.Output, e.OutputDropped)
 	}
 	d.step = e.Journey.failed()
 	d.explain(e)
+	a.logFailure(e)
 
+	return e
+}
+
+// logFailure writes one record with all that helps to find the cause: in production
+// nothing else tells it.
+func (a *attempt) logFailure(e *SpawnError) {
+	r := e.Report()
 	log := a.config.Logger.WithValues("app", e.AppName, "root", e.AppRoot, "id", e.ID)
 	if e.Category == CategoryCanceled {
-		log.Info("the start of a process was called off", "step", d.step)
-	} else {
-		log.Error(e.Err, "cannot start a process: "+e.Summary, "category", e.Category.String(), "step", d.step,
-			"exitStatus", e.ExitStatus, "advice", e.Advice)
+		log.Info("the start of a process was called off", "step", r.Step)
+		return
 	}
-	return e
+
+	about := []any{"category", r.Category, "step", r.Step, "exitStatus", r.ExitStatus, "advice", r.Advice}
+	if r.Message != "" {
+		about = append(about, "appMessage", r.Message)
+	}
+	if r.Output != "" {
+		about = append(about, "output", r.Output, "outputCut", r.OutputCut)
+	}
+	log.Error(errors.New(redact.New(e.Env).Text(errorText(e.Err))), "cannot start a process: "+r.Summary, about...)
 }
 
 // discard gives back what an attempt without a process has.

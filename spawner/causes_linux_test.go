@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +48,9 @@ func TestCommonCauses(t *testing.T) {
 		{"ends before it listens, Node.js", node, "console.log('done')", nil, spawner.CategoryExplained, "before an HTTP server of it listened", ""},
 		{"never listens", "start", "exec sleep 600", func(a *spawner.App) { a.StartCommand, a.StartTimeout = []string{"sh", "start"}, time.Second }, spawner.CategoryTimeout, "neither served on port", "$PORT"},
 		{"too slow", python, "import time\ntime.sleep(600)\n", func(a *spawner.App) { a.StartTimeout = 3 * time.Second }, spawner.CategoryTimeout, "was not ready within 3s", "raise the start time-out"},
+		{"no environment variable, Python", python, "import os\nos.environ['SHOP_SECRET']\n", nil, spawner.CategoryExplained, "needs the environment variable SHOP_SECRET", "env_files"},
+		{"no environment variable, Ruby", ruby, "ENV.fetch('SHOP_SECRET')\n", nil, spawner.CategoryExplained, "needs the environment variable SHOP_SECRET", "env_files"},
+		{"no environment variable, Node.js", node, "if (!process.env.SHOP_SECRET) throw new Error('Missing required environment variable: SHOP_SECRET')", nil, spawner.CategoryExplained, "lacks an environment variable: Error: Missing required environment variable: SHOP_SECRET", "env_files"},
 		{"no application object", python, "app = 1\n", nil, spawner.CategoryExplained, "does not define a callable named 'application'", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,6 +68,72 @@ func TestCommonCauses(t *testing.T) {
 			require.Contains(t, e.Summary, test.summary)
 			require.Contains(t, e.Advice, test.advice)
 			require.NotContains(t, e.Summary+e.Advice, "{")
+		})
+	}
+}
+
+// A process that handles the SIGTERM of a spawner that has lost patience may end in
+// any way: it has hung nevertheless.
+func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
+	for _, test := range []struct{ name, interpreter, file, code string }{
+		{"Ruby", "ruby", "config.ru", "warn 'hanging'\nsleep\n"},
+		{"Ruby with a trap", "ruby", "config.ru", "trap('TERM') { exit!(7) }\nwarn 'hanging'\nsleep\n"},
+		{"Ruby, directly", "ruby", "config.ru", "trap('TERM') { exit(0) }\nwarn 'hanging'\nsleep\n"},
+		{"Python", "python", "passenger_wsgi.py", "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(3))\nprint('hanging', file=sys.stderr, flush=True)\nwhile True: signal.pause()\n"},
+		{"Python without a handler", "python", "passenger_wsgi.py", "import signal, sys\nprint('hanging', file=sys.stderr, flush=True)\nwhile True: signal.pause()\n"},
+		{"Node.js", "node", "app.js", "process.on('SIGTERM', () => process.exit(0)); console.error('hanging'); setInterval(() => {}, 1e6)\n"},
+		{"Node.js with a status", "node", "app.js", "process.on('SIGTERM', () => process.exit(5)); console.error('hanging'); setInterval(() => {}, 1e6)\n"},
+		{"start command", "sh", "start", "trap 'exit 4' TERM\necho hanging >&2\nwhile :; do sleep 0.1; done\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			interpreter := interpreters.Find(t, test.interpreter, map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
+			f := newFixture(t)
+			a := app(t, "http")
+			a.StartCommand, a.StartTimeout = nil, 4*time.Second
+			switch test.interpreter {
+			case "python":
+				a.Python = interpreter
+			case "sh":
+				a.StartCommand = []string{"sh", "start"}
+			}
+			if strings.Contains(test.name, "directly") {
+				a.SpawnMethod = spawner.DirectSpawning
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
+			e := f.fail(t, a)
+			require.Equal(t, spawner.CategoryTimeout, e.Category, "%v", e)
+			require.Contains(t, e.Summary, "within 4s")
+			require.Empty(t, e.ExitStatus)
+			require.Contains(t, e.Output, "hanging")
+			require.NotContains(t, e.Output, "!> ")
+			require.NotContains(t, f.log.String(), "reading an error")
+		})
+	}
+}
+
+// The log of a failed start has what the application says, in one record.
+func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
+	for _, test := range []struct{ interpreter, file, code, said string }{
+		{"python", "passenger_wsgi.py", "import sys\nprint('printed before', file=sys.stderr)\nimport flusk\n", "No module named"},
+		{"ruby", "config.ru", "warn 'printed before'\nraise 'out of cheese'\n", "out of cheese"},
+		{"node", "app.js", "console.error('printed before'); throw new Error('out of cheese')\n", "out of cheese"},
+	} {
+		t.Run(test.interpreter, func(t *testing.T) {
+			interpreter := interpreters.Find(t, test.interpreter, map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
+			f := newFixture(t)
+			a := app(t, "http")
+			a.StartCommand = nil
+			a.Env["SHOP_SECRET"] = "canary of the environment"
+			if test.interpreter == "python" {
+				a.Python = interpreter
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
+			e := f.fail(t, a)
+			lines := f.log.lines(e.ID, `"appMessage"=`, test.said, test.file, `"output"=`, "printed before", `"advice"=`, "of the loader")
+			require.Len(t, lines, 1, f.log.String())
+			require.NotContains(t, lines[0], f.dir+"/loaders")
+			require.NotContains(t, f.log.String(), "canary")
 		})
 	}
 }

@@ -35,7 +35,7 @@ type child struct {
 
 	mu    sync.Mutex
 	ended bool
-	// sent are the signals that we have sent to it.
+	// sent are the signals that we have sent to it while it lived.
 	sent   []syscall.Signal
 	status string
 }
@@ -236,12 +236,14 @@ func (c *child) exitStatus() string {
 	return c.status
 }
 
-// ownStatus is the exit status of a process that did not end of our signals.
+// ownStatus is the exit status of a process that did not end because of us; empty
+// otherwise. What handles SIGTERM may exit with any status then, while SIGKILL leaves
+// that of a process which was about to end.
 func (c *child) ownStatus() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, sig := range c.sent {
-		if c.status == "signal: "+sig.String() {
+		if sig != syscall.SIGKILL || c.status == "signal: "+sig.String() {
 			return ""
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -46,6 +46,8 @@ type diagnosis struct {
 	user     string
 	// shell: a shell executed the program.
 	shell bool
+	// loaders is the directory of ours; empty: there is none yet.
+	loaders string
 
 	fault fault
 }
@@ -54,18 +56,20 @@ type diagnosis struct {
 func (d *diagnosis) explain(e *SpawnError) {
 	d.fault = d.find()
 	if p := (*loaderproto.Error)(nil); errors.As(d.err, &p) {
-		e.Message = p.Message
+		e.Message = d.fold(p.Message)
 	}
+	// What the application says is part of some summaries.
+	defer func() {
+		r := redact.New(e.Env)
+		e.Summary, e.Advice = r.Text(e.Summary), r.Text(e.Advice)
+	}()
+
 	w := wordings[d.fault.problem]
 	e.Category, e.Summary, e.Advice = w.category, d.fill(w.summary), d.fill(w.advice)
 	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout && w.category != CategoryHealth {
 		return
 	}
-	text := d.output
-	if e.Message != nil {
-		text = e.Message.Text + "\n" + text
-	}
-	clue, ok := readClues(text)
+	clue, ok := d.readClues(e.Message)
 	if !ok {
 		return
 	}
@@ -80,6 +84,14 @@ func (d *diagnosis) explain(e *SpawnError) {
 	default:
 		e.Summary = d.fill(w.summary)
 	}
+}
+
+// fold leaves the application's frames in a message.
+func (d *diagnosis) fold(m *loaderproto.Message) *loaderproto.Message {
+	if m == nil || m.HTML {
+		return m
+	}
+	return &loaderproto.Message{Text: foldFrames(m.Text, d.loaders)}
 }
 
 func (d *diagnosis) find() fault {
@@ -165,35 +177,6 @@ func timeoutProblem(s loaderproto.Step) problem {
 		return readyUnfinished
 	}
 	return notReady
-}
-
-// clues are what interpreters print. The first group is the subject; the first
-// that matches counts.
-var clues = []struct {
-	pattern *regexp.Regexp
-	problem problem
-}{
-	{regexp.MustCompile(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`), gemsMissing},
-	{regexp.MustCompile(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
-	{regexp.MustCompile(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
-	{regexp.MustCompile(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
-	{regexp.MustCompile(`cannot load such file -- (\S+)`), moduleMissing},
-	{regexp.MustCompile(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
-	{regexp.MustCompile(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
-	{regexp.MustCompile(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
-	{regexp.MustCompile(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
-}
-
-func readClues(text string) (fault, bool) {
-	for _, c := range clues {
-		m := c.pattern.FindStringSubmatch(text)
-		if m == nil {
-			continue
-		}
-		subject := strings.TrimSpace(strings.Join(m[1:], ""))
-		return fault{problem: c.problem, subject: shorten(subject)}, true
-	}
-	return fault{}, false
 }
 
 // startFault tells apart why path could not be executed.

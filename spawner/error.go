@@ -83,7 +83,8 @@ type SpawnError struct {
 	Limits string
 	// Journey tells how far the spawn came.
 	Journey Journey
-	// Output is what the process printed, the last MaxCapturedOutput bytes.
+	// Output is what the process printed, the last MaxCapturedOutput bytes. In it and in
+	// Message, stack frames of our loaders are folded.
 	Output string
 	// OutputDropped counts the bytes before Output that were not kept.
 	OutputDropped int64

@@ -29,6 +29,8 @@ else of it:
   server          the requests that are being served; requests is the same
   backtraces      what each goroutine of the core is at
   xml, json       the pool, for programs, as Passenger shows it
+  errors          the last processes that did not start, whole: why, with traceback,
+                  output and advice; with --json for programs
   snapshot        all that is known of the pool, as JSON
   union_station   the state of the UstRouter, in instances that have one
 
@@ -43,6 +45,7 @@ With --port, --socket or --pid-file, status says whether the server of the
 application in a directory, the argument or the current one, is running that was
 started with the same option, and that with status 0 either way.
 
+The server remembers the last 20 failed starts, whatever has started since.
 The fields of --show=json are those of GET /pool.json, and those of --show=snapshot
 those of passenger.Snapshot.`
 
@@ -62,7 +65,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		Use:     name + " [instance]",
 		Short:   "Show what an instance does",
 		Long:    statusHelp,
-		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=snapshot | jq '.groups[].name'\n  passenger status --watch",
+		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=snapshot | jq '.groups[].name'\n  passenger status --watch\n  passenger status --show=errors",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more information.", len(args), c.CommandPath())
@@ -72,8 +75,8 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		ValidArgsFunction: completeInstances,
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, backtraces, xml, json, snapshot or union_station")
-	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json")
+	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, errors, backtraces, xml, json, snapshot or union_station")
+	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json; with --show=errors, those as JSON")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
 	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "show more, secrets included")
@@ -82,7 +85,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	f.BoolVarP(&s.watch, "watch", "w", false, "show it again and again, on a terminal as a full screen, until q is pressed")
 	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
-	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "backtraces", "xml", "json", "snapshot", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "errors", "backtraces", "xml", "json", "snapshot", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
 		addFlags(f, optionsOf(startOptions, serverFileKeys))
 	}
@@ -99,7 +102,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 }
 
 func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
-	if s.asJSON {
+	if s.asJSON && s.show != errorsView {
 		s.show = "json"
 	}
 	if _, known := statusViews[s.show]; !known {
@@ -137,15 +140,26 @@ var statusViews = map[string]statusView{
 	"server":        {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
 	"requests":      {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
 	"backtraces":    {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
+	errorsView:      {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
 	"xml":           {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
 	"json":          {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
 	"snapshot":      {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
 	"union_station": {"ust_router_api", "/server.json", false, (*status).formatJSON},
 }
 
+// errorsView has a form of its own for programs.
+const errorsView = "errors"
+
+func (s *status) view() statusView {
+	if s.show == errorsView && s.asJSON {
+		return statusView{instancedir.CoreAPI, "/pool/errors.json", true, (*status).formatJSON}
+	}
+	return statusViews[s.show]
+}
+
 // text is all that is to be shown. With an error, it may be a part.
 func (s *status) text(ctx context.Context, instance *instancedir.Instance) (string, error) {
-	view := statusViews[s.show]
+	view := s.view()
 	body, err := s.fetch(ctx, instance, view)
 	if err != nil {
 		if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok && e.PoolEmpty {

@@ -38,7 +38,7 @@ func (l *logLevel) Level() slog.Level { return slogLevels[l.get()] }
 
 // newLogger returns a logger that writes what level lets through.
 func newLogger(w io.Writer, level *logLevel) logr.Logger {
-	return logr.FromSlogHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return logr.FromSlogHandler(newBlockHandler(w, level))
 }
 
 // standardOutput as the name of an access log.

@@ -1,4 +1,7 @@
-package handler
+// Package redact makes texts of applications fit to be shown: it hides the secrets of
+// an environment, and leaves nothing in them that a page, a terminal or a log could
+// take for more than text.
+package redact
 
 import (
 	"cmp"
@@ -8,7 +11,8 @@ import (
 	"strings"
 )
 
-const hidden = "(hidden)"
+// Hidden stands for a secret.
+const Hidden = "(hidden)"
 
 // shortestSecret: hiding shorter ones wherever they occur would make texts
 // unreadable and hide nothing.
@@ -39,14 +43,15 @@ func isSecretName(name, value string) bool {
 	return secretName.MatchString(name)
 }
 
-// redactor hides secrets of an environment wherever they are repeated.
-type redactor struct{ secrets *strings.Replacer }
+// Redactor hides secrets of an environment wherever they are repeated.
+type Redactor struct{ secrets *strings.Replacer }
 
-func newRedactor(env []string) *redactor {
+// New returns a Redactor for an environment of NAME=value, which may be nil.
+func New(env []string) *Redactor {
 	var secrets []string
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
-		if value = cleanText(value); isSecretName(name, value) {
+		if value = clean(value); isSecretName(name, value) {
 			secrets = append(secrets, value)
 		}
 		for _, pattern := range []*regexp.Regexp{urlPassword, namedPassword} {
@@ -62,23 +67,23 @@ func newRedactor(env []string) *redactor {
 		if len(s) < shortestSecret {
 			continue
 		}
-		replacements = append(replacements, s, hidden)
+		replacements = append(replacements, s, Hidden)
 		if escaped := html.EscapeString(s); escaped != s {
-			replacements = append(replacements, escaped, hidden)
+			replacements = append(replacements, escaped, Hidden)
 		}
 	}
-	return &redactor{strings.NewReplacer(replacements...)}
+	return &Redactor{strings.NewReplacer(replacements...)}
 }
 
-// show makes foreign text fit for the page.
-func (r *redactor) show(s string) string {
-	return urlPassword.ReplaceAllString(r.secrets.Replace(cleanText(s)), "${1}:"+hidden+"@")
+// Text makes foreign text fit to be shown.
+func (r *Redactor) Text(s string) string {
+	return urlPassword.ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
 }
 
-// showVariable is show for an environment variable.
-func (r *redactor) showVariable(name, value string) string {
+// Variable is Text for the value of an environment variable.
+func (r *Redactor) Variable(name, value string) string {
 	if value != "" && (isSecretName(name, value) || privateKey.MatchString(value)) {
-		return hidden
+		return Hidden
 	}
-	return namedPassword.ReplaceAllString(r.show(value), "${1}"+hidden)
+	return namedPassword.ReplaceAllString(r.Text(value), "${1}"+Hidden)
 }

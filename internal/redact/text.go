@@ -1,4 +1,4 @@
-package handler
+package redact
 
 import (
 	"fmt"
@@ -15,10 +15,10 @@ var terminalCommand = regexp.MustCompile(`^\x1b(?:` +
 	`|\][^\x00-\x1f\x7f]*(?:\x07|\x1b\\)` +
 	`|[ -/]+[0-~])`)
 
-// cleanText makes foreign text readable and harmless: commands to terminals are
+// clean makes foreign text readable and harmless: commands to terminals are
 // left out, other control characters and those that change the direction of
 // text are made visible, and invalid UTF-8 is replaced.
-func cleanText(s string) string {
+func clean(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for len(s) > 0 {
