@@ -37,7 +37,7 @@ func TestDialWaitsForRoomInTheQueue(t *testing.T) {
 	require.NoError(t, err)
 	defer first.Close()
 
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err = dial(ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

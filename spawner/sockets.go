@@ -154,11 +154,17 @@ const (
 // dialUnix waits while the socket's queue is full, which makes connecting fail
 // at once: the process is busy, and not broken.
 func dialUnix(ctx context.Context, path string) (net.Conn, error) {
+	var full error // what the last attempt found, which an attempt that ctx ends does not say
 	for wait := firstQueueWait; ; wait = min(2*wait, lastQueueWait) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 		if !errors.Is(err, syscall.EAGAIN) {
+			if err != nil && ctx.Err() != nil {
+				err = errors.Join(err, full)
+			}
 			return conn, err
 		}
+
+		full = err
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
