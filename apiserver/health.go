@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // NotReadyError says why a program should get no requests. It is the body of
@@ -27,15 +28,15 @@ type UnreadyApp struct {
 }
 
 func (e *NotReadyError) Error() string {
-	text := e.Reason
-	for i, app := range e.Applications {
-		separator := "; "
-		if i == 0 {
-			separator = ": "
-		}
-		text += separator + app.Name + ": " + app.Reason
+	reasons := make([]string, 0, len(e.Applications))
+	for _, app := range e.Applications {
+		reasons = append(reasons, app.Name+": "+app.Reason)
 	}
-	return text
+	if len(reasons) == 0 {
+		return e.Reason
+	}
+
+	return e.Reason + ": " + strings.Join(reasons, "; ")
 }
 
 // readyBody is what GET /readyz shows of err. A reason that is no NotReadyError may

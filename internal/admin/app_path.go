@@ -66,14 +66,24 @@ func isBelow(dir, above string) bool {
 	return strings.HasPrefix(dir+"/", strings.TrimSuffix(above, "/")+"/")
 }
 
+// IsIn reports whether p is an application's directory or below it.
+func (p AppPath) IsIn(root string) bool {
+	if isBelow(strings.TrimSuffix(p.Path, "/"), root) {
+		return true
+	}
+	resolved := resolve(root)
+	return resolved != "" && p.resolved != "" && isBelow(p.resolved, resolved)
+}
+
 // Near returns the apps that somebody may have meant by p, although it does not
 // match: p is below their directories, or their last names are much the same.
 func (p AppPath) Near(apps []App) []App {
 	path := strings.TrimSuffix(p.Path, "/")
-	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool {
-		return !isBelow(path, a.Root) && !(p.resolved != "" && a.Release != "" && isBelow(p.resolved, a.Release)) &&
-			!alike(filepath.Base(path), filepath.Base(a.Root)) && !strings.EqualFold(path, a.Root)
-	})
+	near := func(a App) bool {
+		inRelease := p.resolved != "" && a.Release != "" && isBelow(p.resolved, a.Release)
+		return inRelease || isBelow(path, a.Root) || alike(filepath.Base(path), filepath.Base(a.Root)) || strings.EqualFold(path, a.Root)
+	}
+	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool { return !near(a) })
 }
 
 // NearName returns the apps that somebody may have meant by a name.
