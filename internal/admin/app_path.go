@@ -66,6 +66,15 @@ func isBelow(dir, above string) bool {
 	return strings.HasPrefix(dir+"/", strings.TrimSuffix(above, "/")+"/")
 }
 
+// IsIn reports whether p is an application's directory or below it.
+func (p AppPath) IsIn(root string) bool {
+	if isBelow(strings.TrimSuffix(p.Path, "/"), root) {
+		return true
+	}
+	resolved := resolve(root)
+	return resolved != "" && p.resolved != "" && isBelow(p.resolved, resolved)
+}
+
 // Near returns the apps that somebody may have meant by p, although it does not
 // match: p is below their directories, or their last names are much the same.
 func (p AppPath) Near(apps []App) []App {
