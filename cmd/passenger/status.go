@@ -55,6 +55,7 @@ type status struct {
 	show                              string
 	asJSON, noHeader, colour, verbose bool
 	watch                             bool
+
 	// serves: the header has a line that the original's does not have.
 	serves bool
 	interval                          time.Duration

@@ -79,10 +79,11 @@ func (p AppPath) IsIn(root string) bool {
 // match: p is below their directories, or their last names are much the same.
 func (p AppPath) Near(apps []App) []App {
 	path := strings.TrimSuffix(p.Path, "/")
-	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool {
-		return !isBelow(path, a.Root) && !(p.resolved != "" && a.Release != "" && isBelow(p.resolved, a.Release)) &&
-			!alike(filepath.Base(path), filepath.Base(a.Root)) && !strings.EqualFold(path, a.Root)
-	})
+	near := func(a App) bool {
+		inRelease := p.resolved != "" && a.Release != "" && isBelow(p.resolved, a.Release)
+		return inRelease || isBelow(path, a.Root) || alike(filepath.Base(path), filepath.Base(a.Root)) || strings.EqualFold(path, a.Root)
+	}
+	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool { return !near(a) })
 }
 
 // NearName returns the apps that somebody may have meant by a name.

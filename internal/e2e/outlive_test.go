@@ -15,6 +15,7 @@ import (
 // TestProgramsEndWhenServerIsKilled kills watchdog and core at once: programs that
 // know nothing of us end, with what they have started.
 func TestProgramsEndWhenServerIsKilled(t *testing.T) {
+	t.Parallel()
 	const python = "python3 -m http.server --bind 127.0.0.1 $PORT"
 	for _, program := range []struct{ name, language, executable, command string }{
 		{"php", "php", "php", "php -S 127.0.0.1:$PORT"},
