@@ -57,8 +57,8 @@ type status struct {
 	watch                             bool
 
 	// serves: the header has a line that the original's does not have.
-	serves bool
-	interval                          time.Duration
+	serves   bool
+	interval time.Duration
 }
 
 // newStatusCommand returns the command of that name, which may be a program.
