@@ -31,6 +31,9 @@ type Config struct {
 	// integration mode standalone. All are for people to read. The first three
 	// are needed.
 	Version, IntegrationMode, ServerSoftware, StandaloneEngine string
+	// AppRoots and Addresses are for people, too: everybody on this host can read
+	// them. What cannot be printed is left out.
+	AppRoots, Addresses []string
 	// UserSwitching: as root, applications run as other users, and each makes
 	// its sockets. It means nothing for others than root.
 	UserSwitching bool
@@ -204,6 +207,8 @@ func newProperties(cfg *Config) *Properties {
 		IntegrationMode:  cfg.IntegrationMode,
 		ServerSoftware:   cfg.ServerSoftware,
 		StandaloneEngine: cfg.StandaloneEngine,
+		AppRoots:         shown(cfg.AppRoots),
+		Addresses:        shown(cfg.Addresses),
 	}
 	var clock unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock) == nil {

@@ -23,6 +23,11 @@ const (
 	maxProperties = 32 << 10
 	maxText       = 256
 	maxName       = 64
+	// maxPath and maxPaths are of AppRoots and Addresses, all of which may have no
+	// more than maxPathBytes.
+	maxPath      = 4096
+	maxPaths     = 64
+	maxPathBytes = 16 << 10
 )
 
 // Properties are what an instance says of itself in properties.json.
@@ -42,6 +47,11 @@ type Properties struct {
 	ServerSoftware  string `json:"server_software"`
 	// StandaloneEngine is empty for other integration modes.
 	StandaloneEngine string `json:"standalone_engine,omitempty"`
+	// AppRoots are the directories of the applications that it was started for, and
+	// Addresses where it listens, for people; empty: it does not tell. The original
+	// does not have them.
+	AppRoots  []string `json:"app_roots,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // Structure is what the instance directory itself is like.
@@ -83,6 +93,7 @@ func parseProperties(content []byte) (Properties, error) {
 	}
 	// These are not for it to say.
 	p.InstanceDir.Path, p.CorePID = "", 0
+	p.AppRoots, p.Addresses = shown(p.AppRoots), shown(p.Addresses)
 	if err := p.validate(); err != nil {
 		return p, fmt.Errorf("%s: %w", propertiesName, err)
 	}
@@ -123,6 +134,21 @@ func validateText(field, value string) error {
 		return fmt.Errorf("%s %q has characters that cannot be printed", field, value)
 	}
 	return nil
+}
+
+// shown returns those paths that can be shown, as far as there is room. They are no
+// reason to refuse an instance.
+func shown(paths []string) (all []string) {
+	room := maxPathBytes / 2
+	for _, path := range paths {
+		printable := utf8.ValidString(path) && !strings.ContainsFunc(path, unprintable)
+		if path == "" || !printable || len(path) > min(maxPath, room) || len(all) == maxPaths {
+			continue
+		}
+		room -= len(path)
+		all = append(all, path)
+	}
+	return all
 }
 
 func unprintable(c rune) bool { return !unicode.IsPrint(c) }

@@ -27,14 +27,15 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 	leakgate.Check(t)
 	root := t.TempDir()
 	serve := python + " -m http.server --bind 127.0.0.1 $PORT"
-	apps := make([]spawner.App, 0, 5)
-	for _, script := range map[string]string{
+	scripts := map[string]string{
 		"direct": "exec " + serve,
 		"child":  serve + " & echo $! >child; wait",
 		"left":   "setsid sleep 1000 & echo $! >left; exec " + serve,
 		"deaf":   "trap '' TERM; " + serve + " & echo $! >deaf; while :; do wait; done",
 		"gone":   "(setsid sh -c 'trap \"\" TERM; echo $$ >gone; while :; do sleep 1000; done' &); exec " + serve,
-	} {
+	}
+	apps := make([]spawner.App, 0, len(scripts))
+	for _, script := range scripts {
 		apps = append(apps, spawner.App{Root: root, StartCommand: []string{"/bin/sh", "-c", script}})
 	}
 	text, err := json.Marshal(map[string]any{"Dir": dir, "Apps": apps})

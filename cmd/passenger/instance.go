@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -92,6 +94,50 @@ func (s *selection) printSeveral(cmd *cobra.Command, several *instancedir.Ambigu
 	printInstances(w, several.Instances)
 }
 
+// findAll returns the instance that find would, or of several, where none was asked
+// for, the one that serves the current directory, or all of them.
+func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) {
+	if s.name == "" && !s.byPID {
+		all := listInstances(cmd).Instances
+		if here := servingHere(all); len(here) == 1 {
+			return here, nil
+		}
+		if len(all) > 1 {
+			return all, nil
+		}
+	}
+
+	instance, err := s.find(cmd)
+	if instance == nil {
+		return nil, err
+	}
+	return []instancedir.Instance{*instance}, nil
+}
+
+// servingHere returns the instances for one of whose applications this is the
+// directory, by any of its names, or is below it. What others than root, this user or
+// the owner of the directory say of themselves does not count.
+func servingHere(all []instancedir.Instance) (here []instancedir.Instance) {
+	path, err := admin.NewAppPath(".")
+	if err != nil {
+		return nil
+	}
+	owner := os.Geteuid()
+	if info, err := os.Stat("."); err == nil {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			owner = int(stat.Uid)
+		}
+	}
+
+	for i := range all {
+		trusted := slices.Contains([]int{0, os.Geteuid(), owner}, all[i].UID)
+		if trusted && slices.ContainsFunc(all[i].Properties.AppRoots, path.IsIn) {
+			here = append(here, all[i])
+		}
+	}
+	return here
+}
+
 func (s *selection) choose(l *instancedir.Listing) (*instancedir.Instance, error) {
 	if !s.byPID {
 		return l.Select(s.name)
@@ -127,10 +173,22 @@ func printInstances(w io.Writer, instances []instancedir.Instance) {
 	for i := range instances {
 		p := &instances[i].Properties
 		fmt.Fprintf(w, "%-25s  %-7d  %s\n", p.Name, p.WatchdogPID, p.ServerSoftware)
+		if serves := servedBy(p); serves != "" {
+			fmt.Fprintf(w, "%-25s  %-7s  %s\n", "", "", serves)
+		}
 	}
 	if len(instances) == 0 {
 		fmt.Fprintf(w, "%-25s  %-7s  %s\n", "(list empty)", "-", "-")
 	}
+}
+
+// servedBy is which directories an instance serves and where, as far as it tells.
+func servedBy(p *instancedir.Properties) string {
+	text := admin.Printable(strings.Join(p.AppRoots, ", "))
+	if len(p.Addresses) > 0 {
+		text += " on " + admin.Printable(strings.Join(p.Addresses, ", "))
+	}
+	return strings.TrimSpace(text)
 }
 
 // client returns a client of the instance's core, or another agent.

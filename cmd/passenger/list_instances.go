@@ -15,7 +15,8 @@ func (t tools) newListInstancesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list-instances",
 		Short: "List running instances",
-		Long: "List-instances lists the instances that run on this host. With --json it prints an\n" +
+		Long: "List-instances lists the instances that run on this host, with the directories that\n" +
+			"they serve and the addresses they listen on. With --json it prints an\n" +
 			"array of what their properties.json says, each with the path of its directory\n" +
 			"in instance_dir.path.",
 		Example: "  passenger-config list-instances\n  passenger list-instances --json",

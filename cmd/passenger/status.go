@@ -38,7 +38,10 @@ Whoever is neither root nor the user of the instance sees the applications that 
 as that user. The addresses and passwords of processes, which --verbose shows, let
 one ask a process directly: keep them secret.
 
-The status is 1 when there is no instance or no single one, and 2 when it does not
+Of several instances it shows the one that serves the current directory, or else all.
+What is for programs, and --watch, need a single one.
+
+The status is 1 when there is no instance or no single one, and 2 when one does not
 answer or refuses to.
 
 With --port, --socket or --pid-file, status says whether the server of the
@@ -55,12 +58,15 @@ type status struct {
 	show                              string
 	asJSON, noHeader, colour, verbose bool
 	watch                             bool
-	interval                          time.Duration
+
+	// serves: the header has a line that the original's does not have.
+	serves   bool
+	interval time.Duration
 }
 
 // newStatusCommand returns the command of that name, which may be a program.
 func (t tools) newStatusCommand(name string) *cobra.Command {
-	s := &status{}
+	s := &status{serves: name == "status"}
 	cmd := &cobra.Command{
 		Use:     name + " [instance]",
 		Short:   "Show what an instance does",
@@ -113,18 +119,57 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 		return exit(1, "ERROR: the interval %v is too short: the least is %v.", s.interval, least)
 	}
 	s.colour = terminal.Colours(cmd.OutOrStdout(), s.colour, os.Getenv)
-	instance, err := s.which.find(cmd)
+	instances, err := s.which.findAll(cmd)
 	if err != nil {
 		return err
 	}
-	if s.watch {
-		return s.runWatch(ctx, cmd, instance)
+	if len(instances) > 1 && (s.watch || statusViews[s.show].plain) {
+		s.which.printSeveral(cmd, &instancedir.AmbiguousError{Instances: instances})
+		return errSaid
 	}
-	text, err := s.text(ctx, instance)
+	if s.watch {
+		// An instance of the current directory stays the one that is watched.
+		if s.which.name == "" && len(servingHere(instances)) == 1 {
+			s.which.name = instances[0].Name
+		}
+		return s.runWatch(ctx, cmd, &instances[0])
+	}
+	if len(instances) > 1 {
+		return s.showAll(ctx, cmd, instances)
+	}
+
+	text, err := s.text(ctx, &instances[0])
 	if _, werr := io.WriteString(cmd.OutOrStdout(), text); err == nil {
 		err = werr
 	}
 	return err
+}
+
+// showAll shows one instance after the other. One that does not answer keeps no other
+// from being shown, and makes the status.
+func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []instancedir.Instance) error {
+	s.serves = true
+	failed := false
+	for i := range instances {
+		text, err := s.text(ctx, &instances[i])
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if i > 0 {
+			text = "\n" + text
+		}
+		if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
+			return err
+		}
+		if err != nil {
+			failed = true
+			fmt.Fprintf(cmd.ErrOrStderr(), "Instance %s: %v\n", instances[i].Name, err)
+		}
+	}
+	if failed {
+		return exit(2, "Not all instances could be shown.")
+	}
+	return nil
 }
 
 // statusView is how one thing is got and shown.
@@ -196,7 +241,11 @@ func (s *status) header(instance *instancedir.Instance, view statusView) string 
 	if s.noHeader || view.plain {
 		return ""
 	}
-	return fmt.Sprintf("Version : %s\nDate    : %s\nInstance: %s (%s)\n\n", agent.Version, now(), instance.Name, instance.Properties.ServerSoftware)
+	serves := ""
+	if text := servedBy(&instance.Properties); s.serves && text != "" {
+		serves = "Serves  : " + text + "\n"
+	}
+	return fmt.Sprintf("Version : %s\nDate    : %s\nInstance: %s (%s)\n%s\n", agent.Version, now(), instance.Name, instance.Properties.ServerSoftware, serves)
 }
 
 // now is the time as tools show it.

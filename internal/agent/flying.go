@@ -174,6 +174,10 @@ func (c *Config) instanceDir() instancedir.Config {
 		dir.IntegrationMode, dir.ServerSoftware = "flying", "Flying Passenger/"+passenger.Version
 	} else {
 		dir.IntegrationMode, dir.ServerSoftware, dir.StandaloneEngine = "standalone", "gopassenger/"+passenger.Version, "builtin"
+		// What the applications of other users are, is not for everybody.
+		if len(c.Apps) == 0 || !dir.UserSwitching {
+			c.each(func(app *Config) { dir.AppRoots = append(dir.AppRoots, app.Dir) })
+		}
 	}
 	return dir
 }

@@ -92,7 +92,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		}
 	}
 	i.coreCfg = cfg
-	if i.place, err = newPlace(&cfg); err != nil {
+	if i.place, err = newPlace(&cfg, i.URLs()); err != nil {
 		return nil, err
 	}
 	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
@@ -223,7 +223,7 @@ func (i *Instance) move(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
 	from := i.here()
-	to, err := newPlace(&i.cfg)
+	to, err := newPlace(&i.cfg, i.URLs())
 	if err != nil {
 		return err
 	}

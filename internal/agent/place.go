@@ -22,7 +22,8 @@ type place struct {
 	watchdogAPI *net.UnixListener
 }
 
-func newPlace(cfg *Config) (p *place, err error) {
+// newPlace makes the instance directory of a server that listens on addresses.
+func newPlace(cfg *Config, addresses []string) (p *place, err error) {
 	p = &place{}
 	defer func() {
 		if err != nil {
@@ -30,7 +31,9 @@ func newPlace(cfg *Config) (p *place, err error) {
 			p = nil
 		}
 	}()
-	if p.dir, err = instancedir.Create(cfg.instanceDir()); err != nil {
+	dir := cfg.instanceDir()
+	dir.Addresses = addresses
+	if p.dir, err = instancedir.Create(dir); err != nil {
 		return p, err
 	}
 	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {

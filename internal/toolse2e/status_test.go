@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -59,6 +60,11 @@ func TestStatus(t *testing.T) {
 		r := s.run(t, command[0], command[1:]...)
 		require.Zero(t, r.status, r.stderr)
 		require.Empty(t, r.stderr)
+		if command[0] == "passenger" {
+			serves := "Serves  : " + s.dir + " on " + s.url
+			require.Contains(t, r.stdout, "\n"+serves)
+			r.stdout = regexp.MustCompile(`(?m)^Serves  : .*\n`).ReplaceAllString(r.stdout, "")
+		}
 		lines, want := strings.Split(r.stdout, "\n"), layout(s, name)
 		require.Len(t, lines, len(want), r.stdout)
 		for i, pattern := range want {
@@ -151,7 +157,7 @@ func TestStatusOfSeveralInstances(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	first, second := b.open(t), b.open(t, app("shop", alice))
-	r := b.run(t, "passenger-status")
+	r := b.run(t, "passenger-status", "--show=snapshot")
 	require.Equal(t, 1, r.status)
 	require.Regexp(t, `^It appears that multiple Passenger instances are running\. Please
 select a specific one by running:
@@ -171,6 +177,48 @@ $`, r.stdout)
 		require.Zero(t, r.status, r.stderr)
 		require.Contains(t, r.stdout, "Instance: "+h.dir.Name()+" (test/1)")
 	}
+
+	all := b.run(t, "passenger-status")
+	require.Zero(t, all.status, all.stderr)
+	require.Regexp(t, `(?s)^Version : .*Instance: \w{8} \(test/1\)\n.*\n\nVersion : .*Instance: \w{8} \(test/1\)\n`, all.stdout)
+	require.Contains(t, all.stdout, "Instance: "+first.dir.Name())
+	require.Contains(t, all.stdout, "Instance: "+second.dir.Name())
+}
+
+// TestStatusOfCurrentDirectory has two servers, each of which tools tell by the
+// directory that they are in.
+func TestStatusOfCurrentDirectory(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	servers := []*server{b.start(t), b.start(t)}
+	list := b.run(t, "passenger", "list-instances").stdout
+	for _, s := range servers {
+		require.Contains(t, list, "  "+s.dir+" on "+s.url)
+		below := filepath.Join(s.dir, "below")
+		require.NoError(t, os.Mkdir(below, 0o700))
+		link := filepath.Join(t.TempDir(), "link")
+		require.NoError(t, os.Symlink(s.dir, link))
+		for _, dir := range []string{s.dir, below, link} {
+			for _, show := range []string{"pool", "snapshot"} {
+				cmd := b.command(t.Context(), "passenger", "status", "--show="+show)
+				cmd.Dir = dir
+				r := finish(t, cmd)
+				require.Zero(t, r.status, r.stderr)
+				for _, other := range servers {
+					require.Equal(t, other == s, strings.Contains(r.stdout, other.dir), r.stdout)
+				}
+				if show == "pool" {
+					require.Contains(t, r.stdout, "\nServes  : "+s.dir+" on "+s.url)
+				}
+			}
+		}
+	}
+	cmd := b.command(t.Context(), "passenger", "status")
+	cmd.Dir = "/"
+	r := finish(t, cmd)
+	require.Zero(t, r.status, r.stderr)
+	require.Contains(t, r.stdout, servers[0].dir)
+	require.Contains(t, r.stdout, servers[1].dir)
 }
 
 // A tenant without root sees its own applications only.
