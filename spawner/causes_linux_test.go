@@ -75,6 +75,7 @@ func TestCommonCauses(t *testing.T) {
 // A process that handles the SIGTERM of a spawner that has lost patience may end in
 // any way: it has hung nevertheless.
 func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ name, interpreter, file, code string }{
 		{"Ruby", "ruby", "config.ru", "warn 'hanging'\nsleep\n"},
 		{"Ruby with a trap", "ruby", "config.ru", "trap('TERM') { exit!(7) }\nwarn 'hanging'\nsleep\n"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -44,7 +45,7 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if _, ok := linesOf(a); ok {
 			a.Key = h.prefix + a.Key
-			blocks = append(blocks[:len(blocks):len(blocks)], a)
+			blocks = append(slices.Clip(blocks), a)
 		} else {
 			short.AddAttrs(a)
 		}
@@ -73,7 +74,7 @@ func (h *blockHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for _, a := range attrs {
 		if _, ok := linesOf(a); ok {
 			a.Key = h.prefix + a.Key
-			derived.blocks = append(derived.blocks[:len(derived.blocks):len(derived.blocks)], a)
+			derived.blocks = append(slices.Clip(derived.blocks), a)
 		} else {
 			short = append(short, a)
 		}

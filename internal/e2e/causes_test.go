@@ -40,14 +40,18 @@ func causes(taken string) []cause {
 	command := func(code string) map[string]string { return map[string]string{"run.sh": code} }
 	shell := []string{"--start-command", "sh run.sh"}
 	soon := []string{"--start-timeout", "3"}
+	never := append([]string{"--start-timeout", "3"}, shell...)
 
 	return []cause{
 		{"no module, Python", "python", python("import flusk\n"), nil, []string{"passenger_wsgi.py\", line 1", "No module named 'flusk'"}, "needs 'flusk'", "pip install"},
 		{"no module, Ruby", "ruby", ruby("require 'senatra'\n"), nil, []string{"config.ru:1", "senatra"}, "needs senatra", "bundle install"},
 		{"no module, Node.js", "node", node("require('expres')\n"), nil, []string{"app.js:1", "Cannot find module 'expres'"}, "needs 'expres'", "npm install"},
 		{
-			"no gem of the bundle", "ruby", map[string]string{"config.ru": "run 1\n", "Gemfile": "gem 'no-such-gem'\n"}, nil,
-			[]string{"no-such-gem"}, "gems of the application's bundle are not installed", "bundle install",
+			"no gem of the bundle", "ruby",
+			map[string]string{"config.ru": "run 1\n", "Gemfile": "gem 'no-such-gem'\n"},
+			nil,
+			[]string{"no-such-gem"},
+			"gems of the application's bundle are not installed", "bundle install",
 		},
 		{"syntax error, Python", "python", python("def application(:\n"), nil, []string{"passenger_wsgi.py\", line 1", "SyntaxError"}, "syntax error", "Correct it"},
 		{"syntax error, Ruby", "ruby", ruby("run lambda { |env| [200, {}, [] }\n"), nil, []string{"config.ru:1"}, "syntax error", "Correct it"},
@@ -60,23 +64,27 @@ func causes(taken string) []cause {
 		{"no variable, Ruby", "ruby", ruby("ENV.fetch('SHOP_KEY')\n"), nil, []string{"config.ru:1", `key not found: "SHOP_KEY"`}, "the environment variable SHOP_KEY", "env_files"},
 		{
 			"no variable, Node.js", "node", node("if (!process.env.SHOP_KEY) throw new Error('Missing required environment variable: SHOP_KEY')\n"), nil,
-			[]string{"app.js:1", "SHOP_KEY"}, "lacks an environment variable", "env_files",
+			[]string{"app.js:1", "SHOP_KEY"},
+			"lacks an environment variable", "env_files",
 		},
 		{
 			"port in use", "python", python("import socket\nsocket.create_server(('127.0.0.1', " + taken + "))\n"), nil,
-			[]string{"passenger_wsgi.py\", line 2", "Address already in use"}, "address that is in use", "End the program that listens there",
+			[]string{"passenger_wsgi.py\", line 2", "Address already in use"},
+			"address that is in use", "End the program that listens there",
 		},
 		{"no application object", "python", python("app = 1\n"), nil, []string{"callable named 'application'"}, "callable named 'application'", "traceback"},
 		{"ends before it listens, Node.js", "node", node("console.log('done')\n"), nil, []string{"before an HTTP server of it listened"}, "before an HTTP server of it listened", ""},
 		{"exits, start command", "sh", command("echo 'cannot open the database' >&2\nexit 3\n"), shell, []string{"cannot open the database"}, "exit status 3", "Its output most probably says why"},
 		{"exits with 0", "sh", command("echo 'nothing to do'\n"), shell, []string{"nothing to do"}, "ended by itself without serving requests", "stay in the foreground"},
 		{"is killed", "sh", command("echo 'too big' >&2\nkill -KILL $$\n"), shell, []string{"too big"}, "killed from outside", "memory"},
-		{"never listens", "sh", command("echo 'waiting for the database' >&2\nexec sleep 600\n"), append(soon, shell...), []string{"waiting for the database"}, "neither served on port", "$PORT"},
+		{"never listens", "sh", command("echo 'waiting for the database' >&2\nexec sleep 600\n"), never, []string{"waiting for the database"}, "neither served on port", "$PORT"},
 		{"hangs, Python", "python", python("import sys, time\nprint('waiting for the database', file=sys.stderr, flush=True)\ntime.sleep(600)\n"), soon, []string{"waiting for the database"}, "was not ready within 3s", "start time-out"},
 		{"hangs, Ruby", "ruby", ruby("warn 'waiting for the database'\nsleep 600\n"), soon, []string{"waiting for the database"}, "was not ready within 3s", "start time-out"},
 		{
 			"hangs, Node.js", "node", node("process.on('SIGTERM', () => process.exit(0)); console.error('waiting for the database'); setInterval(() => {}, 1e6)\n"),
-			soon, []string{"waiting for the database"}, "was not ready within 3s", "start time-out",
+			soon,
+			[]string{"waiting for the database"},
+			"was not ready within 3s", "start time-out",
 		},
 	}
 }
