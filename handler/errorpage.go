@@ -59,6 +59,8 @@ type errorPage struct {
 	Failure *failure `json:"-"`
 	// Cause is the text of another error.
 	Cause string `json:"-"`
+	// Policy is a Content-Security-Policy for a page without a response around it.
+	Policy string `json:"-"`
 }
 
 func newErrorPage(o *outcome, err error, details bool) *errorPage {
@@ -79,6 +81,17 @@ func newErrorPage(o *outcome, err error, details bool) *errorPage {
 		}{p.Cause}
 	}
 	return p
+}
+
+// ErrorReport returns the page with details of a failed start as a file, for those who
+// run the server. Secrets of the environment are hidden in it.
+func ErrorReport(e *spawner.SpawnError) ([]byte, error) {
+	status := http.StatusInternalServerError
+	p := newErrorPage(&outcome{status: status, message: "The application could not be started."}, e, true)
+	p.Policy = pagePolicy
+	var b bytes.Buffer
+	err := pageTemplate.Execute(&b, p)
+	return b.Bytes(), err
 }
 
 func (p *errorPage) render(f format) (body []byte, contentType string) {

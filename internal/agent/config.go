@@ -73,6 +73,8 @@ type Config struct {
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
+	// ErrorReportDir gets a file for each start that failed; empty: none.
+	ErrorReportDir string `koanf:"error_report_dir"`
 	// User is whom Become makes this process one of; empty: nobody else.
 	User string `koanf:"user"`
 	// opened is what Become has opened already; nil: nothing.
@@ -183,6 +185,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
 	errs = append(errs, c.Transactions.validate())
+	errs = append(errs, c.validateReports())
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)
 	switch {

@@ -103,7 +103,10 @@ func (c *core) start(ctx context.Context) error {
 		return err
 	}
 	told := audience{}
-	if scripts != nil {
+	switch {
+	case c.cfg.Server.ErrorReportDir != "":
+		told.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
+	case scripts != nil:
 		told.hooks = []hooks.Hook{scripts}
 	}
 	if c.cfg.Router.Enabled() {

@@ -50,6 +50,7 @@ var refusals = []refusal{
 	{name: "socket and port", app: true, args: []string{"--socket", "{dir}/s", "--port", "0"}, says: []string{"socket", "port", "the command line", "one or the other"}},
 	{name: "no custom error page", app: true, args: []string{"--custom-error-page", "none.html"}, says: []string{"custom_error_page", "none.html", "no such file"}},
 	{name: "custom error page is a directory", app: true, args: []string{"--custom-error-page", "{dir}"}, says: []string{"custom_error_page is {dir}", "name a file"}},
+	{name: "no directory for reports", app: true, args: []string{"--error-report-dir", "{dir}/none"}, says: []string{"error_report_dir", "{dir}/none", "name a directory that exists"}},
 	{name: "two startup files", args: []string{"-R", "a.ru", "--startup-file", "b.ru"}, says: []string{"rackup", "startup_file", "the command line", "one or the other"}},
 	{name: "rackup of another language", args: []string{"-R", "a.ru", "--app-type", "node"}, says: []string{"rackup", "Ruby", "node"}},
 	{name: "rackup and a command", args: []string{"-R", "a.ru", "--start-command", "x"}, says: []string{"rackup", "start_command", "one or the other"}},

@@ -1,0 +1,154 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// maxReports is how many reports of failed starts are kept in a directory.
+const maxReports = 20
+
+var reportName = regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
+
+// reporter writes a report of each failed start, as files that only the server's user
+// can read, before the next hook is told of it. It is called where nobody waits for a
+// disk.
+type reporter struct {
+	dir  string
+	next *hooks.Scripts // nil: none
+	log  logr.Logger
+
+	mu sync.Mutex
+}
+
+// Has is that of a hook which is told of some events only.
+func (r *reporter) Has(name hooks.Name) bool {
+	return name == hooks.SpawnFailed || r.next != nil && r.next.Has(name)
+}
+
+// Run is a hook's.
+func (r *reporter) Run(ctx context.Context, e hooks.Event) error {
+	if failure, ok := errors.AsType[*spawner.SpawnError](e.Err); ok && e.Name == hooks.SpawnFailed {
+		path, err := r.write(failure)
+		if err != nil {
+			r.log.Error(err, "cannot write a report of a failed start: make room in error_report_dir, or correct its rights", "id", failure.ID)
+		} else {
+			e.ErrorReport = path
+			r.log.Info("wrote a report of a failed start", "id", failure.ID, "file", path)
+		}
+	}
+	if r.next == nil || !r.next.Has(e.Name) {
+		return nil
+	}
+	return r.next.Run(ctx, e)
+}
+
+// write leaves nothing of a report that it cannot finish.
+func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
+	name := "passenger-error-" + failure.ID + ".html"
+	if !reportName.MatchString(name) {
+		return "", fmt.Errorf("%q cannot be the name of a file", failure.ID)
+	}
+	page, err := handler.ErrorReport(failure)
+	if err != nil {
+		return "", err
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	root, err := openReportDir(r.dir)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	prune(root, maxReports-1)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(page)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, root.Remove(name))
+	}
+
+	return filepath.Join(r.dir, name), nil
+}
+
+// prune removes the oldest reports but for some.
+func prune(root *os.Root, keep int) {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return // the next file tells what is wrong
+	}
+	var reports []fs.FileInfo
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && reportName.MatchString(entry.Name()) {
+			reports = append(reports, info)
+		}
+	}
+	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, info := range reports[:max(0, len(reports)-keep)] {
+		_ = root.Remove(info.Name()) // if it is gone already, so much the better
+	}
+}
+
+// openReportDir opens a directory that nobody but this process's user can write to.
+func openReportDir(path string) (*os.Root, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("error_report_dir cannot be used: %w: name a directory that exists", err)
+	}
+	info, err := root.Stat(".")
+	if err == nil {
+		err = checkReportDir(path, info)
+	}
+	if err == nil {
+		if _, err = ownfile.CheckDirectory(path); err != nil {
+			err = fmt.Errorf("error_report_dir cannot be used: %w", err)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
+func checkReportDir(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && int64(stat.Uid) != int64(os.Geteuid()):
+		return fmt.Errorf("error_report_dir is %s, which belongs to another user (uid %d): chown it to the server's user (uid %d), or name another directory",
+			path, stat.Uid, os.Geteuid())
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory", path, path)
+	}
+	return nil
+}
+
+// validateReports finds out now what reports could not be written for.
+func (c *Config) validateReports() error {
+	if c.ErrorReportDir == "" {
+		return nil
+	}
+	root, err := openReportDir(c.ErrorReportDir)
+	if err != nil {
+		return err
+	}
+	return root.Close()
+}
