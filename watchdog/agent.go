@@ -25,6 +25,8 @@ var (
 	ErrForced = errors.New("it did not end in time, and was made to")
 	// ErrStopping: it is to end.
 	ErrStopping = errors.New("it is to end")
+	// ErrNotServing: no process of it serves now.
+	ErrNotServing = errors.New("it does not serve")
 	// ErrStartFailed: it did not come to serve.
 	ErrStartFailed = errors.New("it did not start")
 )
@@ -44,6 +46,9 @@ type Agent struct {
 	// Ready is called each time that the agent serves, with its process id and
 	// what it told of itself; nil: nobody needs to know.
 	Ready func(pid int, about json.RawMessage)
+	// Status is called with what an agent that serves tells by Parent.Tell, one call
+	// at a time for each process; nil: what it tells is ignored.
+	Status func(pid int, status json.RawMessage)
 	// MaxFailedStarts is how often in a row the agent may fail to start before the
 	// watchdog gives up; 0: 10, negative: never.
 	MaxFailedStarts int
@@ -109,7 +114,8 @@ type process struct {
 	ready time.Time
 	alive atomic.Int64
 	// yielded is closed when it takes no more work.
-	yielded chan struct{}
+	yielded   chan struct{}
+	questions questions
 	// exited is closed when it has ended; err says how.
 	exited chan struct{}
 	err    error
@@ -117,10 +123,9 @@ type process struct {
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// start starts a process and waits until it serves.
-func (a *agent) start(ctx context.Context) (_ *process, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.dog.cfg.StartTimeout,
-		fmt.Errorf("%w within %s", ErrStartFailed, a.dog.cfg.StartTimeout))
+// start starts a process and waits until it serves, for as long as timeout.
+func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w within %s", ErrStartFailed, timeout))
 	defer cancel()
 	p, err := a.launch()
 	if err != nil {
@@ -154,7 +159,7 @@ func (a *agent) start(ctx context.Context) (_ *process, err error) {
 	}
 	p.ready = time.Now()
 	a.set(p)
-	go p.listen()
+	go a.listen(p)
 	go a.watchHeart(p)
 	if a.cfg.Ready != nil {
 		a.cfg.Ready(p.pid(), about)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -23,7 +22,7 @@ const yieldTime = 5 * time.Second
 
 // begin starts the agent's first process, and lets it live if that serves.
 func (a *agent) begin(ctx context.Context) error {
-	p, err := a.start(ctx)
+	p, err := a.start(ctx, a.dog.cfg.StartTimeout)
 	if err != nil {
 		return err
 	}
@@ -58,8 +57,7 @@ func (a *agent) live(ctx context.Context, p *process) {
 
 // successor is what takes an agent's place, with another configuration.
 type successor struct {
-	config any
-	files  map[string]*os.File
+	Replacement
 	// started gets what came of it.
 	started chan error
 }
@@ -68,22 +66,32 @@ type successor struct {
 // come to serve; nil if the agent is to end. Until the one serves, the other does,
 // and it has its time to end.
 func (a *agent) succeed(ctx context.Context, p *process, next successor) *process {
-	before := *a.cfg
-	a.cfg.Config, a.cfg.Files = next.config, next.files
+	config, files := a.cfg.Config, a.cfg.Files
+	a.cfg.Config, a.cfg.Files = next.Config, next.Files
+	timeout := next.StartTimeout
+	if timeout == 0 {
+		timeout = a.dog.cfg.StartTimeout
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	started, stop, err := a.startUnlessStopped(ctx, cancel)
+
+	started, stop, err := a.startUnlessStopped(ctx, cancel, timeout)
 	switch {
 	case stop != nil:
 		a.result = errors.Join(a.finishIfStarted(stop, started), a.finish(stop, p))
 		next.started <- ErrStopping
 		return nil
 	case err != nil:
-		*a.cfg = before
+		a.cfg.Config, a.cfg.Files = config, files
 		a.set(p)
+		a.dog.endOrphans() // it may have been killed, with processes of its own
 		next.started <- err
 		return p
 	}
+	if next.Restart != nil {
+		a.cfg.Config = next.Restart
+	}
+
 	a.retiring.Go(func() {
 		p.yield()
 		next.started <- nil
@@ -124,7 +132,7 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		if !a.pause(pause) {
 			return nil
 		}
-		p, stop, err := a.startUnlessStopped(ctx, cancel)
+		p, stop, err := a.startUnlessStopped(ctx, cancel, a.dog.cfg.StartTimeout)
 		if stop != nil {
 			a.result = a.finishIfStarted(stop, p)
 			return nil
@@ -164,11 +172,11 @@ func (a *agent) pause(d time.Duration) bool {
 
 // startUnlessStopped is start, unless the agent is to end meanwhile: stop, which
 // is not nil then, bounds that.
-func (a *agent) startUnlessStopped(ctx context.Context, cancel func()) (p *process, stop context.Context, err error) {
+func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout time.Duration) (p *process, stop context.Context, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
-		p, err = a.start(ctx)
+		p, err = a.start(ctx, timeout)
 	}()
 	select {
 	case <-started:

@@ -13,7 +13,7 @@ const beats = 4
 const dumpTime = time.Second
 
 // listen notes what a process that serves says, until it ends.
-func (p *process) listen() {
+func (a *agent) listen(p *process) {
 	var yield sync.Once
 	for {
 		m, err := p.link.receive()
@@ -25,6 +25,12 @@ func (p *process) listen() {
 		}
 		if m.Yielded {
 			yield.Do(func() { close(p.yielded) })
+		}
+		if m.Status != nil && a.cfg.Status != nil {
+			a.cfg.Status(p.pid(), m.Status)
+		}
+		if m.Answer != nil {
+			p.questions.answer(m.Answer)
 		}
 	}
 }

@@ -107,6 +107,16 @@ func playAgent() int {
 	if err := parent.Ready(map[string]string{"name": p.Name, "oom": strings.TrimSpace(string(score))}); err != nil {
 		return 1
 	}
+	if err := parent.Tell(p.Secret); err != nil {
+		return 1
+	}
+	go func() {
+		for q := range parent.Questions() {
+			if q.On != "nothing" {
+				_ = q.Answer(q.On + " of " + p.Secret)
+			}
+		}
+	}()
 	switch {
 	case p.Quit:
 		return 0

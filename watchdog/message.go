@@ -37,6 +37,21 @@ type message struct {
 	Error string          `json:"error,omitempty"`
 	// Yielded: an agent that is replaced takes no more work.
 	Yielded bool `json:"yielded,omitempty"`
+	// Status is what an agent that serves says of how it is.
+	Status json.RawMessage `json:"status,omitempty"`
+	// Question is to be answered by Answer, with the same ID.
+	Question *question       `json:"question,omitempty"`
+	Answer   *questionAnswer `json:"answer,omitempty"`
+}
+
+type question struct {
+	ID int    `json:"id"`
+	On string `json:"on"`
+}
+
+type questionAnswer struct {
+	ID   int             `json:"id"`
+	Body json.RawMessage `json:"body"`
 }
 
 type startMessage struct {

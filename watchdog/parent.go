@@ -20,10 +20,11 @@ type Parent struct {
 	// Files are what it lends, by their names.
 	Files map[string]*os.File
 
-	link     *link
-	commands chan string
-	gone     chan struct{}
-	told     sync.Once
+	link      *link
+	commands  chan string
+	questions chan Question
+	gone      chan struct{}
+	told      sync.Once
 }
 
 // Attach returns the watchdog that has started this process. It is to be called
@@ -48,7 +49,7 @@ func Attach() (*Parent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: file descriptor %d is no socket: %w", ErrNoParent, feedbackFD, err)
 	}
-	p := &Parent{link: l, Files: map[string]*os.File{}, commands: make(chan string, 8), gone: make(chan struct{})}
+	p := &Parent{link: l, Files: map[string]*os.File{}, commands: make(chan string, 8), questions: make(chan Question, 8), gone: make(chan struct{})}
 	if err := p.begin(); err != nil {
 		l.close()
 		return nil, fmt.Errorf("cannot learn from the watchdog what to do: %w", err)
@@ -80,6 +81,7 @@ func (p *Parent) begin() error {
 func (p *Parent) listen() {
 	defer close(p.gone)
 	defer close(p.commands)
+	defer close(p.questions)
 	for {
 		m, err := p.link.receive()
 		if err != nil {
@@ -87,6 +89,12 @@ func (p *Parent) listen() {
 		}
 		if m.Ping {
 			_ = p.link.send(&message{Pong: true}) // if it is gone, the next receive tells
+		}
+		if m.Question != nil {
+			select {
+			case p.questions <- Question{On: m.Question.On, id: m.Question.ID, link: p.link}:
+			default: // as below
+			}
 		}
 		if m.Command == "" {
 			continue
@@ -118,6 +126,16 @@ func (p *Parent) tell(m *message) (err error) {
 
 // Yielded tells, after the command Replaced, that this agent takes no more work.
 func (p *Parent) Yielded() error { return p.link.send(&message{Yielded: true}) }
+
+// Tell tells how this agent is, as JSON, which goes to Agent.Status. It may be called
+// as often as that changes, once the agent serves.
+func (p *Parent) Tell(status any) error {
+	b, err := json.Marshal(status)
+	if err != nil {
+		return err
+	}
+	return p.link.send(&message{Status: b})
+}
 
 // The commands of a watchdog that wants an agent to end.
 const (

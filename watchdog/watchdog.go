@@ -16,6 +16,7 @@ package watchdog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -121,11 +122,13 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 		}
 		w.agents = append(w.agents, a)
 	}
-	if err := w.hook(ctx, AfterInitialization); err != nil {
-		return nil, errors.Join(err, w.stopAgents(ctx))
-	}
 	return w, nil
 }
+
+// Initialized calls the hook AfterInitialization: what the agents serve is there. It
+// is for whoever knows that, which may be later than Start's return. After an error,
+// which is the hook's, Shutdown is still to be called.
+func (w *Watchdog) Initialized(ctx context.Context) error { return w.hook(ctx, AfterInitialization) }
 
 func (w *Watchdog) hook(ctx context.Context, point HookPoint) error {
 	w.orphans.Lock()
@@ -155,30 +158,65 @@ func (w *Watchdog) Send(command string) {
 	}
 }
 
-// Replace starts the agent of that name once more, with another configuration and
-// other files, and when it serves asks the process before it to yield, which it has
-// five seconds for before Replace returns, and to end, which has
-// Config.ShutdownTimeout. If it does not come to serve, all stays as it was.
+// Replacement is what takes an agent's place.
+type Replacement struct {
+	// Config and Files are those of Agent.
+	Config any
+	Files  map[string]*os.File
+	// Restart is the Config of the processes after the first one, which are started
+	// when that has died; nil: Config.
+	Restart any
+	// StartTimeout is how long it may take until it serves; 0: Config.StartTimeout.
+	StartTimeout time.Duration
+}
+
+// Replace starts the agent of that name once more, as next says, and when it serves
+// asks the process before it to yield, which it has five seconds for before Replace
+// returns, and to end, which has Config.ShutdownTimeout. If it does not come to
+// serve, all stays as it was, and nothing of it is left.
 //
 // Errors: what keeps it from serving, ErrStopping, or ctx's, which bounds the wait
-// for another start that goes on.
-func (w *Watchdog) Replace(ctx context.Context, agent string, config any, files map[string]*os.File) error {
+// for another start that is in progress.
+func (w *Watchdog) Replace(ctx context.Context, agent string, next Replacement) error {
+	a, err := w.agent(agent)
+	if err != nil {
+		return err
+	}
+	return a.replaceBy(ctx, successor{Replacement: next, started: make(chan error, 1)})
+}
+
+func (w *Watchdog) agent(name string) (*agent, error) {
 	for _, a := range w.agents {
-		if a.cfg.Name == agent {
-			return a.replaceBy(ctx, successor{config: config, files: files, started: make(chan error, 1)})
+		if a.cfg.Name == name {
+			return a, nil
 		}
 	}
-	return fmt.Errorf("there is no agent %q", agent)
+	return nil, fmt.Errorf("there is no agent %q", name)
+}
+
+// Ask asks the process of the agent of that name that serves, and returns its
+// answer. The agent gets the question by Parent.Questions.
+//
+// Errors: ErrNotServing; ctx's, as when the agent does not answer.
+func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, error) {
+	a, err := w.agent(agent)
+	if err != nil {
+		return nil, err
+	}
+	p := a.serving()
+	if p == nil {
+		return nil, fmt.Errorf("the %s cannot be asked: %w", agent, ErrNotServing)
+	}
+	return p.ask(ctx, on)
 }
 
 // PID returns the process id of the agent of that name, 0 if it does not run.
 func (w *Watchdog) PID(agent string) int {
-	for _, a := range w.agents {
-		if a.cfg.Name == agent {
-			return a.pid()
-		}
+	a, err := w.agent(agent)
+	if err != nil {
+		return 0
 	}
-	return 0
+	return a.pid()
 }
 
 // Shutdown ends the agents: each is asked to, and has until ctx ends or

@@ -98,6 +98,7 @@ func TestLifeOfAgents(t *testing.T) {
 		call(string(p))
 		return nil
 	}})
+	require.NoError(t, w.Initialized(t.Context()))
 	require.NotZero(t, w.PID("first"))
 	require.NotEqual(t, w.PID("first"), w.PID("second"))
 	require.Zero(t, w.PID("third"))
@@ -171,7 +172,7 @@ func TestHooksAbort(t *testing.T) {
 	for _, point := range []watchdog.HookPoint{watchdog.BeforeInitialization, watchdog.AfterInitialization} {
 		t.Run(string(point), func(t *testing.T) {
 			dir := t.TempDir()
-			_, err := watchdog.Start(t.Context(), watchdog.Config{
+			w, err := watchdog.Start(t.Context(), watchdog.Config{
 				Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core"})},
 				Hook: func(_ context.Context, p watchdog.HookPoint) error {
 					if p == point {
@@ -180,13 +181,16 @@ func TestHooksAbort(t *testing.T) {
 					return nil
 				},
 			})
-			require.ErrorIs(t, err, broken)
-			require.ErrorContains(t, err, string(point))
 			if point == watchdog.BeforeInitialization {
 				require.NoFileExists(t, filepath.Join(dir, "core.starts"))
 			} else {
+				require.NoError(t, err, "the hook waits for what the agents serve")
+				err = w.Initialized(t.Context())
+				require.NoError(t, w.Shutdown(t.Context()))
 				require.Equal(t, "core", content(t, dir, "ended"))
 			}
+			require.ErrorIs(t, err, broken)
+			require.ErrorContains(t, err, string(point))
 		})
 	}
 }
@@ -285,19 +289,19 @@ func TestReplace(t *testing.T) {
 	old := w.PID("core")
 	ask(t, l.Addr().String(), "old", old)
 
-	require.ErrorContains(t, w.Replace(t.Context(), "core", part{Dir: dir, Name: "core", Fail: "no good"}, files), "no good")
+	require.ErrorContains(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files}), "no good")
 	require.Equal(t, old, w.PID("core"))
 	ask(t, l.Addr().String(), "old", old)
-	require.Error(t, w.Replace(t.Context(), "another", nil, nil))
+	require.Error(t, w.Replace(t.Context(), "another", watchdog.Replacement{Config: nil, Files: nil}))
 
-	require.NoError(t, w.Replace(t.Context(), "core", part{Dir: dir, Name: "core", Secret: "new"}, files))
+	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Secret: "new"}, Files: files}))
 	ask(t, l.Addr().String(), "new", w.PID("core"))
 	requireGone(t, old)
 	// Also after it has died.
 	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
 	ask(t, l.Addr().String(), "new", 0)
 	require.NoError(t, w.Shutdown(t.Context()))
-	require.ErrorIs(t, w.Replace(t.Context(), "core", part{}, nil), watchdog.ErrStopping)
+	require.ErrorIs(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{}, Files: nil}), watchdog.ErrStopping)
 }
 
 // The end of the watchdog is also that of a successor that has not come to serve.
@@ -306,7 +310,7 @@ func TestShutdownWhileReplacing(t *testing.T) {
 	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core"})}})
 	replaced := make(chan error, 1)
 	go func() {
-		replaced <- w.Replace(context.Background(), "core", part{Dir: dir, Name: "next", Mute: true}, nil)
+		replaced <- w.Replace(context.Background(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "next", Mute: true}, Files: nil})
 	}()
 	_ = content(t, dir, "next.starts")
 	require.NoError(t, w.Shutdown(t.Context()))

@@ -2,16 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
-	"strings"
 	"syscall"
+	"time"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/terminal"
 )
 
 const (
@@ -20,13 +21,10 @@ const (
 	daemonVariable = "PASSENGER_DAEMON"
 	reportFD       = 3
 	maxReport      = 64 << 10
-	// reportServing is the first line of the report of a server that serves; any
-	// other is an error.
-	reportServing = "serving\n"
 )
 
 // inBackground starts this program once more, with the same arguments and cfg's
-// log as its output, and returns when it serves. What it tells then goes to out.
+// log as its output, and returns when its applications serve. What it tells goes to out.
 func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 	log, err := openOutput(cfg)
 	if err != nil {
@@ -49,22 +47,98 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("cannot start the server in the background: %w", err)
 	}
-	report, err := io.ReadAll(io.LimitReader(in, maxReport))
-	if err != nil {
+	err = followReport(ctx, in, out, cfg)
+	if ended, ok := errors.AsType[*endedEarlyError](err); ok {
+		ended.err = cmd.Wait()
 		return err
 	}
-	if banner, serves := strings.CutPrefix(string(report), reportServing); serves {
-		_, err := io.WriteString(out, banner)
-		return errors.Join(err, cmd.Process.Release())
+	return errors.Join(err, cmd.Process.Release())
+}
+
+// reportLine is a line of JSON of the report of a server in the background. One field
+// counts.
+type reportLine struct {
+	// Banner is what the server says when it takes requests.
+	Banner *string `json:"banner,omitempty"`
+	// App is how the start of an application went.
+	App *agent.AppStart `json:"app,omitempty"`
+	// Done: all applications have started.
+	Done bool `json:"done,omitempty"`
+	// FailedApps says which do not start, while the server answers with error pages.
+	FailedApps string `json:"failed_apps,omitempty"`
+	// Failed is why the server has ended, or is about to.
+	Failed string `json:"failed,omitempty"`
+}
+
+// endedEarlyError says that a server has ended that was to serve.
+type endedEarlyError struct {
+	log, reason string
+	err         error // how it ended
+}
+
+func (e *endedEarlyError) Error() string {
+	if e.reason != "" {
+		return e.reason
 	}
-	ended := cmd.Wait()
-	if ended == nil {
-		ended = errors.New("exit status 0")
+	err := e.err
+	if err == nil {
+		err = errors.New("exit status 0")
 	}
-	if len(report) > 0 {
-		return errors.New(strings.TrimSpace(string(report)))
+	return fmt.Sprintf("the server in the background has ended before it could serve: see its log %s (%v)", e.log, err)
+}
+
+// followReport shows how the start of a server in the background goes, until that is
+// over. The error is why it failed.
+func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.Config) error {
+	lines := make(chan reportLine)
+	go func() {
+		defer close(lines)
+		for decoder := json.NewDecoder(io.LimitReader(in, maxReport)); ; {
+			var line reportLine
+			if decoder.Decode(&line) != nil {
+				return
+			}
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+
+	var progress terminal.Progress
+	if f, ok := out.(*os.File); ok && terminal.Is(f) {
+		progress.Out = f
 	}
-	return fmt.Errorf("the server in the background has ended before it could serve: see its log %s (%w)", cfg.LogFile, ended)
+	began := time.Now()
+	ticker := time.NewTicker(progressInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case line, ok := <-lines:
+			progress.Clear()
+			switch {
+			case !ok:
+				return &endedEarlyError{log: cfg.LogFile}
+			case line.Banner != nil:
+				fmt.Fprint(out, *line.Banner)
+			case line.App != nil && line.App.State == agent.Started:
+				fmt.Fprintln(out, startedLine(line.App))
+			case line.Done:
+				return nil
+			case line.Failed != "":
+				return &endedEarlyError{reason: line.Failed}
+			case line.FailedApps != "":
+				return exit(1, "%s\nThe server runs and answers with error pages until the application starts. 'passenger restart-app' starts a "+
+					"corrected one, 'passenger stop' ends the server; its log is %s.", line.FailedApps, cfg.LogFile)
+			}
+		case <-ticker.C:
+			progress.Show(fmt.Sprintf("Starting the application: %.0f s", time.Since(began).Seconds()))
+		case <-ctx.Done():
+			progress.Clear()
+			return ctx.Err()
+		}
+	}
 }
 
 // openOutput opens the log, or nothing if that is another user's to make, which the
@@ -86,20 +160,32 @@ func newReporter() (*reporter, error) {
 		return nil, nil
 	}
 	syscall.CloseOnExec(reportFD)
-	signal.Ignore(syscall.SIGHUP) // there is no terminal that could be gone
 	return &reporter{pipe: os.NewFile(reportFD, "report")}, errors.Join(os.Unsetenv(daemonVariable), os.Chdir("/"))
 }
 
-func (r *reporter) serving(banner string) {
+// tell writes a line. The one who waits may have gone.
+func (r *reporter) tell(line *reportLine) {
+	if r == nil {
+		return
+	}
+	_ = json.NewEncoder(r.pipe).Encode(line) // also after the end of the report
+}
+
+// end is told once; what follows is not told.
+func (r *reporter) end(line *reportLine) {
 	if r != nil {
-		_, _ = io.WriteString(r.pipe, reportServing+banner) // nobody may be waiting any more
+		r.tell(line)
 		_ = r.pipe.Close()
 	}
 }
 
+func (r *reporter) serving(banner string)   { r.tell(&reportLine{Banner: &banner}) }
+func (r *reporter) app(app *agent.AppStart) { r.tell(&reportLine{App: app}) }
+func (r *reporter) done()                   { r.end(&reportLine{Done: true}) }
+func (r *reporter) failedApps(err error)    { r.end(&reportLine{FailedApps: err.Error()}) }
+
 func (r *reporter) failed(err error) {
-	if r != nil {
-		_, _ = io.WriteString(r.pipe, err.Error())
-		_ = r.pipe.Close()
+	if err != nil {
+		r.end(&reportLine{Failed: err.Error()})
 	}
 }

@@ -16,8 +16,12 @@ import (
 
 func main() {
 	signals := make(chan os.Signal, 2)
-	// SIGHUP: the terminal is gone.
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// Notify would undo what nohup has done.
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	program := newProgram(filepath.Base(os.Args[0]), signals)
 	if err := program.ExecuteContext(context.Background()); err != nil {
 		os.Exit(report(os.Stderr, program.Name(), err))

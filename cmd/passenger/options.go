@@ -121,6 +121,7 @@ var startOptions = []option{
 	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
+	{key: "on_start_failure", flag: "on-start-failure", usage: "when an application does not start, `serve` error pages or exit (default serve)"},
 	{key: "drain_delay", flag: "drain-delay", kind: kindInt, usage: "how many `seconds` to serve on when the server is to end, while /readyz tells load balancers that it is not ready (default 0)"},
 	{key: "transaction_log", flag: "transaction-log", kind: kindPath, usage: "a `file` that gets a line of JSON for each request, spawn, process and restart, from a process of its own"},
 	{key: "otlp_endpoint", flag: "otlp-endpoint", usage: "the `URL` of an OpenTelemetry collector that gets the same as traces, such as http://127.0.0.1:4318; $OTEL_EXPORTER_OTLP_HEADERS has headers for it"},

@@ -123,34 +123,8 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go serveSignals(ctx, instance)
-	banner := banner(cfg, instance.URLs())
-	fmt.Fprint(out, banner)
-	report.serving(banner)
-	var failure error
-	select {
-	case <-signals:
-	case failure = <-instance.Ended():
-	}
-	if failure == nil {
-		fmt.Fprintln(out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
-	} else {
-		fmt.Fprintf(errOut, "passenger: the server cannot go on: %v\n", failure)
-	}
-	go func() {
-		select {
-		case <-signals:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := instance.Shutdown(ctx); err != nil {
-		return fmt.Errorf("the shutdown was forced: %w", err)
-	}
-	if failure != nil {
-		return failure
-	}
-	fmt.Fprintln(out, "Stopped.")
-	return nil
+	r := &running{cfg: cfg, instance: instance, signals: signals, report: report, out: out, errOut: errOut}
+	return r.run(ctx, cancel)
 }
 
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which

@@ -45,6 +45,7 @@ type apps struct {
 // app is an application with one configuration of its handler.
 type app struct {
 	key     string
+	options []appOption
 	handler *handler.Handler
 	id      appID
 	env     handler.Env
@@ -169,7 +170,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 	}
 	config := cfg.handler()
 	config.Logger, config.AccessLog = a.log, a.accessLog
-	made := &app{handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, last: time.Now()}
+	made := &app{options: options, handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, last: time.Now()}
 	if len(cfg.EnvVars) > 0 {
 		made.env = handler.Env(cfg.EnvVars)
 	}

@@ -81,6 +81,9 @@ type Config struct {
 	opened *openedSockets `koanf:"-"`
 	// Flying is nil where there is one application.
 	Flying *Flying `koanf:"-"`
+	// OnStartFailure is what becomes of the server when an application does not
+	// start: serve, which empty stands for, or exit.
+	OnStartFailure string `koanf:"on_start_failure"`
 	// DrainDelay is how many seconds a server serves on that is to end, and is
 	// not ready any more.
 	DrainDelay int `koanf:"drain_delay"`
@@ -181,6 +184,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, checkCacheControl(c.StaticCacheControl))
 	errs = append(errs, c.Health.validate()...)
+	errs = append(errs, c.checkOnStartFailure())
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)

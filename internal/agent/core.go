@@ -41,6 +41,8 @@ type coreConfig struct {
 	// processes' sockets.
 	InstanceDir, AppSockets string
 	Accounts                []apiserver.Account
+	// Running are the applications to boot before this core serves; see replaceCore.
+	Running []runningApp
 	// Router is where transactions go, without what is only for the router.
 	Router ustrouter.Config
 }
@@ -71,6 +73,9 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	if err := parent.Ready(nil); err != nil {
 		c.log.Error(err, "The watchdog is gone")
 	}
+	c.server.startProcesses(func(states []AppStart) { //nolint:contextcheck // the end of the pool is theirs
+		_ = parent.Tell(states) // a watchdog that is gone is noticed elsewhere
+	})
 	return c.serve(ctx, signals)
 }
 
@@ -115,7 +120,17 @@ func (c *core) start(ctx context.Context) error {
 		}
 		told.transactions = c.transactions
 	}
-	if c.server, err = newServer(&c.cfg.Server, listeners, c.cfg.AppSockets, told, c.log); err != nil { //nolint:contextcheck // ctx bounds the start
+	booting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.parent.Gone():
+			cancel()
+		case <-booting.Done():
+		}
+	}()
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, told, c.log)
+	if err != nil {
 		return errors.Join(err, api.Close())
 	}
 	var metrics net.Listener
@@ -178,6 +193,8 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				force()
 				end()
 			}
+		case q := <-c.parent.Questions():
+			c.answer(&q)
 		case <-signals:
 			if ending {
 				force()
@@ -196,6 +213,17 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			}
 			return errors.Join(failure, err)
 		}
+	}
+}
+
+// answer tells the watchdog what it asks.
+func (c *core) answer(q *watchdog.Question) {
+	var body any
+	if q.On == runningQuestion {
+		body = c.server.running()
+	}
+	if err := q.Answer(body); err != nil {
+		c.log.Error(err, "Cannot answer the watchdog")
 	}
 }
 

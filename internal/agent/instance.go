@@ -42,6 +42,11 @@ type Instance struct {
 	// stop ends what was begun by watch.
 	stop func()
 
+	// starts are those of the applications, and initialized is closed when the hooks
+	// and systemd were told that the server is ready.
+	starts      starts
+	initialized chan struct{}
+
 	// reconfigure is nil where the configuration cannot be read anew; coreCfg is
 	// what the core has, and changing is held while a new one takes its place.
 	reconfigure func() (Config, error)
@@ -53,15 +58,15 @@ type Instance struct {
 }
 
 // Start checks cfg, opens the listener and starts a core, which has begun to
-// serve then, and to start the processes that are to be there at all times. An
-// error says what to do about it; nothing is left running then. ctx bounds the
+// serve then, and to start the processes that are to be there at all times, see
+// AwaitApps. An error says what to do about it; nothing is left running then. ctx bounds the
 // start and not the server. reconfigure is for Reload and returns the
 // configuration as it is then; nil: there is none but cfg.
 func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) (_ *Instance, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Instance{cfg: cfg, reconfigure: reconfigure, ended: make(chan error, 3)}
+	i := &Instance{cfg: cfg, reconfigure: reconfigure, ended: make(chan error, 3), initialized: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
@@ -106,7 +111,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
 		Agents: append(agents, watchdog.Agent{
 			Name: coreName, Command: func() *exec.Cmd { return i.program(CoreCommand) },
-			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore,
+			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore, Status: i.noteStarts,
 		}),
 	})
 	if err != nil {
@@ -119,7 +124,6 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	if cfg.Flying != nil {
 		cfg.Flying.serving(cfg.SocketFile, i.log)
 	}
-	i.notify(daemon.SdNotifyReady)
 	return i, nil
 }
 
@@ -182,6 +186,7 @@ func (i *Instance) watch(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	})
+	ends.Go(func() { i.announce(ctx) })
 	ends.Go(func() {
 		for i.stay(ctx) {
 			i.log.Info("The instance directory was made anew", "path", i.here().dir.Path())
@@ -229,11 +234,17 @@ func (i *Instance) move(ctx context.Context) error {
 	}
 	i.setPlace(to)
 	if to.router != nil {
-		if err := i.dog.Replace(ctx, routerName, to.routerConfig(&i.cfg), to.routerFiles()); err != nil {
+		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{Config: to.routerConfig(&i.cfg), Files: to.routerFiles()}); err != nil {
 			i.log.Error(err, "Transactions are not passed on any more")
 		}
 	}
-	if err := i.dog.Replace(ctx, coreName, to.coreConfig(&i.coreCfg), to.files(i.lent)); err != nil {
+	err = i.replaceCore(ctx, to, &i.coreCfg)
+	if err != nil && ctx.Err() == nil {
+		// It has to be replaced, whether the applications start or not.
+		i.log.Error(err, "The new core does not wait for the applications")
+		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{Config: to.coreConfig(&i.coreCfg), Files: to.files(i.lent)})
+	}
+	if err != nil {
 		i.setPlace(from)
 		return errors.Join(err, to.close())
 	}

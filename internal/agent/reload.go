@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // fixedSettings are those that the watchdog acts on when it starts.
@@ -42,17 +40,22 @@ func (i *Instance) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the configuration is refused, and the one before it counts on: %w", err)
 	}
-	i.notify(daemon.SdNotifyReloading)
-	defer i.notify(daemon.SdNotifyReady)
-	here := i.here()
-	if err := i.dog.Replace(ctx, coreName, here.coreConfig(&next), here.files(i.lent)); err != nil {
-		return fmt.Errorf("the configuration before this one counts on: %w", err)
+
+	done := i.notifyReloading()
+	err = i.replaceCore(ctx, i.here(), &next)
+	done(err)
+	if err != nil {
+		return fmt.Errorf("the new core was not started, the old one serves on with its configuration and processes: %w", err)
 	}
+
 	i.coreCfg = next
 	i.level.set(next.LogLevel)
 	i.log.Info("A new core serves with the configuration as it is now")
 	return nil
 }
+
+// LogReloadFailure is for reloads that nobody waits for.
+func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "Cannot reload") }
 
 // sameStart makes sure that nothing differs that takes effect at the start.
 func (c *Config) sameStart(next *Config) error {

@@ -77,13 +77,22 @@ type audience struct {
 	transactions *ustrouter.Observer
 }
 
-// newServer begins to serve on listeners, which it owns then, and to start the
-// processes that are to be there at all times. Nothing is left running when it
-// fails. sockets is a directory for the processes' sockets; empty: the spawner
-// makes one.
-func newServer(cfg *Config, listeners []listening, sockets string, told audience, log logr.Logger) (*Server, error) {
+// newServer boots what runs elsewhere, and begins to serve on listeners then, which it
+// owns. Nothing is left running when it fails. ctx bounds the boot. sockets is a
+// directory for the processes' sockets; empty: the spawner makes one.
+func newServer(
+	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, told audience,
+	log logr.Logger,
+) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, conns: connstate.New(), failed: make(chan error, len(listeners))}
-	if err := s.prepare(sockets, told); err != nil {
+	err := s.prepare(sockets, told)
+	if err == nil {
+		if err = s.boot(ctx, running); err != nil {
+			err = errors.Join(err, s.pool.Close(), s.factory.Close(), s.access.close())
+			s.site.close()
+		}
+	}
+	if err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
@@ -94,7 +103,6 @@ func newServer(cfg *Config, listeners []listening, sockets string, told audience
 		s.listeners = append(s.listeners, draining)
 		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) })
 	}
-	s.startProcesses()
 	return s, nil
 }
 

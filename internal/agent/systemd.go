@@ -3,6 +3,7 @@ package agent
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -30,6 +31,25 @@ func inheritedSockets() (map[string]socket, error) {
 		}
 	}
 	return sockets, nil
+}
+
+// notifyReloading tells systemd that a reload begins; done, that it has ended, and
+// how.
+func (i *Instance) notifyReloading() (done func(error)) {
+	i.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+	return func(err error) {
+		status := "STATUS="
+		if err != nil {
+			status += "The reload has failed: " + firstLine(err.Error())
+		}
+		i.notify(status + "\n" + daemon.SdNotifyReady)
+	}
+}
+
+// firstLine is what systemd's protocol has room for.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 // notify tells systemd, if it has started us, how we are.

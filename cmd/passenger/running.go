@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+// running is a server that start has started.
+type running struct {
+	cfg         *agent.Config
+	instance    *agent.Instance
+	signals     <-chan os.Signal
+	report      *reporter
+	out, errOut io.Writer
+}
+
+// run returns when the server has ended. force ends what ctx bounds, and so the
+// server at once.
+func (r *running) run(ctx context.Context, force func()) error {
+	banner := banner(r.cfg, r.instance.URLs())
+	fmt.Fprint(r.out, banner)
+	r.report.serving(banner)
+
+	failure := r.serve(ctx)
+	if failure == nil {
+		fmt.Fprintln(r.out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
+	} else {
+		fmt.Fprintf(r.errOut, "passenger: the server cannot go on: %v\n", failure)
+	}
+	go func() {
+		for {
+			select {
+			case s := <-r.signals:
+				if !isReload(s) {
+					force()
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	err := r.instance.Shutdown(ctx)
+	r.report.failed(errors.Join(failure, err)) // to whoever waits still
+	switch {
+	case err != nil:
+		return fmt.Errorf("the shutdown was forced: %w", err)
+	case failure != nil:
+		return errSaid
+	}
+	fmt.Fprintln(r.out, "Stopped.")
+
+	return nil
+}
+
+// serve returns when the server is to end: nil, or why it cannot go on.
+func (r *running) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	started := make(chan error, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		started <- r.awaitApps(ctx)
+	}()
+	defer func() { // nothing is printed about starts after that
+		cancel()
+		<-ended
+	}()
+
+	for {
+		select {
+		case s := <-r.signals:
+			if !isReload(s) {
+				return nil
+			}
+			go r.reload(context.WithoutCancel(ctx))
+		case err := <-started:
+			if err != nil && r.cfg.ExitsOnStartFailure() {
+				return err
+			}
+		case err := <-r.instance.Ended():
+			return err
+		}
+	}
+}
+
+// awaitApps tells how the start of each application went. Its error is that of those
+// that do not start.
+func (r *running) awaitApps(ctx context.Context) error {
+	err := r.instance.AwaitApps(ctx, func(app agent.AppStart) {
+		r.report.app(&app)
+		if app.State == agent.Started {
+			fmt.Fprintln(r.out, startedLine(&app))
+		}
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err == nil:
+		r.report.done()
+		return nil
+	}
+	fmt.Fprintln(r.errOut, err)
+	if !r.cfg.ExitsOnStartFailure() {
+		r.report.failedApps(err)
+	}
+	return err
+}
+
+func startedLine(app *agent.AppStart) string {
+	return fmt.Sprintf("%s: started in %.1f s", app.Dir, app.Took.Seconds())
+}
+
+// reload is told by the log, and by systemd's notifications.
+func (r *running) reload(ctx context.Context) {
+	if err := r.instance.Reload(ctx); err != nil {
+		r.instance.LogReloadFailure(err)
+	}
+}
+
+// isReload reports whether a signal asks for the configuration to be read again, as
+// service managers do: SIGHUP, where no terminal can have gone.
+func isReload(s os.Signal) bool {
+	if s != syscall.SIGHUP {
+		return false
+	}
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return true
+	}
+	_ = terminal.Close() // it was only looked for
+	return false
+}
+
+// progressInterval is how often the time is shown that a start takes.
+const progressInterval = time.Second

@@ -1,0 +1,192 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/watchdog"
+)
+
+// runningQuestion is what the watchdog asks a core that is to be replaced.
+const runningQuestion = "running applications"
+
+// answerTimeout is how long a core may take for its answer.
+const answerTimeout = 10 * time.Second
+
+// runningApp is an application that a core has processes of. The core that takes its
+// place boots as many before it takes requests.
+type runningApp struct {
+	Dir string
+	// Options are those that the web server has set; nil: they are in the
+	// configuration.
+	Options [][2]string `json:",omitempty"`
+	// Processes is how many there are.
+	Processes int
+}
+
+// running returns the applications that have processes.
+func (s *Server) running() []runningApp {
+	counts := map[appID]int{}
+	for _, g := range s.pool.Inspect().Groups {
+		if n := attached(&g); n > 0 && !g.Detached {
+			counts[appID{g.Name, g.AppRoot}] = n
+		}
+	}
+
+	if many, ok := s.site.(*apps); ok {
+		return many.running(counts)
+	}
+	var running []runningApp
+	s.cfg.each(func(c *Config) {
+		app := c.options().App
+		if n := counts[appID{app.Name(), app.Root}]; n > 0 {
+			running = append(running, runningApp{Dir: c.Dir, Processes: n})
+		}
+	})
+	return running
+}
+
+// attached counts the processes that are not about to end.
+func attached(g *passenger.GroupSnapshot) (n int) {
+	for i := range g.Processes {
+		if g.Processes[i].State != "detached" {
+			n++
+		}
+	}
+	return n
+}
+
+// running returns the applications with processes, of which counts has the numbers.
+// Of several configurations of one application, that counts which was used last.
+func (a *apps) running(counts map[appID]int) (running []runningApp) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for e := a.used.Back(); e != nil; e = e.Prev() {
+		known := a.at(e)
+		n := counts[known.id]
+		if n == 0 {
+			continue
+		}
+		delete(counts, known.id)
+		app := runningApp{Dir: known.id.root, Processes: n}
+		for _, o := range known.options {
+			app.Options = append(app.Options, [2]string{o.name, o.value})
+		}
+		running = append(running, app)
+	}
+	return running
+}
+
+// bootStep is an application to boot, and how many processes of it.
+type bootStep struct {
+	options passenger.Options
+	n       int
+}
+
+// bootSteps returns what to boot of the applications that run now: as many processes
+// as before, up to the minimum, and one at least, since no request is to wait. What
+// has gone from the configuration is left out, as is what the pool has no room for.
+func (c *Config) bootSteps(running []runningApp) (steps []bootStep, err error) {
+	var errs []error
+	for _, app := range running {
+		options, found, err := c.optionsOf(&app)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", app.Dir, err))
+		}
+		if !found || len(steps) >= c.MaxPoolSize {
+			continue
+		}
+		steps = append(steps, bootStep{options: options, n: max(min(options.MinProcesses, app.Processes), 1)})
+	}
+
+	// Each has one before one has two.
+	room := c.MaxPoolSize - len(steps)
+	for i := range steps {
+		more := min(steps[i].n-1, room)
+		steps[i].n = 1 + more
+		room -= more
+	}
+	return steps, errors.Join(errs...)
+}
+
+// optionsOf returns the options that an application has by this configuration.
+func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bool, err error) {
+	if c.Flying != nil {
+		set := make([]appOption, 0, len(app.Options))
+		for _, o := range app.Options {
+			set = append(set, appOption{o[0], o[1]})
+		}
+		one, err := newAppConfig(c, set)
+		if err != nil {
+			return options, false, err
+		}
+		return one.options(), true, nil
+	}
+	c.each(func(one *Config) {
+		if one.Dir == app.Dir && !found {
+			options, found = one.options(), true
+		}
+	})
+	return options, found, nil
+}
+
+// boot starts processes of the applications that run elsewhere, and returns when they
+// are there, or one did not start.
+func (s *Server) boot(ctx context.Context, running []runningApp) error {
+	steps, err := s.cfg.bootSteps(running)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	var booting sync.WaitGroup
+	for _, step := range steps {
+		booting.Go(func() {
+			if err := s.pool.StartN(ctx, &step.options, step.n); err != nil {
+				cancel(err) // the first one counts
+			}
+		})
+	}
+	booting.Wait()
+	return context.Cause(ctx)
+}
+
+// replaceCore lets a new core with the configuration cfg take the place of the one
+// that serves, once it has booted what that one has.
+func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config) error {
+	asking, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	answer, err := i.dog.Ask(asking, coreName, runningQuestion)
+	if err != nil {
+		return err
+	}
+	var running []runningApp
+	if err := json.Unmarshal(answer, &running); err != nil {
+		return fmt.Errorf("cannot read what the core says of its applications: %w", err)
+	}
+	steps, err := cfg.bootSteps(running)
+	if err != nil {
+		return err
+	}
+
+	patience := watchdog.DefaultStartTimeout
+	for _, step := range steps { // processes of one application start one after the other
+		timeout := step.options.App.StartTimeout * time.Duration(step.n)
+		patience = max(patience, watchdog.DefaultStartTimeout+timeout)
+	}
+	config := at.coreConfig(cfg)
+	booting := *config
+	booting.Running = running
+	return i.dog.Replace(ctx, coreName, watchdog.Replacement{
+		Config:       &booting,
+		Restart:      config,
+		Files:        at.files(i.lent),
+		StartTimeout: patience,
+	})
+}
