@@ -2,36 +2,41 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/admin"
 )
-
-// reloadTime is how long a new core may take until it serves.
-const reloadTime = 90 * time.Second
 
 func (t tools) newReloadCommand() *cobra.Command {
 	var which selection
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Let an instance read its configuration anew",
-		Long: `Reload lets an instance read its configuration anew: the files, with the environment
-and the command line that it was started with. A new core with new processes serves
-from then on; the old one answers the requests that it has, so none is lost. If the
-configuration is wrong, all stays as it is, and reload says why.
+		Long: `Reload lets an instance read its configuration again: the files, with the environment
+and the command line that it was started with. A new core boots processes of each
+application that has some. When all of them serve, it takes the requests; the old core
+finishes those that it has, so none is lost and none waits for a boot. If the
+configuration is wrong or an application does not start, nothing changes: the old
+processes serve on, reload says why, and its exit status is 1.
 
 Addresses, sockets, log and pid files, users, hooks and what is recorded of requests
 are fixed until the instance is restarted.`,
-		Example: "  passenger reload\n  passenger-config reload --instance 8mWQ1Lxd",
+		Example: "  passenger reload\n  passenger-config reload --instance 8mWQ1Lxd\n  passenger reload --pid $MAINPID",
 		Args:    noArguments,
 	}
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
+	pid := cmd.Flags().String("pid", "", "the instance that the process with this `id` belongs to")
+	cmd.MarkFlagsMutuallyExclusive("instance", "pid")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+		if *pid != "" {
+			which.name, which.byPID = *pid, true
+		}
 		instance, err := which.find(cmd)
 		if instance == nil {
 			return err
@@ -40,9 +45,12 @@ are fixed until the instance is restarted.`,
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, reloadTime)
-		defer cancel()
-		if _, err := c.Post(ctx, "/reload.json", nil); err != nil {
+		// The server bounds it, by what its applications may take to start.
+		_, err = c.Post(ctx, "/reload.json", nil)
+		if e, ok := errors.AsType[*apiserver.StatusError](err); ok && e.Message != "" {
+			return exit(1, "*** ERROR: %s is not reloaded: %s", admin.Product, admin.PrintableText(e.Message))
+		}
+		if err != nil {
 			return explain(instance, err)
 		}
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s serves with its configuration as it is now\n", admin.Product)

@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/apiserver"
-	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 // moodyApp does not end its start while there is a file "slow", and exits while
@@ -31,16 +28,9 @@ begin()
 // one that fails after the only process has died.
 func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 	t.Parallel()
-	node := interpreters.Find(t, "node", "node", "nodejs")
-	dir := t.TempDir()
-	mark := func(name string) { require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600)) }
-	unmark := func(name string) { require.NoError(t, os.Remove(filepath.Join(dir, name))) }
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.js"), []byte(moodyApp), 0o600))
-
-	mark("slow")
-	mark("broken")
+	m := newMoody(t, "slow", "broken")
 	address := "127.0.0.1:" + freePort(t)
-	s := start(t, &launch{dir: dir, args: []string{"--nodejs", node, "--metrics-address", address}})
+	s := start(t, &launch{dir: m.dir, args: m.args("--metrics-address", address)})
 	status := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
 	defer status.CloseIdleConnections()
 	awaitReason := func(want func(*apiserver.UnreadyApp) bool) {
@@ -49,7 +39,7 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 			a := status.get(t, "/readyz")
 			var body apiserver.NotReadyError
 			if a.StatusCode != http.StatusServiceUnavailable || json.Unmarshal([]byte(a.body), &body) != nil ||
-				len(body.Applications) != 1 || body.Applications[0].Root != dir || !want(&body.Applications[0]) {
+				len(body.Applications) != 1 || body.Applications[0].Root != m.dir || !want(&body.Applications[0]) {
 				return fmt.Errorf("/readyz: %s: %s", a.Status, a.body)
 			}
 			return nil
@@ -59,14 +49,14 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 	failed := func(app *apiserver.UnreadyApp) bool { return app.ErrorID != "" && app.Reason != "" }
 
 	awaitReason(starting)
-	unmark("slow")
+	m.unmark("slow")
 	awaitReason(failed)
 
-	unmark("broken")
+	m.unmark("broken")
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode, "a request's own attempt")
 	require.Equal(t, http.StatusOK, status.get(t, "/readyz").StatusCode)
 
-	mark("broken")
+	m.mark("broken")
 	for _, pid := range s.apps(t) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	}
@@ -74,7 +64,7 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
 
 	// The pool tries again by itself.
-	unmark("broken")
+	m.unmark("broken")
 	eventually(t, func() error {
 		if a := status.get(t, "/readyz"); a.StatusCode != http.StatusOK {
 			return fmt.Errorf("/readyz: %s: %s", a.Status, a.body)
