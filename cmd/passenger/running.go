@@ -19,6 +19,23 @@ type running struct {
 	signals     <-chan os.Signal
 	report      *reporter
 	out, errOut io.Writer
+	// onTerminal: SIGHUP says that the terminal has gone.
+	onTerminal bool
+}
+
+// isReload reports whether a signal asks for the configuration to be read again, as
+// service managers do.
+func (r *running) isReload(s os.Signal) bool { return s == syscall.SIGHUP && !r.onTerminal }
+
+// hasTerminal reports whether this process has a controlling terminal. One that has
+// gone counts no more.
+func hasTerminal() bool {
+	terminal, err := os.Open("/dev/tty")
+	if err != nil {
+		return false
+	}
+	_ = terminal.Close() // it was only looked for
+	return true
 }
 
 // run returns when the server has ended. force ends what ctx bounds, and so the
@@ -38,7 +55,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 		for {
 			select {
 			case s := <-r.signals:
-				if !isReload(s) {
+				if !r.isReload(s) {
 					force()
 				}
 			case <-ctx.Done():
@@ -76,7 +93,7 @@ func (r *running) serve(ctx context.Context) error {
 	for {
 		select {
 		case s := <-r.signals:
-			if !isReload(s) {
+			if !r.isReload(s) {
 				return nil
 			}
 			go r.reload(context.WithoutCancel(ctx))
@@ -122,20 +139,6 @@ func (r *running) reload(ctx context.Context) {
 	if err := r.instance.Reload(ctx); err != nil {
 		r.instance.LogReloadFailure(err)
 	}
-}
-
-// isReload reports whether a signal asks for the configuration to be read again, as
-// service managers do: SIGHUP, where no terminal can have gone.
-func isReload(s os.Signal) bool {
-	if s != syscall.SIGHUP {
-		return false
-	}
-	terminal, err := os.Open("/dev/tty")
-	if err != nil {
-		return true
-	}
-	_ = terminal.Close() // it was only looked for
-	return false
 }
 
 // progressInterval is how often the time is shown that a start takes.

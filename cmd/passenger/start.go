@@ -123,7 +123,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go serveSignals(ctx, instance)
-	r := &running{cfg: cfg, instance: instance, signals: signals, report: report, out: out, errOut: errOut}
+	r := &running{cfg: cfg, instance: instance, signals: signals, report: report, out: out, errOut: errOut, onTerminal: hasTerminal()}
 	return r.run(ctx, cancel)
 }
 

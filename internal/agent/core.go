@@ -164,7 +164,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, force := context.WithCancel(ctx)
 	defer force()
 	var failure error
-	commands, failed := c.parent.Commands(), c.server.Failed()
+	commands, questions, failed := c.parent.Commands(), c.parent.Questions(), c.server.Failed()
 	ending := false
 	ended := make(chan error, 1)
 	end := func() {
@@ -193,7 +193,11 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				force()
 				end()
 			}
-		case q := <-c.parent.Questions():
+		case q, alive := <-questions:
+			if !alive {
+				questions = nil
+				continue
+			}
 			c.answer(&q)
 		case <-signals:
 			if ending {

@@ -8,23 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// E15: a terminal that is closed ends the server in order.
-func TestE15Hangup(t *testing.T) {
-	t.Parallel()
-	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
-	c := s.client(t)
-	answer := c.background(t, "/hold")
-	s.stderr.await(t, heldText(1), s.ended)
-	apps := s.apps(t)
-	s.signal(t, syscall.SIGHUP)
-	s.stdout.await(t, stopping, s.ended)
-	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
-	a := <-answer
-	require.NoError(t, a.err)
-	require.Equal(t, 200, a.StatusCode)
-	s.requireExit(t, 0)
-}
-
 // E15: Ctrl-C reaches the process group of the terminal's foreground. Neither the
 // core nor applications belong to it.
 func TestE15CtrlC(t *testing.T) {
