@@ -123,8 +123,8 @@ func (r *running) awaitApps(ctx context.Context) error {
 		r.report.done()
 		return nil
 	}
-	fmt.Fprintln(r.errOut, err)
 	if !r.cfg.ExitsOnStartFailure() {
+		fmt.Fprintln(r.errOut, err)
 		r.report.failedApps(err)
 	}
 	return err
