@@ -22,7 +22,7 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-const short = 300 * time.Millisecond
+const short = time.Second
 
 func with(a spawner.App, change func(*spawner.App)) spawner.App {
 	change(&a)
@@ -61,7 +61,7 @@ func TestFailures(t *testing.T) {
 		},
 		{"closes its stdout", app(t, "close", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
 		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "neither served on port", ""},
-		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 300ms", ""},
+		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 1s", ""},
 		{"says half a line", with(app(t, "say", "text=!> I have"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "said nothing", ""},
 		{"says half a block", with(say(t, ready), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepReady, "did not finish", ""},
 		{"says half an error", with(say(t, "!> Error\n!> html: true\n"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "did not finish", ""},
