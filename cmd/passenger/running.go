@@ -118,7 +118,7 @@ func (r *running) awaitApps(ctx context.Context) error {
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the server is about to end
 	case err == nil:
 		r.report.done()
 		return nil

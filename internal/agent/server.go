@@ -101,7 +101,7 @@ func newServer(
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) })
+		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) }) //nolint:contextcheck // ctx bounds the boot
 	}
 	return s, nil
 }
