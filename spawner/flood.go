@@ -12,7 +12,7 @@ const (
 	outputBurst = 4
 	// floodRate is how many bytes a second are read of a process that prints more than its
 	// share: it may be held up, but its requests not for long.
-	floodRate = 8 << 20
+	floodRate = 16 << 20
 	// floodPiece is after how many bytes there is a pause then: for less, timers would
 	// take longer than the reading.
 	floodPiece = 64 << 10

@@ -92,7 +92,7 @@ func (o *output) started(pid int) {
 // that a flood of output leaves processors to others.
 func (s *stream) Write(p []byte) (int, error) {
 	s.output.capture(p)
-	n, flooded := len(p), false
+	n, beyond := len(p), 0
 	for len(p) > 0 {
 		piece, rest, whole := bytes.Cut(p, []byte{'\n'})
 		if room := maxLogLine - len(s.partial); len(piece) > room {
@@ -101,11 +101,11 @@ func (s *stream) Write(p []byte) (int, error) {
 		s.partial = append(s.partial, piece...)
 		p = rest
 		if whole && !s.flush() {
-			flooded = true
+			beyond++
 		}
 	}
-	if flooded {
-		s.owed += n
+	if beyond > 0 {
+		s.owed += n + beyond*lineOverhead // short lines cost as much as long ones
 	}
 	if s.owed >= floodPiece {
 		s.output.flood.pause(s.owed)
