@@ -250,7 +250,7 @@ func unitOf(proc string) (unit string, user bool) {
 	}
 	for line := range strings.Lines(string(groups)) {
 		_, path, _ := strings.Cut(line, "::")
-		for _, part := range strings.Split(strings.TrimSpace(path), "/") {
+		for part := range strings.SplitSeq(strings.TrimSpace(path), "/") {
 			if strings.HasPrefix(part, "user@") {
 				user = true
 				continue

@@ -106,7 +106,7 @@ func (r *running) awaitApps(ctx context.Context) error {
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil
+		return nil //nolint:nilerr // the server ends, which is no fault of the applications
 	case err == nil:
 		r.report.done()
 		return nil

@@ -260,7 +260,7 @@ func (c *Config) options() passenger.Options {
 		MeteorSettings: c.MeteorAppSettings,
 	}
 	c.ask(&app)
-	c.Logs.apply(&app)
+	c.applyLogs(&app)
 	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited

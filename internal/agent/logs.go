@@ -69,8 +69,8 @@ func (l *Logs) format(path string) logFormat {
 // LogsJSON reports whether all that is logged is to be JSON.
 func (l *Logs) LogsJSON() bool { return l.LogFormat == "json" }
 
-// apply sets what is the spawner's to do.
-func (l *Logs) apply(app *spawner.App) {
+// applyLogs sets what is the spawner's to do.
+func (l *Logs) applyLogs(app *spawner.App) {
 	app.LogFile = l.AppLogFile
 	app.MaxOutputRate = int64(l.MaxOutputRate)
 	if l.MaxOutputRate == 0 {

@@ -241,7 +241,7 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 	content := awaitContent(t, log, "droppedBytes=")
 	most := int(time.Since(began).Seconds()+6) * rate * 3
 	require.Less(t, len(content), most)
-	require.Positive(t, bytes.Count([]byte(content), []byte("flood flood")))
+	require.Positive(t, bytes.Count([]byte(content), []byte(`msg="flood`)))
 
 	eventuallyWithin(t, deadline, func() error {
 		c.get(t, say("whole again"))
@@ -270,4 +270,44 @@ func TestLogSettingsAreRefused(t *testing.T) {
 		require.Contains(t, string(out), test.want)
 		box.requireClean(t)
 	}
+}
+
+// Under Flying as root, an application's file is where only root can replace it; others
+// are refused, and nothing is lost.
+func TestFlyingAppLogFile(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+	good, bad := box.goTenant(t, "good", daemonUID), box.goTenant(t, "bad", binUID)
+	file := filepath.Join(box.Dir, "good.log")
+	good.options["app_log_file"] = file
+	theirs := filepath.Join(bad.root, "bad.log")
+	bad.options["app_log_file"] = theirs
+	c := f.client(t)
+	require.Equal(t, 200, c.get(t, "/print?of-the-good", f.header(t, good)...).StatusCode)
+	require.Equal(t, 200, c.get(t, "/print?of-the-bad", f.header(t, bad)...).StatusCode)
+
+	require.Equal(t, "of-the-good\n", awaitContent(t, file, "\n"))
+	requireOwner(t, 0, file)
+	f.stderr.await(t, "msg=of-the-bad", f.ended)
+	f.stderr.await(t, "others than root could replace what is in the directory", f.ended)
+	require.NotContains(t, f.stderr.String(), "of-the-good")
+	require.NoFileExists(t, theirs)
+
+	// It is opened anew with the others.
+	require.NoError(t, os.Rename(file, file+".1"))
+	f.signal(t, syscall.SIGUSR1)
+	eventuallyWithin(t, deadline, func() error {
+		_, err := os.Stat(file)
+		return err
+	})
+	require.Equal(t, 200, c.get(t, "/print?after", f.header(t, good)...).StatusCode)
+	awaitContent(t, file, "after\n")
+	out, err := f.logs(t, good.root)
+	require.NoError(t, err, out)
+	require.Equal(t, "after\n", out)
+	out, err = f.logs(t, "good")
+	require.NoError(t, err, out)
+	c.CloseIdleConnections()
 }
