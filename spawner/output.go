@@ -175,8 +175,8 @@ func (o *output) release() (captured string, dropped int64) {
 	return captured, o.dropped
 }
 
-// enqueue reports whether the line is within the process's share. Empty lines count and
-// are not logged.
+// enqueue reports whether the line is within the process's share, and the log keeps up.
+// Empty lines count and are not logged.
 func (o *output) enqueue(stream string, text []byte) (within bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -197,7 +197,8 @@ func (o *output) enqueue(stream string, text []byte) (within bool) {
 	o.queued += size
 	o.work()
 
-	return within
+	// Behind: the log gets time to catch up, before anything has to be dropped.
+	return o.queued <= maxLogQueue/2
 }
 
 // drop counts what is not logged, which the log tells now and then. It needs the lock,

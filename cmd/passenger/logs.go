@@ -120,15 +120,7 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 // find returns the instance that serves the application, or is meant otherwise.
 func (l *logs) find(cmd *cobra.Command, args []string) (*instancedir.Instance, error) {
 	if l.which.name == "" && len(args) > 0 {
-		path, err := admin.NewAppPath(args[0])
-		if err != nil {
-			return nil, err
-		}
-		all := listInstances(cmd).Instances
-		serving := slices.DeleteFunc(slices.Clone(all), func(i instancedir.Instance) bool {
-			return !slices.ContainsFunc(i.Properties.AppRoots, path.IsIn)
-		})
-		if len(serving) == 1 {
+		if serving := servingAt(listInstances(cmd).Instances, args[0]); len(serving) == 1 {
 			return &serving[0], nil
 		}
 	}

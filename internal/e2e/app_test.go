@@ -26,7 +26,8 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
-// query, /say the text that it stands for, and /flood 16 MiB; /length answers with that of the body.
+// query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
+// its query says; /length answers with that of the body.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -58,7 +59,9 @@ func playApp() (status int) {
 			text, _ := url.QueryUnescape(r.URL.RawQuery)
 			fmt.Println(text)
 		case "/flood":
-			for range 1 << 14 {
+			n := 1 << 14
+			_, _ = fmt.Sscan(r.URL.RawQuery, &n)
+			for range n {
 				fmt.Println(strings.Repeat("flood ", 170)) // 1 KiB
 			}
 		case "/length":

@@ -255,6 +255,22 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 	s.stop(t)
 }
 
+// What an application prints at once, as when it starts, is whole.
+func TestOrdinaryOutputIsWhole(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "log")
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--log-file", log)})
+	c := s.client(t)
+	const lines = 512
+	c.get(t, fmt.Sprintf("/flood?%d", lines))
+	c.get(t, say("the end"))
+	content := awaitContent(t, log, `msg="the end"`)
+	require.Equal(t, lines, strings.Count(content, `msg="flood`))
+	require.NotContains(t, content, "droppedBytes")
+	c.CloseIdleConnections()
+	s.stop(t)
+}
+
 // What is wrong with the log's settings is one sentence, before anything starts.
 func TestLogSettingsAreRefused(t *testing.T) {
 	t.Parallel()
