@@ -110,6 +110,13 @@ type App struct {
 	StartTimeout time.Duration
 	// LogLevel is sent to the loader: 0 (critical) to 7 (finest).
 	LogLevel int
+	// LogFile is for Config.Output: the file that gets what the processes print; empty:
+	// none of the application's own.
+	LogFile string
+	// MaxOutputRate is how many bytes a second of what each process prints are logged,
+	// after four seconds' worth at once; what is beyond that is dropped and counted, and
+	// read slowly. Zero means DefaultMaxOutputRate, a negative value no limit.
+	MaxOutputRate int64
 }
 
 // The spawn methods.
@@ -176,6 +183,7 @@ func (a *App) Validate() error {
 		{"python", a.Python},
 		{"nodejs", a.NodeJS},
 		{"meteor", a.Meteor},
+		{"log file", a.LogFile},
 		{"meteor settings", a.MeteorSettings},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {

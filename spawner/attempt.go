@@ -56,6 +56,10 @@ func newAttempt(f *factory, app App) *attempt {
 	a.gupid = newGUPID(a.began)
 	a.password = randomAlphanumeric(passwordLength)
 	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
+	a.output.flood = newFlood(app.MaxOutputRate)
+	if open := a.config.Output; open != nil {
+		a.output.open = func() Output { return open(&a.app) }
+	}
 	return a
 }
 

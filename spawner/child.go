@@ -205,7 +205,7 @@ func (c *child) awaitEnd(cleanUp func()) {
 	if c.stderr != nil {
 		_ = c.stderr.Close()
 	}
-	c.output.drain(drainTime)
+	c.output.end(drainTime)
 	close(c.gone)
 }
 

@@ -38,6 +38,9 @@ type Config struct {
 	// "App 123 stdout: line"; without it the message is the line. The fields
 	// app, pid and stream are there either way.
 	OutputPrefix bool
+	// Output is called for each process that has started, and returns what takes the lines
+	// that it prints; nil, as a function or what it returns: Logger.
+	Output func(app *App) Output
 	// TermDelay is how long after the request to stop, the end of its stdin,
 	// a process and its process group get SIGTERM; 0: DefaultTermDelay.
 	TermDelay time.Duration

@@ -14,27 +14,47 @@ const (
 	// for SpawnError.Output, in bytes.
 	MaxCapturedOutput = 128 << 10
 
-	maxLogLine  = 8 << 10
+	maxLogLine  = 32 << 10
 	maxLogQueue = 1 << 20
 	// lineOverhead is about what a queued line takes beside its text.
 	lineOverhead = 64
+	// dropInterval is how often the log tells how much of a process's output it has not got.
+	dropInterval = time.Second
 )
 
-// output is what a process prints. Nothing here waits for anybody: what cannot
-// be kept is counted.
+// Output takes the lines that a process prints, in the place of Config.Logger. Its
+// methods are called by one goroutine at a time, which holds up nobody else: lines are
+// dropped and counted when it cannot keep up.
+type Output interface {
+	// Line gets a line of stdout or stderr, without its end. It is at most 32 KiB; longer
+	// ones come in pieces.
+	Line(pid int, stream, text string)
+	// Close is called once, when nothing more will come.
+	Close()
+}
+
+// output is what a process prints. What cannot be kept is counted.
 type output struct {
 	log    logr.Logger
 	prefix bool
+	// open returns where lines go; nil: to log.
+	open func() Output
 
-	mu         sync.Mutex
-	pid        int
-	captured   []byte
-	dropped    int64
-	capturing  bool
-	queue      []logLine
-	queued     int
-	unlogged   int64
+	mu        sync.Mutex
+	pid       int
+	captured  []byte
+	dropped   int64
+	capturing bool
+	flood     flood
+	queue     []logLine
+	queued    int
+	unlogged  int64
+	// due: unlogged is to be told now, and not when toldLater fires.
+	due        bool
+	toldLater  *time.Timer
 	idle       chan struct{} // closed when the logging goroutine ends; nil: there is none
+	to         Output        // nil: log
+	ended      bool
 	out, error stream
 }
 
@@ -46,6 +66,8 @@ type stream struct {
 	output  *output
 	name    string
 	partial []byte
+	// owed is how much was read beyond the process's share since the last pause.
+	owed int
 }
 
 func newOutput(log logr.Logger, prefix bool) *output {
@@ -55,18 +77,22 @@ func newOutput(log logr.Logger, prefix bool) *output {
 	return o
 }
 
-// started says whose output it is.
+// started says whose output it is. end is to be called then.
 func (o *output) started(pid int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pid = pid
 	o.log = o.log.WithValues("pid", pid)
+	if o.open != nil {
+		o.to = o.open()
+	}
 }
 
-// Write never fails.
+// Write never fails. It waits a little when the process prints more than its share, so
+// that a flood of output leaves processors to others.
 func (s *stream) Write(p []byte) (int, error) {
 	s.output.capture(p)
-	n := len(p)
+	n, beyond := len(p), 0
 	for len(p) > 0 {
 		piece, rest, whole := bytes.Cut(p, []byte{'\n'})
 		if room := maxLogLine - len(s.partial); len(piece) > room {
@@ -74,19 +100,28 @@ func (s *stream) Write(p []byte) (int, error) {
 		}
 		s.partial = append(s.partial, piece...)
 		p = rest
-		if whole {
-			s.flush()
+		if whole && !s.flush() {
+			beyond++
 		}
 	}
+	if beyond > 0 {
+		s.owed += n + beyond*lineOverhead // short lines cost as much as long ones
+	}
+	if s.owed >= floodPiece {
+		s.output.flood.pause(s.owed)
+		s.owed = 0
+	}
+
 	return n, nil
 }
 
-// flush logs what is there of a line.
-func (s *stream) flush() {
-	if line := bytes.TrimSuffix(s.partial, []byte{'\r'}); len(line) > 0 {
-		s.output.enqueue(logLine{stream: s.name, text: string(line)})
-	}
+// flush logs what is there of a line. It reports whether that is within the process's
+// share.
+func (s *stream) flush() (within bool) {
+	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
+	within = s.output.enqueue(s.name, line)
 	s.partial = s.partial[:0]
+	return within
 }
 
 // end flushes and releases memory.
@@ -140,19 +175,53 @@ func (o *output) release() (captured string, dropped int64) {
 	return captured, o.dropped
 }
 
-func (o *output) enqueue(line logLine) {
+// enqueue reports whether the line is within the process's share, and the log keeps up.
+// Empty lines count and are not logged.
+func (o *output) enqueue(stream string, text []byte) (within bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.log.Enabled() {
-		return
+	if o.to == nil && !o.log.Enabled() {
+		return o.flood.take(len(text))
 	}
-	size := len(line.text) + lineOverhead
-	if o.queued+size > maxLogQueue {
-		o.unlogged += int64(len(line.text))
-		return
+
+	within = o.flood.take(len(text))
+	if len(text) == 0 {
+		return within
 	}
-	o.queue = append(o.queue, line)
+	size := len(text) + lineOverhead
+	if !within || o.queued+size > maxLogQueue {
+		o.drop(int64(len(text)))
+		return within
+	}
+	o.queue = append(o.queue, logLine{stream: stream, text: string(text)})
 	o.queued += size
+	o.work()
+
+	// Behind: the log gets time to catch up, before anything has to be dropped.
+	return o.queued <= maxLogQueue/2
+}
+
+// drop counts what is not logged, which the log tells now and then. It needs the lock,
+// as work.
+func (o *output) drop(bytes int64) {
+	o.unlogged += bytes
+	if o.toldLater == nil {
+		o.toldLater = time.AfterFunc(dropInterval, o.tellDrops)
+	}
+}
+
+// tellDrops lets the log tell what it has not got.
+func (o *output) tellDrops() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.toldLater = nil
+	o.due = o.unlogged > 0
+	if o.due {
+		o.work()
+	}
+}
+
+func (o *output) work() {
 	if o.idle == nil {
 		o.idle = make(chan struct{})
 		go o.logQueue(o.idle)
@@ -163,15 +232,26 @@ func (o *output) logQueue(idle chan struct{}) {
 	defer close(idle)
 	for {
 		o.mu.Lock()
-		queue, unlogged, log, pid := o.queue, o.unlogged, o.log, o.pid
-		o.queue, o.queued, o.unlogged = nil, 0, 0
+		queue, unlogged, log, pid, to := o.queue, int64(0), o.log, o.pid, o.to
+		if o.due {
+			unlogged, o.unlogged, o.due = o.unlogged, 0, false
+		}
+		o.queue, o.queued = nil, 0
 		if len(queue) == 0 && unlogged == 0 {
 			o.idle = nil
+			if o.ended {
+				o.close()
+			}
 			o.mu.Unlock()
 			return
 		}
 		o.mu.Unlock()
+
 		for _, line := range queue {
+			if to != nil {
+				to.Line(pid, line.stream, line.text)
+				continue
+			}
 			text := line.text
 			if o.prefix {
 				text = fmt.Sprintf("App %d %s: %s", pid, line.stream, line.text)
@@ -179,9 +259,32 @@ func (o *output) logQueue(idle chan struct{}) {
 			log.Info(text, "stream", line.stream)
 		}
 		if unlogged > 0 {
-			log.Info("the process printed faster than it could be logged", "droppedBytes", unlogged)
+			log.Info("the process printed faster than it could be logged, or than max_output_rate allows: lines were dropped",
+				"droppedBytes", unlogged)
 		}
 	}
+}
+
+// close needs the lock.
+func (o *output) close() {
+	if o.to != nil {
+		o.to.Close()
+		o.to = nil
+	}
+}
+
+// end tells what was dropped, and waits until everything has been logged, but not for
+// ever. Nothing more comes.
+func (o *output) end(most time.Duration) {
+	o.mu.Lock()
+	o.ended = true
+	if o.toldLater != nil && o.toldLater.Stop() {
+		o.toldLater = nil
+		o.due = o.unlogged > 0
+	}
+	o.work()
+	o.mu.Unlock()
+	o.drain(most)
 }
 
 // drain waits until everything has been logged, but not for ever.
@@ -192,6 +295,7 @@ func (o *output) drain(most time.Duration) {
 	if idle == nil {
 		return
 	}
+
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {

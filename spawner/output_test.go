@@ -1,9 +1,12 @@
 package spawner
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -58,7 +61,7 @@ func TestLines(t *testing.T) {
 				require.Equal(t, len(w), n)
 			}
 			o.out.end()
-			o.drain(time.Minute)
+			o.end(time.Minute)
 			require.Equal(t, test.lines, lines)
 		})
 	}
@@ -119,10 +122,101 @@ func TestStuckLogDoesNotHoldTheApplication(t *testing.T) {
 	unlogged := o.unlogged
 	o.mu.Unlock()
 	require.Positive(t, unlogged)
-	o.drain(time.Millisecond)
+	o.end(time.Millisecond)
 	close(gate)
-	o.drain(time.Minute)
+	o.end(time.Minute)
 	logged := s.all()
 	require.Less(t, len(logged), lines)
 	require.Contains(t, strings.Join(logged, "\n"), `"droppedBytes"=`)
+}
+
+// lines is an Output that keeps them.
+type lines struct {
+	mu     sync.Mutex
+	all    []string
+	closed int
+}
+
+func (l *lines) Line(pid int, stream, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, fmt.Sprintf("%d %s %s", pid, stream, text))
+}
+
+func (l *lines) Close() { l.closed++ }
+
+func TestLinesGoToOutputInsteadOfLogger(t *testing.T) {
+	s, to := &sink{}, &lines{}
+	o := newOutput(s.logger(func() {}), false)
+	o.open = func() Output { return to }
+	o.started(7)
+	_, _ = o.error.Write([]byte("hello\nwor"))
+	_, _ = o.out.Write([]byte("other\n"))
+	o.error.end()
+	o.out.end()
+	o.end(time.Minute)
+	require.Equal(t, []string{"7 stderr hello", "7 stdout other", "7 stderr wor"}, to.all)
+	require.Equal(t, 1, to.closed)
+	require.Empty(t, s.all())
+}
+
+// What exceeds a process's share is dropped, and told once a second with its size; what
+// follows a pause is whole again.
+func TestFloodIsCutAndCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 10 << 10
+		s, to := &sink{}, &lines{}
+		o := newOutput(s.logger(func() {}), false)
+		o.open, o.flood = func() Output { return to }, newFlood(rate)
+		o.started(7)
+		line := []byte(strings.Repeat("x", 99) + "\n")
+		began := time.Now()
+		printed := 0
+		for time.Since(began) < 3*time.Second {
+			_, _ = o.error.Write(line)
+			printed += 99
+		}
+		const cost = 99 + 1 + lineOverhead
+		to.mu.Lock()
+		most := (outputBurst + 3) * rate / cost
+		require.InDelta(t, most, len(to.all), 2)
+		logged := len(to.all)
+		to.mu.Unlock()
+
+		// It reads slowly meanwhile.
+		require.InDelta(t, 3*floodRate*99/cost, printed, floodRate/10)
+
+		time.Sleep(outputBurst * time.Second) // of virtual time
+		_, _ = o.out.Write(bytes.Repeat(line, outputBurst*rate/cost))
+		o.end(time.Minute)
+		require.Len(t, to.all, logged+outputBurst*rate/cost)
+		told := s.all()
+		require.InDelta(t, 3, len(told), 1, "one a second")
+		dropped := 0
+		for _, record := range told {
+			var n int
+			_, number, found := strings.Cut(record, `"droppedBytes"=`)
+			require.True(t, found, record)
+			_, err := fmt.Sscan(number, &n)
+			require.NoError(t, err)
+			dropped += n
+		}
+		require.Equal(t, printed-99*logged, dropped)
+	})
+}
+
+func TestFloodOfEmptyLinesIsSlowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutput(logr.Discard(), false)
+		o.flood = newFlood(1 << 10)
+		began := time.Now()
+		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineOverhead))
+		require.GreaterOrEqual(t, time.Since(began), 900*time.Millisecond)
+
+		o.flood = newFlood(-1)
+		began = time.Now()
+		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineOverhead))
+		require.Zero(t, time.Since(began), "there is no limit")
+		o.end(time.Minute)
+	})
 }

@@ -28,6 +28,7 @@ func newAgentCommand(name, short string, run func(*cobra.Command, *watchdog.Pare
 	return &cobra.Command{
 		Use: name, Short: short, Hidden: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			outliveReaders()
 			parent, err := watchdog.Attach()
 			if err != nil {
 				return err

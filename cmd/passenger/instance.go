@@ -99,7 +99,7 @@ func (s *selection) printSeveral(cmd *cobra.Command, several *instancedir.Ambigu
 func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) {
 	if s.name == "" && !s.byPID {
 		all := listInstances(cmd).Instances
-		if here := servingHere(all); len(here) == 1 {
+		if here := servingAt(all, "."); len(here) == 1 {
 			return here, nil
 		}
 		if len(all) > 1 {
@@ -114,16 +114,16 @@ func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) 
 	return []instancedir.Instance{*instance}, nil
 }
 
-// servingHere returns the instances for one of whose applications this is the
-// directory, by any of its names, or is below it. What others than root, this user or
+// servingAt returns the instances for one of whose applications dir is the directory,
+// by any of its names, or is below it. What others than root, this user or
 // the owner of the directory say of themselves does not count.
-func servingHere(all []instancedir.Instance) (here []instancedir.Instance) {
-	path, err := admin.NewAppPath(".")
+func servingAt(all []instancedir.Instance, dir string) (here []instancedir.Instance) {
+	path, err := admin.NewAppPath(dir)
 	if err != nil {
 		return nil
 	}
 	owner := os.Geteuid()
-	if info, err := os.Stat("."); err == nil {
+	if info, err := os.Stat(dir); err == nil {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 			owner = int(stat.Uid)
 		}

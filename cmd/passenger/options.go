@@ -131,6 +131,10 @@ var startOptions = []option{
 	{key: "daemonize", flag: "daemonize", short: "d", kind: kindBool, usage: "serve in the background, and return when it serves (default false)"},
 	{key: "pid_file", flag: "pid-file", kind: kindPath, usage: "a `file` with the server's process id (default: none; in the background passenger.PORT.pid in the application's tmp/pids, or else in its directory)"},
 	{key: "log_file", flag: "log-file", kind: kindPath, usage: "a `file` for what the server and the application print, opened anew on SIGUSR1 (default: standard error; in the background passenger.PORT.log in the application's log, or else in its directory)"},
+	{key: "log_format", flag: "log-format", usage: "the `form` of the log: text, plain or json (default text on a terminal)"},
+	{key: "app_log_file", flag: "app-log-file", kind: kindPath, usage: "a `file` for what the application prints (default: the log)"},
+	{key: "max_output_rate", flag: "max-output-rate", kind: kindInt, usage: fmt.Sprintf("logged output of a process, in `bytes` a second (default %d)", defaults.MaxOutputRate)},
+	{key: "request_log", flag: "request-log", bare: true, usage: "a line for each request: true, false or `auto` (default auto)"},
 	{key: "instance_registry_dir", flag: "instance-registry-dir", kind: kindPath, usage: "the `directory` in which tools find this server (default $PASSENGER_INSTANCE_REGISTRY_DIR, /run/passenger-instreg as root, $TMPDIR or /tmp)"},
 	{key: "log_level", flag: "log-level", kind: kindInt, usage: fmt.Sprintf("how much to log, a `number` from 0 (fatal errors only) to 7 (default %d)", defaults.LogLevel)},
 }

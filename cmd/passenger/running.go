@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,14 +43,18 @@ func hasTerminal() bool {
 // server at once.
 func (r *running) run(ctx context.Context, force func()) error {
 	banner := banner(r.cfg, r.instance.URLs())
-	fmt.Fprint(r.out, banner)
+	if r.cfg.LogsJSON() {
+		r.say("the server takes requests on " + strings.Join(r.instance.URLs(), ", "))
+	} else {
+		fmt.Fprint(r.out, banner)
+	}
 	r.report.serving(banner)
 
 	failure := r.serve(ctx)
 	if failure == nil {
-		fmt.Fprintln(r.out, "Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
+		r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
 	} else {
-		fmt.Fprintf(r.errOut, "passenger: the server cannot go on: %v\n", failure)
+		r.complain(fmt.Sprintf("passenger: the server cannot go on: %v", failure))
 	}
 	go func() {
 		for {
@@ -71,7 +76,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 	case failure != nil:
 		return errSaid
 	}
-	fmt.Fprintln(r.out, "Stopped.")
+	r.say("Stopped.")
 
 	return nil
 }
@@ -113,7 +118,7 @@ func (r *running) awaitApps(ctx context.Context) error {
 	err := r.instance.AwaitApps(ctx, func(app agent.AppStart) {
 		r.report.app(&app)
 		if app.State == agent.Started {
-			fmt.Fprintln(r.out, startedLine(&app))
+			r.say(startedLine(&app))
 		}
 	})
 	switch {
@@ -124,10 +129,24 @@ func (r *running) awaitApps(ctx context.Context) error {
 		return nil
 	}
 	if !r.cfg.ExitsOnStartFailure() {
-		fmt.Fprintln(r.errOut, err)
+		r.complain(err.Error())
 		r.report.failedApps(err)
 	}
 	return err
+}
+
+// say prints a message, as a record where all that is printed may be read by a program.
+func (r *running) say(message string) { r.print(r.out, "INFO", message) }
+
+// complain prints what is wrong.
+func (r *running) complain(message string) { r.print(r.errOut, "ERROR", message) }
+
+func (r *running) print(w io.Writer, level, message string) {
+	if r.cfg.LogsJSON() {
+		_, _ = w.Write(agent.JSONRecord(level, message)) // as below
+		return
+	}
+	fmt.Fprintln(w, message)
 }
 
 func startedLine(app *agent.AppStart) string {

@@ -94,6 +94,7 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 // start serves with the configuration that load returns until a signal comes, in
 // the background if that says so.
 func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan os.Signal) error {
+	outliveReaders()
 	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	reconfigure := func() (agent.Config, error) { return complete(load) }
 	loaded, err := reconfigure()
@@ -126,6 +127,11 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 	r := &running{cfg: cfg, instance: instance, signals: signals, report: report, out: out, errOut: errOut, onTerminal: hasTerminal()}
 	return r.run(ctx, cancel)
 }
+
+// outliveReaders keeps SIGPIPE from ending this program when the reader of its log has
+// gone, as a pager or a log service that is restarted: the log loses lines then. Children
+// have the default, which signal.Ignore would take from them. Tools are to end by it.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which
 // says that there are processes to wait for that nobody else waits for, and

@@ -129,7 +129,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	if s.watch {
 		// An instance of the current directory stays the one that is watched.
-		if s.which.name == "" && len(servingHere(instances)) == 1 {
+		if s.which.name == "" && len(servingAt(instances, ".")) == 1 {
 			s.which.name = instances[0].Name
 		}
 		return s.runWatch(ctx, cmd, &instances[0])

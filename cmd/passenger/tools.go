@@ -63,7 +63,7 @@ func (t tools) commands() []*cobra.Command {
 // addTo adds the tools to passenger.
 func (t tools) addTo(root *cobra.Command) {
 	root.AddCommand(t.commands()...)
-	root.AddCommand(t.newStatusCommand("status"), t.newMemoryStatsCommand("memory-stats"), t.newConfigCommand(), newManCommand())
+	root.AddCommand(t.newStatusCommand("status"), t.newLogsCommand(), t.newMemoryStatsCommand("memory-stats"), t.newConfigCommand(), newManCommand())
 }
 
 func (t tools) newConfigProgram() *cobra.Command {

@@ -106,6 +106,8 @@ var appSettings = map[string]setting{
 	"meteor_app_settings": text(func(c *appConfig) *string { return &c.MeteorAppSettings }),
 	"user":                text(func(c *appConfig) *string { return &c.user }),
 	"group":               text(func(c *appConfig) *string { return &c.group }),
+	"app_log_file":        absolute(func(c *appConfig) *string { return &c.AppLogFile }),
+	"max_output_rate":     number(0, func(c *appConfig) *int { return &c.MaxOutputRate }),
 	"load_shell_envvars":  flag(func(c *appConfig) *bool { return &c.LoadShellEnv }),
 	"env_vars":            envVars,
 	"env_files":           texts(func(c *appConfig) *[]string { return &c.EnvFiles }),

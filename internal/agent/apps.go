@@ -49,6 +49,7 @@ type app struct {
 	handler *handler.Handler
 	id      appID
 	env     handler.Env
+	log     AppLog
 	place   *list.Element
 	// requests are those that go on, and last is when the last one ended.
 	requests int
@@ -170,7 +171,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 	}
 	config := cfg.handler()
 	config.Logger, config.AccessLog = a.log, a.accessLog
-	made := &app{options: options, handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, last: time.Now()}
+	made := &app{options: options, handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, log: newAppLog(&config.Options.App), last: time.Now()}
 	if len(cfg.EnvVars) > 0 {
 		made.env = handler.Env(cfg.EnvVars)
 	}
@@ -264,6 +265,17 @@ func (a *apps) requests() any {
 		states = append(states, a.at(e).handler.Inspect())
 	}
 	return states
+}
+
+// logs are those of all known applications, the last one that was asked for first.
+func (a *apps) logs() []AppLog {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	logs := make([]AppLog, 0, len(a.known))
+	for e := a.used.Back(); e != nil; e = e.Prev() {
+		logs = append(logs, a.at(e).log)
+	}
+	return logs
 }
 
 func (a *apps) close() {

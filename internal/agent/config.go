@@ -59,6 +59,8 @@ type Config struct {
 
 	Transactions `koanf:",squash"`
 
+	Logs `koanf:",squash"`
+
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
 	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
@@ -134,7 +136,7 @@ func DefaultConfig() Config {
 
 		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
 
-		LogLevel: 3,
+		LogLevel: 3, Logs: Logs{MaxOutputRate: spawner.DefaultMaxOutputRate},
 	}
 }
 
@@ -189,6 +191,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
 	errs = append(errs, c.Transactions.validate())
+	errs = append(errs, c.Logs.validate()...)
 	errs = append(errs, c.validateReports())
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)
@@ -257,6 +260,7 @@ func (c *Config) options() passenger.Options {
 		MeteorSettings: c.MeteorAppSettings,
 	}
 	c.ask(&app)
+	c.applyLogs(&app)
 	preloaderIdle := time.Duration(c.MaxPreloaderIdleTime) * time.Second
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited

@@ -54,6 +54,7 @@ type core struct {
 	logFile *logFile
 	level   *logLevel
 	log     logr.Logger
+	output  *appOutput
 	server  *Server
 	// transactions are nil if nobody wants them.
 	transactions *ustrouter.Observer
@@ -84,11 +85,12 @@ func (c *core) start(ctx context.Context) error {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 	var err error
-	if c.logFile, err = openLog(c.cfg.Server.LogFile); err != nil {
+	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
 		return err
 	}
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
-	c.log = newLogger(c.logFile, c.level)
+	c.log = newLogger(c.logFile, c.level, c.logFile.format)
+	c.output = newAppOutput(c.logFile, c.log, c.level, c.logFile.format)
 	api, err := listenOn(c.parent.Files[apiFile])
 	if err != nil {
 		return err
@@ -107,7 +109,7 @@ func (c *core) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told := audience{}
+	told := audience{output: c.output}
 	switch {
 	case c.cfg.Server.ErrorReportDir != "":
 		told.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
@@ -255,7 +257,7 @@ func (c *core) flushTransactions(ctx context.Context) {
 
 // reopenLogs opens the log files anew.
 func (c *core) reopenLogs() error {
-	errs := []error{c.server.refresh()}
+	errs := []error{c.server.refresh(), c.output.reopen()}
 	if c.cfg.Server.LogFile != "" {
 		errs = append(errs, c.logFile.reopen())
 	}

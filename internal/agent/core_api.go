@@ -33,7 +33,7 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) *coreAPI {
 		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
 		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
 		DisconnectClient: c.server.disconnect,
-		Settings:         func() map[string]any { return c.cfg.Server.settingsNow(c.level) }, ChangeSettings: c.level.change,
+		Settings:         c.settings, ChangeSettings: c.level.change,
 		ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
 		Shutdown: func() {
 			select {

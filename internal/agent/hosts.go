@@ -92,13 +92,13 @@ type mount struct {
 	app     http.Handler
 }
 
-func newHosts(c *Config, pool *passenger.Pool, common handler.Config) *hosts {
+func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) *hosts {
 	h := &hosts{mounts: map[string][]mount{}}
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
 		requests.Logger, requests.AccessLog = common.Logger, common.AccessLog
-		one := newOneApp(app.Config, pool, requests)
+		one := newOneApp(app.Config, pool, requests, lines)
 		h.apps = append(h.apps, one)
 		for _, host := range app.hosts() {
 			h.mounts[host] = append(h.mounts[host], mount{baseURI: strings.TrimSuffix(app.BaseURI, "/"), app: one})

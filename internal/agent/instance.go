@@ -72,11 +72,11 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 			err = errors.Join(err, i.close())
 		}
 	}()
-	if i.logFile, err = openLog(cfg.LogFile); err != nil {
+	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
 		return nil, err
 	}
 	i.level = newLogLevel(cfg.LogLevel)
-	i.log = newLogger(i.logFile, i.level)
+	i.log = newLogger(i.logFile, i.level, i.logFile.format)
 	if cfg.Flying != nil {
 		if err := cfg.Flying.prepare(&cfg, i.log); err != nil {
 			return nil, err

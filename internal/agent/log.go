@@ -36,9 +36,12 @@ func (l *logLevel) get() int      { return int(l.at.Load()) }
 // Level is slog's.
 func (l *logLevel) Level() slog.Level { return slogLevels[l.get()] }
 
-// newLogger returns a logger that writes what level lets through.
-func newLogger(w io.Writer, level *logLevel) logr.Logger {
-	return logr.FromSlogHandler(newBlockHandler(w, level))
+// newLogger returns a logger that writes what level lets through, in a format.
+func newLogger(w io.Writer, level *logLevel, format logFormat) logr.Logger {
+	if format == jsonFormat {
+		return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	}
+	return logr.FromSlogHandler(newBlockHandler(w, level, format))
 }
 
 // standardOutput as the name of an access log.
@@ -51,10 +54,10 @@ func openAccessLog(path string) (*logFile, logr.Logger, error) {
 	case "":
 		return nil, logr.Logger{}, nil
 	case standardOutput:
-		f := newLogFile("", os.Stdout)
+		f := newLogFile("", os.Stdout, jsonFormat)
 		return f, jsonLogger(f), nil
 	}
-	f, err := openLog(path)
+	f, err := openLog(path, jsonFormat)
 	if err != nil {
 		return nil, logr.Logger{}, fmt.Errorf("the access log: %w", err)
 	}

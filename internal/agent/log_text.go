@@ -9,14 +9,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // blockHandler is a text handler that people can read also where a value has several
 // lines, as a traceback has: those values follow the record's line, each line of them
 // behind a bar, so that no application can forge a record.
 type blockHandler struct {
-	inner slog.Handler
-	out   *blockOutput
+	inner  slog.Handler
+	out    *blockOutput
+	format logFormat
 	// prefix is of groups; blocks are values of several lines that WithAttrs was given.
 	prefix string
 	blocks []slog.Attr
@@ -29,9 +31,33 @@ type blockOutput struct {
 	w   io.Writer
 }
 
-func newBlockHandler(w io.Writer, level slog.Leveler) *blockHandler {
+func newBlockHandler(w io.Writer, level slog.Leveler, format logFormat) *blockHandler {
 	out := &blockOutput{w: w}
-	return &blockHandler{inner: slog.NewTextHandler(&out.buf, &slog.HandlerOptions{Level: level}), out: out}
+	options := slog.HandlerOptions{Level: level}
+	if format == textFormat {
+		options.ReplaceAttr = withoutHead
+	}
+	return &blockHandler{inner: slog.NewTextHandler(&out.buf, &options), out: out, format: format}
+}
+
+// withoutHead leaves out what a line for people begins with.
+func withoutHead(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// writeHead begins a line for people.
+func (h *blockHandler) writeHead(r *slog.Record) {
+	if h.format != textFormat {
+		return
+	}
+	b := r.Time.AppendFormat(nil, time.TimeOnly)
+	b = append(b, ' ')
+	b = append(b, r.Level.String()...)
+	b = append(b, ' ')
+	h.out.buf.Write(append(appendPrintable(b, r.Message, false), ' '))
 }
 
 // Enabled is slog.Handler's.
@@ -55,8 +81,13 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	h.out.buf.Reset()
+	h.writeHead(&r)
 	if err := h.inner.Handle(ctx, short); err != nil {
 		return err
+	}
+	if h.format == textFormat && bytes.HasSuffix(h.out.buf.Bytes(), []byte(" \n")) {
+		h.out.buf.Truncate(h.out.buf.Len() - len(" \n")) // there are no values
+		h.out.buf.WriteByte('\n')
 	}
 	for _, a := range blocks {
 		text, _ := linesOf(a)
@@ -114,16 +145,7 @@ func writeBlock(b *bytes.Buffer, key, text string) {
 	fmt.Fprintf(b, "  %s:\n", key)
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		b.WriteString("  | ")
-		for _, r := range line {
-			switch {
-			case r == '\t':
-				b.WriteString("    ")
-			case r < ' ', r == 0x7f:
-				fmt.Fprintf(b, `\x%02x`, r)
-			default:
-				b.WriteRune(r)
-			}
-		}
-		b.WriteByte('\n')
+		line = strings.ReplaceAll(line, "\t", "    ")
+		b.Write(append(appendPrintable(b.AvailableBuffer(), line, false), '\n'))
 	}
 }

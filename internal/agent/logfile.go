@@ -23,7 +23,8 @@ const (
 // moved the file away.
 type logFile struct {
 	// path is empty for a standard file.
-	path string
+	path   string
+	format logFormat
 	// wake has an element when there is something to do; done is closed at the end.
 	wake chan struct{}
 	done chan struct{}
@@ -43,20 +44,20 @@ type logFile struct {
 }
 
 // openLog opens the log file at path; empty: standard error.
-func openLog(path string) (*logFile, error) {
+func openLog(path string, format logFormat) (*logFile, error) {
 	if path == "" {
-		return newLogFile("", os.Stderr), nil
+		return newLogFile("", os.Stderr, format), nil
 	}
 	f, err := openLogFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return newLogFile(path, f), nil
+	return newLogFile(path, f, format), nil
 }
 
 // newLogFile is to be closed.
-func newLogFile(path string, f *os.File) *logFile {
-	l := &logFile{path: path, f: f, wake: make(chan struct{}, 1), done: make(chan struct{})}
+func newLogFile(path string, f *os.File, format logFormat) *logFile {
+	l := &logFile{path: path, format: format, f: f, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -110,7 +111,7 @@ func (l *logFile) writeQueued() (last bool) {
 	batch, lost := l.queued, l.lost
 	l.queued, l.lost, last = l.spare[:0], 0, l.closing
 	l.mu.Unlock()
-	if lost > 0 && l.write(fmt.Appendf(nil, "passenger: %d lines of this log could not be written\n", lost)) == 0 {
+	if lost > 0 && l.write(l.format.lostLines(lost)) == 0 {
 		lost = 0
 	}
 	if lost += l.write(batch); lost > 0 {

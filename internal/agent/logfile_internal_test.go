@@ -21,7 +21,7 @@ func TestLogWaitsForNobody(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
-	l := newLogFile("", w)
+	l := newLogFile("", w, plainFormat)
 	line := strings.Repeat("x", 1023) + "\n"
 	const written = 2 * maxQueued / 1024
 	for range written {
@@ -57,7 +57,7 @@ func TestLogWaitsForNobody(t *testing.T) {
 func TestLogEnds(t *testing.T) {
 	leakgate.Check(t)
 	path := filepath.Join(t.TempDir(), "log")
-	l, err := openLog(path)
+	l, err := openLog(path, plainFormat)
 	require.NoError(t, err)
 	var want strings.Builder
 	for i := range 1000 {

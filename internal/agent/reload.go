@@ -11,7 +11,7 @@ import (
 // fixedSettings are those that the watchdog acts on when it starts.
 var fixedSettings = []string{
 	"address", "port", "socket_file", "socket_mode", "ssl", "ssl_port", "metrics_address",
-	"log_file", "pid_file", "daemonize", "instance_registry_dir", "user", "password_file",
+	"log_file", "log_format", "pid_file", "daemonize", "instance_registry_dir", "user", "password_file",
 	"core_heartbeat_timeout", "drain_delay", "ctls", "transaction_log", "otlp_endpoint",
 }
 

@@ -54,6 +54,9 @@ type Server struct {
 	cert      *certificate
 	listeners []*drainingListener
 	access    *logFile // nil: none
+	requests  *requestLog
+	// release gives back the log files of applications.
+	release func() error
 	// draining: it is about to end, and wants no more requests.
 	draining atomic.Bool
 	// failed gets errors of listeners; serving ends with all of them.
@@ -75,6 +78,7 @@ type audience struct {
 	hooks []hooks.Hook
 	// transactions may be nil.
 	transactions *ustrouter.Observer
+	output       *appOutput
 }
 
 // newServer boots what runs elsewhere, and begins to serve on listeners then, which it
@@ -88,7 +92,7 @@ func newServer(
 	err := s.prepare(sockets, told)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
-			err = errors.Join(err, s.pool.Close(), s.factory.Close(), s.access.close())
+			err = errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 			s.site.close()
 		}
 	}
@@ -133,7 +137,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		}
 	}
 	config := s.cfg.spawner()
-	config.Logger, config.Dir = s.log, sockets
+	config.Logger, config.Dir, config.Output = s.log, sockets, told.output.open
 	s.factory = spawner.New(config)
 	pool := passenger.Config{
 		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
@@ -150,7 +154,12 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
-	s.site = newSite(s.cfg, s.pool, requests)
+	s.requests = newRequestLog(s.cfg)
+	requests.AccessLog = s.requests.with(requests.AccessLog)
+	if s.release, err = told.output.hold(s.cfg); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+	}
+	s.site = newSite(s.cfg, s.pool, requests, s.requests)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -172,6 +181,14 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		s.http.TLSConfig = s.cert.config()
 	}
 	return nil
+}
+
+func (s *Server) closeLogs() error {
+	errs := []error{s.access.close(), s.requests.close()}
+	if s.release != nil {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(errs...)
 }
 
 // disconnect cuts the client whose request has this id.
@@ -225,7 +242,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.site.close()
-	return errors.Join(httpErr, poolErr, s.access.close())
+	return errors.Join(httpErr, poolErr, s.closeLogs())
 }
 
 // waitForBalancers serves on for a while, in which those who ask whether the server

@@ -29,6 +29,16 @@ func (c *Config) settingsNow(level *logLevel) map[string]any {
 	return settings
 }
 
+// appLogsKey is where the admin API tells where the output of applications is.
+const appLogsKey = "app_logs"
+
+// settings are what a core's admin API shows.
+func (c *core) settings() map[string]any {
+	settings := c.cfg.Server.settingsNow(c.level)
+	settings[appLogsKey] = c.server.appLogs()
+	return settings
+}
+
 const logLevelKey = "log_level"
 
 // change is what the admin API changes, as long as the process lasts: the level of
@@ -65,7 +75,9 @@ func collectSettings(settings map[string]any, of reflect.Value) {
 
 // reopens returns reopen if there is a log file that can be opened anew.
 func (c *Config) reopens(reopen func() error) func() error {
-	if c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
+	own := c.Flying != nil // whose applications have files that are not known yet
+	c.each(func(app *Config) { own = own || app.AppLogFile != "" })
+	if !own && c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
 		return nil
 	}
 	return reopen

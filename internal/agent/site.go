@@ -20,14 +20,14 @@ type site interface {
 }
 
 // newSite returns what c asks for. common has the loggers.
-func newSite(c *Config, pool *passenger.Pool, common handler.Config) site {
+func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) site {
 	if c.Flying != nil {
 		return newApps(c, pool, common.Logger, common.AccessLog)
 	}
 	if len(c.Apps) > 0 {
-		return newHosts(c, pool, common)
+		return newHosts(c, pool, common, lines)
 	}
-	return newOneApp(c, pool, common)
+	return newOneApp(c, pool, common, lines)
 }
 
 // oneApp has static files in front of the application.
@@ -36,9 +36,11 @@ type oneApp struct {
 	app *handler.Handler
 }
 
-func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config) *oneApp {
+func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config, lines *requestLog) *oneApp {
 	app := handler.New(pool, requests)
-	return &oneApp{Handler: newStatic(c, pool, requests.Logger, app), app: app}
+	files := newStatic(c, pool, requests.Logger, app)
+	files.requests = lines
+	return &oneApp{Handler: files, app: app}
 }
 
 func (o *oneApp) Drain()                       { o.app.Drain() }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
@@ -30,6 +31,8 @@ type static struct {
 	cacheControl string
 	immutable    bool
 	next         http.Handler
+	// requests is nil where nobody wants a line for each.
+	requests *requestLog
 
 	log                                logr.Logger
 	notADir, links, loops, unreadables seldom
@@ -53,9 +56,24 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	below, ok := strings.CutPrefix(r.URL.Path, s.base)
 	asked := ok && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 	// Other paths than the base URI's may begin with the same letters.
-	if !asked || below != "" && below[0] != '/' || !s.serve(w, r, candidates(below)) {
+	if !asked || below != "" && below[0] != '/' || !s.serveShown(w, r, candidates(below)) {
 		s.next.ServeHTTP(w, r)
 	}
+}
+
+// serveShown is serve, with a line for people where they want one for each request.
+func (s *static) serveShown(w http.ResponseWriter, r *http.Request, names []string) bool {
+	if s.requests == nil {
+		return s.serve(w, r, names)
+	}
+
+	began, counted := time.Now(), &countedWriter{ResponseWriter: w}
+	served := s.serve(counted, r, names)
+	if served {
+		s.requests.write(r.Method, r.RequestURI, counted.status, counted.bytes, time.Since(began))
+	}
+
+	return served
 }
 
 // serve answers with the first of the files that is there, or returns false.

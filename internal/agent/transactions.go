@@ -86,12 +86,13 @@ type routerConfig struct {
 	Socket   string
 	LogFile  string
 	LogLevel int
+	Logs     Logs
 }
 
 func (p *place) routerConfig(cfg *Config) *routerConfig {
 	return &routerConfig{
 		Transactions: cfg.Transactions, Headers: cfg.OTLPHeaders, Socket: p.dir.Socket(routerName),
-		LogFile: cfg.LogFile, LogLevel: cfg.LogLevel,
+		LogFile: cfg.LogFile, LogLevel: cfg.LogLevel, Logs: cfg.Logs,
 	}
 }
 
@@ -144,10 +145,10 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 	told.Transactions.OTLPHeaders = told.Headers
-	if r.logFile, err = openLog(told.LogFile); err != nil {
+	if r.logFile, err = openLog(told.LogFile, told.Logs.format(told.LogFile)); err != nil {
 		return nil, err
 	}
-	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel))
+	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel), r.logFile.format)
 	cfg := told.Transactions.router(told.Socket)
 	l, err := listenOn(r.parent.Files[routerName])
 	if err != nil {

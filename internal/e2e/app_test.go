@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -24,7 +26,8 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
-// query, /length answers with that of the body.
+// query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
+// its query says; /length answers with that of the body.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -52,6 +55,15 @@ func playApp() (status int) {
 		switch r.URL.Path {
 		case "/print":
 			fmt.Fprintln(os.Stderr, "printed: "+r.URL.RawQuery)
+		case "/say":
+			text, _ := url.QueryUnescape(r.URL.RawQuery)
+			fmt.Println(text)
+		case "/flood":
+			n := 1 << 14
+			_, _ = fmt.Sscan(r.URL.RawQuery, &n)
+			for range n {
+				fmt.Println(strings.Repeat("flood ", 170)) // 1 KiB
+			}
 		case "/length":
 			n, _ := io.Copy(io.Discard, r.Body)
 			_, _ = fmt.Fprint(w, n)

@@ -49,6 +49,8 @@ func playTenant() (status int) {
 
 func serveTenant(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
+	case "/print":
+		fmt.Println(r.URL.RawQuery)
 	case "/cable":
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {

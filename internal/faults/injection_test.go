@@ -72,7 +72,7 @@ func TestR58OutputOfTheApplication(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(text)).StatusCode)
 	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(strings.Repeat("long", megabyte/4)+"\nlast\n")).StatusCode)
 	s.await(t, "last", 1)
-	require.GreaterOrEqual(t, requireSaneLines(t, s.log.String()), 7+megabyte/(8<<10))
+	require.GreaterOrEqual(t, requireSaneLines(t, s.log.String()), 7+megabyte/(32<<10))
 	require.Equal(t, megabyte/4, strings.Count(s.log.String(), "long"), "split, not cut")
 	for _, line := range s.lines("forged") {
 		require.Contains(t, line, "stream=stdout")

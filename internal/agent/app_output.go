@@ -1,0 +1,235 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// appOutput takes what the processes of applications print: into the server's log, or
+// the files that applications have for it.
+type appOutput struct {
+	log    logr.Logger
+	file   *logFile // the server's
+	level  *logLevel
+	format logFormat
+
+	mu sync.Mutex
+	// files are those of applications that are in use, by their paths.
+	files map[string]*appLogFile
+	// wrong bounds what is logged of files that cannot be opened.
+	wrong seldom
+}
+
+// appLogFile is closed with its last user.
+type appLogFile struct {
+	*logFile
+	users int
+}
+
+func newAppOutput(file *logFile, log logr.Logger, level *logLevel, format logFormat) *appOutput {
+	return &appOutput{log: log, file: file, level: level, format: format, files: map[string]*appLogFile{}}
+}
+
+// hold opens the files that cfg names until release is called, so that what is wrong with
+// them shows now.
+func (a *appOutput) hold(cfg *Config) (release func() error, err error) {
+	var held []*appLogFile
+	release = func() error {
+		errs := make([]error, 0, len(held))
+		for _, f := range held {
+			errs = append(errs, a.leave(f))
+		}
+		return errors.Join(errs...)
+	}
+	cfg.each(func(c *Config) {
+		if c.AppLogFile == "" || err != nil {
+			return
+		}
+		var f *appLogFile
+		if f, err = a.use(c.AppLogFile); err == nil {
+			held = append(held, f)
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(err, release())
+	}
+	return release, nil
+}
+
+// use returns the file at path, which leave gives back.
+func (a *appOutput) use(path string) (*appLogFile, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f := a.files[path]
+	if f == nil {
+		opened, err := openLog(path, a.format)
+		if err != nil {
+			return nil, appLogError{err}
+		}
+		f = &appLogFile{logFile: opened}
+		a.files[path] = f
+	}
+	f.users++
+
+	return f, nil
+}
+
+// appLogError says which option is meant.
+type appLogError struct{ error }
+
+func (e appLogError) Error() string { return "app_log_file: " + e.error.Error() }
+func (e appLogError) Unwrap() error { return e.error }
+
+func (a *appOutput) leave(f *appLogFile) error {
+	a.mu.Lock()
+	f.users--
+	last := f.users == 0
+	if last {
+		delete(a.files, f.path)
+	}
+	a.mu.Unlock()
+
+	if !last {
+		return nil
+	}
+	return f.close()
+}
+
+// reopen opens the files of applications anew.
+func (a *appOutput) reopen() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	errs := make([]error, 0, len(a.files))
+	for _, f := range a.files {
+		if err := f.reopen(); err != nil {
+			errs = append(errs, appLogError{err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// open is spawner.Config's.
+func (a *appOutput) open(app *spawner.App) spawner.Output {
+	if app.LogFile != "" {
+		f, err := a.use(app.LogFile)
+		if err == nil {
+			return &ownLog{from: a, file: f, app: app.Name()}
+		}
+		a.wrong.tell(func(more int) {
+			a.log.Error(err, "cannot open the log file of an application, whose output goes to this log: name another file, or correct its rights",
+				"app", app.Name(), "more", more)
+		})
+	}
+	return &sharedLog{to: a, app: app.Name(), short: shortName(app)}
+}
+
+// shortName is what people call an application.
+func shortName(app *spawner.App) string {
+	name := app.Name()
+	if name != app.Root && !strings.HasPrefix(name, app.Root+" (") {
+		return name
+	}
+	dir := app.Root
+	if base := filepath.Base(dir); base == "current" {
+		dir = filepath.Dir(dir) // where releases are
+	}
+	return filepath.Base(dir)
+}
+
+// sharedLog is the server's log, for a process.
+type sharedLog struct {
+	to         *appOutput
+	app, short string
+}
+
+// Line writes a line where information is logged.
+func (l *sharedLog) Line(pid int, stream, text string) {
+	to := l.to
+	switch {
+	case to.level.Level() > slog.LevelInfo:
+	case to.format == textFormat:
+		b := appendPrintable(nil, l.short, false)
+		b = append(b, '[')
+		b = strconv.AppendInt(b, int64(pid), 10)
+		b = append(b, "] "...)
+		_, _ = to.file.Write(append(appendPrintable(b, text, true), '\n'))
+	case to.format == jsonFormat:
+		_, _ = to.file.Write(jsonLine(l.app, pid, stream, text))
+	default:
+		to.log.Info(text, "app", l.app, "pid", pid, "stream", stream)
+	}
+}
+
+// Close has nothing to close.
+func (*sharedLog) Close() {}
+
+// ownLog is a file of the application's own, for a process. It has the lines as they
+// came, and as JSON where all is.
+type ownLog struct {
+	from *appOutput
+	file *appLogFile
+	app  string
+}
+
+// Line writes a line, whatever is logged elsewhere.
+func (l *ownLog) Line(pid int, stream, text string) {
+	if l.from.format == jsonFormat {
+		_, _ = l.file.Write(jsonLine(l.app, pid, stream, text))
+		return
+	}
+	_, _ = l.file.Write([]byte(text + "\n"))
+}
+
+// Close gives the file back.
+func (l *ownLog) Close() {
+	if err := l.from.leave(l.file); err != nil {
+		l.from.log.Error(err, "the log of an application is not complete", "app", l.app)
+	}
+}
+
+// jsonLine is the record of a line of an application. An object stays one.
+func jsonLine(app string, pid int, stream, text string) []byte {
+	r := jsonRecord{Level: "INFO", App: app, PID: pid, Stream: stream}
+	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
+		r.AppLine = json.RawMessage(trimmed)
+	} else {
+		r.Message = text
+	}
+	return r.line()
+}
+
+// AppLog says where the output of an application is.
+type AppLog struct {
+	// Name is that of its group, and Short what its lines begin with in text.
+	Name  string `json:"name"`
+	Root  string `json:"root"`
+	Short string `json:"short"`
+	// File is empty for the server's log.
+	File string `json:"file"`
+}
+
+func newAppLog(app *spawner.App) AppLog {
+	return AppLog{Name: app.Name(), Root: app.Root, Short: shortName(app), File: app.LogFile}
+}
+
+// appLogs are those of the applications that are known.
+func (s *Server) appLogs() []AppLog {
+	logs := []AppLog{}
+	if many, ok := s.site.(*apps); ok {
+		return append(logs, many.logs()...)
+	}
+	s.cfg.each(func(c *Config) {
+		app := c.options().App
+		logs = append(logs, newAppLog(&app))
+	})
+	return logs
+}

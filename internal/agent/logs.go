@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/terminal"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Logs say what logs look like, and where the output of applications goes.
+type Logs struct {
+	// LogFormat is text, plain or json; empty: text where the log is a terminal, else plain.
+	LogFormat string `koanf:"log_format"`
+	// AppLogFile gets what the application prints; empty: the server's log does.
+	AppLogFile string `koanf:"app_log_file"`
+	// MaxOutputRate is how many bytes a second of a process's output are logged; 0: all.
+	MaxOutputRate int `koanf:"max_output_rate"`
+	// RequestLog is auto, true or false; empty: auto.
+	RequestLog string `koanf:"request_log"`
+}
+
+// logFormat is the form of records and of applications' lines.
+type logFormat uint8
+
+const (
+	// plainFormat has keys and values: for programs.
+	plainFormat logFormat = iota
+	// textFormat has lines of applications as they came: for people.
+	textFormat
+	// jsonFormat has an object on each line.
+	jsonFormat
+)
+
+var logFormats = map[string]logFormat{"plain": plainFormat, "text": textFormat, "json": jsonFormat}
+
+func (l *Logs) validate() (errs []error) {
+	if _, ok := logFormats[l.LogFormat]; l.LogFormat != "" && !ok {
+		errs = append(errs, fmt.Errorf("log_format is %q: use text (for people), plain (keys and values) or json", l.LogFormat))
+	}
+	if l.MaxOutputRate < 0 {
+		errs = append(errs, fmt.Errorf("max_output_rate is %d: it must be 0 (no limit) or more bytes a second", l.MaxOutputRate))
+	}
+	if _, ok := requestLogs[strings.ToLower(l.RequestLog)]; !ok {
+		errs = append(errs, fmt.Errorf("request_log is %q: use auto, true or false", l.RequestLog))
+	}
+	if l.AppLogFile != "" && !filepath.IsAbs(l.AppLogFile) {
+		errs = append(errs, fmt.Errorf("app_log_file is %q: it must be an absolute path", l.AppLogFile))
+	}
+	return errs
+}
+
+// format is that of the log at path, which is standard error if that is empty.
+func (l *Logs) format(path string) logFormat {
+	if f, ok := logFormats[l.LogFormat]; ok {
+		return f
+	}
+	if path == "" && terminal.Is(os.Stderr) {
+		return textFormat
+	}
+	return plainFormat
+}
+
+// LogsJSON reports whether all that is logged is to be JSON.
+func (l *Logs) LogsJSON() bool { return l.LogFormat == "json" }
+
+// applyLogs sets what is the spawner's to do.
+func (l *Logs) applyLogs(app *spawner.App) {
+	app.LogFile = l.AppLogFile
+	app.MaxOutputRate = int64(l.MaxOutputRate)
+	if l.MaxOutputRate == 0 {
+		app.MaxOutputRate = -1
+	}
+}
+
+// lostLines is what a log in this format has in the place of lines that could not be
+// written.
+func (f logFormat) lostLines(lost int) []byte {
+	message := fmt.Sprintf("%d lines of this log could not be written", lost)
+	if f == jsonFormat {
+		return JSONRecord("WARN", message)
+	}
+	return []byte("passenger: " + message + "\n")
+}
+
+// jsonRecord has what all records in JSON have.
+type jsonRecord struct {
+	Time  string `json:"time"`
+	Level string `json:"level"`
+	// Message is empty where AppLine is not.
+	Message string          `json:"msg,omitempty"`
+	App     string          `json:"app,omitempty"`
+	PID     int             `json:"pid,omitempty"`
+	Stream  string          `json:"stream,omitempty"`
+	AppLine json.RawMessage `json:"app_line,omitempty"`
+}
+
+// JSONRecord is a line with a record that has a message only.
+func JSONRecord(level, message string) []byte {
+	return (&jsonRecord{Level: level, Message: message}).line()
+}
+
+func (r *jsonRecord) line() []byte {
+	r.Time = time.Now().Format(time.RFC3339Nano)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(r) // texts, a number and what is valid JSON can be encoded
+
+	return b.Bytes()
+}
