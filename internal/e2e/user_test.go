@@ -61,6 +61,12 @@ func (s *sandbox) asBin(t testing.TB, args ...string) *launch {
 	}, args...)}
 }
 
+// asUserBin has a command run as the user bin.
+func asUserBin(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}
+	cmd.Dir = "/"
+}
+
 // The server opens a port that is root's, and makes everything else as the user.
 func TestUser(t *testing.T) {
 	t.Parallel()
@@ -152,10 +158,7 @@ func TestUserWithoutRoot(t *testing.T) {
 		box = newUsersSandbox(t)
 		require.NoError(t, os.Chown(box.Home, binUID, binUID))
 		became = box.asBin(t)
-		became.change = func(cmd *exec.Cmd) {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}
-			cmd.Dir = "/"
-		}
+		became.change = asUserBin
 	} else {
 		became = &launch{dir: t.TempDir(), args: append(testApp(t), "--user", me.Username)}
 	}
