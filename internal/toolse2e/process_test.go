@@ -134,7 +134,7 @@ func TestAPICall(t *testing.T) {
 	cmd.Stdin = strings.NewReader(`{"pid": 1}`)
 	r := finish(t, cmd)
 	require.True(t, strings.HasPrefix(r.stdout, "HTTP/1.1 200 OK\n"), r.stdout)
-	require.Contains(t, r.stdout, "\ncontent-type: application/json; charset=utf-8\n")
+	require.Contains(t, r.stdout, "\ncontent-type: application/json\n")
 	require.True(t, strings.HasSuffix(r.stdout, "\n\n"+detached), r.stdout)
 	needRoot(t)
 	r = s.runAs(t, alice, "passenger-config", "api-call", "GET", "/server.json")
