@@ -159,6 +159,18 @@ func (o *option) toInt(raw any) (any, error) {
 	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
 }
 
+func (o *option) toFloat(raw any) (any, error) {
+	switch v := raw.(type) {
+	case float64:
+		return v, nil
+	case string:
+		if n, err := strconv.ParseFloat(strings.TrimSpace(v), 64); err == nil {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("%s must be a number, not %q", o.key, fmt.Sprint(raw))
+}
+
 func (o *option) toList(raw any) (any, error) {
 	switch v := raw.(type) {
 	case []string:

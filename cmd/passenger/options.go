@@ -15,6 +15,7 @@ type kind uint8
 const (
 	kindString kind = iota
 	kindInt
+	kindFloat
 	kindPath    // relative to where it was written
 	kindOutput  // a path, or - for standard output
 	kindPaths   // a list of paths, with a dash in front of those that may be missing
@@ -84,8 +85,10 @@ var startOptions = []option{
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
+	{key: "max_instances", flag: "max-instances", kind: kindInt, usage: "the largest `number` of processes of one application (default 0: as --max-pool-size)"},
 	{key: "pool_idle_time", flag: "pool-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle process beyond --min-instances is stopped, 0 for never (default %d)", defaults.PoolIdleTime)},
 	{key: "max_requests", flag: "max-requests", kind: kindInt, usage: "after how many `requests` a process is replaced, 0 for never (default 0)"},
+	{key: "max_requests_jitter", flag: "max-requests-jitter", kind: kindFloat, usage: "the `share`, 0 to 1, by which --max-requests varies (default 0)"},
 	{key: "memory_limit", flag: "memory-limit", kind: kindInt, usage: "above how many `MB` of memory of its own a process is replaced when it has finished its requests, 0 for no limit (default 0)"},
 	{key: "hard_memory_limit", flag: "hard-memory-limit", kind: kindInt, usage: "above how many `MB` it is killed, 0 for no limit (default 0)"},
 	{key: "restart_dir", flag: "restart-dir", usage: "the `directory` of restart.txt and always_restart.txt, relative to the application's (default tmp)"},
@@ -181,7 +184,7 @@ func (o *option) addFlag(flags *pflag.FlagSet, name, short string) {
 		flags.StringArrayP(name, short, nil, o.usage)
 	case kindBool:
 		flags.BoolP(name, short, false, o.usage)
-	case kindString, kindInt, kindPath, kindOutput, kindCommand, kindStatus, kindForeign:
+	case kindString, kindInt, kindFloat, kindPath, kindOutput, kindCommand, kindStatus, kindForeign:
 		flags.StringP(name, short, "", o.usage)
 	}
 	flags.Lookup(name).Hidden = o.kind == kindForeign
@@ -214,6 +217,8 @@ func (o *option) convert(raw any, dir string) (any, error) {
 	switch o.kind {
 	case kindInt:
 		return o.toInt(raw)
+	case kindFloat:
+		return o.toFloat(raw)
 	case kindCommand:
 		return o.toCommand(raw)
 	case kindMap:

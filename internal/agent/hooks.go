@@ -45,7 +45,7 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 	options := map[string]string{"instance_dir": instanceDir, "passenger_root": passengerRoot()}
 	for name, value := range c.settings() {
 		switch value.(type) {
-		case string, int, int64, bool:
+		case string, int, int64, float64, bool:
 			options[name] = fmt.Sprint(value)
 		}
 	}
