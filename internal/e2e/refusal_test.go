@@ -38,6 +38,10 @@ var refusals = []refusal{
 	{name: "command is a directory", args: []string{"--start-command", "{dir}"}, says: []string{"{dir}", "cannot be executed"}},
 	{name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"}, says: []string{"--start-command", "is not a shell command"}},
 	{name: "interpreter missing", files: map[string]string{"app.js": ""}, args: []string{"--nodejs", "no-such-node"}, says: []string{"no-such-node", "not found", "Install"}},
+	{
+		name: "virtual environment without Python", files: map[string]string{"passenger_wsgi.py": "", "venv/pyvenv.cfg": ""},
+		says: []string{"the virtual environment {dir}/venv cannot be used", "bin/python", "python3 -m venv --clear {dir}/venv"},
+	},
 	{name: "startup file missing", args: []string{"--app-type", "wsgi", "--startup-file", "none.py"}, says: []string{"none.py", "does not exist"}},
 	{name: "unknown type", args: []string{"--app-type", "cobol"}, says: []string{`"cobol"`, "rack", "wsgi", "node"}},
 	{name: "unknown option", args: []string{"--prot", "80"}, says: []string{"--prot", "passenger start --help"}},
