@@ -177,7 +177,7 @@ func (c *command) usePort(port int) {
 	if c.env == nil {
 		c.env = map[string]string{}
 	}
-	c.env["PORT"] = number
+	c.env[portVariable] = number
 	for i := range c.argv {
 		c.argv[i] = portInText.ReplaceAllString(c.argv[i], number)
 	}
