@@ -21,6 +21,8 @@ type QueueFullError struct {
 	AppName string
 	// Limit is the limit that was reached.
 	Limit int
+	// ID identifies the refused request in the log, on the error page and to the hook.
+	ID string
 }
 
 func (e *QueueFullError) Error() string {

@@ -20,6 +20,8 @@ type group struct {
 	// process runs as; -1: it has had none.
 	apiKey   string
 	uid, gid int
+	// appType and startupFile are what the last process was found to be.
+	appType, startupFile string
 
 	// release is what processes are started from; its generation counts the
 	// restarts.
@@ -135,6 +137,7 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	p := g.pool
 	pr := newProcess(g, proc, generation)
 	g.uid, g.gid = pr.info.UID, pr.info.GID
+	g.appType, g.startupFile = pr.info.AppType, pr.info.StartupFile
 	pr.stickyID = g.newStickyID()
 	g.sticky[pr.stickyID] = pr
 	p.seq++

@@ -1,9 +1,16 @@
 package passenger
 
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
 // enqueue lets a get wait; an error says why it cannot.
-func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, error) {
+//
+//nolint:gosec // G404: the ID is no secret
+func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
 	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
-		return nil, &QueueFullError{AppName: g.name, Limit: limit}
+		return nil, &QueueFullError{AppName: g.name, Limit: limit, ID: fmt.Sprintf("%08x", rand.Uint32())}
 	}
 	w := newWaiter(g, callback)
 	if pr := g.stickyProcess(opts.StickySessionID); pr != nil {

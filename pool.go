@@ -190,10 +190,10 @@ func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) 
 	if s := g.routeSticky(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}
-	w, err := g.enqueue(opts, callback)
-	if err != nil {
-		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: err.Error()})
-		return nil, nil, err
+	w, full := g.enqueue(opts, callback)
+	if full != nil {
+		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: full.Error(), ErrorID: full.ID})
+		return nil, nil, full
 	}
 	g.settle(fx)
 	return nil, w, nil

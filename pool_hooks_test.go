@@ -2,6 +2,7 @@ package passenger_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -65,7 +66,10 @@ func TestHooksAreTold(t *testing.T) {
 
 		waiting, refused := f.ask(o), f.ask(o)
 		full := event(hooks.QueueFullError)
-		full.ErrorMessage = refused.err.Error()
+		refusal, ok := errors.AsType[*passenger.QueueFullError](refused.err)
+		require.True(f, ok)
+		require.Regexp(f, "^[0-9a-f]{8}$", refusal.ID)
+		full.ErrorMessage, full.ErrorID = refusal.Error(), refusal.ID
 		require.Equal(f, []hooks.Event{full}, r.take())
 
 		require.NoError(f, f.DetachProcess("1000"))

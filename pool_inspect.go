@@ -32,8 +32,10 @@ type Snapshot struct {
 
 // GroupSnapshot is the state of an application.
 type GroupSnapshot struct {
-	Name        string `json:"name"`
-	AppRoot     string `json:"appRoot"`
+	Name    string `json:"name"`
+	AppRoot string `json:"appRoot"`
+	// AppType is the configured type, or else what the processes were found to be: empty
+	// before the first one, and for a start command.
 	AppType     string `json:"appType"`
 	Environment string `json:"environment"`
 	// ReleaseRoot is where the links led that AppRoot may consist of, when the
@@ -225,7 +227,7 @@ func (p *Pool) Identities() []AppIdentity {
 
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
-		Name: g.name, AppRoot: g.opts.App.Root, AppType: g.opts.App.Type, Environment: g.opts.App.Environment,
+		Name: g.name, AppRoot: g.opts.App.Root, AppType: cmp.Or(g.opts.App.Type, g.appType), Environment: g.opts.App.Environment,
 		ReleaseRoot: g.release.root, ReleaseMade: g.release.made, UUID: g.release.uuid,
 		UID: g.uid, GID: g.gid, APIKey: g.apiKey, Generation: g.release.generation,
 		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
@@ -234,6 +236,7 @@ func (g *group) inspect() GroupSnapshot {
 		Options: g.opts, Processes: []ProcessSnapshot{},
 	}
 	s.Options.App.Env = nil
+	s.Options.App.StartupFile = cmp.Or(g.opts.App.StartupFile, g.startupFile)
 	s.Options.App.StartCommand = slices.Clone(g.opts.App.StartCommand)
 	for _, l := range g.lists() {
 		for pr := range l.all {

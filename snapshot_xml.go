@@ -150,18 +150,29 @@ func (x *xmlWriter) options(g *GroupSnapshot) {
 	x.set("app_type", g.AppType)
 	x.set("start_command", strings.Join(app.StartCommand, "\t"))
 	x.set("startup_file", startupFile)
+	x.set("process_title", spawner.ProcessTitle(g.AppType))
 	x.put("log_level", app.LogLevel)
 	x.put("start_timeout", cmp.Or(app.StartTimeout, spawner.DefaultStartTimeout).Milliseconds())
 	x.set("environment", cmp.Or(g.Environment, spawner.DefaultEnvironment))
 	x.set("base_uri", cmp.Or(app.BaseURI, "/"))
+	x.set("spawn_method", cmp.Or(app.SpawnMethod, spawner.DefaultSpawnMethod(g.AppType)))
 	x.set("user", app.User)
 	x.set("group", app.Group)
 	x.set("restart_dir", o.RestartDir)
+	x.put("integration_mode", "standalone")
 	x.set("ruby", cmp.Or(app.Ruby, spawner.DefaultRuby))
 	x.set("python", cmp.Or(app.Python, spawner.DefaultPython))
 	x.set("nodejs", cmp.Or(app.NodeJS, spawner.DefaultNodeJS))
+	x.set("meteor_app_settings", app.MeteorSettings)
+	x.put("debugger", false)
+	x.put("analytics", false)
 	x.put("min_processes", g.MinProcesses)
 	x.put("max_processes", g.MaxProcesses)
+	if idle := o.preloaderIdleTime(); idle >= 0 {
+		x.put("max_preloader_idle_time", int64(idle.Seconds()))
+	} else {
+		x.put("max_preloader_idle_time", 0) // never
+	}
 	x.put("max_out_of_band_work_instances", o.maxOOBW())
 }
 

@@ -11,7 +11,7 @@ import (
 const (
 	textType    = "text/plain; charset=utf-8"
 	xmlType     = "text/xml; charset=utf-8"
-	jsonType    = "application/json; charset=utf-8"
+	jsonType    = "application/json"
 	metricsType = "text/plain; version=0.0.4; charset=utf-8"
 )
 

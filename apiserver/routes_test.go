@@ -155,7 +155,7 @@ func TestFormsOfThePool(t *testing.T) {
 	require.True(t, strings.HasPrefix(a.Body, "\x1b[44m"))
 
 	a = h.ask("GET", "/pool.json", "")
-	require.Equal(t, "application/json; charset=utf-8", a.Header.Get("Content-Type"))
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	var apps map[string]struct {
 		Root []struct {
 			Value  string
@@ -170,7 +170,7 @@ func TestFormsOfThePool(t *testing.T) {
 	require.Equal(t, h.group("blog").Processes[0].PID, apps["blog"].Processes[0].PID)
 
 	a = h.ask("GET", "/pool.json?form=snapshot", "")
-	require.Equal(t, "application/json; charset=utf-8", a.Header.Get("Content-Type"))
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	var s passenger.Snapshot
 	require.NoError(t, json.Unmarshal([]byte(a.Body), &s))
 	require.Equal(t, passenger.SnapshotSchema, s.Schema)
@@ -222,7 +222,7 @@ func TestWithoutFunctions(t *testing.T) {
 		{"DELETE", "/server/1-2.json", "", 501, "cannot disconnect"},
 		{"POST", "/shutdown.json", "", 501, "cannot be shut down"},
 		{"POST", "/reopen_logs.json", "", 500, `"code":"NO_LOG_FILE"`},
-		{"POST", "/reinherit_logs.json", "", 501, `"code":"NO_WATCHDOG"`},
+		{"POST", "/reinherit_logs.json", "", 500, `"code":"NO_LOG_FILE"`},
 		{"PUT", "/gc.json", "", 200, `{"status":"ok"}`},
 		{"GET", "/readyz", "", 200, "ok\n"},
 	} {

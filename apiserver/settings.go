@@ -57,7 +57,7 @@ func (c *call) reopenLogs() {
 
 func (c *call) reinheritLogs() {
 	if c.cfg.ReopenLogs == nil {
-		c.fail(http.StatusNotImplemented, "NO_WATCHDOG", "there is no watchdog to get a log file from")
+		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "the watchdog has no log file")
 		return
 	}
 	c.openLogs("INHERIT_ERROR")

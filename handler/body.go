@@ -12,8 +12,9 @@ import (
 )
 
 // readBody reads what of the body is to be there before a process is taken up
-// by the request: all of it, unless it is to be streamed. A small one goes out
-// with the head in one piece.
+// by the request: all of it, or nothing if it is to be streamed, since a small one may
+// be as long on its way as a large one. A small one goes out with the head in one
+// piece.
 func (x *exchange) readBody() error {
 	if limit := x.h.cfg.MaxRequestBody; limit > 0 && x.length > limit {
 		return errBodyTooLarge
@@ -21,7 +22,7 @@ func (x *exchange) readBody() error {
 	switch {
 	case x.length == 0:
 		return nil
-	case x.h.cfg.StreamRequests && (x.length < 0 || x.length > copyBufferSize || x.r.Header.Get("Expect") != ""):
+	case x.h.cfg.StreamRequests:
 		if limit := x.h.cfg.MaxRequestBody; limit > 0 {
 			x.body = &limitedBody{r: x.body, left: limit}
 		}

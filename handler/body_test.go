@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -62,6 +64,51 @@ func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
 			requireEmptyDir(s, dir, "*")
 		})
 	})
+}
+
+// A body that is streamed reaches the process as it comes, whatever its length.
+func TestStreamedBodiesBeginAtOnce(t *testing.T) {
+	for _, size := range []int{2, 32 << 10, 32<<10 + 1} {
+		first := make(chan string, 1)
+		look := func(body io.Reader) {
+			b := make([]byte, 1)
+			_, _ = io.ReadFull(body, b)
+			first <- string(b)
+		}
+		session := func(h sessionproto.Header, body io.Reader, c net.Conn) bool {
+			look(body)
+			_, _ = io.CopyN(io.Discard, body, int64(size-1))
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Length: %s\r\nContent-Length: 0\r\n\r\n", h["CONTENT_LENGTH"])
+			return false
+		}
+		for name, script := range map[string]spawnertest.Script{
+			"http_session": {Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				look(r.Body)
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("X-Length", strconv.FormatInt(r.ContentLength, 10))
+			})},
+			"session":           sessionApp(false, session),
+			"session kept open": sessionApp(true, session),
+		} {
+			t.Run(fmt.Sprint(name, " ", size), func(t *testing.T) {
+				serveConfig(t, script, handler.Config{StreamRequests: true}, func(s *site) {
+					c := s.dial()
+					defer c.Close()
+					_, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\na", size)
+					require.NoError(s, err)
+					require.Equal(s, "a", <-first)
+
+					_, err = io.WriteString(c, strings.Repeat("x", size-1))
+					require.NoError(s, err)
+					resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+					require.NoError(s, err)
+					require.Equal(s, strconv.Itoa(size), resp.Header.Get("X-Length"))
+					require.False(s, resp.Close, "all of the body was read")
+					require.NoError(s, resp.Body.Close())
+				})
+			})
+		}
+	}
 }
 
 func requireEmptyDir(t require.TestingT, dir, pattern string) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	texttemplate "text/template"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -68,6 +69,8 @@ func newErrorPage(o *outcome, err error, details bool) *errorPage {
 	e, ok := errors.AsType[*spawner.SpawnError](err)
 	if ok {
 		p.ErrorID = e.ID
+	} else if full, ok := errors.AsType[*passenger.QueueFullError](err); ok {
+		p.ErrorID = full.ID
 	}
 	switch {
 	case !details:

@@ -119,11 +119,18 @@ func (x *exchange) answerError(err error) {
 	h, r := x.h, x.r
 	o := outcomeOf(err)
 	o.status = h.statusOf(&o, err)
+	page := newErrorPage(&o, err, h.cfg.showsDetails())
 	if !o.quiet {
-		h.cfg.Logger.Error(err, "Request failed", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "pid", x.event.PID, "requestId", x.mark.id)
+		about := []any{
+			"app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "pid", x.event.PID, "requestId", x.mark.id,
+		}
+		if page.ErrorID != "" {
+			about = append(about, "id", page.ErrorID)
+		}
+		h.cfg.Logger.Error(err, "Request failed", about...)
 	}
 	format := chooseFormat(r.Header)
-	body, contentType := newErrorPage(&o, err, h.cfg.showsDetails()).render(format)
+	body, contentType := page.render(format)
 	head := x.w.Header()
 	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError && !h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage

@@ -248,7 +248,7 @@ var errNoAnswer = fmt.Errorf("%w: no byte of it came", errAppDied)
 // mayRepeat: the application has not seen the request, or seeing it twice is as
 // good as once, and its body, if it has one, is still there.
 func (x *exchange) mayRepeat() bool {
-	if x.ctx.Err() != nil || x.body != nil {
+	if x.ctx.Err() != nil || x.body != nil && x.upload != nil {
 		return false
 	}
 	switch x.r.Method {
@@ -275,11 +275,13 @@ func (x *exchange) roundTrip() error {
 	var sent int
 	// A connection that takes no more bytes may still hold an answer, so errors
 	// of writing show when that is read.
-	if halfCloses := x.small != nil && x.halfClosesBody(); hasUpload || halfCloses {
-		if sent, err = x.conn.Write(head); halfCloses {
-			closeWrite(x.conn)
-		}
-	} else {
+	switch halfCloses := x.small != nil && x.halfClosesBody(); {
+	case hasUpload:
+		sent, err = x.sending.begin(x.conn, head, x.session.Reused())
+	case halfCloses:
+		sent, err = x.conn.Write(head)
+		closeWrite(x.conn)
+	default:
 		x.enter(StateWaiting)
 		sent, err = x.sending.send(x.conn, head, x.session.Reused())
 	}

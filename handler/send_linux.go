@@ -18,6 +18,7 @@ type sending struct {
 	reused bool
 	sent   int
 	begun  bool
+	waits  bool
 	err    error
 	peek   [1]byte
 	// step is the method, bound once.
@@ -28,8 +29,19 @@ type sending struct {
 // something on it that nobody had asked.
 var errNotSilent = errors.New("the connection was closed, or not silent, while nobody used it")
 
-// send returns how much of head was written.
+// send returns how much of head was written, when the answer has begun.
 func (s *sending) send(conn net.Conn, head []byte, reused bool) (sent int, err error) {
+	s.waits = true
+	return s.run(conn, head, reused)
+}
+
+// begin returns how much of head was written, and waits for nothing: a body follows.
+func (s *sending) begin(conn net.Conn, head []byte, reused bool) (sent int, err error) {
+	s.waits = false
+	return s.run(conn, head, reused)
+}
+
+func (s *sending) run(conn net.Conn, head []byte, reused bool) (sent int, err error) {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
 		return conn.Write(head)
@@ -70,5 +82,5 @@ func (s *sending) next(fd uintptr) (done bool) {
 		s.err = errno
 		return true
 	}
-	return !silent || s.sent < len(s.head)
+	return !s.waits || !silent || s.sent < len(s.head)
 }

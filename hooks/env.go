@@ -72,6 +72,10 @@ func (e *Event) vars() map[string]string {
 		v["APP_ROOT"] = e.AppRoot
 		v["APP_GROUP_NAME"] = e.GroupName
 		v["ERROR_MESSAGE"] = e.ErrorMessage
+		v["ERROR_ID"] = e.ErrorID
+		// The application has said nothing. The original's documentation promises the
+		// variable, and a script may insist on it.
+		v["APP_ERROR_MESSAGE"] = e.AppErrorMessage
 		v["EVENT_COUNT"] = strconv.Itoa(max(1, e.Count))
 	case MaxRequestTimeReached:
 		v["APP_ID"] = strconv.Itoa(e.PID)

@@ -49,12 +49,18 @@ func TestEnvironment(t *testing.T) {
 			},
 		},
 		"queue full": {
-			hooks.Event{Name: hooks.QueueFullError, AppRoot: root, GroupName: group, ErrorMessage: "full"},
-			[]string{"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=full", "EVENT_COUNT=1", "HOOK_NAME=queue_full_error"},
+			hooks.Event{Name: hooks.QueueFullError, AppRoot: root, GroupName: group, ErrorMessage: "full", ErrorID: "abc"},
+			[]string{
+				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=full", "ERROR_ID=abc", "APP_ERROR_MESSAGE=",
+				"EVENT_COUNT=1", "HOOK_NAME=queue_full_error",
+			},
 		},
 		"queue full often": {
 			hooks.Event{Name: hooks.QueueFullError, Count: 12},
-			[]string{"APP_ROOT=", "APP_GROUP_NAME=", "ERROR_MESSAGE=", "EVENT_COUNT=12", "HOOK_NAME=queue_full_error"},
+			[]string{
+				"APP_ROOT=", "APP_GROUP_NAME=", "ERROR_MESSAGE=", "ERROR_ID=", "APP_ERROR_MESSAGE=", "EVENT_COUNT=12",
+				"HOOK_NAME=queue_full_error",
+			},
 		},
 		"request time": {
 			hooks.Event{Name: hooks.MaxRequestTimeReached, PID: 7, RequestPath: "/a?b=c", RequestHost: "shop.example"},

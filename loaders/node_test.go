@@ -103,7 +103,7 @@ func TestNodeHandshake(t *testing.T) {
 	require.False(t, about.Parent)
 	require.Equal(t, absolute(t, "testdata/node/app.js"), about.Argv)
 	require.Equal(t, absolute(t, "testdata/node"), about.CWD)
-	require.Equal(t, "Passenger: App", about.Title)
+	require.Equal(t, "Passenger: App: "+absolute(t, "testdata/node"), about.Title)
 	require.Equal(t, p.address(t).Address.Addr, about.Address)
 	require.JSONEq(t, "[0,0,0,0]", c.get(t, "/timeouts").body)
 	require.NoError(t, c.Close())

@@ -3,10 +3,14 @@ package loaders_test
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
 )
 
 // showBundle answers what of Bundler is there, and the constant BY.
@@ -117,4 +121,45 @@ func TestRackBundlerErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// defaultGems writes a bundle of every default gem of the Ruby that runs it, each with
+// a version that no Ruby has, but for those that Ruby or Bundler have loaded before
+// any program can choose.
+const defaultGems = `
+require "fileutils"
+names = Gem::Specification.select(&:default_gem?).map(&:name).uniq - ["bundler"]
+names.each do |name|
+  FileUtils.mkdir_p("gems/#{name}/lib")
+  File.write("gems/#{name}/#{name}.gemspec", "Gem::Specification.new { |s| s.name = #{name.inspect}; " \
+    "s.version = '99.0'; s.summary = 's'; s.authors = ['a'] }")
+end
+loop do
+  File.write("Gemfile", "gem 'rack'\n" + names.map { |name| "gem '#{name}', path: 'gems/#{name}'\n" }.join)
+  FileUtils.rm_f("Gemfile.lock")
+  said = IO.popen([RbConfig.ruby, "-e", "require 'bundler/setup'", err: [:child, :out]], &:read)
+  break if $?.success?
+  names.delete(said[/already activated (\S+)/, 1]) or abort(said)
+end
+puts names.size
+`
+
+// Whatever the loader needs of Ruby's own libraries, the application's bundle decides
+// which version of them there is.
+func TestRackBundlerChoosesDefaultGems(t *testing.T) {
+	t.Parallel()
+	root, file := bundledApp(t, map[string]string{
+		"config.ru": `run ->(env) { [200, {}, [Gem.loaded_specs.values.count { |spec| spec.version.to_s == "99.0" }.to_s]] }`,
+	})
+	ruby := interpreters.Find(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby")
+	cmd := exec.CommandContext(t.Context(), ruby, "-e", defaultGems)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	want := strings.TrimSpace(string(out))
+	require.NotEqual(t, "0", want)
+
+	require.Equal(t, want, start(t, rackSpec(t, file)).get(t, "/").body)
+	w := startPreloader(t, rackPreloaderSpec(t, file)).spawn(t, rackWorkerSpec())
+	require.Equal(t, want, w.get(t, "/").body)
 }

@@ -30,7 +30,7 @@ func startRackPreloader(t *testing.T, options ...func(*spec)) *preloader {
 }
 
 func rackWorkerSpec(options ...func(*spec)) *spec {
-	return workerSpec("Passenger: Worker", options...)
+	return workerSpec("Passenger: Worker: /", options...)
 }
 
 func writeRackApp(t *testing.T, source string) string {
@@ -66,7 +66,7 @@ func TestRackPreloaderWorkers(t *testing.T) {
 	require.NoError(t, err)
 	title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", preloaderPID))
 	require.NoError(t, err)
-	require.Contains(t, string(title), "Passenger: App preloader")
+	require.Contains(t, string(title), "Passenger AppPreloader: "+absolute(t, "testdata/rackpreload"))
 
 	seen := map[int]bool{}
 	randoms := make([]string, 3)
@@ -81,7 +81,7 @@ func TestRackPreloaderWorkers(t *testing.T) {
 		require.Equal(t, w.pid, id.Group, "its own process group")
 		require.Equal(t, strings.Fields(string(session))[5], fmt.Sprint(id.Session), "the preloader's session")
 		require.Equal(t, [][]any{{"starting", true}, {"signal handlers"}}, id.Events)
-		require.Contains(t, id.Title, "Passenger: Worker")
+		require.Contains(t, id.Title, "Passenger: Worker: /")
 		var calls [][]any
 		for range i + 1 {
 			calls = append(calls, []any{"clear", float64(preloaderPID)})

@@ -63,12 +63,12 @@ func (p *process) wsgiIdentity(t *testing.T) (id wsgiIdentity) {
 	return id
 }
 
-// processName is what the kernel calls a process.
-func processName(t *testing.T, pid int) string {
+// commandLine is what ps shows of a process.
+func commandLine(t *testing.T, pid int) string {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	require.NoError(t, err)
-	return strings.TrimSpace(string(b))
+	return strings.TrimRight(string(b), "\x00 ")
 }
 
 func TestWSGIPreloaderWorkers(t *testing.T) {
@@ -76,7 +76,7 @@ func TestWSGIPreloaderWorkers(t *testing.T) {
 	p := startWSGIPreloader(t, func(s *spec) { s.request.ProcessTitle = "App" })
 	p.requireProtected(t)
 	require.Equal(t, []string{loaderproto.FeatureWorkerStderr, loaderproto.FeatureWorkerExits}, p.ready.Features)
-	require.Equal(t, "App preloader", processName(t, p.cmd.Process.Pid))
+	require.Equal(t, "Passenger AppPreloader: "+absolute(t, "testdata/wsgiprocess"), commandLine(t, p.cmd.Process.Pid))
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	require.NoError(t, err)
 	session := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')'):]))[4]
@@ -86,7 +86,7 @@ func TestWSGIPreloaderWorkers(t *testing.T) {
 		w := p.spawn(t, wsgiWorkerSpec(keepAlive))
 		require.Equal(t, []string{loaderproto.FeatureSessionKeepAlive}, w.ready.Features)
 		w.requireProtected(t)
-		require.Equal(t, "Worker", processName(t, w.pid))
+		require.Equal(t, "Worker: /", commandLine(t, w.pid))
 		id := w.wsgiIdentity(t)
 		require.Equal(t, w.pid, id.PID)
 		require.Equal(t, p.cmd.Process.Pid, id.LoadedBy)

@@ -2,6 +2,7 @@ package loaders_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -34,6 +35,31 @@ func wsgiSpec(t *testing.T, interpreter, startupFile string, options ...func(*sp
 func startWSGI(t *testing.T, options ...func(*spec)) *process {
 	t.Helper()
 	return start(t, wsgiSpec(t, python(t), absolute(t, "testdata/wsgi/passenger_wsgi.py"), options...))
+}
+
+// A title takes the place of the arguments, and no more: the spawner finds what has
+// left its process group by the environment behind them.
+func TestWSGIProcessTitle(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"shop (test)":            "Passenger: App: shop (test)",
+		strings.Repeat("x", 500): "Passenger: App: xxxxx",
+	} {
+		p := startWSGI(t, func(s *spec) {
+			s.request.AppGroupName = name
+			s.env = append(s.env, "LAST_OF_ALL=here")
+		})
+		title := commandLine(t, p.cmd.Process.Pid)
+		require.Equal(t, want, title[:min(len(title), len(want))])
+		require.Less(t, len(title), 300)
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid))
+		require.NoError(t, err)
+		require.Contains(t, string(environ), "LAST_OF_ALL=here\x00")
+		require.NotContains(t, string(environ), "xxxxx")
+		for variable := range strings.SplitSeq(strings.TrimSuffix(string(environ), "\x00"), "\x00") {
+			require.Contains(t, variable, "=")
+		}
+	}
 }
 
 func TestWSGIHandshake(t *testing.T) {

@@ -43,6 +43,7 @@ const (
 	startupFileMissing
 	startupFileUnusable
 	interpreterMissing
+	venvUnusable
 	commandMissing
 	notExecutable
 	badInterpreter
@@ -219,6 +220,11 @@ var wordings = map[problem]wording{
 		CategoryFileSystem, "the interpreter {subject} was not found",
 		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be that of your shell: " +
 			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
+	},
+	venvUnusable: {
+		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",
+		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv --clear {subject}) and " +
+			"install the application's packages into it; or remove it; or configure another Python by the option python.",
 	},
 	commandMissing: {
 		CategoryFileSystem, "the start command {subject} was not found",

@@ -167,6 +167,8 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 	}
 	p := &process{child: a.child, config: a.config, byPort: a.byPort, info: Info{
 		PID:             a.displayPID(ready.PID),
+		AppType:         a.command.appType.Name,
+		StartupFile:     a.command.startupFile,
 		User:            a.identity.name,
 		UID:             a.identity.uid,
 		GID:             a.identity.gid,

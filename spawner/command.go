@@ -143,10 +143,13 @@ func (r *resolver) python(c *command) (string, error) {
 	if r.app.Python != "" {
 		return r.lookUp(r.app.Python, interpreterMissing)
 	}
-	for _, name := range []string{"venv", ".venv"} {
+	for _, name := range venvNames {
 		dir := filepath.Join(r.app.Root, name)
-		python := filepath.Join(dir, "bin", "python")
-		if checkExecutable(python) == nil {
+		python, err := venvPython(dir)
+		if err != nil {
+			return "", err
+		}
+		if python != "" {
 			// What else its activate script would do.
 			c.env = map[string]string{"VIRTUAL_ENV": dir, "PATH": filepath.Dir(python) + string(filepath.ListSeparator) + r.path}
 			return python, nil
@@ -174,7 +177,7 @@ func (c *command) usePort(port int) {
 	if c.env == nil {
 		c.env = map[string]string{}
 	}
-	c.env["PORT"] = number
+	c.env[portVariable] = number
 	for i := range c.argv {
 		c.argv[i] = portInText.ReplaceAllString(c.argv[i], number)
 	}

@@ -59,9 +59,40 @@ func (a *attempt) newEnvironment() *environment {
 	maps.Copy(ours, a.command.env)
 	maps.Copy(ours, a.envFiles)
 	maps.Copy(ours, app.Env)
+	a.keepAssigned(ours)
 	maps.Copy(e.vars, ours)
 	e.ours = slices.Sorted(maps.Keys(ours))
 	return e
+}
+
+// assigned are the variables of a command that nothing configured replaces: the port
+// on which requests will come, and the virtual environment, whose PATH has the
+// configured one in it.
+var assigned = []string{portVariable, "PATH", "VIRTUAL_ENV"}
+
+const portVariable = "PORT"
+
+// keepAssigned puts them back into vars.
+func (a *attempt) keepAssigned(vars map[string]string) {
+	for _, name := range assigned {
+		value, ok := a.command.env[name]
+		if !ok {
+			continue
+		}
+		if configured := vars[name]; name == portVariable && configured != value {
+			a.config.Logger.Info("the configured environment variable PORT does not count: the application has to serve on the port that it is told",
+				"app", a.app.Name(), "configured", configured, "port", value, "from", a.source(name))
+		}
+		vars[name] = value
+	}
+}
+
+// source is where a variable was configured.
+func (a *attempt) source(name string) string {
+	if _, ok := a.app.Env[name]; ok {
+		return "envvars"
+	}
+	return "env_files"
 }
 
 // list is what a process is started with.
@@ -85,14 +116,24 @@ func isForUs(name string) bool {
 	return strings.HasPrefix(name, "Malloc") // macOS
 }
 
+// IsOperators reports whether a variable belongs to the session of the operator who
+// has started this program, as SSH_AUTH_SOCK does, so that another user must not have it.
+func IsOperators(name string) bool {
+	switch name {
+	case "HOME", "USER", "LOGNAME", "SHELL":
+		return true
+	}
+	return isForOperator(name)
+}
+
 // isForOperator: the variable belongs to the session of whoever has started
 // this process, and not to somebody else.
 func isForOperator(name string) bool {
 	switch name {
-	case "MAIL", "OLDPWD", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "GNUPGHOME":
+	case "MAIL", "OLDPWD", "XAUTHORITY", "GNUPGHOME", "KRB5CCNAME", "USERNAME":
 		return true
 	}
-	for _, prefix := range []string{"SUDO_", "SSH_", "XDG_"} {
+	for _, prefix := range []string{"SUDO_", "SSH_", "XDG_", "DBUS_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

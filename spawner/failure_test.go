@@ -245,6 +245,53 @@ func TestA16PreparationFailures(t *testing.T) {
 	}
 }
 
+// A virtual environment that is there and cannot be used is named, whatever is wrong
+// with it; a directory that only has such a name is none.
+func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
+	for _, name := range []string{"venv", ".venv"} {
+		for what, test := range map[string]struct {
+			make   func(dir string) error
+			reason string
+		}{
+			"a link to a Python that was removed": {func(dir string) error {
+				return os.Symlink("/no/such/python3", filepath.Join(dir, "bin", "python"))
+			}, "bin/python, which leads to /no/such/python3: no such file"},
+			"a link in a circle": {func(dir string) error {
+				return os.Symlink("python", filepath.Join(dir, "bin", "python"))
+			}, "bin/python, which leads to python: too many levels"},
+			"no right to execute": {func(dir string) error {
+				return os.WriteFile(filepath.Join(dir, "bin", "python"), nil, 0o600)
+			}, "bin/python: permission denied"},
+			"no Python": {func(dir string) error {
+				return os.WriteFile(filepath.Join(dir, "pyvenv.cfg"), nil, 0o600)
+			}, "bin/python: no such file"},
+		} {
+			t.Run(name+" "+what, func(t *testing.T) {
+				root := t.TempDir()
+				dir := filepath.Join(root, name)
+				require.NoError(t, os.MkdirAll(filepath.Join(dir, "bin"), 0o700))
+				require.NoError(t, os.WriteFile(filepath.Join(root, "passenger_wsgi.py"), nil, 0o600))
+				require.NoError(t, test.make(dir))
+
+				f := newFixture(t)
+				e := f.fail(t, spawner.App{Root: root})
+				require.Contains(t, e.Summary, "he virtual environment "+dir+" cannot be used: ")
+				require.Contains(t, e.Summary, test.reason)
+				require.Contains(t, e.Advice, "python3 -m venv --clear "+dir)
+				require.Equal(t, spawner.StepPrepare, failedStep(e.Journey))
+			})
+		}
+	}
+
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "venv", "bin"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "passenger_wsgi.py"), []byte("raise Exception('another Python')"), 0o600))
+	e := newFixture(t).fail(t, spawner.App{Root: root, Python: interpreters.Find(t, "python", "/usr/bin/python3", "python3")})
+	require.NotContains(t, e.Summary, "virtual environment")
+	e = newFixture(t).fail(t, spawner.App{Root: root})
+	require.NotContains(t, e.Summary, "virtual environment")
+}
+
 func failedStep(j spawner.Journey) spawner.StepName {
 	for _, s := range j {
 		if s.State == spawner.StepFailed {

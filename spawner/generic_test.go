@@ -1,6 +1,7 @@
 package spawner_test
 
 import (
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -184,4 +185,33 @@ func squat(t *testing.T, file string) net.Listener {
 		}
 	}
 	return nil
+}
+
+// The port that a program is told to serve on counts, whatever PORT is configured.
+func TestAssignedPortCountsMostOfAll(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "vars")
+	require.NoError(t, os.WriteFile(file, []byte("PORT=8080\nOTHER=kept\n"), 0o600))
+	for from, configure := range map[string]func(a *spawner.App){
+		"env_files": func(a *spawner.App) { a.EnvFiles = []string{file} },
+		"envvars":   func(a *spawner.App) { maps.Copy(a.Env, map[string]string{"PORT": "8080", "OTHER": "kept"}) },
+	} {
+		t.Run(from, func(t *testing.T) {
+			f := newFixture(t)
+			a := app(t, "generic")
+			configure(&a)
+			p := f.start(t, a)
+			_, port, err := net.SplitHostPort(p.Info().Sockets[0].Address.Addr)
+			require.NoError(t, err)
+			env := stateOf(t, p).Env
+			require.Contains(t, env, "PORT="+port)
+			require.NotContains(t, env, "PORT=8080")
+			require.Contains(t, env, "OTHER=kept")
+			require.Contains(t, f.log.String(), "the configured environment variable PORT does not count")
+			require.Contains(t, f.log.String(), from)
+		})
+	}
+
+	f := newFixture(t)
+	f.start(t, app(t, "generic"))
+	require.NotContains(t, f.log.String(), "PORT does not count")
 }

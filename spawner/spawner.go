@@ -81,6 +81,9 @@ type Info struct {
 	// PID is what to show and to measure, and nothing to send signals to: it
 	// may be what the application said.
 	PID int
+	// AppType is the type of the application, also where App.Type was empty; empty for a
+	// start command. StartupFile is the absolute path of its startup file; may be empty.
+	AppType, StartupFile string
 	// User is whom it runs as; empty if the user has no name.
 	User string
 	// UID and GID are whom it runs as.

@@ -65,3 +65,18 @@ func DetectType(root string) (AppType, error) {
 	}
 	return AppType{}, fmt.Errorf("%w in %s: it has none of %s", ErrNoApp, root, strings.Join(files, ", "))
 }
+
+// ProcessTitle returns the title that processes of a type have, before the name of the
+// application; empty for other types.
+func ProcessTitle(appType string) string {
+	t, _ := findType(appType)
+	return t.ProcessTitle
+}
+
+// DefaultSpawnMethod is what an empty App.SpawnMethod stands for.
+func DefaultSpawnMethod(appType string) string {
+	if loadersByType[appType].smart {
+		return SmartSpawning
+	}
+	return DirectSpawning
+}

@@ -45,7 +45,7 @@ type loader struct {
 func newLoader(cmd *cobra.Command, options []option) (*loader, error) {
 	cwd, err := os.Getwd()
 	if err != nil {
-		return nil, err
+		cwd = "" // it was removed; a server that is told all paths does not need it
 	}
 	return &loader{
 		options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
@@ -68,6 +68,10 @@ func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
 func (l *loader) load(args []string) (agent.Config, error) {
 	l.dir = filepath.Clean(strings.Join(args, ""))
 	if !filepath.IsAbs(l.dir) {
+		if l.cwd == "" {
+			return agent.Config{}, fmt.Errorf("cannot find the application's directory %q: the working directory does not exist "+
+				"any more: name the directory by an absolute path, or change into one that exists", l.dir)
+		}
 		l.dir = filepath.Join(l.cwd, l.dir)
 		l.warnOfRelease()
 	}
@@ -131,7 +135,7 @@ func (l *loader) defaults() (map[string]any, error) {
 
 // homeFile is the configuration of the user who has started this program.
 type homeFile struct {
-	path string
+	dir, path string
 	// content is what was in it when it could be read; nil: there was none.
 	content []byte
 }
@@ -140,20 +144,23 @@ func newHomeFile(home string) *homeFile {
 	if home == "" {
 		return &homeFile{}
 	}
-	return &homeFile{path: filepath.Join(home, ".passenger", "standalone", "config.json")}
+	return &homeFile{dir: home, path: filepath.Join(home, ".passenger", "standalone", "config.json")}
 }
 
 func (l *loader) homeFile() (map[string]any, error) {
 	if l.home.path == "" {
 		return nil, nil
 	}
+
 	content, err := readConfig(l.home.path)
 	switch {
 	case err == nil:
 		l.home.content = content
-	case !errors.Is(err, fs.ErrPermission) || !l.loaded:
-		return nil, err
-	} // else this program has become another user since, and what was in it counts
+	case !l.loaded:
+		// HOME may be that of another user, as with su and in containers.
+		l.warn(fmt.Sprintf("%v: the user's own configuration is ignored; HOME is %s", err, l.home.dir))
+	} // else this program may have become another user since, and what was in it counts
+
 	return l.parse(l.home.content, l.home.path)
 }
 
@@ -240,13 +247,16 @@ func position(b []byte, err error) string {
 	return fmt.Sprintf(", line %d,", 1+strings.Count(string(b[:min(int(syntax.Offset), len(b))]), "\n"))
 }
 
+// structured are the kinds that a variable of the environment cannot have.
+var structured = []kind{kindMap, kindList, kindPaths, kindPathMap}
+
 func (l *loader) environment() (map[string]any, error) {
 	values := map[string]any{}
 	for _, o := range l.options {
 		for _, key := range append([]string{o.key}, o.aliases...) {
 			name := "PASSENGER_" + strings.ToUpper(key)
 			s := l.getenv(name)
-			if s == "" || o.kind == kindMap || o.kind == kindList {
+			if s == "" || slices.Contains(structured, o.kind) {
 				continue
 			}
 			v, err := o.convert(s, l.cwd)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 
 // inBackground starts this program once more, with the same arguments and cfg's
 // log as its output, and returns when its applications serve. What it tells goes to out.
-func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
+func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer) error {
 	log, err := openOutput(cfg)
 	if err != nil {
 		return err
@@ -47,12 +48,30 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("cannot start the server in the background: %w", err)
 	}
+	if supervised() {
+		fmt.Fprintln(errOut, "passenger: warning: a service manager runs this command, and --daemonize leaves the server to itself: "+
+			"leave that option out, with Type=notify in systemd's unit")
+		if err := agent.NotifyMainPID(cmd.Process.Pid); err != nil {
+			fmt.Fprintf(errOut, "passenger: warning: %v\n", err)
+		}
+	}
+
 	err = followReport(ctx, in, out, cfg)
 	if ended, ok := errors.AsType[*endedEarlyError](err); ok {
 		ended.err = cmd.Wait()
 		return err
 	}
 	return errors.Join(err, cmd.Process.Release())
+}
+
+// supervised reports whether a service manager has started this program.
+func supervised() bool {
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		return true
+	}
+	// The shell in a window of a desktop has this variable, too, but also a terminal.
+	isTerminal := func(f *os.File) bool { return terminal.Is(f) }
+	return os.Getenv("INVOCATION_ID") != "" && !slices.ContainsFunc([]*os.File{os.Stdin, os.Stdout, os.Stderr}, isTerminal)
 }
 
 // reportLine is a line of JSON of the report of a server in the background. One field

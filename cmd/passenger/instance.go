@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,10 +202,29 @@ func client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 	return c, nil
 }
 
+// ended makes of an error of talking to an instance what is to be said of it: most
+// often it has ended.
 func ended(i *instancedir.Instance, err error) error {
+	said := admin.Printable(err.Error())
+	errno, isErrno := errors.AsType[syscall.Errno](err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		owner := fmt.Sprintf("the user with the ID %d", i.UID)
+		if found, err := user.LookupId(strconv.Itoa(i.UID)); err == nil {
+			owner = "the user " + admin.Printable(found.Username)
+		}
+		return exit(1, "*** ERROR: the instance %s cannot be asked: you have no permission. It belongs to %s, who may, as may root: "+
+			"run this command with 'sudo', or as that user.\n    (%s)", i.Name, owner, said)
+	case isErrno && !slices.Contains(goneErrors, errno):
+		return exit(1, "*** ERROR: the instance %s cannot be asked: %s. It may run nevertheless: '%s' shows those that run.",
+			i.Name, said, "passenger list-instances")
+	}
 	return exit(1, "*** ERROR: the instance %s does not answer: it has ended, or is about to. '%s' shows those that run.\n    (%s)",
-		i.Name, "passenger list-instances", admin.Printable(err.Error()))
+		i.Name, "passenger list-instances", said)
 }
+
+// goneErrors are those of a connection to a server that has ended, or ends.
+var goneErrors = []syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE}
 
 // explain makes of an error of the API what is to be said of it.
 func explain(i *instancedir.Instance, err error) error {

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -19,7 +15,12 @@ type kind uint8
 const (
 	kindString kind = iota
 	kindInt
+	kindFloat
 	kindPath    // relative to where it was written
+	kindOutput  // a path, or - for standard output
+	kindPaths   // a list of paths, with a dash in front of those that may be missing
+	kindPathMap // NAME=PATH
+	kindHooks   // NAME=PROGRAM, and several programs with semicolons between
 	kindCommand // for a shell, if it needs one
 	kindMap     // NAME=VALUE
 	kindList    // texts
@@ -68,7 +69,7 @@ var startOptions = []option{
 	{key: "thread_count", flag: "thread-count", kind: kindInt, usage: "the `number` of requests that a process of kind rack or wsgi serves at once (default 1)"},
 	{key: "start_timeout", flag: "start-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a start may take (default %d)", defaults.StartTimeout)},
 	{key: "envvars", flag: "envvar", kind: kindMap, usage: "set an environment variable, as `NAME=VALUE`; may be given more than once"},
-	{key: "env_files", flag: "env-file", kind: kindList, usage: "read environment variables from a `file` at each start; may be given more than once, and be missing if a dash is in front"},
+	{key: "env_files", flag: "env-file", kind: kindPaths, usage: "read environment variables from a `file` at each start; may be given more than once, and be missing if a dash is in front"},
 	{key: "load_shell_envvars", flag: "load-shell-envvars", kind: kindBool, usage: "start processes by the login shell of their user, with what its profile sets (default false)"},
 	{key: "app_file_descriptor_ulimit", flag: "app-file-descriptor-ulimit", kind: kindInt, usage: "the `number` of files that a process may have open (default: as the server)"},
 	{key: "ruby", flag: "ruby", usage: "the Ruby `interpreter` (default ruby)"},
@@ -84,13 +85,15 @@ var startOptions = []option{
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
 	{key: "min_instances", flag: "min-instances", kind: kindInt, usage: fmt.Sprintf("the `number` of processes that are there at all times (default %d)", defaults.MinInstances)},
+	{key: "max_instances", flag: "max-instances", kind: kindInt, usage: "the largest `number` of processes of one application (default 0: as --max-pool-size)"},
 	{key: "pool_idle_time", flag: "pool-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle process beyond --min-instances is stopped, 0 for never (default %d)", defaults.PoolIdleTime)},
 	{key: "max_requests", flag: "max-requests", kind: kindInt, usage: "after how many `requests` a process is replaced, 0 for never (default 0)"},
+	{key: "max_requests_jitter", flag: "max-requests-jitter", kind: kindFloat, usage: "the `share`, 0 to 1, by which --max-requests varies (default 0)"},
 	{key: "memory_limit", flag: "memory-limit", kind: kindInt, usage: "above how many `MB` of memory of its own a process is replaced when it has finished its requests, 0 for no limit (default 0)"},
 	{key: "hard_memory_limit", flag: "hard-memory-limit", kind: kindInt, usage: "above how many `MB` it is killed, 0 for no limit (default 0)"},
 	{key: "restart_dir", flag: "restart-dir", usage: "the `directory` of restart.txt and always_restart.txt, relative to the application's (default tmp)"},
 	{key: "rolling_restarts", flag: "rolling-restarts", kind: kindBool, usage: "restart processes one after the other, and keep the old ones if a new one does not start (default true)"},
-	{key: "ctls", flag: "ctl", also: "ctls", kind: kindMap, usage: "run a program for an event, as `hook_NAME=PROGRAM`; may be given more than once"},
+	{key: "ctls", flag: "ctl", also: "ctls", kind: kindHooks, usage: "run a program for an event, as `hook_NAME=PROGRAM`; may be given more than once"},
 	{key: "max_preloader_idle_time", flag: "max-preloader-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` without a start a preloader is stopped, 0 for never (default %d)", defaults.MaxPreloaderIdleTime)},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
 	{key: "request_buffering", flag: "request-buffering", kind: kindBool, usage: "read the whole body of a request before a process gets it (default true)"},
@@ -113,11 +116,11 @@ var startOptions = []option{
 	{key: "vary_turbocache_by_cookie", flag: "vary-turbocache-by-cookie", usage: "the `name` of a cookie whose value makes it another answer"},
 	{key: "abort_websockets_on_process_shutdown", flag: "abort-websockets-on-process-shutdown", kind: kindBool, usage: "end the WebSockets of a process that is replaced; else it lives until they end (default true)"},
 	{key: "no_abort_websockets_on_process_shutdown", flag: "no-abort-websockets-on-process-shutdown", kind: kindBool, usage: "the same as --abort-websockets-on-process-shutdown=false"},
-	{key: "sendfile_roots", flag: "sendfile-root", kind: kindList, usage: "a `directory` of files that the application may have sent by X-Sendfile; may be given more than once"},
-	{key: "accel_redirect", flag: "accel-redirect", kind: kindMap, usage: "a path and a directory, as `PATH=DIRECTORY`, of files that it may have sent by X-Accel-Redirect; may be given more than once"},
+	{key: "sendfile_roots", flag: "sendfile-root", kind: kindPaths, usage: "a `directory` of files that the application may have sent by X-Sendfile; may be given more than once"},
+	{key: "accel_redirect", flag: "accel-redirect", kind: kindPathMap, usage: "a path and a directory, as `PATH=DIRECTORY`, of files that it may have sent by X-Accel-Redirect; may be given more than once"},
 	{key: "trusted_proxies", flag: "trusted-proxy", kind: kindList, usage: "an `address` or prefix of a proxy whose X-Forwarded-* headers are believed; may be given more than once"},
 	{key: "show_version_in_header", flag: "show-version-in-header", kind: kindBool, usage: "answer with X-Powered-By (default true)"},
-	{key: "access_log", flag: "access-log", usage: "a `file` that gets a line of JSON for each request, - for standard output"},
+	{key: "access_log", flag: "access-log", kind: kindOutput, usage: "a `file` that gets a line of JSON for each request, - for standard output"},
 	{key: "sticky_sessions", flag: "sticky-sessions", kind: kindBool, usage: "send the requests of a client to the process that had its earlier ones (default false)"},
 	{key: "sticky_sessions_cookie_name", flag: "sticky-sessions-cookie-name", usage: "the `name` of the cookie for that (default " + agent.DefaultStickyCookieName + ")"},
 	{key: "sticky_sessions_cookie_attributes", flag: "sticky-sessions-cookie-attributes", usage: "the `attributes` of that cookie (default SameSite=Lax, and Secure by HTTPS)"},
@@ -181,11 +184,11 @@ func addFlags(flags *pflag.FlagSet, options []option) {
 
 func (o *option) addFlag(flags *pflag.FlagSet, name, short string) {
 	switch o.kind {
-	case kindMap, kindList:
+	case kindMap, kindList, kindPaths, kindPathMap, kindHooks:
 		flags.StringArrayP(name, short, nil, o.usage)
 	case kindBool:
 		flags.BoolP(name, short, false, o.usage)
-	case kindString, kindInt, kindPath, kindCommand, kindStatus, kindForeign:
+	case kindString, kindInt, kindFloat, kindPath, kindOutput, kindCommand, kindStatus, kindForeign:
 		flags.StringP(name, short, "", o.usage)
 	}
 	flags.Lookup(name).Hidden = o.kind == kindForeign
@@ -218,17 +221,25 @@ func (o *option) convert(raw any, dir string) (any, error) {
 	switch o.kind {
 	case kindInt:
 		return o.toInt(raw)
+	case kindFloat:
+		return o.toFloat(raw)
 	case kindCommand:
 		return o.toCommand(raw)
 	case kindMap:
 		return o.toMap(raw)
 	case kindList:
 		return o.toList(raw)
+	case kindPaths:
+		return o.toPaths(raw, dir)
+	case kindPathMap:
+		return o.toPathMap(raw, dir)
+	case kindHooks:
+		return o.toHooks(raw, dir)
 	case kindBool:
 		return o.toBool(raw)
 	case kindStatus:
 		return o.toStatus(raw)
-	case kindString, kindPath, kindForeign:
+	case kindString, kindPath, kindOutput, kindForeign:
 	}
 	if isTrue, ok := raw.(bool); ok && o.bare {
 		return strconv.FormatBool(isTrue), nil
@@ -237,121 +248,10 @@ func (o *option) convert(raw any, dir string) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s must be a text, not %v", o.key, raw)
 	}
-	if o.kind == kindPath && s != "" {
-		if !filepath.IsAbs(s) && dir != "" {
-			s = filepath.Join(dir, s)
-		}
-		return filepath.Abs(s)
+
+	switch {
+	case o.kind == kindPath, o.kind == kindOutput && s != standardOutput:
+		return o.toPath(s, dir)
 	}
 	return s, nil
-}
-
-func (o *option) toInt(raw any) (any, error) {
-	switch v := raw.(type) {
-	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < math.MaxInt32 {
-			return int(v), nil
-		}
-	case string:
-		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
-			return n, nil
-		}
-	}
-	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
-}
-
-func (o *option) toList(raw any) (any, error) {
-	switch v := raw.(type) {
-	case []string:
-		return v, nil
-	case string:
-		return strings.Fields(v), nil
-	case []any:
-		list := make([]string, len(v))
-		for i, item := range v {
-			s, ok := item.(string)
-			if !ok {
-				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.key, item)
-			}
-			list[i] = s
-		}
-		return list, nil
-	}
-	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.key, raw)
-}
-
-// toStatus allows for 200 without quotes, and for an array.
-func (o *option) toStatus(raw any) (any, error) {
-	items, ok := raw.([]any)
-	if !ok {
-		items = []any{raw}
-	}
-
-	texts := make([]string, len(items))
-	for i, item := range items {
-		switch item.(type) {
-		case string, float64:
-			texts[i] = fmt.Sprint(item)
-		default:
-			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.key, raw)
-		}
-	}
-	return strings.Join(texts, ","), nil
-}
-
-func (o *option) toBool(raw any) (any, error) {
-	switch v := raw.(type) {
-	case bool:
-		return v, nil
-	case string:
-		switch strings.ToLower(v) {
-		case "true", "yes", "on", "1":
-			return true, nil
-		case "false", "no", "off", "0":
-			return false, nil
-		}
-	}
-	return nil, fmt.Errorf("%s must be true or false, not %q", o.key, fmt.Sprint(raw))
-}
-
-func (o *option) toCommand(raw any) (any, error) {
-	if _, ok := raw.([]any); ok {
-		return o.toList(raw)
-	}
-	s, ok := raw.(string)
-	if !ok {
-		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.key, raw)
-	}
-
-	argv, err := agent.ParseCommand(s)
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be used: %w", o.key, err)
-	}
-	return argv, nil
-}
-
-func (o *option) toMap(raw any) (any, error) {
-	env := map[string]string{}
-	switch v := raw.(type) {
-	case []string:
-		for _, pair := range v {
-			name, value, ok := strings.Cut(pair, "=")
-			if !ok || name == "" {
-				return nil, fmt.Errorf("%q must be NAME=VALUE", pair)
-			}
-			env[name] = value
-		}
-	case map[string]any:
-		for name, value := range v {
-			switch value.(type) {
-			case string, float64, bool:
-				env[name] = fmt.Sprint(value)
-			default:
-				return nil, fmt.Errorf("%s: the value of %s must be a text", o.key, name)
-			}
-		}
-	default:
-		return nil, errors.New(o.key + " must be an object of names and values")
-	}
-	return env, nil
 }

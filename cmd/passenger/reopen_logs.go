@@ -61,5 +61,5 @@ func reopenLogs(ctx context.Context, c *apiserver.Client, path string) error {
 // open that.
 func hasNoLog(err error) bool {
 	e, ok := errors.AsType[*apiserver.StatusError](err)
-	return ok && (e.Code == "NO_LOG_FILE" || e.Code == "NO_WATCHDOG")
+	return ok && e.Code == "NO_LOG_FILE"
 }

@@ -110,7 +110,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
-		return inBackground(ctx, cfg, out)
+		return inBackground(ctx, cfg, out, errOut)
 	}
 	if err := cfg.Become(ctx); err != nil {
 		report.failed(err)

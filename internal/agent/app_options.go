@@ -19,9 +19,9 @@ import (
 type appConfig struct {
 	Config
 
-	groupName, documentRoot        string
-	user, group                    string
-	maxInstances, statThrottleRate int
+	groupName, documentRoot string
+	user, group             string
+	statThrottleRate        int
 }
 
 // newAppConfig reports every fault of options, joined. Nothing of the file system
@@ -59,7 +59,6 @@ func (c *appConfig) options() passenger.Options {
 		o.App.GroupName = c.groupName
 	}
 	o.App.User, o.App.Group = c.user, c.group
-	o.MaxProcesses = c.maxInstances
 	if limit := c.Flying.MaxInstancesPerApp; limit > 0 && (o.MaxProcesses == 0 || o.MaxProcesses > limit) {
 		o.MaxProcesses = limit
 	}
@@ -117,8 +116,9 @@ var appSettings = map[string]setting{
 	"app_file_descriptor_ulimit": number(1, func(c *appConfig) *int { return &c.FileLimit }),
 
 	"min_instances":           number(0, func(c *appConfig) *int { return &c.MinInstances }),
-	"max_instances":           number(0, func(c *appConfig) *int { return &c.maxInstances }),
+	"max_instances":           number(0, func(c *appConfig) *int { return &c.MaxInstances }),
 	"max_requests":            number(0, func(c *appConfig) *int { return &c.MaxRequests }),
+	"max_requests_jitter":     jitter,
 	"max_preloader_idle_time": number(0, func(c *appConfig) *int { return &c.MaxPreloaderIdleTime }),
 	"max_request_queue_size":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueSize }),
 	"max_request_queue_time":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueTime }),
@@ -173,6 +173,15 @@ func absolute(field func(*appConfig) *string) setting {
 		*field(c) = filepath.Clean(value)
 		return nil
 	}
+}
+
+func jitter(c *appConfig, value string) error {
+	share, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
+	}
+	c.MaxRequestsJitter = share
+	return nil
 }
 
 const maxNumber = 1<<31 - 1

@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/spawner"
 )
 
 // Become makes this process, if it is root's, one of c's User, for good: with their
@@ -24,7 +27,7 @@ func (c *Config) Become(ctx context.Context) error {
 		return fmt.Errorf("cannot run as the user %q: %w", c.User, err)
 	}
 	if account.uid == os.Geteuid() {
-		return c.useLogAsOutput()
+		return errors.Join(account.takeEnvironment(), c.useLogAsOutput())
 	}
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as that user", c.User)
@@ -90,11 +93,29 @@ func (a *account) become() error {
 		func() error { return syscall.Setgroups(a.groups) },
 		func() error { return syscall.Setgid(a.gid) },
 		func() error { return syscall.Setuid(a.uid) },
-		func() error { return os.Setenv("HOME", a.HomeDir) },
-		func() error { return os.Setenv("USER", a.Username) },
-		func() error { return os.Setenv("LOGNAME", a.Username) },
+		a.takeEnvironment,
 	} {
 		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeEnvironment leaves nothing in the environment of the session that the server was
+// started from, as by sudo: neither the server's programs nor the applications are
+// part of it.
+func (a *account) takeEnvironment() error {
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); spawner.IsOperators(name) {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+
+	for name, value := range map[string]string{"HOME": a.HomeDir, "USER": a.Username, "LOGNAME": a.Username} {
+		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
 	}

@@ -156,6 +156,9 @@ func (c *Config) Validate() error {
 	if c.MaxPoolSize >= 1 && c.MinInstances > c.MaxPoolSize {
 		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances, c.MaxPoolSize)
 	}
+	if c.MaxInstances > 0 && c.MinInstances > c.MaxInstances {
+		fault("min_instances is %d, above max_instances, which is %d: lower the one or raise the other", c.MinInstances, c.MaxInstances)
+	}
 	if c.MaxRequestQueueSize < 0 {
 		fault("max_request_queue_size is %d: it must be 0 (no limit) or more", c.MaxRequestQueueSize)
 	}

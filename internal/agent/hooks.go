@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -40,16 +42,31 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 	if err := errors.Join(errs...); err != nil || len(commands) == 0 {
 		return nil, err
 	}
-	options := map[string]string{"instance_dir": instanceDir}
+	options := map[string]string{"instance_dir": instanceDir, "passenger_root": passengerRoot()}
 	for name, value := range c.settings() {
 		switch value.(type) {
-		case string, int, int64, bool:
+		case string, int, int64, float64, bool:
 			options[name] = fmt.Sprint(value)
 		}
 	}
 	return hooks.NewScripts(hooks.Config{
 		Commands: commands, Options: options, Version: passenger.Version, Timeout: hookTimeout, Logger: log,
 	})
+}
+
+// passengerRoot is the directory with the directory bin of this program, as
+// $PASSENGER_PASSENGER_ROOT/bin/passenger-status is the original's way to find a tool;
+// where it is in no such directory, its own.
+func passengerRoot() string {
+	program, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Dir(program)
+	if filepath.Base(dir) == "bin" {
+		return filepath.Dir(dir)
+	}
+	return dir
 }
 
 // watchdogHook runs what is to be run at a point of the watchdog's life.

@@ -12,8 +12,14 @@ type Processes struct {
 	// PoolIdleTime is after how many seconds an idle process is stopped that is
 	// not one of the minimum; 0: never.
 	PoolIdleTime int `koanf:"pool_idle_time"`
+	// MaxInstances bounds the processes of one application; 0: only the pool's size
+	// does.
+	MaxInstances int `koanf:"max_instances"`
 	// MaxRequests is after how many requests a process is replaced; 0: never.
 	MaxRequests int `koanf:"max_requests"`
+	// MaxRequestsJitter is how much earlier that is for each process, at random, as a
+	// share from 0 to 1.
+	MaxRequestsJitter float64 `koanf:"max_requests_jitter"`
 	// MemoryLimit and HardMemoryLimit are in MB; 0: none.
 	MemoryLimit     int `koanf:"memory_limit"`
 	HardMemoryLimit int `koanf:"hard_memory_limit"`
@@ -33,6 +39,7 @@ func (c *Processes) validate() (errs []error) {
 		value int
 	}{
 		{"pool_idle_time", c.PoolIdleTime},
+		{"max_instances", c.MaxInstances},
 		{"max_requests", c.MaxRequests},
 		{"memory_limit", c.MemoryLimit},
 		{"hard_memory_limit", c.HardMemoryLimit},
@@ -40,6 +47,9 @@ func (c *Processes) validate() (errs []error) {
 		if number.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be 0 (no limit) or more", number.key, number.value))
 		}
+	}
+	if j := c.MaxRequestsJitter; !(j >= 0 && j <= 1) { // NaN is neither
+		errs = append(errs, fmt.Errorf("max_requests_jitter is %v: it must be a share from 0 to 1, such as 0.2", j))
 	}
 	return errs
 }
@@ -53,7 +63,8 @@ const megabyte = 1 << 20
 
 // limit sets what is the pool's to do.
 func (c *Processes) limit(o *passenger.Options) {
-	o.MaxRequests = uint64(max(c.MaxRequests, 0))
+	o.MaxProcesses = max(c.MaxInstances, 0)
+	o.MaxRequests, o.MaxRequestsJitter = uint64(max(c.MaxRequests, 0)), c.MaxRequestsJitter
 	o.MemoryLimit, o.HardMemoryLimit = int64(c.MemoryLimit)*megabyte, int64(c.HardMemoryLimit)*megabyte
 	o.RestartDir, o.BlockingRestarts = c.RestartDir, !c.RollingRestarts
 }

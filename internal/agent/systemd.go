@@ -58,3 +58,13 @@ func (i *Instance) notify(state string) {
 		i.log.Error(err, "Cannot tell systemd about this server", "socket", os.Getenv("NOTIFY_SOCKET"))
 	}
 }
+
+// NotifyMainPID tells the service manager that has started this process, if one has,
+// that pid is the server's process, which will tell when it is ready. systemd
+// listens to none but the main process of a unit of Type=notify.
+func NotifyMainPID(pid int) error {
+	if _, err := daemon.SdNotify(false, fmt.Sprintf("MAINPID=%d", pid)); err != nil {
+		return fmt.Errorf("cannot tell systemd the server's process at %s: %w", os.Getenv("NOTIFY_SOCKET"), err)
+	}
+	return nil
+}

@@ -16,7 +16,7 @@ import (
 func hook(t *testing.T, dir, more string) (script string) {
 	t.Helper()
 	script = filepath.Join(dir, "hook")
-	text := fmt.Sprintf("#!/bin/sh\necho \"$PASSENGER_HOOK_NAME $PASSENGER_PROCESS_PID $PASSENGER_APP_ROOT $PASSENGER_VERSION\" >>%s/calls\n%s\n", dir, more)
+	text := fmt.Sprintf("#!/bin/sh\necho \"$PASSENGER_HOOK_NAME $PASSENGER_PROCESS_PID $PASSENGER_APP_ROOT $PASSENGER_VERSION $PASSENGER_PASSENGER_ROOT\" >>%s/calls\n%s\n", dir, more)
 	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
 	return script
 }
@@ -50,6 +50,7 @@ func TestHooks(t *testing.T) {
 		if strings.HasSuffix(fields[0], "_process") {
 			require.Equal(t, []string{fmt.Sprint(pid), app}, fields[1:3])
 		}
+		require.Equal(t, built, fields[len(fields)-1], "the directory of the program")
 	}
 	require.Len(t, called, len(names))
 	slices.Sort(called[1:3]) // both come when the process serves

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -204,4 +205,23 @@ func TestCustomErrorPage(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, a.StatusCode)
 	require.Equal(t, "<h1>Back soon</h1>", a.body)
 	require.Equal(t, "text/html; charset=utf-8", a.Header.Get("Content-Type"))
+}
+
+// max_instances bounds an application, whatever room the pool has, and each process
+// ends earlier than max_requests by a share of its own.
+func TestMaxInstancesAndJitter(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: newDir(t, passengerfile(`{"max_instances": 1, "max_requests": 9, "max_requests_jitter": 0.5}`)), args: testApp(t)})
+	var clients sync.WaitGroup
+	for range 20 {
+		clients.Go(func() { s.client(t).get(t, "/") })
+	}
+	clients.Wait()
+	require.LessOrEqual(t, len(s.apps(t)), 1)
+	config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(config), `"max_requests_jitter":0.5`)
+	text, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.json?form=snapshot", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"maxProcesses":1`)
 }

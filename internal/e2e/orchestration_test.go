@@ -162,3 +162,26 @@ func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a so
 		}
 	}
 }
+
+// A server that goes into the background under a service manager warns, and tells it
+// which process to watch.
+func TestBackgroundUnderServiceManager(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	env, messages := listenForNotifications(t, d.sandbox)
+	args := append(testApp(t), "--daemonize", "--address", "127.0.0.1", "--port", d.port)
+	out, err := d.command(t.Context(), &launch{dir: d.dir, args: args, env: []string{env}}).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "passenger: warning: a service manager runs this command")
+	require.Equal(t, "MAINPID="+strings.TrimSpace(d.content(t, "passenger."+d.port+".pid")), awaitMessage(t, messages))
+	require.Equal(t, "READY=1", awaitMessage(t, messages))
+	d.stop(t)
+	require.Equal(t, "STOPPING=1", awaitMessage(t, messages))
+
+	for variables, warns := range map[string]bool{"INVOCATION_ID=0123": true, "X=": false} {
+		out, err := d.command(t.Context(), &launch{dir: d.dir, args: args, env: []string{variables}}).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		require.Equal(t, warns, strings.Contains(string(out), "service manager"))
+		d.stop(t)
+	}
+}

@@ -61,6 +61,12 @@ func (s *sandbox) asBin(t testing.TB, args ...string) *launch {
 	}, args...)}
 }
 
+// asUserBin has a command run as the user bin.
+func asUserBin(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}
+	cmd.Dir = "/"
+}
+
 // The server opens a port that is root's, and makes everything else as the user.
 func TestUser(t *testing.T) {
 	t.Parallel()
@@ -99,6 +105,35 @@ func requireOwner(t testing.TB, uid int, path string) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	require.True(t, ok)
 	require.EqualValues(t, uid, stat.Uid, path)
+}
+
+// Neither the server's programs nor the application are in the session that root has
+// started the server from.
+func TestUserHasNothingOfRootsSession(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newUsersSandbox(t)
+	l := box.asBin(t)
+	names := []string{
+		"SUDO_USER", "SUDO_COMMAND", "MAIL", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "SSH_AUTH_SOCK", "SSH_CONNECTION",
+		"DBUS_SESSION_BUS_ADDRESS", "DBUS_STARTER_ADDRESS", "OLDPWD", "SHELL", "USER", "LOGNAME", "XAUTHORITY",
+	}
+	for _, name := range names {
+		l.env = append(l.env, name+"=of root's session")
+	}
+	l.env = append(l.env, "KEPT=here")
+	s := startIn(t, box, l)
+	bin, err := user.LookupId(strconv.Itoa(binUID))
+	require.NoError(t, err)
+	for _, pid := range []int{s.core(t), readTenant(t, s.client(t).get(t, "/")).PID} {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		require.NoError(t, err)
+		require.NotContains(t, string(environ), "of root's session")
+		variables := strings.Split(string(environ), "\x00")
+		for _, want := range []string{"HOME=" + bin.HomeDir, "USER=bin", "LOGNAME=bin", "KEPT=here"} {
+			require.Contains(t, variables, want)
+		}
+	}
 }
 
 // A Unix socket is the user's, and goes at the end.
@@ -152,10 +187,7 @@ func TestUserWithoutRoot(t *testing.T) {
 		box = newUsersSandbox(t)
 		require.NoError(t, os.Chown(box.Home, binUID, binUID))
 		became = box.asBin(t)
-		became.change = func(cmd *exec.Cmd) {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: binUID, Gid: binUID}}
-			cmd.Dir = "/"
-		}
+		became.change = asUserBin
 	} else {
 		became = &launch{dir: t.TempDir(), args: append(testApp(t), "--user", me.Username)}
 	}

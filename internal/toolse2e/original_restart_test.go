@@ -2,6 +2,7 @@ package toolse2e_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +61,39 @@ func TestOriginalToolShowsJSON(t *testing.T) {
 	ours := s.run(t, "passenger-status", "--show=json")
 	require.Zero(t, ours.status, ours.stderr)
 	require.JSONEq(t, theirs.stdout, ours.stdout)
+}
+
+// The original's tool has our server open its logs anew, and tells of one without.
+func TestOriginalToolReopensLogs(t *testing.T) {
+	t.Parallel()
+	box := newBox(t)
+	log, access := filepath.Join(t.TempDir(), "log"), filepath.Join(t.TempDir(), "access")
+	s := box.start(t, "--access-log", access)
+	r := finish(t, s.original(t.Context(), t, "passenger-config", "reopen-logs"))
+	require.Zero(t, r.status, r.stderr)
+	require.Empty(t, r.stderr)
+
+	require.NoError(t, os.Rename(access, access+".1"))
+	r = finish(t, s.original(t.Context(), t, "passenger-config", "reopen-logs"))
+	require.Zero(t, r.status, r.stderr)
+	require.Regexp(t, `^Reopening logs for .+ watchdog\nReopening logs for .+ core \(through reinheritance\)\nAll done\n$`, r.stdout)
+	eventually(t, func() error {
+		s.get(t)
+		_, err := os.Stat(access)
+		return err
+	})
+
+	other := newBox(t)
+	logged := other.start(t, "--log-file", log)
+	require.NoError(t, os.Rename(log, log+".1"))
+	r = finish(t, logged.original(t.Context(), t, "passenger-config", "reopen-logs"))
+	require.Zero(t, r.status, r.stderr)
+	require.FileExists(t, log)
+
+	silent := newBox(t).start(t)
+	r = finish(t, silent.original(t.Context(), t, "passenger-config", "reopen-logs"))
+	require.Equal(t, 1, r.status)
+	require.Contains(t, r.stderr, "there is no log file to open anew")
+	r = finish(t, silent.original(t.Context(), t, "passenger-config", "reopen-logs", "--ignore-logs-not-available"))
+	require.Zero(t, r.status, r.stderr)
 }

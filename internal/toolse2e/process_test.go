@@ -92,6 +92,26 @@ func TestReopenLogs(t *testing.T) {
 	require.Contains(t, r.stderr, "You are not authorized")
 }
 
+// A tool that may not talk to an instance says so, and does not say that it has ended.
+func TestToolsWithoutPermission(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	s := newBox(t).start(t)
+	require.NoError(t, os.Chmod(filepath.Dir(s.instance(t).Socket("core_api")), 0o700))
+	for _, args := range [][]string{
+		{"passenger-status"}, {"passenger-status", "--show=xml"}, {"passenger-config", "restart-app", s.dir}, {"passenger-config", "reopen-logs"},
+		{"passenger-config", "detach-process", "1"}, {"passenger-config", "api-call", http.MethodGet, "/ping.json"},
+	} {
+		r := s.runAs(t, alice, args[0], args[1:]...)
+		require.NotZero(t, r.status, args)
+		said := r.stdout + r.stderr
+		require.Contains(t, said, "you have no permission", args)
+		require.Contains(t, said, "It belongs to the user root, who may", args)
+		require.Contains(t, said, "sudo", args)
+		require.NotContains(t, said, "has ended", args)
+	}
+}
+
 func TestAPICall(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
@@ -134,7 +154,7 @@ func TestAPICall(t *testing.T) {
 	cmd.Stdin = strings.NewReader(`{"pid": 1}`)
 	r := finish(t, cmd)
 	require.True(t, strings.HasPrefix(r.stdout, "HTTP/1.1 200 OK\n"), r.stdout)
-	require.Contains(t, r.stdout, "\ncontent-type: application/json; charset=utf-8\n")
+	require.Contains(t, r.stdout, "\ncontent-type: application/json\n")
 	require.True(t, strings.HasSuffix(r.stdout, "\n\n"+detached), r.stdout)
 	needRoot(t)
 	r = s.runAs(t, alice, "passenger-config", "api-call", "GET", "/server.json")

@@ -18,7 +18,7 @@ handshake.begin((options) => {
     process.chdir(options.app_root);
   }
   if (options.process_title) {
-    process.title = options.process_title;
+    process.title = [options.process_title, options.app_group_name].filter(Boolean).join(': ');
   }
 
   const api = new PhusionPassenger(options);

@@ -6,6 +6,7 @@ import sys
 import types
 
 from . import api
+from .process_title import set_title
 
 MODULE = "passenger_wsgi"
 
@@ -18,7 +19,7 @@ def load(options, process_title):
     sys.path.insert(0, root)
     sys.stdout.reconfigure(line_buffering=True)
     sys.modules["phusion_passenger"] = api
-    set_process_title(process_title)
+    set_title(process_title)
     module = _execute(startup_file, options.get("startup_file_uid"))
     application = getattr(module, "application", None)
     if not callable(application):
@@ -61,18 +62,3 @@ def _execute(startup_file, owner):
     sys.modules[MODULE] = module
     loader.exec_module(module)
     return module
-
-
-def set_process_title(title):
-    if not title:
-        return
-    try:
-        import setproctitle
-    except ImportError:
-        try:
-            with open("/proc/self/comm", "w") as comm:
-                comm.write(title)
-        except OSError:
-            pass  # a title is a convenience
-    else:
-        setproctitle.setproctitle(title)

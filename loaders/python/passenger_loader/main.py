@@ -2,7 +2,7 @@
 
 import os
 
-from . import application, handshake
+from . import application, handshake, process_title
 from .log import describe_failure, warn
 from .worker import Worker
 
@@ -13,7 +13,7 @@ def run_loader():
     if options is None:
         return 1
     try:
-        loaded = application.load(options, options.get("process_title"))
+        loaded = application.load(options, process_title.of_worker(options))
     except BaseException:
         handshake.fail(describe_failure())
     return _work(loaded, options, forked=False)
@@ -28,9 +28,8 @@ def run_preloader():
     options = _begin()
     if options is None:
         return 1
-    title = options.get("process_title", "")
     try:
-        loaded = application.load(options, title and title + " preloader")
+        loaded = application.load(options, process_title.of_preloader(options))
         preloader = Preloader(options)
     except ForkUnsafe as err:
         handshake.fail(str(err))
@@ -41,7 +40,7 @@ def run_preloader():
     options = _begin()
     if options is None:
         return 1
-    application.set_process_title(options.get("process_title"))
+    process_title.set_title(process_title.of_worker(options))
     # By this the spawner finds what the worker has started.
     os.environ["PASSENGER_GUPID"] = options.get("gupid", "")
     return _work(loaded, options, forked=True)

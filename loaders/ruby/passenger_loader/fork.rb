@@ -70,7 +70,7 @@ module PassengerLoader
       gate.close
       handshake = Handshake.new
       options = handshake.begin_or_abort
-      Process.setproctitle(options["process_title"]) if options["process_title"]
+      ProcessTitle.worker(options)
       # By this the spawner finds what the worker has started.
       ENV["PASSENGER_GUPID"] = options["gupid"]
       Worker.new(handshake, options, @application).run(forked: true) do

@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "socket"
-
 module PassengerLoader
   # The spawn handshake 1.0, on stdin and stdout.
   class Handshake
@@ -56,9 +54,11 @@ module PassengerLoader
     # keep open: hence the shutdown.
     def error(text)
       write("\n#{MARKER}Error\n#{MARKER}\n#{text}\n")
+      # Not before: it activates the gem io-wait, of which the bundle may want another version.
+      require "socket"
       Socket.for_fd(STDOUT.fileno).tap { |socket| socket.autoclose = false }.shutdown(Socket::SHUT_WR)
-    rescue SystemCallError
-      # A pipe, or the spawner is gone.
+    rescue SystemCallError, LoadError
+      # A pipe, or the spawner is gone; or the bundle has no library for it.
     end
 
     private

@@ -2,6 +2,7 @@
 
 require_relative "application"
 require_relative "handshake"
+require_relative "process_title"
 
 module PassengerLoader
   # Loads the application and serves its requests.
@@ -12,7 +13,7 @@ module PassengerLoader
       handshake = Handshake.new
       options = handshake.begin_or_abort
       application = handshake.reporting_failure do
-        Process.setproctitle(options["process_title"]) if options["process_title"]
+        ProcessTitle.worker(options)
         Application.load(options)
       end
       Worker.new(handshake, options, application).run(forked: false)

@@ -3,6 +3,7 @@
 require_relative "application"
 require_relative "database"
 require_relative "handshake"
+require_relative "process_title"
 
 module PassengerLoader
   # Loads the application, and forks a worker whenever the spawner asks for one,
@@ -41,7 +42,7 @@ module PassengerLoader
         raise NotImplementedError, "this Ruby cannot fork: use the spawn method \"direct\""
       end
 
-      Process.setproctitle("#{options["process_title"] || "Passenger RubyApp"} preloader")
+      ProcessTitle.preloader(options)
       @application = Application.load(options)
       # What follows needs gems, which the application chooses.
       require_relative "fork"
