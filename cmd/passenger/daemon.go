@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -38,6 +40,11 @@ func inBackground(ctx context.Context, cfg *agent.Config, out io.Writer) error {
 	defer in.Close()
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), agent.Executable(), os.Args[1:]...) //nolint:gosec // G702: it is this program again
 	cmd.Args[0] = os.Args[0]
+	if strings.ContainsRune(os.Args[0], filepath.Separator) { // it has another working directory soon
+		if path, err := filepath.Abs(os.Args[0]); err == nil {
+			cmd.Args[0] = path
+		}
+	}
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{theirs}

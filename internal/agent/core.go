@@ -80,6 +80,9 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 }
 
 func (c *core) start(ctx context.Context) error {
+	if err := checkProtocol(c.parent.Protocol); err != nil {
+		return err
+	}
 	if err := json.Unmarshal(c.parent.Config, &c.cfg); err != nil {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}

@@ -99,7 +99,7 @@ func (p *place) routerConfig(cfg *Config) *routerConfig {
 // requests are served.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
-		Name: routerName, Command: func() *exec.Cmd { return i.program(RouterCommand) },
+		Name: routerName, Command: func() *exec.Cmd { return i.command(nil, RouterCommand) },
 		Config: i.place.routerConfig(&i.cfg), Files: i.place.routerFiles(), MaxFailedStarts: -1,
 	}
 }
