@@ -88,7 +88,7 @@ func (c *core) start(ctx context.Context) error {
 	}
 	var err error
 	if c.logFile, err = openLog(c.cfg.Server.LogFile); err != nil {
-		return err
+		return placed(err, "--log-file")
 	}
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
 	c.log = newLogger(c.logFile, c.level)

@@ -81,7 +81,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		}
 	}()
 	if i.logFile, err = openLog(cfg.LogFile); err != nil {
-		return nil, err
+		return nil, placed(err, "--log-file")
 	}
 	i.level = newLogLevel(cfg.LogLevel)
 	i.log = newLogger(i.logFile, i.level)
@@ -92,7 +92,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	}
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
-			return nil, err
+			return nil, placed(err, "--pid-file")
 		}
 	}
 	if i.sockets, err = cfg.listen(ctx); err != nil {

@@ -148,8 +148,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	requests := s.cfg.handler()
 	requests.Logger = s.log
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close())
+		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
+	s.cfg.warnOfBuffers(s.log)
 	s.site = newSite(s.cfg, s.pool, requests)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

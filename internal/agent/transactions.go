@@ -154,6 +154,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 		return nil, err
 	}
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
+		err = placed(err, "--transaction-log")
 		return nil, errors.Join(err, l.Close())
 	}
 	served := make(chan error, 1)
