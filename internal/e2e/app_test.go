@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"sync/atomic"
@@ -24,7 +25,8 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
-// query, /length answers with that of the body.
+// query, /length answers with that of the body, /release with the variable RELEASE;
+// /orphan leaves a process to others.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -52,6 +54,13 @@ func playApp() (status int) {
 		switch r.URL.Path {
 		case "/print":
 			fmt.Fprintln(os.Stderr, "printed: "+r.URL.RawQuery)
+		case "/release":
+			_, _ = io.WriteString(w, os.Getenv("RELEASE"))
+			return
+		case "/orphan":
+			// What it leaves behind ends at once, with nobody to wait for it but process 1.
+			_ = exec.Command("sh", "-c", "sleep 0 & exit 0").Run()
+			return
 		case "/length":
 			n, _ := io.Copy(io.Discard, r.Body)
 			_, _ = fmt.Fprint(w, n)
