@@ -137,7 +137,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 
 // command returns how a program, file or this one, is started with a command.
 func (i *Instance) command(file *os.File, command string) *exec.Cmd {
-	cmd := exec.Command(executable(file), command) //nolint:noctx,gosec // it is to outlive the start, and is this program or its successor
+	cmd := exec.Command(executable(file), command) //nolint:noctx // it is to outlive the start
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}

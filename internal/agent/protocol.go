@@ -38,7 +38,7 @@ func describe(h hash.Hash, t reflect.Type, seen map[reflect.Type]bool) {
 	}
 	seen[t] = true
 
-	switch t.Kind() {
+	switch t.Kind() { //nolint:exhaustive // what others consist of is in their names
 	case reflect.Pointer, reflect.Slice, reflect.Array:
 		describe(h, t.Elem(), seen)
 	case reflect.Map:

@@ -86,7 +86,7 @@ func (b *balancer) pass(client net.Conn) {
 	if !ok {
 		return
 	}
-	conn, err := net.Dial("tcp", address) //nolint:noctx // as the kernel does it
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}

@@ -338,7 +338,7 @@ func newAPIServer(t testing.TB) string {
 			}
 			answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 		case known:
-			var list []any
+			list := make([]any, 0, len(resources))
 			for name, kind := range resources {
 				list = append(list, map[string]any{"name": name, "kind": kind, "namespaced": true, "verbs": []string{"get", "create", "patch"}})
 			}

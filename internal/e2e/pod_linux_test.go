@@ -56,12 +56,12 @@ const (
 func image(t testing.TB, passengerfile string, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // G302: the container's user reads it
+	require.NoError(t, os.Chmod(dir, 0o755))
 	for i := 0; i+1 < len(files); i += 2 {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, files[i]), []byte(files[i+1]), 0o644)) //nolint:gosec // G306: so it is here
+		require.NoError(t, os.WriteFile(filepath.Join(dir, files[i]), []byte(files[i+1]), 0o644))
 	}
 	path := filepath.Join(dir, "Passengerfile.json")
-	require.NoError(t, os.WriteFile(path, []byte(passengerfile), 0o644)) //nolint:gosec // G306: as above
+	require.NoError(t, os.WriteFile(path, []byte(passengerfile), 0o644))
 	return dir
 }
 
@@ -86,7 +86,7 @@ mount -t tmpfs none /run
 mkdir "$4"
 mount --bind ` + imageDir + `/volumes/registry "$4"
 mount --bind ` + imageDir + `/volumes/buffers ` + imageTmp + `
-mount -t proc proc /proc
+mount -t proc none /proc
 for dir in / ` + imageDir + ` ` + imageBin + ` /srv ` + imageApp + ` /run; do
 	mount -o remount,bind,ro "$dir"
 done
@@ -156,7 +156,8 @@ func (p *pod) volumes() string { return filepath.Join(p.Dir, "volumes") }
 // environment is the Deployment's, with the addresses and times of the play.
 func (p *pod) environment() []string {
 	_, port, _ := strings.Cut(p.address, ":")
-	env := []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", p.Marker, "PASSENGER_ADDRESS=127.0.0.1", "PASSENGER_PORT=" + port}
+	env := make([]string, 0, 5+len(p.container.Env))
+	env = append(env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", p.Marker, "PASSENGER_ADDRESS=127.0.0.1", "PASSENGER_PORT="+port)
 	for _, e := range p.container.Env {
 		value := e.Value
 		switch e.Name {
@@ -283,7 +284,8 @@ func (p *pod) requireTerminated(t testing.TB) {
 }
 
 func (p *pod) nothingLeft() error {
-	errs := []error{awaited.Within(patience, p.Leftovers)}
+	errs := make([]error, 0, 1+len(p.spec.Volumes))
+	errs = append(errs, awaited.Within(patience, p.Leftovers))
 	for _, v := range p.spec.Volumes {
 		entries, err := os.ReadDir(filepath.Join(p.volumes(), v.Name))
 		if err == nil && len(entries) > 0 {

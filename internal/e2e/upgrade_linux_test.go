@@ -39,7 +39,7 @@ func readFile(t testing.TB, path string) []byte {
 func (i *installed) replace(content []byte) {
 	i.Helper()
 	next := i.path + ".new"
-	require.NoError(i, os.WriteFile(next, content, 0o755)) //nolint:gosec // G306: it is a program
+	require.NoError(i, os.WriteFile(next, content, 0o755))
 	require.NoError(i, os.Rename(next, i.path))
 }
 
@@ -205,7 +205,7 @@ func TestJourneyUpgradeAsRoot(t *testing.T) {
 	core := s.core(t)
 	for name, foreign := range map[string]func() error{
 		"of another user":     func() error { return os.Chown(program.path, nobodyUID, nobodyUID) },
-		"writable for others": func() error { return os.Chmod(program.path, 0o777) }, //nolint:gosec // G302: that is what is wrong
+		"writable for others": func() error { return os.Chmod(program.path, 0o777) },
 	} {
 		program.install("version 2")
 		require.NoError(t, foreign())
@@ -224,7 +224,7 @@ func TestJourneyUpgradeByLink(t *testing.T) {
 	versions := map[string]string{}
 	for _, v := range []string{"version 1", "version 2"} {
 		dir := filepath.Join(box.Dir, strings.ReplaceAll(v, " ", ""))
-		require.NoError(t, os.Mkdir(dir, 0o755)) //nolint:gosec // G301: as /usr/bin is
+		require.NoError(t, os.Mkdir(dir, 0o755))
 		i := &installed{t, filepath.Join(dir, "passenger")}
 		i.install(v)
 		versions[v] = i.path
