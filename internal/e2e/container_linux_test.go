@@ -237,7 +237,7 @@ func healthCheck(t testing.TB) (argv []string) {
 	t.Helper()
 	m := healthCheckLine.FindSubmatch(readFile(t, filepath.Join(packaging, "Dockerfile")))
 	require.NotNil(t, m)
-	for _, word := range strings.SplitSeq(string(m[1]), ", ") {
+	for word := range strings.SplitSeq(string(m[1]), ", ") {
 		arg, err := strconv.Unquote(word)
 		require.NoError(t, err)
 		argv = append(argv, arg)

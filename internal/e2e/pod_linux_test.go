@@ -85,7 +85,7 @@ mount --bind "$3" ` + imageApp + `
 mount -t tmpfs none /run
 mkdir "$4"
 mount --bind ` + imageDir + `/volumes/registry "$4"
-mount --bind ` + imageDir + `/volumes/buffers ` + imageTmp + `
+mount --bind "$1/buffers" ` + imageTmp + `
 mount -t proc none /proc
 for dir in / ` + imageDir + ` ` + imageBin + ` /srv ` + imageApp + ` /run; do
 	mount -o remount,bind,ro "$dir"
