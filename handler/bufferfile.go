@@ -30,7 +30,7 @@ func newBufferFile(dir string) (*os.File, error) {
 type storeError struct{ err error }
 
 func (e *storeError) Error() string {
-	return fmt.Sprintf("the directory for buffers cannot be used: %v: free some space, or set another one", e.err)
+	return fmt.Sprintf("the directory for buffers cannot be used: %v: free some space, or set another one (data_buffer_dir)", e.err)
 }
 
 func (e *storeError) Unwrap() error { return e.err }

@@ -195,7 +195,8 @@ func checkRegistry(dir, part string, st *unix.Stat_t) error {
 	case st.Uid != 0 && int(st.Uid) != euid:
 		return fault(fmt.Sprintf("belongs to the user %d, who could replace what is in it; it must belong to %s", st.Uid, who))
 	case mode&forbidden != 0 && mode&unix.S_ISVTX == 0:
-		return fault(fmt.Sprintf("has the mode %04o, with which others could replace what is in it; forbid that with chmod go-w, or with chmod +t", mode))
+		return fault(fmt.Sprintf("has the mode %04o, with which others could replace what is in it; forbid that with chmod go-w, or with chmod +t, "+
+			"or choose another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", mode, RegistryVariable))
 	}
 	return nil
 }

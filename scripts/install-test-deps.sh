@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
 # not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, setsid,
-# groff, Passenger, whose tools are compared with ours, and the npm packages of the
-# examples.
+# groff, Passenger, whose tools are compared with ours, kubectl, and the npm packages of
+# the examples.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -53,6 +53,7 @@ if [ "$(uname)" = Linux ]; then
 	have setsid || need util-linux
 	have groff || need groff-base
 	have passenger-config || need passenger
+	have kubectl || need kubernetes-client
 fi
 have apache2 || have httpd || [ -x /usr/sbin/apache2 ] || need apache2-bin
 for shell in bash zsh ksh; do

@@ -60,6 +60,7 @@ const (
 	moduleMissing
 	gemsMissing
 	syntaxError
+	readOnly
 	permissionDenied
 	portInUse
 	variableMissing
@@ -100,7 +101,8 @@ var wordings = map[problem]wording{
 	spawnCanceled: {CategoryCanceled, "the start was called off: {error}", ""},
 	dirUnusable: {
 		CategoryFileSystem, "the directory {subject} for sockets and loaders cannot be used: {reason}",
-		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that nobody else can write to it.",
+		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that nobody else can write to it. " +
+			"A server has it in its instance_registry_dir; for a program that embeds this one it is Config.Dir, or else in TMPDIR.",
 	},
 	otherUser: {
 		CategoryOperatingSystem, "{error}",
@@ -287,6 +289,10 @@ var wordings = map[problem]wording{
 	syntaxError: {
 		CategoryStartup, "the application has a syntax error: {subject}",
 		"Correct it. If the code is right, it is meant for another version of the interpreter than {command}.",
+	},
+	readOnly: {
+		CategoryStartup, "the application writes to a file system that is read-only: {subject}",
+		"Let it write to the directory that TMPDIR names (/tmp), or to a volume that is mounted where it writes, as an emptyDir in Kubernetes.",
 	},
 	permissionDenied: {
 		CategoryStartup, "the application may not do what it needs to: {subject}",

@@ -44,6 +44,7 @@ func TestCommonCauses(t *testing.T) {
 		{"syntax error, Ruby", ruby, "run lambda { |env| [200, {}, [] }\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
 		{"syntax error, Node.js", node, "const = 1\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
 		{"port in use", python, "import socket\nsocket.create_server(('127.0.0.1', " + taken + "))\n", nil, spawner.CategoryExplained, "an address that is in use", "End the program that listens there"},
+		{"read-only file system, Python", python, "raise OSError(30, 'Read-only file system', 'cache')\n", nil, spawner.CategoryExplained, "writes to a file system that is read-only", "TMPDIR"},
 		{"exits with 0", "start", "exit 0", func(a *spawner.App) { a.StartCommand = []string{"sh", "start"} }, spawner.CategoryStartup, "ended by itself without serving requests", ""},
 		{"ends before it listens, Node.js", node, "console.log('done')", nil, spawner.CategoryExplained, "before an HTTP server of it listened", ""},
 		{"never listens", "start", "exec sleep 600", func(a *spawner.App) { a.StartCommand, a.StartTimeout = []string{"sh", "start"}, time.Second }, spawner.CategoryTimeout, "neither served on port", "$PORT"},

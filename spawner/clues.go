@@ -26,6 +26,7 @@ var clues = []struct {
 	{regexp.MustCompile(`cannot load such file -- (\S+)`), moduleMissing},
 	{regexp.MustCompile(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
 	{regexp.MustCompile(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
+	{regexp.MustCompile(`(.*\b[Rr]ead-only file system.*)`), readOnly},
 	{regexp.MustCompile(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
 	{regexp.MustCompile(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
 	// os.environ's own frame tells its KeyError from that of any dict.
@@ -50,7 +51,7 @@ func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 		return clue, true
 	}
 	clue, ok := readClues(d.output)
-	return clue, ok && clue.problem != variableWanted
+	return clue, ok && clue.problem != variableWanted && clue.problem != readOnly
 }
 
 func readClues(text string) (fault, bool) {

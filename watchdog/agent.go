@@ -41,6 +41,9 @@ type Agent struct {
 	// Config becomes Parent.Config, as JSON. It may have secrets in it: nobody
 	// else sees it.
 	Config any
+	// Protocol becomes Parent.Protocol. It identifies what Config and the rest of what
+	// is said means, for agents that may be of another version than the watchdog.
+	Protocol string
 	// Files are lent to the agent, by name. They stay open here.
 	Files map[string]*os.File
 	// Ready is called each time that the agent serves, with its process id and
@@ -219,7 +222,7 @@ func (a *agent) launch() (*process, error) {
 		p.err = a.dog.children.wait(cmd)
 	}()
 	// If it is dead already, that shows where its answer is awaited.
-	_ = l.send(&message{Start: &startMessage{Config: config, Files: names, OOMScore: a.dog.oomScore}})
+	_ = l.send(&message{Start: &startMessage{Config: config, Protocol: a.cfg.Protocol, Files: names, OOMScore: a.dog.oomScore}})
 	return p, nil
 }
 

@@ -66,8 +66,11 @@ type successor struct {
 // come to serve; nil if the agent is to end. Until the one serves, the other does,
 // and it has its time to end.
 func (a *agent) succeed(ctx context.Context, p *process, next successor) *process {
-	config, files := a.cfg.Config, a.cfg.Files
+	command, config, files := a.cfg.Command, a.cfg.Config, a.cfg.Files
 	a.cfg.Config, a.cfg.Files = next.Config, next.Files
+	if next.Command != nil {
+		a.cfg.Command = next.Command
+	}
 	timeout := next.StartTimeout
 	if timeout == 0 {
 		timeout = a.dog.cfg.StartTimeout
@@ -82,7 +85,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		next.started <- ErrStopping
 		return nil
 	case err != nil:
-		a.cfg.Config, a.cfg.Files = config, files
+		a.cfg.Command, a.cfg.Config, a.cfg.Files = command, config, files
 		a.set(p)
 		a.dog.endOrphans() // it may have been killed, with processes of its own
 		next.started <- err

@@ -57,6 +57,8 @@ type part struct {
 	Slow, Deaf bool
 	// Child: it starts a process that does not end by itself.
 	Child bool
+	// Protocol is what it speaks; empty: anything.
+	Protocol string
 	// Secret is what it answers by its listener, with its pid.
 	Secret string
 }
@@ -73,6 +75,9 @@ func playAgent() int {
 		return 1
 	}
 	starts := p.note(p.Name+".starts", "x")
+	if p.Protocol != "" && p.Protocol != parent.Protocol {
+		p.Fail = "the protocol is " + parent.Protocol
+	}
 	if p.Fail != "" {
 		_ = parent.Fail(errors.New(p.Fail))
 		return 1

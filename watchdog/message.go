@@ -55,7 +55,8 @@ type questionAnswer struct {
 }
 
 type startMessage struct {
-	Config json.RawMessage `json:"config"`
+	Config   json.RawMessage `json:"config"`
+	Protocol string          `json:"protocol,omitempty"`
 	// Files are the names of the files from firstFileFD on.
 	Files []string `json:"files"`
 	// OOMScore is what /proc/self/oom_score_adj was before the watchdog

@@ -17,6 +17,8 @@ var ErrNoParent = errors.New("this is not for people: the watchdog runs it")
 type Parent struct {
 	// Config is what the watchdog has for this agent, see Agent.Config.
 	Config json.RawMessage
+	// Protocol is Agent.Protocol. An agent that has another one should Fail.
+	Protocol string
 	// Files are what it lends, by their names.
 	Files map[string]*os.File
 
@@ -66,7 +68,7 @@ func (p *Parent) begin() error {
 	if m.Start == nil {
 		return errors.New("its first message is none to start")
 	}
-	p.Config = m.Start.Config
+	p.Config, p.Protocol = m.Start.Config, m.Start.Protocol
 	for i, name := range m.Start.Files {
 		fd := firstFileFD + i
 		syscall.CloseOnExec(fd)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -87,4 +89,34 @@ func TestReplacementThatDoesNotServeInTimeLeavesNothing(t *testing.T) {
 	}
 	require.NoError(t, err)
 	require.JSONEq(t, `"colour of later"`, string(answer))
+}
+
+// TestReplacementByAnotherProgram: a program that does not serve is forgotten, one that
+// does is what is started when it dies. Both are told what the watchdog speaks.
+func TestReplacementByAnotherProgram(t *testing.T) {
+	dir := t.TempDir()
+	a := agentOf(part{Dir: dir, Name: "core"})
+	var starts []string
+	var mu sync.Mutex
+	by := func(name string) func() *exec.Cmd {
+		return func() *exec.Cmd {
+			mu.Lock()
+			defer mu.Unlock()
+			starts = append(starts, name)
+			return command()
+		}
+	}
+	a.Command, a.Protocol = by("first"), "2"
+	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}})
+
+	bad := watchdog.Replacement{Config: part{Dir: dir, Name: "core", Protocol: "3"}, Command: by("bad")}
+	require.ErrorContains(t, w.Replace(t.Context(), "core", bad), "the protocol is 2")
+	good := watchdog.Replacement{Config: part{Dir: dir, Name: "core", Protocol: "2"}, Command: by("good")}
+	require.NoError(t, w.Replace(t.Context(), "core", good))
+	pid := w.PID("core")
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	require.Eventually(t, func() bool { now := w.PID("core"); return now != 0 && now != pid }, patience, 5*time.Millisecond)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, []string{"first", "bad", "good", "good"}, starts)
 }

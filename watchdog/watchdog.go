@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -163,6 +164,8 @@ type Replacement struct {
 	// Config and Files are those of Agent.
 	Config any
 	Files  map[string]*os.File
+	// Command is that of Agent, for this process and those after it; nil: as before.
+	Command func() *exec.Cmd
 	// Restart is the Config of the processes after the first one, which are started
 	// when that has died; nil: Config.
 	Restart any

@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,6 +41,11 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	defer in.Close()
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), agent.Executable(), os.Args[1:]...) //nolint:gosec // G702: it is this program again
 	cmd.Args[0] = os.Args[0]
+	if strings.ContainsRune(os.Args[0], filepath.Separator) { // it has another working directory soon
+		if path, err := filepath.Abs(os.Args[0]); err == nil {
+			cmd.Args[0] = path
+		}
+	}
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{theirs}

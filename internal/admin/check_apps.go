@@ -136,7 +136,7 @@ func (l *language) checkApp(ctx context.Context, h *Host) Result {
 	}
 	dir, err := os.MkdirTemp("", "psg")
 	if err != nil {
-		return fail("make the directory for temporary files writable", "%v", err)
+		return fail("make the directory for temporary files writable, or name another one with TMPDIR", "%v", err)
 	}
 	err = l.serve(ctx, h, path, dir)
 	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -158,8 +159,9 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 }
 
 // replaceCore lets a new core with the configuration cfg take the place of the one
-// that serves, once it has booted what that one has.
-func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config) error {
+// that serves, once it has booted what that one has. It runs the program file; nil:
+// what cores run now.
+func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file *os.File) error {
 	asking, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	answer, err := i.dog.Ask(asking, coreName, runningQuestion)
@@ -183,10 +185,14 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config) erro
 	config := at.coreConfig(cfg)
 	booting := *config
 	booting.Running = running
-	return i.dog.Replace(ctx, coreName, watchdog.Replacement{
+	next := watchdog.Replacement{
 		Config:       &booting,
 		Restart:      config,
 		Files:        at.files(i.lent),
 		StartTimeout: patience,
-	})
+	}
+	if file != nil {
+		next.Command = i.coreCommand(file)
+	}
+	return i.dog.Replace(ctx, coreName, next)
 }

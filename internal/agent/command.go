@@ -28,7 +28,8 @@ func ParseCommand(text string) ([]string, error) {
 
 	if len(file.Stmts) == 1 && isPlain(file.Stmts[0]) {
 		words, err := shell.Fields(text, keepPort)
-		if err == nil && len(words) > 0 {
+		// Of exec, cd and the like, only a shell knows what to do.
+		if err == nil && len(words) > 0 && !slices.Contains(builtins, words[0]) {
 			return words, nil
 		}
 	}

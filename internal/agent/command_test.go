@@ -34,6 +34,7 @@ func TestStartCommandsForAShell(t *testing.T) {
 		"node $HOME/app.js":               "exec node $HOME/app.js",
 		`node "$(pwd)/app.js"`:            `exec node "$(pwd)/app.js"`,
 		"node ~/app.js *.js":              "exec node ~/app.js *.js",
+		"exec node app.js":                "exec node app.js",
 		"serve ${PORT:-80}":               "exec serve ${PORT:-80}",
 		"cd web && npm start":             "cd web && exec npm start",
 		"make; A=b ./serve || ./fallback": "make; A=b ./serve || exec ./fallback",

@@ -81,12 +81,15 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 }
 
 func (c *core) start(ctx context.Context) error {
+	if err := checkProtocol(c.parent.Protocol); err != nil {
+		return err
+	}
 	if err := json.Unmarshal(c.parent.Config, &c.cfg); err != nil {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 	var err error
 	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
-		return err
+		return placed(err, "--log-file")
 	}
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
 	c.log = newLogger(c.logFile, c.level, c.logFile.format)

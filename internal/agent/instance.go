@@ -39,6 +39,8 @@ type Instance struct {
 	lent    map[string]*os.File
 	dog     *watchdog.Watchdog
 	ended   chan error
+	// program is what cores run; changing is held while it is replaced.
+	program *program
 	// stop ends what was begun by watch.
 	stop func()
 
@@ -66,14 +68,20 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	i := &Instance{cfg: cfg, reconfigure: reconfigure, ended: make(chan error, 3), initialized: make(chan struct{})}
+	i := &Instance{
+		cfg:         cfg,
+		reconfigure: reconfigure,
+		program:     newProgram(),
+		ended:       make(chan error, 3),
+		initialized: make(chan struct{}),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
 		}
 	}()
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
-		return nil, err
+		return nil, placed(err, "--log-file")
 	}
 	i.level = newLogLevel(cfg.LogLevel)
 	i.log = newLogger(i.logFile, i.level, i.logFile.format)
@@ -84,7 +92,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	}
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
-			return nil, err
+			return nil, placed(err, "--pid-file")
 		}
 	}
 	if i.sockets, err = cfg.listen(ctx); err != nil {
@@ -110,7 +118,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		HeartbeatTimeout: time.Duration(cfg.HeartbeatTimeout) * time.Second,
 		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
 		Agents: append(agents, watchdog.Agent{
-			Name: coreName, Command: func() *exec.Cmd { return i.program(CoreCommand) },
+			Name: coreName, Command: i.coreCommand(nil), Protocol: coreProtocol(),
 			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore, Status: i.noteStarts,
 		}),
 	})
@@ -127,24 +135,19 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	return i, nil
 }
 
-// Executable is this program, whatever has become of its file; without /proc, its
-// name.
-func Executable() string {
-	const link = "/proc/self/exe"
-	if _, err := os.Stat(link); err == nil {
-		return link
-	}
-	return os.Args[0]
-}
-
-// program is this program with a command.
-func (i *Instance) program(command string) *exec.Cmd {
-	cmd := exec.Command(Executable(), command) //nolint:noctx // it is to outlive the start
+// command returns how a program, file or this one, is started with a command.
+func (i *Instance) command(file *os.File, command string) *exec.Cmd {
+	cmd := exec.Command(executable(file), command) //nolint:noctx // it is to outlive the start
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, i.logFile.file()
 	return cmd
+}
+
+// coreCommand starts cores of a program; nil: this one.
+func (i *Instance) coreCommand(file *os.File) func() *exec.Cmd {
+	return func() *exec.Cmd { return i.command(file, CoreCommand) }
 }
 
 // noteCore lets tools know the core's process.
@@ -238,7 +241,7 @@ func (i *Instance) move(ctx context.Context) error {
 			i.log.Error(err, "Transactions are not passed on any more")
 		}
 	}
-	err = i.replaceCore(ctx, to, &i.coreCfg)
+	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
 		i.log.Error(err, "The new core does not wait for the applications")
@@ -326,6 +329,6 @@ func (i *Instance) close() error {
 	if i.pid != nil {
 		errs = append(errs, i.pid.remove())
 	}
-	errs = append(errs, i.logFile.close())
+	errs = append(errs, i.program.close(), i.logFile.close())
 	return errors.Join(errs...)
 }

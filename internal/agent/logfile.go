@@ -63,7 +63,10 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 }
 
 // OpenLogFile opens a log file, for what is started with it as its output.
-func OpenLogFile(path string) (*os.File, error) { return openLogFile(path) }
+func OpenLogFile(path string) (*os.File, error) {
+	f, err := openLogFile(path)
+	return f, placed(err, "--log-file")
+}
 
 func openLogFile(path string) (*os.File, error) {
 	f, err := ownfile.Open(path, os.O_WRONLY|os.O_APPEND, 0o640)

@@ -37,7 +37,7 @@ func loadPassword(path string) (password string, made bool, err error) {
 		err = makePassword(path, password)
 	}
 	if err != nil {
-		return "", false, fmt.Errorf("cannot use the password file: %w", err)
+		return "", false, fmt.Errorf("cannot use the password file: %w", placed(err, "--password-file"))
 	}
 	return password, made, nil
 }

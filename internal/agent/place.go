@@ -34,7 +34,7 @@ func newPlace(cfg *Config, addresses []string) (p *place, err error) {
 	dir := cfg.instanceDir()
 	dir.Addresses = addresses
 	if p.dir, err = instancedir.Create(dir); err != nil {
-		return p, err
+		return p, placed(err, "--instance-registry-dir")
 	}
 	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {
 		return p, err

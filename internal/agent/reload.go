@@ -21,6 +21,9 @@ var errNoReload = errors.New("the configuration of this server cannot be read an
 // place of the one that serves. That one answers the requests that it has, and its
 // processes end with it: no request is lost. If the configuration is wrong, or the
 // core does not come to serve, the old one stays, and the error says why.
+//
+// The new core runs the program that is where this one was started from, if that is
+// another one now. The watchdog, which is this process, stays what it is.
 func (i *Instance) Reload(ctx context.Context) error {
 	if i.reconfigure == nil {
 		return errNoReload
@@ -42,7 +45,13 @@ func (i *Instance) Reload(ctx context.Context) error {
 	}
 
 	done := i.notifyReloading()
-	err = i.replaceCore(ctx, i.here(), &next)
+	upgraded, err := i.program.successor()
+	if err == nil {
+		err = i.replaceCore(ctx, i.here(), &next, upgraded)
+		if err != nil && upgraded != nil {
+			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err), upgraded.Close())
+		}
+	}
 	done(err)
 	if err != nil {
 		return fmt.Errorf("the new core was not started, the old one serves on with its configuration and processes: %w", err)
@@ -50,6 +59,10 @@ func (i *Instance) Reload(ctx context.Context) error {
 
 	i.coreCfg = next
 	i.level.set(next.LogLevel)
+	if upgraded != nil {
+		i.program.use(upgraded)
+		i.log.Info("A new core serves that runs another program", "program", i.program.path)
+	}
 	i.log.Info("A new core serves with the configuration as it is now")
 	return nil
 }

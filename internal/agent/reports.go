@@ -138,6 +138,9 @@ func checkReportDir(path string, info fs.FileInfo) error {
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory", path, path)
 	}
+	if err := checkWritable(path); err != nil {
+		return fmt.Errorf("error_report_dir cannot be used: %w", placed(err, "--error-report-dir"))
+	}
 	return nil
 }
 

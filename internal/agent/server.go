@@ -152,8 +152,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	requests := s.cfg.handler()
 	requests.Logger = s.log
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close())
+		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
+	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
 	if s.release, err = told.output.hold(s.cfg); err != nil {

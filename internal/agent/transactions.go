@@ -100,7 +100,7 @@ func (p *place) routerConfig(cfg *Config) *routerConfig {
 // requests are served.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
-		Name: routerName, Command: func() *exec.Cmd { return i.program(RouterCommand) },
+		Name: routerName, Command: func() *exec.Cmd { return i.command(nil, RouterCommand) },
 		Config: i.place.routerConfig(&i.cfg), Files: i.place.routerFiles(), MaxFailedStarts: -1,
 	}
 }
@@ -155,6 +155,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 		return nil, err
 	}
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
+		err = placed(err, "--transaction-log")
 		return nil, errors.Join(err, l.Close())
 	}
 	served := make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -27,7 +28,8 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
 // query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
-// its query says; /length answers with that of the body.
+// its query says; /length answers with that of the body, /release with the variable
+// RELEASE; /orphan leaves a process to others.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -64,6 +66,13 @@ func playApp() (status int) {
 			for range n {
 				fmt.Println(strings.Repeat("flood ", 170)) // 1 KiB
 			}
+		case "/release":
+			_, _ = io.WriteString(w, os.Getenv("RELEASE"))
+			return
+		case "/orphan":
+			// What it leaves behind ends at once, with nobody to wait for it but process 1.
+			_ = exec.Command("sh", "-c", "sleep 0 & exit 0").Run()
+			return
 		case "/length":
 			n, _ := io.Copy(io.Discard, r.Body)
 			_, _ = fmt.Fprint(w, n)

@@ -83,11 +83,16 @@ func TestNotify(t *testing.T) {
 // startActivated starts a server with a socket that systemd has opened.
 func startActivated(t *testing.T, socket *os.File, url string) *server {
 	t.Helper()
+	return startActivatedFrom(t, filepath.Join(built, "passenger"), socket, url)
+}
+
+func startActivatedFrom(t *testing.T, program string, socket *os.File, url string) *server {
+	t.Helper()
 	s := &server{sandbox: newSandbox(t), ended: make(chan struct{}), url: url}
 	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
 	// It has to know its own pid.
 	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
-	s.cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
+	s.cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.cmd.Args[1:]...)
 	s.cmd.Path = "/bin/sh"
 	s.cmd.ExtraFiles = []*os.File{socket}
 	s.run(t)

@@ -1,0 +1,47 @@
+package agent
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+)
+
+// placed adds to the error of a file or directory that this user cannot write to by
+// which option another place is named. In a container with a read-only root file
+// system, that is what there is to do.
+func placed(err error, option string) error {
+	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w: name a place that the server's user can write to with %s", err, option)
+}
+
+// warnOfBuffers says now, and not at the first large upload, that there is no place
+// for what does not fit into memory.
+func (c *Config) warnOfBuffers(log logr.Logger) {
+	told := map[string]bool{}
+	c.each(func(app *Config) {
+		dir := cmp.Or(app.DataBufferDir, os.TempDir())
+		if told[dir] {
+			return
+		}
+		told[dir] = true
+		if err := checkWritable(dir); err != nil {
+			log.Error(placed(err, "--data-buffer-dir"), "large requests and responses cannot be buffered, and fail")
+		}
+	})
+}
+
+// checkWritable reports whether files can be made in a directory.
+func checkWritable(dir string) error {
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return &fs.PathError{Op: "write to", Path: dir, Err: err}
+	}
+	return nil
+}
