@@ -90,8 +90,10 @@ func TestStaticFollowsReleases(t *testing.T) {
 		})
 		require.Equal(t, fmt.Sprint(n), c.get(t, d.asset(n)).body, by.name)
 		require.Equal(t, "a photo", c.get(t, "/uploads/photo.txt").body, by.name)
+		for old := 1; old < n; old++ {
+			require.Equal(t, fmt.Sprint(old), c.get(t, d.asset(old)).body, "%s: pages of it may be open", by.name)
+		}
 		if by.name != "reload" {
-			require.Equal(t, fmt.Sprint(n-1), c.get(t, d.asset(n-1)).body, "%s: pages of it may be open", by.name)
 			require.LessOrEqual(t, s.fds(t), fds+4, "no handle of a release is kept")
 		}
 	}
