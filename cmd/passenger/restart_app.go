@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/admin"
@@ -209,6 +211,7 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 			line.Error = err.Error()
 			if !r.asJSON {
 				fmt.Fprintln(cmd.ErrOrStderr(), err)
+				printFailures(ctx, cmd, c, err.Error())
 			}
 		}
 		results = append(results, line)
@@ -222,6 +225,30 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 		return errSaid
 	}
 	return nil
+}
+
+// printFailures shows the failed starts whole whose ids are in a text: what the application said, and where.
+func printFailures(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, text string) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	// They are more than what was said already. What cannot be got is in the log.
+	body, err := c.Get(ctx, "/pool/errors.json")
+	if err != nil {
+		return
+	}
+	var failures []passenger.FailedSpawn
+	if json.Unmarshal(body, &failures) != nil {
+		return
+	}
+
+	failures = slices.DeleteFunc(failures, func(f passenger.FailedSpawn) bool {
+		return f.ID == "" || !strings.Contains(text, "error "+f.ID)
+	})
+	if len(failures) > 0 {
+		var b strings.Builder
+		_ = passenger.WriteFailedSpawns(&b, failures, passenger.TextOptions{}) // a buffer takes everything
+		fmt.Fprint(cmd.ErrOrStderr(), "\n"+admin.PrintableText(b.String()))
+	}
 }
 
 // errGone is why an application is not restarted that was there just now.

@@ -16,6 +16,10 @@ import (
 // runningQuestion is what the watchdog asks a core that is to be replaced.
 const runningQuestion = "running applications"
 
+// failuresNews begins what the watchdog tells a core of the one that was to replace it and could not boot:
+// its failed starts follow, as JSON. They are shown by the core that serves.
+const failuresNews = "failed starts "
+
 // answerTimeout is how long a core may take for its answer.
 const answerTimeout = 10 * time.Second
 
@@ -209,10 +213,27 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config) erro
 	config := at.coreConfig(cfg)
 	booting := *config
 	booting.Running = running
-	return i.dog.Replace(ctx, coreName, watchdog.Replacement{
+	err = i.dog.Replace(ctx, coreName, watchdog.Replacement{
 		Config:       &booting,
 		Restart:      config,
 		Files:        at.files(i.lent),
 		StartTimeout: patience,
 	})
+	if failed, ok := errors.AsType[*watchdog.FailedError](err); ok && failed.Details != nil {
+		telling, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		if _, err := i.dog.Ask(telling, coreName, failuresNews+string(failed.Details)); err != nil {
+			i.log.Error(err, "Cannot tell the core why the new one has failed: passenger status does not show it")
+		}
+	}
+
+	return err
 }
+
+// bootError is why a core could not boot what the one before it has.
+type bootError struct {
+	error
+	failures []passenger.FailedSpawn
+}
+
+func (e *bootError) Unwrap() error { return e.error }
