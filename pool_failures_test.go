@@ -65,7 +65,8 @@ func TestFailedSpawnsOfAnotherPool(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		f.get(options("a")).Close(passenger.KeepAlive)
 		f.NoteFailedSpawns([]passenger.FailedSpawn{
-			{GroupName: "a", Report: spawner.Report{ID: "2"}}, {GroupName: "a", Report: spawner.Report{ID: "1"}},
+			{GroupName: "a", Report: spawner.Report{ID: "2"}},
+			{GroupName: "a", Report: spawner.Report{ID: "1"}},
 			{GroupName: "unknown", Report: spawner.Report{ID: "0"}},
 		})
 		all := f.FailedSpawnsOf([]string{f.group("a").APIKey})

@@ -100,10 +100,7 @@ func TestReleaseDirsOfAnotherPool(t *testing.T) {
 		o := options("a")
 		o.App.Root = filepath.Join(d.dir, "current")
 		dirs := f.ReleaseDirs(o)
-		var before []string
-		for _, n := range []string{"8", "7", "6", "5", "4"} {
-			before = append(before, d.release(n))
-		}
+		before := []string{d.release("8"), d.release("7"), d.release("6"), d.release("5"), d.release("4")}
 
 		f.RememberReleases(o, nil)
 		require.Zero(f, dirs())

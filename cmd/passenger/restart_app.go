@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/admin"
@@ -231,23 +229,8 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 func printFailures(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, text string) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	// They are more than what was said already. What cannot be got is in the log.
-	body, err := c.Get(ctx, "/pool/errors.json")
-	if err != nil {
-		return
-	}
-	var failures []passenger.FailedSpawn
-	if json.Unmarshal(body, &failures) != nil {
-		return
-	}
-
-	failures = slices.DeleteFunc(failures, func(f passenger.FailedSpawn) bool {
-		return f.ID == "" || !strings.Contains(text, "error "+f.ID)
-	})
-	if len(failures) > 0 {
-		var b strings.Builder
-		_ = passenger.WriteFailedSpawns(&b, failures, passenger.TextOptions{}) // a buffer takes everything
-		fmt.Fprint(cmd.ErrOrStderr(), "\n"+admin.PrintableText(b.String()))
+	if whole := admin.FailuresNamedIn(ctx, c, text); whole != "" {
+		fmt.Fprint(cmd.ErrOrStderr(), "\n"+admin.PrintableText(whole))
 	}
 }
 

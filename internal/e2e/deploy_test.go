@@ -65,7 +65,7 @@ func startDeployment(t *testing.T, kind *releaseKind, more ...string) *deploymen
 		"--environment", prodEnv, "--min-instances", "2", "--max-pool-size", "2", "--metrics-address", address,
 		"--health-path", "/up", "--warmup-path", "/", "--warmup-required", "--envvar", "PYTHONDONTWRITEBYTECODE=1")})
 	require.Equal(t, "READY=1", awaitMessage(t, messages))
-	d.s.processed(t, 2)
+	d.s.processed(t)
 	d.c = d.s.client(t)
 	d.admin = (&server{sandbox: box, url: "http://" + address}).client(t)
 	d.load = d.s.load(t, 3, askPage)
@@ -189,7 +189,7 @@ func (d *deployment) fail(n int, f fault, ways ...string) {
 	d.write(n, f)
 	tells := d.kind.faults[f].tells
 	require.NotEmpty(d.T, tells)
-	before := d.s.processed(d.T, 2)
+	before := d.s.processed(d.T)
 
 	for _, by := range ways {
 		failures := strings.Count(d.s.tool(d.T, "status", "--show=errors"), "Error ID")
@@ -220,7 +220,7 @@ func (d *deployment) fail(n int, f fault, ways ...string) {
 		requireTells(d.T, d.s.stderr.String(), tells, "the log after "+by)
 
 		for pid := range before {
-			require.Contains(d.T, d.s.processed(d.T, 2), pid, "%s: %s: an old process is gone", f, by)
+			require.Contains(d.T, d.s.processed(d.T), pid, "%s: %s: an old process is gone", f, by)
 		}
 		d.requireServes()
 	}
@@ -292,18 +292,18 @@ func deployMany(t *testing.T, kind *releaseKind) {
 
 	for n := 2; n <= releases; n++ {
 		by := ways[n%len(ways)]
-		switch {
-		case n == 4:
+		switch n {
+		case 4:
 			d.fail(n, bootFault, broken...)
-		case n == 7:
+		case 7:
 			d.fail(n, wellFault, broken[:kind.patience()]...)
-		case n == 9:
+		case 9:
 			d.fail(n, lazyFault, byRestartApp, byReload)
-		case n == 11 || n == 17:
+		case 11, 17:
 			d.write(n, noFault)
 			d.succeed(n, by)
 			d.rollBack(n-1, ways[(n+1)%len(ways)])
-		case n == 6:
+		case 6:
 			by = byRestartFile
 			fallthrough
 		default:

@@ -84,7 +84,7 @@ func TestJourneyDeploy(t *testing.T) {
 		}
 	}
 
-	for pid := range d.s.processed(t, 2) {
+	for pid := range d.s.processed(t) {
 		release, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
 		require.NoError(t, err)
 		require.Equal(t, d.release(d.serving), release)

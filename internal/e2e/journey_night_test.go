@@ -49,12 +49,12 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 		"--nodejs", node, "--environment", prodEnv, "--min-instances", "2", "--max-pool-size", "2",
 		"--memory-limit", "300", "--max-request-time", "8", "--metrics-address", address,
 	}})
-	s.processed(t, 2)
+	s.processed(t)
 	c := s.client(t)
 	figures := func() string {
 		return (&server{sandbox: s.sandbox, url: "http://" + address}).client(t).get(t, "/metrics").body
 	}
-	before := s.processed(t, 2)
+	before := s.processed(t)
 	healthy := s.load(t, 2, func(ctx context.Context, c *client) error {
 		defer think(ctx)
 		return askOnce(ctx, c)
@@ -71,7 +71,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	s.stderr.await(t, "Replacing a process that uses too much memory", s.ended)
 	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+` bytes=\d+ limit=\d+`, s.stderr.String())
 	eventuallyWithin(t, deadline, func() error {
-		if _, there := s.processed(t, 2)[leaking]; there {
+		if _, there := s.processed(t)[leaking]; there {
 			return errors.New("the process that leaks is there")
 		}
 		return nil
@@ -117,7 +117,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	require.Contains(t, line, " path=/hang ")
 	s.stderr.await(t, "requestId="+hanging.ID, s.ended)
 	require.Contains(t, s.stderr.String(), "waiting for the payment service", "what it was doing")
-	s.processed(t, 2)
+	s.processed(t)
 
 	healthy.progress(t, 50)
 	healthy.stop()

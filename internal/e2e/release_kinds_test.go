@@ -2,7 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -57,10 +57,7 @@ type releaseFault struct {
 // write makes a release's code.
 func (k *releaseKind) write(t testing.TB, dir, page string, n int, f fault) {
 	t.Helper()
-	texts := map[string]string{}
-	for name, text := range k.files {
-		texts[name] = text
-	}
+	texts := maps.Clone(k.files)
 	if f != noFault {
 		texts[k.faults[f].file] = k.faults[f].text
 	}
@@ -216,7 +213,7 @@ func playRelease() (status int) {
 		if err != nil || len(text) == 0 {
 			w.WriteHeader(missing)
 		}
-		_, _ = io.WriteString(w, string(text)) // the client may have gone
+		_, _ = w.Write(text) // the client may have gone
 	}))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

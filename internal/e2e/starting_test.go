@@ -235,7 +235,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	s.stdout.await(t, "You can stop it", s.ended)
 	s.url = strings.TrimSuffix(accessible.FindStringSubmatch(s.stdout.String())[1], "/")
 	require.Equal(t, "READY=1", awaitMessage(t, messages))
-	s.processed(t, 2) // they serve: what is broken from now on is no part of their start
+	s.processed(t) // they serve: what is broken from now on is no part of their start
 	core, apps := s.core(t), s.apps(t)
 	l := s.load(t, 4, askOnce)
 
