@@ -52,6 +52,19 @@ func (p *Pool) remember(f *FailedSpawn) {
 	p.failures = slices.Delete(p.failures, oldest, oldest+1)
 }
 
+// NoteFailedSpawns remembers spawns that failed elsewhere, the newest first: those of a pool that was to take this one's
+// place. Those of applications that this pool does not have, or has several of that name, are left out.
+func (p *Pool) NoteFailedSpawns(failures []FailedSpawn) {
+	p.update(func(*effects) {
+		for _, f := range slices.Backward(failures) {
+			if g := p.groups[f.GroupName]; g != nil && g.namesake == nil {
+				f.apiKey = g.apiKey
+				p.remember(&f)
+			}
+		}
+	})
+}
+
 // FailedSpawns returns the last spawns that failed, the newest first.
 func (p *Pool) FailedSpawns() []FailedSpawn {
 	return p.failedSpawns(func(*FailedSpawn) bool { return true })

@@ -60,6 +60,23 @@ func TestFailedSpawnsAreRememberedWhateverStartsLater(t *testing.T) {
 }
 
 // An application that fails again and again takes no other's place.
+// TestFailedSpawnsOfAnotherPool are those of a core that was to take this one's place.
+func TestFailedSpawnsOfAnotherPool(t *testing.T) {
+	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
+		f.get(options("a")).Close(passenger.KeepAlive)
+		f.NoteFailedSpawns([]passenger.FailedSpawn{
+			{GroupName: "a", Report: spawner.Report{ID: "2"}},
+			{GroupName: "a", Report: spawner.Report{ID: "1"}},
+			{GroupName: "unknown", Report: spawner.Report{ID: "0"}},
+		})
+		all := f.FailedSpawnsOf([]string{f.group("a").APIKey})
+		require.Len(f, all, 2)
+		require.Equal(f, []string{"2", "1"}, []string{all[0].ID, all[1].ID})
+		require.Len(f, f.FailedSpawns(), 2)
+		require.Nil(f, f.group("a").LastSpawnError, "what serves is well")
+	})
+}
+
 func TestFailedSpawnsAreBoundedFairly(t *testing.T) {
 	script := spawnertest.Script{BeforeSpawn: func(_ context.Context, n int, _ spawner.App) error {
 		return &spawner.SpawnError{Summary: fmt.Sprint("failure ", n)}

@@ -41,6 +41,8 @@ type GroupSnapshot struct {
 	// ReleaseRoot is where the links led that AppRoot may consist of, when the
 	// present generation began; empty until it has started a process.
 	ReleaseRoot string `json:"releaseRoot"`
+	// Releases are the directories of the releases that processes run in, and of those before.
+	Releases ReleaseDirs `json:"releases"`
 	// ReleaseMade is when the present generation began, and UUID is another
 	// one for each.
 	ReleaseMade time.Time `json:"releaseMade"`
@@ -95,6 +97,8 @@ type ProcessSnapshot struct {
 	Exited   bool `json:"exited"`
 	// Generation is the group's when it was started.
 	Generation uint32 `json:"generation"`
+	// ReleaseRoot is the directory that it runs in, behind the links that lead there; empty if it is not known.
+	ReleaseRoot string `json:"releaseRoot"`
 	// Concurrency is how many requests it takes at once; 0: no limit.
 	Concurrency int `json:"concurrency"`
 	Sessions    int `json:"sessions"`
@@ -228,7 +232,7 @@ func (p *Pool) Identities() []AppIdentity {
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
 		Name: g.name, AppRoot: g.opts.App.Root, AppType: cmp.Or(g.opts.App.Type, g.appType), Environment: g.opts.App.Environment,
-		ReleaseRoot: g.release.root, ReleaseMade: g.release.made, UUID: g.release.uuid,
+		ReleaseRoot: g.release.root, Releases: g.knownReleaseDirs().clone(), ReleaseMade: g.release.made, UUID: g.release.uuid,
 		UID: g.uid, GID: g.gid, APIKey: g.apiKey, Generation: g.release.generation,
 		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
 		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
@@ -250,7 +254,7 @@ func (g *group) inspect() GroupSnapshot {
 func (pr *process) inspect() ProcessSnapshot {
 	s := ProcessSnapshot{
 		PID: pr.info.PID, GUPID: pr.info.GUPID, StickyID: pr.stickyID,
-		State: pr.state.String(), Stopping: pr.stopping, Exited: pr.exited, Generation: pr.generation,
+		State: pr.state.String(), Stopping: pr.stopping, Exited: pr.exited, Generation: pr.generation, ReleaseRoot: pr.root,
 		Concurrency: pr.concurrency, Sessions: pr.sessions, Busyness: pr.busyness(), Processed: pr.processed,
 		SpawnStarted: pr.info.SpawnStarted, Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed),
 		Password: pr.info.ConnectPassword, Metrics: pr.metrics,

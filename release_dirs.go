@@ -13,9 +13,13 @@ const maxPastReleases = 4
 type ReleaseDirs struct {
 	// Serving are those that processes run in which may still answer, the newest release first. They stay when the
 	// last process ends. It is empty before the first process starts.
-	Serving []string
+	Serving []string `json:"serving"`
 	// Past are those that processes ran in before, the latest first and at most four. They may have been removed.
-	Past []string
+	Past []string `json:"past"`
+}
+
+func (d ReleaseDirs) clone() ReleaseDirs {
+	return ReleaseDirs{Serving: append([]string{}, d.Serving...), Past: append([]string{}, d.Past...)}
 }
 
 // releaseKey tells applications apart as Options.sameApp does.
@@ -32,6 +36,18 @@ func (p *Pool) ReleaseDirs(opts *Options) func() ReleaseDirs {
 		}
 		return ReleaseDirs{}
 	}
+}
+
+// RememberReleases says that the application that opts names has had releases in these directories, the latest first,
+// while another pool served it: they are Past until this pool knows better. It does nothing once the application has had
+// a process here.
+func (p *Pool) RememberReleases(opts *Options, dirs []string) {
+	if len(dirs) == 0 {
+		return
+	}
+
+	past := &ReleaseDirs{Past: slices.Clone(dirs[:min(len(dirs), maxPastReleases)])}
+	p.releaseDirs.LoadOrStore(any(newReleaseKey(&opts.App)), past)
 }
 
 func newReleaseKey(app *spawner.App) releaseKey {
@@ -65,10 +81,7 @@ func (g *group) noteReleaseDirs() {
 		now.Serving = []string{g.release.root}
 	}
 
-	before := g.dirs
-	if before == nil {
-		before = &ReleaseDirs{}
-	}
+	before := g.knownReleaseDirs()
 	if len(now.Serving) == 0 {
 		now.Serving = before.Serving
 	}
@@ -83,6 +96,14 @@ func (g *group) noteReleaseDirs() {
 	}
 	g.dirs = now
 	g.pool.releaseDirs.Store(any(newReleaseKey(&g.opts.App)), now)
+}
+
+// knownReleaseDirs are those that were published last, or that another pool has told.
+func (g *group) knownReleaseDirs() ReleaseDirs {
+	if g.dirs != nil {
+		return *g.dirs
+	}
+	return g.pool.ReleaseDirs(&g.opts)()
 }
 
 // forgetReleaseDirs is for a group that the pool forgets: the next one follows the links again.

@@ -91,6 +91,31 @@ func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
 	})
 }
 
+// TestReleaseDirsOfAnotherPool are what a core tells the one that takes its place.
+func TestReleaseDirsOfAnotherPool(t *testing.T) {
+	d := newDeploys(t)
+	d.use("9")
+
+	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
+		o := options("a")
+		o.App.Root = filepath.Join(d.dir, "current")
+		dirs := f.ReleaseDirs(o)
+		before := []string{d.release("8"), d.release("7"), d.release("6"), d.release("5"), d.release("4")}
+
+		f.RememberReleases(o, nil)
+		require.Zero(f, dirs())
+		f.RememberReleases(o, before)
+		require.Equal(f, passenger.ReleaseDirs{Past: before[:4]}, dirs())
+
+		f.get(o).Close(passenger.KeepAlive)
+		want := passenger.ReleaseDirs{Serving: []string{d.release("9")}, Past: before[:4]}
+		require.Equal(f, want, dirs())
+		require.Equal(f, want, f.group("a").Releases)
+		f.RememberReleases(o, []string{d.release("1")})
+		require.Equal(f, want, dirs(), "what it knows itself counts")
+	})
+}
+
 func TestReleaseDirsOfAFailedRestartAreTheOldOnes(t *testing.T) {
 	d := newDeploys(t)
 	d.use("1")

@@ -45,11 +45,12 @@ func busySnapshot() *passenger.Snapshot {
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	shop := passenger.GroupSnapshot{
 		Name: "/srv/shop (production)", UUID: "AB3DEF7HIJKLMNOPQRST", UID: 4242, GID: 4242, APIKey: apiKey, ReleaseMade: time.Unix(1_700_000_000, 0).UTC(), AppRoot: "/srv/shop", AppType: "rack", Environment: "production",
-		ReleaseRoot: "/srv/releases/7", Generation: 2, QueueLength: 3, DisableQueueLength: 1, Spawning: 1,
+		ReleaseRoot: "/srv/releases/7", Releases: passenger.ReleaseDirs{Serving: []string{"/srv/releases/7", "/srv/releases/6"}, Past: []string{"/srv/releases/5"}},
+		Generation: 2, QueueLength: 3, DisableQueueLength: 1, Spawning: 1,
 		CapacityUsed: 4, MinProcesses: 1, MaxProcesses: 5,
 		Processes: []passenger.ProcessSnapshot{
 			{
-				PID: 4021, GUPID: "pq3-7fK", StickyID: 77, State: "enabled", Generation: 2, Concurrency: 1, Sessions: 1,
+				PID: 4021, GUPID: "pq3-7fK", StickyID: 77, State: "enabled", Generation: 2, ReleaseRoot: "/srv/releases/7", Concurrency: 1, Sessions: 1,
 				Busyness: 1<<31 - 1, Processed: 88, SpawnStarted: ago(2*time.Hour + 4*time.Minute + 11*time.Second),
 				Spawned: ago(2*time.Hour + 4*time.Minute + 9*time.Second), LastUsed: ago(7 * time.Second),
 				Metrics: procstat.Process{
@@ -68,7 +69,7 @@ func busySnapshot() *passenger.Snapshot {
 				SpawnStarted: ago(50 * time.Hour), Spawned: ago(49 * time.Hour), LastUsed: ago(0), Password: password,
 				Metrics: procstat.Process{PID: 4050, RSS: procstat.Known[int64](30 << 20)},
 			},
-			{PID: 123456, State: "disabled", Generation: 1, Spawned: ago(time.Hour), SpawnStarted: ago(time.Hour), LastUsed: ago(time.Minute)},
+			{PID: 123456, State: "disabled", Generation: 1, ReleaseRoot: "/srv/releases/6", Spawned: ago(time.Hour), SpawnStarted: ago(time.Hour), LastUsed: ago(time.Minute)},
 			{
 				PID: 4099, State: "detached", Stopping: true, Generation: 1, Concurrency: 1, Processed: 2,
 				SpawnStarted: ago(63 * time.Second), Spawned: ago(62 * time.Second), LastUsed: ago(time.Minute),

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -72,6 +73,10 @@ func (g *GroupSnapshot) count(states ...string) (n int) {
 
 func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
 	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable(g.Name), printable(g.AppRoot))
+	release := g.commonRelease()
+	if release != "" && release != g.AppRoot {
+		fmt.Fprintf(b, "  Release : %s\n", printable(release))
+	}
 	if g.Restarting {
 		b.WriteString("  (restarting...)\n")
 	}
@@ -91,8 +96,29 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
 	for i := range g.Processes {
 		g.Processes[i].writeText(b, now, o)
+		if root := g.Processes[i].ReleaseRoot; release == "" && root != "" {
+			fmt.Fprintf(b, "    Release : %s\n", printable(root))
+		}
 	}
 	b.WriteString("\n")
+}
+
+// commonRelease returns the directory that all processes run in, or that the next one will;
+// empty while they differ, as during a restart and after one that has failed.
+func (g *GroupSnapshot) commonRelease() string {
+	common := ""
+	for i := range g.Processes {
+		root := g.Processes[i].ReleaseRoot
+		if common != "" && root != "" && root != common {
+			return ""
+		}
+		common = cmp.Or(root, common)
+	}
+	if len(g.Processes) == 0 {
+		return g.ReleaseRoot
+	}
+
+	return common
 }
 
 func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {

@@ -142,7 +142,7 @@ func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, e
 		case err != nil:
 			told <- errEndedEarly
 		case m.Error != "":
-			told <- errors.New(m.Error)
+			told <- &FailedError{Reason: m.Error, Details: m.Details}
 		default:
 			about = m.Ready
 			told <- nil

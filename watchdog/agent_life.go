@@ -78,6 +78,8 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	// What the process that serves has orphaned, as a preloader that a restart has ended, is none of its successor's.
+	orphans := a.dog.children.others()
 	started, stop, err := a.startUnlessStopped(ctx, cancel, timeout)
 	switch {
 	case stop != nil:
@@ -87,7 +89,10 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	case err != nil:
 		a.cfg.Command, a.cfg.Config, a.cfg.Files = command, config, files
 		a.set(p)
-		a.dog.endOrphans() // it may have been killed, with processes of its own
+		// One that has told why has ended its processes. Another may have been killed, with processes of its own.
+		if _, told := errors.AsType[*FailedError](err); !told {
+			a.dog.endOrphans(orphans...)
+		}
 		next.started <- err
 		return p
 	}

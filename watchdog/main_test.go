@@ -71,7 +71,7 @@ func playAgent() int {
 	}
 	var p part
 	if err := json.Unmarshal(parent.Config, &p); err != nil {
-		_ = parent.Fail(err)
+		_ = parent.Fail(err, nil)
 		return 1
 	}
 	starts := p.note(p.Name+".starts", "x")
@@ -79,7 +79,7 @@ func playAgent() int {
 		p.Fail = "the protocol is " + parent.Protocol
 	}
 	if p.Fail != "" {
-		_ = parent.Fail(errors.New(p.Fail))
+		_ = parent.Fail(errors.New(p.Fail), []string{"why"})
 		return 1
 	}
 	if p.Die != 0 && starts > p.DieAfter {
@@ -93,7 +93,7 @@ func playAgent() int {
 		child.Env = append(os.Environ(), roleVariable+"=child")
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := child.Start(); err != nil {
-			_ = parent.Fail(err)
+			_ = parent.Fail(err, nil)
 			return 1
 		}
 		p.write(p.Name+".child", strconv.Itoa(child.Process.Pid))
@@ -102,7 +102,7 @@ func playAgent() int {
 	if f := parent.Files["http"]; f != nil {
 		l, err := net.FileListener(f)
 		if err != nil {
-			_ = parent.Fail(err)
+			_ = parent.Fail(err, nil)
 			return 1
 		}
 		go p.serve(l)

@@ -35,6 +35,8 @@ type message struct {
 	// cannot.
 	Ready json.RawMessage `json:"ready,omitempty"`
 	Error string          `json:"error,omitempty"`
+	// Details are more about Error, for those who asked for the start.
+	Details json.RawMessage `json:"details,omitempty"`
 	// Yielded: an agent that is replaced takes no more work.
 	Yielded bool `json:"yielded,omitempty"`
 	// Status is what an agent that serves says of how it is.

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -50,12 +51,15 @@ func parentPID(pid int) int {
 }
 
 // endOrphans ends what an agent has left behind: it is asked to, and killed
-// after Config.KillTimeout. Whatever that leaves behind is next.
-func (w *Watchdog) endOrphans() {
+// after Config.KillTimeout. Whatever that leaves behind is next. Those of spared stay.
+func (w *Watchdog) endOrphans(spared ...int) {
+	left := func() []int {
+		return slices.DeleteFunc(w.children.others(), func(pid int) bool { return slices.Contains(spared, pid) })
+	}
 	w.orphans.Lock()
 	defer w.orphans.Unlock()
 	for {
-		pids := w.children.others()
+		pids := left()
 		if len(pids) == 0 {
 			return
 		}
@@ -67,7 +71,7 @@ func (w *Watchdog) endOrphans() {
 		}
 		// Until it was waited for, a child's id is nobody else's.
 		kill := time.AfterFunc(w.cfg.KillTimeout, func() {
-			for _, pid := range w.children.others() {
+			for _, pid := range left() {
 				signalOrphan(pid, unix.SIGKILL)
 			}
 		})

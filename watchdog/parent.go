@@ -118,7 +118,27 @@ func (p *Parent) Ready(about any) error {
 }
 
 // Fail tells why this agent cannot serve, to whoever started the watchdog.
-func (p *Parent) Fail(reason error) error { return p.tell(&message{Error: reason.Error()}) }
+// details may be nil; what started the agent gets them, as JSON, in a FailedError.
+func (p *Parent) Fail(reason error, details any) error {
+	m := &message{Error: reason.Error()}
+	if details != nil {
+		b, err := json.Marshal(details)
+		if err != nil {
+			return err
+		}
+		m.Details = b
+	}
+	return p.tell(m)
+}
+
+// FailedError is what an agent says that cannot serve.
+type FailedError struct {
+	Reason string
+	// Details are those of Parent.Fail; nil without.
+	Details json.RawMessage
+}
+
+func (e *FailedError) Error() string { return e.Reason }
 
 func (p *Parent) tell(m *message) (err error) {
 	err = errors.New("the watchdog has been told before")

@@ -292,6 +292,11 @@ func TestReplace(t *testing.T) {
 	require.ErrorContains(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files}), "no good")
 	require.Equal(t, old, w.PID("core"))
 	ask(t, l.Addr().String(), "old", old)
+	failed, told := errors.AsType[*watchdog.FailedError](w.Replace(t.Context(), "core", watchdog.Replacement{
+		Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files,
+	}))
+	require.True(t, told)
+	require.JSONEq(t, `["why"]`, string(failed.Details))
 	require.Error(t, w.Replace(t.Context(), "another", watchdog.Replacement{Config: nil, Files: nil}))
 
 	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Secret: "new"}, Files: files}))

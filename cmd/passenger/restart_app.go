@@ -27,8 +27,8 @@ one process after the other, so that some serve at all times. A blocking one sta
 processes when the old ones are told to end; requests wait for that long.
 
 With --wait the command ends when new processes serve: all of them in a rolling restart,
-the first in a blocking one. When they do not start, it tells why. Ctrl-C ends the
-waiting, and not the restart.
+the first in a blocking one. It tells how many were replaced, and when they do not
+start, why. Ctrl-C ends the waiting, and not the restart.
 
 With --json it prints an array of {"name", "restarted", "error"}, where the last is
 missing if there was none.`
@@ -199,19 +199,20 @@ type restarted struct {
 func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance, c *apiserver.Client, names []string) error {
 	var results []restarted
 	for _, name := range names {
-		err := r.restartOne(ctx, cmd, c, name)
+		result, err := r.restartOne(ctx, cmd, c, name)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		result := restarted{Name: name, Restarted: err == nil}
+		line := restarted{Name: name, Restarted: err == nil}
 		if err != nil {
-			err = r.explain(instance, name, err)
-			result.Error = err.Error()
+			err = r.explain(instance, name, result, err)
+			line.Error = err.Error()
 			if !r.asJSON {
 				fmt.Fprintln(cmd.ErrOrStderr(), err)
+				printFailures(ctx, cmd, c, err.Error())
 			}
 		}
-		results = append(results, result)
+		results = append(results, line)
 	}
 	if r.asJSON {
 		if err := printJSON(cmd.OutOrStdout(), results); err != nil {
@@ -224,10 +225,19 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 	return nil
 }
 
+// printFailures shows the failed starts whole whose ids are in a text: what the application said, and where.
+func printFailures(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, text string) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if whole := admin.FailuresNamedIn(ctx, c, text); whole != "" {
+		fmt.Fprint(cmd.ErrOrStderr(), "\n"+admin.PrintableText(whole))
+	}
+}
+
 // errGone is why an application is not restarted that was there just now.
 var errGone = errors.New("it has gone")
 
-func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, name string) error {
+func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, name string) (*admin.RestartResult, error) {
 	if !r.asJSON {
 		fmt.Fprintf(cmd.OutOrStdout(), "Restarting %s\n", admin.Printable(name))
 	}
@@ -247,18 +257,21 @@ func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apis
 		err = errGone
 	}
 	if err == nil && r.wait && !r.asJSON {
-		fmt.Fprintf(cmd.OutOrStdout(), "Restarted %s: new processes serve\n", admin.Printable(name))
+		fmt.Fprintf(cmd.OutOrStdout(), "Restarted %s: %s\n", admin.Printable(name), order.Result)
 	}
-	return err
+	return order.Result, err
 }
 
-func (r *restartApp) explain(instance *instancedir.Instance, name string, err error) error {
+// explain tells why an application was not restarted, or not wholly; result may be nil.
+func (r *restartApp) explain(instance *instancedir.Instance, name string, result *admin.RestartResult, err error) error {
 	e, ok := errors.AsType[*apiserver.StatusError](err)
 	switch {
 	case errors.Is(err, errGone):
 		return exit(1, "*** ERROR: %s was not restarted: the instance does not serve it any more.", admin.Printable(name))
 	case errors.Is(err, admin.ErrCannotWait):
 		return exit(1, "*** ERROR: %s was not restarted: %v.", admin.Printable(name), admin.ErrCannotWait)
+	case ok && r.wait && e.Message != "" && result != nil && result.Replaced > 0:
+		return exit(1, "*** ERROR: %s has not enough new processes, %v: %s", admin.Printable(name), result, admin.PrintableText(e.Message))
 	case ok && r.wait && e.Message != "":
 		return exit(1, "*** ERROR: %s has no new processes: %s", admin.Printable(name), admin.PrintableText(e.Message))
 	}

@@ -21,6 +21,22 @@ type Restart struct {
 	// it is; progress may be nil.
 	Wait     bool
 	Progress func(string)
+	// Result is set by a Do that has waited, also by one that has failed.
+	Result *RestartResult
+}
+
+// RestartResult is what a restart has come to.
+type RestartResult struct {
+	// Before counts the processes that were to be replaced, and Replaced those that were.
+	Before, Replaced int
+	Took             time.Duration
+}
+
+func (r *RestartResult) String() string {
+	if r.Before == 0 {
+		return "no process ran, the next request starts the new release"
+	}
+	return fmt.Sprintf("%d of %d processes replaced in %.1f s", r.Replaced, r.Before, r.Took.Seconds())
 }
 
 // progressInterval is how often Progress is told.
@@ -41,16 +57,56 @@ func (r *Restart) Do(ctx context.Context) (bool, error) {
 	case r.Blocking:
 		o.Method = "blocking"
 	}
-	if r.Wait {
-		s, err := r.Client.Pool(ctx)
-		if err != nil {
-			return false, err
+	if !r.Wait {
+		return r.Client.Restart(ctx, r.Name, o)
+	}
+
+	before, err := r.Client.Pool(ctx)
+	if err != nil {
+		return false, err
+	}
+	if before.Schema == 0 {
+		return false, ErrCannotWait
+	}
+	begun := time.Now()
+
+	found, err := r.wait(ctx, o)
+	r.Result = &RestartResult{Took: time.Since(begun)}
+	for _, all := range r.generations(before) {
+		r.Result.Before += all
+	}
+	// The new ones are of another generation. What cannot be counted any more was not replaced.
+	if after, err := r.Client.Pool(ctx); err == nil {
+		for generation, n := range r.generations(after) {
+			if _, old := r.generations(before)[generation]; !old {
+				r.Result.Replaced += n
+			}
 		}
-		if s.Schema == 0 {
-			return false, ErrCannotWait
+		r.Result.Replaced = min(r.Result.Replaced, r.Result.Before)
+	}
+
+	return found, err
+}
+
+// generations counts the processes of each restart that are not about to end.
+func (r *Restart) generations(s *passenger.Snapshot) map[uint32]int {
+	counts := map[uint32]int{}
+	for i := range s.Groups {
+		if s.Groups[i].Name != r.Name {
+			continue
+		}
+		for j := range s.Groups[i].Processes {
+			if p := &s.Groups[i].Processes[j]; p.State != "detached" {
+				counts[p.Generation]++
+			}
 		}
 	}
-	if r.Wait && r.Progress != nil {
+	return counts
+}
+
+// wait returns when the restart has ended.
+func (r *Restart) wait(ctx context.Context, o apiserver.RestartOptions) (bool, error) {
+	if r.Progress != nil {
 		ctx, stop := context.WithCancel(ctx)
 		shown := make(chan struct{})
 		go func() {

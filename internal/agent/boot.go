@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,37 +17,49 @@ import (
 // runningQuestion is what the watchdog asks a core that is to be replaced.
 const runningQuestion = "running applications"
 
+// failuresNews begins what the watchdog tells a core of the one that was to replace it and could not boot:
+// its failed starts follow, as JSON. They are shown by the core that serves.
+const failuresNews = "failed starts "
+
 // answerTimeout is how long a core may take for its answer.
 const answerTimeout = 10 * time.Second
 
-// runningApp is an application that a core has processes of. The core that takes its
-// place boots as many before it takes requests.
+// runningApp is an application that a core has processes of, or has had. The core that
+// takes its place boots as many before it takes requests.
 type runningApp struct {
 	Dir string
 	// Options are those that the web server has set; nil: they are in the
 	// configuration.
 	Options [][2]string `json:",omitempty"`
-	// Processes is how many there are.
+	// Processes is how many there are, which may be none.
 	Processes int
+	// Releases are the directories of its releases, the latest first: browsers may have pages open of those before.
+	Releases []string `json:",omitempty"`
 }
 
-// running returns the applications that have processes.
+// inPool is what the pool has of an application.
+type inPool struct {
+	processes int
+	releases  []string
+}
+
+// running returns the applications that have processes, and those that had some before.
 func (s *Server) running() []runningApp {
-	counts := map[appID]int{}
+	pool := map[appID]inPool{}
 	for _, g := range s.pool.Inspect().Groups {
-		if n := attached(&g); n > 0 && !g.Detached {
-			counts[appID{g.Name, g.AppRoot}] = n
+		if !g.Detached {
+			pool[appID{g.Name, g.AppRoot}] = inPool{attached(&g), slices.Concat(g.Releases.Serving, g.Releases.Past)}
 		}
 	}
 
 	if many, ok := s.site.(*apps); ok {
-		return many.running(counts)
+		return many.running(pool)
 	}
 	var running []runningApp
 	s.cfg.each(func(c *Config) {
 		app := c.options().App
-		if n := counts[appID{app.Name(), app.Root}]; n > 0 {
-			running = append(running, runningApp{Dir: c.Dir, Processes: n})
+		if known, found := pool[appID{app.Name(), app.Root}]; found {
+			running = append(running, runningApp{Dir: c.Dir, Processes: known.processes, Releases: known.releases})
 		}
 	})
 	return running
@@ -62,19 +75,19 @@ func attached(g *passenger.GroupSnapshot) (n int) {
 	return n
 }
 
-// running returns the applications with processes, of which counts has the numbers.
-// Of several configurations of one application, that counts which was used last.
-func (a *apps) running(counts map[appID]int) (running []runningApp) {
+// running returns the applications with processes, of all that the pool has. Of several
+// configurations of one application, that counts which was used last.
+func (a *apps) running(pool map[appID]inPool) (running []runningApp) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for e := a.used.Back(); e != nil; e = e.Prev() {
 		known := a.at(e)
-		n := counts[known.id]
-		if n == 0 {
+		now := pool[known.id]
+		if now.processes == 0 {
 			continue
 		}
-		delete(counts, known.id)
-		app := runningApp{Dir: known.id.root, Processes: n}
+		delete(pool, known.id)
+		app := runningApp{Dir: known.id.root, Processes: now.processes, Releases: now.releases}
 		for _, o := range known.options {
 			app.Options = append(app.Options, [2]string{o.name, o.value})
 		}
@@ -83,31 +96,43 @@ func (a *apps) running(counts map[appID]int) (running []runningApp) {
 	return running
 }
 
-// bootStep is an application to boot, and how many processes of it.
+// bootStep is an application to boot, and how many processes of it, which may be none.
 type bootStep struct {
 	options passenger.Options
 	n       int
+	// releases are the directories that another core has served it from.
+	releases []string
 }
 
 // bootSteps returns what to boot of the applications that run now: as many processes
 // as before, up to the minimum, and one at least, since no request is to wait. What
-// has gone from the configuration is left out, as is what the pool has no room for.
+// has gone from the configuration is left out; what has no process, or no room in the
+// pool, is not booted.
 func (c *Config) bootSteps(running []runningApp) (steps []bootStep, err error) {
 	var errs []error
+	booted := 0
 	for _, app := range running {
 		options, found, err := c.optionsOf(&app)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", app.Dir, err))
 		}
-		if !found || len(steps) >= c.MaxPoolSize {
+		if !found {
 			continue
 		}
-		steps = append(steps, bootStep{options: options, n: max(min(options.MinProcesses, app.Processes), 1)})
+		step := bootStep{options: options, releases: app.Releases}
+		if app.Processes > 0 && booted < c.MaxPoolSize {
+			step.n = max(min(options.MinProcesses, app.Processes), 1)
+			booted++
+		}
+		steps = append(steps, step)
 	}
 
 	// Each has one before one has two.
-	room := c.MaxPoolSize - len(steps)
+	room := c.MaxPoolSize - booted
 	for i := range steps {
+		if steps[i].n == 0 {
+			continue
+		}
 		more := min(steps[i].n-1, room)
 		steps[i].n = 1 + more
 		room -= more
@@ -148,6 +173,11 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 
 	var booting sync.WaitGroup
 	for _, step := range steps {
+		// Before the first process, whose release then takes the place of these.
+		s.pool.RememberReleases(&step.options, step.releases)
+		if step.n == 0 {
+			continue
+		}
 		booting.Go(func() {
 			if err := s.pool.StartN(ctx, &step.options, step.n); err != nil {
 				cancel(err) // the first one counts
@@ -194,5 +224,23 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 	if file != nil {
 		next.Command = i.coreCommand(file)
 	}
-	return i.dog.Replace(ctx, coreName, next)
+
+	err = i.dog.Replace(ctx, coreName, next)
+	if failed, ok := errors.AsType[*watchdog.FailedError](err); ok && failed.Details != nil {
+		telling, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		if _, err := i.dog.Ask(telling, coreName, failuresNews+string(failed.Details)); err != nil {
+			i.log.Error(err, "Cannot tell the core why the new one has failed: passenger status does not show it")
+		}
+	}
+
+	return err
 }
+
+// bootError is why a core could not boot what the one before it has.
+type bootError struct {
+	error
+	failures []passenger.FailedSpawn
+}
+
+func (e *bootError) Unwrap() error { return e.error }

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/instancedir"
@@ -69,7 +71,11 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	c := &core{parent: parent, shutdown: make(chan struct{}, 1)}
 	defer func() { _ = c.logFile.close() }() // there is nowhere to tell
 	if err := c.start(ctx); err != nil {
-		return errors.Join(err, parent.Fail(err))
+		var details any
+		if e, ok := errors.AsType[*bootError](err); ok {
+			details = e.failures
+		}
+		return errors.Join(err, parent.Fail(err, details))
 	}
 	if err := parent.Ready(nil); err != nil {
 		c.log.Error(err, "The watchdog is gone")
@@ -230,6 +236,13 @@ func (c *core) answer(q *watchdog.Question) {
 	var body any
 	if q.On == runningQuestion {
 		body = c.server.running()
+	}
+	if told, ok := strings.CutPrefix(q.On, failuresNews); ok {
+		var failures []passenger.FailedSpawn
+		if err := json.Unmarshal([]byte(told), &failures); err != nil {
+			c.log.Error(err, "Cannot read what the watchdog says of failed starts")
+		}
+		c.server.pool.NoteFailedSpawns(failures)
 	}
 	if err := q.Answer(body); err != nil {
 		c.log.Error(err, "Cannot answer the watchdog")

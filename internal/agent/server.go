@@ -92,7 +92,8 @@ func newServer(
 	err := s.prepare(sockets, told)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
-			err = errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+			failures := s.pool.FailedSpawns()
+			err = errors.Join(&bootError{err, failures}, s.pool.Close(), s.factory.Close(), s.closeLogs())
 			s.site.close()
 		}
 	}

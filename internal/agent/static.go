@@ -94,20 +94,22 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 
 	// A page of a release names files of that release. Whoever got the page may ask for them when the release does not
 	// serve any more, or, by another server, not yet. What has a fingerprint cannot be the wrong one.
-	last := names[:1]
-	if len(dirs.Serving) > 0 && !fingerprinted(last[0]) {
-		return false
-	}
-	for _, release := range dirs.Past {
-		if s.serveFrom(w, r, release, last) {
-			return true
+	named := fingerprinted(names[0])
+	if named {
+		for _, release := range dirs.Past {
+			if s.serveFrom(w, r, release, names[:1]) {
+				return true
+			}
 		}
 	}
-	if len(dirs.Serving) == 0 {
-		last = names
-	}
 
-	return s.serveFrom(w, r, s.app, last)
+	switch {
+	case len(dirs.Serving) == 0:
+		return s.serveFrom(w, r, s.app, names)
+	case named:
+		return s.serveFrom(w, r, s.app, names[:1])
+	}
+	return false
 }
 
 // serveFrom looks in one directory. A request that is not for a file costs a stat of the directory and one of each

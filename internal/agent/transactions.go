@@ -117,7 +117,7 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	defer func() { _ = r.logFile.close() }() // there is nowhere to tell
 	ended, err := r.start(ctx)
 	if err != nil {
-		return errors.Join(err, parent.Fail(err))
+		return errors.Join(err, parent.Fail(err, nil))
 	}
 	if err := parent.Ready(nil); err != nil {
 		r.log.Error(err, "The watchdog is gone")

@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(playApp())
 	}
+	if os.Getenv(releaseVar) != "" {
+		os.Exit(playRelease())
+	}
 	if os.Getenv(tenantVar) != "" {
 		os.Exit(playTenant())
 	}

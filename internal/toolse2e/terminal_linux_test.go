@@ -193,6 +193,7 @@ func TestRestartAppShowsProgress(t *testing.T) {
 	s := b.onTerminal(t, 200, 24, "xterm", "passenger-config", "restart-app", srv.dir, "--wait", "--rolling-restart")
 	s.await(t, "Restarting "+srv.name+"\r\n")
 	s.await(t, "processes are new")
-	s.await(t, "\r\x1b[KRestarted "+srv.name+": new processes serve\r\n")
+	s.await(t, "\r\x1b[KRestarted "+srv.name+": ")
+	s.await(t, " processes replaced in ")
 	s.requireEnd(t, 0)
 }

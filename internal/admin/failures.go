@@ -1,0 +1,34 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/apiserver"
+)
+
+// FailuresNamedIn returns the failed starts whose ids are in a text, whole, for people. What the client may not see, or
+// cannot get, is left out: the text has been told already.
+func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string) string {
+	body, err := client.Get(ctx, "/pool/errors.json")
+	if err != nil {
+		return ""
+	}
+	var failures []passenger.FailedSpawn
+	if json.Unmarshal(body, &failures) != nil {
+		return ""
+	}
+
+	failures = slices.DeleteFunc(failures, func(f passenger.FailedSpawn) bool {
+		return f.ID == "" || !strings.Contains(text, "error "+f.ID)
+	})
+	if len(failures) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	_ = passenger.WriteFailedSpawns(&b, failures, passenger.TextOptions{}) // a buffer takes everything
+	return b.String()
+}
