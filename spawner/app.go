@@ -102,6 +102,10 @@ type App struct {
 	// bundled, in the same way; MeteorSettings is a file with its settings,
 	// relative to Root.
 	Meteor, MeteorSettings string
+	// PassengerRoot and RubyLibDir are sent to loaders as passenger_root and ruby_libdir:
+	// where the original's own libraries are, for its loader of Ruby as a start command.
+	// Empty: ours.
+	PassengerRoot, RubyLibDir string
 	// User and Group are who to run as, names or numbers; see UserPolicy and
 	// GroupOfStartupFile.
 	User, Group string
@@ -185,6 +189,8 @@ func (a *App) Validate() error {
 		{"meteor", a.Meteor},
 		{"log file", a.LogFile},
 		{"meteor settings", a.MeteorSettings},
+		{"passenger root", a.PassengerRoot},
+		{"ruby libdir", a.RubyLibDir},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {
 			fault("the app's %s %q holds a line break or NUL", s[0], s[1])

@@ -1,6 +1,7 @@
 package spawner
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"path/filepath"
@@ -25,9 +26,9 @@ func (a *attempt) request() loaderproto.Request {
 		method = SmartSpawning
 	}
 	r := loaderproto.Request{
-		PassengerRoot:     a.dir.loaders,
+		PassengerRoot:     cmp.Or(app.PassengerRoot, a.dir.loaders),
 		PassengerVersion:  a.config.Version,
-		RubyLibDir:        filepath.Join(a.dir.loaders, "ruby"),
+		RubyLibDir:        cmp.Or(app.RubyLibDir, filepath.Join(a.dir.loaders, "ruby")),
 		GUPID:             a.gupid,
 		ConnectPassword:   a.password,
 		InstanceDir:       a.dir.path,

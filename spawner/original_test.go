@@ -2,6 +2,7 @@ package spawner_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,4 +44,17 @@ func TestOriginalLoaderIsShown(t *testing.T) {
 	require.False(t, p.Info().Sockets[0].SessionKeepAlive)
 	p.Stop(t.Context())
 	require.Equal(t, "exit status 0", p.ExitStatus())
+}
+
+// The original's loader of Ruby finds its libraries by these options.
+func TestOriginalLoaderIsToldWhereItsLibrariesAre(t *testing.T) {
+	f := newFixture(t)
+	a := app(t, "http")
+	options := stateOf(t, f.start(t, a)).Options
+	require.Equal(t, filepath.Join(options["passenger_root"], "ruby"), options["ruby_libdir"])
+
+	a.PassengerRoot, a.RubyLibDir = "/opt/passenger-5.0.30", "/opt/passenger-5.0.30/src/ruby_supportlib"
+	options = stateOf(t, f.start(t, a)).Options
+	require.Equal(t, a.PassengerRoot, options["passenger_root"])
+	require.Equal(t, a.RubyLibDir, options["ruby_libdir"])
 }

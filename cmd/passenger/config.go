@@ -42,7 +42,7 @@ type loader struct {
 
 // newLoader is to be called before this program changes its directory, or who it runs
 // as.
-func newLoader(cmd *cobra.Command, options []option) (*loader, error) {
+func newLoader(cmd *cobra.Command, options []option) *loader {
 	cwd, err := os.Getwd()
 	if err != nil {
 		cwd = "" // it was removed; a server that is told all paths does not need it
@@ -51,17 +51,13 @@ func newLoader(cmd *cobra.Command, options []option) (*loader, error) {
 		options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
-	}, nil
+	}
 }
 
 // loadConfig returns the configuration of the application in the directory that
 // args name, the current one by default.
 func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
-	l, err := newLoader(cmd, startOptions)
-	if err != nil {
-		return agent.Config{}, err
-	}
-	return l.load(args)
+	return newLoader(cmd, startOptions).load(args)
 }
 
 // load may be called again, when the files may have changed.

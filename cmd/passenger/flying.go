@@ -79,10 +79,7 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 	cmd.Flags().Bool(noUserSwitchingFlag, false, "the same as --user-switching=false")
 	cmd.MarkFlagsMutuallyExclusive(noUserSwitchingFlag, "user-switching")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		l, err := newLoader(cmd, flyingOptions)
-		if err != nil {
-			return err
-		}
+		l := newLoader(cmd, flyingOptions)
 		return start(cmd, l.loadFlying, signals)
 	}
 	return cmd

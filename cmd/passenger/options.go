@@ -76,6 +76,8 @@ var startOptions = []option{
 	{key: "python", flag: "python", usage: "the Python `interpreter` (default that of the application's venv or .venv, else python3)"},
 	{key: "nodejs", flag: "nodejs", usage: "the Node.js `interpreter` (default node)"},
 	{key: "meteor_app_settings", flag: "meteor-app-settings", kind: kindPath, usage: "the `file` with the settings of a Meteor application"},
+	{key: "passenger_root", flag: "passenger-root", kind: kindPath, usage: "the original's root or locations.ini `file`, for its Ruby loader"},
+	{key: "ruby_libdir", flag: "ruby-libdir", kind: kindPath, usage: "the `directory` of the original's libraries, for its Ruby loader"},
 	{key: "friendly_error_pages", flag: "friendly-error-pages", bare: true, usage: "`whether` error pages show details: true, false, or auto, in the environment development only (default auto)"},
 	{key: "no_friendly_error_pages", flag: "no-friendly-error-pages", kind: kindBool, usage: "the same as --friendly-error-pages=false"},
 	{key: "custom_error_page", flag: "custom-error-page", kind: kindPath, usage: "the HTML `file` that is shown of errors instead of a page of the server's own, where details are not shown"},

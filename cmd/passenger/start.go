@@ -65,10 +65,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		l, err := newLoader(cmd, startOptions)
-		if err != nil {
-			return err
-		}
+		l := newLoader(cmd, startOptions)
 		return start(cmd, func() (agent.Config, error) { return l.load(args) }, signals)
 	}
 	return cmd

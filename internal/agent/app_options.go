@@ -103,6 +103,8 @@ var appSettings = map[string]setting{
 	"nodejs":            text(func(c *appConfig) *string { return &c.NodeJS }),
 
 	"meteor_app_settings": text(func(c *appConfig) *string { return &c.MeteorAppSettings }),
+	"passenger_root":      text(func(c *appConfig) *string { return &c.PassengerRoot }),
+	"ruby_libdir":         text(func(c *appConfig) *string { return &c.RubyLibDir }),
 	"user":                text(func(c *appConfig) *string { return &c.user }),
 	"group":               text(func(c *appConfig) *string { return &c.group }),
 	"app_log_file":        absolute(func(c *appConfig) *string { return &c.AppLogFile }),

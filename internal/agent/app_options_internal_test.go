@@ -91,6 +91,8 @@ func TestAppOptions(t *testing.T) {
 		{"ruby", "/opt/ruby", is("/opt/ruby", func(c *handler.Config) any { return c.Options.App.Ruby })},
 		{"python", "python3.12", is("python3.12", func(c *handler.Config) any { return c.Options.App.Python })},
 		{"nodejs", "node22", is("node22", func(c *handler.Config) any { return c.Options.App.NodeJS })},
+		{"passenger_root", "/opt/p", is("/opt/p", func(c *handler.Config) any { return c.Options.App.PassengerRoot })},
+		{"ruby_libdir", "/opt/p/src/ruby_supportlib", is("/opt/p/src/ruby_supportlib", func(c *handler.Config) any { return c.Options.App.RubyLibDir })},
 		{"user", "alice", is("alice", func(c *handler.Config) any { return c.Options.App.User })},
 		{"group", "!STARTUP_FILE!", is("!STARTUP_FILE!", func(c *handler.Config) any { return c.Options.App.Group })},
 		{"load_shell_envvars", "off", is(false, func(c *handler.Config) any { return c.Options.App.LoadShellEnv })},

@@ -45,6 +45,10 @@ type Config struct {
 	LoadShellEnv      bool     `koanf:"load_shell_envvars"`
 	FileLimit         int      `koanf:"app_file_descriptor_ulimit"`
 	MeteorAppSettings string   `koanf:"meteor_app_settings"`
+	// PassengerRoot and RubyLibDir are for the original's loader of Ruby as a start
+	// command; empty: ours.
+	PassengerRoot string `koanf:"passenger_root"`
+	RubyLibDir    string `koanf:"ruby_libdir"`
 	// MaxPreloaderIdleTime is in seconds; 0: for ever.
 	MaxPreloaderIdleTime int `koanf:"max_preloader_idle_time"`
 
@@ -260,7 +264,7 @@ func (c *Config) options() passenger.Options {
 		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
 		SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
 		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
-		MeteorSettings: c.MeteorAppSettings,
+		MeteorSettings: c.MeteorAppSettings, PassengerRoot: c.PassengerRoot, RubyLibDir: c.RubyLibDir,
 	}
 	c.ask(&app)
 	c.applyLogs(&app)

@@ -42,12 +42,15 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 	if err := errors.Join(errs...); err != nil || len(commands) == 0 {
 		return nil, err
 	}
-	options := map[string]string{"instance_dir": instanceDir, "passenger_root": passengerRoot()}
+	options := map[string]string{"instance_dir": instanceDir}
 	for name, value := range c.settings() {
 		switch value.(type) {
 		case string, int, int64, float64, bool:
 			options[name] = fmt.Sprint(value)
 		}
+	}
+	if options["passenger_root"] == "" {
+		options["passenger_root"] = passengerRoot()
 	}
 	return hooks.NewScripts(hooks.Config{
 		Commands: commands, Options: options, Version: passenger.Version, Timeout: hookTimeout, Logger: log,

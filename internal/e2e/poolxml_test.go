@@ -23,7 +23,8 @@ func TestPoolXMLShowsWhatWasDetected(t *testing.T) {
 			[]string{"app_type>rack<", "process_title>Passenger RubyApp<", "spawn_method>smart<"},
 		},
 		"wsgi": {
-			"python", "passenger_wsgi.py", "def application(e, s):\n    s('200 OK', [])\n    return [b'ok']\n", []string{"--spawn-method", "smart"},
+			"python", "passenger_wsgi.py", "def application(e, s):\n    s('200 OK', [])\n    return [b'ok']\n",
+			[]string{"--spawn-method", "smart"},
 			[]string{"app_type>wsgi<", "process_title>Passenger WsgiApp<", "spawn_method>smart<"},
 		},
 		"node": {

@@ -99,8 +99,12 @@ func TestToolsWithoutPermission(t *testing.T) {
 	s := newBox(t).start(t)
 	require.NoError(t, os.Chmod(filepath.Dir(s.instance(t).Socket("core_api")), 0o700))
 	for _, args := range [][]string{
-		{"passenger-status"}, {"passenger-status", "--show=xml"}, {"passenger-config", "restart-app", s.dir}, {"passenger-config", "reopen-logs"},
-		{"passenger-config", "detach-process", "1"}, {"passenger-config", "api-call", http.MethodGet, "/ping.json"},
+		{"passenger-status"},
+		{"passenger-status", "--show=xml"},
+		{"passenger-config", "restart-app", s.dir},
+		{"passenger-config", "reopen-logs"},
+		{"passenger-config", "detach-process", "1"},
+		{"passenger-config", "api-call", http.MethodGet, "/ping.json"},
 	} {
 		r := s.runAs(t, alice, args[0], args[1:]...)
 		require.NotZero(t, r.status, args)
