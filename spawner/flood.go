@@ -12,10 +12,14 @@ const (
 	outputBurst = 4
 	// floodRate is how many bytes a second are read of a process that prints more than its
 	// share: it may be held up, but its requests not for long.
-	floodRate = 16 << 20
+	floodRate = 32 << 20
 	// floodPiece is after how many bytes there is a pause then: for less, timers would
 	// take longer than the reading.
 	floodPiece = 64 << 10
+	// lineCost is how many bytes a line counts for beside its text: short ones take time, too.
+	lineCost = 16
+	// maxLate is how much of what a pause took too long counts.
+	maxLate = 50 * time.Millisecond
 )
 
 // flood is how much of a process's output may be logged: rate bytes a second. All but
@@ -65,10 +69,26 @@ func (f *flood) refill() {
 	}
 }
 
-// pause waits for as long as reading n bytes may take in a flood.
-func (f *flood) pause(n int) {
+// pause waits for as long as reading n bytes may take in a flood, since the last pause was
+// to end, and returns when this one was. What pauses have taken too long, on a busy
+// machine, later ones are shorter by.
+func (f *flood) pause(n int, last time.Time) (end time.Time) {
 	rate := max(floodRate, 2*f.rate)
-	timer := time.NewTimer(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	now := time.Now()
+	if late := now.Add(-maxLate); last.Before(late) {
+		last = late
+	}
+	if last.After(now) {
+		last = now
+	}
+	end = last.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	if !end.After(now) {
+		return end
+	}
+
+	timer := time.NewTimer(end.Sub(now))
 	defer timer.Stop()
 	<-timer.C
+
+	return end
 }

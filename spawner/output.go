@@ -67,7 +67,9 @@ type stream struct {
 	name    string
 	partial []byte
 	// owed is how much was read beyond the process's share since the last pause.
-	owed int
+	// paused is when that was to end.
+	owed   int
+	paused time.Time
 }
 
 func newOutput(log logr.Logger, prefix bool) *output {
@@ -105,10 +107,10 @@ func (s *stream) Write(p []byte) (int, error) {
 		}
 	}
 	if beyond > 0 {
-		s.owed += n + beyond*lineOverhead // short lines cost as much as long ones
+		s.owed += n + beyond*lineCost
 	}
 	if s.owed >= floodPiece {
-		s.output.flood.pause(s.owed)
+		s.paused = s.output.flood.pause(s.owed, s.paused)
 		s.owed = 0
 	}
 

@@ -184,7 +184,7 @@ func TestFloodIsCutAndCounted(t *testing.T) {
 		to.mu.Unlock()
 
 		// It reads slowly meanwhile.
-		require.InDelta(t, 3*floodRate*99/cost, printed, floodRate/10)
+		require.InDelta(t, 3*floodRate*99/(100+lineCost), printed, floodRate/10)
 
 		time.Sleep(outputBurst * time.Second) // of virtual time
 		_, _ = o.out.Write(bytes.Repeat(line, outputBurst*rate/cost))
@@ -210,12 +210,12 @@ func TestFloodOfEmptyLinesIsSlowed(t *testing.T) {
 		o := newOutput(logr.Discard(), false)
 		o.flood = newFlood(1 << 10)
 		began := time.Now()
-		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineOverhead))
-		require.GreaterOrEqual(t, time.Since(began), 900*time.Millisecond)
+		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineCost/10))
+		require.GreaterOrEqual(t, time.Since(began), 90*time.Millisecond-maxLate)
 
 		o.flood = newFlood(-1)
 		began = time.Now()
-		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineOverhead))
+		_, _ = o.out.Write(bytes.Repeat([]byte("\n"), floodRate/lineCost/10))
 		require.Zero(t, time.Since(began), "there is no limit")
 		o.end(time.Minute)
 	})
