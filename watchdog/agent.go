@@ -75,6 +75,8 @@ type agent struct {
 
 	mu      sync.Mutex
 	current *process // nil: none that serves
+	// draining are processes whose place was taken, some of which may have ended.
+	draining []*process
 }
 
 func newAgent(w *Watchdog, cfg *Agent) *agent {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -91,7 +92,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		a.set(p)
 		// One that has told why has ended its processes. Another may have been killed, with processes of its own.
 		if _, told := errors.AsType[*FailedError](err); !told {
-			a.dog.endOrphans(orphans...)
+			a.dog.endOrphans(func(pid int) bool { return slices.Contains(orphans, pid) })
 		}
 		next.started <- err
 		return p
@@ -100,6 +101,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		a.cfg.Config = next.Restart
 	}
 
+	a.drain(p)
 	a.retiring.Go(func() {
 		p.yield()
 		next.started <- nil
@@ -110,6 +112,41 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		}
 	})
 	return started
+}
+
+// drain notes that p may have work for a while.
+func (a *agent) drain(p *process) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = append(slices.DeleteFunc(a.draining, (*process).hasExited), p)
+}
+
+func (p *process) hasExited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// endOrphans ends what a process that has died has left behind. What one that drains
+// has orphaned, as a preloader that a restart has ended, may serve, and cannot be told
+// from it: then all of it has the time that the draining takes.
+func (a *agent) endOrphans() {
+	a.mu.Lock()
+	draining := slices.DeleteFunc(slices.Clone(a.draining), (*process).hasExited)
+	a.mu.Unlock()
+	if len(draining) == 0 {
+		a.dog.endOrphans(nil)
+		return
+	}
+
+	left := a.dog.children.others()
+	for _, p := range draining {
+		<-p.exited
+	}
+	a.dog.endOrphans(func(pid int) bool { return !slices.Contains(left, pid) })
 }
 
 // yield waits until the process takes no more work.
@@ -129,7 +166,7 @@ func (p *process) yield() {
 func (a *agent) replace(ctx context.Context, dead *process) *process {
 	log := a.dog.cfg.Logger.WithValues("agent", a.cfg.Name)
 	log.Error(dead.err, "An agent has died, and is started again", "pid", dead.pid())
-	go a.dog.endOrphans()
+	go a.endOrphans()
 	var pause time.Duration
 	if time.Since(dead.ready) < healthy {
 		pause = minPause

@@ -55,8 +55,9 @@ type part struct {
 	Crash bool
 	// Slow: it does not end when it is asked to, Deaf: also not when it has to.
 	Slow, Deaf bool
-	// Child: it starts a process that does not end by itself.
-	Child bool
+	// Child: it starts a process that does not end by itself. Orphan: so does one that has
+	// ended since.
+	Child, Orphan bool
 	// Protocol is what it speaks; empty: anything.
 	Protocol string
 	// Secret is what it answers by its listener, with its pid.
@@ -97,6 +98,16 @@ func playAgent() int {
 			return 1
 		}
 		p.write(p.Name+".child", strconv.Itoa(child.Process.Pid))
+	}
+	if p.Orphan {
+		shell := exec.Command("/bin/sh", "-c", `"$0" >/dev/null 2>&1 & echo $!`, os.Args[0])
+		shell.Env = append(os.Environ(), roleVariable+"=child")
+		pid, err := shell.Output()
+		if err != nil {
+			_ = parent.Fail(err, nil)
+			return 1
+		}
+		p.write(p.Name+".orphan", strings.TrimSpace(string(pid)))
 	}
 	yield := func() {}
 	if f := parent.Files["http"]; f != nil {

@@ -38,7 +38,7 @@ func TestOrphansAreAskedToEndFirst(t *testing.T) {
 	pid := orphan(t, "sleep 1000")
 	w := &Watchdog{cfg: Config{KillTimeout: time.Hour}}
 	require.Contains(t, w.children.others(), pid)
-	w.endOrphans()
+	w.endOrphans(nil)
 	require.ErrorIs(t, unix.Kill(pid, 0), unix.ESRCH)
 }
 
@@ -47,7 +47,7 @@ func TestChildrenOfOurOwnAreNoOrphans(t *testing.T) {
 	w := &Watchdog{}
 	require.NoError(t, w.children.start(cmd))
 	require.NotContains(t, w.children.others(), cmd.Process.Pid)
-	w.endOrphans()
+	w.endOrphans(nil)
 	require.NoError(t, unix.Kill(cmd.Process.Pid, 0))
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, w.children.wait(cmd))

@@ -51,10 +51,15 @@ func parentPID(pid int) int {
 }
 
 // endOrphans ends what an agent has left behind: it is asked to, and killed
-// after Config.KillTimeout. Whatever that leaves behind is next. Those of spared stay.
-func (w *Watchdog) endOrphans(spared ...int) {
+// after Config.KillTimeout. Whatever that leaves behind is next. Those of which spared
+// reports true stay; nil: none do.
+func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 	left := func() []int {
-		return slices.DeleteFunc(w.children.others(), func(pid int) bool { return slices.Contains(spared, pid) })
+		pids := w.children.others()
+		if spared != nil {
+			pids = slices.DeleteFunc(pids, spared)
+		}
+		return pids
 	}
 	w.orphans.Lock()
 	defer w.orphans.Unlock()

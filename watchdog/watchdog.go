@@ -245,6 +245,6 @@ func (w *Watchdog) stopAgents(ctx context.Context) error {
 	for _, a := range slices.Backward(w.agents) {
 		errs = append(errs, a.stop(ctx))
 	}
-	w.endOrphans()
+	w.endOrphans(nil)
 	return errors.Join(errs...)
 }

@@ -415,3 +415,10 @@ func requirePart(t testing.TB, path string, part, whole any) {
 		require.Equal(t, part, whole, path)
 	}
 }
+
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return content
+}

@@ -29,13 +29,6 @@ func (i *installed) install(version string) {
 	i.replace(append(readFile(i, filepath.Join(built, "passenger")), version...))
 }
 
-func readFile(t testing.TB, path string) []byte {
-	t.Helper()
-	content, err := os.ReadFile(path)
-	require.NoError(t, err)
-	return content
-}
-
 func (i *installed) replace(content []byte) {
 	i.Helper()
 	next := i.path + ".new"
