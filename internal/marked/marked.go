@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,13 +31,14 @@ func Processes(entry string) map[int]string {
 	return found
 }
 
-// Children are those of them that parent has started.
+// Children are those of them that parent has started, in the order of their ids.
 func Children(entry string, parent int) (pids []int) {
 	for pid := range Processes(entry) {
 		if parentOf(pid) == parent {
 			pids = append(pids, pid)
 		}
 	}
+	slices.Sort(pids)
 	return pids
 }
 
