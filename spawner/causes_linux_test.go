@@ -76,7 +76,9 @@ func TestCommonCauses(t *testing.T) {
 // A process that handles the SIGTERM of a spawner that has lost patience may end in
 // any way: it has hung nevertheless.
 func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
-	t.Parallel()
+	// One factory for all, which hang side by side: what is left behind is looked for
+	// when the last one has ended.
+	f := newFixture(t)
 	for _, test := range []struct{ name, interpreter, file, code string }{
 		{"Ruby", "ruby", "config.ru", "warn 'hanging'\nsleep\n"},
 		{"Ruby with a trap", "ruby", "config.ru", "trap('TERM') { exit!(7) }\nwarn 'hanging'\nsleep\n"},
@@ -90,7 +92,6 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			interpreter := interpreters.Find(t, test.interpreter, map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
-			f := newFixture(t)
 			a := app(t, "http")
 			a.StartCommand, a.StartTimeout = nil, 4*time.Second
 			switch test.interpreter {

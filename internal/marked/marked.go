@@ -6,8 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
