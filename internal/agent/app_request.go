@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 // By SCGI an option is a parameter, PASSENGER_APP_ROOT, which no client can set.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 // maxApps bounds how many applications, or configurations of one, are known at a

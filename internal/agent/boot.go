@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // runningQuestion is what the watchdog asks a core that is to be replaced.

@@ -16,8 +16,8 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/instancedir"
-	"github.com/gopassenger/passenger/ustrouter"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/ustrouter"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // The files that the watchdog lends to a core.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/hooks"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 const (

@@ -16,7 +16,7 @@ import (
 
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 const (

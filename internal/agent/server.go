@@ -28,9 +28,9 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/connstate"
 	"github.com/gopassenger/passenger/internal/rawsock"
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/ustrouter"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/gopassenger/passenger/ustrouter"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/ustrouter"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // Transactions say where records of requests, spawns and processes go. In the

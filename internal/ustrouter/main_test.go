@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/ustrouter"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 
 // These make the test binary a router with a file, until SIGTERM or the end of

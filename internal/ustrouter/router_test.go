@@ -19,7 +19,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/logged"
-	"github.com/gopassenger/passenger/ustrouter"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 
 // socketDir is a directory whose path is short enough for sockets.

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/logged"
-	"github.com/gopassenger/passenger/ustrouter"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 
 func TestValidate(t *testing.T) {

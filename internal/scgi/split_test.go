@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/pipenet"
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 // splitStand serves SCGI and HTTP from one listener.

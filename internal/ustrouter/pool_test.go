@@ -13,9 +13,9 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
-	"github.com/gopassenger/passenger/ustrouter"
 )
 
 // TestPool has a request go through a pool, and finds it and its process in the

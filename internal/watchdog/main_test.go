@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // The test binary plays the agents: what it is to do is their Config.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/gopassenger/passenger/internal/logged"
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 func TestMain(m *testing.M) { os.Exit(leakgate.Package(m.Run)) }

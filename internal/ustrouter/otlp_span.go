@@ -54,7 +54,7 @@ func (s *spanner) request(batch []*Transaction) exportRequest {
 	return exportRequest{[]resourceSpans{{
 		Resource: s.resource,
 		ScopeSpans: []scopeSpans{{
-			Scope: scope{Name: "github.com/gopassenger/passenger/ustrouter", Version: passenger.Version},
+			Scope: scope{Name: "github.com/gopassenger/passenger/internal/ustrouter", Version: passenger.Version},
 			Spans: spans,
 		}},
 	}}}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 func TestAgentTellsItsStatusAndAnswersQuestions(t *testing.T) {

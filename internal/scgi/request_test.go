@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 // seen is what the handler sees of a request.

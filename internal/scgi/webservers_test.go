@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/scgi"
+	"github.com/gopassenger/passenger/internal/scgi"
 )
 
 // echo is what an application sees of a request.

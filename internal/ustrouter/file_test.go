@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/ustrouter"
+	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 
 func someTransaction(path string) *ustrouter.Transaction {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/watchdog"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // TestAgentThatDiesEndsNothingOfOneThatDrains: the processes of a preloader that was
