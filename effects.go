@@ -45,7 +45,22 @@ func (fx *effects) stop(p *Pool, proc spawner.Process) {
 // update is the only way to change the pool: change runs under the lock, what
 // it left in fx after unlocking.
 func (p *Pool) update(change func(fx *effects)) {
-	for _, f := range p.locked(change) {
+	runAll(p.locked(change))
+}
+
+// runAll runs what is to be done. Some of it is other people's, callbacks, observers
+// and log sinks: one that panics, or ends its goroutine, keeps nothing else from being
+// done, and its panic goes on.
+func runAll(todo []func()) {
+	done := 0
+	defer func() {
+		if done < len(todo) {
+			runAll(todo[done:])
+		}
+	}()
+	for done < len(todo) {
+		f := todo[done]
+		done++
 		f()
 	}
 }

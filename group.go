@@ -24,8 +24,10 @@ type group struct {
 	appType, startupFile string
 
 	// release is what processes are started from; its generation counts the
-	// restarts.
-	release *release
+	// restarts. openReleases are those whose spawners are not closed, this one
+	// included.
+	release      *release
+	openReleases []*release
 	// dirs is what Pool.releaseDirs has; nil before the first process.
 	dirs *ReleaseDirs
 	// restart is the one that goes on.
@@ -53,13 +55,15 @@ type group struct {
 	// attempts are the spawns that go on.
 	attempts    []*spawnAttempt
 	lastFailure *SpawnFailure
-	// failures counts the spawns in a row that gave no process that served.
-	// While retry is set, the pool does not try again by itself.
+	// failures counts the spawns in a row that gave no process, or one that ended
+	// before it was of use. While retry runs, the pool does not try again by itself.
 	failures int
 	retry    *poolTimer
 
-	// removed: it is no application of the pool any more.
-	removed bool
+	// removed: it is no application of the pool any more; byAdmin: because DetachApp
+	// was called. gone is closed when nothing is left of it.
+	removed, byAdmin bool
+	gone             chan struct{}
 	// vacancy is the group's place among the vacant ones, since vacantSince.
 	vacancy     node[group]
 	vacantSince time.Duration
@@ -69,10 +73,13 @@ type group struct {
 }
 
 func newGroup(p *Pool, opts *Options) *group {
-	return &group{
-		pool: p, name: opts.App.Name(), opts: *opts, apiKey: rand.Text()[:16], uid: -1, gid: -1,
-		release: newRelease(opts, 0), sticky: map[uint32]*process{},
+	g := &group{
+		pool: p, name: opts.App.Name(), opts: opts.clone(), apiKey: rand.Text()[:16], uid: -1, gid: -1,
+		sticky: map[uint32]*process{}, gone: make(chan struct{}),
 	}
+	g.openRelease(0)
+
+	return g
 }
 
 func (g *group) list(s processState) *list[process] {
@@ -104,15 +111,22 @@ func (g *group) capacityUsed() int {
 // processCount counts the processes that are not detached.
 func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() + g.disabled.len() }
 
-// merge takes over from a get what may change while the group lives.
-func (g *group) merge(fx *effects, opts *Options) {
+// merge takes over from a get what may change while the group lives. Its errors are
+// those of opts.Validate.
+func (g *group) merge(fx *effects, opts *Options) error {
 	if g.opts.limits() == opts.limits() {
-		return
+		return nil
 	}
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
 	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
 	g.pool.armCollector()
 	g.settle(fx)
+
+	return nil
 }
 
 // settle does what the group's state asks for: it is called after whatever may
@@ -125,6 +139,7 @@ func (g *group) settle(fx *effects) {
 	for pr := range g.disabling.all {
 		g.finishDisabling(fx, pr)
 	}
+	g.resist(fx)
 	g.serveQueue(fx)
 	g.finishStarts()
 	g.rollOn(fx)

@@ -54,10 +54,27 @@ func (g *group) drainStep(fx *effects, pr *process) {
 	if pr.exited && pr.sessions == 0 {
 		pr.member.leave()
 		g.noteVacancy()
-		if g.removed && g.detached.len() == 0 {
-			g.pool.leaving = slices.DeleteFunc(g.pool.leaving, func(other *group) bool { return other == g })
-		}
+		g.noteGone()
 	}
+}
+
+// noteGone forgets a removed group of which nothing is left.
+func (g *group) noteGone() {
+	if !g.removed || g.detached.len() > 0 || len(g.openReleases) > 0 {
+		return
+	}
+
+	p := g.pool
+	if i := slices.Index(p.leaving, g); i >= 0 {
+		p.leaving = slices.Delete(p.leaving, i, i+1)
+		close(g.gone)
+	}
+}
+
+// forgetRelease is for one whose spawner is closed.
+func (g *group) forgetRelease(r *release) {
+	g.openReleases = slices.DeleteFunc(g.openReleases, func(other *release) bool { return other == r })
+	g.noteGone()
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {

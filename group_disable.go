@@ -1,11 +1,14 @@
 package passenger
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // What became of a Disable.
 var (
-	// ErrCannotDisable: it is the only process that takes requests, and there
-	// is no room for another one, or another one does not start.
+	// ErrCannotDisable: it is the only process that takes requests, and another
+	// one does not start, or may not; what is wrapped beside it says why.
 	ErrCannotDisable = errors.New("passenger: the process cannot be disabled: no other one can take its requests")
 	// ErrEnabled: the process was enabled again before it was disabled.
 	ErrEnabled = errors.New("passenger: the process was enabled again")
@@ -29,10 +32,12 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 		return
 	case stateEnabled:
 	}
-	alone := g.enabled.len() == 1
-	if alone && !g.mayGrow() {
-		fx.after(func() { done(ErrCannotDisable) })
-		return
+	if g.enabled.len() == 1 {
+		if err := g.cannotGrow(); err != nil {
+			pr.byAdmin = false
+			fx.after(func() { done(cannotDisable(err)) })
+			return
+		}
 	}
 	pr.disabled = append(pr.disabled, done)
 	pr.moveTo(fx, stateDisabling)
@@ -40,14 +45,25 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 	g.settle(fx)
 }
 
-// mayGrow: another process may be started, or is.
-func (g *group) mayGrow() bool {
-	if len(g.attempts) > 0 {
-		return true
+// cannotGrow is why no other process may be started; nil: one may, or is.
+func (g *group) cannotGrow() error {
+	switch {
+	case len(g.attempts) > 0:
+		return nil
+	case g.pool.state != poolOpen:
+		return ErrClosed
+	case g.isResisting():
+		return g.resisted
+	case g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses:
+		return fmt.Errorf("the application has as many processes as it may, %d", g.opts.MaxProcesses)
+	case !g.pool.hasRoom():
+		return fmt.Errorf("%w: it has %d, as many as it may", ErrPoolFull, g.pool.cfg.MaxPoolSize)
 	}
-	full := g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses
-	return !full && g.pool.hasRoom() && g.pool.state == poolOpen
+
+	return nil
 }
+
+func cannotDisable(cause error) error { return fmt.Errorf("%w: %w", ErrCannotDisable, cause) }
 
 // finishDisabling disables a process that has no requests any more and is not
 // needed for those that come.
@@ -74,16 +90,17 @@ func (g *group) enable(fx *effects, pr *process) {
 		pr.moveTo(fx, stateEnabled)
 		pr.disableEnded(fx, ErrEnabled)
 		g.pool.collectLater(pr)
+		g.startOOBW(fx, pr)
 		g.settle(fx)
 	case stateNew, stateEnabled, stateDetached:
 	}
 }
 
 // cannotDisable gives up on all disabling, because no other process starts.
-func (g *group) cannotDisable(fx *effects) {
+func (g *group) cannotDisable(fx *effects, cause error) {
 	for pr := range g.disabling.all {
 		pr.moveTo(fx, stateEnabled)
-		pr.disableEnded(fx, ErrCannotDisable)
+		pr.disableEnded(fx, cannotDisable(cause))
 		g.pool.collectLater(pr)
 	}
 }

@@ -38,7 +38,7 @@ func (pr *process) worksOutOfBand() bool { return pr.oobw == oobwStarting || pr.
 // startOOBW begins the work of a process that has asked for it, if not too
 // many others do theirs.
 func (g *group) startOOBW(fx *effects, pr *process) {
-	if pr.oobw != oobwRequested || pr.state == stateDetached || pr.byAdmin || g.oobwCount >= g.opts.maxOOBW() {
+	if pr.oobw != oobwRequested || pr.state != stateEnabled || g.oobwCount >= g.opts.maxOOBW() {
 		return
 	}
 	g.oobwCount++
@@ -72,7 +72,7 @@ func (g *group) workOutOfBand(pr *process, s *Session) {
 }
 
 // endOOBW lets the process take requests again, unless somebody else has
-// disabled it, and gives another one its turn.
+// disabled it, and gives others their turn.
 func (g *group) endOOBW(fx *effects, pr *process) {
 	pr.oobw = oobwNone
 	g.oobwCount--
@@ -80,9 +80,7 @@ func (g *group) endOOBW(fx *effects, pr *process) {
 		g.enable(fx, pr)
 	}
 	for next := range g.enabled.all {
-		if next.oobw == oobwRequested {
-			g.startOOBW(fx, next)
-			return
-		}
+		g.startOOBW(fx, next)
 	}
+	g.settle(fx)
 }

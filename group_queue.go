@@ -54,6 +54,19 @@ func (g *group) serveQueue(fx *effects) {
 	}
 }
 
+// resist sees to it that nobody waits for a process that will not be started, while the
+// group has none that is enabled: one that is being disabled serves on, and where there
+// are only disabled ones, who wait are told.
+func (g *group) resist(fx *effects) {
+	switch {
+	case !g.isResisting() || g.enabled.len() > 0:
+	case g.disabling.len() > 0:
+		g.cannotDisable(fx, g.resisted)
+	case g.oobwCount == 0: // else one comes back soon
+		g.failQueue(fx, g.resisted)
+	}
+}
+
 // failQueue answers every waiter with err.
 func (g *group) failQueue(fx *effects, err error) {
 	for w := range g.queue.all {

@@ -25,12 +25,18 @@ const (
 type RestartOptions struct {
 	Method RestartMethod
 	// Options replace those that the application was started with; nil: they
-	// stay. Their App must be the same application.
+	// stay. Their App must be the same application, by its name, root, user, group
+	// and environment.
 	Options *Options
+	// Allowed reports whether an application may be restarted; nil: each may. The
+	// others are passed over as if they were not there. It must not call the pool.
+	Allowed func(AppIdentity) bool
 }
 
 // DeploymentError is why a rolling restart was called off: the old processes
-// serve on, and no new ones are started for them until the next restart.
+// serve on. Until the next restart, no process of the new release is started for as
+// long as one of the old ones is there, which are not stopped for being idle, nor for
+// having had Options.MaxRequests.
 type DeploymentError struct {
 	Err error     `json:"-"`
 	At  time.Time `json:"at"`
@@ -49,7 +55,8 @@ var errRestartReplaced = errors.New("passenger: another restart has begun")
 // restart is one that goes on.
 type restart struct {
 	rolling bool
-	// began and generation are those of the observer's events.
+	// id, began and generation are those of the observer's events.
+	id         uint64
 	began      time.Time
 	generation uint32
 	// draining counts the old processes that are detached and not gone.
@@ -69,13 +76,12 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 		r.done = append(r.done, done)
 	}
 	if o.Options != nil {
-		g.opts = *o.Options
+		g.opts = o.Options.clone()
 	}
 	r.rolling = o.Method == RestartRolling || o.Method == RestartDefault && !g.opts.BlockingRestarts
 	g.giveUpAttempts()
-	g.release.retired = true
-	g.closeRetired(g.release)
-	g.release = newRelease(&g.opts, g.release.generation+1)
+	g.retire(g.release)
+	g.openRelease(g.release.generation + 1)
 	if g.restart != nil {
 		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
 	}
@@ -100,19 +106,15 @@ func (g *group) rollOn(fx *effects) {
 	if r == nil {
 		return
 	}
-	if !r.rolling {
+
+	old := g.oldProcesses()
+	if !r.rolling || old == 0 {
 		if g.processCount() > 0 || len(g.attempts) == 0 && !g.wantsProcess() {
 			g.endRestart(fx, nil)
 		}
 		return
 	}
-	old := g.oldProcesses()
-	if old == 0 {
-		if len(g.attempts) == 0 || g.processCount() > 0 {
-			g.endRestart(fx, nil)
-		}
-		return
-	}
+
 	for len(g.attempts) < old && len(g.attempts)+r.draining < g.opts.restartBatch() {
 		g.startSpawn(true)
 	}
@@ -126,6 +128,10 @@ func (g *group) endRestart(fx *effects, err error) {
 	g.restart = nil
 	g.pool.armCollector()
 }
+
+// isResisting reports whether old processes serve on, since the new release does not
+// start, and nothing is started for them.
+func (g *group) isResisting() bool { return g.resisted != nil && g.processCount() > 0 }
 
 // restartFailed calls a restart off of which a new process did not start.
 func (g *group) restartFailed(fx *effects, err error) {

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"context"
 	"math/bits"
 	"slices"
 	"time"
@@ -10,7 +11,8 @@ import (
 
 // The pool's own attempts after a failure are spaced: the first after
 // backoffMin, each further one after twice the time, up to backoffMax. A
-// process that lived for healthyAfter, or got a request, ends the row.
+// process that starts ends the row, unless it ends by itself before it got a
+// request and before it lived for healthyAfter: then the row goes on.
 const (
 	backoffMin   = time.Second
 	backoffMax   = time.Minute
@@ -41,13 +43,17 @@ func (g *group) claimIn(l *list[group]) {
 func (g *group) startSpawn(replaces bool) {
 	p := g.pool
 	g.claim.leave()
-	a := &spawnAttempt{group: g, release: g.release, replaces: replaces}
+	ctx, cancel := context.WithCancelCause(p.spawnCtx)
+	a := &spawnAttempt{group: g, release: g.release, replaces: replaces, cancel: cancel}
+	if g.restart != nil {
+		a.restartID = g.restart.id
+	}
 	g.attempts = append(g.attempts, a)
 	a.release.attempts++
 	if !replaces {
 		p.capacityUsed++
 	}
-	p.wg.Go(a.run)
+	p.wg.Go(func() { a.run(ctx) })
 }
 
 // wantsProcess: someone waits or the minimum is not reached, and nothing but
@@ -55,7 +61,7 @@ func (g *group) startSpawn(replaces bool) {
 func (g *group) wantsProcess() bool {
 	used := g.capacityUsed()
 	switch {
-	case len(g.attempts) > 0 || g.removed || g.pool.state == poolClosed:
+	case len(g.attempts) > 0 || g.removed || g.pool.state == poolClosed || g.isResisting():
 		return false
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		return false
@@ -67,7 +73,7 @@ func (g *group) wantsProcess() bool {
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
 		return true // nobody else can serve them: a request's own attempt
 	}
-	return !g.retry.running() && g.resisted == nil
+	return !g.retry.running()
 }
 
 // isStarving reports whether someone waits, and no process is there or coming.
@@ -87,30 +93,35 @@ func (g *group) forget(a *spawnAttempt) {
 	}
 }
 
-// giveUpAttempts lets the spawns that go on end for nothing.
+// giveUpAttempts ends the spawns that go on.
 func (g *group) giveUpAttempts() {
 	for len(g.attempts) > 0 {
 		a := g.attempts[0]
 		a.givenUp = true
+		a.cancel(errGivenUp)
 		g.forget(a)
 	}
 }
 
-// spawned takes the result of an attempt.
-func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) {
-	g.forget(a)
+// attemptEnded is when nothing of an attempt is left but the process that was attached.
+func (g *group) attemptEnded(a *spawnAttempt) {
 	a.release.attempts--
 	g.stopPreloaderLater(a.release)
 	g.closeRetired(a.release)
+}
+
+// spawned takes the result of an attempt. attached: the process is the group's; else
+// there is none, or it is unwanted.
+func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
+	g.forget(a)
 	if a.givenUp || g.pool.state == poolClosed {
-		if proc != nil {
-			fx.stop(g.pool, proc)
-		}
-		return
+		return false
 	}
 	if err == nil {
 		g.resisted, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
+		pr.failedBefore, g.failures = g.failures, 0
+		g.stopRetry()
 		pr.root = a.release.root
 		g.noteReleaseDirs()
 
@@ -118,7 +129,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 			g.replaceOld(fx, pr)
 		}
 		g.settle(fx)
-		return
+		return true
 	}
 	g.lastFailure = newSpawnFailure(a.failure, err)
 	g.pool.remember(a.failure)
@@ -129,30 +140,17 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	switch {
 	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:
-		g.cannotDisable(fx)
+		g.cannotDisable(fx, err)
 	default:
 		g.failQueue(fx, err)
 	}
 	g.settle(fx)
+
+	return false
 }
 
 func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
 	return &SpawnFailure{At: f.At, Summary: f.Summary, ID: f.ID, Err: err}
-}
-
-// closeRetired closes the spawner of a release that nothing is started from any
-// more.
-func (g *group) closeRetired(r *release) {
-	if r.retired {
-		g.pool.stopTimer(r.preloaderStop)
-	}
-	if r.retired && r.attempts == 0 && g.pool.state != poolClosed {
-		g.pool.wg.Go(func() {
-			if err := r.close(); err != nil {
-				g.pool.cfg.Logger.Error(err, "cannot stop the spawner of an earlier release", "app", g.name)
-			}
-		})
-	}
 }
 
 func (g *group) countFailure() {
@@ -171,13 +169,13 @@ func (g *group) countFailure() {
 
 func (g *group) stopRetry() { g.pool.stopTimer(g.retry) }
 
-// countDeath is about a process that ended by itself: one that never got a
-// request counts as a failed start.
+// countDeath is about a process that ended by itself: one that was of no use counts as
+// a failed start, after those before it.
 func (g *group) countDeath(pr *process) {
 	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
-		g.failures = 0
-		g.stopRetry()
 		return
 	}
+
+	g.failures = max(g.failures, pr.failedBefore)
 	g.countFailure()
 }

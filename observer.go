@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"context"
+	"net/textproto"
 	"time"
 )
 
@@ -12,13 +13,17 @@ import (
 // should be quick: those about requests, which package handler calls, hold up the
 // request, the others whatever made it happen, perhaps a request as well. Two
 // things that happen at the same time may be told in any order. Methods may call
-// the pool, but not wait for Shutdown or Close. An event is the callee's to keep,
-// and not to change.
+// the pool, but not wait for Shutdown or Close. An event is the callee's to keep.
+//
+// What begins has one end, also when the pool closes: spawns and restarts are told
+// by the ID of their events, requests by their context.
 type Observer interface {
-	// RequestBegan comes before anything is done for a request. ctx is its
-	// own.
-	RequestBegan(ctx context.Context, e *RequestEvent)
-	// RequestEnded comes when its answer has been written, or it cannot be.
+	// RequestBegan comes before anything is done for a request, whose context is
+	// ctx. What it returns, ctx or one that is derived from it, is the request's from
+	// then on. Headers that it puts into e.AppHeader are sent to the application.
+	RequestBegan(ctx context.Context, e *RequestEvent) context.Context
+	// RequestEnded comes when the response has been written, or it cannot be. ctx is
+	// what RequestBegan has returned.
 	RequestEnded(ctx context.Context, e *RequestEvent)
 	SpawnBegan(e *SpawnEvent)
 	SpawnEnded(e *SpawnEvent)
@@ -33,7 +38,9 @@ type NoObserver struct{}
 
 var _ Observer = NoObserver{}
 
-func (NoObserver) RequestBegan(context.Context, *RequestEvent) {} //nolint:revive // an Observer's
+// RequestBegan returns ctx.
+func (NoObserver) RequestBegan(ctx context.Context, _ *RequestEvent) context.Context { return ctx }
+
 func (NoObserver) RequestEnded(context.Context, *RequestEvent) {} //nolint:revive // an Observer's
 func (NoObserver) SpawnBegan(*SpawnEvent)                      {} //nolint:revive // an Observer's
 func (NoObserver) SpawnEnded(*SpawnEvent)                      {} //nolint:revive // an Observer's
@@ -56,6 +63,10 @@ type RequestEvent struct {
 	// "HTTP/1.1".
 	RemoteAddr, Protocol string
 	Began                time.Time
+	// AppHeader is for RequestBegan, which finds it nil and may set it: headers for the
+	// application, such as a span's traceparent, in the place of those that the client
+	// has sent by these names.
+	AppHeader textproto.MIMEHeader
 
 	// Status is what was answered; 0: nothing, as the client had gone.
 	Status int
@@ -86,9 +97,13 @@ type RequestEvent struct {
 
 // SpawnEvent is an attempt to start a process.
 type SpawnEvent struct {
+	// ID is the same at the beginning and at the end, and no other event's of the pool.
+	ID               uint64
 	AppName, AppRoot string
-	// Generation is the group's, which counts the restarts.
+	// Generation is the group's, which counts the restarts. RestartID is that of the
+	// restart that the spawn is for; zero: none.
 	Generation uint32
+	RestartID  uint64
 	// Began is when; when it has ended, Took is how long it took, and PID that
 	// of the process, or Err why there is none, mostly a *spawner.SpawnError.
 	Began time.Time
@@ -113,6 +128,8 @@ type ProcessEvent struct {
 // RestartEvent is a restart of an application. When it has ended, Took is how
 // long it took, and Err why it was called off.
 type RestartEvent struct {
+	// ID is the same at the beginning and at the end, and no other event's of the pool.
+	ID               uint64
 	AppName, AppRoot string
 	Generation       uint32
 	Blocking         bool

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -24,14 +26,14 @@ const (
 	DefaultMaxPreloaderIdleTime = 300 * time.Second
 )
 
-// Unlimited switches a limit of [Options] off, as any negative number does.
+// Unlimited switches a limit of [Options] or [Config] off, as any negative number does.
 const Unlimited = -1
 
 // Config is what a [Pool] is made of. The zero value is usable.
 type Config struct {
 	// MaxPoolSize is how many processes the pool keeps for all applications
 	// together, those that are being started included and those that finish
-	// their last requests not; 0: DefaultMaxPoolSize.
+	// their last requests not. Zero means DefaultMaxPoolSize; there is always a limit.
 	MaxPoolSize int
 	// Spawner starts the processes; nil: the real one, spawner.New, which the
 	// pool then closes. One that was passed in is the caller's to close, after
@@ -40,7 +42,7 @@ type Config struct {
 	// PoolIdleTime is after how long an idle process is stopped, of an
 	// application that has more than its minimum; after it once more, the pool
 	// forgets an application without a minimum that has no process and nobody
-	// who waits. 0: DefaultPoolIdleTime, negative: never.
+	// who waits. Zero means DefaultPoolIdleTime, Unlimited never.
 	PoolIdleTime time.Duration
 	// OutOfBandWork makes a process do its out-of-band work and waits for the
 	// end of it, or of ctx; handler.OutOfBandWork does. nil: requests for such
@@ -65,18 +67,38 @@ type Config struct {
 
 // Validate reports every fault of c, joined.
 func (c *Config) Validate() error {
+	var errs []error
 	if c.MaxPoolSize < 0 {
-		return fmt.Errorf("the maximum pool size %d is negative: it must be at least 1", c.MaxPoolSize)
+		errs = append(errs, fmt.Errorf("MaxPoolSize %d is negative: it must be at least 1, or 0 for %d", c.MaxPoolSize, DefaultMaxPoolSize))
 	}
-	return nil
+	if c.MetricsInterval < 0 {
+		errs = append(errs, fmt.Errorf("MetricsInterval %s is negative: it must be positive, or 0 for never", c.MetricsInterval))
+	}
+	for i, h := range c.Hooks {
+		if h == nil {
+			errs = append(errs, fmt.Errorf("Hooks[%d] is nil", i))
+		}
+	}
+
+	return errors.Join(errs...)
+}
+
+func (c *Config) setDefaults() {
+	if c.MaxPoolSize == 0 {
+		c.MaxPoolSize = DefaultMaxPoolSize
+	}
+	if c.PoolIdleTime == 0 {
+		c.PoolIdleTime = DefaultPoolIdleTime
+	}
 }
 
 // Options say which application a session is wanted of, and within which
-// limits. The zero value of every field but App.Root is usable. Options that
-// were passed on must not be changed; a change is passed with a later get, and
-// takes effect as each field says. Fields without a word on it are read when
-// the application's group is made, by the first get, and again by the get that
-// finds that a file asks for a restart; see RestartDir.
+// limits. The zero value of every field but App.Root is usable, and of a limit it is
+// the default; Unlimited, as any negative number, means that there is no limit. The
+// pool keeps a copy. A change is passed with a later get, and takes effect as each field
+// says. Fields without a word on it are read when the application's group is made, by
+// the first get, and again by the get that finds that a file asks for a restart; see
+// RestartDir.
 type Options struct {
 	// App is what to run. Its group name, root, user, group and environment
 	// tell applications apart: a get whose App differs in one of them belongs
@@ -85,64 +107,64 @@ type Options struct {
 	// MinProcesses are kept at all times once the first get has come, also
 	// after a crash. The latest get's value counts.
 	MinProcesses int
-	// MaxProcesses bounds the processes of this application; 0: only the
-	// pool's limit counts. The latest get's value counts.
+	// MaxProcesses bounds the processes of this application. Zero, as Unlimited, means
+	// that only the pool's limit counts. The latest get's value counts.
 	MaxProcesses int
 	// MaxRequestQueueSize bounds how many gets wait for a process of this
-	// application; 0: DefaultMaxRequestQueueSize, negative: no limit. The
-	// value of the arriving get counts, for that get.
+	// application. Zero means DefaultMaxRequestQueueSize. The value of the arriving
+	// get counts, for that get.
 	MaxRequestQueueSize int
 	// MaxRequestQueueTime bounds how long this get waits, which is answered
-	// with ErrQueueTimeout then; 0: no limit.
+	// with ErrQueueTimeout then. Zero, as Unlimited, means no limit.
 	MaxRequestQueueTime time.Duration
 	// StickySessionID is the Session.StickyID of the process that this get
 	// wants to go back to; 0: any will do. One that is gone is replaced by any
 	// other; one that is busy is waited for.
 	StickySessionID uint32
-	// MaxRequests is after how many requests a process is replaced; 0: never.
-	// The latest get's value counts.
-	MaxRequests uint64
+	// MaxRequests is after how many requests a process is replaced. Zero, as
+	// Unlimited, means never. The latest get's value counts.
+	MaxRequests int
 	// MaxRequestsJitter, from 0 to 1, is how much earlier than that, as a
 	// share, processes are replaced, each at a time of its own, so that not
 	// all are at once.
 	MaxRequestsJitter float64
 	// MaxRequestTime is how long a request may take; then its process is
-	// killed; 0: no limit. The latest get's value counts.
+	// killed. Zero, as Unlimited, means no limit. The latest get's value counts.
 	MaxRequestTime time.Duration
 	// MemoryLimit is how many bytes of memory of its own a process may use,
-	// together with all that it has started; then it finishes its requests and is replaced. With more than
-	// HardMemoryLimit it is killed. 0: no limit. Both need
-	// Config.MetricsInterval.
+	// together with all that it has started; then it finishes its requests and is
+	// replaced. With more than HardMemoryLimit it is killed. Zero, as Unlimited,
+	// means no limit. Both need Config.MetricsInterval.
 	MemoryLimit, HardMemoryLimit int64
 	// MaxOutOfBandWorkInstances is how many processes do out-of-band work at
-	// the same time; 0: 1.
+	// the same time. Zero means 1.
 	MaxOutOfBandWorkInstances int
 	// MaxPreloaderIdleTime is how long after the last spawn a preloader is
-	// stopped; 0: DefaultMaxPreloaderIdleTime, negative: never.
+	// stopped. Zero means DefaultMaxPreloaderIdleTime, Unlimited never.
 	MaxPreloaderIdleTime time.Duration
 	// RestartDir is where the files restart.txt and always_restart.txt are
 	// looked for, relative to the application's directory; empty: "tmp". A
 	// changed time of the first restarts the application; the second does at
 	// every get.
 	RestartDir string
-	// StatThrottleRate is how often they are looked for at most; 0:
-	// DefaultStatThrottleRate, negative: at every get.
+	// StatThrottleRate is how often they are looked for at most. Zero means
+	// DefaultStatThrottleRate, Unlimited at every get.
 	StatThrottleRate time.Duration
 	// BlockingRestarts makes restarts blocking ones if nothing else is said.
 	BlockingRestarts bool
 	// RestartBatchSize is how many processes a rolling restart replaces at a
-	// time; 0: 1.
+	// time. Zero means 1, Unlimited all of them.
 	RestartBatchSize int
 	// DrainTimeout is how long a process that a restart has replaced may take
-	// for the requests that it has; 0: DefaultDrainTimeout, negative: for ever.
+	// for the requests that it has. Zero means DefaultDrainTimeout, Unlimited for ever.
 	DrainTimeout time.Duration
 	// KeepLongSessions lets a process that is to end live for as long as it has
 	// sessions that have called Session.OnDetach, such as WebSockets, which are not
 	// told then, whatever DrainTimeout says. They are when the pool shuts down.
 	KeepLongSessions bool
 	// ForceMaxConcurrentRequestsPerProcess replaces what the application says
-	// of its concurrency; 0: what it says counts, negative: no limit. Read
-	// when a process is attached.
+	// of its concurrency. Zero means that what it says counts. Read when a process is
+	// attached.
 	ForceMaxConcurrentRequestsPerProcess int
 }
 
@@ -150,15 +172,30 @@ type Options struct {
 func (o *Options) Validate() error {
 	errs := []error{o.App.Validate()}
 	if o.MinProcesses < 0 {
-		errs = append(errs, fmt.Errorf("the minimum number of processes %d is negative", o.MinProcesses))
-	}
-	if o.MaxProcesses < 0 {
-		errs = append(errs, fmt.Errorf("the maximum number of processes %d is negative", o.MaxProcesses))
+		errs = append(errs, fmt.Errorf("MinProcesses %d is negative: it must be at least 0", o.MinProcesses))
 	}
 	if o.MaxProcesses > 0 && o.MinProcesses > o.MaxProcesses {
-		errs = append(errs, fmt.Errorf("the minimum number of processes %d is above the maximum %d", o.MinProcesses, o.MaxProcesses))
+		errs = append(errs, fmt.Errorf("MinProcesses %d is above MaxProcesses %d: at most those can be kept", o.MinProcesses, o.MaxProcesses))
 	}
+	if !(o.MaxRequestsJitter >= 0 && o.MaxRequestsJitter <= 1) { // NaN is neither
+		errs = append(errs, fmt.Errorf("MaxRequestsJitter %v is no share: it must be from 0 to 1", o.MaxRequestsJitter))
+	}
+	if o.MaxOutOfBandWorkInstances < 0 {
+		errs = append(errs, fmt.Errorf("MaxOutOfBandWorkInstances %d is negative: it must be at least 1, or 0 for 1", o.MaxOutOfBandWorkInstances))
+	}
+	if strings.ContainsRune(o.RestartDir, 0) {
+		errs = append(errs, fmt.Errorf("RestartDir %q holds a NUL", o.RestartDir))
+	}
+
 	return errors.Join(errs...)
+}
+
+// clone returns a copy that shares nothing with the caller's.
+func (o *Options) clone() Options {
+	c := *o
+	c.App = o.App.Clone()
+
+	return c
 }
 
 func (o *Options) queueLimit() int {
@@ -192,7 +229,7 @@ func (o *Options) drainTimeout() time.Duration {
 // optionLimits are what each get may change.
 type optionLimits struct {
 	minProcesses, maxProcesses int
-	maxRequests                uint64
+	maxRequests                int
 	maxRequestTime             time.Duration
 }
 
@@ -205,14 +242,20 @@ func (o *Options) maxOOBW() int { return max(o.MaxOutOfBandWorkInstances, 1) }
 // requestLimit is after how many requests a process with this jitter is
 // replaced; 0: never.
 func (o *Options) requestLimit(jitter float64) uint64 {
-	if o.MaxRequests == 0 {
+	if o.MaxRequests <= 0 {
 		return 0
 	}
-	earlier := uint64(float64(o.MaxRequests) * min(max(o.MaxRequestsJitter, 0), 1) * jitter)
-	return max(o.MaxRequests-earlier, 1)
+	earlier := int(float64(o.MaxRequests) * o.MaxRequestsJitter * jitter)
+
+	return uint64(max(o.MaxRequests-earlier, 1))
 }
 
-func (o *Options) restartBatch() int { return max(o.RestartBatchSize, 1) }
+func (o *Options) restartBatch() int {
+	if o.RestartBatchSize < 0 {
+		return math.MaxInt
+	}
+	return max(o.RestartBatchSize, 1)
+}
 
 func (o *Options) restartDir() string {
 	switch dir := o.RestartDir; {
@@ -224,6 +267,8 @@ func (o *Options) restartDir() string {
 		return filepath.Join(o.App.Root, dir)
 	}
 }
+
+func (o *Options) isOf(g *group) bool { return o.App.Name() == g.name && o.sameApp(&g.opts.App) }
 
 func (o *Options) sameApp(app *spawner.App) bool {
 	return o.App.Root == app.Root && o.App.Environment == app.Environment &&

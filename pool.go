@@ -3,6 +3,7 @@ package passenger
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger/hooks"
@@ -38,6 +39,9 @@ type Pool struct {
 	// wg counts every goroutine of the pool's.
 	wg     sync.WaitGroup
 	closed chan struct{}
+
+	// eventIDs are those of spawns and restarts, for observers.
+	eventIDs atomic.Uint64
 
 	// releaseDirs are the applications' ReleaseDirs by releaseKey, read without mu.
 	releaseDirs sync.Map
@@ -80,12 +84,7 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.MaxPoolSize == 0 {
-		cfg.MaxPoolSize = DefaultMaxPoolSize
-	}
-	if cfg.PoolIdleTime == 0 {
-		cfg.PoolIdleTime = DefaultPoolIdleTime
-	}
+	cfg.setDefaults()
 	p := &Pool{
 		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*group{},
 		closed: make(chan struct{}), drained: make(chan struct{}),
@@ -177,6 +176,10 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 	files := lookAtRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
 		l.watched(fx, files, opts)
+		if l.group.byAdmin {
+			err = ErrAppDetached // while the get looked
+			return
+		}
 		var g *group
 		if g, err = p.groupForGet(opts); err == nil {
 			s, w, err = g.get(fx, opts, callback)
@@ -186,7 +189,9 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 }
 
 func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
-	g.merge(fx, opts)
+	if err := g.merge(fx, opts); err != nil {
+		return nil, nil, err
+	}
 	if s := g.routeSticky(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}

@@ -13,6 +13,9 @@ import (
 // ErrNoSuchProcess says that the pool has no process with that id.
 var ErrNoSuchProcess = errors.New("passenger: no such process")
 
+// ErrPoolFull says that the pool has no room for another process.
+var ErrPoolFull = errors.New("passenger: the pool is full")
+
 // ErrAppDetached is what a get returns whose application was detached.
 var ErrAppDetached = errors.New("passenger: the application was detached")
 
@@ -20,8 +23,8 @@ var ErrAppDetached = errors.New("passenger: the application was detached")
 // and waits until it has none. If it is the only one, another one is started
 // first. A process that is disabled already is no error.
 //
-// Errors: ErrNoSuchProcess, ErrCannotDisable, ErrEnabled, ErrProcessDetached,
-// ErrClosed; ctx's, with which the process is disabled later.
+// Errors: ErrNoSuchProcess, ErrCannotDisable with its cause, ErrEnabled,
+// ErrProcessDetached, ErrClosed; ctx's, with which the process is disabled later.
 func (p *Pool) Disable(ctx context.Context, id string) error {
 	result := make(chan error, 1)
 	err := p.withProcess(id, func(fx *effects, pr *process) {
@@ -43,7 +46,6 @@ func (p *Pool) Disable(ctx context.Context, id string) error {
 // already is no error. Errors: ErrNoSuchProcess, ErrClosed.
 func (p *Pool) Enable(id string) error {
 	return p.withProcess(id, func(fx *effects, pr *process) {
-		pr.byAdmin = false
 		pr.group.enable(fx, pr)
 	})
 }
@@ -83,13 +85,14 @@ func (p *Pool) findProcess(id string) *process {
 	return nil
 }
 
-// DetachApp takes the applications of this group name out of the pool and
-// waits until their processes are gone. Gets that wait for them are answered
-// with ErrAppDetached; one that comes later starts the application anew.
+// DetachApp takes the applications of this group name out of the pool and waits
+// until nothing is left of them: processes finish their requests and end, those
+// that are being started and preloaders are ended. Gets that wait for them are
+// answered with ErrAppDetached; one that comes later starts the application anew.
 //
 // Errors: ErrNoSuchApp, ErrClosed; ctx's, with which processes end later.
 func (p *Pool) DetachApp(ctx context.Context, name string) error {
-	var left []<-chan struct{}
+	var leaving []*group
 	var err error
 	p.update(func(fx *effects) {
 		g := p.groups[name]
@@ -103,19 +106,19 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 		}
 		delete(p.groups, name)
 		for ; g != nil; g = g.namesake {
-			ends := g.remove(fx)
-			if len(ends) > 0 {
-				p.leaving = append(p.leaving, g)
-			}
-			left = append(left, ends...)
+			g.byAdmin = true
+			g.remove(fx)
+			leaving = append(leaving, g)
 		}
 	})
 	if err != nil {
 		return err
 	}
-	for _, gone := range left {
+
+	for _, g := range leaving {
 		select {
-		case <-gone:
+		case <-g.gone:
+		case <-p.closed: // nothing of any application is left
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -123,17 +126,17 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	return nil
 }
 
-// remove ends the group; what it returns are the ends of its processes.
-func (g *group) remove(fx *effects) (gone []<-chan struct{}) {
+// remove ends the group, which leaves the pool when nothing is left of it.
+func (g *group) remove(fx *effects) {
 	g.removed = true
+	g.pool.leaving = append(g.pool.leaving, g)
 	g.forgetReleaseDirs()
 	g.vacancy.leave()
 	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 	g.claim.leave()
 	g.stopRetry()
 	g.giveUpAttempts()
-	g.release.retired = true
-	g.closeRetired(g.release)
+	g.retire(g.release)
 	if g.restart != nil {
 		g.endRestart(fx, ErrAppDetached)
 	}
@@ -142,25 +145,34 @@ func (g *group) remove(fx *effects) (gone []<-chan struct{}) {
 	}
 	g.failQueue(fx, ErrAppDetached)
 	g.failStarts(ErrAppDetached)
-	for pr := range g.detached.all {
-		gone = append(gone, pr.proc.Exited())
-	}
-	return gone
 }
 
-// SetMaxPoolSize changes how many processes there may be, at least 1. Of those
-// that are too many then, idle ones end at once and others when they are idle.
-func (p *Pool) SetMaxPoolSize(n int) {
-	p.update(func(*effects) { p.cfg.MaxPoolSize = max(n, 1) })
+// SetMaxPoolSize changes Config.MaxPoolSize. Of the processes that are too many then,
+// idle ones end at once and others when they are idle. Errors: those of
+// Config.Validate.
+func (p *Pool) SetMaxPoolSize(n int) error {
+	return p.setConfig(func(c *Config) { c.MaxPoolSize = n })
 }
 
 // SetPoolIdleTime changes Config.PoolIdleTime.
 func (p *Pool) SetPoolIdleTime(d time.Duration) {
+	_ = p.setConfig(func(c *Config) { c.PoolIdleTime = d }) // every value is one
+}
+
+func (p *Pool) setConfig(change func(*Config)) (err error) {
 	p.update(func(*effects) {
-		p.cfg.PoolIdleTime = d
+		cfg := p.cfg
+		change(&cfg)
+		if err = cfg.Validate(); err != nil {
+			return
+		}
+		cfg.setDefaults()
+		p.cfg.MaxPoolSize, p.cfg.PoolIdleTime = cfg.MaxPoolSize, cfg.PoolIdleTime // the rest is read without the lock
+
 		p.stopTimer(p.collector)
 		p.armCollector()
 		p.stopTimer(p.cleaner)
 		p.armCleaner()
 	})
+	return err
 }

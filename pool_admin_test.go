@@ -14,7 +14,7 @@ import (
 )
 
 // stateOfFirst is the state of the first process that was started.
-func (f *fixture) stateOfFirst() string {
+func (f *fixture) stateOfFirst() passenger.ProcessState {
 	f.Helper()
 	for _, p := range f.group("a").Processes {
 		if p.PID == 1000 {

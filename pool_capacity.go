@@ -3,10 +3,23 @@ package passenger
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 
 // allot hands the room there is to the groups that claim it, at the end of
-// each update. Groups that have no process come before those that want more,
+// each update. Restarts that would wait for room end.
+func (p *Pool) allot(fx *effects) {
+	p.fill(fx)
+
+	for _, claims := range []*list[group]{&p.starving, &p.hungry} {
+		for g := range claims.all {
+			if g.restart != nil && g.processCount() == 0 {
+				g.endRestart(fx, ErrPoolFull)
+			}
+		}
+	}
+}
+
+// fill starts processes for as long as there is room. Groups that have no process come before those that want more,
 // and both in the order of their claims. For the first kind, processes that
 // have nothing to do are stopped.
-func (p *Pool) allot(fx *effects) {
+func (p *Pool) fill(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
 	for {
@@ -45,8 +58,8 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 func (p *Pool) idleVictim() *process {
 	var fallback *process
 	for pr := range p.idle.all {
-		if pr.state == stateDisabled {
-			continue // somebody wants it as it is
+		if pr.state == stateDisabled || pr.group.isResisting() && pr.group.enabled.len() == 1 {
+			continue // somebody wants it as it is, or it could not be replaced
 		}
 		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
 			return pr

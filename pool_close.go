@@ -3,6 +3,7 @@ package passenger
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/gopassenger/passenger/hooks"
 )
@@ -100,7 +101,9 @@ func (p *Pool) closeUnderLock(fx *effects) {
 	for g := range p.allGroups {
 		g.claim.leave()
 		g.stopRetry()
-		p.stopTimer(g.release.preloaderStop)
+		for _, r := range g.openReleases {
+			p.stopTimer(r.preloaderStop)
+		}
 		if g.restart != nil {
 			g.endRestart(fx, ErrClosed)
 		}
@@ -120,10 +123,17 @@ func (p *Pool) closeUnderLock(fx *effects) {
 
 // closeSpawners runs when no goroutine is left that could use one.
 func (p *Pool) closeSpawners() error {
-	var errs []error
+	var open []*release
 	for g := range p.allGroups {
-		errs = append(errs, g.release.close())
+		open = append(open, g.openReleases...)
 	}
+
+	errs := make([]error, len(open))
+	var closing sync.WaitGroup
+	for i, r := range open {
+		closing.Go(func() { errs[i] = r.closeSpawner(p) })
+	}
+	closing.Wait()
 	if p.ownFactory {
 		errs = append(errs, p.factory.Close())
 	}

@@ -39,7 +39,7 @@ func (p *Pool) collect(fx *effects) {
 // enough.
 func (pr *process) collectable() bool {
 	g := pr.group
-	return pr.state == stateEnabled && g.processCount() > g.opts.MinProcesses && g.resisted == nil && g.restart == nil
+	return pr.state == stateEnabled && g.processCount() > g.opts.MinProcesses && !g.isResisting() && g.restart == nil
 }
 
 // isVacant: the group has nothing, and keeps nothing.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 const SnapshotSchema = 1
 
 // Snapshot is the state of a pool at one moment. It shares nothing with the
-// pool. WriteText, WriteXML and WriteJSON show it as the original's tools do.
+// pool nor with other snapshots. WriteText, WriteXML and WriteJSON show it as the original's tools do.
 type Snapshot struct {
 	Schema  int       `json:"schema"`
 	Version string    `json:"version"`
@@ -76,9 +77,9 @@ type GroupSnapshot struct {
 	MaxProcesses int `json:"maxProcesses"`
 	// Detached: the application has left the pool, and its last processes end.
 	Detached bool `json:"detached"`
-	// Processes are in the order in which they were attached: those that take
-	// requests, those that are being disabled, disabled ones, and those that
-	// are being stopped.
+	// Processes are those that take requests, those that are being disabled,
+	// disabled ones, and those that are being stopped, each in the order in which
+	// they were attached.
 	Processes []ProcessSnapshot `json:"processes"`
 	// Options are the present ones, but for App.Env, which may hold secrets.
 	// They are not part of the JSON form.
@@ -87,11 +88,10 @@ type GroupSnapshot struct {
 
 // ProcessSnapshot is the state of a process.
 type ProcessSnapshot struct {
-	PID      int    `json:"pid"`
-	GUPID    string `json:"gupid"`
-	StickyID uint32 `json:"stickyId"`
-	// State is enabled, disabling, disabled or detached.
-	State string `json:"state"`
+	PID      int          `json:"pid"`
+	GUPID    string       `json:"gupid"`
+	StickyID uint32       `json:"stickyId"`
+	State    ProcessState `json:"state"`
 	// Stopping: it was told to end. Exited: it has.
 	Stopping bool `json:"stopping"`
 	Exited   bool `json:"exited"`
@@ -119,6 +119,44 @@ type ProcessSnapshot struct {
 	Sockets     []SocketSnapshot `json:"sockets"`
 	HTTPAddress string           `json:"httpAddress"`
 	Password    string           `json:"-"`
+}
+
+// ProcessState says whether a process takes requests.
+type ProcessState = string
+
+// The states.
+const (
+	// ProcessEnabled takes requests.
+	ProcessEnabled ProcessState = "enabled"
+	// ProcessDisabling takes none, unless there is no other, and has some to finish.
+	ProcessDisabling ProcessState = "disabling"
+	// ProcessDisabled takes and has none.
+	ProcessDisabled ProcessState = "disabled"
+	// ProcessDetached has left the pool and ends when its requests are finished.
+	ProcessDetached ProcessState = "detached"
+)
+
+// Group returns the application of this group name, the first if there are several, or
+// nil.
+func (s Snapshot) Group(name string) *GroupSnapshot {
+	for i := range s.Groups {
+		if s.Groups[i].Name == name {
+			return &s.Groups[i]
+		}
+	}
+	return nil
+}
+
+// Process returns the process with this GUPID or pid, or nil.
+func (s Snapshot) Process(id string) *ProcessSnapshot {
+	for i := range s.Groups {
+		for j := range s.Groups[i].Processes {
+			if pr := &s.Groups[i].Processes[j]; pr.GUPID == id || strconv.Itoa(pr.PID) == id {
+				return pr
+			}
+		}
+	}
+	return nil
 }
 
 // SocketSnapshot is the state of a socket.
@@ -224,9 +262,13 @@ func (p *Pool) Identities() []AppIdentity {
 	defer p.mu.Unlock()
 	all := make([]AppIdentity, 0, len(p.groups)+len(p.leaving))
 	for g := range p.allGroups {
-		all = append(all, AppIdentity{Name: g.name, UID: g.uid, APIKey: g.apiKey})
+		all = append(all, g.identity())
 	}
 	return all
+}
+
+func (g *group) identity() AppIdentity {
+	return AppIdentity{Name: g.name, UID: g.uid, APIKey: g.apiKey}
 }
 
 func (g *group) inspect() GroupSnapshot {
@@ -234,21 +276,32 @@ func (g *group) inspect() GroupSnapshot {
 		Name: g.name, AppRoot: g.opts.App.Root, AppType: cmp.Or(g.opts.App.Type, g.appType), Environment: g.opts.App.Environment,
 		ReleaseRoot: g.release.root, Releases: g.knownReleaseDirs().clone(), ReleaseMade: g.release.made, UUID: g.release.uuid,
 		UID: g.uid, GID: g.gid, APIKey: g.apiKey, Generation: g.release.generation,
-		Restarting: g.restart != nil, DeploymentError: g.resisted, LastSpawnError: g.lastFailure,
+		Restarting: g.restart != nil, DeploymentError: copyOf(g.resisted), LastSpawnError: copyOf(g.lastFailure),
 		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
 		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,
-		Options: g.opts, Processes: []ProcessSnapshot{},
+		Options: g.opts.clone(), Processes: []ProcessSnapshot{},
 	}
 	s.Options.App.Env = nil
 	s.Options.App.StartupFile = cmp.Or(g.opts.App.StartupFile, g.startupFile)
-	s.Options.App.StartCommand = slices.Clone(g.opts.App.StartCommand)
 	for _, l := range g.lists() {
-		for pr := range l.all {
+		processes := slices.SortedFunc(l.all, func(a, b *process) int { return cmp.Compare(a.seq, b.seq) })
+		for _, pr := range processes {
 			s.DisableQueueLength += len(pr.disabled)
 			s.Processes = append(s.Processes, pr.inspect())
 		}
 	}
+
 	return s
+}
+
+// copyOf returns a pointer to a copy; nil stays nil.
+func copyOf[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+
+	return &c
 }
 
 func (pr *process) inspect() ProcessSnapshot {

@@ -28,12 +28,14 @@ func (p *Pool) watchMetrics(interval time.Duration) {
 }
 
 func (p *Pool) sampleMetrics() {
+	var sampled []*process
 	var roots []procstat.Root
 	p.mu.Lock()
 	for g := range p.allGroups {
 		for _, l := range g.lists() {
 			for pr := range l.all {
 				if !pr.exited {
+					sampled = append(sampled, pr)
 					roots = append(roots, procstat.Root{PID: pr.info.PID, Mark: pr.info.GUPID})
 				}
 			}
@@ -48,14 +50,10 @@ func (p *Pool) sampleMetrics() {
 	}
 
 	p.update(func(fx *effects) {
-		for g := range p.allGroups {
-			for _, l := range g.lists() {
-				for pr := range l.all {
-					if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
-						pr.metrics = m
-						g.limitMemory(fx, pr)
-					}
-				}
+		for _, pr := range sampled {
+			if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
+				pr.metrics = m
+				pr.group.limitMemory(fx, pr)
 			}
 		}
 	})

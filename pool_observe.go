@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"context"
 	"time"
 
 	"github.com/gopassenger/passenger/spawner"
@@ -25,15 +26,22 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 }
 
 // observedSpawn is a spawn that somebody is told of.
-func (a *spawnAttempt) observedSpawn() (spawner.Process, error) {
+func (a *spawnAttempt) observedSpawn(ctx context.Context) (spawner.Process, error) {
 	o := a.group.pool.cfg.Observer
 	if o == nil {
-		return a.spawn()
+		return a.spawn(ctx)
 	}
-	e := SpawnEvent{AppName: a.release.app.GroupName, AppRoot: a.release.app.Root, Generation: a.release.generation, Began: time.Now()}
+	e := SpawnEvent{
+		ID:         a.group.pool.eventIDs.Add(1),
+		AppName:    a.release.app.GroupName,
+		AppRoot:    a.release.app.Root,
+		Generation: a.release.generation,
+		RestartID:  a.restartID,
+		Began:      time.Now(),
+	}
 	began := e
 	o.SpawnBegan(&began)
-	proc, err := a.spawn()
+	proc, err := a.spawn(ctx)
 	e.Took, e.Err = time.Since(e.Began), err
 	if proc != nil {
 		e.PID = proc.Info().PID
@@ -44,6 +52,7 @@ func (a *spawnAttempt) observedSpawn() (spawner.Process, error) {
 
 func (g *group) observeRestartBegan(fx *effects, r *restart) {
 	r.began = time.Now()
+	r.id = g.pool.eventIDs.Add(1)
 	r.generation = g.release.generation
 	e := g.restartEvent(r)
 	g.observe(fx, func(o Observer) { o.RestartBegan(e) })
@@ -56,5 +65,12 @@ func (g *group) observeRestartEnded(fx *effects, r *restart, err error) {
 }
 
 func (g *group) restartEvent(r *restart) *RestartEvent {
-	return &RestartEvent{AppName: g.name, AppRoot: g.opts.App.Root, Generation: r.generation, Blocking: !r.rolling, Began: r.began}
+	return &RestartEvent{
+		ID:         r.id,
+		AppName:    g.name,
+		AppRoot:    g.opts.App.Root,
+		Generation: r.generation,
+		Blocking:   !r.rolling,
+		Began:      r.began,
+	}
 }

@@ -52,7 +52,7 @@ func (c *chaos) doGet() {
 	o.MinProcesses = c.choose(3)
 	o.MaxProcesses = max(o.MinProcesses, c.choose(4))
 	o.RestartBatchSize = c.choose(3)
-	o.MaxRequests, o.MaxRequestsJitter = []uint64{0, 0, 5}[c.choose(3)], float64(c.choose(2))
+	o.MaxRequests, o.MaxRequestsJitter = []int{0, passenger.Unlimited, 5}[c.choose(3)], float64(c.choose(2))
 	o.MaxRequestTime = []time.Duration{0, 0, 5 * time.Second}[c.choose(3)]
 	o.MaxRequestQueueTime = []time.Duration{0, 0, time.Second}[c.choose(3)]
 	if s := c.pick(false); s != nil && c.choose(2) == 0 {

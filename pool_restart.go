@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // ErrNoSuchApp says that the pool has no application of that name.
@@ -12,43 +11,47 @@ var ErrNoSuchApp = errors.New("passenger: no such application")
 
 // Restart restarts the applications of this group name and waits until their
 // new processes serve: all of them in a rolling restart, the first in a
-// blocking one. An application that has no process starts none.
+// blocking one. An application that has no process, no minimum and nobody who waits
+// starts none.
 //
 // Errors: ErrNoSuchApp; *spawner.SpawnError when a new process did not start,
-// within a *DeploymentError when old ones serve on; ErrClosed; or ctx's, with
-// which the restart goes on.
+// within a *DeploymentError when old ones serve on; ErrPoolFull when there is no old
+// process and no room for a new one, which starts when there is; ErrAppDetached;
+// ErrClosed; those of o.Options.Validate, and one of Options of another application,
+// with which nothing is restarted; or ctx's, with which the restart goes on. Those of
+// several applications are joined.
 func (p *Pool) Restart(ctx context.Context, name string, o RestartOptions) error {
-	n, err := p.restart(ctx, o, func(g *group) bool { return g.name == name })
-	if n == 0 && err == nil {
+	n, wait, err := p.BeginRestart(name, o)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
 		return fmt.Errorf("%w: %s", ErrNoSuchApp, name)
 	}
-	return err
+
+	return wait(ctx)
 }
 
 // RestartAppRoot is Restart for all applications in this directory. It returns
 // how many there are, which may be none.
 func (p *Pool) RestartAppRoot(ctx context.Context, root string, o RestartOptions) (int, error) {
-	return p.restart(ctx, o, func(g *group) bool { return g.opts.App.Root == root })
-}
-
-// BeginRestart begins to restart the applications of this group name that have
-// one of these API keys, and returns how many there are, which may be none.
-// wait does what Restart does from then on, and need not be called.
-//
-// Errors: ErrClosed, and those of o.Options.Validate.
-func (p *Pool) BeginRestart(name string, apiKeys []string, o RestartOptions) (n int, wait func(context.Context) error, err error) {
-	results, err := p.beginRestarts(o, func(g *group) bool {
-		return g.name == name && slices.Contains(apiKeys, g.apiKey)
-	})
-	return len(results), results.wait, err
-}
-
-func (p *Pool) restart(ctx context.Context, o RestartOptions, match func(*group) bool) (int, error) {
-	results, err := p.beginRestarts(o, match)
+	results, err := p.beginRestarts(o, func(g *group) bool { return g.opts.App.Root == root })
 	if err != nil {
 		return 0, err
 	}
+
 	return len(results), results.wait(ctx)
+}
+
+// BeginRestart begins to restart the applications of this group name and returns how
+// many there are, which may be none. wait does what Restart does from then on, and
+// need not be called.
+//
+// Errors: ErrClosed, and those of o.Options as Restart has them.
+func (p *Pool) BeginRestart(name string, o RestartOptions) (n int, wait func(context.Context) error, err error) {
+	results, err := p.beginRestarts(o, func(g *group) bool { return g.name == name })
+
+	return len(results), results.wait, err
 }
 
 // restartResults get how the restarts end, each a value.
@@ -79,13 +82,34 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 			err = ErrClosed
 			return
 		}
+
+		var groups []*group
 		for g := range p.allGroups {
-			if !g.removed && match(g) {
-				result := make(chan error, 1)
-				results = append(results, result)
-				g.beginRestart(fx, &o, func(err error) { result <- err })
+			if g.removed || !match(g) || o.Allowed != nil && !o.Allowed(g.identity()) {
+				continue
 			}
+			if o.Options != nil && !o.Options.isOf(g) {
+				err = errOtherApp(o.Options, g)
+				return
+			}
+			groups = append(groups, g)
+		}
+		for _, g := range groups {
+			result := make(chan error, 1)
+			results = append(results, result)
+			g.beginRestart(fx, &o, func(err error) { result <- err })
 		}
 	})
+
 	return results, err
+}
+
+func errOtherApp(o *Options, g *group) error {
+	return fmt.Errorf("passenger: cannot restart %s with the options of another application: theirs is %s, and must be %s",
+		g.name, o.describeApp(), g.opts.describeApp())
+}
+
+// describeApp says by what the application is told apart from others.
+func (o *Options) describeApp() string {
+	return fmt.Sprintf("%q in %q, environment %q, user %q, group %q", o.App.Name(), o.App.Root, o.App.Environment, o.App.User, o.App.Group)
 }

@@ -3,6 +3,7 @@ package passenger_test
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,19 +56,24 @@ func TestWhoseAnApplicationIs(t *testing.T) {
 	})
 }
 
+// withKey lets those applications be restarted that have one of these API keys.
+func withKey(keys ...string) passenger.RestartOptions {
+	return passenger.RestartOptions{Allowed: func(app passenger.AppIdentity) bool { return slices.Contains(keys, app.APIKey) }}
+}
+
 func TestBeginRestartTouchesNoNamesake(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		f.get(options("a")).Close(passenger.KeepAlive)
 		f.get(namesake()).Close(passenger.KeepAlive)
 		key := f.byRoot("/apps/namesake").APIKey
 		for name, keys := range map[string][]string{"a": {"another", ""}, "b": {key}, "": {key}} {
-			n, wait, err := f.BeginRestart(name, keys, passenger.RestartOptions{})
+			n, wait, err := f.BeginRestart(name, withKey(keys...))
 			require.NoError(f, err)
 			require.Zero(f, n, name)
 			require.NoError(f, wait(f.Context()))
 		}
 		began := time.Now()
-		n, wait, err := f.BeginRestart("a", []string{key}, passenger.RestartOptions{})
+		n, wait, err := f.BeginRestart("a", withKey(key))
 		require.NoError(f, err)
 		require.Equal(f, 1, n)
 		require.Zero(f, time.Since(began), "it does not wait")
@@ -80,10 +86,10 @@ func TestBeginRestartTouchesNoNamesake(t *testing.T) {
 		require.NoError(f, wait(f.Context()), "it has ended")
 		require.Equal(f, key, f.byRoot("/apps/namesake").APIKey, "a restart keeps it")
 
-		_, _, err = f.BeginRestart("a", []string{key}, passenger.RestartOptions{Options: &passenger.Options{}})
+		_, _, err = f.BeginRestart("a", passenger.RestartOptions{Options: &passenger.Options{}})
 		require.ErrorContains(f, err, "app root is missing")
 		require.NoError(f, f.Close())
-		_, _, err = f.BeginRestart("a", []string{key}, passenger.RestartOptions{})
+		_, _, err = f.BeginRestart("a", withKey(key))
 		require.ErrorIs(f, err, passenger.ErrClosed)
 	})
 }

@@ -40,7 +40,9 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 	var err error
 	p.update(func(fx *effects) {
 		if g, err = p.groupForGet(opts); err == nil {
-			g.merge(fx, opts)
+			err = g.merge(fx, opts)
+		}
+		if err == nil {
 			g.begin(fx, s)
 		}
 	})
@@ -71,7 +73,7 @@ func (g *group) begin(fx *effects, s *start) {
 		s.want = min(s.want, g.opts.MaxProcesses)
 	}
 	g.starts = append(g.starts, s)
-	if g.resisted != nil && g.enabled.len() < s.want {
+	if g.isResisting() && g.enabled.len() < s.want {
 		g.failStarts(g.resisted)
 	}
 	g.settle(fx)

@@ -54,6 +54,8 @@ type process struct {
 	// jitter, from 0 to 1, is the process's share of the spread of limits.
 	jitter  float64
 	metrics ProcessMetrics
+	// failedBefore is how many spawns in a row had failed before this one.
+	failedBefore int
 	// drain ends the time for the last requests of a process that is detached.
 	drain *poolTimer
 	// overdue: that time is up, and only its long sessions keep it.
@@ -150,7 +152,7 @@ func (pr *process) release(fx *effects, sock *socket) {
 	if pr.sessions == 0 {
 		g.pool.idle.push(&pr.idle, pr)
 	}
-	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled {
+	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled && !g.isResisting() {
 		g.detach(fx, pr)
 		return
 	}
@@ -204,6 +206,7 @@ func (pr *process) moveTo(fx *effects, to processState) {
 	pr.state = to
 	g.list(to).push(&pr.member, pr)
 	if to == stateEnabled {
+		pr.byAdmin = false
 		g.routes.add(pr)
 	}
 }

@@ -62,10 +62,12 @@ func (g *group) watchDue() (l look, due bool) {
 
 // watched takes the result of a look. One that is older than what is known says
 // nothing, and one during a restart is left to the next, so that no change is
-// forgotten. The new release is what opts say, those of the get that has looked.
+// forgotten. The application may have been detached meanwhile, and the pool may be
+// closing: neither restarts anything. The new release is what opts say, those of the
+// get that has looked.
 func (l look) watched(fx *effects, now restartFiles, opts *Options) {
 	g := l.group
-	if l.number < g.watch.taken || g.restart != nil {
+	if g.removed || g.pool.state != poolOpen || l.number < g.watch.taken || g.restart != nil {
 		return
 	}
 	before, known := g.watch.seen, g.watch.known
@@ -86,7 +88,7 @@ func (o *Options) forGroup() *Options {
 	if o.Validate() != nil {
 		return nil
 	}
-	kept := *o
+	kept := o.clone()
 	kept.StickySessionID = 0
 	return &kept
 }

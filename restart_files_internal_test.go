@@ -12,30 +12,46 @@ import (
 // Looks at the restart files go on without the lock, and may come back in
 // another order, or when a restart has begun meanwhile.
 func TestNoTouchIsForgotten(t *testing.T) {
-	p := &Pool{epoch: time.Now(), state: poolClosed}
+	p, err := New(Config{SelfChecks: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, p.Close()) }()
 	g := newGroup(p, &Options{App: spawner.App{Root: "/a"}, StatThrottleRate: -1})
-	begin := func() look {
-		l, due := g.watchDue()
-		require.True(t, due)
+	begin := func() (l look) {
+		p.update(func(*effects) {
+			var due bool
+			l, due = g.watchDue()
+			require.True(t, due)
+		})
 		return l
 	}
-	touched := func(n int) restartFiles { return restartFiles{touched: time.Unix(int64(n), 0)} }
-	begin().watched(&p.fx, touched(1), &g.opts)
-	require.Nil(t, g.restart)
+	// restarts counts those that there have been when the look has told what it saw.
+	restarts := func(l look, touched int64) (n uint32) {
+		p.update(func(fx *effects) {
+			l.watched(fx, restartFiles{touched: time.Unix(touched, 0)}, &g.opts)
+			n = g.release.generation
+		})
+		return n
+	}
+	require.Zero(t, restarts(begin(), 1))
 
 	early, late := begin(), begin()
-	early.watched(&p.fx, touched(2), &g.opts)
-	require.NotNil(t, g.restart)
-	late.watched(&p.fx, touched(3), &g.opts)
-	g.restart = nil
-	begin().watched(&p.fx, touched(3), &g.opts)
-	require.NotNil(t, g.restart, "a touch during a restart is honoured after it")
-	g.restart = nil
+	require.EqualValues(t, 1, restarts(early, 2))
+	p.update(func(*effects) { g.restart = &restart{} })
+	require.EqualValues(t, 1, restarts(late, 3))
+	p.update(func(*effects) { g.restart = nil })
+	require.EqualValues(t, 2, restarts(begin(), 3), "a touch during a restart is honoured after it")
 
 	early, late = begin(), begin()
-	late.watched(&p.fx, touched(4), &g.opts)
-	require.NotNil(t, g.restart)
-	g.restart = nil
-	early.watched(&p.fx, touched(3), &g.opts)
-	require.Nil(t, g.restart, "an old look says nothing")
+	require.EqualValues(t, 3, restarts(late, 4))
+	require.EqualValues(t, 3, restarts(early, 3), "an old look says nothing")
+
+	for what, change := range map[string]func(){
+		"a removed application": func() { g.removed = true },
+		"a pool that drains":    func() { p.state = poolDraining },
+	} {
+		l := begin()
+		p.update(func(*effects) { change() })
+		require.EqualValues(t, 3, restarts(l, 5), what)
+		p.update(func(*effects) { g.removed, p.state = false, poolOpen })
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,10 +30,15 @@ const (
 type Session struct {
 	process *process
 	socket  *socket
-	conn    net.Conn
 	// connected: Connect has handed conn out, or tried to.
 	connected bool
 	reused    bool
+
+	// connMu guards conn, which nobody sets once it is dropped.
+	connMu  sync.Mutex
+	conn    net.Conn
+	dropped bool
+
 	// Pool.mu guards what follows.
 	closed bool
 	limit  *sessionLimit
@@ -78,22 +84,12 @@ func (s *Session) Reused() bool { return s.reused }
 // ctx ended first; ErrExhausted where it is not the process's fault;
 // ErrSessionClosed after Close.
 func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
-	if !s.connected && s.conn != nil {
-		s.connected = true
-		return s.conn, nil
+	conn, err := s.idleConn()
+	if conn != nil || err != nil {
+		return conn, err
 	}
-	if s.conn != nil {
-		_ = s.conn.Close() // replaced because it is broken
-	}
-	s.connected, s.reused, s.conn = true, false, nil
-	p := s.process.group.pool
-	p.mu.Lock()
-	closed := s.closed
-	p.mu.Unlock()
-	if closed {
-		return nil, ErrSessionClosed
-	}
-	conn, err := s.socket.spec.Dial(ctx)
+
+	conn, err = s.socket.spec.Dial(ctx)
 	if err != nil {
 		if ctxErr := endOf(ctx, err); ctxErr != nil {
 			return nil, ctxErr
@@ -102,11 +98,51 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
 		}
 		err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
-		p.update(func(fx *effects) { s.process.connectFailed(fx, err) })
+		s.process.group.pool.update(func(fx *effects) { s.process.connectFailed(fx, err) })
 		return nil, err
 	}
+
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+	if s.dropped {
+		_ = conn.Close()
+		return nil, ErrSessionClosed // meanwhile
+	}
 	s.conn = conn
+
 	return conn, nil
+}
+
+// idleConn returns the idle connection that the session has got; nil: it has none, or
+// has handed it out, which is then closed.
+func (s *Session) idleConn() (net.Conn, error) {
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+
+	first := !s.connected
+	s.connected = true
+	switch {
+	case s.dropped:
+		return nil, ErrSessionClosed
+	case first && s.conn != nil:
+		return s.conn, nil
+	case s.conn != nil:
+		_ = s.conn.Close() // replaced because it is broken
+	}
+	s.reused, s.conn = false, nil
+
+	return nil, nil
+}
+
+// dropConn takes the connection of a session that is closed; nil: there is none.
+func (s *Session) dropConn() net.Conn {
+	s.connMu.Lock()
+	defer s.connMu.Unlock()
+
+	conn := s.conn
+	s.conn, s.dropped = nil, true
+
+	return conn
 }
 
 // endOf returns why ctx has ended, if err came of that. The system may notice that
@@ -174,8 +210,7 @@ func (s *Session) Close(mode CloseMode) {
 		s.closed = true
 		delete(s.process.onDetach, s)
 		s.endLimit()
-		if conn := s.conn; conn != nil {
-			s.conn = nil
+		if conn := s.dropConn(); conn != nil {
 			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
 			if !kept {
 				fx.closeConn(conn)

@@ -16,7 +16,7 @@ import (
 // does not tell of an application stands beside the options, as in GroupSnapshot's
 // own form. Options that the pool does not know are left out. Of several
 // applications with the same name, one is there that has not left the pool.
-func (s *Snapshot) WriteJSON(w io.Writer) error {
+func (s Snapshot) WriteJSON(w io.Writer) error {
 	apps := make(map[string]map[string]any, len(s.Groups))
 	leaving := map[string]bool{}
 	for i := range s.Groups {

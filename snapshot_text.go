@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -23,7 +24,7 @@ type TextOptions struct {
 
 // WriteText writes the snapshot as passenger-status does, of which tools read
 // the labels.
-func (s *Snapshot) WriteText(w io.Writer, o TextOptions) error {
+func (s Snapshot) WriteText(w io.Writer, o TextOptions) error {
 	var b strings.Builder
 	o.heading(&b, "General information")
 	fmt.Fprintf(&b, "Max pool size : %d\n", s.MaxPoolSize)
@@ -53,19 +54,17 @@ func (o TextOptions) heading(b *strings.Builder, title string) {
 }
 
 // processCount counts the processes that are not detached.
-func (s *Snapshot) processCount() (n int) {
+func (s Snapshot) processCount() (n int) {
 	for i := range s.Groups {
-		n += s.Groups[i].count("enabled", "disabling", "disabled")
+		n += s.Groups[i].count(ProcessEnabled, ProcessDisabling, ProcessDisabled)
 	}
 	return n
 }
 
-func (g *GroupSnapshot) count(states ...string) (n int) {
+func (g *GroupSnapshot) count(states ...ProcessState) (n int) {
 	for i := range g.Processes {
-		for _, state := range states {
-			if g.Processes[i].State == state {
-				n++
-			}
+		if slices.Contains(states, g.Processes[i].State) {
+			n++
 		}
 	}
 	return n
@@ -132,11 +131,11 @@ func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOpt
 	}
 	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", cpu, memory, duration(now.Sub(p.LastUsed)))
 	switch p.State {
-	case "disabling":
+	case ProcessDisabling:
 		b.WriteString("    Disabling...\n")
-	case "disabled":
+	case ProcessDisabled:
 		b.WriteString("    DISABLED\n")
-	case "detached":
+	case ProcessDetached:
 		b.WriteString("    Shutting down...\n")
 	}
 	if o.Verbose && p.HTTPAddress != "" {

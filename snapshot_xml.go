@@ -25,7 +25,7 @@ type XMLOptions struct {
 // WriteXML writes the snapshot in version 3 of the original's form. What the
 // original tells and we do not know is left out, as are options that are not
 // set. Times are microseconds since 1970, sizes of memory kilobytes.
-func (s *Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
+func (s Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
 	x := &xmlWriter{secrets: o.Secrets, now: s.At, names: map[string]string{}}
 	x.b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
 	x.in(`info version="3"`, func() {
@@ -79,7 +79,7 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	x.put("app_type", g.AppType)
 	x.put("environment", cmp.Or(g.Environment, spawner.DefaultEnvironment))
 	x.set("uuid", g.UUID)
-	for _, state := range []string{"enabled", "disabling", "disabled"} {
+	for _, state := range []ProcessState{ProcessEnabled, ProcessDisabling, ProcessDisabled} {
 		x.put(state+"_process_count", g.count(state))
 	}
 	x.put("capacity_used", g.CapacityUsed)

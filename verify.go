@@ -3,6 +3,7 @@ package passenger
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // verify reports every invariant of the pool that does not hold. It looks at
@@ -62,7 +63,11 @@ func (g *group) verify(c *checker) {
 	}
 	c.check(sticky == g.stickyWaiting, "%s: %d gets wait for one process, counted %d", g.name, sticky, g.stickyWaiting)
 	c.check(len(g.sticky) == g.processCount(), "%s: %d sticky ids of %d processes", g.name, len(g.sticky), g.processCount())
-	c.check(working <= g.oobwCount && g.oobwCount <= g.opts.maxOOBW(), "%s: %d processes work out of band, counted %d", g.name, working, g.oobwCount)
+	c.check(working <= g.oobwCount, "%s: %d processes work out of band, counted %d", g.name, working, g.oobwCount)
+	c.check(g.removed == slices.Contains(g.pool.leaving, g) || len(g.openReleases) == 0, "%s: is removed: %t, and not among those that leave", g.name, g.removed)
+	for pr := range g.allProcesses {
+		c.check(!pr.byAdmin || pr.state != stateEnabled, "%s: process %d is enabled, and disabled by somebody", g.name, pr.info.PID)
+	}
 	if g.pool.state == poolClosed {
 		c.check(g.queue.len() == 0, "%s: gets wait in a closed pool", g.name)
 		c.check(len(g.starts) == 0, "%s: starts wait in a closed pool", g.name)
@@ -78,7 +83,8 @@ func (g *group) verify(c *checker) {
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name, g.wantsProcess(), g.claim.in != nil)
 	if g.queue.len() > 0 && g.enabled.len()+g.disabling.len() == 0 && len(g.attempts) == 0 {
 		full := g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses
-		c.check(g.claim.in == &g.pool.starving || full, "%s: gets wait and nothing is done for them", g.name)
+		resists := g.isResisting() && g.oobwCount > 0
+		c.check(g.claim.in == &g.pool.starving || full || resists, "%s: gets wait and nothing is done for them", g.name)
 	}
 }
 

@@ -185,8 +185,7 @@ func TestG16StatusDuringChaos(t *testing.T) {
 				}
 				switch i % 8 {
 				case 0:
-					_, _, _ = h.pool.BeginRestart(o.App.GroupName, []string{h.group(o.App.Root[len("/apps/"):]).APIKey},
-						passenger.RestartOptions{Method: passenger.RestartMethod(1 + i/8%2)})
+					_, _, _ = h.pool.BeginRestart(o.App.GroupName, passenger.RestartOptions{Method: passenger.RestartMethod(1 + i/8%2)})
 				case 1:
 					_ = h.pool.DetachProcess(s.GUPID())
 				case 2:

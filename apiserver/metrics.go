@@ -42,7 +42,7 @@ func (c *call) showMetrics() {
 // appFigures are those of all applications of a name.
 type appFigures struct {
 	name                           string
-	byState                        map[string]int
+	byState                        map[passenger.ProcessState]int
 	spawning, queued, sessions     int
 	restarts                       uint64
 	restarting, resisting, failing bool
@@ -54,7 +54,9 @@ type appFigures struct {
 	requests  *RequestStats
 }
 
-var processStates = []string{"enabled", "disabling", "disabled", "detached"}
+var processStates = []passenger.ProcessState{
+	passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled, passenger.ProcessDetached,
+}
 
 func (f *appFigures) add(g *passenger.GroupSnapshot) {
 	f.spawning += g.Spawning
@@ -64,8 +66,8 @@ func (f *appFigures) add(g *passenger.GroupSnapshot) {
 	f.resisting = f.resisting || g.DeploymentError != nil
 	f.failing = f.failing || g.LastSpawnError != nil
 	f.minProcesses += g.MinProcesses
-	f.unlimited = f.unlimited || g.MaxProcesses == 0
-	f.maxProcesses += g.MaxProcesses
+	f.unlimited = f.unlimited || g.MaxProcesses <= 0
+	f.maxProcesses += max(g.MaxProcesses, 0)
 	for i := range g.Processes {
 		p := &g.Processes[i]
 		f.byState[p.State]++
@@ -80,7 +82,7 @@ func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 	byName := map[string]*appFigures{}
 	of := func(name string) *appFigures {
 		if byName[name] == nil {
-			byName[name] = &appFigures{name: name, byState: map[string]int{}}
+			byName[name] = &appFigures{name: name, byState: map[passenger.ProcessState]int{}}
 		}
 		return byName[name]
 	}

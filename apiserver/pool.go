@@ -142,7 +142,10 @@ func (c *call) restartGroup() {
 		c.unauthorized()
 		return
 	}
-	n, wait, err := c.cfg.Pool.BeginRestart(order.Name, keys, passenger.RestartOptions{Method: method})
+	n, wait, err := c.cfg.Pool.BeginRestart(order.Name, passenger.RestartOptions{
+		Method:  method,
+		Allowed: func(app passenger.AppIdentity) bool { return slices.Contains(keys, app.APIKey) },
+	})
 	if err != nil {
 		c.fail(http.StatusServiceUnavailable, "", err.Error())
 		return
@@ -198,7 +201,7 @@ func (c *call) processID(pid int) string {
 	s := c.cfg.Pool.InspectApps(c.rights.apps)
 	for i := range s.Groups {
 		for _, p := range s.Groups[i].Processes {
-			if p.PID == pid && p.State != "detached" {
+			if p.PID == pid && p.State != passenger.ProcessDetached {
 				return p.GUPID
 			}
 		}

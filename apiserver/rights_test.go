@@ -219,7 +219,10 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 		}
 	})
 	for _, app := range h.pool.Identities() {
-		_, wait, err := h.pool.BeginRestart(app.Name, []string{app.APIKey}, passenger.RestartOptions{Method: passenger.RestartRolling})
+		_, wait, err := h.pool.BeginRestart(app.Name, passenger.RestartOptions{
+			Method:  passenger.RestartRolling,
+			Allowed: func(other passenger.AppIdentity) bool { return other == app },
+		})
 		require.NoError(t, err)
 		require.Error(t, wait(t.Context()))
 	}

@@ -147,7 +147,7 @@ func (x *exchange) began() {
 	e.RemoteAddr, e.Protocol = x.remote.addr, x.r.Proto
 	if x.h.observer != nil {
 		event := *e
-		x.h.observer.RequestBegan(x.ctx, &event)
+		x.ctx = x.h.observer.RequestBegan(x.ctx, &event)
 	}
 }
 

@@ -21,8 +21,8 @@ const (
 	DefaultMeteor       = "meteor"
 )
 
-// App says what to run. The zero value of every field but Root is usable. An
-// App that was passed on must not be changed.
+// App says what to run. The zero value of every field but Root is usable. What it is
+// passed on to keeps a copy.
 type App struct {
 	// Root is the application's directory.
 	Root string
@@ -150,6 +150,17 @@ func (a *App) setDefaults() {
 	if a.StartTimeout == 0 {
 		a.StartTimeout = DefaultStartTimeout
 	}
+}
+
+// Clone returns a copy that shares no map and no slice with a.
+func (a *App) Clone() App {
+	c := *a
+	c.StartCommand = slices.Clone(a.StartCommand)
+	c.WarmupPaths = slices.Clone(a.WarmupPaths)
+	c.Env = maps.Clone(a.Env)
+	c.EnvFiles = slices.Clone(a.EnvFiles)
+
+	return c
 }
 
 // Name returns the group's name.

@@ -133,6 +133,7 @@ func (f *factory) NewSpawner(app App) (Spawner, error) {
 	if f.closed {
 		return nil, ErrClosed
 	}
+	app = app.Clone()
 	app.setDefaults()
 	if app.SpawnMethod != DirectSpawning {
 		return &smart{factory: f, app: app, turn: make(chan struct{}, 1)}, nil

@@ -96,7 +96,7 @@ func (r *Restart) generations(s *passenger.Snapshot) map[uint32]int {
 			continue
 		}
 		for j := range s.Groups[i].Processes {
-			if p := &s.Groups[i].Processes[j]; p.State != "detached" {
+			if p := &s.Groups[i].Processes[j]; p.State != passenger.ProcessDetached {
 				counts[p.Generation]++
 			}
 		}
@@ -149,7 +149,7 @@ func progress(s *passenger.Snapshot, name string, elapsed time.Duration) string 
 		starting += g.Spawning
 		for j := range g.Processes {
 			switch p := &g.Processes[j]; {
-			case p.State == "detached":
+			case p.State == passenger.ProcessDetached:
 			case p.Generation == g.Generation:
 				done++
 				all++

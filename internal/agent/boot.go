@@ -68,7 +68,7 @@ func (s *Server) running() []runningApp {
 // attached counts the processes that are not about to end.
 func attached(g *passenger.GroupSnapshot) (n int) {
 	for i := range g.Processes {
-		if g.Processes[i].State != "detached" {
+		if g.Processes[i].State != passenger.ProcessDetached {
 			n++
 		}
 	}

@@ -64,7 +64,7 @@ const megabyte = 1 << 20
 // limit sets what is the pool's to do.
 func (c *Processes) limit(o *passenger.Options) {
 	o.MaxProcesses = max(c.MaxInstances, 0)
-	o.MaxRequests, o.MaxRequestsJitter = uint64(max(c.MaxRequests, 0)), c.MaxRequestsJitter
+	o.MaxRequests, o.MaxRequestsJitter = c.MaxRequests, c.MaxRequestsJitter
 	o.MemoryLimit, o.HardMemoryLimit = int64(c.MemoryLimit)*megabyte, int64(c.HardMemoryLimit)*megabyte
 	o.RestartDir, o.BlockingRestarts = c.RestartDir, !c.RollingRestarts
 }
