@@ -77,7 +77,7 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	}
 	if p.cfg.SelfChecks {
 		if err := p.verify(); err != nil {
-			panic(err)
+			p.impossible(&p.fx, err)
 		}
 	}
 	todo := p.fx.todo
@@ -85,11 +85,15 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	return todo
 }
 
-// impossible reports a state that cannot be: a panic under test, a line in the
-// log in production, where the caller goes on as if it had not been asked.
+// impossible reports a state that cannot be, as Config.SelfChecks says. The caller goes
+// on as if it had not been asked.
 func (p *Pool) impossible(fx *effects, err error) {
-	if p.cfg.SelfChecks {
+	switch {
+	case p.cfg.SelfChecks && p.cfg.SelfCheckFailed != nil:
+		fx.after(func() { p.cfg.SelfCheckFailed(err) })
+	case p.cfg.SelfChecks:
 		panic(err)
+	default:
+		fx.after(func() { p.cfg.Logger.Error(err, "BUG: please report this") })
 	}
-	fx.after(func() { p.cfg.Logger.Error(err, "BUG: please report this") })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/defaultlog"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -57,12 +59,16 @@ type Config struct {
 	// MetricsInterval is how often the memory and CPU use of the processes is
 	// read, which the memory limits need; 0: never.
 	MetricsInterval time.Duration
-	// Logger gets what the operator should know; the zero value discards it.
+	// Logger gets what the operator should know; see LogTo. The zero value passes on
+	// warnings, errors and what applications print to stderr to slog.Default, and
+	// Silent nothing.
 	Logger logr.Logger
 	// SelfChecks verifies the pool's invariants after each change, which takes
-	// time, and panics when one does not hold. For tests; without it an
-	// impossible state is logged.
-	SelfChecks bool
+	// time. SelfCheckFailed is told of one that does not hold, after the change; nil:
+	// that is a panic. For tests, as spawnertest.NewPool makes pools for; without it
+	// an impossible state is logged.
+	SelfChecks      bool
+	SelfCheckFailed func(error)
 }
 
 // Validate reports every fault of c, joined.
@@ -90,7 +96,16 @@ func (c *Config) setDefaults() {
 	if c.PoolIdleTime == 0 {
 		c.PoolIdleTime = DefaultPoolIdleTime
 	}
+	c.Logger = defaultlog.Or(c.Logger)
 }
+
+// LogTo returns a logger for the configurations of this module's packages that logs to
+// log.
+func LogTo(log *slog.Logger) logr.Logger { return logr.FromSlogHandler(log.Handler()) }
+
+// Silent returns a logger that discards everything, unlike the zero one. That
+// logr.Discard returns is the zero one.
+func Silent() logr.Logger { return defaultlog.Silent() }
 
 // Options say which application a session is wanted of, and within which
 // limits. The zero value of every field but App.Root is usable, and of a limit it is

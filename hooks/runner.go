@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/defaultlog"
 )
 
 const (
@@ -55,7 +57,7 @@ type Runner struct {
 // becomes of the others. It starts nothing before the first event.
 func NewRunner(log logr.Logger, hooks ...Hook) *Runner {
 	r := &Runner{
-		hooks: map[Name][]Hook{}, log: log, closing: make(chan struct{}),
+		hooks: map[Name][]Hook{}, log: defaultlog.Or(log), closing: make(chan struct{}),
 		lanes: map[Name]*lane{}, accounts: map[Name]*account{},
 	}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/defaultlog"
 )
 
 // ErrTimeLimit is why a script was killed that ran for longer than
@@ -35,8 +37,8 @@ type Config struct {
 	// Timeout is how long each program may run; zero means for ever.
 	Timeout time.Duration
 
-	// Logger gets what happens and what the programs print. The zero value
-	// discards it.
+	// Logger gets what happens and what the programs print. The zero value passes
+	// warnings and errors on to slog.Default.
 	Logger logr.Logger
 }
 
@@ -56,7 +58,7 @@ var _ Selective = (*Scripts)(nil)
 // Programs are looked for when they are run.
 func NewScripts(c Config) (*Scripts, error) {
 	var errs []error
-	s := &Scripts{commands: map[Name][]string{}, version: c.Version, timeout: c.Timeout, log: c.Logger}
+	s := &Scripts{commands: map[Name][]string{}, version: c.Version, timeout: c.Timeout, log: defaultlog.Or(c.Logger)}
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		value := c.Commands[name]
 		if !slices.Contains(Names(), name) {

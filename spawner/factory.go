@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/defaultlog"
 )
 
 // Defaults of [Config].
@@ -30,9 +32,10 @@ type Config struct {
 	// the users that processes run as must be able to pass it. Empty: a temporary directory, made when it is
 	// first needed and removed by Close.
 	Dir string
-	// Logger gets failures, and what the processes print; the zero value
-	// discards both. Lines are logged beside the process's work: a sink that
-	// cannot keep up loses lines, and is told how much.
+	// Logger gets failures, and what the processes print. The zero value passes on
+	// failures, warnings and what they print to stderr to slog.Default. Lines are
+	// logged beside the process's work: a sink that cannot keep up loses lines, and
+	// is told how much.
 	Logger logr.Logger
 	// OutputPrefix makes the message for a printed line
 	// "App 123 stdout: line"; without it the message is the line. The fields
@@ -92,9 +95,7 @@ func (c *Config) setDefaults() {
 	if c.DefaultUser == "" {
 		c.DefaultUser = DefaultUser
 	}
-	if c.Logger.GetSink() == nil {
-		c.Logger = logr.Discard()
-	}
+	c.Logger = defaultlog.Or(c.Logger)
 }
 
 // New returns the factory of real processes. Faults of config come back from
