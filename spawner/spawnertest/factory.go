@@ -1,6 +1,6 @@
 // Package spawnertest has a [Factory] whose processes are Go functions, for
-// tests of what uses spawners, and [Conform], the suite that every factory
-// must pass.
+// tests of what uses spawners, [NewPool], which makes a pool for a test, and
+// [Conform], the suite that every factory must pass.
 //
 // With the default connections, those of [net.Pipe], everything works inside
 // the bubbles of testing/synctest: there is no system call, and no goroutine
@@ -20,13 +20,17 @@ import (
 
 const firstPID = 1000
 
-// Factory is a [spawner.Factory] that plays a [Script]. The zero value plays
-// the zero script. It is safe for concurrent use.
+// Factory is a [spawner.Factory] that plays a [Script], or one for each application.
+// The zero value plays the zero script. It is safe for concurrent use.
 type Factory struct {
 	mu     sync.Mutex
 	script Script
-	closed bool
-	spawns int
+	// scripts are those of applications that have one of their own, by group name.
+	scripts map[string]*Script
+	holds   []*Hold
+	closed  bool
+	// spawns counts those that were begun, open the spawners that are not closed.
+	spawns, open int
 	// started counts pids, all holds the processes that became ready.
 	started int
 	all     []*Process
@@ -38,12 +42,29 @@ var _ spawner.Factory = (*Factory)(nil)
 // New returns a factory that plays script.
 func New(script Script) *Factory { return &Factory{script: script} }
 
-// Change changes the script; spawns, connections and stops that begin later
-// follow it.
+// Change changes the script of all applications that have none of their own; spawns,
+// connections and stops that begin later follow it.
 func (f *Factory) Change(change func(*Script)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.script)
+}
+
+// ChangeApp is Change for the application of this group name, which has a script of its
+// own from then on, at first a copy of that of all.
+func (f *Factory) ChangeApp(name string, change func(*Script)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	script := f.scripts[name]
+	if script == nil {
+		own := f.script
+		script = &own
+		if f.scripts == nil {
+			f.scripts = map[string]*Script{}
+		}
+		f.scripts[name] = script
+	}
+	change(script)
 }
 
 // NewSpawner returns a spawner for app, which must be valid.
@@ -56,10 +77,12 @@ func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if f.closed {
 		return nil, spawner.ErrClosed
 	}
-	s := &DummySpawner{factory: f, app: app}
-	if f.script.StopPreloader != nil {
-		return preloading{DummySpawner: s, stop: f.script.StopPreloader}, nil
+	f.open++
+	s := &DummySpawner{factory: f, app: app.Clone()}
+	if stop := f.scriptOf(app.Name()).StopPreloader; stop != nil {
+		return preloading{DummySpawner: s, stop: stop}, nil
 	}
+
 	return s, nil
 }
 
@@ -77,6 +100,13 @@ func (f *Factory) Spawns() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.spawns
+}
+
+// OpenSpawners returns how many spawners were made and are not closed.
+func (f *Factory) OpenSpawners() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open
 }
 
 // Live returns how many processes live.
@@ -99,41 +129,68 @@ func (f *Factory) LiveProcesses() []*Process {
 	return slices.DeleteFunc(f.Processes(), (*Process).ended)
 }
 
-// Process returns the i-th process that became ready, from 0 on.
+// Process returns the i-th process that became ready, from 0 on, or nil.
 func (f *Factory) Process(i int) *Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if i < 0 || i >= len(f.all) {
+		return nil
+	}
 	return f.all[i]
+}
+
+// ProcessByPID returns the process with this pid, which may have ended, or nil.
+func (f *Factory) ProcessByPID(pid int) *Process {
+	for _, p := range f.Processes() {
+		if p.info.PID == pid {
+			return p
+		}
+	}
+	return nil
 }
 
 // Kill makes the process with this pid die as by SIGKILL. It reports whether
 // there was one that lived.
 func (f *Factory) Kill(pid int) bool {
-	for _, p := range f.Processes() {
-		if p.info.PID == pid {
-			return p.Die("signal: killed")
-		}
-	}
-	return false
+	p := f.ProcessByPID(pid)
+
+	return p != nil && p.Die("signal: killed")
 }
 
-func (f *Factory) current() Script {
+// current returns the present script of an application.
+func (f *Factory) current(name string) Script {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.script
+	return *f.scriptOf(name)
+}
+
+func (f *Factory) scriptOf(name string) *Script {
+	if own := f.scripts[name]; own != nil {
+		return own
+	}
+	return &f.script
 }
 
 // DummySpawner starts the processes of one application of a [Factory].
 type DummySpawner struct {
 	factory *Factory
 	app     spawner.App
+	closing sync.Once
 }
 
 // App returns what the spawner was made for.
 func (s *DummySpawner) App() spawner.App { return s.app }
 
-// Close does nothing: there is nothing beside the processes.
-func (*DummySpawner) Close() error { return nil }
+// Close ends nothing, as there is nothing beside the processes, and is counted.
+func (s *DummySpawner) Close() error {
+	s.closing.Do(func() {
+		s.factory.mu.Lock()
+		defer s.factory.mu.Unlock()
+		s.factory.open--
+	})
+
+	return nil
+}
 
 // preloading is a DummySpawner that seems to have a preloader.
 type preloading struct {
@@ -149,10 +206,14 @@ func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	began := time.Now()
 	f.mu.Lock()
 	f.spawns++
-	n, script, closed := f.spawns, f.script, f.closed
+	n, script, closed := f.spawns, *f.scriptOf(s.app.Name()), f.closed
+	held := f.hold(s.app.Name())
 	f.mu.Unlock()
 	if closed {
 		return nil, s.failure(n, spawner.ErrClosed)
+	}
+	if err := held.wait(ctx); err != nil {
+		return nil, s.failure(n, err)
 	}
 	if err := s.rehearse(ctx, n, &script); err != nil {
 		return nil, s.failure(n, err)

@@ -111,7 +111,7 @@ func (p *Process) Stopped() bool {
 
 // Stop ends the process after the script's StopDelay, or when ctx ends.
 func (p *Process) Stop(ctx context.Context) {
-	script := p.factory.current()
+	script := p.factory.current(p.app.Name())
 	p.mu.Lock()
 	first := p.stopped.IsZero()
 	if first {

@@ -83,7 +83,7 @@ func (s *socket) serveConn(script *Script, c net.Conn) {
 }
 
 func (s *socket) dial(ctx context.Context) (net.Conn, error) {
-	script := s.process.factory.current()
+	script := s.process.factory.current(s.process.app.Name())
 	if script.BeforeDial != nil {
 		if err := script.BeforeDial(ctx, s.process); err != nil {
 			return nil, err

@@ -1,0 +1,125 @@
+package spawnertest
+
+import (
+	"context"
+	"slices"
+)
+
+// Hold holds spawns until the test releases them. It is safe for concurrent use.
+type Hold struct {
+	factory *Factory
+	app     string
+	// begun tells of spawns that wait; Factory.mu guards waiting and its entries.
+	begun   chan struct{}
+	waiting []*heldSpawn
+}
+
+// heldSpawn is a spawn that waits; released gets its error, or nil.
+type heldSpawn struct {
+	hold     *Hold
+	released chan error
+}
+
+// Hold lets spawns of the application of this group name that begin from now on wait, or
+// of all applications if it is empty, until the test releases them. One whose context
+// ends fails as it does otherwise.
+func (f *Factory) Hold(app string) *Hold {
+	h := &Hold{factory: f, app: app, begun: make(chan struct{}, 1)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holds = append(f.holds, h)
+
+	return h
+}
+
+// Wait waits until n spawns wait, or ctx ends, whose error it returns.
+func (h *Hold) Wait(ctx context.Context, n int) error {
+	for h.Waiting() < n {
+		select {
+		case <-h.begun:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+
+	return nil
+}
+
+// Waiting returns how many spawns wait.
+func (h *Hold) Waiting() int {
+	h.factory.mu.Lock()
+	defer h.factory.mu.Unlock()
+
+	return len(h.waiting)
+}
+
+// ReleaseOne lets the spawn that has waited for longest go on, or fail with err if that
+// is not nil. It reports whether there was one.
+func (h *Hold) ReleaseOne(err error) bool {
+	h.factory.mu.Lock()
+	defer h.factory.mu.Unlock()
+	if len(h.waiting) == 0 {
+		return false
+	}
+
+	h.waiting[0].released <- err
+	h.waiting = h.waiting[1:]
+
+	return true
+}
+
+// Release ends the hold: it lets all that wait go on, or fail with err if that is not
+// nil, and holds nothing any more.
+func (h *Hold) Release(err error) {
+	f := h.factory
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holds = slices.DeleteFunc(f.holds, func(other *Hold) bool { return other == h })
+	for _, s := range h.waiting {
+		s.released <- err
+	}
+	h.waiting = nil
+}
+
+// hold lets a spawn that begins wait if somebody wants it; nil: nobody does. The last
+// hold counts. It needs the lock.
+func (f *Factory) hold(app string) *heldSpawn {
+	for _, h := range slices.Backward(f.holds) {
+		if h.app != "" && h.app != app {
+			continue
+		}
+
+		s := &heldSpawn{hold: h, released: make(chan error, 1)}
+		h.waiting = append(h.waiting, s)
+		select {
+		case h.begun <- struct{}{}:
+		default:
+		}
+
+		return s
+	}
+
+	return nil
+}
+
+// wait returns the error with which the spawn was released, or why ctx has ended.
+func (s *heldSpawn) wait(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+
+	select {
+	case err := <-s.released:
+		return err
+	case <-ctx.Done():
+		s.leave()
+		return canceled(ctx)
+	}
+}
+
+func (s *heldSpawn) leave() {
+	h := s.hold
+	h.factory.mu.Lock()
+	defer h.factory.mu.Unlock()
+	h.waiting = slices.DeleteFunc(h.waiting, func(other *heldSpawn) bool { return other == s })
+}
