@@ -110,9 +110,10 @@ type Config struct {
 	InstanceRegistryDir string `koanf:"instance_registry_dir"`
 }
 
+// Version is that of the server.
+var Version = passenger.Version
+
 const (
-	// Version is that of the server.
-	Version = passenger.Version
 	// DefaultStickyCookieName is what Config.StickyCookieName stands for if it
 	// is empty.
 	DefaultStickyCookieName = handler.DefaultStickyCookieName
