@@ -151,7 +151,9 @@ func endOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if deadline, ok := ctx.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(deadline) {
+	// The first is what the system notices, the second what package net does before it asks the system.
+	late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+	if deadline, ok := ctx.Deadline(); ok && late && !time.Now().Before(deadline) {
 		return context.DeadlineExceeded
 	}
 	return nil

@@ -21,6 +21,7 @@ func (c lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
 
 func TestEndOf(t *testing.T) {
 	timeout := &net.OpError{Op: "dial", Net: "unix", Err: os.ErrDeadlineExceeded}
+	_, unasked := (&net.Dialer{Deadline: time.Now().Add(-time.Second)}).DialContext(t.Context(), "unix", "socket")
 	past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -31,6 +32,7 @@ func TestEndOf(t *testing.T) {
 	}{
 		"it has ended":             {ended, errors.New("refused"), context.Canceled},
 		"its deadline is over":     {lateContext{t.Context(), past}, timeout, context.DeadlineExceeded},
+		"package net says so":      {lateContext{t.Context(), past}, unasked, context.DeadlineExceeded},
 		"another reason":           {lateContext{t.Context(), past}, errors.New("refused"), nil},
 		"somebody else's deadline": {lateContext{t.Context(), future}, timeout, nil},
 		"without a deadline":       {t.Context(), timeout, nil},

@@ -76,6 +76,7 @@ func TestCommonCauses(t *testing.T) {
 // A process that handles the SIGTERM of a spawner that has lost patience may end in
 // any way: it has hung nevertheless.
 func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
+	t.Parallel() // with no other test of the package
 	// One factory for all, which hang side by side: what is left behind is looked for
 	// when the last one has ended.
 	f := newFixture(t)

@@ -24,7 +24,7 @@ type site struct {
 	dials  atomic.Int32
 }
 
-func newSite(t *testing.T, app spawner.App) *site {
+func newSite(t *testing.T, app spawner.App, change ...func(*handler.Config)) *site {
 	t.Helper()
 	s := &site{fixture: newFixture(t)}
 	pool, err := passenger.New(passenger.Config{
@@ -32,10 +32,14 @@ func newSite(t *testing.T, app spawner.App) *site {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Shutdown(context.Background())) })
-	server := httptest.NewServer(handler.New(pool, handler.Config{
+	cfg := handler.Config{
 		Options: passenger.Options{App: app}, Logger: s.log.logger(),
 		StreamRequests: true, // what loaders make of bodies that come slowly
-	}))
+	}
+	for _, change := range change {
+		change(&cfg)
+	}
+	server := httptest.NewServer(handler.New(pool, cfg))
 	t.Cleanup(server.Close)
 	s.client, s.url = server.Client(), server.URL
 	s.client.Timeout = patience

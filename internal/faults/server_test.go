@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,8 +126,17 @@ func (s *server) core() (pid int) {
 	return s.known
 }
 
-// apps are the ids of the application's processes.
-func (s *server) apps() []int { return s.Children(s.core()) }
+// apps are the ids of the application's processes: children of the core that run
+// something else. Package os has it fork for a moment before its first process.
+func (s *server) apps() []int {
+	core := s.core()
+	own, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", core))
+
+	return slices.DeleteFunc(s.Children(core), func(pid int) bool {
+		exe, exeErr := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		return err == nil && (exeErr != nil || exe == own)
+	})
+}
 
 // requireApps waits until there are so many processes.
 func (s *server) requireApps(t testing.TB, count int) []int {

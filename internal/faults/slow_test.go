@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -54,56 +55,65 @@ func requireAll(t testing.TB, conns []*raw) []string {
 	return got
 }
 
-// traffic asks until it is told to stop, and returns how often and what the
-// slowest answer took.
-func traffic(t testing.TB, c *client) (stop func() (served int, slowest time.Duration)) {
+// traffic is a client that asks until it is told to stop.
+type traffic struct {
+	served  atomic.Int64
+	slowest time.Duration
+	err     error
+	done    chan struct{}
+	asking  sync.WaitGroup
+}
+
+// enough is how many requests show that others are served.
+const enough = 10
+
+func startTraffic(t testing.TB, c *client) *traffic {
 	t.Helper()
-	type result struct {
-		served  int
-		slowest time.Duration
-		err     error
-	}
-	done, results := make(chan struct{}), make(chan result, 1)
+	f := &traffic{done: make(chan struct{})}
 	request := c.request(t.Context(), t, http.MethodGet, "/pid", nil)
-	go func() {
-		var r result
-		defer func() { results <- r }()
-		for tick := time.NewTicker(interval); ; {
+	f.asking.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
 			select {
-			case <-done:
-				tick.Stop()
+			case <-f.done:
 				return
 			case <-tick.C:
 			}
+
 			began := time.Now()
 			a, err := c.do(request)
 			if err == nil && a.StatusCode != http.StatusOK {
 				err = fmt.Errorf("%s: %s", a.Status, a.body)
 			}
 			if err != nil {
-				r.err = err
+				f.err = err
 				return
 			}
-			r.served++
-			r.slowest = max(r.slowest, time.Since(began))
+			f.served.Add(1)
+			f.slowest = max(f.slowest, time.Since(began))
 		}
-	}()
-	return func() (int, time.Duration) {
-		t.Helper()
-		close(done)
-		r := <-results
-		require.NoError(t, r.err)
-		return r.served, r.slowest
-	}
+	})
+
+	return f
 }
 
-// requireTraffic checks that traffic was not held up. There is one process that
-// takes one request at a time: whoever held it would stop everything.
-func requireTraffic(t testing.TB, stop func() (int, time.Duration)) {
+// stop returns how many requests were served, of which none failed.
+func (f *traffic) stop(t testing.TB) int64 {
 	t.Helper()
-	served, slowest := stop()
-	t.Logf("%d requests of others were served, the slowest in %v", served, slowest)
-	require.Greater(t, served, 10)
+	close(f.done)
+	f.asking.Wait()
+	require.NoError(t, f.err)
+	t.Logf("%d requests of others were served, the slowest in %v", f.served.Load(), f.slowest)
+
+	return f.served.Load()
+}
+
+// requireServed checks that traffic was not held up. There is one process that
+// takes one request at a time: whoever held it would stop everything.
+func (f *traffic) requireServed(t testing.TB) {
+	t.Helper()
+	require.GreaterOrEqual(t, f.stop(t), int64(enough))
 }
 
 // Heads that never end hold no process, and are closed at an absolute deadline,
@@ -113,7 +123,7 @@ func TestD1SlowHeads(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
-	stop := traffic(t, c)
+	others := startTraffic(t, c)
 	began := time.Now()
 	conns := s.dialMany(t, crowd, func(int) string { return "GET /pid HTTP/1.1\r\nHost: x\r\nX-Slow: " })
 	drip := time.NewTicker(time.Second / 2)
@@ -141,7 +151,7 @@ func TestD1SlowHeads(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
 	require.Less(t, time.Since(began), 5*time.Second)
-	requireTraffic(t, stop)
+	others.requireServed(t)
 	s.requireNoMoreFDs(t, fds)
 }
 
@@ -152,7 +162,7 @@ func TestD2SlowBodies(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
-	stop := traffic(t, c)
+	others := startTraffic(t, c)
 	const large = 300 << 10 // more than is kept in memory
 	conns := s.dialMany(t, crowd, func(i int) string {
 		sent := 10
@@ -171,7 +181,7 @@ func TestD2SlowBodies(t *testing.T) {
 		require.Equal(t, 1, strings.Count(answer, "HTTP/1.1"))
 	}
 	require.Positive(t, stored)
-	requireTraffic(t, stop)
+	others.requireServed(t)
 	s.requireBufferFiles(t, s.Tmp, 0)
 	s.requireNoMoreFDs(t, fds)
 	require.Empty(t, s.lines("served slow."), "the application has seen one")
@@ -196,7 +206,7 @@ func TestD3SlowReaders(t *testing.T) {
 	for _, conn := range conns {
 		conn.say("GET /large?1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
-	stop := traffic(t, c)
+	others := startTraffic(t, c)
 	s.requireBufferFiles(t, s.Tmp, 10)
 	// The queue is fair: who comes last is served when the process has been
 	// through with all of them.
@@ -210,8 +220,7 @@ func TestD3SlowReaders(t *testing.T) {
 		}
 	}
 	require.Equal(t, readers, cut, "answers that were not cut")
-	served, _ := stop()
-	require.Positive(t, served)
+	require.Positive(t, others.stop(t))
 	s.requireNoMoreFDs(t, fds)
 }
 
@@ -221,7 +230,7 @@ func TestD11IdleConnections(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
-	stop := traffic(t, c)
+	others := startTraffic(t, c)
 	conns := s.dialMany(t, crowd, func(int) string { return "" })
 	for _, conn := range conns {
 		conn.say("GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -232,6 +241,6 @@ func TestD11IdleConnections(t *testing.T) {
 		require.Empty(t, rest)
 	}
 	require.InDelta(t, time.Second, time.Since(last), float64(time.Second))
-	requireTraffic(t, stop)
+	others.requireServed(t)
 	s.requireNoMoreFDs(t, fds)
 }
