@@ -40,23 +40,35 @@ type Handler struct {
 	disk    diskLog
 }
 
-// New returns a Handler for the application that cfg names. The pool stays the
-// caller's. What Validate finds wrong of cfg is logged and switched off.
-func New(pool *passenger.Pool, cfg Config) *Handler {
-	if err := cfg.Validate(); err != nil {
-		cfg.Logger.Error(err, "Part of the configuration is ignored", "app", cfg.Options.App.Name())
-		cfg = cfg.withoutFaults()
+// New returns a Handler for the application that cfg names, which starts with its
+// first request. The pool stays the caller's.
+//
+// The error names each fault of cfg: what [Config.Validate] and the Validate method
+// of its Options find.
+func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
+	var noPool error
+	if pool == nil {
+		noPool = errors.New("the handler has no pool: pass one of passenger.New")
 	}
+	if err := errors.Join(noPool, cfg.Validate(), cfg.Options.Validate()); err != nil {
+		return nil, err
+	}
+
 	cfg = cfg.withDefaults()
 	h := &Handler{
-		pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI), observer: pool.Observer(),
-		unlimited: unlimitedOptions(&cfg), releases: pool.ReleaseDirs(&cfg.Options),
+		pool:      pool,
+		cfg:       cfg,
+		base:      baseURI(cfg.Options.App.BaseURI),
+		observer:  pool.Observer(),
+		unlimited: unlimitedOptions(&cfg),
+		releases:  pool.ReleaseDirs(&cfg.Options),
 	}
 	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
 	if !cfg.DisableTurbocache {
 		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
 	}
-	return h
+
+	return h, nil
 }
 
 // ServeHTTP passes one request on. An answer that the application does not

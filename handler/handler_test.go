@@ -49,7 +49,8 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 		s.pool = pool
 		cfg.Options.App.Root, cfg.Options.App.GroupName = "/app", "app"
 		s.cfg = cfg
-		s.handler = handler.New(pool, cfg)
+		s.handler, err = handler.New(pool, cfg)
+		require.NoError(t, err)
 		server := &http.Server{Handler: http.HandlerFunc(s.ServeHTTP), Protocols: new(http.Protocols)}
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)

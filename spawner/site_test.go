@@ -32,10 +32,12 @@ func newSite(t *testing.T, app spawner.App) *site {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Shutdown(context.Background())) })
-	server := httptest.NewServer(handler.New(pool, handler.Config{
+	h, err := handler.New(pool, handler.Config{
 		Options: passenger.Options{App: app}, Logger: s.log.logger(),
 		StreamRequests: true, // what loaders make of bodies that come slowly
-	}))
+	})
+	require.NoError(t, err)
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	s.client, s.url = server.Client(), server.URL
 	s.client.Timeout = patience
