@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -89,6 +90,15 @@ type Config struct {
 	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the
 	// statuses 503, 504 and 500 of these errors; 0: they do not.
 	QueueFullStatus, QueueTimeoutStatus, SpawnErrorStatus int
+	// RequestID returns the id that the program has given a request, empty for none; nil:
+	// none. It is for programs whose middleware has one:
+	//
+	//	RequestID: func(r *http.Request) string { return middleware.GetReqID(r.Context()) }, // chi's
+	//
+	// or sets the request's header X-Request-Id, which is not believed otherwise, as it
+	// looks the same when a client has sent it. Middleware that sets X-Request-Id on the
+	// response before, as echo's and gin's do, needs no function. See also [WithRequestID].
+	RequestID func(r *http.Request) string
 	// HidePoweredBy leaves the header X-Powered-By out.
 	HidePoweredBy bool
 	// Logger gets what went wrong; the zero value discards it.

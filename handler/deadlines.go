@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -46,6 +47,32 @@ func (x *exchange) endHurry() {
 	if x.writing.over() { // too late to matter: the connection may serve another request
 		x.writeBy(time.Time{})
 	}
+}
+
+// breakOff makes sure that a response that ended because of err does not look whole,
+// even where middleware recovers from the panic to come, and net/http, or a writer that
+// compresses, would end it in order.
+func (x *exchange) breakOff(err error) {
+	rc := x.control()
+	if !errors.Is(err, errClientGone) {
+		x.flush() // what there is of it is the client's
+	}
+
+	// Without chunks or a length only a reset tells a broken end from another one. Web
+	// servers speak HTTP/1.0 to us.
+	unmarked := !x.r.ProtoAtLeast(1, 1) && len(x.w.Header()["Content-Length"]) == 0
+	if !unmarked && rc.SetWriteDeadline(past) == nil {
+		return // HTTP/2 has reset the stream
+	}
+
+	conn, _, err := rc.Hijack()
+	if err != nil {
+		return // there is no connection
+	}
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = conn.Close() // the client is told so
 }
 
 // readBy and writeBy set until when the client's connection may be read and

@@ -88,7 +88,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.event.Began = time.Now()
 	x.peer = h.remote(r)
 	x.remote = h.client(r, x.peer)
-	x.mark = newRequestMark(r, x.peer.trusted, x.event.Began)
+	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
 	h.flights.add(x)
 	return x
 }

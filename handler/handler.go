@@ -71,9 +71,16 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 	return h, nil
 }
 
-// ServeHTTP passes one request on. An answer that the application does not
-// finish ends with a panic of [http.ErrAbortHandler], so that it never looks
-// complete.
+// ServeHTTP passes one request on. A response that the application does not finish
+// ends with a panic of [http.ErrAbortHandler]. It never looks complete, even where
+// middleware recovers from the panic: nothing can be written to the client any more.
+//
+// What middleware has made of the request counts: the URL (http.StripPrefix), Host,
+// RemoteAddr without a port as the client's address (see Config.TrustedProxies), the
+// body with ContentLength (http.MaxBytesHandler is answered with 413), headers,
+// [WithEnv] and [WithRequestID]. Of the response, the fields that middleware has set
+// before stay where the application does not set them, and Set-Cookie, Vary, Link,
+// Server-Timing and others that add up stay beside the application's.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(h, w, r)
 	defer x.free()
@@ -86,6 +93,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.ended(err)
 	if cut {
 		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error(), "requestId", x.mark.id)
+		if x.answered {
+			x.breakOff(err)
+		}
 		panic(http.ErrAbortHandler)
 	}
 	x.endHurry()
