@@ -9,9 +9,10 @@
 //
 //	pool, err := passenger.New(passenger.Config{MaxPoolSize: 6})
 //	...
-//	app := handler.New(pool, handler.Config{Options: passenger.Options{
+//	app, err := handler.New(pool, handler.Config{Options: passenger.Options{
 //		App: spawner.App{Root: "/srv/shop"},
 //	}})
+//	...
 //	http.ListenAndServe("127.0.0.1:8080", app)
 //
 // The package handles no signals, keeps no globals and phones nobody.

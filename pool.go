@@ -89,10 +89,16 @@ func New(cfg Config) (*Pool, error) {
 		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*group{},
 		closed: make(chan struct{}), drained: make(chan struct{}),
 	}
-	if p.factory == nil {
-		p.factory, p.ownFactory = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}), true
+	var err error
+	if p.hooks, err = hooks.NewRunner(cfg.Logger, cfg.Hooks...); err != nil {
+		return nil, err
 	}
-	p.hooks = hooks.NewRunner(cfg.Logger, cfg.Hooks...)
+	if p.factory == nil {
+		if p.factory, err = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}); err != nil {
+			return nil, err
+		}
+		p.ownFactory = true
+	}
 	p.sample = (&procstat.Sampler{Marker: spawner.MarkerVar}).SampleTrees
 	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
 	p.killCtx, p.killStops = context.WithCancel(context.Background())

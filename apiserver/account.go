@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Level is what an account may do.
@@ -27,16 +28,23 @@ type Account struct {
 	Level    Level
 }
 
-func (a *Account) validate() error {
+// validate is about the account number i. It says nothing of the password.
+func (a *Account) validate(i int) error {
+	fault := func(field, format string, args ...any) error {
+		return fmt.Errorf("Accounts[%d].%s: "+format, append([]any{i, field}, args...)...)
+	}
+
 	switch {
 	case a.Name == "":
-		return errors.New("an account of the API has no name")
+		return fault("Name", "an account of the API has no name: give it one")
 	case a.Name == apiName:
-		return fmt.Errorf("the name %q is for API keys: give the account another one", apiName)
+		return fault("Name", "the name %q is for API keys: give the account another one", apiName)
+	case strings.Contains(a.Name, ":"):
+		return fault("Name", "the name %q has a colon, which no client can send (RFC 7617): leave it out", a.Name)
 	case a.Password == "":
-		return fmt.Errorf("the account %q of the API has no password", a.Name)
+		return fault("Password", "the account %q of the API has no password: give it one", a.Name)
 	case a.Level != ReadOnly && a.Level != Full:
-		return fmt.Errorf("the level %d of the account %q does not exist", a.Level, a.Name)
+		return fault("Level", "the level %d of the account %q does not exist: use ReadOnly or Full", a.Level, a.Name)
 	}
 	return nil
 }
@@ -44,13 +52,13 @@ func (a *Account) validate() error {
 func validateAccess(accounts []Account, anyone bool) error {
 	var errs []error
 	if anyone && len(accounts) > 0 {
-		errs = append(errs, errors.New("there are accounts, so not anyone can be allowed: use either"))
+		errs = append(errs, errors.New("AllowAnyone: there are accounts, so not anyone can be allowed: use either"))
 	}
 	names := map[string]bool{}
 	for i := range accounts {
-		errs = append(errs, accounts[i].validate())
+		errs = append(errs, accounts[i].validate(i))
 		if name := accounts[i].Name; names[name] {
-			errs = append(errs, fmt.Errorf("there are several accounts %q", name))
+			errs = append(errs, fmt.Errorf("Accounts[%d].Name: there are several accounts %q: give each another name", i, name))
 		}
 		names[accounts[i].Name] = true
 	}
@@ -63,16 +71,12 @@ type account struct {
 	level          Level
 }
 
-// newAccounts leaves out what is at fault, and all but the first of a name.
-func newAccounts(accounts []Account) (usable []account) {
-	names := map[string]bool{}
-	for _, a := range accounts {
-		if a.validate() == nil && !names[a.Name] {
-			usable = append(usable, account{sha256.Sum256([]byte(a.Name)), sha256.Sum256([]byte(a.Password)), a.Level})
-		}
-		names[a.Name] = true
+func newAccounts(accounts []Account) []account {
+	hashed := make([]account, len(accounts))
+	for i, a := range accounts {
+		hashed[i] = account{sha256.Sum256([]byte(a.Name)), sha256.Sum256([]byte(a.Password)), a.Level}
 	}
-	return usable
+	return hashed
 }
 
 // findAccount takes the same time for any name and password of a length.

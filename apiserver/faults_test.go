@@ -264,7 +264,8 @@ func BenchmarkStatusOfAThousandGroups(b *testing.B) {
 	for _, who := range [][2]string{{"admin", fullPassword}, {"api", key}, {"admin", "wrong"}} {
 		for _, path := range []string{"/pool.txt", "/pool.xml", "/pool.json", "/metrics"} {
 			b.Run(who[0]+"-"+who[1][:5]+path, func(b *testing.B) {
-				s := apiserver.New(apiserver.Config{Pool: h, Accounts: accounts()})
+				s, err := apiserver.New(apiserver.Config{Pool: h, Accounts: accounts()})
+				require.NoError(b, err)
 				for b.Loop() {
 					answerTo(b, s, path, who)
 				}

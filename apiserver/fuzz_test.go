@@ -45,10 +45,11 @@ func FuzzCalls(f *testing.F) {
 	pool := newBenchHouse(f, 2)
 	ids := pool.Identities()
 	settings := 0
-	s := apiserver.New(apiserver.Config{
+	s, err := apiserver.New(apiserver.Config{
 		Pool: pool, Accounts: accounts(),
 		ChangeSettings: func(map[string]json.RawMessage) error { settings++; return nil },
 	})
+	require.NoError(f, err)
 	bearer := func(name, password string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.SetBasicAuth(name, password)

@@ -98,7 +98,8 @@ func newHouse(t *testing.T, change ...func(*apiserver.Config)) *house {
 	for _, f := range change {
 		f(&cfg)
 	}
-	h.server = apiserver.New(cfg)
+	h.server, err = apiserver.New(cfg)
+	require.NoError(t, err)
 	return h
 }
 

@@ -17,18 +17,16 @@ func (s *Server) coreRoutes() map[string]methods {
 		"/readyz":              {get: {nothing, (*call).ready}},
 	}
 	maps.Copy(routes, commonRoutes())
-	if s.cfg.Pool != nil {
-		maps.Copy(routes, map[string]methods{
-			"/pool.txt":                    {get: {readPool, (*call).showPoolAsText}},
-			"/pool.xml":                    {get: {readPool, (*call).showPoolAsXML}},
-			"/pool.json":                   {get: {readPool, (*call).showPoolAsJSON}},
-			"/pool/errors.txt":             {get: {readPool, (*call).showFailuresAsText}},
-			"/pool/errors.json":            {get: {readPool, (*call).showFailuresAsJSON}},
-			"/pool/restart_app_group.json": {post: {modifyPool, (*call).restartGroup}},
-			"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
-			"/metrics":                     {get: {inspect, (*call).showMetrics}},
-		})
-	}
+	maps.Copy(routes, map[string]methods{
+		"/pool.txt":                    {get: {readPool, (*call).showPoolAsText}},
+		"/pool.xml":                    {get: {readPool, (*call).showPoolAsXML}},
+		"/pool.json":                   {get: {readPool, (*call).showPoolAsJSON}},
+		"/pool/errors.txt":             {get: {readPool, (*call).showFailuresAsText}},
+		"/pool/errors.json":            {get: {readPool, (*call).showFailuresAsJSON}},
+		"/pool/restart_app_group.json": {post: {modifyPool, (*call).restartGroup}},
+		"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
+		"/metrics":                     {get: {inspect, (*call).showMetrics}},
+	})
 	return routes
 }
 

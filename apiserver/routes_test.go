@@ -232,17 +232,6 @@ func TestWithoutFunctions(t *testing.T) {
 	}
 }
 
-func TestWithoutAPool(t *testing.T) {
-	h := newHouse(t, func(c *apiserver.Config) { c.Pool = nil }).onUnix()
-	require.Contains(t, h.log.String(), "no pool")
-	for path, status := range map[string]int{"/pool.txt": 404, "/metrics": 404, "/ping.json": 200} {
-		require.Equal(t, status, h.ask("GET", path, "").Status, path)
-	}
-	tcp := h.onTCP()
-	a := h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: "/ping.json", Name: "api", Password: ""})
-	requireUnauthorized(t, a, "no key")
-}
-
 func TestFailuresOfFunctions(t *testing.T) {
 	h := newHouse(t, func(c *apiserver.Config) {
 		c.ReopenLogs = func() error { return errors.New("the disk is full") }
@@ -272,6 +261,13 @@ func TestFailuresOfFunctions(t *testing.T) {
 	}
 }
 
+func newWatchdog(t *testing.T, config apiserver.WatchdogConfig) *apiserver.Server {
+	t.Helper()
+	s, err := apiserver.NewWatchdog(config)
+	require.NoError(t, err)
+	return s
+}
+
 func TestWatchdog(t *testing.T) {
 	h := newHouse(t)
 	var logs atomic.Int32
@@ -279,7 +275,7 @@ func TestWatchdog(t *testing.T) {
 		Accounts: accounts(), Logger: h.log.Logger(), Version: "7",
 		Shutdown: func() { h.shut <- struct{}{} }, ReopenLogs: func() error { logs.Add(1); return nil },
 	}
-	h.server = apiserver.NewWatchdog(config)
+	h.server = newWatchdog(t, config)
 	h.onUnix()
 	tcp := h.onTCP()
 	for _, test := range []struct {
@@ -321,7 +317,7 @@ func TestWatchdog(t *testing.T) {
 	var refusal error
 	config.Reload = func(context.Context) error { return refusal }
 	config.Status = func() string { return "all is well\n" }
-	h.server = apiserver.NewWatchdog(config)
+	h.server = newWatchdog(t, config)
 	h.onUnix()
 	require.Equal(t, "all is well\n", h.ask("GET", "/status.txt", "").Body)
 	require.Equal(t, 200, h.ask("POST", "/reload.json", "").Status)

@@ -77,11 +77,12 @@ type Config struct {
 	Logger logr.Logger
 }
 
-// Validate reports every fault of c, joined.
+// Validate reports every fault of c, joined. Each error begins with the name of its
+// field.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.Pool == nil {
-		errs = append(errs, errors.New("the API has no pool to show"))
+		errs = append(errs, errors.New("Pool: the API has no pool to show: set the one of passenger.New"))
 	}
 	return errors.Join(append(errs, validateAccess(c.Accounts, c.AllowAnyone))...)
 }
@@ -99,18 +100,19 @@ type Server struct {
 	origins  *http.CrossOriginProtection
 }
 
-// New returns the API of a core. What Validate finds wrong of cfg is logged and
-// counts for nothing: without a pool, there are no routes about one.
-func New(cfg Config) *Server {
+// New returns the API of a core. The error is that of [Config.Validate].
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	if cfg.Program == "" {
 		cfg.Program = "gopassenger core"
 	}
-	if err := cfg.Validate(); err != nil {
-		cfg.Logger.Error(err, "Part of the admin API's configuration is ignored")
-	}
+
 	s := newServer(cfg)
 	s.routes = s.coreRoutes()
-	return s
+
+	return s, nil
 }
 
 func newServer(cfg Config) *Server {
@@ -121,7 +123,6 @@ func newServer(cfg Config) *Server {
 		euid: os.Geteuid(), accounts: newAccounts(cfg.Accounts), guesses: &guesses{log: cfg.Logger},
 		origins: http.NewCrossOriginProtection(),
 	}
-	cfg.AllowAnyone = cfg.AllowAnyone && len(cfg.Accounts) == 0
 	cfg.Accounts = nil // the passwords are no longer needed
 	s.cfg = cfg
 	return s

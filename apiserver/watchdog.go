@@ -30,17 +30,20 @@ type WatchdogConfig struct {
 	Logger           logr.Logger
 }
 
-// Validate reports every fault of c, joined.
+// Validate reports every fault of c, joined. Each error begins with the name of its
+// field.
 func (c *WatchdogConfig) Validate() error { return validateAccess(c.Accounts, c.AllowAnyone) }
 
-// NewWatchdog returns the API of a watchdog. Faults are treated as by New.
-func NewWatchdog(cfg WatchdogConfig) *Server {
+// NewWatchdog returns the API of a watchdog. The error is that of
+// [WatchdogConfig.Validate].
+func NewWatchdog(cfg WatchdogConfig) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	if cfg.Program == "" {
 		cfg.Program = "gopassenger watchdog"
 	}
-	if err := cfg.Validate(); err != nil {
-		cfg.Logger.Error(err, "Part of the admin API's configuration is ignored")
-	}
+
 	s := newServer(Config{
 		Accounts: cfg.Accounts, AllowAnyone: cfg.AllowAnyone, Settings: cfg.Settings, ChangeSettings: cfg.ChangeSettings,
 		Shutdown: cfg.Shutdown, ReopenLogs: cfg.ReopenLogs, Program: cfg.Program, Version: cfg.Version, Logger: cfg.Logger,
@@ -51,7 +54,8 @@ func NewWatchdog(cfg WatchdogConfig) *Server {
 		"/reload.json": {post: {admin, (*call).readSettings}},
 	}
 	maps.Copy(s.routes, commonRoutes())
-	return s
+
+	return s, nil
 }
 
 func (c *call) showStatus() {

@@ -25,7 +25,10 @@ func BenchmarkHandlerAlone(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer pool.Close()
-			h := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app", GroupName: "app"}}})
+			h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app", GroupName: "app"}}})
+			if err != nil {
+				b.Fatal(err)
+			}
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			r := httptest.NewRequest(http.MethodGet, "/path?query", nil).WithContext(ctx)

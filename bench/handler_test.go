@@ -30,7 +30,10 @@ func BenchmarkHandler(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer factory.Close()
 	pool, err := passenger.New(passenger.Config{Spawner: factory})
 	if err != nil {
@@ -44,12 +47,16 @@ func BenchmarkHandler(b *testing.B) {
 	}
 	session.Close(passenger.KeepAlive)
 	socket := pool.Inspect().Groups[0].Processes[0].Sockets[0].Address[len("unix:"):]
+	ours, err := handler.New(pool, handler.Config{Options: options})
+	if err != nil {
+		b.Fatal(err)
+	}
 	fronts := []struct {
 		name    string
 		handler http.Handler
 	}{
 		{"reverseproxy", reverseProxy(socket)},
-		{"passenger", handler.New(pool, handler.Config{Options: options})},
+		{"passenger", ours},
 	}
 	for _, connections := range []int{1, 16, 64} {
 		for _, front := range fronts {

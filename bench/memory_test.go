@@ -67,7 +67,10 @@ func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	}
 	marker := fmt.Sprintf("PASSENGER_BENCH=%d.%d", os.Getpid(), time.Now().UnixNano())
 	name, value, _ := strings.Cut(marker, "=")
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer factory.Close()
 	pool, err := passenger.New(passenger.Config{Spawner: factory})
 	if err != nil {
@@ -83,7 +86,11 @@ func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	}
 	awaitProcesses(b, pool, &options)
 	b.ReportMetric(megabytes(b, marker), "MB-started")
-	requests(b, handler.New(pool, handler.Config{Options: options}), 20_000)
+	h, err := handler.New(pool, handler.Config{Options: options})
+	if err != nil {
+		b.Fatal(err)
+	}
+	requests(b, h, 20_000)
 	b.ReportMetric(megabytes(b, marker), "MB-used")
 }
 

@@ -82,7 +82,10 @@ func BenchmarkSpawn(b *testing.B) {
 // may start a preloader.
 func spawns(b *testing.B, app spawner.App) {
 	b.Helper()
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer factory.Close()
 	s, err := factory.NewSpawner(app)
 	if err != nil {

@@ -27,7 +27,9 @@ func serve(t *testing.T, factory spawner.Factory, app spawner.App) string {
 	pool, err := passenger.New(passenger.Config{Spawner: factory})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	server := httptest.NewServer(handler.New(pool, handler.Config{Options: passenger.Options{App: app}}))
+	h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: app}})
+	require.NoError(t, err)
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return server.URL + "/"
 }
@@ -68,7 +70,8 @@ func TestErrorPages(t *testing.T) {
 func TestRealFailure(t *testing.T) {
 	b := openBrowser(t)
 	root := t.TempDir()
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, factory.Close()) })
 	url := serve(t, factory, spawner.App{
 		Root: root, Environment: "development", Env: map[string]string{"SHOP_TOKEN": "canary-of-the-token"},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/gopassenger/passenger/spawner"
@@ -29,20 +28,29 @@ func (x *exchange) readBody() error {
 		return nil
 	case x.length > 0 && x.length <= copyBufferSize:
 		x.enter(StateBuffering)
-		x.small = x.scratch(int(x.length))[:x.length]
-		client := x.slowClient()
-		defer client.release()
-		_, err := io.ReadFull(client, x.small)
-		if errors.Is(err, io.EOF) || err == io.ErrUnexpectedEOF { // not wrapped, so that it is ReadFull's
-			err = errBadUpload // no server lets this happen
-		}
-		if err == nil {
-			x.body = nil
-			x.received.Store(x.length)
-		}
-		return err
+		return x.readSmall()
 	}
 	return x.storeBody()
+}
+
+// readSmall reads a body of known length into memory.
+func (x *exchange) readSmall() error {
+	x.small = x.scratch(int(x.length))[:x.length]
+	client := x.slowClient()
+	defer client.release()
+
+	for n := 0; ; {
+		m, err := client.Read(x.small[n:])
+		n += m
+		switch {
+		case errors.Is(err, io.EOF): // which exactBody says at the very end
+			x.body = nil
+			x.received.Store(x.length)
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // storeBody reads the body to its end, which gives it a length.
@@ -87,42 +95,39 @@ func (x *exchange) mustStore() bool {
 
 // slowClient reads a body from a client that has to keep a pace.
 type slowClient struct {
-	x       *exchange
-	limited bool
-	began   time.Time
-	read    int64
+	x     *exchange
+	pace  *pace // nil: the client has none to keep
+	began time.Time
+	read  int64
 }
 
 func (x *exchange) slowClient() *slowClient {
 	c := &x.client
-	*c = slowClient{x: x, limited: x.h.limitsClients(), began: time.Now()}
-	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.ReadTimeout > 0 {
-		c.limited = false
+	*c = slowClient{x: x, began: time.Now()}
+	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
+	if x.h.limitsClients() && (!ok || s.ReadTimeout <= 0) {
+		c.pace = &pace{rc: x.control()}
 	}
 	return c
 }
 
 // Read tells the end of the body, io.EOF, from a connection that ends in it.
 func (c *slowClient) Read(p []byte) (n int, err error) {
-	if c.limited {
-		c.x.readBy(c.began.Add(c.x.h.cfg.clientTime(c.read)))
-	}
+	c.pace.begin(c.began.Add(c.x.h.cfg.clientTime(c.read)))
 	n, err = c.x.body.Read(p)
+	c.pace.end()
+
 	c.read += int64(n)
-	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		return n, err
-	case c.limited && errors.Is(err, os.ErrDeadlineExceeded):
-		err = errClientSlow
-	default:
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", readFault(err), err)
 	}
+
 	return n, err
 }
 
-// release lets net/http wait for the client without a deadline again.
+// release lets net/http wait for the client without our deadline again.
 func (c *slowClient) release() {
-	if c.limited {
+	if c.pace.over() {
 		c.x.readBy(time.Time{})
 	}
 }
@@ -145,3 +150,48 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// exactBody is a body that has to be as long as the request's head says. net/http
+// makes sure of the client's; one that middleware has put in its place may be longer
+// or shorter, and what the application got would be cut, or taken for the beginning of
+// its next request.
+type exactBody struct {
+	r            io.Reader
+	length, left int64
+	one          [1]byte
+}
+
+// Read returns io.EOF with the last byte, or after it, and only if nothing follows.
+func (b *exactBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, b.end()
+	}
+
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	switch {
+	case b.left == 0 && (err == nil || errors.Is(err, io.EOF)):
+		return n, b.end()
+	case errors.Is(err, io.EOF):
+		return n, fmt.Errorf("%w: it ends after %d bytes of %d", errBodyLength, b.length-b.left, b.length)
+	}
+
+	return n, err
+}
+
+// end makes sure that nothing follows.
+func (b *exactBody) end() error {
+	for range maxEmptyReads {
+		n, err := b.r.Read(b.one[:])
+		switch {
+		case n > 0:
+			return fmt.Errorf("%w: it has more than %d bytes", errBodyLength, b.length)
+		case err != nil:
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// maxEmptyReads is how often a reader may return nothing, and no error.
+const maxEmptyReads = 100

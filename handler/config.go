@@ -3,8 +3,11 @@ package handler
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,6 +90,15 @@ type Config struct {
 	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the
 	// statuses 503, 504 and 500 of these errors; 0: they do not.
 	QueueFullStatus, QueueTimeoutStatus, SpawnErrorStatus int
+	// RequestID returns the id that the program has given a request, empty for none; nil:
+	// none. It is for programs whose middleware has one:
+	//
+	//	RequestID: func(r *http.Request) string { return middleware.GetReqID(r.Context()) }, // chi's
+	//
+	// or sets the request's header X-Request-Id, which is not believed otherwise, as it
+	// looks the same when a client has sent it. Middleware that sets X-Request-Id on the
+	// response before, as echo's and gin's do, needs no function. See also [WithRequestID].
+	RequestID func(r *http.Request) string
 	// HidePoweredBy leaves the header X-Powered-By out.
 	HidePoweredBy bool
 	// Logger gets what went wrong; the zero value discards it.
@@ -139,55 +151,82 @@ type Sendfile struct {
 	ToProxy bool
 }
 
-// Validate reports every fault of c, joined. Options are the pool's to judge.
+// Validate reports every fault of c, joined. Each error begins with the name of its
+// field. Options are not looked at: they have a Validate method of their own.
 func (c *Config) Validate() error {
 	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	errs = append(errs, c.StickySessions.Validate())
-	if c.MaxRequestBody < 0 {
-		fault("the limit %d of requests' bodies is negative: use 0 for none", c.MaxRequestBody)
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+": "+format, args...))
 	}
+
+	if c.ConnectTimeout < 0 {
+		fault("ConnectTimeout", "the time %s for connecting to a process is negative: use 0 for %s, or more",
+			c.ConnectTimeout, DefaultConnectTimeout)
+	}
+	for _, prefix := range c.TrustedProxies {
+		if !prefix.IsValid() {
+			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
+		}
+	}
+	if c.MaxRequestBody < 0 {
+		fault("MaxRequestBody", "the limit %d of requests' bodies is negative: use 0 for none", c.MaxRequestBody)
+	}
+	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !validName(name) {
-		fault("the name %q of the cookie that the turbocache varies by is not one of a cookie", name)
+		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a cookie: "+
+			tokenAdvice, name)
 	}
 	for _, path := range c.UnlimitedConcurrencyPaths {
 		if !strings.HasPrefix(path, "/") {
-			fault("the path %q of unlimited concurrency does not begin with a slash", path)
+			fault("UnlimitedConcurrencyPaths", "the path %q of unlimited concurrency does not begin with a slash: "+
+				"write it as /cable", path)
 		}
 	}
-	for _, dir := range c.Sendfile.Roots {
-		if !filepath.IsAbs(dir) {
-			fault("the directory %q of files for X-Sendfile is not absolute", dir)
-		}
-	}
-	for prefix, dir := range c.Sendfile.Accel {
-		if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") {
-			fault("the path %q for X-Accel-Redirect does not begin and end with a slash", prefix)
-		}
-		if !filepath.IsAbs(dir) {
-			fault("the directory %q for X-Accel-Redirect to %s is not absolute", dir, prefix)
-		}
+	errs = append(errs, c.Sendfile.validate()...)
+	if c.ErrorDetails > DetailsNever {
+		fault("ErrorDetails", "%d is not one of DetailsInDevelopment, DetailsAlways and DetailsNever", c.ErrorDetails)
 	}
 	for _, s := range []struct {
-		what   string
-		status int
+		field, what string
+		status      int
 	}{
-		{"a full queue", c.QueueFullStatus}, {"a time-out in the queue", c.QueueTimeoutStatus}, {"a failed start", c.SpawnErrorStatus},
+		{"QueueFullStatus", "a full queue", c.QueueFullStatus},
+		{"QueueTimeoutStatus", "a time-out in the queue", c.QueueTimeoutStatus},
+		{"SpawnErrorStatus", "a failed start", c.SpawnErrorStatus},
 	} {
 		if s.status != 0 && (s.status < 400 || s.status > 999) {
-			fault("the status %d for %s is not one of an error: use 400 to 999", s.status, s.what)
+			fault(s.field, "the status %d for %s is not one of an error: use 400 to 999", s.status, s.what)
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
-// withoutFaults returns c without what may be at fault.
-func (c Config) withoutFaults() Config {
-	c.StickySessions, c.Sendfile, c.UnlimitedConcurrencyPaths = StickySessions{}, Sendfile{}, nil
-	c.DisableTurbocache, c.VaryTurbocacheByCookie = true, ""
-	c.QueueFullStatus, c.QueueTimeoutStatus, c.SpawnErrorStatus = 0, 0, 0
-	c.MaxRequestBody = max(c.MaxRequestBody, 0)
-	return c
+// tokenAdvice says what the name of a cookie may consist of.
+const tokenAdvice = "use letters, digits and !#$%%&'*+-.^_`|~"
+
+// validate reports every fault of s.
+func (s *Sendfile) validate() (errs []error) {
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("Sendfile."+field+": "+format, args...))
+	}
+
+	for _, dir := range s.Roots {
+		if !filepath.IsAbs(dir) {
+			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as /srv/files", dir)
+		}
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(s.Accel)) {
+		if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") {
+			fault("Accel", "the path %q for X-Accel-Redirect does not begin and end with a slash: write it as /files/", prefix)
+		}
+		if dir := s.Accel[prefix]; !filepath.IsAbs(dir) {
+			fault("Accel", "the directory %q for X-Accel-Redirect to %s is not absolute: name it from the root on, as /srv/files",
+				dir, prefix)
+		}
+	}
+
+	return errs
 }
 
 // withDefaults returns c with what its zero values stand for.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,23 +19,66 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 func TestConfigurationsThatAreRefused(t *testing.T) {
 	for want, cfg := range map[string]handler.Config{
-		"is negative":                    {MaxRequestBody: -1},
-		"not one of a cookie":            {VaryTurbocacheByCookie: "a b"},
-		"does not begin with a slash":    {UnlimitedConcurrencyPaths: []string{"cable"}},
-		"is not absolute":                {Sendfile: handler.Sendfile{Roots: []string{"files"}}},
-		"begin and end with a slash":     {Sendfile: handler.Sendfile{Accel: map[string]string{"/files": "/srv"}}},
-		"to /files/ is not absolute":     {Sendfile: handler.Sendfile{Accel: map[string]string{"/files/": "srv"}}},
-		"status 200 for a full queue":    {QueueFullStatus: 200},
-		"status 1000 for a failed start": {SpawnErrorStatus: 1000},
+		"ConnectTimeout: the time -1s for connecting to a process is negative: use 0 for 10s": {ConnectTimeout: -time.Second},
+		`TrustedProxies: "invalid Prefix" is no prefix of addresses: use one like 10.0.0.0/8`: {TrustedProxies: make([]netip.Prefix, 1)},
+		"MaxRequestBody: the limit -1 of requests' bodies is negative: use 0 for none":        {MaxRequestBody: -1},
+		`VaryTurbocacheByCookie: the name "a b" of the cookie that the turbocache varies by is not one of a cookie: use letters`: {
+			VaryTurbocacheByCookie: "a b",
+		},
+		`UnlimitedConcurrencyPaths: the path "cable" of unlimited concurrency does not begin with a slash: write it as /cable`: {
+			UnlimitedConcurrencyPaths: []string{"cable"},
+		},
+		`StickySessions.CookieName: the name "a=b" of the cookie for sticky sessions has characters other than letters`: {
+			StickySessions: handler.StickySessions{CookieName: "a=b"},
+		},
+		`StickySessions.CookieAttributes: the attributes "a\n" of the cookie for sticky sessions have characters that`: {
+			StickySessions: handler.StickySessions{CookieAttributes: "a\n"},
+		},
+		`Sendfile.Roots: the directory "files" of files for X-Sendfile is not absolute: name it from the root on`: {
+			Sendfile: handler.Sendfile{Roots: []string{"files"}},
+		},
+		`Sendfile.Accel: the path "/files" for X-Accel-Redirect does not begin and end with a slash: write it as /files/`: {
+			Sendfile: handler.Sendfile{Accel: map[string]string{"/files": "/srv"}},
+		},
+		`Sendfile.Accel: the directory "srv" for X-Accel-Redirect to /files/ is not absolute: name it`: {
+			Sendfile: handler.Sendfile{Accel: map[string]string{"/files/": "srv"}},
+		},
+		"ErrorDetails: 7 is not one of DetailsInDevelopment, DetailsAlways and DetailsNever":         {ErrorDetails: 7},
+		"QueueFullStatus: the status 200 for a full queue is not one of an error: use 400 to 999":    {QueueFullStatus: 200},
+		"QueueTimeoutStatus: the status 399 for a time-out in the queue is not one of an error: use": {QueueTimeoutStatus: 399},
+		"SpawnErrorStatus: the status 1000 for a failed start is not one of an error: use 400":       {SpawnErrorStatus: 1000},
 	} {
 		require.ErrorContains(t, cfg.Validate(), want)
 	}
 	require.NoError(t, (&handler.Config{}).Validate())
+}
+
+// What is wrong is not switched off, with half of the rest, but returned, and all of it.
+func TestNewReturnsEachFaultOfItsConfiguration(t *testing.T) {
+	factory := spawnertest.New(spawnertest.Script{})
+	pool, err := passenger.New(passenger.Config{Spawner: factory})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pool.Close()) }()
+
+	cfg := handler.Config{MaxRequestBody: -1, StickySessions: handler.StickySessions{Enabled: true, CookieName: "a b"}}
+	cfg.Options.App.Root, cfg.Options.MinProcesses = "relative", -1
+	h, err := handler.New(pool, cfg)
+	require.Nil(t, h)
+	for _, part := range []string{"MaxRequestBody", "StickySessions.CookieName", `"relative"`, "number of processes -1"} {
+		require.ErrorContains(t, err, part)
+	}
+	require.Empty(t, pool.Inspect().Groups)
+	require.Empty(t, factory.LiveProcesses())
+
+	h, err = handler.New(nil, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
+	require.Nil(t, h)
+	require.ErrorContains(t, err, "has no pool: pass one of passenger.New")
 }
 
 func TestR46LimitsOfAHead(t *testing.T) {

@@ -1,17 +1,78 @@
 package handler
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
 
-// endHurry takes the time limit for writing back, after what was written has left
-// us: the connection may serve another request.
+// freely is how much of a response is written without a look at the time: what
+// the buffers of the server take.
+const freely = 2 << 10
+
+// beginWrite sets the time for the next n bytes of the response, until endWrite.
+func (x *exchange) beginWrite(n int) {
+	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
+		return
+	}
+	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
+		return
+	}
+
+	if x.writing == nil {
+		x.writing = &pace{rc: x.control(), writing: true}
+	}
+	x.writing.begin(time.Now().Add(x.h.cfg.clientTime(int64(n))))
+}
+
+func (x *exchange) endWrite() { x.writing.end() }
+
+// flush gives the client what the server has buffered. Writers that cannot flush do
+// not hold anything back.
+func (x *exchange) flush() {
+	if x.writing != nil {
+		x.writing.begin(time.Now().Add(x.h.cfg.clientTime(0)))
+		defer x.writing.end()
+	}
+	_ = x.control().Flush()
+}
+
+// endHurry waits until what was written has left us, as far as there is a time limit
+// for it.
 func (x *exchange) endHurry() {
-	if x.hurried {
-		_ = x.control().Flush()
+	if x.writing == nil {
+		return
+	}
+	x.flush()
+	if x.writing.over() { // too late to matter: the connection may serve another request
 		x.writeBy(time.Time{})
 	}
+}
+
+// breakOff makes sure that a response that ended because of err does not look whole,
+// even where middleware recovers from the panic to come, and net/http, or a writer that
+// compresses, would end it in order.
+func (x *exchange) breakOff(err error) {
+	rc := x.control()
+	if !errors.Is(err, errClientGone) {
+		x.flush() // what there is of it is the client's
+	}
+
+	// Without chunks or a length only a reset tells a broken end from another one. Web
+	// servers speak HTTP/1.0 to us.
+	unmarked := !x.r.ProtoAtLeast(1, 1) && len(x.w.Header()["Content-Length"]) == 0
+	if !unmarked && rc.SetWriteDeadline(past) == nil {
+		return // HTTP/2 has reset the stream
+	}
+
+	conn, _, err := rc.Hijack()
+	if err != nil {
+		return // there is no connection
+	}
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = conn.Close() // the client is told so
 }
 
 // readBy and writeBy set until when the client's connection may be read and

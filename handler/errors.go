@@ -21,6 +21,9 @@ var (
 	errNotFound   = errors.New("the request is not for this application")
 	errMethod     = errors.New("the method is not passed on")
 	errBadUpload  = errors.New("the request's body is broken")
+	// errBodyLength is the fault of the program that the handler is in.
+	errBodyLength = errors.New("the request's body is not as long as its Content-Length says: " +
+		"let middleware that replaces a body set ContentLength too, to -1 if it does not know")
 	errNoSpace    = errors.New("the request's body cannot be stored")
 	errLongTarget = errors.New("the request's target is too long")
 	errLargeHead  = errors.New("the request's header is too large")
@@ -56,6 +59,7 @@ var outcomes = []struct {
 	{is(errLargeHead), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
 	{is(errBodyTooLarge), outcome{status: http.StatusRequestEntityTooLarge, message: "The request's body is too large.", quiet: true}},
 	{is(errClientSlow), outcome{status: http.StatusRequestTimeout, message: "The request's body came too slowly.", quiet: true}},
+	{is(errBodyLength), outcome{status: http.StatusInternalServerError, message: "The server has changed the request's body on its way to the application."}},
 	{is(errBadUpload), outcome{status: http.StatusBadRequest, message: "The request's body is not well-formed.", quiet: true}},
 	{is(errNotFound), outcome{status: http.StatusNotFound, message: "There is nothing at this address.", quiet: true}},
 	{is(errMethod), outcome{status: http.StatusNotImplemented, message: "The request's method is not supported.", quiet: true}},

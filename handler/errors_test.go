@@ -72,7 +72,8 @@ func TestDeadlineOfARequest(t *testing.T) {
 			factory := spawnertest.New(script)
 			pool, err := passenger.New(passenger.Config{Spawner: factory, SelfChecks: true})
 			require.NoError(t, err)
-			h := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
+			h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
+			require.NoError(t, err)
 			l := newListener()
 			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				ctx, cancel := context.WithTimeout(r.Context(), time.Second)

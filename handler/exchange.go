@@ -40,6 +40,7 @@ type exchange struct {
 	// body is what the client still sends; nil if there is nothing, or it has
 	// all been read: into small, or stored.
 	body   io.Reader
+	exact  exactBody
 	small  []byte
 	stored storedBody
 	client slowClient
@@ -54,8 +55,8 @@ type exchange struct {
 	resp   response
 	// reading is the answer's body.
 	reading bodyReader
-	// hurried: there is a deadline for writing to the client.
-	hurried bool
+	// writing is the pace at which the client takes the response; nil: there is none yet.
+	writing *pace
 	// answered: the client has got the head of an answer.
 	answered bool
 	// unread: the client may still be sending its body, so that its connection
@@ -87,7 +88,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.event.Began = time.Now()
 	x.peer = h.remote(r)
 	x.remote = h.client(r, x.peer)
-	x.mark = newRequestMark(r, x.peer.trusted, x.event.Began)
+	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
 	h.flights.add(x)
 	return x
 }
@@ -169,14 +170,47 @@ func (x *exchange) admit() (err error) {
 	if x.env, err = envOf(x.ctx); err != nil {
 		return err
 	}
-	x.length, x.body = r.ContentLength, r.Body
-	if x.length == 0 || r.Body == nil || r.Body == http.NoBody {
-		x.length, x.body = 0, nil
+	if err := x.takeBody(); err != nil {
+		return err
 	}
 	if x.upgrade = upgradeToken(r); x.upgrade != "" && (r.Method != http.MethodGet || x.length != 0) {
 		return errBadRequest
 	}
 	return nil
+}
+
+// takeBody finds out how long the request's body is.
+func (x *exchange) takeBody() error {
+	r := x.r
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+
+	x.length, x.body = r.ContentLength, r.Body
+	if x.length < 0 {
+		return nil
+	}
+	x.exact = exactBody{r: r.Body, length: x.length, left: x.length}
+	x.body = &x.exact
+	if x.length > 0 {
+		return nil
+	}
+
+	// A client that says so, by HTTP/2, may still be about to end its request.
+	client := &x.client
+	if len(r.Header["Content-Length"]) > 0 {
+		client = x.slowClient()
+		defer client.release()
+	} else {
+		client.x = x
+	}
+	_, err := client.Read(nil)
+	if errors.Is(err, io.EOF) {
+		x.body = nil
+		return nil
+	}
+
+	return err
 }
 
 // converse sends the request and passes the answer on. It may leave it to
@@ -326,6 +360,12 @@ func (x *exchange) keepsAlive() bool {
 // because the time for the request was up. cause is why its context has ended, if
 // it has.
 func (x *exchange) blame(err, cause error) error {
+	// net/http ends the context after any error of reading, a deadline's too.
+	u := x.upload
+	if u != nil && u.clientErr != nil && !errors.Is(u.clientErr, errClientGone) {
+		return u.clientErr
+	}
+
 	switch {
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
@@ -335,9 +375,10 @@ func (x *exchange) blame(err, cause error) error {
 	if x.session.TimeIsUp() {
 		return fmt.Errorf("%w: %w", errTooSlow, err)
 	}
-	if u := x.upload; u != nil && u.clientErr != nil {
+	if u != nil && u.clientErr != nil {
 		return u.clientErr
 	}
+
 	return err
 }
 

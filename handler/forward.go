@@ -8,7 +8,6 @@ import (
 	"net/http/httputil"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gopassenger/passenger"
 )
@@ -233,8 +232,7 @@ func (x *exchange) stream(first []byte) error {
 	unflushed := true // the head
 	for {
 		if unflushed && x.br.Buffered() == 0 {
-			// Writers that cannot flush do not hold anything back.
-			_ = x.control().Flush()
+			x.flush()
 			unflushed = false
 		}
 		n, err := x.reading.Read(buf)
@@ -256,27 +254,12 @@ func (x *exchange) stream(first []byte) error {
 // give writes a piece of the answer. A client that does not take it in time is
 // as good as gone.
 func (x *exchange) give(piece []byte) error {
-	x.limitWrite(len(piece))
+	x.beginWrite(len(piece))
 	n, err := x.w.Write(piece)
+	x.endWrite()
 	x.sent.Add(int64(n))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 	return nil
-}
-
-// freely is how much of an answer is written without a look at the time: what
-// the buffers of the server take.
-const freely = 2 << 10
-
-// limitWrite sets the time for the next bytes of the answer.
-func (x *exchange) limitWrite(n int) {
-	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
-		return
-	}
-	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
-		return
-	}
-	x.writeBy(time.Now().Add(x.h.cfg.clientTime(int64(n))))
-	x.hurried = true
 }

@@ -40,28 +40,47 @@ type Handler struct {
 	disk    diskLog
 }
 
-// New returns a Handler for the application that cfg names. The pool stays the
-// caller's. What Validate finds wrong of cfg is logged and switched off.
-func New(pool *passenger.Pool, cfg Config) *Handler {
-	if err := cfg.Validate(); err != nil {
-		cfg.Logger.Error(err, "Part of the configuration is ignored", "app", cfg.Options.App.Name())
-		cfg = cfg.withoutFaults()
+// New returns a Handler for the application that cfg names, which starts with its
+// first request. The pool stays the caller's.
+//
+// The error names each fault of cfg: what [Config.Validate] and the Validate method
+// of its Options find.
+func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
+	var noPool error
+	if pool == nil {
+		noPool = errors.New("the handler has no pool: pass one of passenger.New")
 	}
+	if err := errors.Join(noPool, cfg.Validate(), cfg.Options.Validate()); err != nil {
+		return nil, err
+	}
+
 	cfg = cfg.withDefaults()
 	h := &Handler{
-		pool: pool, cfg: cfg, base: baseURI(cfg.Options.App.BaseURI), observer: pool.Observer(),
-		unlimited: unlimitedOptions(&cfg), releases: pool.ReleaseDirs(&cfg.Options),
+		pool:      pool,
+		cfg:       cfg,
+		base:      baseURI(cfg.Options.App.BaseURI),
+		observer:  pool.Observer(),
+		unlimited: unlimitedOptions(&cfg),
+		releases:  pool.ReleaseDirs(&cfg.Options),
 	}
 	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
 	if !cfg.DisableTurbocache {
 		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
 	}
-	return h
+
+	return h, nil
 }
 
-// ServeHTTP passes one request on. An answer that the application does not
-// finish ends with a panic of [http.ErrAbortHandler], so that it never looks
-// complete.
+// ServeHTTP passes one request on. A response that the application does not finish
+// ends with a panic of [http.ErrAbortHandler]. It never looks complete, even where
+// middleware recovers from the panic: nothing can be written to the client any more.
+//
+// What middleware has made of the request counts: the URL (http.StripPrefix), Host,
+// RemoteAddr without a port as the client's address (see Config.TrustedProxies), the
+// body with ContentLength (http.MaxBytesHandler is answered with 413), headers,
+// [WithEnv] and [WithRequestID]. Of the response, the fields that middleware has set
+// before stay where the application does not set them, and Set-Cookie, Vary, Link,
+// Server-Timing and others that add up stay beside the application's.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(h, w, r)
 	defer x.free()
@@ -74,6 +93,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.ended(err)
 	if cut {
 		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error(), "requestId", x.mark.id)
+		if x.answered {
+			x.breakOff(err)
+		}
 		panic(http.ErrAbortHandler)
 	}
 	x.endHurry()

@@ -32,6 +32,8 @@ type site struct {
 	handler  *handler.Handler
 	// env is that of each request.
 	env handler.Env
+	// front is what a request goes to, if that is not the handler.
+	front http.Handler
 }
 
 // serve runs a test against an application that plays script.
@@ -49,7 +51,8 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 		s.pool = pool
 		cfg.Options.App.Root, cfg.Options.App.GroupName = "/app", "app"
 		s.cfg = cfg
-		s.handler = handler.New(pool, cfg)
+		s.handler, err = handler.New(pool, cfg)
+		require.NoError(t, err)
 		server := &http.Server{Handler: http.HandlerFunc(s.ServeHTTP), Protocols: new(http.Protocols)}
 		server.Protocols.SetHTTP1(true)
 		server.Protocols.SetUnencryptedHTTP2(true)
@@ -73,6 +76,10 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.env != nil {
 		r = r.WithContext(handler.WithEnv(r.Context(), s.env))
+	}
+	if s.front != nil {
+		s.front.ServeHTTP(w, r)
+		return
 	}
 	s.handler.ServeHTTP(w, r)
 }

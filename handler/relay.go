@@ -215,7 +215,7 @@ func (x *exchange) relay(first []byte) error {
 	if err != nil && !errors.Is(err, errClientGone) {
 		// What there is of the answer is the client's, so that it sees one that
 		// broke off and not none.
-		_ = x.control().Flush()
+		x.flush()
 	}
 	r.leave(conn)
 	<-done
@@ -261,9 +261,8 @@ func (r *relay) finish(x *exchange) {
 
 // drain gives the client what the relay has.
 func (x *exchange) drain(r *relay) error {
-	flush := func() { _ = x.control().Flush() }
 	for {
-		p, file, n, err := r.next(flush)
+		p, file, n, err := r.next(x.flush)
 		switch {
 		case err != nil:
 			return err
@@ -284,8 +283,9 @@ func (x *exchange) drain(r *relay) error {
 
 // giveFile writes from a file, which the kernel does by itself where it can.
 func (x *exchange) giveFile(file *os.File, n int64) (given int64, err error) {
-	x.limitWrite(int(n))
+	x.beginWrite(int(n))
 	given, err = io.CopyN(x.w, file, n)
+	x.endWrite()
 	x.sent.Add(given)
 	if err != nil {
 		return given, fmt.Errorf("%w: %w", errClientGone, err)

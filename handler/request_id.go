@@ -2,6 +2,7 @@ package handler
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
@@ -20,14 +21,54 @@ const (
 	idSize       = 16
 )
 
+type requestIDKey struct{}
+
+// WithRequestID returns a context for a request that has this id: at the application,
+// in the log and in [Handler.Inspect]. It is for middleware, whose word counts more
+// than Config.RequestID and than what any client or proxy says. An id that is empty,
+// longer than 128 bytes, or has other characters than visible ones of ASCII, counts
+// for nothing.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// programsID is the id that the program has given a request; empty: none.
+func (h *Handler) programsID(w http.ResponseWriter, r *http.Request) string {
+	if id, ok := r.Context().Value(requestIDKey{}).(string); ok && visible(id) {
+		return id
+	}
+	if h.cfg.RequestID != nil {
+		if id := h.cfg.RequestID(r); visible(id) {
+			return id
+		}
+	}
+	// No client can set a header of the response.
+	if ids := w.Header()[requestIDHeader]; len(ids) == 1 && visible(ids[0]) {
+		return ids[0]
+	}
+	return ""
+}
+
+// visible: an id that a program may give a request.
+func visible(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] >= 0x7f {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxRequestID
+}
+
 // requestMark is a request's id and when it came, the latter in the form of
 // the header: t= and microseconds since 1970.
 type requestMark struct{ id, start string }
 
-func newRequestMark(r *http.Request, trusted bool, now time.Time) requestMark {
-	var m requestMark
+// newRequestMark returns the mark of a request to which the program has given an id, or
+// none.
+func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) requestMark {
+	m := requestMark{id: id}
 	if trusted {
-		if v := r.Header.Get(requestIDHeader); validRequestID(v) {
+		if v := r.Header.Get(requestIDHeader); m.id == "" && validRequestID(v) {
 			m.id = v
 		}
 		m.start = r.Header.Get(requestStartHeader)

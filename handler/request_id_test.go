@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -57,4 +58,74 @@ func TestTraceContextIsPassedOn(t *testing.T) {
 		require.Equal(s, "a=b", got["HTTP_TRACESTATE"])
 		require.Equal(s, "c=d", got["HTTP_BAGGAGE"])
 	})
+}
+
+// A program's id wins over whatever a client or a proxy says; a header of the request
+// alone is not the program's, since it looks the same when a client has sent it.
+func TestRequestIDOfTheProgramWins(t *testing.T) {
+	const programs = "host/{4711}#1"
+	type key struct{}
+	inContext := func(next http.Handler) http.Handler { // as chi's RequestID
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, programs)))
+		})
+	}
+	inRequest := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header.Set("X-Request-Id", programs)
+			next.ServeHTTP(w, r)
+		})
+	}
+	inResponse := func(next http.Handler) http.Handler { // as echo's RequestID, and gin's requestid
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Request-ID", programs)
+			next.ServeHTTP(w, r)
+		})
+	}
+	with := func(id string) func(http.Handler) http.Handler {
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				next.ServeHTTP(w, r.WithContext(handler.WithRequestID(r.Context(), id)))
+			})
+		}
+	}
+	ofContext := func(r *http.Request) string {
+		id, _ := r.Context().Value(key{}).(string)
+		return id
+	}
+	ofHeader := func(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+
+	for name, test := range map[string]struct {
+		middleware func(http.Handler) http.Handler
+		ofProgram  func(*http.Request) string
+		want       string
+	}{
+		"WithRequestID":                      {with(programs), nil, `^host/\{4711\}#1$`},
+		"in a context of the program's":      {inContext, ofContext, `^host/\{4711\}#1$`},
+		"in the request's header":            {inRequest, ofHeader, `^host/\{4711\}#1$`},
+		"in the response's header":           {inResponse, nil, `^host/\{4711\}#1$`},
+		"WithRequestID before the function":  {chain(inContext, with("nearer")), ofContext, "^nearer$"},
+		"WithRequestID that cannot be":       {with("a b"), nil, "^[0-9a-f]{32}$"},
+		"WithRequestID that is too long":     {with(strings.Repeat("x", 129)), nil, "^[0-9a-f]{32}$"},
+		"the client's, without a function":   {chain(), nil, "^[0-9a-f]{32}$"},
+		"the function has none":              {chain(), ofContext, "^[0-9a-f]{32}$"},
+		"in the header, without a function":  {inRequest, nil, "^[0-9a-f]{32}$"},
+		"the client's, which a program uses": {chain(), ofHeader, "^forged$"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, trusted := range []bool{false, true} {
+				cfg := handler.Config{RequestID: test.ofProgram}
+				want := test.want
+				if trusted {
+					cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+					want = strings.Replace(want, "[0-9a-f]{32}", "(forged|host/.4711.#1|[0-9a-f]{32})", 1)
+				}
+				var got sessionproto.Header
+				serveBehind(t, recordingSession(&got), cfg, test.middleware, func(s *site) {
+					s.do(http.MethodGet, "/", "", "X-Request-Id", "forged")
+					require.Regexp(s, want, got["HTTP_X_REQUEST_ID"])
+				})
+			}
+		})
+	}
 }

@@ -199,13 +199,47 @@ func (x *exchange) checkSwitch() error {
 	return nil
 }
 
-// copyHeader copies what is for the client.
+// copyHeader gives to what is for the client. What middleware has set before stays
+// beside it, or gives way: see joins.
 func (p *response) copyHeader(to http.Header) {
 	listed := connectionTokens(p.header)
+	gather(to, p.header)
 	for name, values := range p.header {
 		if hopByHop[name] || ownHeader(name) || name == "Content-Length" || name == "Status" || slices.Contains(listed, name) {
 			continue
 		}
-		to[name] = values
+		to[name] = beside(to, name, values)
+	}
+}
+
+// joins are the header fields of a response that add up: of which several come from
+// several places, and what one says does not replace what another one says.
+var joins = map[string]bool{
+	"Set-Cookie": true, "Vary": true, "Link": true, "Server-Timing": true, "Via": true, "Www-Authenticate": true,
+	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "Accept-Ch": true,
+	"Access-Control-Expose-Headers": true, "Cache-Status": true, "Report-To": true,
+}
+
+// beside returns the values of a field that the application has, behind those that
+// middleware has set if it is one of joins.
+func beside(to http.Header, name string, values []string) []string {
+	if len(to) == 0 {
+		return values // the ordinary case
+	}
+	if had := to[name]; len(had) > 0 && joins[name] {
+		return slices.Concat(had, values)
+	}
+	return values
+}
+
+// gather puts what middleware has set by another spelling of a name in from under the
+// name, so that no field is there twice.
+func gather(to, from http.Header) {
+	for name, values := range to {
+		canonical := http.CanonicalHeaderKey(name)
+		if _, both := from[canonical]; both && canonical != name {
+			delete(to, name)
+			to[canonical] = slices.Concat(to[canonical], values)
+		}
 	}
 }

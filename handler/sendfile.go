@@ -189,7 +189,8 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 	}
 
 	x.answered = true
-	x.limitWrite(int(min(a.info.Size(), 1<<30)))
+	x.beginWrite(int(min(a.info.Size(), 1<<30)))
+	defer x.endWrite()
 	w := &countingWriter{ResponseWriter: x.w, x: x}
 	http.ServeContent(w, validators.Exact(x.r, a.info.ModTime()), a.info.Name(), a.info.ModTime(), a.file)
 	if w.err != nil {

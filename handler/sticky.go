@@ -24,15 +24,16 @@ type StickySessions struct {
 	CookieAttributes string
 }
 
-// Validate reports every fault of s, joined. With one, a Handler has no sticky
-// sessions, and says so in its log.
+// Validate reports every fault of s, joined.
 func (s *StickySessions) Validate() error {
 	var errs []error
 	if s.CookieName != "" && !validName(s.CookieName) {
-		errs = append(errs, fmt.Errorf("the name %q of the cookie for sticky sessions has characters other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
+		errs = append(errs, fmt.Errorf("StickySessions.CookieName: the name %q of the cookie for sticky sessions has characters "+
+			"other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
 	}
 	if !validValue(s.CookieAttributes) {
-		errs = append(errs, fmt.Errorf("the attributes %q of the cookie for sticky sessions have characters that a header must not have", s.CookieAttributes))
+		errs = append(errs, fmt.Errorf("StickySessions.CookieAttributes: the attributes %q of the cookie for sticky sessions have "+
+			"characters that a header must not have: leave control characters out", s.CookieAttributes))
 	}
 	return errors.Join(errs...)
 }

@@ -4,15 +4,16 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
 
 // target is what the request's first line and Host mean to the application,
-// computed once, from what the client sent.
+// computed once, from what the client sent and middleware has made of it.
 type target struct {
-	uri    string // path and query, as sent
-	path   string // below script, as sent; never empty
+	uri    string // path and query, escaped
+	path   string // below script, escaped; never empty
 	script string // the base URI, or empty
 	query  string
 	host   string // the Host header
@@ -23,26 +24,12 @@ func baseURI(u string) string { return strings.TrimRight(u, "/") }
 
 // newTarget fails with errBadRequest or errNotFound.
 func newTarget(r *http.Request, base string) (target, error) {
-	t := target{uri: r.RequestURI, host: r.Host}
-	if t.uri == "" {
-		t.uri = r.URL.RequestURI() // a request that no server has read
-	}
-	if _, rest, absolute := strings.Cut(t.uri, "://"); absolute && t.uri[0] != '/' {
-		slash := strings.IndexAny(rest, "/?")
-		switch {
-		case slash < 0:
-			t.uri = "/"
-		case rest[slash] == '?':
-			t.uri = "/" + rest[slash:]
-		default:
-			t.uri = rest[slash:]
-		}
-	}
+	t := target{uri: requestTarget(r), host: r.Host}
 	if !validHost(t.host) {
 		return target{}, errBadRequest
 	}
 	// HTTP/2 lets through what would end a request line.
-	if t.uri[0] != '/' || strings.ContainsFunc(t.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	if t.uri == "" || t.uri[0] != '/' || strings.ContainsFunc(t.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return target{}, errBadRequest
 	}
 	path, query, _ := strings.Cut(t.uri, "?")
@@ -56,6 +43,88 @@ func newTarget(r *http.Request, base string) (target, error) {
 		t.path = "/"
 	}
 	return t, nil
+}
+
+// requestTarget is path and query of r.URL, which middleware may have changed, as
+// http.StripPrefix does. They are written as the client has written them where that
+// says the same: applications tell escapes apart that a url.URL does not. It is empty
+// where there is no path.
+func requestTarget(r *http.Request) string {
+	if sent := originForm(r.RequestURI); sent != "" && saysTheSame(sent, r.URL) {
+		return sent
+	}
+	if r.URL.Opaque != "" {
+		return ""
+	}
+
+	uri := r.URL.EscapedPath()
+	if uri == "" || uri[0] != '/' {
+		uri = "/" + uri // http.StripPrefix("/app/", h) leaves no slash
+	}
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		uri += "?" + r.URL.RawQuery
+	}
+
+	return uri
+}
+
+// originForm takes scheme and authority off a target in absolute form.
+func originForm(target string) string {
+	_, rest, absolute := strings.Cut(target, "://")
+	if !absolute || target[0] == '/' {
+		return target
+	}
+
+	switch slash := strings.IndexAny(rest, "/?"); {
+	case slash < 0:
+		return "/"
+	case rest[slash] == '?':
+		return "/" + rest[slash:]
+	default:
+		return rest[slash:]
+	}
+}
+
+// saysTheSame reports whether u is what net/http makes of the target sent, or what
+// middleware has made of u means the same.
+func saysTheSame(sent string, u *url.URL) bool {
+	path, query, asked := strings.Cut(sent, "?")
+	if query != u.RawQuery || asked != (query != "" || u.ForceQuery) {
+		return false
+	}
+
+	switch {
+	case u.RawPath != "":
+		return u.RawPath == path && decodesTo(path, u.Path, true)
+	case u.Path == "":
+		return path == "/"
+	default:
+		return decodesTo(path, u.Path, false)
+	}
+}
+
+// decodesTo reports whether escaped is path with escapes. slashes says that escaped
+// slashes are the same as others.
+func decodesTo(escaped, path string, slashes bool) bool {
+	if strings.IndexByte(escaped, '%') < 0 {
+		return escaped == path
+	}
+
+	for len(escaped) > 0 {
+		c, size := escaped[0], 1
+		if c == '%' {
+			if len(escaped) < 3 || !isHex(escaped[1]) || !isHex(escaped[2]) {
+				return false
+			}
+			c, size = unhex(escaped[1])<<4|unhex(escaped[2]), 3
+		}
+		if path == "" || path[0] != c || c == '/' && size > 1 && !slashes {
+			return false
+		}
+		escaped, path = escaped[size:], path[1:]
+	}
+
+	return path == ""
 }
 
 // server returns the name and port that the client asked for.

@@ -163,8 +163,9 @@ func (h *cacheHit) copyHeader(to http.Header) {
 		values = append(values, v...)
 		to[name] = values[n:len(values):len(values)]
 	}
+	gather(to, h.entry.header)
 	for name, v := range h.entry.header {
-		set(name, v...)
+		set(name, beside(to, name, v)...)
 	}
 	set("Age", strconv.FormatInt(int64(h.age/time.Second), 10))
 	if h.entry.status != http.StatusNoContent {

@@ -55,8 +55,14 @@ func (x *exchange) tunnel() error {
 }
 
 func (x *exchange) writeSwitch(client io.Writer) error {
-	h := make(http.Header)
+	// What middleware has set goes with it, as with any other response.
+	h := x.w.Header().Clone()
+	if h == nil {
+		h = make(http.Header)
+	}
 	x.copyHeader(h)
+	h.Del("Content-Length")
+	h.Del("Transfer-Encoding")
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, x.resp.header["Upgrade"]
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")

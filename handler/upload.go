@@ -50,10 +50,10 @@ func (x *exchange) startUpload() {
 	// Without it, net/http would read the body itself before the answer. That
 	// other writers cannot do it is no fault: they do not.
 	_ = x.control().EnableFullDuplex()
-	body, length := x.body, x.length
+	body, chunked := x.body, x.length < 0
 	go func() {
 		defer close(u.done)
-		u.finish(conn, u.run(conn, body, length, &x.received), halfClose)
+		u.finish(conn, u.run(conn, body, chunked, &x.received), halfClose)
 	}()
 }
 
@@ -64,17 +64,18 @@ func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
 	}
 }
 
-// run copies a body of the given length, or a chunked one if it is not known.
-func (u *upload) run(conn net.Conn, body io.Reader, length int64, received *atomic.Int64) (complete bool) {
-	chunked := length < 0
+// run copies a body to its end, in chunks if its length is not known.
+func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atomic.Int64) (complete bool) {
 	memory := newMemory(copyBufferSize)
 	defer memory.free()
 	buf := memory.b
 	for {
 		n, err := body.Read(buf)
-		length -= int64(n)
 		received.Add(int64(n))
-		u.read.Store(length == 0 || errors.Is(err, io.EOF))
+		u.read.Store(errors.Is(err, io.EOF))
+		if errors.Is(err, errBodyLength) {
+			n = 0 // the application must not get what looks like all of it
+		}
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
 			return false // the answer, if there is one, is still read
 		}
@@ -89,8 +90,17 @@ func (u *upload) run(conn net.Conn, body io.Reader, length int64, received *atom
 	}
 }
 
-// readFault tells a client that breaks the rules from one that is gone.
+// readFault tells a client that breaks the rules from one that is slow, or gone, and
+// from limits of the program's.
 func readFault(err error) error {
+	switch {
+	case errors.Is(err, errBodyLength):
+		return errBodyLength
+	case as[*http.MaxBytesError](err):
+		return errBodyTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errClientSlow
+	}
 	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) {
 		return errClientGone
 	}
@@ -151,11 +161,15 @@ func (x *exchange) endUpload() (complete bool) {
 		return false
 	}
 	x.unread = true
-	// Where there are no deadlines, the client's next bytes end the read.
-	_ = x.control().SetReadDeadline(time.Now())
-	<-u.done
-	if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
-		u.clientErr = nil // it is ours
+	select {
+	case <-u.done:
+	default:
+		// Where there are no deadlines, the client's next bytes end the read.
+		_ = x.control().SetReadDeadline(past)
+		<-u.done
+		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
+			u.clientErr = nil // it is ours
+		}
 	}
 	x.readBy(time.Now().Add(drainTime))
 	return false

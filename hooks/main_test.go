@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
@@ -125,4 +126,13 @@ func (b *bench) spawnFailed(command string, timeout ...time.Duration) *hooks.Scr
 func (b *bench) run(command string, timeout ...time.Duration) error {
 	b.t.Helper()
 	return b.spawnFailed(command, timeout...).Run(b.t.Context(), spawnFailedEvent)
+}
+
+// newRunner is for hooks that are in order.
+func newRunner(log logr.Logger, all ...hooks.Hook) *hooks.Runner {
+	r, err := hooks.NewRunner(log, all...)
+	if err != nil {
+		panic(err)
+	}
+	return r
 }

@@ -55,7 +55,20 @@ type Runner struct {
 
 // NewRunner returns a Runner of hooks, each of which is told of an event whatever
 // becomes of the others. It starts nothing before the first event.
-func NewRunner(log logr.Logger, hooks ...Hook) *Runner {
+//
+// The error names each hook that is nil, or that [On] was to tell of events that
+// there are not.
+func NewRunner(log logr.Logger, hooks ...Hook) (*Runner, error) {
+	var errs []error
+	for i, h := range hooks {
+		if err := validate(h); err != nil {
+			errs = append(errs, fmt.Errorf("hook number %d: %w", i+1, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
 	r := &Runner{
 		hooks: map[Name][]Hook{}, log: defaultlog.Or(log), closing: make(chan struct{}),
 		lanes: map[Name]*lane{}, accounts: map[Name]*account{},
@@ -68,7 +81,8 @@ func NewRunner(log logr.Logger, hooks ...Hook) *Runner {
 			}
 		}
 	}
-	return r
+
+	return r, nil
 }
 
 // Has reports whether anybody wants to know of events of that name. It takes no

@@ -89,7 +89,7 @@ func statusOf(t *testing.T, r *hooks.Runner, name hooks.Name) hooks.Status {
 
 func TestNoHooks(t *testing.T) {
 	leakgate.Check(t)
-	for name, r := range map[string]*hooks.Runner{"nil": nil, "zero": {}, "no hooks": hooks.NewRunner(logr.Logger{})} {
+	for name, r := range map[string]*hooks.Runner{"nil": nil, "zero": {}, "no hooks": newRunner(logr.Logger{})} {
 		for _, n := range hooks.Names() {
 			require.False(t, r.Has(n), name)
 			r.Fire(hooks.Event{Name: n})
@@ -101,10 +101,28 @@ func TestNoHooks(t *testing.T) {
 	}
 }
 
+func TestRunnerRefusesHooksThatCannotBeTold(t *testing.T) {
+	leakgate.Check(t)
+	fine := hooks.HookFunc(func(context.Context, hooks.Event) error { return nil })
+	r, err := hooks.NewRunner(logr.Discard(), fine, nil, hooks.HookFunc(nil),
+		hooks.On(fine, "spawn_faild"), hooks.On(nil, hooks.SpawnFailed), hooks.On(fine))
+	require.Nil(t, r)
+	for _, part := range []string{
+		"hook number 2: it is nil: leave it out",
+		"hook number 3: its function is nil: leave it out",
+		`hook number 4: there is no event "spawn_faild"; the events are [attached_process`,
+		"hook number 5: it is nil",
+		"hook number 6: On was given no event: name some of [attached_process",
+	} {
+		require.ErrorContains(t, err, part)
+	}
+	require.NotContains(t, err.Error(), "number 1")
+}
+
 func TestNothingStartsBeforeTheFirstEvent(t *testing.T) {
 	leakgate.Check(t)
 	before := runtime.NumGoroutine()
-	r := hooks.NewRunner(logr.Discard(), hooks.On(&recorder{}, hooks.SpawnFailed))
+	r := newRunner(logr.Discard(), hooks.On(&recorder{}, hooks.SpawnFailed))
 	require.True(t, r.Has(hooks.SpawnFailed))
 	require.False(t, r.Has(hooks.AttachedProcess))
 	r.Fire(hooks.Event{Name: hooks.AttachedProcess})
@@ -115,7 +133,7 @@ func TestNothingStartsBeforeTheFirstEvent(t *testing.T) {
 func TestCloseTellsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		const events = 100
 		for range events {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed, GroupName: "one"})
@@ -135,7 +153,7 @@ func TestCloseTellsWhatWaits(t *testing.T) {
 func TestCloseCutsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: untilCancelled}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		for pid := range 10 {
 			r.Fire(hooks.Event{Name: hooks.DetachedProcess, PID: pid})
 		}
@@ -154,7 +172,7 @@ func TestCloseCutsShort(t *testing.T) {
 func TestCloseNamesWhatDoesNotStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		r := hooks.NewRunner(logr.Discard(), hooks.HookFunc(func(context.Context, hooks.Event) error {
+		r := newRunner(logr.Discard(), hooks.HookFunc(func(context.Context, hooks.Event) error {
 			<-release
 			return nil
 		}))
@@ -173,7 +191,7 @@ func TestOrderOfOneProcess(t *testing.T) {
 			}
 			return takes(time.Second)(ctx, e)
 		}}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		const processes = 20
 		for pid := range processes {
 			for range 2 {
@@ -199,7 +217,7 @@ func TestOrderOfOneProcess(t *testing.T) {
 func TestOrderOfOneGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		for range 3 {
 			r.Fire(hooks.Event{Name: hooks.AfterInitializeSupergroup, GroupName: "a"})
 			r.Fire(hooks.Event{Name: hooks.BeforeDestroySupergroup, GroupName: "a"})
@@ -220,7 +238,7 @@ func TestG1HookThatHangsStopsNothingElse(t *testing.T) {
 			}
 			return nil
 		}}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		r.Fire(hooks.Event{Name: hooks.AttachedProcess, PID: 1})
 		r.Fire(hooks.Event{Name: hooks.SpawnFailed})
 		r.Fire(hooks.Event{Name: hooks.DetachedProcess, PID: 1})
@@ -250,7 +268,7 @@ func TestRun(t *testing.T) {
 	t.Run("waits", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &recorder{hold: takes(time.Minute)}
-			r := hooks.NewRunner(logr.Discard(), h)
+			r := newRunner(logr.Discard(), h)
 			begin := time.Now()
 			require.NoError(t, r.Run(t.Context(), event))
 			require.Equal(t, time.Minute, time.Since(begin))
@@ -263,7 +281,7 @@ func TestRun(t *testing.T) {
 		var log logged.Buffer
 		mistake := errors.New("mistake")
 		h := &recorder{}
-		r := hooks.NewRunner(log.Logger(), hooks.HookFunc(func(context.Context, hooks.Event) error { return mistake }), h)
+		r := newRunner(log.Logger(), hooks.HookFunc(func(context.Context, hooks.Event) error { return mistake }), h)
 		require.ErrorIs(t, r.Run(t.Context(), event), mistake)
 		require.Empty(t, log.String(), "the caller knows")
 		require.Len(t, h.told(), 1, "the other hook is told")
@@ -272,7 +290,7 @@ func TestRun(t *testing.T) {
 	t.Run("does not wait for ever", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
-			r := hooks.NewRunner(logr.Discard(), hooks.HookFunc(func(context.Context, hooks.Event) error {
+			r := newRunner(logr.Discard(), hooks.HookFunc(func(context.Context, hooks.Event) error {
 				<-release
 				return nil
 			}))
@@ -287,7 +305,7 @@ func TestRun(t *testing.T) {
 	})
 	t.Run("until it is closed", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			r := hooks.NewRunner(logr.Discard(), hooks.HookFunc(untilCancelled))
+			r := newRunner(logr.Discard(), hooks.HookFunc(untilCancelled))
 			result := make(chan error)
 			go func() { result <- r.Run(t.Context(), event) }()
 			synctest.Wait()
@@ -309,7 +327,7 @@ func TestHookThatPanicsOrLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leakgate.Check(t)
 			var log logged.Buffer
-			r := hooks.NewRunner(log.Logger(), hooks.HookFunc(test.hold))
+			r := newRunner(log.Logger(), hooks.HookFunc(test.hold))
 			for range 3 {
 				r.Fire(hooks.Event{Name: hooks.SpawnFailed, GroupName: "shop"})
 			}
@@ -326,7 +344,7 @@ func TestCloseKillsScripts(t *testing.T) {
 	b := newBench(t)
 	b.fifo("pid")
 	s := b.spawnFailed(b.script("hook", `echo $$ > $DIR/pid; sleep 1000`))
-	r := hooks.NewRunner(b.log.Logger(), s)
+	r := newRunner(b.log.Logger(), s)
 	r.Fire(spawnFailedEvent)
 	pid := b.hear("pid")
 	require.ErrorContains(t, r.Close(ended()), "spawn_failed (1 running, 0 waiting)")

@@ -62,11 +62,11 @@ func NewScripts(c Config) (*Scripts, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		value := c.Commands[name]
 		if !slices.Contains(Names(), name) {
-			errs = append(errs, fmt.Errorf("there is no hook %q, for which the script %q is configured; the hooks are %s", name, value, Names()))
+			errs = append(errs, fmt.Errorf("Commands: there is no hook %q, for which the script %q is configured; the hooks are %s", name, value, Names()))
 			continue
 		}
 		if strings.ContainsRune(value, 0) {
-			errs = append(errs, fmt.Errorf("the %s hook has a NUL in its value %q", name, value))
+			errs = append(errs, fmt.Errorf("Commands: the %s hook has a NUL in its value %q: leave it out", name, value))
 			continue
 		}
 		for part := range strings.SplitSeq(value, ";") {
@@ -76,7 +76,7 @@ func NewScripts(c Config) (*Scripts, error) {
 		}
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("the time limit of hooks is negative: %s", c.Timeout))
+		errs = append(errs, fmt.Errorf("Timeout: the time limit of hooks is negative: %s: use 0 for none, or more", c.Timeout))
 	}
 	var err error
 	if s.options, err = optionVars(c.Options); err != nil {

@@ -18,7 +18,7 @@ func TestTooManyEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
 		h := &recorder{hold: untilCancelled}
-		r := hooks.NewRunner(log.Logger(), h)
+		r := newRunner(log.Logger(), h)
 		for range 1 + hooks.MaxWaiting {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed})
 		}
@@ -44,7 +44,7 @@ func TestTooManyEvents(t *testing.T) {
 func TestG4StormOfQueueFullErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
-		r := hooks.NewRunner(logr.Discard(), h)
+		r := newRunner(logr.Discard(), h)
 		const seconds, perSecond, groups = 10, 1000, 7
 		want := map[string]int{}
 		for i := range seconds * perSecond {
@@ -78,7 +78,7 @@ func TestG4StormWithScripts(t *testing.T) {
 		hooks.QueueFullError: b.script("hook", `echo $PASSENGER_EVENT_COUNT >> $DIR/counts`),
 	}})
 	h := &recorder{hold: s.Run}
-	r := hooks.NewRunner(b.log.Logger(), hooks.On(h, hooks.QueueFullError))
+	r := newRunner(b.log.Logger(), hooks.On(h, hooks.QueueFullError))
 	const events = 1000
 	tick := time.NewTicker(time.Second / events)
 	defer tick.Stop()
@@ -106,7 +106,7 @@ func BenchmarkFire(b *testing.B) {
 		"merged": {Name: hooks.QueueFullError},
 	} {
 		b.Run(name, func(b *testing.B) {
-			r := hooks.NewRunner(logr.Discard(), hooks.On(hooks.HookFunc(untilCancelled), hooks.QueueFullError))
+			r := newRunner(logr.Discard(), hooks.On(hooks.HookFunc(untilCancelled), hooks.QueueFullError))
 			b.Cleanup(func() { _ = r.Close(ended()) })
 			r.Fire(event)
 			b.ReportAllocs()

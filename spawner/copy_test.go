@@ -39,9 +39,11 @@ func own() *identity {
 // openedFactory is one that has begun to use dir.
 func openedFactory(t *testing.T, dir string) *factory {
 	t.Helper()
-	f, ok := New(Config{Dir: dir, Users: SameUser}).(*factory)
+	made, err := New(Config{Dir: dir, Users: SameUser})
+	require.NoError(t, err)
+	f, ok := made.(*factory)
 	require.True(t, ok)
-	_, err := f.privateDir()
+	_, err = f.privateDir()
 	require.NoError(t, err)
 	return f
 }

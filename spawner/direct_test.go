@@ -208,7 +208,8 @@ func TestB15ClosedStdoutAfterReadyIsHarmless(t *testing.T) {
 func TestTemporaryDirectory(t *testing.T) {
 	temp := shortDir(t)
 	t.Setenv("TMPDIR", temp)
-	f := spawner.New(spawner.Config{Users: spawner.SameUser})
+	f, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	require.NoError(t, err)
 	s, err := f.NewSpawner(app(t, "http"))
 	require.NoError(t, err)
 	require.Empty(t, temporaries(t, temp))
@@ -238,10 +239,27 @@ func temporaries(t *testing.T, dir string) []string {
 }
 
 func TestUnusableConfig(t *testing.T) {
-	_, err := spawner.New(spawner.Config{Dir: "relative", TermDelay: -1, ShutdownTimeout: -1}).NewSpawner(app(t, "http"))
-	require.ErrorContains(t, err, "relative")
-	require.ErrorContains(t, err, "SIGTERM")
-	require.ErrorContains(t, err, "shutdown")
+	f, err := spawner.New(spawner.Config{
+		Dir:             "relative",
+		TermDelay:       -1,
+		ShutdownTimeout: -2,
+		Users:           9,
+		DefaultUser:     "a\nb",
+		DefaultGroup:    "c\x00",
+		Version:         "1\r",
+	})
+	require.Nil(t, f)
+	for _, part := range []string{
+		`Dir: the spawner's directory "relative" is not a clean absolute path: name it as`,
+		"TermDelay: the delay -1ns before SIGTERM is negative: use 0 for 10s",
+		"ShutdownTimeout: the shutdown time-out -2ns is negative: use 0 for 1m0s",
+		"Users: unknown user policy 9: use UserOfApp",
+		`DefaultUser: the spawner's default user "a\nb" holds a line break or NUL: leave it out`,
+		`DefaultGroup: the spawner's default group "c\x00" holds`,
+		`Version: the spawner's version "1\r" holds`,
+	} {
+		require.ErrorContains(t, err, part)
+	}
 }
 
 func TestShellInFrontOfTheApplication(t *testing.T) {

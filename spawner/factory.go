@@ -60,25 +60,38 @@ type Config struct {
 	Version string
 }
 
-// Validate reports every fault of c, joined. It does not look at the file
-// system.
+// Validate reports every fault of c, joined. Each error begins with the name of its
+// field. It does not look at the file system.
 func (c *Config) Validate() error {
 	var errs []error
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+": "+format, args...))
+	}
+
 	if c.Dir != "" && (!filepath.IsAbs(c.Dir) || filepath.Clean(c.Dir) != c.Dir) {
-		errs = append(errs, fmt.Errorf("the spawner's directory %q is not a clean absolute path", c.Dir))
+		fault("Dir", "the spawner's directory %q is not a clean absolute path: name it as /run/shop", c.Dir)
 	}
 	if c.TermDelay < 0 {
-		errs = append(errs, fmt.Errorf("the delay %s before SIGTERM is negative", c.TermDelay))
+		fault("TermDelay", "the delay %s before SIGTERM is negative: use 0 for %s, or more", c.TermDelay, DefaultTermDelay)
 	}
 	if c.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("the shutdown time-out %s is negative", c.ShutdownTimeout))
+		fault("ShutdownTimeout", "the shutdown time-out %s is negative: use 0 for %s, or more",
+			c.ShutdownTimeout, DefaultShutdownTimeout)
 	}
 	if c.Users > SameUser {
-		errs = append(errs, fmt.Errorf("unknown user policy %d", c.Users))
+		fault("Users", "unknown user policy %d: use UserOfApp, DefaultUserOnly or SameUser", c.Users)
 	}
-	if strings.ContainsAny(c.Dir+c.Version+c.DefaultUser+c.DefaultGroup, "\r\n\x00") {
-		errs = append(errs, errors.New("the spawner's directory, version, default user or default group holds a line break or NUL"))
+	for _, text := range []struct{ field, what, value string }{
+		{"Dir", "directory", c.Dir},
+		{"DefaultUser", "default user", c.DefaultUser},
+		{"DefaultGroup", "default group", c.DefaultGroup},
+		{"Version", "version", c.Version},
+	} {
+		if strings.ContainsAny(text.value, "\r\n\x00") {
+			fault(text.field, "the spawner's %s %q holds a line break or NUL: leave it out", text.what, text.value)
+		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -98,24 +111,27 @@ func (c *Config) setDefaults() {
 	c.Logger = defaultlog.Or(c.Logger)
 }
 
-// New returns the factory of real processes. Faults of config come back from
-// its NewSpawner.
+// New returns the factory of real processes. The error is that of [Config.Validate].
 //
 // Before its first process starts, every descriptor of this program above
 // stderr is set to close on exec where the system can do that (Linux 5.11):
 // what it was started with, by a shell or a service manager, is not for
 // applications.
-func New(config Config) Factory {
-	f := &factory{config: config, fault: config.Validate()}
+func New(config Config) (Factory, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+
+	f := &factory{config: config}
 	f.config.setDefaults()
 	f.guard.log = f.config.Logger
 	f.identifier = newIdentifier(&f.config)
-	return f
+
+	return f, nil
 }
 
 type factory struct {
 	config     Config
-	fault      error
 	identifier *identifier
 	ports      portRange
 	guard      guard
@@ -126,7 +142,7 @@ type factory struct {
 }
 
 func (f *factory) NewSpawner(app App) (Spawner, error) {
-	if err := errors.Join(f.fault, app.Validate()); err != nil {
+	if err := app.Validate(); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()

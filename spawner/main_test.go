@@ -53,7 +53,8 @@ func playOwner() {
 	}
 	fatal(json.Unmarshal([]byte(text), &owned))
 	fatal(os.Unsetenv(ownerVar))
-	f := spawner.New(spawner.Config{Users: spawner.SameUser, Dir: owned.Dir})
+	f, err := spawner.New(spawner.Config{Users: spawner.SameUser, Dir: owned.Dir})
+	fatal(err)
 	for _, a := range owned.Apps {
 		s, err := f.NewSpawner(a)
 		fatal(err)
@@ -82,8 +83,9 @@ func newFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 	for _, change := range change {
 		change(&c)
 	}
-	require.NoError(t, c.Validate())
-	f.Factory = spawner.New(c)
+	var err error
+	f.Factory, err = spawner.New(c)
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
 	return f
 }

@@ -39,7 +39,9 @@ func newSite(t *testing.T, app spawner.App, change ...func(*handler.Config)) *si
 	for _, change := range change {
 		change(&cfg)
 	}
-	server := httptest.NewServer(handler.New(pool, cfg))
+	h, err := handler.New(pool, cfg)
+	require.NoError(t, err)
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	s.client, s.url = server.Client(), server.URL
 	s.client.Timeout = patience

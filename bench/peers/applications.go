@@ -35,9 +35,11 @@ func serveApplications(args []string) error {
 	if err != nil {
 		return err
 	}
-	pool, err := passenger.New(passenger.Config{
-		MaxPoolSize: count, Spawner: spawner.New(spawner.Config{Users: spawner.SameUser}),
-	})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	if err != nil {
+		return err
+	}
+	pool, err := passenger.New(passenger.Config{MaxPoolSize: count, Spawner: factory})
 	if err != nil {
 		return err
 	}
@@ -47,13 +49,16 @@ func serveApplications(args []string) error {
 		if err := os.Mkdir(root, 0o700); err != nil { //nolint:gosec // G703: the directory is the bench's own
 			return err
 		}
-		hosts[applicationHost(i)] = handler.New(pool, handler.Config{Options: passenger.Options{
+		hosts[applicationHost(i)], err = handler.New(pool, handler.Config{Options: passenger.Options{
 			App: spawner.App{
 				Root: root, StartCommand: []string{self, "application"}, Environment: "production",
 				Env: map[string]string{"GOMAXPROCS": "1"},
 			},
 			MinProcesses: 1, MaxProcesses: 1,
 		}})
+		if err != nil {
+			return err
+		}
 	}
 	first := hosts[applicationHost(0)]
 	return serveHTTP(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

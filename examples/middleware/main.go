@@ -24,7 +24,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	app := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: root}}})
+	app, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: root}}})
+	if err != nil {
+		log.Fatal(err)
+	}
 	server := &http.Server{
 		Addr:              "127.0.0.1:8080",
 		Handler:           logged(secured(limited(app, 30*time.Second))),

@@ -73,10 +73,14 @@ func newMux(pool *passenger.Pool, logger logr.Logger, mounts []string) (*http.Se
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle(host+"/", handler.New(pool, handler.Config{
+		app, err := handler.New(pool, handler.Config{
 			Options: passenger.Options{App: spawner.App{Root: root}, MaxProcesses: 4},
 			Logger:  logger,
-		}))
+		})
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle(host+"/", app)
 	}
 	return mux, nil
 }

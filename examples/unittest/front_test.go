@@ -26,9 +26,11 @@ func serve(t *testing.T, script spawnertest.Script) http.Handler {
 		require.NoError(t, pool.Close())
 		require.Empty(t, factory.LiveProcesses())
 	})
-	return unittest.Front(handler.New(pool, handler.Config{
+	app, err := handler.New(pool, handler.Config{
 		Options: passenger.Options{App: spawner.App{Root: "/srv/app"}},
-	}))
+	})
+	require.NoError(t, err)
+	return unittest.Front(app)
 }
 
 func get(h http.Handler, agent string) *httptest.ResponseRecorder {

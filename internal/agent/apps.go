@@ -171,7 +171,18 @@ func (a *apps) make(options []appOption) (*app, error) {
 	}
 	config := cfg.handler()
 	config.Logger, config.AccessLog = a.log, a.accessLog
-	made := &app{options: options, handler: handler.New(a.pool, config), id: appID{config.Options.App.Name(), cfg.Dir}, log: newAppLog(&config.Options.App), last: time.Now()}
+	requests, err := handler.New(a.pool, config)
+	if err != nil {
+		return nil, err
+	}
+
+	made := &app{
+		options: options,
+		handler: requests,
+		id:      appID{config.Options.App.Name(), cfg.Dir},
+		log:     newAppLog(&config.Options.App),
+		last:    time.Now(),
+	}
 	if len(cfg.EnvVars) > 0 {
 		made.env = handler.Env(cfg.EnvVars)
 	}

@@ -185,7 +185,7 @@ func (c *Config) Validate() error {
 		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
 	}
 	requests := c.handler()
-	errs = append(errs, requests.Validate())
+	errs = append(errs, byKey(requests.Validate()))
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
 	}

@@ -150,8 +150,9 @@ func (c *core) start(ctx context.Context) error {
 			return err
 		}
 	}
-	c.api = c.serveAPI(ctx, api, metrics)
-	return nil
+	c.api, err = c.serveAPI(ctx, api, metrics)
+
+	return err
 }
 
 // listenOn returns a listener on a socket that was lent.

@@ -18,7 +18,12 @@ type coreAPI struct {
 
 // serveAPI serves the admin API on l, and what everybody may know on metrics, which
 // may be nil. It owns both.
-func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) *coreAPI {
+func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI, error) {
+	api, err := c.newAPI()
+	if err != nil {
+		return nil, err
+	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	a := &coreAPI{cancel: cancel}
 	serve := func(l net.Listener, h http.Handler, failure string) {
@@ -29,26 +34,37 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) *coreAPI {
 			}
 		})
 	}
-	serve(l, apiserver.New(apiserver.Config{
-		Pool: c.server.pool, Accounts: c.cfg.Accounts, Logger: c.log,
-		Requests: c.server.site.requests, RequestStats: c.server.stats, Ready: c.server.ready,
-		DisconnectClient: c.server.disconnect,
-		Settings:         c.settings, ChangeSettings: c.level.change,
-		ReopenLogs: c.cfg.Server.reopens(c.reopenLogs),
-		Shutdown: func() {
-			select {
-			case c.shutdown <- struct{}{}:
-			default: // it was told before
-			}
-		},
-	}), "The admin API cannot go on")
+	serve(l, api, "The admin API cannot go on")
 	if metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", apiserver.Metrics(c.server.pool, c.server.stats))
 		mux.Handle("/", apiserver.Health(c.server.ready))
 		serve(metrics, mux, "The figures cannot be served any more")
 	}
-	return a
+
+	return a, nil
+}
+
+// newAPI returns the admin API of c.
+func (c *core) newAPI() (*apiserver.Server, error) {
+	return apiserver.New(apiserver.Config{
+		Pool:             c.server.pool,
+		Accounts:         c.cfg.Accounts,
+		Logger:           c.log,
+		Requests:         c.server.site.requests,
+		RequestStats:     c.server.stats,
+		Ready:            c.server.ready,
+		DisconnectClient: c.server.disconnect,
+		Settings:         c.settings,
+		ChangeSettings:   c.level.change,
+		ReopenLogs:       c.cfg.Server.reopens(c.reopenLogs),
+		Shutdown: func() {
+			select {
+			case c.shutdown <- struct{}{}:
+			default: // it was told before
+			}
+		},
+	})
 }
 
 // leave takes no more calls.

@@ -92,13 +92,16 @@ type mount struct {
 	app     http.Handler
 }
 
-func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) *hosts {
+func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (*hosts, error) {
 	h := &hosts{mounts: map[string][]mount{}}
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
 		requests.Logger, requests.AccessLog = common.Logger, common.AccessLog
-		one := newOneApp(app.Config, pool, requests, lines)
+		one, err := newOneApp(app.Config, pool, requests, lines)
+		if err != nil {
+			return nil, err
+		}
 		h.apps = append(h.apps, one)
 		for _, host := range app.hosts() {
 			h.mounts[host] = append(h.mounts[host], mount{baseURI: strings.TrimSuffix(app.BaseURI, "/"), app: one})
@@ -107,7 +110,7 @@ func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *req
 	for _, mounts := range h.mounts {
 		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.baseURI), len(a.baseURI)) })
 	}
-	return h
+	return h, nil
 }
 
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -207,7 +207,11 @@ func (i *Instance) stay(ctx context.Context) bool {
 	apiCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	serving.Go(func() {
-		if err := apiserver.Serve(apiCtx, here.watchdogAPI, i.api(here), i.log); err != nil {
+		api, err := i.api(here)
+		if err == nil {
+			err = apiserver.Serve(apiCtx, here.watchdogAPI, api, i.log)
+		}
+		if err != nil {
 			i.log.Error(err, "The watchdog's admin API cannot go on")
 		}
 	})
@@ -260,11 +264,15 @@ func (i *Instance) move(ctx context.Context) error {
 	return nil
 }
 
-func (i *Instance) api(p *place) *apiserver.Server {
+func (i *Instance) api(p *place) (*apiserver.Server, error) {
 	return apiserver.NewWatchdog(apiserver.WatchdogConfig{
-		Accounts: p.accounts(), Logger: i.log, ChangeSettings: i.level.change,
-		Settings:   func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
-		ReopenLogs: i.cfg.reopens(i.ReopenLogs), Reload: i.Reload, Shutdown: func() {
+		Accounts:       p.accounts(),
+		Logger:         i.log,
+		ChangeSettings: i.level.change,
+		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
+		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
+		Reload:         i.Reload,
+		Shutdown: func() {
 			select {
 			case i.ended <- nil:
 			default: // it was told before

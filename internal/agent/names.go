@@ -1,10 +1,49 @@
 package agent
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
+
+// handlerKeys are the keys by which the fields of a handler's configuration are set.
+var handlerKeys = map[string]string{
+	"MaxRequestBody":                  "max_request_body_size",
+	"VaryTurbocacheByCookie":          "vary_turbocache_by_cookie",
+	"UnlimitedConcurrencyPaths":       "unlimited_concurrency_paths",
+	"StickySessions.CookieName":       "sticky_sessions_cookie_name",
+	"StickySessions.CookieAttributes": "sticky_sessions_cookie_attributes",
+	"Sendfile.Roots":                  "sendfile_roots",
+	"Sendfile.Accel":                  "accel_redirect",
+	"QueueFullStatus":                 "request_queue_overflow_status_code",
+	"QueueTimeoutStatus":              "request_queue_timeout_status_code",
+	"SpawnErrorStatus":                "spawn_exception_status_code",
+}
+
+// byKey has the errors of a handler's configuration begin with the key that the user
+// knows, instead of the field.
+func byKey(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		errs := joined.Unwrap()
+		named := make([]error, len(errs))
+		for i := range errs {
+			named[i] = byKey(errs[i])
+		}
+		return errors.Join(named...)
+	}
+	if err == nil {
+		return nil
+	}
+
+	field, reason, _ := strings.Cut(err.Error(), ": ")
+	if key, ok := handlerKeys[field]; ok {
+		return fmt.Errorf("%s: %s", key, reason)
+	}
+	return err
+}
 
 // DefaultPIDFile is where a server that runs in the background has its pid file.
 func (c *Config) DefaultPIDFile() string {

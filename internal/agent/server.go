@@ -139,7 +139,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 	config := s.cfg.spawner()
 	config.Logger, config.Dir, config.Output = s.log, sockets, told.output.open
-	s.factory = spawner.New(config)
+	if s.factory, err = spawner.New(config); err != nil {
+		return err
+	}
 	pool := passenger.Config{
 		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
 		PoolIdleTime: s.cfg.poolIdleTime(), MetricsInterval: metricsInterval, Hooks: told.hooks, Logger: s.log,
@@ -148,7 +150,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		pool.Observer = told.transactions
 	}
 	if s.pool, err = passenger.New(pool); err != nil {
-		return err
+		return errors.Join(err, s.factory.Close())
 	}
 	requests := s.cfg.handler()
 	requests.Logger = s.log
@@ -161,7 +163,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.release, err = told.output.hold(s.cfg); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
-	s.site = newSite(s.cfg, s.pool, requests, s.requests)
+	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)

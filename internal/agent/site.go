@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/gopassenger/passenger"
@@ -20,9 +21,9 @@ type site interface {
 }
 
 // newSite returns what c asks for. common has the loggers.
-func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) site {
+func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (site, error) {
 	if c.Flying != nil {
-		return newApps(c, pool, common.Logger, common.AccessLog)
+		return newApps(c, pool, common.Logger, common.AccessLog), nil
 	}
 	if len(c.Apps) > 0 {
 		return newHosts(c, pool, common, lines)
@@ -36,11 +37,16 @@ type oneApp struct {
 	app *handler.Handler
 }
 
-func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config, lines *requestLog) *oneApp {
-	app := handler.New(pool, requests)
+func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config, lines *requestLog) (*oneApp, error) {
+	app, err := handler.New(pool, requests)
+	if err != nil {
+		return nil, fmt.Errorf("the application in %s cannot be served: %w", c.Dir, err)
+	}
+
 	files := newStatic(c, pool, requests.Logger, app)
 	files.requests = lines
-	return &oneApp{Handler: files, app: app}
+
+	return &oneApp{Handler: files, app: app}, nil
 }
 
 func (o *oneApp) Drain()                       { o.app.Drain() }

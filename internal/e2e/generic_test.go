@@ -62,7 +62,8 @@ func TestDirectAccess(t *testing.T) {
 	dir := t.TempDir()
 	app := "run lambda { |env| [200, {}, [Process.pid.to_s + env['HTTP_X_PASSENGER_CONNECT_PASSWORD'].to_s]] }\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ru"), []byte(app), 0o600))
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser})
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
+	require.NoError(t, err)
 	pool, err := passenger.New(passenger.Config{Spawner: factory})
 	require.NoError(t, err)
 	defer func() {

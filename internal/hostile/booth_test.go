@@ -57,8 +57,10 @@ func (b *booth) run(t *testing.T, test func()) {
 	require.NoError(t, err)
 	cfg := handler.Config{StreamRequests: b.streams}
 	cfg.Options.App.Root, cfg.Options.App.BaseURI = "/app", b.base
+	app, err := handler.New(b.pool, cfg)
+	require.NoError(t, err)
 	server := &http.Server{
-		Handler: b.limited(handler.New(b.pool, cfg)), Protocols: new(http.Protocols), MaxHeaderBytes: 64 << 10,
+		Handler: b.limited(app), Protocols: new(http.Protocols), MaxHeaderBytes: 64 << 10,
 		ErrorLog: log.New(lockedWriter{&b.mu, &b.said}, "", 0),
 	}
 	server.Protocols.SetHTTP1(true)

@@ -77,15 +77,17 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 		}
 	})
 	logger := logr.FromSlogHandler(slog.NewTextHandler(logs, nil))
-	factory := spawner.New(spawner.Config{Users: spawner.SameUser, Logger: logger, TermDelay: termDelay, ShutdownTimeout: stopTimeout})
-	var err error
+	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser, Logger: logger, TermDelay: termDelay, ShutdownTimeout: stopTimeout})
+	require.NoError(t, err)
 	s.pool, err = passenger.New(passenger.Config{Spawner: factory, Logger: logger, SelfChecks: true})
 	require.NoError(t, err)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.addr = listener.Addr().String()
+	app, err := handler.New(s.pool, handler.Config{Options: s.opts, Logger: logger})
+	require.NoError(t, err)
 	server := &http.Server{
-		Handler:  handler.New(s.pool, handler.Config{Options: s.opts, Logger: logger}),
+		Handler:  app,
 		ErrorLog: log.New(logs, "", 0),
 	}
 	served := make(chan error, 1)

@@ -79,10 +79,11 @@ func (b *box) open(t testing.TB, apps ...passenger.Options) *house {
 		s.Close(passenger.KeepAlive)
 	}
 	l := listen(t, h.dir.Socket(instancedir.CoreAPI))
-	api := apiserver.New(apiserver.Config{Pool: pool, Accounts: []apiserver.Account{
+	api, err := apiserver.New(apiserver.Config{Pool: pool, Accounts: []apiserver.Account{
 		{Name: instancedir.FullAccount, Password: h.dir.FullPassword(), Level: apiserver.Full},
 		{Name: instancedir.ReadOnlyAccount, Password: h.dir.ReadOnlyPassword(), Level: apiserver.ReadOnly},
 	}})
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
 	go func() { served <- apiserver.Serve(ctx, l, api, logr.Discard()) }()

@@ -39,8 +39,9 @@ func TestPool(t *testing.T) {
 	pool, err := passenger.New(passenger.Config{Spawner: spawnertest.New(spawnertest.Script{Handler: answer}), Observer: o})
 	require.NoError(t, err)
 	app := passenger.Options{App: spawner.App{Root: t.TempDir(), GroupName: "shop"}}
-	h := ustrouter.TraceContext(handler.New(pool, handler.Config{Options: app}))
-	server := httptest.NewServer(h)
+	h, err := handler.New(pool, handler.Config{Options: app})
+	require.NoError(t, err)
+	server := httptest.NewServer(ustrouter.TraceContext(h))
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/a?token=hidden", http.NoBody)
 	require.NoError(t, err)
 	r.Header.Set("Traceparent", parent)

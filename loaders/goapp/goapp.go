@@ -32,6 +32,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -45,12 +46,16 @@ const headerTimeout = time.Minute
 const stopTimeout = time.Minute
 
 // Serve serves handler until the program is asked to end; it returns nil then.
-// Requests are served concurrently, without a limit.
+// Requests are served concurrently, without a limit. A handler that is nil is an error.
 //
 // While Passenger runs the program, stdin and stdout belong to the handshake
 // until Serve has begun to listen. Printing to stdout is fine at any time, it
 // goes to Passenger's log; reading from stdin is not.
 func Serve(handler http.Handler) error {
+	if handler == nil {
+		return errors.New("there is nothing to serve: the handler is nil")
+	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	if startedByPassenger() {
@@ -72,6 +77,10 @@ func serveAlone(ctx context.Context, stop func(), handler http.Handler) error {
 	if port == "" {
 		port = "3000"
 	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("PORT is %q, which is no port: set it to a number from 0 (any free one) to 65535", port)
+	}
+
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {

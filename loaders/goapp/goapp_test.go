@@ -65,3 +65,14 @@ func TestServeAloneNeedsItsPort(t *testing.T) {
 	t.Setenv("IN_PASSENGER", "")
 	require.ErrorContains(t, Serve(http.NotFoundHandler()), "cannot serve on port "+port)
 }
+
+func TestServeRefusesWhatItCannotServe(t *testing.T) {
+	require.ErrorContains(t, Serve(nil), "there is nothing to serve: the handler is nil")
+
+	t.Setenv("IN_PASSENGER", "")
+	for _, port := range []string{"http", "-1", "65536", "80 "} {
+		t.Setenv("PORT", port)
+		err := Serve(http.NotFoundHandler())
+		require.ErrorContains(t, err, `PORT is "`+port+`", which is no port: set it to a number from 0 (any free one) to 65535`)
+	}
+}

@@ -1,0 +1,79 @@
+package handler
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// pace is a time limit for steps of reading from a client, or of writing to it. It
+// leaves deadlines alone that the program has set: the connection gets one only when
+// the time for a step is up, and it is in the past then. A nil one sets no limit.
+type pace struct {
+	rc *http.ResponseController
+	// writing: the steps are of writing.
+	writing bool
+
+	mu    sync.Mutex
+	timer *time.Timer
+	// until is when the time for the step is up; zero: there is none.
+	until time.Time
+	up    bool
+}
+
+// begin begins a step that may take until then.
+func (p *pace) begin(until time.Time) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.until = until
+	if p.timer == nil {
+		p.timer = time.AfterFunc(time.Until(until), p.expire)
+	} else {
+		p.timer.Reset(time.Until(until))
+	}
+}
+
+// expire runs when a timer ends, which may be that of a step before.
+func (p *pace) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.until.IsZero() || time.Now().Before(p.until) {
+		return
+	}
+
+	p.up = true
+	// Where there are no deadlines, there is no limit.
+	if p.writing {
+		_ = p.rc.SetWriteDeadline(past)
+	} else {
+		_ = p.rc.SetReadDeadline(past)
+	}
+}
+
+// end ends the step.
+func (p *pace) end() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.until = time.Time{}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// over reports whether the time was up in one of the steps.
+func (p *pace) over() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
+}
