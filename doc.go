@@ -17,33 +17,20 @@
 //
 // The package handles no signals, keeps no globals and phones nobody.
 //
-// # The life of a request
+// # How it works
 //
-// handler takes it from net/http and calls Pool.Get (pool.go), which finds the
-// application's group and in it the best process (group_route.go), or lets the
-// request wait (group_queue.go, waiter.go). A process with room opens a session
-// (process.go, session.go) with one of its connections (socket.go). The handler
-// sends the request and reads the answer (package handler), and closes the
-// session, which goes to whoever waits next.
+// A get finds the application by its [Options], and in it the process that is least
+// busy for its concurrency, or waits in the application's queue. A process is started
+// when somebody waits or there are fewer than the minimum, one at a time for each
+// application, while the pool has room; idle processes of others give way to an
+// application that has none. A process is detached when it dies, does not answer,
+// exceeds a limit, is replaced by a restart or has been idle for long: it gets no more
+// sessions, and ends when its last one does. Processes may be disabled, by
+// [Pool.Disable] or for out-of-band work of their own.
 //
-// # The life of a process
+// [Pool.Inspect] shows it all. Hooks (package hooks) and an [Observer] are told of what
+// happens. Processes are named by their GUPID or pid, applications by their group name.
 //
-// A group that has someone waiting, or fewer processes than its minimum, claims
-// one (group_spawn.go). When the pool has room, or an idle process gives way
-// (pool_capacity.go), an attempt (spawn.go) runs a spawner without the lock
-// (package spawner, which starts a loader of package loaders and talks to it by
-// package loaderproto). Its process is attached (group.go), serves, and is
-// detached (group_detach.go) when it dies, does not answer, exceeds a limit
-// (session_limit.go, pool_metrics.go), is replaced (group_restart.go,
-// restart_files.go), or has been idle for long (pool_gc.go); then it ends when
-// its last session does. In between it may be disabled (group_disable.go), for
-// its out-of-band work (group_oobw.go) or by somebody (pool_admin.go). Hooks are
-// told (pool_hooks.go), and an observer (observer.go, pool_observe.go), and
-// pool_inspect.go shows it all.
-//
-// # Locks
-//
-// Pool.mu guards all of it. Whatever changes something does so in Pool.update
-// (effects.go), and what could block, callbacks included, happens after
-// unlocking. verify.go says what is always true.
+// All functions may be called concurrently. Callbacks, observers, hooks and loggers are
+// called without any lock held.
 package passenger

@@ -1,13 +1,6 @@
 // Package apiserver is the admin API of a [passenger.Pool] and of the program
 // around it, as an [http.Handler], and its client.
 //
-// A call reads top to bottom: server.go finds its route (routes.go), rights.go
-// says who calls, by the credentials of the Unix socket's peer (peer.go), by
-// password (account.go, guesses.go) or by an application's API key. Then it is
-// served (pool.go, settings.go, program.go, health.go, metrics.go), from a body
-// that is bounded (body.go), with one of the answers of answer.go. serve.go runs
-// a server of it, with limits (connections.go); client.go talks to one.
-//
 // The paths, bodies and answers are those of Passenger's own API, version 0.3, so
 // its tools work with it. In addition there are GET /livez, /readyz, /metrics and
 // /pool.json?form=snapshot, and POST /reload.json.

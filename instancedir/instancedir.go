@@ -14,7 +14,7 @@
 // left behind that were killed.
 //
 // A registry is often /tmp, and users are not trusted with each other's files:
-// everything happens through descriptors of open directories (directory.go),
+// everything happens through descriptors of open directories,
 // follows no links, waits for no FIFO and reads no more than a few kB.
 package instancedir
 

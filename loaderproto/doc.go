@@ -15,8 +15,8 @@
 // loader may send an error: "!> Error", attributes, the terminator, and free
 // text until it closes its end.
 //
-// [Negotiate] is the spawner's side and [Loader] the program's. The commands
-// that a spawner sends to a preloader are in preloader.go. The package starts
+// [Negotiate] is the spawner's side and [Loader] the program's. A
+// preloader gets its commands by [SendSpawnCommand]. The package starts
 // no process, sets no deadline and logs nothing: the caller sets one deadline
 // on the connection, and whatever happens comes back as an [*Error] whose
 // [Kind] tells the outcomes apart.

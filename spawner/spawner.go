@@ -1,21 +1,15 @@
 // Package spawner starts the processes of applications and ends them.
 //
-// The contract is in this file: a [Factory] makes a [Spawner] for an [App],
-// the Spawner starts a [Process] at each call. [New] returns the real factory;
-// package spawnertest has one whose processes are Go functions.
+// A [Factory] makes a [Spawner] for an [App], the Spawner starts a [Process] at each
+// call. [New] returns the real factory; package spawnertest has one whose processes are
+// Go functions, and a suite for factories of one's own.
 //
-// A spawn is an attempt (attempt.go) and runs top to bottom. It finds out what
-// to execute (command.go) as whom (identity.go, accounts.go), and looks at the
-// application's files with that user's rights (rights_linux.go, envfile.go). It
-// starts a child (direct.go, child.go, env.go, preparer.go), or has a preloader
-// fork one (smart.go, preloader.go, adopt_linux.go). It runs the handshake
-// (handshake.go, package loaderproto) with the loader script (package loaders),
-// or waits for a program that serves on a port (generic.go, port.go,
-// meteor.go), while output.go collects what is printed. It checks what the
-// process is (state_linux.go) and reports (sockets.go), and asks it for the
-// health check and the warm-up requests (health.go, checkup.go,
-// health_request.go, package sessionproto). What goes wrong becomes
-// a [*SpawnError] (error.go, diagnosis.go, advice.go).
+// The real one finds out what to execute as whom, and looks at the application's files
+// with that user's rights. It starts a child, or has a preloader fork one, and runs the
+// spawn handshake (package loaderproto) with a loader of package loaders, or waits for a
+// program that serves on a port. What the process prints is collected and logged. Before
+// the process counts, it is asked for the health check and the warm-up requests. What
+// goes wrong is a [*SpawnError], with the category, advice, and what was printed.
 package spawner
 
 import (
