@@ -26,6 +26,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/defaultlog"
 )
 
 // Config says what the API of a core shows and does. Only Pool is needed; what
@@ -65,8 +66,8 @@ type Config struct {
 	// Program and Version are what GET /info.json shows; empty:
 	// "gopassenger core" and passenger.Version.
 	Program, Version string
-	// Logger gets what was ordered and by whom, and that passwords are wrong;
-	// the zero value discards it.
+	// Logger gets what was ordered and by whom, and that passwords are wrong. The zero
+	// value passes warnings and errors on to slog.Default.
 	Logger logr.Logger
 }
 
@@ -112,6 +113,7 @@ func newServer(cfg Config) *Server {
 	if cfg.Version == "" {
 		cfg.Version = passenger.Version
 	}
+	cfg.Logger = defaultlog.Or(cfg.Logger)
 	s := &Server{
 		euid: os.Geteuid(), accounts: newAccounts(cfg.Accounts), guesses: &guesses{log: cfg.Logger},
 		origins: http.NewCrossOriginProtection(),

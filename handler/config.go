@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/defaultlog"
 )
 
 // Defaults of [Config].
@@ -101,7 +102,8 @@ type Config struct {
 	RequestID func(r *http.Request) string
 	// HidePoweredBy leaves the header X-Powered-By out.
 	HidePoweredBy bool
-	// Logger gets what went wrong; the zero value discards it.
+	// Logger gets what went wrong; see passenger.LogTo. The zero value passes it on to
+	// slog.Default, and passenger.Silent nothing.
 	Logger logr.Logger
 	// AccessLog gets a line for each request that has ended; the zero value
 	// discards it.
@@ -251,6 +253,8 @@ func (c Config) withDefaults() Config {
 	if c.MinClientRate == 0 {
 		c.MinClientRate = DefaultMinClientRate
 	}
+	c.Logger = defaultlog.Or(c.Logger)
+
 	return c
 }
 
