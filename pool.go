@@ -126,8 +126,11 @@ func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 // stop withdraws the request: true means that the callback will never be
 // called.
 //
-// Errors: those of opts.Validate, ErrClosed, *QueueFullError,
-// *spawner.SpawnError.
+// Errors: those of opts.Validate; ErrClosed; *QueueFullError when too many wait
+// already; ErrQueueTimeout after opts.MaxRequestQueueTime; *spawner.SpawnError when a
+// process that this get would have been served by did not start, or what else a
+// Spawner of one's own returns; *DeploymentError when a release is resisted and all
+// processes of the one before are disabled; ErrAppDetached when DetachApp was called.
 func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop func() bool) {
 	s, w, err := p.get(opts, callback)
 	if w != nil {
@@ -140,7 +143,7 @@ func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop fun
 func tooLate() bool { return false }
 
 // Get is AsyncGet that waits. When ctx ends first, the request is withdrawn
-// and ctx's error returned.
+// and ctx's error returned. Its other errors are those of AsyncGet.
 func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
