@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
 # not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, setsid,
-# groff, Passenger, whose tools are compared with ours, kubectl, and the npm packages of
-# the examples.
+# groff, Passenger, whose tools are compared with ours, kubectl, the npm packages of
+# the examples, and those of the real applications that are quick to install.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
@@ -63,3 +63,4 @@ fi
 for app in express websocket; do
 	./scripts/install-npm-packages install-test-deps examples/apps/$app
 done
+./scripts/install-realapps
