@@ -1,4 +1,4 @@
-.PHONY: all build man install release test lint fuzz bench check
+.PHONY: all build man install release test realapps lint fuzz bench check
 
 all: build
 
@@ -23,6 +23,10 @@ release:
 
 test:
 	./scripts/test
+
+# Applications of all frameworks that docs/frameworks.md names; "make test" runs those that install quickly.
+realapps:
+	./scripts/realapps
 
 lint:
 	./scripts/lint

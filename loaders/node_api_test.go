@@ -217,8 +217,17 @@ func TestNodeStartupFiles(t *testing.T) {
 		p := start(t, nodeSpec(t, link))
 		require.Equal(t, link, p.http(t).get(t, "/").body)
 	})
+	t.Run("bin/www", func(t *testing.T) {
+		t.Parallel()
+		file := nodeApp(t, "app.js", "module.exports = (req, res) => res.end()")
+		require.NoError(t, os.Mkdir(filepath.Join(filepath.Dir(file), "bin"), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "bin", "www"), nil, 0o600))
+		_, err := startFailure(t, nodeSpec(t, file))
+		require.Contains(t, err.Message.Text, "--startup-file bin/www")
+	})
 	for name, c := range map[string]struct{ file, source, pkg, want string }{
 		"module ends":          {"app.mjs", "export default 1", "", "ended with exit code 0 before an HTTP server of it listened"},
+		"application exported": {"app.js", "module.exports = (req, res) => res.end()", "", "app.js exports an application and does not call listen()"},
 		"module never settles": {"app.mjs", "await new Promise(() => {})", "", "before an HTTP server of it listened"},
 		"type module ends":     {"app.js", "await null", `{"type": "module"}`, "before an HTTP server of it listened"},
 		"type module throws":   {"app.js", "await null; throw new Error('late')", `{"type": "module"}`, "Error: late"},

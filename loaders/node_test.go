@@ -141,6 +141,32 @@ func TestNodeListenForms(t *testing.T) {
 	}
 }
 
+// Fastify listens on each address of localhost, with the port of its first server. On
+// a Unix socket that has none, and no other user may get to the application by a port.
+func TestNodeServerOfFurtherAddressListensOnNoPort(t *testing.T) {
+	t.Parallel()
+	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
+		const http = require('http');
+		let address;
+		const answer = (req, res) => res.end(JSON.stringify(address));
+		const server = http.createServer(answer), further = http.createServer(answer);
+		server.listen({port: 3000, host: '127.0.0.1'}, () => {
+			further.listen({port: server.address().port, host: '::1'}, () => {
+				address = further.address();
+				console.log('further is listening');
+			});
+		});`)))
+	p.out.await(t, "further is listening")
+
+	var address string
+	require.NoError(t, json.Unmarshal([]byte(p.http(t).get(t, "/").body), &address))
+	require.Equal(t, p.socketDir, filepath.Dir(address))
+	info, err := os.Stat(address)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeSocket|0o600, info.Mode())
+	p.requireCleanStop(t)
+}
+
 func TestNodeModules(t *testing.T) {
 	t.Parallel()
 	const module = "import http from 'http'; await null; http.createServer((req, res) => res.end(import.meta.url)).listen(1)"

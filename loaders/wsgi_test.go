@@ -119,6 +119,9 @@ func TestWSGIFailures(t *testing.T) {
 		"syntax":         {"def (", "SyntaxError"},
 		"exit":           {"import sys; sys.exit(3)", "SystemExit: 3"},
 		"no application": {"app = 1", "does not define a callable named 'application'"},
+		"application with another name": {
+			"def app(environ, start_response): pass", "It defines one named 'app': add the line: application = app",
+		},
 		"child holds stdout": {
 			"import subprocess, threading, time\n" +
 				"subprocess.Popen(['sleep', '5'])\nthreading.Thread(target=lambda: time.sleep(5)).start()\nboom", "NameError",

@@ -1,17 +1,12 @@
 #!/bin/sh
 # Installs what the tests of the loaders and examples need and the machine does
 # not have: interpreters, frameworks, shells, a browser, nginx, Apache, strace, setsid,
-# groff, Passenger, whose tools are compared with ours, kubectl, and the npm packages of
-# the examples.
+# groff, Passenger, whose tools are compared with ours, kubectl, the npm packages of
+# the examples, and those of the real applications that are quick to install.
 # Does nothing, quickly, where all of it is there.
 set -eu
 
 cd "$(dirname "$0")/.."
-
-fail() {
-	echo "install-test-deps: $*" >&2
-	exit 1
-}
 
 have() {
 	command -v "$1" >/dev/null 2>&1
@@ -61,37 +56,11 @@ for shell in bash zsh ksh; do
 done
 
 if [ -n "$packages" ]; then
-	have apt-get || fail "missing:$packages. There is no apt-get here: install them by this system's own means and run this again."
-	if [ "$(id -u)" -eq 0 ]; then
-		as_root=
-	elif have sudo && sudo -n true 2>/dev/null; then
-		as_root="sudo -n"
-	else
-		fail "missing:$packages. Run this as root, or install them: apt-get install$packages"
-	fi
-	# Debian makes services of servers that it installs, unless it is told not to.
-	policy=/usr/sbin/policy-rc.d
-	if [ ! -e $policy ]; then
-		trap '$as_root rm -f $policy' EXIT
-		printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
-		$as_root chmod 755 $policy
-	fi
-	# shellcheck disable=SC2086 # both are lists of words
-	{
-		$as_root apt-get update -q || fail "apt-get update failed: look at its messages above."
-		$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages ||
-			fail "cannot install$packages: look at apt-get's messages above."
-	}
+	# shellcheck disable=SC2086 # a list of words
+	./scripts/install-packages install-test-deps $packages
 fi
 
-# npm leaves a copy of the lock file beside what it has installed, older than
-# the original only if that was changed since.
 for app in express websocket; do
-	directory=examples/apps/$app
-	installed=$directory/node_modules/.package-lock.json
-	if [ -e "$installed" ] && [ -z "$(find "$directory/package-lock.json" -newer "$installed")" ]; then
-		continue
-	fi
-	(cd "$directory" && npm ci --no-audit --no-fund) ||
-		fail "cannot install the packages of $directory: look at npm's messages above."
+	./scripts/install-npm-packages install-test-deps examples/apps/$app
 done
+./scripts/install-realapps

@@ -37,6 +37,10 @@ func findProgram(app *App) (*program, error) {
 	case app.Type != "":
 		p.appType, _ = findType(app.Type)
 	case len(app.StartCommand) == 0:
+		if t, ok := typeByStartupFile(app.StartupFile); ok {
+			p.appType = t
+			break
+		}
 		t, err := DetectType(app.Root)
 		if err != nil {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}

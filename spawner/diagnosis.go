@@ -66,6 +66,11 @@ func (d *diagnosis) explain(e *SpawnError) {
 
 	w := wordings[d.fault.problem]
 	e.Category, e.Summary, e.Advice = w.category, d.fill(w.summary), d.fill(w.advice)
+	if d.fault.problem == noApp {
+		if s := suggestion(d.app.Root); s != "" {
+			e.Advice += " " + s
+		}
+	}
 	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout && w.category != CategoryHealth {
 		return
 	}

@@ -25,6 +25,15 @@ var Types = []AppType{
 	{Name: meteorType, StartupFile: meteorMark, ProcessTitle: "Passenger MeteorApp"},
 }
 
+// typesByExtension maps the end of a startup file's name to its type.
+var typesByExtension = map[string]string{".ru": "rack", ".py": "wsgi", ".js": "node", ".cjs": "node", ".mjs": "node"}
+
+// typeByStartupFile returns the type that the name of a startup file tells. A name
+// without an extension, such as bin/www, tells none.
+func typeByStartupFile(file string) (AppType, bool) {
+	return findType(typesByExtension[filepath.Ext(file)])
+}
+
 func typeNames() string {
 	names := make([]string, len(Types))
 	for i, t := range Types {

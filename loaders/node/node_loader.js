@@ -43,6 +43,6 @@ handshake.begin((options) => {
     directAccess.open(server, options.connect_password, (directAddress) => {
       ready(main, { name: 'http', address: directAddress, protocol: 'http', concurrency: 1 });
     });
-  });
+  }, shutdown.closeToo);
   application.load(options.startup_file, options.startup_file_uid);
 });

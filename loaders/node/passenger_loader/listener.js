@@ -15,18 +15,23 @@ const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of soc
 // The names that choose a server when auto-installation is off.
 const EXPLICIT = ['passenger', '/passenger'];
 
-function install(api, onListening) {
+// install calls onListening with the server that listens and its address, and onFurther
+// with each server of a further address.
+function install(api, onListening, onFurther) {
   const originalListen = net.Server.prototype.listen;
   let installed = false;
 
   function listen(...args) {
     const wanted = isExplicit(args[0]) || (api.autoInstall && this instanceof http.Server);
+    const callback = args.find((arg) => typeof arg === 'function');
+    if (installed && wanted && isFurther(args[0]) && api.options.socket_dir) {
+      return listenOn(this, originalListen, api.options, callback, onFurther);
+    }
     if (installed || !wanted) {
       return originalListen.apply(this, args);
     }
     installed = true;
     disableTimeouts(this);
-    const callback = args.find((arg) => typeof arg === 'function');
     return listenOn(this, originalListen, api.options, callback, onListening);
   }
 
@@ -36,6 +41,15 @@ function install(api, onListening) {
 function isExplicit(target) {
   const name = target !== null && typeof target === 'object' ? target.path : target;
   return EXPLICIT.includes(name);
+}
+
+// Fastify listens on each address of localhost, on the port that its first server has.
+// On a Unix socket that has none, and Node.js would take any port, by which every user of
+// the machine could ask the application: the further server gets a socket as well, which
+// the spawner does not hear of.
+function isFurther(options) {
+  return options !== null && typeof options === 'object' && 'port' in options && options.port === undefined &&
+    options.path === undefined && options.fd === undefined;
 }
 
 // Connections are kept open and closed by the other side. What Node.js would

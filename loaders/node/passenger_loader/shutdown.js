@@ -6,6 +6,7 @@
 const startup = require('./startup');
 
 const idle = new Set();
+const further = [];
 let announce;
 let server;
 let stopping = false;
@@ -52,6 +53,11 @@ function watch(watched) {
   server.on('newListener', track);
 }
 
+// Closes another server on stop. It has no connections that would be waited for.
+function closeToo(another) {
+  further.push(another);
+}
+
 function onRequest(req, res) {
   if (idle.delete(req.socket)) {
     res.once('close', () => release(req.socket));
@@ -89,10 +95,11 @@ function closed() {
       return;
     }
     server.close(resolve);
+    further.forEach((another) => another.close());
     for (const socket of idle) {
       socket.destroy();
     }
   });
 }
 
-module.exports = { onEndOfStdin, watch, stop };
+module.exports = { onEndOfStdin, watch, closeToo, stop };

@@ -2,6 +2,8 @@
 
 // Tells the spawner why the process ended, if it did before it listened.
 
+const fs = require('fs');
+const path = require('path');
 const util = require('util');
 
 const handshake = require('./handshake');
@@ -46,8 +48,21 @@ function describe(err) {
 }
 
 function explain(code) {
+  const exported = process.mainModule?.exports;
+  if (code === 0 && (typeof exported === 'function' || typeof exported?.listen === 'function')) {
+    return adviseOnExport();
+  }
   return `The application ended with exit code ${code} before an HTTP server of it listened.\n` +
     'Make sure that its startup file calls listen() on a server made by http.createServer().';
+}
+
+// express-generator makes app.js so, and bin/www, which serves it.
+function adviseOnExport() {
+  const file = path.basename(process.argv[1]);
+  const advice = fs.existsSync(path.join('bin', 'www')) ?
+    'if bin/www is the file that does, make it the startup file (--startup-file bin/www)' :
+    'make the file that does the startup file (--startup-file FILE), or call listen() in this one';
+  return `${file} exports an application and does not call listen() to serve it: ${advice}`;
 }
 
 module.exports = { reportFailures, succeeded, abandon };

@@ -23,11 +23,17 @@ def load(options, process_title):
     module = _execute(startup_file, options.get("startup_file_uid"))
     application = getattr(module, "application", None)
     if not callable(application):
-        raise AttributeError(
-            "%s does not define a callable named 'application'. If the WSGI application has another name "
-            "or lives in another module, import it: from myapp import app as application" % startup_file
-        )
+        raise AttributeError("%s does not define a callable named 'application'. %s" % (startup_file, _advice(module)))
     return application
+
+
+def _advice(module):
+    if callable(getattr(module, "app", None)):
+        # As in the documents of Flask and other frameworks.
+        return "It defines one named 'app': add the line: application = app"
+    return (
+        "If the WSGI application has another name or lives in another module, import it: from myapp import app as application"
+    )
 
 
 class _StartupFile(importlib.machinery.SourceFileLoader):

@@ -1,0 +1,29 @@
+'use strict'
+
+const express = require('express')
+const { createServer } = require('node:http')
+const { join } = require('node:path')
+const { Server } = require('socket.io')
+
+const app = express()
+const server = createServer(app)
+const io = new Server(server)
+
+app.get('/', (req, res) => {
+  res.sendFile(join(__dirname, 'index.html'))
+})
+
+io.on('connection', (socket) => {
+  socket.emit('welcome', process.pid)
+  socket.on('chat message', (msg, acknowledge) => {
+    io.emit('chat message', msg)
+    acknowledge?.(process.pid)
+  })
+  socket.on('upload', (file, acknowledge) => {
+    acknowledge(file.length)
+  })
+})
+
+server.listen(3000, () => {
+  console.log('server running at http://localhost:3000')
+})

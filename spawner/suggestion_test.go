@@ -1,0 +1,68 @@
+package spawner
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
+	for name, test := range map[string]struct {
+		files []string
+		want  string
+	}{
+		"Django":       {[]string{"manage.py", "shop/wsgi.py", "docs/index.txt"}, "--startup-file shop/wsgi.py"},
+		"Flask":        {[]string{"app.py"}, `"from app import app as application"`},
+		"Node.js":      {[]string{"package.json", "server.js"}, "--startup-file server.js"},
+		"Next.js":      {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
+		"Laravel":      {[]string{"artisan", "public/index.php"}, "-t public"},
+		"PHP":          {[]string{"index.php"}, "php -S 127.0.0.1:$PORT"},
+		"Go":           {[]string{"go.mod"}, "--start-command"},
+		"no package":   {[]string{"manage.py", "$(id)/wsgi.py"}, ""},
+		"no settings":  {[]string{"manage.py"}, ""},
+		"nothing":      {nil, ""},
+		"nothing like": {[]string{"README"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for _, file := range test.files {
+				path := filepath.Join(root, file)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, nil, 0o644))
+			}
+			link := filepath.Join(t.TempDir(), "current")
+			require.NoError(t, os.Symlink(root, link))
+
+			for _, dir := range []string{root, link} {
+				got := suggestion(dir)
+				if test.want == "" {
+					require.Empty(t, got)
+				} else {
+					require.Contains(t, got, test.want)
+				}
+			}
+		})
+	}
+	require.Empty(t, suggestion(filepath.Join(t.TempDir(), "missing")))
+}
+
+// What a link leads to may be nothing that the application's user can read.
+func TestSuggestionFollowsNoLinks(t *testing.T) {
+	root, other := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(other, "index.php"), nil, 0o644))
+	require.NoError(t, os.Symlink(other, filepath.Join(root, "public")))
+	require.NoError(t, os.Symlink(filepath.Join(other, "index.php"), filepath.Join(root, "index.php")))
+	require.Empty(t, suggestion(root))
+}
+
+func TestStartupFileTellsType(t *testing.T) {
+	for file, want := range map[string]string{
+		"server.js": "node", "dist/main.mjs": "node", "shop/wsgi.py": "wsgi", "private.ru": "rack", "bin/www": "", "": "", "main.ts": "",
+	} {
+		got, ok := typeByStartupFile(file)
+		require.Equal(t, want, got.Name, file)
+		require.Equal(t, want != "", ok, file)
+	}
+}
