@@ -35,7 +35,13 @@ type Config struct {
 	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
 	// and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
 	// is not one of theirs. The headers of others are removed. Peers on a Unix socket are
-	// always believed, since its permissions say who may connect.
+	// always believed, since its permissions say who may connect; they are known by the
+	// *net.UnixAddr that http.Server has in a request's context by
+	// http.LocalAddrContextKey.
+	//
+	// A RemoteAddr that middleware has replaced by the client's address, with a port or
+	// without one, is that of the peer: it is believed if it is one of these. One that is
+	// no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
 
 	// StreamRequests passes a request's body on as it comes, for applications
@@ -164,8 +170,11 @@ func (c *Config) Validate() error {
 			c.ConnectTimeout, DefaultConnectTimeout)
 	}
 	for _, prefix := range c.TrustedProxies {
-		if !prefix.IsValid() {
+		switch {
+		case !prefix.IsValid():
 			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
+		case prefix.Addr().Is4In6():
+			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
 		}
 	}
 	if c.MaxRequestBody < 0 {

@@ -3,9 +3,7 @@ package handler
 import (
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -148,62 +146,6 @@ func (t *target) server(r *http.Request) (name, port string) {
 		}
 	}
 	return "localhost", port
-}
-
-// peer is who has connected, and whether it is believed what it says of those
-// before it.
-type peer struct {
-	addr, port string
-	trusted    bool
-}
-
-// remote has defaults for peers without an address, as on a Unix socket.
-func (h *Handler) remote(r *http.Request) peer {
-	addr, port, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return peer{"127.0.0.1", "0", true}
-	}
-	return peer{addr, port, h.trusts(addr)}
-}
-
-// trusts: the address is that of a proxy which is believed.
-func (h *Handler) trusts(addr string) bool {
-	if len(h.cfg.TrustedProxies) == 0 {
-		return false
-	}
-	ip, err := netip.ParseAddr(addr)
-	if err != nil {
-		return false
-	}
-	ip = ip.Unmap().WithZone("")
-	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
-// client is who has made the request: the peer, or whom it names, if it is
-// believed: in X-Forwarded-For, the last one that is not such a proxy itself.
-func (h *Handler) client(r *http.Request, p peer) peer {
-	chain := r.Header["X-Forwarded-For"]
-	if !p.trusted || len(chain) == 0 {
-		return p
-	}
-	client := p
-	rest := strings.Join(chain, ",")
-	for rest != "" {
-		last := rest[strings.LastIndexByte(rest, ',')+1:]
-		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
-		addr := strings.Trim(last, " \t")
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			addr = host
-		}
-		if _, err := netip.ParseAddr(addr); err != nil {
-			break // nobody knows who that is
-		}
-		client = peer{addr, "0", true}
-		if !h.trusts(addr) {
-			break
-		}
-	}
-	return client
 }
 
 // validHost: a name or address with a port, perhaps, RFC 3986 section 3.2; net/http
