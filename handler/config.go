@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // Defaults of [Config].
@@ -26,8 +27,11 @@ const (
 
 // Config says how requests are passed on. Only Options.App.Root is needed.
 type Config struct {
-	// Options name the application. A request outside of their base URI is
-	// answered with 404.
+	// Options name the application. A request outside of their base URI, which
+	// is compared segment by segment and without escapes, is answered with 404.
+	// Behind http.StripPrefix, or another router that shortens paths, there is no
+	// base URI; an application that writes links needs one instead, and the path
+	// as it is.
 	Options passenger.Options
 	// ConnectTimeout bounds how long a connection to a process takes; 0:
 	// DefaultConnectTimeout.
@@ -73,7 +77,7 @@ type Config struct {
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
 	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each
-	// up to a slash or the end, whose requests last: WebSockets, event streams.
+	// up to a slash or the end, and compared as that is, whose requests last: WebSockets, event streams.
 	// They go to processes of their own, which take any number at once. They
 	// are a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
@@ -186,9 +190,10 @@ func (c *Config) Validate() error {
 			tokenAdvice, name)
 	}
 	for _, path := range c.UnlimitedConcurrencyPaths {
-		if !strings.HasPrefix(path, "/") {
-			fault("UnlimitedConcurrencyPaths", "the path %q of unlimited concurrency does not begin with a slash: "+
-				"write it as /cable", path)
+		if _, err := urlpath.Parse(path); path == "" {
+			fault("UnlimitedConcurrencyPaths", "a path of unlimited concurrency is empty: leave it out, or write / for all")
+		} else if err != nil {
+			fault("UnlimitedConcurrencyPaths", "the path of unlimited concurrency %w", err)
 		}
 	}
 	errs = append(errs, c.Sendfile.validate()...)

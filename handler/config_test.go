@@ -34,9 +34,13 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		`VaryTurbocacheByCookie: the name "a b" of the cookie that the turbocache varies by is not one of a cookie: use letters`: {
 			VaryTurbocacheByCookie: "a b",
 		},
-		`UnlimitedConcurrencyPaths: the path "cable" of unlimited concurrency does not begin with a slash: write it as /cable`: {
+		`UnlimitedConcurrencyPaths: the path of unlimited concurrency "cable" does not begin with a slash: write it as`: {
 			UnlimitedConcurrencyPaths: []string{"cable"},
 		},
+		`UnlimitedConcurrencyPaths: the path of unlimited concurrency "/cable?x" has a query or fragment`: {
+			UnlimitedConcurrencyPaths: []string{"/cable?x"},
+		},
+		"UnlimitedConcurrencyPaths: a path of unlimited concurrency is empty: leave it out": {UnlimitedConcurrencyPaths: []string{""}},
 		`StickySessions.CookieName: the name "a=b" of the cookie for sticky sessions has characters other than letters`: {
 			StickySessions: handler.StickySessions{CookieName: "a=b"},
 		},
