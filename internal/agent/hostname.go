@@ -39,8 +39,10 @@ func parseHost(text string) (string, error) {
 		return ip.String(), nil
 	}
 
-	host, err := idna.Lookup.ToASCII(host)
-	if err != nil && !plainHost(host) { // underscores are no fault
+	if converted, err := idna.Lookup.ToASCII(host); err == nil { // else it has an underscore, perhaps
+		host = converted
+	}
+	if !plainHost(host) {
 		return "", fault("is no host name: write it as example.com, or *.example.com")
 	}
 	if wild {
