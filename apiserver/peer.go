@@ -32,11 +32,16 @@ func (*Server) ConnContext(ctx context.Context, conn net.Conn) context.Context {
 }
 
 // PeerOf returns the peer that ConnContext added; known is false on TCP, and
-// where the system does not tell.
+// where the system does not tell. Where the system should and does not, peer has no
+// UID, but -1.
 func PeerOf(ctx context.Context) (peer Peer, known bool) {
 	peer, known = ctx.Value(peerKey{}).(Peer)
 	return peer, known
 }
+
+// nobody is the peer of a Unix socket of whom the kernel, for once, says nothing. It is
+// somebody nevertheless, and not whoever AllowAnyone is about.
+var nobody = Peer{UID: -1, GID: -1}
 
 func peerOf(conn net.Conn) (peer Peer, known bool) {
 	switch c := conn.(type) {
@@ -44,7 +49,10 @@ func peerOf(conn net.Conn) (peer Peer, known bool) {
 		return c.peer, c.known
 	case *net.UnixConn:
 		cred, known, err := peercred.Of(c)
-		return Peer(cred), known && err == nil
+		if err != nil {
+			return nobody, true
+		}
+		return Peer(cred), known
 	}
 	return Peer{}, false
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 )
 
@@ -116,11 +117,14 @@ func (c *call) caller() string {
 	if c.known {
 		return "uid " + strconv.Itoa(c.peer.UID)
 	}
-	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
-	if err != nil {
-		return "unknown"
+	if host, _, err := net.SplitHostPort(c.r.RemoteAddr); err == nil {
+		return host
 	}
-	return host
+	// Middleware leaves the client's address without a port.
+	if ip, err := netip.ParseAddr(c.r.RemoteAddr); err == nil {
+		return ip.String()
+	}
+	return "unknown"
 }
 
 func (c *call) unauthorized() {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // Defaults of [Config].
@@ -27,8 +28,11 @@ const (
 
 // Config says how requests are passed on. Only Options.App.Root is needed.
 type Config struct {
-	// Options name the application. A request outside of their base URI is
-	// answered with 404.
+	// Options name the application. A request outside of their base URI, which
+	// is compared segment by segment and without escapes, is answered with 404.
+	// Behind http.StripPrefix, or another router that shortens paths, there is no
+	// base URI; an application that writes links needs one instead, and the path
+	// as it is.
 	Options passenger.Options
 	// ConnectTimeout bounds how long a connection to a process takes; 0:
 	// DefaultConnectTimeout.
@@ -36,7 +40,13 @@ type Config struct {
 	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
 	// and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
 	// is not one of theirs. The headers of others are removed. Peers on a Unix socket are
-	// always believed, since its permissions say who may connect.
+	// always believed, since its permissions say who may connect; they are known by the
+	// *net.UnixAddr that http.Server has in a request's context by
+	// http.LocalAddrContextKey.
+	//
+	// A RemoteAddr that middleware has replaced by the client's address, with a port or
+	// without one, is that of the peer: it is believed if it is one of these. One that is
+	// no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
 
 	// StreamRequests passes a request's body on as it comes, for applications
@@ -68,7 +78,7 @@ type Config struct {
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
 	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each
-	// up to a slash or the end, whose requests last: WebSockets, event streams.
+	// up to a slash or the end, and compared as that is, whose requests last: WebSockets, event streams.
 	// They go to processes of their own, which take any number at once. They
 	// are a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
@@ -166,8 +176,11 @@ func (c *Config) Validate() error {
 			c.ConnectTimeout, DefaultConnectTimeout)
 	}
 	for _, prefix := range c.TrustedProxies {
-		if !prefix.IsValid() {
+		switch {
+		case !prefix.IsValid():
 			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
+		case prefix.Addr().Is4In6():
+			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
 		}
 	}
 	if c.MaxRequestBody < 0 {
@@ -179,9 +192,10 @@ func (c *Config) Validate() error {
 			tokenAdvice, name)
 	}
 	for _, path := range c.UnlimitedConcurrencyPaths {
-		if !strings.HasPrefix(path, "/") {
-			fault("UnlimitedConcurrencyPaths", "the path %q of unlimited concurrency does not begin with a slash: "+
-				"write it as /cable", path)
+		if _, err := urlpath.Parse(path); path == "" {
+			fault("UnlimitedConcurrencyPaths", "a path of unlimited concurrency is empty: leave it out, or write / for all")
+		} else if err != nil {
+			fault("UnlimitedConcurrencyPaths", "the path of unlimited concurrency %w", err)
 		}
 	}
 	errs = append(errs, c.Sendfile.validate()...)

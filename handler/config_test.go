@@ -27,13 +27,20 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 	for want, cfg := range map[string]handler.Config{
 		"ConnectTimeout: the time -1s for connecting to a process is negative: use 0 for 10s": {ConnectTimeout: -time.Second},
 		`TrustedProxies: "invalid Prefix" is no prefix of addresses: use one like 10.0.0.0/8`: {TrustedProxies: make([]netip.Prefix, 1)},
-		"MaxRequestBody: the limit -1 of requests' bodies is negative: use 0 for none":        {MaxRequestBody: -1},
+		`TrustedProxies: "::ffff:10.0.0.0/104" is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8`: {
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")},
+		},
+		"MaxRequestBody: the limit -1 of requests' bodies is negative: use 0 for none": {MaxRequestBody: -1},
 		`VaryTurbocacheByCookie: the name "a b" of the cookie that the turbocache varies by is not one of a cookie: use letters`: {
 			VaryTurbocacheByCookie: "a b",
 		},
-		`UnlimitedConcurrencyPaths: the path "cable" of unlimited concurrency does not begin with a slash: write it as /cable`: {
+		`UnlimitedConcurrencyPaths: the path of unlimited concurrency "cable" does not begin with a slash: write it as`: {
 			UnlimitedConcurrencyPaths: []string{"cable"},
 		},
+		`UnlimitedConcurrencyPaths: the path of unlimited concurrency "/cable?x" has a query or fragment`: {
+			UnlimitedConcurrencyPaths: []string{"/cable?x"},
+		},
+		"UnlimitedConcurrencyPaths: a path of unlimited concurrency is empty: leave it out": {UnlimitedConcurrencyPaths: []string{""}},
 		`StickySessions.CookieName: the name "a=b" of the cookie for sticky sessions has characters other than letters`: {
 			StickySessions: handler.StickySessions{CookieName: "a=b"},
 		},

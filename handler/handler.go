@@ -20,17 +20,19 @@ import (
 	"net/http"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // Handler passes requests on. It is safe for concurrent use.
 type Handler struct {
 	pool     *passenger.Pool
 	cfg      Config
-	base     string
+	base     urlpath.Base
 	releases func() passenger.ReleaseDirs
 	observer passenger.Observer
 	// unlimited are the options for UnlimitedConcurrencyPaths; nil without.
-	unlimited *passenger.Options
+	unlimited      *passenger.Options
+	unlimitedPaths []urlpath.Base
 	// sticky is nil without sticky sessions, cache without the turbocache.
 	sticky *stickyRoute
 	cache  *turbocache
@@ -54,16 +56,28 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		return nil, err
 	}
 
+	base, err := urlpath.Parse(cfg.Options.App.BaseURI)
+	if err != nil {
+		return nil, err
+	}
+
 	cfg = cfg.withDefaults()
 	h := &Handler{
 		pool:      pool,
 		cfg:       cfg,
-		base:      baseURI(cfg.Options.App.BaseURI),
+		base:      base,
 		observer:  pool.Observer(),
 		unlimited: unlimitedOptions(&cfg),
 		releases:  pool.ReleaseDirs(&cfg.Options),
 	}
-	h.sticky = newStickyRoute(&cfg.StickySessions, h.base)
+	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
+	for _, path := range cfg.UnlimitedConcurrencyPaths {
+		prefix, err := urlpath.Parse(path)
+		if err != nil {
+			return nil, err
+		}
+		h.unlimitedPaths = append(h.unlimitedPaths, prefix)
+	}
 	if !cfg.DisableTurbocache {
 		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
 	}

@@ -1,9 +1,10 @@
 package handler
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // options are those of the application, or of its processes for requests that
@@ -40,11 +41,8 @@ func unlimitedOptions(cfg *Config) *passenger.Options {
 }
 
 func (h *Handler) unlimitedPath(path string) bool {
-	for _, prefix := range h.cfg.UnlimitedConcurrencyPaths {
-		below, ok := strings.CutPrefix(path, strings.TrimRight(prefix, "/"))
-		if ok && (below == "" || below[0] == '/') {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.unlimitedPaths, func(prefix urlpath.Base) bool {
+		_, below := prefix.Cut(path)
+		return below
+	})
 }

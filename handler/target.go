@@ -3,10 +3,9 @@ package handler
 import (
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // target is what the request's first line and Host mean to the application,
@@ -14,17 +13,14 @@ import (
 type target struct {
 	uri    string // path and query, escaped
 	path   string // below script, escaped; never empty
-	script string // the base URI, or empty
+	script string // the base URI, escaped, or empty
 	query  string
 	host   string // the Host header
 }
 
-// baseURI returns u without slashes at its end; "/" becomes empty.
-func baseURI(u string) string { return strings.TrimRight(u, "/") }
-
 // newTarget fails with errBadRequest or errNotFound.
-func newTarget(r *http.Request, base string) (target, error) {
-	t := target{uri: requestTarget(r), host: r.Host}
+func newTarget(r *http.Request, base urlpath.Base) (target, error) {
+	t := target{uri: urlpath.Target(r), host: r.Host}
 	if !validHost(t.host) {
 		return target{}, errBadRequest
 	}
@@ -34,97 +30,15 @@ func newTarget(r *http.Request, base string) (target, error) {
 	}
 	path, query, _ := strings.Cut(t.uri, "?")
 	t.query = query
-	below, ok := strings.CutPrefix(path, base)
-	if !ok || below != "" && below[0] != '/' {
+	below, ok := base.Cut(path)
+	if !ok {
 		return target{}, errNotFound
 	}
-	t.path, t.script = below, base
+	t.path, t.script = below, string(base)
 	if t.path == "" {
 		t.path = "/"
 	}
 	return t, nil
-}
-
-// requestTarget is path and query of r.URL, which middleware may have changed, as
-// http.StripPrefix does. They are written as the client has written them where that
-// says the same: applications tell escapes apart that a url.URL does not. It is empty
-// where there is no path.
-func requestTarget(r *http.Request) string {
-	if sent := originForm(r.RequestURI); sent != "" && saysTheSame(sent, r.URL) {
-		return sent
-	}
-	if r.URL.Opaque != "" {
-		return ""
-	}
-
-	uri := r.URL.EscapedPath()
-	if uri == "" || uri[0] != '/' {
-		uri = "/" + uri // http.StripPrefix("/app/", h) leaves no slash
-	}
-	if r.URL.RawQuery != "" || r.URL.ForceQuery {
-		uri += "?" + r.URL.RawQuery
-	}
-
-	return uri
-}
-
-// originForm takes scheme and authority off a target in absolute form.
-func originForm(target string) string {
-	_, rest, absolute := strings.Cut(target, "://")
-	if !absolute || target[0] == '/' {
-		return target
-	}
-
-	switch slash := strings.IndexAny(rest, "/?"); {
-	case slash < 0:
-		return "/"
-	case rest[slash] == '?':
-		return "/" + rest[slash:]
-	default:
-		return rest[slash:]
-	}
-}
-
-// saysTheSame reports whether u is what net/http makes of the target sent, or what
-// middleware has made of u means the same.
-func saysTheSame(sent string, u *url.URL) bool {
-	path, query, asked := strings.Cut(sent, "?")
-	if query != u.RawQuery || asked != (query != "" || u.ForceQuery) {
-		return false
-	}
-
-	switch {
-	case u.RawPath != "":
-		return u.RawPath == path && decodesTo(path, u.Path, true)
-	case u.Path == "":
-		return path == "/"
-	default:
-		return decodesTo(path, u.Path, false)
-	}
-}
-
-// decodesTo reports whether escaped is path with escapes. slashes says that escaped
-// slashes are the same as others.
-func decodesTo(escaped, path string, slashes bool) bool {
-	if strings.IndexByte(escaped, '%') < 0 {
-		return escaped == path
-	}
-
-	for len(escaped) > 0 {
-		c, size := escaped[0], 1
-		if c == '%' {
-			if len(escaped) < 3 || !isHex(escaped[1]) || !isHex(escaped[2]) {
-				return false
-			}
-			c, size = unhex(escaped[1])<<4|unhex(escaped[2]), 3
-		}
-		if path == "" || path[0] != c || c == '/' && size > 1 && !slashes {
-			return false
-		}
-		escaped, path = escaped[size:], path[1:]
-	}
-
-	return path == ""
 }
 
 // server returns the name and port that the client asked for.
@@ -148,62 +62,6 @@ func (t *target) server(r *http.Request) (name, port string) {
 		}
 	}
 	return "localhost", port
-}
-
-// peer is who has connected, and whether it is believed what it says of those
-// before it.
-type peer struct {
-	addr, port string
-	trusted    bool
-}
-
-// remote has defaults for peers without an address, as on a Unix socket.
-func (h *Handler) remote(r *http.Request) peer {
-	addr, port, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return peer{"127.0.0.1", "0", true}
-	}
-	return peer{addr, port, h.trusts(addr)}
-}
-
-// trusts: the address is that of a proxy which is believed.
-func (h *Handler) trusts(addr string) bool {
-	if len(h.cfg.TrustedProxies) == 0 {
-		return false
-	}
-	ip, err := netip.ParseAddr(addr)
-	if err != nil {
-		return false
-	}
-	ip = ip.Unmap().WithZone("")
-	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
-}
-
-// client is who has made the request: the peer, or whom it names, if it is
-// believed: in X-Forwarded-For, the last one that is not such a proxy itself.
-func (h *Handler) client(r *http.Request, p peer) peer {
-	chain := r.Header["X-Forwarded-For"]
-	if !p.trusted || len(chain) == 0 {
-		return p
-	}
-	client := p
-	rest := strings.Join(chain, ",")
-	for rest != "" {
-		last := rest[strings.LastIndexByte(rest, ',')+1:]
-		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
-		addr := strings.Trim(last, " \t")
-		if host, _, err := net.SplitHostPort(addr); err == nil {
-			addr = host
-		}
-		if _, err := netip.ParseAddr(addr); err != nil {
-			break // nobody knows who that is
-		}
-		client = peer{addr, "0", true}
-		if !h.trusts(addr) {
-			break
-		}
-	}
-	return client
 }
 
 // validHost: a name or address with a port, perhaps, RFC 3986 section 3.2; net/http

@@ -1,6 +1,7 @@
 package spawner
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // Defaults of [App].
@@ -70,7 +73,9 @@ type App struct {
 	// Environment is production, development and so on; empty:
 	// DefaultEnvironment.
 	Environment string
-	// BaseURI is where the application is mounted; empty: "/".
+	// BaseURI is where the application is mounted; empty: "/". Characters that
+	// URLs write with escapes may be written with them or without: "/café" and
+	// "/caf%C3%A9" are the same. The application gets it with escapes.
 	BaseURI string
 	// Env is added to the process's environment and wins over ours and
 	// EnvFiles.
@@ -138,7 +143,6 @@ func (a *App) setDefaults() {
 	}{
 		{&a.GroupName, a.Root},
 		{&a.Environment, DefaultEnvironment},
-		{&a.BaseURI, "/"},
 		{&a.Ruby, DefaultRuby},
 		{&a.NodeJS, DefaultNodeJS},
 		{&a.Meteor, DefaultMeteor},
@@ -146,6 +150,9 @@ func (a *App) setDefaults() {
 		if *d.field == "" {
 			*d.field = d.value
 		}
+	}
+	if base, err := urlpath.Parse(a.BaseURI); err == nil { // Validate has told
+		a.BaseURI = cmp.Or(string(base), "/")
 	}
 	if a.StartTimeout == 0 {
 		a.StartTimeout = DefaultStartTimeout
@@ -215,8 +222,8 @@ func (a *App) Validate() error {
 			fault("the start command begins with an empty string")
 		}
 	}
-	if a.BaseURI != "" && a.BaseURI[0] != '/' {
-		fault("the base URI %q does not begin with a slash", a.BaseURI)
+	if _, err := urlpath.Parse(a.BaseURI); err != nil {
+		fault("the base URI %w", err)
 	}
 	errs = append(errs, a.validateHealth()...)
 	switch a.SpawnMethod {

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
@@ -98,9 +99,13 @@ func (r *ownRequest) http() []byte {
 // session is the request as a header block of the session protocol.
 func (r *ownRequest) session(password string) ([]byte, error) {
 	path, query, _ := strings.Cut(r.uri, "?")
-	script := strings.TrimRight(r.baseURI, "/")
-	below, ok := strings.CutPrefix(path, script)
-	if !ok || below != "" && below[0] != '/' {
+	base, err := urlpath.Parse(r.baseURI)
+	if err != nil {
+		return nil, err
+	}
+	script := string(base)
+	below, ok := base.Cut(path)
+	if !ok {
 		script, below = "", path
 	}
 	if below == "" {

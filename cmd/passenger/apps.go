@@ -115,7 +115,7 @@ func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
 	}
 	cfg.Dir, cfg.BaseURI = app.dir, app.path
 	if cfg.HealthHost == "" && len(app.hosts) > 0 {
-		cfg.HealthHost = app.hosts[0] // others the application may refuse
+		cfg.HealthHost = agent.HealthHost(app.hosts) // others the application may refuse
 	}
 
 	return agent.HostedApp{Hosts: app.hosts, BaseURI: app.path, Config: &cfg}, nil

@@ -4,19 +4,19 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
 // HostedApp is one of several applications of a server.
 type HostedApp struct {
-	// Hosts are the names that it is asked for by; none: all that no other
-	// application has.
+	// Hosts are the names that it is asked for by, of which *.example.com is any below
+	// example.com; none: all that no other application has.
 	Hosts []string
 	// BaseURI is the path that it is below; empty: all paths.
 	BaseURI string
@@ -43,8 +43,13 @@ func (c *Config) validateApps() (errs []error) {
 	seen := map[string]string{}
 	for _, app := range c.Apps {
 		errs = append(errs, app.Config.Validate())
-		for _, host := range app.hosts() {
-			place := host + strings.TrimSuffix(app.BaseURI, "/")
+		hosts, err := app.hosts()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("apps: the hosts of %s: %w", app.Config.Dir, err))
+		}
+		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate tells
+		for _, host := range hosts {
+			place := host + string(base)
 			if other, taken := seen[place]; taken {
 				errs = append(errs, fmt.Errorf("apps: %s and %s are both to answer for %q", other, app.Config.Dir, place))
 			}
@@ -69,27 +74,39 @@ func (a *HostedApp) Place() string {
 	return strings.Join(places, ", ")
 }
 
-func (a *HostedApp) hosts() []string {
+// hosts are those that it is asked for by, as requests have them, and anyHost if there
+// are none.
+func (a *HostedApp) hosts() (hosts []string, err error) {
 	if len(a.Hosts) == 0 {
-		return []string{anyHost}
+		return []string{anyHost}, nil
 	}
-	hosts := make([]string, len(a.Hosts))
-	for i, host := range a.Hosts {
-		hosts[i] = canonicalHost(host)
+
+	var errs []error
+	for _, text := range a.Hosts {
+		host, err := parseHost(text)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		hosts = append(hosts, host)
 	}
-	return hosts
+
+	return hosts, errors.Join(errs...)
 }
 
 // hosts serve several applications, by the host and the path of a request.
 type hosts struct {
 	apps []*oneApp
-	// mounts are those of a host, those with longer paths first.
+	// mounts are those of a host, those with longer paths first. Of *.example.com they are
+	// under .example.com.
 	mounts map[string][]mount
+	// wildcards: there are some.
+	wildcards bool
 }
 
 type mount struct {
-	baseURI string // without a slash at its end
-	app     http.Handler
+	base urlpath.Base
+	app  http.Handler
 }
 
 func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (*hosts, error) {
@@ -103,23 +120,31 @@ func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *req
 			return nil, err
 		}
 		h.apps = append(h.apps, one)
-		for _, host := range app.hosts() {
-			h.mounts[host] = append(h.mounts[host], mount{baseURI: strings.TrimSuffix(app.BaseURI, "/"), app: one})
+		names, err := app.hosts()
+		if err != nil {
+			return nil, err
+		}
+		base, err := urlpath.Parse(app.BaseURI)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			name, wild := strings.CutPrefix(name, "*")
+			h.wildcards = h.wildcards || wild
+			h.mounts[name] = append(h.mounts[name], mount{base, one})
 		}
 	}
 	for _, mounts := range h.mounts {
-		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.baseURI), len(a.baseURI)) })
+		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.base), len(a.base)) })
 	}
+
 	return h, nil
 }
 
 func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	host := canonicalHost(r.Host)
-	if _, known := h.mounts[host]; !known {
-		host = anyHost
-	}
-	for _, m := range h.mounts[host] {
-		if rest, ok := strings.CutPrefix(r.URL.Path, m.baseURI); ok && (rest == "" || rest[0] == '/') {
+	path, _, _ := strings.Cut(urlpath.Target(r), "?")
+	for _, m := range h.mountsOf(canonicalHost(r.Host)) {
+		if _, ok := m.base.Cut(path); ok {
 			m.app.ServeHTTP(w, r)
 			return
 		}
@@ -127,12 +152,25 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, "There is no application for this address.")
 }
 
-// canonicalHost is a host in small letters, without a port or a dot at its end.
-func canonicalHost(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+// mountsOf returns those of the host, else of the longest wildcard that it is below, else
+// those for all other hosts.
+func (h *hosts) mountsOf(host string) []mount {
+	if mounts, known := h.mounts[host]; known && !strings.HasPrefix(host, ".") {
+		return mounts
 	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+
+	for rest := host; h.wildcards; {
+		dot := strings.IndexByte(rest, '.')
+		if dot < 0 {
+			break
+		}
+		if mounts, known := h.mounts[rest[dot:]]; known && rest[:dot] != "" {
+			return mounts
+		}
+		rest = rest[dot+1:]
+	}
+
+	return h.mounts[anyHost]
 }
 
 func (h *hosts) Drain() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
 )
 
@@ -25,8 +27,8 @@ type static struct {
 	app, rel, dir string
 	// releases are those of the application.
 	releases func() passenger.ReleaseDirs
-	// base is the path that the files are below, without a slash at its end.
-	base string
+	// base is the path that the files are below.
+	base urlpath.Base
 	// cacheControl is for files whose name has no fingerprint; immutable: those with one are kept for good.
 	cacheControl string
 	immutable    bool
@@ -42,9 +44,10 @@ func newStatic(c *Config, pool *passenger.Pool, log logr.Logger, next http.Handl
 	options := c.options()
 	s := &static{
 		app: c.Dir, dir: c.publicDir(), releases: pool.ReleaseDirs(&options),
-		base: strings.TrimSuffix(c.BaseURI, "/"), cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
+		cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
 		next: next, log: log,
 	}
+	s.base, _ = urlpath.Parse(c.BaseURI) // Validate has told
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
 		s.rel = rel
 	}
@@ -53,12 +56,27 @@ func newStatic(c *Config, pool *passenger.Pool, log logr.Logger, next http.Handl
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	below, ok := strings.CutPrefix(r.URL.Path, s.base)
-	asked := ok && (r.Method == http.MethodGet || r.Method == http.MethodHead)
-	// Other paths than the base URI's may begin with the same letters.
-	if !asked || below != "" && below[0] != '/' || !s.serveShown(w, r, candidates(below)) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || !s.serveShown(w, r, candidates(s.below(r))) {
 		s.next.ServeHTTP(w, r)
 	}
+}
+
+// below is the path below the base URI, without escapes; empty is that itself. It is one
+// that no file has where the request is for something else.
+func (s *static) below(r *http.Request) string {
+	const nowhere = "\x00"
+
+	path, _, _ := strings.Cut(urlpath.Target(r), "?")
+	below, ok := s.base.Cut(path)
+	if !ok {
+		return nowhere
+	}
+	below, err := url.PathUnescape(below)
+	if err != nil {
+		return nowhere
+	}
+
+	return below
 }
 
 // serveShown is serve, with a line for people where they want one for each request.

@@ -307,4 +307,11 @@ func TestStaticBaseURI(t *testing.T) {
 	for target, want := range map[string]string{"/shop": "index", "/shop/": "index", "/shop/ping": "ping", "/shopping": "app"} {
 		require.Equal(t, want, s.body(target), target)
 	}
+	s.base = "/caf%C3%A9"
+	for target, want := range map[string]string{
+		"/caf%C3%A9": "index", "/caf%c3%a9/ping": "ping", "/c%61f%C3%A9/p%69ng": "ping", "/cafe/ping": "app", "/caf%C3%A9%2Fping": "app",
+		"/caf%C3%A9/%2e%2e/ping": "app", "/ping": "app",
+	} {
+		require.Equal(t, want, s.body(target), target)
+	}
 }

@@ -15,7 +15,7 @@ import (
 func TestSeveralApplications(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()
-	for _, name := range []string{"shop", "blog", "rest"} {
+	for _, name := range []string{"shop", "blog", "wild", "cafe", "rest"} {
 		dir := filepath.Join(base, name, "public")
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "name.txt"), []byte(name), 0o644))
@@ -27,6 +27,8 @@ func TestSeveralApplications(t *testing.T) {
 		"apps": [
 			{"dir": "shop", "hosts": ["shop.example.com", "www.shop.example.com"], "min_instances": 1},
 			{"dir": "blog", "hosts": "shop.example.com", "path": "/blog"},
+			{"dir": "wild", "hosts": ["*.example.org", "bücher.example"]},
+			{"dir": "cafe", "hosts": "*.example.org", "path": "/café shop"},
 			{"dir": "rest"}
 		]
 	}`), 0o600))
@@ -44,15 +46,23 @@ func TestSeveralApplications(t *testing.T) {
 		{"www.shop.example.com", "/blog/x", "shop"},
 		{"127.0.0.1", "/", "rest"},
 		{"other.example.com", "/blog", "rest"},
+		{"a.b.example.org", "/", "wild"},
+		{"xn--bcher-kva.example", "/", "wild"},
+		{"example.org", "/", "rest"},
+		{"a.example.org", "/caf%C3%A9%20shop/x", "cafe"},
+		{"a.example.org", "/c%61f%c3%a9%20shop", "cafe"},
 	} {
 		cwd, body := s.askHost(t, test.host, test.path)
 		require.Equal(t, filepath.Join(base, test.app), cwd, "%+v", test)
 		require.Contains(t, body, test.path)
 		pids[cwd] = body
 	}
-	require.Len(t, pids, 3)
-	s.requireApps(t, 3)
-	for app, where := range map[string][2]string{"shop": {"shop.example.com", ""}, "blog": {"shop.example.com", "/blog"}, "rest": {"x", ""}} {
+	require.Len(t, pids, 5)
+	s.requireApps(t, 5)
+	for app, where := range map[string][2]string{
+		"shop": {"shop.example.com", ""}, "blog": {"shop.example.com", "/bl%6Fg"}, "rest": {"x", ""},
+		"wild": {"x.example.org", ""}, "cafe": {"x.example.org", "/c%61f%C3%A9%20shop"},
+	} {
 		a := s.client(t).getHost(t, where[0], where[1]+"/name.txt")
 		require.Equal(t, app, a.body)
 	}
@@ -87,6 +97,16 @@ func TestSeveralApplicationsRefusals(t *testing.T) {
 		"a missing directory":  {`[{"dir": "missing"}]`, "missing does not exist"},
 		"a server's option":    {`[{"dir": ".", "port": 80}]`, "port is the server's"},
 		"an unknown option":    {`[{"dir": ".", "colour": "blue"}]`, `no option "colour"`},
+		"an empty host":        {`[{"dir": ".", "hosts": [""]}]`, "one is empty"},
+		"every host":           {`[{"dir": ".", "hosts": ["*"]}]`, "leave hosts out for those that no other application has"},
+		"an asterisk inside":   {`[{"dir": ".", "hosts": ["www.*"]}]`, "write a wildcard as *.example.com"},
+		"a URL as a host":      {`[{"dir": ".", "hosts": ["http://x"]}]`, "write the host alone"},
+		"a path in a host":     {`[{"dir": ".", "hosts": ["x/shop"]}]`, "write that as path, beside hosts"},
+		"one by two spellings": {`[{"dir": ".", "hosts": ["bücher.example"]}, {"dir": ".", "hosts": ["xn--bcher-kva.example"]}]`, "both to answer for"},
+		"paths that are one":   {`[{"dir": ".", "path": "/blog"}, {"dir": ".", "path": "/bl%6Fg/"}]`, "both to answer for"},
+		"a path with dots":     {`[{"dir": ".", "path": "/a/../b"}]`, "which clients remove from URLs"},
+		"a path with a query":  {`[{"dir": ".", "path": "/a?b"}]`, "has a query or fragment"},
+		"a percent sign":       {`[{"dir": ".", "path": "/100%"}]`, "write it as %25"},
 		"the same twice":       {`[{"dir": ".", "hosts": ["x"]}, {"dir": ".", "hosts": ["X."]}]`, "both to answer for"},
 		"a path that is none":  {`[{"dir": ".", "path": "blog"}]`, "does not begin with a slash"},
 		"a value that is none": {`[{"dir": ".", "min_instances": "many"}]`, "whole number"},

@@ -1,0 +1,95 @@
+package handler
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// peer is who has connected, and whether it is believed what it says of those
+// before it.
+type peer struct {
+	addr, port string
+	trusted    bool
+}
+
+const (
+	// unknownAddr is the address of a peer that has none, and localAddr that of one on a
+	// Unix socket. Applications want one, and take it apart; of what is local they show
+	// more than of others.
+	unknownAddr = "0.0.0.0"
+	localAddr   = "127.0.0.1"
+	noPort      = "0"
+)
+
+// remote finds out who has connected. Middleware may have put the client's address in
+// the place of the peer's, mostly without a port.
+func (h *Handler) remote(r *http.Request) peer {
+	addr, port, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		addr, port = strings.TrimSuffix(strings.TrimPrefix(r.RemoteAddr, "["), "]"), noPort
+	}
+	if ip, err := netip.ParseAddr(addr); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			port = noPort
+		}
+		return peer{addr, port, h.trusts(ip)}
+	}
+
+	if onUnixSocket(r) {
+		return peer{localAddr, noPort, true}
+	}
+	return peer{unknownAddr, noPort, false}
+}
+
+// onUnixSocket reports whether the peer has connected to a Unix socket, whose
+// permissions say who may. The server says so of itself; what it says of the peer is
+// no address of the internet.
+func onUnixSocket(r *http.Request) bool {
+	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
+		return false // middleware says that it is somebody else
+	}
+	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+	return ok
+}
+
+// trusts: the address is that of a proxy which is believed.
+func (h *Handler) trusts(ip netip.Addr) bool {
+	if len(h.cfg.TrustedProxies) == 0 {
+		return false
+	}
+	ip = ip.Unmap().WithZone("")
+	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// client is who has made the request: the peer, or whom it names, if it is
+// believed: in X-Forwarded-For, the last one that is not such a proxy itself.
+func (h *Handler) client(r *http.Request, p peer) peer {
+	chain := r.Header["X-Forwarded-For"]
+	if !p.trusted || len(chain) == 0 {
+		return p
+	}
+	client := p
+	rest := strings.Join(chain, ",")
+	for rest != "" {
+		last := rest[strings.LastIndexByte(rest, ',')+1:]
+		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
+		addr := strings.Trim(last, " \t")
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			addr = host
+		}
+		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+		ip, err := netip.ParseAddr(addr)
+		if err != nil {
+			break // nobody knows who that is
+		}
+		client = peer{addr, noPort, true}
+		if !h.trusts(ip) {
+			break
+		}
+	}
+	return client
+}
