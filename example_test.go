@@ -50,7 +50,7 @@ func ExampleNew() {
 func ExampleNew_faults() {
 	_, err := passenger.New(passenger.Config{MaxPoolSize: -1})
 	fmt.Println(err)
-	// Output: MaxPoolSize -1 is negative: it must be at least 1, or 0 for 6
+	// Output: MaxPoolSize: -1 is negative: it must be at least 1, or 0 for 6
 }
 
 func ExamplePool_Get() {

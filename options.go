@@ -75,14 +75,14 @@ type Config struct {
 func (c *Config) Validate() error {
 	var errs []error
 	if c.MaxPoolSize < 0 {
-		errs = append(errs, fmt.Errorf("MaxPoolSize %d is negative: it must be at least 1, or 0 for %d", c.MaxPoolSize, DefaultMaxPoolSize))
+		errs = append(errs, fmt.Errorf("MaxPoolSize: %d is negative: it must be at least 1, or 0 for %d", c.MaxPoolSize, DefaultMaxPoolSize))
 	}
 	if c.MetricsInterval < 0 {
-		errs = append(errs, fmt.Errorf("MetricsInterval %s is negative: it must be positive, or 0 for never", c.MetricsInterval))
+		errs = append(errs, fmt.Errorf("MetricsInterval: %s is negative: it must be positive, or 0 for never", c.MetricsInterval))
 	}
 	for i, h := range c.Hooks {
 		if h == nil {
-			errs = append(errs, fmt.Errorf("Hooks[%d] is nil", i))
+			errs = append(errs, fmt.Errorf("Hooks: number %d is nil", i))
 		}
 	}
 
@@ -187,19 +187,19 @@ type Options struct {
 func (o *Options) Validate() error {
 	errs := []error{o.App.Validate()}
 	if o.MinProcesses < 0 {
-		errs = append(errs, fmt.Errorf("MinProcesses %d is negative: it must be at least 0", o.MinProcesses))
+		errs = append(errs, fmt.Errorf("MinProcesses: %d is negative: it must be at least 0", o.MinProcesses))
 	}
 	if o.MaxProcesses > 0 && o.MinProcesses > o.MaxProcesses {
-		errs = append(errs, fmt.Errorf("MinProcesses %d is above MaxProcesses %d: at most those can be kept", o.MinProcesses, o.MaxProcesses))
+		errs = append(errs, fmt.Errorf("MinProcesses: %d is above MaxProcesses, %d: at most those can be kept", o.MinProcesses, o.MaxProcesses))
 	}
 	if !(o.MaxRequestsJitter >= 0 && o.MaxRequestsJitter <= 1) { // NaN is neither
-		errs = append(errs, fmt.Errorf("MaxRequestsJitter %v is no share: it must be from 0 to 1", o.MaxRequestsJitter))
+		errs = append(errs, fmt.Errorf("MaxRequestsJitter: %v is no share: it must be from 0 to 1", o.MaxRequestsJitter))
 	}
 	if o.MaxOutOfBandWorkInstances < 0 {
-		errs = append(errs, fmt.Errorf("MaxOutOfBandWorkInstances %d is negative: it must be at least 1, or 0 for 1", o.MaxOutOfBandWorkInstances))
+		errs = append(errs, fmt.Errorf("MaxOutOfBandWorkInstances: %d is negative: it must be at least 1, or 0 for 1", o.MaxOutOfBandWorkInstances))
 	}
 	if strings.ContainsRune(o.RestartDir, 0) {
-		errs = append(errs, fmt.Errorf("RestartDir %q holds a NUL", o.RestartDir))
+		errs = append(errs, fmt.Errorf("RestartDir: %q holds a NUL", o.RestartDir))
 	}
 
 	return errors.Join(errs...)

@@ -145,7 +145,7 @@ func TestInvalidOptions(t *testing.T) {
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		_, err := f.Get(f.Context(), &passenger.Options{MinProcesses: 3, MaxProcesses: 2})
 		require.ErrorContains(f, err, "app root is missing")
-		require.ErrorContains(f, err, "MinProcesses 3 is above MaxProcesses 2")
+		require.ErrorContains(f, err, "MinProcesses: 3 is above MaxProcesses, 2")
 		require.Empty(f, f.Inspect().Groups)
 	})
 	_, err := passenger.New(passenger.Config{MaxPoolSize: -1})

@@ -54,7 +54,7 @@ type Config struct {
 	// takes. Otherwise a process gets a request when all of it is there.
 	StreamRequests bool
 	// MaxRequestBody is how many bytes a request's body may have, which is
-	// answered with 413 otherwise; 0: no limit.
+	// answered with 413 otherwise. Zero, as passenger.Unlimited, means no limit.
 	MaxRequestBody int64
 	// MaxResponseBuffer is how many bytes of an answer are kept for a client
 	// that reads slowly, so that its process is free meanwhile; then the
@@ -182,9 +182,6 @@ func (c *Config) Validate() error {
 		case prefix.Addr().Is4In6():
 			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
 		}
-	}
-	if c.MaxRequestBody < 0 {
-		fault("MaxRequestBody", "the limit %d of requests' bodies is negative: use 0 for none", c.MaxRequestBody)
 	}
 	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !validName(name) {

@@ -30,7 +30,6 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		`TrustedProxies: "::ffff:10.0.0.0/104" is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8`: {
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")},
 		},
-		"MaxRequestBody: the limit -1 of requests' bodies is negative: use 0 for none": {MaxRequestBody: -1},
 		`VaryTurbocacheByCookie: the name "a b" of the cookie that the turbocache varies by is not one of a cookie: use letters`: {
 			VaryTurbocacheByCookie: "a b",
 		},
@@ -73,11 +72,11 @@ func TestNewReturnsEachFaultOfItsConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, pool.Close()) }()
 
-	cfg := handler.Config{MaxRequestBody: -1, StickySessions: handler.StickySessions{Enabled: true, CookieName: "a b"}}
+	cfg := handler.Config{ConnectTimeout: -1, StickySessions: handler.StickySessions{Enabled: true, CookieName: "a b"}}
 	cfg.Options.App.Root, cfg.Options.MinProcesses = "relative", -1
 	h, err := handler.New(pool, cfg)
 	require.Nil(t, h)
-	for _, part := range []string{"MaxRequestBody", "StickySessions.CookieName", `"relative"`, "number of processes -1"} {
+	for _, part := range []string{"ConnectTimeout", "StickySessions.CookieName", `"relative"`, "MinProcesses: -1"} {
 		require.ErrorContains(t, err, part)
 	}
 	require.Empty(t, pool.Inspect().Groups)

@@ -48,8 +48,9 @@ func newAppConfig(server *Config, options []appOption) (*appConfig, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	pool := c.options()
-	return c, errors.Join(c.Validate(), pool.Validate())
+	app := c.options().App
+
+	return c, errors.Join(c.Validate(), app.Validate())
 }
 
 // options are those of the pool.

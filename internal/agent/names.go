@@ -11,7 +11,6 @@ import (
 
 // handlerKeys are the keys by which the fields of a handler's configuration are set.
 var handlerKeys = map[string]string{
-	"MaxRequestBody":                  "max_request_body_size",
 	"TrustedProxies":                  "trusted_proxies",
 	"VaryTurbocacheByCookie":          "vary_turbocache_by_cookie",
 	"UnlimitedConcurrencyPaths":       "unlimited_concurrency_paths",

@@ -87,5 +87,5 @@ func TestPoolOfATestNeedsAGoodConfiguration(t *testing.T) {
 	inner := &failures{TB: t}
 	require.Panics(t, func() { spawnertest.NewPool(inner, passenger.Config{MaxPoolSize: -1}) })
 	require.Len(t, inner.said, 1)
-	require.Contains(t, inner.said[0], "MaxPoolSize -1")
+	require.Contains(t, inner.said[0], "MaxPoolSize: -1")
 }
