@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,18 +30,14 @@ const (
 type Session struct {
 	process *process
 	socket  *socket
+	// conn is changed under Pool.mu, and by Connect only, which so may read it without.
+	conn net.Conn
+	// limit is guarded by Pool.mu, under which closed changes.
+	limit  *sessionLimit
+	closed atomic.Bool
 	// connected: Connect has handed conn out, or tried to.
 	connected bool
 	reused    bool
-
-	// connMu guards conn, which nobody sets once it is dropped.
-	connMu  sync.Mutex
-	conn    net.Conn
-	dropped bool
-
-	// Pool.mu guards what follows.
-	closed bool
-	limit  *sessionLimit
 }
 
 // PID is the process's id.
@@ -84,12 +80,19 @@ func (s *Session) Reused() bool { return s.reused }
 // ctx ended first; ErrExhausted where it is not the process's fault;
 // ErrSessionClosed after Close.
 func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
-	conn, err := s.idleConn()
-	if conn != nil || err != nil {
-		return conn, err
+	if s.closed.Load() {
+		return nil, ErrSessionClosed
+	}
+	if !s.connected && s.conn != nil {
+		s.connected = true
+		return s.conn, nil
 	}
 
-	conn, err = s.socket.spec.Dial(ctx)
+	if broken := s.conn; broken != nil && s.replaceConn(nil) {
+		_ = broken.Close()
+	}
+	s.connected, s.reused = true, false
+	conn, err := s.socket.spec.Dial(ctx)
 	if err != nil {
 		if ctxErr := endOf(ctx, err); ctxErr != nil {
 			return nil, ctxErr
@@ -102,47 +105,23 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
-	if s.dropped {
+	if !s.replaceConn(conn) {
 		_ = conn.Close()
 		return nil, ErrSessionClosed // meanwhile
 	}
-	s.conn = conn
 
 	return conn, nil
 }
 
-// idleConn returns the idle connection that the session has got; nil: it has none, or
-// has handed it out, which is then closed.
-func (s *Session) idleConn() (net.Conn, error) {
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
+// replaceConn sets the connection that Close will find; false: the session is closed.
+func (s *Session) replaceConn(conn net.Conn) (open bool) {
+	s.process.group.pool.update(func(*effects) {
+		if open = !s.closed.Load(); open {
+			s.conn = conn
+		}
+	})
 
-	first := !s.connected
-	s.connected = true
-	switch {
-	case s.dropped:
-		return nil, ErrSessionClosed
-	case first && s.conn != nil:
-		return s.conn, nil
-	case s.conn != nil:
-		_ = s.conn.Close() // replaced because it is broken
-	}
-	s.reused, s.conn = false, nil
-
-	return nil, nil
-}
-
-// dropConn takes the connection of a session that is closed; nil: there is none.
-func (s *Session) dropConn() net.Conn {
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
-
-	conn := s.conn
-	s.conn, s.dropped = nil, true
-
-	return conn
+	return open
 }
 
 // endOf returns why ctx has ended, if err came of that. The system may notice that
@@ -177,7 +156,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 	pr := s.process
 	p := pr.group.pool
 	p.update(func(fx *effects) {
-		if pr.state == stateDetached && !pr.keepsSessions() || p.state != poolOpen || s.closed {
+		if pr.state == stateDetached && !pr.keepsSessions() || p.state != poolOpen || s.closed.Load() {
 			fx.after(f)
 			return
 		}
@@ -206,13 +185,13 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 func (s *Session) Close(mode CloseMode) {
 	p := s.process.group.pool
 	p.update(func(fx *effects) {
-		if s.closed {
+		if s.closed.Load() {
 			return
 		}
-		s.closed = true
+		s.closed.Store(true)
 		delete(s.process.onDetach, s)
 		s.endLimit()
-		if conn := s.dropConn(); conn != nil {
+		if conn := s.conn; conn != nil {
 			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
 			if !kept {
 				fx.closeConn(conn)
