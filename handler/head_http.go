@@ -23,8 +23,9 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") {
 			return
 		}
+		written := wireName(name)
 		for _, v := range values {
-			b = appendField(b, name, v)
+			b = appendField(b, written, v)
 		}
 	})
 	if trusted {
