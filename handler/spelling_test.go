@@ -82,7 +82,7 @@ func TestNamesOfCachedResponsesKeepTheirSpelling(t *testing.T) {
 
 func TestNamesOfAFilesResponseKeepTheirSpelling(t *testing.T) {
 	root := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(root, "f"), []byte("file"), 0o644)) //nolint:gosec // it is for everybody
+	require.NoError(t, os.WriteFile(filepath.Join(root, "f"), []byte("file"), 0o644))
 	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Sendfile: " + filepath.Join(root, "f") +
 		"\r\nETag: \"1\"\r\nX-API-Version: 7\r\n\r\n")
 	serveConfig(t, app, handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}}}, func(s *site) {

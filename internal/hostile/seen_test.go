@@ -86,7 +86,7 @@ func readHTTPRequest(br *bufio.Reader) (*seen, error) {
 		}
 		name, value, ok := strings.Cut(line, ": ")
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		if !ok || canonical != name && !strings.HasPrefix(name, "Sec-WebSocket-") && !strings.HasPrefix(name, "HTTP2-") {
+		if !ok || canonical != name && !strings.HasPrefix(name, "Sec-WebSocket-") {
 			s.fault = errors.Join(s.fault, fmt.Errorf("header line %q", line))
 		}
 		name = canonical
