@@ -96,11 +96,13 @@ var wireNames = func() map[string]string {
 		"SOAPAction", "TTL",
 		"Sec-CH-DPR", "Sec-CH-Device-Memory", "Sec-CH-Prefers-Color-Scheme", "Sec-CH-Prefers-Reduced-Motion", "Sec-CH-UA",
 		"Sec-CH-UA-Arch", "Sec-CH-UA-Bitness", "Sec-CH-UA-Form-Factors", "Sec-CH-UA-Full-Version",
-		"Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Mobile", "Sec-CH-UA-Model", "Sec-CH-UA-Platform", "Sec-CH-UA-Platform-Version", "Sec-CH-UA-WoW64",
+		"Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Mobile", "Sec-CH-UA-Model", "Sec-CH-UA-Platform",
+		"Sec-CH-UA-Platform-Version", "Sec-CH-UA-WoW64",
 		"Sec-CH-Viewport-Height", "Sec-CH-Viewport-Width", "Sec-CH-Width", "Sec-GPC",
 		"Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol",
 		"Sec-WebSocket-Version", "WWW-Authenticate",
-		"X-API-Key", "X-ATT-DeviceId", "X-CSRF-Token", "X-CSRFToken", "X-GitHub-Delivery", "X-GitHub-Event", "X-GitHub-Hook-ID", "X-GitLab-Event", "X-GitLab-Token", "X-HTTP-Method-Override", "X-UA-Compatible", "X-UIDH",
+		"X-API-Key", "X-ATT-DeviceId", "X-CSRF-Token", "X-CSRFToken", "X-GitHub-Delivery", "X-GitHub-Event", "X-GitHub-Hook-ID",
+		"X-GitLab-Event", "X-GitLab-Token", "X-HTTP-Method-Override", "X-UA-Compatible", "X-UIDH",
 		"X-XSRF-TOKEN", "X-XSS-Protection",
 	} {
 		names[http.CanonicalHeaderKey(name)] = name
