@@ -12,6 +12,7 @@ func (x *exchange) serveCached() (served bool, err error) {
 	x.event.Cached = true
 	out := x.w.Header()
 	hit.copyHeader(out)
+	x.spelled = hit.entry.spellings
 	x.h.sign(out, hit.entry.status)
 	x.answer(hit.entry.status)
 	if len(hit.body) == 0 {

@@ -226,7 +226,8 @@ func (s *Sendfile) validate() (errs []error) {
 
 	for _, dir := range s.Roots {
 		if !filepath.IsAbs(dir) {
-			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as /srv/files", dir)
+			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as /srv/files",
+				dir)
 		}
 	}
 	for _, prefix := range slices.Sorted(maps.Keys(s.Accel)) {
@@ -234,8 +235,8 @@ func (s *Sendfile) validate() (errs []error) {
 			fault("Accel", "the path %q for X-Accel-Redirect does not begin and end with a slash: write it as /files/", prefix)
 		}
 		if dir := s.Accel[prefix]; !filepath.IsAbs(dir) {
-			fault("Accel", "the directory %q for X-Accel-Redirect to %s is not absolute: name it from the root on, as /srv/files",
-				dir, prefix)
+			fault("Accel", "the directory %q for X-Accel-Redirect to %s is not absolute: name it from the root on, "+
+				"as /srv/files", dir, prefix)
 		}
 	}
 

@@ -6,14 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 )
 
 // Env are variables for one request, which its application finds beside those
-// that describe the request: in the CGI environment by the session protocol, in
-// the header "!~Passenger-Envvars" by HTTP, as Base64 of names and values with a
-// NUL behind each.
+// that describe the request.
+//
+// By the session protocol, as in Ruby and Python, they are in its CGI environment. By
+// HTTP, a variable HTTP_X_PLAN is the header X-Plan, as in CGI, and all of them are in
+// the header "!~Passenger-Envvars", which no client can send: as Base64 of names and
+// values with a NUL behind each. Package loaders/goapp decodes it by Env, and our
+// loader of Node.js by PhusionPassenger.requestEnv.
 type Env map[string]string
 
 // envHeader has the Env of a request by HTTP.
@@ -64,6 +69,30 @@ func (e Env) replaces(header string) bool {
 	}
 	_, ok := e["HTTP_"+strings.ReplaceAll(upperASCII(header), "-", "_")]
 	return ok
+}
+
+// appendFields writes the variables as fields of a request by HTTP.
+func (e Env) appendFields(b []byte) []byte {
+	for _, variable := range slices.Sorted(maps.Keys(e)) {
+		if name := fieldOf(variable); name != "" && validValue(e[variable]) {
+			b = appendField(b, wireName(name), e[variable])
+		}
+	}
+	return appendField(b, envHeader, e.encode())
+}
+
+// fieldOf is the header that a variable stands for; empty: none that others than we may
+// set.
+func fieldOf(variable string) string {
+	name, ok := strings.CutPrefix(variable, "HTTP_")
+	if !ok {
+		return ""
+	}
+	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	if !plainName(name) || hopByHop[name] || notCopied[name] || name == "X-Forwarded-For" || name == "X-Forwarded-Proto" {
+		return ""
+	}
+	return name
 }
 
 // encode is the value of envHeader, the same for the same Env.

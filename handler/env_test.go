@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/loaders/goapp"
 	"github.com/gopassenger/passenger/sessionproto"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 func TestEnvironmentOfARequest(t *testing.T) {
@@ -51,5 +53,34 @@ func TestEnvironmentOfARequestByHTTP(t *testing.T) {
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n!~Passenger-Envvars: QQAxAA==\r\n\r\n"), "400 Bad Request")
+	})
+}
+
+// What a program says of a request reaches an application by HTTP in a form that its
+// loader decodes, and a client's header of the same meaning does not.
+func TestEnvironmentOfARequestIsDecodedByApplicationsInGo(t *testing.T) {
+	var got map[string]string
+	var header http.Header
+	app := spawnertest.Script{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got, header = goapp.Env(r), r.Header.Clone()
+	})}
+	serve(t, app, func(s *site) {
+		s.env = handler.Env{
+			"REMOTE_USER": "alice", "EMPTY": "", "HTTP_X_PLAN": "gold", "HTTP_SEC_WEBSOCKET_KEY": "k", "HTTP_X_LINES": "a\r\nX-Evil: b",
+			"HTTP_TRANSFER_ENCODING": "chunked", "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_CONTENT_LENGTH": "7", "UNICODE": "é\xff",
+		}
+		resp, _ := s.do(http.MethodGet, "/", "", "X-Plan", "forged", "X-Lines", "forged", "X-Other", "kept")
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Equal(s, map[string]string(s.env), got)
+		require.Equal(s, []string{"gold"}, header["X-Plan"], "it wins over the client's")
+		require.Equal(s, "kept", header.Get("X-Other"))
+		require.NotContains(s, header, "X-Lines", "a header cannot have it")
+		require.NotContains(s, header, "X-Evil")
+		require.Equal(s, []string{"192.0.2.7"}, header["X-Forwarded-For"])
+
+		s.env = nil
+		s.do(http.MethodGet, "/", "", "X-Plan", "silver")
+		require.Nil(s, got)
+		require.Equal(s, []string{"silver"}, header["X-Plan"])
 	})
 }

@@ -136,6 +136,7 @@ func (x *exchange) answerError(err error) {
 	format := chooseFormat(r.Header)
 	body, contentType := page.render(format)
 	head := x.w.Header()
+	x.spelled = nil
 	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError && !h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage
 	} else {

@@ -53,6 +53,8 @@ type exchange struct {
 	unsent bool
 	upload *upload
 	resp   response
+	// spelled are names of what the client gets.
+	spelled []spelling
 	// reading is the answer's body.
 	reading bodyReader
 	// writing is the pace at which the client takes the response; nil: there is none yet.
@@ -103,7 +105,11 @@ func (x *exchange) free() {
 		x.br.Reset(nil)
 		readers.Put(x.br)
 	}
-	*x = exchange{enc: x.enc, out: x.out[:0], sending: x.sending, resp: response{header: x.resp.header}}
+	clear(x.resp.spellings) // heads are long
+	*x = exchange{
+		enc: x.enc, out: x.out[:0], sending: x.sending,
+		resp: response{header: x.resp.header, spellings: x.resp.spellings[:0]},
+	}
 	exchanges.Put(x)
 }
 

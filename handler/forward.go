@@ -86,12 +86,13 @@ func (x *exchange) endDoubt(out http.Header) {
 func (x *exchange) answer(status int) {
 	x.answered = true
 	x.event.Status = status
-	x.w.WriteHeader(status)
+	x.writeHeader(status)
 }
 
 // copyHeader gives the client what of the answer's head is for it.
 func (x *exchange) copyHeader(to http.Header) {
 	x.resp.copyHeader(to)
+	x.spelled = x.resp.spellings
 	if !x.h.cfg.Sendfile.ToProxy {
 		delete(to, "X-Sendfile")
 		delete(to, "X-Accel-Redirect")

@@ -20,11 +20,12 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	b = appendField(b, "Host", host)
 	addr, trusted := x.peer.addr, x.peer.trusted
 	eachHeader(r, trusted, func(name string, values []string) {
-		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") {
+		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") || x.env.replaces(name) {
 			return
 		}
+		written := wireName(name)
 		for _, v := range values {
-			b = appendField(b, name, v)
+			b = appendField(b, written, v)
 		}
 	})
 	if trusted {
@@ -37,7 +38,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	b = appendField(b, requestIDHeader, x.mark.id)
 	b = appendField(b, requestStartHeader, x.mark.start)
 	if len(x.env) > 0 {
-		b = appendField(b, envHeader, x.env.encode())
+		b = x.env.appendFields(b)
 	}
 	switch {
 	case x.upgrade != "":

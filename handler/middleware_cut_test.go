@@ -57,12 +57,19 @@ func (w *zipWriter) Write(p []byte) (int, error) { return w.zip.Write(p) }
 // flushed and hijacked, and no more.
 func oldFashioned(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(struct {
-			http.ResponseWriter
-			http.Flusher
-			http.Hijacker
-		}{w, w.(http.Flusher), w.(http.Hijacker)}, r)
+		next.ServeHTTP(oldWriter{w}, r)
 	})
+}
+
+type oldWriter struct{ writer http.ResponseWriter }
+
+func (w oldWriter) Header() http.Header         { return w.writer.Header() }
+func (w oldWriter) WriteHeader(status int)      { w.writer.WriteHeader(status) }
+func (w oldWriter) Write(p []byte) (int, error) { return w.writer.Write(p) }
+func (w oldWriter) Flush()                      { _ = http.NewResponseController(w.writer).Flush() }
+
+func (w oldWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.writer).Hijack()
 }
 
 func chain(middleware ...func(http.Handler) http.Handler) func(http.Handler) http.Handler {

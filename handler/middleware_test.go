@@ -129,12 +129,11 @@ func TestFieldsThatAddUpStayBesideTheApplications(t *testing.T) {
 		"Content-Security-Policy-Report-Only", "Access-Control-Expose-Headers",
 	}
 	var head strings.Builder
-	var set []string
+	set := []string{"X-Frame-Options", "DENY", "Cache-Control", "private", "X-Only", "middleware"}
 	for _, name := range names {
 		fmt.Fprintf(&head, "%s: app\r\n", name)
 		set = append(set, name, "one", name, "two")
 	}
-	set = append(set, "X-Frame-Options", "DENY", "Cache-Control", "private", "X-Only", "middleware")
 	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Frame-Options: SAMEORIGIN\r\nCache-Control: no-cache\r\n" + head.String() + "\r\n")
 	serveBehind(t, app, handler.Config{}, setting(set...), func(s *site) {
 		for range 2 { // what is shared does not grow

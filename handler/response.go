@@ -21,7 +21,9 @@ const (
 // response is the application's answer.
 type response struct {
 	status int
-	header http.Header
+	header http.Header // by canonical names
+	// spellings are those that the application has of other names.
+	spellings []spelling
 	// length is that of the body: -1 up to the end of the connection.
 	length  int64
 	chunked bool
@@ -118,6 +120,7 @@ func (p *response) parse(head string) error {
 		p.header = make(http.Header, 8)
 	}
 	clear(p.header)
+	p.spellings = p.spellings[:0]
 	values := make([]string, 0, strings.Count(rest, "\r\n"))
 	if cap(values) > maxResponseFields+1 {
 		return malformed("more than %d header fields", maxResponseFields)
@@ -132,11 +135,13 @@ func (p *response) parse(head string) error {
 		if !ok || !validName(name) || !validValue(value) {
 			return malformed("header field %.40q", name)
 		}
+		written := name
 		name = http.CanonicalHeaderKey(name)
 		if had := p.header[name]; had != nil {
 			p.header[name] = append(had, value)
 			continue
 		}
+		p.spell(name, written)
 		values = append(values, value)
 		p.header[name] = values[len(values)-1 : len(values) : len(values)]
 	}

@@ -211,7 +211,7 @@ func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 func (w *countingWriter) WriteHeader(status int) {
 	w.x.event.Status = status
 	w.Header()["Status"] = statusField(status)
-	w.ResponseWriter.WriteHeader(status)
+	w.x.writeHeader(status)
 }
 
 func (w *countingWriter) Write(p []byte) (int, error) {

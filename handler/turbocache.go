@@ -52,7 +52,9 @@ type cacheEntry struct {
 
 	status int
 	header http.Header
-	body   []byte
+	// spellings are those of the application.
+	spellings []spelling
+	body      []byte
 
 	since, until time.Duration // the epoch
 	age          time.Duration // that it had when it came

@@ -27,7 +27,7 @@ func (c *turbocache) permits(k *cacheTicket, p *response) bool {
 	since := c.now()
 	k.entry = &cacheEntry{
 		hash: k.key.hash, key: string(k.key.bytes()), base: k.key.base,
-		status: p.status, header: header,
+		status: p.status, header: header, spellings: cloneSpellings(p.spellings),
 		since: since, until: since + ttl, age: age,
 	}
 	return true

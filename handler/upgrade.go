@@ -61,6 +61,7 @@ func (x *exchange) writeSwitch(client io.Writer) error {
 		h = make(http.Header)
 	}
 	x.copyHeader(h)
+	respell(h, x.spelled, true)
 	h.Del("Content-Length")
 	h.Del("Transfer-Encoding")
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, x.resp.header["Upgrade"]

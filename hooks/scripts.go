@@ -58,15 +58,18 @@ var _ Selective = (*Scripts)(nil)
 // Programs are looked for when they are run.
 func NewScripts(c Config) (*Scripts, error) {
 	var errs []error
+	fault := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+": "+format, args...))
+	}
 	s := &Scripts{commands: map[Name][]string{}, version: c.Version, timeout: c.Timeout, log: defaultlog.Or(c.Logger)}
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		value := c.Commands[name]
 		if !slices.Contains(Names(), name) {
-			errs = append(errs, fmt.Errorf("Commands: there is no hook %q, for which the script %q is configured; the hooks are %s", name, value, Names()))
+			fault("Commands", "there is no hook %q, for which the script %q is configured; the hooks are %s", name, value, Names())
 			continue
 		}
 		if strings.ContainsRune(value, 0) {
-			errs = append(errs, fmt.Errorf("Commands: the %s hook has a NUL in its value %q: leave it out", name, value))
+			fault("Commands", "the %s hook has a NUL in its value %q: leave it out", name, value)
 			continue
 		}
 		for part := range strings.SplitSeq(value, ";") {
@@ -76,7 +79,7 @@ func NewScripts(c Config) (*Scripts, error) {
 		}
 	}
 	if c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("Timeout: the time limit of hooks is negative: %s: use 0 for none, or more", c.Timeout))
+		fault("Timeout", "the time limit of hooks is negative: %s: use 0 for none, or more", c.Timeout)
 	}
 	var err error
 	if s.options, err = optionVars(c.Options); err != nil {

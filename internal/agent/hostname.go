@@ -54,10 +54,13 @@ func parseHost(text string) (string, error) {
 
 // plainHost: its labels are made of letters, digits, hyphens and underscores.
 func plainHost(host string) bool {
-	const maxName, maxLabel = 253, 63
+	const (
+		maxName, maxLabel = 253, 63
+		plain             = "abcdefghijklmnopqrstuvwxyz0123456789-_"
+	)
 
 	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > maxLabel || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		if label == "" || len(label) > maxLabel || strings.Trim(strings.ToLower(label), plain) != "" {
 			return false
 		}
 	}

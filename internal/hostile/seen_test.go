@@ -85,9 +85,11 @@ func readHTTPRequest(br *bufio.Reader) (*seen, error) {
 			return s, nil
 		}
 		name, value, ok := strings.Cut(line, ": ")
-		if !ok || textproto.CanonicalMIMEHeaderKey(name) != name {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		if !ok || canonical != name && !strings.HasPrefix(name, "Sec-WebSocket-") {
 			s.fault = errors.Join(s.fault, fmt.Errorf("header line %q", line))
 		}
+		name = canonical
 		s.header[name] = append(s.header[name], value)
 	}
 }

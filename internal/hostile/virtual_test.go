@@ -53,8 +53,9 @@ func TestR36_BaseURIBoundary(t *testing.T) {
 		seen := 0
 		for target, inside := range map[string]bool{
 			"/app": true, "/app/": true, "/app?x": true, "/app/x/../../y": true, "/app//": true, "/app/%2e%2e/": true,
+			"/%61pp": true, "/a%70%70/x": true, "/%61%70%70?x": true,
 			"/": false, "/ap": false, "/apple": false, "/app;x": false, "/app%2f": false, "/app%2Fx": false, "/APP/": false, "//app": false,
-			"/./app": false, "/x/../app": false, "/%61pp": false, "/app\\x": false, "/app.": false, "/?/app": false,
+			"/./app": false, "/x/../app": false, "/%41pp": false, "/%2561pp": false, "/app%3Bx": false, "/app\\x": false, "/app.": false, "/?/app": false,
 		} {
 			raw, err := b.exchange(request("GET "+target+" HTTP/1.1"), time.Second)
 			require.NoError(t, err)

@@ -138,7 +138,8 @@ func Parse(text string) (Base, error) {
 			return "", fmt.Errorf("%q has a query or fragment, and is to be a path alone: leave that out, "+
 				"or write the character as %%3F or %%23", text)
 		case decoded == "." || decoded == "..":
-			return "", fmt.Errorf("%q has the segment %q, which clients remove from URLs: write the path without it", text, segment)
+			return "", fmt.Errorf("%q has the segment %q, which clients remove from URLs: write the path without it",
+				text, segment)
 		case strings.ContainsFunc(decoded, func(c rune) bool { return c < ' ' || c == 0x7f }):
 			return "", fmt.Errorf("%q has a control character: leave it out", text)
 		}

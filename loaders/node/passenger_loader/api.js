@@ -4,6 +4,8 @@
 
 const { EventEmitter } = require('events');
 
+const ENV_HEADER = '!~passenger-envvars';
+
 class PhusionPassenger extends EventEmitter {
   #autoInstall = true;
   #concurrency = null;
@@ -23,6 +25,22 @@ class PhusionPassenger extends EventEmitter {
 
   get autoInstall() {
     return this.#autoInstall;
+  }
+
+  // The variables that the server has set for this one request, as REMOTE_USER, as an
+  // object without a prototype. They come in a header that no client can send through
+  // Passenger; do not believe them of a program that was started by hand.
+  requestEnv(request) {
+    const env = Object.create(null);
+    const encoded = request.headers[ENV_HEADER];
+    if (typeof encoded !== 'string') {
+      return env;
+    }
+    const fields = Buffer.from(encoded, 'base64').toString('utf8').split('\0');
+    for (let i = 0; i + 2 < fields.length; i += 2) {
+      env[fields[i]] = fields[i + 1];
+    }
+    return env;
   }
 
   // How many requests at once the pool is told that the process serves, of every
