@@ -126,7 +126,7 @@ func TestA7AnotherVersion(t *testing.T) {
 func TestA9DoesNotReadItsOptions(t *testing.T) {
 	f := newFixture(t)
 	a := app(t, "deaf")
-	a.StartTimeout = time.Second
+	a.StartTimeout = 4 * time.Second // a busy host needs some of it
 	long := strings.Repeat("x", 60<<10)
 	a.GroupName, a.Ruby, a.NodeJS, a.Python, a.Meteor, a.MeteorSettings = long, long, long, long, long, long
 	e := f.fail(t, a)

@@ -213,7 +213,7 @@ func TestA19PreloaderHangs(t *testing.T) {
 	require.Equal(t, 2, f.loads())
 
 	a = preloaded(t, modern, "spoil=hang")
-	a.StartTimeout = time.Second
+	a.StartTimeout = 4 * time.Second
 	f = newSmartFixture(t, a)
 	e := f.fail(t)
 	require.Equal(t, spawner.CategoryTimeout, e.Category, e)
@@ -291,7 +291,9 @@ func TestPreloaderDoesNotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := preloaded(t)
 			a.Env = testapp.Env(test.behaviour, "text=no database")
-			a.StartTimeout = time.Second
+			if test.category == spawner.CategoryTimeout {
+				a.StartTimeout = time.Second
+			}
 			f := newSmartFixture(t, a)
 			e := f.fail(t)
 			require.Equal(t, test.category, e.Category, e)
