@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,8 +121,10 @@ func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 // stop withdraws the request: true means that the callback will never be
 // called.
 //
-// Errors: those of opts.Validate, ErrClosed, *QueueFullError,
-// *spawner.SpawnError.
+// Errors: those of opts.Validate, ErrClosed, *QueueFullError, ErrQueueTimeout,
+// ErrAppDetached; *spawner.SpawnError, or another one of Config.Spawner's, when the
+// process that the request waited for did not start; *DeploymentError when the
+// application has only disabled processes of an earlier release.
 func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop func() bool) {
 	s, w, err := p.get(opts, callback)
 	if w != nil {
@@ -157,6 +160,13 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
+	returns := false
+	defer func() {
+		if !returns {
+			abandon(s, w, err, callback)
+		}
+	}()
+
 	var l look // at the restart files, before the get goes on
 	p.update(func(fx *effects) {
 		var g *group
@@ -171,8 +181,10 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 		s, w, err = g.get(fx, opts, callback)
 	})
 	if l.group == nil {
+		returns = true
 		return s, w, err
 	}
+
 	files := lookAtRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
 		l.watched(fx, files, opts)
@@ -185,7 +197,30 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 			s, w, err = g.get(fx, opts, callback)
 		}
 	})
+	returns = true
+
 	return s, w, err
+}
+
+var errInterrupted = errors.New("passenger: the request was interrupted by a panic in another one's callback")
+
+// abandon is for a get that ends in a panic, which somebody else's callback has caused
+// after it was done: a callback gets its answer as ever, and a caller that waits none.
+func abandon(s *Session, w *waiter, err error, callback func(*Session, error)) {
+	switch {
+	case callback != nil && w == nil:
+		if s == nil && err == nil {
+			err = errInterrupted
+		}
+		callback(s, err)
+	case callback != nil: // it comes later
+	case s != nil:
+		s.Close(KeepAlive)
+	case w != nil && !w.withdraw():
+		if r := <-w.result; r.session != nil {
+			r.session.Close(KeepAlive)
+		}
+	}
 }
 
 func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
