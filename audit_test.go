@@ -65,8 +65,10 @@ func (f *audit) requireNothingLeft(t require.TestingT) {
 	require.Empty(t, f.spawners.faults(true))
 	require.Empty(t, f.events.faults(true))
 	for _, g := range f.Inspect().Groups {
-		require.Empty(t, g.Processes, g.Name)
 		require.Zero(t, g.QueueLength, g.Name)
+		for _, p := range g.Processes {
+			require.Positive(t, p.Sessions, "%s: process %d is kept for nothing", g.Name, p.PID)
+		}
 	}
 }
 
