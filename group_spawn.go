@@ -139,6 +139,8 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	g.failStarts(err)
 	switch {
 	case g.enabled.len() > 0:
+	case g.isResisting():
+		g.resist(fx)
 	case g.disabling.len() > 0:
 		g.cannotDisable(fx, err)
 	default:
