@@ -24,7 +24,8 @@ func (f *fixture) breaks(broken bool) {
 // outage lets an application that has no process fail to start for ten minutes.
 func (f *fixture) outage(o *passenger.Options) {
 	f.breaks(true)
-	for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(time.Minute) {
+	for range 10 {
+		time.Sleep(time.Minute)
 		_, err := f.Get(f.Context(), o)
 		require.ErrorIs(f, err, errRefused)
 	}

@@ -161,9 +161,11 @@ func TestPanicInOnDetachKeepsNoOtherFromBeingTold(t *testing.T) {
 	for name, end := range map[string]func(f *audit){
 		"DetachProcess": func(f *audit) { _ = f.DetachProcess("1000") },
 		"DetachApp":     func(f *audit) { _ = f.DetachApp(f.Context(), "a") },
-		"Restart":       func(f *audit) { _, _, _ = f.BeginRestart("a", passenger.RestartOptions{Method: passenger.RestartBlocking}) },
-		"Shutdown":      func(f *audit) { _ = f.Shutdown(f.Context()) },
-		"Close":         func(f *audit) { _ = f.Close() },
+		"Restart": func(f *audit) {
+			_, _, _ = f.BeginRestart("a", passenger.RestartOptions{Method: passenger.RestartBlocking})
+		},
+		"Shutdown": func(f *audit) { _ = f.Shutdown(f.Context()) },
+		"Close":    func(f *audit) { _ = f.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inDanger(t, 1, spawnertest.Script{Concurrency: 3}, func(f *audit, _ *explosive) {

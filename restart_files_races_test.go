@@ -3,6 +3,7 @@ package passenger_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -41,7 +43,7 @@ func TestRestartFilesAgainstTheEnd(t *testing.T) {
 				dir := t.TempDir()
 				path := filepath.Join(dir, file)
 				touch(t, path, time.Now())
-				for range 15 {
+				for range 8 {
 					testRestartFilesAgainst(t, dir, path, end)
 				}
 			})
@@ -68,22 +70,19 @@ func testRestartFilesAgainst(t *testing.T, dir, path string, end func(*passenger
 		served.Add(1)
 		stop.Go(func() {
 			for i := 0; !ended.Load(); i++ {
+				at := time.Now().Add(time.Duration(i) * time.Second)
+				require.NoError(t, os.Chtimes(path, at, at))
 				if s, err := pool.Get(context.Background(), o); err == nil {
 					s.Close(passenger.KeepAlive)
 				} else if !errors.Is(err, passenger.ErrClosed) {
 					require.ErrorIs(t, err, passenger.ErrAppDetached)
 				}
-				if i == 5 {
+				if i == 3 {
 					served.Done()
 				}
 			}
 		})
 	}
-	stop.Go(func() {
-		for i := 0; !ended.Load(); i++ {
-			touch(t, path, time.Now().Add(time.Duration(i)*time.Second))
-		}
-	})
 	served.Wait()
 
 	require.NoError(t, end(pool))
@@ -93,4 +92,31 @@ func testRestartFilesAgainst(t *testing.T, dir, path string, end func(*passenger
 	require.Empty(t, factory.LiveProcesses())
 	require.Empty(t, spawners.faults(true))
 	require.Empty(t, events.faults(true), "each restart that was seen to begin has ended")
+}
+
+// TestFactoryThatFailsForOneOfABatchInRealTime: what an attempt leaves behind is looked at
+// while the next one makes the spawner.
+func TestFactoryThatFailsForOneOfABatchInRealTime(t *testing.T) {
+	factory := spawnertest.New(spawnertest.Script{StopPreloader: func() {}})
+	spawners := &accounts{Factory: factory}
+	pool, err := passenger.New(passenger.Config{MaxPoolSize: 8, Spawner: spawners, SelfChecks: true})
+	require.NoError(t, err)
+
+	o := options("a")
+	o.RestartBatchSize = passenger.Unlimited
+	require.NoError(t, pool.StartN(t.Context(), o, 4))
+	spawners.refuse = func(n int, _ spawner.App) error {
+		if n%3 == 0 {
+			return errRefused
+		}
+		return nil
+	}
+	for range 100 {
+		if err := pool.Restart(t.Context(), "a", passenger.RestartOptions{}); err != nil {
+			require.ErrorIs(t, err, errRefused)
+		}
+	}
+	require.NoError(t, pool.Close())
+	require.Empty(t, factory.LiveProcesses())
+	require.Empty(t, spawners.faults(true))
 }
