@@ -3,6 +3,7 @@ package passenger
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/gopassenger/passenger/hooks"
@@ -140,6 +141,15 @@ func (p *Pool) closeSpawners() error {
 		closing.Go(func() { errs[i] = r.closeSpawner(p) })
 	}
 	closing.Wait()
+	p.update(func(*effects) {
+		for g := range p.allGroups {
+			g.openReleases = nil
+		}
+		for _, g := range slices.Clone(p.leaving) {
+			g.noteGone()
+		}
+	})
+
 	if p.ownFactory {
 		errs = append(errs, p.factory.Close())
 	}
