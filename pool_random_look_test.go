@@ -36,7 +36,6 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 		m.judgeApp(name, app, groups[name])
 	}
 	m.before = s
-	m.faults = append(m.faults, m.ledger.faults(false)...)
 
 	return m.faults
 }

@@ -219,10 +219,10 @@ func (m *model) permits(app *appModel, a *asked, err error) bool {
 	switch {
 	case errors.Is(err, passenger.ErrClosed):
 		return m.ending
-	case a.bad:
-		return strings.Contains(err.Error(), "MaxRequestsJitter 2 is no share")
 	case errors.Is(err, passenger.ErrAppDetached):
 		return a.detaching > 0 || app.detached > a.detached
+	case a.bad:
+		return strings.Contains(err.Error(), "MaxRequestsJitter 2 is no share")
 	case errors.Is(err, passenger.ErrQueueTimeout):
 		return a.opts.MaxRequestQueueTime > 0
 	case errors.As(err, &full):

@@ -252,7 +252,9 @@ func (c *chaos) doRequestOOBW() {
 
 func (c *chaos) doRefuse() { c.refusals.Store(int32(c.choose(4))) }
 
-func (c *chaos) doArm() { c.armed.Store([]string{"callback", "observer", "log", "detach"}[c.choose(4)]) }
+func (c *chaos) doArm() {
+	c.armed.Store([]string{"callback", "observer", "log", "detach"}[c.choose(4)])
+}
 
 func (c *chaos) doTouch() {
 	dir := filepath.Join(c.dir, fmt.Sprintf("app-%d", c.choose(appsWithFiles)), "tmp")

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,19 +30,27 @@ const (
 type Session struct {
 	process *process
 	socket  *socket
+	// conn is Connect's while connState is connUsed, Close's once it is connDropped.
+	// The order of the fields keeps sessions small.
+	conn      net.Conn
+	connState atomic.Uint32
 	// connected: Connect has handed conn out, or tried to.
 	connected bool
 	reused    bool
-
-	// connMu guards conn, which nobody sets once it is dropped.
-	connMu  sync.Mutex
-	conn    net.Conn
-	dropped bool
 
 	// Pool.mu guards what follows.
 	closed bool
 	limit  *sessionLimit
 }
+
+// The states of a session's connection.
+const (
+	connFree uint32 = iota
+	// connUsed: Connect goes on.
+	connUsed
+	// connDropped: the session is closed.
+	connDropped
+)
 
 // PID is the process's id.
 func (s *Session) PID() int { return s.process.info.PID }
@@ -84,63 +92,65 @@ func (s *Session) Reused() bool { return s.reused }
 // ctx ended first; ErrExhausted where it is not the process's fault;
 // ErrSessionClosed after Close.
 func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
-	conn, err := s.idleConn()
-	if conn != nil || err != nil {
+	if !s.connState.CompareAndSwap(connFree, connUsed) {
+		return nil, ErrSessionClosed
+	}
+
+	err := s.connect(ctx)
+	conn := s.conn
+	if s.connState.CompareAndSwap(connUsed, connFree) {
 		return conn, err
 	}
 
-	conn, err = s.socket.spec.Dial(ctx)
-	if err != nil {
-		if ctxErr := endOf(ctx, err); ctxErr != nil {
-			return nil, ctxErr
-		}
-		if isExhaustion(err) {
-			return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
-		}
-		err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
-		s.process.group.pool.update(func(fx *effects) { s.process.connectFailed(fx, err) })
-		return nil, err
-	}
-
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
-	if s.dropped {
+	// Closed meanwhile: Close has left the connection to us.
+	if conn != nil {
 		_ = conn.Close()
-		return nil, ErrSessionClosed // meanwhile
 	}
-	s.conn = conn
+	if err == nil {
+		err = ErrSessionClosed
+	}
 
-	return conn, nil
+	return nil, err
 }
 
-// idleConn returns the idle connection that the session has got; nil: it has none, or
-// has handed it out, which is then closed.
-func (s *Session) idleConn() (net.Conn, error) {
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
-
+// connect sets conn to the idle connection that the session has got, if it has not
+// handed that out, or to a new one.
+func (s *Session) connect(ctx context.Context) error {
 	first := !s.connected
 	s.connected = true
-	switch {
-	case s.dropped:
-		return nil, ErrSessionClosed
-	case first && s.conn != nil:
-		return s.conn, nil
-	case s.conn != nil:
+	if first && s.conn != nil {
+		return nil
+	}
+	if s.conn != nil {
 		_ = s.conn.Close() // replaced because it is broken
 	}
 	s.reused, s.conn = false, nil
 
-	return nil, nil
+	conn, err := s.socket.spec.Dial(ctx)
+	if err == nil {
+		s.conn = conn
+		return nil
+	}
+	if ctxErr := endOf(ctx, err); ctxErr != nil {
+		return ctxErr
+	}
+	if isExhaustion(err) {
+		return fmt.Errorf("%w: %w", ErrExhausted, err)
+	}
+	err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
+	s.process.group.pool.update(func(fx *effects) { s.process.connectFailed(fx, err) })
+
+	return err
 }
 
-// dropConn takes the connection of a session that is closed; nil: there is none.
-func (s *Session) dropConn() net.Conn {
-	s.connMu.Lock()
-	defer s.connMu.Unlock()
-
+// takeConn takes the connection of a session that is closed; nil: there is none, or
+// Connect closes it.
+func (s *Session) takeConn() net.Conn {
+	if s.connState.Swap(connDropped) != connFree {
+		return nil
+	}
 	conn := s.conn
-	s.conn, s.dropped = nil, true
+	s.conn = nil
 
 	return conn
 }
@@ -210,7 +220,7 @@ func (s *Session) Close(mode CloseMode) {
 		s.closed = true
 		delete(s.process.onDetach, s)
 		s.endLimit()
-		if conn := s.dropConn(); conn != nil {
+		if conn := s.takeConn(); conn != nil {
 			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
 			if !kept {
 				fx.closeConn(conn)
