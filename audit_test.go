@@ -63,7 +63,7 @@ func inAudit(
 func (f *audit) requireNothingLeft(t require.TestingT) {
 	require.Empty(t, f.factory.LiveProcesses())
 	require.Empty(t, f.spawners.faults(true))
-	require.Empty(t, f.events.faults(true))
+	require.Empty(t, f.events.faults())
 	for _, g := range f.Inspect().Groups {
 		require.Zero(t, g.QueueLength, g.Name)
 		for _, p := range g.Processes {
@@ -164,7 +164,7 @@ func (a *accounts) faults(atEnd bool) (faults []string) {
 	defer a.mu.Unlock()
 	for i, s := range a.made {
 		if s.closed > 1 || s.late > 0 || s.cut > 0 || atEnd && s.closed == 0 {
-			faults = append(faults, fmt.Sprintf("spawner %d, of %s: closed %d times, %d spawns began after that, %d went on then",
+			faults = append(faults, fmt.Sprintf("spawner %d, of %s: closed %d times, %d spawns began later, %d went on then",
 				i, s.app.Name(), s.closed, s.late, s.cut))
 		}
 	}
@@ -231,18 +231,18 @@ func (l *ledger) RestartEnded(e *passenger.RestartEvent) {
 	at.ended = append(at.ended, e)
 }
 
-// faults says what is wrong; atEnd, what has begun has to have ended.
-func (l *ledger) faults(atEnd bool) []string {
+// faults says what has not begun and ended once.
+func (l *ledger) faults() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	faults := unevenEntries("spawn", l.spawns, atEnd)
-	return append(faults, unevenEntries("restart", l.restarts, atEnd)...)
+	faults := unevenEntries("spawn", l.spawns)
+	return append(faults, unevenEntries("restart", l.restarts)...)
 }
 
-func unevenEntries[E any](what string, m map[uint64]*entry[E], atEnd bool) (faults []string) {
+func unevenEntries[E any](what string, m map[uint64]*entry[E]) (faults []string) {
 	for _, id := range slices.Sorted(maps.Keys(m)) {
 		began, ended := len(m[id].began), len(m[id].ended)
-		if began > 1 || ended > 1 || atEnd && began != ended {
+		if began != 1 || ended != 1 {
 			faults = append(faults, fmt.Sprintf("%s %d: begun %d times, ended %d times", what, id, began, ended))
 		}
 	}

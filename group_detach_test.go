@@ -21,15 +21,15 @@ func (f *audit) detach(ctx context.Context) <-chan error {
 	return result
 }
 
-// requireGone: nothing is left of an application, at once.
-func (f *audit) requireGone(name string) {
+// requireGone: nothing is left of the application "a", at once.
+func (f *audit) requireGone() {
 	f.Helper()
-	require.Nil(f, f.Inspect().Group(name), "Inspect agrees")
+	require.Nil(f, f.Inspect().Group("a"), "Inspect agrees")
 	for _, p := range f.factory.LiveProcesses() {
 		app := p.App()
-		require.NotEqual(f, name, app.Name(), "a process lives")
+		require.NotEqual(f, "a", app.Name(), "a process lives")
 	}
-	require.Zero(f, f.spawners.open(name), "a spawner is open")
+	require.Zero(f, f.spawners.open("a"), "a spawner is open")
 }
 
 func TestDetachAppCancelsASpawn(t *testing.T) {
@@ -40,7 +40,7 @@ func TestDetachAppCancelsASpawn(t *testing.T) {
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
 		require.Zero(f, time.Since(began))
 		require.ErrorIs(f, waiting.err, passenger.ErrAppDetached)
-		f.requireGone("a")
+		f.requireGone()
 
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -63,7 +63,7 @@ func TestDetachAppWaitsForASpawnThatDoesNotHeedItsContext(t *testing.T) {
 
 			close(g.open)
 			require.NoError(f, <-result)
-			f.requireGone("a")
+			f.requireGone()
 		})
 	}
 }
@@ -112,7 +112,7 @@ func TestDetachAppWaitsForSpawnsOfEarlierReleases(t *testing.T) {
 		require.Empty(f, result, "the spawn that the restart gave up goes on")
 		close(g.open)
 		require.NoError(f, <-result)
-		f.requireGone("a")
+		f.requireGone()
 	})
 }
 
@@ -123,7 +123,7 @@ func TestDetachAppWaitsForItsSpawner(t *testing.T) {
 		began := time.Now()
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
 		require.Equal(f, time.Minute, time.Since(began))
-		f.requireGone("a")
+		f.requireGone()
 	})
 }
 
@@ -161,7 +161,7 @@ func TestSecondDetachAppWaitsForWhatTheFirstGaveUp(t *testing.T) {
 		busy.Close(passenger.KeepAlive)
 		require.NoError(f, <-second)
 		require.NoError(f, <-third)
-		f.requireGone("a")
+		f.requireGone()
 		require.ErrorIs(f, f.DetachApp(f.Context(), "a"), passenger.ErrNoSuchApp)
 	})
 }
@@ -188,8 +188,8 @@ func TestDetachAppEndsRestartsAndStarts(t *testing.T) {
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
 		require.ErrorIs(f, <-started, passenger.ErrAppDetached)
 		require.ErrorIs(f, <-restarted, passenger.ErrAppDetached)
-		f.requireGone("a")
-		require.Empty(f, f.events.faults(true), "spawns and restarts have ended for the observer as well")
+		f.requireGone()
+		require.Empty(f, f.events.faults(), "spawns and restarts have ended for the observer as well")
 	})
 }
 
@@ -203,6 +203,6 @@ func TestDetachAppDuringOutOfBandWork(t *testing.T) {
 		synctest.Wait()
 		require.Len(f, f.pids("a"), 1)
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
-		f.requireGone("a")
+		f.requireGone()
 	})
 }

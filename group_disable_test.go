@@ -177,11 +177,9 @@ func TestOutOfBandWorkWithAChangingNumberOfInstances(t *testing.T) {
 		o.DrainTimeout = passenger.Unlimited
 		f.started(o, 4)
 		work := func() {
-			var open []*passenger.Session
-			for range 4 {
-				s := f.get(o)
+			open := []*passenger.Session{f.get(o), f.get(o), f.get(o), f.get(o)}
+			for _, s := range open {
 				s.RequestOOBW()
-				open = append(open, s)
 			}
 			for _, s := range open {
 				s.Close(passenger.KeepAlive)

@@ -261,3 +261,16 @@ func TestResistanceEndsWithTheNextRestart(t *testing.T) {
 		})
 	}
 }
+
+func TestResistanceHoldsUpNoShutdown(t *testing.T) {
+	inResistance(t, 1, func(f *audit, _ *passenger.Options, _ func() int) {
+		require.NoError(f, f.SetMaxPoolSize(1))
+		f.breaks(false)
+		waiting := f.serve(options("b"))
+		require.Equal(f, 1, f.group("b").QueueLength, "the old process of the other application has the only place")
+		began := time.Now()
+		require.NoError(f, f.Shutdown(f.Context()))
+		require.Zero(f, time.Since(began))
+		require.NoError(f, waiting.err)
+	})
+}

@@ -40,6 +40,8 @@ func (g *group) claimIn(l *list[group]) {
 }
 
 // startSpawn starts a process. There is room for it, unless it replaces one.
+//
+//nolint:contextcheck,nolintlint // a spawn is the pool's, and outlives what has caused it
 func (g *group) startSpawn(replaces bool) {
 	p := g.pool
 	g.claim.leave()

@@ -76,7 +76,7 @@ func (c *Config) Validate() error {
 	}
 	for i, h := range c.Hooks {
 		if h == nil {
-			errs = append(errs, fmt.Errorf("Hooks[%d] is nil", i))
+			errs = append(errs, fmt.Errorf("the hook Hooks[%d] is nil", i))
 		}
 	}
 

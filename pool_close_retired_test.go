@@ -2,6 +2,7 @@ package passenger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -134,7 +135,10 @@ func TestPoolThatEndsClosesReleasesOfApplicationsThatItForgot(t *testing.T) {
 				synctest.Wait()
 				require.Empty(f, ended, "a spawn goes on")
 				close(g.open)
-				<-ended
+				err := <-ended
+				if !errors.As(err, new(*passenger.ShutdownError)) {
+					require.NoError(f, err)
+				}
 				f.requireNothingLeft(f)
 			})
 		})

@@ -124,7 +124,7 @@ func TestPanicDuringDetachAppAnswersTheOthers(t *testing.T) {
 		}
 		held.Close(passenger.KeepAlive)
 		synctest.Wait()
-		f.requireGone("a")
+		f.requireGone()
 	})
 }
 
@@ -293,7 +293,7 @@ func TestCallbackThatEndsItsGoroutineLosesNothing(t *testing.T) {
 			s.Close(passenger.KeepAlive)
 		}
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
-		f.requireGone("a")
+		f.requireGone()
 	})
 }
 

@@ -235,12 +235,10 @@ func (m *model) permits(app *appModel, a *asked, err error) bool {
 
 // hasFailed reports whether err is, or wraps, the failure of one of its spawns.
 func (app *appModel) hasFailed(err error) bool {
-	var resisted *passenger.DeploymentError
-	if errors.As(err, &resisted) {
+	if resisted, ok := errors.AsType[*passenger.DeploymentError](err); ok {
 		err = resisted.Err
 	}
-	var failed *spawner.SpawnError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*spawner.SpawnError](err); ok {
 		return app.failures[failed]
 	}
 	for failure := range app.failures {

@@ -151,7 +151,7 @@ func (c *chaos) end() {
 	c.closeAll()
 	c.settle()
 	c.requireNothingLeft(c)
-	require.Empty(c, c.model.ledger.faults(true))
+	require.Empty(c, c.ledger.faults())
 	for _, a := range c.asked {
 		require.True(c, a.times == 1 && !a.withdrawn || a.times == 0 && a.withdrawn,
 			"%s: answered %d times, withdrawn: %t", a.app, a.times, a.withdrawn)

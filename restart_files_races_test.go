@@ -91,7 +91,7 @@ func testRestartFilesAgainst(t *testing.T, dir, path string, end func(*passenger
 	require.NoError(t, pool.Close())
 	require.Empty(t, factory.LiveProcesses())
 	require.Empty(t, spawners.faults(true))
-	require.Empty(t, events.faults(true), "each restart that was seen to begin has ended")
+	require.Empty(t, events.faults(), "each restart that was seen to begin has ended")
 }
 
 // TestFactoryThatFailsForOneOfABatchInRealTime: what an attempt leaves behind is looked at

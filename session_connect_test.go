@@ -27,15 +27,17 @@ func TestConnectionMadeWhileItsSessionIsClosedIsClosed(t *testing.T) {
 			})
 			s := f.get(options("a"))
 			result := make(chan error, 1)
+			var conn net.Conn
 			go func() {
-				conn, err := s.Connect(f.Context())
-				require.Nil(f, conn)
+				var err error
+				conn, err = s.Connect(f.Context())
 				result <- err
 			}()
 			synctest.Wait()
 			s.Close(mode)
 			close(dialing)
 			require.ErrorIs(f, <-result, passenger.ErrSessionClosed)
+			require.Nil(f, conn)
 			synctest.Wait()
 			require.Zero(f, f.factory.Process(0).Connections(), "none is leaked")
 		})
