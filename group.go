@@ -112,13 +112,13 @@ func (g *group) capacityUsed() int {
 func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() + g.disabled.len() }
 
 // merge takes over from a get what may change while the group lives. Its errors are
-// those of opts.Validate.
+// those of opts.validateOwn.
 func (g *group) merge(fx *effects, opts *Options) error {
+	if err := opts.validateOwn(); err != nil {
+		return err
+	}
 	if g.opts.limits() == opts.limits() {
 		return nil
-	}
-	if err := opts.Validate(); err != nil {
-		return err
 	}
 
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses

@@ -61,14 +61,20 @@ func (g *group) disabledForOOBW(fx *effects, pr *process, err error) {
 func (g *group) workOutOfBand(pr *process, s *Session) {
 	ctx, cancel := context.WithTimeout(g.pool.spawnCtx, oobwTimeout)
 	defer cancel()
-	err := g.pool.cfg.OutOfBandWork(ctx, s)
-	s.Close(Discard)
-	g.pool.update(func(fx *effects) {
-		if err != nil && !errors.Is(err, context.Canceled) {
-			fx.log(g.pool, "Out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
-		}
-		g.endOOBW(fx, pr)
-	})
+
+	// Deferred, since it may end this goroutine.
+	var err error
+	defer func() {
+		s.Close(Discard)
+		g.pool.update(func(fx *effects) {
+			if err != nil && !errors.Is(err, context.Canceled) {
+				fx.log(g.pool, "Out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
+			}
+			g.endOOBW(fx, pr)
+		})
+	}()
+
+	err = g.pool.cfg.OutOfBandWork(ctx, s)
 }
 
 // endOOBW lets the process take requests again, unless somebody else has

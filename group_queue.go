@@ -59,7 +59,10 @@ func (g *group) serveQueue(fx *effects) {
 // are only disabled ones, who wait are told.
 func (g *group) resist(fx *effects) {
 	switch {
-	case !g.isResisting() || g.enabled.len() > 0:
+	case g.resisted == nil:
+	case !g.isResisting(): // any more
+		g.pool.armCollector()
+	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:
 		g.cannotDisable(fx, g.resisted)
 	case g.oobwCount == 0: // else one comes back soon

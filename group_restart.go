@@ -131,7 +131,7 @@ func (g *group) endRestart(fx *effects, err error) {
 
 // isResisting reports whether old processes serve on, since the new release does not
 // start, and nothing is started for them.
-func (g *group) isResisting() bool { return g.resisted != nil && g.processCount() > 0 }
+func (g *group) isResisting() bool { return g.resisted != nil && g.oldProcesses() > 0 }
 
 // restartFailed calls a restart off of which a new process did not start.
 func (g *group) restartFailed(fx *effects, err error) {
@@ -156,8 +156,9 @@ func (g *group) replaceOld(fx *effects, by *process) {
 		}
 	}
 	if victim == nil {
-		// They have died meanwhile, and somebody may have taken their room.
-		if g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
+		// They have died meanwhile, and their room may be taken, or forbidden by now.
+		tooMany := g.opts.MaxProcesses > 0 && g.processCount() > g.opts.MaxProcesses
+		if tooMany || g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
 			g.takeOut(fx, by)
 		}
 		return

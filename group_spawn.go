@@ -40,6 +40,8 @@ func (g *group) claimIn(l *list[group]) {
 }
 
 // startSpawn starts a process. There is room for it, unless it replaces one.
+//
+//nolint:contextcheck,nolintlint // a spawn is the pool's, and outlives what has caused it
 func (g *group) startSpawn(replaces bool) {
 	p := g.pool
 	g.claim.leave()
@@ -139,6 +141,8 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	g.failStarts(err)
 	switch {
 	case g.enabled.len() > 0:
+	case g.isResisting():
+		g.resist(fx)
 	case g.disabling.len() > 0:
 		g.cannotDisable(fx, err)
 	default:

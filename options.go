@@ -184,8 +184,11 @@ type Options struct {
 }
 
 // Validate reports every fault of o, joined.
-func (o *Options) Validate() error {
-	errs := []error{o.App.Validate()}
+func (o *Options) Validate() error { return errors.Join(o.App.Validate(), o.validateOwn()) }
+
+// validateOwn is Validate without App, of which a get counts only where it makes the group or restarts it.
+func (o *Options) validateOwn() error {
+	var errs []error
 	if o.MinProcesses < 0 {
 		errs = append(errs, fmt.Errorf("MinProcesses: %d is negative: it must be at least 0", o.MinProcesses))
 	}

@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,13 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
+	returns := false
+	defer func() {
+		if !returns {
+			abandon(s, w, err, callback)
+		}
+	}()
+
 	var l look // at the restart files, before the get goes on
 	p.update(func(fx *effects) {
 		var g *group
@@ -180,8 +188,10 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 		s, w, err = g.get(fx, opts, callback)
 	})
 	if l.group == nil {
+		returns = true
 		return s, w, err
 	}
+
 	files := lookAtRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
 		l.watched(fx, files, opts)
@@ -194,7 +204,30 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 			s, w, err = g.get(fx, opts, callback)
 		}
 	})
+	returns = true
+
 	return s, w, err
+}
+
+var errInterrupted = errors.New("passenger: the request was interrupted by a panic in another one's callback")
+
+// abandon is for a get that ends in a panic, which somebody else's callback has caused
+// after it was done: a callback gets its answer as ever, and a caller that waits none.
+func abandon(s *Session, w *waiter, err error, callback func(*Session, error)) {
+	switch {
+	case callback != nil && w == nil:
+		if s == nil && err == nil {
+			err = errInterrupted
+		}
+		callback(s, err)
+	case callback != nil: // it comes later
+	case s != nil:
+		s.Close(KeepAlive)
+	case w != nil && !w.withdraw():
+		if r := <-w.result; r.session != nil {
+			r.session.Close(KeepAlive)
+		}
+	}
 }
 
 func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {

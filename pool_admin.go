@@ -95,20 +95,26 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	var leaving []*group
 	var err error
 	p.update(func(fx *effects) {
-		g := p.groups[name]
-		switch {
-		case p.state != poolOpen:
+		if p.state != poolOpen {
 			err = ErrClosed
 			return
-		case g == nil:
-			err = fmt.Errorf("%w: %s", ErrNoSuchApp, name)
-			return
 		}
+
+		first := p.groups[name]
 		delete(p.groups, name)
-		for ; g != nil; g = g.namesake {
+		for g := first; g != nil; g = g.namesake {
 			g.byAdmin = true
 			g.remove(fx)
-			leaving = append(leaving, g)
+		}
+
+		// Another call may have given up waiting for some.
+		for _, g := range p.leaving {
+			if g.name == name {
+				leaving = append(leaving, g)
+			}
+		}
+		if len(leaving) == 0 {
+			err = fmt.Errorf("%w: %s", ErrNoSuchApp, name)
 		}
 	})
 	if err != nil {

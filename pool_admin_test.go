@@ -169,7 +169,7 @@ func TestG11LowerPoolSize(t *testing.T) {
 		o := options("a")
 		f.started(o, 4)
 		busy := []*passenger.Session{f.get(o), f.get(o), f.get(o)}
-		f.SetMaxPoolSize(1)
+		require.NoError(f, f.SetMaxPoolSize(1))
 		synctest.Wait()
 		require.Equal(f, 3, f.Inspect().CapacityUsed, "the idle one goes at once")
 		for i, s := range busy {
@@ -178,7 +178,7 @@ func TestG11LowerPoolSize(t *testing.T) {
 		}
 		f.get(o)
 		waiting := f.ask(o)
-		f.SetMaxPoolSize(2)
+		require.NoError(f, f.SetMaxPoolSize(2))
 		synctest.Wait()
 		require.Equal(f, 1, waiting.times, "more room is used")
 	})

@@ -58,8 +58,8 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 func (p *Pool) idleVictim() *process {
 	var fallback *process
 	for pr := range p.idle.all {
-		if pr.state == stateDisabled || pr.group.isResisting() && pr.group.enabled.len() == 1 {
-			continue // somebody wants it as it is, or it could not be replaced
+		if pr.state == stateDisabled || pr.isIrreplaceable() {
+			continue // somebody wants it as it is
 		}
 		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
 			return pr
@@ -69,4 +69,11 @@ func (p *Pool) idleVictim() *process {
 		}
 	}
 	return fallback
+}
+
+// isIrreplaceable reports whether the process is the last one that can serve, of an
+// earlier release than the one that does not start. Nobody will come for it any more
+// where the pool drains.
+func (pr *process) isIrreplaceable() bool {
+	return pr.group.enabled.len() == 1 && pr.group.isResisting() && pr.group.pool.state == poolOpen
 }

@@ -3,6 +3,7 @@ package passenger
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/gopassenger/passenger/hooks"
@@ -69,25 +70,31 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 // end begins the end, once; kill also hurries one that has begun.
 func (p *Pool) end(kill bool) {
 	first := false
+	// Deferred, since a callback that is told of the end may panic.
+	defer func() {
+		p.cancelSpawns()
+		if kill {
+			p.killStops()
+		}
+		if first {
+			go p.finish()
+		}
+	}()
+
 	p.update(func(fx *effects) {
 		if first = p.state != poolClosed; first {
 			p.closeUnderLock(fx)
 		}
 	})
-	p.cancelSpawns()
-	if kill {
-		p.killStops()
-	}
-	if !first {
-		return
-	}
-	go func() {
-		p.wg.Wait()
-		err := p.hooks.Close(p.killCtx)
-		p.killStops()
-		p.closeErr = errors.Join(err, p.closeSpawners())
-		close(p.closed)
-	}()
+}
+
+// finish waits for all that goes on and closes the rest.
+func (p *Pool) finish() {
+	p.wg.Wait()
+	err := p.hooks.Close(p.killCtx)
+	p.killStops()
+	p.closeErr = errors.Join(err, p.closeSpawners())
+	close(p.closed)
 }
 
 func (p *Pool) closeUnderLock(fx *effects) {
@@ -134,6 +141,15 @@ func (p *Pool) closeSpawners() error {
 		closing.Go(func() { errs[i] = r.closeSpawner(p) })
 	}
 	closing.Wait()
+	p.update(func(*effects) {
+		for g := range p.allGroups {
+			g.openReleases = nil
+		}
+		for _, g := range slices.Clone(p.leaving) {
+			g.noteGone()
+		}
+	})
+
 	if p.ownFactory {
 		errs = append(errs, p.factory.Close())
 	}

@@ -4,254 +4,210 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// chaos does to a pool whatever may happen to it, in an order that choose
-// decides. The pool checks its invariants after each step by itself.
+// chaos does to a pool whatever may happen to it, in an order that choose decides. The
+// pool checks its invariants after each step by itself, and a model says what must hold
+// beyond them.
 type chaos struct {
-	*fixture
+	*audit
+	*model
 	choose func(n int) int
-	asked  []*answer
-
-	mu   sync.Mutex
-	open []*passenger.Session
-	// ending: sessions are closed as soon as they come.
-	ending bool
-	// stuck is what a shutdown that does not end looks like.
-	stuck string
-	// withdrawn are answers that must never come.
-	withdrawn map[*answer]bool
+	// dir has the applications that have restart files.
+	dir   string
+	asked []*asked
+	// sessions are those that are handed out.
+	sessions sessions
+	// touched counts the touches of restart files, each at another time.
+	touched int
+	// refusals is how many calls of NewSpawner fail from now on.
+	refusals atomic.Int32
+	// armed is what panics next in a goroutine of ours; empty: nothing does.
+	armed atomic.Value
 }
 
+// chaosOps are what a step may be; some come more often.
 var chaosOps = []func(*chaos){
-	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
+	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
 	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
-	(*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetach, (*chaos).doSetLimits, (*chaos).doRequestOOBW,
-	(*chaos).doStart,
+	(*chaos).doSleep, (*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetachProcess,
+	(*chaos).doDetachApp, (*chaos).doSetLimits, (*chaos).doRequestOOBW, (*chaos).doStart, (*chaos).doTouch, (*chaos).doRefuse,
+	(*chaos).doArm, (*chaos).doCalm,
 }
 
 func (c *chaos) step() {
-	chaosOps[c.choose(len(chaosOps))](c)
-	if c.choose(2) == 0 {
+	c.try(chaosOps[c.choose(len(chaosOps))])
+	switch c.choose(4) {
+	case 0:
+		c.settle()
+	case 1:
 		synctest.Wait()
 	}
 }
 
-func (c *chaos) doGet() {
-	o := options(fmt.Sprintf("app-%d", c.choose(5)))
-	o.MinProcesses = c.choose(3)
-	o.MaxProcesses = max(o.MinProcesses, c.choose(4))
-	o.RestartBatchSize = c.choose(3)
-	o.MaxRequests, o.MaxRequestsJitter = []int{0, passenger.Unlimited, 5}[c.choose(3)], float64(c.choose(2))
-	o.MaxRequestTime = []time.Duration{0, 0, 5 * time.Second}[c.choose(3)]
-	o.MaxRequestQueueTime = []time.Duration{0, 0, time.Second}[c.choose(3)]
-	if s := c.pick(false); s != nil && c.choose(2) == 0 {
-		o.StickySessionID = s.StickyID()
-	}
-	o.DrainTimeout = time.Duration(c.choose(3)) * time.Second
-	o.KeepLongSessions = c.choose(2) == 0
-	o.MaxRequestQueueSize = []int{0, 1, 5, passenger.Unlimited}[c.choose(4)]
-	o.ForceMaxConcurrentRequestsPerProcess = []int{0, 0, 3, passenger.Unlimited}[c.choose(4)]
-	a := &answer{}
-	a.stop = c.AsyncGet(o, func(s *passenger.Session, err error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		a.times++
-		a.session, a.err = s, err
-		switch {
-		case s == nil:
-		case c.ending:
-			go s.Close(passenger.KeepAlive)
-		default:
-			c.open = append(c.open, s)
+// settle waits until nothing moves, and looks.
+func (c *chaos) settle() {
+	synctest.Wait()
+	faults := c.look(c.Inspect(), c.factory.LiveProcesses())
+	require.Empty(c, append(faults, c.spawners.faults(false)...))
+}
+
+// try does something that may panic as it was armed to.
+func (c *chaos) try(op func(*chaos)) {
+	defer func() {
+		if r := recover(); r != nil && r != boom {
+			panic(r)
 		}
-	})
-	c.asked = append(c.asked, a)
-}
-
-// pick returns one of the open sessions or nil.
-func (c *chaos) pick(remove bool) *passenger.Session {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.open) == 0 {
-		return nil
-	}
-	i := c.choose(len(c.open))
-	s := c.open[i]
-	if remove {
-		c.open = slices.Delete(c.open, i, i+1)
-	}
-	return s
-}
-
-func (c *chaos) doClose() {
-	if s := c.pick(true); s != nil {
-		s.Close(passenger.CloseMode(c.choose(2)))
-	}
-}
-
-func (c *chaos) doConnect() {
-	if s := c.pick(false); s != nil {
-		_, _ = s.Connect(c.Context())
-	}
-}
-
-func (c *chaos) doLast() {
-	if s := c.pick(false); s != nil {
-		s.OnDetach(func() {})
-	}
-}
-
-func (c *chaos) doWithdraw() {
-	if len(c.asked) == 0 {
-		return
-	}
-	if a := c.asked[c.choose(len(c.asked))]; a.stop() {
-		require.False(c, c.withdrawn[a])
-		c.withdrawn[a] = true
-	}
-}
-
-func (c *chaos) doKill() {
-	if live := c.factory.LiveProcesses(); len(live) > 0 {
-		c.factory.Kill(live[c.choose(len(live))].Info().PID)
-	}
-}
-
-func (c *chaos) doChangeScript() {
-	c.factory.Change(func(s *spawnertest.Script) {
-		s.SpawnDelay = time.Duration(c.choose(3)) * time.Second
-		s.StopDelay = time.Duration(c.choose(3)) * time.Second
-		s.Concurrency = []int{1, 1, 2, spawnertest.Unlimited}[c.choose(4)]
-		s.Sockets = 1 + c.choose(3)
-		s.BeforeSpawn, s.BeforeDial = nil, nil
-		if c.choose(4) == 0 {
-			s.BeforeSpawn = alwaysFail
-		}
-	})
-}
-
-func (c *chaos) doSleep() {
-	time.Sleep(time.Duration(1+c.choose(3000)) * time.Millisecond)
-}
-
-func (c *chaos) anyProcess() string {
-	for _, g := range c.Inspect().Groups {
-		if n := len(g.Processes); n > 0 && c.choose(2) == 0 {
-			return g.Processes[c.choose(n)].GUPID
-		}
-	}
-	return "none"
-}
-
-func (c *chaos) doDisable() {
-	id := c.anyProcess()
-	go func() { _ = c.Disable(c.Context(), id) }()
-}
-
-func (c *chaos) doEnable() { _ = c.Enable(c.anyProcess()) }
-
-func (c *chaos) doDetach() {
-	if c.choose(2) == 0 {
-		_ = c.DetachProcess(c.anyProcess())
-		return
-	}
-	name := fmt.Sprintf("app-%d", c.choose(5))
-	go func() { _ = c.DetachApp(c.Context(), name) }()
-}
-
-func (c *chaos) doSetLimits() {
-	c.SetMaxPoolSize(1 + c.choose(6))
-	c.SetPoolIdleTime(time.Duration(c.choose(4)-1) * time.Second)
-}
-
-func (c *chaos) doRequestOOBW() {
-	if s := c.pick(false); s != nil {
-		s.RequestOOBW()
-	}
-}
-
-// doRestart leaves the restart to itself: the bubble does not end before it.
-func (c *chaos) doRestart() {
-	name, o := fmt.Sprintf("app-%d", c.choose(5)), passenger.RestartOptions{Method: passenger.RestartMethod(c.choose(3))}
-	go func() { _ = c.Restart(c.Context(), name, o) }()
-}
-
-// doStart waits elsewhere, and not for ever.
-func (c *chaos) doStart() {
-	o, n := options(fmt.Sprintf("app-%d", c.choose(5))), c.choose(5)
-	ctx, cancel := context.WithTimeout(c.Context(), time.Duration(c.choose(10))*time.Second)
-	go func() {
-		defer cancel()
-		_ = c.StartN(ctx, o, n)
 	}()
+	op(c)
 }
 
-// end answers what is open and looks at the sum of it all.
+// explode panics if that is armed, in a goroutine that recovers. Others are the pool's.
+func (c *chaos) explode(what string) {
+	if c.armed.Load() != what || !calledByTry() {
+		return
+	}
+	if c.armed.CompareAndSwap(what, "") {
+		panic(boom)
+	}
+}
+
+func calledByTry() bool {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "(*chaos).try") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
+// newSpawner says what comes of a call of NewSpawner.
+func (c *chaos) newSpawner(int, spawner.App) error {
+	time.Sleep(time.Millisecond) // so that those of a batch meet
+	if c.refusals.Add(-1) >= 0 {
+		return errRefused
+	}
+	c.refusals.Store(0)
+
+	return nil
+}
+
+// end ends the pool in one of the ways there are, perhaps while everything goes on.
 func (c *chaos) end() {
-	c.factory.Change(func(s *spawnertest.Script) { *s = spawnertest.Script{} })
+	more := c.choose(50)
 	c.mu.Lock()
 	c.ending = true
-	left := c.open
 	c.mu.Unlock()
-	if c.choose(2) == 0 {
-		for _, s := range left {
-			s.Close(passenger.KeepAlive)
-		}
+	switch c.choose(4) {
+	case 0:
+		c.heal()
+		c.closeAll()
 		ctx, cancel := context.WithTimeout(c.Context(), time.Hour)
 		defer cancel()
-		look := time.AfterFunc(time.Hour-time.Second, func() { c.stuck = fmt.Sprintf("%+v", c.Inspect()) })
+		stuck := ""
+		look := time.AfterFunc(time.Hour-time.Second, func() { stuck = fmt.Sprintf("%+v", c.Inspect()) })
 		defer look.Stop()
+		c.armed.Store("")
 		if err := c.Shutdown(ctx); err != nil {
-			require.NoError(c, err, c.stuck)
+			require.NoError(c, err, stuck)
 		}
+	case 1:
+		ctx, cancel := context.WithTimeout(c.Context(), time.Duration(c.choose(20))*time.Second)
+		defer cancel()
+		c.kills()
+		go func() { _ = c.Shutdown(ctx) }()
+		c.steps(more)
+	case 2:
+		c.kills()
+		go func() { _ = c.Close() }()
+		c.steps(more)
 	}
+	c.kills()
+	c.try(func(c *chaos) { _ = c.Close() })
 	require.NoError(c, c.Close())
-	for _, s := range left {
-		s.Close(passenger.KeepAlive)
-	}
-	synctest.Wait()
+
+	c.closeAll()
+	c.settle()
+	c.requireNothingLeft(c)
+	require.Empty(c, c.ledger.faults())
 	for _, a := range c.asked {
-		if c.withdrawn[a] {
-			require.Zero(c, a.times, "withdrawn and answered")
-			continue
-		}
-		require.Equal(c, 1, a.times, "every get is answered exactly once")
-		require.NotEqual(c, a.session == nil, a.err == nil)
-	}
-	for _, g := range c.Inspect().Groups {
-		require.Empty(c, g.Processes)
-		require.Zero(c, g.QueueLength)
+		require.True(c, a.times == 1 && !a.withdrawn || a.times == 0 && a.withdrawn,
+			"%s: answered %d times, withdrawn: %t", a.app, a.times, a.withdrawn)
 	}
 }
 
+// kills is called when processes may be stopped with their sessions.
+func (c *chaos) kills() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.killing = true
+}
+
+func (c *chaos) steps(n int) {
+	for range n {
+		c.step()
+	}
+}
+
+// runChaos takes so many steps, and ends the pool.
 func runChaos(t *testing.T, steps int, choose func(n int) int) {
 	t.Helper()
-	inBubble(t, 1+choose(6), spawnertest.Script{}, func(f *fixture) {
-		c := &chaos{fixture: f, choose: choose, withdrawn: map[*answer]bool{}}
-		for range steps {
-			c.step()
-		}
+	dir := t.TempDir()
+	for i := range appsWithFiles {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, fmt.Sprintf("app-%d", i), "tmp"), 0o700))
+	}
+	size := 1 + choose(6)
+	m := newModel(size)
+	change := func(cfg *passenger.Config) { cfg.Observer, cfg.Logger = m, logr.New(modelLog{m}) }
+	inAudit(t, size, spawnertest.Script{OnStop: m.onStop}, change, func(f *audit) {
+		c := &chaos{audit: f, model: m, choose: choose, dir: dir}
+		c.armed.Store("")
+		m.danger = c.explode
+		f.spawners.refuse = c.newSpawner
+		c.steps(steps)
 		c.end()
 	})
 }
 
+// TestAnyOrderOfEvents takes 100,000 steps; with PASSENGER_LONG_TESTS in the environment five
+// million. PASSENGER_SEED repeats one run, as far as goroutines do.
 func TestAnyOrderOfEvents(t *testing.T) {
-	for seed := range uint64(100) {
+	ignore := goleak.IgnoreCurrent()
+	runs, first := uint64(400), uint64(0)
+	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
+		runs, first = 20_000, rand.Uint64N(1<<40)
+	}
+	if seed, err := strconv.ParseUint(os.Getenv("PASSENGER_SEED"), 10, 64); err == nil {
+		runs, first = 1, seed
+	}
+	for seed := first; seed < first+runs && !t.Failed(); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			runChaos(t, 1000, rand.New(rand.NewPCG(seed, 1)).IntN)
+			runChaos(t, 250, rand.New(rand.NewPCG(seed, 1)).IntN)
 		})
 	}
+	goleak.VerifyNone(t, ignore)
 }
 
 func FuzzAnyOrderOfEvents(f *testing.F) {

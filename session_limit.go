@@ -104,5 +104,6 @@ func (pr *process) killAfterHook(event hooks.Event) {
 func (pr *process) kill() {
 	p := pr.group.pool
 	pr.stopping = true
+	p.stopTimer(pr.drain)
 	p.wg.Go(func() { pr.proc.Stop(p.deadCtx) })
 }

@@ -158,12 +158,16 @@ func (a *spawnAttempt) run(ctx context.Context) {
 		a.failure = a.newFailedSpawn(err)
 	}
 
+	// Deferred, since a callback that is told of the result may end this goroutine.
 	attached := false
+	defer func() {
+		if proc != nil && !attached {
+			proc.Stop(g.pool.killCtx)
+		}
+		g.pool.update(func(*effects) { g.attemptEnded(a) })
+	}()
+
 	g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, proc, err) })
-	if proc != nil && !attached {
-		proc.Stop(g.pool.killCtx)
-	}
-	g.pool.update(func(fx *effects) { g.attemptEnded(a) })
 }
 
 // spawn returns the process also with the error that it may not serve.
