@@ -26,7 +26,8 @@ const (
 	DefaultMinClientRate     = 240
 )
 
-// Config says how requests are passed on. Only Options.App.Root is needed.
+// Config says how requests are passed on. Only Options.App.Root is needed. A Handler
+// keeps a copy.
 type Config struct {
 	// Options name the application. A request outside of their base URI, which
 	// is compared segment by segment and without escapes, is answered with 404.
@@ -241,6 +242,18 @@ func (s *Sendfile) validate() (errs []error) {
 	}
 
 	return errs
+}
+
+// clone returns a copy that shares no map and no slice with c.
+func (c Config) clone() Config {
+	c.Options.App = c.Options.App.Clone()
+	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	c.UnlimitedConcurrencyPaths = slices.Clone(c.UnlimitedConcurrencyPaths)
+	c.Sendfile.Roots = slices.Clone(c.Sendfile.Roots)
+	c.Sendfile.Accel = maps.Clone(c.Sendfile.Accel)
+	c.ErrorPage = slices.Clone(c.ErrorPage)
+
+	return c
 }
 
 // withDefaults returns c with what its zero values stand for.

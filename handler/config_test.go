@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -253,3 +254,27 @@ func TestRequestsInFlight(t *testing.T) {
 		require.Empty(s, s.handler.Inspect().Requests)
 	})
 }
+
+// What the program does to its configuration afterwards is not the handler's.
+func TestHandlerKeepsACopyOfItsConfiguration(t *testing.T) {
+	pool := spawnertest.NewPool(t, passenger.Config{Spawner: spawnertest.New(spawnertest.Script{Handler: echoScheme})})
+	cfg := handler.Config{
+		Options:        passenger.Options{App: spawner.App{Root: "/app", Env: map[string]string{"A": "1"}}},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+	}
+	h, err := handler.New(pool, cfg)
+	require.NoError(t, err)
+	cfg.TrustedProxies[0] = netip.MustParsePrefix("203.0.113.0/24")
+	cfg.Options.App.Env["A"] = "2"
+
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil)
+	r.RemoteAddr = "192.0.2.7:1234"
+	r.Header.Set("X-Forwarded-Proto", "https")
+	h.ServeHTTP(w, r)
+	require.Equal(t, "https", w.Body.String(), "the proxy is trusted that was at first")
+}
+
+// echoScheme says by which scheme it was asked.
+var echoScheme = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Proto"))
+})

@@ -1,15 +1,11 @@
 // Package handler is an [http.Handler] that passes requests on to the
 // processes of an application in a [passenger.Pool].
 //
-// A request reads top to bottom: handler.go takes it (config.go says how),
-// target.go and header.go say what of it reaches the application. cached.go has
-// the answer already (turbocache.go), or body.go reads the body (memory.go,
-// bufferfile.go), checkout.go gets a session and a connection, exchange.go sends
-// the request (head_http.go, head_session.go, env.go, send_linux.go, upload.go) and
-// reads the answer (response.go). forward.go gives that to the client: in one
-// piece (hold.go), at the client's pace (relay.go, deadlines.go), as a file (sendfile.go), or as
-// a tunnel (upgrade.go). errors.go is for what goes wrong, flights.go for those who
-// watch.
+// A request waits until all of its body is there, gets a session with a process, and is
+// sent by the protocol that the process speaks. The response is passed on as it comes;
+// what a slow client has not taken is kept, so that the process is free. WebSockets and
+// other upgrades are tunnels, and files that the application names are sent for it.
+// What goes wrong is answered with a page that says what, to those who may know.
 //
 // The server in front reads the request: package net/http's limits and
 // time-outs for the head, idle connections and so on are set there.
@@ -61,7 +57,7 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		return nil, err
 	}
 
-	cfg = cfg.withDefaults()
+	cfg = cfg.clone().withDefaults()
 	h := &Handler{
 		pool:      pool,
 		cfg:       cfg,
