@@ -129,8 +129,7 @@ func ExamplePool_Restart() {
 		s.BeforeSpawn = func(context.Context, int, spawner.App) error { return errors.New("syntax error in app.rb") }
 	})
 	err := pool.Restart(context.Background(), "shop", passenger.RestartOptions{Method: passenger.RestartRolling})
-	var resisted *passenger.DeploymentError
-	if errors.As(err, &resisted) {
+	if resisted, ok := errors.AsType[*passenger.DeploymentError](err); ok {
 		fmt.Println(resisted)
 	}
 	fmt.Println("serving:", pool.Inspect().Group("shop").Processes[0].PID)

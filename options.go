@@ -82,7 +82,7 @@ func (c *Config) Validate() error {
 	}
 	for i, h := range c.Hooks {
 		if h == nil {
-			errs = append(errs, fmt.Errorf("Hooks: number %d is nil", i))
+			errs = append(errs, fmt.Errorf("%s: number %d is nil", "Hooks", i))
 		}
 	}
 

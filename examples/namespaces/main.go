@@ -11,6 +11,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"slices"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
@@ -30,7 +31,7 @@ func (f isolated) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if app.Root != "" && len(app.StartCommand) == 0 {
 		return nil, errors.New("cannot start " + app.Name() + " in namespaces: give it a start command")
 	}
-	app.StartCommand = append(enter[:len(enter):len(enter)], app.StartCommand...)
+	app.StartCommand = slices.Concat(enter, app.StartCommand)
 
 	return f.Factory.NewSpawner(app)
 }

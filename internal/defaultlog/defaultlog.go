@@ -5,6 +5,7 @@ package defaultlog
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/go-logr/logr"
 )
@@ -70,5 +71,5 @@ func (e essential) WithGroup(name string) slog.Handler {
 }
 
 func (e essential) and(with func(slog.Handler) slog.Handler) slog.Handler {
-	return essential{with: append(e.with[:len(e.with):len(e.with)], with)}
+	return essential{with: append(slices.Clip(e.with), with)}
 }

@@ -37,7 +37,7 @@ func ExampleServe() {
 
 // get prints a page.
 func get(url string) error {
-	resp, err := http.Get(url) //nolint:gosec,noctx // an example's own server
+	resp, err := http.Get(url)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func get(url string) error {
 
 // freeAddress is where nobody listened a moment ago.
 func freeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
