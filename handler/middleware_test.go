@@ -129,7 +129,8 @@ func TestFieldsThatAddUpStayBesideTheApplications(t *testing.T) {
 		"Content-Security-Policy-Report-Only", "Access-Control-Expose-Headers",
 	}
 	var head strings.Builder
-	set := []string{"X-Frame-Options", "DENY", "Cache-Control", "private", "X-Only", "middleware"}
+	set := make([]string, 0, 6+4*len(names))
+	set = append(set, "X-Frame-Options", "DENY", "Cache-Control", "private", "X-Only", "middleware")
 	for _, name := range names {
 		fmt.Fprintf(&head, "%s: app\r\n", name)
 		set = append(set, name, "one", name, "two")
