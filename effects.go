@@ -42,10 +42,12 @@ func (fx *effects) stop(p *Pool, proc spawner.Process) {
 	p.wg.Go(func() { proc.Stop(p.killCtx) })
 }
 
-// update is the only way to change the pool: change runs under the lock, what
-// it left in fx after unlocking.
+// update is the way to change the pool: change runs under the lock, what it left in
+// fx after unlocking. Pool.get does the two by itself.
 func (p *Pool) update(change func(fx *effects)) {
-	runAll(p.locked(change))
+	if todo := p.locked(change); len(todo) > 0 {
+		runAll(todo)
+	}
 }
 
 // runAll runs what is to be done. Some of it is other people's, callbacks, observers

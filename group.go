@@ -114,6 +114,9 @@ func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() 
 // merge takes over from a get what may change while the group lives. Its errors are
 // those of opts.validateOwn.
 func (g *group) merge(fx *effects, opts *Options) error {
+	if g.opts.isLike(opts) {
+		return nil
+	}
 	if err := opts.validateOwn(); err != nil {
 		return err
 	}

@@ -208,6 +208,14 @@ func (o *Options) validateOwn() error {
 	return errors.Join(errs...)
 }
 
+// isLike reports whether p has the same limits, and what validateOwn looks at, as most
+// gets have.
+func (o *Options) isLike(p *Options) bool {
+	return o.MinProcesses == p.MinProcesses && o.MaxProcesses == p.MaxProcesses &&
+		o.MaxRequests == p.MaxRequests && o.MaxRequestTime == p.MaxRequestTime && o.MaxRequestsJitter == p.MaxRequestsJitter &&
+		o.MaxOutOfBandWorkInstances == p.MaxOutOfBandWorkInstances && o.RestartDir == p.RestartDir
+}
+
 // clone returns a copy that shares nothing with the caller's.
 func (o *Options) clone() Options {
 	c := *o

@@ -167,15 +167,8 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
-	returns := false
-	defer func() {
-		if !returns {
-			abandon(s, w, err, callback)
-		}
-	}()
-
 	var l look // at the restart files, before the get goes on
-	p.update(func(fx *effects) {
+	todo := p.locked(func(fx *effects) {
 		var g *group
 		if g, err = p.groupForGet(opts); err != nil {
 			return
@@ -187,13 +180,15 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 		}
 		s, w, err = g.get(fx, opts, callback)
 	})
+	if len(todo) > 0 {
+		runForGet(todo, s, w, err, callback)
+	}
 	if l.group == nil {
-		returns = true
 		return s, w, err
 	}
 
 	files := lookAtRestartFiles(opts.restartDir())
-	p.update(func(fx *effects) {
+	todo = p.locked(func(fx *effects) {
 		l.watched(fx, files, opts)
 		if l.group.byAdmin {
 			err = ErrAppDetached // while the get looked
@@ -204,30 +199,40 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 			s, w, err = g.get(fx, opts, callback)
 		}
 	})
-	returns = true
+	if len(todo) > 0 {
+		runForGet(todo, s, w, err, callback)
+	}
 
 	return s, w, err
 }
 
 var errInterrupted = errors.New("passenger: the request was interrupted by a panic in another one's callback")
 
-// abandon is for a get that ends in a panic, which somebody else's callback has caused
-// after it was done: a callback gets its answer as ever, and a caller that waits none.
-func abandon(s *Session, w *waiter, err error, callback func(*Session, error)) {
-	switch {
-	case callback != nil && w == nil:
-		if s == nil && err == nil {
-			err = errInterrupted
+// runForGet is runAll for a get that has come as far as s, w and err say. If somebody
+// else's callback panics, the get's own callback is called as ever, and a caller that
+// waits gets nothing, so that nothing is kept for it.
+func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*Session, error)) {
+	returns := false
+	defer func() {
+		switch {
+		case returns:
+		case callback != nil && w == nil:
+			if s == nil && err == nil {
+				err = errInterrupted
+			}
+			callback(s, err)
+		case callback != nil: // it is called later
+		case s != nil:
+			s.Close(KeepAlive)
+		case w != nil && !w.withdraw():
+			if r := <-w.result; r.session != nil {
+				r.session.Close(KeepAlive)
+			}
 		}
-		callback(s, err)
-	case callback != nil: // it comes later
-	case s != nil:
-		s.Close(KeepAlive)
-	case w != nil && !w.withdraw():
-		if r := <-w.result; r.session != nil {
-			r.session.Close(KeepAlive)
-		}
-	}
+	}()
+
+	runAll(todo)
+	returns = true
 }
 
 func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {

@@ -88,7 +88,8 @@ func (p *Pool) findProcess(id string) *process {
 // DetachApp takes the applications of this group name out of the pool and waits
 // until nothing is left of them: processes finish their requests and end, those
 // that are being started and preloaders are ended. Gets that wait for them are
-// answered with ErrAppDetached; one that comes later starts the application anew.
+// answered with ErrAppDetached; one that comes later starts the application anew. It
+// also waits for what an earlier call has left, whose context had ended.
 //
 // Errors: ErrNoSuchApp, ErrClosed; ctx's, with which processes end later.
 func (p *Pool) DetachApp(ctx context.Context, name string) error {

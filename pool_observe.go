@@ -3,8 +3,6 @@ package passenger
 import (
 	"context"
 	"time"
-
-	"github.com/gopassenger/passenger/spawner"
 )
 
 // observe tells the observer, after unlocking.
@@ -26,10 +24,11 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 }
 
 // observedSpawn is a spawn that somebody is told of.
-func (a *spawnAttempt) observedSpawn(ctx context.Context) (spawner.Process, error) {
+func (a *spawnAttempt) observedSpawn(ctx context.Context) {
 	o := a.group.pool.cfg.Observer
 	if o == nil {
-		return a.spawn(ctx)
+		a.proc, a.err = a.spawn(ctx)
+		return
 	}
 	e := SpawnEvent{
 		ID:         a.group.pool.eventIDs.Add(1),
@@ -41,13 +40,12 @@ func (a *spawnAttempt) observedSpawn(ctx context.Context) (spawner.Process, erro
 	}
 	began := e
 	o.SpawnBegan(&began)
-	proc, err := a.spawn(ctx)
-	e.Took, e.Err = time.Since(e.Began), err
-	if proc != nil {
-		e.PID = proc.Info().PID
+	a.proc, a.err = a.spawn(ctx)
+	e.Took, e.Err = time.Since(e.Began), a.err
+	if a.proc != nil {
+		e.PID = a.proc.Info().PID
 	}
 	o.SpawnEnded(&e)
-	return proc, err
 }
 
 func (g *group) observeRestartBegan(fx *effects, r *restart) {

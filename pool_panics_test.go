@@ -3,7 +3,6 @@ package passenger_test
 import (
 	"context"
 	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -273,45 +272,6 @@ func TestGetThatAPanicInterruptsGivesItsSessionBack(t *testing.T) {
 			f.get(o).Close(passenger.KeepAlive)
 		})
 	}
-}
-
-func TestCallbackThatEndsItsGoroutineLosesNothing(t *testing.T) {
-	inDanger(t, 3, spawnertest.Script{Concurrency: 3}, func(f *audit, _ *explosive) {
-		var sessions []*passenger.Session
-		for i := range 3 {
-			f.AsyncGet(options("a"), func(s *passenger.Session, err error) {
-				require.NoError(f, err)
-				sessions = append(sessions, s)
-				if i == 0 {
-					runtime.Goexit() // as FailNow of a test does
-				}
-			})
-		}
-		synctest.Wait()
-		require.Len(f, sessions, 3)
-		for _, s := range sessions {
-			s.Close(passenger.KeepAlive)
-		}
-		require.NoError(f, f.DetachApp(f.Context(), "a"))
-		f.requireGone()
-	})
-}
-
-func TestOutOfBandWorkThatEndsItsGoroutineGivesTheProcessBack(t *testing.T) {
-	work := func(context.Context, *passenger.Session) error {
-		runtime.Goexit()
-		return nil
-	}
-	inAudit(t, 2, spawnertest.Script{}, func(cfg *passenger.Config) { cfg.OutOfBandWork = work }, func(f *audit) {
-		f.started(options("a"), 2)
-		for range 3 {
-			s := f.get(options("a"))
-			s.RequestOOBW()
-			s.Close(passenger.KeepAlive)
-			synctest.Wait()
-			require.Len(f, f.pids("a"), 2)
-		}
-	})
 }
 
 func TestPanicOfAllowedChangesNothing(t *testing.T) {

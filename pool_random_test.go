@@ -48,8 +48,8 @@ var chaosOps = []func(*chaos){
 	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
 	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
 	(*chaos).doSleep, (*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetachProcess,
-	(*chaos).doDetachApp, (*chaos).doSetLimits, (*chaos).doRequestOOBW, (*chaos).doStart, (*chaos).doTouch, (*chaos).doRefuse,
-	(*chaos).doArm, (*chaos).doCalm,
+	(*chaos).doDetachApp, (*chaos).doSetLimits, (*chaos).doRequestOOBW, (*chaos).doStart, (*chaos).doTouch,
+	(*chaos).doRefuse, (*chaos).doArm, (*chaos).doCalm,
 }
 
 func (c *chaos) step() {

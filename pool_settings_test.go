@@ -25,7 +25,8 @@ var badOptions = map[string]struct {
 		func(o *passenger.Options) { o.MinProcesses, o.MaxProcesses = 3, 2 }, "MinProcesses: 3 is above MaxProcesses, 2",
 	},
 	"negative share": {
-		func(o *passenger.Options) { o.MaxRequestsJitter = -0.1 }, "MaxRequestsJitter: -0.1 is no share: it must be from 0 to 1",
+		func(o *passenger.Options) { o.MaxRequestsJitter = -0.1 },
+		"MaxRequestsJitter: -0.1 is no share: it must be from 0 to 1",
 	},
 	"share above one": {
 		func(o *passenger.Options) { o.MaxRequestsJitter = 1.5 }, "MaxRequestsJitter: 1.5 is no share",

@@ -94,10 +94,10 @@ func (pr *process) killAfterHook(event hooks.Event) {
 	p := pr.group.pool
 	ctx, cancel := context.WithTimeout(p.spawnCtx, hookTimeout)
 	defer cancel()
+	defer p.update(func(*effects) { pr.kill() })
 	if err := p.hooks.Run(ctx, event); err != nil {
 		p.cfg.Logger.Error(err, "a hook failed", "hook", string(event.Name), "app", event.GroupName, "pid", event.PID)
 	}
-	p.update(func(*effects) { pr.kill() })
 }
 
 // kill ends a detached process with the sessions it has.

@@ -15,6 +15,9 @@ import (
 // errGivenUp is the cause with which a spawn is cancelled whose process nobody wants any more.
 var errGivenUp = errors.New("passenger: the release that the process was started from has been replaced")
 
+// errNotSpawned is for a spawn that an observer kept from beginning.
+var errNotSpawned = errors.New("passenger: the spawn was interrupted: an observer has ended its goroutine")
+
 // release is what a group's processes of one generation are started from. It is one of its group's open releases until
 // its spawner is closed. Pool.mu guards its fields but app, generation, made, uuid and making.
 type release struct {
@@ -97,10 +100,10 @@ func (g *group) closeRetired(r *release) {
 
 	p.stopTimer(r.preloaderStop)
 	p.wg.Go(func() {
+		defer p.update(func(*effects) { g.forgetRelease(r) })
 		if err := r.closeSpawner(p); err != nil {
 			p.cfg.Logger.Error(err, "cannot stop the spawner of an earlier release", "app", g.name)
 		}
-		p.update(func(*effects) { g.forgetRelease(r) })
 	})
 }
 
@@ -144,7 +147,10 @@ type spawnAttempt struct {
 	cancel  context.CancelCauseFunc
 	// restartID is that of the restart that it is for, for observers.
 	restartID uint64
-	// failure is how it failed; nil: it did not, or goes on.
+	// proc and err are what it gave, which may be both. failure is how it failed; nil: it
+	// did not, or goes on.
+	proc    spawner.Process
+	err     error
 	failure *FailedSpawn
 }
 
@@ -153,21 +159,23 @@ func (a *spawnAttempt) run(ctx context.Context) {
 	g := a.group
 	defer a.cancel(nil)
 
-	proc, err := a.observedSpawn(ctx)
-	if err != nil {
-		a.failure = a.newFailedSpawn(err)
-	}
-
-	// Deferred, since a callback that is told of the result may end this goroutine.
+	// Deferred, since an observer or a callback that is told of it may end this goroutine.
 	attached := false
 	defer func() {
-		if proc != nil && !attached {
-			proc.Stop(g.pool.killCtx)
+		if a.proc != nil && !attached {
+			a.proc.Stop(g.pool.killCtx)
 		}
 		g.pool.update(func(*effects) { g.attemptEnded(a) })
 	}()
+	defer func() {
+		if a.err != nil {
+			a.failure = a.newFailedSpawn(a.err)
+		}
+		g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, a.proc, a.err) })
+	}()
 
-	g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, proc, err) })
+	a.err = errNotSpawned
+	a.observedSpawn(ctx)
 }
 
 // spawn returns the process also with the error that it may not serve.
