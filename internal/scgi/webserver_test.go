@@ -57,7 +57,7 @@ func startWebServer(t *testing.T, k webservers.Kind, socket string) *webServer {
 			return strings.NewReplacer(
 				"PASSENGER_APP_ENV production", "PASSENGER_APP_ENV staging",
 				"X-Passenger-App-Env production", "X-Passenger-App-Env staging",
-			).Replace(k.Configuration(t, filepath.Join("..", "docs"), addr, site))
+			).Replace(k.Configuration(t, filepath.Join("..", "..", "docs"), addr, site))
 		}),
 	}
 }
