@@ -20,18 +20,18 @@ const boom = "boom"
 // explosive is an observer and a log sink that panic when they are armed.
 type explosive struct {
 	*ledger
-	observing, logging atomic.Bool
+	detaching, restarting, logging atomic.Bool
 }
 
 func (e *explosive) ProcessDetached(*passenger.ProcessEvent) {
-	if e.observing.CompareAndSwap(true, false) {
+	if e.detaching.CompareAndSwap(true, false) {
 		panic(boom)
 	}
 }
 
 func (e *explosive) RestartBegan(r *passenger.RestartEvent) {
 	e.ledger.RestartBegan(r)
-	if e.observing.CompareAndSwap(true, false) {
+	if e.restarting.CompareAndSwap(true, false) {
 		panic(boom)
 	}
 }
@@ -200,7 +200,7 @@ func TestPanicOfAnObserverLosesNothing(t *testing.T) {
 		held := f.get(options("a"))
 		waiting := f.serve(options("a"))
 		require.Equal(f, 1, f.group("a").QueueLength)
-		e.observing.Store(true)
+		e.detaching.Store(true)
 		require.PanicsWithValue(f, boom, func() { _ = f.DetachProcess("1000") })
 		synctest.Wait()
 		require.NoError(f, waiting.err, "the next process serves it")
@@ -208,7 +208,7 @@ func TestPanicOfAnObserverLosesNothing(t *testing.T) {
 		synctest.Wait()
 		require.Equal(f, 1, f.factory.Live(), "the detached one is stopped")
 
-		e.observing.Store(true)
+		e.restarting.Store(true)
 		require.PanicsWithValue(f, boom, func() { _, _, _ = f.BeginRestart("a", passenger.RestartOptions{}) })
 		synctest.Wait()
 		require.EqualValues(f, 1, f.group("a").Processes[0].Generation, "the restart has gone on")

@@ -136,7 +136,9 @@ func TestRestartAppRootDoesNotMakeStagingProduction(t *testing.T) {
 		require.NoError(f, err)
 		require.Equal(f, 2, n)
 		s := f.get(staging)
-		require.Equal(f, "staging", f.factory.Process(s.PID()-1000).App().Environment)
+		for _, p := range f.factory.LiveProcesses() {
+			require.Equal(f, p.Info().PID == s.PID(), p.App().Environment == "staging")
+		}
 		s.Close(passenger.KeepAlive)
 	})
 }
