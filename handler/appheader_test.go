@@ -3,6 +3,7 @@ package handler_test
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"strings"
 	"testing"
@@ -27,15 +28,19 @@ type tracer struct {
 	header textproto.MIMEHeader
 	// ended are the contexts' values at the requests' ends.
 	ended []any
+	// sent are the values of the client's X-Sent, scheme is the event's.
+	sent   []string
+	scheme string
 }
 
 func (o *tracer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) context.Context {
+	o.sent, o.scheme = e.Header.Values("X-Sent"), e.Scheme
 	e.AppHeader = o.header
 	return context.WithValue(ctx, traceKey{}, e.ID)
 }
 
 func (o *tracer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) {
-	o.ended = append(o.ended, ctx.Value(traceKey{}) == e.ID)
+	o.ended = append(o.ended, ctx.Value(traceKey{}) == e.ID && e.Header == nil && e.AppHeader == nil)
 }
 
 // observed puts a handler with an observer in front of s, whose application has both
@@ -122,6 +127,21 @@ func TestRequestOfTheCallerKeepsItsHeadersBesideTheObservers(t *testing.T) {
 		require.NotContains(s, strings.Join(got(), "\n"), "middleware")
 		require.Equal(s, textproto.MIMEHeader{"Traceparent": {"ours"}}, o.header)
 	})
+}
+
+func TestObserverSeesTheClientsHeadersAndScheme(t *testing.T) {
+	for prefix, scheme := range map[string]string{"192.0.2.0/24": "https", "10.0.0.0/8": "http"} {
+		o := &tracer{}
+		cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(prefix)}}
+		observed(t, o, cfg, func(s *site, _ loaderproto.Protocol, _ func() []string) {
+			o.ended = nil
+			resp, _ := s.do(http.MethodGet, "/", "", "X-Sent", "1", "x-sent", "2", "X-Forwarded-Proto", "https")
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Equal(s, []string{"1", "2"}, o.sent)
+			require.Equal(s, scheme, o.scheme)
+			require.Equal(s, []any{true}, o.ended, "the end has no headers")
+		})
+	}
 }
 
 func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
