@@ -26,7 +26,7 @@ func (all observers) RequestBegan(ctx context.Context, e *RequestEvent) context.
 	for _, o := range all {
 		own := *e
 		own.AppHeader = nil
-		ctx = o.RequestBegan(ctx, &own)
+		ctx = o.RequestBegan(ctx, &own) //nolint:fatcontext // each adds to the one before
 		if len(own.AppHeader) == 0 {
 			continue
 		}

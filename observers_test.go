@@ -42,22 +42,27 @@ func (r noter) SpawnBegan(e *passenger.SpawnEvent) {
 	r.note("SpawnBegan " + e.AppName)
 	e.AppName = "x"
 }
+
 func (r noter) SpawnEnded(e *passenger.SpawnEvent) {
 	r.note("SpawnEnded " + e.AppName)
 	e.AppName = "x"
 }
+
 func (r noter) ProcessAttached(e *passenger.ProcessEvent) {
 	r.note("Attached " + e.AppName)
 	e.AppName = "x"
 }
+
 func (r noter) ProcessDetached(e *passenger.ProcessEvent) {
 	r.note("Detached " + e.AppName)
 	e.AppName = "x"
 }
+
 func (r noter) RestartBegan(e *passenger.RestartEvent) {
 	r.note("RestartBegan " + e.AppName)
 	e.AppName = "x"
 }
+
 func (r noter) RestartEnded(e *passenger.RestartEvent) {
 	r.note("RestartEnded " + e.AppName)
 	e.AppName = "x"
@@ -84,7 +89,7 @@ func TestObserversTellsEachInOrderWithAnEventOfItsOwn(t *testing.T) {
 	o.ProcessDetached(&passenger.ProcessEvent{AppName: "shop"})
 	o.RestartBegan(&passenger.RestartEvent{AppName: "shop"})
 	o.RestartEnded(&passenger.RestartEvent{AppName: "shop"})
-	var want []string
+	want := make([]string, 0, 12)
 	for _, what := range []string{"SpawnBegan", "SpawnEnded", "Attached", "Detached", "RestartBegan", "RestartEnded"} {
 		want = append(want, "a "+what+" shop", "b "+what+" shop")
 	}

@@ -103,16 +103,16 @@ func testCollector(t *testing.T, protocol loaderproto.Protocol) {
 	observer, err := passengerotel.New(passengerotel.Config{TracerProvider: front, Propagator: w3c})
 	require.NoError(t, err)
 	// The application's own instrumentation, which believes the server in front of it.
-	shop := withoutUserAgent(otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	instrumented := withoutUserAgent(otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "it failed", http.StatusInternalServerError)
 	}), "shop", otelhttp.WithTracerProvider(app), otelhttp.WithPropagators(w3c)))
 	factory := spawnertest.New(spawnertest.Script{
 		Protocol: protocol,
-		Handler:  shop,
+		Handler:  instrumented,
 		UnixDir:  t.TempDir(),
 	})
 	pool := spawnertest.NewPool(t, passenger.Config{Spawner: factory, Observer: observer, Logger: passenger.Silent()})
-	h, err := handler.New(pool, handler.Config{Options: *options("shop"), Logger: passenger.Silent()})
+	h, err := handler.New(pool, handler.Config{Options: *shop(), Logger: passenger.Silent()})
 	require.NoError(t, err)
 	ended := make(chan struct{}, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
