@@ -45,7 +45,9 @@ func (o *tracer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) {
 
 // observed puts a handler with an observer in front of s, whose application has both
 // protocols, one after the other.
-func observed(t *testing.T, o *tracer, cfg handler.Config, test func(s *site, protocol loaderproto.Protocol, got func() []string)) {
+func observed(
+	t *testing.T, o *tracer, cfg handler.Config, test func(s *site, protocol loaderproto.Protocol, got func() []string),
+) {
 	t.Helper()
 	var httpGot string
 	var sessionGot sessionproto.Header
@@ -150,10 +152,10 @@ func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
 		header textproto.MIMEHeader
 		reason string
 	}{
-		"own name":         {textproto.MIMEHeader{"!~Passenger-Envvars": {"bad"}}, "other characters than letters, digits and dashes"},
-		"underscore":       {textproto.MIMEHeader{"X_User": {"bad"}}, "other characters than letters, digits and dashes"},
-		"no name":          {textproto.MIMEHeader{"": {"bad"}}, "other characters than letters, digits and dashes"},
-		"line in a name":   {textproto.MIMEHeader{"X\r\nX-Evil": {"bad"}}, "other characters than letters, digits and dashes"},
+		"own name":         {textproto.MIMEHeader{"!~Passenger-Envvars": {"bad"}}, "characters than letters, digits and dashes"},
+		"underscore":       {textproto.MIMEHeader{"X_User": {"bad"}}, "characters than letters, digits and dashes"},
+		"no name":          {textproto.MIMEHeader{"": {"bad"}}, "characters than letters, digits and dashes"},
+		"line in a name":   {textproto.MIMEHeader{"X\r\nX-Evil": {"bad"}}, "characters than letters, digits and dashes"},
 		"hop-by-hop":       {textproto.MIMEHeader{"transfer-encoding": {"bad"}}, "only the handler sets it"},
 		"upgrade":          {textproto.MIMEHeader{"Upgrade": {"bad"}}, "only the handler sets it"},
 		"host":             {textproto.MIMEHeader{"HOST": {"bad"}}, "only the handler sets it"},

@@ -46,7 +46,11 @@ func TestMetricsByTheSemanticConventions(t *testing.T) {
 		want := map[attribute.Distinct]bool{}
 		for _, set := range [][]attribute.KeyValue{
 			{attribute.String("http.request.method", "GET"), attribute.Int("http.response.status_code", 200)},
-			{attribute.String("http.request.method", "_OTHER"), attribute.Int("http.response.status_code", 500), attribute.String("error.type", "500")},
+			{
+				attribute.String("http.request.method", "_OTHER"),
+				attribute.Int("http.response.status_code", 500),
+				attribute.String("error.type", "500"),
+			},
 		} {
 			all := attribute.NewSet(append(set, attribute.String("url.scheme", "http"),
 				attribute.String("network.protocol.version", "1.1"), attribute.String("passenger.app.name", "shop"))...)

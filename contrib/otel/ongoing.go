@@ -79,7 +79,9 @@ func (g *ongoing) takeSpawn(id uint64) trace.Span {
 	return span
 }
 
-func (o *Observer) startSpan(ctx context.Context, name string, began time.Time, attributes ...attribute.KeyValue) trace.Span {
+func (o *Observer) startSpan(
+	ctx context.Context, name string, began time.Time, attributes ...attribute.KeyValue,
+) trace.Span {
 	_, span := o.tracer.Start(ctx, name, trace.WithTimestamp(began), trace.WithAttributes(attributes...))
 
 	return span
@@ -142,7 +144,8 @@ const otherError = "_OTHER"
 
 // endSpan ends the span, and records how long it took.
 func (o *Observer) endSpan(
-	span trace.Span, durations metric.Float64Histogram, began time.Time, took time.Duration, err error, attributes ...attribute.KeyValue,
+	span trace.Span, durations metric.Float64Histogram,
+	began time.Time, took time.Duration, err error, attributes ...attribute.KeyValue,
 ) {
 	f := failureOf(err, otherError)
 	f.mark(span)

@@ -26,7 +26,8 @@ func TestTheClientsTraceIsLinkedUnlessItIsTrusted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			play(t, passengerotel.Config{TrustParent: trust}, func(s *stage) {
 				s.warm()
-				_, spans := s.ask(http.MethodGet, "/", "Traceparent", clientsParent, "Tracestate", "theirs=1", "Baggage", "theirs=1")
+				_, spans := s.ask(http.MethodGet, "/",
+					"Traceparent", clientsParent, "Tracestate", "theirs=1", "Baggage", "theirs=1")
 				require.Len(s, spans, 1)
 				require.False(s, spans[0].Parent().IsValid())
 				require.NotEqual(s, clientsTrace, spans[0].SpanContext().TraceID().String())
@@ -73,7 +74,8 @@ func TestAnUnsampledTrustedParentIsPassedOnAsSuch(t *testing.T) {
 func TestTheSpanOfMiddlewareIsTheParentAndMeasures(t *testing.T) {
 	play(t, passengerotel.Config{}, func(s *stage) {
 		s.warm()
-		s.front = otelhttp.NewHandler(s.handler, "site", otelhttp.WithTracerProvider(s.provider), otelhttp.WithPropagators(w3c))
+		s.front = otelhttp.NewHandler(s.handler, "site",
+			otelhttp.WithTracerProvider(s.provider), otelhttp.WithPropagators(w3c))
 		_, spans := s.ask(http.MethodGet, "/error", "Traceparent", clientsParent, "Baggage", "theirs=1")
 		require.Len(s, spans, 2)
 		ours, outer := spans[0], spans[1]

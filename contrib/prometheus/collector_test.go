@@ -211,18 +211,30 @@ func TestObserverCountsTheRequestsThatTheServerCounts(t *testing.T) {
 	require.NoError(t, err)
 	inHouse(t, observer, func(h *house) {
 		defer h.fill().Close(passenger.KeepAlive)
-		h.handlers = slices.DeleteFunc(h.handlers, func(app *handler.Handler) bool { return app.Inspect().AppName == "unasked" })
+		h.handlers = slices.DeleteFunc(h.handlers, func(app *handler.Handler) bool {
+			return app.Inspect().AppName == "unasked"
+		})
 		synctest.Wait()
 
-		got := h.gather(passengerprometheus.Config{Observer: observer, Handlers: passengerprometheus.HandlersOf(h.handlers...)})
-		requests := label("app", "shop")
-		require.Equal(h, uint64(4), histogram(h, got, "passenger_app_request_duration_seconds", requests, label("status", "2xx")))
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_request_duration_seconds", requests, label("status", "4xx")))
-		require.Positive(h, histogram(h, got, "passenger_app_request_queue_seconds", requests))
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_spawn_duration_seconds", label("app", "broken"), label("result", "success")))
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_spawn_duration_seconds", label("app", "broken"), label("result", "failure")))
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_restart_duration_seconds", label("app", "broken"), label("result", "failure")))
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_restart_duration_seconds", label("app", "limited"), label("result", "success")))
+		got := h.gather(passengerprometheus.Config{
+			Observer: observer,
+			Handlers: passengerprometheus.HandlersOf(h.handlers...),
+		})
+		require.Positive(h, histogram(h, got, "passenger_app_request_queue_seconds", label("app", "shop")))
+		for _, want := range []struct {
+			name, app string
+			by        *dto.LabelPair
+			count     uint64
+		}{
+			{"passenger_app_request_duration_seconds", "shop", label("status", "2xx"), 4},
+			{"passenger_app_request_duration_seconds", "shop", label("status", "4xx"), 1},
+			{"passenger_app_spawn_duration_seconds", "broken", label("result", "success"), 1},
+			{"passenger_app_spawn_duration_seconds", "broken", label("result", "failure"), 1},
+			{"passenger_app_restart_duration_seconds", "broken", label("result", "failure"), 1},
+			{"passenger_app_restart_duration_seconds", "limited", label("result", "success"), 1},
+		} {
+			require.Equal(h, want.count, histogram(h, got, want.name, label("app", want.app), want.by), want)
+		}
 		for _, name := range []string{"request_duration", "request_queue", "spawn_duration", "restart_duration"} {
 			delete(got, "passenger_app_"+name+"_seconds")
 		}
@@ -248,7 +260,8 @@ func TestObserverCountsRequestsThatGoOnAndClientsThatLeave(t *testing.T) {
 			slow.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody))
 		}()
 		synctest.Wait()
-		require.InDelta(h, 1, gauge(h.gather(passengerprometheus.Config{Observer: observer})["passenger_app_requests_active"]), 0)
+		during := h.gather(passengerprometheus.Config{Observer: observer})
+		require.InDelta(h, 1, gauge(during["passenger_app_requests_active"]), 0)
 
 		leave()
 		require.Equal(h, http.ErrAbortHandler, <-done)

@@ -39,7 +39,8 @@ func appGauge(name, help string, value func(*appFigures) float64) family[*appFig
 	return byApp(name, prometheus.GaugeValue, help, value)
 }
 
-var buildInfoDesc = prometheus.NewDesc("passenger_build_info", "Which version runs; always 1.", []string{"version"}, nil)
+var buildInfoDesc = prometheus.NewDesc(
+	"passenger_build_info", "Which version runs; always 1.", []string{"version"}, nil)
 
 var poolFamilies = []family[*passenger.Snapshot]{
 	poolGauge("passenger_pool_max_processes", "How many processes there may be.",
@@ -51,7 +52,8 @@ var poolFamilies = []family[*passenger.Snapshot]{
 		func(s *passenger.Snapshot) int { return len(s.WaitingForCapacity) }),
 }
 
-var processesDesc = prometheus.NewDesc("passenger_app_processes", "Processes by their state.", []string{"app", "state"}, nil)
+var processesDesc = prometheus.NewDesc(
+	"passenger_app_processes", "Processes by their state.", []string{"app", "state"}, nil)
 
 var appFamilies = []family[*appFigures]{
 	appGauge("passenger_app_processes_spawning", "Processes that are being started.",
@@ -86,8 +88,10 @@ var appFamilies = []family[*appFigures]{
 }
 
 var requestFamilies = []family[*requestFigures]{
-	byApp(requestsName, prometheus.CounterValue, requestsHelp, func(r *requestFigures) float64 { return float64(r.begun) }),
-	byApp(activeName, prometheus.GaugeValue, activeHelp, func(r *requestFigures) float64 { return float64(r.active) }),
+	byApp(requestsName, prometheus.CounterValue, requestsHelp,
+		func(r *requestFigures) float64 { return float64(r.begun) }),
+	byApp(activeName, prometheus.GaugeValue, activeHelp,
+		func(r *requestFigures) float64 { return float64(r.active) }),
 }
 
 var cacheFamilies = []family[*requestFigures]{
