@@ -60,12 +60,18 @@ type RequestEvent struct {
 	// Target is path and query as sent, Host the Host header.
 	Target, Host string
 	// RemoteAddr is the client's address, behind trusted proxies; Protocol is what it speaks, as in
-	// "HTTP/1.1".
-	RemoteAddr, Protocol string
-	Began                time.Time
+	// "HTTP/1.1", and Scheme is "https" or "http", as trusted proxies say.
+	RemoteAddr, Protocol, Scheme string
+	Began                        time.Time
+	// Header is what the client has sent, as middleware has left it. It is only there for
+	// RequestBegan, which must neither change nor keep it: it may have secrets.
+	Header textproto.MIMEHeader
 	// AppHeader is for RequestBegan, which finds it nil and may set it: headers for the
 	// application, such as a span's traceparent, in the place of those that the client
-	// has sent by these names.
+	// has sent by these names. A name without values removes the client's. Left out, with
+	// a line in the log, are names with other characters than letters, digits and dashes,
+	// values with control characters, and what only the handler sets: Host,
+	// Content-Length, X-Request-Id, X-Forwarded-For and -Proto, headers of the connection.
 	AppHeader textproto.MIMEHeader
 
 	// Status is what was answered; 0: nothing, as the client had gone.

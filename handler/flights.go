@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"net/textproto"
 	"sync"
 	"time"
 
@@ -144,10 +145,12 @@ func (x *exchange) began() {
 	e := &x.event
 	e.ID, e.AppName = x.mark.id, x.h.appName()
 	e.Method, e.Target, e.Host = x.r.Method, x.r.RequestURI, x.r.Host
-	e.RemoteAddr, e.Protocol = x.remote.addr, x.r.Proto
+	e.RemoteAddr, e.Protocol, e.Scheme = x.remote.addr, x.r.Proto, scheme(x.r, x.peer.trusted)
 	if x.h.observer != nil {
 		event := *e
+		event.Header = textproto.MIMEHeader(x.r.Header)
 		x.ctx = x.h.observer.RequestBegan(x.ctx, &event)
+		x.appHeader = x.h.checkAppHeader(event.AppHeader)
 	}
 }
 

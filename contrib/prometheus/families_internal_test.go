@@ -1,0 +1,30 @@
+package passengerprometheus
+
+import (
+	"testing"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/procstat"
+	"github.com/stretchr/testify/require"
+)
+
+func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) {
+	s := &passenger.Snapshot{Groups: []passenger.GroupSnapshot{
+		{Name: "shop\xff", MinProcesses: 1, MaxProcesses: 2, Generation: 3, Processes: []passenger.ProcessSnapshot{
+			{State: passenger.ProcessEnabled, Sessions: 2, Metrics: procstat.Process{
+				CPU: procstat.Known(150.0), PrivateDirty: procstat.Known[int64](100), Swap: procstat.Known[int64](20),
+			}},
+			{State: passenger.ProcessDetached, Sessions: 1},
+		}},
+		{Name: "shop\xfe", MinProcesses: 2, Restarting: true, Processes: []passenger.ProcessSnapshot{
+			{State: passenger.ProcessEnabled, Metrics: procstat.Process{RSS: procstat.Known[int64](3)}},
+		}},
+	}}
+	apps := figuresOf(s, map[string]*requestFigures{"only requests": {begun: 1}})
+	require.Len(t, apps, 2)
+	require.Equal(t, &appFigures{
+		byState:  map[passenger.ProcessState]int{passenger.ProcessEnabled: 2, passenger.ProcessDetached: 1},
+		sessions: 3, restarts: 3, restarting: true, memory: 123, cpu: 1.5, minProcesses: 3, maxProcesses: 2, unlimited: true,
+	}, apps["shop\ufffd"])
+	require.Empty(t, apps["only requests"].byState)
+}
