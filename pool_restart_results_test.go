@@ -136,6 +136,7 @@ func TestRestartAppRootDoesNotMakeStagingProduction(t *testing.T) {
 		require.NoError(f, err)
 		require.Equal(f, 2, n)
 		s := f.get(staging)
+		synctest.Wait() // until the old ones have ended
 		for _, p := range f.factory.LiveProcesses() {
 			require.Equal(f, p.Info().PID == s.PID(), p.App().Environment == "staging")
 		}
