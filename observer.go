@@ -65,7 +65,10 @@ type RequestEvent struct {
 	Began                time.Time
 	// AppHeader is for RequestBegan, which finds it nil and may set it: headers for the
 	// application, such as a span's traceparent, in the place of those that the client
-	// has sent by these names.
+	// has sent by these names. A name without values removes the client's. Left out, with
+	// a line in the log, are names with other characters than letters, digits and dashes,
+	// values with control characters, and what only the handler sets: Host,
+	// Content-Length, X-Request-Id, X-Forwarded-For and -Proto, headers of the connection.
 	AppHeader textproto.MIMEHeader
 
 	// Status is what was answered; 0: nothing, as the client had gone.

@@ -33,6 +33,8 @@ type exchange struct {
 	target target
 	mark   requestMark
 	env    Env
+	// appHeader are the observer's headers for the application; nil without.
+	appHeader http.Header
 	// upgrade is the protocol that the client wants to change to, or empty.
 	upgrade string
 	// length is that of the request's body: 0 none, -1 unknown.

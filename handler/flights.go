@@ -148,6 +148,7 @@ func (x *exchange) began() {
 	if x.h.observer != nil {
 		event := *e
 		x.ctx = x.h.observer.RequestBegan(x.ctx, &event)
+		x.appHeader = x.h.checkAppHeader(event.AppHeader)
 	}
 }
 

@@ -39,7 +39,9 @@ type Handler struct {
 
 	streams streams
 	flights flights
-	disk    diskLog
+	disk    repeatedLog
+	// badAppHeader is for headers of the observer that cannot be sent.
+	badAppHeader repeatedLog
 }
 
 // New returns a Handler for the application that cfg names, which starts with its

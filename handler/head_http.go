@@ -19,7 +19,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	}
 	b = appendField(b, "Host", host)
 	addr, trusted := x.peer.addr, x.peer.trusted
-	eachHeader(r, trusted, func(name string, values []string) {
+	eachHeader(r, trusted, x.appHeader, func(name string, values []string) {
 		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") {
 			return
 		}

@@ -39,7 +39,7 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	}
 	e.AddHeader(requestIDHeader, x.mark.id)
 	e.AddHeader(requestStartHeader, x.mark.start)
-	eachHeader(r, x.peer.trusted, func(name string, values []string) {
+	eachHeader(r, x.peer.trusted, x.appHeader, func(name string, values []string) {
 		switch {
 		case name == "Content-Type":
 			if values[0] != "" {

@@ -134,11 +134,15 @@ func checkHeader(h http.Header) error {
 	return nil
 }
 
-// eachHeader yields the client's headers that go to the application, each
-// once with all of its values.
-func eachHeader(r *http.Request, trusted bool, yield func(name string, values []string)) {
+// eachHeader yields the headers that go to the application, each once with all of its
+// values: the client's, and those of own in the place of the client's by these names.
+func eachHeader(r *http.Request, trusted bool, own http.Header, yield func(name string, values []string)) {
+	yieldOwn(own, yield)
 	listed := connectionTokens(r.Header)
 	for name, values := range r.Header {
+		if replaced(own, name) {
+			continue
+		}
 		if hopByHop[name] || notCopied[name] || !plainName(name) || len(values) == 0 {
 			continue
 		}
