@@ -1,0 +1,249 @@
+package passengercaddy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Config is what a site says of its application. Only Root is needed. Placeholders in
+// it are those that do not depend on a request, such as {env.SECRET}.
+type Config struct {
+	// Root is the application's directory. Links in it are followed anew at each restart.
+	Root string `json:"root,omitempty"`
+	// Name is what the application is called in the log and the status; empty: Root.
+	Name string `json:"name,omitempty"`
+	// Type is rack, wsgi, node or meteor; empty: it is found out.
+	Type string `json:"type,omitempty"`
+	// StartupFile is relative to Root; empty: the type's.
+	StartupFile string `json:"startup_file,omitempty"`
+	// Command is a program with its arguments, for what has no type.
+	Command []string `json:"command,omitempty"`
+	// Environment is production, which empty stands for, development and so on.
+	Environment string `json:"environment,omitempty"`
+	// Env are environment variables, and EnvFiles files with such, relative to Root.
+	Env      map[string]string `json:"env,omitempty"`
+	EnvFiles []string          `json:"env_files,omitempty"`
+	// RequestEnv are variables for each request, with placeholders that depend on it.
+	// One that is empty is left out.
+	RequestEnv map[string]string `json:"request_env,omitempty"`
+	// User and Group are for Caddy as root; empty: the owner of the startup file.
+	User  string `json:"user,omitempty"`
+	Group string `json:"group,omitempty"`
+	// BaseURI is the path that the application is told it is mounted at.
+	BaseURI string `json:"base_uri,omitempty"`
+	// Ruby, Python and NodeJS are interpreters.
+	Ruby   string `json:"ruby,omitempty"`
+	Python string `json:"python,omitempty"`
+	NodeJS string `json:"nodejs,omitempty"`
+	// SpawnMethod is smart or direct; empty: the type's.
+	SpawnMethod string `json:"spawn_method,omitempty"`
+	// Threads is how many requests a process of Ruby or Python has at once; zero means 1.
+	Threads int `json:"threads,omitempty"`
+	// Concurrency is how many requests a process gets at once whatever it says itself.
+	Concurrency int `json:"concurrency,omitempty"`
+	// StartTimeout bounds a start; zero means 90 s.
+	StartTimeout caddy.Duration `json:"start_timeout,omitempty"`
+
+	// MinProcesses are kept from the start of Caddy on; zero means that the first request starts one.
+	MinProcesses int `json:"min_processes,omitempty"`
+	// MaxProcesses bounds them; zero means that only max_pool_size does.
+	MaxProcesses int `json:"max_processes,omitempty"`
+	// MaxRequests is after how many requests a process is replaced; zero means never.
+	MaxRequests int `json:"max_requests,omitempty"`
+	// MaxRequestTime is after how long a request's process is killed; zero means never.
+	MaxRequestTime caddy.Duration `json:"max_request_time,omitempty"`
+	// MaxQueueSize bounds how many requests wait for a process; zero means 100, a
+	// negative value no limit. MaxQueueTime bounds how long; zero means no limit.
+	MaxQueueSize int            `json:"max_queue_size,omitempty"`
+	MaxQueueTime caddy.Duration `json:"max_queue_time,omitempty"`
+	// MemoryLimit is with how many bytes a process is replaced; zero means no limit.
+	MemoryLimit int64 `json:"memory_limit,omitempty"`
+
+	// HealthPath is what a new process is asked for before it gets requests, and
+	// HealthStatus what it may answer; empty: below 400.
+	HealthPath   string `json:"health_path,omitempty"`
+	HealthStatus string `json:"health_status,omitempty"`
+	// RestartDir is where restart.txt is looked for, relative to Root; empty: tmp.
+	RestartDir string `json:"restart_dir,omitempty"`
+
+	// MaxRequestBody is how many bytes a request's body may have; zero means no limit.
+	MaxRequestBody int64 `json:"max_request_body,omitempty"`
+	// StreamRequests passes bodies on as they come.
+	StreamRequests bool `json:"stream_requests,omitempty"`
+	// StickySessions has a client's requests go to the process that served the first,
+	// by a cookie of the name StickyCookie.
+	StickySessions bool   `json:"sticky_sessions,omitempty"`
+	StickyCookie   string `json:"sticky_cookie,omitempty"`
+	// UnlimitedConcurrencyPaths are prefixes of paths whose requests last, as WebSockets do.
+	UnlimitedConcurrencyPaths []string `json:"unlimited_concurrency_paths,omitempty"`
+	// ErrorDetails is auto, on or off; empty: auto, which shows them in development.
+	ErrorDetails string `json:"error_details,omitempty"`
+	// DisableCache switches off the cache that keeps, for seconds, responses which allow it.
+	DisableCache bool `json:"disable_cache,omitempty"`
+}
+
+// describe names the site in errors.
+func describe(c *Config) string {
+	return cmp.Or(c.Name, c.Root, "a site without a root")
+}
+
+// replacePlaceholders puts in what does not depend on a request.
+func (c *Config) replacePlaceholders() error {
+	repl := caddy.NewReplacer()
+	replace := func(option string, text *string) error {
+		got, err := repl.ReplaceOrErr(*text, false, true)
+		if err != nil {
+			return fmt.Errorf("%s %q: %w: use a placeholder that does not depend on a request, such as {env.NAME}", option, *text, err)
+		}
+		*text = got
+
+		return nil
+	}
+	for option, text := range map[string]*string{
+		"root": &c.Root, "name": &c.Name, "startup_file": &c.StartupFile, "environment": &c.Environment,
+		"user": &c.User, "group": &c.Group, "base_uri": &c.BaseURI, "ruby": &c.Ruby, "python": &c.Python,
+		"nodejs": &c.NodeJS, "restart_dir": &c.RestartDir, "health_path": &c.HealthPath,
+	} {
+		if err := replace(option, text); err != nil {
+			return err
+		}
+	}
+	for i := range c.Command {
+		if err := replace("command", &c.Command[i]); err != nil {
+			return err
+		}
+	}
+	for name, value := range c.Env {
+		if err := replace("env "+name, &value); err != nil {
+			return err
+		}
+		c.Env[name] = value
+	}
+
+	return nil
+}
+
+// handlerConfig returns what the library is told, and an error for what is wrong.
+func (c *Config) handlerConfig() (handler.Config, error) {
+	if c.Root == "" {
+		return handler.Config{}, errors.New("there is no root: say which directory has the application, as in passenger /srv/shop")
+	}
+	root, err := filepath.Abs(c.Root)
+	if err != nil {
+		return handler.Config{}, fmt.Errorf("root %q: %w", c.Root, err)
+	}
+	details, ok := errorDetails[c.ErrorDetails]
+	if !ok {
+		return handler.Config{}, fmt.Errorf("error_details is %q: use auto, on or off", c.ErrorDetails)
+	}
+	if c.MaxRequestBody < 0 || c.MemoryLimit < 0 {
+		return handler.Config{}, fmt.Errorf("max_request_body and memory_limit are %d and %d: they must be 0 (no limit) or more",
+			c.MaxRequestBody, c.MemoryLimit)
+	}
+
+	cfg := handler.Config{
+		Options:                   c.options(root),
+		MaxRequestBody:            c.MaxRequestBody,
+		StreamRequests:            c.StreamRequests,
+		StickySessions:            handler.StickySessions{Enabled: c.StickySessions, CookieName: c.StickyCookie},
+		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
+		ErrorDetails:              details,
+		DisableTurbocache:         c.DisableCache,
+	}
+	if err := cfg.Options.Validate(); err != nil {
+		return cfg, inOurWords(err)
+	}
+
+	return cfg, inOurWords(cfg.Validate())
+}
+
+var errorDetails = map[string]handler.ErrorDetails{
+	"":     handler.DetailsInDevelopment,
+	"auto": handler.DetailsInDevelopment,
+	"on":   handler.DetailsAlways,
+	"off":  handler.DetailsNever,
+}
+
+func (c *Config) options(root string) passenger.Options {
+	return passenger.Options{
+		App: spawner.App{
+			Root:         root,
+			GroupName:    c.Name,
+			Type:         c.Type,
+			StartupFile:  c.StartupFile,
+			StartCommand: c.Command,
+			Environment:  c.Environment,
+			Env:          c.Env,
+			EnvFiles:     c.EnvFiles,
+			User:         c.User,
+			Group:        c.Group,
+			BaseURI:      c.BaseURI,
+			Ruby:         c.Ruby,
+			Python:       c.Python,
+			NodeJS:       c.NodeJS,
+			SpawnMethod:  c.SpawnMethod,
+			ThreadCount:  c.Threads,
+			StartTimeout: time.Duration(c.StartTimeout),
+			HealthPath:   c.HealthPath,
+			HealthStatus: c.HealthStatus,
+		},
+		MinProcesses:        c.MinProcesses,
+		MaxProcesses:        c.MaxProcesses,
+		MaxRequests:         c.MaxRequests,
+		MaxRequestTime:      time.Duration(c.MaxRequestTime),
+		MaxRequestQueueSize: c.MaxQueueSize,
+		MaxRequestQueueTime: time.Duration(c.MaxQueueTime),
+		MemoryLimit:         c.MemoryLimit,
+		RestartDir:          c.RestartDir,
+
+		ForceMaxConcurrentRequestsPerProcess: c.Concurrency,
+	}
+}
+
+// options are what the library's fields are called here.
+var options = map[string]string{
+	"MinProcesses":              "min_processes",
+	"MaxProcesses":              "max_processes",
+	"RestartDir":                "restart_dir",
+	"MaxRequestBody":            "max_request_body",
+	"UnlimitedConcurrencyPaths": "unlimited_concurrency_paths",
+	"StickySessions.CookieName": "sticky_cookie",
+	"MaxPoolSize":               "max_pool_size",
+}
+
+// field finds these names where the library's errors have them, and nowhere in what
+// they quote.
+var field = regexp.MustCompile(`(^|; |is above )[A-Z][A-Za-z.]+`)
+
+// inOurWords writes the names of fields as options, and an error in one line.
+func inOurWords(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	text = field.ReplaceAllStringFunc(text, func(match string) string {
+		before := match[:strings.LastIndexByte(match, ' ')+1]
+		return before + cmp.Or(options[match[len(before):]], match[len(before):])
+	})
+
+	return &configError{text, err}
+}
+
+type configError struct {
+	text string
+	err  error
+}
+
+func (e *configError) Error() string { return e.text }
+func (e *configError) Unwrap() error { return e.err }

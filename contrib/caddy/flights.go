@@ -1,0 +1,65 @@
+package passengercaddy
+
+import (
+	"sync"
+	"time"
+)
+
+// flights are the requests that one configuration of a site has.
+type flights struct {
+	mu    sync.Mutex
+	n     int
+	ended bool
+	none  chan struct{} // closed when there is none and there will be none
+}
+
+// begin reports whether a request may begin.
+func (f *flights) begin() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		return false
+	}
+	f.n++
+
+	return true
+}
+
+func (f *flights) done() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.n--
+	if f.n == 0 && f.none != nil {
+		close(f.none)
+		f.none = nil
+	}
+}
+
+// end waits until the requests have ended, for limit at most, and has none begin after
+// that: requests may come until the connections of the old configuration are closed.
+func (f *flights) end(limit time.Duration) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		f.mu.Lock()
+		if f.n == 0 {
+			f.ended = true
+			f.mu.Unlock()
+			return
+		}
+		if f.none == nil {
+			f.none = make(chan struct{})
+		}
+		none := f.none
+		f.mu.Unlock()
+
+		select {
+		case <-none:
+		case <-deadline.C:
+			f.mu.Lock()
+			f.ended = true
+			f.mu.Unlock()
+			return
+		}
+	}
+}
