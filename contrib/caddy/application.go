@@ -26,6 +26,8 @@ type application struct {
 	name   string // in the pool
 	shared *shared
 
+	flights flights
+
 	mu      sync.Mutex
 	uses    []*use // of the configurations that have it, the newest last
 	applied passenger.Options
@@ -150,6 +152,7 @@ func (a *application) release() error {
 // Destruct ends the processes: no configuration has the application any more.
 func (a *application) Destruct() error {
 	defer freeName(a.name)
+	a.flights.end(drainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err := a.shared.pool.DetachApp(ctx, a.name)
