@@ -3,6 +3,7 @@ package passengercaddy_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -151,19 +152,24 @@ func (s *server) hello(c *http.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.Do(r)
-	if reset(err) {
-		return nil
+	if err := answerOf(c, r); !reset(err) {
+		return err
 	}
+	return nil
+}
+
+// answerOf wants a whole response of status 200.
+func answerOf(c *http.Client, r *http.Request) error {
+	resp, err := c.Do(r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
+		return fmt.Errorf("the response was cut: %s", err.Error())
 	}
 	if resp.StatusCode != http.StatusOK {
-		return &http.ProtocolError{ErrorString: resp.Status}
+		return fmt.Errorf("status %s", resp.Status)
 	}
 	return nil
 }

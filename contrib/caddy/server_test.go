@@ -49,7 +49,7 @@ func buildAndRun(m *testing.M) int {
 
 // server is a Caddy that runs.
 type server struct {
-	t     *testing.T
+	t     testing.TB
 	cmd   *exec.Cmd
 	dir   string
 	ended chan error
@@ -92,7 +92,7 @@ func app(options string) string {
 }
 
 // start starts Caddy with what config returns, and returns when it serves.
-func start(t *testing.T, config func(*server) string) *server {
+func start(t testing.TB, config func(*server) string) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
 	for i := range s.ports {
@@ -159,7 +159,7 @@ func (s *server) url(port int, path string) string {
 }
 
 // client returns one for the test.
-func client(t *testing.T) *http.Client {
+func client(t testing.TB) *http.Client {
 	t.Helper()
 	transport := &http.Transport{ExpectContinueTimeout: patience}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -256,7 +256,7 @@ func (s *server) reload(config string) string {
 }
 
 // waitGone waits until a process has ended.
-func waitGone(t *testing.T, pid int) {
+func waitGone(t testing.TB, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, patience, 20*time.Millisecond, "process %d lives", pid)
 }
