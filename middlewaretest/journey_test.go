@@ -20,10 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/stretchr/testify/require"
+
 	"github.com/gopassenger/passenger/middlewaretest/app"
 )
 
@@ -52,10 +52,10 @@ func (p *program) logged() string {
 func runJourney(t *testing.T) (p *program, wikiFile string) {
 	t.Helper()
 	// Processes run as nobody where the test is root, who cannot enter t.TempDir.
-	dir, err := os.MkdirTemp("", "journey")
+	dir, err := os.MkdirTemp("", "journey") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // G302: see above
+	require.NoError(t, os.Chmod(dir, 0o755))
 	for _, sub := range []string{"shop", "wiki"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
 	}
@@ -64,7 +64,7 @@ func runJourney(t *testing.T) (p *program, wikiFile string) {
 		require.NoError(t, err, "%s", out)
 	}
 	wikiFile = filepath.Join(dir, "wiki", "passenger_wsgi.py")
-	require.NoError(t, os.WriteFile(wikiFile, []byte("import no_such_module\n"), 0o644)) //nolint:gosec // G306: see above
+	require.NoError(t, os.WriteFile(wikiFile, []byte("import no_such_module\n"), 0o644))
 
 	p = &program{eof: make(chan struct{})}
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(dir, "journey"), "127.0.0.1:0",
@@ -120,7 +120,7 @@ func TestJourneyOfAGoProgram(t *testing.T) {
 	status, _, _ := p.get(t, "/wiki/Home", "")
 	require.Equal(t, http.StatusInternalServerError, status)
 	require.Contains(t, p.logged(), "no_such_module")
-	require.NoError(t, os.WriteFile(wikiFile, []byte(wiki), 0o644)) //nolint:gosec // G306: as above
+	require.NoError(t, os.WriteFile(wikiFile, []byte(wiki), 0o644))
 
 	// Spans join, and each side has its cookie.
 	const trace = "0af7651916cd43dd8448eb211c80319c"

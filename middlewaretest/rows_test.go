@@ -46,17 +46,19 @@ var standardLibrary = []row{
 		return m
 	}},
 	{name: "http.MaxBytesHandler", around: func(app http.Handler) http.Handler { return http.MaxBytesHandler(app, maxBody) }},
-	{name: "http.TimeoutHandler", around: func(app http.Handler) http.Handler { return http.TimeoutHandler(app, limit, "too late") },
+	{
+		name: "http.TimeoutHandler", around: func(app http.Handler) http.Handler { return http.TimeoutHandler(app, limit, "too late") },
 		faults: map[string]fault{
 			"cookies":   {"no: an application's replace those set outside of it", "no cookie outer"},
 			"SSE":       {"no: it holds responses back", "status 503"},
 			"WebSocket": {"no: it cannot hijack", "the upgrade is answered with 5"},
-		}},
+		},
+	},
 	{name: "http.CrossOriginProtection", around: http.NewCrossOriginProtection().Handler},
 }
 
 var chiRouter = []row{
-	chiRow("RealIP", chimiddleware.RealIP),
+	chiRow("RealIP", realIP),
 	chiRow("RequestID", chimiddleware.RequestID),
 	chiRow("StripSlashes", chimiddleware.StripSlashes),
 	chiRow("CleanPath", chimiddleware.CleanPath),
@@ -71,6 +73,9 @@ var chiRouter = []row{
 		return r
 	}},
 }
+
+// realIP is what programs have, for all that chi advises against it now.
+var realIP = chimiddleware.RealIP //nolint:staticcheck // SA1019: see above
 
 // discarding is a logger of chi.
 type discarding struct{}
@@ -143,7 +148,7 @@ var together = row{name: "otelhttp, cors, `Logger`, `Recoverer`, `RealIP`, gzhtt
 		cors.AllowAll().Handler,
 		chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discarding{}, NoColor: true}),
 		chimiddleware.Recoverer,
-		chimiddleware.RealIP,
+		realIP,
 		func(next http.Handler) http.Handler { return gzhttp.GzipHandler(next) },
 		func(next http.Handler) http.Handler { return http.MaxBytesHandler(next, maxBody) },
 	)

@@ -7,13 +7,13 @@ import (
 
 	chi "github.com/go-chi/chi/v5"
 	chimiddleware "github.com/go-chi/chi/v5/middleware"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/gorilla/handlers"
 	"github.com/labstack/echo/v4"
 	echomiddleware "github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/gopassenger/passenger/middlewaretest/app"
 	"github.com/gopassenger/passenger/middlewaretest/cases"
 )
@@ -58,7 +58,7 @@ func behindEcho(m echo.MiddlewareFunc, h http.Handler) http.Handler {
 
 func TestAddressThatMiddlewareHasFoundIsTheClientsAndNotTrusted(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
-		"chi's RealIP":           func(h http.Handler) http.Handler { return behindChi(chimiddleware.RealIP, h) },
+		"chi's RealIP":           func(h http.Handler) http.Handler { return behindChi(realIP, h) },
 		"gorilla's ProxyHeaders": handlers.ProxyHeaders,
 	} {
 		t.Run(name, func(t *testing.T) {

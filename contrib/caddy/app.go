@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
-
 	"github.com/gopassenger/passenger"
 )
 
@@ -29,6 +28,8 @@ type App struct {
 	shared *shared
 	// sites are this configuration's, by what tells applications apart.
 	sites map[identity]*Handler
+	// all are the sites with those that share an application.
+	all []*Handler
 }
 
 // CaddyModule returns what Caddy knows the module by.
@@ -103,13 +104,14 @@ func (a *App) Cleanup() error {
 func (a *App) join(h *Handler, opts *passenger.Options) (*application, *use, error) {
 	id := identify(opts)
 	if other := a.sites[id]; other != nil && !reflect.DeepEqual(&other.Config, &h.Config) {
-		return nil, nil, fmt.Errorf("two sites have this application, with different options: give one of them another name")
+		return nil, nil, errors.New("two sites have this application, with different options: give one of them another name")
 	}
 	app, err := joinApplication(id, a)
 	if err != nil {
 		return nil, nil, err
 	}
 	a.sites[id] = h
+	a.all = append(a.all, h)
 	own := *opts
 	own.App.GroupName = app.name
 
@@ -122,7 +124,7 @@ type drainer struct{ app *App }
 // Handle gets the event.
 func (d drainer) Handle(context.Context, caddy.Event) error {
 	if caddy.Exiting() {
-		for _, site := range d.app.sites {
+		for _, site := range d.app.all {
 			site.direct.Drain()
 			site.proxied.Drain()
 		}

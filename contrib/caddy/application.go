@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-
 	"github.com/gopassenger/passenger"
 )
 
@@ -25,6 +24,8 @@ type application struct {
 	id     identity
 	name   string // in the pool
 	shared *shared
+
+	flights flights
 
 	mu      sync.Mutex
 	uses    []*use // of the configurations that have it, the newest last
@@ -150,6 +151,7 @@ func (a *application) release() error {
 // Destruct ends the processes: no configuration has the application any more.
 func (a *application) Destruct() error {
 	defer freeName(a.name)
+	a.flights.end(drainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	err := a.shared.pool.DetachApp(ctx, a.name)

@@ -3,9 +3,11 @@ package passengercaddy_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,10 +19,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/stretchr/testify/require"
 )
 
 // own is the global option by which processes run as the test does.
@@ -150,16 +151,24 @@ func (s *server) hello(c *http.Client) error {
 	if err != nil {
 		return err
 	}
+	if err := answerOf(c, r); !reset(err) {
+		return err
+	}
+	return nil
+}
+
+// answerOf wants a whole response of status 200.
+func answerOf(c *http.Client, r *http.Request) error {
 	resp, err := c.Do(r)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return err
+		return fmt.Errorf("the response was cut: %s", err.Error())
 	}
 	if resp.StatusCode != http.StatusOK {
-		return &http.ProtocolError{ErrorString: resp.Status}
+		return fmt.Errorf("status %s", resp.Status)
 	}
 	return nil
 }
@@ -276,13 +285,25 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 	require.NoError(t, err)
 	defer events.Body.Close()
 
-	// This one has begun, and ends its body when Caddy takes no more connections.
+	// This one has begun, as 100 Continue says, and ends its body when Caddy takes no more
+	// connections.
 	body, end := io.Pipe()
+	begun := make(chan struct{})
 	upload := s.request(http.MethodPost, 0, "/", body)
-	answered := make(chan received, 1)
-	go func() { answered <- s.ask(upload) }()
-	_, err = end.Write([]byte("begun, "))
-	require.NoError(t, err)
+	upload.Header.Set("Expect", "100-continue")
+	upload = upload.WithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(begun) }}))
+	answered := make(chan error, 1)
+	var got received
+	go func() {
+		var err error
+		got, err = s.try(upload)
+		answered <- err
+	}()
+	select {
+	case <-begun:
+	case err := <-answered:
+		require.NoError(t, err)
+	}
 
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool {
@@ -295,7 +316,8 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 	_, err = end.Write([]byte("ended"))
 	require.NoError(t, err)
 	require.NoError(t, end.Close())
-	require.Equal(t, len("begun, ended"), (<-answered).Length)
+	require.NoError(t, <-answered)
+	require.Equal(t, len("ended"), got.Length)
 
 	s.waitEnd()
 	waitGone(t, pid)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// flights are the requests that one configuration of a site has.
+// flights are the requests for an application, of all configurations.
 type flights struct {
 	mu    sync.Mutex
 	n     int
@@ -36,7 +36,7 @@ func (f *flights) done() {
 }
 
 // end waits until the requests have ended, for limit at most, and has none begin after
-// that: requests may come until the connections of the old configuration are closed.
+// that.
 func (f *flights) end(limit time.Duration) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

@@ -16,7 +16,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -38,7 +37,6 @@ type Handler struct {
 	direct, proxied *handler.Handler
 	app             *application
 	use             *use
-	flights         flights
 }
 
 // CaddyModule returns what Caddy knows the module by.
@@ -108,10 +106,7 @@ func (h *Handler) Cleanup() error {
 	if caddy.Exiting() {
 		return h.app.release()
 	}
-	endings.Go(func() {
-		h.flights.end(drainTimeout)
-		_ = h.app.release() // it has been logged
-	})
+	endings.Go(func() { _ = h.app.release() }) // an error has been logged
 
 	return nil
 }
@@ -120,10 +115,11 @@ func (h *Handler) Cleanup() error {
 // path that handle_path leaves, and the client's address and scheme by Caddy's
 // trusted_proxies.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	if !h.flights.begin() {
+	// Connections of an old configuration bring requests for a while.
+	if !h.app.flights.begin() {
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the site was removed"))
 	}
-	defer h.flights.done()
+	defer h.app.flights.done()
 
 	r = h.withEnv(r)
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); trusted {

@@ -30,11 +30,11 @@ func get(ctx context.Context, s *Site) error {
 
 // cookies wants those of the application and of all that is around it.
 func cookies(ctx context.Context, s *Site) error {
-	resp, _, err := s.roundTrip(ctx, http.MethodGet, app.Request+"/", nil)
+	header, _, err := s.roundTrip(ctx, http.MethodGet, app.Request+"/", nil)
 	if err != nil {
 		return err
 	}
-	if gone := missing(resp, append([]string{app.Cookie}, s.Cookies...)); gone != "" {
+	if gone := missing(header, append([]string{app.Cookie}, s.Cookies...)); gone != "" {
 		return fmt.Errorf("no cookie %s", gone)
 	}
 

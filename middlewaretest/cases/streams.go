@@ -75,7 +75,7 @@ func event(lines *bufio.Reader, data string) error {
 func webSocket(ctx context.Context, s *Site) error {
 	t := s.transport()
 	defer t.CloseIdleConnections()
-	conn, resp, err := websocket.Dial(ctx, s.URL+app.WebSocket, &websocket.DialOptions{
+	conn, resp, err := websocket.Dial(ctx, s.URL+app.WebSocket, &websocket.DialOptions{ //nolint:bodyclose // Dial says that it need not be
 		HTTPClient: &http.Client{Transport: t},
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func webSocket(ctx context.Context, s *Site) error {
 		return err
 	}
 	defer func() { _ = conn.CloseNow() }()
-	if gone := missing(resp, s.Cookies); gone != "" {
+	if gone := missing(resp.Header, s.Cookies); gone != "" {
 		return fmt.Errorf("no cookie %s in the response to the upgrade", gone)
 	}
 

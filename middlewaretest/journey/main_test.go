@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/stretchr/testify/require"
 )
 
 // TestSite is the unit test that such a program has: no interpreter, no process, and
@@ -48,7 +47,7 @@ func saying(name string) http.Handler {
 }
 
 func cookieNames(resp *http.Response) []string {
-	var names []string
+	names := make([]string, 0, 2)
 	for _, c := range resp.Cookies() {
 		names = append(names, c.Name)
 	}
