@@ -36,17 +36,17 @@ func main() {
 
 // run serves until ctx ends, and loses no request then.
 func run(ctx context.Context, address, shopDir, wikiDir string) error {
-	pool, err := passenger.New(passenger.Config{Observer: tracing{}}) //nolint:contextcheck // the pool lives longer than any context
+	pool, err := passenger.New(passenger.Config{Observer: tracing{}}) //nolint:contextcheck,nolintlint // the pool lives longer than any context
 	if err != nil {
 		return err
 	}
 	h, err := site(pool, shopDir, wikiDir)
 	if err != nil {
-		return errors.Join(err, pool.Close()) //nolint:contextcheck // the pool lives longer than any context
+		return errors.Join(err, pool.Close()) //nolint:contextcheck,nolintlint // the pool lives longer than any context
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return errors.Join(err, pool.Close()) //nolint:contextcheck // the pool lives longer than any context
+		return errors.Join(err, pool.Close()) //nolint:contextcheck,nolintlint // the pool lives longer than any context
 	}
 
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
