@@ -18,7 +18,8 @@ import (
 func BenchmarkFrontCPU(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(b, err)
 	require.NoError(b, l.Close())
 	alone := exec.CommandContext(b.Context(), programs.app)
 	alone.Env = append(os.Environ(), "PORT="+port)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,7 +99,7 @@ func start(t testing.TB, config func(*server) string) *server {
 	for i := range s.ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		s.ports[i] = l.Addr().(*net.TCPAddr).Port
+		s.ports[i] = int(netip.MustParseAddrPort(l.Addr().String()).Port())
 		require.NoError(t, l.Close())
 	}
 	caddyfile := filepath.Join(s.dir, "Caddyfile")

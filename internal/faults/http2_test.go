@@ -5,6 +5,7 @@ package faults_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -78,7 +79,10 @@ func TestHTTP2ResetStreams(t *testing.T) {
 			leave() // first: it would be served as soon as the other is gone
 			require.ErrorIs(t, (<-queued).err, context.Canceled)
 			cancel()
-			require.ErrorIs(t, <-failed, context.Canceled)
+			// The server resets the stream as well, and may be heard first.
+			if err := <-failed; !errors.Is(err, context.Canceled) {
+				require.ErrorContains(t, err, "received from peer")
+			}
 			require.Equal(t, "next", c.requireOK(t, "/serve?next"))
 			s.await(t, "left by "+query+".", i+1)
 		}
