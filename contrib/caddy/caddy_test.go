@@ -246,7 +246,7 @@ func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 		{"min_proceses 2", `passenger has no option \"min_proceses\": see the list in its README`},
 		{"min_processes many", `min_processes is \"many\": it must be a number`},
 		{"min_processes -1", `passenger for app: min_processes: -1 is negative: it must be at least 0`},
-		{"min_processes 3\nmax_processes 2", `passenger for app: min_processes 3 is above max_processes 2: at most those can be kept`},
+		{"min_processes 3\nmax_processes 2", `passenger for app: min_processes: 3 is above max_processes, 2: at most those can be kept`},
 		{"max_request_time 30", `max_request_time is \"30\": it must be a time with a unit, such as 30s or 5m`},
 		{"max_request_body big", `max_request_body is \"big\": it must be a size, such as 100MB or 1GiB`},
 		{"stream_requests perhaps", `stream_requests is \"perhaps\": use on or off`},
