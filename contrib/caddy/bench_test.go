@@ -28,22 +28,29 @@ type peer struct {
 
 // peers have two processes each, but for Node.js, which has one.
 var peers = []peer{
-	{"Go", "", "", nil, ""},
+	{name: "Go"},
 	{
-		"Node.js", "app.js",
-		"require('http').createServer((q, r) => r.end('hello')).listen(process.env.PORT, '127.0.0.1')\n",
-		[]string{"node", "app.js"}, "max_processes 1",
+		name:    "Node.js",
+		file:    "app.js",
+		code:    "require('http').createServer((q, r) => r.end('hello')).listen(process.env.PORT, '127.0.0.1')\n",
+		server:  []string{"node", "app.js"},
+		options: "max_processes 1",
 	},
 	{
-		"WSGI", "passenger_wsgi.py",
-		"def application(e, start):\n    start('200 OK', [('Content-Length', '5')])\n    return [b'hello']\n",
-		[]string{"gunicorn", "--workers", "2", "--bind", "127.0.0.1:$PORT", "passenger_wsgi:application"},
-		"python /usr/bin/python3\n min_processes 2\n max_processes 2",
+		name:    "WSGI",
+		file:    "passenger_wsgi.py",
+		code:    "def application(e, start):\n    start('200 OK', [('Content-Length', '5')])\n    return [b'hello']\n",
+		server:  []string{"gunicorn", "--workers", "2", "--bind", "127.0.0.1:$PORT", "passenger_wsgi:application"},
+		options: "python /usr/bin/python3\n min_processes 2\n max_processes 2",
 	},
 	{
-		"Rack", "config.ru", "run lambda { |env| [200, {'content-length' => '5'}, ['hello']] }\n",
-		[]string{"puma", "--quiet", "--environment", "production", "--workers", "2", "--threads", "1:1", "--bind", "tcp://127.0.0.1:$PORT"},
-		"min_processes 2\n max_processes 2",
+		name: "Rack",
+		file: "config.ru",
+		code: "run lambda { |env| [200, {'content-length' => '5'}, ['hello']] }\n",
+		server: []string{
+			"puma", "--quiet", "--environment", "production", "--workers", "2", "--threads", "1:1", "--bind", "tcp://127.0.0.1:$PORT",
+		},
+		options: "min_processes 2\n max_processes 2",
 	},
 }
 
