@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ import (
 const drainTime = 500 * time.Millisecond
 
 // lastBytesTime is how long an application that has answered may take to read
-// the rest of the request.
+// the rest of the request, and the reason why a client's request has ended to arrive.
 const lastBytesTime = 100 * time.Millisecond
 
 // upload is a body that is not small on its way to the application, in a
@@ -139,6 +140,16 @@ func closeWrite(conn net.Conn) bool {
 // uploading: the client has not sent all of the body yet.
 func (x *exchange) uploading() bool { return x.upload != nil && !x.upload.read.Load() }
 
+// ended reports whether nothing of the upload goes on.
+func (u *upload) ended() bool {
+	select {
+	case <-u.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // endUpload waits for the upload and reports whether the application got all
 // of it. One that goes on although the exchange is over is broken off.
 func (x *exchange) endUpload() (complete bool) {
@@ -146,14 +157,17 @@ func (x *exchange) endUpload() (complete bool) {
 	if u == nil {
 		return true
 	}
-	if u.read.Load() {
-		// The application has answered, so it takes the last bytes at once or
-		// not at all.
+	// An application that has answered takes the last bytes at once or not at all. An
+	// error of reading ends the request's context before it comes out of the read, and
+	// it is to be told from the one that breaking off the read causes.
+	if u.read.Load() || errors.Is(x.ctx.Err(), context.Canceled) {
 		select {
 		case <-u.done:
-			return u.complete
 		case <-time.After(lastBytesTime):
 		}
+	}
+	if u.ended() && u.read.Load() {
+		return u.complete
 	}
 	cut(x.conn)
 	if x.body == nil {
@@ -161,9 +175,7 @@ func (x *exchange) endUpload() (complete bool) {
 		return false
 	}
 	x.unread = true
-	select {
-	case <-u.done:
-	default:
+	if !u.ended() {
 		// Where there are no deadlines, the client's next bytes end the read.
 		_ = x.control().SetReadDeadline(past)
 		<-u.done
