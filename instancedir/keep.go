@@ -18,9 +18,9 @@ const (
 	// DefaultTouchInterval is short beside the age at which what cleans up /tmp
 	// removes a file.
 	DefaultTouchInterval = time.Hour
-	// CheckInterval is how long it may take until Keep sees that the directory
+	// checkInterval is how long it may take until Keep sees that the directory
 	// is gone.
-	CheckInterval = 3 * time.Second
+	checkInterval = 3 * time.Second
 	touchRetry    = 2 * time.Minute
 )
 
@@ -112,14 +112,14 @@ func ignoreGone(err error) error {
 
 // Keep looks after the directory until ctx ends, and returns nil then, or until
 // Remove or Close, which is ErrRemoved. It touches everything each interval, zero
-// being DefaultTouchInterval, and looks each CheckInterval whether the directory
+// being DefaultTouchInterval, and looks each checkInterval whether the directory
 // is still there: what it returns is ErrGone if it is not. failed, unless it is
 // nil, is told why nothing could be touched, which is tried again after 2 minutes.
 func (d *Dir) Keep(ctx context.Context, interval time.Duration, failed func(error)) error {
 	if interval <= 0 {
 		interval = DefaultTouchInterval
 	}
-	check := time.NewTicker(CheckInterval)
+	check := time.NewTicker(checkInterval)
 	defer check.Stop()
 	touch := time.NewTimer(interval)
 	defer touch.Stop()

@@ -354,8 +354,8 @@ func (d *diagnosis) fill(template string) string {
 	if !strings.Contains(template, "{") {
 		return template
 	}
-	files := make([]string, len(Types))
-	for i, t := range Types {
+	files := make([]string, len(appTypes))
+	for i, t := range appTypes {
 		files[i] = t.StartupFile
 	}
 	return strings.NewReplacer(

@@ -31,7 +31,7 @@ type App struct {
 	Root string
 	// GroupName is what the application is called; empty: Root.
 	GroupName string
-	// Type is one of Types, or empty: StartCommand counts if there is one,
+	// Type is rack, wsgi, node or meteor, or empty: StartCommand counts if there is one,
 	// else the type is detected by the startup files in Root.
 	Type string
 	// StartupFile is the file to load, relative to Root; empty: the type's.
@@ -187,7 +187,7 @@ func (a *App) Validate() error {
 	} else if !filepath.IsAbs(a.Root) {
 		fault("the app root %q is not an absolute path", a.Root)
 	}
-	if a.Type != "" && !slices.ContainsFunc(Types, func(t AppType) bool { return t.Name == a.Type }) {
+	if a.Type != "" && !slices.ContainsFunc(appTypes, func(t AppType) bool { return t.Name == a.Type }) {
 		fault("unknown app type %q: use one of %s, or a start command", a.Type, typeNames())
 	}
 	if a.StartTimeout < 0 {

@@ -38,7 +38,7 @@ func (a *attempt) request() loaderproto.Request {
 		AppType:           a.command.appType.Name,
 		StartCommand:      app.StartCommand,
 		StartupFile:       a.command.startupFile,
-		ProcessTitle:      a.command.appType.ProcessTitle,
+		ProcessTitle:      a.command.appType.processTitle,
 		LogLevel:          app.LogLevel,
 		StartTimeout:      app.StartTimeout,
 		Environment:       app.Environment,

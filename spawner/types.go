@@ -14,15 +14,15 @@ type AppType struct {
 	Name string
 	// StartupFile is what an application of this type has in its root.
 	StartupFile  string
-	ProcessTitle string
+	processTitle string
 }
 
-// Types are the known types in the order in which they are looked for.
-var Types = []AppType{
-	{Name: "rack", StartupFile: "config.ru", ProcessTitle: "Passenger RubyApp"},
-	{Name: "wsgi", StartupFile: "passenger_wsgi.py", ProcessTitle: "Passenger WsgiApp"},
-	{Name: "node", StartupFile: "app.js", ProcessTitle: "Passenger NodeApp"},
-	{Name: meteorType, StartupFile: meteorMark, ProcessTitle: "Passenger MeteorApp"},
+// appTypes are in the order in which they are looked for.
+var appTypes = []AppType{
+	{Name: "rack", StartupFile: "config.ru", processTitle: "Passenger RubyApp"},
+	{Name: "wsgi", StartupFile: "passenger_wsgi.py", processTitle: "Passenger WsgiApp"},
+	{Name: "node", StartupFile: "app.js", processTitle: "Passenger NodeApp"},
+	{Name: meteorType, StartupFile: meteorMark, processTitle: "Passenger MeteorApp"},
 }
 
 // typesByExtension maps the end of a startup file's name to its type.
@@ -35,15 +35,15 @@ func typeByStartupFile(file string) (AppType, bool) {
 }
 
 func typeNames() string {
-	names := make([]string, len(Types))
-	for i, t := range Types {
+	names := make([]string, len(appTypes))
+	for i, t := range appTypes {
 		names[i] = t.Name
 	}
 	return strings.Join(names, ", ")
 }
 
 func findType(name string) (AppType, bool) {
-	for _, t := range Types {
+	for _, t := range appTypes {
 		if t.Name == name {
 			return t, true
 		}
@@ -57,7 +57,7 @@ var ErrNoApp = errors.New("no application found")
 // DetectType finds the type of the application in root by its startup file.
 // A root without one gives ErrNoApp.
 func DetectType(root string) (AppType, error) {
-	for _, t := range Types {
+	for _, t := range appTypes {
 		switch _, err := os.Stat(filepath.Join(root, t.StartupFile)); {
 		case err == nil:
 			return t, nil
@@ -68,8 +68,8 @@ func DetectType(root string) (AppType, error) {
 	if t, ok := findType(meteorType); ok && isMeteorBundle(root) {
 		return t, nil
 	}
-	files := make([]string, len(Types))
-	for i, t := range Types {
+	files := make([]string, len(appTypes))
+	for i, t := range appTypes {
 		files[i] = t.StartupFile
 	}
 	return AppType{}, fmt.Errorf("%w in %s: it has none of %s", ErrNoApp, root, strings.Join(files, ", "))
@@ -79,7 +79,7 @@ func DetectType(root string) (AppType, error) {
 // application; empty for other types.
 func ProcessTitle(appType string) string {
 	t, _ := findType(appType)
-	return t.ProcessTitle
+	return t.processTitle
 }
 
 // DefaultSpawnMethod is what an empty App.SpawnMethod stands for.

@@ -115,15 +115,22 @@ func TestCaddyDecidesWhoIsTrusted(t *testing.T) {
 	require.Equal(t, []string{"https"}, got.Header["X-Forwarded-Proto"])
 }
 
-// load asks until it is stopped, and counts what was lost.
+// load asks until it is stopped, and notes what was lost.
 type load struct {
-	stop        chan struct{}
-	asked, lost atomic.Int64
-	clients     sync.WaitGroup
+	s       *server
+	stop    chan struct{}
+	asked   atomic.Int64
+	clients sync.WaitGroup
+
+	mu sync.Mutex
+	// whole are the requests that got a whole response, reset those of which not a byte
+	// of one came.
+	whole, reset []string
+	lost         []error
 }
 
 func (s *server) load() *load {
-	l := &load{stop: make(chan struct{})}
+	l := &load{s: s, stop: make(chan struct{})}
 	for range 3 {
 		c := client(s.t)
 		l.clients.Go(func() {
@@ -133,12 +140,7 @@ func (s *server) load() *load {
 					return
 				default:
 				}
-				l.asked.Add(1)
-				if err := s.hello(c); err != nil {
-					l.lost.Add(1)
-					s.t.Logf("lost: %v", err)
-					return
-				}
+				l.ask(c)
 			}
 		})
 	}
@@ -146,15 +148,25 @@ func (s *server) load() *load {
 	return l
 }
 
-func (s *server) hello(c *http.Client) error {
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url(0, "/hello"), http.NoBody)
-	if err != nil {
-		return err
+func (l *load) ask(c *http.Client) {
+	name := strconv.FormatInt(l.asked.Add(1), 10)
+	r, err := http.NewRequestWithContext(l.s.t.Context(), http.MethodPost, l.s.url(0, "/hello"), strings.NewReader("x"))
+	if err == nil {
+		r.Header.Set("X-Request-Name", name)
+		r.GetBody = nil // so that the client does not try again by itself
+		err = answerOf(c, r)
 	}
-	if err := answerOf(c, r); !reset(err) {
-		return err
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.whole = append(l.whole, name)
+	case reset(err):
+		l.reset = append(l.reset, name)
+	default:
+		l.lost = append(l.lost, fmt.Errorf("request %s: %w", name, err))
 	}
-	return nil
 }
 
 // answerOf wants a whole response of status 200.
@@ -173,12 +185,19 @@ func answerOf(c *http.Client, r *http.Request) error {
 	return nil
 }
 
+// end makes sure that each request was served once, but for those that Caddy has refused
+// itself: see reset. None of these has reached the application.
 func (l *load) end(t *testing.T) {
 	t.Helper()
 	close(l.stop)
 	l.clients.Wait()
-	require.Zero(t, l.lost.Load(), "of %d requests", l.asked.Load())
-	require.Positive(t, l.asked.Load())
+	require.Empty(t, l.lost, "of %d requests", l.asked.Load())
+	require.NotEmpty(t, l.whole)
+	t.Logf("%d of %d requests were reset by Caddy", len(l.reset), l.asked.Load())
+
+	seen, err := os.ReadFile(filepath.Join(l.s.dir, "seen"))
+	require.NoError(t, err)
+	require.ElementsMatch(t, l.whole, strings.Fields(string(seen)), "%d were reset", len(l.reset))
 }
 
 func TestReloadUnderLoadLosesNothingAndKeepsProcesses(t *testing.T) {

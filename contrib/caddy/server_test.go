@@ -89,7 +89,8 @@ func (s *server) site(port int, directives string) string {
 
 // app is the directive for the application.
 func app(options string) string {
-	return fmt.Sprintf("passenger %s {\n name app\n command %s\n %s\n}\n", filepath.Dir(programs.app), programs.app, options)
+	return fmt.Sprintf("passenger %s {\n name app\n command %s\n env SEEN {env.HOME}/seen\n %s\n}\n",
+		filepath.Dir(programs.app), programs.app, options)
 }
 
 // start starts Caddy with what config returns, and returns when it serves.

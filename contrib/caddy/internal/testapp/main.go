@@ -16,7 +16,7 @@ import (
 func main() {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", describe)
-	mux.HandleFunc("/hello", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello\n") })
+	mux.HandleFunc("/hello", hello)
 	mux.HandleFunc("/websocket", echo)
 	mux.HandleFunc("/events", events)
 	mux.HandleFunc("/cut", cut)
@@ -24,6 +24,26 @@ func main() {
 	if err := goapp.Serve(mux); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// hello notes a request of the test's, by its name, in the file that SEEN names.
+func hello(w http.ResponseWriter, r *http.Request) {
+	if name := r.Header.Get("X-Request-Name"); name != "" && note(name) != nil {
+		panic(http.ErrAbortHandler)
+	}
+
+	_, _ = io.WriteString(w, "hello\n")
+}
+
+// note adds a line to the file, to which other processes add theirs.
+func note(line string) error {
+	f, err := os.OpenFile(os.Getenv("SEEN"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the test names it
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(line + "\n")
+
+	return errors.Join(err, f.Close())
 }
 
 // describe says what the application got.
