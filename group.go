@@ -182,7 +182,7 @@ func (g *group) watchProcess(pr *process) {
 
 		if pr.state == stateDetached {
 			pr.announceEnd(fx) // to those that have kept it
-			if pr.silent {
+			if pr.unreachable {
 				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
 			}
 			g.drainStep(fx, pr)

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,6 +144,10 @@ type Options struct {
 	// share, processes are replaced, each at a time of its own, so that not
 	// all are at once.
 	MaxRequestsJitter float64
+	// MaxUnanswered is after how many requests in a row without a response, as
+	// Session.Report says, a process is replaced. Zero means DefaultMaxUnanswered,
+	// Unlimited never.
+	MaxUnanswered int
 	// MaxRequestTime is how long a request may take; then its process is
 	// killed. Zero, as Unlimited, means no limit. The latest get's value counts.
 	MaxRequestTime time.Duration
@@ -275,6 +280,8 @@ func (o *Options) requestLimit(jitter float64) uint64 {
 
 	return uint64(max(o.MaxRequests-earlier, 1))
 }
+
+func (o *Options) maxUnanswered() int { return cmp.Or(o.MaxUnanswered, DefaultMaxUnanswered) }
 
 func (o *Options) restartBatch() int {
 	if o.RestartBatchSize < 0 {

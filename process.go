@@ -34,11 +34,13 @@ type process struct {
 	root   string
 	state  processState
 	exited bool
-	// silent: it was detached as it took no connection.
-	silent   bool
-	stopping bool
-	idle     node[process] // in Pool.idle
-	sockets  []socket      // of firstSocket, mostly
+	// unreachable says that it was detached because it took no connection or answered no
+	// request; unanswered is how many requests in a row it has not answered.
+	unreachable bool
+	unanswered  int
+	stopping    bool
+	idle        node[process] // in Pool.idle
+	sockets     []socket      // of firstSocket, mostly
 	// firstSocket is the storage of sockets if there is just one.
 	firstSocket [1]socket
 
@@ -225,13 +227,4 @@ func (pr *process) announceEnd(fx *effects) {
 		fx.after(f)
 	}
 	pr.onDetach = nil
-}
-
-func (pr *process) connectFailed(fx *effects, err error) {
-	if pr.state == stateDetached {
-		return
-	}
-	fx.log(pr.group.pool, "Detaching a process that does not answer", "app", pr.group.name, "pid", pr.info.PID, "error", err.Error())
-	pr.silent = true
-	pr.group.detach(fx, pr)
 }

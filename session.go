@@ -38,6 +38,8 @@ type Session struct {
 	// connected: Connect has handed conn out, or tried to.
 	connected bool
 	reused    bool
+	// answered: Report was told so.
+	answered bool
 }
 
 // PID is the process's id.
@@ -196,6 +198,9 @@ func (s *Session) Close(mode CloseMode) {
 			if !kept {
 				fx.closeConn(conn)
 			}
+		}
+		if s.answered {
+			s.process.unanswered = 0
 		}
 		s.process.release(fx, s.socket)
 	})

@@ -32,6 +32,9 @@ func (x *exchange) checkout() error {
 			x.event.CheckedOut = x.since()
 			return nil
 		}
+		if errors.Is(err, errBusy) {
+			x.session.Report(err)
+		}
 		x.session.Close(passenger.Discard)
 		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
 			return x.giveUp(err)

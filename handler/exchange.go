@@ -153,9 +153,21 @@ func (x *exchange) run() error {
 	x.releaseProcess(err)
 	if err != nil {
 		x.h.cache.invalidate(&x.ticket, nil) // it may have written something before
-		return x.blame(err, cause)
+		err = x.blame(err, cause)
+		x.reportFailure(err)
 	}
-	return nil
+
+	return err
+}
+
+// reportFailure tells the pool of a process that has not begun to answer. That a
+// connection of before was closed meanwhile is no failure: it may have been idle for too
+// long.
+func (x *exchange) reportFailure(err error) {
+	died := errors.Is(err, errNoAnswer) && !errors.Is(err, errClientGone) && !x.session.Reused()
+	if x.event.FirstByte == 0 && (died || errors.Is(err, context.DeadlineExceeded)) {
+		x.session.Report(err)
+	}
 }
 
 // admit decides what of the request is for the application at all.

@@ -43,9 +43,11 @@ func (x *exchange) readHead() error {
 	if _, err := x.br.Peek(1); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+	x.session.Report(nil)
 	if x.event.FirstByte == 0 {
 		x.event.FirstByte = x.since()
 	}
+
 	for interim := 0; ; interim++ {
 		head, err := x.readHeadBytes()
 		if err != nil {

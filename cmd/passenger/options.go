@@ -91,6 +91,7 @@ var startOptions = []option{
 	{key: "pool_idle_time", flag: "pool-idle-time", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle process beyond --min-instances is stopped, 0 for never (default %d)", defaults.PoolIdleTime)},
 	{key: "max_requests", flag: "max-requests", kind: kindInt, usage: "after how many `requests` a process is replaced, 0 for never (default 0)"},
 	{key: "max_requests_jitter", flag: "max-requests-jitter", kind: kindFloat, usage: "the `share`, 0 to 1, by which --max-requests varies (default 0)"},
+	{key: "max_unanswered_requests", flag: "max-unanswered-requests", kind: kindInt, usage: fmt.Sprintf("after how many `requests` in a row without a response a process is replaced, 0 for never (default %d)", defaults.MaxUnanswered)},
 	{key: "memory_limit", flag: "memory-limit", kind: kindInt, usage: "above how many `MB` of memory of its own a process is replaced when it has finished its requests, 0 for no limit (default 0)"},
 	{key: "hard_memory_limit", flag: "hard-memory-limit", kind: kindInt, usage: "above how many `MB` it is killed, 0 for no limit (default 0)"},
 	{key: "restart_dir", flag: "restart-dir", usage: "the `directory` of restart.txt and always_restart.txt, relative to the application's (default tmp)"},

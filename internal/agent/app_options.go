@@ -122,6 +122,7 @@ var appSettings = map[string]setting{
 	"max_instances":           number(0, func(c *appConfig) *int { return &c.MaxInstances }),
 	"max_requests":            number(0, func(c *appConfig) *int { return &c.MaxRequests }),
 	"max_requests_jitter":     jitter,
+	"max_unanswered_requests": number(0, func(c *appConfig) *int { return &c.MaxUnanswered }),
 	"max_preloader_idle_time": number(0, func(c *appConfig) *int { return &c.MaxPreloaderIdleTime }),
 	"max_request_queue_size":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueSize }),
 	"max_request_queue_time":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueTime }),

@@ -108,6 +108,8 @@ func TestAppOptions(t *testing.T) {
 		{"min_instances", "2", is(2, func(c *handler.Config) any { return c.Options.MinProcesses })},
 		{"max_instances", "3", is(3, func(c *handler.Config) any { return c.Options.MaxProcesses })},
 		{"max_requests", "1000", is(1000, func(c *handler.Config) any { return c.Options.MaxRequests })},
+		{"max_unanswered_requests", "3", is(3, func(c *handler.Config) any { return c.Options.MaxUnanswered })},
+		{"max_unanswered_requests", "0", is(-1, func(c *handler.Config) any { return c.Options.MaxUnanswered })},
 		{"max_requests_jitter", "0.5", is(0.5, func(c *handler.Config) any { return c.Options.MaxRequestsJitter })},
 		{"max_preloader_idle_time", "0", is(time.Duration(passenger.Unlimited), func(c *handler.Config) any { return c.Options.MaxPreloaderIdleTime })},
 		{"max_request_queue_size", "0", is(passenger.Unlimited, func(c *handler.Config) any { return c.Options.MaxRequestQueueSize })},

@@ -135,7 +135,7 @@ func DefaultConfig() Config {
 		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
 
 		Requests: defaultRequests(), Processes: Processes{
-			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
+			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second), MaxUnanswered: passenger.DefaultMaxUnanswered,
 		},
 		StaticImmutable: true,
 

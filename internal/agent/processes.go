@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,6 +21,9 @@ type Processes struct {
 	// MaxRequestsJitter is how much earlier that is for each process, at random, as a
 	// share from 0 to 1.
 	MaxRequestsJitter float64 `koanf:"max_requests_jitter"`
+	// MaxUnanswered is after how many requests in a row that it does not answer a
+	// process is replaced; 0: never.
+	MaxUnanswered int `koanf:"max_unanswered_requests"`
 	// MemoryLimit and HardMemoryLimit are in MB; 0: none.
 	MemoryLimit     int `koanf:"memory_limit"`
 	HardMemoryLimit int `koanf:"hard_memory_limit"`
@@ -41,6 +45,7 @@ func (c *Processes) validate() (errs []error) {
 		{"pool_idle_time", c.PoolIdleTime},
 		{"max_instances", c.MaxInstances},
 		{"max_requests", c.MaxRequests},
+		{"max_unanswered_requests", c.MaxUnanswered},
 		{"memory_limit", c.MemoryLimit},
 		{"hard_memory_limit", c.HardMemoryLimit},
 	} {
@@ -65,6 +70,7 @@ const megabyte = 1 << 20
 func (c *Processes) limit(o *passenger.Options) {
 	o.MaxProcesses = max(c.MaxInstances, 0)
 	o.MaxRequests, o.MaxRequestsJitter = c.MaxRequests, c.MaxRequestsJitter
+	o.MaxUnanswered = cmp.Or(c.MaxUnanswered, passenger.Unlimited)
 	o.MemoryLimit, o.HardMemoryLimit = int64(c.MemoryLimit)*megabyte, int64(c.HardMemoryLimit)*megabyte
 	o.RestartDir, o.BlockingRestarts = c.RestartDir, !c.RollingRestarts
 }

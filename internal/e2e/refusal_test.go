@@ -61,6 +61,7 @@ var refusals = []refusal{
 	{name: "one option twice", args: []string{"--app-start-command", "x", "--start-command", "x"}, says: []string{"--app-start-command", "--start-command", "one or the other"}},
 	{name: "fewer processes than the minimum", app: true, args: []string{"--min-instances", "3", "--max-instances", "2"}, says: []string{"min_instances is 3", "max_instances, which is 2", "raise"}},
 	{name: "negative limit of processes", app: true, args: []string{"--max-instances", "-1"}, says: []string{"max_instances is -1", "0 (no limit)"}},
+	{name: "unanswered requests below 0", app: true, args: []string{"--max-unanswered-requests", "-1"}, says: []string{"max_unanswered_requests is -1", "0 (no limit) or more"}},
 	{name: "jitter above all", app: true, args: []string{"--max-requests-jitter", "1.5"}, says: []string{"max_requests_jitter is 1.5", "from 0 to 1"}},
 	{name: "jitter is no number", app: true, args: []string{"--max-requests-jitter", "some"}, says: []string{"max_requests_jitter", "a number", `"some"`}},
 	{name: "health path without a slash", app: true, args: []string{"--health-path", "up"}, says: []string{`the health path "up"`, "slash"}},
