@@ -61,7 +61,7 @@ func (s *Stale) remove() (err error) {
 		return fmt.Errorf("%s: %w", s.Path, errNotStale)
 	}
 	if now.empty {
-		return ignoreGone(registry.rmdir(name))
+		return ignoreGone(registry.Rmdir(name))
 	}
 	lock, err := openLock(dir)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Stale) removeLocked(registry, dir directory, name string, lock *os.File
 	if err := unix.Fstat(int(lock.Fd()), &held); err != nil {
 		return err
 	}
-	there, err := dir.stat(lockName)
+	there, err := dir.Lstat(lockName)
 	if err != nil {
 		return ignoreGone(err)
 	}

@@ -137,10 +137,10 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 		// replace it: it is not theirs to be filled.
 		dir, err := registry.openOwnDirectory(name)
 		if err != nil {
-			return nil, errors.Join(err, registry.rmdir(name))
+			return nil, errors.Join(err, registry.Rmdir(name))
 		}
 		var st unix.Stat_t
-		if err := unix.Fstat(dir.fd(), &st); err != nil || int(st.Uid) != os.Geteuid() {
+		if err := unix.Fstat(dir.FD(), &st); err != nil || int(st.Uid) != os.Geteuid() {
 			_ = dir.Close()
 			continue
 		}

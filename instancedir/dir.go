@@ -70,11 +70,11 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 		return nil, err
 	}
 	var own, held unix.Stat_t
-	if err := errors.Join(unix.Fstat(d.dir.fd(), &own), unix.Fstat(int(lock.Fd()), &held)); err != nil {
+	if err := errors.Join(unix.Fstat(d.dir.FD(), &own), unix.Fstat(int(lock.Fd()), &held)); err != nil {
 		return nil, err
 	}
 	d.id = idOf(&own)
-	there, err := d.dir.stat(lockName)
+	there, err := d.dir.Lstat(lockName)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (d *Dir) remember() error {
 	d.instance = properties.Name
 	d.entries = map[string]fileID{}
 	for _, name := range []string{lockName, propertiesName, readOnlyPasswordName, fullPasswordName, agentSocketsName, appSocketsName, finalizedName} {
-		st, err := d.dir.stat(name)
+		st, err := d.dir.Lstat(name)
 		if name == finalizedName && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

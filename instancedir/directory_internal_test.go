@@ -3,7 +3,6 @@ package instancedir
 import (
 	"io/fs"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,30 +47,4 @@ func TestReadLimit(t *testing.T) {
 	require.NoError(t, err)
 	_, err = d.read("ten", 9)
 	require.ErrorContains(t, err, "more than 9 bytes")
-}
-
-// TestLockIsRemovedLast: for as long as something else is there.
-func TestLockIsRemovedLast(t *testing.T) {
-	d := testDirectory(t)
-	for _, name := range []string{"a", lockName, "z"} {
-		require.NoError(t, d.create(name, nil, mine(0o600)))
-	}
-	require.NoError(t, os.MkdirAll(filepath.Join(d.Name(), "sub", lockName), 0o700))
-	r := removal{top: d, left: 100}
-	require.NoError(t, r.empty())
-	left, err := os.ReadDir(d.Name())
-	require.NoError(t, err)
-	require.Len(t, left, 1)
-	require.Equal(t, lockName, left[0].Name())
-}
-
-// TestRemovalIsBounded: who fills a directory for ever does not hold it up for
-// ever.
-func TestRemovalIsBounded(t *testing.T) {
-	d := testDirectory(t)
-	for _, name := range []string{"a", "b", "c"} {
-		require.NoError(t, d.create(name, nil, mine(0o600)))
-	}
-	r := removal{top: d, left: 2}
-	require.ErrorContains(t, r.empty(), "somebody is still filling it")
 }

@@ -42,8 +42,8 @@ func (i *Instance) password(name string) (_ string, err error) {
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var st unix.Stat_t
-	if err := unix.Fstat(dir.fd(), &st); err != nil {
-		return "", dir.fault("stat", "", err)
+	if err := unix.Fstat(dir.FD(), &st); err != nil {
+		return "", dir.Fault("stat", "", err)
 	}
 	if idOf(&st) != i.id {
 		return "", fmt.Errorf("%s was replaced: the instance %s has ended", i.Path, i.Name)

@@ -40,7 +40,7 @@ func (d *Dir) check() error {
 		return fmt.Errorf("%w: %s was replaced by something else", ErrGone, d.Path())
 	}
 	for name, id := range d.entries {
-		st, err := d.dir.stat(name)
+		st, err := d.dir.Lstat(name)
 		if err != nil {
 			return gone(d.dir.path(name), err)
 		}
@@ -82,12 +82,12 @@ var errEnough = errors.New("there are too many to touch")
 // sockets and directories only, not files that a hard link could have brought.
 func touchAll(in directory, others bool) error {
 	left := maxTouched
-	err := in.each(func(name string) error {
+	err := in.Each(func(name string) error {
 		if left--; left < 0 {
 			return errEnough
 		}
 		if others {
-			st, err := in.stat(name)
+			st, err := in.Lstat(name)
 			if err != nil {
 				return ignoreGone(err)
 			}

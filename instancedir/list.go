@@ -76,11 +76,11 @@ func (l *Listing) addRegistry(path string) error {
 // candidates returns the directories that are named as instances are.
 func candidates(registry directory) (names []string, tooMany bool, err error) {
 	foreign := 0
-	err = registry.each(func(name string) error {
+	err = registry.Each(func(name string) error {
 		if !isInstanceName(name) {
 			return nil
 		}
-		st, err := registry.stat(name)
+		st, err := registry.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fileType(st) != unix.S_IFDIR {
 			return nil
 		}

@@ -12,7 +12,7 @@ import (
 // createLock makes the lock file, which nobody ever sees unlocked.
 func createLock(d directory) (_ *os.File, err error) {
 	temporary := "." + lockName + "." + randomName(suffixLength)
-	f, err := d.open(temporary, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
+	f, err := d.OpenFile(temporary, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -23,23 +23,23 @@ func createLock(d directory) (_ *os.File, err error) {
 	}()
 	locked, err := filelock.Try(f, filelock.Exclusive)
 	if err == nil && !locked {
-		err = d.fault("lock", temporary, errors.New("somebody else has locked it already"))
+		err = d.Fault("lock", temporary, errors.New("somebody else has locked it already"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return f, errors.Join(mine(0o644).give(f), d.rename(temporary, d, lockName))
+	return f, errors.Join(mine(0o644).give(f), d.Rename(temporary, d.Dir, lockName))
 }
 
 // openLock opens the lock file of a directory, which must be a regular file.
 func openLock(d directory) (*os.File, error) {
-	f, err := d.open(lockName, unix.O_RDONLY, 0)
+	f, err := d.OpenFile(lockName, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = d.fault("lock", lockName, errors.New("it is not a regular file"))
+		err = d.Fault("lock", lockName, errors.New("it is not a regular file"))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

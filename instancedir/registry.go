@@ -172,8 +172,8 @@ func openRegistry(dir string) (_ directory, err error) {
 	}()
 	// What was looked at may have been replaced, by those who are trusted.
 	var st unix.Stat_t
-	if err := unix.Fstat(d.fd(), &st); err != nil {
-		return directory{}, d.fault("stat", "", err)
+	if err := unix.Fstat(d.FD(), &st); err != nil {
+		return directory{}, d.Fault("stat", "", err)
 	}
 	return d, checkRegistry(dir, path, &st)
 }

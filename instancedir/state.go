@@ -31,8 +31,8 @@ type state struct {
 // examine finds out the state of a directory. An error is why it can be neither
 // used nor called stale.
 func examine(dir directory) (s state, err error) {
-	if err := unix.Fstat(dir.fd(), &s.st); err != nil {
-		return s, dir.fault("stat", "", err)
+	if err := unix.Fstat(dir.FD(), &s.st); err != nil {
+		return s, dir.Fault("stat", "", err)
 	}
 	if permissions(&s.st)&0o022 != 0 {
 		return s, fmt.Errorf("its mode %04o lets others than its owner write to it", permissions(&s.st))
@@ -67,7 +67,7 @@ func examine(dir directory) (s state, err error) {
 // examineWithoutLock is sure of nothing but that nobody needs an empty directory.
 func (s *state) examineWithoutLock(dir directory) error {
 	errNotEmpty := errors.New("it has no file " + lockName + ", so it is not known whether somebody uses it")
-	if err := dir.each(func(string) error { return errNotEmpty }); err != nil {
+	if err := dir.Each(func(string) error { return errNotEmpty }); err != nil {
 		return err
 	}
 	s.empty = true
@@ -98,7 +98,7 @@ func (s *state) examineAge(reason string) error {
 }
 
 func isFinalized(dir directory) (bool, error) {
-	st, err := dir.stat(finalizedName)
+	st, err := dir.Lstat(finalizedName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

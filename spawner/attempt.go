@@ -142,8 +142,16 @@ func (a *attempt) cleanUp() {
 		a.family.leave()
 	}
 	a.factory.guard.forget(a.gupid)
-	a.sockets.remove()
+	a.removeSockets()
 	a.factory.ports.release(a.port)
+}
+
+// removeSockets removes what the process has left in the directory of its sockets.
+func (a *attempt) removeSockets() {
+	if err := a.sockets.remove(); err != nil {
+		a.config.Logger.Error(err, "cannot remove the directory of a process's sockets: look at what is in it, and remove it",
+			"app", a.app.Name(), "dir", a.sockets.path)
+	}
 }
 
 // endEscaped ends what has left the process's session.
@@ -326,7 +334,7 @@ func (a *attempt) logFailure(e *SpawnError) {
 // discard gives back what an attempt without a process has.
 func (a *attempt) discard() {
 	if a.sockets != nil {
-		a.sockets.remove()
+		a.removeSockets()
 	}
 	a.factory.ports.release(a.port)
 }

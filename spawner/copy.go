@@ -107,12 +107,14 @@ func (d *privateDir) removeIfLeft(name string) error {
 
 func (d *privateDir) removeSocketDirs(mark string) error {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
+	errs := []error{err}
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), mark) {
-			(&socketDir{parent: d.root, name: entry.Name()}).remove()
+			errs = append(errs, (&socketDir{parent: d.root, name: entry.Name()}).remove())
 		}
 	}
-	return err
+
+	return errors.Join(errs...)
 }
 
 func openDirectory(path string) (*os.File, error) {

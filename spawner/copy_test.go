@@ -79,7 +79,7 @@ func TestWhatOthersHaveLeftIsRemoved(t *testing.T) {
 	require.DirExists(t, outside)
 	require.DirExists(t, kept.path)
 	require.ElementsMatch(t, []string{link, first.dir.copy.path, second.dir.copy.path}, copies(t, dir))
-	kept.remove()
+	require.NoError(t, kept.remove())
 	require.NoError(t, first.Close())
 	require.ElementsMatch(t, []string{link, second.dir.copy.path}, copies(t, dir))
 	require.NoError(t, second.Close())

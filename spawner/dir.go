@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/gopassenger/passenger/internal/rmtree"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/loaders"
 )
@@ -171,6 +172,16 @@ func extract(files fs.FS, dir string, shared bool) error {
 	})
 }
 
+// removeAll removes a directory in which applications may have made files.
+func removeAll(path string) error {
+	parent, err := rmtree.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(rmtree.Remove(parent, filepath.Base(path), maxLeft), parent.Close())
+}
+
 func (d *privateDir) remove() error {
 	var errs []error
 	if d.root != nil {
@@ -180,7 +191,7 @@ func (d *privateDir) remove() error {
 		errs = append(errs, d.copy.remove())
 	}
 	if d.own {
-		return errors.Join(append(errs, os.RemoveAll(d.path))...)
+		return errors.Join(append(errs, removeAll(d.path))...)
 	}
 	if d.ownSockets && d.root != nil {
 		// Another factory may use it as well.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/rawsock"
+	"github.com/gopassenger/passenger/internal/rmtree"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -39,8 +40,7 @@ func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 		}
 		dir := &socketDir{parent: d.root, name: name, path: filepath.Join(d.sockets, name)}
 		if err := dir.giveTo(id.uid, id.gid); err != nil {
-			dir.remove()
-			return nil, err
+			return nil, errors.Join(err, dir.remove())
 		}
 		return dir, nil
 	}
@@ -56,11 +56,21 @@ func (d *socketDir) giveTo(uid, gid int) error {
 	return errors.Join(f.Chmod(0o700), f.Chown(uid, gid), f.Close())
 }
 
-// remove takes the directory back first, so that nobody makes anything in it
+// maxLeft is how many files of a process are removed at most: it may have made as many
+// as it liked.
+const maxLeft = 100_000
+
+// remove takes the directory back first, so that no process makes anything in it
 // while it is removed.
-func (d *socketDir) remove() {
-	_ = d.giveTo(os.Geteuid(), os.Getegid())
-	_ = d.parent.RemoveAll(d.name) // what cannot be removed is in nobody's way
+func (d *socketDir) remove() error {
+	_ = d.giveTo(os.Geteuid(), os.Getegid()) // it may be gone
+
+	parent, err := d.parent.OpenFile(".", os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+
+	return errors.Join(rmtree.Remove(rmtree.Dir{File: parent}, d.name, maxLeft), parent.Close())
 }
 
 // check makes sure that nobody but the process's user can have opened what it

@@ -56,9 +56,25 @@ func TestR01SocketDirGoesWithAllThatIsInIt(t *testing.T) {
 	require.NoError(t, os.WriteFile(outside, nil, 0o600))
 	require.NoError(t, os.Symlink(filepath.Dir(outside), filepath.Join(dir.path, "link")))
 	require.NoError(t, os.MkdirAll(filepath.Join(dir.path, "a", "b"), 0o700))
-	dir.remove()
+	require.NoError(t, dir.remove())
 	require.NoDirExists(t, dir.path)
 	require.FileExists(t, outside)
+}
+
+func TestSocketDirGoesHoweverDeepItIs(t *testing.T) {
+	dir, _ := testSocketDir(t)
+	deep, err := os.OpenRoot(dir.path)
+	require.NoError(t, err)
+	for range 500 {
+		require.NoError(t, deep.Mkdir("d", 0o700))
+		sub, err := deep.OpenRoot("d")
+		require.NoError(t, err)
+		require.NoError(t, deep.Close())
+		deep = sub
+	}
+	require.NoError(t, deep.Close())
+	require.NoError(t, dir.remove())
+	require.NoDirExists(t, dir.path)
 }
 
 func TestDirectoryTooLongForSockets(t *testing.T) {
