@@ -46,10 +46,10 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 }
 
 func (h *Handler) leaveOut(name, reason string) {
-	if h.badAppHeader.due() {
+	h.badAppHeader.Tell(func(more int) {
 		err := fmt.Errorf("%w: %s", errAppHeader, reason)
-		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name)
-	}
+		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name, "more", more)
+	})
 }
 
 // handlersHeader: the handler writes it, it is about a connection, or it must not reach

@@ -76,6 +76,12 @@ type Config struct {
 	// Limits bound a request's head.
 	Limits Limits
 
+	// MaxQueueShare is the share of the application's queue (see
+	// Options.MaxRequestQueueSize) that the requests of one client's connection may have
+	// at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and
+	// negative values mean all of it.
+	MaxQueueShare float64
+
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
 	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each
@@ -265,6 +271,9 @@ func (c Config) withDefaults() Config {
 		if *d.value == 0 {
 			*d.value = d.instead
 		}
+	}
+	if c.MaxQueueShare == 0 {
+		c.MaxQueueShare = DefaultMaxQueueShare
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = DefaultConnectTimeout

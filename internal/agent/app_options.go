@@ -121,7 +121,8 @@ var appSettings = map[string]setting{
 	"min_instances":           number(0, func(c *appConfig) *int { return &c.MinInstances }),
 	"max_instances":           number(0, func(c *appConfig) *int { return &c.MaxInstances }),
 	"max_requests":            number(0, func(c *appConfig) *int { return &c.MaxRequests }),
-	"max_requests_jitter":     jitter,
+	"max_requests_jitter":     share(func(c *appConfig) *float64 { return &c.MaxRequestsJitter }),
+	"max_queue_share":         share(func(c *appConfig) *float64 { return &c.MaxQueueShare }),
 	"max_unanswered_requests": number(0, func(c *appConfig) *int { return &c.MaxUnanswered }),
 	"max_preloader_idle_time": number(0, func(c *appConfig) *int { return &c.MaxPreloaderIdleTime }),
 	"max_request_queue_size":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueSize }),
@@ -179,13 +180,16 @@ func absolute(field func(*appConfig) *string) setting {
 	}
 }
 
-func jitter(c *appConfig, value string) error {
-	share, err := strconv.ParseFloat(value, 64)
-	if err != nil {
-		return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
+func share(field func(*appConfig) *float64) setting {
+	return func(c *appConfig, value string) error {
+		share, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
+		}
+		*field(c) = share
+
+		return nil
 	}
-	c.MaxRequestsJitter = share
-	return nil
 }
 
 const maxNumber = 1<<31 - 1

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -123,7 +124,7 @@ func TestAppsRefuse(t *testing.T) {
 			s.ask("relative")
 		}
 		require.Equal(t, 1, strings.Count(s.logged(), "correct the options"))
-		<-time.After(acceptLogInterval)
+		<-time.After(ratelog.Interval)
 		s.ask("relative")
 		require.Contains(t, s.logged(), `"more"=100`)
 		require.Equal(t, 0, s.count())

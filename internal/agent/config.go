@@ -61,6 +61,8 @@ type Config struct {
 
 	Processes `koanf:",squash"`
 
+	Connections `koanf:",squash"`
+
 	Transactions `koanf:",squash"`
 
 	Logs `koanf:",squash"`
@@ -198,6 +200,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.Requests.validate()...)
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
+	errs = append(errs, c.Connections.validate()...)
 	errs = append(errs, c.Transactions.validate())
 	errs = append(errs, c.Logs.validate()...)
 	errs = append(errs, c.validateReports())

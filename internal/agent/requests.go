@@ -30,6 +30,8 @@ type Requests struct {
 	QueueOverflowStatus  int    `koanf:"request_queue_overflow_status_code"`
 	QueueTimeoutStatus   int    `koanf:"request_queue_timeout_status_code"`
 	SpawnExceptionStatus int    `koanf:"spawn_exception_status_code"`
+	// MaxQueueShare is the share of the queue that one client's connection may have.
+	MaxQueueShare float64 `koanf:"max_queue_share"`
 	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
 	ForceMaxConcurrency       int               `koanf:"force_max_concurrent_requests_per_process"`
 	UnlimitedConcurrencyPaths []string          `koanf:"unlimited_concurrency_paths"`
@@ -49,7 +51,7 @@ func defaultRequests() Requests {
 		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
-		ForceMaxConcurrency: -1, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
+		ForceMaxConcurrency: -1, MaxQueueShare: handler.DefaultMaxQueueShare, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
 	}
 }
 
@@ -72,6 +74,9 @@ func (c *Requests) validate() (errs []error) {
 		if number.value < number.least {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
 		}
+	}
+	if share := c.MaxQueueShare; !(share > 0 && share <= 1) { // NaN is neither
+		errs = append(errs, fmt.Errorf("max_queue_share is %v: it must be a share above 0 and up to 1, such as 0.5", share))
 	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
@@ -153,6 +158,7 @@ func (c *Config) handler() handler.Config {
 		DataBufferDir: c.DataBufferDir,
 		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
 		QueueFullStatus: c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
+		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
 		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
 		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect},

@@ -26,6 +26,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/connlimit"
 	"github.com/gopassenger/passenger/internal/connstate"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/scgi"
@@ -50,6 +51,8 @@ type Server struct {
 	// scgi shares the listener with http; nil: it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
+	// limiter bounds the connections.
+	limiter *connlimit.Limiter
 	// cert is for HTTPS; nil: there is none.
 	cert      *certificate
 	listeners []*drainingListener
@@ -89,6 +92,7 @@ func newServer(
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, conns: connstate.New(), failed: make(chan error, len(listeners))}
+	s.limiter = connlimit.New(cfg.limits(), log)
 	err := s.prepare(sockets, told)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
@@ -106,7 +110,7 @@ func newServer(
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) }) //nolint:contextcheck // ctx bounds the boot
+		s.serving.Go(func() { s.failed <- s.serve(s.limiter.Listener(draining), l.tls) }) //nolint:contextcheck // ctx bounds the boot
 	}
 	return s, nil
 }
@@ -124,7 +128,7 @@ func (s *Server) serve(l net.Listener, tls bool) error {
 
 // serveBoth takes SCGI and HTTP. Both end with the listener.
 func (s *Server) serveBoth(l net.Listener) error {
-	cgi, web := scgi.Split(l)
+	cgi, web := scgi.Split(l, s.limiter.Drop)
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
 	err := s.http.Serve(rawsock.Listener(web))
@@ -171,13 +175,13 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s.http = &http.Server{
-		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.Track,
+		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.track,
 		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
 	}
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
-			Handler: s.site, ConnState: s.conns.Track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+			Handler: s.site, ConnState: s.track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
 		}
 	}
 	if told.transactions != nil {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
 )
@@ -37,7 +38,7 @@ type static struct {
 	requests *requestLog
 
 	log                                logr.Logger
-	notADir, links, loops, unreadables seldom
+	notADir, links, loops, unreadables ratelog.Line
 }
 
 func newStatic(c *Config, pool *passenger.Pool, log logr.Logger, next http.Handler) *static {
@@ -197,8 +198,8 @@ var (
 
 // cannotUse logs what an operator has to know of, and not that there is no such file.
 func (s *static) cannotUse(file string, err error) {
-	tell := func(kind *seldom, message string, names ...any) {
-		kind.tell(func(more int) { s.log.Info(message, append([]any{"more", more}, names...)...) })
+	tell := func(kind *ratelog.Line, message string, names ...any) {
+		kind.Tell(func(more int) { s.log.Info(message, append([]any{"more", more}, names...)...) })
 	}
 
 	switch {
