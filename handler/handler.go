@@ -38,6 +38,10 @@ type Handler struct {
 	disk    repeatedLog
 	// badAppHeader is for headers of the observer that cannot be sent.
 	badAppHeader repeatedLog
+
+	// trustedHeaders are Config.TrustedHeaders.
+	trustedHeaders map[string]bool
+	dropped        droppedHeaders
 }
 
 // New returns a Handler for the application that cfg names, which starts with its
@@ -67,6 +71,8 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		observer:  pool.Observer(),
 		unlimited: unlimitedOptions(&cfg),
 		releases:  pool.ReleaseDirs(&cfg.Options),
+
+		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}
 	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
 	for _, path := range cfg.UnlimitedConcurrencyPaths {

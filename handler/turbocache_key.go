@@ -3,6 +3,8 @@ package handler
 import (
 	"hash/maphash"
 	"net/http"
+	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -10,7 +12,8 @@ import (
 const maxCacheKey = 256
 
 // cacheKey is what requests with the same answer have in common: scheme, host,
-// path and query, and a cookie if the cache has one.
+// path and query, and a cookie if the cache has one; beside it, they have the same
+// headers (seenRequest).
 type cacheKey struct {
 	array [maxCacheKey]byte
 	size  int
@@ -92,6 +95,74 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 	return value, true
 }
 
+// maxSeen bounds the headers that are part of a key.
+const maxSeen = 4 << 10
+
+// irrelevant are headers that no response depends on, or that are in the key already:
+// the host, the scheme, who the client is and which request this is (each has one, by
+// us), and the conditions, on which only depends whether there is a body. All others
+// that the application may see are part of what is compared: one client must not choose
+// what another one gets.
+var irrelevant = map[string]bool{
+	"Host": true, "Content-Length": true, "Expect": true, forwardedFor: true, forwardedProto: true,
+	"If-None-Match": true, "If-Modified-Since": true,
+}
+
+// seenRequest is what the application may see of a request's header.
+type seenRequest struct {
+	trust
+	header http.Header
+	// cookies: the whole header Cookie counts, and not only one of them, in the key.
+	cookies bool
+	// knowsClient: X-Forwarded-For has nobody before the client, who could have made it up.
+	knowsClient bool
+}
+
+// matters reports whether a response may depend on the header of that name.
+func (s *seenRequest) matters(name string) bool {
+	switch {
+	case irrelevant[name], name == "Cookie" && !s.cookies:
+		return false
+	case plainName(name):
+		// Middleware may have set it by a name that is not canonical.
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		return !hopByHop[canonical] && !notCopied[canonical] && s.passes(canonical)
+	}
+
+	return false
+}
+
+// clone returns a copy of the headers that matter.
+func (s *seenRequest) clone() http.Header {
+	seen := http.Header{}
+	for name, values := range s.header {
+		if len(values) == 0 || !s.matters(name) {
+			continue
+		}
+		for _, v := range values {
+			seen[strings.Clone(name)] = append(seen[name], strings.Clone(v))
+		}
+	}
+
+	return seen
+}
+
+// equals reports whether the application would see the same as when an entry was stored.
+func (s *seenRequest) equals(stored http.Header) bool {
+	n := 0
+	for name, values := range s.header {
+		if len(values) == 0 || !s.matters(name) {
+			continue
+		}
+		if !slices.Equal(values, stored[name]) {
+			return false
+		}
+		n++
+	}
+
+	return n == len(stored)
+}
+
 func safeMethod(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -101,31 +172,39 @@ func safeMethod(method string) bool {
 }
 
 // qualifies: the answer to the request may come from the cache, and go there.
-func qualifies(r *http.Request, host, scheme string) bool {
+func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 ||
 		host == "" || scheme != "http" && scheme != "https" {
 		return false
 	}
+
+	size := 0
 	for name, values := range r.Header {
 		switch name {
 		case "Cache-Control", "Pragma", "Authorization", "Range", "Upgrade":
 			return false
-		case "Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Scheme", "X-Forwarded-Ssl", "X-Original-Url", "X-Rewrite-Url",
-			"X-Http-Method", "X-Http-Method-Override", "X-Method-Override":
-			// For an application that believes them it is another request than
-			// the key says.
+		case "X-Http-Method", "X-Http-Method-Override", "X-Method-Override":
+			// For an application that believes them it is another method, which may change
+			// something.
 			return false
-		case "X-Forwarded-Host":
-			if len(values) != 1 || !equalASCII(values[0], host) {
-				return false
-			}
 		case "Connection":
 			if !onlyPersistence(values) {
 				return false
 			}
+		case forwardedFor:
+			if !s.knowsClient {
+				return false
+			}
+		}
+		if !s.matters(name) {
+			continue
+		}
+		for _, v := range values {
+			size += len(name) + len(v)
 		}
 	}
-	return true
+
+	return size <= maxSeen
 }
 
 // onlyPersistence: nothing is listed that would be taken out of the request,
