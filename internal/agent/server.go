@@ -106,7 +106,7 @@ func newServer(
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) }) //nolint:contextcheck // ctx bounds the boot
+		s.serving.Go(func() { s.failed <- s.serve(s.behindProxies(draining), l.tls) }) //nolint:contextcheck // ctx bounds the boot
 	}
 	return s, nil
 }

@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/proxyproto"
+	"github.com/gopassenger/passenger/internal/rawsock"
+)
+
+// unixPeers names the peers on the Unix socket among networks.
+const unixPeers = "unix"
+
+// proxyProtocol accepts addresses and prefixes, and unix.
+func (c *Requests) proxyProtocol() (p proxyproto.Config, err error) {
+	for _, s := range c.ProxyProtocol {
+		if s == unixPeers {
+			p.Unix = true
+			continue
+		}
+		prefix, err := parseNetwork(s)
+		if err != nil {
+			return p, fmt.Errorf("proxy_protocol: %q is neither an address nor a prefix like 10.0.0.0/8, nor %s, "+
+				"for whoever connects to the socket file", s, unixPeers)
+		}
+		p.Networks = append(p.Networks, prefix)
+	}
+	return p, nil
+}
+
+// checkProxyProtocol makes sure that somebody can connect.
+func (c *Config) checkProxyProtocol() error {
+	switch p, err := c.proxyProtocol(); {
+	case err != nil || len(c.ProxyProtocol) == 0:
+		return nil // Requests.validate tells
+	case c.Flying != nil:
+		return fmt.Errorf("proxy_protocol is for the ports of start: Flying's socket is the web server's, which says by SCGI or HTTP who the client is")
+	case c.SocketFile != "" && !p.Unix:
+		return fmt.Errorf("proxy_protocol does not have %s, without which nobody can connect to the socket file %s: add it", unixPeers, c.SocketFile)
+	case c.SocketFile == "" && len(p.Networks) == 0:
+		return fmt.Errorf("proxy_protocol has only %s, and there is no socket file: name the networks of the proxies", unixPeers)
+	}
+
+	return nil
+}
+
+// behindProxies returns l, or what takes the connections of proxies from it.
+func (s *Server) behindProxies(l net.Listener) net.Listener {
+	cfg, _ := s.cfg.proxyProtocol() // Validate has told
+	if len(s.cfg.ProxyProtocol) == 0 {
+		return l
+	}
+
+	refused := &refusals{log: s.log}
+	cfg.Refused = refused.add
+
+	return proxyproto.Listen(rawsock.Listener(l), cfg)
+}
+
+// refusalInterval is how much time is between two lines of the log.
+const refusalInterval = 10 * time.Second
+
+// refusals tells the log of connections that were closed, with a count: who connects
+// decides how many there are.
+type refusals struct {
+	log logr.Logger
+
+	mu    sync.Mutex
+	last  time.Time
+	count int
+}
+
+func (r *refusals) add(peer net.Addr, reason error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+
+	r.count++
+	if now := time.Now(); r.last.IsZero() || now.Sub(r.last) >= refusalInterval {
+		r.log.Error(reason, "Connections were closed: those of proxies that proxy_protocol names have to begin with a header of the "+
+			"PROXY protocol, and others are not accepted", "peer", peer.String(), "count", r.count)
+		r.last, r.count = now, 0
+	}
+}
