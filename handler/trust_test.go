@@ -20,7 +20,7 @@ import (
 // proxiesHeaders are all that applications believe of proxies, and some that nobody knows
 // yet.
 func proxiesHeaders() []string {
-	return append(proxyheader.Names(), "X-Forwarded-Tomorrow", "X-Original-Tomorrow", "Remote-Tomorrow")
+	return append(proxyheader.Names(), "X-Forwarded-Tomorrow", "X-Original-Tomorrow", "X-Remote-Tomorrow")
 }
 
 func variableOf(name string) string {

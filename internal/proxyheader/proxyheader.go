@@ -44,7 +44,7 @@ var known = []string{
 	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-True-Client-IP", "X-Cluster-Client-IP", "Forwarded-For",
 	"CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4", "Fastly-Client-IP", "Fly-Client-IP", "DO-Connecting-IP",
 	"X-Appengine-User-IP", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Envoy-External-Address", "X-ProxyUser-Ip",
-	"Proxy-Client-IP", "WL-Proxy-Client-IP", "CloudFront-Viewer-Address", "X-Remote-Addr", "X-Remote-IP", "Remote-Addr",
+	"Proxy-Client-IP", "WL-Proxy-Client-IP", "CloudFront-Viewer-Address", "X-Remote-Addr", "X-Remote-IP",
 	// As which user it has logged in.
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
 	"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Remote-User", "Remote-User", "Remote-Groups", "Remote-Name",
@@ -61,7 +61,7 @@ var known = []string{
 // prefixes begin the names of headers that are believed only where they are named. They
 // are canonical.
 var prefixes = []string{
-	"Forwarded", "X-Forwarded", "X-Original-", "X-Rewrite-", "X-Remote-", "Remote-", "X-Auth-Request-", "X-Authentik-",
+	"Forwarded", "X-Forwarded", "X-Original-", "X-Rewrite-", "X-Remote-", "X-Auth-Request-", "X-Authentik-",
 	"X-Authenticated-", "X-Pomerium-", "X-Goog-Authenticated-User-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Amzn-Oidc-",
 	"Cf-Access-", "X-Ssl-", "Ssl-Client-", "X-Client-Cert", "Client-Cert", "X-Accel-",
 }

@@ -17,7 +17,7 @@ func TestHeadersThatApplicationsBelieveAreOfProxies(t *testing.T) {
 		require.Equal(t, proxyheader.TrustedProxy, proxyheader.Of(http.CanonicalHeaderKey(name)), name)
 	}
 	for _, name := range []string{
-		"X-Forwarded-Anything", "X-Forwardedfor", "X-Original-Anything", "Remote-Host", "X-Auth-Request-Access-Token",
+		"X-Forwarded-Anything", "X-Forwardedfor", "X-Original-Anything", "X-Auth-Request-Access-Token",
 		"X-Ssl-Cipher", "X-Accel-Anything",
 	} {
 		require.Equal(t, proxyheader.NamedOnly, proxyheader.Of(name), name)
@@ -28,7 +28,7 @@ func TestHeadersOfClientsAreOfAnybody(t *testing.T) {
 	for _, name := range []string{
 		"", "Accept", "Accept-Language", "Authorization", "Cache-Control", "Cookie", "From", "Origin", "Range", "Referer",
 		"Sec-Fetch-Site", "User-Agent", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Custom", "X-Http-Method-Override",
-		"X-Method-Override", "X-Requested-With", "X-User-Id", "Via", "Baggage",
+		"X-Method-Override", "X-Requested-With", "X-User-Id", "Via", "Baggage", "Remote-Addr",
 	} {
 		require.Equal(t, proxyheader.Anybody, proxyheader.Of(name), name)
 	}
