@@ -101,7 +101,9 @@ func (p *Listener) Close() (err error) {
 		err = p.Listener.Close()
 		p.mu.Lock()
 		for e := p.pending.Front(); e != nil; e = e.Next() {
-			closeConn(e.Value)
+			if c, ok := end(e); ok {
+				_ = c.Close()
+			}
 		}
 		p.mu.Unlock()
 		p.work.Wait()
@@ -155,17 +157,20 @@ func (p *Listener) greet(c net.Conn) {
 	client, err := ReadHeader(c)
 	p.mu.Lock()
 	p.pending.Remove(e)
+	ended := e.Value == nil
 	if err == nil {
 		err = c.SetReadDeadline(time.Time{})
 	}
 	p.mu.Unlock()
-	if err != nil {
-		// One that is closed was told of, or the listener is closed; and load balancers connect
-		// and say nothing to find out whether somebody listens.
-		if !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
-			p.refuse(c, err)
-		}
+
+	switch {
+	case ended, errors.Is(err, io.EOF):
+		// It was told of, or the listener is closed; and load balancers connect and say nothing
+		// to find out whether somebody listens.
 		_ = c.Close()
+		return
+	case err != nil:
+		p.refuse(c, err)
 		return
 	}
 
@@ -199,12 +204,21 @@ func (p *Listener) add(c net.Conn) *list.Element {
 	default:
 	}
 	if p.pending.Len() >= MaxPending {
-		if oldest, ok := p.pending.Remove(p.pending.Front()).(net.Conn); ok {
+		if oldest, ok := end(p.pending.Front()); ok {
 			p.refuse(oldest, ErrTooMany)
 		}
+		p.pending.Remove(p.pending.Front())
 	}
 
 	return p.pending.PushBack(c)
+}
+
+// end takes the connection from an element, whose reader learns by it that it was ended.
+func end(e *list.Element) (c net.Conn, ok bool) {
+	c, ok = e.Value.(net.Conn)
+	e.Value = nil
+
+	return c, ok
 }
 
 // hurry: nobody else will come.
@@ -215,12 +229,6 @@ func (p *Listener) hurry() {
 		if c, ok := e.Value.(net.Conn); ok {
 			_ = c.SetReadDeadline(time.Now().Add(lastHeaderTime))
 		}
-	}
-}
-
-func closeConn(v any) {
-	if c, ok := v.(net.Conn); ok {
-		_ = c.Close()
 	}
 }
 
