@@ -43,7 +43,7 @@ func TestHeadersOfProxiesReachApplicationsOnlyWhereTheyAreNamed(t *testing.T) {
 		"trusted proxy, others": {handler.Config{TrustedHeaders: []string{"X-Forwarded-For"}, TrustedProxies: []netip.Prefix{trusted}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var sent []string
+			sent := make([]string, 0, 4*len(proxiesHeaders()))
 			for _, header := range proxiesHeaders() {
 				sent = append(sent, header, "evil", header, "evil") // twice
 			}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -34,11 +35,16 @@ func (c *Requests) proxyProtocol() (p proxyproto.Config, err error) {
 
 // checkProxyProtocol makes sure that somebody can connect.
 func (c *Config) checkProxyProtocol() error {
-	switch p, err := c.proxyProtocol(); {
-	case err != nil || len(c.ProxyProtocol) == 0:
-		return nil // Requests.validate tells
+	p, err := c.proxyProtocol()
+	if err != nil {
+		return err
+	}
+
+	switch {
+	case len(c.ProxyProtocol) == 0:
 	case c.Flying != nil:
-		return fmt.Errorf("proxy_protocol is for the ports of start: Flying's socket is the web server's, which says by SCGI or HTTP who the client is")
+		return errors.New("proxy_protocol is for the ports of start: leave it out, as the web server in front of Flying says by SCGI or HTTP " +
+			"who the client is")
 	case c.SocketFile != "" && !p.Unix:
 		return fmt.Errorf("proxy_protocol does not have %s, without which nobody can connect to the socket file %s: add it", unixPeers, c.SocketFile)
 	case c.SocketFile == "" && len(p.Networks) == 0:

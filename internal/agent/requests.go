@@ -82,9 +82,6 @@ func (c *Requests) validate() (errs []error) {
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
 	}
-	if _, err := c.proxyProtocol(); err != nil {
-		errs = append(errs, err)
-	}
 	if _, err := c.errorPage(); err != nil {
 		errs = append(errs, err)
 	}

@@ -43,7 +43,7 @@ require('http').createServer((request, response) => {
 // dumpTenants are one of each.
 func (s *sandbox) dumpTenants(t testing.TB) []*tenant {
 	t.Helper()
-	var tenants []*tenant
+	tenants := make([]*tenant, 0, len(headerDump))
 	for name, dump := range headerDump {
 		option := map[string]string{"ruby": "ruby", "python": "python", "node": "nodejs"}[dump.language]
 		candidates := map[string][]string{
@@ -110,7 +110,7 @@ func requireNothingForged(t *testing.T, w *webServer, a *tenant) {
 	names := append(proxyheader.Names(), proxyheader.Always()...)
 	for len(names) > 0 { // no more than a handler takes
 		n := min(len(names), 50)
-		var sent []string
+		sent := make([]string, 0, 2*n)
 		for _, name := range names[:n] {
 			value := "evil"
 			if name == "X-Forwarded-Proto" {

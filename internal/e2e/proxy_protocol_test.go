@@ -132,11 +132,12 @@ func TestProxyProtocolOfHAProxy(t *testing.T) {
 	for _, version := range []string{"send-proxy", "send-proxy-v2"} {
 		t.Run(version, func(t *testing.T) {
 			socket := filepath.Join(t.TempDir(), "front")
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			t.Parallel()
+			l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 			require.NoError(t, err)
 			addr := l.Addr().String()
 			// HAProxy takes the socket over, so that nobody else can have the port.
-			file, err := l.(*net.TCPListener).File()
+			file, err := l.File()
 			require.NoError(t, err)
 			conf := socket + ".cfg"
 			require.NoError(t, os.WriteFile(conf, []byte(fmt.Sprintf(

@@ -114,8 +114,10 @@ func TestConnectionsOfProxiesAreTheirClients(t *testing.T) {
 func TestPeersThatAreNoProxiesAreClosed(t *testing.T) {
 	onStand(t, func(s *stand) {
 		for _, peer := range []net.Addr{
-			&net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 1}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1},
-			&net.UnixAddr{Name: "@", Net: "unix"}, strange{},
+			&net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 1},
+			&net.TCPAddr{IP: net.ParseIP("2001:db8::1"), Port: 1},
+			&net.UnixAddr{Name: "@", Net: "unix"},
+			strange{},
 		} {
 			s.closed(s.dial(peer))
 		}
@@ -204,7 +206,7 @@ func TestPeersOnUnixSocketsAreProxiesWhereConfigured(t *testing.T) {
 		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 		require.NoError(t, err)
 		p := proxyproto.Listen(l, proxyproto.Config{Unix: allowed})
-		c, err := net.Dial("unix", l.Addr().String())
+		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: l.Addr().String(), Net: "unix"})
 		require.NoError(t, err)
 		if !allowed {
 			_, err = io.ReadAll(c)
@@ -212,7 +214,7 @@ func TestPeersOnUnixSocketsAreProxiesWhereConfigured(t *testing.T) {
 		} else {
 			_, err = io.WriteString(c, "PROXY TCP6 2001:db8::1 ::1 1 2\r\nrest")
 			require.NoError(t, err)
-			require.NoError(t, c.(*net.UnixConn).CloseWrite())
+			require.NoError(t, c.CloseWrite())
 			got, err := p.Accept()
 			require.NoError(t, err)
 			require.Equal(t, "[2001:db8::1]:1", got.RemoteAddr().String())
@@ -224,7 +226,9 @@ func TestPeersOnUnixSocketsAreProxiesWhereConfigured(t *testing.T) {
 			n, err := io.Copy(got, strings.NewReader("answer"))
 			require.NoError(t, err)
 			require.EqualValues(t, 6, n)
-			require.NoError(t, got.(interface{ CloseWrite() error }).CloseWrite())
+			half, ok := got.(interface{ CloseWrite() error })
+			require.True(t, ok)
+			require.NoError(t, half.CloseWrite())
 			answer, err := io.ReadAll(c)
 			require.NoError(t, err)
 			require.Equal(t, "answer", string(answer))
