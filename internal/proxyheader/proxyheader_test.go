@@ -2,6 +2,9 @@ package proxyheader_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,5 +44,13 @@ func TestNamesAreUnique(t *testing.T) {
 		canonical := http.CanonicalHeaderKey(name)
 		require.False(t, seen[canonical], name)
 		seen[canonical] = true
+	}
+}
+
+func TestConfigurationPageNamesEveryHeader(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
+	require.NoError(t, err)
+	for _, name := range append(proxyheader.Names(), proxyheader.Always()...) {
+		require.Contains(t, strings.ToLower(string(page)), "`"+strings.ToLower(name)+"`")
 	}
 }
