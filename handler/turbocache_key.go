@@ -95,8 +95,9 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 	return value, true
 }
 
-// maxSeen bounds the headers that are part of a key.
-const maxSeen = 4 << 10
+// maxSeen bounds the headers of a request that may use the cache: it keeps those that
+// matter.
+const maxSeen = 8 << 10
 
 // irrelevant are headers that no response depends on, or that are in the key already:
 // the host, the scheme, who the client is and which request this is (each has one, by
@@ -195,9 +196,6 @@ func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
 			if !s.knowsClient {
 				return false
 			}
-		}
-		if !s.matters(name) {
-			continue
 		}
 		for _, v := range values {
 			size += len(name) + len(v)
