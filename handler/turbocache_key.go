@@ -6,6 +6,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
 // maxCacheKey bounds keys; requests with longer ones do not use the cache.
@@ -152,10 +154,19 @@ func (s *seenRequest) clone() http.Header {
 func (s *seenRequest) equals(stored http.Header) bool {
 	n := 0
 	for name, values := range s.header {
+		before := stored[name]
+		// What mattered once does for every peer, unless it is a proxy's to say.
+		if before != nil && proxyheader.Of(name) == proxyheader.Anybody {
+			if !slices.Equal(values, before) {
+				return false
+			}
+			n++
+			continue
+		}
 		if len(values) == 0 || !s.matters(name) {
 			continue
 		}
-		if !slices.Equal(values, stored[name]) {
+		if !slices.Equal(values, before) {
 			return false
 		}
 		n++
