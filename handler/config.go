@@ -15,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/internal/proxyheader"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
@@ -38,9 +39,11 @@ type Config struct {
 	// ConnectTimeout bounds how long a connection to a process takes; 0:
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
-	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
-	// and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
-	// is not one of theirs. The headers of others are removed. Peers on a Unix socket are
+	// TrustedProxies are the peers whose X-Forwarded-For, X-Forwarded-Proto (the first
+	// element, in any case), X-Request-Id, X-Request-Start, Traceparent and Tracestate are
+	// believed and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
+	// is not one of theirs. The headers of others are removed, with all that applications
+	// believe of proxies; see TrustedHeaders. Peers on a Unix socket are
 	// always believed, since its permissions say who may connect; they are known by the
 	// *net.UnixAddr that http.Server has in a request's context by
 	// http.LocalAddrContextKey.
@@ -49,6 +52,13 @@ type Config struct {
 	// without one, is that of the peer: it is believed if it is one of these. One that is
 	// no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
+	// TrustedHeaders are more headers that are passed on from TrustedProxies, which have to
+	// replace what clients send of them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP,
+	// Forwarded, X-Sendfile-Type and others that applications believe. docs/configuration.md
+	// has the list. Without it they reach no application, from nobody: middleware that
+	// wants to set one uses [WithEnv] or passenger.RequestEvent.AppHeader, since what it
+	// adds to the request's header looks as if a client had sent it.
+	TrustedHeaders []string
 
 	// StreamRequests passes a request's body on as it comes, for applications
 	// that follow uploads, and so keeps a process for as long as the client
@@ -190,6 +200,12 @@ func (c *Config) Validate() error {
 			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
 		}
 	}
+	for _, name := range c.TrustedHeaders {
+		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
+			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or another one that "+
+				"begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
+		}
+	}
 	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !validName(name) {
 		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a cookie: "+
@@ -254,6 +270,7 @@ func (s *Sendfile) validate() (errs []error) {
 func (c Config) clone() Config {
 	c.Options.App = c.Options.App.Clone()
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	c.TrustedHeaders = slices.Clone(c.TrustedHeaders)
 	c.UnlimitedConcurrencyPaths = slices.Clone(c.UnlimitedConcurrencyPaths)
 	c.Sendfile.Roots = slices.Clone(c.Sendfile.Roots)
 	c.Sendfile.Accel = maps.Clone(c.Sendfile.Accel)

@@ -30,6 +30,9 @@ type exchange struct {
 	// peer is who has connected, remote for whom.
 	peer   peer
 	remote peer
+	// knowsClient: what the peer says of others has nobody before the client.
+	knowsClient bool
+
 	target target
 	mark   requestMark
 	env    Env
@@ -91,7 +94,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
 	x.event.Began = time.Now()
 	x.peer = h.remote(r)
-	x.remote = h.client(r, x.peer)
+	x.remote, x.knowsClient = h.client(r, x.peer)
 	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
 	h.flights.add(x)
 	return x

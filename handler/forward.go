@@ -30,6 +30,7 @@ func (x *exchange) forward() error {
 		x.releaseProcess(nil)
 		return x.sendFile(file)
 	}
+	x.tellOfRemoved()
 	cacheable := x.h.cache.permits(&x.ticket, p)
 	body, whole, err := x.hold(cacheable)
 	if err != nil {

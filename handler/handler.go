@@ -42,6 +42,10 @@ type Handler struct {
 	disk    ratelog.Line
 	// badAppHeader is for headers of the observer that cannot be sent.
 	badAppHeader ratelog.Line
+
+	// trustedHeaders are Config.TrustedHeaders.
+	trustedHeaders map[string]bool
+	dropped        droppedHeaders
 }
 
 // New returns a Handler for the application that cfg names, which starts with its
@@ -71,6 +75,8 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		observer:  pool.Observer(),
 		unlimited: unlimitedOptions(&cfg),
 		releases:  pool.ReleaseDirs(&cfg.Options),
+
+		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}
 	h.shares = newQueueShares(&cfg)
 	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))

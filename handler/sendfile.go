@@ -42,6 +42,26 @@ func (x *exchange) sendfile() *fileAnswer {
 	return nil
 }
 
+// tellOfRemoved logs, once for each of the headers, that the client of a response gets
+// neither the file that the application has named nor the name.
+func (x *exchange) tellOfRemoved() {
+	if x.h.cfg.Sendfile.ToProxy {
+		return
+	}
+
+	for name, option := range map[string]string{
+		"X-Sendfile":       "sendfile_roots (handler.Config.Sendfile.Roots)",
+		"X-Accel-Redirect": "accel_redirect (handler.Config.Sendfile.Accel)",
+	} {
+		if len(x.resp.header[name]) == 0 || !x.h.dropped.first(name) {
+			continue
+		}
+		x.h.cfg.Logger.Info("The response names a file that is not sent: the header is removed. If this server is to send such files, "+
+			"name their directories in "+option+"; if the server in front is, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
+			"app", x.h.appName(), "header", name, "status", x.resp.status, "requestId", x.mark.id)
+	}
+}
+
 // underRoot splits the path of a file into a root that has it and the rest.
 func (s *Sendfile) underRoot(file string) (root, name string, err error) {
 	if filepath.IsAbs(file) {

@@ -154,6 +154,9 @@ var appSettings = map[string]setting{
 
 	"abort_websockets_on_process_shutdown": flag(func(c *appConfig) *bool { return &c.AbortWebSockets }),
 
+	"trusted_headers": texts(func(c *appConfig) *[]string { return &c.TrustedHeaders }),
+
+	"sendfile":       text(func(c *appConfig) *string { return &c.Sendfile }),
 	"sendfile_roots": texts(func(c *appConfig) *[]string { return &c.SendfileRoots }),
 	"accel_redirect": func(c *appConfig, value string) error {
 		if json.Unmarshal([]byte(value), &c.AccelRedirect) != nil {

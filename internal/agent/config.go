@@ -198,6 +198,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.checkOnStartFailure())
 	errs = append(errs, c.Requests.validate()...)
+	errs = append(errs, c.checkSendfile(), c.checkProxyProtocol())
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
 	errs = append(errs, c.Connections.validate()...)

@@ -42,8 +42,14 @@ type Requests struct {
 	AbortWebSockets           bool              `koanf:"abort_websockets_on_process_shutdown"`
 	CustomErrorPage           string            `koanf:"custom_error_page"`
 	TrustedProxies            []string          `koanf:"trusted_proxies"`
-	ShowVersionInHeader       bool              `koanf:"show_version_in_header"`
-	AccessLog                 string            `koanf:"access_log"`
+	TrustedHeaders            []string          `koanf:"trusted_headers"`
+	// Sendfile is auto, self or proxy; empty: auto.
+	Sendfile string `koanf:"sendfile"`
+	// ProxyProtocol has the networks of proxies that say by the PROXY protocol who the
+	// client is, and unix for those on the Unix socket; empty: nobody does.
+	ProxyProtocol       []string `koanf:"proxy_protocol"`
+	ShowVersionInHeader bool     `koanf:"show_version_in_header"`
+	AccessLog           string   `koanf:"access_log"`
 }
 
 func defaultRequests() Requests {
@@ -116,16 +122,21 @@ func (c *Requests) errorPage() ([]byte, error) {
 // proxies accepts addresses and prefixes.
 func (c *Requests) proxies() (prefixes []netip.Prefix, err error) {
 	for _, s := range c.TrustedProxies {
-		prefix, err := netip.ParsePrefix(s)
-		if addr, addrErr := netip.ParseAddr(s); addrErr == nil {
-			prefix, err = addr.Prefix(addr.BitLen())
-		}
+		prefix, err := parseNetwork(s)
 		if err != nil {
 			return nil, fmt.Errorf("trusted_proxies: %q is neither an address nor a prefix like 10.0.0.0/8", s)
 		}
 		prefixes = append(prefixes, prefix)
 	}
 	return prefixes, nil
+}
+
+// parseNetwork takes an address for the network that has no other.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Prefix(addr.BitLen())
+	}
+	return netip.ParsePrefix(s)
 }
 
 // limit sets what is the pool's to do.
@@ -161,8 +172,8 @@ func (c *Config) handler() handler.Config {
 		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
 		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
-		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect},
-		TrustedProxies: proxies, HidePoweredBy: !c.ShowVersionInHeader,
+		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect, ToProxy: c.sendfileToProxy()},
+		TrustedProxies: proxies, TrustedHeaders: c.TrustedHeaders, HidePoweredBy: !c.ShowVersionInHeader,
 	}
 }
 

@@ -110,7 +110,7 @@ func newServer(
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(s.limiter.Listener(draining), l.tls) }) //nolint:contextcheck // ctx bounds the boot
+		s.serving.Go(func() { s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls) }) //nolint:contextcheck // ctx bounds the boot
 	}
 	return s, nil
 }
@@ -128,7 +128,7 @@ func (s *Server) serve(l net.Listener, tls bool) error {
 
 // serveBoth takes SCGI and HTTP. Both end with the listener.
 func (s *Server) serveBoth(l net.Listener) error {
-	cgi, web := scgi.Split(l, s.limiter.Drop)
+	cgi, web := scgi.Split(l)
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
 	err := s.http.Serve(rawsock.Listener(web))

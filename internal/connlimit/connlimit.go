@@ -116,8 +116,7 @@ func New(limits Limits, log logr.Logger) *Limiter {
 	return &Limiter{limits: limits, log: log, conns: map[net.Conn]*entry{}, clients: map[peer]*client{}}
 }
 
-// Listener returns a listener of connections that count from Accept on. Track or Drop has
-// to be called when one of them is closed.
+// Listener returns a listener of connections that count from Accept on.
 func (l *Limiter) Listener(inner net.Listener) net.Listener { return listener{inner, l} }
 
 type listener struct {
@@ -161,9 +160,6 @@ func (l *Limiter) Track(conn net.Conn, state http.ConnState) {
 	l.close(evicted, tooManyOfClient)
 }
 
-// Drop says that a connection of the Listener was closed before a server had it.
-func (l *Limiter) Drop(conn net.Conn) { l.Track(conn, http.StateClosed) }
-
 // Open returns how many connections there are.
 func (l *Limiter) Open() int {
 	l.mu.Lock()
@@ -195,11 +191,8 @@ const (
 func (l *Limiter) enter(conn net.Conn) bool {
 	e := &entry{conn: innermost(conn), peer: peerOf(conn)}
 	l.mu.Lock()
+	l.forgetClosed()
 	full := len(l.conns) >= l.limits.Total
-	if full {
-		l.forgetClosed()
-		full = len(l.conns) >= l.limits.Total
-	}
 	var made *entry
 	if full {
 		made = l.makeRoom()
@@ -301,18 +294,29 @@ func (l *Limiter) remove(e *entry) {
 	delete(l.conns, e.conn)
 }
 
-// sweepInterval is how long forgetClosed does not look again.
-const sweepInterval = time.Second
+// sweepInterval is how long forgetClosed does not look again, and fullInterval if there
+// is no room.
+const (
+	sweepInterval = time.Minute
+	fullInterval  = time.Second
+)
 
-// forgetClosed removes connections that were hijacked and have been closed, of which no
-// server tells.
+// forgetClosed removes connections that have been closed and of which no server has told:
+// hijacked ones, and those of which no server has got a byte.
 func (l *Limiter) forgetClosed() {
-	if now := time.Now(); now.Sub(l.swept) >= sweepInterval {
-		l.swept = now
-		for conn, e := range l.conns {
-			if e.client == nil && isClosed(conn) {
-				l.remove(e)
-			}
+	interval := sweepInterval
+	if len(l.conns) >= l.limits.Total {
+		interval = fullInterval
+	}
+	now := time.Now()
+	if now.Sub(l.swept) < interval {
+		return
+	}
+
+	l.swept = now
+	for conn, e := range l.conns {
+		if isClosed(conn) {
+			l.remove(e)
 		}
 	}
 }
@@ -329,8 +333,7 @@ func isClosed(conn net.Conn) bool {
 
 // close closes what was taken out, which the server notices.
 func (l *Limiter) close(e *entry, why string) {
-	if e != nil {
-		_ = e.conn.Close()
+	if e != nil && e.conn.Close() == nil { // else it was closed
 		l.tell(why, e.peer)
 	}
 }

@@ -40,7 +40,7 @@ func BenchmarkServe(b *testing.B) {
 		}, forSCGI, false},
 		"split": {func(l net.Listener) func() {
 			s := &scgi.Server{Handler: h}
-			forSCGI, forHTTP := scgi.Split(l, nil)
+			forSCGI, forHTTP := scgi.Split(l)
 			go func() { _ = s.Serve(forSCGI) }()
 			return func() {
 				_ = s.Shutdown(context.Background())

@@ -23,8 +23,6 @@ const (
 // does, are accepted by one, all others by the other. Both must be served. It
 // accepts from l at once.
 //
-// dropped, unless it is nil, is told of each connection that neither of them returns.
-//
 // On Linux the connections are those of l, untouched; elsewhere, and where they are
 // no sockets, they are wrapped, with CloseWrite.
 //
@@ -32,11 +30,8 @@ const (
 // are, l is closed too. When l ends before, by its Close or its Accept, both end with its
 // error after what was accepted has been passed on: so it is l that has to end first,
 // and the servers after that, if nobody is to be cut off.
-func Split(l net.Listener, dropped func(net.Conn)) (scgi, http net.Listener) {
-	if dropped == nil {
-		dropped = func(net.Conn) {}
-	}
-	s := &splitter{l: l, dropped: dropped, undecided: list.New(), ended: make(chan struct{})}
+func Split(l net.Listener) (scgi, http net.Listener) {
+	s := &splitter{l: l, undecided: list.New(), ended: make(chan struct{})}
 	s.scgi, s.http = newBranch(s), newBranch(s)
 	s.work.Go(s.accept)
 	return s.scgi, s.http
@@ -45,7 +40,6 @@ func Split(l net.Listener, dropped func(net.Conn)) (scgi, http net.Listener) {
 // splitter passes the connections of a listener on to two.
 type splitter struct {
 	l          net.Listener
-	dropped    func(net.Conn)
 	scgi, http *branch
 	work       sync.WaitGroup
 
@@ -175,7 +169,6 @@ func (s *splitter) decide(c net.Conn, e *list.Element) {
 	s.mu.Unlock()
 	if err != nil {
 		_ = c.Close()
-		s.dropped(c)
 		return
 	}
 	to := s.http
@@ -186,7 +179,6 @@ func (s *splitter) decide(c net.Conn, e *list.Element) {
 	case to.conns <- again:
 	case <-to.closed:
 		_ = c.Close()
-		s.dropped(c)
 	}
 }
 

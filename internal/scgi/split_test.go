@@ -27,7 +27,7 @@ import (
 func splitStand(t *testing.T, h http.HandlerFunc) *stand {
 	t.Helper()
 	s := newStand(t, h)
-	forSCGI, forHTTP := scgi.Split(s.listen(), nil)
+	forSCGI, forHTTP := scgi.Split(s.listen())
 	s.serve(forSCGI)
 	server := &http.Server{Handler: h}
 	served := make(chan error, 1)
@@ -81,7 +81,7 @@ func TestSplitKeepsSockets(t *testing.T) {
 	}
 	s := newStand(t, nil)
 	l := s.listen()
-	forSCGI, forHTTP := scgi.Split(l, nil)
+	forSCGI, forHTTP := scgi.Split(l)
 	defer forSCGI.Close()
 	defer forHTTP.Close()
 	require.Equal(t, l.Addr(), forSCGI.Addr())
@@ -106,7 +106,7 @@ func TestSplitTLS(t *testing.T) {
 	web := httptest.NewUnstartedServer(nil)
 	web.StartTLS()
 	defer web.Close()
-	forSCGI, forHTTP := scgi.Split(tls.NewListener(s.listen(), web.TLS), nil)
+	forSCGI, forHTTP := scgi.Split(tls.NewListener(s.listen(), web.TLS))
 	s.serve(forSCGI)
 	defer forHTTP.Close()
 	trusted := x509.NewCertPool()
@@ -122,7 +122,7 @@ func TestSplitTLS(t *testing.T) {
 func TestSplitClose(t *testing.T) {
 	s := newStand(t, nil)
 	l := s.listen()
-	forSCGI, forHTTP := scgi.Split(l, nil)
+	forSCGI, forHTTP := scgi.Split(l)
 	silent := s.dial()
 	require.NoError(t, forHTTP.Close())
 	require.NoError(t, forHTTP.Close())
@@ -151,7 +151,7 @@ func TestSplitClose(t *testing.T) {
 func TestSplitListenerEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipenet.NewListener(&net.UnixAddr{Name: "pipe", Net: "unix"})
-		forSCGI, forHTTP := scgi.Split(l, nil)
+		forSCGI, forHTTP := scgi.Split(l)
 		late, silent := pipe(t, l), pipe(t, l)
 		began := time.Now()
 		require.NoError(t, l.Close())
@@ -180,7 +180,7 @@ func pipe(t *testing.T, l *pipenet.Listener) net.Conn {
 func TestSplitFirstByteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipenet.NewListener(&net.UnixAddr{Name: "pipe", Net: "unix"})
-		forSCGI, forHTTP := scgi.Split(l, nil)
+		forSCGI, forHTTP := scgi.Split(l)
 		silent := pipe(t, l)
 		began := time.Now()
 		_, err := silent.Read(make([]byte, 1))
@@ -212,7 +212,7 @@ func TestSplitFirstByteTimeout(t *testing.T) {
 func TestSplitFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := pipenet.NewListener(&net.UnixAddr{Name: "pipe", Net: "unix"})
-		forSCGI, forHTTP := scgi.Split(l, nil)
+		forSCGI, forHTTP := scgi.Split(l)
 		began := time.Now()
 		silent := make([]net.Conn, 0, scgi.MaxUndecided+1)
 		for range scgi.MaxUndecided + 1 {
@@ -232,7 +232,7 @@ func TestSplitFlood(t *testing.T) {
 
 func TestSplitAcceptGoesOn(t *testing.T) {
 	s := newStand(t, func(http.ResponseWriter, *http.Request) {})
-	forSCGI, forHTTP := scgi.Split(&troubled{Listener: s.listen(), left: 3}, nil)
+	forSCGI, forHTTP := scgi.Split(&troubled{Listener: s.listen(), left: 3})
 	s.serve(forSCGI)
 	defer forHTTP.Close()
 	require.Equal(t, "200 OK", s.requireAnswer(request("GET", "/", "")).status)
@@ -245,7 +245,7 @@ func TestSplitShutdown(t *testing.T) {
 	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) })
 	s := newStand(t, h)
 	l := s.listen()
-	forSCGI, forHTTP := scgi.Split(l, nil)
+	forSCGI, forHTTP := scgi.Split(l)
 	defer forSCGI.Close()
 	defer forHTTP.Close()
 	server := &http.Server{Handler: h}
