@@ -192,7 +192,8 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 	x.beginWrite(int(min(a.info.Size(), 1<<30)))
 	defer x.endWrite()
 	w := &countingWriter{ResponseWriter: x.w, x: x}
-	http.ServeContent(w, validators.Exact(x.r, a.info.ModTime()), a.info.Name(), a.info.ModTime(), a.file)
+	r := validators.BoundRanges(validators.Exact(x.r, a.info.ModTime()), a.info.Size())
+	http.ServeContent(w, r, a.info.Name(), a.info.ModTime(), a.file)
 	if w.err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, w.err)
 	}

@@ -83,6 +83,7 @@ var startOptions = []option{
 	{key: "custom_error_page", flag: "custom-error-page", kind: kindPath, usage: "the HTML `file` that is shown of errors instead of a page of the server's own, where details are not shown"},
 	{key: "static_cache_control", flag: "static-cache-control", kind: kindString, usage: "Cache-Control `value` of static files without a fingerprint"},
 	{key: "static_immutable", flag: "static-immutable", kind: kindBool, usage: "static files with a fingerprint are immutable (default true)"},
+	{key: "static_cache_size", flag: "static-cache-size", kind: kindInt, usage: fmt.Sprintf("the most `bytes` of compressed static files to keep, 0 for no compression (default %d)", defaults.StaticCacheSize)},
 	{key: "error_report_dir", flag: "error-report-dir", kind: kindPath, usage: "a `directory` for a report of each failed start, passenger-error-ID.html"},
 	{key: "static_files_dir", flag: "static-files-dir", kind: kindPath, usage: "the `directory` of files to serve without the application (default: public in its directory)"},
 	{key: "max_pool_size", flag: "max-pool-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of processes (default %d)", defaults.MaxPoolSize)},
