@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -96,7 +97,7 @@ func (x *exchange) mustStore() bool {
 // slowClient reads a body from a client that has to keep a pace.
 type slowClient struct {
 	x     *exchange
-	pace  *pace // nil: the client has none to keep
+	pace  *pace.Pace // nil: the client has none to keep
 	began time.Time
 	read  int64
 }
@@ -104,18 +105,26 @@ type slowClient struct {
 func (x *exchange) slowClient() *slowClient {
 	c := &x.client
 	*c = slowClient{x: x, began: time.Now()}
-	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
-	if x.h.limitsClients() && (!ok || s.ReadTimeout <= 0) {
-		c.pace = &pace{rc: x.control()}
+	if x.h.limitsClients() && !x.hasReadTimeout() {
+		c.pace = pace.Reading(x.control())
 	}
 	return c
 }
 
+// hasReadTimeout reports whether the server bounds the time for a body itself.
+func (x *exchange) hasReadTimeout() bool {
+	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
+	return ok && s.ReadTimeout > 0
+}
+
 // Read tells the end of the body, io.EOF, from a connection that ends in it.
 func (c *slowClient) Read(p []byte) (n int, err error) {
-	c.pace.begin(c.began.Add(c.x.h.cfg.clientTime(c.read)))
+	if c.pace != nil {
+		now, cfg := time.Now(), &c.x.h.cfg
+		c.pace.Begin(now.Add(cfg.stepTime(c.began.Add(cfg.clientTime(c.read)).Sub(now))))
+	}
 	n, err = c.x.body.Read(p)
-	c.pace.end()
+	c.pace.End()
 
 	c.read += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -127,14 +136,9 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 
 // release lets net/http wait for the client without our deadline again.
 func (c *slowClient) release() {
-	if c.pace.over() {
+	if c.pace.Over() {
 		c.x.readBy(time.Time{})
 	}
-}
-
-// clientTime is how long a client may take for so many bytes.
-func (c *Config) clientTime(bytes int64) time.Duration {
-	return c.ClientGrace + time.Duration(bytes/c.MinClientRate)*time.Second
 }
 
 // limitedBody fails where a streamed body becomes larger than it may.

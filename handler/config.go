@@ -24,6 +24,8 @@ const (
 	DefaultMaxResponseBuffer = 128 << 20
 	DefaultClientGrace       = 30 * time.Second
 	DefaultMinClientRate     = 240
+
+	DefaultClientStallTimeout = 30 * time.Second
 )
 
 // Config says how requests are passed on. Only Options.App.Root is needed. A Handler
@@ -73,6 +75,10 @@ type Config struct {
 	// WriteTimeout of its own, that one counts.
 	ClientGrace   time.Duration
 	MinClientRate int64
+	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
+	// writes of a response, at most 32 KiB each, whatever the mean rate allows. A request is answered with 408
+	// then, and a response broken off. Zero means DefaultClientStallTimeout, a negative value no limit.
+	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits
 
@@ -277,6 +283,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MinClientRate == 0 {
 		c.MinClientRate = DefaultMinClientRate
+	}
+	if c.ClientStallTimeout == 0 {
+		c.ClientStallTimeout = DefaultClientStallTimeout
 	}
 	c.Logger = defaultlog.Or(c.Logger)
 

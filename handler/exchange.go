@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -60,7 +61,7 @@ type exchange struct {
 	// reading is the answer's body.
 	reading bodyReader
 	// writing is the pace at which the client takes the response; nil: there is none yet.
-	writing *pace
+	writing *pace.Pace
 	// answered: the client has got the head of an answer.
 	answered bool
 	// unread: the client may still be sending its body, so that its connection

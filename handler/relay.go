@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"sync"
+
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // piece is some of an answer, on its way through a relay.
@@ -270,7 +272,7 @@ func (x *exchange) drain(r *relay) error {
 			err = x.give(p.bytes())
 			p.free()
 		case file != nil:
-			n, err = x.giveFile(file, min(n, mostMemory))
+			n, err = x.giveFile(file, min(n, pace.Piece))
 			r.took(n)
 		default:
 			return nil

@@ -106,6 +106,7 @@ var startOptions = []option{
 	{key: "client_header_timeout", flag: "client-header-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a client may take for the head of a request (default %d)", defaults.ClientHeaderTimeout)},
 	{key: "client_timeout", flag: "client-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a client may take for a body, or an answer, besides one for each --client-min-rate bytes, 0 for no limit (default %d)", defaults.ClientTimeout)},
 	{key: "client_min_rate", flag: "client-min-rate", kind: kindInt, usage: fmt.Sprintf("how many `bytes` a second a client has to send or read after that, 0 for no limit (default %d)", defaults.ClientMinRate)},
+	{key: "client_stall_timeout", flag: "client-stall-timeout", kind: kindInt, usage: fmt.Sprintf("the most `seconds` between two reads of a body or two writes of a response, 0 for no limit (default %d)", defaults.ClientStallTimeout)},
 	{key: "keepalive_timeout", flag: "keepalive-timeout", kind: kindInt, usage: fmt.Sprintf("after how many `seconds` an idle connection of a client is closed (default %d)", defaults.KeepAliveTimeout)},
 	{key: "max_request_time", flag: "max-request-time", kind: kindInt, usage: "after how many `seconds` a request is given up and its process killed, 0 for never (default 0)"},
 	{key: "max_request_queue_time", flag: "max-request-queue-time", kind: kindInt, usage: "how many `seconds` a request may wait for a process, 0 for no limit (default 0)"},

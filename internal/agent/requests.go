@@ -24,6 +24,7 @@ type Requests struct {
 	ClientHeaderTimeout  int    `koanf:"client_header_timeout"`
 	ClientTimeout        int    `koanf:"client_timeout"`
 	ClientMinRate        int64  `koanf:"client_min_rate"`
+	ClientStallTimeout   int    `koanf:"client_stall_timeout"`
 	KeepAliveTimeout     int    `koanf:"keepalive_timeout"`
 	MaxRequestTime       int    `koanf:"max_request_time"`
 	MaxRequestQueueTime  int    `koanf:"max_request_queue_time"`
@@ -49,6 +50,7 @@ func defaultRequests() Requests {
 		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
+		ClientStallTimeout:  int(handler.DefaultClientStallTimeout / time.Second),
 		ForceMaxConcurrency: -1, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
 	}
 }
@@ -64,6 +66,7 @@ func (c *Requests) validate() (errs []error) {
 		{"client_header_timeout", int64(c.ClientHeaderTimeout), 1},
 		{"client_timeout", int64(c.ClientTimeout), 0},
 		{"client_min_rate", c.ClientMinRate, 0},
+		{"client_stall_timeout", int64(c.ClientStallTimeout), 0},
 		{"keepalive_timeout", int64(c.KeepAliveTimeout), 1},
 		{"max_request_time", int64(c.MaxRequestTime), 0},
 		{"max_request_queue_time", int64(c.MaxRequestQueueTime), 0},
@@ -152,12 +155,18 @@ func (c *Config) handler() handler.Config {
 		StreamRequests: !c.RequestBuffering, MaxRequestBody: c.MaxRequestBodySize, MaxResponseBuffer: watermark,
 		DataBufferDir: c.DataBufferDir,
 		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
-		QueueFullStatus: c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
+		ClientStallTimeout: c.stallTimeout(),
+		QueueFullStatus:    c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
 		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
 		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect},
 		TrustedProxies: proxies, HidePoweredBy: !c.ShowVersionInHeader,
 	}
+}
+
+// stallTimeout is negative where there is none.
+func (c *Requests) stallTimeout() time.Duration {
+	return orUnlimited(time.Duration(c.ClientStallTimeout) * time.Second)
 }
 
 // orUnlimited is a limit of a handler, for which 0 is not without one.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
 )
@@ -33,6 +34,8 @@ type static struct {
 	cacheControl string
 	immutable    bool
 	next         http.Handler
+	// stallTimeout bounds the time between two writes; 0 or less: it does not.
+	stallTimeout time.Duration
 	// compressor is shared by all applications of the server; nil: texts are sent as they are.
 	compressor *compressor
 	// requests is nil where nobody wants a line for each.
@@ -47,7 +50,7 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 	s := &static{
 		app: c.Dir, dir: c.publicDir(), releases: pool.ReleaseDirs(&options),
 		cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
-		next: next, compressor: shared, log: log,
+		next: next, compressor: shared, stallTimeout: c.stallTimeout(), log: log,
 	}
 	s.base, _ = urlpath.Parse(c.BaseURI) // Validate has told
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
@@ -184,6 +187,8 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 
 	found := &staticFile{dir: dir, name: name, file: f, info: info}
 	s.setCacheControl(w, name)
+	w, end := s.paced(w, r)
+	defer end()
 	if !found.serveEncoded(w, r) && !found.serveCompressed(w, r, s.compressor) {
 		found.describe(w, info, "", true)
 		found.serveContent(w, r, info.Size(), f)
@@ -191,6 +196,40 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 
 	return true
 }
+
+// paced returns w with a time limit for each write. end has to follow the last write.
+func (s *static) paced(w http.ResponseWriter, r *http.Request) (paced http.ResponseWriter, end func()) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if s.stallTimeout <= 0 || ok && server.WriteTimeout > 0 {
+		return w, func() {}
+	}
+
+	control := http.NewResponseController(w)
+	limit, written := pace.Writing(control), 0
+	begin := func(bytes int) {
+		if written += bytes; written > freelyWritten {
+			limit.Begin(time.Now().Add(s.stallTimeout))
+		}
+	}
+	paced = &pace.Writer{ResponseWriter: w, Begin: begin, End: func(int64, error) { limit.End() }}
+
+	return paced, func() {
+		if written <= freelyWritten {
+			return
+		}
+
+		// What the server has buffered is the last write.
+		begin(0)
+		_ = control.Flush()
+		limit.End()
+		if limit.Over() { // too late to matter: the connection may serve another request
+			_ = control.SetWriteDeadline(time.Time{})
+		}
+	}
+}
+
+// freelyWritten is how much of a response is written without a look at the time: what the buffers of the server take.
+const freelyWritten = 2 << 10
 
 var (
 	errForeignLink = errors.New("it is a link to what belongs to another user")

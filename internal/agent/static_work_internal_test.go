@@ -57,7 +57,7 @@ func unzipped(t *testing.T, w *httptest.ResponseRecorder) string {
 // Of all that a head can ask for, only a GET that needs the bytes costs a compression, and only the first one.
 func TestStaticRequestCostsNoMoreWorkThanItsAnswerNeeds(t *testing.T) {
 	s := newStaticSite(t)
-	content := styleSheet(20000)
+	content := styleSheet(2000)
 	s.write("current/public/a.css", content)
 	const zipped = "Accept-Encoding"
 	first := s.request(t.Context(), http.MethodHead, "/a.css", zipped, "gzip")
@@ -129,7 +129,7 @@ func slicesOf(count int, name, value string, last ...string) (header []string) {
 
 func TestStaticFileIsCompressedOnceForManyClients(t *testing.T) {
 	s := newStaticSite(t)
-	content := styleSheet(20000)
+	content := styleSheet(2000)
 	s.write("current/public/a.css", content)
 	var wg sync.WaitGroup
 	bodies := make([]*httptest.ResponseRecorder, 32)
@@ -144,7 +144,7 @@ func TestStaticFileIsCompressedOnceForManyClients(t *testing.T) {
 	}
 	require.EqualValues(t, 1, s.compressions())
 
-	changed := styleSheet(19999)
+	changed := styleSheet(1999)
 	s.write("current/public/a.css", changed)
 	w := s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding", "gzip")
 	require.Equal(t, changed, unzipped(t, w))

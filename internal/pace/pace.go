@@ -1,4 +1,5 @@
-package handler
+// Package pace limits how long a client may take for steps of a request's body, or of a response.
+package pace
 
 import (
 	"net/http"
@@ -6,10 +7,10 @@ import (
 	"time"
 )
 
-// pace is a time limit for steps of reading from a client, or of writing to it. It
+// Pace is a time limit for steps of reading from a client, or of writing to it. It
 // leaves deadlines alone that the program has set: the connection gets one only when
 // the time for a step is up, and it is in the past then. A nil one sets no limit.
-type pace struct {
+type Pace struct {
 	rc *http.ResponseController
 	// writing: the steps are of writing.
 	writing bool
@@ -21,8 +22,17 @@ type pace struct {
 	up    bool
 }
 
-// begin begins a step that may take until then.
-func (p *pace) begin(until time.Time) {
+// Reading returns the limit for reading a request.
+func Reading(rc *http.ResponseController) *Pace { return &Pace{rc: rc} }
+
+// Writing returns the limit for writing a response.
+func Writing(rc *http.ResponseController) *Pace { return &Pace{rc: rc, writing: true} }
+
+// past is a deadline that makes whatever waits fail at once.
+var past = time.Unix(1, 0)
+
+// Begin begins a step that may take until then.
+func (p *Pace) Begin(until time.Time) {
 	if p == nil {
 		return
 	}
@@ -38,7 +48,7 @@ func (p *pace) begin(until time.Time) {
 }
 
 // expire runs when a timer ends, which may be that of a step before.
-func (p *pace) expire() {
+func (p *Pace) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.until.IsZero() || time.Now().Before(p.until) {
@@ -54,8 +64,8 @@ func (p *pace) expire() {
 	}
 }
 
-// end ends the step.
-func (p *pace) end() {
+// End ends the step.
+func (p *Pace) End() {
 	if p == nil {
 		return
 	}
@@ -68,8 +78,8 @@ func (p *pace) end() {
 	}
 }
 
-// over reports whether the time was up in one of the steps.
-func (p *pace) over() bool {
+// Over reports whether the time was up in one of the steps.
+func (p *Pace) Over() bool {
 	if p == nil {
 		return false
 	}
