@@ -36,6 +36,10 @@ func (x *exchange) readBody() error {
 
 // readSmall reads a body of known length into memory.
 func (x *exchange) readSmall() error {
+	x.openAccount()
+	if err := x.takeRoom(inMemory, x.length); err != nil {
+		return err
+	}
 	x.small = x.scratch(int(x.length))[:x.length]
 	client := x.slowClient()
 	defer client.release()
@@ -57,22 +61,31 @@ func (x *exchange) readSmall() error {
 // storeBody reads the body to its end, which gives it a length.
 func (x *exchange) storeBody() error {
 	x.enter(StateBuffering)
+	x.openAccount()
 	client := x.slowClient()
 	defer client.release()
 	b := &x.stored
 	for {
+		had := b.memory.bytes()
 		to := b.space()
+		if err := x.takeRoom(inMemory, b.memory.bytes()-had); err != nil {
+			return err
+		}
 		var n int
 		var readErr error
 		if to != nil {
 			n, readErr = client.Read(to)
 			b.inMem += n
 		} else {
+			if b.file == nil { // what is read into, too
+				if err := x.takeRoom(inMemory, mostMemory); err != nil {
+					return err
+				}
+			}
 			to = x.scratch(mostMemory)
 			n, readErr = client.Read(to)
-			if err := b.spill(x.h.cfg.DataBufferDir, to[:n]); err != nil {
-				x.h.diskTrouble(err)
-				return fmt.Errorf("%w: %w", errNoSpace, err)
+			if err := x.spillRequest(to[:n]); err != nil {
+				return err
 			}
 		}
 		x.received.Store(b.length())
@@ -86,6 +99,45 @@ func (x *exchange) storeBody() error {
 			return readErr
 		}
 	}
+}
+
+// spillRequest puts more of the body into its file.
+func (x *exchange) spillRequest(p []byte) error {
+	if err := x.takeRoom(onDisk, int64(len(p))); err != nil {
+		return err
+	}
+	if err := x.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
+		x.h.diskTrouble(err)
+		return fmt.Errorf("%w: %w", errNoSpace, err)
+	}
+	return nil
+}
+
+// openAccount lets the exchange take of the budget.
+func (x *exchange) openAccount() {
+	x.account.open(x.h.cfg.Buffers, x.h.cfg.DataBufferDir, func(writing bool) {
+		// It runs in another goroutine, while the exchange waits for its client.
+		rc := http.NewResponseController(x.w)
+		if writing {
+			_ = rc.SetWriteDeadline(past)
+		} else {
+			_ = rc.SetReadDeadline(past)
+		}
+	})
+}
+
+// takeRoom takes of the budget for the request's body. The error is answered with 507.
+func (x *exchange) takeRoom(part int, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	err := x.account.take(part, n)
+	if err == nil {
+		return nil
+	}
+	x.h.diskTrouble(err)
+
+	return fmt.Errorf("%w: %w", errNoRoom, err)
 }
 
 // mustStore: the body was to be streamed, but the process takes only what has a
@@ -123,10 +175,15 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 		now, cfg := time.Now(), &c.x.h.cfg
 		c.pace.Begin(now.Add(cfg.stepTime(c.began.Add(cfg.clientTime(c.read)).Sub(now))))
 	}
+	c.x.account.wait(false)
 	n, err = c.x.body.Read(p)
+	dropped := c.x.account.proceed()
 	c.pace.End()
 
 	c.read += int64(n)
+	if dropped { // also if the rest came at the last moment: the connection has our deadline
+		return n, fmt.Errorf("%w: %w", errClientSlow, errDropped)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", readFault(err), err)
 	}

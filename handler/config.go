@@ -68,6 +68,9 @@ type Config struct {
 	// DataBufferDir is where what does not fit into memory is kept, in files
 	// without a name; empty: os.TempDir.
 	DataBufferDir string
+	// Buffers bounds what is kept of all requests and responses together, with the other handlers that have it; nil: a
+	// budget that all handlers of the program without one share, with the defaults of [NewBufferBudget].
+	Buffers *BufferBudget
 	// A client that sends a body, or reads an answer, has ClientGrace and then
 	// a second for each MinClientRate bytes; then its connection is closed. 0:
 	// DefaultClientGrace, DefaultMinClientRate; negative: no limit. Bodies that
@@ -286,6 +289,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ClientStallTimeout == 0 {
 		c.ClientStallTimeout = DefaultClientStallTimeout
+	}
+	if c.Buffers == nil {
+		c.Buffers = defaultBudget
 	}
 	c.Logger = defaultlog.Or(c.Logger)
 

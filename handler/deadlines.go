@@ -14,6 +14,7 @@ const freely = 2 << 10
 
 // beginWrite sets the time for the next n bytes of the response, until endWrite.
 func (x *exchange) beginWrite(n int) {
+	x.account.wait(true)
 	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
 		return
 	}
@@ -33,11 +34,16 @@ func (x *exchange) beginWrite(n int) {
 	x.writing.Begin(time.Now().Add(left))
 }
 
-func (x *exchange) endWrite() { x.writing.End() }
+func (x *exchange) endWrite() {
+	x.account.proceed()
+	x.writing.End()
+}
 
 // flush gives the client what the server has buffered. Writers that cannot flush do
 // not hold anything back.
 func (x *exchange) flush() {
+	x.account.wait(true)
+	defer x.account.proceed()
 	if x.writing != nil {
 		x.writing.Begin(time.Now().Add(x.h.cfg.stepTime(x.h.cfg.clientTime(0))))
 		defer x.writing.End()

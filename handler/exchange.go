@@ -47,6 +47,8 @@ type exchange struct {
 	small  []byte
 	stored storedBody
 	client slowClient
+	// account is what the bodies have of the budget.
+	account account
 
 	session *passenger.Session
 	conn    net.Conn
@@ -103,6 +105,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) free() {
 	x.h.flights.remove(x)
 	x.stored.release()
+	x.account.close()
 	x.buf.free()
 	if x.br != nil {
 		x.br.Reset(nil)
