@@ -102,6 +102,7 @@ var startOptions = []option{
 	{key: "request_buffering", flag: "request-buffering", kind: kindBool, usage: "read the whole body of a request before a process gets it (default true)"},
 	{key: "max_request_body_size", flag: "max-request-body-size", kind: kindInt, usage: "the largest body of a request, in `bytes`, 0 for no limit (default 0)"},
 	{key: "response_buffer_high_watermark", flag: "response-buffer-high-watermark", kind: kindInt, usage: fmt.Sprintf("how many `bytes` of an answer are kept for a client that reads slowly, 0 for no limit (default %d)", defaults.ResponseBufferLimit)},
+	{key: "max_buffer_size", flag: "max-buffer-size", kind: kindInt, usage: "the most `bytes` of buffered requests and responses together (default -1: a share)"},
 	{key: "data_buffer_dir", flag: "data-buffer-dir", kind: kindPath, usage: "the `directory` for what of requests and answers does not fit into memory (default $TMPDIR or /tmp)"},
 	{key: "client_header_timeout", flag: "client-header-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a client may take for the head of a request (default %d)", defaults.ClientHeaderTimeout)},
 	{key: "client_timeout", flag: "client-timeout", kind: kindInt, usage: fmt.Sprintf("how many `seconds` a client may take for a body, or an answer, besides one for each --client-min-rate bytes, 0 for no limit (default %d)", defaults.ClientTimeout)},

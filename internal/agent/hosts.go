@@ -116,7 +116,7 @@ func newHosts(
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
-		requests.Logger, requests.AccessLog = common.Logger, common.AccessLog
+		requests.Logger, requests.AccessLog, requests.Buffers = common.Logger, common.AccessLog, common.Buffers
 		one, err := newOneApp(app.Config, pool, shared, requests, lines)
 		if err != nil {
 			return nil, err

@@ -17,9 +17,11 @@ import (
 
 // Requests say how requests are handled. Times are in seconds, sizes in bytes.
 type Requests struct {
-	RequestBuffering     bool   `koanf:"request_buffering"`
-	MaxRequestBodySize   int64  `koanf:"max_request_body_size"`
-	ResponseBufferLimit  int64  `koanf:"response_buffer_high_watermark"`
+	RequestBuffering    bool  `koanf:"request_buffering"`
+	MaxRequestBodySize  int64 `koanf:"max_request_body_size"`
+	ResponseBufferLimit int64 `koanf:"response_buffer_high_watermark"`
+	// MaxBufferSize is -1 for the default of package handler.
+	MaxBufferSize        int64  `koanf:"max_buffer_size"`
 	DataBufferDir        string `koanf:"data_buffer_dir"`
 	ClientHeaderTimeout  int    `koanf:"client_header_timeout"`
 	ClientTimeout        int    `koanf:"client_timeout"`
@@ -47,7 +49,7 @@ type Requests struct {
 
 func defaultRequests() Requests {
 	return Requests{
-		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
+		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer, MaxBufferSize: -1,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
 		ClientStallTimeout:  int(handler.DefaultClientStallTimeout / time.Second),
@@ -76,6 +78,9 @@ func (c *Requests) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
 		}
 	}
+	if _, err := c.buffers(); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
 	}
@@ -83,6 +88,16 @@ func (c *Requests) validate() (errs []error) {
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// buffers returns the budget for what all applications of the server have buffered.
+func (c *Requests) buffers() (*handler.BufferBudget, error) {
+	size := c.MaxBufferSize
+	if size != -1 && size < handler.MinBufferBudget {
+		return nil, fmt.Errorf("max_buffer_size is %d: it must be at least %d bytes, or large requests and responses could not "+
+			"be served, or -1 (a quarter of the free space)", size, handler.MinBufferBudget)
+	}
+	return handler.NewBufferBudget(max(size, 0))
 }
 
 const maxErrorPage = 1 << 20

@@ -23,7 +23,7 @@ type site interface {
 // newSite returns what c asks for. common has the loggers.
 func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (site, error) {
 	if c.Flying != nil {
-		return newApps(c, pool, common.Logger, common.AccessLog), nil
+		return newApps(c, pool, common), nil
 	}
 
 	shared := newCompressor(c.StaticCacheSize)
