@@ -75,18 +75,10 @@ func (x *exchange) breakOff(err error) {
 	// Without chunks or a length only a reset tells a broken end from another one. Web
 	// servers speak HTTP/1.0 to us.
 	unmarked := !x.r.ProtoAtLeast(1, 1) && len(x.w.Header()["Content-Length"]) == 0
-	if !unmarked && rc.SetWriteDeadline(past) == nil {
+	if !unmarked && !x.writing.Over() && rc.SetWriteDeadline(past) == nil {
 		return // HTTP/2 has reset the stream
 	}
-
-	conn, _, err := rc.Hijack()
-	if err != nil {
-		return // there is no connection
-	}
-	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
-		_ = c.SetLinger(0)
-	}
-	_ = conn.Close() // the client is told so
+	pace.Reset(rc)
 }
 
 // readBy and writeBy set until when the client's connection may be read and

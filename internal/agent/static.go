@@ -222,8 +222,8 @@ func (s *static) paced(w http.ResponseWriter, r *http.Request) (paced http.Respo
 		begin(0)
 		_ = control.Flush()
 		limit.End()
-		if limit.Over() { // too late to matter: the connection may serve another request
-			_ = control.SetWriteDeadline(time.Time{})
+		if limit.Over() {
+			pace.Reset(control)
 		}
 	}
 }

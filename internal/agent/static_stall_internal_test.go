@@ -47,7 +47,7 @@ func TestStaticFileIsNotHeldByAClientThatStopsReading(t *testing.T) {
 	}
 	_, err = io.ReadAll(resp.Body)
 	require.Error(t, err, "an incomplete response never looks complete")
-	require.NoError(t, resp.Body.Close())
+	_ = resp.Body.Close()
 
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

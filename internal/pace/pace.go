@@ -2,6 +2,7 @@
 package pace
 
 import (
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -86,4 +87,22 @@ func (p *Pace) Over() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.up
+}
+
+// Reset closes the client's connection and drops what the kernel has still to send on it, which a client that does not
+// read would let it keep for minutes. Where there is no connection, as with HTTP/2, it does nothing.
+func Reset(rc *http.ResponseController) {
+	conn, _, err := rc.Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+
+	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = encrypted.NetConn()
+	}
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = conn.Close() // the client is told so
 }
