@@ -67,7 +67,7 @@ func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 		require.NoError(s, err)
 		s.requireStatus(small, http.StatusOK)
 		synctest.Wait()
-		requireEmptyDir(s, dir, "*")
+		requireEmptyDir(s, dir)
 
 		// Nothing of it is left in the books: all of the budget can be used.
 		resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 1700<<10))
@@ -85,9 +85,9 @@ func TestBudgetIsSharedByHandlersAndBoundsAllKindsOfBuffers(t *testing.T) {
 		require.NoError(s, err)
 
 		// Small bodies, which are in memory only.
-		var conns []net.Conn
-		for range 40 {
-			conns = append(conns, s.begin(32<<10, 1))
+		conns := make([]net.Conn, 40)
+		for i := range conns {
+			conns[i] = s.begin(32<<10, 1)
 		}
 		synctest.Wait()
 		s.front = other

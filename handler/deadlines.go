@@ -26,10 +26,10 @@ func (x *exchange) beginWrite(n int) {
 		x.writing = pace.Writing(x.control())
 	}
 	// A body that is written at once has the time of the pieces that it would have been written in.
-	cfg, pieces := &x.h.cfg, time.Duration((n+pace.Piece-1)/pace.Piece)
+	cfg, pieces := &x.h.cfg, max((n+pace.Piece-1)/pace.Piece, 1)
 	left := cfg.clientTime(int64(n))
 	if cfg.ClientStallTimeout > 0 {
-		left = min(left, max(pieces, 1)*cfg.ClientStallTimeout)
+		left = min(left, time.Duration(int64(pieces)*int64(cfg.ClientStallTimeout)))
 	}
 	x.writing.Begin(time.Now().Add(left))
 }

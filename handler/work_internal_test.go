@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,6 +40,6 @@ func TestListsOfAHeadAreReadUpToALimit(t *testing.T) {
 		strings.Repeat("a=b; ", maxCookies) + "_passenger_route=7": 0,
 		strings.Repeat(";", 100000) + "_passenger_route=7":         0,
 	} {
-		require.Equal(t, want, route.wanted(http.Header{"Cookie": {cookies}}), fmt.Sprintf("%.20q", cookies))
+		require.Equal(t, want, route.wanted(http.Header{"Cookie": {cookies}}), "%.20q", cookies)
 	}
 }

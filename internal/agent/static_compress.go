@@ -59,7 +59,7 @@ func keyOf(info fs.FileInfo, coding string) (compressedKey, bool) {
 	}
 
 	return compressedKey{
-		device:   uint64(stat.Dev), //nolint:gosec,unconvert // G115: an identifier; its type differs between systems
+		device:   uint64(stat.Dev), //nolint:unconvert // its type differs between systems
 		inode:    stat.Ino,
 		size:     info.Size(),
 		modified: info.ModTime().UnixNano(),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -142,7 +143,7 @@ func hasConditions(r *http.Request) bool {
 
 // withoutConditions returns r without conditions, which were found to hold, and ranges.
 func withoutConditions(r *http.Request) *http.Request {
-	return without(r, append(conditions[:len(conditions):len(conditions)], "Range")...)
+	return without(r, append(slices.Clip(conditions), "Range")...)
 }
 
 func withoutRange(r *http.Request) *http.Request { return without(r, "Range") }
