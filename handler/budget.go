@@ -32,8 +32,6 @@ type BufferBudget struct {
 	// max is the share of all; nil: there is one of the memory and one of each directory's file system.
 	max    *budgetPart
 	memory *budgetPart
-	// dropped counts the buffers that were dropped for others.
-	dropped atomic.Int64
 
 	mu       sync.Mutex
 	disks    map[string]*budgetPart
@@ -305,7 +303,6 @@ func (a *account) drop(now time.Time) bool {
 	}
 	a.dropped = true
 	a.emptyLocked()
-	a.budget.dropped.Add(1)
 	a.cut(a.writing)
 
 	return true
