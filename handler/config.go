@@ -25,6 +25,8 @@ const (
 	DefaultMaxResponseBuffer = 128 << 20
 	DefaultClientGrace       = 30 * time.Second
 	DefaultMinClientRate     = 240
+
+	DefaultClientStallTimeout = 30 * time.Second
 )
 
 // Config says how requests are passed on. Only Options.App.Root is needed. A Handler
@@ -76,6 +78,9 @@ type Config struct {
 	// DataBufferDir is where what does not fit into memory is kept, in files
 	// without a name; empty: os.TempDir.
 	DataBufferDir string
+	// Buffers bounds what is kept of all requests and responses together, with the other handlers that have it; nil: a
+	// budget that all handlers of the program without one share, with the defaults of [NewBufferBudget].
+	Buffers *BufferBudget
 	// A client that sends a body, or reads an answer, has ClientGrace and then
 	// a second for each MinClientRate bytes; then its connection is closed. 0:
 	// DefaultClientGrace, DefaultMinClientRate; negative: no limit. Bodies that
@@ -83,6 +88,10 @@ type Config struct {
 	// WriteTimeout of its own, that one counts.
 	ClientGrace   time.Duration
 	MinClientRate int64
+	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
+	// writes of a response, at most 32 KiB each, whatever the mean rate allows. A request is answered with 408
+	// then, and a response broken off. Zero means DefaultClientStallTimeout, a negative value no limit.
+	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits
 
@@ -303,6 +312,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MinClientRate == 0 {
 		c.MinClientRate = DefaultMinClientRate
+	}
+	if c.ClientStallTimeout == 0 {
+		c.ClientStallTimeout = DefaultClientStallTimeout
+	}
+	if c.Buffers == nil {
+		c.Buffers = defaultBudget
 	}
 	c.Logger = defaultlog.Or(c.Logger)
 

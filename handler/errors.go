@@ -25,7 +25,9 @@ var (
 	// errBodyLength is the fault of the program that the handler is in.
 	errBodyLength = errors.New("the request's body is not as long as its Content-Length says: " +
 		"let middleware that replaces a body set ContentLength too, to -1 if it does not know")
-	errNoSpace    = errors.New("the request's body cannot be stored")
+	errNoSpace = errors.New("the request's body cannot be stored")
+	// errNoRoom is logged once for many.
+	errNoRoom     = errors.New("there is no room for the request's body")
 	errLongTarget = errors.New("the request's target is too long")
 	errLargeHead  = errors.New("the request's header is too large")
 	errClientSlow = errors.New("the client sends the request's body too slowly")
@@ -66,6 +68,7 @@ var outcomes = []struct {
 	{is(errMethod), outcome{status: http.StatusNotImplemented, message: "The request's method is not supported.", quiet: true}},
 	{is(sessionproto.ErrTooLarge), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
 	{is(errNoSpace), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body."}},
+	{is(errNoRoom), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body.", quiet: true}},
 	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
 	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
 	{is(errQueueShare), outcome{status: http.StatusServiceUnavailable, message: "Too many requests of this connection wait for the application already.", retryAfter: 1}},

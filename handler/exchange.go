@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -49,6 +50,8 @@ type exchange struct {
 	small  []byte
 	stored storedBody
 	client slowClient
+	// account is what the bodies have of the budget.
+	account account
 
 	session *passenger.Session
 	conn    net.Conn
@@ -63,7 +66,7 @@ type exchange struct {
 	// reading is the answer's body.
 	reading bodyReader
 	// writing is the pace at which the client takes the response; nil: there is none yet.
-	writing *pace
+	writing *pace.Pace
 	// answered: the client has got the head of an answer.
 	answered bool
 	// unread: the client may still be sending its body, so that its connection
@@ -105,6 +108,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) free() {
 	x.h.flights.remove(x)
 	x.stored.release()
+	x.account.close()
 	x.buf.free()
 	if x.br != nil {
 		x.br.Reset(nil)

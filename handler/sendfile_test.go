@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -99,6 +100,13 @@ func TestR50Sendfile(t *testing.T) {
 		require.Equal(s, http.StatusPartialContent, resp.StatusCode)
 		require.Equal(s, "206 Partial Content", resp.Header.Get("Status"))
 		require.Equal(s, "il", body)
+		for ranges, status := range map[string]int{
+			"0-1,3-4":                           http.StatusOK, // less than what stands around them
+			strings.Repeat("0-1,", 599) + "0-1": http.StatusRequestedRangeNotSatisfiable,
+		} {
+			resp, _ := s.do(http.MethodGet, "/", "", "X-Say", said, "Range", "bytes="+ranges)
+			require.Equal(s, status, resp.StatusCode)
+		}
 		resp, body = s.do(http.MethodHead, "/", "", "X-Say", said)
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		require.Empty(s, body)

@@ -28,6 +28,7 @@ type apps struct {
 	pool      *passenger.Pool
 	log       logr.Logger
 	accessLog logr.Logger
+	buffers   *handler.BufferBudget
 	password  secret
 	limit     int
 	refused   ratelog.Line
@@ -60,9 +61,10 @@ type app struct {
 // appID is what a group of the pool has as well.
 type appID struct{ name, root string }
 
-func newApps(cfg *Config, pool *passenger.Pool, log, accessLog logr.Logger) *apps {
+// newApps makes handlers with the loggers and buffers of common.
+func newApps(cfg *Config, pool *passenger.Pool, common handler.Config) *apps {
 	return &apps{
-		cfg: cfg, pool: pool, log: log, accessLog: accessLog, password: newSecret(cfg.Flying.Password),
+		cfg: cfg, pool: pool, log: common.Logger, accessLog: common.AccessLog, buffers: common.Buffers, password: newSecret(cfg.Flying.Password),
 		limit: maxApps, known: map[string]*app{}, used: list.New(),
 	}
 }
@@ -171,7 +173,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 		return nil, err
 	}
 	config := cfg.handler()
-	config.Logger, config.AccessLog = a.log, a.accessLog
+	config.Logger, config.AccessLog, config.Buffers = a.log, a.accessLog, a.buffers
 	requests, err := handler.New(a.pool, config)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -51,7 +52,7 @@ func withApps(t *testing.T, h http.HandlerFunc, test func(s *appsStand)) {
 		config := passenger.Config{Spawner: s.factory, SelfChecks: true}
 		pool, err := passenger.New(config)
 		require.NoError(t, err)
-		s.apps = newApps(flyingConfig(), pool, s.logger(), logr.Logger{})
+		s.apps = newApps(flyingConfig(), pool, handler.Config{Logger: s.logger()})
 		defer func() {
 			s.close()
 			require.NoError(t, pool.Close())

@@ -77,7 +77,9 @@ type Config struct {
 	StaticCacheControl string `koanf:"static_cache_control"`
 	// StaticImmutable lets clients keep files with a fingerprint in their name for good.
 	StaticImmutable bool `koanf:"static_immutable"`
-	LogLevel        int  `koanf:"log_level"`
+	// StaticCacheSize is how many bytes of texts that were compressed are kept; 0: none are compressed.
+	StaticCacheSize int64 `koanf:"static_cache_size"`
+	LogLevel        int   `koanf:"log_level"`
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
@@ -139,7 +141,7 @@ func DefaultConfig() Config {
 		Requests: defaultRequests(), Processes: Processes{
 			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second), MaxUnanswered: passenger.DefaultMaxUnanswered,
 		},
-		StaticImmutable: true,
+		StaticImmutable: true, StaticCacheSize: defaultStaticCache,
 
 		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
 
@@ -194,7 +196,7 @@ func (c *Config) Validate() error {
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
-	errs = append(errs, checkCacheControl(c.StaticCacheControl))
+	errs = append(errs, checkCacheControl(c.StaticCacheControl), checkStaticCacheSize(c.StaticCacheSize))
 	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.checkOnStartFailure())
 	errs = append(errs, c.Requests.validate()...)

@@ -17,13 +17,16 @@ import (
 
 // Requests say how requests are handled. Times are in seconds, sizes in bytes.
 type Requests struct {
-	RequestBuffering     bool   `koanf:"request_buffering"`
-	MaxRequestBodySize   int64  `koanf:"max_request_body_size"`
-	ResponseBufferLimit  int64  `koanf:"response_buffer_high_watermark"`
+	RequestBuffering    bool  `koanf:"request_buffering"`
+	MaxRequestBodySize  int64 `koanf:"max_request_body_size"`
+	ResponseBufferLimit int64 `koanf:"response_buffer_high_watermark"`
+	// MaxBufferSize is -1 for the default of package handler.
+	MaxBufferSize        int64  `koanf:"max_buffer_size"`
 	DataBufferDir        string `koanf:"data_buffer_dir"`
 	ClientHeaderTimeout  int    `koanf:"client_header_timeout"`
 	ClientTimeout        int    `koanf:"client_timeout"`
 	ClientMinRate        int64  `koanf:"client_min_rate"`
+	ClientStallTimeout   int    `koanf:"client_stall_timeout"`
 	KeepAliveTimeout     int    `koanf:"keepalive_timeout"`
 	MaxRequestTime       int    `koanf:"max_request_time"`
 	MaxRequestQueueTime  int    `koanf:"max_request_queue_time"`
@@ -54,9 +57,10 @@ type Requests struct {
 
 func defaultRequests() Requests {
 	return Requests{
-		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer,
+		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer, MaxBufferSize: -1,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
+		ClientStallTimeout:  int(handler.DefaultClientStallTimeout / time.Second),
 		ForceMaxConcurrency: -1, MaxQueueShare: handler.DefaultMaxQueueShare, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
 	}
 }
@@ -72,6 +76,7 @@ func (c *Requests) validate() (errs []error) {
 		{"client_header_timeout", int64(c.ClientHeaderTimeout), 1},
 		{"client_timeout", int64(c.ClientTimeout), 0},
 		{"client_min_rate", c.ClientMinRate, 0},
+		{"client_stall_timeout", int64(c.ClientStallTimeout), 0},
 		{"keepalive_timeout", int64(c.KeepAliveTimeout), 1},
 		{"max_request_time", int64(c.MaxRequestTime), 0},
 		{"max_request_queue_time", int64(c.MaxRequestQueueTime), 0},
@@ -84,6 +89,9 @@ func (c *Requests) validate() (errs []error) {
 	if share := c.MaxQueueShare; !(share > 0 && share <= 1) { // NaN is neither
 		errs = append(errs, fmt.Errorf("max_queue_share is %v: it must be a share above 0 and up to 1, such as 0.5", share))
 	}
+	if _, err := c.buffers(); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
 	}
@@ -91,6 +99,16 @@ func (c *Requests) validate() (errs []error) {
 		errs = append(errs, err)
 	}
 	return errs
+}
+
+// buffers returns the budget for what all applications of the server have buffered.
+func (c *Requests) buffers() (*handler.BufferBudget, error) {
+	size := c.MaxBufferSize
+	if size != -1 && size < handler.MinBufferBudget {
+		return nil, fmt.Errorf("max_buffer_size is %d: it must be at least %d bytes, or large requests and responses could not "+
+			"be served, or -1 (a quarter of the free space)", size, handler.MinBufferBudget)
+	}
+	return handler.NewBufferBudget(max(size, 0))
 }
 
 const maxErrorPage = 1 << 20
@@ -168,13 +186,19 @@ func (c *Config) handler() handler.Config {
 		StreamRequests: !c.RequestBuffering, MaxRequestBody: c.MaxRequestBodySize, MaxResponseBuffer: watermark,
 		DataBufferDir: c.DataBufferDir,
 		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
-		QueueFullStatus: c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
+		ClientStallTimeout: c.stallTimeout(),
+		QueueFullStatus:    c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
 		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
 		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
 		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect, ToProxy: c.sendfileToProxy()},
 		TrustedProxies: proxies, TrustedHeaders: c.TrustedHeaders, HidePoweredBy: !c.ShowVersionInHeader,
 	}
+}
+
+// stallTimeout is negative where there is none.
+func (c *Requests) stallTimeout() time.Duration {
+	return orUnlimited(time.Duration(c.ClientStallTimeout) * time.Second)
 }
 
 // orUnlimited is a limit of a handler, for which 0 is not without one.

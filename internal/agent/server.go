@@ -158,6 +158,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 	requests := s.cfg.handler()
 	requests.Logger = s.log
+	if requests.Buffers, err = s.cfg.buffers(); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close())
+	}
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
