@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
@@ -124,15 +126,19 @@ func (l *Limits) check(target string, h http.Header) error {
 	return nil
 }
 
-// checkHeader refuses a request whose headers pretend to come from us.
+// checkHeader refuses a request whose headers pretend to come from us, or that others
+// might read in another way.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if ownHeader(name) || slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if ownHeader(name) || slices.ContainsFunc(values, unclear) {
 			return errBadRequest
 		}
 	}
-	return nil
+	return checkFraming(h)
 }
+
+// unclear: a value that some cut in two, and some at its ends.
+func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
 
 // eachHeader yields the headers that go to the application, each once with all of its
 // values: the client's, and those of own in the place of the client's by these names.

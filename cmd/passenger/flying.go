@@ -53,7 +53,7 @@ var flyingOptions = slices.Concat([]option{
 	"max_requests", "memory_limit", "hard_memory_limit", "rolling_restarts", "ctls",
 	"ruby", "python", "nodejs", "friendly_error_pages", "thread_count",
 	"request_buffering", "max_request_body_size", "response_buffer_high_watermark", "data_buffer_dir",
-	"client_header_timeout", "client_timeout", "client_min_rate", "keepalive_timeout",
+	"client_header_timeout", "client_timeout", "client_min_rate", "keepalive_timeout", "http2_cleartext",
 	"max_request_time", "max_request_queue_time",
 	"request_queue_overflow_status_code", "request_queue_timeout_status_code", "spawn_exception_status_code",
 	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "show_version_in_header", "access_log", "metrics_address", "drain_delay",

@@ -54,6 +54,7 @@ var startOptions = []option{
 	{key: "ssl_certificate", flag: "ssl-certificate", kind: kindPath, usage: "the `file` with the TLS certificate and those that vouch for it, in PEM; it is read again when it changes"},
 	{key: "ssl_certificate_key", flag: "ssl-certificate-key", kind: kindPath, usage: "the `file` with the certificate's private key, in PEM"},
 	{key: "ssl_port", flag: "ssl-port", kind: kindInt, usage: "the TCP `port` for HTTPS, beside HTTP on --port (default: HTTPS only)"},
+	{key: "http2_cleartext", flag: "http2-cleartext", kind: kindBool, usage: "take HTTP/2 without TLS too, from a proxy that speaks it (default false)"},
 	{key: "environment", flag: "environment", short: "e", usage: "the application's environment `name` (default $RAILS_ENV, $RACK_ENV, $NODE_ENV, $PASSENGER_APP_ENV, or development)"},
 	{key: "app_type", flag: "app-type", usage: "the `kind` of application: rack, wsgi, node or meteor (default: what the startup file tells)"},
 	{key: "startup_file", flag: "startup-file", usage: "the application's main `file`, relative to its directory (default: that of its kind)"},

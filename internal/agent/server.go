@@ -27,6 +27,8 @@ import (
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/connstate"
+	"github.com/gopassenger/passenger/internal/headguard"
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/scgi"
 	"github.com/gopassenger/passenger/internal/ustrouter"
@@ -37,6 +39,10 @@ const (
 	// drainTimeout is how long a shutdown waits for requests and processes.
 	drainTimeout   = 60 * time.Second
 	maxHeaderBytes = 64 << 10
+	// headerSlack is how much more than MaxHeaderBytes net/http reads of a head.
+	headerSlack = 4 << 10
+	// maxFields is far above what a handler lets through, and ends the connection.
+	maxFields = 1000
 )
 
 // Server serves one application, or many.
@@ -47,6 +53,8 @@ type Server struct {
 	pool    *passenger.Pool
 	site    site
 	http    *http.Server
+	// guard is in front of http, and lets only what leaves no doubt through.
+	guard *headguard.Guard
 	// scgi shares the listener with http; nil: it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
@@ -115,11 +123,10 @@ func (s *Server) serve(l net.Listener, tls bool) error {
 	if s.scgi != nil {
 		return s.serveBoth(l)
 	}
-	l = rawsock.Listener(l)
 	if tls {
-		return s.http.ServeTLS(l, "", "")
+		return s.http.Serve(s.guard.Listener(rawsock.Listener(l), s.cert.config()))
 	}
-	return s.http.Serve(l)
+	return s.http.Serve(s.guard.Listener(rawsock.Listener(l), nil))
 }
 
 // serveBoth takes SCGI and HTTP. Both end with the listener.
@@ -127,7 +134,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	cgi, web := scgi.Split(l)
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
-	err := s.http.Serve(rawsock.Listener(web))
+	err := s.http.Serve(s.guard.Listener(rawsock.Listener(web), nil))
 	return errors.Join(err, <-ended)
 }
 
@@ -166,27 +173,46 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{
-		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.Track,
-		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
-		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
-	}
+	s.prepareHTTP(told.transactions != nil)
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
 			Handler: s.site, ConnState: s.conns.Track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
 		}
 	}
-	if told.transactions != nil {
-		s.http.Handler = ustrouter.TraceContext(s.site)
-	}
-	if s.cert != nil {
-		s.http.TLSConfig = s.cert.config()
-	}
 	return nil
+}
+
+// prepareHTTP makes the server of HTTP and what is in front of it. traced: requests have
+// a place in a trace.
+func (s *Server) prepareHTTP(traced bool) {
+	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
+	s.guard = &headguard.Guard{
+		Limits:        httphead.Limits{Head: maxHeaderBytes + headerSlack, Fields: maxFields},
+		HTTP2:         s.cfg.HTTP2Cleartext,
+		HeaderTimeout: timeout,
+		Track:         s.conns.Track,
+		ErrorLog:      errorLog(s.log),
+	}
+
+	// The guard speaks TLS, so that all of HTTP/2 looks to net/http as if it came without.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(s.cfg.HTTP2Cleartext || s.cert != nil)
+
+	var site http.Handler = s.site
+	if traced {
+		site = ustrouter.TraceContext(site)
+	}
+	s.http = &http.Server{
+		Handler:           s.guard.Handler(site),
+		Protocols:         protocols,
+		ErrorLog:          s.guard.ErrorLog,
+		ConnState:         s.guard.ConnState,
+		ConnContext:       s.guard.ConnContext,
+		ReadHeaderTimeout: timeout,
+		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
 }
 
 func (s *Server) closeLogs() error {
