@@ -59,6 +59,7 @@ type Conn struct {
 	given, good int
 
 	refusal atomic.Pointer[httphead.Error]
+	dropped int // how much was read after it
 }
 
 type readerFrom interface {
@@ -119,7 +120,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case passing:
 			return c.Conn.Read(p)
 		case refused:
-			return 0, io.EOF
+			return 0, c.drop()
 		case undecided:
 			return c.readEarly(p)
 		case inHead, inBody, inChunks:
@@ -227,6 +228,26 @@ func (c *Conn) readEarly(p []byte) (int, error) {
 		c.given++
 	}
 	return n, err
+}
+
+// maxDropped is how much is read that nobody wants.
+const maxDropped = 256 << 10
+
+// drop reads what follows a request that is refused, up to the connection's end: net/http
+// takes an error for the end of the client, who may still get responses to requests before.
+func (c *Conn) drop() error {
+	scratch := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	defer stashes.Put(scratch)
+
+	for c.dropped < maxDropped {
+		n, err := c.Conn.Read(scratch[:])
+		c.dropped += n
+		if n == 0 {
+			return err
+		}
+	}
+
+	return io.EOF
 }
 
 // stepAside lets everything pass: the connection is somebody else's now.

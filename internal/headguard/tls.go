@@ -35,7 +35,7 @@ func (c *Conn) handshake() error {
 		return nil
 	}
 
-	c.mode = refused
+	c.mode, c.dropped = refused, maxDropped
 	reason := err.Error()
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil && isPlain(record.RecordHeader) {
 		const text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -69,12 +68,6 @@ func passed(seen ...string) outcome {
 	return outcome{codes: strings.TrimSpace(strings.Repeat("200 ", len(seen))), seen: seen}
 }
 
-// ambiguous is a request whose end is not beyond doubt: it is refused, or it is
-// the last one.
-func ambiguous(seen string) outcome {
-	return outcome{codes: "400|501|200", closed: true, seen: []string{seen}, optional: true, cut: true}
-}
-
 func (o outcome) last() outcome { o.closed = true; return o }
 func (o outcome) unlessRefused(codes string) outcome {
 	o.codes, o.either, o.optional = o.codes+"|"+codes, true, true
@@ -114,12 +107,6 @@ func request(line string, lines ...string) string {
 // bare is a request of these lines and no others.
 func bare(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
 
-// doubtful are requests that somebody in front of the server may see end
-// elsewhere, so that the server closes the connection after them (R-30, R-31):
-// net/http does not tell the handler of a length beside a coding, nor of a coding
-// by HTTP/1.0.
-var doubtful = regexp.MustCompile(`(?i)^[^\r\n]*( HTTP/1\.0\r\n|\r\n([^\r\n]+\r?\n)*transfer-encoding:\s*chunked\s*\r?\n)`)
-
 // requestRows are all of them.
 var requestRows = sync.OnceValue(func() []requestRow {
 	return slices.Concat(lengthRows(), codingRows(), codingSpellingRows(), lineRows(), chunkRows(), trailerRows(),
@@ -130,9 +117,6 @@ var requestRows = sync.OnceValue(func() []requestRow {
 // as it should be.
 func (row *requestRow) play(s *server) error {
 	want := row.want
-	if doubtful.MatchString(row.raw) && !want.frames {
-		want.closed = true
-	}
 	var sc *script
 	if want.script != nil {
 		sc = want.script()
