@@ -3,6 +3,7 @@ package httphead
 import (
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Classes of bytes.
@@ -29,11 +30,14 @@ var classes = func() (classes [256]byte) {
 	return classes
 }()
 
-type text interface{ ~string | ~[]byte }
+// view is b as a string, as long as b does not change.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: it does not outlive the call that it is made for
+}
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func isToken[T text](s T) bool {
+func isToken(s string) bool {
 	for i := range len(s) {
 		if classes[s[i]]&inToken == 0 {
 			return false
@@ -69,22 +73,23 @@ func ValidTarget(target string) bool {
 
 // ValidValue reports whether a field's value has no control character but the tab, RFC
 // 9110 section 5.5.
-func ValidValue[T text](v T) bool {
-	i := 0
-	for ; i+8 <= len(v); i += 8 {
+func ValidValue(v string) bool {
+	for len(v) >= 8 {
 		// Eight bytes at once: those below a space, and DEL, set their highest bit.
-		x := uint64(v[i]) | uint64(v[i+1])<<8 | uint64(v[i+2])<<16 | uint64(v[i+3])<<24 |
-			uint64(v[i+4])<<32 | uint64(v[i+5])<<40 | uint64(v[i+6])<<48 | uint64(v[i+7])<<56
+		w := v[:8]
+		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
+			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
 		const ones, tops = 0x0101010101010101, 0x8080808080808080
 		del := x ^ ones*0x7f
-		if (x-ones*' ')&^x&tops|(del-ones)&^del&tops != 0 && !validBytes(v[i:i+8]) {
+		if (x-ones*' ')&^x&tops|(del-ones)&^del&tops != 0 && !validBytes(w) {
 			return false
 		}
+		v = v[8:]
 	}
-	return validBytes(v[i:])
+	return validBytes(v)
 }
 
-func validBytes[T text](v T) bool {
+func validBytes(v string) bool {
 	for i := range len(v) {
 		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
@@ -96,7 +101,7 @@ func validBytes[T text](v T) bool {
 // ValidEnds reports whether a value neither begins nor ends with a byte or a character
 // that some languages take for a space and strip, 0x85 and 0xa0. The last byte of another
 // character in UTF-8 is none of those.
-func ValidEnds[T text](v T) bool {
+func ValidEnds(v string) bool {
 	if len(v) == 0 {
 		return true
 	}
@@ -111,7 +116,7 @@ func ValidEnds[T text](v T) bool {
 	if last != nextLine && last != noBreakSpace {
 		return true
 	}
-	r, size := utf8.DecodeLastRuneInString(string(v[max(len(v)-utf8.UTFMax, 0):]))
+	r, size := utf8.DecodeLastRuneInString(v)
 	return size > 1 && r != nextLine && r != noBreakSpace
 }
 
@@ -122,7 +127,7 @@ const (
 
 // EqualFold compares with lower, which is of small letters, in ASCII: others have equals
 // beyond that.
-func EqualFold[T text](s T, lower string) bool {
+func EqualFold(s, lower string) bool {
 	if len(s) != len(lower) {
 		return false
 	}
@@ -140,7 +145,7 @@ func EqualFold[T text](s T, lower string) bool {
 
 // ValidHost reports whether host is a name or an address, with a port perhaps, RFC 3986
 // section 3.2. An empty one is.
-func ValidHost[T text](host T) bool {
+func ValidHost(host string) bool {
 	i := 0
 	if len(host) > 0 && host[0] == '[' {
 		for i = 1; i < len(host) && host[i] != ']'; i++ {

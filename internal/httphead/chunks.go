@@ -101,7 +101,7 @@ func (c *Chunks) size(b []byte) (int, error) {
 	}
 
 	extension, ok := bytes.CutSuffix(rest, []byte("\r"))
-	if !ok || !ValidValue(extension) {
+	if !ok || !ValidValue(view(extension)) {
 		return 0, errSizeLine
 	}
 	if c.extensions += len(extension); len(extension) > MaxExtension || c.extensions > MaxExtensions {

@@ -189,7 +189,7 @@ func (h *Head) parse(buf []byte, limits *Limits) error {
 func (h *Head) note(f Field) error {
 	switch len(f.Name) {
 	case len("host"):
-		if !EqualFold(f.Name, "host") {
+		if !EqualFold(view(f.Name), "host") {
 			return nil
 		}
 		if h.Host != nil {
@@ -197,9 +197,9 @@ func (h *Head) note(f Field) error {
 		}
 		h.Host = f.Value
 	case len("upgrade"):
-		h.upgrades = h.upgrades || EqualFold(f.Name, "upgrade")
+		h.upgrades = h.upgrades || EqualFold(view(f.Name), "upgrade")
 	case len("content-type"):
-		if !EqualFold(f.Name, "content-type") {
+		if !EqualFold(view(f.Name), "content-type") {
 			return nil
 		}
 		if h.typed {
@@ -207,7 +207,7 @@ func (h *Head) note(f Field) error {
 		}
 		h.typed = true
 	case len("content-length"):
-		if !EqualFold(f.Name, "content-length") {
+		if !EqualFold(view(f.Name), "content-length") {
 			return nil
 		}
 		if h.length != nil {
@@ -215,7 +215,7 @@ func (h *Head) note(f Field) error {
 		}
 		h.length = f.Value
 	case len("transfer-encoding"):
-		if !EqualFold(f.Name, "transfer-encoding") {
+		if !EqualFold(view(f.Name), "transfer-encoding") {
 			return nil
 		}
 		if h.coding != nil {
@@ -231,7 +231,7 @@ func (h *Head) finish() error {
 	switch {
 	case h.Host == nil && h.Minor > 0:
 		return errNoHost
-	case !ValidHost(h.Host):
+	case !ValidHost(view(h.Host)):
 		return errHost
 	case h.target.absolute && h.Host != nil && !bytes.EqualFold(h.target.host, h.Host):
 		return errTargetHost
@@ -252,7 +252,7 @@ func (h *Head) frame() error {
 		return errOldCoding
 	case h.coding != nil && h.length != nil:
 		return errBoth
-	case h.coding != nil && !EqualFold(h.coding, "chunked"):
+	case h.coding != nil && !EqualFold(view(h.coding), "chunked"):
 		return errCoding
 	case h.coding != nil:
 		h.Framing = Chunked

@@ -32,7 +32,7 @@ func (h *Head) parseRequestLine(line []byte, limits *Limits) error {
 
 func checkMethod(method []byte) error {
 	switch {
-	case !isToken(method):
+	case !isToken(view(method)):
 		return errMethod
 	case len(method) > MaxMethod:
 		return errLongMethod
@@ -80,7 +80,7 @@ func (h *Head) parseTarget() error {
 	}
 
 	scheme, rest, ok := bytes.Cut(target, []byte("://"))
-	if !ok || !EqualFold(scheme, "http") && !EqualFold(scheme, "https") {
+	if !ok || !EqualFold(view(scheme), "http") && !EqualFold(view(scheme), "https") {
 		return errTarget
 	}
 	end := bytes.IndexAny(rest, "/?")
@@ -88,7 +88,7 @@ func (h *Head) parseTarget() error {
 		end = len(rest)
 	}
 	h.target = targetParts{absolute: true, host: rest[:end]}
-	if end == 0 || !ValidHost(h.target.host) {
+	if end == 0 || !ValidHost(view(h.target.host)) {
 		return errTarget
 	}
 
@@ -109,10 +109,10 @@ func parseField(line []byte) (f Field, err error) {
 	}
 
 	f.Name, f.Value = line[:i], trim(line[i+1:])
-	if !ValidValue(f.Value) {
+	if !ValidValue(view(f.Value)) {
 		return f, errValue
 	}
-	if !ValidEnds(f.Value) {
+	if !ValidEnds(view(f.Value)) {
 		return f, errValueEnd
 	}
 
