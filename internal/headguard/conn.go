@@ -161,11 +161,11 @@ func (c *Conn) readMore() error {
 	if len(c.stash) == cap(c.stash) {
 		c.stash = append(make([]byte, 0, 2*cap(c.stash)), c.stash...)
 	}
+	c.begun() // it may have come before net/http began to wait
 	n, err := c.Conn.Read(c.stash[len(c.stash):cap(c.stash)])
 	if n == 0 {
 		return err
 	}
-	c.begun()
 	c.stash = c.stash[:len(c.stash)+n]
 	c.checkStash()
 	return nil
@@ -196,6 +196,7 @@ func (c *Conn) give(p []byte) int {
 	if c.given >= c.good {
 		return 0
 	}
+	c.waits = false
 	n := copy(p, c.stash[c.given:c.good])
 	c.given += n
 	if c.given == len(c.stash) {
@@ -262,9 +263,6 @@ func (c *Conn) stepAside() {
 // idle is called when net/http begins to wait for the next head.
 func (c *Conn) idle() {
 	c.waits = true
-	if len(c.stash) > 0 {
-		c.track() // the beginning of a head is here already
-	}
 	if c.mode != undecided {
 		return
 	}
@@ -285,15 +283,11 @@ func (c *Conn) begun() {
 		return
 	}
 	c.waits = false
-	c.track()
-	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
-	}
-}
-
-func (c *Conn) track() {
 	if c.guard.Track != nil {
 		c.guard.Track(c.self, http.StateActive)
+	}
+	if d := c.guard.HeaderTimeout; d > 0 {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
 	}
 }
 

@@ -4,8 +4,10 @@ package validators
 
 import (
 	"io/fs"
+	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,7 +33,10 @@ func Weak(tag string) string { return "W/" + tag }
 // Exact returns r without If-Modified-Since, if that is not exactly the time at which the file was modified.
 // [http.ServeContent] takes each later time for "not modified", and so would hide a roll-back to an older file. nginx
 // compares in the same way (if_modified_since exact).
+//
+// More than [MaxRanges] ranges are none that the file has, see there.
 func Exact(r *http.Request, modified time.Time) *http.Request {
+	r = bounded(r)
 	since := r.Header.Get("If-Modified-Since")
 	if since == "" {
 		return r
@@ -45,4 +50,22 @@ func Exact(r *http.Request, modified time.Time) *http.Request {
 	exact.Header.Del("If-Modified-Since")
 
 	return &exact
+}
+
+// MaxRanges is how many ranges of a file one request may ask for. [http.ServeContent] answers any number of them,
+// each with a head of its own: many small ones are more work, and more bytes, than the file.
+const MaxRanges = 32
+
+// bounded replaces too many ranges by one that no file has, so that the response has status 416, which RFC 9110,
+// section 14.2, allows for many small ranges.
+func bounded(r *http.Request) *http.Request {
+	if ranges := r.Header.Get("Range"); strings.Count(ranges, ",") < MaxRanges {
+		return r
+	}
+
+	few := *r
+	few.Header = r.Header.Clone()
+	few.Header.Set("Range", "bytes="+strconv.Itoa(math.MaxInt)+"-")
+
+	return &few
 }
