@@ -29,6 +29,9 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	if t.uri == "" || t.uri[0] != '/' || !httphead.ValidTarget(t.uri) {
 		return target{}, errBadRequest
 	}
+	if r.ProtoMajor > 1 && r.RequestURI != "" && r.RequestURI[0] != '/' {
+		return target{}, errBadRequest // RFC 9113 section 8.3.1 has no URLs there
+	}
 	path, query, _ := strings.Cut(t.uri, "?")
 	t.query = query
 	below, ok := base.Cut(path)

@@ -110,7 +110,7 @@ func bare(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r
 // requestRows are all of them.
 var requestRows = sync.OnceValue(func() []requestRow {
 	return slices.Concat(lengthRows(), codingRows(), codingSpellingRows(), lineRows(), chunkRows(), trailerRows(),
-		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(), methodRows(), orderRows())
+		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(), methodRows(), orderRows(), refusedSetRows())
 })
 
 // play sends the row's request, with a good one behind it, and says what is not
