@@ -18,7 +18,9 @@ func refusedSetRows() []requestRow {
 	bad, inBody := refused("400"), refusedInBody()
 	row := func(name, raw string, want outcome) requestRow { return requestRow{"D14 set: " + name, raw, want, ""} }
 	line := func(name, line string, want outcome) requestRow { return row(name, request(line), want) }
-	head := func(name string, want outcome, lines ...string) requestRow { return row(name, post(lines...)+"hello", want) }
+	head := func(name string, want outcome, lines ...string) requestRow {
+		return row(name, post(lines...)+"hello", want)
+	}
 	body := func(name, body string) requestRow { return row(name, post(chunked)+body, inBody) }
 	accepted := func(name, raw string, want outcome) requestRow {
 		return requestRow{"D14 set: " + name, raw, want, configured}

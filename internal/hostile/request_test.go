@@ -229,3 +229,16 @@ func TestRequests(t *testing.T) {
 		}
 	})
 }
+
+// TestRequestsByTLS is that the check is above TLS, and that its records do not matter.
+func TestRequestsByTLS(t *testing.T) {
+	v := *byHTTP
+	v.name, v.secure = "http_session, TLS", true
+	s := start(t, &v)
+	for _, row := range requestRows() {
+		if row.want.half {
+			continue // the end of one direction looks otherwise there
+		}
+		t.Run(row.name, func(t *testing.T) { judge(t, &v, row.name, row.play(s)) })
+	}
+}
