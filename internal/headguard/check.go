@@ -120,7 +120,7 @@ func (c *Conn) expectBody(h *httphead.Head) {
 // checkPreface looks at the first bytes of a connection. ours: they are of HTTP/1, and
 // else n of them may be passed on.
 func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
-	agreed := c.state.NegotiatedProtocol == http2
+	agreed := c.state != nil && c.state.NegotiatedProtocol == http2
 	switch {
 	case bytes.HasPrefix(b, preface):
 		if !agreed && (c.tls != nil || !c.guard.HTTP2) {

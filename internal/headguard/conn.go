@@ -38,8 +38,8 @@ type Conn struct {
 	// self is the connection as net/http knows it.
 	self net.Conn
 	tls  *tls.Conn // nil: it is not spoken
-	// state is set by the handshake, before there is a request.
-	state  tls.ConnectionState
+	// state is set by the handshake, before there is a request; nil without TLS.
+	state  *tls.ConnectionState
 	shaken bool
 
 	mode  mode

@@ -129,7 +129,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		}
 
 		if c.tls != nil {
-			r.TLS = &c.state // net/http does not see it
+			r.TLS = c.state // net/http does not see it
 		}
 		if r.RequestURI == refusedTarget {
 			if refusal := c.refusal.Load(); refusal != nil {

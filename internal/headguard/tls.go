@@ -25,7 +25,8 @@ func (c *Conn) handshake() error {
 	}
 	err := c.tls.Handshake()
 	if err == nil {
-		c.state = c.tls.ConnectionState()
+		state := c.tls.ConnectionState()
+		c.state = &state
 		if c.state.NegotiatedProtocol == http2 && c.state.Version == tls.VersionTLS12 && !strong[c.state.CipherSuite] {
 			err = fmt.Errorf("the client wants HTTP/2 with the cipher suite %s", tls.CipherSuiteName(c.state.CipherSuite))
 		}
