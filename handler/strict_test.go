@@ -62,7 +62,7 @@ func TestDoubtfulRequestsEndTheConnection(t *testing.T) {
 		serve(t, replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), func(s *site) {
 			s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if strict {
-					r = r.WithContext(httphead.WithStrict(r.Context()))
+					r = r.WithContext(httphead.WithStrict(r.Context(), true))
 				}
 				s.handler.ServeHTTP(w, r)
 			})

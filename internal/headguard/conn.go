@@ -143,10 +143,12 @@ func (c *Conn) read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	c.begun()
 	good := c.check(p[:n])
 	if good < n || c.mode == refused {
 		c.keep(p[good:n])
+	}
+	if good > 0 {
+		c.waits = false // net/http knows
 	}
 
 	return good, nil
@@ -161,7 +163,7 @@ func (c *Conn) readMore() error {
 	if len(c.stash) == cap(c.stash) {
 		c.stash = append(make([]byte, 0, 2*cap(c.stash)), c.stash...)
 	}
-	c.begun() // it may have come before net/http began to wait
+	c.begun()
 	n, err := c.Conn.Read(c.stash[len(c.stash):cap(c.stash)])
 	if n == 0 {
 		return err
@@ -276,8 +278,8 @@ func (c *Conn) idle() {
 	}
 }
 
-// begun is called when bytes have come. The first ones of a head set the time for all of
-// it, and the server must not take the connection for an idle one.
+// begun is called when a part of a head has come. The first one sets the time for all of it,
+// and the server must not take the connection for an idle one.
 func (c *Conn) begun() {
 	if !c.waits {
 		return
@@ -287,7 +289,7 @@ func (c *Conn) begun() {
 		c.guard.Track(c.self, http.StateActive)
 	}
 	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
+		_ = c.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -90,12 +91,10 @@ func (g *Guard) conn(c net.Conn, config *tls.Config) net.Conn {
 	return guarded.self
 }
 
-type connKey struct{}
-
 // ConnContext marks a connection's requests as checked.
 func (g *Guard) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if guarded := unwrap(c); guarded != nil {
-		return context.WithValue(httphead.WithStrict(ctx), connKey{}, guarded)
+		return httphead.WithStrict(ctx, guarded)
 	}
 	return ctx
 }
@@ -122,7 +121,7 @@ func (g *Guard) ConnState(c net.Conn, state http.ConnState) {
 // Handler answers what is refused, and gives next the rest.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, ok := r.Context().Value(connKey{}).(*Conn)
+		c, ok := httphead.StrictReader(r.Context()).(*Conn)
 		if !ok {
 			next.ServeHTTP(w, r)
 			return
@@ -149,5 +148,5 @@ func answer(w http.ResponseWriter, e *httphead.Error) {
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.Status)
-	_, _ = w.Write([]byte(body)) // the client may have gone
+	_, _ = io.WriteString(w, body) // the client may have gone
 }

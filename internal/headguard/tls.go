@@ -1,6 +1,7 @@
 package headguard
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -21,9 +22,9 @@ var strong = map[uint16]bool{
 func (c *Conn) handshake() error {
 	c.shaken = true
 	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(d)) // an error shows in writing
+		_ = c.SetWriteDeadline(time.Now().Add(d)) // an error shows in writing
 	}
-	err := c.tls.Handshake()
+	err := c.tls.HandshakeContext(context.Background())
 	if err == nil {
 		state := c.tls.ConnectionState()
 		c.state = &state
@@ -32,7 +33,7 @@ func (c *Conn) handshake() error {
 		}
 	}
 	if err == nil {
-		_ = c.Conn.SetWriteDeadline(time.Time{})
+		_ = c.SetWriteDeadline(time.Time{})
 		return nil
 	}
 

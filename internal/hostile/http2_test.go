@@ -114,7 +114,7 @@ func (s *server) exchange2(fields []hpack.HeaderField, body string) (status int,
 	go func() { sent <- writeStream(framer, fields, body) }()
 	defer func() {
 		_ = c.Close()
-		<-sent // the server may have ended the connection meanwhile
+		_ = <-sent // the server may have ended the connection meanwhile
 	}()
 
 	for {
@@ -172,12 +172,13 @@ func writeStream(framer *http2.Framer, fields []hpack.HeaderField, body string) 
 
 // frames are the fields of a request by HTTP/2.
 func (r *spoken) frames(scheme string) []hpack.HeaderField {
-	fields := []hpack.HeaderField{
-		{Name: ":method", Value: r.method},
-		{Name: ":scheme", Value: scheme},
-		{Name: ":authority", Value: r.host},
-		{Name: ":path", Value: r.target},
-	}
+	fields := make([]hpack.HeaderField, 0, 4+len(r.fields))
+	fields = append(fields,
+		hpack.HeaderField{Name: ":method", Value: r.method},
+		hpack.HeaderField{Name: ":scheme", Value: scheme},
+		hpack.HeaderField{Name: ":authority", Value: r.host},
+		hpack.HeaderField{Name: ":path", Value: r.target},
+	)
 	for _, f := range r.fields {
 		fields = append(fields, hpack.HeaderField{Name: lowerASCII(f[0]), Value: f[1]})
 	}

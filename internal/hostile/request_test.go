@@ -74,7 +74,6 @@ func (o outcome) unlessRefused(codes string) outcome {
 	return o
 }
 func (o outcome) optionalCodes() outcome       { o.silent = true; return o }
-func (o outcome) optionallyLast() outcome      { o.either = true; return o }
 func (o outcome) byteByByte() outcome          { o.dribbles = true; return o }
 func (o outcome) ofBody(body string) outcome   { o.body = body; return o }
 func (o outcome) by(sc func() *script) outcome { o.script = sc; return o }

@@ -137,7 +137,8 @@ func certificate(t *testing.T, dir string) []string {
 	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	require.NoError(t, err)
 
-	args := []string{"--ssl"}
+	args := make([]string, 0, 5)
+	args = append(args, "--ssl")
 	for _, file := range []struct {
 		option, kind string
 		contents     []byte

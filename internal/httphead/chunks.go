@@ -3,12 +3,14 @@ package httphead
 import "bytes"
 
 const (
+	// maxSizeDigits keeps a size within 64 bits.
 	maxSizeDigits = 16
-	// MaxExtension is how many bytes the extensions of a chunk may have, MaxExtensions
-	// those of a body, and MaxTrailer the trailer section.
-	MaxExtension  = 256
+	// MaxExtension is how many bytes the extensions of a chunk may have.
+	MaxExtension = 256
+	// MaxExtensions is how many bytes those of a body may have.
 	MaxExtensions = 16 << 10
-	MaxTrailer    = 4 << 10
+	// MaxTrailer is how many bytes may follow the last chunk.
+	MaxTrailer = 4 << 10
 )
 
 var (
@@ -55,7 +57,7 @@ func (c *Chunks) Next(b []byte) (n int, err error) {
 			used, err = c.size(rest)
 		case InData:
 			used = int(min(uint64(len(rest)), c.left)) //nolint:gosec // G115: it is no more than len
-			if c.left -= uint64(used); c.left == 0 {   //nolint:gosec // G115: nor negative
+			if c.left -= uint64(used); c.left == 0 {
 				c.part = InEnd
 			}
 		case InEnd:

@@ -123,6 +123,7 @@ func (h *Head) Reset() { *h = Head{Fields: h.Fields[:0]} }
 // is an [*Error]. What is already certain to be wrong is refused before the head is
 // complete.
 func (h *Head) Parse(buf []byte, limits *Limits) (n int, err error) {
+	read := false // its first line, from the bytes where they are now
 	for {
 		i := bytes.IndexByte(buf[h.scanned:], '\n')
 		if i < 0 {
@@ -147,18 +148,22 @@ func (h *Head) Parse(buf []byte, limits *Limits) (n int, err error) {
 			if err := h.parseRequestLine(buf[:end-1], limits); err != nil {
 				return 0, err
 			}
+			read = true
 		case end == begin+1:
-			return h.scanned, h.parse(buf[:h.scanned], limits)
+			return h.scanned, h.parse(buf[:h.scanned], limits, read)
 		}
 	}
 }
 
-// parse reads a head that is complete, and whose lines all end with CRLF.
-func (h *Head) parse(buf []byte, limits *Limits) error {
+// parse reads a head that is complete, and whose lines all end with CRLF. read: its first
+// line has been.
+func (h *Head) parse(buf []byte, limits *Limits, read bool) error {
 	end := bytes.IndexByte(buf, '\n')
-	// The bytes may have moved since its first line was read.
-	if err := h.parseRequestLine(buf[:end-1], limits); err != nil {
-		return err
+	if !read {
+		// The bytes may have moved.
+		if err := h.parseRequestLine(buf[:end-1], limits); err != nil {
+			return err
+		}
 	}
 
 	h.Fields = h.Fields[:0]
@@ -287,7 +292,7 @@ func parseLength(text []byte) (int64, bool) {
 		}
 		n = n*10 + uint64(c-'0')
 	}
-	return int64(n), n < 1<<63 //nolint:gosec // G115: it is not used then
+	return int64(n), n < 1<<63
 }
 
 // ValidLength reports whether a Content-Length is a number of bytes in decimal.
