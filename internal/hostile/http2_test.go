@@ -110,11 +110,14 @@ func (s *server) exchange2(fields []hpack.HeaderField, body string) (status int,
 	}
 	framer := http2.NewFramer(c, c)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	sent := make(chan error, 1)
-	go func() { sent <- writeStream(framer, fields, body) }()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_ = writeStream(framer, fields, body) // the server may end the connection meanwhile
+	}()
 	defer func() {
 		_ = c.Close()
-		_ = <-sent // the server may have ended the connection meanwhile
+		<-sent
 	}()
 
 	for {
