@@ -25,6 +25,11 @@ const (
 	DefaultMaxResponseBuffer = 128 << 20
 	DefaultClientGrace       = 30 * time.Second
 	DefaultMinClientRate     = 240
+	// The limits of heads let tickets of Kerberos, tokens of Azure AD and sessions in
+	// cookies through.
+	DefaultMaxHeaderField  = 32 << 10
+	DefaultMaxHeader       = 80 << 10
+	DefaultMaxResponseHead = 64 << 10
 
 	DefaultClientStallTimeout = 30 * time.Second
 )
@@ -94,6 +99,9 @@ type Config struct {
 	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits
+	// MaxResponseHead bounds the head of a response, in bytes. Zero means
+	// DefaultMaxResponseHead. Beyond it, the request is answered with 502.
+	MaxResponseHead int
 
 	// MaxQueueShare is the share of the application's queue (see
 	// Options.MaxRequestQueueSize) that the requests of one client's connection may have
@@ -167,12 +175,14 @@ const (
 // Limits bound the head of a request; 0: the default, negative: no limit. The
 // server in front has limits of its own, as http.Server.MaxHeaderBytes.
 type Limits struct {
-	// Target bounds path and query, in bytes: 8192. Beyond it, 414.
+	// Target bounds path and query, in bytes: 32768. Beyond it, 414.
 	Target int
-	// Fields bounds the number of header fields: 100. Beyond it, 431.
+	// Fields bounds the number of header fields: 1000. Beyond it, 431.
 	Fields int
-	// Field bounds the name and value of each, in bytes: 8192. Beyond it, 431.
+	// Field bounds the name and value of each, in bytes: 32768. Beyond it, 431.
 	Field int
+	// Head bounds target, names and values together, in bytes: 81920. Beyond it, 431.
+	Head int
 }
 
 // Sendfile lets an application answer with a file instead of a body: by the
@@ -293,7 +303,13 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		value   *int
 		instead int
-	}{{&c.Limits.Target, 8 << 10}, {&c.Limits.Fields, 100}, {&c.Limits.Field, 8 << 10}} {
+	}{
+		{&c.Limits.Target, DefaultMaxHeaderField},
+		{&c.Limits.Fields, 1000},
+		{&c.Limits.Field, DefaultMaxHeaderField},
+		{&c.Limits.Head, DefaultMaxHeader},
+		{&c.MaxResponseHead, DefaultMaxResponseHead},
+	} {
 		if *d.value == 0 {
 			*d.value = d.instead
 		}

@@ -111,8 +111,16 @@ func TestR46LimitsOfAHead(t *testing.T) {
 			require.Equal(s, want, ask("/", "X: "+strings.Repeat("y", size-1)+"\r\n"), size)
 		}
 	})
+	cfg.Limits = handler.Limits{Head: 1000}
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
+		for size, want := range map[int]int{100: 200, 500: 431} {
+			value := strings.Repeat("y", size)
+			resp, _ := s.do(http.MethodGet, "/", "", "X", value, "Y", value, "Z", value)
+			require.Equal(s, want, resp.StatusCode, size)
+		}
+	})
 	serve(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, func(s *site) {
-		for size, want := range map[int]int{8 << 10: 200, 8<<10 + 1: 414} {
+		for size, want := range map[int]int{32 << 10: 200, 32<<10 + 1: 414} {
 			resp, _ := s.do(http.MethodGet, "/"+strings.Repeat("x", size-1), "")
 			require.Equal(s, want, resp.StatusCode)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
@@ -180,6 +181,9 @@ func (x *exchange) reportFailure(err error) {
 // admit decides what of the request is for the application at all.
 func (x *exchange) admit() (err error) {
 	r := x.r
+	if err := httphead.CheckMethod(r.Method); err != nil {
+		return methodFault(err)
+	}
 	switch r.Method {
 	case http.MethodConnect, sessionproto.MethodPing, "ping", sessionproto.MethodOOBW:
 		// The latter are for the process itself.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -99,30 +100,35 @@ func (l *Limits) check(target string, h http.Header) error {
 	if l.Target > 0 && len(target) > l.Target {
 		return errLongTarget
 	}
-	fields := 0
+	fields, size := 0, len(target)
 	for name, values := range h {
 		fields += len(values)
 		for _, v := range values {
+			size += len(name) + len(v)
 			if l.Field > 0 && len(name)+len(v) > l.Field {
 				return errLargeHead
 			}
 		}
 	}
-	if l.Fields > 0 && fields > l.Fields {
+	if l.Fields > 0 && fields > l.Fields || l.Head > 0 && size > l.Head {
 		return errLargeHead
 	}
 	return nil
 }
 
-// checkHeader refuses a request whose headers pretend to come from us.
+// checkHeader refuses a request whose headers pretend to come from us, or that others
+// might read in another way.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if ownHeader(name) || slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if ownHeader(name) || slices.ContainsFunc(values, unclear) {
 			return errBadRequest
 		}
 	}
-	return nil
+	return checkFraming(h)
 }
+
+// unclear: a value that some cut in two, and some at its ends.
+func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
 
 // eachHeader yields the headers that go to the application, each once with all of its
 // values: the client's, as far as the application may believe them, and those of the

@@ -50,10 +50,10 @@ var flyingOptions = slices.Concat([]option{
 	{key: "load_shell_envvars", flag: "load-shell-envvars", kind: kindBool, usage: "start processes by the login shell of their user, with what its profile sets (default true)"},
 }, optionsOf(startOptions, []string{
 	"max_pool_size", "max_preloader_idle_time", "max_request_queue_size", "start_timeout", "app_file_descriptor_ulimit",
-	"max_requests", "max_unanswered_requests", "max_queue_share", "max_connections", "max_connections_per_client", "memory_limit", "hard_memory_limit", "rolling_restarts", "ctls",
+	"max_requests", "max_unanswered_requests", "max_queue_share", "max_header_size", "max_header_field_size", "max_target_size", "max_response_header_size", "max_connections", "max_connections_per_client", "memory_limit", "hard_memory_limit", "rolling_restarts", "ctls",
 	"ruby", "python", "nodejs", "friendly_error_pages", "thread_count",
 	"request_buffering", "max_request_body_size", "response_buffer_high_watermark", "max_buffer_size", "data_buffer_dir",
-	"client_header_timeout", "client_timeout", "client_min_rate", "client_stall_timeout", "keepalive_timeout",
+	"client_header_timeout", "client_timeout", "client_min_rate", "client_stall_timeout", "keepalive_timeout", "http2_cleartext",
 	"max_request_time", "max_request_queue_time",
 	"request_queue_overflow_status_code", "request_queue_timeout_status_code", "spawn_exception_status_code",
 	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "trusted_headers", "sendfile", "show_version_in_header", "access_log", "metrics_address", "drain_delay",

@@ -26,6 +26,8 @@ type Config struct {
 	Address    string `koanf:"address"`
 	Port       int    `koanf:"port"`
 	SocketFile string `koanf:"socket_file"`
+	// HTTP2Cleartext lets clients speak HTTP/2 without TLS.
+	HTTP2Cleartext bool `koanf:"http2_cleartext"`
 
 	Environment  string            `koanf:"environment"`
 	AppType      string            `koanf:"app_type"`

@@ -52,8 +52,18 @@ func (c *Connections) limits() connlimit.Limits {
 	return limits
 }
 
-// track is the ConnState of the servers.
-func (s *Server) track(conn net.Conn, state http.ConnState) {
-	s.conns.Track(conn, state)
+// trackHTTP is the ConnState of the server of HTTP, by which a connection is active when
+// the head of a request has come; s.conns are told of the first byte besides.
+func (s *Server) trackHTTP(conn net.Conn, state http.ConnState) {
+	s.guard.ConnState(conn, state)
 	s.limiter.Track(conn, state)
+}
+
+// trackSCGI is that of the server of SCGI, by which it is active when the first byte has
+// come; HeadRead tells of the head.
+func (s *Server) trackSCGI(conn net.Conn, state http.ConnState) {
+	s.conns.Track(conn, state)
+	if state != http.StateActive {
+		s.limiter.Track(conn, state)
+	}
 }

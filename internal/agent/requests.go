@@ -33,6 +33,12 @@ type Requests struct {
 	QueueOverflowStatus  int    `koanf:"request_queue_overflow_status_code"`
 	QueueTimeoutStatus   int    `koanf:"request_queue_timeout_status_code"`
 	SpawnExceptionStatus int    `koanf:"spawn_exception_status_code"`
+	// MaxHeaderSize bounds the head of a request, MaxHeaderFieldSize each of its fields,
+	// MaxTargetSize path and query, and MaxResponseHeaderSize the head of a response.
+	MaxHeaderSize         int `koanf:"max_header_size"`
+	MaxHeaderFieldSize    int `koanf:"max_header_field_size"`
+	MaxTargetSize         int `koanf:"max_target_size"`
+	MaxResponseHeaderSize int `koanf:"max_response_header_size"`
 	// MaxQueueShare is the share of the queue that one client's connection may have.
 	MaxQueueShare float64 `koanf:"max_queue_share"`
 	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
@@ -60,10 +66,22 @@ func defaultRequests() Requests {
 		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer, MaxBufferSize: -1,
 		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
 		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
-		ClientStallTimeout:  int(handler.DefaultClientStallTimeout / time.Second),
+		ClientStallTimeout:    int(handler.DefaultClientStallTimeout / time.Second),
+		MaxHeaderSize:         handler.DefaultMaxHeader,
+		MaxHeaderFieldSize:    handler.DefaultMaxHeaderField,
+		MaxTargetSize:         handler.DefaultMaxHeaderField,
+		MaxResponseHeaderSize: handler.DefaultMaxResponseHead,
+
 		ForceMaxConcurrency: -1, MaxQueueShare: handler.DefaultMaxQueueShare, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
 	}
 }
+
+// What limits of heads may be: browsers send some hundred bytes, and each connection may
+// have as much in memory.
+const (
+	leastHeader = 1 << 10
+	mostHeader  = 1 << 20
+)
 
 // validate finds what package handler does not.
 func (c *Requests) validate() (errs []error) {
@@ -84,6 +102,30 @@ func (c *Requests) validate() (errs []error) {
 	} {
 		if number.value < number.least {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
+		}
+	}
+	for _, size := range []struct {
+		key   string
+		value int
+	}{
+		{"max_header_size", c.MaxHeaderSize},
+		{"max_header_field_size", c.MaxHeaderFieldSize},
+		{"max_target_size", c.MaxTargetSize},
+		{"max_response_header_size", c.MaxResponseHeaderSize},
+	} {
+		if size.value < leastHeader || size.value > mostHeader {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be from %d to %d bytes", size.key, size.value, leastHeader, mostHeader))
+		}
+	}
+	for _, part := range []struct {
+		key   string
+		value int
+	}{
+		{"max_header_field_size", c.MaxHeaderFieldSize},
+		{"max_target_size", c.MaxTargetSize},
+	} {
+		if part.value > c.MaxHeaderSize {
+			errs = append(errs, fmt.Errorf("%s is %d, above max_header_size, which is %d: lower the one or raise the other", part.key, part.value, c.MaxHeaderSize))
 		}
 	}
 	if share := c.MaxQueueShare; !(share > 0 && share <= 1) { // NaN is neither
@@ -188,6 +230,8 @@ func (c *Config) handler() handler.Config {
 		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
 		ClientStallTimeout: c.stallTimeout(),
 		QueueFullStatus:    c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
+		Limits:                    handler.Limits{Target: c.MaxTargetSize, Field: c.MaxHeaderFieldSize, Head: c.MaxHeaderSize},
+		MaxResponseHead:           c.MaxResponseHeaderSize,
 		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
 		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
