@@ -23,6 +23,7 @@ const (
 	settingsUnusable
 	noPort
 	portTaken
+	notServingSocket
 	notServing
 	unhealthy
 	unhealthyHost
@@ -139,6 +140,11 @@ var wordings = map[problem]wording{
 	portTaken: {
 		CategoryOperatingSystem, "another program listens on port {port}, which the application was told to use",
 		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
+	},
+	notServingSocket: {
+		CategoryTimeout, "the application neither served on the socket {subject} nor began the handshake within {timeout}",
+		"It must listen on the Unix socket in the environment variable SOCKET, for which $SOCKET stands in its start command. " +
+			"If it is only slow, raise the start time-out.",
 	},
 	notServing: {
 		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}",

@@ -65,12 +65,18 @@ func (a *attempt) newEnvironment() *environment {
 	return e
 }
 
-// assigned are the variables of a command that nothing configured replaces: the port
-// on which requests will come, and the virtual environment, whose PATH has the
+// assigned are the variables of a command that nothing configured replaces: the port or
+// socket on which requests will come, and the virtual environment, whose PATH has the
 // configured one in it.
-var assigned = []string{portVariable, "PATH", "VIRTUAL_ENV"}
+var assigned = []string{portVariable, socketVariable, "PATH", "VIRTUAL_ENV"}
 
-const portVariable = "PORT"
+const (
+	portVariable   = "PORT"
+	socketVariable = "SOCKET"
+)
+
+// ownSocketName is short, because the paths of Unix sockets are.
+const ownSocketName = "app"
 
 // keepAssigned puts them back into vars.
 func (a *attempt) keepAssigned(vars map[string]string) {

@@ -170,7 +170,7 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 		}
 		return user, nil
 	}
-	user, err := i.accounts.userByID(int(owner(info).Uid))
+	user, err := i.accounts.userByID(int(statOf(info).Uid))
 	if errors.Is(err, errNoEntry) {
 		return nil, nil
 	}
@@ -186,7 +186,7 @@ func (i *identifier) gid(app *App, info fs.FileInfo, user *account) (int, error)
 	case i.policy == DefaultUserOnly:
 		return 0, nil
 	case app.Group == GroupOfStartupFile:
-		gid := int(owner(info).Gid)
+		gid := int(statOf(info).Gid)
 		if _, err := i.accounts.groupByID(gid); errors.Is(err, errNoEntry) {
 			return 0, nil
 		} else if err != nil {
@@ -232,7 +232,8 @@ func (i *identifier) supplementary(user *account, gid int) ([]int, error) {
 	return groups, nil
 }
 
-func owner(info fs.FileInfo) *syscall.Stat_t {
+// statOf is what the system says of a file.
+func statOf(info fs.FileInfo) *syscall.Stat_t {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return &syscall.Stat_t{}

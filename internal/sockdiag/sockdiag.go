@@ -12,7 +12,10 @@
 // time, because a queue ends with its socket.
 package sockdiag
 
-import "errors"
+import (
+	"errors"
+	"net/netip"
+)
 
 var (
 	// ErrClosed says that the other end was closed: no process reads there.
@@ -23,3 +26,17 @@ var (
 	// ErrUnavailable says that the system does not tell who owns sockets.
 	ErrUnavailable = errors.New("the system does not tell who owns the other end of the connection")
 )
+
+// Listening is a socket that listens.
+type Listening struct {
+	// Addr is where; the unspecified address means each, and that of IPv6 mostly each of
+	// IPv4, too.
+	Addr  netip.Addr
+	UID   int
+	Inode uint64
+}
+
+// Takes reports whether connections to addr may come to the socket.
+func (l *Listening) Takes(addr netip.Addr) bool {
+	return l.Addr == addr || l.Addr == netip.IPv6Unspecified() || l.Addr.IsUnspecified() && l.Addr.Is4() == addr.Is4()
+}

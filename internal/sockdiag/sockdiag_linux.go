@@ -1,9 +1,12 @@
 package sockdiag
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+
+	"golang.org/x/sys/unix"
 )
 
 // tcpState is a state of a TCP socket, as the kernel numbers them.
@@ -56,7 +59,50 @@ func Peer(conn *net.TCPConn) (uid int, err error) {
 	}
 
 	// A kernel without the module for TCP says the same as of a socket that there is not.
-	return owner(procTable{root: "/proc/net"}, theirs, ours)
+	uid, err = owner(procTable{root: "/proc/net"}, theirs, ours)
+	if errors.Is(err, ErrNotHere) && !isEstablished(conn) {
+		return 0, ErrClosed // by a reset, which leaves nothing
+	}
+
+	return uid, err
+}
+
+// isEstablished reports whether the other end has not been closed, as far as ours knows.
+func isEstablished(conn *net.TCPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	state := established
+	err = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			state = tcpState(info.State)
+		}
+	})
+
+	return err == nil && state == established
+}
+
+// Listener returns the user whose socket takes connections to an address of this host.
+// The error is ErrNotHere or ErrUnavailable.
+func Listener(at netip.AddrPort) (uid int, err error) {
+	s, err := netlinkTable{}.listener(unmapped(at))
+	if err != nil {
+		s, err = procTable{root: "/proc/net"}.listener(unmapped(at))
+	}
+
+	return int(s.uid), err
+}
+
+// Listeners returns the sockets that listen on a port of this host, on any address.
+func Listeners(port int) (found []Listening, err error) {
+	err = procTable{root: "/proc/net"}.each(func(at [2]netip.AddrPort, s socket) {
+		if s.state == listening && int(at[0].Port()) == port {
+			found = append(found, Listening{Addr: at[0].Addr(), UID: int(s.uid), Inode: uint64(s.inode)})
+		}
+	})
+
+	return found, err
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort {
