@@ -105,6 +105,7 @@ func (a *attempt) look(p *program) (err error) {
 	}
 	r := newResolver(&a.app, a.dir.loaders, a.envFiles)
 	r.byName = a.loginShell() != ""
+	r.switched = a.identity.switched
 	a.command, err = r.resolve(p)
 	return err
 }

@@ -100,6 +100,8 @@ type resolver struct {
 	path string
 	// byName leaves the search for programs to a login shell.
 	byName bool
+	// switched: the process will run as another user than this program.
+	switched bool
 }
 
 func newResolver(app *App, loaderDir string, envFiles map[string]string) *resolver {

@@ -74,7 +74,7 @@ func (r *resolver) meteorBundle(c *command) error {
 		// The proxy whose X-Forwarded-For is to be believed is this one.
 		"HTTP_FORWARDED_COUNT": "1",
 	}
-	if os.Getenv("ROOT_URL") == "" {
+	if os.Getenv("ROOT_URL") == "" || !inherits("ROOT_URL", r.switched) {
 		c.env["ROOT_URL"] = "http://localhost" + r.app.BaseURI
 	}
 	if r.app.MeteorSettings == "" {
