@@ -17,6 +17,7 @@ const (
 	otherUser
 	unknownUser
 	unknownGroup
+	unsafePlace
 	userDatabase
 	wrongIdentity
 	envFileUnusable
@@ -112,6 +113,11 @@ var wordings = map[problem]wording{
 	unknownUser: {
 		CategoryOperatingSystem, "{subject} does not exist on this host",
 		"Create the user (useradd), or configure one that exists.",
+	},
+	unsafePlace: {
+		CategoryOperatingSystem, "the owner of {subject} cannot decide which user the application runs as: {reason}",
+		"Give the directory and the file to the same user (chown), or to root, and take from others the right to write (chmod o-w); " +
+			"or name the user in the server's configuration (user).",
 	},
 	unknownGroup: {
 		CategoryOperatingSystem, "{subject} does not exist on this host",

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // program is what an application consists of, as it shows before it is known
@@ -209,7 +211,7 @@ func checkStartupFile(path string) error {
 	case err != nil:
 		return startupFault(path, err)
 	case !info.Mode().IsRegular():
-		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: errNotRegular}}
+		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: ownfile.ErrNotRegular}}
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ type UserPolicy uint8
 
 // The policies.
 const (
-	// UserOfApp: as App.User, or else as the owner of the startup file; with
+	// UserOfApp: as App.User, or else as the owner of the startup file, which only that
+	// user or root may have put where it is (see docs/user-switching.md); with
 	// a start command and no startup file, of the application's directory. Never
 	// as root, nor as somebody whom the system does not know: as
 	// Config.DefaultUser then.
@@ -44,6 +45,8 @@ type identity struct {
 	switched bool
 	// byStartupFile: whose file it is decided it.
 	byStartupFile bool
+	// doubt is what another user may have had a hand in, which is not refused; nil: nothing.
+	doubt error
 }
 
 // credential is nil when the process stays who we are.
@@ -118,6 +121,10 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	id := &identity{switched: true, byStartupFile: user != nil && app.User == "" && info.Mode().IsRegular()}
 	if user == nil || user.uid == 0 {
 		user, id.byStartupFile = defaultUser, false
+	} else if app.User == "" && i.policy == UserOfApp {
+		if id.doubt, err = checkPlace(app.Root, reference, info, i.privateGroup(user)); err != nil {
+			return nil, err
+		}
 	}
 	id.account = *user
 	if id.gid, err = i.gid(app, info, user); err != nil {
@@ -178,6 +185,16 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 		return nil, &fault{problem: userDatabase, err: err}
 	}
 	return user, nil
+}
+
+// privateGroup is the group that has the user's name, as many systems make one for each
+// user; -1: there is none.
+func (i *identifier) privateGroup(user *account) int {
+	if name, err := i.accounts.groupByID(user.gid); err != nil || name != user.name {
+		return -1
+	}
+
+	return user.gid
 }
 
 // gid is 0 when the default group is to be taken.

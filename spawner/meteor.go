@@ -3,6 +3,8 @@ package spawner
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 const (
@@ -81,10 +83,10 @@ func (r *resolver) meteorBundle(c *command) error {
 		return nil
 	}
 	path := absolute(r.app.Root, r.app.MeteorSettings)
-	settings, err := readRegular(path, maxMeteorSettings)
+	settings, err := ownfile.ReadRegular(path, maxMeteorSettings)
 	if err != nil {
 		return &fault{problem: settingsUnusable, subject: path, err: err}
 	}
-	c.env["METEOR_SETTINGS"] = settings
+	c.env["METEOR_SETTINGS"] = string(settings)
 	return nil
 }

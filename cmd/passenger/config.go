@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // loader puts the configuration together: each layer counts more than those
@@ -181,21 +181,14 @@ func (l *loader) file(path string) (map[string]any, error) {
 
 // readConfig returns nil for a file that does not exist.
 func readConfig(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // G304: where configuration is
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	b, err := ownfile.ReadRegular(path, maxConfigFile)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	case len(b) > maxConfigFile:
-		return nil, fmt.Errorf("%s is over %d bytes, too large for a configuration", path, maxConfigFile)
 	}
+
 	return b, nil
 }
 

@@ -1,5 +1,6 @@
 // Package ownfile opens files that a server writes for its operator, such as logs,
-// where others must not make it write into something else.
+// where others must not make it write into something else, and reads those that others
+// may have made, which must not keep it waiting.
 package ownfile
 
 import (
