@@ -31,7 +31,7 @@ func (a *attempt) check(i *identifier) error {
 		return err
 	}
 	if doubt := a.identity.doubt; doubt != nil && a.factory != nil && a.factory.isNew(doubt) {
-		a.config.Logger.Info("warning: another user may have a say in what the application's user runs: "+doubt.Error(),
+		a.config.Logger.Info("warning: "+doubt.Error(),
 			"app", a.app.Name(), "user", a.identity.name)
 	}
 	return a.identity.withRights(func() error { return a.look(program) })

@@ -45,7 +45,7 @@ type identity struct {
 	switched bool
 	// byStartupFile: whose file it is decided it.
 	byStartupFile bool
-	// doubt is what another user may have had a hand in, which is not refused; nil: nothing.
+	// doubt is what the operator is warned of; nil: nothing.
 	doubt error
 }
 
@@ -121,10 +121,14 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	id := &identity{switched: true, byStartupFile: user != nil && app.User == "" && info.Mode().IsRegular()}
 	if user == nil || user.uid == 0 {
 		user, id.byStartupFile = defaultUser, false
-	} else if app.User == "" && i.policy == UserOfApp {
+	} else if app.User == "" {
 		if id.doubt, err = checkPlace(app.Root, reference, info, i.privateGroup(user)); err != nil {
 			return nil, err
 		}
+	}
+	if user == defaultUser && app.User != "" && i.policy == UserOfApp {
+		id.doubt = fmt.Errorf("the application is to run as the user %q, which is root or does not exist on this host: it runs as the default user %q",
+			app.User, i.defaultUser)
 	}
 	id.account = *user
 	if id.gid, err = i.gid(app, info, user); err != nil {
@@ -171,6 +175,9 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 		user, err := i.accounts.user(app.User)
 		if uid, notNumber := strconv.Atoi(app.User); err != nil && notNumber == nil {
 			user, err = i.accounts.userByID(uid)
+		}
+		if errors.Is(err, errNoEntry) {
+			return nil, nil
 		}
 		if err != nil {
 			return nil, i.unknown("the user", app.User, unknownUser, err)

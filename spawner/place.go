@@ -15,13 +15,18 @@ import (
 // program run as somebody else. The directories from the application's to the file count.
 // The sticky bit is no excuse: whoever can add a file to the directory can add one that
 // the program loads. private is the owner's own group, which may write; -1: there is none.
-// doubt is what is not as safe as it could be, and in use by many.
+// doubt says what is not as safe as it could be, and in use by many.
 func checkPlace(root, file string, info fs.FileInfo, private int) (doubt, err error) {
 	uid := statOf(info).Uid
 	refuse := func(format string, args ...any) error {
 		return &fault{problem: unsafePlace, subject: file, err: fmt.Errorf(format, args...)}
 	}
 
+	defer func() {
+		if doubt != nil {
+			doubt = fmt.Errorf("another user may have a say in what the application's user runs: %w", doubt)
+		}
+	}()
 	for _, dir := range directoriesTo(root, file, info) {
 		of, err := os.Stat(dir)
 		if err != nil {
