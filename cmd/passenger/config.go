@@ -38,6 +38,10 @@ type loader struct {
 	// theirs, and names none.
 	apps   []hostedApp
 	nested bool
+	// hookFiles are the files that name programs to run for events.
+	hookFiles map[string]bool
+	// warnedOfRoot: checkRoot has given its warnings.
+	warnedOfRoot bool
 }
 
 // newLoader is to be called before this program changes its directory, or who it runs
@@ -48,7 +52,7 @@ func newLoader(cmd *cobra.Command, options []option) *loader {
 		cwd = "" // it was removed; a server that is told all paths does not need it
 	}
 	return &loader{
-		options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+		hookFiles: map[string]bool{}, options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
 	}
@@ -72,6 +76,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 		l.warnOfRelease()
 	}
 	l.apps = nil
+	clear(l.hookFiles)
 	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
 		return agent.Config{}, err
@@ -223,6 +228,9 @@ func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		values[o.key] = v
+		if o.kind == kindHooks {
+			l.hookFiles[path] = true
+		}
 	}
 	return values, settle(values, path)
 }
