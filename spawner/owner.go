@@ -75,17 +75,17 @@ func (o *owner) checkPeer(conn net.Conn) error {
 		return checkPeer(conn, o.uid)
 	}
 
-	uid, err := sockdiag.Peer(tcp)
+	uid, unknown := sockdiag.Peer(tcp)
 	switch {
-	case errors.Is(err, sockdiag.ErrClosed):
+	case errors.Is(unknown, sockdiag.ErrClosed):
 		return nil // no process reads what is written to it, and that shows soon enough
-	case err != nil && o.switched:
-		return fmt.Errorf("cannot find out which user listens there: %w: let the application serve on a Unix socket ($SOCKET)", err)
-	case err != nil, o.accepts(uid):
-		return nil
+	case unknown != nil && o.switched:
+		return fmt.Errorf("cannot find out which user listens there: %w: let the application serve on a Unix socket ($SOCKET)", unknown)
+	case unknown == nil && !o.accepts(uid):
+		return o.refusal(uid)
 	}
 
-	return o.refusal(uid)
+	return nil
 }
 
 // checkListener makes sure that no other user listens on a TCP address that a process

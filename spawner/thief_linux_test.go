@@ -138,19 +138,23 @@ func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
 			a := ownApp(t, program, "generic-at", "address="+test.own)
 			a.HealthPath = "/"
 			a.StartCommand = []string{"sh", "-c", "echo $PORT >> ports; while [ ! -e taken ]; do sleep 0.01; done; exec " + program}
-			thieves := make(chan *thief, 1)
+			s, err := f.NewSpawner(a)
+			require.NoError(t, err)
+			spawned := make(chan spawner.Process, 1)
 			go func() {
-				defer close(thieves)
-				ports := filepath.Join(a.Root, "ports")
-				if port := awaitLine(t, ports); port != "" {
-					thieves <- startThief(t, program, net.JoinHostPort(test.taken, port))
-				}
-				if err := os.WriteFile(filepath.Join(a.Root, "taken"), nil, 0o644); err != nil {
+				defer close(spawned)
+				p, err := s.Spawn(t.Context())
+				if err != nil {
 					t.Error(err)
+					return
 				}
+				spawned <- p
 			}()
-			p := f.start(t, a)
-			th := <-thieves
+			th := startThief(t, program, net.JoinHostPort(test.taken, awaitLine(t, filepath.Join(a.Root, "ports"))))
+			require.NoError(t, os.WriteFile(filepath.Join(a.Root, "taken"), nil, 0o644))
+			p, ok := <-spawned
+			require.True(t, ok)
+			defer p.Stop(t.Context())
 			body, err := get(t, p, "/")
 			require.NoError(t, err)
 			require.Equal(t, "hello", body)

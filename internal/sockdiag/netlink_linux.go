@@ -80,7 +80,7 @@ func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
 func request(local, remote netip.AddrPort) []byte {
 	b := make([]byte, unix.NLMSG_HDRLEN+requestSize)
 	ne := binary.NativeEndian
-	ne.PutUint32(b[0:], uint32(len(b)))
+	ne.PutUint32(b[0:], uint32(len(b))) //nolint:gosec // G115: it is short
 	ne.PutUint16(b[4:], sockDiagByFamily)
 	ne.PutUint16(b[6:], unix.NLM_F_REQUEST)
 

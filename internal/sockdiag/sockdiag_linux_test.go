@@ -37,7 +37,8 @@ func listen(address string) {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(l.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	fmt.Println(port, err)
 	in.Scan()
 	conn, err := l.Accept()
 	fmt.Println("accepted", err)
@@ -90,7 +91,7 @@ func startOther(t *testing.T, address string) *other {
 		_, err := fmt.Fprintln(in, s)
 		require.NoError(t, err)
 	}}
-	o.port = o.line()
+	o.port = strings.TrimSuffix(o.line(), " <nil>")
 	return o
 }
 
@@ -123,20 +124,35 @@ func TestPeerIsTheUserAtTheOtherEnd(t *testing.T) {
 
 			o.in("close")
 			require.Equal(t, "closed <nil>", o.line())
-			_, err = Peer(conn.(*net.TCPConn))
+			_, err = Peer(tcp(t, conn))
 			require.ErrorIs(t, err, ErrClosed)
 		})
 	}
 }
 
+func tcp(t testing.TB, conn net.Conn) *net.TCPConn {
+	t.Helper()
+	c, ok := conn.(*net.TCPConn)
+	require.True(t, ok)
+	return c
+}
+
+func at(t testing.TB, addr net.Addr) netip.AddrPort {
+	t.Helper()
+	a, err := netip.ParseAddrPort(addr.String())
+	require.NoError(t, err)
+	return unmapped(a)
+}
+
 // owners are those that Peer and each way by itself find.
 func owners(t *testing.T, conn net.Conn) []int {
 	t.Helper()
-	uid, err := Peer(conn.(*net.TCPConn))
+	uid, err := Peer(tcp(t, conn))
 	require.NoError(t, err)
-	found := []int{uid}
-	ours := unmapped(conn.LocalAddr().(*net.TCPAddr).AddrPort())
-	theirs := unmapped(conn.RemoteAddr().(*net.TCPAddr).AddrPort())
+	found := make([]int, 0, 3)
+	found = append(found, uid)
+	ours := at(t, conn.LocalAddr())
+	theirs := at(t, conn.RemoteAddr())
 	for _, table := range []table{netlinkTable{}, procTable{root: "/proc/net"}} {
 		uid, err := owner(table, theirs, ours)
 		require.NoError(t, err)
@@ -154,7 +170,7 @@ func TestPeerThatThereIsNotIsNotFound(t *testing.T) {
 	defer l.Close()
 	for _, table := range []table{netlinkTable{}, procTable{root: "/proc/net"}} {
 		// Nor is it whoever listens there.
-		_, err = owner(table, l.Addr().(*net.TCPAddr).AddrPort(), netip.MustParseAddrPort("127.0.0.1:1"))
+		_, err = owner(table, at(t, l.Addr()), netip.MustParseAddrPort("127.0.0.1:1"))
 		require.ErrorIs(t, err, ErrNotHere)
 		_, err = table.listener(netip.MustParseAddrPort("127.0.0.1:1"))
 		require.ErrorIs(t, err, ErrNotHere)
@@ -222,7 +238,7 @@ func BenchmarkPeer(b *testing.B) {
 	require.NoError(b, err)
 	defer conn.Close()
 	for b.Loop() {
-		if _, err := Peer(conn.(*net.TCPConn)); err != nil {
+		if _, err := Peer(tcp(b, conn)); err != nil {
 			b.Fatal(err)
 		}
 	}
