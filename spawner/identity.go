@@ -17,7 +17,7 @@ type UserPolicy uint8
 // The policies.
 const (
 	// UserOfApp: as App.User, or else as the owner of the startup file, which only that
-	// user or root may have put where it is (see docs/user-switching.md); with
+	// user or root may have put where it is (see docs/flying.md); with
 	// a start command and no startup file, of the application's directory. Never
 	// as root, nor as somebody whom the system does not know: as
 	// Config.DefaultUser then.

@@ -11,7 +11,7 @@ import (
 )
 
 // Only who owns the startup file, or root, may have put it where it is: see
-// docs/configuration.md.
+// docs/flying.md.
 func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) {
 	requireRoot(t)
 	program := sharedProgram(t)
