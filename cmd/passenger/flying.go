@@ -119,7 +119,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 	if cfg.Daemonize && cfg.PIDFile == "" {
 		cfg.PIDFile = cfg.SocketFile + ".pid"
 	}
-	return cfg, nil
+	return cfg, l.checkRoot(&cfg)
 }
 
 // namedFile reads the configuration file that the command line names.
