@@ -224,7 +224,7 @@ func (c *Config) Validate() error {
 
 // checkApp makes sure that there is something to run.
 func (c *Config) checkApp() error {
-	info, err := os.Stat(c.Dir)
+	info, err := os.Stat(c.Dir) //nolint:gosec // G703: the operator names it
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("the directory %s does not exist: name the application's directory", c.Dir)

@@ -160,7 +160,7 @@ func (c *Requests) errorPage() ([]byte, error) {
 	if c.CustomErrorPage == "" {
 		return nil, nil
 	}
-	f, err := os.OpenFile(c.CustomErrorPage, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	f, err := os.OpenFile(c.CustomErrorPage, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0) //nolint:gosec // G703: the operator names it
 	if err != nil {
 		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
 	}

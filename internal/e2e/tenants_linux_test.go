@@ -220,7 +220,7 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box)
 	a := box.goTenant(t, "a", daemonUID)
-	require.NoError(t, os.WriteFile(filepath.Join(a.root, "run"), fmt.Appendf(nil, supervised, python), 0o644)) //nolint:gosec // G306: the tenant reads it
+	require.NoError(t, os.WriteFile(filepath.Join(a.root, "run"), fmt.Appendf(nil, supervised, python), 0o644))
 	a.options["app_start_command"] = `["/bin/sh", "run"]`
 	get := func() int {
 		answer := f.client(t).get(t, "/", f.header(t, a)...)
