@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,4 +51,30 @@ func TestConfigurationPage(t *testing.T) {
 			require.True(t, flags[name], "%s is no option of start", name)
 		}
 	}
+}
+
+// Each test that the page about security names is there.
+func TestSecurityPageNamesTestsThatExist(t *testing.T) {
+	tests := map[string]bool{}
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	require.NoError(t, filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range function.FindAllSubmatch(text, -1) {
+			tests[string(found[1])] = true
+		}
+
+		return err
+	}))
+
+	named := 0
+	for _, name := range documented(t, "../../docs/security.md") {
+		if strings.HasPrefix(name, "Test") || strings.HasPrefix(name, "Fuzz") {
+			named++
+			require.True(t, tests[name], "there is no test %s", name)
+		}
+	}
+	require.Positive(t, named)
 }
