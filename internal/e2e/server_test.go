@@ -116,6 +116,15 @@ func (s *server) core(t testing.TB) (core int) {
 	return core
 }
 
+// servingCore is the core that serves, which has been told to the tools. There may be
+// another one, which finishes its requests.
+func (s *server) servingCore(t testing.TB) int {
+	t.Helper()
+	pid, err := strconv.Atoi(string(readFile(t, filepath.Join(s.instance(t).Path, "core.pid"))))
+	require.NoError(t, err)
+	return pid
+}
+
 // apps are the ids of the application's processes.
 func (s *server) apps(t testing.TB) []int {
 	t.Helper()

@@ -297,10 +297,10 @@ func TestReloadDoesNotWaitForWhatDidNotRun(t *testing.T) {
 	writePassengerfile(t, m.dir, `{"friendly_error_pages": "false"}`)
 	s := start(t, &launch{dir: m.dir, args: m.args()})
 	s.stderr.await(t, "does not start", s.ended)
-	core := s.core(t)
+	core := s.servingCore(t)
 	out, err := s.reload(t)
 	require.NoError(t, err, out)
-	require.NotEqual(t, core, s.core(t))
+	require.NotEqual(t, core, s.servingCore(t), "the old one may still be ending")
 	s.stop(t)
 }
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,15 +47,6 @@ func version(t testing.TB, pid int) string {
 	_, err = f.ReadAt(text, info.Size()-int64(len(text)))
 	require.NoError(t, err)
 	return string(text)
-}
-
-// servingCore is the core that serves, which has been told to the tools. There may be
-// another one, which finishes its requests.
-func (s *server) servingCore(t testing.TB) int {
-	t.Helper()
-	pid, err := strconv.Atoi(string(readFile(t, filepath.Join(s.instance(t).Path, "core.pid"))))
-	require.NoError(t, err)
-	return pid
 }
 
 func newInstalled(t testing.TB, dir string) *installed {
