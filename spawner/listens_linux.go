@@ -28,6 +28,18 @@ func (a *attempt) listens() (ours, known bool) {
 	if len(sockets) == 0 {
 		return false, true
 	}
+	// What a process has open can be read by its user.
+	err := a.identity.withRights(func() error {
+		ours = a.holdsSocket(sockets)
+		return nil
+	})
+
+	return ours, err == nil
+}
+
+// holdsSocket reports whether the attempt's process, or one that it has started, has one
+// of some sockets.
+func (a *attempt) holdsSocket(sockets map[string]bool) bool {
 	marker := "\x00" + MarkerVar + "=" + a.gupid + "\x00"
 	for _, pid := range pids() {
 		p, err := readProc(pid)
@@ -41,10 +53,11 @@ func (a *attempt) listens() (ours, known bool) {
 			}
 		}
 		if hasSocket(pid, sockets) {
-			return true, true
+			return true
 		}
 	}
-	return false, true
+
+	return false
 }
 
 // addListeners adds the inodes of sockets that listen on a port, with whether
