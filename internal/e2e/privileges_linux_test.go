@@ -1,0 +1,393 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/interpreters"
+)
+
+const (
+	none = "0000000000000000"
+	// ofCore is what a core of root's has: CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_KILL,
+	// CAP_SETGID, CAP_SETUID, CAP_SETPCAP and CAP_SYS_RESOURCE.
+	ofCore uint64 = 1<<0 | 1<<2 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<24
+	// ofRootsApps is what applications of root's have besides.
+	ofRootsApps uint64 = 1<<1 | 1<<3 | 1<<4 | 1<<10 | 1<<13 | 1<<18 | 1<<27 | 1<<29 | 1<<31
+	netRaw      uint64 = 1 << 13
+)
+
+var capabilitySets = []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+
+// rights are what the kernel says of a thread, by the names in /proc.
+type rights map[string]string
+
+// rightsOf returns the rights of each thread of a process.
+func rightsOf(t testing.TB, pid int) (threads []rights) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	require.NoError(t, err)
+	for _, file := range files {
+		status, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		r := rights{}
+		for line := range strings.Lines(string(status)) {
+			name, value, _ := strings.Cut(line, ":")
+			r[name] = strings.TrimSpace(value)
+		}
+		threads = append(threads, r)
+	}
+	require.NotEmpty(t, threads)
+	return threads
+}
+
+// requireRights checks those of each thread of a process.
+func requireRights(t testing.TB, pid int, want rights) {
+	t.Helper()
+	for _, have := range rightsOf(t, pid) {
+		for name, value := range want {
+			require.Equal(t, value, have[name], "%s of %s", name, have["Name"])
+		}
+	}
+}
+
+// present is a set as far as the system these tests run on has it to give.
+func present(t testing.TB, set uint64) string {
+	t.Helper()
+	own, err := strconv.ParseUint(rightsOf(t, os.Getpid())[0]["CapBnd"], 16, 64)
+	require.NoError(t, err)
+	return fmt.Sprintf("%016x", set&own)
+}
+
+// rightsWith are those of a process that has a set of capabilities.
+func rightsWith(t testing.TB, set uint64) rights {
+	t.Helper()
+	has := present(t, set)
+	return rights{"CapInh": none, "CapPrm": has, "CapEff": has, "CapBnd": has, "CapAmb": none, "NoNewPrivs": "0"}
+}
+
+// rightsWithout are those of a process that has no capability, and whose setuid programs
+// have those of bound at most.
+func rightsWithout(t testing.TB, bound uint64) rights {
+	t.Helper()
+	r := rightsWith(t, 0)
+	r["CapBnd"] = present(t, bound)
+	return r
+}
+
+// kindsOfTenants returns applications of uid in all languages, with those that a
+// preloader forks, and a program that knows nothing of the server.
+func (s *sandbox) kindsOfTenants(t testing.TB, uid int) []*tenant {
+	t.Helper()
+	const rack = `run ->(_env) { [200, {"content-type" => "application/json"}, [%({"Name": "rack", "PID": #{Process.pid}, "UID": #{Process.uid}})]] }`
+	const node = `require("http").createServer((_, res) => res.end(JSON.stringify({Name: "node", PID: process.pid, UID: process.getuid()}))).listen(3000)`
+	const plain = `
+import http.server, json, os, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"Name": "plain", "PID": os.getpid(), "UID": os.getuid()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+`
+	tenants := []*tenant{s.goTenant(t, "go", uid)}
+	if ruby := found("/usr/bin/ruby"); ruby != "" && succeeds(t, ruby, "-e", `require "rack"`) {
+		for _, method := range []string{"smart", "direct"} {
+			tenants = append(tenants, &tenant{
+				name: "rack", root: s.tenantDir(t, "rack-"+method, uid, map[string]string{"config.ru": rack}),
+				options: map[string]string{"ruby": ruby, "spawn_method": method},
+			})
+		}
+	}
+	if python := found("/usr/bin/python3"); python != "" {
+		for _, method := range []string{"smart", "direct"} {
+			tenants = append(tenants, &tenant{
+				name: "wsgi-" + method, root: s.tenantDir(t, "wsgi-"+method, uid, map[string]string{"passenger_wsgi.py": wsgiTenant}),
+				options: map[string]string{"python": python, "spawn_method": method},
+			})
+		}
+		tenants = append(tenants, &tenant{
+			name: "plain", root: s.tenantDir(t, "plain", uid, map[string]string{"serve.py": plain}),
+			options: map[string]string{"app_start_command": python + " serve.py"},
+		})
+	}
+	if path := found("/usr/bin/node"); path != "" {
+		tenants = append(tenants, &tenant{
+			name: "node", root: s.tenantDir(t, "node", uid, map[string]string{"app.js": node}),
+			options: map[string]string{"nodejs": path},
+		})
+	}
+	return tenants
+}
+
+// found returns path if there is such a program, for all users.
+func found(path string) string {
+	found, err := exec.LookPath(path)
+	if err != nil {
+		return ""
+	}
+	return found
+}
+
+// A core has what it uses and nothing else, also after it was replaced, and applications
+// have nothing.
+func TestCapabilitiesOfCoreAndApplications(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+	requireCore := func() {
+		requireRights(t, f.core(t), rightsWith(t, ofCore))
+	}
+	requireCore()
+	tenants := box.kindsOfTenants(t, binUID)
+	requireTenants := func(want rights) {
+		for _, a := range tenants {
+			e := f.byHTTP(t, a, "/")
+			require.Equal(t, binUID, e.UID, a.name)
+			requireRights(t, e.PID, want)
+		}
+		for _, pid := range f.apps(t) { // with preloaders and guards
+			have := rightsOf(t, pid)[0]
+			require.Equal(t, none, have["CapEff"], have["Name"])
+			require.Equal(t, none, have["CapPrm"], have["Name"])
+		}
+	}
+	requireTenants(rightsWithout(t, ofCore))
+
+	before := f.core(t)
+	_, err := f.admin(t, "watchdog_api").Call(t.Context(), http.MethodPost, "/reload.json", nil)
+	require.NoError(t, err)
+	f.requireOtherCore(t, before)
+	requireCore()
+
+	before = f.core(t)
+	require.NoError(t, syscall.Kill(before, syscall.SIGKILL))
+	f.requireOtherCore(t, before)
+	requireCore()
+
+	// An application may give up more.
+	want := rightsWithout(t, 0)
+	want["NoNewPrivs"] = "1"
+	for _, a := range tenants {
+		a.options["no_new_privileges"] = "on"
+	}
+	requireTenants(want)
+}
+
+// requireOtherCore waits until the core is another process than before.
+func (s *server) requireOtherCore(t testing.TB, before int) {
+	t.Helper()
+	eventuallyWithin(t, deadline, func() error {
+		if slices.Contains(s.Children(s.cmd.Process.Pid), before) || s.core(t) == before {
+			return fmt.Errorf("the core is still %d", before)
+		}
+		return nil
+	})
+}
+
+// Without user switching it is the same.
+func TestCapabilitiesWithoutUserSwitching(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box, "--no-user-switching", "--default-user", "bin")
+	requireRights(t, f.core(t), rightsWith(t, ofCore))
+	for _, a := range box.kindsOfTenants(t, binUID) {
+		e := f.byHTTP(t, a, "/")
+		require.Equal(t, binUID, e.UID)
+		requireRights(t, e.PID, rightsWithout(t, ofCore))
+	}
+}
+
+// Where no application may get new privileges, neither may the core.
+func TestNoNewPrivilegesOfAll(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box, "--no-new-privileges", "--kept-capability", "CAP_NET_RAW")
+	want := rightsWith(t, ofCore|netRaw)
+	want["NoNewPrivs"] = "1"
+	requireRights(t, f.core(t), want)
+	a := box.goTenant(t, "a", binUID)
+	want = rightsWithout(t, 0)
+	want["NoNewPrivs"] = "1"
+	requireRights(t, f.byHTTP(t, a, "/").PID, want)
+
+	a.options["no_new_privileges"] = "off"
+	refused := f.client(t).get(t, "/", f.header(t, a)...)
+	require.NotEqual(t, http.StatusOK, refused.StatusCode)
+	f.stderr.await(t, "runs without new privileges: start it with no_new_privileges off", f.ended)
+}
+
+// An application that root wants to run as root is as one in a container.
+func TestCapabilitiesOfRootsApplication(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	for _, c := range []struct {
+		name string
+		args []string
+		want uint64
+	}{
+		{"default", nil, ofCore | ofRootsApps},
+		{"none", []string{"--kept-capability", "none"}, ofCore},
+		{"all", []string{"--kept-capability", "all"}, ^uint64(0)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), c.args...)})
+			require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+			requireRights(t, s.core(t), rightsWith(t, c.want))
+			for _, pid := range s.apps(t) {
+				requireRights(t, pid, rightsWith(t, c.want))
+			}
+		})
+	}
+}
+
+// What a server of another user than root was given, as to open a low port, neither its
+// core nor its application inherits.
+func TestAmbientCapabilitiesAreNotInherited(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		interpreters.Missing(t, "setpriv", "setpriv of util-linux is not there")
+	}
+	box := newUsersSandbox(t)
+	require.NoError(t, os.Chown(box.Home, binUID, binUID))
+	path, err := tenantBinary()
+	require.NoError(t, err)
+	l := &launch{dir: box.goTenant(t, "a", binUID).root, args: []string{
+		"--start-command", path, "--envvar", tenantVar + "=a", "--envvar", "GORACE=atexit_sleep_ms=0",
+	}}
+	l.change = func(cmd *exec.Cmd) {
+		cmd.Args = slices.Concat([]string{
+			setpriv, "--reuid", "bin", "--regid", "bin", "--clear-groups", "--inh-caps", "+net_bind_service",
+			"--ambient-caps", "+net_bind_service", cmd.Path,
+		}, cmd.Args[1:])
+		cmd.Path = setpriv
+	}
+	s := startIn(t, box, l)
+	const netBindService = "0000000000000400"
+	requireRights(t, s.cmd.Process.Pid, rights{"CapAmb": netBindService})
+	e := readTenant(t, s.client(t).get(t, "/"))
+	require.Equal(t, binUID, e.UID)
+	for _, pid := range []int{s.core(t), e.PID} {
+		requireRights(t, pid, rights{"CapInh": none, "CapPrm": none, "CapEff": none, "CapAmb": none})
+	}
+}
+
+// The router of transactions parses what the core says, and writes a file.
+func TestRouterHasNoCapabilities(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	log := filepath.Join(t.TempDir(), "transactions")
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--transaction-log", log)})
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+	core := s.core(t)
+	routers := slices.DeleteFunc(childrenOf(t, s.cmd.Process.Pid), func(pid int) bool { return pid == core })
+	require.Len(t, routers, 1)
+	want := rightsWith(t, 0)
+	want["NoNewPrivs"] = "1"
+	requireRights(t, routers[0], want)
+	s.stop(t)
+	content, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.NotEmpty(t, content)
+}
+
+func childrenOf(t testing.TB, pid int) (children []int) {
+	t.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	require.NoError(t, err)
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			child, err := strconv.Atoi(field)
+			require.NoError(t, err)
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// With the filter, system calls that manage the system fail in the core and in all
+// applications, which serve all the same.
+func TestSyscallFilter(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	for name, args := range map[string][]string{
+		"setuid programs":   {"--syscall-filter"},
+		"no new privileges": {"--syscall-filter", "--no-new-privileges"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := newFlyingSandbox(t)
+			f := startFlying(t, box, args...)
+			filtered := rights{"Seccomp": "2"}
+			requireRights(t, f.core(t), filtered)
+			for _, a := range box.kindsOfTenants(t, binUID) {
+				for range 3 {
+					e := f.byHTTP(t, a, "/")
+					require.Equal(t, binUID, e.UID)
+					requireRights(t, e.PID, filtered)
+				}
+			}
+		})
+	}
+}
+
+// Without root, Linux wants setuid programs without effect for a filter.
+func TestSyscallFilterWithoutRoot(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newUsersSandbox(t)
+	l := box.asBin(t, "--syscall-filter")
+	out, err := box.command(t.Context(), l).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "syscall_filter: Linux lets only root filter")
+
+	box = newUsersSandbox(t)
+	s := startIn(t, box, box.asBin(t, "--syscall-filter", "--no-new-privileges"))
+	e := readTenant(t, s.client(t).get(t, "/"))
+	require.Equal(t, binUID, e.UID)
+	for _, pid := range []int{s.core(t), e.PID} {
+		requireRights(t, pid, rights{"Seccomp": "2", "NoNewPrivs": "1", "CapEff": none})
+	}
+}
+
+// What is no capability is said before anything starts.
+func TestWrongCapability(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	for args, want := range map[string]string{
+		"cap_everything": `kept_capabilities: "cap_everything" is no capability: use names of capabilities(7) such as CAP_NET_RAW, or all, or none`,
+		"all,chown":      `kept_capabilities: "all" stands for a whole list`,
+	} {
+		l := &launch{dir: t.TempDir(), args: testApp(t)}
+		for name := range strings.SplitSeq(args, ",") {
+			l.args = append(l.args, "--kept-capability", name)
+		}
+		out, err := box.command(t.Context(), l).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), want)
+	}
+}
