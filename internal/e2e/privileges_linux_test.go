@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -389,5 +391,116 @@ func TestWrongCapability(t *testing.T) {
 		out, err := box.command(t.Context(), l).CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), want)
+	}
+}
+
+// The core looks after what belongs to others without a right to use all files: it
+// connects to closed sockets, sees memory, resets what it has inherited, ends what has
+// escaped, and removes what was left.
+func TestCoreNeedsNoRightToUseAllFiles(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	setsid := interpreters.Find(t, "setsid", "setsid")
+	box := newFlyingSandbox(t)
+	f := startFlyingWith(t, box, func(cmd *exec.Cmd) {
+		const sheltered = `echo 300 >/proc/self/oom_score_adj; umask 022; exec "$0" "$@"`
+		cmd.Args = slices.Concat([]string{"/bin/sh", "-c", sheltered, cmd.Path}, cmd.Args[1:])
+		cmd.Path = "/bin/sh"
+	})
+	python := interpreters.Find(t, "python", "/usr/bin/python3")
+	const program = `
+import os, subprocess
+os.umask(0o077)
+subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
+` + wsgiTenant
+	a := &tenant{
+		name: "a", root: box.tenantDir(t, "a", binUID, map[string]string{"passenger_wsgi.py": fmt.Sprintf(program, setsid)}),
+		options: map[string]string{"python": python, "spawn_method": "direct"},
+	}
+	e := f.byHTTP(t, a, "/")
+	require.Equal(t, binUID, e.UID)
+	score, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", e.PID))
+	require.NoError(t, err)
+	require.Equal(t, "0\n", string(score))
+	eventuallyWithin(t, deadline, func() error {
+		text, err := f.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.json?form=snapshot", nil)
+		if err == nil && !regexp.MustCompile(`"pss": ?[1-9]`).Match(text) {
+			err = fmt.Errorf("the memory that processes have for themselves is not known: %s", text)
+		}
+		return err
+	})
+
+	// The directory of its sockets, with what others than root cannot enter.
+	var dir string
+	err = filepath.WalkDir(filepath.Join(f.instance(t).Path, "apps.s"), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type() == os.ModeSocket {
+			var info fs.FileInfo
+			if info, err = e.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
+				err = fmt.Errorf("%s is not closed: %s", path, info.Mode())
+			}
+			dir = filepath.Dir(path)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, dir)
+	requireOwner(t, binUID, dir)
+	deep := dir
+	for _, name := range []string{"a", "b", "c"} {
+		deep = filepath.Join(deep, name)
+		require.NoError(t, os.Mkdir(deep, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(deep, "file"), nil, 0o600))
+		require.NoError(t, os.Chown(deep, binUID, binUID))
+	}
+	for ; deep != dir; deep = filepath.Dir(deep) {
+		require.NoError(t, os.Chmod(deep, 0))
+	}
+	require.NoError(t, os.Chmod(dir, 0o500))
+
+	_, err = f.admin(t, "core_api").Call(t.Context(), http.MethodPost, "/pool/detach_process.json", fmt.Appendf(nil, `{"pid": %d}`, e.PID))
+	require.NoError(t, err)
+	f.stderr.await(t, "processes that the application had put into the background were killed with it", f.ended)
+	eventually(t, func() error {
+		if _, err := os.Lstat(dir); err == nil {
+			return fmt.Errorf("%s is left", dir)
+		}
+		return nil
+	})
+	require.NotContains(t, f.stderr.String(), "level=ERROR")
+}
+
+// Setuid programs, as those that deliver mail, give an application what they should, with
+// the capabilities of the core at most, and nothing with no_new_privileges.
+func TestSetuidProgramsOfApplications(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	python := interpreters.Find(t, "python", "/usr/bin/python3")
+	cat := interpreters.Find(t, "coreutils", "cat")
+	box := newFlyingSandbox(t)
+	const program = `
+import subprocess
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [subprocess.check_output(["./cat", "/proc/self/status"])]
+`
+	content, err := os.ReadFile(cat)
+	require.NoError(t, err)
+	f := startFlying(t, box)
+	for option, want := range map[string]string{
+		"off": fmt.Sprintf("CapEff:\t%s\n", present(t, ofCore)),
+		"on":  fmt.Sprintf("CapEff:\t%s\n", none),
+	} {
+		a := &tenant{
+			name: option, root: box.tenantDir(t, option, binUID, map[string]string{"passenger_wsgi.py": program}),
+			options: map[string]string{"python": python, "no_new_privileges": option},
+		}
+		setuid := filepath.Join(a.root, "cat")
+		require.NoError(t, os.WriteFile(setuid, content, 0o755))
+		require.NoError(t, os.Chmod(setuid, 0o755|os.ModeSetuid))
+		got := f.client(t).get(t, "/", f.header(t, a)...)
+		require.Equal(t, http.StatusOK, got.StatusCode)
+		uid := map[string]int{"off": 0, "on": binUID}[option]
+		require.Contains(t, got.body, fmt.Sprintf("Uid:\t%d\t%d\t", binUID, uid))
+		require.Contains(t, got.body, want)
 	}
 }
