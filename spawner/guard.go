@@ -71,7 +71,7 @@ const guardTimeout = 5 * time.Second
 
 // guard is a shell that outlives us for as long as it takes to end the programs on
 // its list, and runs as their user: it can end nothing else. It is started for the first
-// of them, and ends when none is left. Its methods may be called
+// of them. Its methods may be called
 // concurrently; they report failures to the log, as programs run without it, too.
 type guard struct {
 	log      logr.Logger
@@ -125,7 +125,8 @@ func (g *guard) forget(mark string) {
 	}
 
 	g.tell(line("-", mark, 0))
-	if len(g.list) == 0 {
+	// That of the server's own user stays: there may be no room for another process later.
+	if len(g.list) == 0 && (g.closed || g.identity.switched) {
 		g.end()
 	}
 }
@@ -219,6 +220,7 @@ func (g *guard) close() {
 	var gone chan struct{}
 	if len(g.list) == 0 {
 		gone = g.gone
+		g.end()
 	}
 	g.mu.Unlock()
 

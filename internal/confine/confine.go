@@ -2,8 +2,8 @@
 // of a list at most, without new privileges by setuid programs, and behind a filter of
 // system calls. What they start has no more.
 //
-// The rights of Linux belong to threads, so nothing of this program changes: the thread
-// that starts the other program gives up its own, and ends.
+// The rights of Linux belong to threads, so nothing of this program changes: a thread that
+// does nothing else starts the other program, and has given up its own.
 package confine
 
 import (
