@@ -192,3 +192,16 @@ func TestFilterIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, confine.ErrFilter)
 	require.ErrorContains(t, err, "set that to on")
 }
+
+// BenchmarkStart is what limits cost beside the start itself.
+func BenchmarkStart(b *testing.B) {
+	for name, l := range map[string]confine.Limits{"plain": {}, "limited": {Bound: true, NoNewPrivileges: true}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				cmd := exec.Command("true")
+				require.NoError(b, l.Start(cmd.Start))
+				require.NoError(b, cmd.Wait())
+			}
+		})
+	}
+}
