@@ -29,8 +29,6 @@ const (
 	netRaw      uint64 = 1 << 13
 )
 
-var capabilitySets = []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
-
 // rights are what the kernel says of a thread, by the names in /proc.
 type rights map[string]string
 
@@ -515,5 +513,36 @@ def application(environ, start_response):
 		uid := map[string]int{"off": 0, "on": binUID}[option]
 		require.Contains(t, got.body, fmt.Sprintf("Uid:\t%d\t%d\t", binUID, uid))
 		require.Contains(t, got.body, want)
+	}
+}
+
+// Hooks that the core runs have what the core has, and what the operator keeps for them.
+func TestHooksHaveTheCapabilitiesOfTheCore(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	for name, c := range map[string]struct {
+		args []string
+		want uint64
+	}{
+		"default": {nil, ofCore},
+		"kept":    {[]string{"--kept-capability", "net_raw"}, ofCore | netRaw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := newFlyingSandbox(t)
+			hook, result := filepath.Join(box.Dir, "hook"), filepath.Join(box.Dir, "result")
+			script := fmt.Sprintf("#!/bin/sh\ncat /proc/self/status >%[1]s.part && mv %[1]s.part %[1]s\n", result)
+			require.NoError(t, os.WriteFile(hook, []byte(script), 0o755))
+			f := startFlying(t, box, append(c.args, "--ctl", "hook_attached_process="+hook)...)
+			f.byHTTP(t, box.goTenant(t, "a", binUID), "/")
+			var status []byte
+			eventually(t, func() (err error) {
+				status, err = os.ReadFile(result)
+				return err
+			})
+			for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
+				require.Contains(t, string(status), set+":\t"+present(t, c.want)+"\n")
+			}
+		})
 	}
 }
