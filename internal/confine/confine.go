@@ -97,7 +97,7 @@ func (s Capabilities) String() string {
 	}
 	var list []string
 	for number, name := range names {
-		if s.Has(Capability(number)) { //nolint:gosec // G115: there are 41
+		if s.Has(Capability(number)) {
 			list = append(list, "CAP_"+strings.ToUpper(name))
 		}
 	}

@@ -99,7 +99,7 @@ func (l *Limits) met() bool {
 	if !l.Bound || data[0].Effective&(1<<unix.CAP_SETPCAP) == 0 {
 		return true
 	}
-	for c := Capability(0); c < 64; c++ {
+	for c := range Capability(64) {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
 		if err != nil {
 			break
@@ -151,7 +151,7 @@ func (l *Limits) apply() error {
 
 // bound removes from the bounding set what is not to be kept.
 func bound(kept Capabilities) error {
-	for c := Capability(0); c < 64; c++ {
+	for c := range Capability(64) {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
 		if err != nil {
 			return nil //nolint:nilerr // the kernel knows no more of them

@@ -40,7 +40,8 @@ func TestUnitsAreValidAndClosed(t *testing.T) {
 	dir := t.TempDir()
 	entries, err := os.ReadDir(units)
 	require.NoError(t, err)
-	verify := []string{"verify", "--man=no"}
+	verify := make([]string, 0, 2+len(entries))
+	verify = append(verify, "verify", "--man=no")
 	for _, e := range entries {
 		text, err := os.ReadFile(filepath.Join(units, e.Name()))
 		require.NoError(t, err)
@@ -89,7 +90,7 @@ func TestFlyingWithTheRightsOfItsUnit(t *testing.T) {
 	requireRights(t, f.cmd.Process.Pid, want)
 	requireRights(t, f.core(t), want)
 
-	tenants := box.kindsOfTenants(t, binUID)
+	tenants := box.kindsOfTenants(t)
 	want = rightsWithout(t, 0)
 	want["NoNewPrivs"] = "1"
 	for _, a := range tenants {
