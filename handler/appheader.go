@@ -46,16 +46,16 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 }
 
 func (h *Handler) leaveOut(name, reason string) {
-	if h.badAppHeader.due() {
+	h.badAppHeader.Tell(func(more int) {
 		err := fmt.Errorf("%w: %s", errAppHeader, reason)
-		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name)
-	}
+		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name, "more", more)
+	})
 }
 
 // handlersHeader: the handler writes it, it is about a connection, or it must not reach
 // an application.
 func handlersHeader(name string) bool {
-	return hopByHop[name] || notCopied[name] || name == "X-Forwarded-For" || name == "X-Forwarded-Proto"
+	return hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto
 }
 
 // yieldOwn yields the headers that have values.
@@ -78,8 +78,22 @@ func replaced(own http.Header, name string) bool {
 	return ok
 }
 
-// tellsTheUser: what the application responds may be for one user only, as the headers
-// say that the turbocache goes by.
-func tellsTheUser(own http.Header) bool {
-	return replaced(own, "Authorization") || replaced(own, "Cookie")
+// traceHeaders are what observers set to have a request followed. Responses do not depend
+// on them.
+var traceHeaders = map[string]bool{
+	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "Uber-Trace-Id": true, "X-Amzn-Trace-Id": true,
+	"X-Cloud-Trace-Context": true, "X-B3-Traceid": true, "X-B3-Spanid": true, "X-B3-Parentspanid": true,
+	"X-B3-Sampled": true, "X-B3-Flags": true,
+}
+
+// onlyTraces reports whether no response depends on the observer's headers, so that the
+// turbocache may have it.
+func onlyTraces(own http.Header) bool {
+	for name := range own {
+		if !traceHeaders[name] {
+			return false
+		}
+	}
+
+	return true
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -35,6 +36,10 @@ func (x *exchange) readBody() error {
 
 // readSmall reads a body of known length into memory.
 func (x *exchange) readSmall() error {
+	x.openAccount()
+	if err := x.takeRoom(inMemory, x.length); err != nil {
+		return err
+	}
 	x.small = x.scratch(int(x.length))[:x.length]
 	client := x.slowClient()
 	defer client.release()
@@ -56,22 +61,31 @@ func (x *exchange) readSmall() error {
 // storeBody reads the body to its end, which gives it a length.
 func (x *exchange) storeBody() error {
 	x.enter(StateBuffering)
+	x.openAccount()
 	client := x.slowClient()
 	defer client.release()
 	b := &x.stored
 	for {
+		had := b.memory.bytes()
 		to := b.space()
+		if err := x.takeRoom(inMemory, b.memory.bytes()-had); err != nil {
+			return err
+		}
 		var n int
 		var readErr error
 		if to != nil {
 			n, readErr = client.Read(to)
 			b.inMem += n
 		} else {
+			if b.file == nil { // what is read into, too
+				if err := x.takeRoom(inMemory, mostMemory); err != nil {
+					return err
+				}
+			}
 			to = x.scratch(mostMemory)
 			n, readErr = client.Read(to)
-			if err := b.spill(x.h.cfg.DataBufferDir, to[:n]); err != nil {
-				x.h.diskTrouble(err)
-				return fmt.Errorf("%w: %w", errNoSpace, err)
+			if err := x.spillRequest(to[:n]); err != nil {
+				return err
 			}
 		}
 		x.received.Store(b.length())
@@ -87,6 +101,45 @@ func (x *exchange) storeBody() error {
 	}
 }
 
+// spillRequest puts more of the body into its file.
+func (x *exchange) spillRequest(p []byte) error {
+	if err := x.takeRoom(onDisk, int64(len(p))); err != nil {
+		return err
+	}
+	if err := x.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
+		x.h.diskTrouble(err)
+		return fmt.Errorf("%w: %w", errNoSpace, err)
+	}
+	return nil
+}
+
+// openAccount lets the exchange take of the budget.
+func (x *exchange) openAccount() {
+	x.account.open(x.h.cfg.Buffers, x.h.cfg.DataBufferDir, func(writing bool) {
+		// It runs in another goroutine, while the exchange waits for its client.
+		rc := http.NewResponseController(x.w)
+		if writing {
+			_ = rc.SetWriteDeadline(past)
+		} else {
+			_ = rc.SetReadDeadline(past)
+		}
+	})
+}
+
+// takeRoom takes of the budget for the request's body. The error is answered with 507.
+func (x *exchange) takeRoom(part int, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	err := x.account.take(part, n)
+	if err == nil {
+		return nil
+	}
+	x.h.diskTrouble(err)
+
+	return fmt.Errorf("%w: %w", errNoRoom, err)
+}
+
 // mustStore: the body was to be streamed, but the process takes only what has a
 // length.
 func (x *exchange) mustStore() bool {
@@ -96,7 +149,7 @@ func (x *exchange) mustStore() bool {
 // slowClient reads a body from a client that has to keep a pace.
 type slowClient struct {
 	x     *exchange
-	pace  *pace // nil: the client has none to keep
+	pace  *pace.Pace // nil: the client has none to keep
 	began time.Time
 	read  int64
 }
@@ -104,20 +157,33 @@ type slowClient struct {
 func (x *exchange) slowClient() *slowClient {
 	c := &x.client
 	*c = slowClient{x: x, began: time.Now()}
-	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
-	if x.h.limitsClients() && (!ok || s.ReadTimeout <= 0) {
-		c.pace = &pace{rc: x.control()}
+	if x.h.limitsClients() && !x.hasReadTimeout() {
+		c.pace = pace.Reading(x.control())
 	}
 	return c
 }
 
+// hasReadTimeout reports whether the server bounds the time for a body itself.
+func (x *exchange) hasReadTimeout() bool {
+	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
+	return ok && s.ReadTimeout > 0
+}
+
 // Read tells the end of the body, io.EOF, from a connection that ends in it.
 func (c *slowClient) Read(p []byte) (n int, err error) {
-	c.pace.begin(c.began.Add(c.x.h.cfg.clientTime(c.read)))
+	if c.pace != nil {
+		now, cfg := time.Now(), &c.x.h.cfg
+		c.pace.Begin(now.Add(cfg.stepTime(c.began.Add(cfg.clientTime(c.read)).Sub(now))))
+	}
+	c.x.account.wait(false)
 	n, err = c.x.body.Read(p)
-	c.pace.end()
+	dropped := c.x.account.proceed()
+	c.pace.End()
 
 	c.read += int64(n)
+	if dropped { // also if the rest came at the last moment: the connection has our deadline
+		return n, fmt.Errorf("%w: %w", errClientSlow, errDropped)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", readFault(err), err)
 	}
@@ -127,14 +193,9 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 
 // release lets net/http wait for the client without our deadline again.
 func (c *slowClient) release() {
-	if c.pace.over() {
+	if c.pace.Over() {
 		c.x.readBy(time.Time{})
 	}
-}
-
-// clientTime is how long a client may take for so many bytes.
-func (c *Config) clientTime(bytes int64) time.Duration {
-	return c.ClientGrace + time.Duration(bytes/c.MinClientRate)*time.Second
 }
 
 // limitedBody fails where a streamed body becomes larger than it may.

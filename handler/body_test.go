@@ -61,7 +61,7 @@ func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
 					require.NoError(s, c.Close())
 				}
 			}
-			requireEmptyDir(s, dir, "*")
+			requireEmptyDir(s, dir)
 		})
 	})
 }
@@ -111,8 +111,8 @@ func TestStreamedBodiesBeginAtOnce(t *testing.T) {
 	}
 }
 
-func requireEmptyDir(t require.TestingT, dir, pattern string) {
-	left, err := filepath.Glob(filepath.Join(dir, pattern))
+func requireEmptyDir(t require.TestingT, dir string) {
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
 	require.NoError(t, err)
 	require.Empty(t, left)
 }
@@ -227,6 +227,6 @@ func TestF3DirectoryForBuffersIsGone(t *testing.T) {
 		resp, body = s.do(http.MethodPost, "/", large)
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		requireSame(s, large, body)
-		requireEmptyDir(s, dir, "*")
+		requireEmptyDir(s, dir)
 	})
 }

@@ -2,10 +2,11 @@ package handler
 
 // serveCached answers from the turbocache, if it has the answer.
 func (x *exchange) serveCached() (served bool, err error) {
-	if (len(x.env) > 0 || tellsTheUser(x.appHeader)) && safeMethod(x.r.Method) {
+	if (len(x.env) > 0 || !onlyTraces(x.appHeader)) && safeMethod(x.r.Method) {
 		return false, nil // the answer may depend on it
 	}
-	hit, ok := x.h.cache.lookup(&x.ticket, x.r, &x.target, scheme(x.r, x.peer.trusted))
+	seen := seenRequest{trust: x.trust(), knowsClient: x.knowsClient}
+	hit, ok := x.h.cache.lookup(&x.ticket, x.r, &x.target, scheme(x.r, x.peer.trusted), seen)
 	if !ok {
 		return false, nil
 	}

@@ -22,7 +22,7 @@ func (x *exchange) checkout() error {
 	x.enter(StateCheckingOut)
 	for try := 1; ; try++ {
 		began := time.Now()
-		s, err := x.h.pool.Get(x.ctx, x.options())
+		s, err := x.get()
 		x.event.Queued += time.Since(began)
 		if err != nil {
 			return x.giveUp(err)

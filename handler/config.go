@@ -15,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/internal/proxyheader"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
@@ -24,6 +25,13 @@ const (
 	DefaultMaxResponseBuffer = 128 << 20
 	DefaultClientGrace       = 30 * time.Second
 	DefaultMinClientRate     = 240
+	// The limits of heads let tickets of Kerberos, tokens of Azure AD and sessions in
+	// cookies through.
+	DefaultMaxHeaderField  = 32 << 10
+	DefaultMaxHeader       = 80 << 10
+	DefaultMaxResponseHead = 64 << 10
+
+	DefaultClientStallTimeout = 30 * time.Second
 )
 
 // Config says how requests are passed on. Only Options.App.Root is needed. A Handler
@@ -38,9 +46,11 @@ type Config struct {
 	// ConnectTimeout bounds how long a connection to a process takes; 0:
 	// DefaultConnectTimeout.
 	ConnectTimeout time.Duration
-	// TrustedProxies are the peers whose X-Forwarded-* headers are believed
-	// and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
-	// is not one of theirs. The headers of others are removed. Peers on a Unix socket are
+	// TrustedProxies are the peers whose X-Forwarded-For, X-Forwarded-Proto (the first
+	// element, in any case), X-Request-Id, X-Request-Start, Traceparent and Tracestate are
+	// believed and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
+	// is not one of theirs. The headers of others are removed, with all that applications
+	// believe of proxies; see TrustedHeaders. Peers on a Unix socket are
 	// always believed, since its permissions say who may connect; they are known by the
 	// *net.UnixAddr that http.Server has in a request's context by
 	// http.LocalAddrContextKey.
@@ -49,6 +59,13 @@ type Config struct {
 	// without one, is that of the peer: it is believed if it is one of these. One that is
 	// no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
+	// TrustedHeaders are more headers that are passed on from TrustedProxies, which have to
+	// replace what clients send of them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP,
+	// Forwarded, X-Sendfile-Type and others that applications believe. docs/configuration.md
+	// has the list. Without it they reach no application, from nobody: middleware that
+	// wants to set one uses [WithEnv] or passenger.RequestEvent.AppHeader, since what it
+	// adds to the request's header looks as if a client had sent it.
+	TrustedHeaders []string
 
 	// StreamRequests passes a request's body on as it comes, for applications
 	// that follow uploads, and so keeps a process for as long as the client
@@ -66,6 +83,9 @@ type Config struct {
 	// DataBufferDir is where what does not fit into memory is kept, in files
 	// without a name; empty: os.TempDir.
 	DataBufferDir string
+	// Buffers bounds what is kept of all requests and responses together, with the other handlers that have it; nil: a
+	// budget that all handlers of the program without one share, with the defaults of [NewBufferBudget].
+	Buffers *BufferBudget
 	// A client that sends a body, or reads an answer, has ClientGrace and then
 	// a second for each MinClientRate bytes; then its connection is closed. 0:
 	// DefaultClientGrace, DefaultMinClientRate; negative: no limit. Bodies that
@@ -73,8 +93,21 @@ type Config struct {
 	// WriteTimeout of its own, that one counts.
 	ClientGrace   time.Duration
 	MinClientRate int64
+	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
+	// writes of a response, at most 32 KiB each, whatever the mean rate allows. A request is answered with 408
+	// then, and a response broken off. Zero means DefaultClientStallTimeout, a negative value no limit.
+	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits
+	// MaxResponseHead bounds the head of a response, in bytes. Zero means
+	// DefaultMaxResponseHead. Beyond it, the request is answered with 502.
+	MaxResponseHead int
+
+	// MaxQueueShare is the share of the application's queue (see
+	// Options.MaxRequestQueueSize) that the requests of one client's connection may have
+	// at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and
+	// negative values mean all of it.
+	MaxQueueShare float64
 
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
@@ -142,12 +175,14 @@ const (
 // Limits bound the head of a request; 0: the default, negative: no limit. The
 // server in front has limits of its own, as http.Server.MaxHeaderBytes.
 type Limits struct {
-	// Target bounds path and query, in bytes: 8192. Beyond it, 414.
+	// Target bounds path and query, in bytes: 32768. Beyond it, 414.
 	Target int
-	// Fields bounds the number of header fields: 100. Beyond it, 431.
+	// Fields bounds the number of header fields: 1000. Beyond it, 431.
 	Fields int
-	// Field bounds the name and value of each, in bytes: 8192. Beyond it, 431.
+	// Field bounds the name and value of each, in bytes: 32768. Beyond it, 431.
 	Field int
+	// Head bounds target, names and values together, in bytes: 81920. Beyond it, 431.
+	Head int
 }
 
 // Sendfile lets an application answer with a file instead of a body: by the
@@ -182,6 +217,12 @@ func (c *Config) Validate() error {
 			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
 		case prefix.Addr().Is4In6():
 			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
+		}
+	}
+	for _, name := range c.TrustedHeaders {
+		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
+			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or another one that "+
+				"begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
 		}
 	}
 	errs = append(errs, c.StickySessions.Validate())
@@ -248,6 +289,7 @@ func (s *Sendfile) validate() (errs []error) {
 func (c Config) clone() Config {
 	c.Options.App = c.Options.App.Clone()
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
+	c.TrustedHeaders = slices.Clone(c.TrustedHeaders)
 	c.UnlimitedConcurrencyPaths = slices.Clone(c.UnlimitedConcurrencyPaths)
 	c.Sendfile.Roots = slices.Clone(c.Sendfile.Roots)
 	c.Sendfile.Accel = maps.Clone(c.Sendfile.Accel)
@@ -261,10 +303,19 @@ func (c Config) withDefaults() Config {
 	for _, d := range []struct {
 		value   *int
 		instead int
-	}{{&c.Limits.Target, 8 << 10}, {&c.Limits.Fields, 100}, {&c.Limits.Field, 8 << 10}} {
+	}{
+		{&c.Limits.Target, DefaultMaxHeaderField},
+		{&c.Limits.Fields, 1000},
+		{&c.Limits.Field, DefaultMaxHeaderField},
+		{&c.Limits.Head, DefaultMaxHeader},
+		{&c.MaxResponseHead, DefaultMaxResponseHead},
+	} {
 		if *d.value == 0 {
 			*d.value = d.instead
 		}
+	}
+	if c.MaxQueueShare == 0 {
+		c.MaxQueueShare = DefaultMaxQueueShare
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = DefaultConnectTimeout
@@ -277,6 +328,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MinClientRate == 0 {
 		c.MinClientRate = DefaultMinClientRate
+	}
+	if c.ClientStallTimeout == 0 {
+		c.ClientStallTimeout = DefaultClientStallTimeout
+	}
+	if c.Buffers == nil {
+		c.Buffers = defaultBudget
 	}
 	c.Logger = defaultlog.Or(c.Logger)
 

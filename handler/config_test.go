@@ -20,6 +20,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/proxyheader"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -27,6 +28,10 @@ import (
 func TestConfigurationsThatAreRefused(t *testing.T) {
 	for want, cfg := range map[string]handler.Config{
 		"ConnectTimeout: the time -1s for connecting to a process is negative: use 0 for 10s": {ConnectTimeout: -time.Second},
+		`TrustedHeaders: "X-Forwrded-Host" is no header that applications believe of proxies: use one of ` +
+			strings.Join(proxyheader.Names(), ", ") + `, or another one that begins with X-Forwarded-`: {
+			TrustedHeaders: []string{"X-Real-Ip", "x-forwarded-host", "X-Forwarded-Anything", "X-Forwrded-Host"},
+		},
 		`TrustedProxies: "invalid Prefix" is no prefix of addresses: use one like 10.0.0.0/8`: {TrustedProxies: make([]netip.Prefix, 1)},
 		`TrustedProxies: "::ffff:10.0.0.0/104" is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8`: {
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")},
@@ -106,8 +111,16 @@ func TestR46LimitsOfAHead(t *testing.T) {
 			require.Equal(s, want, ask("/", "X: "+strings.Repeat("y", size-1)+"\r\n"), size)
 		}
 	})
+	cfg.Limits = handler.Limits{Head: 1000}
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
+		for size, want := range map[int]int{100: 200, 500: 431} {
+			value := strings.Repeat("y", size)
+			resp, _ := s.do(http.MethodGet, "/", "", "X", value, "Y", value, "Z", value)
+			require.Equal(s, want, resp.StatusCode, size)
+		}
+	})
 	serve(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, func(s *site) {
-		for size, want := range map[int]int{8 << 10: 200, 8<<10 + 1: 414} {
+		for size, want := range map[int]int{32 << 10: 200, 32<<10 + 1: 414} {
 			resp, _ := s.do(http.MethodGet, "/"+strings.Repeat("x", size-1), "")
 			require.Equal(s, want, resp.StatusCode)
 		}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // freely is how much of a response is written without a look at the time: what
@@ -12,6 +14,7 @@ const freely = 2 << 10
 
 // beginWrite sets the time for the next n bytes of the response, until endWrite.
 func (x *exchange) beginWrite(n int) {
+	x.account.wait(true)
 	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
 		return
 	}
@@ -20,19 +23,30 @@ func (x *exchange) beginWrite(n int) {
 	}
 
 	if x.writing == nil {
-		x.writing = &pace{rc: x.control(), writing: true}
+		x.writing = pace.Writing(x.control())
 	}
-	x.writing.begin(time.Now().Add(x.h.cfg.clientTime(int64(n))))
+	// A body that is written at once has the time of the pieces that it would have been written in.
+	cfg, pieces := &x.h.cfg, max((n+pace.Piece-1)/pace.Piece, 1)
+	left := cfg.clientTime(int64(n))
+	if cfg.ClientStallTimeout > 0 {
+		left = min(left, time.Duration(int64(pieces)*int64(cfg.ClientStallTimeout)))
+	}
+	x.writing.Begin(time.Now().Add(left))
 }
 
-func (x *exchange) endWrite() { x.writing.end() }
+func (x *exchange) endWrite() {
+	x.account.proceed()
+	x.writing.End()
+}
 
 // flush gives the client what the server has buffered. Writers that cannot flush do
 // not hold anything back.
 func (x *exchange) flush() {
+	x.account.wait(true)
+	defer x.account.proceed()
 	if x.writing != nil {
-		x.writing.begin(time.Now().Add(x.h.cfg.clientTime(0)))
-		defer x.writing.end()
+		x.writing.Begin(time.Now().Add(x.h.cfg.stepTime(x.h.cfg.clientTime(0))))
+		defer x.writing.End()
 	}
 	_ = x.control().Flush()
 }
@@ -44,7 +58,7 @@ func (x *exchange) endHurry() {
 		return
 	}
 	x.flush()
-	if x.writing.over() { // too late to matter: the connection may serve another request
+	if x.writing.Over() { // too late to matter: the connection may serve another request
 		x.writeBy(time.Time{})
 	}
 }
@@ -61,18 +75,10 @@ func (x *exchange) breakOff(err error) {
 	// Without chunks or a length only a reset tells a broken end from another one. Web
 	// servers speak HTTP/1.0 to us.
 	unmarked := !x.r.ProtoAtLeast(1, 1) && len(x.w.Header()["Content-Length"]) == 0
-	if !unmarked && rc.SetWriteDeadline(past) == nil {
+	if !unmarked && !x.writing.Over() && rc.SetWriteDeadline(past) == nil {
 		return // HTTP/2 has reset the stream
 	}
-
-	conn, _, err := rc.Hijack()
-	if err != nil {
-		return // there is no connection
-	}
-	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
-		_ = c.SetLinger(0)
-	}
-	_ = conn.Close() // the client is told so
+	pace.Reset(rc)
 }
 
 // readBy and writeBy set until when the client's connection may be read and
@@ -106,4 +112,26 @@ func (x *exchange) disconnect() {
 	x.h.streams.cut(x)
 }
 
-func (h *Handler) limitsClients() bool { return h.cfg.ClientGrace > 0 && h.cfg.MinClientRate > 0 }
+// limitsClients reports whether a client has a time for anything.
+func (h *Handler) limitsClients() bool { return h.cfg.keepsRate() || h.cfg.ClientStallTimeout > 0 }
+
+func (c *Config) keepsRate() bool { return c.ClientGrace > 0 && c.MinClientRate > 0 }
+
+// noLimit is longer than any client waits.
+const noLimit = 365 * 24 * time.Hour
+
+// clientTime is how long a client may take for so many bytes by its mean rate.
+func (c *Config) clientTime(bytes int64) time.Duration {
+	if !c.keepsRate() {
+		return noLimit
+	}
+	return c.ClientGrace + time.Duration(min(bytes/c.MinClientRate, int64(noLimit/time.Second)))*time.Second
+}
+
+// stepTime is how long one step of reading or writing may take, where left is the time that the mean rate leaves.
+func (c *Config) stepTime(left time.Duration) time.Duration {
+	if c.ClientStallTimeout > 0 {
+		return min(left, c.ClientStallTimeout)
+	}
+	return left
+}

@@ -89,7 +89,7 @@ func fieldOf(variable string) string {
 		return ""
 	}
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	if !plainName(name) || hopByHop[name] || notCopied[name] || name == "X-Forwarded-For" || name == "X-Forwarded-Proto" {
+	if !plainName(name) || hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto {
 		return ""
 	}
 	return name

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"strconv"
@@ -27,7 +28,7 @@ type mediaRange struct {
 // of its own body, or HTML.
 func chooseFormat(header http.Header) format {
 	formats := []format{formatHTML, formatJSON, formatText}
-	if body, _, err := mime.ParseMediaType(header.Get("Content-Type")); err == nil && formatJSON.match(body) == exactMatch {
+	if body, _, err := parseMediaType(header.Get("Content-Type")); err == nil && formatJSON.match(body) == exactMatch {
 		formats = []format{formatJSON, formatHTML, formatText}
 	}
 	ranges := acceptedRanges(header)
@@ -40,21 +41,51 @@ func chooseFormat(header http.Header) format {
 	return chosen
 }
 
+const (
+	// maxMediaRanges is how many members of Accept are looked at, from the first one on: browsers send eight.
+	maxMediaRanges = 32
+	// maxMediaType is how long each of them, and a Content-Type, may be.
+	maxMediaType = 256
+)
+
+var errLongMediaType = errors.New("the media type is too long")
+
+func parseMediaType(s string) (mediaType string, params map[string]string, err error) {
+	if len(s) > maxMediaType {
+		return "", nil, errLongMediaType
+	}
+	return mime.ParseMediaType(s)
+}
+
 func acceptedRanges(header http.Header) (ranges []mediaRange) {
-	for part := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
-		mediaType, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		quality := 1.0
-		if q, ok := params["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil || !(quality >= 0 && quality <= 1) {
-				continue
+	left := maxMediaRanges
+	for _, line := range header["Accept"] {
+		for part := range strings.SplitSeq(line, ",") {
+			if left--; left < 0 {
+				return ranges
+			}
+			if r, ok := parseMediaRange(part); ok {
+				ranges = append(ranges, r)
 			}
 		}
-		ranges = append(ranges, mediaRange{mediaType, quality})
 	}
+
 	return ranges
+}
+
+func parseMediaRange(s string) (r mediaRange, ok bool) {
+	mediaType, params, err := parseMediaType(s)
+	if err != nil {
+		return mediaRange{}, false
+	}
+	quality := 1.0
+	if q, ok := params["q"]; ok {
+		if quality, err = strconv.ParseFloat(q, 64); err != nil || !(quality >= 0 && quality <= 1) {
+			return mediaRange{}, false
+		}
+	}
+
+	return mediaRange{mediaType, quality}, true
 }
 
 // How well a media range names a format.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/sessionproto"
@@ -24,7 +25,9 @@ var (
 	// errBodyLength is the fault of the program that the handler is in.
 	errBodyLength = errors.New("the request's body is not as long as its Content-Length says: " +
 		"let middleware that replaces a body set ContentLength too, to -1 if it does not know")
-	errNoSpace    = errors.New("the request's body cannot be stored")
+	errNoSpace = errors.New("the request's body cannot be stored")
+	// errNoRoom is logged once for many.
+	errNoRoom     = errors.New("there is no room for the request's body")
 	errLongTarget = errors.New("the request's target is too long")
 	errLargeHead  = errors.New("the request's header is too large")
 	errClientSlow = errors.New("the client sends the request's body too slowly")
@@ -65,8 +68,10 @@ var outcomes = []struct {
 	{is(errMethod), outcome{status: http.StatusNotImplemented, message: "The request's method is not supported.", quiet: true}},
 	{is(sessionproto.ErrTooLarge), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
 	{is(errNoSpace), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body."}},
+	{is(errNoRoom), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body.", quiet: true}},
 	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
 	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
+	{is(errQueueShare), outcome{status: http.StatusServiceUnavailable, message: "Too many requests of this connection wait for the application already.", retryAfter: 1}},
 	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
 	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
 	{is(passenger.ErrExhausted), outcome{status: http.StatusServiceUnavailable, message: "The server is out of resources.", retryAfter: 1}},
@@ -109,7 +114,7 @@ func StatusCode(err error) int { return outcomeOf(err).status }
 func (h *Handler) statusOf(o *outcome, err error) int {
 	status := 0
 	switch {
-	case as[*passenger.QueueFullError](err):
+	case queueFull(err):
 		status = h.cfg.QueueFullStatus
 	case errors.Is(err, passenger.ErrQueueTimeout):
 		status = h.cfg.QueueTimeoutStatus
@@ -119,19 +124,40 @@ func (h *Handler) statusOf(o *outcome, err error) int {
 	return cmp.Or(status, o.status)
 }
 
+func queueFull(err error) bool {
+	return as[*passenger.QueueFullError](err) || errors.Is(err, errQueueShare)
+}
+
+// pathOf is what the log has of a request's target: the query may hold secrets.
+func pathOf(r *http.Request) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	return path
+}
+
+// logError tells of a request that has failed. Of those that a full queue refuses, which
+// come by the thousand, one is told of at a time, and how many more there were.
+func (x *exchange) logError(err error, status int, errorID string) {
+	about := []any{
+		"app", x.h.appName(), "method", x.r.Method, "path", pathOf(x.r), "status", status, "pid", x.event.PID, "requestId", x.mark.id,
+	}
+	if errorID != "" {
+		about = append(about, "id", errorID)
+	}
+	if !queueFull(err) {
+		x.h.cfg.Logger.Error(err, "Request failed", about...)
+		return
+	}
+
+	x.h.refused.Tell(func(more int) { x.h.cfg.Logger.Error(err, "Request failed", append(about, "more", more)...) })
+}
+
 func (x *exchange) answerError(err error) {
 	h, r := x.h, x.r
 	o := outcomeOf(err)
 	o.status = h.statusOf(&o, err)
 	page := newErrorPage(&o, err, h.cfg.showsDetails())
 	if !o.quiet {
-		about := []any{
-			"app", h.appName(), "method", r.Method, "target", r.RequestURI, "status", o.status, "pid", x.event.PID, "requestId", x.mark.id,
-		}
-		if page.ErrorID != "" {
-			about = append(about, "id", page.ErrorID)
-		}
-		h.cfg.Logger.Error(err, "Request failed", about...)
+		x.logError(err, o.status, page.ErrorID)
 	}
 	format := chooseFormat(r.Header)
 	body, contentType := page.render(format)

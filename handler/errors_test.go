@@ -133,7 +133,7 @@ func TestErrorPageOfTheOperator(t *testing.T) {
 	}{
 		{"production", "/", "text/html", true},
 		{"production", "/", "application/json", false},
-		{"production", "/" + strings.Repeat("x", 9<<10), "text/html", false}, // 414, the client's fault
+		{"production", "/" + strings.Repeat("x", 33<<10), "text/html", false}, // 414, the client's fault
 		{"development", "/", "text/html", false},
 	} {
 		cfg := handler.Config{ErrorPage: []byte(own)}

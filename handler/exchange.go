@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -30,6 +32,9 @@ type exchange struct {
 	// peer is who has connected, remote for whom.
 	peer   peer
 	remote peer
+	// knowsClient: what the peer says of others has nobody before the client.
+	knowsClient bool
+
 	target target
 	mark   requestMark
 	env    Env
@@ -46,6 +51,8 @@ type exchange struct {
 	small  []byte
 	stored storedBody
 	client slowClient
+	// account is what the bodies have of the budget.
+	account account
 
 	session *passenger.Session
 	conn    net.Conn
@@ -60,7 +67,7 @@ type exchange struct {
 	// reading is the answer's body.
 	reading bodyReader
 	// writing is the pace at which the client takes the response; nil: there is none yet.
-	writing *pace
+	writing *pace.Pace
 	// answered: the client has got the head of an answer.
 	answered bool
 	// unread: the client may still be sending its body, so that its connection
@@ -91,7 +98,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
 	x.event.Began = time.Now()
 	x.peer = h.remote(r)
-	x.remote = h.client(r, x.peer)
+	x.remote, x.knowsClient = h.client(r, x.peer)
 	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
 	h.flights.add(x)
 	return x
@@ -102,6 +109,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 func (x *exchange) free() {
 	x.h.flights.remove(x)
 	x.stored.release()
+	x.account.close()
 	x.buf.free()
 	if x.br != nil {
 		x.br.Reset(nil)
@@ -173,6 +181,9 @@ func (x *exchange) reportFailure(err error) {
 // admit decides what of the request is for the application at all.
 func (x *exchange) admit() (err error) {
 	r := x.r
+	if err := httphead.CheckMethod(r.Method); err != nil {
+		return methodFault(err)
+	}
 	switch r.Method {
 	case http.MethodConnect, sessionproto.MethodPing, "ping", sessionproto.MethodOOBW:
 		// The latter are for the process itself.

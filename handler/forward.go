@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // maxTrailer bounds what may follow the last chunk of an answer.
@@ -30,6 +31,7 @@ func (x *exchange) forward() error {
 		x.releaseProcess(nil)
 		return x.sendFile(file)
 	}
+	x.tellOfRemoved()
 	cacheable := x.h.cache.permits(&x.ticket, p)
 	body, whole, err := x.hold(cacheable)
 	if err != nil {
@@ -75,9 +77,10 @@ func (x *exchange) writeHead(body []byte, whole bool) {
 
 // endDoubt ends a connection on which somebody in front of us may see another end
 // of the request: net/http does not tell of a length beside a transfer coding, nor
-// of a coding by HTTP/1.0.
+// of a coding by HTTP/1.0. Our own server has refused both before.
 func (x *exchange) endDoubt(out http.Header) {
-	if len(x.r.TransferEncoding) > 0 && x.r.ProtoMajor == 1 || !x.r.ProtoAtLeast(1, 1) {
+	doubtful := len(x.r.TransferEncoding) > 0 && x.r.ProtoMajor == 1 || !x.r.ProtoAtLeast(1, 1)
+	if doubtful && !httphead.IsStrict(x.ctx) {
 		out.Set("Connection", "close")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"net/http"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
@@ -34,10 +35,17 @@ type Handler struct {
 	cache  *turbocache
 
 	streams streams
+	shares  *queueShares
+	// refused is for requests that a full queue has refused.
+	refused ratelog.Line
 	flights flights
-	disk    repeatedLog
+	disk    ratelog.Line
 	// badAppHeader is for headers of the observer that cannot be sent.
-	badAppHeader repeatedLog
+	badAppHeader ratelog.Line
+
+	// trustedHeaders are Config.TrustedHeaders.
+	trustedHeaders map[string]bool
+	dropped        droppedHeaders
 }
 
 // New returns a Handler for the application that cfg names, which starts with its
@@ -67,7 +75,10 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		observer:  pool.Observer(),
 		unlimited: unlimitedOptions(&cfg),
 		releases:  pool.ReleaseDirs(&cfg.Options),
+
+		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}
+	h.shares = newQueueShares(&cfg)
 	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
 	for _, path := range cfg.UnlimitedConcurrencyPaths {
 		prefix, err := urlpath.Parse(path)
@@ -104,13 +115,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.ended(err)
 	if cut {
-		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "target", r.RequestURI, "reason", err.Error(), "requestId", x.mark.id)
+		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "path", pathOf(r), "reason", err.Error(), "requestId", x.mark.id)
 		if x.answered {
 			x.breakOff(err)
 		}
 		panic(http.ErrAbortHandler)
 	}
 	x.endHurry()
+	h.refused.Flush(func(more int) {
+		h.cfg.Logger.Info("Requests were refused: the queue was full", "app", h.appName(), "requests", more)
+	})
 }
 
 func (h *Handler) appName() string { return h.cfg.Options.App.Name() }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
 // appendHTTPHead writes the request's head as HTTP/1.1.
@@ -19,22 +21,26 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	}
 	b = appendField(b, "Host", host)
 	addr, trusted := x.peer.addr, x.peer.trusted
-	eachHeader(r, trusted, x.appHeader, func(name string, values []string) {
-		if trusted && (name == "X-Forwarded-For" || name == "X-Forwarded-Proto") || x.env.replaces(name) {
+	x.eachHeader(func(name string, values []string) {
+		if name == forwardedFor || name == forwardedProto || x.env.replaces(name) {
 			return
 		}
 		written := wireName(name)
+		if proxyheader.Of(name) == proxyheader.NamedOnly {
+			b = appendField(b, written, merged(name, values)) // of two lines, programs take either
+			return
+		}
 		for _, v := range values {
 			b = appendField(b, written, v)
 		}
 	})
 	if trusted {
-		if chain := r.Header["X-Forwarded-For"]; len(chain) > 0 {
+		if chain := r.Header[forwardedFor]; len(chain) > 0 {
 			addr = strings.Join(chain, ", ") + ", " + addr
 		}
 	}
-	b = appendField(b, "X-Forwarded-For", addr)
-	b = appendField(b, "X-Forwarded-Proto", scheme(r, trusted))
+	b = appendField(b, forwardedFor, addr)
+	b = appendField(b, forwardedProto, scheme(r, trusted))
 	b = appendField(b, requestIDHeader, x.mark.id)
 	b = appendField(b, requestStartHeader, x.mark.start)
 	if len(x.env) > 0 {
@@ -65,18 +71,4 @@ func appendField(b []byte, name, value string) []byte {
 // section 8.6.
 func expectsLength(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
-}
-
-// scheme is the one that the client used: of the first proxy's connection, if
-// that is to be believed.
-func scheme(r *http.Request, trusted bool) string {
-	if trusted {
-		if v := r.Header.Get("X-Forwarded-Proto"); v != "" {
-			return v
-		}
-	}
-	if r.TLS != nil {
-		return "https"
-	}
-	return "http"
 }

@@ -39,8 +39,13 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	}
 	e.AddHeader(requestIDHeader, x.mark.id)
 	e.AddHeader(requestStartHeader, x.mark.start)
-	eachHeader(r, x.peer.trusted, x.appHeader, func(name string, values []string) {
+	x.eachHeader(func(name string, values []string) {
 		switch {
+		case name == forwardedProto:
+			// Programs look for the word, in small letters, and some of them at the whole.
+			if said := forwardedScheme(values); said != "" && !x.env.replaces(name) {
+				e.AddHeader(name, said)
+			}
 		case name == "Content-Type":
 			if values[0] != "" {
 				e.Add("CONTENT_TYPE", values[0])

@@ -2,8 +2,12 @@ package handler
 
 import (
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
 // hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
@@ -20,19 +24,6 @@ var notCopied = map[string]bool{
 	requestIDHeader: true, requestStartHeader: true,
 	// Becomes HTTP_PROXY, which some take for their proxy (CVE-2016-5386).
 	"Proxy": true,
-}
-
-// proxyHeader: only a proxy may set it. The last of them tell middleware of
-// applications which files to let the server send, and from where.
-func proxyHeader(name string) bool {
-	if name[0] != 'X' {
-		return name == "Forwarded"
-	}
-	switch name {
-	case "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Sendfile-Type", "X-Accel-Mapping":
-		return true
-	}
-	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
 // plainName: made of letters, digits and dashes, the only names that stay
@@ -109,48 +100,67 @@ func (l *Limits) check(target string, h http.Header) error {
 	if l.Target > 0 && len(target) > l.Target {
 		return errLongTarget
 	}
-	fields := 0
+	fields, size := 0, len(target)
 	for name, values := range h {
 		fields += len(values)
 		for _, v := range values {
+			size += len(name) + len(v)
 			if l.Field > 0 && len(name)+len(v) > l.Field {
 				return errLargeHead
 			}
 		}
 	}
-	if l.Fields > 0 && fields > l.Fields {
+	if l.Fields > 0 && fields > l.Fields || l.Head > 0 && size > l.Head {
 		return errLargeHead
 	}
 	return nil
 }
 
-// checkHeader refuses a request whose headers pretend to come from us.
+// checkHeader refuses a request whose headers pretend to come from us, or that others
+// might read in another way.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if ownHeader(name) || slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if ownHeader(name) || slices.ContainsFunc(values, unclear) {
 			return errBadRequest
 		}
 	}
-	return nil
+	return checkFraming(h)
 }
 
+// unclear: a value that some cut in two, and some at its ends.
+func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
+
 // eachHeader yields the headers that go to the application, each once with all of its
-// values: the client's, and those of own in the place of the client's by these names.
-func eachHeader(r *http.Request, trusted bool, own http.Header, yield func(name string, values []string)) {
-	yieldOwn(own, yield)
-	listed := connectionTokens(r.Header)
-	for name, values := range r.Header {
-		if replaced(own, name) {
+// values: the client's, as far as the application may believe them, and those of the
+// observer in the place of the client's by these names.
+func (x *exchange) eachHeader(yield func(name string, values []string)) {
+	yieldOwn(x.appHeader, yield)
+
+	trust, listed := x.trust(), connectionTokens(x.r.Header)
+	for written, values := range x.r.Header {
+		if replaced(x.appHeader, written) || !plainName(written) || len(values) == 0 {
 			continue
 		}
-		if hopByHop[name] || notCopied[name] || !plainName(name) || len(values) == 0 {
+		// Middleware may have set it by a name that is not canonical.
+		name := textproto.CanonicalMIMEHeaderKey(written)
+		if hopByHop[name] || notCopied[name] || slices.Contains(listed, name) {
 			continue
 		}
-		if !trusted && proxyHeader(name) || slices.Contains(listed, name) {
+		if !trust.passes(name) {
+			x.tellOfDropped(name)
 			continue
 		}
-		yield(name, values)
+		if proxyheader.Of(name) != proxyheader.Anybody {
+			written = name
+		}
+		yield(written, values)
 	}
+}
+
+// firstElement is that of a list with commas.
+func firstElement(list string) string {
+	first, _, _ := strings.Cut(list, ",")
+	return strings.Trim(first, " \t")
 }
 
 // merged is the value of a header that came more than once.

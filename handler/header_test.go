@@ -98,7 +98,7 @@ func TestTrustedProxiesSpeakForTheClient(t *testing.T) {
 		require.Contains(s, s.raw(oddRequest), " 200 OK")
 		require.Contains(s, got, "\r\nX-Forwarded-For: 1.2.3.4, 192.0.2.7\r\n")
 		require.Contains(s, got, "\r\nX-Forwarded-Proto: https\r\n")
-		require.Contains(s, got, "\r\nX-Real-Ip: 1.2.3.4\r\n")
+		require.NotContains(s, got, "X-Real-Ip")
 	})
 	var session sessionproto.Header
 	serveConfig(t, recordingSession(&session), cfg, func(s *site) {
@@ -154,14 +154,14 @@ func TestRequestsThatAreNotPassedOn(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for target, want := range map[string]string{
-		"/":                        "/",
-		"//double//slash":          "//double//slash",
-		"/a/../b":                  "/a/../b",
-		"/%00?":                    "/%00?",
-		"http://example.com/a?b":   "/a?b",
-		"http://example.com":       "/",
-		"http://example.com?q":     "/?q",
-		"/x?next=http://other/y#z": "/x?next=http://other/y#z",
+		"/":                      "/",
+		"//double//slash":        "//double//slash",
+		"/a/../b":                "/a/../b",
+		"/%00?":                  "/%00?",
+		"http://example.com/a?b": "/a?b",
+		"http://example.com":     "/",
+		"http://example.com?q":   "/?q",
+		"/x?next=http://other/y": "/x?next=http://other/y",
 	} {
 		t.Run(target, func(t *testing.T) {
 			var got string

@@ -38,6 +38,14 @@ func newMemory(bytes int) *memory {
 	return &memory{make([]byte, memorySizes[size]), size}
 }
 
+// bytes is how large it is; nil has none.
+func (m *memory) bytes() int64 {
+	if m == nil {
+		return 0
+	}
+	return int64(len(m.b))
+}
+
 func (m *memory) free() {
 	if m != nil {
 		memories[m.size].Put(m)

@@ -66,13 +66,14 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 }
 
 // client is who has made the request: the peer, or whom it names, if it is
-// believed: in X-Forwarded-For, the last one that is not such a proxy itself.
-func (h *Handler) client(r *http.Request, p peer) peer {
-	chain := r.Header["X-Forwarded-For"]
+// believed: in X-Forwarded-For, the last one that is not such a proxy itself. first
+// reports whether the header has nobody before the client, who could have made that up.
+func (h *Handler) client(r *http.Request, p peer) (client peer, first bool) {
+	chain := r.Header[forwardedFor]
 	if !p.trusted || len(chain) == 0 {
-		return p
+		return p, true
 	}
-	client := p
+	client = p
 	rest := strings.Join(chain, ",")
 	for rest != "" {
 		last := rest[strings.LastIndexByte(rest, ',')+1:]
@@ -84,12 +85,12 @@ func (h *Handler) client(r *http.Request, p peer) peer {
 		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 		ip, err := netip.ParseAddr(addr)
 		if err != nil {
-			break // nobody knows who that is
+			return client, false // nobody knows who that is
 		}
 		client = peer{addr, noPort, true}
 		if !h.trusts(ip) {
 			break
 		}
 	}
-	return client
+	return client, rest == ""
 }

@@ -22,14 +22,16 @@ import (
 // forged is what a client says that only a proxy may.
 var forged = []string{
 	"X-Forwarded-For", "203.0.113.9", "X-Forwarded-Proto", "https", "X-Request-Id", "forged", "X-Forwarded-User", "root",
+	"X-Forwarded-Host", "evil.example",
 }
 
 // RemoteAddr is what middleware makes of it: chi's RealIP puts an address without a port
 // there, gorilla's ProxyHeaders whatever a header says.
 func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
-	cfg := handler.Config{TrustedProxies: []netip.Prefix{
-		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"),
-	}}
+	cfg := handler.Config{
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
+		TrustedHeaders: []string{"x-forwarded-user"},
+	}
 	for remoteAddr, want := range map[string]struct {
 		addr    string
 		trusted bool
@@ -82,6 +84,7 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 				require.Equal(s, want.trusted, got["HTTPS"] == "on")
 				require.Equal(s, want.trusted, got["HTTP_X_REQUEST_ID"] == "forged")
 				require.Equal(s, want.trusted, got["HTTP_X_FORWARDED_USER"] == "root")
+				require.NotContains(s, got, "HTTP_X_FORWARDED_HOST")
 			})
 			var raw string
 			serveBehind(t, recordingHTTP(&raw), cfg, replaced, func(s *site) {

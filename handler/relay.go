@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"sync"
+
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // piece is some of an answer, on its way through a relay.
@@ -24,9 +26,10 @@ func (p *piece) bytes() []byte { return p.b[:p.length] }
 type relay struct {
 	limit int64
 	dir   string
-	// trouble is told of errors of the disk, which cost nothing but the
-	// application's time: it has to wait for the client then.
+	// trouble is told of errors of the disk, and of a budget that is used up, which cost
+	// nothing but the application's time: it has to wait for the client then.
 	trouble func(error)
+	account *account
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -43,8 +46,8 @@ type relay struct {
 // maxPieces is how many pieces are kept in memory.
 const maxPieces = 2
 
-func newRelay(limit int64, dir string, trouble func(error)) *relay {
-	r := &relay{limit: limit, dir: dir, trouble: trouble}
+func newRelay(limit int64, dir string, account *account, trouble func(error)) *relay {
+	r := &relay{limit: limit, dir: dir, account: account, trouble: trouble}
 	r.changed.L = &r.mu
 	return r
 }
@@ -56,6 +59,7 @@ func (r *relay) put(p piece) bool {
 	defer r.mu.Unlock()
 	for !r.gone {
 		if r.filled == 0 && len(r.pieces) < maxPieces {
+			r.account.add(inMemory, p.memory.bytes())
 			r.pieces = append(r.pieces, p)
 			r.changed.Broadcast()
 			return true
@@ -79,15 +83,22 @@ func (r *relay) spill(p piece) bool {
 	file, at := r.file, r.filled
 	r.writing = true
 	r.mu.Unlock()
-	err := error(nil)
-	if file == nil {
+	err := r.account.take(onDisk, int64(p.length))
+	taken := err == nil
+	if taken && file == nil {
 		file, err = newBufferFile(r.dir)
 	}
 	if err == nil {
 		_, err = file.WriteAt(p.bytes(), at)
 	}
 	if err != nil {
-		r.trouble(&storeError{err})
+		if taken {
+			err = &storeError{err}
+			r.account.give(onDisk, int64(p.length))
+		}
+		if !errors.Is(err, errDropped) { // whoever takes the response finds out
+			r.trouble(err)
+		}
 		if file != nil {
 			_ = file.Truncate(at) // of what did get in
 		}
@@ -137,6 +148,7 @@ func (r *relay) next(idle func()) (p piece, file *os.File, n int64, err error) {
 		case len(r.pieces) > 0:
 			p = r.pieces[0]
 			r.pieces = r.pieces[:copy(r.pieces, r.pieces[1:])]
+			r.account.give(inMemory, p.memory.bytes())
 			if r.full && len(r.pieces) == 0 {
 				r.full = false // perhaps there is room again
 			}
@@ -171,6 +183,7 @@ func (r *relay) empty() error {
 	if err := r.file.Truncate(0); err != nil {
 		return &storeError{err}
 	}
+	r.account.give(onDisk, r.filled)
 	r.taken, r.filled, r.full = 0, 0, false
 	r.changed.Broadcast()
 	return nil
@@ -197,7 +210,8 @@ func (r *relay) free() {
 // relay gives the client the answer at its own pace, while a goroutine takes it
 // from the application and lets that go.
 func (x *exchange) relay(first []byte) error {
-	r := newRelay(x.h.cfg.MaxResponseBuffer, x.h.cfg.DataBufferDir, x.h.diskTrouble)
+	x.openAccount()
+	r := newRelay(x.h.cfg.MaxResponseBuffer, x.h.cfg.DataBufferDir, &x.account, x.h.diskTrouble)
 	done := make(chan struct{})
 	conn := x.conn
 	x.control() // both goroutines need it
@@ -270,7 +284,7 @@ func (x *exchange) drain(r *relay) error {
 			err = x.give(p.bytes())
 			p.free()
 		case file != nil:
-			n, err = x.giveFile(file, min(n, mostMemory))
+			n, err = x.giveFile(file, min(n, pace.Piece))
 			r.took(n)
 		default:
 			return nil

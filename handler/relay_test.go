@@ -119,7 +119,7 @@ func TestD3SlowReadersHoldNoProcess(t *testing.T) {
 					requireSame(s, pattern(size), string(body))
 					require.NoError(s, conns[i].Close())
 				}
-				requireEmptyDir(s, dir, "*")
+				requireEmptyDir(s, dir)
 			})
 		})
 	}

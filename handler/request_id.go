@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,8 +18,9 @@ const (
 	requestIDHeader    = "X-Request-Id"
 	requestStartHeader = "X-Request-Start"
 
-	maxRequestID = 128
-	idSize       = 16
+	maxRequestID    = 128
+	maxRequestStart = 32
+	idSize          = 16
 )
 
 type requestIDKey struct{}
@@ -71,7 +73,9 @@ func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) req
 		if v := r.Header.Get(requestIDHeader); m.id == "" && validRequestID(v) {
 			m.id = v
 		}
-		m.start = r.Header.Get(requestStartHeader)
+		if v := r.Header.Get(requestStartHeader); validRequestStart(v) {
+			m.start = v
+		}
 	}
 	if m.id != "" && m.start != "" {
 		return m
@@ -83,6 +87,19 @@ func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) req
 	binary.LittleEndian.PutUint64(random[8:], rand.Uint64()) //nolint:gosec // G404: as above
 	text := string(strconv.AppendInt(append(hex.AppendEncode(b[:0], random[:]), "t="...), now.UnixMicro(), 10))
 	return requestMark{cmp.Or(m.id, text[:2*idSize]), cmp.Or(m.start, text[2*idSize:])}
+}
+
+// validRequestStart: a time, as proxies write it: seconds, milliseconds or microseconds
+// since 1970, with t= before it or without.
+func validRequestStart(start string) bool {
+	digits := strings.TrimPrefix(start, "t=")
+	for i := range len(digits) {
+		if c := digits[i]; (c < '0' || c > '9') && c != '.' {
+			return false
+		}
+	}
+
+	return digits != "" && len(digits) <= maxRequestStart
 }
 
 // validRequestID: what is fit for a log and for whatever the application does

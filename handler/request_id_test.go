@@ -45,19 +45,30 @@ func TestRequestIDs(t *testing.T) {
 		}
 		id, _ = ask(s, "X-Request-Id", strings.Repeat("x", 128))
 		require.Len(s, id, 128)
+		for start, believed := range map[string]bool{
+			"t=1700000000.123": true, "1700000000123": true, "t=": false, "t=1 evil": false, "t=<script>": false,
+			"t=" + strings.Repeat("1", 33): false,
+		} {
+			_, got := ask(s, "X-Request-Start", start)
+			require.Equal(s, believed, got == start, start)
+		}
 	})
 }
 
-// TestTraceContextIsPassedOn: W3C trace context belongs to whoever traces.
-func TestTraceContextIsPassedOn(t *testing.T) {
-	var got sessionproto.Header
-	serve(t, recordingSession(&got), func(s *site) {
-		const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-		s.do(http.MethodGet, "/", "", "Traceparent", parent, "Tracestate", "a=b", "Baggage", "c=d")
-		require.Equal(s, parent, got["HTTP_TRACEPARENT"])
-		require.Equal(s, "a=b", got["HTTP_TRACESTATE"])
-		require.Equal(s, "c=d", got["HTTP_BAGGAGE"])
-	})
+// W3C trace context says how an application's work belongs to others', which no stranger
+// decides. Baggage is for whoever looks for it.
+func TestTraceContextIsPassedOnFromTrustedProxies(t *testing.T) {
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for prefix, trusted := range map[string]bool{"192.0.2.0/24": true, "10.0.0.0/8": false} {
+		cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(prefix)}}
+		var got sessionproto.Header
+		serveConfig(t, recordingSession(&got), cfg, func(s *site) {
+			s.do(http.MethodGet, "/", "", "Traceparent", parent, "Tracestate", "a=b", "Baggage", "c=d")
+			require.Equal(s, trusted, got["HTTP_TRACEPARENT"] == parent)
+			require.Equal(s, trusted, got["HTTP_TRACESTATE"] == "a=b")
+			require.Equal(s, "c=d", got["HTTP_BAGGAGE"])
+		})
+	}
 }
 
 // A program's id wins over whatever a client or a proxy says; a header of the request

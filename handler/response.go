@@ -12,7 +12,6 @@ import (
 
 // Limits of the head of an answer. One that exceeds them is malformed.
 const (
-	maxResponseHead   = 64 << 10
 	maxResponseFields = 100
 	// maxInterim is how many answers of status 1xx may come before the one.
 	maxInterim = 16
@@ -99,13 +98,13 @@ func (x *exchange) readHeadBytes() (string, error) {
 			size := from + i + len(end)
 			_, _ = x.br.Discard(size - seen) // of what is buffered
 			x.out = x.out[:size]
-			if size > maxResponseHead {
-				return "", malformed("its head is over %d bytes", maxResponseHead)
+			if size > x.h.cfg.MaxResponseHead {
+				return "", malformed("its head is over %d bytes", x.h.cfg.MaxResponseHead)
 			}
 			return string(x.out), nil
 		}
-		if len(x.out) > maxResponseHead {
-			return "", malformed("its head is over %d bytes", maxResponseHead)
+		if len(x.out) > x.h.cfg.MaxResponseHead {
+			return "", malformed("its head is over %d bytes", x.h.cfg.MaxResponseHead)
 		}
 		_, _ = x.br.Discard(len(piece))
 	}

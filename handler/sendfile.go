@@ -3,7 +3,6 @@ package handler
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/internal/validators"
 )
 
@@ -40,6 +40,26 @@ func (x *exchange) sendfile() *fileAnswer {
 		return x.openFile(s.accelerated(named[0]))
 	}
 	return nil
+}
+
+// tellOfRemoved logs, once for each of the headers, that the client of a response gets
+// neither the file that the application has named nor the name.
+func (x *exchange) tellOfRemoved() {
+	if x.h.cfg.Sendfile.ToProxy {
+		return
+	}
+
+	for name, option := range map[string]string{
+		"X-Sendfile":       "sendfile_roots (handler.Config.Sendfile.Roots)",
+		"X-Accel-Redirect": "accel_redirect (handler.Config.Sendfile.Accel)",
+	} {
+		if len(x.resp.header[name]) == 0 || !x.h.dropped.first(name) {
+			continue
+		}
+		x.h.cfg.Logger.Info("The response names a file that is not sent: the header is removed. If this server is to send such files, "+
+			"name their directories in "+option+"; if the server in front is, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
+			"app", x.h.appName(), "header", name, "status", x.resp.status, "requestId", x.mark.id)
+	}
 }
 
 // underRoot splits the path of a file into a root that has it and the rest.
@@ -189,10 +209,10 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 	}
 
 	x.answered = true
-	x.beginWrite(int(min(a.info.Size(), 1<<30)))
-	defer x.endWrite()
-	w := &countingWriter{ResponseWriter: x.w, x: x}
-	http.ServeContent(w, validators.Exact(x.r, a.info.ModTime()), a.info.Name(), a.info.ModTime(), a.file)
+	w := &countingWriter{x: x}
+	w.Writer = pace.Writer{ResponseWriter: x.w, Begin: x.beginWrite, End: w.endWrite}
+	r := validators.BoundRanges(validators.Exact(x.r, a.info.ModTime()), a.info.Size())
+	http.ServeContent(w, r, a.info.Name(), a.info.ModTime(), a.file)
 	if w.err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, w.err)
 	}
@@ -201,12 +221,10 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 
 // countingWriter sees what http.ServeContent answers.
 type countingWriter struct {
-	http.ResponseWriter
+	pace.Writer
 	x   *exchange
 	err error
 }
-
-func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *countingWriter) WriteHeader(status int) {
 	w.x.event.Status = status
@@ -214,22 +232,10 @@ func (w *countingWriter) WriteHeader(status int) {
 	w.x.writeHeader(status)
 }
 
-func (w *countingWriter) Write(p []byte) (int, error) {
-	n, err := w.ResponseWriter.Write(p)
-	w.note(int64(n), err)
-	return n, err
-}
-
-// ReadFrom lets the kernel copy the file to the client, where it can.
-func (w *countingWriter) ReadFrom(r io.Reader) (int64, error) {
-	n, err := io.Copy(w.ResponseWriter, r)
-	w.note(n, err)
-	return n, err
-}
-
-func (w *countingWriter) note(n int64, err error) {
+func (w *countingWriter) endWrite(n int64, err error) {
+	w.x.endWrite()
 	w.x.sent.Add(n)
-	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
+	if pace.Failed(err) {
 		w.err = err
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -98,6 +100,13 @@ func TestR50Sendfile(t *testing.T) {
 		require.Equal(s, http.StatusPartialContent, resp.StatusCode)
 		require.Equal(s, "206 Partial Content", resp.Header.Get("Status"))
 		require.Equal(s, "il", body)
+		for ranges, status := range map[string]int{
+			"0-1,3-4":                           http.StatusOK, // less than what stands around them
+			strings.Repeat("0-1,", 599) + "0-1": http.StatusRequestedRangeNotSatisfiable,
+		} {
+			resp, _ := s.do(http.MethodGet, "/", "", "X-Say", said, "Range", "bytes="+ranges)
+			require.Equal(s, status, resp.StatusCode)
+		}
 		resp, body = s.do(http.MethodHead, "/", "", "X-Say", said)
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		require.Empty(s, body)
@@ -108,8 +117,11 @@ func TestR50Sendfile(t *testing.T) {
 
 func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 	root := files(t)
-	serve(t, sending(), func(s *site) {
-		for _, said := range []string{"X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt"} {
+	var log logged.Buffer
+	serveConfig(t, sending(), handler.Config{Logger: log.Logger()}, func(s *site) {
+		for _, said := range []string{
+			"X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt", "X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt",
+		} {
 			resp, body := s.do(http.MethodGet, "/", "", "X-Say", said)
 			require.Equal(s, http.StatusOK, resp.StatusCode)
 			require.Equal(s, "the body", body)
@@ -117,7 +129,13 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 			require.NotContains(s, resp.Header, "X-Accel-Redirect")
 		}
 	})
-	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}, ToProxy: true}}
+	require.Equal(t, 1, log.Count("sendfile_roots"), "once, with what would allow it")
+	require.Equal(t, 1, log.Count("accel_redirect"))
+	require.NotContains(t, log.String(), root, "the application's paths are nobody's")
+
+	var quiet logged.Buffer
+	cfg := handler.Config{Logger: quiet.Logger(), Sendfile: handler.Sendfile{Roots: []string{root}, ToProxy: true}}
+	defer func() { require.NotContains(t, quiet.String(), "sendfile") }()
 	serveConfig(t, sending(), cfg, func(s *site) {
 		resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+root+"/a.txt")
 		require.Equal(s, "the body", body)

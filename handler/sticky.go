@@ -59,11 +59,18 @@ func newStickyRoute(s *StickySessions, base string) *stickyRoute {
 	return r
 }
 
+// maxCookies is how many cookies are looked at: browsers keep 180 of a site at most.
+const maxCookies = 512
+
 // wanted is the process that the client's cookie names; 0: none. Whatever else
 // is in its cookies is not looked at.
 func (r *stickyRoute) wanted(h http.Header) uint32 {
+	left := maxCookies
 	for _, line := range h["Cookie"] {
 		for pair := range strings.SplitSeq(line, ";") {
+			if left--; left < 0 {
+				return 0
+			}
 			name, value, _ := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
 			if name != r.name {
 				continue

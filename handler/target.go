@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
@@ -21,12 +22,15 @@ type target struct {
 // newTarget fails with errBadRequest or errNotFound.
 func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	t := target{uri: urlpath.Target(r), host: r.Host}
-	if !validHost(t.host) {
+	if !httphead.ValidHost(t.host) {
 		return target{}, errBadRequest
 	}
-	// HTTP/2 lets through what would end a request line.
-	if t.uri == "" || t.uri[0] != '/' || strings.ContainsFunc(t.uri, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+	// HTTP/2 lets through what would end a request line, and net/http a fragment.
+	if t.uri == "" || t.uri[0] != '/' || !httphead.ValidTarget(t.uri) {
 		return target{}, errBadRequest
+	}
+	if r.ProtoMajor > 1 && r.RequestURI != "" && r.RequestURI[0] != '/' {
+		return target{}, errBadRequest // RFC 9113 section 8.3.1 has no URLs there
 	}
 	path, query, _ := strings.Cut(t.uri, "?")
 	t.query = query
@@ -62,32 +66,4 @@ func (t *target) server(r *http.Request) (name, port string) {
 		}
 	}
 	return "localhost", port
-}
-
-// validHost: a name or address with a port, perhaps, RFC 3986 section 3.2; net/http
-// lets more through.
-func validHost(host string) bool {
-	var name, port string
-	if strings.HasPrefix(host, "[") {
-		end := strings.IndexByte(host, ']')
-		if end < 0 || strings.Trim(host[1:end], "0123456789ABCDEFabcdef:.") != "" {
-			return false
-		}
-		if rest := host[end+1:]; rest != "" {
-			var hasPort bool
-			if port, hasPort = strings.CutPrefix(rest, ":"); !hasPort {
-				return false
-			}
-		}
-	} else {
-		name, port, _ = strings.Cut(host, ":")
-	}
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=%", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return strings.Trim(port, "0123456789") == ""
 }

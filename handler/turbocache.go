@@ -49,6 +49,8 @@ type cacheEntry struct {
 	hash uint64
 	key  string
 	base int
+	// seen are the headers that the application may have seen.
+	seen http.Header
 
 	status int
 	header http.Header
@@ -82,6 +84,7 @@ type cacheTicket struct {
 	// generation is from before the application saw the request.
 	generation uint64
 	key        cacheKey
+	seen       seenRequest
 	// entry is to be stored, when its body is there.
 	entry *cacheEntry
 }
@@ -97,7 +100,7 @@ const (
 // lookup finds the answer to a request. If there is none, k is what the other
 // methods need to know of the request, so that it has to come before that is
 // sent.
-func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme string) (hit cacheHit, ok bool) {
+func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme string, seen seenRequest) (hit cacheHit, ok bool) {
 	k.use, k.entry = cacheIgnores, nil
 	if c == nil {
 		return hit, false
@@ -108,7 +111,9 @@ func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme s
 		k.key.set(c.seed, https, t.host, t.uri)
 		return hit, false
 	}
-	if !qualifies(r, t.host, scheme) || !k.key.set(c.seed, https, t.host, t.uri) || !k.key.vary(c.varyCookie, r.Header) {
+	seen.header = r.Header
+	k.seen = seen
+	if !k.seen.qualifies(r, t.host, scheme) || !k.key.set(c.seed, https, t.host, t.uri) || !k.key.vary(c.varyCookie, r.Header) {
 		return hit, false
 	}
 	now := c.now()
@@ -116,7 +121,7 @@ func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme s
 		return hit, false
 	}
 	c.regulator.fetches.Add(1)
-	if e := c.find(&k.key, now); e != nil {
+	if e := c.find(k, now); e != nil {
 		c.regulator.hits.Add(1)
 		hit = cacheHit{entry: e, age: e.age + now - e.since}
 		if r.Method == http.MethodGet {
@@ -131,10 +136,11 @@ func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme s
 }
 
 // find returns nil if there is no entry, or no longer.
-func (c *turbocache) find(key *cacheKey, now time.Duration) *cacheEntry {
+func (c *turbocache) find(k *cacheTicket, now time.Duration) *cacheEntry {
+	key := &k.key
 	for i := range c.slots {
 		e := c.slots[i].Load()
-		if e != nil && e.hash == key.hash && e.key == string(key.bytes()) && now < e.until {
+		if e != nil && e.hash == key.hash && e.key == string(key.bytes()) && now < e.until && k.seen.equals(e.seen) {
 			return e
 		}
 	}

@@ -30,7 +30,7 @@ func cacheRequest(method, url string, lines ...string) (*http.Request, *target) 
 func cacheLookup(c *turbocache, method, url string, lines ...string) (cacheHit, bool, *cacheTicket) {
 	r, t := cacheRequest(method, url, lines...)
 	k := new(cacheTicket)
-	hit, ok := c.lookup(k, r, t, scheme(r, false))
+	hit, ok := c.lookup(k, r, t, scheme(r, false), seenRequest{knowsClient: true})
 	return hit, ok, k
 }
 

@@ -58,12 +58,13 @@ func TestTurbocacheIsCoherent(t *testing.T) {
 
 func TestTurbocacheLookupsDoNotAllocate(t *testing.T) {
 	c := newTurbocache("lang")
-	cacheFill(t, c, "http://a.example/")
+	_, _, k := cacheLookup(c, http.MethodGet, "http://a.example/", browserHeader...)
+	cacheReply(c, k, cacheAnswer(t, 200, "Cache-Control: max-age=60"), "body")
 	for uri, want := range map[string]bool{"/": true, "/a": false} {
 		r, target := cacheRequest(http.MethodGet, "http://a.example"+uri, browserHeader...)
 		require.Zero(t, testing.AllocsPerRun(1000, func() {
 			var k cacheTicket
-			if _, hit := c.lookup(&k, r, target, "http"); hit != want {
+			if _, hit := c.lookup(&k, r, target, "http", seenRequest{knowsClient: true}); hit != want {
 				panic(uri)
 			}
 		}), uri)
@@ -93,14 +94,15 @@ func BenchmarkTurbocacheLookup(b *testing.B) {
 			for i := range cacheEntries - 1 {
 				cacheFill(b, c, "http://a.example/other/"+strconv.Itoa(i))
 			}
-			cacheFill(b, c, "http://a.example/")
+			_, _, k := cacheLookup(c, http.MethodGet, "http://a.example/", row.header...)
+			cacheReply(c, k, cacheAnswer(b, 200, "Cache-Control: max-age=60"), "body")
 			r, t := cacheRequest(http.MethodGet, "http://a.example"+row.uri, row.header...)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				var k cacheTicket
 				for pb.Next() {
 					c.regulator.off.Store(false) // the misses would switch it off
-					c.lookup(&k, r, t, "http")
+					c.lookup(&k, r, t, "http", seenRequest{knowsClient: true})
 				}
 			})
 		})

@@ -266,15 +266,12 @@ func TestR21RequestsThatUseTheCache(t *testing.T) {
 		{"a range", "GET", "http://a.example/a", []string{"Range: bytes=0-1"}, false},
 		{"an upgrade", "GET", "http://a.example/a", []string{"Connection: upgrade", "Upgrade: websocket"}, false},
 		{"cookies", "GET", "http://a.example/a", []string{"Cookie: a=b"}, true},
+		{"another browser", "GET", "http://a.example/a", []string{"User-Agent: x", "Accept-Language: de", "Sec-Fetch-Mode: cors"}, true},
 		{"a condition", "GET", "http://a.example/a", []string{`If-None-Match: "x"`}, true},
 		{"a connection to keep", "GET", "http://a.example/a", []string{"Connection: Keep-Alive, ,close"}, true},
 		{"something of the connection", "GET", "http://a.example/a", []string{"Connection: keep-alive, Cookie"}, false},
-		{"the host that it is for", "GET", "http://a.example/a", []string{"X-Forwarded-Host: A.example"}, true},
-		{"the host that it was for", "GET", "http://a.example/a", []string{"X-Forwarded-Host: b.example"}, false},
-		{"two hosts that it was for", "GET", "http://a.example/a", []string{"X-Forwarded-Host: a.example", "X-Forwarded-Host: b.example"}, false},
-		{"what a proxy says", "GET", "http://a.example/a", []string{"Forwarded: host=b.example"}, false},
-		{"a scheme that somebody says", "GET", "http://a.example/a", []string{"X-Forwarded-Scheme: https"}, false},
-		{"a path for some frameworks", "GET", "http://a.example/a", []string{"X-Original-URL: /b"}, false},
+		{"a host that does not reach the application", "GET", "http://a.example/a", []string{"X-Forwarded-Host: b.example"}, true},
+		{"what a stranger says of proxies", "GET", "http://a.example/a", []string{"Forwarded: host=b.example"}, true},
 		{"a method for some frameworks", "GET", "http://a.example/a", []string{"X-HTTP-Method-Override: HEAD"}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -296,7 +293,6 @@ func TestR21OtherRequestsDoNotUseTheCache(t *testing.T) {
 		"a body":                    func(r *http.Request) { r.ContentLength = 1 },
 		"a body of unknown length":  func(r *http.Request) { r.ContentLength = -1 },
 		"no host":                   func(r *http.Request) { r.Host = "" },
-		"another scheme":            func(r *http.Request) { r.Header.Set("X-Forwarded-Proto", "HTTP") },
 		"a host with another's key": func(r *http.Request) { r.Host = "a.example\n/" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -306,7 +302,7 @@ func TestR21OtherRequestsDoNotUseTheCache(t *testing.T) {
 			change(r)
 			target.host = r.Host // also what newTarget would refuse
 			var k cacheTicket
-			_, hit := c.lookup(&k, r, &target, scheme(r, true))
+			_, hit := c.lookup(&k, r, &target, scheme(r, true), seenRequest{knowsClient: true})
 			require.False(t, hit)
 			require.Equal(t, cacheIgnores, k.use)
 			require.Zero(t, c.stats())

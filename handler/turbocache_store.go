@@ -2,7 +2,9 @@ package handler
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,7 +28,7 @@ func (c *turbocache) permits(k *cacheTicket, p *response) bool {
 	c.regulator.stores.Add(1)
 	since := c.now()
 	k.entry = &cacheEntry{
-		hash: k.key.hash, key: string(k.key.bytes()), base: k.key.base,
+		hash: k.key.hash, key: string(k.key.bytes()), base: k.key.base, seen: k.seen.clone(),
 		status: p.status, header: header, spellings: cloneSpellings(p.spellings),
 		since: since, until: since + ttl, age: age,
 	}
@@ -82,14 +84,14 @@ func (c *turbocache) put(e *cacheEntry, generation uint64) bool {
 	return true
 }
 
-// slotFor is that of the same key, or else the first free one, or else the one
+// slotFor is that of the same key and headers, or else the first free one, or else the one
 // that was filled first.
 func (c *turbocache) slotFor(e *cacheEntry, now time.Duration) int {
 	free, oldest, order := -1, 0, e.order
 	for i := range c.slots {
 		old := c.slots[i].Load()
 		switch {
-		case old != nil && old.key == e.key:
+		case old != nil && old.key == e.key && maps.EqualFunc(old.seen, e.seen, slices.Equal[[]string]):
 			return i
 		case old == nil || now >= old.until:
 			if free < 0 {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -51,11 +52,28 @@ func (x *exchange) startUpload() {
 	// Without it, net/http would read the body itself before the answer. That
 	// other writers cannot do it is no fault: they do not.
 	_ = x.control().EnableFullDuplex()
-	body, chunked := x.body, x.length < 0
+	body, chunked := &stalling{r: x.body, limit: x.h.cfg.ClientStallTimeout}, x.length < 0
+	if body.limit > 0 && !x.hasReadTimeout() {
+		body.pace = pace.Reading(x.control())
+	}
 	go func() {
 		defer close(u.done)
 		u.finish(conn, u.run(conn, body, chunked, &x.received), halfClose)
 	}()
+}
+
+// stalling is a body that is streamed, of which each read has a time limit.
+type stalling struct {
+	r     io.Reader
+	limit time.Duration
+	pace  *pace.Pace
+}
+
+func (s *stalling) Read(p []byte) (int, error) {
+	s.pace.Begin(time.Now().Add(s.limit))
+	defer s.pace.End()
+
+	return s.r.Read(p)
 }
 
 func (u *upload) finish(conn net.Conn, complete, halfClose bool) {

@@ -43,6 +43,7 @@ have chromium || need chromium
 have perl || need perl
 have php || need php-cli
 have nginx || [ -x /usr/sbin/nginx ] || need nginx-light
+have haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 if [ "$(uname)" = Linux ]; then
 	have strace || need strace
 	have setsid || need util-linux

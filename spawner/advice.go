@@ -17,12 +17,14 @@ const (
 	otherUser
 	unknownUser
 	unknownGroup
+	unsafePlace
 	userDatabase
 	wrongIdentity
 	envFileUnusable
 	settingsUnusable
 	noPort
 	portTaken
+	notServingSocket
 	notServing
 	unhealthy
 	unhealthyHost
@@ -112,6 +114,11 @@ var wordings = map[problem]wording{
 		CategoryOperatingSystem, "{subject} does not exist on this host",
 		"Create the user (useradd), or configure one that exists.",
 	},
+	unsafePlace: {
+		CategoryOperatingSystem, "the owner of {subject} cannot decide which user the application runs as: {reason}",
+		"Give the directory and the file to the same user (chown), or to root, and take from others the right to write (chmod o-w); " +
+			"or name the user in the server's configuration (user).",
+	},
 	unknownGroup: {
 		CategoryOperatingSystem, "{subject} does not exist on this host",
 		"Create the group (groupadd), or configure one that exists.",
@@ -139,6 +146,11 @@ var wordings = map[problem]wording{
 	portTaken: {
 		CategoryOperatingSystem, "another program listens on port {port}, which the application was told to use",
 		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
+	},
+	notServingSocket: {
+		CategoryTimeout, "the application neither served on the socket {subject} nor began the handshake within {timeout}",
+		"It must listen on the Unix socket in the environment variable SOCKET, for which $SOCKET stands in its start command. " +
+			"If it is only slow, raise the start time-out.",
 	},
 	notServing: {
 		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}",

@@ -41,7 +41,8 @@ type App struct {
 	// handshake itself (see docs/loader-protocol.md and package goapp) is ready
 	// when it says so. Any other serves HTTP on 127.0.0.1 and the port in the
 	// environment variable PORT, for which $PORT and ${PORT} in the arguments
-	// stand too, and is ready when it accepts connections there.
+	// stand too, and is ready when it accepts connections there. One whose arguments
+	// have $SOCKET or ${SOCKET} serves on the Unix socket that this stands for.
 	StartCommand []string
 	// HealthPath is what each new process is asked for, through its own socket,
 	// before it gets requests: path and query, BaseURI included. A start whose

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"syscall"
@@ -39,7 +40,11 @@ type attempt struct {
 	envFiles map[string]string
 	command  *command
 	port     int  // 0: none was allotted
-	byPort   bool // the program serves there and did not speak the handshake
+	byPort   bool // the program serves there, or on socket, and did not speak the handshake
+	// host is where it serves on the port, once it does.
+	host netip.Addr
+	// socket is the Unix socket that it was told instead of a port; empty: none.
+	socket   string
 	password string
 	env      *environment
 	limits   string
@@ -100,6 +105,7 @@ func (a *attempt) look(p *program) (err error) {
 	}
 	r := newResolver(&a.app, a.dir.loaders, a.envFiles)
 	r.byName = a.loginShell() != ""
+	r.switched = a.identity.switched
 	a.command, err = r.resolve(p)
 	return err
 }
@@ -177,7 +183,8 @@ func (a *attempt) endEscaped() {
 // attach makes a process of a child that is ready, whose output is still kept.
 func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, error) {
 	a.journal.enter(StepCheck)
-	if err := a.sockets.check(ready.Sockets, a.identity.uid); err != nil {
+	owner := a.owner()
+	if err := a.sockets.check(ready.Sockets, owner); err != nil {
 		return nil, &fault{problem: badSocket, err: err}
 	}
 	if ready.PID != 0 {
@@ -206,7 +213,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		p.info.Sockets = append(p.info.Sockets, Socket{
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
-			Dial:             requestDialer(s.Address, a.identity.uid),
+			Dial:             requestDialer(s.Address, owner),
 		})
 	}
 	if !a.child.setDeadline(time.Time{}) {
@@ -265,7 +272,7 @@ func endsByItself(err error) bool {
 // tooSlow: the time to start was over.
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
-	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem.isOfCheck())
+	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem == notServingSocket || f.problem.isOfCheck())
 }
 
 func isKind(err error, kinds ...loaderproto.Kind) bool {

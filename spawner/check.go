@@ -30,5 +30,9 @@ func (a *attempt) check(i *identifier) error {
 	if a.identity, err = i.identify(&a.app, program.reference(&a.app)); err != nil {
 		return err
 	}
+	if doubt := a.identity.doubt; doubt != nil && a.factory != nil && a.factory.isNew(doubt) {
+		a.config.Logger.Info("warning: "+doubt.Error(),
+			"app", a.app.Name(), "user", a.identity.name)
+	}
 	return a.identity.withRights(func() error { return a.look(program) })
 }

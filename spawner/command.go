@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // program is what an application consists of, as it shows before it is known
@@ -101,6 +102,8 @@ type resolver struct {
 	path string
 	// byName leaves the search for programs to a login shell.
 	byName bool
+	// switched: the process will run as another user than this program.
+	switched bool
 }
 
 func newResolver(app *App, loaderDir string, envFiles map[string]string) *resolver {
@@ -172,18 +175,26 @@ func (r *resolver) startCommand(c *command) error {
 	return nil
 }
 
-// portInText is not the beginning of another variable's name.
-var portInText = regexp.MustCompile(`\$(\{PORT\}|PORT\b)`)
+// The variables that tell a program where to serve, as they stand in its arguments: not
+// as the beginning of another variable's name.
+var inText = map[string]*regexp.Regexp{
+	portVariable:   regexp.MustCompile(`\$(\{PORT\}|PORT\b)`),
+	socketVariable: regexp.MustCompile(`\$(\{SOCKET\}|SOCKET\b)`),
+}
 
-// usePort tells the program which port to serve on.
-func (c *command) usePort(port int) {
-	number := strconv.Itoa(port)
+// wantsSocket reports whether the program is to serve on a Unix socket.
+func (c *command) wantsSocket() bool {
+	return slices.ContainsFunc(c.argv, inText[socketVariable].MatchString)
+}
+
+// use tells the program where to serve, by a variable and in its arguments.
+func (c *command) use(variable, value string) {
 	if c.env == nil {
 		c.env = map[string]string{}
 	}
-	c.env[portVariable] = number
+	c.env[variable] = value
 	for i := range c.argv {
-		c.argv[i] = portInText.ReplaceAllString(c.argv[i], number)
+		c.argv[i] = inText[variable].ReplaceAllLiteralString(c.argv[i], value)
 	}
 }
 
@@ -200,7 +211,7 @@ func checkStartupFile(path string) error {
 	case err != nil:
 		return startupFault(path, err)
 	case !info.Mode().IsRegular():
-		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: errNotRegular}}
+		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: ownfile.ErrNotRegular}}
 	}
 	return nil
 }

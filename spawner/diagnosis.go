@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/gopassenger/passenger/internal/ownfile"
 	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -211,7 +212,7 @@ func startFault(path string, err error) error {
 // scriptInterpreter returns what stands behind #! in the first line of a
 // script.
 func scriptInterpreter(path string) string {
-	f, err := os.Open(path) //nolint:gosec // G304: it was about to be executed
+	f, err := ownfile.OpenRegular(path) // it was about to be executed
 	if err != nil {
 		return ""
 	}

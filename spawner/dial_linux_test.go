@@ -32,7 +32,7 @@ func listenWithQueueOf(t *testing.T, n int) (path string, accept func()) {
 
 func TestDialWaitsForRoomInTheQueue(t *testing.T) {
 	path, accept := listenWithQueueOf(t, 0)
-	dial := dialer(loaderproto.Address{Network: "unix", Addr: path}, syscall.Geteuid())
+	dial := dialer(loaderproto.Address{Network: "unix", Addr: path}, &owner{uid: syscall.Geteuid()})
 	first, err := dial(t.Context())
 	require.NoError(t, err)
 	defer first.Close()
@@ -59,6 +59,6 @@ func TestDialWaitsForRoomInTheQueue(t *testing.T) {
 
 func TestDialRefusesAnotherUsersSocket(t *testing.T) {
 	path, _ := listenWithQueueOf(t, 5)
-	_, err := dialer(loaderproto.Address{Network: "unix", Addr: path}, syscall.Geteuid()+1)(t.Context())
+	_, err := dialer(loaderproto.Address{Network: "unix", Addr: path}, &owner{uid: syscall.Geteuid() + 1})(t.Context())
 	require.ErrorIs(t, err, errPeer)
 }

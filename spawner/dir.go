@@ -116,7 +116,7 @@ func checkTrusted(path string) error {
 			return err
 		}
 		writable := info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0
-		if !info.IsDir() || owner(info).Uid != 0 || writable {
+		if !info.IsDir() || statOf(info).Uid != 0 || writable {
 			return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf("as root, every directory of the path must belong to root and be closed to other writers, but %s is not", dir)}
 		}
 		if info.Mode().Perm()&0o001 == 0 {
@@ -134,7 +134,7 @@ func checkPrivate(path string) error {
 	if err != nil {
 		return err
 	}
-	if !info.IsDir() || int(owner(info).Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+	if !info.IsDir() || int(statOf(info).Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return &fs.PathError{Op: "use", Path: path, Err: errors.New("not a directory that only we can write to")}
 	}
 	return nil

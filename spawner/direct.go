@@ -47,7 +47,7 @@ func (a *attempt) run(ctx context.Context) (*process, error) {
 	a.plan(directSteps)
 	if a.command.generic {
 		a.plan(genericSteps)
-		if err := a.allotPort(); err != nil {
+		if err := a.allotAddress(); err != nil {
 			return nil, err
 		}
 	}

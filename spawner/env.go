@@ -20,17 +20,15 @@ type environment struct {
 	ours []string
 }
 
-// newEnvironment is our environment without what is addressed to us, what the
+// newEnvironment is our environment, as far as the process may have it, what the
 // original sets, and what app asks for.
 func (a *attempt) newEnvironment() *environment {
 	app, id := &a.app, a.identity
 	e := &environment{vars: map[string]string{}}
 	for _, entry := range os.Environ() {
-		name, value, ok := strings.Cut(entry, "=")
-		if !ok || isForUs(name) || id.switched && isForOperator(name) {
-			continue
+		if name, value, ok := strings.Cut(entry, "="); ok && inherits(name, id.switched) {
+			e.vars[name] = value
 		}
-		e.vars[name] = value
 	}
 	ours := map[string]string{
 		"IN_PASSENGER":     "1",
@@ -65,12 +63,18 @@ func (a *attempt) newEnvironment() *environment {
 	return e
 }
 
-// assigned are the variables of a command that nothing configured replaces: the port
-// on which requests will come, and the virtual environment, whose PATH has the
+// assigned are the variables of a command that nothing configured replaces: the port or
+// socket on which requests will come, and the virtual environment, whose PATH has the
 // configured one in it.
-var assigned = []string{portVariable, "PATH", "VIRTUAL_ENV"}
+var assigned = []string{portVariable, socketVariable, "PATH", "VIRTUAL_ENV"}
 
-const portVariable = "PORT"
+const (
+	portVariable   = "PORT"
+	socketVariable = "SOCKET"
+)
+
+// ownSocketName is short, because the paths of Unix sockets are.
+const ownSocketName = "app"
 
 // keepAssigned puts them back into vars.
 func (a *attempt) keepAssigned(vars map[string]string) {
@@ -102,41 +106,4 @@ func (e *environment) list() []string {
 		list = append(list, name+"="+e.vars[name])
 	}
 	return list
-}
-
-// isForUs: the variable belongs to how a service manager talks to this
-// process, or looks for faults in its memory.
-func isForUs(name string) bool {
-	switch name {
-	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
-		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
-		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", MarkerVar:
-		return true
-	}
-	return strings.HasPrefix(name, "Malloc") // macOS
-}
-
-// IsOperators reports whether a variable belongs to the session of the operator who
-// has started this program, as SSH_AUTH_SOCK does, so that another user must not have it.
-func IsOperators(name string) bool {
-	switch name {
-	case "HOME", "USER", "LOGNAME", "SHELL":
-		return true
-	}
-	return isForOperator(name)
-}
-
-// isForOperator: the variable belongs to the session of whoever has started
-// this process, and not to somebody else.
-func isForOperator(name string) bool {
-	switch name {
-	case "MAIL", "OLDPWD", "XAUTHORITY", "GNUPGHOME", "KRB5CCNAME", "USERNAME":
-		return true
-	}
-	for _, prefix := range []string{"SUDO_", "SSH_", "XDG_", "DBUS_"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,11 +3,10 @@ package spawner
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
-	"syscall"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 const maxEnvFile = 1 << 20
@@ -19,12 +18,12 @@ func readEnvFiles(app *App) (map[string]string, error) {
 	for _, name := range app.EnvFiles {
 		name, optional := strings.CutPrefix(name, "-")
 		path := absolute(app.Root, name)
-		text, err := readRegular(path, maxEnvFile)
+		text, err := ownfile.ReadRegular(path, maxEnvFile)
 		if optional && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil {
-			err = parseEnvFile(text, vars)
+			err = parseEnvFile(string(text), vars)
 		}
 		if err != nil {
 			return nil, &fault{problem: envFileUnusable, subject: path, err: err}
@@ -32,30 +31,6 @@ func readEnvFiles(app *App) (map[string]string, error) {
 	}
 	return vars, nil
 }
-
-// readRegular reads a regular file, and waits for nobody if it is anything
-// else.
-func readRegular(path string, most int64) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) //nolint:gosec // G304: with the user's rights
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", errNotRegular
-	}
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err == nil && int64(len(text)) > most {
-		err = fmt.Errorf("it has more than %d bytes", most)
-	}
-	return string(text), err
-}
-
-var errNotRegular = errors.New("not a regular file")
 
 // parseEnvFile adds the variables of an environment file to vars. The errors
 // name lines, and never what stands in them.

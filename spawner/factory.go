@@ -139,6 +139,26 @@ type factory struct {
 	mu     sync.Mutex
 	closed bool
 	dir    *privateDir
+	// told are the warnings that were logged.
+	told map[string]bool
+}
+
+// maxTold bounds the warnings that are known to have been logged.
+const maxTold = 1024
+
+// isNew reports whether a warning was not logged before.
+func (f *factory) isNew(doubt error) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.told[doubt.Error()] {
+		return false
+	}
+	if f.told == nil || len(f.told) >= maxTold {
+		f.told = map[string]bool{}
+	}
+	f.told[doubt.Error()] = true
+
+	return true
 }
 
 func (f *factory) NewSpawner(app App) (Spawner, error) {

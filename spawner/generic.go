@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -22,17 +22,28 @@ const (
 // errServes ends the wait for a handshake.
 var errServes = errors.New("the program serves on its port")
 
+// allotAddress tells the program where to serve: on a Unix socket if its command names
+// $SOCKET, and else on a port.
+func (a *attempt) allotAddress() error {
+	if !a.command.wantsSocket() {
+		return a.allotPort()
+	}
+
+	a.socket = filepath.Join(a.sockets.path, ownSocketName)
+	a.command.use(socketVariable, a.socket)
+
+	return nil
+}
+
 func (a *attempt) allotPort() error {
 	port, err := a.factory.ports.allot()
 	if err != nil {
 		return &fault{problem: noPort, err: err}
 	}
 	a.port = port
-	a.command.usePort(port)
+	a.command.use(portVariable, strconv.Itoa(port))
 	return nil
 }
-
-func (a *attempt) portAddress() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(a.port)) }
 
 // manner is how a program turns out to work; the first thing it does decides.
 type manner struct {
@@ -102,31 +113,49 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
 	case isKind(err, loaderproto.TimedOut) && !m.speaks:
-		return nil, nil, notServingFault(err)
+		return nil, nil, a.notServingFault(err)
 	}
 	return ready, rest, err
 }
 
-func notServingFault(err error) error {
+func (a *attempt) notServingFault(err error) error {
 	e := (*loaderproto.Error)(nil)
 	if errors.As(err, &e) && e.Line != "" {
 		return err // it had begun to speak
+	}
+	if a.socket != "" {
+		return &fault{problem: notServingSocket, subject: a.socket, err: err}
 	}
 	return &fault{problem: notServing, err: err}
 }
 
 func (a *attempt) servingReady() *loaderproto.Ready {
+	address := loaderproto.Address{Network: "unix", Addr: a.socket}
+	if a.socket == "" {
+		address = tcpAddress(a.host, a.port)
+	}
 	return &loaderproto.Ready{Sockets: []loaderproto.Socket{{
 		Name:     "main",
-		Address:  loaderproto.Address{Network: "tcp", Addr: a.portAddress()},
+		Address:  address,
 		Protocol: loaderproto.HTTPSession,
 	}}}
 }
 
-// portIsForeign: somebody else listens on the port.
-func (a *attempt) portIsForeign() bool {
-	ours, known := a.listens()
-	return known && !ours
+// portIsForeign reports whether another program listens on the port, and this one
+// nowhere on it.
+func (a *attempt) portIsForeign() (foreign bool) {
+	if a.port == 0 {
+		return false
+	}
+	for _, host := range loopback {
+		ours, known := a.listens(host)
+		if ours {
+			return false
+		}
+		foreign = foreign || known
+	}
+
+	return foreign
 }
 
 // probe returns nil when the program serves.
@@ -154,14 +183,44 @@ func (a *attempt) probe(ctx context.Context) error {
 	}
 }
 
+// probeOnce looks whether the program serves, and where: connections go to the very
+// address at which it listens, as on the other one there may be another user's program.
 func (a *attempt) probeOnce(ctx context.Context) error {
-	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", a.portAddress())
+	if a.socket != "" {
+		return a.probeAt(ctx, loaderproto.Address{Network: "unix", Addr: a.socket})
+	}
+
+	var first error
+	taken := false
+	for _, host := range loopback {
+		err := a.probeAt(ctx, tcpAddress(host, a.port))
+		if err == nil {
+			if ours, known := a.listens(host); ours || !known {
+				a.host = host
+				return nil
+			}
+			err = errPeer
+		}
+		taken = taken || errors.Is(err, errPeer)
+		if first == nil {
+			first = err
+		}
+	}
+	if taken {
+		return errPortTaken
+	}
+
+	return first
+}
+
+// probeAt returns nil when it can connect to the program.
+func (a *attempt) probeAt(ctx context.Context, address loaderproto.Address) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	conn, err := dialer(address, a.owner())(ctx)
 	if err != nil {
 		return err
 	}
-	_ = conn.Close()
-	if a.portIsForeign() {
-		return errPortTaken
-	}
-	return nil
+
+	return conn.Close()
 }

@@ -92,7 +92,7 @@ func TestR10ReplacedSocketIsNotTrusted(t *testing.T) {
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
 	require.NoError(t, os.Rename(other.Info().Sockets[0].Address.Addr, p.Info().Sockets[0].Address.Addr))
 	_, err := get(t, p, "/")
-	require.ErrorContains(t, err, "somebody else listens")
+	require.ErrorContains(t, err, "another user listens")
 }
 
 // TestHostileReports: what an application says of other users' processes and
@@ -126,7 +126,7 @@ func TestH3SocketLinkedToAnothers(t *testing.T) {
 	_, err := get(t, p, "/spoil?how=link&target="+other.Info().Sockets[0].Address.Addr)
 	require.NoError(t, err)
 	_, err = get(t, p, "/")
-	require.ErrorContains(t, err, "somebody else listens")
+	require.ErrorContains(t, err, "another user listens")
 }
 
 // TestH4SocketsOfOthers: see also TestA15OthersCannotReachTheSockets; that a

@@ -16,7 +16,8 @@ type UserPolicy uint8
 
 // The policies.
 const (
-	// UserOfApp: as App.User, or else as the owner of the startup file; with
+	// UserOfApp: as App.User, or else as the owner of the startup file, which only that
+	// user or root may have put where it is (see docs/flying.md); with
 	// a start command and no startup file, of the application's directory. Never
 	// as root, nor as somebody whom the system does not know: as
 	// Config.DefaultUser then.
@@ -44,6 +45,8 @@ type identity struct {
 	switched bool
 	// byStartupFile: whose file it is decided it.
 	byStartupFile bool
+	// doubt is what the operator is warned of; nil: nothing.
+	doubt error
 }
 
 // credential is nil when the process stays who we are.
@@ -118,6 +121,14 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	id := &identity{switched: true, byStartupFile: user != nil && app.User == "" && info.Mode().IsRegular()}
 	if user == nil || user.uid == 0 {
 		user, id.byStartupFile = defaultUser, false
+	} else if app.User == "" {
+		if id.doubt, err = checkPlace(app.Root, reference, info, i.privateGroup(user)); err != nil {
+			return nil, err
+		}
+	}
+	if user == defaultUser && app.User != "" && i.policy == UserOfApp {
+		id.doubt = fmt.Errorf("the application is to run as the user %q, which is root or does not exist on this host: it runs as the default user %q",
+			app.User, i.defaultUser)
 	}
 	id.account = *user
 	if id.gid, err = i.gid(app, info, user); err != nil {
@@ -165,12 +176,15 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 		if uid, notNumber := strconv.Atoi(app.User); err != nil && notNumber == nil {
 			user, err = i.accounts.userByID(uid)
 		}
+		if errors.Is(err, errNoEntry) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, i.unknown("the user", app.User, unknownUser, err)
 		}
 		return user, nil
 	}
-	user, err := i.accounts.userByID(int(owner(info).Uid))
+	user, err := i.accounts.userByID(int(statOf(info).Uid))
 	if errors.Is(err, errNoEntry) {
 		return nil, nil
 	}
@@ -180,13 +194,23 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 	return user, nil
 }
 
+// privateGroup is the group that has the user's name, as many systems make one for each
+// user; -1: there is none.
+func (i *identifier) privateGroup(user *account) int {
+	if name, err := i.accounts.groupByID(user.gid); err != nil || name != user.name {
+		return -1
+	}
+
+	return user.gid
+}
+
 // gid is 0 when the default group is to be taken.
 func (i *identifier) gid(app *App, info fs.FileInfo, user *account) (int, error) {
 	switch {
 	case i.policy == DefaultUserOnly:
 		return 0, nil
 	case app.Group == GroupOfStartupFile:
-		gid := int(owner(info).Gid)
+		gid := int(statOf(info).Gid)
 		if _, err := i.accounts.groupByID(gid); errors.Is(err, errNoEntry) {
 			return 0, nil
 		} else if err != nil {
@@ -232,7 +256,8 @@ func (i *identifier) supplementary(user *account, gid int) ([]int, error) {
 	return groups, nil
 }
 
-func owner(info fs.FileInfo) *syscall.Stat_t {
+// statOf is what the system says of a file.
+func statOf(info fs.FileInfo) *syscall.Stat_t {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return &syscall.Stat_t{}

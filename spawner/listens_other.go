@@ -2,5 +2,7 @@
 
 package spawner
 
-// listens would need to know whose sockets are whose.
-func (*attempt) listens() (ours, known bool) { return false, false }
+// holdsSocket would need to know which process has which socket.
+func (*attempt) holdsSocket(map[uint64]bool) bool { return false }
+
+func hasSessionUser(int, int) bool { return false }

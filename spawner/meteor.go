@@ -3,6 +3,8 @@ package spawner
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 const (
@@ -74,17 +76,17 @@ func (r *resolver) meteorBundle(c *command) error {
 		// The proxy whose X-Forwarded-For is to be believed is this one.
 		"HTTP_FORWARDED_COUNT": "1",
 	}
-	if os.Getenv("ROOT_URL") == "" {
+	if os.Getenv("ROOT_URL") == "" || !inherits("ROOT_URL", r.switched) {
 		c.env["ROOT_URL"] = "http://localhost" + r.app.BaseURI
 	}
 	if r.app.MeteorSettings == "" {
 		return nil
 	}
 	path := absolute(r.app.Root, r.app.MeteorSettings)
-	settings, err := readRegular(path, maxMeteorSettings)
+	settings, err := ownfile.ReadRegular(path, maxMeteorSettings)
 	if err != nil {
 		return &fault{problem: settingsUnusable, subject: path, err: err}
 	}
-	c.env["METEOR_SETTINGS"] = settings
+	c.env["METEOR_SETTINGS"] = string(settings)
 	return nil
 }

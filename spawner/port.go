@@ -56,18 +56,32 @@ func (r *portRange) release(port int) {
 	delete(r.allotted, port)
 }
 
-// isFree: the port could be bound for all addresses. It does not listen, so
-// that nobody can connect meanwhile.
+// isFree reports whether the port could be bound for all addresses, of IPv6 too where
+// there is such. It does not listen, so that nobody can connect meanwhile.
 func isFree(port int) bool {
+	v4 := bindable(syscall.AF_INET, &syscall.SockaddrInet4{Port: port})
+	v6 := bindable(syscall.AF_INET6, &syscall.SockaddrInet6{Port: port})
+
+	return v4 == nil && !errors.Is(v6, syscall.EADDRINUSE)
+}
+
+func bindable(family int, at syscall.Sockaddr) error {
 	syscall.ForkLock.RLock()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
 	if err == nil {
 		syscall.CloseOnExec(fd)
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return false
+		return err
 	}
 	defer func() { _ = syscall.Close(fd) }()
-	return syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}) == nil
+
+	if family == syscall.AF_INET6 {
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_IPV6, syscall.IPV6_V6ONLY, 1); err != nil {
+			return err
+		}
+	}
+
+	return syscall.Bind(fd, at)
 }

@@ -73,7 +73,7 @@ func (a *attempt) preload(ctx context.Context) (*preloader, error) {
 		return nil, err
 	}
 	a.journal.enter(StepCheck)
-	if err := a.sockets.checkAddress(ready.Address, a.identity.uid); err != nil {
+	if err := a.sockets.checkAddress(ready.Address, a.owner()); err != nil {
 		return nil, &fault{problem: badSocket, err: err}
 	}
 	p := &preloader{
@@ -197,7 +197,7 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 func (p *preloader) connect(ctx context.Context, a *attempt) (*net.UnixConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.app.StartTimeout/2)
 	defer cancel()
-	conn, err := dialer(p.address, a.identity.uid)(ctx)
+	conn, err := dialer(p.address, a.owner())(ctx)
 	if err != nil {
 		return nil, err
 	}

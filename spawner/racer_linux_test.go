@@ -54,7 +54,7 @@ func TestH1RacerInItsDirectory(t *testing.T) {
 		<-started
 		socket := loaderproto.Socket{Address: loaderproto.Address{Network: "unix", Addr: filepath.Join(sockets.path, "s")}}
 		for range 3 {
-			require.Error(t, sockets.check([]loaderproto.Socket{socket}, tenant.uid), "a link, a directory and nothing are no sockets")
+			require.Error(t, sockets.check([]loaderproto.Socket{socket}, &owner{uid: tenant.uid}), "a link, a directory and nothing are no sockets")
 		}
 		_ = sockets.remove() // the racer may be faster
 		close(done)
@@ -69,7 +69,7 @@ func TestH1RacerInItsDirectory(t *testing.T) {
 	}
 	info, err := os.Stat(canaries)
 	require.NoError(t, err)
-	require.Zero(t, owner(info).Uid)
+	require.Zero(t, statOf(info).Uid)
 	require.Equal(t, os.FileMode(0o711), info.Mode().Perm())
 	require.NoError(t, dir.remove())
 }

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/rmtree"
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -77,23 +76,23 @@ func (d *socketDir) remove() error {
 // check makes sure that nobody but the process's user can have opened what it
 // reports: Unix sockets directly in the directory, or TCP sockets of this
 // host.
-func (d *socketDir) check(sockets []loaderproto.Socket, uid int) error {
+func (d *socketDir) check(sockets []loaderproto.Socket, owner *owner) error {
 	for _, s := range sockets {
-		if err := d.checkAddress(s.Address, uid); err != nil {
+		if err := d.checkAddress(s.Address, owner); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *socketDir) checkAddress(address loaderproto.Address, uid int) error {
+func (d *socketDir) checkAddress(address loaderproto.Address, owner *owner) error {
 	if address.Network != "tcp" {
-		return d.checkFile(address.Addr, uid)
+		return d.checkFile(address.Addr, owner.uid)
 	}
 	if !isLoopback(address.Addr) {
 		return fmt.Errorf("the socket %s is not on this host's loopback", address)
 	}
-	return nil
+	return owner.checkListener(address)
 }
 
 func (d *socketDir) checkFile(path string, uid int) error {
@@ -107,7 +106,7 @@ func (d *socketDir) checkFile(path string, uid int) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is not a socket", path)
 	}
-	if int64(owner(info).Uid) != int64(uid) {
+	if int64(statOf(info).Uid) != int64(uid) {
 		return fmt.Errorf("the socket %s does not belong to user %d", path, uid)
 	}
 	return nil
@@ -120,40 +119,6 @@ func isLoopback(addr string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-var errPeer = errors.New("somebody else listens on the application's socket")
-
-// requestDialer is dialer for connections that requests are sent by.
-func requestDialer(address loaderproto.Address, uid int) func(context.Context) (net.Conn, error) {
-	dial := dialer(address, uid)
-	return func(ctx context.Context) (net.Conn, error) {
-		conn, err := dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return rawsock.Conn(conn), nil
-	}
-}
-
-// dialer connects to a socket of a process that runs as uid.
-func dialer(address loaderproto.Address, uid int) func(context.Context) (net.Conn, error) {
-	if address.Network == "tcp" {
-		return func(ctx context.Context) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", address.Addr)
-		}
-	}
-	return func(ctx context.Context) (net.Conn, error) {
-		conn, err := dialUnix(ctx, address.Addr, uid)
-		if err != nil {
-			return nil, err
-		}
-		if err := checkPeer(conn, uid); err != nil {
-			_ = conn.Close()
-			return nil, fmt.Errorf("cannot use %s: %w", address, err)
-		}
-		return conn, nil
-	}
 }
 
 // The waits between attempts to connect to a socket whose queue is full.

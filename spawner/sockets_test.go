@@ -34,8 +34,8 @@ func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
 func TestR10SocketOfAnotherUser(t *testing.T) {
 	dir, socket := testSocketDir(t)
 	uid := os.Geteuid()
-	require.NoError(t, dir.check([]loaderproto.Socket{socket}, uid))
-	require.ErrorContains(t, dir.check([]loaderproto.Socket{socket}, uid+1), "does not belong to user")
+	require.NoError(t, dir.check([]loaderproto.Socket{socket}, &owner{uid: uid}))
+	require.ErrorContains(t, dir.check([]loaderproto.Socket{socket}, &owner{uid: uid + 1}), "does not belong to user")
 }
 
 func TestR10PeerOfAnotherUser(t *testing.T) {
@@ -43,10 +43,10 @@ func TestR10PeerOfAnotherUser(t *testing.T) {
 		t.Skip("needs SO_PEERCRED")
 	}
 	_, socket := testSocketDir(t)
-	conn, err := dialer(socket.Address, os.Geteuid())(t.Context())
+	conn, err := dialer(socket.Address, &owner{uid: os.Geteuid()})(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	_, err = dialer(socket.Address, os.Geteuid()+1)(t.Context())
+	_, err = dialer(socket.Address, &owner{uid: os.Geteuid() + 1})(t.Context())
 	require.ErrorIs(t, err, errPeer)
 }
 

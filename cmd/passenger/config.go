@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // loader puts the configuration together: each layer counts more than those
@@ -38,6 +38,10 @@ type loader struct {
 	// theirs, and names none.
 	apps   []hostedApp
 	nested bool
+	// hookFiles are the files that name programs to run for events.
+	hookFiles map[string]bool
+	// warnedOfRoot: checkRoot has given its warnings.
+	warnedOfRoot bool
 }
 
 // newLoader is to be called before this program changes its directory, or who it runs
@@ -48,7 +52,7 @@ func newLoader(cmd *cobra.Command, options []option) *loader {
 		cwd = "" // it was removed; a server that is told all paths does not need it
 	}
 	return &loader{
-		options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+		hookFiles: map[string]bool{}, options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
 	}
@@ -72,6 +76,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 		l.warnOfRelease()
 	}
 	l.apps = nil
+	clear(l.hookFiles)
 	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
 		return agent.Config{}, err
@@ -181,21 +186,14 @@ func (l *loader) file(path string) (map[string]any, error) {
 
 // readConfig returns nil for a file that does not exist.
 func readConfig(path string) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // G304: where configuration is
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxConfigFile+1))
+	b, err := ownfile.ReadRegular(path, maxConfigFile)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	case len(b) > maxConfigFile:
-		return nil, fmt.Errorf("%s is over %d bytes, too large for a configuration", path, maxConfigFile)
 	}
+
 	return b, nil
 }
 
@@ -230,6 +228,9 @@ func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		values[o.key] = v
+		if o.kind == kindHooks {
+			l.hookFiles[path] = true
+		}
 	}
 	return values, settle(values, path)
 }

@@ -50,13 +50,13 @@ var flyingOptions = slices.Concat([]option{
 	{key: "load_shell_envvars", flag: "load-shell-envvars", kind: kindBool, usage: "start processes by the login shell of their user, with what its profile sets (default true)"},
 }, optionsOf(startOptions, []string{
 	"max_pool_size", "max_preloader_idle_time", "max_request_queue_size", "start_timeout", "app_file_descriptor_ulimit",
-	"max_requests", "memory_limit", "hard_memory_limit", "rolling_restarts", "ctls",
+	"max_requests", "max_unanswered_requests", "max_queue_share", "max_header_size", "max_header_field_size", "max_target_size", "max_response_header_size", "max_connections", "max_connections_per_client", "memory_limit", "hard_memory_limit", "rolling_restarts", "ctls",
 	"ruby", "python", "nodejs", "friendly_error_pages", "thread_count",
-	"request_buffering", "max_request_body_size", "response_buffer_high_watermark", "data_buffer_dir",
-	"client_header_timeout", "client_timeout", "client_min_rate", "keepalive_timeout",
+	"request_buffering", "max_request_body_size", "response_buffer_high_watermark", "max_buffer_size", "data_buffer_dir",
+	"client_header_timeout", "client_timeout", "client_min_rate", "client_stall_timeout", "keepalive_timeout", "http2_cleartext",
 	"max_request_time", "max_request_queue_time",
 	"request_queue_overflow_status_code", "request_queue_timeout_status_code", "spawn_exception_status_code",
-	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "show_version_in_header", "access_log", "metrics_address", "drain_delay",
+	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "trusted_headers", "sendfile", "show_version_in_header", "access_log", "metrics_address", "drain_delay",
 	"no_new_privileges", "kept_capabilities", "syscall_filter",
 	"daemonize", "pid_file", "log_file", "log_format", "app_log_file", "max_output_rate", "log_level", "error_report_dir", "instance_registry_dir",
 }))
@@ -120,7 +120,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 	if cfg.Daemonize && cfg.PIDFile == "" {
 		cfg.PIDFile = cfg.SocketFile + ".pid"
 	}
-	return cfg, nil
+	return cfg, l.checkRoot(&cfg)
 }
 
 // namedFile reads the configuration file that the command line names.

@@ -66,7 +66,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		l := newLoader(cmd, startOptions)
-		return start(cmd, func() (agent.Config, error) { return l.load(args) }, signals)
+		return start(cmd, func() (agent.Config, error) { return l.loadChecked(args) }, signals)
 	}
 	return cmd
 }

@@ -33,7 +33,7 @@ type Handler struct {
 	Config
 
 	// direct has the requests of peers that Caddy does not trust, proxied those of
-	// others, whose X-Forwarded-Proto and X-Forwarded-Host count.
+	// others, whose X-Forwarded-Proto counts.
 	direct, proxied *handler.Handler
 	app             *application
 	use             *use

@@ -108,14 +108,16 @@ func TestARemoteParentThatMiddlewareHasPutIntoTheContextIsBelieved(t *testing.T)
 	})
 }
 
-func TestWithoutATracerTheClientsHeadersPass(t *testing.T) {
+// The handler passes on what its trusted proxies say, which the client is not.
+func TestWithoutATracerTheHandlerDecidesAboutTheClientsHeaders(t *testing.T) {
 	off := sdktrace.NewTracerProvider()
 	require.NoError(t, off.Shutdown(t.Context()))
 	play(t, passengerotel.Config{TracerProvider: off}, func(s *stage) {
 		require.NoError(s, s.pool.Start(s.Context(), shop()))
-		status, _ := s.ask(http.MethodGet, "/", "Traceparent", clientsParent)
+		status, _ := s.ask(http.MethodGet, "/", "Traceparent", clientsParent, "Baggage", "theirs=1")
 		require.Equal(s, 200, status)
-		require.Equal(s, clientsParent, s.got.Get("Traceparent"))
+		require.Empty(s, s.got.Get("Traceparent"))
+		require.Equal(s, "theirs=1", s.got.Get("Baggage"))
 		require.Contains(s, s.metrics(), "http.server.request.duration")
 	})
 }

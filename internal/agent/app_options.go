@@ -119,19 +119,24 @@ var appSettings = map[string]setting{
 
 	"app_file_descriptor_ulimit": number(1, func(c *appConfig) *int { return &c.FileLimit }),
 
-	"min_instances":           number(0, func(c *appConfig) *int { return &c.MinInstances }),
-	"max_instances":           number(0, func(c *appConfig) *int { return &c.MaxInstances }),
-	"max_requests":            number(0, func(c *appConfig) *int { return &c.MaxRequests }),
-	"max_requests_jitter":     jitter,
-	"max_unanswered_requests": number(0, func(c *appConfig) *int { return &c.MaxUnanswered }),
-	"max_preloader_idle_time": number(0, func(c *appConfig) *int { return &c.MaxPreloaderIdleTime }),
-	"max_request_queue_size":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueSize }),
-	"max_request_queue_time":  number(0, func(c *appConfig) *int { return &c.MaxRequestQueueTime }),
-	"max_request_time":        number(0, func(c *appConfig) *int { return &c.MaxRequestTime }),
-	"memory_limit":            number(0, func(c *appConfig) *int { return &c.MemoryLimit }),
-	"hard_memory_limit":       number(0, func(c *appConfig) *int { return &c.HardMemoryLimit }),
-	"stat_throttle_rate":      number(0, func(c *appConfig) *int { return &c.statThrottleRate }),
-	"rolling_restarts":        flag(func(c *appConfig) *bool { return &c.RollingRestarts }),
+	"min_instances":            number(0, func(c *appConfig) *int { return &c.MinInstances }),
+	"max_instances":            number(0, func(c *appConfig) *int { return &c.MaxInstances }),
+	"max_requests":             number(0, func(c *appConfig) *int { return &c.MaxRequests }),
+	"max_requests_jitter":      share(func(c *appConfig) *float64 { return &c.MaxRequestsJitter }),
+	"max_header_size":          number(leastHeader, func(c *appConfig) *int { return &c.MaxHeaderSize }),
+	"max_header_field_size":    number(leastHeader, func(c *appConfig) *int { return &c.MaxHeaderFieldSize }),
+	"max_target_size":          number(leastHeader, func(c *appConfig) *int { return &c.MaxTargetSize }),
+	"max_response_header_size": number(leastHeader, func(c *appConfig) *int { return &c.MaxResponseHeaderSize }),
+	"max_queue_share":          share(func(c *appConfig) *float64 { return &c.MaxQueueShare }),
+	"max_unanswered_requests":  number(0, func(c *appConfig) *int { return &c.MaxUnanswered }),
+	"max_preloader_idle_time":  number(0, func(c *appConfig) *int { return &c.MaxPreloaderIdleTime }),
+	"max_request_queue_size":   number(0, func(c *appConfig) *int { return &c.MaxRequestQueueSize }),
+	"max_request_queue_time":   number(0, func(c *appConfig) *int { return &c.MaxRequestQueueTime }),
+	"max_request_time":         number(0, func(c *appConfig) *int { return &c.MaxRequestTime }),
+	"memory_limit":             number(0, func(c *appConfig) *int { return &c.MemoryLimit }),
+	"hard_memory_limit":        number(0, func(c *appConfig) *int { return &c.HardMemoryLimit }),
+	"stat_throttle_rate":       number(0, func(c *appConfig) *int { return &c.statThrottleRate }),
+	"rolling_restarts":         flag(func(c *appConfig) *bool { return &c.RollingRestarts }),
 
 	"force_max_concurrent_requests_per_process": number(-1, func(c *appConfig) *int { return &c.ForceMaxConcurrency }),
 	"unlimited_concurrency_paths":               texts(func(c *appConfig) *[]string { return &c.UnlimitedConcurrencyPaths }),
@@ -154,6 +159,9 @@ var appSettings = map[string]setting{
 
 	"abort_websockets_on_process_shutdown": flag(func(c *appConfig) *bool { return &c.AbortWebSockets }),
 
+	"trusted_headers": texts(func(c *appConfig) *[]string { return &c.TrustedHeaders }),
+
+	"sendfile":       text(func(c *appConfig) *string { return &c.Sendfile }),
 	"sendfile_roots": texts(func(c *appConfig) *[]string { return &c.SendfileRoots }),
 	"accel_redirect": func(c *appConfig, value string) error {
 		if json.Unmarshal([]byte(value), &c.AccelRedirect) != nil {
@@ -180,13 +188,16 @@ func absolute(field func(*appConfig) *string) setting {
 	}
 }
 
-func jitter(c *appConfig, value string) error {
-	share, err := strconv.ParseFloat(value, 64)
-	if err != nil {
-		return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
+func share(field func(*appConfig) *float64) setting {
+	return func(c *appConfig, value string) error {
+		share, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
+		}
+		*field(c) = share
+
+		return nil
 	}
-	c.MaxRequestsJitter = share
-	return nil
 }
 
 const maxNumber = 1<<31 - 1

@@ -109,6 +109,7 @@ func TestAppOptions(t *testing.T) {
 		{"min_instances", "2", is(2, func(c *handler.Config) any { return c.Options.MinProcesses })},
 		{"max_instances", "3", is(3, func(c *handler.Config) any { return c.Options.MaxProcesses })},
 		{"max_requests", "1000", is(1000, func(c *handler.Config) any { return c.Options.MaxRequests })},
+		{"max_queue_share", "0.25", is(0.25, func(c *handler.Config) any { return c.MaxQueueShare })},
 		{"max_unanswered_requests", "3", is(3, func(c *handler.Config) any { return c.Options.MaxUnanswered })},
 		{"max_unanswered_requests", "0", is(-1, func(c *handler.Config) any { return c.Options.MaxUnanswered })},
 		{"max_requests_jitter", "0.5", is(0.5, func(c *handler.Config) any { return c.Options.MaxRequestsJitter })},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -26,7 +27,7 @@ type appOutput struct {
 	// files are those of applications that are in use, by their paths.
 	files map[string]*appLogFile
 	// wrong bounds what is logged of files that cannot be opened.
-	wrong seldom
+	wrong ratelog.Line
 }
 
 // appLogFile is closed with its last user.
@@ -124,7 +125,7 @@ func (a *appOutput) open(app *spawner.App) spawner.Output {
 		if err == nil {
 			return &ownLog{from: a, file: f, app: app.Name()}
 		}
-		a.wrong.tell(func(more int) {
+		a.wrong.Tell(func(more int) {
 			a.log.Error(err, "cannot open the log file of an application, whose output goes to this log: name another file, or correct its rights",
 				"app", app.Name(), "more", more)
 		})

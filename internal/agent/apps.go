@@ -13,6 +13,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/scgi"
 )
 
@@ -27,10 +28,11 @@ type apps struct {
 	pool      *passenger.Pool
 	log       logr.Logger
 	accessLog logr.Logger
+	buffers   *handler.BufferBudget
 	password  secret
 	limit     int
-	refused   seldom
-	wrong     seldom
+	refused   ratelog.Line
+	wrong     ratelog.Line
 
 	mu sync.Mutex
 	// known are the applications by the keys of their options, and used the same,
@@ -59,9 +61,10 @@ type app struct {
 // appID is what a group of the pool has as well.
 type appID struct{ name, root string }
 
-func newApps(cfg *Config, pool *passenger.Pool, log, accessLog logr.Logger) *apps {
+// newApps makes handlers with the loggers and buffers of common.
+func newApps(cfg *Config, pool *passenger.Pool, common handler.Config) *apps {
 	return &apps{
-		cfg: cfg, pool: pool, log: log, accessLog: accessLog, password: newSecret(cfg.Flying.Password),
+		cfg: cfg, pool: pool, log: common.Logger, accessLog: common.AccessLog, buffers: common.Buffers, password: newSecret(cfg.Flying.Password),
 		limit: maxApps, known: map[string]*app{}, used: list.New(),
 	}
 }
@@ -71,7 +74,7 @@ func newApps(cfg *Config, pool *passenger.Pool, log, accessLog logr.Logger) *app
 func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request, err := takeAppRequest(r, &a.password)
 	if errors.Is(err, errPassword) {
-		a.refused.tell(func(more int) {
+		a.refused.Tell(func(more int) {
 			a.log.Error(err, "Requests are refused: the web server's configuration has to have the password of the password file", "more", more, "protocol", protocolOf(r))
 		})
 		refuse(w, http.StatusForbidden, "Forbidden")
@@ -82,8 +85,8 @@ func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		found, err = a.take(request)
 	}
 	if err != nil {
-		a.wrong.tell(func(more int) {
-			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration", "host", r.Host, "target", r.RequestURI, "more", more)
+		a.wrong.Tell(func(more int) {
+			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration", "host", r.Host, "path", r.URL.Path, "more", more)
 		})
 		if errors.Is(err, errTooManyApps) {
 			refuse(w, http.StatusServiceUnavailable, "The server is out of resources.")
@@ -170,7 +173,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 		return nil, err
 	}
 	config := cfg.handler()
-	config.Logger, config.AccessLog = a.log, a.accessLog
+	config.Logger, config.AccessLog, config.Buffers = a.log, a.accessLog, a.buffers
 	requests, err := handler.New(a.pool, config)
 	if err != nil {
 		return nil, err
@@ -296,23 +299,4 @@ func (a *apps) close() {
 	if a.sweeper != nil {
 		a.sweeper.Stop()
 	}
-}
-
-// seldom lets something be told not too often that may happen all the time.
-type seldom struct {
-	mu   sync.Mutex
-	told time.Time
-	more int
-}
-
-// tell calls log with how often it was left out since the last time.
-func (s *seldom) tell(log func(more int)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); s.told.IsZero() || now.Sub(s.told) >= acceptLogInterval {
-		log(s.more)
-		s.told, s.more = now, 0
-		return
-	}
-	s.more++
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -50,7 +52,7 @@ func withApps(t *testing.T, h http.HandlerFunc, test func(s *appsStand)) {
 		config := passenger.Config{Spawner: s.factory, SelfChecks: true}
 		pool, err := passenger.New(config)
 		require.NoError(t, err)
-		s.apps = newApps(flyingConfig(), pool, s.logger(), logr.Logger{})
+		s.apps = newApps(flyingConfig(), pool, handler.Config{Logger: s.logger()})
 		defer func() {
 			s.close()
 			require.NoError(t, pool.Close())
@@ -123,7 +125,7 @@ func TestAppsRefuse(t *testing.T) {
 			s.ask("relative")
 		}
 		require.Equal(t, 1, strings.Count(s.logged(), "correct the options"))
-		<-time.After(acceptLogInterval)
+		<-time.After(ratelog.Interval)
 		s.ask("relative")
 		require.Contains(t, s.logged(), `"more"=100`)
 		require.Equal(t, 0, s.count())

@@ -10,13 +10,14 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-const portVar = "PORT"
+// places are the variables by which a program learns where to serve.
+var places = []string{"PORT", "SOCKET"}
 
 // ParseCommand returns what to execute for a start command that is one text. Plain
 // words, quoted or not, are a program with its arguments. Anything else a shell
 // knows, such as $NAME, NAME=VALUE in front, a redirection, &&, ; or |, is left to
 // /bin/sh, which the program replaces by exec where it is the last one that the
-// shell would run. $PORT is no reason for a shell: it stays as it is.
+// shell would run. $PORT and $SOCKET are no reason for a shell: they stay as they are.
 func ParseCommand(text string) ([]string, error) {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(text), "")
 	if err != nil {
@@ -27,7 +28,7 @@ func ParseCommand(text string) ([]string, error) {
 	}
 
 	if len(file.Stmts) == 1 && isPlain(file.Stmts[0]) {
-		words, err := shell.Fields(text, keepPort)
+		words, err := shell.Fields(text, keepPlace)
 		// Of exec, cd and the like, only a shell knows what to do.
 		if err == nil && len(words) > 0 && !slices.Contains(builtins, words[0]) {
 			return words, nil
@@ -36,11 +37,11 @@ func ParseCommand(text string) ([]string, error) {
 	return []string{"/bin/sh", "-c", withExec(text, file)}, nil
 }
 
-// keepPort is an environment that leaves $PORT as it is. Nothing else is asked for
+// keepPlace is an environment that leaves $PORT and $SOCKET as they are. Nothing else is asked for
 // but what shells split words by.
-func keepPort(name string) string {
-	if name == portVar {
-		return "$" + portVar
+func keepPlace(name string) string {
+	if slices.Contains(places, name) {
+		return "$" + name
 	}
 	return ""
 }
@@ -64,7 +65,7 @@ func isPlain(s *syntax.Stmt) bool {
 				// File names, home directories and, in some shells, lists.
 				plain = plain && !strings.ContainsAny(n.Value, "*?[{~")
 			default:
-				plain = plain && isPort(node)
+				plain = plain && isPlace(node)
 				return false
 			}
 			return plain
@@ -75,13 +76,13 @@ func isPlain(s *syntax.Stmt) bool {
 
 func isText(part syntax.WordPart) bool {
 	_, text := part.(*syntax.Lit)
-	return text || isPort(part)
+	return text || isPlace(part)
 }
 
-// isPort: the node is $PORT or ${PORT}.
-func isPort(node syntax.Node) bool {
+// isPlace reports whether the node is $PORT or $SOCKET, with or without braces.
+func isPlace(node syntax.Node) bool {
 	p, ok := node.(*syntax.ParamExp)
-	if !ok || p.Param == nil || p.Param.Value != portVar {
+	if !ok || p.Param == nil || !slices.Contains(places, p.Param.Value) {
 		return false
 	}
 	return !p.Excl && !p.Length && p.Index == nil && p.Slice == nil && p.Repl == nil && p.Exp == nil

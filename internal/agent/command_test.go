@@ -16,6 +16,7 @@ func TestStartCommandsThatNeedNoShell(t *testing.T) {
 		"node app.js":                   {"node", "app.js"},
 		"  npm   start  ":               {"npm", "start"},
 		`sh -c 'a && b; c' x "y z" \$A`: {"sh", "-c", "a && b; c", "x", "y z", "$A"},
+		"serve -b unix:$SOCKET":         {"serve", "-b", "unix:$SOCKET"},
 		"serve -p $PORT ${PORT}":        {"serve", "-p", "$PORT", "$PORT"},
 		`serve "--listen=:$PORT" ''`:    {"serve", "--listen=:$PORT", ""},
 		"node --title=a=b # app":        {"node", "--title=a=b"},

@@ -26,6 +26,8 @@ type Config struct {
 	Address    string `koanf:"address"`
 	Port       int    `koanf:"port"`
 	SocketFile string `koanf:"socket_file"`
+	// HTTP2Cleartext lets clients speak HTTP/2 without TLS.
+	HTTP2Cleartext bool `koanf:"http2_cleartext"`
 
 	Environment  string            `koanf:"environment"`
 	AppType      string            `koanf:"app_type"`
@@ -61,6 +63,8 @@ type Config struct {
 
 	Processes `koanf:",squash"`
 
+	Connections `koanf:",squash"`
+
 	Transactions `koanf:",squash"`
 
 	Logs `koanf:",squash"`
@@ -77,7 +81,9 @@ type Config struct {
 	StaticCacheControl string `koanf:"static_cache_control"`
 	// StaticImmutable lets clients keep files with a fingerprint in their name for good.
 	StaticImmutable bool `koanf:"static_immutable"`
-	LogLevel        int  `koanf:"log_level"`
+	// StaticCacheSize is how many bytes of texts that were compressed are kept; 0: none are compressed.
+	StaticCacheSize int64 `koanf:"static_cache_size"`
+	LogLevel        int   `koanf:"log_level"`
 	// LogFile and PIDFile may be empty: standard error, and none.
 	LogFile string `koanf:"log_file"`
 	PIDFile string `koanf:"pid_file"`
@@ -139,7 +145,7 @@ func DefaultConfig() Config {
 		Requests: defaultRequests(), Processes: Processes{
 			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second), MaxUnanswered: passenger.DefaultMaxUnanswered,
 		},
-		StaticImmutable: true,
+		StaticImmutable: true, StaticCacheSize: defaultStaticCache,
 
 		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
 
@@ -194,12 +200,14 @@ func (c *Config) Validate() error {
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
-	errs = append(errs, checkCacheControl(c.StaticCacheControl))
+	errs = append(errs, checkCacheControl(c.StaticCacheControl), checkStaticCacheSize(c.StaticCacheSize))
 	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.checkOnStartFailure())
 	errs = append(errs, c.Requests.validate()...)
+	errs = append(errs, c.checkSendfile(), c.checkProxyProtocol())
 	errs = append(errs, c.TLS.validate()...)
 	errs = append(errs, c.Processes.validate()...)
+	errs = append(errs, c.Connections.validate()...)
 	errs = append(errs, c.Transactions.validate())
 	errs = append(errs, c.Logs.validate()...)
 	errs = append(errs, c.validateReports(), c.validatePrivileges())

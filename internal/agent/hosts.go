@@ -109,13 +109,15 @@ type mount struct {
 	app  http.Handler
 }
 
-func newHosts(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (*hosts, error) {
+func newHosts(
+	c *Config, pool *passenger.Pool, shared *compressor, common handler.Config, lines *requestLog,
+) (*hosts, error) {
 	h := &hosts{mounts: map[string][]mount{}}
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
-		requests.Logger, requests.AccessLog = common.Logger, common.AccessLog
-		one, err := newOneApp(app.Config, pool, requests, lines)
+		requests.Logger, requests.AccessLog, requests.Buffers = common.Logger, common.AccessLog, common.Buffers
+		one, err := newOneApp(app.Config, pool, shared, requests, lines)
 		if err != nil {
 			return nil, err
 		}

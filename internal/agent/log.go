@@ -8,11 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 // slogLevels are the levels of Passenger, from 0, only what is fatal, to 7.
@@ -66,18 +66,12 @@ func openAccessLog(path string) (*logFile, logr.Logger, error) {
 
 func jsonLogger(w io.Writer) logr.Logger { return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)) }
 
-// acceptLogInterval bounds how often the log tells that no connections can be
-// accepted, which is tried again and again.
-const acceptLogInterval = 10 * time.Second
-
 // errorLog takes what net/http has to say, which is mostly about clients.
 func errorLog(l logr.Logger) *log.Logger { return log.New(&serverLog{log: l}, "", 0) }
 
 type serverLog struct {
-	log logr.Logger
-
-	mu   sync.Mutex
-	told time.Time
+	log    logr.Logger
+	accept ratelog.Line
 }
 
 func (w *serverLog) Write(p []byte) (int, error) {
@@ -91,14 +85,7 @@ func (w *serverLog) Write(p []byte) (int, error) {
 }
 
 func (w *serverLog) acceptError(reason string) {
-	w.mu.Lock()
-	now := time.Now()
-	due := w.told.IsZero() || now.Sub(w.told) >= acceptLogInterval
-	if due {
-		w.told = now
-	}
-	w.mu.Unlock()
-	if due {
-		w.log.Error(errors.New(reason), "Cannot accept connections: raise the limit of open files")
-	}
+	w.accept.Tell(func(more int) {
+		w.log.Error(errors.New(reason), "Cannot accept connections: raise the limit of open files", "more", more)
+	})
 }

@@ -12,6 +12,7 @@ import (
 // handlerKeys are the keys by which the fields of a handler's configuration are set.
 var handlerKeys = map[string]string{
 	"TrustedProxies":                  "trusted_proxies",
+	"TrustedHeaders":                  "trusted_headers",
 	"VaryTurbocacheByCookie":          "vary_turbocache_by_cookie",
 	"UnlimitedConcurrencyPaths":       "unlimited_concurrency_paths",
 	"StickySessions.CookieName":       "sticky_sessions_cookie_name",

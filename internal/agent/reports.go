@@ -110,6 +110,11 @@ func prune(root *os.Root, keep int) {
 
 // openReportDir opens a directory that nobody but this process's user can write to.
 func openReportDir(path string) (*os.Root, error) {
+	// A FIFO in its place would be waited for.
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("error_report_dir cannot be used: %s is not a directory: name a directory that exists", path)
+	}
+
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("error_report_dir cannot be used: %w: name a directory that exists", err)

@@ -26,7 +26,10 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/connlimit"
 	"github.com/gopassenger/passenger/internal/connstate"
+	"github.com/gopassenger/passenger/internal/headguard"
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/scgi"
 	"github.com/gopassenger/passenger/internal/ustrouter"
@@ -35,8 +38,13 @@ import (
 
 const (
 	// drainTimeout is how long a shutdown waits for requests and processes.
-	drainTimeout   = 60 * time.Second
-	maxHeaderBytes = 64 << 10
+	drainTimeout = 60 * time.Second
+	// headerSlack is how much more than MaxHeaderBytes net/http reads of a head.
+	headerSlack = 4 << 10
+	// maxParams is how many bytes a web server adds to the head of a request by SCGI.
+	maxParams = 32 << 10
+	// maxFields is above what a handler lets through, and ends the connection.
+	maxFields = 1100
 )
 
 // Server serves one application, or many.
@@ -47,9 +55,13 @@ type Server struct {
 	pool    *passenger.Pool
 	site    site
 	http    *http.Server
+	// guard is in front of http, and lets only what leaves no doubt through.
+	guard *headguard.Guard
 	// scgi shares the listener with http; nil: it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
+	// limiter bounds the connections.
+	limiter *connlimit.Limiter
 	// cert is for HTTPS; nil: there is none.
 	cert      *certificate
 	listeners []*drainingListener
@@ -89,6 +101,7 @@ func newServer(
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{cfg: cfg, log: log, conns: connstate.New(), failed: make(chan error, len(listeners))}
+	s.limiter = connlimit.New(cfg.limits(), log)
 	err := s.prepare(sockets, told)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
@@ -106,7 +119,7 @@ func newServer(
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(draining, l.tls) }) //nolint:contextcheck // ctx bounds the boot
+		s.serving.Go(func() { s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls) }) //nolint:contextcheck // ctx bounds the boot
 	}
 	return s, nil
 }
@@ -115,11 +128,10 @@ func (s *Server) serve(l net.Listener, tls bool) error {
 	if s.scgi != nil {
 		return s.serveBoth(l)
 	}
-	l = rawsock.Listener(l)
 	if tls {
-		return s.http.ServeTLS(l, "", "")
+		return s.http.Serve(s.guard.Listener(rawsock.Listener(l), s.cert.config()))
 	}
-	return s.http.Serve(l)
+	return s.http.Serve(s.guard.Listener(rawsock.Listener(l), nil))
 }
 
 // serveBoth takes SCGI and HTTP. Both end with the listener.
@@ -127,7 +139,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	cgi, web := scgi.Split(l)
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
-	err := s.http.Serve(rawsock.Listener(web))
+	err := s.http.Serve(s.guard.Listener(rawsock.Listener(web), nil))
 	return errors.Join(err, <-ended)
 }
 
@@ -154,6 +166,9 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 	requests := s.cfg.handler()
 	requests.Logger = s.log
+	if requests.Buffers, err = s.cfg.buffers(); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close())
+	}
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
@@ -166,27 +181,51 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s.http = &http.Server{
-		Handler: s.site, Protocols: protocols, ErrorLog: errorLog(s.log), ConnState: s.conns.Track,
-		ReadHeaderTimeout: time.Duration(s.cfg.ClientHeaderTimeout) * time.Second,
-		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second, MaxHeaderBytes: maxHeaderBytes,
-	}
+	s.prepareHTTP(told.transactions != nil)
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
-			Handler: s.site, ConnState: s.conns.Track, Logger: s.log, ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+			Handler:           s.site,
+			ConnState:         s.trackSCGI,
+			HeadRead:          func(c net.Conn) { s.limiter.Track(c, http.StateActive) },
+			Logger:            s.log,
+			ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+			MaxHeaderBytes:    s.cfg.MaxHeaderSize + maxParams,
 		}
 	}
-	if told.transactions != nil {
-		s.http.Handler = ustrouter.TraceContext(s.site)
-	}
-	if s.cert != nil {
-		s.http.TLSConfig = s.cert.config()
-	}
 	return nil
+}
+
+// prepareHTTP makes the server of HTTP and what is in front of it. traced: requests have
+// a place in a trace.
+func (s *Server) prepareHTTP(traced bool) {
+	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
+	s.guard = &headguard.Guard{
+		Limits:        httphead.Limits{Head: s.cfg.MaxHeaderSize + headerSlack, Fields: maxFields},
+		HTTP2:         s.cfg.HTTP2Cleartext,
+		HeaderTimeout: timeout,
+		Track:         s.conns.Track,
+		ErrorLog:      errorLog(s.log),
+	}
+
+	// The guard speaks TLS, so that all of HTTP/2 looks to net/http as if it came without.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(s.cfg.HTTP2Cleartext || s.cert != nil)
+
+	var site http.Handler = s.site
+	if traced {
+		site = ustrouter.TraceContext(site)
+	}
+	s.http = &http.Server{
+		Handler:           s.guard.Handler(site),
+		Protocols:         protocols,
+		ErrorLog:          s.guard.ErrorLog,
+		ConnState:         s.trackHTTP,
+		ConnContext:       s.guard.ConnContext,
+		ReadHeaderTimeout: timeout,
+		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
+		MaxHeaderBytes:    s.cfg.MaxHeaderSize,
+	}
 }
 
 func (s *Server) closeLogs() error {

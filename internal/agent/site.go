@@ -23,12 +23,14 @@ type site interface {
 // newSite returns what c asks for. common has the loggers.
 func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requestLog) (site, error) {
 	if c.Flying != nil {
-		return newApps(c, pool, common.Logger, common.AccessLog), nil
+		return newApps(c, pool, common), nil
 	}
+
+	shared := newCompressor(c.StaticCacheSize)
 	if len(c.Apps) > 0 {
-		return newHosts(c, pool, common, lines)
+		return newHosts(c, pool, shared, common, lines)
 	}
-	return newOneApp(c, pool, common, lines)
+	return newOneApp(c, pool, shared, common, lines)
 }
 
 // oneApp has static files in front of the application.
@@ -37,13 +39,15 @@ type oneApp struct {
 	app *handler.Handler
 }
 
-func newOneApp(c *Config, pool *passenger.Pool, requests handler.Config, lines *requestLog) (*oneApp, error) {
+func newOneApp(
+	c *Config, pool *passenger.Pool, shared *compressor, requests handler.Config, lines *requestLog,
+) (*oneApp, error) {
 	app, err := handler.New(pool, requests)
 	if err != nil {
 		return nil, fmt.Errorf("the application in %s cannot be served: %w", c.Dir, err)
 	}
 
-	files := newStatic(c, pool, requests.Logger, app)
+	files := newStatic(c, pool, shared, requests.Logger, app)
 	files.requests = lines
 
 	return &oneApp{Handler: files, app: app}, nil

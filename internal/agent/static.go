@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/pace"
+	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
 )
@@ -33,19 +35,23 @@ type static struct {
 	cacheControl string
 	immutable    bool
 	next         http.Handler
+	// stallTimeout bounds the time between two writes; 0 or less: it does not.
+	stallTimeout time.Duration
+	// compressor is shared by all applications of the server; nil: texts are sent as they are.
+	compressor *compressor
 	// requests is nil where nobody wants a line for each.
 	requests *requestLog
 
 	log                                logr.Logger
-	notADir, links, loops, unreadables seldom
+	notADir, links, loops, unreadables ratelog.Line
 }
 
-func newStatic(c *Config, pool *passenger.Pool, log logr.Logger, next http.Handler) *static {
+func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Logger, next http.Handler) *static {
 	options := c.options()
 	s := &static{
 		app: c.Dir, dir: c.publicDir(), releases: pool.ReleaseDirs(&options),
 		cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
-		next: next, log: log,
+		next: next, compressor: shared, stallTimeout: c.stallTimeout(), log: log,
 	}
 	s.base, _ = urlpath.Parse(c.BaseURI) // Validate has told
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
@@ -182,12 +188,49 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 
 	found := &staticFile{dir: dir, name: name, file: f, info: info}
 	s.setCacheControl(w, name)
-	if !found.serveEncoded(w, r) && !found.serveCompressed(w, r) {
-		found.serveAs(w, r, info, "", f)
+	w, end := s.paced(w, r)
+	defer end()
+	if !found.serveEncoded(w, r) && !found.serveCompressed(w, r, s.compressor) {
+		found.describe(w, info, "", true)
+		found.serveContent(w, r, info.Size(), f)
 	}
 
 	return true
 }
+
+// paced returns w with a time limit for each write. end has to follow the last write.
+func (s *static) paced(w http.ResponseWriter, r *http.Request) (paced http.ResponseWriter, end func()) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if s.stallTimeout <= 0 || ok && server.WriteTimeout > 0 {
+		return w, func() {}
+	}
+
+	control := http.NewResponseController(w)
+	limit, written := pace.Writing(control), 0
+	begin := func(bytes int) {
+		if written += bytes; written > freelyWritten {
+			limit.Begin(time.Now().Add(s.stallTimeout))
+		}
+	}
+	paced = &pace.Writer{ResponseWriter: w, Begin: begin, End: func(int64, error) { limit.End() }}
+
+	return paced, func() {
+		if written <= freelyWritten {
+			return
+		}
+
+		// What the server has buffered is the last write.
+		begin(0)
+		_ = control.Flush()
+		limit.End()
+		if limit.Over() {
+			pace.Reset(control)
+		}
+	}
+}
+
+// freelyWritten is how much of a response is written without a look at the time: what the buffers of the server take.
+const freelyWritten = 2 << 10
 
 var (
 	errForeignLink = errors.New("it is a link to what belongs to another user")
@@ -197,8 +240,8 @@ var (
 
 // cannotUse logs what an operator has to know of, and not that there is no such file.
 func (s *static) cannotUse(file string, err error) {
-	tell := func(kind *seldom, message string, names ...any) {
-		kind.tell(func(more int) { s.log.Info(message, append([]any{"more", more}, names...)...) })
+	tell := func(kind *ratelog.Line, message string, names ...any) {
+		kind.Tell(func(more int) { s.log.Info(message, append([]any{"more", more}, names...)...) })
 	}
 
 	switch {
@@ -222,13 +265,17 @@ type staticFile struct {
 	name string
 	file *os.File
 	info fs.FileInfo
+	// accepted are the codings that the client takes, once it was asked.
+	asked    bool
+	accepted [3]bool
 }
 
-// serveAs answers with contents, made of what info is of, in a coding.
-func (f *staticFile) serveAs(w http.ResponseWriter, r *http.Request, info fs.FileInfo, coding string, contents readSeeker) {
+// describe sets the header fields of contents in a coding. Those of a file have a strong tag; what was compressed on
+// the way has a weak one, since another version of the server may compress otherwise.
+func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding string, exact bool) {
 	h := w.Header()
 	tag := validators.ETag(info, coding)
-	if contents != readSeeker(f.file) && info == f.info {
+	if !exact {
 		tag = validators.Weak(tag)
 	}
 	h.Set("ETag", tag)
@@ -243,9 +290,15 @@ func (f *staticFile) serveAs(w http.ResponseWriter, r *http.Request, info fs.Fil
 	if kind != "" {
 		h.Set("Content-Type", kind)
 	}
+}
 
-	modified := f.info.ModTime()
-	http.ServeContent(w, validators.Exact(r, modified), f.name, modified, contents)
+// serveContent answers with so many bytes of contents, or with the ranges of them that the request asks for.
+func (f *staticFile) serveContent(w http.ResponseWriter, r *http.Request, size int64, contents readSeeker) {
+	http.ServeContent(w, validators.BoundRanges(f.exact(r), size), f.name, f.info.ModTime(), contents)
+}
+
+func (f *staticFile) exact(r *http.Request) *http.Request {
+	return validators.Exact(r, f.info.ModTime())
 }
 
 // candidates are the files that may stand for a path: itself, its page, or its
@@ -256,15 +309,21 @@ func candidates(urlPath string) []string {
 	if after, ok := strings.CutPrefix(urlPath, "/.well-known/"); ok {
 		rest = "/" + after
 	}
-	if strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(rest, "/.") {
+	if len(urlPath) > unix.PathMax || strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(rest, "/.") {
 		return nil
 	}
 	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
+	if len(path.Base(name)) > maxFileName {
+		return nil // no file has it, and looking for a fingerprint in it would take long
+	}
 	if name == "" || strings.HasSuffix(urlPath, "/") {
 		return []string{path.Join(name, "index.html")}
 	}
 	return []string{name, name + ".html"}
 }
+
+// maxFileName is NAME_MAX of all systems that we run on.
+const maxFileName = 255
 
 // joined is a path below a directory, if it is not the directory itself.
 func joined(dir, rel string) string {

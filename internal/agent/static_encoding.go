@@ -2,22 +2,20 @@ package agent
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// encodings are those of files beside a file that have it in them, the best
-// first.
-var encodings = []struct{ name, extension string }{{"br", ".br"}, {gzipName, ".gz"}}
+// encodings are those of files beside a file that have it in them, the best first.
+var encodings = []struct{ name, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {gzipName, ".gz"}}
 
 const (
 	gzipName = "gzip"
-	// leastCompressed is what is not worth the work, mostCompressed what would
-	// take too much of it for each request.
-	leastCompressed = 1 << 10
-	mostCompressed  = 4 << 20
+	// maxCodings is how many members of Accept-Encoding are looked at: there are about ten codings.
+	maxCodings = 32
 )
 
 // readSeeker is what http.ServeContent reads.
@@ -46,37 +44,126 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 		return false // it was made of an older one
 	}
 	vary(w)
-	if !accepts(r, coding) {
+	if !f.accepts(r, coding) {
 		return false
 	}
-	f.serveAs(w, r, encoded, coding, beside)
+	f.describe(w, encoded, coding, true)
+	if r.Header.Get("Range") == "" && !hasConditions(r) {
+		// Package net/http leaves it out of what has a coding, and the kernel could not copy the file.
+		w.Header().Set("Content-Length", strconv.FormatInt(encoded.Size(), 10))
+	}
+	f.serveContent(w, r, encoded.Size(), beside)
 
 	return true
 }
 
-// serveCompressed serves a text in a smaller form, or returns false.
-func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request) bool {
-	if !compressible(f.name) || f.info.Size() < leastCompressed || f.info.Size() > mostCompressed {
+// serveCompressed serves a text in a smaller form, or returns false. What the head of the request can ask for is
+// answered first, so that only a GET that needs the bytes costs a compression, and only if no result is kept.
+func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *compressor) bool {
+	if !compressible(f.name) || !c.takes(f.info.Size()) {
 		return false
 	}
 	vary(w)
-	if !accepts(r, gzipName) {
+	if !f.accepts(r, gzipName) {
 		return false
 	}
 
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := io.Copy(z, io.LimitReader(f.file, mostCompressed))
-	if err == nil {
-		err = z.Close()
+	// A part of a result is of no use once it is dropped from the cache. A part of the file itself is, unless a date
+	// says which version the client has the rest of: it does not say in which coding.
+	h := w.Header()
+	if condition := r.Header.Get("If-Range"); r.Header.Get("Range") != "" {
+		if condition == "" || strings.HasPrefix(condition, `"`) {
+			return false
+		}
+		r = withoutRange(r)
 	}
-	if err != nil {
-		_, err = f.file.Seek(0, io.SeekStart)
-		return err != nil
+
+	f.describe(w, f.info, gzipName, false)
+	if f.answerConditions(w, r) {
+		return true
 	}
-	f.serveAs(w, r, f.info, gzipName, bytes.NewReader(b.Bytes()))
+	body := c.find(f.info)
+	if body == nil && r.Method == http.MethodHead {
+		// The length is not known, and RFC 9110, section 9.3.2, lets us leave it out, as package net/http does here.
+		http.ServeContent(w, withoutConditions(r), f.name, f.info.ModTime(), strings.NewReader(""))
+		return true
+	}
+	if body == nil {
+		var err error
+		if body, err = c.compress(r.Context(), f.file, f.info); err != nil {
+			h.Del("Content-Encoding")
+			return r.Context().Err() != nil // the client has left
+		}
+	}
+
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	http.ServeContent(w, withoutConditions(r), f.name, f.info.ModTime(), bytes.NewReader(body))
 
 	return true
+}
+
+// answerConditions answers a request whose conditions do not hold, or returns false.
+func (f *staticFile) answerConditions(w http.ResponseWriter, r *http.Request) bool {
+	if !hasConditions(r) {
+		return false
+	}
+
+	// Package net/http evaluates them before it looks at the contents.
+	probe := &conditionProbe{header: w.Header()}
+	http.ServeContent(probe, f.exact(r), f.name, f.info.ModTime(), strings.NewReader(""))
+	if probe.status == http.StatusOK {
+		return false
+	}
+	w.WriteHeader(probe.status)
+
+	return true
+}
+
+// conditionProbe is a response that only gets a status and a header.
+type conditionProbe struct {
+	header http.Header
+	status int
+}
+
+func (p *conditionProbe) Header() http.Header       { return p.header }
+func (p *conditionProbe) WriteHeader(status int)    { p.status = status }
+func (*conditionProbe) Write(b []byte) (int, error) { return len(b), nil }
+
+// conditions are the fields that make a request conditional, without If-Range, which belongs to a range.
+var conditions = []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}
+
+func hasConditions(r *http.Request) bool {
+	for _, name := range conditions {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutConditions returns r without conditions, which were found to hold, and ranges.
+func withoutConditions(r *http.Request) *http.Request {
+	return without(r, append(slices.Clip(conditions), "Range")...)
+}
+
+func withoutRange(r *http.Request) *http.Request { return without(r, "Range") }
+
+// without returns r, or a copy without these fields.
+func without(r *http.Request, names ...string) *http.Request {
+	copied := r
+	for _, name := range names {
+		if len(r.Header[name]) == 0 {
+			continue
+		}
+		if copied == r {
+			shallow := *r
+			shallow.Header = r.Header.Clone()
+			copied = &shallow
+		}
+		delete(copied.Header, name)
+	}
+
+	return copied
 }
 
 // vary tells caches that others get something else. The header may be there
@@ -85,16 +172,40 @@ func vary(w http.ResponseWriter) { w.Header().Set("Vary", "Accept-Encoding") }
 
 // accepts: the client has named the coding, and not to refuse it (RFC 9110,
 // section 12.5.3).
-func accepts(r *http.Request, encoding string) bool {
+func (f *staticFile) accepts(r *http.Request, coding string) bool {
+	if !f.asked {
+		f.asked, f.accepted = true, acceptedCodings(r)
+	}
+	for i := range encodings {
+		if encodings[i].name == coding {
+			return f.accepted[i]
+		}
+	}
+
+	return false
+}
+
+// acceptedCodings says which of encodings the client takes. The first word about each counts, and members after the
+// first maxCodings do not.
+func acceptedCodings(r *http.Request) (accepted [3]bool) {
+	var named [len(accepted)]bool
+	left := maxCodings
 	for _, header := range r.Header["Accept-Encoding"] {
 		for item := range strings.SplitSeq(header, ",") {
+			if left--; left < 0 {
+				return accepted
+			}
 			name, weight, _ := strings.Cut(item, ";")
-			if strings.EqualFold(strings.TrimSpace(name), encoding) {
-				return !isZero(weight)
+			name = strings.TrimSpace(name)
+			for i := range encodings {
+				if !named[i] && strings.EqualFold(name, encodings[i].name) {
+					named[i], accepted[i] = true, !isZero(weight)
+				}
 			}
 		}
 	}
-	return false
+
+	return accepted
 }
 
 func isZero(weight string) bool {

@@ -36,7 +36,7 @@ func newStaticSite(t *testing.T) *staticSite {
 	require.NoError(t, err)
 	s := &staticSite{T: t, dir: dir}
 	s.static = &static{
-		app: filepath.Join(dir, "current"), rel: "public", immutable: true,
+		app: filepath.Join(dir, "current"), rel: "public", immutable: true, compressor: newCompressor(defaultStaticCache),
 		releases: func() passenger.ReleaseDirs { return s.serves },
 		next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "app")

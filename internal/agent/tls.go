@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // TLS says how the server is reached by HTTPS.
@@ -42,6 +44,9 @@ func (c *TLS) validate() (errs []error) {
 // certificateAge is after how long it is looked whether the files of a
 // certificate have changed.
 const certificateAge = 10 * time.Second
+
+// maxCertificate bounds the size of a file with a certificate and its chain, or a key.
+const maxCertificate = 1 << 20
 
 // certificate is what the files have. It is read again when they were replaced;
 // as long as what is there is not good, the old one counts.
@@ -82,7 +87,14 @@ func (t *certificate) times() (made [2]time.Time, err error) {
 
 func (t *certificate) load(made [2]time.Time) error {
 	t.made, t.checked = made, time.Now()
-	pair, err := tls.LoadX509KeyPair(t.certFile, t.keyFile)
+	var pair tls.Certificate
+	cert, err := ownfile.ReadRegular(t.certFile, maxCertificate)
+	if err == nil {
+		var key []byte
+		if key, err = ownfile.ReadRegular(t.keyFile, maxCertificate); err == nil {
+			pair, err = tls.X509KeyPair(cert, key)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", t.certFile, t.keyFile, err)
 	}

@@ -49,7 +49,7 @@ func TestConversation(t *testing.T) {
 	}
 	t.Run("HTTP2", func(t *testing.T) {
 		t.Parallel()
-		s := kinds[0].start(t, unbuffered)
+		s := kinds[0].start(t, unbuffered, "--http2-cleartext")
 		require.Equal(t, "HTTP/2.0", s.client(t, http2).get(t, "/").Proto)
 		converse(t, s, s.client(t, http2), true)
 	})

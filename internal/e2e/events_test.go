@@ -19,7 +19,7 @@ func TestServerSentEvents(t *testing.T) {
 	for name, options := range map[string][]func(*http.Transport){"HTTP1": nil, "HTTP2": {http2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, &launch{dir: example(t, "sse"), args: nodeArgs(t, "sse")})
+			s := start(t, &launch{dir: example(t, "sse"), args: append(nodeArgs(t, "sse"), "--http2-cleartext")})
 			c := s.client(t, options...)
 			require.Contains(t, c.get(t, "/events?count=2").body, "id: 2")
 			before := s.fds(t)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -100,11 +101,21 @@ func (s *sandbox) goTenant(t testing.TB, name string, uid int) *tenant {
 	require.NoError(t, err)
 	command, err := json.Marshal([]string{path})
 	require.NoError(t, err)
-	env, err := json.Marshal(map[string]string{tenantVar: name, "GORACE": "atexit_sleep_ms=0"})
-	require.NoError(t, err)
 	return &tenant{name: name, root: s.tenantDir(t, name, uid, nil), options: map[string]string{
-		"app_start_command": string(command), "env_vars": string(env),
+		"app_start_command": string(command),
+		"env_vars":          s.markedEnv(t, map[string]string{tenantVar: name, "GORACE": "atexit_sleep_ms=0"}),
 	}}
+}
+
+// markedEnv is an option with variables and the box's marker, which the applications of
+// other users do not inherit.
+func (s *sandbox) markedEnv(t testing.TB, env map[string]string) string {
+	t.Helper()
+	marker, value, _ := strings.Cut(s.Marker, "=")
+	env[marker] = value
+	text, err := json.Marshal(env)
+	require.NoError(t, err)
+	return string(text)
 }
 
 const wsgiTenant = `
@@ -124,7 +135,7 @@ func (s *sandbox) pythonTenant(t testing.TB, name string, uid int) *tenant {
 	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
 	return &tenant{
 		name: name, root: s.tenantDir(t, name, uid, map[string]string{"passenger_wsgi.py": wsgiTenant}),
-		options: map[string]string{"python": python},
+		options: map[string]string{"python": python, "env_vars": s.markedEnv(t, map[string]string{})},
 	}
 }
 

@@ -291,7 +291,7 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box)
 	a := box.goTenant(t, "a", daemonUID)
-	a.options["env_vars"] = fmt.Sprintf(`{%q: "1", "GORACE": "atexit_sleep_ms=0"}`, appVar)
+	a.options["env_vars"] = box.markedEnv(t, map[string]string{appVar: "1", "GORACE": "atexit_sleep_ms=0"})
 	params, header := f.params(t, a), f.header(t, a)
 	answers := make(chan answered, 2*requests)
 	for range requests {

@@ -67,7 +67,7 @@ func (l *launch) start(t testing.TB) *server {
 		s.app = filepath.Join(s.Dir, "app")
 		require.NoError(t, os.Mkdir(s.app, 0o700))
 	}
-	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.Marker, "--address", "127.0.0.1", "--port", "0"}, l.args...)
+	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.Marker, "--address", "127.0.0.1", "--port", "0", "--http2-cleartext"}, l.args...)
 	if l.shell != "" {
 		argv = append([]string{"/bin/sh", "-c", l.shell + `; exec "$@"`, "sh"}, argv...)
 	}

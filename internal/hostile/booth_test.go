@@ -19,6 +19,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/pipenet"
+	"github.com/gopassenger/passenger/internal/scgi"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -34,6 +35,8 @@ type booth struct {
 	keeps bool
 	// streams: requests are not buffered.
 	streams bool
+	// scgi: requests come by that.
+	scgi bool
 	// base is the base URI, limit the time that a request may take; 0: any.
 	base  string
 	limit time.Duration
@@ -60,16 +63,21 @@ func (b *booth) run(t *testing.T, test func()) {
 	app, err := handler.New(b.pool, cfg)
 	require.NoError(t, err)
 	server := &http.Server{
-		Handler: b.limited(app), Protocols: new(http.Protocols), MaxHeaderBytes: 64 << 10,
+		Handler: b.limited(app), Protocols: new(http.Protocols), MaxHeaderBytes: 80 << 10,
 		ErrorLog: log.New(lockedWriter{&b.mu, &b.said}, "", 0),
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
+	serve, stop := server.Serve, server.Close
+	if b.scgi {
+		cgi := &scgi.Server{Handler: b.limited(app)}
+		serve, stop = cgi.Serve, cgi.Close
+	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(b.listener) }()
+	go func() { served <- serve(b.listener) }()
 	test()
-	require.NoError(t, server.Close())
-	require.ErrorIs(t, <-served, http.ErrServerClosed)
+	require.NoError(t, stop())
+	require.Error(t, <-served)
 	<-time.After(time.Minute) // for connections that net/http closes in its own time
 	for _, g := range b.pool.Inspect().Groups {
 		require.Zero(t, g.QueueLength)
@@ -146,6 +154,13 @@ func (b *booth) exchange(raw string, while time.Duration) (string, error) {
 	err := client.Close()
 	wg.Wait()
 	return got.String(), err
+}
+
+// forget forgets what was seen.
+func (b *booth) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen = nil
 }
 
 // followUp is a request with an id.

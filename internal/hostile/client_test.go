@@ -2,6 +2,7 @@ package hostile_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,12 +46,21 @@ func (a answer) String() string {
 	return text
 }
 
-func (s *server) dial() (net.Conn, error) {
+func (s *server) dial() (net.Conn, error) { return s.dialFor("http/1.1") }
+
+// dialFor makes a connection for a protocol, which it agrees on by TLS.
+func (s *server) dialFor(protocol string) (net.Conn, error) {
 	c, err := net.DialTimeout("tcp", s.addr, deadline)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.SetDeadline(time.Now().Add(deadline))
+	if err := c.SetDeadline(time.Now().Add(deadline)); err != nil || s.tls == nil {
+		return c, err
+	}
+	config := s.tls.Clone()
+	config.NextProtos = []string{protocol}
+	secure := tls.Client(c, config)
+	return secure, secure.Handshake()
 }
 
 // errReset: the server has closed the connection although there was more to

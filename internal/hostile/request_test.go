@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -69,19 +68,12 @@ func passed(seen ...string) outcome {
 	return outcome{codes: strings.TrimSpace(strings.Repeat("200 ", len(seen))), seen: seen}
 }
 
-// ambiguous is a request whose end is not beyond doubt: it is refused, or it is
-// the last one.
-func ambiguous(seen string) outcome {
-	return outcome{codes: "400|501|200", closed: true, seen: []string{seen}, optional: true, cut: true}
-}
-
 func (o outcome) last() outcome { o.closed = true; return o }
 func (o outcome) unlessRefused(codes string) outcome {
 	o.codes, o.either, o.optional = o.codes+"|"+codes, true, true
 	return o
 }
 func (o outcome) optionalCodes() outcome       { o.silent = true; return o }
-func (o outcome) optionallyLast() outcome      { o.either = true; return o }
 func (o outcome) byteByByte() outcome          { o.dribbles = true; return o }
 func (o outcome) ofBody(body string) outcome   { o.body = body; return o }
 func (o outcome) by(sc func() *script) outcome { o.script = sc; return o }
@@ -114,25 +106,16 @@ func request(line string, lines ...string) string {
 // bare is a request of these lines and no others.
 func bare(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r\n" }
 
-// doubtful are requests that somebody in front of the server may see end
-// elsewhere, so that the server closes the connection after them (R-30, R-31):
-// net/http does not tell the handler of a length beside a coding, nor of a coding
-// by HTTP/1.0.
-var doubtful = regexp.MustCompile(`(?i)^[^\r\n]*( HTTP/1\.0\r\n|\r\n([^\r\n]+\r?\n)*transfer-encoding:\s*chunked\s*\r?\n)`)
-
 // requestRows are all of them.
 var requestRows = sync.OnceValue(func() []requestRow {
 	return slices.Concat(lengthRows(), codingRows(), codingSpellingRows(), lineRows(), chunkRows(), trailerRows(),
-		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(), methodRows(), orderRows())
+		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(), methodRows(), orderRows(), refusedSetRows())
 })
 
 // play sends the row's request, with a good one behind it, and says what is not
 // as it should be.
 func (row *requestRow) play(s *server) error {
 	want := row.want
-	if doubtful.MatchString(row.raw) && !want.frames {
-		want.closed = true
-	}
 	var sc *script
 	if want.script != nil {
 		sc = want.script()
@@ -244,4 +227,17 @@ func TestRequests(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRequestsByTLS is that the check is above TLS, and that its records do not matter.
+func TestRequestsByTLS(t *testing.T) {
+	v := *byHTTP
+	v.name, v.secure = "http_session, TLS", true
+	s := start(t, &v)
+	for _, row := range requestRows() {
+		if row.want.half {
+			continue // the end of one direction looks otherwise there
+		}
+		t.Run(row.name, func(t *testing.T) { judge(t, &v, row.name, row.play(s)) })
+	}
 }

@@ -75,9 +75,9 @@ func (s *seen) check() error {
 // checkFields is for requests by HTTP.
 func (s *seen) checkFields() error {
 	var errs []error
-	for name, value := range map[string]string{"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http"} {
-		if !slices.Equal(s.header[name], []string{value}) {
-			errs = append(errs, fmt.Errorf("%s is %q", name, s.header[name]))
+	for name, values := range map[string][]string{"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http", "https"}} {
+		if got := s.header[name]; len(got) != 1 || !slices.Contains(values, got[0]) {
+			errs = append(errs, fmt.Errorf("%s is %q", name, got))
 		}
 	}
 	if len(s.header["Host"]) != 1 {

@@ -2,7 +2,11 @@ package hostile_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +33,7 @@ const (
 )
 
 var (
-	accessible = regexp.MustCompile(`(?m)^Accessible via: +http://(\S+?)/?$`)
+	accessible = regexp.MustCompile(`(?m)^Accessible via: +https?://(\S+?)/?$`)
 	peak       = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 	servers    atomic.Int64
 )
@@ -41,6 +45,8 @@ type variant struct {
 	args     []string
 	// bodies: it is only another one for requests that have a body.
 	bodies bool
+	// secure: it speaks TLS.
+	secure bool
 }
 
 var (
@@ -73,6 +79,8 @@ func inVariants(t *testing.T, test func(t *testing.T, s *server, v *variant)) {
 type server struct {
 	*stage
 	addr string
+	// tls is for clients; nil: the server does not speak it.
+	tls *tls.Config
 
 	cmd            *exec.Cmd
 	stdout, stderr *output
@@ -101,6 +109,10 @@ func start(t *testing.T, v *variant) *server {
 		"--envvar", appVar + "=" + string(v.protocol), "--envvar", controlVar + "=" + filepath.Join(dir, "control"),
 		"--envvar", marker, "--envvar", "GORACE=atexit_sleep_ms=0", "--environment", "production",
 	}, v.args...)
+	if v.secure {
+		args = append(args, certificate(t, dir)...)
+		s.tls = clientTLS()
+	}
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
 	s.cmd.Dir = dir
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + tmp, marker}
@@ -113,6 +125,32 @@ func start(t *testing.T, v *variant) *server {
 	require.NoError(t, s.followUp(1))
 	s.requireNoMoreFDs(t)
 	return s
+}
+
+// certificate makes the files of one, and returns the arguments for a server that has it.
+func certificate(t *testing.T, dir string) []string {
+	t.Helper()
+	keys := httptest.NewUnstartedServer(nil)
+	keys.StartTLS()
+	pair := keys.TLS.Certificates[0]
+	keys.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	require.NoError(t, err)
+
+	args := make([]string, 0, 5)
+	args = append(args, "--ssl")
+	for _, file := range []struct {
+		option, kind string
+		contents     []byte
+	}{
+		{"--ssl-certificate", "CERTIFICATE", pair.Certificate[0]},
+		{"--ssl-certificate-key", "PRIVATE KEY", key},
+	} {
+		path := filepath.Join(dir, file.option[2:]+".pem")
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: file.kind, Bytes: file.contents}), 0o600))
+		args = append(args, file.option, path)
+	}
+	return args
 }
 
 func (s *server) run(t *testing.T) {

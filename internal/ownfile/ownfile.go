@@ -1,5 +1,6 @@
 // Package ownfile opens files that a server writes for its operator, such as logs,
-// where others must not make it write into something else.
+// where others must not make it write into something else, and reads those that others
+// may have made, which must not keep it waiting.
 package ownfile
 
 import (
@@ -52,6 +53,14 @@ func check(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// onlyRoots reports whether only root can replace what is in a directory.
+func onlyRoots(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	closed := info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0
+
+	return info.IsDir() && ok && stat.Uid == 0 && closed
+}
+
 // CheckDirectory returns the directory's path without links. For root, it makes
 // sure that only root can replace what is in it, or what leads to it.
 func CheckDirectory(path string) (string, error) {
@@ -64,9 +73,7 @@ func CheckDirectory(path string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		closed := info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0
-		if !info.IsDir() || !ok || stat.Uid != 0 || !closed {
+		if !onlyRoots(info) {
 			return "", fmt.Errorf("others than root could replace what is in the directory %s: name a file that is elsewhere than in %s", dir, path)
 		}
 		if dir == filepath.Dir(dir) {

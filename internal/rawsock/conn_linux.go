@@ -18,6 +18,9 @@ func (c *tcpConn) Write(b []byte) (int, error) { return c.write(b, c.TCPConn) }
 
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 
+// NetConn returns the connection that is read and written by this package.
+func (c *tcpConn) NetConn() net.Conn { return c.TCPConn }
+
 type unixConn struct {
 	*net.UnixConn
 	socket
@@ -28,6 +31,9 @@ func (c *unixConn) Read(b []byte) (int, error) { return c.read(b, c.UnixConn) }
 func (c *unixConn) Write(b []byte) (int, error) { return c.write(b, c.UnixConn) }
 
 func (c *unixConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
+
+// NetConn returns the connection that is read and written by this package.
+func (c *unixConn) NetConn() net.Conn { return c.UnixConn }
 
 func wrap(c net.Conn) net.Conn {
 	sc, ok := c.(syscall.Conn)

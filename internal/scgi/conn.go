@@ -95,6 +95,9 @@ func (c *conn) readRequest(limit int) (*http.Request, ParamList, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.server.HeadRead != nil {
+		c.server.HeadRead(c.conn)
+	}
 	params, err := splitHead(head)
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +129,9 @@ func (c *conn) refuse(err error) bool {
 	if errors.Is(err, io.EOF) {
 		err = errEndsInHead
 	}
-	c.server.Logger.Info("refused an SCGI request", "status", status, "reason", err.Error())
+	c.server.refused.Tell(func(more int) {
+		c.server.Logger.Info("refused an SCGI request", "status", status, "reason", err.Error(), "more", more)
+	})
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
 	c.in.unread = 1 // at least, for all we know
 	_ = c.conn.SetWriteDeadline(time.Now().Add(drainTime))

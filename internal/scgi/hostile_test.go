@@ -153,7 +153,7 @@ func TestLogsNoSecrets(t *testing.T) {
 	s.requireAnswer(request("GET", "/"+strings.Repeat("x", 1000)+"\n", "", "PASSENGER_PASSWORD", "canary"))
 	s.requireAnswer(request("GET", "/", "", "PASSENGER_PASSWORD", "canary", "PASSENGER_PASSWORD", "canary"))
 	require.NotContains(t, s.log.String(), "canary")
-	require.Equal(t, 2, strings.Count(s.log.String(), "\n"))
+	require.Equal(t, 1, strings.Count(s.log.String(), "\n"), "there may be many")
 	require.Less(t, len(s.log.String()), 500)
 }
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 // Defaults of [Server].
@@ -43,9 +45,13 @@ type Server struct {
 	// ConnState is told when a connection is new, active, which is from its
 	// first byte on, and closed.
 	ConnState func(net.Conn, http.ConnState)
+	// HeadRead is told of a connection whose request's head has come.
+	HeadRead func(net.Conn)
 	// Logger gets the requests that are refused, with the reason, and panics
 	// of the handler; the zero value discards them.
 	Logger logr.Logger
+
+	refused ratelog.Line
 
 	mu        sync.Mutex
 	closing   bool // by Shutdown or Close

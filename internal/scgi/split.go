@@ -214,6 +214,9 @@ func (c *begunConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// NetConn returns the connection itself.
+func (c *begunConn) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite ends what is written, if that can be.
 func (c *begunConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

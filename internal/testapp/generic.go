@@ -2,6 +2,7 @@ package testapp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,36 @@ func generics() map[string]func(*player) {
 		"generic-argument": func(p *player) {
 			arg := os.Args[len(os.Args)-1]
 			p.serveGeneric(arg[strings.LastIndex(arg, "=")+1:])
+		},
+		// Serves on an address, which may name the port as PORT does.
+		"generic-at": func(p *player) {
+			p.serveOn(p.listen("tcp", os.Expand(p.param("address", ""), os.Getenv)))
+		},
+		// Says when it listens at an address, and makes the file stolen of all that it is
+		// sent. It responds to each request.
+		"thief": func(p *player) {
+			l := p.listen("tcp", p.param("address", ""))
+			print("listens\n")
+			for {
+				conn, err := l.Accept()
+				check(err)
+				go steal(conn)
+			}
+		},
+		// Serves on the Unix socket that the environment names.
+		"generic-socket": func(p *player) { p.serveOn(p.listen("unix", os.Getenv("SOCKET"))) },
+		// Supervises: its server stops listening when the file stop is there, and makes
+		// the file stopped; it listens again when the file again is there.
+		"generic-supervisor": func(p *player) {
+			address := "127.0.0.1:" + os.Getenv("PORT")
+			for {
+				l := p.listen("tcp", address)
+				go p.serveOn(l)
+				awaitFile("stop")
+				check(l.Close())
+				check(os.WriteFile("stopped", nil, 0o600))
+				awaitFile("again")
+			}
 		},
 		// Serves when nobody else does on its port any more.
 		"generic-patient": func(p *player) {
@@ -42,8 +73,32 @@ func generics() map[string]func(*player) {
 	}
 }
 
+func steal(conn net.Conn) {
+	buf := make([]byte, 4096)
+	n, err := conn.Read(buf)
+	if err == nil {
+		check(os.WriteFile("stolen", buf[:n], 0o644)) //nolint:gosec // G306: the test reads it
+		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nthief"))
+	}
+	_ = conn.Close()
+}
+
+// awaitFile returns when there is a file in the working directory.
+func awaitFile(name string) {
+	for {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
 func (p *player) serveGeneric(port string) {
-	l := p.listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	p.serveOn(p.listen("tcp", net.JoinHostPort("127.0.0.1", port)))
+}
+
+// serveOn returns when l is closed.
+func (p *player) serveOn(l net.Listener) {
 	handler := p.handler()
 	health := p.param("health", "")
 	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,5 +110,7 @@ func (p *player) serveGeneric(port string) {
 		}
 		handler.ServeHTTP(w, r)
 	})}
-	check(s.Serve(l))
+	if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
+		check(err)
+	}
 }

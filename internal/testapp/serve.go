@@ -29,7 +29,8 @@ func behaviours() map[string]func(*player) {
 		// printed before, pid=n reported. At /daemon it starts a process in a
 		// session of its own and answers with its pid.
 		"http": serveHTTP,
-		// The same on a TCP socket of the loopback.
+		// The same on a TCP socket of the loopback, or at address, and reports host. With
+		// stops=yes it stops listening when the file stop is there, and makes stopped.
 		"tcp": serveTCP,
 		// Serves the session protocol; keepalive=yes agrees to that feature.
 		"session": serveSession,
@@ -63,9 +64,12 @@ func (p *player) listen(network, addr string) net.Listener {
 }
 
 func (p *player) ready(l net.Listener, protocol loaderproto.Protocol, features ...string) {
+	p.readyAt(loaderproto.Address{Network: l.Addr().Network(), Addr: l.Addr().String()}, protocol, features...)
+}
+
+func (p *player) readyAt(address loaderproto.Address, protocol loaderproto.Protocol, features ...string) {
 	s := loaderproto.Socket{
-		Name: "main", Protocol: protocol, Concurrency: p.number("concurrency", 1),
-		Address: loaderproto.Address{Network: l.Addr().Network(), Addr: l.Addr().String()},
+		Name: "main", Protocol: protocol, Concurrency: p.number("concurrency", 1), Address: address,
 	}
 	check(p.Ready(&loaderproto.Ready{
 		Sockets: []loaderproto.Socket{s}, PID: p.number("pid", os.Getpid()), Features: features,
@@ -85,7 +89,11 @@ func (p *player) startHTTP() {
 
 func (p *player) serve(l net.Listener) {
 	s := &http.Server{Handler: p.handler(), ReadHeaderTimeout: time.Minute}
-	go func() { check(s.Serve(l)) }()
+	go func() {
+		if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
+			check(err)
+		}
+	}()
 }
 
 func serveHTTP(p *player) {
@@ -95,10 +103,25 @@ func serveHTTP(p *player) {
 
 func serveTCP(p *player) {
 	p.handshake()
-	l := p.listen("tcp", "127.0.0.1:0")
+	l := p.listen("tcp", p.param("address", "127.0.0.1:0"))
 	p.serve(l)
-	p.ready(l, loaderproto.HTTPSession)
+	p.readyAt(loaderproto.Address{Network: "tcp", Addr: reportedAddress(l, p.param("host", ""))}, loaderproto.HTTPSession)
+	if p.param("stops", "") != "" {
+		awaitFile("stop")
+		check(l.Close())
+		check(os.WriteFile("stopped", nil, 0o600))
+	}
 	p.AwaitEnd()
+}
+
+// reportedAddress has another host than l if there is one.
+func reportedAddress(l net.Listener, host string) string {
+	own, port, err := net.SplitHostPort(l.Addr().String())
+	check(err)
+	if host == "" {
+		host = own
+	}
+	return net.JoinHostPort(host, port)
 }
 
 func ignoreEOF(p *player) {

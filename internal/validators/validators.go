@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,4 +46,63 @@ func Exact(r *http.Request, modified time.Time) *http.Request {
 	exact.Header.Del("If-Modified-Since")
 
 	return &exact
+}
+
+const (
+	// maxRanges is how many ranges of a file a request may ask for.
+	maxRanges = 16
+	// partOverhead is what stands around each part of multipart/byteranges, about: a boundary of 60 characters and two
+	// header fields.
+	partOverhead = 200
+)
+
+// BoundRanges returns r with a Range that costs no more to answer than the whole of size bytes (RFC 9110, section
+// 14.2). More than 16 ranges become one that is not satisfiable, so that the answer is 416. Ranges that take more bytes
+// than the whole, with what stands around them, are left out, so that the whole is sent.
+func BoundRanges(r *http.Request, size int64) *http.Request {
+	asked := r.Header.Get("Range")
+	if strings.IndexByte(asked, ',') < 0 {
+		return r // one at most
+	}
+
+	bound := *r
+	bound.Header = r.Header.Clone()
+	if strings.Count(asked, ",") >= maxRanges {
+		bound.Header.Set("Range", "bytes="+strconv.FormatInt(size, 10)+"-")
+		return &bound
+	}
+	if rangeBytes(asked, size) <= size {
+		return r
+	}
+	bound.Header.Del("Range")
+
+	return &bound
+}
+
+// rangeBytes counts the bytes of a response with several ranges. Malformed ones count nothing: they are answered with
+// 416.
+func rangeBytes(asked string, size int64) (total int64) {
+	list, ok := strings.CutPrefix(asked, "bytes=")
+	if !ok {
+		return 0
+	}
+
+	for spec := range strings.SplitSeq(list, ",") {
+		first, last, _ := strings.Cut(strings.TrimSpace(spec), "-")
+		from, fromErr := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+		to, toErr := strconv.ParseInt(strings.TrimSpace(last), 10, 64)
+		switch {
+		case fromErr != nil && toErr == nil: // the last so many bytes
+			total += min(to, size)
+		case fromErr == nil && from >= size: // none
+			continue
+		case fromErr == nil && toErr == nil:
+			total += min(to, size-1) - from + 1
+		case fromErr == nil:
+			total += size - from
+		}
+		total += partOverhead
+	}
+
+	return total
 }

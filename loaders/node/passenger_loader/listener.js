@@ -32,6 +32,8 @@ function install(api, onListening, onFurther) {
     }
     installed = true;
     disableTimeouts(this);
+    acceptLargeHeads(this);
+
     return listenOn(this, originalListen, api.options, callback, onListening);
   }
 
@@ -59,6 +61,16 @@ function disableTimeouts(server) {
   server.headersTimeout = 0;
   server.requestTimeout = 0;
   server.timeout = 0;
+}
+
+// The heads that come have passed the limits of the server in front, which are larger than
+// the 16 KiB of Node.js: tickets of Kerberos and tokens in cookies are long.
+const MAX_HEADER_BYTES = 1 << 20;
+
+function acceptLargeHeads(server) {
+  if (server.maxHeaderSize === undefined) {
+    server.maxHeaderSize = MAX_HEADER_BYTES;
+  }
 }
 
 function listenOn(server, originalListen, options, callback, onListening) {

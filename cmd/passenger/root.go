@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/ownfile"
+)
+
+// loadChecked is load with the checks for a server.
+func (l *loader) loadChecked(args []string) (agent.Config, error) {
+	cfg, err := l.load(args)
+	if err == nil {
+		err = l.checkRoot(&cfg)
+	}
+
+	return cfg, err
+}
+
+// checkRoot is for a server that stays root's: it refuses hooks that another user could
+// choose, and warns of applications that another user could change.
+func (l *loader) checkRoot(cfg *agent.Config) error {
+	if os.Geteuid() != 0 || !staysRoot(cfg.User) {
+		return nil
+	}
+
+	if err := l.checkHooks(cfg); err != nil {
+		return err
+	}
+	if l.warnedOfRoot || cfg.Flying != nil {
+		return nil
+	}
+	l.warnedOfRoot = true
+
+	dirs := []string{cfg.Dir}
+	if cfg.Apps != nil {
+		dirs = nil
+	}
+	for _, app := range cfg.Apps {
+		dirs = append(dirs, app.Config.Dir)
+	}
+	for _, dir := range dirs {
+		if who, name := changedBy(dir); who != "" {
+			l.warn(fmt.Sprintf("the server runs as root, and %s can change the application in %s, and so run any program as root: "+
+				"start it with --user %s", who, dir, name))
+		}
+	}
+
+	return nil
+}
+
+// staysRoot reports whether a server that root has started with --user name is root's.
+func staysRoot(name string) bool {
+	if name == "" {
+		return true
+	}
+	account, err := user.Lookup(name)
+
+	return err == nil && account.Uid == "0"
+}
+
+// checkHooks makes sure that only root can choose the programs that are run as root for
+// events, and can change those that are named by their paths.
+func (l *loader) checkHooks(cfg *agent.Config) error {
+	for _, file := range slices.Sorted(maps.Keys(l.hookFiles)) {
+		if err := ownfile.CheckOnlyRoot(file); err != nil {
+			return fmt.Errorf("cannot run the hooks (ctls) in %s as root: %w: start the server with --user, "+
+				"or make file and directory root's (chown root, chmod go-w)", file, err)
+		}
+	}
+
+	for _, key := range slices.Sorted(maps.Keys(cfg.Ctls)) {
+		for program := range strings.SplitSeq(cfg.Ctls[key], ";") {
+			program = strings.TrimSpace(program)
+			if _, err := os.Stat(program); !filepath.IsAbs(program) || err != nil {
+				continue // it is found in PATH, or that it is not is told when it is run
+			}
+			if err := ownfile.CheckOnlyRoot(program); err != nil {
+				return fmt.Errorf("cannot run the hook %s as root: %w: start the server with --user, "+
+					"or make program and directory root's (chown root, chmod go-w)", key, err)
+			}
+		}
+	}
+
+	return nil
+}
+
+// changedBy says who beside root can change what is in a directory, and as which user the
+// server would better run; empty: nobody.
+func changedBy(dir string) (who, name string) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return "", "" // that is told later
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && stat.Uid != 0:
+		name = strconv.Itoa(int(stat.Uid))
+		if account, err := user.LookupId(name); err == nil {
+			name = account.Username
+		}
+		return "the user " + name, name
+	case info.Mode().Perm()&0o002 != 0:
+		return "everybody", "NAME"
+	}
+
+	return "", ""
+}

@@ -1,0 +1,309 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take by default: a quarter.
+	budgetShare = 4
+	// minDiskShare is what buffers may take of a small file system, which is full soon and says so itself.
+	minDiskShare = 16 << 20
+	// MinBufferBudget is the smallest limit of [NewBufferBudget].
+	MinBufferBudget = 1 << 20
+	// spaceInterval is how often the free space is looked at.
+	spaceInterval = 5 * time.Second
+	// minIdle is how long a client has sent or taken nothing whose buffers may be dropped for others'.
+	minIdle = 5 * time.Second
+	// fallbackMemory is what a machine is taken to have that does not say.
+	fallbackMemory = 4 << 30
+)
+
+// BufferBudget bounds what the handlers that share it keep of requests and responses, in memory and on disk, all
+// together. When it is used up, the largest buffer of a client that has sent or taken nothing for five seconds is
+// dropped: its upload is answered with 408, its response broken off. If there is none, an upload is answered with 507,
+// and a response is taken from its application no faster than its client takes it. It is safe for concurrent use.
+type BufferBudget struct {
+	// max is the share of all; nil: there is one of the memory and one of each directory's file system.
+	max    *budgetPart
+	memory *budgetPart
+
+	mu       sync.Mutex
+	disks    map[string]*budgetPart
+	accounts map[*account]struct{}
+}
+
+// defaultBudget is that of all handlers without one.
+var defaultBudget = newBufferBudget()
+
+// NewBufferBudget returns a budget of maxBytes in all. Zero means the default: a quarter of the free space of each
+// handler's DataBufferDir, looked at again every five seconds, and a quarter of the machine's memory.
+func NewBufferBudget(maxBytes int64) (*BufferBudget, error) {
+	if maxBytes != 0 && maxBytes < MinBufferBudget {
+		return nil, fmt.Errorf("the budget for buffers is %d bytes: it must be at least %d, or large requests and responses "+
+			"could not be served", maxBytes, MinBufferBudget)
+	}
+
+	b := newBufferBudget()
+	if maxBytes > 0 {
+		b.max = &budgetPart{}
+		b.max.limit.Store(maxBytes)
+	}
+
+	return b, nil
+}
+
+func newBufferBudget() *BufferBudget {
+	b := &BufferBudget{memory: &budgetPart{}, disks: map[string]*budgetPart{}, accounts: map[*account]struct{}{}}
+	b.memory.limit.Store(machineMemory() / budgetShare)
+
+	return b
+}
+
+// parts returns what bounds the memory, and the disk that dir is on.
+func (b *BufferBudget) parts(dir string) (memory, disk *budgetPart) {
+	if b.max != nil {
+		return b.max, b.max
+	}
+	if dir == "" {
+		dir = os.TempDir()
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.disks[dir] == nil {
+		b.disks[dir] = &budgetPart{dir: dir}
+	}
+
+	return b.memory, b.disks[dir]
+}
+
+// budgetPart is a number of bytes of which some are used.
+type budgetPart struct {
+	used, limit atomic.Int64
+	// dir is the directory whose file system's free space sets the limit; empty: the limit stays.
+	dir string
+	// checked is when it was looked at, in nanoseconds; 0: never.
+	checked atomic.Int64
+}
+
+func (p *budgetPart) take(n int64) bool {
+	if p.dir != "" {
+		p.check()
+	}
+	if p.used.Add(n) <= p.limit.Load() {
+		return true
+	}
+	p.used.Add(-n)
+
+	return false
+}
+
+// check looks at the free space if that is due. Our own buffers count as free: else the limit would sink as they grow.
+func (p *budgetPart) check() {
+	now, last := time.Now().UnixNano(), p.checked.Load()
+	if age := time.Duration(now - last); last != 0 && age.Abs() < spaceInterval || !p.checked.CompareAndSwap(last, now) {
+		return
+	}
+
+	free, err := freeSpace(p.dir)
+	if err != nil {
+		p.limit.Store(int64(1) << 62) // writing to it fails, and says why
+		return
+	}
+	p.limit.Store(max((free+p.used.Load())/budgetShare, minDiskShare))
+}
+
+// account is what one exchange has of the budget. Its zero value has nothing, and cannot take anything.
+type account struct {
+	budget *BufferBudget
+	// cut breaks off reading from the client, or writing to it.
+	cut func(writing bool)
+
+	mu sync.Mutex
+	// parts are the memory and the disk, and held what is taken of them.
+	parts [2]*budgetPart
+	held  [2]int64
+	// since is when the client began to be waited for; zero: it is not.
+	since   time.Time
+	writing bool
+	dropped bool
+}
+
+// inMemory and onDisk are the parts of an account.
+const (
+	inMemory = iota
+	onDisk
+)
+
+var errDropped = errors.New("the buffers of this request were dropped for those of others, since its client had stalled")
+
+// budgetError says that the budget is used up.
+type budgetError struct{ limit int64 }
+
+func (e *budgetError) Error() string {
+	return fmt.Sprintf("the buffers of all requests and responses have %d bytes together, and may have no more: "+
+		"free some space, or raise the limit (max_buffer_size)", e.limit)
+}
+
+// open begins the account of an exchange, once.
+func (a *account) open(b *BufferBudget, dir string, cut func(writing bool)) {
+	if a.budget != nil {
+		return
+	}
+	memory, disk := b.parts(dir)
+	a.budget, a.parts, a.cut = b, [...]*budgetPart{memory, disk}, cut
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accounts[a] = struct{}{}
+}
+
+// close gives everything back.
+func (a *account) close() {
+	b := a.budget
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	delete(b.accounts, a)
+	b.mu.Unlock()
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.emptyLocked()
+}
+
+func (a *account) emptyLocked() {
+	for i, part := range a.parts {
+		part.used.Add(-a.held[i])
+		a.held[i] = 0
+	}
+}
+
+// take takes n bytes of a part, and drops others' buffers for it if need be.
+//
+// Errors: errDropped, *budgetError.
+func (a *account) take(part int, n int64) error {
+	p := a.parts[part]
+	for !p.take(n) {
+		if !a.budget.makeRoom(a, p) {
+			return &budgetError{p.limit.Load()}
+		}
+	}
+	if !a.hold(part, n) {
+		p.used.Add(-n)
+		return errDropped
+	}
+
+	return nil
+}
+
+// add is take for what is little, and taken anyway.
+func (a *account) add(part int, n int64) {
+	a.parts[part].used.Add(n)
+	if !a.hold(part, n) {
+		a.parts[part].used.Add(-n)
+	}
+}
+
+func (a *account) hold(part int, n int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.dropped {
+		return false
+	}
+	a.held[part] += n
+
+	return true
+}
+
+// give gives n bytes back, or those that are left.
+func (a *account) give(part int, n int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n = min(n, a.held[part])
+	a.held[part] -= n
+	a.parts[part].used.Add(-n)
+}
+
+// wait says that the client is waited for, until proceed.
+func (a *account) wait(writing bool) {
+	if a.budget == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.since, a.writing = time.Now(), writing
+}
+
+// proceed says that the client is not waited for any more, and whether its buffers were dropped meanwhile.
+func (a *account) proceed() (dropped bool) {
+	if a.budget == nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.since = time.Time{}
+
+	return a.dropped
+}
+
+// makeRoom drops the largest buffers in a part of a client that has stalled, of another account than that which needs
+// the room; false: there are none.
+func (b *BufferBudget) makeRoom(needs *account, part *budgetPart) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	var largest *account
+	most, now := int64(0), time.Now()
+	for a := range b.accounts {
+		if a == needs {
+			continue
+		}
+		if held := a.idle(part, now); held > most {
+			largest, most = a, held
+		}
+	}
+
+	return largest != nil && largest.drop(now)
+}
+
+// idle returns what the account has of a part, if its client has stalled.
+func (a *account) idle(part *budgetPart, now time.Time) (held int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.stalledLocked(now) {
+		return 0
+	}
+	for i := range a.parts {
+		if a.parts[i] == part {
+			held += a.held[i]
+		}
+	}
+
+	return held
+}
+
+func (a *account) stalledLocked(now time.Time) bool {
+	return !a.dropped && !a.since.IsZero() && now.Sub(a.since) >= minIdle
+}
+
+// drop breaks the exchange off. What it has counts as free at once: its goroutine, which has to close a file, is awake.
+func (a *account) drop(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.stalledLocked(now) {
+		return true // it goes on: look again
+	}
+	a.dropped = true
+	a.emptyLocked()
+	a.cut(a.writing)
+
+	return true
+}

@@ -1,0 +1,85 @@
+package handler
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+
+	"github.com/gopassenger/passenger"
+)
+
+// DefaultMaxQueueShare is the default of Config.MaxQueueShare.
+const DefaultMaxQueueShare = 0.5
+
+var errQueueShare = errors.New("the client's connection has as many requests in the queue as one may have")
+
+// queueShares counts, for each client's connection that may have several requests at a
+// time, those which wait for a process: otherwise one connection of HTTP/2 could fill the
+// application's queue.
+type queueShares struct {
+	limit int // 0: none
+
+	mu      sync.Mutex
+	waiting map[string]int // by the client's address and port
+}
+
+// newQueueShares returns those of a handler with this configuration.
+func newQueueShares(cfg *Config) *queueShares {
+	size := cfg.Options.MaxRequestQueueSize
+	if size == 0 {
+		size = passenger.DefaultMaxRequestQueueSize
+	}
+	s := &queueShares{waiting: map[string]int{}}
+	if size > 0 && cfg.MaxQueueShare > 0 && cfg.MaxQueueShare < 1 {
+		s.limit = max(int(float64(size)*cfg.MaxQueueShare), 1)
+	}
+
+	return s
+}
+
+// enter counts a request of a connection; false: it has too many already.
+func (s *queueShares) enter(conn string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.waiting[conn] >= s.limit {
+		return false
+	}
+	s.waiting[conn]++
+
+	return true
+}
+
+func (s *queueShares) leave(conn string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	if s.waiting[conn]--; s.waiting[conn] == 0 {
+		delete(s.waiting, conn)
+	}
+}
+
+// connection identifies the connection of a request that is one of perhaps many on it;
+// empty: there is no limit, or no way to tell connections apart, as on Unix sockets.
+func (x *exchange) connection() string {
+	if x.h.shares.limit == 0 || x.r.ProtoMajor < 2 {
+		return ""
+	}
+	if _, err := netip.ParseAddrPort(x.r.RemoteAddr); err != nil {
+		return ""
+	}
+
+	return x.r.RemoteAddr
+}
+
+// get gets a session, within the connection's share of the queue.
+func (x *exchange) get() (*passenger.Session, error) {
+	if conn := x.connection(); conn != "" {
+		if !x.h.shares.enter(conn) {
+			return nil, errQueueShare
+		}
+		defer x.h.shares.leave(conn)
+	}
+
+	return x.h.pool.Get(x.ctx, x.options())
+}

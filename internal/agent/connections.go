@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/gopassenger/passenger/internal/connlimit"
+)
+
+// Connections say how many clients may be connected.
+type Connections struct {
+	// MaxConnections is how many connections there may be; 0: as many as leave a quarter
+	// of the files that the process may open.
+	MaxConnections int `koanf:"max_connections"`
+	// MaxConnectionsPerClient is how many of one client may have no request; 0: a quarter
+	// of MaxConnections.
+	MaxConnectionsPerClient int `koanf:"max_connections_per_client"`
+}
+
+func (c *Connections) validate() (errs []error) {
+	for _, number := range []struct {
+		key   string
+		value int
+	}{
+		{"max_connections", c.MaxConnections},
+		{"max_connections_per_client", c.MaxConnectionsPerClient},
+	} {
+		if number.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %d: it must be at least 1, or 0 for a share of the limit of open files", number.key, number.value))
+		}
+	}
+
+	return errs
+}
+
+// unknownFileLimit stands for a limit of open files that the system does not tell.
+const unknownFileLimit = 1024
+
+func (c *Connections) limits() connlimit.Limits {
+	files := syscall.Rlimit{Cur: unknownFileLimit}
+	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
+
+	limits := connlimit.Default(files.Cur)
+	if c.MaxConnections > 0 {
+		limits.Total, limits.PerClient = c.MaxConnections, max(c.MaxConnections/4, 1)
+	}
+	limits.PerClient = cmp.Or(c.MaxConnectionsPerClient, limits.PerClient)
+
+	return limits
+}
+
+// trackHTTP is the ConnState of the server of HTTP, by which a connection is active when
+// the head of a request has come; s.conns are told of the first byte besides.
+func (s *Server) trackHTTP(conn net.Conn, state http.ConnState) {
+	s.guard.ConnState(conn, state)
+	s.limiter.Track(conn, state)
+}
+
+// trackSCGI is that of the server of SCGI, by which it is active when the first byte has
+// come; HeadRead tells of the head.
+func (s *Server) trackSCGI(conn net.Conn, state http.ConnState) {
+	s.conns.Track(conn, state)
+	if state != http.StateActive {
+		s.limiter.Track(conn, state)
+	}
+}

@@ -1,0 +1,34 @@
+package agent
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLimitsOfRequestsThatMakeNoSenseAreRefused(t *testing.T) {
+	for want, change := range map[string]func(c *Requests){
+		"": func(*Requests) {},
+		"max_buffer_size is 0: it must be at least 1048576 bytes, or large requests and responses could not be served, " +
+			"or -1 (a quarter of the free space)": func(c *Requests) { c.MaxBufferSize = 0 },
+		"max_buffer_size is -2: it must be at least 1048576 bytes, or large requests and responses could not be served, " +
+			"or -1 (a quarter of the free space)": func(c *Requests) { c.MaxBufferSize = -2 },
+		"client_stall_timeout is -1: it must be 0 or more": func(c *Requests) { c.ClientStallTimeout = -1 },
+	} {
+		c := defaultRequests()
+		change(&c)
+		err := errors.Join(c.validate()...)
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, want)
+		}
+	}
+
+	for seconds, negative := range map[int]bool{0: true, 1: false} {
+		c := defaultRequests()
+		c.ClientStallTimeout = seconds
+		require.Equal(t, negative, c.stallTimeout() < 0)
+	}
+}

@@ -1,0 +1,42 @@
+package agent
+
+import "fmt"
+
+// Who sends the files that an application names by X-Sendfile and X-Accel-Redirect.
+const (
+	sendfileAuto  = "auto"
+	sendfileSelf  = "self"
+	sendfileProxy = "proxy"
+)
+
+// checkSendfile makes sure that who sends files is said once.
+func (c *Config) checkSendfile() error {
+	switch c.Sendfile {
+	case "", sendfileAuto, sendfileSelf:
+		return nil
+	case sendfileProxy:
+	default:
+		return fmt.Errorf("sendfile is %q: use %s, %s or %s", c.Sendfile, sendfileAuto, sendfileSelf, sendfileProxy)
+	}
+
+	// Under Flying the one may be the server's, and the others the application's, which
+	// count more.
+	if c.Flying != nil {
+		return nil
+	}
+	if len(c.SendfileRoots) > 0 || len(c.AccelRedirect) > 0 {
+		return fmt.Errorf("sendfile is %s, so that the server in front sends the files of sendfile_roots and accel_redirect: "+
+			"leave these out, or set sendfile to %s", sendfileProxy, sendfileSelf)
+	}
+	return nil
+}
+
+// sendfileToProxy reports whether X-Sendfile and X-Accel-Redirect are for the server in
+// front. Flying has one, which sends what Flying is not told to send.
+func (c *Config) sendfileToProxy() bool {
+	if len(c.SendfileRoots) > 0 || len(c.AccelRedirect) > 0 {
+		return false
+	}
+
+	return c.Sendfile == sendfileProxy || c.Sendfile != sendfileSelf && c.Flying != nil
+}

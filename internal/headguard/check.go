@@ -1,0 +1,157 @@
+package headguard
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+
+	"github.com/gopassenger/passenger/internal/httphead"
+)
+
+var (
+	preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
+	errCleartext = &httphead.Error{
+		Status: http.StatusHTTPVersionNotSupported, Reason: "HTTP/2 without TLS is off, which the option http2_cleartext turns on",
+	}
+	errNoPreface = &httphead.Error{Status: http.StatusBadRequest, Reason: "the client has agreed on HTTP/2 and does not speak it"}
+)
+
+// check returns how many bytes of b may be passed on. The others are to come again, with
+// more behind them.
+func (c *Conn) check(b []byte) (good int) {
+	for good < len(b) {
+		n := 0
+		switch rest := b[good:]; c.mode {
+		case inHead:
+			n = c.checkHead(rest)
+		case inBody:
+			n = int(min(int64(len(rest)), c.left))
+			if c.left -= int64(n); c.left == 0 {
+				c.mode = inHead
+			}
+		case inChunks:
+			n = c.checkChunks(rest)
+		case passing:
+			n = len(rest)
+		case undecided, refused:
+		}
+		if n == 0 {
+			return good
+		}
+		good += n
+	}
+	return good
+}
+
+func (c *Conn) checkChunks(b []byte) int {
+	n, err := c.chunks.Next(b)
+	if err != nil {
+		c.refuse(err)
+		return n
+	}
+	if c.chunks.Part() == httphead.Ended {
+		c.mode = inHead
+	}
+	return n
+}
+
+func (c *Conn) checkHead(b []byte) int {
+	if c.first {
+		if n, ours := c.checkPreface(b); !ours {
+			return n
+		}
+	}
+	lineEnd := 0
+	if c.posted && b[0] == '\r' {
+		// Some clients write one behind the body of a POST, RFC 9112 section 2.2.
+		switch {
+		case len(b) == 1:
+			return 0
+		case b[1] == '\n':
+			lineEnd = len("\r\n")
+			b = b[lineEnd:]
+		}
+		if len(b) == 0 {
+			c.posted = false
+			return lineEnd
+		}
+	}
+
+	if c.head == nil {
+		c.head = heads.Get().(*httphead.Head) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	}
+	n, err := c.head.Parse(b, &c.guard.Limits)
+	if errors.Is(err, httphead.ErrIncomplete) {
+		if lineEnd > 0 {
+			c.posted = false
+		}
+		return lineEnd
+	}
+	h := c.head
+	c.head = nil
+	if err == nil {
+		c.first, c.posted = false, string(h.Method) == http.MethodPost
+		c.expectBody(h)
+	} else {
+		n = 0
+		c.refuse(err)
+	}
+	h.Reset()
+	heads.Put(h)
+
+	return lineEnd + n
+}
+
+// expectBody says what follows the head.
+func (c *Conn) expectBody(h *httphead.Head) {
+	switch h.Framing {
+	case httphead.Length:
+		c.mode, c.left = inBody, h.Length
+	case httphead.Chunked:
+		c.mode, c.chunks = inChunks, httphead.Chunks{}
+	case httphead.NoBody:
+		if h.Upgrade {
+			c.mode = undecided
+		}
+	}
+}
+
+// checkPreface looks at the first bytes of a connection. ours: they are of HTTP/1, and
+// else n of them may be passed on.
+func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
+	agreed := c.state != nil && c.state.NegotiatedProtocol == http2
+	switch {
+	case bytes.HasPrefix(b, preface):
+		if !agreed && (c.tls != nil || !c.guard.HTTP2) {
+			c.refuse(errCleartext)
+			return 0, false
+		}
+		c.mode = passing
+		return len(b), false
+	case bytes.HasPrefix(preface, b):
+		return 0, false // there is more to come
+	case agreed:
+		c.refuse(errNoPreface)
+		return 0, false
+	}
+	return 0, true
+}
+
+func (c *Conn) refuse(err error) {
+	refusal, ok := errors.AsType[*httphead.Error](err)
+	if !ok {
+		refusal = errNoPreface // there are no other errors
+	}
+	c.refusal.Store(refusal)
+	if c.mode != inChunks {
+		c.chunks = ended
+	}
+	c.mode = refused
+}
+
+// ended are chunks of which nothing is to come.
+var ended = func() (c httphead.Chunks) {
+	_, _ = c.Next([]byte("0\r\n\r\n"))
+	return c
+}()

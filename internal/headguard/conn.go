@@ -1,0 +1,321 @@
+package headguard
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/httphead"
+)
+
+// mode is what a connection is sent next.
+type mode int
+
+const (
+	inHead mode = iota
+	inBody
+	inChunks
+	// undecided: the client has asked for another protocol. What follows is in that one,
+	// or else a head, which only net/http's next step tells.
+	undecided
+	// passing: it is nothing that could be checked.
+	passing
+	// refused: nothing more is read.
+	refused
+)
+
+// Conn is a connection whose bytes are checked. As with net/http's own, one goroutine
+// reads at a time.
+type Conn struct {
+	net.Conn // below the check: that of TLS, if it is spoken
+
+	guard *Guard
+	// self is the connection as net/http knows it.
+	self net.Conn
+	tls  *tls.Conn // nil: it is not spoken
+	// state is set by the handshake, before there is a request; nil without TLS.
+	state  *tls.ConnectionState
+	shaken bool
+
+	mode  mode
+	first bool // the next head is the first one
+	// waits says that net/http waits for a head and has not got a byte of it.
+	waits bool
+	// posted says that the last request was a POST, which a line end may follow.
+	posted bool
+	// head is one that is incomplete; nil: there is none.
+	head   *httphead.Head
+	left   int64 // of a body of known length
+	chunks httphead.Chunks
+
+	// stash has bytes that net/http has not got yet: those before good are checked, and
+	// those before given are gone. In mode undecided, given may be larger than good.
+	stash       []byte
+	given, good int
+
+	refusal atomic.Pointer[httphead.Error]
+	dropped int // how much was read after it
+}
+
+type readerFrom interface {
+	ReadFrom(r io.Reader) (int64, error)
+}
+
+// sendingConn is a connection that can be sent a file without looking at it.
+type sendingConn struct {
+	*Conn
+
+	to readerFrom
+}
+
+func (c *sendingConn) ReadFrom(r io.Reader) (int64, error) { return c.to.ReadFrom(r) }
+
+func unwrap(c net.Conn) *Conn {
+	switch c := c.(type) {
+	case *Conn:
+		return c
+	case *sendingConn:
+		return c.Conn
+	}
+	return nil
+}
+
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.Conn }
+
+// CloseWrite ends the direction to the client.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+const stashSize = 4 << 10
+
+var (
+	stashes = sync.Pool{New: func() any { return new([stashSize]byte) }}
+	heads   = sync.Pool{New: func() any { return new(httphead.Head) }}
+)
+
+// Read returns bytes that were checked.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if c.tls != nil && !c.shaken {
+		if err := c.handshake(); err != nil {
+			return 0, io.EOF
+		}
+	}
+
+	for {
+		if n := c.give(p); n > 0 {
+			return n, nil
+		}
+
+		switch c.mode {
+		case passing:
+			return c.Conn.Read(p)
+		case refused:
+			return 0, c.drop()
+		case undecided:
+			return c.readEarly(p)
+		case inHead, inBody, inChunks:
+		}
+
+		n, err := c.read(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// read reads and checks. It returns no bytes and no error where Read is to look again.
+func (c *Conn) read(p []byte) (int, error) {
+	if len(c.stash) > 0 {
+		return 0, c.readMore()
+	}
+
+	n, err := c.Conn.Read(p)
+	if n == 0 {
+		return 0, err
+	}
+	good := c.check(p[:n])
+	if good < n || c.mode == refused {
+		c.keep(p[good:n])
+	}
+	if good > 0 {
+		c.waits = false // net/http knows
+	}
+
+	return good, nil
+}
+
+// readMore reads what is missing behind the stash.
+func (c *Conn) readMore() error {
+	if gone := min(c.given, c.good); gone > 0 {
+		n := copy(c.stash, c.stash[gone:])
+		c.stash, c.good, c.given = c.stash[:n], c.good-gone, c.given-gone
+	}
+	if len(c.stash) == cap(c.stash) {
+		c.stash = append(make([]byte, 0, 2*cap(c.stash)), c.stash...)
+	}
+	c.begun()
+	n, err := c.Conn.Read(c.stash[len(c.stash):cap(c.stash)])
+	if n == 0 {
+		return err
+	}
+	c.stash = c.stash[:len(c.stash)+n]
+	c.checkStash()
+	return nil
+}
+
+func (c *Conn) checkStash() {
+	c.good += c.check(c.stash[c.good:])
+	if c.mode == refused {
+		c.stash = append(c.stash[:max(c.good, c.given)], c.decoy()...)
+		c.good = len(c.stash)
+	}
+}
+
+// keep puts what is not good yet into the stash; if the connection is refused, what
+// net/http is to get in its place.
+func (c *Conn) keep(rest []byte) {
+	c.stash, c.given, c.good = stashes.Get().(*[stashSize]byte)[:0], 0, 0 //nolint:forcetypeassert,errcheck // its New makes nothing else
+	if c.mode == refused {
+		c.stash = append(c.stash, c.decoy()...)
+		c.good = len(c.stash)
+		return
+	}
+	c.stash = append(c.stash, rest...)
+}
+
+// give copies what is good out of the stash.
+func (c *Conn) give(p []byte) int {
+	if c.given >= c.good {
+		return 0
+	}
+	c.waits = false
+	n := copy(p, c.stash[c.given:c.good])
+	c.given += n
+	if c.given == len(c.stash) {
+		c.emptyStash()
+	}
+	return n
+}
+
+func (c *Conn) emptyStash() {
+	if cap(c.stash) == stashSize {
+		stashes.Put((*[stashSize]byte)(c.stash[:stashSize]))
+	}
+	c.stash, c.given, c.good = nil, 0, 0
+}
+
+// readEarly gives net/http a byte of what it may be about to leave to somebody else, and
+// remembers it: net/http looks whether the client is still there.
+func (c *Conn) readEarly(p []byte) (int, error) {
+	if c.given < len(c.stash) {
+		p[0] = c.stash[c.given]
+		c.given++
+		return 1, nil
+	}
+	n, err := c.Conn.Read(p[:1])
+	if n > 0 {
+		if c.stash == nil {
+			c.keep(nil)
+		}
+		c.stash = append(c.stash, p[0])
+		c.given++
+	}
+	return n, err
+}
+
+// maxDropped is how much is read that nobody wants.
+const maxDropped = 256 << 10
+
+// drop reads what follows a request that is refused, up to the connection's end: net/http
+// takes an error for the end of the client, who may still get responses to requests before.
+func (c *Conn) drop() error {
+	scratch := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	defer stashes.Put(scratch)
+
+	for c.dropped < maxDropped {
+		n, err := c.Conn.Read(scratch[:])
+		c.dropped += n
+		if n == 0 {
+			return err
+		}
+	}
+
+	return io.EOF
+}
+
+// stepAside lets everything pass: the connection is somebody else's now.
+func (c *Conn) stepAside() {
+	c.mode = passing
+	c.good = len(c.stash)
+	if c.given == c.good {
+		c.emptyStash()
+	}
+}
+
+// idle is called when net/http begins to wait for the next head.
+func (c *Conn) idle() {
+	c.waits = true
+	if c.mode != undecided {
+		return
+	}
+
+	c.mode = inHead
+	if len(c.stash) > 0 {
+		c.checkStash()
+	}
+	if len(c.stash) > 0 && c.given == len(c.stash) && c.good == c.given {
+		c.emptyStash()
+	}
+}
+
+// begun is called when a part of a head has come. The first one sets the time for all of it,
+// and the server must not take the connection for an idle one.
+func (c *Conn) begun() {
+	if !c.waits {
+		return
+	}
+	c.waits = false
+	if c.guard.Track != nil {
+		c.guard.Track(c.self, http.StateActive)
+	}
+	if d := c.guard.HeaderTimeout; d > 0 {
+		_ = c.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
+	}
+}
+
+// decoy is what net/http gets in the place of what is refused.
+func (c *Conn) decoy() string {
+	if c.given > c.good {
+		return "\x00\r\n\r\n" // it has the beginning of the head already
+	}
+	switch c.chunks.Part() {
+	case httphead.InSize, httphead.InTrailer:
+		return ":\r\n\r\n"
+	case httphead.InEnd:
+		return "xx"
+	case httphead.InData, httphead.Ended:
+	}
+	return refusedHead
+}
+
+// isPlain tells a client that speaks no TLS at all.
+func isPlain(header [5]byte) bool {
+	switch string(header[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,152 @@
+// Package headguard lets package net/http have only requests whose heads, and the framing
+// of whose bodies, package httphead accepts. net/http is lenient where others are not: what
+// it reads in silence in another way than whoever is in front of the server can be used to
+// smuggle a request past that one.
+//
+// A [Guard] wraps connections. What a connection is sent is looked at once, where net/http
+// reads it to, and passed on when it is known to be good. In the place of a head that is
+// not, net/http gets one of ours, which [Guard.Handler] answers, so that responses keep
+// their order; in the place of a broken chunk, something that net/http takes for one too.
+//
+// TLS is spoken here as well, below the check. A connection that has agreed on HTTP/2, or
+// that begins with its preface, is not looked at; nor is one that was hijacked.
+package headguard
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/httphead"
+)
+
+// Guard checks the connections of a server. Its methods are for the fields of an
+// [http.Server] that have their names.
+type Guard struct {
+	// Limits bound heads.
+	Limits httphead.Limits
+	// HTTP2 lets clients speak HTTP/2 without TLS.
+	HTTP2 bool
+	// HeaderTimeout is how long a client may take from the first byte of a head on that is
+	// not its first; zero means no limit.
+	HeaderTimeout time.Duration
+	// Track is told of what happens to a connection, also that the first byte of a head has
+	// come, which net/http does not know then.
+	Track func(net.Conn, http.ConnState)
+	// ErrorLog gets handshakes of TLS that fail.
+	ErrorLog *log.Logger
+}
+
+// refusedTarget is what net/http gets asked for in the place of what is refused. No client
+// can know it.
+var refusedTarget = "/" + rand.Text()
+
+// refusedHead has a body that never comes, so that net/http lets the client read the
+// response before it closes the connection.
+var refusedHead = "GET " + refusedTarget + " HTTP/1.1\r\nHost: refused\r\nContent-Length: " +
+	strconv.FormatInt(1<<62, 10) + "\r\n\r\n"
+
+// Listener returns the connections of l. They speak TLS if config is not nil.
+func (g *Guard) Listener(l net.Listener, config *tls.Config) net.Listener {
+	if config != nil {
+		config = config.Clone()
+		config.NextProtos = []string{http2, "http/1.1"}
+	}
+	return &listener{l, g, config}
+}
+
+const http2 = "h2"
+
+type listener struct {
+	net.Listener
+
+	guard *Guard
+	tls   *tls.Config
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.guard.conn(c, l.tls), nil
+}
+
+func (g *Guard) conn(c net.Conn, config *tls.Config) net.Conn {
+	guarded := &Conn{Conn: c, guard: g, first: true}
+	if config != nil {
+		guarded.tls = tls.Server(c, config)
+		guarded.Conn = guarded.tls
+	}
+	guarded.self = guarded
+	if rf, ok := guarded.Conn.(readerFrom); ok {
+		guarded.self = &sendingConn{guarded, rf}
+	}
+	return guarded.self
+}
+
+// ConnContext marks a connection's requests as checked.
+func (g *Guard) ConnContext(ctx context.Context, c net.Conn) context.Context {
+	if guarded := unwrap(c); guarded != nil {
+		return httphead.WithStrict(ctx, guarded)
+	}
+	return ctx
+}
+
+// ConnState follows what net/http does with a connection.
+func (g *Guard) ConnState(c net.Conn, state http.ConnState) {
+	if g.Track != nil {
+		g.Track(c, state)
+	}
+
+	guarded := unwrap(c)
+	if guarded == nil {
+		return
+	}
+	switch state {
+	case http.StateIdle:
+		guarded.idle()
+	case http.StateHijacked:
+		guarded.stepAside()
+	case http.StateNew, http.StateActive, http.StateClosed:
+	}
+}
+
+// Handler answers what is refused, and gives next the rest.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := httphead.StrictReader(r.Context()).(*Conn)
+		if !ok {
+			next.ServeHTTP(w, r)
+			return
+		}
+
+		if c.tls != nil {
+			r.TLS = c.state // net/http does not see it
+		}
+		if r.RequestURI == refusedTarget {
+			if refusal := c.refusal.Load(); refusal != nil {
+				answer(w, refusal)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, e *httphead.Error) {
+	body := strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + ": " + e.Reason + "\n"
+	head := w.Header()
+	head.Set("Connection", "close")
+	head.Set("Content-Type", "text/plain; charset=utf-8")
+	head.Set("Content-Length", strconv.Itoa(len(body)))
+	head.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	_, _ = io.WriteString(w, body) // the client may have gone
+}

@@ -1,0 +1,80 @@
+package headguard_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/headguard"
+)
+
+func TestHTTP2(t *testing.T) {
+	get := func(t *testing.T, transport *http.Transport, url string) (string, error) {
+		t.Helper()
+		defer transport.CloseIdleConnections()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		require.NoError(t, err)
+		resp, err := (&http.Client{Transport: transport}).Do(r)
+		if err != nil {
+			return "", err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return string(body), err
+	}
+	t.Run("TLS", func(t *testing.T) {
+		for _, h2 := range []bool{false, true} {
+			s := serve(t, "tcp", true, nil)
+			transport := &http.Transport{TLSClientConfig: s.tls, Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(!h2)
+			transport.Protocols.SetHTTP2(h2)
+			body, err := get(t, transport, "https://"+s.addr.String()+"/a")
+			require.NoError(t, err)
+			require.Equal(t, map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2]+` GET /a tls=true strict=true ""`, body)
+		}
+	})
+	t.Run("in the clear", func(t *testing.T) {
+		for _, allowed := range []bool{false, true} {
+			s := serve(t, "tcp", false, func(g *headguard.Guard, _ *http.Server) { g.HTTP2 = allowed })
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			body, err := get(t, transport, "http://"+s.addr.String()+"/a")
+			if !allowed {
+				require.Error(t, err)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, `HTTP/2.0 GET /a tls=false strict=true ""`, body)
+		}
+	})
+	t.Run("agreed on and not spoken", func(t *testing.T) {
+		s := serve(t, "tcp", true, nil)
+		raw, err := net.Dial("tcp", s.addr.String())
+		require.NoError(t, err)
+		defer raw.Close()
+		config := s.tls.Clone()
+		config.NextProtos = []string{"h2"}
+		c := tls.Client(raw, config)
+		_, err = io.WriteString(c, good)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, 400, resp.StatusCode)
+	})
+}
+
+func TestPlainClientOfTLS(t *testing.T) {
+	s := serve(t, "tcp", true, nil)
+	s.tls = nil
+	statuses, bodies := s.converse(good)
+	require.Equal(t, []int{400}, statuses)
+	require.Contains(t, bodies[0], "HTTPS")
+	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline, time.Millisecond)
+}

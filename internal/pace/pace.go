@@ -1,0 +1,108 @@
+// Package pace limits how long a client may take for steps of a request's body, or of a response.
+package pace
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Pace is a time limit for steps of reading from a client, or of writing to it. It
+// leaves deadlines alone that the program has set: the connection gets one only when
+// the time for a step is up, and it is in the past then. A nil one sets no limit.
+type Pace struct {
+	rc *http.ResponseController
+	// writing: the steps are of writing.
+	writing bool
+
+	mu    sync.Mutex
+	timer *time.Timer
+	// until is when the time for the step is up; zero: there is none.
+	until time.Time
+	up    bool
+}
+
+// Reading returns the limit for reading a request.
+func Reading(rc *http.ResponseController) *Pace { return &Pace{rc: rc} }
+
+// Writing returns the limit for writing a response.
+func Writing(rc *http.ResponseController) *Pace { return &Pace{rc: rc, writing: true} }
+
+// past is a deadline that makes whatever waits fail at once.
+var past = time.Unix(1, 0)
+
+// Begin begins a step that may take until then.
+func (p *Pace) Begin(until time.Time) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.until = until
+	if p.timer == nil {
+		p.timer = time.AfterFunc(time.Until(until), p.expire)
+	} else {
+		p.timer.Reset(time.Until(until))
+	}
+}
+
+// expire runs when a timer ends, which may be that of a step before.
+func (p *Pace) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.until.IsZero() || time.Now().Before(p.until) {
+		return
+	}
+
+	p.up = true
+	// Where there are no deadlines, there is no limit.
+	if p.writing {
+		_ = p.rc.SetWriteDeadline(past)
+	} else {
+		_ = p.rc.SetReadDeadline(past)
+	}
+}
+
+// End ends the step.
+func (p *Pace) End() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	p.until = time.Time{}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
+
+// Over reports whether the time was up in one of the steps.
+func (p *Pace) Over() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
+}
+
+// Reset closes the client's connection and drops what the kernel has still to send on it, which a client that does not
+// read would let it keep for minutes. Where there is no connection, as with HTTP/2, it does nothing.
+func Reset(rc *http.ResponseController) {
+	conn, _, err := rc.Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+
+	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = encrypted.NetConn()
+	}
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = conn.Close() // the client is told so
+}

@@ -1,0 +1,53 @@
+package validators_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/validators"
+)
+
+// No list of ranges costs more bytes than the file has.
+func TestRangesTakeNoMoreThanTheWhole(t *testing.T) {
+	const size = 100_000
+	many := func(spec string, count int) string { return "bytes=" + strings.Repeat(spec+",", count-1) + spec }
+	for asked, status := range map[string]int{
+		"":                                      200,
+		"bytes=0-0":                             206,
+		"bytes=99999999999999999999-":           416,
+		"bytes=-5":                              206,
+		"bytes=0-1,5-6":                         206,
+		"bytes=0-,0-":                           200,
+		"bytes=0-,-1":                           200,
+		"bytes=-99999,0-50":                     200,
+		"bytes=0-49999,50000-":                  200, // with what stands between them
+		"bytes=0-49999,60000-":                  206,
+		many("0-0", 16):                         206,
+		many("0-0", 17):                         416,
+		many("0-", 600):                         416,
+		many("0-99999", 16):                     200,
+		"bytes=" + strings.Repeat(",", 100_000): 416,
+		"bytes=0-1,x":                           416,
+		"bytes=5-1,0-1":                         416,
+		"lines=1,2":                             416,
+		many("200000-", 3):                      416,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		if asked != "" {
+			r.Header.Set("Range", asked)
+		}
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "text/plain")
+		http.ServeContent(w, validators.BoundRanges(r, size), "", time.Time{}, strings.NewReader(strings.Repeat("x", size)))
+		name := fmt.Sprintf("%.40s", asked)
+		require.Equal(t, status, w.Code, name)
+		require.LessOrEqual(t, w.Body.Len(), size, name)
+		require.Equal(t, asked, r.Header.Get("Range"), "the request is not changed")
+	}
+}
