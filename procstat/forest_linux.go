@@ -184,7 +184,15 @@ func (r *reader) newestPID() string {
 
 // variable is what the environment that a process was started with says, or empty.
 func (r *reader) variable(pid int, name string) string {
-	fd, err := unix.Open(filepath.Join(r.root, strconv.Itoa(pid), "environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	proc, err := r.fs.Proc(pid)
+	if err != nil {
+		return "" // it has ended
+	}
+	var fd int
+	err = asOwner(proc, func() (err error) {
+		fd, err = unix.Open(filepath.Join(r.root, strconv.Itoa(pid), "environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return err
+	})
 	if err != nil {
 		return "" // somebody else's
 	}

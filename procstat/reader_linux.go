@@ -73,9 +73,7 @@ func (r *reader) read(pid int) (_ Process, exists bool) {
 	if words, err := parse(proc.CmdLine); err == nil {
 		p.Command = command(words, stat.Comm, p.Zombie())
 	}
-	if maps, err := parse(proc.ProcSMapsRollup); err == nil {
-		addMaps(&p, &maps)
-	}
+	readMaps(&p, proc)
 	return p, true
 }
 
@@ -92,9 +90,7 @@ func (r *reader) readUse(pid int) (_ Process, exists bool) {
 	}
 	r.addStat(&p, &stat)
 
-	if maps, err := parse(proc.ProcSMapsRollup); err == nil {
-		addMaps(&p, &maps)
-	}
+	readMaps(&p, proc)
 	return p, true
 }
 
@@ -146,6 +142,16 @@ func addMaps(p *Process, maps *procfs.ProcSMapsRollup) {
 	p.PSS = size(maps.Pss)
 	p.PrivateDirty = size(maps.PrivateDirty)
 	p.Swap = size(maps.Swap)
+}
+
+func readMaps(p *Process, proc procfs.Proc) {
+	_ = asOwner(proc, func() error { // what cannot be read is unknown
+		maps, err := parse(proc.ProcSMapsRollup)
+		if err == nil {
+			addMaps(p, &maps)
+		}
+		return err
+	})
 }
 
 func size(n uint64) Value[int64] { return Known(int64(n)) } //nolint:gosec // G115: memory is smaller

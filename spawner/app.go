@@ -94,6 +94,9 @@ type App struct {
 	// FileLimit is the process's limit on open files (RLIMIT_NOFILE); 0: as
 	// ours.
 	FileLimit uint64
+	// NoNewPrivileges is true if programs with the setuid or setgid bit, such as sudo, give
+	// the application no rights of others when it executes them.
+	NoNewPrivileges bool
 	// Umask is the process's, in octal digits; empty: as ours.
 	Umask string
 	// ThreadCount is how many requests a process of type rack or wsgi serves

@@ -117,23 +117,26 @@ func (a *attempt) start(argv []string) error {
 	a.started = time.Now()
 	generic := a.command.generic
 	if generic {
-		a.factory.guard.watch(a.gupid)
+		a.guard().watch(a.gupid)
 	}
 	child, err := startChild(&childSpec{
 		argv:     argv,
 		env:      a.env.list(),
 		dir:      a.app.Root,
 		identity: a.identity,
-		output:   a.output,
-		cleanUp:  a.cleanUp,
+
+		noNewPrivileges: a.app.NoNewPrivileges,
+
+		output:  a.output,
+		cleanUp: a.cleanUp,
 	})
 	if err != nil {
-		a.factory.guard.forget(a.gupid)
+		a.guard().forget(a.gupid)
 		return startFault(argv[0], err)
 	}
 
 	if generic {
-		a.factory.guard.name(a.gupid, child.pid)
+		a.guard().name(a.gupid, child.pid)
 	}
 	a.child = child
 	return a.checkState()
@@ -147,7 +150,7 @@ func (a *attempt) cleanUp() {
 	if a.family != nil {
 		a.family.leave()
 	}
-	a.factory.guard.forget(a.gupid)
+	a.guard().forget(a.gupid)
 	a.removeSockets()
 	a.factory.ports.release(a.port)
 }
@@ -162,7 +165,16 @@ func (a *attempt) removeSockets() {
 
 // endEscaped ends what has left the process's session.
 func (a *attempt) endEscaped() {
-	if pids := killMarked(MarkerVar+"="+a.gupid, a.identity.uid); len(pids) > 0 {
+	var pids []int
+	// The environment of a process can be read by its user.
+	err := a.identity.withRights(func() error {
+		pids = killMarked(MarkerVar+"="+a.gupid, a.identity.uid)
+		return nil
+	})
+	if err != nil {
+		a.config.Logger.Error(err, "cannot look for processes that the application has put into the background", "app", a.app.Name())
+	}
+	if len(pids) > 0 {
 		a.config.Logger.Info("processes that the application had put into the background were killed with it",
 			"app", a.app.Name(), "pids", pids)
 	}

@@ -105,7 +105,9 @@ type childSpec struct {
 	argv, env []string
 	dir       string
 	identity  *identity
-	output    *output
+	// noNewPrivileges: executing a setuid program gives the process nothing.
+	noNewPrivileges bool
+	output          *output
 	// cleanUp is called when the process and its group have ended.
 	cleanUp func()
 }
@@ -125,7 +127,8 @@ func startChild(spec *childSpec) (*child, error) {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential()},
 	}
 	wait := newExitWaiter(cmd)
-	if err := startUnblocked(cmd); err != nil {
+	limits := spec.identity.limits(spec.noNewPrivileges)
+	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
 		stdio.close()
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func New(config Config) (Factory, error) {
 
 	f := &factory{config: config}
 	f.config.setDefaults()
-	f.guard.log = f.config.Logger
+	f.guards.log = f.config.Logger
 	f.identifier = newIdentifier(&f.config)
 
 	return f, nil
@@ -134,7 +134,7 @@ type factory struct {
 	config     Config
 	identifier *identifier
 	ports      portRange
-	guard      guard
+	guards     guards
 
 	mu     sync.Mutex
 	closed bool
@@ -200,7 +200,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 }
 
 func (f *factory) Close() error {
-	f.guard.close()
+	f.guards.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true

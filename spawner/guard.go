@@ -2,8 +2,10 @@ package spawner
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -68,10 +70,12 @@ const guardGrace = "5"
 const guardTimeout = 5 * time.Second
 
 // guard is a shell that outlives us for as long as it takes to end the programs on
-// its list. It is started for the first of them. Its methods may be called
+// its list, and runs as their user: it can end nothing else. It is started for the first
+// of them. Its methods may be called
 // concurrently; they report failures to the log, as programs run without it, too.
 type guard struct {
-	log logr.Logger
+	log      logr.Logger
+	identity *identity
 
 	mu     sync.Mutex
 	closed bool
@@ -121,7 +125,8 @@ func (g *guard) forget(mark string) {
 	}
 
 	g.tell(line("-", mark, 0))
-	if g.closed && len(g.list) == 0 {
+	// That of the server's own user stays: there may be no room for another process later.
+	if len(g.list) == 0 && (g.closed || g.identity.switched) {
 		g.end()
 	}
 }
@@ -163,9 +168,10 @@ func (g *guard) start() error {
 		Dir:   "/",
 		Stdin: theirs,
 		// No signal for us from a terminal is for it.
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: g.identity.credential()},
 	}
-	if err := startUnblocked(cmd); err != nil {
+	limits := g.identity.limits(true)
+	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
 		_ = ours.Close()
 		return err
 	}
@@ -206,12 +212,13 @@ func (g *guard) await(cmd *exec.Cmd, input *os.File, gone chan struct{}) {
 	}
 }
 
-// close ends the guard as soon as nothing is on the list.
+// close waits for the guard's end if nothing is on the list. Else it ends as soon as
+// nothing is.
 func (g *guard) close() {
 	g.mu.Lock()
 	g.closed = true
 	var gone chan struct{}
-	if g.input != nil && len(g.list) == 0 {
+	if len(g.list) == 0 {
 		gone = g.gone
 		g.end()
 	}
@@ -223,6 +230,46 @@ func (g *guard) close() {
 }
 
 func (g *guard) end() {
-	_ = g.input.Close()
+	if g.input != nil {
+		_ = g.input.Close()
+	}
 	g.input = nil
+}
+
+// guards are those of each user.
+type guards struct {
+	log logr.Logger
+
+	mu     sync.Mutex
+	closed bool
+	byUser map[string]*guard
+}
+
+// guard returns the one that ends programs of the attempt's user.
+func (a *attempt) guard() *guard {
+	all, key := &a.factory.guards, a.identity.String()
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.byUser == nil {
+		all.byUser = map[string]*guard{}
+	}
+	g := all.byUser[key]
+	if g == nil {
+		g = &guard{log: all.log, identity: a.identity, closed: all.closed}
+		all.byUser[key] = g
+	}
+
+	return g
+}
+
+// close ends each guard as soon as its list is empty.
+func (g *guards) close() {
+	g.mu.Lock()
+	g.closed = true
+	all := slices.Collect(maps.Values(g.byUser))
+	g.mu.Unlock()
+
+	for _, guard := range all {
+		guard.close()
+	}
 }

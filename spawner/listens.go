@@ -29,5 +29,12 @@ func (a *attempt) listens(addr netip.Addr) (ours, known bool) {
 		return false, theirs
 	}
 
-	return a.holdsSocket(inodes), true
+	// What a process has open can be read by its user.
+	holds := false
+	err = a.identity.withRights(func() error {
+		holds = a.holdsSocket(inodes)
+		return nil
+	})
+
+	return holds, err == nil
 }

@@ -140,7 +140,7 @@ func dialer(address loaderproto.Address, o *owner) func(context.Context) (net.Co
 	}
 
 	return func(ctx context.Context) (net.Conn, error) {
-		conn, err := dialUnix(ctx, address.Addr)
+		conn, err := dialUnix(ctx, address.Addr, o.uid)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,40 @@ func (id *identity) withRights(f func() error) error {
 		result <- err
 	}()
 	return <-result
+}
+
+// overrides reports whether this program is root and may write to files of others. A core
+// may not: it has the user write, whom it may become.
+var overrides = sync.OnceValue(func() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // the kernel fills in both
+	err := unix.Capget(&header, &data[0])
+
+	return err == nil && data[0].Effective&(1<<unix.CAP_DAC_OVERRIDE) != 0
+})
+
+// asFileUser runs f, which writes to a file of the user uid, with that user's rights if
+// this program has them not itself. It costs less than withRights: groups stay. f must not
+// start goroutines.
+func asFileUser(uid int, f func() error) error {
+	if uid == 0 || unix.Geteuid() != 0 || overrides() {
+		return f()
+	}
+	runtime.LockOSThread()
+	if err := unix.Setfsuid(uid); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("%w: %w", errRights, err)
+	}
+	err := f()
+
+	const ask = -1 // changes nothing and returns what is
+	_, backErr := unix.SetfsuidRetUid(0)
+	if now, askErr := unix.SetfsuidRetUid(ask); backErr == nil && askErr == nil && now == 0 {
+		runtime.UnlockOSThread()
+	}
+
+	// A thread that did not get its rights back stays with this goroutine, and ends with it.
+	return err
 }
 
 func (id *identity) takeRights() (giveBack func() bool, err error) {

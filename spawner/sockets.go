@@ -52,7 +52,8 @@ func (d *socketDir) giveTo(uid, gid int) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Chmod(0o700), f.Chown(uid, gid), f.Close())
+	// The mode is the owner's to change, for root too, which is not to need CAP_FOWNER.
+	return errors.Join(f.Chown(os.Geteuid(), os.Getegid()), f.Chmod(0o700), f.Chown(uid, gid), f.Close())
 }
 
 // maxLeft is how many files of a process are removed at most: it may have made as many
@@ -127,11 +128,16 @@ const (
 )
 
 // dialUnix waits while the socket's queue is full, which makes connecting fail
-// at once: the process is busy, and not broken.
-func dialUnix(ctx context.Context, path string) (net.Conn, error) {
+// at once: the process is busy, and not broken. The file need not be open to others than
+// the user uid.
+func dialUnix(ctx context.Context, path string, uid int) (net.Conn, error) {
 	var full error // what the last attempt found, which an attempt that ctx ends does not say
 	for wait := firstQueueWait; ; wait = min(2*wait, lastQueueWait) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+		var conn net.Conn
+		err := asFileUser(uid, func() (err error) {
+			conn, err = (&net.Dialer{}).DialContext(ctx, "unix", path) // at once, so the thread stays
+			return err
+		})
 		if !errors.Is(err, syscall.EAGAIN) {
 			if err != nil && ctx.Err() != nil {
 				err = errors.Join(err, full)

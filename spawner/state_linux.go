@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -49,7 +50,12 @@ func (a *attempt) resetOOMScore() {
 		return
 	}
 	name := fmt.Sprintf("/proc/%d/oom_score_adj", a.child.pid)
-	if err := os.WriteFile(name, []byte("0"), 0); err != nil && a.child.lives() {
+	// The file is its user's, and may be root's if the program cannot be read.
+	err = asFileUser(a.identity.uid, func() error { return os.WriteFile(name, []byte("0"), 0) })
+	if errors.Is(err, fs.ErrPermission) {
+		err = os.WriteFile(name, []byte("0"), 0)
+	}
+	if err != nil && a.child.lives() {
 		a.config.Logger.Error(err, "the application keeps the server's OOM score", "app", a.app.Name(), "pid", a.child.pid)
 	}
 }

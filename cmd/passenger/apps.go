@@ -23,7 +23,7 @@ const (
 var serverKeys = []string{
 	"address", "port", "socket_file", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_port", "http2_cleartext",
 	"metrics_address", "drain_delay", "core_heartbeat_timeout",
-	"user", "daemonize", "pid_file", "log_file", "log_format", "request_log", "log_level", "access_log", "error_report_dir", "instance_registry_dir", "max_pool_size", "pool_idle_time", "ctls",
+	"user", "kept_capabilities", "syscall_filter", "daemonize", "pid_file", "log_file", "log_format", "request_log", "log_level", "access_log", "error_report_dir", "instance_registry_dir", "max_pool_size", "pool_idle_time", "ctls",
 	"client_header_timeout", "keepalive_timeout", "max_connections", "max_connections_per_client", "proxy_protocol",
 	"max_buffer_size", "static_cache_size",
 }

@@ -57,6 +57,7 @@ var flyingOptions = slices.Concat([]option{
 	"max_request_time", "max_request_queue_time",
 	"request_queue_overflow_status_code", "request_queue_timeout_status_code", "spawn_exception_status_code",
 	"turbocaching", "abort_websockets_on_process_shutdown", "trusted_proxies", "trusted_headers", "sendfile", "show_version_in_header", "access_log", "metrics_address", "drain_delay",
+	"no_new_privileges", "kept_capabilities", "syscall_filter",
 	"daemonize", "pid_file", "log_file", "log_format", "app_log_file", "max_output_rate", "log_level", "error_report_dir", "instance_registry_dir",
 }))
 

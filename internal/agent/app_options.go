@@ -110,6 +110,7 @@ var appSettings = map[string]setting{
 	"group":               text(func(c *appConfig) *string { return &c.group }),
 	"app_log_file":        absolute(func(c *appConfig) *string { return &c.AppLogFile }),
 	"max_output_rate":     number(0, func(c *appConfig) *int { return &c.MaxOutputRate }),
+	"no_new_privileges":   noNewPrivileges,
 	"load_shell_envvars":  flag(func(c *appConfig) *bool { return &c.LoadShellEnv }),
 	"env_vars":            envVars,
 	"env_files":           texts(func(c *appConfig) *[]string { return &c.EnvFiles }),

@@ -95,6 +95,7 @@ func TestAppOptions(t *testing.T) {
 		{"ruby_libdir", "/opt/p/src/ruby_supportlib", is("/opt/p/src/ruby_supportlib", func(c *handler.Config) any { return c.Options.App.RubyLibDir })},
 		{"user", "alice", is("alice", func(c *handler.Config) any { return c.Options.App.User })},
 		{"group", "!STARTUP_FILE!", is("!STARTUP_FILE!", func(c *handler.Config) any { return c.Options.App.Group })},
+		{"no_new_privileges", "on", is(true, func(c *handler.Config) any { return c.Options.App.NoNewPrivileges })},
 		{"load_shell_envvars", "off", is(false, func(c *handler.Config) any { return c.Options.App.LoadShellEnv })},
 		{"env_vars", `{"A": "b"}`, is(map[string]string{"A": "b"}, func(c *handler.Config) any { return c.Options.App.Env })},
 		{"env_vars", base64Env, is(map[string]string{"A": "b=c", "EMPTY": ""}, func(c *handler.Config) any { return c.Options.App.Env })},

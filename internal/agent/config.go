@@ -69,6 +69,8 @@ type Config struct {
 
 	Logs `koanf:",squash"`
 
+	Privileges `koanf:",squash"`
+
 	StickySessions         bool   `koanf:"sticky_sessions"`
 	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
 	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
@@ -208,7 +210,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.Connections.validate()...)
 	errs = append(errs, c.Transactions.validate())
 	errs = append(errs, c.Logs.validate()...)
-	errs = append(errs, c.validateReports())
+	errs = append(errs, c.validateReports(), c.validatePrivileges())
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)
 	switch {
@@ -273,7 +275,8 @@ func (c *Config) options() passenger.Options {
 		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
 		SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
 		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
-		MeteorSettings: c.MeteorAppSettings, PassengerRoot: c.PassengerRoot, RubyLibDir: c.RubyLibDir,
+		NoNewPrivileges: c.NoNewPrivileges,
+		MeteorSettings:  c.MeteorAppSettings, PassengerRoot: c.PassengerRoot, RubyLibDir: c.RubyLibDir,
 	}
 	c.ask(&app)
 	c.applyLogs(&app)

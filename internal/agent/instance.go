@@ -109,6 +109,10 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		return nil, err
 	}
 	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
+	limits, err := cfg.coreLimits()
+	if err != nil {
+		return nil, err
+	}
 	var agents []watchdog.Agent
 	if cfg.recorded() {
 		agents = append(agents, i.routerAgent())
@@ -118,7 +122,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		HeartbeatTimeout: time.Duration(cfg.HeartbeatTimeout) * time.Second,
 		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
 		Agents: append(agents, watchdog.Agent{
-			Name: coreName, Command: i.coreCommand(nil), Protocol: coreProtocol(),
+			Name: coreName, Command: i.coreCommand(nil), Protocol: coreProtocol(), Start: limits.Start,
 			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore, Status: i.noteStarts,
 		}),
 	})

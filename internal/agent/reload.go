@@ -13,6 +13,7 @@ var fixedSettings = []string{
 	"address", "port", "socket_file", "socket_mode", "ssl", "ssl_port", "metrics_address",
 	"log_file", "log_format", "pid_file", "daemonize", "instance_registry_dir", "user", "password_file",
 	"core_heartbeat_timeout", "drain_delay", "ctls", "transaction_log", "otlp_endpoint",
+	"no_new_privileges", "kept_capabilities", "syscall_filter",
 }
 
 var errNoReload = errors.New("the configuration of this server cannot be read anew: restart it")

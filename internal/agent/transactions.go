@@ -102,6 +102,7 @@ func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
 		Name: routerName, Command: func() *exec.Cmd { return i.command(nil, RouterCommand) },
 		Config: i.place.routerConfig(&i.cfg), Files: i.place.routerFiles(), MaxFailedStarts: -1,
+		Start: i.cfg.routerLimits().Start,
 	}
 }
 

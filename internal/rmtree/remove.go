@@ -129,6 +129,13 @@ func (r *removal) raise(sub Dir) error {
 		// Whoever owns the top could have moved it here to have it removed.
 		return fmt.Errorf("%s belongs to the user %d, and not to %d as what it is in", sub.Name(), st.Uid, r.owner)
 	}
+	if os.Geteuid() == 0 && st.Uid != 0 {
+		// Root may have CAP_CHOWN and yet not CAP_DAC_OVERRIDE.
+		if err := sub.Chown(0, 0); err != nil {
+			return err
+		}
+		st.Uid = 0
+	}
 	if int(st.Uid) == os.Geteuid() {
 		if err := sub.Chmod(0o700); err != nil {
 			return err
@@ -152,6 +159,9 @@ func (r *removal) moveUp(sub Dir, name string) error {
 		return err
 	}
 	// A directory gets another parent only by who may write to it.
+	if os.Geteuid() == 0 {
+		_ = unix.Fchownat(sub.FD(), name, 0, 0, unix.AT_SYMLINK_NOFOLLOW) // the mode then fails, too
+	}
 	if unix.Fchmodat(sub.FD(), name, 0o700, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return err
 	}

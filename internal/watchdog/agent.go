@@ -38,6 +38,9 @@ type Agent struct {
 	// Command returns the program, anew for each start. The watchdog sets
 	// ExtraFiles, and what of Env and SysProcAttr it needs.
 	Command func() *exec.Cmd
+	// Start calls what starts the program, as on a thread with fewer rights; nil: it is
+	// called as it is.
+	Start func(start func() error) error
 	// Config becomes Parent.Config, as JSON. It may have secrets in it: nobody
 	// else sees it.
 	Config any
@@ -214,7 +217,13 @@ func (a *agent) launch() (*process, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the watchdog to act on
-	if err := a.dog.children.start(cmd); err != nil {
+	start := func() error { return a.dog.children.start(cmd) }
+	if a.cfg.Start != nil {
+		err = a.cfg.Start(start)
+	} else {
+		err = start()
+	}
+	if err != nil {
 		l.close()
 		return nil, err
 	}
