@@ -23,7 +23,7 @@ require('http').createServer((request, response) => {
 
 func TestProcessThatClosesEachConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
-	interpreters.Find(t, "node")
+	interpreters.Find(t, "node", "node", "nodejs")
 	s := start(t, &launch{dir: newDir(t, map[string]string{"app.js": breakableApp}), args: []string{"--max-unanswered-requests", "3"}})
 	c := s.client(t)
 	pid := c.get(t, "/").body

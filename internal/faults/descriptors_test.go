@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,10 +19,37 @@ import (
 
 const tooManyFiles = "too many open files"
 
+// A flood of connections without a request leaves descriptors for others: the oldest give
+// way to new ones.
+func TestConnectionFloodLeavesDescriptors(t *testing.T) {
+	s := (&launch{shell: "ulimit -n 64", args: append(testApp(t), unlimited...)}).start(t)
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	fds := s.countFDs(t)
+	flood := s.dialMany(t, 200, func(i int) string { return []string{"", "GET / HT"}[i%2] })
+
+	for i := range 100 {
+		other := s.client(t)
+		other.requireOK(t, fmt.Sprintf("/serve?%d", i))
+		other.CloseIdleConnections()
+		c.requireOK(t, "/pid")
+	}
+	require.Empty(t, s.lines(tooManyFiles))
+	require.Len(t, s.lines("a connection without a request was closed"), 1)
+	require.Less(t, len(s.fds(t)), 62)
+
+	for _, conn := range flood {
+		_ = conn.Close() // most of them are closed
+	}
+	c.CloseIdleConnections()
+	s.requireNoMoreFDs(t, fds)
+}
+
 // A flood of connections beyond what the server may have open makes it pause,
 // and hurts nobody who is there already.
 func TestF1ConnectionFlood(t *testing.T) {
-	s := (&launch{shell: "ulimit -n 64", args: append(testApp(t), unlimited...)}).start(t)
+	unbounded := []string{"--max-connections", "1000", "--max-connections-per-client", "1000"}
+	s := (&launch{shell: "ulimit -n 64", args: slices.Concat(testApp(t), unlimited, unbounded)}).start(t)
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/awaited"
 	"github.com/gopassenger/passenger/internal/smalldisk"
@@ -49,16 +50,38 @@ func TestStalledReadersAreCut(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
+	const size = 12 << 20 // more than the kernel keeps for a client
 	conns := make([]*raw, 10)
 	for i := range conns {
 		conns[i] = s.dialWith(t, smallWindow)
-		conns[i].say("GET /large?3000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+		conns[i].say(fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size))
 	}
+	require.NoError(t, awaited.Within(deadline, func() error {
+		for i, conn := range conns {
+			if established(t, conn) {
+				return fmt.Errorf("the connection %d is open", i)
+			}
+		}
+		return nil
+	}))
 	s.requireNoMoreFDs(t, fds)
 	for _, answer := range requireAll(t, conns) {
-		require.Less(t, len(answer), 3_000_000)
+		require.Less(t, len(answer), size)
 	}
 	s.requireBufferFiles(t, s.Tmp, 0)
+}
+
+// established reports whether neither end has closed the connection, without reading.
+func established(t testing.TB, c *raw) bool {
+	t.Helper()
+	conn, err := c.SyscallConn()
+	require.NoError(t, err)
+	var info *unix.TCPInfo
+	var infoErr error
+	require.NoError(t, conn.Control(func(fd uintptr) { info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }))
+	require.NoError(t, infoErr)
+
+	return info.State == unix.BPF_TCP_ESTABLISHED
 }
 
 // Of a budget that stalled uploads have filled, the largest make room for others.
