@@ -103,14 +103,18 @@ func readPID(f *os.File) (int, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid < 1 {
-		return 0, fmt.Errorf("the pid file %s has no process id in it", f.Name())
+		return 0, fmt.Errorf("the pid file %s %w", f.Name(), errNoPID)
 	}
 	return pid, nil
 }
 
+// errNoPID says that a pid file was not written as a whole.
+var errNoPID = errors.New("has no process id in it")
+
 // RunningServer is what a pid file says.
 type RunningServer struct {
-	// PID is the process that the file names, Alive whether it still runs.
+	// PID is the process that the file names, or 0 if it names none, and Alive whether it
+	// still runs.
 	PID   int
 	Alive bool
 	file  *os.File
@@ -122,12 +126,18 @@ func FindServer(path string) (*RunningServer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s := &RunningServer{file: f}
-	if s.PID, err = readPID(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	free, err := filelock.Try(f, filelock.Shared)
 	s.Alive = err == nil && !free
+
+	// A file without a number is what a machine that lost its power leaves; no server
+	// that runs does.
+	s.PID, err = readPID(f)
+	if err != nil && (s.Alive || !errors.Is(err, errNoPID)) {
+		return nil, errors.Join(err, f.Close())
+	}
+
 	return s, nil
 }
 

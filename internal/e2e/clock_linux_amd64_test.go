@@ -306,3 +306,14 @@ func TestF6WallClock(t *testing.T) {
 	requireShortTimes(t, s.statusText(t))
 	require.NotContains(t, s.stderr.String(), "does not answer")
 }
+
+// onClock runs a function while the server reads another time, and then goes by the
+// right one.
+func (s *server) onClock(t *testing.T, ahead time.Duration, do func()) {
+	t.Helper()
+	k := s.clock(t)
+	k.set(ahead)
+	do()
+	k.set(0)
+	do()
+}

@@ -63,6 +63,8 @@ func serveTenant(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
+	case "/accel":
+		w.Header().Set("X-Accel-Redirect", r.URL.RawQuery)
 	case "/events":
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, "data: first\n\n")

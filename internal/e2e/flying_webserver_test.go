@@ -40,7 +40,7 @@ func forEachFront(t *testing.T, test func(t *testing.T, f *flying, w *webServer,
 
 func (f *flying) startWebServer(t testing.TB, kind webservers.Kind, tenants []*tenant) *webServer {
 	t.Helper()
-	dir := filepath.Join(f.Dir, "web")
+	dir := filepath.Join(f.Dir, kind.File)
 	require.NoError(t, os.Mkdir(dir, 0o755))
 	return &webServer{t: t, Server: webservers.Start(t, kind, dir, func(addr string) string {
 		var sites strings.Builder

@@ -90,18 +90,24 @@ access_log off; default_type application/octet-stream; large_client_header_buffe
 `, s.dir, temp.String(), sites)
 }
 
+// ApacheModules is the directory of Apache's modules.
+func ApacheModules(t TB) (dir string) {
+	t.Helper()
+	for _, d := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2"} {
+		if _, err := os.Stat(d); err == nil {
+			dir = d
+		}
+	}
+	if dir == "" {
+		interpreters.Missing(t, "apache", "no modules of Apache are known")
+	}
+	return dir
+}
+
 // apache returns a whole configuration.
 func (s *Server) apache(sites string) string {
 	s.t.Helper()
-	modules := ""
-	for _, d := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2"} {
-		if _, err := os.Stat(d); err == nil {
-			modules = d
-		}
-	}
-	if modules == "" {
-		interpreters.Missing(s.t, "apache", "no modules of Apache are known")
-	}
+	modules := ApacheModules(s.t)
 	var load strings.Builder
 	for _, m := range []string{"mpm_event", "authz_core", "proxy", "proxy_scgi", "proxy_http", "headers", "env", "rewrite", "unixd"} {
 		file := filepath.Join(modules, "mod_"+m+".so")
