@@ -19,6 +19,9 @@ type conn struct {
 	server *Server
 	conn   net.Conn
 	in     *input
+	// headRead says that the head of the request has come. Server.mu guards it, and the
+	// read deadline until then.
+	headRead bool
 }
 
 func (c *conn) serve(base context.Context) {
@@ -47,8 +50,7 @@ func (c *conn) abort() {
 
 // answer reports whether the answer is complete.
 func (s *Server) answer(base context.Context, c *conn) (complete bool) {
-	// An error shows when something is read.
-	_ = c.conn.SetReadDeadline(s.headDeadline())
+	s.limitHead(c)
 	r, params, err := c.readRequest(s.maxHeaderBytes())
 	if err != nil {
 		return c.refuse(err)
@@ -59,7 +61,7 @@ func (s *Server) answer(base context.Context, c *conn) (complete bool) {
 	if r.ContentLength > 0 {
 		r.Body = body
 	}
-	_ = c.conn.SetReadDeadline(time.Time{})
+	s.endHead(c)
 	body.watchIfArrived()
 	w := newResponse(c.conn, body, r.Method == http.MethodHead, s.Logger)
 	r = r.WithContext(ctx)

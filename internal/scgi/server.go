@@ -114,12 +114,22 @@ func nextPause(pause time.Duration) time.Duration {
 	return min(max(minAcceptPause, 2*pause), maxAcceptPause)
 }
 
+// lastHeadTime is how long a connection may take for the rest of its request's head when
+// the server shuts down, as with http.Server.
+const lastHeadTime = 5 * time.Second
+
 // Shutdown closes the listeners and waits until all connections have had their
-// answer, also those that have not sent their request yet, and Serve returns. When ctx ends first it
-// returns its error, and the connections stay.
+// response, also those that have not sent their request yet, which have 5 seconds for
+// that, and Serve returns. When ctx ends first it returns its error, and the connections
+// stay.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	err := s.stop()
+	for c := range s.conns {
+		if !c.headRead {
+			_ = c.conn.SetReadDeadline(s.headDeadline()) // an error shows when something is read
+		}
+	}
 	if s.isQuiet() {
 		s.mu.Unlock()
 		return err
@@ -234,8 +244,27 @@ func (s *Server) maxHeaderBytes() int {
 	return s.MaxHeaderBytes
 }
 
+// limitHead sets the time for the head of a connection's request.
+func (s *Server) limitHead(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = c.conn.SetReadDeadline(s.headDeadline()) // an error shows when something is read
+}
+
+// endHead ends it.
+func (s *Server) endHead(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.headRead = true
+	_ = c.conn.SetReadDeadline(time.Time{})
+}
+
 // headDeadline is the zero time for none.
 func (s *Server) headDeadline() time.Time {
+	if s.closing && (s.ReadHeaderTimeout <= 0 || s.ReadHeaderTimeout > lastHeadTime) {
+		return time.Now().Add(lastHeadTime)
+	}
+
 	switch {
 	case s.ReadHeaderTimeout < 0:
 		return time.Time{}

@@ -362,3 +362,20 @@ func TestPipes(t *testing.T) {
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
 	})
 }
+
+// A client that has sent half a head does not hold up the end of the server.
+func TestHalfHeadsDoNotHoldUpShutdown(t *testing.T) {
+	s := newStand(t, func(http.ResponseWriter, *http.Request) {})
+	s.ReadHeaderTimeout = time.Hour
+	s.serve(s.listen())
+	whole := request("GET", "/", "")
+	half, silent := s.dial(), s.dial()
+	_, err := io.WriteString(half, whole[:len(whole)/2])
+	require.NoError(t, err)
+	s.requireAnswer(whole) // so that the others are accepted
+
+	require.NoError(t, s.Shutdown(t.Context()))
+	for _, c := range []net.Conn{half, silent} {
+		_, _ = io.ReadAll(c) // it ends
+	}
+}
