@@ -106,7 +106,7 @@ var startOptions = []option{
 	{key: "max_response_header_size", flag: "max-response-header-size", kind: kindInt, usage: fmt.Sprintf("the largest head of a response, in `bytes` (default %d)", defaults.MaxResponseHeaderSize)},
 	{key: "max_queue_share", flag: "max-queue-share", kind: kindFloat, usage: fmt.Sprintf("the `share` of the queue that one connection of HTTP/2 may have, 1 for all of it (default %v)", defaults.MaxQueueShare)},
 	{key: "max_connections", flag: "max-connections", kind: kindInt, usage: "the largest `number` of connections of clients, 0 for three quarters of the limit of open files (default 0)"},
-	{key: "max_connections_per_client", flag: "max-connections-per-client", kind: kindInt, usage: "the largest `number` of connections of one client that have no request, 0 for a quarter of --max-connections (default 0)"},
+	{key: "max_connections_per_client", flag: "max-connections-per-client", kind: kindInt, usage: "the largest `number` of connections of one client that have sent no whole request, 0 for a quarter of --max-connections (default 0)"},
 	{key: "max_request_queue_size", flag: "max-request-queue-size", kind: kindInt, usage: fmt.Sprintf("the largest `number` of requests that wait for a process, 0 for no limit (default %d)", defaults.MaxRequestQueueSize)},
 	{key: "request_buffering", flag: "request-buffering", kind: kindBool, usage: "read the whole body of a request before a process gets it (default true)"},
 	{key: "max_request_body_size", flag: "max-request-body-size", kind: kindInt, usage: "the largest body of a request, in `bytes`, 0 for no limit (default 0)"},

@@ -15,8 +15,8 @@ type Connections struct {
 	// MaxConnections is how many connections there may be; 0: as many as leave a quarter
 	// of the files that the process may open.
 	MaxConnections int `koanf:"max_connections"`
-	// MaxConnectionsPerClient is how many of one client may have no request; 0: a quarter
-	// of MaxConnections.
+	// MaxConnectionsPerClient is how many of one client there may be that have not had a
+	// whole request; 0: a quarter of MaxConnections.
 	MaxConnectionsPerClient int `koanf:"max_connections_per_client"`
 }
 

@@ -24,10 +24,10 @@ type Limits struct {
 	// Total is how many there may be. Beyond it, one that waits for its client gives way
 	// to a new one, and if there is none, the new one is closed.
 	Total int
-	// PerClient is how many of one client may wait for it: those that have no complete
-	// request. The one that has waited for longest gives way to a new one. A client is a
-	// user on a Unix socket, an IPv4 address or the first 64 bits of an IPv6 address.
-	// Root and the server's own user have no such limit.
+	// PerClient is how many of one client there may be that have not had a whole request.
+	// The one that has waited for longest gives way to a new one. A client is a user on a
+	// Unix socket, an IPv4 address or the first 64 bits of an IPv6 address. Root and the
+	// server's own user have no such limit.
 	PerClient int
 }
 
@@ -139,9 +139,8 @@ func (l listener) Accept() (net.Conn, error) {
 func (l *Limiter) Track(conn net.Conn, state http.ConnState) {
 	conn = innermost(conn)
 	l.mu.Lock()
-	e := l.conns[conn]
-	var evicted *entry
-	if e != nil { // else it has been closed to make room
+	defer l.mu.Unlock()
+	if e := l.conns[conn]; e != nil { // else it has been closed to make room
 		switch state {
 		case http.StateNew:
 		case http.StateActive, http.StateHijacked:
@@ -150,14 +149,10 @@ func (l *Limiter) Track(conn net.Conn, state http.ConnState) {
 			l.stopWaiting(e)
 			c := l.clientOf(e.peer)
 			l.wait(e, c, &c.idle)
-			evicted = l.limitClient(c, e)
 		case http.StateClosed:
 			l.remove(e)
 		}
 	}
-	l.mu.Unlock()
-
-	l.close(evicted, tooManyOfClient)
 }
 
 // Open returns how many connections there are.
@@ -203,7 +198,7 @@ func (l *Limiter) enter(conn net.Conn) bool {
 		l.conns[e.conn] = e
 		c := l.clientOf(e.peer)
 		l.wait(e, c, &c.silent)
-		evicted = l.limitClient(c, e)
+		evicted = l.limitClient(c)
 	}
 	l.mu.Unlock()
 
@@ -216,13 +211,12 @@ func (l *Limiter) enter(conn net.Conn) bool {
 	return entered
 }
 
-// limitClient takes out what has waited for longest, and not the latest, if it is one too
-// many.
-func (l *Limiter) limitClient(c *client, latest *entry) *entry {
-	if c.peer.trusted || c.waiting() <= l.limits.PerClient {
+// limitClient takes out the silent one that has waited for longest, if it is one too many.
+func (l *Limiter) limitClient(c *client) *entry {
+	if c.peer.trusted || c.silent.size <= l.limits.PerClient {
 		return nil
 	}
-	return l.evict(c, latest)
+	return l.evict(c)
 }
 
 // maxLookedAt is how many clients are compared to find one that has many connections:
@@ -245,18 +239,15 @@ func (l *Limiter) makeRoom() *entry {
 		return nil
 	}
 
-	return l.evict(most, nil)
+	return l.evict(most)
 }
 
 // evict takes out the connection that has waited for longest, first of those that have
 // never had a request.
-func (l *Limiter) evict(c *client, latest *entry) *entry {
+func (l *Limiter) evict(c *client) *entry {
 	e := c.silent.first
-	if e == nil || e == latest {
-		e = c.idle.first
-	}
 	if e == nil {
-		e = latest // the limit is 0
+		e = c.idle.first
 	}
 	l.remove(e)
 
