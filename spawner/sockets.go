@@ -56,9 +56,9 @@ func (d *socketDir) giveTo(uid, gid int) error {
 	return errors.Join(f.Chown(os.Geteuid(), os.Getegid()), f.Chmod(0o700), f.Chown(uid, gid), f.Close())
 }
 
-// maxLeft is how many files of a process are removed at most: it may have made as many
-// as it liked.
-const maxLeft = 100_000
+// maxLeft is how many files of a process are removed at most, a directory counting twice:
+// it may have made as many as it liked.
+const maxLeft = 200_000
 
 // remove takes the directory back first, so that no process makes anything in it
 // while it is removed.
