@@ -94,8 +94,9 @@ type Config struct {
 	ClientGrace   time.Duration
 	MinClientRate int64
 	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
-	// writes of a response, at most 32 KiB each, whatever the mean rate allows. A request is answered with 408
-	// then, and a response broken off. Zero means DefaultClientStallTimeout, a negative value no limit.
+	// writes of a response, at most 32 KiB each, whatever the mean rate allows; what is written at once, up to 128
+	// KiB, has the time of its pieces. A request is answered with 408 then, and a response broken off. Zero means
+	// DefaultClientStallTimeout, a negative value no limit.
 	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits

@@ -26,7 +26,7 @@ func (x *exchange) beginWrite(n int) {
 		x.writing = pace.Writing(x.control())
 	}
 	// A body that is written at once has the time of the pieces that it would have been written in.
-	cfg, pieces := &x.h.cfg, max((n+pace.Piece-1)/pace.Piece, 1)
+	cfg, pieces := &x.h.cfg, pace.Pieces(n)
 	left := cfg.clientTime(int64(n))
 	if cfg.ClientStallTimeout > 0 {
 		left = min(left, time.Duration(int64(pieces)*int64(cfg.ClientStallTimeout)))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/interpreters"
 	"github.com/gopassenger/passenger/internal/testapp"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -231,10 +232,7 @@ func TestProgramOfAnotherUserServesOnSocket(t *testing.T) {
 func TestProgramThatGivesUpRootIsReached(t *testing.T) {
 	requireRoot(t)
 	f := newFixture(t, func(c *spawner.Config) { require.NoError(t, os.Chmod(c.Dir, 0o711)) })
-	setpriv, err := exec.LookPath("setpriv")
-	if err != nil {
-		t.Skip("needs setpriv")
-	}
+	setpriv := interpreters.Find(t, "root", "setpriv") // of util-linux, which is always there
 	program := sharedProgram(t)
 	a := app(t, "generic")
 	a.Root = shortDir(t)

@@ -209,7 +209,7 @@ func (s *static) paced(w http.ResponseWriter, r *http.Request) (paced http.Respo
 	limit, written := pace.Writing(control), 0
 	begin := func(bytes int) {
 		if written += bytes; written > freelyWritten {
-			limit.Begin(time.Now().Add(s.stallTimeout))
+			limit.Begin(time.Now().Add(time.Duration(pace.Pieces(bytes)) * s.stallTimeout))
 		}
 	}
 	paced = &pace.Writer{ResponseWriter: w, Begin: begin, End: func(int64, error) { limit.End() }}

@@ -9,6 +9,13 @@ import (
 // Piece is how much of a file is written in one step: little enough that a slow client takes it in time.
 const Piece = 32 << 10
 
+// wholeFile is up to which size a file is written in one step, with the time of its pieces: in two steps, one of 64 KB
+// had a 99th percentile about three times as long.
+const wholeFile = 128 << 10
+
+// Pieces returns how many times the time for one piece a step of this size may take.
+func Pieces(bytes int) int { return max((bytes+Piece-1)/Piece, 1) }
+
 // Writer writes a response in pieces, for each of which Begin and End are called, so that a client that stops reading is
 // noticed. It is what [http.ServeContent] gets.
 type Writer struct {
@@ -38,8 +45,12 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
 
+	step := int64(Piece)
+	if whole.N <= wholeFile {
+		step = wholeFile
+	}
 	for whole.N > 0 {
-		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, Piece)}
+		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, step)}
 		want := piece.N
 		w.Begin(int(want))
 		n, err := io.Copy(w.ResponseWriter, piece)
