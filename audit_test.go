@@ -47,6 +47,7 @@ func inAudit(
 		if change != nil {
 			change(&cfg)
 		}
+
 		pool, err := passenger.New(cfg)
 		require.NoError(t, err)
 		f.Pool = pool
@@ -64,8 +65,10 @@ func (f *audit) requireNothingLeft(t require.TestingT) {
 	require.Empty(t, f.factory.LiveProcesses())
 	require.Empty(t, f.spawners.faults(true))
 	require.Empty(t, f.events.faults())
+
 	for _, g := range f.Inspect().Groups {
 		require.Zero(t, g.QueueLength, g.Name)
+
 		for _, p := range g.Processes {
 			require.Positive(t, p.Sessions, "%s: process %d is kept for nothing", g.Name, p.PID)
 		}
@@ -117,6 +120,7 @@ func (a *accounts) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s := &accountedSpawner{Spawner: inner, accounts: a, app: app}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,12 +166,15 @@ func (s *accountedSpawner) change(f func()) {
 func (a *accounts) faults(atEnd bool) (faults []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	for i, s := range a.made {
 		if s.closed > 1 || s.late > 0 || s.cut > 0 || atEnd && s.closed == 0 {
-			faults = append(faults, fmt.Sprintf("spawner %d, of %s: closed %d times, %d spawns began later, %d went on then",
+			faults = append(faults, fmt.Sprintf("spawner %d, of %s: closed %d times, %d spawns began later, %d went "+
+				"on then",
 				i, s.app.Name(), s.closed, s.late, s.cut))
 		}
 	}
+
 	return faults
 }
 
@@ -175,11 +182,13 @@ func (a *accounts) faults(atEnd bool) (faults []string) {
 func (a *accounts) open(name string) (n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	for _, s := range a.made {
 		if s.app.Name() == name && s.closed == 0 {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -197,9 +206,11 @@ func enter[E any](m *map[uint64]*entry[E], id uint64) *entry[E] {
 	if *m == nil {
 		*m = map[uint64]*entry[E]{}
 	}
+
 	if (*m)[id] == nil {
 		(*m)[id] = &entry[E]{}
 	}
+
 	return (*m)[id]
 }
 
@@ -236,6 +247,7 @@ func (l *ledger) faults() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	faults := unevenEntries("spawn", l.spawns)
+
 	return append(faults, unevenEntries("restart", l.restarts)...)
 }
 
@@ -246,6 +258,7 @@ func unevenEntries[E any](what string, m map[uint64]*entry[E]) (faults []string)
 			faults = append(faults, fmt.Sprintf("%s %d: begun %d times, ended %d times", what, id, began, ended))
 		}
 	}
+
 	return faults
 }
 
@@ -253,11 +266,13 @@ func unevenEntries[E any](what string, m map[uint64]*entry[E]) (faults []string)
 func (l *ledger) restartErrors() (errs []error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	for _, id := range slices.Sorted(maps.Keys(l.restarts)) {
 		for _, e := range l.restarts[id].ended {
 			errs = append(errs, e.Err)
 		}
 	}
+
 	return errs
 }
 
@@ -274,6 +289,7 @@ func (g *gate) beforeSpawn(ctx context.Context, _ int, _ spawner.App) error {
 	if g.stubborn {
 		ctx = context.WithoutCancel(ctx)
 	}
+
 	select {
 	case <-g.open:
 		return nil
@@ -292,5 +308,6 @@ func (f *audit) serve(o *passenger.Options) *answer {
 			s.Close(passenger.KeepAlive)
 		}
 	})
+
 	return a
 }

@@ -60,6 +60,7 @@ func runAll(todo []func()) {
 			runAll(todo[done:])
 		}
 	}()
+
 	for done < len(todo) {
 		f := todo[done]
 		done++
@@ -74,16 +75,20 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	if p.starving.len()+p.hungry.len() > 0 || p.capacityUsed > p.cfg.MaxPoolSize {
 		p.allot(&p.fx)
 	}
+
 	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {
 		p.markDrained()
 	}
+
 	if p.cfg.SelfChecks {
 		if err := p.verify(); err != nil {
 			p.impossible(&p.fx, err)
 		}
 	}
+
 	todo := p.fx.todo
 	p.fx.todo = nil
+
 	return todo
 }
 

@@ -41,6 +41,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 
 	fmt.Println(pool.Inspect().CapacityUsed, "of", pool.Inspect().MaxPoolSize, "processes")
@@ -70,6 +71,7 @@ func ExamplePool_Get() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
 	response, _ := io.ReadAll(conn)
 	fmt.Printf("%s, %.15q\n", session.AppName(), response)
@@ -87,6 +89,7 @@ func ExamplePool_AsyncGet() {
 			got <- err.Error()
 			return
 		}
+
 		got <- fmt.Sprint("process ", session.PID())
 		session.Close(passenger.KeepAlive)
 	})
@@ -113,6 +116,7 @@ func ExamplePool_Start() {
 	if err := pool.Start(ctx, options); err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Println(len(pool.Inspect().Group("shop").Processes), "processes before the first request")
 	// Output: 3 processes before the first request
 }
@@ -132,6 +136,7 @@ func ExamplePool_Restart() {
 	if resisted, ok := errors.AsType[*passenger.DeploymentError](err); ok {
 		fmt.Println(resisted)
 	}
+
 	fmt.Println("serving:", pool.Inspect().Group("shop").Processes[0].PID)
 	// Output:
 	// the new release does not start, the old processes serve on: cannot start shop: syntax error in app.rb (error 00000002)
@@ -149,7 +154,9 @@ func ExamplePool_BeginRestart() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Println("restarting:", n)
+
 	// Whoever wants to know how it ended waits, now or later.
 	fmt.Println(wait(context.Background()), pool.Inspect().Group("shop").Generation)
 	// Output:
@@ -168,12 +175,14 @@ func ExamplePool_Disable() {
 	if err := pool.Disable(context.Background(), first); err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Println(pool.Inspect().Process(first).State)
 
 	second := pool.Inspect().Group("shop").Processes[0].GUPID
 	if err := pool.SetMaxPoolSize(2); err != nil {
 		log.Fatal(err)
 	}
+
 	err := pool.Disable(context.Background(), second)
 	fmt.Println(errors.Is(err, passenger.ErrCannotDisable), errors.Is(err, passenger.ErrPoolFull))
 	// Output:
@@ -206,6 +215,7 @@ func ExampleSnapshot_WriteText() {
 	if err := pool.Inspect().WriteText(os.Stdout, passenger.TextOptions{}); err != nil {
 		log.Fatal(err)
 	}
+
 	// Output:
 	// ----------- General information -----------
 	// Max pool size : 2
@@ -237,6 +247,7 @@ func ExampleObserver() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 	_ = pool.Start(context.Background(), shop())
 	// Output: started a process of shop with error <nil>

@@ -27,8 +27,10 @@ func TestA23RequestsHitAColdApplication(t *testing.T) {
 		if spawning.Add(1) > 1 {
 			overlapping.Add(1)
 		}
+
 		time.Sleep(time.Second)
 		spawning.Add(-1)
+
 		return nil
 	}}
 	inBubble(t, 6, script, func(f *fixture) {
@@ -36,6 +38,7 @@ func TestA23RequestsHitAColdApplication(t *testing.T) {
 		for i := range answers {
 			answers[i] = f.ask(options("a"))
 		}
+
 		refused := 0
 		for _, a := range answers[100:] {
 			if a.err != nil {
@@ -43,6 +46,7 @@ func TestA23RequestsHitAColdApplication(t *testing.T) {
 				refused++
 			}
 		}
+
 		require.Equal(f, 400, refused, "the queue is bounded")
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -57,9 +61,11 @@ func TestA24ClientsLeaveDuringTheSpawn(t *testing.T) {
 		for i := range answers {
 			answers[i] = f.ask(options("a"))
 		}
+
 		for _, a := range answers {
 			require.True(f, a.stop())
 		}
+
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.Equal(f, []int{1000}, f.pids("a"), "the spawn completes, and no other begins")
@@ -87,12 +93,14 @@ func TestB1IdleProcessIsKilled(t *testing.T) {
 		require.True(f, f.factory.Kill(1000))
 		synctest.Wait()
 		require.NotContains(f, f.pids("a"), 1000, "noticed at once")
+
 		for range 100 {
 			s := f.get(o)
 			_, err := s.Connect(f.Context())
 			require.NoError(f, err)
 			s.Close(passenger.KeepAlive)
 		}
+
 		require.Zero(f, time.Since(began))
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -105,18 +113,22 @@ func TestB18AllReachMaxRequests(t *testing.T) {
 		o := options("a")
 		o.MaxRequests = 5
 		f.started(o, 4)
+
 		for range 10 {
 			answers := make([]*answer, 4)
 			for i := range answers {
 				answers[i] = f.ask(o)
 			}
+
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
+
 			for _, a := range answers {
 				require.NoError(f, a.err)
 				a.session.Close(passenger.KeepAlive)
 			}
 		}
+
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.Len(f, f.pids("a"), 4)
@@ -127,18 +139,22 @@ func TestB19AllAskForOutOfBandWork(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
+
 		sessions := []*passenger.Session{f.get(o), f.get(o), f.get(o)}
 		for _, s := range sessions {
 			s.RequestOOBW()
 		}
+
 		for _, s := range sessions {
 			s.Close(passenger.KeepAlive)
 		}
+
 		for range 3 {
 			synctest.Wait()
 			require.Len(f, f.pids("a"), 2, "one at a time")
 			time.Sleep(time.Second)
 		}
+
 		synctest.Wait()
 		require.Len(f, f.pids("a"), 3)
 		require.Len(f, f.worked, 3)
@@ -156,6 +172,7 @@ func TestB19AllAskForOutOfBandWork(t *testing.T) {
 func TestB20ExitAfterEachReply(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
+
 		o.MinProcesses = 1
 		for range 100 {
 			s := f.get(o)
@@ -163,6 +180,7 @@ func TestB20ExitAfterEachReply(t *testing.T) {
 			s.Close(passenger.KeepAlive)
 			synctest.Wait()
 		}
+
 		require.Len(f, f.pids("a"), 1)
 	})
 }
@@ -171,13 +189,16 @@ func TestB21EveryRequestHangs(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{StopDelay: time.Hour}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequestTime, o.MaxRequestQueueTime, o.MaxRequestQueueSize = time.Minute, 30*time.Second, 10
+
 		answers := make([]*answer, 20)
 		for i := range answers {
 			answers[i] = f.ask(o)
 			synctest.Wait()
 		}
+
 		time.Sleep(time.Minute)
 		synctest.Wait()
+
 		served, late, full := 0, 0, 0
 		for _, a := range answers {
 			switch {
@@ -192,6 +213,7 @@ func TestB21EveryRequestHangs(t *testing.T) {
 				full++
 			}
 		}
+
 		require.Equal(f, []int{2, 10, 8}, []int{served, late, full})
 	})
 }
@@ -203,12 +225,14 @@ func TestG6RestartFileTouchedAgainAndAgain(t *testing.T) {
 		o := options("a")
 		o.App.Root = root
 		f.get(o).Close(passenger.KeepAlive)
+
 		at := time.Now()
 		for i := range 1000 {
 			touch(f, filepath.Join(root, "tmp", "restart.txt"), at.Add(time.Duration(i+1)*time.Second))
 			f.get(o).Close(passenger.KeepAlive)
 			time.Sleep(10 * time.Millisecond)
 		}
+
 		time.Sleep(10 * time.Second)
 		f.get(o).Close(passenger.KeepAlive)
 		synctest.Wait()
@@ -217,10 +241,12 @@ func TestG6RestartFileTouchedAgainAndAgain(t *testing.T) {
 		before := f.group("a").Generation
 		require.NoError(f, os.RemoveAll(filepath.Join(root, "tmp")))
 		require.NoError(f, os.Symlink("tmp", filepath.Join(root, "tmp")))
+
 		for range 3 {
 			time.Sleep(10 * time.Second)
 			f.get(o).Close(passenger.KeepAlive)
 		}
+
 		require.Equal(f, before, f.group("a").Generation)
 	})
 }
@@ -241,12 +267,14 @@ func TestG10FullPool(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		ctx, cancel := context.WithCancel(f.Context())
 		defer cancel()
+
 		busy := func() {
 			for ctx.Err() == nil {
 				s, err := f.Get(ctx, options("busy"))
 				if err != nil {
 					return
 				}
+
 				time.Sleep(100 * time.Millisecond)
 				s.Close(passenger.KeepAlive)
 			}
@@ -254,7 +282,9 @@ func TestG10FullPool(t *testing.T) {
 		for range 10 {
 			go busy()
 		}
+
 		time.Sleep(time.Minute)
+
 		for range 5 {
 			for i := range 4 {
 				o := options(fmt.Sprintf("quiet-%d", i))
@@ -263,6 +293,7 @@ func TestG10FullPool(t *testing.T) {
 				require.Less(f, time.Since(began), 10*time.Second, "none starves")
 			}
 		}
+
 		cancel()
 		time.Sleep(time.Minute)
 	})
@@ -307,6 +338,7 @@ func TestH10R08NamesAreNotShared(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
 		victim := options("shop")
 		f.started(victim, 1)
+
 		for name, change := range map[string]func(*spawner.App){
 			"user":        func(a *spawner.App) { a.User = "mallory" },
 			"group":       func(a *spawner.App) { a.Group = "mallory" },
@@ -319,6 +351,7 @@ func TestH10R08NamesAreNotShared(t *testing.T) {
 			require.NotEqual(f, 1000, s.PID(), name)
 			s.Close(passenger.KeepAlive)
 		}
+
 		s := f.get(victim)
 		require.Equal(f, 1000, s.PID())
 		s.Close(passenger.KeepAlive)

@@ -74,8 +74,14 @@ type group struct {
 
 func newGroup(p *Pool, opts *Options) *group {
 	g := &group{
-		pool: p, name: opts.App.Name(), opts: opts.clone(), apiKey: rand.Text()[:16], uid: -1, gid: -1,
-		sticky: map[uint32]*process{}, gone: make(chan struct{}),
+		pool:   p,
+		name:   opts.App.Name(),
+		opts:   opts.clone(),
+		apiKey: rand.Text()[:16],
+		uid:    -1,
+		gid:    -1,
+		sticky: map[uint32]*process{},
+		gone:   make(chan struct{}),
 	}
 	g.openRelease(0)
 
@@ -93,6 +99,7 @@ func (g *group) list(s processState) *list[process] {
 	case stateNew, stateDetached:
 		return &g.detached
 	}
+
 	return &g.detached
 }
 
@@ -105,6 +112,7 @@ func (g *group) capacityUsed() int {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -117,9 +125,11 @@ func (g *group) merge(fx *effects, opts *Options) error {
 	if g.opts.isLike(opts) {
 		return nil
 	}
+
 	if err := opts.validateOwn(); err != nil {
 		return err
 	}
+
 	if g.opts.limits() == opts.limits() {
 		return nil
 	}
@@ -139,9 +149,11 @@ func (g *group) settle(fx *effects) {
 	if g.removed || g.pool.state == poolClosed {
 		return
 	}
+
 	for pr := range g.disabling.all {
 		g.finishDisabling(fx, pr)
 	}
+
 	g.resist(fx)
 	g.serveQueue(fx)
 	g.finishStarts()
@@ -167,6 +179,7 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	g.fireProcess(fx, hooks.AttachedProcess, pr)
 	g.observeProcess(fx, Observer.ProcessAttached, pr)
 	p.wg.Go(func() { g.watchProcess(pr) })
+
 	return pr
 }
 
@@ -183,16 +196,21 @@ func (g *group) watchProcess(pr *process) {
 		if pr.state == stateDetached {
 			pr.announceEnd(fx) // to those that have kept it
 			if pr.unreachable {
-				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status", pr.proc.ExitStatus())
+				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status",
+					pr.proc.ExitStatus())
 			}
+
 			g.drainStep(fx, pr)
+
 			return
 		}
+
 		status := pr.proc.ExitStatus()
 		tell := fx.warn
 		if status == cleanExit {
 			tell = fx.log
 		}
+
 		tell(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
 		g.countDeath(pr)
 		g.detach(fx, pr)

@@ -24,11 +24,13 @@ func (f *fixture) breaks(broken bool) {
 // outage lets an application that has no process fail to start for ten minutes.
 func (f *fixture) outage(o *passenger.Options) {
 	f.breaks(true)
+
 	for range 10 {
 		time.Sleep(time.Minute)
 		_, err := f.Get(f.Context(), o)
 		require.ErrorIs(f, err, errRefused)
 	}
+
 	f.breaks(false)
 }
 
@@ -39,6 +41,7 @@ func (f *fixture) untilSpawn() time.Duration {
 		time.Sleep(100 * time.Millisecond)
 		synctest.Wait()
 	}
+
 	return time.Since(began)
 }
 
@@ -47,6 +50,7 @@ func TestThoseWhoWaitGetProcessesOnceOneHasStartedAfterAnOutage(t *testing.T) {
 		o := options("a")
 		f.outage(o)
 		f.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Second })
+
 		waiting := []*answer{f.ask(o), f.ask(o), f.ask(o), f.ask(o), f.ask(o)}
 		for i, a := range waiting {
 			time.Sleep(time.Second)
@@ -87,7 +91,8 @@ func TestRowOfFailuresEndsWithASuccess(t *testing.T) {
 				require.True(f, f.factory.Kill(f.factory.LiveProcesses()[0].Info().PID))
 				synctest.Wait()
 				require.Equal(f, spawns+1, f.factory.Spawns(), "one that was of use is replaced at once")
-				require.InDelta(f, time.Second, f.untilSpawn(), float64(200*time.Millisecond), "one failure costs a second")
+				require.InDelta(f, time.Second, f.untilSpawn(), float64(200*time.Millisecond),
+					"one failure costs a second")
 			})
 		})
 	}
@@ -133,6 +138,7 @@ func TestCrashLoopOfSeveralProcessesBacksOffToAMinute(t *testing.T) {
 					for _, p := range f.factory.LiveProcesses() {
 						p.Die("exit status 1")
 					}
+
 					synctest.Wait()
 				}
 			}

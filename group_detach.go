@@ -11,6 +11,7 @@ func (g *group) detach(fx *effects, pr *process) {
 	if pr.state == stateDetached {
 		return
 	}
+
 	g.takeOut(fx, pr)
 	g.settle(fx)
 }
@@ -21,6 +22,7 @@ func (g *group) takeOut(fx *effects, pr *process) {
 	for i := range pr.sockets {
 		pr.sockets[i].closeIdle(fx)
 	}
+
 	pr.idle.leave()
 	pr.announceEnd(fx)
 	pr.moveTo(fx, stateDetached)
@@ -40,10 +42,12 @@ func (g *group) drainStep(fx *effects, pr *process) {
 		// Also when it is gone already: Stop clears away what it left.
 		g.stopProcess(fx, pr)
 	}
+
 	onlyLong := pr.keepsSessions() && pr.sessions > 0 && pr.sessions == len(pr.onDetach)
 	if !pr.exited && !onlyLong {
 		return
 	}
+
 	if r := pr.drainedFor; r != nil {
 		pr.drainedFor = nil
 		r.draining--
@@ -51,6 +55,7 @@ func (g *group) drainStep(fx *effects, pr *process) {
 			g.settle(fx)
 		}
 	}
+
 	if pr.exited && pr.sessions == 0 {
 		pr.member.leave()
 		g.noteVacancy()
@@ -92,6 +97,7 @@ func (g *group) limitDrain(pr *process) {
 	if pr.stopping || limit < 0 || g.pool.state == poolClosed {
 		return
 	}
+
 	pr.drain = g.pool.startTimer(limit, func(fx *effects) {
 		if pr.overdue = pr.keepsSessions() && len(pr.onDetach) > 0; !pr.overdue {
 			g.stopLate(fx, pr)
@@ -102,7 +108,8 @@ func (g *group) limitDrain(pr *process) {
 // stopLate stops a process whose time is up.
 func (g *group) stopLate(fx *effects, pr *process) {
 	if !pr.stopping {
-		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID, "sessions", pr.sessions)
+		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID,
+			"sessions", pr.sessions)
 		g.stopProcess(fx, pr)
 	}
 }

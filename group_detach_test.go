@@ -18,6 +18,7 @@ func (f *audit) detach(ctx context.Context) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- f.DetachApp(ctx, "a") }()
 	synctest.Wait()
+
 	return result
 }
 
@@ -25,10 +26,12 @@ func (f *audit) detach(ctx context.Context) <-chan error {
 func (f *audit) requireGone() {
 	f.Helper()
 	require.Nil(f, f.Inspect().Group("a"), "Inspect agrees")
+
 	for _, p := range f.factory.LiveProcesses() {
 		app := p.App()
 		require.NotEqual(f, "a", app.Name(), "a process lives")
 	}
+
 	require.Zero(f, f.spawners.open("a"), "a spawner is open")
 }
 
@@ -92,6 +95,7 @@ func TestInspectAgreesWithDetachAppAtOnce(t *testing.T) {
 				}
 			})
 		}
+
 		require.NoError(t, pool.DetachApp(t.Context(), "a"))
 		require.Empty(t, pool.Inspect().Groups, "at time %d", i)
 		require.Zero(t, pool.Inspect().CapacityUsed)

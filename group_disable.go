@@ -32,6 +32,7 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 		return
 	case stateEnabled:
 	}
+
 	if g.enabled.len() == 1 {
 		if err := g.cannotGrow(); err != nil {
 			pr.byAdmin = false
@@ -39,8 +40,10 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 			return
 		}
 	}
+
 	pr.disabled = append(pr.disabled, done)
 	pr.moveTo(fx, stateDisabling)
+
 	// If it is alone, it serves until the other one is there.
 	g.settle(fx)
 }
@@ -109,5 +112,6 @@ func (pr *process) disableEnded(fx *effects, err error) {
 	for _, done := range pr.disabled {
 		fx.after(func() { done(err) })
 	}
+
 	pr.disabled = nil
 }

@@ -73,6 +73,7 @@ var refusals = map[string]struct {
 				}
 			})
 			f.begin(passenger.RestartOptions{Method: passenger.RestartRolling})
+
 			return f.Disable(f.Context(), "1000")
 		},
 		check: requireResisted,
@@ -137,9 +138,11 @@ func TestProcessThatCouldNotBeDisabledDoesNotTakeOthersTurn(t *testing.T) {
 		for _, s := range open {
 			s.RequestOOBW()
 		}
+
 		for _, i := range []int{2, 0, 1} {
 			open[i].Close(passenger.KeepAlive)
 		}
+
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		require.ElementsMatch(f, []int{1000, 1001, 1002}, []int{<-f.worked, <-f.worked, <-f.worked})
@@ -181,9 +184,11 @@ func TestOutOfBandWorkWithAChangingNumberOfInstances(t *testing.T) {
 			for _, s := range open {
 				s.RequestOOBW()
 			}
+
 			for _, s := range open {
 				s.Close(passenger.KeepAlive)
 			}
+
 			synctest.Wait()
 		}
 		restart := func(instances int) {

@@ -22,11 +22,13 @@ type health struct {
 
 func (h *health) script() spawnertest.Script {
 	h.status.Store(http.StatusOK)
+
 	return spawnertest.Script{HandlerFor: func(*spawnertest.Process) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if h.hangs.Load() {
 				<-r.Context().Done()
 			}
+
 			w.WriteHeader(int(h.status.Load()))
 		})
 	}}

@@ -41,6 +41,7 @@ func (g *group) startOOBW(fx *effects, pr *process) {
 	if pr.oobw != oobwRequested || pr.state != stateEnabled || g.oobwCount >= g.opts.maxOOBW() {
 		return
 	}
+
 	g.oobwCount++
 	pr.oobw = oobwStarting
 	g.disable(fx, pr, func(err error) {
@@ -53,6 +54,7 @@ func (g *group) disabledForOOBW(fx *effects, pr *process, err error) {
 		g.endOOBW(fx, pr)
 		return
 	}
+
 	pr.oobw = oobwRunning
 	s := pr.open()
 	g.pool.wg.Go(func() { g.workOutOfBand(pr, s) })
@@ -70,6 +72,7 @@ func (g *group) workOutOfBand(pr *process, s *Session) {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				fx.log(g.pool, "Out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
 			}
+
 			g.endOOBW(fx, pr)
 		})
 	}()
@@ -85,8 +88,10 @@ func (g *group) endOOBW(fx *effects, pr *process) {
 	if pr.state == stateDisabled && (!pr.byAdmin || g.pool.state == poolDraining) {
 		g.enable(fx, pr)
 	}
+
 	for next := range g.enabled.all {
 		g.startOOBW(fx, next)
 	}
+
 	g.settle(fx)
 }

@@ -12,6 +12,7 @@ func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
 		return nil, &QueueFullError{AppName: g.name, Limit: limit, ID: fmt.Sprintf("%08x", rand.Uint32())}
 	}
+
 	w := newWaiter(g, callback)
 	if pr := g.stickyProcess(opts.StickySessionID); pr != nil {
 		pr.waiting.push(&w.place, w)
@@ -19,8 +20,10 @@ func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 	} else {
 		g.queue.push(&w.place, w)
 	}
+
 	g.pool.waiting++
 	w.limitWait(opts)
+
 	return w, nil
 }
 
@@ -32,12 +35,15 @@ func (g *group) unqueue(w *waiter) bool {
 	if w.place.in == nil {
 		return false
 	}
+
 	if w.place.in != &g.queue {
 		g.stickyWaiting--
 	}
+
 	w.place.leave()
 	g.pool.waiting--
 	g.pool.stopTimer(w.limit)
+
 	return true
 }
 
@@ -49,6 +55,7 @@ func (g *group) serveQueue(fx *effects) {
 		if s == nil {
 			return
 		}
+
 		g.unqueue(w)
 		fx.deliver(w, s, nil)
 	}

@@ -115,6 +115,7 @@ func TestResistanceHoldsWhateverHappensToTheOnlyOldProcess(t *testing.T) {
 		},
 		"the most requests": func(f *audit, o *passenger.Options) {
 			limited := *o
+
 			limited.MaxRequests = 2
 			for range 10 {
 				f.get(&limited).Close(passenger.KeepAlive)
@@ -216,6 +217,7 @@ func TestResistanceEndsWithTheOldProcessesWhereSomeNewOnesStarted(t *testing.T) 
 		case 6:
 			<-ctx.Done() // it comes for the next old one, and is given up
 		}
+
 		return nil
 	}
 	inAudit(t, 4, spawnertest.Script{BeforeSpawn: failSecond}, nil, func(f *audit) {
@@ -224,6 +226,7 @@ func TestResistanceEndsWithTheOldProcessesWhereSomeNewOnesStarted(t *testing.T) 
 		f.started(o, 3)
 		requireResisted(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}))
 		generations := map[uint32]int{}
+
 		var old []int
 		for _, p := range f.group("a").Processes {
 			generations[p.Generation]++
@@ -231,6 +234,7 @@ func TestResistanceEndsWithTheOldProcessesWhereSomeNewOnesStarted(t *testing.T) 
 				old = append(old, p.PID)
 			}
 		}
+
 		require.Equal(f, map[uint32]int{0: 2, 1: 1}, generations)
 
 		require.True(f, f.factory.Kill(old[0]))
@@ -254,9 +258,11 @@ func TestResistanceEndsWithTheNextRestart(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			require.Nil(f, f.group("a").DeploymentError)
+
 			for _, p := range f.group("a").Processes {
 				require.EqualValues(f, 2, p.Generation, "one release alone serves")
 			}
+
 			require.Len(f, f.pids("a"), 2)
 		})
 	}

@@ -72,12 +72,15 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	if g.restart != nil {
 		r.done = g.restart.done
 	}
+
 	if done != nil {
 		r.done = append(r.done, done)
 	}
+
 	if o.Options != nil {
 		g.opts = o.Options.clone()
 	}
+
 	r.rolling = o.Method == RestartRolling || o.Method == RestartDefault && !g.opts.BlockingRestarts
 	g.giveUpAttempts()
 	g.retire(g.release)
@@ -85,6 +88,7 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	if g.restart != nil {
 		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
 	}
+
 	g.restart, g.resisted, g.failures = r, nil, 0
 	g.observeRestartBegan(fx, r)
 	g.stopRetry()
@@ -96,6 +100,7 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 			}
 		}
 	}
+
 	fx.log(g.pool, "Restarting", "app", g.name, "generation", g.release.generation, "rolling", r.rolling)
 	g.settle(fx)
 }
@@ -112,6 +117,7 @@ func (g *group) rollOn(fx *effects) {
 		if g.processCount() > 0 || len(g.attempts) == 0 && !g.wantsProcess() {
 			g.endRestart(fx, nil)
 		}
+
 		return
 	}
 
@@ -124,6 +130,7 @@ func (g *group) endRestart(fx *effects, err error) {
 	for _, f := range g.restart.done {
 		fx.after(func() { f(err) })
 	}
+
 	g.observeRestartEnded(fx, g.restart, err)
 	g.restart = nil
 	g.pool.armCollector()
@@ -138,12 +145,14 @@ func (g *group) restartFailed(fx *effects, err error) {
 	if g.restart == nil {
 		return
 	}
+
 	if g.restart.rolling && g.oldProcesses() > 0 {
 		g.giveUpAttempts()
 		g.resisted = &DeploymentError{Err: err, At: time.Now()}
 		fx.log(g.pool, "Resisting a deployment error: the old processes serve on", "app", g.name, "error", err.Error())
 		err = g.resisted
 	}
+
 	g.endRestart(fx, err)
 }
 
@@ -155,18 +164,22 @@ func (g *group) replaceOld(fx *effects, by *process) {
 			victim = pr
 		}
 	}
+
 	if victim == nil {
 		// They have died meanwhile, and their room may be taken, or forbidden by now.
 		tooMany := g.opts.MaxProcesses > 0 && g.processCount() > g.opts.MaxProcesses
 		if tooMany || g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
 			g.takeOut(fx, by)
 		}
+
 		return
 	}
+
 	if g.restart != nil {
 		g.restart.draining++
 		victim.drainedFor = g.restart
 	}
+
 	g.takeOut(fx, victim)
 	g.limitDrain(victim)
 }
@@ -178,6 +191,7 @@ func (g *group) oldProcesses() (n int) {
 			n++
 		}
 	}
+
 	return n
 }
 

@@ -20,6 +20,7 @@ func (f *fixture) begin(o passenger.RestartOptions) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- f.Restart(f.Context(), "a", o) }()
 	synctest.Wait()
+
 	return result
 }
 
@@ -40,6 +41,7 @@ func TestRollingRestart(t *testing.T) {
 		f.started(o, 3)
 		busy := f.get(o)
 		require.Equal(f, 1000, busy.PID())
+
 		result := f.begin(passenger.RestartOptions{})
 		for i := range 2 {
 			require.Equal(f, 3, f.Inspect().CapacityUsed, "the replacement needs no room")
@@ -51,6 +53,7 @@ func TestRollingRestart(t *testing.T) {
 			require.GreaterOrEqual(f, s.PID(), 1003, "the newest generation comes first")
 			s.Close(passenger.KeepAlive)
 		}
+
 		require.Contains(f, f.pids("a"), 1000, "the busy one is replaced last")
 		fallback := []*passenger.Session{f.get(o), f.get(o)}
 		require.Empty(f, result)
@@ -62,6 +65,7 @@ func TestRollingRestart(t *testing.T) {
 		busy.Close(passenger.KeepAlive)
 		synctest.Wait()
 		require.Equal(f, 3, f.factory.Live())
+
 		for _, s := range fallback {
 			s.Close(passenger.KeepAlive)
 		}
@@ -198,6 +202,7 @@ func TestRestartDuringARestart(t *testing.T) {
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			require.Len(f, f.pids("a"), 3)
+
 			for _, p := range f.group("a").Processes {
 				require.EqualValues(f, 2, p.Generation)
 			}
@@ -286,6 +291,7 @@ func TestRestartFileAndChangedOptions(t *testing.T) {
 			o.StickySessionID = 7
 			f.get(o).Close(passenger.KeepAlive)
 			synctest.Wait()
+
 			return f.factory.Process(len(f.factory.Processes()) - 1).App().StartCommand
 		}
 		require.Equal(f, []string{"first"}, get("first"))
@@ -314,9 +320,11 @@ func TestAlwaysRestartFile(t *testing.T) {
 		touch(f, filepath.Join(dir, "always_restart.txt"), time.Now())
 		require.Equal(f, 1000, get())
 		time.Sleep(time.Minute)
+
 		for i := range 3 {
 			require.Equal(f, 1001+i, get(), "each request gets the latest code")
 		}
+
 		require.NoError(f, os.Remove(filepath.Join(dir, "always_restart.txt")))
 		require.Equal(f, 1003, get())
 		require.Equal(f, 1003, get())

@@ -12,6 +12,7 @@ func (g *group) routeSticky(id uint32) *Session {
 	case pr.full():
 		return nil
 	}
+
 	return pr.open()
 }
 
@@ -22,9 +23,11 @@ func (g *group) route() *Session {
 	if pr := g.routes.best(); pr != nil && !pr.full() {
 		return pr.open()
 	}
+
 	if g.enabled.len() == 0 {
 		return g.routeToDisabling()
 	}
+
 	return nil
 }
 
@@ -37,9 +40,11 @@ func (g *group) routeToDisabling() *Session {
 			best = pr
 		}
 	}
+
 	if best == nil {
 		return nil
 	}
+
 	return best.open()
 }
 
@@ -76,18 +81,26 @@ func routeRank(pr *process) uint64 {
 	if pr.full() {
 		rank |= fullBit
 	}
+
 	return rank
 }
 
 func newRouteEntry(pr *process) routeEntry {
-	return routeEntry{rank: routeRank(pr), seq: pr.seq, id: pr.routeID, pr: pr}
+	return routeEntry{
+		rank: routeRank(pr),
+		seq:  pr.seq,
+		id:   pr.routeID,
+		pr:   pr,
+	}
 }
 
 func (t *routeTable) best() *process {
 	if len(t.entries) == 0 {
 		return nil
 	}
+
 	t.refresh()
+
 	return t.entries[0].pr
 }
 
@@ -107,6 +120,7 @@ func (t *routeTable) add(pr *process) {
 		pr.routeID = uint32(len(t.slots)) //nolint:gosec // G115: far fewer processes
 		t.slots = append(t.slots, 0)
 	}
+
 	t.entries = append(t.entries, routeEntry{})
 	t.up(len(t.entries)-1, newRouteEntry(pr))
 }
@@ -129,6 +143,7 @@ func (t *routeTable) update(pr *process) {
 		t.stale = true
 		return
 	}
+
 	t.refresh()
 	t.place(t.slots[pr.routeID], newRouteEntry(pr))
 }
@@ -139,6 +154,7 @@ func (t *routeTable) place(i int, e routeEntry) {
 		t.up(i, e)
 		return
 	}
+
 	t.down(i, e)
 }
 
@@ -155,9 +171,11 @@ func (t *routeTable) up(i int, e routeEntry) {
 		if !e.before(&t.entries[parent]) {
 			break
 		}
+
 		t.set(i, t.entries[parent])
 		i = parent
 	}
+
 	t.set(i, e)
 }
 
@@ -167,18 +185,22 @@ func (t *routeTable) down(i int, e routeEntry) {
 		if first >= len(t.entries) {
 			break
 		}
+
 		least := first
 		for c := first + 1; c < min(first+arity, len(t.entries)); c++ {
 			if t.entries[c].before(&t.entries[least]) {
 				least = c
 			}
 		}
+
 		if !t.entries[least].before(&e) {
 			break
 		}
+
 		t.set(i, t.entries[least])
 		i = least
 	}
+
 	t.set(i, e)
 }
 

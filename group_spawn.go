@@ -46,15 +46,22 @@ func (g *group) startSpawn(replaces bool) {
 	p := g.pool
 	g.claim.leave()
 	ctx, cancel := context.WithCancelCause(p.spawnCtx)
-	a := &spawnAttempt{group: g, release: g.release, replaces: replaces, cancel: cancel}
+	a := &spawnAttempt{
+		group:    g,
+		release:  g.release,
+		replaces: replaces,
+		cancel:   cancel,
+	}
 	if g.restart != nil {
 		a.restartID = g.restart.id
 	}
+
 	g.attempts = append(g.attempts, a)
 	a.release.attempts++
 	if !replaces {
 		p.capacityUsed++
 	}
+
 	p.wg.Go(func() { a.run(ctx) })
 }
 
@@ -72,9 +79,11 @@ func (g *group) wantsProcess() bool {
 	case g.queue.len() == 0 && (used >= g.minimum() || g.pool.state == poolDraining):
 		return false
 	}
+
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
 		return true // nobody else can serve them: a request's own attempt
 	}
+
 	return !g.retry.running()
 }
 
@@ -89,6 +98,7 @@ func (g *group) forget(a *spawnAttempt) {
 	if i < 0 {
 		return
 	}
+
 	g.attempts = slices.Delete(g.attempts, i, i+1)
 	if !a.replaces {
 		g.pool.capacityUsed--
@@ -119,6 +129,7 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	if a.givenUp || g.pool.state == poolClosed {
 		return false
 	}
+
 	if err == nil {
 		g.resisted, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
@@ -130,15 +141,19 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 		if a.replaces {
 			g.replaceOld(fx, pr)
 		}
+
 		g.settle(fx)
+
 		return true
 	}
+
 	g.lastFailure = newSpawnFailure(a.failure, err)
 	g.pool.remember(a.failure)
 	g.fireSpawnFailed(fx, a.failure, err)
 	g.countFailure()
 	g.restartFailed(fx, err)
 	g.failStarts(err)
+
 	switch {
 	case g.enabled.len() > 0:
 	case g.isResisting():
@@ -148,13 +163,19 @@ func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err 
 	default:
 		g.failQueue(fx, err)
 	}
+
 	g.settle(fx)
 
 	return false
 }
 
 func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
-	return &SpawnFailure{At: f.At, Summary: f.Summary, ID: f.ID, Err: err}
+	return &SpawnFailure{
+		At:      f.At,
+		Summary: f.Summary,
+		ID:      f.ID,
+		Err:     err,
+	}
 }
 
 func (g *group) countFailure() {
@@ -162,11 +183,13 @@ func (g *group) countFailure() {
 	if p.state == poolClosed {
 		return
 	}
+
 	g.failures++
 	wait := backoffMax
 	if n := g.failures - 1; n < bits.Len(uint(backoffMax/backoffMin)) {
 		wait = min(backoffMin<<n, backoffMax)
 	}
+
 	g.stopRetry()
 	g.retry = p.startTimer(wait, g.settle)
 }

@@ -15,7 +15,12 @@ import (
 )
 
 func TestSpawnFailureAnswersEverybody(t *testing.T) {
-	broken := &spawner.SpawnError{Category: spawner.CategoryStartup, Summary: "broken", AppName: "a", ID: "12345678"}
+	broken := &spawner.SpawnError{
+		Category: spawner.CategoryStartup,
+		Summary:  "broken",
+		AppName:  "a",
+		ID:       "12345678",
+	}
 	inBubble(t, 2, spawnertest.Script{SpawnDelay: time.Second, Failures: map[int]error{1: broken}}, func(f *fixture) {
 		first, second := f.ask(options("a")), f.ask(options("a"))
 		time.Sleep(time.Second)
@@ -84,19 +89,23 @@ func TestA22CrashLoopIsSpaced(t *testing.T) {
 		o.MinProcesses = 1
 		f.get(o).Close(passenger.KeepAlive)
 		require.True(f, f.factory.Kill(1000))
+
 		for i := 1; time.Since(began) < 5*time.Minute; i++ {
 			synctest.Wait()
 			if f.factory.Live() > 0 {
 				require.True(f, f.factory.Kill(f.factory.LiveProcesses()[0].Info().PID))
 				died = append(died, time.Since(began))
 			}
+
 			time.Sleep(500 * time.Millisecond)
 		}
 	})
+
 	var gaps []string
 	for i := 1; i < len(died); i++ {
 		gaps = append(gaps, (died[i] - died[i-1]).String())
 	}
+
 	require.Equal(t, "[1s 2s 4s 8s 16s 32s 1m0s 1m0s 1m0s]", fmt.Sprint(gaps))
 }
 

@@ -18,9 +18,11 @@ func (g *group) stickyProcess(id uint32) *process {
 	if id == 0 {
 		return nil
 	}
+
 	if pr := g.sticky[id]; pr != nil && pr.state == stateEnabled {
 		return pr
 	}
+
 	return nil
 }
 

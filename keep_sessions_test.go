@@ -17,17 +17,20 @@ func (f *fixture) long(o *passenger.Options) (s *passenger.Session, told *int) {
 	f.Helper()
 	s, told = f.get(o), new(int)
 	s.OnDetach(func() { *told++ })
+
 	return s, told
 }
 
 // detached are the processes of the application "a" that are to end.
 func (f *fixture) detached() (pids []int) {
 	f.Helper()
+
 	for _, p := range f.group("a").Processes {
 		if p.State == "detached" {
 			pids = append(pids, p.PID)
 		}
 	}
+
 	return pids
 }
 
@@ -91,6 +94,7 @@ func TestKeptSessionsAreTold(t *testing.T) {
 					p.Die("signal: killed")
 				}
 			}
+
 			synctest.Wait()
 		},
 		"shutdown": func(f *fixture, _ int) { require.NoError(f, f.Shutdown(f.Context())) },

@@ -21,6 +21,7 @@ func (l *list[T]) first() *T {
 	if l.head == nil {
 		return nil
 	}
+
 	return l.head.elem
 }
 
@@ -32,6 +33,7 @@ func (l *list[T]) push(n *node[T], elem *T) {
 	} else {
 		l.tail.next = n
 	}
+
 	l.tail = n
 	l.size++
 }
@@ -42,16 +44,19 @@ func (n *node[T]) leave() {
 	if l == nil {
 		return
 	}
+
 	if n.prev == nil {
 		l.head = n.next
 	} else {
 		n.prev.next = n.next
 	}
+
 	if n.next == nil {
 		l.tail = n.prev
 	} else {
 		n.next.prev = n.prev
 	}
+
 	n.prev, n.next, n.in = nil, nil, nil
 	l.size--
 }
@@ -63,6 +68,7 @@ func (l *list[T]) all(yield func(*T) bool) {
 		if !yield(n.elem) {
 			return
 		}
+
 		n = next
 	}
 }

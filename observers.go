@@ -34,6 +34,7 @@ func (all observers) RequestBegan(ctx context.Context, e *RequestEvent) context.
 		if e.AppHeader == nil {
 			e.AppHeader = make(textproto.MIMEHeader, len(own.AppHeader))
 		}
+
 		for name, values := range own.AppHeader {
 			e.AppHeader[textproto.CanonicalMIMEHeaderKey(name)] = values
 		}

@@ -27,6 +27,7 @@ func (r noter) RequestBegan(ctx context.Context, e *passenger.RequestEvent) cont
 	if e.AppHeader != nil {
 		r.note("found headers")
 	}
+
 	e.AppHeader, e.AppName = r.header, "changed"
 
 	return context.WithValue(ctx, orderKey{}, before+r.name)
@@ -89,10 +90,12 @@ func TestObserversTellsEachInOrderWithAnEventOfItsOwn(t *testing.T) {
 	o.ProcessDetached(&passenger.ProcessEvent{AppName: "shop"})
 	o.RestartBegan(&passenger.RestartEvent{AppName: "shop"})
 	o.RestartEnded(&passenger.RestartEvent{AppName: "shop"})
+
 	want := make([]string, 0, 12)
 	for _, what := range []string{"SpawnBegan", "SpawnEnded", "Attached", "Detached", "RestartBegan", "RestartEnded"} {
 		want = append(want, "a "+what+" shop", "b "+what+" shop")
 	}
+
 	require.Equal(t, want, notes)
 
 	none := passenger.Observers()

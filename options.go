@@ -76,11 +76,15 @@ type Config struct {
 func (c *Config) Validate() error {
 	var errs []error
 	if c.MaxPoolSize < 0 {
-		errs = append(errs, fmt.Errorf("MaxPoolSize: %d is negative: it must be at least 1, or 0 for %d", c.MaxPoolSize, DefaultMaxPoolSize))
+		errs = append(errs, fmt.Errorf("MaxPoolSize: %d is negative: it must be at least 1, or 0 for %d", c.MaxPoolSize,
+			DefaultMaxPoolSize))
 	}
+
 	if c.MetricsInterval < 0 {
-		errs = append(errs, fmt.Errorf("MetricsInterval: %s is negative: it must be positive, or 0 for never", c.MetricsInterval))
+		errs = append(errs, fmt.Errorf("MetricsInterval: %s is negative: it must be positive, or 0 for never",
+			c.MetricsInterval))
 	}
+
 	for i, h := range c.Hooks {
 		if h == nil {
 			errs = append(errs, fmt.Errorf("%s: number %d is nil", "Hooks", i))
@@ -94,9 +98,11 @@ func (c *Config) setDefaults() {
 	if c.MaxPoolSize == 0 {
 		c.MaxPoolSize = DefaultMaxPoolSize
 	}
+
 	if c.PoolIdleTime == 0 {
 		c.PoolIdleTime = DefaultPoolIdleTime
 	}
+
 	c.Logger = defaultlog.Or(c.Logger)
 }
 
@@ -197,15 +203,22 @@ func (o *Options) validateOwn() error {
 	if o.MinProcesses < 0 {
 		errs = append(errs, fmt.Errorf("MinProcesses: %d is negative: it must be at least 0", o.MinProcesses))
 	}
+
 	if o.MaxProcesses > 0 && o.MinProcesses > o.MaxProcesses {
-		errs = append(errs, fmt.Errorf("MinProcesses: %d is above MaxProcesses, %d: at most those can be kept", o.MinProcesses, o.MaxProcesses))
+		errs = append(errs, fmt.Errorf("MinProcesses: %d is above MaxProcesses, %d: at most those can be kept",
+			o.MinProcesses, o.MaxProcesses))
 	}
+
 	if !(o.MaxRequestsJitter >= 0 && o.MaxRequestsJitter <= 1) { // NaN is neither
-		errs = append(errs, fmt.Errorf("MaxRequestsJitter: %v is no share: it must be from 0 to 1", o.MaxRequestsJitter))
+		errs = append(errs, fmt.Errorf("MaxRequestsJitter: %v is no share: it must be from 0 to 1",
+			o.MaxRequestsJitter))
 	}
+
 	if o.MaxOutOfBandWorkInstances < 0 {
-		errs = append(errs, fmt.Errorf("MaxOutOfBandWorkInstances: %d is negative: it must be at least 1, or 0 for 1", o.MaxOutOfBandWorkInstances))
+		errs = append(errs, fmt.Errorf("MaxOutOfBandWorkInstances: %d is negative: it must be at least 1, or 0 for 1",
+			o.MaxOutOfBandWorkInstances))
 	}
+
 	if strings.ContainsRune(o.RestartDir, 0) {
 		errs = append(errs, fmt.Errorf("RestartDir: %q holds a NUL", o.RestartDir))
 	}
@@ -217,7 +230,8 @@ func (o *Options) validateOwn() error {
 // gets have.
 func (o *Options) isLike(p *Options) bool {
 	return o.MinProcesses == p.MinProcesses && o.MaxProcesses == p.MaxProcesses &&
-		o.MaxRequests == p.MaxRequests && o.MaxRequestTime == p.MaxRequestTime && o.MaxRequestsJitter == p.MaxRequestsJitter &&
+		o.MaxRequests == p.MaxRequests && o.MaxRequestTime == p.MaxRequestTime &&
+		o.MaxRequestsJitter == p.MaxRequestsJitter &&
 		o.MaxOutOfBandWorkInstances == p.MaxOutOfBandWorkInstances && o.RestartDir == p.RestartDir
 }
 
@@ -233,6 +247,7 @@ func (o *Options) queueLimit() int {
 	if o.MaxRequestQueueSize == 0 {
 		return DefaultMaxRequestQueueSize
 	}
+
 	return o.MaxRequestQueueSize
 }
 
@@ -240,6 +255,7 @@ func (o *Options) statThrottle() time.Duration {
 	if o.StatThrottleRate == 0 {
 		return DefaultStatThrottleRate
 	}
+
 	return max(o.StatThrottleRate, 0)
 }
 
@@ -247,6 +263,7 @@ func (o *Options) preloaderIdleTime() time.Duration {
 	if o.MaxPreloaderIdleTime == 0 {
 		return DefaultMaxPreloaderIdleTime
 	}
+
 	return o.MaxPreloaderIdleTime
 }
 
@@ -254,6 +271,7 @@ func (o *Options) drainTimeout() time.Duration {
 	if o.DrainTimeout == 0 {
 		return DefaultDrainTimeout
 	}
+
 	return o.DrainTimeout
 }
 
@@ -276,6 +294,7 @@ func (o *Options) requestLimit(jitter float64) uint64 {
 	if o.MaxRequests <= 0 {
 		return 0
 	}
+
 	earlier := int(float64(o.MaxRequests) * o.MaxRequestsJitter * jitter)
 
 	return uint64(max(o.MaxRequests-earlier, 1))
@@ -287,6 +306,7 @@ func (o *Options) restartBatch() int {
 	if o.RestartBatchSize < 0 {
 		return math.MaxInt
 	}
+
 	return max(o.RestartBatchSize, 1)
 }
 

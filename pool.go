@@ -85,21 +85,29 @@ func New(cfg Config) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+
 	cfg.setDefaults()
 	p := &Pool{
-		cfg: cfg, factory: cfg.Spawner, epoch: time.Now(), groups: map[string]*group{},
-		closed: make(chan struct{}), drained: make(chan struct{}),
+		cfg:     cfg,
+		factory: cfg.Spawner,
+		epoch:   time.Now(),
+		groups:  map[string]*group{},
+		closed:  make(chan struct{}),
+		drained: make(chan struct{}),
 	}
 	var err error
 	if p.hooks, err = hooks.NewRunner(cfg.Logger, cfg.Hooks...); err != nil {
 		return nil, err
 	}
+
 	if p.factory == nil {
 		if p.factory, err = spawner.New(spawner.Config{Logger: cfg.Logger, Version: Version}); err != nil {
 			return nil, err
 		}
+
 		p.ownFactory = true
 	}
+
 	p.sample = (&procstat.Sampler{Marker: spawner.MarkerVar}).SampleTrees
 	p.spawnCtx, p.cancelSpawns = context.WithCancel(context.Background())
 	p.killCtx, p.killStops = context.WithCancel(context.Background())
@@ -109,6 +117,7 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.MetricsInterval > 0 {
 		p.wg.Go(func() { p.watchMetrics(cfg.MetricsInterval) })
 	}
+
 	return p, nil
 }
 
@@ -137,7 +146,9 @@ func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop fun
 	if w != nil {
 		return w.withdraw
 	}
+
 	callback(s, err)
+
 	return tooLate
 }
 
@@ -149,10 +160,12 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+
 	s, w, err := p.get(opts, nil)
 	if w == nil {
 		return s, err
 	}
+
 	select {
 	case r := <-w.result:
 		return r.session, r.err
@@ -160,7 +173,9 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 		if w.withdraw() {
 			return nil, ctx.Err()
 		}
+
 		r := <-w.result
+
 		return r.session, r.err
 	}
 }
@@ -173,16 +188,19 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 		if g, err = p.groupForGet(opts); err != nil {
 			return
 		}
+
 		var due bool
 		if l, due = g.watchDue(); due {
 			g.settle(fx) // it may be new, and have a minimum
 			return
 		}
+
 		s, w, err = g.get(fx, opts, callback)
 	})
 	if len(todo) > 0 {
 		runForGet(todo, s, w, err, callback)
 	}
+
 	if l.group == nil {
 		return s, w, err
 	}
@@ -194,6 +212,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 			err = ErrAppDetached // while the get looked
 			return
 		}
+
 		var g *group
 		if g, err = p.groupForGet(opts); err == nil {
 			s, w, err = g.get(fx, opts, callback)
@@ -220,6 +239,7 @@ func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*S
 			if s == nil && err == nil {
 				err = errInterrupted
 			}
+
 			callback(s, err)
 		case callback != nil: // it is called later
 		case s != nil:
@@ -239,15 +259,19 @@ func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) 
 	if err := g.merge(fx, opts); err != nil {
 		return nil, nil, err
 	}
+
 	if s := g.routeSticky(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}
+
 	w, full := g.enqueue(opts, callback)
 	if full != nil {
 		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: full.Error(), ErrorID: full.ID})
 		return nil, nil, full
 	}
+
 	g.settle(fx)
+
 	return nil, w, nil
 }
 
@@ -256,20 +280,25 @@ func (p *Pool) groupForGet(opts *Options) (*group, error) {
 	if p.state != poolOpen {
 		return nil, ErrClosed
 	}
+
 	name := opts.App.Name()
+
 	first := p.groups[name]
 	for g := first; g != nil; g = g.namesake {
 		if opts.sameApp(&g.opts.App) {
 			return g, nil
 		}
 	}
+
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
+
 	g := newGroup(p, opts)
 	g.namesake = first
 	p.groups[name] = g
 	g.fire(&p.fx, hooks.Event{Name: hooks.AfterInitializeSupergroup})
+
 	return g, nil
 }
 
@@ -282,6 +311,7 @@ func (p *Pool) allGroups(yield func(*group) bool) {
 			}
 		}
 	}
+
 	for _, g := range p.leaving {
 		if !yield(g) {
 			return

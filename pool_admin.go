@@ -34,6 +34,7 @@ func (p *Pool) Disable(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+
 	select {
 	case err := <-result:
 		return err
@@ -63,13 +64,16 @@ func (p *Pool) withProcess(id string, change func(*effects, *process)) (err erro
 			err = ErrClosed
 			return
 		}
+
 		pr := p.findProcess(id)
 		if pr == nil {
 			err = fmt.Errorf("%w: %s", ErrNoSuchProcess, id)
 			return
 		}
+
 		change(fx, pr)
 	})
+
 	return err
 }
 
@@ -82,6 +86,7 @@ func (p *Pool) findProcess(id string) *process {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -103,6 +108,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 
 		first := p.groups[name]
 		delete(p.groups, name)
+
 		for g := first; g != nil; g = g.namesake {
 			g.byAdmin = true
 			g.remove(fx)
@@ -114,6 +120,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 				leaving = append(leaving, g)
 			}
 		}
+
 		if len(leaving) == 0 {
 			err = fmt.Errorf("%w: %s", ErrNoSuchApp, name)
 		}
@@ -130,6 +137,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 			return ctx.Err()
 		}
 	}
+
 	return nil
 }
 
@@ -147,9 +155,11 @@ func (g *group) remove(fx *effects) {
 	if g.restart != nil {
 		g.endRestart(fx, ErrAppDetached)
 	}
+
 	for pr := range g.allProcesses {
 		g.takeOut(fx, pr)
 	}
+
 	g.failQueue(fx, ErrAppDetached)
 	g.failStarts(ErrAppDetached)
 }
@@ -173,6 +183,7 @@ func (p *Pool) setConfig(change func(*Config)) (err error) {
 		if err = cfg.Validate(); err != nil {
 			return
 		}
+
 		cfg.setDefaults()
 		p.cfg.MaxPoolSize, p.cfg.PoolIdleTime = cfg.MaxPoolSize, cfg.PoolIdleTime // the rest is read without the lock
 
@@ -181,5 +192,6 @@ func (p *Pool) setConfig(change func(*Config)) (err error) {
 		p.stopTimer(p.cleaner)
 		p.armCleaner()
 	})
+
 	return err
 }

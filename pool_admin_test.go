@@ -16,11 +16,13 @@ import (
 // stateOfFirst is the state of the first process that was started.
 func (f *fixture) stateOfFirst() passenger.ProcessState {
 	f.Helper()
+
 	for _, p := range f.group("a").Processes {
 		if p.PID == 1000 {
 			return p.State
 		}
 	}
+
 	return "gone"
 }
 
@@ -29,6 +31,7 @@ func (f *fixture) disabling(id string) <-chan error {
 	result := make(chan error, 1)
 	go func() { result <- f.Disable(f.Context(), id) }()
 	synctest.Wait()
+
 	return result
 }
 
@@ -46,6 +49,7 @@ func TestDisableAndEnable(t *testing.T) {
 		require.NoError(f, f.Enable(gupid))
 		require.NoError(f, f.Enable(gupid))
 		require.Equal(f, 1000, waiting.session.PID())
+
 		for _, err := range []error{f.Disable(f.Context(), "7"), f.Enable("7"), f.DetachProcess("7")} {
 			require.ErrorIs(f, err, passenger.ErrNoSuchProcess)
 		}
@@ -112,6 +116,7 @@ func TestDisableThatDoesNotComeAbout(t *testing.T) {
 			s.Close(passenger.KeepAlive)
 		})
 	}
+
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 2)
@@ -172,10 +177,12 @@ func TestG11LowerPoolSize(t *testing.T) {
 		require.NoError(f, f.SetMaxPoolSize(1))
 		synctest.Wait()
 		require.Equal(f, 3, f.Inspect().CapacityUsed, "the idle one goes at once")
+
 		for i, s := range busy {
 			s.Close(passenger.KeepAlive)
 			require.Equal(f, max(2-i, 1), f.Inspect().CapacityUsed)
 		}
+
 		f.get(o)
 		waiting := f.ask(o)
 		require.NoError(f, f.SetMaxPoolSize(2))
@@ -187,27 +194,33 @@ func TestG11LowerPoolSize(t *testing.T) {
 func TestIdleProcessesAreStopped(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
+
 		sessions := make([]*passenger.Session, 4)
 		for i := range sessions {
 			sessions[i] = f.get(o)
 		}
+
 		for _, s := range sessions {
 			time.Sleep(time.Minute)
 			s.Close(passenger.KeepAlive)
 		}
+
 		more := *o
 		more.MinProcesses = 1
 		f.get(&more).Close(passenger.KeepAlive)
+
 		// 1000 has just been used, the others 2, 1 and 0 minutes ago.
 		time.Sleep(3*time.Minute - time.Second)
 		synctest.Wait()
 		require.Len(f, f.pids("a"), 4)
+
 		for _, left := range []int{3, 2, 1} {
 			time.Sleep(time.Second)
 			synctest.Wait()
 			require.Len(f, f.pids("a"), left)
 			time.Sleep(time.Minute - time.Second)
 		}
+
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Len(f, f.pids("a"), 1, "the minimum")
@@ -223,6 +236,7 @@ func TestIdleProcessesAreStopped(t *testing.T) {
 func TestMaxRequests(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
+
 		o.MaxRequests = 3
 		for i := range 9 {
 			s := f.get(o)
@@ -233,12 +247,14 @@ func TestMaxRequests(t *testing.T) {
 	inBubble(t, 10, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequests, o.MaxRequestsJitter = 1000, 0.5
+
 		counts := map[int]int{}
 		for range 5000 {
 			s := f.get(o)
 			counts[s.PID()]++
 			s.Close(passenger.KeepAlive)
 		}
+
 		different := map[int]bool{}
 		for pid, n := range counts {
 			require.LessOrEqual(f, n, 1000)
@@ -247,6 +263,7 @@ func TestMaxRequests(t *testing.T) {
 				different[n] = true
 			}
 		}
+
 		require.Greater(f, len(different), 2)
 	})
 }

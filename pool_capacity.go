@@ -22,20 +22,25 @@ func (p *Pool) allot(fx *effects) {
 func (p *Pool) fill(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
+
 	for {
 		g := p.starving.first()
 		if !p.hasRoom() {
 			if g == nil || !p.stopIdleProcess(fx, g.name) {
 				return
 			}
+
 			continue
 		}
+
 		if g == nil {
 			g = p.hungry.first()
 		}
+
 		if g == nil {
 			return
 		}
+
 		g.startSpawn(false)
 	}
 }
@@ -47,9 +52,11 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 	if victim == nil {
 		return false
 	}
+
 	g := victim.group
 	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary)
 	g.detach(fx, victim)
+
 	return true
 }
 
@@ -61,13 +68,16 @@ func (p *Pool) idleVictim() *process {
 		if pr.state == stateDisabled || pr.isIrreplaceable() {
 			continue // somebody wants it as it is
 		}
+
 		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
 			return pr
 		}
+
 		if fallback == nil {
 			fallback = pr
 		}
 	}
+
 	return fallback
 }
 

@@ -13,11 +13,13 @@ import (
 
 func (f *fixture) pids(name string) (pids []int) {
 	f.Helper()
+
 	for _, p := range f.group(name).Processes {
 		if p.State == "enabled" {
 			pids = append(pids, p.PID)
 		}
 	}
+
 	return pids
 }
 
@@ -27,6 +29,7 @@ func TestLongestIdleProcessGivesWay(t *testing.T) {
 			f.get(options(name)).Close(passenger.KeepAlive)
 			time.Sleep(time.Second)
 		}
+
 		f.get(options("a")).Close(passenger.KeepAlive)
 		require.Equal(f, 1003, f.get(options("d")).PID())
 		require.Empty(f, f.pids("b"), "b was idle for longest")

@@ -27,20 +27,25 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		if p.state != poolOpen {
 			return
 		}
+
 		p.state = poolDraining
 		for g := range p.allGroups {
 			g.failStarts(ErrClosed)
+
 			for _, l := range g.lists() {
 				for pr := range l.all {
 					pr.announceEnd(fx)
 				}
 			}
+
 			for pr := range g.disabled.all {
 				g.retireDisabled(fx, pr)
 			}
+
 			g.settle(fx)
 		}
 	})
+
 	var forced *ShutdownError
 	select {
 	case <-p.drained:
@@ -49,8 +54,10 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		forced = &ShutdownError{Err: ctx.Err()}
 		p.update(func(*effects) { forced.Sessions, forced.Waiting = p.sessions, p.waiting })
 	}
+
 	if forced == nil {
 		p.end(false)
+
 		select {
 		case <-p.closed:
 			return p.closeErr
@@ -58,24 +65,28 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 			forced = &ShutdownError{Err: ctx.Err()}
 		}
 	}
+
 	p.update(func(*effects) {
 		for g := range p.allGroups {
 			forced.Processes += g.capacityUsed() + g.detached.len()
 		}
 	})
 	err := p.Close()
+
 	return errors.Join(forced, err)
 }
 
 // end begins the end, once; kill also hurries one that has begun.
 func (p *Pool) end(kill bool) {
 	first := false
+
 	// Deferred, since a callback that is told of the end may panic.
 	defer func() {
 		p.cancelSpawns()
 		if kill {
 			p.killStops()
 		}
+
 		if first {
 			go p.finish()
 		}
@@ -101,27 +112,36 @@ func (p *Pool) closeUnderLock(fx *effects) {
 	p.state = poolClosed
 	p.stopTimer(p.collector)
 	p.stopTimer(p.cleaner)
+
 	for limit := range p.timed.all {
 		p.stopTimer(limit.timer)
 	}
+
 	p.markDrained()
+
 	for g := range p.allGroups {
 		g.claim.leave()
 		g.stopRetry()
+
 		for _, r := range g.openReleases {
 			p.stopTimer(r.preloaderStop)
 		}
+
 		if g.restart != nil {
 			g.endRestart(fx, ErrClosed)
 		}
+
 		if !g.removed {
 			g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 		}
+
 		for pr := range g.allProcesses {
 			g.takeOut(fx, pr)
 		}
+
 		g.failQueue(fx, ErrClosed)
 		g.failStarts(ErrClosed)
+
 		for pr := range g.detached.all {
 			g.drainStep(fx, pr)
 		}
@@ -136,15 +156,18 @@ func (p *Pool) closeSpawners() error {
 	}
 
 	errs := make([]error, len(open))
+
 	var closing sync.WaitGroup
 	for i, r := range open {
 		closing.Go(func() { errs[i] = r.closeSpawner(p) })
 	}
+
 	closing.Wait()
 	p.update(func(*effects) {
 		for g := range p.allGroups {
 			g.openReleases = nil
 		}
+
 		for _, g := range slices.Clone(p.leaving) {
 			g.noteGone()
 		}
@@ -153,6 +176,7 @@ func (p *Pool) closeSpawners() error {
 	if p.ownFactory {
 		errs = append(errs, p.factory.Close())
 	}
+
 	return errors.Join(errs...)
 }
 

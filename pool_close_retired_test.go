@@ -83,6 +83,7 @@ func testRetiredDuringASpawn(
 		if !cold {
 			held = f.get(o)
 		}
+
 		g := newGate(stubborn)
 		f.factory.Change(func(s *spawnertest.Script) { s.BeforeSpawn = g.beforeSpawn })
 		f.serve(o)
@@ -93,6 +94,7 @@ func testRetiredDuringASpawn(
 		if held != nil {
 			held.Close(passenger.KeepAlive)
 		}
+
 		synctest.Wait()
 
 		ended := make(chan struct{})
@@ -108,6 +110,7 @@ func testRetiredDuringASpawn(
 			default:
 			}
 		}
+
 		close(g.open)
 		<-ended
 		f.requireNothingLeft(f)
@@ -139,6 +142,7 @@ func TestPoolThatEndsClosesReleasesOfApplicationsThatItForgot(t *testing.T) {
 				if !errors.As(err, new(*passenger.ShutdownError)) {
 					require.NoError(f, err)
 				}
+
 				f.requireNothingLeft(f)
 			})
 		})

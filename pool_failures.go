@@ -31,6 +31,7 @@ func (a *spawnAttempt) newFailedSpawn(err error) *FailedSpawn {
 	} else {
 		f.Report = spawner.Report{AppName: a.release.app.GroupName, AppRoot: a.release.app.Root, Summary: err.Error()}
 	}
+
 	return f
 }
 
@@ -43,16 +44,19 @@ func (p *Pool) remember(f *FailedSpawn) {
 	}
 
 	counts := map[string]int{}
+
 	most := 0
 	for _, f := range p.failures {
 		counts[f.apiKey]++
 		most = max(most, counts[f.apiKey])
 	}
+
 	oldest := slices.IndexFunc(p.failures, func(f *FailedSpawn) bool { return counts[f.apiKey] == most })
 	p.failures = slices.Delete(p.failures, oldest, oldest+1)
 }
 
-// NoteFailedSpawns remembers spawns that failed elsewhere, the newest first: those of a pool that was to take this one's
+// NoteFailedSpawns remembers spawns that failed elsewhere, the newest first: those of a pool that
+// was to take this one's
 // place. Those of applications that this pool does not have, or has several of that name, are left out.
 func (p *Pool) NoteFailedSpawns(failures []FailedSpawn) {
 	p.update(func(*effects) {
@@ -78,12 +82,14 @@ func (p *Pool) FailedSpawnsOf(apiKeys []string) []FailedSpawn {
 func (p *Pool) failedSpawns(shown func(*FailedSpawn) bool) []FailedSpawn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	found := make([]FailedSpawn, 0, len(p.failures))
 	for _, f := range slices.Backward(p.failures) {
 		if shown(f) {
 			found = append(found, *f)
 		}
 	}
+
 	return found
 }
 
@@ -93,21 +99,26 @@ func WriteFailedSpawns(w io.Writer, failures []FailedSpawn, o TextOptions) error
 	if len(failures) == 0 {
 		b.WriteString("No process has failed to start.\n")
 	}
+
 	written := map[string]bool{}
 	for i := range failures {
 		f := &failures[i]
 		if written[f.GroupName] {
 			continue
 		}
+
 		written[f.GroupName] = true
 		o.heading(&b, printable(f.GroupName))
+
 		for j := range failures {
 			if failures[j].GroupName == f.GroupName {
 				failures[j].writeText(&b)
 			}
 		}
 	}
+
 	_, err := io.WriteString(w, b.String())
+
 	return err
 }
 
@@ -117,7 +128,8 @@ func (f *FailedSpawn) writeText(b *strings.Builder) {
 			fmt.Fprintf(b, "  %-12s: %s\n", name, oneLine(value))
 		}
 	}
-	fmt.Fprintf(b, "%s  cannot start %s: %s\n", f.At.Format("2006-01-02 15:04:05 -0700"), printable(f.AppName), oneLine(f.Summary))
+	fmt.Fprintf(b, "%s  cannot start %s: %s\n", f.At.Format("2006-01-02 15:04:05 -0700"), printable(f.AppName),
+		oneLine(f.Summary))
 	field("Error ID", f.ID)
 	field("What to do", f.Advice)
 	field("Kind", f.Category)
@@ -126,6 +138,7 @@ func (f *FailedSpawn) writeText(b *strings.Builder) {
 	if f.Preloader {
 		field("Process", "the preloader, which loads the application once and forks its processes")
 	}
+
 	field("Directory", f.AppRoot)
 	field("Environment", f.Environment)
 	field("Command", f.Command)
@@ -135,6 +148,7 @@ func (f *FailedSpawn) writeText(b *strings.Builder) {
 	if f.OutputCut {
 		title = "The last of its output"
 	}
+
 	writeLines(b, title, f.Output)
 	b.WriteString("\n")
 }
@@ -143,7 +157,9 @@ func writeLines(b *strings.Builder, title, text string) {
 	if text == "" {
 		return
 	}
+
 	fmt.Fprintf(b, "  %s:\n", title)
+
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintf(b, "  | %s\n", printable(strings.ReplaceAll(line, "\t", "    ")))
 	}

@@ -27,9 +27,15 @@ func (f *fixture) refused(name string) error {
 
 func TestFailedSpawnsAreRememberedWhateverStartsLater(t *testing.T) {
 	failure := &spawner.SpawnError{
-		ID: "0badcafe", AppName: "a", AppRoot: "/apps/a", Summary: "it is broken", Advice: "mend it",
-		Category: spawner.CategoryExplained, Output: "printed\x1b[31m hunter2hunter2\n", Env: spawner.Env{"TOKEN=hunter2hunter2"},
-		Message: &loaderproto.Message{Text: "Traceback:\n  File x\nforged\r\n"},
+		ID:       "0badcafe",
+		AppName:  "a",
+		AppRoot:  "/apps/a",
+		Summary:  "it is broken",
+		Advice:   "mend it",
+		Category: spawner.CategoryExplained,
+		Output:   "printed\x1b[31m hunter2hunter2\n",
+		Env:      spawner.Env{"TOKEN=hunter2hunter2"},
+		Message:  &loaderproto.Message{Text: "Traceback:\n  File x\nforged\r\n"},
 	}
 	inBubbleWith(t, passenger.Config{MaxPoolSize: 4}, spawnertest.Script{
 		Failures: map[int]error{1: failure, 3: errors.New("another kind")},
@@ -49,12 +55,16 @@ func TestFailedSpawnsAreRememberedWhateverStartsLater(t *testing.T) {
 
 		var b strings.Builder
 		require.NoError(f, passenger.WriteFailedSpawns(&b, all, passenger.TextOptions{}))
+
 		for _, line := range []string{
-			"----------- b -----------", "  cannot start b: another kind", "----------- a -----------", "  cannot start a: it is broken",
-			"  Error ID    : 0badcafe", "  What to do  : mend it", "  | Traceback:", "  |   File x", "  | forged", "  | printed (hidden)",
+			"----------- b -----------", "  cannot start b: another kind", "----------- a -----------",
+			"  cannot start a: it is broken",
+			"  Error ID    : 0badcafe", "  What to do  : mend it", "  | Traceback:", "  |   File x", "  | forged",
+			"  | printed (hidden)",
 		} {
 			require.Contains(f, b.String(), line+"\n")
 		}
+
 		require.NotContains(f, b.String(), "hunter2")
 	})
 }
@@ -83,9 +93,11 @@ func TestFailedSpawnsAreBoundedFairly(t *testing.T) {
 	}}
 	inBubbleWith(t, passenger.Config{MaxPoolSize: 4}, script, func(f *fixture) {
 		require.Error(f, f.refused("quiet"))
+
 		for range 3 * passenger.MaxFailedSpawns {
 			require.Error(f, f.refused("noisy"))
 		}
+
 		all := f.FailedSpawns()
 		require.Len(f, all, passenger.MaxFailedSpawns)
 		require.Equal(f, "failure 61", all[0].Summary)
@@ -94,7 +106,10 @@ func TestFailedSpawnsAreBoundedFairly(t *testing.T) {
 }
 
 func TestProcessThatEndsByItselfIsAWarningUnlessItsStatusIsZero(t *testing.T) {
-	for status, level := range map[string]string{"exit status 0": "INFO", "exit status 3": "WARN", "signal: killed": "WARN"} {
+	for status, level := range map[string]string{
+		"exit status 0": "INFO", "exit status 3": "WARN",
+		"signal: killed": "WARN",
+	} {
 		var b bytes.Buffer
 		log := logr.FromSlogHandler(slog.NewTextHandler(&b, nil))
 		inBubbleWith(t, passenger.Config{MaxPoolSize: 1, Logger: log}, spawnertest.Script{}, func(f *fixture) {
@@ -103,6 +118,7 @@ func TestProcessThatEndsByItselfIsAWarningUnlessItsStatusIsZero(t *testing.T) {
 			synctest.Wait()
 			require.NoError(f, f.Shutdown(f.Context()))
 		})
-		require.Contains(t, b.String(), "level="+level+` msg="A process has ended by itself" app=a pid=1000 status="`+status+`"`)
+		require.Contains(t, b.String(), "level="+level+` msg="A process has ended by itself" app=a pid=1000 status="`+
+			status+`"`)
 	}
 }

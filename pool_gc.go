@@ -7,6 +7,7 @@ func (p *Pool) armCollector() {
 		if p.collector.running() {
 			return
 		}
+
 		p.collectLater(pr)
 	}
 }
@@ -17,6 +18,7 @@ func (p *Pool) collectLater(pr *process) {
 	if p.collector.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed || !pr.collectable() {
 		return
 	}
+
 	p.collector = p.startTimer(pr.lastUsed+p.cfg.PoolIdleTime-p.now(), p.collect)
 }
 
@@ -27,11 +29,14 @@ func (p *Pool) collect(fx *effects) {
 		if now < pr.lastUsed+p.cfg.PoolIdleTime {
 			break // the others became idle later
 		}
+
 		if pr.collectable() {
-			fx.log(p, "Stopping an idle process", "app", pr.group.name, "pid", pr.info.PID, "idle", (now - pr.lastUsed).String())
+			fx.log(p, "Stopping an idle process", "app", pr.group.name, "pid", pr.info.PID, "idle",
+				(now - pr.lastUsed).String())
 			pr.group.detach(fx, pr)
 		}
 	}
+
 	p.armCollector()
 }
 
@@ -67,6 +72,7 @@ func (p *Pool) armCleaner() {
 	if g == nil || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
 		return
 	}
+
 	p.cleaner = p.startTimer(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.clean)
 }
 
@@ -77,10 +83,12 @@ func (p *Pool) clean(fx *effects) {
 		if now < g.vacantSince+p.cfg.PoolIdleTime {
 			break // the others became vacant later
 		}
+
 		fx.log(p, "Forgetting an application that nobody asks for", "app", g.name)
 		p.unlink(g)
 		g.remove(fx)
 	}
+
 	p.armCleaner()
 }
 
@@ -92,6 +100,7 @@ func (p *Pool) unlink(g *group) {
 		for first.namesake != g {
 			first = first.namesake
 		}
+
 		first.namesake = g.namesake
 	case g.namesake != nil:
 		p.groups[g.name] = g.namesake

@@ -23,6 +23,7 @@ func pass(d time.Duration) {
 func TestVacantGroupsAreForgotten(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
 		f.get(options("a")).Close(passenger.KeepAlive)
+
 		// Another application of the same name is not touched.
 		other := options("a")
 		other.App.Root, other.MinProcesses = "/apps/other", 1
@@ -36,6 +37,7 @@ func TestVacantGroupsAreForgotten(t *testing.T) {
 
 		f.get(options("a")).Close(passenger.KeepAlive)
 		require.Equal(f, 2, f.groupCount())
+
 		for _, g := range f.Inspect().Groups {
 			require.NotEmpty(f, g.APIKey)
 			require.True(f, g.AppRoot == "/apps/other" || g.APIKey != key, "it is the same group")
@@ -51,8 +53,10 @@ func TestVacantNamesakesAreForgotten(t *testing.T) {
 			if root == "/2" {
 				o.MinProcesses = 1
 			}
+
 			f.get(o).Close(passenger.KeepAlive)
 		}
+
 		pass(2*passenger.DefaultPoolIdleTime + time.Second)
 		require.Equal(f, 1, f.groupCount())
 		require.Equal(f, "/2", f.group("a").AppRoot)
@@ -66,7 +70,9 @@ func TestUsedGroupsAreNotForgotten(t *testing.T) {
 			pass(passenger.DefaultPoolIdleTime)
 			require.Equal(f, 1, f.groupCount())
 		}
+
 		s.Close(passenger.KeepAlive)
+
 		// A get in time keeps it.
 		for range 3 {
 			pass(passenger.DefaultPoolIdleTime + passenger.DefaultPoolIdleTime/2)

@@ -25,11 +25,14 @@ func TestCallbackThatEndsItsGoroutineLosesNothing(t *testing.T) {
 				}
 			})
 		}
+
 		synctest.Wait()
 		require.Len(f, sessions, 3)
+
 		for _, s := range sessions {
 			s.Close(passenger.KeepAlive)
 		}
+
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
 		f.requireGone()
 	})
@@ -73,6 +76,7 @@ func TestOutOfBandWorkThatEndsItsGoroutineGivesTheProcessBack(t *testing.T) {
 	}
 	inAudit(t, 2, spawnertest.Script{}, func(cfg *passenger.Config) { cfg.OutOfBandWork = work }, func(f *audit) {
 		f.started(options("a"), 2)
+
 		for range 3 {
 			s := f.get(options("a"))
 			s.RequestOOBW()

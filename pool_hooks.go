@@ -16,6 +16,7 @@ func (g *group) fire(fx *effects, e hooks.Event) {
 	if !p.hooks.Has(e.Name) {
 		return
 	}
+
 	e.AppRoot, e.GroupName = g.opts.App.Root, g.name
 	fx.after(func() { p.hooks.Fire(e) })
 }

@@ -41,6 +41,7 @@ func (r *recorder) Run(_ context.Context, e hooks.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
+
 	return nil
 }
 
@@ -49,14 +50,24 @@ func (r *recorder) take() (events []hooks.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	events, r.events = r.events, nil
+
 	return events
 }
 
 func TestHooksAreTold(t *testing.T) {
 	r := &recorder{}
 	failure := &spawner.SpawnError{Summary: "broken", ID: "0badcafe", AppName: "a"}
-	inBubbleWith(t, passenger.Config{MaxPoolSize: 1, Hooks: []hooks.Hook{r}}, spawnertest.Script{Failures: map[int]error{2: failure}}, func(f *fixture) {
-		event := func(name hooks.Name) hooks.Event { return hooks.Event{Name: name, AppRoot: "/apps/a", GroupName: "a"} }
+	inBubbleWith(t, passenger.Config{
+		MaxPoolSize: 1,
+		Hooks:       []hooks.Hook{r},
+	}, spawnertest.Script{Failures: map[int]error{2: failure}}, func(f *fixture) {
+		event := func(name hooks.Name) hooks.Event {
+			return hooks.Event{
+				Name:      name,
+				AppRoot:   "/apps/a",
+				GroupName: "a",
+			}
+		}
 		o := options("a")
 		o.MaxRequestQueueSize = 1
 		s := f.get(o)
@@ -89,13 +100,18 @@ func TestHookBeforeAProcessIsKilled(t *testing.T) {
 	var seen hooks.Event
 	hook := hooks.On(hooks.HookFunc(func(ctx context.Context, e hooks.Event) error {
 		seen = e
+
 		select {
 		case <-time.After(5 * time.Second):
 		case <-ctx.Done():
 		}
+
 		return context.Cause(ctx)
 	}), hooks.MaxRequestTimeReached)
-	inBubbleWith(t, passenger.Config{MaxPoolSize: 2, Hooks: []hooks.Hook{hook}}, spawnertest.Script{StopDelay: time.Hour}, func(f *fixture) {
+	inBubbleWith(t, passenger.Config{
+		MaxPoolSize: 2,
+		Hooks:       []hooks.Hook{hook},
+	}, spawnertest.Script{StopDelay: time.Hour}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequestTime = time.Minute
 		s := f.get(o)
@@ -107,8 +123,12 @@ func TestHookBeforeAProcessIsKilled(t *testing.T) {
 		require.Error(f, err)
 		require.Equal(f, time.Minute+5*time.Second, time.Since(began), "the hook looks at it first")
 		require.Equal(f, hooks.Event{
-			Name: hooks.MaxRequestTimeReached, AppRoot: "/apps/a", GroupName: "a", PID: 1000,
-			RequestHost: "example.com", RequestPath: "/slow?x",
+			Name:        hooks.MaxRequestTimeReached,
+			AppRoot:     "/apps/a",
+			GroupName:   "a",
+			PID:         1000,
+			RequestHost: "example.com",
+			RequestPath: "/slow?x",
 		}, seen)
 		s.Close(passenger.Discard)
 		f.get(o).Close(passenger.Discard)
@@ -120,11 +140,16 @@ func TestHangingHookHoldsNothingUp(t *testing.T) {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	})
-	inBubbleWith(t, passenger.Config{MaxPoolSize: 1, Hooks: []hooks.Hook{hook}}, spawnertest.Script{}, func(f *fixture) {
+	inBubbleWith(t, passenger.Config{
+		MaxPoolSize: 1,
+		Hooks:       []hooks.Hook{hook},
+	}, spawnertest.Script{}, func(f *fixture) {
 		began := time.Now()
+
 		for _, name := range []string{"a", "b", "c"} {
 			f.get(options(name)).Close(passenger.KeepAlive)
 		}
+
 		require.Zero(f, time.Since(began))
 		require.ErrorContains(f, f.Close(), "attached_process")
 		require.Zero(f, time.Since(began))
@@ -146,6 +171,7 @@ func (s *sampler) set(pid int, bytes int64) {
 func (s *sampler) sample(roots []procstat.Root) (map[int]passenger.ProcessMetrics, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	m := map[int]passenger.ProcessMetrics{}
 	for _, root := range roots {
 		pid := root.PID
@@ -154,11 +180,15 @@ func (s *sampler) sample(roots []procstat.Root) (map[int]passenger.ProcessMetric
 			m[pid] = passenger.ProcessMetrics{PID: pid, RSS: procstat.Known(n)}
 		}
 	}
+
 	return m, nil
 }
 
 func TestB13MemoryLimits(t *testing.T) {
-	inBubbleWith(t, passenger.Config{MaxPoolSize: 2, MetricsInterval: time.Second}, spawnertest.Script{StopDelay: time.Minute}, func(f *fixture) {
+	inBubbleWith(t, passenger.Config{
+		MaxPoolSize:     2,
+		MetricsInterval: time.Second,
+	}, spawnertest.Script{StopDelay: time.Minute}, func(f *fixture) {
 		use := &sampler{use: map[int]int64{}}
 		passenger.SetSampler(f.Pool, use.sample)
 		o := options("a")

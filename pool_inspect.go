@@ -144,6 +144,7 @@ func (s Snapshot) Group(name string) *GroupSnapshot {
 			return &s.Groups[i]
 		}
 	}
+
 	return nil
 }
 
@@ -156,6 +157,7 @@ func (s Snapshot) Process(id string) *ProcessSnapshot {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -190,6 +192,7 @@ func (e *DeploymentError) message() string {
 	if e.Err == nil {
 		return ""
 	}
+
 	return e.Err.Error()
 }
 
@@ -206,6 +209,7 @@ func (p *Pool) InspectApps(apiKeys []string) Snapshot {
 	for _, key := range apiKeys {
 		shown[key] = true
 	}
+
 	return p.inspect(func(g *group) bool { return shown[g.apiKey] })
 }
 
@@ -214,36 +218,46 @@ func (p *Pool) inspect(shown func(*group) bool) Snapshot {
 	slices.SortFunc(s.Groups, func(a, b GroupSnapshot) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.AppRoot, b.AppRoot))
 	})
+
 	return s
 }
 
 func (p *Pool) inspectUnordered(shown func(*group) bool) Snapshot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	s := Snapshot{
-		Schema: SnapshotSchema, Version: Version, At: time.Now(),
-		MaxPoolSize: p.cfg.MaxPoolSize, CapacityUsed: p.capacityUsed, WaitingForCapacity: []string{},
+		Schema:             SnapshotSchema,
+		Version:            Version,
+		At:                 time.Now(),
+		MaxPoolSize:        p.cfg.MaxPoolSize,
+		CapacityUsed:       p.capacityUsed,
+		WaitingForCapacity: []string{},
 	}
 	for g := range p.starving.all {
 		if !shown(g) {
 			continue
 		}
+
 		for range g.queue.len() {
 			s.WaitingForCapacity = append(s.WaitingForCapacity, g.name)
 		}
 	}
+
 	n := 0
 	for g := range p.allGroups {
 		if shown(g) {
 			n++
 		}
 	}
+
 	s.Groups = make([]GroupSnapshot, 0, n)
 	for g := range p.allGroups {
 		if shown(g) {
 			s.Groups = append(s.Groups, g.inspect())
 		}
 	}
+
 	return s
 }
 
@@ -260,10 +274,12 @@ type AppIdentity struct {
 func (p *Pool) Identities() []AppIdentity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	all := make([]AppIdentity, 0, len(p.groups)+len(p.leaving))
 	for g := range p.allGroups {
 		all = append(all, g.identity())
 	}
+
 	return all
 }
 
@@ -273,15 +289,32 @@ func (g *group) identity() AppIdentity {
 
 func (g *group) inspect() GroupSnapshot {
 	s := GroupSnapshot{
-		Name: g.name, AppRoot: g.opts.App.Root, AppType: cmp.Or(g.opts.App.Type, g.appType), Environment: g.opts.App.Environment,
-		ReleaseRoot: g.release.root, Releases: g.knownReleaseDirs().clone(), ReleaseMade: g.release.made, UUID: g.release.uuid,
-		UID: g.uid, GID: g.gid, APIKey: g.apiKey, Generation: g.release.generation,
-		Restarting: g.restart != nil, DeploymentError: copyOf(g.resisted), LastSpawnError: copyOf(g.lastFailure),
-		QueueLength: g.queueLength(), Spawning: len(g.attempts), CapacityUsed: g.capacityUsed(),
-		MinProcesses: g.opts.MinProcesses, MaxProcesses: g.opts.MaxProcesses, Detached: g.removed,
-		Options: g.opts.clone(), Processes: []ProcessSnapshot{},
+		Name:            g.name,
+		AppRoot:         g.opts.App.Root,
+		AppType:         cmp.Or(g.opts.App.Type, g.appType),
+		Environment:     g.opts.App.Environment,
+		ReleaseRoot:     g.release.root,
+		Releases:        g.knownReleaseDirs().clone(),
+		ReleaseMade:     g.release.made,
+		UUID:            g.release.uuid,
+		UID:             g.uid,
+		GID:             g.gid,
+		APIKey:          g.apiKey,
+		Generation:      g.release.generation,
+		Restarting:      g.restart != nil,
+		DeploymentError: copyOf(g.resisted),
+		LastSpawnError:  copyOf(g.lastFailure),
+		QueueLength:     g.queueLength(),
+		Spawning:        len(g.attempts),
+		CapacityUsed:    g.capacityUsed(),
+		MinProcesses:    g.opts.MinProcesses,
+		MaxProcesses:    g.opts.MaxProcesses,
+		Detached:        g.removed,
+		Options:         g.opts.clone(),
+		Processes:       []ProcessSnapshot{},
 	}
 	s.Options.App.Env = nil
+
 	s.Options.App.StartupFile = cmp.Or(g.opts.App.StartupFile, g.startupFile)
 	for _, l := range g.lists() {
 		processes := slices.SortedFunc(l.all, func(a, b *process) int { return cmp.Compare(a.seq, b.seq) })
@@ -299,6 +332,7 @@ func copyOf[T any](p *T) *T {
 	if p == nil {
 		return nil
 	}
+
 	c := *p
 
 	return &c
@@ -306,28 +340,49 @@ func copyOf[T any](p *T) *T {
 
 func (pr *process) inspect() ProcessSnapshot {
 	s := ProcessSnapshot{
-		PID: pr.info.PID, GUPID: pr.info.GUPID, StickyID: pr.stickyID,
-		State: pr.state.String(), Stopping: pr.stopping, Exited: pr.exited, Generation: pr.generation, ReleaseRoot: pr.root,
-		Concurrency: pr.concurrency, Sessions: pr.sessions, Busyness: pr.busyness(), Processed: pr.processed,
-		SpawnStarted: pr.info.SpawnStarted, Spawned: pr.info.SpawnEnded, LastUsed: pr.group.pool.epoch.Add(pr.lastUsed),
-		Password: pr.info.ConnectPassword, Metrics: pr.metrics,
+		PID:          pr.info.PID,
+		GUPID:        pr.info.GUPID,
+		StickyID:     pr.stickyID,
+		State:        pr.state.String(),
+		Stopping:     pr.stopping,
+		Exited:       pr.exited,
+		Generation:   pr.generation,
+		ReleaseRoot:  pr.root,
+		Concurrency:  pr.concurrency,
+		Sessions:     pr.sessions,
+		Busyness:     pr.busyness(),
+		Processed:    pr.processed,
+		SpawnStarted: pr.info.SpawnStarted,
+		Spawned:      pr.info.SpawnEnded,
+		LastUsed:     pr.group.pool.epoch.Add(pr.lastUsed),
+		Password:     pr.info.ConnectPassword,
+		Metrics:      pr.metrics,
 	}
 	for i := range pr.sockets {
 		sock := &pr.sockets[i]
 		s.Sockets = append(s.Sockets, SocketSnapshot{
-			Name: sock.spec.Name, Address: sock.spec.Address.String(), Protocol: sock.spec.Protocol,
-			Concurrency: sock.concurrency, Sessions: sock.sessions,
+			Name:        sock.spec.Name,
+			Address:     sock.spec.Address.String(),
+			Protocol:    sock.spec.Protocol,
+			Concurrency: sock.concurrency,
+			Sessions:    sock.sessions,
 		})
 	}
+
 	for _, other := range pr.info.OtherSockets {
 		s.Sockets = append(s.Sockets, SocketSnapshot{
-			Name: other.Name, Address: other.Address.String(), Protocol: other.Protocol, Concurrency: other.Concurrency,
+			Name:        other.Name,
+			Address:     other.Address.String(),
+			Protocol:    other.Protocol,
+			Concurrency: other.Concurrency,
 		})
 	}
+
 	for i := range s.Sockets {
 		if addr, tcp := strings.CutPrefix(s.Sockets[i].Address, "tcp://"); tcp && s.Sockets[i].Name == "http" {
 			s.HTTPAddress = addr
 		}
 	}
+
 	return s
 }

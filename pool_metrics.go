@@ -17,6 +17,7 @@ type ProcessMetrics = procstat.Process
 func (p *Pool) watchMetrics(interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+
 	for {
 		select {
 		case <-ticker.C:
@@ -41,6 +42,7 @@ func (p *Pool) sampleMetrics() {
 			}
 		}
 	}
+
 	p.mu.Unlock()
 
 	metrics, err := p.sample(roots)
@@ -66,13 +68,16 @@ func (g *group) limitMemory(fx *effects, pr *process) {
 	if !known {
 		return
 	}
+
 	switch {
 	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
-		fx.log(g.pool, "Killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used, "limit", g.opts.HardMemoryLimit)
+		fx.log(g.pool, "Killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
+			"limit", g.opts.HardMemoryLimit)
 		g.detach(fx, pr)
 		pr.kill()
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
-		fx.log(g.pool, "Replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used, "limit", g.opts.MemoryLimit)
+		fx.log(g.pool, "Replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
+			used, "limit", g.opts.MemoryLimit)
 		g.detach(fx, pr)
 	}
 }

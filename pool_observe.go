@@ -16,9 +16,16 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 	if g.pool.cfg.Observer == nil {
 		return
 	}
+
 	e := &ProcessEvent{
-		AppName: g.name, AppRoot: g.opts.App.Root, PID: pr.info.PID, GUPID: pr.info.GUPID,
-		Generation: pr.generation, At: time.Now(), Processed: pr.processed, Exited: pr.exited,
+		AppName:    g.name,
+		AppRoot:    g.opts.App.Root,
+		PID:        pr.info.PID,
+		GUPID:      pr.info.GUPID,
+		Generation: pr.generation,
+		At:         time.Now(),
+		Processed:  pr.processed,
+		Exited:     pr.exited,
 	}
 	g.observe(fx, func(o Observer) { tell(o, e) })
 }
@@ -30,6 +37,7 @@ func (a *spawnAttempt) observedSpawn(ctx context.Context) {
 		a.proc, a.err = a.spawn(ctx)
 		return
 	}
+
 	e := SpawnEvent{
 		ID:         a.group.pool.eventIDs.Add(1),
 		AppName:    a.release.app.GroupName,
@@ -45,6 +53,7 @@ func (a *spawnAttempt) observedSpawn(ctx context.Context) {
 	if a.proc != nil {
 		e.PID = a.proc.Info().PID
 	}
+
 	o.SpawnEnded(&e)
 }
 

@@ -34,6 +34,7 @@ func (j *journal) taken() []string {
 	defer j.mu.Unlock()
 	lines := j.lines
 	j.lines = nil
+
 	return lines
 }
 
@@ -46,6 +47,7 @@ func (j *journal) SpawnEnded(e *passenger.SpawnEvent) {
 		j.note("spawn failed after %s: %v", e.Took, e.Err)
 		return
 	}
+
 	j.note("spawned in %s", e.Took)
 }
 
@@ -77,13 +79,15 @@ func TestObserver(t *testing.T) {
 		s, err := pool.Get(t.Context(), options)
 		require.NoError(t, err)
 		s.Close(passenger.KeepAlive)
-		require.Equal(t, []string{"spawn of app, generation 0", "spawned in 1s", "attached to app, generation 0"}, j.taken())
+		require.Equal(t, []string{"spawn of app, generation 0", "spawned in 1s", "attached to app, generation 0"},
+			j.taken())
 
 		err = pool.Restart(t.Context(), "app", passenger.RestartOptions{})
 		require.NoError(t, err)
 		synctest.Wait()
 		require.ElementsMatch(t, []string{
-			"restart to generation 1, blocking false", "spawn of app, generation 1", "spawned in 1s", "attached to app, generation 1",
+			"restart to generation 1, blocking false", "spawn of app, generation 1", "spawned in 1s",
+			"attached to app, generation 1",
 			"detached, generation 0, processed 1, exited false", "restarted to generation 1: <nil>",
 		}, j.taken())
 

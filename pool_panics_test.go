@@ -65,6 +65,7 @@ func (f *audit) ask3(o *passenger.Options) (answers [3]*answer) {
 			}
 		})
 	}
+
 	return answers
 }
 
@@ -86,11 +87,13 @@ func TestPanicInACallbackTakesNobodysSession(t *testing.T) {
 		answers := f.ask3(o)
 		require.Equal(f, 3, f.group("a").QueueLength)
 		require.PanicsWithValue(f, boom, func() { _ = f.Enable("1000") })
+
 		for _, a := range answers {
 			require.Equal(f, 1, a.times)
 			require.NoError(f, a.err)
 			a.session.Close(passenger.KeepAlive)
 		}
+
 		require.Zero(f, f.group("a").Processes[0].Sessions, "no slot is lost")
 	})
 }
@@ -117,10 +120,12 @@ func TestPanicDuringDetachAppAnswersTheOthers(t *testing.T) {
 		held := f.get(options("a"))
 		answers := f.ask3(options("a"))
 		require.PanicsWithValue(f, boom, func() { _ = f.DetachApp(f.Context(), "a") })
+
 		for _, a := range answers {
 			require.Equal(f, 1, a.times)
 			require.ErrorIs(f, a.err, passenger.ErrAppDetached)
 		}
+
 		held.Close(passenger.KeepAlive)
 		synctest.Wait()
 		f.requireGone()
@@ -142,10 +147,12 @@ func TestPanicDuringCloseLeavesNothing(t *testing.T) {
 				held.OnDetach(func() {})
 				answers := f.ask3(options("a"))
 				require.PanicsWithValue(f, boom, func() { _ = end(f) })
+
 				for _, a := range answers {
 					require.Equal(f, 1, a.times)
 					require.ErrorIs(f, a.err, passenger.ErrClosed)
 				}
+
 				began := time.Now()
 				require.NoError(f, f.Close(), "it has gone on")
 				require.Zero(f, time.Since(began))
@@ -169,6 +176,7 @@ func TestPanicInOnDetachKeepsNoOtherFromBeingTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inDanger(t, 1, spawnertest.Script{Concurrency: 3}, func(f *audit, _ *explosive) {
 				told := 0
+
 				sessions := []*passenger.Session{f.get(options("a")), f.get(options("a")), f.get(options("a"))}
 				for _, s := range sessions {
 					s.OnDetach(func() {
@@ -178,15 +186,20 @@ func TestPanicInOnDetachKeepsNoOtherFromBeingTold(t *testing.T) {
 						}
 					})
 				}
+
 				require.PanicsWithValue(f, boom, func() { end(f) })
 				require.Equal(f, 3, told)
+
 				for _, s := range sessions {
 					s.Close(passenger.KeepAlive)
 				}
+
 				if name == "Shutdown" {
 					require.NoError(f, f.Shutdown(f.Context()), "it goes on")
 				}
+
 				synctest.Wait()
+
 				for _, p := range f.factory.Processes()[:1] {
 					require.NotEmpty(f, p.ExitStatus())
 				}
@@ -229,12 +242,15 @@ func TestPanicOfALogSinkLosesNothing(t *testing.T) {
 		require.PanicsWithValue(f, boom, func() { answered = f.serve(options("c")) })
 		require.Nil(f, answered)
 		synctest.Wait()
+
 		for _, g := range f.Inspect().Groups {
 			require.Zero(f, g.QueueLength)
+
 			for _, p := range g.Processes {
 				require.Zero(f, p.Sessions, "no slot is lost")
 			}
 		}
+
 		f.get(options("b")).Close(passenger.KeepAlive)
 	})
 }
@@ -256,6 +272,7 @@ func TestGetThatAPanicInterruptsGivesItsSessionBack(t *testing.T) {
 					_, _ = f.Get(f.Context(), o)
 					return
 				}
+
 				f.AsyncGet(o, func(s *passenger.Session, err error) {
 					require.NoError(f, err)
 					times++
@@ -266,6 +283,7 @@ func TestGetThatAPanicInterruptsGivesItsSessionBack(t *testing.T) {
 			if async {
 				require.Equal(f, 1, times, "its callback is called as ever")
 			}
+
 			g := f.group("a")
 			require.EqualValues(f, 1, g.Generation, "the restart has gone on")
 			require.Zero(f, g.Processes[0].Sessions)
@@ -278,7 +296,8 @@ func TestPanicOfAllowedChangesNothing(t *testing.T) {
 	inDanger(t, 2, spawnertest.Script{}, func(f *audit, _ *explosive) {
 		f.get(options("a")).Close(passenger.KeepAlive)
 		require.PanicsWithValue(f, boom, func() {
-			_, _, _ = f.BeginRestart("a", passenger.RestartOptions{Allowed: func(passenger.AppIdentity) bool { panic(boom) }})
+			_, _, _ = f.BeginRestart("a",
+				passenger.RestartOptions{Allowed: func(passenger.AppIdentity) bool { panic(boom) }})
 		})
 		require.Zero(f, f.group("a").Generation)
 		require.NoError(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}))

@@ -19,6 +19,7 @@ func (c *chaos) doRestart() {
 		o.Options.MinProcesses, o.Options.MaxOutOfBandWorkInstances = c.choose(3), c.choose(3)
 		c.with(name, func(app *appModel) { app.begin(o.Options) })
 	}
+
 	c.expect("restart", name, func() error { return c.Restart(c.Context(), name, o) }, passenger.ErrNoSuchApp,
 		passenger.ErrPoolFull, passenger.ErrAppDetached, passenger.ErrClosed)
 }
@@ -57,11 +58,14 @@ func (c *chaos) doDetachApp() {
 			if err != nil || app.begun != begun || calls > 0 {
 				return
 			}
+
 			app.quiet = true
+
 			for _, what := range left {
 				c.fault("%s was detached, and there is %s", name, what)
 			}
 		})
+
 		return err
 	}, passenger.ErrNoSuchApp, passenger.ErrClosed)
 }
@@ -74,14 +78,17 @@ func (c *chaos) left(name string) (left []string) {
 	if g := c.Inspect().Group(name); g != nil && !killing {
 		left = append(left, fmt.Sprintf("its group: %+v", g))
 	}
+
 	for _, p := range c.factory.LiveProcesses() {
 		if app := p.App(); app.Name() == name {
 			left = append(left, fmt.Sprintf("process %d", p.Info().PID))
 		}
 	}
+
 	if n := c.spawners.open(name); n > 0 {
 		left = append(left, fmt.Sprintf("%d open spawners", n))
 	}
+
 	return left
 }
 
@@ -91,19 +98,23 @@ func (c *chaos) doCalm() {
 	if c.choose(4) > 0 || c.ending {
 		return
 	}
+
 	c.heal()
 	c.closeAll()
 	c.armed.Store("")
 	defer func() { c.sessions.closing = false }()
+
 	for _, g := range c.Inspect().Groups {
 		for _, pr := range g.Processes {
 			_ = c.Enable(pr.GUPID)
 		}
+
 		if g.DeploymentError != nil && !g.Detached {
 			_, _, err := c.BeginRestart(g.Name, passenger.RestartOptions{Method: passenger.RestartRolling})
 			require.NoError(c, err)
 		}
 	}
+
 	time.Sleep(10 * time.Minute)
 	c.settle()
 

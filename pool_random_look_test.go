@@ -16,6 +16,7 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 	if s.CapacityUsed > max(m.sizeSince, m.used) {
 		m.fault("the pool has %d processes, and may have %d", s.CapacityUsed, m.sizeSince)
 	}
+
 	m.sizeSince, m.used = s.MaxPoolSize, s.CapacityUsed
 	if pids := unwanted(&s, live); len(pids) > 0 {
 		m.fault("processes %v live and are nobody's", pids)
@@ -25,6 +26,7 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		m.judgeProcesses(g)
+
 		switch {
 		case !g.Detached:
 			groups[g.Name] = g
@@ -32,9 +34,11 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 			m.fault("%s was detached, and is not: %+v", g.Name, g)
 		}
 	}
+
 	for name, app := range m.apps {
 		m.judgeApp(name, app, groups[name])
 	}
+
 	m.before = s
 
 	return m.faults
@@ -47,6 +51,7 @@ func (m *model) judgeStops() {
 			m.fault("process %d is stopped with %d sessions, for no reason", s.pid, s.open)
 		}
 	}
+
 	m.stops = nil
 }
 
@@ -67,20 +72,25 @@ func (m *model) judgeApp(name string, app *appModel, g *passenger.GroupSnapshot)
 		if app.waiting > 0 {
 			m.fault("%s: %d gets wait, and the application is not there", name, app.waiting)
 		}
+
 		app.used, app.limitSince = 0, 0
+
 		return
 	}
 
 	if g.QueueLength != app.waiting {
 		m.fault("%s: %d gets wait, and %d are in the queue", name, app.waiting, g.QueueLength)
 	}
+
 	if g.CapacityUsed > max(app.limitSince, app.used) {
 		m.fault("%s has %d processes, and may have %d", name, g.CapacityUsed, app.limitSince)
 	}
+
 	app.used, app.limitSince = g.CapacityUsed, g.MaxProcesses
 	if g.MaxProcesses <= 0 {
 		app.limitSince = plenty
 	}
+
 	if m.resistsSince(g) && slices.Contains(spawned, g.Generation) {
 		m.fault("%s: the broken release is started while an old process is there", name)
 	}
@@ -91,15 +101,18 @@ func (m *model) judgeApp(name string, app *appModel, g *passenger.GroupSnapshot)
 func (m *model) resistsSince(g *passenger.GroupSnapshot) bool {
 	for i := range m.before.Groups {
 		b := &m.before.Groups[i]
-		if b.APIKey != g.APIKey || b.Generation != g.Generation || b.DeploymentError == nil || g.DeploymentError == nil {
+		if b.APIKey != g.APIKey || b.Generation != g.Generation || b.DeploymentError == nil ||
+			g.DeploymentError == nil {
 			continue
 		}
+
 		for _, pid := range oldProcesses(b) {
 			if slices.Contains(oldProcesses(g), pid) {
 				return true
 			}
 		}
 	}
+
 	return false
 }
 
@@ -109,5 +122,6 @@ func oldProcesses(g *passenger.GroupSnapshot) (pids []int) {
 			pids = append(pids, pr.PID)
 		}
 	}
+
 	return pids
 }

@@ -81,6 +81,7 @@ func (m *model) app(name string) *appModel {
 	if m.apps[name] == nil {
 		m.apps[name] = &appModel{failures: map[error]bool{}}
 	}
+
 	return m.apps[name]
 }
 
@@ -148,6 +149,7 @@ func (l modelLog) Info(_ int, msg string, kv ...any) {
 			l.mu.Unlock()
 		}
 	}
+
 	l.danger("log")
 }
 
@@ -188,6 +190,7 @@ func (app *appModel) begin(o *passenger.Options) {
 	if limit <= 0 {
 		limit = plenty
 	}
+
 	app.limitSince = max(app.limitSince, limit)
 }
 
@@ -196,6 +199,7 @@ func (m *model) answered(a *asked, s *passenger.Session, err error) {
 	m.with(a.app, func(app *appModel) {
 		a.times++
 		a.session, a.err = s, err
+
 		app.waiting--
 		switch {
 		case a.times > 1 || a.withdrawn:
@@ -207,6 +211,7 @@ func (m *model) answered(a *asked, s *passenger.Session, err error) {
 		case err != nil && !m.permits(app, a, err):
 			m.fault("%s: a get has failed for no reason: %v", a.app, err)
 		}
+
 		if s != nil {
 			m.open[s.PID()]++
 		}
@@ -230,6 +235,7 @@ func (m *model) permits(app *appModel, a *asked, err error) bool {
 	case strings.Contains(err.Error(), "interrupted by a panic"):
 		return true
 	}
+
 	return app.hasFailed(err)
 }
 
@@ -238,14 +244,17 @@ func (app *appModel) hasFailed(err error) bool {
 	if resisted, ok := errors.AsType[*passenger.DeploymentError](err); ok {
 		err = resisted.Err
 	}
+
 	if failed, ok := errors.AsType[*spawner.SpawnError](err); ok {
 		return app.failures[failed]
 	}
+
 	for failure := range app.failures {
 		if errors.Is(err, failure) {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -260,11 +269,13 @@ func (m *model) closes(s *passenger.Session) {
 func unwanted(s *passenger.Snapshot, live []*spawnertest.Process) (pids []int) {
 	for _, p := range live {
 		known := slices.ContainsFunc(s.Groups, func(g passenger.GroupSnapshot) bool {
-			return slices.ContainsFunc(g.Processes, func(pr passenger.ProcessSnapshot) bool { return pr.PID == p.Info().PID })
+			return slices.ContainsFunc(g.Processes,
+				func(pr passenger.ProcessSnapshot) bool { return pr.PID == p.Info().PID })
 		})
 		if !known && !p.Stopped() {
 			pids = append(pids, p.Info().PID)
 		}
 	}
+
 	return pids
 }

@@ -36,6 +36,7 @@ func (l *sessions) add(s *passenger.Session) bool {
 	if !l.closing {
 		l.list = append(l.list, s)
 	}
+
 	return !l.closing
 }
 
@@ -46,11 +47,13 @@ func (l *sessions) take(choose func(int) int, remove bool) *passenger.Session {
 	if len(l.list) == 0 {
 		return nil
 	}
+
 	i := choose(len(l.list))
 	s := l.list[i]
 	if remove {
 		l.list = slices.Delete(l.list, i, i+1)
 	}
+
 	return s
 }
 
@@ -72,6 +75,7 @@ func (c *chaos) appOptions(name string) *passenger.Options {
 	if root := filepath.Join(c.dir, name); name < fmt.Sprintf("app-%d", appsWithFiles) {
 		o.App.Root = root
 	}
+
 	return o
 }
 
@@ -90,6 +94,7 @@ func (c *chaos) doGet() {
 	if s := c.sessions.take(c.choose, false); s != nil && c.choose(2) == 0 {
 		o.StickySessionID = s.StickyID()
 	}
+
 	o.DrainTimeout = time.Duration(c.choose(3)) * time.Second
 	o.KeepLongSessions = c.choose(2) == 0
 	o.MaxRequestQueueSize = []int{0, 1, 5, passenger.Unlimited}[c.choose(4)]
@@ -98,6 +103,7 @@ func (c *chaos) doGet() {
 	if c.choose(20) == 0 {
 		a.bad, o.MaxRequestsJitter = true, 2
 	}
+
 	c.ask(a)
 }
 
@@ -112,6 +118,7 @@ func (c *chaos) ask(a *asked) {
 		if s != nil && !c.sessions.add(s) {
 			go c.closeSession(s, passenger.KeepAlive)
 		}
+
 		c.explode("callback")
 	})
 }
@@ -149,12 +156,14 @@ func (c *chaos) doWithdraw() {
 	if len(c.asked) == 0 {
 		return
 	}
+
 	a := c.asked[c.choose(len(c.asked))]
 	if a.stop != nil && a.stop() {
 		c.with(a.app, func(app *appModel) {
 			if a.withdrawn || a.times > 0 {
 				c.fault("%s: a get was withdrawn, withdrawn before: %t, answered %d times", a.app, a.withdrawn, a.times)
 			}
+
 			a.withdrawn = true
 			app.waiting--
 		})
@@ -173,6 +182,7 @@ func (c *chaos) doChangeScript() {
 		s.StopDelay = time.Duration(c.choose(3)) * time.Second
 		s.Concurrency = []int{1, 1, 2, spawnertest.Unlimited}[c.choose(4)]
 		s.Sockets = 1 + c.choose(3)
+
 		s.BeforeSpawn, s.BeforeDial, s.StopPreloader = nil, nil, nil
 		switch c.choose(6) {
 		case 0:
@@ -185,6 +195,7 @@ func (c *chaos) doChangeScript() {
 		case 2:
 			s.BeforeDial = func(context.Context, *spawnertest.Process) error { return errRefused }
 		}
+
 		if c.choose(2) == 0 {
 			s.StopPreloader = func() { time.Sleep(time.Second) }
 		}
@@ -205,6 +216,7 @@ func (c *chaos) anyProcess() string {
 			return g.Processes[c.choose(n)].GUPID
 		}
 	}
+
 	return "none"
 }
 
@@ -238,6 +250,7 @@ func (c *chaos) doSetLimits() {
 		c.sizeSince = max(c.sizeSince, c.Inspect().MaxPoolSize)
 		c.mu.Unlock()
 	}
+
 	c.SetPoolIdleTime(time.Duration(c.choose(4)-1) * time.Second)
 }
 
@@ -258,6 +271,7 @@ func (c *chaos) doArm() {
 
 func (c *chaos) doTouch() {
 	dir := filepath.Join(c.dir, fmt.Sprintf("app-%d", c.choose(appsWithFiles)), "tmp")
+
 	always := filepath.Join(dir, "always_restart.txt")
 	switch c.choose(4) {
 	case 0:

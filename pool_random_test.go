@@ -45,8 +45,10 @@ type chaos struct {
 
 // chaosOps are what a step may be; some come more often.
 var chaosOps = []func(*chaos){
-	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose, (*chaos).doClose,
-	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript, (*chaos).doSleep,
+	(*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doGet, (*chaos).doClose, (*chaos).doClose,
+	(*chaos).doClose,
+	(*chaos).doConnect, (*chaos).doLast, (*chaos).doWithdraw, (*chaos).doKill, (*chaos).doChangeScript,
+	(*chaos).doSleep,
 	(*chaos).doSleep, (*chaos).doRestart, (*chaos).doDisable, (*chaos).doEnable, (*chaos).doDetachProcess,
 	(*chaos).doDetachApp, (*chaos).doSetLimits, (*chaos).doRequestOOBW, (*chaos).doStart, (*chaos).doTouch,
 	(*chaos).doRefuse, (*chaos).doArm, (*chaos).doCalm,
@@ -54,6 +56,7 @@ var chaosOps = []func(*chaos){
 
 func (c *chaos) step() {
 	c.try(chaosOps[c.choose(len(chaosOps))])
+
 	switch c.choose(4) {
 	case 0:
 		c.settle()
@@ -84,6 +87,7 @@ func (c *chaos) explode(what string) {
 	if c.armed.Load() != what || !calledByTry() {
 		return
 	}
+
 	if c.armed.CompareAndSwap(what, "") {
 		panic(boom)
 	}
@@ -91,12 +95,14 @@ func (c *chaos) explode(what string) {
 
 func calledByTry() bool {
 	var pcs [64]uintptr
+
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
 		if strings.HasSuffix(frame.Function, "(*chaos).try") {
 			return true
 		}
+
 		if !more {
 			return false
 		}
@@ -109,6 +115,7 @@ func (c *chaos) newSpawner(int, spawner.App) error {
 	if c.refusals.Add(-1) >= 0 {
 		return errRefused
 	}
+
 	c.refusals.Store(0)
 
 	return nil
@@ -120,6 +127,7 @@ func (c *chaos) end() {
 	c.mu.Lock()
 	c.ending = true
 	c.mu.Unlock()
+
 	switch c.choose(4) {
 	case 0:
 		c.heal()
@@ -144,6 +152,7 @@ func (c *chaos) end() {
 		go func() { _ = c.Close() }()
 		c.steps(more)
 	}
+
 	c.kills()
 	c.try(func(c *chaos) { _ = c.Close() })
 	require.NoError(c, c.Close())
@@ -152,6 +161,7 @@ func (c *chaos) end() {
 	c.settle()
 	c.requireNothingLeft(c)
 	require.Empty(c, c.ledger.faults())
+
 	for _, a := range c.asked {
 		require.True(c, a.times == 1 && !a.withdrawn || a.times == 0 && a.withdrawn,
 			"%s: answered %d times, withdrawn: %t", a.app, a.times, a.withdrawn)
@@ -174,15 +184,22 @@ func (c *chaos) steps(n int) {
 // runChaos takes so many steps, and ends the pool.
 func runChaos(t *testing.T, steps int, choose func(n int) int) {
 	t.Helper()
+
 	dir := t.TempDir()
 	for i := range appsWithFiles {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, fmt.Sprintf("app-%d", i), "tmp"), 0o700))
 	}
+
 	size := 1 + choose(6)
 	m := newModel(size)
 	change := func(cfg *passenger.Config) { cfg.Observer, cfg.Logger = m, logr.New(modelLog{m}) }
 	inAudit(t, size, spawnertest.Script{OnStop: m.onStop}, change, func(f *audit) {
-		c := &chaos{audit: f, model: m, choose: choose, dir: dir}
+		c := &chaos{
+			audit:  f,
+			model:  m,
+			choose: choose,
+			dir:    dir,
+		}
 		c.armed.Store("")
 		m.danger = c.explode
 		f.spawners.refuse = c.newSpawner
@@ -199,14 +216,17 @@ func TestAnyOrderOfEvents(t *testing.T) {
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		runs, first = 20_000, rand.Uint64N(1<<40)
 	}
+
 	if seed, err := strconv.ParseUint(os.Getenv("PASSENGER_SEED"), 10, 64); err == nil {
 		runs, first = 1, seed
 	}
+
 	for seed := first; seed < first+runs && !t.Failed(); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			runChaos(t, 250, rand.New(rand.NewPCG(seed, 1)).IntN)
 		})
 	}
+
 	goleak.VerifyNone(t, ignore)
 }
 
@@ -218,8 +238,10 @@ func FuzzAnyOrderOfEvents(f *testing.F) {
 			if len(input) == 0 {
 				return 0
 			}
+
 			b := int(input[0])
 			input = input[1:]
+
 			return b % n
 		})
 	})

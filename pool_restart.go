@@ -68,6 +68,7 @@ func (r restartResults) wait(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -77,6 +78,7 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 			return nil, err
 		}
 	}
+
 	p.update(func(fx *effects) {
 		if p.state != poolOpen {
 			err = ErrClosed
@@ -88,12 +90,15 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 			if g.removed || !match(g) || o.Allowed != nil && !o.Allowed(g.identity()) {
 				continue
 			}
+
 			if o.Options != nil && !o.Options.isOf(g) {
 				err = errOtherApp(o.Options, g)
 				return
 			}
+
 			groups = append(groups, g)
 		}
+
 		for _, g := range groups {
 			result := make(chan error, 1)
 			results = append(results, result)
@@ -105,11 +110,13 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 }
 
 func errOtherApp(o *Options, g *group) error {
-	return fmt.Errorf("passenger: cannot restart %s with the options of another application: theirs is %s, and must be %s",
+	return fmt.Errorf("passenger: cannot restart %s with the options of another application: theirs is %s, and "+
+		"must be %s",
 		g.name, o.describeApp(), g.opts.describeApp())
 }
 
 // describeApp says by what the application is told apart from others.
 func (o *Options) describeApp() string {
-	return fmt.Sprintf("%q in %q, environment %q, user %q, group %q", o.App.Name(), o.App.Root, o.App.Environment, o.App.User, o.App.Group)
+	return fmt.Sprintf("%q in %q, environment %q, user %q, group %q", o.App.Name(), o.App.Root, o.App.Environment,
+		o.App.User, o.App.Group)
 }

@@ -80,6 +80,7 @@ func TestBlockingRestartOfDisabledProcesses(t *testing.T) {
 		require.NoError(f, f.Disable(f.Context(), "1000"))
 		require.NoError(f, f.Disable(f.Context(), "1001"))
 		require.NoError(f, <-f.begin(passenger.RestartOptions{Method: passenger.RestartBlocking}))
+
 		for _, p := range f.group("a").Processes {
 			require.EqualValues(f, 1, p.Generation)
 		}
@@ -128,6 +129,7 @@ func TestRestartAppRootDoesNotMakeStagingProduction(t *testing.T) {
 		f.get(staging).Close(passenger.KeepAlive)
 		_, err := f.RestartAppRoot(f.Context(), "/apps/a", passenger.RestartOptions{Options: production})
 		require.ErrorContains(f, err, `environment "staging"`)
+
 		for _, g := range f.Inspect().Groups {
 			require.Zero(f, g.Generation, "none is restarted")
 		}
@@ -137,9 +139,11 @@ func TestRestartAppRootDoesNotMakeStagingProduction(t *testing.T) {
 		require.Equal(f, 2, n)
 		s := f.get(staging)
 		synctest.Wait() // until the old ones have ended
+
 		for _, p := range f.factory.LiveProcesses() {
 			require.Equal(f, p.Info().PID == s.PID(), p.App().Environment == "staging")
 		}
+
 		s.Close(passenger.KeepAlive)
 	})
 }
@@ -155,6 +159,7 @@ func TestFactoryThatFailsForOneOfABatch(t *testing.T) {
 				if n == failing {
 					return errRefused
 				}
+
 				return nil
 			}
 			err := f.Restart(f.Context(), "a", passenger.RestartOptions{})
@@ -162,6 +167,7 @@ func TestFactoryThatFailsForOneOfABatch(t *testing.T) {
 				require.ErrorIs(f, err, errRefused)
 				require.ErrorAs(f, err, new(*passenger.DeploymentError))
 			}
+
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			require.Len(f, f.pids("a"), 4, "they serve, the old or the new")

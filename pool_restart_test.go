@@ -23,12 +23,15 @@ func namesake() *passenger.Options {
 
 func (f *fixture) byRoot(root string) passenger.GroupSnapshot {
 	f.Helper()
+
 	for _, g := range f.Inspect().Groups {
 		if g.AppRoot == root && !g.Detached {
 			return g
 		}
 	}
+
 	require.Fail(f, "no such application", root)
+
 	return passenger.GroupSnapshot{}
 }
 
@@ -58,13 +61,17 @@ func TestWhoseAnApplicationIs(t *testing.T) {
 
 // withKey lets those applications be restarted that have one of these API keys.
 func withKey(keys ...string) passenger.RestartOptions {
-	return passenger.RestartOptions{Allowed: func(app passenger.AppIdentity) bool { return slices.Contains(keys, app.APIKey) }}
+	return passenger.RestartOptions{Allowed: func(app passenger.AppIdentity) bool {
+		return slices.Contains(keys,
+			app.APIKey)
+	}}
 }
 
 func TestBeginRestartTouchesNoNamesake(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		f.get(options("a")).Close(passenger.KeepAlive)
 		f.get(namesake()).Close(passenger.KeepAlive)
+
 		key := f.byRoot("/apps/namesake").APIKey
 		for name, keys := range map[string][]string{"a": {"another", ""}, "b": {key}, "": {key}} {
 			n, wait, err := f.BeginRestart(name, withKey(keys...))
@@ -72,12 +79,16 @@ func TestBeginRestartTouchesNoNamesake(t *testing.T) {
 			require.Zero(f, n, name)
 			require.NoError(f, wait(f.Context()))
 		}
+
 		began := time.Now()
 		n, wait, err := f.BeginRestart("a", withKey(key))
 		require.NoError(f, err)
 		require.Equal(f, 1, n)
 		require.Zero(f, time.Since(began), "it does not wait")
-		require.Equal(f, []uint32{0, 1}, []uint32{f.byRoot("/apps/a").Generation, f.byRoot("/apps/namesake").Generation})
+		require.Equal(f, []uint32{0, 1}, []uint32{
+			f.byRoot("/apps/a").Generation,
+			f.byRoot("/apps/namesake").Generation,
+		})
 		ended, cancel := context.WithCancel(f.Context())
 		cancel()
 		require.ErrorIs(f, wait(ended), context.Canceled)
@@ -122,9 +133,11 @@ func TestInspectAppsShowsNoOthers(t *testing.T) {
 		require.Equal(f, []string{"a", "a"}, s.WaitingForCapacity)
 		require.Equal(f, "/apps/namesake", s.Groups[0].AppRoot)
 		require.Empty(f, f.InspectApps(nil).Groups)
+
 		for _, w := range waiting {
 			require.True(f, w.stop())
 		}
+
 		busy.Close(passenger.KeepAlive)
 	})
 }

@@ -22,7 +22,8 @@ var badOptions = map[string]struct {
 		func(o *passenger.Options) { o.MinProcesses = -1 }, "MinProcesses: -1 is negative: it must be at least 0",
 	},
 	"minimum above the maximum": {
-		func(o *passenger.Options) { o.MinProcesses, o.MaxProcesses = 3, 2 }, "MinProcesses: 3 is above MaxProcesses, 2",
+		func(o *passenger.Options) { o.MinProcesses, o.MaxProcesses = 3, 2 },
+		"MinProcesses: 3 is above MaxProcesses, 2",
 	},
 	"negative share": {
 		func(o *passenger.Options) { o.MaxRequestsJitter = -0.1 },
@@ -85,10 +86,12 @@ func TestSetMaxPoolSizeKnowsTheDefaultAndRefusesWhatConfigDoes(t *testing.T) {
 	inAudit(t, 2, spawnertest.Script{}, nil, func(f *audit) {
 		require.NoError(f, f.SetMaxPoolSize(0))
 		require.Equal(f, passenger.DefaultMaxPoolSize, f.Inspect().MaxPoolSize)
+
 		for _, bad := range []int{-1, passenger.Unlimited, math.MinInt} {
 			require.ErrorContains(f, f.SetMaxPoolSize(bad), "is negative: it must be at least 1, or 0 for 6")
 			require.Equal(f, passenger.DefaultMaxPoolSize, f.Inspect().MaxPoolSize)
 		}
+
 		require.NoError(f, f.SetMaxPoolSize(1))
 		require.Equal(f, 1, f.Inspect().MaxPoolSize)
 		f.started(options("a"), 1)
@@ -108,6 +111,7 @@ func TestSetPoolIdleTimeKnowsTheDefaultAndNever(t *testing.T) {
 			f.get(options("a")).Close(passenger.KeepAlive)
 			require.Equal(f, 1, live(1000*time.Hour))
 		}
+
 		f.SetPoolIdleTime(0)
 		f.get(options("a")).Close(passenger.KeepAlive)
 		require.Equal(f, 1, live(passenger.DefaultPoolIdleTime-time.Second))
@@ -127,23 +131,30 @@ func TestSnapshotOrderIsThatOfAttaching(t *testing.T) {
 					pids = append(pids, p.PID)
 				}
 			}
+
 			return pids
 		}
+
 		for _, id := range []string{"1002", "1000"} {
 			require.NoError(f, f.Disable(f.Context(), id))
 		}
+
 		require.Equal(f, []int{1001, 1003}, all(passenger.ProcessEnabled))
 		require.Equal(f, []int{1000, 1002}, all(passenger.ProcessDisabled))
+
 		for _, id := range []string{"1002", "1000"} {
 			require.NoError(f, f.Enable(id))
 		}
+
 		require.Equal(f, []int{1000, 1001, 1002, 1003}, all(passenger.ProcessEnabled))
 
 		held := []*passenger.Session{f.get(options("a")), f.get(options("a")), f.get(options("a")), f.get(options("a"))}
 		for _, id := range []string{"1003", "1001"} {
 			require.NoError(f, f.DetachProcess(id))
 		}
+
 		require.Equal(f, []int{1001, 1003}, all(passenger.ProcessDetached))
+
 		for _, s := range held {
 			s.Close(passenger.KeepAlive)
 		}

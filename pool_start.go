@@ -42,6 +42,7 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 		if g, err = p.groupForGet(opts); err == nil {
 			err = g.merge(fx, opts)
 		}
+
 		if err == nil {
 			g.begin(fx, s)
 		}
@@ -55,6 +56,7 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 		return err
 	case <-ctx.Done():
 	}
+
 	p.update(func(fx *effects) {
 		if i := slices.Index(g.starts, s); i >= 0 {
 			g.starts = slices.Delete(g.starts, i, i+1)
@@ -72,10 +74,12 @@ func (g *group) begin(fx *effects, s *start) {
 	if g.opts.MaxProcesses > 0 {
 		s.want = min(s.want, g.opts.MaxProcesses)
 	}
+
 	g.starts = append(g.starts, s)
 	if g.isResisting() && g.enabled.len() < s.want {
 		g.failStarts(g.resisted)
 	}
+
 	g.settle(fx)
 }
 
@@ -85,6 +89,7 @@ func (g *group) minimum() int {
 	for _, s := range g.starts {
 		n = max(n, s.want)
 	}
+
 	return n
 }
 
@@ -95,7 +100,9 @@ func (g *group) finishStarts() {
 		if g.enabled.len() < s.want {
 			return false
 		}
+
 		s.result <- nil
+
 		return true
 	})
 }
@@ -110,5 +117,6 @@ func (g *group) failStarts(err error) {
 	for _, s := range g.starts {
 		s.result <- err
 	}
+
 	g.starts = nil
 }

@@ -22,9 +22,11 @@ func TestStartWaitsForTheMinimumAndCountsNoRequest(t *testing.T) {
 
 		processes := f.group("a").Processes
 		require.Len(f, processes, 2)
+
 		for _, pr := range processes {
 			require.Zero(f, pr.Processed)
 		}
+
 		require.NoError(f, f.Start(f.Context(), o), "they are there already")
 		require.Equal(f, 2, f.factory.Spawns())
 	})
@@ -96,8 +98,11 @@ func TestStartEndsWithItsContextTheAppAndThePool(t *testing.T) {
 	}{
 		"the pool closes":     {func(f *fixture) { require.NoError(f, f.Close()) }, passenger.ErrClosed},
 		"the pool shuts down": {func(f *fixture) { require.NoError(f, f.Shutdown(f.Context())) }, passenger.ErrClosed},
-		"the app is detached": {func(f *fixture) { require.NoError(f, f.DetachApp(f.Context(), "a")) }, passenger.ErrAppDetached},
-		"the context ends":    {func(*fixture) { time.Sleep(time.Minute) }, context.DeadlineExceeded},
+		"the app is detached": {
+			func(f *fixture) { require.NoError(f, f.DetachApp(f.Context(), "a")) },
+			passenger.ErrAppDetached,
+		},
+		"the context ends": {func(*fixture) { time.Sleep(time.Minute) }, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Hour}, func(f *fixture) {
@@ -130,9 +135,11 @@ func TestStartIsNoRequest(t *testing.T) {
 		o.MinProcesses, o.MaxRequests = 3, 2
 		processed := func() (n []uint64) {
 			synctest.Wait()
+
 			for _, p := range f.group("a").Processes {
 				n = append(n, p.Processed)
 			}
+
 			return n
 		}
 		f.get(o).Close(passenger.KeepAlive)
@@ -144,15 +151,18 @@ func TestStartIsNoRequest(t *testing.T) {
 		require.Equal(f, []uint64{0, 0, 0}, processed())
 
 		pid := f.group("a").Processes[0].PID
+
 		served := 0
 		for range 20 {
 			s := f.get(o)
 			if s.PID() == pid {
 				served++
 			}
+
 			s.Close(passenger.KeepAlive)
 			time.Sleep(time.Minute)
 		}
+
 		require.Equal(f, 2, served)
 	})
 }

@@ -29,14 +29,17 @@ func (f *fixture) workOutOfBand(ctx context.Context, s *passenger.Session) error
 	if _, err := s.Connect(ctx); err != nil {
 		return err
 	}
+
 	select {
 	case <-time.After(time.Second):
 	case <-ctx.Done():
 	}
+
 	select {
 	case f.worked <- s.PID():
 	default:
 	}
+
 	return ctx.Err()
 }
 
@@ -46,7 +49,10 @@ func inBubble(t *testing.T, maxPoolSize int, script spawnertest.Script, test fun
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{T: t, factory: spawnertest.New(script), worked: make(chan int, 10)}
 		pool, err := passenger.New(passenger.Config{
-			MaxPoolSize: maxPoolSize, Spawner: f.factory, SelfChecks: true, OutOfBandWork: f.workOutOfBand,
+			MaxPoolSize:   maxPoolSize,
+			Spawner:       f.factory,
+			SelfChecks:    true,
+			OutOfBandWork: f.workOutOfBand,
 		})
 		require.NoError(t, err)
 		f.Pool = pool
@@ -66,6 +72,7 @@ func (f *fixture) get(o *passenger.Options) *passenger.Session {
 	f.Helper()
 	s, err := f.Get(f.Context(), o)
 	require.NoError(f, err)
+
 	return s
 }
 
@@ -76,6 +83,7 @@ func (f *fixture) ask(o *passenger.Options) *answer {
 		a.session, a.err = s, err
 		a.times++
 	})
+
 	return a
 }
 
@@ -88,12 +96,15 @@ type answer struct {
 
 func (f *fixture) group(name string) passenger.GroupSnapshot {
 	f.Helper()
+
 	for _, g := range f.Inspect().Groups {
 		if g.Name == name {
 			return g
 		}
 	}
+
 	require.Fail(f, "no such group", name)
+
 	return passenger.GroupSnapshot{}
 }
 
@@ -160,10 +171,12 @@ func TestRoutingPrefersTheLeastBusyThenTheOldest(t *testing.T) {
 		synctest.Wait()
 		require.Len(f, f.group("a").Processes, 3)
 		pids := make([]int, 6)
+
 		pids[0] = first.PID()
 		for i := range pids[1:] {
 			pids[1+i] = f.get(o).PID()
 		}
+
 		require.Equal(f, []int{1000, 1001, 1002, 1000, 1001, 1002}, pids)
 	})
 }
@@ -173,6 +186,7 @@ func TestUnlimitedConcurrencyNeedsOneProcess(t *testing.T) {
 		for range 1000 {
 			require.Equal(f, 1000, f.get(options("a")).PID())
 		}
+
 		require.Equal(f, 1, f.factory.Spawns())
 	})
 }
@@ -198,6 +212,7 @@ func TestSeveralSocketsShareTheLoad(t *testing.T) {
 		for range 6 {
 			f.get(options("a"))
 		}
+
 		require.Equal(f, 6, f.group("a").Processes[0].Concurrency)
 		require.Zero(f, f.ask(options("a")).times)
 	})
@@ -209,6 +224,7 @@ func TestSpawnsUntilEachHasAProcess(t *testing.T) {
 		for i := range answers {
 			answers[i] = f.ask(options("a"))
 		}
+
 		for spawned := range 3 {
 			require.Equal(f, 1, f.group("a").Spawning)
 			time.Sleep(time.Second)
@@ -216,6 +232,7 @@ func TestSpawnsUntilEachHasAProcess(t *testing.T) {
 			require.Equal(f, 1, answers[spawned].times)
 			require.Equal(f, 5-spawned-1, f.group("a").QueueLength)
 		}
+
 		require.Zero(f, f.group("a").Spawning, "the pool is full")
 		answers[1].session.Close(passenger.KeepAlive)
 		require.Equal(f, 1001, answers[3].session.PID(), "first come, first served")
@@ -226,10 +243,12 @@ func TestSpawnsUntilEachHasAProcess(t *testing.T) {
 func TestMaxProcessesBoundsOneApp(t *testing.T) {
 	inBubble(t, 5, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
+
 		o.MaxProcesses = 2
 		for range 4 {
 			f.ask(o)
 		}
+
 		synctest.Wait()
 		require.Len(f, f.group("a").Processes, 2)
 		require.Equal(f, 2, f.group("a").QueueLength)
@@ -288,12 +307,14 @@ func TestSameNameAnotherApp(t *testing.T) {
 		theirs.App.Root = "/home/mallory/app"
 		staging := options("shop")
 		staging.App.Environment = "staging"
+
 		pids := map[int]bool{}
 		for _, o := range []*passenger.Options{mine, theirs, staging, options("shop")} {
 			s := f.get(o)
 			pids[s.PID()] = true
 			s.Close(passenger.KeepAlive)
 		}
+
 		require.Len(f, pids, 3)
 		require.Len(f, f.Inspect().Groups, 3)
 	})
@@ -355,6 +376,7 @@ func TestConnectFailureDetaches(t *testing.T) {
 		if p.Info().PID == 1000 {
 			return errRefused
 		}
+
 		return nil
 	}}
 	inBubble(t, 1, script, func(f *fixture) {

@@ -28,7 +28,12 @@ func slowRubyApp(t *testing.T) (o *passenger.Options, loading string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ru"), []byte(source), 0o600))
 	ruby := interpreters.Find(t, "ruby", "ruby")
 
-	return &passenger.Options{App: spawner.App{Root: dir, GroupName: "a", Type: "rack", Ruby: ruby}}, loading
+	return &passenger.Options{App: spawner.App{
+		Root:      dir,
+		GroupName: "a",
+		Type:      "rack",
+		Ruby:      ruby,
+	}}, loading
 }
 
 // TestRealPreloaderThatStartsIsGoneAfterTheEnd: its release is retired while the preloader
@@ -47,6 +52,7 @@ func TestRealPreloaderThatStartsIsGoneAfterTheEnd(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			_ = p.DetachApp(ctx, "a") // it ends later, or not at all
+
 			return nil
 		},
 		"none": func(*passenger.Pool) error { return nil },
@@ -91,6 +97,7 @@ func TestRealPreloaderThatStartsIsGoneAfterDetachApp(t *testing.T) {
 		require.NoError(t, pool.Close())
 		require.NoError(t, factory.Close())
 	}()
+
 	for range 3 {
 		pool.AsyncGet(o, func(*passenger.Session, error) {})
 		_, err = os.ReadFile(loading)
@@ -106,15 +113,18 @@ func preloadersOf(t *testing.T, root string) (found []string) {
 	t.Helper()
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	require.NoError(t, err)
+
 	for _, dir := range dirs {
 		line, err := os.ReadFile(filepath.Join(dir, "cmdline"))
 		if err != nil {
 			continue // it has ended meanwhile
 		}
+
 		cwd, err := os.Readlink(filepath.Join(dir, "cwd"))
 		if err == nil && cwd == root || strings.Contains(string(line), root) {
 			found = append(found, dir+": "+string(line))
 		}
 	}
+
 	return found
 }

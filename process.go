@@ -70,11 +70,19 @@ type process struct {
 
 func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	info := proc.Info()
-	pr := &process{group: g, proc: proc, info: info, generation: generation, jitter: rand.Float64()} //nolint:gosec // G404: it spreads limits
+	//nolint:gosec // G404: it spreads limits
+	pr := &process{
+		group:      g,
+		proc:       proc,
+		info:       info,
+		generation: generation,
+		jitter:     rand.Float64(),
+	}
 	pr.sockets = pr.firstSocket[:]
 	if n := len(info.Sockets); n > 1 {
 		pr.sockets = make([]socket, n)
 	}
+
 	for i := range info.Sockets {
 		n := info.Sockets[i].Concurrency
 		switch force := g.opts.ForceMaxConcurrentRequestsPerProcess; {
@@ -83,12 +91,15 @@ func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 		case force > 0:
 			n = force
 		}
+
 		pr.sockets[i] = socket{spec: &info.Sockets[i], concurrency: n}
 		pr.concurrency += n
 	}
+
 	if slices.ContainsFunc(pr.sockets, func(s socket) bool { return s.concurrency == 0 }) {
 		pr.concurrency = 0
 	}
+
 	return pr
 }
 
@@ -103,6 +114,7 @@ func busyness(sessions, concurrency int) uint64 {
 	if concurrency > 0 {
 		return n * math.MaxInt32 / uint64(concurrency)
 	}
+
 	return n
 }
 
@@ -112,6 +124,7 @@ func (pr *process) open() *Session {
 	if len(pr.sockets) > 1 {
 		sock = pr.leastBusySocket()
 	}
+
 	sock.sessions++
 	pr.sessions++
 	pr.idle.leave()
@@ -120,11 +133,14 @@ func (pr *process) open() *Session {
 	if pr.state == stateEnabled {
 		pr.group.routes.update(pr)
 	}
+
 	s := &Session{process: pr, socket: sock}
 	if c := sock.takeIdle(); c != nil {
 		s.conn, s.reused = c, true
 	}
+
 	s.limitTime()
+
 	return s
 }
 
@@ -136,6 +152,7 @@ func (pr *process) leastBusySocket() *socket {
 			best = s
 		}
 	}
+
 	return best
 }
 
@@ -151,19 +168,27 @@ func (pr *process) release(fx *effects, sock *socket) {
 		g.drainStep(fx, pr)
 		return
 	}
+
 	if pr.sessions == 0 {
 		g.pool.idle.push(&pr.idle, pr)
 	}
-	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled && !g.isResisting() {
+
+	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled &&
+		!g.isResisting() {
 		g.detach(fx, pr)
 		return
 	}
+
 	if pr.isOneTooMany() {
-		fx.log(g.pool, "Stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for", g.pool.starving.first().name)
+		fx.log(g.pool, "Stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for",
+			g.pool.starving.first().name)
 		g.detach(fx, pr)
+
 		return
 	}
+
 	g.pool.collectLater(pr)
+
 	switch pr.state {
 	case stateEnabled:
 		g.routes.update(pr)
@@ -172,9 +197,11 @@ func (pr *process) release(fx *effects, sock *socket) {
 		g.finishDisabling(fx, pr)
 	case stateNew, stateDisabled, stateDetached:
 	}
+
 	if g.queue.len() > 0 {
 		g.settle(fx)
 	}
+
 	if pr.oobw == oobwRequested {
 		g.startOOBW(fx, pr)
 	}
@@ -185,7 +212,8 @@ func (pr *process) release(fx *effects, sock *socket) {
 // busy would leave nothing to others.
 func (pr *process) isOneTooMany() bool {
 	p := pr.group.pool
-	return p.starving.len() > 0 && !p.hasRoom() && pr.sessions == 0 && pr.state == stateEnabled && pr.group.enabled.len() > 1
+	return p.starving.len() > 0 && !p.hasRoom() && pr.sessions == 0 && pr.state == stateEnabled &&
+		pr.group.enabled.len() > 1
 }
 
 // moveTo changes the state and the lists that follow from it.
@@ -193,18 +221,22 @@ func (pr *process) moveTo(fx *effects, to processState) {
 	if !slices.Contains(processMoves[pr.state], to) {
 		pr.group.pool.impossible(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
 	}
+
 	g := pr.group
 	if pr.state == stateEnabled {
 		g.routes.remove(pr)
 		g.requeueSticky(pr)
 	}
+
 	pr.member.leave()
 	if pr.state.usesCapacity() {
 		g.pool.capacityUsed--
 	}
+
 	if to.usesCapacity() {
 		g.pool.capacityUsed++
 	}
+
 	pr.state = to
 	g.list(to).push(&pr.member, pr)
 	if to == stateEnabled {
@@ -223,8 +255,10 @@ func (pr *process) announceEnd(fx *effects) {
 	if pr.keepsSessions() {
 		return
 	}
+
 	for _, f := range pr.onDetach {
 		fx.after(f)
 	}
+
 	pr.onDetach = nil
 }

@@ -33,6 +33,7 @@ func (s processState) String() string {
 	case stateDetached:
 		return "detached"
 	}
+
 	return fmt.Sprintf("processState(%d)", uint8(s))
 }
 
@@ -53,5 +54,6 @@ func (s processState) usesCapacity() bool {
 	case stateNew, stateDetached:
 		return false
 	}
+
 	return false
 }

@@ -34,12 +34,14 @@ func (p *Pool) ReleaseDirs(opts *Options) func() ReleaseDirs {
 		if dirs, ok := p.releaseDirs.Load(key); ok {
 			return *dirs.(*ReleaseDirs) //nolint:forcetypeassert,errcheck // nothing else is stored
 		}
+
 		return ReleaseDirs{}
 	}
 }
 
 // RememberReleases says that the application that opts names has had releases in these directories, the latest first,
-// while another pool served it: they are Past until this pool knows better. It does nothing once the application has had
+// while another pool served it: they are Past until this pool knows better. It does nothing once
+// the application has had
 // a process here.
 func (p *Pool) RememberReleases(opts *Options, dirs []string) {
 	if len(dirs) == 0 {
@@ -51,7 +53,13 @@ func (p *Pool) RememberReleases(opts *Options, dirs []string) {
 }
 
 func newReleaseKey(app *spawner.App) releaseKey {
-	return releaseKey{name: app.Name(), root: app.Root, environment: app.Environment, user: app.User, group: app.Group}
+	return releaseKey{
+		name:        app.Name(),
+		root:        app.Root,
+		environment: app.Environment,
+		user:        app.User,
+		group:       app.Group,
+	}
 }
 
 // noteReleaseDirs publishes the directories after a process came or went.
@@ -68,6 +76,7 @@ func (g *group) noteReleaseDirs() {
 			}
 		}
 	}
+
 	slices.SortStableFunc(live, func(a, b *process) int { return int(b.generation) - int(a.generation) })
 
 	now := &ReleaseDirs{}
@@ -76,6 +85,7 @@ func (g *group) noteReleaseDirs() {
 			now.Serving = append(now.Serving, pr.root)
 		}
 	}
+
 	// The next process starts from the directory that the release was resolved to, not from what the link says then.
 	if len(now.Serving) == 0 && g.release.root != "" {
 		now.Serving = []string{g.release.root}
@@ -85,6 +95,7 @@ func (g *group) noteReleaseDirs() {
 	if len(now.Serving) == 0 {
 		now.Serving = before.Serving
 	}
+
 	if slices.Equal(now.Serving, before.Serving) {
 		return
 	}
@@ -94,6 +105,7 @@ func (g *group) noteReleaseDirs() {
 			now.Past = append(now.Past, dir)
 		}
 	}
+
 	g.dirs = now
 	g.pool.releaseDirs.Store(any(newReleaseKey(&g.opts.App)), now)
 }
@@ -103,6 +115,7 @@ func (g *group) knownReleaseDirs() ReleaseDirs {
 	if g.dirs != nil {
 		return *g.dirs
 	}
+
 	return g.pool.ReleaseDirs(&g.opts)()
 }
 

@@ -24,6 +24,7 @@ func newDeploys(t *testing.T) *deploys {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
+
 	return &deploys{T: t, dir: dir}
 }
 
@@ -71,11 +72,13 @@ func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
 		for _, p := range f.factory.LiveProcesses() {
 			f.factory.Kill(p.Info().PID)
 		}
+
 		synctest.Wait()
 		require.Equal(f, []string{d.release("2")}, dirs().Serving)
 
 		// A roll-back brings a past release back, and few are remembered.
 		f.get(o).Close(passenger.KeepAlive)
+
 		for _, n := range []string{"1", "3", "4", "5", "6", "7"} {
 			d.use(n)
 			require.NoError(f, <-f.begin(passenger.RestartOptions{}))
@@ -83,6 +86,7 @@ func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
 			require.Equal(f, []string{d.release(n)}, dirs().Serving)
 			require.NotContains(f, dirs().Past, d.release(n))
 		}
+
 		require.Equal(f, []string{d.release("6"), d.release("5"), d.release("4"), d.release("3")}, dirs().Past)
 
 		require.NoError(f, f.DetachApp(f.Context(), "a"))

@@ -40,8 +40,10 @@ func lookAtRestartFiles(dir string) (f restartFiles) {
 	if info, err := os.Stat(filepath.Join(dir, restartFile)); err == nil {
 		f.touched = info.ModTime()
 	}
+
 	_, err := os.Stat(filepath.Join(dir, alwaysRestartFile))
 	f.always = err == nil
+
 	return f
 }
 
@@ -51,12 +53,15 @@ func (g *group) watchDue() (l look, due bool) {
 	if g.restart != nil {
 		return look{}, false
 	}
+
 	now := g.pool.now()
 	if now < g.watch.next && !g.watch.seen.always {
 		return look{}, false
 	}
+
 	g.watch.next = now + g.opts.statThrottle()
 	g.watch.begun++
+
 	return look{g, g.watch.begun}, true
 }
 
@@ -70,7 +75,9 @@ func (l look) watched(fx *effects, now restartFiles, opts *Options) {
 	if g.removed || g.pool.state != poolOpen || l.number < g.watch.taken || g.restart != nil {
 		return
 	}
+
 	before, known := g.watch.seen, g.watch.known
+
 	g.watch.seen, g.watch.known, g.watch.taken = now, true, l.number
 	switch {
 	case !known:
@@ -88,7 +95,9 @@ func (o *Options) forGroup() *Options {
 	if o.Validate() != nil {
 		return nil
 	}
+
 	kept := o.clone()
 	kept.StickySessionID = 0
+
 	return &kept
 }

@@ -22,14 +22,17 @@ func TestNoTouchIsForgotten(t *testing.T) {
 			l, due = g.watchDue()
 			require.True(t, due)
 		})
+
 		return l
 	}
+
 	// restarts counts those that there have been when the look has told what it saw.
 	restarts := func(l look, touched int64) (n uint32) {
 		p.update(func(fx *effects) {
 			l.watched(fx, restartFiles{touched: time.Unix(touched, 0)}, &g.opts)
 			n = g.release.generation
 		})
+
 		return n
 	}
 	require.Zero(t, restarts(begin(), 1))

@@ -30,12 +30,14 @@ func TestRestartFilesAgainstTheEnd(t *testing.T) {
 				if err := p.Shutdown(ctx); err != nil && !errors.As(err, new(*passenger.ShutdownError)) {
 					return err
 				}
+
 				return nil
 			},
 			"DetachApp": func(p *passenger.Pool) error {
 				if err := p.DetachApp(context.Background(), "a"); !errors.Is(err, passenger.ErrNoSuchApp) {
 					return err
 				}
+
 				return nil
 			},
 		} {
@@ -43,6 +45,7 @@ func TestRestartFilesAgainstTheEnd(t *testing.T) {
 				dir := t.TempDir()
 				path := filepath.Join(dir, file)
 				touch(t, path, time.Now())
+
 				for range 8 {
 					testRestartFilesAgainst(t, dir, path, end)
 				}
@@ -65,6 +68,7 @@ func testRestartFilesAgainst(t *testing.T, dir, path string, end func(*passenger
 	o := options("a")
 	o.RestartDir, o.StatThrottleRate = dir, passenger.Unlimited
 	var served, stop sync.WaitGroup
+
 	var ended atomic.Bool
 	for range 4 {
 		served.Add(1)
@@ -77,12 +81,14 @@ func testRestartFilesAgainst(t *testing.T, dir, path string, end func(*passenger
 				} else if !errors.Is(err, passenger.ErrClosed) {
 					require.ErrorIs(t, err, passenger.ErrAppDetached)
 				}
+
 				if i == 3 {
 					served.Done()
 				}
 			}
 		})
 	}
+
 	served.Wait()
 
 	require.NoError(t, end(pool))
@@ -109,13 +115,16 @@ func TestFactoryThatFailsForOneOfABatchInRealTime(t *testing.T) {
 		if n%3 == 0 {
 			return errRefused
 		}
+
 		return nil
 	}
+
 	for range 100 {
 		if err := pool.Restart(t.Context(), "a", passenger.RestartOptions{}); err != nil {
 			require.ErrorIs(t, err, errRefused)
 		}
 	}
+
 	require.NoError(t, pool.Close())
 	require.Empty(t, factory.LiveProcesses())
 	require.Empty(t, spawners.faults(true))

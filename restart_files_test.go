@@ -26,7 +26,9 @@ func TestF7RestartFileFromTheFuture(t *testing.T) {
 					for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(time.Second) {
 						f.get(o).Close(passenger.KeepAlive)
 					}
+
 					synctest.Wait()
+
 					return f.group("a").Generation
 				}
 				require.EqualValues(f, 0, serve(time.Minute))
@@ -52,10 +54,12 @@ func TestF7OlderRestartFileFromTheFuture(t *testing.T) {
 		o := options("a")
 		o.App.Root = root
 		touch(f, filepath.Join(root, "tmp", "restart.txt"), time.Now().Add(time.Minute))
+
 		for range 20 {
 			f.get(o).Close(passenger.KeepAlive)
 			time.Sleep(10 * time.Second)
 		}
+
 		require.Zero(f, f.group("a").Generation)
 	})
 }

@@ -85,6 +85,7 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	if s.closed.Load() {
 		return nil, ErrSessionClosed
 	}
+
 	if !s.connected && s.conn != nil {
 		s.connected = true
 		return s.conn, nil
@@ -93,17 +94,21 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	if broken := s.conn; broken != nil && s.replaceConn(nil) {
 		_ = broken.Close()
 	}
+
 	s.connected, s.reused = true, false
 	conn, err := s.socket.spec.Dial(ctx)
 	if err != nil {
 		if ctxErr := endOf(ctx, err); ctxErr != nil {
 			return nil, ctxErr
 		}
+
 		if isExhaustion(err) {
 			return nil, fmt.Errorf("%w: %w", ErrExhausted, err)
 		}
+
 		err = &ConnectError{AppName: s.AppName(), PID: s.PID(), Err: err}
 		s.process.group.pool.update(func(fx *effects) { s.process.connectFailed(fx, err) })
+
 		return nil, err
 	}
 
@@ -132,11 +137,13 @@ func endOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+
 	// The first is what the system notices, the second what package net does before it asks the system.
 	late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 	if deadline, ok := ctx.Deadline(); ok && late && !time.Now().Before(deadline) {
 		return context.DeadlineExceeded
 	}
+
 	return nil
 }
 
@@ -146,6 +153,7 @@ func isExhaustion(err error) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -162,14 +170,17 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 			fx.after(f)
 			return
 		}
+
 		if pr.onDetach == nil {
 			pr.onDetach = map[*Session]func(){}
 		}
+
 		pr.onDetach[s] = f
 		if pr.state == stateDetached {
 			pr.group.drainStep(fx, pr) // it may be the last of the others
 		}
 	})
+
 	return func() (stopped bool) {
 		p.update(func(fx *effects) {
 			_, stopped = pr.onDetach[s]
@@ -178,6 +189,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 				pr.group.stopLate(fx, pr)
 			}
 		})
+
 		return stopped
 	}
 }
@@ -190,6 +202,7 @@ func (s *Session) Close(mode CloseMode) {
 		if s.closed.Load() {
 			return
 		}
+
 		s.closed.Store(true)
 		delete(s.process.onDetach, s)
 		s.endLimit()
@@ -199,9 +212,11 @@ func (s *Session) Close(mode CloseMode) {
 				fx.closeConn(conn)
 			}
 		}
+
 		if s.answered {
 			s.process.unanswered = 0
 		}
+
 		s.process.release(fx, s.socket)
 	})
 }

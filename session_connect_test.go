@@ -77,6 +77,7 @@ func TestConnectAgainstClose(t *testing.T) {
 					_, err = s.Connect(t.Context()) // so that the other one replaces it
 					require.NoError(t, err)
 				}
+
 				start := make(chan struct{})
 				var race sync.WaitGroup
 				race.Go(func() {

@@ -25,6 +25,7 @@ func TestEndOf(t *testing.T) {
 	past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+
 	for name, test := range map[string]struct {
 		ctx  context.Context
 		err  error

@@ -16,6 +16,7 @@ func (w *waiter) limitWait(opts *Options) {
 	if limit <= 0 {
 		return
 	}
+
 	w.limit = w.group.pool.startTimer(limit, func(fx *effects) {
 		if w.group.unqueue(w) {
 			fx.deliver(w, nil, ErrQueueTimeout)
@@ -40,6 +41,7 @@ func (s *Session) limitTime() {
 	if limit <= 0 {
 		return
 	}
+
 	s.limit = &sessionLimit{timer: g.pool.startTimer(limit, s.tooLong)}
 	g.pool.timed.push(&s.limit.place, s.limit)
 }
@@ -57,6 +59,7 @@ func (s *Session) TimeIsUp() (up bool) {
 	if s.limit != nil {
 		s.process.group.pool.update(func(*effects) { up = s.limit.up })
 	}
+
 	return up
 }
 
@@ -81,9 +84,14 @@ func (s *Session) tooLong(fx *effects) {
 		pr.kill()
 		return
 	}
+
 	event := hooks.Event{
-		Name: hooks.MaxRequestTimeReached, AppRoot: g.opts.App.Root, GroupName: g.name, PID: pr.info.PID,
-		RequestHost: s.limit.host, RequestPath: s.limit.path,
+		Name:        hooks.MaxRequestTimeReached,
+		AppRoot:     g.opts.App.Root,
+		GroupName:   g.name,
+		PID:         pr.info.PID,
+		RequestHost: s.limit.host,
+		RequestPath: s.limit.path,
 	}
 	g.pool.wg.Go(func() { pr.killAfterHook(event) })
 }

@@ -18,23 +18,29 @@ import (
 // applications with the same name, one is there that has not left the pool.
 func (s Snapshot) WriteJSON(w io.Writer) error {
 	apps := make(map[string]map[string]any, len(s.Groups))
+
 	leaving := map[string]bool{}
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		if _, taken := apps[g.Name]; taken && !leaving[g.Name] {
 			continue
 		}
+
 		app, err := g.manifest()
 		if err != nil {
 			return err
 		}
+
 		apps[g.Name], leaving[g.Name] = app, g.Detached
 	}
+
 	b, err := json.Marshal(apps)
 	if err != nil {
 		return err
 	}
+
 	_, err = w.Write(b)
+
 	return err
 }
 
@@ -64,6 +70,7 @@ func text(value, fallback string) []sourced {
 	case fallback != "":
 		return []sourced{{byDefault, fallback}}
 	}
+
 	return []sourced{}
 }
 
@@ -72,6 +79,7 @@ func number[T int | uint64 | float64](value, fallback T) []sourced {
 	if value == 0 || value == fallback {
 		return []sourced{{byDefault, fallback}}
 	}
+
 	return []sourced{{ephemeral, value}, {byDefault, fallback}}
 }
 
@@ -80,6 +88,7 @@ func limit(value, fallback int) []sourced {
 	if value < 0 {
 		return []sourced{{ephemeral, 0}, {byDefault, fallback}}
 	}
+
 	return number(value, fallback)
 }
 
@@ -91,17 +100,21 @@ func (g *GroupSnapshot) manifest() (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(own, &fields); err != nil {
 		return nil, err
 	}
+
 	for _, name := range counterparts {
 		delete(fields, name)
 	}
+
 	manifest := g.optionValues()
 	for name, field := range fields {
 		manifest[name] = field
 	}
+
 	return manifest, nil
 }
 
@@ -113,6 +126,7 @@ func (g *GroupSnapshot) optionValues() map[string]any {
 	if startupFile != "" && !filepath.IsAbs(startupFile) {
 		startupFile = filepath.Join(g.AppRoot, startupFile)
 	}
+
 	return map[string]any{
 		"app_group_name": text(g.Name, ""), "app_root": text(g.AppRoot, ""), "type": text(g.AppType, ""),
 		"environment": text(g.Environment, spawner.DefaultEnvironment), "base_uri": text(app.BaseURI, "/"),
@@ -122,12 +136,14 @@ func (g *GroupSnapshot) optionValues() map[string]any {
 		"nodejs": text(app.NodeJS, spawner.DefaultNodeJS), "meteor_app_settings": text(app.MeteorSettings, ""),
 		"spawn_method": text(app.SpawnMethod, spawner.SmartSpawning), "bind_address": text("", "127.0.0.1"),
 		"enabled": []sourced{{ephemeral, true}, {byDefault, false}}, "preload_bundler": []sourced{{byDefault, true}},
-		"environment_variables": []sourced{{byDefault, struct{}{}}}, "load_shell_envvars": []sourced{{ephemeral, app.LoadShellEnv}},
+		"environment_variables": []sourced{{byDefault, struct{}{}}},
+		"load_shell_envvars":    []sourced{{ephemeral, app.LoadShellEnv}},
 
 		"start_timeout":          number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
 		"file_descriptor_ulimit": number(app.FileLimit, 0),
 		"min_processes":          number(g.MinProcesses, 0), "max_processes": number(g.MaxProcesses, 0),
-		"max_requests": number(o.MaxRequests, 0), "max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances, 1),
+		"max_requests": number(o.MaxRequests, 0), "max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances,
+			1),
 		"max_request_queue_size":  limit(o.MaxRequestQueueSize, DefaultMaxRequestQueueSize),
 		"max_preloader_idle_time": limit(seconds(o.MaxPreloaderIdleTime), seconds(DefaultMaxPreloaderIdleTime)),
 
@@ -141,5 +157,6 @@ func seconds(d time.Duration) int {
 	if d < 0 {
 		return Unlimited
 	}
+
 	return int(d / time.Second)
 }

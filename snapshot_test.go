@@ -28,6 +28,7 @@ func requireGolden(t *testing.T, name, got string) {
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
 	}
+
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(want), got)
@@ -84,6 +85,7 @@ func busySnapshot() *passenger.Snapshot {
 			RestartDir: "tmp2", MaxOutOfBandWorkInstances: 2,
 		},
 	}
+
 	return &passenger.Snapshot{
 		Schema: passenger.SnapshotSchema, Version: "0.1.0", At: now, MaxPoolSize: 6, CapacityUsed: 4,
 		WaitingForCapacity: []string{"Zoë & sons", "other"},
@@ -110,6 +112,7 @@ func text(t *testing.T, s *passenger.Snapshot, o passenger.TextOptions) string {
 	t.Helper()
 	var b strings.Builder
 	require.NoError(t, s.WriteText(&b, o))
+
 	return b.String()
 }
 
@@ -126,6 +129,7 @@ func TestSnapshotAsText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { requireGolden(t, name, text(t, busySnapshot(), o)) })
 	}
+
 	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{}), password)
 	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{Verbose: true}), apiKey)
 }
@@ -263,10 +267,12 @@ func TestValuesInXML(t *testing.T) {
 	require.Nil(t, second.CPU, "it is unknown")
 	require.Equal(t, 30<<10, second.RSS)
 	require.False(t, shop.Processes[2].HasMetrics)
+
 	states := make([]string, 0, 5)
 	for _, p := range shop.Processes {
 		states = append(states, p.Enabled+" "+p.Life)
 	}
+
 	require.Equal(t, []string{
 		"ENABLED ALIVE", "DISABLING ALIVE", "DISABLED ALIVE", "DETACHED SHUTDOWN_TRIGGERED", "DETACHED DEAD",
 	}, states)
@@ -277,6 +283,7 @@ func TestSecretsOnlyWhenAsked(t *testing.T) {
 	for _, secret := range []string{password, "connect_password", apiKey, "api_key", "<sockets>", "get_wait_list>", "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, got, secret)
 	}
+
 	got = xmlText(t, busySnapshot(), passenger.XMLOptions{Secrets: true})
 	require.Contains(t, got, password)
 	require.Contains(t, got, "<api_key>"+apiKey+"</api_key>")
@@ -288,6 +295,7 @@ func escaped(t require.TestingT, name string) (raw, read string) {
 	text := xmlText(t, &passenger.Snapshot{Groups: []passenger.GroupSnapshot{{Name: name}}}, passenger.XMLOptions{})
 	_, rest, _ := strings.Cut(text, "<component_name>")
 	raw, _, _ = strings.Cut(rest, "</component_name>")
+
 	return raw, parse(t, text).Groups[0].Name
 }
 
@@ -313,6 +321,7 @@ func FuzzXMLEscape(f *testing.F) {
 	for _, name := range []string{"", "/srv/a b", "<![CDATA[]]>&amp;", "\x00\x1b\r\n", "\xff\xfe", "\ufffe\U0010ffff"} {
 		f.Add(name)
 	}
+
 	f.Fuzz(func(t *testing.T, name string) {
 		raw, read := escaped(t, name)
 		require.Regexp(t, `^([A-z0-9/ .:+-]|&#[0-9]+;)*$`, raw)
@@ -320,6 +329,7 @@ func FuzzXMLEscape(f *testing.F) {
 			if r < ' ' && !strings.ContainsRune("\t\r\n", r) || r == 0xfffe || r == 0xffff {
 				return -1
 			}
+
 			return r
 		}, name), read)
 	})
@@ -330,9 +340,11 @@ func TestSnapshotAsJSON(t *testing.T) {
 	got, err := json.MarshalIndent(s, "", "  ")
 	require.NoError(t, err)
 	requireGolden(t, "snapshot.json", string(got)+"\n")
+
 	for _, secret := range []string{password, "assword", apiKey, "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, string(got), secret)
 	}
+
 	var read struct {
 		Schema int
 		Groups []struct {
@@ -361,12 +373,14 @@ func TestSnapshotAsOptionsInJSON(t *testing.T) {
 	var indented bytes.Buffer
 	require.NoError(t, json.Indent(&indented, b.Bytes(), "", "  "))
 	requireGolden(t, "snapshot-options.json", indented.String()+"\n")
+
 	for _, secret := range []string{password, "assword", apiKey, "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, b.String(), secret)
 	}
 
 	// A name stands for whom it is now, whoever is listed first.
 	gone, now := s.Groups[0], s.Groups[0]
+
 	gone.Detached, gone.AppRoot = true, "/gone"
 	for _, groups := range [][]passenger.GroupSnapshot{{gone, now}, {now, gone}} {
 		b.Reset()

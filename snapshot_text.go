@@ -36,12 +36,16 @@ func (s Snapshot) WriteText(w io.Writer, o TextOptions) error {
 			fmt.Fprintf(&b, "  %d: %s\n", i, printable(name))
 		}
 	}
+
 	b.WriteString("\n")
 	o.heading(&b, "Application groups")
+
 	for i := range s.Groups {
 		s.Groups[i].writeText(&b, s.At, o)
 	}
+
 	_, err := io.WriteString(w, b.String())
+
 	return err
 }
 
@@ -50,6 +54,7 @@ func (o TextOptions) heading(b *strings.Builder, title string) {
 	if o.Colorize {
 		on, off = "\x1b[44m\x1b[33m\x1b[1m", "\x1b[0m"
 	}
+
 	fmt.Fprintf(b, "%s----------- %s -----------%s\n", on, title, off)
 }
 
@@ -58,6 +63,7 @@ func (s Snapshot) processCount() (n int) {
 	for i := range s.Groups {
 		n += s.Groups[i].count(ProcessEnabled, ProcessDisabling, ProcessDisabled)
 	}
+
 	return n
 }
 
@@ -67,6 +73,7 @@ func (g *GroupSnapshot) count(states ...ProcessState) (n int) {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -76,9 +83,11 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	if release != "" && release != g.AppRoot {
 		fmt.Fprintf(b, "  Release : %s\n", printable(release))
 	}
+
 	if g.Restarting {
 		b.WriteString("  (restarting...)\n")
 	}
+
 	switch g.Spawning {
 	case 0:
 	case 1:
@@ -86,19 +95,25 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	default:
 		fmt.Fprintf(b, "  (spawning %d new processes...)\n", g.Spawning)
 	}
+
 	if e := g.DeploymentError; e != nil {
 		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(e.message()), duration(now.Sub(e.At)))
 	}
+
 	if e := g.LastSpawnError; e != nil {
-		fmt.Fprintf(b, "  Last start failed %s ago: %s (passenger status --show=errors)\n", duration(now.Sub(e.At)), oneLine(e.Summary))
+		fmt.Fprintf(b, "  Last start failed %s ago: %s (passenger status --show=errors)\n", duration(now.Sub(e.At)),
+			oneLine(e.Summary))
 	}
+
 	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
+
 	for i := range g.Processes {
 		g.Processes[i].writeText(b, now, o)
 		if root := g.Processes[i].ReleaseRoot; release == "" && root != "" {
 			fmt.Fprintf(b, "    Release : %s\n", printable(root))
 		}
 	}
+
 	b.WriteString("\n")
 }
 
@@ -111,8 +126,10 @@ func (g *GroupSnapshot) commonRelease() string {
 		if common != "" && root != "" && root != common {
 			return ""
 		}
+
 		common = cmp.Or(root, common)
 	}
+
 	if len(g.Processes) == 0 {
 		return g.ReleaseRoot
 	}
@@ -121,15 +138,19 @@ func (g *GroupSnapshot) commonRelease() string {
 }
 
 func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
-	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed, duration(now.Sub(p.Spawned)))
+	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed,
+		duration(now.Sub(p.Spawned)))
 	cpu, memory := notKnown, notKnown
 	if percent, ok := p.Metrics.CPU.Get(); ok {
 		cpu = fmt.Sprintf("%.0f%%", percent)
 	}
+
 	if bytes, ok := p.Metrics.RealMemory().Get(); ok {
 		memory = fmt.Sprintf("%dM", bytes>>20)
 	}
+
 	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", cpu, memory, duration(now.Sub(p.LastUsed)))
+
 	switch p.State {
 	case ProcessDisabling:
 		b.WriteString("    Disabling...\n")
@@ -138,6 +159,7 @@ func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOpt
 	case ProcessDetached:
 		b.WriteString("    Shutting down...\n")
 	}
+
 	if o.Verbose && p.HTTPAddress != "" {
 		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable(p.HTTPAddress), printable(p.Password))
 	}
@@ -153,6 +175,7 @@ func printable(s string) string {
 		if unicode.IsPrint(r) {
 			return r
 		}
+
 		return '?'
 	}, s)
 }
@@ -160,6 +183,7 @@ func printable(s string) string {
 // duration is like 2h 4m 9s.
 func duration(d time.Duration) string {
 	n := int64(max(d, 0) / time.Second)
+
 	text := fmt.Sprintf("%ds", n%60)
 	for _, unit := range []struct {
 		size int64
@@ -170,5 +194,6 @@ func duration(d time.Duration) string {
 			text = fmt.Sprintf("%d%s %s", n/unit.size%unit.last, unit.name, text)
 		}
 	}
+
 	return text
 }

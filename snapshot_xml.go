@@ -42,6 +42,7 @@ func (s Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
 				}
 			})
 		}
+
 		x.in("supergroups", func() {
 			for i := range s.Groups {
 				x.supergroup(&s.Groups[i])
@@ -49,6 +50,7 @@ func (s Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
 		})
 	})
 	_, err := io.WriteString(w, x.b.String())
+
 	return err
 }
 
@@ -79,9 +81,11 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	x.put("app_type", g.AppType)
 	x.put("environment", cmp.Or(g.Environment, spawner.DefaultEnvironment))
 	x.set("uuid", g.UUID)
+
 	for _, state := range []ProcessState{ProcessEnabled, ProcessDisabling, ProcessDisabled} {
 		x.put(state+"_process_count", g.count(state))
 	}
+
 	x.put("capacity_used", g.CapacityUsed)
 	x.put("get_wait_list_size", g.QueueLength)
 	x.put("disable_wait_list_size", g.DisableQueueLength)
@@ -89,17 +93,21 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	if g.Spawning > 0 {
 		x.line("<spawning/>")
 	}
+
 	if g.Restarting {
 		x.line("<restarting/>")
 	}
+
 	if x.secrets {
 		x.set("api_key", g.APIKey)
 	}
+
 	if g.Detached {
 		x.put("life_status", "SHUTTING_DOWN")
 	} else {
 		x.put("life_status", "ALIVE")
 	}
+
 	x.owner(g)
 	x.in("options", func() { x.options(g) })
 	x.in("processes", func() {
@@ -116,11 +124,13 @@ func (x *xmlWriter) owner(g *GroupSnapshot) {
 		if id < 0 {
 			return
 		}
+
 		number := strconv.Itoa(id)
 		key := whatID + number
 		if _, known := x.names[key]; !known {
 			x.names[key] = cmp.Or(name(number), number)
 		}
+
 		x.put(what, x.names[key])
 		x.put(whatID, number)
 	}
@@ -128,12 +138,14 @@ func (x *xmlWriter) owner(g *GroupSnapshot) {
 		if u, err := user.LookupId(id); err == nil {
 			return u.Username
 		}
+
 		return ""
 	})
 	put("group", "gid", g.GID, func(id string) string {
 		if gr, err := user.LookupGroupId(id); err == nil {
 			return gr.Name
 		}
+
 		return ""
 	})
 }
@@ -145,6 +157,7 @@ func (x *xmlWriter) options(g *GroupSnapshot) {
 	if startupFile != "" && !filepath.IsAbs(startupFile) {
 		startupFile = filepath.Join(g.AppRoot, startupFile)
 	}
+
 	x.set("app_root", g.AppRoot)
 	x.set("app_group_name", g.Name)
 	x.set("app_type", g.AppType)
@@ -173,6 +186,7 @@ func (x *xmlWriter) options(g *GroupSnapshot) {
 	} else {
 		x.put("max_preloader_idle_time", 0) // never
 	}
+
 	x.put("max_out_of_band_work_instances", o.maxOOBW())
 }
 
@@ -190,6 +204,7 @@ func (x *xmlWriter) process(g *GroupSnapshot, p *ProcessSnapshot) {
 	x.put("last_used", p.LastUsed.UnixMicro())
 	x.put("last_used_desc", duration(x.now.Sub(p.LastUsed))+" ago")
 	x.put("uptime", duration(x.now.Sub(p.Spawned)))
+
 	switch {
 	case p.Exited:
 		x.put("life_status", "DEAD")
@@ -198,14 +213,17 @@ func (x *xmlWriter) process(g *GroupSnapshot, p *ProcessSnapshot) {
 	default:
 		x.put("life_status", "ALIVE")
 	}
+
 	x.put("enabled", strings.ToUpper(p.State))
 	x.metrics(&p.Metrics)
 	if !x.secrets {
 		return
 	}
+
 	if p.Password != "" {
 		x.put("connect_password", p.Password)
 	}
+
 	x.in("sockets", func() {
 		for i := range p.Sockets {
 			s := &p.Sockets[i]
@@ -224,10 +242,12 @@ func (x *xmlWriter) metrics(m *ProcessMetrics) {
 	if *m == (ProcessMetrics{PID: m.PID}) {
 		return
 	}
+
 	x.put("has_metrics", true)
 	if cpu, known := m.CPU.Get(); known {
 		x.put("cpu", math.Round(cpu))
 	}
+
 	kilobytes := func(name string, v procstat.Value[int64]) {
 		if n, known := v.Get(); known {
 			x.put(name, n/1024)
@@ -242,6 +262,7 @@ func (x *xmlWriter) metrics(m *ProcessMetrics) {
 	if id, known := m.PGID.Get(); known {
 		x.put("process_group_id", id)
 	}
+
 	if command, known := m.Command.Get(); known {
 		x.put("command", command)
 	}
@@ -285,6 +306,7 @@ func escapeXML(s string) string {
 			fmt.Fprintf(&b, "&#%d;", r)
 		}
 	}
+
 	return b.String()
 }
 

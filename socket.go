@@ -26,9 +26,11 @@ func (s *socket) takeIdle() net.Conn {
 	if last < 0 {
 		return nil
 	}
+
 	c := s.idle[last]
 	s.idle[last] = nil
 	s.idle = s.idle[:last]
+
 	return c
 }
 
@@ -38,10 +40,13 @@ func (s *socket) keepIdle(c net.Conn) bool {
 	if limit == 0 {
 		limit = maxIdleConns
 	}
+
 	if len(s.idle) >= limit {
 		return false
 	}
+
 	s.idle = append(s.idle, c)
+
 	return true
 }
 
@@ -49,5 +54,6 @@ func (s *socket) closeIdle(fx *effects) {
 	for _, c := range s.idle {
 		fx.closeConn(c)
 	}
+
 	s.idle = nil
 }

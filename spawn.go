@@ -43,7 +43,12 @@ func newRelease(opts *Options, generation uint32) *release {
 	app := opts.App
 	app.GroupName = app.Name()
 
-	return &release{app: app, generation: generation, made: time.Now(), uuid: rand.Text()[:20]}
+	return &release{
+		app:        app,
+		generation: generation,
+		made:       time.Now(),
+		uuid:       rand.Text()[:20],
+	}
 }
 
 // openRelease makes the release from which processes are started from now on.
@@ -63,10 +68,12 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 		if root, err := filepath.EvalSymlinks(app.Root); err == nil {
 			app.Root = root // else the spawner says what is wrong with it
 		}
+
 		s, err := p.factory.NewSpawner(app)
 		if err != nil {
 			return nil, err
 		}
+
 		p.update(func(*effects) { r.spawner, r.root = s, app.Root })
 
 		return s, nil
@@ -123,6 +130,7 @@ func (g *group) stopPreloaderLater(r *release) {
 	if idle < 0 || r.retired || p.state == poolClosed {
 		return
 	}
+
 	preloading, ok := r.spawner.(spawner.Preloading)
 	if !ok {
 		return
@@ -165,12 +173,14 @@ func (a *spawnAttempt) run(ctx context.Context) {
 		if a.proc != nil && !attached {
 			a.proc.Stop(g.pool.killCtx)
 		}
+
 		g.pool.update(func(*effects) { g.attemptEnded(a) })
 	}()
 	defer func() {
 		if a.err != nil {
 			a.failure = a.newFailedSpawn(a.err)
 		}
+
 		g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, a.proc, a.err) })
 	}()
 

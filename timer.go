@@ -22,6 +22,7 @@ func (p *Pool) startTimer(d time.Duration, change func(*effects)) *poolTimer {
 			}
 		})
 	})
+
 	return t
 }
 
@@ -30,6 +31,7 @@ func (p *Pool) stopTimer(t *poolTimer) {
 	if t == nil || t.over {
 		return
 	}
+
 	t.over = true
 	if t.timer.Stop() {
 		p.wg.Done()

@@ -33,7 +33,8 @@ func versionOf(info *debug.BuildInfo, ok bool) string {
 
 	modules := append([]*debug.Module{&info.Main}, info.Deps...)
 	for _, m := range modules {
-		if m.Path == modulePath && m.Replace == nil && released.MatchString(m.Version) && !pseudo.MatchString(m.Version) {
+		if m.Path == modulePath && m.Replace == nil && released.MatchString(m.Version) &&
+			!pseudo.MatchString(m.Version) {
 			return strings.TrimPrefix(m.Version, "v")
 		}
 	}

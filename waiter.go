@@ -22,6 +22,7 @@ func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	if callback == nil {
 		w.result = make(chan getResult, 1)
 	}
+
 	return w
 }
 
@@ -31,6 +32,7 @@ func (w *waiter) answer(s *Session, err error) {
 		w.callback(s, err)
 		return
 	}
+
 	w.result <- getResult{s, err}
 }
 
@@ -42,5 +44,6 @@ func (w *waiter) withdraw() (withdrawn bool) {
 			w.group.settle(fx)
 		}
 	})
+
 	return withdrawn
 }

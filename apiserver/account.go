@@ -46,6 +46,7 @@ func (a *Account) validate(i int) error {
 	case a.Level != ReadOnly && a.Level != Full:
 		return fault("Level", "the level %d of the account %q does not exist: use ReadOnly or Full", a.Level, a.Name)
 	}
+
 	return nil
 }
 
@@ -54,14 +55,18 @@ func validateAccess(accounts []Account, anyone bool) error {
 	if anyone && len(accounts) > 0 {
 		errs = append(errs, errors.New("AllowAnyone: there are accounts, so not anyone can be allowed: use either"))
 	}
+
 	names := map[string]bool{}
 	for i := range accounts {
 		errs = append(errs, accounts[i].validate(i))
 		if name := accounts[i].Name; names[name] {
-			errs = append(errs, fmt.Errorf("Accounts[%d].Name: there are several accounts %q: give each another name", i, name))
+			errs = append(errs, fmt.Errorf("Accounts[%d].Name: there are several accounts %q: give each another name",
+				i, name))
 		}
+
 		names[accounts[i].Name] = true
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -76,6 +81,7 @@ func newAccounts(accounts []Account) []account {
 	for i, a := range accounts {
 		hashed[i] = account{sha256.Sum256([]byte(a.Name)), sha256.Sum256([]byte(a.Password)), a.Level}
 	}
+
 	return hashed
 }
 
@@ -89,5 +95,6 @@ func findAccount(accounts []account, name, password string) (level Level, found 
 			level, found = a.level, true
 		}
 	}
+
 	return level, found
 }

@@ -26,7 +26,8 @@ const (
 // server reads before the next request then.
 func (c *call) limitTime() {
 	if c.r.ContentLength != 0 {
-		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout)) // without it, the server's own counts
+		// without it, the server's own counts
+		_ = http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 }
 
@@ -35,7 +36,8 @@ func (c *call) write(status int, contentType string, body []byte) {
 }
 
 func writeAnswer(w http.ResponseWriter, status int, contentType string, body []byte) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout)) // without it, the server's own counts
+	// without it, the server's own counts
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -56,6 +58,7 @@ func (c *call) json(status int, value any) {
 		c.fail(http.StatusInternalServerError, "", "the answer cannot be written as JSON")
 		return
 	}
+
 	c.write(status, jsonType, b.Bytes())
 }
 

@@ -31,27 +31,34 @@ func (c *call) decode(into any) bool {
 		} else {
 			c.fail(http.StatusBadRequest, "", "the body cannot be read to its end")
 		}
+
 		return false
 	}
+
 	// What is left to do may take long, and the server looks for the client's end.
 	_ = http.NewResponseController(c.w).SetReadDeadline(time.Time{}) // none was set where none can be
 	if len(bytes.TrimSpace(body)) == 0 {
 		c.fail(http.StatusBadRequest, "", "the request needs a body of JSON")
 		return false
 	}
+
 	err = json.Unmarshal(body, into)
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		what := "the body"
 		if e.Field != "" {
 			what = "the field " + e.Field
 		}
+
 		c.fail(http.StatusBadRequest, "", fmt.Sprintf("%s cannot be a %s", what, e.Value))
+
 		return false
 	}
+
 	if err != nil {
 		c.fail(http.StatusUnprocessableEntity, "", "the body is no valid JSON: "+err.Error())
 		return false
 	}
+
 	return true
 }
 
@@ -64,6 +71,8 @@ func (c *call) flag(query url.Values, name string) (on, ok bool) {
 	case "true", "1", "yes", "on":
 		return true, true
 	}
+
 	c.fail(http.StatusBadRequest, "", "the parameter "+name+" is neither true nor false")
+
 	return false, false
 }

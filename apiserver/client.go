@@ -51,51 +51,64 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Ans
 	if err != nil || !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("%q is no path of the admin API: it has to begin with a slash", path)
 	}
+
 	target.Scheme, target.Host = "http", "passenger"
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("cannot call the admin API: %w", err)
 	}
+
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", "application/json")
 	}
+
 	if c.Name != "" {
 		req.SetBasicAuth(c.Name, c.Password)
 	}
+
 	resp, err := c.transport().RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("cannot call the admin API at %s: %w", c.Socket, err)
 	}
+
 	defer func() { _ = resp.Body.Close() }() // it is read or given up
 	limit := c.MaxAnswer
 	if limit == 0 {
 		limit = DefaultMaxAnswer
 	}
+
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer of the admin API at %s breaks off: %w", c.Socket, err)
 	}
+
 	if int64(len(answer)) > limit {
 		return nil, fmt.Errorf("the answer of the admin API at %s has more than %d bytes", c.Socket, limit)
 	}
+
 	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: answer}, nil
 }
 
 func (c *Client) transport() http.RoundTripper {
 	return &http.Transport{
-		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHead,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHead,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 			if err != nil {
 				return nil, err
 			}
+
 			if c.Name == "" {
 				return conn, nil
 			}
+
 			if err := checkServer(conn, c.Socket); err != nil {
 				_ = conn.Close() // nothing was sent
 				return nil, err
 			}
+
 			return conn, nil
 		},
 	}
@@ -108,12 +121,14 @@ func (c *Client) Call(ctx context.Context, method, path string, body []byte) ([]
 	if err != nil {
 		return nil, err
 	}
+
 	switch {
 	case a.Status == http.StatusUnauthorized:
 		return nil, &UnauthorizedError{Socket: c.Socket, PoolEmpty: a.Header.Get("Pool-Empty") == "true"}
 	case a.Status < 200 || a.Status > 299:
 		return nil, newStatusError(method, path, a)
 	}
+
 	return a.Body, nil
 }
 
@@ -136,10 +151,12 @@ func (c *Client) send(ctx context.Context, method, path string, value any) ([]by
 	if value == nil {
 		return c.Call(ctx, method, path, nil)
 	}
+
 	body, err := json.Marshal(value)
 	if err != nil {
 		return nil, fmt.Errorf("cannot send this to the admin API: %w", err)
 	}
+
 	return c.Call(ctx, method, path, body)
 }
 
@@ -151,10 +168,12 @@ func (c *Client) Pool(ctx context.Context) (*passenger.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s := &passenger.Snapshot{}
 	if err := json.Unmarshal(body, s); err != nil {
 		return nil, fmt.Errorf("the admin API at %s answers something else than a pool: %w", c.Socket, err)
 	}
+
 	return s, nil
 }
 
@@ -174,9 +193,11 @@ func (c *Client) Restart(ctx context.Context, name string, o RestartOptions) (bo
 	if o.Method != "" {
 		order["restart_method"] = o.Method
 	}
+
 	if o.Wait {
 		order["wait"] = true
 	}
+
 	return c.report(ctx, "/pool/restart_app_group.json", order, "restarted")
 }
 
@@ -191,13 +212,16 @@ func (c *Client) report(ctx context.Context, path string, order map[string]any, 
 	if err != nil {
 		return false, err
 	}
+
 	var fields map[string]any
 	if err := json.Unmarshal(body, &fields); err != nil {
 		return false, fmt.Errorf("the admin API at %s answers something else than JSON: %w", c.Socket, err)
 	}
+
 	done, ok := fields[field].(bool)
 	if !ok {
 		return false, errors.New("the admin API at " + c.Socket + " does not say whether it was " + field)
 	}
+
 	return done, nil
 }

@@ -18,9 +18,12 @@ type UnauthorizedError struct {
 
 func (e *UnauthorizedError) Error() string {
 	if e.PoolEmpty {
-		return "the server at " + e.Socket + " serves no applications, and this needs more rights: call it as root or with a password"
+		return "the server at " + e.Socket +
+			" serves no applications, and this needs more rights: call it as root or with a password"
 	}
-	return "not authorized by the admin API at " + e.Socket + ": call it as root, as the owner of the application, or with a password"
+
+	return "not authorized by the admin API at " + e.Socket +
+		": call it as root, as the owner of the application, or with a password"
 }
 
 // StatusError is an answer whose status is that of an error.
@@ -34,11 +37,18 @@ type StatusError struct {
 }
 
 func newStatusError(method, path string, a *Answer) *StatusError {
-	e := &StatusError{Method: method, Path: path, Status: a.Status, Header: a.Header, Body: a.Body}
+	e := &StatusError{
+		Method: method,
+		Path:   path,
+		Status: a.Status,
+		Header: a.Header,
+		Body:   a.Body,
+	}
 	var m message
 	if json.Unmarshal(a.Body, &m) == nil {
 		e.Code, e.Message = m.Code, m.Message
 	}
+
 	return e
 }
 
@@ -47,9 +57,11 @@ func (e *StatusError) Error() string {
 	if text == "" {
 		text = http.StatusText(e.Status)
 	}
+
 	if e.Code != "" {
 		text += " (" + e.Code + ")"
 	}
+
 	return fmt.Sprintf("the admin API answered %s %s with status %d: %s", e.Method, e.Path, e.Status, oneLine(text))
 }
 
@@ -60,6 +72,7 @@ func oneLine(s string) string {
 		if unicode.IsPrint(r) {
 			return r
 		}
+
 		return ' '
 	}, s)
 }
@@ -72,5 +85,6 @@ type UntrustedServerError struct {
 }
 
 func (e *UntrustedServerError) Error() string {
-	return fmt.Sprintf("user %d listens at %s, and not root, you or the owner of its directory: the password was not sent", e.UID, e.Socket)
+	return fmt.Sprintf("user %d listens at %s, and not root, you or the owner of its directory: the password was "+
+		"not sent", e.UID, e.Socket)
 }

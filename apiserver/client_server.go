@@ -15,12 +15,15 @@ func checkServer(conn net.Conn, socket string) error {
 	if !known || peer.UID == 0 || peer.UID == os.Geteuid() {
 		return nil
 	}
+
 	info, err := os.Stat(filepath.Dir(socket))
 	if err != nil {
 		return fmt.Errorf("cannot find out whom the socket belongs to: %w", err)
 	}
+
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int64(stat.Uid) == int64(peer.UID) {
 		return nil
 	}
+
 	return &UntrustedServerError{Socket: socket, UID: peer.UID}
 }

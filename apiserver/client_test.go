@@ -60,8 +60,10 @@ func TestClientErrors(t *testing.T) {
 	_, err := c.Post(t.Context(), "/reopen_logs.json", nil)
 	var status *apiserver.StatusError
 	require.ErrorAs(t, err, &status)
-	require.Equal(t, []any{500, "LOG_FILE_OPEN_ERROR", "full\x1b[2J\nroot"}, []any{status.Status, status.Code, status.Message})
-	require.Equal(t, "the admin API answered POST /reopen_logs.json with status 500: full [2J root (LOG_FILE_OPEN_ERROR)", err.Error())
+	require.Equal(t, []any{500, "LOG_FILE_OPEN_ERROR", "full\x1b[2J\nroot"},
+		[]any{status.Status, status.Code, status.Message})
+	require.Equal(t, "the admin API answered POST /reopen_logs.json with status 500: full [2J root "+
+		"(LOG_FILE_OPEN_ERROR)", err.Error())
 	_, err = c.Restart(t.Context(), "shop", apiserver.RestartOptions{Method: "gentle"})
 	require.ErrorAs(t, err, &status)
 	require.Equal(t, 400, status.Status)
@@ -72,10 +74,12 @@ func TestClientErrors(t *testing.T) {
 	require.ErrorContains(t, err, "more than 15 bytes")
 	_, err = (&apiserver.Client{Socket: h.socket, MaxAnswer: 16}).Get(t.Context(), "/ping.json")
 	require.NoError(t, err)
+
 	for _, path := range []string{"", "pool.txt", "http://evil/pool.txt", "/%zz", "*", "/a b"} {
 		_, err = c.Get(t.Context(), path)
 		require.Error(t, err, path)
 	}
+
 	_, err = c.Call(t.Context(), "G T", "/ping.json", nil)
 	require.ErrorContains(t, err, "invalid method")
 	_, err = c.Post(t.Context(), "/gc.json", func() {})
@@ -100,11 +104,13 @@ func answering(t *testing.T, text string) (socket string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+
 			_, _ = conn.Read(make([]byte, 64<<10))
 			_, _ = io.WriteString(conn, text)
 			_ = conn.Close()
@@ -115,6 +121,7 @@ func answering(t *testing.T, text string) (socket string) {
 		<-done
 		require.NoError(t, os.RemoveAll(dir))
 	})
+
 	return socket
 }
 
@@ -136,6 +143,7 @@ func TestClientOfAStrangeServer(t *testing.T) {
 		_, err := c.DetachProcess(t.Context(), 1)
 		require.ErrorContains(t, err, says, "%.60q", text)
 	}
+
 	c := &apiserver.Client{Socket: answering(t, ok+"nothing")}
 	_, err := c.Pool(t.Context())
 	require.ErrorContains(t, err, "something else than a pool")
@@ -143,13 +151,30 @@ func TestClientOfAStrangeServer(t *testing.T) {
 
 func TestClientIsToldOfAnEmptyPool(t *testing.T) {
 	h := newHouse(t).onUnix()
-	a := becomes(t, carol).call(request{Network: "unix", Address: h.socket, Method: "CLIENT", Path: "/pool.txt"})
+	a := becomes(t, carol).call(request{
+		Network: "unix",
+		Address: h.socket,
+		Method:  "CLIENT",
+		Path:    "/pool.txt",
+	})
 	require.Equal(t, http.StatusUnauthorized, a.Status)
 	require.Contains(t, a.Body, "serves no applications")
 	h.start(app("shop", "shop", alice))
-	a = becomes(t, carol).call(request{Network: "unix", Address: h.socket, Method: "CLIENT", Path: "/pool.txt"})
+	a = becomes(t, carol).call(request{
+		Network: "unix",
+		Address: h.socket,
+		Method:  "CLIENT",
+		Path:    "/pool.txt",
+	})
 	require.Contains(t, a.Body, "not authorized by the admin API")
-	a = becomes(t, carol).call(request{Network: "unix", Address: h.socket, Method: "CLIENT", Path: "/pool.txt", Name: "api", Password: h.group("shop").APIKey})
+	a = becomes(t, carol).call(request{
+		Network:  "unix",
+		Address:  h.socket,
+		Method:   "CLIENT",
+		Path:     "/pool.txt",
+		Name:     "api",
+		Password: h.group("shop").APIKey,
+	})
 	require.Equal(t, http.StatusOK, a.Status)
 	require.Contains(t, a.Body, "/apps/shop")
 }
@@ -163,6 +188,7 @@ func TestR19NoPasswordForStrangers(t *testing.T) {
 	require.NoError(t, os.Chmod(dir, 0o777))
 	socket := filepath.Join(dir, "s")
 	impostor := becomes(t, carol)
+
 	// It lets one connection come, and says what was sent.
 	impostor.begin(request{Network: "unix", Address: socket, Method: "LISTEN"})
 	require.Equal(t, http.StatusContinue, impostor.result().Status)

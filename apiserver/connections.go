@@ -40,13 +40,21 @@ func (l *countedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &countedConn{Conn: conn, in: conn, listener: l, uid: unknownUser}
+
+		c := &countedConn{
+			Conn:     conn,
+			in:       conn,
+			listener: l,
+			uid:      unknownUser,
+		}
 		if c.peer, c.known = peerOf(conn); c.known {
 			c.uid, c.in = c.peer.UID, &hostAdder{in: conn}
 		}
+
 		if l.enter(c.uid) {
 			return c, nil
 		}
+
 		_ = conn.Close() // nobody has got it
 	}
 }
@@ -60,18 +68,24 @@ func (l *countedListener) enter(uid int) bool {
 		if l.trusted >= maxTrusted {
 			return false
 		}
+
 		l.trusted++
+
 		return true
 	}
+
 	limit := maxPerUser
 	if uid == unknownUser {
 		limit = maxOthers
 	}
+
 	if l.others >= maxOthers || l.perUser[uid] >= limit {
 		return false
 	}
+
 	l.others++
 	l.perUser[uid]++
+
 	return true
 }
 
@@ -82,6 +96,7 @@ func (l *countedListener) leave(uid int) {
 		l.trusted--
 		return
 	}
+
 	l.others--
 	if l.perUser[uid]--; l.perUser[uid] == 0 {
 		delete(l.perUser, uid)

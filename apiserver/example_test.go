@@ -20,6 +20,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 	_ = pool.Start(context.Background(), &passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}})
 
@@ -30,10 +31,12 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	ask := func(password string) *httptest.ResponseRecorder {
 		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/pool.txt", nil)
 		r.SetBasicAuth("ops", password)
 		api.ServeHTTP(w, r)
+
 		return w
 	}
 	fmt.Println(ask("a guess").Code)

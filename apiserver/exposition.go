@@ -31,17 +31,21 @@ func (e *exposition) sample(name string, value float64, labels ...string) {
 	e.b.WriteString(e.head)
 	e.head = ""
 	e.b.WriteString(name)
+
 	for i := 0; i+1 < len(labels); i += 2 {
 		separator := byte(',')
 		if i == 0 {
 			separator = '{'
 		}
+
 		e.b.WriteByte(separator)
 		e.b.WriteString(labels[i] + `="` + escapeLabel.Replace(strings.ToValidUTF8(labels[i+1], "\ufffd")) + `"`)
 	}
+
 	if len(labels) > 0 {
 		e.b.WriteByte('}')
 	}
+
 	e.b.WriteString(" " + strconv.FormatFloat(value, 'g', -1, 64) + "\n")
 }
 

@@ -36,6 +36,7 @@ func TestG14Garbage(t *testing.T) {
 		"GET /" + strings.Repeat("a", 200<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n",
 	}
 	var answered atomic.Int32
+
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
@@ -45,6 +46,7 @@ func TestG14Garbage(t *testing.T) {
 					t.Error(err)
 					return
 				}
+
 				_ = conn.SetDeadline(time.Now().Add(patience))
 				_, _ = io.WriteString(conn, garbage[(i+j)%len(garbage)])
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -54,13 +56,16 @@ func TestG14Garbage(t *testing.T) {
 						t.Errorf("status %d", resp.StatusCode)
 					}
 				}
+
 				_ = conn.Close()
 			}
 		})
 	}
+
 	for range 50 {
 		require.Equal(t, http.StatusOK, h.ask("GET", "/pool.json", "").Status, "others are served meanwhile")
 	}
+
 	wg.Wait()
 	require.Positive(t, answered.Load())
 	require.Empty(t, h.shut)
@@ -69,9 +74,20 @@ func TestG14Garbage(t *testing.T) {
 // TestG14HalfOpenConnections: those of one user leave room for others.
 func TestG14HalfOpenConnections(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
-	q := request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}
+
+	q := request{
+		Network: "unix",
+		Address: h.socket,
+		Method:  "GET",
+		Path:    "/pool.txt",
+	}
 	for _, uid := range []int{carol, bob} {
-		becomes(t, uid).call(request{Network: "unix", Address: h.socket, Flood: 1000, Survive: 64})
+		becomes(t, uid).call(request{
+			Network: "unix",
+			Address: h.socket,
+			Flood:   1000,
+			Survive: 64,
+		})
 		require.Equal(t, http.StatusOK, becomes(t, alice).call(q).Status)
 		require.Equal(t, http.StatusOK, h.call(q).Status)
 	}
@@ -83,6 +99,7 @@ func TestG14LargeBodies(t *testing.T) {
 	h := newHouse(t).tenants()
 	tcp := h.onTCP()
 	const gigabyte = 1 << 30
+
 	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte("admin:"+fullPassword))
 	for _, test := range []struct {
 		name, authorization string
@@ -97,12 +114,14 @@ func TestG14LargeBodies(t *testing.T) {
 				require.NoError(t, err)
 				defer conn.Close()
 				require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-				_, err = fmt.Fprintf(conn, "POST /pool/restart_app_group.json HTTP/1.1\r\nHost: api\r\nAuthorization: %s\r\n%s\r\n\r\n",
+				_, err = fmt.Fprintf(conn,
+					"POST /pool/restart_app_group.json HTTP/1.1\r\nHost: api\r\nAuthorization: %s\r\n%s\r\n\r\n",
 					test.authorization, framing)
 				require.NoError(t, err)
 				sent := make(chan int, 1)
 				go func() {
 					n := 0
+
 					piece := "8000\r\n" + strings.Repeat("a", 0x8000) + "\r\n"
 					for n < gigabyte && strings.HasPrefix(framing, "Transfer") {
 						m, err := io.WriteString(conn, piece)
@@ -110,6 +129,7 @@ func TestG14LargeBodies(t *testing.T) {
 							break
 						}
 					}
+
 					sent <- n
 				}()
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -120,9 +140,15 @@ func TestG14LargeBodies(t *testing.T) {
 			})
 		}
 	}
+
 	q := request{
-		Network: "tcp", Address: tcp, Method: "POST", Path: "/pool/restart_app_group.json", Name: "admin", Password: fullPassword,
-		Body: `{"name":"none"}` + strings.Repeat(" ", 128<<10-15),
+		Network:  "tcp",
+		Address:  tcp,
+		Method:   "POST",
+		Path:     "/pool/restart_app_group.json",
+		Name:     "admin",
+		Password: fullPassword,
+		Body:     `{"name":"none"}` + strings.Repeat(" ", 128<<10-15),
 	}
 	require.Equal(t, http.StatusOK, h.call(q).Status, "exactly the limit")
 	q.Body += " "
@@ -136,6 +162,7 @@ func TestG14WrongPasswords(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	defer client.CloseIdleConnections()
 	var next atomic.Int32
+
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -145,12 +172,14 @@ func TestG14WrongPasswords(t *testing.T) {
 					t.Error(err)
 					return
 				}
+
 				req.SetBasicAuth([]string{"admin", "api", "ro_admin"}[n%3], fmt.Sprintf("guess-%d", n))
 				resp, err := client.Do(req)
 				if err != nil {
 					t.Error(err)
 					return
 				}
+
 				_, _ = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
 				if resp.StatusCode != http.StatusUnauthorized {
@@ -159,9 +188,11 @@ func TestG14WrongPasswords(t *testing.T) {
 			}
 		})
 	}
+
 	for range 50 {
 		require.Equal(t, http.StatusOK, h.ask("GET", "/pool.json", "").Status, "others are served meanwhile")
 	}
+
 	wg.Wait()
 	lines := strings.Count(h.log.String(), "wrong password")
 	require.Positive(t, lines)
@@ -175,7 +206,11 @@ func TestG16StatusDuringChaos(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var wg sync.WaitGroup
-	apps := []*passenger.Options{app("shop", "shop", alice), app("blog", "blog", bob), app("twin", "twin-alice", alice), app("late", "late", bob)}
+
+	apps := []*passenger.Options{
+		app("shop", "shop", alice), app("blog", "blog", bob), app("twin", "twin-alice", alice),
+		app("late", "late", bob),
+	}
 	for _, o := range apps {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
@@ -183,18 +218,22 @@ func TestG16StatusDuringChaos(t *testing.T) {
 				if err != nil {
 					continue
 				}
+
 				switch i % 8 {
 				case 0:
-					_, _, _ = h.pool.BeginRestart(o.App.GroupName, passenger.RestartOptions{Method: passenger.RestartMethod(1 + i/8%2)})
+					_, _, _ = h.pool.BeginRestart(o.App.GroupName,
+						passenger.RestartOptions{Method: passenger.RestartMethod(1 + i/8%2)})
 				case 1:
 					_ = h.pool.DetachProcess(s.GUPID())
 				case 2:
 					h.factory.Kill(s.PID())
 				}
+
 				s.Close(passenger.KeepAlive)
 			}
 		})
 	}
+
 	for range 100 {
 		a := h.ask("GET", "/pool.json", "")
 		require.Equal(t, http.StatusOK, a.Status)
@@ -212,44 +251,55 @@ func TestG16StatusDuringChaos(t *testing.T) {
 		}
 		require.NoError(t, xml.Unmarshal([]byte(a.Body), &info))
 		require.Len(t, info.Used, info.Groups)
+
 		for _, used := range info.Used {
 			info.Capacity -= used
 		}
+
 		require.Zero(t, info.Capacity)
+
 		for _, state := range info.States {
 			if state != "DETACHED" {
 				info.Processes--
 			}
 		}
+
 		require.Zero(t, info.Processes)
 		require.True(t, strings.HasPrefix(h.ask("GET", "/pool.txt", "").Body, "----------- General information"))
 		_, err := parseMetrics(h.ask("GET", "/metrics", "").Body)
 		require.NoError(t, err)
 	}
+
 	cancel()
 	wg.Wait()
 }
 
 func requireConsistent(t *testing.T, s *passenger.Snapshot) {
 	t.Helper()
+
 	used := 0
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		used += g.CapacityUsed
+
 		live := 0
 		for j := range g.Processes {
 			if g.Processes[j].State != "detached" {
 				live++
 			}
+
 			sessions := 0
 			for _, sock := range g.Processes[j].Sockets {
 				sessions += sock.Sessions
 			}
+
 			require.Equal(t, g.Processes[j].Sessions, sessions)
 		}
+
 		require.LessOrEqual(t, live, g.CapacityUsed)
 		require.LessOrEqual(t, g.CapacityUsed, live+g.Spawning)
 	}
+
 	require.Equal(t, s.CapacityUsed, used)
 }
 
@@ -257,15 +307,18 @@ func requireConsistent(t *testing.T, s *passenger.Snapshot) {
 // them, wait for.
 func BenchmarkStatusOfAThousandGroups(b *testing.B) {
 	h := newBenchHouse(b, 1000)
+
 	key := ""
 	for _, id := range h.Identities() {
 		key = id.APIKey
 	}
+
 	for _, who := range [][2]string{{"admin", fullPassword}, {"api", key}, {"admin", "wrong"}} {
 		for _, path := range []string{"/pool.txt", "/pool.xml", "/pool.json", "/metrics"} {
 			b.Run(who[0]+"-"+who[1][:5]+path, func(b *testing.B) {
 				s, err := apiserver.New(apiserver.Config{Pool: h, Accounts: accounts()})
 				require.NoError(b, err)
+
 				for b.Loop() {
 					answerTo(b, s, path, who)
 				}

@@ -18,15 +18,20 @@ import (
 // newBenchHouse is a pool of many applications, each with a process.
 func newBenchHouse(tb testing.TB, groups int) *passenger.Pool {
 	tb.Helper()
-	pool, err := passenger.New(passenger.Config{MaxPoolSize: groups, Spawner: tenantFactory{spawnertest.New(spawnertest.Script{})}})
+	pool, err := passenger.New(passenger.Config{
+		MaxPoolSize: groups,
+		Spawner:     tenantFactory{spawnertest.New(spawnertest.Script{})},
+	})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, pool.Close()) })
+
 	for i := range groups {
 		name := "app-" + strconv.Itoa(i)
 		s, err := pool.Get(tb.Context(), app(name, name, alice))
 		require.NoError(tb, err)
 		s.Close(passenger.KeepAlive)
 	}
+
 	return pool
 }
 
@@ -36,6 +41,7 @@ func answerTo(tb testing.TB, s *apiserver.Server, path string, who [2]string) *h
 	r.SetBasicAuth(who[0], who[1])
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+
 	return w
 }
 
@@ -55,17 +61,26 @@ func FuzzCalls(f *testing.F) {
 		r.SetBasicAuth(name, password)
 		return r.Header.Get("Authorization")
 	}
+
 	right := map[string]bool{bearer("admin", fullPassword): true}
 	for _, id := range ids {
 		right[bearer("api", id.APIKey)] = true
 	}
-	for _, credentials := range []string{"", "Basic", "Basic YXBpOg==", "Basic OjEyMw==", "Bearer x", bearer("admin", fullPassword), bearer("admin", fullPassword+"x"), bearer("api", ids[0].APIKey)} {
-		for _, body := range []string{"", "{}", `{"name":"app-0"}`, `{"pid":1}`, `{"pid":1e99}`, "[[[[", `{"name":"\ud800"}`, "null", strings.Repeat("[", 20000)} {
+
+	for _, credentials := range []string{
+		"", "Basic", "Basic YXBpOg==", "Basic OjEyMw==", "Bearer x",
+		bearer("admin", fullPassword), bearer("admin", fullPassword+"x"), bearer("api", ids[0].APIKey),
+	} {
+		for _, body := range []string{
+			"", "{}", `{"name":"app-0"}`, `{"pid":1}`, `{"pid":1e99}`, "[[[[",
+			`{"name":"\ud800"}`, "null", strings.Repeat("[", 20000),
+		} {
 			f.Add(uint8(0), credentials, body)
 			f.Add(uint8(1), credentials, body)
 			f.Add(uint8(2), credentials, body)
 		}
 	}
+
 	paths := []string{"/pool/restart_app_group.json", "/pool/detach_process.json", "/config.json"}
 	f.Fuzz(func(t *testing.T, path uint8, credentials, body string) {
 		i := int(path) % len(paths)
@@ -73,6 +88,7 @@ func FuzzCalls(f *testing.F) {
 		if i == 2 {
 			method = http.MethodPut
 		}
+
 		r := httptest.NewRequest(method, paths[i], strings.NewReader(body))
 		r.RemoteAddr = "192.0.2." + strconv.Itoa(len(credentials)%250) + ":1"
 		r.Header["Authorization"] = []string{credentials}
@@ -84,6 +100,7 @@ func FuzzCalls(f *testing.F) {
 			require.Equal(t, before, settings)
 			return
 		}
+
 		switch w.Code {
 		case http.StatusOK:
 			require.True(t, json.Valid([]byte(body)))
@@ -92,6 +109,7 @@ func FuzzCalls(f *testing.F) {
 		default:
 			require.Contains(t, []int{400, 401, 413}, w.Code)
 		}
+
 		if w.Code != http.StatusUnauthorized {
 			require.True(t, json.Valid(w.Body.Bytes()))
 		}
@@ -106,6 +124,8 @@ func knows(credentials string, right map[string]bool) bool {
 	if !ok {
 		return false
 	}
+
 	r.SetBasicAuth(name, password)
+
 	return right[r.Header.Get("Authorization")]
 }

@@ -46,8 +46,10 @@ func (g *guesses) count(caller string) (before int, first bool) {
 		g.began, g.wrong = now, map[string]int{}
 		before, first, g.total = g.total, true, 0
 	}
+
 	g.wrong[g.key(caller)]++
 	g.total++
+
 	return before, first
 }
 
@@ -55,5 +57,6 @@ func (g *guesses) key(caller string) string {
 	if _, known := g.wrong[caller]; known || len(g.wrong) < maxGuessers {
 		return caller
 	}
+
 	return "others"
 }

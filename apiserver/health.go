@@ -32,6 +32,7 @@ func (e *NotReadyError) Error() string {
 	for _, app := range e.Applications {
 		reasons = append(reasons, app.Name+": "+app.Reason)
 	}
+
 	if len(reasons) == 0 {
 		return e.Reason
 	}
@@ -47,6 +48,7 @@ func readyBody(err error) (contentType string, body []byte) {
 			return jsonType, append(b, '\n')
 		}
 	}
+
 	return textType, []byte("not ready\n")
 }
 
@@ -56,7 +58,10 @@ func readyBody(err error) (contentType string, body []byte) {
 // shown. It asks for no password: mount it where everybody may call it.
 func Health(ready func() error) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { writeAnswer(w, http.StatusOK, textType, []byte("ok\n")) })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeAnswer(w, http.StatusOK, textType,
+			[]byte("ok\n"))
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready != nil {
 			if err := ready(); err != nil {
@@ -65,8 +70,10 @@ func Health(ready func() error) http.Handler {
 				return
 			}
 		}
+
 		writeAnswer(w, http.StatusOK, textType, []byte("ok\n"))
 	})
+
 	return mux
 }
 
@@ -78,6 +85,7 @@ func (c *call) ready() {
 	if c.cfg.Ready != nil {
 		err = c.cfg.Ready()
 	}
+
 	switch {
 	case err == nil:
 		c.text("ok\n")
@@ -88,6 +96,7 @@ func (c *call) ready() {
 		if contentType == textType {
 			body = []byte("not ready: " + err.Error() + "\n")
 		}
+
 		c.write(http.StatusServiceUnavailable, contentType, body)
 	}
 }

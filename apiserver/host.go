@@ -27,15 +27,19 @@ func (h *hostAdder) Read(p []byte) (int, error) {
 	if !h.ready {
 		h.readHead()
 	}
+
 	if len(h.head) > 0 {
 		n := copy(p, h.head)
 		h.head = h.head[n:]
 		return n, nil
 	}
+
 	if h.err != nil {
 		return 0, h.err
 	}
+
 	h.head = nil
+
 	return h.in.Read(p)
 }
 
@@ -43,6 +47,7 @@ func (h *hostAdder) Read(p []byte) (int, error) {
 // long, is passed on as it is.
 func (h *hostAdder) readHead() {
 	h.ready = true
+
 	buf := make([]byte, 4<<10)
 	for h.err == nil && len(h.head) <= maxHead {
 		var n int
@@ -53,10 +58,12 @@ func (h *hostAdder) readHead() {
 		if end < 0 {
 			continue
 		}
+
 		head := h.head[:before+end+len(endOfLine)]
 		if line := bytes.Index(head, endOfLine); line >= 0 && !bytes.Contains(bytes.ToLower(head), hostName) {
 			h.head = bytes.Join([][]byte{h.head[:line], h.head[line+len(endOfLine):]}, someHost)
 		}
+
 		return
 	}
 }

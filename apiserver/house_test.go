@@ -44,11 +44,18 @@ func (s tenantSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info := *p.Info()
 	if uid, err := strconv.Atoi(s.user); err == nil {
 		info.UID = uid
 	}
-	info.OtherSockets = []loaderproto.Socket{{Name: "http", Protocol: "http", Address: loaderproto.Address{Network: "tcp", Addr: "127.0.0.1:1"}}}
+
+	info.OtherSockets = []loaderproto.Socket{{
+		Name:     "http",
+		Protocol: "http",
+		Address:  loaderproto.Address{Network: "tcp", Addr: "127.0.0.1:1"},
+	}}
+
 	return &tenantProcess{p, &info}, nil
 }
 
@@ -94,12 +101,15 @@ func newHouse(t *testing.T, change ...func(*apiserver.Config)) *house {
 	require.NoError(t, err)
 	h.pool = pool
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+
 	cfg := h.config()
 	for _, f := range change {
 		f(&cfg)
 	}
+
 	h.server, err = apiserver.New(cfg)
 	require.NoError(t, err)
+
 	return h
 }
 
@@ -109,8 +119,11 @@ func (h *house) config() apiserver.Config {
 		defer h.mu.Unlock()
 		h.done = append(h.done, fmt.Sprintf(format, args...))
 	}
+
 	return apiserver.Config{
-		Pool: h.pool, Accounts: accounts(), Logger: h.log.Logger(),
+		Pool:     h.pool,
+		Accounts: accounts(),
+		Logger:   h.log.Logger(),
 		Requests: func() any { return map[string]int{"threads": 1} },
 		DisconnectClient: func(id string) bool {
 			note("disconnect %s", id)
@@ -122,6 +135,7 @@ func (h *house) config() apiserver.Config {
 				note("log_level %s", level)
 				return nil
 			}
+
 			return errors.New("there is no such setting")
 		},
 		FreeMemory: func() { note("gc") },
@@ -136,6 +150,7 @@ func (h *house) noted() []string {
 	defer h.mu.Unlock()
 	done := h.done
 	h.done = nil
+
 	return done
 }
 
@@ -162,17 +177,21 @@ func (h *house) tenants() *house {
 	h.start(app("blog", "blog", bob))
 	h.start(app("twin", "twin-alice", alice))
 	h.start(app("twin", "twin-bob", bob))
+
 	return h
 }
 
 func (h *house) group(root string) passenger.GroupSnapshot {
 	h.Helper()
+
 	for _, g := range h.pool.Inspect().Groups {
 		if g.AppRoot == "/apps/"+root {
 			return g
 		}
 	}
+
 	require.Fail(h, "no such application", root)
+
 	return passenger.GroupSnapshot{}
 }
 
@@ -188,6 +207,7 @@ func (h *house) onUnix() *house {
 	require.NoError(h, err)
 	require.NoError(h, os.Chmod(h.socket, 0o666))
 	h.serve(l)
+
 	return h
 }
 
@@ -197,6 +217,7 @@ func (h *house) onTCP() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(h, err)
 	h.serve(l)
+
 	return l.Addr().String()
 }
 
@@ -222,6 +243,7 @@ func (h *house) call(q request) reply {
 	a := perform(h.Context(), &q)
 	require.Empty(h, a.Err)
 	h.awaitShutdown(&q, &a)
+
 	return a
 }
 
@@ -230,6 +252,7 @@ func (h *house) awaitShutdown(q *request, a *reply) {
 	if q.Path != "/shutdown.json" || a.Status != http.StatusOK {
 		return
 	}
+
 	select {
 	case <-h.shut:
 	case <-time.After(patience):
@@ -240,5 +263,12 @@ func (h *house) awaitShutdown(q *request, a *reply) {
 // ask is a call of who runs the tests, on the Unix socket.
 func (h *house) ask(method, path, body string) reply {
 	h.Helper()
-	return h.call(request{Network: "unix", Address: h.socket, Method: method, Path: path, Body: body})
+
+	return h.call(request{
+		Network: "unix",
+		Address: h.socket,
+		Method:  method,
+		Path:    path,
+		Body:    body,
+	})
 }

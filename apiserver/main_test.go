@@ -40,12 +40,14 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}))
 	}
+
 	var flood []net.Conn
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var q request
 		if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
 			panic(err)
 		}
+
 		var a reply
 		switch {
 		case q.Flood > 0:
@@ -57,8 +59,10 @@ func TestMain(m *testing.M) {
 		default:
 			a = perform(context.Background(), &q)
 		}
+
 		say(a)
 	}
+
 	for _, c := range flood {
 		_ = c.Close()
 	}
@@ -77,9 +81,11 @@ func byClient(q *request) reply {
 	if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok {
 		return reply{Status: http.StatusUnauthorized, Body: e.Error()}
 	}
+
 	if err != nil {
 		return reply{Err: err.Error()}
 	}
+
 	return reply{Status: http.StatusOK, Body: string(body)}
 }
 
@@ -100,6 +106,7 @@ func impersonate(q *request) reply {
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	sent := make([]byte, 4096)
 	n, _ := conn.Read(sent)
+
 	return reply{Status: http.StatusOK, Body: string(sent[:n])}
 }
 
@@ -144,10 +151,12 @@ func perform(ctx context.Context, q *request) (a reply) {
 	if err != nil {
 		return reply{Err: err.Error()}
 	}
+
 	maps.Copy(req.Header, q.Header)
 	if q.Name != "" {
 		req.SetBasicAuth(q.Name, q.Password)
 	}
+
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return reply{Err: err.Error()}
@@ -157,6 +166,7 @@ func perform(ctx context.Context, q *request) (a reply) {
 	if err != nil {
 		return reply{Err: err.Error()}
 	}
+
 	return reply{Status: resp.StatusCode, Header: resp.Header, Body: string(body)}
 }
 
@@ -167,15 +177,18 @@ func openMany(q *request) (conns []net.Conn, a reply) {
 		if err != nil {
 			return conns, reply{Err: err.Error()}
 		}
+
 		conns = append(conns, c)
 		_, _ = io.WriteString(c, "GET /pool.txt HTTP/1.1\r\nHo")
 	}
+
 	for i, c := range conns[q.Survive:] {
 		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if n, err := c.Read(make([]byte, 1)); n > 0 || os.IsTimeout(err) {
 			return conns, reply{Err: fmt.Sprintf("connection %d is still open", q.Survive+i)}
 		}
 	}
+
 	return conns, reply{Status: http.StatusOK}
 }
 
@@ -190,6 +203,7 @@ func sharedProgram(t *testing.T) string {
 	t.Helper()
 	program.once.Do(func() { program.path, program.err = copyProgram() })
 	require.NoError(t, program.err)
+
 	return program.path
 }
 
@@ -198,10 +212,13 @@ func copyProgram() (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return "", err
 	}
+
 	path := filepath.Join(dir, "caller")
+
 	return path, boxed.CopySelf(path)
 }
 
@@ -241,6 +258,7 @@ func becomes(t *testing.T, uid int) *otherUser {
 	})
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 64<<20)
+
 	return &otherUser{t: t, stdin: stdin, lines: lines}
 }
 
@@ -261,5 +279,6 @@ func (u *otherUser) result() reply {
 	var a reply
 	require.NoError(u.t, json.Unmarshal(u.lines.Bytes(), &a))
 	require.Empty(u.t, a.Err)
+
 	return a
 }

@@ -31,6 +31,7 @@ func Metrics(pool *passenger.Pool, stats func() []RequestStats) http.Handler {
 			writeAnswer(w, http.StatusMethodNotAllowed, textType, []byte("this path takes GET, HEAD\n"))
 			return
 		}
+
 		writeAnswer(w, http.StatusOK, metricsType, metricsOf(pool, stats))
 	})
 }
@@ -67,6 +68,7 @@ func (f *appFigures) add(g *passenger.GroupSnapshot) {
 	f.failing = f.failing || g.LastSpawnError != nil
 	f.minProcesses += g.MinProcesses
 	f.unlimited = f.unlimited || g.MaxProcesses <= 0
+
 	f.maxProcesses += max(g.MaxProcesses, 0)
 	for i := range g.Processes {
 		p := &g.Processes[i]
@@ -80,30 +82,37 @@ func (f *appFigures) add(g *passenger.GroupSnapshot) {
 // figuresOf are ordered by name.
 func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 	byName := map[string]*appFigures{}
+
 	of := func(name string) *appFigures {
 		if byName[name] == nil {
 			byName[name] = &appFigures{name: name, byState: map[passenger.ProcessState]int{}}
 		}
+
 		return byName[name]
 	}
 	for i := range s.Groups {
 		of(s.Groups[i].Name).add(&s.Groups[i])
 	}
+
 	for _, r := range stats {
 		f := of(r.App)
 		if f.requests == nil {
 			f.requests = &RequestStats{}
 		}
+
 		f.requests.Begun += r.Begun
 		f.requests.Active += r.Active
 		f.requests.CacheFetches += r.CacheFetches
 		f.requests.CacheHits += r.CacheHits
 	}
+
 	all := make([]*appFigures, 0, len(byName))
 	for _, f := range byName {
 		all = append(all, f)
 	}
+
 	slices.SortFunc(all, func(a, b *appFigures) int { return cmp.Compare(a.name, b.name) })
+
 	return all
 }
 
@@ -113,6 +122,7 @@ func metricsOf(pool *passenger.Pool, stats func() []RequestStats) []byte {
 	if stats != nil {
 		requests = stats()
 	}
+
 	apps := figuresOf(&s, requests)
 	e := &exposition{}
 	e.one("passenger_build_info", "Which version runs; always 1.", 1, "version", s.Version)
@@ -122,12 +132,14 @@ func metricsOf(pool *passenger.Pool, stats func() []RequestStats) []byte {
 		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
 	writeAppMetrics(e, apps)
 	writeRequestMetrics(e, apps)
+
 	return e.b.Bytes()
 }
 
 func writeAppMetrics(e *exposition, apps []*appFigures) {
 	byApp := func(name string, kind metricKind, help string, value func(*appFigures) float64) {
 		e.family(name, kind, help)
+
 		for _, f := range apps {
 			e.sample(name, value(f), "app", f.name)
 		}
@@ -136,15 +148,18 @@ func writeAppMetrics(e *exposition, apps []*appFigures) {
 		if on {
 			return 1
 		}
+
 		return 0
 	}
 	const processes = "passenger_app_processes"
 	e.family(processes, gauge, "Processes by their state.")
+
 	for _, f := range apps {
 		for _, state := range processStates {
 			e.sample(processes, float64(f.byState[state]), "app", f.name, "state", state)
 		}
 	}
+
 	byApp("passenger_app_processes_spawning", gauge, "Processes that are being started.",
 		func(f *appFigures) float64 { return float64(f.spawning) })
 	byApp("passenger_app_processes_min", gauge, "How many processes there are to be at least.",
@@ -154,15 +169,18 @@ func writeAppMetrics(e *exposition, apps []*appFigures) {
 			if f.unlimited {
 				return 0
 			}
+
 			return float64(f.maxProcesses)
 		})
 	byApp("passenger_app_waiting_requests", gauge, "Requests that wait for a process.",
 		func(f *appFigures) float64 { return float64(f.queued) })
 	byApp("passenger_app_sessions", gauge, "Requests that processes work at.",
 		func(f *appFigures) float64 { return float64(f.sessions) })
-	byApp("passenger_app_memory_bytes", gauge, "Memory of the processes' own and of what they have started, swapped or not, as far as it is known.",
+	byApp("passenger_app_memory_bytes", gauge,
+		"Memory of the processes' own and of what they have started, swapped or not, as far as it is known.",
 		func(f *appFigures) float64 { return float64(f.memory) })
-	byApp("passenger_app_cpu_ratio", gauge, "Processors that are busy for the processes and what they have started, as far as it is known.",
+	byApp("passenger_app_cpu_ratio", gauge,
+		"Processors that are busy for the processes and what they have started, as far as it is known.",
 		func(f *appFigures) float64 { return f.cpu })
 	byApp("passenger_app_restarts_total", counter, "Restarts since the application came to the pool.",
 		func(f *appFigures) float64 { return float64(f.restarts) })
@@ -177,6 +195,7 @@ func writeAppMetrics(e *exposition, apps []*appFigures) {
 func writeRequestMetrics(e *exposition, apps []*appFigures) {
 	byApp := func(name string, kind metricKind, help string, value func(*RequestStats) float64) {
 		e.family(name, kind, help)
+
 		for _, f := range apps {
 			if f.requests != nil {
 				e.sample(name, value(f.requests), "app", f.name)

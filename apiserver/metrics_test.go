@@ -25,6 +25,7 @@ func answerOf(t *testing.T, h http.Handler, method, path string) reply {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
+
 	return reply{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
 }
 
@@ -46,7 +47,9 @@ func parseMetrics(text string) (map[string]*metric, error) {
 	if !strings.HasSuffix(text, "\n") {
 		return nil, fmt.Errorf("the last line has no end")
 	}
+
 	var name string
+
 	var current *metric
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -56,6 +59,7 @@ func parseMetrics(text string) (map[string]*metric, error) {
 				if current != nil && len(current.samples) == 0 || families[head[2]] != nil {
 					return nil, fmt.Errorf("at the wrong place: %s", line)
 				}
+
 				name, current = head[2], &metric{help: head[3], samples: map[string]float64{}}
 				families[name] = current
 			case current == nil || head[2] != name || current.kind != "" || head[3] != "gauge" && head[3] != "counter":
@@ -63,27 +67,36 @@ func parseMetrics(text string) (map[string]*metric, error) {
 			default:
 				current.kind = head[3]
 			}
+
 			continue
 		}
+
 		sample := sampleLine.FindStringSubmatch(line)
-		if sample == nil || current == nil || current.kind == "" || sample[1] != name || strings.HasSuffix(sample[2], ",") {
+		if sample == nil || current == nil || current.kind == "" || sample[1] != name ||
+			strings.HasSuffix(sample[2], ",") {
 			return nil, fmt.Errorf("no sample of %s: %s", name, line)
 		}
+
 		if current.kind == "counter" != strings.HasSuffix(name, "_total") {
 			return nil, fmt.Errorf("the name of a counter ends with _total: %s", name)
 		}
+
 		value, err := strconv.ParseFloat(sample[3], 64)
 		if err != nil {
 			return nil, err
 		}
+
 		if _, twice := current.samples[sample[2]]; twice {
 			return nil, fmt.Errorf("twice: %s", line)
 		}
+
 		current.samples[sample[2]] = value
 	}
+
 	if current != nil && len(current.samples) == 0 {
 		return nil, fmt.Errorf("no samples of %s", name)
 	}
+
 	return families, nil
 }
 
@@ -91,12 +104,14 @@ func TestTheParserIsStrict(t *testing.T) {
 	const head = "# HELP a b\n# TYPE a gauge\n"
 	for _, text := range []string{
 		"", head, head + "a 1", head + "b 1\n", head + "a x\n", head + "a 1\na 2\n", "a 1\n", "# TYPE a gauge\na 1\n",
-		head + "a{b=\"\\x\"} 1\n", head + "a{b=\"\"c\"} 1\n", head + "a{b=\"c\",} 1\n", head + "a  1\n", head + "\n", head + "a 1\n" + head + "a 1\n",
+		head + "a{b=\"\\x\"} 1\n", head + "a{b=\"\"c\"} 1\n", head + "a{b=\"c\",} 1\n", head + "a  1\n", head + "\n",
+		head + "a 1\n" + head + "a 1\n",
 		"# HELP a b\n# TYPE a counter\na 1\n",
 	} {
 		_, err := parseMetrics(text)
 		require.Error(t, err, "%q", text)
 	}
+
 	_, err := parseMetrics(head + "a{b=\"c\\\"\\\\\\n\",d=\"e\"} 1.5\n")
 	require.NoError(t, err)
 }
@@ -132,6 +147,7 @@ func testMetrics(t *testing.T) {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	}
+
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(want), text)

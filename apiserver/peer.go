@@ -23,6 +23,7 @@ func ConnContext(ctx context.Context, conn net.Conn) context.Context {
 	if peer, known := peerOf(conn); known {
 		return context.WithValue(ctx, peerKey{}, peer)
 	}
+
 	return ctx
 }
 
@@ -52,7 +53,9 @@ func peerOf(conn net.Conn) (peer Peer, known bool) {
 		if err != nil {
 			return nobody, true
 		}
+
 		return Peer(cred), known
 	}
+
 	return Peer{}, false
 }

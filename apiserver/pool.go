@@ -20,10 +20,12 @@ func (c *call) view() passenger.Snapshot {
 	if !c.rights.read {
 		return c.cfg.Pool.InspectApps(c.rights.apps)
 	}
+
 	s := c.cfg.Pool.Inspect()
 	if c.rights.modify {
 		return s
 	}
+
 	for i := range s.Groups {
 		if g := &s.Groups[i]; !slices.Contains(c.rights.apps, g.APIKey) {
 			g.APIKey = ""
@@ -32,6 +34,7 @@ func (c *call) view() passenger.Snapshot {
 			}
 		}
 	}
+
 	return s
 }
 
@@ -41,10 +44,12 @@ func (c *call) showPoolAsText() {
 	if !ok {
 		return
 	}
+
 	verbose, ok := c.flag(query, "verbose")
 	if !ok {
 		return
 	}
+
 	s := c.view()
 	for i := range s.Groups {
 		for j := range s.Groups[i].Processes {
@@ -53,6 +58,7 @@ func (c *call) showPoolAsText() {
 			}
 		}
 	}
+
 	var b bytes.Buffer
 	_ = s.WriteText(&b, passenger.TextOptions{Verbose: verbose, Colorize: colorize}) // a buffer takes everything
 	c.write(http.StatusOK, textType, b.Bytes())
@@ -63,6 +69,7 @@ func (c *call) showPoolAsXML() {
 	if !ok {
 		return
 	}
+
 	s := c.view()
 	var b bytes.Buffer
 	_ = s.WriteXML(&b, passenger.XMLOptions{Secrets: secrets}) // a buffer takes everything
@@ -77,6 +84,7 @@ func (c *call) showPoolAsJSON() {
 	if _, ok := c.flag(query, "secrets"); !ok {
 		return
 	}
+
 	s := c.view()
 	switch query.Get("form") {
 	case "snapshot":
@@ -87,6 +95,7 @@ func (c *call) showPoolAsJSON() {
 			c.fail(http.StatusInternalServerError, "", err.Error())
 			return
 		}
+
 		c.write(http.StatusOK, jsonType, b.Bytes())
 	default:
 		c.fail(http.StatusBadRequest, "", "the parameter form can only be snapshot")
@@ -98,6 +107,7 @@ func (c *call) failures() []passenger.FailedSpawn {
 	if c.rights.read {
 		return c.cfg.Pool.FailedSpawns()
 	}
+
 	return c.cfg.Pool.FailedSpawnsOf(c.rights.apps)
 }
 
@@ -106,8 +116,11 @@ func (c *call) showFailuresAsText() {
 	if !ok {
 		return
 	}
+
 	var b bytes.Buffer
-	_ = passenger.WriteFailedSpawns(&b, c.failures(), passenger.TextOptions{Colorize: colorize}) // a buffer takes everything
+
+	// a buffer takes everything
+	_ = passenger.WriteFailedSpawns(&b, c.failures(), passenger.TextOptions{Colorize: colorize})
 	c.write(http.StatusOK, textType, b.Bytes())
 }
 
@@ -128,6 +141,7 @@ func (c *call) restartGroup() {
 	if !c.decode(&order) {
 		return
 	}
+
 	method, known := restartMethods[order.Method]
 	switch {
 	case order.Name == "":
@@ -137,11 +151,13 @@ func (c *call) restartGroup() {
 		c.fail(http.StatusBadRequest, "", `the field restart_method is neither "blocking" nor "rolling"`)
 		return
 	}
+
 	keys := c.keysOf(order.Name)
 	if len(keys) == 0 && !c.rights.modify {
 		c.unauthorized()
 		return
 	}
+
 	n, wait, err := c.cfg.Pool.BeginRestart(order.Name, passenger.RestartOptions{
 		Method:  method,
 		Allowed: func(app passenger.AppIdentity) bool { return slices.Contains(keys, app.APIKey) },
@@ -150,12 +166,14 @@ func (c *call) restartGroup() {
 		c.fail(http.StatusServiceUnavailable, "", err.Error())
 		return
 	}
+
 	if order.Wait {
 		if err := wait(c.r.Context()); err != nil {
 			c.fail(http.StatusInternalServerError, "", err.Error())
 			return
 		}
 	}
+
 	c.json(http.StatusOK, map[string]bool{"restarted": n > 0})
 }
 
@@ -167,6 +185,7 @@ func (c *call) keysOf(name string) (keys []string) {
 			keys = append(keys, app.APIKey)
 		}
 	}
+
 	return keys
 }
 
@@ -177,18 +196,22 @@ func (c *call) detachProcess() {
 	if !c.decode(&order) {
 		return
 	}
+
 	if order.PID <= 0 {
 		c.fail(http.StatusBadRequest, "", "the field pid, of the process to detach, is missing or not a number above 0")
 		return
 	}
+
 	err := passenger.ErrNoSuchProcess
 	if id := c.processID(order.PID); id != "" {
 		err = c.cfg.Pool.DetachProcess(id)
 	}
+
 	if err != nil && !errors.Is(err, passenger.ErrNoSuchProcess) {
 		c.fail(http.StatusServiceUnavailable, "", err.Error())
 		return
 	}
+
 	c.json(http.StatusOK, map[string]bool{"detached": err == nil})
 }
 
@@ -198,6 +221,7 @@ func (c *call) processID(pid int) string {
 	if c.rights.modify {
 		return strconv.Itoa(pid)
 	}
+
 	s := c.cfg.Pool.InspectApps(c.rights.apps)
 	for i := range s.Groups {
 		for _, p := range s.Groups[i].Processes {
@@ -206,5 +230,6 @@ func (c *call) processID(pid int) string {
 			}
 		}
 	}
+
 	return ""
 }

@@ -48,6 +48,7 @@ func (c *call) freeMemory() {
 	} else {
 		debug.FreeOSMemory()
 	}
+
 	c.ok()
 }
 
@@ -56,6 +57,7 @@ func (c *call) shutdown() {
 		c.missing("be shut down by its API")
 		return
 	}
+
 	c.w.Header().Set("Connection", "close")
 	c.ok()
 	_ = http.NewResponseController(c.w).Flush() // the answer is written at the latest when the call ends
@@ -67,6 +69,7 @@ func (c *call) showRequests() {
 		c.json(http.StatusOK, map[string]int{"threads": 0})
 		return
 	}
+
 	c.json(http.StatusOK, c.cfg.Requests())
 }
 
@@ -81,6 +84,7 @@ func clientID(path string) (id string, ok bool) {
 	if found == nil {
 		return "", false
 	}
+
 	return found[1], true
 }
 
@@ -89,10 +93,12 @@ func (c *call) disconnectClient() {
 		c.missing("disconnect clients")
 		return
 	}
+
 	id, _ := clientID(c.r.URL.Path)
 	if id == "" || !c.cfg.DisconnectClient(id) {
 		c.fail(http.StatusBadRequest, "", "there is no request of that id")
 		return
 	}
+
 	c.ok()
 }

@@ -33,7 +33,12 @@ type rights struct {
 	wait bool
 }
 
-var allRights = rights{read: true, modify: true, inspect: true, admin: true}
+var allRights = rights{
+	read:    true,
+	modify:  true,
+	inspect: true,
+	admin:   true,
+}
 
 func (r *rights) include(needed right) bool {
 	switch needed {
@@ -50,6 +55,7 @@ func (r *rights) include(needed right) bool {
 	case readOrInspect:
 		return r.include(readPool) || r.inspect
 	}
+
 	return false
 }
 
@@ -61,15 +67,18 @@ func (c *call) authorize() (granted rights) {
 	case c.known:
 		granted.addApps(c, func(uid int, _ string) bool { return uid >= 0 && uid == c.peer.UID })
 	}
+
 	name, password, ok := c.credentials()
 	if !ok {
 		return granted
 	}
+
 	who := c.caller()
 	if !c.guesses.allowed(who) {
 		granted.wait = true
 		return granted
 	}
+
 	correct := false
 	if name == apiName {
 		correct = granted.addApps(c, func(_ int, key string) bool {
@@ -80,11 +89,13 @@ func (c *call) authorize() (granted rights) {
 		granted.read, granted.inspect = true, true
 		granted.modify, granted.admin = level == Full, level == Full
 	}
+
 	if correct {
 		granted.account = name
 	} else {
 		c.guesses.failed(who)
 	}
+
 	return granted
 }
 
@@ -96,12 +107,14 @@ func (r *rights) addApps(c *call, match func(uid int, key string) bool) (found b
 	if c.cfg.Pool == nil {
 		return false
 	}
+
 	for _, app := range c.cfg.Pool.Identities() {
 		if match(app.UID, app.APIKey) {
 			r.apps = append(r.apps, app.APIKey)
 			found = true
 		}
 	}
+
 	return found
 }
 
@@ -109,6 +122,7 @@ func (c *call) credentials() (name, password string, ok bool) {
 	if len(c.r.Header["Authorization"]) != 1 {
 		return "", "", false
 	}
+
 	return c.r.BasicAuth()
 }
 
@@ -117,13 +131,16 @@ func (c *call) caller() string {
 	if c.known {
 		return "uid " + strconv.Itoa(c.peer.UID)
 	}
+
 	if host, _, err := net.SplitHostPort(c.r.RemoteAddr); err == nil {
 		return host
 	}
+
 	// Middleware leaves the client's address without a port.
 	if ip, err := netip.ParseAddr(c.r.RemoteAddr); err == nil {
 		return ip.String()
 	}
+
 	return "unknown"
 }
 
@@ -133,9 +150,11 @@ func (c *call) unauthorized() {
 	if c.rights.wait {
 		h.Set("Retry-After", strconv.Itoa(int(guessWindow.Seconds())))
 	}
+
 	// Tools tell it from a missing right.
 	if c.known && poolPaths[c.r.URL.Path] && len(c.cfg.Pool.Identities()) == 0 {
 		h.Set("Pool-Empty", "true")
 	}
+
 	c.write(http.StatusUnauthorized, textType, []byte("Unauthorized"))
 }

@@ -41,6 +41,7 @@ const (
 // credentials of the callers, in their order.
 func (h *house) credentials() [][2]string {
 	h.Helper()
+
 	return [][2]string{
 		{"", ""},
 		{"admin", "guess"},
@@ -103,6 +104,7 @@ func requireUnauthorized(t *testing.T, a reply, what string) {
 // checkRoutes makes every call of the table with all credentials.
 func (h *house) checkRoutes(call func(request) reply, q request) {
 	h.Helper()
+
 	for i, credentials := range h.credentials() {
 		for _, route := range routesOfCore {
 			q.Method, q.Path, q.Body = route.method, route.path, route.body
@@ -115,6 +117,7 @@ func (h *house) checkRoutes(call func(request) reply, q request) {
 				require.Empty(h, h.noted(), what)
 				continue
 			}
+
 			require.Equal(h, route.status, a.Status, what+a.Body)
 			require.Equal(h, "no-cache, no-store, must-revalidate", a.Header.Get("Cache-Control"))
 			if strings.Contains(a.Header.Get("Content-Type"), "json") && route.method != "HEAD" {
@@ -147,6 +150,7 @@ func TestPeersRights(t *testing.T) {
 		a := h.ask(route.method, route.path, route.body)
 		require.Equal(t, route.status, a.Status, route.path)
 	}
+
 	for uid, key := range map[int]who{alice: keyOfShop, bob: keyOfBlog} {
 		user := becomes(t, uid)
 		for _, route := range routesOfCore {
@@ -155,8 +159,10 @@ func TestPeersRights(t *testing.T) {
 				requireUnauthorized(t, a, route.path)
 				continue
 			}
+
 			require.Equal(t, route.status, a.Status, route.path)
 		}
+
 		// What password and user allow adds up, and a wrong one takes nothing.
 		q := request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.json", Name: "admin", Password: "guess"}
 		require.Equal(t, http.StatusOK, user.call(q).Status)
@@ -170,11 +176,13 @@ func TestPeersRights(t *testing.T) {
 // requireSees checks which directories' applications an answer tells of.
 func requireSees(t *testing.T, body string, sees ...string) {
 	t.Helper()
+
 	for _, root := range []string{"shop", "blog", "twin-alice", "twin-bob"} {
 		want := false
 		for _, s := range sees {
 			want = want || s == root
 		}
+
 		require.Equal(t, want, strings.Contains(body, "/apps/"+root), root+" in\n"+body)
 	}
 }
@@ -186,6 +194,7 @@ func everybodys(path string) []string {
 	if path == "/pool.json?secrets=true" {
 		return all[:3]
 	}
+
 	return all
 }
 
@@ -193,6 +202,7 @@ func TestTenantsSeeOnlyTheirs(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	user := becomes(t, alice)
 	tcp := h.onTCP()
+
 	password := "password-1000" // of the first process, shop's
 	for _, path := range []string{"/pool.txt?verbose=true", "/pool.xml?secrets=true", "/pool.json?secrets=true", "/pool.json?form=snapshot"} {
 		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
@@ -202,11 +212,13 @@ func TestTenantsSeeOnlyTheirs(t *testing.T) {
 		if !strings.Contains(path, "json") {
 			require.Contains(t, a.Body, password)
 		}
+
 		a = h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "api", Password: h.group("twin-bob").APIKey})
 		requireSees(t, a.Body, "twin-bob")
 		a = h.ask("GET", path, "")
 		requireSees(t, a.Body, everybodys(path)...)
 	}
+
 	a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"})
 	require.Contains(t, a.Body, "Max pool size : 20\nApp groups    : 2\nProcesses     : 2\n")
 }
@@ -218,6 +230,7 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 			return &spawner.SpawnError{ID: "0badcafe", AppName: app.Name(), AppRoot: app.Root, Summary: "no start in " + app.Root, Output: "what it printed"}
 		}
 	})
+
 	for _, app := range h.pool.Identities() {
 		_, wait, err := h.pool.BeginRestart(app.Name, passenger.RestartOptions{
 			Method:  passenger.RestartRolling,
@@ -226,13 +239,16 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 		require.NoError(t, err)
 		require.Error(t, wait(t.Context()))
 	}
+
 	user, tcp := becomes(t, alice), h.onTCP()
 	for _, path := range []string{"/pool/errors.txt", "/pool/errors.json"} {
 		sees := func(a reply, roots ...string) {
 			require.Equal(t, 200, a.Status)
+
 			for _, root := range []string{"shop", "blog", "twin-alice", "twin-bob"} {
 				require.Equal(t, slices.Contains(roots, root), strings.Contains(a.Body, "no start in /apps/"+root), a.Body)
 			}
+
 			require.Contains(t, a.Body, "what it printed")
 		}
 		sees(user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path}), "shop", "twin-alice")
@@ -245,14 +261,17 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 // TestReadOnlySeesNoSecrets: an API key would let it do more than read.
 func TestReadOnlySeesNoSecrets(t *testing.T) {
 	h := newHouse(t).tenants()
+
 	tcp := h.onTCP()
 	for _, path := range []string{"/pool.txt?verbose=true", "/pool.xml?secrets=true", "/pool.json?secrets=true", "/pool.json?form=snapshot"} {
 		q := request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "ro_admin", Password: readOnlyPassword}
 		a := h.call(q)
 		requireSees(t, a.Body, everybodys(path)...)
+
 		for _, secret := range []string{"assword", "api_key", h.group("shop").APIKey, "URL "} {
 			require.NotContains(t, a.Body, secret)
 		}
+
 		q.Name, q.Password = "admin", fullPassword
 		a = h.call(q)
 		require.Equal(t, !strings.Contains(path, "json"), strings.Contains(a.Body, "password-1000"), path)
@@ -292,12 +311,14 @@ func TestG15DetachOfForeignAndUnknownProcesses(t *testing.T) {
 			Name: "api", Password: h.group(as).APIKey,
 		})
 		require.Equal(t, http.StatusOK, a.Status)
+
 		return a.Body
 	}
 	before := pid("blog")
 	require.JSONEq(t, `{"detached":false}`, detach("blog", "shop"))
 	require.Equal(t, before, pid("blog"))
 	require.JSONEq(t, `{"detached":true}`, detach("blog", "blog"))
+
 	// Until another one is there, it may still be the first.
 	require.Eventually(t, func() bool {
 		processes := h.group("blog").Processes
@@ -309,6 +330,7 @@ func TestG15DetachOfForeignAndUnknownProcesses(t *testing.T) {
 func TestPoolEmpty(t *testing.T) {
 	h := newHouse(t).onUnix()
 	user := becomes(t, carol)
+
 	tcp := h.onTCP()
 	for path, says := range map[string]string{"/pool.txt": "true", "/pool.xml": "true", "/pool.json": "true", "/server.json": "", "/ping.json": ""} {
 		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
@@ -316,6 +338,7 @@ func TestPoolEmpty(t *testing.T) {
 		require.Equal(t, says, a.Header.Get("Pool-Empty"), path)
 		require.Empty(t, h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path}).Header.Get("Pool-Empty"))
 	}
+
 	h.start(app("shop", "shop", alice))
 	requireUnauthorized(t, user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}), "")
 }
@@ -331,10 +354,12 @@ func TestOfUnknownOwner(t *testing.T) {
 		}
 	})
 	require.Equal(t, -1, h.group("shop").UID)
+
 	q := request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}
 	for _, uid := range []int{alice, 1<<32 - 2} {
 		requireUnauthorized(t, becomes(t, uid).call(q), "no process yet")
 	}
+
 	require.Equal(t, http.StatusOK, h.call(q).Status)
 	stop()
 	close(starting)
@@ -372,6 +397,7 @@ func TestValidate(t *testing.T) {
 		{Name: "two", Password: "second", Level: apiserver.Full},
 		{Name: "a:b", Password: "p"},
 	}, AllowAnyone: true}
+
 	err := cfg.Validate()
 	for _, part := range []string{
 		"Pool: the API has no pool to show: set the one of passenger.New",
@@ -385,6 +411,7 @@ func TestValidate(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
+
 	require.NotContains(t, err.Error(), "first")
 	watchdog := apiserver.WatchdogConfig{Accounts: cfg.Accounts[:1]}
 	require.ErrorContains(t, watchdog.Validate(), "has no name")

@@ -27,6 +27,7 @@ func (s *Server) coreRoutes() map[string]methods {
 		"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
 		"/metrics":                     {get: {inspect, (*call).showMetrics}},
 	})
+
 	return routes
 }
 

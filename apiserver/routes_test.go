@@ -21,6 +21,7 @@ import (
 
 func TestStatuses(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
+
 	restart, detach := "/pool/restart_app_group.json", "/pool/detach_process.json"
 	for _, test := range []struct {
 		method, path, body string
@@ -88,6 +89,7 @@ func TestStatuses(t *testing.T) {
 			if test.status == 405 {
 				require.Equal(t, test.says, a.Header.Get("Allow"))
 			}
+
 			if test.status >= 400 && test.status != 503 {
 				var e struct{ Status, Message string }
 				require.NoError(t, json.Unmarshal([]byte(a.Body), &e))
@@ -96,6 +98,7 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
+
 	require.Equal(t, []string{"disconnect a/b", "disconnect 9-9", "log_level 4"}, h.noted())
 }
 
@@ -111,23 +114,45 @@ func TestHeadersThatAreRefused(t *testing.T) {
 		{http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403},
 		{http.Header{"Sec-Fetch-Site": {"none"}}, 200},
 	} {
-		a := h.call(request{Network: "unix", Address: h.socket, Method: "POST", Path: "/shutdown.json", Header: test.header})
+		a := h.call(request{
+			Network: "unix",
+			Address: h.socket,
+			Method:  "POST",
+			Path:    "/shutdown.json",
+			Header:  test.header,
+		})
 		require.Equal(t, test.status, a.Status, test.header)
 	}
+
 	require.Empty(t, h.shut, "only the last one was heard")
 }
 
 func TestAmbiguousCredentials(t *testing.T) {
 	h := newHouse(t)
-	q := request{Network: "tcp", Address: h.onTCP(), Method: "GET", Path: "/ping.json", Name: "admin", Password: fullPassword}
+	q := request{
+		Network:  "tcp",
+		Address:  h.onTCP(),
+		Method:   "GET",
+		Path:     "/ping.json",
+		Name:     "admin",
+		Password: fullPassword,
+	}
 	a := h.call(q)
 	require.Equal(t, 200, a.Status)
 	r, err := http.NewRequest(http.MethodGet, "http://x/", http.NoBody)
 	require.NoError(t, err)
 	r.SetBasicAuth(q.Name, q.Password)
 	right := r.Header.Get("Authorization")
+
 	q.Name = ""
-	for _, header := range [][]string{{right, right}, {right, "Basic x"}, {"Bearer " + fullPassword}, {"Basic"}, {"Basic !!"}, {strings.TrimPrefix(right, "Basic ")}} {
+	for _, header := range [][]string{
+		{right, right},
+		{right, "Basic x"},
+		{"Bearer " + fullPassword},
+		{"Basic"},
+		{"Basic !!"},
+		{strings.TrimPrefix(right, "Basic ")},
+	} {
 		q.Header = http.Header{"Authorization": header}
 		requireUnauthorized(t, h.call(q), strings.Join(header, " and "))
 	}
@@ -200,9 +225,18 @@ func TestOrders(t *testing.T) {
 	} {
 		require.JSONEq(t, `{"status":"ok"}`, h.ask(q[0], q[1], "").Body)
 	}
+
 	require.Equal(t, []string{"gc", "logs", "logs", "disconnect 1-2"}, h.noted())
-	require.Contains(t, h.log.String(), `"method"="POST" "path"="/shutdown.json" "caller"="uid `+strconv.Itoa(os.Geteuid())+`" "account"=""`)
-	a := h.call(request{Network: "tcp", Address: h.onTCP(), Method: "PUT", Path: "/gc.json", Name: "admin", Password: fullPassword})
+	require.Contains(t, h.log.String(), `"method"="POST" "path"="/shutdown.json" "caller"="uid `+
+		strconv.Itoa(os.Geteuid())+`" "account"=""`)
+	a := h.call(request{
+		Network:  "tcp",
+		Address:  h.onTCP(),
+		Method:   "PUT",
+		Path:     "/gc.json",
+		Name:     "admin",
+		Password: fullPassword,
+	})
 	require.Equal(t, http.StatusOK, a.Status)
 	require.Contains(t, h.log.String(), `"path"="/gc.json" "caller"="127.0.0.1" "account"="admin"`)
 	require.NotContains(t, h.log.String(), fullPassword)
@@ -254,7 +288,11 @@ func TestFailuresOfFunctions(t *testing.T) {
 	require.Contains(t, a.Body, "it is broken")
 
 	require.NoError(t, h.pool.Close())
-	for path, body := range map[string]string{"restart_app_group": `{"name":"shop"}`, "detach_process": `{"pid":1000}`} {
+
+	for path, body := range map[string]string{
+		"restart_app_group": `{"name":"shop"}`,
+		"detach_process":    `{"pid":1000}`,
+	} {
 		a = h.ask("POST", "/pool/"+path+".json", body)
 		require.Equal(t, 503, a.Status)
 		require.Contains(t, a.Body, "the pool is closed")
@@ -265,6 +303,7 @@ func newWatchdog(t *testing.T, config apiserver.WatchdogConfig) *apiserver.Serve
 	t.Helper()
 	s, err := apiserver.NewWatchdog(config)
 	require.NoError(t, err)
+
 	return s
 }
 
@@ -272,11 +311,15 @@ func TestWatchdog(t *testing.T) {
 	h := newHouse(t)
 	var logs atomic.Int32
 	config := apiserver.WatchdogConfig{
-		Accounts: accounts(), Logger: h.log.Logger(), Version: "7",
-		Shutdown: func() { h.shut <- struct{}{} }, ReopenLogs: func() error { logs.Add(1); return nil },
+		Accounts:   accounts(),
+		Logger:     h.log.Logger(),
+		Version:    "7",
+		Shutdown:   func() { h.shut <- struct{}{} },
+		ReopenLogs: func() error { logs.Add(1); return nil },
 	}
 	h.server = newWatchdog(t, config)
 	h.onUnix()
+
 	tcp := h.onTCP()
 	for _, test := range []struct {
 		method, path string
@@ -298,22 +341,37 @@ func TestWatchdog(t *testing.T) {
 		a := h.ask(test.method, test.path, "")
 		require.Equal(t, test.status, a.Status, test.path)
 		require.Contains(t, a.Body, test.says)
-		q := request{Network: "tcp", Address: tcp, Method: test.method, Path: test.path}
+		q := request{
+			Network: "tcp",
+			Address: tcp,
+			Method:  test.method,
+			Path:    test.path,
+		}
 		requireUnauthorized(t, h.call(q), test.path)
 		q.Name, q.Password = "ro_admin", readOnlyPassword
 		if test.admin {
 			requireUnauthorized(t, h.call(q), test.path)
 			q.Name, q.Password = "admin", fullPassword
 		}
+
 		require.Equal(t, test.status, h.call(q).Status, test.path)
 	}
+
 	require.EqualValues(t, 2, logs.Load())
+
 	for _, path := range []string{"/pool.txt", "/server.json", "/gc.json", "/metrics", "/reinherit_logs.json"} {
 		require.Equal(t, 404, h.ask("GET", path, "").Status, path)
 	}
+
 	if os.Geteuid() == 0 {
-		requireUnauthorized(t, becomes(t, alice).call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/status.txt"}), "alice")
+		requireUnauthorized(t, becomes(t, alice).call(request{
+			Network: "unix",
+			Address: h.socket,
+			Method:  "GET",
+			Path:    "/status.txt",
+		}), "alice")
 	}
+
 	var refusal error
 	config.Reload = func(context.Context) error { return refusal }
 	config.Status = func() string { return "all is well\n" }
@@ -340,7 +398,8 @@ func TestHealth(t *testing.T) {
 		{func() error { return nil }, "/readyz", 200, "ok\n"},
 		{func() error { return failure }, "/readyz", 503, "not ready\n"},
 		{func() error { return failure }, "/livez", 200, "ok\n"},
-		{func() error { return &apiserver.NotReadyError{Reason: "it ends"} }, "/readyz", 503, `{"reason":"it ends"}` + "\n"},
+		{func() error { return &apiserver.NotReadyError{Reason: "it ends"} }, "/readyz", 503, `{"reason":"it ends"}` +
+			"\n"},
 		{func() error {
 			return &apiserver.NotReadyError{Reason: "applications do not serve", Applications: []apiserver.UnreadyApp{
 				{Name: "a", Root: "/a", Reason: "it exited", ErrorID: "0123abcd"},
@@ -352,6 +411,7 @@ func TestHealth(t *testing.T) {
 		require.Equal(t, test.body, a.Body)
 		require.Equal(t, "no-cache, no-store, must-revalidate", a.Header.Get("Cache-Control"))
 	}
+
 	require.Equal(t, 405, answerOf(t, apiserver.Health(nil), "POST", "/livez").Status)
 	require.Equal(t, 404, answerOf(t, apiserver.Health(nil), "GET", "/metrics").Status)
 }

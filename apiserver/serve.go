@@ -30,9 +30,15 @@ const (
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log logr.Logger) error {
 	conns := connstate.New()
 	server := &http.Server{
-		Handler: h, ConnContext: ConnContext, BaseContext: func(net.Listener) context.Context { return ctx },
-		ConnState: conns.Track, ReadHeaderTimeout: headTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHead,
-		DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelError),
+		Handler:                      h,
+		ConnContext:                  ConnContext,
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		ConnState:                    conns.Track,
+		ReadHeaderTimeout:            headTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHead,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelError),
 	}
 	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	err := server.Serve(newCountedListener(l))
@@ -40,6 +46,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log logr.Logger)
 		_ = server.Close() // err says what is wrong
 		return err
 	}
+
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	server.SetKeepAlivesEnabled(false)
@@ -47,5 +54,6 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log logr.Logger)
 	if server.Shutdown(end) != nil {
 		_ = server.Close() // the listener is closed already
 	}
+
 	return nil
 }

@@ -35,7 +35,11 @@ func inVirtualTime(t *testing.T, test func(v *virtual)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, func(c *apiserver.Config) { c.Accounts, c.AllowAnyone = nil, true })
-		v := &virtual{house: h, listener: pipenet.NewListener(&net.UnixAddr{Name: "api", Net: "unix"}), result: make(chan error, 1)}
+		v := &virtual{
+			house:    h,
+			listener: pipenet.NewListener(&net.UnixAddr{Name: "api", Net: "unix"}),
+			result:   make(chan error, 1),
+		}
 		var ctx context.Context
 		ctx, v.stop = context.WithCancel(context.Background())
 		go func() { v.result <- apiserver.Serve(ctx, v.listener, h.server, h.log.Logger()) }()
@@ -51,6 +55,7 @@ func (v *virtual) connect() net.Conn {
 	v.Helper()
 	ours, theirs := net.Pipe()
 	require.NoError(v, v.listener.Connect(v.Context(), theirs))
+
 	return ours
 }
 
@@ -62,6 +67,7 @@ func (v *virtual) requireEnd(conn net.Conn, after time.Duration) string {
 	require.NoError(v, err)
 	require.NoError(v, conn.Close())
 	require.Equal(v, after, time.Since(began))
+
 	return string(text)
 }
 
@@ -104,7 +110,8 @@ func TestServeEnds(t *testing.T) {
 		v.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Hour })
 		waiting := v.connect()
 		const body = `{"name":"shop","wait":true}`
-		_, err := fmt.Fprintf(waiting, "POST /pool/restart_app_group.json HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		_, err := fmt.Fprintf(waiting, "POST /pool/restart_app_group.json HTTP/1.1\r\nHost: x\r\nContent-Length: "+
+			"%d\r\n\r\n%s", len(body), body)
 		require.NoError(v, err)
 		time.Sleep(10 * time.Minute) // it waits, longer than any limit of the server
 		synctest.Wait()
@@ -142,9 +149,11 @@ func TestServeEndsWithoutLosingCalls(t *testing.T) {
 				require.NoError(v, err)
 				_, err = io.WriteString(calls[1], "Host: x\r\n\r\n")
 				require.NoError(v, err)
+
 				for _, call := range calls {
 					require.True(v, strings.HasPrefix(v.requireEnd(call, 0), "HTTP/1.1 200 OK"))
 				}
+
 				require.NoError(v, <-v.result)
 				v.result <- nil
 			})
@@ -156,6 +165,7 @@ func TestARestartIsAnsweredWhenItBegins(t *testing.T) {
 	inVirtualTime(t, func(v *virtual) {
 		v.start(app("shop", "shop", alice))
 		v.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Hour })
+
 		for wait, took := range map[bool]time.Duration{false: 0, true: time.Hour} {
 			w := httptest.NewRecorder()
 			began := time.Now()
@@ -188,20 +198,33 @@ func TestServeFails(t *testing.T) {
 func TestConnectionLimitOnTCP(t *testing.T) {
 	h := newHouse(t)
 	tcp := h.onTCP()
-	conns, a := openMany(&request{Network: "tcp", Address: tcp, Flood: 520, Survive: 512})
+	conns, a := openMany(&request{
+		Network: "tcp",
+		Address: tcp,
+		Flood:   520,
+		Survive: 512,
+	})
 	defer func() {
 		for _, c := range conns {
 			_ = c.Close()
 		}
 	}()
 	require.Empty(t, a.Err)
+
 	// Those that end make room.
 	for _, c := range conns {
 		require.NoError(t, c.Close())
 	}
+
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	q := request{Network: "tcp", Address: tcp, Method: "GET", Path: "/livez"}
+
+	q := request{
+		Network: "tcp",
+		Address: tcp,
+		Method:  "GET",
+		Path:    "/livez",
+	}
 	for perform(ctx, &q).Status != http.StatusOK {
 		require.NoError(t, ctx.Err(), "it is still full")
 	}
@@ -210,17 +233,20 @@ func TestConnectionLimitOnTCP(t *testing.T) {
 func TestGuesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
+
 		ask := func(from, password string) *httptest.ResponseRecorder {
 			r := httptest.NewRequest(http.MethodGet, "/ping.json", http.NoBody)
 			r.RemoteAddr = from + ":1"
 			r.SetBasicAuth("admin", password)
 			w := httptest.NewRecorder()
 			h.server.ServeHTTP(w, r)
+
 			return w
 		}
 		for i := range 1000 {
 			require.Equal(t, http.StatusUnauthorized, ask("192.0.2.1", fmt.Sprintf("guess-%d", i)).Code)
 		}
+
 		w := ask("192.0.2.1", fullPassword)
 		require.Equal(t, http.StatusUnauthorized, w.Code, "it was not looked at")
 		require.Equal(t, "10", w.Header().Get("Retry-After"))
@@ -232,17 +258,25 @@ func TestGuesses(t *testing.T) {
 		require.Equal(t, 2, strings.Count(h.log.String(), "wrong password"))
 		require.Contains(t, h.log.String(), `"wrongBefore"=1000`)
 		require.NotContains(t, h.log.String(), "guess")
+
 		for i := range 5000 { // more callers than there is room for
 			ask(fmt.Sprintf("198.51.%d.%d", i/250, i%250), "guess")
 		}
-		require.Equal(t, http.StatusUnauthorized, ask("203.0.113.1", fullPassword).Code, "it shares the account of others")
+
+		require.Equal(t, http.StatusUnauthorized, ask("203.0.113.1", fullPassword).Code,
+			"it shares the account of others")
 		require.Equal(t, http.StatusOK, ask("192.0.2.1", fullPassword).Code)
 	})
 }
 
 func TestPanicIsLogged(t *testing.T) {
 	h := newHouse(t, func(c *apiserver.Config) { c.Requests = func() any { panic("a bug of the embedder") } }).onUnix()
-	a := perform(t.Context(), &request{Network: "unix", Address: h.socket, Method: "GET", Path: "/server.json"})
+	a := perform(t.Context(), &request{
+		Network: "unix",
+		Address: h.socket,
+		Method:  "GET",
+		Path:    "/server.json",
+	})
 	require.NotEmpty(t, a.Err)
 	require.Equal(t, http.StatusOK, h.ask("GET", "/ping.json", "").Status)
 	require.Contains(t, h.log.String(), "a bug of the embedder")

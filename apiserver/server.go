@@ -78,6 +78,7 @@ func (c *Config) Validate() error {
 	if c.Pool == nil {
 		errs = append(errs, errors.New("Pool: the API has no pool to show: set the one of passenger.New"))
 	}
+
 	return errors.Join(append(errs, validateAccess(c.Accounts, c.AllowAnyone))...)
 }
 
@@ -99,6 +100,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+
 	if cfg.Program == "" {
 		cfg.Program = "gopassenger core"
 	}
@@ -113,13 +115,17 @@ func newServer(cfg Config) *Server {
 	if cfg.Version == "" {
 		cfg.Version = passenger.Version
 	}
+
 	cfg.Logger = defaultlog.Or(cfg.Logger)
 	s := &Server{
-		euid: os.Geteuid(), accounts: newAccounts(cfg.Accounts), guesses: &guesses{log: cfg.Logger},
-		origins: http.NewCrossOriginProtection(),
+		euid:     os.Geteuid(),
+		accounts: newAccounts(cfg.Accounts),
+		guesses:  &guesses{log: cfg.Logger},
+		origins:  http.NewCrossOriginProtection(),
 	}
 	cfg.Accounts = nil // the passwords are no longer needed
 	s.cfg = cfg
+
 	return s
 }
 
@@ -140,41 +146,51 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.peer, c.known = PeerOf(r.Context())
 	c.limitTime()
 	if _, asked := r.Header["Upgrade"]; asked {
-		c.fail(http.StatusUnprocessableEntity, "", "the connection cannot be upgraded here: leave the header Upgrade out")
+		c.fail(http.StatusUnprocessableEntity, "",
+			"the connection cannot be upgraded here: leave the header Upgrade out")
 		return
 	}
+
 	allowed := s.methodsOf(r.URL.Path)
 	if allowed == nil {
 		c.fail(http.StatusNotFound, "", "there is no such path")
 		return
 	}
+
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+
 	route, ok := allowed[method]
 	if !ok {
 		w.Header().Set("Allow", allowed.String())
 		c.fail(http.StatusMethodNotAllowed, "", "this path takes "+allowed.String())
 		return
 	}
+
 	// Browsers send the passwords they know along with what other sites ask for.
 	if s.origins.Check(r) != nil {
 		c.fail(http.StatusForbidden, "", "requests made by the pages of other sites are refused")
 		return
 	}
+
 	c.rights = c.authorize()
 	if !c.rights.include(route.needs) {
 		c.unauthorized()
 		return
 	}
+
 	if r.ContentLength > maxBody {
 		c.tooLarge()
 		return
 	}
+
 	if method != http.MethodGet {
-		s.cfg.Logger.Info("The admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(), "account", c.rights.account)
+		s.cfg.Logger.Info("The admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(),
+			"account", c.rights.account)
 	}
+
 	route.serve(c)
 }
 
@@ -183,9 +199,11 @@ func (s *Server) methodsOf(path string) methods {
 	if m := s.routes[path]; m != nil {
 		return m
 	}
+
 	if _, ok := clientID(path); ok {
 		return s.routes[clientPath]
 	}
+
 	return nil
 }
 
@@ -206,6 +224,8 @@ func (m methods) String() string {
 			names = append(names, http.MethodHead)
 		}
 	}
+
 	slices.Sort(names)
+
 	return strings.Join(names, ", ")
 }

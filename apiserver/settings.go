@@ -10,6 +10,7 @@ func (c *call) showSettings() {
 	if c.cfg.Settings != nil {
 		settings = c.cfg.Settings()
 	}
+
 	c.json(http.StatusOK, settings)
 }
 
@@ -18,18 +19,22 @@ func (c *call) changeSettings() {
 		c.missing("change its settings")
 		return
 	}
+
 	var changes map[string]json.RawMessage
 	if !c.decode(&changes) {
 		return
 	}
+
 	if len(changes) == 0 {
 		c.fail(http.StatusBadRequest, "", "the body names no setting to change")
 		return
 	}
+
 	if err := c.cfg.ChangeSettings(changes); err != nil {
 		c.fail(http.StatusBadRequest, "", err.Error())
 		return
 	}
+
 	c.ok()
 }
 
@@ -38,10 +43,12 @@ func (c *call) readSettings() {
 		c.missing("read its configuration anew")
 		return
 	}
+
 	if err := c.reload(c.r.Context()); err != nil {
 		c.fail(http.StatusBadRequest, "", err.Error())
 		return
 	}
+
 	c.ok()
 }
 
@@ -52,6 +59,7 @@ func (c *call) reopenLogs() {
 		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "there is no log file to open anew")
 		return
 	}
+
 	c.openLogs("LOG_FILE_OPEN_ERROR")
 }
 
@@ -60,6 +68,7 @@ func (c *call) reinheritLogs() {
 		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "the watchdog has no log file")
 		return
 	}
+
 	c.openLogs("INHERIT_ERROR")
 }
 
@@ -68,5 +77,6 @@ func (c *call) openLogs(code string) {
 		c.fail(http.StatusInternalServerError, code, err.Error())
 		return
 	}
+
 	c.ok()
 }

@@ -40,13 +40,21 @@ func NewWatchdog(cfg WatchdogConfig) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+
 	if cfg.Program == "" {
 		cfg.Program = "gopassenger watchdog"
 	}
 
 	s := newServer(Config{
-		Accounts: cfg.Accounts, AllowAnyone: cfg.AllowAnyone, Settings: cfg.Settings, ChangeSettings: cfg.ChangeSettings,
-		Shutdown: cfg.Shutdown, ReopenLogs: cfg.ReopenLogs, Program: cfg.Program, Version: cfg.Version, Logger: cfg.Logger,
+		Accounts:       cfg.Accounts,
+		AllowAnyone:    cfg.AllowAnyone,
+		Settings:       cfg.Settings,
+		ChangeSettings: cfg.ChangeSettings,
+		Shutdown:       cfg.Shutdown,
+		ReopenLogs:     cfg.ReopenLogs,
+		Program:        cfg.Program,
+		Version:        cfg.Version,
+		Logger:         cfg.Logger,
 	})
 	s.status, s.reload = cfg.Status, cfg.Reload
 	s.routes = map[string]methods{
@@ -63,5 +71,6 @@ func (c *call) showStatus() {
 		c.text(c.status())
 		return
 	}
+
 	c.text(fmt.Sprintf("%s %s, pid %d\n", c.cfg.Program, c.cfg.Version, os.Getpid()))
 }

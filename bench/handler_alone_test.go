@@ -25,20 +25,26 @@ func BenchmarkHandlerAlone(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer pool.Close()
-			h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app", GroupName: "app"}}})
+			h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{
+				Root:      "/app",
+				GroupName: "app",
+			}}})
 			if err != nil {
 				b.Fatal(err)
 			}
+
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			r := httptest.NewRequest(http.MethodGet, "/path?query", nil).WithContext(ctx)
 			r.Header = http.Header{"User-Agent": {"bench"}, "Accept": {"*/*"}}
 			w := &blankWriter{header: http.Header{}}
 			b.ReportAllocs()
+
 			for b.Loop() {
 				clear(w.header)
 				h.ServeHTTP(w, r)
 			}
+
 			if w.status != http.StatusOK || w.written != len(cannedBody) {
 				b.Fatalf("answered with %d and %d bytes", w.status, w.written)
 			}
@@ -77,8 +83,10 @@ func (c *cannedConn) Read(p []byte) (int, error) {
 	if c.answer == "" {
 		return 0, io.EOF
 	}
+
 	n := copy(p, c.answer)
 	c.answer = c.answer[n:]
+
 	return n, nil
 }
 
@@ -96,7 +104,9 @@ func (cannedFactory) Close() error                                      { return
 
 func (f cannedFactory) Spawn(context.Context) (spawner.Process, error) {
 	return &cannedProcess{exited: make(chan struct{}), info: spawner.Info{
-		PID: 1, GUPID: "canned", ConnectPassword: "password",
+		PID:             1,
+		GUPID:           "canned",
+		ConnectPassword: "password",
 		Sockets: []spawner.Socket{{
 			Socket:           loaderproto.Socket{Name: "main", Protocol: f.protocol, Concurrency: 1},
 			SessionKeepAlive: true,

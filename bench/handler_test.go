@@ -26,10 +26,12 @@ func BenchmarkHandler(b *testing.B) {
 	if _, err := exec.LookPath("node"); err != nil {
 		b.Skip("node is not installed")
 	}
+
 	root, err := filepath.Abs("testdata/node")
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
 	if err != nil {
 		b.Fatal(err)
@@ -45,12 +47,14 @@ func BenchmarkHandler(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	session.Close(passenger.KeepAlive)
 	socket := pool.Inspect().Groups[0].Processes[0].Sockets[0].Address[len("unix:"):]
 	ours, err := handler.New(pool, handler.Config{Options: options})
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	fronts := []struct {
 		name    string
 		handler http.Handler
@@ -79,7 +83,10 @@ func reverseProxy(socket string) http.Handler {
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 			},
-			MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, IdleConnTimeout: time.Minute, DisableCompression: true,
+			MaxIdleConns:        1024,
+			MaxIdleConnsPerHost: 1024,
+			IdleConnTimeout:     time.Minute,
+			DisableCompression:  true,
 		},
 		BufferPool: &buffers{},
 	}
@@ -91,6 +98,7 @@ func (p *buffers) Get() []byte {
 	if b, ok := p.pool.Get().(*[]byte); ok {
 		return *b
 	}
+
 	return make([]byte, 32<<10)
 }
 
@@ -100,17 +108,20 @@ func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 func load(b *testing.B, h http.Handler, connections int) {
 	addr, server := listen(b, h)
 	defer server.Close()
+
 	clients := make([]*client, connections)
 	for i := range clients {
 		var err error
 		if clients[i], err = dial(addr); err != nil {
 			b.Fatal(err)
 		}
+
 		defer clients[i].conn.Close()
 		if err := clients[i].get(); err != nil {
 			b.Fatal(err)
 		}
 	}
+
 	began := time.Now()
 	inGoroutines(b, connections, func(b *testing.B, worker, _ int) {
 		if err := clients[worker].get(); err != nil {
@@ -127,8 +138,10 @@ func listen(b *testing.B, h http.Handler) (addr string, server *http.Server) {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	server = &http.Server{Handler: h}
 	go func() { _ = server.Serve(l) }()
+
 	return l.Addr().String(), server
 }
 
@@ -144,6 +157,7 @@ func dial(addr string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return &client{conn: c, br: bufio.NewReader(c)}, nil
 }
 
@@ -153,6 +167,7 @@ func (c *client) get() error {
 	if _, err := c.conn.Write(getRequest); err != nil {
 		return err
 	}
+
 	var length int64
 	for first := true; ; first = false {
 		line, err := c.br.ReadSlice('\n')

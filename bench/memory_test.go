@@ -33,6 +33,7 @@ func firstOf(names ...string) string {
 			return path
 		}
 	}
+
 	return names[len(names)-1]
 }
 
@@ -47,6 +48,7 @@ func BenchmarkMemory(b *testing.B) {
 			b.Logf("%s is not installed", app.interpreter)
 			continue
 		}
+
 		for _, use := range []string{"1", "10", "100"} {
 			for _, method := range []string{spawner.DirectSpawning, spawner.SmartSpawning} {
 				b.Run(fmt.Sprintf("%s/1 in %s/%s", app.kind, use, method), func(b *testing.B) {
@@ -65,6 +67,7 @@ func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	marker := fmt.Sprintf("PASSENGER_BENCH=%d.%d", os.Getpid(), time.Now().UnixNano())
 	name, value, _ := strings.Cut(marker, "=")
 	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
@@ -79,8 +82,11 @@ func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	defer pool.Close()
 	options := passenger.Options{
 		App: spawner.App{
-			Root: root, Ruby: interpreter, Python: interpreter, SpawnMethod: method,
-			Env: map[string]string{name: value, "USE": use},
+			Root:        root,
+			Ruby:        interpreter,
+			Python:      interpreter,
+			SpawnMethod: method,
+			Env:         map[string]string{name: value, "USE": use},
 		},
 		MinProcesses: memoryProcesses, MaxProcesses: memoryProcesses,
 	}
@@ -90,25 +96,30 @@ func measureMemory(b *testing.B, dir, interpreter, method, use string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	requests(b, h, 20_000)
 	b.ReportMetric(megabytes(b, marker), "MB-used")
 }
 
 func awaitProcesses(b *testing.B, pool *passenger.Pool, options *passenger.Options) {
 	b.Helper()
+
 	deadline := time.Now().Add(time.Minute)
 	for {
 		session, err := pool.Get(context.Background(), options)
 		if err != nil {
 			b.Fatal(err)
 		}
+
 		session.Close(passenger.KeepAlive)
 		if len(pool.Inspect().Groups[0].Processes) == memoryProcesses {
 			return
 		}
+
 		if time.Now().After(deadline) {
 			b.Fatal("the processes do not start")
 		}
+
 		<-time.After(10 * time.Millisecond)
 	}
 }
@@ -121,26 +132,32 @@ func megabytes(b *testing.B, marker string) float64 {
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	total, found := 0, 0
 	for _, dir := range dirs {
 		env, err := os.ReadFile(dir + "/environ")
 		if err != nil || !bytes.Contains(env, []byte(marker)) {
 			continue
 		}
+
 		rollup, err := os.ReadFile(dir + "/smaps_rollup")
 		if err != nil {
 			b.Fatal(err)
 		}
+
 		_, pss, _ := strings.Cut(string(rollup), "\nPss:")
 		kilobytes, err := strconv.Atoi(strings.Fields(pss)[0])
 		if err != nil {
 			b.Fatal(err)
 		}
+
 		total, found = total+kilobytes, found+1
 	}
+
 	if found < memoryProcesses {
 		b.Fatalf("%d processes have the marker", found)
 	}
+
 	return float64(total) / 1024
 }
 
@@ -149,6 +166,7 @@ func requests(b *testing.B, h http.Handler, n int) {
 	b.Helper()
 	addr, server := listen(b, h)
 	defer server.Close()
+
 	var wg sync.WaitGroup
 	for range memoryProcesses {
 		c, err := dial(addr)
@@ -165,5 +183,6 @@ func requests(b *testing.B, h http.Handler, n int) {
 			}
 		})
 	}
+
 	wg.Wait()
 }

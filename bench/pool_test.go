@@ -17,18 +17,21 @@ import (
 func inGoroutines(b *testing.B, n int, op func(b *testing.B, worker, i int)) {
 	b.ReportAllocs()
 	b.ResetTimer()
+
 	var wg sync.WaitGroup
 	for w := range n {
 		ops := b.N / n
 		if w < b.N%n {
 			ops++
 		}
+
 		wg.Go(func() {
 			for i := range ops {
 				op(b, w, i)
 			}
 		})
 	}
+
 	wg.Wait()
 }
 
@@ -46,23 +49,28 @@ func newPoolWith(b *testing.B, cfg passenger.Config, groups, processes int) (*pa
 	if err != nil {
 		b.Fatal(err)
 	}
+
 	b.Cleanup(func() { pool.Close() })
+
 	opts := make([]passenger.Options, groups)
 	for g := range opts {
 		opts[g] = passenger.Options{
 			App:                 spawner.App{Root: fmt.Sprintf("/apps/app-%d", g)},
 			MaxRequestQueueSize: passenger.Unlimited,
 		}
+
 		sessions := make([]*passenger.Session, processes)
 		for i := range sessions {
 			if sessions[i], err = pool.Get(context.Background(), &opts[g]); err != nil {
 				b.Fatal(err)
 			}
 		}
+
 		for _, s := range sessions {
 			s.Close(passenger.KeepAlive)
 		}
 	}
+
 	return pool, opts
 }
 
@@ -78,11 +86,13 @@ func BenchmarkGetClose(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer pool.Close()
+
 			for range 64 {
 				if err := pool.CreateResource(context.Background()); err != nil {
 					b.Fatal(err)
 				}
 			}
+
 			ctx := context.Background()
 			inGoroutines(b, goroutines, func(b *testing.B, _, _ int) {
 				r, err := pool.Acquire(ctx)
@@ -90,6 +100,7 @@ func BenchmarkGetClose(b *testing.B) {
 					b.Error(err)
 					return
 				}
+
 				r.Release()
 			})
 		})
@@ -115,6 +126,7 @@ func getClose(ctx context.Context, b *testing.B, pool *passenger.Pool, opts *pas
 		b.Error(err)
 		return
 	}
+
 	s.Close(passenger.KeepAlive)
 }
 
@@ -127,17 +139,20 @@ func BenchmarkGrowth(b *testing.B) {
 			if turn == "each" && size.groups == 1 {
 				continue
 			}
+
 			b.Run(fmt.Sprintf("groups=%d/processes=%d/%s", size.groups, size.processes, turn), func(b *testing.B) {
 				pool, opts := newPool(b, size.groups, size.processes)
 				ctx := context.Background()
 				if turn == "one" {
 					opts = opts[len(opts)/2:][:1]
 				}
+
 				next := 0
 				inGoroutines(b, 1, func(b *testing.B, _, _ int) {
 					if next++; next >= len(opts) {
 						next = 0
 					}
+
 					getClose(ctx, b, pool, &opts[next])
 				})
 			})

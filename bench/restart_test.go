@@ -22,6 +22,7 @@ func BenchmarkRollingRestart(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*processes), "µs/process")
 		})
 	}
@@ -36,21 +37,26 @@ func BenchmarkIdleGroups(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+
 		before := heap()
+
 		for i := range groups {
 			o := passenger.Options{App: spawner.App{Root: fmt.Sprintf("/apps/app-%d", i)}}
 			s, err := pool.Get(context.Background(), &o)
 			if err != nil {
 				b.Fatal(err)
 			}
+
 			s.Close(passenger.Discard)
 		}
+
 		b.ReportMetric(float64(heap()-before)/groups, "B/group")
 		runtime.KeepAlive(pool)
 		b.StopTimer()
 		if err := pool.Close(); err != nil {
 			b.Fatal(err)
 		}
+
 		b.StartTimer()
 	}
 }
@@ -60,5 +66,6 @@ func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
+
 	return int64(m.HeapAlloc)
 }

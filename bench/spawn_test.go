@@ -36,6 +36,7 @@ func BenchmarkSpawn(b *testing.B) {
 		if err := os.WriteFile(filepath.Join(root, "speaker"), []byte(speaker), 0o600); err != nil {
 			b.Fatal(err)
 		}
+
 		spawns(b, spawner.App{Root: root, StartCommand: []string{"/bin/sh", "speaker"}})
 	})
 	small := map[string]string{
@@ -43,12 +44,14 @@ func BenchmarkSpawn(b *testing.B) {
 		"wsgi": "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n",
 	}
 	startupFile := map[string]string{"rack": "config.ru", "wsgi": "passenger_wsgi.py"}
+
 	bare := map[string]string{"rack": "-e", "wsgi": "-c"}
 	for _, app := range large {
 		if _, err := exec.LookPath(app.interpreter); err != nil {
 			b.Logf("%s is not installed", app.interpreter)
 			continue
 		}
+
 		b.Run(app.kind+"/bare", func(b *testing.B) {
 			for b.Loop() {
 				if err := exec.Command(app.interpreter, bare[app.kind], "").Run(); err != nil {
@@ -58,20 +61,32 @@ func BenchmarkSpawn(b *testing.B) {
 		})
 		b.Run(app.kind+"/small", func(b *testing.B) {
 			root := b.TempDir()
-			if err := os.WriteFile(filepath.Join(root, startupFile[app.kind]), []byte(small[app.kind]), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(root, startupFile[app.kind]), []byte(small[app.kind]),
+				0o600); err != nil {
 				b.Fatal(err)
 			}
-			spawns(b, spawner.App{Root: root, Ruby: app.interpreter, Python: app.interpreter, SpawnMethod: spawner.DirectSpawning})
+
+			spawns(b, spawner.App{
+				Root:        root,
+				Ruby:        app.interpreter,
+				Python:      app.interpreter,
+				SpawnMethod: spawner.DirectSpawning,
+			})
 		})
+
 		for _, method := range []string{spawner.DirectSpawning, spawner.SmartSpawning} {
 			b.Run(app.kind+"/large "+method, func(b *testing.B) {
 				root, err := filepath.Abs(filepath.Join("testdata", app.dir))
 				if err != nil {
 					b.Fatal(err)
 				}
+
 				spawns(b, spawner.App{
-					Root: root, Ruby: app.interpreter, Python: app.interpreter, SpawnMethod: method,
-					Env: map[string]string{"USE": "1"},
+					Root:        root,
+					Ruby:        app.interpreter,
+					Python:      app.interpreter,
+					SpawnMethod: method,
+					Env:         map[string]string{"USE": "1"},
 				})
 			})
 		}
@@ -97,11 +112,13 @@ func spawns(b *testing.B, app spawner.App) {
 		if err != nil {
 			b.Fatal(err)
 		}
+
 		return p
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	spawn().Stop(ended)
+
 	for b.Loop() {
 		p := spawn()
 		b.StopTimer()

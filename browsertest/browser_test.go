@@ -61,6 +61,7 @@ func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 	require.NoError(t, chromedp.Listen(ctx, b.note))
 	t.Cleanup(func() { require.NoError(t, chromedp.Cancel(ctx)) })
 	call(b, network.Enable, network.EnableParams{})
+
 	return b
 }
 
@@ -68,6 +69,7 @@ func openBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) *browser {
 func (b *browser) note(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		b.requests = append(b.requests, e.Request.URL)
@@ -88,6 +90,7 @@ func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
 	b.Helper()
 	result, err := chromedp.Call(b.ctx, command, params)
 	require.NoError(b, err)
+
 	return result
 }
 
@@ -95,6 +98,7 @@ func run[V any](b *browser, action chromedp.Action[V]) V {
 	b.Helper()
 	v, err := chromedp.Run(b.ctx, action)
 	require.NoError(b, err)
+
 	return v
 }
 
@@ -126,10 +130,12 @@ func (b *browser) requireQuiet(pages ...string) {
 	b.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+
 	// The page itself is an error for the browser, too.
 	complaints := slices.DeleteFunc(slices.Clone(b.errors), func(e string) bool {
 		return slices.ContainsFunc(pages, func(page string) bool {
-			return e == "error: Failed to load resource: the server responded with a status of 500 (Internal Server Error) "+page
+			return e == "error: Failed to load resource: the server responded with a status of 500 (Internal Server "+
+				"Error) "+page
 		})
 	})
 	require.Empty(b, complaints)
@@ -141,6 +147,7 @@ func (b *browser) script(name string) []string {
 	b.Helper()
 	source, err := os.ReadFile(filepath.Join("testdata", name))
 	require.NoError(b, err)
+
 	return run(b, chromedp.Evaluate[[]string](string(source)))
 }
 

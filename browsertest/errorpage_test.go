@@ -31,18 +31,25 @@ func serve(t *testing.T, factory spawner.Factory, app spawner.App) string {
 	require.NoError(t, err)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
+
 	return server.URL + "/"
 }
 
 // serveError is serve with an error that was made up.
 func serveError(t *testing.T, e *spawner.SpawnError, environment string) string {
 	t.Helper()
-	factory := spawnertest.New(spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error { return e }})
+	factory := spawnertest.New(spawnertest.Script{BeforeSpawn: func(context.Context, int,
+		spawner.App,
+	) error {
+		return e
+	}})
+
 	return serve(t, factory, spawner.App{Root: t.TempDir(), Environment: environment})
 }
 
 func TestErrorPages(t *testing.T) {
 	b := openBrowser(t)
+
 	plain := ordinary
 	for name, url := range map[string]string{
 		"ordinary": serveError(t, &ordinary, "development"),
@@ -61,6 +68,7 @@ func TestErrorPages(t *testing.T) {
 			if name == "plain" {
 				title = "500 Internal Server Error"
 			}
+
 			require.Equal(b, title, b.text("document.title"), name)
 			require.Equal(b, title, b.text("document.querySelector('h1').innerText"), name)
 		}
@@ -74,25 +82,31 @@ func TestRealFailure(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, factory.Close()) })
 	url := serve(t, factory, spawner.App{
-		Root: root, Environment: "development", Env: map[string]string{"SHOP_TOKEN": "canary-of-the-token"},
+		Root:         root,
+		Environment:  "development",
+		Env:          map[string]string{"SHOP_TOKEN": "canary-of-the-token"},
 		StartCommand: []string{"/bin/sh", "-c", `echo "no license for <b>$SHOP_TOKEN</b>"; exit 3`},
 	})
 	b.open(url, views[0])
 	b.requireQuiet(url)
+
 	text := strings.Join(strings.Fields(b.text("document.body.innerText")), " ")
 	for _, part := range []string{
-		"What happened The application ended before it was ready (exit status 3)", "What to do Its output", "Error ID: ",
+		"What happened The application ended before it was ready (exit status 3)", "What to do Its output",
+		"Error ID: ",
 		"start process performed", "wait for handshake or port failed", "load application not started",
 		"no license for <b>(hidden)</b>", "it ended by itself: exit status 3", root, "/bin/sh -c ",
 	} {
 		require.Contains(b, text, part)
 	}
+
 	// Closed details are no part of innerText.
 	all := b.text("document.body.textContent")
 	for _, part := range []string{"SHOP_TOKEN\n(hidden)", "PASSENGER_APP_ENV\ndevelopment"} {
 		require.Contains(b, all, part)
 		require.NotContains(b, text, part)
 	}
+
 	require.NotContains(b, all, "canary-of-the-token")
 }
 
@@ -104,6 +118,7 @@ func TestKeyboard(t *testing.T) {
 		if (e.tagName === "SUMMARY" && getComputedStyle(e).outlineStyle === "none") return "focus is not to be seen";
 		return e.tagName === "SUMMARY" ? e.innerText.trim() : e.getAttribute("aria-labelledby") ?? e.tagName;
 	})()`
+
 	order := make([]string, 9)
 	for i := range order {
 		run(b, chromedp.KeyEvent(kb.Tab))
@@ -116,8 +131,10 @@ func TestKeyboard(t *testing.T) {
 			require.NotContains(b, b.text("document.body.innerText"), "PYTHONUNBUFFERED")
 		}
 	}
+
 	require.Equal(b, []string{
-		"message", "How far the start came", "Output", "output", "Application", "Environment variables (8)", "Resource limits", "BODY", "message",
+		"message", "How far the start came", "Output", "output", "Application", "Environment variables (8)",
+		"Resource limits", "BODY", "message",
 	}, order)
 }
 
@@ -146,7 +163,11 @@ func TestWithoutJavaScript(t *testing.T) {
 func TestHTMLStaysInItsFrame(t *testing.T) {
 	b := openBrowser(t)
 	reached := make(chan string, 100)
-	canary := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
+	canary := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request,
+	) {
+		reached <- r.URL.Path
+	}))
 	t.Cleanup(canary.Close)
 	url := serveError(t, inHTML(strings.ReplaceAll(`<h1 id=said>Said in HTML</h1>
 		</iframe>"></iframe>&quot;&gt;<script>top.document.title = document.title = "taken"; fetch("CANARY/fetch")</script>
@@ -174,8 +195,13 @@ func TestHTMLStaysInItsFrame(t *testing.T) {
 func TestHTMLLeadsNowhere(t *testing.T) {
 	b := openBrowser(t)
 	reached := make(chan string, 100)
-	canary := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
+	canary := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request,
+	) {
+		reached <- r.URL.Path
+	}))
 	t.Cleanup(canary.Close)
+
 	for message, complaint := range map[string]string{
 		`<a href="CANARY/link">a link</a>`:                                                        "Content Security Policy",
 		`<a href="CANARY/link" target=_top>a link</a>`:                                            "sandboxed",
@@ -197,6 +223,7 @@ func TestHTMLLeadsNowhere(t *testing.T) {
 		}, patience, patience/1000, message)
 		require.Equal(b, url, b.text("location.href"), message)
 	}
+
 	require.Empty(b, reached)
 }
 
@@ -207,7 +234,9 @@ func TestScreenshots(t *testing.T) {
 	if dir == "" {
 		t.Skip("PASSENGER_SCREENSHOTS names no directory")
 	}
+
 	b := openBrowser(t)
+
 	url := serveError(t, &ordinary, "development")
 	for name, v := range map[string]view{
 		"error-page.png":       {1280, 1240, "light"},

@@ -22,16 +22,22 @@ Max address space         8589934592           unlimited            bytes
 var ordinary = spawner.SpawnError{
 	Category: spawner.CategoryExplained,
 	Summary:  "the application needs 'flask', which is not installed",
-	Advice: "Install the application's dependencies (pip install, npm install, bundle install) for the interpreter and the virtual " +
+	Advice: "Install the application's dependencies (pip install, npm install, bundle install) for the interpreter " +
+		"and the virtual " +
 		"environment that it is run with: /srv/shop/venv/bin/python.",
-	ID: "5f0c91ae", AppName: "shop", AppRoot: "/srv/shop", Environment: "development", User: "shop (uid 1001), gid 1001",
-	Command:    []string{"/srv/shop/venv/bin/python", "/run/passenger/loaders/python/wsgi_loader.py"},
-	ExitStatus: "exit status 1",
+	ID:          "5f0c91ae",
+	AppName:     "shop",
+	AppRoot:     "/srv/shop",
+	Environment: "development",
+	User:        "shop (uid 1001), gid 1001",
+	Command:     []string{"/srv/shop/venv/bin/python", "/run/passenger/loaders/python/wsgi_loader.py"},
+	ExitStatus:  "exit status 1",
 	Message: &loaderproto.Message{Text: "Traceback (most recent call last):\n" +
 		"  File \"/srv/shop/passenger_wsgi.py\", line 3, in <module>\n    from shop.web import application\n" +
 		"  File \"/srv/shop/shop/web.py\", line 1, in <module>\n    from flask import Flask\n" +
 		"ModuleNotFoundError: No module named 'flask'\n"},
-	Output: "\x1b[36mINFO\x1b[0m  reading /srv/shop/shop.toml\n\x1b[36mINFO\x1b[0m  database postgres://shop:correct-horse@db.internal/shop\n",
+	Output: "\x1b[36mINFO\x1b[0m  reading /srv/shop/shop.toml\n\x1b[36mINFO\x1b[0m  database " +
+		"postgres://shop:correct-horse@db.internal/shop\n",
 	Env: spawner.Env{
 		"HOME=/home/shop", "LANG=C.UTF-8", "PATH=/srv/shop/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1",
 		"DATABASE_URL=postgres://shop:correct-horse@db.internal/shop", "SECRET_KEY=d41d8cd98f00b204e9800998ecf8427e",
@@ -54,34 +60,43 @@ func long() *spawner.SpawnError {
 	e := ordinary
 	word := strings.Repeat("abcdefghij", 100)
 	e.Preloader = true
-	e.Summary, e.Advice, e.AppName, e.AppRoot, e.Environment, e.User, e.ExitStatus = word, word+" "+word, word, "/"+word, word, word, word
+	e.Summary, e.Advice, e.AppName, e.AppRoot, e.Environment, e.User, e.ExitStatus = word, word+" "+word, word,
+		"/"+word, word, word, word
 	e.Command = []string{"/" + word, word, "two words", ""}
 	e.Message = &loaderproto.Message{Text: word + "\n" + strings.Repeat("a line of a message\n", 200)}
 	e.Output, e.OutputDropped = strings.Repeat(word+"\n", 100)+"the last line", 123456
+
 	e.Env, e.Limits = nil, strings.Repeat(word+"\n", 3)
 	for i := range 100 {
 		e.Env = append(e.Env, fmt.Sprintf("VARIABLE_%d_%s=%s", i, word[:200], word))
 	}
+
 	e.Journey = spawner.Journey{
 		{Name: spawner.StepName(word), State: spawner.StepPerformed, Duration: 1000 * time.Hour},
 		{Name: spawner.StepLoad, State: spawner.StepInProgress},
 		{Name: spawner.StepReady, State: spawner.StepFailed, Duration: time.Hour},
 	}
+
 	return &e
 }
 
 // wild has what terminals and browsers could take for commands.
 func wild() *spawner.SpawnError {
 	e := ordinary
+
 	var noise strings.Builder
 	for c := range 256 {
 		noise.WriteByte(byte(c))
 	}
-	noise.WriteString("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe\u202c </pre></main><script>document.title='taken'</script><img src=x onerror=alert(1)> \U0001F44D ")
+
+	noise.WriteString("\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202egnp.exe\u202c " +
+		"</pre></main><script>document.title='taken'</script><img src=x onerror=alert(1)> \U0001F44D ")
 	s := noise.String()
-	e.Summary, e.Advice, e.AppName, e.AppRoot, e.Environment, e.User, e.Output, e.ExitStatus, e.Limits = s, s, s, s, s, s, s, s, s
+	e.Summary, e.Advice, e.AppName, e.AppRoot, e.Environment, e.User, e.Output, e.ExitStatus, e.Limits = s, s, s, s, s,
+		s, s, s, s
 	e.Command, e.Message = []string{s, s}, &loaderproto.Message{Text: s}
 	e.Env = spawner.Env{"A=" + s, s + "=B", "no equals sign", "=", "SECRET=canary"}
+
 	return &e
 }
 
@@ -94,4 +109,9 @@ func inHTML(text string) *spawner.SpawnError {
 }
 
 // short has nothing but what every error has.
-var short = spawner.SpawnError{ID: "00000001", AppName: "/srv/shop", AppRoot: "/srv/shop", Summary: "the server is shutting down"}
+var short = spawner.SpawnError{
+	ID:      "00000001",
+	AppName: "/srv/shop",
+	AppRoot: "/srv/shop",
+	Summary: "the server is shutting down",
+}

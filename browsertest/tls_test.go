@@ -27,8 +27,12 @@ func certificate(t *testing.T) (cert, key string) {
 	require.NoError(t, err)
 	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600))
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: pair.Certificate[0],
+	}), 0o600))
 	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+
 	return cert, key
 }
 
@@ -54,12 +58,15 @@ func startServer(t *testing.T, app string, args ...string) (url string) {
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, cmd.Wait())
 	})
+
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if where, ok := strings.CutPrefix(lines.Text(), "Accessible via:"); ok {
 			return strings.TrimSpace(where)
 		}
 	}
+
 	require.FailNow(t, "the server did not say where it is")
+
 	return ""
 }
 
@@ -85,6 +92,7 @@ func TestPageByHTTPS(t *testing.T) {
 	require.Equal(t, "h2", b.text("performance.getEntriesByType('navigation')[0].nextHopProtocol"))
 	require.Equal(t, "rgb(1, 2, 3)", b.text("getComputedStyle(document.getElementById('scheme')).color"))
 	require.True(t, run(b, chromedp.Evaluate[bool](
-		"(e => e.encodedBodySize > 0 && e.encodedBodySize < e.decodedBodySize / 4)(performance.getEntriesByName(document.styleSheets[0].href)[0])")))
+		"(e => e.encodedBodySize > 0 && e.encodedBodySize < e.decodedBodySize / "+
+			"4)(performance.getEntriesByName(document.styleSheets[0].href)[0])")))
 	b.requireQuiet(url, url+"style.css")
 }

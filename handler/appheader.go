@@ -26,6 +26,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 			h.leaveOut(name, "its name has other characters than letters, digits and dashes")
 			continue
 		}
+
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		if handlersHeader(name) {
 			h.leaveOut(name, "only the handler sets it")
@@ -39,6 +40,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 			h.leaveOut(name, "its value has a control character")
 			sendable = nil
 		}
+
 		header[name] = append(header[name], sendable...)
 	}
 
@@ -48,7 +50,8 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 func (h *Handler) leaveOut(name, reason string) {
 	h.badAppHeader.Tell(func(more int) {
 		err := fmt.Errorf("%w: %s", errAppHeader, reason)
-		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name, "more", more)
+		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name, "more",
+			more)
 	})
 }
 
@@ -73,6 +76,7 @@ func replaced(own http.Header, name string) bool {
 	if len(own) == 0 {
 		return false
 	}
+
 	_, ok := own[textproto.CanonicalMIMEHeaderKey(name)]
 
 	return ok
@@ -81,7 +85,8 @@ func replaced(own http.Header, name string) bool {
 // traceHeaders are what observers set to have a request followed. Responses do not depend
 // on them.
 var traceHeaders = map[string]bool{
-	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "Uber-Trace-Id": true, "X-Amzn-Trace-Id": true,
+	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "Uber-Trace-Id": true,
+	"X-Amzn-Trace-Id":       true,
 	"X-Cloud-Trace-Context": true, "X-B3-Traceid": true, "X-B3-Spanid": true, "X-B3-Parentspanid": true,
 	"X-B3-Sampled": true, "X-B3-Flags": true,
 }

@@ -51,6 +51,7 @@ func observed(
 ) {
 	t.Helper()
 	var httpGot string
+
 	var sessionGot sessionproto.Header
 	for _, c := range []struct {
 		protocol loaderproto.Protocol
@@ -68,6 +69,7 @@ func observed(
 					lines = append(lines, header+": "+value)
 				}
 			}
+
 			return lines
 		}},
 	} {
@@ -92,7 +94,8 @@ func TestHeadersOfTheObserverReplaceTheClients(t *testing.T) {
 	}}
 	observed(t, o, handler.Config{}, func(s *site, protocol loaderproto.Protocol, got func() []string) {
 		o.ended = nil
-		answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-New, Traceparent\r\nTRACEPARENT: 00-forged-01\r\n" +
+		answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-New, Traceparent\r\nTRACEPARENT: " +
+			"00-forged-01\r\n" +
 			"traceparent: 00-twice-01\r\ntraceState: forged\r\nbaggage: forged\r\nX-Other: kept\r\n\r\n")
 		require.Contains(s, answer, " 200 OK")
 
@@ -106,6 +109,7 @@ func TestHeadersOfTheObserverReplaceTheClients(t *testing.T) {
 		} else {
 			require.Contains(s, lines, "Tracestate: a=1, b=2")
 		}
+
 		all := strings.Join(lines, "\n")
 		require.Equal(s, 1, strings.Count(all, "Traceparent:"), all)
 		require.NotContains(s, all, "forged")
@@ -153,10 +157,16 @@ func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
 		header textproto.MIMEHeader
 		reason string
 	}{
-		"own name":         {textproto.MIMEHeader{"!~Passenger-Envvars": {"bad"}}, "characters than letters, digits and dashes"},
-		"underscore":       {textproto.MIMEHeader{"X_User": {"bad"}}, "characters than letters, digits and dashes"},
-		"no name":          {textproto.MIMEHeader{"": {"bad"}}, "characters than letters, digits and dashes"},
-		"line in a name":   {textproto.MIMEHeader{"X\r\nX-Evil": {"bad"}}, "characters than letters, digits and dashes"},
+		"own name": {
+			textproto.MIMEHeader{"!~Passenger-Envvars": {"bad"}},
+			"characters than letters, digits and dashes",
+		},
+		"underscore": {textproto.MIMEHeader{"X_User": {"bad"}}, "characters than letters, digits and dashes"},
+		"no name":    {textproto.MIMEHeader{"": {"bad"}}, "characters than letters, digits and dashes"},
+		"line in a name": {
+			textproto.MIMEHeader{"X\r\nX-Evil": {"bad"}},
+			"characters than letters, digits and dashes",
+		},
 		"hop-by-hop":       {textproto.MIMEHeader{"transfer-encoding": {"bad"}}, "only the handler sets it"},
 		"upgrade":          {textproto.MIMEHeader{"Upgrade": {"bad"}}, "only the handler sets it"},
 		"host":             {textproto.MIMEHeader{"HOST": {"bad"}}, "only the handler sets it"},
@@ -164,8 +174,11 @@ func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
 		"request id":       {textproto.MIMEHeader{"x-request-id": {"bad"}}, "only the handler sets it"},
 		"client's address": {textproto.MIMEHeader{"X-Forwarded-For": {"bad"}}, "only the handler sets it"},
 		"scheme":           {textproto.MIMEHeader{"x-forwarded-proto": {"bad"}}, "only the handler sets it"},
-		"line in a value":  {textproto.MIMEHeader{"X-Plan": {"good", "bad\r\nX-Evil: bad"}}, "its value has a control character"},
-		"NUL in a value":   {textproto.MIMEHeader{"X-Plan": {"bad\x00"}}, "its value has a control character"},
+		"line in a value": {
+			textproto.MIMEHeader{"X-Plan": {"good", "bad\r\nX-Evil: bad"}},
+			"its value has a control character",
+		},
+		"NUL in a value": {textproto.MIMEHeader{"X-Plan": {"bad\x00"}}, "its value has a control character"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var logged []string
@@ -174,18 +187,22 @@ func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
 			c.header["X-Sent"] = []string{"sent"}
 			observed(t, &tracer{header: c.header}, cfg, func(s *site, _ loaderproto.Protocol, got func() []string) {
 				logged = nil
+
 				for range 2 {
 					resp, _ := s.do(http.MethodGet, "/", "", "X-Plan", "bad: the client's")
 					require.Equal(s, http.StatusOK, resp.StatusCode, "watching costs no request")
 					require.Contains(s, got(), "X-Sent: sent")
 				}
+
 				// The id is of random letters.
-				all := strings.Join(slices.DeleteFunc(got(), func(line string) bool { return strings.HasPrefix(line, "X-Request-Id:") }), "\n")
+				all := strings.Join(slices.DeleteFunc(got(),
+					func(line string) bool { return strings.HasPrefix(line, "X-Request-Id:") }), "\n")
 				if _, ok := c.header["X-Plan"]; ok {
 					require.NotContains(s, all, "bad")
 				} else {
 					require.Equal(s, 1, strings.Count(all, "bad"))
 				}
+
 				require.Len(s, logged, 1, "not for each request")
 				require.Contains(s, logged[0], c.reason)
 				require.NotContains(s, logged[0], `"bad`)
@@ -212,11 +229,13 @@ func TestResponsesToAUserWhomTheObserverNamesAreNotCached(t *testing.T) {
 				cfg.Options.App.Root = "/app"
 				h, err := handler.New(pool, cfg)
 				require.NoError(s, err)
+
 				s.front = h
 				for range 2 {
 					resp, _ := s.do(http.MethodGet, "/", "")
 					require.Equal(s, http.StatusOK, resp.StatusCode)
 				}
+
 				require.Equal(s, cached, asked == 1)
 				synctest.Wait()
 				require.NoError(s, pool.Close())

@@ -9,6 +9,7 @@ func lowerASCII(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		c += 'a' - 'A'
 	}
+
 	return c
 }
 
@@ -17,11 +18,13 @@ func equalASCII(a, b string) bool {
 	if len(a) != len(b) {
 		return false
 	}
+
 	for i := range len(a) {
 		if lowerASCII(a[i]) != lowerASCII(b[i]) {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -30,6 +33,7 @@ func upperASCII(s string) string {
 		if 'a' <= c && c <= 'z' {
 			return c - ('a' - 'A')
 		}
+
 		return c
 	}, s)
 }

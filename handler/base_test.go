@@ -18,6 +18,7 @@ func (s *site) ask(target string) string {
 	s.Helper()
 	answer := s.raw("GET " + target + " HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
 	status, _, _ := strings.Cut(strings.TrimPrefix(answer, "HTTP/1.1 "), " ")
+
 	return status
 }
 
@@ -35,7 +36,10 @@ func TestBaseURIIsComparedByDecodedSegments(t *testing.T) {
 			"/x/../caf%C3%A9%20shop":     {},
 			"http://x/caf%C3%A9%20shop/": {"/caf%C3%A9%20shop", "/"},
 		},
-		"/caf%C3%A9%20shop": {"/caf%C3%A9%20shop/x": {"/caf%C3%A9%20shop", "/x"}, "/caf%c3%a9%20shop": {"/caf%C3%A9%20shop", "/"}},
+		"/caf%C3%A9%20shop": {
+			"/caf%C3%A9%20shop/x": {"/caf%C3%A9%20shop", "/x"},
+			"/caf%c3%a9%20shop":   {"/caf%C3%A9%20shop", "/"},
+		},
 		"/blog": {
 			"/bl%6Fg/x":       {"/blog", "/x"},
 			"/bl%6fg":         {"/blog", "/"},
@@ -62,6 +66,7 @@ func TestBaseURIIsComparedByDecodedSegments(t *testing.T) {
 					require.Nil(s, got)
 					continue
 				}
+
 				require.Equal(s, "200", status, "%s below %s", target, base)
 				require.Equal(s, want, [2]string{got["SCRIPT_NAME"], got["PATH_INFO"]}, "%s below %s", target, base)
 			}
@@ -86,6 +91,7 @@ func TestPathsOfUnlimitedConcurrencyAreComparedByDecodedSegments(t *testing.T) {
 			require.Len(s, s.pool.Inspect().Groups, groups)
 			require.Contains(s, s.pool.Inspect().Groups[0].Name, handler.UnlimitedGroupSuffix)
 		}
+
 		require.Equal(s, "200", s.ask("/%C3%A9v%C3%A9nements%2F1"))
 		require.Len(s, s.pool.Inspect().Groups, 2, "an escaped slash separates nothing")
 	})
@@ -95,6 +101,7 @@ func TestBaseURIThatNoURLHasIsRefused(t *testing.T) {
 	pool, err := passenger.New(passenger.Config{Spawner: spawnertest.New(spawnertest.Script{})})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, pool.Close()) }()
+
 	for base, want := range map[string]string{
 		"shop":      `the base URI "shop" does not begin with a slash: write it as /shop`,
 		"/100%":     `the base URI "/100%" has a percent sign that begins no escape: write it as %25`,

@@ -19,6 +19,7 @@ func (x *exchange) readBody() error {
 	if limit := x.h.cfg.MaxRequestBody; limit > 0 && x.length > limit {
 		return errBodyTooLarge
 	}
+
 	switch {
 	case x.length == 0:
 		return nil
@@ -26,11 +27,13 @@ func (x *exchange) readBody() error {
 		if limit := x.h.cfg.MaxRequestBody; limit > 0 {
 			x.body = &limitedBody{r: x.body, left: limit}
 		}
+
 		return nil
 	case x.length > 0 && x.length <= copyBufferSize:
 		x.enter(StateBuffering)
 		return x.readSmall()
 	}
+
 	return x.storeBody()
 }
 
@@ -40,6 +43,7 @@ func (x *exchange) readSmall() error {
 	if err := x.takeRoom(inMemory, x.length); err != nil {
 		return err
 	}
+
 	x.small = x.scratch(int(x.length))[:x.length]
 	client := x.slowClient()
 	defer client.release()
@@ -47,6 +51,7 @@ func (x *exchange) readSmall() error {
 	for n := 0; ; {
 		m, err := client.Read(x.small[n:])
 		n += m
+
 		switch {
 		case errors.Is(err, io.EOF): // which exactBody says at the very end
 			x.body = nil
@@ -64,6 +69,7 @@ func (x *exchange) storeBody() error {
 	x.openAccount()
 	client := x.slowClient()
 	defer client.release()
+
 	b := &x.stored
 	for {
 		had := b.memory.bytes()
@@ -71,6 +77,7 @@ func (x *exchange) storeBody() error {
 		if err := x.takeRoom(inMemory, b.memory.bytes()-had); err != nil {
 			return err
 		}
+
 		var n int
 		var readErr error
 		if to != nil {
@@ -82,13 +89,16 @@ func (x *exchange) storeBody() error {
 					return err
 				}
 			}
+
 			to = x.scratch(mostMemory)
 			n, readErr = client.Read(to)
 			if err := x.spillRequest(to[:n]); err != nil {
 				return err
 			}
 		}
+
 		x.received.Store(b.length())
+
 		switch limit := x.h.cfg.MaxRequestBody; {
 		case limit > 0 && b.length() > limit:
 			return errBodyTooLarge
@@ -106,10 +116,12 @@ func (x *exchange) spillRequest(p []byte) error {
 	if err := x.takeRoom(onDisk, int64(len(p))); err != nil {
 		return err
 	}
+
 	if err := x.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
 		x.h.diskTrouble(err)
 		return fmt.Errorf("%w: %w", errNoSpace, err)
 	}
+
 	return nil
 }
 
@@ -131,10 +143,12 @@ func (x *exchange) takeRoom(part int, n int64) error {
 	if n <= 0 {
 		return nil
 	}
+
 	err := x.account.take(part, n)
 	if err == nil {
 		return nil
 	}
+
 	x.h.diskTrouble(err)
 
 	return fmt.Errorf("%w: %w", errNoRoom, err)
@@ -160,6 +174,7 @@ func (x *exchange) slowClient() *slowClient {
 	if x.h.limitsClients() && !x.hasReadTimeout() {
 		c.pace = pace.Reading(x.control())
 	}
+
 	return c
 }
 
@@ -175,6 +190,7 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 		now, cfg := time.Now(), &c.x.h.cfg
 		c.pace.Begin(now.Add(cfg.stepTime(c.began.Add(cfg.clientTime(c.read)).Sub(now))))
 	}
+
 	c.x.account.wait(false)
 	n, err = c.x.body.Read(p)
 	dropped := c.x.account.proceed()
@@ -184,6 +200,7 @@ func (c *slowClient) Read(p []byte) (n int, err error) {
 	if dropped { // also if the rest came at the last moment: the connection has our deadline
 		return n, fmt.Errorf("%w: %w", errClientSlow, errDropped)
 	}
+
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", readFault(err), err)
 	}
@@ -209,6 +226,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	if b.left -= int64(n); b.left < 0 {
 		return 0, errBodyTooLarge
 	}
+
 	return n, err
 }
 
@@ -229,6 +247,7 @@ func (b *exactBody) Read(p []byte) (int, error) {
 	}
 
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+
 	b.left -= int64(n)
 	switch {
 	case b.left == 0 && (err == nil || errors.Is(err, io.EOF)):
@@ -251,6 +270,7 @@ func (b *exactBody) end() error {
 			return err
 		}
 	}
+
 	return io.ErrNoProgress
 }
 

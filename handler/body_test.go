@@ -41,6 +41,7 @@ func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
 							tail = "0\r\n\r\n"
 						}
 					}
+
 					all := "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + head + "\r\n\r\n" + body + tail
 					got := make(chan string, 1)
 					go func() {
@@ -53,14 +54,18 @@ func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
 					if size > 0 || chunked {
 						require.Zero(s, s.sessions(), "size %d", size)
 					}
+
 					_, err = io.WriteString(c, all[len(all)-1:])
 					require.NoError(s, err)
 					answer := <-got
-					require.Contains(s, answer, fmt.Sprintf("X-Length: %d\r\n", size), "chunked bodies have a length for the application")
-					require.True(s, size == 0 || strings.HasSuffix(answer, strings.Repeat("x", size)) || strings.Contains(answer, "Transfer-Encoding"))
+					require.Contains(s, answer, fmt.Sprintf("X-Length: %d\r\n", size),
+						"chunked bodies have a length for the application")
+					require.True(s, size == 0 || strings.HasSuffix(answer, strings.Repeat("x", size)) ||
+						strings.Contains(answer, "Transfer-Encoding"))
 					require.NoError(s, c.Close())
 				}
 			}
+
 			requireEmptyDir(s, dir)
 		})
 	})
@@ -75,10 +80,12 @@ func TestStreamedBodiesBeginAtOnce(t *testing.T) {
 			_, _ = io.ReadFull(body, b)
 			first <- string(b)
 		}
+
 		session := func(h sessionproto.Header, body io.Reader, c net.Conn) bool {
 			look(body)
 			_, _ = io.CopyN(io.Discard, body, int64(size-1))
 			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Length: %s\r\nContent-Length: 0\r\n\r\n", h["CONTENT_LENGTH"])
+
 			return false
 		}
 		for name, script := range map[string]spawnertest.Script{
@@ -125,6 +132,7 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 			serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
 				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", limit))
 				require.Equal(s, http.StatusOK, resp.StatusCode)
+
 				// Not a byte of it is read.
 				answer := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
 				require.Contains(s, answer, "HTTP/1.1 413 ")
@@ -142,6 +150,7 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 				if !streamed {
 					require.Contains(s, string(b), "HTTP/1.1 413 ")
 				} // else it may have been answered before the limit
+
 				require.NotContains(s, string(b), "0\r\n\r\n")
 				require.NoError(s, c.Close())
 				synctest.Wait()
@@ -174,6 +183,7 @@ func TestD2ClientsThatSendTooSlowly(t *testing.T) {
 						if _, err := io.WriteString(conn, c.piece); err != nil {
 							return
 						}
+
 						time.Sleep(c.every)
 					}
 				}()
@@ -188,6 +198,7 @@ func TestD2ClientsThatSendTooSlowly(t *testing.T) {
 				} else {
 					require.Equal(s, http.StatusOK, resp.StatusCode)
 				}
+
 				require.NoError(s, conn.Close())
 				synctest.Wait()
 				require.Zero(s, s.sessions())
@@ -203,6 +214,7 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		time.Sleep(time.Hour)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
 		return false
 	})
 	serveConfig(t, app, cfg, func(s *site) {
@@ -216,17 +228,18 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 
 func TestF3DirectoryForBuffersIsGone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "buffers")
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir}, func(s *site) {
-		large := strings.Repeat("x", 300<<10)
-		resp, body := s.do(http.MethodPost, "/", large)
-		require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
-		require.NotContains(s, body, dir, "clients learn nothing of our directories")
-		resp, _ = s.do(http.MethodPost, "/", large[:100<<10])
-		require.Equal(s, http.StatusOK, resp.StatusCode, "what fits into memory needs no directory")
-		require.NoError(s, os.Mkdir(dir, 0o700))
-		resp, body = s.do(http.MethodPost, "/", large)
-		require.Equal(s, http.StatusOK, resp.StatusCode)
-		requireSame(s, large, body)
-		requireEmptyDir(s, dir)
-	})
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
+		func(s *site) {
+			large := strings.Repeat("x", 300<<10)
+			resp, body := s.do(http.MethodPost, "/", large)
+			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+			require.NotContains(s, body, dir, "clients learn nothing of our directories")
+			resp, _ = s.do(http.MethodPost, "/", large[:100<<10])
+			require.Equal(s, http.StatusOK, resp.StatusCode, "what fits into memory needs no directory")
+			require.NoError(s, os.Mkdir(dir, 0o700))
+			resp, body = s.do(http.MethodPost, "/", large)
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			requireSame(s, large, body)
+			requireEmptyDir(s, dir)
+		})
 }

@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take by default: a quarter.
+	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take
+	// by default: a quarter.
 	budgetShare = 4
 	// minDiskShare is what buffers may take of a small file system, which is full soon and says so itself.
 	minDiskShare = 16 << 20
@@ -45,7 +46,8 @@ var defaultBudget = newBufferBudget()
 // handler's DataBufferDir, looked at again every five seconds, and a quarter of the machine's memory.
 func NewBufferBudget(maxBytes int64) (*BufferBudget, error) {
 	if maxBytes != 0 && maxBytes < MinBufferBudget {
-		return nil, fmt.Errorf("the budget for buffers is %d bytes: it must be at least %d, or large requests and responses "+
+		return nil, fmt.Errorf("the budget for buffers is %d bytes: it must be at least %d, or large requests and "+
+			"responses "+
 			"could not be served", maxBytes, MinBufferBudget)
 	}
 
@@ -70,6 +72,7 @@ func (b *BufferBudget) parts(dir string) (memory, disk *budgetPart) {
 	if b.max != nil {
 		return b.max, b.max
 	}
+
 	if dir == "" {
 		dir = os.TempDir()
 	}
@@ -96,9 +99,11 @@ func (p *budgetPart) take(n int64) bool {
 	if p.dir != "" {
 		p.check()
 	}
+
 	if p.used.Add(n) <= p.limit.Load() {
 		return true
 	}
+
 	p.used.Add(-n)
 
 	return false
@@ -107,7 +112,8 @@ func (p *budgetPart) take(n int64) bool {
 // check looks at the free space if that is due. Our own buffers count as free: else the limit would sink as they grow.
 func (p *budgetPart) check() {
 	now, last := time.Now().UnixNano(), p.checked.Load()
-	if age := time.Duration(now - last); last != 0 && age.Abs() < spaceInterval || !p.checked.CompareAndSwap(last, now) {
+	if age := time.Duration(now - last); last != 0 && age.Abs() < spaceInterval ||
+		!p.checked.CompareAndSwap(last, now) {
 		return
 	}
 
@@ -116,6 +122,7 @@ func (p *budgetPart) check() {
 		p.limit.Store(int64(1) << 62) // writing to it fails, and says why
 		return
 	}
+
 	p.limit.Store(max((free+p.used.Load())/budgetShare, minDiskShare))
 }
 
@@ -141,7 +148,8 @@ const (
 	onDisk
 )
 
-var errDropped = errors.New("the buffers of this request were dropped for those of others, since its client had stalled")
+var errDropped = errors.New(
+	"the buffers of this request were dropped for those of others, since its client had stalled")
 
 // budgetError says that the budget is used up.
 type budgetError struct{ limit int64 }
@@ -156,6 +164,7 @@ func (a *account) open(b *BufferBudget, dir string, cut func(writing bool)) {
 	if a.budget != nil {
 		return
 	}
+
 	memory, disk := b.parts(dir)
 	a.budget, a.parts, a.cut = b, [...]*budgetPart{memory, disk}, cut
 
@@ -170,6 +179,7 @@ func (a *account) close() {
 	if b == nil {
 		return
 	}
+
 	b.mu.Lock()
 	delete(b.accounts, a)
 	b.mu.Unlock()
@@ -196,6 +206,7 @@ func (a *account) take(part int, n int64) error {
 			return &budgetError{p.limit.Load()}
 		}
 	}
+
 	if !a.hold(part, n) {
 		p.used.Add(-n)
 		return errDropped
@@ -218,6 +229,7 @@ func (a *account) hold(part int, n int64) bool {
 	if a.dropped {
 		return false
 	}
+
 	a.held[part] += n
 
 	return true
@@ -237,6 +249,7 @@ func (a *account) wait(writing bool) {
 	if a.budget == nil {
 		return
 	}
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.since, a.writing = time.Now(), writing
@@ -247,6 +260,7 @@ func (a *account) proceed() (dropped bool) {
 	if a.budget == nil {
 		return false
 	}
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.since = time.Time{}
@@ -261,11 +275,13 @@ func (b *BufferBudget) makeRoom(needs *account, part *budgetPart) bool {
 	defer b.mu.Unlock()
 
 	var largest *account
+
 	most, now := int64(0), time.Now()
 	for a := range b.accounts {
 		if a == needs {
 			continue
 		}
+
 		if held := a.idle(part, now); held > most {
 			largest, most = a, held
 		}
@@ -281,6 +297,7 @@ func (a *account) idle(part *budgetPart, now time.Time) (held int64) {
 	if !a.stalledLocked(now) {
 		return 0
 	}
+
 	for i := range a.parts {
 		if a.parts[i] == part {
 			held += a.held[i]
@@ -301,6 +318,7 @@ func (a *account) drop(now time.Time) bool {
 	if !a.stalledLocked(now) {
 		return true // it goes on: look again
 	}
+
 	a.dropped = true
 	a.emptyLocked()
 	a.cut(a.writing)

@@ -28,8 +28,10 @@ func budget(t require.TestingT, bytes int64) *handler.BufferBudget {
 func (s *site) begin(size, sent int) net.Conn {
 	s.Helper()
 	c := s.dial()
-	_, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", sent))
+	_, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size,
+		strings.Repeat("x", sent))
 	require.NoError(s, err)
+
 	return c
 }
 
@@ -52,16 +54,19 @@ func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 		// Both send still: there is nobody to drop.
 		resp, _ := s.do(http.MethodPost, "/", strings.Repeat("y", 1<<20))
 		require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+
 		// What is left is for others.
 		resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 100<<10))
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 
 		// The larger one is dropped, and the smaller one goes on.
 		time.Sleep(6 * time.Second)
+
 		for range 3 {
 			resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 1<<20))
 			require.Equal(s, http.StatusOK, resp.StatusCode)
 		}
+
 		s.requireStatus(large, http.StatusRequestTimeout)
 		_, err := io.WriteString(small, strings.Repeat("x", 1<<20-300<<10))
 		require.NoError(s, err)
@@ -89,20 +94,26 @@ func TestBudgetIsSharedByHandlersAndBoundsAllKindsOfBuffers(t *testing.T) {
 		for i := range conns {
 			conns[i] = s.begin(32<<10, 1)
 		}
+
 		synctest.Wait()
 		s.front = other
+
 		refused := 0
 		for range 3 {
-			if resp, _ := s.do(http.MethodPost, "/", strings.Repeat("y", 30<<10)); resp.StatusCode == http.StatusInsufficientStorage {
+			if resp, _ := s.do(http.MethodPost, "/",
+				strings.Repeat("y", 30<<10)); resp.StatusCode == http.StatusInsufficientStorage {
 				refused++
 			}
 		}
+
 		require.Positive(s, refused)
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, http.StatusOK, resp.StatusCode, "what needs no buffer is served")
+
 		for _, c := range conns {
 			require.NoError(s, c.Close())
 		}
+
 		synctest.Wait()
 		resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 500<<10))
 		require.Equal(s, http.StatusOK, resp.StatusCode)
@@ -142,7 +153,9 @@ func TestBudgetThatIsOfNoUseIsRefused(t *testing.T) {
 	for _, bytes := range []int64{-1, 1, handler.MinBufferBudget - 1} {
 		b, err := handler.NewBufferBudget(bytes)
 		require.Nil(t, b)
-		require.ErrorContains(t, err, fmt.Sprintf("the budget for buffers is %d bytes: it must be at least 1048576", bytes))
+		require.ErrorContains(t, err, fmt.Sprintf("the budget for buffers is %d bytes: it must be at least 1048576",
+			bytes))
 	}
+
 	require.NotNil(t, budget(t, 0), "the default")
 }

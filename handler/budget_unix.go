@@ -14,5 +14,6 @@ func freeSpace(dir string) (int64, error) {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
+
 	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec,unconvert // G115: the types differ between systems
 }

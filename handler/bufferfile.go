@@ -12,17 +12,21 @@ func newBufferFile(dir string) (*os.File, error) {
 	if dir == "" {
 		dir = os.TempDir()
 	}
+
 	if f, err := unnamedFile(dir); err == nil {
 		return f, nil
 	}
+
 	f, err := os.CreateTemp(dir, "buffer.")
 	if err != nil {
 		return nil, err
 	}
+
 	if err := os.Remove(f.Name()); err != nil {
 		_ = f.Close()
 		return nil, err
 	}
+
 	return f, nil
 }
 
@@ -30,7 +34,8 @@ func newBufferFile(dir string) (*os.File, error) {
 type storeError struct{ err error }
 
 func (e *storeError) Error() string {
-	return fmt.Sprintf("the directory for buffers cannot be used: %v: free some space, or set another one (data_buffer_dir)", e.err)
+	return fmt.Sprintf("the directory for buffers cannot be used: %v: free some space, or set another one "+
+		"(data_buffer_dir)", e.err)
 }
 
 func (e *storeError) Unwrap() error { return e.err }
@@ -54,8 +59,10 @@ func (b *storedBody) space() []byte {
 		if larger == nil {
 			return nil
 		}
+
 		b.memory = larger
 	}
+
 	return b.memory.b[b.inMem:]
 }
 
@@ -64,16 +71,19 @@ func (b *storedBody) spill(dir string, p []byte) (err error) {
 	if len(p) == 0 {
 		return nil
 	}
+
 	if b.file == nil {
 		if b.file, err = newBufferFile(dir); err != nil {
 			return &storeError{err}
 		}
 	}
+
 	n, err := b.file.WriteAt(p, b.inFile)
 	b.inFile += int64(n)
 	if err != nil {
 		return &storeError{err}
 	}
+
 	return nil
 }
 
@@ -86,10 +96,13 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	if err != nil || b.inFile == 0 {
 		return int64(n), err
 	}
+
 	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
 		return int64(n), err
 	}
+
 	copied, err := io.Copy(w, b.file)
+
 	return int64(n) + copied, err
 }
 
@@ -97,6 +110,7 @@ func (b *storedBody) release() {
 	if b.file != nil {
 		_ = b.file.Close() // it was only read
 	}
+
 	b.memory.free()
 	*b = storedBody{}
 }

@@ -12,5 +12,6 @@ func unnamedFile(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
 	}
+
 	return os.NewFile(uintptr(fd), dir+"/(unnamed)"), nil
 }

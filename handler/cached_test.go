@@ -17,6 +17,7 @@ import (
 // counting answers with how many requests it has had.
 func counting(head string) (app spawnertest.Script, seen *int) {
 	seen = new(int)
+
 	return scripted(func(r *http.Request, c net.Conn) bool {
 		_, _ = io.Copy(io.Discard, r.Body)
 		*seen++
@@ -24,7 +25,9 @@ func counting(head string) (app spawnertest.Script, seen *int) {
 		if r.Method == http.MethodHead {
 			body = ""
 		}
+
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n%s\r\n\r\n%s", head, body)
+
 		return false
 	}), seen
 }
@@ -36,6 +39,7 @@ func TestR21Turbocache(t *testing.T) {
 			resp, body := s.do(http.MethodGet, "/", "", header...)
 			require.Equal(s, want, body)
 			require.Equal(s, "200 OK", resp.Header.Get("Status"))
+
 			return resp
 		}
 		require.Empty(s, get("1").Header.Get("Age"))
@@ -66,8 +70,10 @@ func TestR21Turbocache(t *testing.T) {
 
 func TestR21AnswersThatAreNotCached(t *testing.T) {
 	for name, head := range map[string]string{
-		"says nothing": "X: y", "private": "Cache-Control: private, max-age=60", "cookie": "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
-		"vary": "Cache-Control: max-age=60\r\nVary: Cookie", "file": "Cache-Control: max-age=60\r\nX-Sendfile: /etc/passwd",
+		"says nothing": "X: y", "private": "Cache-Control: private, max-age=60",
+		"cookie": "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
+		"vary":   "Cache-Control: max-age=60\r\nVary: Cookie",
+		"file":   "Cache-Control: max-age=60\r\nX-Sendfile: /etc/passwd",
 	} {
 		t.Run(name, func(t *testing.T) {
 			app, seen := counting(head)
@@ -79,6 +85,7 @@ func TestR21AnswersThatAreNotCached(t *testing.T) {
 			})
 		})
 	}
+
 	app, seen := counting("Cache-Control: max-age=60")
 	serveConfig(t, app, handler.Config{DisableTurbocache: true}, func(s *site) {
 		s.do(http.MethodGet, "/", "")
@@ -90,7 +97,14 @@ func TestR21AnswersThatAreNotCached(t *testing.T) {
 func TestR21VaryTurbocacheByCookie(t *testing.T) {
 	app, _ := counting("Cache-Control: max-age=60")
 	serveConfig(t, app, handler.Config{VaryTurbocacheByCookie: "lang"}, func(s *site) {
-		for _, c := range []struct{ cookie, want string }{{"lang=de", "1"}, {"lang=en", "2"}, {"a=b; lang=de", "1"}, {"a=b", "3"}, {"", "3"}, {"lang=en", "2"}} {
+		for _, c := range []struct{ cookie, want string }{
+			{"lang=de", "1"},
+			{"lang=en", "2"},
+			{"a=b; lang=de", "1"},
+			{"a=b", "3"},
+			{"", "3"},
+			{"lang=en", "2"},
+		} {
 			_, body := s.do(http.MethodGet, "/", "", "Cookie", c.cookie)
 			require.Equal(s, c.want, body, c.cookie)
 		}

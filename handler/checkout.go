@@ -20,6 +20,7 @@ const busyTime = 20 * time.Millisecond
 // connection has seen nothing of the request, so another one is tried.
 func (x *exchange) checkout() error {
 	x.enter(StateCheckingOut)
+
 	for try := 1; ; try++ {
 		began := time.Now()
 		s, err := x.get()
@@ -27,14 +28,17 @@ func (x *exchange) checkout() error {
 		if err != nil {
 			return x.giveUp(err)
 		}
+
 		x.useSession(s)
 		if err = x.connect(); err == nil {
 			x.event.CheckedOut = x.since()
 			return nil
 		}
+
 		if errors.Is(err, errBusy) {
 			x.session.Report(err)
 		}
+
 		x.session.Close(passenger.Discard)
 		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
 			return x.giveUp(err)
@@ -56,18 +60,21 @@ func (x *exchange) connect() (err error) {
 		x.conn, err = x.session.Connect(x.ctx)
 		return err
 	}
+
 	until := time.Now().Add(x.h.cfg.ConnectTimeout)
 	for patience := busyTime; ; patience *= 2 {
 		left := time.Until(until)
 		if left <= 0 {
 			return errBusy
 		}
+
 		ctx, cancel := context.WithTimeout(x.ctx, min(left, patience))
 		x.conn, err = x.session.Connect(ctx)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || x.ctx.Err() != nil {
 			return err
 		}
+
 		x.tryAnother()
 	}
 }
@@ -77,6 +84,7 @@ func (x *exchange) connect() (err error) {
 func (x *exchange) tryAnother() {
 	ctx, cancel := context.WithTimeout(x.ctx, busyTime)
 	defer cancel()
+
 	// Meanwhile the busy one keeps its session, so that it looks busy.
 	s, err := x.h.pool.Get(ctx, x.options())
 	switch {
@@ -97,7 +105,9 @@ func (x *exchange) reconnect() error {
 	if !x.unsent || !errors.As(err, new(*passenger.ConnectError)) {
 		return err
 	}
+
 	x.session.Close(passenger.Discard)
+
 	return x.checkout()
 }
 
@@ -105,5 +115,6 @@ func (x *exchange) giveUp(err error) error {
 	if errors.Is(x.ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
+
 	return err
 }

@@ -17,7 +17,10 @@ import (
 )
 
 func TestClientLeavesTheQueue(t *testing.T) {
-	serveConfig(t, spawnertest.Script{SpawnDelay: time.Minute, Handler: http.HandlerFunc(echo)}, handler.Config{}, func(s *site) {
+	serveConfig(t, spawnertest.Script{
+		SpawnDelay: time.Minute,
+		Handler:    http.HandlerFunc(echo),
+	}, handler.Config{}, func(s *site) {
 		c := s.dial()
 		go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
 		synctest.Wait()
@@ -41,6 +44,7 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 				if ended == nil {
 					_, ended = c.Read(make([]byte, 1))
 				}
+
 				return true
 			})
 			serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
@@ -60,9 +64,11 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 func TestClientLeavesAnEventStream(t *testing.T) {
 	app := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
+
 		for i := 0; ; i++ {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			_ = http.NewResponseController(w).Flush()
+
 			select {
 			case <-time.After(time.Second):
 			case <-r.Context().Done():
@@ -76,6 +82,7 @@ func TestClientLeavesAnEventStream(t *testing.T) {
 		require.NoError(s, err)
 		resp, err := c.Do(r)
 		require.NoError(s, err)
+
 		began, events := time.Now(), bufio.NewScanner(resp.Body)
 		for i := range 5 {
 			require.True(s, events.Scan())
@@ -83,6 +90,7 @@ func TestClientLeavesAnEventStream(t *testing.T) {
 			require.Equal(s, time.Duration(i)*time.Second, time.Since(began), "event by event")
 			require.True(s, events.Scan())
 		}
+
 		require.Equal(s, 1, s.sessions())
 		require.NoError(s, resp.Body.Close())
 		time.Sleep(2 * time.Second)

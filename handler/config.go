@@ -212,6 +212,7 @@ func (c *Config) Validate() error {
 		fault("ConnectTimeout", "the time %s for connecting to a process is negative: use 0 for %s, or more",
 			c.ConnectTimeout, DefaultConnectTimeout)
 	}
+
 	for _, prefix := range c.TrustedProxies {
 		switch {
 		case !prefix.IsValid():
@@ -220,28 +221,36 @@ func (c *Config) Validate() error {
 			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
 		}
 	}
+
 	for _, name := range c.TrustedHeaders {
 		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
-			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or another one that "+
+			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or "+
+				"another one that "+
 				"begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
 		}
 	}
+
 	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !validName(name) {
-		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a cookie: "+
+		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a "+
+			"cookie: "+
 			tokenAdvice, name)
 	}
+
 	for _, path := range c.UnlimitedConcurrencyPaths {
 		if _, err := urlpath.Parse(path); path == "" {
-			fault("UnlimitedConcurrencyPaths", "a path of unlimited concurrency is empty: leave it out, or write / for all")
+			fault("UnlimitedConcurrencyPaths",
+				"a path of unlimited concurrency is empty: leave it out, or write / for all")
 		} else if err != nil {
 			fault("UnlimitedConcurrencyPaths", "the path of unlimited concurrency %w", err)
 		}
 	}
+
 	errs = append(errs, c.Sendfile.validate()...)
 	if c.ErrorDetails > DetailsNever {
 		fault("ErrorDetails", "%d is not one of DetailsInDevelopment, DetailsAlways and DetailsNever", c.ErrorDetails)
 	}
+
 	for _, s := range []struct {
 		field, what string
 		status      int
@@ -269,14 +278,18 @@ func (s *Sendfile) validate() (errs []error) {
 
 	for _, dir := range s.Roots {
 		if !filepath.IsAbs(dir) {
-			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as /srv/files",
+			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as "+
+				"/srv/files",
 				dir)
 		}
 	}
+
 	for _, prefix := range slices.Sorted(maps.Keys(s.Accel)) {
 		if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") {
-			fault("Accel", "the path %q for X-Accel-Redirect does not begin and end with a slash: write it as /files/", prefix)
+			fault("Accel", "the path %q for X-Accel-Redirect does not begin and end with a slash: write it as /files/",
+				prefix)
 		}
+
 		if dir := s.Accel[prefix]; !filepath.IsAbs(dir) {
 			fault("Accel", "the directory %q for X-Accel-Redirect to %s is not absolute: name it from the root on, "+
 				"as /srv/files", dir, prefix)
@@ -315,27 +328,35 @@ func (c Config) withDefaults() Config {
 			*d.value = d.instead
 		}
 	}
+
 	if c.MaxQueueShare == 0 {
 		c.MaxQueueShare = DefaultMaxQueueShare
 	}
+
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = DefaultConnectTimeout
 	}
+
 	if c.MaxResponseBuffer == 0 {
 		c.MaxResponseBuffer = DefaultMaxResponseBuffer
 	}
+
 	if c.ClientGrace == 0 {
 		c.ClientGrace = DefaultClientGrace
 	}
+
 	if c.MinClientRate == 0 {
 		c.MinClientRate = DefaultMinClientRate
 	}
+
 	if c.ClientStallTimeout == 0 {
 		c.ClientStallTimeout = DefaultClientStallTimeout
 	}
+
 	if c.Buffers == nil {
 		c.Buffers = defaultBudget
 	}
+
 	c.Logger = defaultlog.Or(c.Logger)
 
 	return c

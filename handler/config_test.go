@@ -68,6 +68,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 	} {
 		require.ErrorContains(t, cfg.Validate(), want)
 	}
+
 	require.NoError(t, (&handler.Config{}).Validate())
 }
 
@@ -82,9 +83,11 @@ func TestNewReturnsEachFaultOfItsConfiguration(t *testing.T) {
 	cfg.Options.App.Root, cfg.Options.MinProcesses = "relative", -1
 	h, err := handler.New(pool, cfg)
 	require.Nil(t, h)
+
 	for _, part := range []string{"ConnectTimeout", "StickySessions.CookieName", `"relative"`, "MinProcesses: -1"} {
 		require.ErrorContains(t, err, part)
 	}
+
 	require.Empty(t, pool.Inspect().Groups)
 	require.Empty(t, factory.LiveProcesses())
 
@@ -104,9 +107,11 @@ func TestR46LimitsOfAHead(t *testing.T) {
 		for size, want := range map[int]string{99: "200", 100: "200", 101: "414"} {
 			require.Equal(s, want, ask("/"+strings.Repeat("x", size-1), ""), size)
 		}
+
 		for fields, want := range map[int]string{8: "200", 9: "200", 10: "431"} { // and Connection
 			require.Equal(s, want, ask("/", strings.Repeat("X: y\r\n", fields)), fields)
 		}
+
 		for size, want := range map[int]string{199: "200", 200: "200", 201: "431"} {
 			require.Equal(s, want, ask("/", "X: "+strings.Repeat("y", size-1)+"\r\n"), size)
 		}
@@ -153,15 +158,16 @@ func TestStatusesOfErrors(t *testing.T) {
 
 func TestPoweredByCanBeHidden(t *testing.T) {
 	for _, hide := range []bool{false, true} {
-		serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{HidePoweredBy: hide}, func(s *site) {
-			for _, method := range []string{http.MethodGet, "PING"} {
-				resp, _ := s.do(method, "/", "")
-				require.Equal(s, !hide, resp.Header.Get("X-Powered-By") == passenger.ServerSoftware)
-				require.Equal(s, hide, resp.Header["X-Powered-By"] == nil)
-				require.Equal(s, resp.Status, resp.Header.Get("Status"))
-				require.NotEmpty(s, resp.Header.Get("Date"))
-			}
-		})
+		serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{HidePoweredBy: hide},
+			func(s *site) {
+				for _, method := range []string{http.MethodGet, "PING"} {
+					resp, _ := s.do(method, "/", "")
+					require.Equal(s, !hide, resp.Header.Get("X-Powered-By") == passenger.ServerSoftware)
+					require.Equal(s, hide, resp.Header["X-Powered-By"] == nil)
+					require.Equal(s, resp.Status, resp.Header.Get("Status"))
+					require.NotEmpty(s, resp.Header.Get("Date"))
+				}
+			})
 	}
 }
 
@@ -171,11 +177,13 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 		if r.URL.Path == "/cable" {
 			<-release
 		}
+
 		fmt.Fprint(w, r.URL.Path)
 	})}
 	cfg := handler.Config{UnlimitedConcurrencyPaths: []string{"/cable/", "/events"}}
 	serveConfig(t, app, cfg, func(s *site) {
 		release = make(chan struct{})
+
 		answers := make(chan string)
 		for range 5 {
 			go func() {
@@ -183,17 +191,21 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 				answers <- body
 			}()
 		}
+
 		synctest.Wait()
 		require.Equal(s, 5, s.sessions(), "at once, in one process")
+
 		for _, target := range []string{"/", "/cables"} {
 			_, body := s.do(http.MethodGet, target, "")
 			require.Equal(s, target, body, "the others have a process of their own")
 		}
+
 		groups := s.pool.Inspect().Groups
 		require.Len(s, groups, 2)
 		require.Equal(s, "app"+handler.UnlimitedGroupSuffix, groups[1].Name)
 		require.Len(s, groups[1].Processes, 1)
 		close(release)
+
 		for range 5 {
 			require.Equal(s, "/cable", <-answers)
 		}
@@ -203,27 +215,35 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 func TestAccessLog(t *testing.T) {
 	var out bytes.Buffer
 	log := logr.FromSlogHandler(slog.NewJSONHandler(&out, nil))
-	app := spawnertest.Script{SpawnDelay: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(2 * time.Second)
-		echo(w, r)
-	})}
+	app := spawnertest.Script{
+		SpawnDelay: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * time.Second)
+			echo(w, r)
+		}),
+	}
 	serveConfig(t, app, handler.Config{AccessLog: log}, func(s *site) {
 		s.do(http.MethodPost, "/path?q=%0A", "body", "User-Agent", "x")
 		s.do("PING", "/", "")
+
 		var lines []map[string]any
 		for line := range strings.Lines(out.String()) {
 			lines = append(lines, map[string]any{})
 			require.NoError(s, json.Unmarshal([]byte(line), &lines[len(lines)-1]))
 		}
+
 		require.Len(s, lines, 2)
+
 		first := lines[0]
 		for key, want := range map[string]any{
-			"msg": "Request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com", "target": "/path?q=%0A",
+			"msg": "Request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com",
+			"target":   "/path?q=%0A",
 			"protocol": "HTTP/1.1", "status": 200.0, "bytesIn": 4.0, "bytesOut": 4.0,
 			"queueMs": 1000.0, "checkoutMs": 1000.0, "firstByteMs": 3000.0, "appDoneMs": 3000.0, "totalMs": 3000.0,
 		} {
 			require.Equal(s, want, first[key], key)
 		}
+
 		require.Len(s, first["id"], 32)
 		require.NotZero(s, first["pid"])
 		require.NotContains(s, first, "error")
@@ -233,10 +253,13 @@ func TestAccessLog(t *testing.T) {
 }
 
 func TestRequestsInFlight(t *testing.T) {
-	app := spawnertest.Script{SpawnDelay: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		<-r.Context().Done()
-	})}
+	app := spawnertest.Script{
+		SpawnDelay: time.Minute,
+		Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+		}),
+	}
 	serve(t, app, func(s *site) {
 		c := s.dial()
 		state := func() handler.RequestSnapshot {
@@ -244,6 +267,7 @@ func TestRequestsInFlight(t *testing.T) {
 			snapshot := s.handler.Inspect()
 			require.Equal(s, uint64(1), snapshot.RequestsBegun)
 			require.Len(s, snapshot.Requests, 1)
+
 			return snapshot.Requests[0]
 		}
 		fmt.Fprint(c, "POST /path HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nab")

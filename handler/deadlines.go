@@ -18,6 +18,7 @@ func (x *exchange) beginWrite(n int) {
 	if x.sent.Load()+int64(n) <= freely || !x.h.limitsClients() {
 		return
 	}
+
 	if s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
 		return
 	}
@@ -25,12 +26,14 @@ func (x *exchange) beginWrite(n int) {
 	if x.writing == nil {
 		x.writing = pace.Writing(x.control())
 	}
+
 	// A body that is written at once has the time of the pieces that it would have been written in.
 	cfg, pieces := &x.h.cfg, pace.Pieces(n)
 	left := cfg.clientTime(int64(n))
 	if cfg.ClientStallTimeout > 0 {
 		left = min(left, time.Duration(int64(pieces)*int64(cfg.ClientStallTimeout)))
 	}
+
 	x.writing.Begin(time.Now().Add(left))
 }
 
@@ -48,6 +51,7 @@ func (x *exchange) flush() {
 		x.writing.Begin(time.Now().Add(x.h.cfg.stepTime(x.h.cfg.clientTime(0))))
 		defer x.writing.End()
 	}
+
 	_ = x.control().Flush()
 }
 
@@ -57,6 +61,7 @@ func (x *exchange) endHurry() {
 	if x.writing == nil {
 		return
 	}
+
 	x.flush()
 	if x.writing.Over() { // too late to matter: the connection may serve another request
 		x.writeBy(time.Time{})
@@ -78,6 +83,7 @@ func (x *exchange) breakOff(err error) {
 	if !unmarked && !x.writing.Over() && rc.SetWriteDeadline(past) == nil {
 		return // HTTP/2 has reset the stream
 	}
+
 	pace.Reset(rc)
 }
 
@@ -104,6 +110,7 @@ var past = time.Unix(1, 0)
 // the exchange does not end meanwhile.
 func (x *exchange) disconnect() {
 	x.disconnected.Store(true)
+
 	// Neither is there for a tunnel, whose client goes with the application's
 	// connection.
 	rc := http.NewResponseController(x.w)
@@ -125,6 +132,7 @@ func (c *Config) clientTime(bytes int64) time.Duration {
 	if !c.keepsRate() {
 		return noLimit
 	}
+
 	return c.ClientGrace + time.Duration(min(bytes/c.MinClientRate, int64(noLimit/time.Second)))*time.Second
 }
 
@@ -133,5 +141,6 @@ func (c *Config) stepTime(left time.Duration) time.Duration {
 	if c.ClientStallTimeout > 0 {
 		return min(left, c.ClientStallTimeout)
 	}
+
 	return left
 }

@@ -20,12 +20,14 @@ func TestDisconnect(t *testing.T) {
 	endless := func(kind string) spawnertest.Script {
 		return spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)
+
 			for r.Context().Err() == nil {
 				_, _ = io.WriteString(w, strings.Repeat("x", 4<<10))
 				_ = http.NewResponseController(w).Flush()
 			}
 		})}
 	}
+
 	waiting := scripted(func(r *http.Request, c net.Conn) bool {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = c.Read(make([]byte, 1))
@@ -37,15 +39,35 @@ func TestDisconnect(t *testing.T) {
 		request string
 		state   handler.RequestState
 	}{
-		"in the queue":     {spawnertest.Script{SpawnDelay: time.Hour, Handler: http.HandlerFunc(echo)}, handler.Config{}, get, handler.StateCheckingOut},
-		"sending its body": {waiting, handler.Config{}, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf", handler.StateBuffering},
-		"streaming its body": {
-			waiting, handler.Config{StreamRequests: true}, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhalf", handler.StateForwardingBody,
+		"in the queue": {spawnertest.Script{
+			SpawnDelay: time.Hour,
+			Handler:    http.HandlerFunc(echo),
+		}, handler.Config{}, get, handler.StateCheckingOut},
+		"sending its body": {
+			waiting,
+			handler.Config{},
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
+			handler.StateBuffering,
 		},
-		"waiting":                  {waiting, handler.Config{}, get, handler.StateWaiting},
-		"not reading":              {endless("text/plain"), handler.Config{MaxResponseBuffer: 64 << 10}, get, handler.StateWaiting},
+		"streaming its body": {
+			waiting,
+			handler.Config{StreamRequests: true},
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhalf", handler.StateForwardingBody,
+		},
+		"waiting": {waiting, handler.Config{}, get, handler.StateWaiting},
+		"not reading": {
+			endless("text/plain"),
+			handler.Config{MaxResponseBuffer: 64 << 10},
+			get,
+			handler.StateWaiting,
+		},
 		"not reading, without end": {endless("text/event-stream"), handler.Config{}, get, handler.StateWaiting},
-		"in a tunnel":              {upgradingApps()["http_session"], handler.Config{}, upgradeRequest, handler.StateWaiting},
+		"in a tunnel": {
+			upgradingApps()["http_session"],
+			handler.Config{},
+			upgradeRequest,
+			handler.StateWaiting,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveConfig(t, test.app, test.cfg, func(s *site) {
@@ -84,6 +106,7 @@ func TestDisconnectOneOfAConnection(t *testing.T) {
 			<-r.Context().Done()
 			return
 		}
+
 		_, _ = io.WriteString(w, "well")
 	})}
 	serve(t, app, func(s *site) {
@@ -99,6 +122,7 @@ func TestDisconnectOneOfAConnection(t *testing.T) {
 				_, err = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
 			}
+
 			waited <- err
 		}()
 		synctest.Wait()

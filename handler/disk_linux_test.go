@@ -25,16 +25,18 @@ func smallDisk(t *testing.T) string {
 
 func TestF3DiskFull(t *testing.T) {
 	dir := smallDisk(t)
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir}, func(s *site) {
-		for range 3 {
-			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
-			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
-			// The room is there again at once.
-			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
-			require.Equal(s, http.StatusOK, resp.StatusCode)
-			require.Len(s, body, 300<<10)
-		}
-	})
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
+		func(s *site) {
+			for range 3 {
+				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
+				require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+
+				// The room is there again at once.
+				resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
+				require.Equal(s, http.StatusOK, resp.StatusCode)
+				require.Len(s, body, 300<<10)
+			}
+		})
 }
 
 func TestF3DiskFullWhileAnAnswerIsKept(t *testing.T) {

@@ -36,6 +36,7 @@ func WithEnv(ctx context.Context, env Env) context.Context {
 		maps.Copy(both, env)
 		env = both
 	}
+
 	return context.WithValue(ctx, envKey{}, env)
 }
 
@@ -46,7 +47,8 @@ var errEnv = errors.New("the request's environment cannot be passed on")
 var ownVariables = []string{
 	"REQUEST_URI", "PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT",
 	"SERVER_SOFTWARE", "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "CONTENT_TYPE", "CONTENT_LENGTH",
-	"PASSENGER_CONNECT_PASSWORD", "HTTPS", "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_HOST", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START",
+	"PASSENGER_CONNECT_PASSWORD", "HTTPS", "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_HOST", "HTTP_X_REQUEST_ID",
+	"HTTP_X_REQUEST_START",
 }
 
 func envOf(ctx context.Context) (Env, error) {
@@ -55,10 +57,12 @@ func envOf(ctx context.Context) (Env, error) {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.IndexByte(value, 0) >= 0 {
 			return nil, fmt.Errorf("%w: the variable %q has a name or value that no environment can have", errEnv, name)
 		}
+
 		if slices.Contains(ownVariables, name) {
 			return nil, fmt.Errorf("%w: only the server sets %s", errEnv, name)
 		}
 	}
+
 	return env, nil
 }
 
@@ -67,7 +71,9 @@ func (e Env) replaces(header string) bool {
 	if len(e) == 0 {
 		return false
 	}
+
 	_, ok := e["HTTP_"+strings.ReplaceAll(upperASCII(header), "-", "_")]
+
 	return ok
 }
 
@@ -78,6 +84,7 @@ func (e Env) appendFields(b []byte) []byte {
 			b = appendField(b, wireName(name), e[variable])
 		}
 	}
+
 	return appendField(b, envHeader, e.encode())
 }
 
@@ -88,10 +95,12 @@ func fieldOf(variable string) string {
 	if !ok {
 		return ""
 	}
+
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 	if !plainName(name) || hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto {
 		return ""
 	}
+
 	return name
 }
 
@@ -102,5 +111,6 @@ func (e Env) encode() string {
 		b = append(append(b, name...), 0)
 		b = append(append(b, e[name]...), 0)
 	}
+
 	return base64.StdEncoding.EncodeToString(b)
 }

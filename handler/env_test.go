@@ -33,7 +33,15 @@ func TestEnvironmentOfARequest(t *testing.T) {
 		s.do(http.MethodGet, "/", "", "X-Plan", "silver")
 		require.NotContains(s, got, "REMOTE_USER", "the next request has none of it")
 		require.Equal(s, "silver", got["HTTP_X_PLAN"])
-		for _, env := range []handler.Env{{"PATH_INFO": "/x"}, {"HTTP_HOST": "x"}, {"": "x"}, {"A=B": "x"}, {"A": "x\x00"}, {"PASSENGER_CONNECT_PASSWORD": "x"}} {
+
+		for _, env := range []handler.Env{
+			{"PATH_INFO": "/x"},
+			{"HTTP_HOST": "x"},
+			{"": "x"},
+			{"A=B": "x"},
+			{"A": "x\x00"},
+			{"PASSENGER_CONNECT_PASSWORD": "x"},
+		} {
 			s.env = env
 			resp, _ := s.do(http.MethodGet, "/", "")
 			require.Equal(s, http.StatusInternalServerError, resp.StatusCode, "%v", env)
@@ -46,13 +54,15 @@ func TestEnvironmentOfARequestByHTTP(t *testing.T) {
 	serve(t, recordingHTTP(&got), func(s *site) {
 		s.env = handler.Env{"B": "2", "A": "1"}
 		s.do(http.MethodGet, "/", "")
-		require.Contains(s, got, "\r\n!~Passenger-Envvars: "+base64.StdEncoding.EncodeToString([]byte("A\x001\x00B\x002\x00"))+"\r\n")
+		require.Contains(s, got, "\r\n!~Passenger-Envvars: "+
+			base64.StdEncoding.EncodeToString([]byte("A\x001\x00B\x002\x00"))+"\r\n")
 		s.env = nil
 		s.do(http.MethodGet, "/", "")
 		require.NotContains(s, got, "!~")
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, http.StatusOK, resp.StatusCode)
-		require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n!~Passenger-Envvars: QQAxAA==\r\n\r\n"), "400 Bad Request")
+		require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n!~Passenger-Envvars: "+
+			"QQAxAA==\r\n\r\n"), "400 Bad Request")
 	})
 }
 
@@ -66,8 +76,10 @@ func TestEnvironmentOfARequestIsDecodedByApplicationsInGo(t *testing.T) {
 	})}
 	serve(t, app, func(s *site) {
 		s.env = handler.Env{
-			"REMOTE_USER": "alice", "EMPTY": "", "HTTP_X_PLAN": "gold", "HTTP_SEC_WEBSOCKET_KEY": "k", "HTTP_X_LINES": "a\r\nX-Evil: b",
-			"HTTP_TRANSFER_ENCODING": "chunked", "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_CONTENT_LENGTH": "7", "UNICODE": "é\xff",
+			"REMOTE_USER": "alice", "EMPTY": "", "HTTP_X_PLAN": "gold", "HTTP_SEC_WEBSOCKET_KEY": "k",
+			"HTTP_X_LINES":           "a\r\nX-Evil: b",
+			"HTTP_TRANSFER_ENCODING": "chunked", "HTTP_X_FORWARDED_FOR": "203.0.113.9", "HTTP_CONTENT_LENGTH": "7",
+			"UNICODE": "é\xff",
 		}
 		resp, _ := s.do(http.MethodGet, "/", "", "X-Plan", "forged", "X-Lines", "forged", "X-Other", "kept")
 		require.Equal(s, http.StatusOK, resp.StatusCode)

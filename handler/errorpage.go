@@ -40,7 +40,8 @@ var textTemplate = texttemplate.Must(texttemplate.New("text").Parse(textSource))
 // pagePolicy allows the page its own styles and nothing else. What the
 // application says as HTML is in a frame, which inherits it. The empty icon
 // keeps browsers from asking the broken application for one.
-var pagePolicy = "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" + sourceHash(messageStyle) +
+var pagePolicy = "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" +
+	sourceHash(messageStyle) +
 	"'; base-uri 'none'; form-action 'none'"
 
 func sourceHash(source string) string {
@@ -72,6 +73,7 @@ func newErrorPage(o *outcome, err error, details bool) *errorPage {
 	} else if full, ok := errors.AsType[*passenger.QueueFullError](err); ok {
 		p.ErrorID = full.ID
 	}
+
 	switch {
 	case !details:
 	case ok:
@@ -83,6 +85,7 @@ func newErrorPage(o *outcome, err error, details bool) *errorPage {
 			Error string `json:"error"`
 		}{p.Cause}
 	}
+
 	return p
 }
 
@@ -94,11 +97,13 @@ func ErrorReport(e *spawner.SpawnError) ([]byte, error) {
 	p.Policy = pagePolicy
 	var b bytes.Buffer
 	err := pageTemplate.Execute(&b, p)
+
 	return b.Bytes(), err
 }
 
 func (p *errorPage) render(f format) (body []byte, contentType string) {
 	var b bytes.Buffer
+
 	var err error
 	switch f {
 	case formatHTML:
@@ -108,8 +113,10 @@ func (p *errorPage) render(f format) (body []byte, contentType string) {
 	case formatText:
 		err, contentType = textTemplate.Execute(&b, p), "text/plain; charset=utf-8"
 	}
+
 	if err != nil {
 		return []byte(p.Message + "\n"), "text/plain; charset=utf-8"
 	}
+
 	return b.Bytes(), contentType
 }

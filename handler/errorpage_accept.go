@@ -31,13 +31,16 @@ func chooseFormat(header http.Header) format {
 	if body, _, err := parseMediaType(header.Get("Content-Type")); err == nil && formatJSON.match(body) == exactMatch {
 		formats = []format{formatJSON, formatHTML, formatText}
 	}
+
 	ranges := acceptedRanges(header)
+
 	chosen, best := formats[0], preference{}
 	for _, f := range formats {
 		if p := f.preference(ranges); p.quality > 0 && p.above(best) {
 			chosen, best = f, p
 		}
 	}
+
 	return chosen
 }
 
@@ -54,6 +57,7 @@ func parseMediaType(s string) (mediaType string, params map[string]string, err e
 	if len(s) > maxMediaType {
 		return "", nil, errLongMediaType
 	}
+
 	return mime.ParseMediaType(s)
 }
 
@@ -64,6 +68,7 @@ func acceptedRanges(header http.Header) (ranges []mediaRange) {
 			if left--; left < 0 {
 				return ranges
 			}
+
 			if r, ok := parseMediaRange(part); ok {
 				ranges = append(ranges, r)
 			}
@@ -78,6 +83,7 @@ func parseMediaRange(s string) (r mediaRange, ok bool) {
 	if err != nil {
 		return mediaRange{}, false
 	}
+
 	quality := 1.0
 	if q, ok := params["q"]; ok {
 		if quality, err = strconv.ParseFloat(q, 64); err != nil || !(quality >= 0 && quality <= 1) {
@@ -98,6 +104,7 @@ const (
 
 func (f format) match(mediaType string) int {
 	name := map[format]string{formatHTML: "text/html", formatJSON: "application/json", formatText: "text/plain"}[f]
+
 	family, _, _ := strings.Cut(name, "/")
 	switch {
 	case mediaType == name, f == formatJSON && strings.HasSuffix(mediaType, "+json"):
@@ -107,6 +114,7 @@ func (f format) match(mediaType string) int {
 	case mediaType == "*/*":
 		return anyMatch
 	}
+
 	return noMatch
 }
 
@@ -122,9 +130,11 @@ func (p preference) above(q preference) bool {
 	if p.quality != q.quality {
 		return p.quality > q.quality
 	}
+
 	if p.match != q.match {
 		return p.match > q.match
 	}
+
 	return p.first > q.first
 }
 
@@ -136,5 +146,6 @@ func (f format) preference(ranges []mediaRange) (best preference) {
 			best = p
 		}
 	}
+
 	return best
 }

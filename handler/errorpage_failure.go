@@ -57,46 +57,64 @@ type failureVariable struct{ Name, Value string }
 
 func newFailure(e *spawner.SpawnError) *failure {
 	r := redact.New(e.Env)
+
 	f := &failure{
-		ID: e.ID, Summary: r.Text(e.Summary), Advice: r.Text(e.Advice),
-		Output: r.Text(e.Output), OutputDropped: e.OutputDropped, Preloader: e.Preloader,
-		ExitStatus: r.Text(e.ExitStatus), End: r.Text(ending(e)),
-		AppName: r.Text(e.AppName), AppRoot: r.Text(e.AppRoot), Environment: r.Text(e.Environment),
-		User: r.Text(e.User), Limits: r.Text(e.Limits),
-		Journey: make([]failureStep, 0, len(e.Journey)),
+		ID:            e.ID,
+		Summary:       r.Text(e.Summary),
+		Advice:        r.Text(e.Advice),
+		Output:        r.Text(e.Output),
+		OutputDropped: e.OutputDropped,
+		Preloader:     e.Preloader,
+		ExitStatus:    r.Text(e.ExitStatus),
+		End:           r.Text(ending(e)),
+		AppName:       r.Text(e.AppName),
+		AppRoot:       r.Text(e.AppRoot),
+		Environment:   r.Text(e.Environment),
+		User:          r.Text(e.User),
+		Limits:        r.Text(e.Limits),
+		Journey:       make([]failureStep, 0, len(e.Journey)),
 	}
 	for _, argument := range e.Command {
 		f.Command = append(f.Command, r.Text(argument))
 	}
+
 	f.CommandLine = commandLine(f.Command)
 	f.Lead = lead(f)
 	if e.Category != 0 {
 		f.Category = e.Category.String()
 	}
+
 	if e.Message != nil {
 		f.Message = &failureMessage{Text: r.Text(e.Message.Text), HTML: e.Message.HTML}
 	}
+
 	for _, s := range e.Journey {
 		step := newFailureStep(s)
 		step.Name = r.Text(step.Name)
 		f.Journey = append(f.Journey, step)
 	}
+
 	for _, variable := range e.Env {
 		name, value, _ := strings.Cut(variable, "=")
 		f.Env = append(f.Env, failureVariable{r.Text(name), r.Variable(name, value)})
 	}
+
 	slices.SortStableFunc(f.Env, func(a, b failureVariable) int { return cmp.Compare(a.Name, b.Name) })
+
 	return f
 }
 
 func newFailureStep(s spawner.JourneyStep) failureStep {
 	step := failureStep{
-		Name: string(s.Name), State: s.State.String(), Seconds: s.Duration.Seconds(),
-		Class: strings.ReplaceAll(s.State.String(), " ", "-"),
+		Name:    string(s.Name),
+		State:   s.State.String(),
+		Seconds: s.Duration.Seconds(),
+		Class:   strings.ReplaceAll(s.State.String(), " ", "-"),
 	}
 	if s.State == spawner.StepPerformed || s.State == spawner.StepFailed {
 		step.Took = readable(s.Duration)
 	}
+
 	return step
 }
 
@@ -107,6 +125,7 @@ func readable(d time.Duration) string {
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
+
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
@@ -118,7 +137,9 @@ func lead(f *failure) string {
 	if first == "" || named || strings.ContainsFunc(first, func(c rune) bool { return !unicode.IsLower(c) }) {
 		return f.Summary
 	}
+
 	c, size := utf8.DecodeRuneInString(f.Summary)
+
 	return string(unicode.ToUpper(c)) + f.Summary[size:]
 }
 
@@ -128,15 +149,19 @@ func ending(e *spawner.SpawnError) string {
 	if e.ExitStatus != "" {
 		return "it ended by itself: " + e.ExitStatus
 	}
+
 	for _, s := range e.Journey {
 		if s.Name != spawner.StepStart && s.Name != spawner.StepFork {
 			continue
 		}
+
 		if s.State == spawner.StepPerformed {
 			return "it did not end by itself, and was stopped"
 		}
+
 		return "it was not started"
 	}
+
 	return ""
 }
 
@@ -150,5 +175,6 @@ func commandLine(command []string) string {
 			words[i] = "'" + strings.ReplaceAll(argument, "'", `'\''`) + "'"
 		}
 	}
+
 	return strings.Join(words, " ")
 }

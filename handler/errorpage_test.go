@@ -35,11 +35,21 @@ var tags = regexp.MustCompile(`<[^>]*>`)
 // broken is an error that has something everywhere.
 func broken() *spawner.SpawnError {
 	return &spawner.SpawnError{
-		Category: spawner.CategoryExplained, Summary: "it is <broken>", Advice: "Mend it.", ID: "0badcafe",
-		AppName: "shop", AppRoot: "/srv/shop", Environment: "test", User: "alice (uid 1000)", Command: []string{"python", "-c", "it's"},
-		Output: outputCanary + "\nkey: " + envCanary, OutputDropped: 4711, ExitStatus: "exit status 1", Limits: "Max open files 1024",
-		Message: &loaderproto.Message{Text: "SyntaxError with " + envCanary},
-		Env:     spawner.Env{"PLAIN=conspicuous", "SECRET_KEY_BASE=" + envCanary},
+		Category:      spawner.CategoryExplained,
+		Summary:       "it is <broken>",
+		Advice:        "Mend it.",
+		ID:            "0badcafe",
+		AppName:       "shop",
+		AppRoot:       "/srv/shop",
+		Environment:   "test",
+		User:          "alice (uid 1000)",
+		Command:       []string{"python", "-c", "it's"},
+		Output:        outputCanary + "\nkey: " + envCanary,
+		OutputDropped: 4711,
+		ExitStatus:    "exit status 1",
+		Limits:        "Max open files 1024",
+		Message:       &loaderproto.Message{Text: "SyntaxError with " + envCanary},
+		Env:           spawner.Env{"PLAIN=conspicuous", "SECRET_KEY_BASE=" + envCanary},
 		Journey: spawner.Journey{
 			{Name: spawner.StepStart, State: spawner.StepPerformed, Duration: 12 * time.Millisecond},
 			{Name: spawner.StepLoad, State: spawner.StepFailed, Duration: 1500 * time.Millisecond},
@@ -53,7 +63,8 @@ func serveError(t *testing.T, e *spawner.SpawnError, environment string, test fu
 	t.Helper()
 	cfg := handler.Config{}
 	cfg.Options.App.Environment = environment
-	serveConfig(t, spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error { return e }}, cfg, test)
+	serveConfig(t, spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error { return e }}, cfg,
+		test)
 }
 
 // page returns the page of e with details.
@@ -66,6 +77,7 @@ func page(t *testing.T, e *spawner.SpawnError) (body string) {
 func TestPageOfASpawnError(t *testing.T) {
 	_, body, _ := strings.Cut(page(t, broken()), "<body>")
 	text := strings.Join(strings.Fields(html.UnescapeString(tags.ReplaceAllString(body, " "))), " ")
+
 	before := -1
 	for _, part := range []string{
 		"500 Internal Server Error", "Web application could not be started",
@@ -75,12 +87,14 @@ func TestPageOfASpawnError(t *testing.T) {
 		"Output 4711 bytes before this were dropped.", outputCanary + " key: (hidden)",
 		"What failed the application's process itself", "How it ended it ended by itself: exit status 1",
 		"Name shop", "Directory /srv/shop", "Environment test", `Command python -c 'it'\''s'`, "User alice (uid 1000)",
-		"Environment variables (2)", "PLAIN conspicuous", "SECRET_KEY_BASE (hidden)", "Resource limits Max open files 1024",
+		"Environment variables (2)", "PLAIN conspicuous", "SECRET_KEY_BASE (hidden)",
+		"Resource limits Max open files 1024",
 	} {
 		at := strings.Index(text, part)
 		require.Greater(t, at, before, "%s is missing or in the wrong place:\n%s", part, text)
 		before = at
 	}
+
 	preloader := broken()
 	preloader.Preloader = true
 	require.Contains(t, page(t, preloader), "the preloader, which")
@@ -89,9 +103,14 @@ func TestPageOfASpawnError(t *testing.T) {
 func TestEmptySectionsOfThePage(t *testing.T) {
 	p := page(t, &spawner.SpawnError{ID: "00000001", Summary: "the server is shutting down"})
 	require.Contains(t, p, "The process printed nothing.")
-	for _, absent := range []string{"What to do", "What the application says", "How far", "Environment variables", "Resource limits", "How it ended"} {
+
+	for _, absent := range []string{
+		"What to do", "What the application says", "How far", "Environment variables",
+		"Resource limits", "How it ended",
+	} {
 		require.NotContains(t, p, absent)
 	}
+
 	e := broken()
 	e.Message.Text = ""
 	require.Contains(t, page(t, e), "It reported an error without a text.")
@@ -106,14 +125,17 @@ func TestR20NoDetailsInProduction(t *testing.T) {
 				resp, body := s.do(http.MethodGet, "/", "", "Accept", accept)
 				require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
 				require.Contains(s, body, "0badcafe")
+
 				for _, detail := range []string{
-					"canary", "script>", "broken", "SyntaxError", "Mend", "srv", "alice", "python", "SECRET", "PLAIN", "conspicuous", "exit status", "load application", "4711", "Max open",
+					"canary", "script>", "broken", "SyntaxError", "Mend", "srv", "alice", "python", "SECRET", "PLAIN",
+					"conspicuous", "exit status", "load application", "4711", "Max open",
 				} {
 					require.NotContains(s, body, detail)
 				}
 			}
 		})
 	}
+
 	serveError(t, broken(), "development", func(s *site) {
 		for accept, shown := range map[string]string{
 			"text/html":        html.EscapeString(outputCanary),
@@ -138,7 +160,8 @@ func TestR20NoDetailsInProduction(t *testing.T) {
 func TestA26WildOutputOnThePage(t *testing.T) {
 	harmless := broken()
 	foreign := []*string{
-		&harmless.Summary, &harmless.Advice, &harmless.AppName, &harmless.AppRoot, &harmless.Environment, &harmless.User,
+		&harmless.Summary, &harmless.Advice, &harmless.AppName, &harmless.AppRoot, &harmless.Environment,
+		&harmless.User,
 		&harmless.Output, &harmless.ExitStatus, &harmless.Limits, &harmless.Message.Text, &harmless.Command[0],
 		&harmless.Env[0],
 	}
@@ -146,15 +169,19 @@ func TestA26WildOutputOnThePage(t *testing.T) {
 		for _, f := range foreign {
 			*f = value
 		}
+
 		harmless.Journey[0].Name = spawner.StepName(value)
+
 		return page(t, harmless)
 	}
 	elements := elementsOf(t, fill("harmless"))
 	require.Contains(t, elements, "pre")
+
 	var every strings.Builder
 	for c := range 256 {
 		every.WriteByte(byte(c))
 	}
+
 	for name, wild := range map[string]string{
 		"every byte":      every.String(),
 		"ANSI codes":      "\x1b[31mred\x1b[0m \x1b[2J\x1b[H \x1b]8;;http://x/\x1b\\link\x1b]8;;\x07",
@@ -169,6 +196,7 @@ func TestA26WildOutputOnThePage(t *testing.T) {
 		body := fill(wild)
 		require.True(t, utf8.ValidString(body), name)
 		require.Equal(t, elements, elementsOf(t, body), name)
+
 		for _, c := range []string{"\x1b", "\x00", "\u202e", "\u2066", "\u2028", "\ufffe", "\x7f", "\u0085"} {
 			require.NotContains(t, body, c, name)
 		}
@@ -182,6 +210,7 @@ func elementsOf(t *testing.T, page string) (names []string) {
 	void := []string{"meta", "link", "br"}
 	d := xml.NewDecoder(strings.NewReader(page))
 	d.Strict, d.Entity = false, xml.HTMLEntity
+
 	var open []string
 	for {
 		token, err := d.RawToken()
@@ -189,7 +218,9 @@ func elementsOf(t *testing.T, page string) (names []string) {
 			require.Empty(t, open)
 			return names
 		}
+
 		require.NoError(t, err)
+
 		switch e := token.(type) {
 		case xml.StartElement:
 			names = append(names, e.Name.Local)
@@ -211,10 +242,14 @@ func elementsOf(t *testing.T, page string) (names []string) {
 func TestHTMLMessageIsInAFrame(t *testing.T) {
 	e := broken()
 	elements := elementsOf(t, page(t, e))
-	e.Message = &loaderproto.Message{HTML: true, Text: `</iframe>'"></iframe>&quot;&gt;<script>alert(1)</script><p title='"'>said & done`}
+	e.Message = &loaderproto.Message{
+		HTML: true,
+		Text: `</iframe>'"></iframe>&quot;&gt;<script>alert(1)</script><p title='"'>said & done`,
+	}
 	body := page(t, e)
 	i := slices.Index(elements, "section") + slices.Index(elements[slices.Index(elements, "section")+1:], "section") + 3
-	require.Equal(t, slices.Concat(elements[:i], []string{"iframe"}, elements[i+2:]), elementsOf(t, body), "a frame is where the text was")
+	require.Equal(t, slices.Concat(elements[:i], []string{"iframe"}, elements[i+2:]), elementsOf(t, body),
+		"a frame is where the text was")
 	_, rest, ok := strings.Cut(body, `<iframe sandbox title="What the application says" srcdoc="`)
 	require.True(t, ok)
 	document, _, ok := strings.Cut(rest, `"></iframe>`)
@@ -255,8 +290,9 @@ func TestFormatOfErrors(t *testing.T) {
 		for _, c := range []struct{ accept, body, format string }{
 			{"", "", page},
 			{"*/*", "", page}, // curl
-			{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "", page}, // browsers
-			{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "", page},                                  // Java
+			// browsers
+			{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", "", page},
+			{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", "", page}, // Java
 			{"image/avif,image/webp,image/apng,image/*,*/*;q=0.8", "", page},
 			{"application/json", "", object},
 			{"application/json, text/plain, */*", "", object},              // axios
@@ -294,9 +330,11 @@ func TestFormatOfErrors(t *testing.T) {
 			if c.accept == "" {
 				header = header[2:]
 			}
+
 			resp, _ := s.do(http.MethodPost, "/", "{}", header...)
 			require.Equal(s, c.format, resp.Header.Get("Content-Type"), "%q with %q", c.accept, c.body)
 		}
+
 		resp, _ := s.do(http.MethodGet, "/", "", "Accept", "text/html;q=0.5", "Accept", "application/json")
 		require.Equal(s, object, resp.Header.Get("Content-Type"), "two fields are one list")
 	})
@@ -308,10 +346,12 @@ func TestJSONOfErrors(t *testing.T) {
 		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
 		require.Equal(s, "application/json", resp.Header.Get("Content-Type"))
 		require.NoError(s, json.Unmarshal([]byte(body), &object))
+
 		return object
 	}
 	plain := map[string]any{
-		"status": 500.0, "title": "Internal Server Error", "message": "The application could not be started.", "errorId": "0badcafe",
+		"status": 500.0, "title": "Internal Server Error", "message": "The application could not be started.",
+		"errorId": "0badcafe",
 	}
 	serveError(t, broken(), "production", func(s *site) { require.Equal(s, plain, get(s)) })
 	serveError(t, broken(), "development", func(s *site) {
@@ -327,8 +367,10 @@ func TestJSONOfErrors(t *testing.T) {
 				map[string]any{"step": "load application", "state": "failed", "seconds": 1.5},
 				map[string]any{"step": "read sockets", "state": "not started", "seconds": 0.0},
 			},
-			"output": outputCanary + "\nkey: (hidden)", "outputDropped": 4711.0, "preloader": false, "exitStatus": "exit status 1",
-			"application": "shop", "directory": "/srv/shop", "environment": "test", "command": []any{"python", "-c", "it's"}, "user": "alice (uid 1000)",
+			"output": outputCanary + "\nkey: (hidden)", "outputDropped": 4711.0, "preloader": false,
+			"exitStatus":  "exit status 1",
+			"application": "shop", "directory": "/srv/shop", "environment": "test",
+			"command": []any{"python", "-c", "it's"}, "user": "alice (uid 1000)",
 		}, details)
 	})
 	serveError(t, &spawner.SpawnError{ID: "00000001"}, "development", func(s *site) {
@@ -389,23 +431,28 @@ func TestDetailsOfOtherErrors(t *testing.T) {
 	} {
 		cfg := handler.Config{ErrorDetails: test.option}
 		cfg.Options.App.BaseURI, cfg.Options.App.Environment = "/shop", test.environment
-		serveConfig(t, spawnertest.Script{ServeConn: replying("nonsense <b>\x1b[31m\r\n\r\n").ServeConn}, cfg, func(s *site) {
-			for target, reason := range map[string]string{"/": "the request is not for this application", "/shop/": "is malformed"} {
-				shown := require.NotContains
-				if test.details {
-					shown = require.Contains
+		serveConfig(t, spawnertest.Script{ServeConn: replying("nonsense <b>\x1b[31m\r\n\r\n").ServeConn}, cfg,
+			func(s *site) {
+				for target, reason := range map[string]string{
+					"/":      "the request is not for this application",
+					"/shop/": "is malformed",
+				} {
+					shown := require.NotContains
+					if test.details {
+						shown = require.Contains
+					}
+
+					resp, page := s.do(http.MethodGet, target, "")
+					require.GreaterOrEqual(s, resp.StatusCode, http.StatusBadRequest)
+					elementsOf(s.T, page)
+					require.NotContains(s, page, "Error ID")
+					shown(s, page, reason)
+					_, object := s.do(http.MethodGet, target, "", "Accept", "application/json")
+					shown(s, object, `"details":{"error":"`)
+					shown(s, object, reason)
+					_, text := s.do(http.MethodGet, target, "", "Accept", "text/plain")
+					shown(s, text, reason)
 				}
-				resp, page := s.do(http.MethodGet, target, "")
-				require.GreaterOrEqual(s, resp.StatusCode, http.StatusBadRequest)
-				elementsOf(s.T, page)
-				require.NotContains(s, page, "Error ID")
-				shown(s, page, reason)
-				_, object := s.do(http.MethodGet, target, "", "Accept", "application/json")
-				shown(s, object, `"details":{"error":"`)
-				shown(s, object, reason)
-				_, text := s.do(http.MethodGet, target, "", "Accept", "text/plain")
-				shown(s, text, reason)
-			}
-		})
+			})
 	}
 }

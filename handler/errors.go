@@ -57,34 +57,124 @@ var outcomes = []struct {
 	match func(error) bool
 	outcome
 }{
-	{is(errBadRequest), outcome{status: http.StatusBadRequest, message: "The request is not well-formed.", quiet: true}},
-	{is(errLongTarget), outcome{status: http.StatusRequestURITooLong, message: "The request's address is too long.", quiet: true}},
-	{is(errLargeHead), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
-	{is(errBodyTooLarge), outcome{status: http.StatusRequestEntityTooLarge, message: "The request's body is too large.", quiet: true}},
-	{is(errClientSlow), outcome{status: http.StatusRequestTimeout, message: "The request's body came too slowly.", quiet: true}},
-	{is(errBodyLength), outcome{status: http.StatusInternalServerError, message: "The server has changed the request's body on its way to the application."}},
-	{is(errBadUpload), outcome{status: http.StatusBadRequest, message: "The request's body is not well-formed.", quiet: true}},
+	{is(errBadRequest), outcome{
+		status:  http.StatusBadRequest,
+		message: "The request is not well-formed.",
+		quiet:   true,
+	}},
+	{is(errLongTarget), outcome{
+		status:  http.StatusRequestURITooLong,
+		message: "The request's address is too long.",
+		quiet:   true,
+	}},
+	{is(errLargeHead), outcome{
+		status:  http.StatusRequestHeaderFieldsTooLarge,
+		message: "The request's header is too large.",
+		quiet:   true,
+	}},
+	{is(errBodyTooLarge), outcome{
+		status:  http.StatusRequestEntityTooLarge,
+		message: "The request's body is too large.",
+		quiet:   true,
+	}},
+	{is(errClientSlow), outcome{
+		status:  http.StatusRequestTimeout,
+		message: "The request's body came too slowly.",
+		quiet:   true,
+	}},
+	{is(errBodyLength), outcome{
+		status:  http.StatusInternalServerError,
+		message: "The server has changed the request's body on its way to the application.",
+	}},
+	{is(errBadUpload), outcome{
+		status:  http.StatusBadRequest,
+		message: "The request's body is not well-formed.",
+		quiet:   true,
+	}},
 	{is(errNotFound), outcome{status: http.StatusNotFound, message: "There is nothing at this address.", quiet: true}},
-	{is(errMethod), outcome{status: http.StatusNotImplemented, message: "The request's method is not supported.", quiet: true}},
-	{is(sessionproto.ErrTooLarge), outcome{status: http.StatusRequestHeaderFieldsTooLarge, message: "The request's header is too large.", quiet: true}},
-	{is(errNoSpace), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body."}},
-	{is(errNoRoom), outcome{status: http.StatusInsufficientStorage, message: "There is no room for the request's body.", quiet: true}},
+	{is(errMethod), outcome{
+		status:  http.StatusNotImplemented,
+		message: "The request's method is not supported.",
+		quiet:   true,
+	}},
+	{is(sessionproto.ErrTooLarge), outcome{
+		status:  http.StatusRequestHeaderFieldsTooLarge,
+		message: "The request's header is too large.",
+		quiet:   true,
+	}},
+	{is(errNoSpace), outcome{
+		status:  http.StatusInsufficientStorage,
+		message: "There is no room for the request's body.",
+	}},
+	{is(errNoRoom), outcome{
+		status:  http.StatusInsufficientStorage,
+		message: "There is no room for the request's body.",
+		quiet:   true,
+	}},
 	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
-	{as[*passenger.QueueFullError], outcome{status: http.StatusServiceUnavailable, message: "The application is under heavy load: too many requests wait for it already.", retryAfter: 1}},
-	{is(errQueueShare), outcome{status: http.StatusServiceUnavailable, message: "Too many requests of this connection wait for the application already.", retryAfter: 1}},
-	{is(passenger.ErrClosed), outcome{status: http.StatusServiceUnavailable, message: "The server is shutting down.", retryAfter: 1}},
-	{is(errBusy), outcome{status: http.StatusServiceUnavailable, message: "The application is too busy to take the request.", retryAfter: 1}},
-	{is(passenger.ErrExhausted), outcome{status: http.StatusServiceUnavailable, message: "The server is out of resources.", retryAfter: 1}},
-	{as[*spawner.SpawnError], outcome{status: http.StatusInternalServerError, message: "The application could not be started."}},
-	{is(passenger.ErrQueueTimeout), outcome{status: http.StatusGatewayTimeout, message: "The request waited for too long for the application."}},
-	{is(passenger.ErrAppDetached), outcome{status: http.StatusServiceUnavailable, message: "The application was removed.", retryAfter: 1}},
+	{as[*passenger.QueueFullError], outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "The application is under heavy load: too many requests wait for it already.",
+		retryAfter: 1,
+	}},
+	{is(errQueueShare), outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "Too many requests of this connection wait for the application already.",
+		retryAfter: 1,
+	}},
+	{is(passenger.ErrClosed), outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "The server is shutting down.",
+		retryAfter: 1,
+	}},
+	{is(errBusy), outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "The application is too busy to take the request.",
+		retryAfter: 1,
+	}},
+	{is(passenger.ErrExhausted), outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "The server is out of resources.",
+		retryAfter: 1,
+	}},
+	{as[*spawner.SpawnError], outcome{
+		status:  http.StatusInternalServerError,
+		message: "The application could not be started.",
+	}},
+	{is(passenger.ErrQueueTimeout), outcome{
+		status:  http.StatusGatewayTimeout,
+		message: "The request waited for too long for the application.",
+	}},
+	{is(passenger.ErrAppDetached), outcome{
+		status:     http.StatusServiceUnavailable,
+		message:    "The application was removed.",
+		retryAfter: 1,
+	}},
 	{is(errTooSlow), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
-	{is(context.DeadlineExceeded), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
-	{as[*passenger.ConnectError], outcome{status: http.StatusBadGateway, message: "The application does not accept connections."}},
-	{is(errAppDied), outcome{status: http.StatusBadGateway, message: "The application ended its answer before it began."}},
-	{is(errCutShort), outcome{status: http.StatusBadGateway, message: "The application ended its answer before its end."}},
-	{is(errBadResponse), outcome{status: http.StatusBadGateway, message: "The application's answer is not well-formed."}},
-	{func(error) bool { return true }, outcome{status: http.StatusInternalServerError, message: "Something went wrong."}},
+	{is(context.DeadlineExceeded), outcome{
+		status:  http.StatusGatewayTimeout,
+		message: "The application took too long to answer.",
+	}},
+	{as[*passenger.ConnectError], outcome{
+		status:  http.StatusBadGateway,
+		message: "The application does not accept connections.",
+	}},
+	{is(errAppDied), outcome{
+		status:  http.StatusBadGateway,
+		message: "The application ended its answer before it began.",
+	}},
+	{is(errCutShort), outcome{
+		status:  http.StatusBadGateway,
+		message: "The application ended its answer before its end.",
+	}},
+	{is(errBadResponse), outcome{
+		status:  http.StatusBadGateway,
+		message: "The application's answer is not well-formed.",
+	}},
+	{func(error) bool { return true }, outcome{
+		status:  http.StatusInternalServerError,
+		message: "Something went wrong.",
+	}},
 }
 
 func is(target error) func(error) bool {
@@ -102,6 +192,7 @@ func outcomeOf(err error) outcome {
 			return o.outcome
 		}
 	}
+
 	return outcome{}
 }
 
@@ -121,6 +212,7 @@ func (h *Handler) statusOf(o *outcome, err error) int {
 	case as[*spawner.SpawnError](err):
 		status = h.cfg.SpawnErrorStatus
 	}
+
 	return cmp.Or(status, o.status)
 }
 
@@ -138,11 +230,13 @@ func pathOf(r *http.Request) string {
 // come by the thousand, one is told of at a time, and how many more there were.
 func (x *exchange) logError(err error, status int, errorID string) {
 	about := []any{
-		"app", x.h.appName(), "method", x.r.Method, "path", pathOf(x.r), "status", status, "pid", x.event.PID, "requestId", x.mark.id,
+		"app", x.h.appName(), "method", x.r.Method, "path", pathOf(x.r), "status", status, "pid", x.event.PID,
+		"requestId", x.mark.id,
 	}
 	if errorID != "" {
 		about = append(about, "id", errorID)
 	}
+
 	if !queueFull(err) {
 		x.h.cfg.Logger.Error(err, "Request failed", about...)
 		return
@@ -159,15 +253,18 @@ func (x *exchange) answerError(err error) {
 	if !o.quiet {
 		x.logError(err, o.status, page.ErrorID)
 	}
+
 	format := chooseFormat(r.Header)
 	body, contentType := page.render(format)
 	head := x.w.Header()
 	x.spelled = nil
-	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError && !h.cfg.showsDetails() {
+	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError &&
+		!h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage
 	} else {
 		head.Set("Content-Security-Policy", pagePolicy)
 	}
+
 	head.Set("Content-Type", contentType)
 	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Del("Content-Encoding")
@@ -178,14 +275,18 @@ func (x *exchange) answerError(err error) {
 	if o.retryAfter > 0 {
 		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
 	}
+
 	x.endDoubt(head)
 	if o.status == http.StatusBadRequest && r.ProtoMajor == 1 {
 		head.Set("Connection", "close") // what follows it may be as doubtful
 	}
+
 	if x.unread || x.body != nil && x.upload == nil {
 		x.abandonBody()
 	}
+
 	x.answer(o.status)
+
 	// A client that is gone cannot be told.
 	n, _ := x.w.Write(body)
 	x.sent.Add(int64(n))

@@ -53,12 +53,15 @@ func TestQueueFull(t *testing.T) {
 				statuses <- fmt.Sprint(resp.StatusCode, resp.Header["Retry-After"])
 			}()
 		}
+
 		synctest.Wait()
 		require.Len(s, statuses, 7, "five wait")
+
 		count := map[string]int{}
 		for range 12 {
 			count[<-statuses]++
 		}
+
 		require.Equal(s, map[string]int{"200 []": 5, "503 [1]": 7}, count)
 	})
 }
@@ -102,6 +105,7 @@ func TestB4ProcessHangsInARequest(t *testing.T) {
 			<-p.Exited()
 			return
 		}
+
 		_, _ = http.ReadRequest(bufio.NewReader(c))
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	}}
@@ -126,6 +130,7 @@ func TestShuttingDown(t *testing.T) {
 // A page of the operator's own is for those who take HTML and are shown no details.
 func TestErrorPageOfTheOperator(t *testing.T) {
 	const own = "<!doctype html><title>Back soon</title><script>1</script>"
+
 	fails := func(context.Context, int, spawner.App) error { return broken() }
 	for _, test := range []struct {
 		environment, target, accept string

@@ -44,13 +44,17 @@ func body(r *http.Response) string {
 }
 
 func ExampleNew() {
-	pool, options := exampleApp(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello from", r.URL.Path) })
+	pool, options := exampleApp(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello from",
+			r.URL.Path)
+	})
 	defer func() { _ = pool.Close() }()
 
 	app, err := handler.New(pool, handler.Config{Options: options})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Print(body(ask(app, "/cart")))
 	// Output: hello from /cart
 }
@@ -82,6 +86,7 @@ func ExampleNew_baseURI() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Print(body(ask(app, "/shop/cart")))
 	fmt.Println(ask(app, "/blog").Status)
 	// Output:
@@ -124,6 +129,7 @@ func ExampleConfig_errorDetails() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 
 	app, err := handler.New(pool, handler.Config{
@@ -134,6 +140,7 @@ func ExampleConfig_errorDetails() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	response := ask(app, "/")
 	fmt.Println(response.Status, strings.Contains(body(response), "No such table: carts"))
 	// Output: 500 Internal Server Error true
@@ -150,8 +157,10 @@ func ExampleStickySessions() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	for _, cookie := range ask(app, "/").Cookies() {
 		fmt.Println(cookie.Name, cookie.SameSite == http.SameSiteLaxMode)
 	}
+
 	// Output: _shop_route true
 }

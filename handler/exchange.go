@@ -101,6 +101,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.remote, x.knowsClient = h.client(r, x.peer)
 	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
 	h.flights.add(x)
+
 	return x
 }
 
@@ -115,10 +116,13 @@ func (x *exchange) free() {
 		x.br.Reset(nil)
 		readers.Put(x.br)
 	}
+
 	clear(x.resp.spellings) // heads are long
 	*x = exchange{
-		enc: x.enc, out: x.out[:0], sending: x.sending,
-		resp: response{header: x.resp.header, spellings: x.resp.spellings[:0]},
+		enc:     x.enc,
+		out:     x.out[:0],
+		sending: x.sending,
+		resp:    response{header: x.resp.header, spellings: x.resp.spellings[:0]},
 	}
 	exchanges.Put(x)
 }
@@ -127,6 +131,7 @@ func (x *exchange) control() *http.ResponseController {
 	if x.rc == nil {
 		x.rc = http.NewResponseController(x.w)
 	}
+
 	return x.rc
 }
 
@@ -135,26 +140,33 @@ func (x *exchange) run() error {
 	if err := x.admit(); err != nil {
 		return err
 	}
+
 	if served, err := x.serveCached(); served {
 		return err
 	}
+
 	if err := x.readBody(); err != nil {
 		return err
 	}
+
 	x.event.Buffered = x.since()
 	if err := x.checkout(); err != nil {
 		return err
 	}
+
 	if x.mustStore() {
 		x.session.Close(passenger.KeepAlive)
 		if err := x.storeBody(); err != nil {
 			return err
 		}
+
 		if err := x.checkout(); err != nil {
 			return err
 		}
 	}
+
 	err := x.converse()
+
 	// Before the upload is broken off, which looks to net/http as if the client
 	// had gone.
 	cause := x.ctx.Err()
@@ -184,29 +196,37 @@ func (x *exchange) admit() (err error) {
 	if err := httphead.CheckMethod(r.Method); err != nil {
 		return methodFault(err)
 	}
+
 	switch r.Method {
 	case http.MethodConnect, sessionproto.MethodPing, "ping", sessionproto.MethodOOBW:
 		// The latter are for the process itself.
 		return errMethod
 	}
+
 	if x.target, err = newTarget(r, x.h.base); err != nil {
 		return err
 	}
+
 	if err := x.h.cfg.Limits.check(x.target.uri, r.Header); err != nil {
 		return err
 	}
+
 	if err := checkHeader(r.Header); err != nil {
 		return err
 	}
+
 	if x.env, err = envOf(x.ctx); err != nil {
 		return err
 	}
+
 	if err := x.takeBody(); err != nil {
 		return err
 	}
+
 	if x.upgrade = upgradeToken(r); x.upgrade != "" && (r.Method != http.MethodGet || x.length != 0) {
 		return errBadRequest
 	}
+
 	return nil
 }
 
@@ -221,6 +241,7 @@ func (x *exchange) takeBody() error {
 	if x.length < 0 {
 		return nil
 	}
+
 	x.exact = exactBody{r: r.Body, length: x.length, left: x.length}
 	x.body = &x.exact
 	if x.length > 0 {
@@ -235,6 +256,7 @@ func (x *exchange) takeBody() error {
 	} else {
 		client.x = x
 	}
+
 	_, err := client.Read(nil)
 	if errors.Is(err, io.EOF) {
 		x.body = nil
@@ -256,6 +278,7 @@ func (x *exchange) converse() error {
 			err = x.roundTrip()
 		} // else what happened first is what is to be told
 	}
+
 	switch {
 	case err != nil:
 		return err
@@ -263,6 +286,7 @@ func (x *exchange) converse() error {
 		x.unwatchClient()
 		return x.tunnel()
 	}
+
 	return x.forward()
 }
 
@@ -273,14 +297,17 @@ func (x *exchange) releaseProcess(err error) {
 	if x.upstreamFree {
 		return
 	}
+
 	x.upstreamFree = true
 	uploaded := x.endUpload()
+
 	// A connection that the watch has its hands on is not for anybody else.
 	watched := x.unwatchClient()
 	mode := passenger.Discard
 	if err == nil && uploaded && watched && x.keepsAlive() {
 		mode = passenger.KeepAlive
 	}
+
 	x.event.AppDone = x.since()
 	x.appDone.Store(true)
 	x.session.Close(mode)
@@ -316,6 +343,7 @@ func (x *exchange) mayRepeat() bool {
 	if x.ctx.Err() != nil || x.body != nil && x.upload != nil {
 		return false
 	}
+
 	switch x.r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 	default:
@@ -323,8 +351,10 @@ func (x *exchange) mayRepeat() bool {
 			return false
 		}
 	}
+
 	x.endUpload()
 	x.upload = nil
+
 	return true
 }
 
@@ -335,9 +365,11 @@ func (x *exchange) roundTrip() error {
 	if err != nil {
 		return err
 	}
+
 	x.readFromConn()
 	hasUpload := x.length != 0 && x.small == nil
 	var sent int
+
 	// A connection that takes no more bytes may still hold an answer, so errors
 	// of writing show when that is read.
 	switch halfCloses := x.small != nil && x.halfClosesBody(); {
@@ -350,14 +382,17 @@ func (x *exchange) roundTrip() error {
 		x.enter(StateWaiting)
 		sent, err = x.sending.send(x.conn, head, x.session.Reused())
 	}
+
 	x.unsent = err != nil && sent == 0
 	if errors.Is(err, errNotSilent) {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+
 	if hasUpload {
 		x.enter(StateForwardingBody)
 		x.startUpload()
 	}
+
 	return x.readHead()
 }
 
@@ -368,11 +403,14 @@ func (x *exchange) requestHead() ([]byte, error) {
 		if err != nil || x.small == nil {
 			return head, err
 		}
+
 		x.out = append(x.out, head...)
 	} else {
 		x.out = x.appendHTTPHead(x.out)
 	}
+
 	x.out = append(x.out, x.small...)
+
 	return x.out, nil
 }
 
@@ -381,9 +419,11 @@ func (x *exchange) keepsAlive() bool {
 	if !x.resp.complete || !x.resp.keepAlive || x.br.Buffered() > 0 {
 		return false
 	}
+
 	if x.session.Protocol() == spawner.SessionProtocol {
 		return x.session.KeepsSessionsOpen() || x.length == 0
 	}
+
 	return true
 }
 
@@ -403,9 +443,11 @@ func (x *exchange) blame(err, cause error) error {
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
+
 	if x.session.TimeIsUp() {
 		return fmt.Errorf("%w: %w", errTooSlow, err)
 	}
+
 	if u != nil && u.clientErr != nil {
 		return u.clientErr
 	}

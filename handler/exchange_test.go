@@ -37,10 +37,12 @@ func echoSession(h sessionproto.Header, body io.Reader, c net.Conn) bool {
 	var n int64
 	_, _ = fmt.Sscan(h["CONTENT_LENGTH"], &n)
 	b, _ := io.ReadAll(io.LimitReader(body, n))
-	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Length: %s\r\nX-Method: %s\r\nContent-Length: %d\r\n\r\n", h["CONTENT_LENGTH"], h["REQUEST_METHOD"], len(b))
+	fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nX-Length: %s\r\nX-Method: %s\r\nContent-Length: %d\r\n\r\n", h["CONTENT_LENGTH"],
+		h["REQUEST_METHOD"], len(b))
 	if h["REQUEST_METHOD"] != http.MethodHead && len(b) > 0 {
 		_, _ = c.Write(b)
 	}
+
 	return false
 }
 
@@ -67,6 +69,7 @@ func TestRequestsWithAndWithoutBodies(t *testing.T) {
 				require.Equal(s, fmt.Sprint(len(body)), resp.Header.Get("X-Length"))
 				requireSame(s, body, got)
 			}
+
 			resp, _ := s.do(http.MethodGet, "/", "")
 			require.Equal(s, "GET", resp.Header.Get("X-Method"))
 			resp, body := s.do(http.MethodHead, "/", "")
@@ -83,7 +86,8 @@ func TestBodyOfUnknownLength(t *testing.T) {
 		serve(t, script, func(s *site) {
 			for _, body := range []string{"", "x", long} {
 				c := s.client()
-				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/", io.MultiReader(strings.NewReader(body)))
+				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
+					io.MultiReader(strings.NewReader(body)))
 				require.NoError(s, err)
 				resp, err := c.Do(r)
 				require.NoError(s, err)
@@ -104,6 +108,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 	app := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		_ = rc.EnableFullDuplex()
+
 		lines := bufio.NewScanner(r.Body)
 		for lines.Scan() {
 			fmt.Fprintf(w, "got %s\n", lines.Text())
@@ -120,6 +125,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 		resp, err := c.Do(r)
 		require.NoError(s, err)
 		defer resp.Body.Close()
+
 		lines := bufio.NewScanner(resp.Body)
 		for _, word := range []string{"one", "two", "three"} {
 			require.True(s, lines.Scan())
@@ -129,6 +135,7 @@ func TestBothWaysAtOnce(t *testing.T) {
 				fmt.Fprintln(pw, next)
 			}
 		}
+
 		require.NoError(s, pw.Close())
 		require.False(s, lines.Scan())
 		require.NoError(s, lines.Err())
@@ -141,16 +148,22 @@ func TestConnectionsAreReused(t *testing.T) {
 		body   string
 		conns  int
 	}{
-		"http_session":                      {spawnertest.Script{Handler: http.HandlerFunc(echo)}, "x", 1},
-		"session without a body":            {sessionApp(false, echoSession), "", 1},
-		"session kept open with a body":     {sessionApp(true, echoSession), "x", 1},
-		"foreign session with a body":       {sessionApp(false, echoSession), "x", 3},
-		"HTTP/1.1 with Connection: close":   {replyingKeepOpen("HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n"), "", 3},
-		"HTTP/1.0":                          {replyingKeepOpen("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), "", 3},
-		"HTTP/1.0 with keep-alive":          {replyingKeepOpen("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n"), "", 1},
-		"bytes after the body":              {replyingKeepOpen("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab"), "", 3},
-		"body where there must not be one":  {replyingKeepOpen("HTTP/1.1 204 No Content\r\n\r\nab"), "", 3},
-		"chunked with a trailer":            {replyingKeepOpen("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n"), "", 1},
+		"http_session":                  {spawnertest.Script{Handler: http.HandlerFunc(echo)}, "x", 1},
+		"session without a body":        {sessionApp(false, echoSession), "", 1},
+		"session kept open with a body": {sessionApp(true, echoSession), "x", 1},
+		"foreign session with a body":   {sessionApp(false, echoSession), "x", 3},
+		"HTTP/1.1 with Connection: close": {replyingKeepOpen("HTTP/1.1 200 OK\r\nConnection: x, " +
+			"Close\r\nContent-Length: 0\r\n\r\n"), "", 3},
+		"HTTP/1.0": {replyingKeepOpen("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), "", 3},
+		"HTTP/1.0 with keep-alive": {replyingKeepOpen("HTTP/1.0 200 OK\r\nConnection: " +
+			"keep-alive\r\nContent-Length: 0\r\n\r\n"), "", 1},
+		"bytes after the body": {
+			replyingKeepOpen("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nab"), "",
+			3,
+		},
+		"body where there must not be one": {replyingKeepOpen("HTTP/1.1 204 No Content\r\n\r\nab"), "", 3},
+		"chunked with a trailer": {replyingKeepOpen("HTTP/1.1 200 OK\r\nTransfer-Encoding: " +
+			"chunked\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n"), "", 1},
 		"not modified, with a length of it": {replyingKeepOpen("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n"), "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,6 +175,7 @@ func TestConnectionsAreReused(t *testing.T) {
 					resp, _ := s.do(http.MethodPost, "/", c.body)
 					require.Less(s, resp.StatusCode, 400)
 				}
+
 				require.Equal(s, c.conns, conns)
 			})
 		})
@@ -196,12 +210,14 @@ func TestStaleConnectionIsReplacedOnce(t *testing.T) {
 			conns := 0
 			app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, conn net.Conn) {
 				conns++
+
 				br := bufio.NewReader(conn)
 				for served := 0; ; served++ {
 					r, err := http.ReadRequest(br)
 					if err != nil || served > 0 {
 						return // as if it had just closed an idle connection
 					}
+
 					_, _ = io.Copy(io.Discard, r.Body)
 					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 				}
@@ -223,6 +239,7 @@ func TestClosedConnectionIsReplacedForEveryMethod(t *testing.T) {
 		if err != nil {
 			return
 		}
+
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	}}
@@ -252,6 +269,7 @@ func TestConnectFailureTriesAnotherProcess(t *testing.T) {
 			if p.Info().PID < 1003 {
 				return errors.New("refused")
 			}
+
 			return nil
 		},
 	}
@@ -288,10 +306,12 @@ func TestContinueAndEarlyHints(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
 			return true
 		}
+
 		_, _ = io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n")
 		body, _ := io.ReadAll(r.Body)
 		_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n!~Own: x\r\n\r\n")
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+
 		return false
 	})
 	serve(t, app, func(s *site) {
@@ -304,7 +324,8 @@ func TestContinueAndEarlyHints(t *testing.T) {
 		tr.ExpectContinueTimeout = time.Hour
 		c := &http.Client{Transport: tr}
 		defer c.CloseIdleConnections()
-		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(s.Context(), trace), http.MethodPost, "http://example.com/", strings.NewReader("body"))
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(s.Context(), trace), http.MethodPost,
+			"http://example.com/", strings.NewReader("body"))
 		require.NoError(s, err)
 		r.Header.Set("Expect", "100-continue")
 		resp, err := c.Do(r)
@@ -325,20 +346,25 @@ func TestAnswerBeforeTheBodyIsSent(t *testing.T) {
 		answer string
 		status int
 	}{
-		"refused": {"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n", http.StatusRequestEntityTooLarge},
-		"died":    {"", http.StatusBadGateway},
+		"refused": {
+			"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n",
+			http.StatusRequestEntityTooLarge,
+		},
+		"died": {"", http.StatusBadGateway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := scripted(func(_ *http.Request, conn net.Conn) bool {
 				if c.answer != "" {
 					_, _ = io.WriteString(conn, c.answer)
 				}
+
 				return true
 			})
 			serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
 				conn := s.dial()
 				defer conn.Close()
-				_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
+				_, err := io.WriteString(conn,
+					"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nfirst bytes")
 				require.NoError(s, err)
 				br := bufio.NewReader(conn)
 				resp, err := http.ReadResponse(br, nil)
@@ -377,6 +403,7 @@ func TestMountedBelowABaseURI(t *testing.T) {
 			require.Equal(s, want, [3]string{got["SCRIPT_NAME"], got["PATH_INFO"], got["QUERY_STRING"]}, target)
 			require.Equal(s, target, got["REQUEST_URI"])
 		}
+
 		for _, target := range []string{"/", "/shopping", "/sho"} {
 			resp, _ := s.do(http.MethodGet, target, "")
 			require.Equal(s, http.StatusNotFound, resp.StatusCode, target)
@@ -392,8 +419,10 @@ func TestHTTP2(t *testing.T) {
 			tr.Protocols.SetUnencryptedHTTP2(true)
 			c := &http.Client{Transport: tr}
 			defer c.CloseIdleConnections()
+
 			for _, body := range []string{"", "some body"} {
-				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/", strings.NewReader(body))
+				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
+					strings.NewReader(body))
 				require.NoError(s, err)
 				resp, err := c.Do(r)
 				require.NoError(s, err)

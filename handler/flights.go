@@ -48,6 +48,7 @@ func (f *flights) add(x *exchange) {
 	if f.first != nil {
 		f.first.before = x
 	}
+
 	f.first = x
 }
 
@@ -60,6 +61,7 @@ func (f *flights) remove(x *exchange) {
 	} else {
 		f.first = x.after
 	}
+
 	if x.after != nil {
 		x.after.before = x.before
 	}
@@ -72,12 +74,14 @@ func (f *flights) remove(x *exchange) {
 func (h *Handler) Disconnect(id string) (found bool) {
 	h.flights.mu.Lock()
 	defer h.flights.mu.Unlock()
+
 	for x := h.flights.first; x != nil; x = x.after {
 		if x.mark.id == id {
 			found = true
 			x.disconnect()
 		}
 	}
+
 	return found
 }
 
@@ -121,17 +125,30 @@ type RequestSnapshot struct {
 func (h *Handler) Inspect() Snapshot {
 	h.flights.mu.Lock()
 	defer h.flights.mu.Unlock()
+
 	s := Snapshot{
-		AppName: h.appName(), RequestsBegun: h.flights.begun,
-		Requests: make([]RequestSnapshot, 0, h.flights.count), Turbocaching: h.cache.stats(),
+		AppName:       h.appName(),
+		RequestsBegun: h.flights.begun,
+		Requests:      make([]RequestSnapshot, 0, h.flights.count),
+		Turbocaching:  h.cache.stats(),
 	}
 	for x := h.flights.first; x != nil; x = x.after {
 		s.Requests = append(s.Requests, RequestSnapshot{
-			ID: x.mark.id, State: RequestState(x.state.Load()), Began: x.event.Began,
-			Method: x.r.Method, Host: x.r.Host, Path: x.r.RequestURI, Protocol: x.r.Proto, RemoteAddr: x.r.RemoteAddr,
-			PID: int(x.pid.Load()), BodyBytes: x.received.Load(), ResponseBytes: x.sent.Load(), AppDone: x.appDone.Load(),
+			ID:            x.mark.id,
+			State:         RequestState(x.state.Load()),
+			Began:         x.event.Began,
+			Method:        x.r.Method,
+			Host:          x.r.Host,
+			Path:          x.r.RequestURI,
+			Protocol:      x.r.Proto,
+			RemoteAddr:    x.r.RemoteAddr,
+			PID:           int(x.pid.Load()),
+			BodyBytes:     x.received.Load(),
+			ResponseBytes: x.sent.Load(),
+			AppDone:       x.appDone.Load(),
 		})
 	}
+
 	return s
 }
 
@@ -159,12 +176,14 @@ func (x *exchange) ended(err error) {
 	if !x.observed() {
 		return
 	}
+
 	e := x.event
 	e.Err, e.Ended = err, x.since()
 	e.RequestBytes, e.ResponseBytes = x.received.Load(), x.sent.Load()
 	if x.h.observer != nil {
 		x.h.observer.RequestEnded(x.ctx, &e)
 	}
+
 	logAccess(x.h.cfg.AccessLog, &e)
 }
 
@@ -174,14 +193,17 @@ func logAccess(log interface{ Info(string, ...any) }, e *passenger.RequestEvent)
 		"id", e.ID, "app", e.AppName, "remote", e.RemoteAddr, "method", e.Method, "host", e.Host, "target", e.Target,
 		"protocol", e.Protocol, "status", e.Status, "bytesIn", e.RequestBytes, "bytesOut", e.ResponseBytes,
 		"pid", e.PID, "queueMs", milliseconds(e.Queued), "checkoutMs", milliseconds(e.CheckedOut),
-		"firstByteMs", milliseconds(e.FirstByte), "appDoneMs", milliseconds(e.AppDone), "totalMs", milliseconds(e.Ended),
+		"firstByteMs", milliseconds(e.FirstByte), "appDoneMs", milliseconds(e.AppDone), "totalMs",
+		milliseconds(e.Ended),
 	}
 	if e.Cached {
 		values = append(values, "cached", true)
 	}
+
 	if e.Err != nil {
 		values = append(values, "error", e.Err.Error())
 	}
+
 	log.Info("Request", values...)
 }
 

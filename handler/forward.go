@@ -26,28 +26,34 @@ func (x *exchange) forward() error {
 	if _, asked := p.header[requestOOBW]; asked {
 		x.session.RequestOOBW()
 	}
+
 	x.invalidateCache()
 	if file := x.sendfile(); file != nil {
 		x.releaseProcess(nil)
 		return x.sendFile(file)
 	}
+
 	x.tellOfRemoved()
 	cacheable := x.h.cache.permits(&x.ticket, p)
 	body, whole, err := x.hold(cacheable)
 	if err != nil {
 		return err
 	}
+
 	x.writeHead(body, whole)
 	if !whole {
 		return x.passOn(body)
 	}
+
 	x.releaseProcess(nil)
 	if cacheable {
 		x.h.cache.store(&x.ticket, body)
 	}
+
 	if len(body) == 0 {
 		return nil
 	}
+
 	return x.give(body)
 }
 
@@ -60,6 +66,7 @@ func (x *exchange) writeHead(body []byte, whole bool) {
 	if _, typed := out["Content-Type"]; !typed {
 		out["Content-Type"] = nil // keeps net/http from guessing
 	}
+
 	lengths := p.header["Content-Length"]
 	switch {
 	case len(lengths) == 1 && p.status != http.StatusNoContent:
@@ -67,10 +74,12 @@ func (x *exchange) writeHead(body []byte, whole bool) {
 	case whole && (p.chunked || p.length < 0):
 		out["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
+
 	if x.uploading() && x.r.ProtoMajor == 1 {
 		// What the client still sends must not be taken for its next request.
 		out.Set("Connection", "close")
 	}
+
 	x.endDoubt(out)
 	x.answer(p.status)
 }
@@ -100,6 +109,7 @@ func (x *exchange) copyHeader(to http.Header) {
 		delete(to, "X-Sendfile")
 		delete(to, "X-Accel-Redirect")
 	}
+
 	if route := x.h.sticky; route != nil {
 		https := scheme(x.r, x.peer.trusted) == "https"
 		to.Add("Set-Cookie", route.cookie(x.session.StickyID(), https))
@@ -122,6 +132,7 @@ var statusFields = func() (fields [600][]string) {
 			fields[status] = []string{strconv.Itoa(status) + " " + text}
 		}
 	}
+
 	return fields
 }()
 
@@ -129,6 +140,7 @@ func statusField(status int) []string {
 	if status < len(statusFields) && statusFields[status] != nil {
 		return statusFields[status]
 	}
+
 	return []string{strconv.Itoa(status)}
 }
 
@@ -145,15 +157,18 @@ func (x *exchange) passOn(held []byte) error {
 		x.h.streams.add(x, x.conn)
 		defer x.h.streams.remove(x)
 	}
+
 	if !x.buffers() {
 		return x.stream(held)
 	}
+
 	return x.relay(held)
 }
 
 // buffers: the answer may be kept for a client that reads slowly.
 func (x *exchange) buffers() bool {
-	return x.h.cfg.MaxResponseBuffer > 0 && !eventStream(x.resp.header) && !hasToken(x.resp.header["X-Accel-Buffering"], "no")
+	return x.h.cfg.MaxResponseBuffer > 0 && !eventStream(x.resp.header) && !hasToken(x.resp.header["X-Accel-Buffering"],
+		"no")
 }
 
 // bodyReader reads the answer's body and notes its end.
@@ -170,6 +185,7 @@ func (x *exchange) reader() *bodyReader {
 	if x.resp.chunked {
 		r.chunks = httputil.NewChunkedReader(x.br)
 	}
+
 	return r
 }
 
@@ -192,6 +208,7 @@ func (r *bodyReader) Read(p []byte) (n int, err error) {
 	default:
 		n, err = r.x.br.Read(p)
 	}
+
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
@@ -199,6 +216,7 @@ func (r *bodyReader) Read(p []byte) (n int, err error) {
 	default:
 		err = fmt.Errorf("%w: %w", errCutShort, err)
 	}
+
 	return n, err
 }
 
@@ -211,10 +229,12 @@ func (x *exchange) skipTrailer() error {
 		if err != nil {
 			return fmt.Errorf("in its trailer: %w", noEOF(err))
 		}
+
 		if string(line) == "\r\n" {
 			return io.EOF
 		}
 	}
+
 	return malformed("its trailer is over %d bytes", maxTrailer)
 }
 
@@ -222,6 +242,7 @@ func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
+
 	return err
 }
 
@@ -232,20 +253,25 @@ func (x *exchange) stream(first []byte) error {
 			return err
 		}
 	}
+
 	buf := x.scratch(copyBufferSize)
+
 	unflushed := true // the head
 	for {
 		if unflushed && x.br.Buffered() == 0 {
 			x.flush()
 			unflushed = false
 		}
+
 		n, err := x.reading.Read(buf)
 		if n > 0 {
 			if err := x.give(buf[:n]); err != nil {
 				return err
 			}
+
 			unflushed = true
 		}
+
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -265,5 +291,6 @@ func (x *exchange) give(piece []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
+
 	return nil
 }

@@ -58,6 +58,7 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 	if pool == nil {
 		noPool = errors.New("the handler has no pool: pass one of passenger.New")
 	}
+
 	if err := errors.Join(noPool, cfg.Validate(), cfg.Options.Validate()); err != nil {
 		return nil, err
 	}
@@ -79,14 +80,17 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}
 	h.shares = newQueueShares(&cfg)
+
 	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
 	for _, path := range cfg.UnlimitedConcurrencyPaths {
 		prefix, err := urlpath.Parse(path)
 		if err != nil {
 			return nil, err
 		}
+
 		h.unlimitedPaths = append(h.unlimitedPaths, prefix)
 	}
+
 	if !cfg.DisableTurbocache {
 		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
 	}
@@ -113,14 +117,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && !cut {
 		x.answerError(err)
 	}
+
 	x.ended(err)
 	if cut {
-		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "path", pathOf(r), "reason", err.Error(), "requestId", x.mark.id)
+		h.cfg.Logger.V(1).Info("Request cut", "app", h.appName(), "method", r.Method, "path", pathOf(r), "reason",
+			err.Error(), "requestId", x.mark.id)
 		if x.answered {
 			x.breakOff(err)
 		}
+
 		panic(http.ErrAbortHandler)
 	}
+
 	x.endHurry()
 	h.refused.Flush(func(more int) {
 		h.cfg.Logger.Info("Requests were refused: the queue was full", "app", h.appName(), "requests", more)

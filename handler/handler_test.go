@@ -67,6 +67,7 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 		}()
 		test(s)
 		synctest.Wait()
+
 		for _, g := range pool.Inspect().Groups {
 			require.Zero(t, g.QueueLength)
 		}
@@ -77,10 +78,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.env != nil {
 		r = r.WithContext(handler.WithEnv(r.Context(), s.env))
 	}
+
 	if s.front != nil {
 		s.front.ServeHTTP(w, r)
 		return
 	}
+
 	s.handler.ServeHTTP(w, r)
 }
 
@@ -89,6 +92,7 @@ func (s *site) dial() net.Conn {
 	s.Helper()
 	c, err := dial(s.Context(), s.listener)
 	require.NoError(s, err)
+
 	return c
 }
 
@@ -112,14 +116,17 @@ func (s *site) do(method, target, body string, header ...string) (*http.Response
 	defer c.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(s.Context(), method, "http://example.com"+target, strings.NewReader(body))
 	require.NoError(s, err)
+
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
+
 	resp, err := c.Do(r)
 	require.NoError(s, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(s, err)
+
 	return resp, string(b)
 }
 
@@ -131,6 +138,7 @@ func (s *site) raw(request string) string {
 	defer c.Close()
 	go func() { _, _ = io.WriteString(c, request) }()
 	b, _ := io.ReadAll(c)
+
 	return string(b)
 }
 
@@ -141,6 +149,7 @@ func (s *site) sessions() (n int) {
 			n += p.Sessions
 		}
 	}
+
 	return n
 }
 
@@ -154,9 +163,11 @@ func scripted(answer func(r *http.Request, c net.Conn) (closing bool)) spawnerte
 			if err != nil {
 				return
 			}
+
 			if answer(r, c) {
 				return
 			}
+
 			_, _ = io.Copy(io.Discard, r.Body)
 		}
 	}}
@@ -172,7 +183,9 @@ func replying(raw string) spawnertest.Script {
 }
 
 // sessionApp speaks the session protocol.
-func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reader, c net.Conn) (closing bool)) spawnertest.Script {
+func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reader,
+	c net.Conn) (closing bool),
+) spawnertest.Script {
 	return spawnertest.Script{
 		Protocol: loaderproto.Session, SessionKeepAlive: keepAlive,
 		ServeConn: func(p *spawnertest.Process, c net.Conn) {
@@ -182,6 +195,7 @@ func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reade
 				if err != nil || h.CheckPassword(p.Info().ConnectPassword) != nil {
 					return
 				}
+
 				if answer(h, br, c) {
 					return
 				}

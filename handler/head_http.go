@@ -19,17 +19,20 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	if host == "" {
 		host, _ = x.target.server(r)
 	}
+
 	b = appendField(b, "Host", host)
 	addr, trusted := x.peer.addr, x.peer.trusted
 	x.eachHeader(func(name string, values []string) {
 		if name == forwardedFor || name == forwardedProto || x.env.replaces(name) {
 			return
 		}
+
 		written := wireName(name)
 		if proxyheader.Of(name) == proxyheader.NamedOnly {
 			b = appendField(b, written, merged(name, values)) // of two lines, programs take either
 			return
 		}
+
 		for _, v := range values {
 			b = appendField(b, written, v)
 		}
@@ -39,6 +42,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 			addr = strings.Join(chain, ", ") + ", " + addr
 		}
 	}
+
 	b = appendField(b, forwardedFor, addr)
 	b = appendField(b, forwardedProto, scheme(r, trusted))
 	b = appendField(b, requestIDHeader, x.mark.id)
@@ -46,6 +50,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	if len(x.env) > 0 {
 		b = x.env.appendFields(b)
 	}
+
 	switch {
 	case x.upgrade != "":
 		b = append(b, "Connection: upgrade\r\n"...)
@@ -57,6 +62,7 @@ func (x *exchange) appendHTTPHead(b []byte) []byte {
 	case x.length < 0:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
+
 	return append(b, "\r\n"...)
 }
 
@@ -64,6 +70,7 @@ func appendField(b []byte, name, value string) []byte {
 	b = append(b, name...)
 	b = append(b, ": "...)
 	b = append(b, value...)
+
 	return append(b, "\r\n"...)
 }
 

@@ -26,17 +26,21 @@ func (x *exchange) sessionHead() ([]byte, error) {
 	if x.length > 0 || x.length == 0 && expectsLength(r.Method) {
 		e.Add("CONTENT_LENGTH", strconv.FormatInt(x.length, 10))
 	}
+
 	e.Add("PASSENGER_CONNECT_PASSWORD", x.session.ConnectPassword())
 	if scheme(r, x.peer.trusted) == "https" {
 		e.Add("HTTPS", "on")
 	}
+
 	if x.upgrade != "" {
 		e.Add("HTTP_CONNECTION", "upgrade")
 		e.Add("HTTP_UPGRADE", x.upgrade)
 	}
+
 	if t.host != "" {
 		e.Add("HTTP_HOST", t.host)
 	}
+
 	e.AddHeader(requestIDHeader, x.mark.id)
 	e.AddHeader(requestStartHeader, x.mark.start)
 	x.eachHeader(func(name string, values []string) {
@@ -54,8 +58,10 @@ func (x *exchange) sessionHead() ([]byte, error) {
 			e.AddHeader(name, merged(name, values))
 		}
 	})
+
 	for name, value := range x.env {
 		e.Add(name, value)
 	}
+
 	return e.Bytes()
 }

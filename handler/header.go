@@ -36,6 +36,7 @@ func plainName(name string) bool {
 			return false
 		}
 	}
+
 	return name != ""
 }
 
@@ -51,6 +52,7 @@ func validName(name string) bool {
 			return false
 		}
 	}
+
 	return name != ""
 }
 
@@ -61,6 +63,7 @@ func validValue(v string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -70,6 +73,7 @@ func connectionTokens(h http.Header) []string {
 	if len(values) == 0 {
 		return nil
 	}
+
 	var tokens []string
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
@@ -77,9 +81,11 @@ func connectionTokens(h http.Header) []string {
 			if t == "" || equalASCII(t, "keep-alive") || equalASCII(t, "close") {
 				continue // no header, or one that is never passed on
 			}
+
 			tokens = append(tokens, http.CanonicalHeaderKey(t))
 		}
 	}
+
 	return tokens
 }
 
@@ -92,6 +98,7 @@ func hasToken(values []string, token string) bool {
 			}
 		}
 	}
+
 	return false
 }
 
@@ -100,6 +107,7 @@ func (l *Limits) check(target string, h http.Header) error {
 	if l.Target > 0 && len(target) > l.Target {
 		return errLongTarget
 	}
+
 	fields, size := 0, len(target)
 	for name, values := range h {
 		fields += len(values)
@@ -110,9 +118,11 @@ func (l *Limits) check(target string, h http.Header) error {
 			}
 		}
 	}
+
 	if l.Fields > 0 && fields > l.Fields || l.Head > 0 && size > l.Head {
 		return errLargeHead
 	}
+
 	return nil
 }
 
@@ -124,6 +134,7 @@ func checkHeader(h http.Header) error {
 			return errBadRequest
 		}
 	}
+
 	return checkFraming(h)
 }
 
@@ -141,18 +152,22 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 		if replaced(x.appHeader, written) || !plainName(written) || len(values) == 0 {
 			continue
 		}
+
 		// Middleware may have set it by a name that is not canonical.
 		name := textproto.CanonicalMIMEHeaderKey(written)
 		if hopByHop[name] || notCopied[name] || slices.Contains(listed, name) {
 			continue
 		}
+
 		if !trust.passes(name) {
 			x.tellOfDropped(name)
 			continue
 		}
+
 		if proxyheader.Of(name) != proxyheader.Anybody {
 			written = name
 		}
+
 		yield(written, values)
 	}
 }
@@ -168,8 +183,10 @@ func merged(name string, values []string) string {
 	if len(values) == 1 {
 		return values[0]
 	}
+
 	if name == "Cookie" {
 		return strings.Join(values, "; ")
 	}
+
 	return strings.Join(values, ", ")
 }

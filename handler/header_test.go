@@ -23,17 +23,20 @@ import (
 func recordingHTTP(got *string) spawnertest.Script {
 	return spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
 		br := bufio.NewReader(c)
+
 		var head strings.Builder
 		for {
 			line, err := br.ReadString('\n')
 			if err != nil {
 				return
 			}
+
 			head.WriteString(line)
 			if line == "\r\n" {
 				break
 			}
 		}
+
 		*got = head.String()
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	}}
@@ -50,7 +53,8 @@ const oddRequest = "GET /p%20q/r?x=1&y=2 HTTP/1.1\r\nHost: example.com:8080\r\n"
 	"User-Agent: test\r\nCookie: a=b\r\nCookie: c=d\r\nX-Twice: 1\r\nX-Twice: 2\r\n" +
 	"X_User: forged\r\nX.Dot: odd\r\nProxy: http://evil\r\n" +
 	"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n" +
-	"Connection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n" +
+	"Connection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTE: trailers\r\nUpgrade: " +
+	"h2c\r\nHTTP2-Settings: x\r\n" +
 	"Content-Type: text/plain\r\n\r\n"
 
 // markLines are what marks each request.
@@ -79,14 +83,17 @@ func TestHeadOfASessionRequest(t *testing.T) {
 		require.Contains(s, got["SERVER_SOFTWARE"], "gopassenger/")
 		require.Regexp(s, `^[0-9a-f]{32}$`, got["HTTP_X_REQUEST_ID"])
 		require.Regexp(s, `^t=\d{15,16}$`, got["HTTP_X_REQUEST_START"])
+
 		for _, name := range []string{"SERVER_SOFTWARE", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"} {
 			delete(got, name)
 		}
+
 		require.Equal(s, sessionproto.Header{
 			"REQUEST_URI": "/p%20q/r?x=1&y=2", "PATH_INFO": "/p%20q/r", "SCRIPT_NAME": "", "QUERY_STRING": "x=1&y=2",
 			"REQUEST_METHOD": "GET", "SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1",
 			"REMOTE_ADDR": "192.0.2.7", "REMOTE_PORT": "4711", "CONTENT_TYPE": "text/plain",
-			"HTTP_HOST": "example.com:8080", "HTTP_USER_AGENT": "test", "HTTP_COOKIE": "a=b; c=d", "HTTP_X_TWICE": "1, 2",
+			"HTTP_HOST": "example.com:8080", "HTTP_USER_AGENT": "test", "HTTP_COOKIE": "a=b; c=d",
+			"HTTP_X_TWICE": "1, 2",
 		}, got)
 	})
 }
@@ -128,16 +135,23 @@ func TestRequestsThatAreNotPassedOn(t *testing.T) {
 		request string
 		status  string
 	}{
-		"own header":           {"GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Envvars: x\r\n\r\n", "400"},
-		"own header, bare":     {"GET / HTTP/1.1\r\nHost: x\r\n!~: secret\r\n\r\n", "400"},
-		"connect":              {"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
-		"ping":                 {"PING / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
-		"ping of Python":       {"ping / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
-		"out-of-band work":     {"OOBW / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
-		"upgrade with a body":  {"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx", "400"},
-		"upgrade of a HEAD":    {"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "400"},
-		"broken chunk":         {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
-		"unknown coding":       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
+		"own header":       {"GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Envvars: x\r\n\r\n", "400"},
+		"own header, bare": {"GET / HTTP/1.1\r\nHost: x\r\n!~: secret\r\n\r\n", "400"},
+		"connect":          {"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"ping":             {"PING / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"ping of Python":   {"ping / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"out-of-band work": {"OOBW / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+		"upgrade with a body": {"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: " +
+			"websocket\r\nContent-Length: 1\r\n\r\nx", "400"},
+		"upgrade of a HEAD": {
+			"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+			"400",
+		},
+		"broken chunk": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
+		"unknown coding": {
+			"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+			"501",
+		},
 		"header over the size": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 200<<10) + "\r\n\r\n", "431"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -175,8 +189,10 @@ func TestTargets(t *testing.T) {
 }
 
 func TestHeadersOfAnAnswer(t *testing.T) {
-	app := replying("HTTP/1.1 201 Made\r\nContent-Length: 2\r\nContent-Type: text/x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n" +
-		"!~Request-OOB-Work: true\r\nStatus: 500 No\r\nConnection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: 1\r\nTrailer: X\r\n" +
+	app := replying("HTTP/1.1 201 Made\r\nContent-Length: 2\r\nContent-Type: text/x\r\nSet-Cookie: " +
+		"a=1\r\nSet-Cookie: b=2\r\n" +
+		"!~Request-OOB-Work: true\r\nStatus: 500 No\r\nConnection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: " +
+		"1\r\nTrailer: X\r\n" +
 		"Upgrade: h2c\r\nProxy-Authenticate: x\r\nx-lower: v\r\n\r\nok")
 	serve(t, app, func(s *site) {
 		resp, body := s.do(http.MethodGet, "/", "")
@@ -219,7 +235,9 @@ func TestR39AddressOfTheClient(t *testing.T) {
 				if said != "" {
 					header = "X-Forwarded-For: " + said + "\r\n"
 				}
-				require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+header+"\r\n"), " 200 OK")
+
+				require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+header+"\r\n"),
+					" 200 OK")
 				require.Equal(s, want, got["REMOTE_ADDR"], said)
 				require.Equal(s, want == "192.0.2.7", got["REMOTE_PORT"] == "4711", said)
 			}
@@ -239,6 +257,7 @@ func TestR61OnlyASCIIFolds(t *testing.T) {
 			answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websoc\u212aet\r\n\r\n")
 			require.Contains(s, answer, " 200 OK", "it is no upgrade")
 		}
+
 		require.Equal(s, 2, kept)
 		require.Equal(s, 1, s.factory.LiveProcesses()[0].Connections(), "that is not close")
 	})

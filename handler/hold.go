@@ -21,21 +21,27 @@ func (x *exchange) hold(wanted bool) (held []byte, whole bool, err error) {
 		p.complete = true
 		return nil, true, nil
 	}
+
 	r := x.reader()
 	if p.length > mostMemory {
 		return nil, false, nil
 	}
+
 	size := int(p.length)
 	if p.length < 0 {
 		size = copyBufferSize
 	}
+
 	to := x.scratch(size)
+
 	waits := x.buffers() && (p.length > 0 || wanted)
 	for len(held) < len(to) {
 		if x.br.Buffered() == 0 && (!waits || !x.comes()) {
 			return held, false, nil
 		}
+
 		n, err := r.Read(to[len(held):])
+
 		held = to[:len(held)+n]
 		switch {
 		case errors.Is(err, io.EOF):
@@ -44,6 +50,7 @@ func (x *exchange) hold(wanted bool) (held []byte, whole bool, err error) {
 			return held, false, err
 		}
 	}
+
 	return held, false, nil
 }
 
@@ -55,5 +62,6 @@ func (x *exchange) comes() bool {
 	if x.ctx.Err() != nil {
 		cut(x.conn) // it may have been before
 	}
+
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }

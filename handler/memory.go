@@ -32,9 +32,11 @@ func newMemory(bytes int) *memory {
 	for size < len(memorySizes)-1 && memorySizes[size] < bytes {
 		size++
 	}
+
 	if m, ok := memories[size].Get().(*memory); ok {
 		return m
 	}
+
 	return &memory{make([]byte, memorySizes[size]), size}
 }
 
@@ -43,6 +45,7 @@ func (m *memory) bytes() int64 {
 	if m == nil {
 		return 0
 	}
+
 	return int64(len(m.b))
 }
 
@@ -57,9 +60,11 @@ func (m *memory) grown() *memory {
 	if m.size == len(memorySizes)-1 {
 		return nil
 	}
+
 	larger := newMemory(memorySizes[m.size+1])
 	copy(larger.b, m.b)
 	m.free()
+
 	return larger
 }
 
@@ -70,6 +75,7 @@ func (x *exchange) scratch(bytes int) []byte {
 		x.buf.free()
 		x.buf = newMemory(bytes)
 	}
+
 	return x.buf.b
 }
 
@@ -78,5 +84,6 @@ func (x *exchange) readFromConn() {
 	if x.br == nil {
 		x.br = readers.Get().(*bufio.Reader) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
 	}
+
 	x.br.Reset(x.conn)
 }

@@ -18,6 +18,7 @@ import (
 // bothWays runs a test with requests that are buffered, and with ones that are streamed.
 func bothWays(t *testing.T, test func(t *testing.T, cfg handler.Config)) {
 	t.Helper()
+
 	for name, streams := range map[string]bool{"buffered": false, "streamed": true} {
 		t.Run(name, func(t *testing.T) { test(t, handler.Config{StreamRequests: streams}) })
 	}
@@ -31,6 +32,7 @@ func wholeBodies(whole *int) spawnertest.Script {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+
 		*whole++
 		fmt.Fprint(w, n)
 	})}
@@ -44,10 +46,13 @@ func TestBodyAboveTheLimitOfMaxBytesHandlerIs413(t *testing.T) {
 			for _, size := range []int{100<<10 + 1, 200 << 10} {
 				for _, chunked := range []bool{false, true} {
 					resp := s.post(size, chunked)
-					require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode, "%d bytes, in chunks %v", size, chunked)
+					require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode, "%d bytes, in chunks %v", size,
+						chunked)
 				}
 			}
+
 			require.Zero(s, whole)
+
 			for _, size := range []int{0, 1, 100 << 10} {
 				require.Equal(s, http.StatusOK, s.post(size, false).StatusCode)
 				require.Equal(s, http.StatusOK, s.post(size, true).StatusCode)
@@ -72,6 +77,7 @@ func (s *site) post(size int, chunked bool) *http.Response {
 	if chunked {
 		body = io.MultiReader(body)
 	}
+
 	r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/", body)
 	require.NoError(s, err)
 	resp, err := c.Do(r)
@@ -79,6 +85,7 @@ func (s *site) post(size int, chunked bool) *http.Response {
 	_, err = io.Copy(io.Discard, resp.Body)
 	require.NoError(s, err)
 	require.NoError(s, resp.Body.Close())
+
 	return resp
 }
 
@@ -102,8 +109,10 @@ func TestReadDeadlineOfTheProgramIs408(t *testing.T) {
 				require.GreaterOrEqual(s, time.Since(began), 3*time.Second, name)
 				require.Less(s, time.Since(began), 5*time.Second, "it is not ours that counts")
 			}
+
 			require.Zero(s, whole)
-			require.Contains(s, s.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"), " 200 OK")
+			require.Contains(s, s.raw("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: "+
+				"close\r\n\r\nhello"), " 200 OK")
 		})
 	})
 }
@@ -121,6 +130,7 @@ func TestPaceOfClientsLeavesDeadlinesOfTheProgram(t *testing.T) {
 	}
 	large := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+
 		for range 100 {
 			_, _ = io.WriteString(w, strings.Repeat("x", 1<<10))
 		}
@@ -135,14 +145,17 @@ func TestPaceOfClientsLeavesDeadlinesOfTheProgram(t *testing.T) {
 		defer c.Close()
 		go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
 		began = time.Now()
+
 		got, buf := 0, make([]byte, 1<<10)
 		for {
 			n, err := c.Read(buf)
 			if got += n; err != nil {
 				break
 			}
+
 			<-time.After(time.Second)
 		}
+
 		require.Less(s, got, 100<<10, "the response is cut")
 		require.GreaterOrEqual(s, time.Since(began), 10*time.Second)
 		synctest.Wait()
@@ -173,6 +186,7 @@ func TestBodyOfAnotherLengthThanContentLengthFails(t *testing.T) {
 						require.Equal(s, version, resp.Proto)
 						require.Equal(s, http.StatusInternalServerError, resp.StatusCode, version)
 					}
+
 					require.Zero(s, whole, "the application has not got what looks whole")
 				})
 			})
@@ -198,6 +212,7 @@ func TestBodyThatMiddlewareReplacesInOrderArrives(t *testing.T) {
 					for _, version := range []string{"HTTP/1.1", "HTTP/2.0"} {
 						require.Equal(s, http.StatusOK, s.postBy(version).StatusCode, version)
 					}
+
 					require.Equal(s, 2, whole)
 				})
 			})
@@ -224,13 +239,16 @@ func (s *site) postBy(version string) *http.Response {
 		tr.Protocols = new(http.Protocols)
 		tr.Protocols.SetUnencryptedHTTP2(true)
 	}
+
 	defer tr.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/", strings.NewReader("12345"))
+	r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
+		strings.NewReader("12345"))
 	require.NoError(s, err)
 	resp, err := tr.RoundTrip(r)
 	require.NoError(s, err)
 	_, err = io.Copy(io.Discard, resp.Body)
 	require.NoError(s, err)
 	require.NoError(s, resp.Body.Close())
+
 	return resp
 }

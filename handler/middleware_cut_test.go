@@ -77,6 +77,7 @@ func chain(middleware ...func(http.Handler) http.Handler) func(http.Handler) htt
 		for _, m := range middleware {
 			next = m(next)
 		}
+
 		return next
 	}
 }
@@ -99,6 +100,7 @@ func TestResponseThatBreaksOffLooksBrokenWherePanicsAreSwallowed(t *testing.T) {
 				if version == "HTTP/2.0" && strings.Contains(name, "old-fashioned") {
 					continue // it hijacks, which HTTP/2 does not know
 				}
+
 				t.Run(name+" with "+framing+" by "+version, func(t *testing.T) {
 					app := scripted(func(_ *http.Request, c net.Conn) bool {
 						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"+head)
@@ -124,6 +126,7 @@ func (s *site) getBy(version string) (body string, err error) {
 		tr.Protocols = new(http.Protocols)
 		tr.Protocols.SetUnencryptedHTTP2(true)
 	}
+
 	defer tr.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://example.com/", http.NoBody)
 	require.NoError(s, err)
@@ -131,7 +134,9 @@ func (s *site) getBy(version string) (body string, err error) {
 	if err != nil {
 		return "", err
 	}
+
 	b, err := io.ReadAll(resp.Body)
+
 	return string(b), errors.Join(err, resp.Body.Close())
 }
 
@@ -142,7 +147,10 @@ func TestResponseByHTTP10ThatBreaksOffIsReset(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbegun,\r\n")
 		return true
 	})
-	for name, middleware := range map[string]func(http.Handler) http.Handler{"recovered": recovering, "not recovered": chain()} {
+	for name, middleware := range map[string]func(http.Handler) http.Handler{
+		"recovered":     recovering,
+		"not recovered": chain(),
+	} {
 		t.Run(name, func(t *testing.T) {
 			serveBehind(t, app, handler.Config{}, middleware, func(s *site) {
 				l, err := net.Listen("tcp", "127.0.0.1:0")

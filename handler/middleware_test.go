@@ -59,7 +59,10 @@ func TestURLThatMiddlewareLeavesDecidesTheTarget(t *testing.T) {
 		{"slash stripped behind escapes", rewriting(stripSlashes), "/a%20b/?q", "/a%20b?q"},
 		{"path replaced", rewriting(func(u *url.URL) { u.Path = "/index page" }), "/old", "/index%20page"},
 		{"path replaced where it had escapes", rewriting(func(u *url.URL) { u.Path = "/new" }), "/o%2Fd", "/new"},
-		{"path cleaned", rewriting(func(u *url.URL) { u.Path, u.RawPath = path.Clean(u.Path), "" }), "/a/../b%2F..%2Fc", "/c"},
+		{
+			"path cleaned", rewriting(func(u *url.URL) { u.Path, u.RawPath = path.Clean(u.Path), "" }), "/a/../b%2F..%2Fc",
+			"/c",
+		},
 		{"escaped slashes made slashes", rewriting(func(u *url.URL) { u.RawPath = "" }), "/a%2Fb", "/a/b"},
 		{"query added", rewriting(func(u *url.URL) { u.RawQuery = "tenant=7" }), "/a", "/a?tenant=7"},
 		{"parameter added", rewriting(func(u *url.URL) { u.RawQuery += "&tenant=7" }), "/a?b=%zz", "/a?b=%zz&tenant=7"},
@@ -68,7 +71,10 @@ func TestURLThatMiddlewareLeavesDecidesTheTarget(t *testing.T) {
 		{"URL replaced", func(next http.Handler) http.Handler {
 			return rewriting(func(u *url.URL) { *u = url.URL{Path: "/b c", RawQuery: "d"} })(next)
 		}, "/a", "/b%20c?d"},
-		{"nothing changed, odd escapes", rewriting(func(*url.URL) {}), "/%7Eme/a%2fb;c=%3B?d=%zz", "/%7Eme/a%2fb;c=%3B?d=%zz"},
+		{
+			"nothing changed, odd escapes", rewriting(func(*url.URL) {}), "/%7Eme/a%2fb;c=%3B?d=%zz",
+			"/%7Eme/a%2fb;c=%3B?d=%zz",
+		},
 		{"nothing changed, double slashes and dots", rewriting(func(*url.URL) {}), "//a/./../b//?", "//a/./../b//?"},
 		{"nothing changed, what should be escaped", rewriting(func(*url.URL) {}), "/\xc3\xa4\"<>", "/\xc3\xa4\"<>"},
 		{"encoding changed only", rewriting(func(u *url.URL) { u.RawPath = "" }), "/%7Eme", "/%7Eme"},
@@ -76,7 +82,8 @@ func TestURLThatMiddlewareLeavesDecidesTheTarget(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var got string
 			serveBehind(t, recordingHTTP(&got), handler.Config{}, test.middleware, func(s *site) {
-				require.Contains(s, s.raw("GET "+test.asked+" HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"), " 200 OK")
+				require.Contains(s, s.raw("GET "+test.asked+
+					" HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"), " 200 OK")
 				first, _, _ := strings.Cut(got, "\r\n")
 				require.Equal(s, "GET "+test.want+" HTTP/1.1", first)
 			})
@@ -118,6 +125,7 @@ func setting(header ...string) func(http.Handler) http.Handler {
 			for i := 0; i < len(header); i += 2 {
 				w.Header().Add(header[i], header[i+1])
 			}
+
 			next.ServeHTTP(w, r)
 		})
 	}
@@ -130,11 +138,13 @@ func TestFieldsThatAddUpStayBesideTheApplications(t *testing.T) {
 	}
 	var head strings.Builder
 	set := make([]string, 0, 6+4*len(names))
+
 	set = append(set, "X-Frame-Options", "DENY", "Cache-Control", "private", "X-Only", "middleware")
 	for _, name := range names {
 		fmt.Fprintf(&head, "%s: app\r\n", name)
 		set = append(set, name, "one", name, "two")
 	}
+
 	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Frame-Options: SAMEORIGIN\r\nCache-Control: no-cache\r\n" + head.String() + "\r\n")
 	serveBehind(t, app, handler.Config{}, setting(set...), func(s *site) {
 		for range 2 { // what is shared does not grow
@@ -142,7 +152,9 @@ func TestFieldsThatAddUpStayBesideTheApplications(t *testing.T) {
 			for _, name := range names {
 				require.Equal(s, []string{"one", "two", "app"}, resp.Header[name], name)
 			}
-			require.Equal(s, []string{"SAMEORIGIN"}, resp.Header["X-Frame-Options"], "there is one, and the application is nearer")
+
+			require.Equal(s, []string{"SAMEORIGIN"}, resp.Header["X-Frame-Options"],
+				"there is one, and the application is nearer")
 			require.Equal(s, []string{"no-cache"}, resp.Header["Cache-Control"])
 			require.Equal(s, []string{"middleware"}, resp.Header["X-Only"])
 		}
@@ -155,6 +167,7 @@ func TestFieldsThatAddUpStayBesideACachedResponse(t *testing.T) {
 		asked++
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: public, max-age=60\r\n"+
 			"Link: </app>\r\nServer-Timing: app\r\n\r\nok")
+
 		return false
 	})
 	number := 0
@@ -172,17 +185,20 @@ func TestFieldsThatAddUpStayBesideACachedResponse(t *testing.T) {
 		for i := range 4 {
 			resp, body := s.do(http.MethodGet, "/", "")
 			require.Equal(s, "ok", body)
-			require.Equal(s, []string{fmt.Sprint("session=", i+1)}, resp.Header["Set-Cookie"], "each client has its own")
+			require.Equal(s, []string{fmt.Sprint("session=", i+1)}, resp.Header["Set-Cookie"],
+				"each client has its own")
 			require.Equal(s, []string{"Origin"}, resp.Header["Vary"])
 			require.Equal(s, []string{"</middleware>", "</app>"}, resp.Header["Link"])
 			require.Equal(s, []string{"middleware", "app"}, resp.Header["Server-Timing"])
 		}
+
 		require.Equal(s, 1, asked, "the others are cached")
 	})
 }
 
 func TestFieldsOfMiddlewareGoWithAWebSocketsResponse(t *testing.T) {
-	app := replying("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSet-Cookie: app=1\r\n\r\n")
+	app := replying("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSet-Cookie: " +
+		"app=1\r\n\r\n")
 	serveBehind(t, app, handler.Config{}, setting("Set-Cookie", "session=1", "X-Only", "middleware"), func(s *site) {
 		answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
 		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
@@ -199,7 +215,8 @@ func strip(prefix string) func(http.Handler) http.Handler {
 
 // serveBehind is serveConfig with middleware in front of the handler.
 func serveBehind(
-	t *testing.T, script spawnertest.Script, cfg handler.Config, middleware func(http.Handler) http.Handler, test func(s *site),
+	t *testing.T, script spawnertest.Script, cfg handler.Config, middleware func(http.Handler) http.Handler,
+	test func(s *site),
 ) {
 	t.Helper()
 	serveConfig(t, script, cfg, func(s *site) {

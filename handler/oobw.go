@@ -22,22 +22,27 @@ func OutOfBandWork(ctx context.Context, s *passenger.Session) error {
 	if s.Protocol() != spawner.SessionProtocol {
 		return errors.New("the process does not speak the session protocol")
 	}
+
 	conn, err := s.Connect(ctx)
 	if err != nil {
 		return err
 	}
+
 	stop := context.AfterFunc(ctx, func() { cut(conn) })
 	defer stop()
 	request, err := sessionproto.OOBW(s.ConnectPassword())
 	if err != nil {
 		return err
 	}
+
 	if _, err := conn.Write(request); err != nil {
 		return err
 	}
+
 	// Any answer will do, as will the end of the connection.
 	if _, err := conn.Read(make([]byte, 1)); ctx.Err() != nil {
 		return fmt.Errorf("the process did not finish: %w", err)
 	}
+
 	return nil
 }

@@ -14,15 +14,19 @@ func (x *exchange) options() *passenger.Options {
 	if x.h.unlimited != nil && x.h.unlimitedPath(x.target.path) {
 		options = x.h.unlimited
 	}
+
 	if x.h.sticky == nil {
 		return options
 	}
+
 	wanted := x.h.sticky.wanted(x.r.Header)
 	if wanted == 0 {
 		return options
 	}
+
 	own := *options
 	own.StickySessionID = wanted
+
 	return &own
 }
 
@@ -32,11 +36,14 @@ func unlimitedOptions(cfg *Config) *passenger.Options {
 	if len(cfg.UnlimitedConcurrencyPaths) == 0 {
 		return nil
 	}
+
 	options := cfg.Options
 	options.App.GroupName = options.App.Name() + UnlimitedGroupSuffix
 	options.ForceMaxConcurrentRequestsPerProcess = passenger.Unlimited
+
 	// They last, and nobody is to be killed for it.
 	options.MaxRequestTime = 0
+
 	return &options
 }
 

@@ -32,16 +32,19 @@ func (h *Handler) remote(r *http.Request) peer {
 	if err != nil {
 		addr, port = strings.TrimSuffix(strings.TrimPrefix(r.RemoteAddr, "["), "]"), noPort
 	}
+
 	if ip, err := netip.ParseAddr(addr); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			port = noPort
 		}
+
 		return peer{addr, port, h.trusts(ip)}
 	}
 
 	if onUnixSocket(r) {
 		return peer{localAddr, noPort, true}
 	}
+
 	return peer{unknownAddr, noPort, false}
 }
 
@@ -52,7 +55,9 @@ func onUnixSocket(r *http.Request) bool {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
 		return false // middleware says that it is somebody else
 	}
+
 	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
+
 	return ok
 }
 
@@ -61,7 +66,9 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 	if len(h.cfg.TrustedProxies) == 0 {
 		return false
 	}
+
 	ip = ip.Unmap().WithZone("")
+
 	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
@@ -73,7 +80,9 @@ func (h *Handler) client(r *http.Request, p peer) (client peer, first bool) {
 	if !p.trusted || len(chain) == 0 {
 		return p, true
 	}
+
 	client = p
+
 	rest := strings.Join(chain, ",")
 	for rest != "" {
 		last := rest[strings.LastIndexByte(rest, ',')+1:]
@@ -82,15 +91,18 @@ func (h *Handler) client(r *http.Request, p peer) (client peer, first bool) {
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			addr = host
 		}
+
 		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 		ip, err := netip.ParseAddr(addr)
 		if err != nil {
 			return client, false // nobody knows who that is
 		}
+
 		client = peer{addr, noPort, true}
 		if !h.trusts(ip) {
 			break
 		}
 	}
+
 	return client, rest == ""
 }

@@ -21,7 +21,8 @@ import (
 
 // forged is what a client says that only a proxy may.
 var forged = []string{
-	"X-Forwarded-For", "203.0.113.9", "X-Forwarded-Proto", "https", "X-Request-Id", "forged", "X-Forwarded-User", "root",
+	"X-Forwarded-For", "203.0.113.9", "X-Forwarded-Proto", "https", "X-Request-Id", "forged", "X-Forwarded-User",
+	"root",
 	"X-Forwarded-Host", "evil.example",
 }
 
@@ -126,6 +127,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 		if client != "" {
 			r.RemoteAddr = client
 		}
+
 		h.ServeHTTP(w, r)
 	}))
 	socket := filepath.Join(t.TempDir(), "s")
@@ -140,7 +142,8 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 			c, err := net.DialUnix("unix", from, &net.UnixAddr{Name: socket, Net: "unix"})
 			require.NoError(t, err)
 			defer c.Close()
-			_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n")
+			_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: "+
+				"203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n")
 			require.NoError(t, err)
 			answer, err := io.ReadAll(c)
 			require.NoError(t, err)
@@ -153,6 +156,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 		if from != nil {
 			continue // its name is taken now
 		}
+
 		client = "198.51.100.1"
 		ask()
 		require.Equal(t, "198.51.100.1", got["REMOTE_ADDR"], "middleware says who the client is")
@@ -164,7 +168,8 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.RemoteAddr = "@"
 		r.Header.Set("X-Forwarded-Proto", "https")
-		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
+		h.ServeHTTP(httptest.NewRecorder(),
+			r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
 		require.Equal(t, "0.0.0.0", got["REMOTE_ADDR"], name)
 		require.NotContains(t, got, "HTTPS", name)
 	}

@@ -29,6 +29,7 @@ func newQueueShares(cfg *Config) *queueShares {
 	if size == 0 {
 		size = passenger.DefaultMaxRequestQueueSize
 	}
+
 	s := &queueShares{waiting: map[string]int{}}
 	if size > 0 && cfg.MaxQueueShare > 0 && cfg.MaxQueueShare < 1 {
 		s.limit = max(int(float64(size)*cfg.MaxQueueShare), 1)
@@ -45,6 +46,7 @@ func (s *queueShares) enter(conn string) bool {
 	if s.waiting[conn] >= s.limit {
 		return false
 	}
+
 	s.waiting[conn]++
 
 	return true
@@ -65,6 +67,7 @@ func (x *exchange) connection() string {
 	if x.h.shares.limit == 0 || x.r.ProtoMajor < 2 {
 		return ""
 	}
+
 	if _, err := netip.ParseAddrPort(x.r.RemoteAddr); err != nil {
 		return ""
 	}
@@ -78,6 +81,7 @@ func (x *exchange) get() (*passenger.Session, error) {
 		if !x.h.shares.enter(conn) {
 			return nil, errQueueShare
 		}
+
 		defer x.h.shares.leave(conn)
 	}
 

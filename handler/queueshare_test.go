@@ -36,6 +36,7 @@ func (l *logLines) add(_, args string) {
 func (l *logLines) of(text string) (found []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	for _, line := range l.said {
 		if strings.Contains(line, text) {
 			found = append(found, line)
@@ -50,10 +51,13 @@ func (s *site) connection(port int) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 
-	return &http.Client{Transport: &http.Transport{Protocols: protocols, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		client, server := net.Pipe()
-		return client, s.listener.Connect(ctx, fromPort{server, port})
-	}}}
+	return &http.Client{Transport: &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			client, server := net.Pipe()
+			return client, s.listener.Connect(ctx, fromPort{server, port})
+		},
+	}}
 }
 
 // fromPort is a connection from a port of its own.
@@ -87,15 +91,18 @@ func TestOneConnectionMayNotFillTheQueue(t *testing.T) {
 		var asking sync.WaitGroup
 		var mu sync.Mutex
 		statuses := map[int]int{}
+
 		ask := func(c *http.Client) {
 			asking.Go(func() {
 				r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://example.com/", http.NoBody)
 				if err != nil {
 					return
 				}
+
 				resp, err := c.Do(r)
 				mu.Lock()
 				defer mu.Unlock()
+
 				switch {
 				case errors.Is(err, context.Canceled):
 					statuses[0]++
@@ -108,6 +115,7 @@ func TestOneConnectionMayNotFillTheQueue(t *testing.T) {
 		for range 40 {
 			ask(first)
 		}
+
 		synctest.Wait()
 		require.Equal(s, map[int]int{http.StatusServiceUnavailable: 29}, statuses, "one has the process, ten wait")
 		require.Equal(s, 10, s.pool.Inspect().Groups[0].QueueLength)
@@ -115,6 +123,7 @@ func TestOneConnectionMayNotFillTheQueue(t *testing.T) {
 		for range 5 {
 			ask(second)
 		}
+
 		synctest.Wait()
 		require.Equal(s, 15, s.pool.Inspect().Groups[0].QueueLength)
 		cancel()
@@ -133,6 +142,7 @@ func TestRefusalsOfAFullQueueAreOneLine(t *testing.T) {
 		for i := range 100 {
 			asking.Go(func() { s.do(http.MethodGet, fmt.Sprintf("/search?secret=%d", i), "") })
 		}
+
 		synctest.Wait()
 		require.Len(s, log.of("queue full"), 1)
 

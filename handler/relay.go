@@ -47,8 +47,14 @@ type relay struct {
 const maxPieces = 2
 
 func newRelay(limit int64, dir string, account *account, trouble func(error)) *relay {
-	r := &relay{limit: limit, dir: dir, account: account, trouble: trouble}
+	r := &relay{
+		limit:   limit,
+		dir:     dir,
+		account: account,
+		trouble: trouble,
+	}
 	r.changed.L = &r.mu
+
 	return r
 }
 
@@ -57,23 +63,30 @@ func newRelay(limit int64, dir string, account *account, trouble func(error)) *r
 func (r *relay) put(p piece) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	for !r.gone {
 		if r.filled == 0 && len(r.pieces) < maxPieces {
 			r.account.add(inMemory, p.memory.bytes())
 			r.pieces = append(r.pieces, p)
 			r.changed.Broadcast()
+
 			return true
 		}
+
 		if !r.full && r.filled < r.limit {
 			if r.spill(p) {
 				p.free()
 				return true
 			}
+
 			continue
 		}
+
 		r.changed.Wait()
 	}
+
 	p.free()
+
 	return false
 }
 
@@ -88,32 +101,40 @@ func (r *relay) spill(p piece) bool {
 	if taken && file == nil {
 		file, err = newBufferFile(r.dir)
 	}
+
 	if err == nil {
 		_, err = file.WriteAt(p.bytes(), at)
 	}
+
 	if err != nil {
 		if taken {
 			err = &storeError{err}
 			r.account.give(onDisk, int64(p.length))
 		}
+
 		if !errors.Is(err, errDropped) { // whoever takes the response finds out
 			r.trouble(err)
 		}
+
 		if file != nil {
 			_ = file.Truncate(at) // of what did get in
 		}
 	}
+
 	r.mu.Lock()
 	r.writing = false
 	r.changed.Broadcast()
 	if r.file == nil {
 		r.file = file
 	}
+
 	if err != nil {
 		r.full = true
 		return false
 	}
+
 	r.filled += int64(p.length)
+
 	return true
 }
 
@@ -143,6 +164,7 @@ func (r *relay) leave(conn net.Conn) {
 func (r *relay) next(idle func()) (p piece, file *os.File, n int64, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	for idled := false; ; {
 		switch {
 		case len(r.pieces) > 0:
@@ -152,7 +174,9 @@ func (r *relay) next(idle func()) (p piece, file *os.File, n int64, err error) {
 			if r.full && len(r.pieces) == 0 {
 				r.full = false // perhaps there is room again
 			}
+
 			r.changed.Broadcast()
+
 			return p, nil, 0, nil
 		case r.taken < r.filled:
 			return p, r.file, r.filled - r.taken, nil
@@ -160,14 +184,17 @@ func (r *relay) next(idle func()) (p piece, file *os.File, n int64, err error) {
 			if err := r.empty(); err != nil {
 				return p, nil, 0, err
 			}
+
 			continue
 		case r.ended:
 			return p, nil, 0, r.err
 		}
+
 		if idled {
 			r.changed.Wait()
 			continue
 		}
+
 		idled = true
 		r.mu.Unlock()
 		idle()
@@ -180,12 +207,15 @@ func (r *relay) empty() error {
 	if _, err := r.file.Seek(0, io.SeekStart); err != nil {
 		return &storeError{err}
 	}
+
 	if err := r.file.Truncate(0); err != nil {
 		return &storeError{err}
 	}
+
 	r.account.give(onDisk, r.filled)
 	r.taken, r.filled, r.full = 0, 0, false
 	r.changed.Broadcast()
+
 	return nil
 }
 
@@ -201,6 +231,7 @@ func (r *relay) free() {
 	for i := range r.pieces {
 		r.pieces[i].free()
 	}
+
 	r.pieces = nil
 	if r.file != nil {
 		_ = r.file.Close() // it was only read
@@ -223,17 +254,21 @@ func (x *exchange) relay(first []byte) error {
 	if len(first) > 0 {
 		err = x.give(first)
 	}
+
 	if err == nil {
 		err = x.drain(r)
 	}
+
 	if err != nil && !errors.Is(err, errClientGone) {
 		// What there is of the answer is the client's, so that it sees one that
 		// broke off and not none.
 		x.flush()
 	}
+
 	r.leave(conn)
 	<-done
 	r.free()
+
 	return err
 }
 
@@ -248,6 +283,7 @@ func (x *exchange) fill(r *relay) {
 		} else if !r.put(p) {
 			err = errors.Join(err, errClientGone)
 		}
+
 		switch {
 		case errors.Is(err, io.EOF):
 			r.finish(x)
@@ -268,6 +304,7 @@ func (r *relay) finish(x *exchange) {
 	if r.gone {
 		cut = errClientGone
 	}
+
 	r.mu.Unlock()
 	x.releaseProcess(cut)
 	r.end(nil)
@@ -289,6 +326,7 @@ func (x *exchange) drain(r *relay) error {
 		default:
 			return nil
 		}
+
 		if err != nil {
 			return err
 		}
@@ -304,5 +342,6 @@ func (x *exchange) giveFile(file *os.File, n int64) (given int64, err error) {
 	if err != nil {
 		return given, fmt.Errorf("%w: %w", errClientGone, err)
 	}
+
 	return given, nil
 }

@@ -28,6 +28,7 @@ var longPattern = sync.OnceValue(func() string {
 	for i := 0; b.Len() < 4<<20; i++ {
 		b.WriteString(strconv.Itoa(i) + " ")
 	}
+
 	return b.String()
 })
 
@@ -39,6 +40,7 @@ func sized(taken *atomic.Int64) spawnertest.Script {
 		_, _ = fmt.Sscan(r.URL.RawQuery, &size)
 		body := pattern(size)
 		head := "HTTP/1.1 200 OK\r\n" + r.Header.Get("X-Want")
+
 		write := func(s string) {
 			for len(s) > 0 { // a pipe waits for a reader even of nothing
 				n, err := io.WriteString(c, s[:min(len(s), 4<<10)])
@@ -46,6 +48,7 @@ func sized(taken *atomic.Int64) spawnertest.Script {
 				if err != nil {
 					return
 				}
+
 				s = s[n:]
 			}
 		}
@@ -56,15 +59,20 @@ func sized(taken *atomic.Int64) spawnertest.Script {
 			return false
 		case "/chunked":
 			write(head + "Transfer-Encoding: chunked\r\n\r\n")
+
 			for len(body) > 0 {
 				n := min(len(body), 10000)
 				write(fmt.Sprintf("%x\r\n%s\r\n", n, body[:n]))
 				body = body[n:]
 			}
+
 			write("0\r\n\r\n")
+
 			return false
 		}
+
 		write(head + "\r\n" + body)
+
 		return true
 	})
 }
@@ -76,11 +84,15 @@ func TestAnswersOfEverySize(t *testing.T) {
 	for _, limit := range []int64{0, -1, 64 << 10} {
 		serveConfig(t, sized(&taken), handler.Config{MaxResponseBuffer: limit}, func(s *site) {
 			for _, path := range framings {
-				for _, size := range []int{0, 1, 4 << 10, 16 << 10, 32<<10 + 1, 64 << 10, 128 << 10, 128<<10 + 1, 1 << 20} {
+				for _, size := range []int{
+					0, 1, 4 << 10, 16 << 10, 32<<10 + 1, 64 << 10, 128 << 10, 128<<10 + 1,
+					1 << 20,
+				} {
 					_, body := s.do(http.MethodGet, fmt.Sprintf("%s?%d", path, size), "")
 					requireSame(s, pattern(size), body)
 				}
 			}
+
 			require.Zero(s, s.sessions())
 		})
 	}
@@ -94,11 +106,13 @@ func (s *site) slowReader(target string) (net.Conn, *http.Response) {
 	require.NoError(s, err)
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(s, err)
+
 	return c, resp
 }
 
 func TestD3SlowReadersHoldNoProcess(t *testing.T) {
 	const size = 1 << 20
+
 	var taken atomic.Int64
 	for _, path := range framings {
 		t.Run(path, func(t *testing.T) {
@@ -111,14 +125,17 @@ func TestD3SlowReadersHoldNoProcess(t *testing.T) {
 					require.Zero(s, s.sessions(), "the process has given its answer")
 					conns, answers = append(conns, c), append(answers, resp)
 				}
+
 				require.True(s, s.handler.Inspect().Requests[0].AppDone)
 				require.Len(s, s.handler.Inspect().Requests, 10)
+
 				for i, resp := range answers {
 					body, err := io.ReadAll(resp.Body)
 					require.NoError(s, err)
 					requireSame(s, pattern(size), string(body))
 					require.NoError(s, conns[i].Close())
 				}
+
 				requireEmptyDir(s, dir)
 			})
 		})
@@ -143,11 +160,13 @@ func TestC16ReaderOfAnAnswerOverTheWatermark(t *testing.T) {
 				const memory = 128<<10 + 4*32<<10 // what is in pieces on their way
 				require.LessOrEqual(s, taken.Load(), c.limit+memory)
 				require.GreaterOrEqual(s, taken.Load(), c.limit)
+
 				for range 3 {
 					_, err := io.CopyN(io.Discard, resp.Body, size/10)
 					require.NoError(s, err)
 					synctest.Wait()
 				}
+
 				rest, err := io.ReadAll(resp.Body)
 				require.NoError(s, err)
 				requireSame(s, pattern(size)[3*(size/10):], string(rest))
@@ -167,14 +186,18 @@ func TestC17EndlessAnswerEndsWithItsClient(t *testing.T) {
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
 				return
 			}
+
 			head, piece := "HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 1<<10)
 			if path == "/chunked" {
-				head, piece = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece)
+				head, piece = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+					fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece)
 			}
+
 			_, err := io.WriteString(c, head)
 			for err == nil {
 				_, err = io.WriteString(c, piece)
 			}
+
 			ended = true
 		}
 		serveConfig(t, app, handler.Config{MaxResponseBuffer: 1 << 20}, func(s *site) {
@@ -192,11 +215,15 @@ func TestC17EndlessAnswerEndsWithItsClient(t *testing.T) {
 func TestD3ReaderThatStopsIsCut(t *testing.T) {
 	var taken atomic.Int64
 	for _, path := range append(framings, "/length?100000&") {
-		serveConfig(t, sized(&taken), handler.Config{ClientGrace: 10 * time.Second, MinClientRate: 1 << 20}, func(s *site) {
+		serveConfig(t, sized(&taken), handler.Config{
+			ClientGrace:   10 * time.Second,
+			MinClientRate: 1 << 20,
+		}, func(s *site) {
 			target := path
 			if !strings.Contains(path, "?") {
 				target = fmt.Sprintf("%s?%d", path, 1<<20)
 			}
+
 			c, resp := s.slowReader(target)
 			time.Sleep(time.Minute)
 			synctest.Wait()
@@ -214,13 +241,16 @@ func TestLargeAnswerAndThenALongRequest(t *testing.T) {
 		if r.URL.Path == "/long" {
 			time.Sleep(time.Hour)
 		}
+
 		body := strings.Repeat("x", 50<<10)
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+
 		return false
 	})
 	serveConfig(t, app, handler.Config{ClientGrace: time.Second}, func(s *site) {
 		client := s.client()
 		defer client.CloseIdleConnections()
+
 		for _, path := range []string{"/", "/long", "/"} {
 			r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://example.com"+path, nil)
 			require.NoError(s, err)
@@ -247,12 +277,15 @@ func TestAnswersThatAreNeverHeld(t *testing.T) {
 					if i > 0 {
 						time.Sleep(time.Minute)
 					}
+
 					fmt.Fprintf(c, "%999d\n", i)
 				}
+
 				return true
 			})
 			serve(t, app, func(s *site) {
 				began := time.Now()
+
 				c, resp := s.slowReader("/")
 				for i := range 3 {
 					b := make([]byte, 1000)
@@ -261,6 +294,7 @@ func TestAnswersThatAreNeverHeld(t *testing.T) {
 					require.Equal(s, fmt.Sprintf("%999d\n", i), string(b))
 					require.Equal(s, time.Duration(i)*time.Minute, time.Since(began))
 				}
+
 				require.NoError(s, c.Close())
 			})
 		})
@@ -275,6 +309,7 @@ func TestC18OneByteASecond(t *testing.T) {
 			time.Sleep(time.Second)
 			_, _ = io.WriteString(c, "x")
 		}
+
 		return false
 	})
 	serve(t, app, func(s *site) {

@@ -39,15 +39,18 @@ func (h *Handler) programsID(w http.ResponseWriter, r *http.Request) string {
 	if id, ok := r.Context().Value(requestIDKey{}).(string); ok && visible(id) {
 		return id
 	}
+
 	if h.cfg.RequestID != nil {
 		if id := h.cfg.RequestID(r); visible(id) {
 			return id
 		}
 	}
+
 	// No client can set a header of the response.
 	if ids := w.Header()[requestIDHeader]; len(ids) == 1 && visible(ids[0]) {
 		return ids[0]
 	}
+
 	return ""
 }
 
@@ -58,6 +61,7 @@ func visible(id string) bool {
 			return false
 		}
 	}
+
 	return id != "" && len(id) <= maxRequestID
 }
 
@@ -73,19 +77,25 @@ func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) req
 		if v := r.Header.Get(requestIDHeader); m.id == "" && validRequestID(v) {
 			m.id = v
 		}
+
 		if v := r.Header.Get(requestStartHeader); validRequestStart(v) {
 			m.start = v
 		}
 	}
+
 	if m.id != "" && m.start != "" {
 		return m
 	}
+
 	// Both in one piece of memory.
 	var b [2*idSize + 2 + 20]byte
 	var random [idSize]byte
-	binary.LittleEndian.PutUint64(random[:], rand.Uint64())  //nolint:gosec // G404: it tells requests apart and is no secret
+	//nolint:gosec // G404: it tells requests apart and is no secret
+	binary.LittleEndian.PutUint64(random[:],
+		rand.Uint64())
 	binary.LittleEndian.PutUint64(random[8:], rand.Uint64()) //nolint:gosec // G404: as above
 	text := string(strconv.AppendInt(append(hex.AppendEncode(b[:0], random[:]), "t="...), now.UnixMicro(), 10))
+
 	return requestMark{cmp.Or(m.id, text[:2*idSize]), cmp.Or(m.start, text[2*idSize:])}
 }
 
@@ -107,10 +117,12 @@ func validRequestStart(start string) bool {
 func validRequestID(id string) bool {
 	for i := range len(id) {
 		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == ':', c == '/', c == '=', c == '+':
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == ':',
+			c == '/', c == '=', c == '+':
 		default:
 			return false
 		}
 	}
+
 	return id != "" && len(id) <= maxRequestID
 }

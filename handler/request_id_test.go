@@ -39,12 +39,15 @@ func TestRequestIDs(t *testing.T) {
 		id, start := ask(s, said...)
 		require.Equal(s, "from/the-proxy_1.2:3+4=", id)
 		require.Equal(s, "t=1", start)
+
 		for _, unfit := range []string{"", "a b", "a\tb", "<script>", strings.Repeat("x", 129), "é"} {
 			id, _ := ask(s, "X-Request-Id", unfit)
 			require.Regexp(s, `^[0-9a-f]{32}$`, id)
 		}
+
 		id, _ = ask(s, "X-Request-Id", strings.Repeat("x", 128))
 		require.Len(s, id, 128)
+
 		for start, believed := range map[string]bool{
 			"t=1700000000.123": true, "1700000000123": true, "t=": false, "t=1 evil": false, "t=<script>": false,
 			"t=" + strings.Repeat("1", 33): false,
@@ -131,6 +134,7 @@ func TestRequestIDOfTheProgramWins(t *testing.T) {
 					cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 					want = strings.Replace(want, "[0-9a-f]{32}", "(forged|host/.4711.#1|[0-9a-f]{32})", 1)
 				}
+
 				var got sessionproto.Header
 				serveBehind(t, recordingSession(&got), cfg, test.middleware, func(s *site) {
 					s.do(http.MethodGet, "/", "", "X-Request-Id", "forged")

@@ -42,6 +42,7 @@ func (x *exchange) readHead() error {
 	if _, err := x.br.Peek(1); err != nil {
 		return fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
+
 	x.session.Report(nil)
 	if x.event.FirstByte == 0 {
 		x.event.FirstByte = x.since()
@@ -52,18 +53,22 @@ func (x *exchange) readHead() error {
 		if err != nil {
 			return err
 		}
+
 		if err := x.resp.parse(head); err != nil {
 			return err
 		}
+
 		switch {
 		case x.resp.status == http.StatusSwitchingProtocols:
 			return x.checkSwitch()
 		case x.resp.status >= 200:
 			return x.resp.frame(x.r.Method)
 		}
+
 		if interim == maxInterim {
 			return malformed("more than %d interim answers", maxInterim)
 		}
+
 		x.passInterim()
 	}
 }
@@ -74,6 +79,7 @@ func (x *exchange) passInterim() {
 	if x.resp.status == http.StatusContinue || !x.r.ProtoAtLeast(1, 1) {
 		return
 	}
+
 	out := x.w.Header()
 	before := out.Clone()
 	x.resp.copyHeader(out)
@@ -85,11 +91,13 @@ func (x *exchange) passInterim() {
 // readHeadBytes reads up to the empty line, which it includes.
 func (x *exchange) readHeadBytes() (string, error) {
 	end := []byte("\r\n\r\n")
+
 	x.out = x.out[:0]
 	for {
 		if _, err := x.br.Peek(1); err != nil {
 			return "", fmt.Errorf("%w: in its head: %w", errAppDied, err)
 		}
+
 		piece, _ := x.br.Peek(x.br.Buffered())
 		from := max(len(x.out)-len(end)+1, 0)
 		seen := len(x.out)
@@ -101,11 +109,14 @@ func (x *exchange) readHeadBytes() (string, error) {
 			if size > x.h.cfg.MaxResponseHead {
 				return "", malformed("its head is over %d bytes", x.h.cfg.MaxResponseHead)
 			}
+
 			return string(x.out), nil
 		}
+
 		if len(x.out) > x.h.cfg.MaxResponseHead {
 			return "", malformed("its head is over %d bytes", x.h.cfg.MaxResponseHead)
 		}
+
 		_, _ = x.br.Discard(len(piece))
 	}
 }
@@ -117,31 +128,37 @@ func (p *response) parse(head string) error {
 	if err := p.parseStatusLine(line); err != nil {
 		return err
 	}
+
 	if p.header == nil {
 		p.header = make(http.Header, 8)
 	}
+
 	clear(p.header)
 	p.spellings = p.spellings[:0]
 	values := make([]string, 0, strings.Count(rest, "\r\n"))
 	if cap(values) > maxResponseFields+1 {
 		return malformed("more than %d header fields", maxResponseFields)
 	}
+
 	for {
 		line, rest, _ = strings.Cut(rest, "\r\n")
 		if line == "" {
 			return nil
 		}
+
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		if !ok || !validName(name) || !validValue(value) {
 			return malformed("header field %.40q", name)
 		}
+
 		written := name
 		name = http.CanonicalHeaderKey(name)
 		if had := p.header[name]; had != nil {
 			p.header[name] = append(had, value)
 			continue
 		}
+
 		p.spell(name, written)
 		values = append(values, value)
 		p.header[name] = values[len(values)-1 : len(values) : len(values)]
@@ -151,6 +168,7 @@ func (p *response) parse(head string) error {
 func (p *response) parseStatusLine(line string) error {
 	version, rest, _ := strings.Cut(line, " ")
 	code, reason, _ := strings.Cut(rest, " ")
+
 	switch version {
 	case "HTTP/1.1":
 		p.http10 = false
@@ -159,11 +177,14 @@ func (p *response) parseStatusLine(line string) error {
 	default:
 		return malformed("status line %.40q", line)
 	}
+
 	status, err := strconv.Atoi(code)
 	if err != nil || len(code) != 3 || status < 100 || !validValue(reason) {
 		return malformed("status line %.40q", line)
 	}
+
 	p.status = status
+
 	return nil
 }
 
@@ -171,6 +192,7 @@ func (p *response) parseStatusLine(line string) error {
 // leniency that allows to disagree about it.
 func (p *response) frame(method string) error {
 	p.length, p.chunked = -1, false
+
 	lengths, codings := p.header["Content-Length"], p.header["Transfer-Encoding"]
 	switch {
 	case len(lengths) > 0 && len(codings) > 0:
@@ -181,19 +203,25 @@ func (p *response) frame(method string) error {
 		if !equalASCII(codings[0], "chunked") || p.http10 {
 			return malformed("transfer coding %.40q", codings[0])
 		}
+
 		p.chunked = true
 	case len(lengths) == 1:
 		n, err := strconv.ParseUint(lengths[0], 10, 63)
 		if err != nil || lengths[0][0] == '+' {
 			return malformed("length %.40q", lengths[0])
 		}
+
 		p.length = int64(n)
 	}
+
 	if method == http.MethodHead || p.status == http.StatusNoContent || p.status == http.StatusNotModified {
 		p.length, p.chunked = 0, false
 	}
+
 	tokens := p.header["Connection"]
-	p.keepAlive = (p.chunked || p.length >= 0) && !hasToken(tokens, "close") && (!p.http10 || hasToken(tokens, "keep-alive"))
+	p.keepAlive = (p.chunked || p.length >= 0) && !hasToken(tokens, "close") &&
+		(!p.http10 || hasToken(tokens, "keep-alive"))
+
 	return nil
 }
 
@@ -202,6 +230,7 @@ func (x *exchange) checkSwitch() error {
 	if x.upgrade == "" || !hasToken(x.resp.header["Upgrade"], x.upgrade) {
 		return malformed("it changes to a protocol that was not asked for")
 	}
+
 	return nil
 }
 
@@ -210,10 +239,13 @@ func (x *exchange) checkSwitch() error {
 func (p *response) copyHeader(to http.Header) {
 	listed := connectionTokens(p.header)
 	gather(to, p.header)
+
 	for name, values := range p.header {
-		if hopByHop[name] || ownHeader(name) || name == "Content-Length" || name == "Status" || slices.Contains(listed, name) {
+		if hopByHop[name] || ownHeader(name) || name == "Content-Length" || name == "Status" ||
+			slices.Contains(listed, name) {
 			continue
 		}
+
 		to[name] = beside(to, name, values)
 	}
 }
@@ -232,9 +264,11 @@ func beside(to http.Header, name string, values []string) []string {
 	if len(to) == 0 {
 		return values // the ordinary case
 	}
+
 	if had := to[name]; len(had) > 0 && joins[name] {
 		return slices.Concat(had, values)
 	}
+
 	return values
 }
 

@@ -22,6 +22,7 @@ func FuzzResponseHead(f *testing.F) {
 	} {
 		f.Add(head, http.MethodGet)
 	}
+
 	f.Fuzz(func(t *testing.T, head, method string) {
 		head, _, _ = strings.Cut(head, "\r\n\r\n")
 		head += "\r\n\r\n"
@@ -29,10 +30,13 @@ func FuzzResponseHead(f *testing.F) {
 		if p.parse(head) != nil {
 			return
 		}
+
 		require.True(t, 100 <= p.status && p.status <= 999)
+
 		fields := 0
 		for name, values := range p.header {
 			require.True(t, validName(name), "%q", name)
+
 			for _, v := range values {
 				require.NotContains(t, v, "\r")
 				require.NotContains(t, v, "\n")
@@ -40,6 +44,7 @@ func FuzzResponseHead(f *testing.F) {
 				fields++
 			}
 		}
+
 		require.LessOrEqual(t, fields, maxResponseFields)
 		framed := p.frame(method) == nil
 		if framed {
@@ -53,11 +58,14 @@ func FuzzResponseHead(f *testing.F) {
 				require.Equal(t, n, p.length)
 			}
 		}
+
 		theirs, err := http.ReadResponse(bufio.NewReader(strings.NewReader(head)), nil)
 		if err != nil {
 			return // net/http has its own limits, of names for instance
 		}
+
 		require.Equal(t, theirs.StatusCode, p.status)
+
 		for name, values := range theirs.Header {
 			require.Equal(t, values, p.header[name], name)
 		}

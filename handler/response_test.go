@@ -18,43 +18,45 @@ import (
 func TestAnswersThatAreRefused(t *testing.T) {
 	ok := "HTTP/1.1 200 OK\r\n"
 	for name, answer := range map[string]string{
-		"nothing":                        "",
-		"half a head":                    ok + "Content-Le",
-		"no empty line":                  ok + "Content-Length: 0\r\n",
-		"not HTTP":                       "hello\r\n\r\n",
-		"pong":                           "pong",
-		"HTTP/0.9":                       "<html>\r\n\r\n",
-		"HTTP/2.0":                       "HTTP/2.0 200 OK\r\n\r\n",
-		"status 099":                     "HTTP/1.1 099 X\r\n\r\n",
-		"status 1000":                    "HTTP/1.1 1000 X\r\n\r\n",
-		"status 20":                      "HTTP/1.1 20 X\r\n\r\n",
-		"status in words":                "HTTP/1.1 OK\r\n\r\n",
-		"no status":                      "HTTP/1.1\r\n\r\n",
-		"NUL in the reason":              "HTTP/1.1 200 O\x00K\r\n\r\n",
-		"both lengths":                   ok + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"two lengths":                    ok + "Content-Length: 0\r\nContent-Length: 1\r\n\r\nx",
-		"equal lengths":                  ok + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-		"length -1":                      ok + "Content-Length: -1\r\n\r\n",
-		"length +2":                      ok + "Content-Length: +2\r\n\r\nxx",
-		"empty length":                   ok + "Content-Length:\r\n\r\n",
-		"length 2^64":                    ok + "Content-Length: 18446744073709551616\r\n\r\n",
-		"coding with a Kelvin sign":      ok + "Transfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n",
-		"coding gzip, chunked":           ok + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-		"coding identity":                ok + "Transfer-Encoding: identity\r\n\r\n",
-		"two codings":                    ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"chunked by HTTP/1.0":            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"CR in a value":                  ok + "X: a\rb\r\nContent-Length: 0\r\n\r\n",
-		"bare LF":                        ok + "X: a\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n",
-		"only bare LF":                   "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-		"NUL in a value":                 ok + "X: a\x00b\r\nContent-Length: 0\r\n\r\n",
-		"folded":                         ok + "X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
-		"space before the colon":         ok + "X : a\r\nContent-Length: 0\r\n\r\n",
-		"no colon":                       ok + "X\r\nContent-Length: 0\r\n\r\n",
-		"empty name":                     ok + ": x\r\nContent-Length: 0\r\n\r\n",
-		"101 fields":                     ok + strings.Repeat("X: y\r\n", 101) + "\r\n",
-		"a head over the limit":          ok + "X: " + strings.Repeat("x", 64<<10) + "\r\nContent-Length: 0\r\n\r\n",
-		"an endless head":                ok + "X: " + strings.Repeat("x", 1<<20),
-		"a protocol nobody asked for":    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+		"nothing":                   "",
+		"half a head":               ok + "Content-Le",
+		"no empty line":             ok + "Content-Length: 0\r\n",
+		"not HTTP":                  "hello\r\n\r\n",
+		"pong":                      "pong",
+		"HTTP/0.9":                  "<html>\r\n\r\n",
+		"HTTP/2.0":                  "HTTP/2.0 200 OK\r\n\r\n",
+		"status 099":                "HTTP/1.1 099 X\r\n\r\n",
+		"status 1000":               "HTTP/1.1 1000 X\r\n\r\n",
+		"status 20":                 "HTTP/1.1 20 X\r\n\r\n",
+		"status in words":           "HTTP/1.1 OK\r\n\r\n",
+		"no status":                 "HTTP/1.1\r\n\r\n",
+		"NUL in the reason":         "HTTP/1.1 200 O\x00K\r\n\r\n",
+		"both lengths":              ok + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"two lengths":               ok + "Content-Length: 0\r\nContent-Length: 1\r\n\r\nx",
+		"equal lengths":             ok + "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+		"length -1":                 ok + "Content-Length: -1\r\n\r\n",
+		"length +2":                 ok + "Content-Length: +2\r\n\r\nxx",
+		"empty length":              ok + "Content-Length:\r\n\r\n",
+		"length 2^64":               ok + "Content-Length: 18446744073709551616\r\n\r\n",
+		"coding with a Kelvin sign": ok + "Transfer-Encoding: chun\u212aed\r\n\r\n0\r\n\r\n",
+		"coding gzip, chunked":      ok + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+		"coding identity":           ok + "Transfer-Encoding: identity\r\n\r\n",
+		"two codings": ok +
+			"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"chunked by HTTP/1.0":    "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"CR in a value":          ok + "X: a\rb\r\nContent-Length: 0\r\n\r\n",
+		"bare LF":                ok + "X: a\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n",
+		"only bare LF":           "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+		"NUL in a value":         ok + "X: a\x00b\r\nContent-Length: 0\r\n\r\n",
+		"folded":                 ok + "X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+		"space before the colon": ok + "X : a\r\nContent-Length: 0\r\n\r\n",
+		"no colon":               ok + "X\r\nContent-Length: 0\r\n\r\n",
+		"empty name":             ok + ": x\r\nContent-Length: 0\r\n\r\n",
+		"101 fields":             ok + strings.Repeat("X: y\r\n", 101) + "\r\n",
+		"a head over the limit":  ok + "X: " + strings.Repeat("x", 64<<10) + "\r\nContent-Length: 0\r\n\r\n",
+		"an endless head":        ok + "X: " + strings.Repeat("x", 1<<20),
+		"a protocol nobody asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
+			"websocket\r\n\r\n",
 		"17 interim answers and the one": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 17) + ok + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,6 +88,7 @@ func TestAnswersAtTheLimits(t *testing.T) {
 			})
 		})
 	}
+
 	serve(t, replying("HTTP/1.1 604 Odd\r\nContent-Length: 0\r\n\r\n"), func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, 604, resp.StatusCode)
@@ -96,20 +99,22 @@ func TestAnswersThatEndWithTheirConnection(t *testing.T) {
 	serve(t, replying("HTTP/1.1 200 OK\r\n\r\nall of it"), func(s *site) {
 		resp, body := s.do(http.MethodGet, "/", "")
 		require.Equal(s, "all of it", body)
-		require.True(s, resp.ContentLength == int64(len(body)) || slices.Equal(resp.TransferEncoding, []string{"chunked"}), "it has an end")
+		require.True(s, resp.ContentLength == int64(len(body)) ||
+			slices.Equal(resp.TransferEncoding, []string{"chunked"}), "it has an end")
 		require.NotContains(s, s.raw("GET / HTTP/1.0\r\n\r\n"), "chunked")
 	})
 }
 
 func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
 	for name, answer := range map[string]string{
-		"length":        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
-		"no body":       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
-		"in a chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf",
-		"between":       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-		"no last CRLF":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
-		"in a trailer":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX-Tr",
-		"long trailer":  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n" + strings.Repeat("X-T: y\r\n", 4<<10) + "\r\n",
+		"length":       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+		"no body":      "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
+		"in a chunk":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf",
+		"between":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+		"no last CRLF": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n",
+		"in a trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX-Tr",
+		"long trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n" +
+			strings.Repeat("X-T: y\r\n", 4<<10) + "\r\n",
 		"bad chunk":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf",
 		"giant chunk":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhalf",
 		"bad chunk end": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfXX0\r\n\r\n",
@@ -123,16 +128,20 @@ func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
 					if err != nil {
 						continue // cut before the head
 					}
+
 					if resp.StatusCode == http.StatusBadGateway {
 						continue // the client had got nothing of it yet
 					}
+
 					require.Equal(s, http.StatusOK, resp.StatusCode)
 					_, err = io.ReadAll(resp.Body)
 					if version == "HTTP/1.1" {
 						require.Error(s, err)
 					}
+
 					require.NoError(s, c.Close())
 				}
+
 				require.Zero(s, s.sessions())
 			})
 		})
@@ -149,10 +158,12 @@ func TestRequestThatKills(t *testing.T) {
 			if err != nil {
 				return
 			}
+
 			if r.URL.Path == "/die" {
 				p.Die("signal: segmentation fault")
 				return
 			}
+
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}
 	}}
@@ -176,6 +187,7 @@ func TestKilledWhileIdle(t *testing.T) {
 				for range 5 {
 					resp, _ := s.do(http.MethodGet, "/", "")
 					require.Equal(s, http.StatusOK, resp.StatusCode)
+
 					// No waiting: the pool may not have noticed yet.
 					s.factory.LiveProcesses()[0].Die("signal: killed")
 				}
@@ -191,11 +203,13 @@ func TestKilledInARequest(t *testing.T) {
 		if err != nil {
 			return
 		}
+
 		if r.URL.Path == "/die" {
 			working <- p
 			_, _ = c.Read(make([]byte, 1))
 			return
 		}
+
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	}}
 	serve(t, app, func(s *site) {

@@ -46,23 +46,29 @@ func (s *sending) run(conn net.Conn, head []byte, reused bool) (sent int, err er
 	if !ok {
 		return conn.Write(head)
 	}
+
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
+
 	if s.step == nil {
 		s.step = s.next
 	}
+
 	s.head, s.reused, s.sent, s.begun, s.err = head, reused, 0, false, nil
+
 	// An error of waiting shows again when the answer is read.
 	if err := raw.Read(s.step); err != nil && !s.begun {
 		return 0, err
 	}
+
 	s.head = nil
 	if s.err == nil && s.sent < len(head) {
 		n, err := conn.Write(head[s.sent:])
 		return s.sent + n, err
 	}
+
 	return s.sent, s.err
 }
 
@@ -71,6 +77,7 @@ func (s *sending) next(fd uintptr) (done bool) {
 	if s.begun {
 		return true
 	}
+
 	s.begun = true
 	_, errno := rawsock.Receive(fd, s.peek[:], syscall.MSG_PEEK)
 	silent := errno == syscall.EAGAIN
@@ -78,9 +85,11 @@ func (s *sending) next(fd uintptr) (done bool) {
 		s.err = errNotSilent
 		return true
 	}
+
 	if s.sent, errno = rawsock.Send(fd, s.head); errno != 0 && errno != syscall.EAGAIN {
 		s.err = errno
 		return true
 	}
+
 	return !s.waits || !silent || s.sent < len(s.head)
 }

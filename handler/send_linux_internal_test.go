@@ -23,6 +23,7 @@ func pair(t *testing.T, network string) (near, far net.Conn) {
 	if network == "unix" {
 		addr = filepath.Join(t.TempDir(), "s")
 	}
+
 	l, err := net.Listen(network, addr)
 	require.NoError(t, err)
 	defer l.Close()
@@ -36,11 +37,13 @@ func pair(t *testing.T, network string) (near, far net.Conn) {
 	far = <-accepted
 	require.NotNil(t, far)
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+
 	return near, far
 }
 
 func TestSending(t *testing.T) {
 	large := make([]byte, 8<<20) // more than a socket takes at once
+
 	_, _ = rand.Read(large)
 	for _, network := range []string{"unix", "tcp"} {
 		for _, reused := range []bool{false, true} {
@@ -53,6 +56,7 @@ func TestSending(t *testing.T) {
 						if bytes.Equal(got, head) {
 							_, _ = io.WriteString(far, "ok")
 						}
+
 						_ = far.Close()
 					}()
 					var s sending
@@ -82,12 +86,17 @@ func TestR52ConnectionsThatAreNotSilent(t *testing.T) {
 				require.True(t, ok)
 				raw, err := conn.SyscallConn()
 				require.NoError(t, err)
+
 				// Until it has come, which takes no time with Unix sockets.
 				require.NoError(t, raw.Read(func(fd uintptr) bool {
 					_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
 					return !errors.Is(err, unix.EAGAIN)
 				}))
-				for _, send := range []func(net.Conn, []byte, bool) (int, error){(&sending{}).send, (&sending{}).begin} {
+
+				for _, send := range []func(net.Conn, []byte, bool) (int, error){
+					(&sending{}).send,
+					(&sending{}).begin,
+				} {
 					n, err := send(near, []byte("GET /"), true)
 					require.ErrorIs(t, err, errNotSilent)
 					require.Zero(t, n)

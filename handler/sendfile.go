@@ -32,13 +32,16 @@ func (x *exchange) sendfile() *fileAnswer {
 	if p.status != http.StatusOK || x.h.cfg.Sendfile.ToProxy {
 		return nil
 	}
+
 	s := &x.h.cfg.Sendfile
 	if named := p.header["X-Sendfile"]; len(named) == 1 && len(s.Roots) > 0 {
 		return x.openNamed(named[0])
 	}
+
 	if named := p.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
 		return x.openFile(s.accelerated(named[0]))
 	}
+
 	return nil
 }
 
@@ -56,8 +59,11 @@ func (x *exchange) tellOfRemoved() {
 		if len(x.resp.header[name]) == 0 || !x.h.dropped.first(name) {
 			continue
 		}
-		x.h.cfg.Logger.Info("The response names a file that is not sent: the header is removed. If this server is to send such files, "+
-			"name their directories in "+option+"; if the server in front is, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
+
+		x.h.cfg.Logger.Info("The response names a file that is not sent: the header is removed. If this server is "+
+			"to send such files, "+
+			"name their directories in "+option+
+			"; if the server in front is, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
 			"app", x.h.appName(), "header", name, "status", x.resp.status, "requestId", x.mark.id)
 	}
 }
@@ -72,6 +78,7 @@ func (s *Sendfile) underRoot(file string) (root, name string, err error) {
 			}
 		}
 	}
+
 	return "", "", fmt.Errorf("X-Sendfile: %q is in none of the directories that it may name files in", file)
 }
 
@@ -88,6 +95,7 @@ func (x *exchange) openNamed(file string) *fileAnswer {
 	if err != nil {
 		return a
 	}
+
 	if b := x.openFile(root, name, nil); b.err == nil {
 		return b
 	}
@@ -104,10 +112,12 @@ func (h *Handler) behindLinks(file string) (root, name string, err error) {
 	if !filepath.IsAbs(file) {
 		return "", "", errInNoRoot
 	}
+
 	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
 	if err != nil {
 		return "", "", err
 	}
+
 	file = filepath.Join(dir, filepath.Base(file))
 
 	for _, root := range h.sendfileRoots() {
@@ -115,6 +125,7 @@ func (h *Handler) behindLinks(file string) (root, name string, err error) {
 		if err != nil {
 			continue // it may come with the next release
 		}
+
 		if name, err := filepath.Rel(resolved, file); err == nil && filepath.IsLocal(name) {
 			return resolved, name, nil
 		}
@@ -128,12 +139,14 @@ func (h *Handler) behindLinks(file string) (root, name string, err error) {
 func (h *Handler) sendfileRoots() []string {
 	roots := h.cfg.Sendfile.Roots
 	serving := h.releases().Serving
+
 	all := slices.Clone(roots)
 	for _, root := range roots {
 		rel, err := filepath.Rel(h.cfg.Options.App.Root, root)
 		if err != nil || !filepath.IsLocal(rel) {
 			continue
 		}
+
 		for _, release := range serving {
 			all = append(all, filepath.Join(release, rel))
 		}
@@ -152,11 +165,13 @@ func (s *Sendfile) accelerated(uri string) (root, name string, err error) {
 				longest = prefix
 			}
 		}
+
 		name := strings.TrimPrefix(decoded, longest)
 		if longest != "" && filepath.IsLocal(name) && path.Clean(name) == name {
 			return s.Accel[longest], name, nil
 		}
 	}
+
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
 }
 
@@ -167,18 +182,24 @@ func (x *exchange) openFile(root, name string, err error) *fileAnswer {
 	if err != nil {
 		return a
 	}
+
 	if a.file, a.err = openBeneath(root, name); a.err != nil {
 		return a
 	}
+
 	if a.info, a.err = a.file.Stat(); a.err == nil && !a.info.Mode().IsRegular() {
 		a.err = fmt.Errorf("%s in %s is not a file", name, root)
 	}
+
 	if a.err == nil && !readableBy(x.session.UID(), a.info) {
-		a.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it", name, root)
+		a.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it",
+			name, root)
 	}
+
 	if a.err != nil {
 		_ = a.file.Close()
 	}
+
 	return a
 }
 
@@ -193,16 +214,20 @@ func readableBy(uid int, info fs.FileInfo) bool {
 // already. The head is the application's but for what describes the body.
 func (x *exchange) sendFile(a *fileAnswer) error {
 	if a.err != nil {
-		x.h.cfg.Logger.Error(a.err, "The application sent a file that cannot be sent", "app", x.h.appName(), "requestId", x.mark.id)
+		x.h.cfg.Logger.Error(a.err, "The application sent a file that cannot be sent", "app", x.h.appName(),
+			"requestId", x.mark.id)
 		return fmt.Errorf("%w: %w", errNoFile, a.err)
 	}
+
 	defer a.file.Close()
 	out := x.w.Header()
 	x.copyHeader(out)
 	x.h.sign(out, x.resp.status)
+
 	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges"} {
 		out.Del(name)
 	}
+
 	// What the application says of the file's version counts, else what static files have.
 	if out.Get("ETag") == "" {
 		out.Set("ETag", validators.ETag(a.info, ""))
@@ -216,6 +241,7 @@ func (x *exchange) sendFile(a *fileAnswer) error {
 	if w.err != nil {
 		return fmt.Errorf("%w: %w", errClientGone, w.err)
 	}
+
 	return nil
 }
 

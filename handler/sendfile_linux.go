@@ -21,5 +21,6 @@ func openBeneath(root, name string) (*os.File, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: root + "/" + name, Err: err}
 	}
+
 	return os.NewFile(uintptr(fd), root+"/"+name), nil
 }

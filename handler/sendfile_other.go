@@ -14,5 +14,6 @@ func openBeneath(root, name string) (*os.File, error) {
 		return nil, err
 	}
 	defer dir.Close()
+
 	return dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 }

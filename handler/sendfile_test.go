@@ -22,7 +22,9 @@ import (
 func sending() spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
 		named := r.Header.Get("X-Say")
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/x-mine\r\nContent-Length: 8\r\n"+named+"\r\n\r\nthe body")
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/x-mine\r\nContent-Length: 8\r\n"+named+
+			"\r\n\r\nthe body")
+
 		return false
 	})
 }
@@ -33,6 +35,7 @@ func files(t *testing.T) (root string) {
 	dir := t.TempDir()
 	root = filepath.Join(dir, "root")
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "deep"), 0o755))
+
 	for name, text := range map[string]string{
 		"root/a.txt": "file a", "root/deep/b c.txt": "file b", "secret.txt": "secret", "root-not/c.txt": "secret",
 	} {
@@ -40,16 +43,21 @@ func files(t *testing.T) (root string) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	}
+
 	require.NoError(t, os.Symlink("../secret.txt", filepath.Join(root, "link.txt")))
 	require.NoError(t, os.Symlink("..", filepath.Join(root, "up")))
 	require.NoError(t, os.Symlink("/proc/self", filepath.Join(root, "proc")))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(root, "fifo"), 0o644))
+
 	return root
 }
 
 func TestR50Sendfile(t *testing.T) {
 	root := files(t)
-	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{"/nonexistent", root}, Accel: map[string]string{"/files/": root, "/files/deep/": filepath.Join(root, "deep")}}}
+	cfg := handler.Config{Sendfile: handler.Sendfile{
+		Roots: []string{"/nonexistent", root},
+		Accel: map[string]string{"/files/": root, "/files/deep/": filepath.Join(root, "deep")},
+	}}
 	serveConfig(t, sending(), cfg, func(s *site) {
 		for said, want := range map[string]string{
 			"X-Sendfile: " + root + "/a.txt":                "file a",
@@ -91,15 +99,18 @@ func TestR50Sendfile(t *testing.T) {
 				require.Equal(s, "text/x-mine", resp.Header.Get("Content-Type"), "the application knows better")
 				require.Equal(s, "6", resp.Header.Get("Content-Length"))
 			}
+
 			require.NotContains(s, resp.Header, "X-Sendfile")
 			require.NotContains(s, resp.Header, "X-Accel-Redirect")
 			require.Zero(s, s.sessions())
 		}
+
 		said := "X-Sendfile: " + root + "/a.txt"
 		resp, body := s.do(http.MethodGet, "/", "", "X-Say", said, "Range", "bytes=1-2")
 		require.Equal(s, http.StatusPartialContent, resp.StatusCode)
 		require.Equal(s, "206 Partial Content", resp.Header.Get("Status"))
 		require.Equal(s, "il", body)
+
 		for ranges, status := range map[string]int{
 			"0-1,3-4":                           http.StatusOK, // less than what stands around them
 			strings.Repeat("0-1,", 599) + "0-1": http.StatusRequestedRangeNotSatisfiable,
@@ -107,6 +118,7 @@ func TestR50Sendfile(t *testing.T) {
 			resp, _ := s.do(http.MethodGet, "/", "", "X-Say", said, "Range", "bytes="+ranges)
 			require.Equal(s, status, resp.StatusCode)
 		}
+
 		resp, body = s.do(http.MethodHead, "/", "", "X-Say", said)
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		require.Empty(s, body)
@@ -120,7 +132,8 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 	var log logged.Buffer
 	serveConfig(t, sending(), handler.Config{Logger: log.Logger()}, func(s *site) {
 		for _, said := range []string{
-			"X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt", "X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt",
+			"X-Sendfile: " + root + "/a.txt", "X-Accel-Redirect: /a.txt", "X-Sendfile: " + root + "/a.txt",
+			"X-Accel-Redirect: /a.txt",
 		} {
 			resp, body := s.do(http.MethodGet, "/", "", "X-Say", said)
 			require.Equal(s, http.StatusOK, resp.StatusCode)
@@ -146,12 +159,14 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 // Root could read what an application's user has only linked.
 func TestR50FilesOfOthers(t *testing.T) {
 	interpreters.Root(t, "to make files of other users")
+
 	root := files(t)
 	for name, mode := range map[string]os.FileMode{"private": 0o600, "public": 0o644} {
 		path := filepath.Join(root, name)
 		require.NoError(t, os.WriteFile(path, []byte(name), mode))
 		require.NoError(t, os.Chown(path, 12345, 12345))
 	}
+
 	serveConfig(t, sending(), handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}}}, func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+root+"/private")
 		require.Equal(s, http.StatusNotFound, resp.StatusCode)
@@ -169,12 +184,14 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
 	}
+
 	current := filepath.Join(dir, "current")
 	use := func(n string) {
 		require.NoError(t, os.Symlink("releases/"+n, current+".new"))
 		require.NoError(t, os.Rename(current+".new", current))
 	}
 	use("7")
+
 	for _, n := range []string{"7", "8"} {
 		require.NoError(t, os.Symlink("../../shared/files", filepath.Join(dir, "releases", n, "linked")))
 		require.NoError(t, os.Symlink("../../..", filepath.Join(dir, "releases", n, "storage/up")))
@@ -190,7 +207,8 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 		}
 		for path, want := range map[string]string{
 			"releases/7/storage/x": "releases/7/storage/x", "current/storage/x": "releases/7/storage/x",
-			"releases/7/linked/y": "shared/files/y", "shared/files/y": "shared/files/y", "current/linked/y": "shared/files/y",
+			"releases/7/linked/y": "shared/files/y", "shared/files/y": "shared/files/y",
+			"current/linked/y":     "shared/files/y",
 			"releases/8/storage/x": "", "releases/7/storage/up/secret": "", "secret": "",
 		} {
 			status, body := ask(path)

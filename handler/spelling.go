@@ -39,6 +39,7 @@ func cloneSpellings(all []spelling) []spelling {
 		clones[i].written = strings.Clone(clones[i].written)
 		clones[i].canonical = strings.Clone(clones[i].canonical)
 	}
+
 	return clones
 }
 
@@ -71,6 +72,7 @@ func respell(h http.Header, spelled []spelling, all bool) {
 		if !there || !all && (s.canonical == "Etag" || strings.ToLower(s.written) == s.written) {
 			continue
 		}
+
 		delete(h, s.canonical)
 		h[s.written] = values
 	}
@@ -83,6 +85,7 @@ func writesAtOnce(w http.ResponseWriter) bool {
 	case "*http.response", "*scgi.response":
 		return true
 	}
+
 	return false
 }
 
@@ -94,19 +97,22 @@ var wireNames = func() map[string]string {
 		"A-IM", "ALPN", "AMP-Cache-Transform", "CDN-Loop", "CF-Connecting-IP", "CF-IPCountry", "CF-RAY", "Content-MD5",
 		"DAV", "DNT", "DPoP", "DPR", "ETag", "IM", "MIME-Version", "NEL", "OData-MaxVersion", "OData-Version", "RTT",
 		"SOAPAction", "TTL",
-		"Sec-CH-DPR", "Sec-CH-Device-Memory", "Sec-CH-Prefers-Color-Scheme", "Sec-CH-Prefers-Reduced-Motion", "Sec-CH-UA",
+		"Sec-CH-DPR", "Sec-CH-Device-Memory", "Sec-CH-Prefers-Color-Scheme", "Sec-CH-Prefers-Reduced-Motion",
+		"Sec-CH-UA",
 		"Sec-CH-UA-Arch", "Sec-CH-UA-Bitness", "Sec-CH-UA-Form-Factors", "Sec-CH-UA-Full-Version",
 		"Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Mobile", "Sec-CH-UA-Model", "Sec-CH-UA-Platform",
 		"Sec-CH-UA-Platform-Version", "Sec-CH-UA-WoW64",
 		"Sec-CH-Viewport-Height", "Sec-CH-Viewport-Width", "Sec-CH-Width", "Sec-GPC",
 		"Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol",
 		"Sec-WebSocket-Version", "WWW-Authenticate",
-		"X-API-Key", "X-ATT-DeviceId", "X-CSRF-Token", "X-CSRFToken", "X-GitHub-Delivery", "X-GitHub-Event", "X-GitHub-Hook-ID",
+		"X-API-Key", "X-ATT-DeviceId", "X-CSRF-Token", "X-CSRFToken", "X-GitHub-Delivery", "X-GitHub-Event",
+		"X-GitHub-Hook-ID",
 		"X-GitLab-Event", "X-GitLab-Token", "X-HTTP-Method-Override", "X-UA-Compatible", "X-UIDH",
 		"X-XSRF-TOKEN", "X-XSS-Protection",
 	} {
 		names[http.CanonicalHeaderKey(name)] = name
 	}
+
 	return names
 }()
 
@@ -115,5 +121,6 @@ func wireName(canonical string) string {
 	if written, ok := wireNames[canonical]; ok {
 		return written
 	}
+
 	return canonical
 }

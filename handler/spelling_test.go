@@ -25,25 +25,36 @@ const plainGet = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 func TestNamesOfResponsesKeepTheApplicationsSpelling(t *testing.T) {
 	spelled := []string{
-		"ETag: \"1\"", "WWW-Authenticate: Basic", "X-API-Version: 7", "x-runtime: 0.1", "X-XSS-Protection: 0", "SOURCEMAP: /a.map",
+		"ETag: \"1\"", "WWW-Authenticate: Basic", "X-API-Version: 7", "x-runtime: 0.1", "X-XSS-Protection: 0",
+		"SOURCEMAP: /a.map",
 	}
-	app := replying("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\nvary: Origin\r\nset-cookie: a=b\r\n" +
+	app := replying("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/plain\r\nvary: " +
+		"Origin\r\nset-cookie: a=b\r\n" +
 		strings.Join(spelled, "\r\n") + "\r\nwww-authenticate: Digest\r\n\r\nok")
 	serve(t, app, func(s *site) {
 		answer := s.raw(plainGet)
+
 		got := lines(answer)
 		for _, line := range spelled {
 			require.Contains(s, got, line)
 		}
+
 		require.Contains(s, got, "WWW-Authenticate: Digest", "as the first of them")
-		for _, line := range []string{"Content-Length: 2", "Content-Type: text/plain", "Vary: Origin", "Set-Cookie: a=b"} {
-			require.Contains(s, got, line, "what net/http and middleware look for is as they look for it, which is the usual spelling")
+
+		for _, line := range []string{
+			"Content-Length: 2", "Content-Type: text/plain", "Vary: Origin",
+			"Set-Cookie: a=b",
+		} {
+			require.Contains(s, got, line,
+				"what net/http and middleware look for is as they look for it, which is the usual spelling")
 		}
+
 		names := map[string]int{}
 		for _, line := range got {
 			name, _, _ := strings.Cut(line, ":")
 			names[strings.ToLower(name)]++
 		}
+
 		for name, times := range names {
 			require.Equal(s, map[bool]int{true: 2, false: 1}[name == "www-authenticate"], times, name)
 		}
@@ -66,7 +77,9 @@ func TestNamesOfCachedResponsesKeepTheirSpelling(t *testing.T) {
 	asked := 0
 	app := scripted(func(_ *http.Request, c net.Conn) bool {
 		asked++
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncache-control: public, max-age=60\r\nETag: \"1\"\r\nX-API-Version: 7\r\n\r\nok")
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\ncache-control: public, "+
+			"max-age=60\r\nETag: \"1\"\r\nX-API-Version: 7\r\n\r\nok")
+
 		return false
 	})
 	serve(t, app, func(s *site) {
@@ -76,6 +89,7 @@ func TestNamesOfCachedResponsesKeepTheirSpelling(t *testing.T) {
 			require.Contains(s, got, "X-API-Version: 7")
 			require.Contains(s, got, "Cache-Control: public, max-age=60")
 		}
+
 		require.Equal(s, 1, asked)
 	})
 }
@@ -114,12 +128,15 @@ func TestMiddlewareFindsNamesThatTheApplicationSpells(t *testing.T) {
 			require.Equal(s, "no-cache", h.Get("Cache-Control"))
 			require.Equal(s, "1", h.Get("X-Runtime"))
 		}
+
 		require.Equal(s, []string{"SAMEORIGIN"}, after["X-Frame-Options"])
+
 		folded := strings.ToLower(answer)
 		for _, name := range []string{"x-frame-options", "x-xss-protection", "etag", "x-runtime"} {
 			require.Equal(s, 1, strings.Count(folded, "\r\n"+name+": "), name)
 		}
 	})
+
 	// Without a writer of its own, middleware looks afterwards.
 	direct := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -150,8 +167,10 @@ func TestWebSocketsHeadersAreSpelledAsEverybodyDoes(t *testing.T) {
 			"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n")
 		return true
 	})
-	const ask = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-		"sec-websocket-version: 13\r\nSEC-WEBSOCKET-PROTOCOL: chat\r\nDNT: 1\r\nX-CSRF-Token: t\r\nSec-CH-UA: \"x\"\r\nSOAPAction: a\r\n\r\n"
+	const ask = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: " +
+		"dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+		"sec-websocket-version: 13\r\nSEC-WEBSOCKET-PROTOCOL: chat\r\nDNT: 1\r\nX-CSRF-Token: t\r\nSec-CH-UA: " +
+		"\"x\"\r\nSOAPAction: a\r\n\r\n"
 	serve(t, app, func(s *site) {
 		resp := lines(s.raw(ask))
 		require.Contains(s, resp, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
@@ -164,9 +183,11 @@ func TestWebSocketsHeadersAreSpelledAsEverybodyDoes(t *testing.T) {
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(s, err)
 		require.NoError(s, resp.Body.Close())
+
 		request := lines(got)
 		for _, line := range []string{
-			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: chat", "DNT: 1",
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: chat",
+			"DNT: 1",
 			"X-CSRF-Token: t", `Sec-CH-UA: "x"`, "SOAPAction: a",
 		} {
 			require.Contains(s, request, line)

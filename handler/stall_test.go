@@ -26,13 +26,19 @@ func TestUploadThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 		cfg  handler.Config
 		head string
 	}{
-		"buffered":         {handler.Config{}, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("x", sent))},
-		"buffered, chunks": {handler.Config{}, fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s", size, strings.Repeat("x", sent))},
-		"small":            {handler.Config{}, "Content-Length: 1000\r\n\r\nhalf"},
-		"no mean rate":     {handler.Config{ClientGrace: -1}, "Content-Length: 1000\r\n\r\nhalf"},
-		"streamed":         {handler.Config{StreamRequests: true}, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size, strings.Repeat("x", sent))},
+		"buffered": {handler.Config{}, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size,
+			strings.Repeat("x", sent))},
+		"buffered, chunks": {handler.Config{}, fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s", size,
+			strings.Repeat("x", sent))},
+		"small":        {handler.Config{}, "Content-Length: 1000\r\n\r\nhalf"},
+		"no mean rate": {handler.Config{ClientGrace: -1}, "Content-Length: 1000\r\n\r\nhalf"},
+		"streamed": {handler.Config{StreamRequests: true}, fmt.Sprintf("Content-Length: %d\r\n\r\n%s", size,
+			strings.Repeat("x", sent))},
 		"streamed, chunks": {handler.Config{StreamRequests: true}, "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"},
-		"another limit":    {handler.Config{ClientStallTimeout: 7 * time.Second}, "Content-Length: 1000000\r\n\r\nhalf"},
+		"another limit": {
+			handler.Config{ClientStallTimeout: 7 * time.Second},
+			"Content-Length: 1000000\r\n\r\nhalf",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -41,6 +47,7 @@ func TestUploadThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 			if limit == 0 {
 				limit = handler.DefaultClientStallTimeout
 			}
+
 			serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(drain)}, test.cfg, func(s *site) {
 				c := s.dial()
 				_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\n"+test.head)
@@ -71,6 +78,7 @@ func TestReaderThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 	const size = 4 << 20
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, make([]byte, size), 0o644))
+
 	sendfile := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Sendfile", file)
 	})}
@@ -79,25 +87,34 @@ func TestReaderThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 		path   string
 		cfg    handler.Config
 	}{
-		"kept":          {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{}},
-		"not kept":      {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{MaxResponseBuffer: -1}},
-		"no mean rate":  {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{MinClientRate: -1}},
-		"another limit": {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{ClientStallTimeout: 7 * time.Second}},
-		"file":          {sendfile, "/", handler.Config{Sendfile: handler.Sendfile{Roots: []string{filepath.Dir(file)}}}},
+		"kept":         {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{}},
+		"not kept":     {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{MaxResponseBuffer: -1}},
+		"no mean rate": {sized(&taken), fmt.Sprintf("/length?%d", size), handler.Config{MinClientRate: -1}},
+		"another limit": {
+			sized(&taken), fmt.Sprintf("/length?%d", size),
+			handler.Config{ClientStallTimeout: 7 * time.Second},
+		},
+		"file": {
+			sendfile, "/",
+			handler.Config{Sendfile: handler.Sendfile{Roots: []string{filepath.Dir(file)}}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			limit := test.cfg.ClientStallTimeout
 			if limit == 0 {
 				limit = handler.DefaultClientStallTimeout
 			}
+
 			serveConfig(t, test.script, test.cfg, func(s *site) {
 				c, resp := s.slowReader(test.path)
+
 				// Who takes something now and then goes on.
 				for range 5 {
 					time.Sleep(limit / 2)
 					_, err := io.CopyN(io.Discard, resp.Body, 64<<10)
 					require.NoError(s, err)
 				}
+
 				time.Sleep(2 * limit)
 				synctest.Wait()
 				require.Empty(s, s.handler.Inspect().Requests)
@@ -111,16 +128,18 @@ func TestReaderThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 }
 
 func TestStallsWithoutALimitGoByTheMeanRate(t *testing.T) {
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(drain)}, handler.Config{ClientStallTimeout: -1}, func(s *site) {
-		c := s.dial()
-		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"+strings.Repeat("x", 199999))
-		require.NoError(s, err)
-		time.Sleep(10 * time.Minute)
-		_, err = io.WriteString(c, "x")
-		require.NoError(s, err)
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-		require.NoError(s, err)
-		require.Equal(s, http.StatusOK, resp.StatusCode)
-		require.NoError(s, c.Close())
-	})
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(drain)}, handler.Config{ClientStallTimeout: -1},
+		func(s *site) {
+			c := s.dial()
+			_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n"+
+				strings.Repeat("x", 199999))
+			require.NoError(s, err)
+			time.Sleep(10 * time.Minute)
+			_, err = io.WriteString(c, "x")
+			require.NoError(s, err)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			require.NoError(s, err)
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.NoError(s, c.Close())
+		})
 }

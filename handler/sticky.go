@@ -28,13 +28,17 @@ type StickySessions struct {
 func (s *StickySessions) Validate() error {
 	var errs []error
 	if s.CookieName != "" && !validName(s.CookieName) {
-		errs = append(errs, fmt.Errorf("StickySessions.CookieName: the name %q of the cookie for sticky sessions has characters "+
+		errs = append(errs, fmt.Errorf("StickySessions.CookieName: the name %q of the cookie for sticky sessions "+
+			"has characters "+
 			"other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
 	}
+
 	if !validValue(s.CookieAttributes) {
-		errs = append(errs, fmt.Errorf("StickySessions.CookieAttributes: the attributes %q of the cookie for sticky sessions have "+
+		errs = append(errs, fmt.Errorf("StickySessions.CookieAttributes: the attributes %q of the cookie for sticky "+
+			"sessions have "+
 			"characters that a header must not have: leave control characters out", s.CookieAttributes))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -49,13 +53,16 @@ func newStickyRoute(s *StickySessions, base string) *stickyRoute {
 	if !s.Enabled {
 		return nil
 	}
+
 	r := &stickyRoute{name: s.CookieName, path: base + "/", attributes: strings.Trim(s.CookieAttributes, "; ")}
 	if base != "" {
 		r.path = base
 	}
+
 	if r.name == "" {
 		r.name = DefaultStickyCookieName
 	}
+
 	return r
 }
 
@@ -71,15 +78,18 @@ func (r *stickyRoute) wanted(h http.Header) uint32 {
 			if left--; left < 0 {
 				return 0
 			}
+
 			name, value, _ := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
 			if name != r.name {
 				continue
 			}
+
 			if id, err := strconv.ParseUint(value, 10, 32); err == nil {
 				return uint32(id)
 			}
 		}
 	}
+
 	return 0
 }
 
@@ -91,5 +101,6 @@ func (r *stickyRoute) cookie(id uint32, https bool) string {
 			attributes += "; Secure"
 		}
 	}
+
 	return r.name + "=" + strconv.FormatUint(uint64(id), 10) + "; Path=" + r.path + "; " + attributes
 }

@@ -35,6 +35,7 @@ func (s *site) twoProcesses() (release func()) {
 	require.NoError(s, err)
 	require.NotEqual(s, first.PID(), second.PID())
 	second.Close(passenger.KeepAlive)
+
 	return func() { first.Close(passenger.KeepAlive) }
 }
 
@@ -45,6 +46,7 @@ func stickyConfig() handler.Config {
 // routeOf returns the value of the routing cookie, which has to be there once.
 func routeOf(s *site, resp *http.Response, name string) string {
 	s.Helper()
+
 	var found []string
 	for _, line := range resp.Header["Set-Cookie"] {
 		if value, ok := strings.CutPrefix(line, name+"="); ok {
@@ -52,8 +54,10 @@ func routeOf(s *site, resp *http.Response, name string) string {
 			found = append(found, value)
 		}
 	}
+
 	require.Len(s, found, 1, "%v", resp.Header)
 	require.Regexp(s, `^[1-9]\d*$`, found[0])
+
 	return found[0]
 }
 
@@ -64,10 +68,13 @@ func TestStickySessions(t *testing.T) {
 		release()
 		require.Contains(s, resp.Header["Set-Cookie"], "app=own", "the application's own cookies stay")
 		route := routeOf(s, resp, handler.DefaultStickyCookieName)
-		require.Contains(s, resp.Header["Set-Cookie"], handler.DefaultStickyCookieName+"="+route+"; Path=/; SameSite=Lax")
+		require.Contains(s, resp.Header["Set-Cookie"], handler.DefaultStickyCookieName+"="+route+
+			"; Path=/; SameSite=Lax")
+
 		pid, _, _ := strings.Cut(served, " ")
 		for range 5 {
-			again, body := s.do(http.MethodGet, "/", "", "Cookie", "a=b; "+handler.DefaultStickyCookieName+"="+route+"; c=d")
+			again, body := s.do(http.MethodGet, "/", "", "Cookie", "a=b; "+handler.DefaultStickyCookieName+"="+route+
+				"; c=d")
 			require.True(s, strings.HasPrefix(body, pid+" a=b; "), "%s instead of %s", body, pid)
 			require.Equal(s, route, routeOf(s, again, handler.DefaultStickyCookieName), "on every answer")
 		}
@@ -79,12 +86,17 @@ func TestStickySessions(t *testing.T) {
 func TestD18StickyCookieOfNobody(t *testing.T) {
 	serveConfig(t, pidApp(), stickyConfig(), func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/", "")
+
 		route := routeOf(s, resp, handler.DefaultStickyCookieName)
-		for _, forged := range []string{"1", "0", "-1", "", "x", "4294967295", "4294967296", "99999999999999999999", route + "0000000000", "\"" + route + "\""} {
+		for _, forged := range []string{
+			"1", "0", "-1", "", "x", "4294967295", "4294967296", "99999999999999999999",
+			route + "0000000000", "\"" + route + "\"",
+		} {
 			resp, _ := s.do(http.MethodGet, "/", "", "Cookie", handler.DefaultStickyCookieName+"="+forged)
 			require.Equal(s, http.StatusOK, resp.StatusCode, forged)
 			require.Equal(s, route, routeOf(s, resp, handler.DefaultStickyCookieName))
 		}
+
 		s.factory.LiveProcesses()[0].Die("signal: killed")
 		resp, _ = s.do(http.MethodGet, "/", "", "Cookie", handler.DefaultStickyCookieName+"="+route)
 		require.Equal(s, http.StatusOK, resp.StatusCode)
@@ -95,7 +107,10 @@ func TestD18StickyCookieOfNobody(t *testing.T) {
 // TestStickyCookieIsSecure: where the client came by HTTPS, as somebody says who
 // is believed.
 func TestStickyCookieIsSecure(t *testing.T) {
-	for trusted, want := range map[string]string{"192.0.2.0/24": "; SameSite=Lax; Secure", "198.51.100.0/24": "; SameSite=Lax"} {
+	for trusted, want := range map[string]string{
+		"192.0.2.0/24":    "; SameSite=Lax; Secure",
+		"198.51.100.0/24": "; SameSite=Lax",
+	} {
 		cfg := stickyConfig()
 		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(trusted)}
 		serveConfig(t, pidApp(), cfg, func(s *site) {
@@ -112,11 +127,13 @@ func TestStickyCookieIsConfigured(t *testing.T) {
 	cfg.StickySessions.CookieName, cfg.StickySessions.CookieAttributes = "route", "SameSite=None; Secure;"
 	serveConfig(t, pidApp(), cfg, func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/shop/x", "")
-		require.Contains(s, resp.Header["Set-Cookie"], "route="+routeOf(s, resp, "route")+"; Path=/shop; SameSite=None; Secure")
+		require.Contains(s, resp.Header["Set-Cookie"], "route="+routeOf(s, resp, "route")+
+			"; Path=/shop; SameSite=None; Secure")
 		resp, _ = s.do(http.MethodGet, "/other", "")
 		require.Equal(s, http.StatusNotFound, resp.StatusCode)
 		require.Empty(s, resp.Header["Set-Cookie"], "no process has answered")
 	})
+
 	for _, bad := range []handler.StickySessions{
 		{Enabled: true, CookieName: "a=b"},
 		{Enabled: true, CookieName: "a b"},

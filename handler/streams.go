@@ -21,9 +21,11 @@ func (s *streams) add(x *exchange, conn net.Conn) {
 		cut(conn)
 		return
 	}
+
 	if s.conns == nil {
 		s.conns = map[*exchange]net.Conn{}
 	}
+
 	s.conns[x] = conn
 }
 
@@ -49,6 +51,7 @@ func (h *Handler) Drain() {
 	s := &h.streams
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	s.draining = true
 	for _, conn := range s.conns {
 		cut(conn)

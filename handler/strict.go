@@ -15,6 +15,7 @@ func methodFault(err error) error {
 	if ok && refusal.Status == http.StatusNotImplemented {
 		return fmt.Errorf("%w: %w", errMethod, err)
 	}
+
 	return fmt.Errorf("%w: %w", errBadRequest, err)
 }
 
@@ -24,8 +25,10 @@ func checkFraming(h http.Header) error {
 	if len(h["Content-Type"]) > 1 {
 		return errBadRequest
 	}
+
 	if lengths := h["Content-Length"]; len(lengths) > 1 || len(lengths) == 1 && !httphead.ValidLength(lengths[0]) {
 		return errBadRequest
 	}
+
 	return nil
 }

@@ -25,10 +25,12 @@ func TestMethodsThatNoApplicationSees(t *testing.T) {
 
 func TestFieldsThatNoApplicationSees(t *testing.T) {
 	for name, values := range map[string][]string{
-		"Content-Type": {"a/b", "a/b"}, "Content-Length": {"+5"}, "X-A": {"b\xa0"}, "X-B": {"\x85b"}, "X-C": {"b\nc"}, "X-D": {"\u00a0"},
+		"Content-Type": {"a/b", "a/b"}, "Content-Length": {"+5"}, "X-A": {"b\xa0"}, "X-B": {"\x85b"}, "X-C": {"b\nc"},
+		"X-D": {"\u00a0"},
 	} {
 		requireStatus(t, 400, func(r *http.Request) { r.Header[name] = values })
 	}
+
 	requireStatus(t, 200, func(r *http.Request) { r.Header["X-A"] = []string{"voil\u00e0"} })
 }
 
@@ -39,6 +41,7 @@ func TestTargetsThatNoApplicationSees(t *testing.T) {
 			r.URL.Path, r.URL.RawQuery, _ = strings.Cut(target, "?")
 		})
 	}
+
 	requireStatus(t, 400, func(r *http.Request) { r.ProtoMajor, r.RequestURI = 2, "http://example.com/" })
 }
 
@@ -64,6 +67,7 @@ func TestDoubtfulRequestsEndTheConnection(t *testing.T) {
 				if strict {
 					r = r.WithContext(httphead.WithStrict(r.Context(), true))
 				}
+
 				s.handler.ServeHTTP(w, r)
 			})
 			got := s.raw(coded + "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -25,23 +25,28 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	if !httphead.ValidHost(t.host) {
 		return target{}, errBadRequest
 	}
+
 	// HTTP/2 lets through what would end a request line, and net/http a fragment.
 	if t.uri == "" || t.uri[0] != '/' || !httphead.ValidTarget(t.uri) {
 		return target{}, errBadRequest
 	}
+
 	if r.ProtoMajor > 1 && r.RequestURI != "" && r.RequestURI[0] != '/' {
 		return target{}, errBadRequest // RFC 9113 section 8.3.1 has no URLs there
 	}
+
 	path, query, _ := strings.Cut(t.uri, "?")
 	t.query = query
 	below, ok := base.Cut(path)
 	if !ok {
 		return target{}, errNotFound
 	}
+
 	t.path, t.script = below, string(base)
 	if t.path == "" {
 		t.path = "/"
 	}
+
 	return t, nil
 }
 
@@ -51,19 +56,23 @@ func (t *target) server(r *http.Request) (name, port string) {
 	if err != nil {
 		name, port = strings.Trim(t.host, "[]"), ""
 	}
+
 	if port == "" {
 		port = "80"
 		if r.TLS != nil {
 			port = "443"
 		}
 	}
+
 	if name != "" {
 		return name, port
 	}
+
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		if h, p, err := net.SplitHostPort(a.String()); err == nil {
 			return h, p
 		}
 	}
+
 	return "localhost", port
 }

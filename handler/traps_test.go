@@ -36,8 +36,10 @@ func singleWorker(t *testing.T) spawnertest.Script {
 		if threads[p] == nil {
 			threads[p] = make(chan struct{}, 1)
 		}
+
 		return threads[p]
 	}
+
 	return spawnertest.Script{
 		Protocol: loaderproto.Session, Concurrency: 1,
 		ServeConn: func(p *spawnertest.Process, c net.Conn) {
@@ -48,6 +50,7 @@ func singleWorker(t *testing.T) spawnertest.Script {
 			case <-p.Exited():
 				return
 			}
+
 			br := bufio.NewReader(c)
 			for {
 				h, err := sessionproto.ReadHeader(br)
@@ -61,12 +64,15 @@ func singleWorker(t *testing.T) spawnertest.Script {
 					_, _ = io.WriteString(c, sessionproto.OOBWReply)
 					return
 				}
+
 				_, closing := h["HTTP_X_EARLY"]
 				if !closing {
 					echoSession(h, br, c)
 					continue
 				}
+
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+
 				return
 			}
 		},
@@ -80,12 +86,20 @@ func TestBlockedSingleWorker(t *testing.T) {
 	cfg.Options.MaxProcesses = 1
 	serveConfig(t, singleWorker(t), cfg, func(s *site) {
 		began := time.Now()
+
 		for range 3 {
-			for _, request := range [][2]string{{http.MethodGet, ""}, {http.MethodPost, "body"}, {http.MethodGet, ""}, {http.MethodHead, ""}, {http.MethodPut, "x"}} {
+			for _, request := range [][2]string{
+				{http.MethodGet, ""},
+				{http.MethodPost, "body"},
+				{http.MethodGet, ""},
+				{http.MethodHead, ""},
+				{http.MethodPut, "x"},
+			} {
 				resp, body := s.do(request[0], "/", request[1])
 				require.Equal(s, http.StatusOK, resp.StatusCode)
 				require.Equal(s, request[1], body)
 			}
+
 			session, err := s.pool.Get(s.Context(), &passenger.Options{App: s.cfg.Options.App, MaxProcesses: 1})
 			require.NoError(s, err)
 			ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
@@ -93,6 +107,7 @@ func TestBlockedSingleWorker(t *testing.T) {
 			cancel()
 			session.Close(passenger.Discard)
 		}
+
 		require.Less(s, time.Since(began), time.Second, "nothing waited for anything")
 		require.Len(s, s.pool.Inspect().Groups[0].Processes, 1)
 	})
@@ -108,22 +123,30 @@ func TestUnframedBody(t *testing.T) {
 			synctest.Wait()
 			processes := s.pool.Inspect().Groups[0].Processes
 			require.Len(s, processes, 1)
+
 			return processes[0].PID
 		}
 		_, body := s.do(http.MethodPost, "/", "known")
 		require.Equal(s, "known", body)
+
 		first := pid()
-		for _, chunked := range []string{"5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n", "1;ext=x\r\na\r\n2\r\nbc\r\n0\r\nTrailer: x\r\n\r\n"} {
-			answer := s.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked)
+		for _, chunked := range []string{
+			"5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n",
+			"1;ext=x\r\na\r\n2\r\nbc\r\n0\r\nTrailer: x\r\n\r\n",
+		} {
+			answer := s.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" +
+				chunked)
 			require.Contains(s, answer, "200 OK")
 			require.Equal(s, first, pid(), "the process survived")
 		}
+
 		// It answers and hangs up without reading the body.
 		for _, size := range []int{1, 100, 1 << 20} {
 			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", size), "X-Early", "yes")
 			require.Equal(s, http.StatusOK, resp.StatusCode)
 			require.Equal(s, "early", body)
 		}
+
 		// The client breaks off in the middle of its body.
 		c := s.dial()
 		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")

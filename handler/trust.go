@@ -62,9 +62,11 @@ func (d *droppedHeaders) first(name string) bool {
 	if d.told[name] || len(d.told) >= maxDropLines {
 		return false
 	}
+
 	if d.told == nil {
 		d.told = map[string]bool{}
 	}
+
 	d.told[name] = true
 
 	return true
@@ -76,12 +78,14 @@ func (x *exchange) tellOfDropped(name string) {
 	switch {
 	case x.peer.trusted && proxyheader.Of(name) == proxyheader.NamedOnly:
 		if x.h.dropped.first(name) {
-			x.h.cfg.Logger.Info("A header of a trusted proxy is removed; if the proxy itself sets it, and replaces what clients send, "+
+			x.h.cfg.Logger.Info("A header of a trusted proxy is removed; if the proxy itself sets it, and replaces "+
+				"what clients send, "+
 				"name it in trusted_headers (handler.Config.TrustedHeaders)", "app", x.h.appName(), "header", name)
 		}
 	case name == forwardedProto && isLoopback(x.peer.addr):
 		if x.h.dropped.first(name) {
-			x.h.cfg.Logger.Info("The header X-Forwarded-Proto of a peer on this machine is removed; if that is a proxy, "+
+			x.h.cfg.Logger.Info("The header X-Forwarded-Proto of a peer on this machine is removed; if that is a "+
+				"proxy, "+
 				"name it in trusted_proxies (handler.Config.TrustedProxies)", "app", x.h.appName(), "peer", x.peer.addr)
 		}
 	}
@@ -105,9 +109,11 @@ func scheme(r *http.Request, trusted bool) string {
 			return said
 		}
 	}
+
 	if r.TLS != nil {
 		return "https"
 	}
+
 	return "http"
 }
 

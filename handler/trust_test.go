@@ -35,22 +35,33 @@ func TestHeadersOfProxiesReachApplicationsOnlyWhereTheyAreNamed(t *testing.T) {
 		cfg    handler.Config
 		passes bool
 	}{
-		"stranger":              {handler.Config{}, false},
-		"stranger, named":       {handler.Config{TrustedHeaders: proxiesHeaders()}, false},
-		"stranger, others":      {handler.Config{TrustedHeaders: proxiesHeaders(), TrustedProxies: []netip.Prefix{other}}, false},
-		"trusted proxy":         {handler.Config{TrustedProxies: []netip.Prefix{trusted}}, false},
-		"trusted proxy, named":  {handler.Config{TrustedHeaders: proxiesHeaders(), TrustedProxies: []netip.Prefix{trusted}}, true},
-		"trusted proxy, others": {handler.Config{TrustedHeaders: []string{"X-Forwarded-For"}, TrustedProxies: []netip.Prefix{trusted}}, false},
+		"stranger":        {handler.Config{}, false},
+		"stranger, named": {handler.Config{TrustedHeaders: proxiesHeaders()}, false},
+		"stranger, others": {handler.Config{
+			TrustedHeaders: proxiesHeaders(),
+			TrustedProxies: []netip.Prefix{other},
+		}, false},
+		"trusted proxy": {handler.Config{TrustedProxies: []netip.Prefix{trusted}}, false},
+		"trusted proxy, named": {handler.Config{
+			TrustedHeaders: proxiesHeaders(),
+			TrustedProxies: []netip.Prefix{trusted},
+		}, true},
+		"trusted proxy, others": {handler.Config{
+			TrustedHeaders: []string{"X-Forwarded-For"},
+			TrustedProxies: []netip.Prefix{trusted},
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sent := make([]string, 0, 4*len(proxiesHeaders()))
 			for _, header := range proxiesHeaders() {
 				sent = append(sent, header, "evil", header, "evil") // twice
 			}
+
 			row.cfg.Limits.Fields = -1
 			var session sessionproto.Header
 			serveConfig(t, recordingSession(&session), row.cfg, func(s *site) {
 				s.do(http.MethodGet, "/", "", sent...)
+
 				for _, header := range proxiesHeaders() {
 					require.Equal(s, row.passes, session[variableOf(header)] != "", header)
 				}
@@ -58,12 +69,15 @@ func TestHeadersOfProxiesReachApplicationsOnlyWhereTheyAreNamed(t *testing.T) {
 			var raw string
 			serveConfig(t, recordingHTTP(&raw), row.cfg, func(s *site) {
 				s.do(http.MethodGet, "/", "", sent...)
+
 				for _, header := range proxiesHeaders() {
 					want := 0
 					if row.passes {
 						want = 1
 					}
-					require.Equal(s, want, strings.Count(strings.ToLower(raw), "\n"+strings.ToLower(header)+": "), header)
+
+					require.Equal(s, want, strings.Count(strings.ToLower(raw), "\n"+strings.ToLower(header)+": "),
+						header)
 				}
 			})
 		})
@@ -83,6 +97,7 @@ func TestHeadersOfProxiesAreRemovedByAnySpelling(t *testing.T) {
 	}
 	serveBehind(t, recordingSession(&got), handler.Config{}, spelled, func(s *site) {
 		s.do(http.MethodGet, "/", "")
+
 		for name, value := range got {
 			require.NotContains(s, value, "evil", name)
 		}
@@ -166,8 +181,10 @@ func TestLogTellsOnceOfHeadersThatAProxyMayMiss(t *testing.T) {
 func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 	names := append(proxiesHeaders(), proxyheader.Always()...)
 	names = append(names,
-		"Authorization", "Baggage", "Content-Type", "Cf-Ray", "From", "If-Match", "If-Range", "If-Unmodified-Since", "Max-Forwards",
-		"Origin", "Range", "Sec-Anything", "Te", "Via", "X-Anything", "X-Api-Version", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Requested-With",
+		"Authorization", "Baggage", "Content-Type", "Cf-Ray", "From", "If-Match", "If-Range", "If-Unmodified-Since",
+		"Max-Forwards",
+		"Origin", "Range", "Sec-Anything", "Te", "Via", "X-Anything", "X-Api-Version", "X-Http-Method",
+		"X-Http-Method-Override", "X-Method-Override", "X-Requested-With",
 		"X-Wap-Profile",
 	)
 	app := scripted(func(r *http.Request, c net.Conn) bool {
@@ -177,12 +194,18 @@ func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 		var body strings.Builder
 		_ = r.Header.Write(&body)
 		answer := &http.Response{
-			StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(body.Len()),
-			Header: http.Header{"Cache-Control": {"public, max-age=60"}}, Body: io.NopCloser(strings.NewReader(body.String())),
+			StatusCode:    http.StatusOK,
+			ProtoMajor:    1,
+			ProtoMinor:    1,
+			ContentLength: int64(body.Len()),
+			Header:        http.Header{"Cache-Control": {"public, max-age=60"}},
+			Body:          io.NopCloser(strings.NewReader(body.String())),
 		}
 		_ = answer.Write(c)
+
 		return false
 	})
+
 	trusted := []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 	for peer, cfg := range map[string]handler.Config{
 		"stranger":       {},
@@ -194,11 +217,13 @@ func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 				if name == "X-Request-Id" || name == "X-Request-Start" {
 					continue
 				}
+
 				path := "/" + strings.Repeat("x", i%100) + name
 				value := "192.0.2.9, evil"
 				if name == "X-Forwarded-Proto" {
 					value = "https"
 				}
+
 				_, own := s.do(http.MethodGet, path, "", name, value)
 				_, clean := s.do(http.MethodGet, path, "")
 				require.NotContains(s, clean, value, "%s: %s", peer, name)
@@ -210,6 +235,7 @@ func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 				_, late := s.do(http.MethodGet, path, "", name, value)
 				require.Equal(s, own, late, "%s: %s", peer, name)
 			}
+
 			require.NotZero(s, s.handler.Inspect().Turbocaching.Hits)
 		})
 	}
@@ -221,7 +247,11 @@ func TestTurbocacheDoesNotBelieveWhatTheClientForwards(t *testing.T) {
 	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	serveConfig(t, app, cfg, func(s *site) {
 		for _, row := range []struct{ chain, want string }{
-			{"evil, 1.2.3.4", "1"}, {"6.6.6.6, 1.2.3.4", "2"}, {"1.2.3.4", "3"}, {"1.2.3.4", "3"}, {"5.6.7.8, 192.0.2.1", "3"},
+			{"evil, 1.2.3.4", "1"},
+			{"6.6.6.6, 1.2.3.4", "2"},
+			{"1.2.3.4", "3"},
+			{"1.2.3.4", "3"},
+			{"5.6.7.8, 192.0.2.1", "3"},
 		} {
 			_, body := s.do(http.MethodGet, "/", "", "X-Forwarded-For", row.chain)
 			require.Equal(s, row.want, body, row.chain)

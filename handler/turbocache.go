@@ -100,26 +100,33 @@ const (
 // lookup finds the answer to a request. If there is none, k is what the other
 // methods need to know of the request, so that it has to come before that is
 // sent.
-func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme string, seen seenRequest) (hit cacheHit, ok bool) {
+func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme string, seen seenRequest) (hit cacheHit,
+	ok bool,
+) {
 	k.use, k.entry = cacheIgnores, nil
 	if c == nil {
 		return hit, false
 	}
+
 	https := equalASCII(scheme, "https")
 	if !safeMethod(r.Method) {
 		k.use, k.https, k.host = cacheInvalidates, https, t.host
 		k.key.set(c.seed, https, t.host, t.uri)
 		return hit, false
 	}
+
 	seen.header = r.Header
 	k.seen = seen
-	if !k.seen.qualifies(r, t.host, scheme) || !k.key.set(c.seed, https, t.host, t.uri) || !k.key.vary(c.varyCookie, r.Header) {
+	if !k.seen.qualifies(r, t.host, scheme) || !k.key.set(c.seed, https, t.host, t.uri) ||
+		!k.key.vary(c.varyCookie, r.Header) {
 		return hit, false
 	}
+
 	now := c.now()
 	if !c.regulator.on(now) {
 		return hit, false
 	}
+
 	c.regulator.fetches.Add(1)
 	if e := c.find(k, now); e != nil {
 		c.regulator.hits.Add(1)
@@ -127,11 +134,14 @@ func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme s
 		if r.Method == http.MethodGet {
 			hit.body = e.body
 		}
+
 		return hit, true
 	}
+
 	if r.Method == http.MethodGet {
 		k.use, k.generation = cacheMayStore, c.generation(k.key.hash).Load()
 	}
+
 	return hit, false
 }
 
@@ -144,6 +154,7 @@ func (c *turbocache) find(k *cacheTicket, now time.Duration) *cacheEntry {
 			return e
 		}
 	}
+
 	return nil
 }
 
@@ -152,6 +163,7 @@ func (c *turbocache) stats() TurbocacheStats {
 	if c == nil {
 		return TurbocacheStats{}
 	}
+
 	return c.regulator.stats()
 }
 
@@ -172,13 +184,16 @@ func (h *cacheHit) copyHeader(to http.Header) {
 		to[name] = values[n:len(values):len(values)]
 	}
 	gather(to, h.entry.header)
+
 	for name, v := range h.entry.header {
 		set(name, beside(to, name, v)...)
 	}
+
 	set("Age", strconv.FormatInt(int64(h.age/time.Second), 10))
 	if h.entry.status != http.StatusNoContent {
 		set("Content-Length", strconv.Itoa(len(h.entry.body)))
 	}
+
 	if _, typed := to["Content-Type"]; !typed {
 		to["Content-Type"] = nil // keeps net/http from guessing
 	}

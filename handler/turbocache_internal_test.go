@@ -20,10 +20,12 @@ func cacheRequest(method, url string, lines ...string) (*http.Request, *target) 
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
 	}
+
 	t, err := newTarget(r, "")
 	if err != nil {
 		panic(err)
 	}
+
 	return r, &t
 }
 
@@ -31,6 +33,7 @@ func cacheLookup(c *turbocache, method, url string, lines ...string) (cacheHit, 
 	r, t := cacheRequest(method, url, lines...)
 	k := new(cacheTicket)
 	hit, ok := c.lookup(k, r, t, scheme(r, false), seenRequest{knowsClient: true})
+
 	return hit, ok, k
 }
 
@@ -40,6 +43,7 @@ func cacheAnswer(t testing.TB, status int, lines ...string) *response {
 	var p response
 	require.NoError(t, p.parse(fmt.Sprintf("HTTP/1.1 %d X\r\n%s\r\n\r\n", status, strings.Join(lines, "\r\n"))))
 	p.length, p.chunked = -1, true
+
 	return &p
 }
 
@@ -71,6 +75,7 @@ func cacheGet(t testing.TB, c *turbocache, url string, p *response, body string)
 // cacheFill stores an answer to each.
 func cacheFill(t testing.TB, c *turbocache, urls ...string) {
 	t.Helper()
+
 	for _, url := range urls {
 		cacheGet(t, c, url, cacheAnswer(t, 200, "Cache-Control: max-age=60"), url)
 	}
@@ -86,7 +91,8 @@ func TestTurbocacheAnswersAsTheApplicationDid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTurbocache("")
 		p := cacheAnswer(t, 404, "Cache-Control: max-age=60", "Age: 7", "content-type: text/x", "X-Two: 1", "x-two: 2",
-			"Content-Length: 99", "Status: 404 X", "!~Request-OOB-Work: 1", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 1")
+			"Content-Length: 99", "Status: 404 X", "!~Request-OOB-Work: 1", "Connection: X-Hop", "X-Hop: 1",
+			"Keep-Alive: 1")
 		body := []byte("body")
 		_, _, k := cacheLookup(c, http.MethodGet, "http://a.example/")
 		require.True(t, c.permits(k, p))
@@ -95,6 +101,7 @@ func TestTurbocacheAnswersAsTheApplicationDid(t *testing.T) {
 		c.store(k, body)
 		body[0] = 'X'
 		time.Sleep(2500 * time.Millisecond)
+
 		for range 2 { // the second one after the client of the first has changed its header
 			for method, body := range map[string]string{"GET": "body", "HEAD": ""} {
 				hit, ok, k := cacheLookup(c, method, "http://a.example/")
@@ -109,10 +116,12 @@ func TestTurbocacheAnswersAsTheApplicationDid(t *testing.T) {
 					"Age": {"9"}, "Cache-Control": {"max-age=60"}, "Content-Length": {"4"}, "Content-Type": {"text/x"},
 					"Date": {"Sat, 01 Jan 2000 00:00:00 GMT"}, "X-Server": {"own"}, "X-Two": {"1", "2"},
 				}, w.Header())
+
 				for name, values := range w.Header() {
 					values[0] = "changed"
 					w.Header().Add(name, "added")
 				}
+
 				for _, values := range w.Header() {
 					require.Equal(t, "changed", values[0])
 				}
@@ -123,11 +132,15 @@ func TestTurbocacheAnswersAsTheApplicationDid(t *testing.T) {
 
 func TestTurbocacheAnswersWithoutContent(t *testing.T) {
 	c := newTurbocache("")
-	cacheGet(t, c, "http://a.example/", cacheAnswer(t, 204, "Cache-Control: max-age=60", "Date: Sat, 01 Jan 2050 00:00:00 GMT"), "")
+	cacheGet(t, c, "http://a.example/", cacheAnswer(t, 204, "Cache-Control: max-age=60",
+		"Date: Sat, 01 Jan 2050 00:00:00 GMT"), "")
 	hit, _, _ := cacheLookup(c, http.MethodGet, "http://a.example/")
 	h := http.Header{}
 	hit.copyHeader(h)
-	require.Equal(t, http.Header{"Age": {"0"}, "Cache-Control": {"max-age=60"}, "Content-Type": nil, "Date": {"Sat, 01 Jan 2050 00:00:00 GMT"}}, h)
+	require.Equal(t, http.Header{
+		"Age": {"0"}, "Cache-Control": {"max-age=60"}, "Content-Type": nil,
+		"Date": {"Sat, 01 Jan 2050 00:00:00 GMT"},
+	}, h)
 }
 
 func TestNoTurbocacheKeepsNothing(t *testing.T) {
@@ -141,6 +154,7 @@ func TestNoTurbocacheKeepsNothing(t *testing.T) {
 
 func TestTurbocacheKeysUpTo256Bytes(t *testing.T) {
 	const url = "http://a.example/"
+
 	uri := 256 - len("Ha.example\n/")
 	for _, row := range []struct {
 		vary, cookie string
@@ -165,11 +179,13 @@ func TestTurbocacheKeysUpTo256Bytes(t *testing.T) {
 
 func TestTurbocacheVariesByACookie(t *testing.T) {
 	const url = "http://a.example/"
+
 	c := newTurbocache("lang")
 	for _, value := range []string{"", "en", "de"} {
 		_, _, k := cacheLookup(c, http.MethodGet, url, "Cookie: lang="+value)
 		cacheReply(c, k, cacheAnswer(t, 200, "Cache-Control: max-age=60"), "in "+value)
 	}
+
 	for _, row := range []struct {
 		cookies string // lines
 		gets    string // or "nothing", or "no ticket"
@@ -202,18 +218,23 @@ func TestTurbocacheVariesByACookie(t *testing.T) {
 		for line := range strings.SplitSeq(row.cookies, "\n") {
 			lines = append(lines, "Cookie: "+line)
 		}
+
 		got := "no ticket"
 		if hit, ok, k := cacheLookup(c, http.MethodGet, url, lines...); ok {
 			got = string(hit.body)
 		} else if k.use != cacheIgnores {
 			got = "nothing"
 		}
+
 		require.Equal(t, row.gets, got, "%q", row.cookies)
 	}
 }
 
 func TestTurbocacheIsInvalidatedByWrites(t *testing.T) {
-	stored := []string{"http://a.example/", "http://a.example/a", "http://a.example/a?b", "https://a.example/a", "http://b.example/a", "http://a.example:81/a"}
+	stored := []string{
+		"http://a.example/", "http://a.example/a", "http://a.example/a?b", "https://a.example/a",
+		"http://b.example/a", "http://a.example:81/a",
+	}
 	for _, row := range []struct {
 		method, url string
 		head        string
@@ -260,11 +281,13 @@ func TestTurbocacheIsInvalidatedByWrites(t *testing.T) {
 		if !hit {
 			cacheReply(c, k, cacheAnswer(t, 500, strings.Split(row.head, "\n")...), "")
 		}
+
 		for i, url := range stored {
 			gone := false
 			for _, g := range row.gone {
 				gone = gone || g == i
 			}
+
 			requireCached(t, c, !gone, url, row)
 		}
 	}
@@ -278,6 +301,7 @@ func TestTurbocacheIsInvalidatedWithEveryCookie(t *testing.T) {
 			require.False(t, hit)
 			cacheReply(c, k, cacheAnswer(t, 200, "Cache-Control: max-age=60"), "body")
 		}
+
 		_, _, k := cacheLookup(c, http.MethodPost, "http://a.example/", "Cookie: lang=en; lang=de")
 		cacheReply(c, k, cacheAnswer(t, 200), "")
 	}
@@ -318,13 +342,17 @@ func TestTurbocacheDoesNotStoreWhatRacedWithAWrite(t *testing.T) {
 func TestTurbocacheMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		url := func(i int) string { return "http://a.example/" + strconv.Itoa(i) }
+
 		c := newTurbocache("")
 		for i := range cacheEntries {
 			age := strconv.Itoa(60 + i)
-			cacheGet(t, c, url(i), cacheAnswer(t, 200, "Cache-Control: max-age="+age, "Date: Sat, 01 Jan 2050 00:00:0"+age[1:]+" GMT"), "body")
+			cacheGet(t, c, url(i), cacheAnswer(t, 200, "Cache-Control: max-age="+age, "Date: Sat, 01 Jan 2050 00:00:0"+
+				age[1:]+" GMT"), "body")
 		}
+
 		stays := func(want ...bool) {
 			t.Helper()
+
 			for i, want := range want {
 				requireCached(t, c, want, url(i))
 			}
@@ -358,7 +386,8 @@ func TestTurbocacheKeepsOneAnswerOfAKey(t *testing.T) {
 	hit, ok, _ := cacheLookup(c, http.MethodGet, "http://a.example/")
 	require.True(t, ok)
 	require.Equal(t, "second", string(hit.entry.body))
-	cacheFill(t, c, "http://a.example/2", "http://a.example/3", "http://a.example/4", "http://a.example/5", "http://a.example/6", "http://a.example/7")
+	cacheFill(t, c, "http://a.example/2", "http://a.example/3", "http://a.example/4", "http://a.example/5",
+		"http://a.example/6", "http://a.example/7")
 	requireCached(t, c, true, "http://a.example/1")
 }
 
@@ -372,8 +401,10 @@ func TestTurbocacheCountsTimeFromTheHead(t *testing.T) {
 			if url == "http://a.example/slow" {
 				time.Sleep(30 * time.Second)
 			}
+
 			c.store(k, nil)
 		}
+
 		require.Equal(t, TurbocacheStats{Fetches: 2, Stores: 2, StoreSuccesses: 1}, c.stats())
 	})
 }

@@ -29,21 +29,26 @@ func (k *cacheKey) bytes() []byte { return k.array[:k.size] }
 // set makes the key, without the cookie. ok is false if it would be too long.
 func (k *cacheKey) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
 	k.size, k.base = 0, 0
+
 	// A newline in the host could make it look like another host and path.
 	if 1+len(host)+1+len(uri) > maxCacheKey || strings.IndexByte(host, '\n') >= 0 {
 		return false
 	}
+
 	b := append(k.array[:0], 'H')
 	if https {
 		b[0] = 'S'
 	}
+
 	for i := range len(host) {
 		b = append(b, lowerASCII(host[i]))
 	}
+
 	b = append(b, '\n')
 	b = append(b, uri...)
 	k.size, k.base = len(b), len(b)
 	k.hash = maphash.Bytes(seed, b)
+
 	return true
 }
 
@@ -53,12 +58,15 @@ func (k *cacheKey) vary(name string, h http.Header) (ok bool) {
 	if name == "" {
 		return true
 	}
+
 	value, ok := varyValue(h["Cookie"], name)
 	if !ok || k.size+1+len(value) > maxCacheKey {
 		return false
 	}
+
 	b := append(k.bytes(), '\n')
 	k.size = len(append(b, value...))
+
 	return true
 }
 
@@ -78,22 +86,27 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 			if i < 0 {
 				break
 			}
+
 			start, end := at+i, at+i+len(name)
 			at = end
 			if start > 0 && validName(line[start-1:start]) {
 				continue // the end of another name
 			}
+
 			if rest := strings.TrimLeft(line[end:], " \t"); rest == "" || rest[0] != '=' {
 				continue
 			}
+
 			pair := line[strings.LastIndexByte(line[:start], ';')+1 : start]
 			if found || line[end] != '=' || strings.Trim(pair, " \t") != "" {
 				return "", false
 			}
+
 			found = true
 			value, _, _ = strings.Cut(line[end+1:], ";")
 		}
 	}
+
 	return value, true
 }
 
@@ -113,8 +126,9 @@ var irrelevant = map[string]bool{
 	"If-None-Match": true, "If-Modified-Since": true,
 
 	"Accept": true, "Accept-Charset": true, "Accept-Encoding": true, "Accept-Language": true, "Cookie": true,
-	"Dnt": true, "Priority": true, "Referer": true, "Save-Data": true, "Upgrade-Insecure-Requests": true, "User-Agent": true,
-	"Sec-Ch-Ua": true, "Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Platform": true, "Sec-Fetch-Dest": true,
+	"Dnt": true, "Priority": true, "Referer": true, "Save-Data": true, "Upgrade-Insecure-Requests": true,
+	"User-Agent": true,
+	"Sec-Ch-Ua":  true, "Sec-Ch-Ua-Mobile": true, "Sec-Ch-Ua-Platform": true, "Sec-Fetch-Dest": true,
 	"Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true, "Sec-Gpc": true, "Sec-Purpose": true,
 }
 
@@ -147,6 +161,7 @@ func (s *seenRequest) clone() http.Header {
 		if len(values) == 0 || !s.matters(name) {
 			continue
 		}
+
 		for _, v := range values {
 			seen[strings.Clone(name)] = append(seen[name], strings.Clone(v))
 		}
@@ -160,20 +175,26 @@ func (s *seenRequest) equals(stored http.Header) bool {
 	n := 0
 	for name, values := range s.header {
 		before := stored[name]
+
 		// What mattered once does for every peer, unless it is a proxy's to say.
 		if before != nil && proxyheader.Of(name) == proxyheader.Anybody {
 			if !slices.Equal(values, before) {
 				return false
 			}
+
 			n++
+
 			continue
 		}
+
 		if len(values) == 0 || !s.matters(name) {
 			continue
 		}
+
 		if !slices.Equal(values, before) {
 			return false
 		}
+
 		n++
 	}
 
@@ -185,6 +206,7 @@ func safeMethod(method string) bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}
+
 	return false
 }
 
@@ -213,6 +235,7 @@ func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
 				return false
 			}
 		}
+
 		for _, v := range values {
 			size += len(name) + len(v)
 		}
@@ -232,5 +255,6 @@ func onlyPersistence(connection []string) bool {
 			}
 		}
 	}
+
 	return true
 }

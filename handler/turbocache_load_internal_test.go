@@ -18,6 +18,7 @@ func TestTurbocacheIsCoherent(t *testing.T) {
 	c, p := newTurbocache(""), cacheAnswer(t, 200, "Cache-Control: max-age=60")
 	var version, written atomic.Int64
 	var done atomic.Bool
+
 	var writers, readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
@@ -28,6 +29,7 @@ func TestTurbocacheIsCoherent(t *testing.T) {
 					cacheReply(c, k, p, strconv.FormatInt(version.Load(), 10))
 					continue
 				}
+
 				if got, err := strconv.ParseInt(string(hit.entry.body), 10, 64); err != nil || got < least {
 					t.Errorf("got %q after version %d was written", hit.entry.body, least)
 					return
@@ -35,6 +37,7 @@ func TestTurbocacheIsCoherent(t *testing.T) {
 			}
 		})
 	}
+
 	writers.Go(func() {
 		for range 2000 {
 			_, _, k := cacheLookup(c, http.MethodPut, url)
@@ -60,6 +63,7 @@ func TestTurbocacheLookupsDoNotAllocate(t *testing.T) {
 	c := newTurbocache("lang")
 	_, _, k := cacheLookup(c, http.MethodGet, "http://a.example/", browserHeader...)
 	cacheReply(c, k, cacheAnswer(t, 200, "Cache-Control: max-age=60"), "body")
+
 	for uri, want := range map[string]bool{"/": true, "/a": false} {
 		r, target := cacheRequest(http.MethodGet, "http://a.example"+uri, browserHeader...)
 		require.Zero(t, testing.AllocsPerRun(1000, func() {
@@ -73,7 +77,8 @@ func TestTurbocacheLookupsDoNotAllocate(t *testing.T) {
 
 var browserHeader = []string{
 	"Accept: text/html", "Accept-Encoding: gzip, br", "Accept-Language: en", "Connection: keep-alive",
-	"Cookie: _session=" + strings.Repeat("0", 64) + "; a=b", "Sec-Fetch-Mode: navigate", "User-Agent: Mozilla/5.0", "X-Forwarded-For: 192.0.2.1",
+	"Cookie: _session=" + strings.Repeat("0", 64) + "; a=b", "Sec-Fetch-Mode: navigate", "User-Agent: Mozilla/5.0",
+	"X-Forwarded-For: 192.0.2.1",
 }
 
 func BenchmarkTurbocacheLookup(b *testing.B) {
@@ -94,6 +99,7 @@ func BenchmarkTurbocacheLookup(b *testing.B) {
 			for i := range cacheEntries - 1 {
 				cacheFill(b, c, "http://a.example/other/"+strconv.Itoa(i))
 			}
+
 			_, _, k := cacheLookup(c, http.MethodGet, "http://a.example/", row.header...)
 			cacheReply(c, k, cacheAnswer(b, 200, "Cache-Control: max-age=60"), "body")
 			r, t := cacheRequest(http.MethodGet, "http://a.example"+row.uri, row.header...)
@@ -111,10 +117,12 @@ func BenchmarkTurbocacheLookup(b *testing.B) {
 
 func BenchmarkTurbocacheHeader(b *testing.B) {
 	c := newTurbocache("")
-	cacheGet(b, c, "http://a.example/", cacheAnswer(b, 200, "Cache-Control: max-age=60", "Content-Type: text/html", "ETag: x", "X-Frame-Options: DENY"), strings.Repeat("x", 1000))
+	cacheGet(b, c, "http://a.example/", cacheAnswer(b, 200, "Cache-Control: max-age=60", "Content-Type: text/html",
+		"ETag: x", "X-Frame-Options: DENY"), strings.Repeat("x", 1000))
 	hit, _, _ := cacheLookup(c, http.MethodGet, "http://a.example/")
 	h := http.Header{}
 	b.ReportAllocs()
+
 	for b.Loop() {
 		clear(h)
 		hit.copyHeader(h)

@@ -27,7 +27,10 @@ var cacheableStatus = map[int]bool{
 
 // uncacheable are headers of answers that are for one client, or of which the
 // body is not the whole.
-var uncacheable = [...]string{"Vary", "Set-Cookie", "Www-Authenticate", "X-Sendfile", "X-Accel-Redirect", "Trailer", "Upgrade"}
+var uncacheable = [...]string{
+	"Vary", "Set-Cookie", "Www-Authenticate", "X-Sendfile", "X-Accel-Redirect", "Trailer",
+	"Upgrade",
+}
 
 // freshness says whether a shared cache may keep an answer that comes now: its
 // head says so explicitly, and says nothing that we doubt. age is how old it
@@ -36,31 +39,39 @@ func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration
 	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
 		return 0, 0, false // the ordinary case
 	}
+
 	if !cacheableStatus[status] || hasToken(h["Pragma"], "no-cache") {
 		return 0, 0, false
 	}
+
 	for _, name := range uncacheable {
 		if _, has := h[name]; has {
 			return 0, 0, false
 		}
 	}
+
 	cc, ok := parseCacheControl(h["Cache-Control"])
 	if !ok || cc.forbidden {
 		return 0, 0, false
 	}
+
 	date, ok := dateOf(h, now)
 	if !ok {
 		return 0, 0, false
 	}
+
 	if age, ok = ageOf(h); !ok {
 		return 0, 0, false
 	}
+
 	age = max(age, now.Sub(date).Truncate(time.Second))
 	lifetime, ok := cc.lifetime(h, date)
 	if !ok {
 		return 0, 0, false
 	}
+
 	ttl = min(max(lifetime, 0), maxCacheTime) - age
+
 	return ttl, age, ttl > 0
 }
 
@@ -73,6 +84,7 @@ func dateOf(h http.Header, now time.Time) (date time.Time, ok bool) {
 		date, err := http.ParseTime(dates[0])
 		return date, err == nil
 	}
+
 	return time.Time{}, false
 }
 
@@ -83,6 +95,7 @@ func ageOf(h http.Header) (age time.Duration, ok bool) {
 	case 1:
 		return deltaSeconds(ages[0])
 	}
+
 	return 0, false
 }
 
@@ -102,13 +115,16 @@ func (cc *cacheControl) lifetime(h http.Header, date time.Time) (d time.Duration
 	case cc.maxAge >= 0:
 		return cc.maxAge, true
 	}
+
 	if expires := h["Expires"]; len(expires) > 0 {
 		at, err := http.ParseTime(expires[0])
 		return at.Sub(date), err == nil && len(expires) == 1
 	}
+
 	if !cc.public {
 		return 0, false
 	}
+
 	return heuristic(h, date), true
 }
 
@@ -117,6 +133,7 @@ func heuristic(h http.Header, date time.Time) time.Duration {
 	if err != nil {
 		return unknownHeuristic
 	}
+
 	return min(max(date.Sub(modified)/10, minHeuristic), maxHeuristic)
 }
 
@@ -131,13 +148,16 @@ func parseCacheControl(lines []string) (cc cacheControl, ok bool) {
 			if line == "" {
 				break
 			}
+
 			d, rest, ok := cutDirective(line)
 			if !ok || !cc.add(d) {
 				return cacheControl{}, false
 			}
+
 			line = rest
 		}
 	}
+
 	return cc, true
 }
 
@@ -154,6 +174,7 @@ func (cc *cacheControl) add(d directive) (ok bool) {
 	case "s-maxage":
 		return d.seconds(&cc.sharedMaxAge)
 	}
+
 	return true
 }
 
@@ -169,9 +190,11 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 	if i := strings.IndexAny(list, "=, \t"); i >= 0 {
 		list, rest = list[:i], list[i:]
 	}
+
 	if !validName(list) {
 		return d, "", false
 	}
+
 	d.name = strings.ToLower(list) // ASCII, being a token
 	if strings.HasPrefix(rest, "=") {
 		d.hasValue = true
@@ -179,7 +202,9 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 			return d, "", false
 		}
 	}
+
 	rest = strings.TrimLeft(rest, " \t")
+
 	return d, rest, rest == "" || rest[0] == ','
 }
 
@@ -190,8 +215,10 @@ func cutValue(s string) (value, rest string, ok bool) {
 		if i := strings.IndexAny(s, ", \t"); i >= 0 {
 			s, rest = s[:i], s[i:]
 		}
+
 		return s, rest, validName(s)
 	}
+
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '"':
@@ -200,6 +227,7 @@ func cutValue(s string) (value, rest string, ok bool) {
 			i++
 		}
 	}
+
 	return "", "", false
 }
 
@@ -208,7 +236,9 @@ func (d *directive) seconds(to *time.Duration) (ok bool) {
 	if *to >= 0 {
 		return false
 	}
+
 	*to, ok = deltaSeconds(d.value)
+
 	return ok
 }
 
@@ -221,7 +251,9 @@ func deltaSeconds(s string) (d time.Duration, ok bool) {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
+
 		n = min(n*10+int64(c-'0'), int64(maxCacheTime/time.Second))
 	}
+
 	return time.Duration(n) * time.Second, s != ""
 }

@@ -182,6 +182,7 @@ func TestR21StoresOnlyWithExplicitPermission(t *testing.T) {
 				requireCached(t, c, false, "http://a.example/", row.head)
 				return
 			}
+
 			time.Sleep(row.kept - time.Nanosecond)
 			requireCached(t, c, true, "http://a.example/", row.head)
 			time.Sleep(time.Nanosecond)
@@ -228,12 +229,18 @@ func TestTurbocacheStoresOnlyWholeBodies(t *testing.T) {
 }
 
 func TestTurbocacheStoresHeadsUpTo4KiB(t *testing.T) {
-	head := []string{"Cache-Control: max-age=60", "Date: Sat, 01 Jan 2000 00:00:00 GMT", "X-A: ", "Content-Length: 4", "Age: 1", "!~Request-OOB-Work: 1", "Connection: X-B", "X-B: " + strings.Repeat("b", 5000)}
+	head := []string{
+		"Cache-Control: max-age=60", "Date: Sat, 01 Jan 2000 00:00:00 GMT", "X-A: ", "Content-Length: 4",
+		"Age: 1", "!~Request-OOB-Work: 1", "Connection: X-B", "X-B: " + strings.Repeat("b", 5000),
+	}
+
 	size := len(strings.Join(head[:3], "\r\n")) + len("\r\n")
 	for more, kept := range map[int]bool{4096 - size: true, 4097 - size: false} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newTurbocache("")
-			cacheGet(t, c, "http://a.example/", cacheAnswer(t, 200, append(slices.Clone(head), "X-A: "+strings.Repeat("a", more-len("X-A: \r\n")))...), "body")
+			cacheGet(t, c, "http://a.example/",
+				cacheAnswer(t, 200, append(slices.Clone(head), "X-A: "+strings.Repeat("a", more-len("X-A: \r\n")))...),
+				"body")
 			requireCached(t, c, kept, "http://a.example/", more)
 		})
 	}
@@ -266,11 +273,18 @@ func TestR21RequestsThatUseTheCache(t *testing.T) {
 		{"a range", "GET", "http://a.example/a", []string{"Range: bytes=0-1"}, false},
 		{"an upgrade", "GET", "http://a.example/a", []string{"Connection: upgrade", "Upgrade: websocket"}, false},
 		{"cookies", "GET", "http://a.example/a", []string{"Cookie: a=b"}, true},
-		{"another browser", "GET", "http://a.example/a", []string{"User-Agent: x", "Accept-Language: de", "Sec-Fetch-Mode: cors"}, true},
+		{"another browser", "GET", "http://a.example/a", []string{
+			"User-Agent: x", "Accept-Language: de",
+			"Sec-Fetch-Mode: cors",
+		}, true},
 		{"a condition", "GET", "http://a.example/a", []string{`If-None-Match: "x"`}, true},
 		{"a connection to keep", "GET", "http://a.example/a", []string{"Connection: Keep-Alive, ,close"}, true},
 		{"something of the connection", "GET", "http://a.example/a", []string{"Connection: keep-alive, Cookie"}, false},
-		{"a host that does not reach the application", "GET", "http://a.example/a", []string{"X-Forwarded-Host: b.example"}, true},
+		{
+			"a host that does not reach the application", "GET", "http://a.example/a",
+			[]string{"X-Forwarded-Host: b.example"},
+			true,
+		},
 		{"what a stranger says of proxies", "GET", "http://a.example/a", []string{"Forwarded: host=b.example"}, true},
 		{"a method for some frameworks", "GET", "http://a.example/a", []string{"X-HTTP-Method-Override: HEAD"}, false},
 	} {
@@ -321,21 +335,28 @@ func FuzzCacheControl(f *testing.F) {
 		lines := append(h["Cache-Control"], "", "")
 		f.Add(lines[0], lines[1], h.Get("Age"), h.Get("Date"), h.Get("Expires"), h.Get("Last-Modified"))
 	}
+
 	f.Fuzz(func(t *testing.T, first, second, age, date, expires, modified string) {
 		h := http.Header{"Cache-Control": {first, second}}
-		for name, value := range map[string]string{"Age": age, "Date": date, "Expires": expires, "Last-Modified": modified} {
+		for name, value := range map[string]string{
+			"Age": age, "Date": date, "Expires": expires,
+			"Last-Modified": modified,
+		} {
 			if value != "" {
 				h.Set(name, value)
 			}
 		}
+
 		ttl, old, ok := freshness(200, h, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
 		if !ok {
 			return
 		}
+
 		require.Greater(t, ttl, never)
 		require.LessOrEqual(t, ttl, maxCacheTime)
 		require.GreaterOrEqual(t, old, never)
 		require.LessOrEqual(t, ttl+old, maxCacheTime)
+
 		for _, line := range h["Cache-Control"] {
 			require.NotRegexp(t, noStore, quotedString.ReplaceAllString(line, ""))
 		}

@@ -41,8 +41,10 @@ type regulator struct {
 
 func (g *regulator) stats() TurbocacheStats {
 	return TurbocacheStats{
-		Fetches: g.fetches.Load(), Hits: g.hits.Load(),
-		Stores: g.stores.Load(), StoreSuccesses: g.storeSuccesses.Load(),
+		Fetches:        g.fetches.Load(),
+		Hits:           g.hits.Load(),
+		Stores:         g.stores.Load(),
+		StoreSuccesses: g.storeSuccesses.Load(),
 	}
 }
 
@@ -52,6 +54,7 @@ func (g *regulator) on(now time.Duration) bool {
 		g.turn(now)
 		g.mu.Unlock()
 	}
+
 	return !g.off.Load()
 }
 
@@ -61,12 +64,14 @@ func (g *regulator) turn(now time.Duration) {
 	if now < ended {
 		return
 	}
+
 	total, offUntil := g.stats(), ended+cacheTimeOff
 	if !g.off.Load() && total.inVain(g.before) && now < offUntil {
 		g.off.Store(true)
 		g.ends.Store(int64(offUntil))
 		return
 	}
+
 	g.before = total
 	g.off.Store(false)
 	g.ends.Store(int64(now + cacheWindow))

@@ -35,18 +35,24 @@ func TestTurbocacheIsOffWhereItIsInVain(t *testing.T) {
 			c := newTurbocache("")
 			cacheFill(t, c, url)
 			time.Sleep(cacheWindow)
+
 			for range row.hits {
 				requireCached(t, c, true, url)
 			}
+
 			for i := range row.misses {
 				requireCached(t, c, false, url+strconv.Itoa(i))
 			}
+
 			for i := range row.kept {
 				cacheFill(t, c, url+"kept"+strconv.Itoa(i))
 			}
+
 			for i := range row.lost {
-				cacheGet(t, c, url+"lost"+strconv.Itoa(i), cacheAnswer(t, 200, "Cache-Control: max-age=60"), strings.Repeat("x", maxCachedBody+1))
+				cacheGet(t, c, url+"lost"+strconv.Itoa(i), cacheAnswer(t, 200, "Cache-Control: max-age=60"),
+					strings.Repeat("x", maxCachedBody+1))
 			}
+
 			on := func() bool { return c.regulator.on(c.now()) }
 			time.Sleep(cacheWindow - time.Nanosecond)
 			require.True(t, on(), row)
@@ -69,13 +75,16 @@ func TestTurbocacheCountsEachWindowAnew(t *testing.T) {
 			for i := range cacheSample - 1 {
 				requireCached(t, c, false, "http://a.example/"+strconv.Itoa(i))
 			}
+
 			time.Sleep(cacheWindow)
 		}
+
 		require.Equal(t, TurbocacheStats{Fetches: 190}, c.stats())
 
 		for i := range cacheSample {
 			requireCached(t, c, false, "http://a.example/"+strconv.Itoa(i))
 		}
+
 		time.Sleep(cacheWindow + cacheTimeOff) // without a request that could notice
 		cacheFill(t, c, "http://a.example/")
 		requireCached(t, c, true, "http://a.example/")
@@ -83,14 +92,17 @@ func TestTurbocacheCountsEachWindowAnew(t *testing.T) {
 }
 
 func TestTurbocacheThatIsOff(t *testing.T) {
-	const kept, doubtful, other, late = "http://a.example/kept", "http://a.example/doubtful", "http://a.example/other", "http://a.example/late"
+	const kept, doubtful, other, late = "http://a.example/kept", "http://a.example/doubtful", "http://a.example/other",
+		"http://a.example/late"
 	synctest.Test(t, func(t *testing.T) {
 		c, p := newTurbocache(""), cacheAnswer(t, 200, "Cache-Control: max-age=60")
 		cacheFill(t, c, kept, doubtful)
+
 		_, _, before := cacheLookup(c, http.MethodGet, late)
 		for range cacheSample {
 			requireCached(t, c, false, other)
 		}
+
 		time.Sleep(cacheWindow)
 		stats := c.stats()
 

@@ -16,22 +16,33 @@ func (c *turbocache) permits(k *cacheTicket, p *response) bool {
 	if k.use != cacheMayStore || p.length > maxCachedBody || p.length < 0 && !p.chunked {
 		return false
 	}
+
 	now := time.Now()
 	ttl, age, ok := freshness(p.status, p.header, now)
 	if !ok {
 		return false
 	}
+
 	header, ok := cachedHeader(p, now)
 	if !ok {
 		return false
 	}
+
 	c.regulator.stores.Add(1)
 	since := c.now()
 	k.entry = &cacheEntry{
-		hash: k.key.hash, key: string(k.key.bytes()), base: k.key.base, seen: k.seen.clone(),
-		status: p.status, header: header, spellings: cloneSpellings(p.spellings),
-		since: since, until: since + ttl, age: age,
+		hash:      k.key.hash,
+		key:       string(k.key.bytes()),
+		base:      k.key.base,
+		seen:      k.seen.clone(),
+		status:    p.status,
+		header:    header,
+		spellings: cloneSpellings(p.spellings),
+		since:     since,
+		until:     since + ttl,
+		age:       age,
 	}
+
 	return true
 }
 
@@ -43,6 +54,7 @@ func (c *turbocache) store(k *cacheTicket, body []byte) {
 	if e == nil || len(body) > maxCachedBody {
 		return
 	}
+
 	e.body = bytes.Clone(body)
 	if c.put(e, k.generation) {
 		c.regulator.storeSuccesses.Add(1)
@@ -58,15 +70,18 @@ func cachedHeader(p *response, now time.Time) (h http.Header, ok bool) {
 	if _, dated := h["Date"]; !dated {
 		h.Set("Date", now.UTC().Format(http.TimeFormat))
 	}
+
 	size := 0
 	for name, values := range h {
 		for _, v := range values {
 			size += len(name) + len(": ") + len(v) + len("\r\n")
 		}
 	}
+
 	if size > maxCachedHead {
 		return nil, false
 	}
+
 	return h.Clone(), true
 }
 
@@ -78,9 +93,11 @@ func (c *turbocache) put(e *cacheEntry, generation uint64) bool {
 	if now >= e.until || c.regulator.off.Load() || c.generation(e.hash).Load() != generation {
 		return false
 	}
+
 	c.stored++
 	e.order = c.stored
 	c.slots[c.slotFor(e, now)].Store(e)
+
 	return true
 }
 
@@ -101,9 +118,11 @@ func (c *turbocache) slotFor(e *cacheEntry, now time.Duration) int {
 			oldest, order = i, old.order
 		}
 	}
+
 	if free >= 0 {
 		return free
 	}
+
 	return oldest
 }
 
@@ -114,7 +133,9 @@ func (c *turbocache) invalidate(k *cacheTicket, h http.Header) {
 	if k.use != cacheInvalidates {
 		return
 	}
+
 	c.drop(&k.key)
+
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		for _, v := range h[name] {
 			uri, ok := k.ownURI(v)
@@ -132,17 +153,21 @@ func (k *cacheTicket) ownURI(ref string) (uri string, ok bool) {
 	if i := strings.IndexAny(ref, ":/?"); i > 0 && strings.HasPrefix(ref[i:], "://") {
 		ref = ref[i+1:]
 	}
+
 	authority, ok := strings.CutPrefix(ref, "//")
 	if !ok {
 		return ref, strings.HasPrefix(ref, "/")
 	}
+
 	uri = "/"
 	if i := strings.IndexAny(authority, "/?"); i >= 0 {
 		authority, uri = authority[:i], authority[i:]
 	}
+
 	if uri[0] == '?' {
 		uri = "/" + uri
 	}
+
 	return uri, equalASCII(authority, k.host)
 }
 
@@ -152,9 +177,11 @@ func (c *turbocache) drop(key *cacheKey) {
 	if key.base == 0 {
 		return
 	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.generation(key.hash).Add(1)
+
 	for i := range c.slots {
 		if e := c.slots[i].Load(); e != nil && key.sameBase(e) {
 			c.slots[i].Store(nil)

@@ -24,10 +24,12 @@ func firstIs(first func(p *spawnertest.Process, c net.Conn)) spawnertest.Script 
 			first(p, c)
 			return
 		}
+
 		for br := bufio.NewReader(c); ; {
 			if _, err := http.ReadRequest(br); err != nil {
 				return
 			}
+
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}
 	}}
@@ -47,15 +49,22 @@ func TestProcessThatAnswersNothingIsReplaced(t *testing.T) {
 		process func(p *spawnertest.Process, c net.Conn)
 		status  int
 	}{
-		"closes at once":           {func(*spawnertest.Process, net.Conn) {}, http.StatusBadGateway},
-		"closes after the request": {func(_ *spawnertest.Process, c net.Conn) { _, _ = c.Read(make([]byte, 4<<10)) }, http.StatusBadGateway},
-		"hangs":                    {func(p *spawnertest.Process, _ net.Conn) { <-p.Exited() }, http.StatusGatewayTimeout},
+		"closes at once": {func(*spawnertest.Process, net.Conn) {}, http.StatusBadGateway},
+		"closes after the request": {
+			func(_ *spawnertest.Process, c net.Conn) { _, _ = c.Read(make([]byte, 4<<10)) },
+			http.StatusBadGateway,
+		},
+		"hangs": {
+			func(p *spawnertest.Process, _ net.Conn) { <-p.Exited() },
+			http.StatusGatewayTimeout,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveBehind(t, firstIs(test.process), handler.Config{}, patiently, func(s *site) {
 				for range passenger.DefaultMaxUnanswered {
 					require.Equal(s, test.status, s.get().StatusCode)
 				}
+
 				require.Equal(s, http.StatusOK, s.get().StatusCode)
 				require.NotEqual(s, 1000, s.pool.Inspect().Groups[0].Processes[0].PID)
 			})
@@ -96,6 +105,7 @@ func TestProcessThatAnswersSomethingStays(t *testing.T) {
 				for range 4 * passenger.DefaultMaxUnanswered {
 					_ = s.get()
 				}
+
 				require.Equal(s, 1000, s.pool.Inspect().Groups[0].Processes[0].PID)
 			})
 		})
@@ -125,6 +135,7 @@ func TestClientsCannotHaveAProcessReplaced(t *testing.T) {
 					require.NoError(s, c.Close())
 					time.Sleep(time.Second)
 				}
+
 				require.Equal(s, 1000, s.pool.Inspect().Groups[0].Processes[0].PID)
 			})
 		})

@@ -20,11 +20,13 @@ func upgradeToken(r *http.Request) string {
 	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
+
 	for _, token := range upgrades {
 		if equalASCII(values[0], token) {
 			return token
 		}
 	}
+
 	return ""
 }
 
@@ -34,6 +36,7 @@ func (x *exchange) tunnel() error {
 	if err != nil {
 		return fmt.Errorf("the connection cannot change its protocol: %w", err)
 	}
+
 	x.answered, x.event.Status = true, http.StatusSwitchingProtocols
 	defer client.Close()
 	app := x.conn
@@ -47,10 +50,12 @@ func (x *exchange) tunnel() error {
 	if err := x.writeSwitch(client); err != nil {
 		return nil // the client has gone, which is how a tunnel ends
 	}
+
 	var wg sync.WaitGroup
 	wg.Go(func() { pipe(app, buffered.Reader, client) })
 	wg.Go(func() { pipe(client, x.br, app) })
 	wg.Wait()
+
 	return nil
 }
 
@@ -60,6 +65,7 @@ func (x *exchange) writeSwitch(client io.Writer) error {
 	if h == nil {
 		h = make(http.Header)
 	}
+
 	x.copyHeader(h)
 	respell(h, x.spelled, true)
 	h.Del("Content-Length")
@@ -70,8 +76,10 @@ func (x *exchange) writeSwitch(client io.Writer) error {
 	if err := h.Write(&b); err != nil {
 		return err
 	}
+
 	b.WriteString("\r\n")
 	_, err := io.WriteString(client, b.String())
+
 	return err
 }
 
@@ -82,6 +90,7 @@ func pipe(to net.Conn, first io.Reader, from net.Conn) {
 	if err == nil && closeWrite(to) {
 		return
 	}
+
 	cut(to)
 	cut(from)
 }

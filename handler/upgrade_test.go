@@ -18,15 +18,19 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-const upgradeRequest = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"
+const upgradeRequest = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: " +
+	"WebSocket\r\nSec-WebSocket-Key: k\r\n\r\n"
 
 // shout accepts an upgrade and repeats what it hears.
 func shout(c net.Conn, heard io.Reader) bool {
-	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a\r\n\r\nwelcome\n")
+	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+
+		"websocket\r\nSec-WebSocket-Accept: a\r\n\r\nwelcome\n")
+
 	lines := bufio.NewScanner(heard)
 	for lines.Scan() {
 		fmt.Fprintf(c, "%s!\n", lines.Text())
 	}
+
 	return true
 }
 
@@ -34,7 +38,8 @@ func upgradingApps() map[string]spawnertest.Script {
 	return map[string]spawnertest.Script{
 		"http_session": {ServeConn: func(_ *spawnertest.Process, c net.Conn) {
 			br := bufio.NewReader(c)
-			if r, err := http.ReadRequest(br); err == nil && r.Header.Get("Upgrade") == "websocket" && r.Header.Get("Connection") == "upgrade" {
+			if r, err := http.ReadRequest(br); err == nil && r.Header.Get("Upgrade") == "websocket" &&
+				r.Header.Get("Connection") == "upgrade" {
 				shout(c, br)
 			}
 		}},
@@ -52,7 +57,9 @@ func (s *site) upgrade(early string) (net.Conn, *bufio.Reader) {
 	resp, err := http.ReadResponse(br, nil)
 	require.NoError(s, err)
 	require.Equal(s, http.StatusSwitchingProtocols, resp.StatusCode)
-	require.Equal(s, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Accept": {"a"}}, resp.Header)
+	require.Equal(s, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Accept": {"a"}},
+		resp.Header)
+
 	return c, br
 }
 
@@ -70,10 +77,12 @@ func TestTunnel(t *testing.T) {
 				c, br := s.upgrade("early\n")
 				s.expectLine(br, "welcome")
 				s.expectLine(br, "early!")
+
 				for i := range 3 {
 					fmt.Fprintf(c, "message %d\n", i)
 					s.expectLine(br, fmt.Sprintf("message %d!", i))
 				}
+
 				require.Equal(s, 1, s.sessions())
 				require.NoError(s, c.Close())
 				synctest.Wait()

@@ -47,8 +47,10 @@ func (x *exchange) startUpload() {
 			_, err := x.stored.WriteTo(conn)
 			u.finish(conn, err == nil, halfClose)
 		}()
+
 		return
 	}
+
 	// Without it, net/http would read the body itself before the answer. That
 	// other writers cannot do it is no fault: they do not.
 	_ = x.control().EnableFullDuplex()
@@ -56,6 +58,7 @@ func (x *exchange) startUpload() {
 	if body.limit > 0 && !x.hasReadTimeout() {
 		body.pace = pace.Reading(x.control())
 	}
+
 	go func() {
 		defer close(u.done)
 		u.finish(conn, u.run(conn, body, chunked, &x.received), halfClose)
@@ -87,6 +90,7 @@ func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
 func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atomic.Int64) (complete bool) {
 	memory := newMemory(copyBufferSize)
 	defer memory.free()
+
 	buf := memory.b
 	for {
 		n, err := body.Read(buf)
@@ -95,12 +99,15 @@ func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atom
 		if errors.Is(err, errBodyLength) {
 			n = 0 // the application must not get what looks like all of it
 		}
+
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
 			return false // the answer, if there is one, is still read
 		}
+
 		if u.read.Load() {
 			return !chunked || writePiece(conn, nil, true) == nil
 		}
+
 		if err != nil {
 			u.clientErr = fmt.Errorf("%w: %w", readFault(err), err)
 			cut(conn)
@@ -120,9 +127,12 @@ func readFault(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errClientSlow
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, http.ErrBodyReadAfterClose) {
+
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, http.ErrBodyReadAfterClose) {
 		return errClientGone
 	}
+
 	return errBadUpload
 }
 
@@ -133,13 +143,16 @@ func writePiece(w io.Writer, piece []byte, chunked bool) error {
 		_, err := w.Write(piece)
 		return err
 	}
+
 	if len(piece) == 0 {
 		_, err := io.WriteString(w, "0\r\n\r\n")
 		return err
 	}
+
 	head := strconv.AppendInt(make([]byte, 0, 18), int64(len(piece)), 16)
 	chunk := net.Buffers{append(head, "\r\n"...), piece, []byte("\r\n")}
 	_, err := chunk.WriteTo(w)
+
 	return err
 }
 
@@ -175,6 +188,7 @@ func (x *exchange) endUpload() (complete bool) {
 	if u == nil {
 		return true
 	}
+
 	// An application that has answered takes the last bytes at once or not at all. An
 	// error of reading ends the request's context before it comes out of the read, and
 	// it is to be told from the one that breaking off the read causes.
@@ -184,14 +198,17 @@ func (x *exchange) endUpload() (complete bool) {
 		case <-time.After(lastBytesTime):
 		}
 	}
+
 	if u.ended() && u.read.Load() {
 		return u.complete
 	}
+
 	cut(x.conn)
 	if x.body == nil {
 		<-u.done
 		return false
 	}
+
 	x.unread = true
 	if !u.ended() {
 		// Where there are no deadlines, the client's next bytes end the read.
@@ -201,7 +218,9 @@ func (x *exchange) endUpload() (complete bool) {
 			u.clientErr = nil // it is ours
 		}
 	}
+
 	x.readBy(time.Now().Add(drainTime))
+
 	return false
 }
 

@@ -18,7 +18,12 @@ func TestListsOfAHeadAreReadUpToALimit(t *testing.T) {
 		format format
 	}{
 		{"none", nil, 0, formatHTML},
-		{"a browser's", []string{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"}, 5, formatHTML},
+		{
+			"a browser's",
+			[]string{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"},
+			5,
+			formatHTML,
+		},
 		{"a program's", []string{"application/json"}, 1, formatJSON},
 		{"one that is too long", []string{long("a/b", 5000) + ",application/json"}, maxMediaRanges, formatHTML},
 		{"the first ones of a long one", []string{"application/json," + long("a/b", 5000)}, maxMediaRanges, formatJSON},
@@ -30,6 +35,7 @@ func TestListsOfAHeadAreReadUpToALimit(t *testing.T) {
 		require.Len(t, acceptedRanges(h), test.ranges, test.name)
 		require.Equal(t, test.format, chooseFormat(h), test.name)
 	}
+
 	h := http.Header{"Content-Type": {"application/json;a=" + strings.Repeat("b", 5000)}}
 	require.Equal(t, formatHTML, chooseFormat(h))
 

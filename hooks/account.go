@@ -33,23 +33,32 @@ func (r *Runner) Status() []Status {
 	if r == nil {
 		return nil
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	var all []Status
 	for _, name := range Names() {
 		a := r.accounts[name]
 		if a == nil {
 			continue
 		}
+
 		s := Status{
-			Name: name, Running: len(a.running), Waiting: a.waiting,
-			Done: a.done, Failed: a.failed, Dropped: a.dropped,
+			Name:    name,
+			Running: len(a.running),
+			Waiting: a.waiting,
+			Done:    a.done,
+			Failed:  a.failed,
+			Dropped: a.dropped,
 		}
 		for t := range a.running {
 			s.Longest = max(s.Longest, time.Since(t.since))
 		}
+
 		all = append(all, s)
 	}
+
 	return all
 }
 
@@ -60,6 +69,7 @@ func (r *Runner) account(name Name) *account {
 		a = &account{running: map[*task]struct{}{}}
 		r.accounts[name] = a
 	}
+
 	return a
 }
 
@@ -98,11 +108,14 @@ func (r *Runner) report() {
 		if len(dropped) == 0 {
 			return
 		}
+
 		for _, name := range Names() {
 			if n := dropped[name]; n > 0 {
-				r.log.Error(errDropped, "a hook is too slow, its events are dropped", "hook", string(name), "dropped", n)
+				r.log.Error(errDropped, "a hook is too slow, its events are dropped", "hook", string(name), "dropped",
+					n)
 			}
 		}
+
 		timer := time.NewTimer(dropInterval)
 		select {
 		case <-timer.C:
@@ -115,12 +128,15 @@ func (r *Runner) report() {
 func (r *Runner) unreported() map[Name]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	dropped := map[Name]uint64{}
 	for name, a := range r.accounts {
 		if a.unreported > 0 {
 			dropped[name], a.unreported = a.unreported, 0
 		}
 	}
+
 	r.reporting = len(dropped) > 0
+
 	return dropped
 }

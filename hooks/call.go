@@ -21,6 +21,7 @@ func callAll(ctx context.Context, hooks []Hook, e Event) error {
 			inFrame(e.Name, func() { errs = append(errs, call(ctx, h, e)) })
 		}
 	})
+
 	return errors.Join(errs...)
 }
 
@@ -31,5 +32,6 @@ func call(ctx context.Context, h Hook, e Event) (err error) {
 			err = fmt.Errorf("the %s hook panicked: %v\n%s", e.Name, r, debug.Stack())
 		}
 	}()
+
 	return h.Run(ctx, e)
 }

@@ -18,7 +18,8 @@ const (
 
 // own are the variables that only an event may set.
 var own = []string{
-	"HOOK_NAME", "VERSION", "PROCESS_PID", "APP_ROOT", "APP_GROUP_NAME", "ERROR_MESSAGE", "ERROR_ID", "APP_ERROR_MESSAGE",
+	"HOOK_NAME", "VERSION", "PROCESS_PID", "APP_ROOT", "APP_GROUP_NAME", "ERROR_MESSAGE", "ERROR_ID",
+	"APP_ERROR_MESSAGE",
 	"ERROR_ADVICE", "ERROR_REPORT",
 	"APP_ID", "REQUEST_PATH", "REQUEST_HOST", "EVENT_COUNT",
 }
@@ -33,22 +34,29 @@ func (s *Scripts) environ(inherited []string, e *Event) []string {
 		if !ok {
 			continue
 		}
+
 		if rest, ours := strings.CutPrefix(name, prefix); ours && (secret(rest) || slices.Contains(own, rest)) {
 			continue
 		}
+
 		vars[name] = value
 	}
+
 	for name, value := range s.options {
 		vars[name] = escape(value)
 	}
+
 	for name, value := range e.vars() {
 		vars[prefix+name] = escape(value)
 	}
+
 	vars[prefix+"VERSION"] = escape(s.version)
+
 	env := make([]string, 0, len(vars))
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		env = append(env, name+"="+vars[name])
 	}
+
 	return env
 }
 
@@ -73,6 +81,7 @@ func (e *Event) vars() map[string]string {
 		v["APP_GROUP_NAME"] = e.GroupName
 		v["ERROR_MESSAGE"] = e.ErrorMessage
 		v["ERROR_ID"] = e.ErrorID
+
 		// The application has said nothing. The original's documentation promises the
 		// variable, and a script may insist on it.
 		v["APP_ERROR_MESSAGE"] = e.AppErrorMessage
@@ -87,6 +96,7 @@ func (e *Event) vars() map[string]string {
 		v["APP_ROOT"] = e.AppRoot
 	case BeforeWatchdogInitialization, AfterWatchdogInitialization, BeforeWatchdogShutdown, AfterWatchdogShutdown:
 	}
+
 	return v
 }
 
@@ -97,10 +107,12 @@ func escape(s string) string {
 	if len(s) <= maxValue {
 		return s
 	}
+
 	end := maxValue
 	for back := 0; back < utf8.UTFMax && !utf8.RuneStart(s[end]); back++ {
 		end--
 	}
+
 	return s[:end] + fmt.Sprintf("... (%d more bytes)", len(s)-end)
 }
 
@@ -111,14 +123,17 @@ func optionVars(options map[string]string) (map[string]string, error) {
 		if option == "" || strings.ContainsAny(option, "=\x00") {
 			return nil, fmt.Errorf("option %q cannot be the name of a variable", option)
 		}
+
 		name := prefix + strings.ToUpper(option)
 		if _, twice := vars[name]; twice {
 			return nil, fmt.Errorf("two options would be the variable %s", name)
 		}
+
 		if !secret(strings.TrimPrefix(name, prefix)) {
 			vars[name] = options[option]
 		}
 	}
+
 	return vars, nil
 }
 
@@ -128,5 +143,6 @@ func secret(name string) bool {
 			return true
 		}
 	}
+
 	return false
 }

@@ -24,6 +24,7 @@ func (b *bench) seen(c hooks.Config, e hooks.Event) report {
 	var r report
 	require.NoError(b.t, json.Unmarshal([]byte(b.hear("report")), &r))
 	require.Equal(b.t, []string{program}, r.Args)
+
 	return r
 }
 
@@ -34,24 +35,51 @@ func TestEnvironment(t *testing.T) {
 		vars  []string
 	}{
 		"attached": {
-			hooks.Event{Name: hooks.AttachedProcess, PID: 7, AppRoot: root, GroupName: group},
+			hooks.Event{
+				Name:      hooks.AttachedProcess,
+				PID:       7,
+				AppRoot:   root,
+				GroupName: group,
+			},
 			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=attached_process"},
 		},
 		"detached": {
-			hooks.Event{Name: hooks.DetachedProcess, PID: 7, AppRoot: root, GroupName: group},
+			hooks.Event{
+				Name:      hooks.DetachedProcess,
+				PID:       7,
+				AppRoot:   root,
+				GroupName: group,
+			},
 			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=detached_process"},
 		},
 		"spawn failed": {
-			hooks.Event{Name: hooks.SpawnFailed, AppRoot: root, GroupName: group, ErrorMessage: "no", ErrorID: "abc", AppErrorMessage: "because", ErrorAdvice: "mend it", ErrorReport: "/var/r.html"},
+			hooks.Event{
+				Name:            hooks.SpawnFailed,
+				AppRoot:         root,
+				GroupName:       group,
+				ErrorMessage:    "no",
+				ErrorID:         "abc",
+				AppErrorMessage: "because",
+				ErrorAdvice:     "mend it",
+				ErrorReport:     "/var/r.html",
+			},
 			[]string{
-				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=no", "ERROR_ID=abc", "APP_ERROR_MESSAGE=because",
+				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=no", "ERROR_ID=abc",
+				"APP_ERROR_MESSAGE=because",
 				"ERROR_ADVICE=mend it", "ERROR_REPORT=/var/r.html", "HOOK_NAME=spawn_failed",
 			},
 		},
 		"queue full": {
-			hooks.Event{Name: hooks.QueueFullError, AppRoot: root, GroupName: group, ErrorMessage: "full", ErrorID: "abc"},
+			hooks.Event{
+				Name:         hooks.QueueFullError,
+				AppRoot:      root,
+				GroupName:    group,
+				ErrorMessage: "full",
+				ErrorID:      "abc",
+			},
 			[]string{
-				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=full", "ERROR_ID=abc", "APP_ERROR_MESSAGE=",
+				"APP_ROOT=" + root, "APP_GROUP_NAME=" + group, "ERROR_MESSAGE=full", "ERROR_ID=abc",
+				"APP_ERROR_MESSAGE=",
 				"EVENT_COUNT=1", "HOOK_NAME=queue_full_error",
 			},
 		},
@@ -63,8 +91,16 @@ func TestEnvironment(t *testing.T) {
 			},
 		},
 		"request time": {
-			hooks.Event{Name: hooks.MaxRequestTimeReached, PID: 7, RequestPath: "/a?b=c", RequestHost: "shop.example"},
-			[]string{"APP_ID=7", "REQUEST_PATH=/a?b=c", "REQUEST_HOST=shop.example", "HOOK_NAME=max_request_time_reached"},
+			hooks.Event{
+				Name:        hooks.MaxRequestTimeReached,
+				PID:         7,
+				RequestPath: "/a?b=c",
+				RequestHost: "shop.example",
+			},
+			[]string{
+				"APP_ID=7", "REQUEST_PATH=/a?b=c", "REQUEST_HOST=shop.example",
+				"HOOK_NAME=max_request_time_reached",
+			},
 		},
 		"request time without a host": {
 			hooks.Event{Name: hooks.MaxRequestTimeReached, PID: 7, RequestPath: "/a"},
@@ -88,12 +124,15 @@ func TestEnvironment(t *testing.T) {
 			t.Setenv(reportVariable, b.path("report"))
 			t.Setenv("PASSENGER_INSTANCE_DIR", "inherited")
 			t.Setenv("PASSENGER_FOO", "inherited")
-			want := append(os.Environ(), "PASSENGER_PASSENGER_ROOT=/opt/p", "PASSENGER_LOG_LEVEL=3", "PASSENGER_VERSION=1.2.3")
+			want := append(os.Environ(), "PASSENGER_PASSENGER_ROOT=/opt/p", "PASSENGER_LOG_LEVEL=3",
+				"PASSENGER_VERSION=1.2.3")
 			want = slices.DeleteFunc(want, func(s string) bool { return s == "PASSENGER_INSTANCE_DIR=inherited" })
+
 			want = append(want, "PASSENGER_INSTANCE_DIR=/run/p")
 			for _, v := range test.vars {
 				want = append(want, "PASSENGER_"+v)
 			}
+
 			// What an outer hook may have left, and what is nobody's business.
 			t.Setenv("PASSENGER_REQUEST_HOST", "stale")
 			t.Setenv("PASSENGER_ERROR_ID", "stale")
@@ -128,12 +167,21 @@ func TestG5ValuesStayValues(t *testing.T) {
 			t.Chdir(b.dir)
 			v := test.value
 			r := b.seen(hooks.Config{Options: map[string]string{"option": v}}, hooks.Event{
-				Name: hooks.SpawnFailed, AppRoot: v, GroupName: v, ErrorMessage: v, ErrorID: v, AppErrorMessage: v, ErrorAdvice: v, ErrorReport: v,
+				Name:            hooks.SpawnFailed,
+				AppRoot:         v,
+				GroupName:       v,
+				ErrorMessage:    v,
+				ErrorID:         v,
+				AppErrorMessage: v,
+				ErrorAdvice:     v,
+				ErrorReport:     v,
 			})
+
 			n := 0
 			for _, entry := range r.env() {
 				variable, value, _ := strings.Cut(entry, "=")
 				require.NotEqual(t, "PASSENGER_EVIL", variable)
+
 				switch variable {
 				case "PASSENGER_OPTION", "PASSENGER_APP_ROOT", "PASSENGER_APP_GROUP_NAME",
 					"PASSENGER_ERROR_MESSAGE", "PASSENGER_ERROR_ID", "PASSENGER_APP_ERROR_MESSAGE",
@@ -142,6 +190,7 @@ func TestG5ValuesStayValues(t *testing.T) {
 					require.Equal(t, test.want, value, variable)
 				}
 			}
+
 			require.Equal(t, 7, n)
 			require.NoFileExists(t, b.path("evil"))
 		})

@@ -27,6 +27,7 @@ func ExampleOn() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 	_ = pool.Start(context.Background(), &passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}})
 

@@ -60,6 +60,7 @@ func ParseName(s string) (Name, error) {
 			return n, nil
 		}
 	}
+
 	return "", fmt.Errorf("there is no hook %q; the hooks are %s", s, Names())
 }
 
@@ -68,20 +69,25 @@ func validate(h Hook) error {
 	if h == nil {
 		return errors.New("it is nil: leave it out")
 	}
+
 	if f, ok := h.(HookFunc); ok && f == nil {
 		return errors.New("its function is nil: leave it out")
 	}
+
 	if s, ok := h.(selective); ok {
 		if len(s.names) == 0 {
 			return fmt.Errorf("On was given no event: name some of %s", Names())
 		}
+
 		for _, name := range s.names {
 			if !slices.Contains(Names(), name) {
 				return fmt.Errorf("there is no event %q; the events are %s", name, Names())
 			}
 		}
+
 		return validate(s.Hook)
 	}
+
 	return nil
 }
 

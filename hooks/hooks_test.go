@@ -13,6 +13,7 @@ func TestNames(t *testing.T) {
 	seen := map[hooks.Name]bool{}
 	for _, name := range hooks.Names() {
 		require.False(t, seen[name], name)
+
 		seen[name] = true
 		for _, s := range []string{string(name), "hook_" + string(name)} {
 			parsed, err := hooks.ParseName(s)
@@ -20,7 +21,9 @@ func TestNames(t *testing.T) {
 			require.Equal(t, name, parsed)
 		}
 	}
+
 	require.Len(t, seen, 11)
+
 	for _, s := range []string{"", "hook_", "attached", "hook_hook_attached_process", "Attached_Process"} {
 		_, err := hooks.ParseName(s)
 		require.ErrorContains(t, err, "spawn_failed", s)

@@ -35,6 +35,7 @@ func laneOf(name Name) Name {
 	case AttachedProcess, AfterInitializeSupergroup, SpawnFailed, QueueFullError, MaxRequestTimeReached,
 		BeforeWatchdogInitialization, AfterWatchdogInitialization, BeforeWatchdogShutdown, AfterWatchdogShutdown:
 	}
+
 	return name
 }
 
@@ -45,6 +46,7 @@ func subjectOf(e *Event) subject {
 	case SpawnFailed, QueueFullError, AfterInitializeSupergroup, BeforeDestroySupergroup,
 		BeforeWatchdogInitialization, AfterWatchdogInitialization, BeforeWatchdogShutdown, AfterWatchdogShutdown:
 	}
+
 	return subject{root: e.AppRoot, group: e.GroupName}
 }
 
@@ -55,14 +57,17 @@ func (l *lane) merge(e *Event) bool {
 	if e.Name != QueueFullError {
 		return false
 	}
+
 	q := l.queues[subjectOf(e)]
 	if q == nil || len(q.events) == 0 {
 		return false
 	}
+
 	last := &q.events[len(q.events)-1]
 	count := last.count() + e.count()
 	*last = *e
 	last.Count = count
+
 	return true
 }
 
@@ -75,6 +80,7 @@ func (l *lane) add(e *Event) {
 		q = &queue{subject: s}
 		l.queues[s] = q
 	}
+
 	q.events = append(q.events, *e)
 	if len(q.events) == 1 && !q.running {
 		l.ready = append(l.ready, q)
@@ -86,10 +92,12 @@ func (l *lane) next() (q *queue, e Event, ok bool) {
 	if l.running >= maxRunning || len(l.ready) == 0 {
 		return nil, Event{}, false
 	}
+
 	q, l.ready = l.ready[0], l.ready[1:]
 	e, q.events = q.events[0], q.events[1:]
 	q.running = true
 	l.running++
+
 	return q, e, true
 }
 
@@ -112,5 +120,6 @@ func (l *lane) clear() {
 			delete(l.queues, s)
 		}
 	}
+
 	l.ready = nil
 }

@@ -36,16 +36,23 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
+
 	stdin, err := os.Stdin.Stat()
 	if err != nil {
 		panic(err)
 	}
+
 	text, err := json.Marshal(report{
-		PID: os.Getpid(), PGID: syscall.Getpgrp(), Args: os.Args, Env: []byte(strings.Join(os.Environ(), "\x00")), Stdin: stdin.Mode().Type().String(),
+		PID:   os.Getpid(),
+		PGID:  syscall.Getpgrp(),
+		Args:  os.Args,
+		Env:   []byte(strings.Join(os.Environ(), "\x00")),
+		Stdin: stdin.Mode().Type().String(),
 	})
 	if err != nil {
 		panic(err)
 	}
+
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		panic(err)
 	}
@@ -69,6 +76,7 @@ func newBench(t *testing.T) *bench {
 	t.Setenv(marker, dir)
 	t.Setenv("DIR", dir)
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // which the test binary as a script would sleep
+
 	return &bench{t: t, dir: dir}
 }
 
@@ -96,6 +104,7 @@ func (b *bench) hear(name string) string {
 	b.t.Helper()
 	text, err := os.ReadFile(b.path(name))
 	require.NoError(b.t, err)
+
 	return strings.TrimSpace(string(text))
 }
 
@@ -109,16 +118,19 @@ func (b *bench) scripts(c hooks.Config) *hooks.Scripts {
 	c.Logger = b.log.Logger()
 	s, err := hooks.NewScripts(c)
 	require.NoError(b.t, err)
+
 	return s
 }
 
 // spawnFailed are scripts for that event.
 func (b *bench) spawnFailed(command string, timeout ...time.Duration) *hooks.Scripts {
 	b.t.Helper()
+
 	c := hooks.Config{Commands: map[hooks.Name]string{hooks.SpawnFailed: command}}
 	for _, d := range timeout {
 		c.Timeout = d
 	}
+
 	return b.scripts(c)
 }
 
@@ -134,5 +146,6 @@ func newRunner(log logr.Logger, all ...hooks.Hook) *hooks.Runner {
 	if err != nil {
 		panic(err)
 	}
+
 	return r
 }

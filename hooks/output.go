@@ -42,18 +42,21 @@ func (o *output) stream(name string) *stream {
 func (s *stream) Write(p []byte) (int, error) {
 	s.output.mu.Lock()
 	defer s.output.mu.Unlock()
+
 	n := len(p)
 	for len(p) > 0 && !s.output.ended {
 		piece, rest, whole := bytes.Cut(p, []byte{'\n'})
 		if room := maxLogLine - len(s.partial); len(piece) > room {
 			piece, rest, whole = p[:room], p[room:], true
 		}
+
 		s.partial = append(s.partial, piece...)
 		p = rest
 		if whole {
 			s.flush()
 		}
 	}
+
 	return n, nil
 }
 
@@ -61,6 +64,7 @@ func (s *stream) Write(p []byte) (int, error) {
 func (s *stream) flush() {
 	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
 	s.partial = s.partial[:0]
+
 	o := s.output
 	switch size := len(line) + lineOverhead; {
 	case len(line) == 0:
@@ -77,9 +81,11 @@ func (s *stream) flush() {
 func (o *output) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+
 	for _, s := range o.streams {
 		s.flush()
 	}
+
 	o.ended = true
 	if o.dropped > 0 {
 		o.log.Info("the hook script printed more than is logged", "droppedBytes", o.dropped)

@@ -65,14 +65,19 @@ func NewRunner(log logr.Logger, hooks ...Hook) (*Runner, error) {
 			errs = append(errs, fmt.Errorf("hook number %d: %w", i+1, err))
 		}
 	}
+
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 
 	r := &Runner{
-		hooks: map[Name][]Hook{}, log: defaultlog.Or(log), closing: make(chan struct{}),
-		lanes: map[Name]*lane{}, accounts: map[Name]*account{},
+		hooks:    map[Name][]Hook{},
+		log:      defaultlog.Or(log),
+		closing:  make(chan struct{}),
+		lanes:    map[Name]*lane{},
+		accounts: map[Name]*account{},
 	}
+
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	for _, name := range Names() {
 		for _, h := range hooks {
@@ -94,6 +99,7 @@ func (r *Runner) Fire(e Event) {
 	if !r.Has(e.Name) {
 		return
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.account(e.Name)
@@ -101,14 +107,17 @@ func (r *Runner) Fire(e Event) {
 		a.dropped++
 		return
 	}
+
 	l := r.lane(e.Name)
 	if l.merge(&e) {
 		return
 	}
+
 	if a.waiting >= MaxWaiting {
 		r.drop(a)
 		return
 	}
+
 	a.waiting++
 	l.add(&e)
 	r.dispatch(l)
@@ -121,11 +130,13 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	if !r.Has(e.Name) {
 		return nil
 	}
+
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
 		return ErrClosed
 	}
+
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := r.account(e.Name)
 	t := a.begin()
@@ -134,7 +145,8 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 		defer cancel(nil)
 		defer close(done)
 		defer func() { r.ended(a, t, err) }()
-		stop := context.AfterFunc(r.ctx, func() { cancel(context.Cause(r.ctx)) }) //nolint:contextcheck // either may end
+		stop := context.AfterFunc(r.ctx, //nolint:contextcheck // either may end
+			func() { cancel(context.Cause(r.ctx)) })
 		defer stop()
 		err = callAll(ctx, r.hooks[e.Name], e)
 	})
@@ -145,6 +157,7 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 		return err
 	case <-ctx.Done():
 	}
+
 	// The hook's end cancels ctx too, but done comes first.
 	select {
 	case <-done:
@@ -162,17 +175,20 @@ func (r *Runner) Close(ctx context.Context) error {
 	if r == nil || r.hooks == nil {
 		return nil
 	}
+
 	r.mu.Lock()
 	if !r.closed {
 		r.closed = true
 		close(r.closing)
 	}
+
 	r.mu.Unlock()
 	idle := make(chan struct{})
 	go func() {
 		r.goroutines.Wait()
 		close(idle)
 	}()
+
 	select {
 	case <-idle:
 		r.cancel(ErrClosed)
@@ -184,11 +200,13 @@ func (r *Runner) Close(ctx context.Context) error {
 	r.cancel(ErrClosed)
 	timer := time.NewTimer(stopTime)
 	defer timer.Stop()
+
 	select {
 	case <-idle:
 		if len(cut) == 0 {
 			return nil
 		}
+
 		return fmt.Errorf("hooks were cut short: %s: %w", strings.Join(cut, ", "), context.Cause(ctx))
 	case <-timer.C:
 		return fmt.Errorf("hooks do not stop: %s: %w", strings.Join(r.running(), ", "), context.Cause(ctx))
@@ -199,31 +217,37 @@ func (r *Runner) Close(ctx context.Context) error {
 func (r *Runner) cutShort() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	for _, l := range r.lanes {
 		l.clear()
 	}
+
 	var cut []string
 	for _, name := range Names() {
 		a := r.accounts[name]
 		if a == nil || a.waiting+len(a.running) == 0 {
 			continue
 		}
+
 		cut = append(cut, fmt.Sprintf("%s (%d running, %d waiting)", name, len(a.running), a.waiting))
 		a.dropped += uint64(a.waiting) //nolint:gosec // G115: a count
 		a.waiting = 0
 	}
+
 	return cut
 }
 
 func (r *Runner) running() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+
 	var names []string
 	for _, name := range Names() {
 		if a := r.accounts[name]; a != nil && len(a.running) > 0 {
 			names = append(names, string(name))
 		}
 	}
+
 	return names
 }
 
@@ -235,6 +259,7 @@ func (r *Runner) lane(name Name) *lane {
 		l = newLane()
 		r.lanes[name] = l
 	}
+
 	return l
 }
 
@@ -245,6 +270,7 @@ func (r *Runner) dispatch(l *lane) {
 		if !ok {
 			return
 		}
+
 		a := r.account(e.Name)
 		a.waiting--
 		t := a.begin()
@@ -254,6 +280,7 @@ func (r *Runner) dispatch(l *lane) {
 				if err != nil {
 					r.log.Error(err, "a hook failed", "hook", string(e.Name), "app", e.GroupName)
 				}
+
 				r.ended(a, t, err)
 				r.mu.Lock()
 				defer r.mu.Unlock()

@@ -37,10 +37,12 @@ func (r *recorder) Run(ctx context.Context, e hooks.Event) (err error) {
 	if r.hold != nil {
 		err = r.hold(ctx, e)
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running--
 	r.ended = append(r.ended, e)
+
 	return err
 }
 
@@ -56,6 +58,7 @@ func takes(d time.Duration) func(context.Context, hooks.Event) error {
 	return func(ctx context.Context, _ hooks.Event) error {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
+
 		select {
 		case <-timer.C:
 			return nil
@@ -78,23 +81,28 @@ func ended() context.Context {
 
 func statusOf(t *testing.T, r *hooks.Runner, name hooks.Name) hooks.Status {
 	t.Helper()
+
 	for _, s := range r.Status() {
 		if s.Name == name {
 			return s
 		}
 	}
+
 	require.Fail(t, "no status", string(name))
+
 	return hooks.Status{}
 }
 
 func TestNoHooks(t *testing.T) {
 	leakgate.Check(t)
+
 	for name, r := range map[string]*hooks.Runner{"nil": nil, "zero": {}, "no hooks": newRunner(logr.Logger{})} {
 		for _, n := range hooks.Names() {
 			require.False(t, r.Has(n), name)
 			r.Fire(hooks.Event{Name: n})
 			require.NoError(t, r.Run(t.Context(), hooks.Event{Name: n}), name)
 		}
+
 		require.Empty(t, r.Status(), name)
 		require.NoError(t, r.Close(ended()), name)
 		require.NoError(t, r.Close(t.Context()), name)
@@ -107,6 +115,7 @@ func TestRunnerRefusesHooksThatCannotBeTold(t *testing.T) {
 	r, err := hooks.NewRunner(logr.Discard(), fine, nil, hooks.HookFunc(nil),
 		hooks.On(fine, "spawn_faild"), hooks.On(nil, hooks.SpawnFailed), hooks.On(fine))
 	require.Nil(t, r)
+
 	for _, part := range []string{
 		"hook number 2: it is nil: leave it out",
 		"hook number 3: its function is nil: leave it out",
@@ -116,6 +125,7 @@ func TestRunnerRefusesHooksThatCannotBeTold(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
+
 	require.NotContains(t, err.Error(), "number 1")
 }
 
@@ -134,10 +144,12 @@ func TestCloseTellsWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
 		r := newRunner(logr.Discard(), h)
+
 		const events = 100
 		for range events {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed, GroupName: "one"})
 		}
+
 		require.NoError(t, r.Close(t.Context()))
 		require.Len(t, h.told(), events)
 		require.Equal(t, 1, h.most)
@@ -146,17 +158,23 @@ func TestCloseTellsWhatWaits(t *testing.T) {
 		require.ErrorIs(t, r.Run(t.Context(), hooks.Event{Name: hooks.SpawnFailed}), hooks.ErrClosed)
 		require.NoError(t, r.Close(ended()))
 		require.Len(t, h.told(), events)
-		require.Equal(t, hooks.Status{Name: hooks.SpawnFailed, Done: events, Dropped: 1}, statusOf(t, r, hooks.SpawnFailed))
+		require.Equal(t, hooks.Status{
+			Name:    hooks.SpawnFailed,
+			Done:    events,
+			Dropped: 1,
+		}, statusOf(t, r, hooks.SpawnFailed))
 	})
 }
 
 func TestCloseCutsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: untilCancelled}
+
 		r := newRunner(logr.Discard(), h)
 		for pid := range 10 {
 			r.Fire(hooks.Event{Name: hooks.DetachedProcess, PID: pid})
 		}
+
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		begin := time.Now()
@@ -165,7 +183,12 @@ func TestCloseCutsShort(t *testing.T) {
 		require.ErrorContains(t, err, "detached_process (4 running, 6 waiting)")
 		require.Equal(t, time.Minute, time.Since(begin))
 		require.Len(t, h.told(), 4)
-		require.Equal(t, hooks.Status{Name: hooks.DetachedProcess, Done: 4, Failed: 4, Dropped: 6}, statusOf(t, r, hooks.DetachedProcess))
+		require.Equal(t, hooks.Status{
+			Name:    hooks.DetachedProcess,
+			Done:    4,
+			Failed:  4,
+			Dropped: 6,
+		}, statusOf(t, r, hooks.DetachedProcess))
 	})
 }
 
@@ -189,9 +212,11 @@ func TestOrderOfOneProcess(t *testing.T) {
 			if e.Name == hooks.AttachedProcess {
 				return takes(time.Minute)(ctx, e)
 			}
+
 			return takes(time.Second)(ctx, e)
 		}}
 		r := newRunner(logr.Discard(), h)
+
 		const processes = 20
 		for pid := range processes {
 			for range 2 {
@@ -199,13 +224,17 @@ func TestOrderOfOneProcess(t *testing.T) {
 				r.Fire(hooks.Event{Name: hooks.DetachedProcess, PID: pid})
 			}
 		}
+
 		require.NoError(t, r.Close(t.Context()))
 		require.Equal(t, 4, h.most)
+
 		order := map[int][]hooks.Name{}
 		for _, e := range h.told() {
 			order[e.PID] = append(order[e.PID], e.Name)
 		}
+
 		require.Len(t, order, processes)
+
 		for pid, names := range order {
 			require.Equal(t, []hooks.Name{
 				hooks.AttachedProcess, hooks.DetachedProcess, hooks.AttachedProcess, hooks.DetachedProcess,
@@ -217,13 +246,16 @@ func TestOrderOfOneProcess(t *testing.T) {
 func TestOrderOfOneGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
+
 		r := newRunner(logr.Discard(), h)
 		for range 3 {
 			r.Fire(hooks.Event{Name: hooks.AfterInitializeSupergroup, GroupName: "a"})
 			r.Fire(hooks.Event{Name: hooks.BeforeDestroySupergroup, GroupName: "a"})
 		}
+
 		require.NoError(t, r.Close(t.Context()))
 		require.Equal(t, 1, h.most)
+
 		for i, e := range h.told() {
 			require.Equal(t, []hooks.Name{hooks.AfterInitializeSupergroup, hooks.BeforeDestroySupergroup}[i%2], e.Name)
 		}
@@ -236,6 +268,7 @@ func TestG1HookThatHangsStopsNothingElse(t *testing.T) {
 			if e.Name == hooks.AttachedProcess && e.PID == 1 || e.Name == hooks.SpawnFailed {
 				return untilCancelled(ctx, e)
 			}
+
 			return nil
 		}}
 		r := newRunner(logr.Discard(), h)
@@ -250,7 +283,12 @@ func TestG1HookThatHangsStopsNothingElse(t *testing.T) {
 
 		<-time.After(time.Hour)
 		s := statusOf(t, r, hooks.AttachedProcess)
-		require.Equal(t, hooks.Status{Name: hooks.AttachedProcess, Running: 1, Done: 1, Longest: time.Hour}, s)
+		require.Equal(t, hooks.Status{
+			Name:    hooks.AttachedProcess,
+			Running: 1,
+			Done:    1,
+			Longest: time.Hour,
+		}, s)
 		require.Equal(t, 1, statusOf(t, r, hooks.DetachedProcess).Waiting)
 
 		var labels, stacks bytes.Buffer
@@ -320,22 +358,31 @@ func TestHookThatPanicsOrLeaves(t *testing.T) {
 		hold func(context.Context, hooks.Event) error
 		want string
 	}{
-		"panic":    {func(context.Context, hooks.Event) error { panic("oh no") }, "the spawn_failed hook panicked: oh no"},
+		"panic": {
+			func(context.Context, hooks.Event) error { panic("oh no") },
+			"the spawn_failed hook panicked: oh no",
+		},
 		"goexit":   {func(context.Context, hooks.Event) error { runtime.Goexit(); return nil }, "runtime.Goexit"},
 		"an error": {func(context.Context, hooks.Event) error { return errors.New("oh no") }, "oh no"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leakgate.Check(t)
 			var log logged.Buffer
+
 			r := newRunner(log.Logger(), hooks.HookFunc(test.hold))
 			for range 3 {
 				r.Fire(hooks.Event{Name: hooks.SpawnFailed, GroupName: "shop"})
 			}
+
 			require.ErrorContains(t, r.Run(t.Context(), spawnFailedEvent), test.want)
 			require.NoError(t, r.Close(t.Context()))
 			require.Equal(t, 3, log.Count(test.want), log.String())
 			require.Equal(t, 3, log.Count(`"hook"="spawn_failed" "app"="shop"`))
-			require.Equal(t, hooks.Status{Name: hooks.SpawnFailed, Done: 4, Failed: 4}, statusOf(t, r, hooks.SpawnFailed))
+			require.Equal(t, hooks.Status{
+				Name:   hooks.SpawnFailed,
+				Done:   4,
+				Failed: 4,
+			}, statusOf(t, r, hooks.SpawnFailed))
 		})
 	}
 }

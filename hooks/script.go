@@ -40,15 +40,18 @@ func startScript(ctx context.Context, path string, env []string, log logr.Logger
 	s.cmd.Cancel = s.kill
 	s.cmd.WaitDelay = drainTime
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+
 	// What it prints waits until it can be logged with the pid.
 	s.output.mu.Lock()
 	defer s.output.mu.Unlock()
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+
 	s.pid = s.cmd.Process.Pid
 	s.log = log.WithValues("pid", s.pid)
 	s.output.log = s.log
+
 	return s, nil
 }
 
@@ -57,16 +60,19 @@ func startScript(ctx context.Context, path string, env []string, log logr.Logger
 func (s *script) wait() *os.ProcessState {
 	if untilExit(s.pid) {
 		s.mu.Lock()
+
 		// Its pid cannot be anybody else's before it was reaped.
 		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
 		s.ended = true
 		s.mu.Unlock()
 	}
+
 	_ = s.cmd.Wait() // how it ended is in ProcessState
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
 	s.output.end()
+
 	return s.cmd.ProcessState
 }
 
@@ -77,7 +83,9 @@ func (s *script) kill() error {
 	if s.ended {
 		return os.ErrProcessDone
 	}
+
 	s.killed = context.Cause(s.ctx)
+
 	return syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
 }
 

@@ -61,36 +61,50 @@ func NewScripts(c Config) (*Scripts, error) {
 	fault := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf(field+": "+format, args...))
 	}
-	s := &Scripts{commands: map[Name][]string{}, version: c.Version, timeout: c.Timeout, log: defaultlog.Or(c.Logger)}
+
+	s := &Scripts{
+		commands: map[Name][]string{},
+		version:  c.Version,
+		timeout:  c.Timeout,
+		log:      defaultlog.Or(c.Logger),
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Commands)) {
 		value := c.Commands[name]
 		if !slices.Contains(Names(), name) {
-			fault("Commands", "there is no hook %q, for which the script %q is configured; the hooks are %s", name, value, Names())
+			fault("Commands", "there is no hook %q, for which the script %q is configured; the hooks are %s", name,
+				value, Names())
 			continue
 		}
+
 		if strings.ContainsRune(value, 0) {
 			fault("Commands", "the %s hook has a NUL in its value %q: leave it out", name, value)
 			continue
 		}
+
 		for part := range strings.SplitSeq(value, ";") {
 			if part = strings.TrimSpace(part); part != "" {
 				s.commands[name] = append(s.commands[name], part)
 			}
 		}
 	}
+
 	if c.Timeout < 0 {
 		fault("Timeout", "the time limit of hooks is negative: %s: use 0 for none, or more", c.Timeout)
 	}
+
 	var err error
 	if s.options, err = optionVars(c.Options); err != nil {
 		errs = append(errs, err)
 	}
+
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+
 	if len(s.commands) > 0 {
 		closeOnExec()
 	}
+
 	return s, nil
 }
 
@@ -108,6 +122,7 @@ func (s *Scripts) Run(ctx context.Context, e Event) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -115,38 +130,48 @@ func (s *Scripts) run(ctx context.Context, command string, e *Event) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("the %s hook script %s was not run: %w", e.Name, command, context.Cause(ctx))
 	}
+
 	if s.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, ErrTimeLimit)
 		defer cancel()
 	}
+
 	log := s.log.WithValues("hook", string(e.Name), "command", command)
 	log.Info(fmt.Sprintf("Running %s hook script: %s", e.Name, command))
 	path, err := exec.LookPath(command)
 	if err != nil {
 		return startError(e.Name, command, err)
 	}
+
 	p, err := startScript(ctx, path, s.environ(os.Environ(), e), log)
 	if err != nil {
 		return startError(e.Name, path, err)
 	}
+
 	state := p.wait()
 	if state == nil {
-		return fmt.Errorf("the %s hook script %s (PID %d) has ended, how is not known: another part of this program waits for its children", e.Name, command, p.pid)
+		return fmt.Errorf("the %s hook script %s (PID %d) has ended, how is not known: another part of this program "+
+			"waits for its children", e.Name, command, p.pid)
 	}
+
 	if err := p.killedBecause(); err != nil && !state.Exited() {
 		what := "was killed"
 		if errors.Is(err, ErrTimeLimit) {
 			what = fmt.Sprintf("was killed after %s", s.timeout)
 		}
+
 		p.log.Info(fmt.Sprintf("Hook script %s (PID %d) %s", command, p.pid, what))
+
 		return fmt.Errorf("the %s hook script %s (PID %d) %s: %w", e.Name, command, p.pid, what, err)
 	}
+
 	end := ending(state)
 	p.log.Info(fmt.Sprintf("Hook script %s (PID %d) %s", command, p.pid, end))
 	if state.Success() {
 		return nil
 	}
+
 	return &failure{
 		text:  fmt.Sprintf("the %s hook script %s (PID %d) %s", e.Name, command, p.pid, end),
 		cause: &exec.ExitError{ProcessState: state},
@@ -167,6 +192,7 @@ func ending(state *os.ProcessState) string {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return fmt.Sprintf("was killed by signal %d (%s)", status.Signal(), status.Signal())
 	}
+
 	return fmt.Sprintf("exited with status %d", state.ExitCode())
 }
 
@@ -192,5 +218,6 @@ func startError(name Name, command string, err error) error {
 	default:
 		return fmt.Errorf("cannot execute the %s hook script %s: %w", name, command, err)
 	}
+
 	return fmt.Errorf("cannot execute the %s hook script %s: %s: %w", name, command, advice, err)
 }

@@ -11,12 +11,14 @@ import (
 
 func TestR59ScriptHasNoDescriptorsOfOurs(t *testing.T) {
 	b := newBench(t)
+
 	ours := b.file("ours", "", 0o600)
 	for range 500 {
 		fd, err := unix.Open(ours, unix.O_RDONLY, 0) // to be inherited
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, unix.Close(fd)) })
 	}
+
 	require.NoError(t, b.run(b.script("hook", `for fd in /proc/$$/fd/*; do readlink $fd; done > $DIR/fds; exit 0`)))
 	fds := b.lines("fds")
 	require.NotContains(t, fds, ours)
@@ -33,6 +35,7 @@ func TestR71NoDescriptorsToBeHad(t *testing.T) {
 	require.NoError(t, err)
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
+
 	failures := 0
 	for spare := range 12 {
 		limit := old
@@ -42,9 +45,11 @@ func TestR71NoDescriptorsToBeHad(t *testing.T) {
 		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 		if err != nil {
 			failures++
-			require.True(t, strings.HasPrefix(err.Error(), "cannot execute the spawn_failed hook script "+path) || strings.Contains(err.Error(), "exited with"), err)
+			require.True(t, strings.HasPrefix(err.Error(), "cannot execute the spawn_failed hook script "+path) ||
+				strings.Contains(err.Error(), "exited with"), err)
 		}
 	}
+
 	require.Positive(t, failures)
 	now, err := os.Readlink("/proc/self/fd/0")
 	require.NoError(t, err)

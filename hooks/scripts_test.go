@@ -50,6 +50,7 @@ func TestNewScriptsNamesEveryFault(t *testing.T) {
 	for _, part := range []string{"atached_process", "NUL", "-1s", "a=b"} {
 		require.ErrorContains(t, err, part)
 	}
+
 	_, err = hooks.NewScripts(hooks.Config{Options: map[string]string{"a": "", "A": ""}})
 	require.ErrorContains(t, err, "PASSENGER_A")
 }
@@ -67,7 +68,8 @@ func TestScriptLog(t *testing.T) {
 		fmt.Sprintf(`"level"=0 "msg"="out" %s "pid"=%s "stream"="stdout"`, fields, pid),
 		fmt.Sprintf(`"level"=0 "msg"="no end" %s "pid"=%s "stream"="stderr"`, fields, pid),
 	}, lines[1:3])
-	require.Equal(t, fmt.Sprintf(`"level"=0 "msg"="Hook script %s (PID %s) exited with status 0" %s "pid"=%s`, path, pid, fields, pid), lines[3])
+	require.Equal(t, fmt.Sprintf(`"level"=0 "msg"="Hook script %s (PID %s) exited with status 0" %s "pid"=%s`, path,
+		pid, fields, pid), lines[3])
 }
 
 func TestScriptFoundInPath(t *testing.T) {
@@ -168,8 +170,10 @@ func TestG3MuchOutput(t *testing.T) {
 	require.Greater(t, logged, 900)
 	require.LessOrEqual(t, logged*len(line), 1<<20)
 	dropped := 100_000*999 - logged*999
+
 	// The line on stderr may come at any time.
-	found := b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped)) + b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped+len("error")))
+	found := b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped)) +
+		b.log.Count(fmt.Sprintf(`"droppedBytes"=%d`, dropped+len("error")))
 	require.Equal(t, 1, found)
 	require.Equal(t, 1, b.log.Count("exited with status 0"))
 }

@@ -18,17 +18,21 @@ func TestTooManyEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
 		h := &recorder{hold: untilCancelled}
+
 		r := newRunner(log.Logger(), h)
 		for range 1 + hooks.MaxWaiting {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed})
 		}
+
 		synctest.Wait()
 		require.Empty(t, log.String())
+
 		const seconds, perSecond = 10, 100
 		for range seconds * perSecond {
 			r.Fire(hooks.Event{Name: hooks.SpawnFailed})
 			<-time.After(time.Second / perSecond)
 		}
+
 		r.Fire(hooks.Event{Name: hooks.AttachedProcess})
 		synctest.Wait()
 		require.InDelta(t, seconds, log.Count("events are dropped"), 1)
@@ -46,6 +50,7 @@ func TestG4StormOfQueueFullErrors(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
 		r := newRunner(logr.Discard(), h)
 		const seconds, perSecond, groups = 10, 1000, 7
+
 		want := map[string]int{}
 		for i := range seconds * perSecond {
 			group := fmt.Sprint("group ", i%groups)
@@ -53,19 +58,24 @@ func TestG4StormOfQueueFullErrors(t *testing.T) {
 			want[group]++
 			<-time.After(time.Second / perSecond)
 		}
+
 		require.LessOrEqual(t, statusOf(t, r, hooks.QueueFullError).Waiting, groups)
 		require.NoError(t, r.Close(t.Context()))
 		require.Equal(t, 4, h.most)
 		require.LessOrEqual(t, len(h.told()), 4*(seconds+2))
+
 		got := map[string]int{}
 		for _, e := range h.told() {
 			got[e.GroupName] += max(1, e.Count)
 		}
+
 		require.Equal(t, want, got, "every event is counted once")
+
 		last := map[string]string{}
 		for _, e := range h.told() {
 			last[e.GroupName] = e.ErrorMessage
 		}
+
 		for group := range maps.Keys(want) {
 			require.Contains(t, last[group], "99", "it is the latest that is told")
 		}
@@ -82,12 +92,15 @@ func TestG4StormWithScripts(t *testing.T) {
 	const events = 1000
 	tick := time.NewTicker(time.Second / events)
 	defer tick.Stop()
+
 	for i := range events {
 		r.Fire(hooks.Event{Name: hooks.QueueFullError, GroupName: fmt.Sprint("group ", i%10)})
 		<-tick.C
 	}
+
 	require.NoError(t, r.Close(t.Context()))
 	require.LessOrEqual(t, h.most, 4)
+
 	sum := 0
 	for _, s := range b.lines("counts") {
 		var n int
@@ -95,6 +108,7 @@ func TestG4StormWithScripts(t *testing.T) {
 		require.NoError(t, err)
 		sum += n
 	}
+
 	require.Equal(t, events, sum)
 }
 
@@ -110,6 +124,7 @@ func BenchmarkFire(b *testing.B) {
 			b.Cleanup(func() { _ = r.Close(ended()) })
 			r.Fire(event)
 			b.ReportAllocs()
+
 			for b.Loop() {
 				r.Fire(event)
 			}

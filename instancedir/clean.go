@@ -34,6 +34,7 @@ func (l *Listing) Clean(report io.Writer) {
 		if euid := os.Geteuid(); euid != 0 && euid != s.UID {
 			continue
 		}
+
 		_, _ = fmt.Fprintf(report, "*** Cleaning stale instance directory %s\n", s.Path)
 		if err := s.remove(); err != nil {
 			_, _ = fmt.Fprintf(report, "    Warning: %v\n", err)
@@ -46,28 +47,35 @@ func (s *Stale) remove() (err error) {
 	if err != nil {
 		return err
 	}
+
 	defer func() { err = errors.Join(err, registry.Close()) }()
 	name := filepath.Base(s.Path)
 	dir, err := registry.openDirectory(name)
 	if err != nil {
 		return ignoreGone(err)
 	}
+
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	now, err := examine(dir)
 	if err != nil {
 		return err
 	}
+
 	if now.stale == "" || idOf(&now.st) != s.id {
 		return fmt.Errorf("%s: %w", s.Path, errNotStale)
 	}
+
 	if now.empty {
 		return ignoreGone(registry.Rmdir(name))
 	}
+
 	lock, err := openLock(dir)
 	if err != nil {
 		return ignoreGone(err)
 	}
+
 	defer func() { err = errors.Join(err, lock.Close()) }()
+
 	return s.removeLocked(registry, dir, name, lock)
 }
 
@@ -77,16 +85,20 @@ func (s *Stale) removeLocked(registry, dir directory, name string, lock *os.File
 	if err != nil {
 		return err
 	}
+
 	var held unix.Stat_t
 	if err := unix.Fstat(int(lock.Fd()), &held); err != nil {
 		return err
 	}
+
 	there, err := dir.Lstat(lockName)
 	if err != nil {
 		return ignoreGone(err)
 	}
+
 	if !locked || idOf(there) != idOf(&held) {
 		return fmt.Errorf("%s: %w", s.Path, errNotStale)
 	}
+
 	return removeInstance(registry, dir, name, s.id)
 }

@@ -26,10 +26,13 @@ func newCanaries(t *testing.T) *canaries {
 	c := &canaries{t: t, dir: shortDir(t)}
 	require.NoError(t, os.Chmod(c.dir, 0o755))
 	require.NoError(t, os.MkdirAll(filepath.Join(c.dir, "sub"), 0o751))
+
 	for _, name := range []string{"file", "lock", "sub/file", "creation_finalized"} {
 		require.NoError(t, os.WriteFile(filepath.Join(c.dir, name), []byte("canary"), 0o604))
 	}
+
 	c.tree = tree(t, c.dir)
+
 	return c
 }
 
@@ -51,6 +54,7 @@ func TestR01RemoveFollowsNothing(t *testing.T) {
 			require.NoError(t, os.Link(filepath.Join(c.dir, "file"), filepath.Join(dir, sub, "hard")))
 			require.NoError(t, syscall.Mkfifo(filepath.Join(dir, sub, "fifo"), 0))
 		}
+
 		require.NoError(t, os.Remove(filepath.Join(dir, "agents.s", "link")))
 	}
 	d := run(t, registry)
@@ -60,6 +64,7 @@ func TestR01RemoveFollowsNothing(t *testing.T) {
 
 	stale := abandon(t, registry)
 	plant(stale)
+
 	// Directories that have become links.
 	require.NoError(t, os.RemoveAll(filepath.Join(stale, "apps.s")))
 	require.NoError(t, os.Symlink(c.dir, filepath.Join(stale, "apps.s")))
@@ -76,6 +81,7 @@ func TestRemoveDeepAndClosed(t *testing.T) {
 	if users[0] == 0 {
 		program, users = sharedProgram(t), []int{0, alice}
 	}
+
 	for _, uid := range users {
 		t.Run(fmt.Sprint("as ", uid), func(t *testing.T) {
 			registry := newRegistry(t)
@@ -85,9 +91,11 @@ func TestRemoveDeepAndClosed(t *testing.T) {
 				}
 			})
 			require.Empty(t, w.Err)
+
 			// Longer than a path may be.
 			at, err := os.OpenRoot(filepath.Join(w.Path, "apps.s"))
 			require.NoError(t, err)
+
 			name := strings.Repeat("d", 200)
 			for range 300 {
 				require.NoError(t, at.Mkdir(name, 0o755))
@@ -98,16 +106,20 @@ func TestRemoveDeepAndClosed(t *testing.T) {
 				require.NoError(t, at.Close())
 				at = next
 			}
+
 			require.NoError(t, at.Close())
+
 			for _, path := range []string{"apps.s/closed", "apps.s/closed/in", "closed", "closed/in"} {
 				path = filepath.Join(w.Path, path)
 				require.NoError(t, os.Mkdir(path, 0o700))
 				require.NoError(t, os.WriteFile(path+"/file", nil, 0))
 				require.NoError(t, os.Lchown(path, uid, uid))
 			}
+
 			for _, path := range []string{"apps.s/closed/in", "apps.s/closed", "closed/in", "closed"} {
 				require.NoError(t, os.Chmod(filepath.Join(w.Path, path), 0))
 			}
+
 			w.remove()
 			require.Empty(t, entries(t, registry))
 		})
@@ -197,10 +209,12 @@ func TestCleanMixedOwners(t *testing.T) {
 // countFiles looks for name everywhere.
 func countFiles(t *testing.T, dir, name string) (n int) {
 	t.Helper()
+
 	for _, path := range tree(t, dir) {
 		if filepath.Base(path) == name {
 			n++
 		}
 	}
+
 	return n
 }

@@ -58,11 +58,14 @@ func (c *Config) Validate() error {
 		if field.needed && field.value == "" {
 			errs = append(errs, fmt.Errorf("%s is missing", field.name))
 		}
+
 		errs = append(errs, validateText(field.name, field.value))
 	}
+
 	if c.UID < 0 || c.GID < 0 {
 		errs = append(errs, fmt.Errorf("UID %d and GID %d must not be negative", c.UID, c.GID))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -93,14 +96,17 @@ func Create(cfg Config) (*Dir, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("cannot create an instance directory: %w", err)
 	}
+
 	registry, err := chooseRegistry(cfg.Registry)
 	if err != nil {
 		return nil, fmt.Errorf("cannot create an instance directory: %w", err)
 	}
+
 	d, err := createIn(registry, &cfg, func() string { return prefix + randomName(suffixLength) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create an instance directory: %w", err), registry.Close())
 	}
+
 	return d, nil
 }
 
@@ -111,15 +117,19 @@ func chooseRegistry(configured string) (directory, error) {
 			return directory{}, err
 		}
 	}
+
 	registry, err := openRegistry(configured)
 	if err != nil {
 		return registry, err
 	}
+
 	longest := filepath.Join(registry.Name(), prefix) + "/"
 	if n := len(longest) + suffixLength + longestSocket; n > maxSocketPath {
-		err := fmt.Errorf("the path of the registry directory %s is too long by %d bytes for the Unix sockets below it: choose a shorter one", registry.Name(), n-maxSocketPath)
+		err := fmt.Errorf("the path of the registry directory %s is too long by %d bytes for the Unix sockets below "+
+			"it: choose a shorter one", registry.Name(), n-maxSocketPath)
 		return directory{}, errors.Join(err, registry.Close())
 	}
+
 	return registry, nil
 }
 
@@ -130,27 +140,39 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+
 		if err != nil {
 			return nil, err
 		}
+
 		// In case that, against what openRegistry found out, somebody else could
 		// replace it: it is not theirs to be filled.
 		dir, err := registry.openOwnDirectory(name)
 		if err != nil {
 			return nil, errors.Join(err, registry.Rmdir(name))
 		}
+
 		var st unix.Stat_t
 		if err := unix.Fstat(dir.FD(), &st); err != nil || int(st.Uid) != os.Geteuid() {
 			_ = dir.Close()
 			continue
 		}
-		d := &Dir{registry: registry, dir: dir, name: name, id: idOf(&st)}
+
+		d := &Dir{
+			registry: registry,
+			dir:      dir,
+			name:     name,
+			id:       idOf(&st),
+		}
 		if err := d.fill(cfg); err != nil {
 			return nil, errors.Join(err, d.remove(), d.dir.Close(), d.closeLock())
 		}
+
 		return d, nil
 	}
-	return nil, fmt.Errorf("in %s all of %d names are taken: remove the directories %s* that nobody uses", registry.Name(), maxTries, prefix)
+
+	return nil, fmt.Errorf("in %s all of %d names are taken: remove the directories %s* that nobody uses",
+		registry.Name(), maxTries, prefix)
 }
 
 // fill makes all entries that there are before the end of the creation.
@@ -159,18 +181,22 @@ func (d *Dir) fill(cfg *Config) (err error) {
 	if err := mine(0o700).give(d.dir.File); err != nil {
 		return err
 	}
+
 	if d.lock, err = createLock(d.dir); err != nil {
 		return err
 	}
+
 	// What cleans up /tmp may leave locked directories alone.
 	if _, err := filelock.Try(d.dir.File, filelock.Exclusive); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
+
 	d.readOnlyPassword, d.fullPassword = randomName(passwordLength), randomName(passwordLength)
 	properties, err := json.MarshalIndent(newProperties(cfg), "", "  ")
 	if err != nil {
 		return err
 	}
+
 	for _, f := range []struct {
 		name    string
 		content []byte
@@ -185,21 +211,29 @@ func (d *Dir) fill(cfg *Config) (err error) {
 			return err
 		}
 	}
+
 	if err := d.dir.createDirectory(agentSocketsName, access.agentSockets); err != nil {
 		return err
 	}
+
 	if err := d.dir.createDirectory(appSocketsName, access.appSockets); err != nil {
 		return err
 	}
+
 	if err := d.remember(); err != nil {
 		return err
 	}
+
 	return mine(0o755).give(d.dir.File)
 }
 
 func newProperties(cfg *Config) *Properties {
 	p := &Properties{
-		InstanceDir:      Structure{MajorVersion: majorVersion, MinorVersion: minorVersion, CreatedAt: time.Now().Unix()},
+		InstanceDir: Structure{
+			MajorVersion: majorVersion,
+			MinorVersion: minorVersion,
+			CreatedAt:    time.Now().Unix(),
+		},
 		PassengerVersion: cfg.Version,
 		WatchdogPID:      os.Getpid(),
 		Name:             randomName(8),
@@ -214,5 +248,6 @@ func newProperties(cfg *Config) *Properties {
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &clock) == nil {
 		p.InstanceDir.CreatedAtMonotonic = clock.Nano() / int64(time.Microsecond)
 	}
+
 	return p
 }

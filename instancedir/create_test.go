@@ -55,8 +55,13 @@ func TestCreate(t *testing.T) {
 	p.InstanceID, p.InstanceDir.CreatedAt, p.InstanceDir.CreatedAtMonotonic = "", 0, 0
 	require.Equal(t, instancedir.Properties{
 		InstanceDir:      instancedir.Structure{MajorVersion: 4, Path: d.Path()},
-		PassengerVersion: "6.0.0", WatchdogPID: os.Getpid(), CorePID: 4712, Name: d.Name(),
-		IntegrationMode: "standalone", ServerSoftware: "nginx/1.0", StandaloneEngine: "builtin",
+		PassengerVersion: "6.0.0",
+		WatchdogPID:      os.Getpid(),
+		CorePID:          4712,
+		Name:             d.Name(),
+		IntegrationMode:  "standalone",
+		ServerSoftware:   "nginx/1.0",
+		StandaloneEngine: "builtin",
 	}, p)
 
 	require.NoError(t, d.Remove())
@@ -80,9 +85,11 @@ func TestFileHasNoMore(t *testing.T) {
 	require.NoError(t, json.Unmarshal(content, &fields))
 	structure, isMap := fields["instance_dir"].(map[string]any)
 	require.True(t, isMap)
-	require.ElementsMatch(t, []string{"major_version", "minor_version", "created_at", "created_at_monotonic_usec"}, slices.Collect(maps.Keys(structure)))
+	require.ElementsMatch(t, []string{"major_version", "minor_version", "created_at", "created_at_monotonic_usec"},
+		slices.Collect(maps.Keys(structure)))
 	require.ElementsMatch(t, []string{
-		"instance_dir", "passenger_version", "watchdog_pid", "name", "instance_id", "integration_mode", "server_software", "standalone_engine",
+		"instance_dir", "passenger_version", "watchdog_pid", "name", "instance_id", "integration_mode",
+		"server_software", "standalone_engine",
 	}, slices.Collect(maps.Keys(fields)))
 	require.NotContains(t, string(content), d.FullPassword())
 	pid, err := os.ReadFile(filepath.Join(d.Path(), "watchdog.pid"))
@@ -99,19 +106,27 @@ func TestConfigValidate(t *testing.T) {
 		"nothing": {func(c *instancedir.Config) { *c = instancedir.Config{Registry: registry} }, []string{
 			"Version is missing", "IntegrationMode is missing", "ServerSoftware is missing",
 		}},
-		"a line":   {func(c *instancedir.Config) { c.ServerSoftware = "a\nb" }, []string{`ServerSoftware "a\nb" has characters that cannot be printed`}},
+		"a line": {
+			func(c *instancedir.Config) { c.ServerSoftware = "a\nb" },
+			[]string{`ServerSoftware "a\nb" has characters that cannot be printed`},
+		},
 		"an order": {func(c *instancedir.Config) { c.Version = "\x1b[2J" }, []string{"Version"}},
 		"no text":  {func(c *instancedir.Config) { c.StandaloneEngine = "\xff" }, []string{"StandaloneEngine"}},
-		"long":     {func(c *instancedir.Config) { c.IntegrationMode = strings.Repeat("x", 257) }, []string{"IntegrationMode has 257 bytes, and may have 256"}},
-		"nobody":   {func(c *instancedir.Config) { c.UID = -1 }, []string{"UID -1"}},
+		"long": {
+			func(c *instancedir.Config) { c.IntegrationMode = strings.Repeat("x", 257) },
+			[]string{"IntegrationMode has 257 bytes, and may have 256"},
+		},
+		"nobody": {func(c *instancedir.Config) { c.UID = -1 }, []string{"UID -1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(registry)
 			test.change(&c)
+
 			_, err := instancedir.Create(c)
 			for _, part := range test.want {
 				require.ErrorContains(t, err, part)
 			}
+
 			require.Empty(t, entries(t, registry))
 		})
 	}
@@ -119,13 +134,16 @@ func TestConfigValidate(t *testing.T) {
 
 func TestWritePIDRefusesPaths(t *testing.T) {
 	d := create(t, newRegistry(t))
+
 	before := entries(t, d.Path())
 	for _, name := range []string{"", "..", "../x", "a/b", "Core", "a.b", "a\x00"} {
 		require.ErrorContains(t, d.WritePID(name, 1), "small letters", name)
 	}
+
 	for _, pid := range []int{0, -1} {
 		require.Error(t, d.WritePID(instancedir.Core, pid))
 	}
+
 	require.Equal(t, before, entries(t, d.Path()))
 }
 
@@ -137,9 +155,11 @@ type attributes struct {
 // TestR05Modes: no umask changes who may do what.
 func TestR05Modes(t *testing.T) {
 	me, group := os.Geteuid(), os.Getegid()
+
 	// The last two are those of passwords and of apps.s.
 	table := func(agents fs.FileMode, password, apps attributes) map[string]attributes {
 		file := attributes{0o644, me, group}
+
 		return map[string]attributes{
 			".":                            {fs.ModeDir | 0o755, me, group},
 			"agents.s":                     {fs.ModeDir | agents, me, group},
@@ -160,16 +180,24 @@ func TestR05Modes(t *testing.T) {
 		want   map[string]attributes
 	}
 	ordinary := table(0o700, attributes{0o600, me, group}, attributes{fs.ModeDir | 0o700, me, group})
-	modes := []mode{{"ordinary user", func(c *instancedir.Config) { c.UserSwitching = true; c.UID, c.GID = bob, bob }, me, ordinary}}
+	modes := []mode{{
+		"ordinary user", func(c *instancedir.Config) { c.UserSwitching = true; c.UID, c.GID = bob, bob },
+		me, ordinary,
+	}}
 	program := os.Args[0]
 	if me == 0 {
 		for name, a := range ordinary {
 			ordinary[name] = attributes{a.mode, alice, alice}
 		}
+
 		modes[0].uid = alice
 		modes = append(modes,
 			mode{
-				"root with user switching", func(c *instancedir.Config) { c.UserSwitching = true; c.UID, c.GID = bob, bob }, 0,
+				"root with user switching", func(c *instancedir.Config) {
+					c.UserSwitching = true
+					c.UID, c.GID = bob,
+						bob
+				}, 0,
 				table(0o755, attributes{0o600, 0, 0}, attributes{fs.ModeDir | fs.ModeSticky | 0o733, 0, 0}),
 			},
 			mode{
@@ -178,6 +206,7 @@ func TestR05Modes(t *testing.T) {
 			})
 		program = sharedProgram(t)
 	}
+
 	for _, m := range modes {
 		for _, umask := range []int{0, 0o022, 0o077, 0o777} {
 			t.Run(fmt.Sprintf("%s, umask %03o", m.name, umask), func(t *testing.T) {
@@ -187,6 +216,7 @@ func TestR05Modes(t *testing.T) {
 					require.NoError(t, os.Chown(registry, 0, bob))
 					require.NoError(t, os.Chmod(registry, 0o777|os.ModeSticky|os.ModeSetgid))
 				}
+
 				todo := task{Umask: umask, Config: config(registry), Finalize: true}
 				m.change(&todo.Config)
 				w := start(t, program, &todo, func(c *exec.Cmd) {
@@ -200,17 +230,21 @@ func TestR05Modes(t *testing.T) {
 					if err != nil {
 						return err
 					}
+
 					name, err := filepath.Rel(w.Path, path)
 					if err != nil {
 						return err
 					}
+
 					info, err := os.Lstat(path)
 					if err != nil {
 						return err
 					}
+
 					st, isStat := info.Sys().(*syscall.Stat_t)
 					require.True(t, isStat)
 					got[name] = attributes{info.Mode(), int(st.Uid), int(st.Gid)}
+
 					return nil
 				}))
 				require.Equal(t, m.want, got)

@@ -45,6 +45,7 @@ func Inherit(path string, lock *os.File) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot take over the instance directory %s: %w", path, err)
 	}
+
 	return d, nil
 }
 
@@ -53,11 +54,13 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	d := &Dir{registry: registry, name: filepath.Base(path), lock: lock}
 	defer func() {
 		if err == nil {
 			return
 		}
+
 		_ = registry.Close()
 		if d.dir.File != nil {
 			_ = d.dir.Close()
@@ -66,32 +69,40 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 	if !isInstanceName(d.name) {
 		return nil, fmt.Errorf("the name of an instance directory begins with %q", prefix)
 	}
+
 	if d.dir, err = registry.openDirectory(d.name); err != nil {
 		return nil, err
 	}
+
 	var own, held unix.Stat_t
 	if err := errors.Join(unix.Fstat(d.dir.FD(), &own), unix.Fstat(int(lock.Fd()), &held)); err != nil {
 		return nil, err
 	}
+
 	d.id = idOf(&own)
 	there, err := d.dir.Lstat(lockName)
 	if err != nil {
 		return nil, err
 	}
+
 	if idOf(there) != idOf(&held) {
 		return nil, fmt.Errorf("%s is the lock of another one", lock.Name())
 	}
+
 	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked {
 		return nil, errors.Join(errors.New("somebody else holds its lock"), err)
 	}
+
 	_, _ = filelock.Try(d.dir.File, filelock.Exclusive) // the watchdog has it as long as it lives
 	unix.CloseOnExec(int(lock.Fd()))
 	if d.readOnlyPassword, err = readPassword(d.dir, readOnlyPasswordName); err != nil {
 		return nil, err
 	}
+
 	if d.fullPassword, err = readPassword(d.dir, fullPasswordName); err != nil {
 		return nil, err
 	}
+
 	return d, d.remember()
 }
 
@@ -101,22 +112,31 @@ func (d *Dir) remember() error {
 	if err != nil {
 		return err
 	}
+
 	properties, err := parseProperties(content)
 	if err != nil {
 		return err
 	}
+
 	d.instance = properties.Name
+
 	d.entries = map[string]fileID{}
-	for _, name := range []string{lockName, propertiesName, readOnlyPasswordName, fullPasswordName, agentSocketsName, appSocketsName, finalizedName} {
+	for _, name := range []string{
+		lockName, propertiesName, readOnlyPasswordName, fullPasswordName, agentSocketsName,
+		appSocketsName, finalizedName,
+	} {
 		st, err := d.dir.Lstat(name)
 		if name == finalizedName && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+
 		if err != nil {
 			return err
 		}
+
 		d.entries[name] = idOf(st)
 	}
+
 	return nil
 }
 
@@ -148,8 +168,10 @@ func (d *Dir) LockFile() *os.File { return d.lock }
 // That of the watchdog is there already, being that of who called Create.
 func (d *Dir) WritePID(agent string, pid int) error {
 	if agent == "" || strings.Trim(agent, "abcdefghijklmnopqrstuvwxyz_") != "" || pid <= 0 {
-		return fmt.Errorf("cannot note process %d of the agent %q: a name has small letters and '_', and a process a positive number", pid, agent)
+		return fmt.Errorf("cannot note process %d of the agent %q: a name has small letters and '_', and a process "+
+			"a positive number", pid, agent)
 	}
+
 	return d.do(func() error {
 		return d.dir.replace(pidName(agent), []byte(strconv.Itoa(pid)), mine(0o644))
 	})
@@ -164,10 +186,12 @@ func (d *Dir) Finalize() error {
 		if err := d.check(); err != nil {
 			return err
 		}
+
 		err := d.dir.create(finalizedName, nil, mine(0o644))
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
+
 		return d.remember()
 	})
 }
@@ -178,6 +202,7 @@ func (d *Dir) do(what func() error) error {
 	if d.closed {
 		return ErrRemoved
 	}
+
 	return what()
 }
 
@@ -193,7 +218,9 @@ func (d *Dir) close() error {
 	if d.closed {
 		return nil
 	}
+
 	d.closed = true
+
 	return errors.Join(d.dir.Close(), d.registry.Close(), d.closeLock())
 }
 
@@ -201,6 +228,7 @@ func (d *Dir) closeLock() error {
 	if d.lock == nil {
 		return nil
 	}
+
 	return d.lock.Close()
 }
 
@@ -213,9 +241,11 @@ func (d *Dir) Remove() error {
 	if d.closed {
 		return nil
 	}
+
 	if err := d.remove(); err != nil {
 		return fmt.Errorf("cannot remove the instance directory %s: %w", d.Path(), err)
 	}
+
 	return d.close()
 }
 

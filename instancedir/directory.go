@@ -37,12 +37,15 @@ func (d directory) mkdir(name string) error {
 type fileID struct{ dev, ino uint64 }
 
 func idOf(st *unix.Stat_t) fileID {
-	return fileID{dev: uint64(st.Dev), ino: st.Ino} //nolint:gosec,unconvert,nolintlint // G115: only compared; of another type elsewhere
+	//nolint:gosec,unconvert,nolintlint // G115: only compared; of another type elsewhere
+	return fileID{dev: uint64(st.Dev), ino: st.Ino}
 }
 
-func fileType(st *unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT } //nolint:unconvert,nolintlint // 16 bits elsewhere
+//nolint:unconvert,nolintlint // 16 bits elsewhere
+func fileType(st *unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT }
 
-func permissions(st *unix.Stat_t) uint32 { return uint32(st.Mode) & 0o7777 } //nolint:unconvert,nolintlint // 16 bits elsewhere
+//nolint:unconvert,nolintlint // 16 bits elsewhere
+func permissions(st *unix.Stat_t) uint32 { return uint32(st.Mode) & 0o7777 }
 
 // touch sets the times of name itself to now.
 func (d directory) touch(name string) error {
@@ -56,21 +59,26 @@ func (d directory) read(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
+
 	if !info.Mode().IsRegular() {
 		return nil, d.Fault("read", name, errors.New("it is not a regular file"))
 	}
+
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, err
 	}
+
 	if int64(len(content)) > limit {
 		return nil, d.Fault("read", name, fmt.Errorf("it has more than %d bytes", limit))
 	}
+
 	return content, nil
 }
 
@@ -97,6 +105,7 @@ func (d directory) create(name string, content []byte, to ownership) (err error)
 	if err != nil {
 		return err
 	}
+
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
 			_ = d.Unlink(name)
@@ -105,6 +114,7 @@ func (d directory) create(name string, content []byte, to ownership) (err error)
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
+
 	return to.give(f)
 }
 
@@ -115,9 +125,11 @@ func (d directory) replace(name string, content []byte, to ownership) error {
 	if err := d.create(temporary, content, to); err != nil {
 		return err
 	}
+
 	if err := d.Rename(temporary, d.Dir, name); err != nil {
 		return errors.Join(err, d.Unlink(temporary))
 	}
+
 	return nil
 }
 
@@ -132,9 +144,11 @@ func (d directory) createDirectory(name string, to ownership) error {
 	if err := d.mkdir(name); err != nil {
 		return err
 	}
+
 	sub, err := d.openOwnDirectory(name)
 	if err != nil {
 		return err
 	}
+
 	return errors.Join(to.give(sub.File), sub.Close())
 }

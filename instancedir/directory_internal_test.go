@@ -13,6 +13,7 @@ func testDirectory(t *testing.T) directory {
 	d, err := openDirectory(t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
+
 	return d
 }
 
@@ -22,10 +23,12 @@ func TestCreateTakesNothingOver(t *testing.T) {
 	require.NoError(t, d.create("there", []byte("first"), mine(0o600)))
 	require.NoError(t, os.Symlink("missing", d.path("dangling")))
 	require.NoError(t, os.Symlink("there", d.path("link")))
+
 	for _, name := range []string{"there", "dangling", "link"} {
 		require.ErrorIs(t, d.create(name, []byte("second"), mine(0o644)), fs.ErrExist)
 		require.ErrorIs(t, d.createDirectory(name, mine(0o755)), fs.ErrExist)
 	}
+
 	content, err := os.ReadFile(d.path("there"))
 	require.NoError(t, err)
 	require.Equal(t, "first", string(content))

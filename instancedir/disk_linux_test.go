@@ -20,6 +20,7 @@ func mount(t *testing.T, options string) string {
 	requireRoot(t)
 	dir := newRegistry(t)
 	mountAt(t, dir, options)
+
 	return dir
 }
 
@@ -29,11 +30,13 @@ func mountAt(t *testing.T, dir, options string) (unmount func()) {
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "mode=755,"+options); err != nil {
 		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
 	}
+
 	unmount = sync.OnceFunc(func() {
 		// Fails while there is an open file.
 		require.NoError(t, syscall.Unmount(dir, 0))
 	})
 	t.Cleanup(unmount)
+
 	return unmount
 }
 
@@ -47,6 +50,7 @@ func TestE7Full(t *testing.T) {
 			require.Greater(t, inodes, 8, "each entry needs one")
 			return
 		}
+
 		require.ErrorIs(t, err, syscall.ENOSPC)
 		require.ErrorContains(t, err, dir)
 		require.Empty(t, entries(t, dir))
@@ -55,10 +59,12 @@ func TestE7Full(t *testing.T) {
 
 func TestE7FullOfData(t *testing.T) {
 	dir := mount(t, "size=16k")
+
 	content := make([]byte, 16<<10)
 	for len(content) > 0 && os.WriteFile(filepath.Join(dir, "filler"), content, 0o600) != nil {
 		content = content[:len(content)-4<<10]
 	}
+
 	_, err := instancedir.Create(config(dir))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.Equal(t, []string{"filler"}, entries(t, dir))

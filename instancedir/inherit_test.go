@@ -24,7 +24,12 @@ func TestE4WatchdogGone(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
 	w := inherit(t, d)
-	require.Equal(t, outcome{Path: d.Path(), Name: d.Name(), ReadOnly: d.ReadOnlyPassword(), Full: d.FullPassword()}, w.outcome)
+	require.Equal(t, outcome{
+		Path:     d.Path(),
+		Name:     d.Name(),
+		ReadOnly: d.ReadOnlyPassword(),
+		Full:     d.FullPassword(),
+	}, w.outcome)
 	require.NoError(t, d.Close()) // as its end would
 	require.Equal(t, w.Name, only(t, registry).Name)
 	require.Empty(t, clean(registry))
@@ -89,10 +94,12 @@ func TestInheritRefused(t *testing.T) {
 		f, err := os.Open(path)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, f.Close()) })
+
 		return f
 	}
 	link := filepath.Join(registry, "passenger.link")
 	require.NoError(t, os.Symlink(d.Path(), link))
+
 	for name, test := range map[string]struct {
 		path string
 		lock *os.File
@@ -111,6 +118,7 @@ func TestInheritRefused(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
+
 	require.NoError(t, d.Check())
 	require.Len(t, instancedir.List([]string{registry}).Instances, 2, "no lock was lost")
 }

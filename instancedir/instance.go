@@ -40,13 +40,16 @@ func (i *Instance) password(name string) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
+
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	var st unix.Stat_t
 	if err := unix.Fstat(dir.FD(), &st); err != nil {
 		return "", dir.Fault("stat", "", err)
 	}
+
 	if idOf(&st) != i.id {
 		return "", fmt.Errorf("%s was replaced: the instance %s has ended", i.Path, i.Name)
 	}
+
 	return readPassword(dir, name)
 }

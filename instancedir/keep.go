@@ -36,18 +36,22 @@ func (d *Dir) check() error {
 	if err := unix.Lstat(d.Path(), &st); err != nil {
 		return gone(d.Path(), err)
 	}
+
 	if idOf(&st) != d.id {
 		return fmt.Errorf("%w: %s was replaced by something else", ErrGone, d.Path())
 	}
+
 	for name, id := range d.entries {
 		st, err := d.dir.Lstat(name)
 		if err != nil {
 			return gone(d.dir.path(name), err)
 		}
+
 		if idOf(st) != id {
 			return fmt.Errorf("%w: %s was replaced by something else", ErrGone, d.dir.path(name))
 		}
 	}
+
 	return nil
 }
 
@@ -56,6 +60,7 @@ func gone(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s was removed", ErrGone, path)
 	}
+
 	return fmt.Errorf("%w: cannot see %s: %w", ErrGone, path, err)
 }
 
@@ -71,8 +76,10 @@ func (d *Dir) touch() error {
 			errs = append(errs, err)
 			continue
 		}
+
 		errs = append(errs, touchAll(sub, name == appSocketsName), sub.Close())
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -86,20 +93,24 @@ func touchAll(in directory, others bool) error {
 		if left--; left < 0 {
 			return errEnough
 		}
+
 		if others {
 			st, err := in.Lstat(name)
 			if err != nil {
 				return ignoreGone(err)
 			}
+
 			if t := fileType(st); t != unix.S_IFSOCK && t != unix.S_IFDIR {
 				return nil
 			}
 		}
+
 		return ignoreGone(in.touch(name))
 	})
 	if errors.Is(err, errEnough) {
 		return nil
 	}
+
 	return err
 }
 
@@ -107,6 +118,7 @@ func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	return err
 }
 
@@ -119,10 +131,12 @@ func (d *Dir) Keep(ctx context.Context, interval time.Duration, failed func(erro
 	if interval <= 0 {
 		interval = DefaultTouchInterval
 	}
+
 	check := time.NewTicker(checkInterval)
 	defer check.Stop()
 	touch := time.NewTimer(interval)
 	defer touch.Stop()
+
 	for {
 		select {
 		case <-ctx.Done():
@@ -137,11 +151,13 @@ func (d *Dir) Keep(ctx context.Context, interval time.Duration, failed func(erro
 				if errors.Is(err, ErrRemoved) {
 					return err
 				}
+
 				next = min(next, touchRetry)
 				if failed != nil {
 					failed(err)
 				}
 			}
+
 			touch.Reset(next)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 func TestE6(t *testing.T) {
 	must := func(t *testing.T, errs ...error) {
 		t.Helper()
+
 		for _, err := range errs {
 			require.NoError(t, err)
 		}
@@ -33,6 +34,7 @@ func TestE6(t *testing.T) {
 		}, "was removed"},
 		"emptied": {func(t *testing.T, d *instancedir.Dir) {
 			t.Helper()
+
 			for _, name := range entries(t, d.Path()) {
 				must(t, os.RemoveAll(filepath.Join(d.Path(), name)))
 			}
@@ -72,6 +74,7 @@ func TestE6(t *testing.T) {
 				begin := time.Now()
 				kept := make(chan error, 1)
 				go func() { kept <- d.Keep(t.Context(), 0, nil) }()
+
 				// Between two checks.
 				<-time.After(time.Minute + time.Second)
 				require.Empty(t, kept, "nothing has happened")
@@ -102,6 +105,7 @@ func TestKeepEnds(t *testing.T) {
 func TestE8Touched(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
+
 	paths := append(make([]string, 0, 16), d.Path())
 	for _, path := range []string{d.Socket(instancedir.CoreSocket), filepath.Join(d.AppSockets(), "app")} {
 		l, err := net.Listen("unix", path)
@@ -109,9 +113,11 @@ func TestE8Touched(t *testing.T) {
 		defer l.Close()
 		paths = append(paths, path)
 	}
+
 	for _, name := range entries(t, d.Path()) {
 		paths = append(paths, filepath.Join(d.Path(), name))
 	}
+
 	old := time.Unix(1_000_000_000, 0)
 	brought := filepath.Join(registry, "precious")
 	require.NoError(t, os.WriteFile(brought, nil, 0o600))
@@ -128,6 +134,7 @@ func TestE8Touched(t *testing.T) {
 		t.Helper()
 		info, err := os.Lstat(path)
 		require.NoError(t, err)
+
 		return info.ModTime()
 	}
 	age()
@@ -137,15 +144,19 @@ func TestE8Touched(t *testing.T) {
 		go func() {
 			kept <- d.Keep(ctx, 0, func(err error) { t.Error(err) })
 		}()
+
 		for range 2 {
 			<-time.After(time.Hour + time.Second)
+
 			for _, path := range paths {
 				require.WithinDuration(t, time.Now(), modified(t, path), 10*time.Second, path)
 			}
+
 			require.Equal(t, old, modified(t, brought))
 			require.Equal(t, old, modified(t, linked))
 			age()
 		}
+
 		cancel()
 		require.NoError(t, <-kept)
 	})
@@ -160,6 +171,7 @@ func TestTouchIsTriedAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		begin := time.Now()
+
 		// Check fails as well, but two touches are due first.
 		require.NoError(t, os.Remove(sockets))
 		told := []time.Duration{}

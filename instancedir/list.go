@@ -44,6 +44,7 @@ func List(registries []string) *Listing {
 			l.Skipped = append(l.Skipped, Skipped{Path: path, Err: err})
 		}
 	}
+
 	return l
 }
 
@@ -52,24 +53,34 @@ func (l *Listing) addRegistry(path string) error {
 	if err != nil {
 		return err
 	}
+
 	if resolved, err = filepath.Abs(resolved); err != nil {
 		return err
 	}
+
 	registry, err := openDirectory(resolved)
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = registry.Close() }()
 	names, tooMany, err := candidates(registry)
 	if err != nil {
 		return err
 	}
+
 	if tooMany {
-		l.Skipped = append(l.Skipped, Skipped{Path: path, Err: fmt.Errorf("there are more than %d directories %s* of other users: the rest of them was not looked at", maxForeign, prefix)})
+		l.Skipped = append(l.Skipped, Skipped{
+			Path: path,
+			Err: fmt.Errorf("there are more than %d directories %s* of other users: the rest of them was not looked at",
+				maxForeign, prefix),
+		})
 	}
+
 	for _, name := range names {
 		l.add(registry, name)
 	}
+
 	return nil
 }
 
@@ -80,10 +91,12 @@ func candidates(registry directory) (names []string, tooMany bool, err error) {
 		if !isInstanceName(name) {
 			return nil
 		}
+
 		st, err := registry.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && fileType(st) != unix.S_IFDIR {
 			return nil
 		}
+
 		// What not even root may look at, somebody has mounted.
 		if err != nil || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
 			if foreign++; foreign > maxForeign {
@@ -91,10 +104,13 @@ func candidates(registry directory) (names []string, tooMany bool, err error) {
 				return nil
 			}
 		}
+
 		names = append(names, name)
+
 		return nil
 	})
 	slices.Sort(names)
+
 	return names, tooMany, err
 }
 
@@ -111,17 +127,25 @@ func (l *Listing) add(registry directory, name string) {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return // removed or replaced just now
 	}
+
 	if err != nil {
 		skip(err)
 		return
 	}
+
 	defer func() { _ = dir.Close() }()
+
 	s, err := examine(dir)
 	switch {
 	case err != nil:
 		skip(err)
 	case s.stale != "":
-		l.Stale = append(l.Stale, Stale{Path: path, Reason: s.stale, UID: int(s.st.Uid), id: idOf(&s.st)})
+		l.Stale = append(l.Stale, Stale{
+			Path:   path,
+			Reason: s.stale,
+			UID:    int(s.st.Uid),
+			id:     idOf(&s.st),
+		})
 	default:
 		l.addInstance(dir, s)
 	}
@@ -132,7 +156,11 @@ func (l *Listing) addInstance(dir directory, s state) {
 	p.InstanceDir.Path = dir.Name()
 	p.CorePID = readPID(dir, pidName(Core))
 	l.Instances = append(l.Instances, Instance{
-		Path: dir.Name(), Name: p.Name, Properties: p, UID: int(s.st.Uid), id: idOf(&s.st),
+		Path:         dir.Name(),
+		Name:         p.Name,
+		Properties:   p,
+		UID:          int(s.st.Uid),
+		id:           idOf(&s.st),
 		webServerPID: cmp.Or(readPID(dir, "web_server_control_process.pid"), webServerPID(dir)),
 	})
 }
@@ -143,6 +171,8 @@ func webServerPID(dir directory) int {
 	if err != nil {
 		return 0
 	}
+
 	defer func() { _ = sub.Close() }()
+
 	return readPID(sub, "control_process.pid")
 }

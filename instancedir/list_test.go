@@ -34,6 +34,7 @@ func TestList(t *testing.T) {
 	}
 	const lives = "lives"
 	type harm func(t *testing.T, dir string)
+
 	properties := func(old, replacement string) harm {
 		return func(t *testing.T, dir string) {
 			t.Helper()
@@ -63,8 +64,14 @@ func TestList(t *testing.T) {
 			t.Helper()
 			put(t, dir, "properties.json", `{"name": `)
 		}, "JSON", "stale:its instance has ended"},
-		{"a terminal's order", properties(`"nginx/1.0"`, `"\u001b[2J"`), "cannot be printed", "stale:its instance has ended"},
-		{"no process", properties(`"watchdog_pid": `, `"watchdog_pid": -`), "is not a process id", "stale:its instance has ended"},
+		{
+			"a terminal's order", properties(`"nginx/1.0"`, `"\u001b[2J"`), "cannot be printed",
+			"stale:its instance has ended",
+		},
+		{
+			"no process", properties(`"watchdog_pid": `, `"watchdog_pid": -`), "is not a process id",
+			"stale:its instance has ended",
+		},
 		{"properties of 10 GB", func(t *testing.T, dir string) {
 			t.Helper()
 			require.NoError(t, os.Truncate(filepath.Join(dir, "properties.json"), 10<<30))
@@ -127,8 +134,10 @@ func TestList(t *testing.T) {
 			registry := newRegistry(t)
 			d := run(t, registry)
 			test.harm(t, d.Path())
+
 			for _, want := range []string{test.locked, test.free} {
 				l := instancedir.List([]string{registry})
+
 				reason, stale := strings.CutPrefix(want, "stale:")
 				switch {
 				case want == lives:
@@ -148,13 +157,16 @@ func TestList(t *testing.T) {
 					require.Equal(t, d.Path(), l.Skipped[0].Path)
 					require.ErrorContains(t, l.Skipped[0].Err, want)
 				}
+
 				if !stale {
 					before := tree(t, registry)
 					require.Empty(t, clean(registry))
 					require.Equal(t, before, tree(t, registry))
 				}
+
 				require.NoError(t, d.Close())
 			}
+
 			if strings.HasPrefix(test.free, "stale:") {
 				require.Equal(t, "*** Cleaning stale instance directory "+d.Path()+"\n", clean(registry))
 				require.Empty(t, entries(t, registry))
@@ -213,6 +225,7 @@ func TestTwoLook(t *testing.T) {
 func TestPasswords(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
+
 	i := only(t, registry)
 	for _, password := range []struct {
 		name, want string
@@ -225,6 +238,7 @@ func TestPasswords(t *testing.T) {
 		got, err := password.read()
 		require.NoError(t, err)
 		require.Equal(t, password.want, got)
+
 		for name, harm := range map[string]func() error{
 			"empty":  func() error { return os.WriteFile(path, nil, 0o600) },
 			"spaces": func() error { return os.WriteFile(path, []byte("top secret\n"), 0o600) },
@@ -236,6 +250,7 @@ func TestPasswords(t *testing.T) {
 			if name == "FIFO" || name == "link" || name == "gone" {
 				require.NoError(t, os.RemoveAll(path))
 			}
+
 			require.NoError(t, harm())
 			got, err := password.read()
 			require.Error(t, err, name)
@@ -245,6 +260,7 @@ func TestPasswords(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
 		}
 	}
+
 	require.NoError(t, os.Rename(d.Path(), d.Path()+"2"))
 	other := run(t, registry)
 	require.NoError(t, os.Rename(other.Path(), d.Path()))
@@ -256,6 +272,7 @@ func TestPasswords(t *testing.T) {
 func TestR19Passwords(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
+
 	d := run(t, registry)
 	for _, name := range []string{"full_admin_password.txt", "read_only_admin_password.txt", "properties.json"} {
 		cat := exec.CommandContext(t.Context(), "cat", filepath.Join(d.Path(), name))
@@ -267,6 +284,7 @@ func TestR19Passwords(t *testing.T) {
 			require.True(t, json.Valid(out))
 			continue
 		}
+
 		require.Error(t, err)
 		require.Empty(t, out)
 	}
@@ -276,12 +294,14 @@ func TestR19Passwords(t *testing.T) {
 func TestManyForeign(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
+
 	d := run(t, registry)
 	for n := range 1500 {
 		path := filepath.Join(registry, fmt.Sprintf("passenger.%04d", n))
 		require.NoError(t, os.Mkdir(path, 0o755))
 		require.NoError(t, os.Chown(path, alice, alice))
 	}
+
 	l := instancedir.List([]string{registry})
 	require.Len(t, l.Instances, 1)
 	require.Equal(t, d.Name(), l.Instances[0].Name)

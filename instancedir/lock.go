@@ -16,6 +16,7 @@ func createLock(d directory) (_ *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() {
 		if err != nil {
 			_ = f.Close()
@@ -25,9 +26,11 @@ func createLock(d directory) (_ *os.File, err error) {
 	if err == nil && !locked {
 		err = d.Fault("lock", temporary, errors.New("somebody else has locked it already"))
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	return f, errors.Join(mine(0o644).give(f), d.Rename(temporary, d.Dir, lockName))
 }
 
@@ -37,12 +40,15 @@ func openLock(d directory) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = d.Fault("lock", lockName, errors.New("it is not a regular file"))
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+
 	return f, nil
 }

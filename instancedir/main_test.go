@@ -50,10 +50,12 @@ func TestMain(m *testing.M) {
 	if text == "" {
 		os.Exit(m.Run())
 	}
+
 	var todo task
 	if err := json.Unmarshal([]byte(text), &todo); err != nil {
 		panic(err)
 	}
+
 	if err := todo.run(); err != nil {
 		_ = json.NewEncoder(os.Stdout).Encode(outcome{Err: err.Error()})
 		os.Exit(1)
@@ -64,26 +66,37 @@ func (k *task) run() error {
 	if k.Clean != "" {
 		return json.NewEncoder(os.Stdout).Encode(outcome{Report: clean(k.Clean)})
 	}
+
 	d, err := k.dir()
 	if err != nil {
 		return err
 	}
+
 	if k.Finalize {
 		if err := errors.Join(d.WritePID(instancedir.Core, os.Getpid()), d.Finalize()); err != nil {
 			return err
 		}
 	}
-	o := outcome{Path: d.Path(), Name: d.Name(), ReadOnly: d.ReadOnlyPassword(), Full: d.FullPassword()}
+
+	o := outcome{
+		Path:     d.Path(),
+		Name:     d.Name(),
+		ReadOnly: d.ReadOnlyPassword(),
+		Full:     d.FullPassword(),
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(o); err != nil {
 		return err
 	}
+
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
+
 	if line != "remove\n" {
 		return fmt.Errorf("told to do %q", line)
 	}
+
 	return d.Remove()
 }
 
@@ -91,7 +104,9 @@ func (k *task) dir() (*instancedir.Dir, error) {
 	if k.Inherit != "" {
 		return instancedir.Inherit(k.Inherit, os.NewFile(3, "inherited lock"))
 	}
+
 	syscall.Umask(k.Umask)
+
 	return instancedir.Create(k.Config)
 }
 
@@ -111,10 +126,12 @@ func start(t *testing.T, program string, todo *task, change ...func(*exec.Cmd)) 
 	w := &watchdog{t: t, cmd: exec.CommandContext(t.Context(), program)}
 	w.cmd.Env = append(os.Environ(), taskVariable+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	w.cmd.Dir = "/"
+
 	w.cmd.Stderr = os.Stderr
 	for _, c := range change {
 		c(w.cmd)
 	}
+
 	w.in, err = w.cmd.StdinPipe()
 	require.NoError(t, err)
 	out, err := w.cmd.StdoutPipe()
@@ -122,6 +139,7 @@ func start(t *testing.T, program string, todo *task, change ...func(*exec.Cmd)) 
 	require.NoError(t, w.cmd.Start())
 	t.Cleanup(w.kill)
 	require.NoError(t, json.NewDecoder(out).Decode(&w.outcome))
+
 	return w
 }
 
@@ -155,6 +173,7 @@ func newRegistry(t *testing.T) string {
 	leakgate.Check(t)
 	dir := shortDir(t)
 	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
+
 	return dir
 }
 
@@ -165,6 +184,7 @@ func shortDir(t *testing.T) string {
 	dir, err = filepath.EvalSymlinks(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+
 	return dir
 }
 
@@ -175,11 +195,18 @@ func sharedProgram(t *testing.T) string {
 	require.NoError(t, os.Chmod(dir, 0o755))
 	path := filepath.Join(dir, "program")
 	require.NoError(t, boxed.CopySelf(path))
+
 	return path
 }
 
 func config(registry string) instancedir.Config {
-	return instancedir.Config{Registry: registry, Version: "6.0.0", IntegrationMode: "standalone", ServerSoftware: "nginx/1.0", StandaloneEngine: "builtin"}
+	return instancedir.Config{
+		Registry:         registry,
+		Version:          "6.0.0",
+		IntegrationMode:  "standalone",
+		ServerSoftware:   "nginx/1.0",
+		StandaloneEngine: "builtin",
+	}
 }
 
 // create makes an instance directory, which the end of the test closes.
@@ -188,6 +215,7 @@ func create(t *testing.T, registry string) *instancedir.Dir {
 	d, err := instancedir.Create(config(registry))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
+
 	return d
 }
 
@@ -196,6 +224,7 @@ func run(t *testing.T, registry string) *instancedir.Dir {
 	t.Helper()
 	d := create(t, registry)
 	require.NoError(t, d.Finalize())
+
 	return d
 }
 
@@ -204,6 +233,7 @@ func abandon(t *testing.T, registry string) string {
 	t.Helper()
 	d := run(t, registry)
 	require.NoError(t, d.Close())
+
 	return d.Path()
 }
 
@@ -211,10 +241,12 @@ func entries(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := os.ReadDir(dir)
 	require.NoError(t, err)
+
 	names := make([]string, len(found))
 	for n, e := range found {
 		names[n] = e.Name()
 	}
+
 	return names
 }
 
@@ -225,6 +257,7 @@ func only(t *testing.T, registry string) instancedir.Instance {
 	require.Empty(t, l.Skipped)
 	require.Empty(t, l.Stale)
 	require.Len(t, l.Instances, 1)
+
 	return l.Instances[0]
 }
 

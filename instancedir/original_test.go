@@ -28,6 +28,7 @@ func original(t *testing.T, registry, tool string, args ...string) string {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, string(out))
+
 	return string(out)
 }
 
@@ -83,11 +84,14 @@ func answerOnce(l net.Listener, password string) error {
 	if err != nil {
 		return err
 	}
+
 	answer := "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	if account, given, _ := r.BasicAuth(); account == instancedir.ReadOnlyAccount && given == password {
 		answer = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\nthis is the pool\n"
 	}
+
 	_, err = conn.Write([]byte(answer))
+
 	return err
 }
 
@@ -106,6 +110,7 @@ func TestReadsTheOriginal(t *testing.T) {
 	require.NoError(t, os.Mkdir(d.Path()+"/web_server_info", 0o755))
 	write("web_server_info/control_process.pid", "123\n")
 	write("core.pid", "458")
+
 	l := instancedir.List([]string{registry})
 	for _, pid := range []int{123, 456, 458} {
 		i, err := l.SelectPID(pid)
@@ -114,6 +119,7 @@ func TestReadsTheOriginal(t *testing.T) {
 		require.Equal(t, time.Unix(1700000000, 0), i.Properties.InstanceDir.Created())
 		require.Equal(t, 458, i.Properties.CorePID)
 	}
+
 	_, err := l.SelectPID(457)
 	require.Error(t, err)
 }

@@ -78,6 +78,7 @@ func parseProperties(content []byte) (Properties, error) {
 	if len(content) > maxProperties {
 		return p, fmt.Errorf("%s has more than %d bytes", propertiesName, maxProperties)
 	}
+
 	// The version first: other fields may mean something else in others.
 	var version struct {
 		Dir Structure `json:"instance_dir"`
@@ -85,18 +86,22 @@ func parseProperties(content []byte) (Properties, error) {
 	if err := json.Unmarshal(content, &version); err != nil {
 		return p, fmt.Errorf("%s: %w", propertiesName, err)
 	}
+
 	if v := version.Dir; v.MajorVersion < oldestMajorVersion || v.MajorVersion > majorVersion || v.MinorVersion < 0 {
 		return p, fmt.Errorf("%w: version %d.%d", errUnsupported, v.MajorVersion, v.MinorVersion)
 	}
+
 	if err := json.Unmarshal(content, &p); err != nil {
 		return p, fmt.Errorf("%s: %w", propertiesName, err)
 	}
+
 	// These are not for it to say.
 	p.InstanceDir.Path, p.CorePID = "", 0
 	p.AppRoots, p.Addresses = shown(p.AppRoots), shown(p.Addresses)
 	if err := p.validate(); err != nil {
 		return p, fmt.Errorf("%s: %w", propertiesName, err)
 	}
+
 	return p, nil
 }
 
@@ -105,6 +110,7 @@ func (p *Properties) validate() error {
 	if p.WatchdogPID <= 0 {
 		errs = append(errs, fmt.Errorf("watchdog_pid %d is not a process id", p.WatchdogPID))
 	}
+
 	for _, field := range []struct{ name, value string }{
 		{"passenger_version", p.PassengerVersion},
 		{"instance_id", p.InstanceID},
@@ -114,6 +120,7 @@ func (p *Properties) validate() error {
 	} {
 		errs = append(errs, validateText(field.name, field.value))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -122,6 +129,7 @@ func validateName(name string) error {
 	if name == "" || len(name) > maxName || strings.ContainsFunc(name, strange) {
 		return fmt.Errorf("name %.80q must be 1 to %d letters, digits, '_', '-' or '.'", name, maxName)
 	}
+
 	return nil
 }
 
@@ -133,6 +141,7 @@ func validateText(field, value string) error {
 	case !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable):
 		return fmt.Errorf("%s %q has characters that cannot be printed", field, value)
 	}
+
 	return nil
 }
 
@@ -145,9 +154,11 @@ func shown(paths []string) (all []string) {
 		if path == "" || !printable || len(path) > min(maxPath, room) || len(all) == maxPaths {
 			continue
 		}
+
 		room -= len(path)
 		all = append(all, path)
 	}
+
 	return all
 }
 

@@ -25,14 +25,20 @@ func FuzzProperties(f *testing.F) {
 			require.True(t, utf8.ValidString(err.Error()) || !utf8.Valid(content))
 			return
 		}
+
 		require.LessOrEqual(t, len(content), maxProperties)
 		require.NoError(t, p.validate())
 		require.Empty(t, p.InstanceDir.Path)
 		require.Zero(t, p.CorePID)
-		for _, text := range []string{p.Name, p.ServerSoftware, p.PassengerVersion, p.IntegrationMode, p.InstanceID, p.StandaloneEngine} {
+
+		for _, text := range []string{
+			p.Name, p.ServerSoftware, p.PassengerVersion, p.IntegrationMode, p.InstanceID,
+			p.StandaloneEngine,
+		} {
 			require.LessOrEqual(t, len(text), maxText)
 			require.False(t, strings.ContainsFunc(text, unprintable))
 		}
+
 		again, err := json.Marshal(p)
 		require.NoError(t, err)
 		same, err := parseProperties(again)
@@ -70,6 +76,7 @@ func TestParseProperties(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
+
 			require.ErrorContains(t, err, test.want)
 		})
 	}

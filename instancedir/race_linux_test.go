@@ -31,6 +31,7 @@ func meanwhile(t *testing.T, do func()) (stop func()) {
 		running.Wait()
 	}
 	t.Cleanup(stop)
+
 	return stop
 }
 
@@ -39,6 +40,7 @@ func rounds(n int) int {
 	if os.Getenv("PASSENGER_LONG_TESTS") == "1" {
 		n *= 20
 	}
+
 	return n
 }
 
@@ -52,7 +54,10 @@ func exchange(a, b string) {
 // plays the attacker may do more here than one could.
 func TestR04RacingEntries(t *testing.T) {
 	c := newCanaries(t)
-	for _, name := range []string{".", "apps.s", "agents.s", "lock", "properties.json", "core.pid", "creation_finalized"} {
+	for _, name := range []string{
+		".", "apps.s", "agents.s", "lock", "properties.json", "core.pid",
+		"creation_finalized",
+	} {
 		t.Run(name, func(t *testing.T) {
 			registry := newRegistry(t)
 			decoy := filepath.Join(registry, "decoy")
@@ -60,11 +65,13 @@ func TestR04RacingEntries(t *testing.T) {
 			if name == "lock" || strings.Contains(name, ".") && name != "." && !strings.HasSuffix(name, ".s") {
 				target = filepath.Join(c.dir, "file")
 			}
+
 			for range rounds(20) {
 				require.NoError(t, os.Symlink(target, decoy))
 				d := create(t, registry)
 				path := filepath.Join(d.Path(), name)
 				stop := meanwhile(t, func() { exchange(path, decoy) })
+
 				// Each may fail, but not do something elsewhere.
 				_ = d.WritePID(instancedir.Core, 1)
 				_ = d.Touch()
@@ -74,10 +81,12 @@ func TestR04RacingEntries(t *testing.T) {
 				require.NoError(t, d.Close())
 				_ = clean(registry)
 				stop()
+
 				for _, left := range entries(t, registry) {
 					require.NoError(t, os.RemoveAll(filepath.Join(registry, left)))
 				}
 			}
+
 			c.check()
 		})
 	}
@@ -87,6 +96,7 @@ func TestR04RacingEntries(t *testing.T) {
 // what is in it, while it is being removed.
 func TestR04RacingTree(t *testing.T) {
 	c := newCanaries(t)
+
 	registry := newRegistry(t)
 	for range rounds(15) {
 		d := run(t, registry)
@@ -94,9 +104,11 @@ func TestR04RacingTree(t *testing.T) {
 		link := filepath.Join(d.AppSockets(), "link")
 		require.NoError(t, os.Mkdir(app, 0o700))
 		require.NoError(t, os.Symlink(c.dir, link))
+
 		for n := range 20 {
 			require.NoError(t, os.MkdirAll(filepath.Join(app, fmt.Sprint(n), "sub"), 0o700))
 		}
+
 		held, err := os.OpenRoot(app)
 		require.NoError(t, err)
 		stop := meanwhile(t, func() {
@@ -108,6 +120,7 @@ func TestR04RacingTree(t *testing.T) {
 		stop()
 		require.NoError(t, held.Close())
 	}
+
 	require.Empty(t, entries(t, registry))
 	c.check()
 }
@@ -117,6 +130,7 @@ func TestR04RacingTree(t *testing.T) {
 func TestR03RacingCreation(t *testing.T) {
 	registry := newRegistry(t)
 	stop := meanwhile(t, func() { _ = clean(registry) })
+
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -125,18 +139,22 @@ func TestR03RacingCreation(t *testing.T) {
 				if err == nil {
 					err = d.Finalize()
 				}
+
 				if err == nil {
 					err = d.Check()
 				}
+
 				if err == nil {
 					err = d.Remove()
 				}
+
 				if err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
+
 	all.Wait()
 	stop()
 	require.Empty(t, entries(t, registry))
@@ -146,6 +164,7 @@ func TestR03RacingCreation(t *testing.T) {
 // changed.
 func TestR02GuessedNames(t *testing.T) {
 	c := newCanaries(t)
+
 	registry := newRegistry(t)
 	for n := range 1000 {
 		path := filepath.Join(registry, fmt.Sprintf("passenger.%07d", n))
@@ -160,6 +179,7 @@ func TestR02GuessedNames(t *testing.T) {
 			require.NoError(t, syscall.Mkfifo(path, 0o666))
 		}
 	}
+
 	before := tree(t, registry)
 	d := run(t, registry)
 	l := instancedir.List([]string{registry})

@@ -9,6 +9,7 @@ const alphanumerics = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 func randomName(n int) string {
 	const fair = 256 - 256%len(alphanumerics)
 	name := make([]byte, 0, n)
+
 	var random [64]byte
 	for len(name) < n {
 		_, _ = rand.Read(random[:]) // never fails
@@ -18,6 +19,7 @@ func randomName(n int) string {
 			}
 		}
 	}
+
 	return string(name)
 }
 

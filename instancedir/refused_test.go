@@ -21,7 +21,10 @@ func TestE7RefusedRegistries(t *testing.T) {
 		want     string
 		needRoot bool
 	}{
-		{"missing", func(_ *testing.T, dir string) string { return dir + "/none" }, "there is no registry directory", false},
+		{
+			"missing", func(_ *testing.T, dir string) string { return dir + "/none" }, "there is no registry directory",
+			false,
+		},
 		{"dangling link", func(t *testing.T, dir string) string {
 			t.Helper()
 			require.NoError(t, os.Symlink("/nowhere", dir+"/link"))
@@ -51,6 +54,7 @@ func TestE7RefusedRegistries(t *testing.T) {
 			t.Helper()
 			require.NoError(t, os.Mkdir(dir+"/below", 0o755))
 			require.NoError(t, os.Chmod(dir, 0o777))
+
 			return dir + "/below"
 		}, "has the mode 0777", false},
 		{"by a link below one open to all", func(t *testing.T, dir string) string {
@@ -58,6 +62,7 @@ func TestE7RefusedRegistries(t *testing.T) {
 			require.NoError(t, os.MkdirAll(dir+"/open/below", 0o755))
 			require.NoError(t, os.Chmod(dir+"/open", 0o777))
 			require.NoError(t, os.Symlink("open/below", dir+"/link"))
+
 			return dir + "/link"
 		}, "has the mode 0777", false},
 		{"open to the group", func(t *testing.T, dir string) string {
@@ -74,12 +79,14 @@ func TestE7RefusedRegistries(t *testing.T) {
 			t.Helper()
 			require.NoError(t, os.Mkdir(dir+"/below", 0o755))
 			require.NoError(t, os.Chown(dir, alice, alice))
+
 			return dir + "/below"
 		}, "belongs to the user 61001", true},
 		{"too long", func(t *testing.T, dir string) string {
 			t.Helper()
 			long := filepath.Join(dir, strings.Repeat("x", 53-len(dir)-1))
 			require.NoError(t, os.Mkdir(long, 0o755))
+
 			return long
 		}, "too long by 1 bytes", false},
 		{"control characters", func(t *testing.T, dir string) string {
@@ -92,6 +99,7 @@ func TestE7RefusedRegistries(t *testing.T) {
 			if test.needRoot && !root {
 				requireRoot(t)
 			}
+
 			dir := newRegistry(t)
 			require.NoError(t, os.Chmod(dir, 0o755))
 			registry := test.make(t, dir)
@@ -132,7 +140,8 @@ func TestOthersRegistryIsRefusedToUsers(t *testing.T) {
 	registry := newRegistry(t)
 	require.NoError(t, os.Chown(registry, bob, bob))
 	w := start(t, sharedProgram(t), &task{Config: config(registry)}, as(alice))
-	require.Contains(t, w.Err, "belongs to the user 61002, who could replace what is in it; it must belong to you or root")
+	require.Contains(t, w.Err, "belongs to the user 61002, who could replace what is in it; it must belong to you "+
+		"or root")
 	require.Empty(t, entries(t, registry))
 }
 
@@ -153,12 +162,16 @@ func tree(t *testing.T, dir string) []string {
 		if err != nil {
 			return err
 		}
+
 		info, err := e.Info()
 		if err != nil {
 			return err
 		}
+
 		all = append(all, info.Mode().String()+" "+path)
+
 		return nil
 	}))
+
 	return all
 }

@@ -48,16 +48,19 @@ func (s system) defaultRegistry(getenv func(string) string) string {
 	if dir := getenv(RegistryVariable); dir != "" {
 		return dir
 	}
+
 	for _, run := range s.run {
 		dir := filepath.Join(run, registryName)
 		err := unix.Access(dir, unix.W_OK|unix.X_OK)
 		if errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0 {
 			err = unix.Access(run, unix.W_OK|unix.X_OK)
 		}
+
 		if err == nil {
 			return dir
 		}
 	}
+
 	return cmp.Or(getenv(tempVariable), s.temp)
 }
 
@@ -67,18 +70,22 @@ func (s system) makeRegistry(dir string) error {
 	if os.Geteuid() != 0 || filepath.Base(dir) != registryName || !slices.Contains(s.run, run) {
 		return nil
 	}
+
 	parent, err := filepath.EvalSymlinks(run)
 	if err != nil {
 		return err
 	}
+
 	d, err := openDirectory(parent)
 	if err != nil {
 		return err
 	}
+
 	err = d.createDirectory(registryName, mine(0o755))
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
+
 	return errors.Join(err, d.Close())
 }
 
@@ -93,24 +100,30 @@ func (s system) registries(getenv func(string) string) []string {
 	if dir := getenv(RegistryVariable); dir != "" {
 		return []string{dir}
 	}
+
 	candidates := []string{getenv(tempVariable), s.temp}
 	for _, run := range s.run {
 		candidates = append(candidates, filepath.Join(run, registryName))
 	}
+
 	candidates = append(candidates, s.privateRegistries()...)
 	var dirs []string
+
 	var seen []os.FileInfo
 	for _, dir := range candidates {
 		if dir == "" {
 			continue
 		}
+
 		info, err := os.Stat(dir)
 		known := func(other os.FileInfo) bool { return os.SameFile(info, other) }
 		if err != nil || !info.IsDir() || slices.ContainsFunc(seen, known) {
 			continue
 		}
+
 		dirs, seen = append(dirs, dir), append(seen, info)
 	}
+
 	return dirs
 }
 
@@ -122,6 +135,7 @@ func (s system) privateRegistries() []string {
 		if err != nil {
 			continue
 		}
+
 		for _, dir := range found {
 			var st unix.Stat_t
 			if unix.Lstat(dir, &st) == nil && fileType(&st) == unix.S_IFDIR && st.Uid == 0 {
@@ -129,6 +143,7 @@ func (s system) privateRegistries() []string {
 			}
 		}
 	}
+
 	return dirs
 }
 
@@ -139,42 +154,53 @@ func openRegistry(dir string) (_ directory, err error) {
 	if err != nil {
 		return directory{}, err
 	}
+
 	path, err = filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return directory{}, fmt.Errorf("there is no registry directory %s: make it, or choose another one, for example with %s", dir, RegistryVariable)
+		return directory{}, fmt.Errorf("there is no registry directory %s: make it, or choose another one, for "+
+			"example with %s", dir, RegistryVariable)
 	}
+
 	if err != nil {
 		return directory{}, fmt.Errorf("cannot use the registry directory %s: %w", dir, err)
 	}
+
 	if strings.ContainsFunc(path, unprintable) {
 		return directory{}, fmt.Errorf("cannot use the registry directory %q: its path has control characters", dir)
 	}
+
 	for parent := path; ; parent = filepath.Dir(parent) {
 		var st unix.Stat_t
 		if err := unix.Lstat(parent, &st); err != nil {
 			return directory{}, &fs.PathError{Op: "stat", Path: parent, Err: err}
 		}
+
 		if err := checkRegistry(dir, parent, &st); err != nil {
 			return directory{}, err
 		}
+
 		if parent == "/" {
 			break
 		}
 	}
+
 	d, err := openDirectory(path)
 	if err != nil {
 		return directory{}, fmt.Errorf("cannot use the registry directory %s: %w", dir, err)
 	}
+
 	defer func() {
 		if err != nil {
 			_ = d.Close()
 		}
 	}()
+
 	// What was looked at may have been replaced, by those who are trusted.
 	var st unix.Stat_t
 	if err := unix.Fstat(d.FD(), &st); err != nil {
 		return directory{}, d.Fault("stat", "", err)
 	}
+
 	return d, checkRegistry(dir, path, &st)
 }
 
@@ -186,6 +212,7 @@ func checkRegistry(dir, part string, st *unix.Stat_t) error {
 	if euid == 0 {
 		forbidden, who = 0o022, "root"
 	}
+
 	fault := func(problem string) error {
 		return fmt.Errorf("cannot use the registry directory %s: %s %s", dir, part, problem)
 	}
@@ -193,10 +220,14 @@ func checkRegistry(dir, part string, st *unix.Stat_t) error {
 	case fileType(st) != unix.S_IFDIR:
 		return fault("is not a directory")
 	case st.Uid != 0 && int(st.Uid) != euid:
-		return fault(fmt.Sprintf("belongs to the user %d, who could replace what is in it; it must belong to %s", st.Uid, who))
+		return fault(fmt.Sprintf("belongs to the user %d, who could replace what is in it; it must belong to %s",
+			st.Uid, who))
 	case mode&forbidden != 0 && mode&unix.S_ISVTX == 0:
-		return fault(fmt.Sprintf("has the mode %04o, with which others could replace what is in it; forbid that with chmod go-w, or with chmod +t, "+
-			"or choose another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", mode, RegistryVariable))
+		return fault(fmt.Sprintf("has the mode %04o, with which others could replace what is in it; forbid that "+
+			"with chmod go-w, or with chmod +t, "+
+			"or choose another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", mode,
+			RegistryVariable))
 	}
+
 	return nil
 }

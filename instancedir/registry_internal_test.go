@@ -15,6 +15,7 @@ func environment(pairs ...string) func(string) string {
 				return pairs[i+1]
 			}
 		}
+
 		return ""
 	}
 }
@@ -24,11 +25,17 @@ func testSystem(t *testing.T) (s system, first, second string) {
 	t.Helper()
 	dir := t.TempDir()
 	first, second = filepath.Join(dir, "run"), filepath.Join(dir, "var", "run")
-	return system{run: []string{first, second}, temp: filepath.Join(dir, "tmp"), services: host().services}, first, second
+
+	return system{
+		run:      []string{first, second},
+		temp:     filepath.Join(dir, "tmp"),
+		services: host().services,
+	}, first, second
 }
 
 func mkdirs(t *testing.T, paths ...string) {
 	t.Helper()
+
 	for _, path := range paths {
 		require.NoError(t, os.MkdirAll(path, 0o755))
 	}
@@ -41,10 +48,12 @@ func TestDefaultRegistry(t *testing.T) {
 
 	mkdirs(t, second)
 	if os.Geteuid() == 0 {
-		require.Equal(t, filepath.Join(second, registryName), s.defaultRegistry(environment(tempVariable, "/t")), "root can make it")
+		require.Equal(t, filepath.Join(second, registryName), s.defaultRegistry(environment(tempVariable, "/t")),
+			"root can make it")
 	} else {
 		require.Equal(t, "/t", s.defaultRegistry(environment(tempVariable, "/t")))
 	}
+
 	mkdirs(t, filepath.Join(first, registryName))
 	require.Equal(t, filepath.Join(first, registryName), s.defaultRegistry(environment(tempVariable, "/t")))
 	require.Equal(t, "/mine", s.defaultRegistry(environment(RegistryVariable, "/mine", tempVariable, "/t")))
@@ -63,6 +72,7 @@ func TestMakeRegistry(t *testing.T) {
 		require.NoDirExists(t, dir)
 		return
 	}
+
 	require.NoError(t, s.makeRegistry(dir), "it is there already")
 	info, err := os.Lstat(dir)
 	require.NoError(t, err)
@@ -72,7 +82,8 @@ func TestMakeRegistry(t *testing.T) {
 func TestRegistries(t *testing.T) {
 	s, first, second := testSystem(t)
 	require.Empty(t, s.registries(environment(tempVariable, "/nowhere")))
-	require.Equal(t, []string{"/nowhere"}, s.registries(environment(RegistryVariable, "/nowhere", tempVariable, s.temp)))
+	require.Equal(t, []string{"/nowhere"},
+		s.registries(environment(RegistryVariable, "/nowhere", tempVariable, s.temp)))
 
 	mkdirs(t, s.temp, filepath.Join(first, registryName), filepath.Dir(second))
 	require.NoError(t, os.Symlink(first, second))
@@ -91,6 +102,7 @@ func TestRegistriesOfSystemd(t *testing.T) {
 		require.Equal(t, []string{s.temp}, s.registries(environment()), "somebody else than root made them")
 		return
 	}
+
 	require.Equal(t, []string{s.temp, web, own}, s.registries(environment()))
 	require.NoError(t, os.Chown(filepath.Dir(web), 61001, 61001))
 	require.Equal(t, []string{s.temp, own}, s.registries(environment()))
@@ -125,6 +137,7 @@ func TestR03NamesTaken(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, len(taken))
+
 	for _, empty := range []string{outside, filepath.Join(dir, "passenger.dir")} {
 		left, err := os.ReadDir(empty)
 		require.NoError(t, err)

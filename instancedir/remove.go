@@ -17,19 +17,24 @@ func removeInstance(registry, dir directory, name string, id fileID) error {
 	if err := rmtree.Empty(dir.Dir, lockName, maxRemoved); err != nil {
 		return err
 	}
+
 	if err := ignoreGone(dir.Unlink(lockName)); err != nil {
 		return err
 	}
+
 	st, err := registry.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	if err != nil {
 		return err
 	}
+
 	if idOf(st) != id {
 		return nil
 	}
+
 	// If it was replaced just now, by something that is empty, that is removed.
 	return ignoreGone(registry.Rmdir(name))
 }

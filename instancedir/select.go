@@ -9,7 +9,8 @@ import (
 )
 
 // ErrNoneRunning is why none can be chosen.
-var ErrNoneRunning = errors.New("no instance is running, or its registry is not among those looked at: name it with " + RegistryVariable)
+var ErrNoneRunning = errors.New("no instance is running, or its registry is not among those looked at: name it with " +
+	RegistryVariable)
 
 // NotFoundError is why an instance cannot be chosen: none is the one asked for.
 type NotFoundError struct {
@@ -22,6 +23,7 @@ func (e *NotFoundError) Error() string {
 	if e.PID != 0 {
 		return fmt.Sprintf("no instance is running whose watchdog, core or web server is the process %d", e.PID)
 	}
+
 	return fmt.Sprintf("no instance is running whose name is %q or starts so", e.Name)
 }
 
@@ -38,10 +40,12 @@ func (e *AmbiguousError) Error() string {
 	for i := range e.Instances {
 		names[i] = e.Instances[i].Name
 	}
+
 	list := strings.Join(names, ", ")
 	switch {
 	case e.PID != 0:
-		return fmt.Sprintf("several instances say that they are the process %d: choose one of %s by its name", e.PID, list)
+		return fmt.Sprintf("several instances say that they are the process %d: choose one of %s by its name", e.PID,
+			list)
 	case e.Name != "":
 		return fmt.Sprintf("several instances have names that start with %q: choose one of %s", e.Name, list)
 	default:
@@ -60,15 +64,19 @@ func (l *Listing) Select(name string) (*Instance, error) {
 		if len(l.Instances) == 0 {
 			return nil, ErrNoneRunning
 		}
+
 		return only(l.Instances, &AmbiguousError{})
 	}
+
 	found := prefer(l.matching(func(i *Instance) bool { return i.Name == name }))
 	if len(found) == 0 {
 		found = l.matching(func(i *Instance) bool { return strings.HasPrefix(i.Name, name) })
 	}
+
 	if len(found) == 0 {
 		return nil, &NotFoundError{Name: name}
 	}
+
 	return only(found, &AmbiguousError{Name: name})
 }
 
@@ -81,6 +89,7 @@ func (l *Listing) SelectPID(pid int) (*Instance, error) {
 	if len(found) == 0 {
 		return nil, &NotFoundError{PID: pid}
 	}
+
 	return only(found, &AmbiguousError{PID: pid})
 }
 
@@ -91,6 +100,7 @@ func (l *Listing) matching(match func(*Instance) bool) []Instance {
 			found = append(found, l.Instances[i])
 		}
 	}
+
 	return found
 }
 
@@ -100,6 +110,7 @@ func prefer(instances []Instance) []Instance {
 	if trusted := slices.DeleteFunc(slices.Clone(instances), foreign); len(trusted) > 0 {
 		return trusted
 	}
+
 	return instances
 }
 
@@ -107,6 +118,8 @@ func only(found []Instance, otherwise *AmbiguousError) (*Instance, error) {
 	if len(found) == 1 {
 		return &found[0], nil
 	}
+
 	otherwise.Instances = found
+
 	return nil, otherwise
 }

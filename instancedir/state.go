@@ -34,33 +34,43 @@ func examine(dir directory) (s state, err error) {
 	if err := unix.Fstat(dir.FD(), &s.st); err != nil {
 		return s, dir.Fault("stat", "", err)
 	}
+
 	if permissions(&s.st)&0o022 != 0 {
 		return s, fmt.Errorf("its mode %04o lets others than its owner write to it", permissions(&s.st))
 	}
+
 	lock, err := openLock(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, s.examineWithoutLock(dir)
 	}
+
 	if err != nil {
 		return s, err
 	}
+
 	defer func() { _ = lock.Close() }()
+
 	// Two who look at the same time do not disturb each other.
 	free, err := filelock.Try(lock, filelock.Shared)
 	if err != nil {
 		return s, err
 	}
+
 	if free {
 		return s, s.examineFree(dir)
 	}
+
 	finalized, err := isFinalized(dir)
 	if err == nil && !finalized {
 		err = errors.New("it is just being created or removed")
 	}
+
 	if err != nil {
 		return s, err
 	}
+
 	s.properties, err = readProperties(dir)
+
 	return s, err
 }
 
@@ -70,7 +80,9 @@ func (s *state) examineWithoutLock(dir directory) error {
 	if err := dir.Each(func(string) error { return errNotEmpty }); err != nil {
 		return err
 	}
+
 	s.empty = true
+
 	return s.examineAge("it is empty")
 }
 
@@ -79,13 +91,17 @@ func (s *state) examineFree(dir directory) error {
 	if err != nil {
 		return err
 	}
+
 	if _, err := readProperties(dir); errors.Is(err, errUnsupported) {
 		return err // it may have another way to tell that it lives
 	}
+
 	if !finalized {
 		return s.examineAge("its creation was not finished")
 	}
+
 	s.stale = "its instance has ended"
+
 	return nil
 }
 
@@ -93,7 +109,9 @@ func (s *state) examineAge(reason string) error {
 	if time.Since(time.Unix(s.st.Mtim.Unix())) < maxCreation {
 		return errors.New("it is just being created or removed")
 	}
+
 	s.stale = reason
+
 	return nil
 }
 
@@ -102,6 +120,7 @@ func isFinalized(dir directory) (bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+
 	return err == nil && fileType(st) == unix.S_IFREG, err
 }
 
@@ -110,6 +129,7 @@ func readProperties(dir directory) (Properties, error) {
 	if err != nil {
 		return Properties{}, err
 	}
+
 	return parseProperties(content)
 }
 
@@ -119,10 +139,12 @@ func readPID(dir directory, name string) int {
 	if err != nil {
 		return 0
 	}
+
 	pid, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 31)
 	if err != nil {
 		return 0
 	}
+
 	return int(pid)
 }
 
@@ -132,9 +154,11 @@ func readPassword(dir directory, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	password := strings.TrimRight(string(content), "\r\n")
 	if password == "" || strings.ContainsFunc(password, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return "", &os.PathError{Op: "read", Path: dir.path(name), Err: errors.New("it has no password in it")}
 	}
+
 	return password, nil
 }

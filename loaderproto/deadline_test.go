@@ -25,9 +25,11 @@ func silent(conn net.Conn, words []string) {
 		if _, err := io.WriteString(conn, w); err != nil {
 			return
 		}
+
 		if w != control || i == len(words)-1 {
 			continue
 		}
+
 		for line := ""; line != "\n"; {
 			var err error
 			if line, err = br.ReadString('\n'); err != nil {
@@ -44,19 +46,29 @@ func TestDeadline(t *testing.T) {
 		line  string
 		msg   *loaderproto.Message
 	}{
-		"nothing said":        {nil, loaderproto.AwaitHandshake, "", nil},
-		"noise":               {[]string{"Booting...\n", "Boo"}, loaderproto.AwaitHandshake, "", nil},
-		"half a handshake":    {[]string{"!> I have"}, loaderproto.AwaitHandshake, "!> I have", nil},
-		"request not read":    {[]string{control}, loaderproto.SendRequest, "", nil},
-		"no reply":            {[]string{control, "loading\n"}, loaderproto.AwaitReply, "", nil},
-		"second not read":     {[]string{control, control}, loaderproto.SendRequest, "", nil},
-		"no second reply":     {[]string{control, control, "\n"}, loaderproto.AwaitReply, "", nil},
-		"half a Ready":        {[]string{control, "!> Ready\n", "!> pid: 1\n"}, loaderproto.ReadReady, "", nil},
-		"half a Ready line":   {[]string{control, "!> Ready\n", "!> pid"}, loaderproto.ReadReady, "!> pid", nil},
-		"Error attributes":    {[]string{"!> Error\n", "!> html: true\n"}, loaderproto.ReadErrorAttributes, "", nil},
-		"Error text":          {[]string{"!> Error\n", "!> \n"}, loaderproto.ReadErrorText, "", &loaderproto.Message{}},
-		"half an Error text":  {[]string{control, "!> Error\n!> html: true\n!> \nso"}, loaderproto.ReadErrorText, "", &loaderproto.Message{Text: "so", HTML: true}},
-		"Error text too long": {[]string{"!> Error\n!> \n", strings.Repeat("x", loaderproto.MaxErrorText)}, loaderproto.ReadErrorText, "", &loaderproto.Message{Text: strings.Repeat("x", loaderproto.MaxErrorText)}},
+		"nothing said":      {nil, loaderproto.AwaitHandshake, "", nil},
+		"noise":             {[]string{"Booting...\n", "Boo"}, loaderproto.AwaitHandshake, "", nil},
+		"half a handshake":  {[]string{"!> I have"}, loaderproto.AwaitHandshake, "!> I have", nil},
+		"request not read":  {[]string{control}, loaderproto.SendRequest, "", nil},
+		"no reply":          {[]string{control, "loading\n"}, loaderproto.AwaitReply, "", nil},
+		"second not read":   {[]string{control, control}, loaderproto.SendRequest, "", nil},
+		"no second reply":   {[]string{control, control, "\n"}, loaderproto.AwaitReply, "", nil},
+		"half a Ready":      {[]string{control, "!> Ready\n", "!> pid: 1\n"}, loaderproto.ReadReady, "", nil},
+		"half a Ready line": {[]string{control, "!> Ready\n", "!> pid"}, loaderproto.ReadReady, "!> pid", nil},
+		"Error attributes":  {[]string{"!> Error\n", "!> html: true\n"}, loaderproto.ReadErrorAttributes, "", nil},
+		"Error text":        {[]string{"!> Error\n", "!> \n"}, loaderproto.ReadErrorText, "", &loaderproto.Message{}},
+		"half an Error text": {
+			[]string{control, "!> Error\n!> html: true\n!> \nso"},
+			loaderproto.ReadErrorText, "",
+			&loaderproto.Message{
+				Text: "so",
+				HTML: true,
+			},
+		},
+		"Error text too long": {
+			[]string{"!> Error\n!> \n", strings.Repeat("x", loaderproto.MaxErrorText)},
+			loaderproto.ReadErrorText, "", &loaderproto.Message{Text: strings.Repeat("x", loaderproto.MaxErrorText)},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -87,11 +99,13 @@ func TestDeadlineIsForAllHandshakes(t *testing.T) {
 		defer ours.Close()
 		go func() {
 			defer theirs.Close()
+
 			l := loaderproto.NewLoader(theirs, theirs)
 			for {
 				if _, err := l.Handshake(); err != nil {
 					return
 				}
+
 				select {
 				case <-time.After(patience/4 + time.Second):
 				case <-t.Context().Done():

@@ -84,6 +84,7 @@ func (k Kind) String() string {
 	if s, ok := kindTexts[k]; ok {
 		return s
 	}
+
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
@@ -120,6 +121,7 @@ func (k Kind) Category() Category {
 		ReadFailed, Refused:
 		return ProtocolError
 	}
+
 	return ProtocolError
 }
 
@@ -149,6 +151,7 @@ func (s Step) String() string {
 	if t, ok := stepTexts[s]; ok {
 		return t
 	}
+
 	return fmt.Sprintf("Step(%d)", uint8(s))
 }
 
@@ -176,13 +179,16 @@ func (e *Error) Error() string {
 	if e.Kind == AppError {
 		return e.Kind.String() // its Message says which
 	}
+
 	s := fmt.Sprintf("%s while %s", e.Kind, e.Step)
 	if e.Line != "" {
 		s += fmt.Sprintf(": %q", e.Line)
 	}
+
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
+
 	return s
 }
 
@@ -193,6 +199,7 @@ func fail(kind Kind, step Step, line string) *Error {
 	if len(line) > most {
 		line = strings.Clone(line[:most])
 	}
+
 	return &Error{Kind: kind, Step: step, Line: line}
 }
 
@@ -208,8 +215,10 @@ func readFailure(err error, eof Kind, step Step, partial string) *Error {
 	case ended(err):
 		kind, err = eof, nil
 	}
+
 	e := fail(kind, step, partial)
 	e.Err = err
+
 	return e
 }
 
@@ -219,6 +228,7 @@ func firstLineFailure(err error, step Step, partial string) *Error {
 	if partial != "" {
 		eof = TruncatedLine
 	}
+
 	return readFailure(err, eof, step, partial)
 }
 
@@ -227,6 +237,8 @@ func writeFailure(err error, step Step) *Error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		e.Kind = TimedOut
 	}
+
 	e.Err = err
+
 	return e
 }

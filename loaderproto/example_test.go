@@ -18,6 +18,7 @@ func ExampleNegotiation() {
 		if err != nil {
 			return
 		}
+
 		// ... load the application in opts["app_root"] and listen ...
 		_ = l.Ready(&loaderproto.Ready{Sockets: []loaderproto.Socket{{
 			Name:        "main",
@@ -32,14 +33,17 @@ func ExampleNegotiation() {
 		fmt.Println(err)
 		return
 	}
+
 	ready, _, err := n.Negotiate(spawner)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
+
 	for _, s := range ready.Sockets {
 		fmt.Println(s.Name, s.Address, s.Protocol)
 	}
+
 	// Output: main unix:/srv/app/app.sock session
 }
 
@@ -58,5 +62,6 @@ func ExampleLoader_Error() {
 	if e, ok := errors.AsType[*loaderproto.Error](err); ok && e.Kind == loaderproto.AppError {
 		fmt.Println(e.Message.Text)
 	}
+
 	// Output: no such file: config.ru
 }

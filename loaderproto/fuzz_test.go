@@ -44,15 +44,19 @@ func negotiate(t *testing.T, in io.Reader, preloader bool) outcome {
 	} else {
 		o.ready, rest, err = n.Negotiate(conn)
 	}
+
 	o.noise = noise.String()
 	if err != nil {
 		require.Nil(t, rest)
 		e := asError(t, err)
 		o.err = &e
+
 		return o
 	}
+
 	require.Zero(t, noise.uneven)
 	o.rest = readAll(t, rest)
+
 	return o
 }
 
@@ -61,17 +65,21 @@ func requireValid(t *testing.T, r *loaderproto.Ready) {
 	t.Helper()
 	require.LessOrEqual(t, len(r.Sockets), loaderproto.MaxHeaderLines)
 	require.GreaterOrEqual(t, r.PID, 0)
+
 	taking := 0
 	for _, s := range r.Sockets {
 		if s.Protocol.TakesRequests() {
 			taking++
 		}
+
 		require.GreaterOrEqual(t, s.Concurrency, 0)
+
 		// Lines of an application may hold these, those of a Loader may not.
 		if strings.ContainsAny(s.Name+s.Address.String()+string(s.Protocol), "\r\x00") {
 			return
 		}
 	}
+
 	require.GreaterOrEqual(t, taking, 1)
 	require.LessOrEqual(t, taking, loaderproto.MaxRequestSockets)
 
@@ -92,6 +100,7 @@ func FuzzNegotiate(f *testing.F) {
 		f.Add([]byte(seed), false)
 		f.Add([]byte(seed), true)
 	}
+
 	f.Fuzz(func(t *testing.T, said []byte, preloader bool) {
 		// A byte of the peer costs a bounded number of ours.
 		conn := &script{Reader: bytes.NewReader(said)}
@@ -102,15 +111,20 @@ func FuzzNegotiate(f *testing.F) {
 		if o.ready != nil {
 			requireValid(t, o.ready)
 		}
+
 		// However the bytes arrive, they mean the same.
 		require.Equal(t, o, negotiate(t, iotest.OneByteReader(bytes.NewReader(said)), preloader))
 	})
 }
 
 func FuzzLoaderHandshake(f *testing.F) {
-	for _, seed := range []string{"", fullRequestBytes, preloaderRequestBytes, "You have control 1.0\n\n", "You have control 1.0\r\na:\n\n"} {
+	for _, seed := range []string{
+		"", fullRequestBytes, preloaderRequestBytes, "You have control 1.0\n\n",
+		"You have control 1.0\r\na:\n\n",
+	} {
 		f.Add([]byte(seed))
 	}
+
 	f.Fuzz(func(t *testing.T, said []byte) {
 		var sent bytes.Buffer
 		opts, err := loaderproto.NewLoader(bytes.NewReader(said), &sent).Handshake()
@@ -120,6 +134,7 @@ func FuzzLoaderHandshake(f *testing.F) {
 			asError(t, err)
 			return
 		}
+
 		require.LessOrEqual(t, len(opts), loaderproto.MaxHeaderLines)
 	})
 }
@@ -128,12 +143,14 @@ func FuzzReadOptions(f *testing.F) {
 	for _, seed := range []string{"", "\n", appKeys + "\n", "a:b\r\n\n", "a:\n\n", "a: b: c\na: d\n\n", ":\n\n"} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, said string) {
 		opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader("spawn\n" + said)))
 		if err != nil {
 			asError(t, err)
 			return
 		}
+
 		var again strings.Builder
 		for key, value := range opts {
 			require.NotEmpty(t, key)
@@ -141,8 +158,10 @@ func FuzzReadOptions(f *testing.F) {
 			if strings.HasSuffix(line, "\r") || len(line) > loaderproto.MaxLine {
 				return
 			}
+
 			again.WriteString(line + "\n")
 		}
+
 		back, err := loaderproto.ReadSpawnCommand(bufio.NewReader(strings.NewReader("spawn\n" + again.String() + "\n")))
 		require.NoError(t, err)
 		require.Equal(t, opts, back)
@@ -154,6 +173,7 @@ func FuzzRequest(f *testing.F) {
 	for _, seed := range []string{"", "/srv/app", "a: b", " a", "a ", "a\nb", "a\r", "\x00", "\xff"} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, value string) {
 		req := loaderproto.Request{AppRoot: "/", ProcessTitle: value}
 		var sent bytes.Buffer
@@ -162,6 +182,7 @@ func FuzzRequest(f *testing.F) {
 			requireKind(t, err, loaderproto.BadRequest, loaderproto.SendRequest)
 			return
 		}
+
 		require.NoError(t, err)
 		opts, err := loaderproto.ReadSpawnCommand(bufio.NewReader(&sent))
 		require.NoError(t, err)
@@ -170,17 +191,23 @@ func FuzzRequest(f *testing.F) {
 }
 
 func FuzzSpawnReply(f *testing.F) {
-	for _, seed := range []string{"", "OK\n1\n", "OK\r\n1\r\nrest", "OK\n-1\n", "Error\n!> html: true\n!> \ntext", "No\n", "OK\n+1\n"} {
+	for _, seed := range []string{
+		"", "OK\n1\n", "OK\r\n1\r\nrest", "OK\n-1\n", "Error\n!> html: true\n!> \ntext",
+		"No\n", "OK\n+1\n",
+	} {
 		f.Add([]byte(seed))
 	}
+
 	f.Fuzz(func(t *testing.T, said []byte) {
 		pid, rest, err := loaderproto.ReadSpawnReply(bytes.NewReader(said))
 		if err != nil {
 			require.Zero(t, pid)
 			require.Nil(t, rest)
 			asError(t, err)
+
 			return
 		}
+
 		after := readAll(t, rest)
 		require.True(t, bytes.HasSuffix(said, []byte(after)))
 

@@ -37,6 +37,7 @@ func (s *script) then(err error) *script {
 	if err != nil {
 		s.Reader = io.MultiReader(s.Reader, iotest.ErrReader(err))
 	}
+
 	return s
 }
 
@@ -44,7 +45,9 @@ func (s *script) Write(p []byte) (int, error) {
 	if s.writeErr != nil {
 		return 0, s.writeErr
 	}
+
 	s.writes++
+
 	return s.sent.Write(p)
 }
 
@@ -66,6 +69,7 @@ func (r *repeater) Read(p []byte) (int, error) {
 		c := copy(p[n:], r.text[r.at:])
 		n, r.at = n+c, (r.at+c)%len(r.text)
 	}
+
 	return n, nil
 }
 
@@ -75,9 +79,11 @@ func lines(l ...string) string { return strings.Join(l, "\n") + "\n" }
 func readyBlock(l ...string) string {
 	var b strings.Builder
 	b.WriteString("!> Ready\n")
+
 	for _, line := range append(l, "") {
 		b.WriteString("!> " + line + "\n")
 	}
+
 	return b.String()
 }
 
@@ -93,9 +99,11 @@ func asError(t *testing.T, err error) loaderproto.Error {
 	if e.Kind == loaderproto.AppError {
 		require.NotNil(t, e.Message)
 	}
+
 	if e.Message != nil {
 		require.LessOrEqual(t, len(e.Message.Text), loaderproto.MaxErrorText)
 	}
+
 	return *e
 }
 
@@ -104,6 +112,7 @@ func requireKind(t *testing.T, err error, kind loaderproto.Kind, step loaderprot
 	e := asError(t, err)
 	require.Equal(t, kind.String(), e.Kind.String())
 	require.Equal(t, step.String(), e.Step.String())
+
 	return e
 }
 
@@ -111,6 +120,7 @@ func readAll(t *testing.T, r io.Reader) string {
 	t.Helper()
 	b, err := io.ReadAll(r)
 	require.NoError(t, err)
+
 	return string(b)
 }
 
@@ -120,6 +130,7 @@ func allocated(f func()) uint64 {
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
+
 	return after.TotalAlloc - before.TotalAlloc
 }
 

@@ -29,6 +29,7 @@ func newMarkedLines(r io.Reader, noise func([]byte)) *markedLines {
 	if noise == nil {
 		noise = func([]byte) {}
 	}
+
 	return &markedLines{br: bufio.NewReaderSize(r, noiseChunk), noise: noise}
 }
 
@@ -41,23 +42,29 @@ func (m *markedLines) next() (string, error) {
 			if err := m.skip(piece, err); err != nil {
 				return "", err
 			}
+
 			continue
 		}
+
 		line := append([]byte(nil), piece...)
 		for errors.Is(err, bufio.ErrBufferFull) {
 			if len(line) > MaxLine+len(marker) {
 				return string(line[len(marker):]), errTooLong
 			}
+
 			piece, err = m.br.ReadSlice('\n')
 			line = append(line, piece...)
 		}
+
 		if err != nil {
 			return string(line), err
 		}
+
 		line = line[len(marker) : len(line)-1]
 		if len(line) > MaxLine {
 			return string(line), errTooLong
 		}
+
 		return string(line), nil
 	}
 }
@@ -69,9 +76,11 @@ func (m *markedLines) skip(piece []byte, err error) error {
 		if len(piece) > 0 {
 			m.noise(piece)
 		}
+
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
+
 		piece, err = m.br.ReadSlice('\n')
 	}
 }
@@ -85,9 +94,11 @@ func plainLine(br *bufio.Reader) (string, error) {
 		if len(line) > MaxLine+1 {
 			return string(line), errTooLong
 		}
+
 		if err == nil {
 			return strings.TrimSuffix(string(line[:len(line)-1]), "\r"), nil
 		}
+
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return string(line), err
 		}
@@ -102,16 +113,20 @@ func (m *markedLines) block(step Step, each func(name, value string) *Error) *Er
 		if err != nil {
 			return readFailure(err, TruncatedBlock, step, line)
 		}
+
 		if line == "" {
 			return nil
 		}
+
 		if n == MaxHeaderLines {
 			return fail(BlockTooLong, step, line)
 		}
+
 		name, value, ok := strings.Cut(line, ": ")
 		if !ok || name == "" {
 			return fail(MalformedLine, step, line)
 		}
+
 		if e := each(name, value); e != nil {
 			return e
 		}
@@ -126,23 +141,28 @@ func (m *markedLines) readMessage(enter func(Step)) *Error {
 		if name == "html" {
 			msg.HTML = value == "true"
 		}
+
 		return nil
 	})
 	if e != nil {
 		return e
 	}
+
 	enter(ReadErrorText)
 	text, err := io.ReadAll(io.LimitReader(m.br, MaxErrorText))
 	msg.Text = string(text)
 	if err == nil && len(text) == MaxErrorText {
 		_, err = io.Copy(io.Discard, m.br)
 	}
+
 	if err != nil && !ended(err) {
 		e := readFailure(err, ReadFailed, ReadErrorText, "")
 		e.Message = msg
 		return e
 	}
+
 	e = fail(AppError, ReadErrorText, "")
 	e.Message = msg
+
 	return e
 }

@@ -33,13 +33,16 @@ func (l *Loader) Handshake() (Options, error) {
 	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, iHaveControl, Version); err != nil {
 		return nil, writeFailure(err, AwaitHandshake)
 	}
+
 	line, err := plainLine(l.br)
 	if err != nil {
 		return nil, firstLineFailure(err, AwaitHandshake, line)
 	}
+
 	if line != youHaveControl+Version {
 		return nil, fail(UnexpectedLine, AwaitHandshake, line)
 	}
+
 	return readOptions(l.br)
 }
 
@@ -50,16 +53,20 @@ func readOptions(br *bufio.Reader) (Options, error) {
 		if err != nil {
 			return nil, readFailure(err, TruncatedBlock, SendRequest, line)
 		}
+
 		if line == "" {
 			return opts, nil
 		}
+
 		if n == MaxHeaderLines {
 			return nil, fail(BlockTooLong, SendRequest, line)
 		}
+
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
 			return nil, fail(MalformedLine, SendRequest, line)
 		}
+
 		opts[name] = strings.TrimLeft(value, " ")
 	}
 }
@@ -70,24 +77,30 @@ func (l *Loader) Ready(r *Ready) error {
 	if e := r.check(); e != nil {
 		return e
 	}
+
 	var pairs []pair
 	for _, s := range r.Sockets {
 		v := fmt.Sprintf("%s;%s;%s;%d", s.Name, s.Address, s.Protocol, s.Concurrency)
 		if _, e := parseSocket(v); e != nil {
 			return e
 		}
+
 		pairs = append(pairs, pair{"socket", v})
 	}
+
 	if r.PID != 0 {
 		pid := strconv.Itoa(r.PID)
 		if _, ok := parsePID(pid); !ok {
 			return fail(BadPID, ReadReady, pid)
 		}
+
 		pairs = append(pairs, pair{"pid", pid})
 	}
+
 	if len(r.Features) > 0 {
 		pairs = append(pairs, pair{"features", strings.Join(r.Features, " ")})
 	}
+
 	return l.sendReady(pairs)
 }
 
@@ -99,11 +112,14 @@ func (l *Loader) sendReady(pairs []pair) error {
 		if strings.ContainsAny(p.value, "\r\n\x00") {
 			return fail(BadRequest, ReadReady, p.key+": "+p.value)
 		}
+
 		b = append(b, marker+p.key+": "+p.value+"\n"...)
 	}
+
 	if _, err := l.w.Write(append(b, marker+"\n"...)); err != nil {
 		return writeFailure(err, ReadReady)
 	}
+
 	return nil
 }
 
@@ -114,10 +130,12 @@ func (l *Loader) Error(m Message) error {
 	if m.HTML {
 		b += marker + "html: true\n"
 	}
+
 	b += marker + "\n" + m.Text
 	if _, err := io.WriteString(l.w, b); err != nil {
 		return writeFailure(err, ReadErrorText)
 	}
+
 	return nil
 }
 

@@ -44,20 +44,35 @@ func TestLoaderHandshakeFails(t *testing.T) {
 		step loaderproto.Step
 		line string
 	}{
-		"end":             {"", nil, loaderproto.ExitedEarly, loaderproto.AwaitHandshake, ""},
-		"cut":             {"You have", nil, loaderproto.TruncatedLine, loaderproto.AwaitHandshake, "You have"},
-		"other answer":    {"Who are you?\n", nil, loaderproto.UnexpectedLine, loaderproto.AwaitHandshake, "Who are you?"},
-		"other version":   {"You have control 2.0\n", nil, loaderproto.UnexpectedLine, loaderproto.AwaitHandshake, "You have control 2.0"},
-		"read fails":      {"", errBroken, loaderproto.ReadFailed, loaderproto.AwaitHandshake, ""},
-		"late":            {"", os.ErrDeadlineExceeded, loaderproto.TimedOut, loaderproto.AwaitHandshake, ""},
-		"answer too long": {strings.Repeat("x", loaderproto.MaxLine+1) + "\n", nil, loaderproto.LineTooLong, loaderproto.AwaitHandshake, strings.Repeat("x", 200)},
-		"no keys":         {begin, nil, loaderproto.TruncatedBlock, loaderproto.SendRequest, ""},
-		"cut in a key":    {begin + "a: b\nc: d", nil, loaderproto.TruncatedBlock, loaderproto.SendRequest, "c: d"},
-		"keys fail":       {begin + "a: b\n", errBroken, loaderproto.ReadFailed, loaderproto.SendRequest, ""},
-		"no colon":        {begin + "a b\n\n", nil, loaderproto.MalformedLine, loaderproto.SendRequest, "a b"},
-		"no key":          {begin + ": b\n\n", nil, loaderproto.MalformedLine, loaderproto.SendRequest, ": b"},
-		"key too long":    {begin + strings.Repeat("x", loaderproto.MaxLine+1) + "\n", nil, loaderproto.LineTooLong, loaderproto.SendRequest, strings.Repeat("x", 200)},
-		"too many keys":   {begin + strings.Repeat("a: b\n", loaderproto.MaxHeaderLines+1) + "\n", nil, loaderproto.BlockTooLong, loaderproto.SendRequest, "a: b"},
+		"end": {"", nil, loaderproto.ExitedEarly, loaderproto.AwaitHandshake, ""},
+		"cut": {"You have", nil, loaderproto.TruncatedLine, loaderproto.AwaitHandshake, "You have"},
+		"other answer": {
+			"Who are you?\n", nil, loaderproto.UnexpectedLine, loaderproto.AwaitHandshake,
+			"Who are you?",
+		},
+		"other version": {
+			"You have control 2.0\n", nil, loaderproto.UnexpectedLine, loaderproto.AwaitHandshake,
+			"You have control 2.0",
+		},
+		"read fails": {"", errBroken, loaderproto.ReadFailed, loaderproto.AwaitHandshake, ""},
+		"late":       {"", os.ErrDeadlineExceeded, loaderproto.TimedOut, loaderproto.AwaitHandshake, ""},
+		"answer too long": {
+			strings.Repeat("x", loaderproto.MaxLine+1) + "\n", nil, loaderproto.LineTooLong,
+			loaderproto.AwaitHandshake, strings.Repeat("x", 200),
+		},
+		"no keys":      {begin, nil, loaderproto.TruncatedBlock, loaderproto.SendRequest, ""},
+		"cut in a key": {begin + "a: b\nc: d", nil, loaderproto.TruncatedBlock, loaderproto.SendRequest, "c: d"},
+		"keys fail":    {begin + "a: b\n", errBroken, loaderproto.ReadFailed, loaderproto.SendRequest, ""},
+		"no colon":     {begin + "a b\n\n", nil, loaderproto.MalformedLine, loaderproto.SendRequest, "a b"},
+		"no key":       {begin + ": b\n\n", nil, loaderproto.MalformedLine, loaderproto.SendRequest, ": b"},
+		"key too long": {
+			begin + strings.Repeat("x", loaderproto.MaxLine+1) + "\n", nil, loaderproto.LineTooLong,
+			loaderproto.SendRequest, strings.Repeat("x", 200),
+		},
+		"too many keys": {
+			begin + strings.Repeat("a: b\n", loaderproto.MaxHeaderLines+1) + "\n", nil,
+			loaderproto.BlockTooLong, loaderproto.SendRequest, "a: b",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts, err := handshake(tc.says, tc.then)
@@ -106,7 +121,9 @@ func TestLoaderErrorBytes(t *testing.T) {
 
 // startLoader runs a program that speaks with the loader's side of the package
 // and closes its end afterwards. wait returns the program's error.
-func startLoader(t *testing.T, program func(l *loaderproto.Loader, stdout io.Writer) error) (conn net.Conn, wait func() error) {
+func startLoader(t *testing.T, program func(l *loaderproto.Loader, stdout io.Writer) error) (conn net.Conn,
+	wait func() error,
+) {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _ = ours.Close() })
@@ -115,6 +132,7 @@ func startLoader(t *testing.T, program func(l *loaderproto.Loader, stdout io.Wri
 		defer theirs.Close()
 		done <- program(loaderproto.NewLoader(theirs, theirs), theirs)
 	}()
+
 	return ours, func() error { return <-done }
 }
 
@@ -134,13 +152,17 @@ func TestRoundTrip(t *testing.T) {
 				return err
 			}
 		}
+
 		if _, err = io.WriteString(stdout, "Booting..."); err != nil {
 			return err
 		}
+
 		if err = l.Ready(&sent); err != nil {
 			return err
 		}
+
 		_, err = io.WriteString(stdout, "Listening\n")
+
 		return err
 	})
 
@@ -168,6 +190,7 @@ func TestErrorRoundTrip(t *testing.T) {
 				if _, err := l.Handshake(); err != nil {
 					return err
 				}
+
 				return l.Error(msg)
 			})
 			var n loaderproto.Negotiation

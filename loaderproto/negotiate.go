@@ -24,24 +24,30 @@ type Negotiation struct {
 func (n *Negotiation) Negotiate(conn io.ReadWriter) (*Ready, io.Reader, error) {
 	lines := newMarkedLines(conn, n.Noise)
 	n.enter(AwaitHandshake)
+
 	for range MaxHandshakes {
 		again, err := n.exchange(conn, lines)
 		if err != nil {
 			return nil, nil, err
 		}
+
 		if again {
 			continue
 		}
+
 		n.enter(ReadReady)
 		r := &Ready{}
 		if e := lines.block(ReadReady, func(k, v string) *Error { return r.add(k, v, n.Request.Features) }); e != nil {
 			return nil, nil, e
 		}
+
 		if e := r.check(); e != nil {
 			return nil, nil, e
 		}
+
 		return r, lines.br, nil
 	}
+
 	return nil, nil, fail(BlockTooLong, n.step, "too many handshakes")
 }
 
@@ -53,24 +59,30 @@ func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, i
 	if e := n.awaitHandshake(lines); e != nil {
 		return nil, nil, e
 	}
+
 	if e := n.sendRequest(conn, true); e != nil {
 		return nil, nil, e
 	}
+
 	again, e := n.awaitReply(lines)
 	if e != nil {
 		return nil, nil, e
 	}
+
 	if again {
 		return nil, nil, fail(UnexpectedLine, AwaitReply, iHaveControl+Version)
 	}
+
 	n.enter(ReadReady)
 	r := &PreloaderReady{}
 	if e := lines.block(ReadReady, func(k, v string) *Error { return r.add(k, v, n.Request.Features) }); e != nil {
 		return nil, nil, e
 	}
+
 	if r.Address == (Address{}) {
 		return nil, nil, fail(NoRequestSocket, ReadReady, "")
 	}
+
 	return r, lines.br, nil
 }
 
@@ -82,13 +94,16 @@ func (n *Negotiation) exchange(conn io.Writer, lines *markedLines) (again bool, 
 			return false, e
 		}
 	}
+
 	if e := n.sendRequest(conn, false); e != nil {
 		return false, e
 	}
+
 	again, e := n.awaitReply(lines)
 	if e != nil {
 		return false, e
 	}
+
 	return again, nil
 }
 
@@ -104,9 +119,11 @@ func (n *Negotiation) awaitHandshake(lines *markedLines) *Error {
 	if err != nil {
 		return firstLineFailure(err, n.step, line)
 	}
+
 	if line == errorMessage {
 		return lines.readMessage(n.enter)
 	}
+
 	return n.checkHandshake(line)
 }
 
@@ -115,9 +132,11 @@ func (n *Negotiation) checkHandshake(line string) *Error {
 	if !ok {
 		return fail(UnexpectedLine, n.step, line)
 	}
+
 	if version != Version {
 		return fail(UnsupportedVersion, n.step, version)
 	}
+
 	return nil
 }
 
@@ -127,12 +146,14 @@ func (n *Negotiation) awaitReply(lines *markedLines) (again bool, e *Error) {
 	if err != nil {
 		return false, firstLineFailure(err, n.step, line)
 	}
+
 	switch line {
 	case ready:
 		return false, nil
 	case errorMessage:
 		return false, lines.readMessage(n.enter)
 	}
+
 	return true, n.checkHandshake(line)
 }
 
@@ -144,15 +165,18 @@ func (n *Negotiation) sendRequest(w io.Writer, preloader bool) *Error {
 	if e != nil {
 		return e
 	}
+
 	b = append([]byte(youHaveControl+Version+"\n"), b...)
 	for _, part := range [][]byte{b, []byte("\n")} {
 		if _, err := w.Write(part); err != nil {
 			if peerGone(err) {
 				return nil
 			}
+
 			return writeFailure(err, SendRequest)
 		}
 	}
+
 	return nil
 }
 

@@ -192,6 +192,7 @@ func TestWriteFails(t *testing.T) {
 			if tc.step == loaderproto.SendRequest {
 				require.ErrorIs(t, err, tc.err)
 			}
+
 			if tc.kind == loaderproto.AppError {
 				require.Equal(t, &loaderproto.Message{Text: "why"}, e.Message)
 			}
@@ -239,12 +240,14 @@ func TestProgress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got []loaderproto.Step
 			n := loaderproto.Negotiation{Progress: func(s loaderproto.Step) { got = append(got, s) }}
+
 			// The error itself is of TestNegotiateFails.
 			if tc.preloader {
 				_, _, _ = n.NegotiatePreloader(says(tc.says))
 			} else {
 				_, _, _ = n.Negotiate(says(tc.says))
 			}
+
 			require.Equal(t, tc.want, got)
 		})
 	}
@@ -278,11 +281,14 @@ func TestKindsAndStepsHaveDistinctTexts(t *testing.T) {
 		require.NotContains(t, k.String(), "Kind(")
 		texts[k.String()] = true
 	}
+
 	require.Len(t, texts, int(loaderproto.Refused))
+
 	for s := loaderproto.AwaitHandshake; s <= loaderproto.ReadErrorText; s++ {
 		require.NotContains(t, s.String(), "Step(")
 		texts[s.String()] = true
 	}
+
 	require.Len(t, texts, int(loaderproto.Refused)+int(loaderproto.ReadErrorText))
 	require.Equal(t, "Kind(200)", loaderproto.Kind(200).String())
 	require.Equal(t, "Step(200)", loaderproto.Step(200).String())

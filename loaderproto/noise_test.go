@@ -26,20 +26,31 @@ func (r *recorder) piece(p []byte) {
 	if !bytes.HasSuffix(p, []byte("\n")) && len(p) != noiseAt {
 		r.uneven++
 	}
+
 	r.Write(p)
 }
 
 func TestNoise(t *testing.T) {
 	block := strings.TrimSuffix(readyBlock("socket: main;unix:/tmp/a.sock;session;1"), "!> \n")
+
 	long := strings.Repeat("x", 3*noiseAt+1)
 	for name, tc := range map[string]struct {
 		says, noise []string
 	}{
-		"none":         {says: []string{control, readyOK}},
-		"before":       {says: []string{"a\n", "b\n", control, readyOK}, noise: []string{"a\n", "b\n"}},
-		"everywhere":   {says: []string{"a\n", control, "b\n", "\n", block, "c\n", "!> \n"}, noise: []string{"a\n", "b\n", "\n", "c\n"}},
-		"almost marks": {says: []string{"!>\n", "!>x\n", " !> x\n", "!\n", "\x00\xff\n", control, readyOK}, noise: []string{"!>\n", "!>x\n", " !> x\n", "!\n", "\x00\xff\n"}},
-		"long line":    {says: []string{long, "\n", control, long, "!> Ready\n", readyOK}, noise: []string{long, "\n", long, "!> Ready\n"}},
+		"none":   {says: []string{control, readyOK}},
+		"before": {says: []string{"a\n", "b\n", control, readyOK}, noise: []string{"a\n", "b\n"}},
+		"everywhere": {
+			says:  []string{"a\n", control, "b\n", "\n", block, "c\n", "!> \n"},
+			noise: []string{"a\n", "b\n", "\n", "c\n"},
+		},
+		"almost marks": {
+			says:  []string{"!>\n", "!>x\n", " !> x\n", "!\n", "\x00\xff\n", control, readyOK},
+			noise: []string{"!>\n", "!>x\n", " !> x\n", "!\n", "\x00\xff\n"},
+		},
+		"long line": {
+			says:  []string{long, "\n", control, long, "!> Ready\n", readyOK},
+			noise: []string{long, "\n", long, "!> Ready\n"},
+		},
 		"marker where a piece begins": {
 			says:  []string{strings.Repeat("x", noiseAt), "!> Error\n", control, readyOK},
 			noise: []string{strings.Repeat("x", noiseAt), "!> Error\n"},
@@ -79,6 +90,7 @@ func TestMessagesOfEveryLength(t *testing.T) {
 				requireKind(t, err, loaderproto.LineTooLong, loaderproto.ReadReady)
 				continue
 			}
+
 			require.NoErrorf(t, err, "%d bytes", length)
 			require.Equal(t, name, r.Sockets[0].Name)
 		}
@@ -88,6 +100,7 @@ func TestMessagesOfEveryLength(t *testing.T) {
 // Whatever amount a program prints, the spawner holds little of it.
 func TestFloods(t *testing.T) {
 	const little = 1 << 20
+
 	manyWords := strings.Repeat("noise ", 40) + "\n"
 	for name, tc := range map[string]struct {
 		flood  string
@@ -116,6 +129,7 @@ func TestFloods(t *testing.T) {
 				require.Equal(t, tc.kind, asError(t, err).Kind)
 				return
 			}
+
 			require.NoError(t, err)
 			require.Greater(t, got, flood-len(tc.flood))
 		})

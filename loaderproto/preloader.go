@@ -21,10 +21,12 @@ func SendSpawnCommand(w io.Writer, r *Request) error {
 	if e != nil {
 		return e
 	}
+
 	b = append([]byte(spawnCommand+"\n"), b...)
 	if _, err := w.Write(append(b, '\n')); err != nil {
 		return writeFailure(err, SendRequest)
 	}
+
 	return nil
 }
 
@@ -37,6 +39,7 @@ func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	if err != nil {
 		return 0, nil, firstLineFailure(err, AwaitReply, line)
 	}
+
 	switch line {
 	case replyOK:
 	case errorMessage:
@@ -45,14 +48,17 @@ func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	default:
 		return 0, nil, fail(Refused, AwaitReply, line)
 	}
+
 	line, err = plainLine(br)
 	if err != nil {
 		return 0, nil, firstLineFailure(err, AwaitReply, line)
 	}
+
 	pid, ok := parsePID(line)
 	if !ok {
 		return 0, nil, fail(BadPID, AwaitReply, line)
 	}
+
 	return pid, br, nil
 }
 
@@ -78,6 +84,7 @@ func (r *PreloaderReady) add(name, value string, offered []string) (e *Error) {
 		r.Features = append(r.Features, agreed(value, offered)...)
 		return nil
 	}
+
 	return fail(UnknownKey, ReadReady, name)
 }
 
@@ -86,10 +93,12 @@ func (l *Loader) PreloaderReady(r *PreloaderReady) error {
 	if _, e := parseAddress(r.Address.String()); e != nil {
 		return e
 	}
+
 	pairs := []pair{{"socket", r.Address.String()}}
 	if len(r.Features) > 0 {
 		pairs = append(pairs, pair{"features", strings.Join(r.Features, " ")})
 	}
+
 	return l.sendReady(pairs)
 }
 
@@ -109,6 +118,7 @@ func (w WorkerExit) String() string {
 	if w.Signal != 0 {
 		return fmt.Sprintf("%d signal %d", w.PID, w.Signal)
 	}
+
 	return fmt.Sprintf("%d exit %d", w.PID, w.Status)
 }
 
@@ -117,9 +127,11 @@ func parseWorkerExit(s string) (w WorkerExit, ok bool) {
 	if len(f) != 3 {
 		return w, false
 	}
+
 	if w.PID, ok = parsePID(f[0]); !ok {
 		return w, false
 	}
+
 	n, err := strconv.ParseUint(f[2], 10, 8)
 	switch {
 	case err != nil:
@@ -131,6 +143,7 @@ func parseWorkerExit(s string) (w WorkerExit, ok bool) {
 	default:
 		return w, false
 	}
+
 	return w, true
 }
 
@@ -140,10 +153,12 @@ func (l *Loader) WorkerExited(w WorkerExit) error {
 	if _, ok := parseWorkerExit(w.String()); !ok {
 		return fail(BadRequest, ReadReady, w.String())
 	}
+
 	// The empty line ends what something else may have printed before.
 	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, workerExit, w); err != nil {
 		return writeFailure(err, ReadReady)
 	}
+
 	return nil
 }
 
@@ -162,17 +177,21 @@ func ReadWorkerExits(r io.Reader, noise func([]byte), exited func(WorkerExit)) e
 			if line != "" {
 				lines.noise([]byte(line))
 			}
+
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
+
 			return err
 		}
+
 		said, ok := strings.CutPrefix(line, workerExit)
 		w, valid := parseWorkerExit(said)
 		if !ok || !valid {
 			lines.noise([]byte(marker + line + "\n"))
 			continue
 		}
+
 		exited(w)
 	}
 }
@@ -187,11 +206,13 @@ func ReadSpawnCommand(br *bufio.Reader) (Options, error) {
 	if err != nil {
 		return nil, firstLineFailure(err, SendRequest, line)
 	}
+
 	if line != spawnCommand {
 		e := fail(UnexpectedLine, SendRequest, line)
 		e.Err = ErrUnknownCommand
 		return nil, e
 	}
+
 	return readOptions(br)
 }
 
@@ -201,8 +222,10 @@ func SendSpawnReply(w io.Writer, pid int) error {
 	if _, ok := parsePID(line); !ok {
 		return fail(BadPID, AwaitReply, line)
 	}
+
 	if _, err := io.WriteString(w, replyOK+"\n"+line+"\n"); err != nil {
 		return writeFailure(err, AwaitReply)
 	}
+
 	return nil
 }

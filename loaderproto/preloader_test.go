@@ -34,16 +34,31 @@ func TestNegotiatePreloaderFails(t *testing.T) {
 		"end after request":     {control, loaderproto.ExitedEarly, loaderproto.AwaitReply, ""},
 		"unknown first message": {"!> x\n", loaderproto.UnexpectedLine, loaderproto.AwaitHandshake, "x"},
 		"unknown reply":         {control + "!> x\n", loaderproto.UnexpectedLine, loaderproto.AwaitReply, "x"},
-		"handshake again":       {control + control, loaderproto.UnexpectedLine, loaderproto.AwaitReply, "I have control 1.0"},
-		"Error first":           {"!> Error\n!> \nwhy", loaderproto.AppError, loaderproto.ReadErrorText, ""},
-		"Error as reply":        {control + "!> Error\n!> \nwhy", loaderproto.AppError, loaderproto.ReadErrorText, ""},
-		"unknown key":           {control + readyBlock("pid: 1"), loaderproto.UnknownKey, loaderproto.ReadReady, "pid"},
-		"no socket":             {control + readyBlock(), loaderproto.NoRequestSocket, loaderproto.ReadReady, ""},
-		"socket of an app":      {control + readyBlock("socket: main;unix:/a;session;1"), loaderproto.BadAddress, loaderproto.ReadReady, "main;unix:/a;session;1"},
-		"two sockets":           {control + readyBlock("socket: unix:/a", "socket: unix:/b"), loaderproto.TooManySockets, loaderproto.ReadReady, "unix:/b"},
-		"unasked features":      {control + readyBlock("socket: unix:/a", "features: x"), loaderproto.UnknownKey, loaderproto.ReadReady, "features"},
-		"malformed":             {control + readyBlock("socket"), loaderproto.MalformedLine, loaderproto.ReadReady, "socket"},
-		"end in Ready":          {control + "!> Ready\n", loaderproto.TruncatedBlock, loaderproto.ReadReady, ""},
+		"handshake again": {
+			control + control, loaderproto.UnexpectedLine, loaderproto.AwaitReply,
+			"I have control 1.0",
+		},
+		"Error first":    {"!> Error\n!> \nwhy", loaderproto.AppError, loaderproto.ReadErrorText, ""},
+		"Error as reply": {control + "!> Error\n!> \nwhy", loaderproto.AppError, loaderproto.ReadErrorText, ""},
+		"unknown key":    {control + readyBlock("pid: 1"), loaderproto.UnknownKey, loaderproto.ReadReady, "pid"},
+		"no socket":      {control + readyBlock(), loaderproto.NoRequestSocket, loaderproto.ReadReady, ""},
+		"socket of an app": {
+			control + readyBlock("socket: main;unix:/a;session;1"), loaderproto.BadAddress,
+			loaderproto.ReadReady, "main;unix:/a;session;1",
+		},
+		"two sockets": {
+			control + readyBlock("socket: unix:/a", "socket: unix:/b"),
+			loaderproto.TooManySockets, loaderproto.ReadReady, "unix:/b",
+		},
+		"unasked features": {
+			control + readyBlock("socket: unix:/a", "features: x"), loaderproto.UnknownKey,
+			loaderproto.ReadReady, "features",
+		},
+		"malformed": {
+			control + readyBlock("socket"), loaderproto.MalformedLine, loaderproto.ReadReady,
+			"socket",
+		},
+		"end in Ready": {control + "!> Ready\n", loaderproto.TruncatedBlock, loaderproto.ReadReady, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var n loaderproto.Negotiation
@@ -90,9 +105,21 @@ func TestReadSpawnReplyFails(t *testing.T) {
 		"pid: negative": {"OK\n-1\n", nil, loaderproto.BadPID, loaderproto.AwaitReply, "-1", nil},
 		"pid: word":     {"OK\nx\n", nil, loaderproto.BadPID, loaderproto.AwaitReply, "x", nil},
 		"pid: 2^32+1":   {"OK\n4294967297\n", nil, loaderproto.BadPID, loaderproto.AwaitReply, "4294967297", nil},
-		"Error":         {"Error\n!> \nwhy", nil, loaderproto.AppError, loaderproto.ReadErrorText, "", &loaderproto.Message{Text: "why"}},
-		"Error in HTML": {"Error\n!> html: true\n!> \nwhy", nil, loaderproto.AppError, loaderproto.ReadErrorText, "", &loaderproto.Message{Text: "why", HTML: true}},
-		"half an Error": {"Error\n!> html: true\n", nil, loaderproto.TruncatedBlock, loaderproto.ReadErrorAttributes, "", nil},
+		"Error": {
+			"Error\n!> \nwhy", nil, loaderproto.AppError, loaderproto.ReadErrorText, "",
+			&loaderproto.Message{Text: "why"},
+		},
+		"Error in HTML": {
+			"Error\n!> html: true\n!> \nwhy", nil, loaderproto.AppError, loaderproto.ReadErrorText, "",
+			&loaderproto.Message{
+				Text: "why",
+				HTML: true,
+			},
+		},
+		"half an Error": {
+			"Error\n!> html: true\n", nil, loaderproto.TruncatedBlock, loaderproto.ReadErrorAttributes,
+			"", nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pid, rest, err := loaderproto.ReadSpawnReply(says(tc.says).then(tc.then))
@@ -144,9 +171,11 @@ func TestSendSpawnReply(t *testing.T) {
 	require.Equal(t, "OK\n1234\n", sent.String())
 
 	sent.Reset()
+
 	for _, pid := range []int{0, -1} {
 		requireKind(t, loaderproto.SendSpawnReply(&sent, pid), loaderproto.BadPID, loaderproto.AwaitReply)
 	}
+
 	require.Zero(t, sent.Len())
 
 	conn := says()
@@ -168,13 +197,16 @@ func TestWorkerFromPreloader(t *testing.T) {
 			if command, err = loaderproto.ReadSpawnCommand(br); err != nil {
 				return err
 			}
+
 			if err = loaderproto.SendSpawnReply(theirs, 42); err != nil {
 				return err
 			}
+
 			l := loaderproto.NewLoader(br, theirs)
 			if request, err = l.Handshake(); err != nil {
 				return err
 			}
+
 			return l.Ready(&loaderproto.Ready{
 				Sockets: []loaderproto.Socket{{Name: "main", Address: unix("/a"), Protocol: loaderproto.Session}},
 			})
@@ -196,6 +228,7 @@ func TestWorkerFromPreloader(t *testing.T) {
 	require.NoError(t, <-done)
 	require.NotContains(t, command, "gupid")
 	require.Equal(t, req.GUPID, request["gupid"])
+
 	for key, value := range command {
 		require.Equal(t, value, request[key])
 	}
@@ -208,6 +241,7 @@ func TestPreloaderReadyRoundTrip(t *testing.T) {
 		if _, err := l.Handshake(); err != nil {
 			return err
 		}
+
 		return l.PreloaderReady(&sent)
 	})
 	n := loaderproto.Negotiation{Request: loaderproto.Request{Features: features}}
@@ -219,7 +253,8 @@ func TestPreloaderReadyRoundTrip(t *testing.T) {
 	require.NoError(t, wait())
 
 	l := loaderproto.NewLoader(nil, io.Discard)
-	requireKind(t, l.PreloaderReady(&loaderproto.PreloaderReady{Address: unix("a")}), loaderproto.BadAddress, loaderproto.ReadReady)
+	requireKind(t, l.PreloaderReady(&loaderproto.PreloaderReady{Address: unix("a")}), loaderproto.BadAddress,
+		loaderproto.ReadReady)
 }
 
 func TestWorkerExits(t *testing.T) {
@@ -227,15 +262,21 @@ func TestWorkerExits(t *testing.T) {
 	var sent bytes.Buffer
 	l := loaderproto.NewLoader(nil, &sent)
 	sent.WriteString("unfinished")
+
 	for _, w := range exits {
 		require.NoError(t, l.WorkerExited(w))
 	}
-	require.Equal(t, "unfinished\n!> worker_exit: 12 exit 0\n\n!> worker_exit: 13 exit 255\n\n!> worker_exit: 14 signal 9\n", sent.String())
+
+	require.Equal(t, "unfinished\n!> worker_exit: 12 exit 0\n\n!> worker_exit: 13 exit 255\n\n!> worker_exit: 14 "+
+		"signal 9\n", sent.String())
+
 	for _, w := range []loaderproto.WorkerExit{{}, {PID: 1, Status: 256}, {PID: 1, Status: -1}, {PID: -1}} {
 		requireKind(t, l.WorkerExited(w), loaderproto.BadRequest, loaderproto.ReadReady)
 	}
+
 	long := "!> " + strings.Repeat("x", loaderproto.MaxLine+9) + "\n"
-	bad := "!> worker_exit: 1 exit\n!> worker_exit: 0 exit 1\n!> worker_exit: 1 gone 1\n!> worker_exit: 1 signal 0\n!> x\n"
+	bad := "!> worker_exit: 1 exit\n!> worker_exit: 0 exit 1\n!> worker_exit: 1 gone 1\n!> worker_exit: 1 signal " +
+		"0\n!> x\n"
 	var noise strings.Builder
 	var got []loaderproto.WorkerExit
 	err := loaderproto.ReadWorkerExits(says(sent.String(), bad, long, "!> worker_exit: 15 exit 1\n", "end"),

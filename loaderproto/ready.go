@@ -45,6 +45,7 @@ func (a Address) String() string {
 	if a.Network == "tcp" {
 		return "tcp://" + a.Addr
 	}
+
 	return a.Network + ":" + a.Addr
 }
 
@@ -68,21 +69,25 @@ func (r *Ready) add(name, value string, offered []string) *Error {
 		if e != nil {
 			return e
 		}
+
 		r.Sockets = append(r.Sockets, s)
 	case "pid":
 		pid, ok := parsePID(value)
 		if !ok {
 			return fail(BadPID, ReadReady, value)
 		}
+
 		r.PID = pid
 	case "features":
 		if len(offered) == 0 {
 			return fail(UnknownKey, ReadReady, name)
 		}
+
 		r.Features = append(r.Features, agreed(value, offered)...)
 	default:
 		return fail(UnknownKey, ReadReady, name)
 	}
+
 	return nil
 }
 
@@ -94,6 +99,7 @@ func agreed(value string, offered []string) []string {
 			features = append(features, f)
 		}
 	}
+
 	return features
 }
 
@@ -104,12 +110,15 @@ func (r *Ready) check() *Error {
 			n++
 		}
 	}
+
 	if n == 0 {
 		return fail(NoRequestSocket, ReadReady, "")
 	}
+
 	if n > MaxRequestSockets {
 		return fail(TooManySockets, ReadReady, strconv.Itoa(n))
 	}
+
 	return nil
 }
 
@@ -124,17 +133,25 @@ func parseSocket(value string) (Socket, *Error) {
 	if len(f) != 4 {
 		return Socket{}, fail(BadSocket, ReadReady, value)
 	}
+
 	addr, e := parseAddress(f[1])
 	if e != nil {
 		return Socket{}, e
 	}
+
 	// The original takes garbage for 0, which is "no limit"; no loader is
 	// known to rely on that.
 	n, err := strconv.ParseUint(f[3], 10, 31)
 	if err != nil || f[2] == "" {
 		return Socket{}, fail(BadSocket, ReadReady, value)
 	}
-	return Socket{Name: f[0], Address: addr, Protocol: Protocol(f[2]), Concurrency: int(n)}, nil
+
+	return Socket{
+		Name:        f[0],
+		Address:     addr,
+		Protocol:    Protocol(f[2]),
+		Concurrency: int(n),
+	}, nil
 }
 
 func parseAddress(value string) (Address, *Error) {
@@ -143,19 +160,24 @@ func parseAddress(value string) (Address, *Error) {
 		if len(path) >= UnixPathMax || !cleanAbsolute(path) {
 			return Address{}, bad
 		}
+
 		return Address{Network: "unix", Addr: path}, nil
 	}
+
 	hostPort, ok := strings.CutPrefix(value, "tcp://")
 	if !ok {
 		return Address{}, bad
 	}
+
 	host, port, err := net.SplitHostPort(hostPort)
 	if err != nil || !isHost(host) {
 		return Address{}, bad
 	}
+
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return Address{}, bad
 	}
+
 	return Address{Network: "tcp", Addr: net.JoinHostPort(host, port)}, nil
 }
 
@@ -165,7 +187,9 @@ func isHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
+
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
 	return host != "" && strings.Trim(host, allowed) == ""
 }
 
@@ -175,10 +199,12 @@ func cleanAbsolute(path string) bool {
 	if !ok || strings.ContainsRune(path, 0) {
 		return false
 	}
+
 	for part := range strings.SplitSeq(rest, "/") {
 		if part == "" || part == "." || part == ".." {
 			return false
 		}
 	}
+
 	return true
 }

@@ -28,7 +28,13 @@ func negotiateReady(features []string, l ...string) (*loaderproto.Ready, error) 
 
 func TestReady(t *testing.T) {
 	const keepAlive = loaderproto.FeatureSessionKeepAlive
-	main := loaderproto.Socket{Name: "main", Address: unix("/tmp/a.sock"), Protocol: loaderproto.Session, Concurrency: 1}
+
+	main := loaderproto.Socket{
+		Name:        "main",
+		Address:     unix("/tmp/a.sock"),
+		Protocol:    loaderproto.Session,
+		Concurrency: 1,
+	}
 	for name, tc := range map[string]struct {
 		lines    []string
 		features []string
@@ -145,8 +151,10 @@ func TestAddress(t *testing.T) {
 					e := requireKind(t, err, loaderproto.BadAddress, loaderproto.ReadReady)
 					require.Equal(t, said, e.Line)
 				}
+
 				return
 			}
+
 			require.NoError(t, err)
 			require.NoError(t, preloaderErr)
 			require.Equal(t, want, r.Sockets[0].Address)
@@ -158,43 +166,80 @@ func TestAddress(t *testing.T) {
 
 func TestReadyRefused(t *testing.T) {
 	const main = "socket: main;unix:/tmp/a.sock;session;1"
+
 	many := make([]string, loaderproto.MaxHeaderLines+1)
 	for i := range many {
 		many[i] = fmt.Sprintf("socket: s%d;unix:/tmp/%d;x;1", i, i)
 	}
+
 	for name, tc := range map[string]struct {
 		lines []string
 		kind  loaderproto.Kind
 		line  string
 	}{
-		"empty block":            {nil, loaderproto.NoRequestSocket, ""},
-		"pid alone":              {[]string{"pid: 1"}, loaderproto.NoRequestSocket, ""},
-		"http alone":             {[]string{"socket: a;unix:/a;http;1"}, loaderproto.NoRequestSocket, ""},
-		"four request sockets":   {[]string{main, main, "socket: a;unix:/a;http_session;1", main}, loaderproto.TooManySockets, "4"},
-		"unknown key":            {[]string{main, "code_revision: 5"}, loaderproto.UnknownKey, "code_revision"},
-		"keys have a case":       {[]string{"Socket: main;unix:/a;session;1"}, loaderproto.UnknownKey, "Socket"},
-		"features not offered":   {[]string{main, "features: x"}, loaderproto.UnknownKey, "features"},
-		"no separator":           {[]string{main, "pid"}, loaderproto.MalformedLine, "pid"},
-		"no space":               {[]string{"pid:1234"}, loaderproto.MalformedLine, "pid:1234"},
-		"no name":                {[]string{": 1234"}, loaderproto.MalformedLine, ": 1234"},
-		"three fields":           {[]string{"socket: main;unix:/a;session"}, loaderproto.BadSocket, "main;unix:/a;session"},
-		"five fields":            {[]string{"socket: main;unix:/a;session;1;1"}, loaderproto.BadSocket, "main;unix:/a;session;1;1"},
-		"no fields":              {[]string{"socket: "}, loaderproto.BadSocket, ""},
-		"no protocol":            {[]string{"socket: main;unix:/a;;1"}, loaderproto.BadSocket, "main;unix:/a;;1"},
-		"concurrency: none":      {[]string{"socket: main;unix:/a;session;"}, loaderproto.BadSocket, "main;unix:/a;session;"},
-		"concurrency: word":      {[]string{"socket: main;unix:/a;session;x"}, loaderproto.BadSocket, "main;unix:/a;session;x"},
-		"concurrency: negative":  {[]string{"socket: main;unix:/a;session;-1"}, loaderproto.BadSocket, "main;unix:/a;session;-1"},
-		"concurrency: too large": {[]string{"socket: main;unix:/a;session;2147483648"}, loaderproto.BadSocket, "main;unix:/a;session;2147483648"},
-		"bad address":            {[]string{"socket: main;/a;session;1"}, loaderproto.BadAddress, "/a"},
-		"pid: word":              {[]string{main, "pid: me"}, loaderproto.BadPID, "me"},
-		"pid: zero":              {[]string{main, "pid: 0"}, loaderproto.BadPID, "0"},
-		"pid: negative":          {[]string{main, "pid: -1"}, loaderproto.BadPID, "-1"},
-		"pid: sign":              {[]string{main, "pid: +1"}, loaderproto.BadPID, "+1"},
-		"pid: space":             {[]string{main, "pid:  1"}, loaderproto.BadPID, " 1"},
-		"pid: 1 in 32 bits":      {[]string{main, "pid: 4294967297"}, loaderproto.BadPID, "4294967297"},
-		"pid: over 64 bits":      {[]string{main, "pid: 99999999999999999999"}, loaderproto.BadPID, "99999999999999999999"},
-		"too many lines":         {many, loaderproto.BlockTooLong, many[len(many)-1]},
-		"long line is cut":       {[]string{strings.Repeat("x", 300)}, loaderproto.MalformedLine, strings.Repeat("x", 200)},
+		"empty block": {nil, loaderproto.NoRequestSocket, ""},
+		"pid alone":   {[]string{"pid: 1"}, loaderproto.NoRequestSocket, ""},
+		"http alone":  {[]string{"socket: a;unix:/a;http;1"}, loaderproto.NoRequestSocket, ""},
+		"four request sockets": {
+			[]string{main, main, "socket: a;unix:/a;http_session;1", main},
+			loaderproto.TooManySockets, "4",
+		},
+		"unknown key":          {[]string{main, "code_revision: 5"}, loaderproto.UnknownKey, "code_revision"},
+		"keys have a case":     {[]string{"Socket: main;unix:/a;session;1"}, loaderproto.UnknownKey, "Socket"},
+		"features not offered": {[]string{main, "features: x"}, loaderproto.UnknownKey, "features"},
+		"no separator":         {[]string{main, "pid"}, loaderproto.MalformedLine, "pid"},
+		"no space":             {[]string{"pid:1234"}, loaderproto.MalformedLine, "pid:1234"},
+		"no name":              {[]string{": 1234"}, loaderproto.MalformedLine, ": 1234"},
+		"three fields": {
+			[]string{"socket: main;unix:/a;session"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session",
+		},
+		"five fields": {
+			[]string{"socket: main;unix:/a;session;1;1"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session;1;1",
+		},
+		"no fields":   {[]string{"socket: "}, loaderproto.BadSocket, ""},
+		"no protocol": {[]string{"socket: main;unix:/a;;1"}, loaderproto.BadSocket, "main;unix:/a;;1"},
+		"concurrency: none": {
+			[]string{"socket: main;unix:/a;session;"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session;",
+		},
+		"concurrency: word": {
+			[]string{"socket: main;unix:/a;session;x"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session;x",
+		},
+		"concurrency: negative": {
+			[]string{"socket: main;unix:/a;session;-1"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session;-1",
+		},
+		"concurrency: too large": {
+			[]string{"socket: main;unix:/a;session;2147483648"},
+			loaderproto.BadSocket,
+			"main;unix:/a;session;2147483648",
+		},
+		"bad address":       {[]string{"socket: main;/a;session;1"}, loaderproto.BadAddress, "/a"},
+		"pid: word":         {[]string{main, "pid: me"}, loaderproto.BadPID, "me"},
+		"pid: zero":         {[]string{main, "pid: 0"}, loaderproto.BadPID, "0"},
+		"pid: negative":     {[]string{main, "pid: -1"}, loaderproto.BadPID, "-1"},
+		"pid: sign":         {[]string{main, "pid: +1"}, loaderproto.BadPID, "+1"},
+		"pid: space":        {[]string{main, "pid:  1"}, loaderproto.BadPID, " 1"},
+		"pid: 1 in 32 bits": {[]string{main, "pid: 4294967297"}, loaderproto.BadPID, "4294967297"},
+		"pid: over 64 bits": {
+			[]string{main, "pid: 99999999999999999999"},
+			loaderproto.BadPID,
+			"99999999999999999999",
+		},
+		"too many lines": {many, loaderproto.BlockTooLong, many[len(many)-1]},
+		"long line is cut": {
+			[]string{strings.Repeat("x", 300)},
+			loaderproto.MalformedLine,
+			strings.Repeat("x", 200),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := negotiateReady(nil, tc.lines...)
@@ -216,6 +261,7 @@ func TestReadyLimits(t *testing.T) {
 	for len(l) < loaderproto.MaxHeaderLines {
 		l = append(l, "socket: x;unix:/x;http;1")
 	}
+
 	r, err := negotiateReady(nil, l...)
 	require.NoError(t, err)
 	require.Len(t, r.Sockets, loaderproto.MaxHeaderLines)
@@ -244,6 +290,7 @@ func TestLoaderReadyBytes(t *testing.T) {
 
 func TestLoaderReadyRefused(t *testing.T) {
 	good := loaderproto.Socket{Name: "main", Address: unix("/a"), Protocol: loaderproto.Session}
+
 	change := func(f func(*loaderproto.Socket)) loaderproto.Ready {
 		s := good
 		f(&s)
@@ -253,17 +300,29 @@ func TestLoaderReadyRefused(t *testing.T) {
 		ready loaderproto.Ready
 		kind  loaderproto.Kind
 	}{
-		"name with a separator":  {change(func(s *loaderproto.Socket) { s.Name = "a;b" }), loaderproto.BadSocket},
-		"name with a newline":    {change(func(s *loaderproto.Socket) { s.Name = "a\n!> pid: 1" }), loaderproto.BadRequest},
-		"name with a return":     {change(func(s *loaderproto.Socket) { s.Name = "a\r" }), loaderproto.BadRequest},
-		"name with a NUL":        {change(func(s *loaderproto.Socket) { s.Name = "a\x00" }), loaderproto.BadRequest},
-		"path with a newline":    {change(func(s *loaderproto.Socket) { s.Address.Addr = "/a\nb" }), loaderproto.BadRequest},
-		"relative path":          {change(func(s *loaderproto.Socket) { s.Address.Addr = "a" }), loaderproto.BadAddress},
-		"no address":             {change(func(s *loaderproto.Socket) { s.Address = loaderproto.Address{} }), loaderproto.BadAddress},
-		"no protocol":            {change(func(s *loaderproto.Socket) { s.Protocol = "" }), loaderproto.BadSocket},
-		"negative concurrency":   {change(func(s *loaderproto.Socket) { s.Concurrency = -1 }), loaderproto.BadSocket},
-		"negative pid":           {loaderproto.Ready{Sockets: []loaderproto.Socket{good}, PID: -1}, loaderproto.BadPID},
-		"feature with a newline": {loaderproto.Ready{Sockets: []loaderproto.Socket{good}, Features: []string{"a\nb"}}, loaderproto.BadRequest},
+		"name with a separator": {change(func(s *loaderproto.Socket) { s.Name = "a;b" }), loaderproto.BadSocket},
+		"name with a newline": {
+			change(func(s *loaderproto.Socket) { s.Name = "a\n!> pid: 1" }),
+			loaderproto.BadRequest,
+		},
+		"name with a return": {change(func(s *loaderproto.Socket) { s.Name = "a\r" }), loaderproto.BadRequest},
+		"name with a NUL":    {change(func(s *loaderproto.Socket) { s.Name = "a\x00" }), loaderproto.BadRequest},
+		"path with a newline": {
+			change(func(s *loaderproto.Socket) { s.Address.Addr = "/a\nb" }),
+			loaderproto.BadRequest,
+		},
+		"relative path": {change(func(s *loaderproto.Socket) { s.Address.Addr = "a" }), loaderproto.BadAddress},
+		"no address": {
+			change(func(s *loaderproto.Socket) { s.Address = loaderproto.Address{} }),
+			loaderproto.BadAddress,
+		},
+		"no protocol":          {change(func(s *loaderproto.Socket) { s.Protocol = "" }), loaderproto.BadSocket},
+		"negative concurrency": {change(func(s *loaderproto.Socket) { s.Concurrency = -1 }), loaderproto.BadSocket},
+		"negative pid":         {loaderproto.Ready{Sockets: []loaderproto.Socket{good}, PID: -1}, loaderproto.BadPID},
+		"feature with a newline": {loaderproto.Ready{
+			Sockets:  []loaderproto.Socket{good},
+			Features: []string{"a\nb"},
+		}, loaderproto.BadRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sent bytes.Buffer

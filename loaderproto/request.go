@@ -86,10 +86,12 @@ func (r *Request) pairs(preloader bool) []pair {
 	} else {
 		p = append(p, version, lib, pair{"gupid", r.GUPID})
 	}
+
 	p = append(p, pair{"UNIX_PATH_MAX", strconv.Itoa(UnixPathMax)},
 		pair{"connect_password", r.ConnectPassword},
 		pair{"instance_dir", r.InstanceDir},
 		pair{"socket_dir", r.SocketDir})
+
 	return append(p, r.appPairs()...)
 }
 
@@ -98,6 +100,7 @@ func (r *Request) appPairs() []pair {
 	if groupName == "" {
 		groupName = r.AppRoot
 	}
+
 	return []pair{
 		{"app_root", r.AppRoot},
 		{"app_group_name", groupName},
@@ -134,6 +137,7 @@ func number(n int) string {
 	if n == 0 {
 		return ""
 	}
+
 	return strconv.Itoa(n)
 }
 
@@ -143,6 +147,7 @@ func (r *Request) Check() error {
 	if err != nil {
 		return err
 	}
+
 	return nil
 }
 
@@ -156,21 +161,26 @@ func (r *Request) encodePairs(pairs []pair) ([]byte, *Error) {
 			return nil, fail(BadRequest, SendRequest, fmt.Sprintf("start_command: %q holds a tab", arg))
 		}
 	}
+
 	var b []byte
 	for _, p := range pairs {
 		if p.value == "" {
 			continue
 		}
+
 		if strings.ContainsAny(p.value, "\r\n\x00") {
 			return nil, fail(BadRequest, SendRequest, p.key+" holds a line break or NUL")
 		}
+
 		if len(p.key)+2+len(p.value) > MaxLine {
 			return nil, fail(BadRequest, SendRequest, p.key+" is too long")
 		}
+
 		b = append(b, p.key...)
 		b = append(b, ": "...)
 		b = append(b, p.value...)
 		b = append(b, '\n')
 	}
+
 	return b, nil
 }

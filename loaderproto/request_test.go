@@ -104,6 +104,7 @@ func TestRequestRefusesLineBreaksInEveryField(t *testing.T) {
 	for _, bad := range []string{"a\nb", "a\rb", "a\x00b", "\n", "a\n"} {
 		for field := range reflect.TypeFor[loaderproto.Request]().Fields() {
 			req := fullRequest()
+
 			v := reflect.ValueOf(&req).Elem().FieldByIndex(field.Index)
 			switch v.Interface().(type) {
 			case string:
@@ -113,6 +114,7 @@ func TestRequestRefusesLineBreaksInEveryField(t *testing.T) {
 			default:
 				continue
 			}
+
 			requireBadRequest(t, &req, "%s = %q", field.Name, bad)
 		}
 	}
@@ -124,9 +126,15 @@ func TestRequestRefuses(t *testing.T) {
 		change func(*loaderproto.Request)
 		ok     bool
 	}{
-		"nothing":              {func(*loaderproto.Request) {}, true},
-		"longest line":         {func(r *loaderproto.Request) { r.AppRoot = strings.Repeat("x", loaderproto.MaxLine-key) }, true},
-		"line over the limit":  {func(r *loaderproto.Request) { r.AppRoot = strings.Repeat("x", loaderproto.MaxLine-key+1) }, false},
+		"nothing": {func(*loaderproto.Request) {}, true},
+		"longest line": {func(r *loaderproto.Request) {
+			r.AppRoot = strings.Repeat("x",
+				loaderproto.MaxLine-key)
+		}, true},
+		"line over the limit": {func(r *loaderproto.Request) {
+			r.AppRoot = strings.Repeat("x", loaderproto.MaxLine-key+
+				1)
+		}, false},
 		"argument with a tab":  {func(r *loaderproto.Request) { r.StartCommand = []string{"sh", "-c", "a\tb"} }, false},
 		"key value separators": {func(r *loaderproto.Request) { r.AppRoot = "/a: b;c\td" }, true},
 	} {
@@ -137,6 +145,7 @@ func TestRequestRefuses(t *testing.T) {
 				requireBadRequest(t, &req, "")
 				return
 			}
+
 			require.NoError(t, req.Check())
 			conn := says(control, readyOK)
 			n := loaderproto.Negotiation{Request: req}
@@ -164,10 +173,15 @@ func requireBadRequest(t *testing.T, req *loaderproto.Request, msg string, args 
 		require.Zero(t, conn.writes)
 		return
 	}
+
 	// The command has none of the keys about the instance.
 	instance := loaderproto.Request{
-		PassengerRoot: req.PassengerRoot, PassengerVersion: req.PassengerVersion, RubyLibDir: req.RubyLibDir,
-		GUPID: req.GUPID, InstanceDir: req.InstanceDir, SocketDir: req.SocketDir,
+		PassengerRoot:    req.PassengerRoot,
+		PassengerVersion: req.PassengerVersion,
+		RubyLibDir:       req.RubyLibDir,
+		GUPID:            req.GUPID,
+		InstanceDir:      req.InstanceDir,
+		SocketDir:        req.SocketDir,
 	}
 	requireKind(t, instance.Check(), loaderproto.BadRequest, loaderproto.SendRequest)
 }

@@ -20,6 +20,7 @@ func socketpair(t *testing.T) (spawner, program *net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	require.NoError(t, err)
+
 	ends := make([]*net.UnixConn, 0, len(fds))
 	for _, fd := range fds {
 		f := os.NewFile(uintptr(fd), "socketpair")
@@ -32,6 +33,7 @@ func socketpair(t *testing.T) (spawner, program *net.UnixConn) {
 		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 		ends = append(ends, conn)
 	}
+
 	return ends[0], ends[1]
 }
 
@@ -44,12 +46,24 @@ func TestProgramGone(t *testing.T) {
 		kind loaderproto.Kind
 		step loaderproto.Step
 	}{
-		"Error before the request": {control + "!> Error\n!> \nwhy", loaderproto.SendRequest, loaderproto.AppError, loaderproto.ReadErrorText},
-		"Error after the request":  {control + "!> Error\n!> \nwhy", loaderproto.AwaitReply, loaderproto.AppError, loaderproto.ReadErrorText},
-		"Error at once":            {"!> Error\n!> \nwhy", loaderproto.AwaitHandshake, loaderproto.AppError, loaderproto.ReadErrorText},
-		"nothing before":           {control, loaderproto.SendRequest, loaderproto.ExitedEarly, loaderproto.AwaitReply},
-		"nothing after":            {control, loaderproto.AwaitReply, loaderproto.ExitedEarly, loaderproto.AwaitReply},
-		"half a Ready after":       {control + "!> Ready\n", loaderproto.AwaitReply, loaderproto.TruncatedBlock, loaderproto.ReadReady},
+		"Error before the request": {
+			control + "!> Error\n!> \nwhy", loaderproto.SendRequest, loaderproto.AppError,
+			loaderproto.ReadErrorText,
+		},
+		"Error after the request": {
+			control + "!> Error\n!> \nwhy", loaderproto.AwaitReply, loaderproto.AppError,
+			loaderproto.ReadErrorText,
+		},
+		"Error at once": {
+			"!> Error\n!> \nwhy", loaderproto.AwaitHandshake, loaderproto.AppError,
+			loaderproto.ReadErrorText,
+		},
+		"nothing before": {control, loaderproto.SendRequest, loaderproto.ExitedEarly, loaderproto.AwaitReply},
+		"nothing after":  {control, loaderproto.AwaitReply, loaderproto.ExitedEarly, loaderproto.AwaitReply},
+		"half a Ready after": {
+			control + "!> Ready\n", loaderproto.AwaitReply, loaderproto.TruncatedBlock,
+			loaderproto.ReadReady,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spawner, program := socketpair(t)

@@ -40,6 +40,7 @@ func requireKeepAlive(t *testing.T, p *process) {
 		require.Equal(t, "read", s.post(t, "/echo", "read").body)
 		require.Equal(t, "ignored", s.post(t, "/ignore_body", strings.Repeat("x", 200<<10)).body)
 	}
+
 	s.write(t, header(t, "POST", "/echo", vars{"CONTENT_LENGTH": "3"}), []byte("one"),
 		header(t, "POST", "/ignore_body", vars{"CONTENT_LENGTH": "3"}), []byte("two"), request)
 	require.Equal(t, "one", s.read(t, "POST").body)
@@ -67,6 +68,7 @@ func requireKeepAlive(t *testing.T, p *process) {
 func requireControl(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()
+
 	for _, c := range []struct {
 		request func(string) ([]byte, error)
 		want    string
@@ -83,6 +85,7 @@ func requireControl(t *testing.T, p *process) {
 		s.write(t, b)
 		s.requireClosed(t)
 	}
+
 	// Clients that use the methods reach the application.
 	for _, method := range []string{sessionproto.MethodPing, sessionproto.MethodOOBW} {
 		s := p.session(t)
@@ -94,11 +97,13 @@ func requireControl(t *testing.T, p *process) {
 func requirePassword(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()
+
 	for _, wrong := range []string{"", "wrong", password[:5], password + "x"} {
 		s := p.session(t)
 		s.write(t, header(t, "GET", "/ignore_body", vars{"PASSENGER_CONNECT_PASSWORD": wrong}))
 		s.requireClosed(t)
 	}
+
 	p.out.await(t, "refused a request with a wrong connect password")
 	require.NotContains(t, p.out.String(), password)
 	require.NotContains(t, p.get(t, "/show_env").body, password)
@@ -114,6 +119,7 @@ func requirePassword(t *testing.T, p *process) {
 func requireClientGone(t *testing.T, p *process, body string) {
 	t.Helper()
 	t.Parallel()
+
 	for _, uri := range []string{"/endless", "/endless", "/echo"} {
 		s := p.session(t)
 		s.write(t, header(t, "POST", uri, vars{"CONTENT_LENGTH": "100"}), []byte("x"))
@@ -121,8 +127,10 @@ func requireClientGone(t *testing.T, p *process, body string) {
 			_, err := s.br.ReadByte()
 			require.NoError(t, err)
 		}
+
 		require.NoError(t, s.Close())
 	}
+
 	s := p.session(t)
 	s.write(t, header(t, "GET", "/pid", nil)[:7])
 	require.NoError(t, s.Close())

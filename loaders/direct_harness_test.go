@@ -28,16 +28,19 @@ const directHead = "%s %s HTTP/1.1\r\nHost: localhost\r\nX-Passenger-Connect-Pas
 
 func (p *process) directAddress(t *testing.T) string {
 	t.Helper()
+
 	var found []loaderproto.Socket
 	for _, s := range p.ready.Sockets {
 		if s.Name == "http" {
 			found = append(found, s)
 		}
 	}
+
 	require.Len(t, found, 1)
 	require.Equal(t, loaderproto.HTTP, found[0].Protocol)
 	require.Equal(t, 1, found[0].Concurrency)
 	require.Regexp(t, `^tcp://127\.0\.0\.1:\d+$`, found[0].Address.String())
+
 	return found[0].Address.Addr
 }
 
@@ -48,6 +51,7 @@ func (p *process) direct(t *testing.T) *session {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(deadline)))
+
 	return &session{conn, bufio.NewReader(conn)}
 }
 
@@ -65,6 +69,7 @@ func (p *process) directRequest(t *testing.T, method, request string) reply {
 	require.True(t, r.Close, request)
 	s.requireClosed(t)
 	require.NoError(t, s.Close())
+
 	return r
 }
 
@@ -109,6 +114,7 @@ func requireDirectAnswers(t *testing.T, p *process) {
 
 func requireDirectPassword(t *testing.T, p *process) {
 	t.Helper()
+
 	for _, header := range []string{
 		"", "X-Passenger-Connect-Password:\r\n", "X-Passenger-Connect-Password: wrong\r\n",
 		"X-Passenger-Connect-Password: " + password[:5] + "\r\n",
@@ -126,6 +132,7 @@ func requireDirectPassword(t *testing.T, p *process) {
 		require.NotEmpty(t, r.body)
 		require.Less(t, len(r.body), 300)
 	}
+
 	p.out.await(t, "refused a request with a wrong connect password")
 	require.NotContains(t, p.out.String(), password)
 }
@@ -144,6 +151,7 @@ func requireDirectHeaders(t *testing.T, p *process) {
 
 func requireDirectRefusals(t *testing.T, p *process) {
 	t.Helper()
+
 	get := fmt.Sprintf(directHead, "GET", "/ignore_body")
 	for request, status := range map[string]int{
 		get + "X-Large: " + strings.Repeat("x", 200<<10) + "\r\n\r\n": http.StatusRequestHeaderFieldsTooLarge,
@@ -166,6 +174,7 @@ func requireDirectRefusals(t *testing.T, p *process) {
 		get + "Content-Length: 99999999999999999999999999999999999999\r\n\r\nbody": http.StatusBadRequest,
 	} {
 		s := p.direct(t)
+
 		// It may be refused, and the connection closed, before all was sent.
 		_, _ = s.Write([]byte(request))
 		r := s.read(t, "GET")
@@ -175,6 +184,7 @@ func requireDirectRefusals(t *testing.T, p *process) {
 		s.requireClosed(t)
 		require.NoError(t, s.Close())
 	}
+
 	require.Equal(t, "ignored", p.directGet(t, "/ignore_body").body)
 }
 
@@ -189,6 +199,7 @@ func requireDirectLimits(t *testing.T, p *process) {
 
 	half.write(t, []byte("-Connect-Password: "+password+"\r\nHost: localhost\r\n\r\n"))
 	require.Equal(t, "ignored", half.read(t, "GET").body)
+
 	for _, s := range []*session{silent, half, body} {
 		require.NoError(t, s.Close())
 	}
@@ -198,6 +209,7 @@ func requireDirectLimits(t *testing.T, p *process) {
 	for i := range opened {
 		opened[i] = p.direct(t)
 	}
+
 	closed := make(chan error, len(opened))
 	for _, s := range opened {
 		go func() {
@@ -205,13 +217,16 @@ func requireDirectLimits(t *testing.T, p *process) {
 			closed <- err
 		}()
 	}
+
 	for range len(opened) - maxDirectConnections {
 		require.NotErrorIs(t, <-closed, os.ErrDeadlineExceeded)
 	}
+
 	for _, s := range opened {
 		_, _ = s.Write([]byte("GET /"))
 		require.NoError(t, s.Close())
 	}
+
 	require.Eventually(t, func() bool { return p.directWorks(t) }, deadline, 10*time.Millisecond)
 
 	left := p.direct(t)
@@ -227,10 +242,13 @@ func (p *process) directWorks(t *testing.T) bool {
 	if err != nil {
 		return false
 	}
+
 	res, err := http.ReadResponse(s.br, nil)
 	if err != nil {
 		return false
 	}
+
 	_ = res.Body.Close()
+
 	return res.StatusCode == http.StatusOK
 }

@@ -34,12 +34,14 @@ const examples = "../examples/apps"
 func requireModules(t *testing.T, app string) {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(examples, app, "node_modules")); err != nil {
-		interpreters.Missing(t, "node", "the packages of examples/apps/"+app+" are missing: run scripts/install-test-deps.sh")
+		interpreters.Missing(t, "node", "the packages of examples/apps/"+app+
+			" are missing: run scripts/install-test-deps.sh")
 	}
 }
 
 func exampleSpec(t *testing.T, app string) *spec {
 	t.Helper()
+
 	file := func(name string) string { return absolute(t, examples, app, name) }
 	switch app {
 	case "flask", "django":
@@ -49,20 +51,26 @@ func exampleSpec(t *testing.T, app string) *spec {
 		if exec.CommandContext(t.Context(), s.argv[0], "-e", "require 'sinatra/base'").Run() != nil {
 			interpreters.Missing(t, "ruby", "Sinatra is missing: run scripts/install-test-deps.sh")
 		}
+
 		s.argv = append(s.argv[:1], s.argv[2:]...) // without -w: Sinatra has warnings
 		s.env = append(s.env, "RACK_ENV=production")
+
 		return s
 	case "go":
 		binary := filepath.Join(t.TempDir(), "app")
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, absolute(t, examples, app)).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary,
+			absolute(t, examples, app)).CombinedOutput()
 		require.NoError(t, err, string(out))
+
 		return &spec{argv: []string{binary}}
 	default:
 		if app != "sse" {
 			requireModules(t, app)
 		}
+
 		s := nodeSpec(t, file("app.js"))
 		s.env = append(s.env, "NODE_ENV=production")
+
 		return s
 	}
 }
@@ -77,6 +85,7 @@ func (p *process) do(t *testing.T, method, uri, contentType, cookie, body string
 		if body != "" {
 			length = strconv.Itoa(len(body))
 		}
+
 		v := vars{"CONTENT_TYPE": contentType, "HTTP_COOKIE": cookie, "CONTENT_LENGTH": length}
 		s.write(t, header(t, method, uri, v))
 	} else {
@@ -88,15 +97,19 @@ func (p *process) do(t *testing.T, method, uri, contentType, cookie, body string
 				head += name + ": " + value + "\r\n"
 			}
 		}
+
 		s.write(t, []byte(head+"\r\n"))
 	}
+
 	// The application may answer while the body is still on its way.
 	go func() { _, _ = io.WriteString(s, body) }()
+
 	return s.read(t, method)
 }
 
 func TestExamples(t *testing.T) {
 	t.Parallel()
+
 	for _, app := range []string{"flask", "django", "sinatra", "express", "go"} {
 		t.Run(app, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +142,7 @@ func requireExample(t *testing.T, s *spec) {
 	for _, size := range []int{0, 5, 100_000} {
 		require.Equal(t, strings.Repeat("x", size), get(fmt.Sprintf("/download?bytes=%d", size)).body)
 	}
+
 	requireConstantMemory(t, p)
 
 	large := strings.Repeat("0123456789", 100_000)
@@ -165,6 +179,7 @@ func requireCrash(t *testing.T, s *spec) {
 	} else {
 		c.write(t, []byte("GET /crash HTTP/1.1\r\nHost: example.com\r\n\r\n"))
 	}
+
 	require.Equal(t, -1, p.exitCode(t))
 	require.Equal(t, "signal: killed", p.cmd.ProcessState.String())
 }
@@ -181,6 +196,7 @@ func multipartFile(t *testing.T, size int) (contentType, body, sum string) {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	digest := sha256.Sum256(content)
+
 	return w.FormDataContentType(), b.String(), hex.EncodeToString(digest[:])
 }
 
@@ -197,6 +213,7 @@ func requireConstantMemory(t *testing.T, p *process) {
 	} else {
 		s.write(t, []byte("GET "+uri+" HTTP/1.1\r\nHost: example.com\r\n\r\n"))
 	}
+
 	res, err := http.ReadResponse(s.br, nil)
 	require.NoError(t, err)
 	n, err := io.Copy(io.Discard, res.Body)
@@ -216,7 +233,9 @@ func peakMemory(p *process) (bytes int, ok bool) {
 	if err != nil || m == nil {
 		return 0, false
 	}
+
 	kilobytes, err := strconv.Atoi(string(m[1]))
+
 	return kilobytes << 10, err == nil
 }
 
@@ -237,6 +256,7 @@ func TestExampleWebSocket(t *testing.T) {
 	conn, res, err := websocket.Dial(t.Context(), "ws://example.com/", &websocket.DialOptions{HTTPClient: client})
 	require.NoError(t, err)
 	require.Equal(t, http.StatusSwitchingProtocols, res.StatusCode)
+
 	for kind, message := range map[websocket.MessageType]string{
 		websocket.MessageText: "a text", websocket.MessageBinary: strings.Repeat("\xff", 10_000),
 	} {
@@ -246,6 +266,7 @@ func TestExampleWebSocket(t *testing.T) {
 		require.Equal(t, kind, echoed)
 		require.Equal(t, message, string(b))
 	}
+
 	require.NoError(t, conn.Close(websocket.StatusNormalClosure, ""))
 	p.requireCleanStop(t)
 }
@@ -264,12 +285,14 @@ func TestExampleSSE(t *testing.T) {
 	lines := bufio.NewScanner(res.Body)
 	require.True(t, lines.Scan())
 	require.Equal(t, "id: 1", lines.Text())
+
 	events := 1
 	for lines.Scan() {
 		if strings.HasPrefix(lines.Text(), "id: ") {
 			events++
 		}
 	}
+
 	require.NoError(t, lines.Err())
 	require.Equal(t, 3, events)
 	require.Greater(t, time.Since(begun), 100*time.Millisecond, "the events must not come all at once")

@@ -15,6 +15,7 @@ func TestR57GoAppDirectAccess(t *testing.T) { requireDirectAccess(t, start(t, go
 func TestGoAppDirectAccessRefusesAmbiguity(t *testing.T) {
 	t.Parallel()
 	p := start(t, goSpec(t))
+
 	post := fmt.Sprintf(directHead, "POST", "/echo")
 	for _, lengths := range []string{
 		"Content-Length: 4\r\nContent-Length: 4\r\n",
@@ -24,7 +25,9 @@ func TestGoAppDirectAccessRefusesAmbiguity(t *testing.T) {
 		r := p.directRequest(t, "POST", post+lengths+"\r\n0\r\n\r\n")
 		require.Equal(t, http.StatusBadRequest, r.StatusCode, lengths)
 	}
-	require.Equal(t, "Content-Length: 9\r\n", p.directRequest(t, "POST", post+"Content-Length: 19\r\n\r\nContent-Length: 9\r\n").body)
+
+	require.Equal(t, "Content-Length: 9\r\n",
+		p.directRequest(t, "POST", post+"Content-Length: 19\r\n\r\nContent-Length: 9\r\n").body)
 }
 
 // A request by direct access that hangs does not keep the program.

@@ -26,8 +26,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+
 		os.Exit(0)
 	}
+
 	os.Exit(m.Run())
 }
 
@@ -46,14 +48,20 @@ func goAppHandler() http.Handler {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+
 		_, _ = w.Write(body)
 	})
-	mux.HandleFunc("/show_env", func(w http.ResponseWriter, r *http.Request) { _ = json.NewEncoder(w).Encode(r.Header) })
+	mux.HandleFunc("/show_env", func(w http.ResponseWriter,
+		r *http.Request,
+	) {
+		_ = json.NewEncoder(w).Encode(r.Header)
+	})
 	mux.HandleFunc("/wait", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Println("waiting")
 		<-finish
 		_, _ = io.WriteString(w, "finished")
 	})
+
 	return mux
 }
 
@@ -61,10 +69,12 @@ func goSpec(t *testing.T, options ...func(*spec)) *spec {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
+
 	s := &spec{argv: []string{self}, env: []string{beGoApp + "=1", "PORT=0"}}
 	for _, o := range options {
 		o(s)
 	}
+
 	return s
 }
 
@@ -85,6 +95,7 @@ func TestGoApp(t *testing.T) {
 
 func TestGoAppGracefulStop(t *testing.T) {
 	t.Parallel()
+
 	for name, stop := range map[string]func(*process){
 		"stdin":   func(p *process) { p.closeStdin(t) },
 		"SIGTERM": func(p *process) { require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM)) },

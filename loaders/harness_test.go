@@ -60,6 +60,7 @@ func start(t *testing.T, s *spec) *process {
 			t.Logf("output of the process:\n%s", p.out.String())
 		}
 	})
+
 	return p
 }
 
@@ -70,6 +71,7 @@ func startFailure(t *testing.T, s *spec) (*process, *loaderproto.Error) {
 	err := p.negotiate(s)
 	var failure *loaderproto.Error
 	require.ErrorAs(t, err, &failure)
+
 	return p, failure
 }
 
@@ -79,6 +81,7 @@ func launch(t *testing.T, s *spec) *process {
 	if s.request.SocketDir == "" && !s.noSocketDir {
 		s.request.SocketDir = p.socketDir
 	}
+
 	ours, theirs := socketpair(t)
 	p.stdio = ours
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), s.argv[0], s.argv[1:]...)
@@ -102,6 +105,7 @@ func launch(t *testing.T, s *spec) *process {
 			<-p.done
 		}
 	})
+
 	return p
 }
 
@@ -113,12 +117,14 @@ func socketpair(t *testing.T) (net.Conn, *os.File) {
 		syscall.CloseOnExec(fds[0])
 		syscall.CloseOnExec(fds[1])
 	}
+
 	syscall.ForkLock.RUnlock()
 	require.NoError(t, err)
 	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
 	conn, err := net.FileConn(ours)
 	require.NoError(t, err)
 	require.NoError(t, ours.Close())
+
 	return conn, theirs
 }
 
@@ -128,15 +134,19 @@ func (p *process) negotiate(s *spec) error {
 	if err := p.stdio.SetDeadline(time.Now().Add(deadline)); err != nil {
 		return err
 	}
+
 	ready, rest, err := n.Negotiate(p.stdio)
 	if err != nil {
 		return err
 	}
+
 	p.ready = ready
 	if err := p.stdio.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+
 	go func() { _, _ = io.Copy(&p.out, rest) }()
+
 	return nil
 }
 
@@ -151,6 +161,7 @@ func (p *process) closeStdin(t *testing.T) {
 // exitCode waits for the end of the process.
 func (p *process) exitCode(t *testing.T) int {
 	t.Helper()
+
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode()
@@ -173,13 +184,16 @@ func (p *process) requireCleanStop(t *testing.T) {
 // address returns the one socket for requests that the process reported.
 func (p *process) address(t *testing.T) loaderproto.Socket {
 	t.Helper()
+
 	var found []loaderproto.Socket
 	for _, s := range p.ready.Sockets {
 		if s.Protocol.TakesRequests() {
 			found = append(found, s)
 		}
 	}
+
 	require.Len(t, found, 1)
+
 	return found[0]
 }
 
@@ -190,6 +204,7 @@ func (p *process) dial(t *testing.T) net.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(deadline)))
+
 	return conn
 }
 
@@ -212,12 +227,14 @@ type output struct{ printed.Output }
 // await waits until the process has printed text.
 func (o *output) await(t *testing.T, text string) {
 	t.Helper()
+
 	timeout := time.After(deadline)
 	for {
 		n, changed := o.Count(text)
 		if n > 0 {
 			return
 		}
+
 		select {
 		case <-changed:
 		case <-timeout:
@@ -234,12 +251,15 @@ func python(t *testing.T, modules ...string) string {
 	if len(modules) == 0 {
 		return path
 	}
+
 	for _, c := range candidates {
 		if c != "" && exec.CommandContext(t.Context(), c, "-c", "import "+strings.Join(modules, ",")).Run() == nil {
 			return c
 		}
 	}
+
 	interpreters.Missing(t, "python", "no Python that has "+strings.Join(modules, ", "))
+
 	return ""
 }
 
@@ -248,5 +268,6 @@ func absolute(t *testing.T, elem ...string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(elem...))
 	require.NoError(t, err)
+
 	return path
 }

@@ -47,6 +47,7 @@ func meteorProcess(t *testing.T, dir string, env []string, port string, argv ...
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 		<-p.done
 	})
+
 	return p
 }
 
@@ -57,6 +58,7 @@ func freePort(t *testing.T) string {
 	require.NoError(t, listener.Close())
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
+
 	return port
 }
 
@@ -68,11 +70,14 @@ func meteorGet(t *testing.T, port string) (answer meteorAnswer) {
 		if err != nil {
 			return false
 		}
+
 		res, err = http.DefaultClient.Do(req)
+
 		return err == nil
 	}, deadline, 10*time.Millisecond)
 	defer res.Body.Close()
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&answer))
+
 	return answer
 }
 
@@ -111,11 +116,13 @@ func TestMeteorToolStandIn(t *testing.T) {
 // The end of the tool is that of the application, however it comes.
 func TestMeteorToolStandInStops(t *testing.T) {
 	t.Parallel()
+
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGKILL} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
-			p := meteorProcess(t, absolute(t, "testdata/meteor/app"), nil, port, meteorTool(t), "run", "--port", "127.0.0.1:"+port)
+			p := meteorProcess(t, absolute(t, "testdata/meteor/app"), nil, port, meteorTool(t), "run", "--port",
+				"127.0.0.1:"+port)
 			p.out.await(t, "=> App running at")
 			app := meteorGet(t, port).PID
 			require.NoError(t, p.cmd.Process.Signal(signal))
@@ -139,7 +146,9 @@ func isListening(t *testing.T, port string) bool {
 	if err != nil {
 		return false
 	}
+
 	_ = conn.Close()
+
 	return true
 }
 
@@ -147,7 +156,8 @@ func isListening(t *testing.T, port string) bool {
 func TestMeteorToolStandInCrash(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
-	p := meteorProcess(t, absolute(t, "testdata/meteor/app"), nil, port, meteorTool(t), "run", "--port", "127.0.0.1:"+port)
+	p := meteorProcess(t, absolute(t, "testdata/meteor/app"), nil, port, meteorTool(t), "run", "--port", "127.0.0.1:"+
+		port)
 	p.out.await(t, "=> App running at")
 	meteorGet(t, port)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+"/crash", http.NoBody)
@@ -161,6 +171,7 @@ func TestMeteorToolStandInCrash(t *testing.T) {
 
 func TestMeteorToolStandInRefuses(t *testing.T) {
 	t.Parallel()
+
 	app := absolute(t, "testdata/meteor/app")
 	for want, c := range map[string]struct {
 		dir  string
@@ -189,13 +200,19 @@ func TestMeteorBundleStandIn(t *testing.T) {
 		"BIND_IP=127.0.0.1", "ROOT_URL=http://localhost/app", `METEOR_SETTINGS={"a":1}`, "HTTP_FORWARDED_COUNT=1",
 	}, port, node, main)
 	require.Equal(t, meteorAnswer{
-		RootURL: "http://localhost/app", MeteorSettings: `{"a":1}`, ForwardedCount: "1",
-		CWD: filepath.Join(bundle, "programs", "server"), PID: p.cmd.Process.Pid,
+		RootURL:        "http://localhost/app",
+		MeteorSettings: `{"a":1}`,
+		ForwardedCount: "1",
+		CWD:            filepath.Join(bundle, "programs", "server"),
+		PID:            p.cmd.Process.Pid,
 	}, meteorGet(t, port))
 
 	for want, env := range map[string][]string{
 		"Must pass options.rootUrl or set ROOT_URL in the server environment": nil,
-		"METEOR_SETTINGS are not valid JSON":                                  {"METEOR_SETTINGS={", "ROOT_URL=http://localhost"},
+		"METEOR_SETTINGS are not valid JSON": {
+			"METEOR_SETTINGS={",
+			"ROOT_URL=http://localhost",
+		},
 	} {
 		p := meteorProcess(t, bundle, env, strconv.Itoa(0), node, main)
 		require.Equal(t, 1, p.exitCode(t), want)

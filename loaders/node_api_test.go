@@ -70,6 +70,7 @@ func TestNodeExitEventBeforeListen(t *testing.T) {
 
 func TestNodeAdvertisedConcurrency(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct {
 		source       string
 		main, direct int
@@ -78,18 +79,24 @@ func TestNodeAdvertisedConcurrency(t *testing.T) {
 		"null":    {"PhusionPassenger.advertisedConcurrencyLevel = null;", 0, 1},
 		"zero":    {"PhusionPassenger.advertisedConcurrencyLevel = 0;", 0, 0},
 		"some":    {"PhusionPassenger.advertisedConcurrencyLevel = 7;", 7, 7},
-		"refused": {"try { PhusionPassenger.advertisedConcurrencyLevel = -1 } catch (err) { console.log(err.message) }", 0, 1},
+		"refused": {
+			"try { PhusionPassenger.advertisedConcurrencyLevel = -1 } catch (err) { console.log(err.message) }",
+			0, 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, nodeSpec(t, nodeApp(t, "app.js", nodeServer+c.source+"server.listen()")))
+
 			concurrency := map[string]int{}
 			for _, s := range p.ready.Sockets {
 				concurrency[s.Name] = s.Concurrency
 			}
+
 			require.Equal(t, map[string]int{"main": c.main, "http": c.direct}, concurrency)
 			if name == "refused" {
-				p.out.await(t, "advertisedConcurrencyLevel has to be a number of requests, 0 for no limit, or null; it cannot be -1.")
+				p.out.await(t, "advertisedConcurrencyLevel has to be a number of requests, 0 for no limit, or null; "+
+					"it cannot be -1.")
 			}
 		})
 	}
@@ -98,6 +105,7 @@ func TestNodeAdvertisedConcurrency(t *testing.T) {
 // An application that would fork workers is taken for one of them.
 func TestNodeCluster(t *testing.T) {
 	t.Parallel()
+
 	const serve = `
 		if (cluster.isPrimary || cluster.isMaster) {
 			for (let i = 0; i < 4; i++) cluster.fork();
@@ -158,7 +166,10 @@ func TestNodeClusterSockets(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(p.http(t).get(t, "/").body), &answer))
 	require.Equal(t, "EADDRINUSE", answer.Taken)
 	require.Equal(t, []string{"datagram", "datagram", "datagram", "datagram", "datagram"}, answer.Datagrams)
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: answer.Port}).String())
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", (&net.TCPAddr{
+		IP:   net.IPv4(127, 0, 0, 1),
+		Port: answer.Port,
+	}).String())
 	require.NoError(t, err)
 	require.Equal(t, "other", (&session{conn, bufio.NewReader(conn)}).raw(t))
 }
@@ -166,6 +177,7 @@ func TestNodeClusterSockets(t *testing.T) {
 // A worker that ends itself does so after the requests in hand, or at once.
 func TestNodeClusterEnds(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct{ end, want string }{
 		"disconnect": {"cluster.worker.disconnect()", "finished"},
 		"kill":       {"cluster.worker.kill()", ""},
@@ -186,6 +198,7 @@ func TestNodeClusterEnds(t *testing.T) {
 				require.Equal(t, c.want, conn.read(t).body)
 				p.out.await(t, "ended true")
 			}
+
 			require.Zero(t, p.exitCode(t))
 		})
 	}
@@ -193,12 +206,14 @@ func TestNodeClusterEnds(t *testing.T) {
 
 func TestNodeClusterHasNobodyToFork(t *testing.T) {
 	t.Parallel()
+
 	for _, name := range []string{"fork", "setupPrimary", "setupMaster", "disconnect"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := startFailure(t, nodeSpec(t, nodeApp(t, "app.js", "require('cluster')."+name+"()")))
 			require.Equal(t, loaderproto.AppError, err.Kind)
-			require.Contains(t, err.Message.Text, "cluster."+name+"() is for primary processes, and this one is a worker")
+			require.Contains(t, err.Message.Text, "cluster."+name+
+				"() is for primary processes, and this one is a worker")
 			require.Contains(t, err.Message.Text, "Check cluster.isPrimary first")
 		})
 	}
@@ -208,7 +223,8 @@ func TestNodeClusterHasNobodyToFork(t *testing.T) {
 // one to fail.
 func TestNodeStartupFiles(t *testing.T) {
 	t.Parallel()
-	const module = "import http from 'http'; await null; http.createServer((req, res) => res.end(process.argv[1])).listen()"
+	const module = "import http from 'http'; await null; http.createServer((req, res) => " +
+		"res.end(process.argv[1])).listen()"
 	t.Run("symlink", func(t *testing.T) {
 		t.Parallel()
 		file := nodeApp(t, "real.mjs", module)
@@ -225,16 +241,24 @@ func TestNodeStartupFiles(t *testing.T) {
 		_, err := startFailure(t, nodeSpec(t, file))
 		require.Contains(t, err.Message.Text, "--startup-file bin/www")
 	})
+
 	for name, c := range map[string]struct{ file, source, pkg, want string }{
-		"module ends":          {"app.mjs", "export default 1", "", "ended with exit code 0 before an HTTP server of it listened"},
-		"application exported": {"app.js", "module.exports = (req, res) => res.end()", "", "app.js exports an application and does not call listen()"},
+		"module ends": {
+			"app.mjs", "export default 1", "",
+			"ended with exit code 0 before an HTTP server of it listened",
+		},
+		"application exported": {
+			"app.js", "module.exports = (req, res) => res.end()", "",
+			"app.js exports an application and does not call listen()",
+		},
 		"module never settles": {"app.mjs", "await new Promise(() => {})", "", "before an HTTP server of it listened"},
 		"type module ends":     {"app.js", "await null", `{"type": "module"}`, "before an HTTP server of it listened"},
 		"type module throws":   {"app.js", "await null; throw new Error('late')", `{"type": "module"}`, "Error: late"},
 		"module in commonjs":   {"app.cjs", "import 'http'", "", "SyntaxError"},
 		"require in module":    {"app.mjs", "require('http')", "", "require is not defined"},
 		"handled rejections": {
-			"app.mjs", "process.on('unhandledRejection', () => {}); await null; throw new Error('of the main module')", "",
+			"app.mjs", "process.on('unhandledRejection', () => {}); await null; throw new Error('of the main module')",
+			"",
 			"of the main module",
 		},
 		"missing": {"app.js", "", "", "Cannot find module"},
@@ -243,11 +267,14 @@ func TestNodeStartupFiles(t *testing.T) {
 			t.Parallel()
 			file := nodeApp(t, c.file, c.source)
 			if c.pkg != "" {
-				require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "package.json"), []byte(c.pkg), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "package.json"), []byte(c.pkg),
+					0o600))
 			}
+
 			if c.source == "" {
 				require.NoError(t, os.Remove(file))
 			}
+
 			p, err := startFailure(t, nodeSpec(t, file))
 			require.Equal(t, loaderproto.AppError, err.Kind)
 			require.Contains(t, err.Message.Text, c.want)

@@ -77,9 +77,11 @@ func TestNodeDirectAccessEvents(t *testing.T) {
 	access := "X-Passenger-Connect-Password: " + password + "\r\n"
 
 	p := start(t, nodeSpec(t, nodeApp(t, "app.js", custom)))
-	require.Equal(t, "application: 100-continue", p.directRequest(t, "POST", post+"Expect: 100-continue\r\n\r\nbody").body)
+	require.Equal(t, "application: 100-continue",
+		p.directRequest(t, "POST", post+"Expect: 100-continue\r\n\r\nbody").body)
 	require.Equal(t, "application: 200-ok", p.directRequest(t, "POST", post+"Expect: 200-ok\r\n\r\nbody").body)
 	require.Equal(t, "tunnel to example.com:1", p.directRequest(t, "GET", connect+access+"\r\n").body)
+
 	for _, request := range []string{
 		"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 200-ok\r\nContent-Length: 4\r\n\r\n",
@@ -96,7 +98,8 @@ func TestNodeDirectAccessEvents(t *testing.T) {
 	require.Equal(t, http.StatusContinue, res.StatusCode)
 	s.write(t, []byte("body"))
 	require.Equal(t, "body", s.read(t, "POST").body)
-	require.Equal(t, http.StatusExpectationFailed, p.directRequest(t, "POST", post+"Expect: 200-ok\r\n\r\nbody").StatusCode)
+	require.Equal(t, http.StatusExpectationFailed,
+		p.directRequest(t, "POST", post+"Expect: 200-ok\r\n\r\nbody").StatusCode)
 	s = p.direct(t)
 	s.write(t, []byte(connect+access+"\r\n"))
 	s.requireClosed(t)
@@ -137,5 +140,6 @@ func startWithoutPassword(t *testing.T, s *spec) *process {
 	require.NoError(t, p.stdio.SetDeadline(time.Time{}))
 	p.ready = ready
 	go func() { _, _ = io.Copy(&p.out, rest) }()
+
 	return p
 }

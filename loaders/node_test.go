@@ -21,15 +21,23 @@ import (
 
 func nodeSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
 	t.Helper()
+
 	s := &spec{
-		argv: []string{interpreters.Find(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node"), absolute(t, loaders.Node)},
+		argv: []string{
+			interpreters.Find(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node"),
+			absolute(t, loaders.Node),
+		},
 		request: loaderproto.Request{
-			AppType: "node", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
+			AppType:      "node",
+			AppRoot:      filepath.Dir(startupFile),
+			StartupFile:  startupFile,
+			ProcessTitle: "Passenger: App",
 		},
 	}
 	for _, o := range options {
 		o(s)
 	}
+
 	return s
 }
 
@@ -43,6 +51,7 @@ func nodeApp(t *testing.T, name, source string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+
 	return file
 }
 
@@ -83,12 +92,14 @@ func TestNodeHandshake(t *testing.T) {
 	require.Zero(t, p.address(t).Concurrency)
 	require.Empty(t, p.ready.Features)
 	p.requireProtected(t)
+
 	for _, line := range []string{
 		"the application prints while it loads", "and leaves a line unfinished",
 		"the callback was called", "the event was emitted",
 	} {
 		p.out.await(t, line)
 	}
+
 	c := p.http(t)
 	require.Equal(t, "hello", c.get(t, "/").body)
 	c.get(t, "/print")
@@ -112,6 +123,7 @@ func TestNodeHandshake(t *testing.T) {
 
 func TestNodeListenForms(t *testing.T) {
 	t.Parallel()
+
 	const create = "const http = require('http'); const server = http.createServer((req, res) => res.end('hello'));\n"
 	for name, listen := range map[string]string{
 		"nothing":         "server.listen()",
@@ -128,7 +140,8 @@ func TestNodeListenForms(t *testing.T) {
 		"path passenger":  "server.listen({path: 'passenger'})",
 		"explicit": "PhusionPassenger.configure({autoInstall: false});\n" +
 			"http.createServer((req, res) => res.end('wrong')).listen(0, '127.0.0.1', () => server.listen('passenger'))",
-		"detected":  "if (typeof(PhusionPassenger) !== 'undefined') { server.listen('passenger') } else { throw 'undetected' }",
+		"detected": "if (typeof(PhusionPassenger) !== 'undefined') { server.listen('passenger') } else { throw " +
+			"'undetected' }",
 		"second":    "server.listen(1); http.createServer().listen(0, '127.0.0.1')",
 		"net first": "require('net').createServer().listen(0, '127.0.0.1', () => server.listen(1))",
 	} {
@@ -169,7 +182,9 @@ func TestNodeServerOfFurtherAddressListensOnNoPort(t *testing.T) {
 
 func TestNodeModules(t *testing.T) {
 	t.Parallel()
-	const module = "import http from 'http'; await null; http.createServer((req, res) => res.end(import.meta.url)).listen(1)"
+	const module = "import http from 'http'; await null; http.createServer((req, res) => " +
+		"res.end(import.meta.url)).listen(1)"
+
 	const common = "require('http').createServer((req, res) => res.end('common')).listen(1)"
 	for name, c := range map[string]struct{ file, source, pkg, want string }{
 		"mjs":            {file: "app.mjs", source: module, want: "app.mjs"},
@@ -182,8 +197,10 @@ func TestNodeModules(t *testing.T) {
 			t.Parallel()
 			file := nodeApp(t, c.file, c.source)
 			if c.pkg != "" {
-				require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "package.json"), []byte(c.pkg), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(file), "package.json"), []byte(c.pkg),
+					0o600))
 			}
+
 			p := start(t, nodeSpec(t, file))
 			require.Contains(t, p.http(t).get(t, "/").body, c.want)
 		})
@@ -192,8 +209,12 @@ func TestNodeModules(t *testing.T) {
 
 func TestNodeFailures(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct{ file, source, want string }{
-		"exception":      {"app.js", "process.stdout.write('partial'); throw new Error('no: database')", "Error: no: database\n    at "},
+		"exception": {
+			"app.js", "process.stdout.write('partial'); throw new Error('no: database')",
+			"Error: no: database\n    at ",
+		},
 		"no error":       {"app.js", "throw 'a string'", "'a string'"},
 		"syntax":         {"app.js", "function (", "SyntaxError"},
 		"later":          {"app.js", "setTimeout(() => { throw new Error('too late') }, 10)", "too late"},
@@ -203,7 +224,10 @@ func TestNodeFailures(t *testing.T) {
 		"module throws":  {"app.mjs", "await null; throw new Error('from a module')", "from a module"},
 		"end":            {"app.js", "setTimeout(() => {}, 10)", "before an HTTP server of it listened"},
 		"exit":           {"app.js", "process.exit(0)", "exit code 0 before"},
-		"no auto":        {"app.js", "PhusionPassenger.configure({autoInstall: false})", "before an HTTP server of it listened"},
+		"no auto": {
+			"app.js", "PhusionPassenger.configure({autoInstall: false})",
+			"before an HTTP server of it listened",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,12 +283,14 @@ func TestNodeGracefulStop(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	_, err = tunnel.Write([]byte(" tail"))
 	require.NoError(t, err)
+
 	echoed := make([]byte, len("head tail"))
 	for read := 0; read < len(echoed); {
 		n, err := tunnel.br.Read(echoed[read:])
 		require.NoError(t, err)
 		read += n
 	}
+
 	require.Equal(t, "head tail", string(echoed))
 	require.NoError(t, tunnel.Close())
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR2))
@@ -282,6 +308,7 @@ func TestNodeStopBeforeListen(t *testing.T) {
 	p.out.await(t, "loaded")
 	p.closeStdin(t)
 	require.Zero(t, p.exitCode(t))
+
 	select {
 	case err := <-negotiated:
 		require.Error(t, err)

@@ -17,6 +17,7 @@ func workerSpec(title string, options ...func(*spec)) *spec {
 	for _, o := range options {
 		o(s)
 	}
+
 	return s
 }
 

@@ -42,6 +42,7 @@ func startPreloader(t *testing.T, s *spec) *preloader {
 			t.Logf("output of the preloader:\n%s", p.out.String())
 		}
 	})
+
 	return p
 }
 
@@ -52,6 +53,7 @@ func startPreloaderFailure(t *testing.T, s *spec) (*preloader, *loaderproto.Erro
 	err := p.negotiate(s)
 	var failure *loaderproto.Error
 	require.ErrorAs(t, err, &failure)
+
 	return p, failure
 }
 
@@ -66,18 +68,22 @@ func (p *preloader) negotiate(s *spec) error {
 	if err := p.stdio.SetDeadline(time.Now().Add(deadline)); err != nil {
 		return err
 	}
+
 	ready, rest, err := n.NegotiatePreloader(p.stdio)
 	if err != nil {
 		return err
 	}
+
 	p.ready = ready
 	if err := p.stdio.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+
 	go func() {
 		_ = loaderproto.ReadWorkerExits(rest, func(b []byte) { _, _ = p.out.Write(b) },
 			func(e loaderproto.WorkerExit) { p.exit(e.PID) <- e })
 	}()
+
 	return nil
 }
 
@@ -89,12 +95,14 @@ func (p *preloader) exit(pid int) chan loaderproto.WorkerExit {
 		c = make(chan loaderproto.WorkerExit, 1)
 		p.exits[pid] = c
 	}
+
 	return c
 }
 
 // awaitExit waits until the preloader tells how a worker ended.
 func (p *preloader) awaitExit(t *testing.T, w *worker) loaderproto.WorkerExit {
 	t.Helper()
+
 	select {
 	case e := <-p.exit(w.pid):
 		return e
@@ -126,6 +134,7 @@ func (p *preloader) dial(t *testing.T) *net.UnixConn {
 	require.NoError(t, conn.SetDeadline(time.Now().Add(deadline)))
 	unix, ok := conn.(*net.UnixConn)
 	require.True(t, ok)
+
 	return unix
 }
 
@@ -142,10 +151,13 @@ func (w *withDescriptors) Write(b []byte) (int, error) {
 		for i, f := range w.files {
 			fds[i] = int(f.Fd())
 		}
+
 		rights = syscall.UnixRights(fds...)
 		w.files = nil
 	}
+
 	n, _, err := w.WriteMsgUnix(b, rights, nil)
+
 	return n, err
 }
 
@@ -164,6 +176,7 @@ func (p *preloader) spawn(t *testing.T, s *spec) *worker {
 	t.Helper()
 	w := p.fork(t, s)
 	require.NoError(t, w.negotiate(s), "output: %s%s", w.out.String(), w.errors.String())
+
 	return w
 }
 
@@ -174,6 +187,7 @@ func (p *preloader) spawnFailure(t *testing.T, s *spec) (*worker, *loaderproto.E
 	err := w.negotiate(s)
 	var failure *loaderproto.Error
 	require.ErrorAs(t, err, &failure)
+
 	return w, failure
 }
 
@@ -185,6 +199,7 @@ func (p *preloader) fork(t *testing.T, s *spec) *worker {
 	if s.request.SocketDir == "" && !s.noSocketDir {
 		s.request.SocketDir = w.socketDir
 	}
+
 	conn := &withDescriptors{UnixConn: p.dial(t)}
 	if p.ready.HasFeature(loaderproto.FeatureWorkerStderr) {
 		r, theirs, err := os.Pipe()
@@ -196,7 +211,9 @@ func (p *preloader) fork(t *testing.T, s *spec) *worker {
 			_ = r.Close()
 		}()
 	}
+
 	require.NoError(t, loaderproto.SendSpawnCommand(conn, &s.request))
+
 	// One byte at a time, so that nothing of the handshake is left in a buffer.
 	pid, _, err := loaderproto.ReadSpawnReply(iotest.OneByteReader(conn.UnixConn))
 	require.NoError(t, err, p.out.String())
@@ -212,10 +229,12 @@ func (p *preloader) fork(t *testing.T, s *spec) *worker {
 		if t.Failed() {
 			t.Logf("output of worker %d:\n%s%s", pid, w.out.String(), w.errors.String())
 		}
+
 		if conn.CloseWrite() == nil {
 			w.requireEnd(t)
 		}
 	})
+
 	return w
 }
 
@@ -236,13 +255,16 @@ func (w *worker) negotiate(s *spec) error {
 	if err != nil {
 		return err
 	}
+
 	w.ready, rest = ready, after
+
 	return nil
 }
 
 // requireEnd waits until the worker is gone, without the preloader's help.
 func (w *worker) requireEnd(t *testing.T) {
 	t.Helper()
+
 	select {
 	case <-w.done:
 	case <-time.After(deadline):

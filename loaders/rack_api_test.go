@@ -29,6 +29,7 @@ func (p *process) asksForOOBWork(t *testing.T, uri string) bool {
 	s.write(t, header(t, "GET", uri, nil))
 	response := s.raw(t)
 	require.Contains(t, response, " 200 OK\r\n")
+
 	return strings.Contains(response, "\r\n!~Request-OOB-Work: true\r\n")
 }
 
@@ -45,6 +46,7 @@ run lambda { |env|
 
 func TestRackOutOfBandGC(t *testing.T) {
 	t.Parallel()
+
 	for _, arguments := range []string{"3", "strategy: :count, frequency: 3", "{ strategy: :count, frequency: 3 }"} {
 		p := start(t, rackSpec(t, writeRackApp(t, fmt.Sprintf(outOfBandGC, arguments))))
 		for range 2 {
@@ -78,6 +80,7 @@ func TestRackOutOfBandGCCountsOnThreads(t *testing.T) { //nolint:tparallel // th
 		for range 4 {
 			t.Run("client", func(t *testing.T) {
 				t.Parallel()
+
 				s := p.session(t)
 				for range 25 {
 					if s.get(t, "/").Header.Get("!~Request-OOB-Work") != "" {
@@ -105,6 +108,7 @@ func TestRackOutOfBandGCTools(t *testing.T) {
 
 func TestRackLibraries(t *testing.T) {
 	t.Parallel()
+
 	for source, want := range map[string]string{
 		`PhusionPassenger.require_passenger_lib "rack/out_of_bounds"`:                         `only "rack/out_of_band_gc" (LoadError)`,
 		fmt.Sprintf(outOfBandGC, "0"):                                                         "has to be at least 1",
@@ -127,12 +131,16 @@ func TestRackOutOfBandHeaderName(t *testing.T) {
 
 func TestRackAdvertisedConcurrency(t *testing.T) {
 	t.Parallel()
+
 	for _, level := range []int{0, 7} {
-		source := fmt.Sprintf("PhusionPassenger.advertised_concurrency_level = %d\nrun ->(env) { [200, {}, []] }", level)
+		source := fmt.Sprintf("PhusionPassenger.advertised_concurrency_level = %d\nrun ->(env) { [200, {}, []] }",
+			level)
 		file := writeRackApp(t, source)
+
 		w := startPreloader(t, rackPreloaderSpec(t, file)).spawn(t, rackWorkerSpec())
 		for _, p := range []*process{start(t, rackSpec(t, file, threads(3))), w.process} {
 			require.Len(t, p.ready.Sockets, 2)
+
 			for _, s := range p.ready.Sockets {
 				require.Equal(t, level, s.Concurrency)
 			}

@@ -22,11 +22,13 @@ func bundledApp(t *testing.T, files map[string]string) (root, startupFile string
 	root = t.TempDir()
 	all := map[string]string{"config.ru": showBundle}
 	maps.Copy(all, files)
+
 	for name, content := range all {
 		path := filepath.Join(root, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	}
+
 	return root, filepath.Join(root, "config.ru")
 }
 
@@ -34,6 +36,7 @@ const missingGem = "gem 'no_such_gem_at_all'\n"
 
 func TestRackBundlerChoice(t *testing.T) {
 	t.Parallel()
+
 	const bundled = "ROOT "
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -41,7 +44,8 @@ func TestRackBundlerChoice(t *testing.T) {
 	}{
 		"no bundle": {map[string]string{}, " "},
 		"own setup": {map[string]string{
-			"config/setup_load_paths.rb": "BY = 'own'", ".bundle/environment.rb": "BY = 'locked'", "Gemfile": missingGem,
+			"config/setup_load_paths.rb": "BY = 'own'", ".bundle/environment.rb": "BY = 'locked'",
+			"Gemfile": missingGem,
 		}, " own"},
 		"locked environment": {map[string]string{
 			".bundle/environment.rb": "BY = 'locked'", "Gemfile": missingGem,
@@ -50,10 +54,11 @@ func TestRackBundlerChoice(t *testing.T) {
 		"gems.rb":            {map[string]string{"gems.rb": "gem 'rack'\n"}, bundled},
 		"only configuration": {map[string]string{".bundle/config": "---\n"}, " "},
 		"a gem of its own": {map[string]string{
-			"Gemfile":           "gem 'rack'\ngem 'ours', path: 'ours'\n",
-			"config.ru":         "require 'ours'\n" + showBundle,
-			"ours/lib/ours.rb":  "BY = 'gem'",
-			"ours/ours.gemspec": "Gem::Specification.new { |s| s.name = 'ours'; s.version = '1'; s.summary = 's'; s.authors = ['a'] }",
+			"Gemfile":          "gem 'rack'\ngem 'ours', path: 'ours'\n",
+			"config.ru":        "require 'ours'\n" + showBundle,
+			"ours/lib/ours.rb": "BY = 'gem'",
+			"ours/ours.gemspec": "Gem::Specification.new { |s| s.name = 'ours'; s.version = '1'; s.summary = 's'; " +
+				"s.authors = ['a'] }",
 		}, bundled + "gem"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,6 +68,7 @@ func TestRackBundlerChoice(t *testing.T) {
 			if len(want) >= len(bundled) && want[:len(bundled)] == bundled {
 				want = root + " " + want[len(bundled):]
 			}
+
 			require.Equal(t, want, start(t, rackSpec(t, file)).get(t, "/").body)
 			w := startPreloader(t, rackPreloaderSpec(t, file)).spawn(t, rackWorkerSpec())
 			require.Equal(t, want, w.get(t, "/").body)
@@ -89,12 +95,19 @@ func TestRackBundlerGemfileVariable(t *testing.T) {
 // What Bundler says reaches the spawner, which finds advice by it.
 func TestRackBundlerErrors(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct {
 		files map[string]string
 		want  []string
 	}{
-		"missing gem":    {map[string]string{"Gemfile": missingGem}, []string{"Bundler::GemNotFound", "no_such_gem_at_all"}},
-		"broken Gemfile": {map[string]string{"Gemfile": "gem 'rack\n"}, []string{"Bundler::Dsl::DSLError", "unterminated string"}},
+		"missing gem": {
+			map[string]string{"Gemfile": missingGem},
+			[]string{"Bundler::GemNotFound", "no_such_gem_at_all"},
+		},
+		"broken Gemfile": {
+			map[string]string{"Gemfile": "gem 'rack\n"},
+			[]string{"Bundler::Dsl::DSLError", "unterminated string"},
+		},
 		"not in the bundle": {
 			map[string]string{"Gemfile": "gem 'rack'\n", "config.ru": "require 'sinatra/base'"},
 			[]string{"sinatra/base", "LoadError"},
@@ -104,16 +117,21 @@ func TestRackBundlerErrors(t *testing.T) {
 			[]string{"cannot load Rack", `Add gem "rack" to the application's Gemfile`},
 		},
 		"other version than locked": {map[string]string{
-			"Gemfile":      "source 'https://rubygems.org'\ngem 'rack'\n",
-			"Gemfile.lock": "GEM\n  remote: https://rubygems.org/\n  specs:\n    rack (1.0.0)\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  rack\n",
+			"Gemfile": "source 'https://rubygems.org'\ngem 'rack'\n",
+			"Gemfile.lock": "GEM\n  remote: https://rubygems.org/\n  specs:\n    rack (1.0.0)\n\nPLATFORMS\n  " +
+				"ruby\n\nDEPENDENCIES\n  rack\n",
 		}, []string{"Bundler::GemNotFound", "rack-1.0.0"}},
-		"own setup fails": {map[string]string{"config/setup_load_paths.rb": "raise 'no paths'"}, []string{"no paths", "setup_load_paths.rb"}},
+		"own setup fails": {
+			map[string]string{"config/setup_load_paths.rb": "raise 'no paths'"},
+			[]string{"no paths", "setup_load_paths.rb"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, file := bundledApp(t, c.files)
 			p, err := startFailure(t, rackSpec(t, file))
 			require.Equal(t, 1, p.exitCode(t))
+
 			_, forked := startPreloaderFailure(t, rackPreloaderSpec(t, file))
 			for _, want := range c.want {
 				require.Contains(t, err.Message.Text, want)

@@ -41,10 +41,12 @@ func TestRackDirectEnvironment(t *testing.T) {
 	t.Parallel()
 	p := startRack(t)
 	r := p.directRequest(t, "GET", "GET /show_env/%C3%A9?a=%20b HTTP/1.1\r\nHost: localhost:1\r\n"+
-		"x-passenger-connect-password:"+password+"\t\r\nCookie: a=b\r\nCookie: c=d\r\nAccept: text/x\r\nAccept: text/y\r\n"+
+		"x-passenger-connect-password:"+password+
+		"\t\r\nCookie: a=b\r\nCookie: c=d\r\nAccept: text/x\r\nAccept: text/y\r\n"+
 		"Content-Type: text/z\r\nContent-Length: 0\r\n\r\n")
 	var env map[string]any
 	require.NoError(t, json.Unmarshal([]byte(r.body), &env))
+
 	_, port, _ := strings.Cut(p.directAddress(t), ":")
 	for name, value := range map[string]any{
 		"REQUEST_METHOD": "GET", "REQUEST_URI": "/show_env/%C3%A9?a=%20b", "PATH_INFO": "/show_env/%C3%A9",
@@ -55,6 +57,7 @@ func TestRackDirectEnvironment(t *testing.T) {
 	} {
 		require.Equal(t, value, env[name], name)
 	}
+
 	require.NotContains(t, env, "HTTP_CONTENT_TYPE")
 }
 
@@ -63,6 +66,7 @@ func TestRackDirectEnvironment(t *testing.T) {
 func TestRackDirectResponses(t *testing.T) {
 	t.Parallel()
 	p := startRack(t)
+
 	large := strings.Repeat("x", 1000000)
 	for uri, want := range map[string]string{
 		"/generator": "onetwo", "/file": large, "/without_body?204": "", "/streaming": "onetwo",
@@ -72,10 +76,12 @@ func TestRackDirectResponses(t *testing.T) {
 		if uri == "/chunked_by_itself" {
 			continue
 		}
+
 		r := p.directRequest(t, "GET", "GET "+uri+" HTTP/1.0\r\nX-Passenger-Connect-Password: "+password+"\r\n\r\n")
 		require.Equal(t, want, r.body, uri)
 		require.Empty(t, r.TransferEncoding)
 	}
+
 	require.Equal(t, http.StatusInternalServerError, p.directGet(t, "/fail").StatusCode)
 	require.JSONEq(t, `["generator", "generator", "file", "file", "without", "without", "partial", "partial"]`,
 		sorted(t, p.directGet(t, "/which_closed").body, "generator", "file", "without", "partial"))
@@ -91,6 +97,7 @@ func sorted(t *testing.T, array string, order ...string) string {
 	t.Helper()
 	var all, result []string
 	require.NoError(t, json.Unmarshal([]byte(array), &all))
+
 	for _, name := range order {
 		for _, s := range all {
 			if s == name {
@@ -98,9 +105,11 @@ func sorted(t *testing.T, array string, order ...string) string {
 			}
 		}
 	}
+
 	require.Len(t, result, len(all))
 	b, err := json.Marshal(result)
 	require.NoError(t, err)
+
 	return string(b)
 }
 
@@ -108,6 +117,7 @@ func TestRackDirectRefusals(t *testing.T) {
 	t.Parallel()
 	p := startRack(t)
 	allowed := "X-Passenger-Connect-Password: " + password + "\r\n"
+
 	head := "POST /echo HTTP/1.1\r\nHost: localhost\r\n" + allowed
 	for request, status := range map[string]int{
 		"GET /echo HTTP/1.1\n" + allowed + "\n":                              http.StatusBadRequest,
@@ -146,6 +156,7 @@ func TestRackDirectOneAtOnce(t *testing.T) {
 	p := startRackThreads(t, keepAlive)
 	slow := p.direct(t)
 	slow.write(t, []byte(fmt.Sprintf(directHead, "POST", "/state")+"Content-Length: 4\r\n\r\nhal"))
+
 	for range 5 {
 		gates, sessions := holdUp(t, p, 1)
 		direct := p.direct(t)
@@ -154,6 +165,7 @@ func TestRackDirectOneAtOnce(t *testing.T) {
 		require.Equal(t, "through", sessions[0].read(t, "GET").body)
 		require.Equal(t, "counted", direct.read(t, "GET").body)
 	}
+
 	slow.write(t, []byte("f"))
 	var state insideState
 	require.NoError(t, json.Unmarshal([]byte(slow.read(t, "POST").body), &state))
@@ -182,6 +194,7 @@ func TestRackDirectDeadlines(t *testing.T) {
 	silent, half, body := p.direct(t), p.direct(t), p.direct(t)
 	half.write(t, []byte("GET / HT"))
 	body.write(t, []byte(fmt.Sprintf(directHead, "POST", "/")+"Content-Length: 4\r\n\r\nhal"))
+
 	for _, s := range []*session{silent, half, body} {
 		s.requireClosed(t)
 	}
@@ -222,8 +235,10 @@ func TestRackDirectHidesOwnHeaders(t *testing.T) {
 	r := p.directRequest(t, "GET", "GET / HTTP/1.1\r\nHost: x\r\nX-Passenger-Connect-Password: "+password+"\r\n\r\n")
 	require.Equal(t, "hello", r.body)
 	require.Equal(t, "1", r.Header.Get("X-Shown"))
+
 	for name := range r.Header {
 		require.False(t, strings.HasPrefix(name, "!~"), name)
 	}
+
 	require.Equal(t, "true", p.get(t, "/").Header.Get("!~Request-OOB-Work"), "the server gets it")
 }

@@ -21,6 +21,7 @@ func rackPreloaderSpec(t *testing.T, startupFile string, options ...func(*spec))
 	t.Helper()
 	s := rackSpec(t, startupFile, append([]func(*spec){allPreloaderFeatures}, options...)...)
 	s.argv[len(s.argv)-1] = absolute(t, loaders.RubyPreloader)
+
 	return s
 }
 
@@ -37,6 +38,7 @@ func writeRackApp(t *testing.T, source string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.ru")
 	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+
 	return file
 }
 
@@ -69,6 +71,7 @@ func TestRackPreloaderWorkers(t *testing.T) {
 	require.Contains(t, string(title), "Passenger AppPreloader: "+absolute(t, "testdata/rackpreload"))
 
 	seen := map[int]bool{}
+
 	randoms := make([]string, 3)
 	for i := range randoms {
 		w := p.spawn(t, rackWorkerSpec(keepAlive))
@@ -82,10 +85,12 @@ func TestRackPreloaderWorkers(t *testing.T) {
 		require.Equal(t, strings.Fields(string(session))[5], fmt.Sprint(id.Session), "the preloader's session")
 		require.Equal(t, [][]any{{"starting", true}, {"signal handlers"}}, id.Events)
 		require.Contains(t, id.Title, "Passenger: Worker: /")
+
 		var calls [][]any
 		for range i + 1 {
 			calls = append(calls, []any{"clear", float64(preloaderPID)})
 		}
+
 		require.Equal(t, append(calls, []any{"establish", float64(w.pid)}), id.ActiveRecord)
 		require.False(t, seen[w.pid])
 		seen[w.pid] = true
@@ -96,14 +101,17 @@ func TestRackPreloaderWorkers(t *testing.T) {
 		w.out.await(t, fmt.Sprintf("child of %d\n", w.pid))
 		randoms[i] = w.get(t, "/random").body
 	}
+
 	for i, r := range randoms {
 		var values, others []any
 		require.NoError(t, json.Unmarshal([]byte(r), &values))
 		require.NoError(t, json.Unmarshal([]byte(randoms[(i+1)%3]), &others))
+
 		for j := range values {
 			require.NotEqual(t, values[j], others[j])
 		}
 	}
+
 	require.NotContains(t, p.out.String(), "complaint")
 	require.NotContains(t, p.out.String(), "passenger_loader", "warnings of ruby -w")
 }
@@ -130,6 +138,7 @@ func TestRackPreloaderDescriptors(t *testing.T) {
 	half := p.dial(t)
 	_, err := half.Write([]byte("spawn\nhalf of a command"))
 	require.NoError(t, err)
+
 	for range 2 {
 		w := p.spawn(t, rackWorkerSpec())
 		w.getJSON(t, "/descriptors", &forked)
@@ -143,6 +152,7 @@ func TestRackPreloaderDescriptors(t *testing.T) {
 // where it is, shared.
 func TestRackPreloaderHeap(t *testing.T) {
 	t.Parallel()
+
 	p := startRackPreloader(t)
 	for range 2 {
 		var heap struct {
@@ -161,12 +171,17 @@ func TestRackPreloaderHeap(t *testing.T) {
 // rackPreloaded is what preloaders of all languages have to do, in Ruby.
 func rackPreloaded(t *testing.T) preloaded {
 	t.Helper()
+
 	return preloaded{
-		preloader: startRackPreloader(t), spec: func() *spec { return rackWorkerSpec() }, end: "/exit", atExit: "at_exit of %d\n",
+		preloader: startRackPreloader(t),
+		spec:      func() *spec { return rackWorkerSpec() },
+		end:       "/exit",
+		atExit:    "at_exit of %d\n",
 		pid: func(t *testing.T, w *worker) int {
 			t.Helper()
 			var id identity
 			w.getJSON(t, "/identity", &id)
+
 			return id.PID
 		},
 	}
@@ -187,7 +202,8 @@ func TestRackPreloaderStops(t *testing.T) {
 
 func TestRackPreloaderFailures(t *testing.T) {
 	t.Parallel()
-	p, err := startPreloaderFailure(t, rackPreloaderSpec(t, writeRackApp(t, "at_exit { puts 'at_exit' }\nraise 'no: database'")))
+	p, err := startPreloaderFailure(t, rackPreloaderSpec(t,
+		writeRackApp(t, "at_exit { puts 'at_exit' }\nraise 'no: database'")))
 	require.Equal(t, loaderproto.AppError, err.Kind)
 	require.Contains(t, err.Message.Text, "no: database (RuntimeError)")
 	require.Equal(t, 1, p.exitCode(t))
@@ -233,6 +249,7 @@ run ->(env) {}`)))
 
 func TestRackPreloaderCommands(t *testing.T) {
 	t.Parallel()
+
 	p := startRackPreloader(t)
 	for command, complaint := range map[string]string{
 		"stop\n":                              `"stop" is unknown`,
@@ -248,6 +265,7 @@ func TestRackPreloaderCommands(t *testing.T) {
 		requireRefused(t, conn)
 		p.out.await(t, complaint)
 	}
+
 	conn := p.dial(t)
 	_, err := conn.Write([]byte("spawn\napp_root: /"))
 	require.NoError(t, err)
@@ -269,6 +287,7 @@ func requireRefused(t *testing.T, conn net.Conn) {
 	if err != nil {
 		require.ErrorIs(t, err, syscall.ECONNRESET)
 	}
+
 	require.Empty(t, b)
 }
 

@@ -18,15 +18,23 @@ import (
 
 func rackSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
 	t.Helper()
+
 	s := &spec{
-		argv: []string{interpreters.Find(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby"), "-w", absolute(t, loaders.Ruby)},
+		argv: []string{
+			interpreters.Find(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby"), "-w",
+			absolute(t, loaders.Ruby),
+		},
 		request: loaderproto.Request{
-			AppType: "rack", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
+			AppType:      "rack",
+			AppRoot:      filepath.Dir(startupFile),
+			StartupFile:  startupFile,
+			ProcessTitle: "Passenger: App",
 		},
 	}
 	for _, o := range options {
 		o(s)
 	}
+
 	return s
 }
 
@@ -55,6 +63,7 @@ func TestRackHandshake(t *testing.T) {
 
 func TestRackFailures(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct{ source, want string }{
 		"exception":          {"print 'partial'\nraise 'no: database'", "no: database (RuntimeError)"},
 		"syntax":             {"run ->(", "SyntaxError"},
@@ -94,6 +103,7 @@ func TestRackStartupFileNames(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "a: b;c")
 	require.NoError(t, os.Mkdir(root, 0o700))
+
 	for _, name := range []string{"config.ru", "other.ru", "application"} {
 		file := filepath.Join(root, name)
 		require.NoError(t, os.WriteFile(file, []byte("run ->(env) { [200, {}, [Dir.pwd]] }"), 0o600))
@@ -114,7 +124,8 @@ func TestRackSockets(t *testing.T) {
 	require.Contains(t, err.Message.Text, "shorter than 108 bytes")
 
 	file := filepath.Join(t.TempDir(), "config.ru")
-	require.NoError(t, os.WriteFile(file, []byte("PhusionPassenger.advertised_concurrency_level = 0\nrun ->(env) {}"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("PhusionPassenger.advertised_concurrency_level = 0\nrun ->(env) {}"),
+		0o600))
 	require.Zero(t, start(t, rackSpec(t, file)).address(t).Concurrency)
 }
 
@@ -122,7 +133,10 @@ func TestRackEnvironment(t *testing.T) {
 	t.Parallel()
 	p := startRack(t)
 	s := p.session(t)
-	s.write(t, header(t, "GET", "/show_env/%C3%A9?a=%20b", vars{"HTTPS": "on", "SCRIPT_NAME": "/base", "CONTENT_TYPE": "text/x"}))
+	s.write(t, header(t, "GET", "/show_env/%C3%A9?a=%20b", vars{
+		"HTTPS": "on", "SCRIPT_NAME": "/base",
+		"CONTENT_TYPE": "text/x",
+	}))
 	var env map[string]any
 	require.NoError(t, json.Unmarshal([]byte(s.read(t, "GET").body), &env))
 	require.Equal(t, "/show_env/%C3%A9", env["PATH_INFO"])
@@ -157,11 +171,13 @@ func TestRackInput(t *testing.T) {
 		require.Equal(t, "true5", s.post(t, "/rewind", "small").body)
 		require.Equal(t, "true3000000", s.post(t, "/rewind", large).body)
 	}
+
 	require.Equal(t, "lint found nothing", s.post(t, "/lint", "body").body)
 }
 
 func TestRackResponses(t *testing.T) {
 	t.Parallel()
+
 	p := startRack(t, keepAlive)
 	for _, c := range []struct {
 		uri    string
@@ -199,20 +215,25 @@ func TestRackResponses(t *testing.T) {
 			require.Contains(t, r.Header.Get("Content-Type"), "text/plain")
 			require.NotContains(t, r.body, "config.ru")
 		}
+
 		if c.length != "" {
 			require.Equal(t, c.length, r.Header.Get("Content-Length"), c.uri)
 		}
+
 		if strings.HasPrefix(c.body, "many") {
 			require.Equal(t, []string{"a", "b"}, r.Header.Values("X-Lines"), c.uri)
 		}
+
 		if c.closes {
 			require.True(t, r.Close, c.uri)
 			s.requireClosed(t)
 			continue
 		}
+
 		require.False(t, r.Close, c.uri)
 		require.Equal(t, "ignored", s.get(t, "/ignore_body").body, c.uri)
 	}
+
 	p.out.await(t, "the application fails (RuntimeError)")
 	require.JSONEq(t, `["generator", "without", "without", "file", "partial", "before", "bad header", "bad header"]`,
 		p.get(t, "/which_closed").body)
@@ -221,20 +242,26 @@ func TestRackResponses(t *testing.T) {
 func TestRackHead(t *testing.T) {
 	t.Parallel()
 	p := startRack(t, keepAlive)
+
 	s := p.session(t)
-	for _, uri := range []string{"/generator", "/ignore_body", "/file", "/too_little", "/streaming", "/partial_hijack"} {
+	for _, uri := range []string{
+		"/generator", "/ignore_body", "/file", "/too_little", "/streaming",
+		"/partial_hijack",
+	} {
 		s.write(t, header(t, "HEAD", uri, nil))
 		r := s.read(t, "HEAD")
 		require.Equal(t, 200, r.StatusCode)
 		require.Empty(t, r.body)
 		require.False(t, r.Close)
 	}
+
 	require.JSONEq(t, `["generator", "file", "partial"]`, s.get(t, "/which_closed").body)
 }
 
 // A response that breaks off must not look complete.
 func TestRackBrokenOff(t *testing.T) {
 	t.Parallel()
+
 	p := startRack(t, keepAlive)
 	for _, uri := range []string{"/fail_after_first_chunk", "/too_little", "/streaming_fails"} {
 		s := p.session(t)
@@ -243,6 +270,7 @@ func TestRackBrokenOff(t *testing.T) {
 		require.Contains(t, raw, "200 OK", uri)
 		require.False(t, strings.HasSuffix(raw, "0\r\n\r\n"), uri)
 	}
+
 	require.JSONEq(t, `["after"]`, p.get(t, "/which_closed").body)
 }
 
@@ -255,6 +283,7 @@ func TestRackHijack(t *testing.T) {
 
 func requireRackHijack(t *testing.T, p *process) {
 	t.Helper()
+
 	// What came together with the request is the application's.
 	s := p.session(t)
 	s.write(t, header(t, "GET", "/full_hijack", nil), []byte("ping"))
@@ -282,6 +311,7 @@ func TestRackCallbacks(t *testing.T) {
 // Every response of a foreign core's connection closes it.
 func TestRackOneRequest(t *testing.T) {
 	t.Parallel()
+
 	p := startRack(t)
 	for _, uri := range []string{"/generator", "/ignore_body", "/without_body?204"} {
 		s := p.session(t)

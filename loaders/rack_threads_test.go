@@ -27,6 +27,7 @@ func newGate(t *testing.T) gate {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gate")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
+
 	return gate(path)
 }
 
@@ -46,14 +47,17 @@ func (g gate) open(t *testing.T) {
 // holdUp has n requests wait in the application at once.
 func holdUp(t *testing.T, p *process, n int) ([]gate, []*session) {
 	t.Helper()
+
 	gates, sessions := make([]gate, n), make([]*session, n)
 	for i := range n {
 		gates[i], sessions[i] = newGate(t), p.session(t)
 		sessions[i].write(t, header(t, "GET", gates[i].uri(), nil))
 	}
+
 	for _, g := range gates {
 		g.await(t, p)
 	}
+
 	return gates, sessions
 }
 
@@ -72,14 +76,17 @@ func TestRackThreads(t *testing.T) {
 		require.Equal(t, "false", p.session(t).get(t, "/thread").body)
 		p.session(t).write(t, header(t, "GET", "/state", nil)[:10])
 	}
+
 	gates, sessions := holdUp(t, p, 4)
 	fifth := p.session(t)
 	fifth.write(t, header(t, "GET", "/state", nil))
+
 	// They end in any order.
 	for _, i := range []int{2, 0, 3, 1} {
 		gates[i].open(t)
 		require.Equal(t, "through", sessions[i].read(t, "GET").body)
 	}
+
 	require.Equal(t, http.StatusOK, fifth.read(t, "GET").StatusCode)
 	var state insideState
 	p.getJSON(t, "/state", &state)
@@ -91,6 +98,7 @@ func TestRackThreads(t *testing.T) {
 // Without threads the application runs on the one that loaded it.
 func TestRackOneThread(t *testing.T) {
 	t.Parallel()
+
 	for _, option := range []func(*spec){threads(0), threads(1)} {
 		p := startRackThreads(t, option)
 		require.Equal(t, 1, p.address(t).Concurrency)
@@ -122,6 +130,7 @@ func TestRackThreadsHijack(t *testing.T) {
 	t.Parallel()
 	p := startRack(t, keepAlive, threads(3))
 	requireRackHijack(t, p)
+
 	for _, uri := range []string{"/streaming", "/partial_hijack"} {
 		s := p.session(t)
 		require.NotEmpty(t, s.get(t, uri).body)
@@ -136,6 +145,7 @@ func TestRackThreadsStopWithQueue(t *testing.T) {
 	gates, sessions := holdUp(t, p, 2)
 	queued := p.session(t)
 	queued.write(t, header(t, "GET", "/thread", nil))
+
 	// Connections are accepted in turn: when this one has been refused, the
 	// other's request has been seen.
 	later := p.session(t)
@@ -143,10 +153,12 @@ func TestRackThreadsStopWithQueue(t *testing.T) {
 	later.requireClosed(t)
 
 	p.closeStdin(t)
+
 	for i, g := range gates {
 		g.open(t)
 		require.Equal(t, "through", sessions[i].read(t, "GET").body)
 	}
+
 	require.Equal(t, "false", queued.read(t, "GET").body)
 	require.Zero(t, p.exitCode(t))
 }
@@ -178,6 +190,7 @@ func TestRackThreadsCloseOnce(t *testing.T) { //nolint:tparallel // the group is
 			for range clients {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
+
 					for range rounds {
 						ask(t, p.session(t))
 					}
@@ -190,6 +203,7 @@ func TestRackThreadsCloseOnce(t *testing.T) { //nolint:tparallel // the group is
 		var state insideState
 		p.getJSON(t, "/state", &state)
 		require.LessOrEqual(t, state.Closed, requests)
+
 		return state.Closed == requests && state.Inside == 1
 	}, deadline, 10*time.Millisecond)
 }
@@ -206,11 +220,13 @@ func TestRackThreadsForked(t *testing.T) {
 	p := startPreloader(t, rackPreloaderSpec(t, absolute(t, "testdata/rackthreads/config.ru")))
 	w := p.spawn(t, rackWorkerSpec(keepAlive, threads(2)))
 	require.Equal(t, 2, w.address(t).Concurrency)
+
 	gates, sessions := holdUp(t, w.process, 2)
 	for i, g := range gates {
 		g.open(t)
 		require.Equal(t, "through", sessions[i].read(t, "GET").body)
 	}
+
 	w.requireCleanStop(t)
 	require.Zero(t, p.awaitExit(t, w).Status)
 }

@@ -44,14 +44,17 @@ func header(t *testing.T, method, uri string, more vars) []byte {
 		"PASSENGER_CONNECT_PASSWORD": password,
 	}
 	maps.Copy(v, more)
+
 	var e sessionproto.Encoder
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		if v[name] != "" || name == "SCRIPT_NAME" || name == "QUERY_STRING" {
 			e.Add(name, v[name])
 		}
 	}
+
 	b, err := e.Bytes()
 	require.NoError(t, err)
+
 	return slices.Clone(b)
 }
 
@@ -74,6 +77,7 @@ func (s *session) read(t *testing.T, method string) reply {
 	require.NoError(t, err)
 	body, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
+
 	return reply{res, string(body)}
 }
 
@@ -96,6 +100,7 @@ func (s *session) raw(t *testing.T) string {
 	if !errors.Is(err, syscall.ECONNRESET) {
 		require.NoError(t, err)
 	}
+
 	return string(b)
 }
 
@@ -112,5 +117,6 @@ func (p *process) get(t *testing.T, uri string) reply {
 	s := p.session(t)
 	r := s.get(t, uri)
 	require.NoError(t, s.Close())
+
 	return r
 }

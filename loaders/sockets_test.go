@@ -18,12 +18,14 @@ const maxSocketName = 16
 // more.
 func TestLongestSocketDirectory(t *testing.T) {
 	t.Parallel()
+
 	for name, startApp := range map[string]func(t *testing.T, options ...func(*spec)) *process{
 		"python": startWSGI, "ruby": startRack, "node": startNode,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := longDirectory(t, loaderproto.UnixPathMax-1-len("/")-maxSocketName)
+
 			p := startApp(t, func(s *spec) { s.request.SocketDir = dir })
 			for _, s := range p.ready.Sockets {
 				if s.Address.Network == "unix" {
@@ -31,6 +33,7 @@ func TestLongestSocketDirectory(t *testing.T) {
 					require.LessOrEqual(t, len(filepath.Base(s.Address.Addr)), maxSocketName)
 				}
 			}
+
 			require.NoError(t, p.dial(t).Close())
 		})
 	}
@@ -44,6 +47,7 @@ func longDirectory(t *testing.T, n int) string {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(top)) })
 	dir := filepath.Join(top, strings.Repeat("x", n-len(top)-1))
 	require.NoError(t, os.Mkdir(dir, 0o700))
+
 	return dir
 }
 
@@ -90,6 +94,7 @@ require('http').createServer((_, res) => res.end()).listen();
 // A name that is taken is not used, and another one is.
 func TestSocketNameIsTaken(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct {
 		file, source, taken string
 		spec                func(t *testing.T, file string) *spec

@@ -41,6 +41,7 @@ func TestWSGIEvents(t *testing.T) {
 
 func TestWSGIOutOfBandWork(t *testing.T) {
 	t.Parallel()
+
 	for _, option := range []func(*spec){keepAlive, fourThreads} {
 		p := startWSGIProcess(t, option)
 		s := p.session(t)
@@ -71,12 +72,14 @@ func headerNames(r reply) (names []string) {
 	for name := range r.Header {
 		names = append(names, strings.ToUpper(name))
 	}
+
 	return names
 }
 
 // rawResponse reads the head of a response.
 func (s *session) rawResponse(t *testing.T) string {
 	t.Helper()
+
 	var head strings.Builder
 	for {
 		line, err := s.br.ReadString('\n')
@@ -107,6 +110,7 @@ def serve(env, start_response):
     return [str(sum(node() is not None for node in nodes)).encode()]
 application = phusion_passenger.OutOfBandGC(serve, frequency=3)
 `), keepAlive))
+
 	s := p.session(t)
 	for i := range 9 {
 		s.write(t, header(t, "GET", "/leave", nil))
@@ -115,6 +119,7 @@ application = phusion_passenger.OutOfBandGC(serve, frequency=3)
 		require.NoError(t, err)
 		require.Equal(t, i%3 == 2, strings.Contains(head, "!~Request-OOB-Work: true"), "request %d", i+1)
 	}
+
 	require.Equal(t, "9", s.get(t, "/").body)
 	p.oobw(t)
 	require.Equal(t, "0", s.get(t, "/").body)
@@ -122,17 +127,21 @@ application = phusion_passenger.OutOfBandGC(serve, frequency=3)
 
 func TestWSGIAdvertisedConcurrency(t *testing.T) {
 	t.Parallel()
+
 	for level, want := range map[string]int{"0": 0, "7": 7} {
 		p := startWSGIProcess(t, fourThreads, func(s *spec) { s.env = []string{"LEVEL=" + level} })
 		require.Len(t, p.ready.Sockets, 2)
+
 		for _, s := range p.ready.Sockets {
 			require.Equal(t, want, s.Concurrency)
 		}
 	}
+
 	for _, level := range []string{"-1", `"many"`, "1.5"} {
-		p, err := startFailure(t, wsgiSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"), func(s *spec) {
-			s.env = []string{"LEVEL=" + level}
-		}))
+		p, err := startFailure(t, wsgiSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"),
+			func(s *spec) {
+				s.env = []string{"LEVEL=" + level}
+			}))
 		require.Contains(t, err.Message.Text, "advertised_concurrency_level")
 		require.Equal(t, 1, p.exitCode(t))
 		left, e := os.ReadDir(p.socketDir)
@@ -143,8 +152,10 @@ func TestWSGIAdvertisedConcurrency(t *testing.T) {
 
 func TestWSGIMistakes(t *testing.T) {
 	t.Parallel()
+
 	for source, want := range map[string]string{
-		`phusion_passenger.on_event("starting", print)`:                "choose one of oob_work, starting_worker_process, stopping_worker_process",
+		`phusion_passenger.on_event("starting", print)`: "choose one of oob_work, " +
+			"starting_worker_process, stopping_worker_process",
 		`phusion_passenger.on_event("oob_work", 5)`:                    "is not callable",
 		`phusion_passenger.OutOfBandGC(print, 0)`:                      "at least 1",
 		`phusion_passenger.request_oob_work({"wsgi.version": (1, 0)})`: "not the environment of a request",

@@ -22,12 +22,15 @@ func (p *preloader) rawSpawn(t *testing.T, files ...*os.File) int {
 	t.Helper()
 	conn := &withDescriptors{UnixConn: p.dial(t), files: files}
 	require.NoError(t, loaderproto.SendSpawnCommand(conn, &loaderproto.Request{AppRoot: "/"}))
+
 	for _, f := range files {
 		require.NoError(t, f.Close())
 	}
+
 	pid, _, err := loaderproto.ReadSpawnReply(conn.UnixConn)
 	require.NoError(t, err, p.out.String())
 	require.NoError(t, conn.Close())
+
 	return pid
 }
 
@@ -45,6 +48,7 @@ func requireEOF(t *testing.T, r *os.File) {
 func TestWSGIPreloaderStderr(t *testing.T) {
 	t.Parallel()
 	p := startWSGIPreloader(t)
+
 	// Its end comes only if the worker alone has had it.
 	r, theirs, err := os.Pipe()
 	require.NoError(t, err)
@@ -60,10 +64,13 @@ func TestWSGIPreloaderStderr(t *testing.T) {
 		readers[i], writers[i], err = os.Pipe()
 		require.NoError(t, err)
 	}
+
 	require.Positive(t, p.rawSpawn(t, writers...))
+
 	for _, r := range readers {
 		requireEOF(t, r)
 	}
+
 	p.out.await(t, "closed 3 descriptors that came with a command")
 
 	require.Positive(t, p.rawSpawn(t))
@@ -72,6 +79,7 @@ func TestWSGIPreloaderStderr(t *testing.T) {
 
 func TestWSGIPreloaderBadCommands(t *testing.T) {
 	t.Parallel()
+
 	p := startWSGIPreloader(t)
 	for command, message := range map[string]string{
 		"reload\n\n":                                "the command 'reload' is unknown",
@@ -82,6 +90,7 @@ func TestWSGIPreloaderBadCommands(t *testing.T) {
 		"spawn\n\nYou have control 1.0\nkey: v\n\n": "something followed the command",
 	} {
 		conn := p.dial(t)
+
 		// It may be refused, and the connection closed, before all was sent.
 		_, _ = conn.Write([]byte(command))
 		_ = conn.CloseWrite()
@@ -89,6 +98,7 @@ func TestWSGIPreloaderBadCommands(t *testing.T) {
 		require.Empty(t, string(b), "%.100q", command)
 		p.out.await(t, message)
 	}
+
 	require.Positive(t, p.rawSpawn(t))
 	w := p.spawn(t, wsgiWorkerSpec())
 	require.Equal(t, w.pid, w.wsgiIdentity(t).PID)
@@ -111,12 +121,14 @@ def application(env, start_response):
 	silent, half := p.dial(t), p.dial(t)
 	_, err := half.Write([]byte("spawn\napp_root: /"))
 	require.NoError(t, err)
+
 	for _, conn := range []net.Conn{silent, half} {
 		_, err := io.ReadAll(conn)
 		if !errors.Is(err, syscall.ECONNRESET) {
 			require.NoError(t, err)
 		}
 	}
+
 	p.out.await(t, "the command was not complete in time")
 	require.Equal(t, "served", p.spawn(t, wsgiWorkerSpec()).get(t, "/").body)
 }
@@ -155,12 +167,15 @@ def application(env, start_response): pass
 `)))
 	const workers = 50
 	said := make([]string, workers)
+
 	var wg sync.WaitGroup
 	for i := range workers {
 		conn := p.dial(t)
 		wg.Go(func() { said[i] = spawnAndListen(conn) })
 	}
+
 	wg.Wait()
+
 	pids := map[string]bool{}
 	for _, s := range said {
 		lines := strings.Split(s, "\n")
@@ -169,6 +184,7 @@ def application(env, start_response): pass
 		require.Equal(t, "!> I have control 1.0", lines[2])
 		pids[lines[1]] = true
 	}
+
 	require.Len(t, pids, workers)
 	p.requireCleanStop(t)
 }
@@ -179,6 +195,7 @@ func spawnAndListen(conn *net.UnixConn) string {
 	if err := loaderproto.SendSpawnCommand(conn, &loaderproto.Request{AppRoot: "/"}); err != nil {
 		return err.Error()
 	}
+
 	var said strings.Builder
 	for b := make([]byte, 256); !strings.Contains(said.String(), "control 1.0\n"); {
 		n, err := conn.Read(b)
@@ -187,5 +204,6 @@ func spawnAndListen(conn *net.UnixConn) string {
 			return said.String() + err.Error()
 		}
 	}
+
 	return said.String()
 }

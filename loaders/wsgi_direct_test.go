@@ -31,6 +31,7 @@ func TestWSGIDirectEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(p.directAddress(t))
 	require.NoError(t, err)
+
 	for name, want := range map[string]any{
 		"REQUEST_METHOD": "PUT", "REQUEST_URI": "/environment/?a=%20b", "SCRIPT_NAME": "", "PATH_INFO": "/environment/",
 		"QUERY_STRING": "a=%20b", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
@@ -40,6 +41,7 @@ func TestWSGIDirectEnvironment(t *testing.T) {
 	} {
 		require.Equal(t, want, env[name], name)
 	}
+
 	require.NotContains(t, env, "HTTP_CONTENT_TYPE")
 	require.NotContains(t, r.body, password)
 }
@@ -48,6 +50,7 @@ func TestWSGIDirectRequests(t *testing.T) {
 	t.Parallel()
 	p := startWSGI(t, keepAlive)
 	get := fmt.Sprintf(directHead, "GET", "/ignore_body")
+
 	withPassword := get[strings.Index(get, "X-Passenger"):]
 	for request, status := range map[string]int{
 		"GET /ignore_body?x HTTP/1.1\r\n" + withPassword + "\r\n":                              http.StatusOK,
@@ -74,10 +77,13 @@ func TestWSGIDirectRequests(t *testing.T) {
 		r := p.directRequest(t, "GET", request)
 		require.Equal(t, status, r.StatusCode, "%.200q", request)
 	}
+
 	require.Empty(t, p.directGet(t, "/echo").body, "reading a body that there is not must not wait")
+
 	for _, uri := range []string{"/generator", "/file"} {
 		require.NotEmpty(t, p.directGet(t, uri).body)
 	}
+
 	require.Equal(t, http.StatusInternalServerError, p.directGet(t, "/fail").StatusCode)
 	require.NotContains(t, p.out.String(), password)
 }
@@ -112,12 +118,14 @@ def application(env, start_response):
     start_response("200 OK", [])
     return [b"served"]
 `)))
+
 	post := fmt.Sprintf(directHead, "POST", "%s") + "Content-Length: 100\r\n\r\nhalf"
 	for _, sent := range []string{"", "GET / HT", fmt.Sprintf(post, "/read")} {
 		s := p.direct(t)
 		s.write(t, []byte(sent))
 		s.requireClosed(t)
 	}
+
 	// It ends although the client has not closed its end.
 	s := p.direct(t)
 	s.write(t, []byte(fmt.Sprintf(post, "/")))
@@ -156,12 +164,14 @@ func TestWSGIDirectNeedsPassword(t *testing.T) {
 	_, err := fmt.Fprintf(p.stdio, "You have control 1.0\napp_root: %s\nstartup_file: %s\nsocket_dir: %s\n\n",
 		s.request.AppRoot, s.request.StartupFile, p.socketDir)
 	require.NoError(t, err)
+
 	var sockets []string
 	for lines := bufio.NewScanner(p.stdio); lines.Scan() && lines.Text() != "!> "; {
 		if line, ok := strings.CutPrefix(lines.Text(), "!> socket: "); ok {
 			sockets = append(sockets, line)
 		}
 	}
+
 	require.Len(t, sockets, 1)
 	require.True(t, strings.HasPrefix(sockets[0], "main;unix:"))
 	p.requireCleanStop(t)

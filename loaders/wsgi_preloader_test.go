@@ -20,12 +20,14 @@ func wsgiPreloaderSpec(t *testing.T, interpreter, startupFile string, options ..
 	t.Helper()
 	s := wsgiSpec(t, interpreter, startupFile, append([]func(*spec){allPreloaderFeatures}, options...)...)
 	s.argv[len(s.argv)-1] = absolute(t, loaders.PythonPreloader)
+
 	return s
 }
 
 func startWSGIPreloader(t *testing.T, options ...func(*spec)) *preloader {
 	t.Helper()
-	return startPreloader(t, wsgiPreloaderSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"), options...))
+	return startPreloader(t, wsgiPreloaderSpec(t, python(t), absolute(t, "testdata/wsgiprocess/passenger_wsgi.py"),
+		options...))
 }
 
 func wsgiWorkerSpec(options ...func(*spec)) *spec {
@@ -36,6 +38,7 @@ func writeWSGIApp(t *testing.T, source string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "passenger_wsgi.py")
 	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+
 	return file
 }
 
@@ -68,6 +71,7 @@ func commandLine(t *testing.T, pid int) string {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	require.NoError(t, err)
+
 	return strings.TrimRight(string(b), "\x00 ")
 }
 
@@ -106,6 +110,7 @@ func TestWSGIPreloaderWorkers(t *testing.T) {
 		w.out.await(t, fmt.Sprintf("word of %d\n", w.pid))
 		w.out.await(t, fmt.Sprintf("child of %d\n", w.pid))
 	}
+
 	require.Len(t, pids, 3)
 	require.Len(t, randoms, 3, "each worker has random numbers of its own")
 	require.NotContains(t, p.out.String(), "complaint")
@@ -115,6 +120,7 @@ func TestWSGIPreloaderWorkers(t *testing.T) {
 // Everything works with every Python on this machine that is not too old.
 func TestWSGIPreloaderVersions(t *testing.T) {
 	t.Parallel()
+
 	for i, path := range pythons(t) {
 		// The name is part of the sockets' paths, which have to be short.
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -146,12 +152,14 @@ func TestWSGIPreloadedControl(t *testing.T)   { requireControl(t, spawnWSGI(t).p
 
 func TestWSGIPreloadedPassword(t *testing.T) {
 	t.Parallel()
+
 	w := spawnWSGI(t)
 	for _, wrong := range []string{"", "wrong", password + "x"} {
 		s := w.session(t)
 		s.write(t, header(t, "GET", "/ignore_body", vars{"PASSENGER_CONNECT_PASSWORD": wrong}))
 		s.requireClosed(t)
 	}
+
 	w.errors.await(t, "refused a request with a wrong connect password")
 	require.NotContains(t, w.errors.String(), password)
 }
@@ -159,7 +167,10 @@ func TestWSGIPreloadedPassword(t *testing.T) {
 func TestWSGIPreloadedFailure(t *testing.T) {
 	t.Parallel()
 	p := startWSGIPreloader(t)
-	w, err := p.spawnFailure(t, wsgiWorkerSpec(func(s *spec) { s.request.SocketDir = "/tmp/" + strings.Repeat("x", 100) }))
+	w, err := p.spawnFailure(t, wsgiWorkerSpec(func(s *spec) {
+		s.request.SocketDir = "/tmp/" +
+			strings.Repeat("x", 100)
+	}))
 	require.Contains(t, err.Message.Text, "shorter than 108 bytes")
 	require.Equal(t, loaderproto.WorkerExit{PID: w.pid, Status: 1}, p.awaitExit(t, w))
 }
@@ -172,6 +183,7 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(r.body), &d), r.body)
 		return d
 	}
+
 	// The tests may have been started with descriptors that everybody inherits.
 	inherited := ask(startWSGIProcess(t)).Others
 	for _, ours := range []string{"anon_inode", "socket", "socket", "socket"} {
@@ -179,6 +191,7 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 		require.GreaterOrEqual(t, i, 0, "two listeners, the selector, and the connection that asks")
 		inherited = slices.Delete(inherited, i, i+1)
 	}
+
 	require.NotContains(t, inherited, "socket")
 	require.NotContains(t, inherited, "anon_inode")
 
@@ -186,6 +199,7 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 	half := p.dial(t)
 	_, err := half.Write([]byte("spawn\nhalf of a command"))
 	require.NoError(t, err)
+
 	for range 2 {
 		w := p.spawn(t, wsgiWorkerSpec())
 		d := ask(w.process)
@@ -199,8 +213,12 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 // wsgiPreloaded is what preloaders of all languages have to do, in Python.
 func wsgiPreloaded(t *testing.T) preloaded {
 	t.Helper()
+
 	return preloaded{
-		preloader: startWSGIPreloader(t), spec: func() *spec { return wsgiWorkerSpec() }, end: "/end", atExit: "atexit of %d\n",
+		preloader: startWSGIPreloader(t),
+		spec:      func() *spec { return wsgiWorkerSpec() },
+		end:       "/end",
+		atExit:    "atexit of %d\n",
 		pid: func(t *testing.T, w *worker) int {
 			t.Helper()
 			return w.wsgiIdentity(t).PID
@@ -253,6 +271,7 @@ import _thread, os
 r, w = os.pipe()
 _thread.start_new_thread(os.read, (r, 1))
 `
+
 	const app = "\ndef application(env, start_response): pass\n"
 	for name, c := range map[string]struct{ source, want, notWant string }{
 		"exception":      {source: "raise RuntimeError('no: database')", want: "RuntimeError: no: database"},
@@ -271,12 +290,14 @@ _thread.start_new_thread(os.read, (r, 1))
 				require.Contains(t, err.Message.Text, "starting_worker_process")
 				require.Contains(t, err.Message.Text, "spawn method direct")
 			}
+
 			require.Equal(t, 1, p.exitCode(t))
 			left, e := filepath.Glob(filepath.Join(p.socketDir, "*"))
 			require.NoError(t, e)
 			require.Empty(t, left)
 		})
 	}
+
 	_, err := startPreloaderFailure(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, app), tcpOnly))
 	require.Contains(t, err.Message.Text, "socket_dir")
 }
@@ -284,6 +305,7 @@ _thread.start_new_thread(os.read, (r, 1))
 // Threads that have ended before the application was loaded do no harm.
 func TestWSGIPreloaderEndedThreads(t *testing.T) {
 	t.Parallel()
+
 	for range 5 {
 		p := startPreloader(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, `
 import threading
@@ -308,6 +330,7 @@ func TestWSGIPreloaderExample(t *testing.T) {
 	t.Parallel()
 	s := exampleSpec(t, "flask")
 	s.argv[len(s.argv)-1] = absolute(t, loaders.PythonPreloader)
+
 	p := startPreloader(t, s)
 	for range 2 {
 		w := p.spawn(t, wsgiWorkerSpec(keepAlive))

@@ -20,15 +20,20 @@ import (
 
 func wsgiSpec(t *testing.T, interpreter, startupFile string, options ...func(*spec)) *spec {
 	t.Helper()
+
 	s := &spec{
 		argv: []string{interpreter, absolute(t, loaders.Python)},
 		request: loaderproto.Request{
-			AppType: "wsgi", AppRoot: filepath.Dir(startupFile), StartupFile: startupFile, ProcessTitle: "Passenger: App",
+			AppType:      "wsgi",
+			AppRoot:      filepath.Dir(startupFile),
+			StartupFile:  startupFile,
+			ProcessTitle: "Passenger: App",
 		},
 	}
 	for _, o := range options {
 		o(s)
 	}
+
 	return s
 }
 
@@ -41,6 +46,7 @@ func startWSGI(t *testing.T, options ...func(*spec)) *process {
 // left its process group by the environment behind them.
 func TestWSGIProcessTitle(t *testing.T) {
 	t.Parallel()
+
 	for name, want := range map[string]string{
 		"shop (test)":            "Passenger: App: shop (test)",
 		strings.Repeat("x", 500): "Passenger: App: xxxxx",
@@ -56,6 +62,7 @@ func TestWSGIProcessTitle(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(environ), "LAST_OF_ALL=here\x00")
 		require.NotContains(t, string(environ), "xxxxx")
+
 		for variable := range strings.SplitSeq(strings.TrimSuffix(string(environ), "\x00"), "\x00") {
 			require.Contains(t, variable, "=")
 		}
@@ -72,6 +79,7 @@ func TestWSGIHandshake(t *testing.T) {
 	p.out.await(t, "the application prints while it loads")
 	p.out.await(t, "and leaves a line unfinished")
 	p.get(t, "/print_something")
+
 	// On two ways, so that the lines may be in each other.
 	p.out.await(t, "printed in a request")
 	p.out.await(t, "complained in a request")
@@ -83,21 +91,25 @@ func pythons(t *testing.T) []string {
 	t.Helper()
 	home, err := os.UserHomeDir()
 	require.NoError(t, err)
+
 	found := map[string]bool{python(t): true}
 	for _, minor := range []string{"8", "9", "10", "11", "12", "13", "14"} {
 		installed, err := filepath.Glob(filepath.Join(home, ".pyenv/versions/3."+minor+".*/bin/python"))
 		require.NoError(t, err)
+
 		for _, path := range append(installed, "/usr/bin/python3."+minor) {
 			if _, err := os.Stat(path); err == nil {
 				found[path] = true
 			}
 		}
 	}
+
 	return slices.Sorted(maps.Keys(found))
 }
 
 func TestWSGIVersions(t *testing.T) {
 	t.Parallel()
+
 	for _, path := range pythons(t) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -114,8 +126,12 @@ func TestWSGIVersions(t *testing.T) {
 
 func TestWSGIFailures(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct{ source, want string }{
-		"exception":      {"import sys\nprint('partial', end='')\nraise RuntimeError('no: database')", "RuntimeError: no: database"},
+		"exception": {
+			"import sys\nprint('partial', end='')\nraise RuntimeError('no: database')",
+			"RuntimeError: no: database",
+		},
 		"syntax":         {"def (", "SyntaxError"},
 		"exit":           {"import sys; sys.exit(3)", "SystemExit: 3"},
 		"no application": {"app = 1", "does not define a callable named 'application'"},
@@ -124,7 +140,8 @@ func TestWSGIFailures(t *testing.T) {
 		},
 		"child holds stdout": {
 			"import subprocess, threading, time\n" +
-				"subprocess.Popen(['sleep', '5'])\nthreading.Thread(target=lambda: time.sleep(5)).start()\nboom", "NameError",
+				"subprocess.Popen(['sleep', '5'])\nthreading.Thread(target=lambda: time.sleep(5)).start()\nboom",
+			"NameError",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +162,8 @@ func TestWSGIStartupFileNames(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join(t.TempDir(), "a: b;c")
 	require.NoError(t, os.Mkdir(root, 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(root, "handshake.py"), []byte("name = 'the app has a module of this name'"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "handshake.py"),
+		[]byte("name = 'the app has a module of this name'"), 0o600))
 	file := filepath.Join(root, "my-app.wsgi")
 	require.NoError(t, os.WriteFile(file, []byte(`
 import handshake, os, sys
@@ -230,6 +248,7 @@ func TestWSGIInput(t *testing.T) {
 // The codes of the responses to routes, on one connection where that holds.
 func TestWSGIResponses(t *testing.T) {
 	t.Parallel()
+
 	p := startWSGI(t, keepAlive)
 	for _, c := range []struct {
 		uri    string
@@ -264,19 +283,24 @@ func TestWSGIResponses(t *testing.T) {
 		if c.status != http.StatusInternalServerError {
 			require.Equal(t, c.body, r.body, c.uri)
 		}
+
 		if c.length != "" {
 			require.Equal(t, c.length, r.Header.Get("Content-Length"), c.uri)
 		}
+
 		if c.closes {
 			require.True(t, r.Close, c.uri)
 			require.Contains(t, r.Header.Get("Content-Type"), "text/plain")
 			require.NotContains(t, r.body, "Traceback")
 			s.requireClosed(t)
+
 			continue
 		}
+
 		require.False(t, r.Close, c.uri)
 		require.Equal(t, "ignored", s.get(t, "/ignore_body").body, c.uri)
 	}
+
 	p.out.await(t, "RuntimeError: the application fails")
 	require.JSONEq(t, `["generator", "without", "without", "before"]`, p.get(t, "/which_closed").body)
 }
@@ -284,6 +308,7 @@ func TestWSGIResponses(t *testing.T) {
 func TestWSGIHead(t *testing.T) {
 	t.Parallel()
 	p := startWSGI(t, keepAlive)
+
 	s := p.session(t)
 	for _, uri := range []string{"/generator", "/ignore_body", "/file", "/too_little"} {
 		s.write(t, header(t, "HEAD", uri, nil))
@@ -291,12 +316,14 @@ func TestWSGIHead(t *testing.T) {
 		require.Equal(t, 200, r.StatusCode)
 		require.Empty(t, r.body)
 	}
+
 	require.JSONEq(t, `["generator"]`, s.get(t, "/which_closed").body)
 }
 
 // A response that breaks off must not look complete.
 func TestWSGIBrokenOff(t *testing.T) {
 	t.Parallel()
+
 	p := startWSGI(t, keepAlive)
 	for _, uri := range []string{"/fail_after_first_chunk", "/too_little", "/exc_info_after_head"} {
 		s := p.session(t)
@@ -305,12 +332,14 @@ func TestWSGIBrokenOff(t *testing.T) {
 		require.Contains(t, raw, "200 OK", uri)
 		require.False(t, strings.HasSuffix(raw, "0\r\n\r\n"), uri)
 	}
+
 	require.JSONEq(t, `["after"]`, p.get(t, "/which_closed").body)
 }
 
 // Without the feature each connection is for one request.
 func TestWSGIOneRequest(t *testing.T) {
 	t.Parallel()
+
 	p := startWSGI(t)
 	for _, uri := range []string{"/generator", "/ignore_body", "/without_body?204"} {
 		s := p.session(t)
@@ -331,12 +360,14 @@ func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
 func TestWSGIVirtualEnvironment(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), python(t), "-m", "venv", "--without-pip", filepath.Join(root, "venv")).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), python(t), "-m", "venv", "--without-pip",
+		filepath.Join(root, "venv")).CombinedOutput()
 	require.NoError(t, err, string(out))
 	packages, err := filepath.Glob(filepath.Join(root, "venv/lib/python3.*/site-packages"))
 	require.NoError(t, err)
 	require.Len(t, packages, 1)
-	require.NoError(t, os.WriteFile(filepath.Join(packages[0], "only_here.py"), []byte("word = b'from the environment'"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(packages[0], "only_here.py"),
+		[]byte("word = b'from the environment'"), 0o600))
 	file := filepath.Join(root, "passenger_wsgi.py")
 	require.NoError(t, os.WriteFile(file, []byte(`
 import only_here

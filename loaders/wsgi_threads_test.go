@@ -26,18 +26,22 @@ func startWSGIProcess(t *testing.T, options ...func(*spec)) *process {
 func requireMeeting(t *testing.T, p *process) {
 	t.Helper()
 	require.Equal(t, 4, p.address(t).Concurrency)
+
 	sessions := make([]*session, 4)
 	for i := range sessions {
 		sessions[i] = p.session(t)
 	}
+
 	for range 3 {
 		for _, s := range sessions {
 			s.write(t, header(t, "GET", "/meet", nil))
 		}
+
 		for _, s := range sessions {
 			require.JSONEq(t, `"met"`, s.read(t, "GET").body)
 		}
 	}
+
 	for _, s := range sessions {
 		require.NoError(t, s.Close())
 	}
@@ -46,10 +50,12 @@ func requireMeeting(t *testing.T, p *process) {
 func TestWSGIThreads(t *testing.T) {
 	t.Parallel()
 	p := startWSGIProcess(t, keepAlive, fourThreads)
+
 	// Idle connections hold no thread.
 	for range 10 {
 		require.JSONEq(t, `"body"`, p.session(t).post(t, "/echo", "body").body)
 	}
+
 	requireMeeting(t, p)
 	id := p.wsgiIdentity(t)
 	require.True(t, id.Multithread)
@@ -62,17 +68,21 @@ func TestWSGIThreads(t *testing.T) {
 func TestWSGIThreadsManyRequests(t *testing.T) {
 	t.Parallel()
 	p := startWSGIProcess(t, keepAlive, fourThreads)
+
 	sessions := make([]*session, 16)
 	for i := range sessions {
 		sessions[i] = p.session(t)
 	}
+
 	var wg sync.WaitGroup
 	for i, s := range sessions {
 		wg.Go(func() {
 			for n := range 50 {
 				one, two := fmt.Sprintf("%q", fmt.Sprint(i, n)), `"two"`
-				s.write(t, header(t, "POST", "/echo", vars{"CONTENT_LENGTH": strconv.Itoa(len(one) - 2)}), []byte(one[1:len(one)-1]),
+				s.write(t, header(t, "POST", "/echo", vars{"CONTENT_LENGTH": strconv.Itoa(len(one) - 2)}),
+					[]byte(one[1:len(one)-1]),
 					header(t, "POST", "/echo", vars{"CONTENT_LENGTH": "3"}), []byte("two"))
+
 				for _, want := range []string{one, two} {
 					if r := s.read(t, "POST"); r.body != want {
 						t.Errorf("got %q instead of %q", r.body, want)
@@ -81,6 +91,7 @@ func TestWSGIThreadsManyRequests(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 	require.LessOrEqual(t, p.wsgiIdentity(t).MostAtOnce, 4)
 	p.requireCleanStop(t)
@@ -99,6 +110,7 @@ func TestWSGIThreadsGracefulStop(t *testing.T) {
 	t.Parallel()
 	fifos := t.TempDir()
 	p := startWSGIProcess(t, keepAlive, fourThreads)
+
 	sessions := map[string]*session{}
 	for _, name := range []string{"a", "b", "c"} {
 		fifo := filepath.Join(fifos, name)
@@ -106,12 +118,15 @@ func TestWSGIThreadsGracefulStop(t *testing.T) {
 		sessions[fifo] = p.session(t)
 		sessions[fifo].write(t, header(t, "GET", "/wait?"+fifo, nil))
 	}
+
 	p.out.await(t, strings.Repeat("waiting\n", len(sessions)))
 	p.closeStdin(t)
+
 	for fifo, s := range sessions {
 		require.NoError(t, os.WriteFile(fifo, []byte("finished"), 0o600))
 		require.JSONEq(t, `"finished"`, s.read(t, "GET").body)
 	}
+
 	require.Zero(t, p.exitCode(t))
 	require.Contains(t, p.out.String(), "stopping")
 }
@@ -146,6 +161,7 @@ func TestWSGIThreadsDirect(t *testing.T)      { requireDirectAccess(t, startThre
 // As requireClientGone, but the others are served meanwhile.
 func TestWSGIThreadsClientGone(t *testing.T) {
 	t.Parallel()
+
 	p := startThreadedWSGI(t)
 	for _, uri := range []string{"/endless", "/endless", "/echo", "/echo", "/echo", "/echo"} {
 		s := p.session(t)
@@ -154,12 +170,16 @@ func TestWSGIThreadsClientGone(t *testing.T) {
 			_, err := s.br.ReadByte()
 			require.NoError(t, err)
 		}
+
 		require.NoError(t, s.Close())
 	}
+
 	require.Eventually(t, func() bool { return p.get(t, "/which_closed").body == `["endless", "endless"]` },
 		deadline, 10*time.Millisecond)
+
 	for _, mistake := range []string{"Error", "Traceback", "client"} {
 		require.NotContains(t, p.out.String(), mistake)
 	}
+
 	p.requireCleanStop(t)
 }

@@ -51,18 +51,23 @@ func (p *program) logged() string {
 // runJourney builds the program and its first application, and starts it.
 func runJourney(t *testing.T) (p *program, wikiFile string) {
 	t.Helper()
+
 	// Processes run as nobody where the test is root, who cannot enter t.TempDir.
 	dir, err := os.MkdirTemp("", "journey") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
+
 	for _, sub := range []string{"shop", "wiki"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
 	}
+
 	for program, source := range map[string]string{"journey": "./journey", "shop/shop": "./testdata/application"} {
-		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, program), source).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, program),
+			source).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
+
 	wikiFile = filepath.Join(dir, "wiki", "passenger_wsgi.py")
 	require.NoError(t, os.WriteFile(wikiFile, []byte("import no_such_module\n"), 0o644))
 
@@ -85,6 +90,7 @@ func (p *program) read(t *testing.T, stderr io.Reader) {
 	go func() {
 		defer close(p.eof)
 		serving := regexp.MustCompile(`serving address=(\S+)`)
+
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			p.mu.Lock()
@@ -95,6 +101,7 @@ func (p *program) read(t *testing.T, stderr io.Reader) {
 			}
 		}
 	}()
+
 	select {
 	case a := <-address:
 		p.url = "http://" + a
@@ -158,6 +165,7 @@ func (p *program) get(t *testing.T, target, trace string) (status int, body stri
 	if trace != "" {
 		r.Header.Set("Traceparent", "00-"+trace+"-"+clientSpan+"-01")
 	}
+
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(r)
@@ -165,6 +173,7 @@ func (p *program) get(t *testing.T, target, trace string) (status int, body stri
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
+
 	for _, c := range resp.Cookies() {
 		cookies = append(cookies, c.Name)
 	}
@@ -176,25 +185,31 @@ func (p *program) get(t *testing.T, target, trace string) (status int, body stri
 // others that come all the time: what is answered at all is answered as a whole.
 func (p *program) stopUnderLoad(t *testing.T) {
 	t.Helper()
+
 	uploads := make([]*upload, 8)
 	for i := range uploads {
 		uploads[i] = p.upload(t)
 	}
+
 	for _, u := range uploads {
 		u.waitBegun(t)
 	}
+
 	refused := p.pages(t)
 
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+
 	select {
 	case err := <-refused: // it takes no more requests
 		require.NoError(t, err)
 	case <-time.After(patience):
 		require.Fail(t, "it takes requests still")
 	}
+
 	for _, u := range uploads {
 		u.end(t)
 	}
+
 	<-p.eof
 	require.NoError(t, p.cmd.Wait(), p.logged())
 }
@@ -208,17 +223,20 @@ func (p *program) pages(t *testing.T) <-chan error {
 	go func() {
 		transport := &http.Transport{}
 		defer transport.CloseIdleConnections()
+
 		for {
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/shop"+app.Request+"/", http.NoBody)
 			if err != nil {
 				result <- err
 				return
 			}
+
 			resp, err := transport.RoundTrip(r)
 			if err != nil {
 				result <- ctx.Err() // refused
 				return
 			}
+
 			_, err = io.Copy(io.Discard, resp.Body)
 			err = errors.Join(err, resp.Body.Close())
 			if err != nil || resp.StatusCode != http.StatusOK {
@@ -266,6 +284,7 @@ func answer(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+
 	sum := sha256.Sum256([]byte(uploaded))
 	if want := app.Sum(int64(len(uploaded)), sum[:]); string(got) != want {
 		return fmt.Errorf("status %d: %s, not %s", resp.StatusCode, got, want)
@@ -276,6 +295,7 @@ func answer(r *http.Request) error {
 
 func (u *upload) waitBegun(t *testing.T) {
 	t.Helper()
+
 	select {
 	case <-u.begun:
 	case err := <-u.answered:

@@ -15,7 +15,8 @@ import (
 func build(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "application")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/application").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program,
+		"./testdata/application").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
 	return program

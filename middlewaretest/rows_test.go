@@ -45,9 +45,15 @@ var standardLibrary = []row{
 		m.Handle("/shop/", http.StripPrefix("/shop", app))
 		return m
 	}},
-	{name: "http.MaxBytesHandler", around: func(app http.Handler) http.Handler { return http.MaxBytesHandler(app, maxBody) }},
 	{
-		name: "http.TimeoutHandler", around: func(app http.Handler) http.Handler { return http.TimeoutHandler(app, limit, "too late") },
+		name:   "http.MaxBytesHandler",
+		around: func(app http.Handler) http.Handler { return http.MaxBytesHandler(app, maxBody) },
+	},
+	{
+		name: "http.TimeoutHandler", around: func(app http.Handler) http.Handler {
+			return http.TimeoutHandler(app,
+				limit, "too late")
+		},
 		faults: map[string]fault{
 			"cookies":   {"no: an application's replace those set outside of it", "no cookie outer"},
 			"SSE":       {"no: it holds responses back", "status 503"},
@@ -66,7 +72,10 @@ var chiRouter = []row{
 	chiRow("Compress", chimiddleware.Compress(5)),
 	chiRow("Timeout", chimiddleware.Timeout(time.Minute)),
 	chiRow("Throttle", chimiddleware.Throttle(10)),
-	chiRow("Logger", chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discarding{}, NoColor: true})),
+	chiRow("Logger", chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{
+		Logger:  discarding{},
+		NoColor: true,
+	})),
 	{name: "chi: `Mount`", below: "/shop", around: func(app http.Handler) http.Handler {
 		r := chi.NewRouter()
 		r.Mount("/shop", http.StripPrefix("/shop", app))
@@ -87,6 +96,7 @@ func chiRow(name string, m ...func(http.Handler) http.Handler) row {
 		r := chi.NewRouter()
 		r.Use(m...)
 		r.Handle("/*", app)
+
 		return r
 	}}
 }
@@ -123,11 +133,18 @@ var others = []row{
 		e := gin.New()
 		e.Use(gin.LoggerWithWriter(io.Discard), gin.RecoveryWithWriter(io.Discard))
 		e.Any("/*path", gin.WrapH(app))
+
 		return e
 	}},
 	{name: "rs/cors", around: cors.AllowAll().Handler},
-	{name: "klauspost/compress: `gzhttp`", around: func(app http.Handler) http.Handler { return gzhttp.GzipHandler(app) }},
-	{name: "OpenTelemetry: `otelhttp`", around: func(app http.Handler) http.Handler { return otelhttp.NewHandler(app, "app") }},
+	{
+		name:   "klauspost/compress: `gzhttp`",
+		around: func(app http.Handler) http.Handler { return gzhttp.GzipHandler(app) },
+	},
+	{
+		name:   "OpenTelemetry: `otelhttp`",
+		around: func(app http.Handler) http.Handler { return otelhttp.NewHandler(app, "app") },
+	},
 }
 
 func echoRow(name string, m ...echo.MiddlewareFunc) row {
@@ -136,22 +153,28 @@ func echoRow(name string, m ...echo.MiddlewareFunc) row {
 		e.Logger.SetOutput(io.Discard)
 		e.Use(m...)
 		e.Any("/*", echo.WrapHandler(app))
+
 		return e
 	}}
 }
 
 // together is what a program has that uses a lot of it.
-var together = row{name: "otelhttp, cors, `Logger`, `Recoverer`, `RealIP`, gzhttp together", below: "/shop", around: func(app http.Handler) http.Handler {
-	r := chi.NewRouter()
-	r.Use(
-		func(next http.Handler) http.Handler { return otelhttp.NewHandler(next, "shop") },
-		cors.AllowAll().Handler,
-		chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discarding{}, NoColor: true}),
-		chimiddleware.Recoverer,
-		realIP,
-		func(next http.Handler) http.Handler { return gzhttp.GzipHandler(next) },
-		func(next http.Handler) http.Handler { return http.MaxBytesHandler(next, maxBody) },
-	)
-	r.Mount("/shop", http.StripPrefix("/shop", app))
-	return r
-}}
+var together = row{
+	name:  "otelhttp, cors, `Logger`, `Recoverer`, `RealIP`, gzhttp together",
+	below: "/shop",
+	around: func(app http.Handler) http.Handler {
+		r := chi.NewRouter()
+		r.Use(
+			func(next http.Handler) http.Handler { return otelhttp.NewHandler(next, "shop") },
+			cors.AllowAll().Handler,
+			chimiddleware.RequestLogger(&chimiddleware.DefaultLogFormatter{Logger: discarding{}, NoColor: true}),
+			chimiddleware.Recoverer,
+			realIP,
+			func(next http.Handler) http.Handler { return gzhttp.GzipHandler(next) },
+			func(next http.Handler) http.Handler { return http.MaxBytesHandler(next, maxBody) },
+		)
+		r.Mount("/shop", http.StripPrefix("/shop", app))
+
+		return r
+	},
+}

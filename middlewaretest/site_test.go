@@ -71,6 +71,7 @@ func setting(name string, next http.Handler) http.Handler {
 // serveRow serves app with the row's middleware, and a cookie of each side of it.
 func serveRow(t *testing.T, r *row, h http.Handler) *cases.Site {
 	t.Helper()
+
 	return &cases.Site{
 		URL:     serve(t, setting("outer", r.around(setting("inner", h)))) + r.below,
 		Cookies: []string{"outer", "inner"},

@@ -35,6 +35,7 @@ var (
 
 func TestHandlerBehindMiddleware(t *testing.T) {
 	leakgate.Check(t)
+
 	program := build(t)
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {
@@ -47,6 +48,7 @@ func TestHandlerBehindMiddleware(t *testing.T) {
 			default:
 				site = serveRow(t, &r, played(t, handler.Config{}))
 			}
+
 			for _, c := range cases.All() {
 				t.Run(c.Name, func(t *testing.T) { try(t, &r, &c, site) })
 			}
@@ -57,15 +59,19 @@ func TestHandlerBehindMiddleware(t *testing.T) {
 // try plays a case by both versions of HTTP, and wants what the table says of it.
 func try(t *testing.T, r *row, c *cases.Case, site *cases.Site) {
 	t.Helper()
+
 	for _, site.HTTP2 = range []bool{false, true} {
 		if site.HTTP2 && c.HTTP1 {
 			continue
 		}
+
 		err := c.Play(bounded(t), site)
 		if known, ok := r.faults[c.Name]; ok {
-			require.ErrorContains(t, err, known.says, "HTTP/2: %v; the table says that it does not work: %s", site.HTTP2, known.reason)
+			require.ErrorContains(t, err, known.says, "HTTP/2: %v; the table says that it does not work: %s",
+				site.HTTP2, known.reason)
 			continue
 		}
+
 		require.NoError(t, err, "HTTP/2: %v", site.HTTP2)
 	}
 }
@@ -82,6 +88,7 @@ func TestDocumentHasTheTable(t *testing.T) {
 		require.NoError(t, os.WriteFile(document, []byte(before+begin+table()+end+after), 0o600))
 		return
 	}
+
 	require.Equal(t, table(), had, "run: go test -run TestDocumentHasTheTable . -update")
 }
 
@@ -89,19 +96,25 @@ func TestDocumentHasTheTable(t *testing.T) {
 func table() string {
 	var b strings.Builder
 	b.WriteString("| middleware |")
+
 	for _, c := range cases.All() {
 		fmt.Fprintf(&b, " %s |", c.Name)
 	}
+
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(cases.All())) + "\n")
+
 	for _, r := range rows() {
 		fmt.Fprintf(&b, "| %s |", code(r.name))
+
 		for _, c := range cases.All() {
 			said := "yes"
 			if f, ok := r.faults[c.Name]; ok {
 				said = f.reason
 			}
+
 			fmt.Fprintf(&b, " %s |", said)
 		}
+
 		b.WriteString("\n")
 	}
 
@@ -114,5 +127,6 @@ func code(name string) string {
 	if strings.HasPrefix(first, "http.") || strings.HasPrefix(first, "httputil.") {
 		return strings.TrimSpace("`" + first + "` " + rest)
 	}
+
 	return name
 }

@@ -24,9 +24,11 @@ func received(t *testing.T, url string, header map[string]string) (app.Received,
 	t.Helper()
 	r, err := http.NewRequestWithContext(bounded(t), http.MethodGet, url+app.Request+"/", http.NoBody)
 	require.NoError(t, err)
+
 	for name, value := range header {
 		r.Header.Set(name, value)
 	}
+
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(r)
@@ -101,16 +103,24 @@ func TestRequestIDOfMiddlewareIsTheApplications(t *testing.T) {
 func TestBodyThatMiddlewareFindsTooLongIs413(t *testing.T) {
 	for name, around := range map[string]func(http.Handler) http.Handler{
 		"http.MaxBytesHandler": func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, maxBody) },
-		"chi's RequestSize":    func(h http.Handler) http.Handler { return behindChi(chimiddleware.RequestSize(maxBody), h) },
-		"echo's BodyLimit":     func(h http.Handler) http.Handler { return behindEcho(echomiddleware.BodyLimit("2M"), h) },
+		"chi's RequestSize": func(h http.Handler) http.Handler {
+			return behindChi(chimiddleware.RequestSize(maxBody),
+				h)
+		},
+		"echo's BodyLimit": func(h http.Handler) http.Handler {
+			return behindEcho(echomiddleware.BodyLimit("2M"),
+				h)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			leakgate.Check(t)
+
 			site := cases.Site{URL: serve(t, around(played(t, handler.Config{})))}
 			for _, chunked := range []bool{false, true} {
 				if chunked && name == "echo's BodyLimit" {
 					continue // its reader fails with an error of echo's own, which is 400 as any failure of a body
 				}
+
 				require.NoError(t, cases.TooLong(bounded(t), &site, maxBody+1, chunked), "chunked: %v", chunked)
 			}
 		})

@@ -50,10 +50,12 @@ func (f *forest) members(r *reader, marker string, roots []Root) (map[int][]int,
 		if err != nil {
 			return nil, err
 		}
+
 		f.links, f.newest, f.age = links, newest, 0
 	}
 
 	isRoot := make(map[int]bool, len(roots))
+
 	marked := make(map[string]int, len(roots))
 	for _, root := range roots {
 		isRoot[root.PID] = true
@@ -68,12 +70,14 @@ func (f *forest) members(r *reader, marker string, roots []Root) (map[int][]int,
 	if marker != "" {
 		f.findOrphans(r, marker, above, isRoot, marked, marks)
 	}
+
 	f.marks = marks
 	for pid := range f.links {
 		if root := above[pid]; root != 0 && root != pid {
 			members[root] = append(members[root], pid)
 		}
 	}
+
 	return members, nil
 }
 
@@ -83,12 +87,14 @@ func (f *forest) parentsOf(isRoot map[int]bool) map[int]int {
 	for pid := range f.links {
 		f.climb(pid, isRoot, above)
 	}
+
 	return above
 }
 
 // climb looks for the first root above pid.
 func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 	var way []int
+
 	root := 0
 	for at := pid; ; {
 		known, seen := above[at]
@@ -96,8 +102,10 @@ func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 			root = known
 			break
 		}
+
 		l, exists := f.links[at]
 		way = append(way, at)
+
 		// For the case of a loop, which processes that change meanwhile could
 		// look like.
 		above[at] = 0
@@ -106,28 +114,36 @@ func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 			root = at
 			break
 		}
+
 		if !exists {
 			break
 		}
+
 		if isRoot[l.group] || isRoot[l.session] {
 			root = l.session
 			if isRoot[l.group] {
 				root = l.group
 			}
+
 			break
 		}
+
 		at = l.parent
 	}
+
 	for _, at := range way {
 		above[at] = root
 	}
+
 	return root
 }
 
 // findOrphans puts processes where they belong by their marks, with what is below
 // them. Only what was left to init or to an ancestor of this process may have
 // lost its parents.
-func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot map[int]bool, marked map[string]int, marks map[int]mark) {
+func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot map[int]bool, marked map[string]int,
+	marks map[int]mark,
+) {
 	adopters := map[int]bool{1: true}
 	for pid := r.self(); pid > 1 && !adopters[pid]; pid = f.links[pid].parent {
 		adopters[pid] = true
@@ -138,16 +154,19 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 		if above[pid] != 0 || adopters[pid] || !adopters[l.parent] {
 			continue
 		}
+
 		m, seen := f.marks[pid]
 		if !seen || m.start != l.start {
 			m = mark{start: l.start, value: r.variable(pid, marker)}
 		}
+
 		marks[pid] = m
 		if root := marked[m.value]; root != 0 && m.value != "" {
 			above[pid] = root
 			found[pid] = true
 		}
 	}
+
 	if len(found) == 0 {
 		return
 	}
@@ -159,6 +178,7 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 			again[pid] = root
 		}
 	}
+
 	for pid := range f.links {
 		above[pid] = f.climb(pid, isRoot, again)
 	}
@@ -179,6 +199,7 @@ func (r *reader) newestPID() string {
 	if err != nil || len(fields) < 5 || fields[4] == "0" {
 		return ""
 	}
+
 	return fields[4]
 }
 
@@ -188,6 +209,7 @@ func (r *reader) variable(pid int, name string) string {
 	if err != nil {
 		return "" // it has ended
 	}
+
 	var fd int
 	err = asOwner(proc, func() (err error) {
 		fd, err = unix.Open(filepath.Join(r.root, strconv.Itoa(pid), "environ"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -196,22 +218,27 @@ func (r *reader) variable(pid int, name string) string {
 	if err != nil {
 		return "" // somebody else's
 	}
+
 	defer func() { _ = unix.Close(fd) }()
 
 	var environ []byte
+
 	buf := make([]byte, 16<<10)
 	for len(environ) < maxEnviron {
 		n, err := unix.Read(fd, buf)
 		if err != nil || n <= 0 {
 			break
 		}
+
 		environ = append(environ, buf[:n]...)
 	}
+
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
 		if value, ok := bytes.CutPrefix(entry, []byte(name+"=")); ok {
 			return string(value)
 		}
 	}
+
 	return ""
 }
 
@@ -221,6 +248,7 @@ func (r *reader) links(expected int) (map[int]link, error) {
 	if err != nil {
 		return nil, unsupported(err)
 	}
+
 	defer func() { _ = dir.Close() }()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
@@ -228,22 +256,26 @@ func (r *reader) links(expected int) (map[int]link, error) {
 	}
 
 	links := make(map[int]link, expected)
+
 	buf := make([]byte, 1024)
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil {
 			continue
 		}
+
 		fd, err := unix.Openat(int(dir.Fd()), name+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			continue // it has ended
 		}
+
 		n, err := unix.Read(fd, buf)
 		_ = unix.Close(fd)
 		if l, ok := parseLink(buf[:max(n, 0)]); err == nil && ok {
 			links[pid] = l
 		}
 	}
+
 	return links, nil
 }
 
@@ -255,14 +287,18 @@ func parseLink(line []byte) (l link, ok bool) {
 	if len(fields) <= startField {
 		return l, false
 	}
+
 	for i, to := range []*int{&l.parent, &l.group, &l.session} {
 		n, err := strconv.Atoi(string(fields[i+1]))
 		if err != nil {
 			return l, false
 		}
+
 		*to = n
 	}
+
 	start, err := strconv.ParseUint(string(fields[startField]), 10, 64)
 	l.start = start
+
 	return l, err == nil
 }

@@ -80,8 +80,10 @@ func (p Process) RealMemory() Value[int64] {
 	if !known {
 		resident, known = p.RSS.Get()
 	}
+
 	if !known {
 		return Value[int64]{}
 	}
+
 	return Known(resident + p.Swap.Or(0))
 }

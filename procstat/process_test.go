@@ -10,6 +10,7 @@ import (
 
 func TestRealMemory(t *testing.T) {
 	var unknown procstat.Value[int64]
+
 	known := procstat.Known[int64]
 	for name, test := range map[string]struct{ rss, dirty, swap, want procstat.Value[int64] }{
 		"all":                {known(30), known(20), known(5), known(25)},

@@ -29,25 +29,31 @@ func newReader(root string) (*reader, error) {
 	if root == "" {
 		root = procfs.DefaultMountPoint
 	}
+
 	// Not to be taken for the end of all processes: an empty directory, where
 	// nothing is mounted.
 	if _, err := os.Lstat(filepath.Join(root, "self")); err != nil {
 		return nil, unsupported(err)
 	}
+
 	proc, err := procfs.NewFS(root)
 	if err != nil {
 		return nil, unsupported(err)
 	}
+
 	r := &reader{fs: proc, root: root}
 	if stat, err := parse(proc.Stat); err == nil && stat.BootTime > 0 {
 		r.boot = Known(time.Unix(int64(stat.BootTime), 0)) //nolint:gosec // G115: seconds since 1970
 	}
+
 	return r, nil
 }
 
 // unsupported hides what err is, which may be fs.ErrNotExist.
 func unsupported(err error) error {
-	return fmt.Errorf("%w: there is no proc file system: %v", errors.ErrUnsupported, err) //nolint:errorlint // see above
+	//nolint:errorlint // see above
+	return fmt.Errorf("%w: there is no proc file system: %v", errors.ErrUnsupported,
+		err)
 }
 
 // read reads what it can, and reports whether there is such a process.
@@ -56,24 +62,30 @@ func (r *reader) read(pid int) (_ Process, exists bool) {
 	if pid <= 0 {
 		return p, false
 	}
+
 	proc, err := r.fs.Proc(pid)
 	if err != nil {
 		return p, !gone(err) || r.hidden(pid)
 	}
+
 	stat, err := parse(proc.Stat)
 	if err == nil {
 		r.addStat(&p, &stat)
 	} else if gone(err) {
 		return p, false
 	}
+
 	// A whole file has these, the owner between them.
 	if status, err := parse(proc.NewStatus); err == nil && status.TGID > 0 && len(status.NSpids) > 0 {
 		p.UID = Known(int(status.UIDs[1])) //nolint:gosec // G115: it has 32 bits
 	}
+
 	if words, err := parse(proc.CmdLine); err == nil {
 		p.Command = command(words, stat.Comm, p.Zombie())
 	}
+
 	readMaps(&p, proc)
+
 	return p, true
 }
 
@@ -84,13 +96,16 @@ func (r *reader) readUse(pid int) (_ Process, exists bool) {
 	if err != nil {
 		return p, false
 	}
+
 	stat, err := parse(proc.Stat)
 	if err != nil {
 		return p, false
 	}
+
 	r.addStat(&p, &stat)
 
 	readMaps(&p, proc)
+
 	return p, true
 }
 
@@ -112,6 +127,7 @@ func parse[T any](read func() (T, error)) (_ T, err error) {
 			err = fmt.Errorf("%w: %v", procfs.ErrFileParse, r)
 		}
 	}()
+
 	return read()
 }
 
@@ -123,6 +139,7 @@ func (r *reader) addStat(p *Process, stat *procfs.ProcStat) {
 	if boot, ok := r.boot.Get(); ok {
 		p.StartTime = Known(boot.Add(ticks(stat.Starttime)))
 	}
+
 	p.CPUTime = Known(ticks(uint64(stat.UTime) + uint64(stat.STime)))
 	p.childrenTime = ticks(uint64(max(stat.CUTime, 0)) + uint64(max(stat.CSTime, 0)))
 	if stat.VSize > 0 {
@@ -139,6 +156,7 @@ func addMaps(p *Process, maps *procfs.ProcSMapsRollup) {
 	if maps.Rss == 0 && maps.Swap == 0 {
 		return
 	}
+
 	p.PSS = size(maps.Pss)
 	p.PrivateDirty = size(maps.PrivateDirty)
 	p.Swap = size(maps.Swap)
@@ -150,6 +168,7 @@ func readMaps(p *Process, proc procfs.Proc) {
 		if err == nil {
 			addMaps(p, &maps)
 		}
+
 		return err
 	})
 }
@@ -167,6 +186,7 @@ func command(words []string, comm string, zombie bool) Value[string] {
 	default:
 		s = "[" + comm + "]"
 	}
+
 	return Known(printable(s))
 }
 
@@ -175,10 +195,12 @@ func printable(s string) string {
 		if c == utf8.RuneError || unicode.IsControl(c) {
 			return '?'
 		}
+
 		return c
 	}, s)
 	if len(s) <= MaxCommand {
 		return s
 	}
+
 	return strings.ToValidUTF8(s[:MaxCommand], "")
 }

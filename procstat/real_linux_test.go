@@ -35,9 +35,11 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
+
 		for i := 0; i < len(memory); i += os.Getpagesize() {
 			memory[i] = 1
 		}
+
 		fmt.Println("ready")
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		fmt.Println(memory[0])
@@ -46,10 +48,12 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
+
 		p, err := procstat.Read(pid)
 		if err != nil {
 			panic(err)
 		}
+
 		if err := json.NewEncoder(os.Stdout).Encode(p); err != nil {
 			panic(err)
 		}
@@ -77,6 +81,7 @@ func child(t *testing.T, behaviour string) *exec.Cmd {
 	})
 	_, err = bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
+
 	return cmd
 }
 
@@ -108,6 +113,7 @@ func TestChildOfKnownMemory(t *testing.T) {
 	cmd := child(t, "memory")
 	p, err := procstat.Read(cmd.Process.Pid)
 	require.NoError(t, err)
+
 	const most = dirtied + 40<<20 // what a Go program takes beside it
 	for name, size := range map[string]procstat.Value[int64]{
 		"RSS": p.RSS, "PSS": p.PSS, "private dirty": p.PrivateDirty, "real memory": p.RealMemory(),
@@ -115,6 +121,7 @@ func TestChildOfKnownMemory(t *testing.T) {
 		require.GreaterOrEqual(t, size.Or(0)+p.Swap.Or(0), int64(dirtied), name)
 		require.Less(t, size.Or(most), int64(most), name)
 	}
+
 	require.LessOrEqual(t, p.PrivateDirty.Or(0), p.RSS.Or(0)+1<<20)
 	require.Equal(t, procstat.Known(os.Getpid()), p.PPID)
 	require.Equal(t, procstat.Known(cmd.Process.Pid), p.PGID)
@@ -126,6 +133,7 @@ func TestZombieAndGone(t *testing.T) {
 	leakgate.Check(t)
 	cmd := exec.Command("true")
 	require.NoError(t, cmd.Start())
+
 	pid := cmd.Process.Pid
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -134,13 +142,16 @@ func TestZombieAndGone(t *testing.T) {
 			break
 		}
 	}
+
 	p, err := procstat.Read(pid)
 	require.NoError(t, err)
 	require.True(t, p.Zombie())
 	require.Equal(t, procstat.Known("[true] <defunct>"), p.Command)
 	require.Equal(t, procstat.Known(os.Getpid()), p.PPID)
+
 	for name, size := range map[string]procstat.Value[int64]{
-		"VMSize": p.VMSize, "RSS": p.RSS, "PSS": p.PSS, "private dirty": p.PrivateDirty, "swap": p.Swap, "real memory": p.RealMemory(),
+		"VMSize": p.VMSize, "RSS": p.RSS, "PSS": p.PSS, "private dirty": p.PrivateDirty, "swap": p.Swap,
+		"real memory": p.RealMemory(),
 	} {
 		require.False(t, size.Known(), name)
 	}
@@ -150,6 +161,7 @@ func TestZombieAndGone(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorContains(t, err, strconv.Itoa(pid))
 	require.Equal(t, procstat.Process{PID: pid}, p)
+
 	for _, pid := range []int{0, -1} {
 		_, err := procstat.Read(pid)
 		require.ErrorIs(t, err, fs.ErrNotExist)
@@ -181,6 +193,7 @@ func BenchmarkSample(b *testing.B) {
 	const processes = 50
 	r, w, err := os.Pipe()
 	require.NoError(b, err)
+
 	pids := make([]int, 0, processes)
 	for range processes {
 		cmd := exec.Command("cat")
@@ -189,15 +202,18 @@ func BenchmarkSample(b *testing.B) {
 		pids = append(pids, cmd.Process.Pid)
 		b.Cleanup(func() { _ = cmd.Wait() })
 	}
+
 	_ = r.Close()
 	b.Cleanup(func() { _ = w.Close() })
 	var s procstat.Sampler
 	b.ReportAllocs()
+
 	for b.Loop() {
 		sampled, err := s.Sample(pids)
 		if err != nil || len(sampled) != processes {
 			b.Fatal(err, len(sampled))
 		}
 	}
+
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*processes), "ns/process")
 }

@@ -17,6 +17,7 @@ func asOwner(proc procfs.Proc, f func() error) error {
 	if !errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
 		return err
 	}
+
 	status, statusErr := parse(proc.NewStatus)
 	if statusErr != nil || status.TGID == 0 {
 		return err

@@ -30,6 +30,7 @@ func (s *Sampler) now() time.Time {
 	if s.Now != nil {
 		return s.Now()
 	}
+
 	return time.Now()
 }
 
@@ -39,6 +40,7 @@ func unknown(pids []int) map[int]Process {
 	for _, pid := range pids {
 		processes[pid] = Process{PID: pid}
 	}
+
 	return processes
 }
 
@@ -59,10 +61,12 @@ func Read(pid int) (Process, error) {
 	if err != nil {
 		return Process{PID: pid}, err
 	}
+
 	p, ok := processes[pid]
 	if !ok {
 		return Process{PID: pid}, fmt.Errorf("process %d: %w", pid, fs.ErrNotExist)
 	}
+
 	return p, nil
 }
 
@@ -83,16 +87,19 @@ func (s *Sampler) Sample(pids []int) (map[int]Process, error) {
 
 	processes := make(map[int]Process, len(pids))
 	last := s.last
+
 	s.last = make(map[int]usage, len(pids))
 	for _, pid := range pids {
 		if _, twice := processes[pid]; twice {
 			continue
 		}
+
 		at := s.now()
 		p, exists := r.read(pid)
 		if !exists {
 			continue
 		}
+
 		p.childrenTime = 0
 		start, known := p.StartTicks.Get()
 		if cpuTime, ok := p.CPUTime.Get(); ok && known {
@@ -100,8 +107,10 @@ func (s *Sampler) Sample(pids []int) (map[int]Process, error) {
 			p.CPU = u.percent
 			s.last[pid] = u
 		}
+
 		processes[pid] = p
 	}
+
 	return processes, nil
 }
 
@@ -110,10 +119,13 @@ func (u usage) after(before usage) usage {
 	if before.at.IsZero() || before.start != u.start || u.time < before.time {
 		return u
 	}
+
 	elapsed := u.at.Sub(before.at)
 	if elapsed < minInterval {
 		return before
 	}
+
 	u.percent = Known(100 * float64(u.time-before.time) / float64(elapsed))
+
 	return u
 }

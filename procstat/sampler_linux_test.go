@@ -16,23 +16,32 @@ import (
 
 func whole(pid int) procstat.Process {
 	return procstat.Process{
-		PID: pid, State: procstat.Known("S"), PPID: procstat.Known(7), PGID: procstat.Known(8),
-		UID: procstat.Known(1001), Command: procstat.Known("ruby app.rb"),
-		StartTime:  procstat.Known(time.Unix(bootTime+5, 0)),
-		StartTicks: procstat.Known[uint64](500),
-		CPUTime:    procstat.Known(time.Second),
-		VMSize:     procstat.Known[int64](8192000),
-		RSS:        procstat.Known(int64(10 * os.Getpagesize())),
-		PSS:        procstat.Known[int64](30 << 10), PrivateDirty: procstat.Known[int64](20 << 10),
-		Swap: procstat.Known[int64](10 << 10),
+		PID:          pid,
+		State:        procstat.Known("S"),
+		PPID:         procstat.Known(7),
+		PGID:         procstat.Known(8),
+		UID:          procstat.Known(1001),
+		Command:      procstat.Known("ruby app.rb"),
+		StartTime:    procstat.Known(time.Unix(bootTime+5, 0)),
+		StartTicks:   procstat.Known[uint64](500),
+		CPUTime:      procstat.Known(time.Second),
+		VMSize:       procstat.Known[int64](8192000),
+		RSS:          procstat.Known(int64(10 * os.Getpagesize())),
+		PSS:          procstat.Known[int64](30 << 10),
+		PrivateDirty: procstat.Known[int64](20 << 10),
+		Swap:         procstat.Known[int64](10 << 10),
 	}
 }
 
 func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	const pid = 4242
 	noStat := procstat.Process{
-		PID: pid, UID: whole(pid).UID, Command: whole(pid).Command,
-		PSS: whole(pid).PSS, PrivateDirty: whole(pid).PrivateDirty, Swap: whole(pid).Swap,
+		PID:          pid,
+		UID:          whole(pid).UID,
+		Command:      whole(pid).Command,
+		PSS:          whole(pid).PSS,
+		PrivateDirty: whole(pid).PrivateDirty,
+		Swap:         whole(pid).Swap,
 	}
 	without := func(remove func(p *procstat.Process)) procstat.Process {
 		p := whole(pid)
@@ -47,34 +56,44 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 	commandIs := func(s string) procstat.Process {
 		return without(func(p *procstat.Process) { p.Command = procstat.Known(s) })
 	}
+
 	const unreadable = "unreadable"
 	for name, test := range map[string]struct {
 		file, content string
 		want          procstat.Process
 	}{
-		"nothing wrong":            {"4242/other", "x", whole(pid)},
-		"stat unreadable":          {"4242/stat", unreadable, noStat},
-		"stat empty":               {"4242/stat", "", noStat},
-		"stat garbage":             {"4242/stat", "garbage\n", noStat},
-		"stat ends early":          {"4242/stat", "4242 (app)", noStat},
-		"stat inside out":          {"4242/stat", ")(", noStat},
-		"stat of words":            {"4242/stat", "4242 (app) S a b c d e f g", noStat},
-		"status unreadable":        {"4242/status", unreadable, noUID},
-		"status empty":             {"4242/status", "", noUID},
-		"status garbage":           {"4242/status", "\x00\xff:::\nUid\nUid:\tx\n", noUID},
-		"status has many owners":   {"4242/status", "Tgid:\t9\nUid:\t1\t1\t1\t1\t1\t1\nNSpid:\t9\n", noUID},
-		"status ends early":        {"4242/status", "Name:\tapp\nTgid:\t9\n", noUID},
-		"maps unreadable":          {"4242/smaps_rollup", unreadable, noMaps},
-		"maps empty":               {"4242/smaps_rollup", "", noMaps},
-		"maps garbage":             {"4242/smaps_rollup", "garbage", noMaps},
-		"maps garbage in lines":    {"4242/smaps_rollup", "a\nb\nc\n", noMaps},
-		"maps of no numbers":       {"4242/smaps_rollup", "a\nRss: many kB\n", noMaps},
-		"maps of nothing":          {"4242/smaps_rollup", rollup(0, 0, 0, 0), noMaps},
-		"command line unreadable":  {"4242/cmdline", unreadable, without(func(p *procstat.Process) { p.Command = procstat.Value[string]{} })},
-		"command line empty":       {"4242/cmdline", "", commandIs("[app) (x)]")},
-		"command line forges":      {"4242/cmdline", "a\nb\x00\x1b[0m\x00\xff\x00", commandIs("a?b ?[0m ?")},
-		"command line is a title":  {"4242/cmdline", "Passenger RubyApp: /srv/shop\x00\x00\x00\x00", commandIs("Passenger RubyApp: /srv/shop")},
-		"command line long":        {"4242/cmdline", strings.Repeat("x", 4095) + "é" + strings.Repeat("y", 9000), commandIs(strings.Repeat("x", 4095))},
+		"nothing wrong":          {"4242/other", "x", whole(pid)},
+		"stat unreadable":        {"4242/stat", unreadable, noStat},
+		"stat empty":             {"4242/stat", "", noStat},
+		"stat garbage":           {"4242/stat", "garbage\n", noStat},
+		"stat ends early":        {"4242/stat", "4242 (app)", noStat},
+		"stat inside out":        {"4242/stat", ")(", noStat},
+		"stat of words":          {"4242/stat", "4242 (app) S a b c d e f g", noStat},
+		"status unreadable":      {"4242/status", unreadable, noUID},
+		"status empty":           {"4242/status", "", noUID},
+		"status garbage":         {"4242/status", "\x00\xff:::\nUid\nUid:\tx\n", noUID},
+		"status has many owners": {"4242/status", "Tgid:\t9\nUid:\t1\t1\t1\t1\t1\t1\nNSpid:\t9\n", noUID},
+		"status ends early":      {"4242/status", "Name:\tapp\nTgid:\t9\n", noUID},
+		"maps unreadable":        {"4242/smaps_rollup", unreadable, noMaps},
+		"maps empty":             {"4242/smaps_rollup", "", noMaps},
+		"maps garbage":           {"4242/smaps_rollup", "garbage", noMaps},
+		"maps garbage in lines":  {"4242/smaps_rollup", "a\nb\nc\n", noMaps},
+		"maps of no numbers":     {"4242/smaps_rollup", "a\nRss: many kB\n", noMaps},
+		"maps of nothing":        {"4242/smaps_rollup", rollup(0, 0, 0, 0), noMaps},
+		"command line unreadable": {
+			"4242/cmdline", unreadable,
+			without(func(p *procstat.Process) { p.Command = procstat.Value[string]{} }),
+		},
+		"command line empty":  {"4242/cmdline", "", commandIs("[app) (x)]")},
+		"command line forges": {"4242/cmdline", "a\nb\x00\x1b[0m\x00\xff\x00", commandIs("a?b ?[0m ?")},
+		"command line is a title": {
+			"4242/cmdline", "Passenger RubyApp: /srv/shop\x00\x00\x00\x00",
+			commandIs("Passenger RubyApp: /srv/shop"),
+		},
+		"command line long": {
+			"4242/cmdline", strings.Repeat("x", 4095) + "é" + strings.Repeat("y", 9000),
+			commandIs(strings.Repeat("x", 4095)),
+		},
 		"system's stat unreadable": {"stat", unreadable, noStart},
 		"system's stat empty":      {"stat", "", noStart},
 		"system's stat garbage":    {"stat", "btime x\n", noStart},
@@ -87,6 +106,7 @@ func TestWhatCannotBeReadIsUnknown(t *testing.T) {
 			} else {
 				f.write(test.file, test.content)
 			}
+
 			s := procstat.Sampler{Root: f.root}
 			processes, err := s.Sample([]int{pid})
 			require.NoError(t, err)
@@ -99,7 +119,8 @@ func TestSummingUpTheMaps(t *testing.T) {
 	f := newFakeProc(t)
 	f.process(5, 500, 100)
 	require.NoError(t, os.Remove(filepath.Join(f.root, "5/smaps_rollup")))
-	const mapping = "7f00-7f10 rw-p 00000000 00:00 0 \nSize: 99 kB\nRss: 20 kB\nPss: 15 kB\nPrivate_Dirty: 10 kB\nSwap: 5 kB\nVmFlags: rd wr\n"
+	const mapping = "7f00-7f10 rw-p 00000000 00:00 0 \nSize: 99 kB\nRss: 20 kB\nPss: 15 kB\nPrivate_Dirty: 10 " +
+		"kB\nSwap: 5 kB\nVmFlags: rd wr\n"
 	f.write("5/smaps", mapping+mapping)
 	s := procstat.Sampler{Root: f.root}
 	processes, err := s.Sample([]int{5})
@@ -137,6 +158,7 @@ func TestCPUPercent(t *testing.T) {
 	f := newFakeProc(t)
 	c := &clock{now: time.Unix(bootTime, 0).Add(time.Hour)}
 	s := procstat.Sampler{Root: f.root, Now: c.read}
+
 	var unknown procstat.Value[float64]
 	for _, step := range []struct {
 		why   string
@@ -175,6 +197,7 @@ func TestForgetting(t *testing.T) {
 		c.now = c.now.Add(time.Second)
 		processes, err := s.Sample(pids)
 		require.NoError(t, err)
+
 		return processes[5].CPU
 	}
 	f.process(5, 500, 100)

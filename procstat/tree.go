@@ -30,6 +30,7 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 	for i, root := range roots {
 		pids[i] = root.PID
 	}
+
 	r, err := newReader(s.Root)
 	if err != nil {
 		return unknown(pids), err
@@ -44,11 +45,13 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 
 	processes := make(map[int]Process, len(roots))
 	last := s.trees
+
 	s.trees = make(map[int]treeUsage, len(roots))
 	for _, pid := range pids {
 		if _, twice := processes[pid]; twice {
 			continue
 		}
+
 		at := s.now()
 		p, exists := r.read(pid)
 		if !exists {
@@ -58,6 +61,7 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 		use := treeUsage{at: at, members: map[int]cpuTimes{}}
 		use.start, _ = p.StartTicks.Get()
 		use.add(pid, &p)
+
 		p.Processes = 1
 		for _, member := range members[pid] {
 			if m, exists := r.readUse(member); exists {
@@ -71,9 +75,11 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 			p.CPUTime, p.CPU = Known(use.total), use.percent
 			s.trees[pid] = use
 		}
+
 		p.childrenTime = 0
 		processes[pid] = p
 	}
+
 	return processes, nil
 }
 
@@ -85,6 +91,7 @@ func (p *Process) add(m *Process) {
 	} else if p.PrivateDirty.Known() && !m.PrivateDirty.Known() {
 		m.PrivateDirty = m.RSS
 	}
+
 	p.VMSize = sum(p.VMSize, m.VMSize)
 	p.RSS = sum(p.RSS, m.RSS)
 	p.PSS = sum(p.PSS, m.PSS)
@@ -97,6 +104,7 @@ func sum(a, b Value[int64]) Value[int64] {
 	if !a.known && !b.known {
 		return a
 	}
+
 	return Known(a.v + b.v)
 }
 
@@ -125,6 +133,7 @@ func (u *treeUsage) add(pid int, p *Process) {
 	if !known {
 		return
 	}
+
 	start, _ := p.StartTicks.Get()
 	u.members[pid] = cpuTimes{start: start, own: own, children: p.childrenTime}
 	u.total += own + p.childrenTime
@@ -136,6 +145,7 @@ func (u treeUsage) after(before treeUsage) treeUsage {
 	if before.at.IsZero() || before.start != u.start {
 		return u
 	}
+
 	elapsed := u.at.Sub(before.at)
 	if elapsed < minInterval {
 		return before
@@ -147,6 +157,7 @@ func (u treeUsage) after(before treeUsage) treeUsage {
 		if then.start != now.start {
 			then = cpuTimes{}
 		}
+
 		used += max(now.own-then.own, 0)
 		children += max(now.children-then.children, 0)
 	}
@@ -159,11 +170,13 @@ func (u treeUsage) after(before treeUsage) treeUsage {
 			gone += then.own + then.children
 		}
 	}
+
 	counted := before.ended + gone
 	used += max(children-counted, 0)
 	u.ended = min(max(counted-children, 0), gone)
 
 	u.total = before.total + used
 	u.percent = Known(100 * float64(used) / float64(elapsed))
+
 	return u
 }

@@ -23,6 +23,7 @@ func counted(t *testing.T, s *procstat.Sampler, roots ...procstat.Root) map[int]
 	t.Helper()
 	trees, err := s.SampleTrees(roots)
 	require.NoError(t, err)
+
 	n := map[int]int{}
 	for pid, p := range trees {
 		n[pid] = p.Processes
@@ -30,6 +31,7 @@ func counted(t *testing.T, s *procstat.Sampler, roots ...procstat.Root) map[int]
 		require.Equal(t, procstat.Known(int64(p.Processes)*30<<10), p.RealMemory())
 		require.Equal(t, procstat.Known(int64(p.Processes)*30<<10), p.PSS)
 	}
+
 	return n
 }
 
@@ -85,6 +87,7 @@ func TestTreeWithMemoryThatIsNotAllKnown(t *testing.T) {
 		require.Equal(t, 2, trees[10].Processes)
 		n, known := trees[10].RealMemory().Get()
 		require.True(t, known)
+
 		return n
 	}
 	f.unreadable("11/smaps_rollup")
@@ -112,10 +115,12 @@ func TestScanOnlyWhenAProcessWasStarted(t *testing.T) {
 	require.Equal(t, map[int]int{10: 1}, counted(t, &s, root))
 
 	f.place(12, 10, 10, 0, 0)
+
 	for range 20 {
 		_, err := s.SampleTrees([]procstat.Root{root})
 		require.NoError(t, err)
 	}
+
 	require.Equal(t, map[int]int{10: 2}, counted(t, &s, root), "numbers come again in the end")
 }
 
@@ -174,7 +179,8 @@ func TestTreeOfRealProcesses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leakgate.Check(t)
-			cmd := exec.Command("sh", "-c", "exec 3<&0; "+strings.ReplaceAll(script, `"$0"`, `"$0" <&3`), "/proc/self/exe")
+			cmd := exec.Command("sh", "-c", "exec 3<&0; "+strings.ReplaceAll(script, `"$0"`, `"$0" <&3`),
+				"/proc/self/exe")
 			self, err := os.Executable()
 			require.NoError(t, err)
 			cmd.Args[len(cmd.Args)-1] = self
@@ -209,6 +215,7 @@ func BenchmarkSampleTrees(b *testing.B) {
 	var roots []procstat.Root
 	stdin, w, err := os.Pipe()
 	require.NoError(b, err)
+
 	for i := range ours + others {
 		cmd := exec.Command("cat")
 		cmd.Stdin = stdin
@@ -216,8 +223,10 @@ func BenchmarkSampleTrees(b *testing.B) {
 		if i < ours {
 			roots = append(roots, procstat.Root{PID: cmd.Process.Pid, Mark: strconv.Itoa(i)})
 		}
+
 		b.Cleanup(func() { _ = cmd.Wait() })
 	}
+
 	_ = stdin.Close()
 	b.Cleanup(func() { _ = w.Close() })
 
@@ -228,6 +237,7 @@ func BenchmarkSampleTrees(b *testing.B) {
 				if scans {
 					s = procstat.Sampler{}
 				}
+
 				if sampled, err := s.SampleTrees(roots); err != nil || len(sampled) != ours {
 					b.Fatal(err, len(sampled))
 				}

@@ -24,6 +24,7 @@ func (v Value[T]) Or(other T) T {
 	if v.known {
 		return v.v
 	}
+
 	return other
 }
 
@@ -32,6 +33,7 @@ func (v Value[T]) MarshalJSON() ([]byte, error) {
 	if !v.known {
 		return []byte("null"), nil
 	}
+
 	return json.Marshal(v.v)
 }
 
@@ -41,10 +43,13 @@ func (v *Value[T]) UnmarshalJSON(data []byte) error {
 		*v = Value[T]{}
 		return nil
 	}
+
 	var reading T
 	if err := json.Unmarshal(data, &reading); err != nil {
 		return err
 	}
+
 	*v = Known(reading)
+
 	return nil
 }

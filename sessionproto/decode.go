@@ -28,17 +28,21 @@ func ReadHeader(r io.Reader) (Header, error) {
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, err
 	}
+
 	n := binary.BigEndian.Uint32(length[:])
 	if n > MaxHeader {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, n)
 	}
+
 	var block bytes.Buffer
 	if _, err := io.CopyN(&block, r, int64(n)); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
+
 		return nil, err
 	}
+
 	return DecodeHeader(block.Bytes())
 }
 
@@ -50,16 +54,20 @@ func DecodeHeader(block []byte) (Header, error) {
 		if !ok || name == "" {
 			return nil, ErrMalformed
 		}
+
 		value, rest, ok := strings.Cut(rest, "\x00")
 		if !ok {
 			return nil, ErrMalformed
 		}
+
 		if _, twice := h[name]; twice {
 			return nil, fmt.Errorf("%w: %s", ErrDuplicate, name)
 		}
+
 		h[name] = value
 		s = rest
 	}
+
 	return h, nil
 }
 
@@ -83,5 +91,6 @@ func (h Header) CheckPassword(password string) error {
 	if password != "" && subtle.ConstantTimeCompare([]byte(got), []byte(password)) != 1 {
 		return ErrPassword
 	}
+
 	return nil
 }

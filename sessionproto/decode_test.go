@@ -16,6 +16,7 @@ import (
 
 func TestReadHeader(t *testing.T) {
 	wire := framed(block("REQUEST_METHOD", "POST", "SCRIPT_NAME", "", "HTTP_HOST", "a:80", "X", "\xff=\n"))
+
 	want := sessionproto.Header{"REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "HTTP_HOST": "a:80", "X": "\xff=\n"}
 	for name, r := range map[string]func(io.Reader) io.Reader{
 		"at once":      func(r io.Reader) io.Reader { return r },
@@ -63,7 +64,8 @@ func TestReadHeaderFails(t *testing.T) {
 		"one NUL":                {framed("\x00"), nil, sessionproto.ErrMalformed},
 		"name twice":             {framed(block("A", "1", "B", "", "A", "1")), nil, sessionproto.ErrDuplicate},
 		"password twice": {
-			framed(block("PASSENGER_CONNECT_PASSWORD", "a", "PASSENGER_CONNECT_PASSWORD", "b")), nil, sessionproto.ErrDuplicate,
+			framed(block("PASSENGER_CONNECT_PASSWORD", "a", "PASSENGER_CONNECT_PASSWORD", "b")), nil,
+			sessionproto.ErrDuplicate,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,6 +73,7 @@ func TestReadHeaderFails(t *testing.T) {
 			if tc.then != nil {
 				in = io.MultiReader(in, iotest.ErrReader(tc.then))
 			}
+
 			h, err := sessionproto.ReadHeader(in)
 			require.Nil(t, h)
 			require.ErrorIs(t, err, tc.want)
@@ -125,6 +128,7 @@ func TestHeaderRoundTrip(t *testing.T) {
 		for name, value := range want {
 			e.Add(name, value)
 		}
+
 		b, err := e.Bytes()
 		require.NoError(t, err)
 		in := bytes.NewReader(append(b, body...))
@@ -176,6 +180,7 @@ func TestCheckPassword(t *testing.T) {
 			if tc.h != nil {
 				tc.h["OTHER"] = "stays"
 			}
+
 			require.ErrorIs(t, tc.h.CheckPassword(tc.password), tc.want)
 			require.NotContains(t, tc.h, key)
 			if tc.h != nil {

@@ -48,17 +48,21 @@ func (e *Encoder) add(prefix, name, value string) {
 	if e.err != nil {
 		return
 	}
+
 	if len(e.buf) == 0 {
 		e.Reset()
 	}
+
 	if len(e.buf)+len(prefix)+len(name)+len(value)+2 > MaxHeader+lengthSize {
 		e.err = ErrTooLarge
 		return
 	}
+
 	if name == "" || strings.IndexByte(name, 0) >= 0 || strings.IndexByte(value, 0) >= 0 {
 		e.err = fmt.Errorf("%w: %q", ErrNUL, name)
 		return
 	}
+
 	from := len(e.buf)
 	e.buf = append(e.buf, prefix...)
 	if prefix == "" {
@@ -72,9 +76,11 @@ func (e *Encoder) add(prefix, name, value string) {
 			case c == '-':
 				c = '_'
 			}
+
 			e.buf = append(e.buf, c)
 		}
 	}
+
 	e.names = append(e.names, span{from, len(e.buf)})
 	e.buf = append(e.buf, 0)
 	e.buf = append(e.buf, value...)
@@ -87,25 +93,31 @@ func (e *Encoder) Bytes() ([]byte, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
+
 	if len(e.buf) == 0 {
 		e.Reset()
 	}
+
 	if e.err = e.checkNames(); e.err != nil {
 		return nil, e.err
 	}
+
 	//nolint:gosec // G115: Add keeps the block under MaxHeader
 	binary.BigEndian.PutUint32(e.buf, uint32(len(e.buf)-lengthSize))
+
 	return e.buf, nil
 }
 
 // checkNames sorts, because clients choose how many names there are.
 func (e *Encoder) checkNames() error {
 	slices.SortFunc(e.names, func(a, b span) int { return bytes.Compare(e.name(a), e.name(b)) })
+
 	for i := 1; i < len(e.names); i++ {
 		if name := e.name(e.names[i]); bytes.Equal(name, e.name(e.names[i-1])) {
 			return fmt.Errorf("%w: %s", ErrDuplicate, name)
 		}
 	}
+
 	return nil
 }
 
@@ -123,5 +135,6 @@ func control(method, password string) ([]byte, error) {
 	if password != "" {
 		e.Add(connectPassword, password)
 	}
+
 	return e.Bytes()
 }

@@ -72,6 +72,7 @@ func TestEncoderRefuses(t *testing.T) {
 	add := func(name, value string) func(*sessionproto.Encoder) {
 		return func(e *sessionproto.Encoder) { e.Add(name, value) }
 	}
+
 	header := func(name, value string) func(*sessionproto.Encoder) {
 		return func(e *sessionproto.Encoder) { e.AddHeader(name, value) }
 	}
@@ -79,31 +80,51 @@ func TestEncoderRefuses(t *testing.T) {
 		adds []func(*sessionproto.Encoder)
 		want error
 	}{
-		"NUL in a name":           {[]func(*sessionproto.Encoder){add("A\x00B", "")}, sessionproto.ErrNUL},
-		"NUL in a value":          {[]func(*sessionproto.Encoder){add("A", "\x00")}, sessionproto.ErrNUL},
-		"NUL in a header's name":  {[]func(*sessionproto.Encoder){header("A\x00", "")}, sessionproto.ErrNUL},
-		"NUL in a header's value": {[]func(*sessionproto.Encoder){header("A", "b\x00HTTPS\x00on")}, sessionproto.ErrNUL},
-		"no name":                 {[]func(*sessionproto.Encoder){add("", "x")}, sessionproto.ErrNUL},
-		"no header name":          {[]func(*sessionproto.Encoder){header("", "x")}, sessionproto.ErrNUL},
-		"twice":                   {[]func(*sessionproto.Encoder){add("A", "1"), add("B", ""), add("A", "1")}, sessionproto.ErrDuplicate},
-		"header twice":            {[]func(*sessionproto.Encoder){header("a-b", "1"), header("A-B", "2")}, sessionproto.ErrDuplicate},
-		"header that collides":    {[]func(*sessionproto.Encoder){header("a-b", "1"), header("a_b", "2")}, sessionproto.ErrDuplicate},
-		"header and name":         {[]func(*sessionproto.Encoder){header("Host", "1"), add("HTTP_HOST", "2")}, sessionproto.ErrDuplicate},
-		"case of a name":          {[]func(*sessionproto.Encoder){add("A", ""), add("a", "")}, nil},
-		"prefix of a name":        {[]func(*sessionproto.Encoder){add("AB", ""), add("A", "")}, nil},
-		"value like a name":       {[]func(*sessionproto.Encoder){add("A", "B"), add("B", "A")}, nil},
-		"first error stays":       {[]func(*sessionproto.Encoder){add("", ""), add("A", strings.Repeat("x", sessionproto.MaxHeader))}, sessionproto.ErrNUL},
+		"NUL in a name":          {[]func(*sessionproto.Encoder){add("A\x00B", "")}, sessionproto.ErrNUL},
+		"NUL in a value":         {[]func(*sessionproto.Encoder){add("A", "\x00")}, sessionproto.ErrNUL},
+		"NUL in a header's name": {[]func(*sessionproto.Encoder){header("A\x00", "")}, sessionproto.ErrNUL},
+		"NUL in a header's value": {
+			[]func(*sessionproto.Encoder){header("A", "b\x00HTTPS\x00on")},
+			sessionproto.ErrNUL,
+		},
+		"no name":        {[]func(*sessionproto.Encoder){add("", "x")}, sessionproto.ErrNUL},
+		"no header name": {[]func(*sessionproto.Encoder){header("", "x")}, sessionproto.ErrNUL},
+		"twice": {
+			[]func(*sessionproto.Encoder){add("A", "1"), add("B", ""), add("A", "1")},
+			sessionproto.ErrDuplicate,
+		},
+		"header twice": {
+			[]func(*sessionproto.Encoder){header("a-b", "1"), header("A-B", "2")},
+			sessionproto.ErrDuplicate,
+		},
+		"header that collides": {
+			[]func(*sessionproto.Encoder){header("a-b", "1"), header("a_b", "2")},
+			sessionproto.ErrDuplicate,
+		},
+		"header and name": {
+			[]func(*sessionproto.Encoder){header("Host", "1"), add("HTTP_HOST", "2")},
+			sessionproto.ErrDuplicate,
+		},
+		"case of a name":    {[]func(*sessionproto.Encoder){add("A", ""), add("a", "")}, nil},
+		"prefix of a name":  {[]func(*sessionproto.Encoder){add("AB", ""), add("A", "")}, nil},
+		"value like a name": {[]func(*sessionproto.Encoder){add("A", "B"), add("B", "A")}, nil},
+		"first error stays": {[]func(*sessionproto.Encoder){
+			add("", ""),
+			add("A", strings.Repeat("x", sessionproto.MaxHeader)),
+		}, sessionproto.ErrNUL},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var e sessionproto.Encoder
 			for _, f := range tc.adds {
 				f(&e)
 			}
+
 			for range 2 {
 				b, err := e.Bytes()
 				require.ErrorIs(t, err, tc.want)
 				require.Equal(t, tc.want == nil, b != nil)
 			}
+
 			e.Reset()
 			requireWire(t, "\x00\x00\x00\x00", &e)
 		})
@@ -147,16 +168,19 @@ func manyNames() []string {
 	for i := range names {
 		names[i] = fmt.Sprintf("%04x", (i*7919)%len(names))
 	}
+
 	return names
 }
 
 // Clients choose how many headers a request has, and their order.
 func TestEncoderManyNames(t *testing.T) {
 	names := manyNames()
+
 	var e sessionproto.Encoder
 	for _, n := range names {
 		e.AddHeader(n, "")
 	}
+
 	b, err := e.Bytes()
 	require.NoError(t, err)
 	h, err := sessionproto.DecodeHeader(b[4:])
@@ -175,9 +199,11 @@ func TestEncoderReuseAllocatesNothing(t *testing.T) {
 		e.Reset()
 		e.Add("REQUEST_METHOD", "GET")
 		e.Add("REQUEST_URI", "/")
+
 		for _, name := range requestHeaders {
 			e.AddHeader(name, "value of "+"a header")
 		}
+
 		b, err = e.Bytes()
 	})
 	require.NoError(t, err)
@@ -197,10 +223,16 @@ func TestControlRequests(t *testing.T) {
 		want     string
 		ping     bool
 	}{
-		"ping":           {sessionproto.Ping, "", "\x00\x00\x00\x14REQUEST_METHOD\x00PING\x00", true},
-		"ping, password": {sessionproto.Ping, "secret", "\x00\x00\x00\x36REQUEST_METHOD\x00PING\x00PASSENGER_CONNECT_PASSWORD\x00secret\x00", true},
-		"OOBW":           {sessionproto.OOBW, "", "\x00\x00\x00\x14REQUEST_METHOD\x00OOBW\x00", false},
-		"OOBW, password": {sessionproto.OOBW, "secret", "\x00\x00\x00\x36REQUEST_METHOD\x00OOBW\x00PASSENGER_CONNECT_PASSWORD\x00secret\x00", false},
+		"ping": {sessionproto.Ping, "", "\x00\x00\x00\x14REQUEST_METHOD\x00PING\x00", true},
+		"ping, password": {
+			sessionproto.Ping, "secret",
+			"\x00\x00\x00\x36REQUEST_METHOD\x00PING\x00PASSENGER_CONNECT_PASSWORD\x00secret\x00", true,
+		},
+		"OOBW": {sessionproto.OOBW, "", "\x00\x00\x00\x14REQUEST_METHOD\x00OOBW\x00", false},
+		"OOBW, password": {
+			sessionproto.OOBW, "secret",
+			"\x00\x00\x00\x36REQUEST_METHOD\x00OOBW\x00PASSENGER_CONNECT_PASSWORD\x00secret\x00", false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := tc.request(tc.password)
@@ -225,11 +257,14 @@ func BenchmarkEncoder(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var e sessionproto.Encoder
 			b.ReportAllocs()
+
 			for b.Loop() {
 				e.Reset()
+
 				for _, name := range headers {
 					e.AddHeader(name, "")
 				}
+
 				if _, err := e.Bytes(); err != nil {
 					b.Fatal(err)
 				}

@@ -21,8 +21,10 @@ func ExampleEncoder() {
 			fmt.Println(err)
 			return
 		}
+
 		fmt.Printf("%q\n", b)
 	}
+
 	// Output:
 	// "\x00\x00\x009REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/\x00HTTP_ACCEPT_ENCODING\x00br\x00"
 	// "\x00\x00\x00:REQUEST_METHOD\x00GET\x00REQUEST_URI\x00/a\x00HTTP_ACCEPT_ENCODING\x00br\x00"
@@ -34,6 +36,7 @@ func ExampleReadHeader() {
 		fmt.Println(err)
 		return
 	}
+
 	conn := bytes.NewReader(ping)
 
 	h, err := sessionproto.ReadHeader(conn)
@@ -41,12 +44,15 @@ func ExampleReadHeader() {
 		fmt.Println(err)
 		return
 	}
+
 	if err := h.CheckPassword("secret"); err != nil {
 		fmt.Println(err)
 		return
 	}
+
 	if h.IsPing() {
 		_, _ = io.WriteString(os.Stdout, sessionproto.PingReply)
 	}
+
 	// Output: pong
 }

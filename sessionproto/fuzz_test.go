@@ -21,6 +21,7 @@ func FuzzReadHeader(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+
 	f.Fuzz(func(t *testing.T, said []byte) {
 		in := bytes.NewReader(said)
 		h, err := sessionproto.ReadHeader(in)
@@ -28,10 +29,12 @@ func FuzzReadHeader(f *testing.F) {
 			require.Nil(t, h)
 			return
 		}
+
 		var e sessionproto.Encoder
 		for _, name := range slices.Sorted(maps.Keys(h)) {
 			e.Add(name, h[name])
 		}
+
 		b, err := e.Bytes()
 		require.NoError(t, err)
 		require.Len(t, b, len(said)-in.Len())
@@ -62,6 +65,7 @@ func FuzzEncoder(f *testing.F) {
 			case size > sessionproto.MaxHeader:
 				wantErr = errors.Join(wantErr, sessionproto.ErrTooLarge)
 			}
+
 			want[name] = value
 		}
 		e.Reset()
@@ -78,6 +82,7 @@ func FuzzEncoder(f *testing.F) {
 			require.Nil(t, b)
 			return
 		}
+
 		require.NoError(t, err)
 		got, err := sessionproto.ReadHeader(bytes.NewReader(b))
 		require.NoError(t, err)
@@ -96,5 +101,6 @@ func upper(name string) string {
 			b[i] = c &^ 0x20
 		}
 	}
+
 	return string(b)
 }

@@ -17,6 +17,7 @@ func block(pairs ...string) string {
 	for _, s := range pairs {
 		b.WriteString(s + "\x00")
 	}
+
 	return b.String()
 }
 
@@ -33,6 +34,7 @@ func encode(pairs ...string) ([]byte, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		e.Add(pairs[i], pairs[i+1])
 	}
+
 	return e.Bytes()
 }
 
@@ -49,5 +51,6 @@ func allocated(f func()) uint64 {
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
+
 	return after.TotalAlloc - before.TotalAlloc
 }

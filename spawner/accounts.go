@@ -48,6 +48,7 @@ var systemAccounts = accounts{
 		if err != nil {
 			return 0, lookUpError(err)
 		}
+
 		return strconv.Atoi(g.Gid)
 	},
 	groupByID: func(gid int) (string, error) {
@@ -55,6 +56,7 @@ var systemAccounts = accounts{
 		if err != nil {
 			return "", lookUpError(err)
 		}
+
 		return g.Name, nil
 	},
 	groupsOf: func(a *account) ([]int, error) {
@@ -63,16 +65,19 @@ var systemAccounts = accounts{
 		if err != nil {
 			return nil, err
 		}
+
 		gids := make([]int, 0, len(ids))
 		for _, id := range ids {
 			gid, err := strconv.Atoi(id)
 			if err != nil {
 				return nil, err
 			}
+
 			if !slices.Contains(gids, gid) {
 				gids = append(gids, gid)
 			}
 		}
+
 		return gids, nil
 	},
 }
@@ -81,12 +86,20 @@ func newAccount(u *user.User, err error) (*account, error) {
 	if err != nil {
 		return nil, lookUpError(err)
 	}
+
 	uid, uidErr := strconv.Atoi(u.Uid)
 	gid, gidErr := strconv.Atoi(u.Gid)
 	if err := errors.Join(uidErr, gidErr); err != nil {
 		return nil, err
 	}
-	return &account{name: u.Username, uid: uid, gid: gid, home: u.HomeDir, shell: loginShell(u.Username)}, nil
+
+	return &account{
+		name:  u.Username,
+		uid:   uid,
+		gid:   gid,
+		home:  u.HomeDir,
+		shell: loginShell(u.Username),
+	}, nil
 }
 
 func lookUpError(err error) error {
@@ -99,6 +112,7 @@ func lookUpError(err error) error {
 	if errors.As(err, &user1) || errors.As(err, &user2) || errors.As(err, &group1) || errors.As(err, &group2) {
 		return fmt.Errorf("%w: %w", errNoEntry, err)
 	}
+
 	return err
 }
 
@@ -109,12 +123,15 @@ func loginShell(name string) string {
 	if err != nil {
 		return ""
 	}
+
 	defer func() { _ = f.Close() }()
+
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Split(lines.Text(), ":")
 		if len(fields) == 7 && fields[0] == name {
 			return fields[6]
 		}
 	}
+
 	return ""
 }

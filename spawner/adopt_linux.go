@@ -37,35 +37,49 @@ func adopt(pid, uid, session int) (*adopted, error) {
 	if pid == session || pid == os.Getpid() {
 		return nil, foreign("is not a worker")
 	}
+
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil, errWorkerEnded
 	}
+
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
+
 	_ = unix.SetNonblock(fd, true) // else the wait takes a thread
-	a := &adopted{pid: pid, uid: uid, session: session, pidfd: os.NewFile(uintptr(fd), "pidfd")}
+	a := &adopted{
+		pid:     pid,
+		uid:     uid,
+		session: session,
+		pidfd:   os.NewFile(uintptr(fd), "pidfd"),
+	}
 	defer func() {
 		if err != nil {
 			_ = a.pidfd.Close()
 		}
 	}()
 	found, readErr := readProc(pid)
+
 	// What was read is of the process that is held if that still exists.
 	if err = unix.PidfdSendSignal(fd, 0, nil, 0); errors.Is(err, unix.ESRCH) {
 		err = errWorkerEnded
 		return nil, err
 	}
+
 	if err = readErr; err != nil {
 		return nil, err
 	}
+
 	if found.uid != uid || found.session != session {
-		err = foreign(fmt.Sprintf("belongs to user %d and session %d instead of %d and %d", found.uid, found.session, uid, session))
+		err = foreign(fmt.Sprintf("belongs to user %d and session %d instead of %d and %d", found.uid, found.session,
+			uid, session))
 		return nil, err
 	}
+
 	err = nil
 	a.leads = found.group == pid
+
 	return a, nil
 }
 
@@ -73,6 +87,7 @@ func (a *adopted) awaitEnd() (status string) {
 	waitReadable(a.pidfd)
 	a.killGroup()
 	_ = a.pidfd.Close()
+
 	return a.status()
 }
 
@@ -88,8 +103,10 @@ func (a *adopted) send(sig syscall.Signal) error {
 	if err != nil {
 		return err
 	}
+
 	var sendErr error
 	err = raw.Control(func(fd uintptr) { sendErr = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
+
 	return errors.Join(err, sendErr)
 }
 
@@ -114,6 +131,7 @@ func waitReadable(f *os.File) {
 	if err != nil {
 		return // it was closed
 	}
+
 	readable := func(fd uintptr, milliseconds int) bool {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // G115: a descriptor
 		n, err := unix.Poll(fds, milliseconds)
@@ -123,6 +141,7 @@ func waitReadable(f *os.File) {
 	if err == nil {
 		return
 	}
+
 	_ = raw.Control(func(fd uintptr) {
 		for !readable(fd, -1) {
 			continue

@@ -5,83 +5,6 @@ import (
 	"strings"
 )
 
-// problem is a thing that goes wrong when processes are started.
-type problem uint8
-
-const (
-	internalProblem problem = iota
-	factoryClosed
-	badRequest
-	spawnCanceled
-	dirUnusable
-	otherUser
-	unknownUser
-	unknownGroup
-	unsafePlace
-	userDatabase
-	wrongIdentity
-	envFileUnusable
-	settingsUnusable
-	noPort
-	portTaken
-	notServingSocket
-	notServing
-	unhealthy
-	unhealthyHost
-	unhealthyPath
-	unhealthyTooLong
-	checkTimedOut
-	brokenCheck
-	endedInCheck
-	preloaderGone
-	preloaderHangs
-	preloaderBroken
-	foreignWorker
-	rootMissing
-	rootNotDirectory
-	rootForbidden
-	rootUnusable
-	noApp
-	startupFileMissing
-	startupFileUnusable
-	interpreterMissing
-	venvUnusable
-	commandMissing
-	notExecutable
-	badInterpreter
-	badFormat
-	processLimit
-	memoryLimit
-	descriptorLimit
-	startFailed
-	exitedCleanly
-	exitedWithStatus
-	killedBySignal
-	killed
-	stdoutClosed
-	moduleMissing
-	gemsMissing
-	syntaxError
-	readOnly
-	permissionDenied
-	portInUse
-	variableMissing
-	variableWanted
-	appExplained
-	notSpeaking
-	otherVersion
-	protocolBroken
-	badSocket
-	foreignPID
-	silent
-	requestNotRead
-	notReady
-	readyUnfinished
-)
-
-// isOfCheck: the process started, and failed when it was asked.
-func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }
-
 // wording is what users read. What stands in braces is replaced: see
 // diagnosis.fill.
 type wording struct {
@@ -98,17 +21,21 @@ var wordings = map[problem]wording{
 	factoryClosed: {CategoryInternal, "the server is shutting down", ""},
 	badRequest: {
 		CategoryInternal, "the application's options cannot be sent to it: {line}",
-		"Options must not hold line breaks or NUL, and a start command's arguments no tabs. Change the option that is named.",
+		"Options must not hold line breaks or NUL, and a start command's arguments no tabs. Change the option that " +
+			"is named.",
 	},
 	spawnCanceled: {CategoryCanceled, "the start was called off: {error}", ""},
 	dirUnusable: {
 		CategoryFileSystem, "the directory {subject} for sockets and loaders cannot be used: {reason}",
-		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that nobody else can write to it. " +
-			"A server has it in its instance_registry_dir; for a program that embeds this one it is Config.Dir, or else in TMPDIR.",
+		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that " +
+			"nobody else can write to it. " +
+			"A server has it in its instance_registry_dir; for a program that embeds this one it is Config.Dir, or " +
+			"else in TMPDIR.",
 	},
 	otherUser: {
 		CategoryOperatingSystem, "{error}",
-		"Run the server as root, so that it can change to the application's user, or as that user, or leave the application's user and group empty.",
+		"Run the server as root, so that it can change to the application's user, or as that user, or leave the " +
+			"application's user and group empty.",
 	},
 	unknownUser: {
 		CategoryOperatingSystem, "{subject} does not exist on this host",
@@ -116,7 +43,8 @@ var wordings = map[problem]wording{
 	},
 	unsafePlace: {
 		CategoryOperatingSystem, "the owner of {subject} cannot decide which user the application runs as: {reason}",
-		"Give the directory and the file to the same user (chown), or to root, and take from others the right to write (chmod o-w); " +
+		"Give the directory and the file to the same user (chown), or to root, and take from others the right to " +
+			"write (chmod o-w); " +
 			"or name the user in the server's configuration (user).",
 	},
 	unknownGroup: {
@@ -129,11 +57,13 @@ var wordings = map[problem]wording{
 	},
 	wrongIdentity: {
 		CategoryOperatingSystem, "the process did not become the user that it should run as ({user}): {error}",
-		"A start command must not be a program with the set-user-id bit, such as sudo or su: configure the application's user instead.",
+		"A start command must not be a program with the set-user-id bit, such as sudo or su: configure the " +
+			"application's user instead.",
 	},
 	envFileUnusable: {
 		CategoryFileSystem, "the environment file {subject} cannot be used: {reason}",
-		"It must be a regular file of NAME=VALUE lines that the application's user can read. A dash in front of its name allows it to be missing.",
+		"It must be a regular file of NAME=VALUE lines that the application's user can read. A dash in front of its " +
+			"name allows it to be missing.",
 	},
 	settingsUnusable: {
 		CategoryFileSystem, "the file {subject} with Meteor's settings cannot be used: {reason}",
@@ -148,8 +78,10 @@ var wordings = map[problem]wording{
 		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
 	},
 	notServingSocket: {
-		CategoryTimeout, "the application neither served on the socket {subject} nor began the handshake within {timeout}",
-		"It must listen on the Unix socket in the environment variable SOCKET, for which $SOCKET stands in its start command. " +
+		CategoryTimeout, "the application neither served on the socket {subject} nor began the handshake within " +
+			"{timeout}",
+		"It must listen on the Unix socket in the environment variable SOCKET, for which $SOCKET stands in its " +
+			"start command. " +
 			"If it is only slow, raise the start time-out.",
 	},
 	notServing: {
@@ -164,25 +96,31 @@ var wordings = map[problem]wording{
 	},
 	unhealthyHost: {
 		CategoryHealth, "{subject} failed: {error}",
-		"An application that serves certain hosts only (Django's ALLOWED_HOSTS, Rails' config.hosts) refuses others like this: " +
+		"An application that serves certain hosts only (Django's ALLOWED_HOSTS, Rails' config.hosts) refuses others " +
+			"like this: " +
 			"name one of its hosts with the option health_host. Else what it printed, and its own log, should say why.",
 	},
 	unhealthyPath: {
 		CategoryHealth, "{subject} failed: {error}",
-		"The application has nothing at this path: correct the path (health_path, warmup_paths), to which the base URI belongs, or add a page there.",
+		"The application has nothing at this path: correct the path (health_path, warmup_paths), to which the base " +
+			"URI belongs, or add a page there.",
 	},
 	unhealthyTooLong: {
-		CategoryTimeout, "the application accepts connections on port {port}, but was not well within {timeout}: {subject} failed: {error}",
-		"See its log for what its health path waits for, or correct the health path. If it is only slow, raise the start time-out.",
+		CategoryTimeout, "the application accepts connections on port {port}, but was not well within {timeout}: " +
+			"{subject} failed: {error}",
+		"See its log for what its health path waits for, or correct the health path. If it is only slow, raise the " +
+			"start time-out.",
 	},
 	checkTimedOut: {
 		CategoryTimeout, "{subject} failed: {error}",
-		"The application may wait for a database or another service that does not answer. If it is only slow, raise the option health_timeout for " +
+		"The application may wait for a database or another service that does not answer. If it is only slow, raise " +
+			"the option health_timeout for " +
 			"a health check, and start_timeout, which bounds all of a start.",
 	},
 	brokenCheck: {
 		CategoryHealth, "{subject} failed: {error}",
-		"The application must send a whole HTTP response. What it printed, and its own log, should say what happened to the request.",
+		"The application must send a whole HTTP response. What it printed, and its own log, should say what " +
+			"happened to the request.",
 	},
 	endedInCheck: {
 		CategoryHealth, "{subject} failed: {error}",
@@ -190,11 +128,13 @@ var wordings = map[problem]wording{
 	},
 	preloaderGone: {
 		CategoryStartup, "the application's preloader ended when it was to fork a process ({subject})",
-		"Its output and the system's log (dmesg, journalctl -k) may tell why. If the application cannot be forked, use the spawn method direct.",
+		"Its output and the system's log (dmesg, journalctl -k) may tell why. If the application cannot be forked, " +
+			"use the spawn method direct.",
 	},
 	preloaderHangs: {
 		CategoryTimeout, "the application's preloader did not fork a process within {timeout}",
-		"Something in the application may keep the preloader busy after loading. If it cannot be forked, use the spawn method direct.",
+		"Something in the application may keep the preloader busy after loading. If it cannot be forked, use the " +
+			"spawn method direct.",
 	},
 	preloaderBroken: {
 		CategoryProtocol, "the application's preloader answered what it should not: {error}",
@@ -214,9 +154,13 @@ var wordings = map[problem]wording{
 	},
 	rootForbidden: {
 		CategoryFileSystem, "no permission to enter {subject}, which leads to the application's directory {root}",
-		"Give the application's user the right to search (x) that directory: chmod o+x {subject}, or add the user to its group.",
+		"Give the application's user the right to search (x) that directory: chmod o+x {subject}, or add the user " +
+			"to its group.",
 	},
-	rootUnusable: {CategoryFileSystem, "the application's directory {subject} cannot be used: {reason}", "Check the path and the file system."},
+	rootUnusable: {
+		CategoryFileSystem, "the application's directory {subject} cannot be used: {reason}",
+		"Check the path and the file system.",
+	},
 	noApp: {
 		CategoryFileSystem, "no application was found in {subject}",
 		"An application is recognised by one of the files {startupfiles} in its directory. " +
@@ -232,33 +176,41 @@ var wordings = map[problem]wording{
 	},
 	interpreterMissing: {
 		CategoryFileSystem, "the interpreter {subject} was not found",
-		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be that of your shell: " +
+		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be " +
+			"that of your shell: " +
 			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
 	},
 	venvUnusable: {
 		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",
-		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv --clear {subject}) and " +
-			"install the application's packages into it; or remove it; or configure another Python by the option python.",
+		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv " +
+			"--clear {subject}) and " +
+			"install the application's packages into it; or remove it; or configure another Python by the option " +
+			"python.",
 	},
 	commandMissing: {
 		CategoryFileSystem, "the start command {subject} was not found",
-		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name that is in the application's PATH.",
+		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name " +
+			"that is in the application's PATH.",
 	},
 	notExecutable: {
 		CategoryFileSystem, "{subject} cannot be executed: {reason}",
 		"It must be a regular file with the permission to execute: chmod +x {subject}.",
 	},
 	badInterpreter: {
-		CategoryFileSystem, "{command} cannot be executed: its first line names the program {subject}, which does not exist",
-		"Correct the line that begins with #!, or install that program. Line ends of Windows (CR LF) have this effect as well.",
+		CategoryFileSystem, "{command} cannot be executed: its first line names the program {subject}, which does " +
+			"not exist",
+		"Correct the line that begins with #!, or install that program. Line ends of Windows (CR LF) have this " +
+			"effect as well.",
 	},
 	badFormat: {
 		CategoryOperatingSystem, "{command} is not a program for this system",
-		"A script needs a first line such as #!/bin/sh; a binary must be built for this operating system and processor.",
+		"A script needs a first line such as #!/bin/sh; a binary must be built for this operating system and " +
+			"processor.",
 	},
 	processLimit: {
 		CategoryOperatingSystem, "the system refuses to start another process: {reason}",
-		"The limit on processes is reached. Run fewer processes, or raise the user's limit (ulimit -u) or that of the service (TasksMax) or container (pids).",
+		"The limit on processes is reached. Run fewer processes, or raise the user's limit (ulimit -u) or that of " +
+			"the service (TasksMax) or container (pids).",
 	},
 	memoryLimit: {
 		CategoryOperatingSystem, "there is not enough memory to start a process",
@@ -268,23 +220,30 @@ var wordings = map[problem]wording{
 		CategoryOperatingSystem, "there are not enough file descriptors to start a process: {reason}",
 		"Raise the limit on open files (ulimit -n, or LimitNOFILE of the service).",
 	},
-	startFailed: {CategoryOperatingSystem, "{command} could not be started: {reason}", "See the error of the operating system."},
+	startFailed: {
+		CategoryOperatingSystem, "{command} could not be started: {reason}",
+		"See the error of the operating system.",
+	},
 	exitedCleanly: {
 		CategoryStartup, "the application ended by itself without serving requests ({status})",
-		"A startup file must define the application, and a start command must stay in the foreground and speak the spawn protocol; " +
+		"A startup file must define the application, and a start command must stay in the foreground and speak the " +
+			"spawn protocol; " +
 			"a program that moves to the background or only runs a task ends like this.",
 	},
 	exitedWithStatus: {
 		CategoryStartup, "the application ended before it was ready ({status})",
-		"Its output most probably says why. Start the application by hand in its directory, as its user, to see the same.",
+		"Its output most probably says why. Start the application by hand in its directory, as its user, to see " +
+			"the same.",
 	},
 	killedBySignal: {
 		CategoryStartup, "the application crashed before it was ready ({status})",
-		"A native extension or the interpreter itself is the usual culprit: reinstall native extensions for the interpreter that is used.",
+		"A native extension or the interpreter itself is the usual culprit: reinstall native extensions for the " +
+			"interpreter that is used.",
 	},
 	killed: {
 		CategoryStartup, "the application was killed from outside before it was ready ({status})",
-		"The system kills like this when memory runs out; its log (dmesg, journalctl -k) tells. Add memory or run fewer processes.",
+		"The system kills like this when memory runs out; its log (dmesg, journalctl -k) tells. Add memory or run " +
+			"fewer processes.",
 	},
 	stdoutClosed: {
 		CategoryStartup, "the application closed its stdout before it was ready",
@@ -292,7 +251,8 @@ var wordings = map[problem]wording{
 	},
 	moduleMissing: {
 		CategoryStartup, "the application needs {subject}, which is not installed",
-		"Install the application's dependencies (pip install, npm install, bundle install) for the interpreter and the virtual environment that it is run with: {command}.",
+		"Install the application's dependencies (pip install, npm install, bundle install) for the interpreter and " +
+			"the virtual environment that it is run with: {command}.",
 	},
 	gemsMissing: {
 		CategoryStartup, "gems of the application's bundle are not installed: {subject}",
@@ -304,30 +264,39 @@ var wordings = map[problem]wording{
 	},
 	readOnly: {
 		CategoryStartup, "the application writes to a file system that is read-only: {subject}",
-		"Let it write to the directory that TMPDIR names (/tmp), or to a volume that is mounted where it writes, as an emptyDir in Kubernetes.",
+		"Let it write to the directory that TMPDIR names (/tmp), or to a volume that is mounted where it writes, as " +
+			"an emptyDir in Kubernetes.",
 	},
 	permissionDenied: {
 		CategoryStartup, "the application may not do what it needs to: {subject}",
-		"It runs as {user}. Give that user the right to what is named, or run the application as the user to whom its files belong.",
+		"It runs as {user}. Give that user the right to what is named, or run the application as the user to whom " +
+			"its files belong.",
 	},
 	portInUse: {
 		CategoryStartup, "the application wants to listen on an address that is in use: {subject}",
-		"End the program that listens there, or let the application listen where it is told to instead of on a port of its own.",
+		"End the program that listens there, or let the application listen where it is told to instead of on a port " +
+			"of its own.",
 	},
 	variableMissing: {
 		CategoryStartup, "the application needs the environment variable {subject}, which is not set",
-		"Set it by the option envvars (--envvar {subject}=...), or in a file of NAME=VALUE lines that env_files names (--env-file). " +
+		"Set it by the option envvars (--envvar {subject}=...), or in a file of NAME=VALUE lines that env_files " +
+			"names (--env-file). " +
 			"What your shell sets does not reach a server that something else starts.",
 	},
 	variableWanted: {
 		CategoryStartup, "the application lacks an environment variable: {subject}",
-		"Set it by the option envvars (--envvar NAME=VALUE), or in a file of NAME=VALUE lines that env_files names (--env-file). " +
+		"Set it by the option envvars (--envvar NAME=VALUE), or in a file of NAME=VALUE lines that env_files names " +
+			"(--env-file). " +
 			"What your shell sets does not reach a server that something else starts.",
 	},
-	appExplained: {CategoryExplained, "the application reported an error: {message}", "See its message, whose traceback names the place in its code."},
+	appExplained: {
+		CategoryExplained, "the application reported an error: {message}",
+		"See its message, whose traceback names the place in its code.",
+	},
 	notSpeaking: {
 		CategoryProtocol, "{command} does not speak the spawn protocol: it said {line} at the step {step}",
-		"A start command must be a program made for this server. Configure the application's type to have it started by our loader.",
+		"A start command must be a program made for this server. Configure the application's type to have it " +
+			"started by our loader.",
 	},
 	otherVersion: {
 		CategoryProtocol, "{command} speaks version {line} of the spawn protocol and not version {version}",
@@ -335,16 +304,19 @@ var wordings = map[problem]wording{
 	},
 	protocolBroken: {
 		CategoryProtocol, "{command} broke the spawn protocol: {error}",
-		"The program that loads the application is at fault, or something that writes lines beginning with \"!> \" to stdout.",
+		"The program that loads the application is at fault, or something that writes lines beginning with \"!> \" " +
+			"to stdout.",
 	},
 	badSocket: {
 		CategoryProtocol, "the application reported a socket that is not acceptable: {error}",
-		"Sockets must be in the directory that the application is told (socket_dir) and belong to its user, or be on 127.0.0.1 or ::1.",
+		"Sockets must be in the directory that the application is told (socket_dir) and belong to its user, or be " +
+			"on 127.0.0.1 or ::1.",
 	},
 	foreignPID: {CategoryProtocol, "{error}", "The application must report the pid of a process of its own."},
 	silent: {
 		CategoryTimeout, "the application said nothing within {timeout}",
-		"The program started but did not begin the handshake: it may wait for something, or not be made for this server. " +
+		"The program started but did not begin the handshake: it may wait for something, or not be made for this " +
+			"server. " +
 			"If it is only slow, raise the start time-out.",
 	},
 	requestNotRead: {
@@ -353,7 +325,8 @@ var wordings = map[problem]wording{
 	},
 	notReady: {
 		CategoryTimeout, "the application was not ready within {timeout}",
-		"It was still loading. It may wait for a database or another service that does not answer; if it is only slow, raise the start time-out.",
+		"It was still loading. It may wait for a database or another service that does not answer; if it is only " +
+			"slow, raise the start time-out.",
 	},
 	readyUnfinished: {
 		CategoryTimeout, "the application did not finish its answer within {timeout} (step {step})",
@@ -366,10 +339,12 @@ func (d *diagnosis) fill(template string) string {
 	if !strings.Contains(template, "{") {
 		return template
 	}
+
 	files := make([]string, len(appTypes))
 	for i, t := range appTypes {
 		files[i] = t.StartupFile
 	}
+
 	return strings.NewReplacer(
 		"{subject}", d.fault.subject,
 		"{error}", errorText(d.err),

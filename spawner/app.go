@@ -155,9 +155,11 @@ func (a *App) setDefaults() {
 			*d.field = d.value
 		}
 	}
+
 	if base, err := urlpath.Parse(a.BaseURI); err == nil { // Validate has told
 		a.BaseURI = cmp.Or(string(base), "/")
 	}
+
 	if a.StartTimeout == 0 {
 		a.StartTimeout = DefaultStartTimeout
 	}
@@ -179,6 +181,7 @@ func (a *App) Name() string {
 	if a.GroupName != "" {
 		return a.GroupName
 	}
+
 	return a.Root
 }
 
@@ -191,12 +194,15 @@ func (a *App) Validate() error {
 	} else if !filepath.IsAbs(a.Root) {
 		fault("the app root %q is not an absolute path", a.Root)
 	}
+
 	if a.Type != "" && !slices.ContainsFunc(appTypes, func(t AppType) bool { return t.Name == a.Type }) {
 		fault("unknown app type %q: use one of %s, or a start command", a.Type, typeNames())
 	}
+
 	if a.StartTimeout < 0 {
 		fault("the start time-out %s is negative", a.StartTimeout)
 	}
+
 	for _, s := range [][2]string{
 		{"group name", a.GroupName},
 		{"root", a.Root},
@@ -218,38 +224,47 @@ func (a *App) Validate() error {
 			fault("the app's %s %q holds a line break or NUL", s[0], s[1])
 		}
 	}
+
 	for i, arg := range a.StartCommand {
 		if strings.ContainsAny(arg, "\t\r\n\x00") {
 			fault("the start command's argument %q holds a tab, line break or NUL", arg)
 		}
+
 		if i == 0 && arg == "" {
 			fault("the start command begins with an empty string")
 		}
 	}
+
 	if _, err := urlpath.Parse(a.BaseURI); err != nil {
 		fault("the base URI %w", err)
 	}
+
 	errs = append(errs, a.validateHealth()...)
 	switch a.SpawnMethod {
 	case "", SmartSpawning, DirectSpawning:
 	default:
 		fault("unknown spawn method %q: use smart or direct", a.SpawnMethod)
 	}
+
 	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
 		fault("the umask %q is not three octal digits such as 022", a.Umask)
 	}
+
 	if a.ThreadCount < 0 {
 		fault("the thread count %d is negative", a.ThreadCount)
 	}
+
 	for _, f := range a.EnvFiles {
 		if strings.TrimPrefix(f, "-") == "" || strings.ContainsRune(f, 0) {
 			fault("the environment file %q has no usable name", f)
 		}
 	}
+
 	for _, k := range slices.Sorted(maps.Keys(a.Env)) {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(a.Env[k], 0) {
 			fault("the environment variable %q cannot be set", k)
 		}
 	}
+
 	return errors.Join(errs...)
 }

@@ -57,7 +57,13 @@ type attempt struct {
 }
 
 func newAttempt(f *factory, app App) *attempt {
-	a := &attempt{factory: f, config: &f.config, app: app, began: time.Now(), journal: newJournal()}
+	a := &attempt{
+		factory: f,
+		config:  &f.config,
+		app:     app,
+		began:   time.Now(),
+		journal: newJournal(),
+	}
 	a.gupid = newGUPID(a.began)
 	a.password = randomAlphanumeric(passwordLength)
 	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
@@ -65,6 +71,7 @@ func newAttempt(f *factory, app App) *attempt {
 	if open := a.config.Output; open != nil {
 		a.output.open = func() Output { return open(&a.app) }
 	}
+
 	return a
 }
 
@@ -79,19 +86,25 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	if err := canceled(ctx); err != nil {
 		return err
 	}
+
 	if a.dir, err = a.factory.privateDir(); err != nil {
 		if errors.Is(err, ErrClosed) {
 			return err
 		}
+
 		return &fault{problem: dirUnusable, subject: a.config.Dir, err: err}
 	}
+
 	if err := a.check(a.factory.identifier); err != nil {
 		return err
 	}
+
 	if a.sockets, err = a.dir.newSocketDir(a.identity); err != nil {
 		return &fault{problem: dirUnusable, subject: a.dir.path, err: err}
 	}
+
 	req := a.request()
+
 	return req.Check()
 }
 
@@ -100,13 +113,16 @@ func (a *attempt) look(p *program) (err error) {
 	if err := checkRoot(a.app.Root, os.Stat); err != nil {
 		return err
 	}
+
 	if a.envFiles, err = readEnvFiles(&a.app); err != nil {
 		return err
 	}
+
 	r := newResolver(&a.app, a.dir.loaders, a.envFiles)
 	r.byName = a.loginShell() != ""
 	r.switched = a.identity.switched
 	a.command, err = r.resolve(p)
+
 	return err
 }
 
@@ -119,6 +135,7 @@ func (a *attempt) start(argv []string) error {
 	if generic {
 		a.guard().watch(a.gupid)
 	}
+
 	child, err := startChild(&childSpec{
 		argv:     argv,
 		env:      a.env.list(),
@@ -138,7 +155,9 @@ func (a *attempt) start(argv []string) error {
 	if generic {
 		a.guard().name(a.gupid, child.pid)
 	}
+
 	a.child = child
+
 	return a.checkState()
 }
 
@@ -147,9 +166,11 @@ func (a *attempt) cleanUp() {
 	if a.family == nil || a.family.attempt != a {
 		a.endEscaped()
 	}
+
 	if a.family != nil {
 		a.family.leave()
 	}
+
 	a.guard().forget(a.gupid)
 	a.removeSockets()
 	a.factory.ports.release(a.port)
@@ -158,7 +179,8 @@ func (a *attempt) cleanUp() {
 // removeSockets removes what the process has left in the directory of its sockets.
 func (a *attempt) removeSockets() {
 	if err := a.sockets.remove(); err != nil {
-		a.config.Logger.Error(err, "cannot remove the directory of a process's sockets: look at what is in it, and remove it",
+		a.config.Logger.Error(err, "cannot remove the directory of a process's sockets: look at what is in it, and "+
+			"remove it",
 			"app", a.app.Name(), "dir", a.sockets.path)
 	}
 }
@@ -166,14 +188,17 @@ func (a *attempt) removeSockets() {
 // endEscaped ends what has left the process's session.
 func (a *attempt) endEscaped() {
 	var pids []int
+
 	// The environment of a process can be read by its user.
 	err := a.identity.withRights(func() error {
 		pids = killMarked(MarkerVar+"="+a.gupid, a.identity.uid)
 		return nil
 	})
 	if err != nil {
-		a.config.Logger.Error(err, "cannot look for processes that the application has put into the background", "app", a.app.Name())
+		a.config.Logger.Error(err, "cannot look for processes that the application has put into the background", "app",
+			a.app.Name())
 	}
+
 	if len(pids) > 0 {
 		a.config.Logger.Info("processes that the application had put into the background were killed with it",
 			"app", a.app.Name(), "pids", pids)
@@ -187,39 +212,51 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 	if err := a.sockets.check(ready.Sockets, owner); err != nil {
 		return nil, &fault{problem: badSocket, err: err}
 	}
+
 	if ready.PID != 0 {
 		if err := checkPID(ready.PID, a.identity.uid); err != nil {
 			return nil, &fault{problem: foreignPID, err: err}
 		}
 	}
-	p := &process{child: a.child, config: a.config, byPort: a.byPort, info: Info{
-		PID:             a.displayPID(ready.PID),
-		AppType:         a.command.appType.Name,
-		StartupFile:     a.command.startupFile,
-		User:            a.identity.name,
-		UID:             a.identity.uid,
-		GID:             a.identity.gid,
-		GUPID:           a.gupid,
-		ConnectPassword: a.password,
-		SpawnStarted:    a.began,
-		SpawnEnded:      time.Now(),
-	}}
+
+	p := &process{
+		child:  a.child,
+		config: a.config,
+		byPort: a.byPort,
+		info: Info{
+			PID:             a.displayPID(ready.PID),
+			AppType:         a.command.appType.Name,
+			StartupFile:     a.command.startupFile,
+			User:            a.identity.name,
+			UID:             a.identity.uid,
+			GID:             a.identity.gid,
+			GUPID:           a.gupid,
+			ConnectPassword: a.password,
+			SpawnStarted:    a.began,
+			SpawnEnded:      time.Now(),
+		},
+	}
+
 	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
 	for _, s := range ready.Sockets {
 		if !s.Protocol.TakesRequests() {
 			p.info.OtherSockets = append(p.info.OtherSockets, s)
 			continue
 		}
+
 		p.info.Sockets = append(p.info.Sockets, Socket{
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
 			Dial:             requestDialer(s.Address, owner),
 		})
 	}
+
 	if !a.child.setDeadline(time.Time{}) {
 		return nil, &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 	}
+
 	a.child.goOnReading(rest)
+
 	return p, nil
 }
 
@@ -229,11 +266,14 @@ func (a *attempt) displayPID(reported int) int {
 	if reported == 0 || reported == a.child.pid {
 		return a.child.pid
 	}
+
 	if session, err := unix.Getsid(reported); err == nil && session == a.child.pid {
 		return reported
 	}
+
 	a.config.Logger.Info("the application reported a pid that is not one of its processes; it is ignored",
 		"app", a.app.Name(), "pid", a.child.pid, "reported", reported)
+
 	return a.child.pid
 }
 
@@ -241,6 +281,7 @@ func (a *attempt) displayPID(reported int) int {
 // how the process ended, if that was by itself.
 func (a *attempt) end(cause error) string {
 	c := a.child
+
 	killDelay := time.Duration(0)
 	switch {
 	case endsByItself(cause):
@@ -250,15 +291,19 @@ func (a *attempt) end(cause error) string {
 		c.signal(syscall.SIGTERM)
 		killDelay = termGrace
 	}
+
 	kill := time.AfterFunc(killDelay, func() { c.signal(syscall.SIGKILL) })
 	defer kill.Stop()
+
 	// What is still to be read ends with the process, which has a deadline of
 	// its own for the case that something else holds the socket.
 	c.setDeadline(time.Time{})
 	if !c.reading {
 		c.readStdout(c.in)
 	}
+
 	<-c.gone
+
 	return c.ownStatus()
 }
 
@@ -272,7 +317,8 @@ func endsByItself(err error) bool {
 // tooSlow: the time to start was over.
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
-	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) && (f.problem == notServing || f.problem == notServingSocket || f.problem.isOfCheck())
+	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) &&
+		(f.problem == notServing || f.problem == notServingSocket || f.problem.isOfCheck())
 }
 
 func isKind(err error, kinds ...loaderproto.Kind) bool {
@@ -286,26 +332,42 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 		a.discard()
 		return e
 	}
-	e := &SpawnError{ID: newErrorID(), AppName: a.app.Name(), AppRoot: a.app.Root, Environment: a.app.Environment, Err: err}
-	d := diagnosis{app: &a.app, err: err, port: a.port, shell: a.command != nil && a.needsShell()}
+
+	e := &SpawnError{
+		ID:          newErrorID(),
+		AppName:     a.app.Name(),
+		AppRoot:     a.app.Root,
+		Environment: a.app.Environment,
+		Err:         err,
+	}
+	d := diagnosis{
+		app:   &a.app,
+		err:   err,
+		port:  a.port,
+		shell: a.command != nil && a.needsShell(),
+	}
 	if a.command != nil {
 		e.Command = a.command.argv
 		if a.command.preloader != nil {
 			e.Command = a.command.preloader
 		}
 	}
+
 	if a.identity != nil {
 		e.User = a.identity.String()
 		d.user = e.User
 	}
+
 	if a.env != nil {
 		e.Env = a.env.list()
 	}
+
 	d.command = e.Command
 	if cause := canceled(ctx); cause != nil {
 		d.err, e.Err = cause, cause
 		d.canceled = true
 	}
+
 	a.journal.end(StepFailed)
 	e.Journey = a.journal.steps
 	e.Limits = a.limits
@@ -314,15 +376,18 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	} else {
 		a.discard()
 	}
+
 	e.Output, e.OutputDropped = a.output.release()
 	if a.dir != nil {
 		d.loaders = a.dir.loaders
 	}
+
 	e.Output = foldFrames(withoutMarkers(e.Output), d.loaders)
 	d.status, d.output = e.ExitStatus, e.Output
 	if a.checkFrom > 0 {
 		d.output = printedSince(a.checkFrom, e.Output, e.OutputDropped)
 	}
+
 	d.step = e.Journey.failed()
 	d.explain(e)
 	a.logFailure(e)
@@ -344,9 +409,11 @@ func (a *attempt) logFailure(e *SpawnError) {
 	if r.Message != "" {
 		about = append(about, "appMessage", r.Message)
 	}
+
 	if r.Output != "" {
 		about = append(about, "output", r.Output, "outputCut", r.OutputCut)
 	}
+
 	log.Error(errors.New(redact.New(e.Env).Text(errorText(e.Err))), "cannot start a process: "+r.Summary, about...)
 }
 
@@ -355,5 +422,6 @@ func (a *attempt) discard() {
 	if a.sockets != nil {
 		a.removeSockets()
 	}
+
 	a.factory.ports.release(a.port)
 }

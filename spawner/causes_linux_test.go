@@ -22,6 +22,7 @@ func TestCommonCauses(t *testing.T) {
 	defer listener.Close()
 	_, taken, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
+
 	const (
 		ruby   = "config.ru"
 		python = "passenger_wsgi.py"
@@ -33,37 +34,96 @@ func TestCommonCauses(t *testing.T) {
 		category         spawner.Category
 		summary, advice  string
 	}{
-		{"no interpreter", python, "", func(a *spawner.App) { a.Python = "python9" }, spawner.CategoryFileSystem, "the interpreter python9 was not found", "configure its absolute path"},
-		{"no module, Python", python, "import flusk", nil, spawner.CategoryExplained, "needs 'flusk', which is not installed", "pip install"},
-		{"no module, Ruby", ruby, "require 'senatra'", nil, spawner.CategoryExplained, "needs senatra, which is not installed", "bundle install"},
-		{"no module, Node.js", node, "require('expres')", nil, spawner.CategoryExplained, "needs 'expres', which is not installed", "npm install"},
+		{
+			"no interpreter", python, "", func(a *spawner.App) { a.Python = "python9" }, spawner.CategoryFileSystem,
+			"the interpreter python9 was not found", "configure its absolute path",
+		},
+		{
+			"no module, Python", python, "import flusk", nil, spawner.CategoryExplained,
+			"needs 'flusk', which is not installed", "pip install",
+		},
+		{
+			"no module, Ruby", ruby, "require 'senatra'", nil, spawner.CategoryExplained,
+			"needs senatra, which is not installed", "bundle install",
+		},
+		{
+			"no module, Node.js", node, "require('expres')", nil, spawner.CategoryExplained,
+			"needs 'expres', which is not installed", "npm install",
+		},
 		{"no gem of the bundle", ruby, "run 1", func(a *spawner.App) {
 			require.NoError(t, os.WriteFile(filepath.Join(a.Root, "Gemfile"), []byte("gem 'no-such-gem'\n"), 0o600))
 		}, spawner.CategoryExplained, "gems of the application's bundle are not installed", "bundle install"},
-		{"syntax error, Python", python, "def application(:\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
-		{"syntax error, Ruby", ruby, "run lambda { |env| [200, {}, [] }\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
+		{
+			"syntax error, Python", python, "def application(:\n", nil, spawner.CategoryExplained, "syntax error",
+			"Correct it",
+		},
+		{
+			"syntax error, Ruby", ruby, "run lambda { |env| [200, {}, [] }\n", nil, spawner.CategoryExplained,
+			"syntax error", "Correct it",
+		},
 		{"syntax error, Node.js", node, "const = 1\n", nil, spawner.CategoryExplained, "syntax error", "Correct it"},
-		{"port in use", python, "import socket\nsocket.create_server(('127.0.0.1', " + taken + "))\n", nil, spawner.CategoryExplained, "an address that is in use", "End the program that listens there"},
-		{"read-only file system, Python", python, "raise OSError(30, 'Read-only file system', 'cache')\n", nil, spawner.CategoryExplained, "writes to a file system that is read-only", "TMPDIR"},
-		{"exits with 0", "start", "exit 0", func(a *spawner.App) { a.StartCommand = []string{"sh", "start"} }, spawner.CategoryStartup, "ended by itself without serving requests", ""},
-		{"ends before it listens, Node.js", node, "console.log('done')", nil, spawner.CategoryExplained, "before an HTTP server of it listened", ""},
-		{"never listens", "start", "exec sleep 600", func(a *spawner.App) { a.StartCommand, a.StartTimeout = []string{"sh", "start"}, time.Second }, spawner.CategoryTimeout, "neither served on port", "$PORT"},
-		{"too slow", python, "import time\ntime.sleep(600)\n", func(a *spawner.App) { a.StartTimeout = 3 * time.Second }, spawner.CategoryTimeout, "was not ready within 3s", "raise the start time-out"},
-		{"no environment variable, Python", python, "import os\nos.environ['SHOP_SECRET']\n", nil, spawner.CategoryExplained, "needs the environment variable SHOP_SECRET", "env_files"},
-		{"no environment variable, Ruby", ruby, "ENV.fetch('SHOP_SECRET')\n", nil, spawner.CategoryExplained, "needs the environment variable SHOP_SECRET", "env_files"},
-		{"no environment variable, Node.js", node, "if (!process.env.SHOP_SECRET) throw new Error('Missing required environment variable: SHOP_SECRET')", nil, spawner.CategoryExplained, "lacks an environment variable: Error: Missing required environment variable: SHOP_SECRET", "env_files"},
-		{"no application object", python, "app = 1\n", nil, spawner.CategoryExplained, "does not define a callable named 'application'", ""},
+		{
+			"port in use", python, "import socket\nsocket.create_server(('127.0.0.1', " + taken + "))\n", nil,
+			spawner.CategoryExplained, "an address that is in use", "End the program that listens there",
+		},
+		{
+			"read-only file system, Python", python, "raise OSError(30, 'Read-only file system', 'cache')\n", nil,
+			spawner.CategoryExplained, "writes to a file system that is read-only", "TMPDIR",
+		},
+		{
+			"exits with 0", "start", "exit 0", func(a *spawner.App) { a.StartCommand = []string{"sh", "start"} },
+			spawner.CategoryStartup, "ended by itself without serving requests", "",
+		},
+		{
+			"ends before it listens, Node.js", node, "console.log('done')", nil, spawner.CategoryExplained,
+			"before an HTTP server of it listened", "",
+		},
+		{
+			"never listens", "start", "exec sleep 600",
+			func(a *spawner.App) { a.StartCommand, a.StartTimeout = []string{"sh", "start"}, time.Second },
+			spawner.CategoryTimeout, "neither served on port", "$PORT",
+		},
+		{
+			"too slow", python, "import time\ntime.sleep(600)\n",
+			func(a *spawner.App) { a.StartTimeout = 3 * time.Second }, spawner.CategoryTimeout,
+			"was not ready within 3s", "raise the start time-out",
+		},
+		{
+			"no environment variable, Python", python, "import os\nos.environ['SHOP_SECRET']\n", nil,
+			spawner.CategoryExplained, "needs the environment variable SHOP_SECRET", "env_files",
+		},
+		{
+			"no environment variable, Ruby", ruby, "ENV.fetch('SHOP_SECRET')\n", nil, spawner.CategoryExplained,
+			"needs the environment variable SHOP_SECRET", "env_files",
+		},
+		{
+			"no environment variable, Node.js", node,
+			"if (!process.env.SHOP_SECRET) throw new Error('Missing required environment variable: SHOP_SECRET')", nil,
+			spawner.CategoryExplained, "lacks an environment variable: Error: Missing required environment " +
+				"variable: SHOP_SECRET", "env_files",
+		},
+		{
+			"no application object", python, "app = 1\n", nil, spawner.CategoryExplained,
+			"does not define a callable named 'application'", "",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t)
 			a := app(t, "http")
 			a.StartCommand = nil
 			a.Python = interpreters.Find(t, "python", "/usr/bin/python3", "python3")
-			interpreters.Find(t, map[string]string{ruby: "ruby", node: "node"}[test.file], map[string]string{ruby: "ruby", node: "node"}[test.file], "sh")
+			interpreters.Find(t, map[string]string{
+				ruby: "ruby",
+				node: "node",
+			}[test.file], map[string]string{
+				ruby: "ruby",
+				node: "node",
+			}[test.file], "sh")
 			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
 			if test.change != nil {
 				test.change(&a)
 			}
+
 			e := f.fail(t, a)
 			require.Equal(t, test.category, e.Category, "%v", e)
 			require.Contains(t, e.Summary, test.summary)
@@ -77,6 +137,7 @@ func TestCommonCauses(t *testing.T) {
 // any way: it has hung nevertheless.
 func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 	t.Parallel() // with no other test of the package
+
 	// One factory for all, which hang side by side: what is left behind is looked for
 	// when the last one has ended.
 	f := newFixture(t)
@@ -84,16 +145,29 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 		{"Ruby", "ruby", "config.ru", "warn 'hanging'\nsleep\n"},
 		{"Ruby with a trap", "ruby", "config.ru", "trap('TERM') { exit!(7) }\nwarn 'hanging'\nsleep\n"},
 		{"Ruby, directly", "ruby", "config.ru", "trap('TERM') { exit(0) }\nwarn 'hanging'\nsleep\n"},
-		{"Python", "python", "passenger_wsgi.py", "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(3))\nprint('hanging', file=sys.stderr, flush=True)\nwhile True: signal.pause()\n"},
-		{"Python without a handler", "python", "passenger_wsgi.py", "import signal, sys\nprint('hanging', file=sys.stderr, flush=True)\nwhile True: signal.pause()\n"},
-		{"Node.js", "node", "app.js", "process.on('SIGTERM', () => process.exit(0)); console.error('hanging'); setInterval(() => {}, 1e6)\n"},
-		{"Node.js with a status", "node", "app.js", "process.on('SIGTERM', () => process.exit(5)); console.error('hanging'); setInterval(() => {}, 1e6)\n"},
+		{
+			"Python", "python", "passenger_wsgi.py",
+			"import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(3))\nprint('hanging', " +
+				"file=sys.stderr, flush=True)\nwhile True: signal.pause()\n",
+		},
+		{
+			"Python without a handler", "python", "passenger_wsgi.py",
+			"import signal, sys\nprint('hanging', file=sys.stderr, flush=True)\nwhile True: signal.pause()\n",
+		},
+		{"Node.js", "node", "app.js", "process.on('SIGTERM', () => process.exit(0)); console.error('hanging'); " +
+			"setInterval(() => {}, 1e6)\n"},
+		{
+			"Node.js with a status", "node", "app.js",
+			"process.on('SIGTERM', () => process.exit(5)); console.error('hanging'); setInterval(() => {}, 1e6)\n",
+		},
 		{"start command", "sh", "start", "trap 'exit 4' TERM\necho hanging >&2\nwhile :; do sleep 0.1; done\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			interpreter := interpreters.Find(t, test.interpreter, map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
+			interpreter := interpreters.Find(t, test.interpreter,
+				map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
 			a := app(t, "http")
+
 			a.StartCommand, a.StartTimeout = nil, 4*time.Second
 			switch test.interpreter {
 			case "python":
@@ -101,9 +175,11 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 			case "sh":
 				a.StartCommand = []string{"sh", "start"}
 			}
+
 			if strings.Contains(test.name, "directly") {
 				a.SpawnMethod = spawner.DirectSpawning
 			}
+
 			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
 			e := f.fail(t, a)
 			require.Equal(t, spawner.CategoryTimeout, e.Category, "%v", e)
@@ -119,12 +195,16 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 // The log of a failed start has what the application says, in one record.
 func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 	for _, test := range []struct{ interpreter, file, code, said string }{
-		{"python", "passenger_wsgi.py", "import sys\nprint('printed before', file=sys.stderr)\nimport flusk\n", "No module named"},
+		{
+			"python", "passenger_wsgi.py", "import sys\nprint('printed before', file=sys.stderr)\nimport flusk\n",
+			"No module named",
+		},
 		{"ruby", "config.ru", "warn 'printed before'\nraise 'out of cheese'\n", "out of cheese"},
 		{"node", "app.js", "console.error('printed before'); throw new Error('out of cheese')\n", "out of cheese"},
 	} {
 		t.Run(test.interpreter, func(t *testing.T) {
-			interpreter := interpreters.Find(t, test.interpreter, map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
+			interpreter := interpreters.Find(t, test.interpreter,
+				map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
 			f := newFixture(t)
 			a := app(t, "http")
 			a.StartCommand = nil
@@ -132,9 +212,11 @@ func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 			if test.interpreter == "python" {
 				a.Python = interpreter
 			}
+
 			require.NoError(t, os.WriteFile(filepath.Join(a.Root, test.file), []byte(test.code), 0o600))
 			e := f.fail(t, a)
-			lines := f.log.lines(e.ID, `"appMessage"=`, test.said, test.file, `"output"=`, "printed before", `"advice"=`, "of the loader")
+			lines := f.log.lines(e.ID, `"appMessage"=`, test.said, test.file, `"output"=`, "printed before",
+				`"advice"=`, "of the loader")
 			require.Len(t, lines, 1, f.log.String())
 			require.NotContains(t, lines[0], f.dir+"/loaders")
 			require.NotContains(t, f.log.String(), "canary")

@@ -12,13 +12,22 @@ func Check(config *Config, app App) error {
 	if err == nil {
 		return nil
 	}
-	e := &SpawnError{ID: newErrorID(), AppName: app.Name(), AppRoot: app.Root, Environment: app.Environment, Err: err}
+
+	e := &SpawnError{
+		ID:          newErrorID(),
+		AppName:     app.Name(),
+		AppRoot:     app.Root,
+		Environment: app.Environment,
+		Err:         err,
+	}
 	d := diagnosis{app: &app, err: err, step: StepPrepare}
 	if a.command != nil {
 		e.Command = a.command.argv
 		d.command = e.Command
 	}
+
 	d.explain(e)
+
 	return e
 }
 
@@ -27,12 +36,15 @@ func (a *attempt) check(i *identifier) error {
 	if err != nil {
 		return err
 	}
+
 	if a.identity, err = i.identify(&a.app, program.reference(&a.app)); err != nil {
 		return err
 	}
+
 	if doubt := a.identity.doubt; doubt != nil && a.factory != nil && a.factory.isNew(doubt) {
 		a.config.Logger.Info("warning: "+doubt.Error(),
 			"app", a.app.Name(), "user", a.identity.name)
 	}
+
 	return a.identity.withRights(func() error { return a.look(program) })
 }

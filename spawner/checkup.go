@@ -58,10 +58,13 @@ func (c *checkup) run(ctx context.Context) error {
 			return err
 		}
 	}
+
 	if len(c.app.WarmupPaths) == 0 {
 		return nil
 	}
+
 	c.journal.enter(StepWarmUp)
+
 	return c.warmUp(bounded)
 }
 
@@ -72,6 +75,7 @@ func (c *checkup) checkHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	timer := time.NewTimer(firstProbeWait)
 	defer timer.Stop()
 
@@ -81,15 +85,18 @@ func (c *checkup) checkHealth(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+
 		// That the time was over says less than what was wrong before.
 		if last == nil || !isOver(ctx) {
 			last = err
 		}
+
 		if !c.byPort || !premature && !isOver(ctx) {
 			return last
 		}
 
 		timer.Reset(wait)
+
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -108,6 +115,7 @@ func (c *checkup) givenUp(ctx context.Context, last error) error {
 	case isOver(ctx):
 		return &fault{problem: unhealthyTooLong, subject: f.subject, err: f.err}
 	}
+
 	return last
 }
 
@@ -130,28 +138,41 @@ func (c *checkup) warmUp(ctx context.Context) error {
 		case c.app.WarmupRequired, errors.Is(err, errEnded), ctx.Err() != nil && !isOver(ctx):
 			return err
 		}
-		c.log.Error(err, "a warm-up request failed; the process gets requests nevertheless (see the option warmup_required)",
+
+		c.log.Error(err, "a warm-up request failed; the process gets requests nevertheless (see the option "+
+			"warmup_required)",
 			"path", path)
 		if isOver(ctx) {
 			break // there is no time left for others
 		}
 	}
+
 	return nil
 }
 
 // ask makes one request. premature: it may be that the program does not serve
 // yet.
-func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Duration, passing statuses) (premature bool, err error) {
-	r := &ownRequest{uri: path, host: c.app.HealthHost, baseURI: c.app.BaseURI, agent: c.agent}
+func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Duration, passing statuses) (premature bool,
+	err error,
+) {
+	r := &ownRequest{
+		uri:     path,
+		host:    c.app.HealthHost,
+		baseURI: c.app.BaseURI,
+		agent:   c.agent,
+	}
 	if r.host == "" {
 		r.host = DefaultHealthHost
 	}
+
 	one, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
 	got, err := r.send(one, c.info)
+
 	// A health check that is made again sees the end by itself.
 	mayWait := !c.byPort || what != healthCheck
+
 	subject := fmt.Sprintf("the %s GET %s (Host: %s)", what, path, r.host)
 	switch {
 	case got.status != 0 && !passing.include(got.status):
@@ -167,6 +188,7 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 	}
 
 	broken := &checkError{"there was no valid response: " + cutText(err), err}
+
 	return got.status == 0 && isCut(err), &fault{problem: brokenCheck, subject: subject, err: broken}
 }
 
@@ -175,6 +197,7 @@ func (c *checkup) refused(subject string, got reply, passing statuses) error {
 	if got.location != "" {
 		text += ", which leads to " + shorten(got.location)
 	}
+
 	if got.excerpt != "" {
 		text += fmt.Sprintf(": %q", got.excerpt)
 	}
@@ -186,6 +209,7 @@ func (c *checkup) refused(subject string, got reply, passing statuses) error {
 	case http.StatusNotFound:
 		f.problem = unhealthyPath
 	}
+
 	return f
 }
 
@@ -194,11 +218,13 @@ func (c *checkup) tooLate(ctx context.Context, subject string, got reply, timeou
 	if got.status != 0 {
 		text = "its response, of status " + statusText(got.status) + ", did not end"
 	}
+
 	if ctx.Err() != nil {
 		text += fmt.Sprintf(" before the start time-out of %s was over", c.app.StartTimeout)
 	} else {
 		text += fmt.Sprintf(" within %s", timeout)
 	}
+
 	return &fault{problem: checkTimedOut, subject: subject, err: &checkError{text, context.DeadlineExceeded}}
 }
 
@@ -212,12 +238,14 @@ func (c *checkup) awaitsEnd(ctx context.Context, err error) bool {
 	// The end of a preloader's process is told by the preloader, in exitWait.
 	grace := time.NewTimer(exitGrace + exitWait)
 	defer grace.Stop()
+
 	select {
 	case <-c.exited:
 		return true
 	case <-ctx.Done():
 	case <-grace.C:
 	}
+
 	return errors.Is(context.Cause(ctx), errEnded)
 }
 
@@ -234,6 +262,7 @@ func cutText(err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return "the application closed the connection"
 	}
+
 	return err.Error()
 }
 
@@ -258,18 +287,27 @@ func (c *checkup) explain(ctx context.Context, err error) *SpawnError {
 		Journey:     c.journal.steps,
 		Err:         err,
 	}
-	d := diagnosis{app: c.app, err: err, step: e.Journey.failed(), user: e.User}
+	d := diagnosis{
+		app:  c.app,
+		err:  err,
+		step: e.Journey.failed(),
+		user: e.User,
+	}
 	if errors.Is(err, errEnded) {
 		e.ExitStatus = c.status()
 		d.status = e.ExitStatus
 	}
+
 	if cause := canceled(ctx); cause != nil {
 		d.err, e.Err, d.canceled = cause, cause, true
 	}
+
 	d.explain(e)
 
 	if e.Category != CategoryCanceled {
-		c.log.Error(e.Err, "cannot use a process: "+e.Summary, "id", e.ID, "category", e.Category.String(), "advice", e.Advice)
+		c.log.Error(e.Err, "cannot use a process: "+e.Summary, "id", e.ID, "category", e.Category.String(), "advice",
+			e.Advice)
 	}
+
 	return e
 }

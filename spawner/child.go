@@ -70,6 +70,7 @@ func openStdio() (_ *stdio, err error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
+
 	s.theirs = os.NewFile(uintptr(pair[1]), "admin socket of the process")
 	s.own(s.theirs)
 	ours := os.NewFile(uintptr(pair[0]), "admin socket")
@@ -78,16 +79,20 @@ func openStdio() (_ *stdio, err error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s.own(conn)
 	var ok bool
 	if s.ours, ok = conn.(*net.UnixConn); !ok {
 		return nil, errors.New("the admin socket is not a Unix socket")
 	}
+
 	if s.ourStderr, s.stderr, err = os.Pipe(); err != nil {
 		return nil, err
 	}
+
 	s.own(s.ourStderr)
 	s.own(s.stderr)
+
 	return s, nil
 }
 
@@ -119,9 +124,15 @@ func startChild(spec *childSpec) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	cmd := &exec.Cmd{
-		Path: spec.argv[0], Args: spec.argv, Env: spec.env, Dir: spec.dir,
-		Stdin: stdio.theirs, Stdout: stdio.theirs, Stderr: stdio.stderr,
+		Path:   spec.argv[0],
+		Args:   spec.argv,
+		Env:    spec.env,
+		Dir:    spec.dir,
+		Stdin:  stdio.theirs,
+		Stdout: stdio.theirs,
+		Stderr: stdio.stderr,
 		// A session of its own: no terminal, and a process group that ends
 		// with it.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential()},
@@ -132,17 +143,24 @@ func startChild(spec *childSpec) (*child, error) {
 		stdio.close()
 		return nil, err
 	}
+
 	_ = stdio.theirs.Close()
 	_ = stdio.stderr.Close()
 	c := newChild(cmd.Process.Pid, stdio.ours, stdio.ours, stdio.ourStderr, spec.output)
 	c.begin(&ownProcess{cmd: cmd, wait: wait}, spec.cleanUp)
+
 	return c, nil
 }
 
 func newChild(pid int, admin *net.UnixConn, in io.Reader, stderr *os.File, out *output) *child {
 	return &child{
-		pid: pid, admin: admin, in: in, stderr: stderr, output: out,
-		exited: make(chan struct{}), gone: make(chan struct{}),
+		pid:    pid,
+		admin:  admin,
+		in:     in,
+		stderr: stderr,
+		output: out,
+		exited: make(chan struct{}),
+		gone:   make(chan struct{}),
 	}
 }
 
@@ -155,6 +173,7 @@ func (c *child) begin(l leader, cleanUp func()) {
 		c.readers.Add(1)
 		go c.readStderr()
 	}
+
 	go c.awaitEnd(cleanUp)
 }
 
@@ -199,6 +218,7 @@ func (c *child) awaitEnd(cleanUp func()) {
 	if c.stderr != nil {
 		_ = c.stderr.SetReadDeadline(end)
 	}
+
 	c.mu.Unlock()
 	close(c.exited)
 
@@ -208,6 +228,7 @@ func (c *child) awaitEnd(cleanUp func()) {
 	if c.stderr != nil {
 		_ = c.stderr.Close()
 	}
+
 	c.output.end(drainTime)
 	close(c.gone)
 }
@@ -218,6 +239,7 @@ func (c *child) signal(sig syscall.Signal) {
 	if !c.ended {
 		c.sent = append(c.sent, sig)
 	}
+
 	c.mu.Unlock()
 	c.leader.signal(sig)
 }
@@ -245,11 +267,13 @@ func (c *child) exitStatus() string {
 func (c *child) ownStatus() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	for _, sig := range c.sent {
 		if sig != syscall.SIGKILL || c.status == "signal: "+sig.String() {
 			return ""
 		}
 	}
+
 	return c.status
 }
 

@@ -28,10 +28,12 @@ func startUnblocked(cmd *exec.Cmd) error {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &none, &before); err != nil {
 		return os.NewSyscallError("rt_sigprocmask", err)
 	}
+
 	err := cmd.Start()
 	if e := unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil); err == nil && e != nil {
 		err = os.NewSyscallError("rt_sigprocmask", e)
 	}
+
 	return err
 }
 
@@ -50,6 +52,7 @@ func (w *exitWaiter) untilExit(pid int) (zombie bool) {
 	if w.pidfd >= 0 && w.poll() {
 		return true
 	}
+
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
@@ -67,9 +70,11 @@ func (w *exitWaiter) poll() (zombie bool) {
 	if err != nil || !nonblocking {
 		return false
 	}
+
 	err = raw.Read(func(fd uintptr) bool {
 		for {
 			var info unix.Siginfo
+
 			err := unix.Waitid(unix.P_PIDFD, int(fd), &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
 			switch {
 			case errors.Is(err, unix.EINTR):
@@ -77,9 +82,12 @@ func (w *exitWaiter) poll() (zombie bool) {
 			case errors.Is(err, unix.EAGAIN), err == nil && info.Signo == 0:
 				return false
 			}
+
 			zombie = err == nil
+
 			return true
 		}
 	})
+
 	return err == nil && zombie
 }

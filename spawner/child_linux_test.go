@@ -15,6 +15,7 @@ import (
 
 func TestExitWaiterLeavesAZombie(t *testing.T) {
 	leakgate.Check(t)
+
 	for name, change := range map[string]func(*exitWaiter){
 		"pidfd": func(*exitWaiter) {},
 		"pid": func(w *exitWaiter) {
@@ -39,8 +40,10 @@ func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
 	cleaned := make(chan struct{})
 	c, err := startChild(&childSpec{
 		identity: &identity{},
-		argv:     []string{"/bin/sh", "-c", "exit 3"}, dir: "/", output: newOutput(logr.Discard(), false),
-		cleanUp: func() { close(cleaned) },
+		argv:     []string{"/bin/sh", "-c", "exit 3"},
+		dir:      "/",
+		output:   newOutput(logr.Discard(), false),
+		cleanUp:  func() { close(cleaned) },
 	})
 	require.NoError(t, err)
 	<-c.exited
@@ -60,25 +63,32 @@ func TestR71NoDescriptorsLeft(t *testing.T) {
 	require.NoError(t, err)
 	entries, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
+
 	for spare := range 12 {
 		limit := old
 		limit.Cur = uint64(len(entries) + spare)
 		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
 		c, err := startChild(&childSpec{
 			identity: &identity{},
-			argv:     []string{"/bin/sh", "-c", "cat"}, dir: "/", output: newOutput(logr.Discard(), false), cleanUp: func() {},
+			argv:     []string{"/bin/sh", "-c", "cat"},
+			dir:      "/",
+			output:   newOutput(logr.Discard(), false),
+			cleanUp:  func() {},
 		})
 		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
 		if err != nil {
 			var f *fault
 			require.ErrorAs(t, startFault("/bin/sh", err), &f)
 			require.Equal(t, descriptorLimit, f.problem, err)
+
 			continue
 		}
+
 		c.signal(syscall.SIGKILL)
 		c.readStdout(c.admin)
 		<-c.gone
 	}
+
 	now, err := os.Readlink("/proc/self/fd/0")
 	require.NoError(t, err)
 	require.Equal(t, zero, now)

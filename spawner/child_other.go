@@ -15,6 +15,7 @@ func socketpair() ([2]int, error) {
 		syscall.CloseOnExec(pair[0])
 		syscall.CloseOnExec(pair[1])
 	}
+
 	return pair, err
 }
 

@@ -10,7 +10,8 @@ import (
 // What applications say of environment variables, in any order.
 const (
 	aVariable = `env(?:ironment)?[ _-]?var(?:iable)?s?`
-	isMissing = `missing|required|requires|not set|isn't set|unset|undefined|not defined|must be set|must set|not found|not provided`
+	isMissing = `missing|required|requires|not set|isn't set|unset|undefined|not defined|must be set|` +
+		`must set|not found|not provided`
 )
 
 // clues are what interpreters print. The first group is the subject; the first
@@ -47,10 +48,13 @@ func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 	if m == nil {
 		return readClues(d.output)
 	}
+
 	if clue, ok := readClues(m.Text); ok {
 		return clue, true
 	}
+
 	clue, ok := readClues(d.output)
+
 	return clue, ok && clue.problem != variableWanted && clue.problem != readOnly
 }
 
@@ -60,11 +64,14 @@ func readClues(text string) (fault, bool) {
 		if m == nil {
 			continue
 		}
+
 		subject := strings.TrimSpace(strings.Join(m[1:], ""))
 		if c.problem == variableMissing {
 			subject = strings.ToUpper(subject)
 		}
+
 		return fault{problem: c.problem, subject: shorten(subject)}, true
 	}
+
 	return fault{}, false
 }

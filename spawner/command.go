@@ -25,6 +25,7 @@ func (p *program) reference(app *App) string {
 	if p.startupFile != "" {
 		return p.startupFile
 	}
+
 	return app.Root
 }
 
@@ -33,6 +34,7 @@ func findProgram(app *App) (*program, error) {
 	if err := checkRoot(app.Root, os.Stat); err != nil {
 		return nil, err
 	}
+
 	p := &program{}
 	switch {
 	case app.Type != "":
@@ -42,16 +44,20 @@ func findProgram(app *App) (*program, error) {
 			p.appType = t
 			break
 		}
+
 		t, err := DetectType(app.Root)
 		if err != nil {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}
 			if errors.Is(err, ErrNoApp) {
 				f.problem = noApp
 			}
+
 			return nil, f
 		}
+
 		p.appType = t
 	}
+
 	switch {
 	case app.StartupFile != "":
 		p.startupFile = absolute(app.Root, app.StartupFile)
@@ -60,6 +66,7 @@ func findProgram(app *App) (*program, error) {
 	case p.appType.Name != "":
 		p.startupFile = filepath.Join(app.Root, p.appType.StartupFile)
 	}
+
 	return p, nil
 }
 
@@ -88,7 +95,12 @@ type loader struct {
 }
 
 var loadersByType = map[string]loader{
-	"rack": {interpreter: (*resolver).ruby, script: "ruby/rack_loader.rb", preloader: "ruby/rack_preloader.rb", smart: true},
+	"rack": {
+		interpreter: (*resolver).ruby,
+		script:      "ruby/rack_loader.rb",
+		preloader:   "ruby/rack_preloader.rb",
+		smart:       true,
+	},
 	"wsgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
 	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
 }
@@ -113,6 +125,7 @@ func newResolver(app *App, loaderDir string, envFiles map[string]string) *resolv
 			r.path = path
 		}
 	}
+
 	return r
 }
 
@@ -121,22 +134,27 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	if p.appType.Name == meteorType {
 		return c, r.meteor(c)
 	}
+
 	if p.appType.Name == "" {
 		return c, r.startCommand(c)
 	}
+
 	if err := checkStartupFile(p.startupFile); err != nil {
 		return nil, err
 	}
+
 	l := loadersByType[p.appType.Name]
 	interpreter, err := l.interpreter(r, c)
 	if err != nil {
 		return nil, err
 	}
+
 	c.argv = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.script))}
 	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
 	if smart && canAdopt() && l.preloader != "" {
 		c.preloader = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.preloader))}
 	}
+
 	return c, nil
 }
 
@@ -150,18 +168,22 @@ func (r *resolver) python(c *command) (string, error) {
 	if r.app.Python != "" {
 		return r.lookUp(r.app.Python, interpreterMissing)
 	}
+
 	for _, name := range venvNames {
 		dir := filepath.Join(r.app.Root, name)
 		python, err := venvPython(dir)
 		if err != nil {
 			return "", err
 		}
+
 		if python != "" {
 			// What else its activate script would do.
-			c.env = map[string]string{"VIRTUAL_ENV": dir, "PATH": filepath.Dir(python) + string(filepath.ListSeparator) + r.path}
+			c.env = map[string]string{"VIRTUAL_ENV": dir, "PATH": filepath.Dir(python) +
+				string(filepath.ListSeparator) + r.path}
 			return python, nil
 		}
 	}
+
 	return r.lookUp(DefaultPython, interpreterMissing)
 }
 
@@ -170,8 +192,10 @@ func (r *resolver) startCommand(c *command) error {
 	if err != nil {
 		return err
 	}
+
 	c.argv = slices.Concat([]string{path}, r.app.StartCommand[1:])
 	c.generic = true
+
 	return nil
 }
 
@@ -192,6 +216,7 @@ func (c *command) use(variable, value string) {
 	if c.env == nil {
 		c.env = map[string]string{}
 	}
+
 	c.env[variable] = value
 	for i := range c.argv {
 		c.argv[i] = inText[variable].ReplaceAllLiteralString(c.argv[i], value)
@@ -202,6 +227,7 @@ func absolute(root, path string) string {
 	if filepath.IsAbs(path) {
 		return filepath.Clean(path)
 	}
+
 	return filepath.Join(root, path)
 }
 
@@ -211,8 +237,13 @@ func checkStartupFile(path string) error {
 	case err != nil:
 		return startupFault(path, err)
 	case !info.Mode().IsRegular():
-		return &fault{problem: startupFileUnusable, subject: path, err: &fs.PathError{Op: "load", Path: path, Err: ownfile.ErrNotRegular}}
+		return &fault{
+			problem: startupFileUnusable,
+			subject: path,
+			err:     &fs.PathError{Op: "load", Path: path, Err: ownfile.ErrNotRegular},
+		}
 	}
+
 	return nil
 }
 
@@ -220,6 +251,7 @@ func startupFault(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return &fault{problem: startupFileMissing, subject: path, err: err}
 	}
+
 	return &fault{problem: startupFileUnusable, subject: path, err: err}
 }
 
@@ -231,28 +263,35 @@ func (r *resolver) lookUp(name string, missing problem) (string, error) {
 		if err := checkExecutable(path); err != nil {
 			return "", lookUpFault(path, err, missing)
 		}
+
 		return path, nil
 	}
+
 	if r.byName && name != "" {
 		return name, nil
 	}
+
 	var firstErr error
 	for _, dir := range filepath.SplitList(r.path) {
 		if !filepath.IsAbs(dir) || name == "" || name == "." || name == ".." {
 			continue
 		}
+
 		candidate := filepath.Join(dir, name)
 		err := checkExecutable(candidate)
 		if err == nil {
 			return candidate, nil
 		}
+
 		if firstErr == nil && !errors.Is(err, fs.ErrNotExist) {
 			firstErr = lookUpFault(candidate, err, missing)
 		}
 	}
+
 	if firstErr != nil {
 		return "", firstErr
 	}
+
 	return "", lookUpFault(name, &fs.PathError{Op: "look up", Path: name, Err: fs.ErrNotExist}, missing)
 }
 
@@ -260,6 +299,7 @@ func lookUpFault(path string, err error, missing problem) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		missing = notExecutable
 	}
+
 	return &fault{problem: missing, subject: path, err: err}
 }
 
@@ -268,9 +308,11 @@ func checkExecutable(path string) error {
 	if err != nil {
 		return err
 	}
+
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 		return &fs.PathError{Op: "execute", Path: path, Err: fs.ErrPermission}
 	}
+
 	return nil
 }
 
@@ -287,12 +329,14 @@ func checkRoot(root string, stat func(string) (fs.FileInfo, error)) error {
 		if _, err := stat(root + "/."); errors.Is(err, fs.ErrPermission) {
 			return &fault{problem: rootForbidden, subject: root, err: err}
 		}
+
 		return nil
 	case errors.Is(err, fs.ErrPermission):
 		return &fault{problem: rootForbidden, subject: offendingParent(root, stat), err: err}
 	case errors.Is(err, fs.ErrNotExist):
 		return &fault{problem: rootMissing, subject: root, err: err}
 	}
+
 	return &fault{problem: rootUnusable, subject: root, err: err}
 }
 
@@ -304,7 +348,9 @@ func offendingParent(path string, stat func(string) (fs.FileInfo, error)) string
 		if _, err := stat(parent); err == nil {
 			return parent
 		}
+
 		parent = filepath.Dir(parent)
 	}
+
 	return parent
 }

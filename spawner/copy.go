@@ -34,23 +34,29 @@ func newLoadersCopy(dir string) (*loadersCopy, error) {
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+
 		if err != nil {
 			return nil, err
 		}
+
 		lock, err := openDirectory(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // see below
 		}
+
 		if err != nil {
 			return nil, errors.Join(err, os.Remove(path))
 		}
+
 		c := &loadersCopy{path, lock}
+
 		// A file system without locks has none for others, too: then no copy is
 		// known to be left behind.
 		_ = filelock.Wait(lock, filelock.Exclusive)
 		if c.isThere() {
 			return c, nil
 		}
+
 		// Somebody has come between who took it for one that was left behind.
 		_ = lock.Close()
 	}
@@ -65,7 +71,9 @@ func (c *loadersCopy) isThere() bool {
 	if err != nil {
 		return false
 	}
+
 	there, err := os.Lstat(c.path)
+
 	return err == nil && os.SameFile(ours, there)
 }
 
@@ -79,12 +87,14 @@ func (d *privateDir) removeLeft() error {
 	if err != nil {
 		return err
 	}
+
 	var errs []error
 	for _, entry := range entries {
 		if mark, ok := strings.CutPrefix(entry.Name(), copyPrefix); ok && len(mark) == markLength && entry.IsDir() {
 			errs = append(errs, d.removeIfLeft(entry.Name()))
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -94,19 +104,23 @@ func (d *privateDir) removeIfLeft(name string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // its owner has removed it
 	}
+
 	if err != nil {
 		return err
 	}
+
 	c := &loadersCopy{path, lock}
 	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked || !c.isThere() {
 		return lock.Close()
 	}
+
 	// Last the copy: nobody would know whose the rest is.
 	return errors.Join(d.removeSocketDirs(c.mark()), c.remove())
 }
 
 func (d *privateDir) removeSocketDirs(mark string) error {
 	entries, err := fs.ReadDir(d.root.FS(), ".")
+
 	errs := []error{err}
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), mark) {

@@ -15,6 +15,7 @@ func copies(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, copyPrefix+"*"))
 	require.NoError(t, err)
+
 	return found
 }
 
@@ -24,10 +25,16 @@ func (d *privateDir) leave(t *testing.T) (left []string) {
 	c, err := newLoadersCopy(d.path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(c.path, "loader"), nil, 0o600))
-	sockets, err := (&privateDir{path: d.path, sockets: d.sockets, root: d.root, copy: c}).newSocketDir(own())
+	sockets, err := (&privateDir{
+		path:    d.path,
+		sockets: d.sockets,
+		root:    d.root,
+		copy:    c,
+	}).newSocketDir(own())
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(sockets.path, "socket"), nil, 0o600))
 	require.NoError(t, c.lock.Close())
+
 	return []string{c.path, sockets.path}
 }
 
@@ -45,6 +52,7 @@ func openedFactory(t *testing.T, dir string) *factory {
 	require.True(t, ok)
 	_, err = f.privateDir()
 	require.NoError(t, err)
+
 	return f
 }
 
@@ -54,6 +62,7 @@ func shortDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+
 	return dir
 }
 
@@ -65,6 +74,7 @@ func TestWhatOthersHaveLeftIsRemoved(t *testing.T) {
 	kept, err := first.dir.newSocketDir(own())
 	require.NoError(t, err)
 	left := slices.Concat(first.dir.leave(t), first.dir.leave(t), first.dir.leave(t))
+
 	// What is not a directory is none, wherever it leads.
 	outside := t.TempDir()
 	link := filepath.Join(dir, copyPrefix+"link")
@@ -76,6 +86,7 @@ func TestWhatOthersHaveLeftIsRemoved(t *testing.T) {
 		require.NoFileExists(t, path)
 		require.NoDirExists(t, path)
 	}
+
 	require.DirExists(t, outside)
 	require.DirExists(t, kept.path)
 	require.ElementsMatch(t, []string{link, first.dir.copy.path, second.dir.copy.path}, copies(t, dir))
@@ -91,6 +102,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 	d := openedFactory(t, shortDir(t)).dir
 	t.Cleanup(func() { require.NoError(t, d.remove()) })
 	var removing, making sync.WaitGroup
+
 	done := make(chan struct{})
 	for range 2 {
 		removing.Go(func() {
@@ -100,6 +112,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 					return
 				default:
 				}
+
 				if err := d.removeLeft(); err != nil {
 					t.Error(err)
 					return
@@ -107,6 +120,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 			}
 		})
 	}
+
 	for range 4 {
 		making.Go(func() {
 			for range 200 {
@@ -114,12 +128,15 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 				if err == nil {
 					err = os.WriteFile(filepath.Join(c.path, "loader"), nil, 0o600)
 				}
+
 				if err == nil {
 					_, err = os.Stat(filepath.Join(c.path, "loader"))
 				}
+
 				if err == nil {
 					err = c.remove()
 				}
+
 				if err != nil {
 					t.Error(err)
 					return
@@ -127,6 +144,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 			}
 		})
 	}
+
 	making.Wait()
 	close(done)
 	removing.Wait()

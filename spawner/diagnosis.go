@@ -29,6 +29,7 @@ func (f *fault) Error() string {
 	if f.err != nil {
 		return f.err.Error()
 	}
+
 	return f.subject
 }
 
@@ -59,6 +60,7 @@ func (d *diagnosis) explain(e *SpawnError) {
 	if p := (*loaderproto.Error)(nil); errors.As(d.err, &p) {
 		e.Message = d.fold(p.Message)
 	}
+
 	// What the application says is part of some summaries.
 	defer func() {
 		r := redact.New(e.Env)
@@ -72,18 +74,24 @@ func (d *diagnosis) explain(e *SpawnError) {
 			e.Advice += " " + s
 		}
 	}
-	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout && w.category != CategoryHealth {
+
+	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout &&
+		w.category != CategoryHealth {
 		return
 	}
+
 	clue, ok := d.readClues(e.Message)
 	if !ok {
 		return
 	}
+
 	d.fault = clue
 	w = wordings[clue.problem]
+
 	e.Advice = d.fill(w.advice)
 	switch e.Category { //nolint:exhaustive // the others have returned
 	case CategoryTimeout:
+
 		// What a process printed before it hung need not be why.
 	case CategoryHealth:
 		e.Summary += "; " + d.fill(w.summary)
@@ -97,11 +105,13 @@ func (d *diagnosis) fold(m *loaderproto.Message) *loaderproto.Message {
 	if m == nil || m.HTML {
 		return m
 	}
+
 	return &loaderproto.Message{Text: foldFrames(m.Text, d.loaders)}
 }
 
 func (d *diagnosis) find() fault {
 	var f *fault
+
 	var p *loaderproto.Error
 	switch {
 	case d.canceled:
@@ -115,6 +125,7 @@ func (d *diagnosis) find() fault {
 	case errors.As(d.err, &p):
 		return fault{problem: d.protocolProblem(p), subject: d.program()}
 	}
+
 	return fault{problem: internalProblem}
 }
 
@@ -123,6 +134,7 @@ func (d *diagnosis) program() string {
 	if len(d.command) == 0 {
 		return d.app.Name()
 	}
+
 	return d.command[0]
 }
 
@@ -143,6 +155,7 @@ func (d *diagnosis) protocolProblem(e *loaderproto.Error) problem {
 		if d.status != "" {
 			return d.exitProblem()
 		}
+
 		return timeoutProblem(e.Step)
 	case loaderproto.BadSocket, loaderproto.BadAddress:
 		return badSocket
@@ -151,6 +164,7 @@ func (d *diagnosis) protocolProblem(e *loaderproto.Error) problem {
 		loaderproto.BlockTooLong, loaderproto.ReadFailed, loaderproto.WriteFailed, loaderproto.Refused:
 		return protocolBroken
 	}
+
 	return protocolBroken
 }
 
@@ -165,9 +179,11 @@ func (d *diagnosis) exitProblem() problem {
 	case strings.HasPrefix(d.status, "signal: "):
 		return killedBySignal
 	}
+
 	if d.shell && d.status == "exit status 127" && strings.Contains(d.output, "not found") {
 		return commandMissing
 	}
+
 	return exitedWithStatus
 }
 
@@ -182,6 +198,7 @@ func timeoutProblem(s loaderproto.Step) problem {
 	case loaderproto.ReadReady, loaderproto.ReadErrorAttributes, loaderproto.ReadErrorText:
 		return readyUnfinished
 	}
+
 	return notReady
 }
 
@@ -206,6 +223,7 @@ func startFault(path string, err error) error {
 			f.problem, f.subject = badInterpreter, strconv.Quote(interpreter)
 		}
 	}
+
 	return f
 }
 
@@ -216,18 +234,22 @@ func scriptInterpreter(path string) string {
 	if err != nil {
 		return ""
 	}
+
 	defer func() { _ = f.Close() }()
 	const longest = 256 // what Linux reads of it
 	head, err := io.ReadAll(io.LimitReader(f, longest))
 	if err != nil {
 		return ""
 	}
+
 	first, _, _ := strings.Cut(string(head), "\n")
 	rest, ok := strings.CutPrefix(first, "#!")
 	if !ok {
 		return ""
 	}
+
 	interpreter, _, _ := strings.Cut(strings.Trim(rest, " \t"), " ")
+
 	return interpreter
 }
 
@@ -236,6 +258,7 @@ func (d *diagnosis) line() string {
 	if e := (*loaderproto.Error)(nil); errors.As(d.err, &e) {
 		return strconv.Quote(e.Line)
 	}
+
 	return ""
 }
 
@@ -246,17 +269,21 @@ func (d *diagnosis) message() string {
 	if !errors.As(d.err, &e) || e.Message == nil {
 		return ""
 	}
+
 	if e.Message.HTML {
 		return "see its page"
 	}
+
 	text := strings.TrimSpace(e.Message.Text)
 	if text == "" {
 		return "without saying which"
 	}
+
 	first, _, _ := strings.Cut(text, "\n")
 	if strings.HasPrefix(first, "Traceback (most recent call last)") {
 		return shorten(strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:]))
 	}
+
 	return shorten(strings.TrimSpace(first))
 }
 
@@ -264,6 +291,7 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
+
 	return err.Error()
 }
 
@@ -272,6 +300,7 @@ func reason(err error) string {
 	if p := (*fs.PathError)(nil); errors.As(err, &p) {
 		return p.Err.Error()
 	}
+
 	return errorText(err)
 }
 
@@ -280,5 +309,6 @@ func shorten(s string) string {
 	if len(s) > longest {
 		return fmt.Sprintf("%s...", strings.ToValidUTF8(s[:longest], ""))
 	}
+
 	return s
 }

@@ -29,33 +29,73 @@ func TestEveryProblemHasWords(t *testing.T) {
 func TestClues(t *testing.T) {
 	exited := &loaderproto.Error{Kind: loaderproto.ExitedEarly}
 	for _, test := range []struct{ output, summary string }{
-		{"Traceback (most recent call last):\nModuleNotFoundError: No module named 'flask'\n", "needs 'flask', which is not installed"},
+		{
+			"Traceback (most recent call last):\nModuleNotFoundError: No module named 'flask'\n",
+			"needs 'flask', which is not installed",
+		},
 		{"ImportError: No module named django.core\n", "needs django.core, which is not installed"},
 		{"Error: Cannot find module 'express'\nRequire stack:\n", "needs 'express', which is not installed"},
-		{"Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'koa' imported from /app\n", "needs 'koa', which is not installed"},
+		{
+			"Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'koa' imported from /app\n",
+			"needs 'koa', which is not installed",
+		},
 		{"in 'require': cannot load such file -- sinatra (LoadError)\n", "needs sinatra, which is not installed"},
-		{"Could not find rails-7.0 in any of the sources (Bundler::GemNotFound)\n", "gems of the application's bundle are not installed: Could not find rails-7.0"},
+		{
+			"Could not find rails-7.0 in any of the sources (Bundler::GemNotFound)\n",
+			"gems of the application's bundle are not installed: Could not find rails-7.0",
+		},
 		{"  File \"x.py\", line 1\nSyntaxError: invalid syntax\n", "syntax error: SyntaxError: invalid syntax"},
 		{"config.ru:3: syntax error, unexpected end-of-input\n", "syntax error: config.ru:3"},
-		{"Error: listen EADDRINUSE: address already in use :::3000\n", "address that is in use: Error: listen EADDRINUSE"},
-		{"  File \"/app/passenger_wsgi.py\", line 2, in <module>\n    os.environ['SHOP_SECRET']\n  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'SHOP_SECRET'\n", "needs the environment variable SHOP_SECRET, which is not set"},
-		{"  File \"/usr/lib/python3.9/os.py\", line 679, in __getitem__\n    raise KeyError(key) from None\nKeyError: 'DSN'\n", "needs the environment variable DSN"},
+		{
+			"Error: listen EADDRINUSE: address already in use :::3000\n",
+			"address that is in use: Error: listen EADDRINUSE",
+		},
+		{
+			"  File \"/app/passenger_wsgi.py\", line 2, in <module>\n    os.environ['SHOP_SECRET']\n  File \"<frozen " +
+				"os>\", line 679, in __getitem__\nKeyError: 'SHOP_SECRET'\n",
+			"needs the environment variable SHOP_SECRET, which is not set",
+		},
+		{"  File \"/usr/lib/python3.9/os.py\", line 679, in __getitem__\n    raise KeyError(key) from " +
+			"None\nKeyError: 'DSN'\n", "needs the environment variable DSN"},
 		{"config.ru:1:in `fetch': key not found: \"SECRET\" (KeyError)\n", "needs the environment variable SECRET"},
 		{"Missing `secret_key_base` for 'production' environment\n", "needs the environment variable SECRET_KEY_BASE"},
-		{"Error: Missing required environment variable: STRIPE_KEY\n", "lacks an environment variable: Error: Missing required environment variable: STRIPE_KEY"},
-		{"Missing environment variables:\n    PORTAL: undefined\n", "lacks an environment variable: Missing environment variables"},
-		{"django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY environment variable\n", "lacks an environment variable: django.core"},
-		{"decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.\n", "needs the environment variable SECRET_KEY"},
+		{
+			"Error: Missing required environment variable: STRIPE_KEY\n",
+			"lacks an environment variable: Error: Missing required environment variable: STRIPE_KEY",
+		},
+		{
+			"Missing environment variables:\n    PORTAL: undefined\n",
+			"lacks an environment variable: Missing environment variables",
+		},
+		{
+			"django.core.exceptions.ImproperlyConfigured: Set the SECRET_KEY environment variable\n",
+			"lacks an environment variable: django.core",
+		},
+		{
+			"decouple.UndefinedValueError: SECRET_KEY not found. Declare it as envvar or define a default value.\n",
+			"needs the environment variable SECRET_KEY",
+		},
 		{"panic: required key DATABASE_URL missing value\n", "needs the environment variable DATABASE_URL"},
 		{"env: required environment variable \"API_URL\" is not set\n", "lacks an environment variable: env: required"},
-		{"Environment variable DATABASE_URL must be set\n", "lacks an environment variable: Environment variable DATABASE_URL must be set"},
-		{"Error: DATABASE_URL environment variable is required\n", "lacks an environment variable: Error: DATABASE_URL"},
+		{
+			"Environment variable DATABASE_URL must be set\n",
+			"lacks an environment variable: Environment variable DATABASE_URL must be set",
+		},
+		{
+			"Error: DATABASE_URL environment variable is required\n",
+			"lacks an environment variable: Error: DATABASE_URL",
+		},
 		{"KeyError: 'some key of a dict'\n", "ended before it was ready"},
 		{"key not found: :colour (KeyError)\n", "ended before it was ready"},
 		{"something else\n", "ended before it was ready (exit status 1)"},
 	} {
 		var e SpawnError
-		d := diagnosis{app: &App{Root: "/app"}, err: exited, status: "exit status 1", output: test.output}
+		d := diagnosis{
+			app:    &App{Root: "/app"},
+			err:    exited,
+			status: "exit status 1",
+			output: test.output,
+		}
 		d.explain(&e)
 		require.Contains(t, e.Summary, test.summary)
 		require.Equal(t, CategoryStartup, e.Category)
@@ -68,7 +108,11 @@ func TestClues(t *testing.T) {
 		require.Equal(t, explained.Message, e.Message)
 
 		e = SpawnError{}
-		d = diagnosis{app: &App{Root: "/app"}, err: &loaderproto.Error{Kind: loaderproto.TimedOut, Step: loaderproto.AwaitReply}, output: test.output}
+		d = diagnosis{
+			app:    &App{Root: "/app"},
+			err:    &loaderproto.Error{Kind: loaderproto.TimedOut, Step: loaderproto.AwaitReply},
+			output: test.output,
+		}
 		d.explain(&e)
 		require.Equal(t, CategoryTimeout, e.Category)
 		require.Contains(t, e.Summary, "was not ready within")
@@ -78,6 +122,7 @@ func TestClues(t *testing.T) {
 func TestStartFaults(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(binary, []byte("\x7fELF"), 0o600))
+
 	for errno, want := range map[syscall.Errno]struct {
 		problem  problem
 		category Category
@@ -105,6 +150,7 @@ func TestOffendingParent(t *testing.T) {
 		if strings.HasPrefix(path, "/srv/private/") {
 			return nil, &fs.PathError{Op: "stat", Path: path, Err: fs.ErrPermission}
 		}
+
 		return nil, nil //nolint:nilnil // the information is not looked at
 	}
 	err := checkRoot("/srv/private/apps/shop", stat)
@@ -134,6 +180,7 @@ func TestR02RandomNames(t *testing.T) {
 		require.False(t, seen[s])
 		seen[s] = true
 	}
+
 	require.True(t, strings.HasPrefix(newGUPID(time.Unix(600, 0)), "a-"))
 	require.LessOrEqual(t, len(newGUPID(time.Now())), 20)
 	require.Regexp(t, `^[0-9a-f]{8}$`, newErrorID())
@@ -141,8 +188,10 @@ func TestR02RandomNames(t *testing.T) {
 
 func TestLoopback(t *testing.T) {
 	for addr, want := range map[string]bool{
-		"127.0.0.1:80": true, "127.1.2.3:80": true, "[::1]:80": true, "localhost:80": true, "[::ffff:127.0.0.1]:80": true,
-		"0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "localhost.:80": false, "127.0.0.1": false,
+		"127.0.0.1:80": true, "127.1.2.3:80": true, "[::1]:80": true, "localhost:80": true,
+		"[::ffff:127.0.0.1]:80": true,
+		"0.0.0.0:80":            false, "[::]:80": false, "10.0.0.1:80": false, "localhost.:80": false,
+		"127.0.0.1": false,
 	} {
 		require.Equal(t, want, isLoopback(addr), addr)
 	}

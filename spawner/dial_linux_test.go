@@ -23,6 +23,7 @@ func listenWithQueueOf(t *testing.T, n int) (path string, accept func()) {
 	t.Cleanup(func() { _ = unix.Close(fd) })
 	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
 	require.NoError(t, unix.Listen(fd, n))
+
 	return path, func() {
 		conn, _, err := unix.Accept(fd)
 		require.NoError(t, err)
@@ -49,6 +50,7 @@ func TestDialWaitsForRoomInTheQueue(t *testing.T) {
 		if err == nil {
 			second <- conn
 		}
+
 		close(second)
 	}()
 	accept()

@@ -45,19 +45,23 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 		if err != nil {
 			return nil, err
 		}
+
 		if d.path, err = os.MkdirTemp(temp, "passenger-"); err != nil {
 			return nil, err
 		}
+
 		d.own = true
 		if err := d.admit(d.path, 0o711); err != nil {
 			return nil, err
 		}
 	}
+
 	if shared {
 		if err := checkTrusted(d.path); err != nil {
 			return nil, err
 		}
 	}
+
 	defer func() {
 		if err != nil {
 			_ = d.remove()
@@ -67,29 +71,37 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	if len(d.sockets)+len("/")+socketDirNameLength+len("/")+minSocketName >= loaderproto.UnixPathMax {
 		return nil, &fs.PathError{Op: "use", Path: d.path, Err: errPathTooLong}
 	}
+
 	if d.copy, err = newLoadersCopy(d.path); err != nil {
 		return nil, err
 	}
+
 	d.loaders = d.copy.path
 	if err := extract(loaders.FS, d.loaders, shared); err != nil {
 		return nil, fmt.Errorf("cannot extract the loaders: %w", err)
 	}
+
 	if err := d.admit(d.loaders, 0o755); err != nil {
 		return nil, err
 	}
+
 	err = os.Mkdir(d.sockets, 0o700)
 	if d.ownSockets = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+
 	if err := checkPrivate(d.sockets); err != nil {
 		return nil, err
 	}
+
 	// Nobody else has to write to it or to list it: each process has a
 	// directory of its own there.
 	if err := d.admit(d.sockets, 0o711); err != nil {
 		return nil, err
 	}
+
 	d.root, err = os.OpenRoot(d.sockets)
+
 	return d, err
 }
 
@@ -100,10 +112,12 @@ func (d *privateDir) admit(path string, shared os.FileMode) error {
 	if err != nil {
 		return err
 	}
+
 	mode := os.FileMode(0o700)
 	if d.shared {
 		mode = shared
 	}
+
 	return errors.Join(f.Chmod(mode), f.Close())
 }
 
@@ -115,13 +129,25 @@ func checkTrusted(path string) error {
 		if err != nil {
 			return err
 		}
+
 		writable := info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0
 		if !info.IsDir() || statOf(info).Uid != 0 || writable {
-			return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf("as root, every directory of the path must belong to root and be closed to other writers, but %s is not", dir)}
+			return &fs.PathError{
+				Op:   "use",
+				Path: path,
+				Err: fmt.Errorf("as root, every directory of the path must belong to root and be closed to other "+
+					"writers, but %s is not", dir),
+			}
 		}
+
 		if info.Mode().Perm()&0o001 == 0 {
-			return &fs.PathError{Op: "use", Path: path, Err: fmt.Errorf("processes of other users cannot pass %s: chmod o+x %s", dir, dir)}
+			return &fs.PathError{
+				Op:   "use",
+				Path: path,
+				Err:  fmt.Errorf("processes of other users cannot pass %s: chmod o+x %s", dir, dir),
+			}
 		}
+
 		if dir == "/" {
 			return nil
 		}
@@ -134,9 +160,11 @@ func checkPrivate(path string) error {
 	if err != nil {
 		return err
 	}
+
 	if !info.IsDir() || int(statOf(info).Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return &fs.PathError{Op: "use", Path: path, Err: errors.New("not a directory that only we can write to")}
 	}
+
 	return nil
 }
 
@@ -147,11 +175,14 @@ func extract(files fs.FS, dir string, shared bool) error {
 	if shared {
 		dirMode, fileMode = 0o755, 0o644
 	}
+
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = root.Close() }()
+
 	return fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil || path == ".":
@@ -159,15 +190,19 @@ func extract(files fs.FS, dir string, shared bool) error {
 		case entry.IsDir():
 			return errors.Join(root.Mkdir(path, 0o700), root.Chmod(path, dirMode))
 		}
+
 		content, err := fs.ReadFile(files, path)
 		if err != nil {
 			return err
 		}
+
 		f, err := root.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return err
 		}
+
 		_, err = f.Write(content)
+
 		return errors.Join(err, f.Chmod(fileMode), f.Close()) //nolint:gosec // G122: of the open file
 	})
 }
@@ -187,17 +222,21 @@ func (d *privateDir) remove() error {
 	if d.root != nil {
 		errs = append(errs, d.root.Close())
 	}
+
 	if d.copy != nil {
 		errs = append(errs, d.copy.remove())
 	}
+
 	if d.own {
 		return errors.Join(append(errs, removeAll(d.path))...)
 	}
+
 	if d.ownSockets && d.root != nil {
 		// Another factory may use it as well.
 		if err := os.Remove(d.sockets); !errors.Is(err, syscall.ENOTEMPTY) && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
+
 	return errors.Join(errs...)
 }

@@ -18,7 +18,9 @@ func (d *direct) Spawn(ctx context.Context) (Process, error) {
 }
 
 // spawn prepares an attempt and lets run make a process of it.
-func spawn(ctx context.Context, f *factory, app App, run func(*attempt, context.Context) (*process, error)) (Process, error) {
+func spawn(ctx context.Context, f *factory, app App,
+	run func(*attempt, context.Context) (*process, error),
+) (Process, error) {
 	// Another program may take a port just before ours does.
 	const mostPorts = 3
 	for tries := 1; ; tries++ {
@@ -29,14 +31,18 @@ func spawn(ctx context.Context, f *factory, app App, run func(*attempt, context.
 			if p, err = run(a, ctx); err == nil {
 				err = a.confirm(ctx, p)
 			}
+
 			if err == nil {
 				return p, nil
 			}
 		}
+
 		if !errors.Is(err, errPortTaken) || tries == mostPorts || canceled(ctx) != nil {
 			return nil, a.fail(ctx, err)
 		}
-		a.config.Logger.Info("another program took the port that the application was told, before it could: another one is tried",
+
+		a.config.Logger.Info("another program took the port that the application was told, before it could: another "+
+			"one is tried",
 			"app", a.app.Name(), "port", a.port)
 		a.end(err)
 	}
@@ -51,17 +57,21 @@ func (a *attempt) run(ctx context.Context) (*process, error) {
 			return nil, err
 		}
 	}
+
 	a.journal.enter(StepStart)
 	if err := a.start(a.command.argv); err != nil {
 		return nil, err
 	}
+
 	await := a.negotiate
 	if a.command.generic {
 		await = a.awaitServing
 	}
+
 	ready, rest, err := await(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	return a.attach(ready, rest)
 }

@@ -29,6 +29,7 @@ func TestDirectConforms(t *testing.T) {
 	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 		t.Helper()
 		f := newFixture(t)
+
 		return spawnertest.Subject{
 			Factory: f,
 			App:     app(t, "http"),
@@ -39,9 +40,11 @@ func TestDirectConforms(t *testing.T) {
 				if len(entries) > 0 {
 					err = fmt.Errorf("%s is left", entries[0].Name())
 				}
+
 				if os.IsNotExist(err) {
 					err = nil
 				}
+
 				return err
 			},
 		}
@@ -87,16 +90,19 @@ func TestSpawnState(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
+
 	t.Setenv("NOTIFY_SOCKET", "/run/x")
 	t.Setenv("WATCHDOG_USEC", "1")
 	t.Setenv("LISTEN_FDS", "3")
 	t.Setenv("RACK_BASE_URI", "/stale")
+
 	f := newFixture(t)
 	for range 100 { // descriptors that must not get through
 		file, err := os.Open(os.DevNull)
 		require.NoError(t, err)
 		defer file.Close()
 	}
+
 	a := app(t, "http")
 	a.Environment, a.BaseURI = "staging", "/sub"
 	a.Env["NODE_ENV"] = "mine"
@@ -121,9 +127,11 @@ func TestSpawnState(t *testing.T) {
 	} {
 		require.Contains(t, env, "\n"+want+"\n")
 	}
+
 	for _, unwanted := range []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "LISTEN_FDS="} {
 		require.NotContains(t, env, "\n"+unwanted)
 	}
+
 	require.Regexp(t, `\nNODE_PATH=`+f.dir+`/loaders\.[a-zA-Z0-9]+/node\n`, env)
 
 	require.Equal(t, p.Info().GUPID, s.Options["gupid"])
@@ -162,7 +170,10 @@ func TestB10Stop(t *testing.T) {
 	}{
 		{"http", func(*spawner.Config) {}, patience, "exit status 0"},
 		{"ignore-eof", soon, patience, "signal: terminated"},
-		{"stubborn", func(c *spawner.Config) { soon(c); c.ShutdownTimeout = time.Second / 5 }, patience, "signal: killed"},
+		{
+			"stubborn", func(c *spawner.Config) { soon(c); c.ShutdownTimeout = time.Second / 5 }, patience,
+			"signal: killed",
+		},
 		{"stubborn", soon, time.Second / 5, "signal: killed"},
 	} {
 		t.Run(test.behaviour+" "+test.status, func(t *testing.T) {
@@ -186,6 +197,7 @@ func requireGroupEnds(t *testing.T, children string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs waitid")
 	}
+
 	f := newFixture(t)
 	p := f.start(t, app(t, "parent", "children="+children))
 	p.Stop(t.Context())
@@ -235,6 +247,7 @@ func temporaries(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "passenger-*"))
 	require.NoError(t, err)
+
 	return found
 }
 
@@ -249,6 +262,7 @@ func TestUnusableConfig(t *testing.T) {
 		Version:         "1\r",
 	})
 	require.Nil(t, f)
+
 	for _, part := range []string{
 		`Dir: the spawner's directory "relative" is not a clean absolute path: name it as`,
 		"TermDelay: the delay -1ns before SIGTERM is negative: use 0 for 10s",

@@ -24,12 +24,14 @@ type environment struct {
 // original sets, and what app asks for.
 func (a *attempt) newEnvironment() *environment {
 	app, id := &a.app, a.identity
+
 	e := &environment{vars: map[string]string{}}
 	for _, entry := range os.Environ() {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherits(name, id.switched) {
 			e.vars[name] = value
 		}
 	}
+
 	ours := map[string]string{
 		"IN_PASSENGER":     "1",
 		"PYTHONUNBUFFERED": "1",
@@ -40,26 +42,33 @@ func (a *attempt) newEnvironment() *environment {
 	for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"} {
 		ours[name] = app.Environment
 	}
+
 	for _, name := range []string{"RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
 		delete(e.vars, name)
 		if app.BaseURI != "/" {
 			ours[name] = app.BaseURI
 		}
 	}
+
 	if id.switched {
-		for name, value := range map[string]string{"HOME": id.home, "USER": id.name, "LOGNAME": id.name, "SHELL": id.shell} {
+		for name, value := range map[string]string{
+			"HOME": id.home, "USER": id.name, "LOGNAME": id.name,
+			"SHELL": id.shell,
+		} {
 			delete(e.vars, name)
 			if value != "" {
 				ours[name] = value
 			}
 		}
 	}
+
 	maps.Copy(ours, a.command.env)
 	maps.Copy(ours, a.envFiles)
 	maps.Copy(ours, app.Env)
 	a.keepAssigned(ours)
 	maps.Copy(e.vars, ours)
 	e.ours = slices.Sorted(maps.Keys(ours))
+
 	return e
 }
 
@@ -83,10 +92,13 @@ func (a *attempt) keepAssigned(vars map[string]string) {
 		if !ok {
 			continue
 		}
+
 		if configured := vars[name]; name == portVariable && configured != value {
-			a.config.Logger.Info("the configured environment variable PORT does not count: the application has to serve on the port that it is told",
+			a.config.Logger.Info("the configured environment variable PORT does not count: the application has to "+
+				"serve on the port that it is told",
 				"app", a.app.Name(), "configured", configured, "port", value, "from", a.source(name))
 		}
+
 		vars[name] = value
 	}
 }
@@ -96,6 +108,7 @@ func (a *attempt) source(name string) string {
 	if _, ok := a.app.Env[name]; ok {
 		return "envvars"
 	}
+
 	return "env_files"
 }
 
@@ -105,5 +118,6 @@ func (e *environment) list() []string {
 	for _, name := range slices.Sorted(maps.Keys(e.vars)) {
 		list = append(list, name+"="+e.vars[name])
 	}
+
 	return list
 }

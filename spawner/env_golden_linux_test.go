@@ -18,10 +18,13 @@ import (
 
 // secrets are variables of an operator's that no tenant may have.
 var secrets = []string{
-	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "VAULT_TOKEN", "DATABASE_URL", "PGPASSWORD",
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "VAULT_TOKEN", "DATABASE_URL",
+	"PGPASSWORD",
 	"SECRET_KEY_BASE", "HTTP_PROXY", "https_proxy", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-	"LD_PRELOAD_OF_ROOT", "NODE_OPTIONS_OF_ROOT", "RUBYOPT_OF_ROOT", "BASH_FUNC_ls%%", "KUBECONFIG", "GOOGLE_APPLICATION_CREDENTIALS",
-	"PASSENGER_HOOK_ATTACHED_PROCESS", "SSH_AUTH_SOCK", "SUDO_USER", "TMPDIR_OF_ROOT", "PATHOLOGICAL", "LANGX", "TZX", "ROOT_URL",
+	"LD_PRELOAD_OF_ROOT", "NODE_OPTIONS_OF_ROOT", "RUBYOPT_OF_ROOT", "BASH_FUNC_ls%%", "KUBECONFIG",
+	"GOOGLE_APPLICATION_CREDENTIALS",
+	"PASSENGER_HOOK_ATTACHED_PROCESS", "SSH_AUTH_SOCK", "SUDO_USER", "TMPDIR_OF_ROOT", "PATHOLOGICAL", "LANGX", "TZX",
+	"ROOT_URL",
 }
 
 const secret = "of the operator"
@@ -31,9 +34,11 @@ var inherited = map[string]string{"LANG": "C.UTF-8", "LC_TIME": "C", "TZ": "UTC"
 
 func poisonEnvironment(t *testing.T) {
 	t.Helper()
+
 	for _, name := range secrets {
 		t.Setenv(name, secret)
 	}
+
 	for name, value := range inherited {
 		t.Setenv(name, value)
 	}
@@ -51,7 +56,9 @@ func added(name string) bool {
 	case "_", "SHLVL", "OLDPWD", "GORACE", "PORT", "LC_CTYPE", "MAIL":
 		return true
 	}
-	return strings.HasPrefix(name, "PASSENGER_TESTAPP") || strings.HasPrefix(name, "BUNDLE_") || name == "RUBYOPT" || name == "RUBYLIB" || name == "GEM_HOME"
+
+	return strings.HasPrefix(name, "PASSENGER_TESTAPP") || strings.HasPrefix(name, "BUNDLE_") || name == "RUBYOPT" ||
+		name == "RUBYLIB" || name == "GEM_HOME"
 }
 
 // Of the environment that root has started the server with, another user's application
@@ -59,13 +66,16 @@ func added(name string) bool {
 func TestApplicationOfAnotherUserHasOnlyListedVariables(t *testing.T) {
 	requireRoot(t)
 	python := func(a *spawner.App) {
-		a.Type, a.StartupFile, a.Python = "wsgi", "passenger_wsgi.py", interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+		a.Type, a.StartupFile, a.Python = "wsgi", "passenger_wsgi.py",
+			interpreters.Find(t, "python", "/usr/bin/python3", "python3")
 		writeApp(t, a, "import os, json\njson.dump(dict(os.environ), open('env.json', 'w'))\n"+
 			"def application(environ, start):\n    start('200 OK', [])\n    return [b'']\n")
 	}
+
 	ruby := func(a *spawner.App) {
 		a.Type, a.StartupFile, a.Ruby = "rack", "config.ru", interpreters.Find(t, "ruby", "ruby")
-		writeApp(t, a, "require 'json'\nFile.write('env.json', JSON.generate(ENV.to_h))\nrun lambda { |env| [200, {}, []] }\n")
+		writeApp(t, a, "require 'json'\nFile.write('env.json', JSON.generate(ENV.to_h))\nrun lambda { |env| [200, "+
+			"{}, []] }\n")
 	}
 	for name, prepare := range map[string]func(a *spawner.App){
 		"start command": func(*spawner.App) {},
@@ -97,15 +107,18 @@ func TestApplicationOfAnotherUserHasOnlyListedVariables(t *testing.T) {
 			p, err := s.Spawn(t.Context())
 			require.NoError(t, err)
 			defer p.Stop(t.Context())
+
 			env := environmentOf(t, &a, p)
 			for name, value := range env {
 				require.NotContains(t, value, secret, name)
 				require.NotContains(t, secrets, name)
 			}
+
 			for name, value := range inherited {
 				require.Equal(t, value, env[name], name)
 				delete(env, name)
 			}
+
 			maps.DeleteFunc(env, func(name, _ string) bool { return added(name) })
 			require.Equal(t, golden, slices.Sorted(maps.Keys(env)))
 		})
@@ -118,6 +131,7 @@ func TestApplicationOfTheSameUserHasTheEnvironmentButNoSecretsOfTheServer(t *tes
 	a := app(t, "http")
 	env := environmentOf(t, &a, newFixture(t).start(t, a))
 	require.Equal(t, secret, env["DATABASE_URL"])
+
 	for name := range env {
 		require.False(t, strings.HasPrefix(name, "OTEL_EXPORTER_OTLP"), name)
 	}
@@ -139,11 +153,14 @@ func environmentOf(t *testing.T, a *spawner.App, p spawner.Process) map[string]s
 		text, err := os.ReadFile(filepath.Join(a.Root, "env.json"))
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(text, &env))
+
 		return env
 	}
+
 	for _, v := range stateOf(t, p).Env {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
+
 	return env
 }

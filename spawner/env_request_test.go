@@ -39,6 +39,7 @@ func TestEnvironmentOfARequestIsDecodedByApplicationsInNode(t *testing.T) {
 		if with != nil {
 			r = r.WithContext(handler.WithEnv(r.Context(), with))
 		}
+
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		require.Equal(t, http.StatusOK, w.Code, w.Body)
@@ -48,10 +49,12 @@ func TestEnvironmentOfARequestIsDecodedByApplicationsInNode(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(body, &got), string(body))
 		want := map[string]any{}
+
 		plan := "silver"
 		for name, value := range with {
 			want[name], plan = value, "gold"
 		}
+
 		require.Equal(t, []any{want, plan}, got)
 	}
 }

@@ -22,13 +22,16 @@ func readEnvFiles(app *App) (map[string]string, error) {
 		if optional && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+
 		if err == nil {
 			err = parseEnvFile(string(text), vars)
 		}
+
 		if err != nil {
 			return nil, &fault{problem: envFileUnusable, subject: path, err: err}
 		}
 	}
+
 	return vars, nil
 }
 
@@ -38,6 +41,7 @@ func parseEnvFile(text string, vars map[string]string) error {
 	p := envParser{rest: text, line: 1}
 	for p.rest != "" {
 		p.skipBlank()
+
 		at := p.line
 		switch p.peek() {
 		case 0:
@@ -46,19 +50,24 @@ func parseEnvFile(text string, vars map[string]string) error {
 			p.skipLine()
 			continue
 		}
+
 		name, ok := p.name()
 		if !ok {
 			return fmt.Errorf("line %d is not NAME=VALUE", at)
 		}
+
 		value, ok := p.value()
 		if !ok {
 			return fmt.Errorf("the quote that line %d opens is not closed", at)
 		}
+
 		if strings.ContainsRune(value, 0) {
 			return fmt.Errorf("the value in line %d holds NUL", at)
 		}
+
 		vars[name] = value
 	}
+
 	return nil
 }
 
@@ -71,6 +80,7 @@ func (p *envParser) peek() byte {
 	if p.rest == "" {
 		return 0
 	}
+
 	return p.rest[0]
 }
 
@@ -79,9 +89,11 @@ func (p *envParser) next() byte {
 	if p.rest != "" {
 		p.rest = p.rest[1:]
 	}
+
 	if c == '\n' {
 		p.line++
 	}
+
 	return c
 }
 
@@ -105,8 +117,10 @@ func (p *envParser) name() (string, bool) {
 	if !ok {
 		return "", false
 	}
+
 	p.rest = p.rest[len(name)+1:]
 	name = strings.TrimSpace(strings.TrimPrefix(name, "export "))
+
 	return name, isShellName(name)
 }
 
@@ -115,7 +129,9 @@ func (p *envParser) value() (string, bool) {
 	for p.peek() == ' ' || p.peek() == '\t' {
 		p.next()
 	}
+
 	var b strings.Builder
+
 	// kept is how much of b is not blanks that may turn out to be trailing.
 	kept := 0
 	for p.rest != "" {
@@ -126,6 +142,7 @@ func (p *envParser) value() (string, bool) {
 			if !p.quoted(c, &b) {
 				return "", false
 			}
+
 			kept = b.Len()
 		case '\\':
 			if e := p.next(); e != '\n' && e != 0 {
@@ -139,6 +156,7 @@ func (p *envParser) value() (string, bool) {
 			}
 		}
 	}
+
 	return b.String()[:kept], true
 }
 
@@ -162,6 +180,7 @@ func (p *envParser) quoted(quote byte, b *strings.Builder) bool {
 			b.WriteByte(c)
 		}
 	}
+
 	return false
 }
 

@@ -33,6 +33,7 @@ func TestParseEnvFile(t *testing.T) {
 		require.NoError(t, parseEnvFile(text, vars), "%q", text)
 		require.Equal(t, want, vars, "%q", text)
 	}
+
 	for text, reason := range map[string]string{
 		"secret":           "line 1 is not",
 		"A=1\n1A=secret":   "line 2 is not",
@@ -55,6 +56,7 @@ func FuzzParseEnvFile(f *testing.F) {
 		if parseEnvFile(text, vars) != nil {
 			return
 		}
+
 		for name, value := range vars {
 			require.True(t, isShellName(name))
 			require.NotContains(t, value, "\x00")
@@ -75,7 +77,11 @@ func TestReadEnvFiles(t *testing.T) {
 	require.Equal(t, map[string]string{"A": "1", "B": "2"}, vars)
 
 	write("large", strings.Repeat("#", maxEnvFile+1))
-	for file, reason := range map[string]string{"none": "no such file", ".": "not a regular file", "large": "more than 1048576 bytes"} {
+
+	for file, reason := range map[string]string{
+		"none": "no such file", ".": "not a regular file",
+		"large": "more than 1048576 bytes",
+	} {
 		_, err := readEnvFiles(&App{Root: dir, EnvFiles: []string{file}})
 		require.ErrorContains(t, err, reason)
 		var f *fault

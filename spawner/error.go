@@ -55,6 +55,7 @@ func (c Category) String() string {
 	case CategoryHealth:
 		return "failed health check"
 	}
+
 	return fmt.Sprintf("Category(%d)", uint8(c))
 }
 
@@ -114,5 +115,6 @@ func (e Env) MarshalJSON() ([]byte, error) {
 	for i, v := range e {
 		names[i], _, _ = strings.Cut(v, "=")
 	}
+
 	return json.Marshal(names)
 }

@@ -30,6 +30,7 @@ func pidFrom(t *testing.T, p spawner.Process, path string) int {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(body)
 	require.NoError(t, err)
+
 	return pid
 }
 

@@ -20,13 +20,22 @@ func UseAccounts(f Factory, users []Account, groups map[int]string) {
 	if !ok {
 		panic("not a factory of this package")
 	}
+
 	find := func(match func(*Account) bool) (*account, error) {
 		i := slices.IndexFunc(users, func(a Account) bool { return match(&a) })
 		if i < 0 {
 			return nil, errNoEntry
 		}
+
 		u := users[i]
-		return &account{name: u.Name, uid: u.UID, gid: u.GID, home: u.Home, shell: u.Shell}, nil
+
+		return &account{
+			name:  u.Name,
+			uid:   u.UID,
+			gid:   u.GID,
+			home:  u.Home,
+			shell: u.Shell,
+		}, nil
 	}
 	real.identifier.accounts = accounts{
 		user:     func(name string) (*account, error) { return find(func(a *Account) bool { return a.Name == name }) },
@@ -37,12 +46,14 @@ func UseAccounts(f Factory, users []Account, groups map[int]string) {
 					return gid, nil
 				}
 			}
+
 			return 0, fmt.Errorf("group %q: %w", name, errNoEntry)
 		},
 		groupByID: func(gid int) (string, error) {
 			if name, ok := groups[gid]; ok {
 				return name, nil
 			}
+
 			return "", errNoEntry
 		},
 		groupsOf: func(a *account) ([]int, error) {

@@ -71,16 +71,21 @@ func (c *Config) Validate() error {
 	if c.Dir != "" && (!filepath.IsAbs(c.Dir) || filepath.Clean(c.Dir) != c.Dir) {
 		fault("Dir", "the spawner's directory %q is not a clean absolute path: name it as /run/shop", c.Dir)
 	}
+
 	if c.TermDelay < 0 {
-		fault("TermDelay", "the delay %s before SIGTERM is negative: use 0 for %s, or more", c.TermDelay, DefaultTermDelay)
+		fault("TermDelay", "the delay %s before SIGTERM is negative: use 0 for %s, or more", c.TermDelay,
+			DefaultTermDelay)
 	}
+
 	if c.ShutdownTimeout < 0 {
 		fault("ShutdownTimeout", "the shutdown time-out %s is negative: use 0 for %s, or more",
 			c.ShutdownTimeout, DefaultShutdownTimeout)
 	}
+
 	if c.Users > SameUser {
 		fault("Users", "unknown user policy %d: use UserOfApp, DefaultUserOnly or SameUser", c.Users)
 	}
+
 	for _, text := range []struct{ field, what, value string }{
 		{"Dir", "directory", c.Dir},
 		{"DefaultUser", "default user", c.DefaultUser},
@@ -99,15 +104,19 @@ func (c *Config) setDefaults() {
 	if c.TermDelay == 0 {
 		c.TermDelay = DefaultTermDelay
 	}
+
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = DefaultShutdownTimeout
 	}
+
 	if c.Version == "" {
 		c.Version = DefaultVersion
 	}
+
 	if c.DefaultUser == "" {
 		c.DefaultUser = DefaultUser
 	}
+
 	c.Logger = defaultlog.Or(c.Logger)
 }
 
@@ -153,9 +162,11 @@ func (f *factory) isNew(doubt error) bool {
 	if f.told[doubt.Error()] {
 		return false
 	}
+
 	if f.told == nil || len(f.told) >= maxTold {
 		f.told = map[string]bool{}
 	}
+
 	f.told[doubt.Error()] = true
 
 	return true
@@ -165,16 +176,19 @@ func (f *factory) NewSpawner(app App) (Spawner, error) {
 	if err := app.Validate(); err != nil {
 		return nil, err
 	}
+
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, ErrClosed
 	}
+
 	app = app.Clone()
 	app.setDefaults()
 	if app.SpawnMethod != DirectSpawning {
 		return &smart{factory: f, app: app, turn: make(chan struct{}, 1)}, nil
 	}
+
 	return &direct{factory: f, app: app}, nil
 }
 
@@ -185,17 +199,20 @@ func (f *factory) privateDir() (*privateDir, error) {
 	if f.closed {
 		return nil, ErrClosed
 	}
+
 	if f.dir == nil {
 		dir, err := openPrivateDir(f.config.Dir, f.identifier.switches())
 		if err != nil {
 			return nil, err
 		}
+
 		f.dir = dir
 		closeOnExec()
 		if err := dir.removeLeft(); err != nil {
 			f.config.Logger.Error(err, "What another program has left behind is still there", "dir", dir.path)
 		}
 	}
+
 	return f.dir, nil
 }
 
@@ -209,6 +226,7 @@ func (f *factory) Close() error {
 	if dir == nil {
 		return nil
 	}
+
 	return dir.remove()
 }
 
@@ -219,5 +237,6 @@ func canceled(ctx context.Context) error {
 	if err == nil || errors.Is(cause, err) {
 		return cause
 	}
+
 	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -40,6 +40,7 @@ func say(t *testing.T, text string, params ...string) spawner.App {
 // and what its user is told.
 func TestFailures(t *testing.T) {
 	const printed = "print=what it printed"
+
 	ready := "!> Ready\n!> socket: main;unix:{socket};http_session;1\n"
 	for _, test := range []struct {
 		name     string
@@ -72,6 +73,7 @@ func TestFailures(t *testing.T) {
 				long := strings.Repeat("x", 60<<10)
 				a.GroupName, a.Ruby, a.NodeJS, a.Python, a.Environment, a.StartupFile = long, long, long, long, long, long
 				a.BaseURI = "/" + long
+
 				a.Env = map[string]string{"PASSENGER_TESTAPP": "deaf"}
 				for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV", "RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
 					a.Env[name] = ""
@@ -109,6 +111,7 @@ func TestFailures(t *testing.T) {
 				require.Contains(t, e.Output, "what it printed")
 				require.Len(t, f.log.lines("what it printed", `"stream"="stderr"`, `"app"="app"`, `"pid"=`), 1, f.log.String())
 			}
+
 			require.Len(t, f.log.lines(e.ID, e.Category.String()), 1, f.log.String())
 			if test.kind == loaderproto.AppError {
 				require.NotNil(t, e.Message)
@@ -123,6 +126,7 @@ func TestFailures(t *testing.T) {
 
 func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 	t.Helper()
+
 	want := spawner.StepPerformed
 	for _, s := range j {
 		if s.Name == name {
@@ -130,8 +134,10 @@ func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 			want = spawner.StepNotStarted
 			continue
 		}
+
 		require.Equal(t, want, s.State, "%v", j)
 	}
+
 	require.Equal(t, spawner.StepNotStarted, want, "no step %q", name)
 }
 
@@ -158,6 +164,7 @@ func TestA8UnacceptableSockets(t *testing.T) {
 			if !strings.Contains(test.socket, ";") {
 				test.socket += ";session;1"
 			}
+
 			e := f.fail(t, say(t, "!> Ready\n!> socket: main;"+test.socket+"\n!> \n"))
 			require.Equal(t, spawner.CategoryProtocol, e.Category)
 			require.Contains(t, e.Summary, test.reason)
@@ -186,6 +193,7 @@ func TestPIDOfAnotherUser(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
+
 	interpreters.Root(t, "to become another user")
 	foreign := exec.CommandContext(t.Context(), "sleep", "1000")
 	foreign.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -209,6 +217,7 @@ func TestA16PreparationFailures(t *testing.T) {
 	}
 	file := write("file", "", 0o644)
 	empty := t.TempDir()
+
 	command := func(args ...string) spawner.App { return spawner.App{Root: dir, StartCommand: args} }
 	for _, test := range []struct {
 		name    string
@@ -240,6 +249,7 @@ func TestA16PreparationFailures(t *testing.T) {
 			if test.cause != nil {
 				require.ErrorIs(t, e, test.cause)
 			}
+
 			require.Contains(t, []spawner.StepName{spawner.StepPrepare, spawner.StepStart}, failedStep(e.Journey))
 		})
 	}
@@ -298,6 +308,7 @@ func failedStep(j spawner.Journey) spawner.StepName {
 			return s.Name
 		}
 	}
+
 	return ""
 }
 
@@ -316,6 +327,7 @@ func testCommand(t *testing.T) string {
 	t.Helper()
 	path, err := os.Executable()
 	require.NoError(t, err)
+
 	return path
 }
 
@@ -329,6 +341,7 @@ func TestCancelDuringHandshake(t *testing.T) {
 	go func() {
 		poll := time.NewTicker(time.Millisecond)
 		defer poll.Stop()
+
 		for len(f.log.lines("started")) == 0 {
 			select {
 			case <-poll.C:
@@ -336,6 +349,7 @@ func TestCancelDuringHandshake(t *testing.T) {
 				return
 			}
 		}
+
 		cancel(cause)
 	}()
 	began := time.Now()

@@ -48,9 +48,11 @@ func requireCircumstances(t *testing.T, e *spawner.SpawnError) {
 	require.Contains(t, e.Limits, "Max open files")
 	require.Contains(t, e.User, fmt.Sprintf("(uid %d)", os.Geteuid()))
 	require.NotEmpty(t, e.Command)
+
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		require.NotContains(t, fmt.Sprintf(verb, *e), "IN_PASSENGER")
 	}
+
 	text, err := json.Marshal(e.Env)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"IN_PASSENGER"`)
@@ -97,8 +99,10 @@ func requireCleanLog(t *testing.T, f *fixture) {
 	t.Helper()
 	require.NotContains(t, f.log.String(), "\x1b")
 	require.NotContains(t, f.log.String(), "\r")
+
 	for line := range strings.Lines(f.log.String()) {
-		require.True(t, strings.HasPrefix(line, `"level"=`) || strings.HasPrefix(line, `"msg"=`), "a forged line: %q", line)
+		require.True(t, strings.HasPrefix(line, `"level"=`) || strings.HasPrefix(line, `"msg"=`), "a forged line: %q",
+			line)
 	}
 }
 
@@ -108,6 +112,7 @@ func TestA5LineThatDoesNotEnd(t *testing.T) {
 		a.StartTimeout = short
 		require.Equal(t, spawner.CategoryTimeout, f.fail(t, a).Category)
 	}
+
 	e := f.fail(t, app(t, "long-line", "length="+strconv.Itoa(loaderproto.MaxLine+10_000)))
 	require.Equal(t, spawner.CategoryProtocol, e.Category)
 	require.Contains(t, e.Summary, "line too long")
@@ -159,6 +164,7 @@ func TestA13ReportsThePIDOfAnother(t *testing.T) {
 			require.ErrorContains(t, err, "does not belong to user")
 			continue
 		}
+
 		require.NoError(t, err)
 		require.NotEqual(t, pid, p.Info().PID)
 		p.Stop(t.Context())
@@ -173,12 +179,14 @@ func TestA15OthersCannotReachTheSockets(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
+
 	socket := p.Info().Sockets[0].Address.Addr
 	for _, path := range []string{socket, filepath.Dir(socket), filepath.Dir(filepath.Dir(socket))} {
 		body, err := get(t, other, "/try-write?path="+path)
 		require.NoError(t, err)
 		require.Contains(t, body, "permission denied", path)
 	}
+
 	body, err := get(t, other, "/try-connect?path="+socket)
 	require.NoError(t, err)
 	require.Contains(t, body, "permission denied")
@@ -227,11 +235,13 @@ func TestB15StdoutGoesElsewhere(t *testing.T) {
 	body, err := get(t, p, "/")
 	require.NoError(t, err)
 	require.Equal(t, "hello", body)
+
 	select {
 	case <-p.Exited():
 		require.Fail(t, "a process that prints elsewhere is no crash")
 	default:
 	}
+
 	p.Stop(t.Context())
 }
 
@@ -261,6 +271,7 @@ func TestB17EndlessLine(t *testing.T) {
 func TestB22SpoilsItsOwnSocket(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
+
 	other := f.start(t, tenantApp(t, program, bob, bob))
 	for _, spoil := range []string{"chmod", "remove", "file", "fifo", "dir", "link"} {
 		p := f.start(t, tenantApp(t, program, alice, alice))
@@ -272,6 +283,7 @@ func TestB22SpoilsItsOwnSocket(t *testing.T) {
 		} else {
 			require.Error(t, err, spoil)
 		}
+
 		p.Stop(t.Context())
 		body, err := get(t, other, "/")
 		require.NoError(t, err)
@@ -291,11 +303,13 @@ func TestNoiseWhileBootingAndRunning(t *testing.T) {
 	require.Equal(t, "hello", body)
 	p.Stop(t.Context())
 	whole := `"msg"="` + strings.Repeat("x", 63) + `"`
+
 	n := 0
 	for _, line := range f.log.lines("xxx") {
 		require.Contains(t, line, whole)
 		n++
 	}
+
 	require.Positive(t, n)
 	require.True(t, bytes.Contains([]byte(f.log.String()), []byte("droppedBytes")) || n == 4*(50<<20)/64)
 }

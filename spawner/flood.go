@@ -34,7 +34,9 @@ func newFlood(rate int64) flood {
 	if rate == 0 {
 		rate = DefaultMaxOutputRate
 	}
+
 	rate = max(rate, 0)
+
 	return flood{rate: rate, left: outputBurst * rate, at: time.Now()}
 }
 
@@ -44,16 +46,20 @@ func (f *flood) take(size int) bool {
 	if f.rate == 0 {
 		return true
 	}
+
 	cost := int64(size) + 1
 	if size > 0 {
 		cost += lineOverhead
 	}
+
 	if f.left < cost {
 		f.refill()
 	}
+
 	if f.left < cost {
 		return false
 	}
+
 	f.left -= cost
 
 	return true
@@ -62,6 +68,7 @@ func (f *flood) take(size int) bool {
 func (f *flood) refill() {
 	now := time.Now()
 	full := outputBurst * f.rate
+
 	// As a float, since a long time would overflow.
 	more := int64(min(now.Sub(f.at).Seconds(), outputBurst) * float64(f.rate))
 	if more > 0 {
@@ -78,9 +85,11 @@ func (f *flood) pause(n int, last time.Time) (end time.Time) {
 	if late := now.Add(-maxLate); last.Before(late) {
 		last = late
 	}
+
 	if last.After(now) {
 		last = now
 	}
+
 	end = last.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
 	if !end.After(now) {
 		return end

@@ -11,11 +11,13 @@ func foldFrames(text, dir string) string {
 	if dir == "" || !strings.Contains(text, dir) {
 		return text
 	}
+
 	dir = strings.TrimSuffix(dir, "/") + "/"
 
 	var b strings.Builder
 	frames, indent := 0, ""
 	python := false // the lines of source below a frame belong to it
+
 	unfold := func() {
 		switch frames {
 		case 0:
@@ -24,6 +26,7 @@ func foldFrames(text, dir string) string {
 		default:
 			fmt.Fprintf(&b, "%s… %d frames of the loader\n", indent, frames)
 		}
+
 		frames = 0
 	}
 	for line := range strings.Lines(text) {
@@ -31,21 +34,28 @@ func foldFrames(text, dir string) string {
 			if frames == 0 {
 				indent = line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 			}
+
 			frames++
 			python = strings.HasPrefix(strings.TrimLeft(line, " "), pythonFrame)
+
 			continue
 		}
-		if frames > 0 && python && strings.HasPrefix(line, "    ") && !strings.HasPrefix(strings.TrimLeft(line, " "), pythonFrame) {
+
+		if frames > 0 && python && strings.HasPrefix(line, "    ") && !strings.HasPrefix(strings.TrimLeft(line, " "),
+			pythonFrame) {
 			continue
 		}
+
 		unfold()
 		b.WriteString(line)
 	}
+
 	unfold()
 
 	if !strings.HasSuffix(text, "\n") {
 		return strings.TrimSuffix(b.String(), "\n")
 	}
+
 	return b.String()
 }
 
@@ -58,9 +68,11 @@ func isFrameIn(line, dir string) bool {
 	if len(frame) == len(line) {
 		return false
 	}
+
 	if number, rest, ok := strings.Cut(frame, ": from "); ok && strings.Trim(number, "0123456789") == "" {
 		frame = "from " + rest // as Ruby numbers them
 	}
+
 	return strings.HasPrefix(frame, pythonFrame+dir) ||
 		strings.HasPrefix(frame, "from "+dir) ||
 		strings.HasPrefix(frame, "at ") && strings.Contains(frame, dir) ||
@@ -74,11 +86,13 @@ func withoutMarkers(output string) string {
 	if !strings.Contains(output, marker) {
 		return output
 	}
+
 	var b strings.Builder
 	for line := range strings.Lines(output) {
 		if !strings.HasPrefix(line, marker) {
 			b.WriteString(line)
 		}
 	}
+
 	return b.String()
 }

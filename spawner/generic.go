@@ -40,8 +40,10 @@ func (a *attempt) allotPort() error {
 	if err != nil {
 		return &fault{problem: noPort, err: err}
 	}
+
 	a.port = port
 	a.command.use(portVariable, strconv.Itoa(port))
+
 	return nil
 }
 
@@ -58,7 +60,9 @@ func (m *manner) decide(which *bool) (first bool) {
 	if m.speaks || m.serves {
 		return false
 	}
+
 	*which = true
+
 	return true
 }
 
@@ -78,6 +82,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		if probeErr = a.probe(probing); probeErr == nil && !m.decide(&m.serves) {
 			return
 		}
+
 		if probeErr == nil || errors.Is(probeErr, errPortTaken) {
 			stopListening(errServes)
 		}
@@ -88,9 +93,11 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		if s == loaderproto.AwaitHandshake {
 			return // whether there will be one is not known
 		}
+
 		if m.decide(&m.speaks) {
 			stopProbing()
 		}
+
 		enter(s)
 	}
 	var ready *loaderproto.Ready
@@ -101,6 +108,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	})
 	stopProbing()
 	<-probed
+
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, canceled(ctx)
@@ -115,6 +123,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	case isKind(err, loaderproto.TimedOut) && !m.speaks:
 		return nil, nil, a.notServingFault(err)
 	}
+
 	return ready, rest, err
 }
 
@@ -123,9 +132,11 @@ func (a *attempt) notServingFault(err error) error {
 	if errors.As(err, &e) && e.Line != "" {
 		return err // it had begun to speak
 	}
+
 	if a.socket != "" {
 		return &fault{problem: notServingSocket, subject: a.socket, err: err}
 	}
+
 	return &fault{problem: notServing, err: err}
 }
 
@@ -134,6 +145,7 @@ func (a *attempt) servingReady() *loaderproto.Ready {
 	if a.socket == "" {
 		address = tcpAddress(a.host, a.port)
 	}
+
 	return &loaderproto.Ready{Sockets: []loaderproto.Socket{{
 		Name:     "main",
 		Address:  address,
@@ -147,11 +159,13 @@ func (a *attempt) portIsForeign() (foreign bool) {
 	if a.port == 0 {
 		return false
 	}
+
 	for _, host := range loopback {
 		ours, known := a.listens(host)
 		if ours {
 			return false
 		}
+
 		foreign = foreign || known
 	}
 
@@ -163,16 +177,20 @@ func (a *attempt) probe(ctx context.Context) error {
 	var last error
 	timer := time.NewTimer(firstProbeWait)
 	defer timer.Stop()
+
 	for wait := firstProbeWait; ; wait = min(2*wait, lastProbeWait) {
 		err := a.probeOnce(ctx)
 		if err == nil || errors.Is(err, errPortTaken) {
 			return err
 		}
+
 		// That the time was over says less than what was wrong before.
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
+
 		timer.Reset(wait)
+
 		select {
 		case <-timer.C:
 		case <-a.child.exited:
@@ -191,6 +209,7 @@ func (a *attempt) probeOnce(ctx context.Context) error {
 	}
 
 	var first error
+
 	taken := false
 	for _, host := range loopback {
 		err := a.probeAt(ctx, tcpAddress(host, a.port))
@@ -199,13 +218,16 @@ func (a *attempt) probeOnce(ctx context.Context) error {
 				a.host = host
 				return nil
 			}
+
 			err = errPeer
 		}
+
 		taken = taken || errors.Is(err, errPeer)
 		if first == nil {
 			first = err
 		}
 	}
+
 	if taken {
 		return errPortTaken
 	}

@@ -21,6 +21,7 @@ import (
 func TestGenericConforms(t *testing.T) {
 	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 		t.Helper()
+
 		return spawnertest.Subject{
 			Factory: newFixture(t),
 			App:     app(t, "generic"),
@@ -80,13 +81,16 @@ func TestHealthPath(t *testing.T) {
 			t.Cleanup(func() { p.Stop(t.Context()) })
 			defer p.Stop(t.Context())
 		}
+
 		spawned <- err
 	}()
+
 	select {
 	case err := <-spawned:
 		require.Fail(t, "ready before it is well", "%v", err)
 	case <-time.After(short):
 	}
+
 	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "up"), nil, 0o600))
 	require.NoError(t, <-spawned)
 }
@@ -105,6 +109,7 @@ func TestGenericFailures(t *testing.T) {
 		if test.category == spawner.CategoryTimeout {
 			a.StartTimeout = 4 * time.Second // a busy host needs some of it
 		}
+
 		e := f.fail(t, a)
 		require.Contains(t, e.Summary, test.summary)
 		require.Equal(t, test.category, e.Category)
@@ -115,6 +120,7 @@ func TestGenericFailures(t *testing.T) {
 // Each process has a port of its own, and gives it back.
 func TestPortsAreNotShared(t *testing.T) {
 	f := newFixture(t)
+
 	ports := map[string]bool{}
 	for range 5 {
 		p := f.start(t, app(t, "generic"))
@@ -137,7 +143,8 @@ func TestScriptsWithPort(t *testing.T) {
 	p := f.start(t, a)
 	_, port, err := net.SplitHostPort(p.Info().Sockets[0].Address.Addr)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "begins on "+port) }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "begins on "+port) }, patience,
+		time.Millisecond)
 }
 
 // TestPortTakenBySomebodyElse: who takes the application's port before it does
@@ -146,6 +153,7 @@ func TestPortTakenBySomebodyElse(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
+
 	for _, behaviour := range []string{"generic", "generic-patient"} {
 		t.Run(behaviour, func(t *testing.T) {
 			f := newFixture(t)
@@ -176,6 +184,7 @@ func squat(t *testing.T, file string) net.Listener {
 	t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
+
 	for range poll.C {
 		text, err := os.ReadFile(file)
 		if port, _, ok := strings.Cut(string(text), "\n"); err == nil && ok {
@@ -183,9 +192,11 @@ func squat(t *testing.T, file string) net.Listener {
 			if err != nil {
 				t.Error(err)
 			}
+
 			return l
 		}
 	}
+
 	return nil
 }
 
@@ -193,6 +204,7 @@ func squat(t *testing.T, file string) net.Listener {
 func TestAssignedPortCountsMostOfAll(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "vars")
 	require.NoError(t, os.WriteFile(file, []byte("PORT=8080\nOTHER=kept\n"), 0o600))
+
 	for from, configure := range map[string]func(a *spawner.App){
 		"env_files": func(a *spawner.App) { a.EnvFiles = []string{file} },
 		"envvars":   func(a *spawner.App) { maps.Copy(a.Env, map[string]string{"PORT": "8080", "OTHER": "kept"}) },

@@ -95,9 +95,11 @@ func (g *guard) watch(mark string) {
 	if g.closed {
 		return
 	}
+
 	if g.list == nil {
 		g.list = map[string]int{}
 	}
+
 	g.list[mark] = 0
 	g.tell(line("+", mark, 0))
 }
@@ -119,12 +121,14 @@ func (g *guard) forget(mark string) {
 	if _, listed := g.list[mark]; !listed {
 		return
 	}
+
 	delete(g.list, mark)
 	if g.input == nil {
 		return
 	}
 
 	g.tell(line("-", mark, 0))
+
 	// That of the server's own user stays: there may be no room for another process later.
 	if len(g.list) == 0 && (g.closed || g.identity.switched) {
 		g.end()
@@ -135,6 +139,7 @@ func line(sign, mark string, pid int) string {
 	if pid == 0 {
 		return fmt.Sprintf("%s %s\n", sign, mark)
 	}
+
 	return fmt.Sprintf("%s %s %d\n", sign, mark, pid)
 }
 
@@ -145,12 +150,15 @@ func (g *guard) tell(text string) {
 		if _, err := g.input.WriteString(text); err == nil {
 			return
 		}
+
 		_ = g.input.Close()
 		g.input = nil
 	}
+
 	if err := g.start(); err != nil && !g.failed {
 		g.failed = true
-		g.log.Error(err, "programs with a start command would outlive this server if it were killed: cannot start the shell that would end them",
+		g.log.Error(err, "programs with a start command would outlive this server if it were killed: cannot start "+
+			"the shell that would end them",
 			"shell", shell)
 	}
 }
@@ -160,6 +168,7 @@ func (g *guard) start() error {
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = theirs.Close() }()
 	cmd := &exec.Cmd{
 		Path:  shell,
@@ -184,10 +193,12 @@ func (g *guard) start() error {
 			return err
 		}
 	}
+
 	g.input, g.failed = ours, false
 	gone := make(chan struct{})
 	g.gone = gone
 	go g.await(cmd, ours, gone)
+
 	return nil
 }
 
@@ -204,10 +215,12 @@ func (g *guard) await(cmd *exec.Cmd, input *os.File, gone chan struct{}) {
 	if g.input != input {
 		return
 	}
+
 	_ = input.Close()
 	g.input = nil
 	if len(g.list) > 0 && time.Since(began) > leastLife {
-		g.log.Info("the shell that ends programs if this server is killed has ended, and is started again", "status", cmd.ProcessState.String())
+		g.log.Info("the shell that ends programs if this server is killed has ended, and is started again", "status",
+			cmd.ProcessState.String())
 		g.tell("")
 	}
 }
@@ -222,6 +235,7 @@ func (g *guard) close() {
 		gone = g.gone
 		g.end()
 	}
+
 	g.mu.Unlock()
 
 	if gone != nil {
@@ -233,6 +247,7 @@ func (g *guard) end() {
 	if g.input != nil {
 		_ = g.input.Close()
 	}
+
 	g.input = nil
 }
 
@@ -253,6 +268,7 @@ func (a *attempt) guard() *guard {
 	if all.byUser == nil {
 		all.byUser = map[string]*guard{}
 	}
+
 	g := all.byUser[key]
 	if g == nil {
 		g = &guard{log: all.log, identity: a.identity, closed: all.closed}

@@ -34,10 +34,12 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 		"deaf":   "trap '' TERM; " + serve + " & echo $! >deaf; while :; do wait; done",
 		"gone":   "(setsid sh -c 'trap \"\" TERM; echo $$ >gone; while :; do sleep 1000; done' &); exec " + serve,
 	}
+
 	apps := make([]spawner.App, 0, len(scripts))
 	for _, script := range scripts {
 		apps = append(apps, spawner.App{Root: root, StartCommand: []string{"/bin/sh", "-c", script}})
 	}
+
 	text, err := json.Marshal(map[string]any{"Dir": dir, "Apps": apps})
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -46,6 +48,7 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+
 	var pids []int
 	for lines := bufio.NewScanner(stdout); len(pids) < len(apps) && lines.Scan(); {
 		var pid int
@@ -53,7 +56,9 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 		require.NoError(t, err)
 		pids = append(pids, pid)
 	}
+
 	require.Len(t, pids, len(apps))
+
 	for _, name := range []string{"child", "left", "deaf", "gone"} {
 		require.Eventually(t, func() bool {
 			text, err := os.ReadFile(filepath.Join(root, name))
@@ -61,13 +66,16 @@ func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
 			if err != nil || e != nil {
 				return false
 			}
+
 			pids = append(pids, pid)
+
 			return true
 		}, patience, time.Millisecond)
 	}
 
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
+
 	for _, pid := range pids {
 		requireGone(t, pid)
 	}

@@ -25,6 +25,7 @@ func (a *attempt) request() loaderproto.Request {
 	if a.command.preloader != nil {
 		method = SmartSpawning
 	}
+
 	r := loaderproto.Request{
 		PassengerRoot:     cmp.Or(app.PassengerRoot, a.dir.loaders),
 		PassengerVersion:  a.config.Version,
@@ -59,6 +60,7 @@ func (a *attempt) request() loaderproto.Request {
 	if a.identity.byStartupFile {
 		r.StartupFileUID = strconv.Itoa(a.identity.uid)
 	}
+
 	return r
 }
 
@@ -67,6 +69,7 @@ func (a *attempt) python() string {
 	if a.command.appType.Name == "wsgi" {
 		return a.command.argv[0]
 	}
+
 	return a.app.Python
 }
 
@@ -89,6 +92,7 @@ func (a *attempt) negotiate(ctx context.Context) (ready *loaderproto.Ready, rest
 		ready, rest, err = n.Negotiate(conn)
 		return err
 	})
+
 	return ready, rest, err
 }
 
@@ -110,8 +114,10 @@ func (a *attempt) converse(ctx context.Context, talk func(io.ReadWriter) error) 
 		// A deadline that is set later would cut off what follows.
 		<-interrupted
 	}
+
 	if err == nil {
 		err = canceled(ctx)
 	}
+
 	return err
 }

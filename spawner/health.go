@@ -53,6 +53,7 @@ func Confirm(ctx context.Context, config *Config, app App, p Process) error {
 	if err == nil {
 		return nil
 	}
+
 	return c.explain(ctx, err)
 }
 
@@ -75,6 +76,7 @@ func (a *attempt) confirm(ctx context.Context, p *process) error {
 		if err := c.run(ctx); err != nil {
 			return err
 		}
+
 		if !p.child.lives() {
 			return &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 		}
@@ -83,6 +85,7 @@ func (a *attempt) confirm(ctx context.Context, p *process) error {
 	a.output.release()
 	p.info.Checked = true
 	p.info.SpawnEnded = time.Now()
+
 	return nil
 }
 
@@ -94,9 +97,11 @@ func (a *App) checkSteps() (steps []StepName) {
 	if a.HealthPath != "" {
 		steps = append(steps, StepHealth)
 	}
+
 	if len(a.WarmupPaths) > 0 {
 		steps = append(steps, StepWarmUp)
 	}
+
 	return steps
 }
 
@@ -104,6 +109,7 @@ func (a *App) healthTimeout() time.Duration {
 	if a.HealthTimeout == 0 {
 		return DefaultHealthTimeout
 	}
+
 	return a.HealthTimeout
 }
 
@@ -116,6 +122,7 @@ func (a *App) validateHealth() (errs []error) {
 			errs = append(errs, err)
 		}
 	}
+
 	for _, path := range a.WarmupPaths {
 		if err := checkPath("warm-up", path); err != nil {
 			errs = append(errs, err)
@@ -125,13 +132,16 @@ func (a *App) validateHealth() (errs []error) {
 	if _, err := parseStatuses(a.HealthStatus); err != nil {
 		errs = append(errs, err)
 	}
+
 	if a.HealthTimeout < 0 {
 		fault("the health time-out %s is negative", a.HealthTimeout)
 	}
+
 	noHost := func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/\?#@,"`, c) }
 	if strings.ContainsFunc(a.HealthHost, noHost) {
 		fault("the health host %q is not a host name, such as www.example.com", a.HealthHost)
 	}
+
 	return errs
 }
 
@@ -141,11 +151,14 @@ func checkPath(what, path string) error {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("the %s path %q does not begin with a slash", what, path)
 	case strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }):
-		return fmt.Errorf("the %s path %q has a blank or another character in it that must be written with a percent sign, as %%20",
+		return fmt.Errorf("the %s path %q has a blank or another character in it that must be written with a "+
+			"percent sign, as %%20",
 			what, path)
 	}
+
 	if _, err := url.ParseRequestURI(path); err != nil {
 		return fmt.Errorf("the %s path %q is not one that can be asked for: write a percent sign as %%25", what, path)
 	}
+
 	return nil
 }

@@ -23,6 +23,7 @@ func checkedApps() map[string]func(*testing.T) spawner.App {
 	plain := func(behaviour string, params ...string) func(*testing.T) spawner.App {
 		return func(t *testing.T) spawner.App { t.Helper(); return app(t, behaviour, params...) }
 	}
+
 	return map[string]func(*testing.T) spawner.App{
 		"http on a Unix socket":       plain("http"),
 		"http on a TCP socket":        plain("tcp"),
@@ -41,6 +42,7 @@ func checkedApps() map[string]func(*testing.T) spawner.App {
 
 func forEachCheckedApp(t *testing.T, run func(*testing.T, *fixture, spawner.App)) {
 	t.Helper()
+
 	for name, newApp := range checkedApps() {
 		t.Run(name, func(t *testing.T) { run(t, newFixture(t), newApp(t)) })
 	}
@@ -52,6 +54,7 @@ func (f *fixture) spawnChecked(t *testing.T, a spawner.App) (spawner.Process, er
 	s, err := f.NewSpawner(a)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, s.Close()) }()
+
 	return s.Spawn(t.Context())
 }
 
@@ -60,6 +63,7 @@ func (f *fixture) failChecked(t *testing.T, a spawner.App) *spawner.SpawnError {
 	_, err := f.spawnChecked(t, a)
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
+
 	return e
 }
 
@@ -93,13 +97,25 @@ func TestHealthCheckFails(t *testing.T) {
 			category     spawner.Category
 			parts        []string
 		}{
-			{"/check/status/500", "", spawner.CategoryHealth, []string{"500 Internal Server Error instead of one below 400", `"this is 500"`}},
+			{
+				"/check/status/500", "", spawner.CategoryHealth,
+				[]string{"500 Internal Server Error instead of one below 400", `"this is 500"`},
+			},
 			{"/check/status/404", "", spawner.CategoryHealth, []string{"404 Not Found"}},
-			{"/check/status/204", "200,300-399", spawner.CategoryHealth, []string{"204 No Content instead of 200,300-399"}},
+			{
+				"/check/status/204", "200,300-399", spawner.CategoryHealth,
+				[]string{"204 No Content instead of 200,300-399"},
+			},
 			{"/check/redirect", "200-299", spawner.CategoryHealth, []string{"302 Found", "leads to /login"}},
-			{"/check/host/www.example.com", "", spawner.CategoryHealth, []string{"400 Bad Request", "(Host: localhost)"}},
+			{
+				"/check/host/www.example.com", "", spawner.CategoryHealth,
+				[]string{"400 Bad Request", "(Host: localhost)"},
+			},
 			{"/check/html", "", spawner.CategoryHealth, []string{`"Server Error (500) It's broken"`}},
-			{"/check/trace", "", spawner.CategoryHealth, []string{"500", "the application has a syntax error: SyntaxError: invalid syntax"}},
+			{
+				"/check/trace", "", spawner.CategoryHealth,
+				[]string{"500", "the application has a syntax error: SyntaxError: invalid syntax"},
+			},
 			{"/check/half", "", spawner.CategoryHealth, []string{"closed the connection"}},
 			{"/check/garbage", "", spawner.CategoryHealth, []string{"no valid response", "SSH-2.0"}},
 			{"/check/exit/3", "", spawner.CategoryHealth, []string{"the process ended"}},
@@ -110,19 +126,23 @@ func TestHealthCheckFails(t *testing.T) {
 			if test.category == spawner.CategoryTimeout {
 				a.HealthTimeout = 200 * time.Millisecond
 			}
+
 			e := f.failChecked(t, a)
 			require.Contains(t, e.Summary, "the health check GET "+test.path)
 			if test.path == "/check/trace" && strings.HasSuffix(t.Name(), "preloader_of_the_original") {
 				test.parts = nil // its workers print to the preloader's stderr
 			}
+
 			for _, part := range test.parts {
 				require.Contains(t, e.Summary, part)
 			}
+
 			require.Equal(t, test.category, e.Category, e.Summary)
 			require.NotEmpty(t, e.Advice)
 			requireFailedStep(t, e.Journey, spawner.StepHealth)
 			require.Len(t, f.log.lines("cannot start a process", e.ID), 1)
 		}
+
 		require.NotContains(t, f.log.String(), "connect_password")
 	})
 }
@@ -134,6 +154,7 @@ func TestHealthCheckOfCutConnection(t *testing.T) {
 			require.Contains(t, f.failChecked(t, a).Summary, "the application closed the connection")
 			return
 		}
+
 		// It could be that the program is not ready yet.
 		a.StartTimeout = short
 		e := f.failChecked(t, a)
@@ -212,12 +233,21 @@ func TestHealthOptions(t *testing.T) {
 		set   func(*spawner.App)
 		fault string
 	}{
-		{"health path", func(a *spawner.App) { a.HealthPath = "up" }, `the health path "up" does not begin with a slash`},
+		{
+			"health path", func(a *spawner.App) { a.HealthPath = "up" },
+			`the health path "up" does not begin with a slash`,
+		},
 		{"health path with a blank", func(a *spawner.App) { a.HealthPath = "/a b" }, `%20`},
 		{"health path with a line break", func(a *spawner.App) { a.HealthPath = "/a\r\nX: y" }, `%20`},
 		{"health path with a percent sign", func(a *spawner.App) { a.HealthPath = "/100%" }, `%25`},
-		{"warm-up path", func(a *spawner.App) { a.WarmupPaths = []string{"/", "login"} }, `the warm-up path "login" does not begin with a slash`},
-		{"empty warm-up path", func(a *spawner.App) { a.WarmupPaths = []string{""} }, `the warm-up path "" does not begin with a slash`},
+		{
+			"warm-up path", func(a *spawner.App) { a.WarmupPaths = []string{"/", "login"} },
+			`the warm-up path "login" does not begin with a slash`,
+		},
+		{
+			"empty warm-up path", func(a *spawner.App) { a.WarmupPaths = []string{""} },
+			`the warm-up path "" does not begin with a slash`,
+		},
 		{"text", func(a *spawner.App) { a.HealthStatus = "ok" }, `the health status "ok" is neither`},
 		{"impossible", func(a *spawner.App) { a.HealthStatus = "200,600" }, `the health status "600" is neither`},
 		{"not final", func(a *spawner.App) { a.HealthStatus = "100-200" }, `"100-200" is neither`},
@@ -237,9 +267,13 @@ func TestHealthOptions(t *testing.T) {
 			require.NotContains(t, err.Error(), "\n", "one sentence")
 		})
 	}
+
 	good := spawner.App{
-		Root: "/app", HealthPath: "/up?full=1", HealthStatus: " 200 , 204-206,401", HealthHost: "[::1]:8080",
-		WarmupPaths: []string{"/", "/caf%C3%A9"},
+		Root:         "/app",
+		HealthPath:   "/up?full=1",
+		HealthStatus: " 200 , 204-206,401",
+		HealthHost:   "[::1]:8080",
+		WarmupPaths:  []string{"/", "/caf%C3%A9"},
 	}
 	require.NoError(t, good.Validate())
 }
@@ -284,6 +318,7 @@ func TestConfirm(t *testing.T) {
 					require.NoError(t, err)
 					return
 				}
+
 				var e *spawner.SpawnError
 				require.ErrorAs(t, err, &e)
 				require.Equal(t, test.category, e.Category)
@@ -297,7 +332,11 @@ func TestConfirm(t *testing.T) {
 
 func TestConfirmSeesTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := spawnertest.New(spawnertest.Script{ServeConn: func(p *spawnertest.Process, _ net.Conn) { p.Die("signal: killed") }})
+		f := spawnertest.New(spawnertest.Script{ServeConn: func(p *spawnertest.Process,
+			_ net.Conn,
+		) {
+			p.Die("signal: killed")
+		}})
 		a := spawner.App{Root: "/app", HealthPath: "/up"}
 		s, err := f.NewSpawner(a)
 		require.NoError(t, err)

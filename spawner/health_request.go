@@ -57,6 +57,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+
 	defer func() { _ = conn.Close() }()
 
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -68,6 +69,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 			return reply{}, err
 		}
 	}
+
 	// An application may answer and close before it has read everything.
 	_, writeErr := conn.Write(head)
 
@@ -75,6 +77,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	if got.status == 0 && writeErr != nil {
 		err = writeErr
 	}
+
 	return got, err
 }
 
@@ -82,6 +85,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 func (r *ownRequest) http() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\n", r.uri)
+
 	for _, field := range [][2]string{
 		{"Host", r.host},
 		{"User-Agent", r.agent},
@@ -92,7 +96,9 @@ func (r *ownRequest) http() []byte {
 	} {
 		fmt.Fprintf(&b, "%s: %s\r\n", field[0], field[1])
 	}
+
 	b.WriteString("\r\n")
+
 	return b.Bytes()
 }
 
@@ -103,11 +109,13 @@ func (r *ownRequest) session(password string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	script := string(base)
 	below, ok := base.Cut(path)
 	if !ok {
 		script, below = "", path
 	}
+
 	if below == "" {
 		below = "/"
 	}
@@ -140,6 +148,7 @@ func (r *ownRequest) session(password string) ([]byte, error) {
 	} {
 		e.Add(pair[0], pair[1])
 	}
+
 	return e.Bytes()
 }
 
@@ -153,6 +162,7 @@ func readReply(conn io.Reader) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	got := reply{status: resp.StatusCode, location: resp.Header.Get("Location")}
 
@@ -161,9 +171,11 @@ func readReply(conn io.Reader) (reply, error) {
 	if err == nil {
 		_, err = io.Copy(io.Discard, resp.Body)
 	}
+
 	if limited.N == 0 {
 		err = nil // the response is too long for us, not wrong
 	}
+
 	return got, err
 }
 
@@ -174,14 +186,17 @@ func readFinalHead(in *bufio.Reader) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		if resp.StatusCode >= lowestStatus {
 			return resp, nil
 		}
+
 		_ = resp.Body.Close() // such a response has none
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			break
 		}
 	}
+
 	return nil, errors.New("there was no final response")
 }
 
@@ -201,8 +216,10 @@ func excerpt(body []byte, contentType string) string {
 		if !unicode.IsPrint(c) {
 			return ' '
 		}
+
 		return c
 	}, text)
+
 	return shorten(strings.Join(strings.Fields(text), " "))
 }
 

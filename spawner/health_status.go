@@ -34,9 +34,11 @@ func parseStatuses(list string) (statuses, error) {
 
 		r := statusRange{parseStatus(from), parseStatus(to)}
 		if r.from == 0 || r.to == 0 || r.from > r.to {
-			return nil, fmt.Errorf("the health status %q is neither a status from %d to %d, nor a range such as 200-299, "+
+			return nil, fmt.Errorf("the health status %q is neither a status from %d to %d, nor a range such as "+
+				"200-299, "+
 				"nor a list of them with commas between", item, lowestStatus, highestStatus)
 		}
+
 		s = append(s, r)
 	}
 
@@ -49,6 +51,7 @@ func parseStatus(text string) int {
 	if err != nil || n < lowestStatus || n > highestStatus {
 		return 0
 	}
+
 	return n
 }
 
@@ -62,6 +65,7 @@ func (s statuses) include(status int) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -78,5 +82,6 @@ func (s statuses) String() string {
 			texts[i] += "-" + strconv.Itoa(r.to)
 		}
 	}
+
 	return strings.Join(texts, ",")
 }

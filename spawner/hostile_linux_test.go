@@ -33,6 +33,7 @@ func canary(t *testing.T) (path string, requireUnharmed func()) {
 	require.NoError(t, os.WriteFile(path, []byte("CANARY=tweet\n"), 0o600))
 	before, err := os.Lstat(path)
 	require.NoError(t, err)
+
 	return path, func() {
 		t.Helper()
 		now, err := os.Lstat(path)
@@ -52,6 +53,7 @@ func TestR07FilesAreReadAsTheUser(t *testing.T) {
 	secret, requireUnharmed := canary(t)
 	f := newUserFixture(t)
 	program := sharedProgram(t)
+
 	link := func(a *spawner.App, name string) {
 		require.NoError(t, os.Symlink(secret, filepath.Join(a.Root, name)))
 	}
@@ -81,6 +83,7 @@ func TestR07FilesAreReadAsTheUser(t *testing.T) {
 			require.NoError(t, os.Chmod(secret, 0o600))
 		})
 	}
+
 	requireUnharmed()
 }
 
@@ -101,11 +104,15 @@ func TestHostileReports(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	other := f.start(t, tenantApp(t, program, bob, bob))
+
 	socket := other.Info().Sockets[0].Address.Addr
 	for text, reason := range map[string]string{
-		"!> socket: main;unix:" + socket + ";session;1\n":                                           "is not in the directory",
-		"!> socket: main;unix:{dir}/../" + filepath.Base(filepath.Dir(socket)) + "/x;session;1\n":   "unacceptable address",
-		fmt.Sprintf("!> socket: main;unix:{socket};http_session;1\n!> pid: %d\n", other.Info().PID): "does not belong to user",
+		"!> socket: main;unix:" + socket +
+			";session;1\n": "is not in the directory",
+		"!> socket: main;unix:{dir}/../" + filepath.Base(filepath.Dir(socket)) +
+			"/x;session;1\n": "unacceptable address",
+		fmt.Sprintf("!> socket: main;unix:{socket};http_session;1\n!> pid: %d\n",
+			other.Info().PID): "does not belong to user",
 	} {
 		a := tenantApp(t, program, alice, alice)
 		a.Env = testapp.Env("say-after", "text=!> Ready\n"+text+"!> \n")
@@ -145,6 +152,7 @@ func TestH4SocketsOfOthers(t *testing.T) {
 func TestH5TheServerIsOutOfReach(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
+
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
 	for _, pid := range []int{os.Getpid(), other.Info().PID} {
 		for _, path := range []string{
@@ -156,6 +164,7 @@ func TestH5TheServerIsOutOfReach(t *testing.T) {
 			require.Regexp(t, "permission denied|operation not permitted", body, path)
 		}
 	}
+
 	body, err := get(t, p, fmt.Sprintf("/try-signal?pid=%d", p.Info().PID))
 	require.NoError(t, err)
 	require.Equal(t, "signalled", body, "the trick works")
@@ -168,15 +177,19 @@ func TestH6WhatIsInherited(t *testing.T) {
 	} {
 		t.Setenv(name, "inherited")
 	}
+
 	t.Setenv("MALLOC_ARENA_MAX", "2")
 	t.Setenv("LANG", "C.UTF-8")
 	f := newUserFixture(t)
 	p := f.start(t, tenantApp(t, sharedProgram(t), alice, alice))
+
 	s := stateOf(t, p)
 	for _, v := range s.Env {
 		require.NotContains(t, v, "inherited")
 	}
-	require.True(t, slices.Contains(s.Env, "MALLOC_ARENA_MAX=2") && slices.Contains(s.Env, "LANG=C.UTF-8"), "what configures programs stays")
+
+	require.True(t, slices.Contains(s.Env, "MALLOC_ARENA_MAX=2") && slices.Contains(s.Env, "LANG=C.UTF-8"),
+		"what configures programs stays")
 	require.Len(t, s.FDs, 3)
 	require.NotContains(t, strings.Join(s.Env, "\n"), p.Info().ConnectPassword)
 	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Info().PID))
@@ -220,23 +233,35 @@ func TestH9FIFOs(t *testing.T) {
 func TestH2R17StartupFileSwapped(t *testing.T) {
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
-		"wsgi": {"/usr/bin/python3", "passenger_wsgi.py", "def application(environ, start):\n    start('200 OK', [])\n    return [b'%d']\n"},
+		"wsgi": {
+			"/usr/bin/python3", "passenger_wsgi.py",
+			"def application(environ, start):\n    start('200 OK', [])\n    return [b'%d']\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			interpreter := interpreters.Find(t, map[string]string{"rack": "ruby", "wsgi": "python"}[name], kind.interpreter)
+			interpreter := interpreters.Find(t, map[string]string{"rack": "ruby", "wsgi": "python"}[name],
+				kind.interpreter)
 			f := newUserFixture(t)
 			dir := shortDir(t)
 			require.NoError(t, os.Chmod(dir, 0o755))
+
 			file, other := filepath.Join(dir, kind.file), filepath.Join(dir, "other")
 			for path, uid := range map[string]int{file: alice, other: bob} {
 				require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, kind.code, uid), 0o644))
 				require.NoError(t, os.Chown(path, uid, uid))
 			}
+
 			defer exchange(file, other)()
 			a := spawner.App{
-				Root: dir, GroupName: "app", Ruby: interpreter, Python: interpreter, StartTimeout: patience,
-				Env: testapp.Env("http"), SpawnMethod: spawner.DirectSpawning,
+				Root:         dir,
+				GroupName:    "app",
+				Ruby:         interpreter,
+				Python:       interpreter,
+				StartTimeout: patience,
+				Env:          testapp.Env("http"),
+				SpawnMethod:  spawner.DirectSpawning,
 			}
+
 			started, refused := 0, 0
 			for range 20 {
 				p, err := f.spawn(t, a)
@@ -245,10 +270,12 @@ func TestH2R17StartupFileSwapped(t *testing.T) {
 					refused++
 					continue
 				}
+
 				started++
 				require.Equal(t, credentialsOf(t, p)["Uid"], four(ownerOfCode(t, p)))
 				stopNow(p)
 			}
+
 			t.Logf("%d started, %d refused", started, refused)
 			require.Positive(t, started)
 		})
@@ -269,6 +296,7 @@ func exchange(a, b string) (stop func()) {
 			}
 		}
 	})
+
 	return func() {
 		close(done)
 		swapper.Wait()
@@ -283,12 +311,15 @@ func ownerOfCode(t *testing.T, p spawner.Process) int {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+
 	var e sessionproto.Encoder
 	for name, value := range map[string]string{
-		"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "PATH_INFO": "/", "PASSENGER_CONNECT_PASSWORD": p.Info().ConnectPassword,
+		"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "PATH_INFO": "/",
+		"PASSENGER_CONNECT_PASSWORD": p.Info().ConnectPassword,
 	} {
 		e.Add(name, value)
 	}
+
 	header, err := e.Bytes()
 	require.NoError(t, err)
 	_, err = conn.Write(header)
@@ -300,5 +331,6 @@ func ownerOfCode(t *testing.T, p spawner.Process) int {
 	require.NoError(t, err)
 	uid, err := strconv.Atoi(string(body))
 	require.NoError(t, err)
+
 	return uid
 }

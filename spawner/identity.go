@@ -54,10 +54,12 @@ func (id *identity) credential() *syscall.Credential {
 	if !id.switched {
 		return nil
 	}
+
 	c := &syscall.Credential{Uid: uint32(id.uid), Gid: uint32(id.gid)} //nolint:gosec // G115: from the system
 	for _, g := range id.groups {
 		c.Groups = append(c.Groups, uint32(g)) //nolint:gosec // G115: from the system
 	}
+
 	return c
 }
 
@@ -66,10 +68,12 @@ func (id *identity) String() string {
 	if name == "" {
 		name = "unknown name"
 	}
+
 	s := fmt.Sprintf("%s (uid %d), gid %d", name, id.uid, id.gid)
 	if id.switched {
 		s += fmt.Sprintf(", groups %v", id.groups)
 	}
+
 	return s
 }
 
@@ -83,8 +87,12 @@ type identifier struct {
 
 func newIdentifier(c *Config) *identifier {
 	return &identifier{
-		policy: c.Users, defaultUser: c.DefaultUser, defaultGroup: c.DefaultGroup,
-		euid: os.Geteuid(), egid: os.Getegid(), accounts: systemAccounts,
+		policy:       c.Users,
+		defaultUser:  c.DefaultUser,
+		defaultGroup: c.DefaultGroup,
+		euid:         os.Geteuid(),
+		egid:         os.Getegid(),
+		accounts:     systemAccounts,
 	}
 }
 
@@ -99,14 +107,17 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	if !i.switches() {
 		return i.self(app)
 	}
+
 	defaultUser, err := i.accounts.user(i.defaultUser)
 	if err != nil {
 		return nil, i.unknown("the default user", i.defaultUser, unknownUser, err)
 	}
+
 	defaultGID, err := i.defaultGID(defaultUser)
 	if err != nil {
 		return nil, err
 	}
+
 	var info fs.FileInfo
 	if i.policy == UserOfApp && (app.User == "" || app.Group == GroupOfStartupFile) {
 		// What a link says belongs to whoever made the link.
@@ -114,10 +125,12 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 			return nil, startupFault(reference, err)
 		}
 	}
+
 	user, err := i.user(app, info)
 	if err != nil {
 		return nil, err
 	}
+
 	id := &identity{switched: true, byStartupFile: user != nil && app.User == "" && info.Mode().IsRegular()}
 	if user == nil || user.uid == 0 {
 		user, id.byStartupFile = defaultUser, false
@@ -126,18 +139,24 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 			return nil, err
 		}
 	}
+
 	if user == defaultUser && app.User != "" && i.policy == UserOfApp {
-		id.doubt = fmt.Errorf("the application is to run as the user %q, which is root or does not exist on this host: it runs as the default user %q",
+		id.doubt = fmt.Errorf("the application is to run as the user %q, which is root or does not exist on this "+
+			"host: it runs as the default user %q",
 			app.User, i.defaultUser)
 	}
+
 	id.account = *user
 	if id.gid, err = i.gid(app, info, user); err != nil {
 		return nil, err
 	}
+
 	if id.gid <= 0 {
 		id.gid = defaultGID
 	}
+
 	id.groups, err = i.supplementary(user, id.gid)
+
 	return id, err
 }
 
@@ -148,14 +167,20 @@ func (i *identifier) self(app *App) (*identity, error) {
 	if self, err := i.accounts.userByID(i.euid); err == nil {
 		id.account = *self
 	}
+
 	if app.User != "" && app.User != id.name && app.User != strconv.Itoa(id.uid) {
 		return nil, &fault{problem: otherUser, err: fmt.Errorf("cannot run as user %q: %w", app.User, errOtherUser)}
 	}
+
 	if app.Group != "" && app.Group != GroupOfStartupFile && app.Group != strconv.Itoa(id.gid) {
 		if name, err := i.accounts.groupByID(id.gid); err != nil || name != app.Group {
-			return nil, &fault{problem: otherUser, err: fmt.Errorf("cannot run as group %q: %w", app.Group, errOtherUser)}
+			return nil, &fault{
+				problem: otherUser,
+				err:     fmt.Errorf("cannot run as group %q: %w", app.Group, errOtherUser),
+			}
 		}
 	}
+
 	return id, nil
 }
 
@@ -163,6 +188,7 @@ func (i *identifier) defaultGID(defaultUser *account) (int, error) {
 	if i.defaultGroup == "" {
 		return defaultUser.gid, nil
 	}
+
 	return i.namedGroup("the default group", i.defaultGroup)
 }
 
@@ -171,26 +197,33 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 	if i.policy == DefaultUserOnly {
 		return nil, nil
 	}
+
 	if app.User != "" {
 		user, err := i.accounts.user(app.User)
 		if uid, notNumber := strconv.Atoi(app.User); err != nil && notNumber == nil {
 			user, err = i.accounts.userByID(uid)
 		}
+
 		if errors.Is(err, errNoEntry) {
 			return nil, nil
 		}
+
 		if err != nil {
 			return nil, i.unknown("the user", app.User, unknownUser, err)
 		}
+
 		return user, nil
 	}
+
 	user, err := i.accounts.userByID(int(statOf(info).Uid))
 	if errors.Is(err, errNoEntry) {
 		return nil, nil
 	}
+
 	if err != nil {
 		return nil, &fault{problem: userDatabase, err: err}
 	}
+
 	return user, nil
 }
 
@@ -216,10 +249,12 @@ func (i *identifier) gid(app *App, info fs.FileInfo, user *account) (int, error)
 		} else if err != nil {
 			return 0, &fault{problem: userDatabase, err: err}
 		}
+
 		return gid, nil
 	case app.Group != "":
 		return i.namedGroup("the group", app.Group)
 	}
+
 	return user.gid, nil
 }
 
@@ -229,9 +264,11 @@ func (i *identifier) namedGroup(what, name string) (int, error) {
 	if n, notNumber := strconv.Atoi(name); err != nil && notNumber == nil && n > 0 {
 		return n, nil
 	}
+
 	if err != nil {
 		return 0, i.unknown(what, name, unknownGroup, err)
 	}
+
 	return gid, nil
 }
 
@@ -239,6 +276,7 @@ func (*identifier) unknown(what, name string, p problem, err error) error {
 	if !errors.Is(err, errNoEntry) {
 		p = userDatabase
 	}
+
 	return &fault{problem: p, subject: fmt.Sprintf("%s %q", what, name), err: err}
 }
 
@@ -249,10 +287,12 @@ func (i *identifier) supplementary(user *account, gid int) ([]int, error) {
 	if err != nil {
 		return nil, &fault{problem: userDatabase, err: err}
 	}
+
 	groups = slices.DeleteFunc(slices.Clone(groups), func(g int) bool { return g == user.gid && g != gid })
 	if !slices.Contains(groups, gid) {
 		groups = append([]int{gid}, groups...)
 	}
+
 	return groups, nil
 }
 
@@ -262,5 +302,6 @@ func statOf(info fs.FileInfo) *syscall.Stat_t {
 	if !ok {
 		return &syscall.Stat_t{}
 	}
+
 	return stat
 }

@@ -28,12 +28,14 @@ func isForUs(name string) bool {
 	if strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && strings.HasSuffix(name, "HEADERS") {
 		return true
 	}
+
 	switch name {
 	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
 		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
 		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", MarkerVar:
 		return true
 	}
+
 	return strings.HasPrefix(name, "Malloc") // macOS
 }
 
@@ -44,6 +46,7 @@ func IsOperators(name string) bool {
 	case "HOME", "USER", "LOGNAME", "SHELL":
 		return true
 	}
+
 	return isForOperator(name)
 }
 
@@ -54,10 +57,12 @@ func isForOperator(name string) bool {
 	case "MAIL", "OLDPWD", "XAUTHORITY", "GNUPGHOME", "KRB5CCNAME", "USERNAME":
 		return true
 	}
+
 	for _, prefix := range []string{"SUDO_", "SSH_", "XDG_", "DBUS_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
+
 	return false
 }

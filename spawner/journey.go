@@ -71,6 +71,7 @@ func (s StepState) String() string {
 	case StepFailed:
 		return "failed"
 	}
+
 	return fmt.Sprintf("StepState(%d)", uint8(s))
 }
 
@@ -98,12 +99,14 @@ func (j *journal) plan(names []StepName) {
 			}
 		}
 	}
+
 	j.steps = planned
 }
 
 // enter begins a step and so ends the one before.
 func (j *journal) enter(name StepName) {
 	j.end(StepPerformed)
+
 	for i := range j.steps {
 		if j.steps[i].Name == name {
 			j.steps[i].State, j.began = StepInProgress, time.Now()
@@ -126,5 +129,6 @@ func (j Journey) failed() StepName {
 			return s.Name
 		}
 	}
+
 	return ""
 }

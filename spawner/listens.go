@@ -15,6 +15,7 @@ func (a *attempt) listens(addr netip.Addr) (ours, known bool) {
 	}
 
 	owner := a.owner()
+
 	theirs, inodes := false, map[uint64]bool{}
 	for _, l := range listeners {
 		switch {
@@ -25,6 +26,7 @@ func (a *attempt) listens(addr netip.Addr) (ours, known bool) {
 			theirs = true
 		}
 	}
+
 	if len(inodes) == 0 {
 		return false, theirs
 	}

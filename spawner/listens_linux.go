@@ -16,16 +16,19 @@ func (a *attempt) holdsSocket(inodes map[uint64]bool) bool {
 		if err != nil {
 			continue
 		}
+
 		// A session cannot be entered from outside. A marker can be in anybody's environment.
 		if p.session != a.child.pid {
 			if p.uid != a.identity.uid {
 				continue
 			}
+
 			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 			if err != nil || !strings.Contains("\x00"+string(env), marker) {
 				continue
 			}
 		}
+
 		if hasSocket(pid, inodes) {
 			return true
 		}
@@ -47,6 +50,7 @@ func hasSocket(pid int, inodes map[uint64]bool) bool {
 		if err != nil || !ok {
 			continue
 		}
+
 		inode, err := strconv.ParseUint(strings.TrimSuffix(name, "]"), 10, 64)
 		if err == nil && inodes[inode] {
 			return true

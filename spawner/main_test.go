@@ -41,6 +41,7 @@ func playOwner() {
 	if !ok {
 		return
 	}
+
 	fatal := func(err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -55,6 +56,7 @@ func playOwner() {
 	fatal(os.Unsetenv(ownerVar))
 	f, err := spawner.New(spawner.Config{Users: spawner.SameUser, Dir: owned.Dir})
 	fatal(err)
+
 	for _, a := range owned.Apps {
 		s, err := f.NewSpawner(a)
 		fatal(err)
@@ -62,6 +64,7 @@ func playOwner() {
 		fatal(err)
 		fmt.Println(p.Info().PID)
 	}
+
 	select {}
 }
 
@@ -79,14 +82,17 @@ func newFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 	t.Helper()
 	f := &fixture{dir: shortDir(t)}
 	leakgate.Check(t, leakgate.Dir(f.dir), leakgate.Marker(testapp.Marker()))
+
 	c := spawner.Config{Users: spawner.SameUser, Dir: f.dir, Logger: f.log.logger()}
 	for _, change := range change {
 		change(&c)
 	}
+
 	var err error
 	f.Factory, err = spawner.New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.Close()) })
+
 	return f
 }
 
@@ -98,15 +104,20 @@ func shortDir(t *testing.T) string {
 	dir, err = filepath.EvalSymlinks(dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+
 	return dir
 }
 
 // app returns an application that plays a behaviour of testapp.
 func app(t *testing.T, behaviour string, params ...string) spawner.App {
 	t.Helper()
+
 	return spawner.App{
-		Root: t.TempDir(), GroupName: "app", StartCommand: testapp.Command(),
-		Env: testapp.Env(behaviour, params...), StartTimeout: patience,
+		Root:         t.TempDir(),
+		GroupName:    "app",
+		StartCommand: testapp.Command(),
+		Env:          testapp.Env(behaviour, params...),
+		StartTimeout: patience,
 	}
 }
 
@@ -114,6 +125,7 @@ func (f *fixture) spawn(t *testing.T, app spawner.App) (spawner.Process, error) 
 	t.Helper()
 	s, err := f.NewSpawner(app)
 	require.NoError(t, err)
+
 	return s.Spawn(t.Context())
 }
 
@@ -127,6 +139,7 @@ func (f *fixture) start(t *testing.T, app spawner.App) spawner.Process {
 		cancel()
 		p.Stop(ctx)
 	})
+
 	return p
 }
 
@@ -137,6 +150,7 @@ func (f *fixture) fail(t *testing.T, app spawner.App) *spawner.SpawnError {
 	require.Nil(t, p)
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
+
 	return e
 }
 
@@ -153,6 +167,7 @@ func get(t *testing.T, p spawner.Process, path string) (string, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
+
 	return string(body), err
 }
 
@@ -172,6 +187,7 @@ func stateOf(t *testing.T, p spawner.Process) state {
 	require.NoError(t, err)
 	var s state
 	require.NoError(t, json.Unmarshal([]byte(body), &s))
+
 	return s
 }
 
@@ -182,6 +198,7 @@ func kill(t *testing.T) func(spawner.Process) {
 
 func requireExit(t *testing.T, p spawner.Process) {
 	t.Helper()
+
 	select {
 	case <-p.Exited():
 	case <-time.After(patience):
@@ -205,6 +222,7 @@ func (b *logBuffer) logger() logr.Logger {
 		if block != nil {
 			<-block
 		}
+
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		fmt.Fprintln(&b.buf, args)
@@ -225,10 +243,12 @@ func (b *logBuffer) lines(parts ...string) []string {
 		for _, p := range parts {
 			all = all && strings.Contains(line, p)
 		}
+
 		if all {
 			found = append(found, line)
 		}
 	}
+
 	return found
 }
 
@@ -237,6 +257,7 @@ func threads(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/task")
 	require.NoError(t, err)
+
 	return len(entries)
 }
 
@@ -245,6 +266,7 @@ func withUmask[T any](t *testing.T, umask int, f func() T) T {
 	t.Helper()
 	before := syscall.Umask(umask)
 	defer syscall.Umask(before)
+
 	return f()
 }
 
@@ -252,6 +274,7 @@ func uidOf(t *testing.T, info os.FileInfo) int {
 	t.Helper()
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	require.True(t, ok)
+
 	return int(stat.Uid)
 }
 

@@ -27,6 +27,7 @@ func TestA6FloodWhileStarting(t *testing.T) {
 		defer close(done)
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
+
 		for {
 			select {
 			case <-tick.C:
@@ -63,12 +64,15 @@ func TestIdleProcessesTakeNoThread(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs pidfd")
 	}
+
 	f := newFixture(t)
 	before := threads(t)
+
 	const n = 10
 	for range n {
 		f.start(t, app(t, "http"))
 	}
+
 	require.Less(t, threads(t), before+n)
 }
 

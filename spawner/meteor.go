@@ -24,6 +24,7 @@ func isMeteorBundle(root string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -31,6 +32,7 @@ func meteorStartupFile(root string) string {
 	if _, err := os.Stat(filepath.Join(root, meteorMark)); err != nil && isMeteorBundle(root) {
 		return filepath.Join(root, meteorBundleFile)
 	}
+
 	return filepath.Join(root, meteorMark)
 }
 
@@ -41,6 +43,7 @@ func (r *resolver) meteor(c *command) error {
 	if filepath.Base(c.startupFile) == meteorMark {
 		return r.meteorSource(c)
 	}
+
 	return r.meteorBundle(c)
 }
 
@@ -48,17 +51,21 @@ func (r *resolver) meteorSource(c *command) error {
 	if _, err := os.Stat(c.startupFile); err != nil {
 		return startupFault(c.startupFile, err)
 	}
+
 	meteor, err := r.lookUp(r.app.Meteor, interpreterMissing)
 	if err != nil {
 		return err
 	}
+
 	c.argv = []string{meteor, "run", "--port", "127.0.0.1:$PORT"}
 	if r.app.Environment == DefaultEnvironment {
 		c.argv = append(c.argv, "--production")
 	}
+
 	if r.app.MeteorSettings != "" {
 		c.argv = append(c.argv, "--settings", absolute(r.app.Root, r.app.MeteorSettings))
 	}
+
 	return nil
 }
 
@@ -66,10 +73,12 @@ func (r *resolver) meteorBundle(c *command) error {
 	if err := checkStartupFile(c.startupFile); err != nil {
 		return err
 	}
+
 	node, err := r.node(c)
 	if err != nil {
 		return err
 	}
+
 	c.argv = []string{node, c.startupFile}
 	c.env = map[string]string{
 		"BIND_IP": "127.0.0.1",
@@ -79,14 +88,18 @@ func (r *resolver) meteorBundle(c *command) error {
 	if os.Getenv("ROOT_URL") == "" || !inherits("ROOT_URL", r.switched) {
 		c.env["ROOT_URL"] = "http://localhost" + r.app.BaseURI
 	}
+
 	if r.app.MeteorSettings == "" {
 		return nil
 	}
+
 	path := absolute(r.app.Root, r.app.MeteorSettings)
 	settings, err := ownfile.ReadRegular(path, maxMeteorSettings)
 	if err != nil {
 		return &fault{problem: settingsUnusable, subject: path, err: err}
 	}
+
 	c.env["METEOR_SETTINGS"] = string(settings)
+
 	return nil
 }

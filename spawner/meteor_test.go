@@ -30,6 +30,7 @@ func meteorApp(t *testing.T, kind string) spawner.App {
 	a.Type, a.StartCommand, a.Meteor = "", nil, filepath.Join(standIns, "meteor")
 	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "settings.json"), []byte(`{"key": "value"}`), 0o600))
 	a.MeteorSettings = "settings.json"
+
 	return a
 }
 
@@ -40,6 +41,7 @@ func answer(t *testing.T, p spawner.Process) map[string]any {
 	require.NoError(t, err)
 	var said map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body), &said), body)
+
 	return said
 }
 
@@ -49,6 +51,7 @@ func TestMeteorSource(t *testing.T) {
 	found, err := spawner.DetectType(a.Root)
 	require.NoError(t, err)
 	require.Equal(t, "meteor", found.Name)
+
 	for environment, production := range map[string]bool{"production": true, "development": false} {
 		a.Environment = environment
 		p := f.start(t, a)

@@ -16,6 +16,7 @@ import (
 func TestOriginalLoader(t *testing.T) {
 	s := newSite(t, app(t, "original"))
 	long := strings.Repeat("0123456789abcdef", 64<<10)
+
 	requests := 0
 	for range 3 {
 		for _, request := range []struct{ method, body, want string }{
@@ -30,7 +31,9 @@ func TestOriginalLoader(t *testing.T) {
 			requests++
 		}
 	}
+
 	require.EqualValues(t, requests, s.dials.Load(), "a connection for each request")
+
 	for _, line := range []string{"booting", "options are here", "noise", "more noise", "!>not of the protocol"} {
 		require.NotEmpty(t, s.log.lines(`"`+line+`"`), line)
 	}

@@ -76,6 +76,7 @@ func newOutput(log logr.Logger, prefix bool) *output {
 	o := &output{log: log, prefix: prefix, capturing: true}
 	o.out = stream{output: o, name: "stdout"}
 	o.error = stream{output: o, name: "stderr"}
+
 	return o
 }
 
@@ -94,21 +95,25 @@ func (o *output) started(pid int) {
 // that a flood of output leaves processors to others.
 func (s *stream) Write(p []byte) (int, error) {
 	s.output.capture(p)
+
 	n, beyond := len(p), 0
 	for len(p) > 0 {
 		piece, rest, whole := bytes.Cut(p, []byte{'\n'})
 		if room := maxLogLine - len(s.partial); len(piece) > room {
 			piece, rest, whole = p[:room], p[room:], true
 		}
+
 		s.partial = append(s.partial, piece...)
 		p = rest
 		if whole && !s.flush() {
 			beyond++
 		}
 	}
+
 	if beyond > 0 {
 		s.owed += n + beyond*lineCost
 	}
+
 	if s.owed >= floodPiece {
 		s.paused = s.output.flood.pause(s.owed, s.paused)
 		s.owed = 0
@@ -123,6 +128,7 @@ func (s *stream) flush() (within bool) {
 	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
 	within = s.output.enqueue(s.name, line)
 	s.partial = s.partial[:0]
+
 	return within
 }
 
@@ -138,11 +144,14 @@ func (o *output) capture(p []byte) {
 	if !o.capturing {
 		return
 	}
+
 	if cut := len(p) - MaxCapturedOutput; cut > 0 {
 		o.dropped += int64(len(o.captured) + cut)
 		o.captured, p = o.captured[:0], p[cut:]
 	}
+
 	o.captured = append(o.captured, p...)
+
 	// Twice the limit, so that bytes are not moved at each write.
 	if len(o.captured) > 2*MaxCapturedOutput {
 		o.trim()
@@ -174,6 +183,7 @@ func (o *output) release() (captured string, dropped int64) {
 	defer o.mu.Unlock()
 	o.trim()
 	captured, o.captured, o.capturing = string(o.captured), nil, false
+
 	return captured, o.dropped
 }
 
@@ -190,11 +200,13 @@ func (o *output) enqueue(stream string, text []byte) (within bool) {
 	if len(text) == 0 {
 		return within
 	}
+
 	size := len(text) + lineOverhead
 	if !within || o.queued+size > maxLogQueue {
 		o.drop(int64(len(text)))
 		return within
 	}
+
 	o.queue = append(o.queue, logLine{stream: stream, text: string(text)})
 	o.queued += size
 	o.work()
@@ -232,21 +244,26 @@ func (o *output) work() {
 
 func (o *output) logQueue(idle chan struct{}) {
 	defer close(idle)
+
 	for {
 		o.mu.Lock()
 		queue, unlogged, log, pid, to := o.queue, int64(0), o.log, o.pid, o.to
 		if o.due {
 			unlogged, o.unlogged, o.due = o.unlogged, 0, false
 		}
+
 		o.queue, o.queued = nil, 0
 		if len(queue) == 0 && unlogged == 0 {
 			o.idle = nil
 			if o.ended {
 				o.close()
 			}
+
 			o.mu.Unlock()
+
 			return
 		}
+
 		o.mu.Unlock()
 
 		for _, line := range queue {
@@ -254,14 +271,18 @@ func (o *output) logQueue(idle chan struct{}) {
 				to.Line(pid, line.stream, line.text)
 				continue
 			}
+
 			text := line.text
 			if o.prefix {
 				text = fmt.Sprintf("App %d %s: %s", pid, line.stream, line.text)
 			}
+
 			log.Info(text, "stream", line.stream)
 		}
+
 		if unlogged > 0 {
-			log.Info("the process printed faster than it could be logged, or than max_output_rate allows: lines were dropped",
+			log.Info("the process printed faster than it could be logged, or than max_output_rate allows: lines "+
+				"were dropped",
 				"droppedBytes", unlogged)
 		}
 	}
@@ -284,6 +305,7 @@ func (o *output) end(most time.Duration) {
 		o.toldLater = nil
 		o.due = o.unlogged > 0
 	}
+
 	o.work()
 	o.mu.Unlock()
 	o.drain(most)
@@ -300,6 +322,7 @@ func (o *output) drain(most time.Duration) {
 
 	timer := time.NewTimer(most)
 	defer timer.Stop()
+
 	select {
 	case <-idle:
 	case <-timer.C:

@@ -54,12 +54,14 @@ func TestLines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var lines []string
 			o := newOutput(logr.Discard(), false)
+
 			o.log = logr.New(collect(func(s string) { lines = append(lines, s) }))
 			for _, w := range test.writes {
 				n, err := o.out.Write([]byte(w))
 				require.NoError(t, err)
 				require.Equal(t, len(w), n)
 			}
+
 			o.out.end()
 			o.end(time.Minute)
 			require.Equal(t, test.lines, lines)
@@ -89,10 +91,12 @@ func TestFieldsAndPrefix(t *testing.T) {
 func TestCaptureKeepsTheEnd(t *testing.T) {
 	o := newOutput(logr.Discard(), false)
 	line := strings.Repeat("x", 999) + "\n"
+
 	const lines = 1000
 	for range lines {
 		_, _ = o.out.Write([]byte(line))
 	}
+
 	_, _ = o.error.Write([]byte("the end"))
 	captured, dropped := o.release()
 	require.Len(t, captured, MaxCapturedOutput)
@@ -113,10 +117,12 @@ func TestStuckLogDoesNotHoldTheApplication(t *testing.T) {
 	s := &sink{}
 	o := newOutput(s.logger(func() { <-gate }), false)
 	line := []byte(strings.Repeat("x", 999) + "\n")
+
 	const lines = 10_000
 	for range lines {
 		_, _ = o.out.Write(line)
 	}
+
 	o.mu.Lock()
 	require.LessOrEqual(t, o.queued, maxLogQueue)
 	unlogged := o.unlogged
@@ -171,11 +177,13 @@ func TestFloodIsCutAndCounted(t *testing.T) {
 		o.started(7)
 		line := []byte(strings.Repeat("x", 99) + "\n")
 		began := time.Now()
+
 		printed := 0
 		for time.Since(began) < 3*time.Second {
 			_, _ = o.error.Write(line)
 			printed += 99
 		}
+
 		const cost = 99 + 1 + lineOverhead
 		to.mu.Lock()
 		most := (outputBurst + 3) * rate / cost
@@ -192,6 +200,7 @@ func TestFloodIsCutAndCounted(t *testing.T) {
 		require.Len(t, to.all, logged+outputBurst*rate/cost)
 		told := s.all()
 		require.InDelta(t, 3, len(told), 1, "one a second")
+
 		dropped := 0
 		for _, record := range told {
 			var n int
@@ -201,6 +210,7 @@ func TestFloodIsCutAndCounted(t *testing.T) {
 			require.NoError(t, err)
 			dropped += n
 		}
+
 		require.Equal(t, printed-99*logged, dropped)
 	})
 }

@@ -22,6 +22,7 @@ func (o *ownProcess) awaitEnd() (status string) {
 	if !zombie {
 		_ = o.cmd.Wait() // how it ended is in ProcessState
 	}
+
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if zombie {
@@ -29,7 +30,9 @@ func (o *ownProcess) awaitEnd() (status string) {
 		_ = syscall.Kill(-o.cmd.Process.Pid, syscall.SIGKILL)
 		_ = o.cmd.Wait()
 	}
+
 	o.reaped = true
+
 	return o.cmd.ProcessState.String()
 }
 

@@ -46,6 +46,7 @@ func (o *owner) accepts(uid int) bool {
 	if uid == o.uid {
 		return true
 	}
+
 	if o.switched || o.uid != 0 || o.session == 0 {
 		return false
 	}
@@ -56,6 +57,7 @@ func (o *owner) accepts(uid int) bool {
 		if o.others == nil {
 			o.others = map[int]bool{}
 		}
+
 		o.others[uid] = true
 	}
 
@@ -80,7 +82,8 @@ func (o *owner) checkPeer(conn net.Conn) error {
 	case errors.Is(unknown, sockdiag.ErrClosed):
 		return nil // no process reads what is written to it, and that shows soon enough
 	case unknown != nil && o.switched:
-		return fmt.Errorf("cannot find out which user listens there: %w: let the application serve on a Unix socket ($SOCKET)", unknown)
+		return fmt.Errorf("cannot find out which user listens there: %w: let the application serve on a Unix socket "+
+			"($SOCKET)", unknown)
 	case unknown == nil && !o.accepts(uid):
 		return o.refusal(uid)
 	}
@@ -97,6 +100,7 @@ func (o *owner) checkListener(address loaderproto.Address) error {
 		if err != nil {
 			return fmt.Errorf("the socket %s has no address: %w", address, err)
 		}
+
 		uid, err := sockdiag.Listener(at)
 		switch {
 		case err != nil:
@@ -104,6 +108,7 @@ func (o *owner) checkListener(address loaderproto.Address) error {
 		case o.accepts(uid):
 			return nil
 		}
+
 		refused = fmt.Errorf("the socket %s cannot be used: %w", address, o.refusal(uid))
 	}
 
@@ -124,11 +129,13 @@ func exactly(address loaderproto.Address) []string {
 // requestDialer is dialer for connections that requests are sent by.
 func requestDialer(address loaderproto.Address, o *owner) func(context.Context) (net.Conn, error) {
 	dial := dialer(address, o)
+
 	return func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
 		if err != nil {
 			return nil, err
 		}
+
 		return rawsock.Conn(conn), nil
 	}
 }
@@ -144,10 +151,12 @@ func dialer(address loaderproto.Address, o *owner) func(context.Context) (net.Co
 		if err != nil {
 			return nil, err
 		}
+
 		if err := o.checkPeer(conn); err != nil {
 			_ = conn.Close()
 			return nil, fmt.Errorf("cannot use %s: %w", address, err)
 		}
+
 		return conn, nil
 	}
 }
@@ -161,9 +170,11 @@ func dialTCP(ctx context.Context, address loaderproto.Address, o *owner) (net.Co
 			if err = o.checkPeer(conn); err == nil {
 				return conn, nil
 			}
+
 			_ = conn.Close()
 			err = fmt.Errorf("cannot use tcp://%s: %w", addr, err)
 		}
+
 		failed = errors.Join(failed, err)
 		if ctx.Err() != nil {
 			break

@@ -29,6 +29,7 @@ func TestR73OwnerIsKilled(t *testing.T) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
+
 	var pids []int
 	for lines := bufio.NewScanner(stdout); len(pids) < len(apps) && lines.Scan(); {
 		var pid int
@@ -36,9 +37,11 @@ func TestR73OwnerIsKilled(t *testing.T) {
 		require.NoError(t, err)
 		pids = append(pids, pid)
 	}
+
 	require.Len(t, pids, len(apps))
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
+
 	for _, pid := range pids {
 		requireGone(t, pid)
 	}

@@ -16,13 +16,16 @@ func checkPeer(conn net.Conn, uid int) error {
 	if !ok {
 		return errPeer
 	}
+
 	cred, known, err := peercred.Of(unixConn)
 	if err != nil {
 		return err
 	}
+
 	if !known || cred.UID != uid {
 		return errPeer
 	}
+
 	return nil
 }
 
@@ -38,5 +41,6 @@ func checkPID(pid, uid int) error {
 	case of != uid:
 		return fmt.Errorf("the reported pid %d does not belong to user %d", pid, uid)
 	}
+
 	return nil
 }

@@ -43,7 +43,13 @@ func perlApp(t *testing.T, source string) spawner.App {
 		root = t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(root, "app.psgi"), []byte(source), 0o600))
 	}
-	return spawner.App{Root: root, GroupName: "perl", StartCommand: []string{perl, loader}, StartTimeout: patience}
+
+	return spawner.App{
+		Root:         root,
+		GroupName:    "perl",
+		StartCommand: []string{perl, loader},
+		StartTimeout: patience,
+	}
 }
 
 // sum stands for what is too large to be printed.
@@ -65,10 +71,12 @@ func TestPerlLoader(t *testing.T) {
 		sent := strings.Repeat("Grüße\x00\n", size/9+1)[:size]
 		_, body = s.ask(t, http.MethodPost, "/echo", strings.NewReader(sent))
 		require.Equal(t, sum(sent), sum(body))
+
 		// Without a length.
 		_, body = s.ask(t, http.MethodPost, "/echo", io.MultiReader(strings.NewReader(sent)))
 		require.Equal(t, sum(sent), sum(body))
 	}
+
 	_, body = s.get(t, "/stream")
 	require.Equal(t, "line 1\nline 2\nline 3\n", body)
 	source, err := os.ReadFile(filepath.Join(perlExample, "app", "app.psgi"))
@@ -83,7 +91,8 @@ func TestPerlLoader(t *testing.T) {
 	resp, body = s.ask(t, http.MethodPost, "/die", strings.NewReader("not read"))
 	require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
 	require.NotContains(t, body, "as was asked for")
-	require.Eventually(t, func() bool { return len(s.log.lines("the application failed: as was asked for")) == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.log.lines("the application failed: as was asked for")) == 1 },
+		patience, time.Millisecond)
 	_, body = s.get(t, "/")
 	require.Contains(t, body, "has answered 3 requests.")
 }
@@ -97,6 +106,7 @@ func TestPerlLoaderKeepsConnections(t *testing.T) {
 		s.get(t, "/")
 		s.ask(t, http.MethodPost, "/", strings.NewReader("not read"))
 	}
+
 	require.EqualValues(t, 1, s.dials.Load(), "all came by one connection")
 
 	// More than is worth reading ends the connection, and no more than that.
@@ -118,6 +128,7 @@ func TestPerlLoaderCutsResponses(t *testing.T) {
 	}`))
 	unsent, sender := io.Pipe()
 	defer sender.Close()
+
 	for _, test := range []struct {
 		body   io.Reader
 		length int64
@@ -150,6 +161,7 @@ func TestPerlLoaderOutlivesClients(t *testing.T) {
 			$writer->write("x" x 65536) while 1;
 		};
 	}`))
+
 	password := p.Info().ConnectPassword
 	for _, request := range [][]byte{
 		perlRequest(t, "/endless", password),
@@ -162,8 +174,10 @@ func TestPerlLoaderOutlivesClients(t *testing.T) {
 			_, err := c.br.ReadByte()
 			require.NoError(t, err)
 		}
+
 		require.NoError(t, c.Close())
 	}
+
 	c := dialPerl(t, p)
 	c.send(t, perlRequest(t, "/", password))
 	body, keeps := c.read(t)
@@ -189,6 +203,7 @@ func TestPerlLoaderReportsErrors(t *testing.T) {
 		require.Equal(t, "exit status 1", e.ExitStatus)
 		requireFailedStep(t, e.Journey, spawner.StepLoad)
 	}
+
 	a := perlApp(t, "1")
 	a.StartupFile = "other.psgi"
 	e := newFixture(t).fail(t, a)
@@ -207,6 +222,7 @@ func dialPerl(t *testing.T, p spawner.Process) *perlConn {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+
 	return &perlConn{conn, bufio.NewReader(conn)}
 }
 
@@ -214,6 +230,7 @@ func dialPerl(t *testing.T, p spawner.Process) *perlConn {
 func perlRequest(t *testing.T, path, password string, more ...string) []byte {
 	t.Helper()
 	var e sessionproto.Encoder
+
 	pairs := append([]string{
 		"REQUEST_METHOD", "GET", "REQUEST_URI", path, "PATH_INFO", path, "SCRIPT_NAME", "",
 		"PASSENGER_CONNECT_PASSWORD", password,
@@ -221,8 +238,10 @@ func perlRequest(t *testing.T, path, password string, more ...string) []byte {
 	for i := 0; i < len(pairs); i += 2 {
 		e.Add(pairs[i], pairs[i+1])
 	}
+
 	b, err := e.Bytes()
 	require.NoError(t, err)
+
 	return b
 }
 
@@ -240,6 +259,7 @@ func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
+
 	return string(b), !resp.Close
 }
 
@@ -256,6 +276,7 @@ func (c *perlConn) readAll(t *testing.T) string {
 	t.Helper()
 	b, err := io.ReadAll(c.br)
 	require.NoError(t, err)
+
 	return string(b)
 }
 
@@ -294,6 +315,7 @@ func TestPerlLoaderConnections(t *testing.T) {
 		c.send(t, b)
 		require.Equal(t, reply, c.readAll(t))
 	}
+
 	for _, refused := range [][]byte{
 		perlRequest(t, "/", ""),
 		perlRequest(t, "/", "wrong"),
@@ -304,6 +326,7 @@ func TestPerlLoaderConnections(t *testing.T) {
 		c.send(t, refused)
 		require.Empty(t, c.readAll(t))
 	}
+
 	// Too much to drain: the response comes, then the end.
 	large := dialPerl(t, p)
 	large.send(t, perlRequest(t, "/", info.ConnectPassword, "CONTENT_LENGTH", "1000000"))

@@ -27,14 +27,17 @@ func checkPlace(root, file string, info fs.FileInfo, private int) (doubt, err er
 			doubt = fmt.Errorf("another user may have a say in what the application's user runs: %w", doubt)
 		}
 	}()
+
 	for _, dir := range directoriesTo(root, file, info) {
 		of, err := os.Stat(dir)
 		if err != nil {
 			return nil, startupFault(file, err)
 		}
+
 		switch owner := statOf(of).Uid; {
 		case owner != 0 && owner != uid:
-			return nil, refuse("its directory %s belongs to the user with ID %d, and it to the one with ID %d", dir, owner, uid)
+			return nil, refuse("its directory %s belongs to the user with ID %d, and it to the one with ID %d", dir,
+				owner, uid)
 		case of.Mode().Perm()&0o002 != 0:
 			return nil, refuse("everybody can write to the directory %s", dir)
 		case of.Mode().Perm()&0o020 != 0 && int(statOf(of).Gid) != private:
@@ -45,15 +48,20 @@ func checkPlace(root, file string, info fs.FileInfo, private int) (doubt, err er
 	if !info.Mode().IsRegular() {
 		return doubt, nil
 	}
+
 	if info.Mode().Perm()&0o002 != 0 {
 		return nil, refuse("everybody can write to it")
 	}
+
 	if info.Mode().Perm()&0o020 != 0 && int(statOf(info).Gid) != private {
-		doubt = errors.Join(doubt, fmt.Errorf("the group with ID %d can write to %s (chmod g-w)", statOf(info).Gid, file))
+		doubt = errors.Join(doubt, fmt.Errorf("the group with ID %d can write to %s (chmod g-w)", statOf(info).Gid,
+			file))
 	}
+
 	if statOf(info).Nlink == 1 {
 		return doubt, nil
 	}
+
 	// Where a group can write, one of its members may have made the link.
 	if doubt != nil {
 		return nil, refuse("it has other names as well (hard links), and %w", doubt)
@@ -68,6 +76,7 @@ func directoriesTo(root, file string, info fs.FileInfo) (dirs []string) {
 	if info.IsDir() {
 		return []string{file}
 	}
+
 	root = filepath.Clean(root)
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
 		dirs = append(dirs, dir)

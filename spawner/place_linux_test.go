@@ -17,11 +17,13 @@ func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) 
 	program := sharedProgram(t)
 	must := func(err error) { require.NoError(t, err) }
 	own := func(a *spawner.App) { must(os.Chown(a.Root, alice, alice)) }
+
 	inside := func(a *spawner.App) string {
 		dir := filepath.Join(a.Root, "config")
 		must(os.Mkdir(dir, 0o755))
 		must(os.Rename(filepath.Join(a.Root, "boot"), filepath.Join(dir, "boot")))
 		a.StartupFile = "config/boot"
+
 		return dir
 	}
 	for _, test := range []struct {
@@ -36,18 +38,38 @@ func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) 
 			must(os.Chmod(a.Root, 0o775))
 			must(os.Chmod(boot, 0o664))
 		}},
-		{name: "another user's directory", spoil: func(a *spawner.App, _ string) { must(os.Chown(a.Root, bob, bob)) }, refused: "belongs to the user with ID 61002"},
-		{name: "another user's directory in between", spoil: func(a *spawner.App, _ string) { must(os.Chown(inside(a), bob, bob)) }, refused: "config belongs to the user with ID 61002"},
+		{
+			name:    "another user's directory",
+			spoil:   func(a *spawner.App, _ string) { must(os.Chown(a.Root, bob, bob)) },
+			refused: "belongs to the user with ID 61002",
+		},
+		{
+			name:    "another user's directory in between",
+			spoil:   func(a *spawner.App, _ string) { must(os.Chown(inside(a), bob, bob)) },
+			refused: "config belongs to the user with ID 61002",
+		},
 		{name: "another user's directory around it", spoil: func(a *spawner.App, _ string) {
 			inside(a)
 			must(os.Chown(a.Root, bob, bob))
 		}, refused: "belongs to the user with ID 61002"},
-		{name: "a directory for everybody", spoil: func(a *spawner.App, _ string) { must(os.Chmod(a.Root, 0o777)) }, refused: "everybody can write to the directory"},
+		{
+			name:    "a directory for everybody",
+			spoil:   func(a *spawner.App, _ string) { must(os.Chmod(a.Root, 0o777)) },
+			refused: "everybody can write to the directory",
+		},
 		{name: "a directory for everybody, with the sticky bit", spoil: func(a *spawner.App, _ string) {
 			must(os.Chmod(a.Root, 0o777|os.ModeSticky))
 		}, refused: "everybody can write to the directory"},
-		{name: "a directory for everybody in between", spoil: func(a *spawner.App, _ string) { must(os.Chmod(inside(a), 0o777)) }, refused: "everybody can write to the directory"},
-		{name: "a file for everybody", spoil: func(_ *spawner.App, boot string) { must(os.Chmod(boot, 0o666)) }, refused: "everybody can write to it"},
+		{
+			name:    "a directory for everybody in between",
+			spoil:   func(a *spawner.App, _ string) { must(os.Chmod(inside(a), 0o777)) },
+			refused: "everybody can write to the directory",
+		},
+		{
+			name:    "a file for everybody",
+			spoil:   func(_ *spawner.App, boot string) { must(os.Chmod(boot, 0o666)) },
+			refused: "everybody can write to it",
+		},
 		{name: "a directory for a group", spoil: func(a *spawner.App, _ string) {
 			must(os.Chown(a.Root, alice, 62001))
 			must(os.Chmod(a.Root, 0o775))
@@ -56,7 +78,11 @@ func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) 
 			must(os.Chown(boot, alice, 62001))
 			must(os.Chmod(boot, 0o664))
 		}, warning: "the group with ID 62001 can write to"},
-		{name: "a hard link", spoil: func(_ *spawner.App, boot string) { must(os.Link(boot, boot+".other")) }, warning: "other names"},
+		{
+			name:    "a hard link",
+			spoil:   func(_ *spawner.App, boot string) { must(os.Link(boot, boot+".other")) },
+			warning: "other names",
+		},
 		{name: "a hard link of another user's", spoil: func(a *spawner.App, boot string) {
 			must(os.Link(boot, boot+".other"))
 			must(os.Chown(a.Root, bob, bob))
@@ -90,16 +116,20 @@ func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) 
 				e := f.fail(t, a)
 				require.Contains(t, e.Summary, test.refused)
 				require.Contains(t, e.Advice, "chown")
+
 				return
 			}
+
 			for range 2 {
 				require.Equal(t, four(alice), credentialsOf(t, f.start(t, a))["Uid"])
 			}
+
 			warnings := f.log.lines("warning: another user")
 			if test.warning == "" {
 				require.Empty(t, warnings)
 				return
 			}
+
 			require.Len(t, warnings, 1, "once")
 			require.Contains(t, warnings[0], test.warning)
 		})

@@ -32,18 +32,23 @@ func (r *portRange) allot() (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	const n = lastPort - firstPort + 1
+
 	start := rand.IntN(n) //nolint:gosec // G404: this only keeps servers apart
 	for i := range n {
 		port := firstPort + (start+i)%n
 		if r.allotted[port] || !isFree(port) {
 			continue
 		}
+
 		if r.allotted == nil {
 			r.allotted = map[int]bool{}
 		}
+
 		r.allotted[port] = true
+
 		return port, nil
 	}
+
 	return 0, errNoPort
 }
 
@@ -51,6 +56,7 @@ func (r *portRange) release(port int) {
 	if port == 0 {
 		return
 	}
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.allotted, port)
@@ -71,10 +77,12 @@ func bindable(family int, at syscall.Sockaddr) error {
 	if err == nil {
 		syscall.CloseOnExec(fd)
 	}
+
 	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = syscall.Close(fd) }()
 
 	if family == syscall.AF_INET6 {

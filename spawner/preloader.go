@@ -43,6 +43,7 @@ func startPreloader(ctx context.Context, f *factory, app App) (*preloader, error
 		e.Preloader = true
 		return nil, e
 	}
+
 	return p, nil
 }
 
@@ -50,10 +51,12 @@ func (a *attempt) preload(ctx context.Context) (*preloader, error) {
 	if err := a.prepare(ctx); err != nil {
 		return nil, err
 	}
+
 	if a.command.preloader == nil {
 		// The application has changed since the spawn began.
 		return nil, &fault{problem: noApp, subject: a.app.Root, err: ErrNoApp}
 	}
+
 	fam := &family{attempt: a}
 	a.family = fam
 	fam.join()
@@ -61,6 +64,7 @@ func (a *attempt) preload(ctx context.Context) (*preloader, error) {
 	if err := a.start(a.command.preloader); err != nil {
 		return nil, err
 	}
+
 	req := a.request()
 	req.Features = []string{loaderproto.FeatureWorkerStderr, loaderproto.FeatureWorkerExits}
 	var ready *loaderproto.PreloaderReady
@@ -72,20 +76,29 @@ func (a *attempt) preload(ctx context.Context) (*preloader, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	a.journal.enter(StepCheck)
 	if err := a.sockets.checkAddress(ready.Address, a.owner()); err != nil {
 		return nil, &fault{problem: badSocket, err: err}
 	}
+
 	p := &preloader{
-		config: a.config, app: &a.app, child: a.child, address: ready.Address, family: fam,
-		exits: newExits(), stderr: ready.HasFeature(loaderproto.FeatureWorkerStderr),
+		config:  a.config,
+		app:     &a.app,
+		child:   a.child,
+		address: ready.Address,
+		family:  fam,
+		exits:   newExits(),
+		stderr:  ready.HasFeature(loaderproto.FeatureWorkerStderr),
 	}
 	if !a.child.setDeadline(time.Time{}) {
 		return nil, &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 	}
+
 	a.output.release()
 	go p.read(rest, ready.HasFeature(loaderproto.FeatureWorkerExits))
 	a.config.Logger.V(1).Info("the preloader is ready", "app", a.app.Name(), "pid", a.child.pid)
+
 	return p, nil
 }
 
@@ -96,9 +109,11 @@ func (p *preloader) read(from io.Reader, tellsExits bool) {
 		p.child.readStdout(from)
 		return
 	}
+
 	defer p.child.readers.Done()
 	out := &p.child.output.out
 	defer out.end()
+
 	// Whatever ends it, there is nothing more to read.
 	_ = loaderproto.ReadWorkerExits(from, func(b []byte) { _, _ = out.Write(b) }, p.exits.tell)
 }
@@ -122,11 +137,14 @@ func (p *preloader) explain(err error) error {
 	if f := (*fault)(nil); errors.As(err, &f) || isKind(err, loaderproto.AppError) {
 		return err
 	}
+
 	if isKind(err, loaderproto.TimedOut) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return &fault{problem: preloaderHangs, err: err}
 	}
+
 	grace := time.NewTimer(exitGrace)
 	defer grace.Stop()
+
 	select {
 	case <-p.child.exited:
 		return &fault{problem: preloaderGone, subject: p.child.exitStatus(), err: err}
@@ -142,11 +160,13 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 	if err != nil {
 		return err
 	}
+
 	var stderr, theirs *os.File
 	defer func() {
 		if theirs != nil {
 			_ = theirs.Close()
 		}
+
 		if err != nil {
 			_ = conn.Close()
 			if stderr != nil {
@@ -159,6 +179,7 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 			return err
 		}
 	}
+
 	// The command takes no longer than a fork. What is left of the time is for
 	// another preloader.
 	_ = conn.SetDeadline(a.started.Add(a.app.StartTimeout / 2))
@@ -168,11 +189,14 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 	if err := loaderproto.SendSpawnCommand(&rightsWriter{conn: conn, file: theirs}, &req); err != nil {
 		return err
 	}
+
 	pid, rest, err := loaderproto.ReadSpawnReply(conn)
 	if err != nil {
 		return err
 	}
+
 	status := func() string { return p.exits.await(pid, exitWait) }
+
 	var worker leader
 	switch adopted, e := adopt(pid, a.identity.uid, p.child.pid); {
 	case errors.Is(e, errWorkerEnded):
@@ -185,12 +209,14 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 		adopted.status = status
 		worker = adopted
 	}
+
 	a.family = p.family
 	p.family.join()
 	a.env, a.limits = p.family.attempt.env, p.family.attempt.limits
 	a.started = time.Now() // of the handshake
 	a.child = newChild(pid, conn, rest, stderr, a.output)
 	a.child.begin(worker, a.cleanUp)
+
 	return nil
 }
 
@@ -201,11 +227,13 @@ func (p *preloader) connect(ctx context.Context, a *attempt) (*net.UnixConn, err
 	if err != nil {
 		return nil, err
 	}
+
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
 		_ = conn.Close()
 		return nil, errors.New("the preloader's socket is not a Unix socket")
 	}
+
 	return unixConn, nil
 }
 
@@ -230,12 +258,15 @@ func (w *rightsWriter) Write(b []byte) (int, error) {
 	if w.file == nil {
 		return w.conn.Write(b)
 	}
+
 	n, _, err := w.conn.WriteMsgUnix(b, syscall.UnixRights(int(w.file.Fd())), nil)
 	w.file = nil
 	if err != nil || n == len(b) {
 		return n, err
 	}
+
 	m, err := w.conn.Write(b[n:])
+
 	return n + m, err
 }
 
@@ -284,6 +315,7 @@ func (e *exits) tell(w loaderproto.WorkerExit) {
 	if len(e.told) == mostExits {
 		e.told = append(e.told[:0], e.told[1:]...)
 	}
+
 	e.told = append(e.told, w)
 	close(e.news)
 	e.news = make(chan struct{})
@@ -302,6 +334,7 @@ func (e *exits) await(pid int, most time.Duration) string {
 	const unknown = "ended, in a way that its preloader did not tell"
 	timer := time.NewTimer(most)
 	defer timer.Stop()
+
 	for {
 		e.mu.Lock()
 		for i, w := range e.told {
@@ -311,11 +344,13 @@ func (e *exits) await(pid int, most time.Duration) string {
 				return exitText(w)
 			}
 		}
+
 		news, closed := e.news, e.closed
 		e.mu.Unlock()
 		if closed {
 			return unknown
 		}
+
 		select {
 		case <-news:
 		case <-timer.C:
@@ -330,8 +365,10 @@ func exitText(w loaderproto.WorkerExit) string {
 	if w.Signal != 0 {
 		status = syscall.WaitStatus(w.Signal) //nolint:gosec // G115: at most 255
 	}
+
 	if status.Signaled() {
 		return "signal: " + status.Signal().String()
 	}
+
 	return "exit status " + strconv.Itoa(status.ExitStatus())
 }

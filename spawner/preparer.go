@@ -45,6 +45,7 @@ func (a *attempt) loginShell() string {
 	if a.app.LoadShellEnv && slices.Contains(loginShells, filepath.Base(sh)) && filepath.IsAbs(sh) {
 		return sh
 	}
+
 	return ""
 }
 
@@ -59,18 +60,22 @@ func (a *attempt) prepared(argv []string, env *environment) []string {
 	if !a.needsShell() {
 		return argv
 	}
+
 	limit := ""
 	if a.app.FileLimit != 0 {
 		limit = strconv.FormatUint(a.app.FileLimit, 10)
 	}
+
 	var front, names []string
 	if login := a.loginShell(); login != "" {
 		front = []string{login, "-lc", `exec "$@"`, "passenger-login-shell"}
+
 		names = slices.DeleteFunc(slices.Clone(env.ours), func(name string) bool { return !isShellName(name) })
 		for _, name := range names {
 			env.vars[keptPrefix+name] = env.vars[name]
 		}
 	}
+
 	return slices.Concat(front,
 		[]string{shell, "-c", preparer, "passenger-preparer", a.app.Umask, limit, a.app.Root, strconv.Itoa(len(names))},
 		names, argv)

@@ -29,21 +29,25 @@ func readProc(pid int) (procEntry, error) {
 	if err != nil {
 		return p, err
 	}
+
 	p.uid = uid
 	line, err := os.ReadFile(name + "/stat") //nolint:gosec // G304: of the kernel
 	if err != nil {
 		return p, err
 	}
+
 	// The command's name stands in parentheses and may hold anything.
 	end := bytes.LastIndexByte(line, ')')
 	fields := strings.Fields(string(line[end+1:]))
 	if end < 0 || len(fields) < 4 {
 		return p, errors.New("/proc has an unknown format")
 	}
+
 	p.zombie = fields[0] == "Z"
 	group, groupErr := strconv.Atoi(fields[2])
 	session, sessionErr := strconv.Atoi(fields[3])
 	p.group, p.session = group, session
+
 	return p, errors.Join(groupErr, sessionErr)
 }
 
@@ -54,11 +58,13 @@ func realUID(pid int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	_, ids, ok := bytes.Cut(status, []byte("\nUid:"))
 	fields := bytes.Fields(ids)
 	if !ok || len(fields) == 0 {
 		return 0, errors.New("/proc has an unknown format")
 	}
+
 	return strconv.Atoi(string(fields[0]))
 }
 
@@ -68,17 +74,20 @@ func pids() []int {
 	if err != nil {
 		return nil
 	}
+
 	defer func() { _ = dir.Close() }()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
 		return nil
 	}
+
 	var pids []int
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
 			pids = append(pids, pid)
 		}
 	}
+
 	return pids
 }
 
@@ -95,15 +104,18 @@ func mayBelongTo(pid, uid int) bool {
 func signalMatching(sig syscall.Signal, uid int, match func(procEntry) bool) []int {
 	ofUser := match
 	match = func(p procEntry) bool { return p.uid == uid && ofUser(p) }
+
 	var found []int
 	for _, pid := range pids() {
 		if !mayBelongTo(pid, uid) {
 			continue
 		}
+
 		if p, err := readProc(pid); err == nil && !p.zombie && match(p) && signalOne(pid, sig, match) {
 			found = append(found, pid)
 		}
 	}
+
 	return found
 }
 
@@ -114,8 +126,10 @@ func signalOne(pid int, sig syscall.Signal, match func(procEntry) bool) bool {
 	if err != nil {
 		return false
 	}
+
 	defer func() { _ = unix.Close(fd) }()
 	p, err := readProc(pid)
+
 	return err == nil && match(p) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil
 }
 
@@ -125,23 +139,28 @@ func signalOne(pid int, sig syscall.Signal, match func(procEntry) bool) bool {
 func killMarked(variable string, uid int) []int {
 	const rounds = 16
 	var found []int
+
 	entry := []byte(variable + "\x00")
 	for range rounds {
 		killed := signalMatching(syscall.SIGKILL, uid, func(p procEntry) bool {
 			if p.pid == os.Getpid() {
 				return false
 			}
+
 			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
+
 			return err == nil && (bytes.HasPrefix(env, entry) || bytes.Contains(env, append([]byte{0}, entry...)))
 		})
 		if len(killed) == 0 {
 			break
 		}
+
 		for _, pid := range killed {
 			if !slices.Contains(found, pid) {
 				found = append(found, pid)
 			}
 		}
 	}
+
 	return found
 }

@@ -26,14 +26,17 @@ func (p *process) ExitStatus() string      { return p.child.exitStatus() }
 
 func (p *process) Stop(ctx context.Context) {
 	p.beginStop()
+
 	select {
 	case <-p.child.gone:
 	case <-ctx.Done():
 		p.child.signal(syscall.SIGKILL)
 		<-p.child.gone
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	for _, t := range p.timers {
 		t.Stop()
 	}
@@ -45,12 +48,14 @@ func (p *process) beginStop() {
 	if p.stopping {
 		return
 	}
+
 	p.stopping = true
 	_ = p.child.admin.CloseWrite() // fails when the process is gone
 	delay := p.config.TermDelay
 	if p.byPort {
 		delay = 0
 	}
+
 	p.timers = []*time.Timer{
 		time.AfterFunc(delay, func() { p.child.signal(syscall.SIGTERM) }),
 		time.AfterFunc(p.config.ShutdownTimeout, func() { p.child.signal(syscall.SIGKILL) }),

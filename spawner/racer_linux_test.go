@@ -20,19 +20,23 @@ func TestH1RacerInItsDirectory(t *testing.T) {
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "needs root, to become another user")
 	}
+
 	times := 500
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		times = 10_000
 	}
+
 	base, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	defer func() { require.NoError(t, os.RemoveAll(base)) }()
 	require.NoError(t, os.Chmod(base, 0o711))
 	canaries := filepath.Join(base, "canaries")
 	require.NoError(t, os.Mkdir(canaries, 0o711))
+
 	for i := range 3 {
 		require.NoError(t, os.WriteFile(filepath.Join(canaries, fmt.Sprint(i)), []byte("tweet"), 0o600))
 	}
+
 	work := filepath.Join(base, "work")
 	require.NoError(t, os.Mkdir(work, 0o711))
 	dir, err := openPrivateDir(work, true)
@@ -52,21 +56,29 @@ func TestH1RacerInItsDirectory(t *testing.T) {
 			})
 		})
 		<-started
-		socket := loaderproto.Socket{Address: loaderproto.Address{Network: "unix", Addr: filepath.Join(sockets.path, "s")}}
+
+		socket := loaderproto.Socket{Address: loaderproto.Address{
+			Network: "unix",
+			Addr:    filepath.Join(sockets.path, "s"),
+		}}
 		for range 3 {
-			require.Error(t, sockets.check([]loaderproto.Socket{socket}, &owner{uid: tenant.uid}), "a link, a directory and nothing are no sockets")
+			require.Error(t, sockets.check([]loaderproto.Socket{socket}, &owner{uid: tenant.uid}),
+				"a link, a directory and nothing are no sockets")
 		}
+
 		_ = sockets.remove() // the racer may be faster
 		close(done)
 		racers.Wait()
 		require.NoError(t, sockets.remove())
 		require.NoDirExists(t, sockets.path)
 	}
+
 	for i := range 3 {
 		text, err := os.ReadFile(filepath.Join(canaries, fmt.Sprint(i)))
 		require.NoError(t, err)
 		require.Equal(t, "tweet", string(text))
 	}
+
 	info, err := os.Stat(canaries)
 	require.NoError(t, err)
 	require.Zero(t, statOf(info).Uid)
@@ -91,6 +103,7 @@ func race(dir, canaries string, started chan<- struct{}, done <-chan struct{}) {
 		if n == 0 {
 			close(started)
 		}
+
 		select {
 		case <-done:
 			return

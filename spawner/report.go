@@ -74,11 +74,13 @@ func (e *SpawnError) Report() Report {
 	if e.Category != 0 {
 		report.Category = e.Category.String()
 	}
+
 	if e.Message != nil {
 		report.Message = r.Text(e.Message.Text)
 		if e.Message.HTML {
 			report.Message = plainText(report.Message)
 		}
+
 		report.Message = cutMiddle(strings.TrimRight(report.Message, "\n"), maxReportedMessage)
 	}
 
@@ -90,12 +92,14 @@ func (r *Report) Said() string {
 	if r.Message != "" {
 		return r.Message
 	}
+
 	return r.Output
 }
 
 // lastLines reports whether there were more.
 func lastLines(s string) (last string, cut bool) {
 	last = strings.TrimRight(s, "\n")
+
 	begin := len(last)
 	for range MaxReportedLines {
 		begin = strings.LastIndexByte(last[:begin], '\n')
@@ -103,12 +107,15 @@ func lastLines(s string) (last string, cut bool) {
 			break
 		}
 	}
+
 	if begin >= 0 {
 		last, cut = last[begin+1:], true
 	}
+
 	if n := len(last) - maxReportedOutput; n > 0 {
 		last, cut = strings.ToValidUTF8(last[n:], ""), true
 	}
+
 	return last, cut
 }
 
@@ -118,17 +125,22 @@ func cutMiddle(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
+
 	head, tail := s[:most/2], s[len(s)-most/2:]
-	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(head, ""), len(s)-most, strings.ToValidUTF8(tail, ""))
+
+	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(head, ""), len(s)-most,
+		strings.ToValidUTF8(tail, ""))
 }
 
 func shortenTo(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
+
 	for most > 0 && !utf8.RuneStart(s[most]) {
 		most--
 	}
+
 	return s[:most] + "..."
 }
 
@@ -144,5 +156,6 @@ func plainText(s string) string {
 	s = unshown.ReplaceAllString(s, "")
 	s = lineBreak.ReplaceAllString(s, "\n")
 	s = html.UnescapeString(tag.ReplaceAllString(s, ""))
+
 	return strings.TrimSpace(emptyLines.ReplaceAllString(s, "\n\n"))
 }

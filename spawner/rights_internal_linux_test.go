@@ -31,9 +31,11 @@ func closedSocket(t testing.TB, uid int) string {
 			if err != nil {
 				return
 			}
+
 			_ = conn.Close()
 		}
 	}()
+
 	return path
 }
 
@@ -66,10 +68,15 @@ func TestClosedSocketIsOpenToItsUserOnly(t *testing.T) {
 // BenchmarkDial is what it costs to connect as the user of a socket.
 func BenchmarkDial(b *testing.B) {
 	interpreters.Root(b, "to become another user")
+
 	const alice = 61001
-	for name, prepare := range map[string]func(testing.TB){"as root": func(testing.TB) {}, "as its user": withoutOverrides} {
+	for name, prepare := range map[string]func(testing.TB){
+		"as root":     func(testing.TB) {},
+		"as its user": withoutOverrides,
+	} {
 		b.Run(name, func(b *testing.B) {
 			prepare(b)
+
 			path := closedSocket(b, alice)
 			for b.Loop() {
 				conn, err := dialUnix(b.Context(), path, alice)

@@ -18,6 +18,7 @@ func (id *identity) withRights(f func() error) error {
 	if !id.switched {
 		return f()
 	}
+
 	result := make(chan error)
 	go func() {
 		// Rights belong to threads. One that does not get its own back ends
@@ -28,12 +29,15 @@ func (id *identity) withRights(f func() error) error {
 			result <- err
 			return
 		}
+
 		err = f()
 		if giveBack() {
 			runtime.UnlockOSThread()
 		}
+
 		result <- err
 	}()
+
 	return <-result
 }
 
@@ -54,11 +58,13 @@ func asFileUser(uid int, f func() error) error {
 	if uid == 0 || unix.Geteuid() != 0 || overrides() {
 		return f()
 	}
+
 	runtime.LockOSThread()
 	if err := unix.Setfsuid(uid); err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("%w: %w", errRights, err)
 	}
+
 	err := f()
 
 	const ask = -1 // changes nothing and returns what is
@@ -77,13 +83,16 @@ func (id *identity) takeRights() (giveBack func() bool, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRights, err)
 	}
+
 	uid, gid := unix.Geteuid(), unix.Getegid()
 	if err := unix.Setgroups(id.groups); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRights, err)
 	}
+
 	if !setFileSystemIDs(id.uid, id.gid) {
 		return nil, errRights
 	}
+
 	return func() bool { return setFileSystemIDs(uid, gid) && unix.Setgroups(before) == nil }, nil
 }
 
@@ -94,7 +103,9 @@ func setFileSystemIDs(uid, gid int) bool {
 	if err := errors.Join(unix.Setfsgid(gid), unix.Setfsuid(uid)); err != nil {
 		return false
 	}
+
 	gotGID, gidErr := unix.SetfsgidRetGid(ask)
 	gotUID, uidErr := unix.SetfsuidRetUid(ask)
+
 	return gidErr == nil && uidErr == nil && gotGID == gid && gotUID == uid
 }

@@ -23,6 +23,7 @@ import (
 // in the code.
 func TestR02NoFixedTemporaryNames(t *testing.T) {
 	fixed := regexp.MustCompile(`["'](/tmp|/var/tmp|/dev/shm)/`)
+
 	looked := 0
 	for _, dir := range []string{".", "../loaders", "../hooks", "../handler", "../internal/agent", "../cmd"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -30,14 +31,17 @@ func TestR02NoFixedTemporaryNames(t *testing.T) {
 				!strings.Contains(".go.py.rb.js", filepath.Ext(path)) || filepath.Ext(path) == "" {
 				return err
 			}
+
 			looked++
 			text, err := os.ReadFile(path)
 			require.NoError(t, err)
 			require.NotRegexp(t, fixed, string(text), path)
+
 			return nil
 		})
 		require.NoError(t, err)
 	}
+
 	require.Greater(t, looked, 100)
 }
 
@@ -66,9 +70,11 @@ func TestR53ExitStatuses(t *testing.T) {
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		n = 5000
 	}
+
 	f := newFixture(t)
 	a := app(t, "http")
 	var wg sync.WaitGroup
+
 	slots := make(chan struct{}, 8)
 	for i := range n {
 		slots <- struct{}{}
@@ -81,8 +87,10 @@ func TestR53ExitStatuses(t *testing.T) {
 				if !errors.As(err, &exit) || exit.ExitCode() != status {
 					t.Errorf("status %v instead of %d", err, status)
 				}
+
 				return
 			}
+
 			own := a
 			own.StartCommand = []string{"sh", "-c", "sleep 600 & exit " + strconv.Itoa(status)}
 			s, err := f.NewSpawner(own)
@@ -90,6 +98,7 @@ func TestR53ExitStatuses(t *testing.T) {
 				t.Error(err)
 				return
 			}
+
 			_, err = s.Spawn(t.Context())
 			e := (*spawner.SpawnError)(nil)
 			if !errors.As(err, &e) || e.ExitStatus != "exit status "+strconv.Itoa(status) {
@@ -97,5 +106,6 @@ func TestR53ExitStatuses(t *testing.T) {
 			}
 		})
 	}
+
 	wg.Wait()
 }

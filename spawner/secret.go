@@ -16,6 +16,7 @@ const passwordLength = 24
 func randomAlphanumeric(n int) string {
 	const fair = 256 - 256%len(alphanumeric)
 	out := make([]byte, 0, n)
+
 	pool := make([]byte, 2*n)
 	for {
 		_, _ = rand.Read(pool) // never fails

@@ -28,10 +28,14 @@ func newSite(t *testing.T, app spawner.App, change ...func(*handler.Config)) *si
 	t.Helper()
 	s := &site{fixture: newFixture(t)}
 	pool, err := passenger.New(passenger.Config{
-		Spawner: countingFactory{s.fixture, &s.dials}, MaxPoolSize: 1, OutOfBandWork: handler.OutOfBandWork, SelfChecks: true,
+		Spawner:       countingFactory{s.fixture, &s.dials},
+		MaxPoolSize:   1,
+		OutOfBandWork: handler.OutOfBandWork,
+		SelfChecks:    true,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Shutdown(context.Background())) })
+
 	cfg := handler.Config{
 		Options: passenger.Options{App: app}, Logger: s.log.logger(),
 		StreamRequests: true, // what loaders make of bodies that come slowly
@@ -39,12 +43,14 @@ func newSite(t *testing.T, app spawner.App, change ...func(*handler.Config)) *si
 	for _, change := range change {
 		change(&cfg)
 	}
+
 	h, err := handler.New(pool, cfg)
 	require.NoError(t, err)
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	s.client, s.url = server.Client(), server.URL
 	s.client.Timeout = patience
+
 	return s
 }
 
@@ -57,6 +63,7 @@ func (s *site) ask(t *testing.T, method, path string, body io.Reader) (*http.Res
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
+
 	return resp, string(b)
 }
 
@@ -86,7 +93,9 @@ func (s countingSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info := *p.Info()
+
 	info.Sockets = append([]spawner.Socket(nil), info.Sockets...)
 	for i := range info.Sockets {
 		dial := info.Sockets[i].Dial
@@ -95,6 +104,7 @@ func (s countingSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 			return dial(ctx)
 		}
 	}
+
 	return countedProcess{p, &info}, nil
 }
 

@@ -22,6 +22,7 @@ func (s *smart) Spawn(ctx context.Context) (Process, error) {
 		if a.command.preloader == nil {
 			return a.run(ctx)
 		}
+
 		return s.run(ctx, a)
 	})
 }
@@ -30,22 +31,27 @@ func (s *smart) Spawn(ctx context.Context) (Process, error) {
 func (s *smart) run(ctx context.Context, a *attempt) (*process, error) {
 	a.plan(smartSteps)
 	a.journal.enter(StepPreloader)
+
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return nil, canceled(ctx)
 	}
+
 	if s.closed.Load() {
 		return nil, ErrClosed
 	}
+
 	if err := s.fork(ctx, a); err != nil {
 		return nil, err
 	}
+
 	ready, rest, err := a.negotiate(ctx)
 	if err != nil {
 		return nil, err
 	}
+
 	return a.attach(ready, rest)
 }
 
@@ -56,22 +62,26 @@ func (s *smart) fork(ctx context.Context, a *attempt) error {
 		if err := s.start(ctx); err != nil {
 			return err
 		}
+
 		a.journal.enter(StepFork)
 		err := s.preloader.fork(ctx, a)
 		if err == nil {
 			return nil
 		}
+
 		// After a command that was called off the preloader is in an unknown
 		// state.
 		cause := canceled(ctx)
 		if cause == nil {
 			err = s.preloader.explain(err)
 		}
+
 		s.preloader.kill()
 		s.preloader = nil
 		if cause != nil || tries == mostTries {
 			return err
 		}
+
 		a.config.Logger.Error(err, "the preloader did not fork a process and is started anew", "app", a.app.Name())
 		a.journal.enter(StepPreloader)
 	}
@@ -83,15 +93,19 @@ func (s *smart) start(ctx context.Context) error {
 	if s.preloader != nil && s.preloader.child.lives() {
 		return nil
 	}
+
 	if s.preloader != nil {
 		s.preloader.kill()
 		s.preloader = nil
 	}
+
 	p, err := startPreloader(ctx, s.factory, s.app)
 	if err != nil {
 		return err
 	}
+
 	s.preloader = p
+
 	return nil
 }
 
@@ -103,6 +117,7 @@ func (s *smart) StopPreloader() {
 	default:
 		return
 	}
+
 	defer func() { <-s.turn }()
 	s.stop()
 }
@@ -119,5 +134,6 @@ func (s *smart) Close() error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
 	s.stop()
+
 	return nil
 }

@@ -25,6 +25,7 @@ func preloaded(t *testing.T, params ...string) spawner.App {
 	a.StartCommand = nil
 	a.Type, a.Ruby = "rack", testapp.Command()[0]
 	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "config.ru"), nil, 0o600))
+
 	return a
 }
 
@@ -36,6 +37,7 @@ func TestSmartConforms(t *testing.T) {
 			spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 				t.Helper()
 				f := newFixture(t)
+
 				return spawnertest.Subject{
 					Factory: f,
 					App:     preloaded(t, params...),
@@ -59,6 +61,7 @@ func newSmartFixture(t *testing.T, a spawner.App) *smartFixture {
 	s, err := f.NewSpawner(a)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
+
 	return &smartFixture{fixture: f, Spawner: s}
 }
 
@@ -67,6 +70,7 @@ func (f *smartFixture) worker(t *testing.T) spawner.Process {
 	p, err := f.Spawn(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { stopNow(p) })
+
 	return p
 }
 
@@ -88,6 +92,7 @@ func (f *smartFixture) preloaderPID(t *testing.T) int {
 	var pid int
 	_, err := fmt.Sscanf(rest, "%d", &pid)
 	require.NoError(t, err)
+
 	return pid
 }
 
@@ -97,6 +102,7 @@ func (f *smartFixture) fail(t *testing.T) *spawner.SpawnError {
 	require.Nil(t, p)
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
+
 	return e
 }
 
@@ -111,6 +117,7 @@ func TestWorkersShareOnePreloader(t *testing.T) {
 	f := newSmartFixture(t, preloaded(t, modern))
 	workers := []spawner.Process{f.worker(t), f.worker(t), f.worker(t)}
 	require.Equal(t, 1, f.loads())
+
 	dirs := map[string]bool{}
 	for _, p := range workers {
 		s := stateOf(t, p)
@@ -122,6 +129,7 @@ func TestWorkersShareOnePreloader(t *testing.T) {
 		require.Equal(t, "smart", s.Options["spawn_method"])
 		dirs[s.Options["socket_dir"]] = true
 	}
+
 	require.Len(t, dirs, 3)
 	_, err := get(t, workers[0], "/print?stderr=mine%0a")
 	require.NoError(t, err)
@@ -240,6 +248,7 @@ func TestA20PreloaderAnswersGarbage(t *testing.T) {
 				if spoil == "error" {
 					want = spawner.CategoryExplained
 				}
+
 				require.Equal(t, want, e.Category, e)
 				require.Contains(t, e.Summary, summary)
 				require.Equal(t, 2, f.loads())
@@ -294,6 +303,7 @@ func TestPreloaderDoesNotStart(t *testing.T) {
 			if test.category == spawner.CategoryTimeout {
 				a.StartTimeout = time.Second
 			}
+
 			f := newSmartFixture(t, a)
 			e := f.fail(t)
 			require.Equal(t, test.category, e.Category, e)
@@ -338,5 +348,6 @@ func TestEscapedProcessesOfAPreloader(t *testing.T) {
 	require.NoError(t, syscall.Kill(daemon, 0))
 	p.Stop(t.Context())
 	requireGone(t, daemon)
-	require.Eventually(t, func() bool { return len(f.log.lines("into the background", fmt.Sprint(daemon))) == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return len(f.log.lines("into the background", fmt.Sprint(daemon))) == 1 },
+		patience, time.Millisecond)
 }

@@ -34,13 +34,16 @@ func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+
 		if err != nil {
 			return nil, err
 		}
+
 		dir := &socketDir{parent: d.root, name: name, path: filepath.Join(d.sockets, name)}
 		if err := dir.giveTo(id.uid, id.gid); err != nil {
 			return nil, errors.Join(err, dir.remove())
 		}
+
 		return dir, nil
 	}
 }
@@ -52,6 +55,7 @@ func (d *socketDir) giveTo(uid, gid int) error {
 	if err != nil {
 		return err
 	}
+
 	// The mode is the owner's to change, for root too, which is not to need CAP_FOWNER.
 	return errors.Join(f.Chown(os.Geteuid(), os.Getegid()), f.Chmod(0o700), f.Chown(uid, gid), f.Close())
 }
@@ -82,6 +86,7 @@ func (d *socketDir) check(sockets []loaderproto.Socket, owner *owner) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -89,9 +94,11 @@ func (d *socketDir) checkAddress(address loaderproto.Address, owner *owner) erro
 	if address.Network != "tcp" {
 		return d.checkFile(address.Addr, owner.uid)
 	}
+
 	if !isLoopback(address.Addr) {
 		return fmt.Errorf("the socket %s is not on this host's loopback", address)
 	}
+
 	return owner.checkListener(address)
 }
 
@@ -99,16 +106,20 @@ func (d *socketDir) checkFile(path string, uid int) error {
 	if filepath.Dir(path) != d.path {
 		return fmt.Errorf("the socket %s is not in the directory %s", path, d.path)
 	}
+
 	info, err := d.parent.Lstat(filepath.Join(d.name, filepath.Base(path)))
 	if err != nil {
 		return fmt.Errorf("the socket %s cannot be found: %w", path, err)
 	}
+
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is not a socket", path)
 	}
+
 	if int64(statOf(info).Uid) != int64(uid) {
 		return fmt.Errorf("the socket %s does not belong to user %d", path, uid)
 	}
+
 	return nil
 }
 
@@ -117,7 +128,9 @@ func isLoopback(addr string) bool {
 	if err != nil {
 		return false
 	}
+
 	ip := net.ParseIP(host)
+
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
@@ -142,10 +155,12 @@ func dialUnix(ctx context.Context, path string, uid int) (net.Conn, error) {
 			if err != nil && ctx.Err() != nil {
 				err = errors.Join(err, full)
 			}
+
 			return conn, err
 		}
 
 		full = err
+
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

@@ -28,6 +28,7 @@ func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
 	l, err := net.Listen("unix", socket.Address.Addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
+
 	return dir, socket
 }
 
@@ -42,6 +43,7 @@ func TestR10PeerOfAnotherUser(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs SO_PEERCRED")
 	}
+
 	_, socket := testSocketDir(t)
 	conn, err := dialer(socket.Address, &owner{uid: os.Geteuid()})(t.Context())
 	require.NoError(t, err)
@@ -65,6 +67,7 @@ func TestSocketDirGoesHoweverDeepItIs(t *testing.T) {
 	dir, _ := testSocketDir(t)
 	deep, err := os.OpenRoot(dir.path)
 	require.NoError(t, err)
+
 	for range 500 {
 		require.NoError(t, deep.Mkdir("d", 0o700))
 		sub, err := deep.OpenRoot("d")
@@ -72,6 +75,7 @@ func TestSocketDirGoesHoweverDeepItIs(t *testing.T) {
 		require.NoError(t, deep.Close())
 		deep = sub
 	}
+
 	require.NoError(t, deep.Close())
 	require.NoError(t, dir.remove())
 	require.NoDirExists(t, dir.path)

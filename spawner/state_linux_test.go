@@ -23,11 +23,13 @@ import (
 func TestR16SpawnState(t *testing.T) {
 	spoilThread(t)
 	spoilOOMScore(t)
+
 	for range 500 { // R-59
 		file, err := os.Open(os.DevNull)
 		require.NoError(t, err)
 		defer file.Close()
 	}
+
 	write := func(a *spawner.App, name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(a.Root, name), []byte(text), 0o644))
 	}
@@ -40,12 +42,15 @@ func TestR16SpawnState(t *testing.T) {
 		"wsgi": func(t *testing.T, a *spawner.App) {
 			t.Helper()
 			a.Type, a.Python = "wsgi", interpreters.Find(t, "python", "/usr/bin/python3", "python3")
-			write(a, "passenger_wsgi.py", "def application(env, start):\n    start('200 OK', [])\n    return [b'hello']\n")
+			write(a, "passenger_wsgi.py",
+				"def application(env, start):\n    start('200 OK', [])\n    return [b'hello']\n")
 		},
 		"wsgi smart": func(t *testing.T, a *spawner.App) {
 			t.Helper()
-			a.Type, a.Python, a.SpawnMethod = "wsgi", interpreters.Find(t, "python", "/usr/bin/python3", "python3"), spawner.SmartSpawning
-			write(a, "passenger_wsgi.py", "def application(env, start):\n    start('200 OK', [])\n    return [b'hello']\n")
+			a.Type, a.Python, a.SpawnMethod = "wsgi", interpreters.Find(t, "python", "/usr/bin/python3", "python3"),
+				spawner.SmartSpawning
+			write(a, "passenger_wsgi.py",
+				"def application(env, start):\n    start('200 OK', [])\n    return [b'hello']\n")
 		},
 		"rack": func(t *testing.T, a *spawner.App) {
 			t.Helper()
@@ -104,12 +109,14 @@ func requireState(t *testing.T, p spawner.Process, a *spawner.App) {
 	pid := p.Info().PID
 	c := credentialsOf(t, p)
 	require.Equal(t, four(os.Geteuid()), c["Uid"])
+
 	// The system's library blocks signals for a moment where it makes threads.
 	require.Eventually(t, func() bool {
 		return credentialsOf(t, p)["SigBlk"] == strings.Repeat("0", 16)
 	}, patience, time.Millisecond)
 	ignored, err := strconv.ParseUint(c["SigIgn"], 16, 64)
 	require.NoError(t, err)
+
 	// Interpreters ignore these themselves.
 	require.Zero(t, ignored&^(1<<(unix.SIGPIPE-1)|1<<(unix.SIGXFSZ-1)), c["SigIgn"])
 	own, err := os.ReadFile("/proc/self/status")
@@ -134,11 +141,13 @@ func requireState(t *testing.T, p spawner.Process, a *spawner.App) {
 
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	require.NoError(t, err)
+
 	for _, fd := range fds {
 		to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
 		require.NoError(t, err)
 		require.Regexp(t, `^(socket|pipe|anon_inode):|^/dev/(u?random|null)$|^/sys/fs/cgroup/`, to, "fd %s", fd.Name())
 	}
+
 	require.Less(t, len(fds), 40)
 }
 
@@ -147,6 +156,7 @@ func TestFileLimitAndUmask(t *testing.T) {
 	if canRaiseLimits(t) {
 		limits = append(limits, 1<<20)
 	}
+
 	for _, limit := range limits {
 		f := newFixture(t)
 		a := app(t, "http")
@@ -169,6 +179,7 @@ func canRaiseLimits(t *testing.T) bool {
 	require.True(t, ok)
 	set, err := strconv.ParseUint(caps[:16], 16, 64)
 	require.NoError(t, err)
+
 	return set&(1<<unix.CAP_SYS_RESOURCE) != 0
 }
 
@@ -187,19 +198,28 @@ func TestLoginShells(t *testing.T) {
 	requireRoot(t)
 	program := sharedProgram(t)
 	t.Setenv("PATH", "/usr/bin:/bin")
+
 	for shell, profile := range map[string]string{"bash": ".bash_profile", "zsh": ".zprofile", "ksh": ".profile"} {
 		t.Run(shell, func(t *testing.T) {
 			path, err := exec.LookPath(shell)
 			if err != nil {
 				interpreters.Missing(t, shell, shell+" is not installed")
 			}
+
 			home := shortDir(t)
 			require.NoError(t, os.Chmod(home, 0o755))
-			script := "export FROM_PROFILE='a b' NODE_ENV=mine PASSENGER_GUPID=x OURS='stolen'\nexport PATH=" + filepath.Dir(program) +
+			script := "export FROM_PROFILE='a b' NODE_ENV=mine PASSENGER_GUPID=x OURS='stolen'\nexport PATH=" +
+				filepath.Dir(program) +
 				":$PATH\nprintf 'no newline !> Error'\ncd /\numask 077\n"
 			require.NoError(t, os.WriteFile(filepath.Join(home, profile), []byte(script), 0o644))
 			f := newUserFixture(t)
-			users := append(testUsers(), spawner.Account{Name: "dave", UID: 61004, GID: alice, Home: home, Shell: path})
+			users := append(testUsers(), spawner.Account{
+				Name:  "dave",
+				UID:   61004,
+				GID:   alice,
+				Home:  home,
+				Shell: path,
+			})
 			spawner.UseAccounts(f.Factory, users, testGroups())
 			a := tenantApp(t, program, 61004, 0)
 			a.StartCommand = []string{"program"} // in the profile's PATH only

@@ -18,7 +18,8 @@ var marks = []struct{ file, suggestion string }{
 		`"from app import app as application".`},
 	{"server.js", "If server.js is what starts the application, give --startup-file server.js."},
 	{"index.js", "If index.js is what starts the application, give --startup-file index.js."},
-	{"package.json", "If npm start is how the application starts, and it listens on the port in PORT, give --start-command 'npm start'."},
+	{"package.json", "If npm start is how the application starts, and it listens on the port in PORT, give " +
+		"--start-command 'npm start'."},
 	{"public/index.php", "For PHP's own server, give --start-command 'php -S 127.0.0.1:$PORT -t public'."},
 	{"index.php", "For PHP's own server, give --start-command 'php -S 127.0.0.1:$PORT'."},
 	{"go.mod", "Build the Go program, and give it as --start-command ./NAME."},
@@ -38,9 +39,11 @@ func suggestion(root string) string {
 		if !isFile(filepath.Join(root, filepath.Dir(m.file)), filepath.Base(m.file)) {
 			continue
 		}
+
 		if !strings.Contains(m.suggestion, "{module}") {
 			return m.suggestion
 		}
+
 		if module := djangoModule(root); module != "" {
 			return strings.ReplaceAll(m.suggestion, "{module}", module)
 		}
@@ -55,6 +58,7 @@ func djangoModule(root string) string {
 	if err != nil {
 		return ""
 	}
+
 	for _, e := range entries {
 		// Other names are no packages, and nothing to be pasted into a shell.
 		if e.IsDir() && pythonName.MatchString(e.Name()) && isFile(filepath.Join(root, e.Name()), "wsgi.py") {
@@ -70,6 +74,7 @@ func isFile(dir, name string) bool {
 	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
 		return false
 	}
+
 	info, err := os.Lstat(filepath.Join(dir, name))
 
 	return err == nil && info.Mode().IsRegular()

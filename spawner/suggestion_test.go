@@ -32,6 +32,7 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 				require.NoError(t, os.WriteFile(path, nil, 0o644))
 			}
+
 			link := filepath.Join(t.TempDir(), "current")
 			require.NoError(t, os.Symlink(root, link))
 
@@ -45,6 +46,7 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 			}
 		})
 	}
+
 	require.Empty(t, suggestion(filepath.Join(t.TempDir(), "missing")))
 }
 
@@ -59,7 +61,8 @@ func TestSuggestionFollowsNoLinks(t *testing.T) {
 
 func TestStartupFileTellsType(t *testing.T) {
 	for file, want := range map[string]string{
-		"server.js": "node", "dist/main.mjs": "node", "shop/wsgi.py": "wsgi", "private.ru": "rack", "bin/www": "", "": "", "main.ts": "",
+		"server.js": "node", "dist/main.mjs": "node", "shop/wsgi.py": "wsgi", "private.ru": "rack", "bin/www": "",
+		"": "", "main.ts": "",
 	} {
 		got, ok := typeByStartupFile(file)
 		require.Equal(t, want, got.Name, file)

@@ -28,10 +28,12 @@ func startThief(t *testing.T, program, address string) *thief {
 	th := &thief{dir: shortDir(t)}
 	require.NoError(t, os.Chown(th.dir, bob, bob))
 	cmd := exec.Command(program)
+
 	cmd.Dir = th.dir
 	for name, value := range testapp.Env("thief", "address="+address) {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
+
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: bob, Gid: bob}}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -43,6 +45,7 @@ func startThief(t *testing.T, program, address string) *thief {
 	})
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan(), "the thief could not listen at %s", address)
+
 	return th
 }
 
@@ -58,6 +61,7 @@ func ownApp(t *testing.T, program, behaviour string, params ...string) spawner.A
 	a := tenantApp(t, program, alice, alice)
 	require.NoError(t, os.Chown(a.Root, alice, alice))
 	a.Env = testapp.Env(behaviour, params...)
+
 	return a
 }
 
@@ -92,11 +96,13 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 				stopListening(t, &a)
 				_, port, err := net.SplitHostPort(p.Info().Sockets[0].Address.Addr)
 				require.NoError(t, err)
+
 				th := startThief(t, program, net.JoinHostPort(host, port))
 				for range 5 {
 					_, err = get(t, p, "/")
 					require.ErrorContains(t, err, "another user listens")
 				}
+
 				th.requireNothing(t)
 			})
 		}
@@ -138,7 +144,10 @@ func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
 			program := sharedProgram(t)
 			a := ownApp(t, program, "generic-at", "address="+test.own)
 			a.HealthPath = "/"
-			a.StartCommand = []string{"sh", "-c", "echo $PORT >> ports; while [ ! -e taken ]; do sleep 0.01; done; exec " + program}
+			a.StartCommand = []string{
+				"sh", "-c",
+				"echo $PORT >> ports; while [ ! -e taken ]; do sleep 0.01; done; exec " + program,
+			}
 			s, err := f.NewSpawner(a)
 			require.NoError(t, err)
 			spawned := make(chan spawner.Process, 1)
@@ -149,6 +158,7 @@ func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
 					t.Error(err)
 					return
 				}
+
 				spawned <- p
 			}()
 			th := startThief(t, program, net.JoinHostPort(test.taken, awaitLine(t, filepath.Join(a.Root, "ports"))))
@@ -167,13 +177,16 @@ func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
 // awaitLine returns the first line of a file.
 func awaitLine(t *testing.T, file string) string {
 	t.Helper()
+
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(time.Millisecond) {
 		text, err := os.ReadFile(file)
 		if line, _, ok := strings.Cut(string(text), "\n"); err == nil && ok {
 			return line
 		}
 	}
+
 	t.Error("there is no line in " + file)
+
 	return ""
 }
 
@@ -182,14 +195,17 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	other := f.start(t, ownApp(t, program, "tcp"))
+
 	a := tenantApp(t, program, bob, bob)
 	for _, host := range []string{"127.0.0.1", "localhost"} {
 		_, port, err := net.SplitHostPort(other.Info().Sockets[0].Address.Addr)
 		require.NoError(t, err)
-		a.Env = testapp.Env("say-after", "text=!> Ready\n!> socket: main;tcp://"+net.JoinHostPort(host, port)+";http_session;1\n!> \n")
+		a.Env = testapp.Env("say-after", "text=!> Ready\n!> socket: main;tcp://"+net.JoinHostPort(host, port)+
+			";http_session;1\n!> \n")
 		e := f.fail(t, a)
 		require.Contains(t, e.Summary, "another user listens")
 	}
+
 	_, err := get(t, other, "/")
 	require.NoError(t, err)
 }
@@ -238,6 +254,7 @@ func TestProgramThatGivesUpRootIsReached(t *testing.T) {
 	a.Root = shortDir(t)
 	require.NoError(t, os.Chmod(a.Root, 0o755))
 	a.StartCommand = []string{setpriv, "--reuid=61001", "--regid=61001", "--clear-groups", program}
+
 	p := f.start(t, a)
 	for range 2 {
 		body, err := get(t, p, "/")

@@ -39,6 +39,7 @@ func typeNames() string {
 	for i, t := range appTypes {
 		names[i] = t.Name
 	}
+
 	return strings.Join(names, ", ")
 }
 
@@ -48,6 +49,7 @@ func findType(name string) (AppType, bool) {
 			return t, true
 		}
 	}
+
 	return AppType{}, false
 }
 
@@ -65,13 +67,16 @@ func DetectType(root string) (AppType, error) {
 			return AppType{}, fmt.Errorf("cannot look for an application: %w", err)
 		}
 	}
+
 	if t, ok := findType(meteorType); ok && isMeteorBundle(root) {
 		return t, nil
 	}
+
 	files := make([]string, len(appTypes))
 	for i, t := range appTypes {
 		files[i] = t.StartupFile
 	}
+
 	return AppType{}, fmt.Errorf("%w in %s: it has none of %s", ErrNoApp, root, strings.Join(files, ", "))
 }
 
@@ -87,5 +92,6 @@ func DefaultSpawnMethod(appType string) string {
 	if loadersByType[appType].smart {
 		return SmartSpawning
 	}
+
 	return DirectSpawning
 }

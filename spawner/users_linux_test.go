@@ -33,6 +33,7 @@ func testUsers() []spawner.Account {
 	for i := range forty {
 		forty[i] = 62000 + i
 	}
+
 	return []spawner.Account{
 		{Name: "root", Home: "/root", Shell: "/bin/bash"},
 		{Name: "alice", UID: alice, GID: alice, Home: "/home/alice", Shell: "/bin/bash", Groups: []int{62001}},
@@ -62,6 +63,7 @@ func newUserFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 		require.NoError(t, os.Chmod(c.Dir, 0o711))
 	}}, change...)...)
 	spawner.UseAccounts(f.Factory, testUsers(), testGroups())
+
 	return f
 }
 
@@ -79,6 +81,7 @@ func sharedProgram(t *testing.T) string {
 	_, err = io.Copy(to, from)
 	require.NoError(t, err)
 	require.NoError(t, to.Close())
+
 	return path
 }
 
@@ -94,6 +97,7 @@ func tenantApp(t *testing.T, program string, uid, gid int) spawner.App {
 	boot := filepath.Join(a.Root, a.StartupFile)
 	require.NoError(t, os.WriteFile(boot, nil, 0o644))
 	require.NoError(t, os.Chown(boot, uid, gid))
+
 	return a
 }
 
@@ -104,11 +108,13 @@ func credentialsOf(t *testing.T, p spawner.Process) credentials {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Info().PID))
 	require.NoError(t, err)
+
 	c := credentials{}
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(line, ":")
 		c[name] = strings.Join(strings.Fields(value), " ")
 	}
+
 	return c
 }
 
@@ -130,6 +136,7 @@ func TestR13UserSwitching(t *testing.T) {
 		require.NoError(t, os.Symlink("boot.real", boot))
 		require.NoError(t, os.Lchown(boot, alice, alice))
 	}
+
 	app := func(change func(*spawner.App)) func(*spawner.App) { return change }
 	for _, test := range []struct {
 		name     string
@@ -146,55 +153,132 @@ func TestR13UserSwitching(t *testing.T) {
 		{name: "no shell, no home, group root", uid: carol, gid: carol, want: carol, wantGID: nobody},
 		{name: "root is never taken", uid: 0, gid: 0, want: nobody, wantGID: nobody},
 		{name: "nor somebody unknown", uid: stranger, gid: stranger, want: nobody, wantGID: nobody},
-		{name: "a link belongs to whoever made it", uid: 0, gid: 0, change: link, want: alice, wantGID: alice, groups: []int{62001}},
-		{name: "the user that was asked for", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "bob" }), want: bob, wantGID: bob, groups: forty},
-		{name: "by number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = fmt.Sprint(bob) }), want: bob, wantGID: bob, groups: forty},
-		{name: "root that was asked for", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "root" }), want: nobody, wantGID: nobody},
-		{name: "root by number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "0" }), want: nobody, wantGID: nobody},
-		{name: "an unknown user", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "mallory" }), want: nobody, wantGID: nobody},
-		{name: "an unknown number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = fmt.Sprint(stranger) }), want: nobody, wantGID: nobody},
-		{name: "the group that was asked for", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "db" }), want: alice, wantGID: 62002, groups: []int{62001, 62002}},
-		{name: "a group without a name", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "62777" }), want: alice, wantGID: 62777, groups: []int{62001, 62777}},
-		{name: "an unknown group", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "mallory" }), failure: `the group "mallory" does not exist`},
-		{name: "group root", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "root" }), want: alice, wantGID: nobody, groups: []int{62001, nobody}},
-		{name: "the startup file's group", uid: alice, gid: 62002, change: app(func(a *spawner.App) { a.Group = spawner.GroupOfStartupFile }), want: alice, wantGID: 62002, groups: []int{62001, 62002}},
-		{name: "the startup file's group, without a name", uid: alice, gid: stranger, change: app(func(a *spawner.App) { a.Group = spawner.GroupOfStartupFile }), want: alice, wantGID: nobody, groups: []int{62001, nobody}},
-		{name: "the startup file's group with a user", uid: alice, gid: 62002, change: app(func(a *spawner.App) { a.User, a.Group = "bob", spawner.GroupOfStartupFile }), want: bob, wantGID: 62002, groups: forty},
-		{name: "another default user", uid: 0, gid: 0, config: func(c *spawner.Config) { c.DefaultUser = "alice" }, want: alice, wantGID: alice, groups: []int{62001}},
-		{name: "another default group", uid: carol, gid: 0, config: func(c *spawner.Config) { c.DefaultGroup = "web" }, want: carol, wantGID: 62001, groups: []int{62001}},
-		{name: "an unknown default user", uid: alice, gid: 0, config: func(c *spawner.Config) { c.DefaultUser = "mallory" }, failure: `the default user "mallory" does not exist`},
-		{name: "an unknown default group", uid: alice, gid: 0, config: func(c *spawner.Config) { c.DefaultGroup = "mallory" }, failure: `the default group "mallory" does not exist`},
-		{name: "switching off", uid: alice, gid: alice, config: func(c *spawner.Config) { c.Users = spawner.DefaultUserOnly }, change: app(func(a *spawner.App) { a.User = "bob" }), want: nobody, wantGID: nobody},
-		{name: "the directory where there is no startup file", uid: alice, gid: alice, change: app(func(a *spawner.App) {
-			a.StartupFile = ""
-			require.NoError(t, os.Chown(a.Root, bob, bob))
-		}), want: bob, wantGID: bob, groups: forty},
-		{name: "no startup file", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.StartupFile = "none" }), failure: "does not exist"},
+		{
+			name: "a link belongs to whoever made it", uid: 0, gid: 0, change: link, want: alice, wantGID: alice,
+			groups: []int{62001},
+		},
+		{
+			name: "the user that was asked for", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) { a.User = "bob" }), want: bob, wantGID: bob, groups: forty,
+		},
+		{
+			name: "by number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = fmt.Sprint(bob) }),
+			want: bob, wantGID: bob, groups: forty,
+		},
+		{
+			name: "root that was asked for", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "root" }),
+			want: nobody, wantGID: nobody,
+		},
+		{
+			name: "root by number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "0" }),
+			want: nobody, wantGID: nobody,
+		},
+		{
+			name: "an unknown user", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "mallory" }),
+			want: nobody, wantGID: nobody,
+		},
+		{
+			name: "an unknown number", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) { a.User = fmt.Sprint(stranger) }), want: nobody, wantGID: nobody,
+		},
+		{
+			name: "the group that was asked for", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) { a.Group = "db" }), want: alice, wantGID: 62002,
+			groups: []int{62001, 62002},
+		},
+		{
+			name: "a group without a name", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) { a.Group = "62777" }), want: alice, wantGID: 62777,
+			groups: []int{62001, 62777},
+		},
+		{
+			name: "an unknown group", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "mallory" }),
+			failure: `the group "mallory" does not exist`,
+		},
+		{
+			name: "group root", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.Group = "root" }),
+			want: alice, wantGID: nobody, groups: []int{62001, nobody},
+		},
+		{
+			name: "the startup file's group", uid: alice, gid: 62002,
+			change: app(func(a *spawner.App) { a.Group = spawner.GroupOfStartupFile }), want: alice, wantGID: 62002,
+			groups: []int{62001, 62002},
+		},
+		{
+			name: "the startup file's group, without a name", uid: alice, gid: stranger,
+			change: app(func(a *spawner.App) { a.Group = spawner.GroupOfStartupFile }), want: alice, wantGID: nobody,
+			groups: []int{62001, nobody},
+		},
+		{
+			name: "the startup file's group with a user", uid: alice, gid: 62002,
+			change: app(func(a *spawner.App) { a.User, a.Group = "bob", spawner.GroupOfStartupFile }), want: bob,
+			wantGID: 62002, groups: forty,
+		},
+		{
+			name: "another default user", uid: 0, gid: 0, config: func(c *spawner.Config) { c.DefaultUser = "alice" },
+			want: alice, wantGID: alice, groups: []int{62001},
+		},
+		{
+			name: "another default group", uid: carol, gid: 0, config: func(c *spawner.Config) { c.DefaultGroup = "web" },
+			want: carol, wantGID: 62001, groups: []int{62001},
+		},
+		{
+			name: "an unknown default user", uid: alice, gid: 0,
+			config:  func(c *spawner.Config) { c.DefaultUser = "mallory" },
+			failure: `the default user "mallory" does not exist`,
+		},
+		{
+			name: "an unknown default group", uid: alice, gid: 0,
+			config:  func(c *spawner.Config) { c.DefaultGroup = "mallory" },
+			failure: `the default group "mallory" does not exist`,
+		},
+		{
+			name: "switching off", uid: alice, gid: alice,
+			config: func(c *spawner.Config) { c.Users = spawner.DefaultUserOnly },
+			change: app(func(a *spawner.App) { a.User = "bob" }), want: nobody, wantGID: nobody,
+		},
+		{
+			name: "the directory where there is no startup file", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) {
+				a.StartupFile = ""
+				require.NoError(t, os.Chown(a.Root, bob, bob))
+			}), want: bob, wantGID: bob, groups: forty,
+		},
+		{
+			name: "no startup file", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.StartupFile = "none" }),
+			failure: "does not exist",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var config []func(*spawner.Config)
 			if test.config != nil {
 				config = append(config, test.config)
 			}
+
 			f := newUserFixture(t, config...)
 			a := tenantApp(t, program, test.uid, test.gid)
 			if test.change != nil {
 				test.change(&a)
 			}
+
 			if test.failure != "" {
 				e := f.fail(t, a)
 				require.Contains(t, e.Summary, test.failure)
 				require.NotEmpty(t, e.Advice)
+
 				return
 			}
+
 			p := f.start(t, a)
 			c := credentialsOf(t, p)
 			require.Equal(t, four(test.want), c["Uid"])
 			require.Equal(t, four(test.wantGID), c["Gid"])
 			require.Equal(t, sortedIDs(append(test.groups, test.wantGID)...), c["Groups"])
+
 			for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapAmb"} {
 				require.Equal(t, strings.Repeat("0", 16), c[set], set)
 			}
+
 			requireAccount(t, p, test.want)
 			body, err := get(t, p, "/")
 			require.NoError(t, err)
@@ -209,13 +293,16 @@ func requireAccount(t *testing.T, p spawner.Process, uid int) {
 	users := testUsers()
 	u := users[slices.IndexFunc(users, func(u spawner.Account) bool { return u.UID == uid })]
 	require.Equal(t, u.Name, p.Info().User)
+
 	env := map[string]string{}
 	for _, v := range stateOf(t, p).Env {
 		name, value, _ := strings.Cut(v, "=")
 		env[name] = value
 	}
+
 	want := map[string]string{"HOME": u.Home, "USER": u.Name, "LOGNAME": u.Name, "SHELL": u.Shell}
 	maps.DeleteFunc(want, func(_, v string) bool { return v == "" })
+
 	for _, name := range []string{"HOME", "USER", "LOGNAME", "SHELL"} {
 		value, ok := env[name]
 		_, wanted := want[name]
@@ -237,6 +324,7 @@ func TestR05Modes(t *testing.T) {
 				if users == spawner.SameUser {
 					owner, sockets, loaders, script = 0, 0o700, 0o700, 0o600
 				}
+
 				dir := filepath.Dir(p.Info().Sockets[0].Address.Addr)
 				requireMode(t, filepath.Join(f.dir, "apps.s"), sockets, 0)
 				requireMode(t, dir, 0o700, owner)

@@ -17,6 +17,7 @@ var venvNames = []string{"venv", ".venv"}
 // would find none of the packages, and its complaint would lead nobody to the cause.
 func venvPython(dir string) (string, error) {
 	python := filepath.Join(dir, "bin", "python")
+
 	err := checkExecutable(python)
 	switch {
 	case err == nil:
@@ -24,6 +25,7 @@ func venvPython(dir string) (string, error) {
 	case !isVenv(dir, python):
 		return "", nil
 	}
+
 	return "", &fault{problem: venvUnusable, subject: dir, err: venvError(python, err)}
 }
 
@@ -35,6 +37,7 @@ func isVenv(dir, python string) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -45,8 +48,10 @@ func venvError(python string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		reason = e.Err
 	}
+
 	if target, linkErr := os.Readlink(python); linkErr == nil {
 		return fmt.Errorf("%s, which leads to %s: %w", python, target, reason)
 	}
+
 	return fmt.Errorf("%s: %w", python, reason)
 }

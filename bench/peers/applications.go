@@ -26,33 +26,41 @@ func serveApplications(args []string) error {
 	if len(args) != 3 {
 		return errors.New("applications: give an address, a directory for them, and their number")
 	}
+
 	addr, dir := args[0], args[1]
 	count, err := strconv.Atoi(args[2])
 	if err != nil {
 		return fmt.Errorf("applications: %w", err)
 	}
+
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
+
 	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser})
 	if err != nil {
 		return err
 	}
+
 	pool, err := passenger.New(passenger.Config{MaxPoolSize: count, Spawner: factory})
 	if err != nil {
 		return err
 	}
+
 	hosts := make(map[string]http.Handler, count)
 	for i := range count {
 		root := filepath.Join(dir, applicationHost(i))
 		if err := os.Mkdir(root, 0o700); err != nil { //nolint:gosec // G703: the directory is the bench's own
 			return err
 		}
+
 		hosts[applicationHost(i)], err = handler.New(pool, handler.Config{Options: passenger.Options{
 			App: spawner.App{
-				Root: root, StartCommand: []string{self, "application"}, Environment: "production",
-				Env: map[string]string{"GOMAXPROCS": "1"},
+				Root:         root,
+				StartCommand: []string{self, "application"},
+				Environment:  "production",
+				Env:          map[string]string{"GOMAXPROCS": "1"},
 			},
 			MinProcesses: 1, MaxProcesses: 1,
 		}})
@@ -60,12 +68,15 @@ func serveApplications(args []string) error {
 			return err
 		}
 	}
+
 	first := hosts[applicationHost(0)]
+
 	return serveHTTP(addr, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if app, ok := hosts[r.Host]; ok {
 			app.ServeHTTP(w, r)
 			return
 		}
+
 		first.ServeHTTP(w, r)
 	}))
 }

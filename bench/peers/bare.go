@@ -13,6 +13,7 @@ func serveBare(args []string) error {
 	if len(args) != 1 {
 		return errors.New("bare: give an address")
 	}
+
 	return serveHTTP(args[0], answers())
 }
 
@@ -27,13 +28,16 @@ func answers() http.Handler {
 			_, _ = io.WriteString(w, text)
 		})
 	}
+
 	mux.HandleFunc("POST /upload", func(w http.ResponseWriter, r *http.Request) {
 		length, err := io.Copy(io.Discard, r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+
 		_, _ = io.WriteString(w, strconv.FormatInt(length, 10)+"\n")
 	})
+
 	return mux
 }

@@ -23,6 +23,7 @@ func checkHost(ctx context.Context, url, host string) error {
 	if err == nil && body != helloText {
 		err = fmt.Errorf("GET / of %s was answered with %.60q", cmp.Or(host, url), body)
 	}
+
 	return err
 }
 
@@ -31,19 +32,23 @@ func checkAnswers(ctx context.Context, url string) error {
 	if err := checkHello(ctx, url); err != nil {
 		return err
 	}
+
 	for path, length := range map[string]int{"/64k": 64 << 10, "/1m": megabyte} {
 		body, err := ask(ctx, http.MethodGet, url+path, "", nil)
 		switch {
 		case err != nil:
 			return err
 		case body != strings.Repeat("x", length):
-			return fmt.Errorf("GET %s was answered with %d bytes in place of %d times the letter x", path, len(body), length)
+			return fmt.Errorf("GET %s was answered with %d bytes in place of %d times the letter x", path, len(body),
+				length)
 		}
 	}
+
 	body, err := ask(ctx, http.MethodPost, url+"/upload", "", strings.NewReader(strings.Repeat("x", megabyte)))
 	if err == nil && strings.TrimSpace(body) != strconv.Itoa(megabyte) {
 		err = fmt.Errorf("POST /upload of %d bytes was answered with %.60q", megabyte, body)
 	}
+
 	return err
 }
 
@@ -53,12 +58,14 @@ func ask(ctx context.Context, method, url, host string, body io.Reader) (string,
 	if err != nil {
 		return "", err
 	}
+
 	request.Host, request.Close = host, true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return "", err
 	}
 	defer response.Body.Close()
+
 	text, err := io.ReadAll(response.Body)
 	switch {
 	case err != nil:
@@ -66,6 +73,7 @@ func ask(ctx context.Context, method, url, host string, body io.Reader) (string,
 	case response.StatusCode != http.StatusOK:
 		return "", fmt.Errorf("%s %s was answered with %s: %.200q", method, url, response.Status, text)
 	}
+
 	return string(text), nil
 }
 
@@ -78,5 +86,6 @@ func freePort(ctx context.Context) (addr, port string, err error) {
 	defer l.Close()
 	addr = l.Addr().String()
 	_, port, err = net.SplitHostPort(addr)
+
 	return addr, port, err
 }

@@ -51,17 +51,26 @@ func (c *command) start(ctx context.Context, self, dir string) (*child, error) {
 		stop()
 		return nil, err
 	}
+
 	cmd.Cancel = stdin.Close
 	cmd.WaitDelay = termGrace + 5*time.Second
 	if err := cmd.Start(); err != nil {
 		stop()
 		return nil, fmt.Errorf("cannot start %s: %w", name, err)
 	}
-	running := &child{command: *c, cmd: cmd, log: log.Name(), done: make(chan struct{}), stop: stop}
+
+	running := &child{
+		command: *c,
+		cmd:     cmd,
+		log:     log.Name(),
+		done:    make(chan struct{}),
+		stop:    stop,
+	}
 	go func() {
 		_ = cmd.Wait() // what the program said of its end is in the log
 		close(running.done)
 	}()
+
 	return running, nil
 }
 
@@ -78,5 +87,6 @@ func (c *child) complaint() string {
 	if err != nil {
 		return err.Error()
 	}
+
 	return strings.TrimSpace(string(text[max(0, len(text)-most):]))
 }

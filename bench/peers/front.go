@@ -70,15 +70,19 @@ func withNginxAs(s *site, pass string, sockets []string, back []command) ([]comm
 	if os.Geteuid() == 0 {
 		as = "user root;\n"
 	}
+
 	var upstream strings.Builder
 	for _, socket := range sockets {
 		fmt.Fprintf(&upstream, "\t\tserver unix:%s;\n", socket)
 	}
+
 	config, err := s.write("nginx.conf", fmt.Sprintf(nginxConfig, as, s.dir, upstream.String(), s.addr, pass))
 	if err != nil {
 		return nil, err
 	}
+
 	argv := []string{s.programs[nginxProgram], "-p", s.dir, "-e", "stderr", "-c", config}
+
 	return append(back, command{argv: argv, front: anything}), nil
 }
 
@@ -121,20 +125,25 @@ const apacheName = "apache + passenger"
 func apachePeer(interpreter, directive, startupFile string) peer {
 	types := map[string]string{nodeProgram: "node", pythonProgram: "wsgi", rubyProgram: "rack"}
 	needs := slices.Compact([]string{apacheProgram, apacheModule, interpreter})
+
 	return peer{name: apacheName, needs: needs, commands: func(s *site) ([]command, error) {
 		as, err := unprivileged()
 		if err != nil {
 			return nil, err
 		}
+
 		if err := os.Mkdir(s.socket("public"), 0o755); err != nil { //nolint:gosec // G301: the server's workers read it
 			return nil, err
 		}
+
 		config, err := s.write("httpd.conf", fmt.Sprintf(apacheConfig, s.dir, s.addr, as, apacheMods, workers,
 			s.app, types[interpreter], startupFile, directive, s.programs[interpreter]))
 		if err != nil {
 			return nil, err
 		}
+
 		argv := []string{s.programs[apacheProgram], "-f", config, "-DFOREGROUND"}
+
 		return []command{{argv: argv, front: apacheFront}}, nil
 	}}
 }
@@ -144,9 +153,11 @@ func unprivileged() (string, error) {
 	if os.Geteuid() != 0 {
 		return "", nil
 	}
+
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
 		return "", fmt.Errorf("there is no user for Apache's workers: %w", err)
 	}
+
 	return fmt.Sprintf("User nobody\nGroup \"#%s\"\n", nobody.Gid), nil
 }

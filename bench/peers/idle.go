@@ -25,12 +25,15 @@ func openIdle(ctx context.Context, addr string, n int) (idleConns, error) {
 		if err != nil {
 			return fmt.Errorf("client %d: %w", i+1, err)
 		}
+
 		clients[i] = conn
 		if err := askIdle(conn); err != nil {
 			return fmt.Errorf("client %d: %w", i+1, err)
 		}
+
 		return nil
 	})
+
 	return clients, err
 }
 
@@ -38,14 +41,17 @@ func askIdle(conn net.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
+
 	if _, err := io.WriteString(conn, idleRequest); err != nil {
 		return err
 	}
+
 	response, err := http.ReadResponse(bufio.NewReaderSize(conn, 1024), nil)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
+
 	_, err = io.Copy(io.Discard, response.Body)
 	switch {
 	case err != nil:
@@ -53,6 +59,7 @@ func askIdle(conn net.Conn) error {
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("answered with %s", response.Status)
 	}
+
 	return nil
 }
 
@@ -63,8 +70,10 @@ func (c idleConns) lost(ctx context.Context) int {
 		if askIdle(c[i]) != nil {
 			lost.Add(1)
 		}
+
 		return nil
 	})
+
 	return int(lost.Load())
 }
 
@@ -82,6 +91,7 @@ func someAtATime(ctx context.Context, n int, do func(i int) error) error {
 	const most = 32
 	var next atomic.Int64
 	var wg sync.WaitGroup
+
 	failures := make([]error, min(most, n))
 	for worker := range failures {
 		wg.Go(func() {
@@ -92,11 +102,14 @@ func someAtATime(ctx context.Context, n int, do func(i int) error) error {
 			}
 		})
 	}
+
 	wg.Wait()
+
 	for _, err := range append(failures, ctx.Err()) {
 		if err != nil {
 			return err
 		}
 	}
+
 	return nil
 }

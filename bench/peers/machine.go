@@ -18,7 +18,9 @@ func machine() string {
 	if err := unix.Uname(&name); err == nil {
 		kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
 	}
+
 	load, _, _ := strings.Cut(readSystem("/proc/loadavg"), " ")
+
 	return fmt.Sprintf("%s, %d cores, %s, load before this %s", processor(), runtime.NumCPU(), kernel, load)
 }
 
@@ -27,6 +29,7 @@ func readSystem(path string) string {
 	if err != nil {
 		return "unknown"
 	}
+
 	return string(text)
 }
 
@@ -36,6 +39,7 @@ func processor() string {
 			return strings.TrimSpace(value)
 		}
 	}
+
 	return runtime.GOARCH
 }
 
@@ -49,6 +53,7 @@ func oursVersion(path string) string {
 	if err != nil {
 		return oursName + " " + path
 	}
+
 	revision, modified := "", ""
 	for _, s := range info.Settings {
 		switch {
@@ -58,5 +63,6 @@ func oursVersion(path string) string {
 			modified = " with changes"
 		}
 	}
+
 	return fmt.Sprintf("%s%s%s (%s)", oursName, revision, modified, info.GoVersion)
 }

@@ -35,6 +35,7 @@ func main() {
 			exit(help(os.Args[2:]))
 		}
 	}
+
 	exit(run(os.Args[1:], os.Stdout))
 }
 
@@ -46,6 +47,7 @@ func exit(err error) {
 		fmt.Fprintln(os.Stderr, "peers:", err)
 		os.Exit(1)
 	}
+
 	os.Exit(0)
 }
 
@@ -74,18 +76,22 @@ func run(args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	b := &bench{settings: *settings, programs: findPrograms(), progress: newProgress(os.Stderr)}
 	if b.programs[wrkProgram] == "" {
 		return errors.New("wrk, which makes the requests, is not installed: apt-get install wrk")
 	}
+
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
+
 	if b.dir, err = makeDir(); err != nil {
 		return err
 	}
+
 	defer func() {
 		if removed := os.RemoveAll(b.dir); err == nil {
 			err = removed
@@ -96,6 +102,7 @@ func run(args []string, out io.Writer) (err error) {
 			return err
 		}
 	}
+
 	return b.run(ctx, out)
 }
 
@@ -104,6 +111,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 	if !b.json {
 		all.printHead(out)
 	}
+
 	for _, name := range b.scenarios {
 		err := scenarios[name](ctx, b, func(s section) error {
 			b.progress.clear()
@@ -111,6 +119,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 			if b.json {
 				return nil
 			}
+
 			return s.print(out)
 		})
 		b.progress.clear()
@@ -118,9 +127,11 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+
 	if b.json {
 		return all.printJSON(out)
 	}
+
 	return nil
 }
 
@@ -130,15 +141,19 @@ func makeDir() (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	files, err := fs.Sub(testdata, "testdata")
 	if err == nil {
 		err = os.CopyFS(filepath.Join(dir, "apps"), files)
 	}
+
 	if err == nil {
 		err = os.Chmod(dir, 0o755) //nolint:gosec // G302: servers that become another user have to get in
 	}
+
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
+
 	return dir, nil
 }

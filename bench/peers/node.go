@@ -18,22 +18,36 @@ func nodePeers() []peer {
 		oursPeer(nodeProgram, "--nodejs"),
 		originalPeer(nodeProgram, "--nodejs"),
 		apachePeer(nodeProgram, "PassengerNodejs", "app.js"),
-		{name: "nginx + 2 node", needs: []string{nginxProgram, nodeProgram}, commands: func(s *site) ([]command, error) {
-			sockets := []string{s.socket("app1.socket"), s.socket("app2.socket")}
-			return withNginx(s, sockets, plainNode(s, sockets...))
-		}},
+		{
+			name:  "nginx + 2 node",
+			needs: []string{nginxProgram, nodeProgram},
+			commands: func(s *site) ([]command, error) {
+				sockets := []string{s.socket("app1.socket"), s.socket("app2.socket")}
+				return withNginx(s, sockets, plainNode(s, sockets...))
+			},
+		},
 		{name: "ReverseProxy + 2 node", needs: []string{nodeProgram}, commands: func(s *site) ([]command, error) {
 			sockets := []string{s.socket("app1.socket"), s.socket("app2.socket")}
 			argv := append([]string{s.self, "reverseproxy", s.addr}, sockets...)
 			return append(plainNode(s, sockets...), command{argv: argv, front: anything}), nil
 		}},
-		{name: "node, 1 process", frontless: true, needs: []string{nodeProgram}, commands: func(s *site) ([]command, error) {
-			return plainNode(s, s.port), nil
-		}},
-		{name: "node cluster", frontless: true, needs: []string{nodeProgram}, commands: func(s *site) ([]command, error) {
-			argv := []string{s.programs[nodeProgram], "cluster.js"}
-			return []command{{argv: argv, env: []string{"PORT=" + s.port, "NODE_ENV=production"}}}, nil
-		}},
+		{
+			name:      "node, 1 process",
+			frontless: true,
+			needs:     []string{nodeProgram},
+			commands: func(s *site) ([]command, error) {
+				return plainNode(s, s.port), nil
+			},
+		},
+		{
+			name:      "node cluster",
+			frontless: true,
+			needs:     []string{nodeProgram},
+			commands: func(s *site) ([]command, error) {
+				argv := []string{s.programs[nodeProgram], "cluster.js"}
+				return []command{{argv: argv, env: []string{"PORT=" + s.port, "NODE_ENV=production"}}}, nil
+			},
+		},
 	}
 }
 
@@ -44,6 +58,7 @@ func plainNode(s *site, ports ...string) []command {
 		argv := []string{s.programs[nodeProgram], "app.js"}
 		commands = append(commands, command{argv: argv, env: []string{"PORT=" + port, "NODE_ENV=production"}})
 	}
+
 	return commands
 }
 
@@ -57,6 +72,7 @@ func oursPeer(interpreter, option string) peer {
 			option, s.programs[interpreter],
 		}
 		front := regexp.MustCompile("^" + regexp.QuoteMeta(argv[0]) + " (start|core)\\b")
+
 		return []command{{argv: argv, front: front, env: []string{"PASSENGER_INSTANCE_REGISTRY_DIR=" + s.dir}}}, nil
 	}}
 }
@@ -64,6 +80,7 @@ func oursPeer(interpreter, option string) peer {
 // originalPeer is Phusion's passenger start, without nginx.
 func originalPeer(interpreter, option string) peer {
 	needs := []string{originalProgram, interpreter}
+
 	return peer{name: "passenger builtin", needs: slices.Compact(needs), commands: func(s *site) ([]command, error) {
 		argv := []string{
 			s.programs[originalProgram], "start", s.app, "--engine=builtin",
@@ -74,6 +91,7 @@ func originalPeer(interpreter, option string) peer {
 			"--disable-security-update-check", "--disable-anonymous-telemetry",
 			"--no-install-runtime", "--no-compile-runtime", "--auto",
 		}
+
 		return []command{{argv: argv, front: originalCore}}, nil
 	}}
 }

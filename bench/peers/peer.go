@@ -64,32 +64,46 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // G301: servers that become another user have to get in
 		return nil, err
 	}
+
 	addr, port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &site{programs: b.programs, self: b.self, app: filepath.Join(b.dir, "apps", app), dir: dir, addr: addr, port: port}
+
+	s := &site{
+		programs: b.programs,
+		self:     b.self,
+		app:      filepath.Join(b.dir, "apps", app),
+		dir:      dir,
+		addr:     addr,
+		port:     port,
+	}
 	commands, err := p.commands(s)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
+
 	running := &server{name: p.name, url: "http://" + addr, frontless: p.frontless}
 	for _, c := range commands {
 		c.env = append(c.env, "HOME="+dir, "TMPDIR="+dir)
 		if c.dir == "" {
 			c.dir = s.app
 		}
+
 		started, err := c.start(ctx, b.self, b.dir)
 		if err != nil {
 			running.end()
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
+
 		running.children = append(running.children, started)
 	}
+
 	if err := running.await(ctx); err != nil {
 		running.end()
 		return nil, err
 	}
+
 	return running, nil
 }
 
@@ -98,11 +112,13 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 func (s *server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+
 	for {
 		err := checkAnswers(ctx, s.url)
 		if err == nil {
 			return nil
 		}
+
 		for _, c := range s.children {
 			select {
 			case <-c.done:
@@ -110,6 +126,7 @@ func (s *server) await(ctx context.Context) error {
 			default:
 			}
 		}
+
 		if sleep(ctx, 50*time.Millisecond) != nil {
 			return fmt.Errorf("%s does not serve the application: %w: %s", s.name, err, s.children[0].complaint())
 		}
@@ -121,6 +138,7 @@ func (s *server) end() {
 	for _, c := range s.children {
 		c.stop()
 	}
+
 	for _, c := range s.children {
 		c.end()
 	}
@@ -135,6 +153,7 @@ func (s *server) ended() bool {
 		default:
 		}
 	}
+
 	return false
 }
 
@@ -144,6 +163,7 @@ func (s *server) each(f func(p process, front bool) error) error {
 	if err != nil {
 		return err
 	}
+
 	for _, c := range s.children {
 		for _, p := range all.below(c.cmd.Process.Pid) {
 			if err := f(p, c.front != nil && c.front.MatchString(p.title())); err != nil {
@@ -151,6 +171,7 @@ func (s *server) each(f func(p process, front bool) error) error {
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -162,8 +183,10 @@ func (s *server) usage() (usage, error) {
 		} else {
 			sum.app += p.cpu
 		}
+
 		return nil
 	})
+
 	return sum, err
 }
 
@@ -174,9 +197,12 @@ func (s *server) frontRSS() (int64, error) {
 		if !front {
 			return nil
 		}
+
 		rss, err := p.rss()
 		sum += rss
+
 		return err
 	})
+
 	return sum, err
 }

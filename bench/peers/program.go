@@ -47,7 +47,11 @@ func programList() []program {
 		{name: nodeProgram, version: "--version"},
 		// The system's interpreters come first: servers that are packages use
 		// those, and what stands in PATH may be a script.
-		{name: pythonProgram, find: func() string { return lookPath("/usr/bin/python3", "python3") }, version: "--version"},
+		{
+			name:    pythonProgram,
+			find:    func() string { return lookPath("/usr/bin/python3", "python3") },
+			version: "--version",
+		},
 		{name: gunicornProgram, version: "--version"},
 		{name: uwsgiProgram, version: "--version"},
 		{name: rubyProgram, find: func() string { return lookPath("/usr/bin/ruby", "ruby") }, version: "--version"},
@@ -67,10 +71,12 @@ func findPrograms() programs {
 		if find == nil {
 			find = func() string { return lookPath(p.name, "/usr/sbin/"+p.name) }
 		}
+
 		if path := find(); path != "" {
 			found[p.name] = path
 		}
 	}
+
 	return found
 }
 
@@ -82,6 +88,7 @@ func (p programs) missing(needed []string) []string {
 			missing = append(missing, name)
 		}
 	}
+
 	return missing
 }
 
@@ -93,11 +100,13 @@ func (p programs) versions(ctx context.Context) []string {
 		if !ok || program.version == "" {
 			continue
 		}
+
 		// Those that say it beside the usage end with a status of failure.
 		out, _ := exec.CommandContext(ctx, path, program.version).CombinedOutput()
 		line, _, _ := bytes.Cut(bytes.TrimSpace(out), []byte("\n"))
 		list = append(list, withName(program.name, string(line)))
 	}
+
 	return list
 }
 
@@ -107,9 +116,11 @@ func withName(name, version string) string {
 	if i := strings.Index(version, " ["); i > 0 {
 		version = version[:i]
 	}
+
 	if strings.HasPrefix(strings.ToLower(version), strings.ToLower(name)) {
 		return version
 	}
+
 	return name + " " + version
 }
 
@@ -119,6 +130,7 @@ func lookPath(names ...string) string {
 			return path
 		}
 	}
+
 	return ""
 }
 
@@ -126,13 +138,16 @@ func lookPath(names ...string) string {
 func findOriginal() string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin") {
 		path := filepath.Join(dir, "passenger")
-		out, err := exec.CommandContext(ctx, path, "--version").Output() //nolint:gosec // G702: programs of PATH are for running
+		out, err := exec.CommandContext(ctx, path, //nolint:gosec // G702: programs of PATH are for running
+			"--version").Output()
 		if err == nil && bytes.HasPrefix(out, []byte("Phusion Passenger")) {
 			return path
 		}
 	}
+
 	return ""
 }
 
@@ -142,6 +157,7 @@ func findApacheModule() string {
 			return ""
 		}
 	}
+
 	return apacheMods
 }
 
@@ -154,12 +170,15 @@ func buildOurs(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot find %s: %w: run this in the directory bench of the checkout", module, err)
 	}
+
 	path := filepath.Join(dir, "passenger")
 	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/passenger")
 	build.Dir = strings.TrimSpace(string(root))
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("cannot build passenger in %s: %w: mend it, or give a built one by -passenger", build.Dir, err)
+		return "", fmt.Errorf("cannot build passenger in %s: %w: mend it, or give a built one by -passenger", build.Dir,
+			err)
 	}
+
 	return path, nil
 }

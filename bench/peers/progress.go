@@ -24,6 +24,7 @@ func (p *progress) say(format string, args ...any) {
 		fmt.Fprintf(p.w, "\r\033[K%.*s", most, fmt.Sprintf(format, args...))
 		return
 	}
+
 	fmt.Fprintf(p.w, format+"\n", args...)
 }
 

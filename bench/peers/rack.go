@@ -7,15 +7,22 @@ func rackPeers() []peer {
 		oursPeer(rubyProgram, "--ruby"),
 		originalPeer(rubyProgram, "--ruby"),
 		apachePeer(rubyProgram, "PassengerRuby", "config.ru"),
-		{name: "nginx + unicorn", needs: []string{nginxProgram, unicornProgram}, commands: func(s *site) ([]command, error) {
-			sockets := []string{s.socket("app.socket")}
-			config, err := s.write("unicorn.rb", fmt.Sprintf("worker_processes %s\nlisten %q, backlog: 1024\n", workers, sockets[0]))
-			if err != nil {
-				return nil, err
-			}
-			argv := []string{s.programs[unicornProgram], "--config-file", config, "--env", "production"}
-			return withNginx(s, sockets, []command{{argv: argv}})
-		}},
+		{
+			name:  "nginx + unicorn",
+			needs: []string{nginxProgram, unicornProgram},
+			commands: func(s *site) ([]command, error) {
+				sockets := []string{s.socket("app.socket")}
+				config, err := s.write("unicorn.rb", fmt.Sprintf("worker_processes %s\nlisten %q, backlog: 1024\n",
+					workers, sockets[0]))
+				if err != nil {
+					return nil, err
+				}
+
+				argv := []string{s.programs[unicornProgram], "--config-file", config, "--env", "production"}
+
+				return withNginx(s, sockets, []command{{argv: argv}})
+			},
+		},
 		{name: "nginx + puma", needs: []string{nginxProgram, pumaProgram}, commands: func(s *site) ([]command, error) {
 			sockets := []string{s.socket("app.socket")}
 			return withNginx(s, sockets, []command{puma(s, "unix://"+sockets[0])})
@@ -28,6 +35,7 @@ func rackPeers() []peer {
 
 func puma(s *site, bind string) command {
 	return command{argv: []string{
-		s.programs[pumaProgram], "--workers", workers, "--threads", "1:1", "--environment", "production", "--bind", bind,
+		s.programs[pumaProgram], "--workers", workers, "--threads", "1:1", "--environment", "production", "--bind",
+		bind,
 	}}
 }

@@ -27,6 +27,7 @@ type table interface{ print(w io.Writer) }
 
 func (r *report) printHead(w io.Writer) {
 	fmt.Fprintln(w, r.Machine)
+
 	for _, version := range r.Versions {
 		fmt.Fprintln(w, "  "+version)
 	}
@@ -36,6 +37,7 @@ func (s *section) print(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s\n", s.Title)
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	s.Table.print(columns)
+
 	return columns.Flush()
 }
 
@@ -56,6 +58,7 @@ type comparison struct {
 
 func (c *comparison) print(w io.Writer) {
 	fmt.Fprintf(w, "conns\tpeer\treq/s\tmin..max\tp50\tp99\tfront µs/req\tapp µs/req\t%s/this\tmin..max\t\n", c.base)
+
 	for i := range c.Rows {
 		r := &c.Rows[i]
 		rounds := r.figures(func(r *round) float64 { return r.Rate })
@@ -63,10 +66,12 @@ func (c *comparison) print(w io.Writer) {
 			fmt.Fprintf(w, "%d\t%s\tfailed\t\t\t\t\t\t\t\t%s\n", r.Connections, r.Name, mark(r.errors()))
 			continue
 		}
+
 		front := "-"
 		if !r.Frontless {
 			front = fmt.Sprintf("%.1f", median(r.figures(func(r *round) float64 { return r.FrontCPU })))
 		}
+
 		fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f..%.0f\t%s\t%s\t%s\t%.1f\t%.2f\t%.2f..%.2f\t%s\n",
 			r.Connections, r.Name, r.Rate.Median, r.Rate.Min, r.Rate.Max,
 			latency(median(r.figures(func(r *round) float64 { return r.P50 }))),
@@ -74,6 +79,7 @@ func (c *comparison) print(w io.Writer) {
 			front, median(r.figures(func(r *round) float64 { return r.AppCPU })),
 			r.Ratio.Median, r.Ratio.Min, r.Ratio.Max, mark(r.errors()))
 	}
+
 	for _, name := range c.Skipped {
 		fmt.Fprintf(w, "\t%s\tnot measured, see above\n", name)
 	}
@@ -85,6 +91,7 @@ func mark(errors string) string {
 	if line == "" {
 		return ""
 	}
+
 	return "! " + line
 }
 

@@ -53,6 +53,7 @@ func (b *bench) compare(ctx context.Context, what string, targets []target) ([]r
 			b.progress.warn("%s: %s: %s", what, t.name, r.Errors)
 		}
 	}
+
 	var rows []row
 	for _, connections := range b.connections {
 		set := make([]row, len(targets))
@@ -62,17 +63,21 @@ func (b *bench) compare(ctx context.Context, what string, targets []target) ([]r
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
 				}
+
 				b.progress.say("%s, %d connections, round %d of %d: %s: %.0f req/s %s",
 					what, connections, n+1, b.rounds, t.name, r.Rate, r.Errors)
 				set[i].Name, set[i].Connections, set[i].Frontless = t.name, connections, t.server.frontless
 				set[i].Rounds = append(set[i].Rounds, r)
 			}
 		}
+
 		for i := range set {
 			set[i].summarize(&set[0])
 		}
+
 		rows = append(rows, set...)
 	}
+
 	return rows, nil
 }
 
@@ -81,22 +86,34 @@ func (b *bench) measure(ctx context.Context, t *target, connections int, duratio
 	if err := sleep(ctx, pause); err != nil {
 		return round{Errors: err.Error(), failed: true}
 	}
-	run := load{url: t.server.url + t.path, script: t.script, args: t.args, connections: connections, duration: duration}
+
+	run := load{
+		url:         t.server.url + t.path,
+		script:      t.script,
+		args:        t.args,
+		connections: connections,
+		duration:    duration,
+	}
 	before, err := t.server.usage()
 	if err != nil {
 		return round{Errors: err.Error(), failed: true}
 	}
+
 	result, err := run.run(ctx, b.programs[wrkProgram])
 	if err != nil {
 		return round{Errors: err.Error(), failed: true}
 	}
+
 	after, err := t.server.usage()
 	if err != nil {
 		return round{Errors: err.Error(), failed: true}
 	}
+
 	used := after.minus(before)
 	r := round{
-		Rate: result.goodRate(), P50: microseconds(result.p50), P99: microseconds(result.p99),
+		Rate:     result.goodRate(),
+		P50:      microseconds(result.p50),
+		P99:      microseconds(result.p99),
 		FrontCPU: microseconds(used.front) / float64(result.requests),
 		AppCPU:   microseconds(used.app) / float64(result.requests),
 		Errors:   result.errors(),
@@ -104,6 +121,7 @@ func (b *bench) measure(ctx context.Context, t *target, connections int, duratio
 	if t.server.ended() {
 		r.Errors, r.failed = fmt.Sprintf("%s has ended by itself", t.server.name), true
 	}
+
 	return r
 }
 
@@ -115,6 +133,7 @@ func (r *row) summarize(base *row) {
 			ratios = append(ratios, ours.Rate/theirs.Rate)
 		}
 	}
+
 	r.Rate, r.Ratio = spreadOf(r.figures(func(r *round) float64 { return r.Rate })), spreadOf(ratios)
 }
 
@@ -126,6 +145,7 @@ func (r *row) figures(figure func(*round) float64) []float64 {
 			list = append(list, figure(&r.Rounds[i]))
 		}
 	}
+
 	return list
 }
 
@@ -136,6 +156,7 @@ func (r *row) errors() string {
 			return r.Rounds[i].Errors
 		}
 	}
+
 	return ""
 }
 

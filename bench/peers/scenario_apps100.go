@@ -16,6 +16,7 @@ func manyApplications(ctx context.Context, b *bench, found func(section) error) 
 			s.end()
 		}
 	}()
+
 	for _, count := range []int{1, b.applications} {
 		p := peer{name: plural(count), commands: func(s *site) ([]command, error) {
 			argv := []string{s.self, "applications", s.addr, s.dir, strconv.Itoa(count)}
@@ -26,6 +27,7 @@ func manyApplications(ctx context.Context, b *bench, found func(section) error) 
 		if err != nil {
 			return err
 		}
+
 		servers = append(servers, s)
 		for i := range count {
 			if err := checkHost(ctx, s.url, applicationHost(i)); err != nil {
@@ -33,6 +35,7 @@ func manyApplications(ctx context.Context, b *bench, found func(section) error) 
 			}
 		}
 	}
+
 	one, many := servers[0], servers[1]
 	script, all := b.script("hosts.lua"), strconv.Itoa(b.applications)
 	rows, err := b.compare(ctx, "apps100", []target{
@@ -43,12 +46,17 @@ func manyApplications(ctx context.Context, b *bench, found func(section) error) 
 	if err != nil {
 		return err
 	}
-	return found(section{Title: "apps100, small applications in Go with a process each", Table: &comparison{Rows: rows, base: one.name}})
+
+	return found(section{
+		Title: "apps100, small applications in Go with a process each",
+		Table: &comparison{Rows: rows, base: one.name},
+	})
 }
 
 func plural(count int) string {
 	if count == 1 {
 		return "1 application"
 	}
+
 	return fmt.Sprintf("%d applications", count)
 }

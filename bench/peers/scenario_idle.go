@@ -34,12 +34,14 @@ func idlePeers() []peer {
 	fronts := slices.DeleteFunc(nodePeers(), func(p peer) bool {
 		return p.frontless || p.name == apacheName // Apache has room for some hundred clients
 	})
+
 	return append([]peer{fronts[0], bare}, fronts[1:]...)
 }
 
 // idleClients tells what a client costs that keeps its connection.
 func idleClients(ctx context.Context, b *bench, found func(section) error) error {
 	peers := b.installed("idle", idlePeers())
+
 	rows := make([]idleRow, len(peers))
 	for n := range b.rounds {
 		for i := range peers {
@@ -49,19 +51,25 @@ func idleClients(ctx context.Context, b *bench, found func(section) error) error
 				if ctx.Err() != nil {
 					return context.Cause(ctx)
 				}
+
 				b.progress.warn("idle: %v", err)
 				rows[i].failure = err
+
 				continue
 			}
+
 			last := len(rows[i].After) - 1
 			b.progress.say("idle, round %d of %d: %s: %.1f MB, %.1f MB before",
 				n+1, b.rounds, peers[i].name, rows[i].After[last]/megabyte, rows[i].Before[last]/megabyte)
 		}
 	}
+
 	for i := range rows {
 		rows[i].summarize()
 	}
+
 	title := fmt.Sprintf("idle, %d clients that asked once and keep their connection", b.idleClients)
+
 	return found(section{Title: title, Table: &idleTable{Rows: rows}})
 }
 
@@ -74,24 +82,30 @@ func (b *bench) measureIdle(ctx context.Context, p *peer, r *idleRow) error {
 	if warm := b.measure(ctx, &target{server: s, path: "/"}, slices.Max(b.connections), warmUp); warm.failed {
 		return fmt.Errorf("%s: %s", p.name, warm.Errors)
 	}
+
 	before, err := s.frontRSS()
 	if err != nil {
 		return err
 	}
+
 	clients, err := openIdle(ctx, s.addr(), b.idleClients)
 	defer clients.close()
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
+
 	if err := sleep(ctx, time.Second); err != nil {
 		return err
 	}
+
 	after, err := s.frontRSS()
 	if err != nil {
 		return err
 	}
+
 	r.Before, r.After = append(r.Before, float64(before)), append(r.After, float64(after))
 	r.Lost += clients.lost(ctx)
+
 	return nil
 }
 
@@ -100,6 +114,7 @@ func (r *idleRow) summarize() {
 	for i := range r.Before {
 		each[i] = (r.After[i] - r.Before[i]) / float64(r.Clients)
 	}
+
 	r.PerClient = spreadOf(each)
 }
 
@@ -110,18 +125,23 @@ func (t *idleTable) print(w io.Writer) {
 			bare = t.Rows[i].PerClient.Median
 		}
 	}
+
 	fmt.Fprintln(w, "peer\tfront RSS before\tafter\tbytes/client\tmin..max\tabove net/http\t")
+
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		if len(r.Before) == 0 {
 			fmt.Fprintf(w, "%s\tfailed\t\t\t\t\t! %v\n", r.Name, r.failure)
 			continue
 		}
+
 		above := "-"
 		if bare != 0 {
 			above = fmt.Sprintf("%+.0f", r.PerClient.Median-bare)
 		}
-		fmt.Fprintf(w, "%s\t%.1f MB\t%.1f MB\t%.0f\t%.0f..%.0f\t%s\t%s\n", r.Name, median(r.Before)/megabyte, median(r.After)/megabyte,
+
+		fmt.Fprintf(w, "%s\t%.1f MB\t%.1f MB\t%.0f\t%.0f..%.0f\t%s\t%s\n", r.Name, median(r.Before)/megabyte,
+			median(r.After)/megabyte,
 			r.PerClient.Median, r.PerClient.Min, r.PerClient.Max, above, mark(r.errors()))
 	}
 }
@@ -131,8 +151,10 @@ func (r *idleRow) errors() string {
 	if r.failure != nil {
 		parts = append(parts, r.failure.Error())
 	}
+
 	if r.Lost > 0 {
 		parts = append(parts, fmt.Sprintf("%d clients lost their connection", r.Lost))
 	}
+
 	return strings.Join(parts, ", ")
 }

@@ -41,19 +41,23 @@ func (b *bench) compareAll(ctx context.Context, scenario string, how target, fou
 		if err != nil {
 			return err
 		}
+
 		if err := found(s); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
 func (b *bench) compareApp(ctx context.Context, scenario, app string, how target) (section, error) {
 	what := scenario + ", " + app
 	result := comparison{base: oursName}
+
 	var targets []target
 	for _, p := range b.installed(app, peersOf(app)) {
 		b.progress.say("%s: %s starts", what, p.name)
+
 		server, err := b.serve(ctx, &p, app)
 		switch {
 		case ctx.Err() != nil:
@@ -65,13 +69,16 @@ func (b *bench) compareApp(ctx context.Context, scenario, app string, how target
 			result.Skipped = append(result.Skipped, p.name)
 			continue
 		}
+
 		defer server.end()
 		t := how
 		t.name, t.server = p.name, server
 		targets = append(targets, t)
 	}
+
 	rows, err := b.compare(ctx, what, targets)
 	result.Rows = rows
+
 	return section{Title: what, Table: &result}, err
 }
 
@@ -82,11 +89,14 @@ func (b *bench) installed(app string, peers []peer) []peer {
 		if p.name != oursName && !b.peers.MatchString(p.name) {
 			continue
 		}
+
 		if missing := b.missing(p.needs); len(missing) > 0 {
 			b.progress.warn("%s: skipped: %s: not installed: %s", app, p.name, strings.Join(missing, ", "))
 			continue
 		}
+
 		found = append(found, p)
 	}
+
 	return found
 }

@@ -37,11 +37,13 @@ type slowTable struct {
 func slowClients(ctx context.Context, b *bench, found func(section) error) error {
 	fronts := slices.DeleteFunc(wsgiPeers(), func(p peer) bool { return p.frontless })
 	peers := b.installed("slow", fronts)
+
 	rows := make([]slowRow, len(peers))
 	for n := range b.rounds {
 		for i := range peers {
 			rows[i].Name = peers[i].name
 			b.progress.say("slow, round %d of %d: %s", n+1, b.rounds, peers[i].name)
+
 			r, err := b.measureSlow(ctx, &peers[i])
 			switch {
 			case ctx.Err() != nil:
@@ -56,8 +58,11 @@ func slowClients(ctx context.Context, b *bench, found func(section) error) error
 			}
 		}
 	}
+
 	doing := map[string]string{slowBoth: "send or receive", slowUploads: "send", slowDownloads: "receive"}[b.slowKind]
-	title := fmt.Sprintf("slow, wsgi: %d fast clients, alone and beside %d that %s a byte a second", fastConnections, b.slowClients, doing)
+	title := fmt.Sprintf("slow, wsgi: %d fast clients, alone and beside %d that %s a byte a second", fastConnections,
+		b.slowClients, doing)
+
 	return found(section{Title: title, Table: &slowTable{Rows: rows}})
 }
 
@@ -71,11 +76,13 @@ func (b *bench) measureSlow(ctx context.Context, p *peer) (*slowRound, error) {
 	if warm := b.measure(ctx, &fast, fastConnections, warmUp); warm.failed {
 		return nil, fmt.Errorf("%s: %s", p.name, warm.Errors)
 	}
+
 	r := slowRound{Alone: b.measure(ctx, &fast, fastConnections, b.duration)}
 	alone, err := s.frontRSS()
 	if err != nil {
 		return nil, err
 	}
+
 	slow, err := startSlow(ctx, s.addr(), b.slowKind, b.slowClients)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.name, err)
@@ -86,31 +93,38 @@ func (b *bench) measureSlow(ctx context.Context, p *peer) (*slowRound, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	r.RSSAlone, r.RSSBeside = float64(alone), float64(beside)
 	r.Downloading, r.Lost = slow.answered.Load(), slow.lost.Load()
 	if reason := slow.reason.Load(); reason != nil {
 		r.Reason = (*reason).Error()
 	}
+
 	slow.end()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	r.Recovered = checkAnswers(ctx, s.url) == nil
+
 	return &r, nil
 }
 
 func (t *slowTable) print(w io.Writer) {
-	fmt.Fprintln(w, "peer\treq/s alone\tbeside\tbeside/alone\tmin..max\tp99 alone\tbeside\tfront RSS alone\tbeside\tdownloading\tlost\t")
+	fmt.Fprintln(w, "peer\treq/s alone\tbeside\tbeside/alone\tmin..max\tp99 alone\tbeside\tfront RSS "+
+		"alone\tbeside\tdownloading\tlost\t")
+
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		if len(r.Rounds) == 0 {
 			fmt.Fprintf(w, "%s\tfailed\t\t\t\t\t\t\t\t\t\t%s\n", r.Name, mark(r.Error))
 			continue
 		}
+
 		figure := func(of func(*slowRound) float64) float64 {
 			list := make([]float64, len(r.Rounds))
 			for i := range r.Rounds {
 				list[i] = of(&r.Rounds[i])
 			}
+
 			return median(list)
 		}
 		ratio := r.ratio()
@@ -137,6 +151,7 @@ func (r *slowRow) ratio() spread {
 			list = append(list, r.Rounds[i].Beside.Rate/alone.Rate)
 		}
 	}
+
 	return spreadOf(list)
 }
 
@@ -144,6 +159,7 @@ func (r *slowRow) errors() string {
 	if r.Error != "" {
 		return r.Error
 	}
+
 	for i := range r.Rounds {
 		switch n := &r.Rounds[i]; {
 		case n.Alone.Errors != "":
@@ -156,5 +172,6 @@ func (r *slowRow) errors() string {
 			return "does not answer for 10 s when they have gone"
 		}
 	}
+
 	return ""
 }

@@ -30,27 +30,34 @@ type settings struct {
 
 func parseSettings(args []string, output io.Writer) (*settings, error) {
 	s := settings{
-		scenarios: []string{"hello"}, apps: slices.Clone(appTypes),
-		connections: []int{16, 64}, peers: anything, slowKind: slowBoth,
+		scenarios:   []string{"hello"},
+		apps:        slices.Clone(appTypes),
+		connections: []int{16, 64},
+		peers:       anything,
+		slowKind:    slowBoth,
 	}
 	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	flags.SetOutput(output)
 	all := slices.Sorted(maps.Keys(scenarios))
-	flags.Func("scenario", "what to measure, one or `several` of "+strings.Join(all, ", ")+", or all (default hello)", func(v string) error {
-		if v == "all" {
-			v = strings.Join(all, ",")
-		}
-		s.scenarios = strings.Split(v, ",")
-		return eachKnown(s.scenarios, all)
-	})
+	flags.Func("scenario", "what to measure, one or `several` of "+strings.Join(all, ", ")+", or all (default hello)",
+		func(v string) error {
+			if v == "all" {
+				v = strings.Join(all, ",")
+			}
+
+			s.scenarios = strings.Split(v, ",")
+
+			return eachKnown(s.scenarios, all)
+		})
 	flags.Func("apps", "`kinds` of applications (default "+strings.Join(appTypes, ",")+")", func(v string) error {
 		s.apps = strings.Split(v, ",")
 		return eachKnown(s.apps, appTypes)
 	})
-	flags.Func("peers", "measure those whose name matches this `regexp`, beside ours (default all)", func(v string) (err error) {
-		s.peers, err = regexp.Compile("(?i)" + v)
-		return err
-	})
+	flags.Func("peers", "measure those whose name matches this `regexp`, beside ours (default all)",
+		func(v string) (err error) {
+			s.peers, err = regexp.Compile("(?i)" + v)
+			return err
+		})
 	flags.Func("connections", "`numbers` of connections of wrk (default 16,64)", func(v string) (err error) {
 		s.connections, err = numbers(v)
 		return err
@@ -61,22 +68,26 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 	flags.BoolVar(&s.json, "json", false, "write JSON, with the figures of each round")
 	flags.IntVar(&s.idleClients, "idle", 5000, "`number` of clients in the scenario idle")
 	flags.IntVar(&s.slowClients, "slow", 2000, "`number` of slow clients in the scenario slow")
-	flags.Func("slow-kind", "what slow clients do, `one` of both, uploads, downloads (default both)", func(v string) error {
-		s.slowKind = v
-		return known(v, slowBoth, slowUploads, slowDownloads)
-	})
+	flags.Func("slow-kind", "what slow clients do, `one` of both, uploads, downloads (default both)",
+		func(v string) error {
+			s.slowKind = v
+			return known(v, slowBoth, slowUploads, slowDownloads)
+		})
 	flags.IntVar(&s.applications, "applications", 100, "`number` of applications in the scenario apps100")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("%q is not an option: see -help", flags.Arg(0))
 	case s.rounds < 1 || s.duration < time.Second:
-		return nil, fmt.Errorf("%d rounds of %v cannot be measured: at least one, of a second or more", s.rounds, s.duration)
+		return nil, fmt.Errorf("%d rounds of %v cannot be measured: at least one, of a second or more", s.rounds,
+			s.duration)
 	case s.idleClients < 1 || s.slowClients < 2 || s.applications < 2:
 		return nil, fmt.Errorf("-idle has to be at least 1, -slow and -applications at least 2")
 	}
+
 	return &s, nil
 }
 
@@ -86,6 +97,7 @@ func eachKnown(words, all []string) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -93,6 +105,7 @@ func known(word string, all ...string) error {
 	if !slices.Contains(all, word) {
 		return fmt.Errorf("%q is none of %s", word, strings.Join(all, ", "))
 	}
+
 	return nil
 }
 
@@ -103,7 +116,9 @@ func numbers(text string) ([]int, error) {
 		if err != nil || n < 1 {
 			return nil, fmt.Errorf("%q is not a number above 0", word)
 		}
+
 		list = append(list, n)
 	}
+
 	return list, nil
 }

@@ -10,7 +10,8 @@ import (
 
 func TestSettings(t *testing.T) {
 	s, err := parseSettings([]string{
-		"-scenario", "hello,64k", "-apps", "rack", "-connections", "8,32", "-rounds", "2", "-duration", "2s", "-peers", "NGINX",
+		"-scenario", "hello,64k", "-apps", "rack", "-connections", "8,32", "-rounds", "2", "-duration", "2s", "-peers",
+		"NGINX",
 	}, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, []string{"hello", "64k"}, s.scenarios)

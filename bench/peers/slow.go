@@ -18,7 +18,8 @@ import (
 const slowness = time.Second // for each byte
 
 const (
-	slowUpload   = "POST /upload HTTP/1.1\r\nHost: app.example\r\nContent-Type: application/octet-stream\r\nContent-Length: 1048576\r\n\r\n"
+	slowUpload = "POST /upload HTTP/1.1\r\nHost: app.example\r\nContent-Type: " +
+		"application/octet-stream\r\nContent-Length: 1048576\r\n\r\n"
 	slowDownload = "GET /1m HTTP/1.1\r\nHost: app.example\r\n\r\n"
 )
 
@@ -54,30 +55,36 @@ func startSlow(ctx context.Context, addr, kind string, n int) (*slowCrowd, error
 		if err != nil {
 			return fmt.Errorf("client %d cannot connect: %w", i+1, err)
 		}
+
 		connected.Add(1)
 		context.AfterFunc(ctx, func() { _ = conn.Close() })
 		begun, talk := make(chan struct{}), crowd.download
 		if kind == slowUploads || kind == slowBoth && i%2 == 0 {
 			talk = upload
 		}
+
 		crowd.wg.Go(func() {
 			if err := talk(ctx, conn, begun); ctx.Err() == nil {
 				crowd.lose(1, err)
 			}
 		})
+
 		select {
 		case <-begun:
 		case <-arriving.Done():
 		}
+
 		return nil
 	})
 	if outer.Err() != nil {
 		crowd.end()
 		return nil, context.Cause(outer)
 	}
+
 	if err != nil { // those after it have not tried
 		crowd.lose(int64(n)-connected.Load(), err)
 	}
+
 	return crowd, nil
 }
 
@@ -97,6 +104,7 @@ func smallReceiveBuffer(_, _ string, raw syscall.RawConn) error {
 	controlled := raw.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	})
+
 	return errors.Join(controlled, err)
 }
 
@@ -106,10 +114,12 @@ func upload(ctx context.Context, conn net.Conn, begun chan<- struct{}) error {
 	if err != nil {
 		return err
 	}
+
 	for {
 		if err := sleep(ctx, slowness); err != nil {
 			return err
 		}
+
 		if _, err := conn.Write([]byte{'x'}); err != nil {
 			return fmt.Errorf("an upload was cut: %w", err)
 		}
@@ -122,18 +132,23 @@ func (c *slowCrowd) download(ctx context.Context, conn net.Conn, begun chan<- st
 	if err == nil {
 		_, err = io.ReadFull(conn, status)
 	}
+
 	close(begun)
 	if err != nil {
 		return fmt.Errorf("a download got no answer: %w", err)
 	}
+
 	if !strings.HasSuffix(string(status), " 200") {
 		return fmt.Errorf("a download was answered with %q", status)
 	}
+
 	c.answered.Add(1)
+
 	for {
 		if err := sleep(ctx, slowness); err != nil {
 			return err
 		}
+
 		if _, err := conn.Read(status[:1]); err != nil {
 			return fmt.Errorf("a download was cut: %w", err)
 		}

@@ -17,6 +17,7 @@ func spreadOf(values []float64) spread {
 	if len(values) == 0 {
 		return spread{}
 	}
+
 	return spread{median(values), slices.Min(values), slices.Max(values)}
 }
 
@@ -25,11 +26,13 @@ func median[T ~int64 | ~float64](values []T) T {
 	if len(values) == 0 {
 		return 0
 	}
+
 	sorted := slices.SortedFunc(slices.Values(values), cmp.Compare[T])
 	middle := len(sorted) / 2
 	if len(sorted)%2 == 1 {
 		return sorted[middle]
 	}
+
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 

@@ -23,28 +23,35 @@ func supervise(argv []string) error {
 	if len(argv) == 0 {
 		return errors.New("supervise: no program is given")
 	}
+
 	path, err := exec.LookPath(argv[0])
 	if err != nil {
 		return err
 	}
+
 	if err := adoptOrphans(); err != nil {
 		return fmt.Errorf("cannot become the parent of orphans: %w", err)
 	}
+
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
+
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{ //nolint:gosec // G702: starting a given program is the purpose
-		Env:   os.Environ(),
-		Files: []uintptr{null.Fd(), 1, 2},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
+
+	pid, err := syscall.ForkExec(path, argv, //nolint:gosec // G702: starting a given program is the purpose
+		&syscall.ProcAttr{
+			Env:   os.Environ(),
+			Files: []uintptr{null.Fd(), 1, 2},
+			Sys:   &syscall.SysProcAttr{Setpgid: true},
+		})
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", path, err)
 	}
+
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
@@ -54,29 +61,35 @@ func supervise(argv []string) error {
 	ended := make(chan syscall.WaitStatus, 1)
 	reaped := make(chan struct{})
 	go reap(pid, ended, reaped)
+
 	select {
 	case status := <-ended:
 		err = fmt.Errorf("%s ended by itself, %s", argv[0], describe(status))
 		wait(reaped, restGrace)
 	case <-stop:
 		_ = syscall.Kill(pid, syscall.SIGTERM)
+
 		select {
 		case <-ended:
 			wait(reaped, restGrace)
 		case <-time.After(termGrace):
 		}
 	}
+
 	for !wait(reaped, 20*time.Millisecond) {
 		killDescendants()
 	}
+
 	return err
 }
 
 // reap waits for each child, until there is none.
 func reap(main int, ended chan<- syscall.WaitStatus, reaped chan<- struct{}) {
 	defer close(reaped)
+
 	for {
 		var status syscall.WaitStatus
+
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		switch {
 		case errors.Is(err, syscall.EINTR):
@@ -102,6 +115,7 @@ func killDescendants() {
 	if err != nil {
 		return
 	}
+
 	for _, p := range processes.below(os.Getpid()) {
 		_ = syscall.Kill(p.pid, syscall.SIGKILL)
 	}
@@ -111,6 +125,7 @@ func describe(status syscall.WaitStatus) string {
 	if status.Signaled() {
 		return "by " + status.Signal().String()
 	}
+
 	return fmt.Sprintf("with status %d", status.ExitStatus())
 }
 
@@ -120,9 +135,11 @@ func raiseFileLimit() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("cannot read the limit of open files: %w", err)
 	}
+
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("cannot raise the limit of open files to %d: %w", limit.Max, err)
 	}
+
 	return nil
 }

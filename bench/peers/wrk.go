@@ -44,12 +44,15 @@ func (l *load) run(ctx context.Context, wrk string) (wrkResult, error) {
 	if l.script != "" {
 		args = append(args, "--script", l.script)
 	}
+
 	args = append(args, l.url)
 	if len(l.args) > 0 {
 		args = append(append(args, "--"), l.args...)
 	}
+
 	cmd := exec.CommandContext(ctx, wrk, args...)
 	cmd.SysProcAttr = ownGroup()
+
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
@@ -57,10 +60,12 @@ func (l *load) run(ctx context.Context, wrk string) (wrkResult, error) {
 	case err != nil:
 		return wrkResult{}, fmt.Errorf("wrk %s: %w: %s", l.url, err, bytes.TrimSpace(out))
 	}
+
 	result, err := parseWrk(string(out))
 	if err != nil {
 		return wrkResult{}, fmt.Errorf("wrk %s: %w", l.url, err)
 	}
+
 	return result, nil
 }
 
@@ -74,6 +79,7 @@ var (
 
 func parseWrk(out string) (wrkResult, error) {
 	var r wrkResult
+
 	var err error
 	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan() && err == nil; {
 		line := lines.Text()
@@ -89,12 +95,15 @@ func parseWrk(out string) (wrkResult, error) {
 			r.rate, err = strconv.ParseFloat(m[1], 64)
 		}
 	}
+
 	if err != nil {
 		return wrkResult{}, fmt.Errorf("its output cannot be understood: %w", err)
 	}
+
 	if r.requests == 0 {
 		return wrkResult{}, errors.New(strings.TrimSpace("no request was answered " + r.errors()))
 	}
+
 	return r, nil
 }
 
@@ -103,12 +112,14 @@ func (r *wrkResult) percentile(which, value string) error {
 	if err != nil {
 		return err
 	}
+
 	switch which {
 	case "50":
 		r.p50 = d
 	case "99":
 		r.p99 = d
 	}
+
 	return nil
 }
 
@@ -118,12 +129,14 @@ func (r *wrkResult) sockets(counts []string) error {
 		if err != nil {
 			return err
 		}
+
 		if i == len(counts)-1 {
 			r.timeouts = n
 		} else {
 			r.failed += n
 		}
 	}
+
 	return nil
 }
 
@@ -143,5 +156,6 @@ func (r *wrkResult) errors() string {
 			parts = append(parts, fmt.Sprintf("%d %s", count.n, count.what))
 		}
 	}
+
 	return strings.Join(parts, ", ")
 }

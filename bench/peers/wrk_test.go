@@ -14,6 +14,7 @@ func TestParseWrk(t *testing.T) {
     Latency     6.67ms    4.72ms  49.02ms   79.63%
     Req/Sec     1.29k   368.85     2.11k    67.50%
 `
+
 	tests := map[string]struct {
 		out     string
 		want    wrkResult
@@ -30,7 +31,12 @@ func TestParseWrk(t *testing.T) {
 Requests/sec:   2567.41
 Transfer/sec:    581.68KB
 `,
-			want: wrkResult{requests: 5159, rate: 2567.41, p50: 575 * time.Microsecond, p99: 1200 * time.Millisecond},
+			want: wrkResult{
+				requests: 5159,
+				rate:     2567.41,
+				p50:      575 * time.Microsecond,
+				p99:      1200 * time.Millisecond,
+			},
 		},
 		"errors": {
 			out: head + `  Latency Distribution
@@ -42,8 +48,13 @@ Transfer/sec:    581.68KB
 Requests/sec:   2567.41
 `,
 			want: wrkResult{
-				requests: 5159, rate: 2567.41, p50: 5750 * time.Microsecond, p99: 24550 * time.Microsecond,
-				refused: 12, failed: 24, timeouts: 4,
+				requests: 5159,
+				rate:     2567.41,
+				p50:      5750 * time.Microsecond,
+				p99:      24550 * time.Microsecond,
+				refused:  12,
+				failed:   24,
+				timeouts: 4,
 			},
 			errors: "12 not 2xx, 24 socket errors, 4 timeouts",
 		},
@@ -63,6 +74,7 @@ Requests/sec:      0.00
 				require.EqualError(t, err, test.problem)
 				return
 			}
+
 			require.NoError(t, err)
 			require.Equal(t, test.want, got)
 			require.Equal(t, test.errors, got.errors())

@@ -51,49 +51,67 @@ func newAboutCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a := about{
-				Version: agent.Version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
-				Registry: instancedir.DefaultRegistry(os.Getenv), Registries: instancedir.Registries(os.Getenv),
+				Version:    agent.Version,
+				Go:         runtime.Version(),
+				System:     runtime.GOOS + "/" + runtime.GOARCH,
+				Registry:   instancedir.DefaultRegistry(os.Getenv),
+				Registries: instancedir.Registries(os.Getenv),
 			}
 			a.Executable, _ = os.Executable() // empty: unknown
 			w := cmd.OutOrStdout()
 			if asJSON {
 				return printJSON(w, a)
 			}
-			fmt.Fprintf(w, "Version    : gopassenger %s\nExecutable : %s\nBuilt with : %s for %s\nRegistry   : %s\n", a.Version, a.Executable, a.Go, a.System, a.Registry)
+
+			fmt.Fprintf(w, "Version    : gopassenger %s\nExecutable : %s\nBuilt with : %s for %s\nRegistry   : %s\n",
+				a.Version, a.Executable, a.Go, a.System, a.Registry)
+
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.AddCommand(&cobra.Command{
-		Use: "version", Short: "Show the version", Args: noArguments, Example: "  passenger-config about version",
+		Use:     "version",
+		Short:   "Show the version",
+		Args:    noArguments,
+		Example: "  passenger-config about version",
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintf(cmd.OutOrStdout(), "gopassenger %s\n", agent.Version)
 		},
 	}, newRubyCommandCommand())
+
 	for _, c := range []struct{ name, short, answer string }{
 		{"compiled", "Show whether everything is compiled", "yes"},
 		{"custom-packaged", "Show whether it comes from a package with other paths", "no"},
 		{"installed-from-release-package", "Show whether it comes from a package of the original's", "no"},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: c.name, Short: c.short, Args: noArguments, Example: "  passenger-config about " + c.name,
+			Use:     c.name,
+			Short:   c.short,
+			Args:    noArguments,
+			Example: "  passenger-config about " + c.name,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				fmt.Fprintln(cmd.OutOrStdout(), c.answer)
 				if c.answer == "no" {
 					return errSaid
 				}
+
 				return nil
 			},
 		})
 	}
+
 	for _, c := range notHere {
 		cmd.AddCommand(&cobra.Command{
-			Use: c.name, Hidden: true, Short: "Say that there is nothing of the kind: " + c.reason,
+			Use:    c.name,
+			Hidden: true,
+			Short:  "Say that there is nothing of the kind: " + c.reason,
 			RunE: func(*cobra.Command, []string) error {
 				return exit(1, "This version of Passenger has no %s: %s.", c.name, c.reason)
 			},
 		})
 	}
+
 	return cmd
 }
 
@@ -106,12 +124,14 @@ func addAboutFlags(config *cobra.Command) {
 			about = c
 		}
 	}
+
 	for _, c := range about.Commands() {
 		if c.Name() != "version" {
 			config.Flags().Bool(c.Name(), false, c.Short)
 			_ = config.Flags().MarkHidden(c.Name()) // it is there
 		}
 	}
+
 	config.RunE = func(cmd *cobra.Command, _ []string) error {
 		for _, c := range about.Commands() {
 			if f := cmd.Flags().Lookup(c.Name()); f != nil && f.Changed && c.RunE != nil {
@@ -119,19 +139,25 @@ func addAboutFlags(config *cobra.Command) {
 				return c.RunE(c, nil)
 			}
 		}
+
 		return cmd.Help()
 	}
 }
 
 func newRubyCommandCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "ruby-command", Short: "Show which Ruby interpreter is used", Args: noArguments, Example: "  passenger-config about ruby-command",
+		Use:     "ruby-command",
+		Short:   "Show which Ruby interpreter is used",
+		Args:    noArguments,
+		Example: "  passenger-config about ruby-command",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ruby, err := exec.LookPath("ruby")
 			if err != nil {
 				return exit(1, "There is no Ruby interpreter in PATH. 'passenger start --ruby FILE' names one.")
 			}
+
 			fmt.Fprintf(cmd.OutOrStdout(), "Command: %s\nTo start: passenger start --ruby %s\n", ruby, ruby)
+
 			return nil
 		},
 	}

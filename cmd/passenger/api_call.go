@@ -44,20 +44,25 @@ func (t tools) newAPICallCommand() *cobra.Command {
 			"  passenger-config api-call POST /shutdown.json -a watchdog_api",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return exit(1, "Please pass a method and a path. See '%s --help' for more information.", cmd.CommandPath())
+				return exit(1, "Please pass a method and a path. See '%s --help' for more information.",
+					cmd.CommandPath())
 			}
+
 			return nil
 		},
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {
-				return []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete}, cobra.ShellCompDirectiveNoFileComp
+				return []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+					cobra.ShellCompDirectiveNoFileComp
 			}
+
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	c.which.addFlags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.agent, "agent", "a", instancedir.CoreAPI, "the agent's `socket`: "+instancedir.CoreAPI+" or "+instancedir.WatchdogAPI)
+	f.StringVarP(&c.agent, "agent", "a", instancedir.CoreAPI, "the agent's `socket`: "+instancedir.CoreAPI+" or "+
+		instancedir.WatchdogAPI)
 	f.StringVarP(&c.socket, "socket", "S", "", "call the Unix socket of this `path` instead")
 	f.StringVarP(&c.data, "data", "d", "", "the body of the request, as `text`")
 	f.StringVarP(&c.file, "data-file", "f", "", "a `file` with the body of the request")
@@ -67,10 +72,15 @@ func (t tools) newAPICallCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("data", "data-file", "stdin")
 	cmd.MarkFlagsMutuallyExclusive("socket", "agent")
 	cmd.MarkFlagsMutuallyExclusive("socket", "instance")
-	_ = cmd.RegisterFlagCompletionFunc("agent", cobra.FixedCompletions([]string{instancedir.CoreAPI, instancedir.WatchdogAPI}, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+
+	// the flag is there
+	_ = cmd.RegisterFlagCompletionFunc("agent",
+		cobra.FixedCompletions([]string{instancedir.CoreAPI, instancedir.WatchdogAPI},
+			cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		return c.run(ctx, cmd, strings.ToUpper(args[0]), args[1])
 	})
+
 	return cmd
 }
 
@@ -78,29 +88,35 @@ func (c *apiCall) run(ctx context.Context, cmd *cobra.Command, method, path stri
 	if !strings.HasPrefix(path, "/") {
 		return exit(1, "ERROR: the path %q does not begin with a slash.", path)
 	}
+
 	body, err := c.body(cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
+
 	instance := &instancedir.Instance{Name: "at " + c.socket}
 	api := &apiserver.Client{Socket: c.socket}
 	if c.socket == "" {
 		if err := c.checkAgent(); err != nil {
 			return err
 		}
+
 		if instance, err = c.which.find(cmd); instance == nil {
 			return err
 		}
+
 		if api, err = client(instance, c.agent, instancedir.FullAccount); err != nil {
 			return err
 		}
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	answer, err := api.Do(ctx, method, path, body)
 	if err != nil {
 		return explain(instance, err)
 	}
+
 	return c.print(cmd.OutOrStdout(), answer)
 }
 
@@ -109,7 +125,9 @@ func (c *apiCall) checkAgent() error {
 	if c.agent == instancedir.CoreAPI || c.agent == instancedir.WatchdogAPI || c.agent == "ust_router_api" {
 		return nil
 	}
-	return exit(1, "ERROR: there is no agent %q: there are %s and %s. Any other socket is named with --socket.", c.agent, instancedir.CoreAPI, instancedir.WatchdogAPI)
+
+	return exit(1, "ERROR: there is no agent %q: there are %s and %s. Any other socket is named with --socket.",
+		c.agent, instancedir.CoreAPI, instancedir.WatchdogAPI)
 }
 
 func (c *apiCall) body(stdin io.Reader) ([]byte, error) {
@@ -125,6 +143,7 @@ func (c *apiCall) body(stdin io.Reader) ([]byte, error) {
 	case !c.stdin:
 		return []byte(c.data), nil
 	}
+
 	body, err := io.ReadAll(io.LimitReader(r, maxCallBody+1))
 	switch {
 	case err != nil:
@@ -132,6 +151,7 @@ func (c *apiCall) body(stdin io.Reader) ([]byte, error) {
 	case len(body) > maxCallBody:
 		return nil, exit(1, "ERROR: the body of the request has more than %d bytes, which no agent takes.", maxCallBody)
 	}
+
 	return body, nil
 }
 
@@ -139,26 +159,33 @@ func (c *apiCall) print(w io.Writer, a *apiserver.Answer) error {
 	var b bytes.Buffer
 	if c.showHeaders {
 		fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", a.Status, http.StatusText(a.Status))
+
 		for _, name := range slices.Sorted(maps.Keys(a.Header)) {
 			for _, value := range a.Header[name] {
 				fmt.Fprintf(&b, "%s: %s\n", strings.ToLower(admin.Printable(name)), admin.Printable(value))
 			}
 		}
+
 		b.WriteByte('\n')
 	}
+
 	if terminal.Is(w) {
 		b.WriteString(admin.PrintableText(string(a.Body)))
 	} else {
 		b.Write(a.Body)
 	}
+
 	if n := b.Len(); n > 0 && b.Bytes()[n-1] != '\n' {
 		b.WriteByte('\n')
 	}
+
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return err
 	}
+
 	if (a.Status < 200 || a.Status > 299) && !c.ignore {
 		return errSaid
 	}
+
 	return nil
 }

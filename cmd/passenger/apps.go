@@ -23,7 +23,8 @@ const (
 var serverKeys = []string{
 	"address", "port", "socket_file", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_port", "http2_cleartext",
 	"metrics_address", "drain_delay", "core_heartbeat_timeout",
-	"user", "kept_capabilities", "syscall_filter", "daemonize", "pid_file", "log_file", "log_format", "request_log", "log_level", "access_log", "error_report_dir", "instance_registry_dir", "max_pool_size", "pool_idle_time", "ctls",
+	"user", "kept_capabilities", "syscall_filter", "daemonize", "pid_file", "log_file", "log_format", "request_log",
+	"log_level", "access_log", "error_report_dir", "instance_registry_dir", "max_pool_size", "pool_idle_time", "ctls",
 	"client_header_timeout", "keepalive_timeout", "max_connections", "max_connections_per_client", "proxy_protocol",
 	"max_buffer_size", "static_cache_size",
 }
@@ -41,7 +42,9 @@ func (l *loader) parseApps(raw any, file string) ([]hostedApp, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: %s must be a list of objects", file, appsKey)
 	}
+
 	apps := make([]hostedApp, 0, len(list))
+
 	var errs []error
 	for i, item := range list {
 		object, ok := item.(map[string]any)
@@ -49,12 +52,15 @@ func (l *loader) parseApps(raw any, file string) ([]hostedApp, error) {
 			errs = append(errs, fmt.Errorf("%s: number %d of %s must be an object", file, i+1, appsKey))
 			continue
 		}
+
 		app, err := l.parseApp(object, file)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: number %d of %s: %w", file, i+1, appsKey, err))
 		}
+
 		apps = append(apps, app)
 	}
+
 	return apps, errors.Join(errs...)
 }
 
@@ -67,9 +73,11 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 			if !ok || dir == "" {
 				return app, errors.New("dir must be the application's directory")
 			}
+
 			if !filepath.IsAbs(dir) {
 				dir = filepath.Join(filepath.Dir(file), dir)
 			}
+
 			app.dir = filepath.Clean(dir)
 		case appHostsKey:
 			hosts := option{key: appHostsKey, kind: kindList}
@@ -77,6 +85,7 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 			if err != nil {
 				return app, err
 			}
+
 			app.hosts, _ = list.([]string) // what a list is converted to
 		case appPathKey:
 			var ok bool
@@ -85,20 +94,25 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 			}
 		default:
 			if slices.Contains(serverKeys, key) {
-				return app, fmt.Errorf("%s is the server's, and cannot be one application's: write it beside %s", key, appsKey)
+				return app, fmt.Errorf("%s is the server's, and cannot be one application's: write it beside %s", key,
+					appsKey)
 			}
+
 			o, known := findOption(l.options, key)
 			if !known {
 				return app, fmt.Errorf("there is no option %q", key)
 			}
+
 			if app.values[o.key], err = o.convert(object[key], filepath.Dir(file)); err != nil {
 				return app, err
 			}
 		}
 	}
+
 	if app.dir == "" {
 		return app, errors.New("dir is missing, which is the application's directory")
 	}
+
 	return app, settle(app.values, "its object")
 }
 
@@ -107,14 +121,17 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
 	own := *l
 	own.dir, own.nested = app.dir, true
-	k, err := l.merge(l.defaults, l.homeFile, l.appFile, own.appFile, func() (map[string]any, error) { return app.values, nil }, l.environment, l.commandLine)
+	k, err := l.merge(l.defaults, l.homeFile, l.appFile, own.appFile,
+		func() (map[string]any, error) { return app.values, nil }, l.environment, l.commandLine)
 	if err != nil {
 		return agent.HostedApp{}, err
 	}
+
 	cfg := agent.DefaultConfig()
 	if err := k.Unmarshal("", &cfg); err != nil {
 		return agent.HostedApp{}, err
 	}
+
 	cfg.Dir, cfg.BaseURI = app.dir, app.path
 	if cfg.HealthHost == "" && len(app.hosts) > 0 {
 		cfg.HealthHost = agent.HealthHost(app.hosts) // others the application may refuse

@@ -20,23 +20,30 @@ func completeInstances(_ *cobra.Command, args []string, _ string) ([]string, cob
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+
 	var names []string
 	for _, i := range instancedir.List(instancedir.Registries(os.Getenv)).Instances {
-		names = append(names, fmt.Sprintf("%s\tPID %d, %s", i.Name, i.Properties.WatchdogPID, i.Properties.ServerSoftware))
+		names = append(names, fmt.Sprintf("%s\tPID %d, %s", i.Name, i.Properties.WatchdogPID,
+			i.Properties.ServerSoftware))
 	}
+
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeApps completes something of the applications of the instance.
-func completeApps(which *selection, value func(admin.App) string, otherwise cobra.ShellCompDirective) cobra.CompletionFunc {
+func completeApps(which *selection, value func(admin.App) string,
+	otherwise cobra.ShellCompDirective,
+) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+
 		var values []string
 		for _, app := range visibleApps(which) {
 			values = append(values, admin.Printable(value(app)))
 		}
+
 		return values, otherwise
 	}
 }
@@ -52,6 +59,7 @@ func completePIDs(which *selection) cobra.CompletionFunc {
 				}
 			}
 		}
+
 		return pids, cobra.ShellCompDirectiveNoFileComp
 	}
 }
@@ -62,15 +70,18 @@ func visibleApps(which *selection) []admin.App {
 	if err != nil {
 		return nil
 	}
+
 	c, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount)
 	if err != nil {
 		return nil
 	}
+
 	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 	defer cancel()
 	apps, err := admin.Apps(ctx, c)
 	if err != nil {
 		return nil
 	}
+
 	return apps
 }

@@ -51,8 +51,15 @@ func newLoader(cmd *cobra.Command, options []option) *loader {
 	if err != nil {
 		cwd = "" // it was removed; a server that is told all paths does not need it
 	}
+
 	return &loader{
-		hookFiles: map[string]bool{}, options: options, cwd: cwd, home: newHomeFile(os.Getenv("HOME")), flags: cmd.Flags(), getenv: os.Getenv, warn: func(s string) {
+		hookFiles: map[string]bool{},
+		options:   options,
+		cwd:       cwd,
+		home:      newHomeFile(os.Getenv("HOME")),
+		flags:     cmd.Flags(),
+		getenv:    os.Getenv,
+		warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
 	}
@@ -69,34 +76,43 @@ func (l *loader) load(args []string) (agent.Config, error) {
 	l.dir = filepath.Clean(strings.Join(args, ""))
 	if !filepath.IsAbs(l.dir) {
 		if l.cwd == "" {
-			return agent.Config{}, fmt.Errorf("cannot find the application's directory %q: the working directory does not exist "+
+			return agent.Config{}, fmt.Errorf("cannot find the application's directory %q: the working directory "+
+				"does not exist "+
 				"any more: name the directory by an absolute path, or change into one that exists", l.dir)
 		}
+
 		l.dir = filepath.Join(l.cwd, l.dir)
 		l.warnOfRelease()
 	}
+
 	l.apps = nil
 	clear(l.hookFiles)
 	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
 		return agent.Config{}, err
 	}
+
 	cfg := agent.DefaultConfig()
 	cfg.Dir = l.dir
 	if err := k.Unmarshal("", &cfg); err != nil {
 		return agent.Config{}, err
 	}
+
 	if l.apps != nil {
 		cfg.Apps = []agent.HostedApp{}
 	}
+
 	for i := range l.apps {
 		app, err := quiet(*l).configure(&l.apps[i])
 		if err != nil {
 			return agent.Config{}, err
 		}
+
 		cfg.Apps = append(cfg.Apps, app)
 	}
+
 	l.loaded = true
+
 	return cfg, nil
 }
 
@@ -114,13 +130,16 @@ func (l *loader) merge(layers ...func() (map[string]any, error)) (*koanf.Koanf, 
 		if err != nil {
 			return nil, err
 		}
+
 		if _, address := values["address"]; address || values["port"] != nil {
 			k.Delete("socket_file") // of an earlier layer
 		}
+
 		if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
 			return nil, err
 		}
 	}
+
 	return k, nil
 }
 
@@ -131,6 +150,7 @@ func (l *loader) defaults() (map[string]any, error) {
 			environment = v
 		}
 	}
+
 	return map[string]any{"environment": environment}, nil
 }
 
@@ -145,6 +165,7 @@ func newHomeFile(home string) *homeFile {
 	if home == "" {
 		return &homeFile{}
 	}
+
 	return &homeFile{dir: home, path: filepath.Join(home, ".passenger", "standalone", "config.json")}
 }
 
@@ -170,6 +191,7 @@ func (l *loader) appFile() (map[string]any, error) {
 	if values != nil || err != nil {
 		return values, err
 	}
+
 	return l.file(filepath.Join(l.dir, "passenger-standalone.json"))
 }
 
@@ -181,6 +203,7 @@ func (l *loader) file(path string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return l.parse(content, path)
 }
 
@@ -202,36 +225,45 @@ func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
 	if b == nil {
 		return nil, nil
 	}
+
 	var raw map[string]any
 	if err := json.Unmarshal(b, &raw); err != nil {
-		return nil, fmt.Errorf("%s%s is not valid: %w: correct it, or check it with a JSON linter", path, position(b, err), err)
+		return nil, fmt.Errorf("%s%s is not valid: %w: correct it, or check it with a JSON linter", path,
+			position(b, err), err)
 	}
+
 	values := map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		if key == appsKey && !l.nested {
 			if l.apps, err = l.parseApps(raw[key], path); err != nil {
 				return nil, err
 			}
+
 			continue
 		}
+
 		o, ok := findOption(l.options, key)
 		if foreign, known := findOption(foreignOptions, key); !ok && known {
 			l.ignore(&foreign, path)
 			continue
 		}
+
 		if !ok {
 			l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
 			continue
 		}
+
 		v, err := o.convert(raw[key], filepath.Dir(path))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+
 		values[o.key] = v
 		if o.kind == kindHooks {
 			l.hookFiles[path] = true
 		}
 	}
+
 	return values, settle(values, path)
 }
 
@@ -241,6 +273,7 @@ func position(b []byte, err error) string {
 	if !errors.As(err, &syntax) {
 		return ""
 	}
+
 	return fmt.Sprintf(", line %d,", 1+strings.Count(string(b[:min(int(syntax.Offset), len(b))]), "\n"))
 }
 
@@ -256,13 +289,16 @@ func (l *loader) environment() (map[string]any, error) {
 			if s == "" || slices.Contains(structured, o.kind) {
 				continue
 			}
+
 			v, err := o.convert(s, l.cwd)
 			if err != nil {
 				return nil, fmt.Errorf("the environment variable %s: %w", name, err)
 			}
+
 			values[o.key] = v
 		}
 	}
+
 	return values, settle(values, "the environment")
 }
 
@@ -273,20 +309,25 @@ func (l *loader) commandLine() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		if raw == nil {
 			continue
 		}
+
 		v, err := o.convert(raw, l.cwd)
 		if err != nil {
 			return nil, fmt.Errorf("the option --%s: %w", o.flag, err)
 		}
+
 		values[o.key] = v
 	}
+
 	for _, o := range foreignOptions {
 		if f := l.flags.Lookup(o.flag); f != nil && f.Changed {
 			l.ignore(&o, "the command line")
 		}
 	}
+
 	return values, settle(values, "the command line")
 }
 
@@ -297,22 +338,30 @@ func settle(values map[string]any, where string) error {
 		if values[a] == nil || values[b] == nil {
 			return nil
 		}
+
 		return fmt.Errorf("%s are both given in %s: use one or the other", what, where)
 	}
+
 	err := errors.Join(
-		both("socket_file", "address", "a socket file and an address"), both("socket_file", "port", "a socket file and a port"),
-		both("rackup", "startup_file", "rackup and startup_file"), both("rackup", "start_command", "rackup and start_command"),
+		both("socket_file", "address", "a socket file and an address"),
+		both("socket_file", "port", "a socket file and a port"),
+		both("rackup", "startup_file", "rackup and startup_file"),
+		both("rackup", "start_command", "rackup and start_command"),
 	)
 	for off, on := range opposites {
 		err = errors.Join(err, both(off, on, off+" and "+on))
 	}
+
 	if kind, file := values["app_type"], values["rackup"]; file != nil && kind != nil && kind != "rack" {
-		err = errors.Join(err, fmt.Errorf("rackup is for applications of Ruby, and app_type is %v in %s: leave one of them out", kind, where))
+		err = errors.Join(err, fmt.Errorf("rackup is for applications of Ruby, and app_type is %v in %s: leave one "+
+			"of them out", kind, where))
 	}
+
 	if file, ok := values["rackup"]; ok {
 		values["startup_file"], values["app_type"] = file, "rack" // which counts more than a command
 		delete(values, "rackup")
 	}
+
 	for off, on := range opposites {
 		if isOff, ok := values[off].(bool); ok {
 			o, _ := findOption(startOptions, on)
@@ -320,6 +369,7 @@ func settle(values map[string]any, where string) error {
 			delete(values, off)
 		}
 	}
+
 	return err
 }
 

@@ -39,13 +39,16 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 		return err
 	}
 	defer in.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), agent.Executable(), os.Args[1:]...) //nolint:gosec // G702: it is this program again
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), //nolint:gosec // G702: it is this program again
+		agent.Executable(),
+		os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	if strings.ContainsRune(os.Args[0], filepath.Separator) { // it has another working directory soon
 		if path, err := filepath.Abs(os.Args[0]); err == nil {
 			cmd.Args[0] = path
 		}
 	}
+
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -55,8 +58,10 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	if err != nil {
 		return fmt.Errorf("cannot start the server in the background: %w", err)
 	}
+
 	if supervised() {
-		fmt.Fprintln(errOut, "passenger: warning: a service manager runs this command, and --daemonize leaves the server to itself: "+
+		fmt.Fprintln(errOut, "passenger: warning: a service manager runs this command, and --daemonize leaves the "+
+			"server to itself: "+
 			"leave that option out, with Type=notify in systemd's unit")
 		if err := agent.NotifyMainPID(cmd.Process.Pid); err != nil {
 			fmt.Fprintf(errOut, "passenger: warning: %v\n", err)
@@ -68,6 +73,7 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 		ended.err = cmd.Wait()
 		return err
 	}
+
 	return errors.Join(err, cmd.Process.Release())
 }
 
@@ -76,9 +82,12 @@ func supervised() bool {
 	if os.Getenv("NOTIFY_SOCKET") != "" {
 		return true
 	}
+
 	// The shell in a window of a desktop has this variable, too, but also a terminal.
 	isTerminal := func(f *os.File) bool { return terminal.Is(f) }
-	return os.Getenv("INVOCATION_ID") != "" && !slices.ContainsFunc([]*os.File{os.Stdin, os.Stdout, os.Stderr}, isTerminal)
+
+	return os.Getenv("INVOCATION_ID") != "" && !slices.ContainsFunc([]*os.File{os.Stdin, os.Stdout, os.Stderr},
+		isTerminal)
 }
 
 // reportLine is a line of JSON of the report of a server in the background. One field
@@ -106,10 +115,12 @@ func (e *endedEarlyError) Error() string {
 	if e.reason != "" {
 		return e.reason
 	}
+
 	err := e.err
 	if err == nil {
 		err = errors.New("exit status 0")
 	}
+
 	return fmt.Sprintf("the server in the background has ended before it could serve: see its log %s (%v)", e.log, err)
 }
 
@@ -119,11 +130,13 @@ func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.C
 	lines := make(chan reportLine)
 	go func() {
 		defer close(lines)
+
 		for decoder := json.NewDecoder(io.LimitReader(in, maxReport)); ; {
 			var line reportLine
 			if decoder.Decode(&line) != nil {
 				return
 			}
+
 			select {
 			case lines <- line:
 			case <-ctx.Done():
@@ -136,13 +149,16 @@ func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.C
 	if f, ok := out.(*os.File); ok && terminal.Is(f) {
 		progress.Out = f
 	}
+
 	began := time.Now()
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
+
 	for {
 		select {
 		case line, ok := <-lines:
 			progress.Clear()
+
 			switch {
 			case !ok:
 				return &endedEarlyError{log: cfg.LogFile}
@@ -155,7 +171,8 @@ func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.C
 			case line.Failed != "":
 				return &endedEarlyError{reason: line.Failed}
 			case line.FailedApps != "":
-				return exit(1, "%s\nThe server runs and answers with error pages until the application starts. 'passenger restart-app' starts a "+
+				return exit(1, "%s\nThe server runs and answers with error pages until the application starts. "+
+					"'passenger restart-app' starts a "+
 					"corrected one, 'passenger stop' ends the server; its log is %s.", line.FailedApps, cfg.LogFile)
 			}
 		case <-ticker.C:
@@ -173,6 +190,7 @@ func openOutput(cfg *agent.Config) (*os.File, error) {
 	if cfg.User != "" {
 		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	}
+
 	return agent.OpenLogFile(cfg.LogFile)
 }
 
@@ -185,7 +203,9 @@ func newReporter() (*reporter, error) {
 	if os.Getenv(daemonVariable) == "" {
 		return nil, nil
 	}
+
 	syscall.CloseOnExec(reportFD)
+
 	return &reporter{pipe: os.NewFile(reportFD, "report")}, errors.Join(os.Unsetenv(daemonVariable), os.Chdir("/"))
 }
 
@@ -194,6 +214,7 @@ func (r *reporter) tell(line *reportLine) {
 	if r == nil {
 		return
 	}
+
 	_ = json.NewEncoder(r.pipe).Encode(line) // also after the end of the report
 }
 

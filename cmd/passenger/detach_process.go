@@ -27,7 +27,8 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 	}
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
-	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistent-pid", false, "exit successfully when the pool has no such process")
+	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistent-pid", false,
+		"exit successfully when the pool has no such process")
 	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistant-pid", false, "")
 	_ = cmd.Flags().MarkHidden("ignore-nonexistant-pid") // the original's spelling
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -36,20 +37,24 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 		if err != nil || pid <= 0 {
 			return exit(1, "ERROR: %q is not the PID of a process.", args[0])
 		}
+
 		instance, err := which.find(cmd)
 		if instance == nil {
 			return err
 		}
+
 		c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
 		if err != nil {
 			return err
 		}
+
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 		detached, err := c.DetachProcess(ctx, pid)
 		if err != nil {
 			return explain(instance, err)
 		}
+
 		switch w := cmd.OutOrStdout(); {
 		case asJSON:
 			if err := printJSON(w, map[string]any{"pid": pid, "detached": detached}); err != nil {
@@ -62,10 +67,13 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 		default:
 			return exit(1, "Could not detach process %d.", pid)
 		}
+
 		if !detached && !ignoreMissing {
 			return errSaid
 		}
+
 		return nil
 	})
+
 	return cmd
 }

@@ -17,10 +17,12 @@ func documented(t *testing.T, page string) (names []string) {
 	t.Helper()
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
+
 	for line := range strings.Lines(string(text)) {
 		if !strings.HasPrefix(line, "|") {
 			continue
 		}
+
 		for i, part := range strings.Split(line, "`") {
 			if i%2 == 1 { // between two of them
 				name, _, _ := strings.Cut(part, " ")
@@ -28,6 +30,7 @@ func documented(t *testing.T, page string) (names []string) {
 			}
 		}
 	}
+
 	return names
 }
 
@@ -35,6 +38,7 @@ func documented(t *testing.T, page string) (names []string) {
 // flag, and no flag is there that does not exist.
 func TestConfigurationPage(t *testing.T) {
 	names := documented(t, "../../docs/configuration.md")
+
 	flags := map[string]bool{}
 	for _, o := range startOptions {
 		require.Contains(t, names, o.key)
@@ -42,10 +46,12 @@ func TestConfigurationPage(t *testing.T) {
 		if slices.Contains([]string{"ssl", "request_queue_overflow_status_code"}, o.key) {
 			continue
 		}
+
 		if group := strings.HasPrefix(o.key, "ssl_certificate") || strings.HasSuffix(o.key, "_status_code"); !group {
 			require.Contains(t, names, "--"+o.flag, "of %s", o.key)
 		}
 	}
+
 	for _, name := range names {
 		if strings.HasPrefix(name, "--") && !strings.Contains(name, ",") {
 			require.True(t, flags[name], "%s is no option of start", name)
@@ -61,6 +67,7 @@ func TestSecurityPageNamesTestsThatExist(t *testing.T) {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
+
 		text, err := os.ReadFile(path)
 		for _, found := range function.FindAllSubmatch(text, -1) {
 			tests[string(found[1])] = true
@@ -76,5 +83,6 @@ func TestSecurityPageNamesTestsThatExist(t *testing.T) {
 			require.True(t, tests[name], "there is no test %s", name)
 		}
 	}
+
 	require.Positive(t, named)
 }

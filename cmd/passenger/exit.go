@@ -29,9 +29,12 @@ func report(w io.Writer, program string, err error) (status int) {
 		if e.text != "" {
 			fmt.Fprintln(w, e.text)
 		}
+
 		return e.status
 	}
+
 	// There may be several errors, a line each.
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "\n"+program+": "))
+
 	return 1
 }

@@ -20,7 +20,10 @@ var foreignOptions = foreign(map[string][]string{
 		"security_update_check_proxy", "disable_anonymous_telemetry*", "anonymous_telemetry_proxy",
 		"admin_panel_url", "admin_panel_auth_type", "admin_panel_username", "admin_panel_password",
 	},
-	"the system's limits count, and are used up to the hard ones":         {"socket_backlog", "core_file_descriptor_ulimit"},
+	"the system's limits count, and are used up to the hard ones": {
+		"socket_backlog",
+		"core_file_descriptor_ulimit",
+	},
 	"processes serve several requests at once by thread_count":            {"concurrency_model"},
 	"old processes always serve on when new ones do not start":            {"resist_deployment_errors*"},
 	"the interpreters' own debuggers do that":                             {"debugger*"},
@@ -38,10 +41,15 @@ func foreign(byReason map[string][]string) (options []option) {
 		for _, key := range keys {
 			key, isSwitch := strings.CutSuffix(key, "*")
 			options = append(options, option{
-				key: key, flag: strings.ReplaceAll(key, "_", "-"), kind: kindForeign, bare: isSwitch, usage: why,
+				key:   key,
+				flag:  strings.ReplaceAll(key, "_", "-"),
+				kind:  kindForeign,
+				bare:  isSwitch,
+				usage: why,
 			})
 		}
 	}
+
 	return options
 }
 

@@ -28,9 +28,11 @@ const standalones = `
 func TestOptionsOfPassenger(t *testing.T) {
 	flags := pflag.NewFlagSet("start", pflag.ContinueOnError)
 	addStartFlags(flags)
+
 	for name := range strings.FieldsSeq(standalones) {
 		require.NotNil(t, flags.Lookup(name), "--%s is refused", name)
 	}
+
 	for flag, short := range map[string]string{
 		"address": "a", "port": "p", "socket": "S", "daemonize": "d", "environment": "e", "rackup": "R",
 	} {

@@ -36,12 +36,14 @@ type selection struct {
 // addFlags adds those of the commands of passenger-config.
 func (s *selection) addFlags(cmd *cobra.Command) {
 	s.byFlag = true
-	cmd.Flags().StringVar(&s.name, "instance", "", "the `name` of the instance, or how it begins; needed when there are several")
+	cmd.Flags().StringVar(&s.name, "instance", "",
+		"the `name` of the instance, or how it begins; needed when there are several")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 }
 
 func (s *selection) addIgnoreFlag(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&s.ignoreNone, "ignore-passenger-not-running", false, "exit successfully when no instance is running")
+	cmd.Flags().BoolVar(&s.ignoreNone, "ignore-passenger-not-running", false,
+		"exit successfully when no instance is running")
 }
 
 // listInstances lists them, and removes what others left behind.
@@ -58,27 +60,36 @@ func (s *selection) find(cmd *cobra.Command) (*instancedir.Instance, error) {
 	if err == nil {
 		return instance, nil
 	}
+
 	if errors.Is(err, instancedir.ErrNoneRunning) {
 		if s.ignoreNone {
 			fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: %s\n", notRunning(listing))
 			return nil, nil //nolint:nilnil // see above
 		}
+
 		stars := ""
 		if s.byFlag {
 			stars = "*** "
 		}
+
 		return nil, exit(1, "%sERROR: %s", stars, notRunning(listing))
 	}
+
 	if missing, ok := errors.AsType[*instancedir.NotFoundError](err); ok {
 		if missing.PID != 0 {
-			return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the PID %d.", admin.Product, missing.PID)
+			return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the PID %d.", admin.Product,
+				missing.PID)
 		}
-		return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the name '%s'.", admin.Product, admin.Printable(missing.Name))
+
+		return nil, exit(1, "ERROR: there doesn't seem to be a %s instance running with the name '%s'.", admin.Product,
+			admin.Printable(missing.Name))
 	}
+
 	if several, ok := errors.AsType[*instancedir.AmbiguousError](err); ok {
 		s.printSeveral(cmd, several)
 		return nil, errSaid
 	}
+
 	return nil, err
 }
 
@@ -87,10 +98,12 @@ func (s *selection) printSeveral(cmd *cobra.Command, several *instancedir.Ambigu
 	if several.Name != "" {
 		what = fmt.Sprintf("There are multiple instances whose name start with '%s'.", several.Name)
 	}
+
 	how := "Please\nselect a specific one by running:\n\n  " + cmd.CommandPath() + " <NAME>"
 	if s.byFlag {
 		how = "Please select\na specific one by passing:\n\n  --instance <NAME>"
 	}
+
 	w := cmd.OutOrStdout()
 	fmt.Fprintf(w, "%s %s\n\nThe following %s instances are running:\n\n", what, how, admin.Product)
 	printInstances(w, several.Instances)
@@ -104,6 +117,7 @@ func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) 
 		if here := servingAt(all, "."); len(here) == 1 {
 			return here, nil
 		}
+
 		if len(all) > 1 {
 			return all, nil
 		}
@@ -113,6 +127,7 @@ func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) 
 	if instance == nil {
 		return nil, err
 	}
+
 	return []instancedir.Instance{*instance}, nil
 }
 
@@ -124,6 +139,7 @@ func servingAt(all []instancedir.Instance, dir string) (here []instancedir.Insta
 	if err != nil {
 		return nil
 	}
+
 	owner := os.Geteuid()
 	if info, err := os.Stat(dir); err == nil {
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
@@ -137,6 +153,7 @@ func servingAt(all []instancedir.Instance, dir string) (here []instancedir.Insta
 			here = append(here, all[i])
 		}
 	}
+
 	return here
 }
 
@@ -144,27 +161,34 @@ func (s *selection) choose(l *instancedir.Listing) (*instancedir.Instance, error
 	if !s.byPID {
 		return l.Select(s.name)
 	}
+
 	pid, err := strconv.Atoi(s.name)
 	if err != nil || pid <= 0 {
 		return nil, exit(1, "ERROR: '%s' is not the PID of a process.", admin.Printable(s.name))
 	}
+
 	return l.SelectPID(pid)
 }
 
 func notRunning(l *instancedir.Listing) string {
 	var b strings.Builder
-	b.WriteString(admin.Product + ` doesn't seem to be running. If you are sure that it is running, then the causes of this problem could be:
+	b.WriteString(admin.Product + " doesn't seem to be running. If you are sure that it is running, then the causes " +
+		"of this problem could be:\n\n" +
+		"1. It keeps its instances in a registry of its own (--instance-registry-dir). Then set the environment " +
+		"variable " + instancedir.RegistryVariable + " to that directory and run this command again.\n" +
+		"2. Something that cleans temporary directories has removed the instance's. Then choose a registry where " +
+		"nothing is cleaned, and restart " + admin.Product + ".")
 
-1. It keeps its instances in a registry of its own (--instance-registry-dir). Then set the environment variable ` + instancedir.RegistryVariable + ` to that directory and run this command again.
-2. Something that cleans temporary directories has removed the instance's. Then choose a registry where nothing is cleaned, and restart ` + admin.Product + `.`)
 	const most = 5
 	for i, skipped := range l.Skipped {
 		if i == most {
 			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-most)
 			break
 		}
+
 		fmt.Fprintf(&b, "\nNot looked at: %s: %s", admin.Printable(skipped.Path), admin.Printable(skipped.Err.Error()))
 	}
+
 	return b.String()
 }
 
@@ -172,6 +196,7 @@ func notRunning(l *instancedir.Listing) string {
 func printInstances(w io.Writer, instances []instancedir.Instance) {
 	fmt.Fprintf(w, "%-25s  %-7s  %s\n", "Name", "PID", "Description")
 	fmt.Fprintln(w, "--------------------------------------------------------------------------")
+
 	for i := range instances {
 		p := &instances[i].Properties
 		fmt.Fprintf(w, "%-25s  %-7d  %s\n", p.Name, p.WatchdogPID, p.ServerSoftware)
@@ -179,6 +204,7 @@ func printInstances(w io.Writer, instances []instancedir.Instance) {
 			fmt.Fprintf(w, "%-25s  %-7s  %s\n", "", "", serves)
 		}
 	}
+
 	if len(instances) == 0 {
 		fmt.Fprintf(w, "%-25s  %-7s  %s\n", "(list empty)", "-", "-")
 	}
@@ -190,6 +216,7 @@ func servedBy(p *instancedir.Properties) string {
 	if len(p.Addresses) > 0 {
 		text += " on " + admin.Printable(strings.Join(p.Addresses, ", "))
 	}
+
 	return strings.TrimSpace(text)
 }
 
@@ -199,6 +226,7 @@ func client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 	if err != nil {
 		return nil, ended(i, err)
 	}
+
 	return c, nil
 }
 
@@ -206,6 +234,7 @@ func client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 // often it has ended.
 func ended(i *instancedir.Instance, err error) error {
 	said := admin.Printable(err.Error())
+
 	errno, isErrno := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -213,39 +242,56 @@ func ended(i *instancedir.Instance, err error) error {
 		if found, err := user.LookupId(strconv.Itoa(i.UID)); err == nil {
 			owner = "the user " + admin.Printable(found.Username)
 		}
-		return exit(1, "*** ERROR: the instance %s cannot be asked: you have no permission. It belongs to %s, who may, as may root: "+
+
+		return exit(1, "*** ERROR: the instance %s cannot be asked: you have no permission. It belongs to %s, who "+
+			"may, as may root: "+
 			"run this command with 'sudo', or as that user.\n    (%s)", i.Name, owner, said)
 	case isErrno && !slices.Contains(goneErrors, errno):
-		return exit(1, "*** ERROR: the instance %s cannot be asked: %s. It may run nevertheless: '%s' shows those that run.",
+		return exit(1, "*** ERROR: the instance %s cannot be asked: %s. It may run nevertheless: '%s' shows those "+
+			"that run.",
 			i.Name, said, "passenger list-instances")
 	}
-	return exit(1, "*** ERROR: the instance %s does not answer: it has ended, or is about to. '%s' shows those that run.\n    (%s)",
+
+	return exit(1, "*** ERROR: the instance %s does not answer: it has ended, or is about to. '%s' shows those that "+
+		"run.\n    (%s)",
 		i.Name, "passenger list-instances", said)
 }
 
 // goneErrors are those of a connection to a server that has ended, or ends.
-var goneErrors = []syscall.Errno{syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE}
+var goneErrors = []syscall.Errno{
+	syscall.ENOENT, syscall.ENOTDIR, syscall.ECONNREFUSED, syscall.ECONNRESET,
+	syscall.EPIPE,
+}
 
 // explain makes of an error of the API what is to be said of it.
 func explain(i *instancedir.Instance, err error) error {
 	if err == nil {
 		return nil
 	}
+
 	if _, ok := errors.AsType[*exitError](err); ok {
 		return err
 	}
+
 	if _, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok {
-		return exit(1, "*** ERROR: You are not authorized to perform this particular administration command on this %s instance. Please try again with 'sudo'.", admin.Product)
+		return exit(1, "*** ERROR: You are not authorized to perform this particular administration command on this "+
+			"%s instance. Please try again with 'sudo'.", admin.Product)
 	}
+
 	if e, ok := errors.AsType[*apiserver.StatusError](err); ok {
-		return exit(1, "*** An error occurred while communicating with the %s server:\n%d %s: %s", admin.Product, e.Status, http.StatusText(e.Status), said(e))
+		return exit(1, "*** An error occurred while communicating with the %s server:\n%d %s: %s", admin.Product,
+			e.Status, http.StatusText(e.Status), said(e))
 	}
+
 	if e, ok := errors.AsType[*apiserver.UntrustedServerError](err); ok {
 		return exit(1, "*** ERROR: %v", e)
 	}
+
 	if errors.Is(err, context.DeadlineExceeded) {
-		return exit(1, "*** ERROR: the instance %s has not answered for %v: it may be overloaded, or have been stopped. Try again, or look into its log.", i.Name, callTimeout)
+		return exit(1, "*** ERROR: the instance %s has not answered for %v: it may be overloaded, or have been "+
+			"stopped. Try again, or look into its log.", i.Name, callTimeout)
 	}
+
 	return ended(i, err)
 }
 
@@ -255,8 +301,10 @@ func said(e *apiserver.StatusError) string {
 	if text == "" {
 		text = string(e.Body)
 	}
+
 	if e.Code != "" {
 		text += " (" + e.Code + ")"
 	}
+
 	return admin.PrintableText(text)
 }

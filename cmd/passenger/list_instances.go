@@ -31,16 +31,22 @@ func (t tools) newListInstancesCommand() *cobra.Command {
 			for i := range instances {
 				all = append(all, instances[i].Properties)
 			}
+
 			return printJSON(w, all)
 		}
+
 		if len(instances) == 0 {
 			if !quiet {
 				fmt.Fprintf(w, "There are no %s instances running.\n", admin.Product)
 			}
+
 			return nil
 		}
+
 		printInstances(w, instances)
+
 		return nil
 	})
+
 	return cmd
 }

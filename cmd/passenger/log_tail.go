@@ -46,6 +46,7 @@ func (t *logTail) run(ctx context.Context) error {
 	if err := t.open(); err != nil {
 		return err
 	}
+
 	defer func() { _ = t.file.Close() }() // it was read
 	if err := t.showEnd(); err != nil || !t.follow {
 		return err
@@ -53,16 +54,20 @@ func (t *logTail) run(ctx context.Context) error {
 
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
+
 	for {
 		if err := t.read(t.print); err != nil {
 			return err
 		}
+
 		if moved, err := t.turn(); err != nil || moved {
 			if err != nil {
 				return err
 			}
+
 			continue
 		}
+
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -75,18 +80,23 @@ func (t *logTail) run(ctx context.Context) error {
 func (t *logTail) open() error {
 	f, err := os.OpenFile(t.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, os.ErrPermission) {
-		return exit(1, "ERROR: the log %s cannot be read: permission denied. Please try again with 'sudo'.", admin.Printable(t.path))
+		return exit(1, "ERROR: the log %s cannot be read: permission denied. Please try again with 'sudo'.",
+			admin.Printable(t.path))
 	}
+
 	if err != nil {
 		return exit(1, "ERROR: the log cannot be read: %s.", admin.Printable(err.Error()))
 	}
+
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = exit(1, "ERROR: the log %s is no regular file: ask the program that reads it.", admin.Printable(t.path))
 	}
+
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
+
 	t.file, t.reader, t.at, t.partial = f, bufio.NewReader(f), 0, ""
 
 	return nil
@@ -98,6 +108,7 @@ func (t *logTail) showEnd() error {
 	if err != nil {
 		return err
 	}
+
 	if t.lines < 0 {
 		return t.end(t.print)
 	}
@@ -108,25 +119,30 @@ func (t *logTail) showEnd() error {
 			return err
 		}
 	}
+
 	var last []string
 	err = t.end(func(line string) error {
 		if cut {
 			cut = false // it is not whole
 			return nil
 		}
+
 		if last = append(last, line); len(last) > 2*t.lines {
 			last = append(last[:0], last[len(last)-t.lines:]...)
 		}
+
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+
 	for _, line := range last[max(0, len(last)-t.lines):] {
 		if err := t.print(line); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -135,6 +151,7 @@ func (t *logTail) end(do func(string) error) error {
 	if err := t.read(do); err != nil || t.follow {
 		return err
 	}
+
 	return t.flush(do)
 }
 
@@ -143,11 +160,13 @@ func (t *logTail) flush(do func(string) error) error {
 	if t.partial == "" {
 		return nil
 	}
+
 	line := t.partial + "\n"
 	t.partial = ""
 	if t.only == nil || t.only.has(line) {
 		return do(line)
 	}
+
 	return nil
 }
 
@@ -160,14 +179,17 @@ func (t *logTail) read(do func(string) error) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+
 		if err != nil {
 			return err
 		}
+
 		line := t.partial
 		t.partial = ""
 		if t.only != nil && !t.only.has(line) {
 			continue
 		}
+
 		if err := do(line); err != nil {
 			return err
 		}
@@ -181,10 +203,12 @@ func (t *logTail) turn() (turned bool, err error) {
 	if err != nil {
 		return false, err
 	}
+
 	there, err := os.Stat(t.path)
 	if err != nil {
 		return false, nil //nolint:nilerr // it is about to be made
 	}
+
 	if os.SameFile(now, there) && now.Size() >= t.at {
 		return false, nil
 	}
@@ -193,13 +217,16 @@ func (t *logTail) turn() (turned bool, err error) {
 	if err := t.read(t.print); err != nil {
 		return false, err
 	}
+
 	if err := t.flush(t.print); err != nil {
 		return false, err
 	}
+
 	old := t.file
 	if err := t.open(); err != nil {
 		return false, err
 	}
+
 	return true, old.Close()
 }
 
@@ -207,7 +234,9 @@ func (t *logTail) print(line string) error {
 	if t.show != nil {
 		line = t.show(line)
 	}
+
 	_, err := io.WriteString(t.out, line)
+
 	return err
 }
 
@@ -227,6 +256,7 @@ func (f *appFilter) has(line string) bool {
 	if !strings.HasPrefix(line, "  ") {
 		f.before = f.isAbout(strings.TrimRight(line, "\n"))
 	}
+
 	return f.before
 }
 
@@ -236,12 +266,15 @@ func (f *appFilter) isAbout(line string) bool {
 		var record struct {
 			App string `json:"app"`
 		}
+
 		return json.Unmarshal([]byte(line), &record) == nil && record.App == f.app.Name
 	case strings.HasPrefix(line, "time="), timeOfDay.MatchString(line):
 		app, ok := textValue(line, "app")
 		return ok && app == f.app.Name
 	}
+
 	m := prefix.FindStringSubmatch(line)
+
 	return m != nil && m[1] == f.app.Short
 }
 
@@ -254,7 +287,9 @@ func textValue(line, key string) (string, bool) {
 			if value, err := unquotedPrefix(rest); err == nil {
 				return value, true
 			}
+
 			value, _, _ := strings.Cut(rest, " ")
+
 			return value, true
 		}
 
@@ -263,10 +298,13 @@ func textValue(line, key string) (string, bool) {
 			if line[at] == '"' && line[at-min(at, 1)] == '=' {
 				at += max(quotedLen(line[at:])-1, 0)
 			}
+
 			at++
 		}
+
 		at++
 	}
+
 	return "", false
 }
 
@@ -276,6 +314,7 @@ func unquotedPrefix(s string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	return strconv.Unquote(quoted)
 }
 
@@ -285,5 +324,6 @@ func quotedLen(s string) int {
 	if err != nil {
 		return 0
 	}
+
 	return len(quoted)
 }

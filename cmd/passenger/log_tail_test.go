@@ -37,7 +37,12 @@ func TestOnlyLinesOfTheApplication(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	require.NoError(t, os.WriteFile(path, []byte(sampleLog), 0o600))
 	var out bytes.Buffer
-	tail := &logTail{path: path, lines: -1, out: &out, only: &appFilter{app: &agent.AppLog{Name: "/srv/shop (production)", Short: "shop"}}}
+	tail := &logTail{
+		path:  path,
+		lines: -1,
+		out:   &out,
+		only:  &appFilter{app: &agent.AppLog{Name: "/srv/shop (production)", Short: "shop"}},
+	}
 	require.NoError(t, tail.run(t.Context()))
 	lines := strings.SplitAfter(sampleLog, "\n")
 	require.Equal(t, lines[0]+strings.Join(lines[2:5], "")+lines[8]+lines[9]+lines[12], out.String())
@@ -77,15 +82,24 @@ func TestFollowsRotation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- (&logTail{path: path, lines: 1, follow: true, out: &out}).run(ctx) }()
+	go func() {
+		ended <- (&logTail{
+			path:   path,
+			lines:  1,
+			follow: true,
+			out:    &out,
+		}).run(ctx)
+	}()
 	await := func(text string) {
 		t.Helper()
+
 		late := time.After(time.Minute)
 		for {
 			n, changed := out.Count(text)
 			if n > 0 {
 				return
 			}
+
 			select {
 			case <-changed:
 			case <-late:
@@ -133,6 +147,7 @@ func TestWhichApplicationIsMeant(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, &all[2], found)
 	}
+
 	found, err := chooseAppLog(all, "/srv/shop (staging)")
 	require.NoError(t, err)
 	require.Equal(t, &all[1], found)

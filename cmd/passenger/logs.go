@@ -50,17 +50,22 @@ func (t tools) newLogsCommand() *cobra.Command {
 		Example: "  passenger logs\n  passenger logs -f /srv/shop\n  passenger logs -n all --instance u3Ofg9Qa",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and '%s' takes one application. See '%s --help' for more information.",
+				return exit(1, "There are %d arguments, and '%s' takes one application. See '%s --help' for more "+
+					"information.",
 					len(args), cmd.CommandPath(), cmd.CommandPath())
 			}
+
 			return nil
 		},
-		ValidArgsFunction: completeApps(&l.which, func(a admin.App) string { return a.Root }, cobra.ShellCompDirectiveDefault),
+		ValidArgsFunction: completeApps(&l.which, func(a admin.App) string { return a.Root },
+			cobra.ShellCompDirectiveDefault),
 	}
 	l.which.addFlags(cmd)
 	cmd.Flags().BoolVarP(&l.follow, "follow", "f", false, "go on with what is logged later")
-	cmd.Flags().StringVarP(&l.lines, "lines", "n", strconv.Itoa(defaultLogLines), "the `number` of lines to begin with, or all")
+	cmd.Flags().StringVarP(&l.lines, "lines", "n", strconv.Itoa(defaultLogLines),
+		"the `number` of lines to begin with, or all")
 	cmd.RunE = t.run(l.run)
+
 	return cmd
 }
 
@@ -75,25 +80,35 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 	if l.lines != allLogLines {
 		n, err := strconv.Atoi(l.lines)
 		if err != nil || n < 0 {
-			return exit(1, "ERROR: the number of lines is '%s': it must be 0 or more, or all.", admin.Printable(l.lines))
+			return exit(1, "ERROR: the number of lines is '%s': it must be 0 or more, or all.",
+				admin.Printable(l.lines))
 		}
+
 		lines = n
 	}
+
 	instance, err := l.find(cmd, args)
 	if err != nil {
 		return err
 	}
+
 	settings, err := l.ask(ctx, instance)
 	if err != nil {
 		return explain(instance, err)
 	}
 
-	tail := &logTail{path: settings.LogFile, lines: lines, follow: l.follow, out: cmd.OutOrStdout()}
+	tail := &logTail{
+		path:   settings.LogFile,
+		lines:  lines,
+		follow: l.follow,
+		out:    cmd.OutOrStdout(),
+	}
 	if len(args) > 0 {
 		app, err := chooseAppLog(settings.AppLogs, args[0])
 		if err != nil {
 			return err
 		}
+
 		if app.File != "" {
 			tail.path = app.File
 		} else {
@@ -102,11 +117,13 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 	} else {
 		tellAppLogs(cmd, settings.AppLogs)
 	}
+
 	if tail.path == "" {
 		if tail.path, err = standardError(instance, l.follow); err != nil {
 			return err
 		}
 	}
+
 	if terminal.Is(cmd.OutOrStdout()) {
 		tail.show = admin.PrintableText
 		if terminal.Colours(cmd.OutOrStdout(), false, os.Getenv) {
@@ -124,15 +141,18 @@ func (l *logs) find(cmd *cobra.Command, args []string) (*instancedir.Instance, e
 			return &serving[0], nil
 		}
 	}
+
 	if l.which.name == "" && len(args) == 0 {
 		found, err := l.which.findAll(cmd)
 		if err != nil {
 			return nil, err
 		}
+
 		if len(found) == 1 {
 			return &found[0], nil
 		}
 	}
+
 	return l.which.find(cmd)
 }
 
@@ -141,16 +161,20 @@ func (*logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSetti
 	if err != nil {
 		return nil, err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	body, err := c.Get(ctx, "/config.json")
 	if err != nil {
 		return nil, err
 	}
+
 	settings := &logSettings{}
 	if err := json.Unmarshal(body, settings); err != nil {
-		return nil, exit(1, "*** ERROR: the instance %s does not tell where its log is: %s", instance.Name, admin.Printable(err.Error()))
+		return nil, exit(1, "*** ERROR: the instance %s does not tell where its log is: %s", instance.Name,
+			admin.Printable(err.Error()))
 	}
+
 	return settings, nil
 }
 
@@ -160,12 +184,14 @@ func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	var found []agent.AppLog
 	for _, a := range all {
 		exact := a.Name == name || a.Short == name
 		if exact || path.IsIn(a.Root) || len(path.Match([]admin.App{{Name: a.Name, Root: a.Root}})) > 0 {
 			found = append(found, a)
 		}
+
 		if a.Name == name {
 			return &a, nil
 		}
@@ -179,18 +205,23 @@ func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 	case 0:
 		return nil, exit(1, "ERROR: there is no application '%s'. %s", admin.Printable(name), namesOf(all))
 	}
-	return nil, exit(1, "ERROR: '%s' may be several applications: name one as it is here. %s", admin.Printable(name), namesOf(found))
+
+	return nil, exit(1, "ERROR: '%s' may be several applications: name one as it is here. %s", admin.Printable(name),
+		namesOf(found))
 }
 
 func namesOf(all []agent.AppLog) string {
 	if len(all) == 0 {
 		return "The instance knows none yet: an application of Flying Passenger is known from its first request on."
 	}
+
 	var b strings.Builder
 	b.WriteString("The instance has:")
+
 	for _, a := range all {
 		b.WriteString("\n  " + admin.Printable(a.Name))
 	}
+
 	return b.String()
 }
 
@@ -209,27 +240,34 @@ func tellAppLogs(cmd *cobra.Command, all []agent.AppLog) {
 func standardError(instance *instancedir.Instance, follow bool) (string, error) {
 	proc := filepath.Join("/proc", strconv.Itoa(instance.Properties.WatchdogPID))
 	target, err := os.Readlink(filepath.Join(proc, "fd/2"))
-	if info, statErr := os.Stat(target); err == nil && statErr == nil && filepath.IsAbs(target) && info.Mode().IsRegular() {
+	if info, statErr := os.Stat(target); err == nil && statErr == nil && filepath.IsAbs(target) &&
+		info.Mode().IsRegular() {
 		return target, nil
 	}
 
 	const what = "ERROR: the log of the instance %s is no file: it goes to standard error, "
 	switch {
 	case err != nil:
-		return "", exit(1, what+"and whose that is cannot be seen (%s). Try again with 'sudo'.", instance.Name, admin.Printable(err.Error()))
+		return "", exit(1, what+"and whose that is cannot be seen (%s). Try again with 'sudo'.", instance.Name,
+			admin.Printable(err.Error()))
 	case strings.HasPrefix(target, "/dev/"):
-		return "", exit(1, what+"which is %s. To have a file, start the server with --log-file.", instance.Name, admin.Printable(target))
+		return "", exit(1, what+"which is %s. To have a file, start the server with --log-file.", instance.Name,
+			admin.Printable(target))
 	}
+
 	if unit, user := unitOf(proc); unit != "" {
 		flags := ""
 		if user {
 			flags += "--user "
 		}
+
 		if follow {
 			flags += "-f "
 		}
+
 		return "", exit(1, what+"which systemd keeps: 'journalctl %s-u %s' shows it.", instance.Name, flags, unit)
 	}
+
 	return "", exit(1, what+"which another program reads: ask that one, as by 'docker logs' or 'kubectl logs'. "+
 		"To have a file, start the server with --log-file.", instance.Name)
 }
@@ -240,6 +278,7 @@ func unitOf(proc string) (unit string, user bool) {
 	if err != nil {
 		return "", false
 	}
+
 	for line := range strings.Lines(string(groups)) {
 		_, path, _ := strings.Cut(line, "::")
 		for part := range strings.SplitSeq(strings.TrimSpace(path), "/") {
@@ -247,10 +286,12 @@ func unitOf(proc string) (unit string, user bool) {
 				user = true
 				continue
 			}
+
 			if strings.HasSuffix(part, ".service") {
 				unit = admin.Printable(part)
 			}
 		}
 	}
+
 	return unit, user && unit != ""
 }

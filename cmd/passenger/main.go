@@ -16,12 +16,14 @@ import (
 
 func main() {
 	signals := make(chan os.Signal, 2)
+
 	// Notify would undo what nohup has done.
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(s) {
 			signal.Notify(signals, s)
 		}
 	}
+
 	program := newProgram(filepath.Base(os.Args[0]), signals)
 	if err := program.ExecuteContext(context.Background()); err != nil {
 		os.Exit(report(os.Stderr, program.Name(), err))
@@ -37,7 +39,9 @@ func newCommand(signals <-chan os.Signal) *cobra.Command {
 		Version: agent.Version,
 	}
 	prepare(root)
-	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(), newCoreCommand(signals), newRouterCommand(signals))
+	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(),
+		newCoreCommand(signals), newRouterCommand(signals))
 	tools{signals}.addTo(root)
+
 	return root
 }

@@ -23,11 +23,14 @@ func newManCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // G301: everybody may read manual pages
 				return err
 			}
+
 			for name, page := range pages {
-				if err := os.WriteFile(filepath.Join(args[0], name), []byte(page), 0o644); err != nil { //nolint:gosec // G306: as above
+				if err := os.WriteFile(filepath.Join(args[0], name), []byte(page), //nolint:gosec // G306: as above
+					0o644); err != nil {
 					return err
 				}
 			}
+
 			return nil
 		},
 	}
@@ -36,23 +39,28 @@ func newManCommand() *cobra.Command {
 // manPages are those of all commands that are not hidden, by the names of their
 // files. The commands of passenger-config have the pages of those of passenger.
 func manPages() map[string]string {
-	pages := map[string]string{"flying-passenger.1": ".so man1/passenger-flying.1\n"} //nolint:gosec // G101: names of files
+	//nolint:gosec // G101: names of files
+	pages := map[string]string{"flying-passenger.1": ".so man1/passenger-flying.1\n"}
 	var add func(*cobra.Command)
 	add = func(c *cobra.Command) {
 		c.InitDefaultHelpFlag()
+
 		pages[manName(c)+".1"] = manPage(c)
 		for _, sub := range c.Commands() {
 			if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 				continue
 			}
+
 			if c.Name() == "config" {
 				pages["passenger-config-"+sub.Name()+".1"] = ".so man1/passenger-" + sub.Name() + ".1\n"
 				continue
 			}
+
 			add(sub)
 		}
 	}
 	add(newCommand(nil))
+
 	return pages
 }
 
@@ -68,6 +76,7 @@ func manPage(c *cobra.Command) string {
 	if about := c.Long; about != "" {
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", troff(about))
 	}
+
 	var flags strings.Builder
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
@@ -77,12 +86,15 @@ func manPage(c *cobra.Command) string {
 	if flags.Len() > 0 {
 		b.WriteString(".SH OPTIONS\n" + flags.String())
 	}
+
 	if c.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", troff(c.Example))
 	}
+
 	if related := related(c); len(related) > 0 {
 		fmt.Fprintf(&b, ".SH SEE ALSO\n%s\n", troff(strings.Join(related, ", ")))
 	}
+
 	return b.String()
 }
 
@@ -90,6 +102,7 @@ func options(c *cobra.Command) string {
 	if c.Flags().HasAvailableFlags() {
 		return " [options]"
 	}
+
 	return ""
 }
 
@@ -100,14 +113,17 @@ func manFlag(f *pflag.Flag) string {
 	if f.Shorthand != "" {
 		name = "-" + f.Shorthand + ", " + name
 	}
+
 	if value != "" {
 		name += " " + value
 	}
+
 	switch f.DefValue {
 	case "", "false", "0", "[]":
 	default:
 		usage += " (default " + f.DefValue + ")"
 	}
+
 	return fmt.Sprintf(".TP\n.B %s\n%s\n", troff(name), troff(usage))
 }
 
@@ -115,11 +131,13 @@ func related(c *cobra.Command) (names []string) {
 	if c.HasParent() {
 		names = append(names, manName(c.Parent())+"(1)")
 	}
+
 	for _, sub := range c.Commands() {
 		if !sub.Hidden && sub.Name() != "help" && sub.Name() != "completion" {
 			names = append(names, manName(sub)+"(1)")
 		}
 	}
+
 	return names
 }
 
@@ -134,5 +152,6 @@ func troff(s string) string {
 			lines[i] = `\&` + line
 		}
 	}
+
 	return strings.Join(lines, "\n")
 }

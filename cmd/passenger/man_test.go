@@ -21,6 +21,7 @@ import (
 func visible(c *cobra.Command, f func(*cobra.Command)) {
 	c.InitDefaultHelpFlag()
 	f(c)
+
 	for _, sub := range c.Commands() {
 		if !sub.Hidden && sub.Name() != "help" && sub.Name() != "completion" {
 			visible(sub, f)
@@ -38,9 +39,11 @@ func TestManPagesAndHelpAgree(t *testing.T) {
 		if ok && strings.HasPrefix(page, ".so ") {
 			page, ok = pages[strings.TrimSpace(strings.TrimPrefix(page, ".so man1/"))]
 		}
+
 		if c.Parent() != nil && c.Parent().CommandPath() == "passenger config about" {
 			return // the pages are those of passenger about
 		}
+
 		require.True(t, ok, manName(c))
 		var flags, documented []string
 		usage := c.UsageString()
@@ -51,9 +54,11 @@ func TestManPagesAndHelpAgree(t *testing.T) {
 				require.NotEmpty(t, f.Usage, "%s --%s", c.CommandPath(), f.Name)
 			}
 		})
+
 		for _, found := range manFlagLine.FindAllStringSubmatch(page, -1) {
 			documented = append(documented, strings.ReplaceAll(found[1], `\-`, "-"))
 		}
+
 		require.ElementsMatch(t, flags, documented, c.CommandPath())
 		require.Contains(t, page, troff(c.Short))
 	})
@@ -68,6 +73,7 @@ func TestToolsHaveExamples(t *testing.T) {
 		})
 		require.Equal(t, name, newProgram(name, nil).Name())
 	}
+
 	require.Equal(t, "passenger", newProgram("something", nil).Name())
 }
 
@@ -87,6 +93,7 @@ func TestManPagesAreValid(t *testing.T) {
 	if err != nil {
 		interpreters.Missing(t, "groff", "no groff in PATH")
 	}
+
 	dir := t.TempDir()
 	for name, page := range manPages() {
 		path := filepath.Join(dir, name)
@@ -94,6 +101,7 @@ func TestManPagesAreValid(t *testing.T) {
 		if strings.HasPrefix(page, ".so ") {
 			continue
 		}
+
 		cmd := exec.CommandContext(t.Context(), groff, "-man", "-Tascii", "-ww", "-z", path)
 		var trouble bytes.Buffer
 		cmd.Stderr = &trouble

@@ -35,24 +35,34 @@ func (t tools) newMemoryStatsCommand(name string) *cobra.Command {
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		warn := func(s string) { fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: %s\n", admin.Printable(s)) }
 		scan := admin.MemoryScan{
-			Version: agent.Version, Instances: listInstances(cmd).Instances, CallTimeout: callTimeout,
-			NoApache: noApache, NoNginx: noNginx, HTTPD: os.Getenv("HTTPD"), Warn: warn,
+			Version:     agent.Version,
+			Instances:   listInstances(cmd).Instances,
+			CallTimeout: callTimeout,
+			NoApache:    noApache,
+			NoNginx:     noNginx,
+			HTTPD:       os.Getenv("HTTPD"),
+			Warn:        warn,
 		}
 		report, err := scan.Run(ctx)
 		if err != nil {
 			return err
 		}
+
 		w := cmd.OutOrStdout()
 		if asJSON {
 			return printJSON(w, report)
 		}
+
 		if err := report.WriteText(w, terminal.Colours(w, colour, os.Getenv)); err != nil {
 			return err
 		}
+
 		if os.Geteuid() != 0 && !report.Complete() {
 			warn("Please run this tool with 'sudo': the private memory of some processes may not be read.")
 		}
+
 		return nil
 	})
+
 	return cmd
 }

@@ -21,10 +21,12 @@ func (o *option) toPath(path, dir string) (string, error) {
 	if path == "" || filepath.IsAbs(path) {
 		return clean(path), nil
 	}
+
 	if dir == "" {
 		return "", fmt.Errorf("%s is %q, relative to the working directory, which does not exist any more: "+
 			"write an absolute path", o.key, path)
 	}
+
 	return filepath.Join(dir, path), nil
 }
 
@@ -32,6 +34,7 @@ func clean(path string) string {
 	if path == "" {
 		return ""
 	}
+
 	return filepath.Clean(path)
 }
 
@@ -49,10 +52,12 @@ func (o *option) toPaths(raw any, dir string) (any, error) {
 		if paths[i], err = o.toPath(path, dir); err != nil {
 			return nil, err
 		}
+
 		if optional {
 			paths[i] = "-" + paths[i]
 		}
 	}
+
 	return paths, nil
 }
 
@@ -68,6 +73,7 @@ func (o *option) toPathMap(raw any, dir string) (any, error) {
 			return nil, err
 		}
 	}
+
 	return paths, nil
 }
 
@@ -80,12 +86,14 @@ func (o *option) toHooks(raw any, dir string) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		raw = pairs
 	case []any:
 		list, err := o.toList(v)
 		if err != nil {
 			return nil, err
 		}
+
 		raw = list
 	}
 
@@ -94,10 +102,12 @@ func (o *option) toHooks(raw any, dir string) (any, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
+
 	for name, programs := range ctls {
 		if !strings.HasPrefix(name, "hook_") {
 			continue
 		}
+
 		list := strings.Split(programs, ";")
 		for i, program := range list {
 			list[i] = strings.TrimSpace(program)
@@ -107,8 +117,10 @@ func (o *option) toHooks(raw any, dir string) (any, error) {
 				}
 			}
 		}
+
 		ctls[name] = strings.Join(list, ";")
 	}
+
 	return ctls, nil
 }
 
@@ -124,9 +136,11 @@ func (o *option) split(text string) (any, error) {
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
 			return nil, fmt.Errorf("%s is no valid JSON: %w", o.key, err)
 		}
+
 		if list, ok := value.([]any); ok {
 			return o.toList(list)
 		}
+
 		return value, nil
 	}
 
@@ -134,14 +148,17 @@ func (o *option) split(text string) (any, error) {
 	if len(begins) == 0 || begins[0][0] != 0 {
 		return nil, fmt.Errorf("%q must be NAME=VALUE", text)
 	}
+
 	pairs := make([]string, len(begins))
 	for i := range begins {
 		end := len(text)
 		if i+1 < len(begins) {
 			end = begins[i+1][0]
 		}
+
 		pairs[i] = strings.TrimSpace(text[begins[i][0]:end])
 	}
+
 	return pairs, nil
 }
 
@@ -156,6 +173,7 @@ func (o *option) toInt(raw any) (any, error) {
 			return n, nil
 		}
 	}
+
 	return nil, fmt.Errorf("%s must be a whole number, not %q", o.key, fmt.Sprint(raw))
 }
 
@@ -168,6 +186,7 @@ func (o *option) toFloat(raw any) (any, error) {
 			return n, nil
 		}
 	}
+
 	return nil, fmt.Errorf("%s must be a number, not %q", o.key, fmt.Sprint(raw))
 }
 
@@ -184,10 +203,13 @@ func (o *option) toList(raw any) (any, error) {
 			if !ok {
 				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.key, item)
 			}
+
 			list[i] = s
 		}
+
 		return list, nil
 	}
+
 	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.key, raw)
 }
 
@@ -204,9 +226,11 @@ func (o *option) toStatus(raw any) (any, error) {
 		case string, float64:
 			texts[i] = fmt.Sprint(item)
 		default:
-			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.key, raw)
+			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.key,
+				raw)
 		}
 	}
+
 	return strings.Join(texts, ","), nil
 }
 
@@ -222,6 +246,7 @@ func (o *option) toBool(raw any) (any, error) {
 			return false, nil
 		}
 	}
+
 	return nil, fmt.Errorf("%s must be true or false, not %q", o.key, fmt.Sprint(raw))
 }
 
@@ -229,6 +254,7 @@ func (o *option) toCommand(raw any) (any, error) {
 	if _, ok := raw.([]any); ok {
 		return o.toList(raw)
 	}
+
 	s, ok := raw.(string)
 	if !ok {
 		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.key, raw)
@@ -238,6 +264,7 @@ func (o *option) toCommand(raw any) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be used: %w", o.key, err)
 	}
+
 	return argv, nil
 }
 
@@ -250,6 +277,7 @@ func (o *option) toMap(raw any) (any, error) {
 			if !ok || name == "" {
 				return nil, fmt.Errorf("%q must be NAME=VALUE", pair)
 			}
+
 			env[name] = value
 		}
 	case map[string]any:
@@ -264,5 +292,6 @@ func (o *option) toMap(raw any) (any, error) {
 	default:
 		return nil, errors.New(o.key + " must be an object of names and values")
 	}
+
 	return env, nil
 }

@@ -14,8 +14,10 @@ func (l *loader) warnOfRelease() {
 	if l.loaded {
 		return
 	}
+
 	if link := linkTo(l.dir); link != "" {
-		l.warn(fmt.Sprintf("the application's directory is %s, and stays so when the link %s is switched to another release: "+
+		l.warn(fmt.Sprintf("the application's directory is %s, and stays so when the link %s is switched to another "+
+			"release: "+
 			"to follow the link, name it, as by 'passenger start %s'", l.dir, link, link))
 	}
 }
@@ -30,15 +32,18 @@ func linkTo(dir string) string {
 	if resolved, err := filepath.EvalSymlinks(dir); err != nil || resolved != dir {
 		return ""
 	}
+
 	above := filepath.Dir(dir)
 	for _, parent := range []string{above, filepath.Dir(above)} {
 		if parent == "/" {
 			break
 		}
+
 		if link := linkIn(parent, dir); link != "" {
 			return link
 		}
 	}
+
 	return ""
 }
 
@@ -47,6 +52,7 @@ func linkIn(parent, dir string) string {
 	if err != nil {
 		return ""
 	}
+
 	defer func() { _ = f.Close() }()
 	entries, _ := f.ReadDir(maxLinks) // what there is
 
@@ -54,10 +60,12 @@ func linkIn(parent, dir string) string {
 		if entry.Type()&fs.ModeSymlink == 0 {
 			continue
 		}
+
 		link := filepath.Join(parent, entry.Name())
 		if resolved, err := filepath.EvalSymlinks(link); err == nil && resolved == dir {
 			return link
 		}
 	}
+
 	return ""
 }

@@ -38,30 +38,39 @@ are fixed until the instance is restarted.`,
 		if *pid != "" {
 			which.name, which.byPID = *pid, true
 		}
+
 		instance, err := which.find(cmd)
 		if instance == nil {
 			return err
 		}
+
 		c, err := client(instance, instancedir.WatchdogAPI, instancedir.FullAccount)
 		if err != nil {
 			return err
 		}
+
 		// The server bounds it, by what its applications may take to start.
 		_, err = c.Post(ctx, "/reload.json", nil)
 		if e, ok := errors.AsType[*apiserver.StatusError](err); ok && e.Message != "" {
 			said := exit(1, "*** ERROR: %s is not reloaded: %s", admin.Product, admin.PrintableText(e.Message))
 			fmt.Fprintln(cmd.ErrOrStderr(), said)
+
 			// The core that serves on has been told of the starts that failed.
 			if core, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount); err == nil {
 				printFailures(ctx, cmd, core, e.Message)
 			}
+
 			return errSaid
 		}
+
 		if err != nil {
 			return explain(instance, err)
 		}
+
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s serves with its configuration as it is now\n", admin.Product)
+
 		return err
 	})
+
 	return cmd
 }

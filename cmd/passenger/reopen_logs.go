@@ -25,12 +25,14 @@ func (t tools) newReopenLogsCommand() *cobra.Command {
 	}
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
-	cmd.Flags().BoolVar(&ignoreMissing, "ignore-logs-not-available", false, "exit successfully when the instance has no log file")
+	cmd.Flags().BoolVar(&ignoreMissing, "ignore-logs-not-available", false,
+		"exit successfully when the instance has no log file")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		instance, err := which.find(cmd)
 		if instance == nil {
 			return err
 		}
+
 		for _, agent := range []struct{ socket, path, name string }{
 			{instancedir.WatchdogAPI, "/reopen_logs.json", "watchdog"},
 			{instancedir.CoreAPI, "/reinherit_logs.json", "core"},
@@ -40,13 +42,17 @@ func (t tools) newReopenLogsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+
 			if err := reopenLogs(ctx, c, agent.path); err != nil && (!ignoreMissing || !hasNoLog(err)) {
 				return explain(instance, err)
 			}
 		}
+
 		fmt.Fprintln(cmd.OutOrStdout(), "All done")
+
 		return nil
 	})
+
 	return cmd
 }
 
@@ -54,6 +60,7 @@ func reopenLogs(ctx context.Context, c *apiserver.Client, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := c.Post(ctx, path, nil)
+
 	return err
 }
 

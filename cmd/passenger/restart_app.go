@@ -19,8 +19,8 @@ import (
 const restartHelp = `Restart-app restarts applications of an instance: those whose directory begins with a
 path, so that /srv/shop is also the beginning of /srv/shop2; "." is the current
 directory. Where links lead to the directory, any of its names will do: the link, the
-directory behind it, and with or without a slash at the end. With --name it is the one whose group has exactly that name. Without either,
-a terminal shows a menu.
+directory behind it, and with or without a slash at the end. With --name it is the one
+whose group has exactly that name. Without either, a terminal shows a menu.
 
 By default an application is restarted as it is configured. A rolling restart replaces
 one process after the other, so that some serve at all times. A blocking one starts new
@@ -44,17 +44,21 @@ type restartApp struct {
 func (t tools) newRestartAppCommand() *cobra.Command {
 	r := &restartApp{}
 	cmd := &cobra.Command{
-		Use:     "restart-app [path]",
-		Short:   "Restart applications",
-		Long:    restartHelp,
-		Example: "  passenger-config restart-app /srv/shop\n  passenger-config restart-app . --rolling-restart --wait\n  passenger-config restart-app --name '/srv/shop (production)'",
+		Use:   "restart-app [path]",
+		Short: "Restart applications",
+		Long:  restartHelp,
+		Example: "  passenger-config restart-app /srv/shop\n  passenger-config restart-app . --rolling-restart " +
+			"--wait\n  passenger-config restart-app --name '/srv/shop (production)'",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and '%s' takes one path. See '%s --help' for more information.", len(args), cmd.CommandPath(), cmd.CommandPath())
+				return exit(1, "There are %d arguments, and '%s' takes one path. See '%s --help' for more information.",
+					len(args), cmd.CommandPath(), cmd.CommandPath())
 			}
+
 			return nil
 		},
-		ValidArgsFunction: completeApps(&r.which, func(a admin.App) string { return a.Root }, cobra.ShellCompDirectiveDefault),
+		ValidArgsFunction: completeApps(&r.which, func(a admin.App) string { return a.Root },
+			cobra.ShellCompDirectiveDefault),
 	}
 	r.which.addFlags(cmd)
 	r.which.addIgnoreFlag(cmd)
@@ -66,34 +70,45 @@ func (t tools) newRestartAppCommand() *cobra.Command {
 	f.BoolVar(&r.ignoreMissing, "ignore-app-not-running", false, "exit successfully when there is no such application")
 	f.BoolVar(&r.asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("rolling-restart", "blocking-restart")
-	_ = cmd.RegisterFlagCompletionFunc("name", completeApps(&r.which, func(a admin.App) string { return a.Name }, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+
+	// the flag is there
+	_ = cmd.RegisterFlagCompletionFunc("name", completeApps(&r.which, func(a admin.App) string { return a.Name },
+		cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = t.run(r.run)
+
 	return cmd
 }
 
 func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string) error {
 	in, out, terminals := terminalsOf(cmd)
+
 	byMenu := len(args) == 0 && !cmd.Flags().Changed("name")
 	switch {
 	case len(args) == 1 && cmd.Flags().Changed("name"):
-		return exit(1, "You've passed an app path prefix as well as --name. Please use one of them. See '%s --help' for more information.", cmd.CommandPath())
+		return exit(1, "You've passed an app path prefix as well as --name. Please use one of them. See '%s --help' "+
+			"for more information.", cmd.CommandPath())
 	case len(args) == 1 && args[0] == "":
 		return exit(1, "The app path prefix is empty. To restart all applications, pass /.")
 	case byMenu && !terminals:
-		return exit(1, "Please pass either an app path prefix or an app group name. See '%s --help' for more information.", cmd.CommandPath())
+		return exit(1, "Please pass either an app path prefix or an app group name. See '%s --help' for more "+
+			"information.", cmd.CommandPath())
 	}
+
 	instance, err := r.which.find(cmd)
 	if instance == nil {
 		return err
 	}
+
 	c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
 	if err != nil {
 		return err
 	}
+
 	apps, err := listApps(ctx, c)
 	if err != nil {
 		return explain(instance, err)
 	}
+
 	var names []string
 	switch {
 	case byMenu:
@@ -107,11 +122,14 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 		if err != nil {
 			return err
 		}
+
 		names = admin.Names(path.Match(apps))
 	}
+
 	if len(names) == 0 {
 		return r.none(cmd, args, apps)
 	}
+
 	return r.restart(ctx, cmd, instance, c, names)
 }
 
@@ -133,31 +151,42 @@ func (r *restartApp) choose(ctx context.Context, names []string, in, out *os.Fil
 	if len(names) == 0 {
 		return nil, exit(1, "%s is currently not serving any applications.", admin.Product)
 	}
-	m := terminal.Menu{Title: "Please select the application to restart.", Plain: os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == ""}
+
+	m := terminal.Menu{
+		Title: "Please select the application to restart.",
+		Plain: os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "",
+	}
 	for _, name := range names {
 		m.Items = append(m.Items, admin.Printable(name))
 	}
+
 	chosen, err := m.Choose(ctx, in, out)
 	if errors.Is(err, terminal.ErrCancelled) {
 		return nil, exit(1, "Nothing is restarted.")
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	return []string{names[chosen]}, nil
 }
 
 func (r *restartApp) none(cmd *cobra.Command, args []string, apps []admin.App) error {
-	text := fmt.Sprintf("There is no %s-served application running with the app group name '%s'.", admin.Product, admin.Printable(r.name))
+	text := fmt.Sprintf("There is no %s-served application running with the app group name '%s'.", admin.Product,
+		admin.Printable(r.name))
 	near := admin.NearName(apps, r.name)
 	if len(args) == 1 {
 		path, err := admin.NewAppPath(args[0])
 		if err != nil {
 			return err
 		}
-		text = fmt.Sprintf("There are no %s-served applications running whose paths begin with '%s'.", admin.Product, admin.Printable(path.Path))
+
+		text = fmt.Sprintf("There are no %s-served applications running whose paths begin with '%s'.", admin.Product,
+			admin.Printable(path.Path))
 		near = path.Near(apps)
 	}
+
 	if r.asJSON {
 		if err := printJSON(cmd.OutOrStdout(), []restarted{}); err != nil {
 			return err
@@ -167,17 +196,21 @@ func (r *restartApp) none(cmd *cobra.Command, args []string, apps []admin.App) e
 	for _, a := range near {
 		text += "\nDid you mean " + appLine(a) + "?"
 	}
+
 	if r.ignoreMissing {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 		return nil
 	}
+
 	if len(apps) == 0 {
 		return exit(1, "%s\nThe instance serves no applications.", text)
 	}
+
 	text += "\nThese applications are running:"
 	for _, a := range apps {
 		text += "\n  " + appLine(a)
 	}
+
 	return exit(1, "%s", text)
 }
 
@@ -186,6 +219,7 @@ func appLine(a admin.App) string {
 	if strings.HasPrefix(a.Name, a.Root) {
 		return admin.Printable(a.Name)
 	}
+
 	return fmt.Sprintf("%s in %s", admin.Printable(a.Name), admin.Printable(a.Root))
 }
 
@@ -196,13 +230,16 @@ type restarted struct {
 	Error     string `json:"error,omitempty"`
 }
 
-func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance, c *apiserver.Client, names []string) error {
+func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance,
+	c *apiserver.Client, names []string,
+) error {
 	var results []restarted
 	for _, name := range names {
 		result, err := r.restartOne(ctx, cmd, c, name)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+
 		line := restarted{Name: name, Restarted: err == nil}
 		if err != nil {
 			err = r.explain(instance, name, result, err)
@@ -212,16 +249,20 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 				printFailures(ctx, cmd, c, err.Error())
 			}
 		}
+
 		results = append(results, line)
 	}
+
 	if r.asJSON {
 		if err := printJSON(cmd.OutOrStdout(), results); err != nil {
 			return err
 		}
 	}
+
 	if slices.ContainsFunc(results, func(r restarted) bool { return !r.Restarted }) {
 		return errSaid
 	}
+
 	return nil
 }
 
@@ -237,11 +278,20 @@ func printFailures(ctx context.Context, cmd *cobra.Command, c *apiserver.Client,
 // errGone is why an application is not restarted that was there just now.
 var errGone = errors.New("it has gone")
 
-func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apiserver.Client, name string) (*admin.RestartResult, error) {
+func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apiserver.Client,
+	name string,
+) (*admin.RestartResult, error) {
 	if !r.asJSON {
 		fmt.Fprintf(cmd.OutOrStdout(), "Restarting %s\n", admin.Printable(name))
 	}
-	order := admin.Restart{Client: c, Name: name, Rolling: r.rolling, Blocking: r.blocking, Wait: r.wait}
+
+	order := admin.Restart{
+		Client:   c,
+		Name:     name,
+		Rolling:  r.rolling,
+		Blocking: r.blocking,
+		Wait:     r.wait,
+	}
 	var progress terminal.Progress
 	if !r.wait {
 		var cancel context.CancelFunc
@@ -251,29 +301,37 @@ func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apis
 		progress.Out = out
 		order.Progress = progress.Show
 	}
+
 	found, err := order.Do(ctx)
 	progress.Clear()
 	if err == nil && !found {
 		err = errGone
 	}
+
 	if err == nil && r.wait && !r.asJSON {
 		fmt.Fprintf(cmd.OutOrStdout(), "Restarted %s: %s\n", admin.Printable(name), order.Result)
 	}
+
 	return order.Result, err
 }
 
 // explain tells why an application was not restarted, or not wholly; result may be nil.
-func (r *restartApp) explain(instance *instancedir.Instance, name string, result *admin.RestartResult, err error) error {
+func (r *restartApp) explain(instance *instancedir.Instance, name string, result *admin.RestartResult,
+	err error,
+) error {
 	e, ok := errors.AsType[*apiserver.StatusError](err)
 	switch {
 	case errors.Is(err, errGone):
-		return exit(1, "*** ERROR: %s was not restarted: the instance does not serve it any more.", admin.Printable(name))
+		return exit(1, "*** ERROR: %s was not restarted: the instance does not serve it any more.",
+			admin.Printable(name))
 	case errors.Is(err, admin.ErrCannotWait):
 		return exit(1, "*** ERROR: %s was not restarted: %v.", admin.Printable(name), admin.ErrCannotWait)
 	case ok && r.wait && e.Message != "" && result != nil && result.Replaced > 0:
-		return exit(1, "*** ERROR: %s has not enough new processes, %v: %s", admin.Printable(name), result, admin.PrintableText(e.Message))
+		return exit(1, "*** ERROR: %s has not enough new processes, %v: %s", admin.Printable(name), result,
+			admin.PrintableText(e.Message))
 	case ok && r.wait && e.Message != "":
 		return exit(1, "*** ERROR: %s has no new processes: %s", admin.Printable(name), admin.PrintableText(e.Message))
 	}
+
 	return explain(instance, err)
 }

@@ -35,21 +35,26 @@ func (l *loader) checkRoot(cfg *agent.Config) error {
 	if err := l.checkHooks(cfg); err != nil {
 		return err
 	}
+
 	if l.warnedOfRoot || cfg.Flying != nil {
 		return nil
 	}
+
 	l.warnedOfRoot = true
 
 	dirs := []string{cfg.Dir}
 	if cfg.Apps != nil {
 		dirs = nil
 	}
+
 	for _, app := range cfg.Apps {
 		dirs = append(dirs, app.Config.Dir)
 	}
+
 	for _, dir := range dirs {
 		if who, name := changedBy(dir); who != "" {
-			l.warn(fmt.Sprintf("the server runs as root, and %s can change the application in %s, and so run any program as root: "+
+			l.warn(fmt.Sprintf("the server runs as root, and %s can change the application in %s, and so run any "+
+				"program as root: "+
 				"start it with --user %s", who, dir, name))
 		}
 	}
@@ -62,6 +67,7 @@ func staysRoot(name string) bool {
 	if name == "" {
 		return true
 	}
+
 	account, err := user.Lookup(name)
 
 	return err == nil && account.Uid == "0"
@@ -83,6 +89,7 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 			if _, err := os.Stat(program); !filepath.IsAbs(program) || err != nil {
 				continue // it is found in PATH, or that it is not is told when it is run
 			}
+
 			if err := ownfile.CheckOnlyRoot(program); err != nil {
 				return fmt.Errorf("cannot run the hook %s as root: %w: start the server with --user, "+
 					"or make program and directory root's (chown root, chmod go-w)", key, err)
@@ -100,6 +107,7 @@ func changedBy(dir string) (who, name string) {
 	if err != nil {
 		return "", "" // that is told later
 	}
+
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case ok && stat.Uid != 0:
@@ -107,6 +115,7 @@ func changedBy(dir string) (who, name string) {
 		if account, err := user.LookupId(name); err == nil {
 			name = account.Username
 		}
+
 		return "the user " + name, name
 	case info.Mode().Perm()&0o002 != 0:
 		return "everybody", "NAME"

@@ -35,7 +35,9 @@ func hasTerminal() bool {
 	if err != nil {
 		return false
 	}
+
 	_ = terminal.Close() // it was only looked for
+
 	return true
 }
 
@@ -48,6 +50,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 	} else {
 		fmt.Fprint(r.out, banner)
 	}
+
 	r.report.serving(banner)
 
 	failure := r.serve(ctx)
@@ -56,6 +59,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 	} else {
 		r.complain(fmt.Sprintf("passenger: the server cannot go on: %v", failure))
 	}
+
 	go func() {
 		for {
 			select {
@@ -70,12 +74,14 @@ func (r *running) run(ctx context.Context, force func()) error {
 	}()
 	err := r.instance.Shutdown(ctx)
 	r.report.failed(errors.Join(failure, err)) // to whoever waits still
+
 	switch {
 	case err != nil:
 		return fmt.Errorf("the shutdown was forced: %w", err)
 	case failure != nil:
 		return errSaid
 	}
+
 	r.say("Stopped.")
 
 	return nil
@@ -101,6 +107,7 @@ func (r *running) serve(ctx context.Context) error {
 			if !r.isReload(s) {
 				return nil
 			}
+
 			go r.reload(context.WithoutCancel(ctx))
 		case err := <-started:
 			if err != nil && r.cfg.ExitsOnStartFailure() {
@@ -128,10 +135,12 @@ func (r *running) awaitApps(ctx context.Context) error {
 		r.report.done()
 		return nil
 	}
+
 	if !r.cfg.ExitsOnStartFailure() {
 		r.complain(err.Error())
 		r.report.failedApps(err)
 	}
+
 	return err
 }
 
@@ -146,6 +155,7 @@ func (r *running) print(w io.Writer, level, message string) {
 		_, _ = w.Write(agent.JSONRecord(level, message)) // as below
 		return
 	}
+
 	fmt.Fprintln(w, message)
 }
 

@@ -42,6 +42,7 @@ func tuneRuntime() {
 		// megabytes.
 		debug.SetGCPercent(gcPercent)
 	}
+
 	if os.Getenv("GOMAXPROCS") == "" {
 		// The other half is the applications': they do most of the work, and
 		// threads of ours that look for something to do get in their way.
@@ -60,6 +61,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 			if len(args) > 1 {
 				return fmt.Errorf("%d directories were given: start serves one application", len(args))
 			}
+
 			return nil
 		},
 	}
@@ -68,6 +70,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 		l := newLoader(cmd, startOptions)
 		return start(cmd, func() (agent.Config, error) { return l.loadChecked(args) }, signals)
 	}
+
 	return cmd
 }
 
@@ -77,14 +80,17 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+
 	if cfg.Daemonize {
 		if cfg.LogFile == "" {
 			cfg.LogFile = cfg.DefaultLogFile()
 		}
+
 		if cfg.PIDFile == "" {
 			cfg.PIDFile = cfg.DefaultPIDFile()
 		}
 	}
+
 	return cfg, cfg.ReadHeaders(os.Getenv)
 }
 
@@ -98,30 +104,45 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 	if err != nil {
 		return err
 	}
+
 	cfg := &loaded
 	report, err := newReporter()
 	if err != nil {
 		return err
 	}
+
 	if cfg.Daemonize && report == nil {
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
+
 		return inBackground(ctx, cfg, out, errOut)
 	}
+
 	if err := cfg.Become(ctx); err != nil {
 		report.failed(err)
 		return err
 	}
+
 	instance, err := agent.Start(ctx, *cfg, reconfigure)
 	if err != nil {
 		report.failed(err)
 		return err
 	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go serveSignals(ctx, instance)
-	r := &running{cfg: cfg, instance: instance, signals: signals, report: report, out: out, errOut: errOut, onTerminal: hasTerminal()}
+	r := &running{
+		cfg:        cfg,
+		instance:   instance,
+		signals:    signals,
+		report:     report,
+		out:        out,
+		errOut:     errOut,
+		onTerminal: hasTerminal(),
+	}
+
 	return r.run(ctx, cancel)
 }
 
@@ -137,12 +158,14 @@ func serveSignals(ctx context.Context, instance *agent.Instance) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)
 	defer signal.Stop(signals)
+
 	for {
 		select {
 		case s := <-signals:
 			if s == syscall.SIGUSR1 {
 				_ = instance.ReopenLogs() // it was logged
 			}
+
 			instance.Reap()
 		case <-ctx.Done():
 			return
@@ -155,6 +178,7 @@ func banner(cfg *agent.Config, urls []string) string {
 	if cfg.Flying != nil {
 		return flyingBanner(cfg)
 	}
+
 	const width = 79
 	title := " Passenger web server started "
 	left := (width - len(title)) / 2
@@ -163,15 +187,19 @@ func banner(cfg *agent.Config, urls []string) string {
 	if cfg.PIDFile != "" {
 		fmt.Fprintf(&b, "PID file:            %s\n", cfg.PIDFile)
 	}
+
 	if cfg.LogFile != "" {
 		fmt.Fprintf(&b, "Log file:            %s\n", cfg.LogFile)
 	}
+
 	if len(cfg.Apps) == 0 {
 		fmt.Fprintf(&b, "Application:         %s\n", cfg.Dir)
 	}
+
 	for _, app := range cfg.Apps {
 		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Place())
 	}
+
 	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)
 	fmt.Fprintf(&b, "Accessible via:      %s\n\n", strings.Join(urls, ", "))
 	if cfg.Daemonize {
@@ -179,6 +207,8 @@ func banner(cfg *agent.Config, urls []string) string {
 	} else {
 		fmt.Fprintln(&b, "You can stop it by pressing Ctrl-C.")
 	}
+
 	fmt.Fprintln(&b, strings.Repeat("=", width))
+
 	return b.String()
 }

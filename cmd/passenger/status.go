@@ -68,42 +68,56 @@ type status struct {
 func (t tools) newStatusCommand(name string) *cobra.Command {
 	s := &status{serves: name == "status"}
 	cmd := &cobra.Command{
-		Use:     name + " [instance]",
-		Short:   "Show what an instance does",
-		Long:    statusHelp,
-		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status --show=snapshot | jq '.groups[].name'\n  passenger status --watch\n  passenger status --show=errors",
+		Use:   name + " [instance]",
+		Short: "Show what an instance does",
+		Long:  statusHelp,
+		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status " +
+			"--show=snapshot | jq '.groups[].name'\n  passenger status --watch\n  passenger status --show=errors",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more information.", len(args), c.CommandPath())
+				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more "+
+					"information.", len(args), c.CommandPath())
 			}
+
 			return nil
 		},
 		ValidArgsFunction: completeInstances,
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.show, "show", "pool", "`what`: pool, server, requests, errors, backtraces, xml, json, snapshot or union_station")
+	f.StringVar(&s.show, "show", "pool",
+		"`what`: pool, server, requests, errors, backtraces, xml, json, snapshot or union_station")
 	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json; with --show=errors, those as JSON")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
 	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "show more, secrets included")
-	f.BoolVar(&s.which.byPID, "pid-identifier", false, "the argument is the PID of the instance's watchdog, core or web server")
+	f.BoolVar(&s.which.byPID, "pid-identifier", false,
+		"the argument is the PID of the instance's watchdog, core or web server")
 	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or how it begins; the same as the argument")
-	f.BoolVarP(&s.watch, "watch", "w", false, "show it again and again, on a terminal as a full screen, until q is pressed")
+	f.BoolVarP(&s.watch, "watch", "w", false,
+		"show it again and again, on a terminal as a full screen, until q is pressed")
 	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
-	_ = cmd.RegisterFlagCompletionFunc("show", cobra.FixedCompletions([]string{"pool", "server", "requests", "errors", "backtraces", "xml", "json", "snapshot", "union_station"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("show",
+		cobra.FixedCompletions([]string{
+			"pool", "server", "requests", "errors", "backtraces", "xml", "json", "snapshot",
+			"union_station",
+		}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
 		addFlags(f, optionsOf(startOptions, serverFileKeys))
 	}
+
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		if namesServer(cmd) {
 			return showServer(cmd, args)
 		}
+
 		if len(args) == 1 {
 			s.which.name = args[0]
 		}
+
 		return s.run(ctx, cmd)
 	})
+
 	return cmd
 }
 
@@ -111,29 +125,36 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	if s.asJSON && s.show != errorsView {
 		s.show = "json"
 	}
+
 	if _, known := statusViews[s.show]; !known {
 		return exit(1, "Invalid argument for --show.")
 	}
+
 	const least = 50 * time.Millisecond
 	if s.interval < least {
 		return exit(1, "ERROR: the interval %v is too short: the least is %v.", s.interval, least)
 	}
+
 	s.colour = terminal.Colours(cmd.OutOrStdout(), s.colour, os.Getenv)
 	instances, err := s.which.findAll(cmd)
 	if err != nil {
 		return err
 	}
+
 	if len(instances) > 1 && (s.watch || statusViews[s.show].plain) {
 		s.which.printSeveral(cmd, &instancedir.AmbiguousError{Instances: instances})
 		return errSaid
 	}
+
 	if s.watch {
 		// An instance of the current directory stays the one that is watched.
 		if s.which.name == "" && len(servingAt(instances, ".")) == 1 {
 			s.which.name = instances[0].Name
 		}
+
 		return s.runWatch(ctx, cmd, &instances[0])
 	}
+
 	if len(instances) > 1 {
 		return s.showAll(ctx, cmd, instances)
 	}
@@ -142,6 +163,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	if _, werr := io.WriteString(cmd.OutOrStdout(), text); err == nil {
 		err = werr
 	}
+
 	return err
 }
 
@@ -149,26 +171,32 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 // from being shown, and makes the status.
 func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []instancedir.Instance) error {
 	s.serves = true
+
 	failed := false
 	for i := range instances {
 		text, err := s.text(ctx, &instances[i])
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+
 		if i > 0 {
 			text = "\n" + text
 		}
+
 		if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
 			return err
 		}
+
 		if err != nil {
 			failed = true
 			fmt.Fprintf(cmd.ErrOrStderr(), "Instance %s: %v\n", instances[i].Name, err)
 		}
 	}
+
 	if failed {
 		return exit(2, "Not all instances could be shown.")
 	}
+
 	return nil
 }
 
@@ -199,6 +227,7 @@ func (s *status) view() statusView {
 	if s.show == errorsView && s.asJSON {
 		return statusView{instancedir.CoreAPI, "/pool/errors.json", true, (*status).formatJSON}
 	}
+
 	return statusViews[s.show]
 }
 
@@ -210,12 +239,15 @@ func (s *status) text(ctx context.Context, instance *instancedir.Instance) (stri
 		if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok && e.PoolEmpty {
 			return s.header(instance, view) + admin.Product + " is currently not serving any applications.\n", nil
 		}
+
 		return "", s.explain(instance, err)
 	}
+
 	text := view.format(s, body)
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
+
 	return s.header(instance, view) + text, nil
 }
 
@@ -225,15 +257,18 @@ func (s *status) fetch(ctx context.Context, instance *instancedir.Instance, view
 		// Who may read this one may see secrets.
 		c, err = client(instance, view.socket, instancedir.FullAccount)
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	query := fmt.Sprintf("verbose=%t&colorize=%t&secrets=%t", s.verbose, s.colour, s.verbose)
 	if strings.Contains(view.path, "?") {
 		return c.Get(ctx, view.path+"&"+query)
 	}
+
 	return c.Get(ctx, view.path+"?"+query)
 }
 
@@ -241,11 +276,14 @@ func (s *status) header(instance *instancedir.Instance, view statusView) string 
 	if s.noHeader || view.plain {
 		return ""
 	}
+
 	serves := ""
 	if text := servedBy(&instance.Properties); s.serves && text != "" {
 		serves = "Serves  : " + text + "\n"
 	}
-	return fmt.Sprintf("Version : %s\nDate    : %s\nInstance: %s (%s)\n%s\n", agent.Version, now(), instance.Name, instance.Properties.ServerSoftware, serves)
+
+	return fmt.Sprintf("Version : %s\nDate    : %s\nInstance: %s (%s)\n%s\n", agent.Version, now(), instance.Name,
+		instance.Properties.ServerSoftware, serves)
 }
 
 // now is the time as tools show it.
@@ -253,18 +291,23 @@ func now() string { return time.Now().Format("2006-01-02 15:04:05 -0700") }
 
 func (s *status) explain(instance *instancedir.Instance, err error) error {
 	if _, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok {
-		return exit(2, "*** ERROR: You are not authorized to query the status for this %s instance. Please try again with 'sudo'.", admin.Product)
+		return exit(2, "*** ERROR: You are not authorized to query the status for this %s instance. Please try "+
+			"again with 'sudo'.", admin.Product)
 	}
+
 	if e, ok := errors.AsType[*apiserver.StatusError](err); ok {
 		return exit(2, "*** An error occurred.\n%d %s: %s", e.Status, http.StatusText(e.Status), said(e))
 	}
+
 	if s.show == "union_station" && missing(instance.Socket(statusViews[s.show].socket)) {
 		return exit(2, "*** ERROR: the instance %s has no UstRouter.", instance.Name)
 	}
+
 	err = explain(instance, err)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return &exitError{status: 2, text: e.text}
 	}
+
 	return err
 }
 
@@ -272,6 +315,7 @@ func (s *status) formatText(body []byte) string {
 	if s.colour {
 		return admin.ColouredText(string(body))
 	}
+
 	return admin.PrintableText(string(body))
 }
 
@@ -280,6 +324,7 @@ func (s *status) formatJSON(body []byte) string {
 	if err := json.Indent(&b, body, "", "  "); err != nil {
 		return admin.PrintableText(string(body)) // as the server has it
 	}
+
 	return admin.PrintableText(b.String())
 }
 
@@ -293,7 +338,9 @@ func (s *status) formatBacktraces(body []byte) string {
 	if !s.colour {
 		return text
 	}
+
 	text = functionName.ReplaceAllString(text, "$3"+terminal.Bold+"$1$4"+terminal.Reset+"$2$5")
+
 	return threadLine.ReplaceAllString(text, terminal.Heading+"$1"+terminal.Reset)
 }
 

@@ -10,6 +10,7 @@ import (
 func TestStatusesInFiles(t *testing.T) {
 	o, ok := findOption(startOptions, "health_status")
 	require.True(t, ok)
+
 	for _, test := range []struct {
 		raw  any
 		want string
@@ -22,6 +23,7 @@ func TestStatusesInFiles(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, test.want, got)
 	}
+
 	for _, raw := range []any{true, []any{[]any{"200"}}, map[string]any{}} {
 		_, err := o.convert(raw, "")
 		require.ErrorContains(t, err, "health_status must be a text such as 200-299,401")

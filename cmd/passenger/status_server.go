@@ -20,6 +20,7 @@ func namesServer(cmd *cobra.Command) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -29,19 +30,24 @@ func showServer(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+
 	path := pidFileOf(&cfg)
 	server, err := agent.FindServer(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return noPIDFile(path)
 	}
+
 	if err != nil {
 		return err
 	}
+
 	defer server.Close()
 	if server.Alive {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d, according to PID file %s\n", server.PID, path)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d, according to PID file %s\n",
+			server.PID, path)
 	} else {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is not running, according to PID file %s\n", path)
 	}
+
 	return err
 }

@@ -30,6 +30,7 @@ func (s *status) runWatch(ctx context.Context, cmd *cobra.Command, instance *ins
 	if !inOK || !outOK || !terminal.Is(in) || !terminal.Is(out) || os.Getenv("TERM") == "dumb" {
 		return w.print(ctx, cmd.OutOrStdout())
 	}
+
 	return w.show(ctx, in, out)
 }
 
@@ -38,22 +39,28 @@ func (w *statusWatch) look(ctx context.Context) string {
 	if w.instance == nil {
 		instance, err := w.which.choose(instancedir.List(instancedir.Registries(os.Getenv)))
 		if several, ok := errors.AsType[*instancedir.AmbiguousError](err); ok {
-			return fmt.Sprintf("Several instances run now, such as %s and %s: choose one by its name.\n", several.Instances[0].Name, several.Instances[1].Name)
+			return fmt.Sprintf("Several instances run now, such as %s and %s: choose one by its name.\n",
+				several.Instances[0].Name, several.Instances[1].Name)
 		}
+
 		if err != nil {
 			return fmt.Sprintf("Date    : %s\n\nNo instance is running: waiting for one.\n", now())
 		}
+
 		w.instance = instance
 	}
+
 	text, err := w.text(ctx, w.instance)
 	if err == nil {
 		return text
 	}
+
 	name := w.instance.Name
 	if !w.lives() {
 		w.instance = nil
 		return fmt.Sprintf("Date    : %s\n\nThe instance %s has ended: waiting for another one.\n", now(), name)
 	}
+
 	return fmt.Sprintf("Date    : %s\nInstance: %s\n\n%v\n", now(), name, err)
 }
 
@@ -67,14 +74,17 @@ func (w *statusWatch) lives() bool {
 func (w *statusWatch) print(ctx context.Context, out io.Writer) error {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
+
 	for {
 		text := w.look(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+
 		if _, err := io.WriteString(out, text); err != nil {
 			return err
 		}
+
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -89,30 +99,37 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 	if err != nil {
 		return err
 	}
+
 	defer func() { err = errors.Join(err, screen.Close()) }()
 	looking, stop := context.WithCancel(ctx)
 	looks := w.looks(looking, screen)
 	defer func() {
 		stop()
+
 		for range looks { // until the last one is made
 		}
 	}()
+
 	var lines []string
 	for top := 0; ; {
 		height := screen.Height() - 1
 		top = max(min(top, len(lines)-height), 0)
+
 		visible := slices.Clone(lines[top:min(len(lines), top+height)])
 		for len(visible) < height {
 			visible = append(visible, "")
 		}
+
 		if err := screen.Draw(append(visible, hint(len(lines), top, height))); err != nil {
 			return err
 		}
+
 		select {
 		case text, more := <-looks:
 			if !more {
 				return ctx.Err()
 			}
+
 			lines = strings.Split(strings.TrimRight(text, "\n"), "\n")
 		case <-screen.Resized():
 		case <-ctx.Done():
@@ -121,6 +138,7 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 			if !more || key == 'q' || key == 'Q' || key == terminal.Leave {
 				return nil
 			}
+
 			top = move(key, top, height, len(lines))
 		}
 	}
@@ -134,6 +152,7 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 		defer screen.Guard()
 		tick := time.NewTicker(w.interval)
 		defer tick.Stop()
+
 		for {
 			text := w.look(ctx)
 			select {
@@ -141,6 +160,7 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 			case <-ctx.Done():
 				return
 			}
+
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
@@ -148,6 +168,7 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 			}
 		}
 	}()
+
 	return looks
 }
 
@@ -168,6 +189,7 @@ func move(key terminal.Key, top, height, lines int) int {
 		top = lines
 	case terminal.Enter, terminal.Leave:
 	}
+
 	return top
 }
 
@@ -176,5 +198,6 @@ func hint(lines, top, height int) string {
 	if lines > height {
 		text = fmt.Sprintf("lines %d to %d of %d; arrow keys scroll, q leaves", top+1, min(top+height, lines), lines)
 	}
+
 	return terminal.Bold + text + terminal.Reset
 }

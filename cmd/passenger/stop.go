@@ -36,23 +36,30 @@ finish. It returns when the server has ended, or after 25 seconds with an error.
 		if err != nil {
 			return err
 		}
+
 		path := pidFileOf(&cfg)
 		server, err := agent.FindServer(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if ignoreMissing {
 				return nil
 			}
+
 			return noPIDFile(path)
 		}
+
 		if err != nil {
 			return err
 		}
+
 		defer server.Close()
 		if !server.Alive {
-			return fmt.Errorf("the server is not running, according to the pid file %s: it was left behind and can be removed", path)
+			return fmt.Errorf("the server is not running, according to the pid file %s: it was left behind and can "+
+				"be removed", path)
 		}
+
 		return stop(cmd.Context(), &cfg, server)
 	}
+
 	return cmd
 }
 
@@ -63,24 +70,29 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) e
 	if cfg.InstanceRegistryDir != "" {
 		registries = []string{cfg.InstanceRegistryDir}
 	}
+
 	instance, err := instancedir.List(registries).SelectPID(server.PID)
 	if err != nil {
 		return err
 	}
+
 	client := &apiserver.Client{Socket: instance.Socket(instancedir.WatchdogAPI)}
 	if client.Password, err = instance.FullPassword(); err == nil {
 		client.Name = instancedir.FullAccount
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
 	if _, err := client.Post(ctx, "/shutdown.json", nil); err != nil {
 		return err
 	}
+
 	select {
 	case <-server.Ended():
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; try again, or end it with SIGKILL", server.PID, stopTime)
+		return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; try again, "+
+			"or end it with SIGKILL", server.PID, stopTime)
 	}
 }
 
@@ -88,9 +100,11 @@ func pidFileOf(cfg *agent.Config) string {
 	if cfg.PIDFile != "" {
 		return cfg.PIDFile
 	}
+
 	return cfg.DefaultPIDFile()
 }
 
 func noPIDFile(path string) error {
-	return fmt.Errorf("there is no pid file %s: the server does not run, or was started with another --port, --socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
+	return fmt.Errorf("there is no pid file %s: the server does not run, or was started with another --port, "+
+		"--socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
 }

@@ -54,6 +54,7 @@ func (t tools) newSystemMetricsCommand() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("xml", "json")
 	cmd.MarkFlagsMutuallyExclusive("watch", "stdin")
 	cmd.RunE = t.run(m.run)
+
 	return cmd
 }
 
@@ -62,30 +63,37 @@ func (m *systemMetrics) run(ctx context.Context, cmd *cobra.Command, _ []string)
 	if cmd.Flags().Changed("watch") && !(m.seconds >= least && m.seconds <= most) { // which NaN is not
 		return exit(1, "ERROR: --watch needs a number of seconds, from %v to %v.", least, most)
 	}
+
 	if _, err := m.reader.Read(); err != nil && !m.goOn {
 		return err
 	}
+
 	if err := pause(ctx, time.After(firstSample)); err != nil {
 		return err
 	}
+
 	if err := m.show(cmd); err != nil {
 		return err
 	}
+
 	switch {
 	case m.stdin:
 		return m.followLines(ctx, cmd)
 	case m.seconds > 0:
 		tick := time.NewTicker(time.Duration(m.seconds * float64(time.Second)))
 		defer tick.Stop()
+
 		for {
 			if err := pause(ctx, tick.C); err != nil {
 				return err
 			}
+
 			if err := m.show(cmd); err != nil {
 				return err
 			}
 		}
 	}
+
 	return nil
 }
 
@@ -103,12 +111,16 @@ func (m *systemMetrics) followLines(ctx context.Context, cmd *cobra.Command) err
 	lines := make(chan struct{})
 	go func() {
 		defer close(lines)
+
 		for in := bufio.NewReader(cmd.InOrStdin()); ; {
-			if _, err := in.ReadSlice('\n'); err != nil && err != bufio.ErrBufferFull { //nolint:errorlint // it is not wrapped
+			//nolint:errorlint // it is not wrapped
+			if _, err := in.ReadSlice('\n'); err != nil &&
+				err != bufio.ErrBufferFull {
 				return
 			} else if err != nil {
 				continue
 			}
+
 			select {
 			case lines <- struct{}{}:
 			case <-ctx.Done():
@@ -116,12 +128,14 @@ func (m *systemMetrics) followLines(ctx context.Context, cmd *cobra.Command) err
 			}
 		}
 	}()
+
 	for {
 		select {
 		case _, more := <-lines:
 			if !more {
 				return nil
 			}
+
 			if err := m.show(cmd); err != nil {
 				return err
 			}
@@ -137,10 +151,14 @@ func (m *systemMetrics) show(cmd *cobra.Command) error {
 		if !m.goOn {
 			return err
 		}
+
 		fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: %v\n", err)
+
 		return nil
 	}
+
 	metrics := all.Only(admin.Parts{General: !m.noGeneral, CPU: !m.noCPU, Memory: !m.noMemory})
+
 	w := cmd.OutOrStdout()
 	switch {
 	case m.asJSON:
@@ -148,5 +166,6 @@ func (m *systemMetrics) show(cmd *cobra.Command) error {
 	case m.asXML:
 		return metrics.WriteXML(w)
 	}
+
 	return metrics.WriteText(w, terminal.Colours(w, m.colour, os.Getenv))
 }

@@ -37,9 +37,11 @@ func newProgram(name string, signals <-chan os.Signal) *cobra.Command {
 	if create == nil {
 		return newCommand(signals)
 	}
+
 	c := create()
 	c.Version = agent.Version
 	prepare(c)
+
 	return c
 }
 
@@ -55,7 +57,8 @@ func prepare(root *cobra.Command) {
 // commands are those that are called the same in passenger and passenger-config.
 func (t tools) commands() []*cobra.Command {
 	return []*cobra.Command{
-		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(), t.newReloadCommand(),
+		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(),
+		t.newReloadCommand(),
 		t.newAPICallCommand(), t.newSystemMetricsCommand(), t.newValidateInstallCommand(), newAboutCommand(),
 	}
 }
@@ -63,7 +66,8 @@ func (t tools) commands() []*cobra.Command {
 // addTo adds the tools to passenger.
 func (t tools) addTo(root *cobra.Command) {
 	root.AddCommand(t.commands()...)
-	root.AddCommand(t.newStatusCommand("status"), t.newLogsCommand(), t.newMemoryStatsCommand("memory-stats"), t.newConfigCommand(), newManCommand())
+	root.AddCommand(t.newStatusCommand("status"), t.newLogsCommand(), t.newMemoryStatsCommand("memory-stats"),
+		t.newConfigCommand(), newManCommand())
 }
 
 func (t tools) newConfigProgram() *cobra.Command {
@@ -83,16 +87,19 @@ func (t tools) newConfigCommand() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
+
 			return fmt.Errorf("there is no command %q: '%s --help' lists the commands", args[0], c.CommandPath())
 		},
 	}
 	c.AddCommand(t.commands()...)
 	addAboutFlags(c)
+
 	return c
 }
 
 // run returns what runs f until a signal comes.
-func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string) error) func(*cobra.Command,
+	[]string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		ctx, cancel := context.WithCancelCause(cmd.Context())
 		defer cancel(nil)
@@ -105,6 +112,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 				if number, ok := sig.(syscall.Signal); ok {
 					status = 128 + int(number) // as shells say it
 				}
+
 				cancel(&exitError{status: status})
 			case <-ctx.Done():
 			}
@@ -113,6 +121,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+
 		return err
 	}
 }
@@ -122,6 +131,7 @@ func printJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
+
 	return e.Encode(value)
 }
 
@@ -132,8 +142,10 @@ func oneArgument(what string) cobra.PositionalArgs {
 		case len(args) == 0:
 			return exit(1, "Please pass %s. See '%s --help' for more information.", what, c.CommandPath())
 		case len(args) > 1:
-			return exit(1, "There are %d arguments, and '%s' takes one. See '%s --help' for more information.", len(args), c.CommandPath(), c.CommandPath())
+			return exit(1, "There are %d arguments, and '%s' takes one. See '%s --help' for more information.",
+				len(args), c.CommandPath(), c.CommandPath())
 		}
+
 		return nil
 	}
 }
@@ -141,7 +153,9 @@ func oneArgument(what string) cobra.PositionalArgs {
 // noArguments wants none.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(), args[0], c.CommandPath())
+		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(),
+			args[0], c.CommandPath())
 	}
+
 	return nil
 }

@@ -43,16 +43,23 @@ func (t tools) newValidateInstallCommand() *cobra.Command {
 	f.BoolVar(&v.noColours, "no-colors", false, "never show colors")
 	f.BoolVar(&v.noSummary, "no-summary", false, "leave out the summary")
 	f.BoolVar(&v.noApps, "no-apps", false, "start no applications")
+
 	// It never asks anything, and there is no Apache module.
 	f.Bool("auto", false, "")
 	f.Bool("no-validate-passenger", false, "")
 	f.Bool("invoked-from-installer", false, "")
 	f.Bool("validate-apache2", false, "")
 	f.String("apxs2-path", "", "")
-	for _, name := range []string{"validate-apache2", "apxs2-path", "auto", "no-validate-passenger", "invoked-from-installer"} {
+
+	for _, name := range []string{
+		"validate-apache2", "apxs2-path", "auto", "no-validate-passenger",
+		"invoked-from-installer",
+	} {
 		_ = f.MarkHidden(name) // it is there
 	}
+
 	cmd.RunE = t.run(v.run)
+
 	return cmd
 }
 
@@ -61,29 +68,39 @@ func (v *validation) run(ctx context.Context, cmd *cobra.Command, _ []string) er
 	if err != nil {
 		return exit(9, "ERROR: this program does not know its own file: %v", err)
 	}
+
 	host := admin.Host{
-		Program: program, Getenv: os.Getenv, Registry: instancedir.DefaultRegistry(os.Getenv), Buffers: os.TempDir(), NoApps: v.noApps,
+		Program:  program,
+		Getenv:   os.Getenv,
+		Registry: instancedir.DefaultRegistry(os.Getenv),
+		Buffers:  os.TempDir(),
+		NoApps:   v.noApps,
 	}
 	w := cmd.OutOrStdout()
 	paint := painter(terminal.Colours(w, false, os.Getenv) && !v.noColours)
 	if cmd.Flags().Changed("validate-apache2") || cmd.Flags().Changed("apxs2-path") {
-		fmt.Fprintln(cmd.ErrOrStderr(), "There is no Apache module to validate: a stock Apache reaches this version of Passenger by HTTP or SCGI.")
+		fmt.Fprintln(cmd.ErrOrStderr(), "There is no Apache module to validate: a stock Apache reaches this version "+
+			"of Passenger by HTTP or SCGI.")
 	}
+
 	group := ""
 	err = host.Check(ctx, func(string) {}, func(r admin.Result) {
 		v.results = append(v.results, r)
 		if v.asJSON {
 			return
 		}
+
 		if r.Group != group {
 			group = r.Group
 			fmt.Fprintf(w, "\n%s\n", paint(terminal.Bold, group))
 		}
+
 		fmt.Fprintln(w, line(r, paint))
 	})
 	if err != nil {
 		return err
 	}
+
 	return v.finish(cmd, paint)
 }
 
@@ -93,6 +110,7 @@ func painter(colours bool) func(colour, text string) string {
 		if !colours {
 			return text
 		}
+
 		return colour + text + terminal.Reset
 	}
 }
@@ -110,9 +128,11 @@ func line(r admin.Result, paint func(colour, text string) string) string {
 	if r.Detail != "" {
 		text += ": " + strings.ReplaceAll(admin.PrintableText(r.Detail), "\n", "\n     ")
 	}
+
 	if r.Advice != "" {
 		text += "\n   " + paint(terminal.Bold, "What to do: ") + r.Advice
 	}
+
 	return text
 }
 
@@ -122,11 +142,13 @@ func (v *validation) count(verdict admin.Verdict) (n int) {
 			n++
 		}
 	}
+
 	return n
 }
 
 func (v *validation) finish(cmd *cobra.Command, paint func(colour, text string) string) error {
 	failures, warnings := v.count(admin.Failed), v.count(admin.Warning)
+
 	verdict, status := admin.OK, 0
 	switch {
 	case failures > 0:
@@ -134,6 +156,7 @@ func (v *validation) finish(cmd *cobra.Command, paint func(colour, text string) 
 	case warnings > 0:
 		verdict, status = admin.Warning, 2
 	}
+
 	if v.asJSON {
 		err := printJSON(cmd.OutOrStdout(), struct {
 			Verdict admin.Verdict  `json:"verdict"`
@@ -147,10 +170,13 @@ func (v *validation) finish(cmd *cobra.Command, paint func(colour, text string) 
 		if status != 0 {
 			text = fmt.Sprintf("%d errors, %d warnings.", failures, warnings)
 		}
+
 		fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", paint(marks[verdict].colour, text))
 	}
+
 	if status == 0 {
 		return nil
 	}
+
 	return &exitError{status: status}
 }

@@ -44,6 +44,7 @@ func (admin) status(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return apiError(http.StatusMethodNotAllowed, "%s: the status is asked for with GET", r.Method)
 	}
+
 	snapshot := passenger.Snapshot{Groups: []passenger.GroupSnapshot{}}
 	if pool := thePool(); pool != nil {
 		snapshot = pool.Inspect()
@@ -66,10 +67,13 @@ func (admin) restart(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return apiError(http.StatusMethodNotAllowed, "%s: a restart is asked for with POST", r.Method)
 	}
+
 	name := r.URL.Query().Get("app")
 	if name == "" {
-		return apiError(http.StatusBadRequest, "which application is to restart? Add its name, as in /passenger/restart?app=shop")
+		return apiError(http.StatusBadRequest,
+			"which application is to restart? Add its name, as in /passenger/restart?app=shop")
 	}
+
 	pool := thePool()
 	if pool == nil {
 		return apiError(http.StatusNotFound, "no site has the directive passenger")
@@ -78,10 +82,12 @@ func (admin) restart(w http.ResponseWriter, r *http.Request) error {
 	err := pool.Restart(r.Context(), name, passenger.RestartOptions{})
 	switch {
 	case errors.Is(err, passenger.ErrNoSuchApp):
-		return apiError(http.StatusNotFound, "there is no application %q that has been started: see /passenger/status", name)
+		return apiError(http.StatusNotFound, "there is no application %q that has been started: see /passenger/status",
+			name)
 	case err != nil:
 		return apiError(http.StatusInternalServerError, "the restart of %s has failed: %w", name, err)
 	}
+
 	w.WriteHeader(http.StatusNoContent)
 
 	return nil

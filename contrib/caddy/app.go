@@ -44,8 +44,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.sites = ctx, map[identity]*Handler{}
 	if a.MaxPoolSize < 0 {
-		return fmt.Errorf("passenger: max_pool_size is %d: it must be at least 1, or 0 for %d", a.MaxPoolSize, passenger.DefaultMaxPoolSize)
+		return fmt.Errorf("passenger: max_pool_size is %d: it must be at least 1, or 0 for %d", a.MaxPoolSize,
+			passenger.DefaultMaxPoolSize)
 	}
+
 	if a.UserSwitching != "" && a.UserSwitching != "on" && a.UserSwitching != "off" {
 		return fmt.Errorf("passenger: user_switching is %q: use on or off", a.UserSwitching)
 	}
@@ -61,6 +63,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+
 	events, ok := loaded.(*caddyevents.App)
 	if !ok {
 		return errors.New("passenger: the Caddy app events is another one's")
@@ -75,6 +78,7 @@ func (a *App) Start() error {
 		if site.MinProcesses == 0 {
 			continue
 		}
+
 		opts := site.use.options
 		endings.Go(func() {
 			err := a.shared.pool.Start(a.ctx, &opts)
@@ -95,6 +99,7 @@ func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
 	}
+
 	a.shared.leave(a)
 
 	return leavePool()
@@ -104,12 +109,15 @@ func (a *App) Cleanup() error {
 func (a *App) join(h *Handler, opts *passenger.Options) (*application, *use, error) {
 	id := identify(opts)
 	if other := a.sites[id]; other != nil && !reflect.DeepEqual(&other.Config, &h.Config) {
-		return nil, nil, errors.New("two sites have this application, with different options: give one of them another name")
+		return nil, nil, errors.New("two sites have this application, with different options: give one of them " +
+			"another name")
 	}
+
 	app, err := joinApplication(id, a)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	a.sites[id] = h
 	a.all = append(a.all, h)
 	own := *opts

@@ -47,10 +47,12 @@ func takeName(name string) string {
 	if names.taken == nil {
 		names.taken = map[string]bool{}
 	}
+
 	free := name
 	for n := 2; names.taken[free]; n++ {
 		free = fmt.Sprintf("%s #%d", name, n)
 	}
+
 	names.taken[free] = true
 
 	return free
@@ -68,6 +70,7 @@ func joinApplication(id identity, a *App) (*application, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	value, _, err := applications.LoadOrNew(id, func() (caddy.Destructor, error) {
 		return &application{id: id, name: takeName(id.name), shared: s}, nil
 	})
@@ -96,6 +99,7 @@ func (a *application) join(opts *passenger.Options) *use {
 	if len(a.uses) == 0 {
 		a.applied = u.options
 	}
+
 	a.uses = append(a.uses, u)
 
 	return u
@@ -110,6 +114,7 @@ func (a *application) leave(u *use) {
 	if len(a.uses) == 0 {
 		return
 	}
+
 	newest := a.uses[len(a.uses)-1].options
 	if reflect.DeepEqual(perProcess(newest), perProcess(a.applied)) {
 		a.applied = newest
@@ -118,6 +123,7 @@ func (a *application) leave(u *use) {
 
 	a.applied = newest
 	log := a.shared.logger.WithValues("app", a.name)
+
 	n, wait, err := a.shared.pool.BeginRestart(a.name, passenger.RestartOptions{Options: &newest})
 	switch {
 	case err != nil:
@@ -127,7 +133,8 @@ func (a *application) leave(u *use) {
 		endings.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), restartTimeout)
 			defer cancel()
-			if err := wait(ctx); err != nil && !errors.Is(err, passenger.ErrClosed) && !errors.Is(err, passenger.ErrAppDetached) {
+			if err := wait(ctx); err != nil && !errors.Is(err, passenger.ErrClosed) &&
+				!errors.Is(err, passenger.ErrAppDetached) {
 				log.Error(err, "The restart with the new options has failed")
 			}
 		})
@@ -158,6 +165,7 @@ func (a *application) Destruct() error {
 	if err == nil || errors.Is(err, passenger.ErrNoSuchApp) || errors.Is(err, passenger.ErrClosed) {
 		return nil
 	}
+
 	a.shared.logger.Error(err, "The application did not end in order", "app", a.name)
 
 	return fmt.Errorf("passenger: %s did not end in order: %w", a.name, err)

@@ -48,7 +48,8 @@ var peers = []peer{
 		file: "config.ru",
 		code: "run lambda { |env| [200, {'content-length' => '5'}, ['hello']] }\n",
 		server: []string{
-			"puma", "--quiet", "--environment", "production", "--workers", "2", "--threads", "1:1", "--bind", "tcp://127.0.0.1:$PORT",
+			"puma", "--quiet", "--environment", "production", "--workers", "2", "--threads", "1:1", "--bind",
+			"tcp://127.0.0.1:$PORT",
 		},
 		options: "min_processes 2\n max_processes 2",
 	},
@@ -66,6 +67,7 @@ func BenchmarkFrontCPU(b *testing.B) {
 				require.NoError(b, os.WriteFile(filepath.Join(dir, p.file), []byte(p.code), 0o600))
 				directive = fmt.Sprintf("passenger %s {\n %s\n}\n", dir, p.options)
 			}
+
 			port := p.serve(b, dir)
 			s := start(b, func(s *server) string {
 				return s.global(own) + s.site(0, directive) + s.site(1, "reverse_proxy 127.0.0.1:"+port)
@@ -93,13 +95,16 @@ func (p *peer) serve(b *testing.B, dir string) (port string) {
 	if args == nil {
 		args = []string{programs.app}
 	}
+
 	if _, err := exec.LookPath(args[0]); err != nil {
 		b.Skip(err)
 	}
+
 	cmd := exec.CommandContext(context.WithoutCancel(b.Context()), args[0])
 	for _, arg := range args[1:] {
 		cmd.Args = append(cmd.Args, strings.ReplaceAll(arg, "$PORT", port))
 	}
+
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PORT="+port)
 	require.NoError(b, cmd.Start())
 	b.Cleanup(func() {
@@ -117,6 +122,7 @@ func (s *server) measure(b *testing.B, port int) {
 		if err != nil {
 			return err
 		}
+
 		return answerOf(c, r)
 	}
 	require.Eventually(b, func() bool { return ask() == nil }, patience, patience/1000) // it has started
@@ -127,6 +133,7 @@ func (s *server) measure(b *testing.B, port int) {
 			b.Fatal(err)
 		}
 	}
+
 	used := cpuTicks(b, s.cmd.Process.Pid) - before
 	b.ReportMetric(float64(used)*10_000/float64(b.N), "front-µs/op")
 }

@@ -82,12 +82,14 @@ func TestStreamsAndCutResponses(t *testing.T) {
 		defer resp.Body.Close()
 		_, err = io.ReadAll(resp.Body)
 	}
+
 	require.Error(t, err, "it looks whole")
 }
 
 func (s *server) dialWebSocket() *websocket.Conn {
 	s.t.Helper()
-	conn, _, err := websocket.Dial(s.t.Context(), s.url(0, "/websocket"), &websocket.DialOptions{HTTPClient: client(s.t)})
+	conn, _, err := websocket.Dial(s.t.Context(), s.url(0, "/websocket"),
+		&websocket.DialOptions{HTTPClient: client(s.t)})
 	require.NoError(s.t, err)
 	s.t.Cleanup(func() { _ = conn.CloseNow() })
 
@@ -100,6 +102,7 @@ func (s *server) forging() received {
 	r := s.request(http.MethodGet, 0, "/", http.NoBody)
 	r.Header.Set("X-Forwarded-For", "203.0.113.7")
 	r.Header.Set("X-Forwarded-Proto", "https")
+
 	return s.ask(r)
 }
 
@@ -140,6 +143,7 @@ func (s *server) load() *load {
 					return
 				default:
 				}
+
 				l.ask(c)
 			}
 		})
@@ -159,6 +163,7 @@ func (l *load) ask(c *http.Client) {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	switch {
 	case err == nil:
 		l.whole = append(l.whole, name)
@@ -179,9 +184,11 @@ func answerOf(c *http.Client, r *http.Request) error {
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return fmt.Errorf("the response was cut: %s", err.Error())
 	}
+
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %s", resp.Status)
 	}
+
 	return nil
 }
 
@@ -204,13 +211,16 @@ func TestReloadUnderLoadLosesNothingAndKeepsProcesses(t *testing.T) {
 	s := one(t, app(""))
 	pid := s.get(0, "/").PID
 	conn := s.dialWebSocket()
+
 	l := s.load()
 	for i := range 5 {
-		require.Empty(t, s.reload(s.global(own)+s.site(0, "header X-Version "+strconv.Itoa(i)+"\n"+app("max_processes 3\n max_queue_size 500"))))
+		require.Empty(t, s.reload(s.global(own)+s.site(0, "header X-Version "+strconv.Itoa(i)+"\n"+
+			app("max_processes 3\n max_queue_size 500"))))
 		got := s.get(0, "/")
 		require.Equal(t, pid, got.PID)
 		require.Equal(t, strconv.Itoa(i), got.ResponseHeaders.Get("X-Version"))
 	}
+
 	l.end(t)
 
 	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("still there")))
@@ -260,12 +270,16 @@ def application(environ, start_response):
 
 func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 	s := one(t, app(""))
+
 	pid := s.get(0, "/").PID
 	for _, test := range []struct{ options, says string }{
 		{"min_proceses 2", `passenger has no option \"min_proceses\": see the list in its README`},
 		{"min_processes many", `min_processes is \"many\": it must be a number`},
 		{"min_processes -1", `passenger for app: min_processes: -1 is negative: it must be at least 0`},
-		{"min_processes 3\nmax_processes 2", `passenger for app: min_processes: 3 is above max_processes, 2: at most those can be kept`},
+		{
+			"min_processes 3\nmax_processes 2",
+			`passenger for app: min_processes: 3 is above max_processes, 2: at most those can be kept`,
+		},
 		{"max_request_time 30", `max_request_time is \"30\": it must be a time with a unit, such as 30s or 5m`},
 		{"max_request_body big", `max_request_body is \"big\": it must be a size, such as 100MB or 1GiB`},
 		{"stream_requests perhaps", `stream_requests is \"perhaps\": use on or off`},
@@ -283,6 +297,7 @@ func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 		require.NotContains(t, said, `\n`, "it is one sentence")
 		require.Equal(t, pid, s.get(0, "/").PID, "after %s", test.options)
 	}
+
 	for global, says := range map[string]string{
 		"passenger {\n max_pool_size -1\n}":                      `passenger: max_pool_size is -1: it must be at least 1, or 0 for 6`,
 		"passenger {\n user_switching maybe\n}":                  `passenger: user_switching is \"maybe\": use on or off`,
@@ -291,6 +306,7 @@ func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 		require.Contains(t, s.reload(s.global(global)+s.site(0, app(""))), says)
 		require.Equal(t, pid, s.get(0, "/").PID, "after %s", global)
 	}
+
 	said := s.reload(s.global(own) + s.site(0, app("")) + s.site(1, app("threads 2")))
 	require.Contains(t, said, "two sites have this application, with different options: give one of them another name")
 	require.Equal(t, pid, s.get(0, "/").PID)
@@ -310,7 +326,8 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 	begun := make(chan struct{})
 	upload := s.request(http.MethodPost, 0, "/", body)
 	upload.Header.Set("Expect", "100-continue")
-	upload = upload.WithContext(httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(begun) }}))
+	upload = upload.WithContext(httptrace.WithClientTrace(t.Context(),
+		&httptrace.ClientTrace{Got100Continue: func() { close(begun) }}))
 	answered := make(chan error, 1)
 	var got received
 	go func() {
@@ -318,6 +335,7 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 		got, err = s.try(upload)
 		answered <- err
 	}()
+
 	select {
 	case <-begun:
 	case err := <-answered:
@@ -330,6 +348,7 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 		if err == nil {
 			_ = c.Close()
 		}
+
 		return err != nil
 	}, patience, 10*time.Millisecond)
 	_, err = end.Write([]byte("ended"))
@@ -365,6 +384,7 @@ func TestAdminAPIShowsAndRestartsApplications(t *testing.T) {
 	status, said = s.admin(http.MethodPost, "/passenger/restart?app=app", "", "")
 	require.Equal(t, http.StatusNoContent, status, said)
 	require.NotEqual(t, pid, s.get(0, "/").PID)
+
 	for path, expected := range map[string]int{
 		"/passenger/restart?app=shop": http.StatusNotFound,
 		"/passenger/restart":          http.StatusBadRequest,
@@ -378,7 +398,8 @@ func TestAdminAPIShowsAndRestartsApplications(t *testing.T) {
 func TestConfigurationAsJSON(t *testing.T) {
 	s := one(t, app(""))
 	pid := s.get(0, "/").PID
-	config := s.global(own) + s.site(0, "header X-Form json\n"+app("max_request_time 30s\n memory_limit 1GiB\n sticky_sessions"))
+	config := s.global(own) + s.site(0, "header X-Form json\n"+
+		app("max_request_time 30s\n memory_limit 1GiB\n sticky_sessions"))
 	status, adapted := s.admin(http.MethodPost, "/adapt", "text/caddyfile", config)
 	require.Equal(t, http.StatusOK, status, adapted)
 	var result struct{ Result json.RawMessage }
@@ -390,7 +411,8 @@ func TestConfigurationAsJSON(t *testing.T) {
 	got := s.get(0, "/")
 	require.Equal(t, "json", got.ResponseHeaders.Get("X-Form"))
 	require.NotEmpty(t, got.ResponseHeaders["Set-Cookie"])
-	require.Eventually(t, func() bool { return s.get(0, "/").PID != pid }, patience, 20*time.Millisecond, "a memory limit is read by a restart")
+	require.Eventually(t, func() bool { return s.get(0, "/").PID != pid }, patience, 20*time.Millisecond,
+		"a memory limit is read by a restart")
 }
 
 func TestOutputOfTheApplicationIsInCaddysLog(t *testing.T) {
@@ -400,6 +422,7 @@ func TestOutputOfTheApplicationIsInCaddysLog(t *testing.T) {
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "no database") }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "no database") }, patience,
+		10*time.Millisecond)
 	require.Contains(t, s.log.String(), `"logger":"passenger`)
 }

@@ -23,6 +23,7 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 	if err := a.UnmarshalCaddyfile(d); err != nil {
 		return nil, err
 	}
+
 	return httpcaddyfile.App{Name: "passenger", Value: caddyconfig.JSON(a, nil)}, nil
 }
 
@@ -36,6 +37,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		h.NextArg()
 		first = h.Val()
 	}
+
 	h.Reset()
 
 	var matchers caddy.ModuleMap
@@ -46,6 +48,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 			return nil, err
 		}
 	}
+
 	site := new(Handler)
 	if err := site.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
@@ -69,7 +72,8 @@ type setter func(d *caddyfile.Dispenser) error
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // its name
 	if d.NextArg() {
-		return d.Errf("the global option passenger has no argument %q: applications are named by the directive of this name", d.Val())
+		return d.Errf("the global option passenger has no argument %q: applications are named by the directive of "+
+			"this name", d.Val())
 	}
 
 	return readBlock(d, map[string]setter{
@@ -88,6 +92,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		h.Root = d.Val()
 	}
+
 	if d.NextArg() {
 		return d.Errf("passenger has one argument, the application's directory, and no second one, %q", d.Val())
 	}
@@ -139,9 +144,11 @@ func readBlock(d *caddyfile.Dispenser, options map[string]setter) error {
 		if !ok {
 			return d.Errf("passenger has no option %q: see the list in its README", name)
 		}
+
 		if err := set(d); err != nil {
 			return err
 		}
+
 		if d.NextArg() {
 			return d.Errf("%s has too many arguments: %q is one too many", name, d.Val())
 		}
@@ -156,6 +163,7 @@ func argument(d *caddyfile.Dispenser) (option, value string, err error) {
 	if !d.NextArg() {
 		return "", "", d.Errf("%s has no value: write it behind the name", option)
 	}
+
 	return option, d.Val(), nil
 }
 
@@ -172,9 +180,11 @@ func number(to *int) setter {
 		if err != nil {
 			return err
 		}
+
 		if *to, err = strconv.Atoi(value); err != nil {
 			return d.Errf("%s is %q: it must be a number", option, value)
 		}
+
 		return nil
 	}
 }
@@ -185,11 +195,14 @@ func duration(to *caddy.Duration) setter {
 		if err != nil {
 			return err
 		}
+
 		var parsed time.Duration
 		if parsed, err = caddy.ParseDuration(value); err != nil {
 			return d.Errf("%s is %q: it must be a time with a unit, such as 30s or 5m", option, value)
 		}
+
 		*to = caddy.Duration(parsed)
+
 		return nil
 	}
 }
@@ -200,11 +213,14 @@ func size(to *int64) setter {
 		if err != nil {
 			return err
 		}
+
 		parsed, err := humanize.ParseBytes(value)
 		if err != nil || parsed > 1<<62 {
 			return d.Errf("%s is %q: it must be a size, such as 100MB or 1GiB", option, value)
 		}
+
 		*to = int64(parsed)
+
 		return nil
 	}
 }
@@ -217,6 +233,7 @@ func flag(to *bool) setter {
 		if !d.NextArg() {
 			return nil
 		}
+
 		switch d.Val() {
 		case "on":
 		case "off":
@@ -224,6 +241,7 @@ func flag(to *bool) setter {
 		default:
 			return d.Errf("%s is %q: use on or off", option, d.Val())
 		}
+
 		return nil
 	}
 }
@@ -235,7 +253,9 @@ func list(to *[]string) setter {
 		if len(values) == 0 {
 			return d.Errf("%s has no value: write it behind the name", option)
 		}
+
 		*to = append(*to, values...)
+
 		return nil
 	}
 }
@@ -247,10 +267,13 @@ func pair(to *map[string]string) setter {
 		if len(values) != 2 {
 			return d.Errf("%s has %d arguments: it needs a name and a value", option, len(values))
 		}
+
 		if *to == nil {
 			*to = map[string]string{}
 		}
+
 		(*to)[values[0]] = values[1]
+
 		return nil
 	}
 }

@@ -100,11 +100,14 @@ func describe(c *Config) string {
 // replacePlaceholders puts in what does not depend on a request.
 func (c *Config) replacePlaceholders() error {
 	repl := caddy.NewReplacer()
+
 	replace := func(option string, text *string) error {
 		got, err := repl.ReplaceOrErr(*text, false, true)
 		if err != nil {
-			return fmt.Errorf("%s %q: %w: use a placeholder that does not depend on a request, such as {env.NAME}", option, *text, err)
+			return fmt.Errorf("%s %q: %w: use a placeholder that does not depend on a request, such as {env.NAME}",
+				option, *text, err)
 		}
+
 		*text = got
 
 		return nil
@@ -118,15 +121,18 @@ func (c *Config) replacePlaceholders() error {
 			return err
 		}
 	}
+
 	for i := range c.Command {
 		if err := replace("command", &c.Command[i]); err != nil {
 			return err
 		}
 	}
+
 	for name, value := range c.Env {
 		if err := replace("env "+name, &value); err != nil {
 			return err
 		}
+
 		c.Env[name] = value
 	}
 
@@ -136,18 +142,23 @@ func (c *Config) replacePlaceholders() error {
 // handlerConfig returns what the library is told, and an error for what is wrong.
 func (c *Config) handlerConfig() (handler.Config, error) {
 	if c.Root == "" {
-		return handler.Config{}, errors.New("there is no root: say which directory has the application, as in passenger /srv/shop")
+		return handler.Config{}, errors.New("there is no root: say which directory has the application, as in " +
+			"passenger /srv/shop")
 	}
+
 	root, err := filepath.Abs(c.Root)
 	if err != nil {
 		return handler.Config{}, fmt.Errorf("root %q: %w", c.Root, err)
 	}
+
 	details, ok := errorDetails[c.ErrorDetails]
 	if !ok {
 		return handler.Config{}, fmt.Errorf("error_details is %q: use auto, on or off", c.ErrorDetails)
 	}
+
 	if c.MaxRequestBody < 0 || c.MemoryLimit < 0 {
-		return handler.Config{}, fmt.Errorf("max_request_body and memory_limit are %d and %d: they must be 0 (no limit) or more",
+		return handler.Config{}, fmt.Errorf("max_request_body and memory_limit are %d and %d: they must be 0 (no "+
+			"limit) or more",
 			c.MaxRequestBody, c.MemoryLimit)
 	}
 
@@ -230,6 +241,7 @@ func inOurWords(err error) error {
 	if err == nil {
 		return nil
 	}
+
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	text = field.ReplaceAllStringFunc(text, func(match string) string {
 		before := match[:strings.LastIndexByte(match, ' ')+1]

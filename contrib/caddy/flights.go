@@ -20,6 +20,7 @@ func (f *flights) begin() bool {
 	if f.ended {
 		return false
 	}
+
 	f.n++
 
 	return true
@@ -40,6 +41,7 @@ func (f *flights) done() {
 func (f *flights) end(limit time.Duration) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
+
 	for {
 		f.mu.Lock()
 		if f.n == 0 {
@@ -47,9 +49,11 @@ func (f *flights) end(limit time.Duration) {
 			f.mu.Unlock()
 			return
 		}
+
 		if f.none == nil {
 			f.none = make(chan struct{})
 		}
+
 		none := f.none
 		f.mu.Unlock()
 
@@ -59,6 +63,7 @@ func (f *flights) end(limit time.Duration) {
 			f.mu.Lock()
 			f.ended = true
 			f.mu.Unlock()
+
 			return
 		}
 	}

@@ -52,6 +52,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		return fmt.Errorf("passenger for %s: %w", describe(&h.Config), err)
 	}
+
 	return nil
 }
 
@@ -59,6 +60,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err := h.replacePlaceholders(); err != nil {
 		return err
 	}
+
 	cfg, err := h.handlerConfig()
 	if err != nil {
 		return err
@@ -68,10 +70,12 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+
 	own, ok := loaded.(*App)
 	if !ok {
 		return errors.New("the Caddy app passenger is another one's")
 	}
+
 	if h.app, h.use, err = own.join(h, &cfg.Options); err != nil {
 		return err
 	}
@@ -82,6 +86,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	if h.direct, err = handler.New(h.app.shared.pool, cfg); err != nil {
 		return inOurWords(err)
 	}
+
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	if h.proxied, err = handler.New(h.app.shared.pool, cfg); err != nil {
 		return inOurWords(err)
@@ -89,7 +94,8 @@ func (h *Handler) provision(ctx caddy.Context) error {
 
 	// An application that is not there yet is no reason to refuse all the other sites.
 	if e, ok := errors.AsType[*spawner.SpawnError](spawner.Check(&h.app.shared.spawning, cfg.Options.App)); ok {
-		ctx.Slogger().Warn("the application cannot be started yet", "app", h.app.name, "reason", e.Summary, "advice", e.Advice)
+		ctx.Slogger().Warn("the application cannot be started yet", "app", h.app.name, "reason", e.Summary, "advice",
+			e.Advice)
 	}
 
 	return nil
@@ -100,12 +106,14 @@ func (h *Handler) Cleanup() error {
 	if h.app == nil {
 		return nil // Provision has failed
 	}
+
 	h.app.leave(h.use)
 
 	// A reload does not wait for the requests that the old configuration still has.
 	if caddy.Exiting() {
 		return h.app.release()
 	}
+
 	endings.Go(func() { _ = h.app.release() }) // an error has been logged
 
 	return nil
@@ -119,6 +127,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 	if !h.app.flights.begin() {
 		return caddyhttp.Error(http.StatusServiceUnavailable, errors.New("the site was removed"))
 	}
+
 	defer h.app.flights.done()
 
 	r = h.withEnv(r)
@@ -126,6 +135,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 		h.proxied.ServeHTTP(w, ofTrusted(r))
 		return nil
 	}
+
 	h.direct.ServeHTTP(w, ofUntrusted(r))
 
 	return nil
@@ -136,10 +146,12 @@ func (h *Handler) withEnv(r *http.Request) *http.Request {
 	if len(h.RequestEnv) == 0 {
 		return r
 	}
+
 	repl, _ := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if repl == nil {
 		return r
 	}
+
 	env := make(handler.Env, len(h.RequestEnv))
 	for name, value := range h.RequestEnv {
 		if value = repl.ReplaceAll(value, ""); value != "" {
@@ -170,6 +182,7 @@ func ofUntrusted(r *http.Request) *http.Request {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
 		return r
 	}
+
 	own := *r
 	own.RemoteAddr = "unknown"
 

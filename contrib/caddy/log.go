@@ -23,6 +23,7 @@ func (h *logHandler) now() slog.Handler {
 	for _, add := range h.add {
 		to = add(to)
 	}
+
 	return to
 }
 

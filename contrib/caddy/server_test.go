@@ -39,7 +39,8 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	programs.caddy, programs.app = filepath.Join(dir, "testcaddy"), filepath.Join(dir, "testapp")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir, "./internal/testcaddy", "./internal/testapp").CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir, "./internal/testcaddy",
+		"./internal/testapp").CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s\n%v\n", out, err)
 		return 1
@@ -96,6 +97,7 @@ func app(options string) string {
 // start starts Caddy with what config returns, and returns when it serves.
 func start(t testing.TB, config func(*server) string) *server {
 	t.Helper()
+
 	s := &server{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
 	for i := range s.ports {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -103,6 +105,7 @@ func start(t testing.TB, config func(*server) string) *server {
 		s.ports[i] = int(netip.MustParseAddrPort(l.Addr().String()).Port())
 		require.NoError(t, l.Close())
 	}
+
 	caddyfile := filepath.Join(s.dir, "Caddyfile")
 	require.NoError(t, os.WriteFile(caddyfile, []byte(config(s)), 0o600))
 
@@ -110,7 +113,8 @@ func start(t testing.TB, config func(*server) string) *server {
 	called, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer called.Close()
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), programs.caddy, "run", "--config", caddyfile, "--adapter", "caddyfile",
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), programs.caddy, "run", "--config", caddyfile,
+		"--adapter", "caddyfile",
 		"--pingback", called.Addr().String())
 	s.cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir, "HOME="+s.dir, "OF_CADDY=yes")
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = strings.NewReader("serving"), &s.log, &s.log
@@ -139,6 +143,7 @@ func (s *server) stop() {
 	if s.ended == nil {
 		return
 	}
+
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	s.waitEnd()
 }
@@ -146,6 +151,7 @@ func (s *server) stop() {
 func (s *server) waitEnd() {
 	s.t.Helper()
 	ended := s.ended
+
 	s.ended = nil
 	select {
 	case err := <-ended:
@@ -183,10 +189,12 @@ type received struct {
 // ask returns what the application got of a request.
 func (s *server) ask(r *http.Request) received {
 	s.t.Helper()
+
 	got, err := s.try(r)
 	for reset(err) && r.Body == http.NoBody {
 		got, err = s.try(r)
 	}
+
 	require.NoError(s.t, err)
 
 	return got
@@ -203,6 +211,7 @@ func (s *server) try(r *http.Request) (got received, err error) {
 		return got, err
 	}
 	defer resp.Body.Close()
+
 	body, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
@@ -210,6 +219,7 @@ func (s *server) try(r *http.Request) (got received, err error) {
 	case resp.StatusCode != http.StatusOK:
 		return got, fmt.Errorf("status %d: %s", resp.StatusCode, body)
 	}
+
 	got.ResponseHeaders = resp.Header
 
 	return got, json.Unmarshal(body, &got)
@@ -254,11 +264,13 @@ func (s *server) reload(config string) string {
 	if status != http.StatusOK {
 		return said
 	}
+
 	return ""
 }
 
 // waitGone waits until a process has ended.
 func waitGone(t testing.TB, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, patience, 20*time.Millisecond, "process %d lives", pid)
+	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, patience, 20*time.Millisecond,
+		"process %d lives", pid)
 }

@@ -57,6 +57,7 @@ func (a *App) spawning() spawner.Config {
 	if a.UserSwitching == "off" {
 		cfg.Users = spawner.SameUser
 	}
+
 	return cfg
 }
 
@@ -66,14 +67,18 @@ func joinPool(a *App) (*shared, error) {
 	if err != nil {
 		return nil, inOurWords(err)
 	}
+
 	s := value.(*shared) //nolint:errcheck // nothing else is stored
 
 	was, is := s.spawning, a.spawning()
 	if was.Users != is.Users || was.DefaultUser != is.DefaultUser || was.DefaultGroup != is.DefaultGroup {
 		_, err := pools.Delete(poolKey{})
+
 		return nil, errors.Join(
-			errors.New("user_switching, default_user and default_group cannot change while Caddy runs: restart it"), err)
+			errors.New("user_switching, default_user and default_group cannot change while Caddy runs: restart it"),
+			err)
 	}
+
 	s.mu.Lock()
 	s.apps = append(s.apps, a)
 	s.mu.Unlock()
@@ -98,6 +103,7 @@ func newShared(a *App) (*shared, error) {
 	if s.processes, err = spawner.New(s.spawning); err != nil {
 		return nil, err
 	}
+
 	s.pool, err = passenger.New(passenger.Config{
 		MaxPoolSize:     a.MaxPoolSize,
 		PoolIdleTime:    time.Duration(a.PoolIdleTime),

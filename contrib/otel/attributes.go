@@ -47,21 +47,26 @@ func (o *Observer) requestAttributes(e *passenger.RequestEvent) []attribute.KeyV
 	if method != e.Method {
 		attributes = append(attributes, semconv.HTTPRequestMethodOriginal(text(e.Method)))
 	}
+
 	if o.cfg.IncludeQuery && hasQuery {
 		attributes = append(attributes, semconv.URLQuery(text(redacted(query))))
 	}
+
 	if host, port := splitHost(e.Host); host != "" {
 		attributes = append(attributes, semconv.ServerAddress(text(host)))
 		if port > 0 {
 			attributes = append(attributes, semconv.ServerPort(port))
 		}
 	}
+
 	if e.RemoteAddr != "" {
 		attributes = append(attributes, semconv.ClientAddress(text(e.RemoteAddr)))
 	}
+
 	if version := protocolVersion(e.Protocol); version != "" {
 		attributes = append(attributes, semconv.NetworkProtocolVersion(version))
 	}
+
 	if agent := e.Header.Get("User-Agent"); agent != "" {
 		attributes = append(attributes, semconv.UserAgentOriginal(text(agent)))
 	}
@@ -75,9 +80,11 @@ func responseAttributes(e *passenger.RequestEvent) []attribute.KeyValue {
 	if e.Status != 0 {
 		attributes = append(attributes, semconv.HTTPResponseStatusCode(e.Status))
 	}
+
 	if e.Processes > 0 {
 		attributes = append(attributes, pidKey.Int(e.PID), queuedKey.Float64(e.Queued.Seconds()))
 	}
+
 	if e.FirstByte > 0 {
 		attributes = append(attributes, firstByteKey.Float64(e.FirstByte.Seconds()))
 	}
@@ -124,6 +131,7 @@ func splitHost(host string) (name string, port int) {
 	if err != nil {
 		return strings.Trim(host, "[]"), 0
 	}
+
 	if number, err := strconv.ParseUint(digits, 10, 16); err == nil {
 		port = int(number)
 	}
@@ -137,10 +145,12 @@ func withoutAuthority(target string) string {
 	if strings.HasPrefix(target, "/") {
 		return target
 	}
+
 	_, rest, found := strings.Cut(target, "://")
 	if !found {
 		return target
 	}
+
 	switch end := strings.IndexAny(rest, "/?"); {
 	case end < 0:
 		return "/"

@@ -58,6 +58,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	for _, ofResource := range request.GetResourceSpans() {
 		service := ""
 		for _, a := range ofResource.GetResource().GetAttributes() {
@@ -65,17 +66,20 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				service = a.GetValue().GetStringValue()
 			}
 		}
+
 		for _, ofScope := range ofResource.GetScopeSpans() {
 			for _, span := range ofScope.GetSpans() {
 				c.spans[service+": "+span.GetName()] = span
 			}
 		}
 	}
+
 	answer, err := proto.Marshal(&collectorpb.ExportTraceServiceResponse{})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+
 	w.Header().Set("Content-Type", "application/x-protobuf")
 	_, _ = w.Write(answer)
 }
@@ -102,6 +106,7 @@ func testCollector(t *testing.T, protocol loaderproto.Protocol) {
 	front, app := c.provider("front"), c.provider("shop")
 	observer, err := passengerotel.New(passengerotel.Config{TracerProvider: front, Propagator: w3c})
 	require.NoError(t, err)
+
 	// The application's own instrumentation, which believes the server in front of it.
 	instrumented := withoutUserAgent(otelhttp.NewHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "it failed", http.StatusInternalServerError)
@@ -121,7 +126,8 @@ func testCollector(t *testing.T, protocol loaderproto.Protocol) {
 	}))
 	defer server.Close()
 
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/caf%C3%A9?token=secret", http.NoBody)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/caf%C3%A9?token=secret",
+		http.NoBody)
 	require.NoError(t, err)
 	r.Header.Set("Traceparent", clientsParent)
 	r.Header.Set("User-Agent", "\xff") // would cost the batch
@@ -152,6 +158,7 @@ func testCollector(t *testing.T, protocol loaderproto.Protocol) {
 	restart, spawn := c.spans["front: passenger restart"], c.spans["front: passenger spawn"]
 	require.NotNil(t, restart, "%v", c.spans)
 	require.Equal(t, restart.GetSpanId(), spawn.GetParentSpanId(), "the last spawn is that of the restart")
+
 	for name, span := range c.spans {
 		text, err := proto.Marshal(span)
 		require.NoError(t, err)

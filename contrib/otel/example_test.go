@@ -35,19 +35,23 @@ func Example() {
 	pool, err := passenger.New(passenger.Config{
 		Observer: observer,
 		// Played processes; a program leaves this out.
-		Spawner: spawnertest.New(spawnertest.Script{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		Spawner: spawnertest.New(spawnertest.Script{Handler: http.HandlerFunc(func(_ http.ResponseWriter,
+			r *http.Request,
+		) {
 			traceparent = r.Header.Get("Traceparent")
 		})}),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	shop, err := handler.New(pool, handler.Config{
 		Options: passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/cart", nil))
 	if err := pool.Close(); err != nil {
 		log.Fatal(err)
@@ -57,6 +61,7 @@ func Example() {
 		joins := strings.Contains(traceparent, span.SpanContext.SpanID().String())
 		fmt.Println(span.Name, span.SpanKind, "parent of the application's span:", joins)
 	}
+
 	_ = provider.Shutdown(context.Background())
 	// Output:
 	// passenger spawn internal parent of the application's span: false

@@ -62,6 +62,7 @@ func failureOf(err error, other string) failure {
 			break
 		}
 	}
+
 	f.spawn, _ = errors.AsType[*spawner.SpawnError](err)
 
 	return f
@@ -101,5 +102,6 @@ func (f failure) mark(span trace.Span) {
 		description = "cannot start the application: " + f.spawn.Category.String() + " (error " + f.spawn.ID + ")"
 		span.SetAttributes(errorIDKey.String(f.spawn.ID), errorCategoryKey.String(f.spawn.Category.String()))
 	}
+
 	span.SetStatus(codes.Error, description)
 }

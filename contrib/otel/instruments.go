@@ -32,6 +32,7 @@ func newInstruments(m metric.Meter) (i instruments, err error) {
 		h, err := m.Float64Histogram(name, metric.WithDescription(description), metric.WithUnit("s"),
 			metric.WithExplicitBucketBoundaries(bounds...))
 		errs = append(errs, err)
+
 		return h
 	}
 	i.duration, err = httpconv.NewServerRequestDuration(m)
@@ -58,6 +59,7 @@ func (i *instruments) requestEnded(ctx context.Context, r *request, e *passenger
 	if e.Processes > 0 {
 		i.queued.Record(ctx, e.Queued.Seconds(), metric.WithAttributes(app))
 	}
+
 	if r.inside {
 		return
 	}
@@ -68,11 +70,14 @@ func (i *instruments) requestEnded(ctx context.Context, r *request, e *passenger
 	if e.Status != 0 {
 		attributes = append(attributes, semconv.HTTPResponseStatusCode(e.Status))
 	}
+
 	if version := protocolVersion(e.Protocol); version != "" {
 		attributes = append(attributes, semconv.NetworkProtocolVersion(version))
 	}
+
 	if f.failed() {
 		attributes = append(attributes, f.attribute())
 	}
+
 	i.duration.Record(ctx, e.Ended.Seconds(), method, r.scheme, attributes...)
 }

@@ -20,9 +20,11 @@ func (s *stage) metrics() map[string]metricdata.Metrics {
 	s.Helper()
 	var collected metricdata.ResourceMetrics
 	require.NoError(s, s.reader.Collect(context.Background(), &collected))
+
 	all := map[string]metricdata.Metrics{}
 	for _, scope := range collected.ScopeMetrics {
 		require.Equal(s, passengerotel.ScopeName, scope.Scope.Name)
+
 		for _, m := range scope.Metrics {
 			all[m.Name] = m
 		}
@@ -43,6 +45,7 @@ func TestMetricsByTheSemanticConventions(t *testing.T) {
 		require.Equal(s, "s", duration.Unit)
 		points := histogram(s.T, duration)
 		require.Len(s, points, 2)
+
 		want := map[attribute.Distinct]bool{}
 		for _, set := range [][]attribute.KeyValue{
 			{attribute.String("http.request.method", "GET"), attribute.Int("http.response.status_code", 200)},
@@ -56,6 +59,7 @@ func TestMetricsByTheSemanticConventions(t *testing.T) {
 				attribute.String("network.protocol.version", "1.1"), attribute.String("passenger.app.name", "shop"))...)
 			want[all.Equivalent()] = true
 		}
+
 		for _, p := range points {
 			require.Equal(s, uint64(1), p.Count)
 			require.True(s, want[p.Attributes.Equivalent()], p.Attributes.Encoded(attribute.DefaultEncoder()))
@@ -65,8 +69,10 @@ func TestMetricsByTheSemanticConventions(t *testing.T) {
 		for _, p := range counter(s.T, got["http.server.active_requests"]) {
 			require.Zero(s, p.Value)
 		}
+
 		require.Len(s, counter(s.T, got["http.server.active_requests"]), 2)
-		require.InDelta(s, 1.0, sum(s.T, got["passenger.request.queue.duration"]), 0.01, "the first waited for the start")
+		require.InDelta(s, 1.0, sum(s.T, got["passenger.request.queue.duration"]), 0.01,
+			"the first waited for the start")
 		require.InDelta(s, 2.0, sum(s.T, got["passenger.spawn.duration"]), 0.01)
 		require.InDelta(s, 1.0, sum(s.T, got["passenger.restart.duration"]), 0.01)
 		require.Equal(s, int64(1), counter(s.T, got["passenger.processes"])[0].Value)
@@ -91,6 +97,7 @@ func counter(t *testing.T, m metricdata.Metrics) []metricdata.DataPoint[int64] {
 
 func sum(t *testing.T, m metricdata.Metrics) (total float64) {
 	t.Helper()
+
 	for _, p := range histogram(t, m) {
 		total += p.Sum
 	}

@@ -63,12 +63,15 @@ func New(cfg Config) (*Observer, error) {
 	if cfg.TracerProvider == nil {
 		cfg.TracerProvider = otel.GetTracerProvider()
 	}
+
 	if cfg.MeterProvider == nil {
 		cfg.MeterProvider = otel.GetMeterProvider()
 	}
+
 	if cfg.Propagator == nil {
 		cfg.Propagator = otel.GetTextMapPropagator()
 	}
+
 	if cfg.TrustParent == nil {
 		cfg.TrustParent = func(context.Context, *passenger.RequestEvent) bool { return false }
 	}
@@ -117,6 +120,7 @@ func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) 
 		ctx, r.span = o.startServerSpan(ctx, e)
 		o.meters.requestBegan(ctx, r, e)
 	}
+
 	o.setAppHeader(ctx, e)
 
 	return context.WithValue(ctx, requestKey{o}, r)
@@ -130,6 +134,7 @@ func (o *Observer) startServerSpan(ctx context.Context, e *passenger.RequestEven
 		trace.WithTimestamp(e.Began),
 		trace.WithAttributes(o.requestAttributes(e)...),
 	}
+
 	// A remote parent is in the context if middleware believes it.
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		theirs := o.cfg.Propagator.Extract(ctx, propagation.HeaderCarrier(http.Header(e.Header)))
@@ -155,6 +160,7 @@ func (o *Observer) setAppHeader(ctx context.Context, e *passenger.RequestEvent) 
 	for _, name := range o.cfg.Propagator.Fields() {
 		header[textproto.CanonicalMIMEHeaderKey(name)] = nil
 	}
+
 	o.cfg.Propagator.Inject(ctx, propagation.HeaderCarrier(http.Header(header)))
 	e.AppHeader = header
 }

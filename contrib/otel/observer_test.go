@@ -52,16 +52,21 @@ func play(t *testing.T, cfg passengerotel.Config, test func(s *stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{T: t, recorder: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
-		s.factory = spawnertest.New(spawnertest.Script{SpawnDelay: time.Second, Handler: http.HandlerFunc(s.application)})
+		s.factory = spawnertest.New(spawnertest.Script{
+			SpawnDelay: time.Second,
+			Handler:    http.HandlerFunc(s.application),
+		})
 		s.provider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.recorder))
 		meters := metric.NewMeterProvider(metric.WithReader(s.reader))
 		if cfg.TracerProvider == nil {
 			cfg.TracerProvider = s.provider
 		}
+
 		cfg.MeterProvider = meters
 		if cfg.Propagator == nil {
 			cfg.Propagator = w3c
 		}
+
 		var err error
 		s.observer, err = passengerotel.New(cfg)
 		require.NoError(t, err)
@@ -110,9 +115,11 @@ func (s *stage) ask(method, target string, header ...string) (status int, ended 
 	s.Helper()
 	r := httptest.NewRequest(method, target, http.NoBody)
 	r.Header.Set("User-Agent", "test")
+
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+
 	w := httptest.NewRecorder()
 	func() {
 		defer func() {
@@ -161,7 +168,8 @@ func (s *stage) joins(span sdktrace.ReadOnlySpan) {
 func TestARequestIsAServersSpanByTheSemanticConventions(t *testing.T) {
 	play(t, passengerotel.Config{}, func(s *stage) {
 		s.warm()
-		status, spans := s.ask(http.MethodGet, "https://u:secret@shop.example:8443/cart?token=secret", "X-Secret", "secret")
+		status, spans := s.ask(http.MethodGet, "https://u:secret@shop.example:8443/cart?token=secret", "X-Secret",
+			"secret")
 		require.Equal(s, 200, status)
 		require.Len(s, spans, 1)
 		span := spans[0]
@@ -207,6 +215,7 @@ func TestWhatClientsThinkUpIsBounded(t *testing.T) {
 func TestWhichFailuresAreTheServers(t *testing.T) {
 	play(t, passengerotel.Config{}, func(s *stage) {
 		s.warm()
+
 		for path, want := range map[string]struct {
 			status int
 			kind   any
@@ -225,6 +234,7 @@ func TestWhichFailuresAreTheServers(t *testing.T) {
 			} else {
 				s.front = s.handler
 			}
+
 			status, spans := s.ask(http.MethodGet, path)
 			require.Equal(s, want.status, status, path)
 			require.Len(s, spans, 1, path)

@@ -41,6 +41,7 @@ func (g *ongoing) restart(id uint64, start func() trace.Span) (ctx context.Conte
 			return trace.ContextWithSpanContext(ctx, p.span), false
 		}
 	}
+
 	span, ok := g.restarts[id]
 	if !ok {
 		span = start()
@@ -100,7 +101,9 @@ func (o *Observer) SpawnBegan(e *passenger.SpawnEvent) {
 	if e.RestartID != 0 {
 		parent, _ = o.ongoing.restart(e.RestartID, o.startRestart(e.AppName, e.Began))
 	}
-	o.ongoing.addSpawn(e.ID, o.startSpan(parent, "passenger spawn", e.Began, appName(e.AppName), generation(e.Generation)))
+
+	o.ongoing.addSpawn(e.ID, o.startSpan(parent, "passenger spawn", e.Began, appName(e.AppName),
+		generation(e.Generation)))
 }
 
 // SpawnEnded ends it.
@@ -113,6 +116,7 @@ func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) {
 	if e.PID != 0 {
 		span.SetAttributes(pidKey.Int(e.PID))
 	}
+
 	o.endSpan(span, o.meters.spawns, e.Began, e.Took, e.Err, appName(e.AppName))
 }
 
@@ -153,6 +157,7 @@ func (o *Observer) endSpan(
 	if f.failed() {
 		attributes = append(attributes, f.attribute())
 	}
+
 	ctx := trace.ContextWithSpan(context.Background(), span)
 	durations.Record(ctx, took.Seconds(), metric.WithAttributes(attributes...))
 }

@@ -47,14 +47,17 @@ func TestASpawnThatFailsIsAnErrorWithoutWhatTheApplicationSaid(t *testing.T) {
 		status, spans := s.ask(http.MethodGet, "/")
 		require.Equal(s, 500, status)
 		require.Len(s, spans, 2)
+
 		for _, span := range spans {
 			require.Equal(s, codes.Error, span.Status().Code, span.Name())
 			require.Regexp(s, `^cannot start the application: .+ \(error [0-9a-f]{8}\)$`, span.Status().Description)
 			require.Equal(s, "spawn_error", attributes(span)["error.type"])
 			require.Regexp(s, `^[0-9a-f]{8}$`, attributes(span)["passenger.spawn_error.id"])
+
 			for _, a := range span.Attributes() {
 				require.NotContains(s, a.Value.String(), "secret")
 			}
+
 			require.NotContains(s, span.Status().Description, "secret")
 			require.Empty(s, span.Events())
 		}
@@ -75,7 +78,8 @@ func TestARestartIsASpanWithItsSpawnsWithin(t *testing.T) {
 				require.NotNil(s, restart)
 				require.False(s, restart.Parent().IsValid())
 				require.Equal(s, map[string]any{
-					"passenger.app.name": "shop", "passenger.generation": int64(1), "passenger.restart.blocking": name == "blocking",
+					"passenger.app.name": "shop", "passenger.generation": int64(1),
+					"passenger.restart.blocking": name == "blocking",
 				}, attributes(restart))
 				require.Equal(s, codes.Unset, restart.Status().Code)
 				require.NotNil(s, spawn)
@@ -93,6 +97,7 @@ func TestARestartThatFailsIsAnError(t *testing.T) {
 		})
 		require.Error(s, s.pool.Restart(s.Context(), "shop", passenger.RestartOptions{}))
 		synctest.Wait()
+
 		for name, span := range byName(s.ended()) {
 			require.Equal(s, codes.Error, span.Status().Code, name)
 			require.Equal(s, "spawn_error", attributes(span)["error.type"])
@@ -103,11 +108,24 @@ func TestARestartThatFailsIsAnError(t *testing.T) {
 
 func TestARestartAndItsSpawnsMayBeToldInAnyOrder(t *testing.T) {
 	type o = *passengerotel.Observer
-	restart := passenger.RestartEvent{ID: 7, AppName: "shop", Generation: 3, Blocking: true, Took: time.Minute}
-	spawn := passenger.SpawnEvent{ID: 8, RestartID: 7, AppName: "shop", Generation: 3, Took: time.Second}
+	restart := passenger.RestartEvent{
+		ID:         7,
+		AppName:    "shop",
+		Generation: 3,
+		Blocking:   true,
+		Took:       time.Minute,
+	}
+	spawn := passenger.SpawnEvent{
+		ID:         8,
+		RestartID:  7,
+		AppName:    "shop",
+		Generation: 3,
+		Took:       time.Second,
+	}
 	began := func(o o) { o.RestartBegan(&restart) }
 	ended := func(o o) { o.RestartEnded(&restart) }
 	spawning := func(o o) { o.SpawnBegan(&spawn) }
+
 	spawned := func(o o) { o.SpawnEnded(&spawn) }
 	for name, order := range map[string][]func(o){
 		"as it happens":               {began, spawning, spawned, ended},
@@ -122,13 +140,16 @@ func TestARestartAndItsSpawnsMayBeToldInAnyOrder(t *testing.T) {
 			play(t, passengerotel.Config{}, func(s *stage) {
 				restart.Began = time.Now()
 				spawn.Began = restart.Began
+
 				for _, tell := range order {
 					tell(s.observer)
 				}
+
 				require.Len(s, s.recorder.Started(), 2, "nothing is left open")
 				spans := byName(s.ended())
 				require.Len(s, spans, 2)
-				require.Equal(s, spans["passenger restart"].SpanContext().SpanID(), spans["passenger spawn"].Parent().SpanID())
+				require.Equal(s, spans["passenger restart"].SpanContext().SpanID(),
+					spans["passenger spawn"].Parent().SpanID())
 				require.Equal(s, map[string]any{
 					"passenger.app.name": "shop", "passenger.generation": int64(3), "passenger.restart.blocking": true,
 				}, attributes(spans["passenger restart"]))

@@ -44,7 +44,8 @@ func TestTheClientsTraceIsLinkedUnlessItIsTrusted(t *testing.T) {
 func TestATrustedClientsSpanIsTheParent(t *testing.T) {
 	play(t, passengerotel.Config{TrustParent: passengerotel.TrustAll}, func(s *stage) {
 		s.warm()
-		_, spans := s.ask(http.MethodGet, "/", "Traceparent", clientsParent, "Tracestate", "theirs=1", "Baggage", "theirs=1")
+		_, spans := s.ask(http.MethodGet, "/", "Traceparent", clientsParent, "Tracestate", "theirs=1", "Baggage",
+			"theirs=1")
 		require.Len(s, spans, 1)
 		require.Equal(s, clientsSpan, spans[0].Parent().SpanID().String())
 		require.True(s, spans[0].Parent().IsRemote())
@@ -83,7 +84,8 @@ func TestTheSpanOfMiddlewareIsTheParentAndMeasures(t *testing.T) {
 		require.Equal(s, trace.SpanKindInternal, ours.SpanKind())
 		require.Equal(s, outer.SpanContext().SpanID(), ours.Parent().SpanID())
 		require.False(s, ours.Parent().IsRemote())
-		require.Equal(s, clientsSpan, outer.Parent().SpanID().String(), "whom the middleware believes is its own affair")
+		require.Equal(s, clientsSpan, outer.Parent().SpanID().String(),
+			"whom the middleware believes is its own affair")
 		require.Equal(s, int64(500), attributes(ours)["http.response.status_code"])
 		require.NotContains(s, attributes(ours), "url.path")
 		s.joins(ours)

@@ -53,6 +53,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	if c.cfg.Handlers != nil {
 		describe(descs, cacheFamilies)
 	}
+
 	switch {
 	case c.cfg.Observer != nil:
 		c.cfg.Observer.describe(descs)
@@ -67,12 +68,14 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	if c.cfg.Handlers != nil {
 		requests = requestsOf(c.cfg.Handlers())
 	}
+
 	for name, r := range requests {
 		collect(metrics, cacheFamilies, r, name)
 		if c.cfg.Observer == nil {
 			collect(metrics, requestFamilies, r, name)
 		}
 	}
+
 	if c.cfg.Observer != nil {
 		c.cfg.Observer.collect(metrics)
 	}
@@ -80,11 +83,13 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	s := c.cfg.Pool.Inspect()
 	metrics <- prometheus.MustNewConstMetric(buildInfoDesc, prometheus.GaugeValue, 1, s.Version)
 	collect(metrics, poolFamilies, &s)
+
 	for name, a := range figuresOf(&s, requests) {
 		for _, state := range processStates {
 			metrics <- prometheus.MustNewConstMetric(
 				processesDesc, prometheus.GaugeValue, float64(a.byState[state]), name, state)
 		}
+
 		collect(metrics, appFamilies, a, name)
 	}
 }

@@ -45,13 +45,20 @@ func app(name string) passenger.Options {
 func inHouse(t *testing.T, observer passenger.Observer, test func(h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		factory := spawnertest.New(spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		factory := spawnertest.New(spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request,
+		) {
 			w.Header().Set("Cache-Control", "public, max-age=60")
 			if r.URL.Path == "/missing" {
 				http.NotFound(w, r)
 			}
 		})})
-		cfg := passenger.Config{Spawner: factory, Observer: observer, MaxPoolSize: 20, Logger: passenger.Silent()}
+		cfg := passenger.Config{
+			Spawner:     factory,
+			Observer:    observer,
+			MaxPoolSize: 20,
+			Logger:      passenger.Silent(),
+		}
 		test(&house{T: t, factory: factory, pool: spawnertest.NewPool(t, cfg)})
 	})
 }
@@ -75,10 +82,12 @@ func (h *house) get(app http.Handler, path string) int {
 // fill lets happen whatever shows; the session is open.
 func (h *house) fill() *passenger.Session {
 	h.Helper()
+
 	shop := h.handler(app("shop"))
 	for range 3 {
 		require.Equal(h, 200, h.get(shop, "/"))
 	}
+
 	require.Equal(h, 404, h.get(shop, "/missing"))
 	require.Equal(h, 200, h.get(h.handler(app("shop")), "/"), "two handlers, one application")
 	require.Equal(h, 200, h.get(h.handler(app(evil)), "/"))
@@ -114,8 +123,11 @@ func (h *house) stats() (all []apiserver.RequestStats) {
 	for _, app := range h.handlers {
 		s := app.Inspect()
 		all = append(all, apiserver.RequestStats{
-			App: s.AppName, Begun: s.RequestsBegun, Active: len(s.Requests),
-			CacheFetches: s.Turbocaching.Fetches, CacheHits: s.Turbocaching.Hits,
+			App:          s.AppName,
+			Begun:        s.RequestsBegun,
+			Active:       len(s.Requests),
+			CacheFetches: s.Turbocaching.Fetches,
+			CacheHits:    s.Turbocaching.Hits,
 		})
 	}
 
@@ -167,20 +179,24 @@ func (h *house) gather(cfg passengerprometheus.Config) families {
 func (h *house) equal(want, got families) {
 	h.Helper()
 	require.NotEmpty(h, want)
+
 	for name, f := range want {
 		require.Contains(h, got, name)
 		require.Equal(h, sorted(f), sorted(got[name]), name)
 	}
+
 	require.Len(h, got, len(want))
 }
 
 // sorted is a family as text, with the samples in order.
 func sorted(f *dto.MetricFamily) []string {
 	lines := make([]string, 0, 1+len(f.GetMetric()))
+
 	lines = append(lines, f.GetName()+" "+f.GetHelp()+" "+f.GetType().String())
 	for _, m := range f.GetMetric() {
 		lines = append(lines, m.String())
 	}
+
 	slices.Sort(lines[1:])
 
 	return lines
@@ -221,6 +237,7 @@ func TestObserverCountsTheRequestsThatTheServerCounts(t *testing.T) {
 			Handlers: passengerprometheus.HandlersOf(h.handlers...),
 		})
 		require.Positive(h, histogram(h, got, "passenger_app_request_queue_seconds", label("app", "shop")))
+
 		for _, want := range []struct {
 			name, app string
 			by        *dto.LabelPair
@@ -235,9 +252,11 @@ func TestObserverCountsTheRequestsThatTheServerCounts(t *testing.T) {
 		} {
 			require.Equal(h, want.count, histogram(h, got, want.name, label("app", want.app), want.by), want)
 		}
+
 		for _, name := range []string{"request_duration", "request_queue", "spawn_duration", "restart_duration"} {
 			delete(got, "passenger_app_"+name+"_seconds")
 		}
+
 		h.equal(h.server(h.stats), got)
 
 		// Without handlers there is nothing of turbocaches.
@@ -257,7 +276,8 @@ func TestObserverCountsRequestsThatGoOnAndClientsThatLeave(t *testing.T) {
 		done := make(chan any, 1)
 		go func() {
 			defer func() { done <- recover() }()
-			slow.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", http.NoBody))
+			slow.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/",
+				http.NoBody))
 		}()
 		synctest.Wait()
 		during := h.gather(passengerprometheus.Config{Observer: observer})
@@ -267,7 +287,8 @@ func TestObserverCountsRequestsThatGoOnAndClientsThatLeave(t *testing.T) {
 		require.Equal(h, http.ErrAbortHandler, <-done)
 		got := h.gather(passengerprometheus.Config{Observer: observer})
 		require.InDelta(h, 0, gauge(got["passenger_app_requests_active"]), 0)
-		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_request_duration_seconds", label("status", "none")))
+		require.Equal(h, uint64(1), histogram(h, got, "passenger_app_request_duration_seconds",
+			label("status", "none")))
 		require.NotContains(h, got, "passenger_app_request_queue_seconds", "it got no process")
 	})
 }
@@ -280,13 +301,16 @@ func label(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &nam
 func histogram(h *house, all families, name string, labels ...*dto.LabelPair) uint64 {
 	h.Helper()
 	require.Contains(h, all, name)
+
 	for _, m := range all[name].GetMetric() {
 		if !slices.ContainsFunc(labels, func(want *dto.LabelPair) bool {
-			return !slices.ContainsFunc(m.GetLabel(), func(got *dto.LabelPair) bool { return got.String() == want.String() })
+			return !slices.ContainsFunc(m.GetLabel(),
+				func(got *dto.LabelPair) bool { return got.String() == want.String() })
 		}) {
 			return m.GetHistogram().GetSampleCount()
 		}
 	}
+
 	require.Fail(h, "no such sample", "%s with %v", name, labels)
 
 	return 0
@@ -299,8 +323,10 @@ func TestTwoPoolsInOneRegistryHaveALabelEach(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, prometheus.WrapRegistererWith(prometheus.Labels{"pool": name}, registry).Register(c))
 	}
+
 	all, err := registry.Gather()
 	require.NoError(t, err)
+
 	for _, f := range all {
 		require.Len(t, f.GetMetric(), 2, f.GetName())
 	}

@@ -22,6 +22,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	pool, err := passenger.New(passenger.Config{
 		Observer: observer,
 		// Played processes; a program leaves this out.
@@ -30,6 +31,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 	shop, err := handler.New(pool, handler.Config{
 		Options: passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}},
@@ -46,6 +48,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector)
 	mux := http.NewServeMux()
@@ -55,12 +58,14 @@ func Example() {
 	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/missing", nil))
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+
 	for line := range strings.Lines(w.Body.String()) {
 		if strings.Contains(line, `app="shop",state="enabled"`) || strings.Contains(line, "requests_total{") ||
 			strings.Contains(line, "request_duration_seconds_count") {
 			fmt.Print(line)
 		}
 	}
+
 	// Output:
 	// passenger_app_processes{app="shop",state="enabled"} 1
 	// passenger_app_request_duration_seconds_count{app="shop",status="4xx"} 1

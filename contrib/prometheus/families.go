@@ -65,6 +65,7 @@ var appFamilies = []family[*appFigures]{
 			if a.unlimited {
 				return 0
 			}
+
 			return float64(a.maxProcesses)
 		}),
 	appGauge("passenger_app_waiting_requests", "Requests that wait for a process.",
@@ -135,6 +136,7 @@ func (a *appFigures) add(g *passenger.GroupSnapshot) {
 	a.failing = a.failing || g.LastSpawnError != nil
 	a.minProcesses += g.MinProcesses
 	a.unlimited = a.unlimited || g.MaxProcesses <= 0
+
 	a.maxProcesses += max(g.MaxProcesses, 0)
 	for i := range g.Processes {
 		p := &g.Processes[i]
@@ -148,15 +150,18 @@ func (a *appFigures) add(g *passenger.GroupSnapshot) {
 // figuresOf has applications without a process as well, as far as requests name them.
 func figuresOf(s *passenger.Snapshot, requests map[string]*requestFigures) map[string]*appFigures {
 	apps := map[string]*appFigures{}
+
 	of := func(name string) *appFigures {
 		if apps[name] == nil {
 			apps[name] = &appFigures{byState: map[passenger.ProcessState]int{}}
 		}
+
 		return apps[name]
 	}
 	for name := range requests {
 		of(name)
 	}
+
 	for i := range s.Groups {
 		of(label(s.Groups[i].Name)).add(&s.Groups[i])
 	}
@@ -178,6 +183,7 @@ func requestsOf(handlers []*handler.Handler) map[string]*requestFigures {
 		if apps[name] == nil {
 			apps[name] = &requestFigures{}
 		}
+
 		r := apps[name]
 		r.begun += s.RequestsBegun
 		r.active += len(s.Requests)

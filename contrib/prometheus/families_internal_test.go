@@ -23,8 +23,15 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 	apps := figuresOf(s, map[string]*requestFigures{"only requests": {begun: 1}})
 	require.Len(t, apps, 2)
 	require.Equal(t, &appFigures{
-		byState:  map[passenger.ProcessState]int{passenger.ProcessEnabled: 2, passenger.ProcessDetached: 1},
-		sessions: 3, restarts: 3, restarting: true, memory: 123, cpu: 1.5, minProcesses: 3, maxProcesses: 2, unlimited: true,
+		byState:      map[passenger.ProcessState]int{passenger.ProcessEnabled: 2, passenger.ProcessDetached: 1},
+		sessions:     3,
+		restarts:     3,
+		restarting:   true,
+		memory:       123,
+		cpu:          1.5,
+		minProcesses: 3,
+		maxProcesses: 2,
+		unlimited:    true,
 	}, apps["shop\ufffd"])
 	require.Empty(t, apps["only requests"].byState)
 }

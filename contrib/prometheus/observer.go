@@ -45,12 +45,15 @@ func NewObserver(cfg ObserverConfig) (*Observer, error) {
 	if err := checkBuckets("RequestBuckets", cfg.RequestBuckets); err != nil {
 		return nil, err
 	}
+
 	if err := checkBuckets("SpawnBuckets", cfg.SpawnBuckets); err != nil {
 		return nil, err
 	}
+
 	if cfg.RequestBuckets == nil {
 		cfg.RequestBuckets = defaultRequestBuckets
 	}
+
 	if cfg.SpawnBuckets == nil {
 		cfg.SpawnBuckets = defaultSpawnBuckets
 	}
@@ -61,8 +64,11 @@ func NewObserver(cfg ObserverConfig) (*Observer, error) {
 	}
 
 	return &Observer{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: requestsName, Help: requestsHelp}, []string{"app"}),
-		active:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: activeHelp}, []string{"app"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: requestsName,
+			Help: requestsHelp,
+		}, []string{"app"}),
+		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: activeHelp}, []string{"app"}),
 		duration: histogram("passenger_app_request_duration_seconds",
 			"How long requests took, by the class of their status; none: the client had gone before.",
 			cfg.RequestBuckets, "status"),
@@ -79,10 +85,12 @@ func checkBuckets(field string, buckets []float64) error {
 	if buckets != nil && len(buckets) == 0 {
 		return fmt.Errorf("%s is empty: name one bound at least, or leave it nil", field)
 	}
+
 	for i, bound := range buckets {
 		if math.IsNaN(bound) || bound <= 0 {
 			return fmt.Errorf("%s: the bound %v is not positive: write seconds", field, bound)
 		}
+
 		if i > 0 && bound <= buckets[i-1] {
 			return fmt.Errorf("%s: the bound %v follows %v: write them in increasing order", field, bound, buckets[i-1])
 		}
@@ -139,6 +147,7 @@ func observe(h *prometheus.HistogramVec, app string, took time.Duration, err err
 	if err != nil {
 		result = "failure"
 	}
+
 	h.WithLabelValues(label(app), result).Observe(took.Seconds())
 }
 

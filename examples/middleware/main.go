@@ -20,14 +20,17 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	pool, err := passenger.New(passenger.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	app, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: root}}})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	server := &http.Server{
 		Addr:              "127.0.0.1:8080",
 		Handler:           logged(secured(limited(app, 30*time.Second))),
@@ -57,9 +60,13 @@ func logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
+
 		// Deferred, because an answer that breaks off panics with
 		// http.ErrAbortHandler.
-		defer func() { log.Printf("%q %q %d in %v", r.Method, r.URL.Path, rec.status, time.Since(began)) }() //nolint:gosec // G706: %q quotes
+		defer func() {
+			log.Printf("%q %q %d in %v", r.Method, r.URL.Path, rec.status, //nolint:gosec // G706: %q quotes
+				time.Since(began))
+		}()
 		next.ServeHTTP(rec, r)
 	})
 }

@@ -17,13 +17,16 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	pool, err := passenger.New(passenger.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	app, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: root}}})
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", app)) //nolint:gosec // G114: as short as it gets
 }

@@ -31,6 +31,7 @@ func (f isolated) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if app.Root != "" && len(app.StartCommand) == 0 {
 		return nil, errors.New("cannot start " + app.Name() + " in namespaces: give it a start command")
 	}
+
 	app.StartCommand = slices.Concat(enter, app.StartCommand)
 
 	return f.Factory.NewSpawner(app)
@@ -41,12 +42,14 @@ func run(root string, command []string) error {
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = processes.Close() }() // after the pool, which does not close what it was given
 
 	pool, err := passenger.New(passenger.Config{Spawner: isolated{processes}})
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = pool.Close() }()
 
 	app, err := handler.New(pool, handler.Config{
@@ -63,5 +66,6 @@ func main() {
 	if len(os.Args) < 3 {
 		log.Fatal("usage: namespaces DIRECTORY COMMAND [ARGUMENT...]")
 	}
+
 	log.Fatal(run(os.Args[1], os.Args[2:]))
 }

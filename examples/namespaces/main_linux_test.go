@@ -42,6 +42,7 @@ func TestIsolatedProcessesAreWhatSpawnersPromise(t *testing.T) {
 		app := func(command string) spawner.App {
 			return spawner.App{Root: t.TempDir(), GroupName: "hello", StartCommand: []string{command}}
 		}
+
 		return spawnertest.Subject{
 			Factory: newFactory(t),
 			App:     app(program),

@@ -15,6 +15,7 @@ func Front(app http.Handler) http.Handler {
 			http.Error(w, "no robots", http.StatusForbidden)
 			return
 		}
+
 		r.Header.Set("X-Front", "yes")
 		app.ServeHTTP(w, r)
 	})

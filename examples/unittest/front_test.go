@@ -30,6 +30,7 @@ func serve(t *testing.T, script spawnertest.Script) http.Handler {
 		Options: passenger.Options{App: spawner.App{Root: "/srv/app"}},
 	})
 	require.NoError(t, err)
+
 	return unittest.Front(app)
 }
 
@@ -37,6 +38,7 @@ func get(h http.Handler, agent string) *httptest.ResponseRecorder {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/hello", nil)
 	r.Header.Set("User-Agent", agent)
 	h.ServeHTTP(w, r)
+
 	return w
 }
 

@@ -21,6 +21,7 @@ func Client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 	if account == instancedir.ReadOnlyAccount {
 		read = i.ReadOnlyPassword
 	}
+
 	password, err := read()
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), err == nil && password == "":
@@ -28,5 +29,6 @@ func Client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 	case err != nil:
 		return nil, err
 	}
+
 	return &apiserver.Client{Socket: i.Socket(socket), Name: account, Password: password}, nil
 }

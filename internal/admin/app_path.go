@@ -21,10 +21,12 @@ func NewAppPath(path string) (AppPath, error) {
 	if err != nil {
 		return AppPath{}, err
 	}
+
 	p := AppPath{Path: abs, resolved: resolve(abs)}
 	if strings.HasSuffix(path, "/") && abs != "/" {
 		p.Path += "/"
 	}
+
 	return p, nil
 }
 
@@ -34,6 +36,7 @@ func resolve(path string) string {
 	if err != nil {
 		return ""
 	}
+
 	return resolved
 }
 
@@ -54,10 +57,12 @@ func (p AppPath) matches(a *App) bool {
 		if dir == "" {
 			continue
 		}
+
 		if isBelow(dir, p.Path) || p.resolved != "" && isBelow(dir, p.resolved) {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -71,7 +76,9 @@ func (p AppPath) IsIn(root string) bool {
 	if isBelow(strings.TrimSuffix(p.Path, "/"), root) {
 		return true
 	}
+
 	resolved := resolve(root)
+
 	return resolved != "" && p.resolved != "" && isBelow(p.resolved, resolved)
 }
 
@@ -81,8 +88,10 @@ func (p AppPath) Near(apps []App) []App {
 	path := strings.TrimSuffix(p.Path, "/")
 	near := func(a App) bool {
 		inRelease := p.resolved != "" && a.Release != "" && isBelow(p.resolved, a.Release)
-		return inRelease || isBelow(path, a.Root) || alike(filepath.Base(path), filepath.Base(a.Root)) || strings.EqualFold(path, a.Root)
+		return inRelease || isBelow(path, a.Root) || alike(filepath.Base(path), filepath.Base(a.Root)) ||
+			strings.EqualFold(path, a.Root)
 	}
+
 	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool { return !near(a) })
 }
 
@@ -91,6 +100,7 @@ func NearName(apps []App, name string) []App {
 	if name == "" {
 		return nil
 	}
+
 	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool {
 		withoutEnvironment, _, _ := strings.Cut(a.Name, " (")
 		return !alike(name, a.Name) && !alike(name, withoutEnvironment) && strings.TrimSuffix(name, "/") != a.Root &&
@@ -112,16 +122,20 @@ func edits(a, b string) int {
 	for j := range row {
 		row[j] = j
 	}
+
 	for i := range len(a) {
 		diagonal := row[0]
+
 		row[0]++
 		for j := range len(b) {
 			n := diagonal
 			if a[i] != b[j] {
 				n = 1 + min(diagonal, row[j], row[j+1])
 			}
+
 			diagonal, row[j+1] = row[j+1], n
 		}
 	}
+
 	return row[len(b)]
 }

@@ -28,18 +28,23 @@ func Apps(ctx context.Context, client *apiserver.Client) ([]App, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if s.Schema == 0 {
 		return appsOfOriginal(ctx, client)
 	}
+
 	apps := make([]App, 0, len(s.Groups))
 	for i := range s.Groups {
 		g := &s.Groups[i]
+
 		app := App{Name: g.Name, Root: g.AppRoot, Release: g.ReleaseRoot}
 		for j := range g.Processes {
 			app.PIDs = append(app.PIDs, g.Processes[j].PID)
 		}
+
 		apps = append(apps, app)
 	}
+
 	return apps, nil
 }
 
@@ -49,6 +54,7 @@ func appsOfOriginal(ctx context.Context, client *apiserver.Client) ([]App, error
 	if err != nil {
 		return nil, err
 	}
+
 	return parseApps(body)
 }
 
@@ -61,16 +67,20 @@ func parseApps(body []byte) ([]App, error) {
 		} `xml:"supergroups>supergroup>group"`
 	}
 	d := xml.NewDecoder(bytes.NewReader(body))
+
 	// It says ISO 8859-1, and is UTF-8.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	if err := d.Decode(&info); err != nil {
 		return nil, fmt.Errorf("the admin API answers something else than a pool: %w", err)
 	}
+
 	apps := make([]App, 0, len(info.Groups))
 	for _, g := range info.Groups {
 		apps = append(apps, App{Name: g.Name, Root: g.Root, PIDs: g.PIDs})
 	}
+
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+
 	return apps, nil
 }
 
@@ -80,7 +90,9 @@ func Names(apps []App) []string {
 	for _, a := range apps {
 		names = append(names, a.Name)
 	}
+
 	slices.Sort(names)
+
 	return slices.Compact(names)
 }
 

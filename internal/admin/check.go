@@ -57,9 +57,11 @@ func (h *Host) Check(ctx context.Context, begin func(name string), end func(Resu
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+
 		begin(c.name)
 		end(h.run(ctx, c))
 	}
+
 	return ctx.Err()
 }
 
@@ -68,6 +70,7 @@ func (h *Host) run(ctx context.Context, c check) Result {
 	defer cancel()
 	r := c.run(ctx, h)
 	r.Group, r.Name = c.group, c.name
+
 	return r
 }
 
@@ -77,10 +80,12 @@ func checks() []check {
 		{"Installation", "other programs of the name", checkOthers},
 	}
 	all = append(all, registryChecks()...)
+
 	all = append(all, systemChecks()...)
 	for _, l := range languages {
 		all = append(all, l.checks()...)
 	}
+
 	return all
 }
 

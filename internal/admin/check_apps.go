@@ -35,20 +35,26 @@ const greeting = "hello from passenger"
 var languages = []language{
 	{
 		name: "Ruby", commands: []string{"ruby"}, version: []string{"-e", "puts RUBY_VERSION"},
-		needs: "require 'rack'; print Rack.release", needsName: "Rack", needsAdvice: "gem install rack, unless applications bring it along by Bundler",
-		file: "config.ru", text: "run lambda { |env| [200, { 'content-type' => 'text/plain' }, ['" + greeting + "']] }\n", option: "--ruby",
+		needs: "require 'rack'; print Rack.release", needsName: "Rack",
+		needsAdvice: "gem install rack, unless applications bring it along by Bundler",
+		file:        "config.ru", text: "run lambda { |env| [200, { 'content-type' => 'text/plain' }, ['" + greeting +
+			"']] }\n", option: "--ruby",
 	},
 	{
-		name: "Python", commands: []string{"python3", "python"}, version: []string{"-c", "import sys; print(sys.version.split()[0])"},
-		file: "passenger_wsgi.py", option: "--python",
-		text: "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', 'text/plain')])\n    return [b'" + greeting + "']\n",
+		name: "Python", commands: []string{"python3", "python"},
+		version: []string{"-c", "import sys; print(sys.version.split()[0])"},
+		file:    "passenger_wsgi.py", option: "--python",
+		text: "def application(environ, start_response):\n    start_response('200 OK', [('Content-Type', " +
+			"'text/plain')])\n    return [b'" + greeting + "']\n",
 	},
 	{
 		name: "Node.js", commands: []string{"node", "nodejs"}, version: []string{"-p", "process.version"},
-		file: "app.js", text: "require('http').createServer((q, r) => r.end('" + greeting + "')).listen(0);\n", option: "--nodejs",
+		file: "app.js", text: "require('http').createServer((q, r) => r.end('" + greeting + "')).listen(0);\n",
+		option: "--nodejs",
 	},
 	{
-		name: "PHP", commands: []string{"php"}, version: []string{"-r", "echo PHP_VERSION;"}, file: "index.php", text: "<?php echo '" + greeting + "';\n",
+		name: "PHP", commands: []string{"php"}, version: []string{"-r", "echo PHP_VERSION;"}, file: "index.php",
+		text:    "<?php echo '" + greeting + "';\n",
 		command: func(php string) string { return "'" + php + "' -S 127.0.0.1:$PORT index.php" },
 	},
 }
@@ -59,6 +65,7 @@ func (l *language) checks() []check {
 		all = append(all, check{l.name, l.needsName, l.checkNeeds})
 		all = append(all, check{l.name, "Bundler", checkBundler})
 	}
+
 	return append(all, check{l.name, "application", l.checkApp})
 }
 
@@ -69,6 +76,7 @@ func (l *language) find() string {
 			return path
 		}
 	}
+
 	return ""
 }
 
@@ -77,10 +85,12 @@ func (l *language) checkInterpreter(ctx context.Context, _ *Host) Result {
 	if path == "" {
 		return skip("no %s in PATH", strings.Join(l.commands, " nor "))
 	}
+
 	version, err := ask(ctx, path, l.version...)
 	if err != nil {
 		return fail("correct its installation, or remove it from PATH", "%s does not tell its version: %v", path, err)
 	}
+
 	return ok("%s, %s", version, path)
 }
 
@@ -89,10 +99,12 @@ func (l *language) checkNeeds(ctx context.Context, _ *Host) Result {
 	if path == "" {
 		return skip("no interpreter")
 	}
+
 	version, err := ask(ctx, path, "-e", l.needs)
 	if err != nil {
 		return warn(l.needsAdvice, "%s cannot load it", path)
 	}
+
 	return ok("%s", version)
 }
 
@@ -101,10 +113,12 @@ func checkBundler(ctx context.Context, _ *Host) Result {
 	if err != nil {
 		return skip("no interpreter")
 	}
+
 	version, err := ask(ctx, path, "-e", "require 'bundler'; print Bundler::VERSION")
 	if err != nil {
 		return warn("gem install bundler, if applications have a Gemfile", "%s cannot load it", path)
 	}
+
 	return ok("%s", version)
 }
 
@@ -116,8 +130,10 @@ func ask(ctx context.Context, name string, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	const most = 80
+
 	return Printable(line[:min(len(line), most)]), nil
 }
 
@@ -134,14 +150,17 @@ func (l *language) checkApp(ctx context.Context, h *Host) Result {
 			return skip("no %s", l.needsName)
 		}
 	}
+
 	dir, err := os.MkdirTemp("", "psg")
 	if err != nil {
 		return fail("make the directory for temporary files writable, or name another one with TMPDIR", "%v", err)
 	}
+
 	err = l.serve(ctx, h, path, dir)
 	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return fail("start an application by hand, which says more: passenger start DIRECTORY", "%v", err)
 	}
+
 	return ok("starts and answers")
 }
 
@@ -149,12 +168,17 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.text), 0o600); err != nil {
 		return err
 	}
-	args := []string{"start", dir, "--address", "127.0.0.1", "--port", "0", "--instance-registry-dir", h.Registry, "--environment", "production"}
+
+	args := []string{
+		"start", dir, "--address", "127.0.0.1", "--port", "0", "--instance-registry-dir", h.Registry,
+		"--environment", "production",
+	}
 	if l.command != nil {
 		args = append(args, "--start-command", l.command(interpreter))
 	} else {
 		args = append(args, l.option, interpreter)
 	}
+
 	server := exec.CommandContext(ctx, h.Program, args...)
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what people press is not for it
@@ -166,19 +190,23 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	if err != nil {
 		return err
 	}
+
 	if err := server.Start(); err != nil {
 		return err
 	}
+
 	lines := bufio.NewReader(out)
 	err = greet(ctx, lines)
 	if terr := server.Process.Signal(syscall.SIGTERM); err == nil {
 		err = terr
 	}
+
 	_, rerr := io.Copy(io.Discard, lines)
 	err = errors.Join(err, rerr, server.Wait())
 	if err != nil && trouble.String() != "" {
 		err = fmt.Errorf("%w\n%s", err, trouble.String())
 	}
+
 	return err
 }
 
@@ -191,6 +219,7 @@ func greet(ctx context.Context, lines *bufio.Reader) error {
 		if found := accessible.FindStringSubmatch(line); found != nil {
 			return fetchGreeting(ctx, found[1])
 		}
+
 		if err != nil {
 			return errors.New("the server did not start")
 		}
@@ -202,20 +231,24 @@ func fetchGreeting(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
+
 	transport := &http.Transport{DisableKeepAlives: true} // no proxy is between
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = resp.Body.Close() }() // it is read
 	const most = 4096
 	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	if err != nil {
 		return err
 	}
+
 	if resp.StatusCode != http.StatusOK || string(body) != greeting {
 		return fmt.Errorf("the application answered with status %d", resp.StatusCode)
 	}
+
 	return nil
 }
 

@@ -13,11 +13,15 @@ const programName = "passenger"
 func checkPath(_ context.Context, h *Host) Result {
 	found, err := exec.LookPath(programName)
 	if err != nil {
-		return warn("add "+filepath.Dir(h.Program)+" to PATH, or link the program from a directory in it", "%s is not in PATH", programName)
+		return warn("add "+filepath.Dir(h.Program)+" to PATH, or link the program from a directory in it",
+			"%s is not in PATH", programName)
 	}
+
 	if !sameFile(found, h.Program) {
-		return warn("look which of them is meant, and remove the other or change the order of PATH", "in PATH, %s is %s, and this is %s", programName, found, h.Program)
+		return warn("look which of them is meant, and remove the other or change the order of PATH",
+			"in PATH, %s is %s, and this is %s", programName, found, h.Program)
 	}
+
 	return ok("%s", found)
 }
 
@@ -29,11 +33,14 @@ func checkOthers(_ context.Context, h *Host) Result {
 		if err != nil || dir == "" || info.IsDir() || info.Mode()&0o111 == 0 || sameFile(path, h.Program) {
 			continue
 		}
+
 		others = append(others, path)
 	}
+
 	if len(others) > 0 {
 		return warn("remove it, unless you mean to have both", "%s", strings.Join(others, ", "))
 	}
+
 	return ok("")
 }
 
@@ -42,6 +49,8 @@ func sameFile(a, b string) bool {
 	if err != nil {
 		return false
 	}
+
 	second, err := os.Stat(b)
+
 	return err == nil && os.SameFile(first, second)
 }

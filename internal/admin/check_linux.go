@@ -14,7 +14,10 @@ import (
 
 // hiddenFromOthers are the values of hidepid with which processes of others are
 // not shown.
-var hiddenFromOthers = map[string]bool{"1": true, "2": true, "4": true, "noaccess": true, "invisible": true, "ptraceable": true}
+var hiddenFromOthers = map[string]bool{
+	"1": true, "2": true, "4": true, "noaccess": true, "invisible": true,
+	"ptraceable": true,
+}
 
 func kernelChecks() []check {
 	return []check{
@@ -34,20 +37,25 @@ func checkProcesses(context.Context, *Host) Result {
 	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &limit); err != nil {
 		return fail("", "the limit cannot be read: %v", err)
 	}
+
 	const enough = 512
 	switch {
 	case limit.Cur == unix.RLIM_INFINITY:
 		return ok("no limit")
 	case limit.Cur < enough:
-		return warn("raise it with TasksMax= and LimitNPROC= of systemd, or in /etc/security/limits.conf", "%d, threads included", limit.Cur)
+		return warn("raise it with TasksMax= and LimitNPROC= of systemd, or in /etc/security/limits.conf",
+			"%d, threads included", limit.Cur)
 	}
+
 	return ok("%d", limit.Cur)
 }
 
 func checkOvercommit(context.Context, *Host) Result {
 	if mode := sysctl("/proc/sys/vm/overcommit_memory"); mode == "2" {
-		return warn("set vm.overcommit_memory to 0, or see that there is as much swap as memory", "vm.overcommit_memory is 2: a preloader that is forked needs its memory twice")
+		return warn("set vm.overcommit_memory to 0, or see that there is as much swap as memory",
+			"vm.overcommit_memory is 2: a preloader that is forked needs its memory twice")
 	}
+
 	return ok("")
 }
 
@@ -58,17 +66,22 @@ func checkOOM(context.Context, *Host) Result {
 	if err != nil {
 		return skip("%s cannot be read", path)
 	}
+
 	const least = -1000
 	set := func(score int) error { return os.WriteFile(path, []byte(strconv.Itoa(score)), 0) }
 	if err := set(max(now-1, least)); err != nil {
 		if os.Geteuid() != 0 {
 			return skip("only root can lower the score, which is %d", now)
 		}
-		return warn("give this container or service the capability CAP_SYS_RESOURCE", "the score, which is %d, cannot be lowered: %v", now, err)
+
+		return warn("give this container or service the capability CAP_SYS_RESOURCE",
+			"the score, which is %d, cannot be lowered: %v", now, err)
 	}
+
 	if err := set(now); err != nil {
 		return warn("", "the score was lowered, and cannot be raised again: %v", err)
 	}
+
 	return ok("the score is %d", now)
 }
 
@@ -77,6 +90,7 @@ func sysctl(path string) string {
 	if err != nil {
 		return ""
 	}
+
 	return strings.TrimSpace(string(b))
 }
 
@@ -85,9 +99,12 @@ func checkProc(context.Context, *Host) Result {
 	if err != nil {
 		return fail("mount /proc", "/proc cannot be read: %v", err)
 	}
+
 	if value := hidepid(string(b)); hiddenFromOthers[value] && os.Geteuid() != 0 {
-		return warn("mount it with the option gid= and a group that you are in, or run the tools as root", "/proc is mounted with hidepid=%s: memory and CPU of others' processes are not shown", value)
+		return warn("mount it with the option gid= and a group that you are in, or run the tools as root",
+			"/proc is mounted with hidepid=%s: memory and CPU of others' processes are not shown", value)
 	}
+
 	return ok("")
 }
 
@@ -98,6 +115,7 @@ func hidepid(mounts string) (value string) {
 		if len(fields) < 4 || fields[1] != "/proc" || fields[2] != "proc" {
 			continue
 		}
+
 		value = ""
 		for option := range strings.SplitSeq(fields[3], ",") {
 			if v, found := strings.CutPrefix(option, "hidepid="); found {
@@ -105,6 +123,7 @@ func hidepid(mounts string) (value string) {
 			}
 		}
 	}
+
 	return value
 }
 
@@ -115,16 +134,23 @@ func checkPidfd(context.Context, *Host) Result {
 	if err != nil {
 		return warn(kernelAdvice, "%v: the ends of processes are noticed later", err)
 	}
+
 	_ = unix.Close(fd) // it was only tried
+
 	return ok("")
 }
 
 func checkOpenat2(context.Context, *Host) Result {
-	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS,
+	})
 	if err != nil {
 		return warn(kernelAdvice, "%v: files are opened in several steps", err)
 	}
+
 	_ = unix.Close(fd) // it was only tried
+
 	return ok("")
 }
 
@@ -134,16 +160,25 @@ func checkTmpfile(_ context.Context, h *Host) Result {
 		_ = unix.Close(fd) // it was only tried
 		return ok("%s", h.Buffers)
 	}
+
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
-		return warn("choose another file system with --data-buffer-dir, or leave it", "the file system of %s does not have it: bodies have names for a moment", h.Buffers)
+		return warn("choose another file system with --data-buffer-dir, or leave it",
+			"the file system of %s does not have it: bodies have names for a moment", h.Buffers)
 	}
+
 	return fail("choose another directory with --data-buffer-dir", "%s: %v", filepath.Clean(h.Buffers), err)
 }
 
 func checkSubreaper(context.Context, *Host) Result {
 	var set int32
-	if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&set)), 0, 0, 0); err != nil { //nolint:gosec // G103: the kernel writes there
+	//nolint:gosec // G103: the kernel writes there
+	if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER,
+		uintptr(unsafe.Pointer(&set)),
+		0,
+		0,
+		0); err != nil {
 		return warn(kernelAdvice, "%v: what processes leave behind goes to init", err)
 	}
+
 	return ok("")
 }

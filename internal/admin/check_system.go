@@ -29,24 +29,30 @@ func checkUserSwitching(ctx context.Context, _ *Host) Result {
 	if os.Geteuid() != 0 {
 		return skip("only root can: all applications run as you")
 	}
+
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
 		return warn("make a user for applications", "there is no user nobody to try it with: %v", err)
 	}
+
 	uid, err := strconv.ParseUint(nobody.Uid, 10, 32)
 	if err != nil {
 		return fail("", "the id of the user nobody is %q", nobody.Uid)
 	}
+
 	gid, err := strconv.ParseUint(nobody.Gid, 10, 32)
 	if err != nil {
 		return fail("", "the id of the group of nobody is %q", nobody.Gid)
 	}
+
 	cmd := command(ctx, "/bin/sh", "-c", ":")
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	if err := cmd.Run(); err != nil {
-		return fail("give this container or service the capabilities CAP_SETUID and CAP_SETGID, or let all applications run as one user",
+		return fail("give this container or service the capabilities CAP_SETUID and CAP_SETGID, or let all "+
+			"applications run as one user",
 			"a process could not be started as nobody: %v", err)
 	}
+
 	return ok("")
 }
 
@@ -56,17 +62,22 @@ func checkLoginShell(ctx context.Context, _ *Host) Result {
 	if err != nil {
 		return warn("leave load_shell_envvars off", "%v", err)
 	}
+
 	const marker = "passenger-check"
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	cmd := command(ctx, shell, "-l", "-c", "echo "+marker)
+
 	out, err := cmd.Output()
 	switch lines := strings.Fields(string(out)); {
 	case err != nil:
-		return warn("correct the profile of the shell, or leave load_shell_envvars off", "%s -l does not run a command: %v", shell, err)
+		return warn("correct the profile of the shell, or leave load_shell_envvars off",
+			"%s -l does not run a command: %v", shell, err)
 	case len(lines) != 1 || lines[0] != marker:
-		return warn("let the profile of the shell print nothing when it is not used by people", "%s -l prints more than the command does", shell)
+		return warn("let the profile of the shell print nothing when it is not used by people",
+			"%s -l prints more than the command does", shell)
 	}
+
 	return ok("%s", shell)
 }
 
@@ -76,15 +87,18 @@ func loginShell(uid int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	for line := range strings.Lines(string(b)) {
 		fields := strings.Split(strings.TrimSpace(line), ":")
 		if len(fields) == 7 && fields[2] == strconv.Itoa(uid) {
 			if fields[6] == "" {
 				return "/bin/sh", nil
 			}
+
 			return fields[6], nil
 		}
 	}
+
 	return "", fmt.Errorf("/etc/passwd has no user %d, so no shell", uid)
 }
 
@@ -93,11 +107,15 @@ func checkFiles(context.Context, *Host) Result {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fail("", "the limit cannot be read: %v", err)
 	}
+
 	const enough = 4096
+
 	// Go programs have the soft limit raised to the hard one.
 	if limit.Max < enough {
-		return warn("raise it with LimitNOFILE= of systemd, or in /etc/security/limits.conf", "%d: a connection of a client needs two", limit.Max)
+		return warn("raise it with LimitNOFILE= of systemd, or in /etc/security/limits.conf",
+			"%d: a connection of a client needs two", limit.Max)
 	}
+
 	return ok("%d", limit.Max)
 }
 
@@ -110,9 +128,11 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 		if errors.Is(err, syscall.ESRCH) {
 			return os.ErrProcessDone
 		}
+
 		return err
 	}
 	cmd.WaitDelay = time.Second
 	cmd.Dir = "/"
+
 	return cmd
 }

@@ -17,6 +17,7 @@ func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string)
 	if err != nil {
 		return ""
 	}
+
 	var failures []passenger.FailedSpawn
 	if json.Unmarshal(body, &failures) != nil {
 		return ""
@@ -28,7 +29,9 @@ func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string)
 	if len(failures) == 0 {
 		return ""
 	}
+
 	var b strings.Builder
 	_ = passenger.WriteFailedSpawns(&b, failures, passenger.TextOptions{}) // a buffer takes everything
+
 	return b.String()
 }

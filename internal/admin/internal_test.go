@@ -81,14 +81,32 @@ func FuzzColouredText(f *testing.F) {
 
 func TestUsage(t *testing.T) {
 	before := cpuTimes{user: 1, system: 1, idle: 8}
-	now := cpuTimes{user: 2, nice: 1, system: 2, iowait: 1, idle: 13, steal: 1}
-	require.Equal(t, CPUUsage{Usage: 40, User: 10, Nice: 10, System: 10, IOWait: 10, Idle: 50, Steal: 10}, now.usage(before))
+	now := cpuTimes{
+		user:   2,
+		nice:   1,
+		system: 2,
+		iowait: 1,
+		idle:   13,
+		steal:  1,
+	}
+	require.Equal(t, CPUUsage{
+		Usage:  40,
+		User:   10,
+		Nice:   10,
+		System: 10,
+		IOWait: 10,
+		Idle:   50,
+		Steal:  10,
+	}, now.usage(before))
 	require.Equal(t, CPUUsage{Idle: 100}, now.usage(now), "no time has passed")
 	require.Equal(t, CPUUsage{Idle: 100}, before.usage(now), "counters that shrink are no use")
 }
 
 func TestUptime(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 59.9: "59s", 60: "1m 0s", 3600: "1h 0m 0s", 90061: "1d 1h 1m 1s"} {
+	for seconds, want := range map[float64]string{
+		0: "0s", 59.9: "59s", 60: "1m 0s", 3600: "1h 0m 0s",
+		90061: "1d 1h 1m 1s",
+	} {
 		require.Equal(t, want, uptime(seconds))
 	}
 }
@@ -100,6 +118,7 @@ func TestTail(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 302, n)
 	}
+
 	require.LessOrEqual(t, len(kept.String()), maxTail)
 	require.True(t, strings.HasSuffix(kept.String(), "x?"))
 }

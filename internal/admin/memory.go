@@ -46,12 +46,19 @@ func newMemoryTable(processes []procstat.Process) *MemoryTable {
 	for i := range processes {
 		p := &processes[i]
 		t.Processes = append(t.Processes, MemoryProcess{
-			PID: p.PID, PPID: p.PPID, VMSize: p.VMSize, RSS: p.RSS, PrivateDirty: p.PrivateDirty, Swap: p.Swap, Name: processName(p.Command.Or("?")),
+			PID:          p.PID,
+			PPID:         p.PPID,
+			VMSize:       p.VMSize,
+			RSS:          p.RSS,
+			PrivateDirty: p.PrivateDirty,
+			Swap:         p.Swap,
+			Name:         processName(p.Command.Or("?")),
 		})
 		private, known := p.PrivateDirty.Get()
 		t.TotalPrivateDirty += private
 		t.Complete = t.Complete && known
 	}
+
 	return t
 }
 
@@ -73,54 +80,72 @@ func (r *MemoryReport) WriteText(w io.Writer, colour bool) error {
 		r.Apache.write(&b, "Apache processes", true, colour)
 		b.WriteString("\n\n")
 	}
+
 	if r.Nginx != nil {
 		r.Nginx.write(&b, "Nginx processes", true, colour)
 		b.WriteString("\n\n")
 	}
+
 	r.Passenger.write(&b, "Passenger processes", false, colour)
 	_, err := io.WriteString(w, b.String())
+
 	return err
 }
 
 func (t *MemoryTable) write(b *strings.Builder, title string, parents, colour bool) {
 	rows := make([][]string, 1, 1+len(t.Processes))
+
 	rows[0] = []string{"PID", "PPID", "VMSize", "Private", "Name"}
 	for i := range t.Processes {
 		p := &t.Processes[i]
-		rows = append(rows, []string{fmt.Sprint(p.PID), parent(p.PPID), megabytes(p.VMSize), megabytes(p.PrivateDirty), Printable(p.Name)})
+		rows = append(rows, []string{
+			fmt.Sprint(p.PID), parent(p.PPID), megabytes(p.VMSize), megabytes(p.PrivateDirty),
+			Printable(p.Name),
+		})
 	}
+
 	if !parents {
 		for i := range rows {
 			rows[i] = append(rows[i][:1:1], rows[i][2:]...)
 		}
 	}
+
 	last := len(rows[0]) - 1
 	width := len(rows[0][last]) + 1
+
 	widths := make([]int, last)
 	for i := range last {
 		for _, row := range rows {
 			widths[i] = max(widths[i], len(row[i]))
 		}
+
 		width += widths[i] + len("  ")
 	}
+
 	b.WriteString(bar(title, width, colour) + "\n")
+
 	for n, row := range rows {
 		if len(t.Processes) == 0 {
 			break
 		}
+
 		for i, width := range widths {
 			fmt.Fprintf(b, "%-*s  ", width, row[i])
 		}
+
 		b.WriteString(row[last] + "\n")
 		if n == 0 {
 			b.WriteString(strings.Repeat("-", width) + "\n")
 		}
 	}
+
 	unknown := ""
 	if !t.Complete {
 		unknown = " (?)"
 	}
-	fmt.Fprintf(b, "### Processes: %d\n### Total private dirty RSS: %.2f MB%s\n", len(t.Processes), float64(t.TotalPrivateDirty)/(1<<20), unknown)
+
+	fmt.Fprintf(b, "### Processes: %d\n### Total private dirty RSS: %.2f MB%s\n", len(t.Processes),
+		float64(t.TotalPrivateDirty)/(1<<20), unknown)
 }
 
 // bar is a title in the middle of a line of dashes.
@@ -131,6 +156,7 @@ func bar(title string, width int, colour bool) string {
 	if colour {
 		return terminal.Heading + text + terminal.Reset
 	}
+
 	return text
 }
 
@@ -139,6 +165,7 @@ func parent(ppid procstat.Value[int]) string {
 	if !known {
 		return "?"
 	}
+
 	return fmt.Sprint(n)
 }
 
@@ -147,5 +174,6 @@ func megabytes(size procstat.Value[int64]) string {
 	if !known {
 		return "?"
 	}
+
 	return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
 }

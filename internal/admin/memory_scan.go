@@ -38,8 +38,10 @@ func (s *MemoryScan) Run(ctx context.Context) (*MemoryReport, error) {
 	ours, cores := s.askInstances(ctx)
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, fmt.Errorf("the processes of this system cannot be read: %w", errors.Join(errors.ErrUnsupported, err))
+		return nil, fmt.Errorf("the processes of this system cannot be read: %w",
+			errors.Join(errors.ErrUnsupported, err))
 	}
+
 	found := map[int]looked{}
 	for _, entry := range entries {
 		if pid, err := strconv.Atoi(entry.Name()); err == nil {
@@ -52,30 +54,37 @@ func (s *MemoryScan) Run(ctx context.Context) (*MemoryReport, error) {
 		switch {
 		case below(found, pid, ours, cores) || p.isPassenger():
 			passenger = append(passenger, pid)
-		case p.is("apache2", "apache2.worker", "httpd", "httpd.worker") || s.HTTPD != "" && p.is(filepath.Base(s.HTTPD), filepath.Base(s.HTTPD)+".worker"):
+		case p.is("apache2", "apache2.worker", "httpd", "httpd.worker") || s.HTTPD != "" &&
+			p.is(filepath.Base(s.HTTPD), filepath.Base(s.HTTPD)+".worker"):
 			apache = append(apache, pid)
 		case p.is("nginx"):
 			nginx = append(nginx, pid)
 		}
 	}
+
 	r := &MemoryReport{Version: s.Version, At: time.Now()}
 	if r.Passenger, err = table(passenger); err != nil {
 		return nil, err
 	}
+
 	if !s.NoApache {
 		t, err := table(apache)
 		if err != nil {
 			return nil, err
 		}
+
 		r.Apache = &t
 	}
+
 	if !s.NoNginx {
 		t, err := table(nginx)
 		if err != nil {
 			return nil, err
 		}
+
 		r.Nginx = &t
 	}
+
 	return r, nil
 }
 
@@ -87,11 +96,14 @@ func below(found map[int]looked, pid int, ours, cores claims) bool {
 		if !exists {
 			return false
 		}
+
 		if ours.include(pid) || cores.include(p.parent) {
 			return true
 		}
+
 		pid = p.parent
 	}
+
 	return false
 }
 
@@ -101,13 +113,16 @@ func table(pids []int) (MemoryTable, error) {
 	if err != nil {
 		return MemoryTable{}, err
 	}
+
 	processes := make([]procstat.Process, 0, len(found))
 	for _, p := range found {
 		if !p.Zombie() {
 			processes = append(processes, p)
 		}
 	}
+
 	slices.SortFunc(processes, func(a, b procstat.Process) int { return cmp.Compare(a.PID, b.PID) })
+
 	return *newMemoryTable(processes), nil
 }
 
@@ -119,20 +134,25 @@ func (s *MemoryScan) askInstances(ctx context.Context) (ours, cores claims) {
 		instance := &s.Instances[i]
 		apps, err := s.ask(ctx, instance)
 		if err != nil {
-			s.Warn(fmt.Sprintf("the instance %s does not tell its processes, some of which may be missing: %v", instance.Name, err))
+			s.Warn(fmt.Sprintf("the instance %s does not tell its processes, some of which may be missing: %v",
+				instance.Name, err))
 			continue
 		}
+
 		for _, app := range apps {
 			for _, pid := range app.PIDs {
 				ours.add(pid, instance.UID)
 			}
 		}
+
 		// What the directory says is believed when the agent has answered.
 		for _, pid := range []int{instance.Properties.WatchdogPID, instance.Properties.CorePID} {
 			ours.add(pid, instance.UID)
 		}
+
 		cores.add(instance.Properties.CorePID, instance.UID)
 	}
+
 	return ours, cores
 }
 
@@ -141,8 +161,10 @@ func (s *MemoryScan) ask(ctx context.Context, instance *instancedir.Instance) ([
 	if err != nil {
 		return nil, err
 	}
+
 	ctx, cancel := context.WithTimeout(ctx, s.CallTimeout)
 	defer cancel()
+
 	return Apps(ctx, client)
 }
 
@@ -161,11 +183,14 @@ func (c claims) include(pid int) bool {
 	if !claimed || uid == 0 {
 		return claimed
 	}
+
 	info, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
 	if err != nil {
 		return false
 	}
+
 	stat, ok := info.Sys().(*syscall.Stat_t)
+
 	return ok && int64(stat.Uid) == int64(uid)
 }
 
@@ -187,19 +212,23 @@ func look(pid int) (p looked) {
 	if line == "" {
 		return p // a kernel thread, or gone
 	}
+
 	p.words = strings.Split(strings.TrimRight(line, "\x00"), "\x00")
 	stat := readSome(filepath.Join(dir, "stat"))
 	if i := strings.LastIndexByte(stat, ')'); i >= 0 {
 		if fields := strings.Fields(stat[i+1:]); len(fields) > 1 {
 			p.parent, _ = strconv.Atoi(fields[1]) // 0: nobody's
 		}
+
 		if begin := strings.IndexByte(stat, '('); begin >= 0 && begin < i {
 			p.name = stat[begin+1 : i]
 		}
 	}
+
 	if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil {
 		p.name = filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
 	}
+
 	return p
 }
 
@@ -210,6 +239,7 @@ func readSome(path string) string {
 	}
 	defer f.Close()
 	b, _ := io.ReadAll(io.LimitReader(f, maxCommandLine)) // what there is of a process that ends
+
 	return string(b)
 }
 
@@ -221,19 +251,23 @@ func (p *looked) isPassenger() bool {
 	if len(strings.TrimSpace(strings.Join(p.words, ""))) == 0 {
 		return false
 	}
+
 	own, _ := os.Executable() // empty: known by its usual name only
 	if (p.name == "passenger" || own != "" && p.name == filepath.Base(own)) && len(p.words) > 1 {
 		return slices.Contains([]string{"start", "core", "flying"}, p.words[1])
 	}
+
 	words := strings.Fields(strings.Join(p.words, " "))
 	if first := words[0]; first == "Passenger" || first == "Rails:" || first == "Rack:" {
 		return true
 	}
+
 	for _, word := range words {
 		switch filepath.Base(word) {
 		case "PassengerAgent", "wsgi-loader.py", "rack-loader.rb", "rack-preloader.rb":
 			return true
 		}
 	}
+
 	return false
 }

@@ -14,16 +14,25 @@ import (
 func TestMemoryReportWriteText(t *testing.T) {
 	const mb = 1 << 20
 	r := admin.MemoryReport{
-		Version: "1.2.3", At: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+		Version: "1.2.3",
+		At:      time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 		Apache: &admin.MemoryTable{
 			Processes: []admin.MemoryProcess{{
-				PID: 1200, PPID: procstat.Known(1), VMSize: procstat.Known(int64(803 * mb / 10)), PrivateDirty: procstat.Known(int64(21 * mb / 10)), Name: "/usr/sbin/apache2",
+				PID: 1200, PPID: procstat.Known(1), VMSize: procstat.Known(int64(803 * mb / 10)),
+				PrivateDirty: procstat.Known(int64(21 * mb / 10)), Name: "/usr/sbin/apache2",
 			}},
 			TotalPrivateDirty: 2202009, Complete: true,
 		},
 		Nginx: &admin.MemoryTable{Complete: true},
 		Passenger: admin.MemoryTable{Processes: []admin.MemoryProcess{
-			{PID: 77, VMSize: procstat.Known(int64(mb)), Name: "a\x1b[2Jb"}, {PID: 1234567, Name: strings.Repeat("long", 20)},
+			{
+				PID:    77,
+				VMSize: procstat.Known(int64(mb)),
+				Name:   "a\x1b[2Jb",
+			}, {
+				PID:  1234567,
+				Name: strings.Repeat("long", 20),
+			},
 		}},
 	}
 	var b strings.Builder

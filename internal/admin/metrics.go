@@ -78,12 +78,15 @@ func (m SystemMetrics) Only(p Parts) SystemMetrics {
 	if !p.General {
 		m.General = nil
 	}
+
 	if !p.CPU {
 		m.CPU = nil
 	}
+
 	if !p.Memory {
 		m.Memory = nil
 	}
+
 	return m
 }
 
@@ -104,17 +107,24 @@ type counters struct {
 func (t cpuTimes) usage(before cpuTimes) CPUUsage {
 	since := func(now, then float64) float64 { return max(now-then, 0) }
 	u := CPUUsage{
-		User: since(t.user, before.user), Nice: since(t.nice, before.nice), System: since(t.system, before.system),
-		IOWait: since(t.iowait, before.iowait), Idle: since(t.idle, before.idle), Steal: since(t.steal, before.steal),
+		User:   since(t.user, before.user),
+		Nice:   since(t.nice, before.nice),
+		System: since(t.system, before.system),
+		IOWait: since(t.iowait, before.iowait),
+		Idle:   since(t.idle, before.idle),
+		Steal:  since(t.steal, before.steal),
 	}
 	all := u.User + u.Nice + u.System + u.IOWait + u.Idle + u.Steal
 	if all == 0 {
 		return CPUUsage{Idle: 100}
 	}
+
 	for _, share := range []*float64{&u.User, &u.Nice, &u.System, &u.IOWait, &u.Idle, &u.Steal} {
 		*share *= 100 / all
 	}
+
 	u.Usage = max(100-u.Idle-u.IOWait, 0)
+
 	return u
 }
 
@@ -123,6 +133,8 @@ func rate(now, before uint64, elapsed time.Duration) *float64 {
 	if now < before || elapsed <= 0 {
 		return nil
 	}
+
 	r := float64(now-before) / elapsed.Seconds()
+
 	return &r
 }

@@ -19,6 +19,7 @@ func (m *SystemMetrics) WriteText(w io.Writer, colour bool) error {
 		if colour {
 			text = terminal.Heading + text + terminal.Reset
 		}
+
 		b.WriteString(text + "\n")
 	}
 	if g := m.General; g != nil {
@@ -28,29 +29,37 @@ func (m *SystemMetrics) WriteText(w io.Writer, colour bool) error {
 		fmt.Fprintf(&b, "Processes         : %d, %d running\n", g.Count, g.Running)
 		fmt.Fprintf(&b, "Fork rate         : %s\n\n", perSecond(g.ForkRate, 1, ""))
 	}
+
 	if c := m.CPU; c != nil {
 		heading("CPU")
 		c.write(&b)
 	}
+
 	if mem := m.Memory; mem != nil {
 		heading("Memory")
 		mem.write(&b)
 	}
+
 	_, err := io.WriteString(w, b.String())
+
 	return err
 }
 
 func (c *CPUMetrics) write(b *strings.Builder) {
 	fmt.Fprintf(b, "Number of CPUs    : %4d\n", c.Count)
 	line := func(label string, u CPUUsage) {
-		fmt.Fprintf(b, "%-18s: %3.0f%%  -- %3.0f%% user, %3.0f%% nice, %3.0f%% system, %3.0f%% idle\n", label, u.Usage, u.User, u.Nice, u.System, u.Idle)
+		fmt.Fprintf(b, "%-18s: %3.0f%%  -- %3.0f%% user, %3.0f%% nice, %3.0f%% system, %3.0f%% idle\n", label, u.Usage,
+			u.User, u.Nice, u.System, u.Idle)
 	}
 	line("Average CPU usage", c.Average)
+
 	for i, u := range c.CPUs {
 		line(fmt.Sprintf("  CPU %d", i+1), u)
 	}
+
 	each := func(width int, label string, of func(CPUUsage) float64) {
 		fmt.Fprintf(b, "%-*s: %3.0f%%\n", width, label, of(c.Average))
+
 		for i, u := range c.CPUs {
 			fmt.Fprintf(b, "%-*s: %3.0f%%\n", width, fmt.Sprintf("  CPU %d", i+1), of(u))
 		}
@@ -70,13 +79,15 @@ func (m *MemoryMetrics) write(b *strings.Builder) {
 	mb("Swap total", m.SwapTotal, "")
 	mb("Swap used", m.SwapUsed, share(m.SwapUsed, m.SwapTotal))
 	mb("Swap free", m.SwapFree, "")
-	fmt.Fprintf(b, "Swap in           : %s\nSwap out          : %s\n\n", perSecond(m.SwapIn, 1<<20, " MB"), perSecond(m.SwapOut, 1<<20, " MB"))
+	fmt.Fprintf(b, "Swap in           : %s\nSwap out          : %s\n\n", perSecond(m.SwapIn, 1<<20, " MB"),
+		perSecond(m.SwapOut, 1<<20, " MB"))
 }
 
 func share(part, whole uint64) string {
 	if whole == 0 {
 		return ""
 	}
+
 	return fmt.Sprintf(" (%.0f%%)", 100*float64(part)/float64(whole))
 }
 
@@ -84,11 +95,13 @@ func perSecond(r *float64, unit float64, name string) string {
 	if r == nil {
 		return "unknown"
 	}
+
 	return fmt.Sprintf("%.1f%s/sec", *r/unit, name)
 }
 
 func uptime(seconds float64) string {
 	d := time.Duration(seconds) * time.Second
+
 	text := ""
 	for _, unit := range []struct {
 		size time.Duration
@@ -99,6 +112,7 @@ func uptime(seconds float64) string {
 			d %= unit.size
 		}
 	}
+
 	return text + fmt.Sprintf("%ds", d/time.Second)
 }
 
@@ -166,39 +180,57 @@ func (m *SystemMetrics) WriteXML(w io.Writer) error {
 	x := xmlMetrics{Form: "1.0"}
 	if g := m.General; g != nil {
 		x.General = &xmlGeneral{
-			Now: newXMLTime(m.At), Version: m.Version, Kernel: g.Kernel, Booted: newXMLTime(g.Booted),
-			Seconds: int64(g.Uptime), Uptime: uptime(g.Uptime), One: decimals(g.Load1), Five: decimals(g.Load5), Fifteen: decimals(g.Load15),
-			Count: g.Count, Forks: optional(g.ForkRate, 1),
+			Now:     newXMLTime(m.At),
+			Version: m.Version,
+			Kernel:  g.Kernel,
+			Booted:  newXMLTime(g.Booted),
+			Seconds: int64(g.Uptime),
+			Uptime:  uptime(g.Uptime),
+			One:     decimals(g.Load1),
+			Five:    decimals(g.Load5),
+			Fifteen: decimals(g.Load15),
+			Count:   g.Count,
+			Forks:   optional(g.ForkRate, 1),
 		}
 	}
+
 	if c := m.CPU; c != nil {
 		x.CPU = &xmlCPU{Count: c.Count, Average: newXMLUsage(0, c.Average)}
 		for i, u := range c.CPUs {
 			x.CPU.CPUs = append(x.CPU.CPUs, newXMLUsage(i+1, u))
 		}
 	}
+
 	if mem := m.Memory; mem != nil {
 		x.Memory = &xmlMemory{
-			mem.Total >> 10, mem.Used >> 10, mem.Free >> 10, mem.SwapTotal >> 10, mem.SwapUsed >> 10, mem.SwapFree >> 10,
+			mem.Total >> 10, mem.Used >> 10, mem.Free >> 10, mem.SwapTotal >> 10, mem.SwapUsed >> 10,
+			mem.SwapFree >> 10,
 			optional(mem.SwapIn, 1<<10), optional(mem.SwapOut, 1<<10),
 		}
 	}
+
 	body, err := xml.Marshal(x)
 	if err != nil {
 		return err
 	}
+
 	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, body)
+
 	return err
 }
 
 func newXMLUsage(number int, u CPUUsage) xmlUsage {
-	return xmlUsage{number, decimals(u.Usage), decimals(u.User), decimals(u.Nice), decimals(u.System), decimals(u.IOWait), decimals(u.Idle), decimals(u.Steal)}
+	return xmlUsage{
+		number, decimals(u.Usage), decimals(u.User), decimals(u.Nice), decimals(u.System),
+		decimals(u.IOWait), decimals(u.Idle), decimals(u.Steal),
+	}
 }
 
 func decimals(f float64) string {
 	if math.IsNaN(f) {
 		return ""
 	}
+
 	return fmt.Sprintf("%.2f", f)
 }
 
@@ -206,5 +238,6 @@ func optional(r *float64, unit float64) string {
 	if r == nil {
 		return ""
 	}
+
 	return decimals(*r / unit)
 }

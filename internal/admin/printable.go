@@ -17,13 +17,16 @@ var colour = regexp.MustCompile("\x1b\\[[0-9;]{0,20}m")
 // ColouredText is PrintableText that lets colours through.
 func ColouredText(s string) string {
 	var b strings.Builder
+
 	at := 0
 	for _, found := range colour.FindAllStringIndex(s, -1) {
 		b.WriteString(PrintableText(s[at:found[0]]))
 		b.WriteString(s[found[0]:found[1]])
 		at = found[1]
 	}
+
 	b.WriteString(PrintableText(s[at:]))
+
 	return b.String()
 }
 
@@ -32,6 +35,7 @@ func printable(s, allowed string) string {
 		if unicode.IsPrint(r) || strings.ContainsRune(allowed, r) {
 			return r
 		}
+
 		return '?'
 	}, s)
 }

@@ -36,6 +36,7 @@ func (r *RestartResult) String() string {
 	if r.Before == 0 {
 		return "no process ran, the next request starts the new release"
 	}
+
 	return fmt.Sprintf("%d of %d processes replaced in %.1f s", r.Replaced, r.Before, r.Took.Seconds())
 }
 
@@ -57,6 +58,7 @@ func (r *Restart) Do(ctx context.Context) (bool, error) {
 	case r.Blocking:
 		o.Method = "blocking"
 	}
+
 	if !r.Wait {
 		return r.Client.Restart(ctx, r.Name, o)
 	}
@@ -65,16 +67,20 @@ func (r *Restart) Do(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+
 	if before.Schema == 0 {
 		return false, ErrCannotWait
 	}
+
 	begun := time.Now()
 
 	found, err := r.wait(ctx, o)
+
 	r.Result = &RestartResult{Took: time.Since(begun)}
 	for _, all := range r.generations(before) {
 		r.Result.Before += all
 	}
+
 	// The new ones are of another generation. What cannot be counted any more was not replaced.
 	if after, err := r.Client.Pool(ctx); err == nil {
 		for generation, n := range r.generations(after) {
@@ -82,6 +88,7 @@ func (r *Restart) Do(ctx context.Context) (bool, error) {
 				r.Result.Replaced += n
 			}
 		}
+
 		r.Result.Replaced = min(r.Result.Replaced, r.Result.Before)
 	}
 
@@ -95,12 +102,14 @@ func (r *Restart) generations(s *passenger.Snapshot) map[uint32]int {
 		if s.Groups[i].Name != r.Name {
 			continue
 		}
+
 		for j := range s.Groups[i].Processes {
 			if p := &s.Groups[i].Processes[j]; p.State != passenger.ProcessDetached {
 				counts[p.Generation]++
 			}
 		}
 	}
+
 	return counts
 }
 
@@ -118,18 +127,21 @@ func (r *Restart) wait(ctx context.Context, o apiserver.RestartOptions) (bool, e
 			<-shown
 		}()
 	}
+
 	return r.Client.Restart(ctx, r.Name, o)
 }
 
 func (r *Restart) showProgress(ctx context.Context) {
 	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
+
 	begun := time.Now()
 	for {
 		// A failure is Do's to tell, or of no account.
 		if s, err := r.Client.Pool(ctx); err == nil && ctx.Err() == nil {
 			r.Progress(progress(s, r.Name, time.Since(begun)))
 		}
+
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -146,6 +158,7 @@ func progress(s *passenger.Snapshot, name string, elapsed time.Duration) string 
 		if g.Name != name {
 			continue
 		}
+
 		starting += g.Spawning
 		for j := range g.Processes {
 			switch p := &g.Processes[j]; {
@@ -158,5 +171,7 @@ func progress(s *passenger.Snapshot, name string, elapsed time.Duration) string 
 			}
 		}
 	}
-	return fmt.Sprintf("%d of %d processes are new, %d are starting (%ds)", done, max(all, done+starting), starting, int(elapsed.Seconds()))
+
+	return fmt.Sprintf("%d of %d processes are new, %d are starting (%ds)", done, max(all, done+starting), starting,
+		int(elapsed.Seconds()))
 }

@@ -28,6 +28,7 @@ type appConfig struct {
 // is looked at.
 func newAppConfig(server *Config, options []appOption) (*appConfig, error) {
 	c := &appConfig{Config: *server, statThrottleRate: server.Flying.StatThrottleRate}
+
 	var errs []error
 	for _, o := range options {
 		set, ok := appSettings[o.name]
@@ -35,19 +36,24 @@ func newAppConfig(server *Config, options []appOption) (*appConfig, error) {
 			errs = append(errs, fmt.Errorf("there is no option %q", o.name))
 			continue
 		}
+
 		if err := set(c, o.value); err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", o.name, err))
 		}
 	}
+
 	if c.Dir == "" && c.documentRoot != "" {
 		c.Dir = filepath.Dir(c.documentRoot)
 	}
+
 	if c.Dir == "" && len(errs) == 0 {
 		errs = append(errs, errors.New("app_root is missing"))
 	}
+
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+
 	app := c.options().App
 
 	return c, errors.Join(c.Validate(), app.Validate())
@@ -59,11 +65,14 @@ func (c *appConfig) options() passenger.Options {
 	if c.groupName != "" {
 		o.App.GroupName = c.groupName
 	}
+
 	o.App.User, o.App.Group = c.user, c.group
 	if limit := c.Flying.MaxInstancesPerApp; limit > 0 && (o.MaxProcesses == 0 || o.MaxProcesses > limit) {
 		o.MaxProcesses = limit
 	}
+
 	o.StatThrottleRate = orUnlimited(time.Duration(c.statThrottleRate) * time.Second)
+
 	return o
 }
 
@@ -139,7 +148,9 @@ var appSettings = map[string]setting{
 	"rolling_restarts":         flag(func(c *appConfig) *bool { return &c.RollingRestarts }),
 
 	"force_max_concurrent_requests_per_process": number(-1, func(c *appConfig) *int { return &c.ForceMaxConcurrency }),
-	"unlimited_concurrency_paths":               texts(func(c *appConfig) *[]string { return &c.UnlimitedConcurrencyPaths }),
+	"unlimited_concurrency_paths": texts(func(c *appConfig) *[]string {
+		return &c.UnlimitedConcurrencyPaths
+	}),
 
 	"request_buffering":              flag(func(c *appConfig) *bool { return &c.RequestBuffering }),
 	"max_request_body_size":          size(func(c *appConfig) *int64 { return &c.MaxRequestBodySize }),
@@ -167,6 +178,7 @@ var appSettings = map[string]setting{
 		if json.Unmarshal([]byte(value), &c.AccelRedirect) != nil {
 			return errors.New("must be a JSON object of paths and directories")
 		}
+
 		return nil
 	},
 }
@@ -183,7 +195,9 @@ func absolute(field func(*appConfig) *string) setting {
 		if !filepath.IsAbs(value) {
 			return fmt.Errorf("is %q: it must be an absolute path", value)
 		}
+
 		*field(c) = filepath.Clean(value)
+
 		return nil
 	}
 }
@@ -194,6 +208,7 @@ func share(field func(*appConfig) *float64) setting {
 		if err != nil {
 			return fmt.Errorf("is %q: it must be a share from 0 to 1", value)
 		}
+
 		*field(c) = share
 
 		return nil
@@ -208,7 +223,9 @@ func number(least int, field func(*appConfig) *int) setting {
 		if err != nil || n < least || n > maxNumber {
 			return fmt.Errorf("is %q: it must be a whole number from %d on", value, least)
 		}
+
 		*field(c) = n
+
 		return nil
 	}
 }
@@ -219,7 +236,9 @@ func size(field func(*appConfig) *int64) setting {
 		if err != nil || n < 0 {
 			return fmt.Errorf("is %q: it must be a number of bytes", value)
 		}
+
 		*field(c) = n
+
 		return nil
 	}
 }
@@ -234,6 +253,7 @@ func flag(field func(*appConfig) *bool) setting {
 		default:
 			return fmt.Errorf("is %q: it must be on or off", value)
 		}
+
 		return nil
 	}
 }
@@ -247,7 +267,9 @@ func texts(field func(*appConfig) *[]string) setting {
 		} else if json.Unmarshal([]byte(value), &list) != nil {
 			return errors.New("must be a JSON array of texts")
 		}
+
 		*field(c) = list
+
 		return nil
 	}
 }
@@ -259,9 +281,11 @@ func startCommand(c *appConfig, value string) error {
 		c.StartCommand, err = ParseCommand(value)
 		return err
 	}
+
 	if json.Unmarshal([]byte(value), &c.StartCommand) != nil || len(c.StartCommand) == 0 {
 		return errors.New("must be a command, or a JSON array of its words")
 	}
+
 	return nil
 }
 
@@ -270,11 +294,14 @@ func baseURI(c *appConfig, value string) error {
 	if !strings.HasPrefix(value, "/") {
 		return fmt.Errorf("is %q: it must begin with a slash", value)
 	}
+
 	c.BaseURI = strings.TrimRight(value, "/")
+
 	return nil
 }
 
-var errEnvVars = errors.New("must be a JSON object of names and values, or names and values with a NUL behind each as Base64")
+var errEnvVars = errors.New("must be a JSON object of names and values, or names and values with a NUL behind each " +
+	"as Base64")
 
 // envVars says nothing of what is in it, which may be secret.
 func envVars(c *appConfig, value string) error {
@@ -283,18 +310,23 @@ func envVars(c *appConfig, value string) error {
 		if json.Unmarshal([]byte(value), &c.EnvVars) != nil {
 			return errEnvVars
 		}
+
 		return nil
 	}
+
 	decoded, err := base64.StdEncoding.DecodeString(value)
 	if err != nil {
 		return errEnvVars
 	}
+
 	parts := strings.Split(strings.TrimSuffix(string(decoded), "\x00"), "\x00")
 	if len(parts)%2 != 0 {
 		return errEnvVars
 	}
+
 	for i := 0; i < len(parts); i += 2 {
 		c.EnvVars[parts[i]] = parts[i+1]
 	}
+
 	return nil
 }

@@ -21,6 +21,7 @@ func flyingConfig() *Config {
 	c := DefaultFlyingConfig()
 	c.SocketFile = "/run/passenger.sock"
 	c.Flying.Password = testPassword
+
 	return &c
 }
 
@@ -30,6 +31,7 @@ func optionsFrom(pairs ...string) (options []appOption) {
 	for i := 0; i < len(pairs); i += 2 {
 		options = append(options, appOption{pairs[i], pairs[i+1]})
 	}
+
 	return options
 }
 
@@ -37,6 +39,7 @@ func parse(t *testing.T, server *Config, pairs ...string) handler.Config {
 	t.Helper()
 	c, err := newAppConfig(server, optionsFrom(append([]string{"app_root", "/srv/shop"}, pairs...)...))
 	require.NoError(t, err)
+
 	return c.handler()
 }
 
@@ -63,6 +66,7 @@ func TestAppOptions(t *testing.T) {
 			require.Equal(t, want, get(c))
 		}
 	}
+
 	base64Env := base64.StdEncoding.EncodeToString([]byte("A\x00b=c\x00EMPTY\x00\x00"))
 	for _, test := range []struct {
 		name, value string
@@ -209,6 +213,7 @@ func TestWrongAppOptions(t *testing.T) {
 				require.ErrorContains(t, err, "spawn_exception_status_code")
 				return
 			}
+
 			require.ErrorContains(t, err, test.want)
 			require.NotContains(t, err.Error(), hidden)
 		})
@@ -220,11 +225,13 @@ func headers(pairs ...string) http.Header {
 	for i := 0; i < len(pairs); i += 2 {
 		h.Add(pairs[i], pairs[i+1])
 	}
+
 	return h
 }
 
 func TestOptionsByHTTP(t *testing.T) {
 	password := newSecret(testPassword)
+
 	right := []string{"X-Passenger-Password", testPassword}
 	for _, test := range []struct {
 		name    string
@@ -268,6 +275,7 @@ func TestOptionsByHTTP(t *testing.T) {
 				require.NotContains(t, err.Error(), testPassword)
 				return
 			}
+
 			require.NoError(t, err)
 			require.Equal(t, test.want, got.options)
 			require.Equal(t, test.user, got.remoteUser)
@@ -290,6 +298,7 @@ func FuzzAppOptions(f *testing.F) {
 	for name := range appSettings {
 		f.Add(name, "1", "/srv/shop")
 	}
+
 	f.Add("env_vars", `{"A":"b"}`, "/a")
 	f.Add("app_start_command", `["a"]`, "/a")
 	f.Fuzz(func(t *testing.T, name, value, root string) {
@@ -297,6 +306,7 @@ func FuzzAppOptions(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		h := c.handler()
 		require.NoError(t, h.Validate())
 		require.NoError(t, h.Options.Validate())
@@ -318,7 +328,9 @@ func FuzzOptionsByHTTP(f *testing.F) {
 		if err != nil {
 			return
 		}
+
 		require.Equal(t, testPassword, given)
+
 		for _, o := range a.options {
 			require.NotContains(t, []string{"password", "options"}, o.name)
 			if o.name == "user" {

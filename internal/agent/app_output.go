@@ -37,7 +37,13 @@ type appLogFile struct {
 }
 
 func newAppOutput(file *logFile, log logr.Logger, level *logLevel, format logFormat) *appOutput {
-	return &appOutput{log: log, file: file, level: level, format: format, files: map[string]*appLogFile{}}
+	return &appOutput{
+		log:    log,
+		file:   file,
+		level:  level,
+		format: format,
+		files:  map[string]*appLogFile{},
+	}
 }
 
 // hold opens the files that cfg names until release is called, so that what is wrong with
@@ -49,12 +55,14 @@ func (a *appOutput) hold(cfg *Config) (release func() error, err error) {
 		for _, f := range held {
 			errs = append(errs, a.leave(f))
 		}
+
 		return errors.Join(errs...)
 	}
 	cfg.each(func(c *Config) {
 		if c.AppLogFile == "" || err != nil {
 			return
 		}
+
 		var f *appLogFile
 		if f, err = a.use(c.AppLogFile); err == nil {
 			held = append(held, f)
@@ -63,6 +71,7 @@ func (a *appOutput) hold(cfg *Config) (release func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, release())
 	}
+
 	return release, nil
 }
 
@@ -76,9 +85,11 @@ func (a *appOutput) use(path string) (*appLogFile, error) {
 		if err != nil {
 			return nil, appLogError{err}
 		}
+
 		f = &appLogFile{logFile: opened}
 		a.files[path] = f
 	}
+
 	f.users++
 
 	return f, nil
@@ -97,11 +108,13 @@ func (a *appOutput) leave(f *appLogFile) error {
 	if last {
 		delete(a.files, f.path)
 	}
+
 	a.mu.Unlock()
 
 	if !last {
 		return nil
 	}
+
 	return f.close()
 }
 
@@ -109,12 +122,14 @@ func (a *appOutput) leave(f *appLogFile) error {
 func (a *appOutput) reopen() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	errs := make([]error, 0, len(a.files))
 	for _, f := range a.files {
 		if err := f.reopen(); err != nil {
 			errs = append(errs, appLogError{err})
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -125,11 +140,14 @@ func (a *appOutput) open(app *spawner.App) spawner.Output {
 		if err == nil {
 			return &ownLog{from: a, file: f, app: app.Name()}
 		}
+
 		a.wrong.Tell(func(more int) {
-			a.log.Error(err, "cannot open the log file of an application, whose output goes to this log: name another file, or correct its rights",
+			a.log.Error(err, "cannot open the log file of an application, whose output goes to this log: name "+
+				"another file, or correct its rights",
 				"app", app.Name(), "more", more)
 		})
 	}
+
 	return &sharedLog{to: a, app: app.Name(), short: shortName(app)}
 }
 
@@ -139,10 +157,12 @@ func shortName(app *spawner.App) string {
 	if name != app.Root && !strings.HasPrefix(name, app.Root+" (") {
 		return name
 	}
+
 	dir := app.Root
 	if base := filepath.Base(dir); base == "current" {
 		dir = filepath.Dir(dir) // where releases are
 	}
+
 	return filepath.Base(dir)
 }
 
@@ -187,6 +207,7 @@ func (l *ownLog) Line(pid int, stream, text string) {
 		_, _ = l.file.Write(jsonLine(l.app, pid, stream, text))
 		return
 	}
+
 	_, _ = l.file.Write([]byte(text + "\n"))
 }
 
@@ -199,12 +220,18 @@ func (l *ownLog) Close() {
 
 // jsonLine is the record of a line of an application. An object stays one.
 func jsonLine(app string, pid int, stream, text string) []byte {
-	r := jsonRecord{Level: "INFO", App: app, PID: pid, Stream: stream}
+	r := jsonRecord{
+		Level:  "INFO",
+		App:    app,
+		PID:    pid,
+		Stream: stream,
+	}
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
 		r.AppLine = json.RawMessage(trimmed)
 	} else {
 		r.Message = text
 	}
+
 	return r.line()
 }
 
@@ -219,7 +246,12 @@ type AppLog struct {
 }
 
 func newAppLog(app *spawner.App) AppLog {
-	return AppLog{Name: app.Name(), Root: app.Root, Short: shortName(app), File: app.LogFile}
+	return AppLog{
+		Name:  app.Name(),
+		Root:  app.Root,
+		Short: shortName(app),
+		File:  app.LogFile,
+	}
 }
 
 // appLogs are those of the applications that are known.
@@ -228,9 +260,11 @@ func (s *Server) appLogs() []AppLog {
 	if many, ok := s.site.(*apps); ok {
 		return append(logs, many.logs()...)
 	}
+
 	s.cfg.each(func(c *Config) {
 		app := c.options().App
 		logs = append(logs, newAppLog(&app))
 	})
+
 	return logs
 }

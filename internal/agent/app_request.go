@@ -52,14 +52,17 @@ func takeAppRequest(r *http.Request, password *secret) (*appRequest, error) {
 	} else {
 		taken, err = fromHeader(r.Header, password)
 	}
+
 	for name := range r.Header {
 		if strings.HasPrefix(name, headerPrefix) {
 			delete(r.Header, name)
 		}
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	return taken, taken.arrange()
 }
 
@@ -67,12 +70,14 @@ func fromParams(params scgi.ParamList, password *secret) (*appRequest, error) {
 	if !password.is(params.Get(passwordParam)) {
 		return nil, errPassword
 	}
+
 	a := &appRequest{remoteUser: params.Get(remoteUser)}
 	for _, p := range params {
 		if name, ok := strings.CutPrefix(p.Name, paramPrefix); ok && p.Name != passwordParam {
 			a.add(strings.ToLower(name), p.Value)
 		}
 	}
+
 	return a, nil
 }
 
@@ -80,25 +85,30 @@ func fromHeader(h http.Header, password *secret) (*appRequest, error) {
 	if given := h[passwordHeader]; len(given) != 1 || !password.is(given[0]) {
 		return nil, errPassword
 	}
+
 	list := h[listHeader]
 	if len(list) != 1 {
 		return nil, fmt.Errorf("the header %s came %d times: the web server has to set it", listHeader, len(list))
 	}
+
 	a := &appRequest{}
 	for name := range strings.SplitSeq(list[0], ",") {
 		if name = strings.Trim(name, " \t"); name == "" {
 			continue
 		}
+
 		header := http.CanonicalHeaderKey(headerPrefix + name)
 		switch values := h[header]; {
 		case header == passwordHeader || header == listHeader:
 			return nil, fmt.Errorf("the header %s lists %q, which is no option", listHeader, name)
 		case len(values) > 1:
-			return nil, fmt.Errorf("the header %s came %d times: the web server has to replace what clients send", header, len(values))
+			return nil, fmt.Errorf("the header %s came %d times: the web server has to replace what clients send",
+				header, len(values))
 		case len(values) == 1:
 			a.add(strings.ToLower(strings.ReplaceAll(name, "-", "_")), values[0])
 		}
 	}
+
 	return a, nil
 }
 
@@ -117,17 +127,22 @@ func (a *appRequest) arrange() error {
 	if len(a.options) > maxOptions {
 		return fmt.Errorf("there are %d options, and there may be %d", len(a.options), maxOptions)
 	}
+
 	slices.SortFunc(a.options, func(x, y appOption) int { return cmp.Compare(x.name, y.name) })
+
 	length := 0
 	for i, o := range a.options {
 		if i > 0 && o.name == a.options[i-1].name {
 			return fmt.Errorf("the option %s is there twice", o.name)
 		}
+
 		length += len(o.name) + len(o.value)
 	}
+
 	if length > maxOptionBytes {
 		return fmt.Errorf("the options have %d bytes, and may have %d", length, maxOptionBytes)
 	}
+
 	return nil
 }
 
@@ -141,5 +156,6 @@ func (a *appRequest) key() string {
 		b.WriteString(o.value)
 		b.WriteByte(0)
 	}
+
 	return b.String()
 }

@@ -64,8 +64,15 @@ type appID struct{ name, root string }
 // newApps makes handlers with the loggers and buffers of common.
 func newApps(cfg *Config, pool *passenger.Pool, common handler.Config) *apps {
 	return &apps{
-		cfg: cfg, pool: pool, log: common.Logger, accessLog: common.AccessLog, buffers: common.Buffers, password: newSecret(cfg.Flying.Password),
-		limit: maxApps, known: map[string]*app{}, used: list.New(),
+		cfg:       cfg,
+		pool:      pool,
+		log:       common.Logger,
+		accessLog: common.AccessLog,
+		buffers:   common.Buffers,
+		password:  newSecret(cfg.Flying.Password),
+		limit:     maxApps,
+		known:     map[string]*app{},
+		used:      list.New(),
 	}
 }
 
@@ -75,37 +82,48 @@ func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request, err := takeAppRequest(r, &a.password)
 	if errors.Is(err, errPassword) {
 		a.refused.Tell(func(more int) {
-			a.log.Error(err, "Requests are refused: the web server's configuration has to have the password of the password file", "more", more, "protocol", protocolOf(r))
+			a.log.Error(err, "Requests are refused: the web server's configuration has to have the password of the "+
+				"password file", "more", more, "protocol", protocolOf(r))
 		})
 		refuse(w, http.StatusForbidden, "Forbidden")
+
 		return
 	}
+
 	var found *app
 	if err == nil {
 		found, err = a.take(request)
 	}
+
 	if err != nil {
 		a.wrong.Tell(func(more int) {
-			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration", "host", r.Host, "path", r.URL.Path, "more", more)
+			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration",
+				"host", r.Host, "path", r.URL.Path, "more", more)
 		})
 		if errors.Is(err, errTooManyApps) {
 			refuse(w, http.StatusServiceUnavailable, "The server is out of resources.")
 		} else {
-			refuse(w, http.StatusInternalServerError, "The web server's configuration for this address is wrong. The log of Passenger says why.")
+			refuse(w, http.StatusInternalServerError,
+				"The web server's configuration for this address is wrong. The log of Passenger says why.")
 		}
+
 		return
 	}
+
 	defer a.release(found)
 	if env := found.env; env != nil || request.remoteUser != "" {
 		ctx := r.Context()
 		if env != nil {
 			ctx = handler.WithEnv(ctx, env)
 		}
+
 		if request.remoteUser != "" {
 			ctx = handler.WithEnv(ctx, handler.Env{remoteUser: request.remoteUser})
 		}
+
 		r = r.WithContext(ctx)
 	}
+
 	found.handler.ServeHTTP(w, r)
 }
 
@@ -113,6 +131,7 @@ func protocolOf(r *http.Request) string {
 	if scgi.Params(r) != nil {
 		return "SCGI"
 	}
+
 	return "HTTP"
 }
 
@@ -135,10 +154,12 @@ func (a *apps) take(r *appRequest) (*app, error) {
 	if found := a.find(key); found != nil {
 		return found, nil
 	}
+
 	made, err := a.make(r.options)
 	if err != nil {
 		return nil, err
 	}
+
 	return a.add(key, made)
 }
 
@@ -150,6 +171,7 @@ func (a *apps) find(key string) *app {
 	if found != nil {
 		a.use(found)
 	}
+
 	return found
 }
 
@@ -172,6 +194,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	config := cfg.handler()
 	config.Logger, config.AccessLog, config.Buffers = a.log, a.accessLog, a.buffers
 	requests, err := handler.New(a.pool, config)
@@ -189,6 +212,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 	if len(cfg.EnvVars) > 0 {
 		made.env = handler.Env(cfg.EnvVars)
 	}
+
 	return made, nil
 }
 
@@ -200,16 +224,20 @@ func (a *apps) add(key string, made *app) (*app, error) {
 		a.use(found)
 		return found, nil
 	}
+
 	if len(a.known) >= a.limit && !a.makeRoom() {
 		return nil, errTooManyApps
 	}
+
 	if a.draining {
 		made.handler.Drain()
 	}
+
 	made.key, made.place = key, a.used.PushBack(made)
 	a.known[key] = made
 	a.use(made)
 	a.sweepLater()
+
 	return made, nil
 }
 
@@ -222,6 +250,7 @@ func (a *apps) makeRoom() bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -248,16 +277,20 @@ func (a *apps) sweep() {
 	for _, g := range a.pool.Inspect().Groups {
 		groups[appID{g.Name, g.AppRoot}] = true
 	}
+
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	a.sweeper = nil
 	for e := a.used.Front(); e != nil; {
 		old, next := a.at(e), e.Next()
 		if old.requests == 0 && time.Since(old.last) >= a.cfg.poolIdleTime() && !groups[old.id] {
 			a.forget(old)
 		}
+
 		e = next
 	}
+
 	a.sweepLater()
 }
 
@@ -265,6 +298,7 @@ func (a *apps) sweep() {
 func (a *apps) Drain() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	a.draining = true
 	for _, known := range a.known {
 		known.handler.Drain()
@@ -274,10 +308,12 @@ func (a *apps) Drain() {
 func (a *apps) requests() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	states := make([]handler.Snapshot, 0, len(a.known))
 	for e := a.used.Back(); e != nil; e = e.Prev() {
 		states = append(states, a.at(e).handler.Inspect())
 	}
+
 	return states
 }
 
@@ -285,10 +321,12 @@ func (a *apps) requests() any {
 func (a *apps) logs() []AppLog {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	logs := make([]AppLog, 0, len(a.known))
 	for e := a.used.Back(); e != nil; e = e.Prev() {
 		logs = append(logs, a.at(e).log)
 	}
+
 	return logs
 }
 

@@ -65,9 +65,13 @@ func withApps(t *testing.T, h http.HandlerFunc, test func(s *appsStand)) {
 func (s *appsStand) ask(root string, header ...string) *httptest.ResponseRecorder {
 	s.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/x", nil)
-	r.Header = headers(append([]string{passwordHeader, testPassword, listHeader, "App-Root, Max-Requests", "X-Passenger-App-Root", root}, header...)...)
+	r.Header = headers(append([]string{
+		passwordHeader, testPassword, listHeader, "App-Root, Max-Requests",
+		"X-Passenger-App-Root", root,
+	}, header...)...)
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+
 	return w
 }
 
@@ -75,6 +79,7 @@ func (s *appsStand) count() int {
 	s.apps.mu.Lock()
 	defer s.apps.mu.Unlock()
 	require.Equal(s, len(s.known), s.used.Len())
+
 	return len(s.known)
 }
 
@@ -93,9 +98,11 @@ func TestAppsAreKnownByTheirFirstRequest(t *testing.T) {
 				require.NotContains(t, w.Body.String(), testPassword)
 			}
 		}
+
 		require.Equal(t, 2, s.count())
 		require.Len(t, s.pool.Inspect().Groups, 2)
 		require.Len(t, s.handlers(), 2)
+
 		// Another configuration of the same application is no other application.
 		require.Equal(t, http.StatusOK, s.ask("/a", "X-Passenger-Max-Requests", "7").Code)
 		require.Equal(t, 3, s.count())
@@ -106,13 +113,16 @@ func TestAppsAreKnownByTheirFirstRequest(t *testing.T) {
 func TestAppsRefuse(t *testing.T) {
 	withApps(t, hello, func(s *appsStand) {
 		r := httptest.NewRequest(http.MethodPost, "/x", strings.NewReader("body"))
-		r.Header = headers(passwordHeader, "wrong-wrong-wrong-wrong", listHeader, "App-Root", "X-Passenger-App-Root", "/a")
+
+		r.Header = headers(passwordHeader, "wrong-wrong-wrong-wrong", listHeader, "App-Root", "X-Passenger-App-Root",
+			"/a")
 		for range 5 {
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, r.Clone(t.Context()))
 			require.Equal(t, http.StatusForbidden, w.Code)
 			require.Equal(t, "Forbidden\n", w.Body.String())
 		}
+
 		require.Equal(t, 1, strings.Count(s.logged(), "Requests are refused"))
 		require.NotContains(t, s.logged(), "wrong-wrong")
 		require.NotContains(t, s.logged(), testPassword)
@@ -121,9 +131,11 @@ func TestAppsRefuse(t *testing.T) {
 		require.Equal(t, http.StatusInternalServerError, w.Code)
 		require.NotContains(t, w.Body.String(), "secret")
 		require.Contains(t, s.logged(), "app_root is")
+
 		for range 100 {
 			s.ask("relative")
 		}
+
 		require.Equal(t, 1, strings.Count(s.logged(), "correct the options"))
 		<-time.After(ratelog.Interval)
 		s.ask("relative")
@@ -139,19 +151,24 @@ func TestAppsAreBounded(t *testing.T) {
 		release = make(chan struct{}) // of this bubble
 		s.limit = 3
 		var asked sync.WaitGroup
+
 		codes := make(chan int, 10)
 		for _, root := range []string{"/1", "/2", "/3"} {
 			asked.Go(func() { codes <- s.ask(root).Code })
 			synctest.Wait()
 		}
+
 		require.Equal(t, http.StatusServiceUnavailable, s.ask("/4").Code, "all have requests")
 		require.Equal(t, 3, s.count())
 		close(release)
 		asked.Wait()
+
 		for range 3 {
 			require.Equal(t, http.StatusOK, <-codes)
 		}
+
 		require.Equal(t, http.StatusOK, s.ask("/1").Code) // so /2 was not asked for longest
+
 		for i := range 50 {
 			require.Equal(t, http.StatusOK, s.ask(fmt.Sprintf("/x%d", i)).Code)
 			require.Equal(t, 3, s.count())
@@ -186,6 +203,7 @@ func TestAppsPassTheEnvironmentOn(t *testing.T) {
 			"X-Passenger-App-Root", "/a", "X-Passenger-Remote-User", "alice", "X-Passenger-Env-Vars", `{"A":"b"}`)
 		answer := httptest.NewRecorder()
 		s.ServeHTTP(answer, r)
+
 		// As Base64 of names and values with a NUL behind each.
 		require.Contains(t, answer.Body.String(), "QQBiAFJFTU9URV9VU0VSAGFsaWNlAA==")
 	})

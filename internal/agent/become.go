@@ -22,22 +22,29 @@ func (c *Config) Become(ctx context.Context) error {
 	if c.User == "" {
 		return nil
 	}
+
 	account, err := lookUp(c.User)
 	if err != nil {
 		return fmt.Errorf("cannot run as the user %q: %w", c.User, err)
 	}
+
 	if account.uid == os.Geteuid() {
 		return errors.Join(account.takeEnvironment(), c.useLogAsOutput())
 	}
+
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as that user", c.User)
+		return fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as "+
+			"that user", c.User)
 	}
+
 	if c.opened, err = c.openPorts(ctx); err != nil {
 		return err
 	}
+
 	if err := account.become(); err != nil {
 		return errors.Join(fmt.Errorf("cannot run as the user %q: %w", c.User, err), closeAll(c.opened.sockets))
 	}
+
 	return c.useLogAsOutput()
 }
 
@@ -47,10 +54,12 @@ func (c *Config) useLogAsOutput() error {
 	if !c.Daemonize || c.LogFile == "" {
 		return nil
 	}
+
 	log, err := openLogFile(c.LogFile)
 	if err != nil {
 		return err
 	}
+
 	return errors.Join(duplicate(log, os.Stdout), duplicate(log, os.Stderr), log.Close())
 }
 
@@ -66,11 +75,13 @@ func lookUp(name string) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	a := &account{User: found}
 	var uidErr, gidErr error
 	a.uid, uidErr = strconv.Atoi(found.Uid)
 	a.gid, gidErr = strconv.Atoi(found.Gid)
 	a.groups, err = groupsOf(found)
+
 	return a, errors.Join(uidErr, gidErr, err)
 }
 
@@ -79,12 +90,14 @@ func groupsOf(account *user.User) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	groups := make([]int, len(ids))
 	for i, id := range ids {
 		if groups[i], err = strconv.Atoi(id); err != nil {
 			return nil, err
 		}
 	}
+
 	return groups, nil
 }
 
@@ -99,6 +112,7 @@ func (a *account) become() error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -119,5 +133,6 @@ func (a *account) takeEnvironment() error {
 			return err
 		}
 	}
+
 	return nil
 }

@@ -55,6 +55,7 @@ func (s *Server) running() []runningApp {
 	if many, ok := s.site.(*apps); ok {
 		return many.running(pool)
 	}
+
 	var running []runningApp
 	s.cfg.each(func(c *Config) {
 		app := c.options().App
@@ -62,6 +63,7 @@ func (s *Server) running() []runningApp {
 			running = append(running, runningApp{Dir: c.Dir, Processes: known.processes, Releases: known.releases})
 		}
 	})
+
 	return running
 }
 
@@ -72,6 +74,7 @@ func attached(g *passenger.GroupSnapshot) (n int) {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -80,19 +83,24 @@ func attached(g *passenger.GroupSnapshot) (n int) {
 func (a *apps) running(pool map[appID]inPool) (running []runningApp) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+
 	for e := a.used.Back(); e != nil; e = e.Prev() {
 		known := a.at(e)
 		now := pool[known.id]
 		if now.processes == 0 {
 			continue
 		}
+
 		delete(pool, known.id)
+
 		app := runningApp{Dir: known.id.root, Processes: now.processes, Releases: now.releases}
 		for _, o := range known.options {
 			app.Options = append(app.Options, [2]string{o.name, o.value})
 		}
+
 		running = append(running, app)
 	}
+
 	return running
 }
 
@@ -110,20 +118,24 @@ type bootStep struct {
 // pool, is not booted.
 func (c *Config) bootSteps(running []runningApp) (steps []bootStep, err error) {
 	var errs []error
+
 	booted := 0
 	for _, app := range running {
 		options, found, err := c.optionsOf(&app)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", app.Dir, err))
 		}
+
 		if !found {
 			continue
 		}
+
 		step := bootStep{options: options, releases: app.Releases}
 		if app.Processes > 0 && booted < c.MaxPoolSize {
 			step.n = max(min(options.MinProcesses, app.Processes), 1)
 			booted++
 		}
+
 		steps = append(steps, step)
 	}
 
@@ -133,10 +145,12 @@ func (c *Config) bootSteps(running []runningApp) (steps []bootStep, err error) {
 		if steps[i].n == 0 {
 			continue
 		}
+
 		more := min(steps[i].n-1, room)
 		steps[i].n = 1 + more
 		room -= more
 	}
+
 	return steps, errors.Join(errs...)
 }
 
@@ -147,17 +161,21 @@ func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bo
 		for _, o := range app.Options {
 			set = append(set, appOption{o[0], o[1]})
 		}
+
 		one, err := newAppConfig(c, set)
 		if err != nil {
 			return options, false, err
 		}
+
 		return one.options(), true, nil
 	}
+
 	c.each(func(one *Config) {
 		if one.Dir == app.Dir && !found {
 			options, found = one.options(), true
 		}
 	})
+
 	return options, found, nil
 }
 
@@ -168,6 +186,7 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 	if err != nil {
 		return err
 	}
+
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -178,13 +197,16 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 		if step.n == 0 {
 			continue
 		}
+
 		booting.Go(func() {
 			if err := s.pool.StartN(ctx, &step.options, step.n); err != nil {
 				cancel(err) // the first one counts
 			}
 		})
 	}
+
 	booting.Wait()
+
 	return context.Cause(ctx)
 }
 
@@ -198,10 +220,12 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 	if err != nil {
 		return err
 	}
+
 	var running []runningApp
 	if err := json.Unmarshal(answer, &running); err != nil {
 		return fmt.Errorf("cannot read what the core says of its applications: %w", err)
 	}
+
 	steps, err := cfg.bootSteps(running)
 	if err != nil {
 		return err
@@ -212,6 +236,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 		timeout := step.options.App.StartTimeout * time.Duration(step.n)
 		patience = max(patience, watchdog.DefaultStartTimeout+timeout)
 	}
+
 	config := at.coreConfig(cfg)
 	booting := *config
 	booting.Running = running

@@ -23,17 +23,20 @@ func ParseCommand(text string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a shell command: %w", text, err)
 	}
+
 	if len(file.Stmts) == 0 {
 		return nil, errors.New("it is empty")
 	}
 
 	if len(file.Stmts) == 1 && isPlain(file.Stmts[0]) {
 		words, err := shell.Fields(text, keepPlace)
+
 		// Of exec, cd and the like, only a shell knows what to do.
 		if err == nil && len(words) > 0 && !slices.Contains(builtins, words[0]) {
 			return words, nil
 		}
 	}
+
 	return []string{"/bin/sh", "-c", withExec(text, file)}, nil
 }
 
@@ -43,6 +46,7 @@ func keepPlace(name string) string {
 	if slices.Contains(places, name) {
 		return "$" + name
 	}
+
 	return ""
 }
 
@@ -68,9 +72,11 @@ func isPlain(s *syntax.Stmt) bool {
 				plain = plain && isPlace(node)
 				return false
 			}
+
 			return plain
 		})
 	}
+
 	return plain
 }
 
@@ -85,12 +91,14 @@ func isPlace(node syntax.Node) bool {
 	if !ok || p.Param == nil || !slices.Contains(places, p.Param.Value) {
 		return false
 	}
+
 	return !p.Excl && !p.Length && p.Index == nil && p.Slice == nil && p.Repl == nil && p.Exp == nil
 }
 
 // builtins are no programs, or would mean something else behind exec.
 var builtins = []string{
-	".", ":", "alias", "bg", "break", "builtin", "cd", "command", "continue", "eval", "exec", "exit", "export", "fg", "hash",
+	".", ":", "alias", "bg", "break", "builtin", "cd", "command", "continue", "eval", "exec", "exit", "export", "fg",
+	"hash",
 	"jobs", "local", "read", "readonly", "return", "set", "shift", "source", "times", "trap", "type", "ulimit", "umask",
 	"unalias", "unset", "wait",
 }
@@ -103,13 +111,16 @@ func withExec(text string, file *syntax.File) string {
 		if call, ok := node.(*syntax.CallExpr); ok && len(call.Args) > 0 && call.Args[0].Lit() == "trap" {
 			traps = true
 		}
+
 		_, function := node.(*syntax.FuncDecl)
 		traps = traps || function // whose name is no program's
+
 		return true
 	})
 	if at, ok := lastProgram(file.Stmts[len(file.Stmts)-1]); ok && !traps {
 		return text[:at] + "exec " + text[at:]
 	}
+
 	return text
 }
 
@@ -118,16 +129,19 @@ func lastProgram(s *syntax.Stmt) (at uint, ok bool) {
 	if s.Background || s.Negated {
 		return 0, false
 	}
+
 	switch c := s.Cmd.(type) {
 	case *syntax.CallExpr:
 		if len(c.Args) == 0 || slices.Contains(builtins, c.Args[0].Lit()) {
 			return 0, false
 		}
+
 		return c.Args[0].Pos().Offset(), true
 	case *syntax.BinaryCmd:
 		if c.Op == syntax.AndStmt || c.Op == syntax.OrStmt {
 			return lastProgram(c.Y)
 		}
 	}
+
 	return 0, false
 }

@@ -74,11 +74,13 @@ func TestNoShellStaysBeforeAProgram(t *testing.T) {
 			if err != nil {
 				continue
 			}
+
 			argv, err := agent.ParseCommand(text)
 			require.NoError(t, err)
 			if shell == "busybox" {
 				argv[0] = "sh"
 			}
+
 			cmd := exec.Command(path, argv[1:]...)
 			cmd.Args[0] = argv[0]
 			var out strings.Builder

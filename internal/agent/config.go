@@ -134,7 +134,8 @@ const (
 // Environment are left to the caller.
 func DefaultConfig() Config {
 	return Config{
-		Address: anyAddress, Port: 3000,
+		Address:             anyAddress,
+		Port:                3000,
 		StartTimeout:        int(spawner.DefaultStartTimeout / time.Second),
 		MaxPoolSize:         passenger.DefaultMaxPoolSize,
 		MinInstances:        1,
@@ -142,14 +143,18 @@ func DefaultConfig() Config {
 
 		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
 
-		Requests: defaultRequests(), Processes: Processes{
-			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second), MaxUnanswered: passenger.DefaultMaxUnanswered,
+		Requests: defaultRequests(),
+		Processes: Processes{
+			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
+			MaxUnanswered: passenger.DefaultMaxUnanswered,
 		},
-		StaticImmutable: true, StaticCacheSize: defaultStaticCache,
+		StaticImmutable: true,
+		StaticCacheSize: defaultStaticCache,
 
 		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
 
-		LogLevel: 3, Logs: Logs{MaxOutputRate: spawner.DefaultMaxOutputRate},
+		LogLevel: 3,
+		Logs:     Logs{MaxOutputRate: spawner.DefaultMaxOutputRate},
 	}
 }
 
@@ -160,21 +165,29 @@ func (c *Config) Validate() error {
 	if c.Port < 0 || c.Port > 65535 {
 		fault("port %d does not exist: use one from 0 (any free one) to 65535", c.Port)
 	}
+
 	if c.MaxPoolSize < 1 {
 		fault("max_pool_size is %d: it must be at least 1", c.MaxPoolSize)
 	}
+
 	if c.MinInstances < 0 {
 		fault("min_instances is %d: it must be 0 or more", c.MinInstances)
 	}
+
 	if c.MaxPoolSize >= 1 && c.MinInstances > c.MaxPoolSize {
-		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances, c.MaxPoolSize)
+		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances,
+			c.MaxPoolSize)
 	}
+
 	if c.MaxInstances > 0 && c.MinInstances > c.MaxInstances {
-		fault("min_instances is %d, above max_instances, which is %d: lower the one or raise the other", c.MinInstances, c.MaxInstances)
+		fault("min_instances is %d, above max_instances, which is %d: lower the one or raise the other", c.MinInstances,
+			c.MaxInstances)
 	}
+
 	if c.MaxRequestQueueSize < 0 {
 		fault("max_request_queue_size is %d: it must be 0 (no limit) or more", c.MaxRequestQueueSize)
 	}
+
 	for _, number := range []struct {
 		key   string
 		value int
@@ -189,17 +202,21 @@ func (c *Config) Validate() error {
 			fault("%s is %d: it must be 0 or more", number.key, number.value)
 		}
 	}
+
 	if _, ok := errorDetails[strings.ToLower(c.FriendlyErrorPages)]; !ok {
 		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
 	}
+
 	requests := c.handler()
 	errs = append(errs, byKey(requests.Validate()))
 	if c.StartTimeout < 1 {
 		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
 	}
+
 	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
 		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
 	}
+
 	errs = append(errs, checkCacheControl(c.StaticCacheControl), checkStaticCacheSize(c.StaticCacheSize))
 	errs = append(errs, c.Health.validate()...)
 	errs = append(errs, c.checkOnStartFailure())
@@ -212,6 +229,7 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.Logs.validate()...)
 	errs = append(errs, c.validateReports(), c.validatePrivileges())
 	_, err := c.newHooks("", logr.Discard())
+
 	errs = append(errs, err)
 	switch {
 	case c.Flying != nil:
@@ -221,6 +239,7 @@ func (c *Config) Validate() error {
 	default:
 		errs = append(errs, c.checkApp())
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -235,21 +254,25 @@ func (c *Config) checkApp() error {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
 	}
+
 	app := c.options().App
 	if err := app.Validate(); err != nil {
 		return err
 	}
+
 	config := c.spawner()
 	err = spawner.Check(&config, app)
 	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
 		return fmt.Errorf("%s: %s", e.Summary, e.Advice)
 	}
+
 	return err
 }
 
 var errorDetails = map[string]handler.ErrorDetails{
 	"": handler.DetailsInDevelopment, "auto": handler.DetailsInDevelopment,
-	"true": handler.DetailsAlways, "yes": handler.DetailsAlways, "on": handler.DetailsAlways, "1": handler.DetailsAlways,
+	"true": handler.DetailsAlways, "yes": handler.DetailsAlways, "on": handler.DetailsAlways,
+	"1":     handler.DetailsAlways,
 	"false": handler.DetailsNever, "no": handler.DetailsNever, "off": handler.DetailsNever, "0": handler.DetailsNever,
 }
 
@@ -258,6 +281,7 @@ func (c *Config) spawner() spawner.Config {
 	if c.Flying != nil {
 		return c.Flying.spawner()
 	}
+
 	return spawner.Config{Users: spawner.SameUser, Version: passenger.Version}
 }
 
@@ -267,16 +291,30 @@ func (c *Config) options() passenger.Options {
 	if queue == 0 {
 		queue = passenger.Unlimited
 	}
+
 	app := spawner.App{
-		Root: c.Dir, BaseURI: c.BaseURI, GroupName: c.Dir + " (" + c.Environment + ")",
-		Type: c.AppType, StartupFile: c.StartupFile, StartCommand: c.StartCommand,
-		Environment: c.Environment, Env: c.EnvVars,
-		Ruby: c.Ruby, Python: c.Python, NodeJS: c.NodeJS,
-		StartTimeout: time.Duration(c.StartTimeout) * time.Second, LogLevel: c.LogLevel,
-		SpawnMethod: c.SpawnMethod, ThreadCount: c.ThreadCount,
-		EnvFiles: c.EnvFiles, LoadShellEnv: c.LoadShellEnv, FileLimit: uint64(max(c.FileLimit, 0)),
+		Root:            c.Dir,
+		BaseURI:         c.BaseURI,
+		GroupName:       c.Dir + " (" + c.Environment + ")",
+		Type:            c.AppType,
+		StartupFile:     c.StartupFile,
+		StartCommand:    c.StartCommand,
+		Environment:     c.Environment,
+		Env:             c.EnvVars,
+		Ruby:            c.Ruby,
+		Python:          c.Python,
+		NodeJS:          c.NodeJS,
+		StartTimeout:    time.Duration(c.StartTimeout) * time.Second,
+		LogLevel:        c.LogLevel,
+		SpawnMethod:     c.SpawnMethod,
+		ThreadCount:     c.ThreadCount,
+		EnvFiles:        c.EnvFiles,
+		LoadShellEnv:    c.LoadShellEnv,
+		FileLimit:       uint64(max(c.FileLimit, 0)),
 		NoNewPrivileges: c.NoNewPrivileges,
-		MeteorSettings:  c.MeteorAppSettings, PassengerRoot: c.PassengerRoot, RubyLibDir: c.RubyLibDir,
+		MeteorSettings:  c.MeteorAppSettings,
+		PassengerRoot:   c.PassengerRoot,
+		RubyLibDir:      c.RubyLibDir,
 	}
 	c.ask(&app)
 	c.applyLogs(&app)
@@ -284,11 +322,16 @@ func (c *Config) options() passenger.Options {
 	if preloaderIdle == 0 {
 		preloaderIdle = passenger.Unlimited
 	}
+
 	options := passenger.Options{
-		App: app, MinProcesses: c.MinInstances, MaxRequestQueueSize: queue, MaxPreloaderIdleTime: preloaderIdle,
+		App:                  app,
+		MinProcesses:         c.MinInstances,
+		MaxRequestQueueSize:  queue,
+		MaxPreloaderIdleTime: preloaderIdle,
 	}
 	c.Requests.limit(&options)
 	c.Processes.limit(&options)
+
 	return options
 }
 
@@ -297,6 +340,7 @@ func (c *Config) publicDir() string {
 	if c.StaticFilesDir != "" {
 		return c.StaticFilesDir
 	}
+
 	return filepath.Join(c.Dir, "public")
 }
 
@@ -306,5 +350,6 @@ func (c *Config) hostPort(port int) string {
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
+
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }

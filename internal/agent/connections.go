@@ -29,7 +29,8 @@ func (c *Connections) validate() (errs []error) {
 		{"max_connections_per_client", c.MaxConnectionsPerClient},
 	} {
 		if number.value < 0 {
-			errs = append(errs, fmt.Errorf("%s is %d: it must be at least 1, or 0 for a share of the limit of open files", number.key, number.value))
+			errs = append(errs, fmt.Errorf("%s is %d: it must be at least 1, or 0 for a share of the limit of "+
+				"open files", number.key, number.value))
 		}
 	}
 
@@ -47,6 +48,7 @@ func (c *Connections) limits() connlimit.Limits {
 	if c.MaxConnections > 0 {
 		limits.Total, limits.PerClient = c.MaxConnections, max(c.MaxConnections/4, 1)
 	}
+
 	limits.PerClient = cmp.Or(c.MaxConnectionsPerClient, limits.PerClient)
 
 	return limits

@@ -75,14 +75,18 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 		if e, ok := errors.AsType[*bootError](err); ok {
 			details = e.failures
 		}
+
 		return errors.Join(err, parent.Fail(err, details))
 	}
+
 	if err := parent.Ready(nil); err != nil {
 		c.log.Error(err, "The watchdog is gone")
 	}
+
 	c.server.startProcesses(func(states []AppStart) { //nolint:contextcheck // the end of the pool is theirs
 		_ = parent.Tell(states) // a watchdog that is gone is noticed elsewhere
 	})
+
 	return c.serve(ctx, signals)
 }
 
@@ -90,13 +94,16 @@ func (c *core) start(ctx context.Context) error {
 	if err := checkProtocol(c.parent.Protocol); err != nil {
 		return err
 	}
+
 	if err := json.Unmarshal(c.parent.Config, &c.cfg); err != nil {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
+
 	var err error
 	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
 		return placed(err, "--log-file")
 	}
+
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
 	c.log = newLogger(c.logFile, c.level, c.logFile.format)
 	c.output = newAppOutput(c.logFile, c.log, c.level, c.logFile.format)
@@ -104,6 +111,7 @@ func (c *core) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	var listeners []listening
 	for _, name := range []string{httpFile, httpsFile} {
 		if f := c.parent.Files[name]; f != nil {
@@ -111,13 +119,16 @@ func (c *core) start(ctx context.Context) error {
 			if err != nil {
 				return err // this process ends
 			}
+
 			listeners = append(listeners, listening{deadlineListener: l, tls: name == httpsFile})
 		}
 	}
+
 	scripts, err := c.cfg.Server.newHooks(c.cfg.InstanceDir, c.log)
 	if err != nil {
 		return err
 	}
+
 	told := audience{output: c.output}
 	switch {
 	case c.cfg.Server.ErrorReportDir != "":
@@ -125,12 +136,16 @@ func (c *core) start(ctx context.Context) error {
 	case scripts != nil:
 		told.hooks = []hooks.Hook{scripts}
 	}
+
 	if c.cfg.Router.Enabled() {
-		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, c.log); err != nil { //nolint:contextcheck // it ends by Close
+		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, //nolint:contextcheck // it ends by Close
+			c.log); err != nil {
 			return err
 		}
+
 		told.transactions = c.transactions
 	}
+
 	booting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -144,12 +159,14 @@ func (c *core) start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
+
 	var metrics net.Listener
 	if f := c.parent.Files[metricsFile]; f != nil {
 		if metrics, err = listenOn(f); err != nil {
 			return err
 		}
 	}
+
 	c.api, err = c.serveAPI(ctx, api, metrics)
 
 	return err
@@ -160,13 +177,16 @@ func listenOn(f *os.File) (deadlineListener, error) {
 	if f == nil {
 		return nil, errors.New("the watchdog has not lent a listening socket")
 	}
+
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on the socket %s: %w", f.Name(), err)
 	}
+
 	if l, ok := l.(deadlineListener); ok {
 		return l, f.Close()
 	}
+
 	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
 }
 
@@ -179,6 +199,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 	commands, questions, failed := c.parent.Commands(), c.parent.Questions(), c.server.Failed()
 	ending := false
 	ended := make(chan error, 1)
+
 	end := func() {
 		if !ending {
 			ending, failed = true, nil
@@ -210,11 +231,13 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				questions = nil
 				continue
 			}
+
 			c.answer(&q)
 		case <-signals:
 			if ending {
 				force()
 			}
+
 			end()
 		case <-c.shutdown:
 			end()
@@ -227,6 +250,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			if commands == nil {
 				c.removeDir()
 			}
+
 			return errors.Join(failure, err)
 		}
 	}
@@ -238,13 +262,16 @@ func (c *core) answer(q *watchdog.Question) {
 	if q.On == runningQuestion {
 		body = c.server.running()
 	}
+
 	if told, ok := strings.CutPrefix(q.On, failuresNews); ok {
 		var failures []passenger.FailedSpawn
 		if err := json.Unmarshal([]byte(told), &failures); err != nil {
 			c.log.Error(err, "Cannot read what the watchdog says of failed starts")
 		}
+
 		c.server.pool.NoteFailedSpawns(failures)
 	}
+
 	if err := q.Answer(body); err != nil {
 		c.log.Error(err, "Cannot answer the watchdog")
 	}
@@ -257,6 +284,7 @@ func (c *core) yield() {
 	if err := c.parent.Yielded(); err != nil {
 		c.log.Error(err, "The watchdog is gone")
 	}
+
 	c.api.stop()
 }
 
@@ -265,6 +293,7 @@ func (c *core) flushTransactions(ctx context.Context) {
 	if c.transactions == nil {
 		return
 	}
+
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	if err := c.transactions.Close(ctx); err != nil {
@@ -278,10 +307,12 @@ func (c *core) reopenLogs() error {
 	if c.cfg.Server.LogFile != "" {
 		errs = append(errs, c.logFile.reopen())
 	}
+
 	err := errors.Join(errs...)
 	if err != nil {
 		c.log.Error(err, "Cannot open the log files anew")
 	}
+
 	return err
 }
 
@@ -291,6 +322,7 @@ func (c *core) removeDir() {
 	if err == nil {
 		err = dir.Remove()
 	}
+
 	if err != nil {
 		c.log.Error(err, "The instance directory is left behind", "path", c.cfg.InstanceDir)
 	}

@@ -37,6 +37,7 @@ func (l *drainingListener) leave() { l.endWithin(0) }
 func (l *drainingListener) endWithin(d time.Duration) {
 	until := time.Now().Add(d)
 	l.drainUntil.Store(&until)
+
 	// An error means that it is closed already.
 	_ = l.SetDeadline(time.Now())
 }
@@ -48,16 +49,20 @@ func (l *drainingListener) Accept() (net.Conn, error) {
 		if until == nil || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return conn, err
 		}
+
 		if err != nil && woken || time.Now().After(*until) {
 			if err == nil {
 				return conn, nil
 			}
+
 			return nil, net.ErrClosed
 		}
+
 		_ = l.SetDeadline(time.Now().Add(emptyQueue))
 		if err == nil {
 			return conn, nil
 		}
+
 		conn, err = l.deadlineListener.Accept()
 	}
 }

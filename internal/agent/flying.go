@@ -60,9 +60,12 @@ func DefaultFlyingConfig() Config {
 	c := DefaultConfig()
 	c.Environment, c.MinInstances, c.LoadShellEnv = spawner.DefaultEnvironment, 0, true
 	c.Flying = &Flying{
-		SocketMode: defaultSocketMode, UserSwitching: true, DefaultUser: spawner.DefaultUser,
+		SocketMode:       defaultSocketMode,
+		UserSwitching:    true,
+		DefaultUser:      spawner.DefaultUser,
 		StatThrottleRate: int(passenger.DefaultStatThrottleRate / time.Second),
 	}
+
 	return c
 }
 
@@ -75,9 +78,11 @@ func (f *Flying) validate(c *Config) error {
 	} else if !filepath.IsAbs(c.SocketFile) {
 		fault("socket_file is %q: it must be an absolute path", c.SocketFile)
 	}
+
 	if _, err := f.socketMode(); err != nil {
 		errs = append(errs, err)
 	}
+
 	for _, number := range []struct {
 		key   string
 		value int
@@ -89,14 +94,17 @@ func (f *Flying) validate(c *Config) error {
 			fault("%s is %d: it must be 0 or more", number.key, number.value)
 		}
 	}
+
 	if os.Geteuid() == 0 {
 		if _, err := user.Lookup(f.DefaultUser); err != nil {
 			fault("default_user: %w", err)
 		}
+
 		if _, err := user.LookupGroup(f.DefaultGroup); f.DefaultGroup != "" && err != nil {
 			fault("default_group: %w", err)
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -105,6 +113,7 @@ func (f *Flying) socketMode() (os.FileMode, error) {
 	if err != nil || mode&^0o666 != 0 {
 		return 0, fmt.Errorf("socket_mode is %q: use octal digits that let read and write, such as 0660", f.SocketMode)
 	}
+
 	return os.FileMode(mode), nil
 }
 
@@ -114,14 +123,17 @@ func (f *Flying) listen(ctx context.Context, path string) (socket, error) {
 	if err := checkClosed(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
+
 	mode, err := f.socketMode()
 	if err != nil {
 		return nil, err
 	}
+
 	// The file has its mode from the beginning, and never that of another one.
 	// Nothing else is made meanwhile: the server has just begun to start.
 	before := syscall.Umask(int(^mode & 0o777))
 	defer syscall.Umask(before)
+
 	return listenUnix(ctx, path)
 }
 
@@ -131,19 +143,24 @@ func checkClosed(dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
+
 	path, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return fmt.Errorf("the directory %s cannot be used: %w", dir, err)
 	}
+
 	for part := path; ; part = filepath.Dir(part) {
 		info, err := os.Lstat(part)
 		if err != nil {
 			return err
 		}
+
 		sticky := part != path && info.Mode()&os.ModeSticky != 0
 		if owner(info) != 0 || info.Mode().Perm()&0o022 != 0 && !sticky {
-			return fmt.Errorf("others than root could replace what is in %s: choose a directory that belongs to root, with all that leads to it, and that nobody else can write to, such as one in /run", part)
+			return fmt.Errorf("others than root could replace what is in %s: choose a directory that belongs to "+
+				"root, with all that leads to it, and that nobody else can write to, such as one in /run", part)
 		}
+
 		if part == "/" {
 			return nil
 		}
@@ -156,7 +173,13 @@ func (f *Flying) spawner() spawner.Config {
 	if !f.UserSwitching {
 		policy = spawner.DefaultUserOnly
 	}
-	return spawner.Config{Users: policy, DefaultUser: f.DefaultUser, DefaultGroup: f.DefaultGroup, Version: passenger.Version}
+
+	return spawner.Config{
+		Users:        policy,
+		DefaultUser:  f.DefaultUser,
+		DefaultGroup: f.DefaultGroup,
+		Version:      passenger.Version,
+	}
 }
 
 // switchesUsers: processes run as users of their own.
@@ -167,18 +190,24 @@ func (c *Config) switchesUsers() bool {
 // instanceDir is what the instance directory says of the server.
 func (c *Config) instanceDir() instancedir.Config {
 	dir := instancedir.Config{
-		Registry: c.InstanceRegistryDir, Version: passenger.Version, UID: os.Geteuid(), GID: os.Getegid(),
+		Registry:      c.InstanceRegistryDir,
+		Version:       passenger.Version,
+		UID:           os.Geteuid(),
+		GID:           os.Getegid(),
 		UserSwitching: c.switchesUsers(),
 	}
 	if c.Flying != nil {
 		dir.IntegrationMode, dir.ServerSoftware = "flying", "Flying Passenger/"+passenger.Version
 	} else {
-		dir.IntegrationMode, dir.ServerSoftware, dir.StandaloneEngine = "standalone", "gopassenger/"+passenger.Version, "builtin"
+		dir.IntegrationMode, dir.ServerSoftware, dir.StandaloneEngine = "standalone", "gopassenger/"+passenger.Version,
+			"builtin"
+
 		// What the applications of other users are, is not for everybody.
 		if len(c.Apps) == 0 || !dir.UserSwitching {
 			c.each(func(app *Config) { dir.AppRoots = append(dir.AppRoots, app.Dir) })
 		}
 	}
+
 	return dir
 }
 
@@ -190,7 +219,9 @@ func (c *Config) appSockets(instance *instancedir.Dir) (string, error) {
 	if !c.switchesUsers() {
 		return instance.Path(), checkSocketPath(instance.Path())
 	}
+
 	var dir string
+
 	err := fs.ErrExist
 	for range maxSocketDirs {
 		// It is short since the paths of sockets have to be.
@@ -199,23 +230,29 @@ func (c *Config) appSockets(instance *instancedir.Dir) (string, error) {
 			break
 		}
 	}
+
 	if err != nil {
 		return "", fmt.Errorf("cannot make a directory for the applications' sockets: %w", err)
 	}
+
 	if err := checkSocketPath(dir); err != nil {
 		return "", err
 	}
+
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0) //nolint:gosec // G304: made here
 	if err != nil {
 		return "", err
 	}
+
 	return dir, errors.Join(f.Chmod(0o711), f.Close())
 }
 
 func checkSocketPath(dir string) error {
 	if n := len(dir) + processSocket; n > maxSocketPath {
-		return fmt.Errorf("the path of the instance directory, in %s, is too long by %d bytes for the sockets of applications: choose a shorter one with --instance-registry-dir", dir, n-maxSocketPath)
+		return fmt.Errorf("the path of the instance directory, in %s, is too long by %d bytes for the sockets of "+
+			"applications: choose a shorter one with --instance-registry-dir", dir, n-maxSocketPath)
 	}
+
 	return nil
 }
 
@@ -227,14 +264,18 @@ func (f *Flying) prepare(c *Config, log logr.Logger) (err error) {
 	if path == "" {
 		path = c.SocketFile + passwordSuffix
 	}
+
 	var made bool
 	if f.Password, made, err = loadPassword(path); err != nil {
 		return err
 	}
+
 	if made {
 		log.Info("Made a password for the web server's configuration", "file", path)
 	}
+
 	log.Info("Starting PassengerAgent...")
+
 	return nil
 }
 

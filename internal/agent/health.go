@@ -24,6 +24,7 @@ func (h *Health) validate() []error {
 	if h.HealthTimeout < 1 {
 		return []error{fmt.Errorf("health_timeout is %d: it must be at least 1 second", h.HealthTimeout)}
 	}
+
 	return nil
 }
 

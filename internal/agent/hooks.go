@@ -27,21 +27,26 @@ const (
 // newHooks returns the programs that are run for events, nil if there are none.
 func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, error) {
 	commands := map[hooks.Name]string{}
+
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
 		if !strings.HasPrefix(key, hookPrefix) {
 			log.Info("The setting means nothing here and is ignored: only those that begin with hook_ do", "ctl", key)
 			continue
 		}
+
 		name, err := hooks.ParseName(key)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("ctls: %w", err))
 		}
+
 		commands[name] = c.Ctls[key]
 	}
+
 	if err := errors.Join(errs...); err != nil || len(commands) == 0 {
 		return nil, err
 	}
+
 	options := map[string]string{"instance_dir": instanceDir}
 	for name, value := range c.settings() {
 		switch value.(type) {
@@ -49,11 +54,17 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 			options[name] = fmt.Sprint(value)
 		}
 	}
+
 	if options["passenger_root"] == "" {
 		options["passenger_root"] = passengerRoot()
 	}
+
 	return hooks.NewScripts(hooks.Config{
-		Commands: commands, Options: options, Version: passenger.Version, Timeout: hookTimeout, Logger: log,
+		Commands: commands,
+		Options:  options,
+		Version:  passenger.Version,
+		Timeout:  hookTimeout,
+		Logger:   log,
 	})
 }
 
@@ -65,10 +76,12 @@ func passengerRoot() string {
 	if err != nil {
 		return ""
 	}
+
 	dir := filepath.Dir(program)
 	if filepath.Base(dir) == "bin" {
 		return filepath.Dir(dir)
 	}
+
 	return dir
 }
 
@@ -78,5 +91,6 @@ func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) e
 	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {
 		return err
 	}
+
 	return scripts.Run(ctx, hooks.Event{Name: hooks.Name(point)})
 }

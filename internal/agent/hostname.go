@@ -21,7 +21,8 @@ func parseHost(text string) (string, error) {
 	host, wild := strings.CutPrefix(canonicalHost(text), wildcard)
 	switch {
 	case text == "":
-		return "", errors.New("one is empty: leave it out, or leave all hosts out for those that no other application has")
+		return "", errors.New("one is empty: leave it out, or leave all hosts out for those that no other " +
+			"application has")
 	case host == "*" || wild && host == "":
 		return "", fault("is every host: leave hosts out for those that no other application has")
 	case strings.Contains(host, "*"):
@@ -36,15 +37,18 @@ func parseHost(text string) (string, error) {
 		if wild {
 			return "", fault("is a wildcard of an address, which has none: write the address alone")
 		}
+
 		return ip.String(), nil
 	}
 
 	if converted, err := idna.Lookup.ToASCII(host); err == nil { // else it has an underscore, perhaps
 		host = converted
 	}
+
 	if !plainHost(host) {
 		return "", fault("is no host name: write it as example.com, or *.example.com")
 	}
+
 	if wild {
 		host = wildcard + host
 	}
@@ -64,6 +68,7 @@ func plainHost(host string) bool {
 			return false
 		}
 	}
+
 	return len(host) <= maxName
 }
 
@@ -75,6 +80,7 @@ func canonicalHost(host string) string {
 	} else {
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
+
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
@@ -94,5 +100,6 @@ func HealthHost(hosts []string) string {
 			first = "www." + name
 		}
 	}
+
 	return first
 }

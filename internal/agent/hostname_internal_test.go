@@ -13,12 +13,16 @@ import (
 
 func TestHostsAreWrittenAsRequestsHaveThem(t *testing.T) {
 	t.Parallel()
+
 	for text, want := range map[string]string{
-		"example.com": "example.com", "Example.COM.": "example.com", "example.com:8080": "example.com", "localhost": "localhost",
+		"example.com": "example.com", "Example.COM.": "example.com", "example.com:8080": "example.com",
+		"localhost":     "localhost",
 		"*.example.com": "*.example.com", "*.Example.com.": "*.example.com", "my_app.example.com": "my_app.example.com",
-		"bücher.example": "xn--bcher-kva.example", "BÜCHER.example": "xn--bcher-kva.example", "*.bücher.example": "*.xn--bcher-kva.example",
+		"bücher.example": "xn--bcher-kva.example", "BÜCHER.example": "xn--bcher-kva.example",
+		"*.bücher.example":     "*.xn--bcher-kva.example",
 		"bu\u0308cher.example": "xn--bcher-kva.example", "例え。テスト": "xn--r8jz45g.xn--zckzah", "faß.de": "xn--fa-hia.de",
-		"xn--bcher-kva.example": "xn--bcher-kva.example", "127.0.0.1": "127.0.0.1", "[::1]": "::1", "::1": "::1", "[0:0::1]:80": "::1",
+		"xn--bcher-kva.example": "xn--bcher-kva.example", "127.0.0.1": "127.0.0.1", "[::1]": "::1", "::1": "::1",
+		"[0:0::1]:80":      "::1",
 		"a--b.example.com": "a--b.example.com",
 	} {
 		host, err := parseHost(text)
@@ -29,11 +33,16 @@ func TestHostsAreWrittenAsRequestsHaveThem(t *testing.T) {
 
 func TestHostsThatNoRequestHasAreRefused(t *testing.T) {
 	t.Parallel()
+
 	for text, want := range map[string]string{
-		"": "one is empty", "*": "is every host: leave hosts out", "*.": "is every host", "www.*": "asterisk that is not its whole first label",
-		"a*.example.com": "asterisk", "*.*.example.com": "asterisk", "*example.com": "asterisk", "https://example.com": "is a URL",
-		"example.com/shop": "has a path: write that as path", "exa mple.com": "is no host name", "a..b": "is no host name", ".example.com": "is no host name",
-		"user@example.com": "is no host name", "*.127.0.0.1": "wildcard of an address", strings.Repeat("x", 64) + ".com": "is no host name",
+		"": "one is empty", "*": "is every host: leave hosts out", "*.": "is every host",
+		"www.*":          "asterisk that is not its whole first label",
+		"a*.example.com": "asterisk", "*.*.example.com": "asterisk", "*example.com": "asterisk",
+		"https://example.com": "is a URL",
+		"example.com/shop":    "has a path: write that as path", "exa mple.com": "is no host name",
+		"a..b": "is no host name", ".example.com": "is no host name",
+		"user@example.com": "is no host name", "*.127.0.0.1": "wildcard of an address", strings.Repeat("x", 64) +
+			".com": "is no host name",
 		strings.Repeat("x.", 130) + "com": "is no host name", "bü cher.example": "is no host name",
 		"example.com?x": "is no host name", "example.com\x00": "is no host name",
 	} {
@@ -49,9 +58,10 @@ func TestRequestsGoToTheMostSpecificHostAndPath(t *testing.T) {
 		base, err := urlpath.Parse(path)
 		require.NoError(t, err)
 		host = strings.TrimPrefix(host, "*")
-		h.mounts[host] = append(h.mounts[host], mount{base, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = w.Write([]byte(name))
-		})})
+		h.mounts[host] = append(h.mounts[host],
+			mount{base, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(name))
+			})})
 	}
 	add("example.com", "", "exact")
 	add("*.example.com", "/café", "wildcard's café")
@@ -93,6 +103,7 @@ func TestRequestsGoToTheMostSpecificHostAndPath(t *testing.T) {
 
 func TestHealthIsAskedByAHostOfTheApplications(t *testing.T) {
 	t.Parallel()
+
 	for want, hosts := range map[string][]string{
 		"":                      nil,
 		"example.com":           {"*.example.com", "Example.com:80"},

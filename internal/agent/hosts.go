@@ -30,6 +30,7 @@ func (c *Config) each(f func(*Config)) {
 	if len(c.Apps) == 0 {
 		f(c)
 	}
+
 	for _, app := range c.Apps {
 		f(app.Config)
 	}
@@ -40,6 +41,7 @@ func (c *Config) validateApps() (errs []error) {
 	if len(c.Apps) == 0 {
 		return []error{errors.New("apps is empty: name at least one application, or leave it out")}
 	}
+
 	seen := map[string]string{}
 	for _, app := range c.Apps {
 		errs = append(errs, app.Config.Validate())
@@ -47,15 +49,19 @@ func (c *Config) validateApps() (errs []error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("apps: the hosts of %s: %w", app.Config.Dir, err))
 		}
+
 		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate tells
 		for _, host := range hosts {
 			place := host + string(base)
 			if other, taken := seen[place]; taken {
-				errs = append(errs, fmt.Errorf("apps: %s and %s are both to answer for %q", other, app.Config.Dir, place))
+				errs = append(errs, fmt.Errorf("apps: %s and %s are both to answer for %q", other, app.Config.Dir,
+					place))
 			}
+
 			seen[place] = app.Config.Dir
 		}
 	}
+
 	return errs
 }
 
@@ -67,10 +73,12 @@ func (a *HostedApp) Place() string {
 	if len(a.Hosts) == 0 {
 		return "all other hosts" + a.BaseURI
 	}
+
 	places := make([]string, len(a.Hosts))
 	for i, host := range a.Hosts {
 		places[i] = host + a.BaseURI
 	}
+
 	return strings.Join(places, ", ")
 }
 
@@ -88,6 +96,7 @@ func (a *HostedApp) hosts() (hosts []string, err error) {
 			errs = append(errs, err)
 			continue
 		}
+
 		hosts = append(hosts, host)
 	}
 
@@ -121,21 +130,25 @@ func newHosts(
 		if err != nil {
 			return nil, err
 		}
+
 		h.apps = append(h.apps, one)
 		names, err := app.hosts()
 		if err != nil {
 			return nil, err
 		}
+
 		base, err := urlpath.Parse(app.BaseURI)
 		if err != nil {
 			return nil, err
 		}
+
 		for _, name := range names {
 			name, wild := strings.CutPrefix(name, "*")
 			h.wildcards = h.wildcards || wild
 			h.mounts[name] = append(h.mounts[name], mount{base, one})
 		}
 	}
+
 	for _, mounts := range h.mounts {
 		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.base), len(a.base)) })
 	}
@@ -151,6 +164,7 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+
 	refuse(w, http.StatusNotFound, "There is no application for this address.")
 }
 
@@ -166,9 +180,11 @@ func (h *hosts) mountsOf(host string) []mount {
 		if dot < 0 {
 			break
 		}
+
 		if mounts, known := h.mounts[rest[dot:]]; known && rest[:dot] != "" {
 			return mounts
 		}
+
 		rest = rest[dot+1:]
 	}
 
@@ -186,6 +202,7 @@ func (h *hosts) requests() any {
 	for _, app := range h.handlers() {
 		shown = append(shown, app.Inspect())
 	}
+
 	return shown
 }
 
@@ -194,6 +211,7 @@ func (h *hosts) handlers() []*handler.Handler {
 	for _, app := range h.apps {
 		handlers = append(handlers, app.app)
 	}
+
 	return handlers
 }
 

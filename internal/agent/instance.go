@@ -68,6 +68,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+
 	i := &Instance{
 		cfg:         cfg,
 		reconfigure: reconfigure,
@@ -83,6 +84,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
 		return nil, placed(err, "--log-file")
 	}
+
 	i.level = newLogLevel(cfg.LogLevel)
 	i.log = newLogger(i.logFile, i.level, i.logFile.format)
 	if cfg.Flying != nil {
@@ -90,52 +92,70 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 			return nil, err
 		}
 	}
+
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
 			return nil, placed(err, "--pid-file")
 		}
 	}
+
 	if i.sockets, err = cfg.listen(ctx); err != nil {
 		return nil, err
 	}
+
 	i.lent = map[string]*os.File{}
 	for name, l := range i.sockets {
 		if i.lent[name], err = l.File(); err != nil {
 			return nil, err
 		}
 	}
+
 	i.coreCfg = cfg
 	if i.place, err = newPlace(&cfg, i.URLs()); err != nil {
 		return nil, err
 	}
+
 	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
 	limits, err := cfg.coreLimits()
 	if err != nil {
 		return nil, err
 	}
+
 	var agents []watchdog.Agent
 	if cfg.recorded() {
 		agents = append(agents, i.routerAgent())
 	}
+
 	i.dog, err = watchdog.Start(ctx, watchdog.Config{
-		Logger: i.log, ProtectFromOOM: true, Hook: i.watchdogHook,
+		Logger:           i.log,
+		ProtectFromOOM:   true,
+		Hook:             i.watchdogHook,
 		HeartbeatTimeout: time.Duration(cfg.HeartbeatTimeout) * time.Second,
 		ShutdownTimeout:  watchdog.DefaultShutdownTimeout + time.Duration(cfg.DrainDelay)*time.Second,
 		Agents: append(agents, watchdog.Agent{
-			Name: coreName, Command: i.coreCommand(nil), Protocol: coreProtocol(), Start: limits.Start,
-			Config: i.place.coreConfig(&cfg), Files: i.place.files(i.lent), Ready: i.noteCore, Status: i.noteStarts,
+			Name:     coreName,
+			Command:  i.coreCommand(nil),
+			Protocol: coreProtocol(),
+			Start:    limits.Start,
+			Config:   i.place.coreConfig(&cfg),
+			Files:    i.place.files(i.lent),
+			Ready:    i.noteCore,
+			Status:   i.noteStarts,
 		}),
 	})
 	if err != nil {
 		return nil, err
 	}
+
 	if err := i.place.dir.Finalize(); err != nil {
 		return nil, errors.Join(err, i.dog.Shutdown(ctx))
 	}
+
 	i.watch(ctx)
 	if cfg.Flying != nil {
 		cfg.Flying.serving(cfg.SocketFile, i.log)
 	}
+
 	return i, nil
 }
 
@@ -145,7 +165,9 @@ func (i *Instance) command(file *os.File, command string) *exec.Cmd {
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}
+
 	cmd.Stdout, cmd.Stderr = os.Stdout, i.logFile.file()
+
 	return cmd
 }
 
@@ -189,6 +211,7 @@ func (i *Instance) watch(ctx context.Context) {
 			if errors.Is(err, watchdog.ErrAgentEnded) {
 				err = nil // somebody has told it to
 			}
+
 			i.ended <- err
 		case <-ctx.Done():
 		}
@@ -215,6 +238,7 @@ func (i *Instance) stay(ctx context.Context) bool {
 		if err == nil {
 			err = apiserver.Serve(apiCtx, here.watchdogAPI, api, i.log)
 		}
+
 		if err != nil {
 			i.log.Error(err, "The watchdog's admin API cannot go on")
 		}
@@ -225,11 +249,13 @@ func (i *Instance) stay(ctx context.Context) bool {
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
+
 	i.log.Error(err, "The instance directory is made anew, with a new core: tools and new processes need it")
 	if err := i.move(ctx); err != nil && ctx.Err() == nil {
 		i.ended <- fmt.Errorf("the instance directory is gone, and cannot be made anew: %w", err)
 		return false
 	}
+
 	return ctx.Err() == nil
 }
 
@@ -243,28 +269,40 @@ func (i *Instance) move(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	i.setPlace(to)
 	if to.router != nil {
-		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{Config: to.routerConfig(&i.cfg), Files: to.routerFiles()}); err != nil {
+		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{
+			Config: to.routerConfig(&i.cfg),
+			Files:  to.routerFiles(),
+		}); err != nil {
 			i.log.Error(err, "Transactions are not passed on any more")
 		}
 	}
+
 	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
 		i.log.Error(err, "The new core does not wait for the applications")
-		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{Config: to.coreConfig(&i.coreCfg), Files: to.files(i.lent)})
+		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{
+			Config: to.coreConfig(&i.coreCfg),
+			Files:  to.files(i.lent),
+		})
 	}
+
 	if err != nil {
 		i.setPlace(from)
 		return errors.Join(err, to.close())
 	}
+
 	if err := to.dir.Finalize(); err != nil {
 		return err
 	}
+
 	if err := from.close(); err != nil {
 		i.log.V(1).Info("What was left of the old instance directory", "err", err.Error())
 	}
+
 	return nil
 }
 
@@ -299,10 +337,12 @@ func (i *Instance) ReopenLogs() error {
 	if i.cfg.LogFile == "" {
 		return nil
 	}
+
 	err := i.logFile.reopen()
 	if err != nil {
 		i.log.Error(err, "Cannot open the log file anew")
 	}
+
 	return err
 }
 
@@ -314,9 +354,11 @@ func (i *Instance) Reap() { i.dog.Reap() }
 func (i *Instance) Shutdown(ctx context.Context) error {
 	i.notify(daemon.SdNotifyStopping)
 	i.stop()
+
 	// Whoever connects from now on is the core's to answer; when it has ended,
 	// nobody listens any more.
 	err := i.closeSockets()
+
 	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
 }
 
@@ -325,10 +367,13 @@ func (i *Instance) closeSockets() error {
 	for _, f := range i.lent {
 		errs = append(errs, f.Close())
 	}
+
 	for _, l := range i.sockets {
 		errs = append(errs, l.Close())
 	}
+
 	i.lent, i.sockets = nil, nil
+
 	return errors.Join(errs...)
 }
 
@@ -338,9 +383,12 @@ func (i *Instance) close() error {
 	if i.place != nil {
 		errs = append(errs, i.place.close())
 	}
+
 	if i.pid != nil {
 		errs = append(errs, i.pid.remove())
 	}
+
 	errs = append(errs, i.program.close(), i.logFile.close())
+
 	return errors.Join(errs...)
 }

@@ -34,20 +34,25 @@ func (c *Config) listen(ctx context.Context) (_ map[string]socket, err error) {
 			return nil, err
 		}
 	}
+
 	c.opened = nil
 	if opened.inherited || c.SocketFile == "" {
 		return opened.sockets, nil
 	}
+
 	var l socket
 	if c.Flying != nil {
 		l, err = c.Flying.listen(ctx, c.SocketFile)
 	} else {
 		l, err = listenUnix(ctx, c.SocketFile)
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, closeAll(opened.sockets))
 	}
+
 	opened.sockets[c.mainSocket()] = l
+
 	return opened.sockets, nil
 }
 
@@ -56,6 +61,7 @@ func (c *Config) mainSocket() string {
 	if c.SSL && c.SSLPort == 0 {
 		return httpsFile
 	}
+
 	return httpFile
 }
 
@@ -65,6 +71,7 @@ func (c *Config) openPorts(ctx context.Context) (*openedSockets, error) {
 	if err != nil || len(sockets) > 0 {
 		return &openedSockets{sockets, true}, err
 	}
+
 	for _, port := range []struct {
 		name, address, option string
 		wanted                bool
@@ -76,12 +83,15 @@ func (c *Config) openPorts(ctx context.Context) (*openedSockets, error) {
 		if !port.wanted {
 			continue
 		}
+
 		l, err := listenTCP(ctx, port.address, port.option)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(sockets))
 		}
+
 		sockets[port.name] = l
 	}
+
 	return &openedSockets{sockets: sockets}, nil
 }
 
@@ -90,6 +100,7 @@ func closeAll(sockets map[string]socket) error {
 	for _, l := range sockets {
 		errs = append(errs, l.Close())
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -99,10 +110,12 @@ func listenTCP(ctx context.Context, address, option string) (socket, error) {
 	case err == nil:
 		return l.(*net.TCPListener), nil //nolint:forcetypeassert,errcheck // what "tcp" is
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another one with %s", address, option)
+		return nil, fmt.Errorf("the address %s is in use by another program: stop that one, or choose another one "+
+			"with %s", address, option)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("no permission to listen on %s: choose a port above 1023 with %s", address, option)
 	}
+
 	return nil, fmt.Errorf("cannot listen on %s: %w: check %s, and --address", address, err, option)
 }
 
@@ -115,24 +128,31 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 	case err != nil:
 		return nil, fmt.Errorf("cannot use the socket file %s: %w", path, err)
 	case info.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("%s exists and is not a socket: move it away, or choose another file with --socket", path)
+		return nil, fmt.Errorf("%s exists and is not a socket: move it away, or choose another file with --socket",
+			path)
 	default:
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 		if err == nil {
 			_ = c.Close()
-			return nil, fmt.Errorf("the socket file %s is in use by another program: stop that one, or choose another file with --socket", path)
+			return nil, fmt.Errorf("the socket file %s is in use by another program: stop that one, or choose "+
+				"another file with --socket", path)
 		}
+
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, fmt.Errorf("cannot use the socket file %s: %w", path, err)
 		}
+
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("cannot remove the stale socket file %s: %w", path, placed(err, "--socket"))
 		}
 	}
+
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on the socket file %s: %w: check its directory", path, placed(err, "--socket"))
+		return nil, fmt.Errorf("cannot listen on the socket file %s: %w: check its directory", path,
+			placed(err, "--socket"))
 	}
+
 	// Closing must not remove the socket of a server that has replaced this
 	// one meanwhile.
 	l.SetUnlinkOnClose(false)
@@ -141,6 +161,7 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("cannot use the socket file %s: %w", path, err)
 	}
+
 	return &unixListener{UnixListener: l, path: path, made: made}, nil
 }
 
@@ -156,6 +177,7 @@ func (l *unixListener) Close() error {
 	if now, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(now, l.made) {
 		err = errors.Join(err, os.Remove(l.path))
 	}
+
 	return err
 }
 
@@ -166,6 +188,7 @@ func (c *Config) urls(sockets map[string]socket) (urls []string) {
 			urls = append(urls, c.url(scheme, l))
 		}
 	}
+
 	return urls
 }
 
@@ -173,18 +196,22 @@ func (c *Config) url(scheme string, l net.Listener) string {
 	if l.Addr().Network() == "unix" {
 		return "unix:" + l.Addr().String()
 	}
+
 	host, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return l.Addr().String()
 	}
+
 	// All addresses are those of IPv6 for the system, whatever was asked for.
 	if addr, err := netip.ParseAddr(host); err == nil && addr.IsUnspecified() && c.Address == anyAddress {
 		host = anyAddress
 	}
+
 	if usual := map[string]string{httpFile: "80", httpsFile: "443"}; port != usual[scheme] {
 		host = net.JoinHostPort(host, port)
 	} else if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
+
 	return scheme + "://" + host + "/"
 }

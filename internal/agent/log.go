@@ -41,6 +41,7 @@ func newLogger(w io.Writer, level *logLevel, format logFormat) logr.Logger {
 	if format == jsonFormat {
 		return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
+
 	return logr.FromSlogHandler(newBlockHandler(w, level, format))
 }
 
@@ -57,10 +58,12 @@ func openAccessLog(path string) (*logFile, logr.Logger, error) {
 		f := newLogFile("", os.Stdout, jsonFormat)
 		return f, jsonLogger(f), nil
 	}
+
 	f, err := openLog(path, jsonFormat)
 	if err != nil {
 		return nil, logr.Logger{}, fmt.Errorf("the access log: %w", err)
 	}
+
 	return f, jsonLogger(f), nil
 }
 
@@ -81,6 +84,7 @@ func (w *serverLog) Write(p []byte) (int, error) {
 	} else {
 		w.log.V(1).Info(text)
 	}
+
 	return len(p), nil
 }
 

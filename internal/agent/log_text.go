@@ -37,6 +37,7 @@ func newBlockHandler(w io.Writer, level slog.Leveler, format logFormat) *blockHa
 	if format == textFormat {
 		options.ReplaceAttr = withoutHead
 	}
+
 	return &blockHandler{inner: slog.NewTextHandler(&out.buf, &options), out: out, format: format}
 }
 
@@ -45,6 +46,7 @@ func withoutHead(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
 		return slog.Attr{}
 	}
+
 	return a
 }
 
@@ -53,6 +55,7 @@ func (h *blockHandler) writeHead(r *slog.Record) {
 	if h.format != textFormat {
 		return
 	}
+
 	b := r.Time.AppendFormat(nil, time.TimeOnly)
 	b = append(b, ' ')
 	b = append(b, r.Level.String()...)
@@ -75,6 +78,7 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 		} else {
 			short.AddAttrs(a)
 		}
+
 		return true
 	})
 
@@ -85,14 +89,17 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 	if err := h.inner.Handle(ctx, short); err != nil {
 		return err
 	}
+
 	if h.format == textFormat && bytes.HasSuffix(h.out.buf.Bytes(), []byte(" \n")) {
 		h.out.buf.Truncate(h.out.buf.Len() - len(" \n")) // there are no values
 		h.out.buf.WriteByte('\n')
 	}
+
 	for _, a := range blocks {
 		text, _ := linesOf(a)
 		writeBlock(&h.out.buf, a.Key, text)
 	}
+
 	_, err := h.out.w.Write(h.out.buf.Bytes())
 
 	return err
@@ -101,6 +108,7 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 // WithAttrs is slog.Handler's.
 func (h *blockHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	derived := *h
+
 	var short []slog.Attr
 	for _, a := range attrs {
 		if _, ok := linesOf(a); ok {
@@ -110,6 +118,7 @@ func (h *blockHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 			short = append(short, a)
 		}
 	}
+
 	derived.inner = h.inner.WithAttrs(short)
 
 	return &derived
@@ -122,6 +131,7 @@ func (h *blockHandler) WithGroup(name string) slog.Handler {
 	if name != "" {
 		derived.prefix += name + "."
 	}
+
 	return &derived
 }
 
@@ -135,14 +145,17 @@ func linesOf(a slog.Attr) (text string, ok bool) {
 		if err, isError := v.Any().(error); isError {
 			text = err.Error()
 		}
-	case slog.KindBool, slog.KindDuration, slog.KindFloat64, slog.KindInt64, slog.KindTime, slog.KindUint64, slog.KindGroup,
+	case slog.KindBool, slog.KindDuration, slog.KindFloat64, slog.KindInt64, slog.KindTime, slog.KindUint64,
+		slog.KindGroup,
 		slog.KindLogValuer:
 	}
+
 	return text, strings.Contains(strings.TrimRight(text, "\n"), "\n")
 }
 
 func writeBlock(b *bytes.Buffer, key, text string) {
 	fmt.Fprintf(b, "  %s:\n", key)
+
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
 		b.WriteString("  | ")
 		line = strings.ReplaceAll(line, "\t", "    ")

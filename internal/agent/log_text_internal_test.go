@@ -13,7 +13,8 @@ func TestLogShowsSeveralLinesAsLines(t *testing.T) {
 	var b bytes.Buffer
 	log := newLogger(&b, newLogLevel(3), plainFormat)
 	log.WithValues("app", "shop", "of", "a\nb").Error(errors.New("why"), "cannot start",
-		"appMessage", "Traceback:\n\tFile \"x\"\ntime=1 level=ERROR msg=forged\x1b[31m\n", "advice", "one line", "none", "")
+		"appMessage", "Traceback:\n\tFile \"x\"\ntime=1 level=ERROR msg=forged\x1b[31m\n", "advice", "one line", "none",
+		"")
 	_, record, _ := strings.Cut(b.String(), " ")
 	require.Equal(t, `level=ERROR msg="cannot start" app=shop err=why advice="one line" none=""
   of:

@@ -48,17 +48,26 @@ func openLog(path string, format logFormat) (*logFile, error) {
 	if path == "" {
 		return newLogFile("", os.Stderr, format), nil
 	}
+
 	f, err := openLogFile(path)
 	if err != nil {
 		return nil, err
 	}
+
 	return newLogFile(path, f, format), nil
 }
 
 // newLogFile is to be closed.
 func newLogFile(path string, f *os.File, format logFormat) *logFile {
-	l := &logFile{path: path, format: format, f: f, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &logFile{
+		path:   path,
+		format: format,
+		f:      f,
+		wake:   make(chan struct{}, 1),
+		done:   make(chan struct{}),
+	}
 	go l.run()
+
 	return l
 }
 
@@ -73,6 +82,7 @@ func openLogFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log file: %w", err)
 	}
+
 	return f, nil
 }
 
@@ -84,8 +94,10 @@ func (l *logFile) Write(p []byte) (int, error) {
 	} else {
 		l.queued = append(l.queued, p...)
 	}
+
 	l.mu.Unlock()
 	l.awake()
+
 	return len(p), nil
 }
 
@@ -99,6 +111,7 @@ func (l *logFile) awake() {
 // run writes what is queued until the end.
 func (l *logFile) run() {
 	defer close(l.done)
+
 	for range l.wake {
 		if l.writeQueued() {
 			return
@@ -117,12 +130,15 @@ func (l *logFile) writeQueued() (last bool) {
 	if lost > 0 && l.write(l.format.lostLines(lost)) == 0 {
 		lost = 0
 	}
+
 	if lost += l.write(batch); lost > 0 {
 		l.mu.Lock()
 		l.lost += lost
 		l.mu.Unlock()
 	}
+
 	l.spare = batch
+
 	return last
 }
 
@@ -131,16 +147,20 @@ func (l *logFile) write(lines []byte) (lost int) {
 	if len(lines) == 0 {
 		return 0
 	}
+
 	if l.cut {
 		if _, err := l.f.Write([]byte("\n")); err != nil {
 			return bytes.Count(lines, []byte("\n"))
 		}
+
 		l.cut = false
 	}
+
 	n, err := l.f.Write(lines)
 	if err != nil {
 		l.cut = n > 0 && lines[n-1] != '\n'
 	}
+
 	return bytes.Count(lines[n:], []byte("\n"))
 }
 
@@ -160,14 +180,17 @@ func (l *logFile) reopen() error {
 	if l.path == "" {
 		return errNoLogFile
 	}
+
 	f, err := openLogFile(l.path)
 	if err != nil {
 		return err
 	}
+
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	old := l.f
 	l.f, l.cut = f, false
+
 	return errors.Join(l.redirect(old), old.Close())
 }
 
@@ -177,14 +200,17 @@ func (l *logFile) redirect(old *os.File) error {
 	if err != nil {
 		return err
 	}
+
 	for _, standard := range []*os.File{os.Stdout, os.Stderr} {
 		if is, err := standard.Stat(); err != nil || !os.SameFile(is, was) {
 			continue
 		}
+
 		if err := duplicate(l.f, standard); err != nil {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -194,6 +220,7 @@ func (l *logFile) close() error {
 	if l == nil {
 		return nil
 	}
+
 	l.mu.Lock()
 	before := l.closing
 	l.closing = true
@@ -201,16 +228,21 @@ func (l *logFile) close() error {
 	if before {
 		return nil
 	}
+
 	l.awake()
 	late := time.NewTimer(closeTime)
 	defer late.Stop()
+
 	select {
 	case <-l.done:
 	case <-late.C:
-		return fmt.Errorf("the last lines of the log %s are lost: the disk has not taken them within %s", l.f.Name(), closeTime)
+		return fmt.Errorf("the last lines of the log %s are lost: the disk has not taken them within %s", l.f.Name(),
+			closeTime)
 	}
+
 	if l.path == "" {
 		return nil
 	}
+
 	return l.f.Close()
 }

@@ -23,13 +23,16 @@ func TestLogWaitsForNobody(t *testing.T) {
 	defer r.Close()
 	l := newLogFile("", w, plainFormat)
 	line := strings.Repeat("x", 1023) + "\n"
+
 	const written = 2 * maxQueued / 1024
 	for range written {
 		n, err := l.Write([]byte(line))
 		require.NoError(t, err)
 		require.Equal(t, len(line), n)
 	}
+
 	in := bufio.NewReader(r)
+
 	read, lost := 0, 0
 	for read+lost < written {
 		text, err := in.ReadString('\n')
@@ -38,11 +41,13 @@ func TestLogWaitsForNobody(t *testing.T) {
 			read++
 			continue
 		}
+
 		var more int
 		_, err = fmt.Sscanf(text, "passenger: %d lines of this log could not be written\n", &more)
 		require.NoError(t, err, text)
 		lost += more
 	}
+
 	require.Positive(t, lost)
 	require.GreaterOrEqual(t, read, maxQueued/1024)
 	require.NoError(t, l.close())
@@ -59,6 +64,7 @@ func TestLogEnds(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l, err := openLog(path, plainFormat)
 	require.NoError(t, err)
+
 	var want strings.Builder
 	for i := range 1000 {
 		line := fmt.Sprintf("line %d\n", i)
@@ -66,6 +72,7 @@ func TestLogEnds(t *testing.T) {
 		_, err := l.Write([]byte(line))
 		require.NoError(t, err)
 	}
+
 	require.NoError(t, l.close())
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -41,17 +41,23 @@ var logFormats = map[string]logFormat{"plain": plainFormat, "text": textFormat, 
 
 func (l *Logs) validate() (errs []error) {
 	if _, ok := logFormats[l.LogFormat]; l.LogFormat != "" && !ok {
-		errs = append(errs, fmt.Errorf("log_format is %q: use text (for people), plain (keys and values) or json", l.LogFormat))
+		errs = append(errs, fmt.Errorf("log_format is %q: use text (for people), plain (keys and values) or json",
+			l.LogFormat))
 	}
+
 	if l.MaxOutputRate < 0 {
-		errs = append(errs, fmt.Errorf("max_output_rate is %d: it must be 0 (no limit) or more bytes a second", l.MaxOutputRate))
+		errs = append(errs, fmt.Errorf("max_output_rate is %d: it must be 0 (no limit) or more bytes a second",
+			l.MaxOutputRate))
 	}
+
 	if _, ok := requestLogs[strings.ToLower(l.RequestLog)]; !ok {
 		errs = append(errs, fmt.Errorf("request_log is %q: use auto, true or false", l.RequestLog))
 	}
+
 	if l.AppLogFile != "" && !filepath.IsAbs(l.AppLogFile) {
 		errs = append(errs, fmt.Errorf("app_log_file is %q: it must be an absolute path", l.AppLogFile))
 	}
+
 	return errs
 }
 
@@ -60,9 +66,11 @@ func (l *Logs) format(path string) logFormat {
 	if f, ok := logFormats[l.LogFormat]; ok {
 		return f
 	}
+
 	if path == "" && terminal.Is(os.Stderr) {
 		return textFormat
 	}
+
 	return plainFormat
 }
 
@@ -85,6 +93,7 @@ func (f logFormat) lostLines(lost int) []byte {
 	if f == jsonFormat {
 		return JSONRecord("WARN", message)
 	}
+
 	return []byte("passenger: " + message + "\n")
 }
 

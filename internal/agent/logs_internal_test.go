@@ -18,6 +18,7 @@ import (
 
 func TestTextFormatIsForPeople(t *testing.T) {
 	var b bytes.Buffer
+
 	log := newLogger(&b, newLogLevel(3), textFormat)
 	for _, test := range []struct {
 		log  func()
@@ -25,8 +26,14 @@ func TestTextFormatIsForPeople(t *testing.T) {
 	}{
 		{func() { log.Info("hello") }, "INFO hello\n"},
 		{func() { log.Info("hello", "key", "a b", "n", 3) }, "INFO hello key=\"a b\" n=3\n"},
-		{func() { log.WithValues("app", "shop").Error(errors.New("why"), "cannot start") }, "ERROR cannot start app=shop err=why\n"},
-		{func() { log.Error(nil, "cannot start", "output", "a\n\tb\u009b31m") }, "ERROR cannot start\n  output:\n  | a\n  |     b\\u009b31m\n"},
+		{
+			func() { log.WithValues("app", "shop").Error(errors.New("why"), "cannot start") },
+			"ERROR cannot start app=shop err=why\n",
+		},
+		{
+			func() { log.Error(nil, "cannot start", "output", "a\n\tb\u009b31m") },
+			"ERROR cannot start\n  output:\n  | a\n  |     b\\u009b31m\n",
+		},
 		{func() { log.Info("forged\n12:00:00 INFO me\x1b[31m") }, "INFO forged\\x0a12:00:00 INFO me\\x1b[31m\n"},
 	} {
 		b.Reset()
@@ -51,6 +58,7 @@ func TestOnlyColoursReachTheTerminal(t *testing.T) {
 	} {
 		require.Equal(t, want, string(appendPrintable(nil, text, true)), "%q", text)
 	}
+
 	require.Equal(t, `\x1b[31mred`, string(appendPrintable(nil, "\x1b[31mred", false)))
 }
 
@@ -62,31 +70,40 @@ func written(t *testing.T, format logFormat, app *spawner.App, lines ...string) 
 	require.NoError(t, err)
 	level := newLogLevel(3)
 	a := newAppOutput(file, newLogger(file, level, format), level, format)
+
 	out := a.open(app)
 	for _, line := range lines {
 		out.Line(7, "stdout", line)
 	}
+
 	out.Close()
 	require.Empty(t, a.files)
 	require.NoError(t, file.close())
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
+
 	return string(content)
 }
 
 func TestApplicationLinesInEachFormat(t *testing.T) {
 	app := &spawner.App{Root: "/srv/shop/current", GroupName: "/srv/shop/current (production)"}
-	require.Equal(t, "shop[7] \x1b[31mred\x1b[0m\nshop[7] {\"a\":1}\n", written(t, textFormat, app, "\x1b[31mred\x1b[0m", `{"a":1}`))
+	require.Equal(t, "shop[7] \x1b[31mred\x1b[0m\nshop[7] {\"a\":1}\n",
+		written(t, textFormat, app, "\x1b[31mred\x1b[0m", `{"a":1}`))
 
 	_, record, _ := strings.Cut(written(t, plainFormat, app, "hello you"), " ")
-	require.Equal(t, "level=INFO msg=\"hello you\" app=\"/srv/shop/current (production)\" pid=7 stream=stdout\n", record)
+	require.Equal(t, "level=INFO msg=\"hello you\" app=\"/srv/shop/current (production)\" pid=7 stream=stdout\n",
+		record)
 
 	objects := strings.Split(strings.TrimSpace(written(t, jsonFormat, app,
 		"hello \x1b \xff", ` {"n": 12345678901234567890, "deep": {"a": [1]}} `, `{"broken`, `[1]`, `"text"`)), "\n")
 	require.Len(t, objects, 5)
+
 	for i, want := range []map[string]any{
 		{"msg": "hello \x1b \ufffd"},
-		{"app_line": map[string]any{"n": json.Number("12345678901234567890"), "deep": map[string]any{"a": []any{json.Number("1")}}}},
+		{"app_line": map[string]any{
+			"n":    json.Number("12345678901234567890"),
+			"deep": map[string]any{"a": []any{json.Number("1")}},
+		}},
 		{"msg": `{"broken`},
 		{"msg": `[1]`},
 		{"msg": `"text"`},
@@ -156,7 +173,12 @@ func TestReopenIsForTheFilesOfApplications(t *testing.T) {
 }
 
 func TestLogSettingsThatAreWrong(t *testing.T) {
-	l := Logs{LogFormat: "xml", MaxOutputRate: -1, RequestLog: "maybe", AppLogFile: "log"}
+	l := Logs{
+		LogFormat:     "xml",
+		MaxOutputRate: -1,
+		RequestLog:    "maybe",
+		AppLogFile:    "log",
+	}
 	require.EqualError(t, errors.Join(l.validate()...),
 		"log_format is \"xml\": use text (for people), plain (keys and values) or json\n"+
 			"max_output_rate is -1: it must be 0 (no limit) or more bytes a second\n"+
@@ -177,7 +199,8 @@ func TestRequestLines(t *testing.T) {
 	l := &requestLog{file: file}
 	var next []any
 	log := l.with(logr.New(&keeper{&next}))
-	log.Info("Request", "method", "GET", "target", "/a?b=\x1b[2J\u202e", "status", 200, "bytesOut", int64(1234), "totalMs", 12.3)
+	log.Info("Request", "method", "GET", "target", "/a?b=\x1b[2J\u202e", "status", 200, "bytesOut", int64(1234),
+		"totalMs", 12.3)
 	log.Info("Request", "method", "POST", "target", "/", "status", 0, "bytesOut", int64(0), "totalMs", 0.25)
 	require.NoError(t, l.close())
 	require.Len(t, next, 20, "the access log has them as well")

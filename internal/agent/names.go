@@ -29,12 +29,15 @@ var handlerKeys = map[string]string{
 func byKey(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		errs := joined.Unwrap()
+
 		named := make([]error, len(errs))
 		for i := range errs {
 			named[i] = byKey(errs[i])
 		}
+
 		return errors.Join(named...)
 	}
+
 	if err == nil {
 		return nil
 	}
@@ -43,6 +46,7 @@ func byKey(err error) error {
 	if key, ok := handlerKeys[field]; ok {
 		return fmt.Errorf("%s: %s", key, reason)
 	}
+
 	return err
 }
 
@@ -61,6 +65,7 @@ func (c *Config) fileName() string {
 	if c.SocketFile != "" {
 		return "passenger"
 	}
+
 	return "passenger." + strconv.Itoa(c.Port)
 }
 
@@ -70,5 +75,6 @@ func (c *Config) subdirectory(names ...string) string {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return dir
 	}
+
 	return c.Dir
 }

@@ -31,30 +31,37 @@ func loadPassword(path string) (password string, made bool, err error) {
 	if _, err := ownfile.CheckDirectory(filepath.Dir(path)); err != nil {
 		return "", false, fmt.Errorf("cannot use the password file: %w", err)
 	}
+
 	password, err = readPassword(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		password, made = rand.Text()+rand.Text(), true
 		err = makePassword(path, password)
 	}
+
 	if err != nil {
 		return "", false, fmt.Errorf("cannot use the password file: %w", placed(err, "--password-file"))
 	}
+
 	return password, made, nil
 }
 
 func readPassword(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0) //nolint:gosec // G304: it is the operator's
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: it is the operator's
+		0)
 	if errors.Is(err, unix.ELOOP) {
 		return "", fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}
+
 	if err != nil {
 		return "", err
 	}
+
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return "", err
 	}
+
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
@@ -62,21 +69,30 @@ func readPassword(path string) (string, error) {
 	case ok && int(stat.Uid) != os.Geteuid():
 		return "", fmt.Errorf("%s belongs to another user: make it yours with chown", path)
 	case info.Mode().Perm()&0o077 != 0:
-		return "", fmt.Errorf("%s is not only for you to read, its mode is %04o: chmod 600 %s, and choose a new password", path, info.Mode().Perm(), path)
+		return "", fmt.Errorf("%s is not only for you to read, its mode is %04o: chmod 600 %s, and choose a new "+
+			"password", path, info.Mode().Perm(), path)
 	}
+
 	content, err := io.ReadAll(io.LimitReader(f, maxPasswordFile+1))
 	if err != nil {
 		return "", err
 	}
+
 	password := strings.TrimRight(string(content), "\r\n")
 	switch {
 	case len(content) > maxPasswordFile:
 		return "", fmt.Errorf("%s has more than %d bytes", path, maxPasswordFile)
 	case len(password) < minPassword:
-		return "", fmt.Errorf("the password in %s has fewer than %d characters: remove the file, and a good one is made", path, minPassword)
-	case strings.ContainsFunc(password, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"'\\$", c) }):
-		return "", fmt.Errorf("the password in %s has spaces, quotes, dollars, backslashes or what is not of ASCII, which web servers' configurations change", path)
+		return "", fmt.Errorf("the password in %s has fewer than %d characters: remove the file, and a good "+
+			"one is made", path, minPassword)
+	case strings.ContainsFunc(password, func(c rune) bool {
+		return c <= ' ' || c > '~' ||
+			strings.ContainsRune("\"'\\$", c)
+	}):
+		return "", fmt.Errorf("the password in %s has spaces, quotes, dollars, backslashes or what is not of ASCII, "+
+			"which web servers' configurations change", path)
 	}
+
 	return password, nil
 }
 
@@ -86,10 +102,12 @@ func makePassword(path, password string) error {
 	if err != nil {
 		return err
 	}
+
 	_, err = f.WriteString(password + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Link(f.Name(), path) // which replaces nothing
 	}
+
 	return errors.Join(err, os.Remove(f.Name()))
 }
 

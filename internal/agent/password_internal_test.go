@@ -36,6 +36,7 @@ func TestPasswordIsMade(t *testing.T) {
 
 func TestPasswordFilesThatAreRefused(t *testing.T) {
 	const good = "correct-horse-battery-staple\n"
+
 	write := func(mode os.FileMode, content string) func(t *testing.T, path string) {
 		return func(t *testing.T, path string) {
 			t.Helper()
@@ -56,8 +57,16 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 		"long":                {write(0o600, strings.Repeat("a", maxPasswordFile+1)), "more than"},
 		"quotes":              {write(0o600, `correct-"horse"-battery`), "quotes"},
 		"two lines":           {write(0o600, good+good), "spaces"},
-		"a directory":         {func(t *testing.T, path string) { t.Helper(); require.NoError(t, os.Mkdir(path, 0o700)) }, "not a file"},
-		"a FIFO":              {func(t *testing.T, path string) { t.Helper(); require.NoError(t, syscall.Mkfifo(path, 0o600)) }, "not a file"},
+		"a directory": {func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t,
+				os.Mkdir(path, 0o700))
+		}, "not a file"},
+		"a FIFO": {func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t,
+				syscall.Mkfifo(path, 0o600))
+		}, "not a file"},
 		"a link": {func(t *testing.T, path string) {
 			t.Helper()
 			write(0o600, good)(t, path+"2")
@@ -68,6 +77,7 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 			if os.Geteuid() != 0 {
 				interpreters.Missing(t, "root", "only root can give a file away")
 			}
+
 			write(0o600, good)(t, path)
 			require.NoError(t, os.Chown(path, 61001, 61001))
 		}, "another user"},
@@ -82,6 +92,7 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 				require.Equal(t, strings.TrimSpace(good), password)
 				return
 			}
+
 			require.ErrorContains(t, err, test.want)
 			require.Empty(t, password)
 			require.NotContains(t, err.Error(), "horse")
@@ -92,7 +103,11 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 func TestSecret(t *testing.T) {
 	s := newSecret(testPassword)
 	require.True(t, s.is(testPassword))
-	for _, wrong := range []string{"", testPassword[1:], testPassword[:len(testPassword)-1], testPassword + "\x00", strings.ToUpper(testPassword)} {
+
+	for _, wrong := range []string{
+		"", testPassword[1:], testPassword[:len(testPassword)-1], testPassword + "\x00",
+		strings.ToUpper(testPassword),
+	} {
 		require.False(t, s.is(wrong))
 	}
 }
@@ -101,6 +116,7 @@ func TestSocketDirectories(t *testing.T) {
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "only root has others to fear")
 	}
+
 	for name, test := range map[string]struct {
 		mode os.FileMode
 		uid  int
@@ -124,6 +140,7 @@ func TestSocketDirectories(t *testing.T) {
 			} else {
 				require.NoError(t, os.Chown(above, -test.uid, -1))
 			}
+
 			if err := checkClosed(dir); test.want == "" {
 				require.NoError(t, err)
 			} else {

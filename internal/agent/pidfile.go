@@ -28,7 +28,8 @@ type AlreadyRunningError struct {
 }
 
 func (e *AlreadyRunningError) Error() string {
-	return fmt.Sprintf("a server is already running on PID %d, according to the pid file %s: stop it, or name another file with --pid-file", e.PID, e.Path)
+	return fmt.Sprintf("a server is already running on PID %d, according to the pid file %s: stop it, or name "+
+		"another file with --pid-file", e.PID, e.Path)
 }
 
 func createPIDFile(path string) (*pidFile, error) {
@@ -49,6 +50,7 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the pid file: %w", err)
 	}
+
 	defer func() {
 		if err != nil {
 			_ = f.Close()
@@ -60,13 +62,16 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("cannot use the pid file: %w", err)
 	}
+
 	p := &pidFile{file: f, path: path}
 	if !p.current() {
 		return nil, errReplaced
 	}
+
 	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
 	}
+
 	return p, nil
 }
 
@@ -81,7 +86,9 @@ func (p *pidFile) current() bool {
 	if err != nil {
 		return false
 	}
+
 	ours, err := p.file.Stat()
+
 	return err == nil && os.SameFile(there, ours)
 }
 
@@ -90,6 +97,7 @@ func (p *pidFile) remove() error {
 	if p.current() {
 		err = os.Remove(p.path)
 	}
+
 	return errors.Join(err, p.file.Close())
 }
 
@@ -101,10 +109,12 @@ func readPID(f *os.File) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("cannot read the pid file %s: %w", f.Name(), err)
 	}
+
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid < 1 {
 		return 0, fmt.Errorf("the pid file %s %w", f.Name(), errNoPID)
 	}
+
 	return pid, nil
 }
 
@@ -122,7 +132,8 @@ type RunningServer struct {
 
 // FindServer reads a pid file. It is to be closed.
 func FindServer(path string) (*RunningServer, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0) //nolint:gosec // G304: it is the operator's
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, //nolint:gosec // G304: it is the operator's
+		0)
 	if err != nil {
 		return nil, err
 	}
@@ -151,5 +162,6 @@ func (s *RunningServer) Ended() <-chan struct{} {
 		defer close(ended)
 		_ = filelock.Wait(s.file, filelock.Shared) // it fails if the file was closed
 	}()
+
 	return ended
 }

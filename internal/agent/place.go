@@ -36,18 +36,23 @@ func newPlace(cfg *Config, addresses []string) (p *place, err error) {
 	if p.dir, err = instancedir.Create(dir); err != nil {
 		return p, placed(err, "--instance-registry-dir")
 	}
+
 	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {
 		return p, err
 	}
+
 	if p.coreAPI, err = p.lend(instancedir.CoreAPI); err != nil {
 		return p, err
 	}
+
 	if cfg.recorded() {
 		if p.router, err = p.lend(routerName); err != nil {
 			return p, err
 		}
 	}
+
 	p.watchdogAPI, err = p.listen(instancedir.WatchdogAPI)
+
 	return p, err
 }
 
@@ -59,10 +64,12 @@ func (p *place) listen(name string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for the admin API: %w", err)
 	}
+
 	l.SetUnlinkOnClose(false)                     // the directory goes as a whole
 	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // G302: the API knows who calls
 		return nil, errors.Join(err, l.Close())
 	}
+
 	return l, nil
 }
 
@@ -80,15 +87,22 @@ func (p *place) lend(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	f, err := l.File()
+
 	return f, errors.Join(err, l.Close())
 }
 
 func (p *place) coreConfig(cfg *Config) *coreConfig {
 	router := cfg.router(p.dir.Socket(routerName))
 	router.OTLPHeaders = nil
+
 	return &coreConfig{
-		Server: *cfg, InstanceDir: p.dir.Path(), AppSockets: p.appSockets, Accounts: p.accounts(), Router: router,
+		Server:      *cfg,
+		InstanceDir: p.dir.Path(),
+		AppSockets:  p.appSockets,
+		Accounts:    p.accounts(),
+		Router:      router,
 	}
 }
 
@@ -106,13 +120,16 @@ func (p *place) close() error {
 			errs = append(errs, f.Close())
 		}
 	}
+
 	if p.watchdogAPI != nil {
 		if err := p.watchdogAPI.Close(); !errors.Is(err, net.ErrClosed) { // its server has closed it
 			errs = append(errs, err)
 		}
 	}
+
 	if p.dir != nil {
 		errs = append(errs, p.dir.Remove())
 	}
+
 	return errors.Join(errs...)
 }

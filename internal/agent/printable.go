@@ -36,11 +36,14 @@ func appendPrintable(b []byte, text string, colours bool) []byte {
 		default:
 			b = fmt.Appendf(b, `\u%04x`, r)
 		}
+
 		text = text[size:]
 	}
+
 	if coloured && !strings.HasSuffix(string(b[max(0, len(b)-len(resetSGR)):]), resetSGR) {
 		b = append(b, resetSGR...)
 	}
+
 	return b
 }
 

@@ -47,9 +47,11 @@ func (c *Config) kept() (confine.Capabilities, error) {
 	if err != nil {
 		return 0, fmt.Errorf("kept_capabilities: %w", err)
 	}
+
 	if c.KeptCapabilities == nil && c.Flying == nil {
 		return rootsApps, nil
 	}
+
 	return set, nil
 }
 
@@ -59,6 +61,7 @@ func (c *Config) allWithoutNewPrivileges() bool {
 	if c.Flying != nil {
 		return c.NoNewPrivileges
 	}
+
 	all := true
 	c.each(func(one *Config) { all = all && one.NoNewPrivileges })
 
@@ -70,9 +73,11 @@ func (c *Config) validatePrivileges() error {
 	switch {
 	case !c.SyscallFilter:
 	case !confine.FilterSupported():
-		err = errors.Join(err, fmt.Errorf("syscall_filter is not to be had on %s with %s: leave it off", runtime.GOOS, runtime.GOARCH))
+		err = errors.Join(err, fmt.Errorf("syscall_filter is not to be had on %s with %s: leave it off", runtime.GOOS,
+			runtime.GOARCH))
 	case (c.User != "" || os.Geteuid() != 0) && !c.allWithoutNewPrivileges():
-		err = errors.Join(err, errors.New("syscall_filter: Linux lets only root filter the system calls of setuid programs: set no_new_privileges to on as well"))
+		err = errors.Join(err, errors.New("syscall_filter: Linux lets only root filter the system calls of setuid "+
+			"programs: set no_new_privileges to on as well"))
 	}
 
 	return err
@@ -101,12 +106,14 @@ func (c *Config) routerLimits() *confine.Limits {
 
 // errPrivileges: an application may give up what the server leaves to it, and not take
 // more.
-var errPrivileges = errors.New("is off, and the server, of which the application is a child, runs without new privileges: " +
+var errPrivileges = errors.New("is off, and the server, of which the application is a child, runs without new " +
+	"privileges: " +
 	"start it with no_new_privileges off, and set that to on for each application that needs no setuid program")
 
 // noNewPrivileges is an option of an application in Flying.
 func noNewPrivileges(c *appConfig, value string) error {
 	var on appConfig
+
 	err := flag(func(c *appConfig) *bool { return &c.NoNewPrivileges })(&on, value)
 	switch {
 	case err != nil:
@@ -114,6 +121,7 @@ func noNewPrivileges(c *appConfig, value string) error {
 	case c.NoNewPrivileges && !on.NoNewPrivileges:
 		return errPrivileges
 	}
+
 	c.NoNewPrivileges = on.NoNewPrivileges
 
 	return nil

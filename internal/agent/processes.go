@@ -53,9 +53,11 @@ func (c *Processes) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be 0 (no limit) or more", number.key, number.value))
 		}
 	}
+
 	if j := c.MaxRequestsJitter; !(j >= 0 && j <= 1) { // NaN is neither
 		errs = append(errs, fmt.Errorf("max_requests_jitter is %v: it must be a share from 0 to 1, such as 0.2", j))
 	}
+
 	return errs
 }
 

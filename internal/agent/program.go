@@ -15,6 +15,7 @@ func Executable() string {
 	if _, err := os.Stat(ownProgram); err == nil {
 		return ownProgram
 	}
+
 	return os.Args[0]
 }
 
@@ -42,12 +43,16 @@ func newProgram() *program {
 	if err == nil {
 		named, err = filepath.Abs(named)
 	}
+
 	if err == nil {
-		if info, err := os.Stat(named); err == nil && os.SameFile(info, own) { //nolint:gosec // G703: it is compared with what runs
+		if info, err := os.Stat(named); err == nil && //nolint:gosec // G703: it is compared with what runs
+			os.SameFile(info, own) {
 			return &program{path: named}
 		}
 	}
+
 	resolved, _ := os.Executable() // empty: unknown
+
 	return &program{path: resolved}
 }
 
@@ -56,6 +61,7 @@ func executable(file *os.File) string {
 	if file == nil {
 		return Executable()
 	}
+
 	return descriptorPath(file)
 }
 
@@ -65,6 +71,7 @@ func (p *program) successor() (_ *os.File, err error) {
 	if p.path == "" {
 		return nil, nil
 	}
+
 	next, err := holdProgram(p.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errors.ErrUnsupported):
@@ -72,6 +79,7 @@ func (p *program) successor() (_ *os.File, err error) {
 	case err != nil:
 		return nil, p.refused(err)
 	}
+
 	defer func() {
 		if err != nil {
 			_ = next.Close()
@@ -82,13 +90,16 @@ func (p *program) successor() (_ *os.File, err error) {
 	if err != nil {
 		return nil, p.refused(err)
 	}
+
 	current, err := p.current()
 	if err != nil {
 		return nil, p.refused(err)
 	}
+
 	if os.SameFile(info, current) {
 		return nil, next.Close()
 	}
+
 	return next, p.check(info)
 }
 
@@ -97,6 +108,7 @@ func (p *program) current() (fs.FileInfo, error) {
 	if p.file != nil {
 		return p.file.Stat()
 	}
+
 	return os.Stat(ownProgram)
 }
 
@@ -110,12 +122,14 @@ func (p *program) check(info fs.FileInfo) error {
 	case ownerOf(info) != 0 || info.Mode().Perm()&0o022 != 0:
 		return p.refused(errors.New("as root it must belong to root, and others must not be able to write to it"))
 	}
+
 	return nil
 }
 
 // refused says what to do about a new program that cannot be used.
 func (p *program) refused(err error) error {
-	return fmt.Errorf("the new program %s cannot take over: %w: install it again, or the one before it, and reload", p.path, err)
+	return fmt.Errorf("the new program %s cannot take over: %w: install it again, or the one before it, and reload",
+		p.path, err)
 }
 
 // use makes cores run file from now on; nil: what they have run before.
@@ -123,6 +137,7 @@ func (p *program) use(file *os.File) {
 	if file == nil {
 		return
 	}
+
 	_ = p.close() // the file before it
 	p.file = file
 }
@@ -131,7 +146,9 @@ func (p *program) close() error {
 	if p == nil || p.file == nil {
 		return nil
 	}
+
 	err := p.file.Close()
 	p.file = nil
+
 	return err
 }

@@ -20,12 +20,14 @@ func holdProgram(path string) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
+
 	defer func() { _ = unix.Close(opened) }()
 
 	fd, err := unix.FcntlInt(uintptr(opened), unix.F_DUPFD_CLOEXEC, minProgramFD)
 	if err != nil {
 		return nil, fmt.Errorf("cannot keep %s open: %w", path, err)
 	}
+
 	return os.NewFile(uintptr(fd), path), nil
 }
 
@@ -36,5 +38,6 @@ func ownerOf(info fs.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid)
 	}
+
 	return -1
 }

@@ -21,12 +21,14 @@ var protocolNumber = "1"
 // would take a missing option for its zero value, or ignore one that it does not know.
 var coreProtocol = sync.OnceValue(func() string {
 	h := sha256.New()
+
 	seen := map[reflect.Type]bool{}
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[coreConfig](), reflect.TypeFor[runningApp](), reflect.TypeFor[AppStart](),
 	} {
 		describe(h, t, seen)
 	}
+
 	return protocolNumber + "." + hex.EncodeToString(h.Sum(nil)[:8])
 })
 
@@ -36,6 +38,7 @@ func describe(h hash.Hash, t reflect.Type, seen map[reflect.Type]bool) {
 	if seen[t] {
 		return
 	}
+
 	seen[t] = true
 
 	switch t.Kind() { //nolint:exhaustive // what others consist of is in their names
@@ -60,6 +63,9 @@ func checkProtocol(watchdogs string) error {
 	if watchdogs == coreProtocol() {
 		return nil
 	}
-	return fmt.Errorf("this program, gopassenger %s, cannot work below a watchdog of another version: restart the server instead of reloading it "+
-		"(a socket of systemd's, or a second server on the same socket, keeps clients from being refused)", passenger.Version)
+
+	return fmt.Errorf("this program, gopassenger %s, cannot work below a watchdog of another version: restart the "+
+		"server instead of reloading it "+
+		"(a socket of systemd's, or a second server on the same socket, keeps clients from being refused)",
+		passenger.Version)
 }

@@ -20,13 +20,16 @@ func (c *Requests) proxyProtocol() (p proxyproto.Config, err error) {
 			p.Unix = true
 			continue
 		}
+
 		prefix, err := parseNetwork(s)
 		if err != nil {
 			return p, fmt.Errorf("proxy_protocol: %q is neither an address nor a prefix like 10.0.0.0/8, nor %s, "+
 				"for whoever connects to the socket file", s, unixPeers)
 		}
+
 		p.Networks = append(p.Networks, prefix)
 	}
+
 	return p, nil
 }
 
@@ -40,12 +43,15 @@ func (c *Config) checkProxyProtocol() error {
 	switch {
 	case len(c.ProxyProtocol) == 0:
 	case c.Flying != nil:
-		return errors.New("proxy_protocol is for the ports of start: leave it out, as the web server in front of Flying says by SCGI or HTTP " +
+		return errors.New("proxy_protocol is for the ports of start: leave it out, as the web server in front of " +
+			"Flying says by SCGI or HTTP " +
 			"who the client is")
 	case c.SocketFile != "" && !p.Unix:
-		return fmt.Errorf("proxy_protocol does not have %s, without which nobody can connect to the socket file %s: add it", unixPeers, c.SocketFile)
+		return fmt.Errorf("proxy_protocol does not have %s, without which nobody can connect to the socket file "+
+			"%s: add it", unixPeers, c.SocketFile)
 	case c.SocketFile == "" && len(p.Networks) == 0:
-		return fmt.Errorf("proxy_protocol has only %s, and there is no socket file: name the networks of the proxies", unixPeers)
+		return fmt.Errorf("proxy_protocol has only %s, and there is no socket file: name the networks of the proxies",
+			unixPeers)
 	}
 
 	return nil
@@ -62,7 +68,8 @@ func (s *Server) behindProxies(l net.Listener) net.Listener {
 	var refused ratelog.Line
 	cfg.Refused = func(peer net.Addr, reason error) {
 		refused.Tell(func(more int) {
-			s.log.Error(reason, "Connections were closed: those of proxies that proxy_protocol names have to begin with a header of the "+
+			s.log.Error(reason, "Connections were closed: those of proxies that proxy_protocol names have to begin "+
+				"with a header of the "+
 				"PROXY protocol, and others are not accepted", "peer", peer.String(), "more", more)
 		})
 	}

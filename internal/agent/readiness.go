@@ -21,6 +21,7 @@ func (s *Server) ready() error {
 	if s.draining.Load() {
 		return errDraining
 	}
+
 	if s.cfg.Flying != nil {
 		return nil
 	}
@@ -36,6 +37,7 @@ func (s *Server) ready() error {
 		if i >= 0 {
 			why = unreadiness(&groups[i])
 		}
+
 		if why != nil {
 			why.Name, why.Root = app.Name(), app.Root
 			unready = append(unready, *why)
@@ -58,6 +60,7 @@ func unreadiness(g *passenger.GroupSnapshot) *apiserver.UnreadyApp {
 	case g.LastSpawnError != nil:
 		return &apiserver.UnreadyApp{Reason: g.LastSpawnError.Summary, ErrorID: g.LastSpawnError.ID}
 	}
+
 	return &apiserver.UnreadyApp{Reason: "its first process is being started"}
 }
 
@@ -67,6 +70,7 @@ func (c *Config) eachKept(f func(*Config)) {
 	if c.Flying != nil {
 		return
 	}
+
 	c.each(func(one *Config) {
 		if one.MinInstances > 0 {
 			f(one)
@@ -105,10 +109,12 @@ const (
 func (s *Server) startProcesses(report func([]AppStart)) {
 	var configs []*Config
 	s.cfg.eachKept(func(c *Config) { configs = append(configs, c) })
+
 	states := make([]AppStart, 0, len(configs))
 	for _, c := range configs {
 		states = append(states, AppStart{Dir: c.Dir, State: Starting})
 	}
+
 	report(slices.Clone(states))
 
 	var mu sync.Mutex
@@ -129,6 +135,7 @@ func (s *Server) startProcesses(report func([]AppStart)) {
 // why one fails.
 func (s *Server) startFirst(c *Config, report func(AppStart)) {
 	options := c.options()
+
 	began := time.Now()
 	for {
 		// The end of the pool is the end of this.
@@ -137,14 +144,17 @@ func (s *Server) startFirst(c *Config, report func(AppStart)) {
 			report(AppStart{State: Started, Took: time.Since(began)})
 			return
 		}
+
 		if errors.Is(err, passenger.ErrClosed) || errors.Is(err, passenger.ErrAppDetached) {
 			return
 		}
+
 		state := AppStart{State: StartFailed, Reason: err.Error()}
 		e, ok := errors.AsType[*spawner.SpawnError](err)
 		if ok {
 			state.Reason, state.Advice, state.ErrorID = e.Summary, e.Advice, e.ID
 		}
+
 		report(state)
 		if !ok {
 			return // the options are wrong: another attempt would end at once, in the same way

@@ -29,18 +29,22 @@ func (i *Instance) Reload(ctx context.Context) error {
 	if i.reconfigure == nil {
 		return errNoReload
 	}
+
 	i.changing.Lock()
 	defer i.changing.Unlock()
 	next, err := i.reconfigure()
 	if err == nil {
 		err = next.Validate()
 	}
+
 	if err == nil {
 		err = i.cfg.sameStart(&next)
 	}
+
 	if err == nil && next.Flying != nil {
 		err = next.Flying.prepare(&next, i.log)
 	}
+
 	if err != nil {
 		return fmt.Errorf("the configuration is refused, and the one before it counts on: %w", err)
 	}
@@ -50,12 +54,15 @@ func (i *Instance) Reload(ctx context.Context) error {
 	if err == nil {
 		err = i.replaceCore(ctx, i.here(), &next, upgraded)
 		if err != nil && upgraded != nil {
-			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err), upgraded.Close())
+			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
+				upgraded.Close())
 		}
 	}
+
 	done(err)
 	if err != nil {
-		return fmt.Errorf("the new core was not started, the old one serves on with its configuration and processes: %w", err)
+		return fmt.Errorf("the new core was not started, the old one serves on with its configuration and "+
+			"processes: %w", err)
 	}
 
 	i.coreCfg = next
@@ -64,7 +71,9 @@ func (i *Instance) Reload(ctx context.Context) error {
 		i.program.use(upgraded)
 		i.log.Info("A new core serves that runs another program", "program", i.program.path)
 	}
+
 	i.log.Info("A new core serves with the configuration as it is now")
+
 	return nil
 }
 
@@ -74,14 +83,19 @@ func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "Cannot reload
 // sameStart makes sure that nothing differs that takes effect at the start.
 func (c *Config) sameStart(next *Config) error {
 	before, after := c.settings(), next.settings()
+
 	var errs []error
 	for _, key := range fixedSettings {
 		if !reflect.DeepEqual(before[key], after[key]) {
-			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted", key, before[key], after[key]))
+			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted",
+				key, before[key], after[key]))
 		}
 	}
+
 	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
-		errs = append(errs, errors.New("the headers for OTLP have changed, which takes effect when the server is restarted"))
+		errs = append(errs, errors.New("the headers for OTLP have changed, which takes effect when the server is "+
+			"restarted"))
 	}
+
 	return errors.Join(errs...)
 }

@@ -47,15 +47,18 @@ func (r *reporter) Run(ctx context.Context, e hooks.Event) error {
 	if failure, ok := errors.AsType[*spawner.SpawnError](e.Err); ok && e.Name == hooks.SpawnFailed {
 		path, err := r.write(failure)
 		if err != nil {
-			r.log.Error(err, "cannot write a report of a failed start: make room in error_report_dir, or correct its rights", "id", failure.ID)
+			r.log.Error(err, "cannot write a report of a failed start: make room in error_report_dir, or correct "+
+				"its rights", "id", failure.ID)
 		} else {
 			e.ErrorReport = path
 			r.log.Info("wrote a report of a failed start", "id", failure.ID, "file", path)
 		}
 	}
+
 	if r.next == nil || !r.next.Has(e.Name) {
 		return nil
 	}
+
 	return r.next.Run(ctx, e)
 }
 
@@ -65,6 +68,7 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 	if !reportName.MatchString(name) {
 		return "", fmt.Errorf("%q cannot be the name of a file", failure.ID)
 	}
+
 	page, err := handler.ErrorReport(failure)
 	if err != nil {
 		return "", err
@@ -76,12 +80,14 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+
 	defer func() { err = errors.Join(err, root.Close()) }()
 	prune(root, maxReports-1)
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return "", err
 	}
+
 	_, err = f.Write(page)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return "", errors.Join(err, root.Remove(name))
@@ -96,13 +102,16 @@ func prune(root *os.Root, keep int) {
 	if err != nil {
 		return // the next file tells what is wrong
 	}
+
 	var reports []fs.FileInfo
 	for _, entry := range entries {
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && reportName.MatchString(entry.Name()) {
 			reports = append(reports, info)
 		}
 	}
+
 	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+
 	for _, info := range reports[:max(0, len(reports)-keep)] {
 		_ = root.Remove(info.Name()) // if it is gone already, so much the better
 	}
@@ -112,25 +121,30 @@ func prune(root *os.Root, keep int) {
 func openReportDir(path string) (*os.Root, error) {
 	// A FIFO in its place would be waited for.
 	if info, err := os.Stat(path); err == nil && !info.IsDir() { //nolint:gosec // G703: the operator names it
-		return nil, fmt.Errorf("error_report_dir cannot be used: %s is not a directory: name a directory that exists", path)
+		return nil, fmt.Errorf("error_report_dir cannot be used: %s is not a directory: name a directory that exists",
+			path)
 	}
 
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("error_report_dir cannot be used: %w: name a directory that exists", err)
 	}
+
 	info, err := root.Stat(".")
 	if err == nil {
 		err = checkReportDir(path, info)
 	}
+
 	if err == nil {
 		if _, err = ownfile.CheckDirectory(path); err != nil {
 			err = fmt.Errorf("error_report_dir cannot be used: %w", err)
 		}
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
+
 	return root, nil
 }
 
@@ -138,14 +152,18 @@ func checkReportDir(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case ok && int64(stat.Uid) != int64(os.Geteuid()):
-		return fmt.Errorf("error_report_dir is %s, which belongs to another user (uid %d): chown it to the server's user (uid %d), or name another directory",
+		return fmt.Errorf("error_report_dir is %s, which belongs to another user (uid %d): chown it to the server's "+
+			"user (uid %d), or name another directory",
 			path, stat.Uid, os.Geteuid())
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory", path, path)
+		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory",
+			path, path)
 	}
+
 	if err := checkWritable(path); err != nil {
 		return fmt.Errorf("error_report_dir cannot be used: %w", placed(err, "--error-report-dir"))
 	}
+
 	return nil
 }
 
@@ -154,9 +172,11 @@ func (c *Config) validateReports() error {
 	if c.ErrorReportDir == "" {
 		return nil
 	}
+
 	root, err := openReportDir(c.ErrorReportDir)
 	if err != nil {
 		return err
 	}
+
 	return root.Close()
 }

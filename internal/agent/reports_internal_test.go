@@ -21,8 +21,12 @@ import (
 
 func failedStart(id string) *spawner.SpawnError {
 	return &spawner.SpawnError{
-		ID: id, AppName: "shop", Summary: "it is <broken>", Advice: "mend it", Output: "what it printed, hunter2hunter2",
-		Env: spawner.Env{"SECRET_KEY=hunter2hunter2"},
+		ID:      id,
+		AppName: "shop",
+		Summary: "it is <broken>",
+		Advice:  "mend it",
+		Output:  "what it printed, hunter2hunter2",
+		Env:     spawner.Env{"SECRET_KEY=hunter2hunter2"},
 	}
 }
 
@@ -36,9 +40,14 @@ func TestReportIsWrittenForTheOwnerOnly(t *testing.T) {
 	require.EqualValues(t, 0o600, info.Mode())
 	page, err := os.ReadFile(path)
 	require.NoError(t, err)
-	for _, part := range []string{"Content-Security-Policy", "default-src &#39;none&#39;", "It is &lt;broken&gt;", "mend it", "what it printed, (hidden)", "0badcafe"} {
+
+	for _, part := range []string{
+		"Content-Security-Policy", "default-src &#39;none&#39;", "It is &lt;broken&gt;",
+		"mend it", "what it printed, (hidden)", "0badcafe",
+	} {
 		require.Contains(t, string(page), part)
 	}
+
 	require.NotContains(t, string(page), "hunter2")
 
 	_, err = r.write(failedStart("0badcafe"))
@@ -51,12 +60,14 @@ func TestOldestReportsGo(t *testing.T) {
 	r := &reporter{dir: t.TempDir(), log: logr.Discard()}
 	other := filepath.Join(r.dir, "passenger-error-notes.html")
 	require.NoError(t, os.WriteFile(other, nil, 0o600))
+
 	began := time.Now().Add(-time.Hour)
 	for i := range maxReports + 5 {
 		path, err := r.write(failedStart(fmt.Sprintf("%08x", 100-i)))
 		require.NoError(t, err)
 		require.NoError(t, os.Chtimes(path, began, began.Add(time.Duration(i)*time.Second)))
 	}
+
 	entries, err := os.ReadDir(r.dir)
 	require.NoError(t, err)
 	require.Len(t, entries, maxReports+1)
@@ -91,12 +102,19 @@ func TestHookIsToldOfTheReport(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	script := filepath.Join(t.TempDir(), "hook")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho $PASSENGER_ERROR_REPORT >"+out+"\n"), 0o700))
-	scripts, err := hooks.NewScripts(hooks.Config{Commands: map[hooks.Name]string{hooks.SpawnFailed: script}, Timeout: time.Minute, Logger: logr.Discard()})
+	scripts, err := hooks.NewScripts(hooks.Config{
+		Commands: map[hooks.Name]string{hooks.SpawnFailed: script},
+		Timeout:  time.Minute,
+		Logger:   logr.Discard(),
+	})
 	require.NoError(t, err)
 	r := &reporter{dir: dir, next: scripts, log: logr.Discard()}
 	require.True(t, r.Has(hooks.SpawnFailed))
 	require.False(t, r.Has(hooks.AttachedProcess))
-	require.NoError(t, r.Run(t.Context(), hooks.Event{Name: hooks.SpawnFailed, Err: fmt.Errorf("wrapped: %w", failedStart("0badcafe"))}))
+	require.NoError(t, r.Run(t.Context(), hooks.Event{
+		Name: hooks.SpawnFailed,
+		Err:  fmt.Errorf("wrapped: %w", failedStart("0badcafe")),
+	}))
 	told, err := os.ReadFile(out)
 	require.NoError(t, err)
 	require.FileExists(t, strings.TrimSpace(string(told)))
@@ -114,6 +132,7 @@ func TestReportDirectoryOfOthersIsRefused(t *testing.T) {
 	require.NoError(t, os.Chmod(open, 0o777))
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
+
 	for path, reason := range map[string]string{
 		open:                       "to which others can write: chmod go-w",
 		file:                       "error_report_dir cannot be used",
@@ -123,6 +142,7 @@ func TestReportDirectoryOfOthersIsRefused(t *testing.T) {
 		require.ErrorContains(t, err, reason)
 		require.NotContains(t, err.Error(), "\n")
 	}
+
 	require.NoError(t, (&Config{}).validateReports())
 	require.NoError(t, (&Config{ErrorReportDir: dir}).validateReports())
 

@@ -26,6 +26,7 @@ func (c *Config) showsRequests() bool {
 	if !wanted.auto {
 		return wanted.on
 	}
+
 	return c.Environment == development && c.Flying == nil && !c.Daemonize && c.AccessLog != standardOutput &&
 		c.format(c.LogFile) == textFormat && terminal.Is(os.Stdout)
 }
@@ -41,6 +42,7 @@ func newRequestLog(c *Config) *requestLog {
 	if !c.showsRequests() {
 		return nil
 	}
+
 	return &requestLog{file: newLogFile("", os.Stdout, textFormat)}
 }
 
@@ -48,6 +50,7 @@ func (l *requestLog) close() error {
 	if l == nil {
 		return nil
 	}
+
 	return l.file.close()
 }
 
@@ -58,6 +61,7 @@ func (l *requestLog) write(method, target string, status int, bytes int64, took 
 	if status > 0 {
 		shown = fmt.Sprint(status)
 	}
+
 	_, _ = l.file.Write(fmt.Appendf(b, " %s %d B %s\n", shown, bytes, milliseconds(took)))
 }
 
@@ -66,6 +70,7 @@ func milliseconds(d time.Duration) string {
 	if ms < 10 {
 		return fmt.Sprintf("%.1f ms", ms)
 	}
+
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
@@ -75,6 +80,7 @@ func (l *requestLog) with(access logr.Logger) logr.Logger {
 	if l == nil {
 		return access
 	}
+
 	return logr.New(&requestSink{to: l, next: access})
 }
 
@@ -95,6 +101,7 @@ func (s *requestSink) Info(_ int, msg string, values ...any) {
 	if s.next.GetSink() != nil {
 		s.next.Info(msg, values...)
 	}
+
 	var r struct {
 		method, target string
 		status         int
@@ -124,6 +131,7 @@ func (s *requestSink) Info(_ int, msg string, values ...any) {
 			}
 		}
 	}
+
 	s.to.write(r.method, r.target, r.status, r.bytes, time.Duration(r.took*float64(time.Millisecond)))
 }
 
@@ -148,6 +156,7 @@ func (w *countedWriter) WriteHeader(status int) {
 	if w.status < http.StatusOK {
 		w.status = status
 	}
+
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -155,8 +164,10 @@ func (w *countedWriter) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
+
 	return n, err
 }
 

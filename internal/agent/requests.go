@@ -63,16 +63,24 @@ type Requests struct {
 
 func defaultRequests() Requests {
 	return Requests{
-		RequestBuffering: true, ResponseBufferLimit: handler.DefaultMaxResponseBuffer, MaxBufferSize: -1,
-		ClientHeaderTimeout: 30, KeepAliveTimeout: 75,
-		ClientTimeout: int(handler.DefaultClientGrace / time.Second), ClientMinRate: handler.DefaultMinClientRate,
+		RequestBuffering:      true,
+		ResponseBufferLimit:   handler.DefaultMaxResponseBuffer,
+		MaxBufferSize:         -1,
+		ClientHeaderTimeout:   30,
+		KeepAliveTimeout:      75,
+		ClientTimeout:         int(handler.DefaultClientGrace / time.Second),
+		ClientMinRate:         handler.DefaultMinClientRate,
 		ClientStallTimeout:    int(handler.DefaultClientStallTimeout / time.Second),
 		MaxHeaderSize:         handler.DefaultMaxHeader,
 		MaxHeaderFieldSize:    handler.DefaultMaxHeaderField,
 		MaxTargetSize:         handler.DefaultMaxHeaderField,
 		MaxResponseHeaderSize: handler.DefaultMaxResponseHead,
 
-		ForceMaxConcurrency: -1, MaxQueueShare: handler.DefaultMaxQueueShare, Turbocaching: true, AbortWebSockets: true, ShowVersionInHeader: true,
+		ForceMaxConcurrency: -1,
+		MaxQueueShare:       handler.DefaultMaxQueueShare,
+		Turbocaching:        true,
+		AbortWebSockets:     true,
+		ShowVersionInHeader: true,
 	}
 }
 
@@ -104,6 +112,7 @@ func (c *Requests) validate() (errs []error) {
 			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
 		}
 	}
+
 	for _, size := range []struct {
 		key   string
 		value int
@@ -114,9 +123,11 @@ func (c *Requests) validate() (errs []error) {
 		{"max_response_header_size", c.MaxResponseHeaderSize},
 	} {
 		if size.value < leastHeader || size.value > mostHeader {
-			errs = append(errs, fmt.Errorf("%s is %d: it must be from %d to %d bytes", size.key, size.value, leastHeader, mostHeader))
+			errs = append(errs, fmt.Errorf("%s is %d: it must be from %d to %d bytes", size.key, size.value,
+				leastHeader, mostHeader))
 		}
 	}
+
 	for _, part := range []struct {
 		key   string
 		value int
@@ -125,21 +136,28 @@ func (c *Requests) validate() (errs []error) {
 		{"max_target_size", c.MaxTargetSize},
 	} {
 		if part.value > c.MaxHeaderSize {
-			errs = append(errs, fmt.Errorf("%s is %d, above max_header_size, which is %d: lower the one or raise the other", part.key, part.value, c.MaxHeaderSize))
+			errs = append(errs, fmt.Errorf("%s is %d, above max_header_size, which is %d: lower the one or raise "+
+				"the other", part.key, part.value, c.MaxHeaderSize))
 		}
 	}
+
 	if share := c.MaxQueueShare; !(share > 0 && share <= 1) { // NaN is neither
-		errs = append(errs, fmt.Errorf("max_queue_share is %v: it must be a share above 0 and up to 1, such as 0.5", share))
+		errs = append(errs, fmt.Errorf("max_queue_share is %v: it must be a share above 0 and up to 1, such as 0.5",
+			share))
 	}
+
 	if _, err := c.buffers(); err != nil {
 		errs = append(errs, err)
 	}
+
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)
 	}
+
 	if _, err := c.errorPage(); err != nil {
 		errs = append(errs, err)
 	}
+
 	return errs
 }
 
@@ -147,9 +165,11 @@ func (c *Requests) validate() (errs []error) {
 func (c *Requests) buffers() (*handler.BufferBudget, error) {
 	size := c.MaxBufferSize
 	if size != -1 && size < handler.MinBufferBudget {
-		return nil, fmt.Errorf("max_buffer_size is %d: it must be at least %d bytes, or large requests and responses could not "+
+		return nil, fmt.Errorf("max_buffer_size is %d: it must be at least %d bytes, or large requests and "+
+			"responses could not "+
 			"be served, or -1 (a quarter of the free space)", size, handler.MinBufferBudget)
 	}
+
 	return handler.NewBufferBudget(max(size, 0))
 }
 
@@ -160,7 +180,10 @@ func (c *Requests) errorPage() ([]byte, error) {
 	if c.CustomErrorPage == "" {
 		return nil, nil
 	}
-	f, err := os.OpenFile(c.CustomErrorPage, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0) //nolint:gosec // G703: the operator names it
+
+	f, err := os.OpenFile(c.CustomErrorPage, //nolint:gosec // G703: the operator names it
+		os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY,
+		0)
 	if err != nil {
 		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
 	}
@@ -169,13 +192,17 @@ func (c *Requests) errorPage() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
 	}
+
 	if !info.Mode().IsRegular() || info.Size() > maxErrorPage {
-		return nil, fmt.Errorf("custom_error_page is %s: name a file of at most %d bytes", c.CustomErrorPage, maxErrorPage)
+		return nil, fmt.Errorf("custom_error_page is %s: name a file of at most %d bytes", c.CustomErrorPage,
+			maxErrorPage)
 	}
+
 	page, err := io.ReadAll(io.LimitReader(f, maxErrorPage))
 	if err != nil {
 		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
 	}
+
 	return page, nil
 }
 
@@ -186,8 +213,10 @@ func (c *Requests) proxies() (prefixes []netip.Prefix, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("trusted_proxies: %q is neither an address nor a prefix like 10.0.0.0/8", s)
 		}
+
 		prefixes = append(prefixes, prefix)
 	}
+
 	return prefixes, nil
 }
 
@@ -196,6 +225,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return addr.Prefix(addr.BitLen())
 	}
+
 	return netip.ParsePrefix(s)
 }
 
@@ -203,6 +233,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 func (c *Requests) limit(o *passenger.Options) {
 	o.MaxRequestTime = time.Duration(c.MaxRequestTime) * time.Second
 	o.MaxRequestQueueTime = time.Duration(c.MaxRequestQueueTime) * time.Second
+
 	o.KeepLongSessions = !c.AbortWebSockets
 	switch {
 	case c.ForceMaxConcurrency == 0:
@@ -218,25 +249,45 @@ func (c *Config) handler() handler.Config {
 	if watermark == 0 {
 		watermark = math.MaxInt64
 	}
+
 	proxies, _ := c.proxies() // validate has told
 	errorPage, _ := c.errorPage()
+
 	return handler.Config{
-		Options: c.options(), ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)], ErrorPage: errorPage,
+		Options:      c.options(),
+		ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)],
+		ErrorPage:    errorPage,
 		StickySessions: handler.StickySessions{
 			Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,
 		},
-		StreamRequests: !c.RequestBuffering, MaxRequestBody: c.MaxRequestBodySize, MaxResponseBuffer: watermark,
-		DataBufferDir: c.DataBufferDir,
-		ClientGrace:   orUnlimited(time.Duration(c.ClientTimeout) * time.Second), MinClientRate: orUnlimited(c.ClientMinRate),
+		StreamRequests:     !c.RequestBuffering,
+		MaxRequestBody:     c.MaxRequestBodySize,
+		MaxResponseBuffer:  watermark,
+		DataBufferDir:      c.DataBufferDir,
+		ClientGrace:        orUnlimited(time.Duration(c.ClientTimeout) * time.Second),
+		MinClientRate:      orUnlimited(c.ClientMinRate),
 		ClientStallTimeout: c.stallTimeout(),
-		QueueFullStatus:    c.QueueOverflowStatus, QueueTimeoutStatus: c.QueueTimeoutStatus, SpawnErrorStatus: c.SpawnExceptionStatus,
-		Limits:                    handler.Limits{Target: c.MaxTargetSize, Field: c.MaxHeaderFieldSize, Head: c.MaxHeaderSize},
+		QueueFullStatus:    c.QueueOverflowStatus,
+		QueueTimeoutStatus: c.QueueTimeoutStatus,
+		SpawnErrorStatus:   c.SpawnExceptionStatus,
+		Limits: handler.Limits{
+			Target: c.MaxTargetSize,
+			Field:  c.MaxHeaderFieldSize,
+			Head:   c.MaxHeaderSize,
+		},
 		MaxResponseHead:           c.MaxResponseHeaderSize,
 		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
-		DisableTurbocache:         !c.Turbocaching, VaryTurbocacheByCookie: c.VaryTurbocacheByCookie,
-		Sendfile:       handler.Sendfile{Roots: c.SendfileRoots, Accel: c.AccelRedirect, ToProxy: c.sendfileToProxy()},
-		TrustedProxies: proxies, TrustedHeaders: c.TrustedHeaders, HidePoweredBy: !c.ShowVersionInHeader,
+		DisableTurbocache:         !c.Turbocaching,
+		VaryTurbocacheByCookie:    c.VaryTurbocacheByCookie,
+		Sendfile: handler.Sendfile{
+			Roots:   c.SendfileRoots,
+			Accel:   c.AccelRedirect,
+			ToProxy: c.sendfileToProxy(),
+		},
+		TrustedProxies: proxies,
+		TrustedHeaders: c.TrustedHeaders,
+		HidePoweredBy:  !c.ShowVersionInHeader,
 	}
 }
 
@@ -250,5 +301,6 @@ func orUnlimited[T ~int64](limit T) T {
 	if limit == 0 {
 		return -1
 	}
+
 	return limit
 }

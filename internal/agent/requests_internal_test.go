@@ -12,7 +12,8 @@ func TestLimitsOfRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		"": func(*Requests) {},
 		"max_buffer_size is 0: it must be at least 1048576 bytes, or large requests and responses could not be served, " +
 			"or -1 (a quarter of the free space)": func(c *Requests) { c.MaxBufferSize = 0 },
-		"max_buffer_size is -2: it must be at least 1048576 bytes, or large requests and responses could not be served, " +
+		"max_buffer_size is -2: it must be at least 1048576 bytes, or large requests and responses could not be " +
+			"served, " +
 			"or -1 (a quarter of the free space)": func(c *Requests) { c.MaxBufferSize = -2 },
 		"client_stall_timeout is -1: it must be 0 or more": func(c *Requests) { c.ClientStallTimeout = -1 },
 	} {

@@ -24,10 +24,13 @@ func (c *Config) checkSendfile() error {
 	if c.Flying != nil {
 		return nil
 	}
+
 	if len(c.SendfileRoots) > 0 || len(c.AccelRedirect) > 0 {
-		return fmt.Errorf("sendfile is %s, so that the server in front sends the files of sendfile_roots and accel_redirect: "+
+		return fmt.Errorf("sendfile is %s, so that the server in front sends the files of sendfile_roots and "+
+			"accel_redirect: "+
 			"leave these out, or set sendfile to %s", sendfileProxy, sendfileSelf)
 	}
+
 	return nil
 }
 

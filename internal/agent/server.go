@@ -100,7 +100,12 @@ func newServer(
 	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, told audience,
 	log logr.Logger,
 ) (*Server, error) {
-	s := &Server{cfg: cfg, log: log, conns: connstate.New(), failed: make(chan error, len(listeners))}
+	s := &Server{
+		cfg:    cfg,
+		log:    log,
+		conns:  connstate.New(),
+		failed: make(chan error, len(listeners)),
+	}
 	s.limiter = connlimit.New(cfg.limits(), log)
 	err := s.prepare(sockets, told)
 	if err == nil {
@@ -110,17 +115,23 @@ func newServer(
 			s.site.close()
 		}
 	}
+
 	if err != nil {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
+
 		return nil, err
 	}
+
 	for _, l := range listeners {
 		draining := &drainingListener{deadlineListener: l.deadlineListener}
 		s.listeners = append(s.listeners, draining)
-		s.serving.Go(func() { s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls) }) //nolint:contextcheck // ctx bounds the boot
+		s.serving.Go(func() { //nolint:contextcheck,nolintlint // ctx bounds the boot
+			s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls)
+		})
 	}
+
 	return s, nil
 }
 
@@ -128,9 +139,11 @@ func (s *Server) serve(l net.Listener, tls bool) error {
 	if s.scgi != nil {
 		return s.serveBoth(l)
 	}
+
 	if tls {
 		return s.http.Serve(s.guard.Listener(rawsock.Listener(l), s.cert.config()))
 	}
+
 	return s.http.Serve(s.guard.Listener(rawsock.Listener(l), nil))
 }
 
@@ -140,6 +153,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
 	err := s.http.Serve(s.guard.Listener(rawsock.Listener(web), nil))
+
 	return errors.Join(err, <-ended)
 }
 
@@ -149,38 +163,51 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 			return err
 		}
 	}
+
 	config := s.cfg.spawner()
 	config.Logger, config.Dir, config.Output = s.log, sockets, told.output.open
 	if s.factory, err = spawner.New(config); err != nil {
 		return err
 	}
+
 	pool := passenger.Config{
-		Spawner: s.factory, MaxPoolSize: s.cfg.MaxPoolSize, OutOfBandWork: handler.OutOfBandWork,
-		PoolIdleTime: s.cfg.poolIdleTime(), MetricsInterval: metricsInterval, Hooks: told.hooks, Logger: s.log,
+		Spawner:         s.factory,
+		MaxPoolSize:     s.cfg.MaxPoolSize,
+		OutOfBandWork:   handler.OutOfBandWork,
+		PoolIdleTime:    s.cfg.poolIdleTime(),
+		MetricsInterval: metricsInterval,
+		Hooks:           told.hooks,
+		Logger:          s.log,
 	}
 	if told.transactions != nil {
 		pool.Observer = told.transactions
 	}
+
 	if s.pool, err = passenger.New(pool); err != nil {
 		return errors.Join(err, s.factory.Close())
 	}
+
 	requests := s.cfg.handler()
 	requests.Logger = s.log
 	if requests.Buffers, err = s.cfg.buffers(); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close())
 	}
+
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
 		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
+
 	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
 	if s.release, err = told.output.hold(s.cfg); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
+
 	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
+
 	s.prepareHTTP(told.transactions != nil)
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
@@ -192,6 +219,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 			MaxHeaderBytes:    s.cfg.MaxHeaderSize + maxParams,
 		}
 	}
+
 	return nil
 }
 
@@ -216,6 +244,7 @@ func (s *Server) prepareHTTP(traced bool) {
 	if traced {
 		site = ustrouter.TraceContext(site)
 	}
+
 	s.http = &http.Server{
 		Handler:           s.guard.Handler(site),
 		Protocols:         protocols,
@@ -233,6 +262,7 @@ func (s *Server) closeLogs() error {
 	if s.release != nil {
 		errs = append(errs, s.release())
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -241,6 +271,7 @@ func (s *Server) disconnect(id string) (found bool) {
 	for _, h := range s.site.handlers() {
 		found = h.Disconnect(id) || found
 	}
+
 	return found
 }
 
@@ -251,9 +282,11 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // this one takes no more connections.
 func (s *Server) yield() {
 	s.draining.Store(true)
+
 	for _, l := range s.listeners {
 		l.leave()
 	}
+
 	s.serving.Wait()
 }
 
@@ -267,10 +300,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if !s.draining.Swap(true) { // else it takes none already, and another one serves
 		s.waitForBalancers(ctx)
 	}
+
 	s.site.Drain()
+
 	for _, l := range s.listeners {
 		l.drain()
 	}
+
 	s.serving.Wait()
 	s.http.SetKeepAlivesEnabled(false)
 	s.conns.WaitQuiet(ctx)
@@ -278,6 +314,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.scgi != nil {
 		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))
 	}
+
 	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
 	s.starts.Wait()
 	if httpErr != nil {
@@ -286,7 +323,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			_ = s.scgi.Close()
 		}
 	}
+
 	s.site.close()
+
 	return errors.Join(httpErr, poolErr, s.closeLogs())
 }
 
@@ -295,6 +334,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) waitForBalancers(ctx context.Context) {
 	delay := time.NewTimer(time.Duration(s.cfg.DrainDelay) * time.Second)
 	defer delay.Stop()
+
 	select {
 	case <-delay.C:
 	case <-ctx.Done():
@@ -308,5 +348,6 @@ func (s *Server) refresh() error {
 	if s.access == nil || s.access.path == "" {
 		return nil
 	}
+
 	return s.access.reopen()
 }

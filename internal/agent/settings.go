@@ -19,6 +19,7 @@ func (c *Config) settings() map[string]any {
 	if c.Flying != nil {
 		collectSettings(settings, reflect.ValueOf(c.Flying).Elem())
 	}
+
 	return settings
 }
 
@@ -47,17 +48,24 @@ func (l *logLevel) change(changes map[string]json.RawMessage) error {
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(changes)) {
 		if key != logLevelKey {
-			errs = append(errs, fmt.Errorf("%q cannot be changed in a running process: change the configuration and run \"passenger reload\"", key))
+			errs = append(errs, fmt.Errorf("%q cannot be changed in a running process: change the configuration and "+
+				"run \"passenger reload\"", key))
 		}
 	}
+
 	level := -1
-	if text, ok := changes[logLevelKey]; ok && (json.Unmarshal(text, &level) != nil || level < 0 || level > maxLogLevel) {
-		errs = append(errs, fmt.Errorf("%s must be a whole number from 0 (only fatal errors) to %d (everything)", logLevelKey, maxLogLevel))
+	if text, ok := changes[logLevelKey]; ok && (json.Unmarshal(text, &level) != nil || level < 0 ||
+		level > maxLogLevel) {
+		errs = append(errs, fmt.Errorf("%s must be a whole number from 0 (only fatal errors) to %d (everything)",
+			logLevelKey, maxLogLevel))
 	}
+
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+
 	l.set(level)
+
 	return nil
 }
 
@@ -80,5 +88,6 @@ func (c *Config) reopens(reopen func() error) func() error {
 	if !own && c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
 		return nil
 	}
+
 	return reopen
 }

@@ -30,6 +30,7 @@ func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requ
 	if len(c.Apps) > 0 {
 		return newHosts(c, pool, shared, common, lines)
 	}
+
 	return newOneApp(c, pool, shared, common, lines)
 }
 

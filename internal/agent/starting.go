@@ -27,7 +27,9 @@ func (c *Config) checkOnStartFailure() error {
 	case "", serveOnFailure, exitOnFailure:
 		return nil
 	}
-	return fmt.Errorf("on_start_failure is %q: use %s (answer with error pages) or %s", c.OnStartFailure, serveOnFailure, exitOnFailure)
+
+	return fmt.Errorf("on_start_failure is %q: use %s (answer with error pages) or %s", c.OnStartFailure,
+		serveOnFailure, exitOnFailure)
 }
 
 // starts are the states of the applications' starts, as the core tells them.
@@ -55,6 +57,7 @@ func (s *starts) get() (states []AppStart, changed <-chan struct{}) {
 	if s.changed == nil {
 		s.changed = make(chan struct{})
 	}
+
 	return s.states, s.changed
 }
 
@@ -65,6 +68,7 @@ func (i *Instance) noteStarts(pid int, status json.RawMessage) {
 		i.log.Error(err, "Cannot read what the core says of its applications", "pid", pid)
 		return
 	}
+
 	i.starts.set(states)
 }
 
@@ -83,9 +87,11 @@ func (e *StartError) Error() string {
 	if e.ErrorID != "" {
 		text += " (error " + e.ErrorID + ")"
 	}
+
 	if e.Advice != "" {
 		text += "\n  " + e.Advice
 	}
+
 	return text
 }
 
@@ -97,10 +103,12 @@ func (e *StartError) Error() string {
 func (i *Instance) AwaitApps(ctx context.Context, show func(AppStart)) error {
 	bound := time.NewTimer(i.cfg.startTimeout() + lateStart)
 	defer bound.Stop()
+
 	shown := map[int]bool{}
 	for {
 		states, changed := i.starts.get()
 		var failed []error
+
 		open := states == nil
 		for n, state := range states {
 			switch state.State {
@@ -111,15 +119,18 @@ func (i *Instance) AwaitApps(ctx context.Context, show func(AppStart)) error {
 				failed = append(failed, &StartError{state})
 			case Started:
 			}
+
 			if !shown[n] {
 				shown[n] = true
 				show(state)
 			}
 		}
+
 		if !open {
 			if len(failed) > 0 {
 				return errors.Join(failed...)
 			}
+
 			select {
 			case <-i.initialized:
 				return nil
@@ -145,12 +156,15 @@ func lateApps(states []AppStart, timeout time.Duration) error {
 	var late []error
 	for _, state := range states {
 		if state.State == Starting {
-			state.Reason = fmt.Sprintf("it has not started within %s, and may be waiting for room in the pool: raise max_pool_size or start_timeout", timeout)
+			state.Reason = fmt.Sprintf("it has not started within %s, and may be waiting for room in the pool: "+
+				"raise max_pool_size or start_timeout", timeout)
 		}
+
 		if state.State != Started {
 			late = append(late, &StartError{state})
 		}
 	}
+
 	return errors.Join(late...)
 }
 
@@ -172,13 +186,16 @@ func (i *Instance) announce(ctx context.Context) {
 	status := ""
 	for waits := true; waits; {
 		states, changed := i.starts.get()
+
 		waits = states == nil
 		for _, state := range states {
 			waits = waits || state.State != Started
 		}
+
 		if !waits {
 			break
 		}
+
 		select {
 		case <-changed:
 		case <-extend.C:
@@ -197,8 +214,10 @@ func (i *Instance) announce(ctx context.Context) {
 		if ctx.Err() == nil {
 			i.ended <- err
 		}
+
 		return
 	}
+
 	i.notify(status + daemon.SdNotifyReady)
 	close(i.initialized)
 }

@@ -49,9 +49,15 @@ type static struct {
 func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Logger, next http.Handler) *static {
 	options := c.options()
 	s := &static{
-		app: c.Dir, dir: c.publicDir(), releases: pool.ReleaseDirs(&options),
-		cacheControl: c.StaticCacheControl, immutable: c.StaticImmutable,
-		next: next, compressor: shared, stallTimeout: c.stallTimeout(), log: log,
+		app:          c.Dir,
+		dir:          c.publicDir(),
+		releases:     pool.ReleaseDirs(&options),
+		cacheControl: c.StaticCacheControl,
+		immutable:    c.StaticImmutable,
+		next:         next,
+		compressor:   shared,
+		stallTimeout: c.stallTimeout(),
+		log:          log,
 	}
 	s.base, _ = urlpath.Parse(c.BaseURI) // Validate has told
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
@@ -77,6 +83,7 @@ func (s *static) below(r *http.Request) string {
 	if !ok {
 		return nowhere
 	}
+
 	below, err := url.PathUnescape(below)
 	if err != nil {
 		return nowhere
@@ -105,6 +112,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	if len(names) == 0 {
 		return false
 	}
+
 	if s.rel == "" {
 		return s.serveFrom(w, r, s.dir, names)
 	}
@@ -133,6 +141,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	case named:
 		return s.serveFrom(w, r, s.app, names[:1])
 	}
+
 	return false
 }
 
@@ -145,6 +154,7 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 		s.cannotUse(public, err)
 		return false
 	}
+
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		s.cannotUse(public, errNotADir)
 		return false
@@ -156,6 +166,7 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 			s.cannotUse(file, err)
 			continue
 		}
+
 		if st.Mode&unix.S_IFMT == unix.S_IFREG && s.serveFile(w, r, root, name) {
 			return true
 		}
@@ -180,13 +191,20 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 		refuse(w, http.StatusForbidden, "Forbidden")
 		return true
 	}
+
 	if err != nil {
 		s.cannotUse(joined(joined(root, s.rel), name), err)
 		return false
 	}
+
 	defer f.Close()
 
-	found := &staticFile{dir: dir, name: name, file: f, info: info}
+	found := &staticFile{
+		dir:  dir,
+		name: name,
+		file: f,
+		info: info,
+	}
 	s.setCacheControl(w, name)
 	w, end := s.paced(w, r)
 	defer end()
@@ -249,7 +267,8 @@ func (s *static) cannotUse(file string, err error) {
 		tell(&s.links, "A static file is not served, since a link to it leads to another user's files: "+
 			"let the link belong to root, or to the user to whom its target belongs", "file", file)
 	case errors.Is(err, syscall.ELOOP):
-		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file", file)
+		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file",
+			file)
 	case errors.Is(err, fs.ErrPermission):
 		tell(&s.unreadables, "A static file cannot be read: give the user whom the server runs as the right to",
 			"file", file, "uid", os.Geteuid())
@@ -278,6 +297,7 @@ func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding st
 	if !exact {
 		tag = validators.Weak(tag)
 	}
+
 	h.Set("ETag", tag)
 
 	kind := contentType(f.name)
@@ -287,6 +307,7 @@ func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding st
 			kind = "application/octet-stream" // looking into it would find the coding
 		}
 	}
+
 	if kind != "" {
 		h.Set("Content-Type", kind)
 	}
@@ -309,16 +330,20 @@ func candidates(urlPath string) []string {
 	if after, ok := strings.CutPrefix(urlPath, "/.well-known/"); ok {
 		rest = "/" + after
 	}
+
 	if len(urlPath) > unix.PathMax || strings.ContainsAny(urlPath, "\x00\\") || strings.Contains(rest, "/.") {
 		return nil
 	}
+
 	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
 	if len(path.Base(name)) > maxFileName {
 		return nil // no file has it, and looking for a fingerprint in it would take long
 	}
+
 	if name == "" || strings.HasSuffix(urlPath, "/") {
 		return []string{path.Join(name, "index.html")}
 	}
+
 	return []string{name, name + ".html"}
 }
 
@@ -330,6 +355,7 @@ func joined(dir, rel string) string {
 	if rel == "" {
 		return dir
 	}
+
 	return strings.TrimSuffix(dir, "/") + "/" + rel
 }
 
@@ -337,5 +363,6 @@ func owner(info fs.FileInfo) uint32 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Uid
 	}
+
 	return 0
 }

@@ -21,10 +21,12 @@ func BenchmarkStatic(b *testing.B) {
 	public := filepath.Join(dir, "public")
 	require.NoError(b, os.Mkdir(public, 0o755))
 	require.NoError(b, os.WriteFile(filepath.Join(public, "a.txt"), []byte("a"), 0o600))
+
 	var text strings.Builder
 	for i := range 80_000 {
 		fmt.Fprintf(&text, ".class-%d { color: #%06x; margin: %dpx }\n", i, i*7919, i%97)
 	}
+
 	require.NoError(b, os.WriteFile(filepath.Join(public, "a.css"), []byte(text.String()), 0o600))
 	serving := passenger.ReleaseDirs{Serving: []string{dir}}
 
@@ -47,17 +49,21 @@ func BenchmarkStatic(b *testing.B) {
 		{"HEAD, gzip", "public", http.MethodHead, "/a.css", []string{"Accept-Encoding", "gzip"}},
 		{"304, gzip", "public", http.MethodGet, "/a.css", []string{"Accept-Encoding", "gzip", "If-None-Match", tag}},
 		{"range, gzip", "public", http.MethodGet, "/a.css", []string{"Accept-Encoding", "gzip", "Range", "bytes=0-99"}},
-		{"600 ranges", "public", http.MethodGet, "/a.css", []string{"Range", "bytes=" + strings.Repeat("0-99,", 599) + "0-99"}},
+		{"600 ranges", "public", http.MethodGet, "/a.css", []string{"Range", "bytes=" + strings.Repeat("0-99,", 599) +
+			"0-99"}},
 		{"5,000 codings", "public", http.MethodHead, "/a.css", []string{"Accept-Encoding", strings.Repeat("x,", 5000)}},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			s := serve(test.rel)
+
 			r := httptest.NewRequest(test.method, test.target, nil)
 			for i := 0; i < len(test.header); i += 2 {
 				r.Header.Set(test.header[i], test.header[i+1])
 			}
+
 			s.ServeHTTP(&discarded{header: http.Header{}}, r) // which may compress it
 			b.ReportAllocs()
+
 			for b.Loop() {
 				s.ServeHTTP(&discarded{header: http.Header{}}, r)
 			}
@@ -68,7 +74,9 @@ func BenchmarkStatic(b *testing.B) {
 func newStaticBench(dir string, serving passenger.ReleaseDirs) func(rel string) *static {
 	return func(rel string) *static {
 		return &static{
-			app: dir, rel: rel, releases: func() passenger.ReleaseDirs { return serving },
+			app:        dir,
+			rel:        rel,
+			releases:   func() passenger.ReleaseDirs { return serving },
 			next:       http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 			compressor: newCompressor(defaultStaticCache),
 		}

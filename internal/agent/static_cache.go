@@ -36,6 +36,7 @@ func fingerprinted(name string) bool {
 		if dot < 0 {
 			return false
 		}
+
 		rest = rest[:dot]
 
 		begin := strings.LastIndexAny(rest, "-._") + 1

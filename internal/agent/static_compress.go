@@ -119,6 +119,7 @@ func checkStaticCacheSize(bytes int64) error {
 	if bytes == 0 || bytes >= minStaticCache {
 		return nil
 	}
+
 	return fmt.Errorf("static_cache_size is %d: it must be 0 (static files are not compressed) or at least %d bytes",
 		bytes, minStaticCache)
 }
@@ -146,6 +147,7 @@ func (c *compressor) findLocked(key compressedKey) []byte {
 	if element == nil {
 		return nil
 	}
+
 	c.used.MoveToBack(element)
 
 	return c.at(element).body
@@ -170,6 +172,7 @@ func (c *compressor) compress(ctx context.Context, file *os.File, info fs.FileIn
 		c.mu.Unlock()
 		return body, nil
 	}
+
 	running := c.running[key]
 	if running == nil {
 		// The caller closes its file when it leaves.
@@ -178,10 +181,12 @@ func (c *compressor) compress(ctx context.Context, file *os.File, info fs.FileIn
 			c.mu.Unlock()
 			return nil, err
 		}
+
 		running = &compression{done: make(chan struct{})}
 		c.running[key] = running
 		go c.run(key, running, own)
 	}
+
 	c.mu.Unlock()
 
 	select {
@@ -204,6 +209,7 @@ func (c *compressor) run(key compressedKey, running *compression, file *os.File)
 	if running.err == nil {
 		c.keepLocked(key, running.body)
 	}
+
 	close(running.done)
 }
 
@@ -217,6 +223,7 @@ func (c *compressor) runInSlot(key compressedKey, file *os.File) ([]byte, error)
 	case <-wait.C:
 		return nil, errCompressionBusy
 	}
+
 	c.begun.Add(1)
 
 	body, err := gzipped(file, key.size)
@@ -229,6 +236,7 @@ func (c *compressor) runInSlot(key compressedKey, file *os.File) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+
 	if now, _ := keyOf(info, key.coding); now != key {
 		return nil, errFileChanged
 	}
@@ -250,6 +258,7 @@ func (c *compressor) keepLocked(key compressedKey, body []byte) {
 		delete(c.kept, dropped.key)
 		c.bytes -= int64(len(dropped.body))
 	}
+
 	c.kept[key] = c.used.PushBack(&compressedFile{key: key, body: body})
 	c.bytes += size
 }
@@ -272,12 +281,15 @@ func gzipped(file *os.File, size int64) ([]byte, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
+
 		if err != nil {
 			return nil, err
 		}
+
 		// Requests that are ready need not wait until the scheduler interrupts us, which it does after 10 ms.
 		runtime.Gosched()
 	}
+
 	if err := z.Close(); err != nil {
 		return nil, err
 	}
@@ -298,6 +310,7 @@ func duplicateFile(file *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if dupErr != nil {
 		return nil, dupErr
 	}

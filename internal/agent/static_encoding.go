@@ -29,6 +29,7 @@ func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -43,15 +44,18 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 	if encoded.ModTime().Before(f.info.ModTime()) {
 		return false // it was made of an older one
 	}
+
 	vary(w)
 	if !f.accepts(r, coding) {
 		return false
 	}
+
 	f.describe(w, encoded, coding, true)
 	if r.Header.Get("Range") == "" && !hasConditions(r) {
 		// Package net/http leaves it out of what has a coding, and the kernel could not copy the file.
 		w.Header().Set("Content-Length", strconv.FormatInt(encoded.Size(), 10))
 	}
+
 	f.serveContent(w, r, encoded.Size(), beside)
 
 	return true
@@ -63,6 +67,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	if !compressible(f.name) || !c.takes(f.info.Size()) {
 		return false
 	}
+
 	vary(w)
 	if !f.accepts(r, gzipName) {
 		return false
@@ -75,6 +80,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 		if condition == "" || strings.HasPrefix(condition, `"`) {
 			return false
 		}
+
 		r = withoutRange(r)
 	}
 
@@ -82,12 +88,14 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	if f.answerConditions(w, r) {
 		return true
 	}
+
 	body := c.find(f.info)
 	if body == nil && r.Method == http.MethodHead {
 		// The length is not known, and RFC 9110, section 9.3.2, lets us leave it out, as package net/http does here.
 		http.ServeContent(w, withoutConditions(r), f.name, f.info.ModTime(), strings.NewReader(""))
 		return true
 	}
+
 	if body == nil {
 		var err error
 		if body, err = c.compress(r.Context(), f.file, f.info); err != nil {
@@ -114,6 +122,7 @@ func (f *staticFile) answerConditions(w http.ResponseWriter, r *http.Request) bo
 	if probe.status == http.StatusOK {
 		return false
 	}
+
 	w.WriteHeader(probe.status)
 
 	return true
@@ -138,6 +147,7 @@ func hasConditions(r *http.Request) bool {
 			return true
 		}
 	}
+
 	return false
 }
 
@@ -155,11 +165,13 @@ func without(r *http.Request, names ...string) *http.Request {
 		if len(r.Header[name]) == 0 {
 			continue
 		}
+
 		if copied == r {
 			shallow := *r
 			shallow.Header = r.Header.Clone()
 			copied = &shallow
 		}
+
 		delete(copied.Header, name)
 	}
 
@@ -176,6 +188,7 @@ func (f *staticFile) accepts(r *http.Request, coding string) bool {
 	if !f.asked {
 		f.asked, f.accepted = true, acceptedCodings(r)
 	}
+
 	for i := range encodings {
 		if encodings[i].name == coding {
 			return f.accepted[i]
@@ -189,13 +202,16 @@ func (f *staticFile) accepts(r *http.Request, coding string) bool {
 // first maxCodings do not.
 func acceptedCodings(r *http.Request) (accepted [3]bool) {
 	var named [len(accepted)]bool
+
 	left := maxCodings
 	for _, header := range r.Header["Accept-Encoding"] {
 		for item := range strings.SplitSeq(header, ",") {
 			if left--; left < 0 {
 				return accepted
 			}
+
 			name, weight, _ := strings.Cut(item, ";")
+
 			name = strings.TrimSpace(name)
 			for i := range encodings {
 				if !named[i] && strings.EqualFold(name, encodings[i].name) {

@@ -36,8 +36,11 @@ func newStaticSite(t *testing.T) *staticSite {
 	require.NoError(t, err)
 	s := &staticSite{T: t, dir: dir}
 	s.static = &static{
-		app: filepath.Join(dir, "current"), rel: "public", immutable: true, compressor: newCompressor(defaultStaticCache),
-		releases: func() passenger.ReleaseDirs { return s.serves },
+		app:        filepath.Join(dir, "current"),
+		rel:        "public",
+		immutable:  true,
+		compressor: newCompressor(defaultStaticCache),
+		releases:   func() passenger.ReleaseDirs { return s.serves },
 		next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "app")
 		}),
@@ -47,6 +50,7 @@ func newStaticSite(t *testing.T) *staticSite {
 			s.log = append(s.log, args)
 		}, funcr.Options{}),
 	}
+
 	return s
 }
 
@@ -70,8 +74,10 @@ func (s *staticSite) ask(target string, header ...string) *httptest.ResponseReco
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+
 	return w
 }
 
@@ -80,11 +86,13 @@ func (s *staticSite) body(target string) string { return s.ask(target).Body.Stri
 func (s *staticSite) told(text string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for _, line := range s.log {
 		if strings.Contains(line, text) {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -94,6 +102,7 @@ func TestStaticFilesComeFromTheReleaseThatServes(t *testing.T) {
 		s.write("releases/"+n+"/public/same.txt", "of "+n)
 		s.write("releases/"+n+"/public/app-0123456"+n+"a.js", "js of "+n)
 	}
+
 	s.link("releases/1", "current")
 	one, two := filepath.Join(s.dir, "releases/1"), filepath.Join(s.dir, "releases/2")
 	require.Equal(t, "of 1", s.body("/same.txt"), "no process has started")
@@ -149,20 +158,24 @@ func TestStaticLinksOutOfPublic(t *testing.T) {
 	s.link(filepath.Join(s.dir, "shared"), "current/public/absolute")
 	s.link("uploads/deep/../deep/./a.txt", "current/public/chain.txt")
 	s.link("in.txt", "current/public/inner.txt")
+
 	for target, want := range map[string]string{
 		"/uploads/deep/a.txt": "shared", "/absolute/uploads/deep/a.txt": "shared", "/chain.txt": "shared",
 		"/inner.txt": "in", "/uploads/deep": "app", "/uploads/none": "app",
 	} {
 		require.Equal(t, want, s.body(target), target)
 	}
+
 	require.Empty(t, s.log)
 
 	s.link("loop.txt", "current/public/loop.txt")
 	s.link("../public/round/x", "current/public/round")
+
 	for range 3 {
 		require.Equal(t, "app", s.body("/loop.txt"))
 		require.Equal(t, "app", s.body("/round"))
 	}
+
 	require.Equal(t, 1, s.told("circle"), s.log)
 
 	s.link("/proc/self/environ", "current/public/environ")
@@ -181,11 +194,14 @@ func TestStaticLinksToFilesOfOthers(t *testing.T) {
 		}
 	}
 	s.write("current/public/in.txt", "in")
+
 	for _, name := range []string{"of-root.txt", "of-tenant.txt", "of-other.txt"} {
 		s.write("shared/"+name, name)
 	}
+
 	own(tenant, "shared/of-tenant.txt")
 	own(other, "shared/of-other.txt")
+
 	for link, target := range map[string]string{
 		"root-root": "of-root.txt", "root-other": "of-other.txt",
 		"tenant-own": "of-tenant.txt", "tenant-root": "of-root.txt", "tenant-other": "of-other.txt",
@@ -195,10 +211,12 @@ func TestStaticLinksToFilesOfOthers(t *testing.T) {
 			own(tenant, "current/public/"+link)
 		}
 	}
+
 	// A tenant's link to a link of root's is still a tenant's link to what it leads to.
 	s.link("root-root", "current/public/hop")
 	s.link("../public/hop", "current/public/twice")
 	own(tenant, "current/public/hop", "current/public/twice")
+
 	// A directory of root's on the way is none of the tenant's.
 	s.link("../../shared", "current/public/dir")
 	own(tenant, "current/public/dir")
@@ -210,6 +228,7 @@ func TestStaticLinksToFilesOfOthers(t *testing.T) {
 	} {
 		require.Equal(t, want, s.body(target), target)
 	}
+
 	require.Equal(t, 1, s.told("another user"), s.log)
 }
 
@@ -217,6 +236,7 @@ func TestStaticFileThatCannotBeRead(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root can read all")
 	}
+
 	s := newStaticSite(t)
 	s.write("current/public/a.txt", "a")
 	require.NoError(t, os.Chmod(filepath.Join(s.dir, "current/public/a.txt"), 0))
@@ -246,7 +266,8 @@ func TestStaticValidatorsNoticeARollBack(t *testing.T) {
 
 		require.Equal(t, http.StatusNotModified, ask("If-None-Match", tag).Code)
 		require.Equal(t, http.StatusNotModified, ask("If-Modified-Since", modified).Code)
-		require.Equal(t, http.StatusOK, ask("If-None-Match", `"x"`, "If-Modified-Since", modified).Code, "the tag counts")
+		require.Equal(t, http.StatusOK, ask("If-None-Match", `"x"`, "If-Modified-Since", modified).Code,
+			"the tag counts")
 		later := now.Add(time.Hour).UTC().Format(http.TimeFormat)
 		require.Equal(t, http.StatusOK, ask("If-Modified-Since", later).Code, "it is older now")
 		require.Equal(t, http.StatusNotModified, ask("If-None-Match", tag, "If-Modified-Since", later).Code)
@@ -256,7 +277,8 @@ func TestStaticValidatorsNoticeARollBack(t *testing.T) {
 		}
 	}
 
-	plain, small := s.ask("/a.css").Header().Get("ETag"), s.ask("/a.css", "Accept-Encoding", "gzip").Header().Get("ETag")
+	plain, small := s.ask("/a.css").Header().Get("ETag"),
+		s.ask("/a.css", "Accept-Encoding", "gzip").Header().Get("ETag")
 	require.NotEqual(t, plain, strings.TrimPrefix(small, "W/"))
 	require.NoError(t, os.Chtimes(path, now, now.Add(time.Nanosecond)))
 	require.NotEqual(t, plain, s.ask("/a.css").Header().Get("ETag"))
@@ -264,6 +286,7 @@ func TestStaticValidatorsNoticeARollBack(t *testing.T) {
 
 func TestStaticCacheControl(t *testing.T) {
 	s := newStaticSite(t)
+
 	s.cacheControl = "public, max-age=60"
 	for name, forever := range map[string]bool{
 		"app-0a1b2c3d.js": true, "app.0a1b2c3d.css": true, "app_0a1b2c3d4e5f60718293a4b5c6d7e8f9.png": true,
@@ -277,12 +300,14 @@ func TestStaticCacheControl(t *testing.T) {
 		if forever {
 			want = foreverCache
 		}
+
 		require.Equal(t, want, s.ask("/"+name).Header().Get("Cache-Control"), name)
 	}
 
 	for _, good := range []string{"", "no-cache", "public, max-age=0", `private="a", MAX-AGE=1`, "public, x=y"} {
 		require.NoError(t, checkCacheControl(good), good)
 	}
+
 	for _, bad := range []string{"max-age", "max-age=-1", "max-age=1h", "public max-age=1", "public,,", "a\nb", "é"} {
 		require.ErrorContains(t, checkCacheControl(bad), "static_cache_control is", bad)
 	}
@@ -304,12 +329,18 @@ func TestStaticBaseURI(t *testing.T) {
 	s.base = "/shop"
 	s.write("current/public/index.html", "index")
 	s.write("current/public/ping.html", "ping")
-	for target, want := range map[string]string{"/shop": "index", "/shop/": "index", "/shop/ping": "ping", "/shopping": "app"} {
+
+	for target, want := range map[string]string{
+		"/shop": "index", "/shop/": "index", "/shop/ping": "ping",
+		"/shopping": "app",
+	} {
 		require.Equal(t, want, s.body(target), target)
 	}
+
 	s.base = "/caf%C3%A9"
 	for target, want := range map[string]string{
-		"/caf%C3%A9": "index", "/caf%c3%a9/ping": "ping", "/c%61f%C3%A9/p%69ng": "ping", "/cafe/ping": "app", "/caf%C3%A9%2Fping": "app",
+		"/caf%C3%A9": "index", "/caf%c3%a9/ping": "ping", "/c%61f%C3%A9/p%69ng": "ping", "/cafe/ping": "app",
+		"/caf%C3%A9%2Fping":      "app",
 		"/caf%C3%A9/%2e%2e/ping": "app", "/ping": "app",
 	} {
 		require.Equal(t, want, s.body(target), target)

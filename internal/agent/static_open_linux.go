@@ -31,6 +31,7 @@ func openPublic(root, rel string) (*publicDir, error) {
 		if rel != "" {
 			noLink |= unix.O_NOFOLLOW
 		}
+
 		if fd, err := unix.Open(path, noLink, 0); err == nil {
 			return &publicDir{fd: fd, path: path}, nil
 		} else if rel == "" {
@@ -68,15 +69,18 @@ func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+
 	f := os.NewFile(uintptr(fd), joined(d.path, name))
 
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errNotAFile
 	}
+
 	if err == nil {
 		err = d.checkHardLinks(name, info)
 	}
+
 	if err != nil {
 		_ = f.Close()
 		return nil, nil, err
@@ -109,6 +113,7 @@ func (d *publicDir) checkHardLinks(name string, info fs.FileInfo) error {
 	if err := unix.Fstat(w.dir, &parent); err != nil {
 		return err
 	}
+
 	if parent.Uid != 0 && (!ok || parent.Uid != file.Uid) {
 		return errForeignLink
 	}
@@ -130,8 +135,10 @@ func openBeneath(dir int, name string, flags int) (int, error) {
 	switch {
 	case err == nil:
 		return fd, nil
+
 	// A link leads out, something was renamed meanwhile, or the kernel or a sandbox has no openat2.
-	case errors.Is(err, unix.EXDEV), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+	case errors.Is(err, unix.EXDEV), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOSYS),
+		errors.Is(err, unix.EPERM):
 	default:
 		return -1, err
 	}
@@ -167,6 +174,7 @@ func newWalker(dir int, name string) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return &walker{dir: fd, parts: pathParts(name)}, nil
 }
 
@@ -207,6 +215,7 @@ func (w *walker) walk(flags int) (int, error) {
 			if err != nil {
 				return -1, err
 			}
+
 			continue
 		case w.reached(&st) != nil:
 			_ = unix.Close(fd)
@@ -220,6 +229,7 @@ func (w *walker) walk(flags int) (int, error) {
 		if len(w.parts) > 0 {
 			return -1, unix.ENOTDIR
 		}
+
 		if kind != unix.S_IFREG || flags&unix.O_DIRECTORY != 0 {
 			return -1, errNotAFile
 		}
@@ -256,8 +266,10 @@ func (w *walker) follow(fd int, st *unix.Stat_t) error {
 		if err != nil {
 			return err
 		}
+
 		w.enter(top)
 	}
+
 	if len(parts) > 0 {
 		return nil
 	}
@@ -300,6 +312,7 @@ func (w *walker) openSame(part string, flags int, checked *unix.Stat_t) (int, er
 	if err == nil {
 		err = unix.Fstatfs(fd, &system)
 	}
+
 	if err == nil && (system.Type == unix.PROC_SUPER_MAGIC || system.Type == unix.SYSFS_MAGIC) {
 		err = errNotAFile
 	}

@@ -17,6 +17,7 @@ func openPublic(root, rel string) (*publicDir, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return &publicDir{root: dir}, nil
 }
 
@@ -41,9 +42,11 @@ func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
 	if err == nil && !info.Mode().IsRegular() {
 		err = errNotAFile
 	}
+
 	if err == nil {
 		err = d.checkHardLinks(info)
 	}
+
 	if err != nil {
 		_ = f.Close()
 		return nil, nil, err

@@ -19,10 +19,13 @@ func TestStaticFileIsNotHeldByAClientThatStopsReading(t *testing.T) {
 	s.stallTimeout = 200 * time.Millisecond
 	s.write("current/public/large.bin", strings.Repeat("x", 32<<20))
 	ended := make(chan struct{})
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(ended)
-		s.ServeHTTP(w, r)
-	})}
+	server := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer close(ended)
+			s.ServeHTTP(w, r)
+		}),
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
@@ -40,11 +43,13 @@ func TestStaticFileIsNotHeldByAClientThatStopsReading(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 32<<20, resp.ContentLength)
+
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
 		require.Fail(t, "the file is still being sent")
 	}
+
 	_, err = io.ReadAll(resp.Body)
 	require.Error(t, err, "an incomplete response never looks complete")
 	_ = resp.Body.Close()
@@ -53,6 +58,7 @@ func TestStaticFileIsNotHeldByAClientThatStopsReading(t *testing.T) {
 	if err != nil {
 		return // not Linux
 	}
+
 	for _, fd := range fds {
 		name, _ := os.Readlink("/proc/self/fd/" + fd.Name())
 		require.False(t, strings.HasSuffix(name, "large.bin"), name)

@@ -28,6 +28,7 @@ func (s *staticSite) request(ctx context.Context, method, target string, header 
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
+
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 
@@ -40,6 +41,7 @@ func styleSheet(lines int) string {
 	for i := range lines {
 		fmt.Fprintf(&b, ".class-%d { color: #%06x; margin: %dpx }\n", i, i*7919%0xffffff, i%97)
 	}
+
 	return b.String()
 }
 
@@ -77,18 +79,32 @@ func TestStaticRequestCostsNoMoreWorkThanItsAnswerNeeds(t *testing.T) {
 		{"HEAD of the file as it is", http.MethodHead, nil, 200, "", 0},
 		{"If-None-Match", http.MethodGet, []string{zipped, "gzip", "If-None-Match", tag}, 304, "", 0},
 		{"If-None-Match *", http.MethodGet, []string{zipped, "gzip", "If-None-Match", "*"}, 304, "", 0},
-		{"If-None-Match, a long list", http.MethodGet, []string{zipped, "gzip", "If-None-Match", many(`"x"`, 5000) + "," + tag}, 304, "", 0},
+		{"If-None-Match, a long list", http.MethodGet, []string{zipped, "gzip", "If-None-Match", many(`"x"`, 5000) +
+			"," + tag}, 304, "", 0},
 		{"If-Modified-Since", http.MethodGet, []string{zipped, "gzip", "If-Modified-Since", modified}, 304, "", 0},
 		{"If-Match", http.MethodGet, []string{zipped, "gzip", "If-Match", `"x"`}, 412, "gzip", 0},
-		{"If-Unmodified-Since", http.MethodGet, []string{zipped, "gzip", "If-Unmodified-Since", "Mon, 01 Jan 2001 00:00:00 GMT"}, 412, "gzip", 0},
+		{"If-Unmodified-Since", http.MethodGet, []string{
+			zipped, "gzip", "If-Unmodified-Since",
+			"Mon, 01 Jan 2001 00:00:00 GMT",
+		}, 412, "gzip", 0},
 		{"a range", http.MethodGet, []string{zipped, "gzip", "Range", "bytes=0-9"}, 206, "", 10},
 		{"a range beyond the end", http.MethodGet, []string{zipped, "gzip", "Range", "bytes=99999999-"}, 416, "", 100},
 		{"16 ranges", http.MethodGet, []string{zipped, "gzip", "Range", "bytes=" + many("0-1", 16)}, 206, "", 16 * 200},
 		{"17 ranges", http.MethodGet, []string{zipped, "gzip", "Range", "bytes=" + many("0-1", 17)}, 416, "", 100},
 		{"600 ranges", http.MethodGet, []string{zipped, "gzip", "Range", "bytes=" + many("0-", 600)}, 416, "", 100},
 		{"ranges that overlap", http.MethodGet, []string{"Range", "bytes=0-,0-,0-"}, 200, "", len(content)},
-		{"ranges of nearly all", http.MethodGet, []string{"Range", fmt.Sprintf("bytes=0-%d,2-", len(content)/2)}, 200, "", len(content)},
-		{"a list of codings that is too long", http.MethodGet, []string{zipped, many("x", 5000) + ", gzip"}, 200, "", len(content)},
+		{
+			"ranges of nearly all", http.MethodGet,
+			[]string{"Range", fmt.Sprintf("bytes=0-%d,2-", len(content)/2)},
+			200,
+			"", len(content),
+		},
+		{
+			"a list of codings that is too long", http.MethodGet,
+			[]string{zipped, many("x", 5000) + ", gzip"},
+			200, "",
+			len(content),
+		},
 		{"many lists of codings", http.MethodGet, slicesOf(40, zipped, "y", zipped, "gzip"), 200, "", len(content)},
 	} {
 		w := s.request(t.Context(), test.method, "/a.css", test.header...)
@@ -99,10 +115,12 @@ func TestStaticRequestCostsNoMoreWorkThanItsAnswerNeeds(t *testing.T) {
 		if test.status == http.StatusRequestedRangeNotSatisfiable {
 			require.Equal(t, "bytes */"+strconv.Itoa(len(content)), w.Header().Get("Content-Range"), test.name)
 		}
+
 		require.Zero(t, s.compressions(), test.name)
 	}
 
 	require.Empty(t, first.Header().Get("Content-Length"), "it is not known yet")
+
 	for range 3 {
 		get := s.request(t.Context(), http.MethodGet, "/a.css", zipped, "gzip")
 		length := strconv.Itoa(get.Body.Len())
@@ -111,6 +129,7 @@ func TestStaticRequestCostsNoMoreWorkThanItsAnswerNeeds(t *testing.T) {
 		require.Equal(t, length, head.Header().Get("Content-Length"))
 		require.Equal(t, get.Header(), head.Header())
 	}
+
 	require.EqualValues(t, 1, s.compressions())
 
 	// A date does not say in which coding the client has the first part.
@@ -124,6 +143,7 @@ func slicesOf(count int, name, value string, last ...string) (header []string) {
 	for range count {
 		header = append(header, name, value)
 	}
+
 	return append(header, last...)
 }
 
@@ -132,16 +152,20 @@ func TestStaticFileIsCompressedOnceForManyClients(t *testing.T) {
 	content := styleSheet(2000)
 	s.write("current/public/a.css", content)
 	var wg sync.WaitGroup
+
 	bodies := make([]*httptest.ResponseRecorder, 32)
 	for i := range bodies {
 		wg.Go(func() {
 			bodies[i] = s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding", "gzip")
 		})
 	}
+
 	wg.Wait()
+
 	for _, w := range bodies {
 		require.Equal(t, content, unzipped(t, w))
 	}
+
 	require.EqualValues(t, 1, s.compressions())
 
 	changed := styleSheet(1999)
@@ -156,6 +180,7 @@ func TestStaticFilesAreSentAsTheyAreWhileTooManyAreCompressed(t *testing.T) {
 		s := newStaticSite(t)
 		content := styleSheet(2000)
 		s.write("current/public/a.css", content)
+
 		for range cap(s.compressor.slots) {
 			s.compressor.slots <- struct{}{}
 		}
@@ -184,24 +209,30 @@ func TestStaticFilesAreSentAsTheyAreWhileTooManyAreCompressed(t *testing.T) {
 		for range cap(s.compressor.slots) {
 			<-s.compressor.slots
 		}
-		require.Equal(t, content, unzipped(t, s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding", "gzip")))
+
+		require.Equal(t, content, unzipped(t, s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding",
+			"gzip")))
 	})
 }
 
 func TestCompressedStaticFilesAreKeptWithinTheLimit(t *testing.T) {
 	s := newStaticSite(t)
 	s.compressor = newCompressor(minStaticCache)
+
 	const files = 12
 	for i := range files {
 		// What does not compress fills the cache soon.
 		noise := make([]byte, 200<<10)
+
 		state := uint32(i + 1)
 		for j := range noise {
 			state = state*1664525 + 1013904223
 			noise[j] = byte(state >> 24)
 		}
+
 		s.write(fmt.Sprintf("current/public/%d.txt", i), string(noise))
 	}
+
 	ask := func(i int) {
 		w := s.request(t.Context(), http.MethodGet, fmt.Sprintf("/%d.txt", i), "Accept-Encoding", "gzip")
 		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
@@ -209,16 +240,19 @@ func TestCompressedStaticFilesAreKeptWithinTheLimit(t *testing.T) {
 		defer s.compressor.mu.Unlock()
 		require.LessOrEqual(t, s.compressor.bytes, s.compressor.limit)
 		require.Len(t, s.compressor.kept, s.compressor.used.Len())
+
 		var kept int64
 		for e := s.compressor.used.Front(); e != nil; e = e.Next() {
 			kept += int64(len(s.compressor.at(e).body))
 		}
+
 		require.Equal(t, kept, s.compressor.bytes)
 	}
 	for i := range files {
 		ask(i)
 		ask(0) // what is used stays
 	}
+
 	require.EqualValues(t, files, s.compressions())
 
 	s.write("current/public/large.txt", styleSheet(10000))
@@ -230,7 +264,8 @@ func TestCompressedStaticFilesAreKeptWithinTheLimit(t *testing.T) {
 func TestStaticCacheSizeThatIsOfNoUseIsRefused(t *testing.T) {
 	for size, want := range map[int64]string{
 		0: "", minStaticCache: "", 1 << 40: "",
-		-1:                 "static_cache_size is -1: it must be 0 (static files are not compressed) or at least 1048576 bytes",
+		-1: "static_cache_size is -1: it must be 0 (static files are not compressed) or at least " +
+			"1048576 bytes",
 		minStaticCache - 1: "static_cache_size is 1048575: it must be",
 	} {
 		err := checkStaticCacheSize(size)
@@ -244,15 +279,18 @@ func TestStaticCacheSizeThatIsOfNoUseIsRefused(t *testing.T) {
 	s := newStaticSite(t)
 	s.compressor = newCompressor(0)
 	s.write("current/public/a.css", styleSheet(100))
-	require.Empty(t, s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding", "gzip").Header().Get("Content-Encoding"))
+	require.Empty(t, s.request(t.Context(), http.MethodGet, "/a.css", "Accept-Encoding",
+		"gzip").Header().Get("Content-Encoding"))
 }
 
 func TestStaticSiblingsAreSentInTheirOrder(t *testing.T) {
 	s := newStaticSite(t)
 	s.write("current/public/a.css", styleSheet(100))
+
 	for _, extension := range []string{"br", "zst", "gz"} {
 		s.write("current/public/a.css."+extension, "made "+extension)
 	}
+
 	for accept, want := range map[string]string{
 		"gzip, zstd, br": "made br", "gzip, zstd": "made zst", "gzip": "made gz", "br;q=0, zstd;q=0.1": "made zst",
 	} {
@@ -260,6 +298,7 @@ func TestStaticSiblingsAreSentInTheirOrder(t *testing.T) {
 		require.Equal(t, want, w.Body.String(), accept)
 		require.Equal(t, strconv.Itoa(len(want)), w.Header().Get("Content-Length"), accept)
 	}
+
 	require.Zero(t, s.compressions())
 }
 

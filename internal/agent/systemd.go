@@ -17,19 +17,24 @@ func inheritedSockets() (map[string]socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the sockets of systemd: %w", err)
 	}
+
 	sockets := map[string]socket{}
 	for name, listeners := range named {
 		if len(named) == 1 && name != httpsFile {
 			name = httpFile
 		}
+
 		for _, l := range listeners {
 			s, ok := l.(socket)
 			if !ok || sockets[name] != nil || name != httpFile && name != httpsFile && name != metricsFile {
-				return nil, fmt.Errorf("the socket %q of systemd is not one that requests come by: give each a FileDescriptorName that is http, https or metrics", name)
+				return nil, fmt.Errorf("the socket %q of systemd is not one that requests come by: give each a "+
+					"FileDescriptorName that is http, https or metrics", name)
 			}
+
 			sockets[name] = s
 		}
 	}
+
 	return sockets, nil
 }
 
@@ -37,11 +42,13 @@ func inheritedSockets() (map[string]socket, error) {
 // how.
 func (i *Instance) notifyReloading() (done func(error)) {
 	i.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
+
 	return func(err error) {
 		status := "STATUS="
 		if err != nil {
 			status += "The reload has failed: " + firstLine(err.Error())
 		}
+
 		i.notify(status + "\n" + daemon.SdNotifyReady)
 	}
 }
@@ -66,5 +73,6 @@ func NotifyMainPID(pid int) error {
 	if _, err := daemon.SdNotify(false, fmt.Sprintf("MAINPID=%d", pid)); err != nil {
 		return fmt.Errorf("cannot tell systemd the server's process at %s: %w", os.Getenv("NOTIFY_SOCKET"), err)
 	}
+
 	return nil
 }

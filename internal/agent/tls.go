@@ -27,17 +27,22 @@ func (c *TLS) validate() (errs []error) {
 		if c.SSLPort != 0 {
 			errs = append(errs, fmt.Errorf("ssl_port is %d, but ssl is off: turn it on with --ssl", c.SSLPort))
 		}
+
 		return errs
 	}
+
 	if c.SSLPort < 0 || c.SSLPort > 65535 {
 		errs = append(errs, fmt.Errorf("ssl_port is %d: it must be from 1 to 65535, or 0 for HTTPS only", c.SSLPort))
 	}
+
 	if c.SSLCertificate == "" || c.SSLKey == "" {
 		return append(errs, errors.New("ssl is on: it needs both --ssl-certificate and --ssl-certificate-key"))
 	}
+
 	if _, err := newCertificate(c, logr.Discard()); err != nil {
 		errs = append(errs, err)
 	}
+
 	return errs
 }
 
@@ -68,9 +73,11 @@ func newCertificate(c *TLS, log logr.Logger) (*certificate, error) {
 	if err == nil {
 		err = t.load(made)
 	}
+
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the TLS certificate: %w", err)
 	}
+
 	return t, nil
 }
 
@@ -80,8 +87,10 @@ func (t *certificate) times() (made [2]time.Time, err error) {
 		if err != nil {
 			return made, err
 		}
+
 		made[i] = info.ModTime()
 	}
+
 	return made, nil
 }
 
@@ -95,10 +104,13 @@ func (t *certificate) load(made [2]time.Time) error {
 			pair, err = tls.X509KeyPair(cert, key)
 		}
 	}
+
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", t.certFile, t.keyFile, err)
 	}
+
 	t.current = &pair
+
 	return nil
 }
 
@@ -109,6 +121,7 @@ func (t *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if time.Since(t.checked) >= certificateAge {
 		t.refresh()
 	}
+
 	return t.current, nil
 }
 
@@ -117,6 +130,7 @@ func (t *certificate) reload() {
 	if t == nil {
 		return
 	}
+
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.refresh()
@@ -129,12 +143,15 @@ func (t *certificate) refresh() {
 		if made == t.made {
 			return
 		}
+
 		err = t.load(made)
 	}
+
 	if err != nil {
 		t.log.Error(err, "The new TLS certificate cannot be used, and the old one still is")
 		return
 	}
+
 	t.log.Info("A new TLS certificate is used", "file", t.certFile)
 }
 

@@ -41,10 +41,15 @@ const (
 
 // router is the configuration for a socket.
 func (c *Transactions) router(socket string) ustrouter.Config {
-	cfg := ustrouter.Config{File: c.TransactionLog, OTLPEndpoint: c.OTLPEndpoint, OTLPHeaders: ustrouter.Headers(c.OTLPHeaders)}
+	cfg := ustrouter.Config{
+		File:         c.TransactionLog,
+		OTLPEndpoint: c.OTLPEndpoint,
+		OTLPHeaders:  ustrouter.Headers(c.OTLPHeaders),
+	}
 	if cfg.Enabled() {
 		cfg.Socket = socket
 	}
+
 	return cfg
 }
 
@@ -66,15 +71,20 @@ func (c *Transactions) ReadHeaders(getenv func(string) string) error {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
+
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			return errors.New("the environment variable " + otlpHeadersVariable + " is not made of NAME=VALUE, separated by commas")
+			return errors.New("the environment variable " + otlpHeadersVariable +
+				" is not made of NAME=VALUE, separated by commas")
 		}
+
 		if c.OTLPHeaders == nil {
 			c.OTLPHeaders = map[string]string{}
 		}
+
 		c.OTLPHeaders[strings.TrimSpace(name)] = strings.TrimSpace(value)
 	}
+
 	return nil
 }
 
@@ -91,8 +101,12 @@ type routerConfig struct {
 
 func (p *place) routerConfig(cfg *Config) *routerConfig {
 	return &routerConfig{
-		Transactions: cfg.Transactions, Headers: cfg.OTLPHeaders, Socket: p.dir.Socket(routerName),
-		LogFile: cfg.LogFile, LogLevel: cfg.LogLevel, Logs: cfg.Logs,
+		Transactions: cfg.Transactions,
+		Headers:      cfg.OTLPHeaders,
+		Socket:       p.dir.Socket(routerName),
+		LogFile:      cfg.LogFile,
+		LogLevel:     cfg.LogLevel,
+		Logs:         cfg.Logs,
 	}
 }
 
@@ -100,9 +114,12 @@ func (p *place) routerConfig(cfg *Config) *routerConfig {
 // requests are served.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
-		Name: routerName, Command: func() *exec.Cmd { return i.command(nil, RouterCommand) },
-		Config: i.place.routerConfig(&i.cfg), Files: i.place.routerFiles(), MaxFailedStarts: -1,
-		Start: i.cfg.routerLimits().Start,
+		Name:            routerName,
+		Command:         func() *exec.Cmd { return i.command(nil, RouterCommand) },
+		Config:          i.place.routerConfig(&i.cfg),
+		Files:           i.place.routerFiles(),
+		MaxFailedStarts: -1,
+		Start:           i.cfg.routerLimits().Start,
 	}
 }
 
@@ -120,15 +137,18 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	if err != nil {
 		return errors.Join(err, parent.Fail(err, nil))
 	}
+
 	if err := parent.Ready(nil); err != nil {
 		r.log.Error(err, "The watchdog is gone")
 	}
+
 	err = r.serve(signals, cancel, ended)
 	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer stop()
 	if err := r.sinks.Close(flush); err != nil {
 		r.log.Error(err, "The last transactions are lost") // nothing else fails by that
 	}
+
 	return err
 }
 
@@ -145,22 +165,27 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 	if err := json.Unmarshal(r.parent.Config, &told); err != nil {
 		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
+
 	told.Transactions.OTLPHeaders = told.Headers
 	if r.logFile, err = openLog(told.LogFile, told.Logs.format(told.LogFile)); err != nil {
 		return nil, err
 	}
+
 	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel), r.logFile.format)
 	cfg := told.Transactions.router(told.Socket)
 	l, err := listenOn(r.parent.Files[routerName])
 	if err != nil {
 		return nil, err
 	}
+
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
 		err = placed(err, "--transaction-log")
 		return nil, errors.Join(err, l.Close())
 	}
+
 	served := make(chan error, 1)
 	go func() { served <- ustrouter.NewRouter(cfg, r.sinks, r.log).Serve(ctx, l) }()
+
 	return served, nil
 }
 

@@ -19,6 +19,7 @@ func placed(err error, option string) error {
 	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
+
 	return fmt.Errorf("%w: name a place that the server's user can write to with %s", err, option)
 }
 
@@ -31,6 +32,7 @@ func (c *Config) warnOfBuffers(log logr.Logger) {
 		if told[dir] {
 			return
 		}
+
 		told[dir] = true
 		if err := checkWritable(dir); err != nil {
 			log.Error(placed(err, "--data-buffer-dir"), "large requests and responses cannot be buffered, and fail")
@@ -43,5 +45,6 @@ func checkWritable(dir string) error {
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return &fs.PathError{Op: "write to", Path: dir, Err: err}
 	}
+
 	return nil
 }

@@ -10,12 +10,14 @@ const interval = 20 * time.Millisecond
 func Within(limit time.Duration, check func() error) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+
 	end := time.After(limit)
 	for {
 		err := check()
 		if err == nil {
 			return nil
 		}
+
 		select {
 		case <-tick.C:
 		case <-end:

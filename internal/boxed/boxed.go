@@ -39,27 +39,36 @@ func New(t TB, parent string) *Box {
 	t.Helper()
 	number := strconv.FormatInt(boxes.Add(1), 10)
 	dir := filepath.Join(parent, number)
+
 	b := &Box{
 		Marker: Variable + "=" + strconv.Itoa(os.Getpid()) + "." + number,
-		Dir:    dir, Tmp: filepath.Join(dir, "t"), Home: filepath.Join(dir, "home"),
+		Dir:    dir,
+		Tmp:    filepath.Join(dir, "t"),
+		Home:   filepath.Join(dir, "home"),
 	}
 	for _, d := range []string{b.Tmp, b.Home} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
+
 	t.Cleanup(func() {
 		for pid := range b.Processes() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
+
 		_ = os.RemoveAll(dir)
 	})
+
 	return b
 }
 
 // Env is the environment of the program.
 func (b *Box) Env() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + b.Home, "TMPDIR=" + b.Tmp, "PASSENGER_INSTANCE_REGISTRY_DIR=" + b.Tmp, b.Marker}
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + b.Home, "TMPDIR=" + b.Tmp,
+		"PASSENGER_INSTANCE_REGISTRY_DIR=" + b.Tmp, b.Marker,
+	}
 }
 
 // Processes are those in the box, with their command lines.
@@ -76,9 +85,11 @@ func (b *Box) Leftovers() error {
 	for pid, line := range b.Processes() {
 		return fmt.Errorf("process %d is left behind: %s", pid, line)
 	}
+
 	entries, err := os.ReadDir(b.Tmp)
 	if len(entries) > 0 {
 		return fmt.Errorf("left behind in TMPDIR: %v", entries)
 	}
+
 	return err
 }

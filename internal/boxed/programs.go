@@ -32,16 +32,19 @@ func Main(run func() int, dir *string, programs map[string]string) (status int) 
 		fail(err)
 		return status
 	}
+
 	*dir = made
 	defer func() { fail(os.RemoveAll(made)) }()
 	if err := os.Chmod(made, 0o755); err != nil { //nolint:gosec // G302: see above
 		fail(err)
 		return status
 	}
+
 	if err := Build(made, programs); err != nil {
 		fail(err)
 		return status
 	}
+
 	return leakgate.Package(run)
 }
 
@@ -50,12 +53,15 @@ func Main(run func() int, dir *string, programs map[string]string) (status int) 
 func Build(dir string, programs map[string]string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
+
 	for name, source := range programs {
-		out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), module+source).CombinedOutput()
+		out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), module+
+			source).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", source, err, out)
 		}
 	}
+
 	return nil
 }
 
@@ -65,9 +71,11 @@ func CopySelf(path string) error {
 	if err != nil {
 		return err
 	}
+
 	content, err := os.ReadFile(self) //nolint:gosec // G304: see above
 	if err != nil {
 		return err
 	}
+
 	return os.WriteFile(path, content, 0o755) //nolint:gosec // G306: see above
 }

@@ -34,7 +34,8 @@ type Limits struct {
 var (
 	ErrCapabilities    = errors.New("cannot take capabilities from the program")
 	ErrNoNewPrivileges = errors.New("cannot keep the program from new privileges")
-	ErrFilter          = errors.New("cannot filter the program's system calls, which takes CAP_SYS_ADMIN, or no_new_privileges: set that to on")
+	ErrFilter          = errors.New("cannot filter the program's system calls, which takes CAP_SYS_ADMIN, or " +
+		"no_new_privileges: set that to on")
 )
 
 // Capabilities is a set of Linux capabilities, a bit for each.
@@ -69,10 +70,12 @@ const (
 
 // names are those of capabilities(7), by number.
 var names = []string{
-	"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "linux_immutable",
+	"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",
+	"linux_immutable",
 	"net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner", "sys_module", "sys_rawio",
 	"sys_chroot", "sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time",
-	"sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog",
+	"sys_tty_config", "mknod", "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin",
+	"syslog",
 	"wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf", "checkpoint_restore",
 }
 
@@ -81,6 +84,7 @@ func SetOf(capabilities ...Capability) (set Capabilities) {
 	for _, c := range capabilities {
 		set |= 1 << c
 	}
+
 	return set
 }
 
@@ -95,6 +99,7 @@ func (s Capabilities) String() string {
 	case 0:
 		return "none"
 	}
+
 	var list []string
 	for number, name := range names {
 		if s.Has(Capability(number)) {
@@ -110,12 +115,14 @@ func (s Capabilities) String() string {
 func Parse(list []string) (set Capabilities, err error) {
 	for _, text := range list {
 		name := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(text)), "cap_")
+
 		number := slices.Index(names, name)
 		switch {
 		case number >= 0:
 			set |= 1 << number
 		case name != "all" && name != "none":
-			return 0, fmt.Errorf("%q is no capability: use names of capabilities(7) such as CAP_NET_RAW, or all, or none", text)
+			return 0, fmt.Errorf("%q is no capability: use names of capabilities(7) such as CAP_NET_RAW, or all, "+
+				"or none", text)
 		case len(list) > 1:
 			return 0, fmt.Errorf("%q stands for a whole list: leave out either it or the rest", text)
 		case name == "all":

@@ -29,9 +29,11 @@ func (l *Limits) Start(start func() error) error {
 		if threads.with == nil {
 			threads.with = map[Limits]*thread{}
 		}
+
 		threads.with[*l] = t
 		go t.run()
 	}
+
 	threads.Unlock()
 
 	r := request{start: start, result: make(chan error)}
@@ -81,8 +83,10 @@ func (t *thread) run() {
 				r.result <- err
 				continue
 			}
+
 			limited = true
 		}
+
 		r.result <- r.start()
 	}
 }
@@ -92,18 +96,22 @@ func (l *Limits) met() bool {
 	if l.Filter || l.NoNewPrivileges && !noNewPrivileges() {
 		return false
 	}
+
 	_, data, err := capabilities()
 	if err != nil || data[0].Inheritable|data[1].Inheritable != 0 { // what is ambient is inheritable, too
 		return false
 	}
+
 	if !l.Bound || data[0].Effective&(1<<unix.CAP_SETPCAP) == 0 {
 		return true
 	}
+
 	for c := range Capability(64) {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(c), 0, 0, 0)
 		if err != nil {
 			break
 		}
+
 		if has != 0 && !l.Capabilities.Has(c) {
 			return false
 		}
@@ -132,14 +140,17 @@ func (l *Limits) apply() error {
 			return fmt.Errorf("%w: %w", ErrCapabilities, err)
 		}
 	}
+
 	if err := disinherit(); err != nil {
 		return fmt.Errorf("%w: %w", ErrCapabilities, err)
 	}
+
 	if l.NoNewPrivileges {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return fmt.Errorf("%w: %w", ErrNoNewPrivileges, os.NewSyscallError("prctl", err))
 		}
 	}
+
 	if l.Filter { // last: what is above must not be refused
 		if err := filter(); err != nil {
 			return fmt.Errorf("%w: %w", ErrFilter, err)
@@ -156,13 +167,16 @@ func bound(kept Capabilities) error {
 		if err != nil {
 			return nil //nolint:nilerr // the kernel knows no more of them
 		}
+
 		if has == 0 || kept.Has(c) {
 			continue
 		}
+
 		err = unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
 		if errors.Is(err, unix.EPERM) {
 			return nil
 		}
+
 		if err != nil {
 			return os.NewSyscallError("prctl", err)
 		}
@@ -182,6 +196,7 @@ func disinherit() error {
 	if err != nil || data[0].Inheritable|data[1].Inheritable == 0 {
 		return err
 	}
+
 	data[0].Inheritable, data[1].Inheritable = 0, 0
 
 	return os.NewSyscallError("capset", unix.Capset(header, &data[0]))

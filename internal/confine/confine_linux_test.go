@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 		call()
 		os.Exit(0)
 	}
+
 	os.Exit(m.Run())
 }
 
@@ -55,6 +56,7 @@ func call() {
 		_, _, errno := unix.Syscall(c[0], c[1], c[2], c[3])
 		fmt.Println(name, int(errno))
 	}
+
 	_, _, errno := unix.Syscall(unix.SYS_CLONE3, 0, 0, 0)
 	fmt.Println("clone3", int(errno))
 }
@@ -68,9 +70,11 @@ func output(t *testing.T, l *confine.Limits, cmd *exec.Cmd) string {
 	cmd.Stdout, cmd.Stderr = &out, os.Stderr
 	require.NoError(t, l.Start(cmd.Start))
 	require.NoError(t, cmd.Wait())
+
 	for range 100 { // threads end, and others begin
 		require.Equal(t, before, ownRights(t))
 	}
+
 	return out.String()
 }
 
@@ -78,6 +82,7 @@ func ownRights(t *testing.T) string {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
 	require.NoError(t, err)
+
 	return rights(string(status))
 }
 
@@ -91,6 +96,7 @@ func rights(status string) string {
 			}
 		}
 	}
+
 	return strings.Join(lines, "")
 }
 
@@ -102,14 +108,17 @@ func status(t *testing.T, l confine.Limits) string {
 func TestProgramHasTheCapabilitiesOfTheListOnly(t *testing.T) {
 	interpreters.Root(t, "to have capabilities")
 	const chown = "0000000000000001"
+
 	got := status(t, confine.Limits{Bound: true, Capabilities: confine.SetOf(confine.Chown)})
 	for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
 		require.Contains(t, got, set+":\t"+chown+"\n")
 	}
+
 	got = status(t, confine.Limits{Bound: true, NoNewPrivileges: true})
 	for _, set := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
 		require.Contains(t, got, set+":\t0000000000000000\n")
 	}
+
 	require.Contains(t, got, "NoNewPrivs:\t1\n")
 }
 
@@ -121,6 +130,7 @@ func TestProgramKeepsWhatIsNotBounded(t *testing.T) {
 func TestRightsOfThisProgramStayWhileItStartsOthers(t *testing.T) {
 	before := ownRights(t)
 	ended := make(chan error)
+
 	const starts = 32
 	for range starts {
 		go func() {
@@ -130,22 +140,27 @@ func TestRightsOfThisProgramStayWhileItStartsOthers(t *testing.T) {
 			if err == nil {
 				err = cmd.Wait()
 			}
+
 			ended <- err
 		}()
 	}
+
 	for range starts {
 		require.NoError(t, <-ended)
 	}
+
 	require.Equal(t, before, ownRights(t))
 	limited := 0
 	threads, err := filepath.Glob("/proc/self/task/*/status")
 	require.NoError(t, err)
+
 	for _, thread := range threads {
 		text, err := os.ReadFile(thread)
 		if err == nil && rights(string(text)) != before {
 			limited++
 		}
 	}
+
 	require.LessOrEqual(t, limited, 5, "one for each kind of limits in these tests")
 }
 
@@ -153,18 +168,23 @@ func TestFilterDeniesWhatManagesTheSystem(t *testing.T) {
 	if !confine.FilterSupported() {
 		t.Skip("there is no filter for this processor")
 	}
+
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), callsVar+"=1")
+
 	got := output(t, &confine.Limits{NoNewPrivileges: true, Filter: true}, cmd)
 	for name := range calls {
 		require.Contains(t, got, fmt.Sprintf("%s %d\n", name, unix.EPERM))
 	}
-	require.Contains(t, got, fmt.Sprintf("clone3 %d\n", unix.ENOSYS), "its flags cannot be seen, and programs use clone then")
+
+	require.Contains(t, got, fmt.Sprintf("clone3 %d\n", unix.ENOSYS),
+		"its flags cannot be seen, and programs use clone then")
 
 	// The same calls without the filter fail for another reason, or not at all.
 	cmd = exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), callsVar+"=1")
-	require.NotContains(t, output(t, &confine.Limits{NoNewPrivileges: true}, cmd), fmt.Sprintf("clone %d\n", unix.EPERM))
+	require.NotContains(t, output(t, &confine.Limits{NoNewPrivileges: true}, cmd),
+		fmt.Sprintf("clone %d\n", unix.EPERM))
 }
 
 func TestFilterNeedsNoNewPrivilegesWithoutRoot(t *testing.T) {
@@ -172,6 +192,7 @@ func TestFilterNeedsNoNewPrivilegesWithoutRoot(t *testing.T) {
 	if !confine.FilterSupported() {
 		t.Skip("there is no filter for this processor")
 	}
+
 	setpriv := interpreters.Find(t, "setpriv", "setpriv")
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -187,6 +208,7 @@ func TestFilterIsRefused(t *testing.T) {
 	if os.Getenv("CONFINE_TEST_REFUSED") == "" {
 		t.Skip("another test starts this one")
 	}
+
 	l := confine.Limits{Filter: true}
 	err := l.Start(func() error { panic("was started") })
 	require.ErrorIs(t, err, confine.ErrFilter)

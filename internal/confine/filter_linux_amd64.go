@@ -9,4 +9,7 @@ const (
 )
 
 // deniedHere are calls that not every processor has.
-var deniedHere = []uint32{unix.SYS_KEXEC_FILE_LOAD, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB, unix.SYS_MODIFY_LDT}
+var deniedHere = []uint32{
+	unix.SYS_KEXEC_FILE_LOAD, unix.SYS_IOPL, unix.SYS_IOPERM, unix.SYS_USELIB,
+	unix.SYS_MODIFY_LDT,
+}

@@ -92,6 +92,7 @@ func (q *queue) push(e *entry) {
 	} else {
 		q.last.next = e
 	}
+
 	q.last = e
 	q.size++
 }
@@ -102,18 +103,25 @@ func (q *queue) remove(e *entry) {
 	} else {
 		e.before.next = e.next
 	}
+
 	if e.next == nil {
 		q.last = e.before
 	} else {
 		e.next.before = e.before
 	}
+
 	e.in, e.before, e.next = nil, nil, nil
 	q.size--
 }
 
 // New returns a Limiter that tells log of connections that it closes.
 func New(limits Limits, log logr.Logger) *Limiter {
-	return &Limiter{limits: limits, log: log, conns: map[net.Conn]*entry{}, clients: map[peer]*client{}}
+	return &Limiter{
+		limits:  limits,
+		log:     log,
+		conns:   map[net.Conn]*entry{},
+		clients: map[peer]*client{},
+	}
 }
 
 // Listener returns a listener of connections that count from Accept on.
@@ -130,6 +138,7 @@ func (l listener) Accept() (net.Conn, error) {
 		if err != nil || l.limiter.enter(conn) {
 			return conn, err
 		}
+
 		_ = conn.Close() // no one has got it
 	}
 }
@@ -171,6 +180,7 @@ func innermost(conn net.Conn) net.Conn {
 		if !ok {
 			return conn
 		}
+
 		conn = outer.NetConn()
 	}
 }
@@ -192,6 +202,7 @@ func (l *Limiter) enter(conn net.Conn) bool {
 	if full {
 		made = l.makeRoom()
 	}
+
 	var evicted *entry
 	entered := !full || made != nil
 	if entered {
@@ -200,6 +211,7 @@ func (l *Limiter) enter(conn net.Conn) bool {
 		l.wait(e, c, &c.silent)
 		evicted = l.limitClient(c)
 	}
+
 	l.mu.Unlock()
 
 	l.close(made, tooMany)
@@ -216,6 +228,7 @@ func (l *Limiter) limitClient(c *client) *entry {
 	if c.peer.trusted || c.silent.size <= l.limits.PerClient {
 		return nil
 	}
+
 	return l.evict(c)
 }
 
@@ -226,15 +239,18 @@ const maxLookedAt = 64
 // makeRoom takes out a connection of a client that has many that wait, or returns nil.
 func (l *Limiter) makeRoom() *entry {
 	var most *client
+
 	looked := 0
 	for _, c := range l.clients { // in any order
 		if most == nil || c.waiting() > most.waiting() {
 			most = c
 		}
+
 		if looked++; looked == maxLookedAt {
 			break
 		}
 	}
+
 	if most == nil {
 		return nil
 	}
@@ -249,6 +265,7 @@ func (l *Limiter) evict(c *client) *entry {
 	if e == nil {
 		e = c.idle.first
 	}
+
 	l.remove(e)
 
 	return e
@@ -260,6 +277,7 @@ func (l *Limiter) clientOf(p peer) *client {
 		c = &client{peer: p}
 		l.clients[p] = c
 	}
+
 	return c
 }
 
@@ -273,6 +291,7 @@ func (l *Limiter) stopWaiting(e *entry) {
 	if c == nil {
 		return
 	}
+
 	e.in.remove(e)
 	e.client = nil
 	if c.waiting() == 0 {
@@ -299,6 +318,7 @@ func (l *Limiter) forgetClosed() {
 	if len(l.conns) >= l.limits.Total {
 		interval = fullInterval
 	}
+
 	now := time.Now()
 	if now.Sub(l.swept) < interval {
 		return
@@ -317,6 +337,7 @@ func isClosed(conn net.Conn) bool {
 	if !ok {
 		return false
 	}
+
 	raw, err := c.SyscallConn()
 
 	return err != nil || raw.Control(func(uintptr) {}) != nil
@@ -342,6 +363,7 @@ func peerOf(conn net.Conn) peer {
 		if err != nil || !known {
 			return peer{name: "a user that the system does not tell"}
 		}
+
 		return peer{"user " + strconv.Itoa(cred.UID), cred.UID == 0 || cred.UID == os.Geteuid()}
 	}
 
@@ -350,6 +372,7 @@ func peerOf(conn net.Conn) peer {
 	if err != nil {
 		return peer{name: remote}
 	}
+
 	addr := addrPort.Addr().Unmap().WithZone("")
 	if addr.Is6() {
 		prefix, _ := addr.Prefix(64) // it has as many bits

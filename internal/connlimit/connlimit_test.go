@@ -77,6 +77,7 @@ func (*house) try(c net.Conn) (*http.Response, error) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return nil, err
 	}
+
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ func nothing(http.ResponseWriter, *http.Request) {}
 
 func TestSilentConnectionsOfAClientGiveWayToNewOnes(t *testing.T) {
 	s := open(t, connlimit.Limits{Total: 100, PerClient: 5}, nothing)
+
 	conns := make([]net.Conn, 0, 20)
 	for i := range 20 {
 		c := s.dial()
@@ -105,11 +107,14 @@ func TestSilentConnectionsOfAClientGiveWayToNewOnes(t *testing.T) {
 			_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHo")
 			require.NoError(t, err)
 		}
+
 		conns = append(conns, c)
 	}
+
 	for _, c := range conns[:15] {
 		requireClosed(t, c)
 	}
+
 	require.Equal(t, 5, s.limiter.Open())
 	require.Equal(t, http.StatusOK, s.ask(s.dial()).StatusCode)
 	require.Contains(t, s.log(), `"client"="127.0.0.1"`)
@@ -122,12 +127,14 @@ func TestConnectionsWithRequestsAreNotClosed(t *testing.T) {
 		begun <- struct{}{}
 		<-release
 	})
+
 	var asking sync.WaitGroup
 	for range 4 {
 		c := s.dial()
 		asking.Go(func() { _ = s.ask(c) })
 		<-begun
 	}
+
 	requireClosed(t, s.dial())
 	require.Contains(t, s.log(), "all of them have requests")
 
@@ -157,6 +164,7 @@ func TestIdleConnectionsGiveWayToNewOnes(t *testing.T) {
 			require.Equal(t, http.StatusOK, resp.StatusCode)
 		}
 	}
+
 	require.LessOrEqual(t, s.limiter.Open(), 3)
 }
 
@@ -166,6 +174,7 @@ func TestUpgradedConnectionsCountUntilTheyAreClosed(t *testing.T) {
 		if err != nil {
 			return
 		}
+
 		go func() {
 			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 			_, _ = io.Copy(io.Discard, c)
@@ -184,6 +193,7 @@ func TestUpgradedConnectionsCountUntilTheyAreClosed(t *testing.T) {
 
 func TestManyClientsAtOnce(t *testing.T) {
 	s := open(t, connlimit.Limits{Total: 30, PerClient: 10}, nothing)
+
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
@@ -192,12 +202,14 @@ func TestManyClientsAtOnce(t *testing.T) {
 				if err != nil {
 					continue
 				}
+
 				_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")
 				_, _ = c.Read(make([]byte, 100))
 				_ = c.Close()
 			}
 		})
 	}
+
 	clients.Wait()
 	require.Eventually(t, func() bool { return s.limiter.Open() == 0 }, 30*time.Second, time.Millisecond)
 }

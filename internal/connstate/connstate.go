@@ -40,6 +40,7 @@ func (c *Connections) Track(conn net.Conn, to http.ConnState) {
 	if before, known := c.states[conn]; known && isWaiting(before) {
 		c.waiting--
 	}
+
 	c.states[conn] = to
 	switch to {
 	case http.StateNew, http.StateActive:
@@ -48,6 +49,7 @@ func (c *Connections) Track(conn net.Conn, to http.ConnState) {
 		delete(c.states, conn)
 	case http.StateIdle:
 	}
+
 	if c.waiting == 0 && c.quiet != nil {
 		close(c.quiet)
 		c.quiet = nil
@@ -63,11 +65,13 @@ func (c *Connections) WaitQuiet(ctx context.Context) {
 		c.mu.Unlock()
 		return
 	}
+
 	quiet := make(chan struct{})
 	c.quiet = quiet
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, firstRequestTime)
 	defer cancel()
+
 	select {
 	case <-quiet:
 	case <-ctx.Done():

@@ -46,6 +46,7 @@ func (e essential) Handle(ctx context.Context, r slog.Record) error { //nolint:g
 	if r.Level < slog.LevelWarn && !isStderr(&r) || !h.Enabled(ctx, r.Level) {
 		return nil
 	}
+
 	for _, with := range e.with {
 		h = with(h)
 	}

@@ -23,6 +23,7 @@ func setDefault(t *testing.T) *bytes.Buffer {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
+
 			return a
 		},
 	})))

@@ -48,12 +48,14 @@ func playApp() (status int) {
 	mux.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strconv.Itoa(os.Getpid()))
 	})
+
 	// Not by the mux, which would clean the path.
 	err := goapp.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hold" || r.URL.Path == "/pid" {
 			mux.ServeHTTP(w, r)
 			return
 		}
+
 		switch r.URL.Path {
 		case "/print":
 			fmt.Fprintln(os.Stderr, "printed: "+r.URL.RawQuery)
@@ -62,6 +64,7 @@ func playApp() (status int) {
 			fmt.Println(text)
 		case "/flood":
 			n := 1 << 14
+
 			_, _ = fmt.Sscan(r.URL.RawQuery, &n)
 			for range n {
 				fmt.Println(strings.Repeat("flood ", 170)) // 1 KiB
@@ -78,6 +81,7 @@ func playApp() (status int) {
 			_, _ = fmt.Fprint(w, n)
 			return
 		}
+
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("X-Pid", strconv.Itoa(os.Getpid()))
 		_, _ = fmt.Fprintf(w, "app: %s %s", r.Method, r.RequestURI)
@@ -86,6 +90,7 @@ func playApp() (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return 0
 }
 
@@ -101,6 +106,7 @@ func binaryArgs(t testing.TB) []string {
 	t.Helper()
 	path, err := os.Executable()
 	require.NoError(t, err)
+
 	// The race detector sleeps for a second before a program ends.
 	return []string{"--start-command", path, "--envvar", "GORACE=atexit_sleep_ms=0"}
 }

@@ -36,6 +36,7 @@ func newBalancer(t testing.TB) *balancer {
 			if err != nil {
 				return
 			}
+
 			b.conns.Go(func() { b.pass(client) })
 		}
 	})
@@ -43,6 +44,7 @@ func newBalancer(t testing.TB) *balancer {
 		_ = l.Close()
 		b.conns.Wait()
 	})
+
 	return b
 }
 
@@ -74,9 +76,11 @@ func (b *balancer) choose() (address string, ok bool) {
 	if len(b.ready) == 0 {
 		return "", false
 	}
+
 	b.next++
 	address = b.ready[b.next%len(b.ready)]
 	b.taken[address] = true
+
 	return address, true
 }
 
@@ -86,11 +90,13 @@ func (b *balancer) pass(client net.Conn) {
 	if !ok {
 		return
 	}
+
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
+
 	var copying sync.WaitGroup
 	for _, way := range [][2]net.Conn{{client, conn}, {conn, client}} {
 		copying.Go(func() {
@@ -98,6 +104,7 @@ func (b *balancer) pass(client net.Conn) {
 			_ = way[0].(*net.TCPConn).CloseWrite() //nolint:forcetypeassert,errcheck // it may be closed
 		})
 	}
+
 	copying.Wait()
 }
 
@@ -110,9 +117,11 @@ func (c *client) release(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	a, err := c.do(r)
 	if err != nil {
 		return "", err
 	}
+
 	return a.body, nil
 }

@@ -43,9 +43,21 @@ func causes(taken string) []cause {
 	never := append([]string{"--start-timeout", "3"}, shell...)
 
 	return []cause{
-		{"no module, Python", "python", python("import flusk\n"), nil, []string{"passenger_wsgi.py\", line 1", "No module named 'flusk'"}, "needs 'flusk'", "pip install"},
-		{"no module, Ruby", "ruby", ruby("require 'senatra'\n"), nil, []string{"config.ru:1", "senatra"}, "needs senatra", "bundle install"},
-		{"no module, Node.js", "node", node("require('expres')\n"), nil, []string{"app.js:1", "Cannot find module 'expres'"}, "needs 'expres'", "npm install"},
+		{
+			"no module, Python", "python", python("import flusk\n"), nil,
+			[]string{"passenger_wsgi.py\", line 1", "No module named 'flusk'"},
+			"needs 'flusk'", "pip install",
+		},
+		{
+			"no module, Ruby", "ruby", ruby("require 'senatra'\n"), nil,
+			[]string{"config.ru:1", "senatra"},
+			"needs senatra", "bundle install",
+		},
+		{
+			"no module, Node.js", "node", node("require('expres')\n"), nil,
+			[]string{"app.js:1", "Cannot find module 'expres'"},
+			"needs 'expres'", "npm install",
+		},
 		{
 			"no gem of the bundle", "ruby",
 			map[string]string{"config.ru": "run 1\n", "Gemfile": "gem 'no-such-gem'\n"},
@@ -53,17 +65,61 @@ func causes(taken string) []cause {
 			[]string{"no-such-gem"},
 			"gems of the application's bundle are not installed", "bundle install",
 		},
-		{"syntax error, Python", "python", python("def application(:\n"), nil, []string{"passenger_wsgi.py\", line 1", "SyntaxError"}, "syntax error", "Correct it"},
-		{"syntax error, Ruby", "ruby", ruby("run lambda { |env| [200, {}, [] }\n"), nil, []string{"config.ru:1"}, "syntax error", "Correct it"},
-		{"syntax error, Node.js", "node", node("const = 1\n"), nil, []string{"app.js:1", "SyntaxError"}, "syntax error", "Correct it"},
-		{"exception, Python", "python", python("def boot():\n    raise ValueError('out of cheese')\nboot()\n"), nil, []string{"passenger_wsgi.py\", line 2", "in boot", "ValueError: out of cheese"}, "out of cheese", "traceback"},
-		{"exception, Ruby", "ruby", ruby("def boot\n  raise 'out of cheese'\nend\nboot\n"), nil, []string{"config.ru:2:in `boot'", "out of cheese"}, "out of cheese", "traceback"},
-		{"exception, Ruby without a preloader", "ruby", ruby("raise 'out of cheese'\n"), []string{"--spawn-method", "direct"}, []string{"config.ru:1", "out of cheese"}, "out of cheese", "traceback"},
-		{"exception, Node.js", "node", node("function boot() {\n  throw new Error('out of cheese');\n}\nboot();\n"), nil, []string{"at boot", "app.js:2", "out of cheese"}, "out of cheese", "traceback"},
-		{"no variable, Python", "python", python("import os\nos.environ['SHOP_KEY']\n"), nil, []string{"passenger_wsgi.py\", line 2", "KeyError: 'SHOP_KEY'"}, "the environment variable SHOP_KEY", "env_files"},
-		{"no variable, Ruby", "ruby", ruby("ENV.fetch('SHOP_KEY')\n"), nil, []string{"config.ru:1", `key not found: "SHOP_KEY"`}, "the environment variable SHOP_KEY", "env_files"},
 		{
-			"no variable, Node.js", "node", node("if (!process.env.SHOP_KEY) throw new Error('Missing required environment variable: SHOP_KEY')\n"), nil,
+			"syntax error, Python", "python", python("def application(:\n"), nil,
+			[]string{"passenger_wsgi.py\", line 1", "SyntaxError"},
+			"syntax error", "Correct it",
+		},
+		{
+			"syntax error, Ruby", "ruby", ruby("run lambda { |env| [200, {}, [] }\n"), nil,
+			[]string{"config.ru:1"},
+			"syntax error", "Correct it",
+		},
+		{
+			"syntax error, Node.js", "node", node("const = 1\n"), nil,
+			[]string{"app.js:1", "SyntaxError"},
+			"syntax error",
+			"Correct it",
+		},
+		{
+			"exception, Python", "python", python("def boot():\n    raise ValueError('out of cheese')\nboot()\n"), nil,
+			[]string{"passenger_wsgi.py\", line 2", "in boot", "ValueError: out of cheese"},
+			"out of cheese",
+			"traceback",
+		},
+		{
+			"exception, Ruby", "ruby", ruby("def boot\n  raise 'out of cheese'\nend\nboot\n"), nil,
+			[]string{"config.ru:2:in `boot'", "out of cheese"},
+			"out of cheese", "traceback",
+		},
+		{
+			"exception, Ruby without a preloader", "ruby", ruby("raise 'out of cheese'\n"),
+			[]string{"--spawn-method", "direct"},
+			[]string{"config.ru:1", "out of cheese"},
+			"out of cheese",
+			"traceback",
+		},
+		{
+			"exception, Node.js", "node", node("function boot() {\n  throw new Error('out of cheese');\n}\nboot();\n"),
+			nil,
+			[]string{"at boot", "app.js:2", "out of cheese"},
+			"out of cheese", "traceback",
+		},
+		{
+			"no variable, Python", "python", python("import os\nos.environ['SHOP_KEY']\n"), nil,
+			[]string{"passenger_wsgi.py\", line 2", "KeyError: 'SHOP_KEY'"},
+			"the environment variable SHOP_KEY",
+			"env_files",
+		},
+		{
+			"no variable, Ruby", "ruby", ruby("ENV.fetch('SHOP_KEY')\n"), nil,
+			[]string{"config.ru:1", `key not found: "SHOP_KEY"`},
+			"the environment variable SHOP_KEY", "env_files",
+		},
+		{
+			"no variable, Node.js", "node",
+			node("if (!process.env.SHOP_KEY) throw new Error('Missing required environment variable: SHOP_KEY')\n"),
+			nil,
 			[]string{"app.js:1", "SHOP_KEY"},
 			"lacks an environment variable", "env_files",
 		},
@@ -72,16 +128,51 @@ func causes(taken string) []cause {
 			[]string{"passenger_wsgi.py\", line 2", "Address already in use"},
 			"address that is in use", "End the program that listens there",
 		},
-		{"no application object", "python", python("app = 1\n"), nil, []string{"callable named 'application'"}, "callable named 'application'", "traceback"},
-		{"ends before it listens, Node.js", "node", node("console.log('done')\n"), nil, []string{"before an HTTP server of it listened"}, "before an HTTP server of it listened", ""},
-		{"exits, start command", "sh", command("echo 'cannot open the database' >&2\nexit 3\n"), shell, []string{"cannot open the database"}, "exit status 3", "Its output most probably says why"},
-		{"exits with 0", "sh", command("echo 'nothing to do'\n"), shell, []string{"nothing to do"}, "ended by itself without serving requests", "stay in the foreground"},
-		{"is killed", "sh", command("echo 'too big' >&2\nkill -KILL $$\n"), shell, []string{"too big"}, "killed from outside", "memory"},
-		{"never listens", "sh", command("echo 'waiting for the database' >&2\nexec sleep 600\n"), never, []string{"waiting for the database"}, "neither served on port", "$PORT"},
-		{"hangs, Python", "python", python("import sys, time\nprint('waiting for the database', file=sys.stderr, flush=True)\ntime.sleep(600)\n"), soon, []string{"waiting for the database"}, "was not ready within 3s", "start time-out"},
-		{"hangs, Ruby", "ruby", ruby("warn 'waiting for the database'\nsleep 600\n"), soon, []string{"waiting for the database"}, "was not ready within 3s", "start time-out"},
 		{
-			"hangs, Node.js", "node", node("process.on('SIGTERM', () => process.exit(0)); console.error('waiting for the database'); setInterval(() => {}, 1e6)\n"),
+			"no application object", "python", python("app = 1\n"), nil,
+			[]string{"callable named 'application'"},
+			"callable named 'application'", "traceback",
+		},
+		{
+			"ends before it listens, Node.js", "node", node("console.log('done')\n"), nil,
+			[]string{"before an HTTP server of it listened"},
+			"before an HTTP server of it listened", "",
+		},
+		{
+			"exits, start command", "sh", command("echo 'cannot open the database' >&2\nexit 3\n"), shell,
+			[]string{"cannot open the database"},
+			"exit status 3", "Its output most probably says why",
+		},
+		{
+			"exits with 0", "sh", command("echo 'nothing to do'\n"), shell,
+			[]string{"nothing to do"},
+			"ended by itself without serving requests", "stay in the foreground",
+		},
+		{
+			"is killed", "sh", command("echo 'too big' >&2\nkill -KILL $$\n"), shell,
+			[]string{"too big"},
+			"killed from outside", "memory",
+		},
+		{
+			"never listens", "sh", command("echo 'waiting for the database' >&2\nexec sleep 600\n"), never,
+			[]string{"waiting for the database"},
+			"neither served on port", "$PORT",
+		},
+		{
+			"hangs, Python", "python", python("import sys, time\nprint('waiting for the database', file=sys.stderr, " +
+				"flush=True)\ntime.sleep(600)\n"), soon,
+			[]string{"waiting for the database"},
+			"was not ready within 3s",
+			"start time-out",
+		},
+		{
+			"hangs, Ruby", "ruby", ruby("warn 'waiting for the database'\nsleep 600\n"), soon,
+			[]string{"waiting for the database"},
+			"was not ready within 3s", "start time-out",
+		},
+		{
+			"hangs, Node.js", "node", node("process.on('SIGTERM', () => process.exit(0)); console.error('waiting " +
+				"for the database'); setInterval(() => {}, 1e6)\n"),
 			soon,
 			[]string{"waiting for the database"},
 			"was not ready within 3s", "start time-out",
@@ -98,6 +189,7 @@ func TestCauseOfAFailedStartIsToldEverywhere(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close() })
 	_, taken, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
+
 	for _, c := range causes(taken) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,14 +199,19 @@ func TestCauseOfAFailedStartIsToldEverywhere(t *testing.T) {
 }
 
 func (c *cause) check(t *testing.T) {
-	interpreter := interpreters.Find(t, c.language, map[string]string{"python": "/usr/bin/python3"}[c.language], c.language)
+	interpreter := interpreters.Find(t, c.language, map[string]string{"python": "/usr/bin/python3"}[c.language],
+		c.language)
+
 	dir, reports, told := t.TempDir(), t.TempDir(), t.TempDir()
 	for name, text := range c.files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
+
 	script, said, logFile := filepath.Join(told, "hook"), filepath.Join(told, "said"), filepath.Join(told, "log")
-	text := fmt.Sprintf("#!/bin/sh\nenv | grep -c 'hunter2' >%[1]s.part\nprintf '%%s\\n' \"$PASSENGER_ERROR_ID\" \"$PASSENGER_ERROR_MESSAGE\" "+
-		"\"$PASSENGER_ERROR_ADVICE\" \"$PASSENGER_APP_ERROR_MESSAGE\" \"$PASSENGER_ERROR_REPORT\" >>%[1]s.part\nmv %[1]s.part %[1]s\n", said)
+	text := fmt.Sprintf("#!/bin/sh\nenv | grep -c 'hunter2' >%[1]s.part\nprintf '%%s\\n' \"$PASSENGER_ERROR_ID\" "+
+		"\"$PASSENGER_ERROR_MESSAGE\" "+
+		"\"$PASSENGER_ERROR_ADVICE\" \"$PASSENGER_APP_ERROR_MESSAGE\" \"$PASSENGER_ERROR_REPORT\" >>%[1]s.part\nmv "+
+		"%[1]s.part %[1]s\n", said)
 	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
 	args := append([]string{
 		"--environment", prodEnv, "--min-instances", "0", "--log-file", logFile, "--error-report-dir", reports,
@@ -158,6 +255,7 @@ func (c *cause) check(t *testing.T) {
 
 func (c *cause) requireTold(t *testing.T, text, id, where string) {
 	t.Helper()
+
 	// A record's values may be quoted.
 	text = strings.ReplaceAll(text, `\"`, `"`)
 	for _, part := range append([]string{id, c.summary, c.advice}, c.tells...) {
@@ -168,15 +266,18 @@ func (c *cause) requireTold(t *testing.T, text, id, where string) {
 // recordOf is the record of a failed start in a log, with the lines that belong to it.
 func recordOf(log, id string) string {
 	var b strings.Builder
+
 	in := false
 	for line := range strings.Lines(log) {
 		if !strings.HasPrefix(line, "  ") {
 			in = strings.Contains(line, "cannot start a process: ") && strings.Contains(line, "id="+id)
 		}
+
 		if in {
 			b.WriteString(line)
 		}
 	}
+
 	return b.String()
 }
 
@@ -188,6 +289,7 @@ func awaitFile(t *testing.T, path string) (content string) {
 		content = string(b)
 		return err
 	})
+
 	return content
 }
 
@@ -198,5 +300,6 @@ func (s *server) tool(t *testing.T, args ...string) string {
 	cmd.Dir, cmd.Env = s.Dir, s.Env()
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s", out)
+
 	return string(out)
 }

@@ -26,12 +26,15 @@ func newCgroup(t testing.TB, limit int) string {
 	if err != nil {
 		interpreters.Missing(t, "cgroup", err.Error())
 	}
+
 	dir, err := os.MkdirTemp(parent, "passenger-test") //nolint:usetesting // a directory elsewhere is no cgroup
 	if err != nil {
 		interpreters.Missing(t, "cgroup", err.Error())
 	}
+
 	t.Cleanup(func() { eventually(t, func() error { return unix.Rmdir(dir) }) })
 	require.NoError(t, os.WriteFile(filepath.Join(dir, file), fmt.Append(nil, limit), 0o600))
+
 	return dir
 }
 
@@ -43,15 +46,18 @@ func findMemoryCgroup() (dir, file string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+
 	for line := range strings.Lines(string(own)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) == 3 && slices.Contains(strings.Split(fields[1], ","), controller) {
 			return filepath.Join(cgroups, controller, fields[2]), "memory.limit_in_bytes", nil
 		}
 	}
+
 	controllers, err := os.ReadFile(filepath.Join(cgroups, "cgroup.subtree_control"))
 	if err == nil && slices.Contains(strings.Fields(string(controllers)), controller) {
 		return cgroups, "memory.max", nil
 	}
+
 	return "", "", errors.New("no cgroup can limit memory")
 }

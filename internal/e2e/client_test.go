@@ -33,10 +33,13 @@ func (s *server) client(t testing.TB, options ...func(*http.Transport)) *client 
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		}
 	}
+
 	for _, option := range options {
 		option(transport)
 	}
+
 	t.Cleanup(transport.CloseIdleConnections)
+
 	return c
 }
 
@@ -56,9 +59,11 @@ func (c *client) request(t testing.TB, method, target string, body io.Reader, he
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, c.base+target, body)
 	require.NoError(t, err)
+
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+
 	return r
 }
 
@@ -67,6 +72,7 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 	t.Helper()
 	a, err := c.do(c.request(t, method, target, body, header...))
 	require.NoError(t, err)
+
 	return a
 }
 
@@ -80,11 +86,13 @@ func (c *client) do(r *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(resp.Body); err != nil {
 		return nil, err
 	}
+
 	return &answer{Response: resp, body: b.String()}, nil
 }
 
@@ -97,14 +105,17 @@ type answered struct {
 // background asks without waiting.
 func (c *client) background(t testing.TB, target string, traces ...*httptrace.ClientTrace) <-chan answered {
 	t.Helper()
+
 	r := c.request(t, http.MethodGet, target, nil)
 	for _, trace := range traces {
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 	}
+
 	ch := make(chan answered, 1)
 	go func() {
 		a, err := c.do(r)
 		ch <- answered{a, err}
 	}()
+
 	return ch
 }

@@ -47,28 +47,33 @@ type tracer struct {
 func playClock() (status int) {
 	tr := &tracer{memories: map[int]*os.File{}}
 	runtime.LockOSThread() // it is one thread that traces
+
 	for field := range strings.FieldsSeq(os.Getenv(clockVar)) {
 		pid, err := strconv.Atoi(field)
 		if err == nil {
 			err = tr.attach(pid)
 		}
+
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	}
+
 	go func() {
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 			seconds, _ := strconv.ParseInt(lines.Text(), 10, 64) // the test has written it
 			tr.seconds.Store(seconds)
 			fmt.Println(clockChanged + lines.Text())
 		}
+
 		os.Exit(0)
 	}()
 	if err := tr.trace(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return 0
 }
 
@@ -78,39 +83,48 @@ func (tr *tracer) attach(pid int) error {
 	if err != nil {
 		return err
 	}
+
 	for found := true; found; {
 		found = false
 		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 		if err != nil {
 			return err
 		}
+
 		for _, task := range tasks {
 			tid, err := strconv.Atoi(task.Name())
 			if err != nil {
 				return err
 			}
+
 			if tr.memories[tid] != nil {
 				continue
 			}
+
 			const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE
 			_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, options, 0, 0)
 			if errno == unix.EPERM || errno == unix.ESRCH {
 				continue // it has been attached with its creator, or has ended
 			}
+
 			if errno != 0 {
 				return fmt.Errorf("cannot trace thread %d: %w", tid, errno)
 			}
+
 			found, tr.memories[tid] = true, memory
 			if err := unix.PtraceInterrupt(tid); err != nil {
 				return err
 			}
 		}
 	}
+
 	symbol, err := symbolAddress(fmt.Sprintf("/proc/%d/exe", pid), vdso)
 	if err != nil {
 		return err
 	}
+
 	_, err = memory.WriteAt(make([]byte, 8), symbol)
+
 	return err
 }
 
@@ -125,11 +139,13 @@ func symbolAddress(path, name string) (int64, error) {
 	if err != nil || f.Type != elf.ET_EXEC {
 		return 0, errors.Join(fmt.Errorf("%s has no fixed addresses", path), err)
 	}
+
 	for i := range symbols {
 		if symbols[i].Name == name {
 			return int64(symbols[i].Value), nil
 		}
 	}
+
 	return 0, fmt.Errorf("%s has no symbol %s", path, name)
 }
 
@@ -137,6 +153,7 @@ func symbolAddress(path, name string) (int64, error) {
 func (tr *tracer) trace() error {
 	for {
 		var status unix.WaitStatus
+
 		tid, err := unix.Wait4(-1, &status, unix.WALL, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -149,6 +166,7 @@ func (tr *tracer) trace() error {
 			delete(tr.memories, tid)
 			continue
 		}
+
 		signal := 0
 		switch event := uint32(status) >> 16; {
 		case status.StopSignal() == unix.SIGTRAP|0x80:
@@ -161,9 +179,11 @@ func (tr *tracer) trace() error {
 		case event == 0:
 			signal = int(status.StopSignal())
 		}
+
 		if err == nil {
 			err = unix.PtraceSyscall(tid, signal)
 		}
+
 		if err != nil && !errors.Is(err, unix.ESRCH) { // it has been killed
 			return err
 		}
@@ -176,20 +196,25 @@ func (tr *tracer) atSystemCall(tid int) error {
 	if err := unix.PtraceGetRegs(tid, &r); err != nil {
 		return err
 	}
+
 	// At its beginning, the result is an error.
 	if r.Orig_rax != unix.SYS_CLOCK_GETTIME || r.Rdi != unix.CLOCK_REALTIME || r.Rax != 0 {
 		return nil
 	}
+
 	memory := tr.memories[tid]
 	if memory == nil {
 		return fmt.Errorf("thread %d is nobody's", tid)
 	}
+
 	var b [8]byte
 	if _, err := memory.ReadAt(b[:], int64(r.Rsi)); err != nil {
 		return err
 	}
+
 	binary.LittleEndian.PutUint64(b[:], binary.LittleEndian.Uint64(b[:])+uint64(tr.seconds.Load()))
 	_, err := memory.WriteAt(b[:], int64(r.Rsi))
+
 	return err
 }
 
@@ -208,7 +233,8 @@ func (s *server) clock(t *testing.T) *clock {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.cmd.Process.Pid, s.core(t)), "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.cmd.Process.Pid, s.core(t)),
+		"GORACE=atexit_sleep_ms=0")
 	k := &clock{t: t, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &k.stdout, &k.stderr
 	in, err := cmd.StdinPipe()
@@ -227,6 +253,7 @@ func (s *server) clock(t *testing.T) *clock {
 		}
 	})
 	k.set(0)
+
 	return k
 }
 
@@ -245,6 +272,7 @@ func requireShortTimes(t testing.TB, status string) {
 	t.Helper()
 	shown := shownTimes.FindAllStringSubmatch(status, -1)
 	require.NotEmpty(t, shown, status)
+
 	for _, m := range shown {
 		d, err := time.ParseDuration(strings.ReplaceAll(m[1], " ", ""))
 		require.NoError(t, err, status)
@@ -259,7 +287,8 @@ func TestF6WallClock(t *testing.T) {
 	t.Parallel()
 	const processes, long = 2, "1000" // seconds
 	s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: append(testApp(t),
-		"--min-instances", strconv.Itoa(processes), "--core-heartbeat-timeout", "10", "--max-request-time", long, "--max-request-queue-time", long,
+		"--min-instances", strconv.Itoa(processes), "--core-heartbeat-timeout", "10", "--max-request-time", long,
+		"--max-request-queue-time", long,
 		"--pool-idle-time", long, "--client-timeout", long, "--keepalive-timeout", long)})
 	s.requireApps(t, processes)
 	c := s.client(t)
@@ -268,6 +297,7 @@ func TestF6WallClock(t *testing.T) {
 	k := s.clock(t)
 	held := c.background(t, "/hold")
 	s.stderr.await(t, heldText(1), s.ended)
+
 	for _, to := range []struct {
 		name  string
 		clock time.Time
@@ -279,12 +309,14 @@ func TestF6WallClock(t *testing.T) {
 		{"now", time.Now()},
 	} {
 		k.set(time.Until(to.clock))
+
 		changed := time.Now()
 		for time.Since(changed) < 3*time.Second { // a beat of the core's heart
 			require.Equal(t, "app: GET /", c.get(t, "/").body)
 			require.Equal(t, "static", c.get(t, "/page.txt").body)
 			<-time.After(interval)
 		}
+
 		date, err := http.ParseTime(c.get(t, "/page.txt").Header.Get("Date"))
 		require.NoError(t, err)
 		require.WithinDuration(t, to.clock.Add(time.Since(changed)), date, time.Minute, to.name)
@@ -292,6 +324,7 @@ func TestF6WallClock(t *testing.T) {
 		require.Equal(t, core, s.core(t), to.name)
 		require.ElementsMatch(t, apps, s.apps(t), to.name)
 	}
+
 	signalAll(t, syscall.SIGUSR1, apps...)
 	a := <-held
 	require.NoError(t, a.err)

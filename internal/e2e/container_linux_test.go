@@ -33,7 +33,13 @@ type cluster struct {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{TB: t, balancer: newBalancer(t), failures: map[*pod]int{}, changed: make(chan struct{}, 1)}
+	c := &cluster{
+		TB:       t,
+		balancer: newBalancer(t),
+		failures: map[*pod]int{},
+		changed:  make(chan struct{}, 1),
+	}
+
 	return c
 }
 
@@ -48,12 +54,15 @@ func (c *cluster) run(image string) *pod {
 		if !ready {
 			c.failures[p]++
 		}
+
 		c.mu.Unlock()
+
 		select {
 		case c.changed <- struct{}{}:
 		default:
 		}
 	})
+
 	return p
 }
 
@@ -69,6 +78,7 @@ func (c *cluster) awaitReady(p *pod) {
 		if !c.has(p.address) {
 			return fmt.Errorf("%s is not ready: %s", p.name, &p.stderr)
 		}
+
 		return nil
 	})
 }
@@ -80,6 +90,7 @@ func (c *cluster) awaitFailures(p *pod, more int) {
 		if n := c.failed(p) - before; n < more {
 			return fmt.Errorf("%d of %d probes of %s have failed", n, more, p.name)
 		}
+
 		return nil
 	})
 }
@@ -93,6 +104,7 @@ func (c *cluster) end(p *pod) {
 			break
 		}
 	}
+
 	p.stopProbes()
 	<-p.probed
 	c.set(p.address, false)
@@ -109,6 +121,7 @@ func (c *cluster) end(p *pod) {
 // pod that does not become ready ends it: then there are the pods of before.
 func (c *cluster) update(image string) {
 	c.Helper()
+
 	old := c.pods
 	for _, p := range old {
 		next := c.run(image)
@@ -124,13 +137,16 @@ func TestJourneyContainer(t *testing.T) {
 	t.Parallel()
 	requirePods(t)
 	c := newCluster(t)
+
 	first := goImage(t, "first")
 	for range 2 {
 		c.pods = append(c.pods, c.run(first))
 	}
+
 	for _, p := range c.pods {
 		c.awaitReady(p)
 	}
+
 	front := c.front()
 	loads := []*load{front.load(t, 2, askOnce), front.load(t, 2, askAnew)}
 	progress := func() {
@@ -141,6 +157,7 @@ func TestJourneyContainer(t *testing.T) {
 	progress()
 	requireRelease := func(want string) {
 		t.Helper()
+
 		for range 2 * len(c.pods) {
 			anew := front.client(t)
 			got, err := anew.release(t.Context())
@@ -195,9 +212,11 @@ func TestJourneyContainer(t *testing.T) {
 	for _, l := range loads {
 		l.requireNoneLost(t)
 	}
+
 	for _, p := range c.pods {
 		c.end(p)
 	}
+
 	c.ends.Wait()
 }
 
@@ -217,9 +236,11 @@ func TestJourneyContainerLeavesTheServiceWhenItsApplicationIsGone(t *testing.T) 
 		if len(apps) == 0 {
 			return nil
 		}
+
 		for _, pid := range apps {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have gone
 		}
+
 		return fmt.Errorf("%d processes are there", len(apps))
 	})
 	c.awaitFailures(p, 2)
@@ -237,11 +258,13 @@ func healthCheck(t testing.TB) (argv []string) {
 	t.Helper()
 	m := healthCheckLine.FindSubmatch(readFile(t, filepath.Join(packaging, "Dockerfile")))
 	require.NotNil(t, m)
+
 	for word := range strings.SplitSeq(string(m[1]), ", ") {
 		arg, err := strconv.Unquote(word)
 		require.NoError(t, err)
 		argv = append(argv, arg)
 	}
+
 	return argv
 }
 
@@ -252,10 +275,12 @@ func TestJourneyContainerReapsOrphans(t *testing.T) {
 	p := newPod(t, "pod", goImage(t, "first"))
 	p.watch(func(*pod, bool) {})
 	p.awaitServing(t)
+
 	c := p.client(t)
 	for range 20 {
 		require.Equal(t, http.StatusOK, c.get(t, "/orphan").StatusCode)
 	}
+
 	c.CloseIdleConnections()
 	eventually(t, func() error { return p.zombies(t.Context()) })
 	status := string(readFile(t, fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)))
@@ -272,11 +297,13 @@ func TestJourneyContainerMemory(t *testing.T) {
 	requirePods(t)
 	const limit = 600 << 20
 	group := newCgroup(t, limit)
-	p := newPod(t, "pod", image(t, `{"start_command": "exec python3 serve.py"}`, "serve.py", leakingApp), func(cmd *exec.Cmd) {
-		join := "echo $$ > " + filepath.Join(group, "cgroup.procs") + "\n"
-		cmd.Args[2] = join + cmd.Args[2]
-		cmd.Env = append(cmd.Env, "PASSENGER_MEMORY_LIMIT=200", "PASSENGER_MAX_POOL_SIZE=1", "PASSENGER_MIN_INSTANCES=1")
-	})
+	p := newPod(t, "pod", image(t, `{"start_command": "exec python3 serve.py"}`, "serve.py", leakingApp),
+		func(cmd *exec.Cmd) {
+			join := "echo $$ > " + filepath.Join(group, "cgroup.procs") + "\n"
+			cmd.Args[2] = join + cmd.Args[2]
+			cmd.Env = append(cmd.Env, "PASSENGER_MEMORY_LIMIT=200", "PASSENGER_MAX_POOL_SIZE=1",
+				"PASSENGER_MIN_INSTANCES=1")
+		})
 	p.watch(func(*pod, bool) {})
 	p.awaitServing(t)
 	c := p.client(t)
@@ -286,6 +313,7 @@ func TestJourneyContainerMemory(t *testing.T) {
 		if now := c.get(t, "/").body; now == first {
 			return fmt.Errorf("process %s has not been replaced", now)
 		}
+
 		return nil
 	})
 
@@ -297,9 +325,11 @@ func TestJourneyContainerMemory(t *testing.T) {
 		if err != nil {
 			return err
 		}
+
 		if a.StatusCode != http.StatusOK || a.body == second {
 			return fmt.Errorf("%s: %s", a.Status, a.body)
 		}
+
 		return nil
 	})
 	c.CloseIdleConnections()
@@ -329,6 +359,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 func TestJourneyContainerReadOnly(t *testing.T) {
 	t.Parallel()
 	requirePods(t)
+
 	app := goImage(t, "first")
 	for _, test := range []struct {
 		name, env, says string
@@ -354,9 +385,12 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 				if test.says != "" {
 					p.stderr.await(t, test.says, p.ended)
 				}
+
 				p.requireTerminated(t)
+
 				return
 			}
+
 			<-p.ended
 			p.judged = true
 			require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), "%s", &p.stderr)
@@ -371,6 +405,7 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 func TestJourneyContainerReadOnlyApplication(t *testing.T) {
 	t.Parallel()
 	requirePods(t)
+
 	for name, files := range map[string][]string{
 		"python": {"passenger_wsgi.py", "open('cache', 'w')\n"},
 		"node":   {"app.js", "require('fs').writeFileSync('cache', '')\n"},

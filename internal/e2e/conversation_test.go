@@ -33,6 +33,7 @@ const unbuffered = "--request-buffering=false"
 
 func TestConversation(t *testing.T) {
 	t.Parallel()
+
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
@@ -47,6 +48,7 @@ func TestConversation(t *testing.T) {
 			})
 		}
 	}
+
 	t.Run("HTTP2", func(t *testing.T) {
 		t.Parallel()
 		s := kinds[0].start(t, unbuffered, "--http2-cleartext")
@@ -74,7 +76,8 @@ func converse(t *testing.T, s *server, c *client, streams bool) {
 	require.Empty(t, head.body)
 	require.Equal(t, home.Header.Get("Content-Type"), head.Header.Get("Content-Type"))
 
-	a := c.ask(t, http.MethodPost, "/form", strings.NewReader("name=J%C3%BCrgen&n=1%2B1"), "Content-Type", "application/x-www-form-urlencoded")
+	a := c.ask(t, http.MethodPost, "/form", strings.NewReader("name=J%C3%BCrgen&n=1%2B1"), "Content-Type",
+		"application/x-www-form-urlencoded")
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	require.JSONEq(t, `{"name": "Jürgen", "n": "1+1"}`, a.body)
 	require.Equal(t, http.StatusNotFound, c.get(t, "/nowhere").StatusCode)
@@ -92,6 +95,7 @@ func converse(t *testing.T, s *server, c *client, streams bool) {
 	if streams {
 		requireStream(t, c)
 	}
+
 	requireChunked(t, c)
 	require.Less(t, s.peakMemory(t), mostMemory)
 }
@@ -101,6 +105,7 @@ func requireCookies(t *testing.T, c *client) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	with := *c
+
 	with.Client = &http.Client{Transport: c.Transport, Jar: jar}
 	for i := range 3 {
 		require.JSONEq(t, fmt.Sprintf(`{"visits": %d}`, i+1), with.get(t, "/cookies").body)
@@ -110,6 +115,7 @@ func requireCookies(t *testing.T, c *client) {
 // requireKeepAlive checks that one connection is enough.
 func requireKeepAlive(t *testing.T, c *client) {
 	t.Helper()
+
 	for range 3 {
 		reused := false
 		r := c.request(t, http.MethodGet, "/pid", nil)
@@ -132,10 +138,12 @@ var form = sync.OnceValue(func() (f struct{ body, contentType, sum string }) {
 	if err != nil {
 		panic(err) // a strings.Builder takes everything
 	}
+
 	hash := sha256.New()
 	_, _ = io.CopyN(io.MultiWriter(part, hash), rand.NewChaCha8([32]byte{}), uploadSize)
 	_ = w.Close()
 	f.body, f.contentType, f.sum = b.String(), w.FormDataContentType(), hex.EncodeToString(hash.Sum(nil))
+
 	return f
 })
 
@@ -154,6 +162,7 @@ func requireDownload(t *testing.T, c *client) {
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	buf := make([]byte, 64<<10)
+
 	size, right := 0, 0
 	for err == nil {
 		var n int
@@ -161,6 +170,7 @@ func requireDownload(t *testing.T, c *client) {
 		size += n
 		right += bytes.Count(buf[:n], []byte("x"))
 	}
+
 	require.ErrorIs(t, err, io.EOF)
 	require.Equal(t, downloadSize, size)
 	require.Equal(t, downloadSize, right)
@@ -183,6 +193,7 @@ func requireStream(t *testing.T, c *client) {
 				return
 			}
 		}
+
 		failed <- send.Close()
 	}()
 	resp, err := c.Do(c.request(t, http.MethodPost, "/chunked", body, "Content-Type", octets))
@@ -191,16 +202,19 @@ func requireStream(t *testing.T, c *client) {
 		require.NoError(t, err)
 	}
 	defer resp.Body.Close()
+
 	// Half of it, since applications may hold back a little.
 	buf := make([]byte, block/2)
 	for i := range rounds {
 		if _, err = io.ReadFull(resp.Body, buf); err != nil {
 			break
 		}
+
 		if i < rounds-1 {
 			next <- struct{}{}
 		}
 	}
+
 	close(next)
 	require.NoError(t, err)
 	rest, err := io.Copy(io.Discard, resp.Body)
@@ -213,8 +227,10 @@ func requireStream(t *testing.T, c *client) {
 // to be kept on disk.
 func requireChunked(t *testing.T, c *client) {
 	t.Helper()
+
 	for _, size := range []int{0, 1, 300 << 10} {
 		sent := form().body[:size]
+
 		// The reader's type must not tell the length.
 		a := c.ask(t, http.MethodPost, "/chunked", io.MultiReader(strings.NewReader(sent)), "Content-Type", octets)
 		require.Equal(t, http.StatusOK, a.StatusCode)

@@ -22,8 +22,10 @@ func (s *server) requireCopies(t *testing.T, n int) (copies []string) {
 		if err == nil && len(copies) != n {
 			err = fmt.Errorf("there are %v, not %d", copies, n)
 		}
+
 		return err
 	})
+
 	return copies
 }
 
@@ -34,6 +36,7 @@ func (s *server) requireSocketDirs(t *testing.T, copy string) {
 	dirs, err := filepath.Glob(filepath.Join(s.instance(t).Path, "apps.s", "*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, dirs)
+
 	for _, dir := range dirs {
 		require.Equal(t, strings.TrimPrefix(filepath.Ext(copy), "."), filepath.Base(dir)[:4])
 	}
@@ -46,6 +49,7 @@ func TestWhatKilledCoresLeave(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	c := s.client(t)
 	c.get(t, "/")
+
 	copies := s.requireCopies(t, 1)
 	for range 5 {
 		core := s.core(t)
@@ -54,9 +58,11 @@ func TestWhatKilledCoresLeave(t *testing.T) {
 			if err := askOnce(t.Context(), c); err != nil {
 				return err
 			}
+
 			if s.core(t) == core {
 				return fmt.Errorf("the core %d is still there", core)
 			}
+
 			return nil
 		})
 		next := s.requireCopies(t, 1)

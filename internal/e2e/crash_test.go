@@ -15,12 +15,14 @@ import (
 // A process that dies in a request costs that request and nothing else.
 func TestCrash(t *testing.T) {
 	t.Parallel()
+
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			s := k.start(t, "--envvar", "CRASH=1", "--environment", "production")
 			c := s.client(t)
 			first := c.get(t, "/pid").body
+
 			fds := s.fds(t)
 			for range 2 {
 				a := c.get(t, "/crash")
@@ -30,6 +32,7 @@ func TestCrash(t *testing.T) {
 				require.NotEqual(t, first, a.body)
 				first = a.body
 			}
+
 			s.requireApps(t, 1)
 			s.requireNoMoreFDs(t, fds)
 		})
@@ -51,6 +54,7 @@ func TestKill(t *testing.T) {
 			requests = append(requests, c.background(t, "/hold"))
 			return fmt.Errorf("%d processes hold a request", n)
 		}
+
 		return nil
 	})
 	apps := s.apps(t)
@@ -61,15 +65,19 @@ func TestKill(t *testing.T) {
 		if !strings.Contains(log, "A process has ended by itself") && !strings.Contains(log, "Detaching a process") {
 			return errors.New("the end of the process was not noticed")
 		}
+
 		return nil
 	})
+
 	// Who asks from now on does not notice.
 	for range 20 {
 		a := c.get(t, "/pid")
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.NotEqual(t, killed, a.body)
 	}
+
 	require.NoError(t, syscall.Kill(apps[1], syscall.SIGUSR1))
+
 	statuses := map[int]int{}
 	for _, r := range requests {
 		a := <-r
@@ -79,12 +87,14 @@ func TestKill(t *testing.T) {
 			require.Equal(t, other, a.body)
 		}
 	}
+
 	require.Positive(t, statuses[http.StatusOK])
 	require.Positive(t, statuses[http.StatusBadGateway])
 	require.Len(t, statuses, 2)
 	s.requireApps(t, 2)
 	require.NotContains(t, s.apps(t), apps[0])
 	c.CloseIdleConnections()
+
 	// Connections to a process are kept, as many as it served at a time.
 	s.requireNoMoreFDs(t, fds+len(requests))
 }
@@ -96,6 +106,7 @@ func (s *server) requireApps(t testing.TB, count int) {
 		if apps := s.apps(t); len(apps) != count {
 			return fmt.Errorf("there are the processes %v, not %d", apps, count)
 		}
+
 		return nil
 	})
 }

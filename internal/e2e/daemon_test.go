@@ -24,6 +24,7 @@ func freePort(t testing.TB) string {
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	require.NoError(t, err)
+
 	return port
 }
 
@@ -39,11 +40,13 @@ func (d *daemon) run(t *testing.T, args ...string) (output string, err error) {
 	cmd := d.command(t.Context(), &launch{})
 	cmd.Args = append(cmd.Args[:1], args...)
 	out, err := cmd.CombinedOutput()
+
 	return string(out), err
 }
 
 func (d *daemon) start(t *testing.T) (output string, err error) {
 	t.Helper()
+
 	return d.run(t, append([]string{
 		"start", d.dir, "--daemonize", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker,
 	}, testApp(t)...)...)
@@ -67,6 +70,7 @@ func (d *daemon) content(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(d.path(name))
 	require.NoError(t, err)
+
 	return string(b)
 }
 
@@ -105,6 +109,7 @@ func TestDaemon(t *testing.T) {
 		if b, err := os.ReadFile(d.path(logFile)); err != nil || !strings.Contains(string(b), "printed: after") {
 			return errors.Join(fmt.Errorf("the new log has %q", b), err)
 		}
+
 		return nil
 	})
 	c.CloseIdleConnections()
@@ -171,6 +176,7 @@ func TestR04FilesOfTheServer(t *testing.T) {
 		d := newDaemon(t)
 		canary := filepath.Join(t.TempDir(), "canary")
 		require.NoError(t, os.WriteFile(canary, []byte("whole"), 0o600))
+
 		for _, name := range []string{".log", ".pid"} {
 			link := d.path("passenger." + d.port + name)
 			require.NoError(t, os.Symlink(canary, link))
@@ -179,6 +185,7 @@ func TestR04FilesOfTheServer(t *testing.T) {
 			require.Contains(t, out, link)
 			require.NoError(t, os.Remove(link))
 		}
+
 		content, err := os.ReadFile(canary)
 		require.NoError(t, err)
 		require.Equal(t, "whole", string(content))
@@ -204,7 +211,9 @@ func getsid(pid int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	_, rest, _ := strings.Cut(string(stat), ") ")
+
 	return strconv.Atoi(strings.Fields(rest)[3])
 }
 
@@ -222,6 +231,7 @@ func TestG13LogIsReplacedByADirectory(t *testing.T) {
 			if err == nil && !strings.Contains(string(b), "printed: "+text) {
 				err = fmt.Errorf("%s has %q", file, b)
 			}
+
 			return err
 		})
 	}
@@ -235,6 +245,7 @@ func TestG13LogIsReplacedByADirectory(t *testing.T) {
 		if err == nil && !strings.Contains(string(b), "Cannot open the log file") {
 			err = errors.New("the log does not say what is wrong")
 		}
+
 		return err
 	})
 	require.NoError(t, os.Remove(log))

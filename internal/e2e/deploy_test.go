@@ -54,7 +54,12 @@ func startDeployment(t *testing.T, kind *releaseKind, more ...string) *deploys {
 	args := append(kind.args(t), more...)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
-	d := &deploys{T: t, capistrano: &capistrano{TB: t, dir: dir}, kind: kind, serving: 1}
+	d := &deploys{
+		T:          t,
+		capistrano: &capistrano{TB: t, dir: dir},
+		kind:       kind,
+		serving:    1,
+	}
 	d.write(1, noFault)
 
 	box := newSandbox(t)
@@ -83,10 +88,12 @@ func askPage(ctx context.Context, c *client) error {
 		if err != nil {
 			return nil, err
 		}
+
 		a, err := c.do(r)
 		if err == nil && a.StatusCode != http.StatusOK {
 			err = fmt.Errorf("%s: answered with %s: %.200s", path, a.Status, a.body)
 		}
+
 		return a, err
 	}
 
@@ -94,23 +101,28 @@ func askPage(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
+
 	parts := strings.Fields(page.body)
 	if len(parts) != 3 {
 		return fmt.Errorf("the page is %.200q", page.body)
 	}
+
 	for path, want := range map[string]string{parts[1]: parts[0], parts[2]: "a photo"} {
 		if a, err := get(path); err != nil || a.body != want {
-			return fmt.Errorf("the page of release %s names %s: %w", parts[0], path, errors.Join(err, fmt.Errorf("it is %q", answerBody(a))))
+			return fmt.Errorf("the page of release %s names %s: %w", parts[0], path,
+				errors.Join(err, fmt.Errorf("it is %q", answerBody(a))))
 		}
 	}
 
 	think(ctx)
+
 	return nil
 }
 
 func think(ctx context.Context) {
 	thought := time.NewTimer(thinkTime)
 	defer thought.Stop()
+
 	select {
 	case <-thought.C:
 	case <-ctx.Done():
@@ -121,12 +133,14 @@ func answerBody(a *answer) string {
 	if a == nil {
 		return ""
 	}
+
 	return a.body
 }
 
 // do lets what the link leads to serve; told is what the command says, if it is one.
 func (d *deploys) do(by string) (told string, err error) {
 	d.T.Helper()
+
 	switch by {
 	case byRestartApp:
 		return d.s.restartApp(d.T, d.current())
@@ -154,14 +168,18 @@ func (d *deploys) requireDone(n int, by, told string, err error) {
 	if by == byRestartApp {
 		require.Contains(d.T, told, ": 2 of 2 processes replaced in ")
 	}
+
 	if by == byReload {
 		require.Contains(d.T, awaitMessage(d.T, d.messages), "RELOADING=1\n")
 		require.Equal(d.T, "STATUS=\nREADY=1", awaitMessage(d.T, d.messages))
 	}
+
 	d.serving = n
 	d.requireServes()
+
 	for _, open := range []int{before, n} {
-		require.Equal(d.T, fmt.Sprint(open), d.c.get(d.T, d.asset(open)).body, "pages of release %d may be open after %s", open, by)
+		require.Equal(d.T, fmt.Sprint(open), d.c.get(d.T, d.asset(open)).body,
+			"pages of release %d may be open after %s", open, by)
 	}
 }
 
@@ -173,9 +191,11 @@ func (d *deploys) requireServes() {
 		if body := d.c.get(d.T, "/").body; body != d.page(d.serving) {
 			return fmt.Errorf("not release %d but %q serves", d.serving, body)
 		}
+
 		if status := d.s.tool(d.T, "status"); !strings.Contains(status, "\n  Release : "+d.release(d.serving)+"\n") {
 			return fmt.Errorf("the status is not of release %d: %s", d.serving, status)
 		}
+
 		return nil
 	})
 	require.Equal(d.T, fmt.Sprint(d.serving), d.c.get(d.T, "/page.txt").body)
@@ -193,6 +213,7 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 
 	for _, by := range ways {
 		failures := strings.Count(d.s.tool(d.T, "status", "--show=errors"), "Error ID")
+
 		told, err := d.do(by)
 		switch by {
 		case byRestartFile:
@@ -202,6 +223,7 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 			status := awaitMessage(d.T, d.messages)
 			require.True(d.T, strings.HasPrefix(status, "STATUS=The reload has failed: "), status)
 			require.True(d.T, strings.HasSuffix(status, "\nREADY=1"), status)
+
 			fallthrough
 		default:
 			require.Error(d.T, err, "%s: %s: %s", f, by, told)
@@ -214,6 +236,7 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 			if shown = d.s.tool(d.T, "status", "--show=errors"); strings.Count(shown, "Error ID") <= failures {
 				return errors.New(by + ": the failure is not shown: " + shown)
 			}
+
 			return nil
 		})
 		requireTells(d.T, shown, tells, "status after "+by)
@@ -222,12 +245,14 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 		for pid := range before {
 			require.Contains(d.T, d.s.processed(d.T), pid, "%s: %s: an old process is gone", f, by)
 		}
+
 		d.requireServes()
 	}
 }
 
 func requireTells(t testing.TB, text string, tells []string, where string) {
 	t.Helper()
+
 	text = strings.ReplaceAll(text, `\"`, `"`)
 	for _, tell := range tells {
 		require.Contains(t, text, tell, where)
@@ -241,6 +266,7 @@ func (d *deploys) rollBack(n int, by string) {
 	require.Equal(d.T, fmt.Sprint(d.serving), newer.body)
 	d.use(n)
 	d.succeed(n, by)
+
 	for _, header := range [][]string{
 		{"If-Modified-Since", newer.Header.Get("Last-Modified")},
 		{"If-None-Match", newer.Header.Get("ETag")},
@@ -255,6 +281,7 @@ func (d *deploys) rollBack(n int, by string) {
 // prune removes the releases before the last ones.
 func (d *deploys) prune(last int) {
 	d.T.Helper()
+
 	for n := range last - keptReleases + 1 {
 		if n != d.serving {
 			require.NoError(d.T, os.RemoveAll(d.release(n)))
@@ -268,6 +295,7 @@ func (d *deploys) prune(last int) {
 // file that the server looks for every ten seconds takes its turn, too.
 func TestDeploys(t *testing.T) {
 	t.Parallel()
+
 	for i := range releaseKinds {
 		kind := &releaseKinds[i]
 		t.Run(kind.name, func(t *testing.T) {
@@ -285,9 +313,11 @@ func deployMany(t *testing.T, kind *releaseKind) {
 	if long {
 		ways = append(ways, byRestartFile)
 	}
+
 	if long || kind.name == "go" {
 		releases, broken = 20, append(broken, byRestartFile)
 	}
+
 	d := startDeployment(t, kind)
 
 	for n := 2; n <= releases; n++ {
@@ -310,6 +340,7 @@ func deployMany(t *testing.T, kind *releaseKind) {
 			d.write(n, noFault)
 			d.succeed(n, by)
 		}
+
 		d.prune(n)
 		d.load.progress(t, 5)
 	}

@@ -16,6 +16,7 @@ import (
 // arrive before the last one is sent.
 func TestServerSentEvents(t *testing.T) {
 	t.Parallel()
+
 	for name, options := range map[string][]func(*http.Transport){"HTTP1": nil, "HTTP2": {http2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -26,6 +27,7 @@ func TestServerSentEvents(t *testing.T) {
 			resp, err := c.Do(c.request(t, http.MethodGet, "/events", nil))
 			require.NoError(t, err)
 			require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+
 			lines := bufio.NewScanner(resp.Body)
 			for next := 1; next <= 3 && lines.Scan(); {
 				if strings.HasPrefix(lines.Text(), "id: ") {
@@ -33,9 +35,11 @@ func TestServerSentEvents(t *testing.T) {
 					next++
 				}
 			}
+
 			require.NoError(t, lines.Err())
 			require.NoError(t, resp.Body.Close())
 			c.CloseIdleConnections()
+
 			// The application's connection ends with the client's.
 			s.requireNoMoreFDs(t, before)
 		})
@@ -56,8 +60,10 @@ func TestShutdownEndsEventStreams(t *testing.T) {
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
 	require.Less(t, time.Since(began), 20*time.Second, "far from the time that requests may take")
+
 	for lines.Scan() {
 		continue // what was on its way
 	}
+
 	require.Error(t, lines.Err(), "it must not look complete")
 }

@@ -24,10 +24,12 @@ const (
 // behave starts an application of package testapp.
 func behave(t *testing.T, environment, behaviour string, params ...string) *server {
 	t.Helper()
+
 	args := append(binaryArgs(t), "--environment", environment, "--min-instances", "0")
 	for name, value := range testapp.Env(behaviour, params...) {
 		args = append(args, "--envvar", name+"="+value)
 	}
+
 	return start(t, &launch{dir: t.TempDir(), args: args})
 }
 
@@ -42,9 +44,11 @@ func TestFailedStart(t *testing.T) {
 		page := c.get(t, "/")
 		require.Equal(t, http.StatusInternalServerError, page.StatusCode)
 		require.Contains(t, page.Header.Get("Content-Type"), "text/html")
+
 		for _, detail := range []string{canary, markup, "exit status", s.Marker, "Output", built} {
 			require.NotContains(t, page.body, detail)
 		}
+
 		id := errorID.FindString(page.body[strings.Index(page.body, "Error ID"):])
 		require.NotEmpty(t, id, page.body)
 		s.stderr.await(t, id, s.ended)
@@ -88,6 +92,7 @@ func TestFailedStart(t *testing.T) {
 		if a.err == nil {
 			require.GreaterOrEqual(t, a.StatusCode, http.StatusInternalServerError)
 		}
+
 		s.requireExit(t, 1)
 	})
 }
@@ -97,10 +102,12 @@ func TestFailedStart(t *testing.T) {
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	s := behave(t, prodEnv, "flood", "bytes=20000000")
+
 	c := s.client(t)
 	for range 3 {
 		require.Equal(t, "hello", c.get(t, "/").body)
 	}
+
 	require.Less(t, s.peakMemory(t), mostMemory)
 	require.Contains(t, s.stderr.String(), "xxxxxxxx")
 }

@@ -45,6 +45,7 @@ func playTenant() (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return 0
 }
 
@@ -57,6 +58,7 @@ func serveTenant(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
+
 		for {
 			kind, data, err := conn.Read(r.Context())
 			if err != nil || conn.Write(r.Context(), kind, data) != nil {
@@ -72,8 +74,16 @@ func serveTenant(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 	default:
 		e := tenantEcho{
-			Name: os.Getenv(tenantVar), PID: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(), Method: r.Method, Target: r.RequestURI,
-			Host: r.Host, Remote: r.RemoteAddr, Header: r.Header, Env: goapp.Env(r),
+			Name:   os.Getenv(tenantVar),
+			PID:    os.Getpid(),
+			UID:    os.Getuid(),
+			GID:    os.Getgid(),
+			Method: r.Method,
+			Target: r.RequestURI,
+			Host:   r.Host,
+			Remote: r.RemoteAddr,
+			Header: r.Header,
+			Env:    goapp.Env(r),
 		}
 		sum := sha256.New()
 		e.Length, _ = io.Copy(sum, r.Body) // what is missing shows by its length
@@ -103,6 +113,7 @@ func (s *sandbox) goTenant(t testing.TB, name string, uid int) *tenant {
 	require.NoError(t, err)
 	command, err := json.Marshal([]string{path})
 	require.NoError(t, err)
+
 	return &tenant{name: name, root: s.tenantDir(t, name, uid, nil), options: map[string]string{
 		"app_start_command": string(command),
 		"env_vars":          s.markedEnv(t, map[string]string{tenantVar: name, "GORACE": "atexit_sleep_ms=0"}),
@@ -117,6 +128,7 @@ func (s *sandbox) markedEnv(t testing.TB, env map[string]string) string {
 	env[marker] = value
 	text, err := json.Marshal(env)
 	require.NoError(t, err)
+
 	return string(text)
 }
 
@@ -135,6 +147,7 @@ def application(environ, start_response):
 func (s *sandbox) pythonTenant(t testing.TB, name string, uid int) *tenant {
 	t.Helper()
 	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+
 	return &tenant{
 		name: name, root: s.tenantDir(t, name, uid, map[string]string{"passenger_wsgi.py": wsgiTenant}),
 		options: map[string]string{"python": python, "env_vars": s.markedEnv(t, map[string]string{})},
@@ -145,23 +158,28 @@ func (s *sandbox) tenantDir(t testing.TB, name string, uid int, files map[string
 	t.Helper()
 	root := filepath.Join(s.Dir, name)
 	paths := make([]string, 0, 2+len(files))
+
 	paths = append(paths, root)
 	for _, dir := range []string{root, filepath.Join(root, "public"), filepath.Join(root, "public", "assets")} {
 		require.NoError(t, os.Mkdir(dir, 0o755))
 	}
+
 	if files == nil {
 		files = map[string]string{}
 	}
+
 	files["public/assets/a.txt"] = "an asset of " + name
 	for file, content := range files {
 		path := filepath.Join(root, file)
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
 		paths = append(paths, path)
 	}
+
 	if syscall.Geteuid() == 0 {
 		for _, path := range paths {
 			require.NoError(t, os.Chown(path, uid, -1))
 		}
 	}
+
 	return root
 }

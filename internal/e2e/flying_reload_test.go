@@ -15,10 +15,12 @@ func TestFlyingReloadBootsWhatRuns(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box)
 	tenants := []*tenant{box.goTenant(t, "a", daemonUID), box.goTenant(t, "b", binUID)}
+
 	before := map[string]int{}
 	for _, a := range tenants {
 		before[a.root] = f.byHTTP(t, a, "/").PID
 	}
+
 	core := f.core(t)
 	booted := func() map[string]int {
 		var pool struct {
@@ -28,6 +30,7 @@ func TestFlyingReloadBootsWhatRuns(t *testing.T) {
 			}
 		}
 		f.state(t, &pool)
+
 		pids := map[string]int{}
 		for _, g := range pool.Groups {
 			for _, p := range g.Processes {
@@ -36,6 +39,7 @@ func TestFlyingReloadBootsWhatRuns(t *testing.T) {
 				}
 			}
 		}
+
 		return pids
 	}
 
@@ -50,11 +54,13 @@ func TestFlyingReloadBootsWhatRuns(t *testing.T) {
 	require.NoError(t, os.Rename(broken+".gone", broken))
 	out, err = f.reload(t)
 	require.NoError(t, err, out)
+
 	pids := booted()
 	for _, a := range tenants {
 		require.NotZero(t, pids[a.root], "it was booted before its first request")
 		require.NotEqual(t, before[a.root], pids[a.root])
 		require.Equal(t, pids[a.root], f.byHTTP(t, a, "/").PID)
 	}
+
 	f.stop(t)
 }

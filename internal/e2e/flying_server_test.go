@@ -31,11 +31,13 @@ type flying struct {
 // newFlyingSandbox is one that other users can pass.
 func newFlyingSandbox(t testing.TB) *sandbox {
 	t.Helper()
+
 	box := newSandbox(t)
 	for _, dir := range []string{box.Dir, box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.Chmod(dir, 0o755))
 	}
+
 	return box
 }
 
@@ -44,6 +46,7 @@ func (s *sandbox) flyingCommand(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := s.command(context.WithoutCancel(t.Context()), &launch{})
 	cmd.Args = append([]string{cmd.Args[0], "flying", "--socket-file", filepath.Join(s.Dir, "run", "s")}, args...)
+
 	return cmd
 }
 
@@ -64,6 +67,7 @@ func startFlyingWith(t testing.TB, box *sandbox, change func(cmd *exec.Cmd), arg
 	f.url = "unix:" + f.socket
 	f.run(t)
 	f.stderr.await(t, upAndListening+f.socket, f.ended)
+
 	return f
 }
 
@@ -71,6 +75,7 @@ func (f *flying) password(t testing.TB) string {
 	t.Helper()
 	b, err := os.ReadFile(f.passwordFile)
 	require.NoError(t, err)
+
 	return strings.TrimSpace(string(b))
 }
 
@@ -86,11 +91,13 @@ func (f *flying) header(t testing.TB, a *tenant) []string {
 	t.Helper()
 	header := []string{"X-Passenger-Password", f.password(t)}
 	options := a.all()
+
 	listed := make([]string, 0, len(options))
 	for name, value := range options {
 		listed = append(listed, name)
 		header = append(header, "X-Passenger-"+strings.ReplaceAll(name, "_", "-"), value)
 	}
+
 	return append(header, "X-Passenger-Options", strings.ReplaceAll(strings.Join(listed, ", "), "_", "-"))
 }
 
@@ -105,16 +112,19 @@ func readTenant(t testing.TB, a *answer) *tenantEcho {
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	e := &tenantEcho{}
 	require.NoError(t, json.Unmarshal([]byte(a.body), e), a.body)
+
 	return e
 }
 
 // scgiRequest is one as a web server sends it.
 func scgiRequest(method, target, body string, params map[string]string) string {
-	head := "CONTENT_LENGTH\x00" + strconv.Itoa(len(body)) + "\x00SCGI\x001\x00REQUEST_METHOD\x00" + method + "\x00REQUEST_URI\x00" + target +
+	head := "CONTENT_LENGTH\x00" + strconv.Itoa(len(body)) + "\x00SCGI\x001\x00REQUEST_METHOD\x00" + method +
+		"\x00REQUEST_URI\x00" + target +
 		"\x00SERVER_PROTOCOL\x00HTTP/1.1\x00REMOTE_ADDR\x00192.0.2.7\x00REMOTE_PORT\x004711\x00HTTP_HOST\x00a.test\x00"
 	for name, value := range params {
 		head += name + "\x00" + value + "\x00"
 	}
+
 	return fmt.Sprintf("%d:%s,%s", len(head), head, body)
 }
 
@@ -129,30 +139,36 @@ func (f *flying) bySCGI(t testing.TB, method, target, body string, params map[st
 	if _, err := io.WriteString(c, scgiRequest(method, target, body, params)); err != nil {
 		return nil, err
 	}
+
 	raw, err := io.ReadAll(c)
 	if err != nil {
 		return nil, err
 	}
+
 	status, ok := strings.CutPrefix(string(raw), "Status: ")
 	if !ok {
 		return nil, errors.New("no status in " + string(raw))
 	}
+
 	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader("HTTP/1.1 "+status)), nil)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
+
 	return &answer{Response: resp, body: string(content)}, err
 }
 
 // params are an application's options for SCGI.
 func (f *flying) params(t testing.TB, a *tenant) map[string]string {
 	t.Helper()
+
 	params := map[string]string{"PASSENGER_PASSWORD": f.password(t)}
 	for name, value := range a.all() {
 		params["PASSENGER_"+strings.ToUpper(name)] = value
 	}
+
 	return params
 }
 
@@ -163,10 +179,12 @@ func (f *flying) groups(t testing.TB) map[string]string {
 		Groups []struct{ Name, AppRoot string }
 	}
 	f.state(t, &pool)
+
 	groups := map[string]string{}
 	for _, g := range pool.Groups {
 		groups[g.AppRoot] = g.Name
 	}
+
 	return groups
 }
 

@@ -31,13 +31,16 @@ func requireRoot(t testing.TB) {
 func TestFlying(t *testing.T) {
 	t.Parallel()
 	box := newFlyingSandbox(t)
+
 	f := startFlying(t, box)
 	for _, line := range []string{
-		"Starting Flying Passenger ", "Made a password", "Starting PassengerAgent...", "PassengerAgent started on PID " + fmt.Sprint(f.cmd.Process.Pid),
+		"Starting Flying Passenger ", "Made a password", "Starting PassengerAgent...",
+		"PassengerAgent started on PID " + fmt.Sprint(f.cmd.Process.Pid),
 		"PassengerAgent initialized properly", upAndListening,
 	} {
 		require.Contains(t, f.stderr.String(), line)
 	}
+
 	info, err := os.Lstat(f.socket)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o666), info.Mode().Perm())
@@ -62,15 +65,18 @@ func TestFlying(t *testing.T) {
 	require.Equal(t, byHTTP.PID, bySCGI.PID)
 	require.Equal(t, int64(len("body")), bySCGI.Length)
 	require.Equal(t, "192.0.2.7", bySCGI.Header.Get("X-Forwarded-For"), bySCGI.Header)
+
 	for _, e := range []*tenantEcho{byHTTP, bySCGI} {
 		for name := range e.Header {
 			require.NotContains(t, name, "Passenger-")
 		}
+
 		require.NotContains(t, e.Env, "PASSENGER_PASSWORD")
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", e.PID))
 		require.NoError(t, err)
 		require.NotContains(t, string(environ), f.password(t))
 	}
+
 	require.Equal(t, "b", f.byHTTP(t, b, "/").Name)
 	require.Equal(t, map[string]string{a.root: a.root + " (production)", b.root: b.root + " (production)"}, f.groups(t))
 	require.NotContains(t, f.stderr.String(), f.password(t))
@@ -89,8 +95,12 @@ func TestFlyingPassword(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box)
 	a := box.goTenant(t, "a", daemonUID)
+
 	right := f.password(t)
-	for name, password := range map[string]string{"none": "", "wrong": "wrong-wrong-wrong-wrong", "a part": right[:20], "more": right + "x"} {
+	for name, password := range map[string]string{
+		"none": "", "wrong": "wrong-wrong-wrong-wrong", "a part": right[:20],
+		"more": right + "x",
+	} {
 		header := f.header(t, a)
 		header[1] = password
 		answer := f.client(t).get(t, "/", header...)
@@ -98,6 +108,7 @@ func TestFlyingPassword(t *testing.T) {
 		require.Equal(t, "Forbidden\n", answer.body)
 		params := f.params(t, a)
 		params["PASSENGER_PASSWORD"] = password
+
 		// What a client sends is not what the web server does.
 		params["HTTP_X_PASSENGER_PASSWORD"], params["HTTP_PASSENGER_PASSWORD"] = right, right
 		bySCGI, err := f.bySCGI(t, http.MethodGet, "/", "", params)
@@ -105,6 +116,7 @@ func TestFlyingPassword(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, bySCGI.StatusCode, name)
 		require.Equal(t, "Forbidden\n", bySCGI.body)
 	}
+
 	require.Equal(t, 1, strings.Count(f.stderr.String(), "Requests are refused"))
 	require.Empty(t, f.groups(t))
 
@@ -119,6 +131,7 @@ func TestFlyingUsers(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	box := newFlyingSandbox(t)
+
 	f := startFlying(t, box)
 	for name, test := range map[string]struct {
 		uid  int
@@ -135,13 +148,16 @@ func TestFlyingUsers(t *testing.T) {
 		if test.user != "" {
 			a.options["user"] = test.user
 		}
+
 		e := f.byHTTP(t, a, "/")
 		require.Equal(t, test.want, e.UID, name)
 		require.NotEqual(t, 0, e.GID, name)
 	}
+
 	// A client cannot ask for a user, nor join another application.
 	a := box.goTenant(t, "plain", daemonUID)
-	require.Equal(t, daemonUID, f.byHTTP(t, a, "/", "X-Passenger-User", "bin", "X-Passenger-App-Group-Name", "x", "X_Passenger_User", "bin").UID)
+	require.Equal(t, daemonUID, f.byHTTP(t, a, "/", "X-Passenger-User", "bin", "X-Passenger-App-Group-Name", "x",
+		"X_Passenger_User", "bin").UID)
 	params := f.params(t, a)
 	params["HTTP_X_PASSENGER_USER"], params["HTTP_PASSENGER_USER"] = "bin", "bin"
 	answer, err := f.bySCGI(t, http.MethodGet, "/", "", params)
@@ -165,20 +181,24 @@ func TestFlyingWithoutUserSwitching(t *testing.T) {
 func TestFlyingAsAUser(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
+
 	box := newFlyingSandbox(t)
 	for _, dir := range []string{box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, binUID, binUID))
 	}
+
 	f := startFlying(t, box, "--user", "bin")
 	e := f.byHTTP(t, box.goTenant(t, "a", daemonUID), "/")
 	require.Equal(t, binUID, e.UID)
 	require.Equal(t, binUID, e.GID)
+
 	for _, pid := range []int{f.cmd.Process.Pid, f.core(t)} {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		require.NoError(t, err)
 		require.Contains(t, string(status), "Uid:\t2\t2\t2\t2\nGid:\t2\t2\t2\t2\n")
 		require.Contains(t, string(status), "CapEff:\t0000000000000000\n")
 	}
+
 	asked := box.goTenant(t, "b", daemonUID)
 	asked.options["user"] = "daemon"
 	answer := f.client(t).get(t, "/", f.header(t, asked)...)
@@ -192,11 +212,13 @@ func TestFlyingSameGroupName(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box)
 	a, b := box.goTenant(t, "a", daemonUID), box.goTenant(t, "b", binUID)
+
 	a.options["app_group_name"], b.options["app_group_name"] = "shop", "shop"
 	for range 3 {
 		require.Equal(t, "a", f.byHTTP(t, a, "/").Name)
 		require.Equal(t, "b", f.byHTTP(t, b, "/").Name)
 	}
+
 	require.Equal(t, map[string]string{a.root: "shop", b.root: "shop"}, f.groups(t))
 }
 
@@ -236,6 +258,7 @@ func TestFlyingChangedOptions(t *testing.T) {
 		if e := f.byHTTP(t, a, "/"); e.Name != "changed" {
 			return fmt.Errorf("the process is %q", e.Name)
 		}
+
 		return nil
 	})
 	require.Len(t, f.groups(t), 1)
@@ -256,6 +279,7 @@ func TestFlyingRemovedApp(t *testing.T) {
 		if groups := f.groups(t); len(groups) != 1 {
 			return fmt.Errorf("the pool has %v", groups)
 		}
+
 		return nil
 	})
 	require.Equal(t, pid, f.byHTTP(t, kept, "/").PID)
@@ -273,6 +297,7 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 	a := box.goTenant(t, "a", daemonUID)
 	f.byHTTP(t, a, "/")
 	params := f.params(t, a)
+
 	l := f.load(t, clients, func(context.Context, *client) error {
 		_, err := f.bySCGI(t, http.MethodGet, "/", "", params) //nolint:contextcheck // what has begun is answered
 		return err
@@ -280,6 +305,7 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 	for range kills {
 		l.killCore(t, f.server, 20*clients)
 	}
+
 	l.stop()
 	f.byHTTP(t, a, "/")
 }
@@ -293,6 +319,7 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 	a := box.goTenant(t, "a", daemonUID)
 	a.options["env_vars"] = box.markedEnv(t, map[string]string{appVar: "1", "GORACE": "atexit_sleep_ms=0"})
 	params, header := f.params(t, a), f.header(t, a)
+
 	answers := make(chan answered, 2*requests)
 	for range requests {
 		go func() {
@@ -306,6 +333,7 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 			answers <- answered{answer, err}
 		}()
 	}
+
 	f.stderr.await(t, heldText(2*requests), f.ended)
 	apps := f.apps(t)
 	require.Len(t, apps, 1)
@@ -315,15 +343,18 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 		if _, err := f.bySCGI(t, http.MethodGet, "/pid", "", params); err == nil {
 			return errors.New("the server takes requests")
 		}
+
 		return nil
 	})
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
+
 	for range 2 * requests {
 		a := <-answers
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, fmt.Sprint(apps[0]), a.body)
 	}
+
 	f.requireExit(t, 0)
 	require.NoFileExists(t, f.socket)
 }
@@ -343,6 +374,7 @@ func TestFlyingSocketOfANewerDaemon(t *testing.T) {
 
 func TestFlyingRefusesToStart(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, run string)
 		args    []string
@@ -366,10 +398,12 @@ func TestFlyingRefusesToStart(t *testing.T) {
 			if name == "user" || name == "directory" {
 				requireRoot(t)
 			}
+
 			box := newFlyingSandbox(t)
 			if test.prepare != nil {
 				test.prepare(t, filepath.Join(box.Dir, "run"))
 			}
+
 			out, err := box.flyingCommand(t, test.args...).CombinedOutput()
 			require.Error(t, err)
 			require.Contains(t, string(out), test.want)
@@ -384,13 +418,21 @@ func TestFlyingProgram(t *testing.T) {
 	box := newFlyingSandbox(t)
 	config := filepath.Join(box.Dir, "flying.json")
 	log := filepath.Join(box.Dir, "flying.log")
-	require.NoError(t, os.WriteFile(config, []byte(`{"max_pool_size": 3, "log_file": "flying.log", "unknown": 1}`), 0o600))
+	require.NoError(t, os.WriteFile(config, []byte(`{"max_pool_size": 3, "log_file": "flying.log", "unknown": 1}`),
+		0o600))
 	program := filepath.Join(box.Dir, "flying-passenger")
 	require.NoError(t, os.Link(filepath.Join(built, "passenger"), program))
-	f := &flying{server: &server{sandbox: box, ended: make(chan struct{})}, socket: filepath.Join(box.Dir, "run", "s"), passwordFile: filepath.Join(box.Dir, "password")}
+	f := &flying{
+		server:       &server{sandbox: box, ended: make(chan struct{})},
+		socket:       filepath.Join(box.Dir, "run", "s"),
+		passwordFile: filepath.Join(box.Dir, "password"),
+	}
 	f.url = "unix:" + f.socket
 	f.cmd = box.command(context.WithoutCancel(t.Context()), &launch{})
-	f.cmd.Path, f.cmd.Args = program, []string{program, "--socket-file", f.socket, "--config-file", config, "--password-file", f.passwordFile, "--daemonize"}
+	f.cmd.Path, f.cmd.Args = program, []string{
+		program, "--socket-file", f.socket, "--config-file", config,
+		"--password-file", f.passwordFile, "--daemonize",
+	}
 	out, err := f.cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "Flying Passenger serves in the background on "+f.socket)

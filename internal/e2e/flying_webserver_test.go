@@ -27,6 +27,7 @@ type webServer struct {
 // their names and ".test".
 func forEachFront(t *testing.T, test func(t *testing.T, f *flying, w *webServer, tenants []*tenant)) {
 	t.Helper()
+
 	for _, kind := range webservers.Kinds() {
 		t.Run(kind.File, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +43,7 @@ func (f *flying) startWebServer(t testing.TB, kind webservers.Kind, tenants []*t
 	t.Helper()
 	dir := filepath.Join(f.Dir, kind.File)
 	require.NoError(t, os.Mkdir(dir, 0o755))
+
 	return &webServer{t: t, Server: webservers.Start(t, kind, dir, func(addr string) string {
 		var sites strings.Builder
 		for i, a := range tenants {
@@ -51,8 +53,10 @@ func (f *flying) startWebServer(t testing.TB, kind webservers.Kind, tenants []*t
 					_, site, _ = strings.Cut(rest, "}\n")
 				}
 			}
+
 			sites.WriteString(site)
 		}
+
 		return sites.String()
 	})}
 }
@@ -61,11 +65,16 @@ func (f *flying) startWebServer(t testing.TB, kind webservers.Kind, tenants []*t
 func (f *flying) site(t testing.TB, kind webservers.Kind, addr string, a *tenant) string {
 	t.Helper()
 	text := kind.Configuration(t, filepath.Join("..", "..", "docs"), addr, &webservers.Site{
-		Name: a.name + ".test", Root: a.root, Public: filepath.Join(a.root, "public"), Socket: f.socket, Password: f.password(t),
+		Name:     a.name + ".test",
+		Root:     a.root,
+		Public:   filepath.Join(a.root, "public"),
+		Socket:   f.socket,
+		Password: f.password(t),
 	})
 	options := map[string]string{"load_shell_envvars": "off"}
 	maps.Copy(options, a.options)
 	listed := "App-Root, App-Env"
+
 	var params, headers strings.Builder
 	for name, value := range options {
 		header := strings.ReplaceAll(name, "_", "-")
@@ -79,6 +88,7 @@ func (f *flying) site(t testing.TB, kind webservers.Kind, addr string, a *tenant
 			fmt.Fprintf(&headers, "proxy_set_header X-Passenger-%s '%s';\n", header, value)
 		}
 	}
+
 	for _, line := range []struct{ of, more string }{
 		{"SetEnv PASSENGER_APP_ENV production\n", params.String()},
 		{"scgi_param PASSENGER_APP_ENV production;\n", params.String()},
@@ -87,6 +97,7 @@ func (f *flying) site(t testing.TB, kind webservers.Kind, addr string, a *tenant
 	} {
 		text = strings.ReplaceAll(text, line.of, line.of+line.more)
 	}
+
 	return strings.ReplaceAll(text, `"App-Root, App-Env"`, `"`+listed+`"`)
 }
 
@@ -98,6 +109,7 @@ func (w *webServer) client(a *tenant) *client {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", w.Addr)
 		},
 	}
+
 	return &client{base: "http://" + a.name + ".test", Client: &http.Client{
 		Transport: transport, Timeout: deadline,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -112,12 +124,15 @@ func (w *webServer) pid(a *tenant) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	answer, err := w.client(a).do(r)
 	if err != nil {
 		return 0, err
 	}
+
 	if answer.StatusCode != http.StatusOK {
 		return answer.StatusCode, fmt.Errorf("%w: %s: %s", errStatus, answer.Status, answer.body)
 	}
+
 	return readTenant(w.t, answer).PID, nil
 }

@@ -23,8 +23,10 @@ func TestFlyingBehindWebServers(t *testing.T) {
 	forEachFront(t, func(t *testing.T, f *flying, w *webServer, tenants []*tenant) {
 		a, b := tenants[0], tenants[1]
 		evil := []string{
-			"X-Passenger-User", "root", "X-Passenger-App-Root", b.root, "X-Passenger-Options", "User, App-Root", "X-Passenger-Password", "x",
-			"X-Passenger-Group", "root", "X-Passenger-App-Group-Name", b.root + " (production)", "X-Passenger-Env-Vars", `{"A":"B"}`,
+			"X-Passenger-User", "root", "X-Passenger-App-Root", b.root, "X-Passenger-Options", "User, App-Root",
+			"X-Passenger-Password", "x",
+			"X-Passenger-Group", "root", "X-Passenger-App-Group-Name", b.root + " (production)", "X-Passenger-Env-Vars",
+			`{"A":"B"}`,
 			"PASSENGER_USER", "root", "Passenger-User", "root",
 		}
 		first := readTenant(t, w.client(a).get(t, "/x%2Fy?z=1%202", evil...))
@@ -38,11 +40,13 @@ func TestFlyingBehindWebServers(t *testing.T) {
 			require.Equal(t, daemonUID, first.UID)
 			require.Equal(t, binUID, second.UID)
 		}
+
 		for name := range first.Header {
 			if name != "Passenger-User" { // an ordinary header of the client's
 				require.NotContains(t, name, "Passenger-", "%v", first.Header)
 			}
 		}
+
 		require.NotContains(t, first.Env, "A")
 		require.Equal(t, "go", first.Env[tenantVar], "what is set for the application is there for each request")
 		require.Contains(t, first.Header.Get("X-Forwarded-For"), "127.0.0.1")
@@ -71,15 +75,18 @@ func TestFlyingBehindWebServers(t *testing.T) {
 			defer cancel()
 			client := w.client(a)
 			client.Timeout = 0
-			conn, resp, err := websocket.Dial(ctx, "ws://go.test/cable", &websocket.DialOptions{HTTPClient: client.Client})
+			conn, resp, err := websocket.Dial(ctx, "ws://go.test/cable",
+				&websocket.DialOptions{HTTPClient: client.Client})
 			require.NoError(t, err)
 			require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+
 			for _, text := range []string{"hello", strings.Repeat("x", 30000)} {
 				require.NoError(t, conn.Write(ctx, websocket.MessageText, []byte(text)))
 				_, data, err := conn.Read(ctx)
 				require.NoError(t, err)
 				require.Equal(t, text, string(data))
 			}
+
 			require.NoError(t, conn.Close(websocket.StatusNormalClosure, ""))
 		})
 		require.Equal(t, first.PID, readTenant(t, w.client(a).get(t, "/")).PID)
@@ -99,13 +106,16 @@ func TestFlyingSurvivesWebServers(t *testing.T) {
 					return err
 				})
 			}
+
 			return list
 		}
+
 		before := pids()
 		for range 3 {
 			w.Reload()
 			require.Equal(t, before, pids())
 		}
+
 		w.Stop()
 		require.ElementsMatch(t, before, f.apps(t))
 		require.True(t, w.Run())
@@ -122,17 +132,21 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 		a := tenants[0]
 		_, err := w.pid(a)
 		require.NoError(t, err)
+
 		l := f.load(t, clients, func(context.Context, *client) error {
 			status, err := w.pid(a) //nolint:contextcheck // what has begun is answered
+
 			// Apache answers a broken answer by SCGI with 500.
 			if err != nil && status < http.StatusInternalServerError && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("a client was not served: %v", err)
 			}
+
 			return err
 		})
 		for range kills {
 			l.killCore(t, f.server, 20*clients)
 		}
+
 		l.stop()
 		require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
 		require.NotContains(t, strings.ToLower(w.Output.String()), "refused")
@@ -147,16 +161,20 @@ func TestFlyingWebServerWithoutPassword(t *testing.T) {
 		w.Stop()
 		b, err := os.ReadFile(w.Conf)
 		require.NoError(t, err)
+
 		for _, wrong := range []string{"wrong-wrong-wrong-wrong", ""} {
 			require.NoError(t, os.WriteFile(w.Conf, []byte(strings.ReplaceAll(string(b), f.password(t), wrong)), 0o644))
 			require.True(t, w.Run())
+
 			for _, a := range tenants {
 				answer := w.client(a).get(t, "/", "X-Passenger-Password", f.password(t))
 				require.Equal(t, http.StatusForbidden, answer.StatusCode)
 				require.Equal(t, "Forbidden\n", answer.body)
 			}
+
 			w.Stop()
 		}
+
 		require.Empty(t, f.groups(t))
 		require.True(t, w.Run())
 	})

@@ -36,8 +36,14 @@ public class Server {
 // the port that they are told.
 func TestProgramsThatKnowNothingOfUs(t *testing.T) {
 	for _, program := range []struct{ language, executable, file, text, command, want string }{
-		{"php", "php", "index.php", `<?php echo "hello from php to " . $_SERVER["REQUEST_URI"];`, "php -S 127.0.0.1:$PORT index.php", "hello from php to /a?b=c"},
-		{"python", "python3", "a", "hello from a file", "python3 -m http.server --bind 127.0.0.1 $PORT", "hello from a file"},
+		{
+			"php", "php", "index.php", `<?php echo "hello from php to " . $_SERVER["REQUEST_URI"];`,
+			"php -S 127.0.0.1:$PORT index.php", "hello from php to /a?b=c",
+		},
+		{
+			"python", "python3", "a", "hello from a file", "python3 -m http.server --bind 127.0.0.1 $PORT",
+			"hello from a file",
+		},
 		{"node", "node", "main.js", `require("http").createServer((q, r) => r.end("hello from node to " + q.url)).listen(process.env.PORT, "127.0.0.1")`, "node main.js", "hello from node to /a?b=c"},
 		{"java", "java", "Server.java", javaServer, "java Server.java", "hello from java"},
 	} {
@@ -45,6 +51,7 @@ func TestProgramsThatKnowNothingOfUs(t *testing.T) {
 			interpreters.Find(t, program.language, program.executable)
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(filepath.Join(dir, program.file), []byte(program.text), 0o600))
+
 			s := start(t, &launch{dir: dir, args: []string{"--start-command", program.command}})
 			for range 3 {
 				a := s.client(t).get(t, "/a?b=c")
@@ -76,13 +83,16 @@ func TestDirectAccess(t *testing.T) {
 	process := pool.Inspect().Groups[0].Processes[0]
 
 	ask := func(password string) *answer {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+process.HTTPAddress+"/", http.NoBody)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+process.HTTPAddress+"/",
+			http.NoBody)
 		require.NoError(t, err)
 		if password != "" {
 			r.Header.Set("X-Passenger-Connect-Password", password)
 		}
+
 		a, err := (&client{Client: http.DefaultClient}).do(r)
 		require.NoError(t, err)
+
 		return a
 	}
 	require.Equal(t, http.StatusForbidden, ask("").StatusCode)

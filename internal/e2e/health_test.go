@@ -70,6 +70,7 @@ var sites = []site{
 			if exec.CommandContext(t.Context(), python, "-c", "import django").Run() != nil {
 				interpreters.Missing(t, "django", "no Django for "+python)
 			}
+
 			return []string{"--python", python, "--health-status", "200"}
 		},
 		files: map[string]string{"settings.py": djangoSettings, "passenger_wsgi.py": djangoStart},
@@ -132,6 +133,7 @@ func (s *site) write(t *testing.T, dir, text, release string) {
 	t.Helper()
 	files := map[string]string{s.file: strings.ReplaceAll(text, "RELEASE", release)}
 	maps.Copy(files, s.files)
+
 	for name, text := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
@@ -154,19 +156,24 @@ func (s *server) processed(t *testing.T) (processes map[int]int) {
 			pid, _ := strconv.Atoi(string(found[1]))
 			processes[pid], _ = strconv.Atoi(string(found[2]))
 		}
+
 		if len(processes) != 2 {
 			return fmt.Errorf("there are not two processes: %s", text)
 		}
+
 		return nil
 	})
+
 	return processes
 }
 
 func (s *server) restartApp(t *testing.T, dir string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", dir, "--rolling-restart", "--wait")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", dir, "--rolling-restart",
+		"--wait")
 	cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
+
 	return string(out), err
 }
 
@@ -174,6 +181,7 @@ func (s *server) restartApp(t *testing.T, dir string) (string, error) {
 // serve replaces nothing, whatever kind of application it is.
 func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 	t.Parallel()
+
 	for _, site := range sites {
 		t.Run(site.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,24 +194,29 @@ func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 			get := func() *answer { return s.client(t).getHost(t, "shop.example.com", "/") }
 			require.Equal(t, "one", get().body)
 			before := s.processed(t)
+
 			sum := 0
 			for _, n := range before {
 				sum += n
 			}
+
 			// Four of them are made here, besides one request and the start.
 			require.LessOrEqual(t, sum, 2, "health checks and warm-ups are no requests")
 
 			site.write(t, dir, site.bad, "two")
 			out, err := s.restartApp(t, dir)
 			require.Error(t, err, out)
+
 			for _, part := range append(site.reasons, "the health check GET /up/ (Host: shop.example.com)") {
 				require.Contains(t, out, part)
 			}
+
 			for range 4 {
 				a := get()
 				require.Equal(t, http.StatusOK, a.StatusCode)
 				require.Equal(t, "one", a.body)
 			}
+
 			after := s.processed(t)
 			for pid := range before {
 				require.Contains(t, after, pid, "an old process is gone")
@@ -212,6 +225,7 @@ func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 			site.write(t, dir, site.good, "three")
 			out, err = s.restartApp(t, dir)
 			require.NoError(t, err, out)
+
 			for range 4 {
 				require.Equal(t, "three", get().body)
 			}
@@ -224,20 +238,29 @@ func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 func TestHealthCheckAsksForAHostOfTheApplication(t *testing.T) {
 	t.Parallel()
 	node := interpreters.Find(t, "node", "node", "nodejs")
+
 	dir := t.TempDir()
-	for name, host := range map[string]string{"shop": "shop.example.com", "blog": "localhost", "wiki": "wiki.example.com:8080"} {
+	for name, host := range map[string]string{
+		"shop": "shop.example.com", "blog": "localhost",
+		"wiki": "wiki.example.com:8080",
+	} {
 		text := "require('http').createServer((q, r) => { r.statusCode = q.headers.host == '" + host +
 			"' ? 200 : 400; r.end('" + name + "') }).listen(3000)\n"
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "app.js"), []byte(text), 0o600))
 	}
+
 	writePassengerfile(t, dir, `{"health_path": "/", "health_status": 200, "apps": [
 		{"dir": "shop", "hosts": ["shop.example.com", "www.example.com"]},
 		{"dir": "wiki", "hosts": ["wiki.example.com"], "health_host": "wiki.example.com:8080"},
 		{"dir": "blog"}
 	]}`)
+
 	s := start(t, &launch{dir: dir, args: []string{"--nodejs", node, "--min-instances", "1"}})
-	for host, body := range map[string]string{"shop.example.com": "shop", "wiki.example.com:8080": "wiki", "localhost": "blog"} {
+	for host, body := range map[string]string{
+		"shop.example.com": "shop", "wiki.example.com:8080": "wiki",
+		"localhost": "blog",
+	} {
 		a := s.client(t).getHost(t, host, "/")
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, body, a.body)

@@ -16,8 +16,10 @@ import (
 func hook(t *testing.T, dir, more string) (script string) {
 	t.Helper()
 	script = filepath.Join(dir, "hook")
-	text := fmt.Sprintf("#!/bin/sh\necho \"$PASSENGER_HOOK_NAME $PASSENGER_PROCESS_PID $PASSENGER_APP_ROOT $PASSENGER_VERSION $PASSENGER_PASSENGER_ROOT\" >>%s/calls\n%s\n", dir, more)
+	text := fmt.Sprintf("#!/bin/sh\necho \"$PASSENGER_HOOK_NAME $PASSENGER_PROCESS_PID $PASSENGER_APP_ROOT "+
+		"$PASSENGER_VERSION $PASSENGER_PASSENGER_ROOT\" >>%s/calls\n%s\n", dir, more)
 	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+
 	return script
 }
 
@@ -30,10 +32,12 @@ func TestHooks(t *testing.T) {
 		"before_watchdog_initialization", "after_watchdog_initialization", "attached_process",
 		"before_watchdog_shutdown", "detached_process", "after_watchdog_shutdown",
 	}
+
 	args := make([]string, 0, 2*len(names))
 	for _, name := range names {
 		args = append(args, "--ctl", "hook_"+name+"="+script)
 	}
+
 	app := t.TempDir()
 	s := start(t, &launch{dir: app, args: append(testApp(t), args...)})
 	s.client(t).get(t, "/")
@@ -43,6 +47,7 @@ func TestHooks(t *testing.T) {
 	s.stop(t)
 	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
 	require.NoError(t, err)
+
 	var called []string
 	for line := range strings.Lines(string(calls)) {
 		fields := strings.Fields(line)
@@ -50,8 +55,10 @@ func TestHooks(t *testing.T) {
 		if strings.HasSuffix(fields[0], "_process") {
 			require.Equal(t, []string{fmt.Sprint(pid), app}, fields[1:3])
 		}
+
 		require.Equal(t, built, fields[len(fields)-1], "the directory of the program")
 	}
+
 	require.Len(t, called, len(names))
 	slices.Sort(called[1:3]) // both come when the process serves
 	require.Equal(t, names, called)
@@ -60,11 +67,13 @@ func TestHooks(t *testing.T) {
 // G2: a hook of the watchdog that fails aborts what it is for.
 func TestG2HookFails(t *testing.T) {
 	t.Parallel()
+
 	for _, name := range []string{"before_watchdog_initialization", "after_watchdog_initialization"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			box := newSandbox(t)
-			args := append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--ctl", "hook_"+name+"="+hook(t, t.TempDir(), "exit 3"))
+			args := append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--ctl", "hook_"+name+"="+
+				hook(t, t.TempDir(), "exit 3"))
 			out, err := box.command(t.Context(), &launch{dir: t.TempDir(), args: args}).CombinedOutput()
 			require.Error(t, err)
 			require.Contains(t, string(out), name)
@@ -72,9 +81,13 @@ func TestG2HookFails(t *testing.T) {
 			box.requireClean(t)
 		})
 	}
+
 	t.Run("after_watchdog_shutdown", func(t *testing.T) {
 		t.Parallel()
-		s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--ctl", "hook_after_watchdog_shutdown="+hook(t, t.TempDir(), "exit 3"))})
+		s := start(t, &launch{
+			dir:  t.TempDir(),
+			args: append(testApp(t), "--ctl", "hook_after_watchdog_shutdown="+hook(t, t.TempDir(), "exit 3")),
+		})
 		s.client(t).get(t, "/")
 		s.signal(t, syscall.SIGTERM)
 		s.requireExit(t, 1)
@@ -82,7 +95,10 @@ func TestG2HookFails(t *testing.T) {
 	})
 	t.Run("attached_process", func(t *testing.T) {
 		t.Parallel()
-		s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--ctl", "hook_attached_process="+hook(t, t.TempDir(), "exit 3"))})
+		s := start(t, &launch{
+			dir:  t.TempDir(),
+			args: append(testApp(t), "--ctl", "hook_attached_process="+hook(t, t.TempDir(), "exit 3")),
+		})
 		s.client(t).get(t, "/")
 		s.stderr.await(t, "exited with status 3", s.ended)
 		s.client(t).get(t, "/")

@@ -14,14 +14,17 @@ import (
 // Several applications, by host and by path, in one file.
 func TestSeveralApplications(t *testing.T) {
 	t.Parallel()
+
 	base := t.TempDir()
 	for _, name := range []string{"shop", "blog", "wild", "cafe", "rest"} {
 		dir := filepath.Join(base, name, "public")
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "name.txt"), []byte(name), 0o644))
 	}
+
 	// The application's own file counts as well.
-	require.NoError(t, os.WriteFile(filepath.Join(base, "blog", "Passengerfile.json"), []byte(`{"environment": "staging"}`), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(base, "blog", "Passengerfile.json"),
+		[]byte(`{"environment": "staging"}`), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(base, "Passengerfile.json"), []byte(`{
 		"min_instances": 0,
 		"apps": [
@@ -57,8 +60,10 @@ func TestSeveralApplications(t *testing.T) {
 		require.Contains(t, body, test.path)
 		pids[cwd] = body
 	}
+
 	require.Len(t, pids, 5)
 	s.requireApps(t, 5)
+
 	for app, where := range map[string][2]string{
 		"shop": {"shop.example.com", ""}, "blog": {"shop.example.com", "/bl%6Fg"}, "rest": {"x", ""},
 		"wild": {"x.example.org", ""}, "cafe": {"x.example.org", "/c%61f%C3%A9%20shop"},
@@ -66,6 +71,7 @@ func TestSeveralApplications(t *testing.T) {
 		a := s.client(t).getHost(t, where[0], where[1]+"/name.txt")
 		require.Equal(t, app, a.body)
 	}
+
 	require.Equal(t, http.StatusOK, s.client(t).getHost(t, "shop.example.com", "/blog/other.txt").StatusCode)
 }
 
@@ -76,6 +82,7 @@ func (s *server) askHost(t *testing.T, host, path string) (dir, body string) {
 	require.NoError(t, err)
 	dir, err = os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	require.NoError(t, err)
+
 	return dir, s.client(t).getHost(t, host, path).body
 }
 
@@ -85,25 +92,33 @@ func (c *client) getHost(t *testing.T, host, path string) *answer {
 	r.Host = host
 	a, err := c.do(r)
 	require.NoError(t, err)
+
 	return a
 }
 
 func TestSeveralApplicationsRefusals(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct{ apps, want string }{
-		"none":                 {`[]`, "apps is empty"},
-		"no list":              {`{}`, "must be a list"},
-		"no directory":         {`[{"hosts": ["x"]}]`, "dir is missing"},
-		"a missing directory":  {`[{"dir": "missing"}]`, "missing does not exist"},
-		"a server's option":    {`[{"dir": ".", "port": 80}]`, "port is the server's"},
-		"an unknown option":    {`[{"dir": ".", "colour": "blue"}]`, `no option "colour"`},
-		"an empty host":        {`[{"dir": ".", "hosts": [""]}]`, "one is empty"},
-		"every host":           {`[{"dir": ".", "hosts": ["*"]}]`, "leave hosts out for those that no other application has"},
+		"none":                {`[]`, "apps is empty"},
+		"no list":             {`{}`, "must be a list"},
+		"no directory":        {`[{"hosts": ["x"]}]`, "dir is missing"},
+		"a missing directory": {`[{"dir": "missing"}]`, "missing does not exist"},
+		"a server's option":   {`[{"dir": ".", "port": 80}]`, "port is the server's"},
+		"an unknown option":   {`[{"dir": ".", "colour": "blue"}]`, `no option "colour"`},
+		"an empty host":       {`[{"dir": ".", "hosts": [""]}]`, "one is empty"},
+		"every host": {
+			`[{"dir": ".", "hosts": ["*"]}]`,
+			"leave hosts out for those that no other application has",
+		},
 		"an asterisk inside":   {`[{"dir": ".", "hosts": ["www.*"]}]`, "write a wildcard as *.example.com"},
 		"a URL as a host":      {`[{"dir": ".", "hosts": ["http://x"]}]`, "write the host alone"},
 		"a path in a host":     {`[{"dir": ".", "hosts": ["x/shop"]}]`, "write that as path, beside hosts"},
 		"one by two spellings": {`[{"dir": ".", "hosts": ["bücher.example"]}, {"dir": ".", "hosts": ["xn--bcher-kva.example"]}]`, "both to answer for"},
-		"paths that are one":   {`[{"dir": ".", "path": "/blog"}, {"dir": ".", "path": "/bl%6Fg/"}]`, "both to answer for"},
+		"paths that are one": {
+			`[{"dir": ".", "path": "/blog"}, {"dir": ".", "path": "/bl%6Fg/"}]`,
+			"both to answer for",
+		},
 		"a path with dots":     {`[{"dir": ".", "path": "/a/../b"}]`, "which clients remove from URLs"},
 		"a path with a query":  {`[{"dir": ".", "path": "/a?b"}]`, "has a query or fragment"},
 		"a percent sign":       {`[{"dir": ".", "path": "/100%"}]`, "write it as %25"},

@@ -22,6 +22,7 @@ func BenchmarkIdle(b *testing.B) {
 	c := s.client(b)
 	require.Contains(b, c.get(b, "/").body, "app: ")
 	c.CloseIdleConnections()
+
 	var used, passed time.Duration
 	for b.Loop() {
 		before, began := s.cpuTime(b), time.Now()
@@ -29,6 +30,7 @@ func BenchmarkIdle(b *testing.B) {
 		used += s.cpuTime(b) - before
 		passed += time.Since(began)
 	}
+
 	b.ReportMetric(0, "ns/op") // it says nothing
 	b.ReportMetric(float64(used)/float64(time.Millisecond)/passed.Seconds(), "ms/s")
 	b.ReportMetric(float64(s.memory(b))/(1<<20), "MB")
@@ -43,6 +45,7 @@ func (s *server) agents(b *testing.B) []int {
 // memory is the proportional set size of the agents, in bytes.
 func (s *server) memory(b *testing.B) (sum int) {
 	b.Helper()
+
 	for _, pid := range s.agents(b) {
 		rollup, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 		require.NoError(b, err)
@@ -52,16 +55,19 @@ func (s *server) memory(b *testing.B) (sum int) {
 		require.NoError(b, err)
 		sum += kB << 10
 	}
+
 	return sum
 }
 
 // cpuTime is what all threads of the agents have taken so far.
 func (s *server) cpuTime(b *testing.B) (sum time.Duration) {
 	b.Helper()
+
 	for _, pid := range s.agents(b) {
 		dir := fmt.Sprintf("/proc/%d/task", pid)
 		tasks, err := os.ReadDir(dir)
 		require.NoError(b, err)
+
 		for _, task := range tasks {
 			line, err := os.ReadFile(filepath.Join(dir, task.Name(), "schedstat"))
 			require.NoError(b, err)
@@ -71,5 +77,6 @@ func (s *server) cpuTime(b *testing.B) (sum time.Duration) {
 			sum += time.Duration(ns)
 		}
 	}
+
 	return sum
 }

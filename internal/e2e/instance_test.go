@@ -27,6 +27,7 @@ func (s *server) instance(t testing.TB) *instancedir.Instance {
 	t.Helper()
 	i, err := s.instances().Select("")
 	require.NoError(t, err)
+
 	return i
 }
 
@@ -36,6 +37,7 @@ func (s *server) admin(t testing.TB, socket string) *apiserver.Client {
 	i := s.instance(t)
 	password, err := i.FullPassword()
 	require.NoError(t, err)
+
 	return &apiserver.Client{Socket: i.Socket(socket), Name: instancedir.FullAccount, Password: password}
 }
 
@@ -63,6 +65,7 @@ func TestInstance(t *testing.T) {
 // Either agent's API ends the whole server, in order.
 func TestShutdownByAPI(t *testing.T) {
 	t.Parallel()
+
 	for _, agent := range []string{instancedir.CoreAPI, instancedir.WatchdogAPI} {
 		t.Run(agent, func(t *testing.T) {
 			t.Parallel()
@@ -83,10 +86,12 @@ func TestE1CoreIsKilled(t *testing.T) {
 	const kills, clients = 20, 8
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
+
 	l := s.load(t, clients, askOnce)
 	for range kills {
 		l.killCore(t, s, 10*clients)
 	}
+
 	l.stop()
 	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
 	require.Positive(t, l.lost.Load(), "the core had nothing to do when it was killed")
@@ -96,6 +101,7 @@ func TestE1CoreIsKilled(t *testing.T) {
 // E4: when the watchdog is killed, the core ends what there is and itself.
 func TestE4WatchdogIsKilled(t *testing.T) {
 	t.Parallel()
+
 	for range 20 {
 		s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 		s.client(t).get(t, "/")
@@ -125,6 +131,7 @@ func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
 		if left := box.Processes(); len(left) > 0 {
 			return fmt.Errorf("processes are left: %v", left)
 		}
+
 		return nil
 	})
 	require.Len(t, box.instances().Stale, 1)
@@ -135,6 +142,7 @@ func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
 	other := startIn(t, box, l)
 	require.Len(t, box.instances().Instances, 2)
 	alive.client(t).get(t, "/")
+
 	// Each leaves only its own behind for a moment.
 	other.signal(t, syscall.SIGTERM)
 	<-other.ended
@@ -149,7 +157,10 @@ func TestE9SamePort(t *testing.T) {
 	first := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	port := first.url[strings.LastIndexByte(first.url, ':')+1:]
 	box := newSandbox(t)
-	out, err := box.command(t.Context(), &launch{dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", port)}).CombinedOutput()
+	out, err := box.command(t.Context(), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--address", "127.0.0.1", "--port", port),
+	}).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "in use")
 	box.requireClean(t)
@@ -160,6 +171,7 @@ func TestE9SamePort(t *testing.T) {
 // soon a new one.
 func TestE6InstanceDirectoryIsGone(t *testing.T) {
 	t.Parallel()
+
 	for name, damage := range map[string]func(path string) error{
 		"removed": os.RemoveAll,
 		"emptied": func(path string) error { return os.RemoveAll(filepath.Join(path, "agents.s")) },
@@ -173,11 +185,13 @@ func TestE6InstanceDirectoryIsGone(t *testing.T) {
 			require.NoError(t, damage(old))
 			eventually(t, func() error {
 				require.Equal(t, "app: GET /", c.get(t, "/").body)
+
 				for _, i := range s.instances().Instances {
 					if i.Path != old {
 						return nil
 					}
 				}
+
 				return errors.New("there is no new instance directory")
 			})
 			s.stderr.await(t, "The instance directory was made anew", s.ended)
@@ -186,6 +200,7 @@ func TestE6InstanceDirectoryIsGone(t *testing.T) {
 				if s.core(t) == core {
 					return errors.New("the old core is still there")
 				}
+
 				return nil
 			})
 			text, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/pool.txt", nil)
@@ -201,15 +216,20 @@ func TestE6InstanceDirectoryIsGone(t *testing.T) {
 // E7: a registry that cannot be used is refused with the reason.
 func TestE7Registry(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, dir string) string
 		want    string
 	}{
-		"missing": {func(_ *testing.T, dir string) string { return filepath.Join(dir, "none") }, "there is no registry directory"},
+		"missing": {
+			func(_ *testing.T, dir string) string { return filepath.Join(dir, "none") },
+			"there is no registry directory",
+		},
 		"a file": {func(t *testing.T, dir string) string {
 			t.Helper()
 			path := filepath.Join(dir, "f")
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
+
 			return path
 		}, "not a directory"},
 		"writable to others": {func(t *testing.T, dir string) string {
@@ -217,12 +237,14 @@ func TestE7Registry(t *testing.T) {
 			path := filepath.Join(dir, "d")
 			require.NoError(t, os.Mkdir(path, 0o700))
 			require.NoError(t, os.Chmod(path, 0o777))
+
 			return path
 		}, "0777"},
 		"too long": {func(t *testing.T, dir string) string {
 			t.Helper()
 			path := filepath.Join(dir, fmt.Sprintf("%090d", 0))
 			require.NoError(t, os.Mkdir(path, 0o700))
+
 			return path
 		}, "too long"},
 	} {
@@ -230,7 +252,10 @@ func TestE7Registry(t *testing.T) {
 			t.Parallel()
 			box := newSandbox(t)
 			registry := test.prepare(t, box.Dir)
-			l := &launch{dir: t.TempDir(), args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", "--instance-registry-dir", registry)}
+			l := &launch{
+				dir:  t.TempDir(),
+				args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", "--instance-registry-dir", registry),
+			}
 			out, err := box.command(t.Context(), l).CombinedOutput()
 			require.Error(t, err)
 			require.Contains(t, string(out), test.want)
@@ -246,16 +271,21 @@ func TestChangesOfARunningCore(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	core := s.admin(t, instancedir.CoreAPI)
+
 	call := func(method, path, body string) (string, error) {
 		answer, err := core.Call(t.Context(), method, path, []byte(body))
 		return string(answer), err
 	}
-	for _, wrong := range []string{`{"log_level": 8}`, `{"log_level": "much"}`, `{"port": 1}`, `{"log_level": 6, "port": 1}`} {
+	for _, wrong := range []string{
+		`{"log_level": 8}`, `{"log_level": "much"}`, `{"port": 1}`,
+		`{"log_level": 6, "port": 1}`,
+	} {
 		_, err := call(http.MethodPut, "/config.json", wrong)
 		e, ok := errors.AsType[*apiserver.StatusError](err)
 		require.True(t, ok, "%v", err)
 		require.Equal(t, http.StatusBadRequest, e.Status)
 	}
+
 	config, err := call(http.MethodGet, "/config.json", "")
 	require.NoError(t, err)
 	require.Contains(t, config, `"log_level":3`)
@@ -271,6 +301,7 @@ func TestChangesOfARunningCore(t *testing.T) {
 		if err == nil {
 			_ = resp.Body.Close()
 		}
+
 		ended <- err
 	}()
 	var shown struct {
@@ -281,9 +312,11 @@ func TestChangesOfARunningCore(t *testing.T) {
 		if err == nil {
 			err = json.Unmarshal([]byte(text), &shown)
 		}
+
 		if err == nil && (len(shown.Requests) != 1 || shown.Requests[0].Path != "/hold") {
 			err = fmt.Errorf("not yet there: %s", text)
 		}
+
 		return err
 	})
 	_, err = call(http.MethodDelete, "/server/"+shown.Requests[0].ID+".json", "")

@@ -47,8 +47,13 @@ func TestJourneyBadDay(t *testing.T) {
 	t.Parallel()
 	buffers, disk := smalldisk.Mount(t, "size=256k"), smalldisk.Mount(t, "size=512k")
 	d := &badDay{
-		t: t, dir: newDir(t, map[string]string{"public/page.txt": "static"}), disk: disk, buffers: buffers,
-		log: filepath.Join(disk, "log"), pidFile: filepath.Join(t.TempDir(), "pid"), port: freePort(t),
+		t:       t,
+		dir:     newDir(t, map[string]string{"public/page.txt": "static"}),
+		disk:    disk,
+		buffers: buffers,
+		log:     filepath.Join(disk, "log"),
+		pidFile: filepath.Join(t.TempDir(), "pid"),
+		port:    freePort(t),
 	}
 	d.start(newSandbox(t))
 
@@ -58,9 +63,11 @@ func TestJourneyBadDay(t *testing.T) {
 	d.applicationIsKilled()
 	d.watchdogIsKilled()
 	require.Less(t, strings.Count(d.logged(), "\n"), 200, "lines of the log so far")
+
 	for _, breakage := range breakages {
 		d.powerIsGone(breakage.name, breakage.of)
 	}
+
 	d.clockIsSetBack()
 
 	d.endLoad(0)
@@ -75,7 +82,8 @@ func (d *badDay) start(box *sandbox) {
 	d.t.Helper()
 	d.server = startIn(d.t, box, &launch{dir: d.dir, args: append(testApp(d.t),
 		"--address", "127.0.0.1", "--port", d.port, "--pid-file", d.pidFile, "--log-file", d.log,
-		"--data-buffer-dir", d.buffers, "--min-instances", strconv.Itoa(badDayProcesses), "--max-pool-size", strconv.Itoa(badDayProcesses))})
+		"--data-buffer-dir", d.buffers, "--min-instances", strconv.Itoa(badDayProcesses), "--max-pool-size",
+		strconv.Itoa(badDayProcesses))})
 	d.requireApps(d.t, badDayProcesses)
 	d.resume()
 	d.load.progress(d.t, 3*badDayClients)
@@ -94,6 +102,7 @@ func (d *badDay) logged() string {
 	d.t.Helper()
 	b, err := os.ReadFile(d.log)
 	require.NoError(d.t, err)
+
 	return string(b)
 }
 
@@ -107,6 +116,7 @@ func (d *badDay) requireLine(pattern, before string) {
 		if count(d.logged()) == count(before) {
 			return fmt.Errorf("the log does not say %q: %s", pattern, strings.TrimPrefix(d.logged(), before))
 		}
+
 		return nil
 	})
 	require.Equal(d.t, count(before)+1, count(d.logged()), "%s", strings.TrimPrefix(d.logged(), before))
@@ -117,6 +127,7 @@ func requireOnly(t *testing.T, dir string, names ...string) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, len(names), "%v", entries)
+
 	for i, e := range entries {
 		require.Equal(t, names[i], e.Name())
 	}
@@ -131,6 +142,7 @@ func (d *badDay) diskIsFull() {
 		return c.ask(t, http.MethodPost, "/length", bytes.NewReader(make([]byte, size))).StatusCode
 	}
 	require.Equal(t, http.StatusOK, upload(200<<10))
+
 	for _, path := range []string{filler, other} {
 		require.Error(t, os.WriteFile(path, make([]byte, megabyte), 0o600)) // as much as there is room for
 	}
@@ -138,6 +150,7 @@ func (d *badDay) diskIsFull() {
 	for i := range 100 {
 		require.Contains(t, c.get(t, fmt.Sprintf("/print?%0200d", i)).body, "app: ")
 	}
+
 	require.Equal(t, http.StatusInsufficientStorage, upload(300<<10))
 	require.Equal(t, http.StatusOK, upload(64<<10), "what fits into memory")
 	require.Equal(t, "static", c.get(t, "/page.txt").body)
@@ -158,12 +171,14 @@ func (d *badDay) noDescriptors() {
 	t, core, before := d.t, d.core(d.t), d.logged()
 	connected := d.client(t)
 	connected.get(t, "/")
+
 	lowest := 0
 	for ; ; lowest++ {
 		if _, err := os.Lstat(d.proc(t, filepath.Join("fd", strconv.Itoa(lowest)))); errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
+
 	var limit unix.Rlimit
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_NOFILE, nil, &limit))
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(lowest), Max: limit.Max}, nil))
@@ -206,8 +221,10 @@ func (d *badDay) applicationIsKilled() {
 		if now := d.apps(d.t); len(now) != badDayProcesses || now[0] == apps[0] || now[1] == apps[0] {
 			return fmt.Errorf("the processes are %v, and %d was killed", now, apps[0])
 		}
+
 		return nil
 	})
+
 	// Either its end is seen first, or a connection to it that fails.
 	d.requireLine("A process has ended by itself|Detaching a process that does not answer", before)
 	d.endLoad(badDayClients)
@@ -244,17 +261,20 @@ var breakages = []struct {
 // killEverything leaves nobody who could tidy up.
 func (d *badDay) killEverything() {
 	d.t.Helper()
+
 	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // none may see the end of another
 		for pid := range d.Processes() {
 			_ = syscall.Kill(pid, sig)
 		}
 	}
+
 	<-d.ended
 	d.judged = true
 	eventually(d.t, func() error {
 		if left := d.Processes(); len(left) > 0 {
 			return fmt.Errorf("%v are not dead", left)
 		}
+
 		return nil
 	})
 }
@@ -271,14 +291,18 @@ func (d *badDay) powerIsGone(name string, breakage func(path string, info fs.Fil
 			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
+
 			info, err := entry.Info()
 			if err != nil {
 				return err
 			}
+
 			files++
+
 			return breakage(path, info)
 		}))
 	}
+
 	require.Greater(t, files, 6, "%s: the pid file, the log and those of the instance directory", name)
 
 	// Tools see that there is no server, whatever its file says.

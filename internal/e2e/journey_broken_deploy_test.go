@@ -26,15 +26,25 @@ func TestJourneyBrokenDeploy(t *testing.T) {
 	shop := releaseKinds[1]
 	place := "passenger_wsgi.py\", line "
 	shop.faults = map[fault]releaseFault{
-		syntaxFault:   {"passenger_wsgi.py", "import os\ndef application(:\n", []string{place + "2", "SyntaxError"}},
-		bootFault:     {"passenger_wsgi.py", "\nimport flusk\n", []string{place + "2", "No module named 'flusk'"}},
-		variableFault: {"passenger_wsgi.py", "import os\n\nos.environ['SHOP_KEY']\n", []string{place + "3", "KeyError: 'SHOP_KEY'", "environment variable SHOP_KEY"}},
-		wellFault:     {"passenger_wsgi.py", strings.Replace(wsgiRelease, "'well'", "1 / 0", 1), []string{"GET /up", "500", place + "5", "ZeroDivisionError"}},
-		lazyFault:     {"pages.py", "page = 1\nimport flusk\n", []string{"GET /", "500", "pages.py\", line 2", "No module named 'flusk'"}},
+		syntaxFault: {"passenger_wsgi.py", "import os\ndef application(:\n", []string{place + "2", "SyntaxError"}},
+		bootFault:   {"passenger_wsgi.py", "\nimport flusk\n", []string{place + "2", "No module named 'flusk'"}},
+		variableFault: {
+			"passenger_wsgi.py", "import os\n\nos.environ['SHOP_KEY']\n",
+			[]string{place + "3", "KeyError: 'SHOP_KEY'", "environment variable SHOP_KEY"},
+		},
+		wellFault: {
+			"passenger_wsgi.py", strings.Replace(wsgiRelease, "'well'", "1 / 0", 1),
+			[]string{"GET /up", "500", place + "5", "ZeroDivisionError"},
+		},
+		lazyFault: {"pages.py", "page = 1\nimport flusk\n", []string{
+			"GET /", "500", "pages.py\", line 2",
+			"No module named 'flusk'",
+		}},
 	}
 	told := t.TempDir()
 	said, script := filepath.Join(told, "said"), filepath.Join(told, "hook")
-	text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$PASSENGER_ERROR_MESSAGE\" \"$PASSENGER_ERROR_ADVICE\" \"$PASSENGER_APP_ERROR_MESSAGE\" >%[1]s.$$\nmv %[1]s.$$ %[1]s\n", said)
+	text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$PASSENGER_ERROR_MESSAGE\" \"$PASSENGER_ERROR_ADVICE\" "+
+		"\"$PASSENGER_APP_ERROR_MESSAGE\" >%[1]s.$$\nmv %[1]s.$$ %[1]s\n", said)
 	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
 	d := startDeployment(t, &shop, "--ctl", "hook_spawn_failed="+script)
 

@@ -68,6 +68,7 @@ func TestJourneyDeploy(t *testing.T) {
 		if by != byRestartFile {
 			require.Empty(t, done)
 		}
+
 		require.NoError(t, os.Remove(slow))
 		r := <-done
 
@@ -89,5 +90,6 @@ func TestJourneyDeploy(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, d.release(d.serving), release)
 	}
+
 	d.load.requireNoneLost(t)
 }

@@ -69,11 +69,13 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	leaking, err := strconv.Atoi(c.get(t, "/leak").body)
 	require.NoError(t, err)
 	s.stderr.await(t, "Replacing a process that uses too much memory", s.ended)
-	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+` bytes=\d+ limit=\d+`, s.stderr.String())
+	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+
+		` bytes=\d+ limit=\d+`, s.stderr.String())
 	eventuallyWithin(t, deadline, func() error {
 		if _, there := s.processed(t)[leaking]; there {
 			return errors.New("the process that leaks is there")
 		}
+
 		return nil
 	})
 	require.Contains(t, before, leaking)
@@ -93,14 +95,17 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &shown); err != nil {
 			return err
 		}
+
 		for _, r := range shown.Requests {
 			if r.Path == "/hang" && r.PID != 0 {
 				require.WithinRange(t, r.StartedAt, asked.Add(-time.Second), time.Now())
 				shown.Requests = shown.Requests[:0]
 				shown.Requests = append(shown.Requests, r)
+
 				return nil
 			}
 		}
+
 		return fmt.Errorf("the request is not shown: %s", text)
 	})
 	hanging := shown.Requests[0]
@@ -121,6 +126,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 
 	healthy.progress(t, 50)
 	healthy.stop()
+
 	// Those that the killed process had at that moment end with it, one of each client at most.
 	require.LessOrEqual(t, healthy.lost.Load(), int64(2), "%v", healthy.firstLoss())
 	s.stop(t)
@@ -132,5 +138,6 @@ func lineOf(text, part string) string {
 			return line
 		}
 	}
+
 	return ""
 }

@@ -66,9 +66,11 @@ func TestJourneyManyTenants(t *testing.T) {
 
 	n.load.progress(t, 50)
 	n.load.requireNoneLost(t)
+
 	for _, w := range n.fronts {
 		w.Stop()
 	}
+
 	require.Equal(t, core, n.core(t))
 	const kept = 8 // connections to processes, as many as they served at a time
 	n.requireNoMoreFDs(t, fds+kept)
@@ -80,6 +82,7 @@ func TestJourneyManyTenants(t *testing.T) {
 		if left := processesOf(t, n.hostileUID); len(left) > 0 {
 			return fmt.Errorf("processes of the hostile tenant are left: %v", left)
 		}
+
 		return nil
 	})
 }
@@ -90,6 +93,7 @@ func lookUp(t *testing.T, name string) (uid int) {
 	require.NoError(t, err)
 	uid, err = strconv.Atoi(u.Uid)
 	require.NoError(t, err)
+
 	return uid
 }
 
@@ -100,10 +104,14 @@ func startNeighbours(t *testing.T) *neighbours {
 	n := &neighbours{victimUID: lookUp(t, "games"), hostileUID: lookUp(t, "news")}
 	n.flying = startFlyingWith(t, box, func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Env, "AWS_SECRET_ACCESS_KEY="+rootSecret, "DEPLOY_TOKEN="+rootSecret)
-	}, "--max-connections", "400", "--max-connections-per-client", "40", "--max-instances-per-app", "2", "--max-request-queue-size", "10")
+	}, "--max-connections", "400", "--max-connections-per-client", "40", "--max-instances-per-app", "2",
+		"--max-request-queue-size", "10")
 
 	n.victim, n.classic = box.goTenant(t, "victim", n.victimUID), box.goTenant(t, "classic", n.victimUID)
-	n.victim.options["env_vars"] = box.markedEnv(t, map[string]string{tenantVar: "victim", "SECRET": envSecret, "GORACE": "atexit_sleep_ms=0"})
+	n.victim.options["env_vars"] = box.markedEnv(t, map[string]string{
+		tenantVar: "victim", "SECRET": envSecret,
+		"GORACE": "atexit_sleep_ms=0",
+	})
 	n.secret = filepath.Join(n.victim.root, "secret")
 	require.NoError(t, os.WriteFile(n.secret, []byte(envSecret), 0o600))
 	require.NoError(t, os.Chown(n.secret, n.victimUID, -1))
@@ -115,7 +123,10 @@ func startNeighbours(t *testing.T) *neighbours {
 		root:    box.tenantDir(t, "hostile", n.hostileUID, map[string]string{"passenger_wsgi.py": hostileApp}),
 		options: map[string]string{"python": python, "env_vars": box.markedEnv(t, map[string]string{})},
 	}
-	for _, dir := range []string{n.hostile.root, filepath.Join(n.hostile.root, "tmp"), filepath.Join(n.hostile.root, "public")} {
+	for _, dir := range []string{
+		n.hostile.root, filepath.Join(n.hostile.root, "tmp"),
+		filepath.Join(n.hostile.root, "public"),
+	} {
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.Chown(dir, n.hostileUID, -1))
 	}
@@ -124,11 +135,14 @@ func startNeighbours(t *testing.T) *neighbours {
 		if kind.SCGI == kind.Apache { // one of each protocol will do here
 			continue
 		}
+
 		w := n.startWebServer(t, kind, []*tenant{n.victim, n.classic, n.hostile})
 		require.NoError(t, os.Chmod(w.Conf, 0o600))
 		n.fronts = append(n.fronts, w)
 	}
+
 	require.Len(t, n.fronts, 2)
+
 	for _, w := range n.fronts {
 		first := readTenant(t, w.client(n.victim).get(t, "/"))
 		require.Equal(t, n.victimUID, first.UID)
@@ -141,21 +155,27 @@ func startNeighbours(t *testing.T) *neighbours {
 // askVictim asks by each of the web servers, for a page and with a body.
 func (n *neighbours) askVictim(ctx context.Context, _ *client) error {
 	defer think(ctx)
+
 	for _, w := range n.fronts {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://victim.test/order?1", strings.NewReader("an order"))
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://victim.test/order?1",
+			strings.NewReader("an order"))
 		if err != nil {
 			return err
 		}
+
 		a, err := w.client(n.victim).do(r)
 		if err != nil {
 			return err
 		}
+
 		var e tenantEcho
 		err = json.Unmarshal([]byte(a.body), &e)
-		if err != nil || e.Name != "victim" || e.PID != n.victimPID || e.Length != int64(len("an order")) || e.Target != "/order?1" {
+		if err != nil || e.Name != "victim" || e.PID != n.victimPID || e.Length != int64(len("an order")) ||
+			e.Target != "/order?1" {
 			return fmt.Errorf("%w by %s: %s: %s", errWrong, w.File, a.Status, a.body)
 		}
 	}
+
 	return nil
 }
 
@@ -180,6 +200,7 @@ func (n *neighbours) attack(t *testing.T, what string, args map[string]any) *rep
 	require.Equal(t, n.hostileUID, r.UID)
 	n.load.progress(t, 4)
 	require.Zero(t, n.load.lost.Load(), "%s: %v", what, n.load.firstLoss())
+
 	return r
 }
 
@@ -191,13 +212,16 @@ func (n *neighbours) reads(t *testing.T) {
 		if err != nil || !strings.HasSuffix(path, "password.txt") {
 			return err
 		}
+
 		paths = append(paths, path)
+
 		return nil
 	}))
 	require.Len(t, paths, 6, "with both passwords of the admin API")
 	pids := []int{n.victimPID, n.core(t), n.cmd.Process.Pid}
 	r := n.attack(t, "read", map[string]any{"paths": paths, "pids": pids})
 	require.Len(t, r.Refused, 3*len(paths)+9*len(pids))
+
 	for name, value := range r.Env {
 		require.NotContains(t, value, rootSecret, name)
 		require.NotContains(t, value, envSecret, name)
@@ -212,16 +236,20 @@ func (n *neighbours) sockets(t *testing.T) (paths []string) {
 		if err != nil {
 			return err
 		}
+
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
+
 		stat, ok := info.Sys().(*syscall.Stat_t)
 		if ok && entry.Type() == fs.ModeSocket && int(stat.Uid) != n.hostileUID {
 			paths = append(paths, path)
 		}
+
 		return nil
 	}))
+
 	return paths
 }
 
@@ -254,19 +282,23 @@ func processesOf(t *testing.T, uid int) (pids []int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
 	require.NoError(t, err)
+
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
+
 		info, err := os.Stat(filepath.Join("/proc", e.Name()))
 		if err != nil {
 			continue // it has ended
 		}
+
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) == uid {
 			pids = append(pids, pid)
 		}
 	}
+
 	return pids
 }
 
@@ -274,6 +306,7 @@ func processesOf(t *testing.T, uid int) (pids []int) {
 func (n *neighbours) links(t *testing.T) {
 	t.Helper()
 	n.attack(t, "links", map[string]any{"secret": n.secret, "victim": n.victim.root})
+
 	for _, w := range n.fronts {
 		c := w.client(n.hostile)
 		for _, target := range []string{
@@ -290,10 +323,14 @@ func (n *neighbours) links(t *testing.T) {
 // forges sends what only web servers may say as a client of both applications.
 func (n *neighbours) forges(t *testing.T) {
 	t.Helper()
+
 	evil := []string{
-		"X-Passenger-User", "root", "X-Passenger-App-Root", n.hostile.root, "X-Passenger-Options", "User, App-Root, App-Start-Command",
-		"X-Passenger-Password", n.password(t), "X-Passenger-App-Start-Command", "/usr/bin/id", "X-Passenger-Env-Vars", `{"SECRET":"evil"}`,
-		"X-Forwarded-For", "192.0.2.66", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil.test", "X-Real-Ip", "192.0.2.66",
+		"X-Passenger-User", "root", "X-Passenger-App-Root", n.hostile.root, "X-Passenger-Options",
+		"User, App-Root, App-Start-Command",
+		"X-Passenger-Password", n.password(t), "X-Passenger-App-Start-Command", "/usr/bin/id", "X-Passenger-Env-Vars",
+		`{"SECRET":"evil"}`,
+		"X-Forwarded-For", "192.0.2.66", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil.test", "X-Real-Ip",
+		"192.0.2.66",
 		"X-Original-Url", "/evil", "X-Sendfile-Type", "X-Accel-Redirect", "X-Accel-Mapping", "/=/evil/",
 		"!~Passenger-Envvars", "UkVNT1RFX1VTRVIAZXZpbAA=", "!~Passenger-Client-Address", "192.0.2.66",
 	}
@@ -302,14 +339,17 @@ func (n *neighbours) forges(t *testing.T) {
 		if a.StatusCode == http.StatusBadRequest { // Apache knows no such names
 			a = w.client(n.victim).get(t, "/", evil[:len(evil)-4]...)
 		}
+
 		e := readTenant(t, a)
 		require.Equal(t, "victim", e.Name)
 		require.Equal(t, n.victimPID, e.PID)
+
 		seen := fmt.Sprint(e.Header, e.Env, e.Remote, e.Host)
 		for _, forged := range []string{"evil", "192.0.2.66", "https", n.password(t)} {
 			require.NotContains(t, seen, forged)
 		}
 	}
+
 	require.Len(t, n.groups(t), 2)
 }
 
@@ -322,6 +362,7 @@ func (n *neighbours) stealsPort(t *testing.T) {
 		if a.StatusCode != http.StatusOK || a.body == "stolen" {
 			return fmt.Errorf("%w: %s: %s", errWrong, a.Status, a.body)
 		}
+
 		return nil
 	}
 	require.NoError(t, get())
@@ -347,6 +388,7 @@ func (n *neighbours) hangs(t *testing.T, count int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var hanging sync.WaitGroup
+
 	refused := make(chan int, count)
 	for range count {
 		c := n.fronts[0].client(n.hostile)
@@ -357,13 +399,16 @@ func (n *neighbours) hangs(t *testing.T, count int) {
 			}
 		})
 	}
+
 	require.Equal(t, http.StatusServiceUnavailable, <-refused, "beyond the queue")
 	n.load.progress(t, 20)
+
 	for _, pid := range processesOf(t, n.hostileUID) {
 		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && string(comm) != "sleep\n" {
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
 	}
+
 	cancel()
 	hanging.Wait()
 }
@@ -376,6 +421,7 @@ func (n *neighbours) fills(t *testing.T, deep, full int) {
 		if a := c.get(t, "/"); a.StatusCode != http.StatusOK {
 			return errors.New(a.Status)
 		}
+
 		return nil
 	})
 	before := n.fds(t)
@@ -387,6 +433,7 @@ func (n *neighbours) fills(t *testing.T, deep, full int) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s is still there: %w", dir, err)
 		}
+
 		return nil
 	})
 	n.requireNoMoreFDs(t, before)

@@ -48,6 +48,7 @@ type behind struct {
 // and while the web server is reloaded and restarted the applications stay as they are.
 func TestJourneyBehindWebServer(t *testing.T) {
 	t.Parallel()
+
 	for _, kind := range webservers.Kinds() {
 		t.Run(kind.File, func(t *testing.T) {
 			t.Parallel()
@@ -63,11 +64,13 @@ func TestJourneyBehindWebServer(t *testing.T) {
 			// Streams outlive a reload.
 			events, cable := b.openEvents(t), b.openCable(t)
 			cable.requireEcho(t, "before")
+
 			for range 2 {
 				b.w.Reload()
 				load.progress(t, 30)
 				cable.requireEcho(t, "after a reload")
 			}
+
 			require.NoError(t, cable.Close(websocket.StatusNormalClosure, ""))
 			require.NoError(t, events.Close())
 
@@ -130,6 +133,7 @@ func startBehind(t *testing.T, kind webservers.Kind) *behind {
 func (b *behind) sites(t *testing.T, kind webservers.Kind, addr string) string {
 	t.Helper()
 	var sites strings.Builder
+
 	const once = "map $http_upgrade" // what is there once for all sites
 	for _, at := range []string{addr, b.secure} {
 		for _, a := range []*tenant{b.shop, b.sub} {
@@ -137,6 +141,7 @@ func (b *behind) sites(t *testing.T, kind webservers.Kind, addr string) string {
 			if _, rest, ok := strings.Cut(site, once); ok && sites.Len() > 0 {
 				_, site, _ = strings.Cut(rest, "}\n")
 			}
+
 			internal := fmt.Sprintf("location /private/ { internal; alias %s/private/; }\n    location @shop {", a.root)
 			sites.WriteString(strings.Replace(site, "location @shop {", internal, 1))
 		}
@@ -144,12 +149,16 @@ func (b *behind) sites(t *testing.T, kind webservers.Kind, addr string) string {
 
 	cert, key := b.authority.cert, b.authority.key
 	secured := strings.NewReplacer(
-		"listen "+b.secure+";", fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", b.secure, cert, key),
-		"<VirtualHost "+b.secure+">", fmt.Sprintf("<VirtualHost %s>\nSSLEngine on\nSSLCertificateFile %s\nSSLCertificateKeyFile %s\n", b.secure, cert, key),
+		"listen "+b.secure+";", fmt.Sprintf("listen %s ssl; ssl_certificate %s; ssl_certificate_key %s;", b.secure,
+			cert, key),
+		"<VirtualHost "+b.secure+">", fmt.Sprintf("<VirtualHost %s>\nSSLEngine on\nSSLCertificateFile "+
+			"%s\nSSLCertificateKeyFile %s\n", b.secure, cert, key),
 	).Replace(sites.String())
 	if kind.Apache {
-		secured = fmt.Sprintf("LoadModule ssl_module %s/mod_ssl.so\nListen %s\n%s", webservers.ApacheModules(t), b.secure, secured)
+		secured = fmt.Sprintf("LoadModule ssl_module %s/mod_ssl.so\nListen %s\n%s", webservers.ApacheModules(t),
+			b.secure, secured)
 	}
+
 	return secured
 }
 
@@ -167,6 +176,7 @@ func (b *behind) tls(t *testing.T, a *tenant) *client {
 			return (&net.Dialer{}).DialContext(ctx, "tcp", b.secure)
 		},
 	}
+
 	return c
 }
 
@@ -174,6 +184,7 @@ func (*behind) page(t *testing.T, c *client, target string, header ...string) *t
 	t.Helper()
 	e := readTenant(t, c.get(t, target, header...))
 	require.Equal(t, target, e.Target)
+
 	return e
 }
 
@@ -187,13 +198,16 @@ func (b *behind) askShop(ctx context.Context, _ *client) error {
 	if err != nil {
 		return err
 	}
+
 	down := b.down.Load()
+
 	a, err := b.w.client(b.shop).do(r)
 	for err != nil && ctx.Err() == nil && (down || b.down.Load()) { // there is no web server for the moment
 		think(ctx)
 		down = b.down.Load()
 		a, err = b.w.client(b.shop).do(r)
 	}
+
 	if err != nil {
 		return err
 	}
@@ -202,12 +216,14 @@ func (b *behind) askShop(ctx context.Context, _ *client) error {
 	if err := json.Unmarshal([]byte(a.body), &e); err != nil || e.Target != target || e.PID != b.pids[0] {
 		return fmt.Errorf("%w to %s: %s: %s", errWrong, target, a.Status, a.body)
 	}
+
 	return nil
 }
 
 // requirePages asks for pages and files, below a path too, and by both schemes.
 func (b *behind) requirePages(t *testing.T) {
 	t.Helper()
+
 	for _, by := range []struct {
 		scheme string
 		client func(a *tenant) *client
@@ -233,6 +249,7 @@ func (b *behind) requirePages(t *testing.T) {
 // HTTP, that is one hop more.
 func requireLocalClient(t *testing.T, e *tenantEcho) {
 	t.Helper()
+
 	for hop := range strings.SplitSeq(e.Header.Get("X-Forwarded-For"), ", ") {
 		require.Equal(t, "127.0.0.1", hop)
 	}
@@ -245,6 +262,7 @@ func (b *behind) requireUpload(t *testing.T) {
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		size = 1 << 30
 	}
+
 	sum := sha256.New()
 	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{}), size), sum)
 	c := b.w.client(b.shop)
@@ -272,20 +290,25 @@ func (b *behind) requireAccelRedirect(t *testing.T) {
 func (b *behind) requireNothingBelieved(t *testing.T) {
 	t.Helper()
 	names := append(proxyheader.Names(), proxyheader.Always()...)
-	names = append(names, "Proxy", "X-Passenger-User", "X-Passenger-App-Root", "X-Passenger-Options", "X-Passenger-Password", "X-Passenger-Env-Vars")
+
+	names = append(names, "Proxy", "X-Passenger-User", "X-Passenger-App-Root", "X-Passenger-Options",
+		"X-Passenger-Password", "X-Passenger-Env-Vars")
 	for some := range slices.Chunk(names, 50) { // of which each has its limit
 		var sent []string
 		for _, name := range some {
 			sent = append(sent, name, "evil")
 		}
+
 		sent = append(sent, "X-Forwarded-For", "192.0.2.66", "X-Forwarded-Proto", "https")
 		e := b.page(t, b.w.client(b.shop), "/evil", sent...)
 		require.Equal(t, b.pids[0], e.PID)
 		requireLocalClient(t, e)
 		require.Equal(t, "http", e.Header.Get("X-Forwarded-Proto"))
+
 		for name, values := range e.Header {
 			require.NotContains(t, strings.Join(values, " "), "evil", name)
 		}
+
 		require.NotContains(t, fmt.Sprint(e.Env), "evil")
 	}
 }
@@ -301,6 +324,7 @@ func (b *behind) openEvents(t *testing.T) io.Closer {
 	line, err := bufio.NewReader(resp.Body).ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, "data: first\n", line)
+
 	return resp.Body
 }
 
@@ -315,6 +339,7 @@ func (b *behind) openCable(t *testing.T) cable {
 	conn, _, err := websocket.Dial(ctx, "ws://shop.test/cable", &websocket.DialOptions{HTTPClient: c.Client})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.CloseNow() })
+
 	return cable{conn}
 }
 

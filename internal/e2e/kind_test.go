@@ -41,6 +41,7 @@ func example(t testing.TB, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "examples", "apps", name))
 	require.NoError(t, err)
+
 	return path
 }
 
@@ -55,22 +56,27 @@ func nodeArgs(t testing.TB, name string) []string {
 	if err != nil {
 		interpreters.Missing(t, "node", "no Node.js in PATH")
 	}
+
 	if _, err := os.Stat(filepath.Join(example(t, name), "package.json")); err == nil {
 		if _, err := os.Stat(filepath.Join(example(t, name), "node_modules")); err != nil {
 			interpreters.Missing(t, "node", "the packages of the example "+name+" are not installed: run npm ci there")
 		}
 	}
+
 	return []string{"--nodejs", path}
 }
 
 func pythonArgs(t testing.TB, module string) []string {
 	t.Helper()
+
 	for _, c := range []string{os.Getenv("PASSENGER_TEST_PYTHON"), "python3", "/usr/bin/python3"} {
 		if c != "" && succeeds(t, c, "-c", "import "+module) {
 			return []string{"--python", c}
 		}
 	}
+
 	interpreters.Missing(t, "python", "no Python that has "+module)
+
 	return nil
 }
 
@@ -79,6 +85,7 @@ func sinatraArgs(t testing.TB) []string {
 	if !succeeds(t, "ruby", "-e", `require "rack"; require "sinatra/base"`) {
 		interpreters.Missing(t, "ruby", "no Ruby that has rack and sinatra")
 	}
+
 	return nil
 }
 
@@ -86,5 +93,6 @@ func succeeds(t testing.TB, argv ...string) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
+
 	return exec.CommandContext(ctx, argv[0], argv[1:]...).Run() == nil
 }

@@ -182,17 +182,21 @@ func readObject[T any](t testing.TB, name string) *T {
 	decoder.KnownFields(true)
 	o := new(T)
 	require.NoError(t, decoder.Decode(o), name)
+
 	return o
 }
 
 func (c *containerSpec) env(t testing.TB, name string) string {
 	t.Helper()
+
 	for _, e := range c.Env {
 		if e.Name == name {
 			return e.Value
 		}
 	}
+
 	require.Fail(t, "the container has no "+name)
+
 	return ""
 }
 
@@ -200,17 +204,21 @@ func (c *containerSpec) number(t testing.TB, name string) int {
 	t.Helper()
 	n, err := strconv.Atoi(c.env(t, name))
 	require.NoError(t, err)
+
 	return n
 }
 
 func (c *containerSpec) port(t testing.TB, name string) string {
 	t.Helper()
+
 	for _, p := range c.Ports {
 		if p.Name == name {
 			return strconv.Itoa(p.ContainerPort)
 		}
 	}
+
 	require.Fail(t, "the container has no port "+name)
+
 	return ""
 }
 
@@ -243,6 +251,7 @@ func TestKubernetesObjectsFitTogether(t *testing.T) {
 	liveness := &c.LivenessProbe
 	require.Greater(t, liveness.PeriodSeconds*liveness.FailureThreshold, c.number(t, "PASSENGER_CORE_HEARTBEAT_TIMEOUT"))
 	require.Equal(t, []string{"/readyz", "/readyz", "/livez"}, []string{startup.HTTPGet.Path, readiness.HTTPGet.Path, liveness.HTTPGet.Path})
+
 	for _, p := range []*probe{startup, readiness, liveness} {
 		require.Equal(t, "0.0.0.0:"+c.port(t, p.HTTPGet.Port), c.env(t, "PASSENGER_METRICS_ADDRESS"))
 	}
@@ -263,10 +272,12 @@ func TestKubernetesObjectsFitTogether(t *testing.T) {
 	require.False(t, c.SecurityContext.AllowPrivilegeEscalation)
 	require.True(t, c.SecurityContext.ReadOnlyRootFilesystem)
 	require.Contains(t, string(readFile(t, filepath.Join(packaging, "Dockerfile"))), "USER "+strconv.Itoa(pod.SecurityContext.RunAsUser)+":")
+
 	mounts := map[string]string{}
 	for _, m := range c.VolumeMounts {
 		mounts[m.MountPath] = m.Name
 	}
+
 	require.Equal(t, "Memory", pod.medium(mounts[c.env(t, "PASSENGER_INSTANCE_REGISTRY_DIR")]))
 	require.Contains(t, mounts, c.env(t, "PASSENGER_DATA_BUFFER_DIR"))
 	require.Contains(t, mounts, "/tmp")
@@ -286,6 +297,7 @@ func TestKubernetesObjectsFitTogether(t *testing.T) {
 	require.Greater(t, scaler.Spec.MinReplicas, budget.Spec.MaxUnavailable)
 	policy := readObject[networkPolicy](t, "networkpolicy.yaml")
 	require.Equal(t, labels, policy.Spec.PodSelector.MatchLabels)
+
 	for _, rule := range policy.Spec.Ingress {
 		require.Len(t, rule.Ports, 1)
 		require.NotEmpty(t, c.port(t, rule.Ports[0].Port))
@@ -299,6 +311,7 @@ func (p *podSpec) medium(volume string) string {
 			return v.EmptyDir.Medium
 		}
 	}
+
 	return "no such volume"
 }
 
@@ -322,6 +335,7 @@ func newAPIServer(t testing.TB) string {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, "/apis/"), "/api/")
+
 		resources, known := kubernetesResources[path]
 		switch {
 		case r.Method != http.MethodGet:
@@ -336,18 +350,21 @@ func newAPIServer(t testing.TB) string {
 					groups = append(groups, map[string]any{"name": group, "versions": []any{one}, "preferredVersion": one})
 				}
 			}
+
 			answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 		case known:
 			list := make([]any, 0, len(resources))
 			for name, kind := range resources {
 				list = append(list, map[string]any{"name": name, "kind": kind, "namespaced": true, "verbs": []string{"get", "create", "patch"}})
 			}
+
 			answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": path, "resources": list})
 		default:
 			answer(w, http.StatusNotFound, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound})
 		}
 	}))
 	t.Cleanup(server.Close)
+
 	return server.URL
 }
 
@@ -365,6 +382,7 @@ func TestKubectlTakesTheObjects(t *testing.T) {
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		require.NoError(t, err, "kubectl %v: %s", args, &stderr)
+
 		return out
 	}
 	dir, err := filepath.Abs(filepath.Join(packaging, "kubernetes"))
@@ -386,6 +404,7 @@ func TestKubectlTakesTheObjects(t *testing.T) {
 			before, spec, _ := strings.Cut(text, "spec:")
 			text = before + "spec:" + strings.ReplaceAll(spec, "app.kubernetes.io/name: shop", "app.kubernetes.io/name: changed")
 		}
+
 		var written, known any
 		require.NoError(t, yaml.Unmarshal([]byte(strings.ReplaceAll(text, "registry.example.com/shop:1", "changed")), &written))
 		require.NoError(t, yaml.Unmarshal(kubectl(args...), &known))
@@ -396,10 +415,12 @@ func TestKubectlTakesTheObjects(t *testing.T) {
 // requirePart checks that what is in part is in whole, too.
 func requirePart(t testing.TB, path string, part, whole any) {
 	t.Helper()
+
 	switch part := part.(type) {
 	case map[string]any:
 		fields, ok := whole.(map[string]any)
 		require.True(t, ok, path)
+
 		for name, value := range part {
 			require.Contains(t, fields, name, path)
 			requirePart(t, path+"."+name, value, fields[name])
@@ -408,6 +429,7 @@ func requirePart(t testing.TB, path string, part, whole any) {
 		elements, ok := whole.([]any)
 		require.True(t, ok, path)
 		require.Len(t, elements, len(part), path)
+
 		for i := range part {
 			requirePart(t, path+"["+strconv.Itoa(i)+"]", part[i], elements[i])
 		}
@@ -420,5 +442,6 @@ func readFile(t testing.TB, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
+
 	return content
 }

@@ -29,6 +29,7 @@ func (s *server) load(t testing.TB, clients int, ask func(ctx context.Context, c
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{cancel: cancel}
 	t.Cleanup(l.stop)
+
 	for range clients {
 		c := s.client(t)
 		l.asking.Go(func() {
@@ -47,6 +48,7 @@ func (s *server) load(t testing.TB, clients int, ask func(ctx context.Context, c
 			}
 		})
 	}
+
 	return l
 }
 
@@ -72,6 +74,7 @@ func (l *load) killCore(t testing.TB, s *server, more int) {
 		if s.core(t) == core {
 			return errors.New("the core has not been replaced")
 		}
+
 		return nil
 	})
 }
@@ -83,6 +86,7 @@ func (l *load) await(t testing.TB, more int, check func() error) {
 		if served := l.served.Load() - before; served < int64(more) {
 			return fmt.Errorf("%d requests were served, not %d; lost: %w", served, more, l.firstLoss())
 		}
+
 		return check()
 	})
 }
@@ -98,6 +102,7 @@ func (l *load) firstLoss() error {
 	if loss := l.loss.Load(); loss != nil {
 		return *loss
 	}
+
 	return errors.New("none")
 }
 
@@ -107,6 +112,7 @@ func askOnce(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
+
 	resp, err := c.Do(req)
 	if err != nil {
 		return err
@@ -115,5 +121,6 @@ func askOnce(ctx context.Context, c *client) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("answered with %s", resp.Status)
 	}
+
 	return nil
 }

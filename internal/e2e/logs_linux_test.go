@@ -29,8 +29,10 @@ func awaitContent(t *testing.T, path, text string) string {
 		if content, err = os.ReadFile(path); err == nil && !strings.Contains(string(content), text) {
 			err = fmt.Errorf("%s has %q", path, content)
 		}
+
 		return err
 	})
+
 	return string(content)
 }
 
@@ -42,6 +44,7 @@ func (s *server) logs(t *testing.T, args ...string) (out string, err error) {
 	cmd := s.command(t.Context(), &launch{})
 	cmd.Args = append([]string{cmd.Args[0], "logs"}, args...)
 	b, err := cmd.CombinedOutput()
+
 	return string(b), err
 }
 
@@ -73,8 +76,10 @@ func TestTerminalShowsLogsForPeople(t *testing.T) {
 			if found = regexp.MustCompile(`(?m)` + pattern).FindStringSubmatch(p.Screen.String()); found == nil {
 				return fmt.Errorf("%s is not shown: %q", pattern, p.Screen.String())
 			}
+
 			return nil
 		})
+
 		return found
 	}
 	s.url = strings.TrimSuffix(shown(`^Accessible via: +(\S+)\r$`)[1], "/")
@@ -115,6 +120,7 @@ func TestLogsInJSON(t *testing.T) {
 	s.stderr.await(t, `"msg":"a line"`, s.ended)
 	c.CloseIdleConnections()
 	s.stop(t)
+
 	for line := range strings.Lines(s.stdout.String() + s.stderr.String()) {
 		require.True(t, json.Valid([]byte(line)), line)
 	}
@@ -126,6 +132,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	names := []string{"shop", "blog", "wiki"}
+
 	apps := make([]map[string]any, 0, len(names))
 	for _, name := range names {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
@@ -133,14 +140,17 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 		if name != "wiki" {
 			app["app_log_file"] = name + ".log"
 		}
+
 		apps = append(apps, app)
 	}
+
 	file, err := json.Marshal(map[string]any{"apps": apps})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Passengerfile.json"), file, 0o600))
 	log := filepath.Join(dir, "server.log")
 	s := start(t, &launch{dir: dir, args: append(testApp(t), "--log-file", log)})
 	c := s.client(t)
+
 	sayTo := func(name, text string) {
 		t.Helper()
 		r := c.request(t, "GET", say(text), nil)
@@ -153,6 +163,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 	for _, name := range names {
 		sayTo(name, "said by "+name)
 	}
+
 	require.Equal(t, "said by shop\n", awaitContent(t, filepath.Join(dir, "shop.log"), "\n"))
 	require.Equal(t, "said by blog\n", awaitContent(t, filepath.Join(dir, "blog.log"), "\n"))
 	server := awaitContent(t, log, "said by wiki")
@@ -193,6 +204,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 		if n, _ := followed.Count("before"); n == 0 {
 			return errors.New("not followed yet")
 		}
+
 		return nil
 	})
 	blog := filepath.Join(dir, "blog.log")
@@ -219,7 +231,8 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 	const rate = 64 << 10
 	log := filepath.Join(t.TempDir(), "log")
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t),
-		"--log-file", log, "--max-output-rate", strconv.Itoa(rate), "--force-max-concurrent-requests-per-process", "0")})
+		"--log-file", log, "--max-output-rate", strconv.Itoa(rate), "--force-max-concurrent-requests-per-process",
+		"0")})
 	c := s.client(t)
 	c.get(t, "/")
 	began := time.Now()
@@ -230,14 +243,17 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 			_ = answer.Body.Close()
 		}
 	}()
+
 	for done := false; !done; {
 		require.Equal(t, 200, c.get(t, "/pid").StatusCode)
+
 		select {
 		case <-flooding:
 			done = true
 		default:
 		}
 	}
+
 	content := awaitContent(t, log, "droppedBytes=")
 	most := int(time.Since(began).Seconds()+6) * rate * 3
 	require.Less(t, len(content), most)
@@ -249,6 +265,7 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 		if err == nil && !strings.Contains(string(b), `msg="whole again"`) {
 			err = errors.New("nothing is logged after the flood")
 		}
+
 		return err
 	})
 	c.CloseIdleConnections()
@@ -274,13 +291,17 @@ func TestOrdinaryOutputIsWhole(t *testing.T) {
 // What is wrong with the log's settings is one sentence, before anything starts.
 func TestLogSettingsAreRefused(t *testing.T) {
 	t.Parallel()
+
 	box := newSandbox(t)
 	for _, test := range []struct{ flag, value, want string }{
 		{"--log-format", "xml", `log_format is "xml": use text (for people), plain (keys and values) or json`},
 		{"--max-output-rate", "-1", "max_output_rate is -1: it must be 0 (no limit) or more bytes a second"},
 		{"--app-log-file", "/nonexistent/app.log", "app_log_file: cannot open the log file: "},
 	} {
-		cmd := box.command(t.Context(), &launch{dir: t.TempDir(), args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", test.flag, test.value)})
+		cmd := box.command(t.Context(), &launch{
+			dir:  t.TempDir(),
+			args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", test.flag, test.value),
+		})
 		out, err := cmd.CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), test.want)

@@ -18,17 +18,22 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(playApp())
 	}
+
 	if os.Getenv(releaseVar) != "" {
 		os.Exit(playRelease())
 	}
+
 	if os.Getenv(tenantVar) != "" {
 		os.Exit(playTenant())
 	}
+
 	if os.Getenv(busyVar) != "" {
 		os.Exit(playBusy())
 	}
+
 	if os.Getenv(clockVar) != "" {
 		os.Exit(playClock())
 	}
+
 	os.Exit(boxed.Main(m.Run, &built, map[string]string{"passenger": "cmd/passenger", "goexample": "examples/apps/go"}))
 }

@@ -49,6 +49,7 @@ func TestF5KilledForWantOfMemory(t *testing.T) {
 	if err != nil {
 		events, err = os.ReadFile(filepath.Join(group, "memory.events"))
 	}
+
 	require.NoError(t, err)
 	require.Contains(t, string(events), "oom_kill 1\n")
 }
@@ -69,6 +70,7 @@ func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log strin
 	require.Equal(t, 1, strings.Count(log, "An agent has died, and is started again"))
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
+
 	return log
 }
 
@@ -77,6 +79,7 @@ func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log strin
 func (s *server) uploadUntilReplaced(t testing.TB, core int) {
 	t.Helper()
 	const size, most = 120 << 10, 3000
+
 	body := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*size, strings.Repeat("x", size))
 	for i := range most {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
@@ -87,5 +90,6 @@ func (s *server) uploadUntilReplaced(t testing.TB, core int) {
 			return
 		}
 	}
+
 	require.FailNow(t, "the core has memory enough")
 }

@@ -48,12 +48,15 @@ var asNobody = fmt.Sprintf(`set -- setpriv --reuid %d --regid %d --clear-groups 
 // newNobodysSandbox is one that the user nobody can use, and the test's application in it.
 func newNobodysSandbox(t testing.TB) (box *sandbox, args []string) {
 	t.Helper()
+
 	box = newFlyingSandbox(t)
 	for _, dir := range []string{box.Tmp, box.Home} {
 		require.NoError(t, os.Chown(dir, nobodyUID, nobodyUID))
 	}
+
 	path, err := tenantBinary()
 	require.NoError(t, err)
+
 	return box, []string{"--start-command", path, "--envvar", "GORACE=atexit_sleep_ms=0", "--envvar", appVar + "=1"}
 }
 
@@ -62,7 +65,12 @@ func startForNobody(t testing.TB, script string, args ...string) *server {
 	t.Helper()
 	requirePrepared(t, script+asNobody)
 	box, app := newNobodysSandbox(t)
-	return startIn(t, box, &launch{dir: box.publicDir(t), args: append(app, args...), change: prepared(script + asNobody)})
+
+	return startIn(t, box, &launch{
+		dir:    box.publicDir(t),
+		args:   append(app, args...),
+		change: prepared(script + asNobody),
+	})
 }
 
 // publicDir is an application's directory that everybody can read.
@@ -70,6 +78,7 @@ func (s *sandbox) publicDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(s.Dir, "app")
 	require.NoError(t, os.Mkdir(dir, 0o755))
+
 	return dir
 }
 
@@ -78,6 +87,7 @@ func (s *server) statusText(t testing.TB) string {
 	t.Helper()
 	text, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/pool.txt", nil)
 	require.NoError(t, err)
+
 	return string(text)
 }
 
@@ -92,6 +102,7 @@ func TestF12NoProc(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t), change: prepared(script)})
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	require.Contains(t, s.statusText(t), "CPU: n/a     Memory  : n/a ")
+
 	// It finds no others' processes, but an application ends with its core.
 	core := s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
@@ -123,6 +134,7 @@ func (s *server) requireUseShown(t testing.TB) {
 		if text := s.statusText(t); !readUse.MatchString(text) {
 			return errors.New(text)
 		}
+
 		return nil
 	})
 }
@@ -130,7 +142,8 @@ func (s *server) requireUseShown(t testing.TB) {
 // F12: users without a name can run a server.
 func TestF12NoPasswd(t *testing.T) {
 	t.Parallel()
-	s := startForNobody(t, "mount --bind /dev/null /etc/passwd; mount --bind /dev/null /etc/group; ", "--load-shell-envvars")
+	s := startForNobody(t, "mount --bind /dev/null /etc/passwd; mount --bind /dev/null /etc/group; ",
+		"--load-shell-envvars")
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	require.Contains(t, s.statusText(t), "* PID: "+strconv.Itoa(s.apps(t)[0]))
 }
@@ -140,6 +153,7 @@ func TestF12NoPasswdForFlying(t *testing.T) {
 	t.Parallel()
 	const script = "mount --bind /dev/null /etc/passwd"
 	requirePrepared(t, script)
+
 	for _, option := range []string{"--user", "--default-user"} {
 		t.Run(option, func(t *testing.T) {
 			t.Parallel()
@@ -169,9 +183,11 @@ func TestF12NoRightToConnect(t *testing.T) {
 	sockets, err := filepath.Glob(filepath.Join(s.instance(t).Path, "apps.s", "*"))
 	require.NoError(t, err)
 	require.NotEmpty(t, sockets)
+
 	for _, path := range sockets {
 		require.NoError(t, os.Chmod(path, 0))
 	}
+
 	a := c.get(t, "/")
 	require.Equal(t, "app: GET /", a.body)
 	require.NotEqual(t, strconv.Itoa(app), a.Header.Get("X-Pid"))
@@ -185,6 +201,7 @@ func TestF12NoRightToConnect(t *testing.T) {
 		if strings.Contains(s.statusText(t), fmt.Sprintf("* PID: %d ", app)) {
 			return errors.New("the process is still there")
 		}
+
 		return nil
 	})
 }

@@ -34,6 +34,7 @@ def application(environ, start_response):
 // TestOptionsOfProcesses: what the options say of processes is what they find.
 func TestOptionsOfProcesses(t *testing.T) {
 	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"passenger_wsgi.py":  tellingApp,
@@ -42,8 +43,12 @@ func TestOptionsOfProcesses(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
+
 	s := start(t, &launch{
-		dir: dir, args: []string{"--spawn-method", "smart", "--python", python, "--envvar", "BOTH=option", "--min-instances", "2"},
+		dir: dir, args: []string{
+			"--spawn-method", "smart", "--python", python, "--envvar", "BOTH=option",
+			"--min-instances", "2",
+		},
 		env: []string{"PASSENGER_THREAD_COUNT=3"},
 	})
 	var said struct {
@@ -69,6 +74,7 @@ func TestVirtualEnvironmentIsFound(t *testing.T) {
 		if !succeeds(t, python, "-m", "venv", "--without-pip", filepath.Join(dir, name)) {
 			interpreters.Missing(t, "python", "Python has no module venv")
 		}
+
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "passenger_wsgi.py"), []byte(tellingApp), 0o600))
 		a := start(t, &launch{dir: dir}).client(t).get(t, "/")
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
@@ -87,6 +93,7 @@ func TestStickySessions(t *testing.T) {
 	c.Jar = jar
 	first := c.get(t, "/pid")
 	require.Regexp(t, `^route=\d+; Path=/; SameSite=Strict$`, first.Header.Get("Set-Cookie"))
+
 	for range 10 {
 		require.Equal(t, first.body, c.get(t, "/pid").body)
 	}
@@ -97,8 +104,12 @@ func TestFriendlyErrorPages(t *testing.T) {
 	interpreters.Find(t, "node", "node")
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.js"), []byte("throw new Error('the canary')"), 0o600))
+
 	for option, shown := range map[string]bool{"true": true, "false": false, "auto": false} {
-		s := start(t, &launch{dir: dir, args: []string{"--friendly-error-pages=" + option, "--environment", "production", "--min-instances", "0"}})
+		s := start(t, &launch{
+			dir:  dir,
+			args: []string{"--friendly-error-pages=" + option, "--environment", "production", "--min-instances", "0"},
+		})
 		a := s.client(t).get(t, "/")
 		require.Equal(t, http.StatusInternalServerError, a.StatusCode)
 		require.Equal(t, shown, strings.Contains(a.body, "the canary"), option)
@@ -110,10 +121,15 @@ func TestFriendlyErrorPages(t *testing.T) {
 func TestForeignOptions(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t, passengerfile(`{"nginx_bin": "/usr/sbin/nginx"}`))
-	s := start(t, &launch{dir: dir, args: append(testApp(t), "--engine", "builtin", "--no-install-runtime", "--socket-backlog=100")})
+
+	s := start(t, &launch{
+		dir:  dir,
+		args: append(testApp(t), "--engine", "builtin", "--no-install-runtime", "--socket-backlog=100"),
+	})
 	for _, key := range []string{"engine", "nginx_bin", "no_install_runtime", "socket_backlog"} {
 		s.stderr.await(t, "the option "+key+" in ", s.ended)
 	}
+
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 }
 
@@ -132,6 +148,7 @@ func TestOtherNames(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
+
 	for name, test := range map[string]struct {
 		file string
 		args []string
@@ -141,9 +158,20 @@ func TestOtherNames(t *testing.T) {
 		"friendly":               {"", []string{"--friendly-error-pages"}, `"friendly_error_pages":"true"`},
 		"friendly in a file":     {`{"friendly_error_pages": true}`, nil, `"friendly_error_pages":"true"`},
 		"not friendly in a file": {`{"friendly_error_pages": false}`, nil, `"friendly_error_pages":"false"`},
-		"WebSockets":             {"", []string{"--no-abort-websockets-on-process-shutdown"}, `"abort_websockets_on_process_shutdown":false`},
-		"WebSockets in a file":   {`{"abort_websockets_on_process_shutdown": false}`, nil, `"abort_websockets_on_process_shutdown":false`},
-		"hooks":                  {"", []string{"--ctls", "hook_spawn_failed=/bin/true"}, `"hook_spawn_failed":"/bin/true"`},
+		"WebSockets": {
+			"",
+			[]string{"--no-abort-websockets-on-process-shutdown"},
+			`"abort_websockets_on_process_shutdown":false`,
+		},
+		"WebSockets in a file": {
+			`{"abort_websockets_on_process_shutdown": false}`, nil,
+			`"abort_websockets_on_process_shutdown":false`,
+		},
+		"hooks": {
+			"",
+			[]string{"--ctls", "hook_spawn_failed=/bin/true"},
+			`"hook_spawn_failed":"/bin/true"`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,7 +179,12 @@ func TestOtherNames(t *testing.T) {
 			if test.file != "" {
 				dir = newDir(t, passengerfile(test.file))
 			}
-			s := start(t, &launch{dir: dir, args: append(test.args, "--app-start-command", self, "--envvar", appVar+"=1", "--envvar", "GORACE=atexit_sleep_ms=0")})
+
+			s := start(t, &launch{
+				dir: dir,
+				args: append(test.args, "--app-start-command", self, "--envvar", appVar+"=1", "--envvar",
+					"GORACE=atexit_sleep_ms=0"),
+			})
 			require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 			config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
 			require.NoError(t, err)
@@ -165,7 +198,8 @@ func TestRackupCountsMoreThanACommand(t *testing.T) {
 	t.Parallel()
 	ruby := interpreters.Find(t, "ruby", "ruby")
 	dir := newDir(t, map[string]string{
-		"other.ru": "run ->(env) { [200, {}, ['the other one']] }", "Passengerfile.json": `{"app_start_command": "/bin/false"}`,
+		"other.ru":           "run ->(env) { [200, {}, ['the other one']] }",
+		"Passengerfile.json": `{"app_start_command": "/bin/false"}`,
 	})
 	s := start(t, &launch{dir: dir, args: []string{"--ruby", ruby, "--rackup", "other.ru"}})
 	require.Equal(t, "the other one", s.client(t).get(t, "/").body)
@@ -175,12 +209,17 @@ func TestRackupCountsMoreThanACommand(t *testing.T) {
 func TestShortOptions(t *testing.T) {
 	t.Parallel()
 	ruby := interpreters.Find(t, "ruby", "ruby")
+
 	dir := newDir(t, map[string]string{
 		"config.ru": "raise 'not this one'", "other.ru": "run ->(env) { [200, {}, ['the other one']] }",
 	})
 	for name, l := range map[string]*launch{
 		"command line": {dir: dir, args: []string{"--ruby", ruby, "-R", "other.ru", "--disable-turbocaching"}},
-		"environment":  {dir: dir, args: []string{"--ruby", ruby}, env: []string{"PASSENGER_RACKUP=other.ru", "PASSENGER_DISABLE_TURBOCACHING=true"}},
+		"environment": {
+			dir:  dir,
+			args: []string{"--ruby", ruby},
+			env:  []string{"PASSENGER_RACKUP=other.ru", "PASSENGER_DISABLE_TURBOCACHING=true"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -212,16 +251,22 @@ func TestCustomErrorPage(t *testing.T) {
 // ends earlier than max_requests by a share of its own.
 func TestMaxInstancesAndJitter(t *testing.T) {
 	t.Parallel()
-	s := start(t, &launch{dir: newDir(t, passengerfile(`{"max_instances": 1, "max_requests": 9, "max_requests_jitter": 0.5}`)), args: testApp(t)})
+	s := start(t, &launch{
+		dir:  newDir(t, passengerfile(`{"max_instances": 1, "max_requests": 9, "max_requests_jitter": 0.5}`)),
+		args: testApp(t),
+	})
+
 	var clients sync.WaitGroup
 	for range 20 {
 		clients.Go(func() { s.client(t).get(t, "/") })
 	}
+
 	clients.Wait()
 	eventually(t, func() error { // the one that is replaced needs a moment to end
 		if apps := s.apps(t); len(apps) > 1 {
 			return fmt.Errorf("the processes %v are there", apps)
 		}
+
 		return nil
 	})
 	config, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)

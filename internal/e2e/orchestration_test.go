@@ -20,7 +20,10 @@ import (
 func TestDrainDelay(t *testing.T) {
 	t.Parallel()
 	address := "127.0.0.1:" + freePort(t)
-	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--metrics-address", address, "--drain-delay", "2")})
+	s := start(t, &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--metrics-address", address, "--drain-delay", "2"),
+	})
 	status := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
 	c := s.client(t)
 	c.get(t, "/")
@@ -36,9 +39,11 @@ func TestDrainDelay(t *testing.T) {
 		if a := status.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable {
 			return fmt.Errorf("the server is %s", a.Status)
 		}
+
 		return nil
 	})
 	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
+
 	// It still takes requests, also of who comes now.
 	require.Equal(t, "app: GET /late", s.client(t).get(t, "/late").body)
 	status.CloseIdleConnections()
@@ -70,6 +75,7 @@ func TestNotify(t *testing.T) {
 		b := make([]byte, 512)
 		n, err := l.Read(b)
 		require.NoError(t, err)
+
 		return string(b[:n])
 	}
 	s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t), env: []string{"NOTIFY_SOCKET=" + path}})
@@ -90,6 +96,7 @@ func startActivatedFrom(t *testing.T, program string, socket *os.File, url strin
 	t.Helper()
 	s := &server{sandbox: newSandbox(t), ended: make(chan struct{}), url: url}
 	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
+
 	// It has to know its own pid.
 	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
 	s.cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.cmd.Args[1:]...)
@@ -97,6 +104,7 @@ func startActivatedFrom(t *testing.T, program string, socket *os.File, url strin
 	s.cmd.ExtraFiles = []*os.File{socket}
 	s.run(t)
 	s.stdout.await(t, "You can stop it", s.ended)
+
 	return s
 }
 
@@ -111,6 +119,7 @@ func listenFor(t *testing.T, network, address string) (l net.Listener, f *os.Fil
 	f, err = filer.File()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = f.Close() })
+
 	return l, f
 }
 
@@ -123,11 +132,13 @@ func TestSocketActivation(t *testing.T) {
 	require.Contains(t, s.stdout.String(), s.url+"/")
 	c := s.client(t)
 	require.Equal(t, "app: GET /x", c.get(t, "/x").body)
+
 	for _, pid := range append(s.apps(t), s.core(t)) {
 		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		require.NoError(t, err)
 		require.NotContains(t, strings.ReplaceAll(string(env), "\x00", "\n"), "LISTEN_FDS")
 	}
+
 	c.CloseIdleConnections()
 	s.stop(t)
 }
@@ -137,10 +148,12 @@ func TestSocketActivation(t *testing.T) {
 // stays.
 func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a socket in common
 	t.Parallel()
+
 	path := filepath.Join(newSandbox(t).Dir, "s")
 	for _, network := range []string{"tcp", "unix"} {
 		address := map[string]string{"tcp": "127.0.0.1:0", "unix": path}[network]
 		l, f := listenFor(t, network, address)
+
 		url := map[string]string{"tcp": "http://" + l.Addr().String(), "unix": "unix:" + path}[network]
 		for _, endsOld := range []bool{true, false} {
 			name := fmt.Sprintf("%s, the old one ends: %t", network, endsOld)
@@ -158,6 +171,7 @@ func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a so
 				} else {
 					next.stop(t)
 				}
+
 				l.progress(t, 100)
 				l.requireNoneLost(t)
 				if network == "unix" {

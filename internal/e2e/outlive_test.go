@@ -16,6 +16,7 @@ import (
 // know nothing of us end, with what they have started.
 func TestProgramsEndWhenServerIsKilled(t *testing.T) {
 	t.Parallel()
+
 	const python = "python3 -m http.server --bind 127.0.0.1 $PORT"
 	for _, program := range []struct{ name, language, executable, command string }{
 		{"php", "php", "php", "php -S 127.0.0.1:$PORT"},
@@ -26,10 +27,12 @@ func TestProgramsEndWhenServerIsKilled(t *testing.T) {
 		t.Run(program.name, func(t *testing.T) {
 			t.Parallel()
 			interpreters.Find(t, program.language, program.executable)
+
 			dir := t.TempDir()
 			for _, name := range []string{"a", "index.php"} {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("hello"), 0o600))
 			}
+
 			s := start(t, &launch{dir: dir, args: []string{"--start-command", program.command}})
 			require.Equal(t, "hello", s.client(t).get(t, "/a").body)
 
@@ -43,6 +46,7 @@ func TestProgramsEndWhenServerIsKilled(t *testing.T) {
 				if left := s.Processes(); len(left) > 0 {
 					return fmt.Errorf("processes are left: %v", left)
 				}
+
 				return nil
 			})
 		})
@@ -77,6 +81,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 		if now := s.client(t).get(t, "/").body; now == first {
 			return fmt.Errorf("process %s has not been replaced", now)
 		}
+
 		return nil
 	})
 	require.Contains(t, s.stderr.String(), "Replacing a process that uses too much memory")

@@ -16,13 +16,16 @@ type output struct{ printed.Output }
 // is closed before.
 func (o *output) await(t testing.TB, text string, ended <-chan struct{}) {
 	t.Helper()
+
 	timeout := time.After(deadline)
 	for last := false; ; {
 		n, changed := o.Count(text)
 		if n > 0 {
 			return
 		}
+
 		require.False(t, last, "the process ended before it printed %q: %s", text, o)
+
 		select {
 		case <-changed:
 		case <-ended:

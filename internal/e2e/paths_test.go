@@ -21,6 +21,7 @@ func notExisting(paths ...string) error {
 			errs = append(errs, fmt.Errorf("%s is missing or empty: %w", path, err))
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -30,16 +31,19 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 	t.Parallel()
 	const script = "#!/bin/sh\necho ran >>\"${0%/*}/ran\"\n"
 	files := map[string]string{"vars": "FROM_FILE=seen\n"}
+
 	content := func(list bool) string {
 		ctls := any(map[string]string{"hook_attached_process": "./bin/hook; true", "hook_detached_process": "true"})
 		if list {
 			ctls = []string{"hook_attached_process=./bin/hook; true", "hook_detached_process=true"}
 		}
+
 		text, err := json.Marshal(map[string]any{
 			"access_log": "access.log", "env_files": []string{"vars", "-missing"}, "ctls": ctls,
 			"sendfile_roots": []string{"files"}, "accel_redirect": map[string]string{"/x/": "files"},
 		})
 		require.NoError(t, err)
+
 		return string(text)
 	}
 	for _, c := range []struct {
@@ -55,34 +59,48 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 		{name: "the original's list", file: content(true), where: "app"},
 		{
 			name: "variables", where: "cwd",
-			env: []string{"PASSENGER_ACCESS_LOG=access.log", "PASSENGER_CTLS=hook_attached_process=./bin/hook; true hook_detached_process=true"},
+			env: []string{
+				"PASSENGER_ACCESS_LOG=access.log",
+				"PASSENGER_CTLS=hook_attached_process=./bin/hook; true hook_detached_process=true",
+			},
 		},
 		{
 			name: "JSON in a variable", where: "cwd",
 			env: []string{"PASSENGER_ACCESS_LOG=access.log", `PASSENGER_CTLS=["hook_attached_process=./bin/hook"]`},
 		},
 		{name: "command line", where: "cwd", args: []string{
-			"--access-log", "access.log", "--env-file", "vars", "--env-file", "-missing", "--ctl", "hook_attached_process=bin/hook",
+			"--access-log", "access.log", "--env-file", "vars", "--env-file", "-missing", "--ctl",
+			"hook_attached_process=bin/hook",
 			"--sendfile-root", "files", "--accel-redirect", "/x/=files",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+
 			for _, background := range []bool{false, true} {
 				box := newSandbox(t)
 				dirs := map[string]string{"app": t.TempDir(), "cwd": t.TempDir()}
 				if c.home != "" {
 					dirs["home"] = writeHome(t, box, c.home)
 				}
+
 				for name, text := range files {
 					require.NoError(t, os.WriteFile(filepath.Join(dirs[c.where], name), []byte(text), 0o600))
 				}
+
 				require.NoError(t, os.Mkdir(filepath.Join(dirs[c.where], "bin"), 0o700))
 				require.NoError(t, os.WriteFile(filepath.Join(dirs[c.where], "bin", "hook"), []byte(script), 0o700))
 				if c.file != "" {
-					require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(c.file), 0o600))
+					require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(c.file),
+						0o600))
 				}
-				l := &launch{dir: dirs["app"], cwd: dirs["cwd"], env: c.env, args: append(testApp(t), c.args...)}
+
+				l := &launch{
+					dir:  dirs["app"],
+					cwd:  dirs["cwd"],
+					env:  c.env,
+					args: append(testApp(t), c.args...),
+				}
 
 				s := &server{sandbox: box}
 				stop := func() {}
@@ -100,7 +118,8 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 				require.Contains(t, client.get(t, "/").body, "app: ")
 				client.CloseIdleConnections()
 				eventually(t, func() error {
-					return notExisting(filepath.Join(dirs[c.where], "access.log"), filepath.Join(dirs[c.where], "bin", "ran"))
+					return notExisting(filepath.Join(dirs[c.where], "access.log"),
+						filepath.Join(dirs[c.where], "bin", "ran"))
 				})
 				stop()
 			}
@@ -112,9 +131,18 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 // server says so, and serves.
 func TestUnreadableHomeConfiguration(t *testing.T) {
 	t.Parallel()
+
 	for name, spoil := range map[string]func(t *testing.T, path string){
-		"a directory":           func(t *testing.T, path string) { t.Helper(); require.NoError(t, os.Mkdir(path, 0o700)) },
-		"a link in a circle":    func(t *testing.T, path string) { t.Helper(); require.NoError(t, os.Symlink(path, path)) },
+		"a directory": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t,
+				os.Mkdir(path, 0o700))
+		},
+		"a link in a circle": func(t *testing.T, path string) {
+			t.Helper()
+			require.NoError(t,
+				os.Symlink(path, path))
+		},
 		"a home that is a file": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +155,7 @@ func TestUnreadableHomeConfiguration(t *testing.T) {
 				require.NoError(t, os.MkdirAll(dir, 0o700))
 				spoil(t, filepath.Join(dir, "config.json"))
 			}
+
 			s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t)})
 			require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 			s.stderr.await(t, "the user's own configuration is ignored", s.ended)
@@ -164,7 +193,8 @@ func TestUnreadableHomeConfiguration(t *testing.T) {
 
 // inDeletedDir has a command run in a directory that does not exist any more.
 func inDeletedDir(cmd *exec.Cmd) {
-	inner := append([]string{"/bin/sh", "-c", `d=$(mktemp -d) && cd "$d" && rmdir "$d" && exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)
+	inner := append([]string{"/bin/sh", "-c", `d=$(mktemp -d) && cd "$d" && rmdir "$d" && exec "$@"`, "sh", cmd.Path},
+		cmd.Args[1:]...)
 	cmd.Path, cmd.Args = inner[0], inner
 }
 
@@ -175,7 +205,10 @@ func TestStartInDeletedDirectory(t *testing.T) {
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 
 	d := newDaemon(t)
-	cmd := d.command(t.Context(), &launch{dir: d.dir, args: append(testApp(t), "-d", "--address", "127.0.0.1", "--port", d.port)})
+	cmd := d.command(t.Context(), &launch{
+		dir:  d.dir,
+		args: append(testApp(t), "-d", "--address", "127.0.0.1", "--port", d.port),
+	})
 	inDeletedDir(cmd)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

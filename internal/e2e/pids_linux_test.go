@@ -41,10 +41,12 @@ func TestF9TooManyProcessesOfAUser(t *testing.T) {
 	var old unix.Rlimit
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_NPROC, nil, &old))
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 2, Max: old.Max}, nil))
+
 	for range 3 {
 		f.requireTooManyProcesses(t, c, refused)
 		require.Equal(t, []int{f.ask(t, c, running).PID, f.ask(t, c, other).PID}, before)
 	}
+
 	c.CloseIdleConnections()
 	f.requireNoMoreFDs(t, fds)
 	require.NoError(t, unix.Prlimit(core, unix.RLIMIT_NPROC, &old, nil))
@@ -64,16 +66,19 @@ func TestF9TooManyProcessesOfTheServersUser(t *testing.T) {
 	running, refused := box.goTenant(t, "running", serverUID), box.goTenant(t, "refused", serverUID)
 	c := f.client(t)
 	before := f.ask(t, c, running).PID
+
 	// What waits for files needs threads.
 	var uploads sync.WaitGroup
 	for range 32 {
 		uploads.Go(func() {
-			a, err := c.do(c.request(t, http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 2<<20)), f.header(t, running)...))
+			a, err := c.do(c.request(t, http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 2<<20)),
+				f.header(t, running)...))
 			if err != nil || a.StatusCode != http.StatusOK {
 				t.Errorf("an upload failed: %v %v", a, err)
 			}
 		})
 	}
+
 	uploads.Wait()
 	c.CloseIdleConnections()
 	core, zero, fds := f.core(t), f.standardInput(t), f.fds(t)
@@ -81,10 +86,12 @@ func TestF9TooManyProcessesOfTheServersUser(t *testing.T) {
 	var old unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NPROC, &old)) // the server has it from here
 	limitProcesses(t, core, serverUID, uint64(f.threads(t)))
+
 	for range 3 {
 		f.requireTooManyProcesses(t, c, refused)
 		require.Equal(t, before, f.ask(t, c, running).PID)
 	}
+
 	c.CloseIdleConnections()
 	f.requireNoMoreFDs(t, fds)
 	limitProcesses(t, core, serverUID, old.Max)
@@ -97,9 +104,11 @@ func TestF9TooManyProcessesOfTheServersUser(t *testing.T) {
 // startFlyingAs starts a server as another user.
 func (s *sandbox) startFlyingAs(t testing.TB, uid int) *flying {
 	t.Helper()
+
 	for _, dir := range []string{s.Tmp, s.Home, filepath.Join(s.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, uid, uid))
 	}
+
 	return startFlyingWith(t, s, func(cmd *exec.Cmd) { cmd.SysProcAttr = as(uid) })
 }
 
@@ -110,11 +119,13 @@ func as(uid int) *syscall.SysProcAttr {
 // threads counts those of the sandbox's processes.
 func (s *sandbox) threads(t testing.TB) (n int) {
 	t.Helper()
+
 	for pid := range s.Processes() {
 		tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
 		require.NoError(t, err)
 		n += len(tasks)
 	}
+
 	return n
 }
 
@@ -148,5 +159,6 @@ func (s *server) standardInput(t testing.TB) string {
 	t.Helper()
 	target, err := os.Readlink(s.proc(t, "fd/0"))
 	require.NoError(t, err)
+
 	return target
 }

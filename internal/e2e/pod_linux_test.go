@@ -57,11 +57,14 @@ func image(t testing.TB, passengerfile string, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
+
 	for i := 0; i+1 < len(files); i += 2 {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, files[i]), []byte(files[i+1]), 0o644))
 	}
+
 	path := filepath.Join(dir, "Passengerfile.json")
 	require.NoError(t, os.WriteFile(path, []byte(passengerfile), 0o644))
+
 	return dir
 }
 
@@ -108,7 +111,12 @@ func newPod(t testing.TB, name, image string, change ...func(*exec.Cmd)) *pod {
 	t.Helper()
 	requirePods(t)
 	d := readObject[deployment](t, "deployment.yaml")
-	p := &pod{t: t, name: name, spec: &d.Spec.Template.Spec, probed: make(chan struct{})}
+	p := &pod{
+		t:      t,
+		name:   name,
+		spec:   &d.Spec.Template.Spec,
+		probed: make(chan struct{}),
+	}
 	p.container = &p.spec.Containers[0]
 	p.server = &server{sandbox: newFlyingSandbox(t), ended: make(chan struct{})}
 	programs, err := tenantBinary()
@@ -122,10 +130,12 @@ func newPod(t testing.TB, name, image string, change ...func(*exec.Cmd)) *pod {
 		if v.EmptyDir.Medium == "Memory" {
 			mode |= os.ModeSticky
 		}
+
 		dir := filepath.Join(p.volumes(), v.Name)
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.Chmod(dir, mode))
 	}
+
 	require.True(t, slices.ContainsFunc(p.container.VolumeMounts, func(m struct {
 		Name      string
 		MountPath string `yaml:"mountPath"`
@@ -139,15 +149,19 @@ func newPod(t testing.TB, name, image string, change ...func(*exec.Cmd)) *pod {
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh")
 	p.cmd.Args = append([]string{
 		"sh", "-ec", podScript + inPod, "sh",
-		p.volumes(), filepath.Dir(programs), image, registry, strconv.Itoa(p.spec.SecurityContext.RunAsUser), passengerIn,
+		p.volumes(), filepath.Dir(programs), image, registry, strconv.Itoa(p.spec.SecurityContext.RunAsUser),
+		passengerIn,
 	}, p.container.Args...)
 	p.cmd.Env = p.environment()
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+
 	p.cmd.WaitDelay = patience
 	for _, f := range change {
 		f(p.cmd)
 	}
+
 	p.run(t)
+
 	return p
 }
 
@@ -157,7 +171,9 @@ func (p *pod) volumes() string { return filepath.Join(p.Dir, "volumes") }
 func (p *pod) environment() []string {
 	_, port, _ := strings.Cut(p.address, ":")
 	env := make([]string, 0, 5+len(p.container.Env))
-	env = append(env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", p.Marker, "PASSENGER_ADDRESS=127.0.0.1", "PASSENGER_PORT="+port)
+
+	env = append(env, "PATH="+os.Getenv("PATH"), "LANG=C.UTF-8", p.Marker, "PASSENGER_ADDRESS=127.0.0.1",
+		"PASSENGER_PORT="+port)
 	for _, e := range p.container.Env {
 		value := e.Value
 		switch e.Name {
@@ -166,8 +182,10 @@ func (p *pod) environment() []string {
 		case "PASSENGER_DRAIN_DELAY":
 			value = strconv.Itoa(p.container.number(p.t, e.Name) / quick)
 		}
+
 		env = append(env, e.Name+"="+value)
 	}
+
 	return env
 }
 
@@ -176,10 +194,12 @@ func (p *pod) environment() []string {
 func (p *pod) exec(ctx context.Context, argv ...string) (output string, err error) {
 	user := strconv.Itoa(p.spec.SecurityContext.RunAsUser)
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
-		"--target", strconv.Itoa(p.cmd.Process.Pid), "--mount", "--pid", "--", "setpriv", "--reuid", user, "--regid", user, "--clear-groups",
+		"--target", strconv.Itoa(p.cmd.Process.Pid), "--mount", "--pid", "--", "setpriv", "--reuid", user, "--regid",
+		user, "--clear-groups",
 	}, argv...)...)
 	cmd.Env = append(p.environment(), "PATH="+imageBin+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
+
 	return string(out), err
 }
 
@@ -192,6 +212,7 @@ func (p *pod) probe(ctx context.Context, by *probe) error {
 	if err != nil {
 		return err
 	}
+
 	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(r)
 	if err != nil {
@@ -201,6 +222,7 @@ func (p *pod) probe(ctx context.Context, by *probe) error {
 	if resp.StatusCode < 200 || resp.StatusCode > 399 {
 		return fmt.Errorf("%s: %s", by.HTTPGet.Path, resp.Status)
 	}
+
 	return nil
 }
 
@@ -215,23 +237,28 @@ func (p *pod) watch(tell observer) {
 	go func() {
 		defer close(p.probed)
 		started := false
+
 		failed := 0
 		for {
 			by := &p.container.ReadinessProbe
 			if !started {
 				by = &p.container.StartupProbe
 			}
+
 			err := p.probe(ctx, by)
 			if ctx.Err() != nil {
 				return
 			}
+
 			failed++
 			if err == nil {
 				started, failed = true, 0
 			}
+
 			if !started || failed == 0 || failed >= by.FailureThreshold {
 				tell(p, err == nil)
 			}
+
 			select {
 			case <-time.After(seconds(by.PeriodSeconds)):
 			case <-p.ended:
@@ -257,10 +284,12 @@ func (p *pod) terminate() error {
 	if err != nil {
 		return err
 	}
+
 	preStop[1] = fmt.Sprint(seconds(n).Seconds())
 	if out, err := p.exec(context.WithoutCancel(p.t.Context()), preStop...); err != nil {
 		return fmt.Errorf("preStop of %s: %w: %s", p.name, err, out)
 	}
+
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -271,9 +300,11 @@ func (p *pod) terminate() error {
 	case <-time.After(time.Duration(p.spec.TerminationGracePeriodSeconds) * time.Second):
 		return errors.Join(fmt.Errorf("the grace period of %s is over: %s", p.name, &p.stderr), p.cmd.Process.Kill())
 	}
+
 	if status := p.cmd.ProcessState.ExitCode(); status != 0 || strings.Contains(p.stderr.String(), "panic") {
 		return fmt.Errorf("%s has ended with status %d: %s", p.name, status, &p.stderr)
 	}
+
 	return p.nothingLeft()
 }
 
@@ -285,14 +316,17 @@ func (p *pod) requireTerminated(t testing.TB) {
 
 func (p *pod) nothingLeft() error {
 	errs := make([]error, 0, 1+len(p.spec.Volumes))
+
 	errs = append(errs, awaited.Within(patience, p.Leftovers))
 	for _, v := range p.spec.Volumes {
 		entries, err := os.ReadDir(filepath.Join(p.volumes(), v.Name))
 		if err == nil && len(entries) > 0 {
 			err = fmt.Errorf("left in the volume %s: %v", v.Name, entries)
 		}
+
 		errs = append(errs, err)
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -303,6 +337,7 @@ func (p *pod) awaitServing(t testing.TB) {
 		if strings.Contains(p.stdout.String(), imageApp+": started in ") {
 			return nil
 		}
+
 		return fmt.Errorf("%s does not serve: %s", p.name, &p.stderr)
 	})
 }
@@ -313,8 +348,10 @@ func (p *pod) zombies(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
+
 	if strings.TrimSpace(out) != "" {
 		return errors.New("zombies: " + out)
 	}
+
 	return nil
 }

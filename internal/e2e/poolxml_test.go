@@ -13,6 +13,7 @@ import (
 // What an application was found to be is shown as if it had been configured.
 func TestPoolXMLShowsWhatWasDetected(t *testing.T) {
 	t.Parallel()
+
 	for name, c := range map[string]struct {
 		language, file, content string
 		args                    []string
@@ -34,7 +35,8 @@ func TestPoolXMLShowsWhatWasDetected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			interpreter := interpreters.Find(t, c.language, map[string]string{"python": "/usr/bin/python3"}[c.language], c.language)
+			interpreter := interpreters.Find(t, c.language, map[string]string{"python": "/usr/bin/python3"}[c.language],
+				c.language)
 			dir := newDir(t, map[string]string{c.file: c.content})
 			flag := map[string]string{"ruby": "--ruby", "python": "--python", "node": "--nodejs"}[c.language]
 			s := start(t, &launch{dir: dir, args: append(c.args, flag, interpreter)})
@@ -42,10 +44,12 @@ func TestPoolXMLShowsWhatWasDetected(t *testing.T) {
 
 			b, err := s.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/pool.xml", nil)
 			require.NoError(t, err)
+
 			xml := string(b)
 			for _, want := range c.want {
 				require.Contains(t, xml, want)
 			}
+
 			require.Equal(t, 2, strings.Count(xml, "<app_type>"), "of the group and among its options")
 			require.Contains(t, xml, "<startup_file>"+dir+"/"+c.file+"</startup_file>")
 			require.Contains(t, xml, "<integration_mode>standalone</integration_mode>")

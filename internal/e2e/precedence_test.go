@@ -12,6 +12,7 @@ import (
 // Each layer of the configuration counts more than those before it.
 func TestPrecedence(t *testing.T) {
 	t.Parallel()
+
 	for _, c := range []struct {
 		name       string
 		home, file string // the configuration files
@@ -26,7 +27,12 @@ func TestPrecedence(t *testing.T) {
 			name: "variable", home: `{"environment": "home"}`, file: `{"environment": "file"}`,
 			env: []string{"PASSENGER_ENVIRONMENT=variable"}, want: "variable",
 		},
-		{name: "empty variable", file: `{"environment": "file"}`, env: []string{"PASSENGER_ENVIRONMENT=", "PASSENGER_MAX_POOL_SIZE="}, want: "file"},
+		{
+			name: "empty variable",
+			file: `{"environment": "file"}`,
+			env:  []string{"PASSENGER_ENVIRONMENT=", "PASSENGER_MAX_POOL_SIZE="},
+			want: "file",
+		},
 		{
 			name: "command line", home: `{"environment": "home"}`, file: `{"environment": "file"}`,
 			env: []string{"PASSENGER_ENVIRONMENT=variable"}, args: []string{"--environment", "line"}, want: "line",
@@ -39,10 +45,12 @@ func TestPrecedence(t *testing.T) {
 			if c.home != "" {
 				writeHome(t, box, c.home)
 			}
+
 			dir := t.TempDir()
 			if c.file != "" {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, "Passengerfile.json"), []byte(c.file), 0o600))
 			}
+
 			s := startIn(t, box, &launch{dir: dir, env: c.env, args: append(testApp(t), c.args...)})
 			require.Contains(t, s.stdout.String(), "Environment:         "+c.want+"\n")
 		})
@@ -54,6 +62,7 @@ func writeHome(t *testing.T, box *sandbox, content string) (dir string) {
 	dir = filepath.Join(box.Home, ".passenger", "standalone")
 	require.NoError(t, os.MkdirAll(dir, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(content), 0o600))
+
 	return dir
 }
 
@@ -61,6 +70,7 @@ func writeHome(t *testing.T, box *sandbox, content string) (dir string) {
 // directory.
 func TestRelativePaths(t *testing.T) {
 	t.Parallel()
+
 	const page = "static page"
 	for _, c := range []struct {
 		name       string
@@ -82,13 +92,21 @@ func TestRelativePaths(t *testing.T) {
 			if c.home {
 				dirs["home"] = writeHome(t, box, content)
 			}
+
 			if c.file {
-				require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(content), 0o600))
+				require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(content),
+					0o600))
 			}
+
 			static := filepath.Join(dirs[c.where], "static")
 			require.NoError(t, os.Mkdir(static, 0o700))
 			require.NoError(t, os.WriteFile(filepath.Join(static, "page.txt"), []byte(page), 0o600))
-			s := startIn(t, box, &launch{dir: dirs["app"], cwd: dirs["cwd"], env: c.env, args: append(testApp(t), c.args...)})
+			s := startIn(t, box, &launch{
+				dir:  dirs["app"],
+				cwd:  dirs["cwd"],
+				env:  c.env,
+				args: append(testApp(t), c.args...),
+			})
 			require.Equal(t, page, s.client(t).get(t, "/page.txt").body)
 		})
 	}
@@ -104,7 +122,12 @@ func TestSocketAndPort(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(dir, "app.sock"))
 
 	cwd := t.TempDir()
-	s = start(t, &launch{dir: dir, cwd: cwd, args: testApp(t), env: []string{"PASSENGER_SOCKET_FILE=env.sock"}})
+	s = start(t, &launch{
+		dir:  dir,
+		cwd:  cwd,
+		args: testApp(t),
+		env:  []string{"PASSENGER_SOCKET_FILE=env.sock"},
+	})
 	require.Equal(t, "unix:"+filepath.Join(cwd, "env.sock"), s.url)
 	require.Contains(t, s.client(t).get(t, "/").body, "app: ")
 }

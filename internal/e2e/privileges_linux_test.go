@@ -37,6 +37,7 @@ func TestCapabilitiesOfCoreAndApplications(t *testing.T) {
 			require.Equal(t, binUID, e.UID, a.name)
 			requireRights(t, e.PID, want)
 		}
+
 		for _, pid := range f.apps(t) { // with preloaders and guards
 			have := rightsOf(t, pid)[0]
 			require.Equal(t, none, have["CapEff"], have["Name"])
@@ -59,9 +60,11 @@ func TestCapabilitiesOfCoreAndApplications(t *testing.T) {
 	// An application may give up more.
 	want := rightsWithout(t, 0)
 	want["NoNewPrivs"] = "1"
+
 	for _, a := range tenants {
 		a.options["no_new_privileges"] = "on"
 	}
+
 	requireTenants(want)
 }
 
@@ -72,6 +75,7 @@ func (s *server) requireOtherCore(t testing.TB, before int) {
 		if slices.Contains(s.Children(s.cmd.Process.Pid), before) || s.core(t) == before {
 			return fmt.Errorf("the core is still %d", before)
 		}
+
 		return nil
 	})
 }
@@ -83,6 +87,7 @@ func TestCapabilitiesWithoutUserSwitching(t *testing.T) {
 	box := newFlyingSandbox(t)
 	f := startFlying(t, box, "--no-user-switching", "--default-user", "bin")
 	requireRights(t, f.core(t), rightsWith(t, ofCore))
+
 	for _, a := range box.kindsOfTenants(t) {
 		e := f.byHTTP(t, a, "/")
 		require.Equal(t, binUID, e.UID)
@@ -114,6 +119,7 @@ func TestNoNewPrivilegesOfAll(t *testing.T) {
 func TestCapabilitiesOfRootsApplication(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
+
 	for _, c := range []struct {
 		name string
 		args []string
@@ -128,6 +134,7 @@ func TestCapabilitiesOfRootsApplication(t *testing.T) {
 			s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), c.args...)})
 			require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 			requireRights(t, s.core(t), rightsWith(t, c.want))
+
 			for _, pid := range s.apps(t) {
 				requireRights(t, pid, rightsWith(t, c.want))
 			}
@@ -144,6 +151,7 @@ func TestAmbientCapabilitiesAreNotInherited(t *testing.T) {
 	if err != nil {
 		interpreters.Missing(t, "setpriv", "setpriv of util-linux is not there")
 	}
+
 	box := newUsersSandbox(t)
 	require.NoError(t, os.Chown(box.Home, binUID, binUID))
 	path, err := tenantBinary()
@@ -163,6 +171,7 @@ func TestAmbientCapabilitiesAreNotInherited(t *testing.T) {
 	requireRights(t, s.cmd.Process.Pid, rights{"CapAmb": netBindService})
 	e := readTenant(t, s.client(t).get(t, "/"))
 	require.Equal(t, binUID, e.UID)
+
 	for _, pid := range []int{s.core(t), e.PID} {
 		requireRights(t, pid, rights{"CapInh": none, "CapPrm": none, "CapEff": none, "CapAmb": none})
 	}
@@ -191,17 +200,20 @@ func childrenOf(t testing.TB, pid int) (children []int) {
 	t.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	require.NoError(t, err)
+
 	for _, list := range lists {
 		text, err := os.ReadFile(list)
 		if err != nil {
 			continue // the thread has ended
 		}
+
 		for field := range strings.FieldsSeq(string(text)) {
 			child, err := strconv.Atoi(field)
 			require.NoError(t, err)
 			children = append(children, child)
 		}
 	}
+
 	return children
 }
 
@@ -210,6 +222,7 @@ func childrenOf(t testing.TB, pid int) (children []int) {
 func TestSyscallFilter(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
+
 	for name, args := range map[string][]string{
 		"setuid programs":   {"--syscall-filter"},
 		"no new privileges": {"--syscall-filter", "--no-new-privileges"},
@@ -220,6 +233,7 @@ func TestSyscallFilter(t *testing.T) {
 			f := startFlying(t, box, args...)
 			filtered := rights{"Seccomp": "2"}
 			requireRights(t, f.core(t), filtered)
+
 			for _, a := range box.kindsOfTenants(t) {
 				for range 3 {
 					e := f.byHTTP(t, a, "/")
@@ -245,6 +259,7 @@ func TestSyscallFilterWithoutRoot(t *testing.T) {
 	s := startIn(t, box, box.asBin(t, "--syscall-filter", "--no-new-privileges"))
 	e := readTenant(t, s.client(t).get(t, "/"))
 	require.Equal(t, binUID, e.UID)
+
 	for _, pid := range []int{s.core(t), e.PID} {
 		requireRights(t, pid, rights{"Seccomp": "2", "NoNewPrivs": "1", "CapEff": none})
 	}
@@ -253,6 +268,7 @@ func TestSyscallFilterWithoutRoot(t *testing.T) {
 // What is no capability is said before anything starts.
 func TestWrongCapability(t *testing.T) {
 	t.Parallel()
+
 	box := newSandbox(t)
 	for args, want := range map[string]string{
 		"cap_everything": `kept_capabilities: "cap_everything" is no capability: use names of capabilities(7) such as CAP_NET_RAW, or all, or none`,
@@ -262,6 +278,7 @@ func TestWrongCapability(t *testing.T) {
 		for name := range strings.SplitSeq(args, ",") {
 			l.args = append(l.args, "--kept-capability", name)
 		}
+
 		out, err := box.command(t.Context(), l).CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), want)
@@ -288,7 +305,8 @@ os.umask(0o077)
 subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
 ` + wsgiTenant
 	a := &tenant{
-		name: "a", root: box.tenantDir(t, "a", binUID, map[string]string{"passenger_wsgi.py": fmt.Sprintf(program, setsid)}),
+		name: "a", root: box.tenantDir(t, "a", binUID,
+			map[string]string{"passenger_wsgi.py": fmt.Sprintf(program, setsid)}),
 		options: map[string]string{"python": python, "spawn_method": "direct"},
 	}
 	e := f.byHTTP(t, a, "/")
@@ -301,24 +319,29 @@ subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
 		if err == nil && !regexp.MustCompile(`"pss": ?[1-9]`).Match(text) {
 			err = fmt.Errorf("the memory that processes have for themselves is not known: %s", text)
 		}
+
 		return err
 	})
 
 	// The directory of its sockets, with what others than root cannot enter.
 	var dir string
-	err = filepath.WalkDir(filepath.Join(f.instance(t).Path, "apps.s"), func(path string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type() == os.ModeSocket {
-			var info fs.FileInfo
-			if info, err = e.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
-				err = fmt.Errorf("%s is not closed: %s", path, info.Mode())
+	err = filepath.WalkDir(filepath.Join(f.instance(t).Path, "apps.s"),
+		func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.Type() == os.ModeSocket {
+				var info fs.FileInfo
+				if info, err = e.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
+					err = fmt.Errorf("%s is not closed: %s", path, info.Mode())
+				}
+
+				dir = filepath.Dir(path)
 			}
-			dir = filepath.Dir(path)
-		}
-		return err
-	})
+
+			return err
+		})
 	require.NoError(t, err)
 	require.NotEmpty(t, dir)
 	requireOwner(t, binUID, dir)
+
 	deep := dir
 	for _, name := range []string{"a", "b", "c"} {
 		deep = filepath.Join(deep, name)
@@ -326,18 +349,22 @@ subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
 		require.NoError(t, os.WriteFile(filepath.Join(deep, "file"), nil, 0o600))
 		require.NoError(t, os.Chown(deep, binUID, binUID))
 	}
+
 	for ; deep != dir; deep = filepath.Dir(deep) {
 		require.NoError(t, os.Chmod(deep, 0))
 	}
+
 	require.NoError(t, os.Chmod(dir, 0o500))
 
-	_, err = f.admin(t, "core_api").Call(t.Context(), http.MethodPost, "/pool/detach_process.json", fmt.Appendf(nil, `{"pid": %d}`, e.PID))
+	_, err = f.admin(t, "core_api").Call(t.Context(), http.MethodPost, "/pool/detach_process.json",
+		fmt.Appendf(nil, `{"pid": %d}`, e.PID))
 	require.NoError(t, err)
 	f.stderr.await(t, "processes that the application had put into the background were killed with it", f.ended)
 	eventually(t, func() error {
 		if _, err := os.Lstat(dir); err == nil {
 			return fmt.Errorf("%s is left", dir)
 		}
+
 		return nil
 	})
 	require.NotContains(t, f.stderr.String(), "level=ERROR")
@@ -359,6 +386,7 @@ def application(environ, start_response):
 `
 	content, err := os.ReadFile(cat)
 	require.NoError(t, err)
+
 	f := startFlying(t, box)
 	for option, want := range map[string]string{
 		"off": fmt.Sprintf("CapEff:\t%s\n", present(t, ofCore)),
@@ -383,6 +411,7 @@ def application(environ, start_response):
 func TestHooksHaveTheCapabilitiesOfTheCore(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
+
 	for name, c := range map[string]struct {
 		args []string
 		want uint64
@@ -403,6 +432,7 @@ func TestHooksHaveTheCapabilitiesOfTheCore(t *testing.T) {
 				status, err = os.ReadFile(result)
 				return err
 			})
+
 			for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
 				require.Contains(t, string(status), set+":\t"+present(t, c.want)+"\n")
 			}

@@ -43,11 +43,13 @@ require('http').createServer((request, response) => {
 // dumpTenants are one of each.
 func (s *sandbox) dumpTenants(t testing.TB) []*tenant {
 	t.Helper()
+
 	tenants := make([]*tenant, 0, len(headerDump))
 	for name, dump := range headerDump {
 		option := map[string]string{"ruby": "ruby", "python": "python", "node": "nodejs"}[dump.language]
 		candidates := map[string][]string{
-			"ruby": {"/usr/bin/ruby", "ruby"}, "python": {"/usr/bin/python3", "python3"}, "node": {"/usr/bin/node", "node"},
+			"ruby": {"/usr/bin/ruby", "ruby"}, "python": {"/usr/bin/python3", "python3"},
+			"node": {"/usr/bin/node", "node"},
 		}[dump.language]
 		tenants = append(tenants, &tenant{
 			name:    name,
@@ -55,6 +57,7 @@ func (s *sandbox) dumpTenants(t testing.TB) []*tenant {
 			options: map[string]string{option: interpreters.Find(t, dump.language, candidates...)},
 		})
 	}
+
 	return tenants
 }
 
@@ -70,8 +73,10 @@ func seen(t testing.TB, w *webServer, a *tenant, header ...string) map[string]st
 		for name, value := range got {
 			named["HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))] = value
 		}
+
 		got = named
 	}
+
 	return got
 }
 
@@ -80,6 +85,7 @@ func seen(t testing.TB, w *webServer, a *tenant, header ...string) map[string]st
 // a trusted proxy's, only these configurations are between it and the application.
 func TestClientsSetNoHeaderOfAProxyBehindWebServers(t *testing.T) {
 	t.Parallel()
+
 	for name, trusts := range map[string]bool{"as documented": false, "all is trusted": true} {
 		for _, kind := range webservers.Kinds() {
 			t.Run(name+", "+kind.File, func(t *testing.T) {
@@ -89,13 +95,16 @@ func TestClientsSetNoHeaderOfAProxyBehindWebServers(t *testing.T) {
 				if trusts {
 					args = []string{"--trusted-proxy", "127.0.0.1"}
 				}
+
 				f := startFlying(t, box, args...)
+
 				tenants := box.dumpTenants(t)
 				for _, a := range tenants {
 					if trusts {
 						a.options["trusted_headers"] = strings.Join(proxyheader.Names(), " ")
 					}
 				}
+
 				w := f.startWebServer(t, kind, tenants)
 				for _, a := range tenants {
 					requireNothingForged(t, w, a)
@@ -107,23 +116,28 @@ func TestClientsSetNoHeaderOfAProxyBehindWebServers(t *testing.T) {
 
 func requireNothingForged(t *testing.T, w *webServer, a *tenant) {
 	t.Helper()
+
 	names := append(proxyheader.Names(), proxyheader.Always()...)
 	for len(names) > 0 { // no more than a handler takes
 		n := min(len(names), 50)
+
 		sent := make([]string, 0, 2*n)
 		for _, name := range names[:n] {
 			value := "evil"
 			if name == "X-Forwarded-Proto" {
 				value = "https"
 			}
+
 			sent = append(sent, name, value)
 		}
+
 		names = names[n:]
 
 		got := seen(t, w, a, sent...)
 		for name, value := range got {
 			require.NotContains(t, value, "evil", "%s sees it in %s", a.name, name)
 		}
+
 		require.NotEqual(t, "https", got["HTTP_X_FORWARDED_PROTO"])
 		require.Empty(t, got["HTTPS"])
 		require.NotContains(t, got["HTTP_X_FORWARDED_FOR"], ",,")
@@ -138,12 +152,15 @@ func requireNothingForged(t *testing.T, w *webServer, a *tenant) {
 // Each configuration says something of each header, at each place that passes requests on.
 func TestConfigurationsOfWebServersNameEveryHeaderOfProxies(t *testing.T) {
 	t.Parallel()
+
 	for _, kind := range webservers.Kinds() {
 		b, err := os.ReadFile(filepath.Join("..", "..", "docs", "webservers", kind.File))
 		require.NoError(t, err)
+
 		text := strings.ToLower(string(b))
 		for _, name := range append(proxyheader.Names(), proxyheader.Always()...) {
 			lower := strings.ToLower(name)
+
 			count := 0
 			for _, form := range []string{
 				"proxy_set_header " + lower + " ", "scgi_param http_" + strings.ReplaceAll(lower, "-", "_") + " ",
@@ -151,10 +168,12 @@ func TestConfigurationsOfWebServersNameEveryHeaderOfProxies(t *testing.T) {
 			} {
 				count += strings.Count(text, form)
 			}
+
 			want := 1
 			if kind.SCGI { // beside the place of WebSockets
 				want = 2
 			}
+
 			require.Equal(t, want, count, "%s has %s", kind.File, name)
 		}
 	}
@@ -163,18 +182,22 @@ func TestConfigurationsOfWebServersNameEveryHeaderOfProxies(t *testing.T) {
 // What the web server's configuration sets, and the application's options name, arrives.
 func TestNamedHeadersOfWebServersReachTheApplication(t *testing.T) {
 	t.Parallel()
+
 	for _, kind := range webservers.Kinds() {
 		if kind.SCGI { // by SCGI the client's address counts
 			continue
 		}
+
 		t.Run(kind.File, func(t *testing.T) {
 			t.Parallel()
 			box := newFlyingSandbox(t)
 			f := startFlying(t, box)
+
 			tenants := box.dumpTenants(t)
 			for _, a := range tenants {
 				a.options["trusted_headers"] = "X-Real-IP"
 			}
+
 			dir := filepath.Join(f.Dir, "web")
 			require.NoError(t, os.Mkdir(dir, 0o755))
 			a := tenants[0]

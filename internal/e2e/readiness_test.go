@@ -42,6 +42,7 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 				len(body.Applications) != 1 || body.Applications[0].Root != m.dir || !want(&body.Applications[0]) {
 				return fmt.Errorf("/readyz: %s: %s", a.Status, a.body)
 			}
+
 			return nil
 		})
 	}
@@ -57,9 +58,11 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 	require.Equal(t, http.StatusOK, status.get(t, "/readyz").StatusCode)
 
 	m.mark("broken")
+
 	for _, pid := range s.apps(t) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	}
+
 	awaitReason(failed)
 	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
 
@@ -69,6 +72,7 @@ func TestReadyMeansThatTheApplicationServes(t *testing.T) {
 		if a := status.get(t, "/readyz"); a.StatusCode != http.StatusOK {
 			return fmt.Errorf("/readyz: %s: %s", a.Status, a.body)
 		}
+
 		return nil
 	})
 	s.stop(t)

@@ -29,20 +29,53 @@ type refusal struct {
 
 var refusals = []refusal{
 	{name: "no application", says: []string{"{dir}", "config.ru", "passenger_wsgi.py", "app.js", "start command"}},
-	{name: "no directory", dir: "{dir}/none", says: []string{"{dir}/none", "does not exist", "name the application's directory"}},
-	{name: "a file", files: map[string]string{"file": ""}, dir: "{dir}/file", says: []string{"{dir}/file", "not a directory"}},
-	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 directories", "one application"}},
-	{name: "command missing", args: []string{"--start-command", "no-such-program --x"}, says: []string{"no-such-program", "not found", "absolute path"}},
-	{name: "command missing in the directory", args: []string{"--start-command", "./none"}, says: []string{"{dir}/none", "not found"}},
-	{name: "command not executable", files: map[string]string{"run": "#!/bin/sh\n"}, args: []string{"--start-command", "./run"}, says: []string{"run", "cannot be executed", "chmod +x"}},
-	{name: "command is a directory", args: []string{"--start-command", "{dir}"}, says: []string{"{dir}", "cannot be executed"}},
-	{name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"}, says: []string{"--start-command", "is not a shell command"}},
-	{name: "interpreter missing", files: map[string]string{"app.js": ""}, args: []string{"--nodejs", "no-such-node"}, says: []string{"no-such-node", "not found", "Install"}},
+	{name: "no directory", dir: "{dir}/none", says: []string{
+		"{dir}/none", "does not exist",
+		"name the application's directory",
+	}},
 	{
-		name: "virtual environment without Python", files: map[string]string{"passenger_wsgi.py": "", "venv/pyvenv.cfg": ""},
-		says: []string{"the virtual environment {dir}/venv cannot be used", "bin/python", "python3 -m venv --clear {dir}/venv"},
+		name: "a file", files: map[string]string{"file": ""}, dir: "{dir}/file",
+		says: []string{"{dir}/file", "not a directory"},
 	},
-	{name: "startup file missing", args: []string{"--app-type", "wsgi", "--startup-file", "none.py"}, says: []string{"none.py", "does not exist"}},
+	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 directories", "one application"}},
+	{
+		name: "command missing", args: []string{"--start-command", "no-such-program --x"},
+		says: []string{"no-such-program", "not found", "absolute path"},
+	},
+	{
+		name: "command missing in the directory", args: []string{"--start-command", "./none"},
+		says: []string{"{dir}/none", "not found"},
+	},
+	{
+		name: "command not executable", files: map[string]string{"run": "#!/bin/sh\n"},
+		args: []string{"--start-command", "./run"}, says: []string{"run", "cannot be executed", "chmod +x"},
+	},
+	{
+		name: "command is a directory", args: []string{"--start-command", "{dir}"},
+		says: []string{"{dir}", "cannot be executed"},
+	},
+	{
+		name: "command with an open quote", args: []string{"--start-command", "sh -c 'x"},
+		says: []string{"--start-command", "is not a shell command"},
+	},
+	{
+		name: "interpreter missing", files: map[string]string{"app.js": ""}, args: []string{"--nodejs", "no-such-node"},
+		says: []string{"no-such-node", "not found", "Install"},
+	},
+	{
+		name: "virtual environment without Python", files: map[string]string{
+			"passenger_wsgi.py": "",
+			"venv/pyvenv.cfg":   "",
+		},
+		says: []string{
+			"the virtual environment {dir}/venv cannot be used", "bin/python",
+			"python3 -m venv --clear {dir}/venv",
+		},
+	},
+	{
+		name: "startup file missing", args: []string{"--app-type", "wsgi", "--startup-file", "none.py"},
+		says: []string{"none.py", "does not exist"},
+	},
 	{name: "unknown type", args: []string{"--app-type", "cobol"}, says: []string{`"cobol"`, "rack", "wsgi", "node"}},
 	{name: "unknown option", args: []string{"--prot", "80"}, says: []string{"--prot", "passenger start --help"}},
 	{name: "unknown short option", args: []string{"-Z"}, says: []string{"-Z", "passenger start --help"}},
@@ -50,45 +83,153 @@ var refusals = []refusal{
 	{name: "port is no number", args: []string{"--port", "http"}, says: []string{"--port", "whole number", `"http"`}},
 	{name: "port out of range", app: true, args: []string{"--port", "65536"}, says: []string{"65536", "from 0"}},
 	{name: "variable without name", args: []string{"--envvar", "=x"}, says: []string{"--envvar", `"=x"`, "NAME=VALUE"}},
-	{name: "address of another host", app: true, args: []string{"--address", "192.0.2.1"}, says: []string{"192.0.2.1", "--address"}},
-	{name: "socket and port", app: true, args: []string{"--socket", "{dir}/s", "--port", "0"}, says: []string{"socket", "port", "the command line", "one or the other"}},
-	{name: "no custom error page", app: true, args: []string{"--custom-error-page", "none.html"}, says: []string{"custom_error_page", "none.html", "no such file"}},
-	{name: "custom error page is a directory", app: true, args: []string{"--custom-error-page", "{dir}"}, says: []string{"custom_error_page is {dir}", "name a file"}},
-	{name: "no directory for reports", app: true, args: []string{"--error-report-dir", "{dir}/none"}, says: []string{"error_report_dir", "{dir}/none", "name a directory that exists"}},
-	{name: "two startup files", args: []string{"-R", "a.ru", "--startup-file", "b.ru"}, says: []string{"rackup", "startup_file", "the command line", "one or the other"}},
-	{name: "rackup of another language", args: []string{"-R", "a.ru", "--app-type", "node"}, says: []string{"rackup", "Ruby", "node"}},
-	{name: "rackup and a command", args: []string{"-R", "a.ru", "--start-command", "x"}, says: []string{"rackup", "start_command", "one or the other"}},
-	{name: "one option twice", args: []string{"--app-start-command", "x", "--start-command", "x"}, says: []string{"--app-start-command", "--start-command", "one or the other"}},
-	{name: "fewer processes than the minimum", app: true, args: []string{"--min-instances", "3", "--max-instances", "2"}, says: []string{"min_instances is 3", "max_instances, which is 2", "raise"}},
-	{name: "negative limit of processes", app: true, args: []string{"--max-instances", "-1"}, says: []string{"max_instances is -1", "0 (no limit)"}},
-	{name: "unanswered requests below 0", app: true, args: []string{"--max-unanswered-requests", "-1"}, says: []string{"max_unanswered_requests is -1", "0 (no limit) or more"}},
-	{name: "no share of the queue", app: true, args: []string{"--max-queue-share", "0"}, says: []string{"max_queue_share is 0", "0.5"}},
-	{name: "share of the queue above all", app: true, args: []string{"--max-queue-share", "1.5"}, says: []string{"max_queue_share is 1.5", "up to 1"}},
-	{name: "negative connections", app: true, args: []string{"--max-connections", "-1"}, says: []string{"max_connections is -1", "at least 1"}},
-	{name: "negative connections of a client", app: true, args: []string{"--max-connections-per-client", "-5"}, says: []string{"max_connections_per_client is -5", "at least 1"}},
-	{name: "jitter above all", app: true, args: []string{"--max-requests-jitter", "1.5"}, says: []string{"max_requests_jitter is 1.5", "from 0 to 1"}},
-	{name: "jitter is no number", app: true, args: []string{"--max-requests-jitter", "some"}, says: []string{"max_requests_jitter", "a number", `"some"`}},
-	{name: "health path without a slash", app: true, args: []string{"--health-path", "up"}, says: []string{`the health path "up"`, "slash"}},
+	{
+		name: "address of another host", app: true, args: []string{"--address", "192.0.2.1"},
+		says: []string{"192.0.2.1", "--address"},
+	},
+	{
+		name: "socket and port", app: true, args: []string{"--socket", "{dir}/s", "--port", "0"},
+		says: []string{"socket", "port", "the command line", "one or the other"},
+	},
+	{
+		name: "no custom error page", app: true, args: []string{"--custom-error-page", "none.html"},
+		says: []string{"custom_error_page", "none.html", "no such file"},
+	},
+	{
+		name: "custom error page is a directory", app: true, args: []string{"--custom-error-page", "{dir}"},
+		says: []string{"custom_error_page is {dir}", "name a file"},
+	},
+	{
+		name: "no directory for reports", app: true, args: []string{"--error-report-dir", "{dir}/none"},
+		says: []string{"error_report_dir", "{dir}/none", "name a directory that exists"},
+	},
+	{
+		name: "two startup files", args: []string{"-R", "a.ru", "--startup-file", "b.ru"},
+		says: []string{"rackup", "startup_file", "the command line", "one or the other"},
+	},
+	{
+		name: "rackup of another language", args: []string{"-R", "a.ru", "--app-type", "node"},
+		says: []string{"rackup", "Ruby", "node"},
+	},
+	{
+		name: "rackup and a command", args: []string{"-R", "a.ru", "--start-command", "x"},
+		says: []string{"rackup", "start_command", "one or the other"},
+	},
+	{
+		name: "one option twice", args: []string{"--app-start-command", "x", "--start-command", "x"},
+		says: []string{"--app-start-command", "--start-command", "one or the other"},
+	},
+	{name: "fewer processes than the minimum", app: true, args: []string{
+		"--min-instances", "3", "--max-instances",
+		"2",
+	}, says: []string{"min_instances is 3", "max_instances, which is 2", "raise"}},
+	{
+		name: "negative limit of processes", app: true, args: []string{"--max-instances", "-1"},
+		says: []string{"max_instances is -1", "0 (no limit)"},
+	},
+	{
+		name: "unanswered requests below 0", app: true, args: []string{"--max-unanswered-requests", "-1"},
+		says: []string{"max_unanswered_requests is -1", "0 (no limit) or more"},
+	},
+	{
+		name: "no share of the queue", app: true, args: []string{"--max-queue-share", "0"},
+		says: []string{"max_queue_share is 0", "0.5"},
+	},
+	{
+		name: "share of the queue above all", app: true, args: []string{"--max-queue-share", "1.5"},
+		says: []string{"max_queue_share is 1.5", "up to 1"},
+	},
+	{
+		name: "negative connections", app: true, args: []string{"--max-connections", "-1"},
+		says: []string{"max_connections is -1", "at least 1"},
+	},
+	{
+		name: "negative connections of a client", app: true, args: []string{"--max-connections-per-client", "-5"},
+		says: []string{"max_connections_per_client is -5", "at least 1"},
+	},
+	{
+		name: "jitter above all", app: true, args: []string{"--max-requests-jitter", "1.5"},
+		says: []string{"max_requests_jitter is 1.5", "from 0 to 1"},
+	},
+	{
+		name: "jitter is no number", app: true, args: []string{"--max-requests-jitter", "some"},
+		says: []string{"max_requests_jitter", "a number", `"some"`},
+	},
+	{
+		name: "health path without a slash", app: true, args: []string{"--health-path", "up"},
+		says: []string{`the health path "up"`, "slash"},
+	},
 	{name: "no status", app: true, args: []string{"--health-status", "ok"}, says: []string{`"ok"`, "200", "599"}},
-	{name: "impossible status", app: true, args: []string{"--health-status", "200,700"}, says: []string{`"700"`, "200", "599"}},
-	{name: "no time for the health check", app: true, args: []string{"--health-timeout", "0"}, says: []string{"health_timeout is 0", "at least 1"}},
-	{name: "health host with a path", app: true, args: []string{"--health-host", "a/b"}, says: []string{`"a/b"`, "host name"}},
-	{name: "warm-up path without a slash", app: true, args: []string{"--warmup-path", "a"}, says: []string{`the warm-up path "a"`, "slash"}},
-	{name: "no such user", app: true, args: []string{"--user", "no-such-user"}, says: []string{"no-such-user", "unknown user"}},
-	{name: "friendly and not", app: true, args: []string{"--friendly-error-pages", "--no-friendly-error-pages"}, says: []string{"friendly_error_pages", "one or the other"}},
-	{name: "turbocaching on and off", app: true, args: []string{"--disable-turbocaching", "--turbocaching"}, says: []string{"disable_turbocaching", "the command line", "one or the other"}},
-	{name: "socket in no directory", app: true, args: []string{"--socket", "{dir}/none/s"}, says: []string{"{dir}/none/s", "check its directory"}},
-	{name: "socket path too long", app: true, args: []string{"--socket", "{dir}/" + strings.Repeat("s", 120)}, says: []string{"sss", "socket file"}},
-	{name: "file is not a socket", app: true, files: map[string]string{"s": "precious"}, args: []string{"--socket", "{dir}/s"}, says: []string{"{dir}/s", "not a socket", "--socket"}},
-	{name: "broken configuration", files: passengerfile("{\n  \"port\": 80,\n  oops\n}"), says: []string{"{dir}/Passengerfile.json", "line 3"}},
-	{name: "configuration cut off", files: passengerfile("{\n  \"port\":"), says: []string{"{dir}/Passengerfile.json", "line 2"}},
+	{
+		name: "impossible status", app: true, args: []string{"--health-status", "200,700"},
+		says: []string{`"700"`, "200", "599"},
+	},
+	{
+		name: "no time for the health check", app: true, args: []string{"--health-timeout", "0"},
+		says: []string{"health_timeout is 0", "at least 1"},
+	},
+	{
+		name: "health host with a path", app: true, args: []string{"--health-host", "a/b"},
+		says: []string{`"a/b"`, "host name"},
+	},
+	{
+		name: "warm-up path without a slash", app: true, args: []string{"--warmup-path", "a"},
+		says: []string{`the warm-up path "a"`, "slash"},
+	},
+	{
+		name: "no such user", app: true, args: []string{"--user", "no-such-user"},
+		says: []string{"no-such-user", "unknown user"},
+	},
+	{
+		name: "friendly and not", app: true, args: []string{"--friendly-error-pages", "--no-friendly-error-pages"},
+		says: []string{"friendly_error_pages", "one or the other"},
+	},
+	{
+		name: "turbocaching on and off", app: true, args: []string{"--disable-turbocaching", "--turbocaching"},
+		says: []string{"disable_turbocaching", "the command line", "one or the other"},
+	},
+	{
+		name: "socket in no directory", app: true, args: []string{"--socket", "{dir}/none/s"},
+		says: []string{"{dir}/none/s", "check its directory"},
+	},
+	{
+		name: "socket path too long", app: true, args: []string{"--socket", "{dir}/" + strings.Repeat("s", 120)},
+		says: []string{"sss", "socket file"},
+	},
+	{
+		name: "file is not a socket", app: true, files: map[string]string{"s": "precious"},
+		args: []string{"--socket", "{dir}/s"}, says: []string{"{dir}/s", "not a socket", "--socket"},
+	},
+	{
+		name: "broken configuration", files: passengerfile("{\n  \"port\": 80,\n  oops\n}"),
+		says: []string{"{dir}/Passengerfile.json", "line 3"},
+	},
+	{name: "configuration cut off", files: passengerfile("{\n  \"port\":"), says: []string{
+		"{dir}/Passengerfile.json",
+		"line 2",
+	}},
 	{name: "configuration is empty", files: passengerfile(""), says: []string{"{dir}/Passengerfile.json"}},
 	{name: "configuration is a list", files: passengerfile("[1]"), says: []string{"{dir}/Passengerfile.json"}},
-	{name: "wrong type of a number", files: passengerfile(`{"port": true}`), says: []string{"{dir}/Passengerfile.json", "port", "whole number"}},
-	{name: "wrong type of a text", files: passengerfile(`{"environment": 5}`), says: []string{"{dir}/Passengerfile.json", "environment", "text"}},
-	{name: "wrong type of an object", files: passengerfile(`{"envvars": "A=1"}`), says: []string{"{dir}/Passengerfile.json", "envvars", "object"}},
-	{name: "wrong type of a command", files: passengerfile(`{"start_command": {"a": 1}}`), says: []string{"{dir}/Passengerfile.json", "start_command"}},
-	{name: "socket and port in a file", files: passengerfile(`{"socket_file": "s", "port": 80}`), says: []string{"{dir}/Passengerfile.json", "one or the other"}},
+	{name: "wrong type of a number", files: passengerfile(`{"port": true}`), says: []string{
+		"{dir}/Passengerfile.json",
+		"port", "whole number",
+	}},
+	{
+		name: "wrong type of a text", files: passengerfile(`{"environment": 5}`),
+		says: []string{"{dir}/Passengerfile.json", "environment", "text"},
+	},
+	{
+		name: "wrong type of an object", files: passengerfile(`{"envvars": "A=1"}`),
+		says: []string{"{dir}/Passengerfile.json", "envvars", "object"},
+	},
+	{
+		name: "wrong type of a command", files: passengerfile(`{"start_command": {"a": 1}}`),
+		says: []string{"{dir}/Passengerfile.json", "start_command"},
+	},
+	{
+		name: "socket and port in a file", files: passengerfile(`{"socket_file": "s", "port": 80}`),
+		says: []string{"{dir}/Passengerfile.json", "one or the other"},
+	},
 }
 
 func passengerfile(content string) map[string]string {
@@ -97,6 +238,7 @@ func passengerfile(content string) map[string]string {
 
 func TestRefusal(t *testing.T) {
 	t.Parallel()
+
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
@@ -106,16 +248,20 @@ func TestRefusal(t *testing.T) {
 			if r.dir != "" {
 				l.dir = in.Replace(r.dir)
 			}
+
 			for _, arg := range r.args {
 				l.args = append(l.args, in.Replace(arg))
 			}
+
 			if r.app {
 				l.args = append(l.args, testApp(t)...)
 			}
+
 			line := refuse(t, &l)
 			for _, part := range r.says {
 				require.Contains(t, line, in.Replace(part))
 			}
+
 			for name, content := range r.files {
 				b, err := os.ReadFile(filepath.Join(dir, name))
 				require.NoError(t, err)
@@ -129,6 +275,7 @@ func TestSeveralFaults(t *testing.T) {
 	t.Parallel()
 	lines := refuseLines(t, &launch{dir: t.TempDir(), args: []string{"--port", "-1", "--start-timeout", "0"}})
 	require.Len(t, lines, 3)
+
 	for i, part := range []string{"port -1", "start_timeout is 0", "no application"} {
 		require.Contains(t, lines[i], part)
 	}
@@ -139,6 +286,7 @@ func refuse(t *testing.T, l *launch) string {
 	t.Helper()
 	lines := refuseLines(t, l)
 	require.Len(t, lines, 1)
+
 	return lines[0]
 }
 
@@ -157,22 +305,26 @@ func refuseLines(t *testing.T, l *launch) []string {
 	box.requireClean(t)
 	text, whole := strings.CutSuffix(stderr.String(), "\n")
 	require.True(t, whole)
+
 	lines := strings.Split(text, "\n")
 	for _, line := range lines {
 		require.True(t, strings.HasPrefix(line, "passenger: "), line)
 	}
+
 	return lines
 }
 
 // newDir returns a directory with files in it, by their paths.
 func newDir(t testing.TB, files map[string]string) string {
 	t.Helper()
+
 	dir := t.TempDir()
 	for name, content := range files {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	}
+
 	return dir
 }
 
@@ -216,5 +368,6 @@ func TestUnknownKeyIsAWarning(t *testing.T) {
 	dir := newDir(t, passengerfile(`{"environment": "staging", "colour": "blue"}`))
 	s := start(t, &launch{dir: dir, args: testApp(t)})
 	require.Contains(t, s.stdout.String(), "Environment:         staging\n")
-	s.stderr.await(t, `passenger: warning: unknown option "colour" in `+filepath.Join(dir, "Passengerfile.json")+" is ignored\n", s.ended)
+	s.stderr.await(t, `passenger: warning: unknown option "colour" in `+filepath.Join(dir, "Passengerfile.json")+
+		" is ignored\n", s.ended)
 }

@@ -46,6 +46,7 @@ func (k *releaseKind) patience() int {
 	if k.name == "command" {
 		return 1
 	}
+
 	return 2
 }
 
@@ -61,10 +62,12 @@ func (k *releaseKind) write(t testing.TB, dir, page string, n int, f fault) {
 	if f != noFault {
 		texts[k.faults[f].file] = k.faults[f].text
 	}
+
 	for name, text := range texts {
 		text = strings.NewReplacer("RELEASE", fmt.Sprint(n), "PAGE", page).Replace(text)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
+
 	if k.name == "go" {
 		self, err := os.Executable()
 		require.NoError(t, err)
@@ -144,7 +147,10 @@ var releaseKinds = []releaseKind{
 		files: map[string]string{"config.ru": rackRelease, "pages.rb": "def page = \"PAGE\"\n"},
 		faults: map[fault]releaseFault{
 			bootFault: {"config.ru", "require 'senatra'\n", []string{"config.ru:1", "senatra"}},
-			wellFault: {"config.ru", "run lambda { |_| [503, {}, ['the migrations are missing']] }\n", []string{"GET /up", "503", "the migrations are missing"}},
+			wellFault: {
+				"config.ru", "run lambda { |_| [503, {}, ['the migrations are missing']] }\n",
+				[]string{"GET /up", "503", "the migrations are missing"},
+			},
 			lazyFault: {"pages.rb", "require 'senatra'\n", []string{"GET /", "500"}},
 		},
 	},
@@ -154,7 +160,10 @@ var releaseKinds = []releaseKind{
 		files: map[string]string{"passenger_wsgi.py": wsgiRelease, "pages.py": "page = 'PAGE'\n"},
 		faults: map[fault]releaseFault{
 			bootFault: {"passenger_wsgi.py", "import flusk\n", []string{"passenger_wsgi.py\", line 1", "flusk"}},
-			wellFault: {"passenger_wsgi.py", strings.Replace(wsgiRelease, "'well'", "1", 1), []string{"GET /up", "500"}},
+			wellFault: {
+				"passenger_wsgi.py", strings.Replace(wsgiRelease, "'well'", "1", 1),
+				[]string{"GET /up", "500"},
+			},
 			lazyFault: {"pages.py", "import flusk\n", []string{"GET /", "500"}},
 		},
 	},
@@ -165,7 +174,8 @@ var releaseKinds = []releaseKind{
 		faults: map[fault]releaseFault{
 			bootFault: {"app.js", "require('expres')\n", []string{"app.js:1", "Cannot find module 'expres'"}},
 			wellFault: {
-				"app.js", "require('http').createServer((_, res) => { res.statusCode = 503; res.end('no database') }).listen(3000)\n",
+				"app.js", "require('http').createServer((_, res) => { res.statusCode = 503; res.end('no database') " +
+					"}).listen(3000)\n",
 				[]string{"GET /up", "503", "no database"},
 			},
 			lazyFault: {"pages.js", "require('expres')\n", []string{"GET /", "500"}},
@@ -174,7 +184,10 @@ var releaseKinds = []releaseKind{
 	{
 		name: "go",
 		args: func(testing.TB) []string {
-			return []string{"--start-command", "./server", "--envvar", releaseVar + "=1", "--envvar", "GORACE=atexit_sleep_ms=0"}
+			return []string{
+				"--start-command", "./server", "--envvar", releaseVar + "=1", "--envvar",
+				"GORACE=atexit_sleep_ms=0",
+			}
 		},
 		files: map[string]string{"boot": "", "up": "well", "page": "PAGE"},
 		faults: map[fault]releaseFault{
@@ -187,12 +200,16 @@ var releaseKinds = []releaseKind{
 		name: "command",
 		args: func(t testing.TB) []string {
 			t.Helper()
-			return []string{"--start-command", interpreters.Find(t, "python", "/usr/bin/python3", "python3") + " server.py", "--start-timeout", "8"}
+			return []string{"--start-command", interpreters.Find(t, "python", "/usr/bin/python3", "python3") +
+				" server.py", "--start-timeout", "8"}
 		},
 		files: map[string]string{"server.py": commandRelease, "pages.py": "page = 'PAGE'\n"},
 		faults: map[fault]releaseFault{
 			bootFault: {"server.py", "import flusk\n", []string{"server.py\", line 1", "flusk"}},
-			wellFault: {"server.py", strings.Replace(commandRelease, "200, 'well'", "503, 'no database'", 1), []string{"GET /up", "503"}},
+			wellFault: {
+				"server.py", strings.Replace(commandRelease, "200, 'well'", "503, 'no database'", 1),
+				[]string{"GET /up", "503"},
+			},
 			lazyFault: {"pages.py", "import flusk\n", []string{"GET /", "500"}},
 		},
 	},
@@ -204,20 +221,24 @@ func playRelease() (status int) {
 		fmt.Fprintln(os.Stderr, string(text))
 		return 3
 	}
+
 	err := goapp.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, missing := "page", http.StatusInternalServerError
 		if r.URL.Path == "/up" {
 			name, missing = "up", http.StatusServiceUnavailable
 		}
+
 		text, err := os.ReadFile(name)
 		if err != nil || len(text) == 0 {
 			w.WriteHeader(missing)
 		}
+
 		_, _ = w.Write(text) // the client may have gone
 	}))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return 0
 }

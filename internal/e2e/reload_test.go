@@ -20,6 +20,7 @@ func (s *server) reload(t testing.TB) (string, error) {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
 	cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
+
 	return string(out), err
 }
 
@@ -36,6 +37,7 @@ func TestG12BadConfigurationOnReload(t *testing.T) {
 	writePassengerfile(t, dir, `{"min_instances": 1}`)
 	s := start(t, &launch{dir: dir, args: testApp(t)})
 	s.requireApps(t, 1)
+
 	core, apps := s.core(t), s.apps(t)
 	for _, wrong := range []struct{ text, told string }{
 		{"{\n  \"min_instances\": 2,\n  \"max_pool_size\" 3\n}", "Passengerfile.json, line 3, is not valid"},
@@ -49,6 +51,7 @@ func TestG12BadConfigurationOnReload(t *testing.T) {
 		require.Error(t, err, wrong.text)
 		require.Contains(t, out, wrong.told)
 	}
+
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, apps, s.apps(t))
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
@@ -87,6 +90,7 @@ func TestReload(t *testing.T) {
 		if err == nil && strings.Count(string(text), "* PID") < 2 {
 			err = errors.New("the new processes are not all there")
 		}
+
 		return err
 	})
 	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))

@@ -30,19 +30,24 @@ func rightsOf(t testing.TB, pid int) (threads []rights) {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	require.NoError(t, err)
+
 	for _, file := range files {
 		status, err := os.ReadFile(file)
 		if err != nil {
 			continue // it has ended
 		}
+
 		r := rights{}
 		for line := range strings.Lines(string(status)) {
 			name, value, _ := strings.Cut(line, ":")
 			r[name] = strings.TrimSpace(value)
 		}
+
 		threads = append(threads, r)
 	}
+
 	require.NotEmpty(t, threads)
+
 	return threads
 }
 
@@ -50,6 +55,7 @@ func rightsOf(t testing.TB, pid int) (threads []rights) {
 // programs have less.
 func requireRights(t testing.TB, pid int, want rights) {
 	t.Helper()
+
 	for _, have := range rightsOf(t, pid) {
 		for name, value := range want {
 			switch {
@@ -68,6 +74,7 @@ func bits(t testing.TB, set string) uint64 {
 	t.Helper()
 	n, err := strconv.ParseUint(set, 16, 64)
 	require.NoError(t, err)
+
 	return n
 }
 
@@ -90,6 +97,7 @@ func rightsWithout(t testing.TB, bound uint64) rights {
 	t.Helper()
 	r := rightsWith(t, 0)
 	r["CapBnd"] = present(t, bound)
+
 	return r
 }
 
@@ -119,24 +127,29 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever(
 			})
 		}
 	}
+
 	if python := found("/usr/bin/python3"); python != "" {
 		for _, method := range []string{"smart", "direct"} {
 			tenants = append(tenants, &tenant{
-				name: "wsgi-" + method, root: s.tenantDir(t, "wsgi-"+method, binUID, map[string]string{"passenger_wsgi.py": wsgiTenant}),
+				name: "wsgi-" + method, root: s.tenantDir(t, "wsgi-"+method, binUID,
+					map[string]string{"passenger_wsgi.py": wsgiTenant}),
 				options: map[string]string{"python": python, "spawn_method": method},
 			})
 		}
+
 		tenants = append(tenants, &tenant{
 			name: "plain", root: s.tenantDir(t, "plain", binUID, map[string]string{"serve.py": plain}),
 			options: map[string]string{"app_start_command": python + " serve.py"},
 		})
 	}
+
 	if path := found("/usr/bin/node"); path != "" {
 		tenants = append(tenants, &tenant{
 			name: "node", root: s.tenantDir(t, "node", binUID, map[string]string{"app.js": node}),
 			options: map[string]string{"nodejs": path},
 		})
 	}
+
 	return tenants
 }
 
@@ -146,5 +159,6 @@ func found(path string) string {
 	if err != nil {
 		return ""
 	}
+
 	return found
 }

@@ -22,6 +22,7 @@ func TestRollingRestartsUnderLoad(t *testing.T) {
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		restarts = 100
 	}
+
 	const clients = 8
 	dir := t.TempDir()
 	s := start(t, &launch{dir: dir, args: append(testApp(t), "--min-instances", "2", "--max-pool-size", "4")})
@@ -29,16 +30,23 @@ func TestRollingRestartsUnderLoad(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789abcdef"), 1024)
 	l := s.load(t, clients, func(ctx context.Context, c *client) error { return post(ctx, c, body) })
 	admin := s.admin(t, instancedir.CoreAPI)
+
 	seen := map[int]bool{}
 	for range restarts {
-		restarted, err := admin.Restart(t.Context(), dir+" (development)", apiserver.RestartOptions{Method: "rolling", Wait: true})
+		restarted, err := admin.Restart(t.Context(), dir+" (development)", apiserver.RestartOptions{
+			Method: "rolling",
+			Wait:   true,
+		})
 		require.NoError(t, err)
 		require.True(t, restarted)
+
 		for _, pid := range s.apps(t) {
 			seen[pid] = true
 		}
+
 		l.progress(t, 50)
 	}
+
 	l.requireNoneLost(t)
 	require.GreaterOrEqual(t, len(seen), 2*restarts, "not all processes were replaced")
 	t.Logf("%d restarts, %d requests", restarts, l.served.Load())
@@ -50,9 +58,11 @@ func post(ctx context.Context, c *client, body []byte) error {
 	if err != nil {
 		return err
 	}
+
 	a, err := c.do(req)
 	if err == nil && (a.StatusCode != http.StatusOK || a.body != fmt.Sprint(len(body))) {
 		err = fmt.Errorf("answered with %s: %.200s", a.Status, a.body)
 	}
+
 	return err
 }

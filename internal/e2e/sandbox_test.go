@@ -46,16 +46,19 @@ func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
 	if l.dir != "" {
 		args = append(args, l.dir)
 	}
+
 	cmd := exec.CommandContext(ctx, filepath.Join(built, "passenger"), append(args, l.args...)...)
 	cmd.Dir = l.cwd
 	if cmd.Dir == "" {
 		cmd.Dir = s.Dir
 	}
+
 	cmd.Env = append(s.Env(), l.env...)
 	cmd.WaitDelay = patience
 	if l.change != nil {
 		l.change(cmd)
 	}
+
 	return cmd
 }
 

@@ -26,17 +26,24 @@ func (s *sandbox) sendingTenant(t testing.TB, name string) *tenant {
 	t.Helper()
 	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
 	files := map[string]string{"passenger_wsgi.py": sendingApp, "public/private.txt": "a private file"}
-	return &tenant{name: name, root: s.tenantDir(t, name, daemonUID, files), options: map[string]string{"python": python}}
+
+	return &tenant{
+		name:    name,
+		root:    s.tenantDir(t, name, daemonUID, files),
+		options: map[string]string{"python": python},
+	}
 }
 
 // nginx sends what the application names, where Flying is not told to; and where it is,
 // it does so itself.
 func TestFilesThatApplicationsNameAreSentByNginx(t *testing.T) {
 	t.Parallel()
+
 	for _, kind := range webservers.Kinds() {
 		if kind.Apache {
 			continue
 		}
+
 		t.Run(kind.File, func(t *testing.T) {
 			t.Parallel()
 			box := newFlyingSandbox(t)
@@ -53,9 +60,12 @@ func TestFilesThatApplicationsNameAreSentByNginx(t *testing.T) {
 					if _, rest, ok := strings.Cut(site, "map $http_upgrade"); ok && i > 0 {
 						_, site, _ = strings.Cut(rest, "}\n")
 					}
-					internal := fmt.Sprintf("location /private/ { internal; alias %s/public/; }\n    location @shop {", a.root)
+
+					internal := fmt.Sprintf("location /private/ { internal; alias %s/public/; }\n    location @shop {",
+						a.root)
 					sites.WriteString(strings.Replace(site, "location @shop {", internal, 1))
 				}
+
 				return sites.String()
 			})}
 
@@ -63,7 +73,8 @@ func TestFilesThatApplicationsNameAreSentByNginx(t *testing.T) {
 			require.Equal(t, http.StatusOK, sent.StatusCode)
 			require.Equal(t, "a private file", sent.body)
 			require.NotContains(t, sent.Header, "X-Accel-Redirect")
-			require.Equal(t, http.StatusNotFound, w.client(front).get(t, "/X-Accel-Redirect?/private/none.txt").StatusCode)
+			require.Equal(t, http.StatusNotFound,
+				w.client(front).get(t, "/X-Accel-Redirect?/private/none.txt").StatusCode)
 
 			sent = w.client(own).get(t, "/X-Sendfile?"+filepath.Join(own.root, "public", "private.txt"))
 			require.Equal(t, "a private file", sent.body)
@@ -74,6 +85,7 @@ func TestFilesThatApplicationsNameAreSentByNginx(t *testing.T) {
 				sent = w.client(off).get(t, "/X-Accel-Redirect?/private/private.txt")
 				require.Empty(t, sent.body)
 			}
+
 			f.stderr.await(t, "set sendfile to proxy", f.ended)
 			require.Equal(t, 1, strings.Count(f.stderr.String(), "set sendfile to proxy"))
 		})
@@ -86,14 +98,17 @@ func TestFilesThatApplicationsNameGoToTheServerInFrontByOption(t *testing.T) {
 	interpreters.Find(t, "python", "python3")
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "passenger_wsgi.py"), []byte(sendingApp), 0o644))
+
 	for value, passes := range map[string]bool{"auto": false, "self": false, "proxy": true} {
 		t.Run(value, func(t *testing.T) {
 			t.Parallel()
+
 			s := start(t, &launch{dir: dir, args: []string{"--sendfile", value}})
 			for _, name := range []string{"X-Sendfile", "X-Accel-Redirect"} {
 				answer := s.client(t).get(t, "/"+name+"?/some/file")
 				require.Equal(t, passes, answer.Header.Get(name) == "/some/file", name)
 			}
+
 			if !passes {
 				s.stderr.await(t, "accel_redirect", s.ended)
 			}
@@ -104,17 +119,27 @@ func TestFilesThatApplicationsNameGoToTheServerInFrontByOption(t *testing.T) {
 // Each option says in a sentence what is wrong with it.
 func TestOptionsOfProxiesAreChecked(t *testing.T) {
 	t.Parallel()
+
 	dir := t.TempDir()
 	for _, row := range []struct {
 		args []string
 		says string
 	}{
-		{[]string{"--trusted-header", "X-Forwrded-Host"}, `trusted_headers: "X-Forwrded-Host" is no header that applications believe of proxies: use one of Forwarded, `},
+		{
+			[]string{"--trusted-header", "X-Forwrded-Host"},
+			`trusted_headers: "X-Forwrded-Host" is no header that applications believe of proxies: use one of Forwarded, `,
+		},
 		{[]string{"--sendfile", "nginx"}, `sendfile is "nginx": use auto, self or proxy`},
 		{[]string{"--sendfile", "proxy", "--sendfile-root", dir}, "leave these out, or set sendfile to self"},
-		{[]string{"--proxy-protocol", "localhost"}, `proxy_protocol: "localhost" is neither an address nor a prefix like 10.0.0.0/8, nor unix`},
+		{
+			[]string{"--proxy-protocol", "localhost"},
+			`proxy_protocol: "localhost" is neither an address nor a prefix like 10.0.0.0/8, nor unix`,
+		},
 		{[]string{"--proxy-protocol", "unix"}, "there is no socket file: name the networks of the proxies"},
-		{[]string{"--proxy-protocol", "127.0.0.1", "--socket", filepath.Join(dir, "s")}, "nobody can connect to the socket file"},
+		{
+			[]string{"--proxy-protocol", "127.0.0.1", "--socket", filepath.Join(dir, "s")},
+			"nobody can connect to the socket file",
+		},
 	} {
 		box := newSandbox(t)
 		out, err := box.command(t.Context(), &launch{dir: dir, args: append(testApp(t), row.args...)}).CombinedOutput()

@@ -45,14 +45,17 @@ func startIn(t testing.TB, box *sandbox, l *launch) *server {
 	t.Helper()
 	s := &server{sandbox: box, ended: make(chan struct{})}
 	s.cmd = s.command(context.WithoutCancel(t.Context()), l)
-	if !strings.Contains(strings.Join(l.args, " "), "--socket") && !strings.Contains(strings.Join(l.env, " "), "PASSENGER_SOCKET") {
+	if !strings.Contains(strings.Join(l.args, " "), "--socket") && !strings.Contains(strings.Join(l.env, " "),
+		"PASSENGER_SOCKET") {
 		s.cmd.Args = append(s.cmd.Args, "--address", "127.0.0.1", "--port", "0")
 	}
+
 	s.run(t)
 	s.stdout.await(t, "You can stop it", s.ended)
 	banner := accessible.FindStringSubmatch(s.stdout.String())
 	require.NotNil(t, banner, "%s", &s.stdout)
 	s.url = strings.TrimSuffix(banner[1], "/")
+
 	return s
 }
 
@@ -71,6 +74,7 @@ func (s *server) run(t testing.TB) {
 		if !s.judged {
 			s.stop(t)
 		}
+
 		if t.Failed() {
 			t.Logf("stdout:\n%s\nstderr:\n%.20000s", &s.stdout, &s.stderr)
 		}
@@ -89,12 +93,14 @@ func (s *server) stop(t testing.TB) {
 // requireExit waits for the end of the server and checks that nothing is left.
 func (s *server) requireExit(t testing.TB, status int) {
 	t.Helper()
+
 	s.judged = true
 	select {
 	case <-s.ended:
 	case <-time.After(deadline):
 		require.FailNow(t, "the server does not end", "%s", &s.stderr)
 	}
+
 	require.Equal(t, status, s.cmd.ProcessState.ExitCode(), "%v\n%s", s.cmd.ProcessState, &s.stderr)
 	s.requireClean(t)
 }
@@ -111,8 +117,10 @@ func (s *server) core(t testing.TB) (core int) {
 		if core = s.Core(s.cmd.Process.Pid); core == 0 {
 			return errors.New("the watchdog has no core")
 		}
+
 		return nil
 	})
+
 	return core
 }
 
@@ -122,6 +130,7 @@ func (s *server) servingCore(t testing.TB) int {
 	t.Helper()
 	pid, err := strconv.Atoi(string(readFile(t, filepath.Join(s.instance(t).Path, "core.pid"))))
 	require.NoError(t, err)
+
 	return pid
 }
 
@@ -136,6 +145,7 @@ func (s *server) fds(t testing.TB) int {
 	t.Helper()
 	entries, err := os.ReadDir(s.proc(t, "fd"))
 	require.NoError(t, err)
+
 	return len(entries)
 }
 
@@ -147,6 +157,7 @@ func (s *server) requireNoMoreFDs(t testing.TB, before int) {
 		if now := s.fds(t); now > before+2 {
 			return fmt.Errorf("%d file descriptors are open, %d were before", now, before)
 		}
+
 		return nil
 	})
 }
@@ -160,6 +171,7 @@ func (s *server) peakMemory(t testing.TB) int {
 	require.NotNil(t, m)
 	kB, err := strconv.Atoi(string(m[1]))
 	require.NoError(t, err)
+
 	return kB >> 10
 }
 

@@ -32,10 +32,12 @@ func TestShutdownLosesNothing(t *testing.T) {
 	const requests = 1000
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--max-request-queue-size", "0")})
 	c := s.client(t)
+
 	answers := make([]<-chan answered, requests)
 	for i := range answers {
 		answers[i] = c.background(t, "/hold?"+strconv.Itoa(i))
 	}
+
 	s.stderr.await(t, heldText(requests), s.ended)
 	apps := s.apps(t)
 	require.Len(t, apps, 1)
@@ -43,12 +45,14 @@ func TestShutdownLosesNothing(t *testing.T) {
 	s.stdout.await(t, stopping, s.ended)
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
+
 	for _, ch := range answers {
 		a := <-ch
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, strconv.Itoa(apps[0]), a.body)
 	}
+
 	s.requireExit(t, 0)
 	require.Contains(t, s.stdout.String(), "Stopped.")
 }
@@ -58,10 +62,12 @@ func TestShutdownLosesNothing(t *testing.T) {
 func TestShutdownServesTheQueue(t *testing.T) {
 	t.Parallel()
 	const requests = 100
+
 	args := append(binaryArgs(t), "--max-pool-size", "1", "--max-request-queue-size", "0")
 	for name, value := range testapp.Env("http", "concurrency=1") {
 		args = append(args, "--envvar", name+"="+value)
 	}
+
 	s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: args})
 	require.Equal(t, "hello", s.client(t).get(t, "/").body)
 	pid := s.apps(t)[0]
@@ -69,25 +75,30 @@ func TestShutdownServesTheQueue(t *testing.T) {
 	c := s.client(t)
 	var unsent sync.WaitGroup
 	unsent.Add(requests)
+
 	answers := make([]<-chan answered, requests)
 	for i := range answers {
 		answers[i] = c.background(t, "/", &httptrace.ClientTrace{
 			WroteRequest: func(httptrace.WroteRequestInfo) { unsent.Done() },
 		})
 	}
+
 	unsent.Wait()
 	s.requireRead(t, requests)
+
 	// What was read is handled before this is.
 	require.Equal(t, "static", s.client(t).get(t, "/page.txt").body)
 	s.signal(t, syscall.SIGTERM)
 	s.stdout.await(t, stopping, s.ended)
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+
 	for _, ch := range answers {
 		a := <-ch
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	}
+
 	s.requireExit(t, 0)
 }
 
@@ -99,9 +110,11 @@ func requireRefused(t *testing.T, s *server) {
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return nil
 		}
+
 		if err == nil {
 			err = conn.Close()
 		}
+
 		return errors.Join(errors.New("the server accepts connections"), err)
 	})
 }
@@ -119,22 +132,27 @@ func (s *server) requireRead(t *testing.T, connections int) {
 		if err != nil {
 			return err
 		}
+
 		read := 0
 		for line := range strings.Lines(string(table)) {
 			// Number, local, remote, state (1 is established), queues, ...
-			if f := strings.Fields(line); len(f) > 4 && f[1] == local && f[3] == "01" && strings.HasSuffix(f[4], ":00000000") {
+			if f := strings.Fields(line); len(f) > 4 && f[1] == local && f[3] == "01" &&
+				strings.HasSuffix(f[4], ":00000000") {
 				read++
 			}
 		}
+
 		if read < connections {
 			return fmt.Errorf("%d requests of %d have been read", read, connections)
 		}
+
 		return nil
 	})
 }
 
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
+
 	for name, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -143,11 +161,13 @@ func TestSecondSignal(t *testing.T) {
 			s.stderr.await(t, heldText(1), s.ended)
 			s.signal(t, sig)
 			s.stdout.await(t, stopping, s.ended)
+
 			select {
 			case <-s.ended:
 				require.Fail(t, "the first signal ended a request")
 			default:
 			}
+
 			began := time.Now()
 			s.signal(t, sig)
 			s.requireExit(t, 1)
@@ -163,10 +183,12 @@ func TestSecondSignal(t *testing.T) {
 // An application that listens to nothing is killed then.
 func TestSecondSignalKills(t *testing.T) {
 	t.Parallel()
+
 	args := binaryArgs(t)
 	for name, value := range testapp.Env("stubborn") {
 		args = append(args, "--envvar", name+"="+value)
 	}
+
 	s := start(t, &launch{dir: t.TempDir(), args: args})
 	require.Equal(t, "hello", s.client(t).get(t, "/").body)
 	s.signal(t, syscall.SIGTERM)
@@ -192,6 +214,7 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 			t.Cleanup(func() { _ = conn.Close() })
 			conns[i] = conn
 		}
+
 		return conns
 	}
 	silent := connect()
@@ -201,6 +224,7 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 	s.signal(t, syscall.SIGTERM)
 	s.signal(t, syscall.SIGCONT)
 	s.stdout.await(t, stopping, s.ended)
+
 	for _, conn := range append(silent, queued...) {
 		_, err := io.WriteString(conn, "GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
@@ -209,5 +233,6 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.NoError(t, resp.Body.Close())
 	}
+
 	s.requireExit(t, 0)
 }

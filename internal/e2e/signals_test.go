@@ -16,6 +16,7 @@ func TestE15CtrlC(t *testing.T) {
 	s.client(t).get(t, "/")
 	group, err := syscall.Getpgid(s.cmd.Process.Pid)
 	require.NoError(t, err)
+
 	for _, pid := range append(s.apps(t), s.core(t)) {
 		other, err := syscall.Getpgid(pid)
 		require.NoError(t, err)
@@ -29,14 +30,19 @@ func TestF10SignalStorm(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	c := s.client(t)
 	c.get(t, "/")
+
 	core, app := s.core(t), s.apps(t)[0]
 	for range 1000 {
 		for _, pid := range []int{s.cmd.Process.Pid, core} {
-			for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGCONT} {
+			for _, sig := range []syscall.Signal{
+				syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGURG, syscall.SIGPIPE,
+				syscall.SIGCONT,
+			} {
 				require.NoError(t, syscall.Kill(pid, sig))
 			}
 		}
 	}
+
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, []int{app}, s.apps(t))
@@ -48,7 +54,10 @@ func TestF13ClosedStandardFiles(t *testing.T) {
 	port := freePort(t)
 	box := newSandbox(t)
 	s := &server{sandbox: box, ended: make(chan struct{}), url: "http://127.0.0.1:" + port}
-	s.cmd = box.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", port)})
+	s.cmd = box.command(context.WithoutCancel(t.Context()), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--address", "127.0.0.1", "--port", port),
+	})
 	s.cmd.Args = append([]string{"/bin/sh", "-c", `exec "$@" <&- >&- 2>&-`, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
 	s.cmd.Path = "/bin/sh"
 	s.run(t)

@@ -42,12 +42,14 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 
 	// The readers go when it serves.
 	var banner []byte
+
 	buf := make([]byte, 4096)
 	for !strings.Contains(string(banner), "You can stop it") {
 		n, err := readOut.Read(buf)
 		require.NoError(t, err)
 		banner = append(banner, buf[:n]...)
 	}
+
 	found := accessible.FindSubmatch(banner)
 	require.NotNil(t, found)
 	s.url = strings.TrimSuffix(string(found[1]), "/")
@@ -58,11 +60,13 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 
 	print := func() {
 		t.Helper()
+
 		for range 20 {
 			require.Equal(t, 200, c.get(t, "/print?lost").StatusCode)
 		}
 	}
 	print()
+
 	core := s.core(t)
 	for _, pid := range append(s.apps(t), core) {
 		require.False(t, ignoresSIGPIPE(t, pid), "the process %d", pid)
@@ -74,6 +78,7 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 		if now := s.Core(s.cmd.Process.Pid); now == 0 || now == core {
 			return fmt.Errorf("the core is %d, as before", now)
 		}
+
 		return nil
 	})
 	print()
@@ -85,6 +90,7 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 		if now := s.Core(s.cmd.Process.Pid); now == 0 || now == core {
 			return fmt.Errorf("the core is %d, as before", now)
 		}
+
 		return nil
 	})
 	print()
@@ -145,6 +151,7 @@ func ignoresSIGPIPE(t *testing.T, pid int) bool {
 	require.NoError(t, err)
 	m := regexp.MustCompile(`SigIgn:\s+([0-9a-f]+)`).FindSubmatch(b)
 	require.NotNil(t, m)
+
 	return hasSIGPIPE(t, string(m[1]))
 }
 
@@ -152,5 +159,6 @@ func hasSIGPIPE(t *testing.T, mask string) bool {
 	t.Helper()
 	bits, err := strconv.ParseUint(mask, 16, 64)
 	require.NoError(t, err)
+
 	return bits&(1<<(uint(syscall.SIGPIPE)-1)) != 0
 }

@@ -27,8 +27,10 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "needs root, to trace processes")
 	}
+
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, append([]string{
-		"-f", "-p", strconv.Itoa(s.core(t)), "-e", "trace=" + call, "-e", "inject=" + call + ":delay_exit=60000000", "-o", os.DevNull,
+		"-f", "-p", strconv.Itoa(s.core(t)), "-e", "trace=" + call, "-e", "inject=" + call + ":delay_exit=60000000",
+		"-o", os.DevNull,
 	}, args...)...)
 	var stderr output
 	cmd.Stderr = &stderr
@@ -44,6 +46,7 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 	}
 	t.Cleanup(quick)
 	stderr.await(t, "attached", ended)
+
 	return quick
 }
 
@@ -52,9 +55,13 @@ func TestF11SlowDiskForBuffers(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20 // more than is kept in memory
 	dir := t.TempDir()
-	s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: append(testApp(t), "--data-buffer-dir", dir)})
+	s := start(t, &launch{
+		dir:  newDir(t, map[string]string{"public/page.txt": "static"}),
+		args: append(testApp(t), "--data-buffer-dir", dir),
+	})
 	c := s.client(t)
 	c.get(t, "/pid")
+
 	// What it writes to is not to be told by its name, which a buffer does not have;
 	// but only buffers are written to at a position.
 	quick := s.slow(t, "pwrite64")
@@ -65,16 +72,20 @@ func TestF11SlowDiskForBuffers(t *testing.T) {
 		upload <- answered{a, err}
 	}()
 	eventually(t, func() error { return s.requireBuffer(t, dir) })
+
 	for range 50 {
 		require.Equal(t, "app: GET /", c.get(t, "/").body)
-		require.Equal(t, "4096", c.ask(t, http.MethodPost, "/length", strings.NewReader(strings.Repeat("y", 4096))).body)
+		require.Equal(t, "4096", c.ask(t, http.MethodPost, "/length",
+			strings.NewReader(strings.Repeat("y", 4096))).body)
 		require.Equal(t, "static", c.get(t, "/page.txt").body)
 	}
+
 	select {
 	case a := <-upload:
 		require.Fail(t, "the disk was not slow", "%v %v", a.answer, a.err)
 	default:
 	}
+
 	quick()
 	a := <-upload
 	require.NoError(t, a.err)
@@ -90,15 +101,18 @@ func (s *server) requireBuffer(t testing.TB, dir string) error {
 	if err != nil {
 		return err
 	}
+
 	for _, e := range entries {
 		path := filepath.Join(fds, e.Name())
 		if target, err := os.Readlink(path); err != nil || !strings.HasPrefix(target, dir) {
 			continue
 		}
+
 		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 			return nil
 		}
 	}
+
 	return errors.New("nothing was written to the disk")
 }
 
@@ -119,18 +133,22 @@ func TestF11SlowDiskForTheAccessLog(t *testing.T) {
 		if logged() < 1 {
 			return errors.New("nothing was logged")
 		}
+
 		return nil
 	})
+
 	quick := s.slow(t, "write", "-P", log)
 	for range requests {
 		require.Equal(t, "app: GET /", c.get(t, "/").body)
 	}
+
 	require.Less(t, logged(), 1+requests, "the disk was not slow")
 	quick()
 	eventually(t, func() error {
 		if n := logged(); n != 1+requests {
 			return fmt.Errorf("%d requests were logged", n)
 		}
+
 		return nil
 	})
 }
@@ -150,13 +168,16 @@ func TestF11SlowDiskForTheLog(t *testing.T) {
 		if n := strings.Count(string(b), "printed: "); err == nil && n < atLeast {
 			err = fmt.Errorf("%d lines of %d are in the log", n, atLeast)
 		}
+
 		return err
 	}
 	c.get(t, "/print?0")
 	eventually(t, func() error { return printed(1) })
+
 	for i := range prints {
 		require.Contains(t, c.get(t, fmt.Sprintf("/print?%d", i+1)).body, "app: GET ")
 	}
+
 	require.Error(t, printed(2), "the disk was not slow")
 	quick()
 	eventually(t, func() error { return printed(1 + prints) })

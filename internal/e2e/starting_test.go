@@ -27,9 +27,11 @@ func newMoody(t testing.TB, files ...string) *moody {
 	t.Helper()
 	m := &moody{TB: t, dir: t.TempDir()}
 	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "app.js"), []byte(moodyApp), 0o600))
+
 	for _, name := range files {
 		m.mark(name)
 	}
+
 	return m
 }
 
@@ -53,20 +55,24 @@ func listenForNotifications(t testing.TB, box *sandbox) (env string, messages <-
 	received := make(chan string, 100)
 	go func() {
 		defer close(received)
+
 		for b := make([]byte, 4096); ; {
 			n, err := l.Read(b)
 			if err != nil {
 				return
 			}
+
 			received <- string(b[:n])
 		}
 	}()
+
 	return "NOTIFY_SOCKET=" + path, received
 }
 
 // awaitMessage returns the first message that is none for more time.
 func awaitMessage(t testing.TB, messages <-chan string) string {
 	t.Helper()
+
 	late := time.After(deadline)
 	for {
 		select {
@@ -98,6 +104,7 @@ func TestReadinessWaitsForTheApplication(t *testing.T) {
 	case <-time.After(deadline):
 		require.Fail(t, "systemd was not asked for more time")
 	}
+
 	require.NotContains(t, s.stdout.String(), "started in")
 	require.NoFileExists(t, called)
 
@@ -154,7 +161,10 @@ func TestStartFailureMayEndTheServer(t *testing.T) {
 func TestUnknownStartFailurePolicy(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
-	out, err := box.command(t.Context(), &launch{dir: t.TempDir(), args: append(testApp(t), "--on-start-failure", "panic")}).CombinedOutput()
+	out, err := box.command(t.Context(), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--on-start-failure", "panic"),
+	}).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), `on_start_failure is "panic": use serve (answer with error pages) or exit`)
 }
@@ -163,6 +173,7 @@ func TestUnknownStartFailurePolicy(t *testing.T) {
 func (d *daemon) startMoody(t *testing.T, m *moody, args ...string) (output string, err error) {
 	t.Helper()
 	d.dir = m.dir
+
 	return d.run(t, append([]string{
 		"start", d.dir, "--daemonize", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker,
 	}, m.args(args...)...)...)
@@ -185,6 +196,7 @@ func TestDaemonReturnsWhenTheApplicationServes(t *testing.T) {
 		if err != nil {
 			return err
 		}
+
 		return conn.Close()
 	})
 	require.Empty(t, returned)
@@ -229,7 +241,11 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	box := newSandbox(t)
 	env, messages := listenForNotifications(t, box)
 	s := &server{sandbox: box, ended: make(chan struct{})}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: m.dir, env: []string{env}, args: m.args("--min-instances", "2", "--address", "127.0.0.1", "--port", "0")})
+	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{
+		dir:  m.dir,
+		env:  []string{env},
+		args: m.args("--min-instances", "2", "--address", "127.0.0.1", "--port", "0"),
+	})
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // there is no terminal
 	s.run(t)
 	s.stdout.await(t, "You can stop it", s.ended)
@@ -263,9 +279,11 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	l.progress(t, 100)
 	s.requireGone(t, core)
 	s.requireApps(t, 2)
+
 	for _, pid := range s.apps(t) {
 		require.NotContains(t, apps, pid)
 	}
+
 	l.requireNoneLost(t)
 	s.stop(t)
 }
@@ -277,6 +295,7 @@ func (s *server) requireGone(t testing.TB, pid int) {
 		if _, there := s.Processes()[pid]; there {
 			return fmt.Errorf("the process %d is there", pid)
 		}
+
 		return nil
 	})
 }
@@ -309,7 +328,10 @@ func TestNohupKeepsItsMeaning(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
 	s := &server{sandbox: box, ended: make(chan struct{})}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", "0")})
+	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--address", "127.0.0.1", "--port", "0"),
+	})
 	s.cmd.Args = append([]string{"/bin/sh", "-c", `trap '' HUP; exec "$@"`, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
 	s.cmd.Path = "/bin/sh"
 	s.run(t)
@@ -318,9 +340,11 @@ func TestNohupKeepsItsMeaning(t *testing.T) {
 	core := s.core(t)
 	s.signal(t, syscall.SIGHUP)
 	require.NoError(t, syscall.Kill(core, syscall.SIGHUP))
+
 	for n := range 20 {
 		require.Equal(t, http.StatusOK, s.client(t).get(t, fmt.Sprint("/", n)).StatusCode)
 	}
+
 	require.Equal(t, core, s.core(t))
 	s.stop(t)
 }

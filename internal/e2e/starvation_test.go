@@ -22,6 +22,7 @@ func playBusy() (status int) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+
 	for n := 0; ; n++ {
 		_ = n
 	}
@@ -44,18 +45,22 @@ func TestF8Starvation(t *testing.T) {
 	s.requireApps(t, 2)
 	c := s.client(t)
 	c.get(t, "/")
+
 	core, apps := s.core(t), s.apps(t)
 	for _, pid := range append([]int{s.cmd.Process.Pid, core}, apps...) {
 		priority, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid)
 		require.NoError(t, err)
 		require.Equal(t, 20-19, priority, "the system call counts from the other end")
 	}
+
 	makeBusy(t)
+
 	served := 0
 	for end := time.Now().Add(span); time.Now().Before(end); served++ {
 		require.Equal(t, "app: GET /?"+strconv.Itoa(served), c.get(t, "/?"+strconv.Itoa(served)).body)
 		<-time.After(pause)
 	}
+
 	t.Logf("%d requests were served", served)
 	require.Equal(t, core, s.core(t))
 	require.ElementsMatch(t, apps, s.apps(t))
@@ -68,6 +73,7 @@ func makeBusy(t *testing.T) {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
+
 	for range 2 * runtime.NumCPU() {
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), busyVar+"=1", "GOMAXPROCS=1", "GORACE=atexit_sleep_ms=0")

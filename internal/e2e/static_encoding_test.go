@@ -19,6 +19,7 @@ func TestStaticEncodings(t *testing.T) {
 	public := filepath.Join(dir, "public")
 	require.NoError(t, os.Mkdir(public, 0o755))
 	text := strings.Repeat("body { color: red }\n", 200)
+
 	now := time.Now().Truncate(time.Second)
 	for name, file := range map[string]struct {
 		content string
@@ -39,7 +40,9 @@ func TestStaticEncodings(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(file.content), 0o644))
 		require.NoError(t, os.Chtimes(path, now, now.Add(-file.age)))
 	}
+
 	c := start(t, &launch{dir: dir, args: testApp(t)}).client(t)
+
 	const varies = "Accept-Encoding"
 	for _, test := range []struct {
 		path, accept, encoding, body, vary string
@@ -73,14 +76,18 @@ func TestStaticEncodings(t *testing.T) {
 			require.Less(t, len(body), len(plain), name)
 			body = string(plain)
 		}
+
 		require.Equal(t, test.body, body, name)
 		if test.encoding != "" && test.path != "/page" {
-			require.Contains(t, a.Header.Get("Content-Type"), map[string]string{".css": "text/css", ".js": "javascript"}[filepath.Ext(test.path)], name)
+			require.Contains(t, a.Header.Get("Content-Type"),
+				map[string]string{".css": "text/css", ".js": "javascript"}[filepath.Ext(test.path)], name)
 		}
+
 		modified := a.Header.Get("Last-Modified")
 		a = c.get(t, test.path, "Accept-Encoding", test.accept, "If-Modified-Since", modified)
 		require.Equal(t, http.StatusNotModified, a.StatusCode, name)
 	}
+
 	a := c.ask(t, http.MethodHead, "/large.css", nil, "Accept-Encoding", "gzip")
 	require.Equal(t, "gzip", a.Header.Get("Content-Encoding"))
 	require.Empty(t, a.body)

@@ -42,6 +42,7 @@ func (c *capistrano) use(n int) {
 // make makes a release, whose files are newer than those of the one before.
 func (c *capistrano) make(n int) {
 	c.Helper()
+
 	release := c.release(n)
 	for name, text := range map[string]string{
 		"shared/tmp/.keep":                                 "",
@@ -53,11 +54,13 @@ func (c *capistrano) make(n int) {
 		if _, err := os.Stat(path); err == nil {
 			continue // it is shared, and may be being read
 		}
+
 		require.NoError(c, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(c, os.WriteFile(path, []byte(text), 0o644))
 		made := time.Now().Add(time.Duration(n-1000) * time.Minute)
 		require.NoError(c, os.Chtimes(path, made, made))
 	}
+
 	require.NoError(c, os.Symlink(filepath.Join(c.dir, "shared/tmp"), filepath.Join(release, "tmp")))
 	require.NoError(c, os.Symlink("../../../shared/public/uploads", filepath.Join(release, "public/uploads")))
 }
@@ -105,13 +108,16 @@ func TestStaticFollowsReleases(t *testing.T) {
 			if body := c.get(t, "/page.txt").body; body != fmt.Sprint(n) {
 				return errors.New(by.name + ": the page is of release " + body)
 			}
+
 			return nil
 		})
 		require.Equal(t, fmt.Sprint(n), c.get(t, d.asset(n)).body, by.name)
 		require.Equal(t, "a photo", c.get(t, "/uploads/photo.txt").body, by.name)
+
 		for old := 1; old < n; old++ {
 			require.Equal(t, fmt.Sprint(old), c.get(t, d.asset(old)).body, "%s: pages of it may be open", by.name)
 		}
+
 		if by.name != "reload" {
 			require.LessOrEqual(t, s.fds(t), fds+4, "no handle of a release is kept")
 		}

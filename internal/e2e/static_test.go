@@ -38,11 +38,14 @@ func newPublic(t *testing.T) string {
 	public := filepath.Join(dir, "public")
 	require.NoError(t, syscall.Mkfifo(filepath.Join(public, "fifo"), 0o600))
 	require.NoError(t, syscall.Mkfifo(filepath.Join(public, "pipe.html"), 0o600))
+
 	for link, target := range map[string]string{
-		"out": "../secret.txt", "abs": filepath.Join(dir, "secret.txt"), "up": "..", "loop": "loop", "dangling": "none", "in.txt": "sub/file.txt",
+		"out": "../secret.txt", "abs": filepath.Join(dir, "secret.txt"), "up": "..", "loop": "loop", "dangling": "none",
+		"in.txt": "sub/file.txt",
 	} {
 		require.NoError(t, os.Symlink(target, filepath.Join(public, link)))
 	}
+
 	return dir
 }
 
@@ -83,7 +86,12 @@ var staticRequests = []struct {
 
 	{target: "/sub/file.txt", header: []string{"Range", "bytes=2-4"}, status: http.StatusPartialContent, body: "234"},
 	{target: "/sub/file.txt", header: []string{"Range", "bytes=-2"}, status: http.StatusPartialContent, body: "89"},
-	{target: "/sub/file.txt", header: []string{"Range", "bytes=99-"}, status: http.StatusRequestedRangeNotSatisfiable, body: "invalid range: failed to overlap\n"},
+	{
+		target: "/sub/file.txt",
+		header: []string{"Range", "bytes=99-"},
+		status: http.StatusRequestedRangeNotSatisfiable,
+		body:   "invalid range: failed to overlap\n",
+	},
 
 	{target: "/.env", body: app},
 	{target: "/.git/config", body: app},
@@ -132,6 +140,7 @@ func TestStatic(t *testing.T) {
 			c.CloseIdleConnections()
 			s.requireNoMoreFDs(t, fds)
 		})
+
 		for _, r := range staticRequests {
 			r.method = cmp.Or(r.method, http.MethodGet)
 			t.Run(strings.Join(append([]string{r.method, r.target}, r.header...), " "), func(t *testing.T) {
@@ -175,10 +184,13 @@ func TestStaticHeader(t *testing.T) {
 	for _, pid := range pids {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	}
+
 	require.Equal(t, "<p>page", c.get(t, "/page").body)
+
 	for _, pid := range pids {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 	}
+
 	// A file that appears is served, one that goes is not.
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "public", "new.txt"), []byte("new"), 0o600))
 	require.Equal(t, "new", c.get(t, "/new.txt").body)
@@ -196,9 +208,11 @@ func TestH9HardLinkInPublic(t *testing.T) {
 	require.NoError(t, os.Link(filepath.Join(dir, "secret.txt"), filepath.Join(public, "linked.txt")))
 	require.NoError(t, os.WriteFile(filepath.Join(public, "own.txt"), []byte("own"), 0o600))
 	require.NoError(t, os.Link(filepath.Join(public, "own.txt"), filepath.Join(public, "own-too.txt")))
+
 	for _, path := range []string{public, filepath.Join(public, "own.txt")} {
 		require.NoError(t, os.Chown(path, tenant, tenant))
 	}
+
 	c := start(t, &launch{dir: dir, args: testApp(t)}).client(t)
 	require.Equal(t, app+"GET /linked.txt", c.get(t, "/linked.txt").body)
 	require.Equal(t, "own", c.get(t, "/own-too.txt").body)

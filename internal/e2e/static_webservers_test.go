@@ -14,6 +14,7 @@ func TestStaticBehindWebServers(t *testing.T) {
 	t.Parallel()
 	forEachFront(t, func(t *testing.T, _ *flying, w *webServer, tenants []*tenant) {
 		const digested = "/assets/app-0a1b2c3d.js"
+
 		app := tenants[0]
 		for name, text := range map[string]string{
 			"page.html": "page", "sub/index.html": "sub index", "sub/file.txt": "file", "with space.txt": "space",
@@ -24,6 +25,7 @@ func TestStaticBehindWebServers(t *testing.T) {
 			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 		}
+
 		c := w.client(app)
 
 		for target, want := range map[string]string{
@@ -34,15 +36,18 @@ func TestStaticBehindWebServers(t *testing.T) {
 			require.Equal(t, http.StatusOK, a.StatusCode, target)
 			require.Equal(t, want, a.body, target)
 		}
+
 		for _, target := range []string{
 			"/", "/sub", "/page/", "/none", "/none/", "/.env", "/sub/.git/config", "/.well-known/.env",
 			"/assets/app-0a1b2c3e.js",
 		} {
 			require.Equal(t, "go", readTenant(t, c.get(t, target)).Name, target)
 		}
+
 		for _, target := range []string{"/page", "/page.html", "/sub/", "/sub/file.txt", digested} {
 			require.Equal(t, "go", readTenant(t, c.ask(t, http.MethodPost, target, nil)).Name, "POST "+target)
 		}
+
 		require.Empty(t, c.ask(t, http.MethodHead, "/page", nil).body)
 
 		// A page at the root is the whole site's.

@@ -18,6 +18,7 @@ import (
 // for it, and requests that were under way are answered.
 func TestF14SuspendedMachine(t *testing.T) {
 	t.Parallel()
+
 	const heartbeat, processes = 2 * time.Second, 2
 	for name, resume := range map[string]func(t *testing.T, s *server, core int, apps []int){
 		"watchdog first": func(t *testing.T, s *server, core int, apps []int) {
@@ -29,6 +30,7 @@ func TestF14SuspendedMachine(t *testing.T) {
 		"core first": func(t *testing.T, s *server, core int, apps []int) {
 			t.Helper()
 			signalAll(t, syscall.SIGCONT, core)
+
 			// It serves what needs no application.
 			require.Equal(t, "static", s.client(t).get(t, "/page.txt").body)
 			signalAll(t, syscall.SIGCONT, append([]int{s.cmd.Process.Pid}, apps...)...)
@@ -42,8 +44,12 @@ func TestF14SuspendedMachine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: append(testApp(t),
-				"--core-heartbeat-timeout", strconv.Itoa(int(heartbeat.Seconds())), "--min-instances", strconv.Itoa(processes))})
+			s := start(t, &launch{
+				dir: newDir(t, map[string]string{"public/page.txt": "static"}),
+				args: append(testApp(t),
+					"--core-heartbeat-timeout", strconv.Itoa(int(heartbeat.Seconds())), "--min-instances",
+					strconv.Itoa(processes)),
+			})
 			s.requireApps(t, processes)
 			c := s.client(t)
 			c.get(t, "/pid")
@@ -59,9 +65,11 @@ func TestF14SuspendedMachine(t *testing.T) {
 			a := <-queued
 			require.NoError(t, a.err)
 			require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+
 			for end := time.Now().Add(2 * heartbeat); time.Now().Before(end); <-time.After(interval) {
 				require.Equal(t, http.StatusOK, c.get(t, "/pid").StatusCode)
 			}
+
 			signalAll(t, syscall.SIGUSR1, apps...)
 			a = <-held
 			require.NoError(t, a.err)
@@ -82,6 +90,7 @@ func (s *server) requireWatchdogGoesOn(t testing.TB) {
 
 func signalAll(t testing.TB, sig syscall.Signal, pids ...int) {
 	t.Helper()
+
 	for _, pid := range pids {
 		require.NoError(t, syscall.Kill(pid, sig))
 	}

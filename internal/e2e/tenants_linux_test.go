@@ -31,13 +31,18 @@ var notFiles = []struct {
 			err = unix.Bind(fd, &unix.SockaddrUnix{Name: path})
 			_ = unix.Close(fd)
 		}
+
 		return err
 	}, "not a regular file"},
-	{"loop of links", func(path string) error { return os.Symlink(filepath.Base(path), path) }, "too many levels of symbolic links"},
+	{
+		"loop of links", func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"too many levels of symbolic links",
+	},
 	{"file of 10 GB", func(path string) error {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			return err
 		}
+
 		return os.Truncate(path, 10<<30)
 	}, "bytes"},
 }
@@ -46,6 +51,7 @@ var notFiles = []struct {
 // once, with a sentence that names it.
 func TestStartRefusesWhatIsNoFile(t *testing.T) {
 	t.Parallel()
+
 	for _, read := range []struct {
 		name, file string
 		args       []string
@@ -53,7 +59,10 @@ func TestStartRefusesWhatIsNoFile(t *testing.T) {
 		{"configuration", "Passengerfile.json", nil},
 		{"older configuration", "passenger-standalone.json", nil},
 		{"error page", "page.html", []string{"--custom-error-page", "{dir}/page.html"}},
-		{"certificate", "cert.pem", []string{"--ssl", "--ssl-certificate", "{dir}/cert.pem", "--ssl-certificate-key", "{dir}/cert.pem"}},
+		{"certificate", "cert.pem", []string{
+			"--ssl", "--ssl-certificate", "{dir}/cert.pem", "--ssl-certificate-key",
+			"{dir}/cert.pem",
+		}},
 		{"environment", "env", []string{"--env-file", "{dir}/env"}},
 	} {
 		for _, no := range notFiles {
@@ -64,14 +73,17 @@ func TestStartRefusesWhatIsNoFile(t *testing.T) {
 				t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 				path := filepath.Join(dir, read.file)
 				require.NoError(t, no.put(path))
+
 				l := &launch{dir: dir, args: testApp(t)}
 				for _, arg := range read.args {
 					l.args = append(l.args, strings.ReplaceAll(arg, "{dir}", dir))
 				}
+
 				says := no.says
 				if read.name == "error page" { // which has words of its own
 					says = "custom_error_page"
 				}
+
 				line := refuse(t, l)
 				require.Contains(t, line, says)
 			})
@@ -84,9 +96,11 @@ func ofBin(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := newDir(t, files)
 	require.NoError(t, os.Chown(dir, binUID, binUID))
+
 	for name := range files {
 		require.NoError(t, os.Chown(filepath.Join(dir, name), binUID, binUID))
 	}
+
 	return dir
 }
 
@@ -95,21 +109,40 @@ func TestStartAsRootRefusesHooksThatAnotherUserCanChange(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	const hooks = `{"ctls": {"hook_attached_process": "/bin/true"}}`
+
 	file := func(dir string) string { return filepath.Join(dir, "Passengerfile.json") }
 	for _, test := range []struct {
 		name  string
 		spoil func(t *testing.T, dir string) error
 		says  string
 	}{
-		{"a tenant's file", func(_ *testing.T, dir string) error { return os.Chown(file(dir), binUID, binUID) }, "belongs to another user than root"},
-		{"a file for everybody", func(_ *testing.T, dir string) error { return os.Chmod(file(dir), 0o666) }, "others than root can write to"},
-		{"a file for a group", func(_ *testing.T, dir string) error { return os.Chmod(file(dir), 0o664) }, "others than root can write to"},
-		{"root's file in a tenant's directory", func(_ *testing.T, dir string) error { return os.Chown(dir, binUID, binUID) }, "could replace what is in the directory"},
-		{"root's file in a directory for everybody", func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o777) }, "could replace what is in the directory"},
+		{
+			"a tenant's file", func(_ *testing.T, dir string) error { return os.Chown(file(dir), binUID, binUID) },
+			"belongs to another user than root",
+		},
+		{
+			"a file for everybody", func(_ *testing.T, dir string) error { return os.Chmod(file(dir), 0o666) },
+			"others than root can write to",
+		},
+		{
+			"a file for a group", func(_ *testing.T, dir string) error { return os.Chmod(file(dir), 0o664) },
+			"others than root can write to",
+		},
+		{
+			"root's file in a tenant's directory",
+			func(_ *testing.T, dir string) error { return os.Chown(dir, binUID, binUID) },
+			"could replace what is in the directory",
+		},
+		{
+			"root's file in a directory for everybody",
+			func(_ *testing.T, dir string) error { return os.Chmod(dir, 0o777) },
+			"could replace what is in the directory",
+		},
 		{"a link to a tenant's file", func(t *testing.T, dir string) error {
 			t.Helper()
 			target := file(ofBin(t, passengerfile(hooks)))
 			require.NoError(t, os.Remove(file(dir)))
+
 			return os.Symlink(target, file(dir))
 		}, "belongs to another user than root"},
 		{"root's hook that a tenant can change", func(t *testing.T, dir string) error {
@@ -135,13 +168,20 @@ func TestStartAsRootRefusesHooksThatAnotherUserCanChange(t *testing.T) {
 func TestStartAsRootWarnsOfTenantsApplication(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
+
 	for _, test := range []struct {
 		name  string
 		spoil func(dir string) error
 		says  string
 	}{
-		{"a tenant's directory", func(dir string) error { return os.Chown(dir, binUID, binUID) }, "the user bin can change the application in"},
-		{"a directory for everybody", func(dir string) error { return os.Chmod(dir, 0o777) }, "everybody can change the application in"},
+		{
+			"a tenant's directory", func(dir string) error { return os.Chown(dir, binUID, binUID) },
+			"the user bin can change the application in",
+		},
+		{
+			"a directory for everybody", func(dir string) error { return os.Chmod(dir, 0o777) },
+			"everybody can change the application in",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -154,11 +194,13 @@ func TestStartAsRootWarnsOfTenantsApplication(t *testing.T) {
 			require.Contains(t, s.stderr.String(), "--user")
 		})
 	}
+
 	t.Run("as the tenant", func(t *testing.T) {
 		t.Parallel()
 		box := newUsersSandbox(t)
 		l := box.asBin(t)
-		require.NoError(t, os.WriteFile(filepath.Join(l.dir, "Passengerfile.json"), []byte(`{"ctls": {"hook_attached_process": "/bin/true"}}`), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(l.dir, "Passengerfile.json"),
+			[]byte(`{"ctls": {"hook_attached_process": "/bin/true"}}`), 0o644))
 		require.NoError(t, os.Chown(filepath.Join(l.dir, "Passengerfile.json"), binUID, binUID))
 		s := startIn(t, box, l)
 		require.Equal(t, binUID, readTenant(t, s.client(t).get(t, "/")).UID)
@@ -180,13 +222,16 @@ func thieving(t *testing.T, address string) (sent <-chan string) {
 				close(stolen)
 				return
 			}
+
 			buf := make([]byte, 1024)
 			if n, _ := conn.Read(buf); n > 0 {
 				stolen <- string(buf[:n])
 			}
+
 			_ = conn.Close()
 		}
 	}()
+
 	return stolen
 }
 
@@ -201,6 +246,7 @@ func listenAs(t *testing.T, uid int, address string) net.Listener {
 	require.NoError(t, err)
 	defer file.Close()
 	require.NoError(t, file.Chown(uid, uid))
+
 	return l
 }
 
@@ -243,10 +289,12 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	now, err := os.ReadFile(filepath.Join(a.root, "port"))
 	require.NoError(t, err)
 	require.NotEqual(t, string(port), string(now))
+
 	select {
 	case request := <-sent:
 		require.Fail(t, "the thief was sent a request", request)
 	default:
 	}
+
 	f.stop(t)
 }

@@ -38,9 +38,13 @@ func (p *pair) make(t *testing.T, name string) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(time.Hour),
+		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:                  true,
+		BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	require.NoError(t, err)
@@ -57,6 +61,7 @@ func newPair(t *testing.T) *pair {
 	dir := t.TempDir()
 	p := &pair{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem")}
 	p.make(t, "first")
+
 	return p
 }
 
@@ -78,6 +83,7 @@ func TestHTTPS(t *testing.T) {
 	p := newPair(t)
 	s := start(t, &launch{dir: newPublic(t), args: append(testApp(t), p.args()...)})
 	require.True(t, strings.HasPrefix(s.url, "https://"), s.url)
+
 	for _, http2 := range []bool{false, true} {
 		c := s.client(t, trusting(p, http2))
 		for path, want := range map[string]string{"/a?b": "app: GET /a?b", "/page": "<p>page"} {
@@ -86,6 +92,7 @@ func TestHTTPS(t *testing.T) {
 			require.Equal(t, map[bool]int{false: 1, true: 2}[http2], a.ProtoMajor)
 		}
 	}
+
 	// Who speaks HTTP to it is told so.
 	resp, err := http.Get("http://" + strings.TrimPrefix(s.url, "https://"))
 	require.NoError(t, err)
@@ -105,6 +112,7 @@ func TestHTTPAndHTTPS(t *testing.T) {
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	s.url = secure
 	require.Equal(t, "app: GET /", s.client(t, trusting(p, true)).get(t, "/").body)
+
 	// A core that was killed has both sockets again.
 	require.NoError(t, syscall.Kill(s.core(t), syscall.SIGKILL))
 	require.Equal(t, "app: GET /", s.client(t, trusting(p, false)).get(t, "/").body)
@@ -134,6 +142,7 @@ func TestNewCertificate(t *testing.T) {
 		if name := c.ConnectionState().PeerCertificates[0].Subject.CommonName; name != "second" {
 			return errors.New("the certificate is " + name)
 		}
+
 		return nil
 	})
 	s.client(t, trusting(p, true)).get(t, "/")
@@ -142,22 +151,32 @@ func TestNewCertificate(t *testing.T) {
 func TestHTTPSRefusals(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
+
 	other := newPair(t)
 	for name, test := range map[string]struct {
 		args []string
 		want string
 	}{
-		"no certificate":         {[]string{"--ssl"}, "needs both --ssl-certificate and --ssl-certificate-key"},
-		"missing file":           {[]string{"--ssl", "--ssl-certificate", "/nonexistent", "--ssl-certificate-key", p.key}, "/nonexistent"},
-		"the key of another one": {[]string{"--ssl", "--ssl-certificate", p.cert, "--ssl-certificate-key", other.key}, "does not match"},
-		"a port without HTTPS":   {[]string{"--ssl-port", "443"}, "ssl is off"},
-		"a port that is none":    {append(p.args(), "--ssl-port", "70000"), "from 1 to 65535"},
+		"no certificate": {[]string{"--ssl"}, "needs both --ssl-certificate and --ssl-certificate-key"},
+		"missing file": {[]string{
+			"--ssl", "--ssl-certificate", "/nonexistent", "--ssl-certificate-key",
+			p.key,
+		}, "/nonexistent"},
+		"the key of another one": {
+			[]string{"--ssl", "--ssl-certificate", p.cert, "--ssl-certificate-key", other.key},
+			"does not match",
+		},
+		"a port without HTTPS": {[]string{"--ssl-port", "443"}, "ssl is off"},
+		"a port that is none":  {append(p.args(), "--ssl-port", "70000"), "from 1 to 65535"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			box := newSandbox(t)
 			args := append(testApp(t), "--address", "127.0.0.1", "--port", "0")
-			out, err := box.command(t.Context(), &launch{dir: t.TempDir(), args: append(args, test.args...)}).CombinedOutput()
+			out, err := box.command(t.Context(), &launch{
+				dir:  t.TempDir(),
+				args: append(args, test.args...),
+			}).CombinedOutput()
 			require.Error(t, err, string(out))
 			require.Contains(t, string(out), test.want)
 			box.requireClean(t)

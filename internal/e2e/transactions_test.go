@@ -22,10 +22,12 @@ import (
 // router is the process that passes transactions on; 0: there is none.
 func (s *server) router() int {
 	for _, pid := range s.Children(s.cmd.Process.Pid) {
-		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line), "\x00ust-router\x00") {
+		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line),
+			"\x00ust-router\x00") {
 			return pid
 		}
 	}
+
 	return 0
 }
 
@@ -35,6 +37,7 @@ func records(t *testing.T, path string) map[string][]map[string]any {
 	f, err := os.Open(path)
 	require.NoError(t, err)
 	defer f.Close()
+
 	found := map[string][]map[string]any{}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var record map[string]any
@@ -42,6 +45,7 @@ func records(t *testing.T, path string) map[string][]map[string]any {
 		kind, _ := record["kind"].(string)
 		found[kind] = append(found[kind], record)
 	}
+
 	return found
 }
 
@@ -60,6 +64,7 @@ func TestTransactionLog(t *testing.T) {
 			if n := len(records(t, path)["request"]); n < 5 || n < served/2 {
 				return fmt.Errorf("%d of %d requests are in the log", n, served)
 			}
+
 			return nil
 		})
 	}
@@ -82,6 +87,7 @@ func TestTransactionLog(t *testing.T) {
 		if now := s.router(); now == 0 || now == router {
 			return errors.New("the router was not replaced")
 		}
+
 		return nil
 	})
 	seen := len(records(t, path)["request"])
@@ -90,6 +96,7 @@ func TestTransactionLog(t *testing.T) {
 		if len(records(t, path)["request"]) == seen {
 			return errors.New("nothing comes any more")
 		}
+
 		return nil
 	})
 	c.CloseIdleConnections()
@@ -101,6 +108,7 @@ func TestTransactionLog(t *testing.T) {
 		if len(records(t, path)["request"]) == seen {
 			return errors.New("nothing comes of the new core")
 		}
+
 		return nil
 	})
 	c.get(t, "/last")
@@ -125,10 +133,12 @@ func decoded(r *http.Request) io.Reader {
 	if r.Header.Get("Content-Encoding") != "gzip" {
 		return r.Body
 	}
+
 	z, err := gzip.NewReader(r.Body)
 	if err != nil {
 		return strings.NewReader(err.Error())
 	}
+
 	return z
 }
 
@@ -161,15 +171,19 @@ func TestTransactionsForACollector(t *testing.T) {
 		defer mu.Unlock()
 		return strings.Contains(strings.Join(got, ""), trace)
 	}, deadline, interval)
+
 	for range 1000 {
 		require.Equal(t, http.StatusOK, c.get(t, "/").StatusCode)
 	}
+
 	mu.Lock()
 	require.True(t, strings.HasPrefix(got[0], "/v1/traces hush {"), "%.80s", got[0])
 	mu.Unlock()
+
 	for pid, line := range s.Processes() {
 		require.NotContains(t, line, "hush", "of %d", pid)
 	}
+
 	require.NotContains(t, s.stderr.String(), "hush")
 	c.CloseIdleConnections()
 	s.stop(t)

@@ -24,17 +24,23 @@ require('http').createServer((request, response) => {
 func TestProcessThatClosesEachConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	interpreters.Find(t, "node", "node", "nodejs")
-	s := start(t, &launch{dir: newDir(t, map[string]string{"app.js": breakableApp}), args: []string{"--max-unanswered-requests", "3"}})
+	s := start(t, &launch{
+		dir:  newDir(t, map[string]string{"app.js": breakableApp}),
+		args: []string{"--max-unanswered-requests", "3"},
+	})
 	c := s.client(t)
+
 	pid := c.get(t, "/").body
 	for range 9 {
 		require.Equal(t, http.StatusInternalServerError, c.get(t, "/500").StatusCode)
 	}
+
 	require.Equal(t, pid, c.get(t, "/break").body, "responses of any status are responses")
 
 	for range 3 {
 		require.Equal(t, http.StatusBadGateway, c.get(t, "/").StatusCode)
 	}
+
 	got := c.get(t, "/")
 	require.Equal(t, http.StatusOK, got.StatusCode)
 	require.NotEqual(t, pid, got.body)

@@ -20,13 +20,16 @@ func setting(t testing.TB, unit, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(units, unit))
 	require.NoError(t, err)
+
 	var values []string
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, name+"="); ok {
 			values = append(values, strings.TrimSpace(value))
 		}
 	}
+
 	require.Len(t, values, 1, "%s of %s", name, unit)
+
 	return values[0]
 }
 
@@ -37,22 +40,27 @@ func TestUnitsAreValidAndClosed(t *testing.T) {
 	if err != nil {
 		interpreters.Missing(t, "systemd", "systemd-analyze is not there")
 	}
+
 	dir := t.TempDir()
 	entries, err := os.ReadDir(units)
 	require.NoError(t, err)
 	verify := make([]string, 0, 2+len(entries))
+
 	verify = append(verify, "verify", "--man=no")
 	for _, e := range entries {
 		text, err := os.ReadFile(filepath.Join(units, e.Name()))
 		require.NoError(t, err)
+
 		// The program has to be there.
 		here := strings.ReplaceAll(string(text), "/usr/local/bin/passenger", filepath.Join(built, "passenger"))
 		name := strings.Replace(e.Name(), "@.", "@shop.", 1)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(here), 0o644))
 		verify = append(verify, filepath.Join(dir, name))
 	}
+
 	out, err := exec.CommandContext(t.Context(), analyze, verify...).CombinedOutput()
 	require.NoError(t, err, string(out))
+
 	for line := range strings.Lines(string(out)) {
 		require.NotContains(t, line, dir, "of our units")
 		require.NotContains(t, line, "passenger", "of our units")
@@ -61,10 +69,12 @@ func TestUnitsAreValidAndClosed(t *testing.T) {
 	for unit, tenths := range map[string]string{"flying-passenger.service": "35", "passenger@.service": "20"} {
 		path, err := filepath.Abs(filepath.Join(units, unit))
 		require.NoError(t, err)
-		out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", "--threshold="+tenths, path).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager",
+			"--threshold="+tenths, path).CombinedOutput()
 		if strings.Contains(string(out), "unrecognized option") {
 			t.Skip("this systemd-analyze is older than 250")
 		}
+
 		require.NoError(t, err, string(out))
 	}
 }
@@ -77,12 +87,14 @@ func TestFlyingWithTheRightsOfItsUnit(t *testing.T) {
 	setpriv := interpreters.Find(t, "setpriv", "setpriv")
 	list := strings.ToLower(setting(t, "flying-passenger.service", "CapabilityBoundingSet"))
 	bounding := "-all," + strings.ReplaceAll(strings.ReplaceAll(list, "cap_", "+"), " ", ",")
-	_, options, _ := strings.Cut(setting(t, "flying-passenger.service", "ExecStart"), "password-file=/etc/passenger/password ")
+	_, options, _ := strings.Cut(setting(t, "flying-passenger.service", "ExecStart"),
+		"password-file=/etc/passenger/password ")
 	require.NotEmpty(t, options)
 
 	box := newFlyingSandbox(t)
 	f := startFlyingWith(t, box, func(cmd *exec.Cmd) {
-		cmd.Args = slices.Concat([]string{setpriv, "--bounding-set", bounding, "--no-new-privs", cmd.Path}, cmd.Args[1:])
+		cmd.Args = slices.Concat([]string{setpriv, "--bounding-set", bounding, "--no-new-privs", cmd.Path},
+			cmd.Args[1:])
 		cmd.Path = setpriv
 	}, strings.Fields(options)...)
 	want := rightsWith(t, ofCore)
@@ -92,18 +104,22 @@ func TestFlyingWithTheRightsOfItsUnit(t *testing.T) {
 
 	tenants := box.kindsOfTenants(t)
 	want = rightsWithout(t, 0)
+
 	want["NoNewPrivs"] = "1"
 	for _, a := range tenants {
 		e := f.byHTTP(t, a, "/")
 		require.Equal(t, binUID, e.UID)
 		requireRights(t, e.PID, want)
 	}
+
 	before := f.core(t)
 	_, err := f.admin(t, "watchdog_api").Call(t.Context(), "POST", "/reload.json", nil)
 	require.NoError(t, err)
 	f.requireOtherCore(t, before)
+
 	for _, a := range tenants {
 		require.Equal(t, binUID, f.byHTTP(t, a, "/").UID)
 	}
+
 	f.stop(t)
 }

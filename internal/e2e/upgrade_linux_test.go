@@ -46,6 +46,7 @@ func version(t testing.TB, pid int) string {
 	require.NoError(t, err)
 	_, err = f.ReadAt(text, info.Size()-int64(len(text)))
 	require.NoError(t, err)
+
 	return string(text)
 }
 
@@ -53,6 +54,7 @@ func newInstalled(t testing.TB, dir string) *installed {
 	t.Helper()
 	i := &installed{t, filepath.Join(dir, "passenger")}
 	i.install("version 1")
+
 	return i
 }
 
@@ -66,6 +68,7 @@ func askAnew(ctx context.Context, c *client) error {
 // reload makes it serve; so does the way back. Nobody is refused, and nothing lost.
 func TestJourneyUpgradeByReload(t *testing.T) {
 	t.Parallel()
+
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +78,12 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			if network == "unix" {
 				args = append(args, "--socket", filepath.Join(box.Dir, "s"))
 			}
-			s := startIn(t, box, &launch{dir: t.TempDir(), args: args, change: func(cmd *exec.Cmd) { cmd.Path = program.path }})
+
+			s := startIn(t, box, &launch{
+				dir:    t.TempDir(),
+				args:   args,
+				change: func(cmd *exec.Cmd) { cmd.Path = program.path },
+			})
 			s.requireApps(t, 1)
 			l, anew := s.load(t, 2, askOnce), s.load(t, 2, askAnew)
 			progress := func() {
@@ -120,7 +128,11 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
 	program := newInstalled(t, box.Dir)
-	s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t), change: func(cmd *exec.Cmd) { cmd.Path = program.path }})
+	s := startIn(t, box, &launch{
+		dir:    t.TempDir(),
+		args:   testApp(t),
+		change: func(cmd *exec.Cmd) { cmd.Path = program.path },
+	})
 	s.requireApps(t, 1)
 	program.install("version 2")
 	out, err := s.reload(t)
@@ -130,6 +142,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 		if got := version(t, s.core(t)); got != "version 2" {
 			return fmt.Errorf("a core is of %s", got)
 		}
+
 		return nil
 	})
 	s.requireApps(t, 1)
@@ -141,6 +154,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	built, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags", flags, "-o", incompatible,
 		"github.com/gopassenger/passenger/cmd/passenger").CombinedOutput()
 	require.NoError(t, err, "%s", built)
+
 	other := readFile(t, incompatible)
 	for _, wrong := range []struct {
 		name    string
@@ -161,6 +175,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 		require.Equal(t, apps, s.apps(t), wrong.name)
 		l.progress(t, 20)
 	}
+
 	require.NoError(t, os.Chmod(program.path, 0o644))
 	out, err = s.reload(t)
 	require.Error(t, err)
@@ -184,7 +199,12 @@ func TestJourneyUpgradeAsRoot(t *testing.T) {
 	requireRoot(t)
 	box := newSandbox(t)
 	program := newInstalled(t, box.Dir)
-	s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t), change: func(cmd *exec.Cmd) { cmd.Path = program.path }})
+	s := startIn(t, box, &launch{
+		dir:    t.TempDir(),
+		args:   testApp(t),
+		change: func(cmd *exec.Cmd) { cmd.Path = program.path },
+	})
+
 	core := s.core(t)
 	for name, foreign := range map[string]func() error{
 		"of another user":     func() error { return os.Chown(program.path, nobodyUID, nobodyUID) },
@@ -196,6 +216,7 @@ func TestJourneyUpgradeAsRoot(t *testing.T) {
 		require.Error(t, err, name)
 		require.Contains(t, out, "as root it must belong to root")
 	}
+
 	require.Equal(t, core, s.core(t))
 	s.stop(t)
 }
@@ -204,6 +225,7 @@ func TestJourneyUpgradeAsRoot(t *testing.T) {
 func TestJourneyUpgradeByLink(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
+
 	versions := map[string]string{}
 	for _, v := range []string{"version 1", "version 2"} {
 		dir := filepath.Join(box.Dir, strings.ReplaceAll(v, " ", ""))
@@ -212,9 +234,14 @@ func TestJourneyUpgradeByLink(t *testing.T) {
 		i.install(v)
 		versions[v] = i.path
 	}
+
 	link := filepath.Join(box.Dir, "passenger")
 	require.NoError(t, os.Symlink(versions["version 1"], link))
-	s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t), change: func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = link, link }})
+	s := startIn(t, box, &launch{
+		dir:    t.TempDir(),
+		args:   testApp(t),
+		change: func(cmd *exec.Cmd) { cmd.Path, cmd.Args[0] = link, link },
+	})
 	s.requireApps(t, 1)
 	require.NoError(t, os.Symlink(versions["version 2"], link+".new"))
 	require.NoError(t, os.Rename(link+".new", link))
@@ -229,6 +256,7 @@ func TestJourneyUpgradeByLink(t *testing.T) {
 // it; and back.
 func TestJourneyUpgradeBySocket(t *testing.T) {
 	t.Parallel()
+
 	for _, beside := range []bool{false, true} {
 		for _, network := range []string{"tcp", "unix"} {
 			t.Run(fmt.Sprintf("%s, beside the old one: %t", network, beside), func(t *testing.T) {
@@ -245,24 +273,29 @@ func TestJourneyUpgradeBySocket(t *testing.T) {
 					_, socket = listenFor(t, network, path)
 					url = "unix:" + path
 				}
+
 				program := newInstalled(t, dir)
 				s := startActivatedFrom(t, program.path, socket, url)
 				l := s.load(t, 4, askAnew)
 				l.progress(t, 50)
+
 				for _, v := range []string{"version 2", "version 1"} {
 					program.install(v)
 					old := s
 					if !beside {
 						old.stop(t) // those who connect now wait
 					}
+
 					s = startActivatedFrom(t, program.path, socket, url)
 					require.Equal(t, v, version(t, s.core(t)))
 					if beside {
 						l.progress(t, 20)
 						old.stop(t)
 					}
+
 					l.progress(t, 50)
 				}
+
 				l.requireNoneLost(t)
 				s.stop(t)
 			})

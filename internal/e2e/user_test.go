@@ -19,20 +19,24 @@ import (
 // newUsersSandbox is one where the user bin may make files.
 func newUsersSandbox(t testing.TB) *sandbox {
 	t.Helper()
+
 	box := newFlyingSandbox(t)
 	for _, dir := range []string{box.Tmp, filepath.Join(box.Dir, "run")} {
 		require.NoError(t, os.Chown(dir, binUID, binUID))
 	}
+
 	return box
 }
 
 // requireUser checks whose the processes are, and that they have no rights beyond.
 func requireUser(t testing.TB, uid int, pids ...int) {
 	t.Helper()
+
 	for _, pid := range pids {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		require.NoError(t, err)
-		require.Contains(t, string(status), fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nGid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", uid))
+		require.Contains(t, string(status),
+			fmt.Sprintf("Uid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\nGid:\t%[1]d\t%[1]d\t%[1]d\t%[1]d\n", uid))
 		require.Contains(t, string(status), "CapEff:\t0000000000000000\n")
 	}
 }
@@ -40,6 +44,7 @@ func requireUser(t testing.TB, uid int, pids ...int) {
 // lowPort is one that only root may listen on, where there are such.
 func lowPort(t testing.TB) string {
 	t.Helper()
+
 	for port := 1023; port > 512; port-- {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
@@ -47,7 +52,9 @@ func lowPort(t testing.TB) string {
 			return strconv.Itoa(port)
 		}
 	}
+
 	require.Fail(t, "no port below 1024 is free")
+
 	return ""
 }
 
@@ -56,6 +63,7 @@ func (s *sandbox) asBin(t testing.TB, args ...string) *launch {
 	t.Helper()
 	path, err := tenantBinary()
 	require.NoError(t, err)
+
 	return &launch{dir: s.goTenant(t, "a", binUID).root, args: append([]string{
 		"--start-command", path, "--envvar", tenantVar + "=a", "--envvar", "GORACE=atexit_sleep_ms=0", "--user", "bin",
 	}, args...)}
@@ -76,13 +84,15 @@ func TestUser(t *testing.T) {
 	pidFile, log := filepath.Join(box.Dir, "run", "pid"), filepath.Join(box.Dir, "run", "log")
 	s := &server{sandbox: box, ended: make(chan struct{})}
 	port := lowPort(t)
-	s.cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1", "--port", port))
+	s.cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1",
+		"--port", port))
 	s.run(t)
 	s.stdout.await(t, "You can stop it", s.ended)
 	s.url = "http://127.0.0.1:" + port
 	e := readTenant(t, s.client(t).get(t, "/"))
 	require.Equal(t, binUID, e.UID)
 	requireUser(t, binUID, s.cmd.Process.Pid, s.core(t), e.PID)
+
 	for _, file := range []string{pidFile, log, s.instance(t).Path} {
 		requireOwner(t, binUID, file)
 	}
@@ -114,6 +124,7 @@ func TestUserHasNothingOfRootsSession(t *testing.T) {
 	requireRoot(t)
 	box := newUsersSandbox(t)
 	l := box.asBin(t)
+
 	names := []string{
 		"SUDO_USER", "SUDO_COMMAND", "MAIL", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "SSH_AUTH_SOCK", "SSH_CONNECTION",
 		"DBUS_SESSION_BUS_ADDRESS", "DBUS_STARTER_ADDRESS", "OLDPWD", "SHELL", "USER", "LOGNAME", "XAUTHORITY",
@@ -121,14 +132,17 @@ func TestUserHasNothingOfRootsSession(t *testing.T) {
 	for _, name := range names {
 		l.env = append(l.env, name+"=of root's session")
 	}
+
 	l.env = append(l.env, "KEPT=here")
 	s := startIn(t, box, l)
 	bin, err := user.LookupId(strconv.Itoa(binUID))
 	require.NoError(t, err)
+
 	for _, pid := range []int{s.core(t), readTenant(t, s.client(t).get(t, "/")).PID} {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		require.NoError(t, err)
 		require.NotContains(t, string(environ), "of root's session")
+
 		variables := strings.Split(string(environ), "\x00")
 		for _, want := range []string{"HOME=" + bin.HomeDir, "USER=bin", "LOGNAME=bin", "KEPT=here"} {
 			require.Contains(t, variables, want)
@@ -156,7 +170,10 @@ func TestUserInTheBackground(t *testing.T) {
 	box := newUsersSandbox(t)
 	l := box.asBin(t)
 	d := &daemon{sandbox: box, dir: l.dir, port: freePort(t)}
-	out, err := d.run(t, append([]string{"start", d.dir, "-d", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker}, l.args...)...)
+	out, err := d.run(t, append([]string{
+		"start", d.dir, "-d", "--address", "127.0.0.1", "--port", d.port, "--envvar",
+		d.Marker,
+	}, l.args...)...)
 	require.NoError(t, err, out)
 	s := &server{sandbox: box, url: d.url()}
 	e := readTenant(t, s.client(t).get(t, "/"))
@@ -166,11 +183,13 @@ func TestUserInTheBackground(t *testing.T) {
 	pid, err := strconv.Atoi(strings.TrimSpace(d.content(t, "passenger."+d.port+".pid")))
 	require.NoError(t, err)
 	requireUser(t, binUID, pid)
+
 	for fd := 1; fd <= 2; fd++ {
 		output, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
 		require.NoError(t, err)
 		require.Equal(t, log, output)
 	}
+
 	s.client(t).CloseIdleConnections()
 	d.stop(t)
 	require.Contains(t, d.content(t, log[len(d.dir)+1:]), "Stopped.")
@@ -191,6 +210,7 @@ func TestUserWithoutRoot(t *testing.T) {
 	} else {
 		became = &launch{dir: t.TempDir(), args: append(testApp(t), "--user", me.Username)}
 	}
+
 	other := *became
 	other.args = append(append([]string{}, became.args...), "--user", "root", "--address", "127.0.0.1", "--port", "0")
 	out, err := box.command(t.Context(), &other).CombinedOutput()

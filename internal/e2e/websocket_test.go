@@ -27,6 +27,7 @@ func TestWebSocket(t *testing.T) {
 
 	conn := dialWebSocket(ctx, t, s)
 	large := make([]byte, megabyte)
+
 	_, _ = rand.Read(large) // never fails
 	for _, m := range []struct {
 		kind websocket.MessageType
@@ -43,10 +44,12 @@ func TestWebSocket(t *testing.T) {
 		require.Equal(t, m.kind, kind)
 		requireSame(t, string(m.data), string(data))
 	}
+
 	conn.CloseRead(ctx) // which also reads the answer to the ping
 	require.NoError(t, conn.Ping(ctx))
 
 	const code = websocket.StatusCode(4001)
+
 	// The error would be the code that came back, if that is another.
 	require.NoError(t, dialWebSocket(ctx, t, s).Close(code, "enough"))
 
@@ -63,6 +66,7 @@ func TestWebSocket(t *testing.T) {
 // A WebSocket is cut when its process is replaced, or keeps it until it ends.
 func TestWebSocketAndRollingRestart(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct {
 		args []string
 		kept bool
@@ -84,14 +88,20 @@ func TestWebSocketAndRollingRestart(t *testing.T) {
 				if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 					return err
 				}
+
 				_, data, err := conn.Read(ctx)
 				if err == nil {
 					require.Equal(t, "hello", string(data))
 				}
+
 				return err
 			}
 			require.NoError(t, say())
-			restarted, err := s.admin(t, instancedir.CoreAPI).Restart(ctx, dir+" (development)", apiserver.RestartOptions{Method: "rolling", Wait: true})
+			restarted, err := s.admin(t, instancedir.CoreAPI).Restart(ctx, dir+" (development)",
+				apiserver.RestartOptions{
+					Method: "rolling",
+					Wait:   true,
+				})
 			require.NoError(t, err)
 			require.True(t, restarted)
 			require.NotEqual(t, old, c.get(t, "/pid").body)
@@ -104,6 +114,7 @@ func TestWebSocketAndRollingRestart(t *testing.T) {
 				require.Error(t, err)
 				require.NoError(t, ctx.Err(), "the client was not closed")
 			}
+
 			s.requireApps(t, 1)
 			require.NotEqual(t, old, c.get(t, "/pid").body)
 			if test.kept {
@@ -127,5 +138,6 @@ func dialWebSocket(ctx context.Context, t *testing.T, s *server) *websocket.Conn
 		transport.CloseIdleConnections()
 	})
 	conn.SetReadLimit(2 * megabyte)
+
 	return conn
 }

@@ -33,18 +33,22 @@ func TestD4AbortedUploads(t *testing.T) {
 	fds, log := s.countFDs(t), s.log.String()
 	others := startTraffic(t, c)
 	half := strings.Repeat("x", 150<<10) // more than is kept in memory
+
 	// A machine that is busy may need more of them until the others had their turn.
 	for i := 0; i < 1000 || others.served.Load() < enough && i < 100_000; i++ {
 		sent := half
 		if i%10 > 1 {
 			sent = half[:1000]
 		}
+
 		head := "Content-Length: 300000\r\n\r\n"
 		if i%3 == 0 {
 			head = "Transfer-Encoding: chunked\r\n\r\n40000\r\n"
 		}
+
 		s.dial(t, "POST /serve?aborted HTTP/1.1\r\nHost: x\r\n"+head+sent).abort(i)
 	}
+
 	others.requireServed(t)
 	s.requireBufferFiles(t, s.Tmp, 0)
 	s.requireNoMoreFDs(t, fds)
@@ -59,15 +63,18 @@ func TestP8AbortedStreamedUploads(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
+
 	times := make([]time.Duration, 0, 50)
 	for i := range cap(times) {
-		conn := s.dial(t, "POST /hold?upload HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 50<<10))
+		conn := s.dial(t, "POST /hold?upload HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+
+			strings.Repeat("x", 50<<10))
 		s.await(t, "holding upload.", i+1)
 		began := time.Now()
 		conn.abort(i)
 		c.requireOK(t, "/pid")
 		times = append(times, time.Since(began))
 	}
+
 	slices.Sort(times)
 	t.Logf("the process was free after %v in the median, %v at most", times[len(times)/2], times[len(times)-1])
 	require.Less(t, times[len(times)/2], time.Second/10)
@@ -82,6 +89,7 @@ func TestD6AbortWhileTheAppWorks(t *testing.T) {
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	h2 := s.client(t, http2)
+
 	fds := s.countFDs(t)
 	for i := range 20 {
 		id := fmt.Sprintf("request%d", i)
@@ -96,10 +104,12 @@ func TestD6AbortWhileTheAppWorks(t *testing.T) {
 			cancel()
 			require.ErrorIs(t, (<-held).err, context.Canceled)
 		}
+
 		next := fmt.Sprintf("next%d", i)
 		require.Equal(t, next, c.requireOK(t, "/serve?"+next))
 		s.await(t, "left by "+id+".", 1)
 	}
+
 	s.requireNoMoreFDs(t, fds)
 	require.Empty(t, s.lines("Request failed"))
 }
@@ -111,6 +121,7 @@ func (s *server) holdProcess(t testing.TB, c *client) (free func()) {
 	pid := s.requireApps(t, 1)[0]
 	held := c.background(t.Context(), t, "/hold?process")
 	s.await(t, "holding process.", 1)
+
 	return func() {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
 		a := <-held

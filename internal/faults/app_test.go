@@ -38,6 +38,7 @@ func testApp(t testing.TB) []string {
 	t.Helper()
 	path, err := os.Executable()
 	require.NoError(t, err)
+
 	// The race detector sleeps for a second before a program ends.
 	return []string{"--start-command", path, "--envvar", appVar + "=1", "--envvar", "GORACE=atexit_sleep_ms=0"}
 }
@@ -70,16 +71,19 @@ func playApp() (status int) {
 		server := &http.Server{Handler: a.handler(), ReadHeaderTimeout: time.Minute}
 		go func() { _ = server.Serve(listener) }() // it ends when the listener is closed
 	}
+
 	concurrency := 1
 	if s, ok := os.LookupEnv(concurrencyVar); ok {
 		concurrency, err = strconv.Atoi(s)
 		check(err)
 	}
+
 	check(loader.Ready(&loaderproto.Ready{PID: os.Getpid(), Sockets: []loaderproto.Socket{{
 		Name: "main", Protocol: loaderproto.HTTPSession, Concurrency: concurrency,
 		Address: loaderproto.Address{Network: "unix", Addr: listener.path},
 	}}}))
 	loader.AwaitEnd()
+
 	return 0
 }
 
@@ -88,6 +92,7 @@ func firstHere() bool {
 	if err == nil {
 		_ = f.Close()
 	}
+
 	return err == nil
 }
 
@@ -98,6 +103,7 @@ func (a *app) obey(signals <-chan os.Signal) {
 			a.listener.unclog()
 			continue
 		}
+
 		a.mu.Lock()
 		close(a.released)
 		a.released = make(chan struct{})
@@ -127,6 +133,7 @@ func (a *app) handler() http.Handler {
 			if r.URL.RawQuery != "0" {
 				w.Header().Set("Content-Length", r.URL.RawQuery)
 			}
+
 			say(w, strings.Repeat("x", 1000))
 			_ = http.NewResponseController(w).Flush()
 			a.hold(r)
@@ -150,6 +157,7 @@ func (a *app) handler() http.Handler {
 			if err != nil {
 				panic(http.ErrAbortHandler)
 			}
+
 			w.Header().Set("X-Query", r.URL.RawQuery)
 			_, _ = w.Write(body)
 		},
@@ -175,6 +183,7 @@ func (a *app) handler() http.Handler {
 	} {
 		mux.HandleFunc(path, serve)
 	}
+
 	return mux
 }
 
@@ -189,12 +198,14 @@ func (a *app) hold(r *http.Request) {
 			close(cut)
 		}
 	}()
+
 	select {
 	case <-released:
 		return
 	case <-r.Context().Done():
 	case <-cut:
 	}
+
 	logf("left by %s.", r.URL.RawQuery)
 }
 
@@ -203,15 +214,19 @@ func (a *app) events(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
 		w.Header().Set("X-Accel-Buffering", r.URL.RawQuery)
 	}
+
 	w.WriteHeader(http.StatusOK)
+
 	for n := 1; ; n++ {
 		_ = http.NewResponseController(w).Flush()
+
 		select {
 		case <-a.step:
 		case <-r.Context().Done():
 			logf("left by events.")
 			return
 		}
+
 		say(w, fmt.Sprintf("id: %d\ndata: %s\n\n", n, strings.Repeat("y", n)))
 	}
 }
@@ -229,8 +244,10 @@ func tunnel(w http.ResponseWriter, _ *http.Request) {
 		_ = half.CloseWrite()
 		rest, err := io.ReadAll(buffered)
 		logf("the tunnel got %q. %v", rest, err)
+
 		return
 	}
+
 	_, err = io.Copy(conn, buffered)
 	logf("the tunnel has ended. %v", err)
 }

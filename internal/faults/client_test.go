@@ -27,11 +27,14 @@ type client struct {
 // client returns one with connections of its own.
 func (s *server) client(t testing.TB, options ...func(*http.Transport)) *client {
 	t.Helper()
+
 	transport := &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true}
 	for _, option := range options {
 		option(transport)
 	}
+
 	t.Cleanup(transport.CloseIdleConnections)
+
 	return &client{base: "http://" + s.addr, Client: &http.Client{Transport: transport, Timeout: deadline}}
 }
 
@@ -51,6 +54,7 @@ func (c *client) request(ctx context.Context, t testing.TB, method, target strin
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, method, c.base+target, body)
 	require.NoError(t, err)
+
 	return r
 }
 
@@ -58,6 +62,7 @@ func (c *client) get(t testing.TB, target string) *answer {
 	t.Helper()
 	a, err := c.do(c.request(t.Context(), t, http.MethodGet, target, nil))
 	require.NoError(t, err)
+
 	return a
 }
 
@@ -66,6 +71,7 @@ func (c *client) requireOK(t testing.TB, target string) string {
 	t.Helper()
 	a := c.get(t, target)
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
+
 	return a.body
 }
 
@@ -73,6 +79,7 @@ func (c *client) post(t testing.TB, target string, body io.Reader) *answer {
 	t.Helper()
 	a, err := c.do(c.request(t.Context(), t, http.MethodPost, target, body))
 	require.NoError(t, err)
+
 	return a
 }
 
@@ -81,11 +88,13 @@ func (c *client) do(r *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(resp.Body); err != nil {
 		return nil, err
 	}
+
 	return &answer{Response: resp, body: b.String()}, nil
 }
 
@@ -104,6 +113,7 @@ func (c *client) background(ctx context.Context, t testing.TB, target string) <-
 		a, err := c.do(r)
 		ch <- answered{a, err}
 	}()
+
 	return ch
 }
 
@@ -119,6 +129,7 @@ func (s *server) dial(t testing.TB, text string) *raw {
 	t.Helper()
 	c := s.dialWith(t, &net.Dialer{})
 	c.say(text)
+
 	return c
 }
 
@@ -131,6 +142,7 @@ var smallWindow = &net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, 536),
 		)
 	})
+
 	return errors.Join(err, controlErr)
 }}
 
@@ -142,6 +154,7 @@ func (s *server) dialWith(t testing.TB, d *net.Dialer) *raw {
 	require.True(t, ok)
 	t.Cleanup(func() { _ = tcp.Close() })
 	require.NoError(t, tcp.SetDeadline(time.Now().Add(deadline)))
+
 	return &raw{TCPConn: tcp, t: t, in: bufio.NewReader(tcp)}
 }
 
@@ -159,6 +172,7 @@ func (c *raw) answer() *answer {
 	var b bytes.Buffer
 	_, err = b.ReadFrom(resp.Body)
 	require.NoError(c.t, err)
+
 	return &answer{Response: resp, body: b.String()}
 }
 
@@ -167,6 +181,7 @@ func (c *raw) rest() string {
 	c.t.Helper()
 	b, err := io.ReadAll(c.in)
 	require.NoError(c.t, err)
+
 	return string(b)
 }
 

@@ -34,6 +34,7 @@ func TestConnectionFloodLeavesDescriptors(t *testing.T) {
 		other.CloseIdleConnections()
 		c.requireOK(t, "/pid")
 	}
+
 	require.Empty(t, s.lines(tooManyFiles))
 	require.Len(t, s.lines("a connection without a request was closed"), 1)
 	require.Less(t, len(s.fds(t)), 62)
@@ -41,6 +42,7 @@ func TestConnectionFloodLeavesDescriptors(t *testing.T) {
 	for _, conn := range flood {
 		_ = conn.Close() // most of them are closed
 	}
+
 	c.CloseIdleConnections()
 	s.requireNoMoreFDs(t, fds)
 }
@@ -59,8 +61,10 @@ func TestF1ConnectionFlood(t *testing.T) {
 		if n := len(s.fds(t)); n < 62 {
 			return fmt.Errorf("it has %d descriptors", n)
 		}
+
 		return nil
 	})
+
 	served := 0
 	for end := time.After(2500 * time.Millisecond); end != nil; served++ {
 		select {
@@ -70,12 +74,15 @@ func TestF1ConnectionFlood(t *testing.T) {
 			c.requireOK(t, fmt.Sprintf("/serve?%d", served))
 		}
 	}
+
 	t.Logf("%d requests were served meanwhile; the log: %q", served, s.lines(tooManyFiles))
 	require.Greater(t, served, 100)
 	require.LessOrEqual(t, len(s.lines(tooManyFiles)), 1+int(time.Since(began).Seconds()))
+
 	for _, conn := range flood {
 		require.NoError(t, conn.Close())
 	}
+
 	began = time.Now()
 	s.client(t).requireOK(t, "/pid")
 	require.Less(t, time.Since(began), 2*time.Second)
@@ -91,13 +98,16 @@ func startWithoutDescriptors(t testing.TB, clients int) (s *server, pid int, hel
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	pid = s.requireApps(t, 1)[0]
+
 	conns = s.dialMany(t, clients, func(int) string { return "" })
 	for _, conn := range conns {
 		require.Equal(t, http.StatusOK, conn.get("/pid").StatusCode)
 	}
+
 	held = c.background(t.Context(), t, "/hold?it")
 	s.await(t, "holding it.", 1)
 	s.limitFDs(t, s.freeFD(t))
+
 	return s, pid, held, conns
 }
 
@@ -113,8 +123,10 @@ func TestF2NoDescriptorForARequest(t *testing.T) {
 	s, pid, held, conns := startWithoutDescriptors(t, 10)
 
 	a := conns[0].get("/serve?refused")
-	require.Contains(t, []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusBadGateway}, a.StatusCode, a.body)
-	conns[1].say(fmt.Sprintf("POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", megabyte, strings.Repeat("x", megabyte)))
+	require.Contains(t, []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusBadGateway},
+		a.StatusCode, a.body)
+	conns[1].say(fmt.Sprintf("POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", megabyte,
+		strings.Repeat("x", megabyte)))
 	a = conns[1].answer()
 	require.Equal(t, http.StatusInsufficientStorage, a.StatusCode, a.body)
 
@@ -132,6 +144,7 @@ func TestF2NoDescriptorForARequest(t *testing.T) {
 		if a.StatusCode != http.StatusOK {
 			return errors.New(a.Status)
 		}
+
 		return nil
 	})
 	require.Equal(t, map[int]int{http.StatusOK: 50 * len(conns[2:])}, requireOwnAnswers(t, conns[2:], 50))
@@ -156,6 +169,7 @@ func requireOwnAnswers(t testing.TB, conns []*raw, times int) map[int]int {
 	t.Helper()
 	statuses, errs := map[int]int{}, make(chan error, len(conns))
 	var mu sync.Mutex
+
 	var wg sync.WaitGroup
 	for i, conn := range conns {
 		wg.Go(func() {
@@ -166,35 +180,44 @@ func requireOwnAnswers(t testing.TB, conns []*raw, times int) map[int]int {
 					errs <- err
 					return
 				}
+
 				mu.Lock()
 				statuses[status]++
 				mu.Unlock()
 			}
 		})
 	}
+
 	wg.Wait()
 	close(errs)
+
 	for err := range errs {
 		require.NoError(t, err)
 	}
+
 	return statuses
 }
 
 // ask is an error when the answer is another's.
 func (c *raw) ask(id string) (status int, err error) {
-	if _, err := fmt.Fprintf(c, "POST /echo?%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, len(id), id); err != nil {
+	if _, err := fmt.Fprintf(c, "POST /echo?%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, len(id),
+		id); err != nil {
 		return 0, err
 	}
+
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return 0, err
 	}
+
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return 0, err
 	}
+
 	if resp.StatusCode == http.StatusOK && (string(body) != id || resp.Header.Get("X-Query") != id) {
 		return 0, fmt.Errorf("%s was answered with what is for %s: %s", id, resp.Header.Get("X-Query"), body)
 	}
+
 	return resp.StatusCode, nil
 }

@@ -24,12 +24,14 @@ func smallDisk(t testing.TB) string {
 // others are served, and that the log says so once.
 func requireNoRoom(t testing.TB, s *server, c *client, why string) {
 	t.Helper()
+
 	for range 5 {
 		a := c.post(t, "/sum", newGenerator(megabyte))
 		require.Equal(t, http.StatusInsufficientStorage, a.StatusCode, a.body)
 		require.Equal(t, http.StatusOK, c.post(t, "/sum", bytes.NewReader(make([]byte, 100<<10))).StatusCode)
 		require.Equal(t, megabyte, len(c.requireOK(t, "/large?1048576"))) //nolint:testifylint // Len prints it
 	}
+
 	require.NotEmpty(t, s.lines(why))
 }
 
@@ -56,6 +58,7 @@ func TestF3DiskIsFull(t *testing.T) {
 	require.Equal(t, want, c.post(t, "/sum", newGenerator(fits)).body)
 	requireNoRoom(t, s, c, "no space left on device")
 	require.Equal(t, want, c.post(t, "/sum", newGenerator(fits)).body)
+
 	// Somebody else needs the room for a while.
 	other := filepath.Join(dir, "other")
 	require.NoError(t, os.WriteFile(other, make([]byte, 250<<10), 0o600))

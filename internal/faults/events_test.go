@@ -33,15 +33,18 @@ func requireEvents(t testing.TB, s *server, c *client, target string) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+
 	lines := bufio.NewReader(resp.Body)
 	for n := 1; n <= 20; n++ {
 		direct.requireOK(t, "/next")
+
 		for _, want := range []string{fmt.Sprintf("id: %d\n", n), "data: " + strings.Repeat("y", n) + "\n", "\n"} {
 			line, err := lines.ReadString('\n')
 			require.NoError(t, err)
 			require.Equal(t, want, line)
 		}
 	}
+
 	// The application hears of a client that leaves.
 	require.NoError(t, resp.Body.Close())
 	c.CloseIdleConnections()
@@ -113,7 +116,8 @@ func TestEventsThroughNginx(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))
 	config := filepath.Join(dir, "nginx.conf")
-	require.NoError(t, os.WriteFile(config, []byte(strings.NewReplacer("ADDRESS", s.addr, "DIR", dir).Replace(nginxConfig)), 0o600))
+	require.NoError(t, os.WriteFile(config,
+		[]byte(strings.NewReplacer("ADDRESS", s.addr, "DIR", dir).Replace(nginxConfig)), 0o600))
 	nginx := exec.Command(binary, "-p", dir, "-c", config, "-e", "stderr")
 	var log output
 	nginx.Stdout, nginx.Stderr = &log, &log
@@ -130,6 +134,7 @@ func TestEventsThroughNginx(t *testing.T) {
 		if err == nil {
 			err = conn.Close()
 		}
+
 		return err
 	})
 	c := s.client(t, func(tr *http.Transport) { tr.DialContext = dialUnix(path) })

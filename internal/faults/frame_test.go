@@ -35,6 +35,7 @@ type frame struct {
 func (f *frame) masked() string {
 	var b strings.Builder
 	b.WriteByte(f.first)
+
 	switch n := len(f.payload); {
 	case n < 126:
 		b.WriteByte(0x80 | byte(n))
@@ -45,10 +46,13 @@ func (f *frame) masked() string {
 		b.WriteByte(0x80 | 127)
 		b.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
 	}
+
 	b.WriteString(mask)
+
 	for i := range len(f.payload) {
 		b.WriteByte(f.payload[i] ^ mask[i%4])
 	}
+
 	return b.String()
 }
 
@@ -64,14 +68,17 @@ func (c *raw) frame(t testing.TB) *frame {
 		long := make([]byte, map[uint64]int{126: 2, 127: 8}[length])
 		_, err = io.ReadFull(c.in, long)
 		require.NoError(t, err)
+
 		length = 0
 		for _, b := range long {
 			length = length<<8 | uint64(b)
 		}
 	}
+
 	payload := make([]byte, length)
 	_, err = io.ReadFull(c.in, payload)
 	require.NoError(t, err)
+
 	return &frame{head[0], string(payload)}
 }
 
@@ -82,24 +89,29 @@ const upgrade = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 // same packet.
 func (s *server) socket(t testing.TB, behind ...*frame) *raw {
 	t.Helper()
+
 	text := "GET /socket HTTP/1.1\r\n" + upgrade
 	for _, f := range behind {
 		text += f.masked()
 	}
+
 	c := s.dial(t, text)
 	c.requireSwitched(t)
+
 	return c
 }
 
 // requireSwitched reads the head of the answer, and nothing of what follows.
 func (c *raw) requireSwitched(t testing.TB) {
 	t.Helper()
+
 	var head strings.Builder
 	for !strings.HasSuffix(head.String(), "\r\n\r\n") {
 		line, err := c.in.ReadString('\n')
 		require.NoError(t, err, "%s", &head)
 		head.WriteString(line)
 	}
+
 	require.Contains(t, head.String(), "HTTP/1.1 101 ")
 	require.Contains(t, head.String(), "Upgrade: websocket\r\n")
 }

@@ -25,6 +25,7 @@ func TestHTTP2ConcurrentStreams(t *testing.T) {
 	require.Equal(t, "HTTP/2.0", c.get(t, "/pid").Proto)
 	sizes := []int{-1, 0, 1, 64 << 10, megabyte}
 	errs := make(chan error, 100)
+
 	var wg sync.WaitGroup
 	for i := range cap(errs) {
 		size, id := sizes[i%len(sizes)], fmt.Sprintf("stream%d", i)
@@ -37,19 +38,26 @@ func TestHTTP2ConcurrentStreams(t *testing.T) {
 				body = io.MultiReader(body) // its type must not tell the length
 			}
 		}
+
 		r := c.request(t.Context(), t, method, "/echo?"+id, body)
 		wg.Go(func() {
 			a, err := c.do(r)
-			if err == nil && (a.StatusCode != http.StatusOK || a.ProtoMajor != 2 || a.Header.Get("X-Query") != id || a.body != sent) {
-				err = fmt.Errorf("%s of %d bytes: %s %s for %s, %d bytes", id, size, a.Proto, a.Status, a.Header.Get("X-Query"), len(a.body))
+			if err == nil && (a.StatusCode != http.StatusOK || a.ProtoMajor != 2 || a.Header.Get("X-Query") != id ||
+				a.body != sent) {
+				err = fmt.Errorf("%s of %d bytes: %s %s for %s, %d bytes", id, size, a.Proto, a.Status,
+					a.Header.Get("X-Query"), len(a.body))
 			}
+
 			errs <- err
 		})
 	}
+
 	wg.Wait()
+
 	for range cap(errs) {
 		require.NoError(t, <-errs)
 	}
+
 	s.requireBufferFiles(t, s.Tmp, 0)
 }
 
@@ -60,6 +68,7 @@ func TestHTTP2ResetStreams(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--request-buffering=false")
 	c := s.client(t, http2)
 	c.requireOK(t, "/pid")
+
 	for i := range 10 {
 		for _, path := range []string{"/hold?", "/begin?100000"} {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -67,6 +76,7 @@ func TestHTTP2ResetStreams(t *testing.T) {
 			if i%2 == 0 {
 				r = c.request(ctx, t, http.MethodPost, path, &endless{ctx})
 			}
+
 			failed := make(chan error, 1)
 			go func() {
 				_, err := c.do(r)
@@ -79,10 +89,12 @@ func TestHTTP2ResetStreams(t *testing.T) {
 			leave() // first: it would be served as soon as the other is gone
 			require.ErrorIs(t, (<-queued).err, context.Canceled)
 			cancel()
+
 			// The server resets the stream as well, and may be heard first.
 			if err := <-failed; !errors.Is(err, context.Canceled) {
 				require.ErrorContains(t, err, "received from peer")
 			}
+
 			require.Equal(t, "next", c.requireOK(t, "/serve?next"))
 			s.await(t, "left by "+query+".", i+1)
 		}

@@ -21,7 +21,8 @@ import (
 // forgeries are what an attacker would like to have in a log, as they are in a
 // request's target.
 var forgeries = []string{
-	"%0a[ E 2026 ] forged", "%0d%0atime=2026 level=ERROR msg=forged", "%1b[31mred", "\xff\xfe\x80", "\"quoted\"", `\`, "\u2028\u0085\u009b31m",
+	"%0a[ E 2026 ] forged", "%0d%0atime=2026 level=ERROR msg=forged", "%1b[31mred", "\xff\xfe\x80", "\"quoted\"", `\`,
+	"\u2028\u0085\u009b31m",
 	strings.Repeat("x", 7000),
 }
 
@@ -29,6 +30,7 @@ var forgeries = []string{
 // nothing but what it is.
 func requireSaneLines(t testing.TB, log string) (records int) {
 	t.Helper()
+
 	for line := range strings.Lines(log) {
 		require.True(t, utf8.ValidString(line), "%q", line)
 		line = strings.TrimSuffix(line, "\n")
@@ -41,25 +43,31 @@ func requireSaneLines(t testing.TB, log string) (records int) {
 			require.NotContains(t, line, "forged", "not a record")
 		}
 	}
+
 	return records
 }
 
 func TestR58RequestsInTheLog(t *testing.T) {
 	t.Parallel()
+
 	s := start(t, append(unlimited, "--log-level", "7")...)
 	for _, forgery := range forgeries {
 		target := strings.ReplaceAll(forgery, " ", "%20")
-		c := s.dial(t, fmt.Sprintf("GET /abort?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nX-Request-Id: forged %[2]s\r\nTraceparent: %[2]s\r\n\r\n", target, forgery))
+		c := s.dial(t, fmt.Sprintf("GET /abort?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nX-Request-Id: forged "+
+			"%[2]s\r\nTraceparent: %[2]s\r\n\r\n", target, forgery))
 		status := c.answer().StatusCode
 		require.Contains(t, []int{http.StatusBadGateway, http.StatusBadRequest}, status)
 	}
+
 	// Bytes that no target may have get nowhere.
 	for _, b := range []string{"\x1b[31m", "\x00", "\x7f", "\r", "\n[ E forged"} {
 		c := s.dial(t, "GET /abort?"+b+" HTTP/1.1\r\nHost: x\r\nX: "+b+"\r\n\r\n")
+
 		// The connection may be reset behind the answer.
 		got, _ := io.ReadAll(c.in)
 		require.Contains(t, string(got), "HTTP/1.1 400 ", "%q", b)
 	}
+
 	require.NotEmpty(t, s.lines("Request failed", "status=502"))
 	requireSaneLines(t, s.log.String())
 }
@@ -68,12 +76,15 @@ func TestR58OutputOfTheApplication(t *testing.T) {
 	t.Parallel()
 	s := start(t, append(unlimited, "--log-level", "7")...)
 	c := s.client(t)
-	text := "first\n[ E 2026 ] forged\n\x1b[2J\x1b[31mred\x00\x7f\r[ E forged\n\xff\xfe\x80\n\u2028\u0085\u009b31m\ntime=2026 level=ERROR msg=forged\n"
+	text := "first\n[ E 2026 ] forged\n\x1b[2J\x1b[31mred\x00\x7f\r[ E " +
+		"forged\n\xff\xfe\x80\n\u2028\u0085\u009b31m\ntime=2026 level=ERROR msg=forged\n"
 	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(text)).StatusCode)
-	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(strings.Repeat("long", megabyte/4)+"\nlast\n")).StatusCode)
+	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(strings.Repeat("long", megabyte/4)+
+		"\nlast\n")).StatusCode)
 	s.await(t, "last", 1)
 	require.GreaterOrEqual(t, requireSaneLines(t, s.log.String()), 7+megabyte/(32<<10))
 	require.Equal(t, megabyte/4, strings.Count(s.log.String(), "long"), "split, not cut")
+
 	for _, line := range s.lines("forged") {
 		require.Contains(t, line, "stream=stdout")
 	}
@@ -82,26 +93,33 @@ func TestR58OutputOfTheApplication(t *testing.T) {
 func TestR58AccessLog(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
+
 	s := start(t, append(unlimited, "--access-log", path)...)
 	for _, forgery := range forgeries {
 		target := strings.ReplaceAll(forgery, " ", "%20")
-		s.dial(t, fmt.Sprintf("GET /serve?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nReferer: %[2]s\r\nX-Request-Id: %[2]s\r\n\r\n", target, forgery)).answer()
+		s.dial(t, fmt.Sprintf("GET /serve?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nReferer: "+
+			"%[2]s\r\nX-Request-Id: %[2]s\r\n\r\n", target, forgery)).answer()
 	}
+
 	eventually(t, func() error {
 		f, err := os.Open(path)
 		require.NoError(t, err)
 		defer func() { _ = f.Close() }()
 		lines := bufio.NewScanner(f)
+
 		n := 0
 		for ; lines.Scan(); n++ {
 			require.NoError(t, json.Unmarshal(lines.Bytes(), new(map[string]any)), "%q", lines.Bytes())
 			require.True(t, utf8.Valid(lines.Bytes()))
-			require.Negative(t, strings.IndexFunc(lines.Text(), func(r rune) bool { return r < ' ' || r == 0x7f }), "%q", lines.Bytes())
+			require.Negative(t, strings.IndexFunc(lines.Text(), func(r rune) bool { return r < ' ' || r == 0x7f }),
+				"%q", lines.Bytes())
 			require.Contains(t, lines.Text(), "/serve?")
 		}
+
 		if n != len(forgeries) {
 			return fmt.Errorf("there are %d lines, not %d", n, len(forgeries))
 		}
+
 		return lines.Err()
 	})
 }

@@ -36,7 +36,13 @@ func newTrickListener(path string) *trickListener {
 	check(f.Close())
 	open := make(chan struct{})
 	close(open)
-	return &trickListener{Listener: l, path: path, open: open, gated: make(chan struct{}, 1)}
+
+	return &trickListener{
+		Listener: l,
+		path:     path,
+		open:     open,
+		gated:    make(chan struct{}, 1),
+	}
 }
 
 func (l *trickListener) Accept() (net.Conn, error) {
@@ -44,12 +50,14 @@ func (l *trickListener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	open := l.open
 	l.mu.Unlock()
+
 	select {
 	case <-open:
 	default:
 		l.gated <- struct{}{}
 		<-open
 	}
+
 	return conn, err
 }
 
@@ -81,6 +89,7 @@ func (l *trickListener) clog() {
 	l.mu.Lock()
 	l.open = make(chan struct{})
 	l.mu.Unlock()
+
 	// The connection that Accept waits for is not one of the backlog.
 	for connected := l.connect(); connected; connected = l.connect() {
 		if l.filled() == 1 {
@@ -98,10 +107,12 @@ func (l *trickListener) connect() bool {
 		check(unix.Close(fd))
 		return false
 	}
+
 	check(err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fill = append(l.fill, fd)
+
 	return true
 }
 
@@ -109,9 +120,11 @@ func (l *trickListener) connect() bool {
 func (l *trickListener) unclog() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	for _, fd := range l.fill {
 		check(unix.Close(fd))
 	}
+
 	l.fill = nil
 	close(l.open)
 }

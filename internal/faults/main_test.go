@@ -16,5 +16,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(playApp())
 	}
+
 	os.Exit(boxed.Main(m.Run, &built, map[string]string{"passenger": "cmd/passenger"}))
 }

@@ -21,7 +21,9 @@ func nodeApp(t testing.TB, name string) *launch {
 	if _, err := os.Stat(ws); err != nil {
 		interpreters.Missing(t, "node", "the packages of the example websocket are not installed: run npm ci there")
 	}
+
 	dir := t.TempDir()
 	require.NoError(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))))
+
 	return &launch{app: dir, args: []string{"--nodejs", node, "--envvar", "FAULTS_WS=" + ws}}
 }

@@ -18,13 +18,16 @@ type output = printed.Output
 // await waits until text has been printed so many times.
 func (s *server) await(t testing.TB, text string, times int) {
 	t.Helper()
+
 	timeout := time.After(deadline)
 	for last := false; ; {
 		n, changed := s.log.Count(text)
 		if n >= times {
 			return
 		}
+
 		require.False(t, last, "the server ended before it printed %q: %s", text, &s.log)
+
 		select {
 		case <-changed:
 		case <-s.ended:
@@ -44,7 +47,9 @@ lines:
 				continue lines
 			}
 		}
+
 		found = append(found, line)
 	}
+
 	return found
 }

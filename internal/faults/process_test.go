@@ -23,21 +23,25 @@ func TestB2KilledBeforeTheFirstByte(t *testing.T) {
 	s := start(t, "--max-pool-size", "2", "--min-instances", "2", "--environment", "production")
 	c := s.client(t)
 	s.requireApps(t, 2)
+
 	held := make(map[string]<-chan answered)
 	for _, id := range []string{"a", "b"} {
 		held[id] = c.background(t.Context(), t, "/hold?"+id)
 		s.await(t, "holding "+id+".", 1)
 	}
+
 	apps := s.apps()
 	victim := apps[0]
 	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
 	var failed answered
+
 	other := held["b"]
 	select {
 	case failed = <-held["a"]:
 	case failed = <-held["b"]:
 		other = held["a"]
 	}
+
 	require.NoError(t, failed.err)
 	require.Equal(t, http.StatusBadGateway, failed.StatusCode, failed.body)
 	s.requireGone(t, victim)
@@ -59,6 +63,7 @@ func TestB2KilledUnderTraffic(t *testing.T) {
 	s := start(t, "--max-pool-size", "2", "--min-instances", "2", "--environment", "production")
 	c := s.client(t)
 	stop := make(chan struct{})
+
 	var wg sync.WaitGroup
 	for range 4 {
 		c := s.client(t)
@@ -74,9 +79,11 @@ func TestB2KilledUnderTraffic(t *testing.T) {
 			}
 		})
 	}
+
 	victims := make([]int, 0, 5)
 	for range cap(victims) {
 		s.requireApps(t, 2)
+
 		// One that serves: what is still starting has its end in the error of
 		// its start.
 		var victim int
@@ -85,14 +92,17 @@ func TestB2KilledUnderTraffic(t *testing.T) {
 			if err == nil {
 				victim, err = strconv.Atoi(a.body)
 			}
+
 			return err
 		})
 		require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
 		s.requireGone(t, victim)
 		victims = append(victims, victim)
 	}
+
 	close(stop)
 	wg.Wait()
+
 	for _, victim := range victims {
 		s.requireKilled(t, victim)
 	}
@@ -105,6 +115,7 @@ func (s *server) requireKilled(t testing.TB, pid int) {
 		if len(s.lines("pid="+strconv.Itoa(pid), "signal: killed")) == 0 {
 			return fmt.Errorf("the log does not say what ended process %d: %q", pid, s.lines("pid="+strconv.Itoa(pid)))
 		}
+
 		return nil
 	})
 }
@@ -113,12 +124,14 @@ func (s *server) requireKilled(t testing.TB, pid int) {
 func TestB3KilledInTheReply(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1")
+
 	c := s.client(t)
 	for _, length := range []string{"100000", "0"} { // 0 is chunked
 		pid, err := strconv.Atoi(c.requireOK(t, "/pid"))
 		require.NoError(t, err)
 		conn := s.dial(t, "GET /begin?"+length+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		s.await(t, "holding "+length+".", 1)
+
 		// Before that, the answer would be 502.
 		_, err = conn.in.Peek(1)
 		require.NoError(t, err)
@@ -127,6 +140,7 @@ func TestB3KilledInTheReply(t *testing.T) {
 		if err != nil {
 			require.ErrorIs(t, err, syscall.ECONNRESET)
 		}
+
 		require.Equal(t, 1, bytes.Count(got, []byte("HTTP/1.1 ")), "%s", got)
 		require.NotContains(t, string(got), "\r\n0\r\n")
 		head, body, _ := bytes.Cut(got, []byte("\r\n\r\n"))
@@ -149,6 +163,7 @@ func TestB4StoppedInARequest(t *testing.T) {
 	held := c.background(t.Context(), t, "/hold?a")
 	s.await(t, "holding a.", 1)
 	require.NoError(t, syscall.Kill(stopped, syscall.SIGSTOP))
+
 	served := 0
 	for answer := (answered{}); answer.answer == nil; {
 		select {
@@ -161,6 +176,7 @@ func TestB4StoppedInARequest(t *testing.T) {
 			served++
 		}
 	}
+
 	require.Greater(t, served, 10)
 	s.requireGone(t, stopped)
 	c.requireOK(t, "/pid")
@@ -170,6 +186,7 @@ func TestB4StoppedInARequest(t *testing.T) {
 // fails by the time limit and is replaced.
 func TestB5AcceptsAndNeverReads(t *testing.T) {
 	t.Parallel()
+
 	for name, args := range map[string][]string{"Buffered": nil, "Streamed": {"--request-buffering=false"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,6 +217,7 @@ func TestB7SocketUnlinked(t *testing.T) {
 // ended, and nobody notices.
 func requireReplaced(t *testing.T, trick string) {
 	t.Helper()
+
 	for _, count := range []string{"1", "2"} {
 		t.Run(count, func(t *testing.T) {
 			t.Parallel()
@@ -211,11 +229,13 @@ func requireReplaced(t *testing.T, trick string) {
 			broken := c.requireOK(t, "/listener?"+trick)
 			pid, err := strconv.Atoi(broken)
 			require.NoError(t, err)
+
 			for range 10 {
 				began := time.Now()
 				require.NotEqual(t, broken, c.requireOK(t, "/pid"))
 				require.Less(t, time.Since(began), 3*time.Second)
 			}
+
 			s.requireGone(t, pid)
 			require.Len(t, s.lines("Detaching a process"), 1)
 		})
@@ -231,6 +251,7 @@ func TestB8BacklogFull(t *testing.T) {
 		s := start(t, "--max-pool-size", "2", "--min-instances", "2")
 		c := s.client(t)
 		s.requireApps(t, 2)
+
 		full := c.requireOK(t, "/listener?clog")
 		for range 10 {
 			began := time.Now()
@@ -243,6 +264,7 @@ func TestB8BacklogFull(t *testing.T) {
 		s := start(t, "--max-pool-size", "1")
 		c := s.client(t)
 		full := c.requireOK(t, "/listener?clog")
+
 		waiting := c.background(t.Context(), t, "/pid")
 		select {
 		case a := <-waiting:
@@ -250,6 +272,7 @@ func TestB8BacklogFull(t *testing.T) {
 			require.FailNow(t, "it does not wait", "%d %s", a.StatusCode, a.body)
 		case <-time.After(time.Second / 2):
 		}
+
 		pid, err := strconv.Atoi(full)
 		require.NoError(t, err)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGUSR2))

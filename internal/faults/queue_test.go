@@ -17,23 +17,28 @@ func TestD12QueueOverflow(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", "5")
 	c := s.client(t)
 	free := s.holdProcess(t, c)
+
 	answers := make(chan answered)
 	for i := range 12 {
 		waiting := c.background(t.Context(), t, fmt.Sprintf("/serve?%d", i))
 		go func() { answers <- <-waiting }()
 	}
+
 	for range 7 {
 		a := <-answers
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 	}
+
 	select {
 	case a := <-answers:
 		require.FailNow(t, "more than seven were not to wait", "%+v", a)
 	default:
 	}
+
 	free()
+
 	for range 5 {
 		a := <-answers
 		require.NoError(t, a.err)
@@ -51,30 +56,38 @@ func TestD5AbortWhileQueued(t *testing.T) {
 	free := s.holdProcess(t, c)
 	fds := s.countFDs(t)
 	ctx, cancel := context.WithCancel(t.Context())
+
 	answers := make(chan answered)
 	for range limit + 1 {
 		waiting := c.background(ctx, t, "/serve?gone")
 		go func() { answers <- <-waiting }()
 	}
+
 	a := <-answers
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "the queue is full")
 	cancel()
+
 	for range limit {
 		require.ErrorIs(t, (<-answers).err, context.Canceled)
 	}
+
 	s.requireNoMoreFDs(t, fds)
+
 	// There is room for so many others.
 	for i := range limit {
 		waiting := c.background(t.Context(), t, fmt.Sprintf("/serve?other%d", i))
 		go func() { answers <- <-waiting }()
 	}
+
 	free()
+
 	for range limit {
 		a := <-answers
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, a.Request.URL.RawQuery, a.body)
 	}
+
 	require.Empty(t, s.lines("served gone."))
 }

@@ -24,6 +24,7 @@ func (s *server) fds(t testing.TB) map[int]string {
 	t.Helper()
 	entries, err := os.ReadDir(s.proc("fd"))
 	require.NoError(t, err)
+
 	fds := map[int]string{}
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
@@ -32,6 +33,7 @@ func (s *server) fds(t testing.TB) map[int]string {
 			fds[fd] = target
 		}
 	}
+
 	return fds
 }
 
@@ -39,11 +41,13 @@ func (s *server) fds(t testing.TB) map[int]string {
 // some to copy between sockets.
 func (s *server) countFDs(t testing.TB) (n int) {
 	t.Helper()
+
 	for _, target := range s.fds(t) {
 		if !strings.HasPrefix(target, "pipe:") {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -55,6 +59,7 @@ func (s *server) requireNoMoreFDs(t testing.TB, before int) {
 		if now := s.countFDs(t); now > before+2 {
 			return fmt.Errorf("%d file descriptors are open, %d were before: %v", now, before, s.fds(t))
 		}
+
 		return nil
 	})
 }
@@ -62,11 +67,13 @@ func (s *server) requireNoMoreFDs(t testing.TB, before int) {
 // bufferFiles counts the files without a name that are below dir.
 func (s *server) bufferFiles(t testing.TB, dir string) (n int) {
 	t.Helper()
+
 	for _, target := range s.fds(t) {
 		if strings.HasPrefix(target, dir+"/") && strings.HasSuffix(target, "(deleted)") {
 			n++
 		}
 	}
+
 	return n
 }
 
@@ -77,10 +84,12 @@ func (s *server) requireBufferFiles(t testing.TB, dir string, count int) {
 		if n := s.bufferFiles(t, dir); n < count || count == 0 && n > 0 {
 			return fmt.Errorf("there are %d buffer files, not %d", n, count)
 		}
+
 		return nil
 	})
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
+
 	for _, e := range entries {
 		require.NotContains(t, e.Name(), "buffer")
 	}
@@ -96,12 +105,14 @@ func (s *server) limitFDs(t testing.TB, limit int) {
 	if limit > 0 {
 		now.Cur = uint64(limit)
 	}
+
 	require.NoError(t, unix.Prlimit(s.core(), unix.RLIMIT_NOFILE, &now, nil))
 }
 
 // freeFD is the lowest descriptor that the server has not.
 func (s *server) freeFD(t testing.TB) int {
 	t.Helper()
+
 	fds := s.fds(t)
 	for fd := 0; ; fd++ {
 		if _, taken := fds[fd]; !taken {
@@ -118,6 +129,7 @@ func (s *server) memory(t testing.TB) (now, peak int) {
 	t.Helper()
 	status, err := os.ReadFile(s.proc("status"))
 	require.NoError(t, err)
+
 	for _, m := range memoryLine.FindAllSubmatch(status, -1) {
 		kB, err := strconv.Atoi(string(m[2]))
 		require.NoError(t, err)
@@ -127,5 +139,6 @@ func (s *server) memory(t testing.TB) (now, peak int) {
 			peak = kB >> 10
 		}
 	}
+
 	return now, peak
 }

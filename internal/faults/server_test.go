@@ -67,10 +67,15 @@ func (l *launch) start(t testing.TB) *server {
 		s.app = filepath.Join(s.Dir, "app")
 		require.NoError(t, os.Mkdir(s.app, 0o700))
 	}
-	argv := append([]string{filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.Marker, "--address", "127.0.0.1", "--port", "0", "--http2-cleartext"}, l.args...)
+
+	argv := append([]string{
+		filepath.Join(built, "passenger"), "start", s.app, "--envvar", s.Marker, "--address",
+		"127.0.0.1", "--port", "0", "--http2-cleartext",
+	}, l.args...)
 	if l.shell != "" {
 		argv = append([]string{"/bin/sh", "-c", l.shell + `; exec "$@"`, "sh"}, argv...)
 	}
+
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
 	s.cmd.Dir, s.cmd.Env, s.cmd.WaitDelay = s.Dir, s.Env(), patience
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
@@ -92,12 +97,14 @@ func (l *launch) start(t testing.TB) *server {
 	banner := accessible.FindStringSubmatch(s.log.String())
 	require.NotNil(t, banner, "%s", &s.log)
 	s.addr = banner[1]
+
 	return s
 }
 
 // stop ends the server in order, and checks that nothing is left.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
+
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it has ended, that is found below
 	select {
 	case <-s.ended:
@@ -105,14 +112,17 @@ func (s *server) stop(t testing.TB) {
 		t.Errorf("the server does not end")
 		return
 	}
+
 	if status := s.cmd.ProcessState.ExitCode(); status != 0 {
 		t.Errorf("the server ended with %v", s.cmd.ProcessState)
 	}
+
 	for _, bad := range []string{"panic", "DATA RACE"} {
 		if strings.Contains(s.log.String(), bad) {
 			t.Errorf("%q is in the server's output", bad)
 		}
 	}
+
 	if err := awaited.Within(patience, s.Leftovers); err != nil {
 		t.Error(err)
 	}
@@ -123,6 +133,7 @@ func (s *server) core() (pid int) {
 	if s.known == 0 {
 		s.known = s.Core(s.cmd.Process.Pid)
 	}
+
 	return s.known
 }
 
@@ -146,8 +157,10 @@ func (s *server) requireApps(t testing.TB, count int) []int {
 		if apps = s.apps(); len(apps) != count {
 			return fmt.Errorf("there are the processes %v, not %d", apps, count)
 		}
+
 		return nil
 	})
+
 	return apps
 }
 
@@ -159,6 +172,7 @@ func (*server) requireGone(t testing.TB, pid int) {
 		if syscall.Kill(pid, 0) == nil {
 			return fmt.Errorf("process %d is still there", pid)
 		}
+
 		return nil
 	})
 }

@@ -22,10 +22,12 @@ const crowd = 2000
 // dialMany connects many times, and says something each time.
 func (s *server) dialMany(t testing.TB, count int, text func(i int) string) []*raw {
 	t.Helper()
+
 	conns := make([]*raw, count)
 	for i := range conns {
 		conns[i] = s.dial(t, text(i))
 	}
+
 	return conns
 }
 
@@ -33,6 +35,7 @@ func (s *server) dialMany(t testing.TB, count int, text func(i int) string) []*r
 // are at their end too: the server has not read all that they sent.
 func readAll(conns []*raw) ([]string, error) {
 	got, errs := make([]string, len(conns)), make([]error, len(conns))
+
 	var wg sync.WaitGroup
 	for i, c := range conns {
 		wg.Go(func() {
@@ -40,11 +43,14 @@ func readAll(conns []*raw) ([]string, error) {
 			if errors.Is(err, syscall.ECONNRESET) {
 				err = nil
 			}
+
 			got[i], errs[i] = string(b), err
 			_ = c.Close()
 		})
 	}
+
 	wg.Wait()
+
 	return got, errors.Join(errs...)
 }
 
@@ -52,6 +58,7 @@ func requireAll(t testing.TB, conns []*raw) []string {
 	t.Helper()
 	got, err := readAll(conns)
 	require.NoError(t, err)
+
 	return got
 }
 
@@ -74,6 +81,7 @@ func startTraffic(t testing.TB, c *client) *traffic {
 	f.asking.Go(func() {
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
+
 		for {
 			select {
 			case <-f.done:
@@ -86,10 +94,12 @@ func startTraffic(t testing.TB, c *client) *traffic {
 			if err == nil && a.StatusCode != http.StatusOK {
 				err = fmt.Errorf("%s: %s", a.Status, a.body)
 			}
+
 			if err != nil {
 				f.err = err
 				return
 			}
+
 			f.served.Add(1)
 			f.slowest = max(f.slowest, time.Since(began))
 		}
@@ -135,6 +145,7 @@ func TestD1SlowHeads(t *testing.T) {
 		got, err = readAll(conns)
 		gone <- got
 	}()
+
 	for done := false; !done; {
 		select {
 		case <-drip.C:
@@ -143,12 +154,15 @@ func TestD1SlowHeads(t *testing.T) {
 			}
 		case got := <-gone:
 			require.NoError(t, err)
+
 			for _, answer := range got {
 				require.Empty(t, answer)
 			}
+
 			done = true
 		}
 	}
+
 	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
 	require.Less(t, time.Since(began), 5*time.Second)
 	others.requireServed(t)
@@ -169,17 +183,23 @@ func TestD2SlowBodies(t *testing.T) {
 		if i%20 == 0 {
 			sent = large
 		}
+
 		if i%2 == 0 {
-			return fmt.Sprintf("POST /serve?slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", sent))
+			return fmt.Sprintf("POST /serve?slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n%s",
+				strings.Repeat("x", sent))
 		}
-		return fmt.Sprintf("POST /serve?slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", sent+100, strings.Repeat("x", sent))
+
+		return fmt.Sprintf("POST /serve?slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s",
+			sent+100, strings.Repeat("x", sent))
 	})
+
 	stored := s.bufferFiles(t, s.Tmp)
 	for _, answer := range requireAll(t, conns) {
 		require.Contains(t, answer, "HTTP/1.1 408 ")
 		require.Contains(t, answer, "Connection: close")
 		require.Equal(t, 1, strings.Count(answer, "HTTP/1.1"))
 	}
+
 	require.Positive(t, stored)
 	others.requireServed(t)
 	s.requireBufferFiles(t, s.Tmp, 0)
@@ -194,31 +214,40 @@ func TestD3SlowReaders(t *testing.T) {
 	if long() {
 		readers = 500
 	}
-	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", "0", "--client-timeout", "2", "--client-min-rate", "1000000")
+
+	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", "0", "--client-timeout", "2", "--client-min-rate",
+		"1000000")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
+
 	conns := make([]*raw, readers)
 	for i := range conns {
 		conns[i] = s.dialWith(t, smallWindow)
 	}
+
 	began := time.Now()
+
 	for _, conn := range conns {
 		conn.say("GET /large?1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
 	}
+
 	others := startTraffic(t, c)
 	s.requireBufferFiles(t, s.Tmp, 10)
+
 	// The queue is fair: who comes last is served when the process has been
 	// through with all of them.
 	c.requireOK(t, "/serve?last")
 	t.Logf("all have had the process after %v", time.Since(began))
 	s.requireBufferFiles(t, s.Tmp, 0)
+
 	cut := 0
 	for _, answer := range requireAll(t, conns) {
 		if len(answer) < 1000000 {
 			cut++
 		}
 	}
+
 	require.Equal(t, readers, cut, "answers that were not cut")
 	require.Positive(t, others.stop(t))
 	s.requireNoMoreFDs(t, fds)
@@ -231,15 +260,19 @@ func TestD11IdleConnections(t *testing.T) {
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
 	others := startTraffic(t, c)
+
 	conns := s.dialMany(t, crowd, func(int) string { return "" })
 	for _, conn := range conns {
 		conn.say("GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.Equal(t, http.StatusOK, conn.answer().StatusCode)
 	}
+
 	last := time.Now()
+
 	for _, rest := range requireAll(t, conns) {
 		require.Empty(t, rest)
 	}
+
 	require.InDelta(t, time.Second, time.Since(last), float64(time.Second))
 	others.requireServed(t)
 	s.requireNoMoreFDs(t, fds)

@@ -31,12 +31,16 @@ func TestStalledUploadsGiveTheirDiskBack(t *testing.T) {
 		if i%2 == 0 {
 			return fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 5<<20, body)
 		}
-		return fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", 5<<20, body)
+
+		return fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s",
+			5<<20, body)
 	})
+
 	others := startTraffic(t, c)
 	for _, answer := range requireAll(t, conns) {
 		require.Contains(t, answer, "HTTP/1.1 408 ")
 	}
+
 	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
 	others.stop(t)
 	s.requireBufferFiles(t, dir, 0)
@@ -51,23 +55,28 @@ func TestStalledReadersAreCut(t *testing.T) {
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
 	const size = 12 << 20 // more than the kernel keeps for a client
+
 	conns := make([]*raw, 10)
 	for i := range conns {
 		conns[i] = s.dialWith(t, smallWindow)
 		conns[i].say(fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size))
 	}
+
 	require.NoError(t, awaited.Within(deadline, func() error {
 		for i, conn := range conns {
 			if established(t, conn) {
 				return fmt.Errorf("the connection %d is open", i)
 			}
 		}
+
 		return nil
 	}))
 	s.requireNoMoreFDs(t, fds)
+
 	for _, answer := range requireAll(t, conns) {
 		require.Less(t, len(answer), size)
 	}
+
 	s.requireBufferFiles(t, s.Tmp, 0)
 }
 
@@ -78,7 +87,10 @@ func established(t testing.TB, c *raw) bool {
 	require.NoError(t, err)
 	var info *unix.TCPInfo
 	var infoErr error
-	require.NoError(t, conn.Control(func(fd uintptr) { info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }))
+	require.NoError(t, conn.Control(func(fd uintptr) {
+		info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP,
+			unix.TCP_INFO)
+	}))
 	require.NoError(t, infoErr)
 
 	return info.State == unix.BPF_TCP_ESTABLISHED
@@ -92,12 +104,15 @@ func TestStalledUploadsMakeRoomWithinTheBudget(t *testing.T) {
 	s := start(t, "--data-buffer-dir", dir, "--max-buffer-size", fmt.Sprint(budget), "--client-stall-timeout", "20")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
-	request := fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2<<20, strings.Repeat("x", 1<<20))
+	request := fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2<<20,
+		strings.Repeat("x", 1<<20))
+
 	conns := make([]*raw, 20)
 	for i := range conns {
 		conns[i] = s.dialWith(t, &net.Dialer{})
 		_, _ = io.WriteString(conns[i], request) // those that are refused may fail
 	}
+
 	// status is that of a response that is there, or 0.
 	status := func(c *raw) int {
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second/10)))
@@ -105,9 +120,12 @@ func TestStalledUploadsMakeRoomWithinTheBudget(t *testing.T) {
 		if err != nil {
 			return 0
 		}
+
 		require.NoError(t, resp.Body.Close())
+
 		return resp.StatusCode
 	}
+
 	count := map[int]int{}
 	for i, c := range conns {
 		if got := status(c); got != 0 {
@@ -115,6 +133,7 @@ func TestStalledUploadsMakeRoomWithinTheBudget(t *testing.T) {
 			conns[i] = nil
 		}
 	}
+
 	require.Positive(t, count[http.StatusInsufficientStorage], "20 MiB do not fit into 8: %v", count)
 	require.NotEmpty(t, s.lines("max_buffer_size"))
 	require.NotEmpty(t, c.requireOK(t, "/pid"), "what needs no room is served")
@@ -124,14 +143,17 @@ func TestStalledUploadsMakeRoomWithinTheBudget(t *testing.T) {
 		if a := c.post(t, "/sum", newGenerator(4*megabyte)); a.StatusCode != http.StatusOK {
 			return fmt.Errorf("%s", a.Status)
 		}
+
 		return nil
 	}))
+
 	for _, c := range conns {
 		if c != nil {
 			count[status(c)]++
 			_ = c.Close()
 		}
 	}
+
 	require.Positive(t, count[http.StatusRequestTimeout], "%v", count)
 	require.Positive(t, count[0], "no more than needed: %v", count)
 	s.requireBufferFiles(t, dir, 0)

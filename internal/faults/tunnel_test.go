@@ -25,12 +25,14 @@ const tunnelRequest = "GET /tunnel HTTP/1.1\r\n" + upgrade
 func TestTunnelIsTransparent(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
+
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 5 {
 		sent := make([]byte, 10000)
 		for i := range sent {
 			sent[i] = byte(random.Uint32())
 		}
+
 		// Some of it comes in the same packet as the request.
 		first := random.IntN(100)
 		c := s.dial(t, tunnelRequest+string(sent[:first]))
@@ -43,8 +45,10 @@ func TestTunnelIsTransparent(t *testing.T) {
 					failed <- err
 					return
 				}
+
 				rest = rest[n:]
 			}
+
 			failed <- c.CloseWrite()
 		}()
 		got := c.rest()
@@ -100,6 +104,7 @@ func TestC20ProcessIsRestarted(t *testing.T) {
 	l := nodeApp(t, "websocket")
 	tmp := filepath.Join(l.app, "tmp")
 	require.NoError(t, os.Mkdir(tmp, 0o700))
+
 	// Else the files were looked at each ten seconds only.
 	require.NoError(t, os.WriteFile(filepath.Join(tmp, "always_restart.txt"), nil, 0o600))
 	s := l.start(t)
@@ -113,6 +118,7 @@ func TestC20ProcessIsRestarted(t *testing.T) {
 		if c.requireOK(t, "/") == before {
 			return errors.New("the application was not restarted")
 		}
+
 		return nil
 	})
 	requireCut(ctx, t, conns)
@@ -123,11 +129,13 @@ func TestC20ProcessIsRestarted(t *testing.T) {
 func requireCut(ctx context.Context, t testing.TB, conns []*websocket.Conn) {
 	t.Helper()
 	began := time.Now()
+
 	for _, conn := range conns {
 		_, _, err := conn.Read(ctx)
 		require.Error(t, err)
 		require.NoError(t, ctx.Err(), "the client was not closed")
 	}
+
 	require.Less(t, time.Since(began), time.Second)
 }
 
@@ -136,12 +144,14 @@ func TestC20ClientLeaves(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
 	s.client(t).requireOK(t, "/pid")
+
 	fds := s.countFDs(t)
 	for range 10 {
 		c := s.dial(t, tunnelRequest)
 		c.requireSwitched(t)
 		c.reset()
 	}
+
 	began := time.Now()
 	s.await(t, "the tunnel has ended.", 10)
 	require.Less(t, time.Since(began), time.Second)
@@ -152,7 +162,8 @@ func TestC20ClientLeaves(t *testing.T) {
 func TestR42OtherUpgrades(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
-	c := s.dial(t, "GET /serve?h2c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
+	c := s.dial(t, "GET /serve?h2c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "+
+		"h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
 	a := c.answer()
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	require.Equal(t, "h2c", a.body)

@@ -35,10 +35,12 @@ func (g *generator) Read(p []byte) (int, error) {
 	if g.left == 0 {
 		return 0, io.EOF
 	}
+
 	n := copy(p[:min(int64(len(p)), g.left)], g.block[g.at:])
 	g.at = (g.at + n) % len(g.block)
 	g.sum = crc32.Update(g.sum, castagnoli, p[:n])
 	g.left -= int64(n)
+
 	return n, nil
 }
 
@@ -52,6 +54,7 @@ func TestD7LargeUploads(t *testing.T) {
 	if long() {
 		size = gigabyte
 	}
+
 	for name, length := range map[string]int64{"Length": size, "Chunked": -1} {
 		t.Run(name, func(t *testing.T) {
 			body := newGenerator(size)
@@ -79,6 +82,7 @@ func TestD7AbortedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1")
 	s.client(t).requireOK(t, "/pid")
+
 	for i := range 2 {
 		c := s.dial(t, fmt.Sprintf("POST /serve?large HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", gigabyte))
 		_, err := io.CopyN(c, newGenerator(gigabyte), 100*megabyte)
@@ -87,6 +91,7 @@ func TestD7AbortedInTheMiddle(t *testing.T) {
 		c.abort(i)
 		s.requireBufferFiles(t, s.Tmp, 0)
 	}
+
 	entries, err := os.ReadDir(s.Tmp)
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "the directory of the server itself")
@@ -100,6 +105,7 @@ func TestD7OverTheLimit(t *testing.T) {
 	const limit = 200 << 10
 	s := start(t, "--max-pool-size", "1", "--max-request-body-size", fmt.Sprint(limit))
 	require.Equal(t, summary(limit, sumOf(limit), nil), s.client(t).post(t, "/sum", newGenerator(limit)).body)
+
 	for name, head := range map[string]string{
 		"Length":   fmt.Sprintf("Content-Length: %d\r\n\r\n", limit+1),
 		"Continue": fmt.Sprintf("Expect: 100-continue\r\nContent-Length: %d\r\n\r\n", 10*gigabyte),

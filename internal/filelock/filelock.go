@@ -25,6 +25,7 @@ func Try(f *os.File, m Mode) (bool, error) {
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}
+
 	return err == nil, err
 }
 
@@ -36,6 +37,7 @@ func lock(f *os.File, how int) error {
 	if err != nil {
 		return err
 	}
+
 	controlErr := raw.Control(func(fd uintptr) {
 		for {
 			if err = unix.Flock(int(fd), how); !errors.Is(err, unix.EINTR) {
@@ -46,8 +48,10 @@ func lock(f *os.File, how int) error {
 	if controlErr != nil {
 		return controlErr
 	}
+
 	if err != nil {
 		return &os.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
+
 	return nil
 }

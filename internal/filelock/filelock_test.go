@@ -16,6 +16,7 @@ func TestLocks(t *testing.T) {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = f.Close() })
+
 		return f
 	}
 	try := func(f *os.File, m filelock.Mode) bool {
@@ -32,11 +33,13 @@ func TestLocks(t *testing.T) {
 	c := open()
 	go func() { waited <- filelock.Wait(c, filelock.Exclusive) }()
 	require.NoError(t, a.Close())
+
 	select {
 	case err := <-waited:
 		require.Fail(t, "it did not wait for both", "%v", err)
 	default:
 	}
+
 	require.NoError(t, b.Close())
 	require.NoError(t, <-waited)
 	require.False(t, try(open(), filelock.Shared))

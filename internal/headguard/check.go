@@ -12,9 +12,13 @@ var (
 	preface = []byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 	errCleartext = &httphead.Error{
-		Status: http.StatusHTTPVersionNotSupported, Reason: "HTTP/2 without TLS is off, which the option http2_cleartext turns on",
+		Status: http.StatusHTTPVersionNotSupported,
+		Reason: "HTTP/2 without TLS is off, which the option http2_cleartext turns on",
 	}
-	errNoPreface = &httphead.Error{Status: http.StatusBadRequest, Reason: "the client has agreed on HTTP/2 and does not speak it"}
+	errNoPreface = &httphead.Error{
+		Status: http.StatusBadRequest,
+		Reason: "the client has agreed on HTTP/2 and does not speak it",
+	}
 )
 
 // check returns how many bytes of b may be passed on. The others are to come again, with
@@ -36,11 +40,14 @@ func (c *Conn) check(b []byte) (good int) {
 			n = len(rest)
 		case undecided, refused:
 		}
+
 		if n == 0 {
 			return good
 		}
+
 		good += n
 	}
+
 	return good
 }
 
@@ -50,9 +57,11 @@ func (c *Conn) checkChunks(b []byte) int {
 		c.refuse(err)
 		return n
 	}
+
 	if c.chunks.Part() == httphead.Ended {
 		c.mode = inHead
 	}
+
 	return n
 }
 
@@ -62,6 +71,7 @@ func (c *Conn) checkHead(b []byte) int {
 			return n
 		}
 	}
+
 	lineEnd := 0
 	if c.posted && b[0] == '\r' {
 		// Some clients write one behind the body of a POST, RFC 9112 section 2.2.
@@ -72,6 +82,7 @@ func (c *Conn) checkHead(b []byte) int {
 			lineEnd = len("\r\n")
 			b = b[lineEnd:]
 		}
+
 		if len(b) == 0 {
 			c.posted = false
 			return lineEnd
@@ -81,13 +92,16 @@ func (c *Conn) checkHead(b []byte) int {
 	if c.head == nil {
 		c.head = heads.Get().(*httphead.Head) //nolint:forcetypeassert,errcheck // its New makes nothing else
 	}
+
 	n, err := c.head.Parse(b, &c.guard.Limits)
 	if errors.Is(err, httphead.ErrIncomplete) {
 		if lineEnd > 0 {
 			c.posted = false
 		}
+
 		return lineEnd
 	}
+
 	h := c.head
 	c.head = nil
 	if err == nil {
@@ -97,6 +111,7 @@ func (c *Conn) checkHead(b []byte) int {
 		n = 0
 		c.refuse(err)
 	}
+
 	h.Reset()
 	heads.Put(h)
 
@@ -127,7 +142,9 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 			c.refuse(errCleartext)
 			return 0, false
 		}
+
 		c.mode = passing
+
 		return len(b), false
 	case bytes.HasPrefix(preface, b):
 		return 0, false // there is more to come
@@ -135,6 +152,7 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 		c.refuse(errNoPreface)
 		return 0, false
 	}
+
 	return 0, true
 }
 
@@ -143,10 +161,12 @@ func (c *Conn) refuse(err error) {
 	if !ok {
 		refusal = errNoPreface // there are no other errors
 	}
+
 	c.refusal.Store(refusal)
 	if c.mode != inChunks {
 		c.chunks = ended
 	}
+
 	c.mode = refused
 }
 

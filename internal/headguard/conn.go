@@ -82,6 +82,7 @@ func unwrap(c net.Conn) *Conn {
 	case *sendingConn:
 		return c.Conn
 	}
+
 	return nil
 }
 
@@ -93,6 +94,7 @@ func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
+
 	return errors.ErrUnsupported
 }
 
@@ -108,6 +110,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+
 	if c.tls != nil && !c.shaken {
 		if err := c.handshake(); err != nil {
 			return 0, io.EOF
@@ -146,10 +149,12 @@ func (c *Conn) read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
+
 	good := c.check(p[:n])
 	if good < n || c.mode == refused {
 		c.keep(p[good:n])
 	}
+
 	if good > 0 {
 		c.waits = false // net/http knows
 	}
@@ -163,16 +168,20 @@ func (c *Conn) readMore() error {
 		n := copy(c.stash, c.stash[gone:])
 		c.stash, c.good, c.given = c.stash[:n], c.good-gone, c.given-gone
 	}
+
 	if len(c.stash) == cap(c.stash) {
 		c.stash = append(make([]byte, 0, 2*cap(c.stash)), c.stash...)
 	}
+
 	c.begun()
 	n, err := c.Conn.Read(c.stash[len(c.stash):cap(c.stash)])
 	if n == 0 {
 		return err
 	}
+
 	c.stash = c.stash[:len(c.stash)+n]
 	c.checkStash()
+
 	return nil
 }
 
@@ -187,12 +196,15 @@ func (c *Conn) checkStash() {
 // keep puts what is not good yet into the stash; if the connection is refused, what
 // net/http is to get in its place.
 func (c *Conn) keep(rest []byte) {
-	c.stash, c.given, c.good = stashes.Get().(*[stashSize]byte)[:0], 0, 0 //nolint:forcetypeassert,errcheck // its New makes nothing else
+	c.stash, c.given, c.good = stashes.Get().(*[stashSize]byte)[:0], //nolint:forcetypeassert,errcheck // its New makes nothing else
+		0,
+		0
 	if c.mode == refused {
 		c.stash = append(c.stash, c.decoy()...)
 		c.good = len(c.stash)
 		return
 	}
+
 	c.stash = append(c.stash, rest...)
 }
 
@@ -201,12 +213,14 @@ func (c *Conn) give(p []byte) int {
 	if c.given >= c.good {
 		return 0
 	}
+
 	c.waits = false
 	n := copy(p, c.stash[c.given:c.good])
 	c.given += n
 	if c.given == len(c.stash) {
 		c.emptyStash()
 	}
+
 	return n
 }
 
@@ -214,6 +228,7 @@ func (c *Conn) emptyStash() {
 	if cap(c.stash) == stashSize {
 		stashes.Put((*[stashSize]byte)(c.stash[:stashSize]))
 	}
+
 	c.stash, c.given, c.good = nil, 0, 0
 }
 
@@ -225,14 +240,17 @@ func (c *Conn) readEarly(p []byte) (int, error) {
 		c.given++
 		return 1, nil
 	}
+
 	n, err := c.Conn.Read(p[:1])
 	if n > 0 {
 		if c.stash == nil {
 			c.keep(nil)
 		}
+
 		c.stash = append(c.stash, p[0])
 		c.given++
 	}
+
 	return n, err
 }
 
@@ -276,6 +294,7 @@ func (c *Conn) idle() {
 	if len(c.stash) > 0 {
 		c.checkStash()
 	}
+
 	if len(c.stash) > 0 && c.given == len(c.stash) && c.good == c.given {
 		c.emptyStash()
 	}
@@ -287,10 +306,12 @@ func (c *Conn) begun() {
 	if !c.waits {
 		return
 	}
+
 	c.waits = false
 	if c.guard.Track != nil {
 		c.guard.Track(c.self, http.StateActive)
 	}
+
 	if d := c.guard.HeaderTimeout; d > 0 {
 		_ = c.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
 	}
@@ -301,6 +322,7 @@ func (c *Conn) decoy() string {
 	if c.given > c.good {
 		return "\x00\r\n\r\n" // it has the beginning of the head already
 	}
+
 	switch c.chunks.Part() {
 	case httphead.InSize, httphead.InTrailer:
 		return ":\r\n\r\n"
@@ -308,6 +330,7 @@ func (c *Conn) decoy() string {
 		return "xx"
 	case httphead.InData, httphead.Ended:
 	}
+
 	return refusedHead
 }
 
@@ -317,5 +340,6 @@ func isPlain(header [5]byte) bool {
 	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
 		return true
 	}
+
 	return false
 }

@@ -58,6 +58,7 @@ func (g *Guard) Listener(l net.Listener, config *tls.Config) net.Listener {
 		config = config.Clone()
 		config.NextProtos = []string{http2, "http/1.1"}
 	}
+
 	return &listener{l, g, config}
 }
 
@@ -75,6 +76,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return l.guard.conn(c, l.tls), nil
 }
 
@@ -84,10 +86,12 @@ func (g *Guard) conn(c net.Conn, config *tls.Config) net.Conn {
 		guarded.tls = tls.Server(c, config)
 		guarded.Conn = guarded.tls
 	}
+
 	guarded.self = guarded
 	if rf, ok := guarded.Conn.(readerFrom); ok {
 		guarded.self = &sendingConn{guarded, rf}
 	}
+
 	return guarded.self
 }
 
@@ -96,6 +100,7 @@ func (g *Guard) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if guarded := unwrap(c); guarded != nil {
 		return httphead.WithStrict(ctx, guarded)
 	}
+
 	return ctx
 }
 
@@ -109,6 +114,7 @@ func (g *Guard) ConnState(c net.Conn, state http.ConnState) {
 	if guarded == nil {
 		return
 	}
+
 	switch state {
 	case http.StateIdle:
 		guarded.idle()
@@ -130,12 +136,14 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		if c.tls != nil {
 			r.TLS = c.state // net/http does not see it
 		}
+
 		if r.RequestURI == refusedTarget {
 			if refusal := c.refusal.Load(); refusal != nil {
 				answer(w, refusal)
 				return
 			}
 		}
+
 		next.ServeHTTP(w, r)
 	})
 }

@@ -62,12 +62,15 @@ func serve(t *testing.T, network string, secure bool, change func(*headguard.Gua
 	if network == "unix" {
 		address = filepath.Join(t.TempDir(), "s")
 	}
+
 	l, err := net.Listen(network, address)
 	require.NoError(t, err)
 	s.addr = l.Addr()
 
 	guard := &headguard.Guard{
-		Limits: httphead.Limits{Head: 8 << 10}, HeaderTimeout: deadline, ErrorLog: log.New(&s.said, "", 0),
+		Limits:        httphead.Limits{Head: 8 << 10},
+		HeaderTimeout: deadline,
+		ErrorLog:      log.New(&s.said, "", 0),
 		Track: func(_ net.Conn, state http.ConnState) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -75,14 +78,19 @@ func serve(t *testing.T, network string, secure bool, change func(*headguard.Gua
 		},
 	}
 	server := &http.Server{
-		Handler: guard.Handler(http.HandlerFunc(echo)), Protocols: new(http.Protocols), ReadHeaderTimeout: deadline,
-		ConnState: guard.ConnState, ConnContext: guard.ConnContext, ErrorLog: guard.ErrorLog,
+		Handler:           guard.Handler(http.HandlerFunc(echo)),
+		Protocols:         new(http.Protocols),
+		ReadHeaderTimeout: deadline,
+		ConnState:         guard.ConnState,
+		ConnContext:       guard.ConnContext,
+		ErrorLog:          guard.ErrorLog,
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
 	if change != nil {
 		change(guard, server)
 	}
+
 	var config *tls.Config
 	if secure {
 		keys := httptest.NewUnstartedServer(nil)
@@ -92,6 +100,7 @@ func serve(t *testing.T, network string, secure bool, change func(*headguard.Gua
 		s.tls.ServerName = "example.com"
 		keys.Close()
 	}
+
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -101,6 +110,7 @@ func serve(t *testing.T, network string, secure bool, change func(*headguard.Gua
 		_ = server.Close()
 		<-done
 	})
+
 	return s
 }
 
@@ -110,12 +120,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		talk(w)
 		return
 	}
+
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, "broken: "+err.Error(), http.StatusUnprocessableEntity)
 		return
 	}
-	_, _ = fmt.Fprintf(w, "%s %s %s tls=%v strict=%v %q", r.Proto, r.Method, r.RequestURI, r.TLS != nil, httphead.IsStrict(r.Context()), body)
+
+	_, _ = fmt.Fprintf(w, "%s %s %s tls=%v strict=%v %q", r.Proto, r.Method, r.RequestURI, r.TLS != nil,
+		httphead.IsStrict(r.Context()), body)
 }
 
 func talk(w http.ResponseWriter) {
@@ -139,6 +152,7 @@ func (s *site) dial() net.Conn {
 		config.NextProtos = nil
 		return tls.Client(c, config)
 	}
+
 	return c
 }
 
@@ -154,13 +168,16 @@ func (s *site) converse(pieces ...string) (statuses []int, bodies []string) {
 			}
 		}
 	}()
+
 	br := bufio.NewReader(c)
 	for {
 		resp, err := http.ReadResponse(br, nil)
 		if err != nil {
-			require.False(s, errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "timeout"), "the server does not close: %v", err)
+			require.False(s, errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "timeout"),
+				"the server does not close: %v", err)
 			return statuses, bodies
 		}
+
 		body, err := io.ReadAll(resp.Body)
 		require.NoError(s, err)
 		statuses, bodies = append(statuses, resp.StatusCode), append(bodies, string(body))
@@ -171,13 +188,15 @@ const (
 	good  = "GET /good HTTP/1.1\r\nHost: x\r\n\r\n"
 	last  = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 	post  = "POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-	chunk = "POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a\r\nabc\r\n2\r\nde\r\n0\r\nX-A: b\r\n\r\n"
-	asks  = "GET /stay HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: talk\r\n\r\n"
-	bad   = "GET /bad HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n"
+	chunk = "POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " +
+		"chunked\r\n\r\n3;a\r\nabc\r\n2\r\nde\r\n0\r\nX-A: b\r\n\r\n"
+	asks = "GET /stay HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: talk\r\n\r\n"
+	bad  = "GET /bad HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n"
 )
 
 func each(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Helper()
+
 	for name, c := range map[string]struct {
 		network string
 		secure  bool
@@ -191,12 +210,14 @@ func each(t *testing.T, test func(t *testing.T, s *site)) {
 func TestRequestsInAnyPieces(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		raw := good + post + "\r\n" + chunk + asks + good + chunk + last
+
 		want := []int{200, 200, 200, 200, 200, 200, 200}
 		for _, size := range []int{1, 2, 3, 7, 64, len(raw)} {
 			var pieces []string
 			for rest := raw; rest != ""; rest = rest[min(size, len(rest)):] {
 				pieces = append(pieces, rest[:min(size, len(rest))])
 			}
+
 			statuses, bodies := s.converse(pieces...)
 			require.Equal(t, want, statuses, "pieces of %d: %q", size, bodies)
 			require.Contains(t, bodies[1], `"hello"`)
@@ -209,6 +230,7 @@ func TestRequestsInAnyPieces(t *testing.T) {
 // Two pieces, cut at each byte.
 func TestRequestsCutAtEachByte(t *testing.T) {
 	s := serve(t, "tcp", false, nil)
+
 	raw := chunk + asks + post + last
 	for i := range len(raw) {
 		statuses, bodies := s.converse(raw[:i], raw[i:])
@@ -220,10 +242,12 @@ func TestBadHeadBehindGoodOnesIsAnsweredInItsTurn(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		for _, size := range []int{1, 10, 10_000} {
 			raw := post + good + asks + chunk + bad + good
+
 			var pieces []string
 			for rest := raw; rest != ""; rest = rest[min(size, len(rest)):] {
 				pieces = append(pieces, rest[:min(size, len(rest))])
 			}
+
 			statuses, bodies := s.converse(pieces...)
 			require.Equal(t, []int{200, 200, 200, 200, 400}, statuses, "%q", bodies)
 			require.Contains(t, bodies[4], "folded")
@@ -267,12 +291,15 @@ func TestBrokenChunksAreBrokenForTheHandler(t *testing.T) {
 	const head = "POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 	each(t, func(t *testing.T, s *site) {
 		for _, body := range []string{
-			"5\nhello\r\n0\r\n\r\n", "5;" + strings.Repeat("x", 300) + "\r\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n",
-			"5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n", "5\r\nhello\r\n0\r\nHost: x\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nX-A: b\n\r\n",
+			"5\nhello\r\n0\r\n\r\n", "5;" + strings.Repeat("x", 300) + "\r\nhello\r\n0\r\n\r\n",
+			"5\r\nhello\n0\r\n\r\n",
+			"5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n", "5\r\nhello\r\n0\r\nHost: x\r\n\r\n",
+			"5 \r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nX-A: b\n\r\n",
 		} {
 			statuses, bodies := s.converse(head + body + good)
 			require.NotEmpty(t, statuses)
 			require.Equal(t, 422, statuses[0], "%.40q: %q", body, bodies)
+
 			for _, body := range bodies {
 				require.NotContains(t, body, "/good")
 			}
@@ -289,6 +316,7 @@ func TestConversationBehindAnUpgradeIsNotLookedAt(t *testing.T) {
 			if early {
 				ask += says // before the server has agreed
 			}
+
 			_, err := io.WriteString(c, ask)
 			require.NoError(t, err)
 			br := bufio.NewReader(c)
@@ -299,6 +327,7 @@ func TestConversationBehindAnUpgradeIsNotLookedAt(t *testing.T) {
 				_, err = io.WriteString(c, says)
 				require.NoError(t, err)
 			}
+
 			got := make([]byte, len(says))
 			_, err = io.ReadFull(br, got)
 			require.NoError(t, err)
@@ -344,6 +373,7 @@ func TestBadHeadDoesNotEndTheRequestBefore(t *testing.T) {
 	_, err = io.WriteString(c, bad)
 	require.NoError(t, err)
 	close(proceed)
+
 	br := bufio.NewReader(c)
 	for _, want := range []int{200, 400} {
 		resp, err := http.ReadResponse(br, nil)

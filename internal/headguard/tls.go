@@ -24,14 +24,17 @@ func (c *Conn) handshake() error {
 	if d := c.guard.HeaderTimeout; d > 0 {
 		_ = c.SetWriteDeadline(time.Now().Add(d)) // an error shows in writing
 	}
+
 	err := c.tls.HandshakeContext(context.Background())
 	if err == nil {
 		state := c.tls.ConnectionState()
 		c.state = &state
 		if c.state.NegotiatedProtocol == http2 && c.state.Version == tls.VersionTLS12 && !strong[c.state.CipherSuite] {
-			err = fmt.Errorf("the client wants HTTP/2 with the cipher suite %s", tls.CipherSuiteName(c.state.CipherSuite))
+			err = fmt.Errorf("the client wants HTTP/2 with the cipher suite %s",
+				tls.CipherSuiteName(c.state.CipherSuite))
 		}
 	}
+
 	if err == nil {
 		_ = c.SetWriteDeadline(time.Time{})
 		return nil
@@ -39,11 +42,13 @@ func (c *Conn) handshake() error {
 
 	c.mode, c.dropped = refused, maxDropped
 	reason := err.Error()
-	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil && isPlain(record.RecordHeader) {
+	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil &&
+		isPlain(record.RecordHeader) {
 		const text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 		_, _ = io.WriteString(record.Conn, text) // the client may have gone
 		reason = "client sent an HTTP request to an HTTPS server"
 	}
+
 	if c.guard.ErrorLog != nil {
 		c.guard.ErrorLog.Printf("http: TLS handshake error from %s: %v", c.RemoteAddr(), reason)
 	}

@@ -27,6 +27,7 @@ func TestHTTP2(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		body, err := io.ReadAll(resp.Body)
+
 		return string(body), err
 	}
 	t.Run("TLS", func(t *testing.T) {
@@ -37,7 +38,10 @@ func TestHTTP2(t *testing.T) {
 			transport.Protocols.SetHTTP2(h2)
 			body, err := get(t, transport, "https://"+s.addr.String()+"/a")
 			require.NoError(t, err)
-			require.Equal(t, map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[h2]+` GET /a tls=true strict=true ""`, body)
+			require.Equal(t, map[bool]string{
+				false: "HTTP/1.1",
+				true:  "HTTP/2.0",
+			}[h2]+` GET /a tls=true strict=true ""`, body)
 		}
 	})
 	t.Run("in the clear", func(t *testing.T) {
@@ -50,6 +54,7 @@ func TestHTTP2(t *testing.T) {
 				require.Error(t, err)
 				continue
 			}
+
 			require.NoError(t, err)
 			require.Equal(t, `HTTP/2.0 GET /a tls=false strict=true ""`, body)
 		}
@@ -76,5 +81,6 @@ func TestPlainClientOfTLS(t *testing.T) {
 	statuses, bodies := s.converse(good)
 	require.Equal(t, []int{400}, statuses)
 	require.Contains(t, bodies[0], "HTTPS")
-	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline,
+		time.Millisecond)
 }

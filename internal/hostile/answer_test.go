@@ -64,7 +64,12 @@ type reply struct {
 func badGateway() reply { return reply{status: http.StatusBadGateway, dropped: true} }
 func broken() reply     { return reply{status: http.StatusOK, cut: true, dropped: true} }
 func brokenVisibly() reply {
-	return reply{status: http.StatusOK, cut: true, visible: true, dropped: true}
+	return reply{
+		status:  http.StatusOK,
+		cut:     true,
+		visible: true,
+		dropped: true,
+	}
 }
 func whole(body string) reply { return reply{status: http.StatusOK, body: body} }
 func left() reply             { return reply{leaves: true, dropped: true} }
@@ -83,6 +88,7 @@ func (r reply) with(pairs ...string) reply {
 	for i := 0; i < len(pairs); i += 2 {
 		r.header[pairs[i]] = pairs[i+1]
 	}
+
 	return r
 }
 
@@ -114,12 +120,14 @@ func (row *answerRow) play(s *server) error {
 	if err := s.retire(); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
+
 	sc := row.script()
 	first := s.begin(sc)
 	got, err := row.ask(s, sc)
 	if err == nil {
 		err = row.want.check(got)
 	}
+
 	sc.sayLate(false)
 	err = errors.Join(err, s.followUp(followUps))
 	requests, faults := s.requests()
@@ -127,13 +135,16 @@ func (row *answerRow) play(s *server) error {
 	if used := s.servedIDs(first); used > 0 && row.want.dropped || used == 0 && row.want.kept {
 		err = errors.Join(err, fmt.Errorf("the application's connection has served %d other requests", used))
 	}
+
 	if err == nil && row.want.dropped {
 		err = s.awaitEnd(first)
 	}
+
 	if err != nil {
 		err = fmt.Errorf("%w\nanswers %v, requests %.1000s", err, got, fmt.Sprint(requests))
 		s.mend()
 	}
+
 	return err
 }
 
@@ -144,13 +155,16 @@ func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if open[row.name].sometimes {
 		_ = c.SetDeadline(time.Now().Add(briefly))
 	}
+
 	raw := row.request
 	if raw == "" {
 		raw = get()
 	}
+
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -164,29 +178,36 @@ func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 	if row.want.leaves {
 		return nil, row.leave(s, sc, c, br)
 	}
+
 	method, _, _ := strings.Cut(raw, " ")
+
 	var got []answer
 	for {
 		a := readAnswer(br, method)
 		if a.nothing {
 			return got, nil
 		}
+
 		if a.status == http.StatusSwitchingProtocols {
 			rest, err := io.ReadAll(br)
 			a.body = string(rest)
 			return append(got, a), err
 		}
+
 		got = append(got, a)
 		if a.rest != "" || !a.whole || a.last {
 			rest, _ := io.ReadAll(br)
 			if len(rest) > 0 {
 				return got, fmt.Errorf("behind the answer comes %.80q", rest)
 			}
+
 			return got, nil
 		}
+
 		if a.status == http.StatusContinue {
 			_, _ = io.WriteString(c, row.want.rest)
 		}
+
 		if !a.isInterim() {
 			sc.sayLate(true)
 			return got, s.followOn(c, br, 1)
@@ -204,6 +225,7 @@ func (row *answerRow) leave(s *server, sc *script, c net.Conn, br *bufio.Reader)
 	} else if err := s.awaitRequest(); err != nil {
 		return err
 	}
+
 	return c.Close()
 }
 
@@ -215,6 +237,7 @@ func (r *reply) check(got []answer) error {
 			continues++
 		}
 	}
+
 	asExpected := interim == r.interim && continues == r.continues || interim == 0 && r.optional
 	switch {
 	case r.leaves:
@@ -232,9 +255,11 @@ func (r *reply) check(got []answer) error {
 	case got[0].status != r.status:
 		return fmt.Errorf("the status is not %d", r.status)
 	}
+
 	if r.cut || r.status == http.StatusBadGateway {
 		return nil
 	}
+
 	return r.checkContent(&got[0])
 }
 
@@ -243,36 +268,47 @@ func (r *reply) checkContent(a *answer) error {
 	if a.body != r.body {
 		errs = append(errs, fmt.Errorf("the body is not %.100q", r.body))
 	}
+
 	if r.framing != "" && a.framing != r.framing {
 		errs = append(errs, fmt.Errorf("the end shows by %s, not by %s", a.framing, r.framing))
 	}
+
 	for name, want := range r.header {
 		if got := strings.Join(a.header[http.CanonicalHeaderKey(name)], ", "); got != want {
 			errs = append(errs, fmt.Errorf("%s is %.100q, not %.100q", name, got, want))
 		}
 	}
+
 	if status := a.header.Get("Status"); status != "" && !strings.HasPrefix(status, fmt.Sprint(a.status)) {
 		errs = append(errs, fmt.Errorf("Status is %q", status))
 	}
+
 	for name := range a.header {
-		if strings.HasPrefix(name, "!~") || slices.Contains(notForClients, name) && a.status != http.StatusSwitchingProtocols {
+		if strings.HasPrefix(name, "!~") || slices.Contains(notForClients, name) &&
+			a.status != http.StatusSwitchingProtocols {
 			errs = append(errs, fmt.Errorf("the client sees %s", name))
 		}
 	}
+
 	return errors.Join(errs...)
 }
 
 // notForClients are headers of the application that nobody sees.
-var notForClients = []string{"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Upgrade", "X-Accel-Redirect", "X-Sendfile"}
+var notForClients = []string{
+	"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Upgrade",
+	"X-Accel-Redirect", "X-Sendfile",
+}
 
 func (r *reply) checkSeen(requests []*seen) error {
 	var errs []error
 	for _, seen := range requests {
 		errs = append(errs, seen.fault)
 	}
+
 	if want := max(r.tries, 1); len(requests) != want && (len(requests) > 0 || r.tries >= 0) {
 		errs = append(errs, fmt.Errorf("the application has seen it %d times, not %d", len(requests), want))
 	}
+
 	return errors.Join(errs...)
 }
 

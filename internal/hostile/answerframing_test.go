@@ -10,11 +10,21 @@ func answerLengthRows() []answerRow {
 	coding := func(name, lines string) answerRow {
 		return answerRow{"C5 " + name, "", says(keeps, ok+lines+"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), badGateway()}
 	}
+
 	return []answerRow{
-		{"C4 length, then coding", "", says(keeps, ok+"Content-Length: 5\r\n"+chunked+"\r\n\r\n0\r\n\r\n"), badGateway()},
+		{
+			"C4 length, then coding", "", says(keeps, ok+"Content-Length: 5\r\n"+chunked+"\r\n\r\n0\r\n\r\n"),
+			badGateway(),
+		},
 		{"C4 coding, then length", "", says(keeps, ok+chunked+"\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"), badGateway()},
-		{"C4 length 0 and coding", "", says(keeps, ok+"Content-Length: 0\r\n"+chunked+"\r\n\r\n0\r\n\r\n"), badGateway()},
-		{"C4 length and coding identity", "", says(keeps, ok+"Content-Length: 2\r\nTransfer-Encoding: identity\r\n\r\nab"), badGateway()},
+		{
+			"C4 length 0 and coding", "", says(keeps, ok+"Content-Length: 0\r\n"+chunked+"\r\n\r\n0\r\n\r\n"),
+			badGateway(),
+		},
+		{
+			"C4 length and coding identity", "",
+			says(keeps, ok+"Content-Length: 2\r\nTransfer-Encoding: identity\r\n\r\nab"), badGateway(),
+		},
 		length("two lengths that differ", "Content-Length: 1\r\nContent-Length: 2"),
 		length("two lengths that are equal", "Content-Length: 2\r\nContent-Length: 2"),
 		length("two lengths by other cases", "Content-Length: 2\r\ncontent-length: 2"),
@@ -31,7 +41,10 @@ func answerLengthRows() []answerRow {
 		length("R-45 length 2 to the 63rd", "Content-Length: 9223372036854775808"),
 		length("R-45 length 2 to the 64th plus 2", "Content-Length: 18446744073709551618"),
 		{"C5 zeros in front of the length", "", says(keeps, ok+"Content-Length: 002\r\n\r\n12"), whole("12").keeping()},
-		{"C5 white space around the length", "", says(keeps, ok+"Content-Length: \t2 \t\r\n\r\n12"), whole("12").keeping()},
+		{
+			"C5 white space around the length", "", says(keeps, ok+"Content-Length: \t2 \t\r\n\r\n12"),
+			whole("12").keeping(),
+		},
 		coding("coding gzip, chunked", "Transfer-Encoding: gzip, chunked"),
 		coding("coding chunked, gzip", "Transfer-Encoding: chunked, gzip"),
 		coding("coding chunked, chunked", "Transfer-Encoding: chunked, chunked"),
@@ -41,20 +54,54 @@ func answerLengthRows() []answerRow {
 		coding("empty coding", "Transfer-Encoding:"),
 		coding("two codings", chunked+"\r\n"+chunked),
 		coding("R-61 coding with a Kelvin sign", "Transfer-Encoding: chun\u212aed"),
-		{"C5 coding by HTTP/1.0", "", says(closes, "HTTP/1.0 200 OK\r\n"+chunked+"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), badGateway()},
-		{"C5 coding in capitals", "", says(keeps, ok+"TRANSFER-ENCODING: CHUNKED\r\n\r\n2\r\nab\r\n0\r\n\r\n"), whole("ab").keeping()},
+		{
+			"C5 coding by HTTP/1.0", "", says(closes, "HTTP/1.0 200 OK\r\n"+chunked+"\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+			badGateway(),
+		},
+		{
+			"C5 coding in capitals", "", says(keeps, ok+"TRANSFER-ENCODING: CHUNKED\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+			whole("ab").keeping(),
+		},
 		{"C15 neither", "", says(closes, ok+"\r\nall of it"), whole("all of it").dropping()},
 		{"C15 neither, in two pieces", "", says(closes, ok, "\r\n", "all ", "of it"), whole("all of it").dropping()},
-		{"C15 neither, to HTTP/1.0", request("GET / HTTP/1.0"), says(closes, ok+"\r\nall of it"), whole("all of it").dropping()},
-		{"C15 neither, to HTTP/1.0 that would stay", request("GET / HTTP/1.0", "Connection: keep-alive"), says(closes, ok+"\r\nall of it"), whole("all of it").dropping()},
-		{"C15 neither, by HTTP/1.0", "", says(closes, "HTTP/1.0 200 OK\r\n\r\nall of it"), whole("all of it").dropping()},
-		{"C15 neither, and keep-alive", "", says(closes, ok+"Connection: keep-alive\r\n\r\nall of it"), whole("all of it").dropping()},
+		{
+			"C15 neither, to HTTP/1.0", request("GET / HTTP/1.0"), says(closes, ok+"\r\nall of it"),
+			whole("all of it").dropping(),
+		},
+		{
+			"C15 neither, to HTTP/1.0 that would stay", request("GET / HTTP/1.0", "Connection: keep-alive"),
+			says(closes, ok+"\r\nall of it"), whole("all of it").dropping(),
+		},
+		{
+			"C15 neither, by HTTP/1.0", "", says(closes, "HTTP/1.0 200 OK\r\n\r\nall of it"),
+			whole("all of it").dropping(),
+		},
+		{
+			"C15 neither, and keep-alive", "", says(closes, ok+"Connection: keep-alive\r\n\r\nall of it"),
+			whole("all of it").dropping(),
+		},
 		{"C15 neither, and no byte", "", says(closes, ok+"\r\n"), whole("").dropping()},
-		{"C15 neither, 1 MB", "", says(closes, ok+"\r\n"+strings.Repeat("x", 1<<20)), whole(strings.Repeat("x", 1<<20)).framed("chunked").dropping()},
-		{"C15 neither, 1 MB to HTTP/1.0", request("GET / HTTP/1.0"), says(closes, ok+"\r\n"+strings.Repeat("x", 1<<20)), whole(strings.Repeat("x", 1<<20)).framed("close").dropping()},
-		{"C15 chunks, to HTTP/1.0", request("GET / HTTP/1.0"), says(keeps, okChunked+"2\r\nab\r\n0\r\n\r\n"), whole("ab").keeping()},
-		{"C15 by HTTP/1.0 with a length", "", says(closes, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab"), whole("ab").framed("length").dropping()},
-		{"C15 by HTTP/1.0, kept", "", says(keeps, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab"), whole("ab").framed("length").keeping()},
+		{
+			"C15 neither, 1 MB", "", says(closes, ok+"\r\n"+strings.Repeat("x", 1<<20)),
+			whole(strings.Repeat("x", 1<<20)).framed("chunked").dropping(),
+		},
+		{
+			"C15 neither, 1 MB to HTTP/1.0", request("GET / HTTP/1.0"), says(closes, ok+"\r\n"+strings.Repeat("x", 1<<20)),
+			whole(strings.Repeat("x", 1<<20)).framed("close").dropping(),
+		},
+		{
+			"C15 chunks, to HTTP/1.0", request("GET / HTTP/1.0"), says(keeps, okChunked+"2\r\nab\r\n0\r\n\r\n"),
+			whole("ab").keeping(),
+		},
+		{
+			"C15 by HTTP/1.0 with a length", "", says(closes, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab"),
+			whole("ab").framed("length").dropping(),
+		},
+		{
+			"C15 by HTTP/1.0, kept", "", says(keeps,
+				"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab"),
+			whole("ab").framed("length").keeping(),
+		},
 	}
 }
 
@@ -66,6 +113,7 @@ func answerChunkRows() []answerRow {
 	good := func(name, body, want string) answerRow {
 		return answerRow{"C3 " + name, "", says(keeps, okChunked+body), whole(want).keeping()}
 	}
+
 	return []answerRow{
 		good("chunks", "2\r\nab\r\nA\r\n0123456789\r\n0\r\n\r\n", "ab0123456789"),
 		good("no chunk but the last", "0\r\n\r\n", ""),

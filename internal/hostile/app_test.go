@@ -28,14 +28,17 @@ func playApp(protocol loaderproto.Protocol) error {
 	if err != nil {
 		return err
 	}
+
 	control, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Net: "unixpacket", Name: os.Getenv(controlVar)})
 	if err != nil {
 		return err
 	}
+
 	l, err := listenAsApp(protocol, options)
 	if err != nil {
 		return err
 	}
+
 	go handOver(l, control, options["connect_password"])
 	ready := &loaderproto.Ready{PID: os.Getpid(), Sockets: []loaderproto.Socket{{
 		Name: "main", Protocol: protocol,
@@ -44,10 +47,13 @@ func playApp(protocol loaderproto.Protocol) error {
 	if protocol == loaderproto.Session {
 		ready.Features = []string{loaderproto.FeatureSessionKeepAlive}
 	}
+
 	if err := loader.Ready(ready); err != nil {
 		return err
 	}
+
 	loader.AwaitEnd()
+
 	return nil
 }
 
@@ -57,6 +63,7 @@ func listenAsApp(protocol loaderproto.Protocol, options loaderproto.Options) (ne
 	if protocol == loaderproto.Session {
 		network, address = "unix", filepath.Join(options["socket_dir"], "hostile."+strconv.Itoa(os.Getpid()))
 	}
+
 	return (&net.ListenConfig{}).Listen(context.Background(), network, address)
 }
 
@@ -67,6 +74,7 @@ func handOver(l net.Listener, control *net.UnixConn, password string) {
 			err = sendConn(control, password, c)
 			_ = c.Close()
 		}
+
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -79,16 +87,19 @@ func sendConn(control *net.UnixConn, password string, c net.Conn) error {
 	if !ok {
 		return fmt.Errorf("no descriptor in a %T", c)
 	}
+
 	raw, err := system.SyscallConn()
 	if err != nil {
 		return err
 	}
+
 	controlErr := raw.Control(func(fd uintptr) {
 		_, _, err = control.WriteMsgUnix([]byte("password "+password), syscall.UnixRights(int(fd)), nil)
 	})
 	if err == nil {
 		err = controlErr
 	}
+
 	return err
 }
 
@@ -99,19 +110,24 @@ func receiveConn(control *net.UnixConn) (c net.Conn, password string, err error)
 	if err != nil {
 		return nil, "", err
 	}
+
 	messages, err := syscall.ParseSocketControlMessage(rights[:m])
 	if err != nil {
 		return nil, "", err
 	}
+
 	if len(messages) == 0 {
 		return nil, "", net.ErrClosed // the process has ended
 	}
+
 	fds, err := syscall.ParseUnixRights(&messages[0])
 	if err != nil {
 		return nil, "", err
 	}
+
 	f := os.NewFile(uintptr(fds[0]), "connection")
 	defer func() { _ = f.Close() }()
 	c, err = net.FileConn(f)
+
 	return c, string(text[len("password "):n]), err
 }

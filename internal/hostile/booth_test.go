@@ -53,7 +53,10 @@ func (b *booth) run(t *testing.T, test func()) {
 	t.Helper()
 	b.listener = pipenet.NewListener(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80})
 	factory := spawnertest.New(spawnertest.Script{
-		Protocol: b.protocol, SessionKeepAlive: true, Concurrency: spawnertest.Unlimited, ServeConn: b.serveConn,
+		Protocol:         b.protocol,
+		SessionKeepAlive: true,
+		Concurrency:      spawnertest.Unlimited,
+		ServeConn:        b.serveConn,
 	})
 	var err error
 	b.pool, err = passenger.New(passenger.Config{MaxPoolSize: 1, Spawner: factory, SelfChecks: true})
@@ -63,8 +66,10 @@ func (b *booth) run(t *testing.T, test func()) {
 	app, err := handler.New(b.pool, cfg)
 	require.NoError(t, err)
 	server := &http.Server{
-		Handler: b.limited(app), Protocols: new(http.Protocols), MaxHeaderBytes: 80 << 10,
-		ErrorLog: log.New(lockedWriter{&b.mu, &b.said}, "", 0),
+		Handler:        b.limited(app),
+		Protocols:      new(http.Protocols),
+		MaxHeaderBytes: 80 << 10,
+		ErrorLog:       log.New(lockedWriter{&b.mu, &b.said}, "", 0),
 	}
 	server.Protocols.SetHTTP1(true)
 	server.Protocols.SetUnencryptedHTTP2(true)
@@ -73,18 +78,22 @@ func (b *booth) run(t *testing.T, test func()) {
 		cgi := &scgi.Server{Handler: b.limited(app)}
 		serve, stop = cgi.Serve, cgi.Close
 	}
+
 	served := make(chan error, 1)
 	go func() { served <- serve(b.listener) }()
 	test()
 	require.NoError(t, stop())
 	require.Error(t, <-served)
 	<-time.After(time.Minute) // for connections that net/http closes in its own time
+
 	for _, g := range b.pool.Inspect().Groups {
 		require.Zero(t, g.QueueLength)
+
 		for _, p := range g.Processes {
 			require.Zero(t, p.Sessions)
 		}
 	}
+
 	require.NoError(t, b.pool.Close())
 	require.Empty(t, factory.LiveProcesses())
 	require.NotContains(t, b.said.String(), "panic")
@@ -94,6 +103,7 @@ func (b *booth) limited(next http.Handler) http.Handler {
 	if b.limit == 0 {
 		return next
 	}
+
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), b.limit)
 		defer cancel()
@@ -108,16 +118,19 @@ func (b *booth) serveConn(p *spawnertest.Process, c net.Conn) {
 		if err != nil {
 			return
 		}
+
 		id, isID := strings.CutPrefix(r.target, idPrefix)
 		if !isID {
 			b.mu.Lock()
 			b.seen = append(b.seen, r)
 			b.mu.Unlock()
 		}
+
 		body, err := r.readBody(br)
 		if err != nil {
 			return
 		}
+
 		b.mu.Lock()
 		r.body, r.whole = body, true
 		b.mu.Unlock()
@@ -127,6 +140,7 @@ func (b *booth) serveConn(p *spawnertest.Process, c net.Conn) {
 		} else if b.delay > 0 {
 			<-time.After(b.delay)
 		}
+
 		if _, err := io.WriteString(c, answer); err != nil || !isID && !b.keeps {
 			return
 		}
@@ -146,6 +160,7 @@ func (b *booth) exchange(raw string, while time.Duration) (string, error) {
 	if err := b.listener.Connect(context.Background(), fromLoopback{server}); err != nil {
 		return "", err
 	}
+
 	var got strings.Builder
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = io.WriteString(client, raw) })
@@ -153,6 +168,7 @@ func (b *booth) exchange(raw string, while time.Duration) (string, error) {
 	<-time.After(while)
 	err := client.Close()
 	wg.Wait()
+
 	return got.String(), err
 }
 
@@ -169,9 +185,11 @@ func (b *booth) followUp(id string) error {
 	if err != nil {
 		return err
 	}
+
 	if answers := parseAnswers(raw, http.MethodGet); len(answers) != 1 || answers[0].body != id || !answers[0].whole {
 		return errors.New("request " + id + " got " + raw)
 	}
+
 	return nil
 }
 

@@ -43,6 +43,7 @@ func (a answer) String() string {
 	} else if !a.whole {
 		text += " (cut)"
 	}
+
 	return text
 }
 
@@ -54,12 +55,15 @@ func (s *server) dialFor(protocol string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if err := c.SetDeadline(time.Now().Add(deadline)); err != nil || s.tls == nil {
 		return c, err
 	}
+
 	config := s.tls.Clone()
 	config.NextProtos = []string{protocol}
 	secure := tls.Client(c, config)
+
 	return secure, secure.Handshake()
 }
 
@@ -79,11 +83,13 @@ func (s *server) exchange(half bool, raw ...string) (string, error) {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
+
 		for _, piece := range raw {
 			if _, err := io.WriteString(c, piece); err != nil {
 				return // the server may close the connection whenever it likes
 			}
 		}
+
 		if half {
 			closeWrite(c)
 		}
@@ -91,12 +97,14 @@ func (s *server) exchange(half bool, raw ...string) (string, error) {
 	got, err := io.ReadAll(c)
 	_ = c.Close()
 	<-sent
+
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return string(got), errors.New("the server does not close the connection")
 	case errors.Is(err, syscall.ECONNRESET):
 		return string(got), errReset
 	}
+
 	return string(got), nil
 }
 
@@ -121,10 +129,12 @@ func parseAnswers(raw, method string) (all []answer) {
 		if a.nothing {
 			return all
 		}
+
 		all = append(all, a)
 		if a.rest != "" || !a.whole {
 			return all
 		}
+
 		if !a.isInterim() {
 			method = http.MethodGet
 		}
@@ -135,21 +145,30 @@ func readAnswer(br *bufio.Reader, method string) answer {
 	if _, err := br.Peek(1); err != nil {
 		return answer{rest: err.Error(), nothing: true}
 	}
+
 	resp, err := http.ReadResponse(br, &http.Request{Method: method})
 	if err != nil {
 		rest, _ := io.ReadAll(br) // it says enough
 		return answer{rest: fmt.Sprintf("%v: %s", err, rest)}
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, header: resp.Header, last: resp.Close, framing: "length"}
+
+	a := answer{
+		status:  resp.StatusCode,
+		header:  resp.Header,
+		last:    resp.Close,
+		framing: "length",
+	}
 	switch {
 	case len(resp.TransferEncoding) > 0:
 		a.framing = "chunked"
 	case resp.ContentLength < 0:
 		a.framing = "close"
 	}
+
 	body, err := io.ReadAll(resp.Body)
 	a.body, a.whole = string(body), err == nil
+
 	return a
 }
 
@@ -163,6 +182,7 @@ func (s *server) followUp(n int) error {
 			return err
 		}
 	}
+
 	return nil
 }
 
@@ -172,25 +192,30 @@ func (s *server) follow(n int) error {
 		return err
 	}
 	defer c.Close()
+
 	return s.followOn(c, bufio.NewReader(c), n)
 }
 
 // followOn sends n requests, each with an id, on a connection.
 func (s *server) followOn(c net.Conn, br *bufio.Reader, n int) error {
 	var raw strings.Builder
+
 	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = s.nextID()
 		raw.WriteString(request("GET " + idPrefix + ids[i] + " HTTP/1.1"))
 	}
+
 	if _, err := io.WriteString(c, raw.String()); err != nil {
 		return err
 	}
+
 	for _, id := range ids {
 		if a := readAnswer(br, http.MethodGet); a.status != http.StatusOK || a.body != id || !a.whole {
 			return fmt.Errorf("request %s got %v", id, a)
 		}
 	}
+
 	return nil
 }
 
@@ -200,21 +225,26 @@ const maxIdle = 20
 // retire makes the server close its idle connections to the application.
 func (s *server) retire() error {
 	s.begin(nil)
+
 	for try := 0; ; try++ {
 		id := s.nextID()
 		raw, err := s.exchange(false, request("GET "+idPrefix+"last/"+id+" HTTP/1.1", "Connection: close"))
 		if err == nil && !strings.HasSuffix(raw, "\r\n\r\n"+id) {
 			err = fmt.Errorf("request %s got %.200q", id, raw)
 		}
+
 		if err != nil {
 			return err
 		}
+
 		if err := s.awaitEnd(s.latestConn()); err != nil {
 			return err
 		}
+
 		if s.openConns() == 0 {
 			return nil
 		}
+
 		if try == maxIdle {
 			return errors.New("the server keeps too many connections")
 		}
@@ -224,6 +254,7 @@ func (s *server) retire() error {
 // mend gets rid of connections that a row has spoilt.
 func (s *server) mend() {
 	s.hangUp()
+
 	for range maxIdle {
 		if s.retire() == nil {
 			return

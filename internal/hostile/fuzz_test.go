@@ -30,26 +30,37 @@ const (
 func FuzzExchange(f *testing.F) {
 	spellings := codingSpellingRows()
 	for i, row := range requestRows() {
-		if len(row.raw) <= largestSeed && !slices.ContainsFunc(spellings, func(other requestRow) bool { return other.raw == row.raw }) {
+		if len(row.raw) <= largestSeed &&
+			!slices.ContainsFunc(spellings, func(other requestRow) bool { return other.raw == row.raw }) {
 			f.Add(row.raw, plainAnswer, uint8(i))
 		}
 	}
+
 	for i, row := range answerRows() {
 		answer := strings.Join(row.script().answer, "")
 		if len(row.request)+len(answer) > largestSeed {
 			continue
 		}
+
 		if row.request == "" {
 			row.request = get()
 		}
+
 		f.Add(row.request, answer, uint8(i))
 	}
+
 	f.Fuzz(func(t *testing.T, raw, answer string, mode uint8) {
 		synctest.Test(t, func(t *testing.T) {
-			b := &booth{protocol: loaderproto.HTTPSession, answer: answer, keeps: mode&fuzzKeeps != 0, streams: mode&fuzzStreams != 0}
+			b := &booth{
+				protocol: loaderproto.HTTPSession,
+				answer:   answer,
+				keeps:    mode&fuzzKeeps != 0,
+				streams:  mode&fuzzStreams != 0,
+			}
 			if mode&fuzzSession != 0 {
 				b.protocol = loaderproto.Session
 			}
+
 			b.run(t, func() { fuzzExchange(t, b, raw) })
 		})
 	})
@@ -59,19 +70,23 @@ func fuzzExchange(t *testing.T, b *booth, raw string) {
 	t.Helper()
 	got, err := b.exchange(raw, 5*time.Second)
 	require.NoError(t, err)
+
 	method, _, _ := strings.Cut(raw, " ")
 	for _, a := range parseAnswers(got, method) {
 		if a.whole && a.status >= http.StatusOK {
 			require.True(t, b.isAnswer(a) || isOwn(a), "%v is of nobody", a)
 		}
 	}
+
 	requests := b.requests()
 	require.LessOrEqual(t, len(requests), countRequests(raw))
+
 	for _, r := range requests {
 		if !known(r) {
 			require.NoError(t, r.fault, "%v", r)
 		}
 	}
+
 	for i := range 3 {
 		require.NoError(t, b.followUp(fmt.Sprintf("r%d", i)))
 	}
@@ -87,22 +102,26 @@ func (b *booth) isAnswer(a answer) bool {
 	if strings.Contains(b.answer, a.body) {
 		return true
 	}
+
 	for rest := b.answer; ; {
 		_, body, ok := strings.Cut(rest, "\r\n\r\n")
 		if !ok {
 			return false
 		}
+
 		chunks, _ := io.ReadAll(httputil.NewChunkedReader(strings.NewReader(body))) // what is readable counts
 		if string(chunks) == a.body {
 			return true
 		}
+
 		rest = body
 	}
 }
 
 // isOwn: it is the server's own answer, an error mostly.
 func isOwn(a answer) bool {
-	return a.header.Get("Content-Security-Policy") != "" || a.status == http.StatusNotImplemented || strings.HasPrefix(a.body, fmt.Sprint(a.status))
+	return a.header.Get("Content-Security-Policy") != "" || a.status == http.StatusNotImplemented ||
+		strings.HasPrefix(a.body, fmt.Sprint(a.status))
 }
 
 // countRequests is how many requests net/http finds in raw.
@@ -112,10 +131,12 @@ func countRequests(raw string) (n int) {
 		if method == http.MethodPost {
 			skipLineEnds(br)
 		}
+
 		r, err := http.ReadRequest(br)
 		if err != nil {
 			return n
 		}
+
 		method = r.Method
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return n
@@ -130,6 +151,7 @@ func skipLineEnds(br *bufio.Reader) {
 		if c != '\r' && c != '\n' {
 			return
 		}
+
 		_, _ = br.Discard(1)
 	}
 }

@@ -11,8 +11,12 @@ func statusRows() []answerRow {
 		return answerRow{"C6 " + name, "", says(keeps, line+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
 	good := func(name, line string, status int) answerRow {
-		return answerRow{"C6 " + name, "", says(keeps, line+"\r\nContent-Length: 2\r\n\r\nab"), whole("ab").of(status).keeping()}
+		return answerRow{
+			"C6 " + name, "", says(keeps, line+"\r\nContent-Length: 2\r\n\r\nab"),
+			whole("ab").of(status).keeping(),
+		}
 	}
+
 	return []answerRow{
 		good("no reason", "HTTP/1.1 200", 200),
 		good("no reason but a space", "HTTP/1.1 404 ", 404),
@@ -57,8 +61,12 @@ func headRows() []answerRow {
 		return answerRow{"C8 R-44 " + name, "", says(keeps, ok+lines+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
 	good := func(name, lines string, pairs ...string) answerRow {
-		return answerRow{"C8 R-44 " + name, "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"), whole("ab").with(pairs...).keeping()}
+		return answerRow{
+			"C8 R-44 " + name, "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"),
+			whole("ab").with(pairs...).keeping(),
+		}
 	}
+
 	return []answerRow{
 		bad("CR in a value", "X-A: b\rc"),
 		bad("CR at the end of a value", "X-A: b\r"),
@@ -86,8 +94,14 @@ func headRows() []answerRow {
 		{"C8 R-44 LF ends all lines", "", says(closes, "HTTP/1.1 200 OK\nContent-Length: 0\n\n"), badGateway()},
 		{"C8 R-44 CR ends all lines", "", says(closes, "HTTP/1.1 200 OK\rContent-Length: 0\r\r"), badGateway()},
 		{"C8 R-44 LF ends the head", "", says(closes, ok+"Content-Length: 2\r\n\nab"), badGateway()},
-		{"C8 R-44 NUL in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n"), badGateway()},
-		{"C8 R-44 CR in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"), badGateway()},
+		{
+			"C8 R-44 NUL in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n"),
+			badGateway(),
+		},
+		{
+			"C8 R-44 CR in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),
+			badGateway(),
+		},
 		good("tab in a value", "X-A: b\tc", "X-A", "b\tc"),
 		good("bytes beyond ASCII in a value", "X-A: \xe4\xff", "X-A", "\xe4\xff"),
 		good("no value", "X-A:\r\nX-B: \t ", "X-A", "", "X-B", ""),
@@ -108,25 +122,41 @@ func headSizeRows() []answerRow {
 	lines := func(n int) string {
 		var b strings.Builder
 		b.WriteString(ok + length)
+
 		for i := range n - 1 {
 			fmt.Fprintf(&b, "X-%d: y\r\n", i)
 		}
+
 		return b.String() + "\r\nab"
 	}
+
 	return []answerRow{
 		{"C7 R-45 64 KB of head", "", says(keeps, sized(limit)), whole("ab").keeping()},
 		{"C7 R-45 one byte less", "", says(keeps, sized(limit-1)), whole("ab").keeping()},
 		{"C7 R-45 one byte more", "", says(keeps, sized(limit+1)), badGateway()},
 		{"C7 R-45 12 MB of head", "", says(closes, sized(12<<20)), badGateway()},
-		{"C7 R-45 a head without an end", "", says(repeats, ok, "X-A: "+strings.Repeat("x", 1000)+"\r\n"), badGateway()},
+		{
+			"C7 R-45 a head without an end", "", says(repeats, ok, "X-A: "+strings.Repeat("x", 1000)+"\r\n"),
+			badGateway(),
+		},
 		{"C7 R-45 a line without an end", "", says(repeats, ok+"X-A: ", strings.Repeat("x", 1000)), badGateway()},
-		{"C7 R-45 a status line without an end", "", says(repeats, "HTTP/1.1 200 ", strings.Repeat("x", 1000)), badGateway()},
+		{
+			"C7 R-45 a status line without an end", "", says(repeats, "HTTP/1.1 200 ", strings.Repeat("x", 1000)),
+			badGateway(),
+		},
 		{"C7 R-45 100 lines", "", says(keeps, lines(100)), whole("ab").keeping()},
 		{"C7 R-45 101 lines", "", says(keeps, lines(101)), badGateway()},
 		{"C7 R-45 5,000 lines", "", says(keeps, lines(5000)), badGateway()},
 		{"C7 R-45 20,000 lines", "", says(closes, lines(20_000)), badGateway()},
-		{"C7 R-45 101 times one header", "", says(keeps, ok+length+strings.Repeat("Set-Cookie: a=b\r\n", 100)+"\r\nab"), badGateway()},
-		{"C7 R-45 60 cookies of 1,000 bytes", "", says(keeps, ok+length+strings.Repeat("Set-Cookie: "+cookie+"\r\n", 60)+"\r\nab"), whole("ab").with("Set-Cookie", cookie+strings.Repeat(", "+cookie, 59)).keeping()},
+		{
+			"C7 R-45 101 times one header", "", says(keeps, ok+length+strings.Repeat("Set-Cookie: a=b\r\n", 100)+"\r\nab"),
+			badGateway(),
+		},
+		{
+			"C7 R-45 60 cookies of 1,000 bytes", "",
+			says(keeps, ok+length+strings.Repeat("Set-Cookie: "+cookie+"\r\n", 60)+"\r\nab"),
+			whole("ab").with("Set-Cookie", cookie+strings.Repeat(", "+cookie, 59)).keeping(),
+		},
 		{"C7 R-45 8 KB byte by byte", "", says(keeps, bytewise(sized(8<<10))...), whole("ab").keeping()},
 	}
 }

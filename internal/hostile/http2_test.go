@@ -32,6 +32,7 @@ const maxSpoken = 60 << 10
 func (row *requestRow) otherwise() (r *spoken, why string) {
 	head, body, complete := strings.Cut(row.raw, "\r\n\r\n")
 	lines := strings.Split(head, "\r\n")
+
 	first, last := strings.IndexByte(lines[0], ' '), strings.LastIndexByte(lines[0], ' ')
 	switch {
 	case row.want.half, row.want.frames:
@@ -45,12 +46,14 @@ func (row *requestRow) otherwise() (r *spoken, why string) {
 	}
 
 	r = &spoken{method: lines[0][:first], target: lines[0][first+1 : last]}
+
 	hosts, length, coded := 0, -1, false
 	for _, line := range lines[1:] {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" || name[0] == ' ' || name[0] == '\t' {
 			return nil, "it is about the form of a line"
 		}
+
 		value = strings.Trim(value, " \t")
 		switch lowerASCII(name) {
 		case "host":
@@ -64,14 +67,18 @@ func (row *requestRow) otherwise() (r *spoken, why string) {
 		case "transfer-encoding":
 			coded = true
 		}
+
 		r.fields = append(r.fields, [2]string{name, value})
 	}
+
 	if hosts != 1 {
 		return nil, "it is about the number of Hosts"
 	}
+
 	if coded && body != "" || length < 0 && body != "" {
 		return nil, "it is about what follows a head of HTTP/1"
 	}
+
 	r.body = body[:max(length, 0)]
 
 	return r, ""
@@ -83,12 +90,16 @@ func lowerASCII(name string) string {
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
 		}
+
 		return c
 	}, name)
 }
 
 // ofConnections are fields that HTTP/2 does not have, RFC 9113 section 8.2.2.
-var ofConnections = []string{"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te", "http2-settings"}
+var ofConnections = []string{
+	"connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade", "te",
+	"http2-settings",
+}
 
 // mayBeRefused reports whether HTTP/2 refuses the request although HTTP/1 does not.
 func (r *spoken) mayBeRefused() bool {
@@ -108,6 +119,7 @@ func (s *server) exchange2(fields []hpack.HeaderField, body string) (status int,
 	if _, err := io.WriteString(c, http2.ClientPreface); err != nil {
 		return 0, err
 	}
+
 	framer := http2.NewFramer(c, c)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	sent := make(chan struct{})
@@ -128,11 +140,13 @@ func (s *server) exchange2(fields []hpack.HeaderField, body string) (status int,
 		case err != nil:
 			return status, err
 		}
+
 		switch f := frame.(type) {
 		case *http2.MetaHeadersFrame:
 			if text := f.PseudoValue("status"); text != "100" {
 				status, err = strconv.Atoi(text)
 			}
+
 			if err != nil || f.StreamEnded() {
 				return status, err
 			}
@@ -149,33 +163,42 @@ func (s *server) exchange2(fields []hpack.HeaderField, body string) (status int,
 func writeStream(framer *http2.Framer, fields []hpack.HeaderField, body string) error {
 	const size = 16 << 10
 	var block bytes.Buffer
+
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range fields {
 		if err := encoder.WriteField(f); err != nil {
 			return err
 		}
 	}
+
 	framer.AllowIllegalWrites = true
 	err := framer.WriteSettings()
 	piece := block.Next(size)
+
 	err = errors.Join(err, framer.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: 1, BlockFragment: piece, EndStream: body == "", EndHeaders: block.Len() == 0,
+		StreamID:      1,
+		BlockFragment: piece,
+		EndStream:     body == "",
+		EndHeaders:    block.Len() == 0,
 	}))
 	for block.Len() > 0 {
 		piece := block.Next(size)
 		err = errors.Join(err, framer.WriteContinuation(1, block.Len() == 0, piece))
 	}
+
 	for body != "" {
 		n := min(len(body), size)
 		err = errors.Join(err, framer.WriteData(1, n == len(body), []byte(body[:n])))
 		body = body[n:]
 	}
+
 	return err
 }
 
 // frames are the fields of a request by HTTP/2.
 func (r *spoken) frames(scheme string) []hpack.HeaderField {
 	fields := make([]hpack.HeaderField, 0, 4+len(r.fields))
+
 	fields = append(fields,
 		hpack.HeaderField{Name: ":method", Value: r.method},
 		hpack.HeaderField{Name: ":scheme", Value: scheme},
@@ -185,6 +208,7 @@ func (r *spoken) frames(scheme string) []hpack.HeaderField {
 	for _, f := range r.fields {
 		fields = append(fields, hpack.HeaderField{Name: lowerASCII(f[0]), Value: f[1]})
 	}
+
 	return fields
 }
 
@@ -197,15 +221,18 @@ func (row *requestRow) judgeSpoken(r *spoken, status int, requests []*seen) erro
 	if len(want.seen) == 0 {
 		want.optional = false
 	}
+
 	if !wasSeen {
 		refusal := status == 0 || status >= 400 || strings.Contains(want.codes, strconv.Itoa(status))
 		if !refusal {
 			return fmt.Errorf("the application has seen nothing, and the status is %d", status)
 		}
+
 		want.optional = want.optional || r.mayBeRefused()
 	} else if status != http.StatusOK {
 		return fmt.Errorf("the status is %d", status)
 	}
+
 	return want.checkSeen(requests)
 }
 
@@ -215,6 +242,7 @@ func (row *requestRow) play2(s *server, r *spoken) error {
 	if row.want.script != nil {
 		sc = row.want.script()
 	}
+
 	s.begin(sc)
 	status, err := s.exchange2(r.frames(s.scheme()), r.body)
 	requests, faults := s.requests()
@@ -222,15 +250,18 @@ func (row *requestRow) play2(s *server, r *spoken) error {
 	if followErr := s.followUp(1); followErr != nil {
 		err = errors.Join(err, fmt.Errorf("afterwards: %w", followErr))
 	}
+
 	if err != nil {
 		return fmt.Errorf("%w\nstatus %d, requests %.1000s", err, status, fmt.Sprint(requests))
 	}
+
 	return nil
 }
 
 // inHTTP2 runs a test against servers that speak it, in the clear and with TLS.
 func inHTTP2(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Helper()
+
 	for _, v := range []*variant{byHTTP, bySession} {
 		for _, secure := range []bool{false, true} {
 			v := *v
@@ -250,9 +281,11 @@ func TestRequestsByHTTP2(t *testing.T) {
 				unsaid[why]++
 				continue
 			}
+
 			said++
 			t.Run(row.name, func(t *testing.T) { require.NoError(t, row.play2(s, r)) })
 		}
+
 		require.Greater(t, said, 200)
 		t.Logf("%d rows by HTTP/2, and those that cannot be said there: %v", said, unsaid)
 	})
@@ -271,6 +304,7 @@ func TestHTTP2Only(t *testing.T) {
 					fields[i].Value = value
 				}
 			}
+
 			return fields
 		})
 	}
@@ -278,17 +312,20 @@ func TestHTTP2Only(t *testing.T) {
 		return append(plain.frames(""), hpack.HeaderField{Name: name, Value: value})
 	}
 	refusals := map[string][]hpack.HeaderField{
-		"a request line as the method":        with(":method", "GET /admin HTTP/1.1"),
-		"a request as the method":             with(":method", "GET /admin HTTP/1.1\r\nHost: x\r\n\r\nGET"),
-		"a space in the method":               with(":method", "GET "),
-		"a line end in the method":            with(":method", "GET\r\n"),
-		"a NUL in the method":                 with(":method", "GET\x00"),
-		"a tab in the method":                 with(":method", "GET\t/"),
-		"a method of 33 bytes":                with(":method", strings.Repeat("M", 33)),
-		"a method of 5,000 bytes":             with(":method", strings.Repeat("M", 5000)),
-		"a method beyond ASCII":               with(":method", "G\u00cbT"),
-		"an empty method":                     with(":method", ""),
-		"two methods":                         append([]hpack.HeaderField{{Name: ":method", Value: "PUT"}}, plain.frames("")...),
+		"a request line as the method": with(":method", "GET /admin HTTP/1.1"),
+		"a request as the method":      with(":method", "GET /admin HTTP/1.1\r\nHost: x\r\n\r\nGET"),
+		"a space in the method":        with(":method", "GET "),
+		"a line end in the method":     with(":method", "GET\r\n"),
+		"a NUL in the method":          with(":method", "GET\x00"),
+		"a tab in the method":          with(":method", "GET\t/"),
+		"a method of 33 bytes":         with(":method", strings.Repeat("M", 33)),
+		"a method of 5,000 bytes":      with(":method", strings.Repeat("M", 5000)),
+		"a method beyond ASCII":        with(":method", "G\u00cbT"),
+		"an empty method":              with(":method", ""),
+		"two methods": append([]hpack.HeaderField{{
+			Name:  ":method",
+			Value: "PUT",
+		}}, plain.frames("")...),
 		"another scheme":                      with(":scheme", "ftp"),
 		"an empty scheme":                     with(":scheme", "-"),
 		"a scheme and a line end":             with(":scheme", "http\r\n"),
@@ -309,19 +346,25 @@ func TestHTTP2Only(t *testing.T) {
 		"two ports":                           with(":authority", "x:80:80"),
 		"bytes beyond ASCII in the authority": with(":authority", "\u00e4"),
 		"a length that is none":               behind("content-length", "+0"),
-		"two lengths":                         append(behind("content-length", "0"), hpack.HeaderField{Name: "content-length", Value: "0"}),
-		"two types":                           append(behind("content-type", "a/b"), hpack.HeaderField{Name: "content-type", Value: "a/b"}),
-		"a coding":                            behind("transfer-encoding", "chunked"),
-		"Connection":                          behind("connection", "x-a"),
-		"Upgrade":                             behind("upgrade", "websocket"),
-		"a name in capitals":                  behind("X-A", "b"),
-		"a name with a colon":                 behind("x:a", "b"),
-		"a pseudo field that is none":         behind(":admin", "b"),
-		"a line end in a value":               behind("x-a", "b\r\nx-c: d"),
-		"a NUL in a value":                    behind("x-a", "b\x00"),
-		"0xa0 behind a value":                 behind("x-a", "b\xa0"),
-		"0x85 in front of a value":            behind("x-a", "\x85b"),
-		"own header":                          behind("!~passenger-envvars", "b"),
+		"two lengths": append(behind("content-length", "0"), hpack.HeaderField{
+			Name:  "content-length",
+			Value: "0",
+		}),
+		"two types": append(behind("content-type", "a/b"), hpack.HeaderField{
+			Name:  "content-type",
+			Value: "a/b",
+		}),
+		"a coding":                    behind("transfer-encoding", "chunked"),
+		"Connection":                  behind("connection", "x-a"),
+		"Upgrade":                     behind("upgrade", "websocket"),
+		"a name in capitals":          behind("X-A", "b"),
+		"a name with a colon":         behind("x:a", "b"),
+		"a pseudo field that is none": behind(":admin", "b"),
+		"a line end in a value":       behind("x-a", "b\r\nx-c: d"),
+		"a NUL in a value":            behind("x-a", "b\x00"),
+		"0xa0 behind a value":         behind("x-a", "b\xa0"),
+		"0x85 in front of a value":    behind("x-a", "\x85b"),
+		"own header":                  behind("!~passenger-envvars", "b"),
 	}
 	inHTTP2(t, func(t *testing.T, s *server) {
 		for name, fields := range refusals {
@@ -331,10 +374,12 @@ func TestHTTP2Only(t *testing.T) {
 						fields[i].Value = s.scheme()
 					}
 				}
+
 				s.begin(nil)
 				status, err := s.exchange2(fields, "")
 				require.NoError(t, err)
-				require.True(t, status == 0 || status == 400 || status == 501 || status == 431, "the status is %d", status)
+				require.True(t, status == 0 || status == 400 || status == 501 || status == 431, "the status is %d",
+					status)
 				requests, faults := s.requests()
 				require.NoError(t, faults)
 				require.Empty(t, requests)
@@ -348,6 +393,7 @@ func (s *server) scheme() string {
 	if s.tls != nil {
 		return "https"
 	}
+
 	return "http"
 }
 

@@ -16,7 +16,8 @@ type finding struct {
 	sometimes bool
 }
 
-var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and gives no answer: net/http cancels the request's context"}
+var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and gives no answer: " +
+	"net/http cancels the request's context"}
 
 // open are the rows that the server fails today, by name. One that holds must
 // not be here.
@@ -34,6 +35,7 @@ func judge(t *testing.T, v *variant, name string, err error) {
 		require.NoError(t, err)
 		return
 	}
+
 	require.Error(t, err, "it no longer %s: take the row out of open_test.go", f.does)
 	t.Logf("known to fail: the server %s\n%v", f.does, err)
 }

@@ -18,10 +18,12 @@ func newOutput() *output { return &output{changed: make(chan struct{}, 1)} }
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+
 	select {
 	case o.changed <- struct{}{}:
 	default:
 	}
+
 	return o.buf.Write(b)
 }
 
@@ -40,5 +42,6 @@ func (o *output) await(text string, done <-chan struct{}) bool {
 			return strings.Contains(o.String(), text)
 		}
 	}
+
 	return true
 }

@@ -25,6 +25,7 @@ func refusedSetRows() []requestRow {
 	accepted := func(name, raw string, want outcome) requestRow {
 		return requestRow{"D14 set: " + name, raw, want, configured}
 	}
+
 	return []requestRow{
 		// The first line.
 		line("a method alone", "GET", bad),
@@ -104,21 +105,25 @@ func refusedSetRows() []requestRow {
 		body("a length in the trailer", "5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n"),
 		body("a line without a colon in the trailer", "5\r\nhello\r\n0\r\nfoo\r\n\r\n"),
 		// What only a configuration refuses.
-		accepted("a first line of 5,000 bytes", request("GET /"+strings.Repeat("a", 4980)+" HTTP/1.1"), passed("GET /"+strings.Repeat("a", 4980))),
+		accepted("a first line of 5,000 bytes", request("GET /"+strings.Repeat("a", 4980)+" HTTP/1.1"),
+			passed("GET /"+strings.Repeat("a", 4980))),
 		accepted("a field of 8,100 bytes", get("X-A: "+strings.Repeat("a", 8100)), passed("GET /")),
 		accepted("a method in small letters", request("get / HTTP/1.1"), passed("get /")),
-		accepted("a name with an underscore", get("X_Forwarded_For: 192.0.2.1"), passed("GET /").without("X-Forwarded-Fo")),
+		accepted("a name with an underscore", get("X_Forwarded_For: 192.0.2.1"),
+			passed("GET /").without("X-Forwarded-Fo")),
 	}
 }
 
 func TestRefusedSet(t *testing.T) {
 	accepted := 0
+
 	rows := refusedSetRows()
 	for _, row := range rows {
 		if len(row.want.seen) > 0 {
 			accepted++
 		}
 	}
+
 	require.LessOrEqual(t, accepted, maxAccepted)
 	t.Logf("%d of %d are accepted", accepted, len(rows))
 }

@@ -82,6 +82,7 @@ func (o outcome) with(pairs ...string) outcome {
 	for i := 0; i < len(pairs); i += 2 {
 		o.header[pairs[i]] = pairs[i+1]
 	}
+
 	return o
 }
 
@@ -91,6 +92,7 @@ func (o outcome) without(names ...string) outcome {
 	for i, name := range names {
 		pairs[2*i] = name
 	}
+
 	return o.with(pairs...)
 }
 
@@ -109,7 +111,8 @@ func bare(lines ...string) string { return strings.Join(lines, "\r\n") + "\r\n\r
 // requestRows are all of them.
 var requestRows = sync.OnceValue(func() []requestRow {
 	return slices.Concat(lengthRows(), codingRows(), codingSpellingRows(), lineRows(), chunkRows(), trailerRows(),
-		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(), methodRows(), orderRows(), refusedSetRows())
+		targetRows(), hostRows(), versionRows(), nameRows(), hopRows(), upgradeRows(), expectRows(), sizeRows(),
+		methodRows(), orderRows(), refusedSetRows())
 })
 
 // play sends the row's request, with a good one behind it, and says what is not
@@ -120,17 +123,21 @@ func (row *requestRow) play(s *server) error {
 	if want.script != nil {
 		sc = want.script()
 	}
+
 	s.begin(sc)
 	id := s.nextID()
 	pieces := []string{row.raw}
 	if want.dribbles {
 		pieces = bytewise(row.raw)
 	}
+
 	if !want.half {
 		pieces = append(pieces, request("GET "+idPrefix+id+" HTTP/1.1", "Connection: close"))
 	}
+
 	raw, err := s.exchange(want.half, pieces...)
 	method, _, _ := strings.Cut(row.raw, " ")
+
 	answers := parseAnswers(raw, method)
 	switch {
 	case errors.Is(err, errReset) && (want.reset || want.silent || len(answers) > 0):
@@ -145,17 +152,21 @@ func (row *requestRow) play(s *server) error {
 	default:
 		err = want.checkAnswers(answers, id, false)
 	}
+
 	if want.closed && s.hasID(id) {
 		err = errors.Join(err, errors.New("what follows was taken for a request"))
 	}
+
 	requests, faults := s.requests()
 	err = errors.Join(err, faults, want.checkSeen(requests))
 	if followErr := s.followUp(1); followErr != nil {
 		err = errors.Join(err, fmt.Errorf("afterwards: %w", followErr))
 	}
+
 	if err != nil {
 		err = fmt.Errorf("%w\nanswers %v, requests %.1000s", err, answers, fmt.Sprint(requests))
 	}
+
 	return err
 }
 
@@ -165,25 +176,31 @@ func (o *outcome) checkAnswers(answers []answer, id string, some bool) error {
 		if !a.whole {
 			return fmt.Errorf("answer %d is cut", i)
 		}
+
 		if i == len(wants) && !o.closed && !o.half && a.status == http.StatusOK && a.body == id {
 			continue
 		}
+
 		if i >= len(wants) || !slices.Contains(strings.Split(wants[i], "|"), fmt.Sprint(a.status)) {
 			return fmt.Errorf("answer %d is wrong, want %q", i, o.codes)
 		}
 	}
+
 	need := len(wants)
 	if !o.closed && !o.half && !o.either {
 		need++
 	}
+
 	if len(answers) < need && !some && !o.silent {
 		return fmt.Errorf("%d answers, want %d", len(answers), need)
 	}
+
 	return nil
 }
 
 func (o *outcome) checkSeen(requests []*seen) error {
 	var errs []error
+
 	var whole []*seen
 	for _, r := range requests {
 		errs = append(errs, r.fault)
@@ -193,16 +210,20 @@ func (o *outcome) checkSeen(requests []*seen) error {
 			errs = append(errs, fmt.Errorf("%v does not come to its end", r))
 		}
 	}
+
 	texts := make([]string, 0, len(whole))
 	for _, r := range whole {
 		texts = append(texts, r.String())
 	}
+
 	if !slices.Equal(texts, o.seen) && (!o.optional || len(whole) > 0) {
 		errs = append(errs, fmt.Errorf("the application has seen %.200q, not %.200q", texts, o.seen))
 	}
+
 	if len(whole) > 0 {
 		errs = append(errs, o.checkHead(whole[0]))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -213,9 +234,11 @@ func (o *outcome) checkHead(r *seen) error {
 			errs = append(errs, fmt.Errorf("the application sees %s %q, not %q", name, got, want))
 		}
 	}
+
 	if o.body != "" && r.body != o.body {
 		errs = append(errs, fmt.Errorf("the application sees the body %.100q", r.body))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -233,11 +256,13 @@ func TestRequests(t *testing.T) {
 func TestRequestsByTLS(t *testing.T) {
 	v := *byHTTP
 	v.name, v.secure = "http_session, TLS", true
+
 	s := start(t, &v)
 	for _, row := range requestRows() {
 		if row.want.half {
 			continue // the end of one direction looks otherwise there
 		}
+
 		t.Run(row.name, func(t *testing.T) { judge(t, &v, row.name, row.play(s)) })
 	}
 }

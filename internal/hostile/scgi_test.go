@@ -29,6 +29,7 @@ func (r *spoken) params() (raw, why string) {
 	if r.target == "" {
 		return "", "no target is none of SCGI"
 	}
+
 	for _, f := range r.fields {
 		name := strings.ToUpper(strings.ReplaceAll(f[0], "-", "_"))
 		switch {
@@ -41,9 +42,11 @@ func (r *spoken) params() (raw, why string) {
 		case name != "CONTENT_TYPE" && name != "CONTENT_LENGTH":
 			name = "HTTP_" + name
 		}
+
 		if _, twice := names[name]; twice {
 			return "", "a web server joins fields of one name"
 		}
+
 		names[name] = f[1]
 		if name == "CONTENT_LENGTH" {
 			length = f[1]
@@ -55,13 +58,17 @@ func (r *spoken) params() (raw, why string) {
 		"SERVER_PROTOCOL", "HTTP/1.1", "REMOTE_ADDR", "127.0.0.1", "REMOTE_PORT", "4711", "HTTP_HOST", r.host,
 	}
 	delete(names, "CONTENT_LENGTH")
+
 	for name, value := range names {
 		pairs = append(pairs, name, value)
 	}
+
 	if slices.ContainsFunc(pairs, func(s string) bool { return strings.Contains(s, "\x00") }) {
 		return "", "a NUL ends a parameter"
 	}
+
 	head := strings.Join(pairs, "\x00") + "\x00"
+
 	return fmt.Sprintf("%d:%s,%s", len(head), head, r.body), ""
 }
 
@@ -72,16 +79,19 @@ func (row *requestRow) playSCGI(b *booth, r *spoken, raw string) error {
 	if err != nil {
 		return err
 	}
+
 	status := 0
 	if text := cgiStatus.FindStringSubmatch(got); text != nil {
 		if status, err = strconv.Atoi(text[1]); err != nil {
 			return err
 		}
 	}
+
 	requests := b.requests()
 	if err := row.judgeSpoken(r, status, requests); err != nil {
 		return fmt.Errorf("%w\nstatus %d, requests %.1000s", err, status, fmt.Sprint(requests))
 	}
+
 	return nil
 }
 
@@ -89,7 +99,12 @@ func TestRequestsBySCGI(t *testing.T) {
 	for _, protocol := range []loaderproto.Protocol{loaderproto.HTTPSession, loaderproto.Session} {
 		t.Run(string(protocol), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := &booth{protocol: protocol, answer: plainAnswer, keeps: true, scgi: true}
+				b := &booth{
+					protocol: protocol,
+					answer:   plainAnswer,
+					keeps:    true,
+					scgi:     true,
+				}
 				var errs error // those that end the test would leave the server
 				b.run(t, func() { errs = playRowsBySCGI(t, b) })
 				require.NoError(t, errs)
@@ -100,6 +115,7 @@ func TestRequestsBySCGI(t *testing.T) {
 
 func playRowsBySCGI(t *testing.T, b *booth) (errs error) {
 	t.Helper()
+
 	said, unsaid := 0, map[string]int{}
 	for _, row := range requestRows() {
 		r, why := row.otherwise()
@@ -107,21 +123,27 @@ func playRowsBySCGI(t *testing.T, b *booth) (errs error) {
 		if why == "" {
 			raw, why = r.params()
 		}
+
 		if row.want.script != nil {
 			why = "the application says something else"
 		}
+
 		if why != "" {
 			unsaid[why]++
 			continue
 		}
+
 		said++
 		if err := row.playSCGI(b, r, raw); err != nil {
 			errs = errors.Join(errs, fmt.Errorf("%s: %w", row.name, err))
 		}
 	}
+
 	if said < 100 {
 		errs = errors.Join(errs, fmt.Errorf("only %d rows can be said", said))
 	}
+
 	t.Logf("%d rows by SCGI, and those that cannot be said there: %v", said, unsaid)
+
 	return errs
 }

@@ -59,7 +59,12 @@ type script struct {
 }
 
 func newScript(then ending, answer ...string) *script {
-	return &script{answer: answer, then: then, release: make(chan struct{}), said: make(chan struct{})}
+	return &script{
+		answer:  answer,
+		then:    then,
+		release: make(chan struct{}),
+		said:    make(chan struct{}),
+	}
 }
 
 // bytewise says the answer byte by byte.
@@ -79,14 +84,17 @@ func (sc *script) perform(c *appConn) (goesOn bool) {
 	if sc.patient && !c.wait(aWhile) {
 		return false
 	}
+
 	for i, piece := range sc.answer {
 		if sc.pauses && i > 0 && !c.wait(pause) {
 			return false
 		}
+
 		if _, err := io.WriteString(c, piece); err != nil {
 			return false
 		}
 	}
+
 	switch sc.then {
 	case keeps:
 		if sc.late != "" {
@@ -94,6 +102,7 @@ func (sc *script) perform(c *appConn) (goesOn bool) {
 			_, _ = io.WriteString(c, sc.late) // it may be closed, as it should
 			sc.once.Do(func() { close(sc.said) })
 		}
+
 		return true
 	case drains:
 		closeWrite(c.Conn)
@@ -111,6 +120,7 @@ func (sc *script) perform(c *appConn) (goesOn bool) {
 		}
 	case closes:
 	}
+
 	return false
 }
 

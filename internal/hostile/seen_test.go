@@ -38,6 +38,7 @@ func readRequest(br *bufio.Reader, protocol loaderproto.Protocol, password strin
 	if protocol == loaderproto.Session {
 		return readSessionRequest(br, password)
 	}
+
 	return readHTTPRequest(br)
 }
 
@@ -46,7 +47,14 @@ func readSessionRequest(br *bufio.Reader, password string) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &seen{method: vars["REQUEST_METHOD"], target: vars["REQUEST_URI"], header: http.Header{}, vars: sessionproto.Header{}}
+
+	s := &seen{
+		method: vars["REQUEST_METHOD"],
+		target: vars["REQUEST_URI"],
+		header: http.Header{},
+		vars:   sessionproto.Header{},
+	}
+
 	s.fault = vars.CheckPassword(password)
 	for name, value := range vars {
 		switch rest, isHeader := strings.CutPrefix(name, "HTTP_"); {
@@ -58,7 +66,9 @@ func readSessionRequest(br *bufio.Reader, password string) (*seen, error) {
 			s.vars[name] = value
 		}
 	}
+
 	s.fault = errors.Join(s.fault, s.check(), s.checkVars(vars))
+
 	return s, nil
 }
 
@@ -69,26 +79,31 @@ func readHTTPRequest(br *bufio.Reader) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s := &seen{header: http.Header{}}
 	words := strings.Split(line, " ")
 	if len(words) != 3 || words[2] != "HTTP/1.1" {
 		return nil, fmt.Errorf("request line %q", line)
 	}
+
 	s.method, s.target = words[0], words[1]
 	for {
 		line, err := readLine(br)
 		if err != nil {
 			return nil, err
 		}
+
 		if line == "" {
 			s.fault = errors.Join(s.fault, s.check(), s.checkFields())
 			return s, nil
 		}
+
 		name, value, ok := strings.Cut(line, ": ")
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		if !ok || canonical != name && !strings.HasPrefix(name, "Sec-WebSocket-") {
 			s.fault = errors.Join(s.fault, fmt.Errorf("header line %q", line))
 		}
+
 		name = canonical
 		s.header[name] = append(s.header[name], value)
 	}
@@ -99,13 +114,16 @@ func readLine(br *bufio.Reader) (string, error) {
 	if errors.Is(err, io.EOF) && line != "" {
 		return "", io.ErrUnexpectedEOF
 	}
+
 	if err != nil {
 		return "", err
 	}
+
 	text, ok := strings.CutSuffix(line, "\r\n")
 	if !ok {
 		return "", fmt.Errorf("line %q", line)
 	}
+
 	return text, nil
 }
 
@@ -117,17 +135,23 @@ func (s *seen) readBody(br *bufio.Reader) (body string, err error) {
 		if err != nil {
 			return "", err
 		}
+
 		_, err = io.CopyN(&b, br, n)
+
 		return b.String(), err
 	}
+
 	if len(s.header["Transfer-Encoding"]) == 0 {
 		return "", nil
 	}
+
 	if _, err := io.Copy(&b, httputil.NewChunkedReader(br)); err != nil {
 		return b.String(), err
 	}
+
 	if end, err := readLine(br); err != nil || end != "" {
 		return b.String(), fmt.Errorf("a trailer %q: %w", end, err)
 	}
+
 	return b.String(), nil
 }

@@ -53,8 +53,18 @@ var (
 	byHTTP    = &variant{name: "http_session", protocol: loaderproto.HTTPSession}
 	bySession = &variant{name: "session", protocol: loaderproto.Session}
 	// Bodies go to the application as they come.
-	streamed        = &variant{name: "http_session, streamed", protocol: loaderproto.HTTPSession, args: []string{"--request-buffering=false"}, bodies: true}
-	streamedSession = &variant{name: "session, streamed", protocol: loaderproto.Session, args: []string{"--request-buffering=false"}, bodies: true}
+	streamed = &variant{
+		name:     "http_session, streamed",
+		protocol: loaderproto.HTTPSession,
+		args:     []string{"--request-buffering=false"},
+		bodies:   true,
+	}
+	streamedSession = &variant{
+		name:     "session, streamed",
+		protocol: loaderproto.Session,
+		args:     []string{"--request-buffering=false"},
+		bodies:   true,
+	}
 )
 
 // concerns: a request is worth sending. half: it does not come to its end, and is
@@ -63,13 +73,16 @@ func (v *variant) concerns(raw string, half bool) bool {
 	if half {
 		return v == streamed || v == streamedSession && !strings.Contains(raw, chunked)
 	}
+
 	begin := strings.ToLower(raw[:min(len(raw), 1<<10)])
+
 	return !v.bodies || strings.Contains(begin, "content-length") || strings.Contains(begin, "transfer-encoding")
 }
 
 // inVariants runs a test against a server for each.
 func inVariants(t *testing.T, test func(t *testing.T, s *server, v *variant)) {
 	t.Helper()
+
 	for _, v := range []*variant{byHTTP, bySession, streamed, streamedSession} {
 		t.Run(v.name, func(t *testing.T) { test(t, start(t, v), v) })
 	}
@@ -101,7 +114,11 @@ func start(t *testing.T, v *variant) *server {
 	marker := fmt.Sprintf("%s=%d.%s", markerVar, os.Getpid(), filepath.Base(dir))
 	leakgate.Check(t, leakgate.Marker(marker), leakgate.Dir(tmp))
 
-	s := &server{stage: newStage(t, filepath.Join(dir, "control"), v.protocol), stdout: newOutput(), stderr: newOutput()}
+	s := &server{
+		stage:  newStage(t, filepath.Join(dir, "control"), v.protocol),
+		stdout: newOutput(),
+		stderr: newOutput(),
+	}
 	app, err := os.Executable()
 	require.NoError(t, err)
 	args := append([]string{
@@ -113,6 +130,7 @@ func start(t *testing.T, v *variant) *server {
 		args = append(args, certificate(t, dir)...)
 		s.tls = clientTLS()
 	}
+
 	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
 	s.cmd.Dir = dir
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + tmp, marker}
@@ -124,6 +142,7 @@ func start(t *testing.T, v *variant) *server {
 	s.addr = banner[1]
 	require.NoError(t, s.followUp(1))
 	s.requireNoMoreFDs(t)
+
 	return s
 }
 
@@ -138,6 +157,7 @@ func certificate(t *testing.T, dir string) []string {
 	require.NoError(t, err)
 
 	args := make([]string, 0, 5)
+
 	args = append(args, "--ssl")
 	for _, file := range []struct {
 		option, kind string
@@ -147,9 +167,13 @@ func certificate(t *testing.T, dir string) []string {
 		{"--ssl-certificate-key", "PRIVATE KEY", key},
 	} {
 		path := filepath.Join(dir, file.option[2:]+".pem")
-		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: file.kind, Bytes: file.contents}), 0o600))
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{
+			Type:  file.kind,
+			Bytes: file.contents,
+		}), 0o600))
 		args = append(args, file.option, path)
 	}
+
 	return args
 }
 
@@ -170,11 +194,15 @@ func (s *server) run(t *testing.T) {
 		if t.Failed() {
 			t.Logf("stdout:\n%s\nstderr:\n%.20000s", s.stdout, s.stderr)
 		}
+
 		require.Zero(t, s.cmd.ProcessState.ExitCode(), "%v", s.cmd.ProcessState)
 		require.NotContains(t, s.stderr.String(), "panic")
 		require.NotContains(t, s.stderr.String(), "goroutine ")
 		require.NotContains(t, s.stderr.String(), s.password, "the password is in the log")
-		require.False(t, strings.ContainsFunc(s.stderr.String(), func(c rune) bool { return c < ' ' && c != '\n' || c == 0x7f }), "control characters in the log")
+		require.False(t, strings.ContainsFunc(s.stderr.String(), func(c rune) bool {
+			return c < ' ' && c != '\n' ||
+				c == 0x7f
+		}), "control characters in the log")
 	})
 }
 
@@ -191,7 +219,8 @@ func (s *server) requireNoMoreFDs(t *testing.T) {
 		kB, err := strconv.Atoi(string(used[1]))
 		require.NoError(t, err)
 		require.Less(t, kB>>10, mostMemory)
-		require.Eventually(t, func() bool { return len(s.fds(t)) <= before+2 }, deadline, 10*time.Millisecond, "%d files were open: %v", before, s.fds(t))
+		require.Eventually(t, func() bool { return len(s.fds(t)) <= before+2 }, deadline, 10*time.Millisecond,
+			"%d files were open: %v", before, s.fds(t))
 	})
 }
 
@@ -201,12 +230,14 @@ func (s *server) fds(t *testing.T) (files []string) {
 	t.Helper()
 	entries, err := os.ReadDir(s.proc("fd"))
 	require.NoError(t, err)
+
 	for _, e := range entries {
 		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty: it has just gone
 		if !strings.HasPrefix(file, "pipe:") {
 			files = append(files, file)
 		}
 	}
+
 	return files
 }
 

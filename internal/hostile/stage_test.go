@@ -66,29 +66,41 @@ func newStage(t *testing.T, path string, protocol loaderproto.Protocol) *stage {
 	t.Helper()
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Net: "unixpacket", Name: path})
 	require.NoError(t, err)
-	s := &stage{protocol: protocol, control: l, conns: map[int]*appConn{}, served: map[int]int{}, ids: map[string]bool{}, noted: make(chan struct{})}
+	s := &stage{
+		protocol: protocol,
+		control:  l,
+		conns:    map[int]*appConn{},
+		served:   map[int]int{},
+		ids:      map[string]bool{},
+		noted:    make(chan struct{}),
+	}
 	s.wg.Go(func() {
 		for {
 			c, err := l.AcceptUnix()
 			if err != nil {
 				return
 			}
+
 			s.wg.Go(func() { s.receive(c) })
 		}
 	})
 	t.Cleanup(func() {
 		_ = l.Close()
 		s.mu.Lock()
+
 		s.closed = true
 		for _, c := range s.controls {
 			_ = c.Close()
 		}
+
 		for _, c := range s.conns {
 			_ = c.Close()
 		}
+
 		s.mu.Unlock()
 		s.wg.Wait()
 	})
+
 	return s
 }
 
@@ -98,19 +110,28 @@ func (s *stage) receive(control *net.UnixConn) {
 	s.mu.Lock()
 	s.controls = append(s.controls, control)
 	s.mu.Unlock()
+
 	for {
 		c, password, err := receiveConn(control)
 		if err != nil {
 			return
 		}
+
 		s.mu.Lock()
 		s.last++
 		s.password = password
-		conn := &appConn{Conn: c, number: s.last, br: bufio.NewReader(c), password: password, ended: make(chan struct{})}
+		conn := &appConn{
+			Conn:     c,
+			number:   s.last,
+			br:       bufio.NewReader(c),
+			password: password,
+			ended:    make(chan struct{}),
+		}
 		s.conns[conn.number] = conn
 		if s.closed {
 			_ = c.Close()
 		}
+
 		s.mu.Unlock()
 		s.wg.Go(func() { s.serve(conn) })
 	}
@@ -129,21 +150,26 @@ func (s *stage) serve(c *appConn) {
 		sc.perform(c)
 		return
 	}
+
 	for {
 		r, err := readRequest(c.br, s.protocol, c.password)
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !isCut(err) {
 				s.fault(fmt.Errorf("a request on connection %d: %w", c.number, err))
 			}
+
 			return
 		}
+
 		r.conn = c.number
 		if id, ok := strings.CutPrefix(r.target, idPrefix); ok {
 			if !s.answerID(c, r, id) {
 				return
 			}
+
 			continue
 		}
+
 		sc := s.note(r)
 		if sc.reads == readsAll && !s.readBody(c, r) || !sc.perform(c) {
 			return
@@ -160,12 +186,15 @@ func (s *stage) answerID(c *appConn, r *seen, id string) bool {
 	if _, err := r.readBody(c.br); err != nil || r.fault != nil {
 		s.fault(errors.Join(fmt.Errorf("request %s", id), r.fault, err))
 	}
+
 	text, last := strings.CutPrefix(id, "last/")
 	if last {
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
 		return false
 	}
+
 	_, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Conn: %d\r\n\r\n%s", len(text), c.number, text)
+
 	return err == nil
 }
 
@@ -175,6 +204,7 @@ func (s *stage) readBody(c *appConn, r *seen) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.body, r.whole = body, err == nil
+
 	return r.whole
 }
 
@@ -186,9 +216,11 @@ func (s *stage) note(r *seen) *script {
 	if len(s.seen) == 1 {
 		close(s.noted)
 	}
+
 	if s.script == nil {
 		return newScript(keeps, plainAnswer)
 	}
+
 	return s.script
 }
 
@@ -207,7 +239,9 @@ func (s *stage) takeEarly() *script {
 	if sc == nil || sc.reads != readsNothing {
 		return nil
 	}
+
 	s.script = nil
+
 	return sc
 }
 
@@ -216,7 +250,9 @@ func (s *stage) takeEarly() *script {
 func (s *stage) begin(sc *script) (next int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.script, s.seen, s.faults, s.served, s.ids, s.noted = sc, nil, nil, map[int]int{}, map[string]bool{}, make(chan struct{})
+	s.script, s.seen, s.faults, s.served, s.ids, s.noted = sc, nil, nil, map[int]int{}, map[string]bool{},
+		make(chan struct{})
+
 	return s.last + 1
 }
 
@@ -247,6 +283,7 @@ func (s *stage) awaitRequest() error {
 	s.mu.Lock()
 	noted := s.noted
 	s.mu.Unlock()
+
 	select {
 	case <-noted:
 		return nil
@@ -259,6 +296,7 @@ func (s *stage) awaitRequest() error {
 func (s *stage) hangUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for _, c := range s.conns {
 		_ = c.Close()
 	}
@@ -268,10 +306,12 @@ func (s *stage) hangUp() {
 func (s *stage) requests() (all []*seen, faults error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for _, r := range s.seen {
 		clone := *r
 		all = append(all, &clone)
 	}
+
 	return all, errors.Join(s.faults...)
 }
 
@@ -290,6 +330,7 @@ func (s *stage) awaitEnd(number int) error {
 	if c == nil {
 		return nil
 	}
+
 	select {
 	case <-c.ended:
 		return nil

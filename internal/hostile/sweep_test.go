@@ -18,10 +18,12 @@ func (s *server) statuses(t *testing.T, raw string) (codes []int) {
 	if !errors.Is(err, errReset) {
 		require.NoError(t, err)
 	}
+
 	for _, a := range parseAnswers(got, http.MethodGet) {
 		require.True(t, a.whole, "%v", a)
 		codes = append(codes, a.status)
 	}
+
 	return codes
 }
 
@@ -31,10 +33,12 @@ func (s *server) requireSeen(t *testing.T, want int) {
 	t.Helper()
 	requests, faults := s.requests()
 	require.NoError(t, faults)
+
 	for _, r := range requests {
 		require.NoError(t, r.fault)
 		require.True(t, r.whole)
 	}
+
 	require.Len(t, requests, want)
 	require.NoError(t, s.followUp(followUps))
 }
@@ -42,6 +46,7 @@ func (s *server) requireSeen(t *testing.T, want int) {
 func TestR36_MethodsOfOneByte(t *testing.T) {
 	s := start(t, byHTTP)
 	s.begin(nil)
+
 	good := 0
 	for c := range 256 {
 		method := string([]byte{byte(c)})
@@ -53,12 +58,14 @@ func TestR36_MethodsOfOneByte(t *testing.T) {
 			require.Equal(t, []int{400}, codes, "method %q", method)
 		}
 	}
+
 	s.requireSeen(t, good)
 }
 
 // isTokenByte: RFC 9110 section 5.6.2.
 func isTokenByte(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c != 0 && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c != 0 &&
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 func TestR37_NamesOfAllBytes(t *testing.T) {
@@ -66,11 +73,13 @@ func TestR37_NamesOfAllBytes(t *testing.T) {
 		t.Run(v.name, func(t *testing.T) {
 			s := start(t, v)
 			s.begin(nil)
+
 			seen := 0
 			for c := range 256 {
 				if c == '\n' {
 					continue // it ends a line, and the head
 				}
+
 				for _, form := range []string{"%cUser: forged", "X%cUser: forged", "User%c: forged"} {
 					line := strings.Replace(form, "%c", string([]byte{byte(c)}), 1)
 					codes := s.statuses(t, get(line, "X-User: real"))
@@ -82,10 +91,12 @@ func TestR37_NamesOfAllBytes(t *testing.T) {
 					}
 				}
 			}
+
 			requests, _ := s.requests()
 			for _, r := range requests {
 				require.Contains(t, []string{"real", "forged, real"}, strings.Join(r.header["X-User"], ", "))
 			}
+
 			s.requireSeen(t, seen)
 		})
 	}
@@ -96,13 +107,16 @@ func TestR33_ControlBytes(t *testing.T) {
 	const head = "GET /abc?d=e HTTP/1.1\r\nHost: x.example\r\nX-A: bcd\r\n\r\n"
 	s := start(t, byHTTP)
 	s.begin(nil)
+
 	seen := 0
 	for c := range 0x80 {
 		if c > ' ' && c != 0x7f {
 			continue
 		}
+
 		for i := range len(head) {
 			raw := head[:i] + string([]byte{byte(c)}) + head[i+1:]
+
 			codes := s.statuses(t, raw)
 			switch {
 			case raw == head:
@@ -112,21 +126,29 @@ func TestR33_ControlBytes(t *testing.T) {
 			default:
 				require.Equal(t, []int{400}, codes, "%q", raw)
 			}
+
 			if codes[0] == http.StatusOK {
 				seen++
 			}
 		}
 	}
+
 	s.requireSeen(t, seen)
 }
 
 func TestD13_UnknownCodingsManyTimes(t *testing.T) {
-	codings := []string{"gzip, chunked", "identity, chunked", ",chunked", "xchunked", "chunked\r\nTransfer-Encoding: chunked"}
+	codings := []string{
+		"gzip, chunked", "identity, chunked", ",chunked", "xchunked",
+		"chunked\r\nTransfer-Encoding: chunked",
+	}
 	s := start(t, byHTTP)
 	s.begin(nil)
+
 	for i := range 1000 {
-		raw := post("Transfer-Encoding: "+codings[i%len(codings)]) + "0\r\n\r\n" + fmt.Sprintf("GET /smuggled%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		raw := post("Transfer-Encoding: "+codings[i%len(codings)]) + "0\r\n\r\n" +
+			fmt.Sprintf("GET /smuggled%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
 		require.Equal(t, []int{501}, s.statuses(t, raw))
 	}
+
 	s.requireSeen(t, 0)
 }

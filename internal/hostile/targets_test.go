@@ -11,6 +11,7 @@ func targetRows() []requestRow {
 		return requestRow{"R-36 D20 " + name, bare(append([]string{line}, lines...)...), want, why}
 	}
 	bad := refused("400")
+
 	return []requestRow{
 		raw("query with semicolons", "/?a=1;b=2&a=3;;c"),
 		raw("query with odd escapes", "/?a=%zz&b=%&c=%u1234&%00"),
@@ -53,9 +54,11 @@ func targetRows() []requestRow {
 		ask("a backslash", "GET \\a HTTP/1.1", bad, "", "Host: x"),
 		ask("no target", "GET HTTP/1.1", bad, "", "Host: x"),
 		ask("a space", "GET /a b HTTP/1.1", bad, "", "Host: x"),
-		ask("bad escape in the path", "GET /a%zz HTTP/1.1", bad, "net/http: wants a path that it can decode", "Host: x"),
+		ask("bad escape in the path", "GET /a%zz HTTP/1.1", bad, "net/http: wants a path that it can decode",
+			"Host: x"),
 		ask("OPTIONS asterisk", "OPTIONS * HTTP/1.1", declined("200"), "net/http: answers itself", "Host: x"),
-		ask("OPTIONS asterisk with a body", "OPTIONS * HTTP/1.1", declined("200"), "net/http: answers itself", "Host: x", "Content-Length: 0"),
+		ask("OPTIONS asterisk with a body", "OPTIONS * HTTP/1.1", declined("200"), "net/http: answers itself",
+			"Host: x", "Content-Length: 0"),
 		ask("GET asterisk", "GET * HTTP/1.1", declined("400"), "", "Host: x"),
 		ask("POST asterisk", "POST * HTTP/1.1", declined("400"), "", "Host: x", "Content-Length: 0"),
 		ask("GET authority", "GET x:80 HTTP/1.1", declined("400"), "", "Host: x"),
@@ -73,6 +76,7 @@ func hostRows() []requestRow {
 	}
 	const any = "net/http: it has only characters of a host"
 	bad := refused("400")
+
 	return []requestRow{
 		host("no Host", bad, ""),
 		host("two Hosts", bad, "", "Host: x", "Host: y"),
@@ -98,8 +102,10 @@ func hostRows() []requestRow {
 		host("Host with two ports", bad, "", "Host: x:80:80"),
 		host("Host with an open bracket", bad, "", "Host: [x"),
 		host("Host with a port in words", bad, "", "Host: x:http"),
-		host("Host of 8,000 bytes", passed("GET /").with("Host", strings.Repeat("x", 8000)).unlessRefused("400|431"), any, "Host: "+strings.Repeat("x", 8000)),
-		host("X-Forwarded-Host", passed("GET /").with("Host", "x", "X-Forwarded-Host", ""), "", "Host: x", "X-Forwarded-Host: evil.example"),
+		host("Host of 8,000 bytes", passed("GET /").with("Host", strings.Repeat("x", 8000)).unlessRefused("400|431"),
+			any, "Host: "+strings.Repeat("x", 8000)),
+		host("X-Forwarded-Host", passed("GET /").with("Host", "x", "X-Forwarded-Host", ""), "", "Host: x",
+			"X-Forwarded-Host: evil.example"),
 		host("Host that Connection names", passed("GET /").with("Host", "x"), "", "Host: x", "Connection: Host"),
 	}
 }
@@ -111,22 +117,50 @@ func versionRows() []requestRow {
 	version := func(version string, want outcome) requestRow {
 		return requestRow{"R-36 version " + version, request("GET / " + version), want, ""}
 	}
+
 	return []requestRow{
 		{"R-36 HTTP/1.0 without Host", bare("GET / HTTP/1.0"), passed("GET /").last(), ""},
 		{"R-36 HTTP/1.0, kept", request("GET / HTTP/1.0", "Connection: keep-alive"), passed("GET /"), ""},
-		{"R-36 HTTP/1.0, kept and closed", request("GET / HTTP/1.0", "Connection: keep-alive, close"), passed("GET /"), "net/http: keeps it open"},
+		{
+			"R-36 HTTP/1.0, kept and closed", request("GET / HTTP/1.0", "Connection: keep-alive, close"), passed("GET /"),
+			"net/http: keeps it open",
+		},
 		{"R-36 HTTP/0.9", "GET /\r\n", bad, ""},
-		{"R-36 HTTP/0.9 without a line end, and the client leaves", "GET /", outcome{codes: "400", half: true, silent: true}, ""},
+		{"R-36 HTTP/0.9 without a line end, and the client leaves", "GET /", outcome{
+			codes:  "400",
+			half:   true,
+			silent: true,
+		}, ""},
 		version("HTTP/1.2", refused("505")), version("HTTP/1.9", refused("505")),
-		version("HTTP/0.9", refused("400|505")), version("HTTP/2.0", refused("400|505")), version("HTTP/3.0", refused("400|505")),
-		version("HTTP/2", bad), version("HTTP/1.10", bad), version("HTTP/1.1.1", bad), version("HTTP/01.1", bad), version("HTTP/+1.1", bad),
-		version("HTTP/11", bad), version("http/1.1", bad), version("HTTP 1.1", bad), version("ICY/1.1", bad), version("HTTP/1.\u0661", bad),
-		{"D15 preface of HTTP/2 and a request of HTTP/1.1", preface + get(), refused("505"), "HTTP/2 without TLS is an option"},
-		{"D15 preface of HTTP/2 and nothing, and the client leaves", preface, outcome{codes: "505", half: true, closed: true}, ""},
-		{"D15 preface of HTTP/2 behind a request", get() + preface, outcome{closed: true, codes: "200 505", seen: []string{"GET /"}}, ""},
+		version("HTTP/0.9", refused("400|505")), version("HTTP/2.0", refused("400|505")),
+		version("HTTP/3.0", refused("400|505")),
+		version("HTTP/2", bad), version("HTTP/1.10", bad), version("HTTP/1.1.1", bad), version("HTTP/01.1", bad),
+		version("HTTP/+1.1", bad),
+		version("HTTP/11", bad), version("http/1.1", bad), version("HTTP 1.1", bad), version("ICY/1.1", bad),
+		version("HTTP/1.\u0661", bad),
+		{
+			"D15 preface of HTTP/2 and a request of HTTP/1.1", preface + get(), refused("505"),
+			"HTTP/2 without TLS is an option",
+		},
+		{"D15 preface of HTTP/2 and nothing, and the client leaves", preface, outcome{
+			codes:  "505",
+			half:   true,
+			closed: true,
+		}, ""},
+		{"D15 preface of HTTP/2 behind a request", get() + preface, outcome{
+			closed: true,
+			codes:  "200 505",
+			seen:   []string{"GET /"},
+		}, ""},
 		{"D15 preface with a header", "PRI * HTTP/2.0\r\nHost: x\r\n\r\nSM\r\n\r\n", refused("505"), ""},
-		{"D15 hello of TLS, and the client leaves", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + strings.Repeat("\x8f", 150), outcome{half: true, codes: "400", silent: true}, "net/http: waits for the end of the line, but not for long"},
-		{"D15 hello of TLS with a line end in it", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + strings.Repeat("\x8f", 50) + "\r\n", bad, ""},
+		{"D15 hello of TLS, and the client leaves", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
+			strings.Repeat("\x8f", 150), outcome{
+			half:   true,
+			codes:  "400",
+			silent: true,
+		}, "net/http: waits for the end of the line, but not for long"},
+		{"D15 hello of TLS with a line end in it", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
+			strings.Repeat("\x8f", 50) + "\r\n", bad, ""},
 		{"D15 random bytes", randomBytes(64 << 10), bad, ""},
 		{"D15 1 MB of NUL", strings.Repeat("\x00", 1<<20), refused("400|431"), ""},
 		{"D15 1 MB of line ends", strings.Repeat("\r\n", 1<<19), bad, ""},

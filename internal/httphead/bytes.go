@@ -20,19 +20,23 @@ var classes = func() (classes [256]byte) {
 		if letter || c != 0 && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
 			classes[i] |= inToken
 		}
+
 		if c > ' ' && c != 0x7f && c != '#' {
 			classes[i] |= inTarget
 		}
+
 		if letter || c != 0 && strings.IndexByte("-._~!$&'()*+,;=%", c) >= 0 {
 			classes[i] |= inHost
 		}
 	}
+
 	return classes
 }()
 
 // view is b as a string, as long as b does not change.
 func view(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: it does not outlive the call that it is made for
+	return unsafe.String(unsafe.SliceData(b), //nolint:gosec // G103: it does not outlive the call that it is made for
+		len(b))
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -43,6 +47,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
+
 	return len(s) > 0
 }
 
@@ -57,6 +62,7 @@ func CheckMethod(method string) error {
 	case len(method) > MaxMethod:
 		return errLongMethod
 	}
+
 	return nil
 }
 
@@ -68,6 +74,7 @@ func ValidTarget(target string) bool {
 			return false
 		}
 	}
+
 	return target != ""
 }
 
@@ -84,8 +91,10 @@ func ValidValue(v string) bool {
 		if (x-ones*' ')&^x&tops|(del-ones)&^del&tops != 0 && !validBytes(w) {
 			return false
 		}
+
 		v = v[8:]
 	}
+
 	return validBytes(v)
 }
 
@@ -95,6 +104,7 @@ func validBytes(v string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -105,9 +115,11 @@ func ValidEnds(v string) bool {
 	if len(v) == 0 {
 		return true
 	}
+
 	if first := v[0]; first == nextLine || first == noBreakSpace {
 		return false
 	}
+
 	if len(v) > 1 && v[0] == 0xc2 && (v[1] == nextLine || v[1] == noBreakSpace) {
 		return false
 	}
@@ -116,7 +128,9 @@ func ValidEnds(v string) bool {
 	if last != nextLine && last != noBreakSpace {
 		return true
 	}
+
 	r, size := utf8.DecodeLastRuneInString(v)
+
 	return size > 1 && r != nextLine && r != noBreakSpace
 }
 
@@ -131,15 +145,18 @@ func EqualFold(s, lower string) bool {
 	if len(s) != len(lower) {
 		return false
 	}
+
 	for i := range len(s) {
 		c := s[i]
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
 		}
+
 		if c != lower[i] {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -153,26 +170,32 @@ func ValidHost(host string) bool {
 				return false
 			}
 		}
+
 		if i == len(host) || i == 1 {
 			return false
 		}
+
 		i++
 	} else {
 		for i < len(host) && classes[host[i]]&inHost != 0 {
 			i++
 		}
 	}
+
 	if i == len(host) {
 		return true
 	}
+
 	if host[i] != ':' {
 		return false
 	}
+
 	for i++; i < len(host); i++ {
 		if !isDigit(host[i]) {
 			return false
 		}
 	}
+
 	return true
 }
 

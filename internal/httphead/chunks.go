@@ -14,7 +14,8 @@ const (
 )
 
 var (
-	errSizeLine   = bad("a chunk's size is no hexadecimal number, with an extension perhaps, on a line that ends with CRLF")
+	errSizeLine = bad("a chunk's size is no hexadecimal number, with an extension perhaps, on a line that ends " +
+		"with CRLF")
 	errExtension  = bad("the extensions of its chunks are too long")
 	errChunkEnd   = bad("a chunk does not end with CRLF behind as many bytes as it says")
 	errTrailer    = bad("what follows its last chunk is not well-formed")
@@ -66,10 +67,12 @@ func (c *Chunks) Next(b []byte) (n int, err error) {
 			used, err = c.trailer(rest)
 		case Ended:
 		}
+
 		if n += used; used == 0 || err != nil {
 			return n, err
 		}
 	}
+
 	return n, nil
 }
 
@@ -82,23 +85,28 @@ func (c *Chunks) size(b []byte) (int, error) {
 	}
 
 	var size uint64
+
 	digits := 0
 	for digits < len(line) && isHex(line[digits]) {
 		if digits == maxSizeDigits {
 			return 0, errSizeLine
 		}
+
 		size = size<<4 | uint64(hexValue(line[digits]))
 		digits++
 	}
+
 	// What is wrong already need not wait for the end of the line.
 	rest := line[digits:]
 	if len(rest) > 0 && (digits == 0 || rest[0] != ';' && (rest[0] != '\r' || len(rest) > 1)) {
 		return 0, errSizeLine
 	}
+
 	if end < 0 {
 		if len(b) >= longest {
 			return 0, errExtension
 		}
+
 		return 0, nil
 	}
 
@@ -106,9 +114,11 @@ func (c *Chunks) size(b []byte) (int, error) {
 	if !ok || !ValidValue(view(extension)) {
 		return 0, errSizeLine
 	}
+
 	if c.extensions += len(extension); len(extension) > MaxExtension || c.extensions > MaxExtensions {
 		return 0, errExtension
 	}
+
 	c.left, c.part = size, InData
 	if size == 0 {
 		c.part = InTrailer
@@ -124,7 +134,9 @@ func (c *Chunks) end(b []byte) (int, error) {
 	case len(b) == 1:
 		return 0, nil
 	}
+
 	c.part = InSize
+
 	return 2, nil
 }
 
@@ -138,6 +150,7 @@ func (c *Chunks) trailer(b []byte) (int, error) {
 			if len(b) > n && !mayBegin(b[n:]) {
 				return 0, errTrailer
 			}
+
 			return 0, nil
 		case end == 0 || b[n+end-1] != '\r':
 			return 0, errTrailer
@@ -150,9 +163,11 @@ func (c *Chunks) trailer(b []byte) (int, error) {
 		if err != nil {
 			return 0, errTrailer
 		}
+
 		if forbidden(f.Name) {
 			return 0, errForbidden
 		}
+
 		n += end + 1
 	}
 }
@@ -165,7 +180,8 @@ func mayBegin(b []byte) bool { return b[0] == '\r' && len(b) == 1 || classes[b[0
 var forbiddenNames = map[string]bool{
 	"content-length": true, "transfer-encoding": true, "host": true, "trailer": true, "te": true, "connection": true,
 	"keep-alive": true, "upgrade": true, "proxy-connection": true, "content-encoding": true, "content-type": true,
-	"content-range": true, "range": true, "expect": true, "max-forwards": true, "cache-control": true, "authorization": true,
+	"content-range": true, "range": true, "expect": true, "max-forwards": true, "cache-control": true,
+	"authorization":       true,
 	"proxy-authorization": true, "proxy-authenticate": true, "cookie": true, "set-cookie": true, "if-match": true,
 	"if-none-match": true, "if-modified-since": true, "if-unmodified-since": true, "if-range": true, "proxy": true,
 }
@@ -177,12 +193,15 @@ func forbidden(name []byte) bool {
 	if len(name) > len(lower) {
 		return false
 	}
+
 	for i, c := range name {
 		if 'A' <= c && c <= 'Z' {
 			c |= 0x20
 		}
+
 		lower[i] = c
 	}
+
 	return forbiddenNames[string(lower[:len(name)])]
 }
 
@@ -190,5 +209,6 @@ func hexValue(c byte) byte {
 	if isDigit(c) {
 		return c - '0'
 	}
+
 	return c | 0x20 - 'a' + 10
 }

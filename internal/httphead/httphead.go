@@ -50,10 +50,11 @@ func bad(reason string) *Error { return &Error{http.StatusBadRequest, reason} }
 // What is wrong with a head, and what to answer. They are made once: refusing costs no
 // memory either.
 var (
-	errLineEnd      = bad("a line of its head ends with a line feed alone")
-	errRequestLine  = bad("its first line is not a method, a target and a version with one space between each")
-	errMethod       = bad("its method is no token")
-	errLongMethod   = &Error{http.StatusNotImplemented, "its method has more than " + strconv.Itoa(MaxMethod) + " bytes"}
+	errLineEnd     = bad("a line of its head ends with a line feed alone")
+	errRequestLine = bad("its first line is not a method, a target and a version with one space between each")
+	errMethod      = bad("its method is no token")
+	errLongMethod  = &Error{http.StatusNotImplemented, "its method has more than " + strconv.Itoa(MaxMethod) +
+		" bytes"}
 	errConnect      = &Error{http.StatusNotImplemented, "the method CONNECT is for proxies"}
 	errTarget       = bad("its target is neither a path nor the URL of one")
 	errTargetByte   = bad("its target has a control character or a fragment")
@@ -131,6 +132,7 @@ func (h *Head) Parse(buf []byte, limits *Limits) (n int, err error) {
 			if limits.Head > 0 && len(buf) >= limits.Head {
 				return 0, errLarge
 			}
+
 			return 0, ErrIncomplete
 		}
 
@@ -139,15 +141,18 @@ func (h *Head) Parse(buf []byte, limits *Limits) (n int, err error) {
 		if limits.Head > 0 && end >= limits.Head {
 			return 0, errLarge
 		}
+
 		if end == begin || buf[end-1] != '\r' {
 			return 0, errLineEnd
 		}
+
 		switch {
 		case begin == 0:
 			// A client that speaks something else may wait for a response to its first line.
 			if err := h.parseRequestLine(buf[:end-1], limits); err != nil {
 				return 0, err
 			}
+
 			read = true
 		case end == begin+1:
 			return h.scanned, h.parse(buf[:h.scanned], limits, read)
@@ -173,17 +178,21 @@ func (h *Head) parse(buf []byte, limits *Limits, read bool) error {
 		if err != nil {
 			return err
 		}
+
 		rest = rest[end+1:]
 
 		if limits.Fields > 0 && len(h.Fields) == limits.Fields {
 			return errManyFields
 		}
+
 		if limits.Field > 0 && len(f.Name)+len(f.Value) > limits.Field {
 			return errLargeField
 		}
+
 		if err := h.note(f); err != nil {
 			return err
 		}
+
 		h.Fields = append(h.Fields, f)
 	}
 
@@ -197,9 +206,11 @@ func (h *Head) note(f Field) error {
 		if !EqualFold(view(f.Name), "host") {
 			return nil
 		}
+
 		if h.Host != nil {
 			return errTwoHosts
 		}
+
 		h.Host = f.Value
 	case len("upgrade"):
 		h.upgrades = h.upgrades || EqualFold(view(f.Name), "upgrade")
@@ -207,27 +218,34 @@ func (h *Head) note(f Field) error {
 		if !EqualFold(view(f.Name), "content-type") {
 			return nil
 		}
+
 		if h.typed {
 			return errTwoTypes
 		}
+
 		h.typed = true
 	case len("content-length"):
 		if !EqualFold(view(f.Name), "content-length") {
 			return nil
 		}
+
 		if h.length != nil {
 			return errTwoLengths
 		}
+
 		h.length = f.Value
 	case len("transfer-encoding"):
 		if !EqualFold(view(f.Name), "transfer-encoding") {
 			return nil
 		}
+
 		if h.coding != nil {
 			return errCoding
 		}
+
 		h.coding = f.Value
 	}
+
 	return nil
 }
 
@@ -241,9 +259,11 @@ func (h *Head) finish() error {
 	case h.target.absolute && h.Host != nil && !bytes.EqualFold(h.target.host, h.Host):
 		return errTargetHost
 	}
+
 	if err := h.frame(); err != nil {
 		return err
 	}
+
 	h.Upgrade = h.upgrades && h.Minor > 0
 
 	return nil
@@ -271,6 +291,7 @@ func (h *Head) frame() error {
 	if !ok {
 		return errLength
 	}
+
 	if h.Length = n; n > 0 {
 		h.Framing = Length
 	}
@@ -285,13 +306,16 @@ func parseLength(text []byte) (int64, bool) {
 	if len(text) == 0 || len(text) > maxLengthDigits {
 		return 0, false
 	}
+
 	var n uint64
 	for _, c := range text {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
+
 		n = n*10 + uint64(c-'0')
 	}
+
 	return int64(n), n < 1<<63
 }
 

@@ -21,7 +21,8 @@ var heads = []string{
 	"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
 	"GET http://x/a?b HTTP/1.1\r\nHost: X\r\n\r\n",
 	"POST /a?b=c HTTP/1.1\r\nhost: x:80\r\nContent-Length:\t 5 \r\nX-A:\r\nx-b: \xe4\t\xff\r\n\r\n",
-	"PUT /\xc3\xa4%zz HTTP/1.1\r\nHost: [::1]:80\r\nTRANSFER-ENCODING: Chunked\r\nUpgrade: websocket\r\nContent-Type: a/b\r\n\r\n",
+	"PUT /\xc3\xa4%zz HTTP/1.1\r\nHost: [::1]:80\r\nTRANSFER-ENCODING: Chunked\r\nUpgrade: " +
+		"websocket\r\nContent-Type: a/b\r\n\r\n",
 	"!#$%&'*+-.^_`|~0a / HTTP/1.1\r\nHost:\r\nX-A: voil\u00e0\r\n\r\n",
 }
 
@@ -97,7 +98,12 @@ var refused = []struct {
 	{strings.Repeat(" ", 2000), 431},
 }
 
-var small = httphead.Limits{Head: 1000, Target: 100, Fields: 10, Field: 300}
+var small = httphead.Limits{
+	Head:   1000,
+	Target: 100,
+	Fields: 10,
+	Field:  300,
+}
 
 func TestRefusedHeads(t *testing.T) {
 	for _, c := range refused {
@@ -119,6 +125,7 @@ func statusOf(err error) int {
 	if refusal, ok := errors.AsType[*httphead.Error](err); ok {
 		return refusal.Status
 	}
+
 	return 0
 }
 
@@ -130,11 +137,14 @@ func parseBytewise(raw string) (*httphead.Head, error) {
 		if errors.Is(err, httphead.ErrIncomplete) {
 			continue
 		}
+
 		if err == nil && got != n+1 {
 			err = fmt.Errorf("it has %d bytes, not %d", n+1, got)
 		}
+
 		return h, err
 	}
+
 	return h, httphead.ErrIncomplete
 }
 
@@ -189,6 +199,7 @@ func TestEachByteAtEachPlace(t *testing.T) {
 			if err != nil {
 				continue
 			}
+
 			require.Equal(t, len(raw), n, "%q", changed)
 			require.False(t, c < ' ' && c != '\t' && raw[i] != byte(c), "%q", changed)
 			require.Equal(t, bytes.Count(changed, []byte("\r\n")), bytes.Count(changed, []byte("\n")))
@@ -231,25 +242,31 @@ func TestChunks(t *testing.T) {
 
 func chunksBytewise(body string) (httphead.Part, error) {
 	var c httphead.Chunks
+
 	good := 0
 	for i := range len(body) {
 		n, err := c.Next([]byte(body[good : i+1]))
 		if err != nil {
 			return c.Part(), err
 		}
+
 		good += n
 	}
+
 	return c.Part(), nil
 }
 
 func TestBrokenChunks(t *testing.T) {
 	for _, body := range []string{
-		"\r\n", " 5\r\n", "5 \r\n", "+5\r\n", "-5\r\n", "0x5\r\n", "5_\r\n", "5\n", ";a\r\n", "5\x00\r\n", "5;a\nb\r\n", "5;a\rb\r\n", "5;\x7f\r\n",
+		"\r\n", " 5\r\n", "5 \r\n", "+5\r\n", "-5\r\n", "0x5\r\n", "5_\r\n", "5\n", ";a\r\n", "5\x00\r\n", "5;a\nb\r\n",
+		"5;a\rb\r\n", "5;\x7f\r\n",
 		"00000000000000005\r\n", "5;" + strings.Repeat("x", 256) + "\r\n", "5;" + strings.Repeat("x", 1000),
 		strings.Repeat("1;"+strings.Repeat("x", 255)+"\r\nx\r\n", 65),
 		"5\r\nhello\n", "5\r\nhello!\r\n", "5\r\nhello\rx",
-		"0\r\nX-A\r\n\r\n", "0\r\n X-A: b\r\n", "0\r\nX-A: b\n", "0\r\n\n", "0\r\nXX\n\r\n", "0\r\nX-A: b\r\n c\r\n", "0\r\nX-A: \x00\r\n\r\n",
-		"0\r\nContent-Length: 5\r\n\r\n", "0\r\ntransfer-encoding: chunked\r\n", "0\r\nHOST: x\r\n", "0\r\nTrailer: x\r\n",
+		"0\r\nX-A\r\n\r\n", "0\r\n X-A: b\r\n", "0\r\nX-A: b\n", "0\r\n\n", "0\r\nXX\n\r\n", "0\r\nX-A: b\r\n c\r\n",
+		"0\r\nX-A: \x00\r\n\r\n",
+		"0\r\nContent-Length: 5\r\n\r\n", "0\r\ntransfer-encoding: chunked\r\n", "0\r\nHOST: x\r\n",
+		"0\r\nTrailer: x\r\n",
 		"0\r\nX-A: " + strings.Repeat("b", 5000),
 	} {
 		var c httphead.Chunks
@@ -264,9 +281,11 @@ func FuzzHead(f *testing.F) {
 	for _, raw := range heads {
 		f.Add([]byte(raw))
 	}
+
 	for _, c := range refused {
 		f.Add([]byte(c.raw))
 	}
+
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var h httphead.Head
 		n, err := h.Parse(raw, &small)
@@ -283,6 +302,7 @@ func FuzzHead(f *testing.F) {
 		require.Equal(t, bytes.Count(raw[:n], []byte("\n")), bytes.Count(raw[:n], []byte("\r")))
 		require.LessOrEqual(t, len(h.Method), httphead.MaxMethod)
 		require.True(t, httphead.IsToken(string(h.Method)))
+
 		for _, field := range h.Fields {
 			require.True(t, httphead.IsToken(string(field.Name)))
 			require.True(t, httphead.ValidValue(string(field.Value)))
@@ -294,6 +314,7 @@ func FuzzChunks(f *testing.F) {
 	for _, body := range bodies {
 		f.Add([]byte(body))
 	}
+
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var c httphead.Chunks
 		n, err := c.Next(body)
@@ -307,12 +328,15 @@ func FuzzChunks(f *testing.F) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	raw := []byte("GET /articles/42?page=2 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
-		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n" +
+	raw := []byte("GET /articles/42?page=2 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; " +
+		"Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: " +
+		"en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\n" +
 		"Connection: keep-alive\r\nCookie: session=" + strings.Repeat("abcdef0123456789", 30) + "\r\n\r\n")
 	var h httphead.Head
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
+
 	for b.Loop() {
 		h.Reset()
 		if _, err := h.Parse(raw, &httphead.Limits{Head: 64 << 10}); err != nil {

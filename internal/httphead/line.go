@@ -20,9 +20,11 @@ func (h *Head) parseRequestLine(line []byte, limits *Limits) error {
 	if err := checkMethod(h.Method); err != nil {
 		return err
 	}
+
 	if limits.Target > 0 && len(h.Target) > limits.Target {
 		return errLongTarget
 	}
+
 	if err := h.parseVersion(line[last+1:]); err != nil {
 		return err
 	}
@@ -39,18 +41,23 @@ func checkMethod(method []byte) error {
 	case string(method) == "CONNECT":
 		return errConnect
 	}
+
 	return nil
 }
 
 func (h *Head) parseVersion(text []byte) error {
 	const form = "HTTP/1."
-	if len(text) != len(form)+1 || string(text[:5]) != form[:5] || text[6] != '.' || !isDigit(text[5]) || !isDigit(text[7]) {
+	if len(text) != len(form)+1 || string(text[:5]) != form[:5] || text[6] != '.' || !isDigit(text[5]) ||
+		!isDigit(text[7]) {
 		return errVersion
 	}
+
 	if text[5] != '1' || text[7] > '1' {
 		return errOtherVersion
 	}
+
 	h.Minor = text[7] - '0'
+
 	return nil
 }
 
@@ -58,15 +65,18 @@ func (h *Head) parseVersion(text []byte) error {
 // OPTIONS.
 func (h *Head) parseTarget() error {
 	h.target = targetParts{}
+
 	target := h.Target
 	for _, c := range target {
 		if classes[c]&inTarget == 0 {
 			if c == ' ' {
 				return errRequestLine
 			}
+
 			return errTargetByte
 		}
 	}
+
 	switch {
 	case len(target) == 0:
 		return errRequestLine
@@ -76,6 +86,7 @@ func (h *Head) parseTarget() error {
 		if string(h.Method) != "OPTIONS" {
 			return errTarget
 		}
+
 		return nil
 	}
 
@@ -83,10 +94,12 @@ func (h *Head) parseTarget() error {
 	if !ok || !EqualFold(view(scheme), "http") && !EqualFold(view(scheme), "https") {
 		return errTarget
 	}
+
 	end := bytes.IndexAny(rest, "/?")
 	if end < 0 {
 		end = len(rest)
 	}
+
 	h.target = targetParts{absolute: true, host: rest[:end]}
 	if end == 0 || !ValidHost(view(h.target.host)) {
 		return errTarget
@@ -101,6 +114,7 @@ func parseField(line []byte) (f Field, err error) {
 	for i < len(line) && classes[line[i]]&inToken != 0 {
 		i++
 	}
+
 	switch {
 	case len(line) > 0 && (line[0] == ' ' || line[0] == '\t'):
 		return f, errFolded
@@ -112,6 +126,7 @@ func parseField(line []byte) (f Field, err error) {
 	if !ValidValue(view(f.Value)) {
 		return f, errValue
 	}
+
 	if !ValidEnds(view(f.Value)) {
 		return f, errValueEnd
 	}
@@ -123,8 +138,10 @@ func trim(v []byte) []byte {
 	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t') {
 		v = v[1:]
 	}
+
 	for len(v) > 0 && (v[len(v)-1] == ' ' || v[len(v)-1] == '\t') {
 		v = v[:len(v)-1]
 	}
+
 	return v
 }

@@ -19,12 +19,15 @@ type TB interface {
 // the test as Missing does.
 func Find(t TB, language string, candidates ...string) string {
 	t.Helper()
+
 	for _, c := range candidates {
 		if path, err := exec.LookPath(c); c != "" && err == nil {
 			return path
 		}
 	}
+
 	Missing(t, language, "no interpreter for "+language+" in PATH")
+
 	return ""
 }
 
@@ -43,5 +46,6 @@ func Missing(t TB, language, reason string) {
 	if slices.Contains(strings.Split(os.Getenv("PASSENGER_REQUIRE"), ","), language) {
 		t.Fatal(reason)
 	}
+
 	t.Skip(reason)
 }

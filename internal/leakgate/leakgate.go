@@ -55,10 +55,12 @@ func Within(d time.Duration) Option {
 // test must not be parallel to others.
 func Check(t TB, opts ...Option) {
 	t.Helper()
+
 	g := &gate{patience: patience}
 	for _, o := range opts {
 		o(g)
 	}
+
 	g.begin()
 	t.Cleanup(func() {
 		t.Helper()
@@ -95,6 +97,7 @@ func (g *gate) wait() error {
 	defer tick.Stop()
 	end := time.NewTimer(g.patience)
 	defer end.Stop()
+
 	for {
 		err := g.check()
 		if err == nil {
@@ -103,6 +106,7 @@ func (g *gate) wait() error {
 				return nil
 			}
 		}
+
 		select {
 		case <-tick.C:
 		case <-end.C:
@@ -118,6 +122,7 @@ func (g *gate) check() error {
 			errs = append(errs, fmt.Errorf("process %d: %s", pid, what))
 		}
 	}
+
 	if now := openFDs(); len(now) > len(g.fds) {
 		for fd, target := range now {
 			if g.fds[fd] != target {
@@ -125,22 +130,27 @@ func (g *gate) check() error {
 			}
 		}
 	}
+
 	for _, dir := range g.dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
+
 		if len(entries) > 0 {
 			names := make([]string, len(entries))
 			for i, e := range entries {
 				names[i] = e.Name()
 			}
+
 			errs = append(errs, fmt.Errorf("in %s: %s", dir, strings.Join(names, " ")))
 		}
 	}
+
 	for _, account := range g.accounts {
 		errs = append(errs, account())
 	}
+
 	return errors.Join(errs...)
 }
 

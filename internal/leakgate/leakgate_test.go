@@ -47,13 +47,16 @@ func TestLeftovers(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
+
 	dir := t.TempDir()
 	r := &recorder{}
-	Check(r, Within(time.Second/10), Dir(dir), Marker("LEAKGATE_TEST=1"), Account(func() error { return errors.New("one session") }))
+	Check(r, Within(time.Second/10), Dir(dir), Marker("LEAKGATE_TEST=1"),
+		Account(func() error { return errors.New("one session") }))
 
 	f, err := os.Create(filepath.Join(dir, "file"))
 	require.NoError(t, err)
 	defer f.Close()
+
 	// The shell's child is not ours and only found by its marker.
 	cmd := exec.Command("/bin/sh", "-c", "sleep 60 & cat")
 	cmd.Env = append(os.Environ(), "LEAKGATE_TEST=1")
@@ -62,14 +65,20 @@ func TestLeftovers(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	r.finish()
 	require.Len(t, r.errors, 1)
-	for _, part := range []string{"our child", "which has LEAKGATE_TEST=1", "/file", "in " + dir + ": file", "one session"} {
+
+	for _, part := range []string{
+		"our child", "which has LEAKGATE_TEST=1", "/file", "in " + dir + ": file",
+		"one session",
+	} {
 		require.Contains(t, r.errors[0], part)
 	}
+
 	for pid := range ours([]string{"LEAKGATE_TEST=1"}) {
 		p, err := os.FindProcess(pid)
 		require.NoError(t, err)
 		_ = p.Kill()
 	}
+
 	_ = stdin.Close()
 	require.Error(t, cmd.Wait())
 }

@@ -29,8 +29,10 @@ func (g *packageGate) end() (status int) {
 	for _, f := range g.cleanups {
 		f()
 	}
+
 	if g.failed {
 		return 1
 	}
+
 	return 0
 }

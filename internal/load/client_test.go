@@ -48,12 +48,15 @@ func (c *client) ask(path, query string) *failure {
 	if err == nil && (status != 200 || !isAnswer(c.body, path)) {
 		err = fmt.Errorf("%w: %.200s", errAnswer, c.body)
 	}
+
 	if err != nil || !keep {
 		c.hangUp()
 	}
+
 	if err != nil {
 		return &failure{status, err}
 	}
+
 	return nil
 }
 
@@ -70,35 +73,47 @@ func (c *client) roundTrip(path, query string) (status int, keep bool, err error
 		if c.conn, err = net.DialTimeout("tcp", c.addr, deadline); err != nil {
 			return 0, false, err
 		}
+
 		if err := c.conn.SetDeadline(time.Now().Add(2 * deadline)); err != nil {
 			return 0, false, err
 		}
+
 		c.br.Reset(c.conn)
 	}
-	c.out = append(append(append(append(c.out[:0], "GET "...), path...), query...), " HTTP/1.1\r\nHost: test\r\n\r\n"...)
+
+	c.out = append(append(append(append(c.out[:0], "GET "...), path...), query...),
+		" HTTP/1.1\r\nHost: test\r\n\r\n"...)
 	if _, err := c.conn.Write(c.out); err != nil {
 		return 0, false, err
 	}
+
 	line, err := c.br.ReadSlice('\n')
 	if err != nil {
 		return 0, false, err
 	}
+
 	if len(line) < 12 {
 		return 0, false, fmt.Errorf("%w: %q", errAnswer, line)
 	}
+
 	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
 		return 0, false, err
 	}
+
 	length := -1
+
 	keep = true
 	for {
 		if line, err = c.br.ReadSlice('\n'); err != nil {
 			return 0, false, err
 		}
+
 		if len(line) <= len("\r\n") {
 			break
 		}
+
 		name, value, _ := bytes.Cut(line, []byte(":"))
+
 		value = bytes.TrimSpace(value)
 		switch {
 		case bytes.EqualFold(name, []byte("Content-Length")):
@@ -109,13 +124,16 @@ func (c *client) roundTrip(path, query string) (status int, keep bool, err error
 			keep = !bytes.EqualFold(value, []byte("close"))
 		}
 	}
+
 	if length < 0 {
 		return 0, false, fmt.Errorf("%w: it has no length", errAnswer)
 	}
+
 	c.body = append(c.body[:0], make([]byte, length)...)
 	if _, err := io.ReadFull(c.br, c.body); err != nil {
 		return 0, false, err
 	}
+
 	return status, keep, nil
 }
 
@@ -140,17 +158,21 @@ type load struct {
 // newLoad begins, and goes on until end is called, or the test ends.
 func (s *stand) newLoad(t *testing.T) *load {
 	t.Helper()
+
 	l := &load{begun: time.Now()}
 	for i := range clients {
 		l.done.Go(func() { l.run(s.addr, i) })
 	}
+
 	t.Cleanup(func() { l.end() })
+
 	return l
 }
 
 func (l *load) run(addr string, number int) {
 	c := newClient(addr)
 	defer c.hangUp()
+
 	for n := number; !l.ending.Load(); n += clients {
 		// Each request has a path of its own, so that no answer passes for
 		// another's.
@@ -160,6 +182,7 @@ func (l *load) run(addr string, number int) {
 			l.failures = append(l.failures, f)
 			l.mu.Unlock()
 		}
+
 		l.requests.Add(1)
 	}
 }
@@ -177,11 +200,13 @@ func (l *load) end() []*failure {
 	l.done.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
 	return l.failures
 }
 
 // report says how it went.
 func (l *load) report(t *testing.T, restarts int) {
 	t.Helper()
-	t.Logf("%d requests in %.1f s, %d failed, %d restarts", l.requests.Load(), time.Since(l.begun).Seconds(), len(l.end()), restarts)
+	t.Logf("%d requests in %.1f s, %d failed, %d restarts", l.requests.Load(), time.Since(l.begun).Seconds(),
+		len(l.end()), restarts)
 }

@@ -24,11 +24,13 @@ func TestKillProcesses(t *testing.T) {
 	if long {
 		duration = 20 * time.Second
 	}
+
 	s := newStand(t, inGo)
 	l := s.newLoad(t)
 	kills, inFlight := 0, 0
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+
 	for end := time.Now().Add(duration); time.Now().Before(end); {
 		<-tick.C
 		if n, killed := s.kill(t); killed {
@@ -36,6 +38,7 @@ func TestKillProcesses(t *testing.T) {
 			inFlight += n
 		}
 	}
+
 	ended := time.Now()
 	s.await(t, func(g *passenger.GroupSnapshot) bool { return len(enabled(g)) == processes })
 	recovered := time.Since(ended)
@@ -43,10 +46,12 @@ func TestKillProcesses(t *testing.T) {
 	l.report(t, 0)
 	t.Logf("%d processes killed with %d requests in flight, recovered after %s", kills, inFlight, recovered)
 	require.LessOrEqual(t, len(failures), inFlight)
+
 	for _, f := range failures {
 		// 0 is a connection that was cut.
 		require.Contains(t, []int{0, http.StatusBadGateway}, f.status, f)
 	}
+
 	require.Less(t, recovered, recovery)
 }
 
@@ -56,13 +61,17 @@ func TestKillProcesses(t *testing.T) {
 // really dead, which nobody can know of.
 func (s *stand) kill(t *testing.T) (inFlight int, killed bool) {
 	t.Helper()
+
 	// A process that has not served anybody yet counts as one that did not
 	// start, and the pool takes its time before it tries again.
-	candidates := slices.DeleteFunc(enabled(s.group(t)), func(p passenger.ProcessSnapshot) bool { return p.Processed == 0 })
+	candidates := slices.DeleteFunc(enabled(s.group(t)),
+		func(p passenger.ProcessSnapshot) bool { return p.Processed == 0 })
 	if len(candidates) == 0 {
 		return 0, false
 	}
+
 	victim := candidates[rand.IntN(len(candidates))]
+
 	// With a session of ours the dead process stays in the pool's account.
 	opts := s.opts
 	opts.StickySessionID = victim.StickyID
@@ -72,6 +81,7 @@ func (s *stand) kill(t *testing.T) (inFlight int, killed bool) {
 	if session.GUPID() != victim.GUPID {
 		return 0, false
 	}
+
 	look := func(g *passenger.GroupSnapshot) *passenger.ProcessSnapshot {
 		i := slices.IndexFunc(g.Processes, func(p passenger.ProcessSnapshot) bool { return p.GUPID == victim.GUPID })
 		require.GreaterOrEqual(t, i, 0)
@@ -84,5 +94,6 @@ func (s *stand) kill(t *testing.T) (inFlight int, killed bool) {
 		inFlight = int(now.Processed - before.Processed)
 		return now.Exited && now.Sessions == 1
 	})
+
 	return inFlight, true
 }

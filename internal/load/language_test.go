@@ -25,6 +25,7 @@ var (
 		if _, err := exec.LookPath("go"); err != nil {
 			interpreters.Missing(t, "go", "no go in PATH")
 		}
+
 		program, err := goProgram()
 		require.NoError(t, err)
 		app.StartCommand = []string{program}
@@ -32,6 +33,7 @@ var (
 	inPython = &language{"python", func(t *testing.T, app *spawner.App) {
 		t.Helper()
 		path := interpreters.Find(t, "python", os.Getenv("PASSENGER_TEST_PYTHON"), "python3", "/usr/bin/python3")
+
 		// Not a shim, which would take longer than Python does.
 		out, err := exec.CommandContext(t.Context(), path, "-c", "import sys; print(sys.executable)").Output()
 		require.NoError(t, err)
@@ -60,6 +62,7 @@ func some() []*language {
 	if long {
 		return languages
 	}
+
 	return []*language{inGo, inPython}
 }
 
@@ -69,5 +72,6 @@ func batch() int64 {
 	if long {
 		return 10_000
 	}
+
 	return 500
 }

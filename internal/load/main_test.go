@@ -31,12 +31,14 @@ func run(m *testing.M) (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	work = dir
 	status = m.Run()
 	if err := os.RemoveAll(work); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return status
 }
 
@@ -49,5 +51,6 @@ var goProgram = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot build the application in Go: %w\n%s", err, out)
 	}
+
 	return path, nil
 })

@@ -24,6 +24,7 @@ func TestRestartFileTouchedOften(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { testTouches(t, inGo, touches, tt.pause, clients) })
 	}
+
 	if long {
 		for _, lang := range languages {
 			t.Run(lang.name, func(t *testing.T) { testTouches(t, lang, touches, 40*time.Millisecond, 2*batch()) })
@@ -36,11 +37,13 @@ func testTouches(t *testing.T, lang *language, touches int, pause time.Duration,
 	s := newStand(t, lang, func(o *passenger.Options) { o.StatThrottleRate = -1 })
 	l := s.newLoad(t)
 	before := s.group(t).Generation
+
 	var last time.Time
 	for range touches {
 		last = s.touch(t)
 		<-time.After(pause)
 	}
+
 	s.await(t, func(g *passenger.GroupSnapshot) bool { return !g.Restarting && allStartedSince(g, last) })
 	l.awaitMore(t, requests)
 	restarts := int(s.group(t).Generation - before)
@@ -59,6 +62,7 @@ func (s *stand) touch(t *testing.T) time.Time {
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	require.NoError(t, os.Chtimes(path, now, now))
+
 	return now
 }
 
@@ -71,5 +75,6 @@ func allStartedSince(g *passenger.GroupSnapshot, moment time.Time) bool {
 			return false
 		}
 	}
+
 	return len(now) == processes
 }

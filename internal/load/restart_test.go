@@ -21,16 +21,20 @@ func TestRollingRestart(t *testing.T) {
 			s := newStand(t, lang)
 			first := s.pids(t)
 			l := s.newLoad(t)
+
 			restarts := 0
 			for restarts < minRestarts || l.requests.Load() < minRequests {
 				s.restart(t)
 				restarts++
 				l.awaitMore(t, pause)
 			}
+
 			require.Empty(t, l.end())
+
 			for _, pid := range s.pids(t) {
 				require.NotContains(t, first, pid)
 			}
+
 			l.report(t, restarts)
 		})
 	}
@@ -46,6 +50,7 @@ func TestRestartThatFails(t *testing.T) {
 			l := s.newLoad(t)
 			l.awaitMore(t, requests)
 			s.breakApp(t)
+
 			for range 2 {
 				err := s.tryRestart(t)
 				var resisted *passenger.DeploymentError
@@ -56,6 +61,7 @@ func TestRestartThatFails(t *testing.T) {
 				l.awaitMore(t, requests)
 				require.Equal(t, old, s.pids(t))
 			}
+
 			s.mend(t)
 			s.restart(t)
 			require.Nil(t, s.group(t).DeploymentError)

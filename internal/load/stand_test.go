@@ -66,6 +66,7 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 		MinProcesses: processes, MaxProcesses: processes,
 	}
 	lang.complete(t, &s.opts.App)
+
 	for _, c := range change {
 		c(&s.opts)
 	}
@@ -77,7 +78,12 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 		}
 	})
 	logger := logr.FromSlogHandler(slog.NewTextHandler(logs, nil))
-	factory, err := spawner.New(spawner.Config{Users: spawner.SameUser, Logger: logger, TermDelay: termDelay, ShutdownTimeout: stopTimeout})
+	factory, err := spawner.New(spawner.Config{
+		Users:           spawner.SameUser,
+		Logger:          logger,
+		TermDelay:       termDelay,
+		ShutdownTimeout: stopTimeout,
+	})
 	require.NoError(t, err)
 	s.pool, err = passenger.New(passenger.Config{Spawner: factory, Logger: logger, SelfChecks: true})
 	require.NoError(t, err)
@@ -103,6 +109,7 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 
 	s.requireAnswer(t)
 	s.await(t, func(g *passenger.GroupSnapshot) bool { return len(enabled(g)) == processes })
+
 	return s
 }
 
@@ -111,6 +118,7 @@ func (s *stand) group(t *testing.T) *passenger.GroupSnapshot {
 	t.Helper()
 	groups := s.pool.Inspect().Groups
 	require.Len(t, groups, 1)
+
 	return &groups[0]
 }
 
@@ -125,6 +133,7 @@ func (s *stand) text(t *testing.T) string {
 	var b strings.Builder
 	snapshot := s.pool.Inspect()
 	require.NoError(t, snapshot.WriteText(&b, passenger.TextOptions{}))
+
 	return b.String()
 }
 
@@ -132,11 +141,14 @@ func (s *stand) text(t *testing.T) string {
 func (s *stand) pids(t *testing.T) []int {
 	t.Helper()
 	now := enabled(s.group(t))
+
 	pids := make([]int, len(now))
 	for i := range now {
 		pids[i] = now[i].PID
 	}
+
 	slices.Sort(pids)
+
 	return pids
 }
 
@@ -155,6 +167,7 @@ func (s *stand) restart(t *testing.T) {
 	require.NoError(t, s.tryRestart(t))
 	after := s.pids(t)
 	require.Len(t, after, processes, s.text(t))
+
 	for _, pid := range before {
 		require.NotContains(t, after, pid)
 	}
@@ -164,6 +177,7 @@ func (s *stand) tryRestart(t *testing.T) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
+
 	return s.pool.Restart(ctx, appName, passenger.RestartOptions{})
 }
 
@@ -179,7 +193,8 @@ func (s *stand) mend(t *testing.T) {
 }
 
 func enabled(g *passenger.GroupSnapshot) []passenger.ProcessSnapshot {
-	return slices.DeleteFunc(slices.Clone(g.Processes), func(p passenger.ProcessSnapshot) bool { return p.State != "enabled" })
+	return slices.DeleteFunc(slices.Clone(g.Processes),
+		func(p passenger.ProcessSnapshot) bool { return p.State != "enabled" })
 }
 
 // await looks at a condition until it is true.
@@ -189,6 +204,7 @@ func await(t *testing.T, reached func() bool, otherwise func() string) {
 	defer tick.Stop()
 	end := time.NewTimer(deadline)
 	defer end.Stop()
+
 	for !reached() {
 		select {
 		case <-tick.C:
@@ -213,6 +229,7 @@ func (l *logs) Write(b []byte) (int, error) {
 	if len(l.buf) > 2*logsKept {
 		l.buf = append(l.buf[:0], l.buf[len(l.buf)-logsKept:]...)
 	}
+
 	return len(b), nil
 }
 

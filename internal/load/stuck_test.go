@@ -14,6 +14,7 @@ import (
 // nobody with it.
 func TestRestartWithAStuckProcess(t *testing.T) {
 	const drainTimeout = time.Second
+
 	requests := batch()
 	for _, lang := range some() {
 		t.Run(lang.name, func(t *testing.T) {
@@ -29,12 +30,14 @@ func TestRestartWithAStuckProcess(t *testing.T) {
 				for _, p := range enabled(g) {
 					n += p.Sessions
 				}
+
 				return n == 1
 			})
 			l := s.newLoad(t)
 			l.awaitMore(t, requests)
 			began := time.Now()
 			s.restart(t)
+
 			select {
 			case f := <-stuck:
 				require.NotNil(t, f)
@@ -42,6 +45,7 @@ func TestRestartWithAStuckProcess(t *testing.T) {
 			case <-time.After(deadline):
 				require.FailNow(t, "the stuck process is still there", s.text(t))
 			}
+
 			require.GreaterOrEqual(t, time.Since(began), drainTimeout)
 			l.awaitMore(t, requests)
 			require.Empty(t, l.end())

@@ -39,5 +39,6 @@ func (b *Buffer) Count(part string) int {
 			n++
 		}
 	}
+
 	return n
 }

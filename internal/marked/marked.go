@@ -16,18 +16,22 @@ import (
 // one, with their command lines.
 func Processes(entry string) map[int]string {
 	found := map[int]string{}
+
 	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
 	for _, file := range files {
 		environ, err := os.ReadFile(file) //nolint:gosec // G304: it is below /proc
 		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+entry+"\x00")) {
 			continue
 		}
+
 		dir := filepath.Dir(file)
 		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
-			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) //nolint:gosec // G304: the same; empty: it has just gone
+			line, _ := os.ReadFile(filepath.Join(dir, //nolint:gosec // G304: the same; empty: it has just gone
+				"cmdline"))
 			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
 		}
 	}
+
 	return found
 }
 
@@ -38,7 +42,9 @@ func Children(entry string, parent int) (pids []int) {
 			pids = append(pids, pid)
 		}
 	}
+
 	slices.Sort(pids)
+
 	return pids
 }
 
@@ -50,6 +56,7 @@ func Core(entry string, watchdog int) int {
 			return pid
 		}
 	}
+
 	return 0
 }
 
@@ -58,11 +65,14 @@ func parentOf(pid int) int {
 	if err != nil {
 		return 0
 	}
+
 	// The name, in parentheses, may have anything in it.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 2 {
 		return 0
 	}
+
 	parent, _ := strconv.Atoi(fields[1]) // the kernel has written a number
+
 	return parent
 }

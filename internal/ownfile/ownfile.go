@@ -22,21 +22,27 @@ func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	inside := filepath.Join(dir, filepath.Base(path))
-	f, err := os.OpenFile(inside, flag|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, mode) //nolint:gosec // G304: it is the operator's
+	f, err := os.OpenFile(inside, flag|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: it is the operator's
+		mode)
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	info, err := f.Stat()
 	if err == nil && info.Mode().IsRegular() {
 		err = check(path, info)
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+
 	return f, nil
 }
 
@@ -50,6 +56,7 @@ func check(path string, info fs.FileInfo) error {
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others can write to %s, its mode is %04o: chmod go-w %s", path, info.Mode().Perm(), path)
 	}
+
 	return nil
 }
 
@@ -68,14 +75,18 @@ func CheckDirectory(path string) (string, error) {
 	if err != nil || os.Geteuid() != 0 {
 		return path, err
 	}
+
 	for dir := path; ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
 		if err != nil {
 			return "", err
 		}
+
 		if !onlyRoots(info) {
-			return "", fmt.Errorf("others than root could replace what is in the directory %s: name a file that is elsewhere than in %s", dir, path)
+			return "", fmt.Errorf("others than root could replace what is in the directory %s: name a file that is "+
+				"elsewhere than in %s", dir, path)
 		}
+
 		if dir == filepath.Dir(dir) {
 			return path, nil
 		}

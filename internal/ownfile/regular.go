@@ -17,17 +17,21 @@ var ErrNotRegular = errors.New("not a regular file")
 // nobody: with a FIFO, os.Open returns when something opens it for writing, and no signal
 // ends that. Links are followed, as releases have them.
 func OpenRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0) //nolint:gosec // G304: the caller chooses it
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: the caller chooses it
+		0)
 	if errors.Is(err, unix.ENXIO) {
 		return nil, notRegular(path) // a socket
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = notRegular(path)
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -43,12 +47,14 @@ func ReadRegular(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = f.Close() }()
 
 	content, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
 		return nil, err
 	}
+
 	if int64(len(content)) > most {
 		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
 	}

@@ -14,10 +14,12 @@ func CheckOnlyRoot(path string) error {
 	if err != nil {
 		return err
 	}
+
 	info, err := os.Stat(real)
 	if err != nil {
 		return err
 	}
+
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !ok || stat.Uid != 0:
@@ -42,11 +44,13 @@ func replaceable(dir string) string {
 	if err != nil {
 		return dir
 	}
+
 	for ; ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
 		if err != nil || !onlyRoots(info) {
 			return dir
 		}
+
 		if dir == filepath.Dir(dir) {
 			return ""
 		}

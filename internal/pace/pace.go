@@ -37,6 +37,7 @@ func (p *Pace) Begin(until time.Time) {
 	if p == nil {
 		return
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -57,6 +58,7 @@ func (p *Pace) expire() {
 	}
 
 	p.up = true
+
 	// Where there are no deadlines, there is no limit.
 	if p.writing {
 		_ = p.rc.SetWriteDeadline(past)
@@ -70,6 +72,7 @@ func (p *Pace) End() {
 	if p == nil {
 		return
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
@@ -84,8 +87,10 @@ func (p *Pace) Over() bool {
 	if p == nil {
 		return false
 	}
+
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	return p.up
 }
 
@@ -101,8 +106,10 @@ func Reset(rc *http.ResponseController) {
 	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = encrypted.NetConn()
 	}
+
 	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = c.SetLinger(0)
 	}
+
 	_ = conn.Close() // the client is told so
 }

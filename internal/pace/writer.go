@@ -16,7 +16,8 @@ const wholeFile = 128 << 10
 // Pieces returns how many times the time for one piece a step of this size may take.
 func Pieces(bytes int) int { return max((bytes+Piece-1)/Piece, 1) }
 
-// Writer writes a response in pieces, for each of which Begin and End are called, so that a client that stops reading is
+// Writer writes a response in pieces, for each of which Begin and End are called, so that a client
+// that stops reading is
 // noticed. It is what [http.ServeContent] gets.
 type Writer struct {
 	http.ResponseWriter
@@ -49,6 +50,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 	if whole.N <= wholeFile {
 		step = wholeFile
 	}
+
 	for whole.N > 0 {
 		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, step)}
 		want := piece.N
@@ -61,6 +63,7 @@ func (w *Writer) ReadFrom(r io.Reader) (total int64, err error) {
 		if err != nil {
 			return total, err
 		}
+
 		if n < want {
 			break
 		}

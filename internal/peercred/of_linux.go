@@ -14,6 +14,7 @@ func Of(conn *net.UnixConn) (c Cred, known bool, err error) {
 	if err != nil {
 		return Cred{}, false, err
 	}
+
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
@@ -21,8 +22,10 @@ func Of(conn *net.UnixConn) (c Cred, known bool, err error) {
 	}); err != nil {
 		return Cred{}, false, err
 	}
+
 	if credErr != nil {
 		return Cred{}, false, os.NewSyscallError("getsockopt", credErr)
 	}
+
 	return Cred{UID: int(cred.Uid), GID: int(cred.Gid), PID: int(cred.Pid)}, true, nil
 }

@@ -20,6 +20,7 @@ func TestOf(t *testing.T) {
 	defer near.Close()
 	far, err := l.AcceptUnix()
 	require.NoError(t, err)
+
 	want := peercred.Cred{UID: os.Geteuid(), GID: os.Getegid(), PID: os.Getpid()}
 	for _, conn := range []*net.UnixConn{near, far} {
 		got, known, err := peercred.Of(conn)
@@ -27,6 +28,7 @@ func TestOf(t *testing.T) {
 		require.True(t, known)
 		require.Equal(t, want, got)
 	}
+
 	require.NoError(t, far.Close())
 	_, known, err := peercred.Of(far)
 	require.ErrorIs(t, err, net.ErrClosed)

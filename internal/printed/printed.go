@@ -21,6 +21,7 @@ func (o *Output) Write(b []byte) (int, error) {
 		close(o.changed)
 		o.changed = nil
 	}
+
 	return o.buf.Write(b)
 }
 
@@ -37,5 +38,6 @@ func (o *Output) Count(text string) (n int, changed <-chan struct{}) {
 	if o.changed == nil {
 		o.changed = make(chan struct{})
 	}
+
 	return bytes.Count(o.buf.Bytes(), []byte(text)), o.changed
 }

@@ -41,13 +41,15 @@ var known = []string{
 	"X-Rewrite-Url", "X-Script-Name", "X-Scheme", "X-Url-Scheme", "X-Https", "Front-End-Https", "X-ARR-SSL",
 	"CloudFront-Forwarded-Proto",
 	// Who the client is.
-	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-True-Client-IP", "X-Cluster-Client-IP", "Forwarded-For",
+	"X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP", "X-True-Client-IP", "X-Cluster-Client-IP",
+	"Forwarded-For",
 	"CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4", "Fastly-Client-IP", "Fly-Client-IP", "DO-Connecting-IP",
 	"X-Appengine-User-IP", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Envoy-External-Address", "X-ProxyUser-Ip",
 	"Proxy-Client-IP", "WL-Proxy-Client-IP", "CloudFront-Viewer-Address", "X-Remote-Addr", "X-Remote-IP",
 	// As which user it has logged in.
 	"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Preferred-Username",
-	"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Remote-User", "Remote-User", "Remote-Groups", "Remote-Name",
+	"X-Forwarded-Access-Token", "X-Forwarded-Client-Cert", "X-Remote-User", "Remote-User", "Remote-Groups",
+	"Remote-Name",
 	"Remote-Email", "X-Authenticated-User", "X-Authenticated-Userid", "X-WebAuth-User", "X-Auth-Request-User",
 	"X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Goog-Authenticated-User-Email", "X-Goog-IAP-JWT-Assertion",
 	"X-MS-Client-Principal", "X-MS-Client-Principal-Name", "X-Amzn-Oidc-Identity", "X-Amzn-Oidc-Data",
@@ -62,7 +64,8 @@ var known = []string{
 // are canonical.
 var prefixes = []string{
 	"Forwarded", "X-Forwarded", "X-Original-", "X-Rewrite-", "X-Remote-", "X-Auth-Request-", "X-Authentik-",
-	"X-Authenticated-", "X-Pomerium-", "X-Goog-Authenticated-User-", "X-Ms-Client-Principal", "X-Ms-Token-", "X-Amzn-Oidc-",
+	"X-Authenticated-", "X-Pomerium-", "X-Goog-Authenticated-User-", "X-Ms-Client-Principal", "X-Ms-Token-",
+	"X-Amzn-Oidc-",
 	"Cf-Access-", "X-Ssl-", "Ssl-Client-", "X-Client-Cert", "Client-Cert", "X-Accel-",
 }
 
@@ -72,6 +75,7 @@ var trusts = func() map[string]Trust {
 	for _, name := range known {
 		trusts[textproto.CanonicalMIMEHeaderKey(name)] = NamedOnly
 	}
+
 	for _, name := range always {
 		trusts[name] = TrustedProxy
 	}
@@ -87,9 +91,11 @@ func Of(name string) Trust {
 	if trust, ok := trusts[name]; ok {
 		return trust
 	}
+
 	if name == "" || strings.IndexByte(initials, name[0]) < 0 {
 		return Anybody
 	}
+
 	for _, prefix := range prefixes {
 		if strings.HasPrefix(name, prefix) {
 			return NamedOnly

@@ -16,9 +16,11 @@ func TestHeadersThatApplicationsBelieveAreOfProxies(t *testing.T) {
 	for _, name := range proxyheader.Names() {
 		require.Equal(t, proxyheader.NamedOnly, proxyheader.Of(http.CanonicalHeaderKey(name)), name)
 	}
+
 	for _, name := range proxyheader.Always() {
 		require.Equal(t, proxyheader.TrustedProxy, proxyheader.Of(http.CanonicalHeaderKey(name)), name)
 	}
+
 	for _, name := range []string{
 		"X-Forwarded-Anything", "X-Forwardedfor", "X-Original-Anything", "X-Auth-Request-Access-Token",
 		"X-Ssl-Cipher", "X-Accel-Anything",
@@ -29,8 +31,10 @@ func TestHeadersThatApplicationsBelieveAreOfProxies(t *testing.T) {
 
 func TestHeadersOfClientsAreOfAnybody(t *testing.T) {
 	for _, name := range []string{
-		"", "Accept", "Accept-Language", "Authorization", "Cache-Control", "Cookie", "From", "Origin", "Range", "Referer",
-		"Sec-Fetch-Site", "User-Agent", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Custom", "X-Http-Method-Override",
+		"", "Accept", "Accept-Language", "Authorization", "Cache-Control", "Cookie", "From", "Origin", "Range",
+		"Referer",
+		"Sec-Fetch-Site", "User-Agent", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Custom",
+		"X-Http-Method-Override",
 		"X-Method-Override", "X-Requested-With", "X-User-Id", "Via", "Baggage", "Remote-Addr",
 	} {
 		require.Equal(t, proxyheader.Anybody, proxyheader.Of(name), name)
@@ -50,6 +54,7 @@ func TestNamesAreUnique(t *testing.T) {
 func TestConfigurationPageNamesEveryHeader(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	require.NoError(t, err)
+
 	for _, name := range append(proxyheader.Names(), proxyheader.Always()...) {
 		require.Contains(t, strings.ToLower(string(page)), "`"+strings.ToLower(name)+"`")
 	}

@@ -60,13 +60,16 @@ func readV1(r io.Reader, line []byte) (net.Addr, error) {
 	if _, err := io.ReadFull(r, line[firstBytes:n]); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
+
 	for !bytes.Contains(line[:n], []byte("\n")) {
 		if n == longestV1 {
 			return nil, malformed("its line is over %d bytes", longestV1)
 		}
+
 		if _, err := io.ReadFull(r, line[n:n+1]); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 		}
+
 		n++
 	}
 
@@ -83,6 +86,7 @@ func parseV1(line string) (net.Addr, error) {
 	if len(fields) > 1 && fields[1] == "UNKNOWN" {
 		return nil, nil //nolint:nilnil // the header does not say who it is
 	}
+
 	if len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6" {
 		return nil, malformed("its line is %q", line)
 	}
@@ -93,10 +97,12 @@ func parseV1(line string) (net.Addr, error) {
 		if err != nil || addr.Is4() != (fields[1] == "TCP4") || addr.Zone() != "" {
 			return nil, malformed("%q is no address of %s", fields[2+i], fields[1])
 		}
+
 		port, err := strconv.ParseUint(fields[4+i], 10, 16)
 		if err != nil || strconv.FormatUint(port, 10) != fields[4+i] {
 			return nil, malformed("%q is no port", fields[4+i])
 		}
+
 		if i == 0 {
 			source = netip.AddrPortFrom(addr.Unmap(), uint16(port))
 		}
@@ -109,13 +115,16 @@ func readV2(r io.Reader, head []byte) (net.Addr, error) {
 	if _, err := io.ReadFull(r, head[firstBytes:sizeOfHeadV2]); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
+
 	if string(head[:len(signature)]) != signature {
 		return nil, malformed("it begins with %q", head[:len(signature)])
 	}
+
 	command, family := head[len(signature)], head[len(signature)+1]
 	if command != localV2 && command != proxyV2 {
 		return nil, malformed("its version and command are %#x", command)
 	}
+
 	size := int(binary.BigEndian.Uint16(head[len(signature)+2:]))
 	if size > maxV2 {
 		return nil, malformed("it has %d bytes, and may have %d", size, maxV2)
@@ -125,6 +134,7 @@ func readV2(r io.Reader, head []byte) (net.Addr, error) {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
+
 	if command == localV2 {
 		return nil, nil //nolint:nilnil // the proxy asks for itself
 	}
@@ -143,7 +153,13 @@ const (
 )
 
 func parseV2(family byte, body []byte) (addr net.Addr, err error) {
-	size := map[byte]int{unspec: 0, tcp4: sizeOfTCP4, tcp6: sizeOfTCP6, unix: sizeOfUnix}
+	size := map[byte]int{
+		unspec: 0,
+		tcp4:   sizeOfTCP4,
+		tcp6:   sizeOfTCP6,
+		unix:   sizeOfUnix,
+	}
+
 	addresses, known := size[family]
 	switch {
 	case !known:
@@ -151,9 +167,11 @@ func parseV2(family byte, body []byte) (addr net.Addr, err error) {
 	case len(body) < addresses:
 		return nil, malformed("its addresses have %d bytes, and not %d", len(body), addresses)
 	}
+
 	if family == unspec {
 		return nil, nil //nolint:nilnil // the proxy does not know either
 	}
+
 	if err := checkTLVs(body[addresses:]); err != nil {
 		return nil, err
 	}
@@ -181,10 +199,12 @@ func checkTLVs(b []byte) error {
 		if len(b) < sizeOfTLVHead {
 			return malformed("what follows its addresses is cut short")
 		}
+
 		size := sizeOfTLVHead + int(binary.BigEndian.Uint16(b[1:]))
 		if len(b) < size {
 			return malformed("what follows its addresses is cut short")
 		}
+
 		b = b[size:]
 	}
 

@@ -107,6 +107,7 @@ func TestHeadersNameTheClientAndLeaveWhatFollows(t *testing.T) {
 			} else {
 				require.Equal(t, client, addr.String(), "%q", header)
 			}
+
 			rest, err := io.ReadAll(all)
 			require.NoError(t, err)
 			require.Equal(t, "GET / HTTP/1.1\r\n", string(rest), "%q", header)
@@ -141,6 +142,7 @@ func (p pieces) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+
 	return p.r.Read(b[:1])
 }
 
@@ -148,9 +150,11 @@ func FuzzReadHeader(f *testing.F) {
 	for header := range headers {
 		f.Add([]byte(header + "rest"))
 	}
+
 	for _, header := range malformed {
 		f.Add([]byte(header))
 	}
+
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		addr, err := proxyproto.ReadHeader(r)

@@ -88,7 +88,12 @@ func (p *Listener) Accept() (net.Conn, error) {
 	case c := <-p.conns:
 		return c, nil
 	case <-p.closed:
-		return nil, &net.OpError{Op: "accept", Net: p.Addr().Network(), Addr: p.Addr(), Err: net.ErrClosed}
+		return nil, &net.OpError{
+			Op:   "accept",
+			Net:  p.Addr().Network(),
+			Addr: p.Addr(),
+			Err:  net.ErrClosed,
+		}
 	case <-p.ended:
 		return nil, p.err
 	}
@@ -105,6 +110,7 @@ func (p *Listener) Close() (err error) {
 				_ = c.Close()
 			}
 		}
+
 		p.mu.Unlock()
 		p.work.Wait()
 	})
@@ -121,6 +127,7 @@ func (p *Listener) accept() {
 			reading.Go(func() { p.greet(c) })
 			continue
 		}
+
 		if temporary(err) {
 			select {
 			case <-time.After(acceptPause):
@@ -133,6 +140,7 @@ func (p *Listener) accept() {
 		reading.Wait()
 		p.err = err
 		close(p.ended)
+
 		return
 	}
 }
@@ -161,6 +169,7 @@ func (p *Listener) greet(c net.Conn) {
 	if err == nil {
 		err = c.SetReadDeadline(time.Time{})
 	}
+
 	p.mu.Unlock()
 
 	switch {
@@ -177,6 +186,7 @@ func (p *Listener) greet(c net.Conn) {
 	if client == nil {
 		client = peer
 	}
+
 	select {
 	case p.conns <- &conn{Conn: c, client: client}:
 	case <-p.closed:
@@ -188,6 +198,7 @@ func (p *Listener) refuse(c net.Conn, err error) {
 	if p.cfg.Refused != nil {
 		p.cfg.Refused(c.RemoteAddr(), err)
 	}
+
 	_ = c.Close()
 }
 
@@ -203,10 +214,12 @@ func (p *Listener) add(c net.Conn) *list.Element {
 		_ = c.Close()
 	default:
 	}
+
 	if p.pending.Len() >= MaxPending {
 		if oldest, ok := end(p.pending.Front()); ok {
 			p.refuse(oldest, ErrTooMany)
 		}
+
 		p.pending.Remove(p.pending.Front())
 	}
 
@@ -225,6 +238,7 @@ func end(e *list.Element) (c net.Conn, ok bool) {
 func (p *Listener) hurry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
 	for e := p.pending.Front(); e != nil; e = e.Next() {
 		if c, ok := e.Value.(net.Conn); ok {
 			_ = c.SetReadDeadline(time.Now().Add(lastHeaderTime))

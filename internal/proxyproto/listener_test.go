@@ -69,6 +69,7 @@ func (s *stand) dial(peer net.Addr) net.Conn {
 	client, server := net.Pipe()
 	require.NoError(s, s.pipes.Connect(s.Context(), addressed{server, peer}))
 	s.Cleanup(func() { _ = client.Close() })
+
 	return client
 }
 
@@ -107,6 +108,7 @@ func TestConnectionsOfProxiesAreTheirClients(t *testing.T) {
 			require.Equal(s, "hello", string(b))
 			require.NoError(s, got.Close())
 		}
+
 		require.Empty(s, s.refused.all())
 	})
 }
@@ -121,8 +123,10 @@ func TestPeersThatAreNoProxiesAreClosed(t *testing.T) {
 		} {
 			s.closed(s.dial(peer))
 		}
+
 		errs := s.refused.all()
 		require.Len(s, errs, 4)
+
 		for _, err := range errs {
 			require.ErrorIs(s, err, proxyproto.ErrPeer)
 		}
@@ -136,6 +140,7 @@ func TestHeadersThatAreNoneOrSlowEndTheConnection(t *testing.T) {
 			if name == "nothing" {
 				continue
 			}
+
 			n++
 			c := s.dial(proxy)
 			go func() { _, _ = io.WriteString(c, header) }()
@@ -143,17 +148,21 @@ func TestHeadersThatAreNoneOrSlowEndTheConnection(t *testing.T) {
 			s.closed(c)
 			require.LessOrEqual(s, time.Since(began), proxyproto.HeaderTimeout, name)
 		}
+
 		require.Len(s, s.refused.all(), n)
 
 		// One byte a second is no way around the deadline.
 		slow := s.dial(proxy)
 		began := time.Now()
+
 		for _, b := range []byte("PROXY UNKNOWN\r\n") {
 			if _, err := slow.Write([]byte{b}); err != nil {
 				break
 			}
+
 			time.Sleep(time.Second)
 		}
+
 		require.LessOrEqual(s, time.Since(began), 2*proxyproto.HeaderTimeout)
 		s.closed(slow)
 	})
@@ -174,6 +183,7 @@ func TestSlowProxiesHoldNobodyUp(t *testing.T) {
 		for i := range conns {
 			conns[i] = s.dial(proxy)
 		}
+
 		synctest.Wait()
 		c := s.dial(proxy)
 		go func() { _, _ = io.WriteString(c, "PROXY UNKNOWN\r\n") }()
@@ -234,6 +244,7 @@ func TestPeersOnUnixSocketsAreProxiesWhereConfigured(t *testing.T) {
 			require.Equal(t, "answer", string(answer))
 			require.NoError(t, got.Close())
 		}
+
 		require.NoError(t, c.Close())
 		require.NoError(t, p.Close())
 	}

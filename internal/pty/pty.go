@@ -28,6 +28,7 @@ func newTerminal(person, program *os.File) *Terminal {
 		defer close(t.read)
 		_, _ = io.Copy(&t.Screen, person) // its end is an error
 	}()
+
 	return t
 }
 

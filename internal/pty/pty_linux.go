@@ -14,33 +14,43 @@ func Open(width, height int) (*Terminal, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	fail := func(err error) (*Terminal, error) { return nil, errors.Join(err, person.Close()) }
 	var number int
 	err = control(person, func(fd int) error {
 		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 			return err
 		}
+
 		number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+
 		return err
 	})
 	if err != nil {
 		return fail(err)
 	}
+
 	program, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fail(err)
 	}
+
 	t := newTerminal(person, program)
 	if err := t.Resize(width, height); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
+
 	return t, nil
 }
 
 // Resize gives it another size, of which its programs are told.
 func (t *Terminal) Resize(width, height int) error {
 	return control(t.person, func(fd int) error {
-		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Col: uint16(width), Row: uint16(height)}) //nolint:gosec // G115: a test's
+		//nolint:gosec // G115: a test's
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{
+			Col: uint16(width),
+			Row: uint16(height),
+		})
 	})
 }
 
@@ -51,8 +61,10 @@ func (t *Terminal) Mode() (mode unix.Termios, err error) {
 		if err == nil {
 			mode = *m
 		}
+
 		return err
 	})
+
 	return mode, err
 }
 
@@ -63,7 +75,9 @@ func control(f *os.File, call func(fd int) error) error {
 	if err != nil {
 		return err
 	}
+
 	var failure error
 	err = conn.Control(func(fd uintptr) { failure = call(int(fd)) })
+
 	return errors.Join(err, failure)
 }

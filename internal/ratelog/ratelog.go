@@ -30,6 +30,7 @@ func (l *Line) Tell(log func(more int)) {
 		l.left.Add(1)
 		return
 	}
+
 	l.told = time.Now()
 	log(int(l.left.Swap(0)))
 }
@@ -40,6 +41,7 @@ func (l *Line) Flush(log func(more int)) {
 	if l.left.Load() == 0 {
 		return
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 

@@ -17,10 +17,12 @@ func TestTheSameIsToldOncePerInterval(t *testing.T) {
 		log := func(more int) { told = append(told, more) }
 
 		line.Flush(log)
+
 		for range 5 {
 			line.Tell(log)
 			line.Flush(log)
 		}
+
 		require.Equal(t, []int{0}, told)
 
 		time.Sleep(ratelog.Interval)

@@ -22,10 +22,16 @@ func Send(fd uintptr, b []byte) (int, syscall.Errno) {
 
 func call(trap, fd uintptr, b []byte, flags uintptr) (int, syscall.Errno) {
 	for {
-		n, _, err := syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0) //nolint:gosec // G103: the one way to call it
+		//nolint:gosec // G103: the one way to call it
+		n, _, err := syscall.RawSyscall6(trap, fd,
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))),
+			uintptr(len(b)),
+			flags,
+			0, 0)
 		if err == 0 {
 			return int(n), 0
 		}
+
 		if err != syscall.EINTR {
 			return 0, err
 		}

@@ -40,10 +40,12 @@ func wrap(c net.Conn) net.Conn {
 	if !ok {
 		return c
 	}
+
 	raw, err := sc.SyscallConn()
 	if err != nil {
 		return c
 	}
+
 	switch c := c.(type) {
 	case *net.TCPConn:
 		t := &tcpConn{TCPConn: c}
@@ -54,6 +56,7 @@ func wrap(c net.Conn) net.Conn {
 		u.init(raw)
 		return u
 	}
+
 	return c
 }
 
@@ -84,6 +87,7 @@ func (s *socket) read(b []byte, fallback io.Reader) (int, error) {
 	if len(b) == 0 {
 		return fallback.Read(b)
 	}
+
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
 	s.in.begin(b)
@@ -92,6 +96,7 @@ func (s *socket) read(b []byte, fallback io.Reader) (int, error) {
 	if n == 0 && err == nil {
 		err = io.EOF
 	}
+
 	return n, err
 }
 
@@ -99,9 +104,11 @@ func (s *socket) write(b []byte, fallback io.Writer) (int, error) {
 	if len(b) == 0 || len(b) > MaxSend {
 		return fallback.Write(b)
 	}
+
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	s.out.begin(b)
+
 	return s.out.end(s.raw.Write(s.out.step))
 }
 
@@ -113,6 +120,7 @@ func (h *half) end(err error) (int, error) {
 	if err == nil {
 		err = h.err
 	}
+
 	return h.n, err
 }
 
@@ -121,8 +129,10 @@ func (h *half) receive(fd uintptr) (done bool) {
 	if err == syscall.EAGAIN {
 		return false
 	}
+
 	h.n = n
 	h.fail("read", err)
+
 	return true
 }
 
@@ -133,7 +143,9 @@ func (h *half) send(fd uintptr) (done bool) {
 	if err == syscall.EAGAIN {
 		return false
 	}
+
 	h.fail("write", err)
+
 	return err != 0 || len(h.buf) == 0
 }
 

@@ -29,5 +29,6 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return wrap(c), nil
 }

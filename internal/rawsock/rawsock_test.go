@@ -26,6 +26,7 @@ func pair(t testing.TB, network string) (near, far net.Conn) {
 	if network == "unix" {
 		address = filepath.Join(t.TempDir(), "s")
 	}
+
 	plain, err := net.Listen(network, address)
 	require.NoError(t, err)
 	l := rawsock.Listener(plain)
@@ -35,11 +36,13 @@ func pair(t testing.TB, network string) (near, far net.Conn) {
 	near, err = l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+
 	return near, far
 }
 
 func each(t *testing.T, test func(t *testing.T, near, far net.Conn)) {
 	t.Helper()
+
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			near, far := pair(t, network)
@@ -52,6 +55,7 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, near, far net.Conn) {
 		data := make([]byte, 3<<20) // more than the sockets hold
 		_, _ = rand.Read(data)
+
 		var sending, receiving sync.WaitGroup
 		for _, ends := range [][2]net.Conn{{near, far}, {far, near}} {
 			sending.Go(func() {
@@ -63,10 +67,12 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 						return
 					}
 				}
+
 				n, err := ends[0].Write(data[1<<20:])
 				if err != nil || n != 2<<20 {
 					t.Errorf("%d bytes were written: %v", n, err)
 				}
+
 				if half, ok := ends[0].(interface{ CloseWrite() error }); ok {
 					_ = half.CloseWrite()
 				}
@@ -78,6 +84,7 @@ func TestBothDirectionsAtOnce(t *testing.T) {
 				}
 			})
 		}
+
 		sending.Wait()
 		receiving.Wait()
 	})
@@ -112,9 +119,11 @@ func TestDeadlines(t *testing.T) {
 		require.Equal(t, 1, n)
 
 		require.NoError(t, near.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
+
 		for err = nil; err == nil; { // until the socket is full
 			_, err = near.Write(make([]byte, 10_000))
 		}
+
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	})
 }
@@ -129,6 +138,7 @@ func TestWriteThatIsCutShort(t *testing.T) {
 		}()
 		var sent int64
 		require.NoError(t, near.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
+
 		for {
 			n, err := near.Write(make([]byte, 10_000))
 			sent += int64(n)
@@ -136,6 +146,7 @@ func TestWriteThatIsCutShort(t *testing.T) {
 				break
 			}
 		}
+
 		require.NoError(t, near.Close())
 		require.Equal(t, sent, <-received)
 	})
@@ -146,9 +157,11 @@ func TestThePeerLeaves(t *testing.T) {
 		require.NoError(t, far.Close())
 		_, err := near.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
+
 		for err = nil; err == nil; {
 			_, err = near.Write([]byte("x"))
 		}
+
 		require.True(t, errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET), "%v", err)
 		var op *net.OpError
 		require.ErrorAs(t, err, &op)
@@ -204,29 +217,35 @@ func BenchmarkEcho(b *testing.B) {
 			if kind == "net" {
 				near, far = far, near
 			}
+
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
+
 				buf := make([]byte, 512)
 				for {
 					n, err := far.Read(buf)
 					if err != nil {
 						return
 					}
+
 					if _, err := far.Write(buf[:n]); err != nil {
 						return
 					}
 				}
 			}()
+
 			buf := make([]byte, 512)
 			for b.Loop() {
 				if _, err := near.Write(buf[:100]); err != nil {
 					b.Fatal(err)
 				}
+
 				if _, err := io.ReadFull(near, buf[:100]); err != nil {
 					b.Fatal(err)
 				}
 			}
+
 			_ = near.Close()
 			<-done
 		})

@@ -52,6 +52,7 @@ func (c *client) do(r *http.Request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 
@@ -63,9 +64,11 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, c.base+target, body)
 	require.NoError(t, err)
+
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+
 	a, err := c.do(r)
 	require.NoError(t, err)
 
@@ -84,6 +87,7 @@ func (c *client) get(t testing.TB, target string, status int, part string) *answ
 // post sends a form, with names and values in turn.
 func (c *client) post(t testing.TB, target string, fields ...string) *answer {
 	t.Helper()
+
 	form := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
 		form.Add(fields[i], fields[i+1])
@@ -100,10 +104,12 @@ const uploadSize = 1 << 20
 func (c *client) upload(t testing.TB, target, field, name string, fields ...string) *answer {
 	t.Helper()
 	var body bytes.Buffer
+
 	form := multipart.NewWriter(&body)
 	for i := 0; i+1 < len(fields); i += 2 {
 		require.NoError(t, form.WriteField(fields[i], fields[i+1]))
 	}
+
 	file, err := form.CreateFormFile(field, name)
 	require.NoError(t, err)
 	_, err = io.WriteString(file, strings.Repeat("x", uploadSize))
@@ -138,15 +144,18 @@ var (
 // field returns the value of a hidden field in the answer's forms.
 func (a *answer) field(t testing.TB, name string) string {
 	t.Helper()
+
 	for _, input := range inputs.FindAllString(a.body, -1) {
 		values := map[string]string{}
 		for _, attribute := range attributes.FindAllStringSubmatch(input, -1) {
 			values[attribute[1]] = html.UnescapeString(attribute[2])
 		}
+
 		if values["name"] == name {
 			return values["value"]
 		}
 	}
+
 	require.FailNow(t, "no field "+name, a.body)
 
 	return ""

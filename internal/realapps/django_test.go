@@ -68,7 +68,8 @@ func djangoProject(t testing.TB) (w *workshop, interpreter string) {
 	t.Helper()
 	interpreter = python(t, "django")
 	w = newWorkshop(t, "PYTHONDONTWRITEBYTECODE=1",
-		"DJANGO_SUPERUSER_USERNAME=admin", "DJANGO_SUPERUSER_PASSWORD=swordfish", "DJANGO_SUPERUSER_EMAIL=admin@example.com")
+		"DJANGO_SUPERUSER_USERNAME=admin", "DJANGO_SUPERUSER_PASSWORD=swordfish",
+		"DJANGO_SUPERUSER_EMAIL=admin@example.com")
 	w.run(t, interpreter, "-m", "django", "startproject", "mysite")
 	w.dir = filepath.Join(w.Dir, "mysite")
 
@@ -78,7 +79,8 @@ func djangoProject(t testing.TB) (w *workshop, interpreter string) {
 	w.write(t, "mysite/urls.py", djangoURLs)
 	w.edit(t, "mysite/settings.py",
 		"DEBUG = True", "DEBUG = False",
-		"ALLOWED_HOSTS = []", `ALLOWED_HOSTS = ["127.0.0.1", "shop.example.com"]`+"\n"+`STATIC_ROOT = BASE_DIR / "public" / "static"`,
+		"ALLOWED_HOSTS = []", `ALLOWED_HOSTS = ["127.0.0.1", "shop.example.com"]`+"\n"+
+			`STATIC_ROOT = BASE_DIR / "public" / "static"`,
 		"INSTALLED_APPS = [", "INSTALLED_APPS = [\n    'polls',",
 		"STATIC_URL = '", "STATIC_URL = '/")
 	w.edit(t, "mysite/settings.py", "'//", "'/")
@@ -93,6 +95,7 @@ func TestDjango(t *testing.T) { //nolint:tparallel // its subtests share a direc
 	t.Parallel()
 	w, interpreter := djangoProject(t)
 	w.write(t, "passenger_wsgi.py", "from mysite.wsgi import application\n")
+
 	for name, args := range map[string][]string{
 		"startup file":      {"--startup-file", "mysite/wsgi.py"},
 		"passenger_wsgi.py": nil,
@@ -108,6 +111,7 @@ func TestDjango(t *testing.T) { //nolint:tparallel // its subtests share a direc
 			if args == nil {
 				s.requireAdmin(t)
 			}
+
 			s.restartUnderLoad(t, "/admin/login/", "Log in")
 		})
 	}
@@ -133,6 +137,7 @@ func (s *server) requireAdmin(t testing.TB) {
 	s.get(t, "/admin/auth/group/", http.StatusOK, "editors")
 
 	form := s.get(t, "/polls/upload/", http.StatusOK, "<form")
-	s.upload(t, "/polls/upload/", "file", "photo.png", "title", "Photo", "csrfmiddlewaretoken", form.field(t, "csrfmiddlewaretoken")).
+	s.upload(t, "/polls/upload/", "file", "photo.png", "title", "Photo", "csrfmiddlewaretoken",
+		form.field(t, "csrfmiddlewaretoken")).
 		require(t, http.StatusOK, "Photo: "+strconv.Itoa(uploadSize)+" bytes")
 }

@@ -61,6 +61,7 @@ func expressApp(t testing.TB) *workshop {
 
 func TestExpressGenerator(t *testing.T) {
 	t.Parallel()
+
 	for name, args := range map[string][]string{
 		"startup file": {"--startup-file", "bin/www"},
 		"npm start":    {"--start-command", "npm start"},

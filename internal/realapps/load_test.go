@@ -32,6 +32,7 @@ func (s *server) load(t testing.TB, page, part string) *load {
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{cancel: cancel}
 	t.Cleanup(l.stop)
+
 	for range loadClients {
 		c := s.newClient(t)
 		l.asking.Go(func() {
@@ -56,6 +57,7 @@ func (c *client) check(ctx context.Context, page, part string) error {
 	if err != nil {
 		return err
 	}
+
 	a, err := c.do(r)
 	switch {
 	case err != nil:
@@ -83,6 +85,7 @@ func (l *load) progress(t testing.TB, more int64) {
 		if served := l.served.Load(); served < wanted {
 			return errors.Join(fmt.Errorf("%d requests were served, not %d", served, wanted), l.firstLoss())
 		}
+
 		return nil
 	}))
 }
@@ -98,5 +101,6 @@ func (l *load) firstLoss() error {
 	if loss := l.loss.Load(); loss != nil {
 		return *loss
 	}
+
 	return nil
 }

@@ -65,6 +65,7 @@ func TestMojolicious(t *testing.T) {
 	if exec.CommandContext(t.Context(), perl, "-MMojolicious", "-e", "1").Run() != nil {
 		interpreters.Missing(t, "mojolicious", "Perl has no Mojolicious: run scripts/install-realapps")
 	}
+
 	for name, command := range map[string]string{
 		"daemon":  "./myapp.pl daemon -m production -p -l http://127.0.0.1:$PORT",
 		"prefork": "./myapp.pl prefork -m production -p -w 2 -l http://127.0.0.1:$PORT",
@@ -80,7 +81,8 @@ func TestMojolicious(t *testing.T) {
 			s.get(t, "/", http.StatusOK, "Welcome to the Mojolicious real-time web framework!")
 			form := s.get(t, "/form", http.StatusOK, "<form")
 			s.post(t, "/form", "name", "Zoe").require(t, http.StatusForbidden, "Bad CSRF token!")
-			s.post(t, "/form", "name", "Zoe", "csrf_token", form.field(t, "csrf_token")).requireRedirect(t, http.StatusFound, "/hello")
+			s.post(t, "/form", "name", "Zoe", "csrf_token", form.field(t, "csrf_token")).requireRedirect(t,
+				http.StatusFound, "/hello")
 			s.get(t, "/hello", http.StatusOK, "Hello, Zoe!")
 			s.requireStatic(t, "/style.css", "text/css", "color: green")
 			s.get(t, "/missing", http.StatusNotFound, "")
@@ -98,9 +100,10 @@ func (s *server) requireWebSocketEcho(t testing.TB, target string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, strings.Replace(s.base, "http:", "ws:", 1)+target, &websocket.DialOptions{HTTPClient: &http.Client{
-		Transport: s.Transport,
-	}})
+	conn, _, err := websocket.Dial(ctx, strings.Replace(s.base, "http:", "ws:", 1)+target,
+		&websocket.DialOptions{HTTPClient: &http.Client{
+			Transport: s.Transport,
+		}})
 	require.NoError(t, err)
 	require.NoError(t, conn.Write(ctx, websocket.MessageText, []byte("hello")))
 	_, message, err := conn.Read(ctx)

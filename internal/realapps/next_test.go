@@ -24,6 +24,7 @@ func nextApp(t testing.TB, config ...string) *workshop {
 	w := newWorkshop(t, "NEXT_TELEMETRY_DISABLED=1")
 	w.copySource(t, "next")
 	w.edit(t, "next.config.mjs", config...)
+
 	// A link to outside of the application is none that its bundler follows.
 	w.run(t, "cp", "-a", modules, "node_modules")
 	w.run(t, "npm", "run", "build")
@@ -37,7 +38,8 @@ func TestNext(t *testing.T) {
 	t.Run("next start", func(t *testing.T) {
 		t.Parallel()
 		w := nextApp(t)
-		w.start(t, "--environment", "production", "--start-command", "npx --no-install next start -H 127.0.0.1 -p $PORT").requireNext(t)
+		w.start(t, "--environment", "production", "--start-command",
+			"npx --no-install next start -H 127.0.0.1 -p $PORT").requireNext(t)
 	})
 	t.Run("standalone", func(t *testing.T) {
 		t.Parallel()
@@ -51,13 +53,18 @@ func TestNext(t *testing.T) {
 
 func (s *server) requireNext(t testing.TB) {
 	t.Helper()
+
 	page := s.get(t, "/", http.StatusOK, "Next.js")
-	for path, kind := range map[string]string{nextStyle.FindString(page.body): "text/css", nextScript.FindString(page.body): "javascript"} {
+	for path, kind := range map[string]string{
+		nextStyle.FindString(page.body):  "text/css",
+		nextScript.FindString(page.body): "javascript",
+	} {
 		require.NotEmpty(t, path, page.body)
 		asset := s.get(t, path, http.StatusOK, "")
 		require.Contains(t, asset.Header.Get("Content-Type"), kind)
 		require.Contains(t, asset.Header.Get("Cache-Control"), "immutable")
 	}
+
 	s.requireStatic(t, "/robots.txt", "text/plain", "User-agent")
 	s.get(t, "/api/hello?name=Zoe", http.StatusOK, `{"hello":"Zoe"}`)
 	s.get(t, "/old", http.StatusPermanentRedirect, "").requireRedirect(t, http.StatusPermanentRedirect, "/about")

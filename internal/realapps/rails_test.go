@@ -75,6 +75,7 @@ func railsApp(t testing.TB) *workshop {
 func TestRails(t *testing.T) { //nolint:tparallel // its subtests share a directory
 	t.Parallel()
 	slow(t)
+
 	w := railsApp(t)
 	for name, args := range map[string][]string{
 		"smart":   nil,
@@ -92,14 +93,16 @@ func TestRails(t *testing.T) { //nolint:tparallel // its subtests share a direct
 
 			form := s.get(t, "/products/new", http.StatusOK, "New Product")
 			s.post(t, "/products", "product[name]", "Chair").require(t, http.StatusUnprocessableEntity, "")
-			made := s.post(t, "/products", "product[name]", "Chair "+name, "authenticity_token", form.field(t, "authenticity_token"))
+			made := s.post(t, "/products", "product[name]", "Chair "+name, "authenticity_token",
+				form.field(t, "authenticity_token"))
 			require.Equal(t, http.StatusFound, made.StatusCode, made.body)
 			location, err := made.Location()
 			require.NoError(t, err)
 			s.get(t, location.RequestURI(), http.StatusOK, "Product was successfully created.")
 			s.get(t, "/products", http.StatusOK, "Chair "+name)
 
-			s.get(t, "/old", http.StatusMovedPermanently, "").requireRedirect(t, http.StatusMovedPermanently, "/products")
+			s.get(t, "/old", http.StatusMovedPermanently, "").requireRedirect(t, http.StatusMovedPermanently,
+				"/products")
 			s.get(t, "/missing", http.StatusNotFound, "The page you were looking for doesn't exist")
 			form = s.get(t, "/form", http.StatusOK, "<form")
 			s.upload(t, "/upload", "photo", "photo.png", "authenticity_token", form.field(t, "authenticity_token")).

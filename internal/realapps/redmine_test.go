@@ -31,16 +31,20 @@ func redmine(t testing.TB) *workshop {
 	if _, err := os.Stat(filepath.Join(redmineSource, "config.ru")); err != nil {
 		interpreters.Missing(t, "redmine", "Redmine is not installed: run scripts/install-realapps --all")
 	}
+
 	interpreters.Find(t, "redmine", "bundle")
 	w := newWorkshop(t, "RAILS_ENV=production", "RUBYOPT=-W0", "REDMINE_LANG=en", "REDMINE_INSTANCE=shop")
 	w.run(t, "cp", "-a", redmineSource, w.dir)
+
 	// These are links to the Redmine of the machine.
 	w.run(t, "rm", "instances", "Gemfile.lock", "config/database.yml")
 	w.write(t, "instances/shop/config/database.yml", redmineDatabase)
 	w.write(t, "instances/shop/config/secret_key.txt", strings.Repeat("only for a test ", 8))
+
 	for _, dir := range []string{"files", "log", "tmp", "public/plugin_assets"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(w.dir, "instances", "shop", dir), 0o755))
 	}
+
 	w.edit(t, "Gemfile", redmineSource, w.dir)
 
 	w.run(t, "bundle", "install", "--local")
@@ -68,7 +72,8 @@ func TestRedmine(t *testing.T) {
 		"authenticity_token", login.field(t, "authenticity_token")).requireRedirect(t, http.StatusFound, "/my/page")
 	s.get(t, "/my/page", http.StatusFound, "").requireRedirect(t, http.StatusFound, "/my/password")
 	change := s.get(t, "/my/password", http.StatusOK, "new_password")
-	s.post(t, "/my/password", "password", "admin", "new_password", "swordfish", "new_password_confirmation", "swordfish",
+	s.post(t, "/my/password", "password", "admin", "new_password", "swordfish", "new_password_confirmation",
+		"swordfish",
 		"authenticity_token", change.field(t, "authenticity_token")).requireRedirect(t, http.StatusFound, "/my/account")
 
 	form := s.get(t, "/projects/new", http.StatusOK, "New project")
@@ -85,14 +90,16 @@ func (s *server) requireIssue(t testing.TB) {
 	t.Helper()
 	page := s.get(t, "/projects/chairs/issues/new", http.StatusOK, "New issue")
 	csrf := page.field(t, "authenticity_token")
-	uploaded := s.ask(t, http.MethodPost, "/uploads.js?attachment_id=1&filename=photo.bin", strings.NewReader(strings.Repeat("x", uploadSize)),
+	uploaded := s.ask(t, http.MethodPost, "/uploads.js?attachment_id=1&filename=photo.bin",
+		strings.NewReader(strings.Repeat("x", uploadSize)),
 		"Content-Type", "application/octet-stream", "X-CSRF-Token", csrf, "X-Requested-With", "XMLHttpRequest",
 		"Accept", "text/javascript", "Origin", s.base)
 	uploaded.require(t, http.StatusOK, "input.token")
 	token := redmineToken.FindStringSubmatch(uploaded.body)
 	require.NotNil(t, token, uploaded.body)
 
-	s.post(t, "/projects/chairs/issues", "issue[tracker_id]", "1", "issue[subject]", "It wobbles, Zoë", "issue[priority_id]", "2",
+	s.post(t, "/projects/chairs/issues", "issue[tracker_id]", "1", "issue[subject]", "It wobbles, Zoë",
+		"issue[priority_id]", "2",
 		"attachments[1][token]", token[1], "attachments[1][filename]", "photo.bin", "authenticity_token", csrf).
 		requireRedirect(t, http.StatusFound, "/issues/1")
 	s.get(t, "/issues/1", http.StatusOK, "It wobbles, Zoë").require(t, http.StatusOK, "photo.bin")

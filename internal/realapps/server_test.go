@@ -73,6 +73,7 @@ func (w *workshop) start(t testing.TB, args ...string) *server {
 // awaitPrinted waits until the server has printed a text.
 func (s *server) awaitPrinted(t testing.TB, text string) {
 	t.Helper()
+
 	timeout := time.After(deadline)
 	for {
 		inOut, more := s.stdout.Count(text)
@@ -80,6 +81,7 @@ func (s *server) awaitPrinted(t testing.TB, text string) {
 		if inOut+inErr > 0 {
 			return
 		}
+
 		select {
 		case <-more:
 		case <-moreErr:
@@ -94,6 +96,7 @@ func (s *server) awaitPrinted(t testing.TB, text string) {
 // stop ends the server in order, and looks for what it leaves behind.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
+
 	select {
 	case <-s.ended:
 		return
@@ -101,11 +104,13 @@ func (s *server) stop(t testing.TB) {
 	}
 
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+
 	select {
 	case <-s.ended:
 	case <-time.After(deadline):
 		require.FailNow(t, "the server does not end")
 	}
+
 	require.Zero(t, s.cmd.ProcessState.ExitCode())
 	require.NotContains(t, s.stderr.String(), "panic")
 	require.NoError(t, awaited.Within(patience, s.Leftovers))
@@ -134,6 +139,7 @@ func (s *server) pids(t testing.TB) []int {
 			}
 		}
 	}
+
 	require.NotEmpty(t, pids, out)
 
 	return pids
@@ -147,6 +153,7 @@ func (s *server) awaitProcesses(t testing.TB, n int) {
 		if pids := s.pids(t); len(pids) != n {
 			return fmt.Errorf("%d processes take requests, not %d", len(pids), n)
 		}
+
 		return nil
 	}))
 }
@@ -164,6 +171,7 @@ func (s *server) restartUnderLoad(t testing.TB, page, part string) {
 	require.NoError(t, err, out)
 	l.progress(t, after)
 	l.requireNoneLost(t)
+
 	for _, pid := range s.pids(t) {
 		require.NotContains(t, old, pid, "a process was not restarted")
 	}

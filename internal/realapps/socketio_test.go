@@ -40,6 +40,7 @@ func TestSocketIO(t *testing.T) {
 	} {
 		used := map[string]bool{}
 		var mu sync.Mutex
+
 		var chats sync.WaitGroup
 		for range clients {
 			chats.Go(func() {
@@ -51,10 +52,13 @@ func TestSocketIO(t *testing.T) {
 					t.Errorf("%s: %v: %s", transports, err, out)
 					return
 				}
+
 				used[fields[0]] = true
 			})
 		}
+
 		chats.Wait()
+
 		for pid := range used {
 			n, err := strconv.Atoi(pid)
 			require.NoError(t, err)

@@ -56,6 +56,7 @@ func (w *workshop) command(ctx context.Context, name string, args ...string) *ex
 	if _, err := os.Stat(w.dir); err != nil {
 		cmd.Dir = w.Dir
 	}
+
 	cmd.Env = append(append(w.Env(), "PWD="+cmd.Dir), w.env...)
 
 	return cmd
@@ -102,6 +103,7 @@ func (w *workshop) edit(t testing.TB, name string, oldnew ...string) {
 		require.Contains(t, text, oldnew[i], "%s", path)
 		text = strings.Replace(text, oldnew[i], oldnew[i+1], 1)
 	}
+
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
@@ -144,16 +146,20 @@ func (w *workshop) linkPackages(t testing.TB, path string) {
 // python returns a Python that has a module, or ends the test for want of one.
 func python(t testing.TB, module string) string {
 	t.Helper()
+
 	for _, name := range []string{os.Getenv("PASSENGER_TEST_PYTHON"), "/usr/bin/python3", "python3"} {
 		if name == "" {
 			continue
 		}
+
 		// Not a shim: it has to be found with the HOME of a box, too.
-		out, err := exec.CommandContext(t.Context(), name, "-c", "import sys, "+module+"; print(sys.executable)").Output()
+		out, err := exec.CommandContext(t.Context(), name, "-c", "import sys, "+module+
+			"; print(sys.executable)").Output()
 		if err == nil {
 			return strings.TrimSpace(string(out))
 		}
 	}
+
 	interpreters.Missing(t, module, "no Python that has "+module+": run scripts/install-realapps")
 
 	return ""

@@ -40,6 +40,7 @@ func isSecretName(name, value string) bool {
 	case strings.HasPrefix(value, "/") && fileName.MatchString(name):
 		return false
 	}
+
 	return secretName.MatchString(name)
 }
 
@@ -54,24 +55,29 @@ func New(env []string) *Redactor {
 		if value = clean(value); isSecretName(name, value) {
 			secrets = append(secrets, value)
 		}
+
 		for _, pattern := range []*regexp.Regexp{urlPassword, namedPassword} {
 			for _, m := range pattern.FindAllStringSubmatch(value, -1) {
 				secrets = append(secrets, m[2])
 			}
 		}
 	}
+
 	// Of two that begin alike, the longer one has to be found.
 	slices.SortFunc(secrets, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+
 	var replacements []string
 	for _, s := range slices.Compact(secrets) {
 		if len(s) < shortestSecret {
 			continue
 		}
+
 		replacements = append(replacements, s, Hidden)
 		if escaped := html.EscapeString(s); escaped != s {
 			replacements = append(replacements, escaped, Hidden)
 		}
 	}
+
 	return &Redactor{strings.NewReplacer(replacements...)}
 }
 
@@ -85,5 +91,6 @@ func (r *Redactor) Variable(name, value string) string {
 	if value != "" && (isSecretName(name, value) || privateKey.MatchString(value)) {
 		return Hidden
 	}
+
 	return namedPassword.ReplaceAllString(r.Text(value), "${1}"+Hidden)
 }

@@ -39,18 +39,23 @@ func TestCleanText(t *testing.T) {
 
 func FuzzCleanText(f *testing.F) {
 	for _, seed := range []string{
-		"", "text", "\x1b[31mred\x1b[0m", "\x1b]8;;x\x07", "\x1b\x1b[m[m", "\r\n\r", "\xff\xc3\x28", "\u202e\u2066", "\x00", "\x1b]" + strings.Repeat("x", 5000) + "\a",
+		"", "text", "\x1b[31mred\x1b[0m", "\x1b]8;;x\x07", "\x1b\x1b[m[m", "\r\n\r", "\xff\xc3\x28", "\u202e\u2066",
+		"\x00", "\x1b]" + strings.Repeat("x", 5000) + "\a",
 	} {
 		f.Add(seed)
 	}
+
 	f.Fuzz(func(t *testing.T, dirty string) {
 		shown := clean(dirty)
 		require.True(t, utf8.ValidString(shown))
+
 		for _, r := range shown {
 			ok := r == '\n' || r == '\t' || r == '\u200c' || r == '\u200d' ||
-				!unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs, unicode.Zl, unicode.Zp, unicode.Noncharacter_Code_Point)
+				!unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs, unicode.Zl, unicode.Zp,
+					unicode.Noncharacter_Code_Point)
 			require.True(t, ok, "%q in %q", r, shown)
 		}
+
 		require.Equal(t, shown, clean(shown))
 		if !strings.ContainsFunc(dirty, func(r rune) bool { return r != '\n' && (r < ' ' || r > '~') }) {
 			require.Equal(t, dirty, shown)

@@ -21,6 +21,7 @@ var terminalCommand = regexp.MustCompile(`^\x1b(?:` +
 func clean(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
+
 	for len(s) > 0 {
 		r, size := utf8.DecodeRuneInString(s)
 		switch {
@@ -29,6 +30,7 @@ func clean(s string) string {
 				s = s[n:]
 				continue
 			}
+
 			b.WriteString(`\x1b`)
 		case r == '\n', r == '\t':
 			b.WriteRune(r)
@@ -40,8 +42,10 @@ func clean(s string) string {
 		default:
 			b.WriteRune(r) // that of invalid bytes is U+FFFD
 		}
+
 		s = s[size:]
 	}
+
 	return b.String()
 }
 

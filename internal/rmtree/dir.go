@@ -47,6 +47,7 @@ func (d Dir) Fault(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
+
 	return &fs.PathError{Op: op, Path: filepath.Join(d.Name(), name), Err: err}
 }
 
@@ -62,6 +63,7 @@ func (d Dir) OpenOwnDir(name string) (Dir, error) {
 	if !errors.Is(err, fs.ErrPermission) {
 		return sub, err
 	}
+
 	if unix.Fchmodat(d.FD(), name, 0o700, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return sub, err
 	}
@@ -75,6 +77,7 @@ func (d Dir) OpenFile(name string, flags int, mode uint32) (*os.File, error) {
 	if err != nil {
 		return nil, d.Fault("open", name, err)
 	}
+
 	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
 }
 

@@ -18,6 +18,7 @@ func Remove(d Dir, name string, limit int) error {
 	if err != nil {
 		return ignoreGone(err)
 	}
+
 	if !isDirectory(st) {
 		return ignoreGone(d.Unlink(name))
 	}
@@ -26,6 +27,7 @@ func Remove(d Dir, name string, limit int) error {
 	if err != nil {
 		return ignoreGone(err)
 	}
+
 	err = Empty(sub, "", limit)
 	if err := errors.Join(err, sub.Close()); err != nil {
 		return err
@@ -44,7 +46,14 @@ func Empty(d Dir, keep string, limit int) error {
 	if err := unix.Fstat(d.FD(), &st); err != nil {
 		return d.Fault("stat", "", err)
 	}
-	r := &removal{top: d, owner: st.Uid, dev: device(&st), limit: limit, left: limit}
+
+	r := &removal{
+		top:   d,
+		owner: st.Uid,
+		dev:   device(&st),
+		limit: limit,
+		left:  limit,
+	}
 
 	// No one else comes in from here on.
 	if err := d.Chmod(0o700); err != nil {
@@ -57,6 +66,7 @@ func Empty(d Dir, keep string, limit int) error {
 			if name == keep {
 				return nil
 			}
+
 			done = false
 
 			return r.remove(name)
@@ -76,9 +86,11 @@ type removal struct {
 	limit, left int
 }
 
-func device(st *unix.Stat_t) uint64 { return uint64(st.Dev) } //nolint:gosec,unconvert,nolintlint // G115: only compared; of another type elsewhere
+//nolint:gosec,unconvert,nolintlint // G115: only compared; of another type elsewhere
+func device(st *unix.Stat_t) uint64 { return uint64(st.Dev) }
 
-func isDirectory(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR } //nolint:unconvert,nolintlint // 16 bits elsewhere
+//nolint:unconvert,nolintlint // 16 bits elsewhere
+func isDirectory(st *unix.Stat_t) bool { return uint32(st.Mode)&unix.S_IFMT == unix.S_IFDIR }
 
 // remove removes an entry of the top, or empties it a little.
 func (r *removal) remove(name string) error {
@@ -91,6 +103,7 @@ func (r *removal) remove(name string) error {
 	if err != nil {
 		return ignoreChanged(err)
 	}
+
 	err = r.raise(sub)
 	if err := errors.Join(err, sub.Close()); err != nil {
 		return err
@@ -106,6 +119,7 @@ func ignoreChanged(err error) error {
 			return nil
 		}
 	}
+
 	return ignoreGone(err)
 }
 
@@ -113,6 +127,7 @@ func ignoreGone(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+
 	return err
 }
 
@@ -122,20 +137,25 @@ func (r *removal) raise(sub Dir) error {
 	if err := unix.Fstat(sub.FD(), &st); err != nil {
 		return sub.Fault("stat", "", err)
 	}
+
 	if device(&st) != r.dev {
 		return fmt.Errorf("%s is another file system: unmount it", sub.Name())
 	}
+
 	if r.owner != 0 && st.Uid != r.owner {
 		// Whoever owns the top could have moved it here to have it removed.
 		return fmt.Errorf("%s belongs to the user %d, and not to %d as what it is in", sub.Name(), st.Uid, r.owner)
 	}
+
 	if os.Geteuid() == 0 && st.Uid != 0 {
 		// Root may have CAP_CHOWN and yet not CAP_DAC_OVERRIDE.
 		if err := sub.Chown(0, 0); err != nil {
 			return err
 		}
+
 		st.Uid = 0
 	}
+
 	if int(st.Uid) == os.Geteuid() {
 		if err := sub.Chmod(0o700); err != nil {
 			return err
@@ -158,10 +178,12 @@ func (r *removal) moveUp(sub Dir, name string) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
+
 	// A directory gets another parent only by who may write to it.
 	if os.Geteuid() == 0 {
 		_ = unix.Fchownat(sub.FD(), name, 0, 0, unix.AT_SYMLINK_NOFOLLOW) // the mode then fails, too
 	}
+
 	if unix.Fchmodat(sub.FD(), name, 0o700, unix.AT_SYMLINK_NOFOLLOW) != nil {
 		return err
 	}
@@ -182,6 +204,7 @@ func (r *removal) unlink(from Dir, name string) (directory bool, err error) {
 	case errors.Is(err, unix.EISDIR):
 		return true, nil
 	}
+
 	st, statErr := from.Lstat(name)
 	switch {
 	case statErr != nil:

@@ -33,6 +33,7 @@ func TestEmptyKeepsOneFile(t *testing.T) {
 	for _, name := range []string{"a", "lock", "z"} {
 		write(t, d.Name(), name)
 	}
+
 	require.NoError(t, os.MkdirAll(filepath.Join(d.Name(), "sub", "lock"), 0o700))
 
 	require.NoError(t, rmtree.Empty(d, "lock", 100))
@@ -46,6 +47,7 @@ func TestEmptyKeepsOneFile(t *testing.T) {
 func TestRemovalIsBounded(t *testing.T) {
 	d := open(t)
 	require.NoError(t, os.Mkdir(filepath.Join(d.Name(), "full"), 0o700))
+
 	for _, name := range []string{"a", "b", "c"} {
 		write(t, d.Name(), "full", name)
 	}
@@ -60,6 +62,7 @@ func nest(t *testing.T, dir string, depth int) {
 	t.Helper()
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	require.NoError(t, err)
+
 	for range depth {
 		require.NoError(t, unix.Mkdirat(fd, "d", 0o700))
 		sub, err := unix.Openat(fd, "d", unix.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -67,6 +70,7 @@ func nest(t *testing.T, dir string, depth int) {
 		require.NoError(t, unix.Close(fd))
 		fd = sub
 	}
+
 	require.NoError(t, unix.Close(fd))
 }
 
@@ -81,12 +85,14 @@ func TestDeepDirectoriesNeedFewDescriptors(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no list of descriptors: ", err)
 	}
+
 	limit = before
 	for _, e := range entries {
 		fd, err := strconv.ParseUint(e.Name(), 10, 64)
 		require.NoError(t, err)
 		limit.Cur = max(fd+4, uint64(len(entries)))
 	}
+
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
 	err = rmtree.Remove(d, "deep", 100_000)
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before))
@@ -107,6 +113,7 @@ func TestRemoveLeavesWhatLinksLeadTo(t *testing.T) {
 		require.NoError(t, rmtree.Remove(d, name, 100), name)
 		require.NoFileExists(t, filepath.Join(d.Name(), name))
 	}
+
 	require.FileExists(t, filepath.Join(other.Name(), "canary"))
 }
 
@@ -118,6 +125,7 @@ func TestRemoveWhileAnotherProcessFills(t *testing.T) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+
 		for i := 0; ; i++ {
 			select {
 			case <-stop:

@@ -25,9 +25,13 @@ func BenchmarkServe(b *testing.B) {
 		_, _ = io.WriteString(w, benchAnswer)
 	})
 	forSCGI := request("GET", "/path?query", "",
-		"QUERY_STRING", "query", "CONTENT_TYPE", "", "DOCUMENT_ROOT", "/srv/shop/public", "SERVER_NAME", "shop.example.com", "SERVER_PORT", "80",
-		"HTTP_HOST", "shop.example.com", "HTTP_USER_AGENT", "bench", "HTTP_ACCEPT", "*/*", "HTTP_ACCEPT_ENCODING", "gzip", "HTTP_COOKIE", "a=1; b=2")
-	headers := "Host: shop.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=1; b=2\r\n"
+		"QUERY_STRING", "query", "CONTENT_TYPE", "", "DOCUMENT_ROOT", "/srv/shop/public", "SERVER_NAME",
+		"shop.example.com", "SERVER_PORT", "80",
+		"HTTP_HOST", "shop.example.com", "HTTP_USER_AGENT", "bench", "HTTP_ACCEPT", "*/*", "HTTP_ACCEPT_ENCODING",
+		"gzip", "HTTP_COOKIE", "a=1; b=2")
+
+	headers := "Host: shop.example.com\r\nUser-Agent: bench\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nCookie: a=1; " +
+		"b=2\r\n"
 	for name, c := range map[string]struct {
 		serve     func(l net.Listener) (stop func())
 		request   string
@@ -42,12 +46,16 @@ func BenchmarkServe(b *testing.B) {
 			s := &scgi.Server{Handler: h}
 			forSCGI, forHTTP := scgi.Split(l)
 			go func() { _ = s.Serve(forSCGI) }()
+
 			return func() {
 				_ = s.Shutdown(context.Background())
 				_ = forHTTP.Close()
 			}
 		}, forSCGI, false},
-		"http":            {serveHTTP(h), "GET /path?query HTTP/1.1\r\n" + headers + "Connection: close\r\n\r\n", false},
+		"http": {
+			serveHTTP(h), "GET /path?query HTTP/1.1\r\n" + headers + "Connection: close\r\n\r\n",
+			false,
+		},
 		"http-keep-alive": {serveHTTP(h), "GET /path?query HTTP/1.1\r\n" + headers + "\r\n", true},
 		"fcgi": {func(l net.Listener) func() {
 			go func() { _ = fcgi.Serve(l, h) }()
@@ -60,9 +68,15 @@ func BenchmarkServe(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer c.serve(l)()
-			client := &benchClient{b: b, addr: l.Addr().String(), request: c.request, keepAlive: c.keepAlive}
+			client := &benchClient{
+				b:         b,
+				addr:      l.Addr().String(),
+				request:   c.request,
+				keepAlive: c.keepAlive,
+			}
 			defer client.close()
 			b.ReportAllocs()
+
 			for b.Loop() {
 				client.exchange()
 			}
@@ -93,11 +107,14 @@ func (c *benchClient) exchange() {
 		if err != nil {
 			c.b.Fatal(err)
 		}
+
 		c.conn = conn
 	}
+
 	if _, err := io.WriteString(c.conn, c.request); err != nil {
 		c.b.Fatal(err)
 	}
+
 	n := 0
 	for {
 		m, err := c.conn.Read(c.buf[n:])
@@ -105,13 +122,16 @@ func (c *benchClient) exchange() {
 		if errors.Is(err, io.EOF) || c.keepAlive && strings.HasSuffix(string(c.buf[:n]), benchAnswer) {
 			break
 		}
+
 		if err != nil {
 			c.b.Fatal(err)
 		}
 	}
+
 	if !strings.Contains(string(c.buf[:n]), benchAnswer) {
 		c.b.Fatalf("the answer is %q", c.buf[:n])
 	}
+
 	if !c.keepAlive {
 		c.close()
 	}
@@ -132,6 +152,7 @@ func fcgiRequest() string {
 		_, _ = w.WriteString(string([]byte{1, kind, 0, 1, byte(len(content) >> 8), byte(len(content)), 0, 0}) + content)
 	}
 	record(1, "\x00\x01\x00\x00\x00\x00\x00\x00") // begin, as a responder
+
 	var params strings.Builder
 	for _, p := range [][2]string{
 		{"REQUEST_METHOD", "GET"},
@@ -153,9 +174,11 @@ func fcgiRequest() string {
 	} {
 		params.WriteString(string([]byte{byte(len(p[0])), byte(len(p[1]))}) + p[0] + p[1])
 	}
+
 	record(4, params.String())
 	record(4, "")
 	record(5, "")
 	_ = w.Flush()
+
 	return out.String()
 }

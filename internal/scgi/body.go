@@ -33,6 +33,7 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (n int, err error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
+
 	switch {
 	case b.closed.Load():
 		return 0, http.ErrBodyReadAfterClose
@@ -41,18 +42,22 @@ func (b *requestBody) Read(p []byte) (n int, err error) {
 	case len(p) == 0:
 		return 0, nil
 	}
+
 	n, err = b.in.read(p)
 	switch {
 	case err == nil:
 	case err == io.EOF: //nolint:errorlint // it is input's own
 		b.err = err
 	case os.IsTimeout(err):
+
 		// The deadline may be moved.
 	default:
 		b.err = err
 		b.cancel()
 	}
+
 	b.watchIfArrived()
+
 	return n, err
 }
 
@@ -67,16 +72,19 @@ func (b *requestBody) watchIfArrived() {
 	if b.in.unread > 0 || b.err != nil && b.err != io.EOF { //nolint:errorlint // it is input's own
 		return
 	}
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.arrived || b.ended {
 		return
 	}
+
 	b.arrived = true
 	if b.in.conn.SetReadDeadline(time.Time{}) != nil {
 		b.cancel()
 		return
 	}
+
 	b.watching.Go(func() {
 		if err := b.in.watch(); err == nil || !os.IsTimeout(err) {
 			b.cancel()
@@ -91,6 +99,7 @@ func (b *requestBody) setDeadline(t time.Time) error {
 	if b.arrived || b.ended {
 		return nil
 	}
+
 	return b.in.conn.SetReadDeadline(t)
 }
 
@@ -99,6 +108,7 @@ func (b *requestBody) end() {
 	b.closed.Store(true)
 	b.mu.Lock()
 	b.ended = true
+
 	// An error means that it is closed, so nobody waits for it.
 	_ = b.in.conn.SetReadDeadline(longAgo)
 	b.mu.Unlock()

@@ -34,6 +34,7 @@ func (c *conn) serve(base context.Context) {
 		} else {
 			c.abort()
 		}
+
 		c.in.free()
 		c.server.untrack(c)
 	}()
@@ -45,6 +46,7 @@ func (c *conn) abort() {
 	if t, ok := c.conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
 	}
+
 	_ = c.conn.Close()
 }
 
@@ -55,12 +57,14 @@ func (s *Server) answer(base context.Context, c *conn) (complete bool) {
 	if err != nil {
 		return c.refuse(err)
 	}
+
 	ctx, cancel := context.WithCancel(s.context(base, c.conn, params))
 	defer cancel()
 	body := &requestBody{in: c.in, cancel: cancel}
 	if r.ContentLength > 0 {
 		r.Body = body
 	}
+
 	s.endHead(c)
 	body.watchIfArrived()
 	w := newResponse(c.conn, body, r.Method == http.MethodHead, s.Logger)
@@ -68,17 +72,21 @@ func (s *Server) answer(base context.Context, c *conn) (complete bool) {
 	returned := false
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // as net/http does
-			s.Logger.Error(nil, "a handler of SCGI requests panicked", "panic", p, "remote", r.RemoteAddr, "stack", string(debug.Stack()))
+			s.Logger.Error(nil, "a handler of SCGI requests panicked", "panic", p, "remote", r.RemoteAddr, "stack",
+				string(debug.Stack()))
 		}
+
 		if returned {
 			complete = w.finish()
 		} else {
 			w.discard()
 		}
+
 		body.end()
 	}()
 	s.handler().ServeHTTP(w, r)
 	returned = true
+
 	return false // until the answer is
 }
 
@@ -89,6 +97,7 @@ func (s *Server) context(ctx context.Context, c net.Conn, params ParamList) cont
 			panic("scgi: ConnContext returned nil")
 		}
 	}
+
 	return context.WithValue(ctx, paramsKey{}, params)
 }
 
@@ -97,21 +106,26 @@ func (c *conn) readRequest(limit int) (*http.Request, ParamList, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+
 	if c.server.HeadRead != nil {
 		c.server.HeadRead(c.conn)
 	}
+
 	params, err := splitHead(head)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	length, err := bodyLength(params)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	r, err := newRequest(params, length)
 	if err != nil {
 		return nil, nil, err
 	}
+
 	return r, params, c.in.setBody(length)
 }
 
@@ -119,6 +133,7 @@ func (c *conn) readRequest(limit int) (*http.Request, ParamList, error) {
 // answer.
 func (c *conn) refuse(err error) bool {
 	status := http.StatusBadRequest
+
 	r, ok := errors.AsType[*refusal](err)
 	switch {
 	case ok:
@@ -128,15 +143,19 @@ func (c *conn) refuse(err error) bool {
 	case errors.Is(err, io.EOF) && c.in.w == 0, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
 		return false // nobody has asked
 	}
+
 	if errors.Is(err, io.EOF) {
 		err = errEndsInHead
 	}
+
 	c.server.refused.Tell(func(more int) {
 		c.server.Logger.Info("refused an SCGI request", "status", status, "reason", err.Error(), "more", more)
 	})
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
 	c.in.unread = 1 // at least, for all we know
 	_ = c.conn.SetWriteDeadline(time.Now().Add(drainTime))
-	_, err = io.WriteString(c.conn, "Status: "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+strconv.Itoa(len(text)+1)+"\r\n\r\n"+text+"\n")
+	_, err = io.WriteString(c.conn, "Status: "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
+		strconv.Itoa(len(text)+1)+"\r\n\r\n"+text+"\n")
+
 	return err == nil
 }

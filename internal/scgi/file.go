@@ -27,14 +27,18 @@ func fileOf(src io.Reader) (f *fileReader, n int64) {
 	if l, ok := src.(*io.LimitedReader); ok {
 		f.limit, n, src = l, l.N, l.R
 	}
+
 	file, ok := src.(openFile)
 	if !ok {
 		return nil, 0
 	}
+
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, 0
 	}
+
 	f.openFile = file
+
 	return f, n
 }
 

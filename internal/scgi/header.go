@@ -11,15 +11,18 @@ var names = map[string]string{
 	"AUTHORIZATION": "Authorization", "CACHE_CONTROL": "Cache-Control", "COOKIE": "Cookie",
 	"IF_MODIFIED_SINCE": "If-Modified-Since", "IF_NONE_MATCH": "If-None-Match", "ORIGIN": "Origin", "PRAGMA": "Pragma",
 	"RANGE": "Range", "REFERER": "Referer", "SEC_FETCH_DEST": "Sec-Fetch-Dest", "SEC_FETCH_MODE": "Sec-Fetch-Mode",
-	"SEC_FETCH_SITE": "Sec-Fetch-Site", "SEC_FETCH_USER": "Sec-Fetch-User", "UPGRADE_INSECURE_REQUESTS": "Upgrade-Insecure-Requests",
-	"USER_AGENT": "User-Agent", "X_FORWARDED_FOR": "X-Forwarded-For", "X_FORWARDED_PROTO": "X-Forwarded-Proto",
-	"X_REQUESTED_WITH": "X-Requested-With",
+	"SEC_FETCH_SITE": "Sec-Fetch-Site", "SEC_FETCH_USER": "Sec-Fetch-User",
+	"UPGRADE_INSECURE_REQUESTS": "Upgrade-Insecure-Requests",
+	"USER_AGENT":                "User-Agent", "X_FORWARDED_FOR": "X-Forwarded-For",
+	"X_FORWARDED_PROTO": "X-Forwarded-Proto",
+	"X_REQUESTED_WITH":  "X-Requested-With",
 }
 
 // dropped are headers that are between the client and the web server, that have a
 // parameter of their own, and one that became others' proxy.
 var dropped = map[string]bool{
-	"CONNECTION": true, "KEEP_ALIVE": true, "TE": true, "TRAILER": true, "UPGRADE": true, "EXPECT": true, "HTTP2_SETTINGS": true,
+	"CONNECTION": true, "KEEP_ALIVE": true, "TE": true, "TRAILER": true, "UPGRADE": true, "EXPECT": true,
+	"HTTP2_SETTINGS":   true,
 	"PROXY_CONNECTION": true, "PROXY_AUTHORIZATION": true, "PROXY_AUTHENTICATE": true,
 	"CONTENT_LENGTH": true, "CONTENT_TYPE": true, "HOST": true, "PROXY": true,
 }
@@ -29,6 +32,7 @@ func headerName(rest string) string {
 	if name, ok := names[rest]; ok {
 		return name
 	}
+
 	return http.CanonicalHeaderKey(strings.ReplaceAll(rest, "_", "-"))
 }
 
@@ -40,32 +44,41 @@ func makeHeader(params ParamList) (http.Header, error) {
 			count++
 		}
 	}
+
 	header := make(http.Header, count)
+
 	values := make([]string, 0, count)
 	for i := range params {
 		rest, ok := strings.CutPrefix(params[i].Name, headerPrefix)
 		if !ok || rest == "" || !plainName(rest) {
 			continue
 		}
+
 		if !validValue(params[i].Value) {
 			return nil, bad("the parameter %s has a control character", show(params[i].Name))
 		}
+
 		if rest == "TRANSFER_ENCODING" && !equalFold(params[i].Value, "chunked") {
 			// nginx removes this one and leaves the header.
-			return nil, refuse(http.StatusNotImplemented, "the request's Transfer-Encoding is %s, which SCGI has no place for", show(params[i].Value))
+			return nil, refuse(http.StatusNotImplemented,
+				"the request's Transfer-Encoding is %s, which SCGI has no place for", show(params[i].Value))
 		}
+
 		if dropped[rest] || rest == "TRANSFER_ENCODING" {
 			continue
 		}
+
 		name := headerName(rest)
 		if before := header[name]; before != nil {
 			header[name] = append(before, params[i].Value)
 			continue
 		}
+
 		at := len(values)
 		values = append(values, params[i].Value)
 		header[name] = values[at : at+1 : at+1]
 	}
+
 	return header, nil
 }
 
@@ -76,6 +89,7 @@ func validValue(v string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -84,14 +98,17 @@ func equalFold(a, lower string) bool {
 	if len(a) != len(lower) {
 		return false
 	}
+
 	for i := range len(a) {
 		c := a[i]
 		if 'A' <= c && c <= 'Z' {
 			c += 'a' - 'A'
 		}
+
 		if c != lower[i] {
 			return false
 		}
 	}
+
 	return true
 }

@@ -22,11 +22,13 @@ func TestHostileRequests(t *testing.T) {
 	length := func(v string) string {
 		return frame(head(append([]string{"CONTENT_LENGTH", v}, minimal[2:]...)...), "xxxxxxxxxx")
 	}
+
 	many := func(n int, name string) []string {
 		all := make([]string, 0, 2*n)
 		for i := range n {
 			all = append(all, strings.ReplaceAll(name, "#", fmt.Sprint(i)), "")
 		}
+
 		return all
 	}
 	for name, c := range map[string]struct {
@@ -34,7 +36,8 @@ func TestHostileRequests(t *testing.T) {
 		status  int
 		reason  string
 	}{
-		"the example of the specification":   {frame(head("CONTENT_LENGTH", "27", "SCGI", "1", "REQUEST_METHOD", "POST", "REQUEST_URI", "/deepthought"), "What is the answer to life?"), 200, ""},
+		"the example of the specification": {frame(head("CONTENT_LENGTH", "27", "SCGI", "1", "REQUEST_METHOD", "POST",
+			"REQUEST_URI", "/deepthought"), "What is the answer to life?"), 200, ""},
 		"one byte":                           {"5", 400, "ended within"},
 		"no colon":                           {"70x", 400, "decimal"},
 		"many digits without a colon":        {"1111111111", 431, "larger"},
@@ -60,61 +63,78 @@ func TestHostileRequests(t *testing.T) {
 		"an empty name":                      {with("", "x"), 400, "parameter 5 of the request has no name"},
 		"a NUL in a value":                   {with("A", "x\x00y"), 400, "no value"},
 		"only NULs":                          {frame("\x00\x00\x00\x00", ""), 400, "no name"},
-		"CONTENT_LENGTH is not first":        {frame(head("SCGI", "1", "CONTENT_LENGTH", "0", "REQUEST_METHOD", "GET", "REQUEST_URI", "/"), ""), 400, `is \"SCGI\" and not CONTENT_LENGTH`},
-		"no CONTENT_LENGTH":                  {frame(head(minimal[2:]...), ""), 400, "not CONTENT_LENGTH"},
-		"two CONTENT_LENGTHs":                {with("CONTENT_LENGTH", "5"), 400, `\"CONTENT_LENGTH\" is there twice`},
-		"two equal CONTENT_LENGTHs":          {with("CONTENT_LENGTH", "0"), 400, "twice"},
-		"an empty CONTENT_LENGTH":            {length(""), 400, "CONTENT_LENGTH"},
-		"CONTENT_LENGTH with a sign":         {length("+5"), 400, "CONTENT_LENGTH"},
-		"a negative CONTENT_LENGTH":          {length("-5"), 400, "CONTENT_LENGTH"},
-		"CONTENT_LENGTH with an underscore":  {length("5_0"), 400, "CONTENT_LENGTH"},
-		"a hexadecimal CONTENT_LENGTH":       {length("0x5"), 400, "CONTENT_LENGTH"},
-		"an octal CONTENT_LENGTH":            {length("010"), 400, "CONTENT_LENGTH"},
-		"a list of CONTENT_LENGTHs":          {length("5, 5"), 400, "CONTENT_LENGTH"},
-		"CONTENT_LENGTH 2^63":                {length("9223372036854775808"), 400, "CONTENT_LENGTH"},
-		"CONTENT_LENGTH 2^64+5":              {length("18446744073709551621"), 400, "CONTENT_LENGTH"},
-		"CONTENT_LENGTH with a line break":   {length("5\r\n"), 400, "CONTENT_LENGTH"},
-		"no SCGI":                            {frame(head(append(minimal[:2:2], minimal[4:]...)...), ""), 400, "SCGI"},
-		"SCGI is 2":                          {frame(head("CONTENT_LENGTH", "0", "SCGI", "2", "REQUEST_METHOD", "GET", "REQUEST_URI", "/"), ""), 400, "SCGI"},
-		"two SCGIs":                          {with("SCGI", "1"), 400, "twice"},
-		"two REQUEST_URIs":                   {with("REQUEST_URI", "/other"), 400, "twice"},
-		"an option twice":                    {with("PASSENGER_USER", "a", "PASSENGER_USER", "b"), 400, "twice"},
-		"an option twice among many":         {with(append(many(100, "X#"), "X50", "")...), 400, `\"X50\" is there twice`},
-		"as many parameters as allowed":      {with(many(1020, "HTTP_X")...), 200, ""},
-		"one parameter more":                 {with(many(1021, "HTTP_X")...), 431, "1025 parameters"},
-		"a large header":                     {with("HTTP_X", strings.Repeat("x", 100<<10)), 200, ""},
-		"no method":                          {frame(head("CONTENT_LENGTH", "0", "SCGI", "1", "REQUEST_URI", "/"), ""), 400, "REQUEST_METHOD"},
-		"a method with a space":              {request("GET /", "/", ""), 400, "REQUEST_METHOD"},
-		"a method with a line break":         {request("GET\r\nX: y", "/", ""), 400, `\"GET\\r\\nX: y\"`},
-		"an unusual method":                  {request("PROPFIND", "/", ""), 200, ""},
-		"CONNECT":                            {request("CONNECT", "x:443", ""), 501, "CONNECT"},
-		"a target with a space":              {request("GET", "/a b", ""), 400, "space"},
-		"a target with a line break":         {request("GET", "/a\r\nX: y", ""), 400, "control"},
-		"a target that is no path":           {request("GET", "x", ""), 400, "no path"},
-		"a target of another scheme":         {request("GET", "file:///etc/passwd", ""), 400, "neither"},
-		"a target with a bad escape":         {request("GET", "/%zz", ""), 400, "no path"},
-		"an asterisk":                        {request("GET", "*", ""), 400, "neither"},
-		"OPTIONS and an asterisk":            {request("OPTIONS", "*", ""), 200, ""},
-		"an absolute target":                 {request("GET", "http://x/", "", "HTTP_HOST", "x"), 200, ""},
-		"an absolute target elsewhere":       {request("GET", "http://y/", "", "HTTP_HOST", "x"), 400, "another host"},
-		"an absolute target of a user":       {request("GET", "http://u@x/", "", "HTTP_HOST", "x"), 400, "neither"},
-		"a host with a slash":                {request("GET", "/", "", "HTTP_HOST", "x/y"), 400, "host"},
-		"a host with a line break":           {request("GET", "/", "", "HTTP_HOST", "x\nX: y"), 400, "control"},
-		"a host with a user":                 {request("GET", "/", "", "HTTP_HOST", "u@x"), 400, "host"},
-		"two hosts":                          {request("GET", "/", "", "HTTP_HOST", "x", "HTTP_HOST", "x"), 400, "twice"},
-		"a header with a line break":         {with("HTTP_X", "a\r\nb"), 400, `\"HTTP_X\" has a control character`},
-		"a header with a bare CR":            {with("HTTP_X", "a\rb"), 400, "control character"},
-		"a type with a line break":           {with("CONTENT_TYPE", "a\nb"), 400, "control character"},
-		"a header that is no secret":         {with("HTTP_!~PASSENGER_APP_ROOT", "/"), 200, ""},
-		"a name in small letters":            {with("proxy-sendcl", "1", "http_x", "1"), 200, ""},
-		"Transfer-Encoding: chunked":         {with("HTTP_TRANSFER_ENCODING", "Chunked"), 200, ""},
-		"another Transfer-Encoding":          {with("HTTP_TRANSFER_ENCODING", "gzip, chunked"), 501, "Transfer-Encoding"},
-		"no address":                         {with("REMOTE_ADDR", "localhost"), 400, "REMOTE_ADDR"},
-		"a port beyond all":                  {with("REMOTE_ADDR", "192.0.2.1", "REMOTE_PORT", "65536"), 400, "REMOTE_PORT"},
-		"no protocol":                        {with("SERVER_PROTOCOL", "SPDY/3"), 400, "SERVER_PROTOCOL"},
-		"a protocol that is not known":       {with("SERVER_PROTOCOL", "HTTP/9.0"), 505, "SERVER_PROTOCOL"},
-		"a part of a page":                   {with("SERVER_PROTOCOL", "INCLUDED"), 200, ""},
-		"a second request":                   {with() + with(), 200, ""},
+		"CONTENT_LENGTH is not first": {frame(head("SCGI", "1", "CONTENT_LENGTH", "0", "REQUEST_METHOD", "GET",
+			"REQUEST_URI", "/"), ""), 400, `is \"SCGI\" and not CONTENT_LENGTH`},
+		"no CONTENT_LENGTH":                 {frame(head(minimal[2:]...), ""), 400, "not CONTENT_LENGTH"},
+		"two CONTENT_LENGTHs":               {with("CONTENT_LENGTH", "5"), 400, `\"CONTENT_LENGTH\" is there twice`},
+		"two equal CONTENT_LENGTHs":         {with("CONTENT_LENGTH", "0"), 400, "twice"},
+		"an empty CONTENT_LENGTH":           {length(""), 400, "CONTENT_LENGTH"},
+		"CONTENT_LENGTH with a sign":        {length("+5"), 400, "CONTENT_LENGTH"},
+		"a negative CONTENT_LENGTH":         {length("-5"), 400, "CONTENT_LENGTH"},
+		"CONTENT_LENGTH with an underscore": {length("5_0"), 400, "CONTENT_LENGTH"},
+		"a hexadecimal CONTENT_LENGTH":      {length("0x5"), 400, "CONTENT_LENGTH"},
+		"an octal CONTENT_LENGTH":           {length("010"), 400, "CONTENT_LENGTH"},
+		"a list of CONTENT_LENGTHs":         {length("5, 5"), 400, "CONTENT_LENGTH"},
+		"CONTENT_LENGTH 2^63":               {length("9223372036854775808"), 400, "CONTENT_LENGTH"},
+		"CONTENT_LENGTH 2^64+5":             {length("18446744073709551621"), 400, "CONTENT_LENGTH"},
+		"CONTENT_LENGTH with a line break":  {length("5\r\n"), 400, "CONTENT_LENGTH"},
+		"no SCGI":                           {frame(head(append(minimal[:2:2], minimal[4:]...)...), ""), 400, "SCGI"},
+		"SCGI is 2": {frame(head("CONTENT_LENGTH", "0", "SCGI", "2", "REQUEST_METHOD", "GET",
+			"REQUEST_URI", "/"), ""), 400, "SCGI"},
+		"two SCGIs":        {with("SCGI", "1"), 400, "twice"},
+		"two REQUEST_URIs": {with("REQUEST_URI", "/other"), 400, "twice"},
+		"an option twice":  {with("PASSENGER_USER", "a", "PASSENGER_USER", "b"), 400, "twice"},
+		"an option twice among many": {
+			with(append(many(100, "X#"), "X50", "")...), 400,
+			`\"X50\" is there twice`,
+		},
+		"as many parameters as allowed": {with(many(1020, "HTTP_X")...), 200, ""},
+		"one parameter more":            {with(many(1021, "HTTP_X")...), 431, "1025 parameters"},
+		"a large header":                {with("HTTP_X", strings.Repeat("x", 100<<10)), 200, ""},
+		"no method": {
+			frame(head("CONTENT_LENGTH", "0", "SCGI", "1", "REQUEST_URI", "/"), ""),
+			400, "REQUEST_METHOD",
+		},
+		"a method with a space":        {request("GET /", "/", ""), 400, "REQUEST_METHOD"},
+		"a method with a line break":   {request("GET\r\nX: y", "/", ""), 400, `\"GET\\r\\nX: y\"`},
+		"an unusual method":            {request("PROPFIND", "/", ""), 200, ""},
+		"CONNECT":                      {request("CONNECT", "x:443", ""), 501, "CONNECT"},
+		"a target with a space":        {request("GET", "/a b", ""), 400, "space"},
+		"a target with a line break":   {request("GET", "/a\r\nX: y", ""), 400, "control"},
+		"a target that is no path":     {request("GET", "x", ""), 400, "no path"},
+		"a target of another scheme":   {request("GET", "file:///etc/passwd", ""), 400, "neither"},
+		"a target with a bad escape":   {request("GET", "/%zz", ""), 400, "no path"},
+		"an asterisk":                  {request("GET", "*", ""), 400, "neither"},
+		"OPTIONS and an asterisk":      {request("OPTIONS", "*", ""), 200, ""},
+		"an absolute target":           {request("GET", "http://x/", "", "HTTP_HOST", "x"), 200, ""},
+		"an absolute target elsewhere": {request("GET", "http://y/", "", "HTTP_HOST", "x"), 400, "another host"},
+		"an absolute target of a user": {request("GET", "http://u@x/", "", "HTTP_HOST", "x"), 400, "neither"},
+		"a host with a slash":          {request("GET", "/", "", "HTTP_HOST", "x/y"), 400, "host"},
+		"a host with a line break":     {request("GET", "/", "", "HTTP_HOST", "x\nX: y"), 400, "control"},
+		"a host with a user":           {request("GET", "/", "", "HTTP_HOST", "u@x"), 400, "host"},
+		"two hosts": {
+			request("GET", "/", "", "HTTP_HOST", "x", "HTTP_HOST", "x"), 400,
+			"twice",
+		},
+		"a header with a line break": {with("HTTP_X", "a\r\nb"), 400, `\"HTTP_X\" has a control character`},
+		"a header with a bare CR":    {with("HTTP_X", "a\rb"), 400, "control character"},
+		"a type with a line break":   {with("CONTENT_TYPE", "a\nb"), 400, "control character"},
+		"a header that is no secret": {with("HTTP_!~PASSENGER_APP_ROOT", "/"), 200, ""},
+		"a name in small letters":    {with("proxy-sendcl", "1", "http_x", "1"), 200, ""},
+		"Transfer-Encoding: chunked": {with("HTTP_TRANSFER_ENCODING", "Chunked"), 200, ""},
+		"another Transfer-Encoding": {
+			with("HTTP_TRANSFER_ENCODING", "gzip, chunked"), 501,
+			"Transfer-Encoding",
+		},
+		"no address": {with("REMOTE_ADDR", "localhost"), 400, "REMOTE_ADDR"},
+		"a port beyond all": {
+			with("REMOTE_ADDR", "192.0.2.1", "REMOTE_PORT", "65536"), 400,
+			"REMOTE_PORT",
+		},
+		"no protocol":                  {with("SERVER_PROTOCOL", "SPDY/3"), 400, "SERVER_PROTOCOL"},
+		"a protocol that is not known": {with("SERVER_PROTOCOL", "HTTP/9.0"), 505, "SERVER_PROTOCOL"},
+		"a part of a page":             {with("SERVER_PROTOCOL", "INCLUDED"), 200, ""},
+		"a second request":             {with() + with(), 200, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +149,7 @@ func TestHostileRequests(t *testing.T) {
 			if c.status != http.StatusOK {
 				closeWrite(t, conn)
 			}
+
 			raw, err := io.ReadAll(conn)
 			require.NoError(t, err)
 			got := parseAnswer(t, string(raw))
@@ -139,6 +160,7 @@ func TestHostileRequests(t *testing.T) {
 				require.Empty(t, s.log.String())
 				return
 			}
+
 			require.Zero(t, hits.Load())
 			require.Equal(t, want+"\n", got.body)
 			require.Contains(t, s.log.String(), c.reason)
@@ -161,9 +183,11 @@ func TestLogsNoSecrets(t *testing.T) {
 // handler.
 func TestNames(t *testing.T) {
 	var got atomic.Pointer[http.Request]
+
 	s := start(t, func(_ http.ResponseWriter, r *http.Request) { got.Store(r) })
 	for b := 1; b < 256; b++ {
-		for _, name := range []string{string([]byte{byte(b)}) + "AB", "A" + string([]byte{byte(b)}) + "B", "AB" + string([]byte{byte(b)})} {
+		for _, name := range []string{string([]byte{byte(b)}) + "AB", "A" + string([]byte{byte(b)}) + "B", "AB" +
+			string([]byte{byte(b)})} {
 			s.requireAnswer(request("GET", "/", "", "HTTP_"+name, "x"))
 			plain := b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
 			r := got.Load()
@@ -172,6 +196,7 @@ func TestNames(t *testing.T) {
 				require.Equal(t, "x", scgi.Params(r).Get("HTTP_"+name))
 				continue
 			}
+
 			require.Len(t, r.Header, 1)
 			require.Equal(t, "x", r.Header.Get(strings.ReplaceAll(name, "_", "-")))
 		}

@@ -44,7 +44,13 @@ type input struct {
 
 func newInput(c net.Conn) *input {
 	own, _ := inputs.Get().(*[]byte)
-	return &input{conn: c, raw: rawConn(c), own: own, buf: *own}
+
+	return &input{
+		conn: c,
+		raw:  rawConn(c),
+		own:  own,
+		buf:  *own,
+	}
 }
 
 // more waits for bytes of the head.
@@ -52,21 +58,26 @@ func (in *input) more(limit int) error {
 	if err := in.letGo(); err != nil {
 		return err
 	}
+
 	if in.w == len(in.buf) {
 		larger := make([]byte, min(2*len(in.buf), limit))
 		copy(larger, in.buf[:in.w])
 		in.buf = larger
 	}
+
 	if in.raw == nil {
 		n, err := in.conn.Read(in.buf[in.w:])
 		in.w += n
 		if n > 0 {
 			return nil
 		}
+
 		return err
 	}
+
 	n, err := peek(in.raw, in.buf[in.w:])
 	in.w, in.held = in.w+n, n
+
 	return err
 }
 
@@ -75,34 +86,42 @@ func (in *input) letGo() error {
 	if in.held == 0 {
 		return nil
 	}
+
 	_, err := io.ReadFull(in.conn, in.buf[in.w-in.held:in.w])
 	in.held = 0
+
 	return err
 }
 
 // readHead returns the head. It calls began when the first bytes have come.
 func (in *input) readHead(limit int, began func()) (head string, err error) {
 	var f frame
+
 	found := false
 	for !found || in.w <= f.end {
 		// The longest is the length's digits, a colon, the head and a comma.
 		if err := in.more(digits(limit) + limit + 2); err != nil {
 			return "", err
 		}
+
 		if began != nil {
 			began()
 			began = nil
 		}
+
 		if !found {
 			if f, found, err = findFrame(in.buf[:in.w], limit); err != nil {
 				return "", err
 			}
 		}
 	}
+
 	if in.buf[f.end] != ',' {
 		return "", bad("the request's head does not end with a comma")
 	}
+
 	in.r = f.end + 1
+
 	return string(in.buf[f.start:f.end]), nil
 }
 
@@ -113,7 +132,9 @@ func (in *input) setBody(length int64) error {
 		in.unread = length - here
 		return in.letGo()
 	}
+
 	in.w = in.r + int(length) // what follows is nobody's
+
 	return nil
 }
 
@@ -126,12 +147,15 @@ func (in *input) read(p []byte) (n int, err error) {
 		case len(p) >= len(in.buf):
 			return in.receive(p)
 		}
+
 		in.r, in.w = 0, 0
 		n, err = in.receive(in.buf)
 		in.w = n
 	}
+
 	n = copy(p, in.buf[in.r:in.w])
 	in.r += n
+
 	return n, err
 }
 
@@ -146,13 +170,16 @@ func (in *input) receive(p []byte) (n int, err error) {
 		n, err = peek(in.raw, p[:1])
 		in.held = n
 	}
+
 	in.unread -= int64(n)
 	if n > 0 {
 		return n, nil
 	}
+
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
+
 	return n, err
 }
 
@@ -162,17 +189,21 @@ func (in *input) watch() error {
 	if in.raw != nil {
 		return waitGone(in.conn, in.raw)
 	}
+
 	var extra [512]byte
 	for left := maxExtra; left > 0; {
 		n, err := in.conn.Read(extra[:])
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+
 		if err != nil {
 			return err
 		}
+
 		left -= n
 	}
+
 	return nil
 }
 
@@ -181,19 +212,24 @@ func (in *input) finish() {
 	if err := in.conn.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
 		return
 	}
+
 	for in.held > 0 {
 		n, err := in.conn.Read((*in.own)[:min(in.held, inputSize)])
 		if err != nil {
 			return
 		}
+
 		in.held -= n
 	}
+
 	if in.unread == 0 {
 		return
 	}
+
 	if c, ok := in.conn.(interface{ CloseWrite() error }); !ok || c.CloseWrite() != nil {
 		return
 	}
+
 	for {
 		if _, err := in.conn.Read(*in.own); err != nil {
 			return

@@ -38,6 +38,7 @@ func newStand(t testing.TB, h http.HandlerFunc) *stand {
 	t.Helper()
 	s := &stand{t: t, path: filepath.Join(t.TempDir(), "s"), served: make(chan error, 1)}
 	s.Server = &scgi.Server{Handler: h, Logger: s.log.Logger()}
+
 	return s
 }
 
@@ -46,6 +47,7 @@ func (s *stand) listen() net.Listener {
 	l, err := net.Listen("unix", s.path)
 	require.NoError(s.t, err)
 	require.NoError(s.t, os.Chmod(s.path, 0o666))
+
 	return l
 }
 
@@ -59,6 +61,7 @@ func (s *stand) serve(l net.Listener) {
 			s.t.Errorf("the server does not end: %v", err)
 			_ = s.Close()
 		}
+
 		if err := <-s.served; !errors.Is(err, http.ErrServerClosed) {
 			s.t.Errorf("Serve: %v", err)
 		}
@@ -69,6 +72,7 @@ func start(t testing.TB, h http.HandlerFunc) *stand {
 	t.Helper()
 	s := newStand(t, h)
 	s.serve(s.listen())
+
 	return s
 }
 
@@ -83,6 +87,7 @@ func dial(t testing.TB, network, addr string) net.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+
 	return c
 }
 
@@ -94,7 +99,9 @@ func (s *stand) say(text string) (string, error) {
 	if _, err := io.WriteString(c, text); err != nil {
 		return "", err
 	}
+
 	b, err := io.ReadAll(c)
+
 	return string(b), err
 }
 
@@ -102,6 +109,7 @@ func (s *stand) requireAnswer(text string) *answer {
 	s.t.Helper()
 	raw, err := s.say(text)
 	require.NoError(s.t, err)
+
 	return parseAnswer(s.t, raw)
 }
 
@@ -115,6 +123,7 @@ func parseAnswer(t testing.TB, raw string) *answer {
 	t.Helper()
 	head, body, ok := strings.Cut(raw, "\r\n\r\n")
 	require.True(t, ok, "no head in %q", raw)
+
 	a := &answer{header: http.Header{}, body: body}
 	for i, line := range strings.Split(head, "\r\n") {
 		name, value, ok := strings.Cut(line, ": ")
@@ -124,8 +133,10 @@ func parseAnswer(t testing.TB, raw string) *answer {
 			a.status = value
 			continue
 		}
+
 		a.header.Add(name, value)
 	}
+
 	return a
 }
 
@@ -143,6 +154,7 @@ func request(method, target, body string, more ...string) string {
 		"CONTENT_LENGTH", strconv.Itoa(len(body)), "SCGI", "1", "REQUEST_METHOD", method, "REQUEST_URI", target,
 		"SERVER_PROTOCOL", "HTTP/1.1", "REMOTE_ADDR", "192.0.2.7", "REMOTE_PORT", "4711",
 	}, more...)
+
 	return frame(head(params...), body)
 }
 
@@ -158,11 +170,13 @@ func flush(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
 // receive fails after a while.
 func receive[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
+
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(patience):
 		require.FailNow(t, "nothing has come")
 	}
+
 	panic("unreachable")
 }

@@ -31,6 +31,7 @@ func show(s string) string {
 	if len(s) > maxNamed {
 		return fmt.Sprintf("%q...", s[:maxNamed])
 	}
+
 	return fmt.Sprintf("%q", s)
 }
 
@@ -48,29 +49,36 @@ func findFrame(b []byte, limit int) (f frame, found bool, err error) {
 	if colon >= 0 {
 		number = b[:colon]
 	}
+
 	if len(number) > digits(limit) {
 		number = number[:digits(limit)]
 	}
+
 	n := 0
 	for i, c := range number {
 		switch {
 		case c < '0' || c > '9':
-			return frame{}, false, bad("the request does not begin with the length of its head in decimal: is the web server told to speak SCGI?")
+			return frame{}, false, bad("the request does not begin with the length of its head in decimal: is the " +
+				"web server told to speak SCGI?")
 		case i > 0 && number[0] == '0':
 			return frame{}, false, bad("the length of the request's head begins with a zero")
 		}
+
 		n = n*10 + int(c-'0')
 	}
+
 	switch {
 	case colon < 0 && len(b) <= digits(limit):
 		return frame{}, false, nil
 	case colon == 0:
 		return frame{}, false, bad("the length of the request's head is missing")
 	case colon < 0 && b[digits(limit)] >= '0' && b[digits(limit)] <= '9', n > limit:
-		return frame{}, false, refuse(http.StatusRequestHeaderFieldsTooLarge, "the request's head is larger than %d bytes", limit)
+		return frame{}, false, refuse(http.StatusRequestHeaderFieldsTooLarge,
+			"the request's head is larger than %d bytes", limit)
 	case colon < 0:
 		return frame{}, false, bad("the length of the request's head does not end with a colon")
 	}
+
 	return frame{start: colon + 1, end: colon + 1 + n}, true, nil
 }
 
@@ -80,6 +88,7 @@ func digits(n int) int {
 	for ; n > 9; n /= 10 {
 		d++
 	}
+
 	return d
 }
 
@@ -89,16 +98,21 @@ func splitHead(head string) (ParamList, error) {
 	if head == "" {
 		return nil, bad("the request's head is empty")
 	}
+
 	if head[len(head)-1] != 0 {
 		return nil, bad("the request's head does not end with a NUL")
 	}
+
 	n := strings.Count(head, "\x00")
 	if n%2 != 0 {
 		return nil, bad("a name in the request's head has no value")
 	}
+
 	if n/2 > MaxParams {
-		return nil, refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has %d parameters, more than %d", n/2, MaxParams)
+		return nil, refuse(http.StatusRequestHeaderFieldsTooLarge, "the request has %d parameters, more than %d", n/2,
+			MaxParams)
 	}
+
 	params := make(ParamList, n/2)
 	for i := range params {
 		p := &params[i]
@@ -108,5 +122,6 @@ func splitHead(head string) (ParamList, error) {
 			return nil, bad("parameter %d of the request has no name", i+1)
 		}
 	}
+
 	return params, params.checkUnique()
 }

@@ -27,6 +27,7 @@ func (l ParamList) Lookup(name string) (value string, ok bool) {
 			return l[i].Value, true
 		}
 	}
+
 	return "", false
 }
 
@@ -57,11 +58,13 @@ func (l ParamList) checkUnique() error {
 	if len(l) > manyParams {
 		seen = make(map[string]struct{}, len(l))
 	}
+
 	for i := range l {
 		name := l[i].Name
 		if strings.HasPrefix(name, headerPrefix) {
 			continue
 		}
+
 		if seen == nil {
 			if _, again := l[:i].Lookup(name); !again {
 				continue
@@ -70,8 +73,11 @@ func (l ParamList) checkUnique() error {
 			seen[name] = struct{}{}
 			continue
 		}
-		return bad("the parameter %s is there twice: remove one of them from the web server's configuration", show(name))
+
+		return bad("the parameter %s is there twice: remove one of them from the web server's configuration",
+			show(name))
 	}
+
 	return nil
 }
 
@@ -85,5 +91,6 @@ func plainName(name string) bool {
 			return false
 		}
 	}
+
 	return true
 }

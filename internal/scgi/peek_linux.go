@@ -16,10 +16,12 @@ func rawConn(c net.Conn) syscall.RawConn {
 	if !ok {
 		return nil
 	}
+
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return nil
 	}
+
 	return raw
 }
 
@@ -41,6 +43,7 @@ func peek(raw syscall.RawConn, p []byte) (n int, err error) {
 	case n == 0:
 		return 0, io.EOF
 	}
+
 	return n, nil
 }
 
@@ -51,6 +54,7 @@ func waitGone(c net.Conn, raw syscall.RawConn) error {
 	if a := c.LocalAddr(); a == nil || a.Network() != "unix" {
 		gone |= unix.POLLRDHUP
 	}
+
 	return raw.Read(func(fd uintptr) bool {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: gone}} //nolint:gosec // G115: a descriptor
 		for {

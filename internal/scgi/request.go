@@ -26,11 +26,13 @@ func bodyLength(params ParamList) (int64, error) {
 	if first.Name != "CONTENT_LENGTH" {
 		return 0, bad("the request's first parameter is %s and not CONTENT_LENGTH", show(first.Name))
 	}
+
 	v := first.Value
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || len(v) > maxLengthDigits || strings.Trim(v, "0123456789") != "" || v[0] == '0' && v != "0" {
 		return 0, bad("CONTENT_LENGTH is %s and not a number of bytes in decimal", show(v))
 	}
+
 	return n, nil
 }
 
@@ -45,6 +47,7 @@ type vars struct {
 // newVars fails where there are two Hosts.
 func newVars(params ParamList) (*vars, error) {
 	v := &vars{}
+
 	hosts := 0
 	for i := range params {
 		value := params[i].Value
@@ -80,9 +83,11 @@ func newVars(params ParamList) (*vars, error) {
 			v.remotePort = value
 		}
 	}
+
 	if hosts > 1 {
 		return nil, bad("HTTP_HOST is there twice")
 	}
+
 	return v, nil
 }
 
@@ -92,38 +97,50 @@ func newRequest(params ParamList, length int64) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	if v.scgi != "1" {
 		return nil, bad("the parameter SCGI is %s and not 1", show(v.scgi))
 	}
+
 	r := &http.Request{Method: v.method, ContentLength: length, Body: http.NoBody}
 	if !token(v.method) {
 		return nil, bad("REQUEST_METHOD is %s, which is no method", show(v.method))
 	}
+
 	if v.method == http.MethodConnect {
 		return nil, refuse(http.StatusNotImplemented, "SCGI cannot pass CONNECT on")
 	}
+
 	if r.Header, err = makeHeader(params); err != nil {
 		return nil, err
 	}
+
 	if !validValue(v.contentType) {
 		return nil, bad("CONTENT_TYPE has a control character")
 	}
+
 	if v.contentType != "" {
 		r.Header["Content-Type"] = []string{v.contentType}
 	}
+
 	if length > 0 {
 		r.Header["Content-Length"] = []string{params[0].Value}
 	}
+
 	if v.secure() {
 		r.TLS = &tls.ConnectionState{HandshakeComplete: true, ServerName: v.serverName}
 	}
+
 	if err := v.setProtocol(r); err != nil {
 		return nil, err
 	}
+
 	if err := v.setTarget(r); err != nil {
 		return nil, err
 	}
+
 	r.RemoteAddr, err = v.remote()
+
 	return r, err
 }
 
@@ -138,14 +155,17 @@ func (v *vars) setProtocol(r *http.Request) error {
 		r.Proto, r.ProtoMajor = "HTTP/1.0", 1
 		return nil
 	}
+
 	var ok bool
 	r.Proto = v.protocol
 	if r.ProtoMajor, r.ProtoMinor, ok = http.ParseHTTPVersion(v.protocol); !ok {
 		return bad("SERVER_PROTOCOL is %s, which is no version of HTTP", show(v.protocol))
 	}
+
 	if r.ProtoMajor > 3 {
 		return refuse(http.StatusHTTPVersionNotSupported, "SERVER_PROTOCOL is %s, which is not known", show(v.protocol))
 	}
+
 	return nil
 }
 
@@ -154,18 +174,22 @@ func (v *vars) setTarget(r *http.Request) (err error) {
 	if !validHost(r.Host) {
 		return bad("the request's host is %s, which is no host", show(r.Host))
 	}
+
 	r.RequestURI = v.uri
 	if v.uri == "" {
 		if r.RequestURI = (&url.URL{Path: v.scriptName + v.pathInfo}).EscapedPath(); r.RequestURI == "" {
 			r.RequestURI = "/"
 		}
+
 		if v.query != "" {
 			r.RequestURI += "?" + v.query
 		}
 	}
+
 	if !plainTarget(r.RequestURI) {
 		return bad("the request's target %s has a space or control character", show(r.RequestURI))
 	}
+
 	switch {
 	case r.RequestURI == "*" && r.Method == http.MethodOptions:
 		r.URL = &url.URL{Path: "*"}
@@ -174,16 +198,20 @@ func (v *vars) setTarget(r *http.Request) (err error) {
 		// A target that begins with two slashes has no host.
 		r.URL, err = url.ParseRequestURI(r.RequestURI)
 	default:
-		if r.URL, err = url.ParseRequestURI(r.RequestURI); err == nil && (r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil) {
+		if r.URL, err = url.ParseRequestURI(r.RequestURI); err == nil &&
+			(r.URL.Scheme != "http" && r.URL.Scheme != "https" || r.URL.Host == "" || r.URL.User != nil) {
 			return bad("the request's target is %s, which is neither a path nor of HTTP", show(r.RequestURI))
 		}
+
 		if err == nil && r.URL.Host != r.Host {
 			return bad("the request's target %s is at another host than %s", show(r.RequestURI), show(r.Host))
 		}
 	}
+
 	if err != nil {
 		return bad("the request's target is %s, which is no path", show(r.RequestURI))
 	}
+
 	return nil
 }
 
@@ -192,17 +220,21 @@ func (v *vars) hostPort(secure bool) string {
 	if v.host != "" || v.serverName == "" {
 		return v.host
 	}
+
 	name := v.serverName
 	if strings.Contains(name, ":") && name[0] != '[' {
 		name = "[" + name + "]"
 	}
+
 	usual := "80"
 	if secure {
 		usual = "443"
 	}
+
 	if v.serverPort == "" || v.serverPort == usual {
 		return name
 	}
+
 	return name + ":" + v.serverPort
 }
 
@@ -213,16 +245,20 @@ func (v *vars) remote() (string, error) {
 	case "unix:":
 		return unixAddr, nil
 	}
+
 	if _, err := netip.ParseAddr(v.remoteAddr); err != nil {
 		return "", bad("REMOTE_ADDR is %s, which is no address", show(v.remoteAddr))
 	}
+
 	port := v.remotePort
 	if port == "" {
 		port = "0"
 	}
+
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return "", bad("REMOTE_PORT is %s, which is no port", show(v.remotePort))
 	}
+
 	return net.JoinHostPort(v.remoteAddr, port), nil
 }
 
@@ -233,6 +269,7 @@ func token(s string) bool {
 			return false
 		}
 	}
+
 	return s != ""
 }
 
@@ -242,6 +279,7 @@ func plainTarget(s string) bool {
 			return false
 		}
 	}
+
 	return true
 }
 
@@ -250,10 +288,12 @@ func plainTarget(s string) bool {
 func validHost(host string) bool {
 	for i := range len(host) {
 		switch c := host[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=%:[]", c) >= 0:
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=%:[]",
+			c) >= 0:
 		default:
 			return false
 		}
 	}
+
 	return true
 }

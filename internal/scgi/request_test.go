@@ -28,10 +28,12 @@ func seen(t *testing.T, text string) (*http.Request, string) {
 		if err != nil {
 			b = []byte(err.Error())
 		}
+
 		requests <- got{r, string(b)}
 	})
 	require.Equal(t, "200 OK", s.requireAnswer(text).status)
 	g := receive(t, requests)
+
 	return g.r, g.body
 }
 
@@ -41,7 +43,8 @@ func TestRequest(t *testing.T) {
 		"HTTP_X_A", "1", "HTTP_X_A", "2", "HTTP_COOKIE", "a=1", "HTTP_PROXY", "evil", "HTTP_CONNECTION", "upgrade, X-A",
 		"HTTP_UPGRADE", "websocket", "HTTP_EXPECT", "100-continue", "HTTP_TE", "trailers", "HTTP_KEEP_ALIVE", "5",
 		"HTTP_TRANSFER_ENCODING", "chunked", "HTTP_CONTENT_LENGTH", "7", "HTTP_CONTENT_TYPE", "x/y", "HTTP_", "x",
-		"HTTP_PROXY_AUTHORIZATION", "x", "HTTP_X_FORWARDED_PROTO", "http", "HTTP_SOMETHING_ELSE", "", "PASSENGER_APP_ROOT", "/srv/shop", "EMPTY", "",
+		"HTTP_PROXY_AUTHORIZATION", "x", "HTTP_X_FORWARDED_PROTO", "http", "HTTP_SOMETHING_ELSE", "",
+		"PASSENGER_APP_ROOT", "/srv/shop", "EMPTY", "",
 	))
 	require.Equal(t, http.MethodPost, r.Method)
 	require.Equal(t, "//a%2Fb/%20x/../y?q=1%202&&", r.RequestURI)
@@ -93,24 +96,54 @@ func TestRequestVariants(t *testing.T) {
 			[]string{"SCRIPT_NAME", "/x", "REQUEST_URI", "/y", "QUERY_STRING", "x=1"},
 			func(r *http.Request) { require.Equal(t, "/y", r.RequestURI) },
 		},
-		"nothing of the client":    {nil, func(r *http.Request) { require.Equal(t, "0.0.0.0:0", r.RemoteAddr) }},
-		"a web server on a socket": {[]string{"REMOTE_ADDR", "unix:"}, func(r *http.Request) { require.Equal(t, "@", r.RemoteAddr) }},
-		"IPv6":                     {[]string{"REMOTE_ADDR", "2001:db8::1", "REMOTE_PORT", "1"}, func(r *http.Request) { require.Equal(t, "[2001:db8::1]:1", r.RemoteAddr) }},
-		"no port":                  {[]string{"REMOTE_ADDR", "192.0.2.1"}, func(r *http.Request) { require.Equal(t, "192.0.2.1:0", r.RemoteAddr) }},
-		"no protocol":              {nil, func(r *http.Request) { require.Equal(t, "HTTP/1.0", r.Proto) }},
-		"HTTP/2":                   {[]string{"SERVER_PROTOCOL", "HTTP/2.0"}, func(r *http.Request) { require.Equal(t, 2, r.ProtoMajor) }},
-		"no TLS":                   {[]string{"HTTPS", "off"}, func(r *http.Request) { require.Nil(t, r.TLS) }},
+		"nothing of the client": {nil, func(r *http.Request) { require.Equal(t, "0.0.0.0:0", r.RemoteAddr) }},
+		"a web server on a socket": {
+			[]string{"REMOTE_ADDR", "unix:"},
+			func(r *http.Request) { require.Equal(t, "@", r.RemoteAddr) },
+		},
+		"IPv6": {
+			[]string{"REMOTE_ADDR", "2001:db8::1", "REMOTE_PORT", "1"},
+			func(r *http.Request) { require.Equal(t, "[2001:db8::1]:1", r.RemoteAddr) },
+		},
+		"no port": {
+			[]string{"REMOTE_ADDR", "192.0.2.1"},
+			func(r *http.Request) { require.Equal(t, "192.0.2.1:0", r.RemoteAddr) },
+		},
+		"no protocol": {nil, func(r *http.Request) { require.Equal(t, "HTTP/1.0", r.Proto) }},
+		"HTTP/2": {
+			[]string{"SERVER_PROTOCOL", "HTTP/2.0"},
+			func(r *http.Request) { require.Equal(t, 2, r.ProtoMajor) },
+		},
+		"no TLS": {[]string{"HTTPS", "off"}, func(r *http.Request) { require.Nil(t, r.TLS) }},
 		"no TLS although the client says so": {
 			[]string{"HTTP_X_FORWARDED_PROTO", "https", "HTTP_HTTPS", "on"},
 			func(r *http.Request) { require.Nil(t, r.TLS) },
 		},
-		"a name without host":      {[]string{"SERVER_NAME", "n", "SERVER_PORT", "80"}, func(r *http.Request) { require.Equal(t, "n", r.Host) }},
-		"a name and port":          {[]string{"SERVER_NAME", "n", "SERVER_PORT", "81"}, func(r *http.Request) { require.Equal(t, "n:81", r.Host) }},
-		"a name and port with TLS": {[]string{"SERVER_NAME", "n", "SERVER_PORT", "443", "HTTPS", "on"}, func(r *http.Request) { require.Equal(t, "n", r.Host) }},
-		"an IPv6 name":             {[]string{"SERVER_NAME", "::1", "SERVER_PORT", "81"}, func(r *http.Request) { require.Equal(t, "[::1]:81", r.Host) }},
-		"an empty host":            {[]string{"HTTP_HOST", "", "SERVER_NAME", "n"}, func(r *http.Request) { require.Equal(t, "n", r.Host) }},
-		"no name":                  {nil, func(r *http.Request) { require.Empty(t, r.Host) }},
-		"a type that is empty":     {[]string{"CONTENT_TYPE", ""}, func(r *http.Request) { require.Empty(t, r.Header) }},
+		"a name without host": {
+			[]string{"SERVER_NAME", "n", "SERVER_PORT", "80"},
+			func(r *http.Request) { require.Equal(t, "n", r.Host) },
+		},
+		"a name and port": {
+			[]string{"SERVER_NAME", "n", "SERVER_PORT", "81"},
+			func(r *http.Request) { require.Equal(t, "n:81", r.Host) },
+		},
+		"a name and port with TLS": {
+			[]string{"SERVER_NAME", "n", "SERVER_PORT", "443", "HTTPS", "on"},
+			func(r *http.Request) { require.Equal(t, "n", r.Host) },
+		},
+		"an IPv6 name": {
+			[]string{"SERVER_NAME", "::1", "SERVER_PORT", "81"},
+			func(r *http.Request) { require.Equal(t, "[::1]:81", r.Host) },
+		},
+		"an empty host": {
+			[]string{"HTTP_HOST", "", "SERVER_NAME", "n"},
+			func(r *http.Request) { require.Equal(t, "n", r.Host) },
+		},
+		"no name": {nil, func(r *http.Request) { require.Empty(t, r.Host) }},
+		"a type that is empty": {
+			[]string{"CONTENT_TYPE", ""},
+			func(r *http.Request) { require.Empty(t, r.Header) },
+		},
 		"the address of the server": {nil, func(r *http.Request) {
 			require.IsType(t, &net.UnixAddr{}, r.Context().Value(http.LocalAddrContextKey))
 		}},
@@ -130,8 +163,10 @@ func TestRequestInPieces(t *testing.T) {
 		if err != nil {
 			b = []byte(err.Error())
 		}
+
 		requests <- r.RequestURI + string(b)
 	})
+
 	text := request("POST", "/x", "body")
 	for cut := 1; cut < len(text); cut++ {
 		c := s.dial()
@@ -144,22 +179,26 @@ func TestRequestInPieces(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, c.Close())
 	}
+
 	c := s.dial()
 	for i := range len(text) {
 		_, err := io.WriteString(c, text[i:i+1])
 		require.NoError(t, err)
 	}
+
 	require.Equal(t, "/xbody", receive(t, requests))
 }
 
 // Bodies of sizes about those of buffers, in heads of all sizes, arrive as they are.
 func TestBodies(t *testing.T) {
 	requests := make(chan string, 1)
+
 	s := start(t, func(_ http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
 		if err != nil {
 			b = []byte(err.Error())
 		}
+
 		requests <- string(b)
 	})
 	for _, pad := range []int{0, 7000, 8192, 20000} {

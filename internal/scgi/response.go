@@ -52,7 +52,14 @@ type response struct {
 }
 
 func newResponse(c net.Conn, body *requestBody, isHead bool, log logr.Logger) *response {
-	return &response{conn: c, body: body, log: log, isHead: isHead, header: http.Header{}, length: -1}
+	return &response{
+		conn:   c,
+		body:   body,
+		log:    log,
+		isHead: isHead,
+		header: http.Header{},
+		length: -1,
+	}
 }
 
 // Header returns what WriteHeader, or the first Write, sends.
@@ -70,6 +77,7 @@ func (w *response) writeHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("scgi: the status %d is not of three digits", status))
 	}
+
 	switch {
 	case w.finished:
 		return
@@ -77,12 +85,14 @@ func (w *response) writeHeader(status int) {
 		w.log.Info("a handler of SCGI requests has set the status again", "status", status, "before", w.status)
 		return
 	case status == http.StatusSwitchingProtocols:
-		w.log.Info("a handler of SCGI requests wanted to change the protocol, which HTTP alone can: use proxy_pass or mod_proxy_http")
+		w.log.Info("a handler of SCGI requests wanted to change the protocol, which HTTP alone can: use proxy_pass " +
+			"or mod_proxy_http")
 		status = http.StatusNotImplemented
 		w.header = http.Header{}
 	case status < http.StatusOK:
 		return
 	}
+
 	w.status = status
 	w.head = newResponseHead(status, w.header, w.log)
 	w.length = w.head.length
@@ -108,6 +118,7 @@ func (w *response) write(p []byte) (int, error) {
 	case w.status == 0:
 		w.writeHeader(http.StatusOK)
 	}
+
 	switch {
 	case w.err != nil:
 		return 0, w.err
@@ -118,15 +129,18 @@ func (w *response) write(p []byte) (int, error) {
 	case w.length >= 0 && w.written+int64(len(p)) > w.length:
 		return 0, http.ErrContentLength
 	}
+
 	w.head.sniff(p)
 	w.written += int64(len(p))
 	if w.isHead {
 		return len(p), nil
 	}
+
 	if len(w.out)+len(p) <= cap(w.out) {
 		w.out = append(w.out, p...)
 		return len(p), nil
 	}
+
 	return w.send(p)
 }
 
@@ -135,13 +149,16 @@ func (w *response) send(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+
 	before := w.out
 	w.out = w.out[:0]
 	if !w.sent {
 		w.sent = true
 		before = append(w.head.bytes(), before...)
 	}
+
 	var n int64
+
 	var err error
 	switch {
 	case len(p) == 0 && len(before) == 0:
@@ -152,10 +169,12 @@ func (w *response) send(p []byte) (int, error) {
 		pieces := net.Buffers{before, p}
 		n, err = pieces.WriteTo(w.conn)
 	}
+
 	if err != nil {
 		w.fail(err)
 		return max(0, int(n)-len(before)), err
 	}
+
 	return len(p), nil
 }
 
@@ -179,10 +198,13 @@ func (w *response) flush() error {
 	if w.finished {
 		return net.ErrClosed
 	}
+
 	if w.status == 0 {
 		w.writeHeader(http.StatusOK)
 	}
+
 	_, err := w.send(nil)
+
 	return err
 }
 
@@ -205,7 +227,9 @@ func (w *response) ReadFrom(src io.Reader) (total int64, err error) {
 			return total, err
 		}
 	}
+
 	n, err := io.CopyBuffer(writerOnly{w}, readerOnly{src}, *buf)
+
 	return total + n, err
 }
 
@@ -222,32 +246,40 @@ func (w *response) readFromFile(src io.Reader, f *fileReader, n int64, buf []byt
 		if _, err := w.Write(buf[:begin]); err != nil {
 			return 0, err
 		}
+
 		total = int64(begin)
 	}
+
 	if err == io.EOF || err == io.ErrUnexpectedEOF { //nolint:errorlint // they are ReadFull's own
 		return total, nil
 	}
+
 	if err != nil {
 		return total, err
 	}
+
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.finished || w.isHead {
 		return total, nil
 	}
+
 	if err := w.flush(); err != nil {
 		return total, err
 	}
+
 	n -= int64(begin)
 	if w.length >= 0 {
 		n = min(n, w.length-w.written)
 	}
+
 	sent, err := sendFile(w.conn, f.openFile, n)
 	f.advance(sent)
 	w.written += sent
 	if err != nil {
 		w.fail(err)
 	}
+
 	return total + sent, err
 }
 
@@ -259,7 +291,9 @@ func (w *response) finish() bool {
 	if w.status == 0 {
 		w.writeHeader(http.StatusOK)
 	}
+
 	defer w.end()
+
 	short := w.length >= 0 && w.written < w.length && !w.isHead
 	switch {
 	case short:
@@ -268,7 +302,9 @@ func (w *response) finish() bool {
 	case !w.sent && w.length < 0 && !w.isHead && w.head.bodyAllowed:
 		w.head.writeLength(w.written)
 	}
+
 	_, err := w.send(nil)
+
 	return err == nil
 }
 

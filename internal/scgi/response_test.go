@@ -23,12 +23,14 @@ func TestResponses(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 2048)
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, []byte("<html>"+big), 0o600))
+
 	copyFile := func(w http.ResponseWriter, wrap func(*os.File) io.Reader) (int64, error) {
 		f, err := os.Open(file)
 		if err != nil {
 			return 0, err
 		}
 		defer f.Close()
+
 		return io.Copy(w, wrap(f))
 	}
 	for name, c := range map[string]struct {
@@ -71,7 +73,8 @@ func TestResponses(t *testing.T) {
 		}, "Status: 302 Found\r\nLocation: /x\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n"},
 		"headers that must not be sent": {"GET", func(v *verdict, w http.ResponseWriter) {
 			for _, name := range []string{
-				"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Status", "status",
+				"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+				"Status", "status",
 				"transfer-encoding", "a b", "a:b", "a\nb", "", http.TrailerPrefix + "X", "ü",
 			} {
 				w.Header()[name] = []string{"x"}
@@ -80,7 +83,10 @@ func TestResponses(t *testing.T) {
 		"headers that would end a line": {"GET", func(v *verdict, w http.ResponseWriter) {
 			w.Header().Set("A", "b\r\nSet-Cookie: c\x00d\n\ne\r\n")
 		}, "Status: 200 OK\r\nA: b  Set-Cookie: c d  e\r\nContent-Length: 0\r\n\r\n"},
-		"a status without a name": {"GET", func(v *verdict, w http.ResponseWriter) { w.WriteHeader(604) }, "Status: 604 status code 604\r\nContent-Length: 0\r\n\r\n"},
+		"a status without a name": {
+			"GET", func(v *verdict, w http.ResponseWriter) { w.WriteHeader(604) },
+			"Status: 604 status code 604\r\nContent-Length: 0\r\n\r\n",
+		},
 		"informational ones": {"GET", func(v *verdict, w http.ResponseWriter) {
 			w.Header().Set("Link", "</x>")
 			w.WriteHeader(103)
@@ -145,7 +151,8 @@ func TestResponses(t *testing.T) {
 			v.is(nil, err)
 			v.is(5000, n)
 			v.is(0, rest.N)
-		}, "Status: 200 OK\r\nContent-Length: 5002\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<p" + ("<html>" + big)[:5000]},
+		}, "Status: 200 OK\r\nContent-Length: 5002\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n<p" +
+			("<html>" + big)[:5000]},
 		"a small part of a file": {"GET", func(v *verdict, w http.ResponseWriter) {
 			n, err := copyFile(w, func(f *os.File) io.Reader { return io.LimitReader(f, 6) })
 			v.is(nil, err)
@@ -156,7 +163,8 @@ func TestResponses(t *testing.T) {
 			n, err := copyFile(w, func(f *os.File) io.Reader { return f })
 			v.is(http.ErrContentLength, err)
 			v.is(1000, n)
-		}, "Status: 200 OK\r\nContent-Length: 1000\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html>" + big[:994]},
+		}, "Status: 200 OK\r\nContent-Length: 1000\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html>" +
+			big[:994]},
 		"what is no file": {"GET", func(v *verdict, w http.ResponseWriter) {
 			n, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("hello")})
 			v.is(nil, err)
@@ -216,6 +224,7 @@ func TestBrokenAnswers(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("Unix sockets of this system have no resets")
 	}
+
 	for name, handler := range map[string]http.HandlerFunc{
 		"aborted": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, "half")
@@ -249,6 +258,7 @@ func TestBrokenAnswers(t *testing.T) {
 					if network == "tcp" {
 						addr = "127.0.0.1:0"
 					}
+
 					l, err := net.Listen(network, addr)
 					require.NoError(t, err)
 					s.serve(l)
@@ -262,6 +272,7 @@ func TestBrokenAnswers(t *testing.T) {
 					if network == "unix" {
 						require.True(t, strings.HasSuffix(string(got), "\r\n\r\nhalf"), "%q", got)
 					}
+
 					require.Equal(t, name == "panicked", strings.Contains(s.log.String(), "canary"))
 				})
 			}
@@ -280,6 +291,7 @@ func TestBrokenBeforeTheFirstByte(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		require.ErrorIs(t, err, syscall.ECONNRESET)
 	}
+
 	require.Empty(t, s.log.String())
 }
 
@@ -294,11 +306,13 @@ func TestAnswersUnreadBody(t *testing.T) {
 func TestFullDuplex(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
+
 		b := make([]byte, 1)
 		for {
 			if _, err := io.ReadFull(r.Body, b); err != nil {
 				return
 			}
+
 			_, _ = w.Write(b)
 			flush(w)
 		}
@@ -307,10 +321,12 @@ func TestFullDuplex(t *testing.T) {
 	text := request("POST", "/", "abc")
 	_, err := io.WriteString(c, text[:len(text)-3])
 	require.NoError(t, err)
+
 	br := bufio.NewReader(c)
 	for i, want := range []string{"a", "b", "c"} {
 		_, err = io.WriteString(c, want)
 		require.NoError(t, err)
+
 		for i == 0 {
 			line, err := br.ReadString('\n')
 			require.NoError(t, err)
@@ -318,10 +334,12 @@ func TestFullDuplex(t *testing.T) {
 				break
 			}
 		}
+
 		got, err := br.ReadByte()
 		require.NoError(t, err)
 		require.Equal(t, want, string(got))
 	}
+
 	_, err = br.ReadByte()
 	require.ErrorIs(t, err, io.EOF)
 }

@@ -34,23 +34,30 @@ func newResponseHead(status int, header http.Header, log logr.Logger) responseHe
 	if text == "" {
 		text = "status code " + strconv.Itoa(status)
 	}
+
 	h.line(text)
 	_, hasType := header["Content-Type"]
 	h.wantsType = !hasType && h.bodyAllowed && header.Get("Content-Encoding") == ""
+
 	names := make([]string, 0, 16)
 	for name := range header {
 		names = append(names, name)
 	}
+
 	slices.Sort(names)
+
 	for _, name := range names {
 		if notSent[http.CanonicalHeaderKey(name)] || !token(name) {
 			continue
 		}
+
 		for _, v := range header[name] {
 			h.field(name, v)
 		}
 	}
+
 	h.takeLength(header, log)
+
 	return h
 }
 
@@ -60,11 +67,13 @@ func (h *responseHead) takeLength(header http.Header, log logr.Logger) {
 	if v == "" || !h.bodyAllowed {
 		return
 	}
+
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 0 || v[0] == '+' {
 		log.Info("a handler of SCGI requests has set a Content-Length that is no number", "value", show(v))
 		return
 	}
+
 	h.length = n
 	h.writeLength(n)
 }
@@ -96,8 +105,10 @@ func (h *responseHead) line(s string) {
 		if c == '\r' || c == '\n' || c == 0 {
 			c = ' '
 		}
+
 		h.b = append(h.b, c)
 	}
+
 	h.b = append(h.b, "\r\n"...)
 }
 

@@ -18,14 +18,17 @@ func sendFile(c net.Conn, f syscall.Conn, n int64) (sent int64, err error) {
 	if !ok {
 		return 0, nil
 	}
+
 	to, err := s.SyscallConn()
 	if err != nil {
 		return 0, nil // copying will tell
 	}
+
 	from, err := f.SyscallConn()
 	if err != nil {
 		return 0, nil // copying will tell
 	}
+
 	closed := from.Control(func(in uintptr) {
 		for sent < n && err == nil {
 			var did int
@@ -36,6 +39,7 @@ func sendFile(c net.Conn, f syscall.Conn, n int64) (sent int64, err error) {
 			}
 		}
 	})
+
 	return sent, errors.Join(err, closed)
 }
 
@@ -57,5 +61,6 @@ func sendPiece(to syscall.RawConn, in uintptr, n int64) (did int, err error) {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
 		return 0, nil
 	}
+
 	return 0, os.NewSyscallError("sendfile", err)
 }

@@ -17,12 +17,14 @@ func TestSendFile(t *testing.T) {
 	dir := t.TempDir()
 	content := strings.Repeat("0123456789", 500_000)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), []byte(content), 0o600))
+
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			addr := filepath.Join(dir, "s")
 			if network == "tcp" {
 				addr = "127.0.0.1:0"
 			}
+
 			l, err := net.Listen(network, addr)
 			require.NoError(t, err)
 			defer l.Close()
@@ -51,6 +53,7 @@ func TestSendFile(t *testing.T) {
 			require.Equal(t, content[10:], <-got)
 		})
 	}
+
 	client, server := net.Pipe()
 	defer client.Close()
 	defer server.Close()

@@ -75,6 +75,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if !s.add(open) {
 		return http.ErrServerClosed
 	}
+
 	defer s.remove(open)
 	base := context.Background()
 	if s.BaseContext != nil {
@@ -82,6 +83,7 @@ func (s *Server) Serve(l net.Listener) error {
 			panic("scgi: BaseContext returned nil")
 		}
 	}
+
 	var pause time.Duration
 	for {
 		accepted, err := l.Accept()
@@ -124,21 +126,26 @@ const lastHeadTime = 5 * time.Second
 // stay.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+
 	err := s.stop()
 	for c := range s.conns {
 		if !c.headRead {
 			_ = c.conn.SetReadDeadline(s.headDeadline()) // an error shows when something is read
 		}
 	}
+
 	if s.isQuiet() {
 		s.mu.Unlock()
 		return err
 	}
+
 	if s.quiet == nil {
 		s.quiet = make(chan struct{})
 	}
+
 	quiet := s.quiet
 	s.mu.Unlock()
+
 	select {
 	case <-quiet:
 		return err
@@ -153,20 +160,24 @@ func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.stop()
+
 	s.closed = true
 	for c := range s.conns {
 		c.abort()
 	}
+
 	return err
 }
 
 // stop needs the lock.
 func (s *Server) stop() error {
 	s.closing = true
+
 	errs := make([]error, 0, len(s.listeners))
 	for l := range s.listeners {
 		errs = append(errs, l.close())
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -182,10 +193,13 @@ func (s *Server) add(l *openListener) bool {
 	if s.closing {
 		return false
 	}
+
 	if s.listeners == nil {
 		s.listeners, s.conns = map[*openListener]struct{}{}, map[*conn]struct{}{}
 	}
+
 	s.listeners[l] = struct{}{}
+
 	return true
 }
 
@@ -234,6 +248,7 @@ func (s *Server) handler() http.Handler {
 	if s.Handler == nil {
 		return http.DefaultServeMux
 	}
+
 	return s.Handler
 }
 
@@ -241,6 +256,7 @@ func (s *Server) maxHeaderBytes() int {
 	if s.MaxHeaderBytes <= 0 {
 		return DefaultMaxHeaderBytes
 	}
+
 	return s.MaxHeaderBytes
 }
 
@@ -271,5 +287,6 @@ func (s *Server) headDeadline() time.Time {
 	case s.ReadHeaderTimeout == 0:
 		return time.Now().Add(DefaultReadHeaderTimeout)
 	}
+
 	return time.Now().Add(s.ReadHeaderTimeout)
 }

@@ -44,6 +44,7 @@ func TestGone(t *testing.T) {
 					if c.reads {
 						_, err = io.Copy(io.Discard, r.Body)
 					}
+
 					<-r.Context().Done()
 					done <- fmt.Sprint(err)
 				})
@@ -51,6 +52,7 @@ func TestGone(t *testing.T) {
 				if network == "tcp" {
 					addr = "127.0.0.1:0"
 				}
+
 				l, err := net.Listen(network, addr)
 				require.NoError(t, err)
 				s.serve(l)
@@ -157,12 +159,14 @@ func TestParallel(t *testing.T) {
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
+
 		fmt.Fprint(w, r.RequestURI, string(b))
 		if strings.HasSuffix(r.RequestURI, "0") {
 			panic(http.ErrAbortHandler)
 		}
 	})
 	var wg sync.WaitGroup
+
 	faults := make(chan string, 40)
 	for i := range cap(faults) {
 		wg.Go(func() {
@@ -170,15 +174,18 @@ func TestParallel(t *testing.T) {
 				target, body := fmt.Sprintf("/%d/%d", i, j), strings.Repeat(fmt.Sprintf("%d.%d ", i, j), 1+i*j)
 				got, err := s.say(request("POST", target, body))
 				broken := strings.HasSuffix(target, "0")
-				if broken != (err != nil) || broken && len(body) < 4000 && got != "" || !broken && !strings.HasSuffix(got, "\r\n\r\n"+target+body) {
+				if broken != (err != nil) || broken && len(body) < 4000 && got != "" || !broken &&
+					!strings.HasSuffix(got, "\r\n\r\n"+target+body) {
 					faults <- fmt.Sprintf("%s: %q, %v", target, got, err)
 					return
 				}
 			}
 		})
 	}
+
 	wg.Wait()
 	close(faults)
+
 	for f := range faults {
 		require.Empty(t, f)
 	}
@@ -192,6 +199,7 @@ func TestShutdown(t *testing.T) {
 			close(running)
 			<-release
 		}
+
 		fmt.Fprint(w, "done")
 	})
 	slow, silent := s.dial(), s.dial()
@@ -208,15 +216,18 @@ func TestShutdown(t *testing.T) {
 	go func() { ended <- s.Shutdown(context.Background()) }()
 	_, err = io.WriteString(silent, request("GET", "/", ""))
 	require.NoError(t, err)
+
 	for _, c := range []net.Conn{silent, slow} {
 		if c == slow {
 			require.Empty(t, ended)
 			close(release)
 		}
+
 		b, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Contains(t, string(b), "done")
 	}
+
 	require.NoError(t, receive(t, ended))
 	l, err := net.Listen("unix", s.path+"2")
 	require.NoError(t, err)
@@ -272,6 +283,7 @@ func (l *troubled) Accept() (net.Conn, error) {
 	if l.left--; l.left >= 0 {
 		return nil, temporaryError{errors.New("too many open files")}
 	}
+
 	return l.Listener.Accept()
 }
 
@@ -319,6 +331,7 @@ func TestReadHeaderTimeout(t *testing.T) {
 				if c.want == "" {
 					require.Empty(t, b)
 				}
+
 				require.NoError(t, client.Close())
 				require.NoError(t, s.Shutdown(t.Context()))
 				require.ErrorIs(t, <-served, http.ErrServerClosed)
@@ -342,6 +355,7 @@ func TestPipes(t *testing.T) {
 		})}
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()
+
 		for _, body := range []string{"", "b", "body"} {
 			client, server := net.Pipe()
 			require.NoError(t, l.Connect(t.Context(), server))
@@ -351,6 +365,7 @@ func TestPipes(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, strings.HasSuffix(string(b), "\r\n\r\n/x"+body+"<nil>"), "%q", b)
 		}
+
 		client, server := net.Pipe()
 		require.NoError(t, l.Connect(t.Context(), server))
 		_, err := io.WriteString(client, request("POST", "/wait", "body"))
@@ -375,6 +390,7 @@ func TestHalfHeadsDoNotHoldUpShutdown(t *testing.T) {
 	s.requireAnswer(whole) // so that the others are accepted
 
 	require.NoError(t, s.Shutdown(t.Context()))
+
 	for _, c := range []net.Conn{half, silent} {
 		_, _ = io.ReadAll(c) // it ends
 	}

@@ -34,6 +34,7 @@ func Split(l net.Listener) (scgi, http net.Listener) {
 	s := &splitter{l: l, undecided: list.New(), ended: make(chan struct{})}
 	s.scgi, s.http = newBranch(s), newBranch(s)
 	s.work.Go(s.accept)
+
 	return s.scgi, s.http
 }
 
@@ -69,7 +70,12 @@ func (b *branch) Accept() (net.Conn, error) {
 	case c := <-b.conns:
 		return c, nil
 	case <-b.closed:
-		return nil, &net.OpError{Op: "accept", Net: b.Addr().Network(), Addr: b.Addr(), Err: net.ErrClosed}
+		return nil, &net.OpError{
+			Op:   "accept",
+			Net:  b.Addr().Network(),
+			Addr: b.Addr(),
+			Err:  net.ErrClosed,
+		}
 	case <-b.splitter.ended:
 		return nil, b.splitter.err
 	}
@@ -84,6 +90,7 @@ func (b *branch) Close() (err error) {
 		close(b.closed)
 		err = b.splitter.closeBranch()
 	})
+
 	return err
 }
 
@@ -96,21 +103,25 @@ func (s *splitter) closeBranch() error {
 			closeConn(e.Value)
 		}
 	}
+
 	s.mu.Unlock()
 	if !last {
 		return nil
 	}
+
 	err := s.l.Close()
 	s.work.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // it has ended before
 	}
+
 	return err
 }
 
 // accept ends with the listener, and then lets the branches end.
 func (s *splitter) accept() {
 	var deciding sync.WaitGroup
+
 	var pause time.Duration
 	for {
 		c, err := s.l.Accept()
@@ -127,6 +138,7 @@ func (s *splitter) accept() {
 			deciding.Wait()
 			s.err = err
 			close(s.ended)
+
 			return
 		}
 	}
@@ -136,14 +148,17 @@ func (s *splitter) accept() {
 func (s *splitter) add(c net.Conn) *list.Element {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	// An error shows when something is read.
 	_ = c.SetReadDeadline(time.Now().Add(FirstByteTimeout))
 	if s.open == 0 {
 		closeConn(c)
 	}
+
 	if s.undecided.Len() >= MaxUndecided {
 		closeConn(s.undecided.Remove(s.undecided.Front()))
 	}
+
 	return s.undecided.PushBack(c)
 }
 
@@ -151,6 +166,7 @@ func (s *splitter) add(c net.Conn) *list.Element {
 func (s *splitter) hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+
 	for e := s.undecided.Front(); e != nil; e = e.Next() {
 		if c, ok := e.Value.(net.Conn); ok {
 			_ = c.SetReadDeadline(time.Now().Add(lastByteTime))
@@ -166,15 +182,18 @@ func (s *splitter) decide(c net.Conn, e *list.Element) {
 	if err == nil {
 		err = c.SetReadDeadline(time.Time{})
 	}
+
 	s.mu.Unlock()
 	if err != nil {
 		_ = c.Close()
 		return
 	}
+
 	to := s.http
 	if first >= '0' && first <= '9' {
 		to = s.scgi
 	}
+
 	select {
 	case to.conns <- again:
 	case <-to.closed:
@@ -189,12 +208,14 @@ func firstByte(c net.Conn) (first byte, again net.Conn, err error) {
 		_, err = peek(raw, p[:])
 		return p[0], c, err
 	}
+
 	for n := 0; n == 0 && err == nil; {
 		n, err = c.Read(p[:])
 		if n == 1 {
 			err = nil
 		}
 	}
+
 	return p[0], &begunConn{Conn: c, begin: p, left: 1}, err
 }
 
@@ -211,6 +232,7 @@ func (c *begunConn) Read(p []byte) (int, error) {
 		p[0] = c.begin[0]
 		return 1, nil
 	}
+
 	return c.Conn.Read(p)
 }
 
@@ -222,6 +244,7 @@ func (c *begunConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
+
 	return errors.ErrUnsupported
 }
 

@@ -39,10 +39,12 @@ func splitStand(t *testing.T, h http.HandlerFunc) *stand {
 			t.Errorf("the HTTP server does not end: %v", err)
 			_ = server.Close()
 		}
+
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)
 		}
 	})
+
 	return s
 }
 
@@ -51,10 +53,12 @@ func TestSplit(t *testing.T) {
 		b, err := io.ReadAll(r.Body)
 		fmt.Fprint(w, scgi.Params(r) != nil, string(b), err)
 	})
+
 	silent := s.dial() // which nobody waits for
 	for range 3 {
 		require.Equal(t, "truebody<nil>", s.requireAnswer(request("POST", "/", "body")).body)
 		c := s.dial()
+
 		br := bufio.NewReader(c)
 		for range 2 { // on one connection
 			_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody")
@@ -65,8 +69,10 @@ func TestSplit(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "falsebody<nil>", string(b))
 		}
+
 		require.NoError(t, c.Close())
 	}
+
 	_, err := io.WriteString(silent, request("GET", "/", ""))
 	require.NoError(t, err)
 	b, err := io.ReadAll(silent)
@@ -79,12 +85,14 @@ func TestSplitKeepsSockets(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("they are wrapped on this system")
 	}
+
 	s := newStand(t, nil)
 	l := s.listen()
 	forSCGI, forHTTP := scgi.Split(l)
 	defer forSCGI.Close()
 	defer forHTTP.Close()
 	require.Equal(t, l.Addr(), forSCGI.Addr())
+
 	for first, b := range map[string]net.Listener{"7": forSCGI, "G": forHTTP, "\x16": forHTTP, "\n": forHTTP} {
 		client := s.dial()
 		_, err := io.WriteString(client, first+"x")
@@ -174,6 +182,7 @@ func pipe(t *testing.T, l *pipenet.Listener) net.Conn {
 	client, server := net.Pipe()
 	require.NoError(t, l.Connect(t.Context(), server))
 	t.Cleanup(func() { _ = client.Close() })
+
 	return client
 }
 
@@ -196,6 +205,7 @@ func TestSplitFirstByteTimeout(t *testing.T) {
 			if err == nil {
 				_, err = c.Read(make([]byte, 1))
 			}
+
 			read <- err
 		}()
 		<-time.After(time.Hour) // the deadline is gone
@@ -214,10 +224,12 @@ func TestSplitFlood(t *testing.T) {
 		l := pipenet.NewListener(&net.UnixAddr{Name: "pipe", Net: "unix"})
 		forSCGI, forHTTP := scgi.Split(l)
 		began := time.Now()
+
 		silent := make([]net.Conn, 0, scgi.MaxUndecided+1)
 		for range scgi.MaxUndecided + 1 {
 			silent = append(silent, pipe(t, l))
 		}
+
 		_, err := silent[0].Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 		go func() { _, _ = io.WriteString(silent[1], "G") }()
@@ -253,6 +265,7 @@ func TestSplitShutdown(t *testing.T) {
 	go func() { served <- s.Serve(forSCGI) }()
 	go func() { served <- server.Serve(forHTTP) }()
 	scgiText, httpText := request("GET", "/", ""), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
 	begun := make([]net.Conn, 0, 20)
 	for i := range cap(begun) {
 		c := s.dial()
@@ -260,6 +273,7 @@ func TestSplitShutdown(t *testing.T) {
 		require.NoError(t, err)
 		begun = append(begun, c)
 	}
+
 	// Those who were before it have been accepted when it is answered.
 	require.Equal(t, "200 OK", s.requireAnswer(scgiText).status)
 	require.NoError(t, l.Close())
@@ -267,6 +281,7 @@ func TestSplitShutdown(t *testing.T) {
 	require.ErrorIs(t, receive(t, served), net.ErrClosed)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(t.Context()) }()
+
 	for i, c := range begun {
 		_, err := io.WriteString(c, []string{scgiText, httpText}[i%2][1:])
 		require.NoError(t, err)
@@ -274,6 +289,7 @@ func TestSplitShutdown(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(b), " 200 OK\r\n")
 	}
+
 	require.NoError(t, receive(t, ended))
 	require.NoError(t, server.Shutdown(t.Context())) // it would drop requests
 	require.EqualValues(t, 21, hits.Load())

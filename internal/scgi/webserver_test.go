@@ -27,6 +27,7 @@ type webServer struct {
 // forEachKind runs a test with each of them in front of h.
 func forEachKind(t *testing.T, h http.HandlerFunc, test func(t *testing.T, w *webServer)) {
 	t.Helper()
+
 	for _, k := range webservers.Kinds() {
 		t.Run(k.File, func(t *testing.T) {
 			s := splitStand(t, h)
@@ -37,15 +38,24 @@ func forEachKind(t *testing.T, h http.HandlerFunc, test func(t *testing.T, w *we
 
 func startWebServer(t *testing.T, k webservers.Kind, socket string) *webServer {
 	t.Helper()
+
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(socket)} { // servers that root starts change their user
 		require.NoError(t, os.Chmod(d, 0o755))
 		require.NoError(t, os.Chmod(filepath.Dir(d), 0o755))
 	}
+
 	public := filepath.Join(dir, "public")
 	require.NoError(t, os.MkdirAll(filepath.Join(public, "assets"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(public, "assets", "a.txt"), []byte("an asset"), 0o644))
-	site := &webservers.Site{Name: "localhost", Root: "/srv/test", Public: public, Socket: socket, Password: "hush"}
+	site := &webservers.Site{
+		Name:     "localhost",
+		Root:     "/srv/test",
+		Public:   public,
+		Socket:   socket,
+		Password: "hush",
+	}
+
 	return &webServer{
 		t: t,
 		client: &http.Client{
@@ -67,12 +77,15 @@ func (w *webServer) do(method, target string, body io.Reader, prepare ...func(*h
 	w.t.Helper()
 	r, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.Addr+target, body)
 	require.NoError(w.t, err)
+
 	for _, p := range prepare {
 		p(r)
 	}
+
 	resp, err := w.client.Do(r)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = resp.Body.Close() })
+
 	return resp
 }
 
@@ -86,6 +99,7 @@ func (w *webServer) raw(text string) *http.Response {
 	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = resp.Body.Close() })
+
 	return resp
 }
 
@@ -100,11 +114,13 @@ func (w *webServer) waitPrinted(text string, times int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
+
 	for {
 		n, changed := w.Output.Count(text)
 		if n >= times {
 			return
 		}
+
 		select {
 		case <-changed:
 		case <-ctx.Done():

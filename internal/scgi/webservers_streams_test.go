@@ -21,6 +21,7 @@ func TestWebServersStreams(t *testing.T) {
 		if r.URL.Path == "/events" {
 			w.Header().Set("Content-Type", "text/event-stream")
 			rc := http.NewResponseController(w)
+
 			_ = rc.Flush()
 			for {
 				select {
@@ -30,12 +31,14 @@ func TestWebServersStreams(t *testing.T) {
 					continue
 				case <-r.Context().Done():
 				}
+
 				break
 			}
 		} else {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 		}
+
 		gone <- r.URL.Path
 	}, func(t *testing.T, w *webServer) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -43,6 +46,7 @@ func TestWebServersStreams(t *testing.T) {
 		resp := w.do(http.MethodGet, "/events", nil, func(r *http.Request) { *r = *r.WithContext(ctx) })
 		require.Equal(t, "/events", receive(t, running))
 		require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+
 		for i := range 3 {
 			want := fmt.Sprintf("data: %d\n\n", i)
 			next <- fmt.Sprint(i)
@@ -51,6 +55,7 @@ func TestWebServersStreams(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, string(got))
 		}
+
 		cancel()
 		if w.Apache {
 			// Apache finds out when it has something to write.
@@ -64,9 +69,11 @@ func TestWebServersStreams(t *testing.T) {
 		} else {
 			require.Equal(t, "/events", receive(t, gone))
 		}
+
 		if w.Apache {
 			return // and so never if there is nothing
 		}
+
 		c := w.dial()
 		_, err := io.WriteString(c, "POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
 		require.NoError(t, err)
@@ -83,10 +90,13 @@ func TestWebServersWebSockets(t *testing.T) {
 		if err != nil {
 			return
 		}
+
 		defer func() { _ = c.CloseNow() }()
+
 		for {
 			kind, message, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, append(message, r.Header.Get("X-Passenger-App-Root")...)) != nil {
+			if err != nil || c.Write(r.Context(), kind,
+				append(message, r.Header.Get("X-Passenger-App-Root")...)) != nil {
 				return
 			}
 		}
@@ -95,12 +105,14 @@ func TestWebServersWebSockets(t *testing.T) {
 		defer cancel()
 		c, _, err := websocket.Dial(ctx, "ws://"+w.Addr+"/cable", nil)
 		require.NoError(t, err)
+
 		for _, s := range []string{"one ", strings.Repeat("x", 30_000)} {
 			require.NoError(t, c.Write(ctx, websocket.MessageText, []byte(s)))
 			_, got, err := c.Read(ctx)
 			require.NoError(t, err)
 			require.Equal(t, s+"/srv/test", string(got))
 		}
+
 		require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
 	})
 }

@@ -35,17 +35,25 @@ type echo struct {
 
 func answerEcho(w http.ResponseWriter, r *http.Request) {
 	e := echo{
-		Method: r.Method, Target: r.RequestURI, Host: r.Host, Remote: r.RemoteAddr, Proto: r.Proto, TLS: r.TLS != nil,
-		Header: r.Header, Params: map[string]string{},
+		Method: r.Method,
+		Target: r.RequestURI,
+		Host:   r.Host,
+		Remote: r.RemoteAddr,
+		Proto:  r.Proto,
+		TLS:    r.TLS != nil,
+		Header: r.Header,
+		Params: map[string]string{},
 	}
 	for _, p := range scgi.Params(r) {
 		e.Params[p.Name] = p.Value
 	}
+
 	sum := sha256.New()
 	n, err := io.Copy(sum, r.Body)
 	if err != nil {
 		e.Err = err.Error()
 	}
+
 	e.Length, e.Sum = n, fmt.Sprintf("%x", sum.Sum(nil))
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(e)
@@ -57,6 +65,7 @@ func readEcho(t *testing.T, resp *http.Response) (e echo) {
 	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", b)
 	require.NoError(t, json.Unmarshal([]byte(b), &e), "%s", b)
 	require.Empty(t, e.Err)
+
 	return e
 }
 
@@ -65,6 +74,7 @@ func readBody(t *testing.T, resp *http.Response) string {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
+
 	return string(b)
 }
 
@@ -76,8 +86,10 @@ func TestWebServersRequests(t *testing.T) {
 	forEachKind(t, answerEcho, func(t *testing.T, w *webServer) {
 		t.Run("options and addresses", func(t *testing.T) {
 			e := readEcho(t, w.do(http.MethodGet, "/x?y=1%202", nil,
-				set("X-Passenger-App-Root", "/evil"), set("X-Passenger-Options", "User"), set("X-Passenger-User", "root"), set("X-Passenger-Password", "x"),
-				set("PASSENGER_APP_ROOT", "/evil"), set("Proxy", "evil"), set("X-Forwarded-Proto", "https"), set("X-Forwarded-For", "203.0.113.9"), set("X-Other", "1"), set("X-Other", "2"),
+				set("X-Passenger-App-Root", "/evil"), set("X-Passenger-Options", "User"),
+				set("X-Passenger-User", "root"), set("X-Passenger-Password", "x"),
+				set("PASSENGER_APP_ROOT", "/evil"), set("Proxy", "evil"), set("X-Forwarded-Proto", "https"),
+				set("X-Forwarded-For", "203.0.113.9"), set("X-Other", "1"), set("X-Other", "2"),
 				set("Authorization", "Bearer abc"), set("Cookie", "a=1; b=2"),
 			))
 			require.Equal(t, http.MethodGet, e.Method)
@@ -95,8 +107,10 @@ func TestWebServersRequests(t *testing.T) {
 				require.True(t, strings.HasPrefix(e.Remote, "127.0.0.1:"), "%q", e.Remote)
 				require.NotEqual(t, "127.0.0.1:0", e.Remote)
 				require.Equal(t, "HTTP/1.1", e.Proto)
+
 				return
 			}
+
 			require.Empty(t, e.Params)
 			require.Equal(t, []string{"/srv/test"}, e.Header["X-Passenger-App-Root"])
 			require.Equal(t, []string{"staging"}, e.Header["X-Passenger-App-Env"])
@@ -107,7 +121,8 @@ func TestWebServersRequests(t *testing.T) {
 		})
 		t.Run("targets", func(t *testing.T) {
 			for _, target := range []string{
-				"/", "/?", "/a%2Fb", "/a%2fb%20c", "//a//b", "/a/%2e%2e/b", "/a/./b/../c", "/%C3%BC", "/a;b=c,d", "/a?b?c&&d=%00%zz", "/a+b", "/%3Fa%23",
+				"/", "/?", "/a%2Fb", "/a%2fb%20c", "//a//b", "/a/%2e%2e/b", "/a/./b/../c", "/%C3%BC", "/a;b=c,d",
+				"/a?b?c&&d=%00%zz", "/a+b", "/%3Fa%23",
 				"/" + strings.Repeat("x", 4000), "/assets2/x",
 			} {
 				resp := w.raw("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -115,8 +130,10 @@ func TestWebServersRequests(t *testing.T) {
 				if !w.SCGI && w.Apache && strings.HasPrefix(target, "//") {
 					target = target[1:]
 				}
+
 				require.Equal(t, target, e.Target)
 			}
+
 			for _, target := range []string{"/a b", "/a\x01b", "/%zz"} {
 				resp := w.raw("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 				if resp.StatusCode == http.StatusOK {
@@ -126,23 +143,27 @@ func TestWebServersRequests(t *testing.T) {
 		})
 		t.Run("bodies", func(t *testing.T) {
 			body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+
 			sum := fmt.Sprintf("%x", sha256.Sum256(body))
 			for _, prepare := range []func(*http.Request){
 				func(*http.Request) {},
 				set("Expect", "100-continue"),
 				func(r *http.Request) { r.ContentLength = -1 },
 			} {
-				resp := w.do(http.MethodPost, "/upload", bytes.NewReader(body), prepare, set("Content-Type", "text/x-test"))
+				resp := w.do(http.MethodPost, "/upload", bytes.NewReader(body), prepare,
+					set("Content-Type", "text/x-test"))
 				if w.SCGI && w.Apache && resp.Request.ContentLength < 0 {
 					require.Equal(t, http.StatusLengthRequired, resp.StatusCode)
 					continue
 				}
+
 				e := readEcho(t, resp)
 				require.EqualValues(t, len(body), e.Length)
 				require.Equal(t, sum, e.Sum)
 				require.Equal(t, []string{"text/x-test"}, e.Header["Content-Type"])
 				require.Equal(t, http.MethodPost, e.Method)
 			}
+
 			e := readEcho(t, w.do(http.MethodPut, "/", http.NoBody))
 			require.Zero(t, e.Length)
 		})
@@ -221,6 +242,7 @@ func TestWebServersAnswers(t *testing.T) {
 		for _, target := range []string{"/big", "/file"} {
 			require.Equal(t, string(big), readBody(t, get(target)), target)
 		}
+
 		resp := w.do(http.MethodHead, "/file", nil)
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.EqualValues(t, len(big), resp.ContentLength)
@@ -244,18 +266,24 @@ func TestWebServersAnswers(t *testing.T) {
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.Equal(t, "here", readBody(t, resp))
 
-		for target, status := range map[string]int{"/none": 204, "/unchanged": 304, "/teapot": 418, "/nothing": 404, "/silent": 502} {
+		for target, status := range map[string]int{
+			"/none": 204, "/unchanged": 304, "/teapot": 418, "/nothing": 404,
+			"/silent": 502,
+		} {
 			resp = get(target)
 			if target == "/silent" && w.Apache {
 				require.GreaterOrEqual(t, resp.StatusCode, 500)
 			} else {
 				require.Equal(t, status, resp.StatusCode, target)
 			}
+
 			_ = readBody(t, resp)
 		}
+
 		if w.SCGI { // what others do with them is not ours
 			require.Equal(t, "after", readBody(t, get("/hints")))
 		}
+
 		if w.SCGI { // net/http closes the connection
 			resp = w.do(http.MethodPost, "/refuse", bytes.NewReader(big[:1<<20]))
 			require.Equal(t, http.StatusRequestEntityTooLarge, resp.StatusCode)
@@ -278,6 +306,7 @@ func TestWebServersReload(t *testing.T) {
 		errs := make(chan error, 4)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+
 		progress := make(chan struct{}, 1)
 		for range 4 {
 			wg.Go(func() {
@@ -286,7 +315,9 @@ func TestWebServersReload(t *testing.T) {
 						errs <- err
 						return
 					}
+
 					done.Add(1)
+
 					select {
 					case progress <- struct{}{}:
 					default:
@@ -294,10 +325,12 @@ func TestWebServersReload(t *testing.T) {
 				}
 			})
 		}
+
 		printed := "signal 1 (SIGHUP) received"
 		if w.Apache {
 			printed = "AH00493" // graceful restart
 		}
+
 		for i := range 3 {
 			for at := done.Load(); done.Load() < at+100; {
 				select {
@@ -308,15 +341,19 @@ func TestWebServersReload(t *testing.T) {
 					require.FailNow(t, "no request was answered")
 				}
 			}
+
 			w.Reload()
 			w.waitPrinted(printed, i+1)
 		}
+
 		cancel()
 		wg.Wait()
 		close(errs)
+
 		for err := range errs {
 			require.NoError(t, err)
 		}
+
 		t.Logf("%d requests", done.Load())
 	})
 }
@@ -331,8 +368,10 @@ func (w *webServer) post(body string) error {
 	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
 		return err
 	}
+
 	if resp.StatusCode != http.StatusOK || e.Length != int64(len(body)) {
 		return errors.New(resp.Status)
 	}
+
 	return nil
 }

@@ -26,10 +26,12 @@ func Mount(t TB, options string) (dir string) {
 	if err := mount(dir, options); err != nil {
 		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
 	}
+
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {
 			t.Errorf("cannot unmount %s: %v", dir, err)
 		}
 	})
+
 	return dir
 }

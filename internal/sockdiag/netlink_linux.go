@@ -29,6 +29,7 @@ type netlinkTable struct{}
 
 func (netlinkTable) connection(local, remote netip.AddrPort) (socket, error) {
 	s, at, err := ask(local, remote)
+
 	// Where there is no such connection, the kernel names the socket that listens.
 	if err == nil && (s.state == listening || at != [2]netip.AddrPort{local, remote}) {
 		err = ErrNotHere
@@ -42,6 +43,7 @@ func (netlinkTable) listener(local netip.AddrPort) (socket, error) {
 	if local.Addr().Is6() {
 		none = netip.IPv6Unspecified()
 	}
+
 	s, _, err := ask(local, netip.AddrPortFrom(none, 0))
 	if err == nil && s.state != listening {
 		err = ErrNotHere
@@ -57,6 +59,7 @@ func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
 	if err != nil {
 		return socket{}, at, unavailable(os.NewSyscallError("socket", err))
 	}
+
 	defer func() { _ = unix.Close(fd) }()
 
 	if err := unix.Sendto(fd, request(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
@@ -69,6 +72,7 @@ func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
 	if err != nil {
 		return socket{}, at, unavailable(os.NewSyscallError("recvfrom", err))
 	}
+
 	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
 		return socket{}, at, unavailable(errMessage)
 	}
@@ -89,6 +93,7 @@ func request(local, remote netip.AddrPort) []byte {
 	if local.Addr().Is6() {
 		r[0] = unix.AF_INET6
 	}
+
 	r[1] = unix.IPPROTO_TCP
 	ne.PutUint32(r[4:], 0xffffffff) // all states
 
@@ -109,14 +114,17 @@ func parse(b []byte) (s socket, at [2]netip.AddrPort, err error) {
 	if len(b) < unix.NLMSG_HDRLEN+4 {
 		return s, at, unavailable(errMessage)
 	}
+
 	kind, m := ne.Uint16(b[4:]), b[unix.NLMSG_HDRLEN:]
 	if kind == unix.NLMSG_ERROR {
 		errno := syscall.Errno(-int32(ne.Uint32(m))) //nolint:gosec // G115: it is a negative errno
 		if errno == syscall.ENOENT {
 			return s, at, ErrNotHere
 		}
+
 		return s, at, unavailable(errno)
 	}
+
 	if kind != sockDiagByFamily || len(m) < responseSize {
 		return s, at, unavailable(errMessage)
 	}
@@ -126,10 +134,12 @@ func parse(b []byte) (s socket, at [2]netip.AddrPort, err error) {
 	if m[0] == unix.AF_INET6 {
 		size = 16
 	}
+
 	for i := range at {
 		addr, _ := netip.AddrFromSlice(m[8+16*i : 8+16*i+size])
 		at[i] = netip.AddrPortFrom(addr.Unmap(), binary.BigEndian.Uint16(m[4+2*i:]))
 	}
+
 	s = socket{state: tcpState(m[1]), uid: ne.Uint32(m[64:]), inode: ne.Uint32(m[68:])}
 
 	return s, at, nil

@@ -37,6 +37,7 @@ func (p procTable) listener(local netip.AddrPort) (found socket, err error) {
 		if s.state != listening || at[0].Port() != local.Port() {
 			return
 		}
+
 		score := 0
 		switch addr := at[0].Addr(); {
 		case addr == local.Addr():
@@ -46,6 +47,7 @@ func (p procTable) listener(local netip.AddrPort) (found socket, err error) {
 		case addr == netip.IPv6Unspecified():
 			score = 1
 		}
+
 		if score > best {
 			best, found = score, s
 		}
@@ -64,6 +66,7 @@ func (p procTable) each(f func(at [2]netip.AddrPort, s socket)) error {
 		if name == "tcp6" && errors.Is(err, fs.ErrNotExist) {
 			continue // IPv6 is off
 		}
+
 		if err != nil {
 			return unavailable(err)
 		}
@@ -77,15 +80,18 @@ func (p procTable) scan(name string, f func(at [2]netip.AddrPort, s socket)) err
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = file.Close() }()
 
 	lines := bufio.NewScanner(file)
 	lines.Scan() // the heading
+
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 10 {
 			return errMessage
 		}
+
 		local, localErr := procAddress(fields[1])
 		remote, remoteErr := procAddress(fields[2])
 		state, stateErr := strconv.ParseUint(fields[3], 16, 8)
@@ -94,6 +100,7 @@ func (p procTable) scan(name string, f func(at [2]netip.AddrPort, s socket)) err
 		if err := errors.Join(localErr, remoteErr, stateErr, uidErr, inodeErr); err != nil {
 			return err
 		}
+
 		f([2]netip.AddrPort{local, remote}, socket{state: tcpState(state), uid: uint32(uid), inode: uint32(inode)})
 	}
 
@@ -109,9 +116,11 @@ func procAddress(s string) (netip.AddrPort, error) {
 	if err := errors.Join(err, portErr); err != nil {
 		return netip.AddrPort{}, err
 	}
+
 	for i := 0; i+4 <= len(b); i += 4 {
 		binary.NativeEndian.PutUint32(b[i:], binary.BigEndian.Uint32(b[i:]))
 	}
+
 	addr, ok := netip.AddrFromSlice(b)
 	if !ok {
 		return netip.AddrPort{}, errMessage

@@ -32,7 +32,8 @@ type socket struct {
 
 // waits reports whether the socket has not been accepted yet.
 func (s *socket) waits() bool {
-	return s.inode == 0 && (s.state == established || s.state == synReceived || s.state == newSynReceived || s.state == closeWait)
+	return s.inode == 0 && (s.state == established || s.state == synReceived || s.state == newSynReceived ||
+		s.state == closeWait)
 }
 
 // table is a way to find sockets. The error of a socket that there is not is ErrNotHere.
@@ -73,6 +74,7 @@ func isEstablished(conn *net.TCPConn) bool {
 	if err != nil {
 		return false
 	}
+
 	state := established
 	err = raw.Control(func(fd uintptr) {
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
@@ -115,9 +117,11 @@ func owner(t table, local, remote netip.AddrPort) (uid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+
 	if s.inode == 0 && !s.waits() {
 		return 0, ErrClosed
 	}
+
 	if s.inode != 0 || s.uid != 0 {
 		return int(s.uid), nil
 	}
@@ -127,6 +131,7 @@ func owner(t table, local, remote netip.AddrPort) (uid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+
 	again, err := t.connection(local, remote)
 	switch {
 	case err != nil:

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		listen(address)
 		return
 	}
+
 	os.Exit(m.Run())
 }
 
@@ -37,6 +38,7 @@ func listen(address string) {
 		fmt.Println(err)
 		return
 	}
+
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	fmt.Println(port, err)
 	in.Scan()
@@ -63,6 +65,7 @@ func startOther(t *testing.T, address string) *other {
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "needs root, to become another user")
 	}
+
 	// The test's own binary may be where only root can go.
 	fd, err := unix.MemfdCreate("listener", 0)
 	require.NoError(t, err)
@@ -92,6 +95,7 @@ func startOther(t *testing.T, address string) *other {
 		require.NoError(t, err)
 	}}
 	o.port = strings.TrimSuffix(o.line(), " <nil>")
+
 	return o
 }
 
@@ -134,6 +138,7 @@ func tcp(t testing.TB, conn net.Conn) *net.TCPConn {
 	t.Helper()
 	c, ok := conn.(*net.TCPConn)
 	require.True(t, ok)
+
 	return c
 }
 
@@ -141,6 +146,7 @@ func at(t testing.TB, addr net.Addr) netip.AddrPort {
 	t.Helper()
 	a, err := netip.ParseAddrPort(addr.String())
 	require.NoError(t, err)
+
 	return unmapped(a)
 }
 
@@ -152,6 +158,7 @@ func owners(t *testing.T, conn net.Conn) []int {
 	found := make([]int, 0, 3)
 	found = append(found, uid)
 	ours := at(t, conn.LocalAddr())
+
 	theirs := at(t, conn.RemoteAddr())
 	for _, table := range []table{netlinkTable{}, procTable{root: "/proc/net"}} {
 		uid, err := owner(table, theirs, ours)
@@ -161,6 +168,7 @@ func owners(t *testing.T, conn net.Conn) []int {
 		require.EqualValues(t, uid, l.uid)
 		found = append(found, uid)
 	}
+
 	return found
 }
 
@@ -168,6 +176,7 @@ func TestPeerThatThereIsNotIsNotFound(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
+
 	for _, table := range []table{netlinkTable{}, procTable{root: "/proc/net"}} {
 		// Nor is it whoever listens there.
 		_, err = owner(table, at(t, l.Addr()), netip.MustParseAddrPort("127.0.0.1:1"))
@@ -178,7 +187,8 @@ func TestPeerThatThereIsNotIsNotFound(t *testing.T) {
 }
 
 func TestPeerIsUnavailableWithoutTables(t *testing.T) {
-	_, err := owner(procTable{root: t.TempDir()}, netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"))
+	_, err := owner(procTable{root: t.TempDir()}, netip.MustParseAddrPort("127.0.0.1:1"),
+		netip.MustParseAddrPort("127.0.0.1:2"))
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
@@ -203,10 +213,18 @@ func TestConnectionThatWaitsBelongsToWhoListens(t *testing.T) {
 		uid   int
 		err   error
 	}{
-		"still waits":                 {script{[]socket{waiting, waiting}, []socket{{listening, 7, 1}}}, 7, nil},
-		"accepted by a thief since":   {script{[]socket{waiting, {established, 8, 2}}, []socket{{listening, 7, 1}}}, 8, nil},
-		"ended with a thief's socket": {script{[]socket{waiting, {state: 6}}, []socket{{listening, 7, 1}}}, 0, ErrClosed},
-		"root's":                      {script{[]socket{{established, 0, 3}}, nil}, 0, nil},
+		"still waits": {script{[]socket{waiting, waiting}, []socket{{listening, 7, 1}}}, 7, nil},
+		"accepted by a thief since": {
+			script{[]socket{waiting, {established, 8, 2}}, []socket{{listening, 7, 1}}},
+			8,
+			nil,
+		},
+		"ended with a thief's socket": {
+			script{[]socket{waiting, {state: 6}}, []socket{{listening, 7, 1}}},
+			0,
+			ErrClosed,
+		},
+		"root's": {script{[]socket{{established, 0, 3}}, nil}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			uid, err := owner(&test.table, netip.AddrPort{}, netip.AddrPort{})
@@ -222,6 +240,7 @@ func TestUnknownMessagesAreRefused(t *testing.T) {
 		_, _, err := parse(whole[:n])
 		require.ErrorIs(t, err, ErrUnavailable)
 	}
+
 	for _, text := range []string{"", "x", "sl\n0: 1\n", "sl\n" + strings.Repeat("zz ", 12) + "\n"} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(dir+"/tcp", []byte(text), 0o600))
@@ -237,6 +256,7 @@ func BenchmarkPeer(b *testing.B) {
 	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(b, err)
 	defer conn.Close()
+
 	for b.Loop() {
 		if _, err := Peer(tcp(b, conn)); err != nil {
 			b.Fatal(err)

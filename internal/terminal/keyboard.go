@@ -52,10 +52,13 @@ func openKeyboard(in *os.File) (_ *keyboard, err error) {
 	if k.woken, k.wake, err = os.Pipe(); err != nil {
 		return nil, err
 	}
+
 	if k.state, err = term.MakeRaw(int(in.Fd())); err != nil {
 		return nil, errors.Join(err, k.wake.Close(), k.woken.Close())
 	}
+
 	k.reading.Go(k.read)
+
 	return k, nil
 }
 
@@ -69,18 +72,21 @@ func (k *keyboard) close() error {
 	close(k.closed)
 	err := errors.Join(k.restore(), k.wake.Close())
 	k.reading.Wait()
+
 	return errors.Join(err, k.woken.Close())
 }
 
 // read closes keys when there are no more.
 func (k *keyboard) read() {
 	defer close(k.keys)
+
 	buf := make([]byte, 256)
 	for {
 		n, err := readOr(k.in, k.woken, buf)
 		if err != nil {
 			return
 		}
+
 		for _, key := range parseKeys(string(buf[:n])) {
 			if !k.deliver(key) {
 				return
@@ -105,7 +111,9 @@ var errWoken = errors.New("not wanted any more")
 // readOr reads from in, unless the other end of woken is closed first.
 func readOr(in, woken *os.File, buf []byte) (int, error) {
 	for {
-		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}, {Fd: int32(woken.Fd()), Events: unix.POLLIN}} //nolint:gosec // G115: descriptors
+		//nolint:gosec // G115: descriptors
+		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}, {Fd: int32(woken.Fd()), Events: unix.POLLIN}}
+
 		_, err := unix.Poll(fds, -1)
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -115,10 +123,12 @@ func readOr(in, woken *os.File, buf []byte) (int, error) {
 		case fds[1].Revents != 0:
 			return 0, errWoken
 		}
+
 		n, err := unix.Read(int(in.Fd()), buf)
 		if n <= 0 && err == nil {
 			err = io.EOF
 		}
+
 		return max(n, 0), err
 	}
 }
@@ -130,6 +140,7 @@ func parseKeys(s string) (keys []Key) {
 		if s[0] == '\x1b' {
 			n = sequenceLength(s)
 		}
+
 		if key, known := sequences[s[:n]]; known {
 			keys = append(keys, key)
 		} else if n == 1 {
@@ -137,8 +148,10 @@ func parseKeys(s string) (keys []Key) {
 		} else {
 			keys = append(keys, other)
 		}
+
 		s = s[n:]
 	}
+
 	return keys
 }
 
@@ -147,11 +160,13 @@ func sequenceLength(s string) int {
 	if len(s) < 2 || s[1] != '[' && s[1] != 'O' {
 		return 1
 	}
+
 	for i := 2; i < len(s); i++ {
 		if s[i] >= '@' && s[i] <= '~' {
 			return i + 1
 		}
 	}
+
 	return len(s)
 }
 
@@ -161,26 +176,33 @@ func readLine(ctx context.Context, in *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	stop := context.AfterFunc(ctx, func() { _ = wake.Close() }) // which is what it is for
 	defer func() {
 		if stop() {
 			_ = wake.Close() // nobody waits
 		}
+
 		_ = woken.Close()
 	}()
 	const maxLine = 4096
+
 	line, buf := "", make([]byte, 1)
 	for len(line) < maxLine {
 		if _, err := readOr(in, woken, buf); err != nil {
 			if ctx.Err() != nil {
 				return "", ctx.Err()
 			}
+
 			return line, err
 		}
+
 		if buf[0] == '\n' {
 			break
 		}
+
 		line += string(buf)
 	}
+
 	return line, nil
 }

@@ -26,11 +26,14 @@ func (m *Menu) Choose(ctx context.Context, in, out *os.File) (int, error) {
 	if _, height := size(out); m.Plain || len(m.Items)+len(menuEnds) >= height {
 		return m.ask(ctx, in, out)
 	}
+
 	k, err := openKeyboard(in)
 	if err != nil {
 		return 0, err
 	}
+
 	chosen, err := m.move(ctx, k, out)
+
 	return chosen, errors.Join(err, k.close())
 }
 
@@ -41,6 +44,7 @@ func (m *Menu) move(ctx context.Context, k *keyboard, out *os.File) (int, error)
 	entries := append(append([]string{}, m.Items...), menuEnds[1])
 	width, _ := size(out)
 	fmt.Fprintf(out, "%s\r\n", cut(m.Title, width))
+
 	for at := 0; ; {
 		var b strings.Builder
 		for i, entry := range entries {
@@ -48,13 +52,16 @@ func (m *Menu) move(ctx context.Context, k *keyboard, out *os.File) (int, error)
 			if i == at {
 				line = Bold + "> " + entry + Reset
 			}
+
 			b.WriteString(cut(line, width) + "\x1b[K\r\n")
 		}
+
 		b.WriteString(cut(menuEnds[2], width) + "\x1b[K\r")
 		fmt.Fprintf(&b, "\x1b[%dA", len(entries))
 		if _, err := out.WriteString(b.String()); err != nil {
 			return 0, err
 		}
+
 		key, err := nextKey(ctx, k)
 		switch key {
 		case Up, 'k':
@@ -74,6 +81,7 @@ func (m *Menu) move(ctx context.Context, k *keyboard, out *os.File) (int, error)
 			err = ErrCancelled
 		case other:
 		}
+
 		if err != nil {
 			return 0, errors.Join(err, m.end(out, len(entries)))
 		}
@@ -92,6 +100,7 @@ func nextKey(ctx context.Context, k *keyboard) (Key, error) {
 		if !more {
 			return other, ErrCancelled
 		}
+
 		return key, nil
 	case <-ctx.Done():
 		return other, context.Cause(ctx)
@@ -102,20 +111,26 @@ func nextKey(ctx context.Context, k *keyboard) (Key, error) {
 func (m *Menu) ask(ctx context.Context, in, out *os.File) (int, error) {
 	var b strings.Builder
 	b.WriteString(m.Title + "\n")
+
 	for i, item := range m.Items {
 		fmt.Fprintf(&b, "%3d  %s\n", i+1, item)
 	}
+
 	fmt.Fprintf(&b, "%3d  %s\n", 0, menuEnds[1])
+
 	for {
 		fmt.Fprintf(&b, "Its number: ")
 		if _, err := out.WriteString(b.String()); err != nil {
 			return 0, err
 		}
+
 		line, err := readLine(ctx, in)
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
+
 		line = strings.TrimSpace(line)
+
 		n, notNumber := strconv.Atoi(line)
 		switch {
 		case line == "" || line == "q" || notNumber == nil && n == 0:
@@ -125,6 +140,7 @@ func (m *Menu) ask(ctx context.Context, in, out *os.File) (int, error) {
 		case err != nil:
 			return 0, ErrCancelled
 		}
+
 		b.Reset()
 		fmt.Fprintf(&b, "%q is not one of the numbers.\n", line)
 	}

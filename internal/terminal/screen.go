@@ -32,11 +32,13 @@ func OpenScreen(in, out *os.File) (*Screen, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	s := &Screen{keyboard: k, out: out, resized: make(chan os.Signal, 1)}
 	signal.Notify(s.resized, unix.SIGWINCH)
 	if _, err := out.WriteString(enterScreen); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+
 	return s, nil
 }
 
@@ -58,15 +60,19 @@ func (s *Screen) Draw(lines []string) error {
 	width, height := size(s.out)
 	var b strings.Builder
 	b.WriteString("\x1b[H")
+
 	for i, line := range lines[:min(len(lines), height)] {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
+
 		b.WriteString(cut(line, width))
 		b.WriteString("\x1b[K")
 	}
+
 	b.WriteString("\x1b[J")
 	_, err := s.out.WriteString(b.String())
+
 	return err
 }
 
@@ -77,6 +83,7 @@ func (s *Screen) Close() (err error) {
 		_, err = s.out.WriteString(leaveScreen)
 		err = errors.Join(err, s.close())
 	})
+
 	return err
 }
 
@@ -98,14 +105,18 @@ func cut(line string, width int) string {
 			length := sequenceLength(line)
 			b.WriteString(line[:length])
 			line = line[length:]
+
 			continue
 		}
+
 		_, length := utf8.DecodeRuneInString(line)
 		if n++; n <= width {
 			b.WriteString(line[:length])
 		}
+
 		line = line[length:]
 	}
+
 	return b.String()
 }
 
@@ -120,6 +131,7 @@ func (p *Progress) Show(text string) {
 	if p.Out == nil {
 		return
 	}
+
 	width, _ := size(p.Out)
 	fmt.Fprintf(p.Out, "\r%s\x1b[K", cut(text, width-1))
 }

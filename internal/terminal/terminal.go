@@ -39,5 +39,6 @@ func size(f *os.File) (width, height int) {
 	if err != nil || width <= 0 || height <= 0 {
 		return defaultWidth, defaultHeight
 	}
+
 	return width, height
 }

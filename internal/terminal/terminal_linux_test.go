@@ -27,18 +27,21 @@ func open(t *testing.T) *pty.Terminal {
 	p, err := pty.Open(40, 10)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
+
 	return p
 }
 
 // await waits until a text was shown.
 func await(t *testing.T, p *pty.Terminal, text string) {
 	t.Helper()
+
 	end := time.After(deadline)
 	for {
 		found, changed := p.Screen.Count(text)
 		if found > 0 {
 			return
 		}
+
 		select {
 		case <-changed:
 		case <-end:
@@ -60,9 +63,11 @@ func TestScreen(t *testing.T) {
 	require.NoError(t, s.Draw([]string{terminal.Bold + strings.Repeat("ä", 41) + terminal.Reset, "second"}))
 	await(t, p, "\x1b[H\x1b[1m"+strings.Repeat("ä", 40)+"\x1b[0m\x1b[K\r\nsecond\x1b[K\x1b[J")
 	require.NoError(t, p.Press("q\x1b[A\x1b[6~\x03\x1b[25;1u"))
+
 	for _, want := range []terminal.Key{'q', terminal.Up, terminal.PageDown, terminal.Leave} {
 		require.Equal(t, want, <-s.Keys())
 	}
+
 	require.NoError(t, p.Resize(50, 12))
 	require.Equal(t, 12, s.Height())
 	require.NoError(t, s.Close())
@@ -139,6 +144,7 @@ func TestMenu(t *testing.T) {
 			}()
 			await(t, p, "Choose one.")
 			require.NoError(t, p.Press(test.keys))
+
 			select {
 			case c := <-made:
 				require.ErrorIs(t, c.err, test.err)
@@ -146,6 +152,7 @@ func TestMenu(t *testing.T) {
 			case <-time.After(deadline):
 				require.FailNow(t, "nothing was chosen", "%q", p.Screen.String())
 			}
+
 			after, err := p.Mode()
 			require.NoError(t, err)
 			require.Equal(t, before, after)

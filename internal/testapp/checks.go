@@ -61,12 +61,14 @@ func respondAsAsked(w io.Writer, path string, field func(name string) string) bo
 		if field("Host") == argument {
 			status = http.StatusOK
 		}
+
 		respond(status, "", "")
 	case "https":
 		status := http.StatusMovedPermanently
 		if field("X-Forwarded-Proto") == "https" {
 			status = http.StatusOK
 		}
+
 		respond(status, "", "")
 	case "count":
 		f, err := os.OpenFile("requests", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -98,6 +100,7 @@ func respondAsAsked(w io.Writer, path string, field func(name string) string) bo
 	default:
 		respond(http.StatusNotFound, "", "")
 	}
+
 	return true
 }
 
@@ -107,6 +110,7 @@ func checkHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+
 	conn, _, err := hijacker.Hijack()
 	check(err)
 	defer func() { _ = conn.Close() }()
@@ -114,6 +118,7 @@ func checkHTTP(w http.ResponseWriter, r *http.Request) {
 		if name == "Host" {
 			return r.Host
 		}
+
 		return r.Header.Get(name)
 	})
 }
@@ -124,6 +129,7 @@ func checkSession(c net.Conn, h sessionproto.Header) bool {
 		if name == "X-Forwarded-Proto" && h["HTTPS"] == "on" {
 			return "https"
 		}
+
 		return h["HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))]
 	})
 }

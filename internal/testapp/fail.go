@@ -52,6 +52,7 @@ func failures() map[string]func(*player) {
 			play(p)
 		}
 	}
+
 	return all
 }
 
@@ -66,10 +67,12 @@ func (p *player) say() {
 		p.listen("unix", p.socketPath())
 		text = strings.ReplaceAll(text, "{socket}", p.socketPath())
 	}
+
 	print(strings.ReplaceAll(text, "{dir}", p.opts["socket_dir"]))
 	if p.param("then", "hang") == "exit" {
 		os.Exit(p.number("status", 0))
 	}
+
 	hang()
 }
 
@@ -81,12 +84,17 @@ func (p *player) report() {
 // startGrandchild starts a process with our stdio and says its pid.
 func startGrandchild(escape bool) int {
 	cmd := &exec.Cmd{
-		Path: os.Args[0], Args: os.Args, Env: append(os.Environ(), behaviourVar+"=grandchild"),
-		Stdin: os.Stdin, Stdout: os.Stderr, Stderr: os.Stderr,
+		Path:        os.Args[0],
+		Args:        os.Args,
+		Env:         append(os.Environ(), behaviourVar+"=grandchild"),
+		Stdin:       os.Stdin,
+		Stdout:      os.Stderr,
+		Stderr:      os.Stderr,
 		ExtraFiles:  []*os.File{os.Stdout},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: escape},
 	}
 	check(cmd.Start())
 	_, _ = os.Stderr.WriteString("grandchild pid " + strconv.Itoa(cmd.Process.Pid) + "\n")
+
 	return cmd.Process.Pid
 }

@@ -19,6 +19,7 @@ func inheritedFDs() (fds map[string]string, nonBlocking []int) {
 	fds = map[string]string{}
 	entries, err := os.ReadDir("/proc/self/fd")
 	check(err)
+
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
 		check(err)
@@ -26,6 +27,7 @@ func inheritedFDs() (fds map[string]string, nonBlocking []int) {
 		if err != nil || flags&unix.FD_CLOEXEC != 0 {
 			continue
 		}
+
 		target, err := os.Readlink("/proc/self/fd/" + e.Name())
 		check(err)
 		fds[e.Name()] = target
@@ -33,6 +35,7 @@ func inheritedFDs() (fds map[string]string, nonBlocking []int) {
 			nonBlocking = append(nonBlocking, fd)
 		}
 	}
+
 	return fds, nonBlocking
 }
 

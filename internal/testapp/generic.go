@@ -32,6 +32,7 @@ func generics() map[string]func(*player) {
 		"thief": func(p *player) {
 			l := p.listen("tcp", p.param("address", ""))
 			print("listens\n")
+
 			for {
 				conn, err := l.Accept()
 				check(err)
@@ -56,10 +57,12 @@ func generics() map[string]func(*player) {
 		// Serves when nobody else does on its port any more.
 		"generic-patient": func(p *player) {
 			for {
-				if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+os.Getenv("PORT")); err == nil {
+				if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+
+					os.Getenv("PORT")); err == nil {
 					check(l.Close())
 					p.serveGeneric(os.Getenv("PORT"))
 				}
+
 				<-time.After(time.Millisecond)
 			}
 		},
@@ -67,7 +70,8 @@ func generics() map[string]func(*player) {
 		"generic-elsewhere": func(p *player) { p.serveGeneric("0") },
 		// Ends because it cannot have its port, which it says is in use.
 		"generic-taken": func(*player) {
-			_, _ = os.Stderr.WriteString("listen tcp 127.0.0.1:" + os.Getenv("PORT") + ": bind: address already in use\n")
+			_, _ = os.Stderr.WriteString("listen tcp 127.0.0.1:" + os.Getenv("PORT") +
+				": bind: address already in use\n")
 			os.Exit(1)
 		},
 	}
@@ -80,6 +84,7 @@ func steal(conn net.Conn) {
 		check(os.WriteFile("stolen", buf[:n], 0o644)) //nolint:gosec // G306: the test reads it
 		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nthief"))
 	}
+
 	_ = conn.Close()
 }
 
@@ -89,6 +94,7 @@ func awaitFile(name string) {
 		if _, err := os.Stat(name); err == nil {
 			return
 		}
+
 		<-time.After(time.Millisecond)
 	}
 }
@@ -101,15 +107,20 @@ func (p *player) serveGeneric(port string) {
 func (p *player) serveOn(l net.Listener) {
 	handler := p.handler()
 	health := p.param("health", "")
-	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if health != "" && r.URL.Path == health {
-			if _, err := os.Stat(filepath.Base(health)); err != nil {
-				w.WriteHeader(http.StatusServiceUnavailable)
+	s := &http.Server{
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if health != "" && r.URL.Path == health {
+				if _, err := os.Stat(filepath.Base(health)); err != nil {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+
+				return
 			}
-			return
-		}
-		handler.ServeHTTP(w, r)
-	})}
+
+			handler.ServeHTTP(w, r)
+		}),
+	}
 	if err := s.Serve(l); !errors.Is(err, net.ErrClosed) {
 		check(err)
 	}

@@ -26,6 +26,7 @@ func original(p *player) {
 		check(os.Setenv(stageVar, "2"))
 		check(syscall.Exec(os.Args[0], os.Args, os.Environ())) //nolint:gosec // G702: itself, again
 	}
+
 	l := p.listen("unix", p.socketPath())
 	people := p.listen("tcp", "127.0.0.1:0")
 	go p.serveOriginal(l)
@@ -49,19 +50,23 @@ func (p *player) answerOriginal(c net.Conn) {
 	if err != nil || h.CheckPassword(p.opts["connect_password"]) != nil {
 		return
 	}
+
 	if h.IsOOBW() {
 		_, _ = io.WriteString(c, sessionproto.OOBWReply)
 		return
 	}
+
 	if checkSession(c, h) {
 		return
 	}
+
 	var body []byte
 	if h["CONTENT_LENGTH"] != "" {
 		if body, err = io.ReadAll(in); err != nil {
 			return
 		}
 	}
+
 	_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nStatus: 200 OK\r\nConnection: close\r\n\r\n")
 	if h["REQUEST_METHOD"] != "HEAD" {
 		_, _ = fmt.Fprintf(c, "%s %s %s", h["REQUEST_METHOD"], h["CONTENT_LENGTH"], body)

@@ -56,6 +56,7 @@ func preload(p *player) {
 	if pre.modern {
 		ready.Features = p.opts.Features()
 	}
+
 	print("preloader loaded\n")
 	check(p.PreloaderReady(ready))
 	go func() {
@@ -63,6 +64,7 @@ func preload(p *player) {
 		_ = os.Remove(path)
 		os.Exit(0)
 	}()
+
 	for {
 		conn, err := l.Accept()
 		check(err)
@@ -70,6 +72,7 @@ func preload(p *player) {
 		if !ok {
 			check(fmt.Errorf("not a Unix socket: %T", conn))
 		}
+
 		pre.command(unixConn)
 	}
 }
@@ -87,10 +90,12 @@ func (p *preloading) command(conn *net.UnixConn) {
 		stderr = f
 		defer f.Close()
 	}
+
 	spoil := ""
 	if p.spoils() {
 		spoil = p.param("spoil", "")
 	}
+
 	switch spoil {
 	case "die":
 		crash()
@@ -109,6 +114,7 @@ func (p *preloading) command(conn *net.UnixConn) {
 		_, _ = io.WriteString(conn, "Error\n!> \nno memory to fork\n")
 		return
 	}
+
 	p.work(conn, stderr)
 	if spoil == "never-reap" {
 		check(syscall.Kill(os.Getpid(), syscall.SIGSTOP))
@@ -126,6 +132,7 @@ func (p *preloading) spoils() bool {
 	check(f.Close())
 	b, err := os.ReadFile(name) //nolint:gosec // G304: of the test
 	check(err)
+
 	return len(b) <= p.number("times", 1<<30)
 }
 
@@ -137,8 +144,13 @@ func (p *preloading) work(conn *net.UnixConn, stderr *os.File) {
 	check(err)
 	env := []string{behaviourVar + "=" + p.param("worker", "http"), gateVar + "=yes"}
 	cmd := &exec.Cmd{
-		Path: os.Args[0], Args: os.Args, Env: append(os.Environ(), env...),
-		Stdin: stdio, Stdout: stdio, Stderr: stderr, ExtraFiles: []*os.File{gate},
+		Path:        os.Args[0],
+		Args:        os.Args,
+		Env:         append(os.Environ(), env...),
+		Stdin:       stdio,
+		Stdout:      stdio,
+		Stderr:      stderr,
+		ExtraFiles:  []*os.File{gate},
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: p.modern},
 	}
 	check(cmd.Start())
@@ -153,6 +165,7 @@ func (p *preloading) work(conn *net.UnixConn, stderr *os.File) {
 			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 				exit.Signal = int(status.Signal())
 			}
+
 			check(p.WorkerExited(exit))
 		}
 	}()
@@ -161,11 +174,13 @@ func (p *preloading) work(conn *net.UnixConn, stderr *os.File) {
 func receivedFile(oob []byte) *os.File {
 	messages, err := syscall.ParseSocketControlMessage(oob)
 	check(err)
+
 	for i := range messages {
 		fds, err := syscall.ParseUnixRights(&messages[i])
 		check(err)
 		return os.NewFile(uintptr(fds[0]), "stderr of the process")
 	}
+
 	return nil
 }
 
@@ -174,6 +189,7 @@ func awaitGate() {
 	if os.Getenv(gateVar) == "" {
 		return
 	}
+
 	check(os.Unsetenv(gateVar))
 	gate := os.NewFile(gateFD, "gate")
 	_, err := io.Copy(io.Discard, gate)

@@ -50,6 +50,7 @@ func behaviours() map[string]func(*player) {
 	maps.Copy(all, failures())
 	maps.Copy(all, preloaders())
 	maps.Copy(all, generics())
+
 	return all
 }
 
@@ -69,7 +70,10 @@ func (p *player) ready(l net.Listener, protocol loaderproto.Protocol, features .
 
 func (p *player) readyAt(address loaderproto.Address, protocol loaderproto.Protocol, features ...string) {
 	s := loaderproto.Socket{
-		Name: "main", Protocol: protocol, Concurrency: p.number("concurrency", 1), Address: address,
+		Name:        "main",
+		Protocol:    protocol,
+		Concurrency: p.number("concurrency", 1),
+		Address:     address,
 	}
 	check(p.Ready(&loaderproto.Ready{
 		Sockets: []loaderproto.Socket{s}, PID: p.number("pid", os.Getpid()), Features: features,
@@ -82,6 +86,7 @@ func (p *player) startHTTP() {
 		print(p.param("noise", ""))
 		p.handshake()
 	}
+
 	l := p.listen("unix", p.socketPath())
 	p.serve(l)
 	p.ready(l, loaderproto.HTTPSession)
@@ -105,12 +110,16 @@ func serveTCP(p *player) {
 	p.handshake()
 	l := p.listen("tcp", p.param("address", "127.0.0.1:0"))
 	p.serve(l)
-	p.readyAt(loaderproto.Address{Network: "tcp", Addr: reportedAddress(l, p.param("host", ""))}, loaderproto.HTTPSession)
+	p.readyAt(loaderproto.Address{
+		Network: "tcp",
+		Addr:    reportedAddress(l, p.param("host", "")),
+	}, loaderproto.HTTPSession)
 	if p.param("stops", "") != "" {
 		awaitFile("stop")
 		check(l.Close())
 		check(os.WriteFile("stopped", nil, 0o600))
 	}
+
 	p.AwaitEnd()
 }
 
@@ -121,6 +130,7 @@ func reportedAddress(l net.Listener, host string) string {
 	if host == "" {
 		host = own
 	}
+
 	return net.JoinHostPort(host, port)
 }
 
@@ -176,6 +186,7 @@ func (p *player) handler() http.Handler {
 	mux.HandleFunc("/print-long", func(_ http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.FormValue("bytes"))
 		check(err)
+
 		for chunk := strings.Repeat("x", 1<<20); n > 0; n -= len(chunk) {
 			print(chunk)
 		}
@@ -193,15 +204,26 @@ func (p *player) handler() http.Handler {
 		check(err)
 		os.Exit(code)
 	})
-	mux.HandleFunc("/daemon", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, startGrandchild(true)) })
+	mux.HandleFunc("/daemon", func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = fmt.Fprint(w, startGrandchild(true))
+	})
 	mux.HandleFunc("/state", func(w http.ResponseWriter, _ *http.Request) {
 		s := state{
-			PID: os.Getpid(), PGID: syscall.Getpgrp(), SID: sessionID(), PPID: os.Getppid(),
-			Args: os.Args, Env: os.Environ(), FDs: inherited, NonBlocking: nonBlocking, Options: p.opts,
+			PID:         os.Getpid(),
+			PGID:        syscall.Getpgrp(),
+			SID:         sessionID(),
+			PPID:        os.Getppid(),
+			Args:        os.Args,
+			Env:         os.Environ(),
+			FDs:         inherited,
+			NonBlocking: nonBlocking,
+			Options:     p.opts,
 		}
 		s.Dir, _ = os.Getwd()
 		_ = json.NewEncoder(w).Encode(s)
 	})
+
 	return mux
 }
 
@@ -212,6 +234,7 @@ func serveSession(p *player) {
 	if p.param("keepalive", "no") == "yes" {
 		features = []string{loaderproto.FeatureSessionKeepAlive}
 	}
+
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -225,33 +248,42 @@ func serveSession(p *player) {
 
 func (p *player) session(c net.Conn, keepAlive bool) {
 	defer func() { _ = c.Close() }()
+
 	for in := bufio.NewReader(c); ; {
 		h, err := sessionproto.ReadHeader(in)
 		if err != nil {
 			return
 		}
+
 		if h.CheckPassword(p.opts["connect_password"]) != nil {
 			return
 		}
+
 		if h.IsPing() {
 			_, _ = io.WriteString(c, sessionproto.PingReply)
 			return
 		}
+
 		if checkSession(c, h) {
 			return
 		}
+
 		length, err := strconv.ParseInt(h["CONTENT_LENGTH"], 10, 64)
 		if err != nil && h["CONTENT_LENGTH"] != "" {
 			return
 		}
+
 		body, err := io.ReadAll(io.LimitReader(in, length))
 		if err != nil {
 			return
 		}
+
 		if len(body) == 0 {
 			body = []byte("hello")
 		}
-		_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+
+		_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
+			len(body), body)
 		if err != nil || !keepAlive {
 			return
 		}
@@ -261,9 +293,11 @@ func (p *player) session(c net.Conn, keepAlive bool) {
 // parent has children, of which the first is as large as itself.
 func parent(p *player) {
 	startGrandchild(false)
+
 	for range p.number("children", 1) - 1 {
 		check(exec.CommandContext(context.Background(), "sleep", "600").Start())
 	}
+
 	serveHTTP(p)
 }
 

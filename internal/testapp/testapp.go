@@ -25,11 +25,13 @@ func Main() {
 	if name == "" {
 		return
 	}
+
 	play, ok := behaviours()[name]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "testapp: no behaviour %q\n", name)
 		os.Exit(70)
 	}
+
 	awaitGate()
 	play(&player{Loader: loaderproto.NewLoader(os.Stdin, os.Stdout)})
 	os.Exit(0)
@@ -41,6 +43,7 @@ func Command() []string {
 	if err != nil {
 		panic(err)
 	}
+
 	return []string{path}
 }
 
@@ -50,7 +53,9 @@ func Env(behaviour string, params ...string) map[string]string {
 	if _, ok := behaviours()[behaviour]; !ok {
 		panic("testapp: no behaviour " + strconv.Quote(behaviour))
 	}
+
 	marker, value, _ := strings.Cut(Marker(), "=")
+
 	env := map[string]string{
 		behaviourVar: behaviour,
 		marker:       value,
@@ -62,8 +67,10 @@ func Env(behaviour string, params ...string) map[string]string {
 		if !ok {
 			panic("testapp: parameter " + strconv.Quote(p) + " has no value")
 		}
+
 		env[paramPrefix+strings.ToUpper(name)] = value
 	}
+
 	return env
 }
 
@@ -82,6 +89,7 @@ func (*player) param(name, otherwise string) string {
 	if v, ok := os.LookupEnv(paramPrefix + strings.ToUpper(name)); ok {
 		return v
 	}
+
 	return otherwise
 }
 

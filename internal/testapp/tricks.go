@@ -20,15 +20,18 @@ func (p *player) addTricks(mux *http.ServeMux) {
 			if err != nil {
 				answer = err.Error()
 			}
+
 			_, _ = io.WriteString(w, answer)
 		})
 	}
+
 	// Creates a file in the directory path, or opens the file for writing.
 	try("/try-write", func(r *http.Request) (string, error) {
 		path := r.FormValue("path")
 		if f, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil { //nolint:gosec // G304: that is the trick
 			return "written", f.Close()
 		}
+
 		return "written", os.WriteFile(path+"/new", nil, 0o600) //nolint:gosec // G703: that is the trick
 	})
 	try("/try-read", func(r *http.Request) (string, error) {
@@ -40,6 +43,7 @@ func (p *player) addTricks(mux *http.ServeMux) {
 		if err != nil {
 			return "", err
 		}
+
 		return "connected", conn.Close()
 	})
 	try("/try-signal", func(r *http.Request) (string, error) {
@@ -57,8 +61,10 @@ func (p *player) addTricks(mux *http.ServeMux) {
 		if err != nil {
 			return "", err
 		}
+
 		return "opened", f.Close()
 	})
+
 	// Does something to the process's own socket.
 	try("/spoil", func(r *http.Request) (string, error) {
 		path := p.socketPath()
@@ -66,7 +72,9 @@ func (p *player) addTricks(mux *http.ServeMux) {
 		if how == "chmod" {
 			return how, os.Chmod(path, 0)
 		}
+
 		check(os.Remove(path))
+
 		switch how {
 		case "remove":
 			return how, nil
@@ -79,13 +87,16 @@ func (p *player) addTricks(mux *http.ServeMux) {
 		case "link":
 			return how, os.Symlink(r.FormValue("target"), path)
 		}
+
 		return "", fmt.Errorf("no way to spoil: %s", how)
 	})
+
 	// Sends stdout and stderr elsewhere.
 	try("/redirect", func(*http.Request) (string, error) {
 		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 		check(err)
 		check(dup(int(null.Fd()), 1))
+
 		return "redirected", dup(int(null.Fd()), 2)
 	})
 }

@@ -24,6 +24,7 @@ func playApp() (status int) {
 			return 1
 		}
 	}
+
 	err = goapp.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strconv.Itoa(os.Getpid())) // the client may have gone
 	}))
@@ -31,5 +32,6 @@ func playApp() (status int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	return 0
 }

@@ -18,6 +18,7 @@ func BenchmarkStatus(b *testing.B) {
 		b.Run(test.name, func(b *testing.B) {
 			h := newBox(b).open(b, many(test.apps)...)
 			require.Equal(b, test.apps, strings.Count(h.run(b, "passenger-status").stdout, "App root: "))
+
 			for b.Loop() {
 				cmd := h.command(b.Context(), "passenger-status")
 				cmd.Stdout = io.Discard

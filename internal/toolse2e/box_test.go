@@ -35,6 +35,7 @@ func newBox(t testing.TB) *box {
 	b := &box{registry: filepath.Join(built, strconv.FormatInt(boxes.Add(1), 10))}
 	require.NoError(t, os.Mkdir(b.registry, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(b.registry)) })
+
 	return b
 }
 
@@ -73,6 +74,7 @@ func (b *box) runAs(t testing.TB, uid int, program string, args ...string) resul
 	cmd := b.command(t.Context(), program, args...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+
 	return finish(t, cmd)
 }
 
@@ -87,14 +89,17 @@ func launch(t testing.TB, cmd *exec.Cmd) func() result {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.NoError(t, cmd.Start())
+
 	return func() result {
 		t.Helper()
 		err := cmd.Wait()
 		if _, ended := errors.AsType[*exec.ExitError](err); !ended {
 			require.NoError(t, err)
 		}
+
 		r := result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 		require.NotContains(t, r.stderr, "goroutine ")
+
 		return r
 	}
 }

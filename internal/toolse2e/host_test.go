@@ -21,6 +21,7 @@ import (
 func TestMemoryStats(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
+
 	app := s.get(t)
 	for _, command := range [][]string{{"passenger-memory-stats"}, {"passenger", "memory-stats"}} {
 		r := s.run(t, command[0], command[1:]...)
@@ -43,10 +44,12 @@ PID +VMSize +Private +Name
 (?s:.*)### Processes: \d+
 ### Total private dirty RSS: \d+\.\d\d MB( \(\?\))?
 $`, r.stdout)
+
 		for _, pid := range []int{s.cmd.Process.Pid, s.instance(t).Properties.CorePID, app} {
 			require.Regexp(t, `(?m)^`+strconv.Itoa(pid)+` +\d+\.\d MB +\d+\.\d MB +/`, r.stdout)
 		}
 	}
+
 	short := s.run(t, "passenger-memory-stats", "--no-apache", "--no-nginx").stdout
 	require.NotContains(t, short, "Apache")
 	require.NotContains(t, short, "Nginx")
@@ -54,7 +57,8 @@ $`, r.stdout)
 		Apache, Nginx *admin.MemoryTable
 		Passenger     admin.MemoryTable
 	}
-	require.NoError(t, json.Unmarshal([]byte(s.run(t, "passenger-memory-stats", "--json", "--no-apache").stdout), &report))
+	require.NoError(t, json.Unmarshal([]byte(s.run(t, "passenger-memory-stats", "--json", "--no-apache").stdout),
+		&report))
 	require.Nil(t, report.Apache)
 	require.NotNil(t, report.Nginx)
 	require.GreaterOrEqual(t, len(report.Passenger.Processes), 3)
@@ -67,7 +71,8 @@ func TestMemoryStatsOfPreloaders(t *testing.T) {
 	t.Parallel()
 	interpreters.Find(t, "ruby", "ruby")
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ru"), []byte("run lambda { |env| [200, {}, [Process.pid.to_s]] }\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ru"),
+		[]byte("run lambda { |env| [200, {}, [Process.pid.to_s]] }\n"), 0o600))
 	s := newBox(t).serve(t, dir)
 	pid := s.get(t)
 	app, err := procstat.Read(pid)
@@ -75,6 +80,7 @@ func TestMemoryStatsOfPreloaders(t *testing.T) {
 	preloader, known := app.PPID.Get()
 	require.True(t, known)
 	require.NotEqual(t, s.instance(t).Properties.CorePID, preloader)
+
 	out := s.run(t, "passenger-memory-stats").stdout
 	for _, pid := range []int{pid, preloader} {
 		require.Regexp(t, `(?m)^`+strconv.Itoa(pid)+` `, out)
@@ -99,21 +105,26 @@ func TestSystemMetrics(t *testing.T) {
 	b := newBox(t)
 	r := b.run(t, "passenger-config", "system-metrics")
 	require.Zero(t, r.status, r.stderr)
+
 	for _, pattern := range []string{
-		`(?m)^------------- General -------------$`, `(?m)^Kernel version    : \S+$`, `(?m)^Uptime            : (\d+[dhm] )*\d+s$`,
+		`(?m)^------------- General -------------$`, `(?m)^Kernel version    : \S+$`,
+		`(?m)^Uptime            : (\d+[dhm] )*\d+s$`,
 		`(?m)^Load averages     : \d+\.\d\d, \d+\.\d\d, \d+\.\d\d$`, `(?m)^Processes         : \d+, \d+ running$`,
-		`(?m)^Average CPU usage : +\d+%  -- +\d+% user, +\d+% nice, +\d+% system, +\d+% idle$`, `(?m)^  CPU 1           : +\d+%  -- `,
+		`(?m)^Average CPU usage : +\d+%  -- +\d+% user, +\d+% nice, +\d+% system, +\d+% idle$`,
+		`(?m)^  CPU 1           : +\d+%  -- `,
 		`(?m)^RAM total         : +\d+ MB$`, `(?m)^RAM used          : +\d+ MB \(\d+%\)$`,
 	} {
 		require.Regexp(t, pattern, r.stdout)
 	}
+
 	some := b.run(t, "passenger-config", "system-metrics", "--no-cpu", "--no-memory").stdout
 	require.Contains(t, some, "General")
 	require.NotContains(t, some, "CPU")
 	require.NotContains(t, some, "RAM")
 
 	var m admin.SystemMetrics
-	require.NoError(t, json.Unmarshal([]byte(b.run(t, "passenger-config", "system-metrics", "--json", "--no-general").stdout), &m))
+	require.NoError(t, json.Unmarshal([]byte(b.run(t, "passenger-config", "system-metrics", "--json",
+		"--no-general").stdout), &m))
 	require.Nil(t, m.General)
 	require.Positive(t, m.Memory.Total)
 	require.Equal(t, m.Memory.Total, m.Memory.Used+m.Memory.Free)
@@ -131,6 +142,7 @@ func TestSystemMetrics(t *testing.T) {
 	cmd := b.command(t.Context(), "passenger-config", "system-metrics", "--stdin", "--no-cpu", "--no-general")
 	cmd.Stdin = strings.NewReader("\n\n")
 	require.Equal(t, 3, strings.Count(finish(t, cmd).stdout, "RAM total"))
+
 	for _, seconds := range []string{"0", "-1", "NaN", "1e300"} {
 		require.Equal(t, 1, b.run(t, "passenger-config", "system-metrics", "--watch="+seconds).status)
 	}
@@ -147,27 +159,36 @@ func TestValidateInstall(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(r.stdout), &v), r.stdout)
 	worst := admin.OK
+
 	verdicts := map[string]admin.Verdict{}
 	for _, result := range v.Results {
 		verdicts[result.Group+" "+result.Name] = result.Verdict
 		if result.Verdict == admin.Failed || result.Verdict == admin.Warning && worst != admin.Failed {
 			worst = result.Verdict
 		}
+
 		if result.Verdict == admin.Warning || result.Verdict == admin.Failed {
 			require.NotEmpty(t, result.Detail, result.Name)
 			require.NotEmpty(t, result.Advice, result.Name)
 		}
 	}
+
 	require.Equal(t, worst, v.Verdict)
 	require.Equal(t, map[admin.Verdict]int{admin.OK: 0, admin.Failed: 1, admin.Warning: 2}[worst], r.status)
-	for _, name := range []string{"Installation program in PATH", "Instances registry", "Instances sockets in the registry", "Instances instances"} {
+
+	for _, name := range []string{
+		"Installation program in PATH", "Instances registry",
+		"Instances sockets in the registry", "Instances instances",
+	} {
 		require.Equal(t, admin.OK, verdicts[name], "%s\n%s", name, r.stdout)
 	}
+
 	for _, language := range []string{"Ruby", "Python", "Node.js", "PHP"} {
 		if verdicts[language+" interpreter"] == admin.OK {
 			require.NotEqual(t, admin.Failed, verdicts[language+" application"], r.stdout)
 		}
 	}
+
 	require.Empty(t, b.list().Instances)
 	require.Empty(t, b.list().Stale)
 	left, err := filepath.Glob(filepath.Join(built, "psg*"))
@@ -183,7 +204,8 @@ func TestValidateInstallFindsFaults(t *testing.T) {
 	cmd.Env = append(cmd.Env, instancedir.RegistryVariable+"="+missing, "PATH=/nowhere")
 	r := finish(t, cmd)
 	require.Equal(t, 1, r.status, r.stdout)
-	require.Contains(t, r.stdout, " ✗ registry: cannot create an instance directory: there is no registry directory "+missing)
+	require.Contains(t, r.stdout, " ✗ registry: cannot create an instance directory: there is no registry directory "+
+		missing)
 	require.Contains(t, r.stdout, "   What to do: choose another one with --instance-registry-dir")
 	require.Contains(t, r.stdout, " ! program in PATH: passenger is not in PATH\n   What to do: add "+built+" to PATH")
 	require.Contains(t, r.stdout, " - interpreter: no ruby in PATH")
@@ -193,12 +215,18 @@ func TestValidateInstallFindsFaults(t *testing.T) {
 func TestAbout(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
+
 	version := "gopassenger " + passenger.Version + "\n"
 	for _, command := range [][]string{
-		{"passenger-config", "about", "version"}, {"passenger", "about", "version"}, {"passenger-config", "--version"}, {"passenger-status", "--version"}, {"passenger", "--version"},
+		{"passenger-config", "about", "version"},
+		{"passenger", "about", "version"},
+		{"passenger-config", "--version"},
+		{"passenger-status", "--version"},
+		{"passenger", "--version"},
 	} {
 		require.Equal(t, result{version, "", 0}, b.run(t, command[0], command[1:]...))
 	}
+
 	var a struct {
 		Version, Executable, Registry string
 		Registries                    []string
@@ -221,6 +249,7 @@ func TestAbout(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	h := newBox(t).open(t, app("shop", alice), app("blog", bob))
+
 	pid := strconv.Itoa(h.pool.Inspect().Groups[0].Processes[0].PID)
 	for _, test := range []struct {
 		args []string
@@ -238,6 +267,7 @@ func TestCompletion(t *testing.T) {
 			require.Contains(t, r.stdout, text, test.args)
 		}
 	}
+
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		r := h.run(t, "passenger", "completion", shell)
 		require.Zero(t, r.status)
@@ -250,7 +280,11 @@ func TestMan(t *testing.T) {
 	b := newBox(t)
 	dir := filepath.Join(b.registry, "man")
 	require.Zero(t, b.run(t, "passenger", "man", dir).status)
-	for _, name := range []string{"passenger", "passenger-start", "passenger-status", "passenger-memory-stats", "passenger-config", "passenger-restart-app", "passenger-config-restart-app"} {
+
+	for _, name := range []string{
+		"passenger", "passenger-start", "passenger-status", "passenger-memory-stats",
+		"passenger-config", "passenger-restart-app", "passenger-config-restart-app",
+	} {
 		page, err := os.ReadFile(filepath.Join(dir, name+".1"))
 		require.NoError(t, err)
 		require.True(t, strings.HasPrefix(string(page), "."), name)

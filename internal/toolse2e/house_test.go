@@ -44,10 +44,12 @@ func (s tenant) Spawn(ctx context.Context) (spawner.Process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info := *p.Info()
 	if info.UID, err = strconv.Atoi(s.user); err != nil {
 		return nil, err
 	}
+
 	return &tenantProcess{p, &info}, nil
 }
 
@@ -69,15 +71,20 @@ type house struct {
 func (b *box) open(t testing.TB, apps ...passenger.Options) *house {
 	t.Helper()
 	h := &house{box: b, dir: b.create(t)}
-	pool, err := passenger.New(passenger.Config{MaxPoolSize: len(apps) + 1, Spawner: tenants{spawnertest.New(spawnertest.Script{})}})
+	pool, err := passenger.New(passenger.Config{
+		MaxPoolSize: len(apps) + 1,
+		Spawner:     tenants{spawnertest.New(spawnertest.Script{})},
+	})
 	require.NoError(t, err)
 	h.pool = pool
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
+
 	for i := range apps {
 		s, err := pool.Get(t.Context(), &apps[i])
 		require.NoError(t, err)
 		s.Close(passenger.KeepAlive)
 	}
+
 	l := listen(t, h.dir.Socket(instancedir.CoreAPI))
 	api, err := apiserver.New(apiserver.Config{Pool: pool, Accounts: []apiserver.Account{
 		{Name: instancedir.FullAccount, Password: h.dir.FullPassword(), Level: apiserver.Full},
@@ -91,6 +98,7 @@ func (b *box) open(t testing.TB, apps ...passenger.Options) *house {
 		cancel()
 		require.NoError(t, <-served)
 	})
+
 	return h
 }
 
@@ -98,13 +106,19 @@ func (b *box) open(t testing.TB, apps ...passenger.Options) *house {
 func (b *box) create(t testing.TB) *instancedir.Dir {
 	t.Helper()
 	dir, err := instancedir.Create(instancedir.Config{
-		Registry: b.registry, Version: passenger.Version, IntegrationMode: "standalone", ServerSoftware: "test/1",
-		UserSwitching: true, UID: os.Geteuid(), GID: os.Getegid(),
+		Registry:        b.registry,
+		Version:         passenger.Version,
+		IntegrationMode: "standalone",
+		ServerSoftware:  "test/1",
+		UserSwitching:   true,
+		UID:             os.Geteuid(),
+		GID:             os.Getegid(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, dir.Remove()) })
 	require.NoError(t, dir.WritePID(instancedir.Core, os.Getpid()))
 	require.NoError(t, dir.Finalize())
+
 	return dir
 }
 
@@ -113,6 +127,7 @@ func listen(t testing.TB, path string) net.Listener {
 	l, err := net.Listen("unix", path)
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(path, 0o666))
+
 	return l
 }
 
@@ -129,5 +144,6 @@ func many(n int) (apps []passenger.Options) {
 	for i := range n {
 		apps = append(apps, app(fmt.Sprintf("app%04d", i), alice))
 	}
+
 	return apps
 }

@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(appVar) != "" {
 		os.Exit(playApp())
 	}
+
 	os.Exit(boxed.Main(func() int {
 		for _, name := range []string{"passenger-status", "passenger-memory-stats", "passenger-config"} {
 			if err := os.Symlink("passenger", filepath.Join(built, name)); err != nil {
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 				return 1
 			}
 		}
+
 		return m.Run()
 	}, &built, map[string]string{"passenger": "cmd/passenger"}))
 }

@@ -13,11 +13,17 @@ import (
 func TestOriginalToolRestarts(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
+
 	restart := func(args ...string) result {
 		t.Helper()
 		return finish(t, s.original(t.Context(), t, "passenger-config", append([]string{"restart-app"}, args...)...))
 	}
-	for _, args := range [][]string{{"--name", s.name}, {s.dir}, {s.dir[:len(s.dir)-1]}, {s.dir, "--instance", s.instance(t).Name}} {
+	for _, args := range [][]string{
+		{"--name", s.name},
+		{s.dir},
+		{s.dir[:len(s.dir)-1]},
+		{s.dir, "--instance", s.instance(t).Name},
+	} {
 		before := s.pids(t, 1)
 		r := restart(args...)
 		require.Zero(t, r.status, r.stderr)
@@ -29,9 +35,11 @@ func TestOriginalToolRestarts(t *testing.T) {
 					return os.ErrExist
 				}
 			}
+
 			return nil
 		})
 	}
+
 	before := s.pids(t, 1)
 	for _, test := range []struct {
 		args   []string
@@ -48,6 +56,7 @@ func TestOriginalToolRestarts(t *testing.T) {
 		require.Contains(t, r.stdout+r.stderr, test.says)
 		require.NotContains(t, r.stdout, "Restarting")
 	}
+
 	require.Equal(t, before, s.pids(t, 1))
 }
 

@@ -20,8 +20,10 @@ func (b *box) original(ctx context.Context, t *testing.T, tool string, args ...s
 	t.Helper()
 	cmd := exec.CommandContext(ctx, interpreters.Find(t, "passenger", tool, "/usr/sbin/"+tool), args...)
 	cmd.Dir, cmd.WaitDelay = b.registry, time.Second
+
 	// The tool would look for other programs beside itself, and not find its own.
 	cmd.Env = append(b.env(), "PATH="+os.Getenv("PATH"))
+
 	return cmd
 }
 
@@ -30,6 +32,7 @@ var varies = regexp.MustCompile(`(?m)^(Version|Date   ) : .*$|(Uptime|Last used)
 // The original's tool and ours show the same of our server.
 func TestOriginalToolShowsTheSame(t *testing.T) {
 	t.Parallel()
+
 	s := newBox(t).start(t)
 	for _, args := range [][]string{nil, {"--verbose"}, {"--no-header"}, {"--force-colors", "--no-header"}} {
 		theirs := finish(t, s.original(t.Context(), t, "passenger-status", args...))
@@ -37,9 +40,16 @@ func TestOriginalToolShowsTheSame(t *testing.T) {
 		require.Equal(t, varies.ReplaceAllString(theirs.stdout, "$1$2"), varies.ReplaceAllString(ours.stdout, "$1$2"))
 		require.Equal(t, theirs.status, ours.status)
 	}
-	for _, args := range [][]string{{"list-instances"}, {"detach-process", "1"}, {"detach-process", "1", "--ignore-nonexistant-pid"}, {"api-call", "GET", "/ping.json"}} {
+
+	for _, args := range [][]string{
+		{"list-instances"},
+		{"detach-process", "1"},
+		{"detach-process", "1", "--ignore-nonexistant-pid"},
+		{"api-call", "GET", "/ping.json"},
+	} {
 		theirs := finish(t, s.original(t.Context(), t, "passenger-config", args...))
 		ours := s.run(t, "passenger-config", args...)
+
 		// A line more than the original has, below that of the instance.
 		ours.stdout = strings.Replace(ours.stdout, strings.Repeat(" ", 36)+s.dir+" on "+s.url+"/\n", "", 1)
 		require.Equal(t, theirs, ours)

@@ -24,6 +24,7 @@ func TestDetachProcess(t *testing.T) {
 	require.Zero(t, r.status, r.stderr)
 	require.Equal(t, "Process "+pid+" detached.\n", r.stdout)
 	require.NotEqual(t, pid, strconv.Itoa(s.get(t)))
+
 	for _, test := range []struct {
 		args           []string
 		stdout, stderr string
@@ -47,10 +48,12 @@ func TestDetachProcessIsTenantsOwn(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
 	h := newBox(t).open(t, app("shop", alice), app("blog", bob))
+
 	pids := map[string]string{}
 	for _, g := range h.pool.Inspect().Groups {
 		pids[g.Name] = strconv.Itoa(g.Processes[0].PID)
 	}
+
 	r := h.runAs(t, alice, "passenger-config", "detach-process", pids["blog"])
 	require.Equal(t, 1, r.status)
 	require.Equal(t, "Could not detach process "+pids["blog"]+".\n", r.stderr)
@@ -62,6 +65,7 @@ func TestDetachProcessIsTenantsOwn(t *testing.T) {
 
 func TestListInstances(t *testing.T) {
 	t.Parallel()
+
 	b := newBox(t)
 	for _, program := range []string{"passenger", "passenger-config"} {
 		r := b.run(t, program, "list-instances")
@@ -69,8 +73,10 @@ func TestListInstances(t *testing.T) {
 		require.Equal(t, result{"", "", 0}, b.run(t, program, "list-instances", "-q"))
 		require.Equal(t, result{"[]\n", "", 0}, b.run(t, program, "list-instances", "--json"))
 	}
+
 	h := b.open(t)
-	want := fmt.Sprintf("%-25s  %-7s  %s\n%s\n%-25s  %-7d  %s\n", "Name", "PID", "Description", strings.Repeat("-", 74), h.dir.Name(), os.Getpid(), "test/1")
+	want := fmt.Sprintf("%-25s  %-7s  %s\n%s\n%-25s  %-7d  %s\n", "Name", "PID", "Description", strings.Repeat("-", 74),
+		h.dir.Name(), os.Getpid(), "test/1")
 	require.Equal(t, result{want, "", 0}, b.run(t, "passenger-config", "list-instances"))
 	var listed []instancedir.Properties
 	require.NoError(t, json.Unmarshal([]byte(b.run(t, "passenger-config", "list-instances", "--json").stdout), &listed))
@@ -98,6 +104,7 @@ func TestToolsWithoutPermission(t *testing.T) {
 	needRoot(t)
 	s := newBox(t).start(t)
 	require.NoError(t, os.Chmod(filepath.Dir(s.instance(t).Socket("core_api")), 0o700))
+
 	for _, args := range [][]string{
 		{"passenger-status"},
 		{"passenger-status", "--show=xml"},
@@ -121,6 +128,7 @@ func TestAPICall(t *testing.T) {
 	s := newBox(t).start(t)
 	order := filepath.Join(s.dir, "order")
 	require.NoError(t, os.WriteFile(order, []byte(`{"pid": 1}`), 0o600))
+
 	const ok, detached = "{\"status\":\"ok\"}\n", "{\"detached\":false}\n"
 	for _, test := range []struct {
 		args   []string
@@ -134,11 +142,15 @@ func TestAPICall(t *testing.T) {
 		{[]string{http.MethodPost, "/pool/detach_process.json", "-d", `{"pid": 1}`}, detached, 0},
 		{[]string{http.MethodPost, "/pool/detach_process.json", "-f", order}, detached, 0},
 		{[]string{http.MethodGet, "/none"}, "{\"status\":\"error\",\"message\":\"there is no such path\"}\n", 1},
-		{[]string{http.MethodGet, "/none", "--ignore-response-code"}, "{\"status\":\"error\",\"message\":\"there is no such path\"}\n", 0},
+		{
+			[]string{http.MethodGet, "/none", "--ignore-response-code"},
+			"{\"status\":\"error\",\"message\":\"there is no such path\"}\n", 0,
+		},
 	} {
 		r := s.run(t, "passenger-config", append([]string{"api-call"}, test.args...)...)
 		require.Equal(t, result{test.stdout, "", test.status}, r, test.args)
 	}
+
 	for _, test := range []struct {
 		args []string
 		want string
@@ -154,7 +166,9 @@ func TestAPICall(t *testing.T) {
 		require.Equal(t, 1, r.status, test.args)
 		require.Contains(t, r.stderr, test.want)
 	}
-	cmd := s.command(t.Context(), "passenger-config", "api-call", "POST", "/pool/detach_process.json", "--stdin", "--show-headers")
+
+	cmd := s.command(t.Context(), "passenger-config", "api-call", "POST", "/pool/detach_process.json", "--stdin",
+		"--show-headers")
 	cmd.Stdin = strings.NewReader(`{"pid": 1}`)
 	r := finish(t, cmd)
 	require.True(t, strings.HasPrefix(r.stdout, "HTTP/1.1 200 OK\n"), r.stdout)
@@ -170,6 +184,7 @@ func TestToolsEndBySignal(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	dir := b.create(t)
+
 	l := listen(t, dir.Socket(instancedir.CoreAPI))
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		cmd := b.command(t.Context(), "passenger-status")
@@ -181,5 +196,6 @@ func TestToolsEndBySignal(t *testing.T) {
 		require.NoError(t, conn.Close())
 		require.Equal(t, result{"", "", 128 + int(sig)}, r)
 	}
+
 	require.NoError(t, l.Close())
 }

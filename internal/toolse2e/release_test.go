@@ -16,10 +16,13 @@ func releases(t testing.TB) (root string) {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)
+
 	for _, name := range []string{"1", "2"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, "releases", name, "tmp"), 0o755))
 	}
+
 	require.NoError(t, os.Symlink("releases/1", filepath.Join(root, "current")))
+
 	return root
 }
 
@@ -30,7 +33,8 @@ func TestRestartAppByAnyNameOfTheDirectory(t *testing.T) {
 	require.NoError(t, err)
 	root := releases(t)
 	current := filepath.Join(root, "current")
-	s := newBox(t).serve(t, current, "--start-command", self, "--envvar", appVar+"=1", "--envvar", "GORACE=atexit_sleep_ms=0")
+	s := newBox(t).serve(t, current, "--start-command", self, "--envvar", appVar+"=1", "--envvar",
+		"GORACE=atexit_sleep_ms=0")
 	s.pids(t, 1)
 
 	for _, test := range []struct{ dir, arg string }{
@@ -54,7 +58,11 @@ func TestRestartAppByAnyNameOfTheDirectory(t *testing.T) {
 		require.Zero(t, r.status, "%v: %s", test, r.stderr)
 		require.Equal(t, "Restarting "+s.name+"\n", r.stdout, test)
 	}
-	for _, arg := range []string{filepath.Join(root, "releases", "2"), filepath.Join(root, "current", "tmp"), filepath.Join(root, "currents")} {
+
+	for _, arg := range []string{
+		filepath.Join(root, "releases", "2"), filepath.Join(root, "current", "tmp"),
+		filepath.Join(root, "currents"),
+	} {
 		r := s.run(t, "passenger-config", "restart-app", arg)
 		require.Equal(t, 1, r.status, arg)
 		require.Contains(t, r.stderr, "These applications are running:\n  "+s.name+"\n", arg)
@@ -73,24 +81,37 @@ func TestServerStartedInsideALink(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)
+
 	for _, told := range []bool{true, false} {
 		root := releases(t)
 		current := filepath.Join(root, "current")
 		b := newBox(t)
-		cmd := b.command(context.WithoutCancel(t.Context()), "passenger", "start", "--address", "127.0.0.1", "--port", "0",
-			"--environment", "production", "--start-command", self, "--envvar", appVar+"=1", "--envvar", "GORACE=atexit_sleep_ms=0")
+		cmd := b.command(context.WithoutCancel(t.Context()), "passenger", "start", "--address", "127.0.0.1", "--port",
+			"0",
+			"--environment", "production", "--start-command", self, "--envvar", appVar+"=1", "--envvar",
+			"GORACE=atexit_sleep_ms=0")
+
 		cmd.Dir = current
 		for i, entry := range cmd.Env {
 			if strings.HasPrefix(entry, "PWD=") {
 				cmd.Env[i] = "PWD=/nowhere"
 			}
 		}
+
 		dir := filepath.Join(root, "releases", "1")
 		cmd.Env = append(cmd.Env, "PWD=/nowhere")
 		if told {
 			cmd.Env, dir = append(cmd.Env, "PWD="+current), current
 		}
-		s := &server{box: b, dir: dir, name: dir + " (production)", cmd: cmd, ended: make(chan struct{}), client: &http.Client{Transport: &http.Transport{}, Timeout: deadline}}
+
+		s := &server{
+			box:    b,
+			dir:    dir,
+			name:   dir + " (production)",
+			cmd:    cmd,
+			ended:  make(chan struct{}),
+			client: &http.Client{Transport: &http.Transport{}, Timeout: deadline},
+		}
 		s.begin(t)
 		s.pids(t, 1)
 		pinned := "the application's directory is " + dir + ", and stays so when the link " + current + " is switched"

@@ -39,6 +39,7 @@ func (b *box) start(t testing.TB, args ...string) *server {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
+
 	return b.serve(t, t.TempDir(), append([]string{
 		"--start-command", self, "--envvar", appVar + "=1", "--envvar", "GORACE=atexit_sleep_ms=0",
 	}, args...)...)
@@ -47,12 +48,18 @@ func (b *box) start(t testing.TB, args ...string) *server {
 // serve starts a server with the application in a directory. It ends with the test.
 func (b *box) serve(t testing.TB, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{box: b, dir: dir, ended: make(chan struct{}), client: &http.Client{Transport: &http.Transport{}, Timeout: deadline}}
+	s := &server{
+		box:    b,
+		dir:    dir,
+		ended:  make(chan struct{}),
+		client: &http.Client{Transport: &http.Transport{}, Timeout: deadline},
+	}
 	s.name = s.dir + " (production)"
 	s.cmd = b.command(context.WithoutCancel(t.Context()), "passenger", append([]string{
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--environment", "production",
 	}, args...)...)
 	s.begin(t)
+
 	return s
 }
 
@@ -67,6 +74,7 @@ func (s *server) begin(t testing.TB) {
 	}()
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
+
 		_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have been ended
 		select {
 		case <-s.ended:
@@ -75,6 +83,7 @@ func (s *server) begin(t testing.TB) {
 			t.Error("the server does not end")
 			<-s.ended
 		}
+
 		if t.Failed() {
 			t.Logf("the server printed:\n%.20000s", &s.output)
 		}
@@ -84,11 +93,13 @@ func (s *server) begin(t testing.TB) {
 			s.url = found[1]
 			return nil
 		}
+
 		select {
 		case <-s.ended:
 			require.FailNow(t, "the server has ended", "%s", &s.output)
 		default:
 		}
+
 		return errors.New("the server has not started")
 	})
 	s.get(t)
@@ -99,6 +110,7 @@ func (s *server) get(t testing.TB) (pid int) {
 	t.Helper()
 	pid, err := s.ask(t.Context())
 	require.NoError(t, err)
+
 	return pid
 }
 
@@ -107,6 +119,7 @@ func (s *server) ask(ctx context.Context) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return 0, err
@@ -116,9 +129,11 @@ func (s *server) ask(ctx context.Context) (pid int, err error) {
 	if err != nil {
 		return 0, err
 	}
+
 	if resp.StatusCode != http.StatusOK {
 		return 0, errors.New(resp.Status)
 	}
+
 	return strconv.Atoi(string(body))
 }
 
@@ -127,6 +142,7 @@ func (s *server) instance(t testing.TB) *instancedir.Instance {
 	t.Helper()
 	i, err := s.list().SelectPID(s.cmd.Process.Pid)
 	require.NoError(t, err)
+
 	return i
 }
 
@@ -149,6 +165,7 @@ func freeze(t testing.TB, pid int) {
 		if err == nil && p.State != procstat.Known("T") {
 			err = errors.New("the process has not stopped")
 		}
+
 		return err
 	})
 }

@@ -23,6 +23,7 @@ const date = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}`
 // layout is what the original prints, line by line.
 func layout(s *server, name string) []string {
 	const process = `  \* PID: ([\d ]{5}|\d{6,})   Sessions: [\d ]{2}      Processed: [\d ]{5}   Uptime: (\d+[dhm] )*\d+s`
+
 	return []string{
 		`Version : ` + regexp.QuoteMeta(passenger.Version),
 		`Date    : ` + date,
@@ -48,6 +49,7 @@ func layout(s *server, name string) []string {
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
+
 	name := s.instance(t).Name
 	for _, command := range [][]string{
 		{"passenger-status"},
@@ -65,23 +67,28 @@ func TestStatus(t *testing.T) {
 			require.Contains(t, r.stdout, "\n"+serves)
 			r.stdout = regexp.MustCompile(`(?m)^Serves  : .*\n`).ReplaceAllString(r.stdout, "")
 		}
+
 		lines, want := strings.Split(r.stdout, "\n"), layout(s, name)
 		require.Len(t, lines, len(want), r.stdout)
+
 		for i, pattern := range want {
 			require.Regexp(t, "^"+pattern+"$", lines[i], "line %d of %v", i, command)
 		}
 	}
+
 	plain := s.run(t, "passenger-status", "--no-header").stdout
 	require.True(t, strings.HasPrefix(plain, "----------- General"), plain)
 	verbose := s.run(t, "passenger-status", "--verbose").stdout
 	require.Regexp(t, `    URL     : http://127\.0\.0\.1:\d+\n    Password: \w+\n`, verbose)
 	require.NotContains(t, plain, "Password")
 	require.NotContains(t, plain, "\x1b")
-	require.Contains(t, s.run(t, "passenger-status", "--force-colors").stdout, "\x1b[44m\x1b[33m\x1b[1m----------- General")
+	require.Contains(t, s.run(t, "passenger-status", "--force-colors").stdout,
+		"\x1b[44m\x1b[33m\x1b[1m----------- General")
 }
 
 func TestStatusShow(t *testing.T) {
 	t.Parallel()
+
 	s := newBox(t).start(t)
 	for _, show := range []string{"--json", "--show=json"} {
 		var pool map[string]struct {
@@ -91,6 +98,7 @@ func TestStatusShow(t *testing.T) {
 		require.Len(t, pool, 1)
 		require.Equal(t, s.dir, pool[s.name].AppRoot[0].Value)
 	}
+
 	var snapshot struct {
 		Schema int
 		Groups []struct{ Name, AppRoot string }
@@ -99,6 +107,7 @@ func TestStatusShow(t *testing.T) {
 	require.Equal(t, passenger.SnapshotSchema, snapshot.Schema)
 	require.Len(t, snapshot.Groups, 1)
 	require.Equal(t, s.dir, snapshot.Groups[0].AppRoot)
+
 	var info struct {
 		Version string `xml:"version,attr"`
 		Count   int    `xml:"group_count"`
@@ -110,6 +119,7 @@ func TestStatusShow(t *testing.T) {
 		require.Equal(t, 1, info.Count)
 		require.Equal(t, len(args) == 3, strings.Contains(text, "<api_key>"), "secrets are for those who ask for them")
 	}
+
 	for _, show := range []string{"server", "requests"} {
 		r := s.run(t, "passenger-status", "--show="+show)
 		require.True(t, strings.HasPrefix(r.stdout, "Version : "))
@@ -117,6 +127,7 @@ func TestStatusShow(t *testing.T) {
 		require.True(t, found)
 		require.True(t, json.Valid([]byte(body)), body)
 	}
+
 	r := s.run(t, "passenger-status", "--show=backtraces", "--force-colors")
 	require.Zero(t, r.status)
 	require.Regexp(t, "\x1b\\[44m.*goroutine \\d+ ", r.stdout)
@@ -133,12 +144,16 @@ func TestStatusWithoutInstance(t *testing.T) {
 	require.Empty(t, r.stdout)
 	require.Contains(t, r.stderr, "ERROR: Passenger doesn't seem to be running.")
 	require.Contains(t, r.stderr, instancedir.RegistryVariable)
+
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"nosuch"}, "ERROR: there doesn't seem to be a Passenger instance running with the name 'nosuch'."},
-		{[]string{"--pid-identifier", "1"}, "ERROR: there doesn't seem to be a Passenger instance running with the PID 1."},
+		{
+			[]string{"--pid-identifier", "1"},
+			"ERROR: there doesn't seem to be a Passenger instance running with the PID 1.",
+		},
 		{[]string{"--pid-identifier", "x"}, "ERROR: 'x' is not the PID of a process."},
 		{[]string{"a\x1b[2J"}, "with the name 'a?[2J'."},
 		{[]string{"--show=nothing"}, "Invalid argument for --show."},
@@ -171,7 +186,9 @@ Name                       PID      Description
 \w{8}                   \d+ +  test/1
 \w{8}                   \d+ +  test/1
 $`, r.stdout)
-	require.Contains(t, b.run(t, "passenger-config", "detach-process", "77").stdout, "Please select\na specific one by passing:\n\n  --instance <NAME>\n")
+	require.Contains(t, b.run(t, "passenger-config", "detach-process", "77").stdout,
+		"Please select\na specific one by passing:\n\n  --instance <NAME>\n")
+
 	for _, h := range []*house{first, second} {
 		r := b.run(t, "passenger-status", h.dir.Name())
 		require.Zero(t, r.status, r.stderr)
@@ -180,7 +197,8 @@ $`, r.stdout)
 
 	all := b.run(t, "passenger-status")
 	require.Zero(t, all.status, all.stderr)
-	require.Regexp(t, `(?s)^Version : .*Instance: \w{8} \(test/1\)\n.*\n\nVersion : .*Instance: \w{8} \(test/1\)\n`, all.stdout)
+	require.Regexp(t, `(?s)^Version : .*Instance: \w{8} \(test/1\)\n.*\n\nVersion : .*Instance: \w{8} \(test/1\)\n`,
+		all.stdout)
 	require.Contains(t, all.stdout, "Instance: "+first.dir.Name())
 	require.Contains(t, all.stdout, "Instance: "+second.dir.Name())
 }
@@ -191,6 +209,7 @@ func TestStatusOfCurrentDirectory(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	servers := []*server{b.start(t), b.start(t)}
+
 	list := b.run(t, "passenger", "list-instances").stdout
 	for _, s := range servers {
 		require.Contains(t, list, "  "+s.dir+" on "+s.url)
@@ -198,21 +217,25 @@ func TestStatusOfCurrentDirectory(t *testing.T) {
 		require.NoError(t, os.Mkdir(below, 0o700))
 		link := filepath.Join(t.TempDir(), "link")
 		require.NoError(t, os.Symlink(s.dir, link))
+
 		for _, dir := range []string{s.dir, below, link} {
 			for _, show := range []string{"pool", "snapshot"} {
 				cmd := b.command(t.Context(), "passenger", "status", "--show="+show)
 				cmd.Dir = dir
 				r := finish(t, cmd)
 				require.Zero(t, r.status, r.stderr)
+
 				for _, other := range servers {
 					require.Equal(t, other == s, strings.Contains(r.stdout, other.dir), r.stdout)
 				}
+
 				if show == "pool" {
 					require.Contains(t, r.stdout, "\nServes  : "+s.dir+" on "+s.url)
 				}
 			}
 		}
 	}
+
 	cmd := b.command(t.Context(), "passenger", "status")
 	cmd.Dir = "/"
 	r := finish(t, cmd)
@@ -225,6 +248,7 @@ func TestStatusOfCurrentDirectory(t *testing.T) {
 func TestStatusOfTenants(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
+
 	h := newBox(t).open(t, app("shop", alice), app("blog", bob))
 	for _, test := range []struct {
 		uid             int
@@ -237,19 +261,23 @@ func TestStatusOfTenants(t *testing.T) {
 		for _, show := range []string{"pool", "xml", "json", "snapshot"} {
 			r := h.runAs(t, test.uid, "passenger-status", "--show="+show, "--verbose")
 			require.Zero(t, r.status, r.stderr)
+
 			for _, text := range test.sees {
 				if show == "pool" || !strings.Contains(text, ":") {
 					require.Contains(t, r.stdout, text)
 				}
 			}
+
 			for _, text := range test.seesNever {
 				require.NotContains(t, r.stdout, text)
 			}
 		}
 	}
+
 	r := h.runAs(t, carol, "passenger-status")
 	require.Equal(t, 2, r.status)
-	require.Equal(t, "*** ERROR: You are not authorized to query the status for this Passenger instance. Please try again with 'sudo'.\n", r.stderr)
+	require.Equal(t, "*** ERROR: You are not authorized to query the status for this Passenger instance. Please try "+
+		"again with 'sudo'.\n", r.stderr)
 	require.Empty(t, r.stdout)
 	require.Equal(t, 2, h.runAs(t, alice, "passenger-status", "--show=server").status)
 }
@@ -269,6 +297,7 @@ func TestG17StatusWhileTheInstanceDies(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	dir := b.create(t)
+
 	l := listen(t, dir.Socket(instancedir.CoreAPI))
 	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf", "nonsense\r\n\r\n"} {
 		answered := make(chan error, 1)
@@ -277,12 +306,15 @@ func TestG17StatusWhileTheInstanceDies(t *testing.T) {
 			if err == nil {
 				_, err = conn.Read(make([]byte, 4096))
 			}
+
 			if err == nil {
 				_, err = io.WriteString(conn, answer)
 			}
+
 			if err == nil {
 				err = conn.Close()
 			}
+
 			answered <- err
 		}()
 		r := b.run(t, "passenger-status")
@@ -291,6 +323,7 @@ func TestG17StatusWhileTheInstanceDies(t *testing.T) {
 		require.Contains(t, r.stderr, "*** ERROR: the instance "+dir.Name()+" does not answer")
 		require.Empty(t, r.stdout)
 	}
+
 	require.NoError(t, l.Close())
 	r := b.run(t, "passenger-status")
 	require.Equal(t, 2, r.status)
@@ -325,8 +358,10 @@ func connected(path string) error {
 	if err != nil {
 		return err
 	}
+
 	if n := strings.Count(string(unix), path+"\n"); n < 2 { // the listener is one
 		return fmt.Errorf("nobody is connected to %s", path)
 	}
+
 	return nil
 }

@@ -42,17 +42,21 @@ func (b *box) onTerminal(t *testing.T, width, height int, term, program string, 
 			_ = s.cmd.Process.Kill() // the test has failed
 			_ = s.cmd.Wait()         // as above
 		}
+
 		require.NoError(t, p.Close())
 	})
+
 	return s
 }
 
 // await waits until a text is shown after what was awaited before.
 func (s *session) await(t *testing.T, text string) {
 	t.Helper()
+
 	end := time.After(deadline)
 	for {
 		_, changed := s.Screen.Count(text)
+
 		shown := s.Screen.String()
 		for i := s.seen; i+len(text) <= len(shown); i++ {
 			if shown[i:i+len(text)] == text {
@@ -60,6 +64,7 @@ func (s *session) await(t *testing.T, text string) {
 				return
 			}
 		}
+
 		select {
 		case <-changed:
 		case <-end:
@@ -123,14 +128,23 @@ func TestWatchLeaves(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.open(t)
+
 	for _, test := range []struct {
 		name   string
 		leave  func(t *testing.T, s *session)
 		status int
 	}{
 		{"Ctrl-C", func(t *testing.T, s *session) { t.Helper(); s.press(t, "\x03") }, 0},
-		{"SIGTERM", func(t *testing.T, s *session) { t.Helper(); require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM)) }, 128 + 15},
-		{"SIGINT", func(t *testing.T, s *session) { t.Helper(); require.NoError(t, s.cmd.Process.Signal(syscall.SIGINT)) }, 128 + 2},
+		{"SIGTERM", func(t *testing.T, s *session) {
+			t.Helper()
+			require.NoError(t,
+				s.cmd.Process.Signal(syscall.SIGTERM))
+		}, 128 + 15},
+		{"SIGINT", func(t *testing.T, s *session) {
+			t.Helper()
+			require.NoError(t,
+				s.cmd.Process.Signal(syscall.SIGINT))
+		}, 128 + 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,11 +162,13 @@ func TestWatchWithoutScreen(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.open(t)
+
 	s := b.onTerminal(t, 80, 24, "dumb", "passenger-status", "--watch", "--interval", "50ms")
 	for range 3 {
 		s.await(t, "Version : ")
 		s.await(t, "----------- Application groups -----------")
 	}
+
 	s.press(t, "\x03")
 	s.requireEnd(t, 128+2)
 	require.NotContains(t, s.Screen.String(), "\x1b")
@@ -162,6 +178,7 @@ func TestRestartAppMenu(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	b.open(t, app("blog", alice), app("shop", bob))
+
 	for name, test := range map[string]struct {
 		term, keys, shown string
 		status            int

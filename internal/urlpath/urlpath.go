@@ -17,6 +17,7 @@ func Target(r *http.Request) string {
 	if sent := originForm(r.RequestURI); sent != "" && saysTheSame(sent, r.URL) {
 		return sent
 	}
+
 	if r.URL.Opaque != "" {
 		return ""
 	}
@@ -25,6 +26,7 @@ func Target(r *http.Request) string {
 	if uri == "" || uri[0] != '/' {
 		uri = "/" + uri // http.StripPrefix("/app/", h) leaves no slash
 	}
+
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		uri += "?" + r.URL.RawQuery
 	}
@@ -79,6 +81,7 @@ func decodesTo(escaped, path string, slashes bool) bool {
 		if size == 0 || path == "" || path[0] != c || c == '/' && size > 1 && !slashes {
 			return false
 		}
+
 		escaped, path = escaped[size:], path[1:]
 	}
 
@@ -91,13 +94,16 @@ func first(escaped string) (c byte, size int) {
 	if escaped[0] != '%' {
 		return escaped[0], 1
 	}
+
 	if len(escaped) < 3 {
 		return 0, 0
 	}
+
 	high, low := unhex(escaped[1]), unhex(escaped[2])
 	if high > 15 || low > 15 {
 		return 0, 0
 	}
+
 	return high<<4 | low, 3
 }
 
@@ -111,6 +117,7 @@ func unhex(c byte) byte {
 	case 'A' <= c && c <= 'F':
 		return c - 'A' + 10
 	}
+
 	return 0xff
 }
 
@@ -124,6 +131,7 @@ func Parse(text string) (Base, error) {
 	if text == "" {
 		return "", nil
 	}
+
 	if text[0] != '/' {
 		return "", fmt.Errorf("%q does not begin with a slash: write it as /shop", text)
 	}
@@ -143,6 +151,7 @@ func Parse(text string) (Base, error) {
 		case strings.ContainsFunc(decoded, func(c rune) bool { return c < ' ' || c == 0x7f }):
 			return "", fmt.Errorf("%q has a control character: leave it out", text)
 		}
+
 		segments[i] = escape(decoded)
 	}
 
@@ -155,6 +164,7 @@ func escape(segment string) string {
 	for i, part := range parts {
 		parts[i] = (&url.URL{Path: "/" + part}).EscapedPath()[1:]
 	}
+
 	return strings.Join(parts, "%2F")
 }
 
@@ -171,6 +181,7 @@ func (b Base) Cut(path string) (below string, ok bool) {
 		if path == "" || path[0] != '/' {
 			return "", false
 		}
+
 		var wanted, got string
 		wanted, base = segment(base[1:])
 		got, path = segment(path[1:])
@@ -187,6 +198,7 @@ func segment(path string) (first, rest string) {
 	if i := strings.IndexByte(path, '/'); i >= 0 {
 		return path[:i], path[i:]
 	}
+
 	return path, ""
 }
 
@@ -198,7 +210,9 @@ func sameDecoded(a, b string) bool {
 		if c != d || size == 0 || length == 0 {
 			return false
 		}
+
 		a, b = a[size:], b[length:]
 	}
+
 	return a == b
 }

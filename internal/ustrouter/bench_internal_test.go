@@ -16,6 +16,7 @@ func BenchmarkRequestEnded(b *testing.B) {
 	run := func(b *testing.B, o passenger.Observer) {
 		b.Helper()
 		b.ReportAllocs()
+
 		for b.Loop() {
 			if o != nil {
 				o.RequestEnded(b.Context(), e)
@@ -27,6 +28,7 @@ func BenchmarkRequestEnded(b *testing.B) {
 		o := &Observer{queue: newQueue(DefaultQueueLength), sender: newSender(nil, nil, logr.Discard())}
 		defer o.sender.giveUp()
 		b.ReportAllocs()
+
 		for b.Loop() {
 			o.RequestEnded(b.Context(), e)
 			if _, ok := o.queue.next(); !ok {
@@ -48,6 +50,7 @@ func BenchmarkTransaction(b *testing.B) {
 	b.Run("encode", func(b *testing.B) {
 		out := newEncoder()
 		b.ReportAllocs()
+
 		for b.Loop() {
 			out.buf.Reset()
 			require.NoError(b, out.transaction(&t))
@@ -55,6 +58,7 @@ func BenchmarkTransaction(b *testing.B) {
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
+
 		for b.Loop() {
 			_, err := decode(line)
 			require.NoError(b, err)

@@ -38,6 +38,7 @@ func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.urls = append(c.urls, r.Method+" "+r.URL.String())
 	n := len(c.at)
 	c.mu.Unlock()
+
 	return c.answer(n, r)
 }
 
@@ -60,6 +61,7 @@ func (c *collector) spans(i int) []map[string]any {
 		} `json:"resourceSpans"`
 	}
 	require.NoError(c.t, json.Unmarshal([]byte(c.bodies[i]), &body))
+
 	return body.ResourceSpans[0].ScopeSpans[0].Spans
 }
 
@@ -68,6 +70,7 @@ func answerOf(status int, body string, header ...string) (*http.Response, error)
 	for i := 0; i < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
 	}
+
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 

@@ -46,28 +46,35 @@ func (c *Config) Enabled() bool { return c.File != "" || c.OTLPEndpoint != "" }
 // Validate reports every fault of c, joined.
 func (c *Config) Validate() error {
 	var errs []error
+
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch {
 	case c.Enabled():
 		errs = append(errs, validateSocket(c.Socket))
 	case c.Socket != "":
-		fault("there is the socket %s for transactions but nowhere to pass them on to: set a file, or the URL of a collector", c.Socket)
+		fault("there is the socket %s for transactions but nowhere to pass them on to: set a file, or the URL of a "+
+			"collector", c.Socket)
 	}
+
 	if c.File != "" && !filepath.IsAbs(c.File) {
 		fault("the path %q of the file for transactions is not absolute", c.File)
 	}
+
 	if strings.ContainsRune(c.File, 0) {
 		fault("the path %q of the file for transactions contains a NUL", c.File)
 	}
+
 	if c.OTLPEndpoint != "" {
 		errs = append(errs, validateEndpoint(c.OTLPEndpoint))
 	} else if len(c.OTLPHeaders) > 0 {
 		fault("there are headers for a collector of transactions but no URL of one")
 	}
+
 	errs = append(errs, c.OTLPHeaders.validate())
 	if c.QueueLength < 0 {
 		fault("the number %d of transactions that may wait is negative: use 0 for the default", c.QueueLength)
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -80,8 +87,10 @@ func validateSocket(path string) error {
 	case strings.ContainsRune(path, 0):
 		return fmt.Errorf("the path %q of the socket for transactions contains a NUL", path)
 	case len(path) > maxSocketPath:
-		return fmt.Errorf("the path %q of the socket for transactions has %d bytes, and a Unix socket's may have %d", path, len(path), maxSocketPath)
+		return fmt.Errorf("the path %q of the socket for transactions has %d bytes, and a Unix socket's may have %d",
+			path, len(path), maxSocketPath)
 	}
+
 	return nil
 }
 
@@ -92,16 +101,20 @@ func validateEndpoint(endpoint string) error {
 	case err != nil:
 		return errors.New("the URL of the collector of transactions is not well-formed")
 	case u.User != nil:
-		return errors.New("the URL of the collector of transactions has a user or password: use the header Authorization instead")
+		return errors.New("the URL of the collector of transactions has a user or password: use the header " +
+			"Authorization instead")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("the URL of the collector of transactions has the scheme %q: use http or https", u.Scheme)
 	case u.Hostname() == "":
 		return errors.New("the URL of the collector of transactions names no host")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return errors.New("the URL of the collector of transactions has a query or fragment: leave it out, and use a header for a key")
+		return errors.New("the URL of the collector of transactions has a query or fragment: leave it out, and use " +
+			"a header for a key")
 	case strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), tracesPath):
-		return fmt.Errorf("the URL of the collector of transactions ends with %s, which is added to it: leave it out", tracesPath)
+		return fmt.Errorf("the URL of the collector of transactions ends with %s, which is added to it: leave it out",
+			tracesPath)
 	}
+
 	return nil
 }
 
@@ -109,5 +122,6 @@ func (c *Config) queueLength() int {
 	if c.QueueLength <= 0 {
 		return DefaultQueueLength
 	}
+
 	return c.QueueLength
 }

@@ -32,6 +32,7 @@ func (t *tally) due(count uint64) (missing uint64) {
 	if count == t.known || !t.at.IsZero() && time.Since(t.at) < dropInterval {
 		return 0
 	}
+
 	return count - t.known
 }
 
@@ -55,15 +56,18 @@ func (d *drops) dueToLog() <-chan time.Time { return d.after(d.logged) }
 
 func (d *drops) after(tallies ...tally) <-chan time.Time {
 	count := d.count.Load()
+
 	wait := time.Duration(-1)
 	for _, t := range tallies {
 		if left := max(0, dropInterval-time.Since(t.at)); t.known != count && (wait < 0 || left < wait) {
 			wait = left
 		}
 	}
+
 	if wait < 0 {
 		return nil
 	}
+
 	return time.After(wait)
 }
 
@@ -76,6 +80,8 @@ func (d *drops) record() *Transaction {
 	if missing == 0 {
 		return nil
 	}
+
 	d.told.knows(count)
+
 	return &Transaction{Kind: KindDropped, Time: time.Now(), Dropped: missing}
 }

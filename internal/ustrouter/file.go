@@ -48,11 +48,17 @@ func OpenFile(path string, log logr.Logger) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot write transactions to a file: %w", err)
 	}
+
 	return newFile(path, file, log), nil
 }
 
 func newFile(path string, file *os.File, log logr.Logger) *File {
-	return &File{path: path, log: log, file: file, out: newEncoder()}
+	return &File{
+		path: path,
+		log:  log,
+		file: file,
+		out:  newEncoder(),
+	}
 }
 
 // Write appends a line.
@@ -70,16 +76,20 @@ func (f *File) ready() bool {
 		f.failed(err)
 		return false
 	}
+
 	if missing := f.dropped.Load() - f.told; missing > 0 {
 		if !f.append(&Transaction{Kind: KindDropped, Time: time.Now(), Dropped: missing}) {
 			return false
 		}
+
 		f.told += missing
 	}
+
 	if f.failing && len(f.torn) == 0 {
 		f.failing = false
 		f.log.Info("Transactions are written to their file again", "file", f.path, "droppedInAll", f.told)
 	}
+
 	return true
 }
 
@@ -88,11 +98,13 @@ func (f *File) finish() error {
 	if len(f.torn) == 0 {
 		return nil
 	}
+
 	n, err := f.file.Write(f.torn)
 	f.torn = f.torn[n:]
 	if err == nil {
 		f.written.Add(1)
 	}
+
 	return err
 }
 
@@ -101,20 +113,24 @@ func (f *File) append(t *Transaction) bool {
 	if f.finish() != nil {
 		return false
 	}
+
 	f.out.buf.Reset()
 	if f.out.transaction(t) != nil {
 		return false // it has a time that JSON cannot express
 	}
+
 	line := f.out.buf.Bytes()
 	n, err := f.file.Write(line)
 	if err == nil {
 		f.written.Add(1)
 		return true
 	}
+
 	f.failed(err)
 	if n > 0 {
 		f.torn = append(f.torn[:0], line[n:]...)
 	}
+
 	return n > 0
 }
 
@@ -132,13 +148,16 @@ func (f *File) Reopen() error {
 	if err != nil {
 		return fmt.Errorf("cannot open the file of transactions anew: %w", err)
 	}
+
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.file == nil {
 		return errors.Join(errClosed, file.Close())
 	}
+
 	err = f.end()
 	f.file = file
+
 	return err
 }
 
@@ -150,6 +169,7 @@ func (f *File) end() error {
 		f.torn = nil
 		f.dropped.Add(1)
 	}
+
 	return f.file.Close()
 }
 
@@ -160,8 +180,10 @@ func (f *File) Close(context.Context) error {
 	if f.file == nil {
 		return errClosed
 	}
+
 	err := f.end()
 	f.file = nil
+
 	return err
 }
 
@@ -176,16 +198,20 @@ func openEnded(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s is not a regular file: name another one", path)
 	}
+
 	if err == nil {
 		err = endLine(file)
 	}
+
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
+
 	return file, nil
 }
 
@@ -195,13 +221,17 @@ func endLine(file *os.File) error {
 	if err != nil || size == 0 {
 		return err
 	}
+
 	last := []byte{0}
 	if _, err := file.ReadAt(last, size-1); err != nil {
 		return err
 	}
+
 	if last[0] == '\n' {
 		return nil
 	}
+
 	_, err = file.Write([]byte{'\n'})
+
 	return err
 }

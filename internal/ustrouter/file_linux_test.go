@@ -23,7 +23,9 @@ func mount(t *testing.T, size string) string {
 	if err := syscall.Mount("none", dir, "tmpfs", 0, "mode=755,size="+size); err != nil {
 		interpreters.Missing(t, "root", "cannot mount a small file system: "+err.Error())
 	}
+
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+
 	return dir
 }
 
@@ -36,10 +38,12 @@ func TestFullDisk(t *testing.T) {
 
 	var log logged.Buffer
 	f := openFile(t, path, log.Logger())
+
 	const events = 200
 	for i := range events {
 		f.Write(someTransaction(fmt.Sprintf("/%0500d", i)))
 	}
+
 	stats := f.Stats()
 	require.Positive(t, stats.Written)
 	require.Greater(t, stats.Dropped, uint64(events/2))
@@ -56,9 +60,11 @@ func TestFullDisk(t *testing.T) {
 	lost, others := missing(all)
 	require.Equal(t, stats.Dropped, lost)
 	require.Equal(t, uint64(events+1), lost+others)
+
 	for i, one := range all[:len(all)-2] {
 		require.Equal(t, fmt.Sprintf("/%0500d", i), one.Path)
 	}
+
 	require.Equal(t, "/again", all[len(all)-1].Path)
 }
 
@@ -68,10 +74,12 @@ func TestFullDiskAtTheEnd(t *testing.T) {
 	dir := mount(t, "8k")
 	path := filepath.Join(dir, "f")
 	f := openFile(t, path, logr.Discard())
+
 	long := strings.Repeat("x", 3000)
 	for range 4 {
 		f.Write(someTransaction(long))
 	}
+
 	require.NoError(t, f.Close(t.Context()))
 	stats := f.Stats()
 	require.Equal(t, uint64(4), stats.Written+stats.Dropped)

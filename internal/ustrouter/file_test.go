@@ -16,13 +16,19 @@ import (
 )
 
 func someTransaction(path string) *ustrouter.Transaction {
-	return &ustrouter.Transaction{Kind: ustrouter.KindRequest, Time: time.Now(), Path: path, Status: 200}
+	return &ustrouter.Transaction{
+		Kind:   ustrouter.KindRequest,
+		Time:   time.Now(),
+		Path:   path,
+		Status: 200,
+	}
 }
 
 func openFile(t *testing.T, path string, log logr.Logger) *ustrouter.File {
 	t.Helper()
 	f, err := ustrouter.OpenFile(path, log)
 	require.NoError(t, err)
+
 	return f
 }
 
@@ -30,6 +36,7 @@ func paths(all []ustrouter.Transaction) (paths []string) {
 	for _, one := range all {
 		paths = append(paths, one.Path)
 	}
+
 	return paths
 }
 
@@ -97,9 +104,18 @@ func TestRefusedFiles(t *testing.T) {
 		fault   string
 		root    bool
 	}{
-		"a link":      {func(_ *testing.T, path string) error { return os.Symlink(path+".target", path) }, "symbolic link", false},
-		"a directory": {func(_ *testing.T, path string) error { return os.Mkdir(path, 0o700) }, "is a directory", false},
-		"a FIFO":      {func(_ *testing.T, path string) error { return syscall.Mkfifo(path, 0o600) }, "not a regular file", false},
+		"a link": {
+			func(_ *testing.T, path string) error { return os.Symlink(path+".target", path) },
+			"symbolic link", false,
+		},
+		"a directory": {
+			func(_ *testing.T, path string) error { return os.Mkdir(path, 0o700) }, "is a directory",
+			false,
+		},
+		"a FIFO": {
+			func(_ *testing.T, path string) error { return syscall.Mkfifo(path, 0o600) },
+			"not a regular file", false,
+		},
 		"a device": {func(_ *testing.T, path string) error {
 			return syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|3)
 		}, "not a regular file", true},
@@ -124,12 +140,16 @@ func TestRefusedFiles(t *testing.T) {
 		"below a directory for all": {func(_ *testing.T, path string) error {
 			return os.Chmod(filepath.Dir(filepath.Dir(path)), 0o777)
 		}, "others than root", true},
-		"in no directory": {func(_ *testing.T, path string) error { return os.Remove(filepath.Dir(path)) }, "no such file", false},
+		"in no directory": {
+			func(_ *testing.T, path string) error { return os.Remove(filepath.Dir(path)) },
+			"no such file", false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.root && os.Geteuid() != 0 {
 				interpreters.Missing(t, "root", "needs root, for what belongs to others")
 			}
+
 			path := filepath.Join(t.TempDir(), "dir", "f")
 			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
 			require.NoError(t, test.prepare(t, path))

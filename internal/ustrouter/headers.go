@@ -28,11 +28,13 @@ func (h Headers) names() []string { return slices.Sorted(maps.Keys(h)) }
 
 // ours are the fields that a value of somebody else would spoil.
 var ours = []string{
-	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Te", "Trailer", "Transfer-Encoding",
+	"Upgrade",
 }
 
 func (h Headers) validate() error {
 	var errs []error
+
 	seen := map[string]bool{}
 	for _, name := range h.names() {
 		canonical := http.CanonicalHeaderKey(name)
@@ -44,10 +46,13 @@ func (h Headers) validate() error {
 		case seen[canonical]:
 			errs = append(errs, fmt.Errorf("the header %s for the collector of transactions is there twice", canonical))
 		case !isFieldValue(h[name]):
-			errs = append(errs, fmt.Errorf("the value of the header %s for the collector of transactions has control characters, or spaces around it", name))
+			errs = append(errs, fmt.Errorf("the value of the header %s for the collector of transactions has "+
+				"control characters, or spaces around it", name))
 		}
+
 		seen[canonical] = true
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -59,6 +64,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
+
 	return s != ""
 }
 
@@ -68,5 +74,6 @@ func isFieldValue(s string) bool {
 			return false
 		}
 	}
+
 	return strings.Trim(s, " \t") == s
 }

@@ -44,6 +44,7 @@ func newEncoder() *encoder {
 	e := &encoder{}
 	e.json = json.NewEncoder(&e.buf)
 	e.json.SetEscapeHTML(false)
+
 	return e
 }
 
@@ -72,9 +73,11 @@ func (l *lines) next() ([]byte, error) {
 	if errors.Is(err, bufio.ErrBufferFull) {
 		return nil, fmt.Errorf("a line has more than %d bytes", l.in.Size())
 	}
+
 	if err != nil {
 		return nil, err
 	}
+
 	return line[:len(line)-1], nil
 }
 
@@ -86,13 +89,17 @@ func (l *lines) hello() error {
 	if err != nil {
 		return fmt.Errorf("the greeting cannot be read: %w", err)
 	}
+
 	var h hello
 	if err := json.Unmarshal(line, &h); err != nil || h.Protocol != protocolName {
 		return errors.New("the other side does not greet as a router or observer does")
 	}
+
 	if h.Version != protocolVersion {
-		return fmt.Errorf("the other side speaks version %d of the protocol, this one %d: run the same version of both", h.Version, protocolVersion)
+		return fmt.Errorf("the other side speaks version %d of the protocol, this one %d: run the same version of both",
+			h.Version, protocolVersion)
 	}
+
 	return nil
 }
 
@@ -101,10 +108,12 @@ func (l *lines) receipt() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+
 	var r receipt
 	if err := json.Unmarshal(line, &r); err != nil {
 		return 0, errors.New("the router answers something else than a count")
 	}
+
 	return r.Received, nil
 }
 
@@ -114,18 +123,23 @@ func decode(line []byte) (*Transaction, error) {
 	if err := json.Unmarshal(line, t); err != nil {
 		return nil, fmt.Errorf("a line is no transaction: %w", err)
 	}
+
 	if !t.Kind.valid() {
 		return nil, errors.New("a transaction is of an unknown kind")
 	}
+
 	t.Time = t.Time.UTC()
 	if year := t.Time.Year(); year < 1970 || year > 2200 {
 		return nil, errors.New("the time of a transaction is not in this age")
 	}
+
 	for _, d := range []time.Duration{t.Total, t.Queued, t.Checkout, t.FirstByte} {
 		if d < 0 || d > maxDuration {
 			return nil, errors.New("a duration of a transaction is negative or too long")
 		}
 	}
+
 	t.cut()
+
 	return t, nil
 }

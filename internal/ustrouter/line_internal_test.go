@@ -17,11 +17,34 @@ var someTime = time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)
 // full has something in each field.
 func full() Transaction {
 	return Transaction{
-		Kind: KindRequest, Time: someTime, Total: 40 * time.Millisecond, App: "shop", Root: "/srv/shop", PID: 7, GUPID: "g-1",
-		ID: "abc", Error: "no", Category: "time-out", Traceparent: sampledParent, Method: "GET", Host: "shop.example:8080",
-		Path: "/a", Query: "b=c", Protocol: "HTTP/1.1", Status: 502, RequestBytes: 1, ResponseBytes: 2, Cached: true,
-		Queued: 10 * time.Millisecond, Checkout: 11 * time.Millisecond, FirstByte: 30 * time.Millisecond, Generation: 3, Processed: 4,
-		Exited: true, Blocking: true, Dropped: 5,
+		Kind:          KindRequest,
+		Time:          someTime,
+		Total:         40 * time.Millisecond,
+		App:           "shop",
+		Root:          "/srv/shop",
+		PID:           7,
+		GUPID:         "g-1",
+		ID:            "abc",
+		Error:         "no",
+		Category:      "time-out",
+		Traceparent:   sampledParent,
+		Method:        "GET",
+		Host:          "shop.example:8080",
+		Path:          "/a",
+		Query:         "b=c",
+		Protocol:      "HTTP/1.1",
+		Status:        502,
+		RequestBytes:  1,
+		ResponseBytes: 2,
+		Cached:        true,
+		Queued:        10 * time.Millisecond,
+		Checkout:      11 * time.Millisecond,
+		FirstByte:     30 * time.Millisecond,
+		Generation:    3,
+		Processed:     4,
+		Exited:        true,
+		Blocking:      true,
+		Dropped:       5,
 	}
 }
 
@@ -31,6 +54,7 @@ func lineOf(t testing.TB, transaction Transaction) []byte {
 	t.Helper()
 	e := newEncoder()
 	require.NoError(t, e.transaction(&transaction))
+
 	return e.buf.Bytes()
 }
 
@@ -38,7 +62,8 @@ func TestRoundTrip(t *testing.T) {
 	line := lineOf(t, full())
 	require.JSONEq(t, `{"kind":"request","time":"2026-01-02T03:04:05.000006789Z","totalNs":40000000,"app":"shop","root":"/srv/shop",`+
 		`"pid":7,"gupid":"g-1","id":"abc","error":"no","category":"time-out",`+
-		`"traceparent":"`+sampledParent+`","method":"GET","host":"shop.example:8080","path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
+		`"traceparent":"`+sampledParent+
+		`","method":"GET","host":"shop.example:8080","path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
 		`"status":502,"requestBytes":1,"responseBytes":2,"cached":true,"queuedNs":10000000,"checkoutNs":11000000,`+
 		`"firstByteNs":30000000,"generation":3,"processed":4,"exited":true,"blocking":true,"dropped":5}`, string(line))
 	got, err := decode(line)
@@ -50,13 +75,15 @@ func TestRoundTrip(t *testing.T) {
 // enough.
 func TestP15LinesCannotBeForged(t *testing.T) {
 	for name, unit := range map[string]string{
-		"newlines": "\n", "NUL": "\x00", "separators": "\u2028", "quotes": `"`, "not UTF-8": "\xffa", "letters": "a", "runes": "é😀",
+		"newlines": "\n", "NUL": "\x00", "separators": "\u2028", "quotes": `"`, "not UTF-8": "\xffa", "letters": "a",
+		"runes": "é😀",
 	} {
 		t.Run(name, func(t *testing.T) {
 			transaction := full()
 			for _, s := range transaction.texts() {
 				*s.value = strings.Repeat(unit, 8<<10)
 			}
+
 			line := lineOf(t, transaction)
 			require.LessOrEqual(t, len(line), maxLine)
 			require.Equal(t, 1, bytes.Count(line, []byte("\n")))
@@ -70,16 +97,19 @@ func TestP15LinesCannotBeForged(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ line, fault string }{
-		"nothing":           {``, "no transaction"},
-		"no object":         {`[]`, "no transaction"},
-		"two":               {`{"kind":"spawn","time":"2026-01-02T03:04:05Z"}{}`, "no transaction"},
-		"a type":            {`{"kind":"spawn","time":"2026-01-02T03:04:05Z","pid":"7"}`, "no transaction"},
-		"no kind":           {`{"time":"2026-01-02T03:04:05Z"}`, "unknown kind"},
-		"an unknown kind":   {`{"kind":"x","time":"2026-01-02T03:04:05Z"}`, "unknown kind"},
-		"no time":           {`{"kind":"spawn"}`, "time"},
-		"a far time":        {`{"kind":"spawn","time":"9999-12-31T23:59:59-23:00"}`, "time"},
-		"a negative time":   {`{"kind":"spawn","time":"2026-01-02T03:04:05Z","totalNs":-1}`, "duration"},
-		"an endless time":   {`{"kind":"spawn","time":"2026-01-02T03:04:05Z","queuedNs":9223372036854775807}`, "duration"},
+		"nothing":         {``, "no transaction"},
+		"no object":       {`[]`, "no transaction"},
+		"two":             {`{"kind":"spawn","time":"2026-01-02T03:04:05Z"}{}`, "no transaction"},
+		"a type":          {`{"kind":"spawn","time":"2026-01-02T03:04:05Z","pid":"7"}`, "no transaction"},
+		"no kind":         {`{"time":"2026-01-02T03:04:05Z"}`, "unknown kind"},
+		"an unknown kind": {`{"kind":"x","time":"2026-01-02T03:04:05Z"}`, "unknown kind"},
+		"no time":         {`{"kind":"spawn"}`, "time"},
+		"a far time":      {`{"kind":"spawn","time":"9999-12-31T23:59:59-23:00"}`, "time"},
+		"a negative time": {`{"kind":"spawn","time":"2026-01-02T03:04:05Z","totalNs":-1}`, "duration"},
+		"an endless time": {
+			`{"kind":"spawn","time":"2026-01-02T03:04:05Z","queuedNs":9223372036854775807}`,
+			"duration",
+		},
 		"a negative number": {`{"kind":"dropped","time":"2026-01-02T03:04:05Z","dropped":-1}`, "no transaction"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +117,7 @@ func TestDecodeRefuses(t *testing.T) {
 			require.ErrorContains(t, err, test.fault)
 		})
 	}
+
 	got, err := decode([]byte(`{"kind":"spawn","time":"2026-01-02T03:04:05Z","later":{"more":1}}`))
 	require.NoError(t, err, "what a later version adds is ignored")
 	require.Equal(t, KindSpawn, got.Kind)
@@ -111,6 +142,7 @@ func TestLinesAreBounded(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, want, string(line))
 			}
+
 			_, err := in.next()
 			require.ErrorContains(t, err, test.fault)
 		})
@@ -133,6 +165,7 @@ func TestHello(t *testing.T) {
 				require.NoError(t, err)
 				return
 			}
+
 			require.ErrorContains(t, err, test.fault)
 		})
 	}
@@ -152,10 +185,12 @@ func FuzzLines(f *testing.F) {
 				require.True(t, errors.Is(err, io.EOF) || len(data) > maxLine)
 				return
 			}
+
 			got, err := decode(line)
 			if err != nil {
 				continue
 			}
+
 			written := lineOf(t, *got)
 			require.LessOrEqual(t, len(written), maxLine)
 			require.Equal(t, len(written)-1, bytes.IndexByte(written, '\n'))

@@ -34,10 +34,15 @@ type link struct {
 
 func newLink(s *sender, conn net.Conn) *link {
 	l := &link{
-		sender: s, conn: conn, lines: newLines(conn, maxShortLine), out: newEncoder(),
-		progress: make(chan struct{}, 1), broken: make(chan struct{}),
+		sender:   s,
+		conn:     conn,
+		lines:    newLines(conn, maxShortLine),
+		out:      newEncoder(),
+		progress: make(chan struct{}, 1),
+		broken:   make(chan struct{}),
 	}
 	l.uncut = context.AfterFunc(s.ctx, func() { _ = conn.Close() }) // what is lost is counted
+
 	return l
 }
 
@@ -50,16 +55,20 @@ func (l *link) greet() error {
 	if err := l.conn.SetDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
+
 	if err := l.lines.hello(); err != nil {
 		return err
 	}
+
 	greeting, err := encode(hello{protocolName, protocolVersion})
 	if err != nil {
 		return err
 	}
+
 	if _, err := l.conn.Write(greeting); err != nil {
 		return err
 	}
+
 	return l.conn.SetDeadline(time.Time{})
 }
 
@@ -72,6 +81,7 @@ func (l *link) serve() {
 	if err == nil {
 		err = l.err
 	}
+
 	l.settle(err)
 }
 
@@ -82,14 +92,17 @@ func (l *link) send() error {
 			l.add(s.pending)
 			s.pending, _ = s.queue.next()
 		}
+
 		s.drops.log(s.log, "on the way to the router")
 		due, progress := l.addReport()
 		if err := l.flush(); err != nil {
 			return err
 		}
+
 		if s.pending != nil {
 			continue
 		}
+
 		select {
 		case e := <-s.queue.entries:
 			s.pending = s.queue.took(&e)
@@ -110,6 +123,7 @@ func (l *link) add(t *Transaction) {
 		l.sender.drops.count.Add(1) // it has a time that JSON cannot express
 		return
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
@@ -125,14 +139,17 @@ func (l *link) addReport() (due <-chan time.Time, progress <-chan struct{}) {
 	if busy {
 		return nil, l.progress
 	}
+
 	t := drops.record()
 	if t == nil {
 		return drops.due(), nil
 	}
+
 	l.add(t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.report, l.reported = l.sent, t.Dropped
+
 	return nil, l.progress
 }
 
@@ -140,10 +157,13 @@ func (l *link) flush() error {
 	if l.out.buf.Len() == 0 {
 		return nil
 	}
+
 	if err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
+
 	_, err := l.out.buf.WriteTo(l.conn)
+
 	return err
 }
 
@@ -155,7 +175,9 @@ func (l *link) finish() error {
 	if err := l.flush(); err != nil {
 		return err
 	}
+
 	l.untilTaken()
+
 	return nil
 }
 
@@ -167,6 +189,7 @@ func (l *link) untilTaken() {
 		if all {
 			return
 		}
+
 		select {
 		case <-l.progress:
 		case <-l.broken:
@@ -178,15 +201,18 @@ func (l *link) untilTaken() {
 // receive notes what the router has taken.
 func (l *link) receive() {
 	defer close(l.broken)
+
 	for {
 		n, err := l.lines.receipt()
 		if err == nil {
 			err = l.take(n)
 		}
+
 		if err != nil {
 			l.err = err
 			return
 		}
+
 		select {
 		case l.progress <- struct{}{}:
 		default:
@@ -200,12 +226,15 @@ func (l *link) take(n uint64) error {
 	if n < l.taken || n > l.sent {
 		return errors.New("the router says that it has taken more than it was sent, or less than before")
 	}
+
 	delivered := n - l.taken
 	if l.taken < l.report && l.report <= n {
 		delivered--
 	}
+
 	l.sender.delivered.Add(delivered)
 	l.taken = n
+
 	return nil
 }
 
@@ -217,6 +246,7 @@ func (l *link) settle(err error) {
 		lost--
 		s.drops.told.known -= l.reported
 	}
+
 	s.drops.told.at = time.Time{} // the next router is told at once
 	s.drops.count.Add(lost)
 	if l.taken > 0 {
@@ -224,6 +254,7 @@ func (l *link) settle(err error) {
 	} else {
 		s.failed(err)
 	}
+
 	if s.stopping() {
 		s.left += lost
 	}

@@ -57,14 +57,17 @@ func runRouter() error {
 	if err != nil {
 		return err
 	}
+
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		return err
 	}
+
 	fmt.Println("up")
 	if err := ustrouter.NewRouter(c, sinks, logr.Discard()).Serve(ctx, l); err != nil {
 		return err
 	}
+
 	return sinks.Close(context.Background())
 }
 
@@ -77,9 +80,11 @@ func callRouter(socket string) error {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+
 	b := make([]byte, 1)
 	n, err := c.Read(b)
 	fmt.Println(n, err)
+
 	return nil
 }
 

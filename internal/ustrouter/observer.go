@@ -36,9 +36,11 @@ func NewObserver(c Config, log logr.Logger) (*Observer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+
 	if !c.Enabled() {
 		return nil, errors.New("there is nowhere to pass transactions on to: set a file, or the URL of a collector")
 	}
+
 	return newObserver(&c, dialer(c.Socket), log), nil
 }
 
@@ -46,25 +48,42 @@ func newObserver(c *Config, dial dialFunc, log logr.Logger) *Observer {
 	q := newQueue(c.queueLength())
 	o := &Observer{query: c.IncludeQuery, queue: q, sender: newSender(q, dial, log)}
 	o.sender.start()
+
 	return o
 }
 
 // RequestEnded sends a request.
 func (o *Observer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) {
 	t := Transaction{
-		Kind: KindRequest, Time: e.Began, Total: e.Ended, App: e.AppName, PID: e.PID, GUPID: e.GUPID, ID: e.ID,
-		Traceparent: traceparentOf(ctx), Method: e.Method, Host: e.Host, Protocol: e.Protocol, Status: e.Status,
-		RequestBytes: e.RequestBytes, ResponseBytes: e.ResponseBytes, Cached: e.Cached,
-		Queued: e.Queued, Checkout: e.CheckedOut, FirstByte: e.FirstByte,
+		Kind:          KindRequest,
+		Time:          e.Began,
+		Total:         e.Ended,
+		App:           e.AppName,
+		PID:           e.PID,
+		GUPID:         e.GUPID,
+		ID:            e.ID,
+		Traceparent:   traceparentOf(ctx),
+		Method:        e.Method,
+		Host:          e.Host,
+		Protocol:      e.Protocol,
+		Status:        e.Status,
+		RequestBytes:  e.RequestBytes,
+		ResponseBytes: e.ResponseBytes,
+		Cached:        e.Cached,
+		Queued:        e.Queued,
+		Checkout:      e.CheckedOut,
+		FirstByte:     e.FirstByte,
 	}
 	path, query, _ := strings.Cut(e.Target, "?")
 	t.Path = withoutAuthority(path)
 	if o.query {
 		t.Query = query
 	}
+
 	if e.Err != nil {
 		t.Error = e.Err.Error()
 	}
+
 	// A part of the target keeps all of it in memory.
 	o.put(&t, len(e.Target)-len(t.Path)-len(t.Query))
 }
@@ -75,26 +94,36 @@ func withoutAuthority(target string) string {
 	if strings.HasPrefix(target, "/") {
 		return target
 	}
+
 	_, rest, found := strings.Cut(target, "://")
 	if !found {
 		return target
 	}
+
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
 		return rest[slash:]
 	}
+
 	return "/"
 }
 
 // SpawnEnded sends an attempt to start a process.
 func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) {
 	t := Transaction{
-		Kind: KindSpawn, Time: e.Began, Total: e.Took, App: e.AppName, Root: e.AppRoot, PID: e.PID, Generation: e.Generation,
+		Kind:       KindSpawn,
+		Time:       e.Began,
+		Total:      e.Took,
+		App:        e.AppName,
+		Root:       e.AppRoot,
+		PID:        e.PID,
+		Generation: e.Generation,
 	}
 	if failure, ok := errors.AsType[*spawner.SpawnError](e.Err); ok {
 		t.ID, t.Category, t.Error = failure.ID, failure.Category.String(), failure.Summary
 	} else if e.Err != nil {
 		t.Error = e.Err.Error()
 	}
+
 	o.put(&t, 0)
 }
 
@@ -106,19 +135,33 @@ func (o *Observer) ProcessDetached(e *passenger.ProcessEvent) { o.process(KindDe
 
 func (o *Observer) process(kind Kind, e *passenger.ProcessEvent) {
 	o.put(&Transaction{
-		Kind: kind, Time: e.At, App: e.AppName, Root: e.AppRoot, PID: e.PID, GUPID: e.GUPID, Generation: e.Generation,
-		Processed: e.Processed, Exited: e.Exited,
+		Kind:       kind,
+		Time:       e.At,
+		App:        e.AppName,
+		Root:       e.AppRoot,
+		PID:        e.PID,
+		GUPID:      e.GUPID,
+		Generation: e.Generation,
+		Processed:  e.Processed,
+		Exited:     e.Exited,
 	}, 0)
 }
 
 // RestartEnded sends a restart.
 func (o *Observer) RestartEnded(e *passenger.RestartEvent) {
 	t := Transaction{
-		Kind: KindRestart, Time: e.Began, Total: e.Took, App: e.AppName, Root: e.AppRoot, Generation: e.Generation, Blocking: e.Blocking,
+		Kind:       KindRestart,
+		Time:       e.Began,
+		Total:      e.Took,
+		App:        e.AppName,
+		Root:       e.AppRoot,
+		Generation: e.Generation,
+		Blocking:   e.Blocking,
 	}
 	if e.Err != nil {
 		t.Error = e.Err.Error()
 	}
+
 	o.put(&t, 0)
 }
 
@@ -138,6 +181,7 @@ func (o *Observer) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	o.closing.Do(o.sender.stop)
+
 	return o.sender.wait(ctx)
 }
 

@@ -115,6 +115,7 @@ func TestTargets(t *testing.T) {
 			} else {
 				require.Empty(t, got.Query, target)
 			}
+
 			require.Zero(t, o.queue.bytes.Load())
 			o.sender.giveUp()
 		}
@@ -134,10 +135,12 @@ func brokenRouters() map[string]dialFunc {
 					<-ctx.Done()
 				}
 			}()
+
 			return near, nil
 		}
 	}
 	const greeting = `{"protocol":"passenger-ustrouter","version":1}` + "\n"
+
 	return map[string]dialFunc{
 		"nobody": func(context.Context) (net.Conn, error) { return nil, errNobody },
 		"dialling hangs": func(ctx context.Context) (net.Conn, error) {
@@ -154,12 +157,15 @@ func brokenRouters() map[string]dialFunc {
 			go func() {
 				defer far.Close()
 				_, _ = io.WriteString(far, greeting)
+
 				in := newLines(far, maxLine)
 				for range 2 { // the greeting and a transaction
 					_, _ = in.next()
 				}
+
 				_, _ = io.WriteString(far, `{"received":1000000}`+"\n")
 			}()
+
 			return near, nil
 		},
 	}
@@ -174,6 +180,7 @@ func TestBrokenRouterDelaysNothing(t *testing.T) {
 				const events, length = 3000, 50
 				var log logged.Buffer
 				o := newObserver(&Config{QueueLength: length}, dial, log.Logger())
+
 				began := time.Now()
 				for range events {
 					before := time.Now()
@@ -181,6 +188,7 @@ func TestBrokenRouterDelaysNothing(t *testing.T) {
 					require.Equal(t, before, time.Now())
 					elapse(100 * time.Millisecond)
 				}
+
 				require.LessOrEqual(t, o.Stats().Waiting, length)
 				require.LessOrEqual(t, o.queue.bytes.Load(), int64(length*1000))
 				spent := time.Since(began)
@@ -197,6 +205,7 @@ func TestBrokenRouterDelaysNothing(t *testing.T) {
 				} else {
 					require.NoError(t, err)
 				}
+
 				require.LessOrEqual(t, time.Since(began), closeTimeout)
 				require.Equal(t, uint64(events), o.Stats().Dropped)
 				require.Zero(t, o.Stats().Waiting)
@@ -222,6 +231,7 @@ func TestBackoff(t *testing.T) {
 		elapse(10 * time.Minute)
 		synctest.Wait()
 		require.Greater(t, len(attempts), 600/int(maxBackoff/time.Second)-1)
+
 		for i := 1; i < len(attempts); i++ {
 			pause := attempts[i].Sub(attempts[i-1])
 			require.GreaterOrEqual(t, pause, minBackoff)
@@ -230,6 +240,7 @@ func TestBackoff(t *testing.T) {
 				require.GreaterOrEqual(t, pause, maxBackoff/2)
 			}
 		}
+
 		require.Error(t, o.Close(t.Context()))
 	})
 }
@@ -243,19 +254,23 @@ func TestReconnect(t *testing.T) {
 		var at switchboard
 		r := startRouter(t, Config{}, first, logr.Discard())
 		at.connect(r.pipes.dial)
+
 		o := newObserver(&Config{QueueLength: 10}, at.dial, log.Logger())
 		for range 5 {
 			o.RequestEnded(t.Context(), someRequest())
 		}
+
 		synctest.Wait()
 		require.Len(t, first.kept(), 5)
 		require.Equal(t, ObserverStats{Delivered: 5}, o.Stats())
 		r.end(t)
 		at.connect(nil)
 		synctest.Wait()
+
 		for range 30 {
 			o.RequestEnded(t.Context(), someRequest())
 		}
+
 		elapse(time.Minute)
 		require.Equal(t, 1, log.Count("cannot be sent"))
 		require.Positive(t, log.Count(`"dropped"=`))
@@ -290,18 +305,23 @@ func TestLostOnTheWay(t *testing.T) {
 				if greetBack(far, in) != nil {
 					return
 				}
+
 				for range 3 {
 					_, _ = in.next()
 				}
+
 				_ = say(far, receipt{1})
 				at.connect(r.pipes.dial)
 			}()
+
 			return near, nil
 		})
+
 		o := newObserver(&Config{}, at.dial, logr.Discard())
 		for range 3 {
 			o.RequestEnded(t.Context(), someRequest())
 		}
+
 		<-died
 		synctest.Wait()
 		require.Equal(t, ObserverStats{Delivered: 1, Dropped: 2}, o.Stats())
@@ -320,10 +340,12 @@ func TestP6LongTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) { return nil, errNobody }, logr.Discard())
 		e := someRequest()
+
 		e.Target = "/?" + strings.Repeat("x", 1<<20)
 		for range 100 {
 			o.RequestEnded(t.Context(), e)
 		}
+
 		require.Less(t, o.Stats().Waiting, maxQueueBytes>>20+1)
 		require.Greater(t, o.Stats().Dropped, uint64(100-maxQueueBytes>>20-1))
 		require.Error(t, o.Close(t.Context()))
@@ -371,13 +393,16 @@ func TestDropsToldAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &memory{}
 		r := startRouter(t, Config{}, sink, logr.Discard())
+
 		o := newObserver(&Config{QueueLength: 5}, r.pipes.dial, logr.Discard())
 		for range 3 { // the goroutine that sends may run in between
 			for range 100 {
 				o.RequestEnded(t.Context(), someRequest())
 			}
+
 			synctest.Wait()
 		}
+
 		require.NoError(t, o.Close(t.Context()))
 		r.end(t)
 		missing, others := dropped(sink.kept())

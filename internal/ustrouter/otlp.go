@@ -54,20 +54,28 @@ func NewOTLP(c Config, log logr.Logger) (*OTLP, error) {
 	if err := validateEndpoint(c.OTLPEndpoint); err != nil {
 		return nil, err
 	}
+
 	if err := c.OTLPHeaders.validate(); err != nil {
 		return nil, err
 	}
+
 	return newOTLP(&c, newTransport(), log), nil
 }
 
 func newOTLP(c *Config, transport http.RoundTripper, log logr.Logger) *OTLP {
 	o := &OTLP{
-		url: strings.TrimSuffix(c.OTLPEndpoint, "/") + tracesPath, headers: c.OTLPHeaders, client: newClient(transport),
-		log: log, queue: newQueue(c.queueLength()), spans: newSpanner(c.ServiceName),
-		closing: make(chan struct{}), done: make(chan struct{}),
+		url:     strings.TrimSuffix(c.OTLPEndpoint, "/") + tracesPath,
+		headers: c.OTLPHeaders,
+		client:  newClient(transport),
+		log:     log,
+		queue:   newQueue(c.queueLength()),
+		spans:   newSpanner(c.ServiceName),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	o.ctx, o.giveUp = context.WithCancel(context.Background())
 	go o.run()
+
 	return o
 }
 
@@ -89,29 +97,35 @@ func (o *OTLP) Close(ctx context.Context) error {
 	if o.closed.Swap(true) {
 		return errClosed
 	}
+
 	before := o.drops.count.Load()
 	close(o.closing)
 	timer := time.NewTimer(closeTimeout)
 	defer timer.Stop()
+
 	select {
 	case <-o.done:
 	case <-ctx.Done():
 	case <-timer.C:
 	}
+
 	o.giveUp()
 	<-o.done
 	o.client.CloseIdleConnections()
 	if lost := o.drops.count.Load() - before; lost > 0 {
 		return fmt.Errorf("%d transactions were not sent to the collector %s and are lost", lost, o.url)
 	}
+
 	return nil
 }
 
 func (o *OTLP) run() {
 	defer close(o.done)
+
 	for batch := o.collect(); len(batch) > 0; batch = o.collect() {
 		o.pass(batch)
 	}
+
 	o.drops.logged.at = time.Time{} // there is no later time
 	o.drops.log(o.log, "on the way to the collector")
 }
@@ -123,13 +137,16 @@ func (o *OTLP) pass(batch []*Transaction) {
 	if record != nil {
 		batch = append(batch, record)
 	}
+
 	rejected, ok := o.deliver(batch)
 	if ok {
 		rejected = min(rejected, count)
 		o.written.Add(count - rejected)
 		o.drops.count.Add(rejected)
+
 		return
 	}
+
 	o.drops.count.Add(count)
 	if record != nil {
 		o.drops.told.known -= record.Dropped
@@ -140,6 +157,7 @@ func (o *OTLP) pass(batch []*Transaction) {
 func (o *OTLP) first() []*Transaction {
 	for {
 		o.drops.log(o.log, "on the way to the collector")
+
 		select {
 		case e := <-o.queue.entries:
 			return []*Transaction{o.queue.took(&e)}
@@ -155,6 +173,7 @@ func (o *OTLP) collect() []*Transaction {
 	batch := o.first()
 	timer := time.NewTimer(batchInterval)
 	defer timer.Stop()
+
 	for len(batch) < maxBatch-1 { // one more may tell of drops
 		select {
 		case e := <-o.queue.entries:
@@ -166,8 +185,10 @@ func (o *OTLP) collect() []*Transaction {
 			if !more {
 				return batch
 			}
+
 			batch = append(batch, t)
 		}
 	}
+
 	return batch
 }

@@ -26,7 +26,9 @@ func write(sink Sink, n int) {
 func config() *Config { return &Config{OTLPEndpoint: "http://collector:4318/"} }
 
 // withCollector runs a test of a sink in virtual time.
-func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response, error), test func(*testing.T, *OTLP, *collector, *logged.Buffer)) {
+func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response, error),
+	test func(*testing.T, *OTLP, *collector, *logged.Buffer),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
@@ -36,6 +38,7 @@ func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response
 		if !o.closed.Load() {
 			require.NoError(t, o.Close(t.Context()))
 		}
+
 		require.Zero(t, o.queue.bytes.Load())
 	})
 }
@@ -87,10 +90,12 @@ func TestRetries(t *testing.T) {
 				at := c.attempts()
 				require.Greater(t, len(at), 2)
 				require.Less(t, len(at), 20)
+
 				for i, retry := 1, firstRetry; i < len(at); i, retry = i+1, min(2*retry, maxRetry) {
 					require.GreaterOrEqual(t, at[i].Sub(at[i-1]), retry/2)
 					require.LessOrEqual(t, at[i].Sub(at[i-1]), retry+attemptTimeout)
 				}
+
 				require.LessOrEqual(t, at[len(at)-1].Sub(at[0]), batchTimeout)
 				require.Equal(t, SinkStats{Dropped: 2}, o.Stats())
 				require.Equal(t, 1, log.Count("cannot be sent"))
@@ -115,13 +120,17 @@ func TestRetries(t *testing.T) {
 
 // TestGivesUpAtOnce: what will not help is not tried.
 func TestGivesUpAtOnce(t *testing.T) {
-	for name, status := range map[string]int{"500": 500, "501": 501, "400": 400, "401": 401, "404": 404, "413": 413, "307": 307, "304": 304} {
+	for name, status := range map[string]int{
+		"500": 500, "501": 501, "400": 400, "401": 401, "404": 404, "413": 413,
+		"307": 307, "304": 304,
+	} {
 		t.Run(name, func(t *testing.T) {
 			withCollector(t, always(status), func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
 				for range 2 {
 					write(o, maxBatch-1)
 					synctest.Wait()
 				}
+
 				require.Len(t, c.attempts(), 2)
 				require.Equal(t, SinkStats{Dropped: 2 * (maxBatch - 1)}, o.Stats())
 				require.Equal(t, 1, log.Count("the status "+name))
@@ -136,8 +145,11 @@ func TestRetryAfter(t *testing.T) {
 		header func(now time.Time) string
 		want   time.Duration
 	}{
-		"seconds":     {func(time.Time) string { return "20" }, 20 * time.Second},
-		"a date":      {func(now time.Time) string { return now.Add(30 * time.Second).UTC().Format(http.TimeFormat) }, 30 * time.Second},
+		"seconds": {func(time.Time) string { return "20" }, 20 * time.Second},
+		"a date": {
+			func(now time.Time) string { return now.Add(30 * time.Second).UTC().Format(http.TimeFormat) },
+			30 * time.Second,
+		},
 		"the past":    {func(now time.Time) string { return now.Add(-time.Hour).UTC().Format(http.TimeFormat) }, 0},
 		"nonsense":    {func(time.Time) string { return "-1" }, 0},
 		"more":        {func(time.Time) string { return "120" }, 2 * time.Minute},
@@ -149,6 +161,7 @@ func TestRetryAfter(t *testing.T) {
 				if n == 1 {
 					return answerOf(503, "", "Retry-After", test.header(time.Now()))
 				}
+
 				return answerOf(200, "")
 			}, func(t *testing.T, o *OTLP, c *collector, _ *logged.Buffer) {
 				write(o, 1)
@@ -164,6 +177,7 @@ func TestRetryAfter(t *testing.T) {
 				if test.want > batchTimeout {
 					want = SinkStats{Written: 1, Dropped: 1}
 				}
+
 				require.Equal(t, want, o.Stats())
 			})
 		})
@@ -183,12 +197,13 @@ func TestPartialSuccess(t *testing.T) {
 		`{"partialSuccess":{"rejectedSpans":null}}`:                0,
 		`{"partialSuccess":{"rejectedSpans":[1]}}`:                 0,
 	} {
-		withCollector(t, func(int, *http.Request) (*http.Response, error) { return answerOf(200, body) }, func(t *testing.T, o *OTLP, _ *collector, _ *logged.Buffer) {
-			write(o, 5)
-			elapse(batchInterval)
-			synctest.Wait()
-			require.Equal(t, SinkStats{Written: 5 - rejected, Dropped: rejected}, o.Stats(), body)
-		})
+		withCollector(t, func(int, *http.Request) (*http.Response, error) { return answerOf(200, body) },
+			func(t *testing.T, o *OTLP, _ *collector, _ *logged.Buffer) {
+				write(o, 5)
+				elapse(batchInterval)
+				synctest.Wait()
+				require.Equal(t, SinkStats{Written: 5 - rejected, Dropped: rejected}, o.Stats(), body)
+			})
 	}
 }
 
@@ -216,7 +231,8 @@ func TestCloseOfOTLPBounded(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		require.ErrorContains(t, o.Close(ctx), "1 transactions were not sent to the collector http://collector:4318/v1/traces")
+		require.ErrorContains(t, o.Close(ctx),
+			"1 transactions were not sent to the collector http://collector:4318/v1/traces")
 		require.Equal(t, time.Second, time.Since(began))
 	})
 }
@@ -225,28 +241,39 @@ func TestCloseOfOTLPBounded(t *testing.T) {
 // in no log.
 func TestRealCollector(t *testing.T) {
 	seen := make(chan *http.Request, 1)
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request,
+	) {
+		t.Error("the redirect was followed")
+	}))
 	defer elsewhere.Close()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		if r.URL.Path == "/moved/v1/traces" {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		}
+
 		seen <- r
 	}))
 	defer server.Close()
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, gone.Close())
-	for endpoint, written := range map[string]uint64{server.URL: 1, server.URL + "/moved": 0, "http://" + gone.Addr().String(): 0} {
+
+	for endpoint, written := range map[string]uint64{server.URL: 1, server.URL + "/moved": 0, "http://" +
+		gone.Addr().String(): 0} {
 		var log logged.Buffer
-		o, err := NewOTLP(Config{OTLPEndpoint: endpoint, OTLPHeaders: Headers{"authorization": "Bearer hidden"}}, log.Logger())
+		o, err := NewOTLP(Config{
+			OTLPEndpoint: endpoint,
+			OTLPHeaders:  Headers{"authorization": "Bearer hidden"},
+		}, log.Logger())
 		require.NoError(t, err)
 		write(o, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), closeTimeout)
 		if endpoint == "http://"+gone.Addr().String() {
 			cancel() // nothing will come of it
 		}
+
 		err = o.Close(ctx)
 		cancel()
 		require.Equal(t, SinkStats{Written: written, Dropped: 1 - written}, o.Stats())
@@ -257,6 +284,7 @@ func TestRealCollector(t *testing.T) {
 		} else {
 			require.NoError(t, err)
 		}
+
 		if o.Stats().Written > 0 || endpoint == server.URL+"/moved" {
 			r := <-seen
 			require.Equal(t, "Bearer hidden", r.Header.Get("Authorization"))
@@ -264,6 +292,7 @@ func TestRealCollector(t *testing.T) {
 			require.Equal(t, "application/json", r.Header.Get("Content-Type"))
 		}
 	}
+
 	_, err = NewOTLP(Config{OTLPEndpoint: "ftp://x"}, logr.Discard())
 	require.ErrorContains(t, err, "ftp")
 	_, err = NewOTLP(Config{OTLPEndpoint: "http://x", OTLPHeaders: Headers{"": ""}}, logr.Discard())

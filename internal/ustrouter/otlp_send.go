@@ -33,8 +33,12 @@ const (
 
 func newTransport() http.RoundTripper {
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
-		TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: maxAnswer,
+		Proxy:                  http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    1,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: maxAnswer,
 	}
 }
 
@@ -54,9 +58,11 @@ func (o *OTLP) deliver(batch []*Transaction) (rejected uint64, ok bool) {
 		o.failed(err)
 		return 0, false
 	}
+
 	if !o.sleep(time.Until(o.notBefore)) {
 		return 0, false
 	}
+
 	deadline := time.Now().Add(batchTimeout)
 	for retry := firstRetry; ; retry = min(2*retry, maxRetry) {
 		rejected, err = o.post(deadline, body)
@@ -64,16 +70,19 @@ func (o *OTLP) deliver(batch []*Transaction) (rejected uint64, ok bool) {
 			o.succeeded()
 			return rejected, true
 		}
+
 		o.failed(err)
 		e, temporary := errors.AsType[*temporaryError](err)
 		if !temporary {
 			return 0, false
 		}
+
 		pause := retry/2 + rand.N(retry/2) //nolint:gosec // G404: it keeps routers from coming all at once
 		if e.after > 0 {
 			pause = max(pause, e.after)
 			o.notBefore = time.Now().Add(e.after)
 		}
+
 		if time.Now().Add(pause).After(deadline) || !o.sleep(pause) {
 			return 0, false
 		}
@@ -99,8 +108,10 @@ func (o *OTLP) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return o.ctx.Err() == nil
 	}
+
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+
 	select {
 	case <-timer.C:
 		return true
@@ -126,28 +137,37 @@ func (o *OTLP) post(deadline time.Time, body []byte) (rejected uint64, err error
 	if err != nil {
 		return 0, err
 	}
+
 	req.Header.Set("User-Agent", passenger.ServerSoftware)
+
 	for name, value := range o.headers {
 		req.Header.Set(name, value)
 	}
+
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Content-Encoding", "gzip")
 	resp, err := o.client.Do(req)
 	if err != nil {
 		return 0, &temporaryError{err: err}
 	}
-	defer func() { _ = resp.Body.Close() }()                      // it is read or given up
+
+	defer func() { _ = resp.Body.Close() }() // it is read or given up
+
 	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it is none
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return 0, &temporaryError{
-			err:   fmt.Errorf("the collector answers with the status %d: see whether it is overloaded or down", resp.StatusCode),
+			err: fmt.Errorf("the collector answers with the status %d: see whether it is overloaded or down",
+				resp.StatusCode),
 			after: retryAfter(resp.Header.Get("Retry-After")),
 		}
 	}
+
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return 0, fmt.Errorf("the collector answers with the status %d: see whether its URL and headers are right, and its log", resp.StatusCode)
+		return 0, fmt.Errorf("the collector answers with the status %d: see whether its URL and headers are right, "+
+			"and its log", resp.StatusCode)
 	}
+
 	// Whatever the answer is, the status says that the collector has the spans.
 	return rejectedSpans(answer), nil
 }
@@ -162,11 +182,13 @@ func rejectedSpans(answer []byte) uint64 {
 	if json.Unmarshal(answer, &a) != nil {
 		return 0
 	}
+
 	// JSON of protocol buffers has 64 bits as a string, and allows a number.
 	n, err := strconv.ParseUint(string(bytes.Trim(a.PartialSuccess.RejectedSpans, `"`)), 10, 64)
 	if err != nil {
 		return 0
 	}
+
 	return n
 }
 
@@ -178,6 +200,7 @@ func retryAfter(header string) time.Duration {
 	} else if at, err := http.ParseTime(header); err == nil {
 		d = time.Until(at)
 	}
+
 	return min(max(d, 0), maxRetryAfter)
 }
 
@@ -189,8 +212,10 @@ func pack(v any) ([]byte, error) {
 	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
+
 	if err := zip.Close(); err != nil {
 		return nil, err
 	}
+
 	return buf.Bytes(), nil
 }

@@ -30,13 +30,17 @@ func newSpanner(serviceName string) spanner {
 	if host, err := os.Hostname(); err == nil {
 		a.text("host.name", host)
 	}
+
 	return spanner{resource: resource{Attributes: a}, random: randomID}
 }
 
 // randomID fills an id, of a multiple of eight bytes, that is not zero.
 func randomID(id []byte) {
 	for ; len(id) > 0; id = id[8:] {
-		binary.NativeEndian.PutUint64(id, rand.Uint64N(math.MaxUint64)+1) //nolint:gosec // G404: it tells spans apart and is no secret
+		//nolint:gosec // G404: it tells spans apart and is no secret
+		binary.NativeEndian.PutUint64(id,
+			rand.Uint64N(math.MaxUint64)+
+				1)
 	}
 }
 
@@ -51,6 +55,7 @@ func (s *spanner) request(batch []*Transaction) exportRequest {
 	for i, t := range batch {
 		spans[i] = s.span(t)
 	}
+
 	return exportRequest{[]resourceSpans{{
 		Resource: s.resource,
 		ScopeSpans: []scopeSpans{{
@@ -63,20 +68,25 @@ func (s *spanner) request(batch []*Transaction) exportRequest {
 func (s *spanner) span(t *Transaction) span {
 	t.cut()
 	out := span{
-		SpanID: s.id(8), Kind: kindInternal, Name: "passenger." + string(t.Kind),
-		Start: nanoseconds(t.Time.UnixNano()), End: nanoseconds(t.Time.Add(t.Total).UnixNano()),
+		SpanID: s.id(8),
+		Kind:   kindInternal,
+		Name:   "passenger." + string(t.Kind),
+		Start:  nanoseconds(t.Time.UnixNano()),
+		End:    nanoseconds(t.Time.Add(t.Total).UnixNano()),
 	}
 	if parent, ok := parseTraceparent(t.Traceparent); ok {
 		out.TraceID, out.ParentSpanID = parent.traceID, parent.parentID
 	} else {
 		out.TraceID = s.id(16)
 	}
+
 	a := &out.Attributes
 	a.text("passenger.app.name", t.App)
 	a.text("passenger.app.root", t.Root)
 	a.number("passenger.process.pid", int64(t.PID))
 	a.text("passenger.process.gupid", t.GUPID)
 	a.number("passenger.generation", int64(t.Generation))
+
 	switch t.Kind {
 	case KindRequest:
 		requestSpan(&out, t)
@@ -93,6 +103,7 @@ func (s *spanner) span(t *Transaction) span {
 	case KindDropped:
 		a.number("passenger.dropped", clamp(t.Dropped))
 	}
+
 	return out
 }
 
@@ -110,6 +121,7 @@ func requestSpan(out *span, t *Transaction) {
 		a.text("http.request.method", "_OTHER")
 		a.text("http.request.method_original", t.Method)
 	}
+
 	host, port := splitHost(t.Host)
 	a.text("server.address", host)
 	a.number("server.port", port)
@@ -118,12 +130,14 @@ func requestSpan(out *span, t *Transaction) {
 	if version, ok := strings.CutPrefix(t.Protocol, "HTTP/"); ok {
 		a.text("network.protocol.version", protocolVersionOf(version))
 	}
+
 	a.number("http.response.status_code", int64(t.Status))
 	a.number("http.request.body.size", t.RequestBytes)
 	a.number("http.response.body.size", t.ResponseBytes)
 	a.text("passenger.request.id", t.ID)
 	a.flag("passenger.turbocache.hit", t.Cached)
 	a.double("passenger.queue.duration", t.Queued.Seconds())
+
 	for _, e := range []struct {
 		name  string
 		after time.Duration
@@ -132,6 +146,7 @@ func requestSpan(out *span, t *Transaction) {
 			out.Events = append(out.Events, spanEvent{nanoseconds(t.Time.Add(e.after).UnixNano()), e.name})
 		}
 	}
+
 	switch {
 	case t.Status >= 500:
 		a.text("error.type", strconv.Itoa(t.Status))
@@ -152,6 +167,7 @@ func protocolVersionOf(version string) string {
 	if version == "1.0" {
 		return version
 	}
+
 	return strings.TrimSuffix(version, ".0")
 }
 
@@ -161,10 +177,12 @@ func splitHost(s string) (host string, port int64) {
 	if err != nil {
 		return strings.Trim(s, "[]"), 0
 	}
+
 	n, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil {
 		return host, 0
 	}
+
 	return host, int64(n)
 }
 

@@ -67,6 +67,7 @@ func conform(schema, v any) error {
 		if !ok {
 			return fmt.Errorf("%v is no array", v)
 		}
+
 		for _, one := range all {
 			if err := conform(s[0], one); err != nil {
 				return err
@@ -75,6 +76,7 @@ func conform(schema, v any) error {
 	case map[string]any:
 		return conformObject(s, v)
 	}
+
 	return nil
 }
 
@@ -83,36 +85,43 @@ func conformObject(schema map[string]any, v any) error {
 	if !ok {
 		return fmt.Errorf("%v is no object", v)
 	}
+
 	known := map[string]bool{}
 	for key, of := range schema {
 		name, optional := key, false
 		if key[len(key)-1] == '?' {
 			name, optional = key[:len(key)-1], true
 		}
+
 		known[name] = true
 		field, there := object[name]
 		if !there && !optional {
 			return fmt.Errorf("%s is missing in %v", name, v)
 		}
+
 		if there {
 			if err := conform(of, field); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
 	}
+
 	for name := range object {
 		if !known[name] {
 			return fmt.Errorf("%s is not known", name)
 		}
 	}
+
 	if len(schema) == 4 && known["stringValue"] && len(object) != 1 {
 		return errors.New("a value has not one type")
 	}
+
 	return nil
 }
 
 func countingSpanner(resourceAttributes attributes) spanner {
 	n := byte(0)
+
 	return spanner{resource: resource{Attributes: resourceAttributes}, random: func(id []byte) {
 		n++
 		for i := range id {
@@ -130,9 +139,17 @@ func TestGolden(t *testing.T) {
 	failed.Category, failed.Root, failed.Dropped, failed.Processed, failed.Generation = "", "", 0, 0, 0
 	failed.Cached, failed.Exited, failed.Blocking = false, false, false
 	at := func(kind Kind) Transaction {
-		return Transaction{Kind: kind, Time: someTime, App: "shop", Root: "/srv/shop", PID: 7, Generation: 3}
+		return Transaction{
+			Kind:       kind,
+			Time:       someTime,
+			App:        "shop",
+			Root:       "/srv/shop",
+			PID:        7,
+			Generation: 3,
+		}
 	}
-	spawn, noSpawn, attach, detach, restart := at(KindSpawn), at(KindSpawn), at(KindAttach), at(KindDetach), at(KindRestart)
+	spawn, noSpawn, attach, detach, restart := at(KindSpawn), at(KindSpawn), at(KindAttach), at(KindDetach),
+		at(KindRestart)
 	spawn.Total, noSpawn.Total, restart.Total = time.Second, time.Second, time.Minute
 	noSpawn.ID, noSpawn.Category, noSpawn.Error = "0badcafe", "time-out", "it took too long"
 	detach.Processed, detach.Exited = 9, true
@@ -149,8 +166,10 @@ func TestGolden(t *testing.T) {
 	require.NoError(t, e.Encode(body))
 	golden := filepath.Join("testdata", "otlp.json")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.WriteFile(golden, bytes.ReplaceAll(got.Bytes(), []byte(version()), []byte("VERSION")), 0o600))
+		require.NoError(t, os.WriteFile(golden, bytes.ReplaceAll(got.Bytes(), []byte(version()), []byte("VERSION")),
+			0o600))
 	}
+
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)
 	require.JSONEq(t, string(bytes.ReplaceAll(want, []byte("VERSION"), []byte(version()))), got.String())
@@ -194,6 +213,7 @@ func attributesOf(s *span) map[string]any {
 			all[a.Key] = *v.Bool
 		}
 	}
+
 	return all
 }
 
@@ -206,15 +226,33 @@ func TestConventions(t *testing.T) {
 		status *spanStatus
 		span   string
 	}{
-		"plain":   {Transaction{Method: "GET", Status: 200}, map[string]any{"http.request.method": "GET", "http.response.status_code": "200"}, nil, "GET"},
-		"unknown": {Transaction{Method: "BREW", Status: 200}, map[string]any{"http.request.method": "_OTHER", "http.request.method_original": "BREW", "http.response.status_code": "200"}, nil, "HTTP"},
-		"small":   {Transaction{Method: "get", Status: 200}, map[string]any{"http.request.method": "_OTHER", "http.request.method_original": "get", "http.response.status_code": "200"}, nil, "HTTP"},
+		"plain": {Transaction{
+			Method: "GET",
+			Status: 200,
+		}, map[string]any{"http.request.method": "GET", "http.response.status_code": "200"}, nil, "GET"},
+		"unknown": {Transaction{
+			Method: "BREW",
+			Status: 200,
+		}, map[string]any{
+			"http.request.method": "_OTHER", "http.request.method_original": "BREW",
+			"http.response.status_code": "200",
+		}, nil, "HTTP"},
+		"small": {Transaction{
+			Method: "get",
+			Status: 200,
+		}, map[string]any{
+			"http.request.method": "_OTHER", "http.request.method_original": "get",
+			"http.response.status_code": "200",
+		}, nil, "HTTP"},
 		"a fault of the client": {
 			Transaction{Method: "GET", Status: 400, Error: "bad"},
 			map[string]any{"http.request.method": "GET", "http.response.status_code": "400", "error.type": "400"},
 			nil, "GET",
 		},
-		"not found": {Transaction{Method: "GET", Status: 404}, map[string]any{"http.request.method": "GET", "http.response.status_code": "404"}, nil, "GET"},
+		"not found": {Transaction{
+			Method: "GET",
+			Status: 404,
+		}, map[string]any{"http.request.method": "GET", "http.response.status_code": "404"}, nil, "GET"},
 		"the application's fault": {
 			Transaction{Method: "GET", Status: 500},
 			map[string]any{"http.request.method": "GET", "http.response.status_code": "500", "error.type": "500"},
@@ -230,10 +268,16 @@ func TestConventions(t *testing.T) {
 			map[string]any{"http.request.method": "GET", "http.response.status_code": "200", "error.type": "_OTHER"},
 			failure("short"), "GET",
 		},
-		"nobody there": {Transaction{Method: "GET", Error: "gone"}, map[string]any{"http.request.method": "GET", "error.type": "client_gone"}, nil, "GET"},
+		"nobody there": {Transaction{
+			Method: "GET",
+			Error:  "gone",
+		}, map[string]any{"http.request.method": "GET", "error.type": "client_gone"}, nil, "GET"},
 		"host and port": {
 			Transaction{Method: "GET", Host: "[::1]:8080", Protocol: "HTTP/2.0"},
-			map[string]any{"http.request.method": "GET", "server.address": "::1", "server.port": "8080", "network.protocol.version": "2"},
+			map[string]any{
+				"http.request.method": "GET", "server.address": "::1", "server.port": "8080",
+				"network.protocol.version": "2",
+			},
 			nil, "GET",
 		},
 		"host": {
@@ -262,6 +306,7 @@ func TestConventions(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	s := newSpanner("")
+
 	seen := map[string]bool{}
 	for range 100 {
 		one, other := full(), full()
@@ -270,13 +315,16 @@ func TestIDs(t *testing.T) {
 		require.Equal(t, "0af7651916cd43dd8448eb211c80319c", child.TraceID)
 		require.Equal(t, "b7ad6b7169203331", child.ParentSpanID)
 		require.Empty(t, root.ParentSpanID)
+
 		for _, id := range []string{child.SpanID, root.SpanID, root.TraceID} {
 			require.True(t, isID(id))
 			seen[id] = true
 		}
 	}
+
 	require.Len(t, seen, 300)
-	require.Contains(t, slices.Collect(maps.Keys(attributesOf(&span{Attributes: s.resource.Attributes}))), "service.version")
+	require.Contains(t, slices.Collect(maps.Keys(attributesOf(&span{Attributes: s.resource.Attributes}))),
+		"service.version")
 	named := newSpanner("shop")
 	require.Equal(t, "shop", attributesOf(&span{Attributes: named.resource.Attributes})["service.name"])
 }

@@ -29,12 +29,14 @@ func listenAs(t *testing.T, socket string, uid int) net.Listener {
 			done <- result{nil, errno}
 			return
 		}
+
 		l, err := net.Listen("unix", socket)
 		done <- result{l, err}
 	}()
 	r := <-done
 	require.NoError(t, r.err)
 	t.Cleanup(func() { _ = r.l.Close() })
+
 	return r.l
 }
 
@@ -45,6 +47,7 @@ func TestRouterOfAnotherUser(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o777))
+
 	for name, uid := range map[string]int{"another": 61001, "root": 0} {
 		t.Run(name, func(t *testing.T) {
 			socket := filepath.Join(dir, name)
@@ -55,6 +58,7 @@ func TestRouterOfAnotherUser(t *testing.T) {
 				require.NoError(t, conn.Close())
 				return
 			}
+
 			require.ErrorContains(t, err, "user 61001")
 			require.ErrorContains(t, err, socket)
 		})

@@ -63,6 +63,7 @@ func (m *memory) Write(t *Transaction) {
 	if m.gate != nil {
 		<-m.gate
 	}
+
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all = append(m.all, *t)
@@ -87,6 +88,7 @@ func dropped(all []Transaction) (sum, others uint64) {
 			others++
 		}
 	}
+
 	return sum, others
 }
 
@@ -101,9 +103,15 @@ type running struct {
 func startRouter(t *testing.T, c Config, sink Sink, log logr.Logger) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{Router: NewRouter(c, sink, log), pipes: newPipes(), stop: stop, done: make(chan error, 1)}
+	r := &running{
+		Router: NewRouter(c, sink, log),
+		pipes:  newPipes(),
+		stop:   stop,
+		done:   make(chan error, 1),
+	}
 	r.trust = func(net.Conn) error { return nil }
 	go func() { r.done <- r.Serve(ctx, r.pipes) }()
+
 	return r
 }
 
@@ -132,6 +140,7 @@ func (s *switchboard) dial(ctx context.Context) (net.Conn, error) {
 	if to == nil {
 		return nil, errNobody
 	}
+
 	return to(ctx)
 }
 

@@ -36,7 +36,10 @@ func TestPool(t *testing.T) {
 	require.NoError(t, err)
 
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	pool, err := passenger.New(passenger.Config{Spawner: spawnertest.New(spawnertest.Script{Handler: answer}), Observer: o})
+	pool, err := passenger.New(passenger.Config{
+		Spawner:  spawnertest.New(spawnertest.Script{Handler: answer}),
+		Observer: o,
+	})
 	require.NoError(t, err)
 	app := passenger.Options{App: spawner.App{Root: t.TempDir(), GroupName: "shop"}}
 	h, err := handler.New(pool, handler.Config{Options: app})
@@ -62,10 +65,14 @@ func TestPool(t *testing.T) {
 	for _, one := range read(t, c.File) {
 		byKind[one.Kind] = one
 	}
+
 	require.Len(t, byKind, 4)
 	request, spawn := byKind[ustrouter.KindRequest], byKind[ustrouter.KindSpawn]
 	require.Equal(t, parent, request.Traceparent)
-	require.Equal(t, [4]string{"shop", "GET", "/a", ""}, [4]string{request.App, request.Method, request.Path, request.Query})
+	require.Equal(t, [4]string{"shop", "GET", "/a", ""}, [4]string{
+		request.App, request.Method, request.Path,
+		request.Query,
+	})
 	require.Equal(t, http.StatusOK, request.Status)
 	require.Positive(t, request.Total)
 	require.Positive(t, request.Checkout)

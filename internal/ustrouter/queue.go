@@ -31,6 +31,7 @@ func (q *queue) put(t *Transaction, held int) bool {
 		q.bytes.Add(-int64(size))
 		return false
 	}
+
 	select {
 	case q.entries <- entry{*t, size}:
 		return true

@@ -56,14 +56,22 @@ type RouterStats struct {
 // caller's, to be closed when Serve has returned. log gets what goes wrong; the
 // zero value discards it.
 func NewRouter(c Config, sink Sink, log logr.Logger) *Router {
-	return &Router{sink: sink, log: log, queue: newQueue(c.queueLength()), trust: checkPeer}
+	return &Router{
+		sink:  sink,
+		log:   log,
+		queue: newQueue(c.queueLength()),
+		trust: checkPeer,
+	}
 }
 
 // Stats tells how it does. It may be called at any time.
 func (r *Router) Stats() RouterStats {
 	return RouterStats{
-		Connections: int(r.connections.Load()), Received: r.received.Load(), Dropped: r.drops.count.Load(),
-		Waiting: len(r.queue.entries), Refused: r.refused.Load(),
+		Connections: int(r.connections.Load()),
+		Received:    r.received.Load(),
+		Dropped:     r.drops.count.Load(),
+		Waiting:     len(r.queue.entries),
+		Refused:     r.refused.Load(),
 	}
 }
 
@@ -83,6 +91,7 @@ func (r *Router) Serve(ctx context.Context, l net.Listener) error {
 	close(drain)
 	timer := time.NewTimer(drainTimeout)
 	defer timer.Stop()
+
 	select {
 	case <-drained:
 		return err
@@ -99,27 +108,34 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // nobody is waiting for it
 	defer stop()
 	defer func() { _ = l.Close() }() // as above
+
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
 			if err == nil {
 				_ = conn.Close() // nothing was said
 			}
+
 			return nil
 		}
+
 		if errors.Is(err, net.ErrClosed) {
 			return err
 		}
+
 		if err != nil {
 			r.complain(err, "The router of transactions can take no connection")
+
 			timer := time.NewTimer(acceptPause)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
 				timer.Stop()
 			}
+
 			continue
 		}
+
 		connections.Go(func() { r.serve(ctx, conn) })
 	}
 }
@@ -131,6 +147,7 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	} else if err := r.receive(ctx, conn); err != nil {
 		r.refuse(err)
 	}
+
 	r.connections.Add(-1)
 }
 
@@ -152,33 +169,41 @@ func (r *Router) receive(ctx context.Context, conn net.Conn) error {
 	if err := r.trust(conn); err != nil {
 		return err
 	}
+
 	in := newLines(conn, maxLine)
 	if err := greetBack(conn, in); err != nil {
 		return err
 	}
+
 	stop := context.AfterFunc(ctx, func() {
 		_ = conn.SetReadDeadline(time.Now().Add(lastRead)) // fails if it is closed, as it should be then
 	})
 	defer stop()
+
 	var taken, told uint64
 	for {
 		line, err := in.next()
-		if _, broken := errors.AsType[net.Error](err); broken || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+		if _, broken := errors.AsType[net.Error](err); broken || errors.Is(err, io.EOF) ||
+			errors.Is(err, io.ErrClosedPipe) {
 			return nil
 		}
+
 		if err != nil {
 			return err
 		}
+
 		t, err := decode(line)
 		if err != nil {
 			return err
 		}
+
 		taken++
 		r.take(t)
 		if taken-told >= receiptInterval || !in.waiting() {
 			if say(conn, receipt{taken}) != nil {
 				return nil // it has gone, or does not listen
 			}
+
 			told = taken
 		}
 	}
@@ -195,12 +220,15 @@ func greetBack(conn net.Conn, in *lines) error {
 	if err := say(conn, hello{protocolName, protocolVersion}); err != nil {
 		return err
 	}
+
 	if err := conn.SetReadDeadline(time.Now().Add(greetTimeout)); err != nil {
 		return err
 	}
+
 	if err := in.hello(); err != nil {
 		return err
 	}
+
 	return conn.SetReadDeadline(time.Time{})
 }
 
@@ -209,10 +237,13 @@ func say(conn net.Conn, v any) error {
 	if err != nil {
 		return err
 	}
+
 	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
+
 	_, err = conn.Write(line)
+
 	return err
 }
 
@@ -231,9 +262,11 @@ func (r *Router) feed(drain <-chan struct{}) {
 					r.tell()
 					return
 				}
+
 				r.sink.Write(t)
 			}
 		}
+
 		r.tell()
 	}
 }

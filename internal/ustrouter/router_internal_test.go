@@ -24,10 +24,12 @@ func TestSlowSink(t *testing.T) {
 		sink := &memory{gate: make(chan struct{})}
 		r := startRouter(t, Config{QueueLength: 10}, sink, log.Logger())
 		o := newObserver(&Config{}, r.pipes.dial, logr.Discard())
+
 		const events = 1000
 		for range events {
 			o.RequestEnded(t.Context(), someRequest())
 		}
+
 		synctest.Wait()
 		require.Equal(t, ObserverStats{Delivered: events}, o.Stats())
 		stats := r.Stats()
@@ -94,6 +96,7 @@ func greeted(t *testing.T, r *running) (net.Conn, *lines) {
 	require.NoError(t, in.hello())
 	require.NoError(t, say(conn, hello{protocolName, protocolVersion}))
 	require.NoError(t, conn.SetDeadline(time.Time{}))
+
 	return conn, in
 }
 
@@ -138,10 +141,12 @@ func TestBadObservers(t *testing.T) {
 func TestManyConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
+
 		r := startRouter(t, Config{}, &memory{}, log.Logger())
 		for range maxConnections {
 			greeted(t, r)
 		}
+
 		for range 10 {
 			conn, err := r.pipes.dial(t.Context())
 			require.NoError(t, err)
@@ -149,6 +154,7 @@ func TestManyConnections(t *testing.T) {
 			require.ErrorIs(t, err, io.EOF)
 			require.NoError(t, conn.Close())
 		}
+
 		synctest.Wait()
 		require.Equal(t, RouterStats{Connections: maxConnections, Refused: 10}, r.Stats())
 		require.Equal(t, 1, log.Count("too many connections"))
@@ -175,12 +181,19 @@ func (f flaky) Accept() (net.Conn, error) {
 func TestAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
+
 		l := flaky{newPipes(), make(chan error, 3)}
 		for range 3 {
 			l.faults <- errors.New("too many open files")
 		}
+
 		ctx, stop := context.WithCancel(t.Context())
-		r := &running{Router: NewRouter(Config{}, &memory{}, log.Logger()), pipes: l.pipes, stop: stop, done: make(chan error, 1)}
+		r := &running{
+			Router: NewRouter(Config{}, &memory{}, log.Logger()),
+			pipes:  l.pipes,
+			stop:   stop,
+			done:   make(chan error, 1),
+		}
 		r.trust = func(net.Conn) error { return nil }
 		go func() { r.done <- r.Serve(ctx, l) }()
 		began := time.Now()

@@ -28,11 +28,20 @@ func socketDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "ust") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+
 	return dir
 }
 
 func request(path string) *passenger.RequestEvent {
-	return &passenger.RequestEvent{ID: path, AppName: "shop", Method: "GET", Target: path, Began: time.Now(), Status: 200, Ended: time.Millisecond}
+	return &passenger.RequestEvent{
+		ID:      path,
+		AppName: "shop",
+		Method:  "GET",
+		Target:  path,
+		Began:   time.Now(),
+		Status:  200,
+		Ended:   time.Millisecond,
+	}
 }
 
 // read returns the transactions in a file, each of whose lines must be one.
@@ -42,13 +51,16 @@ func read(t *testing.T, path string) []ustrouter.Transaction {
 	require.NoError(t, err)
 	defer f.Close()
 	var all []ustrouter.Transaction
+
 	in := bufio.NewScanner(f)
 	for in.Scan() {
 		var one ustrouter.Transaction
 		require.NoError(t, json.Unmarshal(in.Bytes(), &one), "%q", in.Text())
 		all = append(all, one)
 	}
+
 	require.NoError(t, in.Err())
+
 	return all
 }
 
@@ -61,6 +73,7 @@ func missing(all []ustrouter.Transaction) (missing, others uint64) {
 			others++
 		}
 	}
+
 	return missing, others
 }
 
@@ -79,10 +92,12 @@ func TestThroughSocketAndFile(t *testing.T) {
 
 	o, err := ustrouter.NewObserver(c, logr.Discard())
 	require.NoError(t, err)
+
 	const events = 5000
 	for range events {
 		o.RequestEnded(ctx, request("/a?b=c"))
 	}
+
 	require.NoError(t, o.Close(t.Context()))
 	require.Equal(t, uint64(events), o.Stats().Delivered)
 	stop()
@@ -121,6 +136,7 @@ func startChild(t *testing.T, c *ustrouter.Config) *child {
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err)
 	require.Equal(t, "up\n", line)
+
 	return p
 }
 
@@ -169,6 +185,7 @@ func TestRouterKilled(t *testing.T) {
 	send(50)
 	until(t, "the first router has all", func() bool { return o.Stats().Delivered == sent })
 	until(t, "they are in the file", func() bool { return uint64(len(read(t, c.File))) == sent })
+
 	// One that does not read, so that some are lost on the way.
 	first.halt()
 	send(20)
@@ -212,6 +229,7 @@ func TestOtherUsers(t *testing.T) {
 	router := ustrouter.NewRouter(ustrouter.Config{}, &ustrouter.Sinks{}, logr.Discard())
 	served := make(chan error, 1)
 	go func() { served <- router.Serve(ctx, l) }()
+
 	for _, test := range []struct {
 		uid     uint32
 		want    string
@@ -226,6 +244,7 @@ func TestOtherUsers(t *testing.T) {
 		require.Equal(t, test.want, string(out))
 		until(t, "it is refused", func() bool { return router.Stats().Refused == test.refused })
 	}
+
 	stop()
 	require.NoError(t, <-served)
 }

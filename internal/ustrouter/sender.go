@@ -29,10 +29,12 @@ func dialer(socket string) dialFunc {
 		if err != nil {
 			return nil, err
 		}
+
 		if err := checkPeer(conn); err != nil {
 			_ = conn.Close() // nothing was sent
 			return nil, fmt.Errorf("the router at %s is not to be trusted: %w", socket, err)
 		}
+
 		return conn, nil
 	}
 }
@@ -65,8 +67,16 @@ type sender struct {
 }
 
 func newSender(q *queue, dial dialFunc, log logr.Logger) *sender {
-	s := &sender{queue: q, dial: dial, log: log, backoff: minBackoff, closing: make(chan struct{}), done: make(chan struct{})}
+	s := &sender{
+		queue:   q,
+		dial:    dial,
+		log:     log,
+		backoff: minBackoff,
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
 	s.ctx, s.giveUp = context.WithCancel(context.Background())
+
 	return s
 }
 
@@ -91,10 +101,12 @@ func (s *sender) wait(ctx context.Context) error {
 		s.giveUp()
 		<-s.done
 	}
+
 	s.giveUp()
 	if s.left > 0 {
 		return fmt.Errorf("%d transactions were not sent to the router and are lost", s.left)
 	}
+
 	return nil
 }
 
@@ -103,14 +115,17 @@ func (s *sender) run() {
 		if !s.pause() {
 			return
 		}
+
 		l, err := s.connect()
 		if err != nil {
 			s.failed(err)
 			if s.stopping() {
 				return
 			}
+
 			continue
 		}
+
 		s.connected()
 		if l.serve(); s.stopping() {
 			return
@@ -123,6 +138,7 @@ func (s *sender) run() {
 func (s *sender) await() bool {
 	for s.pending == nil {
 		s.drops.log(s.log, "on the way to the router")
+
 		select {
 		case e := <-s.queue.entries:
 			s.pending = s.queue.took(&e)
@@ -132,6 +148,7 @@ func (s *sender) await() bool {
 			return s.pending != nil || s.drops.untold()
 		}
 	}
+
 	return true
 }
 
@@ -143,6 +160,7 @@ func (s *sender) pause() bool {
 		if left <= 0 {
 			break
 		}
+
 		timer := time.NewTimer(min(left, dropInterval))
 		select {
 		case <-timer.C:
@@ -151,6 +169,7 @@ func (s *sender) pause() bool {
 			return s.ctx.Err() == nil
 		}
 	}
+
 	return s.ctx.Err() == nil
 }
 
@@ -162,11 +181,13 @@ func (s *sender) connect() (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	l := newLink(s, conn)
 	if err := l.greet(); err != nil {
 		l.close()
 		return nil, err
 	}
+
 	return l, nil
 }
 
@@ -177,6 +198,7 @@ func (s *sender) failed(err error) {
 	if s.outage || time.Since(s.outageAt) < dropInterval {
 		return
 	}
+
 	s.outage, s.outageAt = true, time.Now()
 	s.log.Error(err, "Transactions cannot be sent, the router does not answer as it should; it is tried again")
 }
@@ -204,6 +226,7 @@ func (s *sender) abandon() {
 		left++
 		s.pending, _ = s.queue.next()
 	}
+
 	s.left += left
 	s.drops.count.Add(left)
 	s.drops.logged.at = time.Time{} // there is no later time

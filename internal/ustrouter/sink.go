@@ -41,17 +41,21 @@ func Open(c Config, log logr.Logger) (*Sinks, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+
 	s := &Sinks{}
 	if c.File != "" {
 		file, err := OpenFile(c.File, log)
 		if err != nil {
 			return nil, err
 		}
+
 		s.File = file
 	}
+
 	if c.OTLPEndpoint != "" {
 		s.OTLP = newOTLP(&c, newTransport(), log)
 	}
+
 	return s, nil
 }
 
@@ -60,9 +64,11 @@ func (s *Sinks) all() []Sink {
 	if s.File != nil {
 		all = append(all, s.File)
 	}
+
 	if s.OTLP != nil {
 		all = append(all, s.OTLP)
 	}
+
 	return all
 }
 
@@ -79,16 +85,19 @@ func (s *Sinks) Reopen() error {
 	if s.File == nil {
 		return nil
 	}
+
 	return s.File.Reopen()
 }
 
 // Close closes all.
 func (s *Sinks) Close(ctx context.Context) error {
 	sinks := s.all()
+
 	errs := make([]error, 0, len(sinks))
 	for _, sink := range sinks {
 		errs = append(errs, sink.Close(ctx))
 	}
+
 	return errors.Join(errs...)
 }
 
@@ -101,5 +110,6 @@ func (s *Sinks) Stats() SinkStats {
 		sum.Dropped += one.Dropped
 		sum.Waiting += one.Waiting
 	}
+
 	return sum
 }

@@ -19,6 +19,7 @@ func TraceContext(next http.Handler) http.Handler {
 				r = r.WithContext(context.WithValue(r.Context(), traceparentKey{}, values[0][:traceparentLength]))
 			}
 		}
+
 		next.ServeHTTP(w, r)
 	})
 }
@@ -44,14 +45,18 @@ func parseTraceparent(s string) (t traceparent, ok bool) {
 	if len(s) < traceparentLength || s[traceIDAt-1] != '-' || s[traceIDEnd] != '-' || s[parentIDEnd] != '-' {
 		return t, false
 	}
+
 	version := s[:traceIDAt-1]
 	if !isHex(version) || version == "ff" || !isHex(s[flagsAt:traceparentLength]) {
 		return t, false
 	}
+
 	if len(s) > traceparentLength && (version == "00" || s[traceparentLength] != '-') {
 		return t, false
 	}
+
 	t = traceparent{s[traceIDAt:traceIDEnd], s[parentIDAt:parentIDEnd]}
+
 	return t, isID(t.traceID) && isID(t.parentID)
 }
 
@@ -63,5 +68,6 @@ func isHex(s string) bool {
 			return false
 		}
 	}
+
 	return true
 }

@@ -10,14 +10,16 @@ import (
 
 func TestTraceContext(t *testing.T) {
 	const traceID, parentID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
 	const short = "-" + traceID + "-" + parentID + "-01"
 	for name, test := range map[string]struct {
 		values []string
 		want   string
 	}{
-		"none":              {nil, ""},
-		"sampled":           {[]string{sampledParent}, sampledParent},
-		"not sampled":       {[]string{"00-" + traceID + "-" + parentID + "-00"}, "00-" + traceID + "-" + parentID + "-00"},
+		"none":    {nil, ""},
+		"sampled": {[]string{sampledParent}, sampledParent},
+		"not sampled": {[]string{"00-" + traceID + "-" + parentID + "-00"}, "00-" + traceID + "-" + parentID +
+			"-00"},
 		"a later version":   {[]string{"01" + short}, "01" + short},
 		"with additions":    {[]string{"01" + short + "-more"}, "01" + short},
 		"glued additions":   {[]string{"01" + short + "more"}, ""},
@@ -58,6 +60,7 @@ func FuzzTraceparent(f *testing.F) {
 			require.False(t, isID(got.traceID) && isID(got.parentID))
 			return
 		}
+
 		require.True(t, isID(got.traceID) && isID(got.parentID))
 		require.Equal(t, [2]int{32, 16}, [2]int{len(got.traceID), len(got.parentID)})
 		kept, ok := parseTraceparent(s[:traceparentLength])

@@ -48,6 +48,7 @@ func (k Kind) valid() bool {
 	case KindRequest, KindSpawn, KindAttach, KindDetach, KindRestart, KindDropped:
 		return true
 	}
+
 	return false
 }
 
@@ -139,6 +140,7 @@ func (t *Transaction) size() int {
 	for _, s := range t.texts() {
 		n += len(*s.value)
 	}
+
 	return n
 }
 
@@ -153,8 +155,10 @@ func (t *Transaction) cut() {
 			for !utf8.RuneStart(v[end]) {
 				end--
 			}
+
 			v = v[:end] + cutMark
 		}
+
 		*s.value = v
 	}
 }

@@ -37,6 +37,7 @@ func Exact(r *http.Request, modified time.Time) *http.Request {
 	if since == "" {
 		return r
 	}
+
 	if t, err := http.ParseTime(since); err == nil && t.Unix() == modified.Unix() {
 		return r
 	}
@@ -71,9 +72,11 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 		bound.Header.Set("Range", "bytes="+strconv.FormatInt(size, 10)+"-")
 		return &bound
 	}
+
 	if rangeBytes(asked, size) <= size {
 		return r
 	}
+
 	bound.Header.Del("Range")
 
 	return &bound
@@ -90,6 +93,7 @@ func rangeBytes(asked string, size int64) (total int64) {
 	for spec := range strings.SplitSeq(list, ",") {
 		first, last, _ := strings.Cut(strings.TrimSpace(spec), "-")
 		from, fromErr := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+
 		to, toErr := strconv.ParseInt(strings.TrimSpace(last), 10, 64)
 		switch {
 		case fromErr != nil && toErr == nil: // the last so many bytes
@@ -101,6 +105,7 @@ func rangeBytes(asked string, size int64) (total int64) {
 		case fromErr == nil:
 			total += size - from
 		}
+
 		total += partOverhead
 	}
 

@@ -16,6 +16,7 @@ import (
 // No list of ranges costs more bytes than the file has.
 func TestRangesTakeNoMoreThanTheWhole(t *testing.T) {
 	const size = 100_000
+
 	many := func(spec string, count int) string { return "bytes=" + strings.Repeat(spec+",", count-1) + spec }
 	for asked, status := range map[string]int{
 		"":                                      200,
@@ -42,9 +43,11 @@ func TestRangesTakeNoMoreThanTheWhole(t *testing.T) {
 		if asked != "" {
 			r.Header.Set("Range", asked)
 		}
+
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", "text/plain")
-		http.ServeContent(w, validators.BoundRanges(r, size), "", time.Time{}, strings.NewReader(strings.Repeat("x", size)))
+		http.ServeContent(w, validators.BoundRanges(r, size), "", time.Time{},
+			strings.NewReader(strings.Repeat("x", size)))
 		name := fmt.Sprintf("%.40s", asked)
 		require.Equal(t, status, w.Code, name)
 		require.LessOrEqual(t, w.Body.Len(), size, name)

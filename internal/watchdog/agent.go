@@ -84,7 +84,11 @@ type agent struct {
 
 func newAgent(w *Watchdog, cfg *Agent) *agent {
 	return &agent{
-		cfg: cfg, dog: w, stopping: make(chan context.Context, 1), done: make(chan struct{}), successors: make(chan successor),
+		cfg:        cfg,
+		dog:        w,
+		stopping:   make(chan context.Context, 1),
+		done:       make(chan struct{}),
+		successors: make(chan successor),
 	}
 }
 
@@ -104,6 +108,7 @@ func (a *agent) pid() int {
 	if p := a.serving(); p != nil {
 		return p.pid()
 	}
+
 	return 0
 }
 
@@ -139,6 +144,7 @@ func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, e
 	if err != nil {
 		return nil, fmt.Errorf("the %s cannot be started: %w", a.cfg.Name, err)
 	}
+
 	told := make(chan error, 1)
 	var about json.RawMessage
 	go func() {
@@ -153,18 +159,23 @@ func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, e
 			told <- nil
 		}
 	}()
+
 	select {
 	case err = <-told:
 	case <-ctx.Done():
 		err = fmt.Errorf("the %s cannot be started: %w", a.cfg.Name, context.Cause(ctx))
 	}
+
 	if err != nil {
 		p.end()
 		if errors.Is(err, errEndedEarly) {
-			err = fmt.Errorf("%w: the %s ended before it could serve (%w)", ErrStartFailed, a.cfg.Name, exitReason(p.err))
+			err = fmt.Errorf("%w: the %s ended before it could serve (%w)", ErrStartFailed, a.cfg.Name,
+				exitReason(p.err))
 		}
+
 		return nil, err
 	}
+
 	p.ready = time.Now()
 	a.set(p)
 	go a.listen(p)
@@ -172,6 +183,7 @@ func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, e
 	if a.cfg.Ready != nil {
 		a.cfg.Ready(p.pid(), about)
 	}
+
 	return p, nil
 }
 
@@ -183,21 +195,25 @@ func (a *agent) launch() (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
+
 	l, err := newLink(ours)
 	_ = ours.Close() // link has a duplicate
 	if err != nil {
 		_ = theirs.Close()
 		return nil, err
 	}
+
 	names := slices.Sorted(maps.Keys(a.cfg.Files))
 	cmd := a.cfg.Command()
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
+
 	cmd.Env = append(cmd.Env, feedbackVariable+"=true")
 	cmd.ExtraFiles = []*os.File{theirs}
 	defer func() {
@@ -205,17 +221,21 @@ func (a *agent) launch() (*process, error) {
 			_ = f.Close()
 		}
 	}()
+
 	for _, name := range names {
 		f, err := duplicate(a.cfg.Files[name])
 		if err != nil {
 			l.close()
 			return nil, err
 		}
+
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
+
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
+
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the watchdog to act on
 	start := func() error { return a.dog.children.start(cmd) }
 	if a.cfg.Start != nil {
@@ -223,17 +243,31 @@ func (a *agent) launch() (*process, error) {
 	} else {
 		err = start()
 	}
+
 	if err != nil {
 		l.close()
 		return nil, err
 	}
-	p := &process{cmd: cmd, link: l, yielded: make(chan struct{}), exited: make(chan struct{})}
+
+	p := &process{
+		cmd:     cmd,
+		link:    l,
+		yielded: make(chan struct{}),
+		exited:  make(chan struct{}),
+	}
 	go func() {
 		defer close(p.exited)
 		p.err = a.dog.children.wait(cmd)
 	}()
+
 	// If it is dead already, that shows where its answer is awaited.
-	_ = l.send(&message{Start: &startMessage{Config: config, Protocol: a.cfg.Protocol, Files: names, OOMScore: a.dog.oomScore}})
+	_ = l.send(&message{Start: &startMessage{
+		Config:   config,
+		Protocol: a.cfg.Protocol,
+		Files:    names,
+		OOMScore: a.dog.oomScore,
+	}})
+
 	return p, nil
 }
 
@@ -245,14 +279,17 @@ func duplicate(f *os.File) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	fd := -1
 	controlErr := raw.Control(func(from uintptr) { fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0) })
 	if controlErr != nil {
 		return nil, controlErr
 	}
+
 	if err != nil {
 		return nil, &os.PathError{Op: "duplicate", Path: f.Name(), Err: err}
 	}
+
 	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
@@ -266,6 +303,7 @@ func (p *process) end() {
 		_ = syscall.Kill(-p.pid(), syscall.SIGKILL)
 		<-p.exited
 	}
+
 	p.link.close()
 }
 
@@ -274,5 +312,6 @@ func exitReason(err error) error {
 	if err == nil {
 		return errors.New("exit status 0")
 	}
+
 	return err
 }

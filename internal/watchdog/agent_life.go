@@ -27,13 +27,16 @@ func (a *agent) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+
 	go a.live(context.WithoutCancel(ctx), p)
+
 	return nil
 }
 
 // live replaces each process that dies, until the agent is to end.
 func (a *agent) live(ctx context.Context, p *process) {
 	defer close(a.done)
+
 	for p != nil {
 		select {
 		case <-p.exited:
@@ -43,9 +46,12 @@ func (a *agent) live(ctx context.Context, p *process) {
 				if !a.dog.stopping.Load() {
 					a.dog.cfg.Logger.Info("An agent has ended", "agent", a.cfg.Name)
 				}
+
 				a.dog.fail(fmt.Errorf("the %s: %w", a.cfg.Name, ErrAgentEnded))
+
 				return
 			}
+
 			p = a.replace(ctx, p)
 		case next := <-a.successors:
 			p = a.succeed(ctx, p, next)
@@ -72,15 +78,18 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	if next.Command != nil {
 		a.cfg.Command = next.Command
 	}
+
 	timeout := next.StartTimeout
 	if timeout == 0 {
 		timeout = a.dog.cfg.StartTimeout
 	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	// What the process that serves has orphaned, as a preloader that a restart has ended, is none of its successor's.
 	orphans := a.dog.children.others()
+
 	started, stop, err := a.startUnlessStopped(ctx, cancel, timeout)
 	switch {
 	case stop != nil:
@@ -90,13 +99,17 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	case err != nil:
 		a.cfg.Command, a.cfg.Config, a.cfg.Files = command, config, files
 		a.set(p)
+
 		// One that has told why has ended its processes. Another may have been killed, with processes of its own.
 		if _, told := errors.AsType[*FailedError](err); !told {
 			a.dog.endOrphans(func(pid int) bool { return slices.Contains(orphans, pid) })
 		}
+
 		next.started <- err
+
 		return p
 	}
+
 	if next.Restart != nil {
 		a.cfg.Config = next.Restart
 	}
@@ -111,6 +124,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 			a.dog.cfg.Logger.Error(err, "An agent that was replaced did not end well", "agent", a.cfg.Name)
 		}
 	})
+
 	return started
 }
 
@@ -143,9 +157,11 @@ func (a *agent) endOrphans() {
 	}
 
 	left := a.dog.children.others()
+
 	for _, p := range draining {
 		<-p.exited
 	}
+
 	a.dog.endOrphans(func(pid int) bool { return !slices.Contains(left, pid) })
 }
 
@@ -154,6 +170,7 @@ func (p *process) yield() {
 	_ = p.link.send(&message{Command: Replaced}) // if it is dead, exited tells
 	late := time.NewTimer(yieldTime)
 	defer late.Stop()
+
 	select {
 	case <-p.yielded:
 	case <-p.exited:
@@ -171,30 +188,37 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 	if time.Since(dead.ready) < healthy {
 		pause = minPause
 	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+
 	for failures := 0; ; {
 		if !a.pause(pause) {
 			return nil
 		}
+
 		p, stop, err := a.startUnlessStopped(ctx, cancel, a.dog.cfg.StartTimeout)
 		if stop != nil {
 			a.result = a.finishIfStarted(stop, p)
 			return nil
 		}
+
 		if err == nil {
 			log.Info("An agent serves again", "pid", p.pid())
 			return p
 		}
+
 		failures++
 		limit := a.cfg.MaxFailedStarts
 		if limit == 0 {
 			limit = defaultMaxFailedStarts
 		}
+
 		if limit > 0 && failures >= limit {
 			a.dog.fail(fmt.Errorf("the %s was started %d times, in vain: %w", a.cfg.Name, failures, err))
 			return nil
 		}
+
 		pause = min(max(2*pause, minPause), maxPause)
 		log.Error(err, "An agent cannot be started again", "nextTry", pause.String())
 	}
@@ -205,8 +229,10 @@ func (a *agent) pause(d time.Duration) bool {
 	if d == 0 {
 		return true
 	}
+
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+
 	select {
 	case <-timer.C:
 		return true
@@ -217,18 +243,22 @@ func (a *agent) pause(d time.Duration) bool {
 
 // startUnlessStopped is start, unless the agent is to end meanwhile: stop, which
 // is not nil then, bounds that.
-func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout time.Duration) (p *process, stop context.Context, err error) {
+func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout time.Duration) (p *process,
+	stop context.Context, err error,
+) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
 		p, err = a.start(ctx, timeout)
 	}()
+
 	select {
 	case <-started:
 	case stop = <-a.stopping:
 		cancel()
 		<-started
 	}
+
 	return p, stop, err
 }
 
@@ -236,6 +266,7 @@ func (a *agent) finishIfStarted(ctx context.Context, p *process) error {
 	if p == nil {
 		return nil
 	}
+
 	return a.finish(ctx, p)
 }
 
@@ -243,22 +274,26 @@ func (a *agent) finishIfStarted(ctx context.Context, p *process) error {
 // not.
 func (a *agent) finish(ctx context.Context, p *process) error {
 	defer p.link.close()
+
 	_ = p.link.send(&message{Command: Shutdown}) // if it is dead, exited tells
 	select {
 	case <-p.exited:
 		if p.err != nil {
 			return fmt.Errorf("the %s: %w", a.cfg.Name, p.err)
 		}
+
 		return nil
 	case <-ctx.Done():
 		_ = p.link.send(&message{Command: Abort})
 		abort := time.NewTimer(a.dog.cfg.AbortTimeout)
 		defer abort.Stop()
+
 		select {
 		case <-p.exited:
 		case <-abort.C:
 			p.end()
 		}
+
 		return fmt.Errorf("the %s: %w", a.cfg.Name, ErrForced)
 	}
 }
@@ -269,8 +304,10 @@ func (a *agent) stop(ctx context.Context) error {
 	case a.stopping <- ctx:
 	default: // it was asked before
 	}
+
 	<-a.done
 	a.retiring.Wait()
+
 	return a.result
 }
 
@@ -283,5 +320,6 @@ func (a *agent) replaceBy(ctx context.Context, next successor) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+
 	return <-next.started
 }

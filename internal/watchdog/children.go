@@ -19,10 +19,13 @@ func (c *children) start(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+
 	if c.pids == nil {
 		c.pids = map[int]bool{}
 	}
+
 	c.pids[cmd.Process.Pid] = true
+
 	return nil
 }
 
@@ -32,6 +35,7 @@ func (c *children) wait(cmd *exec.Cmd) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.pids, cmd.Process.Pid)
+
 	return err
 }
 
@@ -40,11 +44,13 @@ func (c *children) wait(cmd *exec.Cmd) error {
 func (c *children) others() []int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+
 	var others []int
 	for _, pid := range childPIDs() {
 		if !c.pids[pid] {
 			others = append(others, pid)
 		}
 	}
+
 	return others
 }

@@ -16,7 +16,12 @@ import (
 func TestAgentThatDiesEndsNothingOfOneThatDrains(t *testing.T) {
 	dir := t.TempDir()
 	ready := make(chan int, 4)
-	a := agentOf(part{Dir: dir, Name: "old", Orphan: true, Slow: true})
+	a := agentOf(part{
+		Dir:    dir,
+		Name:   "old",
+		Orphan: true,
+		Slow:   true,
+	})
 	a.Name = "core"
 	a.Ready = func(pid int, _ json.RawMessage) { ready <- pid }
 	w := start(t, watchdog.Config{
@@ -25,7 +30,11 @@ func TestAgentThatDiesEndsNothingOfOneThatDrains(t *testing.T) {
 	old := await(t, ready)
 	orphan := number(t, content(t, dir, "old.orphan"))
 
-	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "next", Child: true}}))
+	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{
+		Dir:   dir,
+		Name:  "next",
+		Child: true,
+	}}))
 	next := await(t, ready)
 	left := number(t, content(t, dir, "next.child"))
 	require.NoError(t, syscall.Kill(next, syscall.SIGKILL))

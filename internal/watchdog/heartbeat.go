@@ -20,15 +20,19 @@ func (a *agent) listen(p *process) {
 		if err != nil {
 			return
 		}
+
 		if m.Pong {
 			p.alive.Store(int64(time.Since(p.ready)))
 		}
+
 		if m.Yielded {
 			yield.Do(func() { close(p.yielded) })
 		}
+
 		if m.Status != nil && a.cfg.Status != nil {
 			a.cfg.Status(p.pid(), m.Status)
 		}
+
 		if m.Answer != nil {
 			p.questions.answer(m.Answer)
 		}
@@ -42,9 +46,11 @@ func (a *agent) watchHeart(p *process) {
 	if timeout <= 0 {
 		return
 	}
+
 	beat := timeout / beats
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
+
 	asked, last := int64(-1), time.Now()
 	for silent := 0; ; {
 		select {
@@ -52,6 +58,7 @@ func (a *agent) watchHeart(p *process) {
 			return
 		case <-ticker.C:
 		}
+
 		now := time.Now()
 		if now.Sub(last) > 2*beat {
 			// This process was itself stopped, as when the machine is suspended, and
@@ -59,12 +66,14 @@ func (a *agent) watchHeart(p *process) {
 			silent = 0
 			ticker.Reset(beat)
 		}
+
 		last = now
 		if alive := p.alive.Load(); alive != asked { // what has not been answered need not be asked again
 			asked, silent = alive, 0
 			_ = p.link.send(&message{Ping: true})
 			continue
 		}
+
 		if silent++; silent > beats {
 			a.endHanging(p)
 			return
@@ -73,10 +82,12 @@ func (a *agent) watchHeart(p *process) {
 }
 
 func (a *agent) endHanging(p *process) {
-	a.dog.cfg.Logger.Info("An agent does not answer, and is killed", "agent", a.cfg.Name, "pid", p.pid(), "timeout", a.dog.cfg.HeartbeatTimeout.String())
+	a.dog.cfg.Logger.Info("An agent does not answer, and is killed", "agent", a.cfg.Name, "pid", p.pid(), "timeout",
+		a.dog.cfg.HeartbeatTimeout.String())
 	p.signal(syscall.SIGQUIT)
 	dumped := time.NewTimer(dumpTime)
 	defer dumped.Stop()
+
 	select {
 	case <-p.exited:
 	case <-dumped.C:

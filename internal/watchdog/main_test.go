@@ -32,8 +32,10 @@ func TestMain(m *testing.M) {
 	case "child":
 		// What an agent has started, which ends only when it is killed.
 		signal.Ignore(syscall.SIGTERM)
+
 		select {}
 	}
+
 	os.Exit(leakgate.Package(m.Run))
 }
 
@@ -70,25 +72,31 @@ func playAgent() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 3
 	}
+
 	var p part
 	if err := json.Unmarshal(parent.Config, &p); err != nil {
 		_ = parent.Fail(err, nil)
 		return 1
 	}
+
 	starts := p.note(p.Name+".starts", "x")
 	if p.Protocol != "" && p.Protocol != parent.Protocol {
 		p.Fail = "the protocol is " + parent.Protocol
 	}
+
 	if p.Fail != "" {
 		_ = parent.Fail(errors.New(p.Fail), []string{"why"})
 		return 1
 	}
+
 	if p.Die != 0 && starts > p.DieAfter {
 		return p.Die
 	}
+
 	if p.Mute {
 		select {}
 	}
+
 	if p.Child {
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), roleVariable+"=child")
@@ -97,8 +105,10 @@ func playAgent() int {
 			_ = parent.Fail(err, nil)
 			return 1
 		}
+
 		p.write(p.Name+".child", strconv.Itoa(child.Process.Pid))
 	}
+
 	if p.Orphan {
 		shell := exec.Command("/bin/sh", "-c", `"$0" >/dev/null 2>&1 & echo $!`, os.Args[0])
 		shell.Env = append(os.Environ(), roleVariable+"=child")
@@ -107,8 +117,10 @@ func playAgent() int {
 			_ = parent.Fail(err, nil)
 			return 1
 		}
+
 		p.write(p.Name+".orphan", strings.TrimSpace(string(pid)))
 	}
+
 	yield := func() {}
 	if f := parent.Files["http"]; f != nil {
 		l, err := net.FileListener(f)
@@ -116,16 +128,20 @@ func playAgent() int {
 			_ = parent.Fail(err, nil)
 			return 1
 		}
+
 		go p.serve(l)
 		yield = func() { _ = l.Close() }
 	}
+
 	score, _ := os.ReadFile("/proc/self/oom_score_adj")
 	if err := parent.Ready(map[string]string{"name": p.Name, "oom": strings.TrimSpace(string(score))}); err != nil {
 		return 1
 	}
+
 	if err := parent.Tell(p.Secret); err != nil {
 		return 1
 	}
+
 	go func() {
 		for q := range parent.Questions() {
 			if q.On != "nothing" {
@@ -133,12 +149,14 @@ func playAgent() int {
 			}
 		}
 	}()
+
 	switch {
 	case p.Quit:
 		return 0
 	case p.Crash:
 		return 9
 	}
+
 	return p.obey(parent, yield)
 }
 
@@ -149,6 +167,7 @@ func (p *part) obey(parent *watchdog.Parent, yield func()) int {
 			yield()
 			_ = parent.Yielded()
 		case command == watchdog.Abort && p.Deaf:
+
 			// It does not hear that either.
 		case command == watchdog.Abort:
 			return 0
@@ -159,8 +178,10 @@ func (p *part) obey(parent *watchdog.Parent, yield func()) int {
 			return 0
 		}
 	}
+
 	<-parent.Gone()
 	p.write("gone", strconv.Itoa(os.Getpid()))
+
 	return 0
 }
 
@@ -171,6 +192,7 @@ func (p *part) serve(l net.Listener) {
 		if err != nil {
 			return
 		}
+
 		_, _ = io.WriteString(c, p.Secret+" "+strconv.Itoa(os.Getpid()))
 		_ = c.Close()
 	}
@@ -188,6 +210,7 @@ func (p *part) note(name, text string) int {
 	if err != nil {
 		return 0
 	}
+
 	return int(info.Size())
 }
 
@@ -201,12 +224,18 @@ func (p *part) write(name, text string) {
 // playWatchdog has an agent, and prints when it serves. It never ends.
 func playWatchdog() int {
 	p := part{Dir: os.Getenv("WATCHDOG_TEST_DIR"), Name: "core"}
-	_, err := watchdog.Start(context.Background(), watchdog.Config{Agents: []watchdog.Agent{{Name: "core", Command: command, Config: p}}})
+	_, err := watchdog.Start(context.Background(), watchdog.Config{Agents: []watchdog.Agent{{
+		Name:    "core",
+		Command: command,
+		Config:  p,
+	}}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+
 	fmt.Println("serving")
+
 	select {}
 }
 
@@ -214,5 +243,6 @@ func command() *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"=agent")
 	cmd.Stderr = os.Stderr
+
 	return cmd
 }

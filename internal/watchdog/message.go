@@ -79,6 +79,7 @@ func newLink(f *os.File) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	return &link{conn: conn, in: bufio.NewReader(conn)}, nil
 }
 
@@ -87,9 +88,11 @@ func (l *link) send(m *message) error {
 	if err != nil {
 		return err
 	}
+
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, err = l.conn.Write(append(b, '\n'))
+
 	return err
 }
 
@@ -99,6 +102,7 @@ func (l *link) receive() (*message, error) {
 	var line []byte
 	for {
 		piece, err := l.in.ReadSlice('\n')
+
 		line = append(line, piece...)
 		switch {
 		case err == nil:
@@ -108,6 +112,7 @@ func (l *link) receive() (*message, error) {
 			if errors.Is(err, io.EOF) && len(line) > 0 {
 				err = io.ErrUnexpectedEOF
 			}
+
 			return nil, err
 		case len(line) > maxMessage:
 			return nil, errLongMessage

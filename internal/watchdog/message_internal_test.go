@@ -50,11 +50,13 @@ func FuzzReceive(f *testing.F) {
 			if errors.Is(err, io.EOF) {
 				return
 			}
+
 			if err == nil {
 				_, err = json.Marshal(m)
 				require.NoError(t, err)
 			}
 		}
+
 		require.Fail(t, "it does not come to the end")
 	})
 }

@@ -20,6 +20,7 @@ func orphan(t *testing.T, command string) (pid int) {
 	require.NoError(t, err)
 	pid, err = strconv.Atoi(strings.TrimSpace(string(out)))
 	require.NoError(t, err)
+
 	return pid
 }
 

@@ -25,6 +25,7 @@ func childPIDs() (pids []int) {
 	if err != nil {
 		return nil
 	}
+
 	self := os.Getpid()
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -32,6 +33,7 @@ func childPIDs() (pids []int) {
 			pids = append(pids, pid)
 		}
 	}
+
 	return pids
 }
 
@@ -41,12 +43,15 @@ func parentPID(pid int) int {
 	if err != nil {
 		return 0
 	}
+
 	// The name, in parentheses, may have anything in it.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 	if len(fields) < 2 {
 		return 0
 	}
+
 	parent, _ := strconv.Atoi(string(fields[1])) // the kernel has written a number
+
 	return parent
 }
 
@@ -59,21 +64,26 @@ func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 		if spared != nil {
 			pids = slices.DeleteFunc(pids, spared)
 		}
+
 		return pids
 	}
 	w.orphans.Lock()
 	defer w.orphans.Unlock()
+
 	for {
 		pids := left()
 		if len(pids) == 0 {
 			return
 		}
+
 		w.cfg.Logger.V(1).Info("Ending what an agent has left behind", "pids", pids)
+
 		var gone sync.WaitGroup
 		for _, pid := range pids {
 			signalOrphan(pid, unix.SIGTERM)
 			gone.Go(func() { wait(pid, 0) })
 		}
+
 		// Until it was waited for, a child's id is nobody else's.
 		kill := time.AfterFunc(w.cfg.KillTimeout, func() {
 			for _, pid := range left() {
@@ -91,6 +101,7 @@ func signalOrphan(pid int, signal syscall.Signal) {
 		_ = unix.Kill(-pid, signal) // a group can be gone
 		return
 	}
+
 	_ = unix.Kill(pid, signal)
 }
 
@@ -108,6 +119,7 @@ func (w *Watchdog) Reap() {
 	if !w.orphans.TryLock() {
 		return // a hook has children of its own, or orphans are waited for already
 	}
+
 	defer w.orphans.Unlock()
 	w.reap()
 }
@@ -130,6 +142,7 @@ func protect() string {
 	if err != nil || setOOMScore("-1000") != nil {
 		return ""
 	}
+
 	return string(bytes.TrimSpace(score))
 }
 
@@ -140,5 +153,6 @@ func socketPair() (a, b *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
+
 	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "watchdog"), nil
 }

@@ -33,7 +33,9 @@ func socketPair() (a, b *os.File, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
+
 	syscall.CloseOnExec(fds[0])
 	syscall.CloseOnExec(fds[1])
+
 	return os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "watchdog"), nil
 }

@@ -38,25 +38,37 @@ func Attach() (*Parent, error) {
 	if os.Getenv(feedbackVariable) == "" {
 		return nil, ErrNoParent
 	}
+
 	if err := os.Unsetenv(feedbackVariable); err != nil {
 		return nil, err
 	}
+
 	syscall.CloseOnExec(feedbackFD)
 	socket := os.NewFile(feedbackFD, "watchdog")
 	if socket == nil {
 		return nil, ErrNoParent
 	}
+
 	l, err := newLink(socket)
 	_ = socket.Close() // link has a duplicate
 	if err != nil {
 		return nil, fmt.Errorf("%w: file descriptor %d is no socket: %w", ErrNoParent, feedbackFD, err)
 	}
-	p := &Parent{link: l, Files: map[string]*os.File{}, commands: make(chan string, 8), questions: make(chan Question, 8), gone: make(chan struct{})}
+
+	p := &Parent{
+		link:      l,
+		Files:     map[string]*os.File{},
+		commands:  make(chan string, 8),
+		questions: make(chan Question, 8),
+		gone:      make(chan struct{}),
+	}
 	if err := p.begin(); err != nil {
 		l.close()
 		return nil, fmt.Errorf("cannot learn from the watchdog what to do: %w", err)
 	}
+
 	go p.listen()
+
 	return p, nil
 }
 
@@ -65,18 +77,22 @@ func (p *Parent) begin() error {
 	if err != nil {
 		return err
 	}
+
 	if m.Start == nil {
 		return errors.New("its first message is none to start")
 	}
+
 	p.Config, p.Protocol = m.Start.Config, m.Start.Protocol
 	for i, name := range m.Start.Files {
 		fd := firstFileFD + i
 		syscall.CloseOnExec(fd)
 		p.Files[name] = os.NewFile(uintptr(fd), name)
 	}
+
 	if m.Start.OOMScore != "" {
 		return setOOMScore(m.Start.OOMScore)
 	}
+
 	return nil
 }
 
@@ -84,23 +100,28 @@ func (p *Parent) listen() {
 	defer close(p.gone)
 	defer close(p.commands)
 	defer close(p.questions)
+
 	for {
 		m, err := p.link.receive()
 		if err != nil {
 			return
 		}
+
 		if m.Ping {
 			_ = p.link.send(&message{Pong: true}) // if it is gone, the next receive tells
 		}
+
 		if m.Question != nil {
 			select {
 			case p.questions <- Question{On: m.Question.On, id: m.Question.ID, link: p.link}:
 			default: // as below
 			}
 		}
+
 		if m.Command == "" {
 			continue
 		}
+
 		select {
 		case p.commands <- m.Command:
 		default: // it does not listen, and must not keep the end from being seen
@@ -114,6 +135,7 @@ func (p *Parent) Ready(about any) error {
 	if err != nil {
 		return err
 	}
+
 	return p.tell(&message{Ready: b})
 }
 
@@ -126,8 +148,10 @@ func (p *Parent) Fail(reason error, details any) error {
 		if err != nil {
 			return err
 		}
+
 		m.Details = b
 	}
+
 	return p.tell(m)
 }
 
@@ -156,6 +180,7 @@ func (p *Parent) Tell(status any) error {
 	if err != nil {
 		return err
 	}
+
 	return p.link.send(&message{Status: b})
 }
 

@@ -22,9 +22,11 @@ func (q *questions) add() (id int, answer chan json.RawMessage) {
 	if q.open == nil {
 		q.open = map[int]chan json.RawMessage{}
 	}
+
 	q.last++
 	answer = make(chan json.RawMessage, 1)
 	q.open[q.last] = answer
+
 	return q.last, answer
 }
 
@@ -74,6 +76,7 @@ func (q *Question) Answer(body any) error {
 	if err != nil {
 		return err
 	}
+
 	return q.link.send(&message{Answer: &questionAnswer{ID: q.id, Body: b}})
 }
 

@@ -80,13 +80,16 @@ func TestReplacementThatDoesNotServeInTimeLeavesNothing(t *testing.T) {
 
 	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
 	requireGone(t, first)
+
 	for {
 		answer, err = w.Ask(t.Context(), "core", "colour")
 		if !errors.Is(err, watchdog.ErrNotServing) {
 			break
 		}
+
 		require.NoError(t, t.Context().Err())
 	}
+
 	require.NoError(t, err)
 	require.JSONEq(t, `"colour of later"`, string(answer))
 }
@@ -103,6 +106,7 @@ func TestReplacementByAnotherProgram(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			starts = append(starts, name)
+
 			return command()
 		}
 	}
@@ -115,7 +119,8 @@ func TestReplacementByAnotherProgram(t *testing.T) {
 	require.NoError(t, w.Replace(t.Context(), "core", good))
 	pid := w.PID("core")
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	require.Eventually(t, func() bool { now := w.PID("core"); return now != 0 && now != pid }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { now := w.PID("core"); return now != 0 && now != pid }, patience,
+		5*time.Millisecond)
 	mu.Lock()
 	defer mu.Unlock()
 	require.Equal(t, []string{"first", "bad", "good", "good"}, starts)

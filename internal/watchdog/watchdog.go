@@ -93,6 +93,7 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 	if cfg.Hook == nil {
 		cfg.Hook = func(context.Context, HookPoint) error { return nil }
 	}
+
 	for _, t := range []struct {
 		set *time.Duration
 		to  time.Duration
@@ -106,23 +107,29 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 			*t.set = t.to
 		}
 	}
+
 	w := &Watchdog{cfg: cfg, failed: make(chan error, 1)}
 	if cfg.ProtectFromOOM {
 		w.oomScore = protect()
 	}
+
 	if err := adoptOrphans(); err != nil {
 		cfg.Logger.Error(err, "The watchdog cannot end what an agent leaves behind that dies")
 	}
+
 	if err := w.hook(ctx, BeforeInitialization); err != nil {
 		return nil, err
 	}
+
 	for i := range cfg.Agents {
 		a := newAgent(w, &cfg.Agents[i])
 		if err := a.begin(ctx); err != nil {
 			return nil, errors.Join(err, w.stopAgents(ctx))
 		}
+
 		w.agents = append(w.agents, a)
 	}
+
 	return w, nil
 }
 
@@ -138,6 +145,7 @@ func (w *Watchdog) hook(ctx context.Context, point HookPoint) error {
 	if err := w.cfg.Hook(ctx, point); err != nil {
 		return fmt.Errorf("the hook %s failed: %w", point, err)
 	}
+
 	return nil
 }
 
@@ -185,6 +193,7 @@ func (w *Watchdog) Replace(ctx context.Context, agent string, next Replacement) 
 	if err != nil {
 		return err
 	}
+
 	return a.replaceBy(ctx, successor{Replacement: next, started: make(chan error, 1)})
 }
 
@@ -194,6 +203,7 @@ func (w *Watchdog) agent(name string) (*agent, error) {
 			return a, nil
 		}
 	}
+
 	return nil, fmt.Errorf("there is no agent %q", name)
 }
 
@@ -206,10 +216,12 @@ func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, 
 	if err != nil {
 		return nil, err
 	}
+
 	p := a.serving()
 	if p == nil {
 		return nil, fmt.Errorf("the %s cannot be asked: %w", agent, ErrNotServing)
 	}
+
 	return p.ask(ctx, on)
 }
 
@@ -219,6 +231,7 @@ func (w *Watchdog) PID(agent string) int {
 	if err != nil {
 		return 0
 	}
+
 	return a.pid()
 }
 
@@ -234,17 +247,22 @@ func (w *Watchdog) Shutdown(ctx context.Context) error {
 		cancel()
 		ctx = forced
 	}
+
 	stopped := w.stopAgents(ctx)
+
 	return errors.Join(before, stopped, w.hook(hookCtx, AfterShutdown))
 }
 
 func (w *Watchdog) stopAgents(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.ShutdownTimeout)
 	defer cancel()
+
 	var errs []error
 	for _, a := range slices.Backward(w.agents) {
 		errs = append(errs, a.stop(ctx))
 	}
+
 	w.endOrphans(nil)
+
 	return errors.Join(errs...)
 }

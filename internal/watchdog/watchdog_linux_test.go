@@ -27,11 +27,13 @@ func TestNothingIsInherited(t *testing.T) {
 	a := agentOf(part{Dir: dir, Name: "core", Child: true})
 	a.Files = map[string]*os.File{"http": f}
 	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}})
+
 	child := number(t, content(t, dir, "core.child"))
 	for pid, want := range map[int][]string{w.PID("core"): {"socket", "socket"}, child: nil} {
 		fds := filepath.Join("/proc", strconv.Itoa(pid), "fd")
 		entries, err := os.ReadDir(fds)
 		require.NoError(t, err)
+
 		var sockets []string
 		for _, e := range entries {
 			to, _ := os.Readlink(filepath.Join(fds, e.Name()))
@@ -39,11 +41,13 @@ func TestNothingIsInherited(t *testing.T) {
 				sockets = append(sockets, kind)
 			}
 		}
+
 		if want == nil {
 			require.Empty(t, sockets)
 		} else {
 			require.GreaterOrEqual(t, len(sockets), len(want))
 		}
+
 		env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 		require.NoError(t, err)
 		if pid == child {
@@ -65,6 +69,7 @@ func TestR16OOMScore(t *testing.T) {
 		t.Cleanup(func() { _ = os.WriteFile(file, before, 0) })
 		require.NoError(t, os.WriteFile(file, before, 0))
 	}
+
 	var about struct{ OOM string }
 	a := agentOf(part{Dir: t.TempDir(), Name: "core"})
 	a.Ready = func(_ int, b json.RawMessage) { _ = json.Unmarshal(b, &about) }

@@ -35,6 +35,7 @@ func start(t *testing.T, cfg watchdog.Config) *watchdog.Watchdog {
 	w, err := watchdog.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = w.Shutdown(context.Background()) })
+
 	return w
 }
 
@@ -47,6 +48,7 @@ func content(t *testing.T, path ...string) string {
 		text, err = os.ReadFile(filepath.Join(path...))
 		return err == nil
 	}, patience, 5*time.Millisecond)
+
 	return strings.TrimSpace(string(text))
 }
 
@@ -54,6 +56,7 @@ func number(t *testing.T, s string) int {
 	t.Helper()
 	n, err := strconv.Atoi(s)
 	require.NoError(t, err)
+
 	return n
 }
 
@@ -65,11 +68,13 @@ func requireGone(t *testing.T, pid int) {
 // await returns what is sent on a channel.
 func await[T any](t *testing.T, from <-chan T) (got T) {
 	t.Helper()
+
 	select {
 	case got = <-from:
 	case <-time.After(patience):
 		require.FailNow(t, "nothing came")
 	}
+
 	return got
 }
 
@@ -82,6 +87,7 @@ func TestLifeOfAgents(t *testing.T) {
 		defer mu.Unlock()
 		calls = append(calls, s)
 	}
+
 	agents := make([]watchdog.Agent, 0, 2)
 	for _, name := range []string{"first", "second"} {
 		a := agentOf(part{Dir: dir, Name: name})
@@ -90,10 +96,12 @@ func TestLifeOfAgents(t *testing.T) {
 			if json.Unmarshal(about, &got) != nil || got.Name != name || pid < 2 {
 				t.Errorf("%s told %s of itself, pid %d", name, about, pid)
 			}
+
 			call(name)
 		}
 		agents = append(agents, a)
 	}
+
 	w := start(t, watchdog.Config{Agents: agents, Hook: func(_ context.Context, p watchdog.HookPoint) error {
 		call(string(p))
 		return nil
@@ -108,9 +116,11 @@ func TestLifeOfAgents(t *testing.T) {
 
 	pids := []int{w.PID("first"), w.PID("second")}
 	require.NoError(t, w.Shutdown(t.Context()))
+
 	for _, pid := range pids {
 		requireGone(t, pid)
 	}
+
 	require.Equal(t, "second\nfirst", content(t, dir, "ended"))
 	require.Equal(t, []string{
 		"before_watchdog_initialization", "first", "second", "after_watchdog_initialization",
@@ -178,6 +188,7 @@ func TestHooksAbort(t *testing.T) {
 					if p == point {
 						return broken
 					}
+
 					return nil
 				},
 			})
@@ -189,6 +200,7 @@ func TestHooksAbort(t *testing.T) {
 				require.NoError(t, w.Shutdown(t.Context()))
 				require.Equal(t, "core", content(t, dir, "ended"))
 			}
+
 			require.ErrorIs(t, err, broken)
 			require.ErrorContains(t, err, string(point))
 		})
@@ -205,6 +217,7 @@ func TestHookFailsBeforeTheShutdown(t *testing.T) {
 			if p == watchdog.BeforeShutdown {
 				return broken
 			}
+
 			return nil
 		},
 	})
@@ -230,16 +243,20 @@ func TestE1AgentIsKilled(t *testing.T) {
 	a.Files = map[string]*os.File{"http": f}
 	a.Ready = func(pid int, _ json.RawMessage) { ready <- pid }
 	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}, KillTimeout: 50 * time.Millisecond})
+
 	pid := await(t, ready)
 	for range 3 {
 		child := number(t, content(t, dir, "core.child"))
 		require.NoError(t, os.Remove(filepath.Join(dir, "core.child")))
+
 		served := time.Now()
 		for time.Since(served) < 1100*time.Millisecond { // it has to have been healthy
 			ask(t, l.Addr().String(), "secret", pid)
 		}
+
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		requireGone(t, pid)
+
 		// This waits in the queue of the socket until there is somebody.
 		answer := ask(t, l.Addr().String(), "secret", 0)
 		pid = await(t, ready)
@@ -247,6 +264,7 @@ func TestE1AgentIsKilled(t *testing.T) {
 		require.Equal(t, pid, w.PID("core"))
 		requireGone(t, child)
 	}
+
 	require.Empty(t, w.Failed())
 }
 
@@ -258,12 +276,14 @@ func TestE3AgentHangs(t *testing.T) {
 	a := agentOf(part{Dir: dir, Name: "core"})
 	a.Ready = func(pid int, _ json.RawMessage) { ready <- pid }
 	w := start(t, watchdog.Config{Agents: []watchdog.Agent{a}, HeartbeatTimeout: 2 * time.Second})
+
 	pid := await(t, ready)
 	select {
 	case <-ready:
 		require.Fail(t, "an agent that answers was replaced")
 	case <-time.After(3 * time.Second):
 	}
+
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	require.NotEqual(t, pid, await(t, ready))
 	requireGone(t, pid)
@@ -302,6 +322,7 @@ func TestReplace(t *testing.T) {
 	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Secret: "new"}, Files: files}))
 	ask(t, l.Addr().String(), "new", w.PID("core"))
 	requireGone(t, old)
+
 	// Also after it has died.
 	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
 	ask(t, l.Addr().String(), "new", 0)
@@ -337,6 +358,7 @@ func ask(t *testing.T, address, secret string, pid int) int {
 	if pid != 0 {
 		require.Equal(t, strconv.Itoa(pid), who)
 	}
+
 	return number(t, who)
 }
 
@@ -382,6 +404,7 @@ func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
 	})
 	pid, child := w.PID("core"), number(t, content(t, dir, "core.child"))
 	require.ErrorIs(t, w.Shutdown(t.Context()), watchdog.ErrForced)
+
 	for _, p := range []int{pid, child} {
 		require.ErrorIs(t, syscall.Kill(p, 0), syscall.ESRCH)
 	}
@@ -416,6 +439,7 @@ func TestE4WatchdogIsKilled(t *testing.T) {
 	require.NoError(t, dog.Process.Kill())
 	_ = dog.Wait()
 	pid := number(t, content(t, dir, "gone"))
+
 	// If this process has had a watchdog before, it is the one who inherits.
 	_, _ = syscall.Wait4(pid, nil, 0, nil)
 	requireGone(t, pid)

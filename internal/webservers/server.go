@@ -37,22 +37,34 @@ type Server struct {
 // that it is to have at an address. It ends with the test.
 func Start(t TB, k Kind, dir string, sites func(addr string) string) *Server {
 	t.Helper()
-	s := &Server{Kind: k, t: t, dir: dir, path: k.find(t), Conf: filepath.Join(dir, "server.conf")}
+
+	s := &Server{
+		Kind: k,
+		t:    t,
+		dir:  dir,
+		path: k.find(t),
+		Conf: filepath.Join(dir, "server.conf"),
+	}
 	for range 5 { // somebody else may take the port
 		s.Addr = freeAddr(t)
 		conf := s.nginx
 		if k.Apache {
 			conf = s.apache
 		}
-		if err := os.WriteFile(s.Conf, []byte(conf(sites(s.Addr))), 0o644); err != nil { //nolint:gosec // G306: servers that root starts change their user
+
+		if err := os.WriteFile(s.Conf, []byte(conf(sites(s.Addr))), //nolint:gosec // G306: servers that root starts change their user
+			0o644); err != nil {
 			t.Fatal(err)
 		}
+
 		if s.Run() {
 			t.Cleanup(s.Stop)
 			return s
 		}
 	}
+
 	t.Fatal("no port is free")
+
 	return nil
 }
 
@@ -63,6 +75,7 @@ func freeAddr(t TB) string {
 		t.Fatal(err)
 	}
 	defer l.Close()
+
 	return l.Addr().String()
 }
 
@@ -73,6 +86,7 @@ func (s *Server) Run() bool {
 	if s.Apache {
 		args = []string{"-f", s.Conf, "-DFOREGROUND"}
 	}
+
 	cmd, exited := exec.CommandContext(context.Background(), s.path, args...), make(chan struct{})
 	s.cmd, s.exited, s.Output = cmd, exited, &printed.Output{}
 	cmd.Stdout, cmd.Stderr = s.Output, s.Output
@@ -81,20 +95,24 @@ func (s *Server) Run() bool {
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+
 	go func() {
 		defer close(exited)
 		_ = cmd.Wait() // its output says more
+
 		// Apache forgets children that it has just started when it is told to end.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
+
 	for {
 		select {
 		case <-exited:
 			if output := s.Output.String(); !strings.Contains(strings.ToLower(output), "address already in use") {
 				s.t.Fatal("the web server does not start: " + output)
 			}
+
 			return false
 		case <-tick.C:
 			if c, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", s.Addr); err == nil {
@@ -113,12 +131,15 @@ func (s *Server) Stop() {
 	if s.Apache {
 		signal = syscall.SIGWINCH
 	}
+
 	if s.t.Failed() {
 		signal = syscall.SIGTERM
 	}
+
 	// Until it has begun to look for signals, Apache misses this one.
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
+
 	for end, ended := time.After(patience), false; !ended; {
 		_ = s.cmd.Process.Signal(signal)
 		select {
@@ -132,6 +153,7 @@ func (s *Server) Stop() {
 			ended = true
 		}
 	}
+
 	if s.t.Failed() {
 		s.t.Logf("the web server: %s", s.Output)
 	}
@@ -144,6 +166,7 @@ func (s *Server) Reload() {
 	if s.Apache {
 		signal = syscall.SIGUSR1
 	}
+
 	if err := s.cmd.Process.Signal(signal); err != nil {
 		s.t.Fatal(err)
 	}

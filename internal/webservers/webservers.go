@@ -42,6 +42,7 @@ func (k Kind) find(t TB) (path string) {
 	if k.Apache {
 		return interpreters.Find(t, "apache", "apache2", "httpd", "/usr/sbin/apache2")
 	}
+
 	return interpreters.Find(t, "nginx", "nginx", "/usr/sbin/nginx")
 }
 
@@ -63,6 +64,7 @@ func (k Kind) Configuration(t TB, docs, addr string, site *Site) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+
 	return strings.NewReplacer(
 		"listen 80;", "listen "+addr+";",
 		"<VirtualHost *:80>", "<VirtualHost "+addr+">",
@@ -80,6 +82,7 @@ func (s *Server) nginx(sites string) string {
 	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temp, "%s_temp_path %s/%s;\n", what, s.dir, what)
 	}
+
 	return fmt.Sprintf(`daemon off; pid %s/pid; error_log stderr info; worker_processes 1; worker_shutdown_timeout 10s;
 events {}
 http {
@@ -93,14 +96,17 @@ access_log off; default_type application/octet-stream; large_client_header_buffe
 // ApacheModules is the directory of Apache's modules.
 func ApacheModules(t TB) (dir string) {
 	t.Helper()
+
 	for _, d := range []string{"/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/libexec/apache2"} {
 		if _, err := os.Stat(d); err == nil {
 			dir = d
 		}
 	}
+
 	if dir == "" {
 		interpreters.Missing(t, "apache", "no modules of Apache are known")
 	}
+
 	return dir
 }
 
@@ -108,17 +114,23 @@ func ApacheModules(t TB) (dir string) {
 func (s *Server) apache(sites string) string {
 	s.t.Helper()
 	modules := ApacheModules(s.t)
+
 	var load strings.Builder
-	for _, m := range []string{"mpm_event", "authz_core", "proxy", "proxy_scgi", "proxy_http", "headers", "env", "rewrite", "unixd"} {
+	for _, m := range []string{
+		"mpm_event", "authz_core", "proxy", "proxy_scgi", "proxy_http", "headers", "env",
+		"rewrite", "unixd",
+	} {
 		file := filepath.Join(modules, "mod_"+m+".so")
 		if _, err := os.Stat(file); err == nil { // else it is built in
 			fmt.Fprintf(&load, "LoadModule %s_module %s\n", m, file)
 		}
 	}
+
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "User nobody\nGroup #65534\n"
 	}
+
 	return fmt.Sprintf(`ServerRoot %[1]s
 PidFile %[1]s/pid
 DefaultRuntimeDir %[1]s

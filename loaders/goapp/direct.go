@@ -33,6 +33,7 @@ func newDirectServer(password string, app http.Handler) (*directServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on 127.0.0.1 for direct access to the process: %w", err)
 	}
+
 	guard := &directGuard{app: app, password: sha256.Sum256([]byte(password))}
 	server := &http.Server{
 		Handler:           guard,
@@ -43,12 +44,19 @@ func newDirectServer(password string, app http.Handler) (*directServer, error) {
 		},
 	}
 	server.SetKeepAlivesEnabled(false)
+
 	return &directServer{server, &directListener{TCPListener: listener}}, nil
 }
 
 func (d *directServer) socket() loaderproto.Socket {
 	address := loaderproto.Address{Network: "tcp", Addr: d.listener.Addr().String()}
-	return loaderproto.Socket{Name: "http", Address: address, Protocol: loaderproto.HTTP, Concurrency: 1}
+
+	return loaderproto.Socket{
+		Name:        "http",
+		Address:     address,
+		Protocol:    loaderproto.HTTP,
+		Concurrency: 1,
+	}
 }
 
 func (d *directServer) serve() {
@@ -72,6 +80,7 @@ type directGuard struct {
 
 func (g *directGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	conn, _ := r.Context().Value(directConnKey{}).(*directConn)
+
 	fields, lengths := conn.countFields()
 	switch {
 	case fields > maxDirectFields:
@@ -95,7 +104,9 @@ func (g *directGuard) admits(r *http.Request) bool {
 	if len(sent) != 1 {
 		return false
 	}
+
 	sum := sha256.Sum256([]byte(sent[0]))
+
 	return subtle.ConstantTimeCompare(sum[:], g.password[:]) == 1
 }
 

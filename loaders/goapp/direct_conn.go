@@ -22,10 +22,12 @@ func (l *directListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+
 		conn := &directConn{TCPConn: tcp, listener: l}
 		if l.count(conn, &l.open) {
 			return conn, nil
 		}
+
 		_ = tcp.Close()
 	}
 }
@@ -39,11 +41,14 @@ func (l *directListener) count(c *directConn, as *int) bool {
 		*c.counted--
 		c.counted = nil
 	}
+
 	if as == nil || *as == maxDirectConnections {
 		return false
 	}
+
 	*as++
 	c.counted = as
+
 	return true
 }
 
@@ -65,10 +70,12 @@ func (c *directConn) Read(b []byte) (int, error) {
 	if !c.complete {
 		searched := max(0, len(c.head)-len("\n\r"))
 		c.head = append(c.head, b[:n]...)
+
 		// A line feed alone ends a line for net/http too.
 		tail := c.head[searched:]
 		c.complete = bytes.Contains(tail, []byte("\n\n")) || bytes.Contains(tail, []byte("\n\r\n"))
 	}
+
 	return n, err
 }
 
@@ -77,6 +84,7 @@ func (c *directConn) CloseWrite() error {
 	if !c.listener.count(c, &c.listener.lingering) {
 		return c.TCPConn.Close()
 	}
+
 	return c.TCPConn.CloseWrite()
 }
 
@@ -94,16 +102,20 @@ func (c *directConn) countFields() (fields, lengths int) {
 		if len(line) == 0 {
 			break
 		}
+
 		if first {
 			first = false
 			continue
 		}
+
 		fields++
+
 		name, _, _ := bytes.Cut(line, []byte(":"))
 		switch http.CanonicalHeaderKey(string(name)) {
 		case "Content-Length", "Transfer-Encoding":
 			lengths++
 		}
 	}
+
 	return fields, lengths
 }

@@ -15,13 +15,16 @@ func Env(r *http.Request) map[string]string {
 	if err != nil || len(b) == 0 {
 		return nil
 	}
+
 	fields := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 	if len(fields)%2 != 0 {
 		return nil
 	}
+
 	env := make(map[string]string, len(fields)/2)
 	for i := 0; i < len(fields); i += 2 {
 		env[fields[i]] = fields[i+1]
 	}
+
 	return env
 }

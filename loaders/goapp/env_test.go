@@ -10,6 +10,7 @@ import (
 
 func TestEnv(t *testing.T) {
 	t.Parallel()
+
 	for block, want := range map[string]map[string]string{
 		"":                            nil,
 		"A\x001\x00":                  {"A": "1"},
@@ -22,6 +23,7 @@ func TestEnv(t *testing.T) {
 		r.Header.Set("!~Passenger-Envvars", base64.StdEncoding.EncodeToString([]byte(block)))
 		require.Equal(t, want, Env(r), "%q", block)
 	}
+
 	require.Nil(t, Env(&http.Request{Header: http.Header{}}))
 	r := &http.Request{Header: http.Header{}}
 	r.Header.Set("!~Passenger-Envvars", "not Base64")

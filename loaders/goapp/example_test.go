@@ -41,6 +41,7 @@ func get(url string) error {
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	_, err = io.Copy(os.Stdout, resp.Body)
 
@@ -53,6 +54,7 @@ func freeAddress() string {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = l.Close() }()
 
 	return l.Addr().String()

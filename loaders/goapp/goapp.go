@@ -61,6 +61,7 @@ func Serve(handler http.Handler) error {
 	if startedByPassenger() {
 		return servePassenger(ctx, stop, handler)
 	}
+
 	return serveAlone(ctx, stop, handler)
 }
 
@@ -68,7 +69,9 @@ func startedByPassenger() bool {
 	if os.Getenv("IN_PASSENGER") != "1" {
 		return false
 	}
+
 	info, err := os.Stdin.Stat()
+
 	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
@@ -77,6 +80,7 @@ func serveAlone(ctx context.Context, stop func(), handler http.Handler) error {
 	if port == "" {
 		port = "3000"
 	}
+
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("PORT is %q, which is no port: set it to a number from 0 (any free one) to 65535", port)
 	}
@@ -86,7 +90,9 @@ func serveAlone(ctx context.Context, stop func(), handler http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("cannot serve on port %s, set PORT to another: %w", port, err)
 	}
+
 	fmt.Fprintf(os.Stderr, "Serving on http://%s\n", listener.Addr())
+
 	return serve(ctx, stop, listener, handler)
 }
 
@@ -105,5 +111,6 @@ func serve(ctx context.Context, stop func(), listener net.Listener, handler http
 	if stopWaiting() || !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("the server ended: %w", err)
 	}
+
 	return <-finished
 }

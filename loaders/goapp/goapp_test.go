@@ -21,11 +21,12 @@ func TestServeFinishesRequests(t *testing.T) {
 	stopped := make(chan struct{})
 	served := make(chan error, 1)
 	go func() {
-		served <- serve(ctx, func() { close(stopped) }, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			close(begun)
-			<-finish
-			_, _ = io.WriteString(w, "finished")
-		}))
+		served <- serve(ctx, func() { close(stopped) }, listener,
+			http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				close(begun)
+				<-finish
+				_, _ = io.WriteString(w, "finished")
+			}))
 	}()
 	body := make(chan string, 1)
 	go func() {
@@ -70,9 +71,11 @@ func TestServeRefusesWhatItCannotServe(t *testing.T) {
 	require.ErrorContains(t, Serve(nil), "there is nothing to serve: the handler is nil")
 
 	t.Setenv("IN_PASSENGER", "")
+
 	for _, port := range []string{"http", "-1", "65536", "80 "} {
 		t.Setenv("PORT", port)
 		err := Serve(http.NotFoundHandler())
-		require.ErrorContains(t, err, `PORT is "`+port+`", which is no port: set it to a number from 0 (any free one) to 65535`)
+		require.ErrorContains(t, err, `PORT is "`+port+
+			`", which is no port: set it to a number from 0 (any free one) to 65535`)
 	}
 }

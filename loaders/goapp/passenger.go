@@ -23,12 +23,14 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 	if err != nil {
 		return fmt.Errorf("cannot read what Passenger asks for: %w", err)
 	}
+
 	listener, address, err := listen(ctx, options)
 	if err != nil {
 		// If Passenger is gone nobody needs to know; the caller gets err.
 		_ = loader.Error(loaderproto.Message{Text: err.Error()})
 		return err
 	}
+
 	sockets := []loaderproto.Socket{{Name: "main", Address: address, Protocol: loaderproto.HTTPSession}}
 	if password := options["connect_password"]; password != "" {
 		direct, err := newDirectServer(password, handler)
@@ -41,6 +43,7 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 		go direct.serve()
 		sockets = append(sockets, direct.socket())
 	}
+
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err = loader.Ready(&loaderproto.Ready{Sockets: sockets, PID: os.Getpid()})
@@ -48,10 +51,12 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 		_ = listener.Close()
 		return fmt.Errorf("cannot tell Passenger that the application is ready: %w", err)
 	}
+
 	go func() {
 		loader.AwaitEnd()
 		cancel()
 	}()
+
 	return serve(ctx, stop, listener, handler)
 }
 
@@ -72,25 +77,33 @@ func listen(ctx context.Context, options loaderproto.Options) (net.Listener, loa
 		if err != nil {
 			return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on 127.0.0.1: %w", err)
 		}
+
 		return listener, loaderproto.Address{Network: "tcp", Addr: listener.Addr().String()}, nil
 	}
+
 	var path string
 	var listener net.Listener
+
 	err := error(syscall.EADDRINUSE)
 	for tries := 0; tries < maxTries && errors.Is(err, syscall.EADDRINUSE); tries++ {
 		path = filepath.Join(dir, "go."+rand.Text()[:socketNameLength])
 		if limit, err := strconv.Atoi(options["UNIX_PATH_MAX"]); err == nil && len(path) >= limit {
-			return nil, loaderproto.Address{}, fmt.Errorf("cannot listen on %s: a Unix socket's path has to be shorter than "+
-				"%d bytes; choose a shorter instance directory", path, limit)
+			return nil, loaderproto.Address{},
+				fmt.Errorf("cannot listen on %s: a Unix socket's path has to be shorter than "+
+					"%d bytes; choose a shorter instance directory", path, limit)
 		}
+
 		listener, err = lc.Listen(ctx, "unix", path)
 	}
+
 	if err != nil {
 		return nil, loaderproto.Address{}, fmt.Errorf("cannot listen in the directory for sockets: %w", err)
 	}
+
 	if err := os.Chmod(path, socketMode); err != nil {
 		_ = listener.Close()
 		return nil, loaderproto.Address{}, fmt.Errorf("cannot protect the socket: %w", err)
 	}
+
 	return listener, loaderproto.Address{Network: "unix", Addr: path}, nil
 }

@@ -50,9 +50,20 @@ func New() http.Handler {
 }
 
 func describe(w http.ResponseWriter, r *http.Request) {
-	http.SetCookie(w, &http.Cookie{Name: Cookie, Value: "1", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+	http.SetCookie(w, &http.Cookie{
+		Name:     Cookie,
+		Value:    "1",
+		HttpOnly: true,
+		Secure:   true,
+		SameSite: http.SameSiteLaxMode,
+	})
 	w.Header().Set("Content-Type", "application/json")
-	received := Received{Method: r.Method, Target: r.RequestURI, Host: r.Host, Header: r.Header}
+	received := Received{
+		Method: r.Method,
+		Target: r.RequestURI,
+		Host:   r.Host,
+		Header: r.Header,
+	}
 	if err := json.NewEncoder(w).Encode(received); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -65,6 +76,7 @@ func sum(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	_, _ = io.WriteString(w, Sum(n, hash.Sum(nil)))
 }
 
@@ -82,6 +94,7 @@ func (g *gates) gate(id string) chan struct{} {
 		gate = make(chan struct{})
 		g.byID[id] = gate
 	}
+
 	return gate
 }
 
@@ -109,12 +122,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
+
 	defer func() { _ = conn.CloseNow() }()
+
 	for {
 		kind, message, err := conn.Read(r.Context())
 		if err != nil {
 			return
 		}
+
 		if err := conn.Write(r.Context(), kind, message); err != nil {
 			return
 		}
@@ -126,6 +142,7 @@ func cut(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("length") {
 		w.Header().Set("Content-Length", "1000000")
 	}
+
 	_, _ = io.WriteString(w, "begun,")
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)

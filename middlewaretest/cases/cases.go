@@ -51,6 +51,7 @@ func (s *Site) transport() *http.Transport {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}
+
 	return t
 }
 
@@ -65,6 +66,7 @@ func (s *Site) request(ctx context.Context, method, target string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
+
 	r.URL = u
 
 	return r, nil
@@ -78,6 +80,7 @@ func (s *Site) roundTrip(ctx context.Context, method, target string, body io.Rea
 	if err != nil {
 		return nil, "", err
 	}
+
 	resp, err := t.RoundTrip(r)
 	if err != nil {
 		return nil, "", err
@@ -88,6 +91,7 @@ func (s *Site) roundTrip(ctx context.Context, method, target string, body io.Rea
 	if err != nil {
 		return nil, "", fmt.Errorf("the body of the response: %w", err)
 	}
+
 	if resp.StatusCode != http.StatusOK {
 		return nil, "", fmt.Errorf("status %d: %.100s", resp.StatusCode, got)
 	}
@@ -100,17 +104,20 @@ func want[T comparable](what string, got, expected T) error {
 	if got != expected {
 		return fmt.Errorf("%s is %v, not %v", what, got, expected)
 	}
+
 	return nil
 }
 
 // missing returns the names that no cookie of a response has.
 func missing(header http.Header, names []string) string {
 	cookies := (&http.Response{Header: header}).Cookies()
+
 	var gone []string
 	for _, name := range names {
 		if !slices.ContainsFunc(cookies, func(c *http.Cookie) bool { return c.Name == name }) {
 			gone = append(gone, name)
 		}
 	}
+
 	return strings.Join(gone, ", ")
 }

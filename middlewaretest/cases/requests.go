@@ -20,6 +20,7 @@ func get(ctx context.Context, s *Site) error {
 	if err != nil {
 		return err
 	}
+
 	var got app.Received
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		return fmt.Errorf("the body %.100q: %w", body, err)
@@ -34,6 +35,7 @@ func cookies(ctx context.Context, s *Site) error {
 	if err != nil {
 		return err
 	}
+
 	if gone := missing(header, append([]string{app.Cookie}, s.Cookies...)); gone != "" {
 		return fmt.Errorf("no cookie %s", gone)
 	}
@@ -45,12 +47,14 @@ func cookies(ctx context.Context, s *Site) error {
 func post(ctx context.Context, s *Site) error {
 	for _, size := range []int{5, 1 << 20} {
 		sent := bytes.Repeat([]byte("x1y2z"), size/5+1)[:size]
+
 		sum := sha256.Sum256(sent)
 		for _, chunked := range []bool{false, true} {
 			_, got, err := s.roundTrip(ctx, http.MethodPost, app.Body, unsized(bytes.NewReader(sent), chunked))
 			if err != nil {
 				return fmt.Errorf("a body of %d bytes: %w", size, err)
 			}
+
 			if err := want("what has arrived", got, app.Sum(int64(size), sum[:])); err != nil {
 				return err
 			}

@@ -20,6 +20,7 @@ func unsized(body io.Reader, chunked bool) io.Reader {
 	if chunked {
 		return io.MultiReader(body)
 	}
+
 	return body
 }
 
@@ -32,6 +33,7 @@ func events(ctx context.Context, s *Site) error {
 	if err != nil {
 		return err
 	}
+
 	resp, err := t.RoundTrip(r)
 	if err != nil {
 		return fmt.Errorf("no response before the last event: %w", err)
@@ -45,12 +47,15 @@ func events(ctx context.Context, s *Site) error {
 	if err := event(lines, "first"); err != nil {
 		return err
 	}
+
 	if _, _, err := s.roundTrip(ctx, http.MethodGet, app.Release+"?id="+id, nil); err != nil {
 		return fmt.Errorf("the release of the second event: %w", err)
 	}
+
 	if err := event(lines, "second"); err != nil {
 		return err
 	}
+
 	if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
 		return fmt.Errorf("behind the last event: %q, %w", rest, err)
 	}
@@ -64,6 +69,7 @@ func event(lines *bufio.Reader, data string) error {
 		if err != nil {
 			return fmt.Errorf("the %s event: %w", data, err)
 		}
+
 		if err := want("a line of the "+data+" event", line, expected); err != nil {
 			return err
 		}
@@ -75,15 +81,18 @@ func event(lines *bufio.Reader, data string) error {
 func webSocket(ctx context.Context, s *Site) error {
 	t := s.transport()
 	defer t.CloseIdleConnections()
-	conn, resp, err := websocket.Dial(ctx, s.URL+app.WebSocket, &websocket.DialOptions{ //nolint:bodyclose // Dial says that it need not be
-		HTTPClient: &http.Client{Transport: t},
-	})
+	conn, resp, err := websocket.Dial(ctx, s.URL+app.WebSocket, //nolint:bodyclose // Dial says that it need not be
+		&websocket.DialOptions{
+			HTTPClient: &http.Client{Transport: t},
+		})
 	if err != nil {
 		if resp != nil {
 			return fmt.Errorf("the upgrade is answered with %d", resp.StatusCode)
 		}
+
 		return err
 	}
+
 	defer func() { _ = conn.CloseNow() }()
 	if gone := missing(resp.Header, s.Cookies); gone != "" {
 		return fmt.Errorf("no cookie %s in the response to the upgrade", gone)
@@ -93,10 +102,12 @@ func webSocket(ctx context.Context, s *Site) error {
 		if err := conn.Write(ctx, websocket.MessageText, []byte(message)); err != nil {
 			return err
 		}
+
 		_, got, err := conn.Read(ctx)
 		if err != nil {
 			return err
 		}
+
 		if err := want("the length of the echo", len(got), len(message)); err != nil {
 			return err
 		}
@@ -129,6 +140,7 @@ func (s *Site) readCut(ctx context.Context, target, coding string) error {
 	if err != nil {
 		return err
 	}
+
 	r.Header.Set("Accept-Encoding", coding)
 
 	resp, err := t.RoundTrip(r)
@@ -139,6 +151,7 @@ func (s *Site) readCut(ctx context.Context, target, coding string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %d", resp.StatusCode)
 	}
+
 	if _, err := io.ReadAll(resp.Body); err != nil {
 		return ctx.Err()
 	}

@@ -40,10 +40,12 @@ func run(ctx context.Context, address, shopDir, wikiDir string) error {
 	if err != nil {
 		return err
 	}
+
 	h, err := site(pool, shopDir, wikiDir)
 	if err != nil {
 		return errors.Join(err, pool.Close()) //nolint:contextcheck,nolintlint // the pool lives longer than any context
 	}
+
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return errors.Join(err, pool.Close()) //nolint:contextcheck,nolintlint // the pool lives longer than any context
@@ -58,6 +60,7 @@ func run(ctx context.Context, address, shopDir, wikiDir string) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
+
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 
@@ -72,6 +75,7 @@ func site(pool *passenger.Pool, shopDir, wikiDir string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+
 	wiki, err := handler.New(pool, handler.Config{Options: passenger.Options{
 		App: spawner.App{Root: wikiDir, GroupName: "wiki"},
 	}})
@@ -85,12 +89,21 @@ func site(pool *passenger.Pool, shopDir, wikiDir string) (http.Handler, error) {
 	h := middleware.Compress(5)(cookie(http.MaxBytesHandler(mux, 2<<20)))
 
 	return otelhttp.NewHandler(middleware.Logger(h), "site",
-		otelhttp.WithTracerProvider(trace.NewTracerProvider()), otelhttp.WithPropagators(propagation.TraceContext{})), nil
+			otelhttp.WithTracerProvider(trace.NewTracerProvider()),
+			otelhttp.WithPropagators(propagation.TraceContext{})),
+		nil
 }
 
 func cookie(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "visit", Value: "1", Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(w, &http.Cookie{
+			Name:     "visit",
+			Value:    "1",
+			Path:     "/",
+			HttpOnly: true,
+			Secure:   true,
+			SameSite: http.SameSiteLaxMode,
+		})
 		next.ServeHTTP(w, r)
 	})
 }

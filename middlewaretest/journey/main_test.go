@@ -17,11 +17,16 @@ import (
 // nothing left at its end.
 func TestSite(t *testing.T) {
 	leakgate.Check(t)
+
 	factory := spawnertest.New(spawnertest.Script{})
 	for _, name := range []string{"shop", "wiki"} {
 		factory.ChangeApp(name, func(s *spawnertest.Script) { s.Handler = saying(name) })
 	}
-	h, err := site(spawnertest.NewPool(t, passenger.Config{Spawner: factory, Observer: tracing{}}), "/srv/shop", "/srv/wiki")
+
+	h, err := site(spawnertest.NewPool(t, passenger.Config{
+		Spawner:  factory,
+		Observer: tracing{},
+	}), "/srv/shop", "/srv/wiki")
 	require.NoError(t, err)
 
 	for target, said := range map[string]string{"/shop/cart?x=1": "shop /cart?x=1", "/wiki/Home": "wiki /Home"} {
@@ -51,5 +56,6 @@ func cookieNames(resp *http.Response) []string {
 	for _, c := range resp.Cookies() {
 		names = append(names, c.Name)
 	}
+
 	return names
 }

@@ -40,6 +40,7 @@ const patience = 20 * time.Second
 // package spawner promises. It calls subject for each of its tests.
 func Conform(t *testing.T, subject func(*testing.T) Subject) {
 	t.Helper()
+
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *Subject)
@@ -59,12 +60,15 @@ func Conform(t *testing.T, subject func(*testing.T) Subject) {
 		t.Run(test.name, func(t *testing.T) {
 			s := subject(t)
 			test.run(t, &s)
+
 			for _, sp := range s.spawners {
 				require.NoError(t, sp.Close())
 			}
+
 			if s.Empty != nil {
 				require.NoError(t, s.Empty())
 			}
+
 			require.NoError(t, s.Factory.Close())
 		})
 	}
@@ -75,6 +79,7 @@ func (s *Subject) spawner(t *testing.T, app spawner.App) spawner.Spawner {
 	sp, err := s.Factory.NewSpawner(app)
 	require.NoError(t, err)
 	s.spawners = append(s.spawners, sp)
+
 	return sp
 }
 
@@ -82,6 +87,7 @@ func (s *Subject) spawn(t *testing.T) spawner.Process {
 	t.Helper()
 	p, err := s.spawner(t, s.App).Spawn(t.Context())
 	require.NoError(t, err)
+
 	return p
 }
 
@@ -93,46 +99,56 @@ func ask(ctx context.Context, p spawner.Process) error {
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = conn.Close() }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://app/", nil)
 	if err != nil {
 		return err
 	}
+
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
+
 	if err := req.Write(conn); err != nil {
 		return err
 	}
+
 	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = resp.Body.Close() }()
 	_, err = io.Copy(io.Discard, resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = errors.New(resp.Status)
 	}
+
 	return err
 }
 
 func requireExited(t *testing.T, p spawner.Process) {
 	t.Helper()
+
 	select {
 	case <-p.Exited():
 	case <-time.After(patience):
 		require.Fail(t, "the process does not end")
 	}
+
 	require.NotEmpty(t, p.ExitStatus())
 }
 
 func requireLives(t *testing.T, p spawner.Process) {
 	t.Helper()
+
 	select {
 	case <-p.Exited():
 		require.Fail(t, "the process has ended", p.ExitStatus())
 	default:
 	}
+
 	require.Empty(t, p.ExitStatus())
 }
 
@@ -146,9 +162,11 @@ func testServes(t *testing.T, s *Subject) {
 	require.NotEmpty(t, info.ConnectPassword)
 	require.NotEmpty(t, info.Sockets)
 	require.LessOrEqual(t, len(info.Sockets), loaderproto.MaxRequestSockets)
+
 	for _, socket := range info.Sockets {
 		require.True(t, socket.Protocol.TakesRequests())
 	}
+
 	require.False(t, info.SpawnStarted.Before(before))
 	require.False(t, info.SpawnEnded.Before(info.SpawnStarted))
 	requireLives(t, p)
@@ -177,20 +195,25 @@ func testConcurrentSpawns(t *testing.T, s *Subject) {
 	const n = 4
 	sp := s.spawner(t, s.App)
 	processes, errs := make([]spawner.Process, n), make([]error, n)
+
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() { processes[i], errs[i] = sp.Spawn(t.Context()) })
 	}
+
 	wg.Wait()
 	require.NoError(t, errors.Join(errs...))
+
 	for _, p := range processes {
 		wg.Go(func() { p.Stop(t.Context()) })
 	}
+
 	wg.Wait()
 }
 
 func testConcurrentStops(t *testing.T, s *Subject) {
 	p := s.spawn(t)
+
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -198,6 +221,7 @@ func testConcurrentStops(t *testing.T, s *Subject) {
 			requireExited(t, p)
 		})
 	}
+
 	wg.Wait()
 	status := p.ExitStatus()
 	p.Stop(t.Context())
@@ -243,6 +267,7 @@ func testCanceledDuring(t *testing.T, s *Subject) {
 			p.Stop(t.Context())
 			continue
 		}
+
 		require.Nil(t, p)
 		requireCanceled(t, err)
 	}

@@ -19,16 +19,21 @@ func dummySubject(t *testing.T, script Script) Subject {
 		if app.Root == broken.Root {
 			return errors.New("broken")
 		}
+
 		return nil
 	}
 	f := New(script)
+
 	return Subject{
-		Factory: f, App: app, Broken: broken,
-		Kill: func(p spawner.Process) { f.Kill(p.Info().PID) },
+		Factory: f,
+		App:     app,
+		Broken:  broken,
+		Kill:    func(p spawner.Process) { f.Kill(p.Info().PID) },
 		Empty: func() error {
 			if n := f.Live(); n != 0 {
 				return fmt.Errorf("%d processes live", n)
 			}
+
 			return nil
 		},
 	}

@@ -23,6 +23,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 	app, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/srv/shop"}}})
 	if err != nil {
@@ -41,17 +42,22 @@ func ExampleFactory_Hold() {
 	if err != nil {
 		log.Fatal(err)
 	}
+
 	defer func() { _ = pool.Close() }()
 
 	// Whatever the test wants to happen while the application starts, happens here.
 	starts := factory.Hold("shop")
 	result := make(chan error, 1)
 	go func() {
-		result <- pool.Start(context.Background(), &passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}})
+		result <- pool.Start(context.Background(), &passenger.Options{App: spawner.App{
+			Root:      "/srv/shop",
+			GroupName: "shop",
+		}})
 	}()
 	if err := starts.Wait(context.Background(), 1); err != nil {
 		log.Fatal(err)
 	}
+
 	fmt.Println("starting:", pool.Inspect().Group("shop").Spawning)
 
 	starts.Release(errors.New("no such gem"))

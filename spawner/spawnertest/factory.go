@@ -62,8 +62,10 @@ func (f *Factory) ChangeApp(name string, change func(*Script)) {
 		if f.scripts == nil {
 			f.scripts = map[string]*Script{}
 		}
+
 		f.scripts[name] = script
 	}
+
 	change(script)
 }
 
@@ -72,11 +74,13 @@ func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	if err := app.Validate(); err != nil {
 		return nil, err
 	}
+
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
 		return nil, spawner.ErrClosed
 	}
+
 	f.open++
 	s := &DummySpawner{factory: f, app: app.Clone()}
 	if stop := f.scriptOf(app.Name()).StopPreloader; stop != nil {
@@ -92,6 +96,7 @@ func (f *Factory) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+
 	return nil
 }
 
@@ -136,6 +141,7 @@ func (f *Factory) Process(i int) *Process {
 	if i < 0 || i >= len(f.all) {
 		return nil
 	}
+
 	return f.all[i]
 }
 
@@ -146,6 +152,7 @@ func (f *Factory) ProcessByPID(pid int) *Process {
 			return p
 		}
 	}
+
 	return nil
 }
 
@@ -168,6 +175,7 @@ func (f *Factory) scriptOf(name string) *Script {
 	if own := f.scripts[name]; own != nil {
 		return own
 	}
+
 	return &f.script
 }
 
@@ -212,16 +220,20 @@ func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	if closed {
 		return nil, s.failure(n, spawner.ErrClosed)
 	}
+
 	if err := held.wait(ctx); err != nil {
 		return nil, s.failure(n, err)
 	}
+
 	if err := s.rehearse(ctx, n, &script); err != nil {
 		return nil, s.failure(n, err)
 	}
+
 	p, err := f.start(ctx, s.app, &script, began)
 	if err != nil {
 		return nil, s.failure(n, err)
 	}
+
 	return p, nil
 }
 
@@ -229,19 +241,23 @@ func (s *DummySpawner) rehearse(ctx context.Context, n int, script *Script) erro
 	if script.SpawnDelay > 0 {
 		delay := time.NewTimer(script.SpawnDelay)
 		defer delay.Stop()
+
 		select {
 		case <-delay.C:
 		case <-ctx.Done():
 		}
 	}
+
 	if script.BeforeSpawn != nil {
 		if err := script.BeforeSpawn(ctx, n, s.app); err != nil {
 			return err
 		}
 	}
+
 	if err := canceled(ctx); err != nil {
 		return err
 	}
+
 	return script.Failures[n]
 }
 
@@ -249,6 +265,7 @@ func (s *DummySpawner) failure(n int, err error) *spawner.SpawnError {
 	if e := (*spawner.SpawnError)(nil); errors.As(err, &e) {
 		return e
 	}
+
 	category := spawner.CategoryStartup
 	switch {
 	case errors.Is(err, spawner.ErrClosed):
@@ -256,6 +273,7 @@ func (s *DummySpawner) failure(n int, err error) *spawner.SpawnError {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		category = spawner.CategoryCanceled
 	}
+
 	return &spawner.SpawnError{
 		Category: category,
 		Summary:  err.Error(),
@@ -272,5 +290,6 @@ func canceled(ctx context.Context) error {
 	if err == nil || errors.Is(cause, err) {
 		return cause
 	}
+
 	return fmt.Errorf("%w: %w", err, cause)
 }

@@ -28,6 +28,7 @@ func spawn(t *testing.T, f *Factory) spawner.Process {
 	require.NoError(t, err)
 	p, err := s.Spawn(t.Context())
 	require.NoError(t, err)
+
 	return p
 }
 
@@ -41,15 +42,18 @@ func get(ctx context.Context, p spawner.Process) (string, error) {
 	if err != nil {
 		return "", err
 	}
+
 	if err := r.Write(c); err != nil {
 		return "", err
 	}
+
 	resp, err := http.ReadResponse(bufio.NewReader(c), r)
 	if err != nil {
 		return "", err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
+
 	return string(b), err
 }
 
@@ -63,11 +67,13 @@ func TestServesOverPipes(t *testing.T) {
 		began := time.Now()
 		p, q := spawn(t, f), spawn(t, f)
 		require.Equal(t, 2*time.Second, time.Since(began))
+
 		for i, p := range []spawner.Process{p, q} {
 			body, err := get(t.Context(), p)
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprint(1000+i), body)
 		}
+
 		require.Equal(t, 2, f.Live())
 		p.Stop(t.Context())
 		q.Stop(t.Context())
@@ -123,12 +129,14 @@ func TestDeathBreaksConnections(t *testing.T) {
 func TestClosedConnectionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := New(Script{ServeConn: func(_ *Process, c net.Conn) { _, _ = io.Copy(io.Discard, c) }})
+
 		p := spawn(t, f)
 		for range 10 {
 			c, err := p.Info().Sockets[0].Dial(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, c.Close())
 		}
+
 		synctest.Wait()
 		require.Zero(t, f.Process(0).Connections())
 		p.Stop(t.Context())
@@ -187,10 +195,12 @@ func TestStopTakesItsTime(t *testing.T) {
 
 func TestManyIdleProcessesCostNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
+
 	f := New(Script{})
 	for range 10_000 {
 		spawn(t, f)
 	}
+
 	require.LessOrEqual(t, runtime.NumGoroutine(), before+5)
 }
 
@@ -198,6 +208,7 @@ func BenchmarkSpawn(b *testing.B) {
 	f := New(Script{})
 	s, err := f.NewSpawner(app)
 	require.NoError(b, err)
+
 	for b.Loop() {
 		if _, err := s.Spawn(b.Context()); err != nil {
 			b.Fatal(err)

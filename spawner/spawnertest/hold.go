@@ -75,9 +75,11 @@ func (h *Hold) Release(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.holds = slices.DeleteFunc(f.holds, func(other *Hold) bool { return other == h })
+
 	for _, s := range h.waiting {
 		s.released <- err
 	}
+
 	h.waiting = nil
 }
 
@@ -90,6 +92,7 @@ func (f *Factory) hold(app string) *heldSpawn {
 		}
 
 		s := &heldSpawn{hold: h, released: make(chan error, 1)}
+
 		h.waiting = append(h.waiting, s)
 		select {
 		case h.begun <- struct{}{}:

@@ -17,6 +17,7 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 	if cfg.Spawner == nil {
 		cfg.Spawner = New(Script{})
 	}
+
 	cfg.SelfChecks, cfg.SelfCheckFailed = true, func(err error) { t.Errorf("the pool is at fault: %v", err) }
 	pool, err := passenger.New(cfg)
 	if err != nil {
@@ -29,6 +30,7 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 		if err := pool.Close(); err != nil {
 			t.Errorf("cannot close the pool of the test: %v", err)
 		}
+
 		if f, ok := cfg.Spawner.(*Factory); ok {
 			f.reportLeft(t)
 		}
@@ -40,10 +42,12 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 // reportSessions tells of sessions that nobody has closed.
 func reportSessions(t testing.TB, pool *passenger.Pool) {
 	t.Helper()
+
 	for _, g := range pool.Inspect().Groups {
 		for i := range g.Processes {
 			if pr := &g.Processes[i]; pr.Sessions > 0 {
-				t.Errorf("%d sessions with process %d of %s were not closed at the end of the test", pr.Sessions, pr.PID, g.Name)
+				t.Errorf("%d sessions with process %d of %s were not closed at the end of the test", pr.Sessions,
+					pr.PID, g.Name)
 			}
 		}
 	}
@@ -52,9 +56,11 @@ func reportSessions(t testing.TB, pool *passenger.Pool) {
 // reportLeft tells of what a closed pool should have ended.
 func (f *Factory) reportLeft(t testing.TB) {
 	t.Helper()
+
 	for _, p := range f.LiveProcesses() {
 		t.Errorf("%v lives on after its pool was closed", p)
 	}
+
 	if n := f.OpenSpawners(); n > 0 {
 		t.Errorf("%d spawners are open after their pool was closed", n)
 	}

@@ -62,7 +62,8 @@ func TestPoolOfATestTellsOfSessionsThatWereNotClosed(t *testing.T) {
 		_, err := pool.Get(t.Context(), blog())
 		require.NoError(t, err)
 		inner.end()
-		require.Equal(t, []string{"1 sessions with process 1000 of blog were not closed at the end of the test"}, inner.said)
+		require.Equal(t, []string{"1 sessions with process 1000 of blog were not closed at the end of the test"},
+			inner.said)
 	})
 }
 

@@ -46,6 +46,7 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 		Sockets:         make([]spawner.Socket, script.sockets()),
 		SpawnStarted:    began,
 	}
+
 	p.sockets = make([]socket, script.sockets())
 	for i := range p.sockets {
 		s := &p.sockets[i]
@@ -54,20 +55,26 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 			p.closeSockets()
 			return nil, err
 		}
+
 		p.info.Sockets[i] = spawner.Socket{
 			Socket: loaderproto.Socket{
-				Name: "main", Address: s.address, Protocol: script.protocol(), Concurrency: script.concurrency(),
+				Name:        "main",
+				Address:     s.address,
+				Protocol:    script.protocol(),
+				Concurrency: script.concurrency(),
 			},
 			SessionKeepAlive: script.SessionKeepAlive,
 			Dial:             s.dial,
 		}
 	}
+
 	p.info.SpawnEnded = time.Now()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all = append(f.all, p)
 	f.live++
+
 	return p, nil
 }
 
@@ -117,17 +124,20 @@ func (p *Process) Stop(ctx context.Context) {
 	if first {
 		p.stopped = time.Now()
 	}
+
 	left := script.StopDelay - time.Since(p.stopped)
 	p.mu.Unlock()
 	if first && script.OnStop != nil {
 		script.OnStop(p)
 	}
+
 	status := "exit status 0"
 	if ctx.Err() != nil {
 		status = "signal: killed"
 	} else if left > 0 {
 		delay := time.NewTimer(left)
 		defer delay.Stop()
+
 		select {
 		case <-delay.C:
 		case <-p.exited:
@@ -135,6 +145,7 @@ func (p *Process) Stop(ctx context.Context) {
 			status = "signal: killed"
 		}
 	}
+
 	p.Die(status)
 }
 
@@ -147,19 +158,23 @@ func (p *Process) Die(status string) bool {
 		<-p.exited
 		return false
 	}
+
 	p.status = status
 	conns := p.conns
 	p.conns = nil
 	p.mu.Unlock()
 
 	p.closeSockets()
+
 	for c := range conns {
 		_ = c.Close()
 	}
+
 	p.factory.mu.Lock()
 	p.factory.live--
 	p.factory.mu.Unlock()
 	close(p.exited)
+
 	return true
 }
 
@@ -176,10 +191,13 @@ func (p *Process) track(c net.Conn) error {
 	if p.status != "" {
 		return refused()
 	}
+
 	if p.conns == nil {
 		p.conns = make(map[net.Conn]struct{})
 	}
+
 	p.conns[c] = struct{}{}
+
 	return nil
 }
 

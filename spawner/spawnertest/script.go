@@ -65,6 +65,7 @@ func (s *Script) protocol() loaderproto.Protocol {
 	if s.Protocol == "" {
 		return loaderproto.HTTPSession
 	}
+
 	return s.Protocol
 }
 
@@ -75,6 +76,7 @@ func (s *Script) concurrency() int {
 	case Unlimited:
 		return 0
 	}
+
 	return s.Concurrency
 }
 
@@ -84,5 +86,6 @@ func (s *Script) handler(p *Process) http.Handler {
 	if s.HandlerFor != nil {
 		return s.HandlerFor(p)
 	}
+
 	return s.Handler
 }

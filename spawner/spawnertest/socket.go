@@ -33,13 +33,16 @@ func (s *socket) listen(ctx context.Context, script *Script, i int) error {
 	if script.UnixDir == "" {
 		return nil
 	}
+
 	s.address.Addr = filepath.Join(script.UnixDir, "dummy."+name)
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", s.address.Addr)
 	if err != nil {
 		return err
 	}
+
 	s.real = l
 	s.serve(script, l)
+
 	return nil
 }
 
@@ -47,28 +50,36 @@ func (s *socket) listen(ctx context.Context, script *Script, i int) error {
 func (s *socket) serve(script *Script, l net.Listener) {
 	p := s.process
 	if h := script.handler(p); h != nil && script.ServeConn == nil {
-		s.server = &http.Server{Handler: h, ReadHeaderTimeout: time.Hour, ConnState: func(c net.Conn, state http.ConnState) {
-			switch state {
-			case http.StateNew:
-				_ = p.track(c)
-			case http.StateClosed:
-				p.forget(c)
-			case http.StateActive, http.StateIdle, http.StateHijacked:
-			}
-		}}
+		s.server = &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: time.Hour,
+			ConnState: func(c net.Conn, state http.ConnState) {
+				switch state {
+				case http.StateNew:
+					_ = p.track(c)
+				case http.StateClosed:
+					p.forget(c)
+				case http.StateActive, http.StateIdle, http.StateHijacked:
+				}
+			},
+		}
 		go func() { _ = s.server.Serve(l) }()
+
 		return
 	}
+
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
+
 			if p.track(c) != nil {
 				_ = c.Close()
 				return
 			}
+
 			if script.ServeConn != nil {
 				go s.serveConn(script, c)
 			}
@@ -89,30 +100,37 @@ func (s *socket) dial(ctx context.Context) (net.Conn, error) {
 			return nil, err
 		}
 	}
+
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+
 	if s.real != nil {
 		return (&net.Dialer{}).DialContext(ctx, "unix", s.address.Addr)
 	}
+
 	here, there := net.Pipe()
 	if err := s.process.track(there); err != nil {
 		return nil, err
 	}
+
 	c := &pipeConn{Conn: here, there: there, process: s.process}
 	if script.ServeConn != nil {
 		go s.serveConn(&script, there)
 		return c, nil
 	}
+
 	if pipes := s.open(&script); pipes != nil {
 		if err := pipes.Connect(ctx, there); err != nil {
 			_ = c.Close()
 			if errors.Is(err, net.ErrClosed) {
 				err = refused()
 			}
+
 			return nil, err
 		}
 	}
+
 	return c, nil
 }
 
@@ -123,12 +141,15 @@ func (s *socket) open(script *Script) *pipenet.Listener {
 	if s.pipes != nil || s.closed {
 		return s.pipes
 	}
+
 	h := script.handler(s.process)
 	if h == nil {
 		return nil
 	}
+
 	s.pipes = pipenet.NewListener(&net.UnixAddr{Net: "unix", Name: "pipe"})
 	s.serve(script, s.pipes)
+
 	return s.pipes
 }
 
@@ -139,9 +160,11 @@ func (s *socket) close() {
 	if s.server != nil {
 		_ = s.server.Close()
 	}
+
 	if s.pipes != nil {
 		_ = s.pipes.Close()
 	}
+
 	if s.real != nil {
 		_ = s.real.Close()
 	}

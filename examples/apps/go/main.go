@@ -34,6 +34,7 @@ func routes() http.Handler {
 	if os.Getenv("CRASH") == "1" {
 		mux.HandleFunc("GET /crash", crash)
 	}
+
 	return mux
 }
 
@@ -49,10 +50,12 @@ func form(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	values := map[string]string{}
 	for name := range r.PostForm {
 		values[name] = r.PostForm.Get(name)
 	}
+
 	writeJSON(w, values)
 }
 
@@ -63,22 +66,27 @@ func upload(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+
 	for {
 		part, err := parts.NextPart()
 		if err != nil {
 			http.Error(w, "send a file in the form field 'file'", http.StatusBadRequest)
 			return
 		}
+
 		if part.FormName() != "file" {
 			continue
 		}
+
 		hash := sha256.New()
 		size, err := io.Copy(hash, part)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
+
 		writeJSON(w, map[string]any{"size": size, "sha256": hex.EncodeToString(hash.Sum(nil))})
+
 		return
 	}
 }
@@ -92,7 +100,9 @@ func download(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+
 	w.Header().Set("Content-Type", "application/octet-stream")
+
 	// An error means that the client is gone.
 	_, _ = io.CopyN(w, xs{}, count)
 }
@@ -104,6 +114,7 @@ func (xs) Read(b []byte) (int, error) {
 	for i := range b {
 		b[i] = 'x'
 	}
+
 	return len(b), nil
 }
 
@@ -114,12 +125,14 @@ func chunked(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Body.Read(buf)
 		if _, err := w.Write(buf[:n]); err != nil {
 			return
 		}
+
 		_ = flow.Flush() // what has come goes back at once
 		if err != nil {
 			return
@@ -134,9 +147,14 @@ func cookies(w http.ResponseWriter, r *http.Request) {
 			visits = n + 1
 		}
 	}
+
 	//nolint:gosec // G124: the example works without TLS too, hence no Secure
 	http.SetCookie(w, &http.Cookie{
-		Name: "visits", Value: strconv.Itoa(visits), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name:     "visits",
+		Value:    strconv.Itoa(visits),
+		Path:     "/",
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
 	})
 	writeJSON(w, map[string]int{"visits": visits})
 }

@@ -37,10 +37,12 @@ func hello(w http.ResponseWriter, r *http.Request) {
 
 // note adds a line to the file, to which other processes add theirs.
 func note(line string) error {
-	f, err := os.OpenFile(os.Getenv("SEEN"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600) //nolint:gosec // the test names it
+	f, err := os.OpenFile(os.Getenv("SEEN"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, //nolint:gosec // the test names it
+		0o600)
 	if err != nil {
 		return err
 	}
+
 	_, err = f.WriteString(line + "\n")
 
 	return errors.Join(err, f.Close())
@@ -52,6 +54,7 @@ func describe(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"pid":     os.Getpid(),
 		"target":  r.RequestURI,
@@ -68,7 +71,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+
 	defer func() { _ = conn.CloseNow() }()
+
 	for {
 		kind, message, err := conn.Read(r.Context())
 		if err != nil || conn.Write(r.Context(), kind, message) != nil {
@@ -84,6 +89,7 @@ func events(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return
 	}
+
 	<-r.Context().Done()
 }
 

@@ -1,0 +1,192 @@
+// Command textstats counts what makes Go code easy or hard to read on the page: paragraphs,
+// comments inside functions, long functions, long lines. CONTRIBUTING.md has the values that
+// the project keeps.
+//
+// Usage: go run ./scripts/textstats [-list] [-tests] [DIRECTORY]
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of what is listed, in lines and columns.
+const (
+	longFunction  = 50
+	needParagraph = 20
+	maxColumns    = 120
+)
+
+// stats is what a set of files adds up to.
+type stats struct {
+	files, codeLines            int
+	bodyLines, blank, comments  int
+	functions, big, unbroken    int
+	longFunctions, longestLines int
+}
+
+func main() {
+	list := flag.Bool("list", false, "name each function without a paragraph and each line that is too long")
+	tests := flag.Bool("tests", false, "count the tests instead of the production code")
+	flag.Parse()
+
+	root := "."
+	if flag.NArg() > 0 {
+		root = flag.Arg(0)
+	}
+
+	var total stats
+	if err := walk(root, *tests, *list, &total); err != nil {
+		fmt.Fprintf(os.Stderr, "textstats: reading %s: %v\n", root, err)
+		os.Exit(1)
+	}
+
+	total.print()
+}
+
+func walk(root string, tests, list bool, total *stats) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, ".go"):
+			return nil
+		case strings.HasSuffix(path, "_test.go") != tests:
+			return nil
+		}
+
+		return total.addFile(path, list)
+	})
+}
+
+func (s *stats) addFile(path string, list bool) error {
+	src, err := os.ReadFile(path) //nolint:gosec // G304: a file of this tree
+	if err != nil {
+		return err
+	}
+
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, src, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+
+	kinds := classify(src)
+
+	s.files++
+	for i, k := range kinds {
+		if k.code {
+			s.codeLines++
+		}
+
+		if k.columns > maxColumns {
+			s.longestLines++
+			if list {
+				fmt.Printf("%s:%d: %d columns\n", path, i+1, k.columns)
+			}
+		}
+	}
+
+	for _, decl := range file.Decls {
+		if fn, ok := decl.(*ast.FuncDecl); ok && fn.Body != nil {
+			s.addFunction(set, fn, kinds, list)
+		}
+	}
+
+	return nil
+}
+
+func (s *stats) addFunction(set *token.FileSet, fn *ast.FuncDecl, kinds []line, list bool) {
+	open, end := set.Position(fn.Body.Lbrace), set.Position(fn.Body.Rbrace)
+	s.functions++
+	if end.Line-open.Line < 2 {
+		return
+	}
+
+	// The body without its braces: kinds counts from 0, positions from 1.
+	body := kinds[open.Line : end.Line-1]
+
+	blank := 0
+	for _, k := range body {
+		if k.blank {
+			blank++
+		}
+
+		if k.comment {
+			s.comments++
+		}
+	}
+
+	s.bodyLines += len(body)
+	s.blank += blank
+
+	if len(body)-blank > longFunction {
+		s.longFunctions++
+	}
+
+	if len(body) < needParagraph {
+		return
+	}
+
+	s.big++
+	if blank == 0 {
+		s.unbroken++
+		if list {
+			fmt.Printf("%s:%d: %s: %d lines without a paragraph\n", open.Filename, open.Line, fn.Name.Name, len(body))
+		}
+	}
+}
+
+// line is what one line of a file holds.
+type line struct {
+	blank, comment, code bool
+	columns              int
+}
+
+// classify looks at the first bytes of each line, which gofmt has made tell what it is.
+func classify(src []byte) []line {
+	var lines []line
+	scanner := bufio.NewScanner(bytes.NewReader(src))
+	scanner.Buffer(nil, len(src)+1)
+
+	for scanner.Scan() {
+		text := scanner.Text()
+		trimmed := strings.TrimSpace(text)
+		k := line{blank: trimmed == "", comment: strings.HasPrefix(trimmed, "//")}
+		k.code = !k.blank && !k.comment
+		k.columns = utf8.RuneCountInString(strings.ReplaceAll(text, "\t", "    "))
+		lines = append(lines, k)
+	}
+
+	return lines
+}
+
+func (s *stats) print() {
+	fmt.Printf("files %d, lines of code %d, functions %d\n", s.files, s.codeLines, s.functions)
+	fmt.Printf("blank lines in bodies      %5.1f %%\n", percent(s.blank, s.bodyLines))
+	fmt.Printf("comment lines in bodies    %5.1f %%\n", percent(s.comments, s.bodyLines))
+	fmt.Printf("no paragraph, of %2d+ lines %5.1f %% (%d of %d)\n", needParagraph, percent(s.unbroken, s.big),
+		s.unbroken, s.big)
+	fmt.Printf("functions over %d lines    %5d\n", longFunction, s.longFunctions)
+	fmt.Printf("lines over %d columns     %5d\n", maxColumns, s.longestLines)
+}
+
+func percent(part, whole int) float64 {
+	if whole == 0 {
+		return 0
+	}
+
+	return 100 * float64(part) / float64(whole)
+}

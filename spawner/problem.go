@@ -1,0 +1,78 @@
+package spawner
+
+// problem is a thing that goes wrong when processes are started.
+type problem uint8
+
+const (
+	internalProblem problem = iota
+	factoryClosed
+	badRequest
+	spawnCanceled
+	dirUnusable
+	otherUser
+	unknownUser
+	unknownGroup
+	unsafePlace
+	userDatabase
+	wrongIdentity
+	envFileUnusable
+	settingsUnusable
+	noPort
+	portTaken
+	notServingSocket
+	notServing
+	unhealthy
+	unhealthyHost
+	unhealthyPath
+	unhealthyTooLong
+	checkTimedOut
+	brokenCheck
+	endedInCheck
+	preloaderGone
+	preloaderHangs
+	preloaderBroken
+	foreignWorker
+	rootMissing
+	rootNotDirectory
+	rootForbidden
+	rootUnusable
+	noApp
+	startupFileMissing
+	startupFileUnusable
+	interpreterMissing
+	venvUnusable
+	commandMissing
+	notExecutable
+	badInterpreter
+	badFormat
+	processLimit
+	memoryLimit
+	descriptorLimit
+	startFailed
+	exitedCleanly
+	exitedWithStatus
+	killedBySignal
+	killed
+	stdoutClosed
+	moduleMissing
+	gemsMissing
+	syntaxError
+	readOnly
+	permissionDenied
+	portInUse
+	variableMissing
+	variableWanted
+	appExplained
+	notSpeaking
+	otherVersion
+	protocolBroken
+	badSocket
+	foreignPID
+	silent
+	requestNotRead
+	notReady
+	readyUnfinished
+)
+
+// isOfCheck: the process started, and failed when it was asked.
+func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }
