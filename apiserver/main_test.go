@@ -23,9 +23,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/apiserver"
-	"github.com/gopassenger/passenger/internal/boxed"
-	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/test/boxed"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
 
 // callerVariable makes the test binary somebody who calls the API, as the user

@@ -19,7 +19,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
-	"github.com/gopassenger/passenger/internal/pipenet"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 

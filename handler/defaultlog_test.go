@@ -10,7 +10,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/printed"
+	"github.com/gopassenger/passenger/internal/test/printed"
 	"github.com/gopassenger/passenger/spawner"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/smalldisk"
+	"github.com/gopassenger/passenger/internal/test/smalldisk"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/pipenet"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/internal/proxyheader"
+	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/sessionproto"
 )
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/logged"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/logged"
 )
 
 // reportVariable makes the test binary a script that writes what it sees to the

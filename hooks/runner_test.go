@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/logged"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/logged"
 )
 
 // recorder is a Hook that keeps what it is told, and takes as long as hold does.

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
-	"github.com/gopassenger/passenger/internal/boxed"
-	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/test/boxed"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
 
 // Users that need not exist: the kernel only knows numbers.

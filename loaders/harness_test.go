@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/internal/printed"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/printed"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/interpreters"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
 // The stand-ins for Meteor work by themselves, the way the real one does.

@@ -20,8 +20,8 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/testapp"
 	"github.com/gopassenger/passenger/spawner"
 )
 

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/testapp"
 	"github.com/gopassenger/passenger/spawner"
 )
 

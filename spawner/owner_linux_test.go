@@ -10,8 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/testapp"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/testapp"
 	"github.com/gopassenger/passenger/spawner"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/agent"
-	"github.com/gopassenger/passenger/internal/printed"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 const sampleLog = `time=1 level=INFO msg="from the shop" app="/srv/shop (production)" pid=1 stream=stdout

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
+
 	"github.com/gopassenger/passenger"
 )
 

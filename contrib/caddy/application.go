@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
 	"github.com/gopassenger/passenger"
 )
 

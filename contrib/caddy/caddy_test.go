@@ -19,9 +19,10 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/gopassenger/passenger/internal/interpreters"
-	"github.com/gopassenger/passenger/internal/leakgate"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
 
 // own is the global option by which processes run as the test does.

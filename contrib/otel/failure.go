@@ -6,12 +6,13 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/spawner"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 )
 
 // failure is what went wrong, without the texts of errors: what applications say when they

@@ -5,10 +5,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gopassenger/passenger"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/gopassenger/passenger"
 )
 
 // maxPast is how many restarts are remembered that have ended.

@@ -6,9 +6,10 @@ package passengerprometheus
 import (
 	"errors"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config says what a Collector shows.

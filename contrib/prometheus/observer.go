@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gopassenger/passenger"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gopassenger/passenger"
 )
 
 // Default buckets of [ObserverConfig], in seconds.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
 
 // Whoever logs does not wait for a reader that has stopped, and what is lost by that

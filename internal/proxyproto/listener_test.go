@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/pipenet"
 	"github.com/gopassenger/passenger/internal/proxyproto"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 )
 
 // told are the refusals of a listener.

@@ -15,9 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/logged"
 	"github.com/gopassenger/passenger/internal/scgi"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/logged"
 )
 
 func TestMain(m *testing.M) { os.Exit(leakgate.Package(m.Run)) }

@@ -16,8 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/pipenet"
 	"github.com/gopassenger/passenger/internal/scgi"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 )
 
 // When the web server goes away the handler learns of it, whatever it does.

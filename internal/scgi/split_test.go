@@ -19,8 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/pipenet"
 	"github.com/gopassenger/passenger/internal/scgi"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 )
 
 // splitStand serves SCGI and HTTP from one listener.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/webservers"
+	"github.com/gopassenger/passenger/internal/test/webservers"
 )
 
 // webServer is one that runs in front of a stand.

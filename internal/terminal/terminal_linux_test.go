@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
-	"github.com/gopassenger/passenger/internal/pty"
 	"github.com/gopassenger/passenger/internal/terminal"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/internal/test/pty"
 )
 
 func TestMain(m *testing.M) { os.Exit(leakgate.Package(m.Run)) }

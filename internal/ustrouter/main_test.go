@@ -14,7 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 

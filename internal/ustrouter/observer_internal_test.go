@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/internal/logged"
+	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/spawner"
 )
 

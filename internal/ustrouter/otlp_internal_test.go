@@ -13,7 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/logged"
+	"github.com/gopassenger/passenger/internal/test/logged"
 )
 
 func write(sink Sink, n int) {

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gopassenger/passenger/internal/leakgate"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/internal/watchdog"
 )
 

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gopassenger/passenger/internal/awaited"
+	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
 

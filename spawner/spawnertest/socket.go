@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gopassenger/passenger/internal/pipenet"
+	"github.com/gopassenger/passenger/internal/test/pipenet"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/coder/websocket"
+
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
 

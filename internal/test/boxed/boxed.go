@@ -1,0 +1,95 @@
+// Package boxed gives the programs that tests run a place of their own, in which
+// nothing may be left when they have ended.
+package boxed
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/gopassenger/passenger/internal/test/marked"
+)
+
+// TB is what *testing.T and *testing.B are.
+type TB interface {
+	Helper()
+	Cleanup(f func())
+	Fatal(args ...any)
+}
+
+// Box is what one program, and those that it starts, may use.
+type Box struct {
+	// Marker is an entry of the environment by which its processes are found.
+	Marker string
+	// Dir holds Tmp, the TMPDIR and the registry of instances, and Home, the HOME.
+	Dir, Tmp, Home string
+}
+
+// Variable is the name of the marker.
+const Variable = "BOX_MARKER"
+
+var boxes atomic.Int64
+
+// New makes a box in a directory. After the test it is gone, with all processes in
+// it.
+func New(t TB, parent string) *Box {
+	t.Helper()
+	number := strconv.FormatInt(boxes.Add(1), 10)
+	dir := filepath.Join(parent, number)
+
+	b := &Box{
+		Marker: Variable + "=" + strconv.Itoa(os.Getpid()) + "." + number,
+		Dir:    dir,
+		Tmp:    filepath.Join(dir, "t"),
+		Home:   filepath.Join(dir, "home"),
+	}
+	for _, d := range []string{b.Tmp, b.Home} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	t.Cleanup(func() {
+		for pid := range b.Processes() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+
+		_ = os.RemoveAll(dir)
+	})
+
+	return b
+}
+
+// Env is the environment of the program.
+func (b *Box) Env() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + b.Home, "TMPDIR=" + b.Tmp,
+		"PASSENGER_INSTANCE_REGISTRY_DIR=" + b.Tmp, b.Marker,
+	}
+}
+
+// Processes are those in the box, with their command lines.
+func (b *Box) Processes() map[int]string { return marked.Processes(b.Marker) }
+
+// Children are those that parent has started.
+func (b *Box) Children(parent int) []int { return marked.Children(b.Marker, parent) }
+
+// Core is the core of a server, whose process is its watchdog; 0: there is none.
+func (b *Box) Core(watchdog int) int { return marked.Core(b.Marker, watchdog) }
+
+// Leftovers is an error when there are processes or temporary files in the box.
+func (b *Box) Leftovers() error {
+	for pid, line := range b.Processes() {
+		return fmt.Errorf("process %d is left behind: %s", pid, line)
+	}
+
+	entries, err := os.ReadDir(b.Tmp)
+	if len(entries) > 0 {
+		return fmt.Errorf("left behind in TMPDIR: %v", entries)
+	}
+
+	return err
+}

@@ -1,0 +1,326 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/test/boxed"
+)
+
+// instances are what tools find of the sandbox.
+func (s *sandbox) instances() *instancedir.Listing { return instancedir.List([]string{s.Tmp}) }
+
+// instance is the server's own.
+func (s *server) instance(t testing.TB) *instancedir.Instance {
+	t.Helper()
+	i, err := s.instances().Select("")
+	require.NoError(t, err)
+
+	return i
+}
+
+// admin is a client of an agent's admin API.
+func (s *server) admin(t testing.TB, socket string) *apiserver.Client {
+	t.Helper()
+	i := s.instance(t)
+	password, err := i.FullPassword()
+	require.NoError(t, err)
+
+	return &apiserver.Client{Socket: i.Socket(socket), Name: instancedir.FullAccount, Password: password}
+}
+
+func TestInstance(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	s.client(t).get(t, "/")
+	require.Equal(t, s.cmd.Process.Pid, s.instance(t).Properties.WatchdogPID)
+	pid, err := os.ReadFile(filepath.Join(s.instance(t).Path, "core.pid"))
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(s.core(t)), string(pid))
+
+	text, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/pool.txt?verbose=true", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "* PID: "+strconv.Itoa(s.apps(t)[0]))
+	config, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/config.json", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(config), `"min_instances"`)
+	require.NotContains(t, string(config), boxed.Variable, "environment variables may be secret")
+	status, err := s.admin(t, instancedir.WatchdogAPI).Call(t.Context(), http.MethodGet, "/status.txt", nil)
+	require.NoError(t, err)
+	require.Contains(t, string(status), "watchdog")
+}
+
+// Either agent's API ends the whole server, in order.
+func TestShutdownByAPI(t *testing.T) {
+	t.Parallel()
+
+	for _, agent := range []string{instancedir.CoreAPI, instancedir.WatchdogAPI} {
+		t.Run(agent, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+			s.client(t).get(t, "/")
+			_, err := s.admin(t, agent).Call(t.Context(), http.MethodPost, "/shutdown.json", nil)
+			require.NoError(t, err)
+			s.requireExit(t, 0)
+			require.Contains(t, s.stdout.String(), "Stopped.")
+		})
+	}
+}
+
+// E1: the core is killed while clients ask. Nobody is refused, and no more
+// requests are lost than were under way.
+func TestE1CoreIsKilled(t *testing.T) {
+	t.Parallel()
+	const kills, clients = 20, 8
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	s.client(t).get(t, "/")
+
+	l := s.load(t, clients, askOnce)
+	for range kills {
+		l.killCore(t, s, 10*clients)
+	}
+
+	l.stop()
+	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
+	require.Positive(t, l.lost.Load(), "the core had nothing to do when it was killed")
+	s.client(t).get(t, "/")
+}
+
+// E4: when the watchdog is killed, the core ends what there is and itself.
+func TestE4WatchdogIsKilled(t *testing.T) {
+	t.Parallel()
+
+	for range 20 {
+		s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+		s.client(t).get(t, "/")
+		s.signal(t, syscall.SIGKILL)
+		<-s.ended
+		s.judged = true
+		s.requireClean(t)
+		require.Contains(t, s.stderr.String(), "The watchdog is gone")
+	}
+}
+
+// E5: when both are killed, the applications see it, and the next start removes
+// the instance directory, but never one of a server that lives.
+func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	l := &launch{dir: t.TempDir(), args: testApp(t)}
+	dead := startIn(t, box, l)
+	dead.client(t).get(t, "/")
+	core := dead.core(t)
+	dead.signal(t, syscall.SIGSTOP) // it must not see the end of the other
+	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
+	dead.signal(t, syscall.SIGKILL)
+	<-dead.ended
+	dead.judged = true
+	eventually(t, func() error {
+		if left := box.Processes(); len(left) > 0 {
+			return fmt.Errorf("processes are left: %v", left)
+		}
+
+		return nil
+	})
+	require.Len(t, box.instances().Stale, 1)
+
+	alive := startIn(t, box, l)
+	require.Empty(t, box.instances().Stale)
+	require.Contains(t, alive.stderr.String(), "Cleaning stale instance directory")
+	other := startIn(t, box, l)
+	require.Len(t, box.instances().Instances, 2)
+	alive.client(t).get(t, "/")
+
+	// Each leaves only its own behind for a moment.
+	other.signal(t, syscall.SIGTERM)
+	<-other.ended
+	other.judged = true
+	require.Len(t, box.instances().Instances, 1)
+	alive.client(t).get(t, "/")
+}
+
+// E9: a second server on the same port says so and leaves the first alone.
+func TestE9SamePort(t *testing.T) {
+	t.Parallel()
+	first := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	port := first.url[strings.LastIndexByte(first.url, ':')+1:]
+	box := newSandbox(t)
+	out, err := box.command(t.Context(), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--address", "127.0.0.1", "--port", port),
+	}).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "in use")
+	box.requireClean(t)
+	first.client(t).get(t, "/")
+}
+
+// E6: what removes the instance directory does not stop the traffic, and there is
+// soon a new one.
+func TestE6InstanceDirectoryIsGone(t *testing.T) {
+	t.Parallel()
+
+	for name, damage := range map[string]func(path string) error{
+		"removed": os.RemoveAll,
+		"emptied": func(path string) error { return os.RemoveAll(filepath.Join(path, "agents.s")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+			c := s.client(t)
+			c.get(t, "/")
+			old, core := s.instance(t).Path, s.core(t)
+			require.NoError(t, damage(old))
+			eventually(t, func() error {
+				require.Equal(t, "app: GET /", c.get(t, "/").body)
+
+				for _, i := range s.instances().Instances {
+					if i.Path != old {
+						return nil
+					}
+				}
+
+				return errors.New("there is no new instance directory")
+			})
+			s.stderr.await(t, "The instance directory was made anew", s.ended)
+			eventually(t, func() error {
+				require.Equal(t, "app: GET /", c.get(t, "/").body)
+				if s.core(t) == core {
+					return errors.New("the old core is still there")
+				}
+
+				return nil
+			})
+			text, err := s.admin(t, instancedir.CoreAPI).Call(t.Context(), http.MethodGet, "/pool.txt", nil)
+			require.NoError(t, err)
+			require.Contains(t, string(text), "App groups    : 1")
+			require.NoDirExists(t, old)
+			c.CloseIdleConnections()
+			s.stop(t)
+		})
+	}
+}
+
+// E7: a registry that cannot be used is refused with the reason.
+func TestE7Registry(t *testing.T) {
+	t.Parallel()
+
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, dir string) string
+		want    string
+	}{
+		"missing": {
+			func(_ *testing.T, dir string) string { return filepath.Join(dir, "none") },
+			"there is no registry directory",
+		},
+		"a file": {func(t *testing.T, dir string) string {
+			t.Helper()
+			path := filepath.Join(dir, "f")
+			require.NoError(t, os.WriteFile(path, nil, 0o600))
+
+			return path
+		}, "not a directory"},
+		"writable to others": {func(t *testing.T, dir string) string {
+			t.Helper()
+			path := filepath.Join(dir, "d")
+			require.NoError(t, os.Mkdir(path, 0o700))
+			require.NoError(t, os.Chmod(path, 0o777))
+
+			return path
+		}, "0777"},
+		"too long": {func(t *testing.T, dir string) string {
+			t.Helper()
+			path := filepath.Join(dir, fmt.Sprintf("%090d", 0))
+			require.NoError(t, os.Mkdir(path, 0o700))
+
+			return path
+		}, "too long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := newSandbox(t)
+			registry := test.prepare(t, box.Dir)
+			l := &launch{
+				dir:  t.TempDir(),
+				args: append(testApp(t), "--port", "0", "--address", "127.0.0.1", "--instance-registry-dir", registry),
+			}
+			out, err := box.command(t.Context(), l).CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(out), test.want)
+			require.Contains(t, string(out), registry)
+			box.requireClean(t)
+		})
+	}
+}
+
+// What an operator does to a running core: another level of the log, and an end of
+// one client.
+func TestChangesOfARunningCore(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	core := s.admin(t, instancedir.CoreAPI)
+
+	call := func(method, path, body string) (string, error) {
+		answer, err := core.Call(t.Context(), method, path, []byte(body))
+		return string(answer), err
+	}
+	for _, wrong := range []string{
+		`{"log_level": 8}`, `{"log_level": "much"}`, `{"port": 1}`,
+		`{"log_level": 6, "port": 1}`,
+	} {
+		_, err := call(http.MethodPut, "/config.json", wrong)
+		e, ok := errors.AsType[*apiserver.StatusError](err)
+		require.True(t, ok, "%v", err)
+		require.Equal(t, http.StatusBadRequest, e.Status)
+	}
+
+	config, err := call(http.MethodGet, "/config.json", "")
+	require.NoError(t, err)
+	require.Contains(t, config, `"log_level":3`)
+	_, err = call(http.MethodPut, "/config.json", `{"log_level": 7}`)
+	require.NoError(t, err)
+	config, err = call(http.MethodGet, "/config.json", "")
+	require.NoError(t, err)
+	require.Contains(t, config, `"log_level":7`)
+
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(s.url + "/hold")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+
+		ended <- err
+	}()
+	var shown struct {
+		Requests []struct{ ID, Path string }
+	}
+	eventually(t, func() error {
+		text, err := call(http.MethodGet, "/server.json", "")
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &shown)
+		}
+
+		if err == nil && (len(shown.Requests) != 1 || shown.Requests[0].Path != "/hold") {
+			err = fmt.Errorf("not yet there: %s", text)
+		}
+
+		return err
+	})
+	_, err = call(http.MethodDelete, "/server/"+shown.Requests[0].ID+".json", "")
+	require.NoError(t, err)
+	require.Error(t, <-ended)
+	s.stderr.await(t, "Request cut", s.ended)
+}

@@ -1,0 +1,143 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+)
+
+// nightApp leaks memory in a process of its own, hangs, and has lost its database.
+const nightApp = `
+const { spawn } = require('child_process')
+require('http').createServer((req, res) => {
+	switch (req.url) {
+	case '/leak':
+		spawn(process.execPath, ['-e', "globalThis.leaked = Buffer.alloc(400 << 20, 1); console.log('leaked'); setInterval(() => {}, 1e6)"])
+			.stdout.once('data', () => res.end(String(process.pid)))
+		return
+	case '/hang':
+		console.error('waiting for the payment service')
+		return
+	case '/orders':
+		console.error('Error: connect ECONNREFUSED 127.0.0.1:5432')
+		res.statusCode = 500
+		res.end('the database is gone')
+		return
+	}
+	res.end(String(process.pid))
+}).listen(3000)
+`
+
+// Journey 4, three in the morning: a process leaks, a request hangs, the database is
+// gone. Status, figures and log say which process and which request, since when, and
+// what was done about it; healthy requests do not suffer.
+func TestJourneyThreeInTheMorning(t *testing.T) {
+	t.Parallel()
+	node := interpreters.Find(t, "node", "node", "nodejs")
+	address := "127.0.0.1:" + freePort(t)
+	s := start(t, &launch{dir: newDir(t, map[string]string{"app.js": nightApp}), args: []string{
+		"--nodejs", node, "--environment", prodEnv, "--min-instances", "2", "--max-pool-size", "2",
+		"--memory-limit", "300", "--max-request-time", "8", "--metrics-address", address,
+	}})
+	s.processed(t)
+	c := s.client(t)
+	figures := func() string {
+		return (&server{sandbox: s.sandbox, url: "http://" + address}).client(t).get(t, "/metrics").body
+	}
+	before := s.processed(t)
+	healthy := s.load(t, 2, func(ctx context.Context, c *client) error {
+		defer think(ctx)
+		return askOnce(ctx, c)
+	})
+
+	// The database.
+	require.Equal(t, http.StatusInternalServerError, c.get(t, "/orders").StatusCode)
+	s.stderr.await(t, "ECONNREFUSED 127.0.0.1:5432", s.ended)
+	require.Regexp(t, `passenger_app_requests_total\{[^}]*\} [1-9]`, figures())
+
+	// The leak is in a child of the process that counts as a whole.
+	leaking, err := strconv.Atoi(c.get(t, "/leak").body)
+	require.NoError(t, err)
+	s.stderr.await(t, "Replacing a process that uses too much memory", s.ended)
+	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+
+		` bytes=\d+ limit=\d+`, s.stderr.String())
+	eventuallyWithin(t, deadline, func() error {
+		if _, there := s.processed(t)[leaking]; there {
+			return errors.New("the process that leaks is there")
+		}
+
+		return nil
+	})
+	require.Contains(t, before, leaking)
+
+	// What hangs is shown while it does, and then what was done about it.
+	asked := time.Now()
+	hung := c.background(t, "/hang")
+	var shown struct {
+		Requests []struct {
+			ID, Path, State string
+			PID             int
+			StartedAt       time.Time
+		}
+	}
+	eventually(t, func() error {
+		text := s.tool(t, "status", "--show=requests", "--no-header")
+		if err := json.Unmarshal([]byte(text), &shown); err != nil {
+			return err
+		}
+
+		for _, r := range shown.Requests {
+			if r.Path == "/hang" && r.PID != 0 {
+				require.WithinRange(t, r.StartedAt, asked.Add(-time.Second), time.Now())
+				shown.Requests = shown.Requests[:0]
+				shown.Requests = append(shown.Requests, r)
+
+				return nil
+			}
+		}
+
+		return fmt.Errorf("the request is not shown: %s", text)
+	})
+	hanging := shown.Requests[0]
+	require.Regexp(t, fmt.Sprintf(`\* PID: %d +Sessions: [1-9]`, hanging.PID), s.tool(t, "status"))
+	require.Regexp(t, `passenger_app_requests_active\{[^}]*\} [1-9]`, figures())
+
+	a := <-hung
+	require.NoError(t, a.err)
+	require.GreaterOrEqual(t, a.StatusCode, 500)
+	killed := "A request took longer than it may: killing its process"
+	s.stderr.await(t, killed, s.ended)
+	line := lineOf(s.stderr.String(), killed)
+	require.Contains(t, line, fmt.Sprintf("pid=%d ", hanging.PID))
+	require.Contains(t, line, " path=/hang ")
+	s.stderr.await(t, "requestId="+hanging.ID, s.ended)
+	require.Contains(t, s.stderr.String(), "waiting for the payment service", "what it was doing")
+	s.processed(t)
+
+	healthy.progress(t, 50)
+	healthy.stop()
+
+	// Those that the killed process had at that moment end with it, one of each client at most.
+	require.LessOrEqual(t, healthy.lost.Load(), int64(2), "%v", healthy.firstLoss())
+	s.stop(t)
+}
+
+func lineOf(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+
+	return ""
+}

@@ -1,0 +1,80 @@
+package e2e_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/awaited"
+	"github.com/gopassenger/passenger/internal/test/boxed"
+)
+
+const (
+	deadline = 60 * time.Second
+	patience = 5 * time.Second // of the leak gate
+	interval = 20 * time.Millisecond
+)
+
+// sandbox is what one run of the binary may use: nothing of it may be left
+// when the binary has ended.
+type sandbox struct{ *boxed.Box }
+
+func newSandbox(t testing.TB) *sandbox {
+	t.Helper()
+	return &sandbox{boxed.New(t, built)}
+}
+
+// launch says how to start the binary.
+type launch struct {
+	// dir is the application's directory.
+	dir  string
+	args []string
+	env  []string
+	// cwd is the working directory; empty: the sandbox's.
+	cwd string
+	// change is what else is done to the command; nil: nothing.
+	change func(cmd *exec.Cmd)
+}
+
+// command returns passenger start.
+func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
+	args := []string{"start", "--envvar", s.Marker}
+	if l.dir != "" {
+		args = append(args, l.dir)
+	}
+
+	cmd := exec.CommandContext(ctx, filepath.Join(built, "passenger"), append(args, l.args...)...)
+	cmd.Dir = l.cwd
+	if cmd.Dir == "" {
+		cmd.Dir = s.Dir
+	}
+
+	cmd.Env = append(s.Env(), l.env...)
+	cmd.WaitDelay = patience
+	if l.change != nil {
+		l.change(cmd)
+	}
+
+	return cmd
+}
+
+// requireClean checks, with some patience, that nothing is left.
+func (s *sandbox) requireClean(t testing.TB) {
+	t.Helper()
+	eventually(t, s.Leftovers)
+}
+
+// eventually waits until check returns nil.
+func eventually(t testing.TB, check func() error) {
+	t.Helper()
+	eventuallyWithin(t, patience, check)
+}
+
+func eventuallyWithin(t testing.TB, patience time.Duration, check func() error) {
+	t.Helper()
+	require.NoError(t, awaited.Within(patience, check))
+}

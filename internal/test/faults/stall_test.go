@@ -1,0 +1,160 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/test/awaited"
+	"github.com/gopassenger/passenger/internal/test/smalldisk"
+)
+
+// Clients that have sent 4.9 MB of 5.0 and stop have hours by their mean rate, and keep their disk for no longer than
+// the time between two reads.
+func TestStalledUploadsGiveTheirDiskBack(t *testing.T) {
+	t.Parallel()
+	dir := smalldisk.Mount(t, "size=512m") // of which a quarter is for buffers
+	s := start(t, "--data-buffer-dir", dir, "--client-stall-timeout", "2")
+	c := s.client(t)
+	body := strings.Repeat("x", 4900<<10)
+	began := time.Now()
+	conns := s.dialMany(t, 10, func(i int) string {
+		if i%2 == 0 {
+			return fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 5<<20, body)
+		}
+
+		return fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s",
+			5<<20, body)
+	})
+
+	others := startTraffic(t, c)
+	for _, answer := range requireAll(t, conns) {
+		require.Contains(t, answer, "HTTP/1.1 408 ")
+	}
+
+	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
+	others.stop(t)
+	s.requireBufferFiles(t, dir, 0)
+	require.Empty(t, s.lines("served stalled."), "the application has seen one")
+}
+
+// Clients that do not read what they asked for, from the application or a file, are cut.
+func TestStalledReadersAreCut(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "2")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	fds := s.countFDs(t)
+	const size = 12 << 20 // more than the kernel keeps for a client
+
+	conns := make([]*raw, 10)
+	for i := range conns {
+		conns[i] = s.dialWith(t, smallWindow)
+		conns[i].say(fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size))
+	}
+
+	require.NoError(t, awaited.Within(deadline, func() error {
+		for i, conn := range conns {
+			if established(t, conn) {
+				return fmt.Errorf("the connection %d is open", i)
+			}
+		}
+
+		return nil
+	}))
+	s.requireNoMoreFDs(t, fds)
+
+	for _, answer := range requireAll(t, conns) {
+		require.Less(t, len(answer), size)
+	}
+
+	s.requireBufferFiles(t, s.Tmp, 0)
+}
+
+// established reports whether neither end has closed the connection, without reading.
+func established(t testing.TB, c *raw) bool {
+	t.Helper()
+	conn, err := c.SyscallConn()
+	require.NoError(t, err)
+	var info *unix.TCPInfo
+	var infoErr error
+	require.NoError(t, conn.Control(func(fd uintptr) {
+		info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP,
+			unix.TCP_INFO)
+	}))
+	require.NoError(t, infoErr)
+
+	return info.State == unix.BPF_TCP_ESTABLISHED
+}
+
+// Of a budget that stalled uploads have filled, the largest make room for others.
+func TestStalledUploadsMakeRoomWithinTheBudget(t *testing.T) {
+	t.Parallel()
+	dir := smalldisk.Mount(t, "size=64m")
+	const budget = 8 << 20
+	s := start(t, "--data-buffer-dir", dir, "--max-buffer-size", fmt.Sprint(budget), "--client-stall-timeout", "20")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	request := fmt.Sprintf("POST /serve?stalled HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2<<20,
+		strings.Repeat("x", 1<<20))
+
+	conns := make([]*raw, 20)
+	for i := range conns {
+		conns[i] = s.dialWith(t, &net.Dialer{})
+		_, _ = io.WriteString(conns[i], request) // those that are refused may fail
+	}
+
+	// status is that of a response that is there, or 0.
+	status := func(c *raw) int {
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second/10)))
+		resp, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			return 0
+		}
+
+		require.NoError(t, resp.Body.Close())
+
+		return resp.StatusCode
+	}
+
+	count := map[int]int{}
+	for i, c := range conns {
+		if got := status(c); got != 0 {
+			count[got]++
+			conns[i] = nil
+		}
+	}
+
+	require.Positive(t, count[http.StatusInsufficientStorage], "20 MiB do not fit into 8: %v", count)
+	require.NotEmpty(t, s.lines("max_buffer_size"))
+	require.NotEmpty(t, c.requireOK(t, "/pid"), "what needs no room is served")
+
+	// Those that have stalled for five seconds are dropped for others.
+	require.NoError(t, awaited.Within(deadline, func() error {
+		if a := c.post(t, "/sum", newGenerator(4*megabyte)); a.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s", a.Status)
+		}
+
+		return nil
+	}))
+
+	for _, c := range conns {
+		if c != nil {
+			count[status(c)]++
+			_ = c.Close()
+		}
+	}
+
+	require.Positive(t, count[http.StatusRequestTimeout], "%v", count)
+	require.Positive(t, count[0], "no more than needed: %v", count)
+	s.requireBufferFiles(t, dir, 0)
+}

@@ -1,0 +1,246 @@
+package hostile_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/gopassenger/passenger/loaderproto"
+)
+
+const (
+	// deadline bounds everything that has to happen.
+	deadline = 10 * time.Second
+	// mostMemory is what the server may ever have in memory, in MB.
+	mostMemory = 48
+	markerVar  = "HOSTILE_MARKER"
+)
+
+var (
+	accessible = regexp.MustCompile(`(?m)^Accessible via: +https?://(\S+?)/?$`)
+	peak       = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+	servers    atomic.Int64
+)
+
+// variant is a way to run the server.
+type variant struct {
+	name     string
+	protocol loaderproto.Protocol
+	args     []string
+	// bodies: it is only another one for requests that have a body.
+	bodies bool
+	// secure: it speaks TLS.
+	secure bool
+}
+
+var (
+	byHTTP    = &variant{name: "http_session", protocol: loaderproto.HTTPSession}
+	bySession = &variant{name: "session", protocol: loaderproto.Session}
+	// Bodies go to the application as they come.
+	streamed = &variant{
+		name:     "http_session, streamed",
+		protocol: loaderproto.HTTPSession,
+		args:     []string{"--request-buffering=false"},
+		bodies:   true,
+	}
+	streamedSession = &variant{
+		name:     "session, streamed",
+		protocol: loaderproto.Session,
+		args:     []string{"--request-buffering=false"},
+		bodies:   true,
+	}
+)
+
+// concerns: a request is worth sending. half: it does not come to its end, and is
+// to reach the application even so.
+func (v *variant) concerns(raw string, half bool) bool {
+	if half {
+		return v == streamed || v == streamedSession && !strings.Contains(raw, chunked)
+	}
+
+	begin := strings.ToLower(raw[:min(len(raw), 1<<10)])
+
+	return !v.bodies || strings.Contains(begin, "content-length") || strings.Contains(begin, "transfer-encoding")
+}
+
+// inVariants runs a test against a server for each.
+func inVariants(t *testing.T, test func(t *testing.T, s *server, v *variant)) {
+	t.Helper()
+
+	for _, v := range []*variant{byHTTP, bySession, streamed, streamedSession} {
+		t.Run(v.name, func(t *testing.T) { test(t, start(t, v), v) })
+	}
+}
+
+// server is a running binary whose application the test plays.
+type server struct {
+	*stage
+	addr string
+	// tls is for clients; nil: the server does not speak it.
+	tls *tls.Config
+
+	cmd            *exec.Cmd
+	stdout, stderr *output
+	ended          context.Context
+	// ids counts the requests that carry one.
+	ids atomic.Int64
+}
+
+// start starts a server. When the test ends it has to have survived, to end in
+// order, and to leave nothing behind.
+func start(t *testing.T, v *variant) *server {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	dir := filepath.Join(workDir, strconv.FormatInt(servers.Add(1), 10))
+	tmp := filepath.Join(dir, "t")
+	require.NoError(t, os.MkdirAll(tmp, 0o700))
+	marker := fmt.Sprintf("%s=%d.%s", markerVar, os.Getpid(), filepath.Base(dir))
+	leakgate.Check(t, leakgate.Marker(marker), leakgate.Dir(tmp))
+
+	s := &server{
+		stage:  newStage(t, filepath.Join(dir, "control"), v.protocol),
+		stdout: newOutput(),
+		stderr: newOutput(),
+	}
+	app, err := os.Executable()
+	require.NoError(t, err)
+	args := append([]string{
+		"start", dir, "--address", "127.0.0.1", "--port", "0", "--max-pool-size", "1", "--start-command", app,
+		"--envvar", appVar + "=" + string(v.protocol), "--envvar", controlVar + "=" + filepath.Join(dir, "control"),
+		"--envvar", marker, "--envvar", "GORACE=atexit_sleep_ms=0", "--environment", "production",
+	}, v.args...)
+	if v.secure {
+		args = append(args, certificate(t, dir)...)
+		s.tls = clientTLS()
+	}
+
+	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
+	s.cmd.Dir = dir
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + tmp, marker}
+	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
+	s.run(t)
+	require.True(t, s.stdout.await("You can stop it", s.ended.Done()), "the server does not start:\n%s", s.stderr)
+	banner := accessible.FindStringSubmatch(s.stdout.String())
+	require.NotNil(t, banner, "%s", s.stdout)
+	s.addr = banner[1]
+	require.NoError(t, s.followUp(1))
+	s.requireNoMoreFDs(t)
+
+	return s
+}
+
+// certificate makes the files of one, and returns the arguments for a server that has it.
+func certificate(t *testing.T, dir string) []string {
+	t.Helper()
+	keys := httptest.NewUnstartedServer(nil)
+	keys.StartTLS()
+	pair := keys.TLS.Certificates[0]
+	keys.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	require.NoError(t, err)
+
+	args := make([]string, 0, 5)
+
+	args = append(args, "--ssl")
+	for _, file := range []struct {
+		option, kind string
+		contents     []byte
+	}{
+		{"--ssl-certificate", "CERTIFICATE", pair.Certificate[0]},
+		{"--ssl-certificate-key", "PRIVATE KEY", key},
+	} {
+		path := filepath.Join(dir, file.option[2:]+".pem")
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{
+			Type:  file.kind,
+			Bytes: file.contents,
+		}), 0o600))
+		args = append(args, file.option, path)
+	}
+
+	return args
+}
+
+func (s *server) run(t *testing.T) {
+	t.Helper()
+	require.NoError(t, s.cmd.Start())
+	ended, end := context.WithCancel(context.WithoutCancel(t.Context()))
+	s.ended = ended
+	go func() {
+		_ = s.cmd.Wait() // how it ended is in ProcessState
+		end()
+	}()
+	t.Cleanup(func() {
+		timeout := time.AfterFunc(deadline, func() { _ = s.cmd.Process.Kill() })
+		defer timeout.Stop()
+		_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it is still there
+		<-ended.Done()
+		if t.Failed() {
+			t.Logf("stdout:\n%s\nstderr:\n%.20000s", s.stdout, s.stderr)
+		}
+
+		require.Zero(t, s.cmd.ProcessState.ExitCode(), "%v", s.cmd.ProcessState)
+		require.NotContains(t, s.stderr.String(), "panic")
+		require.NotContains(t, s.stderr.String(), "goroutine ")
+		require.NotContains(t, s.stderr.String(), s.password, "the password is in the log")
+		require.False(t, strings.ContainsFunc(s.stderr.String(), func(c rune) bool {
+			return c < ' ' && c != '\n' ||
+				c == 0x7f
+		}), "control characters in the log")
+	})
+}
+
+// requireNoMoreFDs makes the test fail if the server has more files open at its
+// end, the most recent connections aside.
+func (s *server) requireNoMoreFDs(t *testing.T) {
+	t.Helper()
+	before := len(s.fds(t))
+	t.Cleanup(func() {
+		status, err := os.ReadFile(s.proc("status"))
+		require.NoError(t, err, "the server has ended")
+		used := peak.FindSubmatch(status)
+		require.NotNil(t, used)
+		kB, err := strconv.Atoi(string(used[1]))
+		require.NoError(t, err)
+		require.Less(t, kB>>10, mostMemory)
+		require.Eventually(t, func() bool { return len(s.fds(t)) <= before+2 }, deadline, 10*time.Millisecond,
+			"%d files were open: %v", before, s.fds(t))
+	})
+}
+
+// fds are the files that the server has open. Pipes are not counted: the runtime
+// keeps some that it has used to move bytes.
+func (s *server) fds(t *testing.T) (files []string) {
+	t.Helper()
+	entries, err := os.ReadDir(s.proc("fd"))
+	require.NoError(t, err)
+
+	for _, e := range entries {
+		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty: it has just gone
+		if !strings.HasPrefix(file, "pipe:") {
+			files = append(files, file)
+		}
+	}
+
+	return files
+}
+
+func (s *server) proc(file string) string {
+	return filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), file)
+}

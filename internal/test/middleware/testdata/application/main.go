@@ -1,0 +1,15 @@
+// Command application is the application of the tests as a process.
+package main
+
+import (
+	"log"
+
+	"github.com/gopassenger/passenger/loaders/goapp"
+	"github.com/gopassenger/passenger/internal/test/middleware/app"
+)
+
+func main() {
+	if err := goapp.Serve(app.New()); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,216 @@
+package tools_test
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/test/pty"
+)
+
+const (
+	enterScreen = "\x1b[?1049h"
+	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+)
+
+// session is a program on a terminal.
+type session struct {
+	*pty.Terminal
+	cmd    *exec.Cmd
+	before unix.Termios
+	seen   int
+}
+
+// onTerminal starts a program on a terminal of its own.
+func (b *box) onTerminal(t *testing.T, width, height int, term, program string, args ...string) *session {
+	t.Helper()
+	p, err := pty.Open(width, height)
+	require.NoError(t, err)
+	s := &session{Terminal: p, cmd: b.command(t.Context(), program, args...)}
+	s.before, err = p.Mode()
+	require.NoError(t, err)
+	s.cmd.Env = append(s.cmd.Env, "TERM="+term)
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = p.Program, p.Program, p.Program
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() {
+		if s.cmd.ProcessState == nil {
+			_ = s.cmd.Process.Kill() // the test has failed
+			_ = s.cmd.Wait()         // as above
+		}
+
+		require.NoError(t, p.Close())
+	})
+
+	return s
+}
+
+// await waits until a text is shown after what was awaited before.
+func (s *session) await(t *testing.T, text string) {
+	t.Helper()
+
+	end := time.After(deadline)
+	for {
+		_, changed := s.Screen.Count(text)
+
+		shown := s.Screen.String()
+		for i := s.seen; i+len(text) <= len(shown); i++ {
+			if shown[i:i+len(text)] == text {
+				s.seen = i + len(text)
+				return
+			}
+		}
+
+		select {
+		case <-changed:
+		case <-end:
+			require.FailNow(t, "not shown: "+text, "%q", shown)
+		}
+	}
+}
+
+func (s *session) press(t *testing.T, keys string) {
+	t.Helper()
+	require.NoError(t, s.Press(keys))
+}
+
+// requireEnd waits for the end of the program, and checks that the terminal is as
+// it was.
+func (s *session) requireEnd(t *testing.T, status int) {
+	t.Helper()
+	timer := time.AfterFunc(deadline, func() { _ = s.cmd.Process.Kill() }) // which shows in the status
+	defer timer.Stop()
+	_ = s.cmd.Wait() // see below
+	require.Equal(t, status, s.cmd.ProcessState.ExitCode(), "%q", s.Screen.String())
+	after, err := s.Mode()
+	require.NoError(t, err)
+	require.Equal(t, s.before, after)
+	require.NotContains(t, s.Screen.String(), "goroutine ")
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	h := b.start(t)
+	s := b.onTerminal(t, 60, 12, "xterm", "passenger-status", "--watch", "--interval", "50ms")
+	s.await(t, enterScreen)
+	s.await(t, "\x1b[HVersion : ")
+	s.await(t, "Max pool size : 6")
+	s.await(t, "lines 1 to 11 of ")
+	s.press(t, "\x1b[B")
+	s.await(t, "lines 2 to 12 of ")
+	s.press(t, "G")
+	s.await(t, "  * PID: ")
+	s.press(t, "\x1b[H")
+	s.await(t, "lines 1 to 11 of ")
+	require.NoError(t, s.Resize(60, 40))
+	s.await(t, "  * PID: ")
+	s.await(t, "\x1b[1mq leaves\x1b[0m")
+
+	name := h.instance(t).Name
+	require.NoError(t, h.cmd.Process.Signal(syscall.SIGTERM))
+	<-h.ended
+	s.await(t, "The instance "+name+" has ended: waiting for another one.")
+	s.await(t, "No instance is running: waiting for one.")
+	next := b.start(t)
+	s.await(t, "Instance: "+next.instance(t).Name)
+	s.await(t, next.name)
+	s.press(t, "q")
+	s.requireEnd(t, 0)
+	s.await(t, leaveScreen)
+}
+
+func TestWatchLeaves(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.open(t)
+
+	for _, test := range []struct {
+		name   string
+		leave  func(t *testing.T, s *session)
+		status int
+	}{
+		{"Ctrl-C", func(t *testing.T, s *session) { t.Helper(); s.press(t, "\x03") }, 0},
+		{"SIGTERM", func(t *testing.T, s *session) {
+			t.Helper()
+			require.NoError(t,
+				s.cmd.Process.Signal(syscall.SIGTERM))
+		}, 128 + 15},
+		{"SIGINT", func(t *testing.T, s *session) {
+			t.Helper()
+			require.NoError(t,
+				s.cmd.Process.Signal(syscall.SIGINT))
+		}, 128 + 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := b.onTerminal(t, 80, 24, "xterm", "passenger-status", "--watch")
+			s.await(t, "App groups    : 0")
+			test.leave(t, s)
+			s.requireEnd(t, test.status)
+			s.await(t, leaveScreen)
+		})
+	}
+}
+
+// A terminal that can only print gets one after the other, as a pipe does.
+func TestWatchWithoutScreen(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.open(t)
+
+	s := b.onTerminal(t, 80, 24, "dumb", "passenger-status", "--watch", "--interval", "50ms")
+	for range 3 {
+		s.await(t, "Version : ")
+		s.await(t, "----------- Application groups -----------")
+	}
+
+	s.press(t, "\x03")
+	s.requireEnd(t, 128+2)
+	require.NotContains(t, s.Screen.String(), "\x1b")
+}
+
+func TestRestartAppMenu(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	b.open(t, app("blog", alice), app("shop", bob))
+
+	for name, test := range map[string]struct {
+		term, keys, shown string
+		status            int
+	}{
+		"the second":     {"xterm", "\x1b[B\r", "Restarting shop\r\n", 0},
+		"cancel":         {"xterm", "\x1b[A\r", "Nothing is restarted.\r\n", 1},
+		"Ctrl-C":         {"xterm", "\x03", "Nothing is restarted.\r\n", 1},
+		"a number":       {"dumb", "2\n", "Restarting shop\r\n", 0},
+		"cancel by line": {"dumb", "0\n", "Nothing is restarted.\r\n", 1},
+		"a signal":       {"dumb", "\x03", "^C", 128 + 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := b.onTerminal(t, 80, 24, test.term, "passenger-config", "restart-app")
+			s.await(t, "Please select the application to restart.")
+			s.await(t, "shop")
+			s.await(t, "Cancel")
+			s.press(t, test.keys)
+			s.await(t, test.shown)
+			s.requireEnd(t, test.status)
+		})
+	}
+}
+
+func TestRestartAppShowsProgress(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	srv := b.start(t)
+	s := b.onTerminal(t, 200, 24, "xterm", "passenger-config", "restart-app", srv.dir, "--wait", "--rolling-restart")
+	s.await(t, "Restarting "+srv.name+"\r\n")
+	s.await(t, "processes are new")
+	s.await(t, "\r\x1b[KRestarted "+srv.name+": ")
+	s.await(t, " processes replaced in ")
+	s.requireEnd(t, 0)
+}
