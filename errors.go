@@ -3,6 +3,7 @@ package passenger
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrClosed is what a get returns when the pool is shutting down or closed.
@@ -58,3 +59,44 @@ func (e *ShutdownError) Error() string {
 }
 
 func (e *ShutdownError) Unwrap() error { return e.Err }
+
+// ErrNoSuchProcess says that the pool has no process with that id.
+var ErrNoSuchProcess = errors.New("passenger: no such process")
+
+// ErrPoolFull says that the pool has no room for another process.
+var ErrPoolFull = errors.New("passenger: the pool is full")
+
+// ErrAppDetached is what a get returns whose application was detached.
+var ErrAppDetached = errors.New("passenger: the application was detached")
+
+// ErrNoSuchApp says that the pool has no application of that name.
+var ErrNoSuchApp = errors.New("passenger: no such application")
+
+// ErrQueueTimeout is what a get returns that waited for too long.
+var ErrQueueTimeout = errors.New("passenger: the request waited for too long for a process")
+
+// What became of a Disable.
+var (
+	// ErrCannotDisable: it is the only process that takes requests, and another
+	// one does not start, or may not; what is wrapped beside it says why.
+	ErrCannotDisable = errors.New("passenger: the process cannot be disabled: no other one can take its requests")
+	// ErrEnabled: the process was enabled again before it was disabled.
+	ErrEnabled = errors.New("passenger: the process was enabled again")
+	// ErrProcessDetached: the process left the pool meanwhile.
+	ErrProcessDetached = errors.New("passenger: the process has left the pool")
+)
+
+// DeploymentError is why a rolling restart was called off: the old processes
+// serve on. Until the next restart, no process of the new release is started for as
+// long as one of the old ones is there, which are not stopped for being idle, nor for
+// having had Options.MaxRequests.
+type DeploymentError struct {
+	Err error     `json:"-"`
+	At  time.Time `json:"at"`
+}
+
+func (e *DeploymentError) Error() string {
+	return fmt.Sprintf("the new release does not start, the old processes serve on: %v", e.Err)
+}
+
+func (e *DeploymentError) Unwrap() error { return e.Err }

@@ -8,7 +8,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/gopassenger/passenger"
@@ -203,27 +202,6 @@ func ExamplePool_Shutdown() {
 	go session.Close(passenger.Discard)
 	fmt.Println(pool.Shutdown(ctx), factory.Live())
 	// Output: <nil> 0
-}
-
-func ExampleSnapshot_WriteText() {
-	pool, _ := played(spawnertest.Script{})
-	defer func() { _ = pool.Close() }()
-	if err := pool.SetMaxPoolSize(2); err != nil {
-		log.Fatal(err)
-	}
-
-	if err := pool.Inspect().WriteText(os.Stdout, passenger.TextOptions{}); err != nil {
-		log.Fatal(err)
-	}
-
-	// Output:
-	// ----------- General information -----------
-	// Max pool size : 2
-	// App groups    : 0
-	// Processes     : 0
-	// Requests in top-level queue : 0
-	//
-	// ----------- Application groups -----------
 }
 
 // starts is an observer that knows what began and did not end.

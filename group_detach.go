@@ -1,10 +1,93 @@
 package passenger
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/gopassenger/passenger/hooks"
 )
+
+// DetachProcess takes a process out of the pool: it finishes its requests and
+// ends. Another one takes its place if it is needed. Errors: ErrNoSuchProcess,
+// ErrClosed.
+func (p *Pool) DetachProcess(id string) error {
+	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detach(fx, pr) })
+}
+
+// DetachApp takes the applications of this group name out of the pool and waits
+// until nothing is left of them: processes finish their requests and end, those
+// that are being started and preloaders are ended. Gets that wait for them are
+// answered with ErrAppDetached; one that comes later starts the application anew. It
+// also waits for what an earlier call has left, whose context had ended.
+//
+// Errors: ErrNoSuchApp, ErrClosed; ctx's, with which processes end later.
+func (p *Pool) DetachApp(ctx context.Context, name string) error {
+	var leaving []*group
+	var err error
+	p.update(func(fx *effects) {
+		if p.state != poolOpen {
+			err = ErrClosed
+			return
+		}
+
+		first := p.groups[name]
+		delete(p.groups, name)
+
+		for g := first; g != nil; g = g.namesake {
+			g.byAdmin = true
+			g.remove(fx)
+		}
+
+		// Another call may have given up waiting for some.
+		for _, g := range p.leaving {
+			if g.name == name {
+				leaving = append(leaving, g)
+			}
+		}
+
+		if len(leaving) == 0 {
+			err = fmt.Errorf("%w: %s", ErrNoSuchApp, name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+
+	for _, g := range leaving {
+		select {
+		case <-g.gone:
+		case <-p.closed: // nothing of any application is left
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+
+	return nil
+}
+
+// remove ends the group, which leaves the pool when nothing is left of it.
+func (g *group) remove(fx *effects) {
+	g.removed = true
+	g.pool.leaving = append(g.pool.leaving, g)
+	g.forgetReleaseDirs()
+	g.vacancy.leave()
+	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
+	g.claim.leave()
+	g.stopRetry()
+	g.giveUpAttempts()
+	g.retire(g.release)
+	if g.restart != nil {
+		g.endRestart(fx, ErrAppDetached)
+	}
+
+	for pr := range g.allProcesses {
+		g.takeOut(fx, pr)
+	}
+
+	g.failQueue(fx, ErrAppDetached)
+	g.failStarts(ErrAppDetached)
+}
 
 // detach takes a process out of the pool and lets others take its place.
 func (g *group) detach(fx *effects, pr *process) {

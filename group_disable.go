@@ -1,20 +1,74 @@
 package passenger
 
 import (
-	"errors"
+	"context"
 	"fmt"
+	"strconv"
 )
 
-// What became of a Disable.
-var (
-	// ErrCannotDisable: it is the only process that takes requests, and another
-	// one does not start, or may not; what is wrapped beside it says why.
-	ErrCannotDisable = errors.New("passenger: the process cannot be disabled: no other one can take its requests")
-	// ErrEnabled: the process was enabled again before it was disabled.
-	ErrEnabled = errors.New("passenger: the process was enabled again")
-	// ErrProcessDetached: the process left the pool meanwhile.
-	ErrProcessDetached = errors.New("passenger: the process has left the pool")
-)
+// Disable lets a process, named by its GUPID or pid, take no more requests,
+// and waits until it has none. If it is the only one, another one is started
+// first. A process that is disabled already is no error.
+//
+// Errors: ErrNoSuchProcess, ErrCannotDisable with its cause, ErrEnabled,
+// ErrProcessDetached, ErrClosed; ctx's, with which the process is disabled later.
+func (p *Pool) Disable(ctx context.Context, id string) error {
+	result := make(chan error, 1)
+	err := p.withProcess(id, func(fx *effects, pr *process) {
+		pr.byAdmin = true
+		pr.group.disable(fx, pr, func(err error) { result <- err })
+	})
+	if err != nil {
+		return err
+	}
+
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Enable lets a process take requests again that was disabled. One that does
+// already is no error. Errors: ErrNoSuchProcess, ErrClosed.
+func (p *Pool) Enable(id string) error {
+	return p.withProcess(id, func(fx *effects, pr *process) {
+		pr.group.enable(fx, pr)
+	})
+}
+
+func (p *Pool) withProcess(id string, change func(*effects, *process)) (err error) {
+	p.update(func(fx *effects) {
+		if p.state != poolOpen {
+			err = ErrClosed
+			return
+		}
+
+		pr := p.findProcess(id)
+		if pr == nil {
+			err = fmt.Errorf("%w: %s", ErrNoSuchProcess, id)
+			return
+		}
+
+		change(fx, pr)
+	})
+
+	return err
+}
+
+// findProcess looks at all processes: it is for people.
+func (p *Pool) findProcess(id string) *process {
+	for g := range p.allGroups {
+		for pr := range g.allProcesses {
+			if pr.info.GUPID == id || strconv.Itoa(pr.info.PID) == id {
+				return pr
+			}
+		}
+	}
+
+	return nil
+}
 
 // disable lets a process take no more requests; done is called when it has
 // none, or when it did not come to that. Another process takes its place

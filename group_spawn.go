@@ -206,3 +206,67 @@ func (g *group) countDeath(pr *process) {
 	g.failures = max(g.failures, pr.failedBefore)
 	g.countFailure()
 }
+
+// spawnAttempt is one spawn that goes on without the lock.
+type spawnAttempt struct {
+	group   *group
+	release *release
+	// replaces: the process takes the place of another one, so that the
+	// attempt needs no room of its own.
+	replaces bool
+	// givenUp: nobody wants its process any more; cancel ends the spawn then.
+	givenUp bool
+	cancel  context.CancelCauseFunc
+	// restartID is that of the restart that it is for, for observers.
+	restartID uint64
+	// proc and err are what it gave, which may be both. failure is how it failed; nil: it
+	// did not, or goes on.
+	proc    spawner.Process
+	err     error
+	failure *FailedSpawn
+}
+
+// run starts the process and brings it to the group.
+func (a *spawnAttempt) run(ctx context.Context) {
+	g := a.group
+	defer a.cancel(nil)
+
+	// Deferred, since an observer or a callback that is told of it may end this goroutine.
+	attached := false
+	defer func() {
+		if a.proc != nil && !attached {
+			a.proc.Stop(g.pool.killCtx)
+		}
+
+		g.pool.update(func(*effects) { g.attemptEnded(a) })
+	}()
+	defer func() {
+		if a.err != nil {
+			a.failure = a.newFailedSpawn(a.err)
+		}
+
+		g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, a.proc, a.err) })
+	}()
+
+	a.err = errNotSpawned
+	a.observedSpawn(ctx)
+}
+
+// spawn returns the process also with the error that it may not serve.
+func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
+	p := a.group.pool
+	s, err := a.release.prepare(p)
+	if err != nil {
+		return nil, err
+	}
+
+	proc, err := s.Spawn(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	// Whatever a Spawner is: what does not pass gets no request.
+	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
+
+	return proc, spawner.Confirm(ctx, &confirm, a.release.app, proc)
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/textproto"
 	"time"
+
+	"github.com/gopassenger/passenger/hooks"
 )
 
 // Observer is told what happens, for metrics and traces; Config.Observer is
@@ -142,4 +144,168 @@ type RestartEvent struct {
 	Began            time.Time
 	Took             time.Duration
 	Err              error
+}
+
+// Observers returns an Observer that tells all of these, in their order and each with an
+// event of its own; nil ones are left out. The context that one returns for a request is
+// the next one's, and the last one's is that of the request and of all of its ends. Of two
+// that set the same header for the application the later one wins.
+func Observers(all ...Observer) Observer {
+	several := make(observers, 0, len(all))
+	for _, o := range all {
+		if o != nil {
+			several = append(several, o)
+		}
+	}
+
+	return several
+}
+
+type observers []Observer
+
+func (all observers) RequestBegan(ctx context.Context, e *RequestEvent) context.Context {
+	for _, o := range all {
+		own := *e
+		own.AppHeader = nil
+		ctx = o.RequestBegan(ctx, &own) //nolint:fatcontext // each adds to the one before
+		if len(own.AppHeader) == 0 {
+			continue
+		}
+
+		if e.AppHeader == nil {
+			e.AppHeader = make(textproto.MIMEHeader, len(own.AppHeader))
+		}
+
+		for name, values := range own.AppHeader {
+			e.AppHeader[textproto.CanonicalMIMEHeaderKey(name)] = values
+		}
+	}
+
+	return ctx
+}
+
+func (all observers) RequestEnded(ctx context.Context, e *RequestEvent) {
+	tell(all, e, func(o Observer, e *RequestEvent) { o.RequestEnded(ctx, e) })
+}
+
+func (all observers) SpawnBegan(e *SpawnEvent)        { tell(all, e, Observer.SpawnBegan) }
+func (all observers) SpawnEnded(e *SpawnEvent)        { tell(all, e, Observer.SpawnEnded) }
+func (all observers) ProcessAttached(e *ProcessEvent) { tell(all, e, Observer.ProcessAttached) }
+func (all observers) ProcessDetached(e *ProcessEvent) { tell(all, e, Observer.ProcessDetached) }
+func (all observers) RestartBegan(e *RestartEvent)    { tell(all, e, Observer.RestartBegan) }
+func (all observers) RestartEnded(e *RestartEvent)    { tell(all, e, Observer.RestartEnded) }
+
+// tell gives each observer an event of its own, which is the callee's to keep.
+func tell[E any](all observers, e *E, to func(Observer, *E)) {
+	for _, o := range all {
+		own := *e
+		to(o, &own)
+	}
+}
+
+// observe tells the observer, after unlocking.
+func (g *group) observe(fx *effects, tell func(Observer)) {
+	if o := g.pool.cfg.Observer; o != nil {
+		fx.after(func() { tell(o) })
+	}
+}
+
+func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), pr *process) {
+	if g.pool.cfg.Observer == nil {
+		return
+	}
+
+	e := &ProcessEvent{
+		AppName:    g.name,
+		AppRoot:    g.opts.App.Root,
+		PID:        pr.info.PID,
+		GUPID:      pr.info.GUPID,
+		Generation: pr.generation,
+		At:         time.Now(),
+		Processed:  pr.processed,
+		Exited:     pr.exited,
+	}
+	g.observe(fx, func(o Observer) { tell(o, e) })
+}
+
+// observedSpawn is a spawn that somebody is told of.
+func (a *spawnAttempt) observedSpawn(ctx context.Context) {
+	o := a.group.pool.cfg.Observer
+	if o == nil {
+		a.proc, a.err = a.spawn(ctx)
+		return
+	}
+
+	e := SpawnEvent{
+		ID:         a.group.pool.eventIDs.Add(1),
+		AppName:    a.release.app.GroupName,
+		AppRoot:    a.release.app.Root,
+		Generation: a.release.generation,
+		RestartID:  a.restartID,
+		Began:      time.Now(),
+	}
+	began := e
+	o.SpawnBegan(&began)
+	a.proc, a.err = a.spawn(ctx)
+	e.Took, e.Err = time.Since(e.Began), a.err
+	if a.proc != nil {
+		e.PID = a.proc.Info().PID
+	}
+
+	o.SpawnEnded(&e)
+}
+
+func (g *group) observeRestartBegan(fx *effects, r *restart) {
+	r.began = time.Now()
+	r.id = g.pool.eventIDs.Add(1)
+	r.generation = g.release.generation
+	e := g.restartEvent(r)
+	g.observe(fx, func(o Observer) { o.RestartBegan(e) })
+}
+
+func (g *group) observeRestartEnded(fx *effects, r *restart, err error) {
+	e := g.restartEvent(r)
+	e.Took, e.Err = time.Since(r.began), err
+	g.observe(fx, func(o Observer) { o.RestartEnded(e) })
+}
+
+func (g *group) restartEvent(r *restart) *RestartEvent {
+	return &RestartEvent{
+		ID:         r.id,
+		AppName:    g.name,
+		AppRoot:    g.opts.App.Root,
+		Generation: r.generation,
+		Blocking:   !r.rolling,
+		Began:      r.began,
+	}
+}
+
+// hookTimeout bounds how long a process lives on for the hook that is run
+// before it is killed.
+const hookTimeout = time.Minute
+
+// fire tells the hooks of what happened, after unlocking.
+func (g *group) fire(fx *effects, e hooks.Event) {
+	p := g.pool
+	if !p.hooks.Has(e.Name) {
+		return
+	}
+
+	e.AppRoot, e.GroupName = g.opts.App.Root, g.name
+	fx.after(func() { p.hooks.Fire(e) })
+}
+
+func (g *group) fireProcess(fx *effects, name hooks.Name, pr *process) {
+	g.fire(fx, hooks.Event{Name: name, PID: pr.info.PID})
+}
+
+func (g *group) fireSpawnFailed(fx *effects, f *FailedSpawn, err error) {
+	g.fire(fx, hooks.Event{
+		Name:            hooks.SpawnFailed,
+		Err:             err,
+		ErrorMessage:    f.Summary,
+		ErrorID:         f.ID,
+		AppErrorMessage: f.Said(),
+		ErrorAdvice:     f.Advice,
+	})
 }

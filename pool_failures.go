@@ -2,10 +2,7 @@ package passenger
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gopassenger/passenger/spawner"
@@ -91,76 +88,4 @@ func (p *Pool) failedSpawns(shown func(*FailedSpawn) bool) []FailedSpawn {
 	}
 
 	return found
-}
-
-// WriteFailedSpawns writes failures for people, by application.
-func WriteFailedSpawns(w io.Writer, failures []FailedSpawn, o TextOptions) error {
-	var b strings.Builder
-	if len(failures) == 0 {
-		b.WriteString("No process has failed to start.\n")
-	}
-
-	written := map[string]bool{}
-	for i := range failures {
-		f := &failures[i]
-		if written[f.GroupName] {
-			continue
-		}
-
-		written[f.GroupName] = true
-		o.heading(&b, printable(f.GroupName))
-
-		for j := range failures {
-			if failures[j].GroupName == f.GroupName {
-				failures[j].writeText(&b)
-			}
-		}
-	}
-
-	_, err := io.WriteString(w, b.String())
-
-	return err
-}
-
-func (f *FailedSpawn) writeText(b *strings.Builder) {
-	field := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(b, "  %-12s: %s\n", name, oneLine(value))
-		}
-	}
-	fmt.Fprintf(b, "%s  cannot start %s: %s\n", f.At.Format("2006-01-02 15:04:05 -0700"), printable(f.AppName),
-		oneLine(f.Summary))
-	field("Error ID", f.ID)
-	field("What to do", f.Advice)
-	field("Kind", f.Category)
-	field("Failed at", f.Step)
-	field("Exit status", f.ExitStatus)
-	if f.Preloader {
-		field("Process", "the preloader, which loads the application once and forks its processes")
-	}
-
-	field("Directory", f.AppRoot)
-	field("Environment", f.Environment)
-	field("Command", f.Command)
-	field("User", f.User)
-	writeLines(b, "What the application says", f.Message)
-	title := "Output"
-	if f.OutputCut {
-		title = "The last of its output"
-	}
-
-	writeLines(b, title, f.Output)
-	b.WriteString("\n")
-}
-
-func writeLines(b *strings.Builder, title, text string) {
-	if text == "" {
-		return
-	}
-
-	fmt.Fprintf(b, "  %s:\n", title)
-
-	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintf(b, "  | %s\n", printable(strings.ReplaceAll(line, "\t", "    ")))
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/gopassenger/passenger/status"
 )
 
 // refused returns why there is no process of an application.
@@ -54,7 +55,7 @@ func TestFailedSpawnsAreRememberedWhateverStartsLater(t *testing.T) {
 		require.Empty(f, f.FailedSpawnsOf([]string{"no key"}))
 
 		var b strings.Builder
-		require.NoError(f, passenger.WriteFailedSpawns(&b, all, passenger.TextOptions{}))
+		require.NoError(f, status.WriteFailedSpawns(&b, all, status.TextOptions{}))
 
 		for _, line := range []string{
 			"----------- b -----------", "  cannot start b: another kind", "----------- a -----------",

@@ -10,6 +10,62 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
+// processState says which of its group's lists a process is in.
+type processState uint8
+
+const (
+	// stateNew: attached to no list yet.
+	stateNew processState = iota
+	// stateEnabled: takes requests.
+	stateEnabled
+	// stateDisabling: takes none, but has sessions open.
+	stateDisabling
+	// stateDisabled: takes none and has none; does out-of-band work, or was
+	// disabled by an administrator.
+	stateDisabled
+	// stateDetached: not part of the pool any more; ends when its last session
+	// does.
+	stateDetached
+)
+
+func (s processState) String() string {
+	switch s {
+	case stateNew:
+		return "new"
+	case stateEnabled:
+		return "enabled"
+	case stateDisabling:
+		return "disabling"
+	case stateDisabled:
+		return "disabled"
+	case stateDetached:
+		return "detached"
+	}
+
+	return fmt.Sprintf("processState(%d)", uint8(s))
+}
+
+// processMoves are the moves that a process may make.
+var processMoves = map[processState][]processState{
+	stateNew:       {stateEnabled},
+	stateEnabled:   {stateDisabling, stateDisabled, stateDetached},
+	stateDisabling: {stateEnabled, stateDisabled, stateDetached},
+	stateDisabled:  {stateEnabled, stateDetached},
+	stateDetached:  {},
+}
+
+// usesCapacity: the process counts against the limits.
+func (s processState) usesCapacity() bool {
+	switch s {
+	case stateEnabled, stateDisabling, stateDisabled:
+		return true
+	case stateNew, stateDetached:
+		return false
+	}
+
+	return false
+}
+
 // process is one process of an application. Pool.mu guards its fields but
 // group, proc and info.
 type process struct {
@@ -261,4 +317,44 @@ func (pr *process) announceEnd(fx *effects) {
 	}
 
 	pr.onDetach = nil
+}
+
+// DefaultMaxUnanswered is the default of Options.MaxUnanswered.
+const DefaultMaxUnanswered = 5
+
+// Report tells the pool whether the process has answered the session's request. A nil
+// error means that the first byte of a response came, whatever the response is; it counts
+// when the session is closed. Another error is why none came, such as a connection that
+// was closed at once, or a time-out; it counts now, after Close too. After
+// Options.MaxUnanswered of these in a row, the process is replaced.
+//
+// A request of which neither is known is not reported: the client that went away before
+// the response, for example.
+func (s *Session) Report(err error) {
+	if err == nil {
+		s.answered = true
+		return
+	}
+
+	s.process.group.pool.update(func(fx *effects) { s.process.requestFailed(fx, err) })
+}
+
+func (pr *process) requestFailed(fx *effects, err error) {
+	pr.unanswered++
+	if limit := pr.group.opts.maxUnanswered(); limit > 0 && pr.unanswered >= limit {
+		pr.detachUnreachable(fx, err, "requests", pr.unanswered)
+	}
+}
+
+func (pr *process) connectFailed(fx *effects, err error) { pr.detachUnreachable(fx, err) }
+
+func (pr *process) detachUnreachable(fx *effects, err error, about ...any) {
+	if pr.state == stateDetached {
+		return
+	}
+
+	about = append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, about...)
+	fx.warn(pr.group.pool, "Detaching a process that does not answer", about...)
+	pr.unreachable = true
+	pr.group.detach(fx, pr)
 }

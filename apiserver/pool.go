@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/status"
 )
 
 var poolPaths = map[string]bool{
@@ -60,7 +61,7 @@ func (c *call) showPoolAsText() {
 	}
 
 	var b bytes.Buffer
-	_ = s.WriteText(&b, passenger.TextOptions{Verbose: verbose, Colorize: colorize}) // a buffer takes everything
+	_ = status.WriteText(&b, s, status.TextOptions{Verbose: verbose, Colorize: colorize}) // a buffer takes everything
 	c.write(http.StatusOK, textType, b.Bytes())
 }
 
@@ -72,7 +73,7 @@ func (c *call) showPoolAsXML() {
 
 	s := c.view()
 	var b bytes.Buffer
-	_ = s.WriteXML(&b, passenger.XMLOptions{Secrets: secrets}) // a buffer takes everything
+	_ = status.WriteXML(&b, s, status.XMLOptions{Secrets: secrets}) // a buffer takes everything
 	c.write(http.StatusOK, xmlType, b.Bytes())
 }
 
@@ -91,7 +92,7 @@ func (c *call) showPoolAsJSON() {
 		c.json(http.StatusOK, s)
 	case "":
 		var b bytes.Buffer
-		if err := s.WriteJSON(&b); err != nil {
+		if err := status.WriteJSON(&b, s); err != nil {
 			c.fail(http.StatusInternalServerError, "", err.Error())
 			return
 		}
@@ -120,7 +121,7 @@ func (c *call) showFailuresAsText() {
 	var b bytes.Buffer
 
 	// a buffer takes everything
-	_ = passenger.WriteFailedSpawns(&b, c.failures(), passenger.TextOptions{Colorize: colorize})
+	_ = status.WriteFailedSpawns(&b, c.failures(), status.TextOptions{Colorize: colorize})
 	c.write(http.StatusOK, textType, b.Bytes())
 }
 

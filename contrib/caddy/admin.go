@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/status"
 )
 
 // admin is the module admin.api.passenger: what the pool does, and restarts.
@@ -57,7 +58,7 @@ func (admin) status(w http.ResponseWriter, r *http.Request) error {
 		return json.NewEncoder(w).Encode(snapshot)
 	case "text":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		return snapshot.WriteText(w, passenger.TextOptions{})
+		return status.WriteText(w, snapshot, status.TextOptions{})
 	default:
 		return apiError(http.StatusBadRequest, "there is no format %q: use json or text", format)
 	}

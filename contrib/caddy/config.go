@@ -114,9 +114,18 @@ func (c *Config) replacePlaceholders() error {
 		return nil
 	}
 	for option, text := range map[string]*string{
-		"root": &c.Root, "name": &c.Name, "startup_file": &c.StartupFile, "environment": &c.Environment,
-		"user": &c.User, "group": &c.Group, "base_uri": &c.BaseURI, "ruby": &c.Ruby, "python": &c.Python,
-		"nodejs": &c.NodeJS, "restart_dir": &c.RestartDir, "health_path": &c.HealthPath,
+		"root":         &c.Root,
+		"name":         &c.Name,
+		"startup_file": &c.StartupFile,
+		"environment":  &c.Environment,
+		"user":         &c.User,
+		"group":        &c.Group,
+		"base_uri":     &c.BaseURI,
+		"ruby":         &c.Ruby,
+		"python":       &c.Python,
+		"nodejs":       &c.NodeJS,
+		"restart_dir":  &c.RestartDir,
+		"health_path":  &c.HealthPath,
 	} {
 		if err := replace(option, text); err != nil {
 			return err

@@ -164,8 +164,13 @@ func withoutAuthority(target string) string {
 
 // secretParameters are those whose values semantic conventions let nobody record.
 var secretParameters = map[string]bool{
-	"AWSAccessKeyId": true, "Signature": true, "sig": true, "X-Goog-Signature": true, "X-Amz-Signature": true,
-	"X-Amz-Credential": true, "X-Amz-Security-Token": true,
+	"AWSAccessKeyId":       true,
+	"Signature":            true,
+	"sig":                  true,
+	"X-Goog-Signature":     true,
+	"X-Amz-Signature":      true,
+	"X-Amz-Credential":     true,
+	"X-Amz-Security-Token": true,
 }
 
 func redacted(query string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/status"
 )
 
 // FailuresNamedIn returns the failed starts whose ids are in a text, whole, for people. What the client may not see, or
@@ -31,7 +32,7 @@ func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string)
 	}
 
 	var b strings.Builder
-	_ = passenger.WriteFailedSpawns(&b, failures, passenger.TextOptions{}) // a buffer takes everything
+	_ = status.WriteFailedSpawns(&b, failures, status.TextOptions{}) // a buffer takes everything
 
 	return b.String()
 }

@@ -12,9 +12,12 @@ import (
 // strong are the cipher suites of TLS 1.2 that HTTP/2 may be spoken with, RFC 9113
 // section 9.2.2.
 var strong = map[uint16]bool{
-	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: true,
-	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: true, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: true,
-	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: true,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       true,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         true,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       true,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         true,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: true,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:   true,
 }
 
 // handshake makes the connection ready, within the time that net/http has set for

@@ -23,6 +23,7 @@ import (
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/status"
 )
 
 const (
@@ -132,7 +133,7 @@ func (s *stand) text(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	snapshot := s.pool.Inspect()
-	require.NoError(t, snapshot.WriteText(&b, passenger.TextOptions{}))
+	require.NoError(t, status.WriteText(&b, snapshot, status.TextOptions{}))
 
 	return b.String()
 }

@@ -1,4 +1,4 @@
-package passenger
+package status
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -16,7 +17,7 @@ import (
 // does not tell of an application stands beside the options, as in GroupSnapshot's
 // own form. Options that the pool does not know are left out. Of several
 // applications with the same name, one is there that has not left the pool.
-func (s Snapshot) WriteJSON(w io.Writer) error {
+func WriteJSON(w io.Writer, s passenger.Snapshot) error {
 	apps := make(map[string]map[string]any, len(s.Groups))
 
 	leaving := map[string]bool{}
@@ -26,7 +27,7 @@ func (s Snapshot) WriteJSON(w io.Writer) error {
 			continue
 		}
 
-		app, err := g.manifest()
+		app, err := manifest(g)
 		if err != nil {
 			return err
 		}
@@ -95,7 +96,7 @@ func limit(value, fallback int) []sourced {
 // counterparts are fields of GroupSnapshot that the original has among the options.
 var counterparts = []string{"name", "appRoot", "appType", "environment", "minProcesses", "maxProcesses"}
 
-func (g *GroupSnapshot) manifest() (map[string]any, error) {
+func manifest(g *passenger.GroupSnapshot) (map[string]any, error) {
 	own, err := json.Marshal(g)
 	if err != nil {
 		return nil, err
@@ -110,16 +111,16 @@ func (g *GroupSnapshot) manifest() (map[string]any, error) {
 		delete(fields, name)
 	}
 
-	manifest := g.optionValues()
+	app := optionValues(g)
 	for name, field := range fields {
-		manifest[name] = field
+		app[name] = field
 	}
 
-	return manifest, nil
+	return app, nil
 }
 
 // optionValues are without those of environment variables, which may be secret.
-func (g *GroupSnapshot) optionValues() map[string]any {
+func optionValues(g *passenger.GroupSnapshot) map[string]any {
 	o := &g.Options
 	app := &o.App
 	startupFile := app.StartupFile
@@ -128,24 +129,36 @@ func (g *GroupSnapshot) optionValues() map[string]any {
 	}
 
 	return map[string]any{
-		"app_group_name": text(g.Name, ""), "app_root": text(g.AppRoot, ""), "type": text(g.AppType, ""),
-		"environment": text(g.Environment, spawner.DefaultEnvironment), "base_uri": text(app.BaseURI, "/"),
-		"startup_file": text(startupFile, ""), "start_command": text(strings.Join(app.StartCommand, "\t"), ""),
-		"user": text(app.User, ""), "group": text(app.Group, ""), "restart_dir": text(o.RestartDir, ""),
-		"ruby": text(app.Ruby, spawner.DefaultRuby), "python": text(app.Python, spawner.DefaultPython),
-		"nodejs": text(app.NodeJS, spawner.DefaultNodeJS), "meteor_app_settings": text(app.MeteorSettings, ""),
-		"spawn_method": text(app.SpawnMethod, spawner.SmartSpawning), "bind_address": text("", "127.0.0.1"),
-		"enabled": []sourced{{ephemeral, true}, {byDefault, false}}, "preload_bundler": []sourced{{byDefault, true}},
+		"app_group_name":        text(g.Name, ""),
+		"app_root":              text(g.AppRoot, ""),
+		"type":                  text(g.AppType, ""),
+		"environment":           text(g.Environment, spawner.DefaultEnvironment),
+		"base_uri":              text(app.BaseURI, "/"),
+		"startup_file":          text(startupFile, ""),
+		"start_command":         text(strings.Join(app.StartCommand, "\t"), ""),
+		"user":                  text(app.User, ""),
+		"group":                 text(app.Group, ""),
+		"restart_dir":           text(o.RestartDir, ""),
+		"ruby":                  text(app.Ruby, spawner.DefaultRuby),
+		"python":                text(app.Python, spawner.DefaultPython),
+		"nodejs":                text(app.NodeJS, spawner.DefaultNodeJS),
+		"meteor_app_settings":   text(app.MeteorSettings, ""),
+		"spawn_method":          text(app.SpawnMethod, spawner.SmartSpawning),
+		"bind_address":          text("", "127.0.0.1"),
+		"enabled":               []sourced{{ephemeral, true}, {byDefault, false}},
+		"preload_bundler":       []sourced{{byDefault, true}},
 		"environment_variables": []sourced{{byDefault, struct{}{}}},
 		"load_shell_envvars":    []sourced{{ephemeral, app.LoadShellEnv}},
 
-		"start_timeout":          number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
-		"file_descriptor_ulimit": number(app.FileLimit, 0),
-		"min_processes":          number(g.MinProcesses, 0), "max_processes": number(g.MaxProcesses, 0),
-		"max_requests": number(o.MaxRequests, 0), "max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances,
-			1),
-		"max_request_queue_size":  limit(o.MaxRequestQueueSize, DefaultMaxRequestQueueSize),
-		"max_preloader_idle_time": limit(seconds(o.MaxPreloaderIdleTime), seconds(DefaultMaxPreloaderIdleTime)),
+		"start_timeout":                  number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
+		"file_descriptor_ulimit":         number(app.FileLimit, 0),
+		"min_processes":                  number(g.MinProcesses, 0),
+		"max_processes":                  number(g.MaxProcesses, 0),
+		"max_requests":                   number(o.MaxRequests, 0),
+		"max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances, 1),
+		"max_request_queue_size":         limit(o.MaxRequestQueueSize, passenger.DefaultMaxRequestQueueSize),
+		"max_preloader_idle_time": limit(seconds(o.MaxPreloaderIdleTime),
+			seconds(passenger.DefaultMaxPreloaderIdleTime)),
 
 		"force_max_concurrent_requests_per_process": limit(o.ForceMaxConcurrentRequestsPerProcess, -1),
 		"abort_websockets_on_process_shutdown":      []sourced{{ephemeral, !o.KeepLongSessions}},
@@ -155,7 +168,7 @@ func (g *GroupSnapshot) optionValues() map[string]any {
 // seconds is negative for any negative time.
 func seconds(d time.Duration) int {
 	if d < 0 {
-		return Unlimited
+		return passenger.Unlimited
 	}
 
 	return int(d / time.Second)

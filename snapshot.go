@@ -16,7 +16,7 @@ import (
 const SnapshotSchema = 1
 
 // Snapshot is the state of a pool at one moment. It shares nothing with the
-// pool nor with other snapshots. WriteText, WriteXML and WriteJSON show it as the original's tools do.
+// pool nor with other snapshots. Package status writes it in the forms of the original's tools.
 type Snapshot struct {
 	Schema  int       `json:"schema"`
 	Version string    `json:"version"`

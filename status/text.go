@@ -1,4 +1,7 @@
-package passenger
+// Package status writes the state of a pool in the forms that people and the original's
+// tools read: as text, as XML and as JSON. Its functions may be called concurrently; they
+// return the writer's error and no other, but for WriteJSON.
+package status
 
 import (
 	"cmp"
@@ -8,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/gopassenger/passenger"
 )
 
 // notKnown stands for what could not be read.
@@ -22,14 +27,13 @@ type TextOptions struct {
 	Colorize bool
 }
 
-// WriteText writes the snapshot as passenger-status does, of which tools read
-// the labels.
-func (s Snapshot) WriteText(w io.Writer, o TextOptions) error {
+// WriteText writes the snapshot in the form of passenger-status, whose labels tools read.
+func WriteText(w io.Writer, s passenger.Snapshot, o TextOptions) error {
 	var b strings.Builder
 	o.heading(&b, "General information")
 	fmt.Fprintf(&b, "Max pool size : %d\n", s.MaxPoolSize)
 	fmt.Fprintf(&b, "App groups    : %d\n", len(s.Groups))
-	fmt.Fprintf(&b, "Processes     : %d\n", s.processCount())
+	fmt.Fprintf(&b, "Processes     : %d\n", processCount(&s))
 	fmt.Fprintf(&b, "Requests in top-level queue : %d\n", len(s.WaitingForCapacity))
 	if o.Verbose {
 		for i, name := range s.WaitingForCapacity {
@@ -41,7 +45,7 @@ func (s Snapshot) WriteText(w io.Writer, o TextOptions) error {
 	o.heading(&b, "Application groups")
 
 	for i := range s.Groups {
-		s.Groups[i].writeText(&b, s.At, o)
+		o.writeGroup(&b, &s.Groups[i], s.At)
 	}
 
 	_, err := io.WriteString(w, b.String())
@@ -59,15 +63,15 @@ func (o TextOptions) heading(b *strings.Builder, title string) {
 }
 
 // processCount counts the processes that are not detached.
-func (s Snapshot) processCount() (n int) {
+func processCount(s *passenger.Snapshot) (n int) {
 	for i := range s.Groups {
-		n += s.Groups[i].count(ProcessEnabled, ProcessDisabling, ProcessDisabled)
+		n += count(&s.Groups[i], passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled)
 	}
 
 	return n
 }
 
-func (g *GroupSnapshot) count(states ...ProcessState) (n int) {
+func count(g *passenger.GroupSnapshot, states ...passenger.ProcessState) (n int) {
 	for i := range g.Processes {
 		if slices.Contains(states, g.Processes[i].State) {
 			n++
@@ -77,9 +81,9 @@ func (g *GroupSnapshot) count(states ...ProcessState) (n int) {
 	return n
 }
 
-func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
+func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, now time.Time) {
 	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable(g.Name), printable(g.AppRoot))
-	release := g.commonRelease()
+	release := commonRelease(g)
 	if release != "" && release != g.AppRoot {
 		fmt.Fprintf(b, "  Release : %s\n", printable(release))
 	}
@@ -97,7 +101,7 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	}
 
 	if e := g.DeploymentError; e != nil {
-		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(e.message()), duration(now.Sub(e.At)))
+		fmt.Fprintf(b, "  Resisting deployment error: %s (%s ago)\n", oneLine(message(e)), duration(now.Sub(e.At)))
 	}
 
 	if e := g.LastSpawnError; e != nil {
@@ -108,7 +112,7 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	fmt.Fprintf(b, "  Requests in queue: %d\n", g.QueueLength)
 
 	for i := range g.Processes {
-		g.Processes[i].writeText(b, now, o)
+		o.writeProcess(b, &g.Processes[i], now)
 		if root := g.Processes[i].ReleaseRoot; release == "" && root != "" {
 			fmt.Fprintf(b, "    Release : %s\n", printable(root))
 		}
@@ -119,7 +123,7 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 
 // commonRelease returns the directory that all processes run in, or that the next one will;
 // empty while they differ, as during a restart and after one that has failed.
-func (g *GroupSnapshot) commonRelease() string {
+func commonRelease(g *passenger.GroupSnapshot) string {
 	common := ""
 	for i := range g.Processes {
 		root := g.Processes[i].ReleaseRoot
@@ -137,7 +141,7 @@ func (g *GroupSnapshot) commonRelease() string {
 	return common
 }
 
-func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
+func (o TextOptions) writeProcess(b *strings.Builder, p *passenger.ProcessSnapshot, now time.Time) {
 	fmt.Fprintf(b, "  * PID: %-5d   Sessions: %-2d      Processed: %-5d   Uptime: %s\n", p.PID, p.Sessions, p.Processed,
 		duration(now.Sub(p.Spawned)))
 	cpu, memory := notKnown, notKnown
@@ -152,11 +156,11 @@ func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOpt
 	fmt.Fprintf(b, "    CPU: %-5s   Memory  : %-5s   Last used: %s ago\n", cpu, memory, duration(now.Sub(p.LastUsed)))
 
 	switch p.State {
-	case ProcessDisabling:
+	case passenger.ProcessDisabling:
 		b.WriteString("    Disabling...\n")
-	case ProcessDisabled:
+	case passenger.ProcessDisabled:
 		b.WriteString("    DISABLED\n")
-	case ProcessDetached:
+	case passenger.ProcessDetached:
 		b.WriteString("    Shutting down...\n")
 	}
 
@@ -196,4 +200,13 @@ func duration(d time.Duration) string {
 	}
 
 	return text
+}
+
+// message is the error without what its type says; empty for none.
+func message(e *passenger.DeploymentError) string {
+	if e.Err == nil {
+		return ""
+	}
+
+	return e.Err.Error()
 }

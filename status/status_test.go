@@ -1,4 +1,4 @@
-package passenger_test
+package status_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/procstat"
 	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/status"
 )
 
 var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
@@ -108,30 +109,30 @@ func busySnapshot() *passenger.Snapshot {
 	}
 }
 
-func text(t *testing.T, s *passenger.Snapshot, o passenger.TextOptions) string {
+func text(t *testing.T, s *passenger.Snapshot, o status.TextOptions) string {
 	t.Helper()
 	var b strings.Builder
-	require.NoError(t, s.WriteText(&b, o))
+	require.NoError(t, status.WriteText(&b, *s, o))
 
 	return b.String()
 }
 
-func xmlText(t require.TestingT, s *passenger.Snapshot, o passenger.XMLOptions) string {
+func xmlText(t require.TestingT, s *passenger.Snapshot, o status.XMLOptions) string {
 	var b strings.Builder
-	require.NoError(t, s.WriteXML(&b, o))
+	require.NoError(t, status.WriteXML(&b, *s, o))
 	return b.String()
 }
 
 func TestSnapshotAsText(t *testing.T) {
-	for name, o := range map[string]passenger.TextOptions{
+	for name, o := range map[string]status.TextOptions{
 		"snapshot.txt":         {},
 		"snapshot-verbose.txt": {Verbose: true, Colorize: true},
 	} {
 		t.Run(name, func(t *testing.T) { requireGolden(t, name, text(t, busySnapshot(), o)) })
 	}
 
-	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{}), password)
-	require.NotContains(t, text(t, busySnapshot(), passenger.TextOptions{Verbose: true}), apiKey)
+	require.NotContains(t, text(t, busySnapshot(), status.TextOptions{}), password)
+	require.NotContains(t, text(t, busySnapshot(), status.TextOptions{Verbose: true}), apiKey)
 }
 
 func TestTextOfAnEmptyPool(t *testing.T) {
@@ -142,7 +143,7 @@ Processes     : 0
 Requests in top-level queue : 0
 
 ----------- Application groups -----------
-`, text(t, &passenger.Snapshot{MaxPoolSize: 6}, passenger.TextOptions{Verbose: true}))
+`, text(t, &passenger.Snapshot{MaxPoolSize: 6}, status.TextOptions{Verbose: true}))
 }
 
 func TestDurationsInText(t *testing.T) {
@@ -160,7 +161,7 @@ func TestDurationsInText(t *testing.T) {
 		s := &passenger.Snapshot{At: now, Groups: []passenger.GroupSnapshot{{
 			Processes: []passenger.ProcessSnapshot{{State: "enabled", Spawned: now.Add(-d), LastUsed: now}},
 		}}}
-		require.Contains(t, text(t, s, passenger.TextOptions{}), "Uptime: "+want+"\n", d)
+		require.Contains(t, text(t, s, status.TextOptions{}), "Uptime: "+want+"\n", d)
 	}
 }
 
@@ -177,7 +178,7 @@ func TestNoForgedLines(t *testing.T) {
 			{Name: "c", DeploymentError: &passenger.DeploymentError{}},
 		},
 	}
-	got := text(t, s, passenger.TextOptions{Verbose: true})
+	got := text(t, s, status.TextOptions{Verbose: true})
 	require.True(t, utf8.ValidString(got))
 	require.NotRegexp(t, `[^\n\PC]|[\x{2028}\x{2029}]`, got)
 	lines := strings.Split(got, "\n")
@@ -226,7 +227,7 @@ func parse(t require.TestingT, text string) (d document) {
 }
 
 func TestSnapshotAsXML(t *testing.T) {
-	for name, o := range map[string]passenger.XMLOptions{
+	for name, o := range map[string]status.XMLOptions{
 		"snapshot.xml":         {},
 		"snapshot-secrets.xml": {Secrets: true},
 	} {
@@ -235,7 +236,7 @@ func TestSnapshotAsXML(t *testing.T) {
 }
 
 func TestValuesInXML(t *testing.T) {
-	d := parse(t, xmlText(t, busySnapshot(), passenger.XMLOptions{Secrets: true}))
+	d := parse(t, xmlText(t, busySnapshot(), status.XMLOptions{Secrets: true}))
 	require.Equal(t, "3", d.Form)
 	require.Equal(t, 3, d.Processes, "those that are detached do not count")
 	require.Equal(t, []string{"Zoë & sons", "other"}, d.Waiting)
@@ -279,12 +280,12 @@ func TestValuesInXML(t *testing.T) {
 }
 
 func TestSecretsOnlyWhenAsked(t *testing.T) {
-	got := xmlText(t, busySnapshot(), passenger.XMLOptions{})
+	got := xmlText(t, busySnapshot(), status.XMLOptions{})
 	for _, secret := range []string{password, "connect_password", apiKey, "api_key", "<sockets>", "get_wait_list>", "hunter2", "DATABASE_URL"} {
 		require.NotContains(t, got, secret)
 	}
 
-	got = xmlText(t, busySnapshot(), passenger.XMLOptions{Secrets: true})
+	got = xmlText(t, busySnapshot(), status.XMLOptions{Secrets: true})
 	require.Contains(t, got, password)
 	require.Contains(t, got, "<api_key>"+apiKey+"</api_key>")
 	require.NotContains(t, got, "hunter2")
@@ -292,7 +293,7 @@ func TestSecretsOnlyWhenAsked(t *testing.T) {
 
 // escaped is how a name looks in the XML.
 func escaped(t require.TestingT, name string) (raw, read string) {
-	text := xmlText(t, &passenger.Snapshot{Groups: []passenger.GroupSnapshot{{Name: name}}}, passenger.XMLOptions{})
+	text := xmlText(t, &passenger.Snapshot{Groups: []passenger.GroupSnapshot{{Name: name}}}, status.XMLOptions{})
 	_, rest, _ := strings.Cut(text, "<component_name>")
 	raw, _, _ = strings.Cut(rest, "</component_name>")
 
@@ -369,7 +370,7 @@ func TestSnapshotAsJSON(t *testing.T) {
 func TestSnapshotAsOptionsInJSON(t *testing.T) {
 	s := busySnapshot()
 	var b bytes.Buffer
-	require.NoError(t, s.WriteJSON(&b))
+	require.NoError(t, status.WriteJSON(&b, *s))
 	var indented bytes.Buffer
 	require.NoError(t, json.Indent(&indented, b.Bytes(), "", "  "))
 	requireGolden(t, "snapshot-options.json", indented.String()+"\n")
@@ -384,7 +385,7 @@ func TestSnapshotAsOptionsInJSON(t *testing.T) {
 	gone.Detached, gone.AppRoot = true, "/gone"
 	for _, groups := range [][]passenger.GroupSnapshot{{gone, now}, {now, gone}} {
 		b.Reset()
-		require.NoError(t, (&passenger.Snapshot{Groups: groups}).WriteJSON(&b))
+		require.NoError(t, status.WriteJSON(&b, passenger.Snapshot{Groups: groups}))
 		require.NotContains(t, b.String(), "/gone")
 		require.Contains(t, b.String(), now.AppRoot)
 	}
@@ -396,7 +397,7 @@ type failing struct{}
 func (failing) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestWriteErrorsAreReturned(t *testing.T) {
-	require.ErrorIs(t, busySnapshot().WriteText(failing{}, passenger.TextOptions{}), os.ErrClosed)
-	require.ErrorIs(t, busySnapshot().WriteXML(failing{}, passenger.XMLOptions{}), os.ErrClosed)
-	require.ErrorIs(t, busySnapshot().WriteJSON(failing{}), os.ErrClosed)
+	require.ErrorIs(t, status.WriteText(failing{}, *busySnapshot(), status.TextOptions{}), os.ErrClosed)
+	require.ErrorIs(t, status.WriteXML(failing{}, *busySnapshot(), status.XMLOptions{}), os.ErrClosed)
+	require.ErrorIs(t, status.WriteJSON(failing{}, *busySnapshot()), os.ErrClosed)
 }

@@ -1,4 +1,4 @@
-package passenger
+package status
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/procstat"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -25,13 +26,13 @@ type XMLOptions struct {
 // WriteXML writes the snapshot in version 3 of the original's form. What the
 // original tells and we do not know is left out, as are options that are not
 // set. Times are microseconds since 1970, sizes of memory kilobytes.
-func (s Snapshot) WriteXML(w io.Writer, o XMLOptions) error {
+func WriteXML(w io.Writer, s passenger.Snapshot, o XMLOptions) error {
 	x := &xmlWriter{secrets: o.Secrets, now: s.At, names: map[string]string{}}
 	x.b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
 	x.in(`info version="3"`, func() {
 		x.put("passenger_version", s.Version)
 		x.put("group_count", len(s.Groups))
-		x.put("process_count", s.processCount())
+		x.put("process_count", processCount(&s))
 		x.put("max", s.MaxPoolSize)
 		x.put("capacity_used", s.CapacityUsed)
 		x.put("get_wait_list_size", len(s.WaitingForCapacity))
@@ -64,7 +65,7 @@ type xmlWriter struct {
 }
 
 // supergroup once was for what runs in several groups; now each has just one.
-func (x *xmlWriter) supergroup(g *GroupSnapshot) {
+func (x *xmlWriter) supergroup(g *passenger.GroupSnapshot) {
 	x.in("supergroup", func() {
 		x.put("name", g.Name)
 		x.put("state", "READY")
@@ -74,7 +75,7 @@ func (x *xmlWriter) supergroup(g *GroupSnapshot) {
 	})
 }
 
-func (x *xmlWriter) group(g *GroupSnapshot) {
+func (x *xmlWriter) group(g *passenger.GroupSnapshot) {
 	x.put("name", g.Name)
 	x.put("component_name", g.Name)
 	x.put("app_root", g.AppRoot)
@@ -82,8 +83,11 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 	x.put("environment", cmp.Or(g.Environment, spawner.DefaultEnvironment))
 	x.set("uuid", g.UUID)
 
-	for _, state := range []ProcessState{ProcessEnabled, ProcessDisabling, ProcessDisabled} {
-		x.put(state+"_process_count", g.count(state))
+	takesPlace := []passenger.ProcessState{
+		passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled,
+	}
+	for _, state := range takesPlace {
+		x.put(state+"_process_count", count(g, state))
 	}
 
 	x.put("capacity_used", g.CapacityUsed)
@@ -119,7 +123,7 @@ func (x *xmlWriter) group(g *GroupSnapshot) {
 
 // owner is whom the processes run as, as far as that is known; a number without
 // a name stands for itself.
-func (x *xmlWriter) owner(g *GroupSnapshot) {
+func (x *xmlWriter) owner(g *passenger.GroupSnapshot) {
 	put := func(what, whatID string, id int, name func(id string) string) {
 		if id < 0 {
 			return
@@ -150,7 +154,7 @@ func (x *xmlWriter) owner(g *GroupSnapshot) {
 	})
 }
 
-func (x *xmlWriter) options(g *GroupSnapshot) {
+func (x *xmlWriter) options(g *passenger.GroupSnapshot) {
 	o := &g.Options
 	app := &o.App
 	startupFile := app.StartupFile
@@ -181,16 +185,16 @@ func (x *xmlWriter) options(g *GroupSnapshot) {
 	x.put("analytics", false)
 	x.put("min_processes", g.MinProcesses)
 	x.put("max_processes", g.MaxProcesses)
-	if idle := o.preloaderIdleTime(); idle >= 0 {
+	if idle := cmp.Or(o.MaxPreloaderIdleTime, passenger.DefaultMaxPreloaderIdleTime); idle >= 0 {
 		x.put("max_preloader_idle_time", int64(idle.Seconds()))
 	} else {
 		x.put("max_preloader_idle_time", 0) // never
 	}
 
-	x.put("max_out_of_band_work_instances", o.maxOOBW())
+	x.put("max_out_of_band_work_instances", max(o.MaxOutOfBandWorkInstances, 1))
 }
 
-func (x *xmlWriter) process(g *GroupSnapshot, p *ProcessSnapshot) {
+func (x *xmlWriter) process(g *passenger.GroupSnapshot, p *passenger.ProcessSnapshot) {
 	x.put("pid", p.PID)
 	x.put("sticky_session_id", p.StickyID)
 	x.put("gupid", p.GUPID)
@@ -238,8 +242,8 @@ func (x *xmlWriter) process(g *GroupSnapshot, p *ProcessSnapshot) {
 	})
 }
 
-func (x *xmlWriter) metrics(m *ProcessMetrics) {
-	if *m == (ProcessMetrics{PID: m.PID}) {
+func (x *xmlWriter) metrics(m *passenger.ProcessMetrics) {
+	if *m == (passenger.ProcessMetrics{PID: m.PID}) {
 		return
 	}
 
