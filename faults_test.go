@@ -18,10 +18,10 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// Faults that pools meet have numbers, which begin the names of their tests, here
-// and in other files.
+// Faults that pools meet; docs/faults.md has their codes.
 
-func TestA23RequestsHitAColdApplication(t *testing.T) {
+// Faults: A23.
+func TestColdApplicationSpawnsOneProcessAtATime(t *testing.T) {
 	var spawning, overlapping atomic.Int32
 	script := spawnertest.Script{BeforeSpawn: func(context.Context, int, spawner.App) error {
 		if spawning.Add(1) > 1 {
@@ -55,7 +55,8 @@ func TestA23RequestsHitAColdApplication(t *testing.T) {
 	})
 }
 
-func TestA24ClientsLeaveDuringTheSpawn(t *testing.T) {
+// Faults: A24.
+func TestSpawnCompletesWhenAllClientsHaveLeft(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		answers := make([]*answer, 50)
 		for i := range answers {
@@ -73,7 +74,8 @@ func TestA24ClientsLeaveDuringTheSpawn(t *testing.T) {
 	})
 }
 
-func TestA25ShutdownDuringTheSpawn(t *testing.T) {
+// Faults: A25.
+func TestShutdownEndsSpawnInProgress(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{SpawnDelay: time.Hour, StopDelay: time.Hour}, func(f *fixture) {
 		waiting := f.ask(options("a"))
 		ctx, cancel := context.WithTimeout(f.Context(), time.Second)
@@ -85,7 +87,8 @@ func TestA25ShutdownDuringTheSpawn(t *testing.T) {
 	})
 }
 
-func TestB1IdleProcessIsKilled(t *testing.T) {
+// Faults: B1.
+func TestKilledIdleProcessIsReplacedAtOnce(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 2)
@@ -108,7 +111,8 @@ func TestB1IdleProcessIsKilled(t *testing.T) {
 	})
 }
 
-func TestB18AllReachMaxRequests(t *testing.T) {
+// Faults: B18.
+func TestProcessesThatReachMaxRequestsTogetherAreReplaced(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequests = 5
@@ -135,7 +139,8 @@ func TestB18AllReachMaxRequests(t *testing.T) {
 	})
 }
 
-func TestB19AllAskForOutOfBandWork(t *testing.T) {
+// Faults: B19.
+func TestOutOfBandWorkTakesOneProcessAtATimeAndNeverTheLast(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
@@ -169,7 +174,8 @@ func TestB19AllAskForOutOfBandWork(t *testing.T) {
 	})
 }
 
-func TestB20ExitAfterEachReply(t *testing.T) {
+// Faults: B20.
+func TestProcessThatExitsAfterEachResponseIsReplaced(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 
@@ -185,7 +191,8 @@ func TestB20ExitAfterEachReply(t *testing.T) {
 	})
 }
 
-func TestB21EveryRequestHangs(t *testing.T) {
+// Faults: B21.
+func TestRequestsThatAllHangFailByTheirDeadlines(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{StopDelay: time.Hour}, func(f *fixture) {
 		o := options("a")
 		o.MaxRequestTime, o.MaxRequestQueueTime, o.MaxRequestQueueSize = time.Minute, 30*time.Second, 10
@@ -218,8 +225,8 @@ func TestB21EveryRequestHangs(t *testing.T) {
 	})
 }
 
-// reached.
-func TestG6RestartFileTouchedAgainAndAgain(t *testing.T) {
+// Faults: G6.
+func TestRestartFileTouchedOftenRestartsOncePerInterval(t *testing.T) {
 	root := t.TempDir()
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
@@ -251,7 +258,8 @@ func TestG6RestartFileTouchedAgainAndAgain(t *testing.T) {
 	})
 }
 
-func TestG9DetachDuringARestart(t *testing.T) {
+// Faults: G9.
+func TestDetachEndsRestartInProgress(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 3)
@@ -263,7 +271,8 @@ func TestG9DetachDuringARestart(t *testing.T) {
 	})
 }
 
-func TestG10FullPool(t *testing.T) {
+// Faults: G10.
+func TestNoApplicationStarvesInAFullPool(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 		ctx, cancel := context.WithCancel(f.Context())
 		defer cancel()
@@ -299,7 +308,8 @@ func TestG10FullPool(t *testing.T) {
 	})
 }
 
-func TestG15WhatDoesNotExist(t *testing.T) {
+// Faults: G15.
+func TestOperationsOnUnknownAppsAndProcessesFail(t *testing.T) {
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 1)
@@ -332,9 +342,9 @@ func TestPreloaderIsStoppedWhenIdle(t *testing.T) {
 	})
 }
 
-// TestH10R08NamesAreNotShared: one tenant cannot get into another's group by its
-// name.
-func TestH10R08NamesAreNotShared(t *testing.T) {
+// A tenant does not get into another's group by its name.
+// Faults: H10, R-08.
+func TestGroupNameIsNotSharedBetweenTenants(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{}, func(f *fixture) {
 		victim := options("shop")
 		f.started(victim, 1)

@@ -98,7 +98,8 @@ func TestRestartInBatches(t *testing.T) {
 	})
 }
 
-func TestG8StuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
+// Faults: G8.
+func TestRollingRestartPassesAStuckProcess(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		o.DrainTimeout = 30 * time.Second
@@ -117,7 +118,8 @@ func TestG8StuckProcessDoesNotHoldTheRestartUp(t *testing.T) {
 	})
 }
 
-func TestG7DeploymentErrorIsResisted(t *testing.T) {
+// Faults: G7.
+func TestRollingRestartKeepsOldProcessesWhenNewOneFails(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 2)

@@ -79,7 +79,8 @@ func TestMinimumIsKeptAfterACrash(t *testing.T) {
 	})
 }
 
-func TestA22CrashLoopIsSpaced(t *testing.T) {
+// Faults: A22, P10.
+func TestCrashLoopIsSpaced(t *testing.T) {
 	var died []time.Duration
 	began := time.Time{}
 	script := spawnertest.Script{}

@@ -169,7 +169,8 @@ func TestDetachApp(t *testing.T) {
 	})
 }
 
-func TestG11LowerPoolSize(t *testing.T) {
+// Faults: G11.
+func TestLowerPoolSizeDrainsBusyProcesses(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
 		f.started(o, 4)

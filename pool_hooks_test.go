@@ -184,7 +184,8 @@ func (s *sampler) sample(roots []procstat.Root) (map[int]passenger.ProcessMetric
 	return m, nil
 }
 
-func TestB13MemoryLimits(t *testing.T) {
+// Faults: B13.
+func TestProcessOverItsMemoryLimitIsReplaced(t *testing.T) {
 	inBubbleWith(t, passenger.Config{
 		MaxPoolSize:     2,
 		MetricsInterval: time.Second,

@@ -12,9 +12,10 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// F7: a restart.txt whose time lies in the future restarts the application once,
+// A restart.txt whose time lies in the future restarts the application once,
 // however often it is looked at, before that time comes and after it.
-func TestF7RestartFileFromTheFuture(t *testing.T) {
+// Faults: F7.
+func TestRestartFileFromTheFutureRestartsOnce(t *testing.T) {
 	for name, blocking := range map[string]bool{"rolling": false, "blocking": true} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -47,8 +48,9 @@ func TestF7RestartFileFromTheFuture(t *testing.T) {
 	}
 }
 
-// F7: one that was there before the application restarts nothing.
-func TestF7OlderRestartFileFromTheFuture(t *testing.T) {
+// One that was there before the application restarts nothing.
+// Faults: F7.
+func TestOlderRestartFileFromTheFutureRestartsNothing(t *testing.T) {
 	root := t.TempDir()
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")

@@ -179,8 +179,9 @@ func TestClientIsToldOfAnEmptyPool(t *testing.T) {
 	require.Contains(t, a.Body, "/apps/shop")
 }
 
-// TestR19NoPasswordForStrangers: somebody else listens where the server did.
-func TestR19NoPasswordForStrangers(t *testing.T) {
+// TestClientSendsNoPasswordToServerOfAnotherUser: another user listens where the server did.
+// Faults: R-19.
+func TestClientSendsNoPasswordToServerOfAnotherUser(t *testing.T) {
 	interpreters.Root(t, "to become other users")
 	dir, err := os.MkdirTemp("", "api") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)

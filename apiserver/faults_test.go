@@ -22,8 +22,9 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 )
 
-// TestG14Garbage: a thousand connections that say nothing of use.
-func TestG14Garbage(t *testing.T) {
+// A thousand connections send nothing of use.
+// Faults: G14.
+func TestAPISurvivesConnectionsThatSendGarbage(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	garbage := []string{
 		"\x00\x01\x02\x03\r\n\r\n",
@@ -71,8 +72,8 @@ func TestG14Garbage(t *testing.T) {
 	require.Empty(t, h.shut)
 }
 
-// TestG14HalfOpenConnections: those of one user leave room for others.
-func TestG14HalfOpenConnections(t *testing.T) {
+// Faults: G14.
+func TestHalfOpenConnectionsOfOneUserLeaveRoomForOthers(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 
 	q := request{
@@ -93,9 +94,10 @@ func TestG14HalfOpenConnections(t *testing.T) {
 	}
 }
 
-// TestG14LargeBodies: a gigabyte that is announced is refused before any of it
-// has come, and one that is sent without saying so when it is too much.
-func TestG14LargeBodies(t *testing.T) {
+// A gigabyte that is announced is refused before any of it has come, and one that is sent without a length when it
+// is too much.
+// Faults: G14.
+func TestAPIRefusesLargeBodiesBeforeTheyArrive(t *testing.T) {
 	h := newHouse(t).tenants()
 	tcp := h.onTCP()
 	const gigabyte = 1 << 30
@@ -155,8 +157,8 @@ func TestG14LargeBodies(t *testing.T) {
 	require.Equal(t, http.StatusRequestEntityTooLarge, h.call(q).Status)
 }
 
-// TestG14WrongPasswords: ten thousand of them.
-func TestG14WrongPasswords(t *testing.T) {
+// Faults: G14.
+func TestTenThousandWrongPasswordsAreRefused(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	tcp := h.onTCP()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
@@ -200,8 +202,8 @@ func TestG14WrongPasswords(t *testing.T) {
 	require.NotContains(t, h.log.String(), "guess")
 }
 
-// TestG16StatusDuringChaos: what is shown fits together, whatever goes on.
-func TestG16StatusDuringChaos(t *testing.T) {
+// Faults: G16.
+func TestStatusIsConsistentDuringChaos(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -127,12 +127,14 @@ func (h *house) checkRoutes(call func(request) reply, q request) {
 	}
 }
 
-func TestR19EveryRouteWithPasswords(t *testing.T) {
+// Faults.
+func TestEveryRouteAsksForItsPassword(t *testing.T) {
 	h := newHouse(t).tenants()
 	h.checkRoutes(h.call, request{Network: "tcp", Address: h.onTCP()})
 }
 
-func TestR19EveryRouteWithPasswordsFromAStranger(t *testing.T) {
+// Faults: R-19.
+func TestEveryRouteAsksStrangersForItsPassword(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	user := becomes(t, carol)
 	call := func(q request) reply {
@@ -144,6 +146,7 @@ func TestR19EveryRouteWithPasswordsFromAStranger(t *testing.T) {
 }
 
 // TestPeersRights: the kernel says who calls.
+// Faults: R-56.
 func TestPeersRights(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	for _, route := range routesOfCore {
@@ -279,7 +282,8 @@ func TestReadOnlySeesNoSecrets(t *testing.T) {
 	}
 }
 
-func TestG15RestartTouchesNoNamesake(t *testing.T) {
+// Faults: G15.
+func TestRestartLeavesNamesakeOfAnotherUserAlone(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	restart := request{
 		Network: "unix", Address: h.socket, Method: "POST", Path: "/pool/restart_app_group.json",
@@ -299,7 +303,8 @@ func TestG15RestartTouchesNoNamesake(t *testing.T) {
 	require.Equal(t, [2]uint32{2, 2}, generations())
 }
 
-func TestG15DetachOfForeignAndUnknownProcesses(t *testing.T) {
+// Faults: G15.
+func TestDetachRefusesForeignAndUnknownProcesses(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	tcp := h.onTCP()
 	pid := func(root string) int { return h.group(root).Processes[0].PID }

@@ -102,6 +102,7 @@ func TestStatuses(t *testing.T) {
 	require.Equal(t, []string{"disconnect a/b", "disconnect 9-9", "log_level 4"}, h.noted())
 }
 
+// Faults: R-56.
 func TestHeadersThatAreRefused(t *testing.T) {
 	h := newHouse(t).onUnix()
 	for _, test := range []struct {

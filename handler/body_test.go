@@ -24,7 +24,8 @@ import (
 // bodySizes are around what is read with the head, kept in memory and in a file.
 var bodySizes = []int{0, 1, 32 << 10, 32<<10 + 1, 128 << 10, 128<<10 + 1, 300 << 10}
 
-func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
+// Faults: P7, R-22.
+func TestBodyArrivesBeforeCheckout(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
 		dir := t.TempDir()
 		serveConfig(t, script, handler.Config{DataBufferDir: dir}, func(s *site) {
@@ -124,7 +125,8 @@ func requireEmptyDir(t require.TestingT, dir string) {
 	require.Empty(t, left)
 }
 
-func TestD7BodiesOverTheLimit(t *testing.T) {
+// Faults: D7.
+func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 	const limit = 200 << 10
 	for _, streamed := range []bool{false, true} {
 		t.Run(fmt.Sprint("streamed ", streamed), func(t *testing.T) {
@@ -160,7 +162,8 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 	}
 }
 
-func TestD2ClientsThatSendTooSlowly(t *testing.T) {
+// Faults: D2.
+func TestSlowBodiesAreRefusedAndHoldNoProcess(t *testing.T) {
 	cfg := handler.Config{ClientGrace: 10 * time.Second, MinClientRate: 100}
 	for name, c := range map[string]struct {
 		head, piece string
@@ -226,7 +229,8 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 	})
 }
 
-func TestF3DirectoryForBuffersIsGone(t *testing.T) {
+// Faults: F3.
+func TestBufferDirectoryThatIsGoneFailsOnlyRequestsThatNeedIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "buffers")
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
 		func(s *site) {

@@ -44,6 +44,7 @@ func (s *site) requireStatus(c net.Conn, status int) {
 	require.NoError(s, c.Close())
 }
 
+// Faults: H8.
 func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 	dir := t.TempDir()
 	cfg := handler.Config{DataBufferDir: dir, Buffers: budget(t, 2<<20)}

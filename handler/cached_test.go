@@ -32,7 +32,8 @@ func counting(head string) (app spawnertest.Script, seen *int) {
 	}), seen
 }
 
-func TestR21Turbocache(t *testing.T) {
+// Faults: R-21.
+func TestTurbocacheServesStoredResponses(t *testing.T) {
 	app, seen := counting("Cache-Control: max-age=60")
 	serve(t, app, func(s *site) {
 		get := func(want string, header ...string) *http.Response {
@@ -68,7 +69,8 @@ func TestR21Turbocache(t *testing.T) {
 	})
 }
 
-func TestR21AnswersThatAreNotCached(t *testing.T) {
+// Faults: R-21.
+func TestTurbocacheStoresNoPrivateResponses(t *testing.T) {
 	for name, head := range map[string]string{
 		"says nothing": "X: y", "private": "Cache-Control: private, max-age=60",
 		"cookie": "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
@@ -94,7 +96,8 @@ func TestR21AnswersThatAreNotCached(t *testing.T) {
 	})
 }
 
-func TestR21VaryTurbocacheByCookie(t *testing.T) {
+// Faults: R-21.
+func TestTurbocacheVariesByCookie(t *testing.T) {
 	app, _ := counting("Cache-Control: max-age=60")
 	serveConfig(t, app, handler.Config{VaryTurbocacheByCookie: "lang"}, func(s *site) {
 		for _, c := range []struct{ cookie, want string }{

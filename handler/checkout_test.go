@@ -14,7 +14,8 @@ import (
 )
 
 // A server without files must not take that out on its processes.
-func TestF2NoMoreFilesForConnections(t *testing.T) {
+// Faults: F2.
+func TestServerWithoutDescriptorsBlamesNoProcess(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		exhausted := true
 		app := spawnertest.Script{

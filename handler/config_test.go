@@ -96,7 +96,8 @@ func TestNewReturnsEachFaultOfItsConfiguration(t *testing.T) {
 	require.ErrorContains(t, err, "has no pool: pass one of passenger.New")
 }
 
-func TestR46LimitsOfAHead(t *testing.T) {
+// Faults: R-46.
+func TestHeadsOverTheLimitsAreRefused(t *testing.T) {
 	cfg := handler.Config{Limits: handler.Limits{Target: 100, Fields: 10, Field: 200}}
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
 		ask := func(target, header string) string {

@@ -97,7 +97,8 @@ func TestDeadlineOfARequest(t *testing.T) {
 	})
 }
 
-func TestB4ProcessHangsInARequest(t *testing.T) {
+// Faults: B4, P5.
+func TestHangingRequestIsEndedAtItsTimeLimit(t *testing.T) {
 	var cfg handler.Config
 	cfg.Options.MaxRequestTime = time.Minute
 	app := spawnertest.Script{StopDelay: time.Hour, ServeConn: func(p *spawnertest.Process, c net.Conn) {

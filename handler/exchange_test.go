@@ -262,6 +262,7 @@ func TestNewConnectionThatDiesIsNotRepeated(t *testing.T) {
 	})
 }
 
+// Faults: P11.
 func TestConnectFailureTriesAnotherProcess(t *testing.T) {
 	app := spawnertest.Script{
 		Handler: http.HandlerFunc(echo),

@@ -210,7 +210,8 @@ func TestHeadersOfAnAnswer(t *testing.T) {
 	})
 }
 
-func TestR39AddressOfTheClient(t *testing.T) {
+// Faults: R-39.
+func TestClientAddressIsTakenFromTrustedPeersOnly(t *testing.T) {
 	for trusted, rows := range map[string]map[string]string{
 		"192.0.2.0/24": { // the peer is one of them
 			"":                                    "192.0.2.7",
@@ -245,7 +246,8 @@ func TestR39AddressOfTheClient(t *testing.T) {
 	}
 }
 
-func TestR61OnlyASCIIFolds(t *testing.T) {
+// Faults: R-61.
+func TestHeaderNamesFoldOnlyASCII(t *testing.T) {
 	kept := 0
 	app := scripted(func(_ *http.Request, c net.Conn) bool {
 		kept++

@@ -110,7 +110,8 @@ func (s *site) slowReader(target string) (net.Conn, *http.Response) {
 	return c, resp
 }
 
-func TestD3SlowReadersHoldNoProcess(t *testing.T) {
+// Faults: D3.
+func TestSlowReadersHoldNoProcess(t *testing.T) {
 	const size = 1 << 20
 
 	var taken atomic.Int64
@@ -142,7 +143,8 @@ func TestD3SlowReadersHoldNoProcess(t *testing.T) {
 	}
 }
 
-func TestC16ReaderOfAnAnswerOverTheWatermark(t *testing.T) {
+// Faults: C16.
+func TestResponseOverTheWatermarkWaitsForItsReader(t *testing.T) {
 	const size = 4 << 20
 	for name, c := range map[string]struct {
 		cfg   handler.Config
@@ -178,7 +180,8 @@ func TestC16ReaderOfAnAnswerOverTheWatermark(t *testing.T) {
 	}
 }
 
-func TestC17EndlessAnswerEndsWithItsClient(t *testing.T) {
+// Faults: C17.
+func TestEndlessResponseEndsWithItsClient(t *testing.T) {
 	for _, path := range []string{"/", "/chunked"} {
 		ended := false
 		app := scripted(func(*http.Request, net.Conn) bool { return true })
@@ -212,7 +215,8 @@ func TestC17EndlessAnswerEndsWithItsClient(t *testing.T) {
 	}
 }
 
-func TestD3ReaderThatStopsIsCut(t *testing.T) {
+// Faults: D3, P5.
+func TestReaderThatStopsIsCut(t *testing.T) {
 	var taken atomic.Int64
 	for _, path := range append(framings, "/length?100000&") {
 		serveConfig(t, sized(&taken), handler.Config{
@@ -302,7 +306,8 @@ func TestAnswersThatAreNeverHeld(t *testing.T) {
 }
 
 // A body with a length that comes slowly is not held for long.
-func TestC18OneByteASecond(t *testing.T) {
+// Faults: C18.
+func TestSlowResponseIsForwardedAsItComes(t *testing.T) {
 	app := scripted(func(_ *http.Request, c net.Conn) bool {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
 		for range 100 {

@@ -72,7 +72,8 @@ func TestSending(t *testing.T) {
 	}
 }
 
-func TestR52ConnectionsThatAreNotSilent(t *testing.T) {
+// Faults: R-52.
+func TestConnectionsWithUnreadBytesAreNotReused(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		for name, damage := range map[string]func(c net.Conn){
 			"bytes nobody asked for": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") },

@@ -52,7 +52,8 @@ func files(t *testing.T) (root string) {
 	return root
 }
 
-func TestR50Sendfile(t *testing.T) {
+// Faults: R-50.
+func TestSendfileSendsFilesOfNamedDirectories(t *testing.T) {
 	root := files(t)
 	cfg := handler.Config{Sendfile: handler.Sendfile{
 		Roots: []string{"/nonexistent", root},
@@ -127,7 +128,8 @@ func TestR50Sendfile(t *testing.T) {
 	})
 }
 
-func TestC14SendfileThatIsNotAllowed(t *testing.T) {
+// Faults: C14.
+func TestSendfileThatIsNotAllowedDisclosesNothing(t *testing.T) {
 	root := files(t)
 	var log logged.Buffer
 	serveConfig(t, sending(), handler.Config{Logger: log.Logger()}, func(s *site) {
@@ -157,7 +159,8 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 }
 
 // Root could read what an application's user has only linked.
-func TestR50FilesOfOthers(t *testing.T) {
+// Faults: R-50.
+func TestSendfileSendsNoFilesOfOtherUsers(t *testing.T) {
 	interpreters.Root(t, "to make files of other users")
 
 	root := files(t)

@@ -81,9 +81,9 @@ func TestStickySessions(t *testing.T) {
 	})
 }
 
-// TestD18StickyCookieOfNobody: a cookie that names no process leads to any, and
-// to a new cookie.
-func TestD18StickyCookieOfNobody(t *testing.T) {
+// A cookie that names no process leads to any process, and to a new cookie.
+// Faults: D18.
+func TestStickyCookieThatNamesNoProcessIsReplaced(t *testing.T) {
 	serveConfig(t, pidApp(), stickyConfig(), func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/", "")
 

@@ -172,7 +172,8 @@ var cachePoison = []struct {
 	{"Cache-Control: max-age=60\nX-Vary: Cookie", 60 * time.Second},
 }
 
-func TestR21StoresOnlyWithExplicitPermission(t *testing.T) {
+// Faults: R-21.
+func TestCacheStoresOnlyWithExplicitPermission(t *testing.T) {
 	for _, row := range cachePoison {
 		synctest.Test(t, func(t *testing.T) {
 			c := newTurbocache("")
@@ -191,7 +192,8 @@ func TestR21StoresOnlyWithExplicitPermission(t *testing.T) {
 	}
 }
 
-func TestR21StoresOnlyStatusCodesThatAreCacheable(t *testing.T) {
+// Faults: R-21.
+func TestCacheStoresOnlyCacheableStatusCodes(t *testing.T) {
 	cacheable := []int{200, 203, 204, 300, 301, 404, 405, 410, 414, 501}
 	for status := 200; status < 1000; status++ {
 		c := newTurbocache("")
@@ -246,7 +248,8 @@ func TestTurbocacheStoresHeadsUpTo4KiB(t *testing.T) {
 	}
 }
 
-func TestR21RequestsThatUseTheCache(t *testing.T) {
+// Faults: R-21.
+func TestCacheKeyDistinguishesRequests(t *testing.T) {
 	for _, row := range []struct {
 		name, method, url string
 		header            []string
@@ -302,7 +305,8 @@ func TestR21RequestsThatUseTheCache(t *testing.T) {
 	}
 }
 
-func TestR21OtherRequestsDoNotUseTheCache(t *testing.T) {
+// Faults: R-21.
+func TestCacheIsBypassedByOtherRequests(t *testing.T) {
 	for name, change := range map[string]func(*http.Request){
 		"a body":                    func(r *http.Request) { r.ContentLength = 1 },
 		"a body of unknown length":  func(r *http.Request) { r.ContentLength = -1 },

@@ -9,6 +9,7 @@ import (
 )
 
 // What a head lists is read up to a limit, however long the list is.
+// Faults: R-47.
 func TestListsOfAHeadAreReadUpToALimit(t *testing.T) {
 	long := func(member string, count int) string { return strings.Repeat(member+",", count-1) + member }
 	for _, test := range []struct {

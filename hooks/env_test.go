@@ -149,7 +149,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-func TestG5ValuesStayValues(t *testing.T) {
+// Faults: G5.
+func TestHookVariablesAreNeverCode(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"newline":     {"a\nPASSENGER_EVIL=1", "a\nPASSENGER_EVIL=1"},
 		"quotes":      {`a"b'c` + "`d`", `a"b'c` + "`d`"},

@@ -262,7 +262,8 @@ func TestOrderOfOneGroup(t *testing.T) {
 	})
 }
 
-func TestG1HookThatHangsStopsNothingElse(t *testing.T) {
+// Faults: G1.
+func TestHangingHookStopsNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: func(ctx context.Context, e hooks.Event) error {
 			if e.Name == hooks.AttachedProcess && e.PID == 1 || e.Name == hooks.SpawnFailed {

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestR59ScriptHasNoDescriptorsOfOurs(t *testing.T) {
+// Faults: R-59.
+func TestHookInheritsNoDescriptors(t *testing.T) {
 	b := newBench(t)
 
 	ours := b.file("ours", "", 0o600)
@@ -25,7 +26,8 @@ func TestR59ScriptHasNoDescriptorsOfOurs(t *testing.T) {
 	require.Contains(t, fds, "/dev/null")
 }
 
-func TestR71NoDescriptorsToBeHad(t *testing.T) {
+// Faults: R-71.
+func TestHookFailsCleanlyWithoutDescriptors(t *testing.T) {
 	b := newBench(t)
 	path := b.script("hook", `exit 0`)
 	s := b.spawnFailed(path)

@@ -89,7 +89,8 @@ func TestNoShellReadsTheName(t *testing.T) {
 	require.NoFileExists(t, b.path("evil"))
 }
 
-func TestG2ScriptFails(t *testing.T) {
+// Faults: G2.
+func TestFailedHookIsReported(t *testing.T) {
 	for name, test := range map[string]struct{ lines, want string }{
 		"status":          {`exit 1`, "exited with status 1"},
 		"killed":          {`kill -9 $$`, "was killed by signal 9 (killed)"},
@@ -107,7 +108,8 @@ func TestG2ScriptFails(t *testing.T) {
 	}
 }
 
-func TestG3ScriptCannotBeStarted(t *testing.T) {
+// Faults: G3.
+func TestHookThatCannotStartIsReported(t *testing.T) {
 	b := newBench(t)
 	for name, test := range map[string]struct {
 		command, want string
@@ -128,7 +130,8 @@ func TestG3ScriptCannotBeStarted(t *testing.T) {
 	}
 }
 
-func TestG1ScriptHangs(t *testing.T) {
+// Faults: G1, P5.
+func TestHangingHookIsKilledAtItsLimit(t *testing.T) {
 	const hang = `echo $$ > $DIR/pid; sleep 1000 & exec sleep 1000`
 	t.Run("until its time limit", func(t *testing.T) {
 		b := newBench(t)
@@ -162,7 +165,8 @@ func TestG1ScriptHangs(t *testing.T) {
 	})
 }
 
-func TestG3MuchOutput(t *testing.T) {
+// Faults: G3.
+func TestHookOutputIsCapped(t *testing.T) {
 	b := newBench(t)
 	line := strings.Repeat("x", 999)
 	require.NoError(t, b.run(b.script("hook", `yes `+line+` | head -c 100000000; echo error >&2; true`)))
@@ -185,14 +189,16 @@ func TestLongLineIsSplit(t *testing.T) {
 	require.Equal(t, 1, b.log.Count(`"`+strings.Repeat("x", 20000-16<<10)+`"`))
 }
 
-func TestG3ScriptLeavesSomethingInItsGroup(t *testing.T) {
+// Faults: G3.
+func TestHookLeavesNoProcessInItsGroup(t *testing.T) {
 	b := newBench(t)
 	begin := time.Now()
 	require.NoError(t, b.run(b.script("hook", `sleep 1000 & exit 0`)))
 	require.Less(t, time.Since(begin), patience)
 }
 
-func TestG3ScriptLeavesADaemonThatHoldsItsPipes(t *testing.T) {
+// Faults: G3.
+func TestDaemonThatHoldsAHooksPipesIsNotAwaited(t *testing.T) {
 	setsid := interpreters.Find(t, "setsid", "setsid")
 	b := newBench(t)
 	b.fifo("pid")

@@ -45,7 +45,8 @@ func TestTooManyEvents(t *testing.T) {
 	})
 }
 
-func TestG4StormOfQueueFullErrors(t *testing.T) {
+// Faults: G4.
+func TestStormOfQueueFullErrorsRunsFewHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &recorder{hold: takes(time.Second)}
 		r := newRunner(logr.Discard(), h)
@@ -82,7 +83,8 @@ func TestG4StormOfQueueFullErrors(t *testing.T) {
 	})
 }
 
-func TestG4StormWithScripts(t *testing.T) {
+// Faults: G4.
+func TestStormRunsFewScripts(t *testing.T) {
 	b := newBench(t)
 	s := b.scripts(hooks.Config{Commands: map[hooks.Name]string{
 		hooks.QueueFullError: b.script("hook", `echo $PASSENGER_EVENT_COUNT >> $DIR/counts`),

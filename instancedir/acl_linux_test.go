@@ -13,8 +13,9 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-// TestR03DefaultACL: what the registry's ACL says of new entries lets nobody in.
-func TestR03DefaultACL(t *testing.T) {
+// The registry's ACL has a default for new entries.
+// Faults: R-03.
+func TestDefaultACLOfRegistryAdmitsNoOtherUser(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
 	const userObject, user, groupObject, mask, other = 1, 2, 4, 16, 32

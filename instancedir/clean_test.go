@@ -44,8 +44,9 @@ func (c *canaries) check() {
 	require.Equal(c.t, "canary", string(content))
 }
 
-// TestR01RemoveFollowsNothing: links are removed, where they lead nothing is.
-func TestR01RemoveFollowsNothing(t *testing.T) {
+// Links are removed, and what they lead to stays.
+// Faults: R-01.
+func TestRemoveFollowsNoLinks(t *testing.T) {
 	c := newCanaries(t)
 	registry := newRegistry(t)
 	plant := func(dir string) {

@@ -152,8 +152,9 @@ type attributes struct {
 	uid, gid int
 }
 
-// TestR05Modes: no umask changes who may do what.
-func TestR05Modes(t *testing.T) {
+// No umask changes who may do what.
+// Faults.
+func TestModesHoldUnderAnyUmask(t *testing.T) {
 	me, group := os.Geteuid(), os.Getegid()
 
 	// The last two are those of passwords and of apps.s.

@@ -40,8 +40,9 @@ func mountAt(t *testing.T, dir, options string) (unmount func()) {
 	return unmount
 }
 
-// TestE7Full: wherever the room ends, nothing is left.
-func TestE7Full(t *testing.T) {
+// Wherever the room ends, nothing is left.
+// Faults: E7.
+func TestCreateOnFullDiskLeavesNothing(t *testing.T) {
 	for inodes := 2; ; inodes++ {
 		dir := mount(t, fmt.Sprintf("nr_inodes=%d", inodes))
 		d, err := instancedir.Create(config(dir))
@@ -57,7 +58,8 @@ func TestE7Full(t *testing.T) {
 	}
 }
 
-func TestE7FullOfData(t *testing.T) {
+// Faults: E7.
+func TestCreateOnDiskFullOfDataFails(t *testing.T) {
 	dir := mount(t, "size=16k")
 
 	content := make([]byte, 16<<10)
@@ -70,7 +72,8 @@ func TestE7FullOfData(t *testing.T) {
 	require.Equal(t, []string{"filler"}, entries(t, dir))
 }
 
-func TestE7ReadOnly(t *testing.T) {
+// Faults: E7.
+func TestCreateOnReadOnlyDiskFails(t *testing.T) {
 	dir := mount(t, "size=1m")
 	require.NoError(t, syscall.Mount("none", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	_, err := instancedir.Create(config(dir))
@@ -79,8 +82,9 @@ func TestE7ReadOnly(t *testing.T) {
 	require.Empty(t, entries(t, dir))
 }
 
-// TestR01RemoveStopsAtMounts: that is not ours to empty.
-func TestR01RemoveStopsAtMounts(t *testing.T) {
+// A mounted file system is not the server's to empty.
+// Faults: R-01.
+func TestRemoveStopsAtMounts(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
 	d := run(t, registry)

@@ -18,9 +18,10 @@ func inherit(t *testing.T, d *instancedir.Dir) *watchdog {
 	return start(t, os.Args[0], &task{Inherit: d.Path()}, func(c *exec.Cmd) { c.ExtraFiles = []*os.File{d.LockFile()} })
 }
 
-// TestE4WatchdogGone: the lock lives as long as one of the two that have it, and
+// The lock lives as long as one of the two that have it, and
 // the agent cleans up.
-func TestE4WatchdogGone(t *testing.T) {
+// Faults: E4.
+func TestAgentCleansUpWhenWatchdogIsGone(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
 	w := inherit(t, d)
@@ -57,8 +58,9 @@ func TestInheritedLockGoesNoFurther(t *testing.T) {
 	require.NoError(t, cat.Wait())
 }
 
-// TestE5BothKilled: what they leave is stale.
-func TestE5BothKilled(t *testing.T) {
+// What they leave is stale.
+// Faults: E5.
+func TestDirectoryIsStaleWhenBothOwnersAreKilled(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
 	other := run(t, registry)

@@ -14,9 +14,9 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
-// TestE6 is what happens to the directory of a living instance, which it notices
-// in 5 seconds.
-func TestE6(t *testing.T) {
+// A living instance notices within 5 seconds what happens to its directory.
+// Faults: E6.
+func TestLivingInstanceNoticesDamageToItsDirectory(t *testing.T) {
 	must := func(t *testing.T, errs ...error) {
 		t.Helper()
 
@@ -100,9 +100,9 @@ func TestKeepEnds(t *testing.T) {
 	})
 }
 
-// TestE8Touched: nothing gets old, sockets included, but for what a hard link may
-// have brought.
-func TestE8Touched(t *testing.T) {
+// Nothing gets old, sockets included, but for what a hard link may have brought.
+// Faults: E8.
+func TestFilesAreTouchedSoThatNoCleanerRemovesThem(t *testing.T) {
 	registry := newRegistry(t)
 	d := run(t, registry)
 

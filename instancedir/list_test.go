@@ -268,8 +268,9 @@ func TestPasswords(t *testing.T) {
 	require.ErrorContains(t, err, "was replaced", "that of another instance is not to be had")
 }
 
-// TestR19Passwords: other users read nothing but what is for all.
-func TestR19Passwords(t *testing.T) {
+// Other users read only what is for all.
+// Faults: R-19.
+func TestPasswordsAreReadableByTheirOwnersOnly(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
 

@@ -49,10 +49,11 @@ func exchange(a, b string) {
 	_ = unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
 }
 
-// TestR04RacingEntries: a link takes the place of each entry in turn, at full
+// A link takes the place of each entry in turn, at full
 // speed, while everything is done with the directory that there is to do. Who
 // plays the attacker may do more here than one could.
-func TestR04RacingEntries(t *testing.T) {
+// Faults.
+func TestRacingLinksInPlaceOfEntriesLeadNowhere(t *testing.T) {
 	c := newCanaries(t)
 	for _, name := range []string{
 		".", "apps.s", "agents.s", "lock", "properties.json", "core.pid",
@@ -92,9 +93,10 @@ func TestR04RacingEntries(t *testing.T) {
 	}
 }
 
-// TestR04RacingTree: somebody fills the directory of an application, and swaps
+// Another process fills the directory of an application, and swaps
 // what is in it, while it is being removed.
-func TestR04RacingTree(t *testing.T) {
+// Faults.
+func TestRemovalOfRacingTreeStaysInside(t *testing.T) {
 	c := newCanaries(t)
 
 	registry := newRegistry(t)
@@ -125,9 +127,9 @@ func TestR04RacingTree(t *testing.T) {
 	c.check()
 }
 
-// TestR03RacingCreation: many are made in one registry, and cleaned around, and
-// none is touched by another.
-func TestR03RacingCreation(t *testing.T) {
+// Many are made in one registry while others are cleaned up, and none touches another.
+// Faults: R-03.
+func TestRacingCreationsShareNoDirectory(t *testing.T) {
 	registry := newRegistry(t)
 	stop := meanwhile(t, func() { _ = clean(registry) })
 
@@ -160,9 +162,9 @@ func TestR03RacingCreation(t *testing.T) {
 	require.Empty(t, entries(t, registry))
 }
 
-// TestR02GuessedNames: what somebody has put there in advance is neither used nor
-// changed.
-func TestR02GuessedNames(t *testing.T) {
+// What another user has put there in advance is neither used nor changed.
+// Faults: R-02.
+func TestGuessedNamesAreNeitherUsedNorChanged(t *testing.T) {
 	c := newCanaries(t)
 
 	registry := newRegistry(t)

@@ -12,8 +12,9 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
-// TestE7RefusedRegistries: as well. Nothing is made anywhere.
-func TestE7RefusedRegistries(t *testing.T) {
+// Nothing is made anywhere.
+// Faults: E7, R-12, R-18.
+func TestUnsafeRegistriesAreRefused(t *testing.T) {
 	root := os.Geteuid() == 0
 	for _, test := range []struct {
 		name     string
@@ -145,7 +146,8 @@ func TestOthersRegistryIsRefusedToUsers(t *testing.T) {
 	require.Empty(t, entries(t, registry))
 }
 
-func TestE7UnwritableRegistry(t *testing.T) {
+// Faults: E7.
+func TestUnwritableRegistryIsRefused(t *testing.T) {
 	requireRoot(t)
 	registry := newRegistry(t)
 	require.NoError(t, os.Chmod(registry, 0o755))

@@ -108,8 +108,8 @@ func TestRegistriesOfSystemd(t *testing.T) {
 	require.Equal(t, []string{s.temp, own}, s.registries(environment()))
 }
 
-// TestR03NamesTaken: what is there already is never used.
-func TestR03NamesTaken(t *testing.T) {
+// Faults: R-03.
+func TestTakenNamesAreNeverUsed(t *testing.T) {
 	dir, err := os.MkdirTemp("/tmp", "id") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

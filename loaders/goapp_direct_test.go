@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestR57GoAppDirectAccess(t *testing.T) { requireDirectAccess(t, start(t, goSpec(t))) }
+// Faults: R-57.
+func TestGoAppDirectAccessNeedsThePassword(t *testing.T) { requireDirectAccess(t, start(t, goSpec(t))) }
 
 // What net/http settles by itself is refused.
 func TestGoAppDirectAccessRefusesAmbiguity(t *testing.T) {

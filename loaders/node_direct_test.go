@@ -13,7 +13,8 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-func TestR57NodeDirectAccess(t *testing.T) {
+// Faults: R-57.
+func TestNodeDirectAccessNeedsThePassword(t *testing.T) {
 	requireDirectAccess(t, startNode(t))
 }
 

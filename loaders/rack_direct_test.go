@@ -13,7 +13,10 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-func TestR57RackDirectAccess(t *testing.T) { requireDirectAccess(t, startRack(t, keepAlive)) }
+// Faults: R-57.
+func TestRackDirectAccessNeedsThePassword(t *testing.T) {
+	requireDirectAccess(t, startRack(t, keepAlive))
+}
 
 func TestRackDirectAccessWithThreads(t *testing.T) {
 	requireDirectAccess(t, startRack(t, keepAlive, threads(3)))

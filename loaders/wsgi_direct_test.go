@@ -15,7 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestR57WSGIDirectAccess(t *testing.T) { requireDirectAccess(t, startWSGI(t, keepAlive)) }
+// Faults: R-57.
+func TestWSGIDirectAccessNeedsThePassword(t *testing.T) {
+	requireDirectAccess(t, startWSGI(t, keepAlive))
+}
 
 func TestWSGIDirectEnvironment(t *testing.T) {
 	t.Parallel()

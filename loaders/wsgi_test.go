@@ -350,11 +350,13 @@ func TestWSGIOneRequest(t *testing.T) {
 	}
 }
 
-func TestWSGIKeepAlive(t *testing.T)    { requireKeepAlive(t, startWSGI(t, keepAlive)) }
-func TestWSGIControl(t *testing.T)      { requireControl(t, startWSGI(t, keepAlive)) }
-func TestR19WSGIPassword(t *testing.T)  { requirePassword(t, startWSGI(t, keepAlive)) }
-func TestWSGIClientGone(t *testing.T)   { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
-func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
+func TestWSGIKeepAlive(t *testing.T) { requireKeepAlive(t, startWSGI(t, keepAlive)) }
+func TestWSGIControl(t *testing.T)   { requireControl(t, startWSGI(t, keepAlive)) }
+
+// Faults: R-19.
+func TestWSGIRefusesWrongPasswords(t *testing.T) { requirePassword(t, startWSGI(t, keepAlive)) }
+func TestWSGIClientGone(t *testing.T)            { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
+func TestWSGIGracefulStop(t *testing.T)          { requireGracefulStop(t, startWSGI(t)) }
 
 // The Python of a virtual environment finds the modules of the environment.
 func TestWSGIVirtualEnvironment(t *testing.T) {

@@ -153,10 +153,12 @@ func startThreadedWSGI(t *testing.T) *process {
 	return startWSGI(t, keepAlive, fourThreads)
 }
 
-func TestWSGIThreadsKeepAlive(t *testing.T)   { requireKeepAlive(t, startThreadedWSGI(t)) }
-func TestWSGIThreadsControl(t *testing.T)     { requireControl(t, startThreadedWSGI(t)) }
-func TestR19WSGIThreadsPassword(t *testing.T) { requirePassword(t, startThreadedWSGI(t)) }
-func TestWSGIThreadsDirect(t *testing.T)      { requireDirectAccess(t, startThreadedWSGI(t)) }
+func TestWSGIThreadsKeepAlive(t *testing.T) { requireKeepAlive(t, startThreadedWSGI(t)) }
+func TestWSGIThreadsControl(t *testing.T)   { requireControl(t, startThreadedWSGI(t)) }
+
+// Faults: R-19.
+func TestWSGIThreadsRefuseWrongPasswords(t *testing.T) { requirePassword(t, startThreadedWSGI(t)) }
+func TestWSGIThreadsDirect(t *testing.T)               { requireDirectAccess(t, startThreadedWSGI(t)) }
 
 // As requireClientGone, but the others are served meanwhile.
 func TestWSGIThreadsClientGone(t *testing.T) {

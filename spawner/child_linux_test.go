@@ -35,7 +35,8 @@ func TestExitWaiterLeavesAZombie(t *testing.T) {
 	}
 }
 
-func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
+// Faults: B14.
+func TestReapedProcessIsNotSignalled(t *testing.T) {
 	leakgate.Check(t)
 	cleaned := make(chan struct{})
 	c, err := startChild(&childSpec{
@@ -55,7 +56,8 @@ func TestB14NothingIsSignalledAfterTheReaping(t *testing.T) {
 	require.Equal(t, "exit status 3", c.ownStatus())
 }
 
-func TestR71NoDescriptorsLeft(t *testing.T) {
+// Faults: R-71.
+func TestSpawnFailsCleanlyWithoutDescriptors(t *testing.T) {
 	leakgate.Check(t)
 	var old unix.Rlimit
 	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))

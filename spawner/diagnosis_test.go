@@ -172,7 +172,8 @@ func TestJournal(t *testing.T) {
 	require.Equal(t, StepStart, j.steps.failed())
 }
 
-func TestR02RandomNames(t *testing.T) {
+// Faults: R-02.
+func TestWorkDirectoriesHaveRandomNames(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		s := randomAlphanumeric(passwordLength)
@@ -207,7 +208,8 @@ func TestExtract(t *testing.T) {
 	require.ErrorIs(t, extract(files, dir, false), fs.ErrExist)
 }
 
-func TestR03DirectoryOfSomebodyElse(t *testing.T) {
+// Faults: R-03.
+func TestForeignDirectoryIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, socketDirName), 0o700))
 	require.NoError(t, os.Chmod(filepath.Join(dir, socketDirName), 0o777))

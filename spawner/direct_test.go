@@ -160,7 +160,8 @@ func TestDeathWithoutStop(t *testing.T) {
 	require.NoDirExists(t, filepath.Dir(socket))
 }
 
-func TestB10Stop(t *testing.T) {
+// Faults: B10.
+func TestStopKillsProcessThatIgnoresTERM(t *testing.T) {
 	soon := func(c *spawner.Config) { c.TermDelay, c.ShutdownTimeout = time.Second/10, patience }
 	for _, test := range []struct {
 		behaviour string
@@ -190,7 +191,8 @@ func TestB10Stop(t *testing.T) {
 
 func TestGroupEndsWithItsLeader(t *testing.T) { requireGroupEnds(t, "1") }
 
-func TestB11FiveHundredChildren(t *testing.T) { requireGroupEnds(t, "500") }
+// Faults: B11, P9.
+func TestStopEndsFiveHundredChildren(t *testing.T) { requireGroupEnds(t, "500") }
 
 func requireGroupEnds(t *testing.T, children string) {
 	t.Helper()
@@ -207,7 +209,8 @@ func requireGroupEnds(t *testing.T, children string) {
 	}, patience, time.Millisecond)
 }
 
-func TestB15ClosedStdoutAfterReadyIsHarmless(t *testing.T) {
+// Faults: B15.
+func TestClosedStdoutAfterReadyIsHarmless(t *testing.T) {
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	_, err := get(t, p, "/close-stdout")

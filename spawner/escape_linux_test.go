@@ -34,7 +34,8 @@ func pidFrom(t *testing.T, p spawner.Process, path string) int {
 	return pid
 }
 
-func TestA11DaemonisesWhileStarting(t *testing.T) {
+// Faults: A11.
+func TestProcessThatDaemonisesWhileStartingIsKilled(t *testing.T) {
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan", "escape=yes"))
@@ -49,7 +50,8 @@ func TestA11DaemonisesWhileStarting(t *testing.T) {
 	require.Len(t, f.log.lines("into the background", m[1]), 1)
 }
 
-func TestB12ChildLeavesTheSession(t *testing.T) {
+// Faults: B12.
+func TestChildThatLeavesTheSessionIsFound(t *testing.T) {
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	daemon := pidFrom(t, p, "/daemon")

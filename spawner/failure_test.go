@@ -141,7 +141,8 @@ func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 	require.Equal(t, spawner.StepNotStarted, want, "no step %q", name)
 }
 
-func TestA8UnacceptableSockets(t *testing.T) {
+// Faults: A8.
+func TestUnacceptableSocketsAreRefused(t *testing.T) {
 	outside := filepath.Join(shortDir(t), "s")
 	for name, test := range map[string]struct{ socket, reason string }{
 		"relative":               {"unix:socket", "unacceptable address"},
@@ -172,7 +173,8 @@ func TestA8UnacceptableSockets(t *testing.T) {
 	}
 }
 
-func TestA14SocketReplacedBySomethingElse(t *testing.T) {
+// Faults: A14, R-09, R-54.
+func TestSocketReplacedBySomethingElseIsRefused(t *testing.T) {
 	f := newFixture(t)
 	for name, make := range map[string]string{
 		"file": "touch $d/s", "link": "ln -s /run/x $d/s", "fifo": "mkfifo $d/s",
@@ -208,7 +210,8 @@ func TestPIDOfAnotherUser(t *testing.T) {
 	require.Contains(t, e.Summary, "does not belong to user")
 }
 
-func TestA16PreparationFailures(t *testing.T) {
+// Faults: A16.
+func TestPreparationFailuresNameTheirCause(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string, mode fs.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -312,7 +315,8 @@ func failedStep(j spawner.Journey) spawner.StepName {
 	return ""
 }
 
-func TestR72CommandIsLookedUpInTheAppsPath(t *testing.T) {
+// Faults: R-72.
+func TestCommandIsLookedUpInTheAppsPath(t *testing.T) {
 	f := newFixture(t)
 	dir := t.TempDir()
 	require.NoError(t, os.Symlink(testCommand(t), filepath.Join(dir, "the-app")))

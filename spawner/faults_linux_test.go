@@ -25,7 +25,8 @@ import (
 // The faults of starts that no other test bears the name of. That nothing is
 // left is what the fixture looks for.
 
-func TestA1ExitsBeforeTheHandshake(t *testing.T) {
+// Faults: A1.
+func TestExitBeforeTheHandshakeFailsTheSpawn(t *testing.T) {
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartCommand = []string{"sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; echo last words; exit 0"}
@@ -59,7 +60,8 @@ func requireCircumstances(t *testing.T, e *spawner.SpawnError) {
 	require.NotContains(t, string(text), "=")
 }
 
-func TestA2DiesOfASignal(t *testing.T) {
+// Faults: A2.
+func TestSignalInTheHandshakeIsNamed(t *testing.T) {
 	for signal, name := range map[string]string{"SEGV": "segmentation fault", "KILL": "killed", "ABRT": "aborted"} {
 		f := newFixture(t)
 		a := app(t, "http")
@@ -70,7 +72,8 @@ func TestA2DiesOfASignal(t *testing.T) {
 	}
 }
 
-func TestA3SaysNothing(t *testing.T) {
+// Faults: A3, P5.
+func TestSilentProcessIsKilledAtTheStartTimeout(t *testing.T) {
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartTimeout = short
@@ -87,7 +90,8 @@ func TestA3SaysNothing(t *testing.T) {
 	require.Less(t, time.Since(began), patience)
 }
 
-func TestA4GarbageBeforeTheHandshake(t *testing.T) {
+// Faults: A4.
+func TestGarbageBeforeTheHandshakeIsOutput(t *testing.T) {
 	f := newFixture(t)
 	f.start(t, app(t, "http", "noise=\x1b[31m\xff\xfe\n!>in the beginning\r\n>!\n"))
 	requireCleanLog(t, f)
@@ -106,7 +110,8 @@ func requireCleanLog(t *testing.T, f *fixture) {
 	}
 }
 
-func TestA5LineThatDoesNotEnd(t *testing.T) {
+// Faults: A5.
+func TestHandshakeLineThatDoesNotEndFailsTheSpawn(t *testing.T) {
 	f := newFixture(t)
 	for _, a := range []spawner.App{app(t, "say", "text=!> I have contr"), app(t, "say", "text=!>")} {
 		a.StartTimeout = short
@@ -119,7 +124,8 @@ func TestA5LineThatDoesNotEnd(t *testing.T) {
 	require.Less(t, len(e.Summary), 1000)
 }
 
-func TestA7AnotherVersion(t *testing.T) {
+// Faults: A7.
+func TestOtherProtocolVersionIsRefused(t *testing.T) {
 	f := newFixture(t)
 	e := f.fail(t, app(t, "say", "text=!> I have control 2.0\n"))
 	require.Contains(t, e.Summary, `version "2.0"`)
@@ -128,7 +134,8 @@ func TestA7AnotherVersion(t *testing.T) {
 	require.Contains(t, e.Summary, `"sockets"`)
 }
 
-func TestA9DoesNotReadItsOptions(t *testing.T) {
+// Faults: A9.
+func TestProcessThatDoesNotReadItsOptionsFails(t *testing.T) {
 	f := newFixture(t)
 	a := app(t, "deaf")
 	a.StartTimeout = 4 * time.Second // a busy host needs some of it
@@ -140,7 +147,8 @@ func TestA9DoesNotReadItsOptions(t *testing.T) {
 	requireFailedStep(t, e.Journey, spawner.StepRequest)
 }
 
-func TestA10ClosesItsStdout(t *testing.T) {
+// Faults: A10.
+func TestClosedStdoutBeforeReadyFailsTheSpawn(t *testing.T) {
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "close"))
@@ -148,7 +156,8 @@ func TestA10ClosesItsStdout(t *testing.T) {
 	require.Contains(t, e.Summary, "closed its stdout")
 }
 
-func TestA12R74GrandchildKeepsTheSocket(t *testing.T) {
+// Faults: A12, R-74.
+func TestGrandchildThatKeepsThePipesIsKilled(t *testing.T) {
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan"))
@@ -156,7 +165,8 @@ func TestA12R74GrandchildKeepsTheSocket(t *testing.T) {
 	require.Equal(t, "exit status 3", e.ExitStatus)
 }
 
-func TestA13ReportsThePIDOfAnother(t *testing.T) {
+// Faults: A13, P12.
+func TestReportedPIDIsNotSignalled(t *testing.T) {
 	f := newFixture(t)
 	for _, pid := range []int{1, os.Getpid()} {
 		p, err := f.spawn(t, app(t, "http", "pid="+strconv.Itoa(pid)))
@@ -173,9 +183,8 @@ func TestA13ReportsThePIDOfAnother(t *testing.T) {
 	}
 }
 
-// TestA15OthersCannotReachTheSockets: what belongs to one user's process is
-// closed to another's.
-func TestA15OthersCannotReachTheSockets(t *testing.T) {
+// Faults: A15.
+func TestOtherUsersCannotReachTheSockets(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -195,9 +204,9 @@ func TestA15OthersCannotReachTheSockets(t *testing.T) {
 	require.Equal(t, "connected", body, "its own user can")
 }
 
-// TestA17NoMoreProcesses: a user whose processes are too many gets an error
-// that says so; others get theirs.
-func TestA17NoMoreProcesses(t *testing.T) {
+// A user with too many processes gets an error that says so; others get their process.
+// Faults: A17.
+func TestProcessLimitFailsOnlyThatUsersSpawns(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	f.start(t, tenantApp(t, program, alice, alice))
@@ -217,9 +226,9 @@ func TestA17NoMoreProcesses(t *testing.T) {
 	f.start(t, tenantApp(t, program, bob, bob))
 }
 
-// TestA26R58WildOutput: what looks like a log line, or like a terminal's command,
-// is quoted.
-func TestA26R58WildOutput(t *testing.T) {
+// Text that looks like a log line, or like a terminal's command, is quoted.
+// Faults: A26, R-58.
+func TestWildOutputIsQuoted(t *testing.T) {
 	f := newFixture(t)
 	wild := "\x1b[2J\x1b]0;owned\x07\n\"level\"=0 \"msg\"=\"forged\"\n[ E 2026-01-01 core ]: forged\n\xff\xfe\u202e\r"
 	e := f.fail(t, app(t, "exit", "status=1", "print="+wild))
@@ -227,7 +236,8 @@ func TestA26R58WildOutput(t *testing.T) {
 	requireCleanLog(t, f)
 }
 
-func TestB15StdoutGoesElsewhere(t *testing.T) {
+// Faults: B15.
+func TestRedirectedStdoutIsHarmless(t *testing.T) {
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	_, err := get(t, p, "/redirect")
@@ -245,8 +255,9 @@ func TestB15StdoutGoesElsewhere(t *testing.T) {
 	p.Stop(t.Context())
 }
 
-// TestB17EndlessLine: 100 MB without a newline take no memory.
-func TestB17EndlessLine(t *testing.T) {
+// 100 MB without a newline take no memory.
+// Faults: B17.
+func TestEndlessLineTakesNoMemory(t *testing.T) {
 	var lines, longest atomic.Int64
 	f := newFixture(t, func(c *spawner.Config) {
 		c.Logger = funcr.New(func(_, line string) {
@@ -267,8 +278,8 @@ func TestB17EndlessLine(t *testing.T) {
 	require.Less(t, longest.Load(), int64(36<<10))
 }
 
-// TestB22SpoilsItsOwnSocket: only its own traffic fails.
-func TestB22SpoilsItsOwnSocket(t *testing.T) {
+// Faults: B22.
+func TestSpoiledSocketFailsOnlyItsOwnTraffic(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 

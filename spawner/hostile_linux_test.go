@@ -47,9 +47,9 @@ func canary(t *testing.T) (path string, requireUnharmed func()) {
 	}
 }
 
-// TestR07FilesAreReadAsTheUser: what an application's directory links to is
-// read with its user's rights, and so not at all.
-func TestR07FilesAreReadAsTheUser(t *testing.T) {
+// Files that an application's directory links to are read with its user's rights, and so not at all.
+// Faults: R-07.
+func TestFilesAreReadWithTheUsersRights(t *testing.T) {
 	secret, requireUnharmed := canary(t)
 	f := newUserFixture(t)
 	program := sharedProgram(t)
@@ -87,9 +87,9 @@ func TestR07FilesAreReadAsTheUser(t *testing.T) {
 	requireUnharmed()
 }
 
-// TestR10ReplacedSocketIsNotTrusted: a socket that was replaced after it had
-// been checked is refused by who listens there.
-func TestR10ReplacedSocketIsNotTrusted(t *testing.T) {
+// A socket that was replaced after its check is refused by the user that listens there.
+// Faults: R-10.
+func TestReplacedSocketIsNotTrusted(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -124,9 +124,9 @@ func TestHostileReports(t *testing.T) {
 	}
 }
 
-// TestH3SocketLinkedToAnothers: a link in place of a socket leads to nobody
-// else's process.
-func TestH3SocketLinkedToAnothers(t *testing.T) {
+// A link in place of a socket leads to no other process.
+// Faults: H3.
+func TestLinkToForeignSocketIsRefused(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -136,9 +136,9 @@ func TestH3SocketLinkedToAnothers(t *testing.T) {
 	require.ErrorContains(t, err, "another user listens")
 }
 
-// TestH4SocketsOfOthers: see also TestA15OthersCannotReachTheSockets; that a
-// password is needed is a test of each loader.
-func TestH4SocketsOfOthers(t *testing.T) {
+// See also TestOtherUsersCannotReachTheSockets; each loader has a test that a password is needed.
+// Faults: H4.
+func TestTenantCannotConnectToForeignSockets(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -149,7 +149,8 @@ func TestH4SocketsOfOthers(t *testing.T) {
 	require.GreaterOrEqual(t, len(p.Info().ConnectPassword), 22, "128 bits")
 }
 
-func TestH5TheServerIsOutOfReach(t *testing.T) {
+// Faults: H5.
+func TestTenantCannotReachTheServersProcesses(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 
@@ -170,7 +171,8 @@ func TestH5TheServerIsOutOfReach(t *testing.T) {
 	require.Equal(t, "signalled", body, "the trick works")
 }
 
-func TestH6WhatIsInherited(t *testing.T) {
+// Faults: H6.
+func TestApplicationInheritsOnlyWhatIsDocumented(t *testing.T) {
 	for _, name := range []string{
 		"SUDO_USER", "SUDO_COMMAND", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID",
 		"CREDENTIALS_DIRECTORY", "INVOCATION_ID", "JOURNAL_STREAM", "MAIL", "MALLOC_CHECK_",
@@ -197,7 +199,8 @@ func TestH6WhatIsInherited(t *testing.T) {
 	require.NotContains(t, string(cmdline), p.Info().ConnectPassword)
 }
 
-func TestH7NoTerminal(t *testing.T) {
+// Faults: H7, R-60.
+func TestApplicationHasNoTerminal(t *testing.T) {
 	f := newUserFixture(t)
 	p := f.start(t, tenantApp(t, sharedProgram(t), alice, alice))
 	body, err := get(t, p, "/try-tty")
@@ -205,8 +208,9 @@ func TestH7NoTerminal(t *testing.T) {
 	require.Contains(t, body, "no such device")
 }
 
-// TestH9FIFOs: nothing of an application is waited for.
-func TestH9FIFOs(t *testing.T) {
+// Nothing of an application is waited for.
+// Faults: H9.
+func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	fifo := func(a *spawner.App, name string) {
@@ -228,9 +232,9 @@ func TestH9FIFOs(t *testing.T) {
 	require.Contains(t, f.fail(t, a).Summary, "cannot be executed")
 }
 
-// TestH2R17StartupFileSwapped: while somebody exchanges the startup files of two
-// users, what is executed runs as the one to whom it belongs, or not at all.
-func TestH2R17StartupFileSwapped(t *testing.T) {
+// While the startup files of two users are exchanged, each file runs as its owner, or not at all.
+// Faults: H2, R-17.
+func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
 		"wsgi": {

@@ -13,9 +13,9 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// TestFloodWhileStarting has an application that prints 100 MB before it
-// serves.
-func TestA6FloodWhileStarting(t *testing.T) {
+// An application prints 100 MB before it serves.
+// Faults: A6.
+func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 	f := newFixture(t, func(c *spawner.Config) { c.Logger = logr.Discard() })
 	var before, now runtime.MemStats
 	runtime.GC()
@@ -76,7 +76,8 @@ func TestIdleProcessesTakeNoThread(t *testing.T) {
 	require.Less(t, threads(t), before+n)
 }
 
-func TestB16FloodWhileTheLogIsStuck(t *testing.T) {
+// Faults: B16.
+func TestFloodWhileTheLogIsStuckStopsNoRequest(t *testing.T) {
 	f := newFixture(t)
 	f.log.block = make(chan struct{})
 	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(8<<20)))

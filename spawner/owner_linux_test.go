@@ -15,9 +15,9 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// TestR73OwnerIsKilled: processes, and preloaders, end when whoever has started
-// them is gone without a word.
-func TestR73OwnerIsKilled(t *testing.T) {
+// Processes and preloaders end when the program that has started them is killed.
+// Faults: R-73.
+func TestProcessesEndWithTheirKilledOwner(t *testing.T) {
 	dir := shortDir(t)
 	leakgate.Check(t, leakgate.Marker(testapp.Marker()))
 	apps := []spawner.App{app(t, "http"), preloaded(t, modern), preloaded(t), app(t, "session")}

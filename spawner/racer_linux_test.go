@@ -13,10 +13,11 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-// TestH1RacerInItsDirectory: while a process's directory is made, looked into
+// While a process's directory is made, looked into
 // and removed, its user replaces what is in it by links to files of root as
 // fast as can be. With PASSENGER_LONG_TESTS 10,000 times.
-func TestH1RacerInItsDirectory(t *testing.T) {
+// Faults: H1, P12, R-09.
+func TestRacerInItsDirectoryTouchesNoFileOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "needs root, to become another user")
 	}

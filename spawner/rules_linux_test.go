@@ -19,9 +19,9 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// TestR02NoFixedTemporaryNames: what others could make first is named nowhere
-// in the code.
-func TestR02NoFixedTemporaryNames(t *testing.T) {
+// The code names no path that others could make first.
+// Faults: R-02.
+func TestCodeNamesNoFixedTemporaryPath(t *testing.T) {
 	fixed := regexp.MustCompile(`["'](/tmp|/var/tmp|/dev/shm)/`)
 
 	looked := 0
@@ -45,9 +45,10 @@ func TestR02NoFixedTemporaryNames(t *testing.T) {
 	require.Greater(t, looked, 100)
 }
 
-// TestR11ForeignWorker: a process that a preloader names but has not started is
+// A process that a preloader names but has not started is
 // neither waited for nor signalled.
-func TestR11ForeignWorker(t *testing.T) {
+// Faults: R-11, P12.
+func TestForeignWorkerIsNotSignalled(t *testing.T) {
 	stranger := exec.CommandContext(t.Context(), "sleep", "600")
 	stranger.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	require.NoError(t, stranger.Start())
@@ -63,9 +64,10 @@ func TestR11ForeignWorker(t *testing.T) {
 	require.Contains(t, string(stat), ") S ")
 }
 
-// TestR53ExitStatuses: nobody's end is taken for another's, also of processes
-// that this program has started otherwise, and none stays a zombie.
-func TestR53ExitStatuses(t *testing.T) {
+// No exit status is taken for another's, also of processes that this program has started otherwise, and none stays a
+// zombie.
+// Faults: R-53.
+func TestExitStatusesAreNeverMixedUp(t *testing.T) {
 	n := 120
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
 		n = 5000

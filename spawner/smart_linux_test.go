@@ -186,7 +186,8 @@ func TestGroupOfAWorkerEndsWithIt(t *testing.T) {
 	require.NoError(t, syscall.Kill(-other.Info().PID, 0))
 }
 
-func TestA18PreloaderKilled(t *testing.T) {
+// Faults: A18.
+func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=die", "times=1"))
 	f.worker(t)
 	require.Equal(t, 2, f.loads(), "started anew, once")
@@ -213,7 +214,8 @@ func TestA18PreloaderKilled(t *testing.T) {
 	})
 }
 
-func TestA19PreloaderHangs(t *testing.T) {
+// Faults: A19.
+func TestHangingPreloaderIsKilled(t *testing.T) {
 	a := preloaded(t, modern, "spoil=hang", "times=1")
 	a.StartTimeout = 4 * time.Second
 	f := newSmartFixture(t, a)
@@ -229,7 +231,8 @@ func TestA19PreloaderHangs(t *testing.T) {
 	require.Equal(t, 2, f.loads())
 }
 
-func TestA20PreloaderAnswersGarbage(t *testing.T) {
+// Faults: A20.
+func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 	for spoil, summary := range map[string]string{
 		"garbage": "answered what it should not",
 		"half":    "answered what it should not",
@@ -260,7 +263,8 @@ func TestA20PreloaderAnswersGarbage(t *testing.T) {
 	}
 }
 
-func TestA21WorkerDiesBeforeItIsReady(t *testing.T) {
+// Faults: A21.
+func TestWorkerThatDiesBeforeReadyKeepsThePreloader(t *testing.T) {
 	for _, test := range []struct{ worker, status string }{
 		{"worker=exit", "exit status 3"},
 		{"worker=crash", "signal: killed"},
@@ -277,7 +281,8 @@ func TestA21WorkerDiesBeforeItIsReady(t *testing.T) {
 	}
 }
 
-func TestB9ZombieCountsAsDead(t *testing.T) {
+// Faults: B9.
+func TestZombieCountsAsDead(t *testing.T) {
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=never-reap"))
 	p := f.worker(t)
 	require.NoError(t, syscall.Kill(p.Info().PID, syscall.SIGKILL))

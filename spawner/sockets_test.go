@@ -32,14 +32,16 @@ func testSocketDir(t *testing.T) (dir *socketDir, socket loaderproto.Socket) {
 	return dir, socket
 }
 
-func TestR10SocketOfAnotherUser(t *testing.T) {
+// Faults: R-10, P12.
+func TestSocketOfAnotherUserIsRefused(t *testing.T) {
 	dir, socket := testSocketDir(t)
 	uid := os.Geteuid()
 	require.NoError(t, dir.check([]loaderproto.Socket{socket}, &owner{uid: uid}))
 	require.ErrorContains(t, dir.check([]loaderproto.Socket{socket}, &owner{uid: uid + 1}), "does not belong to user")
 }
 
-func TestR10PeerOfAnotherUser(t *testing.T) {
+// Faults: R-10.
+func TestPeerOfAnotherUserIsRefused(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs SO_PEERCRED")
 	}
@@ -52,7 +54,8 @@ func TestR10PeerOfAnotherUser(t *testing.T) {
 	require.ErrorIs(t, err, errPeer)
 }
 
-func TestR01SocketDirGoesWithAllThatIsInIt(t *testing.T) {
+// Faults: R-01.
+func TestSocketDirectoryIsRemovedWithItsContents(t *testing.T) {
 	dir, _ := testSocketDir(t)
 	outside := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(outside, nil, 0o600))

@@ -18,9 +18,9 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// TestR16SpawnState: what an application of each kind finds, started by a
-// program in a state that is unfit for it.
-func TestR16SpawnState(t *testing.T) {
+// The state that an application of each kind finds, started by a program in a state that is unfit for it.
+// Faults.
+func TestSpawnedProcessHasACleanState(t *testing.T) {
 	spoilThread(t)
 	spoilOOMScore(t)
 

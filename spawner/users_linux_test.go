@@ -125,8 +125,9 @@ func sortedIDs(ids ...int) string {
 	return strings.Trim(fmt.Sprint(slices.Compact(ids)), "[]")
 }
 
-// TestR13UserSwitching is the table of the rules, each with a real process.
-func TestR13UserSwitching(t *testing.T) {
+// The table of the rules, each with a real process.
+// Faults: R-13.
+func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 	requireRoot(t)
 	program := sharedProgram(t)
 	forty := testUsers()[2].Groups
@@ -311,8 +312,9 @@ func requireAccount(t *testing.T, p spawner.Process, uid int) {
 	}
 }
 
-// TestR05Modes: what is made for processes of other users, under any umask.
-func TestR05Modes(t *testing.T) {
+// Files and directories that are made for processes of other users, under any umask.
+// Faults.
+func TestModesOfOtherUsersProcessesHoldUnderAnyUmask(t *testing.T) {
 	for _, users := range []spawner.UserPolicy{spawner.UserOfApp, spawner.SameUser} {
 		for _, umask := range []int{0, 0o22, 0o77, 0o777} {
 			t.Run(fmt.Sprintf("%d umask %03o", users, umask), func(t *testing.T) {
@@ -347,9 +349,9 @@ func requireMode(t *testing.T, path string, mode os.FileMode, uid int) {
 	require.Equal(t, uid, uidOf(t, info), path)
 }
 
-// TestR12R18UnsafeDirectory: as root, nobody else may be able to replace the
-// directory.
-func TestR12R18UnsafeDirectory(t *testing.T) {
+// As root, no other user may be able to replace the directory.
+// Faults.
+func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 	for name, spoil := range map[string]func(dir string) error{
 		"writable for others": func(dir string) error { return os.Chmod(dir, 0o777) },
 		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },
@@ -372,9 +374,9 @@ func TestR12R18UnsafeDirectory(t *testing.T) {
 	}
 }
 
-// TestA16PermissionOnAParent: what the application's user cannot reach is found
-// before anything is started, and named.
-func TestA16PermissionOnAParent(t *testing.T) {
+// A directory that the application's user cannot reach is found before anything is started, and named.
+// Faults: A16.
+func TestUnreachableParentIsNamed(t *testing.T) {
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	a := tenantApp(t, program, alice, alice)

@@ -97,6 +97,7 @@ func requireClosed(t *testing.T, c net.Conn) {
 
 func nothing(http.ResponseWriter, *http.Request) {}
 
+// Faults: R-48.
 func TestSilentConnectionsOfAClientGiveWayToNewOnes(t *testing.T) {
 	s := open(t, connlimit.Limits{Total: 100, PerClient: 5}, nothing)
 

@@ -389,6 +389,7 @@ func TestBadHeadDoesNotEndTheRequestBefore(t *testing.T) {
 
 // A kept connection is not idle any more when the first byte of a head has come, and the
 // rest has its time.
+// Faults: R-48.
 func TestHeadOnAKeptConnectionHasItsTime(t *testing.T) {
 	s := serve(t, "tcp", false, func(g *headguard.Guard, server *http.Server) {
 		g.HeaderTimeout, server.IdleTimeout = 50*time.Millisecond, time.Hour

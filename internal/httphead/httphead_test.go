@@ -105,6 +105,7 @@ var small = httphead.Limits{
 	Field:  300,
 }
 
+// Faults: P14.
 func TestRefusedHeads(t *testing.T) {
 	for _, c := range refused {
 		raw, status := c.raw, c.status
@@ -256,6 +257,7 @@ func chunksBytewise(body string) (httphead.Part, error) {
 	return c.Part(), nil
 }
 
+// Faults: R-15.
 func TestBrokenChunks(t *testing.T) {
 	for _, body := range []string{
 		"\r\n", " 5\r\n", "5 \r\n", "+5\r\n", "-5\r\n", "0x5\r\n", "5_\r\n", "5\n", ";a\r\n", "5\x00\r\n", "5;a\nb\r\n",
@@ -277,6 +279,7 @@ func TestBrokenChunks(t *testing.T) {
 	}
 }
 
+// Faults.
 func FuzzHead(f *testing.F) {
 	for _, raw := range heads {
 		f.Add([]byte(raw))
@@ -310,6 +313,7 @@ func FuzzHead(f *testing.F) {
 	})
 }
 
+// Faults: R-15.
 func FuzzChunks(f *testing.F) {
 	for _, body := range bodies {
 		f.Add([]byte(body))

@@ -115,6 +115,7 @@ func TestHeadersNameTheClientAndLeaveWhatFollows(t *testing.T) {
 	}
 }
 
+// Faults: R-49.
 func TestMalformedHeadersAreRefused(t *testing.T) {
 	for name, header := range malformed {
 		addr, err := proxyproto.ReadHeader(strings.NewReader(header))
@@ -124,6 +125,7 @@ func TestMalformedHeadersAreRefused(t *testing.T) {
 }
 
 // Every cut of a good header is none.
+// Faults: R-49.
 func TestHeadersAreWhole(t *testing.T) {
 	for header := range headers {
 		for n := range len(header) {

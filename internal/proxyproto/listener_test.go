@@ -113,6 +113,7 @@ func TestConnectionsOfProxiesAreTheirClients(t *testing.T) {
 	})
 }
 
+// Faults: R-49.
 func TestPeersThatAreNoProxiesAreClosed(t *testing.T) {
 	onStand(t, func(s *stand) {
 		for _, peer := range []net.Addr{

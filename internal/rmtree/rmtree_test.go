@@ -44,6 +44,7 @@ func TestEmptyKeepsOneFile(t *testing.T) {
 	require.Equal(t, "lock", left[0].Name())
 }
 
+// Faults: H8.
 func TestRemovalIsBounded(t *testing.T) {
 	d := open(t)
 	require.NoError(t, os.Mkdir(filepath.Join(d.Name(), "full"), 0o700))
@@ -118,6 +119,7 @@ func TestRemoveLeavesWhatLinksLeadTo(t *testing.T) {
 }
 
 // A process goes on filling the directory while it is removed.
+// Faults: H8.
 func TestRemoveWhileAnotherProcessFills(t *testing.T) {
 	d := open(t)
 	dir := filepath.Join(d.Name(), "busy")

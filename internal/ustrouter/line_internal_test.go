@@ -71,9 +71,9 @@ func TestRoundTrip(t *testing.T) {
 	require.Equal(t, full(), *got)
 }
 
-// TestP15LinesCannotBeForged: whatever is in a text, it is one line, and short
-// enough.
-func TestP15LinesCannotBeForged(t *testing.T) {
+// Whatever is in a text, it is one line, and short enough.
+// Faults: P15.
+func TestTextsForgeNoLines(t *testing.T) {
 	for name, unit := range map[string]string{
 		"newlines": "\n", "NUL": "\x00", "separators": "\u2028", "quotes": `"`, "not UTF-8": "\xffa", "letters": "a",
 		"runes": "é😀",

@@ -335,8 +335,8 @@ func TestLostOnTheWay(t *testing.T) {
 	})
 }
 
-// TestP6LongTexts: what waits is bounded in bytes as well.
-func TestP6LongTexts(t *testing.T) {
+// Faults: P6.
+func TestWaitingTextsAreBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) { return nil, errNobody }, logr.Discard())
 		e := someRequest()

@@ -56,9 +56,10 @@ func TestNothingIsInherited(t *testing.T) {
 	}
 }
 
-// agents do not inherit what makes the kernel spare the watchdog. Where
+// Agents do not inherit what makes the kernel spare the watchdog. Where
 // the score may not be lowered, as in most containers, all keep what they have.
-func TestR16OOMScore(t *testing.T) {
+// Faults: R-16.
+func TestAgentsDoNotInheritTheOOMScore(t *testing.T) {
 	const file = "/proc/self/oom_score_adj"
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)

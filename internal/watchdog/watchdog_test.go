@@ -226,9 +226,9 @@ func TestHookFailsBeforeTheShutdown(t *testing.T) {
 	require.ErrorIs(t, err, watchdog.ErrForced)
 }
 
-// E1: nobody is refused while an agent is being replaced, and what it left
-// behind is ended.
-func TestE1AgentIsKilled(t *testing.T) {
+// No connection is refused while an agent is being replaced, and what it left behind is ended.
+// Faults: E1.
+func TestKilledAgentIsReplacedWithoutARefusal(t *testing.T) {
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -268,9 +268,10 @@ func TestE1AgentIsKilled(t *testing.T) {
 	require.Empty(t, w.Failed())
 }
 
-// E3: an agent that hangs is killed and replaced, and one that does not is left
+// An agent that hangs is killed and replaced, and one that does not is left
 // alone.
-func TestE3AgentHangs(t *testing.T) {
+// Faults: E3.
+func TestHangingAgentIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	ready := make(chan int, 4)
 	a := agentOf(part{Dir: dir, Name: "core"})
@@ -362,8 +363,9 @@ func ask(t *testing.T, address, secret string, pid int) int {
 	return number(t, who)
 }
 
-// E2: an agent that cannot be started any more is given up.
-func TestE2AgentThatAlwaysFails(t *testing.T) {
+// An agent that fails at each start is given up.
+// Faults: E2, P10.
+func TestAgentThatAlwaysFailsIsGivenUp(t *testing.T) {
 	dir := t.TempDir()
 	a := agentOf(part{Dir: dir, Name: "core", Die: 5, DieAfter: 1})
 	a.MaxFailedStarts = 2
@@ -395,8 +397,9 @@ func TestAgentThatEndsByItself(t *testing.T) {
 	require.Len(t, content(t, dir, "core.starts"), 1)
 }
 
-// E11: an agent that does not end is killed, with what it has started.
-func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
+// An agent that does not end is killed, with what it has started.
+// Faults: E11.
+func TestShutdownKillsHangingAgent(t *testing.T) {
 	dir := t.TempDir()
 	w := start(t, watchdog.Config{
 		Agents:          []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Deaf: true, Child: true})},
@@ -410,8 +413,9 @@ func TestE11ShutdownOfAnAgentThatHangs(t *testing.T) {
 	}
 }
 
-// E10: the end of the context makes a graceful shutdown a forced one.
-func TestE10ShutdownIsForced(t *testing.T) {
+// The end of the context makes a graceful shutdown a forced one.
+// Faults: E10.
+func TestEndOfContextForcesShutdown(t *testing.T) {
 	w := start(t, watchdog.Config{
 		Agents:       []watchdog.Agent{agentOf(part{Dir: t.TempDir(), Name: "core", Slow: true})},
 		AbortTimeout: time.Hour, // it ends by itself
@@ -424,8 +428,9 @@ func TestE10ShutdownIsForced(t *testing.T) {
 	require.ErrorIs(t, await(t, ended), watchdog.ErrForced)
 }
 
-// E4: an agent notices at once that the watchdog has been killed.
-func TestE4WatchdogIsKilled(t *testing.T) {
+// An agent notices at once that the watchdog has been killed.
+// Faults: E4.
+func TestAgentNoticesKilledWatchdog(t *testing.T) {
 	dir := t.TempDir()
 	dog := exec.Command(os.Args[0])
 	dog.Env = append(os.Environ(), roleVariable+"=watchdog", "WATCHDOG_TEST_DIR="+dir)

@@ -14,9 +14,10 @@ import (
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
 )
 
-// E13: a core is killed with requests that wait and a process that starts: those
+// A core is killed with requests that wait and a process that starts: those
 // who wait lose their connections, and nothing of the start is left.
-func TestE13CoreIsKilledWhileSpawning(t *testing.T) {
+// Faults: E13.
+func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 	t.Parallel()
 	const waiting = 100
 	dir := t.TempDir()
@@ -56,10 +57,11 @@ func TestE13CoreIsKilledWhileSpawning(t *testing.T) {
 	})
 }
 
-// E14: cores and applications are killed at random. What is lost is no more than
+// Cores and applications are killed at random. What is lost is no more than
 // what they had, and in the end all is as it should be. A hundred are killed with
 // PASSENGER_LONG_TESTS=1.
-func TestE14RandomKills(t *testing.T) {
+// Faults: E14.
+func TestRandomKillsCostOnlyRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	kills := 15
 	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
@@ -84,9 +86,10 @@ func TestE14RandomKills(t *testing.T) {
 	s.client(t).get(t, "/")
 }
 
-// F4: a full disk costs lines of the log, and nothing else; the log says so when
+// A full disk costs lines of the log, and nothing else; the log says so when
 // there is room again.
-func TestF4NoRoomForTheLog(t *testing.T) {
+// Faults: F4.
+func TestFullLogDiskCostsOnlyLogLines(t *testing.T) {
 	t.Parallel()
 	disk := smalldisk.Mount(t, "size=64k")
 	log, filler := filepath.Join(disk, "log"), filepath.Join(disk, "filler")

@@ -280,10 +280,10 @@ func requireShortTimes(t testing.TB, status string) {
 	}
 }
 
-// F6: when somebody sets the clock, the answers' dates follow it, and nothing else
-// does: requests that are under way go on, no time is over, no process is taken for
-// dead, and the tools show how long they have run.
-func TestF6WallClock(t *testing.T) {
+// When the clock is set, the responses' dates follow it, and nothing else does: requests in flight continue, no time
+// limit fires, no process is taken for dead, and the tools show how long they have run.
+// Faults: F6.
+func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	t.Parallel()
 	const processes, long = 2, "1000" // seconds
 	s := start(t, &launch{dir: newDir(t, map[string]string{"public/page.txt": "static"}), args: append(testApp(t),

@@ -168,8 +168,9 @@ func TestPIDFileLeftBehind(t *testing.T) {
 	d.stop(t)
 }
 
-// files in directories of others are neither followed nor made by root.
-func TestR04FilesOfTheServer(t *testing.T) {
+// Files in directories of others are neither followed nor made by root.
+// Faults: R-04.
+func TestServerFilesInForeignDirectoriesAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	t.Run("links", func(t *testing.T) {
 		t.Parallel()
@@ -217,8 +218,9 @@ func getsid(pid int) (int, error) {
 	return strconv.Atoi(strings.Fields(rest)[3])
 }
 
-// G13: a log file that cannot be opened anew leaves the old one in use.
-func TestG13LogIsReplacedByADirectory(t *testing.T) {
+// A log file that cannot be opened again leaves the old one in use.
+// Faults: G13.
+func TestLogThatCannotBeReopenedKeepsTheOldFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log, moved := filepath.Join(dir, "log"), filepath.Join(dir, "moved")

@@ -64,8 +64,9 @@ func TestHooks(t *testing.T) {
 	require.Equal(t, names, called)
 }
 
-// G2: a hook of the watchdog that fails aborts what it is for.
-func TestG2HookFails(t *testing.T) {
+// A hook of the watchdog that fails aborts what it is for.
+// Faults: G2.
+func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 	t.Parallel()
 
 	for _, name := range []string{"before_watchdog_initialization", "after_watchdog_initialization"} {

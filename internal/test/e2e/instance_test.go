@@ -79,9 +79,9 @@ func TestShutdownByAPI(t *testing.T) {
 	}
 }
 
-// E1: the core is killed while clients ask. Nobody is refused, and no more
-// requests are lost than were under way.
-func TestE1CoreIsKilled(t *testing.T) {
+// The core is killed under load. No connection is refused, and no more requests are lost than were in flight.
+// Faults: E1, P3.
+func TestKilledCoreRefusesNoConnection(t *testing.T) {
 	t.Parallel()
 	const kills, clients = 20, 8
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
@@ -98,8 +98,9 @@ func TestE1CoreIsKilled(t *testing.T) {
 	s.client(t).get(t, "/")
 }
 
-// E4: when the watchdog is killed, the core ends what there is and itself.
-func TestE4WatchdogIsKilled(t *testing.T) {
+// When the watchdog is killed, the core ends what there is and itself.
+// Faults: E4, P4.
+func TestKilledWatchdogLeavesNothing(t *testing.T) {
 	t.Parallel()
 
 	for range 20 {
@@ -113,9 +114,10 @@ func TestE4WatchdogIsKilled(t *testing.T) {
 	}
 }
 
-// E5: when both are killed, the applications see it, and the next start removes
+// When both are killed, the applications see it, and the next start removes
 // the instance directory, but never one of a server that lives.
-func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
+// Faults: E5, P9.
+func TestApplicationsEndWhenWatchdogAndCoreAreKilled(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
 	l := &launch{dir: t.TempDir(), args: testApp(t)}
@@ -151,8 +153,9 @@ func TestE5WatchdogAndCoreAreKilled(t *testing.T) {
 	alive.client(t).get(t, "/")
 }
 
-// E9: a second server on the same port says so and leaves the first alone.
-func TestE9SamePort(t *testing.T) {
+// A second server on the same port says so and leaves the first alone.
+// Faults: E9.
+func TestSecondServerOnSamePortLeavesTheFirstAlone(t *testing.T) {
 	t.Parallel()
 	first := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	port := first.url[strings.LastIndexByte(first.url, ':')+1:]
@@ -167,9 +170,10 @@ func TestE9SamePort(t *testing.T) {
 	first.client(t).get(t, "/")
 }
 
-// E6: what removes the instance directory does not stop the traffic, and there is
+// What removes the instance directory does not stop the traffic, and there is
 // soon a new one.
-func TestE6InstanceDirectoryIsGone(t *testing.T) {
+// Faults: E6.
+func TestRemovedInstanceDirectoryIsRecreated(t *testing.T) {
 	t.Parallel()
 
 	for name, damage := range map[string]func(path string) error{
@@ -213,8 +217,9 @@ func TestE6InstanceDirectoryIsGone(t *testing.T) {
 	}
 }
 
-// E7: a registry that cannot be used is refused with the reason.
-func TestE7Registry(t *testing.T) {
+// A registry that cannot be used is refused with the reason.
+// Faults: E7.
+func TestStartRefusesUnusableRegistry(t *testing.T) {
 	t.Parallel()
 
 	for name, test := range map[string]struct {

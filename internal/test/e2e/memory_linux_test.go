@@ -13,9 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// F5: a core that gets no more memory ends, and is replaced at once: nobody is
-// refused, those who ask lose one request each at most, and the log says why.
-func TestF5NoMemory(t *testing.T) {
+// A core that gets no more memory ends, and is replaced at once: no connection is refused, each client loses one
+// request at most, and the log says why.
+// Faults: F5.
+func TestCoreWithoutMemoryIsReplaced(t *testing.T) {
 	t.Parallel()
 	const clients, more = 4, 16 << 20
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
@@ -35,8 +36,9 @@ func TestF5NoMemory(t *testing.T) {
 	require.Regexp(t, "out of memory|cannot allocate memory", log)
 }
 
-// F5: so it is with one that the kernel kills for want of memory in its cgroup.
-func TestF5KilledForWantOfMemory(t *testing.T) {
+// The same for one that the kernel kills because its cgroup is out of memory.
+// Faults: F5.
+func TestCoreKilledByTheOOMKillerIsReplaced(t *testing.T) {
 	t.Parallel()
 	const clients, limit = 4, 32 << 20
 	group := newCgroup(t, limit)

@@ -93,9 +93,10 @@ func (s *server) statusText(t testing.TB) string {
 
 var readUse = regexp.MustCompile(`CPU: +\d+% +Memory  : +[1-9]\d*M `)
 
-// F12: without /proc the server serves, or says that it cannot; what it does not
+// Without /proc the server serves, or says that it cannot; what it does not
 // know is not shown as nothing.
-func TestF12NoProc(t *testing.T) {
+// Faults: F12.
+func TestServerWithoutProcServesOrSaysWhyNot(t *testing.T) {
 	t.Parallel()
 	const script = "mount -t tmpfs none /proc"
 	requirePrepared(t, script)
@@ -111,8 +112,9 @@ func TestF12NoProc(t *testing.T) {
 	s.requireApps(t, 1)
 }
 
-// F12: a user who sees only his own processes in /proc.
-func TestF12HiddenProcesses(t *testing.T) {
+// A user who sees only his own processes in /proc.
+// Faults: F12.
+func TestServerServesWithHiddenProcesses(t *testing.T) {
 	t.Parallel()
 	s := startForNobody(t, "mount -t proc -o hidepid=2 proc /proc; ")
 	c := s.client(t)
@@ -139,8 +141,9 @@ func (s *server) requireUseShown(t testing.TB) {
 	})
 }
 
-// F12: users without a name can run a server.
-func TestF12NoPasswd(t *testing.T) {
+// Users without a name can run a server.
+// Faults: F12.
+func TestUserWithoutNameCanRunAServer(t *testing.T) {
 	t.Parallel()
 	s := startForNobody(t, "mount --bind /dev/null /etc/passwd; mount --bind /dev/null /etc/group; ",
 		"--load-shell-envvars")
@@ -148,8 +151,9 @@ func TestF12NoPasswd(t *testing.T) {
 	require.Contains(t, s.statusText(t), "* PID: "+strconv.Itoa(s.apps(t)[0]))
 }
 
-// F12: a user who is asked for and not in the user database is named.
-func TestF12NoPasswdForFlying(t *testing.T) {
+// A user who is asked for and not in the user database is named.
+// Faults: F12.
+func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 	t.Parallel()
 	const script = "mount --bind /dev/null /etc/passwd"
 	requirePrepared(t, script)
@@ -170,9 +174,10 @@ func TestF12NoPasswdForFlying(t *testing.T) {
 	}
 }
 
-// F12: a process that takes from the server the right to connect to it is replaced,
+// A process that takes from the server the right to connect to it is replaced,
 // for which requests wait; one that it has is answered.
-func TestF12NoRightToConnect(t *testing.T) {
+// Faults: F12.
+func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := startForNobody(t, "", "--environment", "production")
 	c := s.client(t)

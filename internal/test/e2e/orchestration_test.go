@@ -143,10 +143,11 @@ func TestSocketActivation(t *testing.T) {
 	s.stop(t)
 }
 
-// E12: a server takes the place of another one, on a socket that neither has
+// A server takes the place of another one, on a socket that neither has
 // opened, whichever of the two ends. No request is lost, and the socket's file
 // stays.
-func TestE12Upgrade(t *testing.T) { //nolint:tparallel // its subtests have a socket in common
+// Faults: E12, P1, R-75.
+func TestUpgradeLosesNoRequest(t *testing.T) { //nolint:tparallel // its subtests have a socket in common
 	t.Parallel()
 
 	path := filepath.Join(newSandbox(t).Dir, "s")

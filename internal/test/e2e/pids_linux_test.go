@@ -23,9 +23,10 @@ const (
 	serverUID   = 61803
 )
 
-// F9: the processes of a user who has too many do not start, and clients are told;
-// those that run, and others', go on. When there may be more, they start.
-func TestF9TooManyProcessesOfAUser(t *testing.T) {
+// The processes of a user who has too many do not start, and clients are told;
+// running ones and others' serve. When there may be more, they start.
+// Faults: F9.
+func TestProcessLimitOfAUserFailsOnlyTheirSpawns(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	box := newFlyingSandbox(t)
@@ -56,9 +57,10 @@ func TestF9TooManyProcessesOfAUser(t *testing.T) {
 	require.Equal(t, zero, f.standardInput(t))
 }
 
-// F9: the same, where the server itself is that user's, who may have no process and
+// The same, where the server itself is that user's, who may have no process and
 // no thread more. The core does with the threads that it has.
-func TestF9TooManyProcessesOfTheServersUser(t *testing.T) {
+// Faults: F9.
+func TestProcessLimitOfTheServersUserFailsOnlySpawns(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	box := newFlyingSandbox(t)

@@ -29,9 +29,10 @@ func writePassengerfile(t testing.TB, dir, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "Passengerfile.json"), []byte(text), 0o600))
 }
 
-// G12: a configuration that is wrong when it is read anew is refused as a whole,
-// with the line that is wrong, and the old one stays.
-func TestG12BadConfigurationOnReload(t *testing.T) {
+// A configuration that is wrong when it is read again is refused as a whole, with the line that is wrong, and the
+// old one stays.
+// Faults: G12, P16.
+func TestBadConfigurationIsRefusedWholeOnReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writePassengerfile(t, dir, `{"min_instances": 1}`)

@@ -16,6 +16,7 @@ import (
 
 // Rolling restarts that are ordered by the admin API lose no request, however many
 // there are. A hundred of them run with PASSENGER_LONG_TESTS=1.
+// Faults: P1.
 func TestRollingRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
 	restarts := 15

@@ -8,9 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// E15: Ctrl-C reaches the process group of the terminal's foreground. Neither the
+// Ctrl-C reaches the process group of the terminal's foreground. Neither the
 // core nor applications belong to it.
-func TestE15CtrlC(t *testing.T) {
+// Faults: E15.
+func TestCtrlCReachesNeitherCoreNorApplications(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
@@ -24,8 +25,9 @@ func TestE15CtrlC(t *testing.T) {
 	}
 }
 
-// F10: signals that mean nothing do nothing, however many there are.
-func TestF10SignalStorm(t *testing.T) {
+// Signals that mean nothing do nothing, however many there are.
+// Faults: F10.
+func TestSignalStormChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	c := s.client(t)
@@ -48,8 +50,9 @@ func TestF10SignalStorm(t *testing.T) {
 	require.Equal(t, []int{app}, s.apps(t))
 }
 
-// F13: closed standard files are not taken by others.
-func TestF13ClosedStandardFiles(t *testing.T) {
+// Closed standard files are not taken by others.
+// Faults: F13.
+func TestClosedStandardFilesAreNotReused(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
 	box := newSandbox(t)

@@ -50,8 +50,9 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 	return quick
 }
 
-// F11: a disk that is slow with the body of an upload holds up nobody else.
-func TestF11SlowDiskForBuffers(t *testing.T) {
+// A disk that is slow with the body of an upload delays no other request.
+// Faults: F11.
+func TestSlowBufferDiskDelaysOnlyItsUpload(t *testing.T) {
 	t.Parallel()
 	const size = 1 << 20 // more than is kept in memory
 	dir := t.TempDir()
@@ -116,8 +117,9 @@ func (s *server) requireBuffer(t testing.TB, dir string) error {
 	return errors.New("nothing was written to the disk")
 }
 
-// F11: nor does one that is slow with the lines that are written of each request.
-func TestF11SlowDiskForTheAccessLog(t *testing.T) {
+// A disk that is slow with the access log delays no request.
+// Faults: F11.
+func TestSlowAccessLogDelaysNoRequest(t *testing.T) {
 	t.Parallel()
 	const requests = 50
 	log := filepath.Join(t.TempDir(), "access")
@@ -153,9 +155,9 @@ func TestF11SlowDiskForTheAccessLog(t *testing.T) {
 	})
 }
 
-// F11: nor does one that is slow with the log hold up those who have something
-// printed.
-func TestF11SlowDiskForTheLog(t *testing.T) {
+// A disk that is slow with the log delays no request whose process prints.
+// Faults: F11.
+func TestSlowLogDelaysNoRequest(t *testing.T) {
 	t.Parallel()
 	const prints = 50
 	log := filepath.Join(t.TempDir(), "log")

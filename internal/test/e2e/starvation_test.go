@@ -28,9 +28,10 @@ func playBusy() (status int) {
 	}
 }
 
-// F8: a server that gets next to no time serves slowly, and takes nobody for dead.
+// A server that gets next to no time serves slowly, and takes nobody for dead.
 // The test has the machine for itself, as far as this package goes.
-func TestF8Starvation(t *testing.T) {
+// Faults: F8.
+func TestStarvedServerKillsNoProcess(t *testing.T) {
 	const span, pause = 12 * time.Second, 300 * time.Millisecond
 	s := start(t, &launch{
 		dir:  t.TempDir(),

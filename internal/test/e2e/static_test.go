@@ -198,9 +198,9 @@ func TestStaticHeader(t *testing.T) {
 	require.Contains(t, c.get(t, "/new.txt").body, "app: GET /new.txt")
 }
 
-// TestH9HardLinkInPublic: a file that a user has linked into their directory
-// but that belongs to somebody else is not for the public.
-func TestH9HardLinkInPublic(t *testing.T) {
+// A file that a user has linked into their directory but that belongs to another is not for the public.
+// Faults: H9.
+func TestHardLinkToForeignFileIsNotServed(t *testing.T) {
 	interpreters.Root(t, "to make files of other users")
 	dir := newPublic(t)
 	public := filepath.Join(dir, "public")

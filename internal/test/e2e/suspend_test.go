@@ -13,10 +13,11 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
-// F14: a machine that was suspended is one whose processes were all stopped for
-// longer than a core may take to answer. Whichever goes on first, nobody is killed
-// for it, and requests that were under way are answered.
-func TestF14SuspendedMachine(t *testing.T) {
+// A machine that was suspended is one whose processes were all stopped for
+// longer than a core may take to answer. Whichever continues first, no process is killed
+// for it, and requests in flight get their responses.
+// Faults: F14.
+func TestSuspendedMachineKillsNoProcess(t *testing.T) {
 	t.Parallel()
 
 	const heartbeat, processes = 2 * time.Second, 2

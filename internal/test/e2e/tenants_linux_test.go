@@ -105,6 +105,7 @@ func ofBin(t *testing.T, files map[string]string) string {
 }
 
 // Hooks that a tenant has chosen are not run as root, whatever the way to them.
+// Faults: R-18.
 func TestStartAsRootRefusesHooksThatAnotherUserCanChange(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)

@@ -26,7 +26,8 @@ func (c *raw) abort(i int) {
 
 // Of uploads that are broken off the application sees nothing, the disk is free
 // again, and the log is none the longer.
-func TestD4AbortedUploads(t *testing.T) {
+// Faults: D4.
+func TestAbortedUploadsLeaveNothing(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--environment", "production")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
@@ -57,7 +58,8 @@ func TestD4AbortedUploads(t *testing.T) {
 
 // Where bodies are streamed, an upload that is broken off gives its process back
 // in a tenth of a second.
-func TestP8AbortedStreamedUploads(t *testing.T) {
+// Faults: P8.
+func TestAbortedStreamedUploadFreesItsProcess(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1", "--request-buffering=false")
 	c := s.client(t)
@@ -82,8 +84,9 @@ func TestP8AbortedStreamedUploads(t *testing.T) {
 }
 
 // Who leaves while the application works frees the process as soon as that has
-// noticed, and nobody else gets the answer.
-func TestD6AbortWhileTheAppWorks(t *testing.T) {
+// noticed, and no other client gets the response.
+// Faults: D6.
+func TestAbortWhileTheAppWorksFreesTheProcess(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1")
 	c := s.client(t)

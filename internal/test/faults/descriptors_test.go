@@ -49,7 +49,8 @@ func TestConnectionFloodLeavesDescriptors(t *testing.T) {
 
 // A flood of connections beyond what the server may have open makes it pause,
 // and hurts nobody who is there already.
-func TestF1ConnectionFlood(t *testing.T) {
+// Faults: F1, D10.
+func TestConnectionFloodPausesAccept(t *testing.T) {
 	unbounded := []string{"--max-connections", "1000", "--max-connections-per-client", "1000"}
 	s := (&launch{shell: "ulimit -n 64", args: slices.Concat(testApp(t), unlimited, unbounded)}).start(t)
 	c := s.client(t)
@@ -119,7 +120,8 @@ func (c *raw) get(target string) *answer {
 
 // Requests for which there is no descriptor fail, the one in the process does
 // not, no answer gets to somebody else, and all is well when there are some.
-func TestF2NoDescriptorForARequest(t *testing.T) {
+// Faults: F2.
+func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 	s, pid, held, conns := startWithoutDescriptors(t, 10)
 
 	a := conns[0].get("/serve?refused")
@@ -152,7 +154,8 @@ func TestF2NoDescriptorForARequest(t *testing.T) {
 
 // That the server has no descriptor is nothing that a process could help: it
 // stays, and serves on the connection that there is.
-func TestF2NoProcessIsBlamed(t *testing.T) {
+// Faults: F2.
+func TestMissingDescriptorsCostNoProcess(t *testing.T) {
 	s, pid, held, conns := startWithoutDescriptors(t, 2)
 	require.NotEqual(t, http.StatusOK, conns[0].get("/serve?refused").StatusCode)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))

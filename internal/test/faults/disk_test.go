@@ -35,7 +35,8 @@ func requireNoRoom(t testing.TB, s *server, c *client, why string) {
 	require.NotEmpty(t, s.lines(why))
 }
 
-func TestF3DirectoryForBuffersIsRemoved(t *testing.T) {
+// Faults: F3.
+func TestUploadsFailWhenBufferDirectoryIsRemoved(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "buffers")
 	require.NoError(t, os.Mkdir(dir, 0o700))
@@ -48,7 +49,8 @@ func TestF3DirectoryForBuffersIsRemoved(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.post(t, "/sum", newGenerator(megabyte)).StatusCode)
 }
 
-func TestF3DiskIsFull(t *testing.T) {
+// Faults: F3.
+func TestUploadsFailWhenDiskIsFull(t *testing.T) {
 	t.Parallel()
 	dir := smallDisk(t)
 	s := start(t, "--data-buffer-dir", dir)

@@ -47,7 +47,8 @@ func requireSaneLines(t testing.TB, log string) (records int) {
 	return records
 }
 
-func TestR58RequestsInTheLog(t *testing.T) {
+// Faults: R-58.
+func TestRequestsForgeNoLogLines(t *testing.T) {
 	t.Parallel()
 
 	s := start(t, append(unlimited, "--log-level", "7")...)
@@ -72,7 +73,8 @@ func TestR58RequestsInTheLog(t *testing.T) {
 	requireSaneLines(t, s.log.String())
 }
 
-func TestR58OutputOfTheApplication(t *testing.T) {
+// Faults: R-58.
+func TestApplicationOutputForgesNoLogLines(t *testing.T) {
 	t.Parallel()
 	s := start(t, append(unlimited, "--log-level", "7")...)
 	c := s.client(t)
@@ -90,7 +92,8 @@ func TestR58OutputOfTheApplication(t *testing.T) {
 	}
 }
 
-func TestR58AccessLog(t *testing.T) {
+// Faults: R-58.
+func TestRequestsForgeNoAccessLogLines(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")
 

@@ -18,7 +18,8 @@ import (
 
 // The request in the process fails, those of others do not, and the log says
 // what has happened to which request.
-func TestB2KilledBeforeTheFirstByte(t *testing.T) {
+// Faults: B2, P2.
+func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "2", "--min-instances", "2", "--environment", "production")
 	c := s.client(t)
@@ -58,7 +59,8 @@ func TestB2KilledBeforeTheFirstByte(t *testing.T) {
 
 // The log says what ended a process also when a request is the first to notice
 // that it has gone.
-func TestB2KilledUnderTraffic(t *testing.T) {
+// Faults: B2.
+func TestKillUnderTrafficIsLoggedWithItsSignal(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "2", "--min-instances", "2", "--environment", "production")
 	c := s.client(t)
@@ -121,7 +123,8 @@ func (s *server) requireKilled(t testing.TB, pid int) {
 }
 
 // What the client has got never looks like all of it.
-func TestB3KilledInTheReply(t *testing.T) {
+// Faults: B3.
+func TestKillInTheResponseLeavesItVisiblyCut(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1")
 
@@ -153,7 +156,8 @@ func TestB3KilledInTheReply(t *testing.T) {
 
 // A process that is stopped in a request is killed at the request's time limit.
 // Meanwhile another one serves.
-func TestB4StoppedInARequest(t *testing.T) {
+// Faults: B4.
+func TestStoppedProcessIsKilledAtTheTimeLimit(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "2", "--max-request-time", "1")
 	c := s.client(t)
@@ -184,7 +188,8 @@ func TestB4StoppedInARequest(t *testing.T) {
 
 // A body that the process does not read is the server's to keep. The process
 // fails by the time limit and is replaced.
-func TestB5AcceptsAndNeverReads(t *testing.T) {
+// Faults: B5.
+func TestProcessThatNeverReadsIsReplaced(t *testing.T) {
 	t.Parallel()
 
 	for name, args := range map[string][]string{"Buffered": nil, "Streamed": {"--request-buffering=false"}} {
@@ -203,12 +208,14 @@ func TestB5AcceptsAndNeverReads(t *testing.T) {
 	}
 }
 
-func TestB6ListenerClosed(t *testing.T) {
+// Faults: B6.
+func TestProcessThatClosesItsListenerIsReplaced(t *testing.T) {
 	t.Parallel()
 	requireReplaced(t, "close")
 }
 
-func TestB7SocketUnlinked(t *testing.T) {
+// Faults: B7.
+func TestProcessWhoseSocketIsUnlinkedIsReplaced(t *testing.T) {
 	t.Parallel()
 	requireReplaced(t, "unlink")
 }
@@ -244,7 +251,8 @@ func requireReplaced(t *testing.T, trick string) {
 
 // A process whose backlog is full is not broken: others are asked, and if there
 // are none, it is waited for.
-func TestB8BacklogFull(t *testing.T) {
+// Faults: B8.
+func TestProcessWithFullBacklogStays(t *testing.T) {
 	t.Parallel()
 	t.Run("Others", func(t *testing.T) {
 		t.Parallel()

@@ -12,7 +12,8 @@ import (
 )
 
 // Of twelve that come to a queue for five, five wait and are served.
-func TestD12QueueOverflow(t *testing.T) {
+// Faults: D12.
+func TestFullQueueServesItsPlacesAndRefusesTheRest(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", "5")
 	c := s.client(t)
@@ -48,7 +49,8 @@ func TestD12QueueOverflow(t *testing.T) {
 }
 
 // Who leaves the queue makes room in it, and is not seen by the application.
-func TestD5AbortWhileQueued(t *testing.T) {
+// Faults: D5.
+func TestAbortWhileQueuedLeavesTheQueue(t *testing.T) {
 	t.Parallel()
 	const limit = 5
 	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", fmt.Sprint(limit))

@@ -17,7 +17,8 @@ import (
 )
 
 // The body of each answer is closed, once, however the answer ends.
-func TestR51BodiesAreClosedOnce(t *testing.T) {
+// Faults: R-51.
+func TestRackBodiesAreClosedOnce(t *testing.T) {
 	t.Parallel()
 	ruby := interpreters.Find(t, "ruby", "ruby")
 	ctx := withDeadline(t)

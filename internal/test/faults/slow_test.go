@@ -128,7 +128,8 @@ func (f *traffic) requireServed(t testing.TB) {
 
 // Heads that never end hold no process, and are closed at an absolute deadline,
 // however steadily bytes come. Package net/http closes without an answer 408.
-func TestD1SlowHeads(t *testing.T) {
+// Faults: D1, P5, R-48.
+func TestSlowHeadsHoldNoProcess(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--client-header-timeout", "2")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
@@ -171,7 +172,8 @@ func TestD1SlowHeads(t *testing.T) {
 
 // Bodies that come too slowly are answered with 408, hold no process, and leave
 // nothing on disk.
-func TestD2SlowBodies(t *testing.T) {
+// Faults: D2, R-22.
+func TestSlowBodiesHoldNoProcess(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--client-timeout", "1", "--client-min-rate", "1000000")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
@@ -209,7 +211,8 @@ func TestD2SlowBodies(t *testing.T) {
 
 // Answers that nobody reads are kept, so that the process is free, and dropped
 // at the deadline for writing.
-func TestD3SlowReaders(t *testing.T) {
+// Faults: D3.
+func TestSlowReadersHoldNoProcess(t *testing.T) {
 	readers := 150
 	if long() {
 		readers = 500
@@ -254,7 +257,8 @@ func TestD3SlowReaders(t *testing.T) {
 }
 
 // Idle connections are closed in time, and keep nobody from being served.
-func TestD11IdleConnections(t *testing.T) {
+// Faults: D11, R-48.
+func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--keepalive-timeout", "1")
 	c := s.client(t)
 	c.requireOK(t, "/pid")

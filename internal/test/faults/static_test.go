@@ -55,7 +55,8 @@ func site(t testing.TB) string {
 	return dir
 }
 
-func TestR63StaticFiles(t *testing.T) {
+// Faults.
+func TestStaticFilesStayInTheirDirectory(t *testing.T) {
 	t.Parallel()
 
 	s := (&launch{app: site(t), args: append(testApp(t), unlimited...)}).start(t)

@@ -58,7 +58,8 @@ func TestTunnelIsTransparent(t *testing.T) {
 }
 
 // Each direction of a tunnel ends by itself.
-func TestC20HalfClosedByTheClient(t *testing.T) {
+// Faults: C20.
+func TestTunnelForwardsHalfCloseOfTheClient(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
 	c := s.dial(t, tunnelRequest+"to the end")
@@ -68,7 +69,8 @@ func TestC20HalfClosedByTheClient(t *testing.T) {
 	s.await(t, "the tunnel has ended. <nil>", 1)
 }
 
-func TestC20HalfClosedByTheApplication(t *testing.T) {
+// Faults: C20.
+func TestTunnelForwardsHalfCloseOfTheApplication(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
 	c := s.dial(t, tunnelRequest+"end\n")
@@ -81,7 +83,8 @@ func TestC20HalfClosedByTheApplication(t *testing.T) {
 }
 
 // A WebSocket ends with its process, within a second.
-func TestC20ProcessDies(t *testing.T) {
+// Faults: C20.
+func TestTunnelEndsWithItsProcess(t *testing.T) {
 	t.Parallel()
 	s := nodeApp(t, "websocket").start(t)
 	ctx := withDeadline(t)
@@ -99,7 +102,8 @@ func TestC20ProcessDies(t *testing.T) {
 	s.requireNoMoreFDs(t, fds)
 }
 
-func TestC20ProcessIsRestarted(t *testing.T) {
+// Faults: C20.
+func TestTunnelEndsWhenItsProcessIsRestarted(t *testing.T) {
 	t.Parallel()
 	l := nodeApp(t, "websocket")
 	tmp := filepath.Join(l.app, "tmp")
@@ -140,7 +144,8 @@ func requireCut(ctx context.Context, t testing.TB, conns []*websocket.Conn) {
 }
 
 // The application's connection ends with the client's.
-func TestC20ClientLeaves(t *testing.T) {
+// Faults: C20.
+func TestTunnelEndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
 	s.client(t).requireOK(t, "/pid")
@@ -159,7 +164,8 @@ func TestC20ClientLeaves(t *testing.T) {
 }
 
 // An upgrade that is not one of a WebSocket is none.
-func TestR42OtherUpgrades(t *testing.T) {
+// Faults: R-42.
+func TestOtherUpgradesAreNotForwarded(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)
 	c := s.dial(t, "GET /serve?h2c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "+

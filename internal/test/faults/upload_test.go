@@ -45,7 +45,8 @@ func (g *generator) Read(p []byte) (int, error) {
 }
 
 // A body of any size takes little memory, and leaves nothing on disk.
-func TestD7LargeUploads(t *testing.T) {
+// Faults: D7.
+func TestLargeUploadsTakeLittleMemory(t *testing.T) {
 	s := start(t, "--max-pool-size", "1")
 	c := s.client(t)
 	require.Equal(t, summary(3*megabyte, sumOf(3*megabyte), nil), c.post(t, "/sum", newGenerator(3*megabyte)).body)
@@ -78,7 +79,8 @@ func sumOf(size int64) uint32 {
 }
 
 // An upload that is broken off in its middle gives the disk back.
-func TestD7AbortedInTheMiddle(t *testing.T) {
+// Faults: D7.
+func TestUploadAbortedInTheMiddleFreesTheDisk(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1")
 	s.client(t).requireOK(t, "/pid")
@@ -100,7 +102,8 @@ func TestD7AbortedInTheMiddle(t *testing.T) {
 
 // A body that is too large is refused by its length, or as soon as it is too
 // large, and the connection is closed.
-func TestD7OverTheLimit(t *testing.T) {
+// Faults: D7.
+func TestUploadsOverTheLimitAreRefused(t *testing.T) {
 	t.Parallel()
 	const limit = 200 << 10
 	s := start(t, "--max-pool-size", "1", "--max-request-body-size", fmt.Sprint(limit))

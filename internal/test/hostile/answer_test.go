@@ -22,7 +22,7 @@ const followUps = 20
 
 // answerRow is what the application says, and what the client has to get.
 type answerRow struct {
-	// name begins with the rules and faults that it shows.
+	// name ends with the codes of docs/faults.md that the row shows, in parentheses.
 	name string
 	// request is the client's; empty: a GET.
 	request string
@@ -312,6 +312,8 @@ func (r *reply) checkSeen(requests []*seen) error {
 	return errors.Join(errs...)
 }
 
+// Faults: C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C17, C18, C19, C21, C22, D17, R-40, R-41,
+//
 func TestAnswers(t *testing.T) {
 	inVariants(t, func(t *testing.T, s *server, v *variant) {
 		for _, row := range answerRows() {

@@ -1,54 +1,76 @@
 package hostile_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/catalogue"
 )
 
 const (
-	fewestRequests = 100
-	fewestAnswers  = 60
+	minRequests  = 100
+	minResponses = 60
 )
 
-// covered are the rules and faults that need a row each.
-var covered = strings.Fields("R-30 R-31 R-32 R-33 R-34 R-35 R-36 R-37 R-38 R-39 R-40 R-41 R-42 R-43 R-44 R-45 R-46 " +
-	"R-52 R-61 R-62 " +
-	"C1 C2 C3 C4 C5 C6 C7 C8 C9 C10 C11 C12 C13 C14 C15 C19 C22 D8 D9 D13 D14 D15 D16 D17 D19 D20")
+var codesOfRow = regexp.MustCompile(`\(([^()]+)\)`)
 
-func TestEachRuleHasARow(t *testing.T) {
-	requests, answers := requestRows(), answerRows()
-	require.GreaterOrEqual(t, len(requests)-len(codingSpellingRows()), fewestRequests)
-	require.GreaterOrEqual(t, len(answers), fewestAnswers)
-
-	names := make([]string, 0, len(requests)+len(answers))
-	for _, row := range requests {
-		names = append(names, row.name)
-	}
-
-	for _, row := range answers {
-		names = append(names, row.name)
-	}
-
-	words := map[string]bool{}
+// codesOf are the codes in the names of rows.
+func codesOf(names []string) []string {
+	var codes []string
 	for _, name := range names {
-		for word := range strings.FieldsSeq(name) {
-			words[word] = true
+		found := codesOfRow.FindAllStringSubmatch(name, -1)
+		for _, f := range found {
+			codes = append(codes, strings.Fields(f[1])...)
 		}
 	}
 
-	for _, id := range covered {
-		require.True(t, words[id], "no row has %s in its name", id)
+	slices.Sort(codes)
+
+	return slices.Compact(codes)
+}
+
+// The comments of the tests that play the rows name exactly the codes that rows have.
+func TestEachCodeHasARow(t *testing.T) {
+	requests, responses := requestRows(), answerRows()
+	require.GreaterOrEqual(t, len(requests)-len(codingSpellingRows()), minRequests)
+	require.GreaterOrEqual(t, len(responses), minResponses)
+
+	var ofRequests, ofResponses []string
+	for _, row := range requests {
+		ofRequests = append(ofRequests, row.name)
 	}
 
+	for _, row := range responses {
+		ofResponses = append(ofResponses, row.name)
+	}
+
+	names := slices.Concat(ofRequests, ofResponses)
+	for _, name := range names {
+		require.Regexp(t, ` \([^()]+\)$`, name, "the row has no code")
+	}
+
+	tests, err := catalogue.Tests(".")
+	require.NoError(t, err)
+
+	commented := map[string][]string{}
+	for _, test := range tests {
+		slices.Sort(test.Codes)
+		commented[test.Name] = test.Codes
+	}
+
+	require.Equal(t, codesOf(ofRequests), commented["TestRequests"])
+	require.Equal(t, codesOf(ofResponses), commented["TestAnswers"])
+
 	for name := range open {
-		require.True(t, slices.Contains(names, name), "%q is in open_test.go and no row", name)
+		require.Contains(t, names, name, "%q is in open_test.go and no row", name)
 	}
 
 	different := slices.Compact(slices.Sorted(slices.Values(names)))
 	require.Len(t, different, len(names), "two rows have the same name")
-	t.Logf("%d requests, %d of them spellings of a coding, and %d answers", len(requests), len(codingSpellingRows()),
-		len(answers))
+	t.Logf("%d requests, %d of them spellings of a coding, and %d responses", len(requests),
+		len(codingSpellingRows()), len(responses))
 }

@@ -8,11 +8,11 @@ import (
 // statusRows are about the status line.
 func statusRows() []answerRow {
 	bad := func(name, line string) answerRow {
-		return answerRow{"C6 " + name, "", says(keeps, line+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
+		return answerRow{name + " (C6)", "", says(keeps, line+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
 	good := func(name, line string, status int) answerRow {
 		return answerRow{
-			"C6 " + name, "", says(keeps, line+"\r\nContent-Length: 2\r\n\r\nab"),
+			name + " (C6)", "", says(keeps, line+"\r\nContent-Length: 2\r\n\r\nab"),
 			whole("ab").of(status).keeping(),
 		}
 	}
@@ -48,21 +48,21 @@ func statusRows() []answerRow {
 		bad("ICY", "ICY 200 OK"),
 		bad("a header for it, as of CGI", "Status: 200 OK"),
 		bad("something else", "220 mail.example ESMTP"),
-		{"C6 HTTP/0.9", "", says(closes, "<html>hello</html>\r\n\r\n"), badGateway()},
-		{"C6 random bytes", "", says(closes, randomBytes(64<<10)), badGateway()},
-		{"C6 1 MB of NUL", "", says(closes, strings.Repeat("\x00", 1<<20)), badGateway()},
-		{"C6 an answer of the session protocol", "", says(closes, "pong"), badGateway()},
+		{"HTTP/0.9 (C6 C21)", "", says(closes, "<html>hello</html>\r\n\r\n"), badGateway()},
+		{"random bytes (C6)", "", says(closes, randomBytes(64<<10)), badGateway()},
+		{"1 MB of NUL (C6)", "", says(closes, strings.Repeat("\x00", 1<<20)), badGateway()},
+		{"an answer of the session protocol (C6)", "", says(closes, "pong"), badGateway()},
 	}
 }
 
 // headRows are about the lines of a head.
 func headRows() []answerRow {
 	bad := func(name, lines string) answerRow {
-		return answerRow{"C8 R-44 " + name, "", says(keeps, ok+lines+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
+		return answerRow{name + " (C8 R-44)", "", says(keeps, ok+lines+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
 	good := func(name, lines string, pairs ...string) answerRow {
 		return answerRow{
-			"C8 R-44 " + name, "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"),
+			name + " (C8 R-44)", "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"),
 			whole("ab").with(pairs...).keeping(),
 		}
 	}
@@ -91,15 +91,15 @@ func headRows() []answerRow {
 		bad("no colon", "X-A"),
 		bad("no name", ": b"),
 		bad("a space for a name", " : b"),
-		{"C8 R-44 LF ends all lines", "", says(closes, "HTTP/1.1 200 OK\nContent-Length: 0\n\n"), badGateway()},
-		{"C8 R-44 CR ends all lines", "", says(closes, "HTTP/1.1 200 OK\rContent-Length: 0\r\r"), badGateway()},
-		{"C8 R-44 LF ends the head", "", says(closes, ok+"Content-Length: 2\r\n\nab"), badGateway()},
+		{"LF ends all lines (C8 R-44)", "", says(closes, "HTTP/1.1 200 OK\nContent-Length: 0\n\n"), badGateway()},
+		{"CR ends all lines (C8 R-44)", "", says(closes, "HTTP/1.1 200 OK\rContent-Length: 0\r\r"), badGateway()},
+		{"LF ends the head (C8 R-44)", "", says(closes, ok+"Content-Length: 2\r\n\nab"), badGateway()},
 		{
-			"C8 R-44 NUL in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n"),
+			"NUL in the reason phrase (C8 R-44)", "", says(keeps, "HTTP/1.1 200 O\x00K\r\nContent-Length: 0\r\n\r\n"),
 			badGateway(),
 		},
 		{
-			"C8 R-44 CR in the reason phrase", "", says(keeps, "HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),
+			"CR in the reason phrase (C8 R-44)", "", says(keeps, "HTTP/1.1 200 O\rK\r\nContent-Length: 0\r\n\r\n"),
 			badGateway(),
 		},
 		good("tab in a value", "X-A: b\tc", "X-A", "b\tc"),
@@ -131,32 +131,33 @@ func headSizeRows() []answerRow {
 	}
 
 	return []answerRow{
-		{"C7 R-45 64 KB of head", "", says(keeps, sized(limit)), whole("ab").keeping()},
-		{"C7 R-45 one byte less", "", says(keeps, sized(limit-1)), whole("ab").keeping()},
-		{"C7 R-45 one byte more", "", says(keeps, sized(limit+1)), badGateway()},
-		{"C7 R-45 12 MB of head", "", says(closes, sized(12<<20)), badGateway()},
+		{"64 KB of head (C7 R-45)", "", says(keeps, sized(limit)), whole("ab").keeping()},
+		{"one byte less (C7 R-45)", "", says(keeps, sized(limit-1)), whole("ab").keeping()},
+		{"one byte more (C7 R-45)", "", says(keeps, sized(limit+1)), badGateway()},
+		{"12 MB of head (C7 R-45)", "", says(closes, sized(12<<20)), badGateway()},
 		{
-			"C7 R-45 a head without an end", "", says(repeats, ok, "X-A: "+strings.Repeat("x", 1000)+"\r\n"),
+			"a head without an end (C7 R-45)", "", says(repeats, ok, "X-A: "+strings.Repeat("x", 1000)+"\r\n"),
 			badGateway(),
 		},
-		{"C7 R-45 a line without an end", "", says(repeats, ok+"X-A: ", strings.Repeat("x", 1000)), badGateway()},
+		{"a line without an end (C7 R-45)", "", says(repeats, ok+"X-A: ", strings.Repeat("x", 1000)), badGateway()},
 		{
-			"C7 R-45 a status line without an end", "", says(repeats, "HTTP/1.1 200 ", strings.Repeat("x", 1000)),
+			"a status line without an end (C7 R-45)", "", says(repeats, "HTTP/1.1 200 ", strings.Repeat("x", 1000)),
 			badGateway(),
 		},
-		{"C7 R-45 100 lines", "", says(keeps, lines(100)), whole("ab").keeping()},
-		{"C7 R-45 101 lines", "", says(keeps, lines(101)), badGateway()},
-		{"C7 R-45 5,000 lines", "", says(keeps, lines(5000)), badGateway()},
-		{"C7 R-45 20,000 lines", "", says(closes, lines(20_000)), badGateway()},
+		{"100 lines (C7 R-45)", "", says(keeps, lines(100)), whole("ab").keeping()},
+		{"101 lines (C7 R-45)", "", says(keeps, lines(101)), badGateway()},
+		{"5,000 lines (C7 R-45)", "", says(keeps, lines(5000)), badGateway()},
+		{"20,000 lines (C7 R-45)", "", says(closes, lines(20_000)), badGateway()},
 		{
-			"C7 R-45 101 times one header", "", says(keeps, ok+length+strings.Repeat("Set-Cookie: a=b\r\n", 100)+"\r\nab"),
+			"101 times one header (C7 R-45)",
+			"", says(keeps, ok+length+strings.Repeat("Set-Cookie: a=b\r\n", 100)+"\r\nab"),
 			badGateway(),
 		},
 		{
-			"C7 R-45 60 cookies of 1,000 bytes", "",
+			"60 cookies of 1,000 bytes (C7 R-45)", "",
 			says(keeps, ok+length+strings.Repeat("Set-Cookie: "+cookie+"\r\n", 60)+"\r\nab"),
 			whole("ab").with("Set-Cookie", cookie+strings.Repeat(", "+cookie, 59)).keeping(),
 		},
-		{"C7 R-45 8 KB byte by byte", "", says(keeps, bytewise(sized(8<<10))...), whole("ab").keeping()},
+		{"8 KB byte by byte (C7 R-45)", "", says(keeps, bytewise(sized(8<<10))...), whole("ab").keeping()},
 	}
 }

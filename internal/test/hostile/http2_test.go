@@ -41,7 +41,7 @@ func (row *requestRow) otherwise() (r *spoken, why string) {
 		return nil, "it is larger than the window"
 	case !complete || first < 0 || first == last || lines[0][last+1:] != "HTTP/1.1":
 		return nil, "it is about the first line or the end of a head of HTTP/1.1"
-	case strings.HasPrefix(row.name, "D17"):
+	case strings.Contains(row.name, "D17"):
 		return nil, "Expect is for HTTP/1"
 	}
 

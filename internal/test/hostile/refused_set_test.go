@@ -16,14 +16,16 @@ const maxAccepted = 6
 func refusedSetRows() []requestRow {
 	const configured = "another server refuses it by a limit of its configuration"
 	bad, inBody := refused("400"), refusedInBody()
-	row := func(name, raw string, want outcome) requestRow { return requestRow{"D14 set: " + name, raw, want, ""} }
+	row := func(name, raw string, want outcome) requestRow {
+		return requestRow{"set: " + name + " (D14)", raw, want, ""}
+	}
 	line := func(name, line string, want outcome) requestRow { return row(name, request(line), want) }
 	head := func(name string, want outcome, lines ...string) requestRow {
 		return row(name, post(lines...)+"hello", want)
 	}
 	body := func(name, body string) requestRow { return row(name, post(chunked)+body, inBody) }
 	accepted := func(name, raw string, want outcome) requestRow {
-		return requestRow{"D14 set: " + name, raw, want, configured}
+		return requestRow{"set: " + name + " (D14)", raw, want, configured}
 	}
 
 	return []requestRow{

@@ -12,7 +12,7 @@ import (
 
 // requestRow is what a client sends, and what has to come of it.
 type requestRow struct {
-	// name begins with the rules and faults that it shows.
+	// name ends with the codes of docs/faults.md that the row shows, in parentheses.
 	name string
 	raw  string
 	want outcome
@@ -242,6 +242,8 @@ func (o *outcome) checkHead(r *seen) error {
 	return errors.Join(errs...)
 }
 
+// Faults: D8, D9, D13, D14, D15, D16, D17, D19, D20, R-30, R-31, R-32, R-33, R-34, R-35, R-36, R-37, R-38, R-39,
+//
 func TestRequests(t *testing.T) {
 	inVariants(t, func(t *testing.T, s *server, v *variant) {
 		for _, row := range requestRows() {

@@ -24,61 +24,65 @@ func sizeRows() []requestRow {
 	const field = 32<<10 - len("X-A")
 
 	return []requestRow{
-		{"R-46 60 KB of head", get(lines(60, 1000)...), passed("GET /"), ""},
-		{"R-46 79 KB of head", get(lines(79, 1000)...), passed("GET /"), ""},
-		{"R-46 90 KB of head", get(lines(90, 1000)...), tooLarge, ""},
-		{"R-46 900 fields", get(lines(900, 30)...), passed("GET /"), ""},
-		{"R-46 1,000 fields", get(lines(999, 30)...), passed("GET /"), ""},
-		{"R-46 1,001 fields", get(lines(1001, 30)...), large, ""},
-		{"R-46 1,001 times one field", get(strings.TrimSuffix(strings.Repeat("a:\r\n", 1001), "\r\n")), large, ""},
-		{"R-46 3,000 fields", get(lines(3000, 20)...), large, ""},
-		{"R-46 16,000 times one field", get(strings.TrimSuffix(strings.Repeat("a:\r\n", 16_000), "\r\n")), large, ""},
-		{"R-46 D9 100,000 fields", get(lines(100_000, 20)...), tooLarge, ""},
-		{"R-46 a field of 32 KB less 1", get("X-A: " + fill(field-1)), passed("GET /").with("X-A", fill(field-1)), ""},
-		{"R-46 a field of 32 KB", get("X-A: " + fill(field)), passed("GET /").with("X-A", fill(field)), ""},
-		{"R-46 a field of 32 KB and 1", get("X-A: " + fill(field+1)), large, ""},
-		{"R-46 a field of 60 KB", get("X-A: " + fill(60<<10)), large, ""},
-		{"R-46 D9 a cookie of 1 MB", get("Cookie: a=" + fill(1<<20)), tooLarge, ""},
-		{"R-46 a name of 100 KB", get(fill(100<<10) + ": a"), tooLarge, ""},
-		{"R-46 a field of 1 MB without an end", "GET / HTTP/1.1\r\nX-A: " + fill(1<<20), tooLarge, ""},
-		{"R-46 a folded field of 1 MB", get("X-A: " + strings.Repeat("b\r\n ", 1<<18)), tooLarge, ""},
+		{"60 KB of head (R-46)", get(lines(60, 1000)...), passed("GET /"), ""},
+		{"79 KB of head (R-46)", get(lines(79, 1000)...), passed("GET /"), ""},
+		{"90 KB of head (R-46)", get(lines(90, 1000)...), tooLarge, ""},
+		{"900 fields (R-46)", get(lines(900, 30)...), passed("GET /"), ""},
+		{"1,000 fields (R-46)", get(lines(999, 30)...), passed("GET /"), ""},
+		{"1,001 fields (R-46)", get(lines(1001, 30)...), large, ""},
+		{"1,001 times one field (R-46)", get(strings.TrimSuffix(strings.Repeat("a:\r\n", 1001), "\r\n")), large, ""},
+		{"3,000 fields (R-46)", get(lines(3000, 20)...), large, ""},
+		{"16,000 times one field (R-46)", get(strings.TrimSuffix(strings.Repeat("a:\r\n", 16_000), "\r\n")), large, ""},
+		{"100,000 fields (R-46 D9)", get(lines(100_000, 20)...), tooLarge, ""},
 		{
-			"R-46 a target of 32 KB less 1", request("GET /" + fill(32<<10-2) + " HTTP/1.1"),
+			"a field of 32 KB less 1 (R-46)",
+			get("X-A: " + fill(field-1)), passed("GET /").with("X-A", fill(field-1)), "",
+		},
+		{"a field of 32 KB (R-46)", get("X-A: " + fill(field)), passed("GET /").with("X-A", fill(field)), ""},
+		{"a field of 32 KB and 1 (R-46)", get("X-A: " + fill(field+1)), large, ""},
+		{"a field of 60 KB (R-46)", get("X-A: " + fill(60<<10)), large, ""},
+		{"a cookie of 1 MB (R-46 D9)", get("Cookie: a=" + fill(1<<20)), tooLarge, ""},
+		{"a name of 100 KB (R-46)", get(fill(100<<10) + ": a"), tooLarge, ""},
+		{"a field of 1 MB without an end (R-46)", "GET / HTTP/1.1\r\nX-A: " + fill(1<<20), tooLarge, ""},
+		{"a folded field of 1 MB (R-46)", get("X-A: " + strings.Repeat("b\r\n ", 1<<18)), tooLarge, ""},
+		{
+			"a target of 32 KB less 1 (R-46)", request("GET /" + fill(32<<10-2) + " HTTP/1.1"),
 			passed("GET /" + fill(32<<10-2)), "",
 		},
 		{
-			"R-46 a target of 32 KB", request("GET /" + fill(32<<10-1) + " HTTP/1.1"), passed("GET /" + fill(32<<10-1)),
+			"a target of 32 KB (R-46)",
+			request("GET /" + fill(32<<10-1) + " HTTP/1.1"), passed("GET /" + fill(32<<10-1)),
 			"",
 		},
-		{"R-46 a target of 32 KB and 1", request("GET /" + fill(32<<10) + " HTTP/1.1"), long, ""},
-		{"R-46 a query of 60 KB", request("GET /?" + strings.Repeat("a=b&", 15<<10) + " HTTP/1.1"), long, ""},
-		{"R-46 D9 a target of 64 KB", request("GET /" + fill(64<<10) + " HTTP/1.1"), declined("414|431"), ""},
-		{"R-46 a target of 1 MB", request("GET /" + fill(1<<20) + " HTTP/1.1"), refused("414|431"), ""},
-		{"R-46 a method of 64 KB", request(strings.Repeat("M", 64<<10) + " / HTTP/1.1"), refused("501"), ""},
-		{"R-46 a method of 1 MB", request(strings.Repeat("M", 1<<20) + " / HTTP/1.1"), tooLarge, ""},
+		{"a target of 32 KB and 1 (R-46)", request("GET /" + fill(32<<10) + " HTTP/1.1"), long, ""},
+		{"a query of 60 KB (R-46)", request("GET /?" + strings.Repeat("a=b&", 15<<10) + " HTTP/1.1"), long, ""},
+		{"a target of 64 KB (R-46 D9)", request("GET /" + fill(64<<10) + " HTTP/1.1"), declined("414|431"), ""},
+		{"a target of 1 MB (R-46)", request("GET /" + fill(1<<20) + " HTTP/1.1"), refused("414|431"), ""},
+		{"a method of 64 KB (R-46)", request(strings.Repeat("M", 64<<10) + " / HTTP/1.1"), refused("501"), ""},
+		{"a method of 1 MB (R-46)", request(strings.Repeat("M", 1<<20) + " / HTTP/1.1"), tooLarge, ""},
 		{
-			"R-46 1,000 cookies", get("Cookie: " + strings.TrimSuffix(strings.Repeat("a=b; ", 1000), "; ")),
+			"1,000 cookies (R-46)", get("Cookie: " + strings.TrimSuffix(strings.Repeat("a=b; ", 1000), "; ")),
 			passed("GET /"), "nobody counts them",
 		},
 		{
-			"R-46 3,000 parameters", request("GET /?" + strings.Repeat("a&", 3000) + " HTTP/1.1"),
+			"3,000 parameters (R-46)", request("GET /?" + strings.Repeat("a&", 3000) + " HTTP/1.1"),
 			passed("GET /?" + strings.Repeat("a&", 3000)), "nobody counts them",
 		},
-		{"R-46 a version of 1 MB", request("GET / HTTP/1." + strings.Repeat("1", 1<<20)), tooLarge, ""},
-		{"R-46 40 KB of a body that is no chunk", post(chunked) + fill(40<<10), refusedInBody(), ""},
+		{"a version of 1 MB (R-46)", request("GET / HTTP/1." + strings.Repeat("1", 1<<20)), tooLarge, ""},
+		{"40 KB of a body that is no chunk (R-46)", post(chunked) + fill(40<<10), refusedInBody(), ""},
 		{
-			"R-46 300 KB of a body", post("Content-Length: 300000") + fill(300_000),
+			"300 KB of a body (R-46)", post("Content-Length: 300000") + fill(300_000),
 			passed("POST /").ofBody(fill(300_000)), "it is kept in a file",
 		},
 		{
-			"R-46 300 KB of chunks", post(chunked) + "493e0\r\n" + fill(300_000) + "\r\n0\r\n\r\n",
+			"300 KB of chunks (R-46)", post(chunked) + "493e0\r\n" + fill(300_000) + "\r\n0\r\n\r\n",
 			passed("POST /").ofBody(fill(300_000)), "it is kept in a file",
 		},
 		{
-			"R-46 300 KB of chunks, and a broken one", post(chunked) + "493e0\r\n" + fill(300_000) + "\r\nzz\r\n",
+			"300 KB of chunks, and a broken one (R-46)", post(chunked) + "493e0\r\n" + fill(300_000) + "\r\nzz\r\n",
 			refusedInBody(), "",
 		},
-		{"R-46 300 KB of half a body, and the client leaves", post("Content-Length: 600000") + fill(300_000), outcome{
+		{"300 KB of half a body, and the client leaves (R-46)", post("Content-Length: 600000") + fill(300_000), outcome{
 			half: true,
 			cut:  true,
 		}, ""},
@@ -88,7 +92,7 @@ func sizeRows() []requestRow {
 // methodRows are about methods.
 func methodRows() []requestRow {
 	method := func(name, method string, want outcome) requestRow {
-		return requestRow{"R-36 " + name, request(method + " / HTTP/1.1"), want, ""}
+		return requestRow{name + " (R-36)", request(method + " / HTTP/1.1"), want, ""}
 	}
 
 	return []requestRow{
@@ -108,7 +112,7 @@ func methodRows() []requestRow {
 		method("control request: OOBW", "OOBW", declined("400|405|501")),
 		method("PRI of HTTP/2", "PRI", passed("PRI /")),
 		method("TRACE", "TRACE", passed("TRACE /").unlessRefused("405")),
-		{"R-36 HEAD", request("HEAD / HTTP/1.1"), passed("HEAD /").by(func() *script {
+		{"HEAD (R-36)", request("HEAD / HTTP/1.1"), passed("HEAD /").by(func() *script {
 			return newScript(keeps, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n")
 		}), ""},
 	}
@@ -130,7 +134,7 @@ func orderRows() []requestRow {
 	second, more := numbered(many, 2*many)
 	codes := strings.TrimSpace(strings.Repeat("200 ", many))
 	bad := func(name, raw, code string) requestRow {
-		return requestRow{"D16 1,000 requests and " + name, first + raw + second, outcome{
+		return requestRow{"1,000 requests and " + name + " (D16)", first + raw + second, outcome{
 			codes:  codes + " " + code,
 			closed: true,
 			reset:  true,
@@ -144,27 +148,27 @@ func orderRows() []requestRow {
 	}
 
 	return []requestRow{
-		{"D16 1,000 requests", first + second, passed(append(seen[:many:many], more...)...), ""},
+		{"1,000 requests (D16)", first + second, passed(append(seen[:many:many], more...)...), ""},
 		bad("one with two lengths", post("Content-Length: 1", "Content-Length: 2")+"xy", "400"),
 		bad("one with an unknown coding", post("Transfer-Encoding: gzip, chunked")+"0\r\n\r\n", "501"),
 		bad("one without Host", bare("GET / HTTP/1.1"), "400"),
 		bad("one line of something else", "something else\r\n", "400"),
-		{"D16 D14 a request, and half of one", get() + "GET / HTTP/1.1\r\nHost: x\r\n", outcome{
+		{"a request, and half of one (D16 D14)", get() + "GET / HTTP/1.1\r\nHost: x\r\n", outcome{
 			codes:  "200 400",
 			closed: true,
 			seen:   []string{"GET /"},
 		}, "what follows has no place in its head"},
-		{"D19 the client has sent everything", get("Connection: close"), outcome{
+		{"the client has sent everything (D19)", get("Connection: close"), outcome{
 			codes: "200",
 			half:  true,
 			seen:  []string{"GET /"},
 		}.by(patient), ""},
-		{"D19 the client has sent everything, and a body", post("Content-Length: 5") + "hello", outcome{
+		{"the client has sent everything, and a body (D19)", post("Content-Length: 5") + "hello", outcome{
 			codes: "200",
 			half:  true,
 			seen:  []string{"POST /"},
 		}.by(patient), ""},
-		{"D19 the client has sent everything, and chunks", post(chunked) + "5\r\nhello\r\n0\r\n\r\n", outcome{
+		{"the client has sent everything, and chunks (D19)", post(chunked) + "5\r\nhello\r\n0\r\n\r\n", outcome{
 			codes: "200",
 			half:  true,
 			seen:  []string{"POST /"},

@@ -43,7 +43,8 @@ func (s *server) requireSeen(t *testing.T, want int) {
 	require.NoError(t, s.followUp(followUps))
 }
 
-func TestR36_MethodsOfOneByte(t *testing.T) {
+// Faults: R-36, R-14.
+func TestMethodsOfOneByte(t *testing.T) {
 	s := start(t, byHTTP)
 	s.begin(nil)
 
@@ -68,7 +69,8 @@ func isTokenByte(c byte) bool {
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-func TestR37_NamesOfAllBytes(t *testing.T) {
+// Faults: R-37, P13, R-06.
+func TestHeaderNamesOfAllBytes(t *testing.T) {
 	for _, v := range []*variant{byHTTP, bySession} {
 		t.Run(v.name, func(t *testing.T) {
 			s := start(t, v)
@@ -102,8 +104,9 @@ func TestR37_NamesOfAllBytes(t *testing.T) {
 	}
 }
 
-// TestR33_ControlBytes puts each control character at each place of a head.
-func TestR33_ControlBytes(t *testing.T) {
+// Each control character is put at each place of a head.
+// Faults: R-33.
+func TestControlBytesAtEachPlaceOfAHead(t *testing.T) {
 	const head = "GET /abc?d=e HTTP/1.1\r\nHost: x.example\r\nX-A: bcd\r\n\r\n"
 	s := start(t, byHTTP)
 	s.begin(nil)
@@ -136,7 +139,8 @@ func TestR33_ControlBytes(t *testing.T) {
 	s.requireSeen(t, seen)
 }
 
-func TestD13_UnknownCodingsManyTimes(t *testing.T) {
+// Faults: D13.
+func TestUnknownCodingsReachNoProcess(t *testing.T) {
 	codings := []string{
 		"gzip, chunked", "identity, chunked", ",chunked", "xchunked",
 		"chunked\r\nTransfer-Encoding: chunked",

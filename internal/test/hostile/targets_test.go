@@ -5,10 +5,10 @@ import "strings"
 // targetRows are about what is asked for.
 func targetRows() []requestRow {
 	raw := func(name, target string) requestRow {
-		return requestRow{"R-62 " + name, request("GET " + target + " HTTP/1.1"), passed("GET " + target), ""}
+		return requestRow{name + " (R-62)", request("GET " + target + " HTTP/1.1"), passed("GET " + target), ""}
 	}
 	ask := func(name, line string, want outcome, why string, lines ...string) requestRow {
-		return requestRow{"R-36 D20 " + name, bare(append([]string{line}, lines...)...), want, why}
+		return requestRow{name + " (R-36 D20)", bare(append([]string{line}, lines...)...), want, why}
 	}
 	bad := refused("400")
 
@@ -72,7 +72,7 @@ func targetRows() []requestRow {
 // hostRows are about Host.
 func hostRows() []requestRow {
 	host := func(name string, want outcome, why string, lines ...string) requestRow {
-		return requestRow{"R-36 " + name, bare(append([]string{"GET / HTTP/1.1"}, lines...)...), want, why}
+		return requestRow{name + " (R-36)", bare(append([]string{"GET / HTTP/1.1"}, lines...)...), want, why}
 	}
 	const any = "net/http: it has only characters of a host"
 	bad := refused("400")
@@ -115,18 +115,19 @@ func versionRows() []requestRow {
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 	bad := refused("400")
 	version := func(version string, want outcome) requestRow {
-		return requestRow{"R-36 version " + version, request("GET / " + version), want, ""}
+		return requestRow{"version " + version + " (R-36)", request("GET / " + version), want, ""}
 	}
 
 	return []requestRow{
-		{"R-36 HTTP/1.0 without Host", bare("GET / HTTP/1.0"), passed("GET /").last(), ""},
-		{"R-36 HTTP/1.0, kept", request("GET / HTTP/1.0", "Connection: keep-alive"), passed("GET /"), ""},
+		{"HTTP/1.0 without Host (R-36)", bare("GET / HTTP/1.0"), passed("GET /").last(), ""},
+		{"HTTP/1.0, kept (R-36)", request("GET / HTTP/1.0", "Connection: keep-alive"), passed("GET /"), ""},
 		{
-			"R-36 HTTP/1.0, kept and closed", request("GET / HTTP/1.0", "Connection: keep-alive, close"), passed("GET /"),
+			"HTTP/1.0, kept and closed (R-36)",
+			request("GET / HTTP/1.0", "Connection: keep-alive, close"), passed("GET /"),
 			"net/http: keeps it open",
 		},
-		{"R-36 HTTP/0.9", "GET /\r\n", bad, ""},
-		{"R-36 HTTP/0.9 without a line end, and the client leaves", "GET /", outcome{
+		{"HTTP/0.9 (R-36)", "GET /\r\n", bad, ""},
+		{"HTTP/0.9 without a line end, and the client leaves (R-36)", "GET /", outcome{
 			codes:  "400",
 			half:   true,
 			silent: true,
@@ -139,33 +140,33 @@ func versionRows() []requestRow {
 		version("HTTP/11", bad), version("http/1.1", bad), version("HTTP 1.1", bad), version("ICY/1.1", bad),
 		version("HTTP/1.\u0661", bad),
 		{
-			"D15 preface of HTTP/2 and a request of HTTP/1.1", preface + get(), refused("505"),
+			"preface of HTTP/2 and a request of HTTP/1.1 (D15)", preface + get(), refused("505"),
 			"HTTP/2 without TLS is an option",
 		},
-		{"D15 preface of HTTP/2 and nothing, and the client leaves", preface, outcome{
+		{"preface of HTTP/2 and nothing, and the client leaves (D15)", preface, outcome{
 			codes:  "505",
 			half:   true,
 			closed: true,
 		}, ""},
-		{"D15 preface of HTTP/2 behind a request", get() + preface, outcome{
+		{"preface of HTTP/2 behind a request (D15)", get() + preface, outcome{
 			closed: true,
 			codes:  "200 505",
 			seen:   []string{"GET /"},
 		}, ""},
-		{"D15 preface with a header", "PRI * HTTP/2.0\r\nHost: x\r\n\r\nSM\r\n\r\n", refused("505"), ""},
-		{"D15 hello of TLS, and the client leaves", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
+		{"preface with a header (D15)", "PRI * HTTP/2.0\r\nHost: x\r\n\r\nSM\r\n\r\n", refused("505"), ""},
+		{"hello of TLS, and the client leaves (D15)", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
 			strings.Repeat("\x8f", 150), outcome{
 			half:   true,
 			codes:  "400",
 			silent: true,
 		}, "net/http: waits for the end of the line, but not for long"},
-		{"D15 hello of TLS with a line end in it", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
+		{"hello of TLS with a line end in it (D15)", "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" +
 			strings.Repeat("\x8f", 50) + "\r\n", bad, ""},
-		{"D15 random bytes", randomBytes(64 << 10), bad, ""},
-		{"D15 1 MB of NUL", strings.Repeat("\x00", 1<<20), refused("400|431"), ""},
-		{"D15 1 MB of line ends", strings.Repeat("\r\n", 1<<19), bad, ""},
-		{"D15 1 MB of spaces", strings.Repeat(" ", 1<<20), refused("400|431"), ""},
-		{"D15 the PROXY protocol", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + get(), bad, ""},
-		{"D15 SMTP", "HELO x\r\n", bad, ""},
+		{"random bytes (D15)", randomBytes(64 << 10), bad, ""},
+		{"1 MB of NUL (D15)", strings.Repeat("\x00", 1<<20), refused("400|431"), ""},
+		{"1 MB of line ends (D15)", strings.Repeat("\r\n", 1<<19), bad, ""},
+		{"1 MB of spaces (D15)", strings.Repeat(" ", 1<<20), refused("400|431"), ""},
+		{"the PROXY protocol (D15)", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + get(), bad, ""},
+		{"SMTP (D15)", "HELO x\r\n", bad, ""},
 	}
 }

@@ -29,9 +29,9 @@ func inBooths(t *testing.T, make func() *booth, test func(t *testing.T, b *booth
 	}
 }
 
-// TestR52_C19_AnswerAfterTheTimeLimit: the client has had its 504 when the
-// application answers, and nobody else gets that answer.
-func TestR52_C19_AnswerAfterTheTimeLimit(t *testing.T) {
+// The client has had its 504 when the application responds, and no other client gets that response.
+// Faults: R-52, C19.
+func TestResponseAfterTheTimeLimitReachesNoClient(t *testing.T) {
 	late := func() *booth {
 		return &booth{
 			answer: okOf(6, "forged"),
@@ -55,7 +55,8 @@ func TestR52_C19_AnswerAfterTheTimeLimit(t *testing.T) {
 	})
 }
 
-func TestR36_BaseURIBoundary(t *testing.T) {
+// Faults: R-36.
+func TestBaseURIEndsAtASegment(t *testing.T) {
 	below := func() *booth { return &booth{answer: plainAnswer, keeps: true, base: "/app/"} }
 	inBooths(t, below, func(t *testing.T, b *booth) {
 		seen := 0

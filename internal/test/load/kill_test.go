@@ -15,6 +15,7 @@ import (
 
 // Killing processes harms the requests that they have, and no others. It takes
 // 5 s; with PASSENGER_LONG_TESTS=1 in the environment, 20 s.
+// Faults: P2.
 func TestKillProcesses(t *testing.T) {
 	const (
 		every    = 100 * time.Millisecond

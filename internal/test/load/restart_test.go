@@ -9,6 +9,7 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
+// Faults: P1.
 func TestRollingRestart(t *testing.T) {
 	const (
 		minRequests = 20_000

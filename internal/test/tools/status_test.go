@@ -292,8 +292,9 @@ func TestStatusOfEmptyPool(t *testing.T) {
 	require.Contains(t, h.run(t, "passenger-status").stdout, "App groups    : 0")
 }
 
-// G17: the instance dies while it is asked.
-func TestG17StatusWhileTheInstanceDies(t *testing.T) {
+// The instance dies while it is asked.
+// Faults: G17.
+func TestStatusOfDyingInstanceSaysSo(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	dir := b.create(t)
@@ -331,9 +332,10 @@ func TestG17StatusWhileTheInstanceDies(t *testing.T) {
 	require.Empty(t, b.list().Stale, "it is locked")
 }
 
-// G17: a real one is killed while it is asked, and its directory is removed when
-// nobody holds its lock any more.
-func TestG17StatusWhileTheInstanceIsKilled(t *testing.T) {
+// A real one is killed while it is asked, and its directory is removed when
+// its lock is free.
+// Faults: G17.
+func TestStatusOfKilledInstanceSaysSo(t *testing.T) {
 	t.Parallel()
 	s := newBox(t).start(t)
 	freeze(t, s.instance(t).Properties.CorePID)
