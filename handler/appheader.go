@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // errAppHeader is the fault of the program's observer.
@@ -22,7 +25,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 	header := make(http.Header, len(set))
 	for name, values := range set {
 		// Others could become the same variable as a header of the client's.
-		if !plainName(name) {
+		if !httpfield.IsPlain(name) {
 			h.leaveOut(name, "its name has other characters than letters, digits and dashes")
 			continue
 		}
@@ -35,7 +38,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 
 		// An entry without values counts as well: nothing of the client's goes by its name.
 		sendable := slices.Clone(values)
-		if slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if slices.ContainsFunc(values, func(v string) bool { return !httphead.ValidValue(v) }) {
 			// The value may be a secret.
 			h.leaveOut(name, "its value has a control character")
 			sendable = nil

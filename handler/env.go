@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // Env are variables for one request, which its application finds beside those
@@ -72,7 +75,7 @@ func (e Env) replaces(header string) bool {
 		return false
 	}
 
-	_, ok := e["HTTP_"+strings.ReplaceAll(upperASCII(header), "-", "_")]
+	_, ok := e["HTTP_"+strings.ReplaceAll(httpfield.Upper(header), "-", "_")]
 
 	return ok
 }
@@ -80,7 +83,7 @@ func (e Env) replaces(header string) bool {
 // appendFields writes the variables as fields of a request by HTTP.
 func (e Env) appendFields(b []byte) []byte {
 	for _, variable := range slices.Sorted(maps.Keys(e)) {
-		if name := fieldOf(variable); name != "" && validValue(e[variable]) {
+		if name := fieldOf(variable); name != "" && httphead.ValidValue(e[variable]) {
 			b = appendField(b, wireName(name), e[variable])
 		}
 	}
@@ -97,7 +100,7 @@ func fieldOf(variable string) string {
 	}
 
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	if !plainName(name) || hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto {
+	if !httpfield.IsPlain(name) || hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto {
 		return ""
 	}
 

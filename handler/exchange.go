@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/sessionproto"
@@ -63,7 +64,7 @@ type exchange struct {
 	upload *upload
 	resp   response
 	// spelled are names of what the client gets.
-	spelled []spelling
+	spelled []httpfield.Spelling
 	// reading is the answer's body.
 	reading bodyReader
 	// writing is the pace at which the client takes the response; nil: there is none yet.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 )
 
@@ -167,7 +168,7 @@ func (x *exchange) passOn(held []byte) error {
 
 // buffers: the answer may be kept for a client that reads slowly.
 func (x *exchange) buffers() bool {
-	return x.h.cfg.MaxResponseBuffer > 0 && !eventStream(x.resp.header) && !hasToken(x.resp.header["X-Accel-Buffering"],
+	return x.h.cfg.MaxResponseBuffer > 0 && !eventStream(x.resp.header) && !httpfield.HasToken(x.resp.header["X-Accel-Buffering"],
 		"no")
 }
 

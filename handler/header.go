@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
@@ -26,46 +27,9 @@ var notCopied = map[string]bool{
 	"Proxy": true,
 }
 
-// plainName: made of letters, digits and dashes, the only names that stay
-// apart when dashes become underscores.
-func plainName(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-		default:
-			return false
-		}
-	}
-
-	return name != ""
-}
-
 // ownHeader: a name that the application and we talk to each other by, and
 // that never comes from a client nor goes to one.
 func ownHeader(name string) bool { return strings.HasPrefix(name, "!~") }
-
-// validName: a token, RFC 9110 section 5.6.2.
-func validName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-
-	return name != ""
-}
-
-// validValue: no control character but the tab, RFC 9110 section 5.5.
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-
-	return true
-}
 
 // connectionTokens returns what the Connection header lists, canonical.
 func connectionTokens(h http.Header) []string {
@@ -78,7 +42,7 @@ func connectionTokens(h http.Header) []string {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
-			if t == "" || equalASCII(t, "keep-alive") || equalASCII(t, "close") {
+			if t == "" || httpfield.EqualFold(t, "keep-alive") || httpfield.EqualFold(t, "close") {
 				continue // no header, or one that is never passed on
 			}
 
@@ -87,19 +51,6 @@ func connectionTokens(h http.Header) []string {
 	}
 
 	return tokens
-}
-
-// hasToken: the comma-separated values list token, in any case.
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if equalASCII(strings.Trim(t, " \t"), token) {
-				return true
-			}
-		}
-	}
-
-	return false
 }
 
 // check refuses a head that is larger than it may be.
@@ -149,7 +100,7 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 
 	trust, listed := x.trust(), connectionTokens(x.r.Header)
 	for written, values := range x.r.Header {
-		if replaced(x.appHeader, written) || !plainName(written) || len(values) == 0 {
+		if replaced(x.appHeader, written) || !httpfield.IsPlain(written) || len(values) == 0 {
 			continue
 		}
 

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // Limits of the head of an answer. One that exceeds them is malformed.
@@ -22,7 +25,7 @@ type response struct {
 	status int
 	header http.Header // by canonical names
 	// spellings are those that the application has of other names.
-	spellings []spelling
+	spellings []httpfield.Spelling
 	// length is that of the body: -1 up to the end of the connection.
 	length  int64
 	chunked bool
@@ -148,7 +151,7 @@ func (p *response) parse(head string) error {
 
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !validName(name) || !validValue(value) {
+		if !ok || !httphead.IsToken(name) || !httphead.ValidValue(value) {
 			return malformed("header field %.40q", name)
 		}
 
@@ -179,7 +182,7 @@ func (p *response) parseStatusLine(line string) error {
 	}
 
 	status, err := strconv.Atoi(code)
-	if err != nil || len(code) != 3 || status < 100 || !validValue(reason) {
+	if err != nil || len(code) != 3 || status < 100 || !httphead.ValidValue(reason) {
 		return malformed("status line %.40q", line)
 	}
 
@@ -200,7 +203,7 @@ func (p *response) frame(method string) error {
 	case len(lengths) > 1 || len(codings) > 1:
 		return malformed("two lengths or transfer codings")
 	case len(codings) == 1:
-		if !equalASCII(codings[0], "chunked") || p.http10 {
+		if !httpfield.EqualFold(codings[0], "chunked") || p.http10 {
 			return malformed("transfer coding %.40q", codings[0])
 		}
 
@@ -219,15 +222,15 @@ func (p *response) frame(method string) error {
 	}
 
 	tokens := p.header["Connection"]
-	p.keepAlive = (p.chunked || p.length >= 0) && !hasToken(tokens, "close") &&
-		(!p.http10 || hasToken(tokens, "keep-alive"))
+	p.keepAlive = (p.chunked || p.length >= 0) && !httpfield.HasToken(tokens, "close") &&
+		(!p.http10 || httpfield.HasToken(tokens, "keep-alive"))
 
 	return nil
 }
 
 // checkSwitch accepts the change of protocol that was asked for and no other.
 func (x *exchange) checkSwitch() error {
-	if x.upgrade == "" || !hasToken(x.resp.header["Upgrade"], x.upgrade) {
+	if x.upgrade == "" || !httpfield.HasToken(x.resp.header["Upgrade"], x.upgrade) {
 		return malformed("it changes to a protocol that was not asked for")
 	}
 

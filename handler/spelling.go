@@ -5,14 +5,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // Names of header fields are the same in any case, RFC 9110 section 5.1, and yet
 // programs look for them as everybody writes them. HTTP/2 has small letters only.
-
-// spelling is how the application writes the name of a field, where that is not the
-// canonical form of Go.
-type spelling struct{ canonical, written string }
 
 // usual are names that are spelled as everybody does in Go's form, which net/http and
 // middleware look for. They keep it.
@@ -28,16 +26,16 @@ var usual = map[string]bool{
 // spell notes how the application writes a name.
 func (p *response) spell(canonical, written string) {
 	if canonical != written && !usual[canonical] {
-		p.spellings = append(p.spellings, spelling{canonical, written})
+		p.spellings = append(p.spellings, httpfield.Spelling{Canonical: canonical, Written: written})
 	}
 }
 
 // cloneSpellings keeps nothing of the response's head but the names.
-func cloneSpellings(all []spelling) []spelling {
+func cloneSpellings(all []httpfield.Spelling) []httpfield.Spelling {
 	clones := slices.Clone(all)
 	for i := range clones {
-		clones[i].written = strings.Clone(clones[i].written)
-		clones[i].canonical = strings.Clone(clones[i].canonical)
+		clones[i].Written = strings.Clone(clones[i].Written)
+		clones[i].Canonical = strings.Clone(clones[i].Canonical)
 	}
 
 	return clones
@@ -56,9 +54,9 @@ func (x *exchange) writeHeader(status int) {
 	x.w.WriteHeader(status)
 
 	for _, s := range x.spelled {
-		if values, there := out[s.written]; there {
-			delete(out, s.written)
-			out[s.canonical] = values
+		if values, there := out[s.Written]; there {
+			delete(out, s.Written)
+			out[s.Canonical] = values
 		}
 	}
 }
@@ -66,15 +64,15 @@ func (x *exchange) writeHeader(status int) {
 // respell puts fields under their names as written. Middleware that comes between, where
 // not all are to be put, would miss those that it looks for: an entity tag, mostly, and
 // of names in small letters nobody needs the spelling.
-func respell(h http.Header, spelled []spelling, all bool) {
+func respell(h http.Header, spelled []httpfield.Spelling, all bool) {
 	for _, s := range spelled {
-		values, there := h[s.canonical]
-		if !there || !all && (s.canonical == "Etag" || strings.ToLower(s.written) == s.written) {
+		values, there := h[s.Canonical]
+		if !there || !all && (s.Canonical == "Etag" || strings.ToLower(s.Written) == s.Written) {
 			continue
 		}
 
-		delete(h, s.canonical)
-		h[s.written] = values
+		delete(h, s.Canonical)
+		h[s.Written] = values
 	}
 }
 

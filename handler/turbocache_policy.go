@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 const (
@@ -40,7 +43,7 @@ func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration
 		return 0, 0, false // the ordinary case
 	}
 
-	if !cacheableStatus[status] || hasToken(h["Pragma"], "no-cache") {
+	if !cacheableStatus[status] || httpfield.HasToken(h["Pragma"], "no-cache") {
 		return 0, 0, false
 	}
 
@@ -191,7 +194,7 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 		list, rest = list[:i], list[i:]
 	}
 
-	if !validName(list) {
+	if !httphead.IsToken(list) {
 		return d, "", false
 	}
 
@@ -216,7 +219,7 @@ func cutValue(s string) (value, rest string, ok bool) {
 			s, rest = s[:i], s[i:]
 		}
 
-		return s, rest, validName(s)
+		return s, rest, httphead.IsToken(s)
 	}
 
 	for i := 1; i < len(s); i++ {

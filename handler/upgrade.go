@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // upgrades are the protocols that clients may change to.
@@ -17,12 +19,12 @@ var upgrades = []string{"websocket"}
 // section 7.8 allows.
 func upgradeToken(r *http.Request) string {
 	values := r.Header["Upgrade"]
-	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !hasToken(r.Header["Connection"], "upgrade") {
+	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !httpfield.HasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 
 	for _, token := range upgrades {
-		if equalASCII(values[0], token) {
+		if httpfield.EqualFold(values[0], token) {
 			return token
 		}
 	}
