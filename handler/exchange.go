@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler/turbocache"
 	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
@@ -75,7 +76,7 @@ type exchange struct {
 	// must end with the answer.
 	unread bool
 	// ticket is what the turbocache has to say of the request.
-	ticket cacheTicket
+	ticket turbocache.Ticket
 
 	event passenger.RequestEvent
 	flight
@@ -173,7 +174,7 @@ func (x *exchange) run() error {
 	cause := x.ctx.Err()
 	x.releaseProcess(err)
 	if err != nil {
-		x.h.cache.invalidate(&x.ticket, nil) // it may have written something before
+		x.h.cache.Invalidate(&x.ticket, nil) // it may have written something before
 		err = x.blame(err, cause)
 		x.reportFailure(err)
 	}

@@ -130,7 +130,7 @@ func (h *Handler) Inspect() Snapshot {
 		AppName:       h.appName(),
 		RequestsBegun: h.flights.begun,
 		Requests:      make([]RequestSnapshot, 0, h.flights.count),
-		Turbocaching:  h.cache.stats(),
+		Turbocaching:  h.cache.Stats(),
 	}
 	for x := h.flights.first; x != nil; x = x.after {
 		s.Requests = append(s.Requests, RequestSnapshot{

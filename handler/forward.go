@@ -35,7 +35,7 @@ func (x *exchange) forward() error {
 	}
 
 	x.tellOfRemoved()
-	cacheable := x.h.cache.permits(&x.ticket, p)
+	cacheable := x.mayCache()
 	body, whole, err := x.hold(cacheable)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (x *exchange) forward() error {
 
 	x.releaseProcess(nil)
 	if cacheable {
-		x.h.cache.store(&x.ticket, body)
+		x.h.cache.Store(&x.ticket, body)
 	}
 
 	if len(body) == 0 {

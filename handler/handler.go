@@ -16,6 +16,7 @@ import (
 	"net/http"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler/turbocache"
 	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
@@ -32,7 +33,7 @@ type Handler struct {
 	unlimitedPaths []urlpath.Base
 	// sticky is nil without sticky sessions, cache without the turbocache.
 	sticky *stickyRoute
-	cache  *turbocache
+	cache  *turbocache.Cache
 
 	streams streams
 	shares  *queueShares
@@ -92,7 +93,7 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 	}
 
 	if !cfg.DisableTurbocache {
-		h.cache = newTurbocache(cfg.VaryTurbocacheByCookie)
+		h.cache = turbocache.New(cfg.VaryTurbocacheByCookie)
 	}
 
 	return h, nil

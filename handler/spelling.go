@@ -3,7 +3,6 @@ package handler
 import (
 	"net/http"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
@@ -28,17 +27,6 @@ func (p *response) spell(canonical, written string) {
 	if canonical != written && !usual[canonical] {
 		p.spellings = append(p.spellings, httpfield.Spelling{Canonical: canonical, Written: written})
 	}
-}
-
-// cloneSpellings keeps nothing of the response's head but the names.
-func cloneSpellings(all []httpfield.Spelling) []httpfield.Spelling {
-	clones := slices.Clone(all)
-	for i := range clones {
-		clones[i].Written = strings.Clone(clones[i].Written)
-		clones[i].Canonical = strings.Clone(clones[i].Canonical)
-	}
-
-	return clones
 }
 
 // writeHeader writes the head of the response, with the names as x.spelled says. Whoever

@@ -1,4 +1,4 @@
-package handler
+package turbocache
 
 import (
 	"hash/maphash"
@@ -12,28 +12,27 @@ import (
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
-// maxCacheKey bounds keys; requests with longer ones do not use the cache.
-const maxCacheKey = 256
+// maxKey bounds keys; requests with longer ones do not use the cache.
+const maxKey = 256
 
-// cacheKey is what requests with the same answer have in common: scheme, host,
-// path and query, and a cookie if the cache has one; beside it, they have the same
-// headers (seenRequest).
-type cacheKey struct {
-	array [maxCacheKey]byte
+// key is what requests with the same response have in common: scheme, host, path and query, and a cookie if the cache
+// varies by one. The fields that the application may see are compared beside it (seenFields).
+type key struct {
+	array [maxKey]byte
 	size  int
-	// base is how much of it is without the cookie; 0: there is no key.
+	// base is the size without the cookie; zero means that there is no key.
 	base int
 	hash uint64 // of the base
 }
 
-func (k *cacheKey) bytes() []byte { return k.array[:k.size] }
+func (k *key) bytes() []byte { return k.array[:k.size] }
 
-// set makes the key, without the cookie. ok is false if it would be too long.
-func (k *cacheKey) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
+// set makes the key, without the cookie. ok is false if the key would be too long.
+func (k *key) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
 	k.size, k.base = 0, 0
 
 	// A newline in the host could make it look like another host and path.
-	if 1+len(host)+1+len(uri) > maxCacheKey || strings.IndexByte(host, '\n') >= 0 {
+	if 1+len(host)+1+len(uri) > maxKey || strings.IndexByte(host, '\n') >= 0 {
 		return false
 	}
 
@@ -54,15 +53,15 @@ func (k *cacheKey) set(seed maphash.Seed, https bool, host, uri string) (ok bool
 	return true
 }
 
-// vary adds the cookie of that name, if the name is not empty. ok is false if
-// the key would be too long, or it is not certain what the cookie is.
-func (k *cacheKey) vary(name string, h http.Header) (ok bool) {
+// vary adds the cookie of that name, if the name is not empty. ok is false if the key would be too long, or if it is not
+// certain what the cookie is.
+func (k *key) vary(name string, h http.Header) (ok bool) {
 	if name == "" {
 		return true
 	}
 
 	value, ok := varyValue(h["Cookie"], name)
-	if !ok || k.size+1+len(value) > maxCacheKey {
+	if !ok || k.size+1+len(value) > maxKey {
 		return false
 	}
 
@@ -72,14 +71,13 @@ func (k *cacheKey) vary(name string, h http.Header) (ok bool) {
 	return true
 }
 
-// sameBase: e was stored under this key, with whatever cookie.
-func (k *cacheKey) sameBase(e *cacheEntry) bool {
+// sameBase reports whether e was stored under this key, with any cookie.
+func (k *key) sameBase(e *entry) bool {
 	return e.hash == k.hash && e.key[:e.base] == string(k.array[:k.base])
 }
 
-// varyValue returns the raw value of the cookie, empty without one. Parsers of
-// cookies differ, and one client must not choose what others get: where some
-// could find the cookie elsewhere, or twice, ok is false.
+// varyValue returns the raw value of the cookie, empty without one. Parsers of cookies differ, and one client must not
+// choose what others get: where a parser could find the cookie elsewhere, or twice, ok is false.
 func varyValue(lines []string, name string) (value string, ok bool) {
 	found := false
 	for _, line := range lines {
@@ -112,17 +110,23 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 	return value, true
 }
 
-// maxSeen bounds the headers of a request that may use the cache: it keeps those that
-// matter.
+// maxSeen bounds the header of a request that may use the cache, in bytes: the fields that matter are kept.
 const maxSeen = 8 << 10
 
-// irrelevant are headers that may differ between requests with the same response: those
-// that are in the key already, the host, the scheme, who the client is and which request
-// this is (each has one, by us); the conditions, on which only depends whether there is a
-// body; and what each browser sends of its own, of which a response that everybody may
-// keep says by Vary that it depends on it, RFC 9111 section 4.1, and is not kept. All
-// others that the application may see are part of what is compared: one client must not
-// choose what another one gets.
+// forwardedFor and forwardedProto are fields by which proxies tell the client's address and scheme.
+const (
+	forwardedFor   = "X-Forwarded-For"
+	forwardedProto = "X-Forwarded-Proto"
+)
+
+// irrelevant are fields that may differ between requests with the same response:
+//
+//   - what is in the key already, host and scheme, and the client's address;
+//   - the conditions, which decide only whether there is a body;
+//   - what each browser sends of its own: a response for all clients that depends on it says so by Vary, RFC 9111
+//     section 4.1, and is not kept.
+//
+// All other fields that the application may see are compared: one client must not choose what another one gets.
 var irrelevant = map[string]bool{
 	"Host": true, "Content-Length": true, "Expect": true, forwardedFor: true, forwardedProto: true,
 	"If-None-Match": true, "If-Modified-Since": true,
@@ -134,30 +138,27 @@ var irrelevant = map[string]bool{
 	"Sec-Fetch-Mode": true, "Sec-Fetch-Site": true, "Sec-Fetch-User": true, "Sec-Gpc": true, "Sec-Purpose": true,
 }
 
-// seenRequest is what the application may see of a request's header.
-type seenRequest struct {
-	trust
+// seenFields are the fields of a request that the application may see.
+type seenFields struct {
+	filter Filter
 	header http.Header
-	// knowsClient: X-Forwarded-For has nobody before the client, who could have made it up.
-	knowsClient bool
 }
 
-// matters reports whether a response may depend on the header of that name.
-func (s *seenRequest) matters(name string) bool {
+// matters reports whether a response may depend on the field of that name.
+func (s *seenFields) matters(name string) bool {
 	switch {
 	case irrelevant[name]:
 		return false
 	case httpfield.IsPlain(name):
 		// Middleware may have set it by a name that is not canonical.
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		return !hopByHop[canonical] && !notCopied[canonical] && s.passes(canonical)
+		return s.filter.Reaches(textproto.CanonicalMIMEHeaderKey(name))
 	}
 
 	return false
 }
 
-// clone returns a copy of the headers that matter.
-func (s *seenRequest) clone() http.Header {
+// clone returns a copy of the fields that matter.
+func (s *seenFields) clone() http.Header {
 	seen := http.Header{}
 	for name, values := range s.header {
 		if len(values) == 0 || !s.matters(name) {
@@ -172,13 +173,13 @@ func (s *seenRequest) clone() http.Header {
 	return seen
 }
 
-// equals reports whether the application would see the same as when an entry was stored.
-func (s *seenRequest) equals(stored http.Header) bool {
+// equals reports whether the application would see the same fields as when an entry was stored.
+func (s *seenFields) equals(stored http.Header) bool {
 	n := 0
 	for name, values := range s.header {
 		before := stored[name]
 
-		// What mattered once does for every peer, unless it is a proxy's to say.
+		// A field that mattered once matters for every peer, unless only a proxy may set it.
 		if before != nil && proxyheader.Of(name) == proxyheader.Anybody {
 			if !slices.Equal(values, before) {
 				return false
@@ -203,7 +204,8 @@ func (s *seenRequest) equals(stored http.Header) bool {
 	return n == len(stored)
 }
 
-func safeMethod(method string) bool {
+// SafeMethod reports whether a request by this method changes nothing, RFC 9110 section 9.2.1.
+func SafeMethod(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
@@ -212,10 +214,10 @@ func safeMethod(method string) bool {
 	return false
 }
 
-// qualifies: the answer to the request may come from the cache, and go there.
-func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.ContentLength != 0 ||
-		host == "" || scheme != "http" && scheme != "https" {
+// qualifies reports whether the response to the request may come from the cache, and go there.
+func (r *Request) qualifies() bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || r.HasBody ||
+		r.Host == "" || r.Scheme != "http" && r.Scheme != "https" {
 		return false
 	}
 
@@ -225,15 +227,14 @@ func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
 		case "Cache-Control", "Pragma", "Authorization", "Range", "Upgrade":
 			return false
 		case "X-Http-Method", "X-Http-Method-Override", "X-Method-Override":
-			// For an application that believes them it is another method, which may change
-			// something.
+			// To an application that believes them it is another method, which may change something.
 			return false
 		case "Connection":
 			if !onlyPersistence(values) {
 				return false
 			}
 		case forwardedFor:
-			if !s.knowsClient {
+			if !r.ClientFirst {
 				return false
 			}
 		}
@@ -246,8 +247,8 @@ func (s *seenRequest) qualifies(r *http.Request, host, scheme string) bool {
 	return size <= maxSeen
 }
 
-// onlyPersistence: nothing is listed that would be taken out of the request,
-// of which the cookie may be part of the key.
+// onlyPersistence reports whether the field lists nothing that would be removed from the request: the cookie, say, which
+// may be part of the key.
 func onlyPersistence(connection []string) bool {
 	for _, v := range connection {
 		for t := range strings.SplitSeq(v, ",") {

@@ -32,7 +32,8 @@ func counting(head string) (app spawnertest.Script, seen *int) {
 	}), seen
 }
 
-func TestR21Turbocache(t *testing.T) {
+// R21: the turbocache serves what the application permits, until it expires or a request changes it.
+func TestTurbocacheServesUntilExpiryOrAWrite(t *testing.T) {
 	app, seen := counting("Cache-Control: max-age=60")
 	serve(t, app, func(s *site) {
 		get := func(want string, header ...string) *http.Response {
@@ -65,10 +66,12 @@ func TestR21Turbocache(t *testing.T) {
 		get("8")
 		s.env = nil
 		get("7")
+		_, body = s.do(http.MethodGet, "/", "a body")
+		require.Equal(s, "9", body)
 	})
 }
 
-func TestR21AnswersThatAreNotCached(t *testing.T) {
+func TestResponsesThatAreNotCached(t *testing.T) {
 	for name, head := range map[string]string{
 		"says nothing": "X: y", "private": "Cache-Control: private, max-age=60",
 		"cookie": "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
@@ -94,7 +97,7 @@ func TestR21AnswersThatAreNotCached(t *testing.T) {
 	})
 }
 
-func TestR21VaryTurbocacheByCookie(t *testing.T) {
+func TestTurbocacheVariesByACookie(t *testing.T) {
 	app, _ := counting("Cache-Control: max-age=60")
 	serveConfig(t, app, handler.Config{VaryTurbocacheByCookie: "lang"}, func(s *site) {
 		for _, c := range []struct{ cookie, want string }{
