@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler/errorpage"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -245,24 +246,54 @@ func (x *exchange) logError(err error, status int, errorID string) {
 	x.h.refused.Tell(func(more int) { x.h.cfg.Logger.Error(err, "Request failed", append(about, "more", more)...) })
 }
 
+// errorID returns the ID of an error that the log has details of, or nothing.
+func errorID(err error) string {
+	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
+		return e.ID
+	}
+
+	if e, ok := errors.AsType[*passenger.QueueFullError](err); ok {
+		return e.ID
+	}
+
+	return ""
+}
+
+// ErrorReport returns the page with details of a failed start as a file, for those who run the server. Secrets of the
+// environment are hidden in it.
+func ErrorReport(e *spawner.SpawnError) ([]byte, error) {
+	o := outcomeOf(e)
+	page := errorpage.New(o.status, o.message)
+	page.ErrorID = e.ID
+	page.ShowDetails(e)
+
+	return page.RenderFile()
+}
+
 func (x *exchange) answerError(err error) {
 	h, r := x.h, x.r
 	o := outcomeOf(err)
 	o.status = h.statusOf(&o, err)
-	page := newErrorPage(&o, err, h.cfg.showsDetails())
+	page := errorpage.New(o.status, o.message)
+
+	page.ErrorID = errorID(err)
+	if h.cfg.showsDetails() {
+		page.ShowDetails(err)
+	}
+
 	if !o.quiet {
 		x.logError(err, o.status, page.ErrorID)
 	}
 
-	format := chooseFormat(r.Header)
-	body, contentType := page.render(format)
+	format := errorpage.ChooseFormat(r.Header)
+	body, contentType := page.Render(format)
 	head := x.w.Header()
 	x.spelled = nil
-	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError &&
+	if h.cfg.ErrorPage != nil && format == errorpage.HTML && o.status >= http.StatusInternalServerError &&
 		!h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage
 	} else {
-		head.Set("Content-Security-Policy", pagePolicy)
+		head.Set("Content-Security-Policy", errorpage.Policy)
 	}
 
 	head.Set("Content-Type", contentType)
