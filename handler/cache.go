@@ -13,61 +13,60 @@ type TurbocacheStats = turbocache.Stats
 
 // serveCached serves the request from the turbocache, if the response is there.
 func (x *exchange) serveCached() (served bool, err error) {
-	if (len(x.env) > 0 || !onlyTraces(x.appHeader)) && turbocache.SafeMethod(x.r.Method) {
+	if (len(x.req.env) > 0 || !onlyTraces(x.req.appHeader)) && turbocache.SafeMethod(x.req.method()) {
 		return false, nil // the response may depend on it
 	}
 
 	hit, ok := x.h.cache.Lookup(&x.ticket, &turbocache.Request{
-		Method:      x.r.Method,
-		Scheme:      scheme(x.r, x.peer.trusted),
-		Host:        x.target.host,
-		URI:         x.target.uri,
-		Header:      x.r.Header,
-		HasBody:     x.r.ContentLength != 0,
-		ClientFirst: x.knowsClient,
-		Filter:      x,
+		Method:      x.req.method(),
+		Scheme:      x.req.scheme(),
+		Host:        x.req.target.host,
+		URI:         x.req.target.uri,
+		Header:      x.req.header(),
+		HasBody:     x.req.http.ContentLength != 0,
+		ClientFirst: x.req.clientFirst,
+		Filter:      &x.req,
 	})
 	if !ok {
 		return false, nil
 	}
 
 	x.event.Cached = true
-	out := x.w.Header()
+	out := x.client.header()
 	copyHit(out, &hit)
-	x.spelled = hit.Spellings
-	x.h.sign(out, hit.Status)
-	x.answer(hit.Status)
-	if len(hit.Body) == 0 {
-		return true, nil
-	}
+	x.h.addOwnFields(out, hit.Status)
+	x.client.spellings = hit.Spellings
+	x.client.writeHead(hit.Status)
 
-	return true, x.give(hit.Body)
+	return true, x.copyWhole(hit.Body)
 }
 
 // Reaches is that of [turbocache.Filter].
-func (x *exchange) Reaches(name string) bool {
-	return !hopByHop[name] && !notCopied[name] && x.trust().passes(name)
+func (r *request) Reaches(name string) bool {
+	return !hopByHop[name] && !notCopied[name] && r.trust().passes(name)
 }
 
 // mayCache reports whether the response may be stored once its body is complete.
 func (x *exchange) mayCache() bool {
-	head := x.resp.forCache()
-	return x.h.cache.Permits(&x.ticket, &head, x.resp.copyHeader)
+	r := &x.upstream.response
+	head := r.forCache()
+
+	return x.h.cache.Permits(&x.ticket, &head, r.copyHeader)
 }
 
 // forCache returns what the turbocache has to know of a response.
-func (p *response) forCache() turbocache.Response {
+func (r *response) forCache() turbocache.Response {
 	return turbocache.Response{
-		Status:    p.status,
-		Header:    p.header,
-		Spellings: p.spellings,
-		Length:    p.length,
-		Chunked:   p.chunked,
+		Status:    r.status,
+		Header:    r.header,
+		Spellings: r.spellings,
+		Length:    r.length,
+		Chunked:   r.chunked,
 	}
 }
 
 // invalidateCache drops what the request may have changed.
-func (x *exchange) invalidateCache() { x.h.cache.Invalidate(&x.ticket, x.resp.header) }
+func (x *exchange) invalidateCache() { x.h.cache.Invalidate(&x.ticket, x.upstream.response.header) }
 
 // copyHit copies the values too: the header is the client's to change, the hit is not.
 func copyHit(to http.Header, hit *turbocache.Hit) {
@@ -77,10 +76,10 @@ func copyHit(to http.Header, hit *turbocache.Hit) {
 		values = append(values, v...)
 		to[name] = values[n:len(values):len(values)]
 	}
-	gather(to, hit.Header)
+	unifyNames(to, hit.Header)
 
 	for name, v := range hit.Header {
-		set(name, beside(to, name, v)...)
+		set(name, addValues(to, name, v)...)
 	}
 
 	set("Age", strconv.FormatInt(int64(hit.Age/time.Second), 10))

@@ -11,27 +11,25 @@ import (
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
-// hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
-// those that others made so. Host, Content-Length, Expect and what marks
-// the request are written or answered here and not copied.
+// hopByHop are fields about one connection, RFC 9110 section 7.6.1, with those that other programs use so.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Http2-Settings": true,
 }
 
+// notCopied are fields that the handler writes itself, or that must not reach an application.
 var notCopied = map[string]bool{
 	"Host": true, "Content-Length": true, "Expect": true,
 	requestIDHeader: true, requestStartHeader: true,
-	// Becomes HTTP_PROXY, which some take for their proxy (CVE-2016-5386).
+	// It becomes HTTP_PROXY, which some programs take for their proxy (CVE-2016-5386).
 	"Proxy": true,
 }
 
-// ownHeader: a name that the application and we talk to each other by, and
-// that never comes from a client nor goes to one.
-func ownHeader(name string) bool { return strings.HasPrefix(name, "!~") }
+// isOwnField reports whether a field is between the application and us: it neither comes from a client nor goes to one.
+func isOwnField(name string) bool { return strings.HasPrefix(name, "!~") }
 
-// connectionTokens returns what the Connection header lists, canonical.
+// connectionTokens returns the fields that Connection lists, by canonical names.
 func connectionTokens(h http.Header) []string {
 	values := h["Connection"]
 	if len(values) == 0 {
@@ -43,7 +41,7 @@ func connectionTokens(h http.Header) []string {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
 			if t == "" || httpfield.EqualFold(t, "keep-alive") || httpfield.EqualFold(t, "close") {
-				continue // no header, or one that is never passed on
+				continue // no field, or one that is never forwarded
 			}
 
 			tokens = append(tokens, http.CanonicalHeaderKey(t))
@@ -53,7 +51,7 @@ func connectionTokens(h http.Header) []string {
 	return tokens
 }
 
-// check refuses a head that is larger than it may be.
+// check refuses a head that exceeds the limits.
 func (l *Limits) check(target string, h http.Header) error {
 	if l.Target > 0 && len(target) > l.Target {
 		return errLongTarget
@@ -77,11 +75,10 @@ func (l *Limits) check(target string, h http.Header) error {
 	return nil
 }
 
-// checkHeader refuses a request whose headers pretend to come from us, or that others
-// might read in another way.
+// checkHeader refuses fields that pretend to come from us, or that another program might read in another way.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if ownHeader(name) || slices.ContainsFunc(values, unclear) {
+		if isOwnField(name) || slices.ContainsFunc(values, isAmbiguous) {
 			return errBadRequest
 		}
 	}
@@ -89,18 +86,17 @@ func checkHeader(h http.Header) error {
 	return checkFraming(h)
 }
 
-// unclear: a value that some cut in two, and some at its ends.
-func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
+// isAmbiguous reports whether some programs cut the value in two, or at its ends.
+func isAmbiguous(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
 
-// eachHeader yields the headers that go to the application, each once with all of its
-// values: the client's, as far as the application may believe them, and those of the
-// observer in the place of the client's by these names.
-func (x *exchange) eachHeader(yield func(name string, values []string)) {
-	yieldOwn(x.appHeader, yield)
+// eachField yields the fields that go to the application, each once with all of its values: the client's, as far as the
+// application may believe them, and the observer's in place of the client's by these names.
+func (r *request) eachField(yield func(name string, values []string)) {
+	yieldAppHeader(r.appHeader, yield)
 
-	trust, listed := x.trust(), connectionTokens(x.r.Header)
-	for written, values := range x.r.Header {
-		if replaced(x.appHeader, written) || !httpfield.IsPlain(written) || len(values) == 0 {
+	trust, listed := r.trust(), connectionTokens(r.header())
+	for written, values := range r.header() {
+		if replaces(r.appHeader, written) || !httpfield.IsPlain(written) || len(values) == 0 {
 			continue
 		}
 
@@ -111,7 +107,7 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 		}
 
 		if !trust.passes(name) {
-			x.tellOfDropped(name)
+			r.logDroppedField(name)
 			continue
 		}
 
@@ -123,13 +119,13 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 	}
 }
 
-// firstElement is that of a list with commas.
+// firstElement returns the first element of a list with commas.
 func firstElement(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.Trim(first, " \t")
 }
 
-// merged is the value of a header that came more than once.
+// merged returns the value of a field that came more than once.
 func merged(name string, values []string) string {
 	if len(values) == 1 {
 		return values[0]
