@@ -6,14 +6,16 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
-// errAppHeader is the fault of the program's observer.
+// errAppHeader is a fault of the program's observer.
 var errAppHeader = errors.New("a header that the observer has set is not sent to the application")
 
-// checkAppHeader returns the headers of a RequestEvent that can be sent, by their
-// canonical names. One that cannot be sent costs no request, as it is about watching
-// and not about serving: it is left out, and the log tells.
+// checkAppHeader returns the fields of a RequestEvent that can be sent, by canonical names. A field that cannot be sent
+// fails no request, as it is about watching and not about serving: it is left out and logged.
 func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 	if len(set) == 0 {
 		return nil
@@ -21,21 +23,21 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 
 	header := make(http.Header, len(set))
 	for name, values := range set {
-		// Others could become the same variable as a header of the client's.
-		if !plainName(name) {
+		// Another name could become the same variable as a field of the client.
+		if !httpfield.IsPlain(name) {
 			h.leaveOut(name, "its name has other characters than letters, digits and dashes")
 			continue
 		}
 
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if handlersHeader(name) {
+		if isReserved(name) {
 			h.leaveOut(name, "only the handler sets it")
 			continue
 		}
 
-		// An entry without values counts as well: nothing of the client's goes by its name.
+		// An entry without values counts as well: the client's field of that name is not sent.
 		sendable := slices.Clone(values)
-		if slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if slices.ContainsFunc(values, func(v string) bool { return !httphead.ValidValue(v) }) {
 			// The value may be a secret.
 			h.leaveOut(name, "its value has a control character")
 			sendable = nil
@@ -50,19 +52,18 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 func (h *Handler) leaveOut(name, reason string) {
 	h.badAppHeader.Tell(func(more int) {
 		err := fmt.Errorf("%w: %s", errAppHeader, reason)
-		h.cfg.Logger.Error(err, "A header of the observer is left out", "app", h.appName(), "header", name, "more",
+		h.cfg.Logger.Error(err, "a header of the observer was left out", "app", h.appName(), "header", name, "more",
 			more)
 	})
 }
 
-// handlersHeader: the handler writes it, it is about a connection, or it must not reach
-// an application.
-func handlersHeader(name string) bool {
+// isReserved reports whether the handler writes the field, it is about a connection, or it must not reach an application.
+func isReserved(name string) bool {
 	return hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto
 }
 
-// yieldOwn yields the headers that have values.
-func yieldOwn(own http.Header, yield func(name string, values []string)) {
+// yieldAppHeader yields the fields that have values.
+func yieldAppHeader(own http.Header, yield func(name string, values []string)) {
 	for name, values := range own {
 		if len(values) > 0 {
 			yield(name, values)
@@ -70,9 +71,9 @@ func yieldOwn(own http.Header, yield func(name string, values []string)) {
 	}
 }
 
-// replaced: own has the place of the client's header. Middleware may have set that by a
-// name that is not canonical.
-func replaced(own http.Header, name string) bool {
+// replaces reports whether own has a field of that name, which the client's gives way to. Middleware may have set the
+// latter by a name that is not canonical.
+func replaces(own http.Header, name string) bool {
 	if len(own) == 0 {
 		return false
 	}
@@ -82,8 +83,7 @@ func replaced(own http.Header, name string) bool {
 	return ok
 }
 
-// traceHeaders are what observers set to have a request followed. Responses do not depend
-// on them.
+// traceHeaders are fields that observers set to have a request followed. Responses do not depend on them.
 var traceHeaders = map[string]bool{
 	"Traceparent": true, "Tracestate": true, "Baggage": true, "B3": true, "Uber-Trace-Id": true,
 	"X-Amzn-Trace-Id":       true,
@@ -91,8 +91,7 @@ var traceHeaders = map[string]bool{
 	"X-B3-Sampled": true, "X-B3-Flags": true,
 }
 
-// onlyTraces reports whether no response depends on the observer's headers, so that the
-// turbocache may have it.
+// onlyTraces reports whether no response depends on the observer's fields, so that the turbocache may keep it.
 func onlyTraces(own http.Header) bool {
 	for name := range own {
 		if !traceHeaders[name] {

@@ -5,57 +5,104 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
-
-	"github.com/gopassenger/passenger/internal/pace"
-	"github.com/gopassenger/passenger/spawner"
 )
 
-// readBody reads what of the body is to be there before a process is taken up
-// by the request: all of it, or nothing if it is to be streamed, since a small one may
-// be as long on its way as a large one. A small one goes out with the head in one
-// piece.
-func (x *exchange) readBody() error {
-	if limit := x.h.cfg.MaxRequestBody; limit > 0 && x.length > limit {
+// requestBody is the body of a request on its way from the client to the application.
+type requestBody struct {
+	// length is zero without a body, and -1 if it is not known.
+	length int64
+	// source is what the client still sends; nil if there is nothing, or if all of it has been read: into small, or stored.
+	source io.Reader
+	exact  exactBody
+	small  []byte
+	stored storedBody
+}
+
+// openBody finds out how long the request's body is.
+func (x *exchange) openBody() error {
+	r, b := x.req.http, &x.body
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+
+	b.length, b.source = r.ContentLength, r.Body
+	if b.length < 0 {
+		return nil
+	}
+
+	b.exact = exactBody{r: r.Body, length: b.length, left: b.length}
+
+	b.source = &b.exact
+	if b.length > 0 {
+		return nil
+	}
+
+	// By HTTP/2, a client that gives the length zero may still be about to end its request.
+	reader := &x.client.reader
+	*reader = pacedBody{client: &x.client, body: b.source}
+	if len(r.Header["Content-Length"]) > 0 {
+		reader = x.client.readPaced(b.source)
+		defer reader.release()
+	}
+
+	_, err := reader.Read(nil)
+	if errors.Is(err, io.EOF) {
+		b.source = nil
+		return nil
+	}
+
+	return err
+}
+
+// buffer reads the part of the body that must arrive before checkout: all of it, or nothing if it is to be streamed, since
+// a small body may be as long on its way as a large one. A small one goes out with the head in one piece.
+func (x *exchange) buffer() error {
+	b, limit := &x.body, x.h.cfg.MaxRequestBody
+	if limit > 0 && b.length > limit {
 		return errBodyTooLarge
 	}
 
 	switch {
-	case x.length == 0:
+	case b.length == 0:
 		return nil
 	case x.h.cfg.StreamRequests:
-		if limit := x.h.cfg.MaxRequestBody; limit > 0 {
-			x.body = &limitedBody{r: x.body, left: limit}
+		if limit > 0 {
+			b.source = &limitedBody{r: b.source, left: limit}
 		}
 
 		return nil
-	case x.length > 0 && x.length <= copyBufferSize:
-		x.enter(StateBuffering)
-		return x.readSmall()
+	case b.length > 0 && b.length <= copyBufferSize:
+		return x.bufferSmall()
 	}
 
-	return x.storeBody()
+	return x.bufferAll()
 }
 
-// readSmall reads a body of known length into memory.
-func (x *exchange) readSmall() error {
+// mustBuffer reports whether a body was to be streamed, but the process takes only bodies with a length.
+func (x *exchange) mustBuffer() bool { return x.body.length < 0 && x.upstream.speaksSession() }
+
+// bufferSmall reads a body of known length into memory.
+func (x *exchange) bufferSmall() error {
+	x.setState(StateBuffering)
 	x.openAccount()
-	if err := x.takeRoom(inMemory, x.length); err != nil {
+
+	b := &x.body
+	if err := x.reserve(inMemory, b.length); err != nil {
 		return err
 	}
 
-	x.small = x.scratch(int(x.length))[:x.length]
-	client := x.slowClient()
-	defer client.release()
+	b.small = x.borrow(int(b.length))[:b.length]
+	reader := x.client.readPaced(b.source)
+	defer reader.release()
 
 	for n := 0; ; {
-		m, err := client.Read(x.small[n:])
+		m, err := reader.Read(b.small[n:])
 		n += m
 
 		switch {
-		case errors.Is(err, io.EOF): // which exactBody says at the very end
-			x.body = nil
-			x.received.Store(x.length)
+		case errors.Is(err, io.EOF): // which exactBody returns at the very end
+			b.source = nil
+			x.client.received.Store(b.length)
 			return nil
 		case err != nil:
 			return err
@@ -63,47 +110,28 @@ func (x *exchange) readSmall() error {
 	}
 }
 
-// storeBody reads the body to its end, which gives it a length.
-func (x *exchange) storeBody() error {
-	x.enter(StateBuffering)
+// bufferAll reads the body to its end, which gives it a length.
+func (x *exchange) bufferAll() error {
+	x.setState(StateBuffering)
 	x.openAccount()
-	client := x.slowClient()
-	defer client.release()
 
-	b := &x.stored
+	reader := x.client.readPaced(x.body.source)
+	defer reader.release()
+
+	b, limit := &x.body.stored, x.h.cfg.MaxRequestBody
 	for {
-		had := b.memory.bytes()
-		to := b.space()
-		if err := x.takeRoom(inMemory, b.memory.bytes()-had); err != nil {
+		readErr, err := x.bufferPiece(reader)
+		if err != nil {
 			return err
 		}
 
-		var n int
-		var readErr error
-		if to != nil {
-			n, readErr = client.Read(to)
-			b.inMem += n
-		} else {
-			if b.file == nil { // what is read into, too
-				if err := x.takeRoom(inMemory, mostMemory); err != nil {
-					return err
-				}
-			}
+		x.client.received.Store(b.length())
 
-			to = x.scratch(mostMemory)
-			n, readErr = client.Read(to)
-			if err := x.spillRequest(to[:n]); err != nil {
-				return err
-			}
-		}
-
-		x.received.Store(b.length())
-
-		switch limit := x.h.cfg.MaxRequestBody; {
+		switch {
 		case limit > 0 && b.length() > limit:
 			return errBodyTooLarge
 		case errors.Is(readErr, io.EOF):
-			x.length, x.body = b.length(), nil
+			x.body.length, x.body.source = b.length(), nil
 			return nil
 		case readErr != nil:
 			return readErr
@@ -111,111 +139,71 @@ func (x *exchange) storeBody() error {
 	}
 }
 
-// spillRequest puts more of the body into its file.
-func (x *exchange) spillRequest(p []byte) error {
-	if err := x.takeRoom(onDisk, int64(len(p))); err != nil {
+// bufferPiece reads once, into memory or into the file. err is an error of storing.
+func (x *exchange) bufferPiece(reader io.Reader) (readErr, err error) {
+	b := &x.body.stored
+	had := b.memory.capacity()
+
+	to := b.space()
+	if err := x.reserve(inMemory, b.memory.capacity()-had); err != nil {
+		return nil, err
+	}
+
+	if to != nil {
+		n, readErr := reader.Read(to)
+		b.inMem += n
+		return readErr, nil
+	}
+
+	// The memory that the file's part is read into counts, too.
+	if b.file == nil {
+		if err := x.reserve(inMemory, maxMemory); err != nil {
+			return nil, err
+		}
+	}
+
+	to = x.borrow(maxMemory)
+	n, readErr := reader.Read(to)
+
+	return readErr, x.spill(to[:n])
+}
+
+// spill writes more of the body into its file.
+func (x *exchange) spill(p []byte) error {
+	if err := x.reserve(onDisk, int64(len(p))); err != nil {
 		return err
 	}
 
-	if err := x.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
-		x.h.diskTrouble(err)
+	if err := x.body.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
+		x.h.logBufferError(err)
 		return fmt.Errorf("%w: %w", errNoSpace, err)
 	}
 
 	return nil
 }
 
-// openAccount lets the exchange take of the budget.
+// openAccount lets the exchange take part of the buffer budget.
 func (x *exchange) openAccount() {
-	x.account.open(x.h.cfg.Buffers, x.h.cfg.DataBufferDir, func(writing bool) {
-		// It runs in another goroutine, while the exchange waits for its client.
-		rc := http.NewResponseController(x.w)
-		if writing {
-			_ = rc.SetWriteDeadline(past)
-		} else {
-			_ = rc.SetReadDeadline(past)
-		}
-	})
+	x.client.account.open(x.h.cfg.Buffers, x.h.cfg.DataBufferDir, x.client.interrupt)
 }
 
-// takeRoom takes of the budget for the request's body. The error is answered with 507.
-func (x *exchange) takeRoom(part int, n int64) error {
+// reserve takes n bytes of the budget for the request's body.
+func (x *exchange) reserve(part int, n int64) error {
 	if n <= 0 {
 		return nil
 	}
 
-	err := x.account.take(part, n)
+	err := x.client.account.take(part, n)
 	if err == nil {
 		return nil
 	}
 
-	x.h.diskTrouble(err)
+	x.h.logBufferError(err)
 
 	return fmt.Errorf("%w: %w", errNoRoom, err)
 }
 
-// mustStore: the body was to be streamed, but the process takes only what has a
-// length.
-func (x *exchange) mustStore() bool {
-	return x.length < 0 && x.session.Protocol() == spawner.SessionProtocol
-}
-
-// slowClient reads a body from a client that has to keep a pace.
-type slowClient struct {
-	x     *exchange
-	pace  *pace.Pace // nil: the client has none to keep
-	began time.Time
-	read  int64
-}
-
-func (x *exchange) slowClient() *slowClient {
-	c := &x.client
-	*c = slowClient{x: x, began: time.Now()}
-	if x.h.limitsClients() && !x.hasReadTimeout() {
-		c.pace = pace.Reading(x.control())
-	}
-
-	return c
-}
-
-// hasReadTimeout reports whether the server bounds the time for a body itself.
-func (x *exchange) hasReadTimeout() bool {
-	s, ok := x.ctx.Value(http.ServerContextKey).(*http.Server)
-	return ok && s.ReadTimeout > 0
-}
-
-// Read tells the end of the body, io.EOF, from a connection that ends in it.
-func (c *slowClient) Read(p []byte) (n int, err error) {
-	if c.pace != nil {
-		now, cfg := time.Now(), &c.x.h.cfg
-		c.pace.Begin(now.Add(cfg.stepTime(c.began.Add(cfg.clientTime(c.read)).Sub(now))))
-	}
-
-	c.x.account.wait(false)
-	n, err = c.x.body.Read(p)
-	dropped := c.x.account.proceed()
-	c.pace.End()
-
-	c.read += int64(n)
-	if dropped { // also if the rest came at the last moment: the connection has our deadline
-		return n, fmt.Errorf("%w: %w", errClientSlow, errDropped)
-	}
-
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w: %w", readFault(err), err)
-	}
-
-	return n, err
-}
-
-// release lets net/http wait for the client without our deadline again.
-func (c *slowClient) release() {
-	if c.pace.Over() {
-		c.x.readBy(time.Time{})
-	}
-}
-
-// limitedBody fails where a streamed body becomes larger than it may.
+// limitedBody fails where a streamed body exceeds its limit.
 type limitedBody struct {
 	r    io.Reader
 	left int64
@@ -230,10 +218,9 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// exactBody is a body that has to be as long as the request's head says. net/http
-// makes sure of the client's; one that middleware has put in its place may be longer
-// or shorter, and what the application got would be cut, or taken for the beginning of
-// its next request.
+// exactBody is a body that has to be as long as the request's head says. net/http makes sure of the client's; one that
+// middleware has put in its place may be longer or shorter, and what the application got would be cut, or taken for the
+// beginning of its next request.
 type exactBody struct {
 	r            io.Reader
 	length, left int64
@@ -259,6 +246,9 @@ func (b *exactBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxEmptyReads bounds how often a reader may return nothing, and no error.
+const maxEmptyReads = 100
+
 // end makes sure that nothing follows.
 func (b *exactBody) end() error {
 	for range maxEmptyReads {
@@ -273,6 +263,3 @@ func (b *exactBody) end() error {
 
 	return io.ErrNoProgress
 }
-
-// maxEmptyReads is how often a reader may return nothing, and no error.
-const maxEmptyReads = 100

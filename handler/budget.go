@@ -10,27 +10,26 @@ import (
 )
 
 const (
-	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take
-	// by default: a quarter.
+	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take by default: a quarter.
 	budgetShare = 4
 	// minDiskShare is what buffers may take of a small file system, which is full soon and says so itself.
 	minDiskShare = 16 << 20
 	// MinBufferBudget is the smallest limit of [NewBufferBudget].
 	MinBufferBudget = 1 << 20
-	// spaceInterval is how often the free space is looked at.
+	// spaceInterval is how often the free space is read.
 	spaceInterval = 5 * time.Second
-	// minIdle is how long a client has sent or taken nothing whose buffers may be dropped for others'.
+	// minIdle is how long a client must have stalled before its buffers may be dropped for those of others.
 	minIdle = 5 * time.Second
-	// fallbackMemory is what a machine is taken to have that does not say.
+	// fallbackMemory is assumed for a machine that does not tell its memory.
 	fallbackMemory = 4 << 30
 )
 
-// BufferBudget bounds what the handlers that share it keep of requests and responses, in memory and on disk, all
-// together. When it is used up, the largest buffer of a client that has sent or taken nothing for five seconds is
-// dropped: its upload is answered with 408, its response broken off. If there is none, an upload is answered with 507,
-// and a response is taken from its application no faster than its client takes it. It is safe for concurrent use.
+// BufferBudget bounds what the handlers that share it keep of requests and responses, in memory and on disk together.
+// When it is used up, the largest buffer of a client that has sent or taken nothing for five seconds is dropped: its
+// upload ends with status 408, its response is cut. If there is none, an upload ends with status 507, and a response is
+// read from its application no faster than its client takes it. A BufferBudget is safe for concurrent use.
 type BufferBudget struct {
-	// max is the share of all; nil: there is one of the memory and one of each directory's file system.
+	// max is the one limit of all buffers; nil means that memory and each directory's file system have their own.
 	max    *budgetPart
 	memory *budgetPart
 
@@ -39,16 +38,15 @@ type BufferBudget struct {
 	accounts map[*account]struct{}
 }
 
-// defaultBudget is that of all handlers without one.
+// defaultBudget is shared by all handlers without a budget.
 var defaultBudget = newBufferBudget()
 
 // NewBufferBudget returns a budget of maxBytes in all. Zero means the default: a quarter of the free space of each
-// handler's DataBufferDir, looked at again every five seconds, and a quarter of the machine's memory.
+// handler's DataBufferDir, read again every five seconds, and a quarter of the machine's memory.
 func NewBufferBudget(maxBytes int64) (*BufferBudget, error) {
 	if maxBytes != 0 && maxBytes < MinBufferBudget {
 		return nil, fmt.Errorf("the budget for buffers is %d bytes: it must be at least %d, or large requests and "+
-			"responses "+
-			"could not be served", maxBytes, MinBufferBudget)
+			"responses could not be served", maxBytes, MinBufferBudget)
 	}
 
 	b := newBufferBudget()
@@ -67,7 +65,7 @@ func newBufferBudget() *BufferBudget {
 	return b
 }
 
-// parts returns what bounds the memory, and the disk that dir is on.
+// parts returns the budgets of the memory and of the disk that dir is on.
 func (b *BufferBudget) parts(dir string) (memory, disk *budgetPart) {
 	if b.max != nil {
 		return b.max, b.max
@@ -86,12 +84,12 @@ func (b *BufferBudget) parts(dir string) (memory, disk *budgetPart) {
 	return b.memory, b.disks[dir]
 }
 
-// budgetPart is a number of bytes of which some are used.
+// budgetPart is a limit, and how much of it is used, in bytes.
 type budgetPart struct {
 	used, limit atomic.Int64
-	// dir is the directory whose file system's free space sets the limit; empty: the limit stays.
+	// dir is the directory whose file system's free space sets the limit; empty means that the limit is fixed.
 	dir string
-	// checked is when it was looked at, in nanoseconds; 0: never.
+	// checked is when the free space was read, in nanoseconds; zero means never.
 	checked atomic.Int64
 }
 
@@ -109,7 +107,7 @@ func (p *budgetPart) take(n int64) bool {
 	return false
 }
 
-// check looks at the free space if that is due. Our own buffers count as free: else the limit would sink as they grow.
+// check reads the free space if that is due. Our own buffers count as free: else the limit would sink as they grow.
 func (p *budgetPart) check() {
 	now, last := time.Now().UnixNano(), p.checked.Load()
 	if age := time.Duration(now - last); last != 0 && age.Abs() < spaceInterval ||
@@ -126,17 +124,17 @@ func (p *budgetPart) check() {
 	p.limit.Store(max((free+p.used.Load())/budgetShare, minDiskShare))
 }
 
-// account is what one exchange has of the budget. Its zero value has nothing, and cannot take anything.
+// account is what one exchange has taken of the budget. The zero value has nothing, and must not take anything.
 type account struct {
 	budget *BufferBudget
-	// cut breaks off reading from the client, or writing to it.
-	cut func(writing bool)
+	// interrupt makes reading from the client, or writing to it, fail.
+	interrupt func(writing bool)
 
 	mu sync.Mutex
 	// parts are the memory and the disk, and held what is taken of them.
 	parts [2]*budgetPart
 	held  [2]int64
-	// since is when the client began to be waited for; zero: it is not.
+	// since is when the exchange began to wait for the client; zero means that it does not wait.
 	since   time.Time
 	writing bool
 	dropped bool
@@ -151,7 +149,7 @@ const (
 var errDropped = errors.New(
 	"the buffers of this request were dropped for those of others, since its client had stalled")
 
-// budgetError says that the budget is used up.
+// budgetError means that the budget is used up.
 type budgetError struct{ limit int64 }
 
 func (e *budgetError) Error() string {
@@ -159,21 +157,21 @@ func (e *budgetError) Error() string {
 		"free some space, or raise the limit (max_buffer_size)", e.limit)
 }
 
-// open begins the account of an exchange, once.
-func (a *account) open(b *BufferBudget, dir string, cut func(writing bool)) {
+// open gives the account a budget, once.
+func (a *account) open(b *BufferBudget, dir string, interrupt func(writing bool)) {
 	if a.budget != nil {
 		return
 	}
 
 	memory, disk := b.parts(dir)
-	a.budget, a.parts, a.cut = b, [...]*budgetPart{memory, disk}, cut
+	a.budget, a.parts, a.interrupt = b, [...]*budgetPart{memory, disk}, interrupt
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.accounts[a] = struct{}{}
 }
 
-// close gives everything back.
+// close returns everything to the budget.
 func (a *account) close() {
 	b := a.budget
 	if b == nil {
@@ -196,7 +194,7 @@ func (a *account) emptyLocked() {
 	}
 }
 
-// take takes n bytes of a part, and drops others' buffers for it if need be.
+// take takes n bytes of a part, and drops the buffers of others if need be.
 //
 // Errors: errDropped, *budgetError.
 func (a *account) take(part int, n int64) error {
@@ -207,7 +205,7 @@ func (a *account) take(part int, n int64) error {
 		}
 	}
 
-	if !a.hold(part, n) {
+	if !a.charge(part, n) {
 		p.used.Add(-n)
 		return errDropped
 	}
@@ -215,15 +213,16 @@ func (a *account) take(part int, n int64) error {
 	return nil
 }
 
-// add is take for what is little, and taken anyway.
+// add takes a small amount, whatever the limit.
 func (a *account) add(part int, n int64) {
 	a.parts[part].used.Add(n)
-	if !a.hold(part, n) {
+	if !a.charge(part, n) {
 		a.parts[part].used.Add(-n)
 	}
 }
 
-func (a *account) hold(part int, n int64) bool {
+// charge notes what was taken, and reports whether the account may have it.
+func (a *account) charge(part int, n int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.dropped {
@@ -235,8 +234,8 @@ func (a *account) hold(part int, n int64) bool {
 	return true
 }
 
-// give gives n bytes back, or those that are left.
-func (a *account) give(part int, n int64) {
+// giveBack returns n bytes to the budget, or those that are left.
+func (a *account) giveBack(part int, n int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n = min(n, a.held[part])
@@ -244,7 +243,7 @@ func (a *account) give(part int, n int64) {
 	a.parts[part].used.Add(-n)
 }
 
-// wait says that the client is waited for, until proceed.
+// wait says that the exchange waits for its client, until proceed.
 func (a *account) wait(writing bool) {
 	if a.budget == nil {
 		return
@@ -255,7 +254,7 @@ func (a *account) wait(writing bool) {
 	a.since, a.writing = time.Now(), writing
 }
 
-// proceed says that the client is not waited for any more, and whether its buffers were dropped meanwhile.
+// proceed says that the exchange does not wait any more, and reports whether its buffers were dropped meanwhile.
 func (a *account) proceed() (dropped bool) {
 	if a.budget == nil {
 		return false
@@ -268,8 +267,8 @@ func (a *account) proceed() (dropped bool) {
 	return a.dropped
 }
 
-// makeRoom drops the largest buffers in a part of a client that has stalled, of another account than that which needs
-// the room; false: there are none.
+// makeRoom drops the largest buffers in a part that belong to a client that has stalled, but not to the account that needs
+// the room. It reports whether there were any.
 func (b *BufferBudget) makeRoom(needs *account, part *budgetPart) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -311,17 +310,17 @@ func (a *account) stalledLocked(now time.Time) bool {
 	return !a.dropped && !a.since.IsZero() && now.Sub(a.since) >= minIdle
 }
 
-// drop breaks the exchange off. What it has counts as free at once: its goroutine, which has to close a file, is awake.
+// drop interrupts the exchange. What it has counts as free at once: its goroutine, which has to close a file, wakes up.
 func (a *account) drop(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.stalledLocked(now) {
-		return true // it goes on: look again
+		return true // the client has continued meanwhile: the caller tries again
 	}
 
 	a.dropped = true
 	a.emptyLocked()
-	a.cut(a.writing)
+	a.interrupt(a.writing)
 
 	return true
 }

@@ -6,8 +6,7 @@ import (
 	"os"
 )
 
-// newBufferFile returns a file that has no name any more, or never had one, so
-// that nothing is left of it when it is closed, whatever happens.
+// newBufferFile returns a file without a name, so that nothing is left of it when it is closed, whatever happens.
 func newBufferFile(dir string) (*os.File, error) {
 	if dir == "" {
 		dir = os.TempDir()
@@ -30,7 +29,7 @@ func newBufferFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// storeError is one of the disk, not of client or application.
+// storeError is an error of the disk, not of client or application.
 type storeError struct{ err error }
 
 func (e *storeError) Error() string {
@@ -40,8 +39,7 @@ func (e *storeError) Error() string {
 
 func (e *storeError) Unwrap() error { return e.err }
 
-// storedBody is a request's body that has been read to its end: its beginning
-// in memory, the rest in a file.
+// storedBody is a request's body that has been read to its end: its beginning in memory, the rest in a file.
 type storedBody struct {
 	memory *memory
 	inMem  int
@@ -49,13 +47,13 @@ type storedBody struct {
 	inFile int64
 }
 
-// space returns memory for more; nil: the rest goes to the file.
+// space returns memory for more; nil means that the rest goes to the file.
 func (b *storedBody) space() []byte {
 	switch {
 	case b.memory == nil:
 		b.memory = newMemory(0)
 	case b.inMem == len(b.memory.b):
-		larger := b.memory.grown()
+		larger := b.memory.grow()
 		if larger == nil {
 			return nil
 		}
@@ -66,7 +64,7 @@ func (b *storedBody) space() []byte {
 	return b.memory.b[b.inMem:]
 }
 
-// spill puts p into the file.
+// spill writes p to the file.
 func (b *storedBody) spill(dir string, p []byte) (err error) {
 	if len(p) == 0 {
 		return nil
@@ -89,8 +87,7 @@ func (b *storedBody) spill(dir string, p []byte) (err error) {
 
 func (b *storedBody) length() int64 { return int64(b.inMem) + b.inFile }
 
-// WriteTo writes the whole body, any number of times. The kernel copies the
-// file to a socket by itself.
+// WriteTo writes the whole body, any number of times. The kernel copies the file to a socket by itself.
 func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	n, err := w.Write(b.memory.b[:b.inMem])
 	if err != nil || b.inFile == 0 {
@@ -106,7 +103,8 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 	return int64(n) + copied, err
 }
 
-func (b *storedBody) release() {
+// close frees what the body has.
+func (b *storedBody) close() {
 	if b.file != nil {
 		_ = b.file.Close() // it was only read
 	}

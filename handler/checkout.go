@@ -9,55 +9,57 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// maxCheckouts is how many processes are tried until one takes a connection.
+// maxCheckouts bounds how many processes are tried until one takes a connection.
 const maxCheckouts = 10
 
-// busyTime is how long a process may take to accept a connection before another
-// one is tried; twice as long the next time, as it may be the host that is busy.
+// busyTime is how long a process may take to accept a connection before another one is tried; twice as long the next
+// time, as it may be the machine that is busy.
 const busyTime = 20 * time.Millisecond
 
-// checkout gets a session and its connection. A process that takes no
-// connection has seen nothing of the request, so another one is tried.
+// checkout gets a session and its connection. A process that takes no connection has seen nothing of the request, so
+// another one is tried.
 func (x *exchange) checkout() error {
-	x.enter(StateCheckingOut)
+	x.setState(StateCheckingOut)
 
 	for try := 1; ; try++ {
 		began := time.Now()
-		s, err := x.get()
+		s, err := x.getSession()
 		x.event.Queued += time.Since(began)
 		if err != nil {
-			return x.giveUp(err)
+			return x.checkoutError(err)
 		}
 
 		x.useSession(s)
 		if err = x.connect(); err == nil {
-			x.event.CheckedOut = x.since()
+			x.event.CheckedOut = x.elapsed()
 			return nil
 		}
 
+		s = x.upstream.session // perhaps another one by now
 		if errors.Is(err, errBusy) {
-			x.session.Report(err)
+			s.Report(err)
 		}
 
-		x.session.Close(passenger.Discard)
+		s.Close(passenger.Discard)
 		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
-			return x.giveUp(err)
+			return x.checkoutError(err)
 		}
 	}
 }
 
 func (x *exchange) useSession(s *passenger.Session) {
-	x.session = s
+	x.upstream.session = s
 	x.event.PID, x.event.GUPID = s.PID(), s.GUPID()
 	x.event.Processes++
 	x.pid.Store(int64(x.event.PID))
-	s.Describe(x.target.host, x.target.uri)
+	s.Describe(x.req.target.host, x.req.target.uri)
 }
 
 // connect takes the session's idle connection or makes a new one.
 func (x *exchange) connect() (err error) {
-	if x.session.Reused() && x.conn == nil {
-		x.conn, err = x.session.Connect(x.ctx)
+	u, ctx := &x.upstream, x.req.ctx
+	if u.session.Reused() && u.conn == nil {
+		u.conn, err = u.session.Connect(ctx)
 		return err
 	}
 
@@ -68,10 +70,10 @@ func (x *exchange) connect() (err error) {
 			return errBusy
 		}
 
-		ctx, cancel := context.WithTimeout(x.ctx, min(left, patience))
-		x.conn, err = x.session.Connect(ctx)
+		attempt, cancel := context.WithTimeout(ctx, min(left, patience))
+		u.conn, err = u.session.Connect(attempt)
 		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || x.ctx.Err() != nil {
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return err
 		}
 
@@ -79,40 +81,39 @@ func (x *exchange) connect() (err error) {
 	}
 }
 
-// tryAnother exchanges the session for one with another process, if there is one
-// that has room.
+// tryAnother exchanges the session for one with another process, if one has room.
 func (x *exchange) tryAnother() {
-	ctx, cancel := context.WithTimeout(x.ctx, busyTime)
+	ctx, cancel := context.WithTimeout(x.req.ctx, busyTime)
 	defer cancel()
 
-	// Meanwhile the busy one keeps its session, so that it looks busy.
-	s, err := x.h.pool.Get(ctx, x.options())
+	// Meanwhile the busy process keeps its session, so that it looks busy.
+	s, err := x.h.pool.Get(ctx, x.req.options())
 	switch {
 	case err != nil:
-	case s.GUPID() == x.session.GUPID():
+	case s.GUPID() == x.upstream.session.GUPID():
 		s.Close(passenger.KeepAlive)
 	default:
-		x.session.Close(passenger.Discard)
+		x.upstream.session.Close(passenger.Discard)
 		x.useSession(s)
 	}
 }
 
-// reconnect makes a new connection: to another process if this one takes none
-// any more and has seen nothing of the request. One that died of the request
-// must not take others with it.
+// reconnect makes a new connection: to another process if this one takes none any more and has seen nothing of the
+// request. A request that a process died of must not take other processes with it.
 func (x *exchange) reconnect() error {
 	err := x.connect()
-	if !x.unsent || !errors.As(err, new(*passenger.ConnectError)) {
+	if !x.upstream.unsent || !errors.As(err, new(*passenger.ConnectError)) {
 		return err
 	}
 
-	x.session.Close(passenger.Discard)
+	x.upstream.session.Close(passenger.Discard)
 
 	return x.checkout()
 }
 
-func (x *exchange) giveUp(err error) error {
-	if errors.Is(x.ctx.Err(), context.Canceled) {
+// checkoutError tells a client that has left the queue from an error of the pool.
+func (x *exchange) checkoutError(err error) error {
+	if errors.Is(x.req.ctx.Err(), context.Canceled) {
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	}
 

@@ -9,16 +9,17 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
-// Env are variables for one request, which its application finds beside those
-// that describe the request.
+// Env are variables for one request, which its application finds beside those that describe the request.
 //
-// By the session protocol, as in Ruby and Python, they are in its CGI environment. By
-// HTTP, a variable HTTP_X_PLAN is the header X-Plan, as in CGI, and all of them are in
-// the header "!~Passenger-Envvars", which no client can send: as Base64 of names and
-// values with a NUL behind each. Package loaders/goapp decodes it by Env, and our
-// loader of Node.js by PhusionPassenger.requestEnv.
+// By the session protocol, as in Ruby and Python, they are in the CGI environment. By HTTP, a variable HTTP_X_PLAN is the
+// field X-Plan, as in CGI, and all of them are in the field "!~Passenger-Envvars", which no client can send: as Base64 of
+// names and values with a NUL behind each. Package loaders/goapp decodes it by Env, and our loader of Node.js by
+// PhusionPassenger.requestEnv.
 type Env map[string]string
 
 // envHeader has the Env of a request by HTTP.
@@ -26,10 +27,9 @@ const envHeader = "!~Passenger-Envvars"
 
 type envKey struct{}
 
-// WithEnv returns a context for a request that has env, besides what ctx has of
-// it already. A variable wins over a header of the client's that would have the
-// same name. One that only the server may set, as PATH_INFO or HTTP_HOST, or whose
-// name or value cannot be sent, fails the request.
+// WithEnv returns a context for a request that has env, besides the variables that ctx has already. A variable wins over a
+// field of the client that would have the same name. A variable that only the server may set, as PATH_INFO or HTTP_HOST,
+// or whose name or value cannot be sent, fails the request.
 func WithEnv(ctx context.Context, env Env) context.Context {
 	if before, ok := ctx.Value(envKey{}).(Env); ok {
 		both := maps.Clone(before)
@@ -40,10 +40,10 @@ func WithEnv(ctx context.Context, env Env) context.Context {
 	return context.WithValue(ctx, envKey{}, env)
 }
 
-// errEnv is the fault of the program that the handler is in.
+// errEnv is a fault of the program that the handler is in.
 var errEnv = errors.New("the request's environment cannot be passed on")
 
-// ownVariables describe the request, and nobody else sets them.
+// ownVariables describe the request. Only the handler sets them.
 var ownVariables = []string{
 	"REQUEST_URI", "PATH_INFO", "SCRIPT_NAME", "QUERY_STRING", "REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT",
 	"SERVER_SOFTWARE", "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "CONTENT_TYPE", "CONTENT_LENGTH",
@@ -66,13 +66,13 @@ func envOf(ctx context.Context) (Env, error) {
 	return env, nil
 }
 
-// replaces: the variable has the name that the header would have.
-func (e Env) replaces(header string) bool {
+// replaces reports whether a variable has the name that the field would have.
+func (e Env) replaces(field string) bool {
 	if len(e) == 0 {
 		return false
 	}
 
-	_, ok := e["HTTP_"+strings.ReplaceAll(upperASCII(header), "-", "_")]
+	_, ok := e["HTTP_"+strings.ReplaceAll(httpfield.Upper(field), "-", "_")]
 
 	return ok
 }
@@ -80,7 +80,7 @@ func (e Env) replaces(header string) bool {
 // appendFields writes the variables as fields of a request by HTTP.
 func (e Env) appendFields(b []byte) []byte {
 	for _, variable := range slices.Sorted(maps.Keys(e)) {
-		if name := fieldOf(variable); name != "" && validValue(e[variable]) {
+		if name := fieldOf(variable); name != "" && httphead.ValidValue(e[variable]) {
 			b = appendField(b, wireName(name), e[variable])
 		}
 	}
@@ -88,8 +88,8 @@ func (e Env) appendFields(b []byte) []byte {
 	return appendField(b, envHeader, e.encode())
 }
 
-// fieldOf is the header that a variable stands for; empty: none that others than we may
-// set.
+// fieldOf returns the field that a variable stands for; empty means that it stands for none, or for one that only the
+// handler sets.
 func fieldOf(variable string) string {
 	name, ok := strings.CutPrefix(variable, "HTTP_")
 	if !ok {
@@ -97,14 +97,14 @@ func fieldOf(variable string) string {
 	}
 
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	if !plainName(name) || hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto {
+	if !httpfield.IsPlain(name) || isReserved(name) {
 		return ""
 	}
 
 	return name
 }
 
-// encode is the value of envHeader, the same for the same Env.
+// encode returns the value of envHeader, the same for the same Env.
 func (e Env) encode() string {
 	var b []byte
 	for _, name := range slices.Sorted(maps.Keys(e)) {

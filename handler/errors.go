@@ -4,25 +4,26 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler/errorpage"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// What can go wrong with one request, beside the errors of the pool.
+// The errors of a request, beside those of the pool.
 var (
-	// errClientGone: there is nobody to answer.
+	// errClientGone means that no client is there to get a response.
 	errClientGone = errors.New("the client has gone")
 
-	errBadRequest = errors.New("the request cannot be passed on")
+	errBadRequest = errors.New("the request cannot be forwarded")
 	errNotFound   = errors.New("the request is not for this application")
-	errMethod     = errors.New("the method is not passed on")
-	errBadUpload  = errors.New("the request's body is broken")
-	// errBodyLength is the fault of the program that the handler is in.
+	errMethod     = errors.New("the method is not forwarded")
+	errBadUpload  = errors.New("the request's body is malformed")
+	// errBodyLength is a fault of the program that the handler is in.
 	errBodyLength = errors.New("the request's body is not as long as its Content-Length says: " +
 		"let middleware that replaces a body set ContentLength too, to -1 if it does not know")
 	errNoSpace = errors.New("the request's body cannot be stored")
@@ -31,28 +32,34 @@ var (
 	errLongTarget = errors.New("the request's target is too long")
 	errLargeHead  = errors.New("the request's header is too large")
 	errClientSlow = errors.New("the client sends the request's body too slowly")
-	errNoFile     = errors.New("the file that the application sent cannot be sent")
+	errNoFile     = errors.New("the file that the application named cannot be sent")
 
-	errBodyTooLarge = errors.New("the request's body is larger than it may be")
-	errBusy         = errors.New("the process takes no connection in time")
-	errTooSlow      = errors.New("the request took longer than it may")
-	errAppDied      = errors.New("the application closed the connection before it answered")
-	errCutShort     = errors.New("the application's answer ended before its end")
-	errBadResponse  = errors.New("the application's answer is malformed")
+	errBodyTooLarge = errors.New("the request's body exceeds the limit")
+	errBusy         = errors.New("the process did not accept the connection in time")
+	errTooSlow      = errors.New("the request exceeded its time limit")
+	errAppDied      = errors.New("the application closed the connection before it responded")
+	// errNoResponse means that the connection ended before the first byte of a response.
+	errNoResponse  = fmt.Errorf("%w: no byte of a response came", errAppDied)
+	errCutShort    = errors.New("the application's response ended before its end")
+	errBadResponse = errors.New("the application's response is malformed")
 )
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errBadResponse, fmt.Sprintf(format, args...))
+}
 
 // outcome is what the client sees of an error.
 type outcome struct {
 	status int
 	// message is one sentence for the client.
 	message string
-	// retryAfter is in seconds; 0: not said.
+	// retryAfter is in seconds; zero means that the field is not sent.
 	retryAfter int
-	// quiet: the client's fault, not worth a line in the log.
+	// quiet reports whether the error is the client's, and not worth a line in the log.
 	quiet bool
 }
 
-// outcomes are tried in order, each by its match.
+// outcomes are tried in order.
 var outcomes = []struct {
 	match func(error) bool
 	outcome
@@ -196,16 +203,15 @@ func outcomeOf(err error) outcome {
 	return outcome{}
 }
 
-// StatusCode returns the status that a request is answered with that failed
-// with err, an error of the pool or of this package.
+// StatusCode returns the status of the response to a request that failed with err, an error of the pool or of this
+// package.
 func StatusCode(err error) int { return outcomeOf(err).status }
 
-// statusOf is the status that the configuration has for the error, or else
-// that of the outcome.
+// statusOf returns the status that the configuration has for the error, or else that of the outcome.
 func (h *Handler) statusOf(o *outcome, err error) int {
 	status := 0
 	switch {
-	case queueFull(err):
+	case isQueueFull(err):
 		status = h.cfg.QueueFullStatus
 	case errors.Is(err, passenger.ErrQueueTimeout):
 		status = h.cfg.QueueTimeoutStatus
@@ -216,53 +222,80 @@ func (h *Handler) statusOf(o *outcome, err error) int {
 	return cmp.Or(status, o.status)
 }
 
-func queueFull(err error) bool {
+func isQueueFull(err error) bool {
 	return as[*passenger.QueueFullError](err) || errors.Is(err, errQueueShare)
 }
 
-// pathOf is what the log has of a request's target: the query may hold secrets.
-func pathOf(r *http.Request) string {
-	path, _, _ := strings.Cut(r.RequestURI, "?")
-	return path
-}
-
-// logError tells of a request that has failed. Of those that a full queue refuses, which
-// come by the thousand, one is told of at a time, and how many more there were.
+// logError logs a request that has failed. Of those that a full queue refuses, which come by the thousand, one is logged
+// at a time, with the number of the others.
 func (x *exchange) logError(err error, status int, errorID string) {
 	about := []any{
-		"app", x.h.appName(), "method", x.r.Method, "path", pathOf(x.r), "status", status, "pid", x.event.PID,
-		"requestId", x.mark.id,
+		"app", x.h.appName(), "method", x.req.method(), "path", x.req.path(), "status", status, "pid", x.event.PID,
+		"requestId", x.req.mark.id,
 	}
 	if errorID != "" {
 		about = append(about, "id", errorID)
 	}
 
-	if !queueFull(err) {
-		x.h.cfg.Logger.Error(err, "Request failed", about...)
+	if !isQueueFull(err) {
+		x.h.cfg.Logger.Error(err, "request failed", about...)
 		return
 	}
 
-	x.h.refused.Tell(func(more int) { x.h.cfg.Logger.Error(err, "Request failed", append(about, "more", more)...) })
+	x.h.refused.Tell(func(more int) { x.h.cfg.Logger.Error(err, "request failed", append(about, "more", more)...) })
 }
 
-func (x *exchange) answerError(err error) {
-	h, r := x.h, x.r
+// errorID returns the ID of an error that the log has details of, or nothing.
+func errorID(err error) string {
+	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
+		return e.ID
+	}
+
+	if e, ok := errors.AsType[*passenger.QueueFullError](err); ok {
+		return e.ID
+	}
+
+	return ""
+}
+
+// ErrorReport returns the page with details of a failed start as a file, for those who run the server. Secrets of the
+// environment are hidden in it.
+func ErrorReport(e *spawner.SpawnError) ([]byte, error) {
+	o := outcomeOf(e)
+	page := errorpage.New(o.status, o.message)
+	page.ErrorID = e.ID
+	page.ShowDetails(e)
+
+	return page.RenderFile()
+}
+
+// respondWithError responds with a page about the error.
+func (x *exchange) respondWithError(err error) {
+	h := x.h
+
 	o := outcomeOf(err)
 	o.status = h.statusOf(&o, err)
-	page := newErrorPage(&o, err, h.cfg.showsDetails())
+	page := errorpage.New(o.status, o.message)
+
+	page.ErrorID = errorID(err)
+	if h.cfg.showsDetails() {
+		page.ShowDetails(err)
+	}
+
 	if !o.quiet {
 		x.logError(err, o.status, page.ErrorID)
 	}
 
-	format := chooseFormat(r.Header)
-	body, contentType := page.render(format)
-	head := x.w.Header()
-	x.spelled = nil
-	if h.cfg.ErrorPage != nil && format == formatHTML && o.status >= http.StatusInternalServerError &&
+	format := errorpage.ChooseFormat(x.req.header())
+	body, contentType := page.Render(format)
+	head := x.client.header()
+	x.client.spellings = nil
+
+	if h.cfg.ErrorPage != nil && format == errorpage.HTML && o.status >= http.StatusInternalServerError &&
 		!h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage
 	} else {
-		head.Set("Content-Security-Policy", pagePolicy)
+		head.Set("Content-Security-Policy", errorpage.Policy)
 	}
 
 	head.Set("Content-Type", contentType)
@@ -271,23 +304,32 @@ func (x *exchange) answerError(err error) {
 	head.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("X-Content-Type-Options", "nosniff")
-	h.sign(head, o.status)
+	h.addOwnFields(head, o.status)
 	if o.retryAfter > 0 {
 		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
 	}
 
-	x.endDoubt(head)
-	if o.status == http.StatusBadRequest && r.ProtoMajor == 1 {
-		head.Set("Connection", "close") // what follows it may be as doubtful
+	x.client.closeIfAmbiguous()
+	if o.status == http.StatusBadRequest {
+		x.client.closeConnection() // what follows may be as malformed
 	}
 
-	if x.unread || x.body != nil && x.upload == nil {
-		x.abandonBody()
+	if x.client.unread || x.body.source != nil && x.upstream.upload == nil {
+		x.client.abandonBody()
 	}
 
-	x.answer(o.status)
+	x.client.writeHead(o.status)
+	x.client.writeUntimed(body)
+}
 
-	// A client that is gone cannot be told.
-	n, _ := x.w.Write(body)
-	x.sent.Add(int64(n))
+// abort ends a response that cannot be finished, by the panic that net/http knows.
+func (x *exchange) abort(err error) {
+	x.h.cfg.Logger.V(1).Info("request cut", "app", x.h.appName(), "method", x.req.method(), "path", x.req.path(),
+		"reason", err.Error(), "requestId", x.req.mark.id)
+
+	if x.client.hasResponse() {
+		x.client.abort(err)
+	}
+
+	panic(http.ErrAbortHandler)
 }

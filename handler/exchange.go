@@ -1,141 +1,63 @@
 package handler
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/internal/httphead"
-	"github.com/gopassenger/passenger/internal/pace"
-	"github.com/gopassenger/passenger/sessionproto"
-	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/handler/turbocache"
 )
 
-// exchange is one request and its answer.
+// exchange is one request and its response: it connects the client with the application.
 type exchange struct {
 	h   *Handler
-	w   http.ResponseWriter
-	r   *http.Request
-	ctx context.Context // r's
-	// rc is made by control.
-	rc *http.ResponseController
+	req request
+	// body is the request's.
+	body     requestBody
+	client   client
+	upstream upstream
 
-	// peer is who has connected, remote for whom.
-	peer   peer
-	remote peer
-	// knowsClient: what the peer says of others has nobody before the client.
-	knowsClient bool
+	// ticket takes the response to the turbocache.
+	ticket turbocache.Ticket
+	event  passenger.RequestEvent
+	progress
 
-	target target
-	mark   requestMark
-	env    Env
-	// appHeader are the observer's headers for the application; nil without.
-	appHeader http.Header
-	// upgrade is the protocol that the client wants to change to, or empty.
-	upgrade string
-	// length is that of the request's body: 0 none, -1 unknown.
-	length int64
-	// body is what the client still sends; nil if there is nothing, or it has
-	// all been read: into small, or stored.
-	body   io.Reader
-	exact  exactBody
-	small  []byte
-	stored storedBody
-	client slowClient
-	// account is what the bodies have of the budget.
-	account account
-
-	session *passenger.Session
-	conn    net.Conn
-	// unwatch ends watching the client; nil if it is not watched.
-	unwatch func() bool
-	// unsent: the connection did not take a byte of the request.
-	unsent bool
-	upload *upload
-	resp   response
-	// spelled are names of what the client gets.
-	spelled []spelling
-	// reading is the answer's body.
-	reading bodyReader
-	// writing is the pace at which the client takes the response; nil: there is none yet.
-	writing *pace.Pace
-	// answered: the client has got the head of an answer.
-	answered bool
-	// unread: the client may still be sending its body, so that its connection
-	// must end with the answer.
-	unread bool
-	// ticket is what the turbocache has to say of the request.
-	ticket cacheTicket
-
-	event passenger.RequestEvent
-	flight
-	upstreamFree bool
-
-	// Memory that outlives the exchange.
-	enc     sessionproto.Encoder
-	out     []byte
-	sending *sending
-	// Memory of this one, while it needs it.
-	br  *bufio.Reader
-	buf *memory
+	// scratch is memory that this exchange has for one purpose at a time.
+	scratch *memory
 }
 
 var exchanges = sync.Pool{New: func() any {
-	return &exchange{sending: &sending{}}
+	return &exchange{upstream: upstream{writer: &headWriter{}}}
 }}
 
 func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x := exchanges.Get().(*exchange) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
-	x.h, x.w, x.r, x.ctx = h, w, r, r.Context()
+	x.h = h
 	x.event.Began = time.Now()
-	x.peer = h.remote(r)
-	x.remote, x.knowsClient = h.client(r, x.peer)
-	x.mark = newRequestMark(r, h.programsID(w, r), x.peer.trusted, x.event.Began)
-	h.flights.add(x)
+	x.client.w, x.client.req = w, &x.req
+	x.req = newRequest(h, r, x.client.header(), x.event.Began)
+	h.inFlight.add(x)
 
 	return x
 }
 
-// free gives the memory to the next exchange. Nothing of this one runs any
-// more.
+// free gives the memory to the next exchange. No goroutine of this one runs any more.
 func (x *exchange) free() {
-	x.h.flights.remove(x)
-	x.stored.release()
-	x.account.close()
-	x.buf.free()
-	if x.br != nil {
-		x.br.Reset(nil)
-		readers.Put(x.br)
-	}
+	x.h.inFlight.remove(x)
+	x.body.stored.close()
+	x.client.account.close()
+	x.scratch.free()
 
-	clear(x.resp.spellings) // heads are long
-	*x = exchange{
-		enc:     x.enc,
-		out:     x.out[:0],
-		sending: x.sending,
-		resp:    response{header: x.resp.header, spellings: x.resp.spellings[:0]},
-	}
+	*x = exchange{upstream: x.upstream.reset()}
 	exchanges.Put(x)
 }
 
-func (x *exchange) control() *http.ResponseController {
-	if x.rc == nil {
-		x.rc = http.NewResponseController(x.w)
-	}
-
-	return x.rc
-}
-
-// run serves the request up to the end of the answer.
+// run takes the request to the application and its response to the client.
 func (x *exchange) run() error {
 	if err := x.admit(); err != nil {
 		return err
@@ -145,18 +67,20 @@ func (x *exchange) run() error {
 		return err
 	}
 
-	if err := x.readBody(); err != nil {
+	if err := x.buffer(); err != nil {
 		return err
 	}
 
-	x.event.Buffered = x.since()
+	x.event.Buffered = x.elapsed()
 	if err := x.checkout(); err != nil {
 		return err
 	}
 
-	if x.mustStore() {
-		x.session.Close(passenger.KeepAlive)
-		if err := x.storeBody(); err != nil {
+	if x.mustBuffer() {
+		// The process must not wait for the client meanwhile.
+		x.upstream.session.Close(passenger.KeepAlive)
+
+		if err := x.bufferAll(); err != nil {
 			return err
 		}
 
@@ -165,274 +89,212 @@ func (x *exchange) run() error {
 		}
 	}
 
-	err := x.converse()
+	x.upstream.watch(x.req.ctx)
 
-	// Before the upload is broken off, which looks to net/http as if the client
-	// had gone.
-	cause := x.ctx.Err()
-	x.releaseProcess(err)
-	if err != nil {
-		x.h.cache.invalidate(&x.ticket, nil) // it may have written something before
-		err = x.blame(err, cause)
-		x.reportFailure(err)
+	err := x.sendAndReadHead()
+	if errors.Is(err, errNoResponse) && x.mayRepeat() {
+		err = x.repeat(err)
 	}
+
+	if err == nil {
+		err = x.forward()
+	}
+
+	// Before release aborts the upload, which looks to net/http as if the client had gone.
+	cause := x.req.ctx.Err()
+
+	x.release(err)
+	if err == nil {
+		return nil
+	}
+
+	x.h.cache.Invalidate(&x.ticket, nil) // the application may have changed something before it failed
+	err = x.explain(err, cause)
+	x.reportFailure(err)
 
 	return err
 }
 
-// reportFailure tells the pool of a process that has not begun to answer. That a
-// connection of before was closed meanwhile is no failure: it may have been idle for too
-// long.
-func (x *exchange) reportFailure(err error) {
-	died := errors.Is(err, errNoAnswer) && !errors.Is(err, errClientGone) && !x.session.Reused()
-	if x.event.FirstByte == 0 && (died || errors.Is(err, context.DeadlineExceeded)) {
-		x.session.Report(err)
-	}
-}
-
-// admit decides what of the request is for the application at all.
-func (x *exchange) admit() (err error) {
-	r := x.r
-	if err := httphead.CheckMethod(r.Method); err != nil {
-		return methodFault(err)
-	}
-
-	switch r.Method {
-	case http.MethodConnect, sessionproto.MethodPing, "ping", sessionproto.MethodOOBW:
-		// The latter are for the process itself.
-		return errMethod
-	}
-
-	if x.target, err = newTarget(r, x.h.base); err != nil {
+// admit decides whether the request is for the application, and finds out how long its body is.
+func (x *exchange) admit() error {
+	if err := x.req.check(); err != nil {
 		return err
 	}
 
-	if err := x.h.cfg.Limits.check(x.target.uri, r.Header); err != nil {
+	if err := x.openBody(); err != nil {
 		return err
 	}
 
-	if err := checkHeader(r.Header); err != nil {
+	return x.req.checkUpgrade(x.body.length != 0)
+}
+
+func (x *exchange) sendAndReadHead() error {
+	if err := x.send(); err != nil {
 		return err
-	}
-
-	if x.env, err = envOf(x.ctx); err != nil {
-		return err
-	}
-
-	if err := x.takeBody(); err != nil {
-		return err
-	}
-
-	if x.upgrade = upgradeToken(r); x.upgrade != "" && (r.Method != http.MethodGet || x.length != 0) {
-		return errBadRequest
-	}
-
-	return nil
-}
-
-// takeBody finds out how long the request's body is.
-func (x *exchange) takeBody() error {
-	r := x.r
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-
-	x.length, x.body = r.ContentLength, r.Body
-	if x.length < 0 {
-		return nil
-	}
-
-	x.exact = exactBody{r: r.Body, length: x.length, left: x.length}
-	x.body = &x.exact
-	if x.length > 0 {
-		return nil
-	}
-
-	// A client that says so, by HTTP/2, may still be about to end its request.
-	client := &x.client
-	if len(r.Header["Content-Length"]) > 0 {
-		client = x.slowClient()
-		defer client.release()
-	} else {
-		client.x = x
-	}
-
-	_, err := client.Read(nil)
-	if errors.Is(err, io.EOF) {
-		x.body = nil
-		return nil
-	}
-
-	return err
-}
-
-// converse sends the request and passes the answer on. It may leave it to
-// releaseProcess to let the process go.
-func (x *exchange) converse() error {
-	x.watchClient()
-	err := x.roundTrip()
-	if errors.Is(err, errNoAnswer) && x.session.Reused() && x.mayRepeat() {
-		x.unwatchClient()
-		if x.reconnect() == nil {
-			x.watchClient()
-			err = x.roundTrip()
-		} // else what happened first is what is to be told
-	}
-
-	switch {
-	case err != nil:
-		return err
-	case x.resp.status == http.StatusSwitchingProtocols:
-		x.unwatchClient()
-		return x.tunnel()
-	}
-
-	return x.forward()
-}
-
-// releaseProcess lets the process go, as soon as it has given its answer, of
-// which err is what went wrong. Only the first call counts. The connection goes
-// with it, to the next request perhaps.
-func (x *exchange) releaseProcess(err error) {
-	if x.upstreamFree {
-		return
-	}
-
-	x.upstreamFree = true
-	uploaded := x.endUpload()
-
-	// A connection that the watch has its hands on is not for anybody else.
-	watched := x.unwatchClient()
-	mode := passenger.Discard
-	if err == nil && uploaded && watched && x.keepsAlive() {
-		mode = passenger.KeepAlive
-	}
-
-	x.event.AppDone = x.since()
-	x.appDone.Store(true)
-	x.session.Close(mode)
-	if x.event.Queued > crowded {
-		// Somebody else may have got the process, which has nothing to do until
-		// that one runs: our client can wait for a moment more.
-		runtime.Gosched()
-	}
-}
-
-// crowded is a time that only a request spends waiting behind others.
-const crowded = 50 * time.Microsecond
-
-// watchClient breaks the conversation off when the client goes away.
-func (x *exchange) watchClient() {
-	conn := x.conn
-	x.unwatch = context.AfterFunc(x.ctx, func() { cut(conn) })
-}
-
-// unwatchClient ends that; false: too late.
-func (x *exchange) unwatchClient() bool {
-	stop := x.unwatch
-	x.unwatch = nil
-	return stop == nil || stop()
-}
-
-// errNoAnswer: the connection ended before the first byte of an answer.
-var errNoAnswer = fmt.Errorf("%w: no byte of it came", errAppDied)
-
-// mayRepeat: the application has not seen the request, or seeing it twice is as
-// good as once, and its body, if it has one, is still there.
-func (x *exchange) mayRepeat() bool {
-	if x.ctx.Err() != nil || x.body != nil && x.upload != nil {
-		return false
-	}
-
-	switch x.r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-	default:
-		if !x.unsent {
-			return false
-		}
-	}
-
-	x.endUpload()
-	x.upload = nil
-
-	return true
-}
-
-// roundTrip sends the request, or begins to, and reads the head of the answer.
-func (x *exchange) roundTrip() error {
-	x.enter(StateSendingHead)
-	head, err := x.requestHead()
-	if err != nil {
-		return err
-	}
-
-	x.readFromConn()
-	hasUpload := x.length != 0 && x.small == nil
-	var sent int
-
-	// A connection that takes no more bytes may still hold an answer, so errors
-	// of writing show when that is read.
-	switch halfCloses := x.small != nil && x.halfClosesBody(); {
-	case hasUpload:
-		sent, err = x.sending.begin(x.conn, head, x.session.Reused())
-	case halfCloses:
-		sent, err = x.conn.Write(head)
-		closeWrite(x.conn)
-	default:
-		x.enter(StateWaiting)
-		sent, err = x.sending.send(x.conn, head, x.session.Reused())
-	}
-
-	x.unsent = err != nil && sent == 0
-	if errors.Is(err, errNotSilent) {
-		return fmt.Errorf("%w: %w", errNoAnswer, err)
-	}
-
-	if hasUpload {
-		x.enter(StateForwardingBody)
-		x.startUpload()
 	}
 
 	return x.readHead()
 }
 
-func (x *exchange) requestHead() ([]byte, error) {
-	x.out = x.out[:0]
-	if x.session.Protocol() == spawner.SessionProtocol {
-		head, err := x.sessionHead()
-		if err != nil || x.small == nil {
+// send sends the request, or begins to. A connection that takes no more bytes may still hold a response, so that most
+// errors of writing show when that is read.
+func (x *exchange) send() error {
+	x.setState(StateSendingHead)
+
+	u := &x.upstream
+	head, err := x.encodeHead()
+	if err != nil {
+		return err
+	}
+
+	u.openReader()
+	hasUpload := x.body.length != 0 && x.body.small == nil
+
+	var sent int
+	switch {
+	case hasUpload:
+		sent, err = u.writer.write(u.conn, head, u.session.Reused())
+	case x.body.small != nil && u.halfClosesBody():
+		sent, err = u.conn.Write(head)
+		closeWrite(u.conn)
+	default:
+		x.setState(StateWaiting)
+		sent, err = u.writer.writeAndWait(u.conn, head, u.session.Reused())
+	}
+
+	u.unsent = err != nil && sent == 0
+	if errors.Is(err, errNotSilent) {
+		return fmt.Errorf("%w: %w", errNoResponse, err)
+	}
+
+	if hasUpload {
+		x.setState(StateForwardingBody)
+		x.startUpload()
+	}
+
+	return nil
+}
+
+// encodeHead returns the request's head by the protocol of the process, with a small body behind it.
+func (x *exchange) encodeHead() ([]byte, error) {
+	u := &x.upstream
+
+	u.buf = u.buf[:0]
+	if u.speaksSession() {
+		head, err := x.req.encodeSessionHead(&u.encoder, u.session.ConnectPassword(), x.body.length)
+		if err != nil || x.body.small == nil {
 			return head, err
 		}
 
-		x.out = append(x.out, head...)
+		u.buf = append(u.buf, head...)
 	} else {
-		x.out = x.appendHTTPHead(x.out)
+		u.buf = x.req.appendHTTPHead(u.buf, x.body.length)
 	}
 
-	x.out = append(x.out, x.small...)
+	u.buf = append(u.buf, x.body.small...)
 
-	return x.out, nil
+	return u.buf, nil
 }
 
-// keepsAlive: the application keeps the connection open, and nothing is on it.
-func (x *exchange) keepsAlive() bool {
-	if !x.resp.complete || !x.resp.keepAlive || x.br.Buffered() > 0 {
+// maxInterim bounds the responses of status 1xx before the final one.
+const maxInterim = 16
+
+// readHead reads the head of the final response, and forwards interim ones.
+func (x *exchange) readHead() error {
+	u := &x.upstream
+	if _, err := u.reader.Peek(1); err != nil {
+		return fmt.Errorf("%w: %w", errNoResponse, err)
+	}
+
+	u.session.Report(nil)
+	if x.event.FirstByte == 0 {
+		x.event.FirstByte = x.elapsed()
+	}
+
+	for interim := 0; ; interim++ {
+		if err := u.readHead(x.h.cfg.MaxResponseHead); err != nil {
+			return err
+		}
+
+		switch {
+		case u.response.status == http.StatusSwitchingProtocols:
+			return u.response.checkUpgrade(x.req.upgrade)
+		case u.response.status >= 200:
+			return u.response.frame(x.req.method())
+		}
+
+		if interim == maxInterim {
+			return malformed("more than %d interim responses", maxInterim)
+		}
+
+		x.client.writeInterim(&u.response)
+	}
+}
+
+// mayRepeat reports whether the request may be sent again on a new connection: the process closed one that had been used
+// before, the application has not seen the request, or may see it twice, and the body is still there.
+func (x *exchange) mayRepeat() bool {
+	u := &x.upstream
+	if !u.session.Reused() || x.req.ctx.Err() != nil || x.body.source != nil && u.upload != nil {
 		return false
 	}
 
-	if x.session.Protocol() == spawner.SessionProtocol {
-		return x.session.KeepsSessionsOpen() || x.length == 0
-	}
-
-	return true
+	return u.unsent || x.req.isIdempotent()
 }
 
-// blame finds out whether an error came about because the client went away, or
-// because the time for the request was up. cause is why its context has ended, if
-// it has.
-func (x *exchange) blame(err, cause error) error {
+// repeat sends the request again, once. Without a new connection, the first error stays.
+func (x *exchange) repeat(first error) error {
+	x.endUpload()
+	x.upstream.upload = nil
+	x.upstream.unwatch()
+
+	if err := x.reconnect(); err != nil {
+		return first
+	}
+
+	x.upstream.watch(x.req.ctx)
+
+	return x.sendAndReadHead()
+}
+
+// queuedLong is a time that a request spends only in a queue behind others.
+const queuedLong = 50 * time.Microsecond
+
+// release lets the process go as soon as it has given its response, which ended with err. Only the first call counts.
+// The connection goes with the process, perhaps to the next request.
+func (x *exchange) release(err error) {
+	u := &x.upstream
+	if u.released {
+		return
+	}
+
+	u.released = true
+	uploaded := x.endUpload()
+
+	// A connection that the watch has interrupted, or is about to, is of no use to another request.
+	unwatched := u.unwatch()
+
+	mode := passenger.Discard
+	if err == nil && uploaded && unwatched && u.keepsAlive(x.body.length != 0) {
+		mode = passenger.KeepAlive
+	}
+
+	x.event.AppDone = x.elapsed()
+	x.appDone.Store(true)
+	u.session.Close(mode)
+
+	if x.event.Queued > queuedLong {
+		// Another request may have got the process, which has nothing to do until that one runs: our client can wait
+		// for a moment more.
+		runtime.Gosched()
+	}
+}
+
+// explain finds out whether an error came about because the client went away, or because the time for the request was up.
+// cause is why the request's context has ended, or nil.
+func (x *exchange) explain(err, cause error) error {
 	// net/http ends the context after any error of reading, a deadline's too.
-	u := x.upload
+	u := x.upstream.upload
 	if u != nil && u.clientErr != nil && !errors.Is(u.clientErr, errClientGone) {
 		return u.clientErr
 	}
@@ -442,32 +304,25 @@ func (x *exchange) blame(err, cause error) error {
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
-	}
-
-	if x.session.TimeIsUp() {
+	case x.upstream.session.TimeIsUp():
 		return fmt.Errorf("%w: %w", errTooSlow, err)
-	}
-
-	if u != nil && u.clientErr != nil {
+	case u != nil && u.clientErr != nil:
 		return u.clientErr
 	}
 
 	return err
 }
 
-// cut makes whatever waits for the connection fail at once.
-func cut(conn net.Conn) {
-	// An error means that it is closed, which does as well.
-	_ = conn.SetDeadline(past)
+// reportFailure tells the pool of a process that has not begun to respond. A reused connection that was closed meanwhile
+// is no failure: it may have been idle for too long.
+func (x *exchange) reportFailure(err error) {
+	s := x.upstream.session
+
+	died := errors.Is(err, errNoResponse) && !errors.Is(err, errClientGone) && !s.Reused()
+	if x.event.FirstByte == 0 && (died || errors.Is(err, context.DeadlineExceeded)) {
+		s.Report(err)
+	}
 }
 
-// flight is what others see of an exchange while it goes on.
-type flight struct {
-	state          atomic.Uint32
-	pid            atomic.Int64
-	received, sent atomic.Int64
-	appDone        atomic.Bool
-	// disconnected: the client is to go, whatever deadline is set later.
-	disconnected  atomic.Bool
-	before, after *exchange // in Handler.flights
-}
+// elapsed is the time since the request began.
+func (x *exchange) elapsed() time.Duration { return time.Since(x.event.Began) }

@@ -6,68 +6,30 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
-// hopByHop are headers about one connection, RFC 9110 section 7.6.1, with
-// those that others made so. Host, Content-Length, Expect and what marks
-// the request are written or answered here and not copied.
+// hopByHop are fields about one connection, RFC 9110 section 7.6.1, with those that other programs use so.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Http2-Settings": true,
 }
 
+// notCopied are fields that the handler writes itself, or that must not reach an application.
 var notCopied = map[string]bool{
 	"Host": true, "Content-Length": true, "Expect": true,
 	requestIDHeader: true, requestStartHeader: true,
-	// Becomes HTTP_PROXY, which some take for their proxy (CVE-2016-5386).
+	// It becomes HTTP_PROXY, which some programs take for their proxy (CVE-2016-5386).
 	"Proxy": true,
 }
 
-// plainName: made of letters, digits and dashes, the only names that stay
-// apart when dashes become underscores.
-func plainName(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-':
-		default:
-			return false
-		}
-	}
+// isOwnField reports whether a field is between the application and us: it neither comes from a client nor goes to one.
+func isOwnField(name string) bool { return strings.HasPrefix(name, "!~") }
 
-	return name != ""
-}
-
-// ownHeader: a name that the application and we talk to each other by, and
-// that never comes from a client nor goes to one.
-func ownHeader(name string) bool { return strings.HasPrefix(name, "!~") }
-
-// validName: a token, RFC 9110 section 5.6.2.
-func validName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-
-	return name != ""
-}
-
-// validValue: no control character but the tab, RFC 9110 section 5.5.
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-
-	return true
-}
-
-// connectionTokens returns what the Connection header lists, canonical.
+// connectionTokens returns the fields that Connection lists, by canonical names.
 func connectionTokens(h http.Header) []string {
 	values := h["Connection"]
 	if len(values) == 0 {
@@ -78,8 +40,8 @@ func connectionTokens(h http.Header) []string {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
-			if t == "" || equalASCII(t, "keep-alive") || equalASCII(t, "close") {
-				continue // no header, or one that is never passed on
+			if t == "" || httpfield.EqualFold(t, "keep-alive") || httpfield.EqualFold(t, "close") {
+				continue // no field, or one that is never forwarded
 			}
 
 			tokens = append(tokens, http.CanonicalHeaderKey(t))
@@ -89,20 +51,7 @@ func connectionTokens(h http.Header) []string {
 	return tokens
 }
 
-// hasToken: the comma-separated values list token, in any case.
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for t := range strings.SplitSeq(v, ",") {
-			if equalASCII(strings.Trim(t, " \t"), token) {
-				return true
-			}
-		}
-	}
-
-	return false
-}
-
-// check refuses a head that is larger than it may be.
+// check refuses a head that exceeds the limits.
 func (l *Limits) check(target string, h http.Header) error {
 	if l.Target > 0 && len(target) > l.Target {
 		return errLongTarget
@@ -126,11 +75,10 @@ func (l *Limits) check(target string, h http.Header) error {
 	return nil
 }
 
-// checkHeader refuses a request whose headers pretend to come from us, or that others
-// might read in another way.
+// checkHeader refuses fields that pretend to come from us, or that another program might read in another way.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
-		if ownHeader(name) || slices.ContainsFunc(values, unclear) {
+		if isOwnField(name) || slices.ContainsFunc(values, isAmbiguous) {
 			return errBadRequest
 		}
 	}
@@ -138,18 +86,17 @@ func checkHeader(h http.Header) error {
 	return checkFraming(h)
 }
 
-// unclear: a value that some cut in two, and some at its ends.
-func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
+// isAmbiguous reports whether some programs cut the value in two, or at its ends.
+func isAmbiguous(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
 
-// eachHeader yields the headers that go to the application, each once with all of its
-// values: the client's, as far as the application may believe them, and those of the
-// observer in the place of the client's by these names.
-func (x *exchange) eachHeader(yield func(name string, values []string)) {
-	yieldOwn(x.appHeader, yield)
+// eachField yields the fields that go to the application, each once with all of its values: the client's, as far as the
+// application may believe them, and the observer's in place of the client's by these names.
+func (r *request) eachField(yield func(name string, values []string)) {
+	yieldAppHeader(r.appHeader, yield)
 
-	trust, listed := x.trust(), connectionTokens(x.r.Header)
-	for written, values := range x.r.Header {
-		if replaced(x.appHeader, written) || !plainName(written) || len(values) == 0 {
+	trust, listed := r.trust(), connectionTokens(r.header())
+	for written, values := range r.header() {
+		if replaces(r.appHeader, written) || !httpfield.IsPlain(written) || len(values) == 0 {
 			continue
 		}
 
@@ -160,7 +107,7 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 		}
 
 		if !trust.passes(name) {
-			x.tellOfDropped(name)
+			r.logDroppedField(name)
 			continue
 		}
 
@@ -172,13 +119,13 @@ func (x *exchange) eachHeader(yield func(name string, values []string)) {
 	}
 }
 
-// firstElement is that of a list with commas.
+// firstElement returns the first element of a list with commas.
 func firstElement(list string) string {
 	first, _, _ := strings.Cut(list, ",")
 	return strings.Trim(first, " \t")
 }
 
-// merged is the value of a header that came more than once.
+// merged returns the value of a field that came more than once.
 func merged(name string, values []string) string {
 	if len(values) == 1 {
 		return values[0]

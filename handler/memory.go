@@ -8,28 +8,27 @@ import (
 const (
 	readBufferSize = 16 << 10
 	copyBufferSize = 32 << 10
-	// mostMemory is how much of a body, either way, is kept in memory; the rest
-	// is in a file.
-	mostMemory = 128 << 10
+	// maxMemory bounds what is kept of a body in memory, either way; the rest is in a file.
+	maxMemory = 128 << 10
 )
 
-// memory is a buffer that is given back, of one of a few sizes: thousands of
-// requests may go on whose clients have sent next to nothing.
+// memory is a reused buffer, of one of a few sizes: there may be thousands of requests whose clients have sent next to
+// nothing.
 type memory struct {
 	b    []byte
 	size int // index of memorySizes
 }
 
 var (
-	memorySizes = [...]int{4 << 10, copyBufferSize, 64 << 10, mostMemory}
+	memorySizes = [...]int{4 << 10, copyBufferSize, 64 << 10, maxMemory}
 	memories    [len(memorySizes)]sync.Pool
 	readers     = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBufferSize) }}
 )
 
-// newMemory returns the smallest that has so many bytes, or the largest.
-func newMemory(bytes int) *memory {
+// newMemory returns the smallest buffer of at least n bytes, or the largest.
+func newMemory(n int) *memory {
 	size := 0
-	for size < len(memorySizes)-1 && memorySizes[size] < bytes {
+	for size < len(memorySizes)-1 && memorySizes[size] < n {
 		size++
 	}
 
@@ -40,8 +39,8 @@ func newMemory(bytes int) *memory {
 	return &memory{make([]byte, memorySizes[size]), size}
 }
 
-// bytes is how large it is; nil has none.
-func (m *memory) bytes() int64 {
+// capacity is the size in bytes; nil has none.
+func (m *memory) capacity() int64 {
 	if m == nil {
 		return 0
 	}
@@ -49,14 +48,15 @@ func (m *memory) bytes() int64 {
 	return int64(len(m.b))
 }
 
+// free gives the buffer back; nil has nothing to give.
 func (m *memory) free() {
 	if m != nil {
 		memories[m.size].Put(m)
 	}
 }
 
-// grown returns a larger one with the same beginning; nil: there is none.
-func (m *memory) grown() *memory {
+// grow frees m and returns a larger buffer with the same beginning; nil means that there is none.
+func (m *memory) grow() *memory {
 	if m.size == len(memorySizes)-1 {
 		return nil
 	}
@@ -68,22 +68,12 @@ func (m *memory) grown() *memory {
 	return larger
 }
 
-// scratch returns so many bytes, mostMemory at most, that are the exchange's for
-// one purpose at a time.
-func (x *exchange) scratch(bytes int) []byte {
-	if x.buf == nil || len(x.buf.b) < bytes {
-		x.buf.free()
-		x.buf = newMemory(bytes)
+// borrow returns at least n bytes, maxMemory at most, that the exchange has for one purpose at a time.
+func (x *exchange) borrow(n int) []byte {
+	if x.scratch == nil || len(x.scratch.b) < n {
+		x.scratch.free()
+		x.scratch = newMemory(n)
 	}
 
-	return x.buf.b
-}
-
-// readFromConn makes the application's connection what is read from.
-func (x *exchange) readFromConn() {
-	if x.br == nil {
-		x.br = readers.Get().(*bufio.Reader) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
-	}
-
-	x.br.Reset(x.conn)
+	return x.scratch.b
 }

@@ -11,13 +11,11 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// requestOOBW is the header by which an application asks for out-of-band work,
-// whatever its value.
+// requestOOBW is the field by which an application asks for out-of-band work, whatever its value.
 var requestOOBW = http.CanonicalHeaderKey("!~Request-OOB-Work")
 
-// OutOfBandWork makes a process do its out-of-band work and waits until it is
-// done. It is what passenger.Config.OutOfBandWork is to be. Only the session
-// protocol has a way to say it.
+// OutOfBandWork makes a process do its out-of-band work and waits until it is done. It is made for
+// passenger.Config.OutOfBandWork. Only the session protocol has such a request.
 func OutOfBandWork(ctx context.Context, s *passenger.Session) error {
 	if s.Protocol() != spawner.SessionProtocol {
 		return errors.New("the process does not speak the session protocol")
@@ -28,7 +26,7 @@ func OutOfBandWork(ctx context.Context, s *passenger.Session) error {
 		return err
 	}
 
-	stop := context.AfterFunc(ctx, func() { cut(conn) })
+	stop := context.AfterFunc(ctx, func() { interrupt(conn) })
 	defer stop()
 	request, err := sessionproto.OOBW(s.ConnectPassword())
 	if err != nil {
@@ -39,7 +37,7 @@ func OutOfBandWork(ctx context.Context, s *passenger.Session) error {
 		return err
 	}
 
-	// Any answer will do, as will the end of the connection.
+	// Any response will do, as will the end of the connection.
 	if _, err := conn.Read(make([]byte, 1)); ctx.Err() != nil {
 		return fmt.Errorf("the process did not finish: %w", err)
 	}

@@ -7,19 +7,21 @@ import (
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
-// options are those of the application, or of its processes for requests that
-// last, with the process that the client wants to come back to.
-func (x *exchange) options() *passenger.Options {
-	options := &x.h.cfg.Options
-	if x.h.unlimited != nil && x.h.unlimitedPath(x.target.path) {
-		options = x.h.unlimited
+// options returns those of the application, or of its processes for requests that last, with the process that the client
+// wants to come back to.
+func (r *request) options() *passenger.Options {
+	h := r.h
+
+	options := &h.cfg.Options
+	if h.unlimited != nil && h.isUnlimitedPath(r.target.path) {
+		options = h.unlimited
 	}
 
-	if x.h.sticky == nil {
+	if h.sticky == nil {
 		return options
 	}
 
-	wanted := x.h.sticky.wanted(x.r.Header)
+	wanted := h.sticky.wanted(r.header())
 	if wanted == 0 {
 		return options
 	}
@@ -30,8 +32,7 @@ func (x *exchange) options() *passenger.Options {
 	return &own
 }
 
-// unlimitedOptions are those of the processes for UnlimitedConcurrencyPaths;
-// nil: there are no such paths.
+// unlimitedOptions returns those of the processes for UnlimitedConcurrencyPaths; nil means that there are no such paths.
 func unlimitedOptions(cfg *Config) *passenger.Options {
 	if len(cfg.UnlimitedConcurrencyPaths) == 0 {
 		return nil
@@ -41,13 +42,13 @@ func unlimitedOptions(cfg *Config) *passenger.Options {
 	options.App.GroupName = options.App.Name() + UnlimitedGroupSuffix
 	options.ForceMaxConcurrentRequestsPerProcess = passenger.Unlimited
 
-	// They last, and nobody is to be killed for it.
+	// These requests last, and no process is killed for it.
 	options.MaxRequestTime = 0
 
 	return &options
 }
 
-func (h *Handler) unlimitedPath(path string) bool {
+func (h *Handler) isUnlimitedPath(path string) bool {
 	return slices.ContainsFunc(h.unlimitedPaths, func(prefix urlpath.Base) bool {
 		_, below := prefix.Cut(path)
 		return below

@@ -9,25 +9,23 @@ import (
 	"strings"
 )
 
-// peer is who has connected, and whether it is believed what it says of those
-// before it.
+// peer is the other end of a connection, and whether it is believed what it says of those before it.
 type peer struct {
 	addr, port string
 	trusted    bool
 }
 
 const (
-	// unknownAddr is the address of a peer that has none, and localAddr that of one on a
-	// Unix socket. Applications want one, and take it apart; of what is local they show
-	// more than of others.
+	// unknownAddr is the address of a peer that has none, localAddr that of a peer on a Unix socket. Applications need
+	// one, and take it apart; to local peers they show more than to others.
 	unknownAddr = "0.0.0.0"
 	localAddr   = "127.0.0.1"
 	noPort      = "0"
 )
 
-// remote finds out who has connected. Middleware may have put the client's address in
-// the place of the peer's, mostly without a port.
-func (h *Handler) remote(r *http.Request) peer {
+// peerOf finds out who has connected. Middleware may have put the client's address in the place of the peer's, mostly
+// without a port.
+func (h *Handler) peerOf(r *http.Request) peer {
 	addr, port, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		addr, port = strings.TrimSuffix(strings.TrimPrefix(r.RemoteAddr, "["), "]"), noPort
@@ -48,12 +46,11 @@ func (h *Handler) remote(r *http.Request) peer {
 	return peer{unknownAddr, noPort, false}
 }
 
-// onUnixSocket reports whether the peer has connected to a Unix socket, whose
-// permissions say who may. The server says so of itself; what it says of the peer is
-// no address of the internet.
+// onUnixSocket reports whether the peer has connected to a Unix socket, whose permissions say who may. The server says so
+// of itself; what it says of the peer is no address of the internet.
 func onUnixSocket(r *http.Request) bool {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
-		return false // middleware says that it is somebody else
+		return false // middleware has put another address there
 	}
 
 	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
@@ -61,7 +58,7 @@ func onUnixSocket(r *http.Request) bool {
 	return ok
 }
 
-// trusts: the address is that of a proxy which is believed.
+// trusts reports whether the address is that of a proxy that is believed.
 func (h *Handler) trusts(ip netip.Addr) bool {
 	if len(h.cfg.TrustedProxies) == 0 {
 		return false
@@ -72,10 +69,10 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// client is who has made the request: the peer, or whom it names, if it is
-// believed: in X-Forwarded-For, the last one that is not such a proxy itself. first
-// reports whether the header has nobody before the client, who could have made that up.
-func (h *Handler) client(r *http.Request, p peer) (client peer, first bool) {
+// clientOf returns the client of a request: the peer, or the one that a trusted peer names, which is the last address in
+// X-Forwarded-For that is not a trusted proxy itself. first reports whether the field has no address before the client's,
+// which the client could have made up.
+func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 	chain := r.Header[forwardedFor]
 	if !p.trusted || len(chain) == 0 {
 		return p, true
@@ -95,7 +92,7 @@ func (h *Handler) client(r *http.Request, p peer) (client peer, first bool) {
 		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 		ip, err := netip.ParseAddr(addr)
 		if err != nil {
-			return client, false // nobody knows who that is
+			return client, false // no address
 		}
 
 		client = peer{addr, noPort, true}

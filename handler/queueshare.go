@@ -13,17 +13,16 @@ const DefaultMaxQueueShare = 0.5
 
 var errQueueShare = errors.New("the client's connection has as many requests in the queue as one may have")
 
-// queueShares counts, for each client's connection that may have several requests at a
-// time, those which wait for a process: otherwise one connection of HTTP/2 could fill the
-// application's queue.
+// queueShares counts, for each connection that may have several requests at a time, those that wait for a process:
+// otherwise one connection of HTTP/2 could fill the application's queue.
 type queueShares struct {
-	limit int // 0: none
+	limit int // zero means none
 
 	mu      sync.Mutex
 	waiting map[string]int // by the client's address and port
 }
 
-// newQueueShares returns those of a handler with this configuration.
+// newQueueShares returns the shares of a handler with this configuration.
 func newQueueShares(cfg *Config) *queueShares {
 	size := cfg.Options.MaxRequestQueueSize
 	if size == 0 {
@@ -38,7 +37,7 @@ func newQueueShares(cfg *Config) *queueShares {
 	return s
 }
 
-// enter counts a request of a connection; false: it has too many already.
+// enter counts a request of a connection, and reports whether the connection may have it.
 func (s *queueShares) enter(conn string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,23 +60,23 @@ func (s *queueShares) leave(conn string) {
 	}
 }
 
-// connection identifies the connection of a request that is one of perhaps many on it;
-// empty: there is no limit, or no way to tell connections apart, as on Unix sockets.
-func (x *exchange) connection() string {
-	if x.h.shares.limit == 0 || x.r.ProtoMajor < 2 {
+// sharedConnection identifies the connection of a request that is one of perhaps many on it; empty means that there is no
+// limit, or no way to tell connections apart, as on Unix sockets.
+func (r *request) sharedConnection() string {
+	if r.h.shares.limit == 0 || r.http.ProtoMajor < 2 {
 		return ""
 	}
 
-	if _, err := netip.ParseAddrPort(x.r.RemoteAddr); err != nil {
+	if _, err := netip.ParseAddrPort(r.http.RemoteAddr); err != nil {
 		return ""
 	}
 
-	return x.r.RemoteAddr
+	return r.http.RemoteAddr
 }
 
-// get gets a session, within the connection's share of the queue.
-func (x *exchange) get() (*passenger.Session, error) {
-	if conn := x.connection(); conn != "" {
+// getSession gets a session, within the connection's share of the queue.
+func (x *exchange) getSession() (*passenger.Session, error) {
+	if conn := x.req.sharedConnection(); conn != "" {
 		if !x.h.shares.enter(conn) {
 			return nil, errQueueShare
 		}
@@ -85,5 +84,5 @@ func (x *exchange) get() (*passenger.Session, error) {
 		defer x.h.shares.leave(conn)
 	}
 
-	return x.h.pool.Get(x.ctx, x.options())
+	return x.h.pool.Get(x.req.ctx, x.req.options())
 }

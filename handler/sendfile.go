@@ -12,42 +12,37 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/gopassenger/passenger/internal/pace"
-	"github.com/gopassenger/passenger/internal/validators"
 )
 
-// fileAnswer is a file that the application has sent instead of a body. One that
-// cannot be sent has err.
-type fileAnswer struct {
+// sentFile is a file that the application has named instead of a body. One that cannot be sent has err.
+type sentFile struct {
 	file *os.File
 	info fs.FileInfo
 	err  error
 }
 
-// sendfile opens the file that the answer names, if it names one and may; nil:
-// the answer has a body.
-func (x *exchange) sendfile() *fileAnswer {
-	p := &x.resp
-	if p.status != http.StatusOK || x.h.cfg.Sendfile.ToProxy {
+// openSentFile opens the file that the response names, if it may name one; nil means that the response has a body.
+func (x *exchange) openSentFile() *sentFile {
+	r, s := &x.upstream.response, &x.h.cfg.Sendfile
+	if r.status != http.StatusOK || s.ToProxy {
 		return nil
 	}
 
-	s := &x.h.cfg.Sendfile
-	if named := p.header["X-Sendfile"]; len(named) == 1 && len(s.Roots) > 0 {
-		return x.openNamed(named[0])
+	if named := r.header["X-Sendfile"]; len(named) == 1 && len(s.Roots) > 0 {
+		return x.h.openNamed(named[0], x.upstream.session.UID())
 	}
 
-	if named := p.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
-		return x.openFile(s.accelerated(named[0]))
+	if named := r.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
+		root, name, err := s.findAccelerated(named[0])
+		return openFile(root, name, err, x.upstream.session.UID())
 	}
 
 	return nil
 }
 
-// tellOfRemoved logs, once for each of the headers, that the client of a response gets
-// neither the file that the application has named nor the name.
-func (x *exchange) tellOfRemoved() {
+// logRemovedFile logs, once for each of the fields, that the client of a response gets neither the file that the
+// application has named nor the name.
+func (x *exchange) logRemovedFile() {
 	if x.h.cfg.Sendfile.ToProxy {
 		return
 	}
@@ -56,20 +51,19 @@ func (x *exchange) tellOfRemoved() {
 		"X-Sendfile":       "sendfile_roots (handler.Config.Sendfile.Roots)",
 		"X-Accel-Redirect": "accel_redirect (handler.Config.Sendfile.Accel)",
 	} {
-		if len(x.resp.header[name]) == 0 || !x.h.dropped.first(name) {
+		if len(x.upstream.response.header[name]) == 0 || !x.h.dropped.first(name) {
 			continue
 		}
 
-		x.h.cfg.Logger.Info("The response names a file that is not sent: the header is removed. If this server is "+
-			"to send such files, "+
-			"name their directories in "+option+
-			"; if the server in front is, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
-			"app", x.h.appName(), "header", name, "status", x.resp.status, "requestId", x.mark.id)
+		x.h.cfg.Logger.Info("the response names a file that is not sent, and its header was removed: to let this server "+
+			"send such files, name their directories in "+option+
+			"; to let the server in front do it, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
+			"app", x.h.appName(), "header", name, "status", x.upstream.response.status, "requestId", x.req.mark.id)
 	}
 }
 
-// underRoot splits the path of a file into a root that has it and the rest.
-func (s *Sendfile) underRoot(file string) (root, name string, err error) {
+// findNamed splits the path of a file into the root that has it and the rest.
+func (s *Sendfile) findNamed(file string) (root, name string, err error) {
 	if filepath.IsAbs(file) {
 		for _, root := range s.Roots {
 			name, err := filepath.Rel(root, filepath.Clean(file))
@@ -82,32 +76,32 @@ func (s *Sendfile) underRoot(file string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Sendfile: %q is in none of the directories that it may name files in", file)
 }
 
-// openNamed opens the file of an X-Sendfile. What was written is tried first, and then what is behind the links: a
-// root may be named by the link that leads to the release that serves, and the file by the release's own path.
-func (x *exchange) openNamed(file string) *fileAnswer {
-	s := &x.h.cfg.Sendfile
-	a := x.openFile(s.underRoot(file))
-	if a.err == nil {
-		return a
+// openNamed opens the file of an X-Sendfile. The path as written is tried first, and then the real path: a root may be
+// named by the link that leads to the release that serves, and the file by the release's own path.
+func (h *Handler) openNamed(file string, uid int) *sentFile {
+	root, name, err := h.cfg.Sendfile.findNamed(file)
+
+	written := openFile(root, name, err, uid)
+	if written.err == nil {
+		return written
 	}
 
-	root, name, err := x.h.behindLinks(file)
-	if err != nil {
-		return a
+	if root, name, err = h.findReal(file); err != nil {
+		return written
 	}
 
-	if b := x.openFile(root, name, nil); b.err == nil {
-		return b
+	if resolved := openFile(root, name, nil, uid); resolved.err == nil {
+		return resolved
 	}
 
-	return a
+	return written
 }
 
 var errInNoRoot = errors.New("it is in no root")
 
-// behindLinks is underRoot for real paths. Only the directory is resolved: the file itself must not be a link, nor may
+// findReal is findNamed for real paths. Only the directory is resolved: the file itself must not be a link, nor may
 // anything become one until it is opened.
-func (h *Handler) behindLinks(file string) (root, name string, err error) {
+func (h *Handler) findReal(file string) (root, name string, err error) {
 	file = filepath.Clean(file)
 	if !filepath.IsAbs(file) {
 		return "", "", errInNoRoot
@@ -134,7 +128,7 @@ func (h *Handler) behindLinks(file string) (root, name string, err error) {
 	return "", "", errInNoRoot
 }
 
-// sendfileRoots are the configured ones, and the same directories of the releases that serve: the link may lead to
+// sendfileRoots returns the configured roots, and the same directories of the releases that serve: the link may lead to
 // another release already.
 func (h *Handler) sendfileRoots() []string {
 	roots := h.cfg.Sendfile.Roots
@@ -155,8 +149,8 @@ func (h *Handler) sendfileRoots() []string {
 	return all
 }
 
-// accelerated does the same as underRoot for a URI path.
-func (s *Sendfile) accelerated(uri string) (root, name string, err error) {
+// findAccelerated is findNamed for a URI path.
+func (s *Sendfile) findAccelerated(uri string) (root, name string, err error) {
 	uri, _, _ = strings.Cut(uri, "?")
 	if decoded, err := url.PathUnescape(uri); err == nil {
 		longest := ""
@@ -175,93 +169,37 @@ func (s *Sendfile) accelerated(uri string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
 }
 
-// openFile opens a regular file below a root, never following a link, since the
-// application may change what is there while we look.
-func (x *exchange) openFile(root, name string, err error) *fileAnswer {
-	a := &fileAnswer{err: err}
+// openFile opens a regular file below a root, unless finding it has failed with err. It follows no link, since the
+// application may change what is there meanwhile. uid is the user ID of the application.
+func openFile(root, name string, err error, uid int) *sentFile {
+	f := &sentFile{err: err}
 	if err != nil {
-		return a
+		return f
 	}
 
-	if a.file, a.err = openBeneath(root, name); a.err != nil {
-		return a
+	if f.file, f.err = openBeneath(root, name); f.err != nil {
+		return f
 	}
 
-	if a.info, a.err = a.file.Stat(); a.err == nil && !a.info.Mode().IsRegular() {
-		a.err = fmt.Errorf("%s in %s is not a file", name, root)
+	if f.info, f.err = f.file.Stat(); f.err == nil && !f.info.Mode().IsRegular() {
+		f.err = fmt.Errorf("%s in %s is not a file", name, root)
 	}
 
-	if a.err == nil && !readableBy(x.session.UID(), a.info) {
-		a.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it",
+	if f.err == nil && !isReadableBy(uid, f.info) {
+		f.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it",
 			name, root)
 	}
 
-	if a.err != nil {
-		_ = a.file.Close()
+	if f.err != nil {
+		_ = f.file.Close()
 	}
 
-	return a
+	return f
 }
 
-// readableBy: whoever runs as uid might have read it. Root can read more, which
+// isReadableBy reports whether the user may read the file by its owner or by everybody's rights. Root can read more, which
 // may only have been linked into the directory.
-func readableBy(uid int, info fs.FileInfo) bool {
+func isReadableBy(uid int, info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (int(stat.Uid) == uid || info.Mode().Perm()&0o004 != 0)
-}
-
-// sendFile answers with a file, or a part of it, or that the client has it
-// already. The head is the application's but for what describes the body.
-func (x *exchange) sendFile(a *fileAnswer) error {
-	if a.err != nil {
-		x.h.cfg.Logger.Error(a.err, "The application sent a file that cannot be sent", "app", x.h.appName(),
-			"requestId", x.mark.id)
-		return fmt.Errorf("%w: %w", errNoFile, a.err)
-	}
-
-	defer a.file.Close()
-	out := x.w.Header()
-	x.copyHeader(out)
-	x.h.sign(out, x.resp.status)
-
-	for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges"} {
-		out.Del(name)
-	}
-
-	// What the application says of the file's version counts, else what static files have.
-	if out.Get("ETag") == "" {
-		out.Set("ETag", validators.ETag(a.info, ""))
-	}
-
-	x.answered = true
-	w := &countingWriter{x: x}
-	w.Writer = pace.Writer{ResponseWriter: x.w, Begin: x.beginWrite, End: w.endWrite}
-	r := validators.BoundRanges(validators.Exact(x.r, a.info.ModTime()), a.info.Size())
-	http.ServeContent(w, r, a.info.Name(), a.info.ModTime(), a.file)
-	if w.err != nil {
-		return fmt.Errorf("%w: %w", errClientGone, w.err)
-	}
-
-	return nil
-}
-
-// countingWriter sees what http.ServeContent answers.
-type countingWriter struct {
-	pace.Writer
-	x   *exchange
-	err error
-}
-
-func (w *countingWriter) WriteHeader(status int) {
-	w.x.event.Status = status
-	w.Header()["Status"] = statusField(status)
-	w.x.writeHeader(status)
-}
-
-func (w *countingWriter) endWrite(n int64, err error) {
-	w.x.endWrite()
-	w.x.sent.Add(n)
-	if pace.Failed(err) {
-		w.err = err
-	}
 }

@@ -6,8 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openBeneath opens name below root for reading, following no link, and never
-// waiting for what is not a file.
+// openBeneath opens name below root for reading. It follows no link, and never waits for what is not a file.
 func openBeneath(root, name string) (*os.File, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -2,20 +2,15 @@ package handler
 
 import (
 	"net/http"
-	"reflect"
-	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// Names of header fields are the same in any case, RFC 9110 section 5.1, and yet
-// programs look for them as everybody writes them. HTTP/2 has small letters only.
+// Names of fields are the same in any case, RFC 9110 section 5.1, and yet programs look for their usual spelling. HTTP/2
+// has small letters only.
 
-// spelling is how the application writes the name of a field, where that is not the
-// canonical form of Go.
-type spelling struct{ canonical, written string }
-
-// usual are names that are spelled as everybody does in Go's form, which net/http and
-// middleware look for. They keep it.
+// usual are names whose usual spelling is Go's form, which net/http and middleware look for. They keep it.
 var usual = map[string]bool{
 	"Accept-Ranges": true, "Access-Control-Allow-Origin": true, "Age": true, "Allow": true, "Cache-Control": true,
 	"Connection": true, "Content-Disposition": true, "Content-Encoding": true, "Content-Language": true,
@@ -26,71 +21,28 @@ var usual = map[string]bool{
 }
 
 // spell notes how the application writes a name.
-func (p *response) spell(canonical, written string) {
+func (r *response) spell(canonical, written string) {
 	if canonical != written && !usual[canonical] {
-		p.spellings = append(p.spellings, spelling{canonical, written})
+		r.spellings = append(r.spellings, httpfield.Spelling{Canonical: canonical, Written: written})
 	}
 }
 
-// cloneSpellings keeps nothing of the response's head but the names.
-func cloneSpellings(all []spelling) []spelling {
-	clones := slices.Clone(all)
-	for i := range clones {
-		clones[i].written = strings.Clone(clones[i].written)
-		clones[i].canonical = strings.Clone(clones[i].canonical)
-	}
-
-	return clones
-}
-
-// writeHeader writes the head of the response, with the names as x.spelled says. Whoever
-// looks at the header before and after sees Go's form.
-func (x *exchange) writeHeader(status int) {
-	if len(x.spelled) == 0 || x.r.ProtoMajor != 1 {
-		x.w.WriteHeader(status)
-		return
-	}
-
-	out := x.w.Header()
-	respell(out, x.spelled, writesAtOnce(x.w))
-	x.w.WriteHeader(status)
-
-	for _, s := range x.spelled {
-		if values, there := out[s.written]; there {
-			delete(out, s.written)
-			out[s.canonical] = values
-		}
-	}
-}
-
-// respell puts fields under their names as written. Middleware that comes between, where
-// not all are to be put, would miss those that it looks for: an entity tag, mostly, and
-// of names in small letters nobody needs the spelling.
-func respell(h http.Header, spelled []spelling, all bool) {
+// respell puts fields under their names as written. Unless all is set, middleware comes in between and must still find
+// what it looks for, mostly an entity tag; names in small letters are of no use to any program.
+func respell(h http.Header, spelled []httpfield.Spelling, all bool) {
 	for _, s := range spelled {
-		values, there := h[s.canonical]
-		if !there || !all && (s.canonical == "Etag" || strings.ToLower(s.written) == s.written) {
+		values, there := h[s.Canonical]
+		if !there || !all && (s.Canonical == "Etag" || strings.ToLower(s.Written) == s.Written) {
 			continue
 		}
 
-		delete(h, s.canonical)
-		h[s.written] = values
+		delete(h, s.Canonical)
+		h[s.Written] = values
 	}
 }
 
-// writesAtOnce reports whether w is a server's own, so that nothing looks at the header
-// between us and the client.
-func writesAtOnce(w http.ResponseWriter) bool {
-	switch reflect.TypeOf(w).String() {
-	case "*http.response", "*scgi.response":
-		return true
-	}
-
-	return false
-}
-
-// wireNames are the names of requests' headers that clients spell in another way than
-// Go does, whose server has changed them before we see them.
+// wireNames are the names of request fields that clients spell in another way than Go, whose server has changed them before
+// we see them.
 var wireNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
@@ -116,7 +68,7 @@ var wireNames = func() map[string]string {
 	return names
 }()
 
-// wireName is how a request's header of that canonical name is written.
+// wireName returns how a request's field of that canonical name is written.
 func wireName(canonical string) string {
 	if written, ok := wireNames[canonical]; ok {
 		return written

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// streams are the answers of a handler that may never end by themselves.
+// streams are the responses of a handler that may never end by themselves.
 type streams struct {
 	mu sync.Mutex
 	// conns are the connections to the application.
@@ -13,12 +13,12 @@ type streams struct {
 	draining bool
 }
 
-// add says that an exchange has such an answer, from conn.
+// add registers the response of an exchange, from conn.
 func (s *streams) add(x *exchange, conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		cut(conn)
+		interrupt(conn)
 		return
 	}
 
@@ -35,18 +35,17 @@ func (s *streams) remove(x *exchange) {
 	delete(s.conns, x)
 }
 
-// cut ends the answer of x, if it is one of these.
-func (s *streams) cut(x *exchange) {
+// end ends the response of x, if it is registered.
+func (s *streams) end(x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if conn := s.conns[x]; conn != nil {
-		cut(conn)
+		interrupt(conn)
 	}
 }
 
-// Drain ends WebSockets and streams of server-sent events, now and from now on,
-// as a server does that is about to shut down: clients connect again, and other
-// requests are served.
+// Drain ends WebSockets and streams of server-sent events, now and from now on, as a server does that is about to shut
+// down: clients connect again, and other requests are served.
 func (h *Handler) Drain() {
 	s := &h.streams
 	s.mu.Lock()
@@ -54,6 +53,6 @@ func (h *Handler) Drain() {
 
 	s.draining = true
 	for _, conn := range s.conns {
-		cut(conn)
+		interrupt(conn)
 	}
 }

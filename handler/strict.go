@@ -8,9 +8,9 @@ import (
 	"github.com/gopassenger/passenger/internal/httphead"
 )
 
-// methodFault says how a method is answered that no application may see. It would be a
-// part of the request line, and by HTTP/2 it may be anything: net/http does not look.
-func methodFault(err error) error {
+// methodError returns the error for a method that no application may see. It would be a part of the request line, and by
+// HTTP/2 it may be anything: net/http does not check it.
+func methodError(err error) error {
 	refusal, ok := errors.AsType[*httphead.Error](err)
 	if ok && refusal.Status == http.StatusNotImplemented {
 		return fmt.Errorf("%w: %w", errMethod, err)
@@ -19,8 +19,7 @@ func methodFault(err error) error {
 	return fmt.Errorf("%w: %w", errBadRequest, err)
 }
 
-// checkFraming refuses what net/http lets through of the fields that say what a body is:
-// two types, and by HTTP/2 any lengths.
+// checkFraming refuses what net/http allows of the fields that describe a body: two types, and by HTTP/2 any lengths.
 func checkFraming(h http.Header) error {
 	if len(h["Content-Type"]) > 1 {
 		return errBadRequest

@@ -9,14 +9,14 @@ import (
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
-// target is what the request's first line and Host mean to the application,
-// computed once, from what the client sent and middleware has made of it.
+// target is what the request's first line and Host mean to the application, computed once, from what the client sent and
+// middleware has made of it.
 type target struct {
 	uri    string // path and query, escaped
 	path   string // below script, escaped; never empty
 	script string // the base URI, escaped, or empty
 	query  string
-	host   string // the Host header
+	host   string // the field Host
 }
 
 // newTarget fails with errBadRequest or errNotFound.
@@ -26,7 +26,7 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 		return target{}, errBadRequest
 	}
 
-	// HTTP/2 lets through what would end a request line, and net/http a fragment.
+	// HTTP/2 allows what would end a request line, and net/http a fragment.
 	if t.uri == "" || t.uri[0] != '/' || !httphead.ValidTarget(t.uri) {
 		return target{}, errBadRequest
 	}
@@ -50,7 +50,7 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	return t, nil
 }
 
-// server returns the name and port that the client asked for.
+// server returns the name and port that the client has asked for.
 func (t *target) server(r *http.Request) (name, port string) {
 	name, port, err := net.SplitHostPort(t.host)
 	if err != nil {

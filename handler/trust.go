@@ -6,22 +6,21 @@ import (
 	"net/textproto"
 	"sync"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
-// trust says which headers of a request go to the application. Those that applications
-// believe of a proxy do only if the peer is trusted, and of these all but a few only if
-// the configuration names them.
+// trust says which fields of a request go to the application. Those that applications believe of a proxy do only if the
+// peer is trusted, and all but a few of these only if the configuration names them.
 type trust struct {
 	trusted bool
 	// named has canonical names.
 	named map[string]bool
 }
 
-// trust is what counts for the request.
-func (x *exchange) trust() trust { return trust{x.peer.trusted, x.h.trustedHeaders} }
+func (r *request) trust() trust { return trust{r.peer.trusted, r.h.trustedHeaders} }
 
-// passes reports whether the header of that canonical name goes to the application.
+// passes reports whether the field of that canonical name goes to the application.
 func (t trust) passes(name string) bool {
 	switch proxyheader.Of(name) {
 	case proxyheader.Anybody:
@@ -34,7 +33,7 @@ func (t trust) passes(name string) bool {
 	return t.trusted && t.named[name]
 }
 
-// canonicalNames is a set of headers.
+// canonicalNames returns a set of names.
 func canonicalNames(names []string) map[string]bool {
 	set := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -44,49 +43,48 @@ func canonicalNames(names []string) map[string]bool {
 	return set
 }
 
-// maxDropLines bounds how many headers the log tells of, each once: clients make names
-// up.
+// maxDropLines bounds how many fields are logged, each once: clients make names up.
 const maxDropLines = 16
 
-// droppedHeaders tells the log, once for each, of headers that somebody may miss.
-type droppedHeaders struct {
-	mu   sync.Mutex
-	told map[string]bool
+// droppedFields are the fields that were removed and logged.
+type droppedFields struct {
+	mu     sync.Mutex
+	logged map[string]bool
 }
 
-// first reports whether the log is to tell of the name now.
-func (d *droppedHeaders) first(name string) bool {
+// first reports whether the name has to be logged now.
+func (d *droppedFields) first(name string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
-	if d.told[name] || len(d.told) >= maxDropLines {
+	if d.logged[name] || len(d.logged) >= maxDropLines {
 		return false
 	}
 
-	if d.told == nil {
-		d.told = map[string]bool{}
+	if d.logged == nil {
+		d.logged = map[string]bool{}
 	}
 
-	d.told[name] = true
+	d.logged[name] = true
 
 	return true
 }
 
-// tellOfDropped logs what of the client's header a proxy may have set in vain. Of a peer
-// that is neither trusted nor of this machine nobody misses anything.
-func (x *exchange) tellOfDropped(name string) {
+// logDroppedField logs a field that a proxy may have set in vain. From a peer that is neither trusted nor on this machine,
+// nothing is missed.
+func (r *request) logDroppedField(name string) {
+	h := r.h
+
 	switch {
-	case x.peer.trusted && proxyheader.Of(name) == proxyheader.NamedOnly:
-		if x.h.dropped.first(name) {
-			x.h.cfg.Logger.Info("A header of a trusted proxy is removed; if the proxy itself sets it, and replaces "+
-				"what clients send, "+
-				"name it in trusted_headers (handler.Config.TrustedHeaders)", "app", x.h.appName(), "header", name)
+	case r.peer.trusted && proxyheader.Of(name) == proxyheader.NamedOnly:
+		if h.dropped.first(name) {
+			h.cfg.Logger.Info("a header of a trusted proxy was removed: if the proxy itself sets it, and replaces "+
+				"what clients send, name it in trusted_headers (handler.Config.TrustedHeaders)", "app", h.appName(), "header", name)
 		}
-	case name == forwardedProto && isLoopback(x.peer.addr):
-		if x.h.dropped.first(name) {
-			x.h.cfg.Logger.Info("The header X-Forwarded-Proto of a peer on this machine is removed; if that is a "+
-				"proxy, "+
-				"name it in trusted_proxies (handler.Config.TrustedProxies)", "app", x.h.appName(), "peer", x.peer.addr)
+	case name == forwardedProto && isLoopback(r.peer.addr):
+		if h.dropped.first(name) {
+			h.cfg.Logger.Info("the header X-Forwarded-Proto of a peer on this machine was removed: if that is a "+
+				"proxy, name it in trusted_proxies (handler.Config.TrustedProxies)", "app", h.appName(), "peer", r.peer.addr)
 		}
 	}
 }
@@ -101,9 +99,8 @@ const (
 	forwardedProto = "X-Forwarded-Proto"
 )
 
-// scheme is the one that the client used: of the connection to the first proxy, if the
-// peer is believed to know.
-func scheme(r *http.Request, trusted bool) string {
+// schemeOf returns the scheme that the client used: on the connection to the first proxy, if the peer is believed.
+func schemeOf(r *http.Request, trusted bool) string {
 	if trusted {
 		if said := forwardedScheme(r.Header[forwardedProto]); said != "" {
 			return said
@@ -117,17 +114,17 @@ func scheme(r *http.Request, trusted bool) string {
 	return "http"
 }
 
-// forwardedScheme is what the first element of X-Forwarded-Proto says, whatever its case;
-// empty: nothing that is known. Some proxies write ws and wss for WebSockets.
+// forwardedScheme returns the scheme in the first element of X-Forwarded-Proto, in any case; empty means that it is none.
+// Some proxies write ws and wss for WebSockets.
 func forwardedScheme(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}
 
 	switch first := firstElement(values[0]); {
-	case equalASCII(first, "https"), equalASCII(first, "wss"):
+	case httpfield.EqualFold(first, "https"), httpfield.EqualFold(first, "wss"):
 		return "https"
-	case equalASCII(first, "http"), equalASCII(first, "ws"):
+	case httpfield.EqualFold(first, "http"), httpfield.EqualFold(first, "ws"):
 		return "http"
 	}
 

@@ -11,72 +11,57 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/gopassenger/passenger/internal/pace"
-	"github.com/gopassenger/passenger/spawner"
 )
 
-// drainTime is how long a client may go on sending a body that nobody wants,
-// so that it reads the answer before its connection is closed.
-const drainTime = 500 * time.Millisecond
+// abandonTime is how long a client may continue to send a body that is not read any more, so that it reads the response
+// before its connection is closed.
+const abandonTime = 500 * time.Millisecond
 
-// lastBytesTime is how long an application that has answered may take to read
-// the rest of the request, and the reason why a client's request has ended to arrive.
+// lastBytesTime is how long an application that has responded may take to read the rest of the request, and how long the
+// reason may take to show why a client's request has ended.
 const lastBytesTime = 100 * time.Millisecond
 
-// upload is a body that is not small on its way to the application, in a
-// goroutine of its own, since the answer may begin before it ends.
+// upload is a body that is not small on its way to the application, in a goroutine of its own, since the response may
+// begin before it ends.
 type upload struct {
 	done chan struct{}
-	// read: the client has sent all of it.
+	// read reports whether the client has sent all of it.
 	read atomic.Bool
-	// complete: the application has been sent all of it.
+	// complete reports whether the application was sent all of it.
 	complete bool
 	// clientErr is why the body could not be read to its end.
 	clientErr error
 }
 
+// startUpload sends the body behind the head: from where it is stored, or as the client sends it.
 func (x *exchange) startUpload() {
 	u := &upload{done: make(chan struct{})}
-	x.upload = u
-	conn, halfClose := x.conn, x.halfClosesBody()
-	if x.body == nil {
+	x.upstream.upload = u
+
+	conn, halfClose := x.upstream.conn, x.upstream.halfClosesBody()
+	if x.body.source == nil {
 		u.read.Store(true)
 		go func() {
 			defer close(u.done)
-			_, err := x.stored.WriteTo(conn)
+			_, err := x.body.stored.WriteTo(conn)
 			u.finish(conn, err == nil, halfClose)
 		}()
 
 		return
 	}
 
-	// Without it, net/http would read the body itself before the answer. That
-	// other writers cannot do it is no fault: they do not.
-	_ = x.control().EnableFullDuplex()
-	body, chunked := &stalling{r: x.body, limit: x.h.cfg.ClientStallTimeout}, x.length < 0
-	if body.limit > 0 && !x.hasReadTimeout() {
-		body.pace = pace.Reading(x.control())
+	x.client.allowEarlyResponse()
+
+	body := &stallingBody{body: x.body.source, limit: x.h.cfg.ClientStallTimeout}
+	if body.limit > 0 {
+		body.pace = x.client.readingPace()
 	}
 
+	chunked := x.body.length < 0
 	go func() {
 		defer close(u.done)
-		u.finish(conn, u.run(conn, body, chunked, &x.received), halfClose)
+		u.finish(conn, u.copy(conn, body, chunked, &x.client.received), halfClose)
 	}()
-}
-
-// stalling is a body that is streamed, of which each read has a time limit.
-type stalling struct {
-	r     io.Reader
-	limit time.Duration
-	pace  *pace.Pace
-}
-
-func (s *stalling) Read(p []byte) (int, error) {
-	s.pace.Begin(time.Now().Add(s.limit))
-	defer s.pace.End()
-
-	return s.r.Read(p)
 }
 
 func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
@@ -86,8 +71,8 @@ func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
 	}
 }
 
-// run copies a body to its end, in chunks if its length is not known.
-func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atomic.Int64) (complete bool) {
+// copy copies a body to its end, in chunks if its length is not known.
+func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *atomic.Int64) (complete bool) {
 	memory := newMemory(copyBufferSize)
 	defer memory.free()
 
@@ -96,12 +81,14 @@ func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atom
 		n, err := body.Read(buf)
 		received.Add(int64(n))
 		u.read.Store(errors.Is(err, io.EOF))
+
+		// The application must not get what looks like all of the body.
 		if errors.Is(err, errBodyLength) {
-			n = 0 // the application must not get what looks like all of it
+			n = 0
 		}
 
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
-			return false // the answer, if there is one, is still read
+			return false // the response, if there is one, is still read
 		}
 
 		if u.read.Load() {
@@ -109,16 +96,15 @@ func (u *upload) run(conn net.Conn, body io.Reader, chunked bool, received *atom
 		}
 
 		if err != nil {
-			u.clientErr = fmt.Errorf("%w: %w", readFault(err), err)
-			cut(conn)
+			u.clientErr = fmt.Errorf("%w: %w", classifyReadError(err), err)
+			interrupt(conn)
 			return false
 		}
 	}
 }
 
-// readFault tells a client that breaks the rules from one that is slow, or gone, and
-// from limits of the program's.
-func readFault(err error) error {
+// classifyReadError tells a client that breaks the rules from one that is slow, or gone, and from limits of the program.
+func classifyReadError(err error) error {
 	switch {
 	case errors.Is(err, errBodyLength):
 		return errBodyLength
@@ -136,8 +122,7 @@ func readFault(err error) error {
 	return errBadUpload
 }
 
-// writePiece writes a piece of the body, as a chunk or as it is; no bytes make
-// the last chunk.
+// writePiece writes a piece of the body, as a chunk or as it is. No bytes make the last chunk.
 func writePiece(w io.Writer, piece []byte, chunked bool) error {
 	if !chunked {
 		_, err := w.Write(piece)
@@ -156,23 +141,11 @@ func writePiece(w io.Writer, piece []byte, chunked bool) error {
 	return err
 }
 
-// halfClosesBody: the original's way to say that a body of the session protocol
-// has ended, for loaders that know no other.
-func (x *exchange) halfClosesBody() bool {
-	return x.session.Protocol() == spawner.SessionProtocol && !x.session.KeepsSessionsOpen()
-}
+// isUploading reports whether the client has not sent all of the body yet.
+func (u *upstream) isUploading() bool { return u.upload != nil && !u.upload.read.Load() }
 
-// closeWrite ends one direction of a connection, if that can be done to it.
-func closeWrite(conn net.Conn) bool {
-	c, ok := conn.(interface{ CloseWrite() error })
-	return ok && c.CloseWrite() == nil
-}
-
-// uploading: the client has not sent all of the body yet.
-func (x *exchange) uploading() bool { return x.upload != nil && !x.upload.read.Load() }
-
-// ended reports whether nothing of the upload goes on.
-func (u *upload) ended() bool {
+// hasEnded reports whether the goroutine of the upload has ended.
+func (u *upload) hasEnded() bool {
 	select {
 	case <-u.done:
 		return true
@@ -181,55 +154,44 @@ func (u *upload) ended() bool {
 	}
 }
 
-// endUpload waits for the upload and reports whether the application got all
-// of it. One that goes on although the exchange is over is broken off.
+// endUpload waits for the upload and reports whether the application got all of it. An upload in progress although the
+// exchange is over is aborted.
 func (x *exchange) endUpload() (complete bool) {
-	u := x.upload
+	u := x.upstream.upload
 	if u == nil {
 		return true
 	}
 
-	// An application that has answered takes the last bytes at once or not at all. An
-	// error of reading ends the request's context before it comes out of the read, and
-	// it is to be told from the one that breaking off the read causes.
-	if u.read.Load() || errors.Is(x.ctx.Err(), context.Canceled) {
+	// An application that has responded takes the last bytes at once or not at all. An error of reading ends the request's
+	// context before it comes out of the read, and must be told from the one that aborting the read causes.
+	if u.read.Load() || errors.Is(x.req.ctx.Err(), context.Canceled) {
 		select {
 		case <-u.done:
 		case <-time.After(lastBytesTime):
 		}
 	}
 
-	if u.ended() && u.read.Load() {
+	if u.hasEnded() && u.read.Load() {
 		return u.complete
 	}
 
-	cut(x.conn)
-	if x.body == nil {
+	interrupt(x.upstream.conn)
+	if x.body.source == nil {
 		<-u.done
 		return false
 	}
 
-	x.unread = true
-	if !u.ended() {
+	x.client.unread = true
+	if !u.hasEnded() {
 		// Where there are no deadlines, the client's next bytes end the read.
-		_ = x.control().SetReadDeadline(past)
+		_ = x.client.control().SetReadDeadline(past)
 		<-u.done
 		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
-			u.clientErr = nil // it is ours
+			u.clientErr = nil // the deadline was ours
 		}
 	}
 
-	x.readBy(time.Now().Add(drainTime))
+	x.client.setReadDeadline(time.Now().Add(abandonTime))
 
 	return false
-}
-
-// abandonBody lets an error be answered although the client may still be sending
-// its request: net/http would wait for the rest before the answer, and after it.
-func (x *exchange) abandonBody() {
-	_ = x.control().EnableFullDuplex()
-	x.readBy(time.Now().Add(drainTime))
-	if x.r.ProtoMajor == 1 {
-		x.w.Header().Set("Connection", "close")
-	}
 }

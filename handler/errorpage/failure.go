@@ -1,4 +1,4 @@
-package handler
+package errorpage
 
 import (
 	"cmp"
@@ -13,8 +13,8 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// failure is a SpawnError as it is shown: without secrets, and with nothing in
-// its texts that a page, or a terminal, could take for more than text.
+// failure is a SpawnError as it is shown: without secrets, and with nothing in its texts that a page, or a terminal,
+// could take for more than text.
 type failure struct {
 	ID            string            `json:"-"`
 	Summary       string            `json:"summary"`
@@ -38,7 +38,7 @@ type failure struct {
 	Limits        string            `json:"-"`
 }
 
-// failureMessage is what the application said itself.
+// failureMessage is what the application reported itself.
 type failureMessage struct {
 	Text string `json:"text"`
 	HTML bool   `json:"html"`
@@ -48,7 +48,7 @@ type failureStep struct {
 	Name    string  `json:"step"`
 	State   string  `json:"state"`
 	Seconds float64 `json:"seconds"`
-	// Took is Seconds for people, empty if there is nothing to tell.
+	// Took is Seconds for people; empty if the step did not run.
 	Took  string `json:"-"`
 	Class string `json:"-"`
 }
@@ -129,8 +129,7 @@ func readable(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// lead is the summary as a heading, with a capital unless it begins with the
-// name of something.
+// lead returns the summary as a heading, with a capital unless it begins with the name of something.
 func lead(f *failure) string {
 	first, _, _ := strings.Cut(f.Summary, " ")
 	named := len(f.Command) > 0 && first == f.Command[0] || first == f.AppName
@@ -143,8 +142,7 @@ func lead(f *failure) string {
 	return string(unicode.ToUpper(c)) + f.Summary[size:]
 }
 
-// ending says how the process ended, or why there is no status of it; empty if
-// that is not known.
+// ending says how the process ended, or why it has no status; empty if that is not known.
 func ending(e *spawner.SpawnError) string {
 	if e.ExitStatus != "" {
 		return "it ended by itself: " + e.ExitStatus
@@ -165,8 +163,7 @@ func ending(e *spawner.SpawnError) string {
 	return ""
 }
 
-// commandLine puts arguments in quotes that a reader could not tell from
-// several.
+// commandLine quotes arguments that a reader could take for several.
 func commandLine(command []string) string {
 	words := make([]string, len(command))
 	for i, argument := range command {

@@ -32,8 +32,10 @@ func counting(head string) (app spawnertest.Script, seen *int) {
 	}), seen
 }
 
+// The turbocache serves what the application permits, until it expires or a request changes it.
+//
 // Faults: R-21.
-func TestTurbocacheServesStoredResponses(t *testing.T) {
+func TestTurbocacheServesUntilExpiryOrAWrite(t *testing.T) {
 	app, seen := counting("Cache-Control: max-age=60")
 	serve(t, app, func(s *site) {
 		get := func(want string, header ...string) *http.Response {
@@ -66,11 +68,13 @@ func TestTurbocacheServesStoredResponses(t *testing.T) {
 		get("8")
 		s.env = nil
 		get("7")
+		_, body = s.do(http.MethodGet, "/", "a body")
+		require.Equal(s, "9", body)
 	})
 }
 
 // Faults: R-21.
-func TestTurbocacheStoresNoPrivateResponses(t *testing.T) {
+func TestResponsesThatAreNotCached(t *testing.T) {
 	for name, head := range map[string]string{
 		"says nothing": "X: y", "private": "Cache-Control: private, max-age=60",
 		"cookie": "Cache-Control: max-age=60\r\nSet-Cookie: a=b",
@@ -97,7 +101,7 @@ func TestTurbocacheStoresNoPrivateResponses(t *testing.T) {
 }
 
 // Faults: R-21.
-func TestTurbocacheVariesByCookie(t *testing.T) {
+func TestTurbocacheVariesByACookie(t *testing.T) {
 	app, _ := counting("Cache-Control: max-age=60")
 	serveConfig(t, app, handler.Config{VaryTurbocacheByCookie: "lang"}, func(s *site) {
 		for _, c := range []struct{ cookie, want string }{

@@ -1,46 +1,44 @@
-package handler
+package turbocache
 
 import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 const (
-	// maxCacheTime bounds for how long an answer is kept, whatever it says.
-	maxCacheTime = 365 * 24 * time.Hour
-	// Without a word about it: for a tenth of the time for which it has not
-	// changed, within limits.
+	// maxTTL bounds how long a response is kept, whatever it says.
+	maxTTL = 365 * 24 * time.Hour
+	// A response that does not say how long stays fresh for a tenth of the time since its last change, within limits.
 	minHeuristic     = time.Second
 	maxHeuristic     = 24 * time.Hour
 	unknownHeuristic = 10 * time.Second
 )
 
-// cacheableStatus are those that RFC 9110 section 15.1 lets caches keep, but
-// for 206.
-var cacheableStatus = map[int]bool{
+// cacheableStatuses are those that RFC 9110 section 15.1 lets caches keep, except 206.
+var cacheableStatuses = map[int]bool{
 	http.StatusOK: true, http.StatusNonAuthoritativeInfo: true, http.StatusNoContent: true,
 	http.StatusMultipleChoices: true, http.StatusMovedPermanently: true, http.StatusNotFound: true,
 	http.StatusMethodNotAllowed: true, http.StatusGone: true, http.StatusRequestURITooLong: true,
 	http.StatusNotImplemented: true,
 }
 
-// uncacheable are headers of answers that are for one client, or of which the
-// body is not the whole.
+// uncacheable are fields of responses that are for one client, or whose body is not the whole.
 var uncacheable = [...]string{
-	"Vary", "Set-Cookie", "Www-Authenticate", "X-Sendfile", "X-Accel-Redirect", "Trailer",
-	"Upgrade",
+	"Vary", "Set-Cookie", "Www-Authenticate", "X-Sendfile", "X-Accel-Redirect", "Trailer", "Upgrade",
 }
 
-// freshness says whether a shared cache may keep an answer that comes now: its
-// head says so explicitly, and says nothing that we doubt. age is how old it
-// is already, and ttl, more than 0, how long it stays fresh from now on.
+// freshness decides whether a shared cache may keep a response that arrives now: its head says so explicitly, and says
+// nothing doubtful. age is how old the response is already, and ttl, more than zero, how long it stays fresh from now.
 func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration, ok bool) {
 	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
 		return 0, 0, false // the ordinary case
 	}
 
-	if !cacheableStatus[status] || hasToken(h["Pragma"], "no-cache") {
+	if !cacheableStatuses[status] || httpfield.HasToken(h["Pragma"], "no-cache") {
 		return 0, 0, false
 	}
 
@@ -70,12 +68,12 @@ func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration
 		return 0, 0, false
 	}
 
-	ttl = min(max(lifetime, 0), maxCacheTime) - age
+	ttl = min(max(lifetime, 0), maxTTL) - age
 
 	return ttl, age, ttl > 0
 }
 
-// dateOf is when the answer was made: now, if it does not say.
+// dateOf returns when the response was made: now, if it does not say.
 func dateOf(h http.Header, now time.Time) (date time.Time, ok bool) {
 	switch dates := h["Date"]; len(dates) {
 	case 0:
@@ -99,15 +97,14 @@ func ageOf(h http.Header) (age time.Duration, ok bool) {
 	return 0, false
 }
 
-// cacheControl is what we know of the header.
+// cacheControl has the directives of Cache-Control that matter here.
 type cacheControl struct {
 	forbidden, public bool
-	// These are -1 if absent.
+	// Both are -1 if absent.
 	maxAge, sharedMaxAge time.Duration
 }
 
-// lifetime is for how long an answer of that date is fresh. ok is false if that
-// was left open.
+// lifetime returns how long a response of that date is fresh. ok is false if the response does not say.
 func (cc *cacheControl) lifetime(h http.Header, date time.Time) (d time.Duration, ok bool) {
 	switch {
 	case cc.sharedMaxAge >= 0:
@@ -137,9 +134,8 @@ func heuristic(h http.Header, date time.Time) time.Duration {
 	return min(max(date.Sub(modified)/10, minHeuristic), maxHeuristic)
 }
 
-// parseCacheControl is strict: ok is false for what does not follow the
-// grammar, and if something that matters is said twice. Directives that it does
-// not know it ignores.
+// parseCacheControl is strict: ok is false for what does not follow the grammar, and for a directive that matters and
+// comes twice. Unknown directives are ignored.
 func parseCacheControl(lines []string) (cc cacheControl, ok bool) {
 	cc.maxAge, cc.sharedMaxAge = -1, -1
 	for _, line := range lines {
@@ -184,14 +180,13 @@ type directive struct {
 	hasValue    bool
 }
 
-// cutDirective cuts the first element off a list, with all up to the next
-// comma.
+// cutDirective cuts the first element off a list, with everything up to the next comma.
 func cutDirective(list string) (d directive, rest string, ok bool) {
 	if i := strings.IndexAny(list, "=, \t"); i >= 0 {
 		list, rest = list[:i], list[i:]
 	}
 
-	if !validName(list) {
+	if !httphead.IsToken(list) {
 		return d, "", false
 	}
 
@@ -208,15 +203,14 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 	return d, rest, rest == "" || rest[0] == ','
 }
 
-// cutValue cuts a token or a quoted string off, of which it leaves escapes as
-// they are.
+// cutValue cuts a token or a quoted string off. Escapes in the string stay as they are.
 func cutValue(s string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		if i := strings.IndexAny(s, ", \t"); i >= 0 {
 			s, rest = s[:i], s[i:]
 		}
 
-		return s, rest, validName(s)
+		return s, rest, httphead.IsToken(s)
 	}
 
 	for i := 1; i < len(s); i++ {
@@ -231,7 +225,7 @@ func cutValue(s string) (value, rest string, ok bool) {
 	return "", "", false
 }
 
-// seconds sets to, which nobody has set before.
+// seconds sets to, unless it has been set before.
 func (d *directive) seconds(to *time.Duration) (ok bool) {
 	if *to >= 0 {
 		return false
@@ -242,8 +236,7 @@ func (d *directive) seconds(to *time.Duration) (ok bool) {
 	return ok
 }
 
-// deltaSeconds is of what RFC 9111 section 1.2.2 calls so. What is more than we
-// keep anything for counts as that.
+// deltaSeconds parses what RFC 9111 section 1.2.2 calls so. Anything above maxTTL counts as maxTTL.
 func deltaSeconds(s string) (d time.Duration, ok bool) {
 	var n int64
 	for i := range len(s) {
@@ -252,7 +245,7 @@ func deltaSeconds(s string) (d time.Duration, ok bool) {
 			return 0, false
 		}
 
-		n = min(n*10+int64(c-'0'), int64(maxCacheTime/time.Second))
+		n = min(n*10+int64(c-'0'), int64(maxTTL/time.Second))
 	}
 
 	return time.Duration(n) * time.Second, s != ""

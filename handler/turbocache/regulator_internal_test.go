@@ -1,4 +1,4 @@
-package handler
+package turbocache
 
 import (
 	"net/http"
@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTurbocacheIsOffWhereItIsInVain(t *testing.T) {
+func TestCacheIsOffWhereItIsOfNoUse(t *testing.T) {
 	const url = "http://a.example/"
 	for _, row := range []struct {
 		hits, misses int // of lookups
-		kept, lost   int // answers to further lookups
+		kept, lost   int // responses to further lookups
 		off          bool
 	}{
 		{0, 0, 0, 0, false},
@@ -32,9 +32,9 @@ func TestTurbocacheIsOffWhereItIsInVain(t *testing.T) {
 		{20, 0, 9, 11, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newTurbocache("")
-			cacheFill(t, c, url)
-			time.Sleep(cacheWindow)
+			c := New("")
+			fill(t, c, url)
+			time.Sleep(window)
 
 			for range row.hits {
 				requireCached(t, c, true, url)
@@ -45,76 +45,76 @@ func TestTurbocacheIsOffWhereItIsInVain(t *testing.T) {
 			}
 
 			for i := range row.kept {
-				cacheFill(t, c, url+"kept"+strconv.Itoa(i))
+				fill(t, c, url+"kept"+strconv.Itoa(i))
 			}
 
 			for i := range row.lost {
-				cacheGet(t, c, url+"lost"+strconv.Itoa(i), cacheAnswer(t, 200, "Cache-Control: max-age=60"),
-					strings.Repeat("x", maxCachedBody+1))
+				get(t, c, url+"lost"+strconv.Itoa(i), newResponse(200, "Cache-Control: max-age=60"),
+					strings.Repeat("x", maxBody+1))
 			}
 
 			on := func() bool { return c.regulator.on(c.now()) }
-			time.Sleep(cacheWindow - time.Nanosecond)
+			time.Sleep(window - time.Nanosecond)
 			require.True(t, on(), row)
 			time.Sleep(time.Nanosecond)
 			require.Equal(t, !row.off, on(), row)
-			time.Sleep(cacheTimeOff - time.Nanosecond)
+			time.Sleep(timeOff - time.Nanosecond)
 			require.Equal(t, !row.off, on(), row)
 			time.Sleep(time.Nanosecond)
 			require.True(t, on(), row)
-			time.Sleep(cacheWindow)
+			time.Sleep(window)
 			require.True(t, on(), row)
 		})
 	}
 }
 
-func TestTurbocacheCountsEachWindowAnew(t *testing.T) {
+func TestCacheJudgesEachWindowByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newTurbocache("")
+		c := New("")
 		for range 10 {
-			for i := range cacheSample - 1 {
+			for i := range minSample - 1 {
 				requireCached(t, c, false, "http://a.example/"+strconv.Itoa(i))
 			}
 
-			time.Sleep(cacheWindow)
+			time.Sleep(window)
 		}
 
-		require.Equal(t, TurbocacheStats{Fetches: 190}, c.stats())
+		require.Equal(t, Stats{Fetches: 190}, c.Stats())
 
-		for i := range cacheSample {
+		for i := range minSample {
 			requireCached(t, c, false, "http://a.example/"+strconv.Itoa(i))
 		}
 
-		time.Sleep(cacheWindow + cacheTimeOff) // without a request that could notice
-		cacheFill(t, c, "http://a.example/")
+		time.Sleep(window + timeOff) // without a request that could notice
+		fill(t, c, "http://a.example/")
 		requireCached(t, c, true, "http://a.example/")
 	})
 }
 
-func TestTurbocacheThatIsOff(t *testing.T) {
+func TestCacheThatIsOffStoresNothingAndStillForgets(t *testing.T) {
 	const kept, doubtful, other, late = "http://a.example/kept", "http://a.example/doubtful", "http://a.example/other",
 		"http://a.example/late"
 	synctest.Test(t, func(t *testing.T) {
-		c, p := newTurbocache(""), cacheAnswer(t, 200, "Cache-Control: max-age=60")
-		cacheFill(t, c, kept, doubtful)
+		c, p := New(""), newResponse(200, "Cache-Control: max-age=60")
+		fill(t, c, kept, doubtful)
 
-		_, _, before := cacheLookup(c, http.MethodGet, late)
-		for range cacheSample {
+		_, _, before := lookup(c, http.MethodGet, late)
+		for range minSample {
 			requireCached(t, c, false, other)
 		}
 
-		time.Sleep(cacheWindow)
-		stats := c.stats()
+		time.Sleep(window)
+		stats := c.Stats()
 
 		requireCached(t, c, false, kept)
-		_, _, k := cacheLookup(c, http.MethodGet, other)
-		cacheReply(c, k, p, "body")
-		require.Equal(t, stats, c.stats())
-		cacheReply(c, before, p, "body")
-		_, _, k = cacheLookup(c, http.MethodPost, doubtful)
-		cacheReply(c, k, p, "")
+		_, _, k := lookup(c, http.MethodGet, other)
+		reply(c, k, p, "body")
+		require.Equal(t, stats, c.Stats())
+		reply(c, before, p, "body")
+		_, _, k = lookup(c, http.MethodPost, doubtful)
+		reply(c, k, p, "")
 
-		time.Sleep(cacheTimeOff)
+		time.Sleep(timeOff)
 		requireCached(t, c, true, kept)
 		requireCached(t, c, false, doubtful)
 		requireCached(t, c, false, other)

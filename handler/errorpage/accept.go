@@ -1,4 +1,4 @@
-package handler
+package errorpage
 
 import (
 	"errors"
@@ -8,28 +8,29 @@ import (
 	"strings"
 )
 
-// format is what an error is told in.
-type format uint8
+// Format is what a page is rendered as.
+type Format uint8
 
+// The formats.
 const (
-	formatHTML format = iota
-	formatJSON
-	formatText
+	HTML Format = iota
+	JSON
+	Text
 )
 
-// mediaRange is one of the things that a client accepts.
+// mediaRange is a member of Accept.
 type mediaRange struct {
 	mediaType string
 	quality   float64
 }
 
-// chooseFormat returns what the client likes best: by quality, then what it
-// names exactly, then what it names first. To whom all is the same, the format
-// of its own body, or HTML.
-func chooseFormat(header http.Header) format {
-	formats := []format{formatHTML, formatJSON, formatText}
-	if body, _, err := parseMediaType(header.Get("Content-Type")); err == nil && formatJSON.match(body) == exactMatch {
-		formats = []format{formatJSON, formatHTML, formatText}
+// ChooseFormat returns the format that the client of a request with this header likes best: by quality, then the one
+// that it names exactly, then the one that it names first. A client with no preference gets the format of its own body,
+// or HTML.
+func ChooseFormat(header http.Header) Format {
+	formats := []Format{HTML, JSON, Text}
+	if body, _, err := parseMediaType(header.Get("Content-Type")); err == nil && JSON.match(body) == exactMatch {
+		formats = []Format{JSON, HTML, Text}
 	}
 
 	ranges := acceptedRanges(header)
@@ -45,9 +46,9 @@ func chooseFormat(header http.Header) format {
 }
 
 const (
-	// maxMediaRanges is how many members of Accept are looked at, from the first one on: browsers send eight.
+	// maxMediaRanges bounds how many members of Accept are read, from the first one: browsers send eight.
 	maxMediaRanges = 32
-	// maxMediaType is how long each of them, and a Content-Type, may be.
+	// maxMediaType bounds the length of each of them, and of a Content-Type.
 	maxMediaType = 256
 )
 
@@ -94,7 +95,7 @@ func parseMediaRange(s string) (r mediaRange, ok bool) {
 	return mediaRange{mediaType, quality}, true
 }
 
-// How well a media range names a format.
+// How well a media range matches a format.
 const (
 	noMatch = iota
 	anyMatch
@@ -102,12 +103,12 @@ const (
 	exactMatch
 )
 
-func (f format) match(mediaType string) int {
-	name := map[format]string{formatHTML: "text/html", formatJSON: "application/json", formatText: "text/plain"}[f]
+func (f Format) match(mediaType string) int {
+	name := map[Format]string{HTML: "text/html", JSON: "application/json", Text: "text/plain"}[f]
 
 	family, _, _ := strings.Cut(name, "/")
 	switch {
-	case mediaType == name, f == formatJSON && strings.HasSuffix(mediaType, "+json"):
+	case mediaType == name, f == JSON && strings.HasSuffix(mediaType, "+json"):
 		return exactMatch
 	case mediaType == family+"/*":
 		return typeMatch
@@ -118,11 +119,11 @@ func (f format) match(mediaType string) int {
 	return noMatch
 }
 
-// preference is how much a client likes a format; zero: not at all.
+// preference is how much a client likes a format; zero means not at all.
 type preference struct {
 	quality float64
 	match   int
-	// first counts the ranges from the one that names the format to the last.
+	// first counts the ranges from the one that matches the format to the last.
 	first int
 }
 
@@ -138,8 +139,8 @@ func (p preference) above(q preference) bool {
 	return p.first > q.first
 }
 
-// preference is that of the range which names the format best.
-func (f format) preference(ranges []mediaRange) (best preference) {
+// preference returns the preference by the range that matches the format best.
+func (f Format) preference(ranges []mediaRange) (best preference) {
 	for i, r := range ranges {
 		p := preference{r.quality, f.match(r.mediaType), len(ranges) - i}
 		if p.match > best.match || p.match == best.match && p.match != noMatch && p.quality > best.quality {

@@ -1,8 +1,7 @@
-package handler
+package turbocache
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,10 +15,10 @@ import (
 // What follows is with now being 2000-01-01, when synctest's clock starts.
 const (
 	never = time.Duration(0)
-	year  = maxCacheTime
+	year  = maxTTL
 )
 
-var cachePoison = []struct {
+var policyRows = []struct {
 	head string // lines of it
 	kept time.Duration
 }{
@@ -172,13 +171,15 @@ var cachePoison = []struct {
 	{"Cache-Control: max-age=60\nX-Vary: Cookie", 60 * time.Second},
 }
 
+// A response is stored if its head permits it, and says nothing doubtful.
+//
 // Faults: R-21.
-func TestCacheStoresOnlyWithExplicitPermission(t *testing.T) {
-	for _, row := range cachePoison {
+func TestStoresOnlyWithExplicitPermission(t *testing.T) {
+	for _, row := range policyRows {
 		synctest.Test(t, func(t *testing.T) {
-			c := newTurbocache("")
-			p := cacheAnswer(t, 200, strings.Split(row.head, "\n")...)
-			cacheGet(t, c, "http://a.example/", p, "body")
+			c := New("")
+			p := newResponse(200, strings.Split(row.head, "\n")...)
+			get(t, c, "http://a.example/", p, "body")
 			if row.kept == never {
 				requireCached(t, c, false, "http://a.example/", row.head)
 				return
@@ -192,17 +193,19 @@ func TestCacheStoresOnlyWithExplicitPermission(t *testing.T) {
 	}
 }
 
+// Of the statuses, those of RFC 9110 section 15.1.
+//
 // Faults: R-21.
-func TestCacheStoresOnlyCacheableStatusCodes(t *testing.T) {
+func TestStoresOnlyStatusCodesThatAreCacheable(t *testing.T) {
 	cacheable := []int{200, 203, 204, 300, 301, 404, 405, 410, 414, 501}
 	for status := 200; status < 1000; status++ {
-		c := newTurbocache("")
-		cacheGet(t, c, "http://a.example/", cacheAnswer(t, status, "Cache-Control: max-age=60"), "")
+		c := New("")
+		get(t, c, "http://a.example/", newResponse(status, "Cache-Control: max-age=60"), "")
 		requireCached(t, c, slices.Contains(cacheable, status), "http://a.example/", status)
 	}
 }
 
-func TestTurbocacheStoresOnlyWholeBodies(t *testing.T) {
+func TestStoresOnlyWholeBodies(t *testing.T) {
 	for _, row := range []struct {
 		name    string
 		length  int64
@@ -214,42 +217,44 @@ func TestTurbocacheStoresOnlyWholeBodies(t *testing.T) {
 		{"empty", 0, false, 0, true},
 		{"in chunks", -1, true, 4, true},
 		{"up to the end of the connection", -1, false, 4, false},
-		{"32 KiB", maxCachedBody, false, maxCachedBody, true},
-		{"a byte more than 32 KiB", maxCachedBody + 1, false, maxCachedBody + 1, false},
-		{"32 KiB in chunks", -1, true, maxCachedBody, true},
-		{"a byte more than 32 KiB in chunks", -1, true, maxCachedBody + 1, false},
+		{"32 KiB", maxBody, false, maxBody, true},
+		{"a byte more than 32 KiB", maxBody + 1, false, maxBody + 1, false},
+		{"32 KiB in chunks", -1, true, maxBody, true},
+		{"a byte more than 32 KiB in chunks", -1, true, maxBody + 1, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			c := newTurbocache("")
-			p := cacheAnswer(t, 200, "Cache-Control: max-age=60")
-			p.length, p.chunked = row.length, row.chunked
-			cacheGet(t, c, "http://a.example/", p, strings.Repeat("x", row.size))
+			c := New("")
+			p := newResponse(200, "Cache-Control: max-age=60")
+			p.Length, p.Chunked = row.length, row.chunked
+			get(t, c, "http://a.example/", p, strings.Repeat("x", row.size))
 			requireCached(t, c, row.kept, "http://a.example/")
-			require.Equal(t, row.kept || row.chunked, c.stats().Stores == 1, "is collected")
+			require.Equal(t, row.kept || row.chunked, c.Stats().Stores == 1, "is collected")
 		})
 	}
 }
 
-func TestTurbocacheStoresHeadsUpTo4KiB(t *testing.T) {
+func TestStoresHeadsUpTo4KiB(t *testing.T) {
 	head := []string{
-		"Cache-Control: max-age=60", "Date: Sat, 01 Jan 2000 00:00:00 GMT", "X-A: ", "Content-Length: 4",
-		"Age: 1", "!~Request-OOB-Work: 1", "Connection: X-B", "X-B: " + strings.Repeat("b", 5000),
+		"Cache-Control: max-age=60", "Date: Sat, 01 Jan 2000 00:00:00 GMT", "X-A: ",
+		"Age: 1", "X-Hop: " + strings.Repeat("b", 5000),
 	}
 
 	size := len(strings.Join(head[:3], "\r\n")) + len("\r\n")
 	for more, kept := range map[int]bool{4096 - size: true, 4097 - size: false} {
 		synctest.Test(t, func(t *testing.T) {
-			c := newTurbocache("")
-			cacheGet(t, c, "http://a.example/",
-				cacheAnswer(t, 200, append(slices.Clone(head), "X-A: "+strings.Repeat("a", more-len("X-A: \r\n")))...),
+			c := New("")
+			get(t, c, "http://a.example/",
+				newResponse(200, append(slices.Clone(head), "X-A: "+strings.Repeat("a", more-len("X-A: \r\n")))...),
 				"body")
 			requireCached(t, c, kept, "http://a.example/", more)
 		})
 	}
 }
 
+// Which requests get a stored response, and may have theirs stored.
+//
 // Faults: R-21.
-func TestCacheKeyDistinguishesRequests(t *testing.T) {
+func TestRequestsThatUseTheCache(t *testing.T) {
 	for _, row := range []struct {
 		name, method, url string
 		header            []string
@@ -292,38 +297,41 @@ func TestCacheKeyDistinguishesRequests(t *testing.T) {
 		{"a method for some frameworks", "GET", "http://a.example/a", []string{"X-HTTP-Method-Override: HEAD"}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			first, second := newTurbocache(""), newTurbocache("")
-			cacheGet(t, first, "http://a.example/a", cacheAnswer(t, 200, "Cache-Control: max-age=60"), "body")
-			_, hit, _ := cacheLookup(first, row.method, row.url, row.header...)
-			require.Equal(t, row.uses, hit, "is answered from the cache")
+			first, second := New(""), New("")
+			get(t, first, "http://a.example/a", newResponse(200, "Cache-Control: max-age=60"), "body")
+			_, hit, _ := lookup(first, row.method, row.url, row.header...)
+			require.Equal(t, row.uses, hit, "is served from the cache")
 
-			_, _, k := cacheLookup(second, row.method, row.url, row.header...)
-			cacheReply(second, k, cacheAnswer(t, 200, "Cache-Control: max-age=60"), "body")
-			_, hit, _ = cacheLookup(second, "GET", "http://a.example/a")
-			require.Equal(t, row.uses && row.method == "GET", hit, "its answer goes into the cache")
+			_, _, k := lookup(second, row.method, row.url, row.header...)
+			reply(second, k, newResponse(200, "Cache-Control: max-age=60"), "body")
+			_, hit, _ = lookup(second, "GET", "http://a.example/a")
+			require.Equal(t, row.uses && row.method == "GET", hit, "its response goes into the cache")
 		})
 	}
 }
 
+// A request that is not known to be a plain one is not served from the cache.
+//
 // Faults: R-21.
-func TestCacheIsBypassedByOtherRequests(t *testing.T) {
-	for name, change := range map[string]func(*http.Request){
-		"a body":                    func(r *http.Request) { r.ContentLength = 1 },
-		"a body of unknown length":  func(r *http.Request) { r.ContentLength = -1 },
-		"no host":                   func(r *http.Request) { r.Host = "" },
-		"a host with another's key": func(r *http.Request) { r.Host = "a.example\n/" },
+func TestOtherRequestsDoNotUseTheCache(t *testing.T) {
+	for name, change := range map[string]func(*Request){
+		"a body":                    func(r *Request) { r.HasBody = true },
+		"no host":                   func(r *Request) { r.Host = "" },
+		"a host with another's key": func(r *Request) { r.Host = "a.example\n/" },
+		"another scheme":            func(r *Request) { r.Scheme = "ftp" },
+		"a client that is made up": func(r *Request) {
+			r.Header.Set("X-Forwarded-For", "192.0.2.1")
+			r.ClientFirst = false
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, r := newTurbocache(""), httptest.NewRequest(http.MethodGet, "http://a.example/", nil)
-			target, err := newTarget(r, "")
-			require.NoError(t, err)
+			c, r := New(""), newRequest(http.MethodGet, "http://a.example/")
 			change(r)
-			target.host = r.Host // also what newTarget would refuse
-			var k cacheTicket
-			_, hit := c.lookup(&k, r, &target, scheme(r, true), seenRequest{knowsClient: true})
+			var ticket Ticket
+			_, hit := c.Lookup(&ticket, r)
 			require.False(t, hit)
-			require.Equal(t, cacheIgnores, k.use)
-			require.Zero(t, c.stats())
+			require.Equal(t, ignores, ticket.use)
+			require.Zero(t, c.Stats())
 		})
 	}
 }
@@ -334,8 +342,8 @@ var (
 )
 
 func FuzzCacheControl(f *testing.F) {
-	for _, row := range cachePoison {
-		h := cacheAnswer(f, 200, strings.Split(row.head, "\n")...).header
+	for _, row := range policyRows {
+		h := newResponse(200, strings.Split(row.head, "\n")...).Header
 		lines := append(h["Cache-Control"], "", "")
 		f.Add(lines[0], lines[1], h.Get("Age"), h.Get("Date"), h.Get("Expires"), h.Get("Last-Modified"))
 	}
@@ -357,9 +365,9 @@ func FuzzCacheControl(f *testing.F) {
 		}
 
 		require.Greater(t, ttl, never)
-		require.LessOrEqual(t, ttl, maxCacheTime)
+		require.LessOrEqual(t, ttl, maxTTL)
 		require.GreaterOrEqual(t, old, never)
-		require.LessOrEqual(t, ttl+old, maxCacheTime)
+		require.LessOrEqual(t, ttl+old, maxTTL)
 
 		for _, line := range h["Cache-Control"] {
 			require.NotRegexp(t, noStore, quotedString.ReplaceAllString(line, ""))

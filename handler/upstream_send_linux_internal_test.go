@@ -41,7 +41,7 @@ func pair(t *testing.T, network string) (near, far net.Conn) {
 	return near, far
 }
 
-func TestSending(t *testing.T) {
+func TestHeadIsWrittenAndItsResponseAwaited(t *testing.T) {
 	large := make([]byte, 8<<20) // more than a socket takes at once
 
 	_, _ = rand.Read(large)
@@ -59,8 +59,8 @@ func TestSending(t *testing.T) {
 
 						_ = far.Close()
 					}()
-					var s sending
-					n, err := s.send(near, head, reused)
+					var s headWriter
+					n, err := s.writeAndWait(near, head, reused)
 					require.NoError(t, err)
 					require.Equal(t, len(head), n)
 					got, err := io.ReadAll(near)
@@ -72,8 +72,10 @@ func TestSending(t *testing.T) {
 	}
 }
 
+// A reused connection on which something is there already gets no request.
+//
 // Faults: R-52.
-func TestConnectionsWithUnreadBytesAreNotReused(t *testing.T) {
+func TestHeadIsNotWrittenToAConnectionThatIsNotSilent(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		for name, damage := range map[string]func(c net.Conn){
 			"bytes nobody asked for": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") },
@@ -95,8 +97,8 @@ func TestConnectionsWithUnreadBytesAreNotReused(t *testing.T) {
 				}))
 
 				for _, send := range []func(net.Conn, []byte, bool) (int, error){
-					(&sending{}).send,
-					(&sending{}).begin,
+					(&headWriter{}).writeAndWait,
+					(&headWriter{}).write,
 				} {
 					n, err := send(near, []byte("GET /"), true)
 					require.ErrorIs(t, err, errNotSilent)
@@ -107,10 +109,10 @@ func TestConnectionsWithUnreadBytesAreNotReused(t *testing.T) {
 	}
 }
 
-func TestSendingOnAConnectionThatWasCut(t *testing.T) {
+func TestHeadIsNotWrittenToAnInterruptedConnection(t *testing.T) {
 	near, far := pair(t, "unix")
-	cut(near)
-	n, err := (&sending{}).send(near, []byte("GET /"), false)
+	interrupt(near)
+	n, err := (&headWriter{}).writeAndWait(near, []byte("GET /"), false)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	require.Zero(t, n)
 	require.NoError(t, far.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
@@ -120,8 +122,8 @@ func TestSendingOnAConnectionThatWasCut(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = (&sending{}).send(near, []byte("GET /"), false)
+		_, _ = (&headWriter{}).writeAndWait(near, []byte("GET /"), false)
 	}()
-	cut(near)
+	interrupt(near)
 	<-done
 }

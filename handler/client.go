@@ -1,0 +1,295 @@
+package handler
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/pace"
+	"github.com/gopassenger/passenger/internal/validators"
+)
+
+// client is where a request comes from and its response goes to. Nothing else uses the http.ResponseWriter.
+type client struct {
+	w   http.ResponseWriter
+	req *request
+	rc  *http.ResponseController // made by control
+
+	// account is what the bodies of the exchange take of the buffer budget.
+	account account
+	// reader reads the request's body.
+	reader pacedBody
+	// writing is the pace at which the client has to take the response; nil means that there is none yet.
+	writing *pace.Pace
+	// spellings are those of the response's fields.
+	spellings []httpfield.Spelling
+	// status is that of the response; zero means that its head has not been written.
+	status int
+	// unread reports whether the client may still be sending its body, so that its connection must end with the
+	// response.
+	unread bool
+
+	// received and sent count the bytes of the bodies.
+	received, sent atomic.Int64
+	// disconnected reports whether the client has to go, whatever deadline is set later.
+	disconnected atomic.Bool
+}
+
+func (c *client) control() *http.ResponseController {
+	if c.rc == nil {
+		c.rc = http.NewResponseController(c.w)
+	}
+
+	return c.rc
+}
+
+// header is that of the response.
+func (c *client) header() http.Header { return c.w.Header() }
+
+// hasResponse reports whether the head of a response was written.
+func (c *client) hasResponse() bool { return c.status != 0 }
+
+// closeConnection ends a connection of HTTP/1 with the response: what the client still sends must not be taken for its
+// next request.
+func (c *client) closeConnection() {
+	if c.req.isHTTP1() {
+		c.header().Set("Connection", "close")
+	}
+}
+
+// closeIfAmbiguous ends the connection if a server in front of us may see another end of the request.
+func (c *client) closeIfAmbiguous() {
+	if c.req.isAmbiguous() {
+		c.header().Set("Connection", "close")
+	}
+}
+
+// writeInterim writes an interim response: early hints, mostly. That the client may send its body is for the server in
+// front to say, which has done so.
+func (c *client) writeInterim(r *response) {
+	if r.status == http.StatusContinue || c.req.isBefore11() {
+		return
+	}
+
+	out := c.header()
+	before := out.Clone()
+	r.copyHeader(out)
+	c.w.WriteHeader(r.status)
+	clear(out)
+	maps.Copy(out, before)
+}
+
+// writeHead writes the head of the response, with the names as spellings says. Middleware that looks at the header
+// before and after sees Go's form.
+func (c *client) writeHead(status int) {
+	c.status = status
+	if len(c.spellings) == 0 || !c.req.isHTTP1() {
+		c.w.WriteHeader(status)
+		return
+	}
+
+	out := c.header()
+	respell(out, c.spellings, writesAtOnce(c.w))
+	c.w.WriteHeader(status)
+
+	for _, s := range c.spellings {
+		if values, there := out[s.Written]; there {
+			delete(out, s.Written)
+			out[s.Canonical] = values
+		}
+	}
+}
+
+// writesAtOnce reports whether w is a server's own, so that no middleware looks at the header between us and the client.
+func writesAtOnce(w http.ResponseWriter) bool {
+	switch reflect.TypeOf(w).String() {
+	case "*http.response", "*scgi.response":
+		return true
+	}
+
+	return false
+}
+
+// write writes a piece of the body. A client that does not take it in time is as good as gone.
+func (c *client) write(piece []byte) error {
+	c.beginWrite(len(piece))
+	n, err := c.w.Write(piece)
+	c.endWrite()
+	c.sent.Add(int64(n))
+
+	if err != nil {
+		return fmt.Errorf("%w: %w", errClientGone, err)
+	}
+
+	return nil
+}
+
+// writeUntimed writes a short body, without a time limit of ours. A client that has gone cannot be told.
+func (c *client) writeUntimed(body []byte) {
+	n, _ := c.w.Write(body)
+	c.sent.Add(int64(n))
+}
+
+// writeFrom writes n bytes of a file, which the kernel copies where it can.
+func (c *client) writeFrom(file *os.File, n int64) (written int64, err error) {
+	c.beginWrite(int(n))
+	written, err = io.CopyN(c.w, file, n)
+	c.endWrite()
+	c.sent.Add(written)
+
+	if err != nil {
+		return written, fmt.Errorf("%w: %w", errClientGone, err)
+	}
+
+	return written, nil
+}
+
+// writeFile responds with a file, a part of it, or that the client has it already, as the request's header asks.
+func (c *client) writeFile(file *sentFile) error {
+	w := &fileWriter{client: c}
+	w.Writer = pace.Writer{ResponseWriter: c.w, Begin: c.beginWrite, End: w.endWrite}
+
+	modified := file.info.ModTime()
+	r := validators.BoundRanges(validators.Exact(c.req.http, modified), file.info.Size())
+	http.ServeContent(w, r, file.info.Name(), modified, file.file)
+
+	if w.err != nil {
+		return fmt.Errorf("%w: %w", errClientGone, w.err)
+	}
+
+	return nil
+}
+
+// fileWriter sees what http.ServeContent writes.
+type fileWriter struct {
+	pace.Writer
+	client *client
+	err    error
+}
+
+func (w *fileWriter) WriteHeader(status int) {
+	w.Header()["Status"] = statusField(status)
+	w.client.writeHead(status)
+}
+
+func (w *fileWriter) endWrite(n int64, err error) {
+	w.client.endWrite()
+	w.client.sent.Add(n)
+
+	if pace.Failed(err) {
+		w.err = err
+	}
+}
+
+// flush sends the client what the server has buffered. Writers that cannot flush do not hold anything back.
+func (c *client) flush() {
+	c.account.wait(true)
+	defer c.account.proceed()
+
+	if c.writing != nil {
+		cfg := &c.req.h.cfg
+		c.writing.Begin(time.Now().Add(cfg.stepTime(cfg.clientTime(0))))
+		defer c.writing.End()
+	}
+
+	_ = c.control().Flush()
+}
+
+// finish waits until what was written has left us, as far as there is a time limit for it.
+func (c *client) finish() {
+	if c.writing == nil {
+		return
+	}
+
+	c.flush()
+
+	// Too late to matter: the connection may serve another request.
+	if c.writing.Over() {
+		c.setWriteDeadline(time.Time{})
+	}
+}
+
+// abort makes sure that a response that ended because of err does not look whole, even where middleware recovers from
+// the panic to come, and net/http, or a writer that compresses, would end it in order.
+func (c *client) abort(err error) {
+	rc := c.control()
+	if !errors.Is(err, errClientGone) {
+		c.flush() // the client gets what there is of it
+	}
+
+	// Without chunks or a length, only a reset tells a broken end from a regular one. Web servers speak HTTP/1.0 to us.
+	unmarked := c.req.isBefore11() && len(c.header()["Content-Length"]) == 0
+	if !unmarked && !c.writing.Over() && rc.SetWriteDeadline(past) == nil {
+		return // HTTP/2 has reset the stream
+	}
+
+	pace.Reset(rc)
+}
+
+// allowEarlyResponse keeps net/http from reading the rest of the body before it writes a response. Other writers, which
+// cannot be told, do not do that.
+func (c *client) allowEarlyResponse() { _ = c.control().EnableFullDuplex() }
+
+// abandonBody lets an error be told although the client may still be sending its request: net/http would wait for the
+// rest before the response, and after it.
+func (c *client) abandonBody() {
+	c.allowEarlyResponse()
+	c.setReadDeadline(time.Now().Add(abandonTime))
+	c.closeConnection()
+}
+
+// hijack takes the connection over. buffered has what the client has sent already.
+func (c *client) hijack() (conn net.Conn, buffered *bufio.Reader, err error) {
+	conn, rw, err := c.control().Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("the connection cannot change its protocol: %w", err)
+	}
+
+	return conn, rw.Reader, nil
+}
+
+// setReadDeadline and setWriteDeadline bound until when the client's connection may be read and written; zero means for
+// ever. There are writers without deadlines.
+func (c *client) setReadDeadline(t time.Time) {
+	_ = c.control().SetReadDeadline(t)
+	if c.disconnected.Load() {
+		_ = c.control().SetReadDeadline(past)
+	}
+}
+
+func (c *client) setWriteDeadline(t time.Time) {
+	_ = c.control().SetWriteDeadline(t)
+	if c.disconnected.Load() {
+		_ = c.control().SetWriteDeadline(past)
+	}
+}
+
+// past is a deadline that makes whatever waits fail at once.
+var past = time.Unix(1, 0)
+
+// interrupt makes reading or writing fail. It is for another goroutine, while the exchange waits for its client.
+func (c *client) interrupt(writing bool) {
+	rc := http.NewResponseController(c.w) // not control's, which is made without a lock
+	if writing {
+		_ = rc.SetWriteDeadline(past)
+	} else {
+		_ = rc.SetReadDeadline(past)
+	}
+}
+
+// disconnect cuts the client's connection. It is for another goroutine, while the exchange cannot end. A tunnel has no
+// deadlines: its client goes with the application's connection.
+func (c *client) disconnect() {
+	c.disconnected.Store(true)
+	c.interrupt(false)
+	c.interrupt(true)
+}
