@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // errAppHeader is the fault of the program's observer.
@@ -35,7 +37,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 
 		// An entry without values counts as well: nothing of the client's goes by its name.
 		sendable := slices.Clone(values)
-		if slices.ContainsFunc(values, func(v string) bool { return !validValue(v) }) {
+		if slices.ContainsFunc(values, func(v string) bool { return !httpfield.ValidValue(v) }) {
 			// The value may be a secret.
 			h.leaveOut(name, "its value has a control character")
 			sendable = nil

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // Env are variables for one request, which its application finds beside those
@@ -80,7 +82,7 @@ func (e Env) replaces(header string) bool {
 // appendFields writes the variables as fields of a request by HTTP.
 func (e Env) appendFields(b []byte) []byte {
 	for _, variable := range slices.Sorted(maps.Keys(e)) {
-		if name := fieldOf(variable); name != "" && validValue(e[variable]) {
+		if name := fieldOf(variable); name != "" && httpfield.ValidValue(e[variable]) {
 			b = appendField(b, wireName(name), e[variable])
 		}
 	}

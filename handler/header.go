@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -44,29 +44,6 @@ func plainName(name string) bool {
 // that never comes from a client nor goes to one.
 func ownHeader(name string) bool { return strings.HasPrefix(name, "!~") }
 
-// validName: a token, RFC 9110 section 5.6.2.
-func validName(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-
-	return name != ""
-}
-
-// validValue: no control character but the tab, RFC 9110 section 5.5.
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-
-	return true
-}
-
 // connectionTokens returns what the Connection header lists, canonical.
 func connectionTokens(h http.Header) []string {
 	values := h["Connection"]
@@ -78,7 +55,7 @@ func connectionTokens(h http.Header) []string {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
-			if t == "" || equalASCII(t, "keep-alive") || equalASCII(t, "close") {
+			if t == "" || httpfield.EqualFold(t, "keep-alive") || httpfield.EqualFold(t, "close") {
 				continue // no header, or one that is never passed on
 			}
 
@@ -93,7 +70,7 @@ func connectionTokens(h http.Header) []string {
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
-			if equalASCII(strings.Trim(t, " \t"), token) {
+			if httpfield.EqualFold(strings.Trim(t, " \t"), token) {
 				return true
 			}
 		}
@@ -139,7 +116,7 @@ func checkHeader(h http.Header) error {
 }
 
 // unclear: a value that some cut in two, and some at its ends.
-func unclear(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
+func unclear(v string) bool { return !httpfield.ValidValue(v) || !httpfield.ValidEnds(v) }
 
 // eachHeader yields the headers that go to the application, each once with all of its
 // values: the client's, as far as the application may believe them, and those of the

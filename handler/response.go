@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // Limits of the head of an answer. One that exceeds them is malformed.
@@ -148,7 +150,7 @@ func (p *response) parse(head string) error {
 
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !validName(name) || !validValue(value) {
+		if !ok || !httpfield.IsToken(name) || !httpfield.ValidValue(value) {
 			return malformed("header field %.40q", name)
 		}
 
@@ -179,7 +181,7 @@ func (p *response) parseStatusLine(line string) error {
 	}
 
 	status, err := strconv.Atoi(code)
-	if err != nil || len(code) != 3 || status < 100 || !validValue(reason) {
+	if err != nil || len(code) != 3 || status < 100 || !httpfield.ValidValue(reason) {
 		return malformed("status line %.40q", line)
 	}
 
@@ -200,7 +202,7 @@ func (p *response) frame(method string) error {
 	case len(lengths) > 1 || len(codings) > 1:
 		return malformed("two lengths or transfer codings")
 	case len(codings) == 1:
-		if !equalASCII(codings[0], "chunked") || p.http10 {
+		if !httpfield.EqualFold(codings[0], "chunked") || p.http10 {
 			return malformed("transfer coding %.40q", codings[0])
 		}
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // FuzzResponseHead: what is accepted is what net/http, which is more lenient,
@@ -35,7 +37,7 @@ func FuzzResponseHead(f *testing.F) {
 
 		fields := 0
 		for name, values := range p.header {
-			require.True(t, validName(name), "%q", name)
+			require.True(t, httpfield.IsToken(name), "%q", name)
 
 			for _, v := range values {
 				require.NotContains(t, v, "\r")

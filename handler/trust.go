@@ -6,6 +6,7 @@ import (
 	"net/textproto"
 	"sync"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -125,9 +126,9 @@ func forwardedScheme(values []string) string {
 	}
 
 	switch first := firstElement(values[0]); {
-	case equalASCII(first, "https"), equalASCII(first, "wss"):
+	case httpfield.EqualFold(first, "https"), httpfield.EqualFold(first, "wss"):
 		return "https"
-	case equalASCII(first, "http"), equalASCII(first, "ws"):
+	case httpfield.EqualFold(first, "http"), httpfield.EqualFold(first, "ws"):
 		return "http"
 	}
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // Limits of a turbocache.
@@ -108,7 +110,7 @@ func (c *turbocache) lookup(k *cacheTicket, r *http.Request, t *target, scheme s
 		return hit, false
 	}
 
-	https := equalASCII(scheme, "https")
+	https := httpfield.EqualFold(scheme, "https")
 	if !safeMethod(r.Method) {
 		k.use, k.https, k.host = cacheInvalidates, https, t.host
 		k.key.set(c.seed, https, t.host, t.uri)

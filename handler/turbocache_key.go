@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -41,7 +42,7 @@ func (k *cacheKey) set(seed maphash.Seed, https bool, host, uri string) (ok bool
 	}
 
 	for i := range len(host) {
-		b = append(b, lowerASCII(host[i]))
+		b = append(b, httpfield.Lower(host[i]))
 	}
 
 	b = append(b, '\n')
@@ -89,7 +90,7 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 
 			start, end := at+i, at+i+len(name)
 			at = end
-			if start > 0 && validName(line[start-1:start]) {
+			if start > 0 && httpfield.IsToken(line[start-1:start]) {
 				continue // the end of another name
 			}
 
@@ -250,7 +251,7 @@ func onlyPersistence(connection []string) bool {
 	for _, v := range connection {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
-			if t != "" && !equalASCII(t, "keep-alive") && !equalASCII(t, "close") {
+			if t != "" && !httpfield.EqualFold(t, "keep-alive") && !httpfield.EqualFold(t, "close") {
 				return false
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 const (
@@ -191,7 +193,7 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 		list, rest = list[:i], list[i:]
 	}
 
-	if !validName(list) {
+	if !httpfield.IsToken(list) {
 		return d, "", false
 	}
 
@@ -216,7 +218,7 @@ func cutValue(s string) (value, rest string, ok bool) {
 			s, rest = s[:i], s[i:]
 		}
 
-		return s, rest, validName(s)
+		return s, rest, httpfield.IsToken(s)
 	}
 
 	for i := 1; i < len(s); i++ {

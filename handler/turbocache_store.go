@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // permits: an answer, of which p is as the application has sent it, may be
@@ -168,7 +170,7 @@ func (k *cacheTicket) ownURI(ref string) (uri string, ok bool) {
 		uri = "/" + uri
 	}
 
-	return uri, equalASCII(authority, k.host)
+	return uri, httpfield.EqualFold(authority, k.host)
 }
 
 // drop removes what is stored under key, whatever the cookie, and what is about

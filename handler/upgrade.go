@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // upgrades are the protocols that clients may change to.
@@ -22,7 +24,7 @@ func upgradeToken(r *http.Request) string {
 	}
 
 	for _, token := range upgrades {
-		if equalASCII(values[0], token) {
+		if httpfield.EqualFold(values[0], token) {
 			return token
 		}
 	}

@@ -1,9 +1,10 @@
-package httphead
+// Package httpfield says which bytes the tokens, values, targets and hosts of HTTP may have.
+// golang.org/x/net/http/httpguts is laxer: it takes a value's ends and a target as they come.
+package httpfield
 
 import (
 	"strings"
 	"unicode/utf8"
-	"unsafe"
 )
 
 // Classes of bytes.
@@ -16,7 +17,7 @@ const (
 var classes = func() (classes [256]byte) {
 	for i := range classes {
 		c := byte(i)
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c)
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || IsDigit(c)
 		if letter || c != 0 && strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0 {
 			classes[i] |= inToken
 		}
@@ -33,17 +34,22 @@ var classes = func() (classes [256]byte) {
 	return classes
 }()
 
-// view is b as a string, as long as b does not change.
-func view(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), //nolint:gosec // G103: it does not outlive the call that it is made for
-		len(b))
-}
+// IsDigit reports whether c is a decimal digit.
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+// IsHex reports whether c is a hexadecimal digit.
+func IsHex(c byte) bool { return IsDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-func isToken(s string) bool {
+// IsTokenByte reports whether tokens may have c.
+func IsTokenByte(c byte) bool { return classes[c]&inToken != 0 }
+
+// IsTargetByte reports whether targets may have c.
+func IsTargetByte(c byte) bool { return classes[c]&inTarget != 0 }
+
+// IsToken reports whether s is a token, as methods and the names of fields are.
+func IsToken(s string) bool {
 	for i := range len(s) {
-		if classes[s[i]]&inToken == 0 {
+		if !IsTokenByte(s[i]) {
 			return false
 		}
 	}
@@ -51,26 +57,11 @@ func isToken(s string) bool {
 	return len(s) > 0
 }
 
-// IsToken reports whether s is a token, as methods and the names of fields are.
-func IsToken(s string) bool { return isToken(s) }
-
-// CheckMethod returns the error of a method that [Head.Parse] refuses; nil if it does not.
-func CheckMethod(method string) error {
-	switch {
-	case !isToken(method):
-		return errMethod
-	case len(method) > MaxMethod:
-		return errLongMethod
-	}
-
-	return nil
-}
-
 // ValidTarget reports whether a target has neither a control character, nor a space, nor
 // a fragment.
 func ValidTarget(target string) bool {
 	for i := range len(target) {
-		if classes[target[i]]&inTarget == 0 {
+		if !IsTargetByte(target[i]) {
 			return false
 		}
 	}
@@ -139,25 +130,29 @@ const (
 	noBreakSpace = 0xa0
 )
 
-// EqualFold compares with lower, which is of small letters, in ASCII: others have equals
-// beyond that.
-func EqualFold(s, lower string) bool {
-	if len(s) != len(lower) {
+// EqualFold reports whether a and b are equal but for the case of ASCII letters. By the
+// rules of Unicode, the Kelvin sign is a k as well.
+func EqualFold(a, b string) bool {
+	if len(a) != len(b) {
 		return false
 	}
 
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-
-		if c != lower[i] {
+	for i := range len(a) {
+		if a[i] != b[i] && Lower(a[i]) != Lower(b[i]) {
 			return false
 		}
 	}
 
 	return true
+}
+
+// Lower returns c, or the small letter of an ASCII capital.
+func Lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
+	}
+
+	return c
 }
 
 // ValidHost reports whether host is a name or an address, with a port perhaps, RFC 3986
@@ -166,7 +161,7 @@ func ValidHost(host string) bool {
 	i := 0
 	if len(host) > 0 && host[0] == '[' {
 		for i = 1; i < len(host) && host[i] != ']'; i++ {
-			if c := host[i]; !isHex(c) && c != ':' && c != '.' {
+			if c := host[i]; !IsHex(c) && c != ':' && c != '.' {
 				return false
 			}
 		}
@@ -191,12 +186,10 @@ func ValidHost(host string) bool {
 	}
 
 	for i++; i < len(host); i++ {
-		if !isDigit(host[i]) {
+		if !IsDigit(host[i]) {
 			return false
 		}
 	}
 
 	return true
 }
-
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
