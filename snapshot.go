@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -193,7 +194,7 @@ func (e *DeploymentError) message() string {
 		return ""
 	}
 
-	return e.Err.Error()
+	return redact.Text(e.Err.Error())
 }
 
 // Inspect returns the state of the pool.
@@ -314,6 +315,9 @@ func (g *group) inspect() GroupSnapshot {
 		Processes:       []ProcessSnapshot{},
 	}
 	s.Options.App.Env = nil
+	for i, word := range s.Options.App.StartCommand {
+		s.Options.App.StartCommand[i] = redact.Text(word)
+	}
 
 	s.Options.App.StartupFile = cmp.Or(g.opts.App.StartupFile, g.startupFile)
 	for _, l := range g.lists() {

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // errAppHeader is a fault of the program's observer.
@@ -37,7 +36,7 @@ func (h *Handler) checkAppHeader(set textproto.MIMEHeader) http.Header {
 
 		// An entry without values counts as well: the client's field of that name is not sent.
 		sendable := slices.Clone(values)
-		if slices.ContainsFunc(values, func(v string) bool { return !httphead.ValidValue(v) }) {
+		if slices.ContainsFunc(values, func(v string) bool { return !httpfield.ValidValue(v) }) {
 			// The value may be a secret.
 			h.leaveOut(name, "its value has a control character")
 			sendable = nil

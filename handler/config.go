@@ -15,7 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
-	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
@@ -232,7 +232,7 @@ func (c *Config) Validate() error {
 	}
 
 	errs = append(errs, c.StickySessions.Validate())
-	if name := c.VaryTurbocacheByCookie; name != "" && !httphead.IsToken(name) {
+	if name := c.VaryTurbocacheByCookie; name != "" && !httpfield.IsToken(name) {
 		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a "+
 			"cookie: "+
 			tokenAdvice, name)

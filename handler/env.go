@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // Env are variables for one request, which its application finds beside those that describe the request.
@@ -80,7 +79,7 @@ func (e Env) replaces(field string) bool {
 // appendFields writes the variables as fields of a request by HTTP.
 func (e Env) appendFields(b []byte) []byte {
 	for _, variable := range slices.Sorted(maps.Keys(e)) {
-		if name := fieldOf(variable); name != "" && httphead.ValidValue(e[variable]) {
+		if name := fieldOf(variable); name != "" && httpfield.ValidValue(e[variable]) {
 			b = appendField(b, wireName(name), e[variable])
 		}
 	}

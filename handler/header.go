@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -87,7 +86,7 @@ func checkHeader(h http.Header) error {
 }
 
 // isAmbiguous reports whether some programs cut the value in two, or at its ends.
-func isAmbiguous(v string) bool { return !httphead.ValidValue(v) || !httphead.ValidEnds(v) }
+func isAmbiguous(v string) bool { return !httpfield.ValidValue(v) || !httpfield.ValidEnds(v) }
 
 // eachField yields the fields that go to the application, each once with all of its values: the client's, as far as the
 // application may believe them, and the observer's in place of the client's by these names.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 // maxResponseFields bounds the fields of a head. A response that exceeds it is malformed.
@@ -56,7 +55,7 @@ func (r *response) parse(head string) error {
 
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !httphead.IsToken(name) || !httphead.ValidValue(value) {
+		if !ok || !httpfield.IsToken(name) || !httpfield.ValidValue(value) {
 			return malformed("header field %.40q", name)
 		}
 
@@ -88,7 +87,7 @@ func (r *response) parseStatusLine(line string) error {
 	}
 
 	status, err := strconv.Atoi(code)
-	if err != nil || len(code) != 3 || status < 100 || !httphead.ValidValue(reason) {
+	if err != nil || len(code) != 3 || status < 100 || !httpfield.ValidValue(reason) {
 		return malformed("status line %.40q", line)
 	}
 

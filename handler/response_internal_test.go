@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // FuzzResponseHead: what is accepted is what net/http, which is more lenient,
@@ -37,7 +37,7 @@ func FuzzResponseHead(f *testing.F) {
 
 		fields := 0
 		for name, values := range p.header {
-			require.True(t, httphead.IsToken(name), "%q", name)
+			require.True(t, httpfield.IsToken(name), "%q", name)
 
 			for _, v := range values {
 				require.NotContains(t, v, "\r")

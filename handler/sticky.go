@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // DefaultStickyCookieName is the default of [StickySessions.CookieName].
@@ -29,13 +29,13 @@ type StickySessions struct {
 // Validate reports every fault of s, joined.
 func (s *StickySessions) Validate() error {
 	var errs []error
-	if s.CookieName != "" && !httphead.IsToken(s.CookieName) {
+	if s.CookieName != "" && !httpfield.IsToken(s.CookieName) {
 		errs = append(errs, fmt.Errorf("StickySessions.CookieName: the name %q of the cookie for sticky sessions "+
 			"has characters "+
 			"other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
 	}
 
-	if !httphead.ValidValue(s.CookieAttributes) {
+	if !httpfield.ValidValue(s.CookieAttributes) {
 		errs = append(errs, fmt.Errorf("StickySessions.CookieAttributes: the attributes %q of the cookie for sticky "+
 			"sessions have "+
 			"characters that a header must not have: leave control characters out", s.CookieAttributes))

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
@@ -22,12 +22,12 @@ type target struct {
 // newTarget fails with errBadRequest or errNotFound.
 func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	t := target{uri: urlpath.Target(r), host: r.Host}
-	if !httphead.ValidHost(t.host) {
+	if !httpfield.ValidHost(t.host) {
 		return target{}, errBadRequest
 	}
 
 	// HTTP/2 allows what would end a request line, and net/http a fragment.
-	if t.uri == "" || t.uri[0] != '/' || !httphead.ValidTarget(t.uri) {
+	if t.uri == "" || t.uri[0] != '/' || !httpfield.ValidTarget(t.uri) {
 		return target{}, errBadRequest
 	}
 

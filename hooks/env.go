@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gopassenger/passenger/internal/redact"
 )
 
 const (
@@ -35,7 +37,7 @@ func (s *Scripts) environ(inherited []string, e *Event) []string {
 			continue
 		}
 
-		if rest, ours := strings.CutPrefix(name, prefix); ours && (secret(rest) || slices.Contains(own, rest)) {
+		if rest, ours := strings.CutPrefix(name, prefix); ours && (redact.IsSecret(rest, value) || slices.Contains(own, rest)) {
 			continue
 		}
 
@@ -129,20 +131,10 @@ func optionVars(options map[string]string) (map[string]string, error) {
 			return nil, fmt.Errorf("two options would be the variable %s", name)
 		}
 
-		if !secret(strings.TrimPrefix(name, prefix)) {
+		if !redact.IsSecret(option, options[option]) {
 			vars[name] = options[option]
 		}
 	}
 
 	return vars, nil
-}
-
-func secret(name string) bool {
-	for _, part := range []string{"PASSWORD", "SECRET", "TOKEN", "API_KEY", "UNION_STATION_KEY", "PRIVATE_KEY"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-
-	return false
 }

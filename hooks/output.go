@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/redact"
 )
 
 const (
@@ -19,6 +21,7 @@ const (
 type output struct {
 	mu      sync.Mutex
 	log     logr.Logger
+	secrets *redact.Redactor
 	streams []*stream
 	logged  int
 	dropped int64
@@ -72,7 +75,7 @@ func (s *stream) flush() {
 		o.dropped += int64(len(line))
 	default:
 		o.logged += size
-		o.log.Info(string(line), "stream", s.name)
+		o.log.Info(o.secrets.Text(string(line)), "stream", s.name)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/redact"
 )
 
 // drainTime is how long output that is still on its way when a script has ended
@@ -32,7 +34,7 @@ type script struct {
 
 // startScript starts the program at path and kills it when ctx ends.
 func startScript(ctx context.Context, path string, env []string, log logr.Logger) (*script, error) {
-	s := &script{ctx: ctx, output: &output{}}
+	s := &script{ctx: ctx, output: &output{secrets: redact.New(env)}}
 	s.cmd = exec.CommandContext(ctx, path)
 	s.cmd.Env = env
 	s.cmd.Stdout = s.output.stream("stdout")

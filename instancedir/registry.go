@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 // Environment variables that name registries.
@@ -147,41 +149,21 @@ func (s system) privateRegistries() []string {
 	return dirs
 }
 
-// openRegistry opens dir for a new instance directory in it, unless somebody
-// else could replace that. The name of what it opens has no links.
-func openRegistry(dir string) (_ directory, err error) {
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return directory{}, err
-	}
-
-	path, err = filepath.EvalSymlinks(path)
+// openRegistry opens dir for a new instance directory in it, unless another user could
+// replace that. The name of what it opens has no links.
+func openRegistry(dir string) (directory, error) {
+	path, err := trustedpath.CheckDirectory(dir, os.Geteuid())
 	if errors.Is(err, fs.ErrNotExist) {
 		return directory{}, fmt.Errorf("there is no registry directory %s: make it, or choose another one, for "+
 			"example with %s", dir, RegistryVariable)
 	}
 
 	if err != nil {
-		return directory{}, fmt.Errorf("cannot use the registry directory %s: %w", dir, err)
+		return directory{}, unusable(dir, err)
 	}
 
 	if strings.ContainsFunc(path, unprintable) {
 		return directory{}, fmt.Errorf("cannot use the registry directory %q: its path has control characters", dir)
-	}
-
-	for parent := path; ; parent = filepath.Dir(parent) {
-		var st unix.Stat_t
-		if err := unix.Lstat(parent, &st); err != nil {
-			return directory{}, &fs.PathError{Op: "stat", Path: parent, Err: err}
-		}
-
-		if err := checkRegistry(dir, parent, &st); err != nil {
-			return directory{}, err
-		}
-
-		if parent == "/" {
-			break
-		}
 	}
 
 	d, err := openDirectory(path)
@@ -189,45 +171,16 @@ func openRegistry(dir string) (_ directory, err error) {
 		return directory{}, fmt.Errorf("cannot use the registry directory %s: %w", dir, err)
 	}
 
-	defer func() {
-		if err != nil {
-			_ = d.Close()
-		}
-	}()
-
-	// What was looked at may have been replaced, by those who are trusted.
-	var st unix.Stat_t
-	if err := unix.Fstat(d.FD(), &st); err != nil {
-		return directory{}, d.Fault("stat", "", err)
+	// Those who are trusted may have replaced what was checked.
+	if err := trustedpath.CheckOpen(d.File, os.Geteuid()); err != nil {
+		return directory{}, errors.Join(unusable(dir, err), d.Close())
 	}
 
-	return d, checkRegistry(dir, path, &st)
+	return d, nil
 }
 
-// checkRegistry tells what is wrong with part, which dir is or leads to.
-func checkRegistry(dir, part string, st *unix.Stat_t) error {
-	mode, euid := permissions(st), os.Geteuid()
-	forbidden := uint32(0o002)
-	who := "you or root"
-	if euid == 0 {
-		forbidden, who = 0o022, "root"
-	}
-
-	fault := func(problem string) error {
-		return fmt.Errorf("cannot use the registry directory %s: %s %s", dir, part, problem)
-	}
-	switch {
-	case fileType(st) != unix.S_IFDIR:
-		return fault("is not a directory")
-	case st.Uid != 0 && int(st.Uid) != euid:
-		return fault(fmt.Sprintf("belongs to the user %d, who could replace what is in it; it must belong to %s",
-			st.Uid, who))
-	case mode&forbidden != 0 && mode&unix.S_ISVTX == 0:
-		return fault(fmt.Sprintf("has the mode %04o, with which others could replace what is in it; forbid that "+
-			"with chmod go-w, or with chmod +t, "+
-			"or choose another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", mode,
-			RegistryVariable))
-	}
-
-	return nil
+func unusable(dir string, err error) error {
+	return fmt.Errorf("cannot use the registry directory %s: %w: forbid that with chmod go-w, or with chmod +t, or choose "+
+		"another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", dir, err,
+		RegistryVariable)
 }

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gopassenger/passenger/internal/rmtree"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/loaders"
 )
@@ -57,7 +58,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	}
 
 	if shared {
-		if err := checkTrusted(d.path); err != nil {
+		if err := checkShared(d.path); err != nil {
 			return nil, err
 		}
 	}
@@ -121,23 +122,22 @@ func (d *privateDir) admit(path string, shared os.FileMode) error {
 	return errors.Join(f.Chmod(mode), f.Close())
 }
 
-// checkTrusted makes sure that nobody but root can replace path or what leads
-// to it, and that everybody gets there.
-func checkTrusted(path string) error {
-	for dir := path; ; dir = filepath.Dir(dir) {
+// checkShared makes sure that only root can replace path or what leads to it, and that
+// processes of other users get there.
+func checkShared(path string) error {
+	real, err := trustedpath.CheckDirectory(path, 0)
+	if err == nil && real != filepath.Clean(path) {
+		err = fmt.Errorf("it leads to %s: name that", real)
+	}
+
+	if err != nil {
+		return &fs.PathError{Op: "use", Path: path, Err: err}
+	}
+
+	for dir := real; dir != "/"; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
 		if err != nil {
 			return err
-		}
-
-		writable := info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0
-		if !info.IsDir() || statOf(info).Uid != 0 || writable {
-			return &fs.PathError{
-				Op:   "use",
-				Path: path,
-				Err: fmt.Errorf("as root, every directory of the path must belong to root and be closed to other "+
-					"writers, but %s is not", dir),
-			}
 		}
 
 		if info.Mode().Perm()&0o001 == 0 {
@@ -147,11 +147,9 @@ func checkTrusted(path string) error {
 				Err:  fmt.Errorf("processes of other users cannot pass %s: chmod o+x %s", dir, dir),
 			}
 		}
-
-		if dir == "/" {
-			return nil
-		}
 	}
+
+	return nil
 }
 
 // checkPrivate makes sure that a directory that was there before is ours.
@@ -161,7 +159,7 @@ func checkPrivate(path string) error {
 		return err
 	}
 
-	if !info.IsDir() || int(statOf(info).Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+	if !info.IsDir() || trustedpath.Owner(info) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return &fs.PathError{Op: "use", Path: path, Err: errors.New("not a directory that only we can write to")}
 	}
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -296,12 +297,12 @@ func (i *identifier) supplementary(user *account, gid int) ([]int, error) {
 	return groups, nil
 }
 
-// statOf is what the system says of a file.
+// statOf returns what the system says of a file. If it says nothing, the file belongs to no
+// user and no group: this is the ID that chown takes for "unchanged".
 func statOf(info fs.FileInfo) *syscall.Stat_t {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return &syscall.Stat_t{}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return stat
 	}
 
-	return stat
+	return &syscall.Stat_t{Uid: math.MaxUint32, Gid: math.MaxUint32}
 }

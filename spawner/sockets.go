@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/rmtree"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -116,7 +117,7 @@ func (d *socketDir) checkFile(path string, uid int) error {
 		return fmt.Errorf("%s is not a socket", path)
 	}
 
-	if int64(statOf(info).Uid) != int64(uid) {
+	if trustedpath.Owner(info) != uid {
 		return fmt.Errorf("the socket %s does not belong to user %d", path, uid)
 	}
 

@@ -364,7 +364,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 			require.NoError(t, spoil(outer))
 			e := f.fail(t, tenantApp(t, sharedProgram(t), alice, alice))
 			require.Equal(t, spawner.CategoryFileSystem, e.Category)
-			require.Contains(t, e.Summary, outer+" is not")
+			require.Contains(t, e.Summary, "could replace what is in the directory "+outer)
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
 			require.Empty(t, entries)

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/gopassenger/passenger/internal/agent"
-	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 // loadChecked is load with the checks for a server.
@@ -77,7 +76,7 @@ func staysRoot(name string) bool {
 // events, and can change those that are named by their paths.
 func (l *loader) checkHooks(cfg *agent.Config) error {
 	for _, file := range slices.Sorted(maps.Keys(l.hookFiles)) {
-		if err := ownfile.CheckOnlyRoot(file); err != nil {
+		if err := trustedpath.CheckFile(file, 0); err != nil {
 			return fmt.Errorf("cannot run the hooks (ctls) in %s as root: %w: start the server with --user, "+
 				"or make file and directory root's (chown root, chmod go-w)", file, err)
 		}
@@ -90,7 +89,7 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 				continue // it is found in PATH, or that it is not is told when it is run
 			}
 
-			if err := ownfile.CheckOnlyRoot(program); err != nil {
+			if err := trustedpath.CheckFile(program, 0); err != nil {
 				return fmt.Errorf("cannot run the hook %s as root: %w: start the server with --user, "+
 					"or make program and directory root's (chown root, chmod go-w)", key, err)
 			}
@@ -108,10 +107,9 @@ func changedBy(dir string) (who, name string) {
 		return "", "" // that is told later
 	}
 
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case ok && stat.Uid != 0:
-		name = strconv.Itoa(int(stat.Uid))
+	switch owner := trustedpath.Owner(info); {
+	case owner != 0:
+		name = strconv.Itoa(owner)
 		if account, err := user.LookupId(name); err == nil {
 			name = account.Username
 		}

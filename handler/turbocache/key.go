@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -89,7 +88,7 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 
 			start, end := at+i, at+i+len(name)
 			at = end
-			if start > 0 && httphead.IsToken(line[start-1:start]) {
+			if start > 0 && httpfield.IsToken(line[start-1:start]) {
 				continue // the end of another name
 			}
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/httphead"
 )
 
 const (
@@ -186,7 +185,7 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 		list, rest = list[:i], list[i:]
 	}
 
-	if !httphead.IsToken(list) {
+	if !httpfield.IsToken(list) {
 		return d, "", false
 	}
 
@@ -210,7 +209,7 @@ func cutValue(s string) (value, rest string, ok bool) {
 			s, rest = s[:i], s[i:]
 		}
 
-		return s, rest, httphead.IsToken(s)
+		return s, rest, httpfield.IsToken(s)
 	}
 
 	for i := 1; i < len(s); i++ {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -144,27 +145,12 @@ func checkClosed(dir string) error {
 		return nil
 	}
 
-	path, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return fmt.Errorf("the directory %s cannot be used: %w", dir, err)
+	if err := trustedpath.CheckClosedDirectory(dir, 0); err != nil {
+		return fmt.Errorf("cannot use the directory %s: %w: choose one that belongs to root, with all that leads to it, "+
+			"and that no other user can write to, such as one in /run", dir, err)
 	}
 
-	for part := path; ; part = filepath.Dir(part) {
-		info, err := os.Lstat(part)
-		if err != nil {
-			return err
-		}
-
-		sticky := part != path && info.Mode()&os.ModeSticky != 0
-		if owner(info) != 0 || info.Mode().Perm()&0o022 != 0 && !sticky {
-			return fmt.Errorf("others than root could replace what is in %s: choose a directory that belongs to "+
-				"root, with all that leads to it, and that nobody else can write to, such as one in /run", part)
-		}
-
-		if part == "/" {
-			return nil
-		}
-	}
+	return nil
 }
 
 // spawner is how processes of many applications are started.

@@ -11,11 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 const (
@@ -62,11 +62,10 @@ func readPassword(path string) (string, error) {
 		return "", err
 	}
 
-	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular():
 		return "", fmt.Errorf("%s is not a file", path)
-	case ok && int(stat.Uid) != os.Geteuid():
+	case trustedpath.Owner(info) != os.Geteuid():
 		return "", fmt.Errorf("%s belongs to another user: make it yours with chown", path)
 	case info.Mode().Perm()&0o077 != 0:
 		return "", fmt.Errorf("%s is not only for you to read, its mode is %04o: chmod 600 %s, and choose a new "+

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 // Executable is this program, whatever has become of its file; without /proc, its
@@ -100,7 +102,7 @@ func (p *program) successor() (_ *os.File, err error) {
 		return nil, next.Close()
 	}
 
-	return next, p.check(info)
+	return next, p.check(next, info)
 }
 
 // current is the file that cores run.
@@ -112,15 +114,24 @@ func (p *program) current() (fs.FileInfo, error) {
 	return os.Stat(ownProgram)
 }
 
-// check refuses what root should not run: somebody else has put it there.
-func (p *program) check(info fs.FileInfo) error {
+// check refuses what root should not run, because another user could have put it there.
+func (p *program) check(next *os.File, info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
 		return p.refused(errors.New("it is not an executable file"))
 	case os.Geteuid() != 0:
 		return nil
-	case ownerOf(info) != 0 || info.Mode().Perm()&0o022 != 0:
-		return p.refused(errors.New("as root it must belong to root, and others must not be able to write to it"))
+	}
+
+	// The path counts as well: root's own file may be a tenant's second name for another program.
+	err := trustedpath.CheckOpen(next, 0)
+	if err == nil {
+		err = trustedpath.CheckFile(p.path, 0)
+	}
+
+	if err != nil {
+		return p.refused(fmt.Errorf("as root it must belong to root, and no other user may write to it or replace it: %w",
+			err))
 	}
 
 	return nil

@@ -4,7 +4,6 @@ package agent
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 )
 
@@ -13,5 +12,3 @@ import (
 func holdProgram(string) (*os.File, error) { return nil, errors.ErrUnsupported }
 
 func descriptorPath(f *os.File) string { return f.Name() }
-
-func ownerOf(fs.FileInfo) int { return -1 }

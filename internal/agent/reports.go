@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
@@ -18,6 +17,7 @@ import (
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -149,12 +149,11 @@ func openReportDir(path string) (*os.Root, error) {
 }
 
 func checkReportDir(path string, info fs.FileInfo) error {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case ok && int64(stat.Uid) != int64(os.Geteuid()):
+	switch owner := trustedpath.Owner(info); {
+	case owner != os.Geteuid():
 		return fmt.Errorf("error_report_dir is %s, which belongs to another user (uid %d): chown it to the server's "+
 			"user (uid %d), or name another directory",
-			path, stat.Uid, os.Geteuid())
+			path, owner, os.Geteuid())
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory",
 			path, path)

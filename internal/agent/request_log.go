@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
@@ -56,7 +57,7 @@ func (l *requestLog) close() error {
 
 // write writes the line of a request; status 0: it had no response.
 func (l *requestLog) write(method, target string, status int, bytes int64, took time.Duration) {
-	b := appendPrintable(nil, method+" "+target, false)
+	b := appendPrintable(nil, method+" "+redact.Text(target), false)
 	shown := "-"
 	if status > 0 {
 		shown = fmt.Sprint(status)

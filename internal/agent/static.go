@@ -358,11 +358,3 @@ func joined(dir, rel string) string {
 
 	return strings.TrimSuffix(dir, "/") + "/" + rel
 }
-
-func owner(info fs.FileInfo) uint32 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Uid
-	}
-
-	return 0
-}

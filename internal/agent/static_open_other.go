@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 // publicDir is the directory of static files while one request is served. Links that lead out of it are not followed.
@@ -63,9 +65,9 @@ func (d *publicDir) checkHardLinks(info fs.FileInfo) error {
 		return err
 	}
 
-	uid := owner(dir)
+	uid := trustedpath.Owner(dir)
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if ok && os.Geteuid() == 0 && stat.Nlink > 1 && uid != 0 && stat.Uid != uid {
+	if os.Geteuid() == 0 && (!ok || stat.Nlink > 1 && uid != 0 && int(stat.Uid) != uid) {
 		return errForeignLink
 	}
 

@@ -1,6 +1,10 @@
 package httphead
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+)
 
 const (
 	// maxSizeDigits keeps a size within 64 bits.
@@ -87,7 +91,7 @@ func (c *Chunks) size(b []byte) (int, error) {
 	var size uint64
 
 	digits := 0
-	for digits < len(line) && isHex(line[digits]) {
+	for digits < len(line) && httpfield.IsHex(line[digits]) {
 		if digits == maxSizeDigits {
 			return 0, errSizeLine
 		}
@@ -111,7 +115,7 @@ func (c *Chunks) size(b []byte) (int, error) {
 	}
 
 	extension, ok := bytes.CutSuffix(rest, []byte("\r"))
-	if !ok || !ValidValue(view(extension)) {
+	if !ok || !httpfield.ValidValue(view(extension)) {
 		return 0, errSizeLine
 	}
 
@@ -173,7 +177,7 @@ func (c *Chunks) trailer(b []byte) (int, error) {
 }
 
 // mayBegin reports whether b may be the beginning of a field, or of the empty line.
-func mayBegin(b []byte) bool { return b[0] == '\r' && len(b) == 1 || classes[b[0]]&inToken != 0 }
+func mayBegin(b []byte) bool { return b[0] == '\r' && len(b) == 1 || httpfield.IsTokenByte(b[0]) }
 
 // forbiddenNames are of fields that say how a message is read or by whom, which is too
 // late behind it, RFC 9110 section 6.5.1.
@@ -206,7 +210,7 @@ func forbidden(name []byte) bool {
 }
 
 func hexValue(c byte) byte {
-	if isDigit(c) {
+	if httpfield.IsDigit(c) {
 		return c - '0'
 	}
 

@@ -15,6 +15,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // MaxMethod is how many bytes a method may have.
@@ -203,7 +205,7 @@ func (h *Head) parse(buf []byte, limits *Limits, read bool) error {
 func (h *Head) note(f Field) error {
 	switch len(f.Name) {
 	case len("host"):
-		if !EqualFold(view(f.Name), "host") {
+		if !httpfield.EqualFold(view(f.Name), "host") {
 			return nil
 		}
 
@@ -213,9 +215,9 @@ func (h *Head) note(f Field) error {
 
 		h.Host = f.Value
 	case len("upgrade"):
-		h.upgrades = h.upgrades || EqualFold(view(f.Name), "upgrade")
+		h.upgrades = h.upgrades || httpfield.EqualFold(view(f.Name), "upgrade")
 	case len("content-type"):
-		if !EqualFold(view(f.Name), "content-type") {
+		if !httpfield.EqualFold(view(f.Name), "content-type") {
 			return nil
 		}
 
@@ -225,7 +227,7 @@ func (h *Head) note(f Field) error {
 
 		h.typed = true
 	case len("content-length"):
-		if !EqualFold(view(f.Name), "content-length") {
+		if !httpfield.EqualFold(view(f.Name), "content-length") {
 			return nil
 		}
 
@@ -235,7 +237,7 @@ func (h *Head) note(f Field) error {
 
 		h.length = f.Value
 	case len("transfer-encoding"):
-		if !EqualFold(view(f.Name), "transfer-encoding") {
+		if !httpfield.EqualFold(view(f.Name), "transfer-encoding") {
 			return nil
 		}
 
@@ -254,7 +256,7 @@ func (h *Head) finish() error {
 	switch {
 	case h.Host == nil && h.Minor > 0:
 		return errNoHost
-	case !ValidHost(view(h.Host)):
+	case !httpfield.ValidHost(view(h.Host)):
 		return errHost
 	case h.target.absolute && h.Host != nil && !bytes.EqualFold(h.target.host, h.Host):
 		return errTargetHost
@@ -277,7 +279,7 @@ func (h *Head) frame() error {
 		return errOldCoding
 	case h.coding != nil && h.length != nil:
 		return errBoth
-	case h.coding != nil && !EqualFold(view(h.coding), "chunked"):
+	case h.coding != nil && !httpfield.EqualFold(view(h.coding), "chunked"):
 		return errCoding
 	case h.coding != nil:
 		h.Framing = Chunked

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/httphead"
 )
 
@@ -304,11 +305,11 @@ func FuzzHead(f *testing.F) {
 		require.Equal(t, 1, bytes.Count(raw[:n], []byte("\r\n\r\n")))
 		require.Equal(t, bytes.Count(raw[:n], []byte("\n")), bytes.Count(raw[:n], []byte("\r")))
 		require.LessOrEqual(t, len(h.Method), httphead.MaxMethod)
-		require.True(t, httphead.IsToken(string(h.Method)))
+		require.True(t, httpfield.IsToken(string(h.Method)))
 
 		for _, field := range h.Fields {
-			require.True(t, httphead.IsToken(string(field.Name)))
-			require.True(t, httphead.ValidValue(string(field.Value)))
+			require.True(t, httpfield.IsToken(string(field.Name)))
+			require.True(t, httpfield.ValidValue(string(field.Value)))
 		}
 	})
 }

@@ -1,6 +1,11 @@
 package httphead
 
-import "bytes"
+import (
+	"bytes"
+	"unsafe"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
+)
 
 // targetParts are what was found of a target.
 type targetParts struct {
@@ -33,22 +38,36 @@ func (h *Head) parseRequestLine(line []byte, limits *Limits) error {
 }
 
 func checkMethod(method []byte) error {
+	if string(method) == "CONNECT" {
+		return errConnect
+	}
+
+	return CheckMethod(view(method))
+}
+
+// CheckMethod returns the error of a method that [Head.Parse] refuses in any server; nil if
+// it does not.
+func CheckMethod(method string) error {
 	switch {
-	case !isToken(view(method)):
+	case !httpfield.IsToken(method):
 		return errMethod
 	case len(method) > MaxMethod:
 		return errLongMethod
-	case string(method) == "CONNECT":
-		return errConnect
 	}
 
 	return nil
 }
 
+// view is b as a string, as long as b does not change.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), //nolint:gosec // G103: it does not outlive the call that it is made for
+		len(b))
+}
+
 func (h *Head) parseVersion(text []byte) error {
 	const form = "HTTP/1."
-	if len(text) != len(form)+1 || string(text[:5]) != form[:5] || text[6] != '.' || !isDigit(text[5]) ||
-		!isDigit(text[7]) {
+	if len(text) != len(form)+1 || string(text[:5]) != form[:5] || text[6] != '.' || !httpfield.IsDigit(text[5]) ||
+		!httpfield.IsDigit(text[7]) {
 		return errVersion
 	}
 
@@ -68,7 +87,7 @@ func (h *Head) parseTarget() error {
 
 	target := h.Target
 	for _, c := range target {
-		if classes[c]&inTarget == 0 {
+		if !httpfield.IsTargetByte(c) {
 			if c == ' ' {
 				return errRequestLine
 			}
@@ -91,7 +110,7 @@ func (h *Head) parseTarget() error {
 	}
 
 	scheme, rest, ok := bytes.Cut(target, []byte("://"))
-	if !ok || !EqualFold(view(scheme), "http") && !EqualFold(view(scheme), "https") {
+	if !ok || !httpfield.EqualFold(view(scheme), "http") && !httpfield.EqualFold(view(scheme), "https") {
 		return errTarget
 	}
 
@@ -101,7 +120,7 @@ func (h *Head) parseTarget() error {
 	}
 
 	h.target = targetParts{absolute: true, host: rest[:end]}
-	if end == 0 || !ValidHost(view(h.target.host)) {
+	if end == 0 || !httpfield.ValidHost(view(h.target.host)) {
 		return errTarget
 	}
 
@@ -111,7 +130,7 @@ func (h *Head) parseTarget() error {
 // parseField reads a line without its end.
 func parseField(line []byte) (f Field, err error) {
 	i := 0
-	for i < len(line) && classes[line[i]]&inToken != 0 {
+	for i < len(line) && httpfield.IsTokenByte(line[i]) {
 		i++
 	}
 
@@ -123,11 +142,11 @@ func parseField(line []byte) (f Field, err error) {
 	}
 
 	f.Name, f.Value = line[:i], trim(line[i+1:])
-	if !ValidValue(view(f.Value)) {
+	if !httpfield.ValidValue(view(f.Value)) {
 		return f, errValue
 	}
 
-	if !ValidEnds(view(f.Value)) {
+	if !httpfield.ValidEnds(view(f.Value)) {
 		return f, errValueEnd
 	}
 

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
 // Open opens, or makes, a file that nobody else has made, linked, can write to or
@@ -49,9 +51,9 @@ func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
 func check(path string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	switch {
-	case ok && int64(stat.Uid) != int64(os.Geteuid()):
+	case !ok || int64(stat.Uid) != int64(os.Geteuid()):
 		return fmt.Errorf("%s belongs to another user: remove it, or name another file", path)
-	case ok && stat.Nlink > 1:
+	case stat.Nlink > 1:
 		return fmt.Errorf("%s has other names as well: remove it, or name another file", path)
 	case info.Mode().Perm()&0o022 != 0:
 		return fmt.Errorf("others can write to %s, its mode is %04o: chmod go-w %s", path, info.Mode().Perm(), path)
@@ -60,35 +62,18 @@ func check(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// onlyRoots reports whether only root can replace what is in a directory.
-func onlyRoots(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	closed := info.Mode().Perm()&0o022 == 0 || info.Mode()&fs.ModeSticky != 0
-
-	return info.IsDir() && ok && stat.Uid == 0 && closed
-}
-
-// CheckDirectory returns the directory's path without links. For root, it makes
-// sure that only root can replace what is in it, or what leads to it.
+// CheckDirectory returns the directory's path without links. For root, it fails if others
+// could replace what is in the directory; another user's server has no more rights to lose
+// than those who can.
 func CheckDirectory(path string) (string, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil || os.Geteuid() != 0 {
-		return path, err
+	if os.Geteuid() != 0 {
+		return filepath.EvalSymlinks(path)
 	}
 
-	for dir := path; ; dir = filepath.Dir(dir) {
-		info, err := os.Lstat(dir)
-		if err != nil {
-			return "", err
-		}
-
-		if !onlyRoots(info) {
-			return "", fmt.Errorf("others than root could replace what is in the directory %s: name a file that is "+
-				"elsewhere than in %s", dir, path)
-		}
-
-		if dir == filepath.Dir(dir) {
-			return path, nil
-		}
+	real, err := trustedpath.CheckDirectory(path, 0)
+	if err != nil {
+		return "", fmt.Errorf("%w: name a file that is elsewhere than in %s", err, path)
 	}
+
+	return real, nil
 }

@@ -19,23 +19,32 @@ const Hidden = "(hidden)"
 const shortestSecret = 6
 
 var (
-	secretName = regexp.MustCompile(`KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CREDENTIAL|AUTH|PRIVATE|DSN|` +
+	secretName = regexp.MustCompile(`KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CRED|AUTH|PRIVATE|DSN|` +
 		`DATABASE_?URL|CONNECTION_?STRING|SALT|COOKIE|JWT|WEBHOOK|SIGNATURE|ENCRYPT|` +
-		`PASS(?:[^A-Z]|$)|(?:^|[^A-Z])(?:PW|PWD)(?:[^A-Z]|$)`)
-	// fileName names a file with a secret in it and not the secret.
-	fileName = regexp.MustCompile(`_(?:FILE|PATH|DIR|SOCK)$`)
+		`PASS(?:[^A-Z]|$)|(?:^|[^A-Z])(?:PAT|PSK|PW|PWD|SK)(?:[^A-Z]|$)`)
+	// fileName is the end of the name of a file that has a secret in it.
+	fileName = regexp.MustCompile(`(?:_(?:FILE|PATH|DIR|SOCK)|CERTIFICATE_KEY)$`)
+	// cookieSetting says which cookie, not what is in it.
+	cookieSetting = regexp.MustCompile(`COOKIE_(?:NAME|ATTRIBUTES)$|_BY_COOKIE$`)
 
 	urlPassword   = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)
+	parameter     = regexp.MustCompile(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)
 	namedPassword = regexp.MustCompile(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)
 	privateKey    = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+	// issued is what services give out as keys: Stripe, GitHub, GitLab, Slack, AWS, Google, SendGrid, npm, OpenAI, and
+	// JSON Web Tokens. Each has a prefix so that programs like this one find it.
+	issued = regexp.MustCompile(`\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|whsec_[A-Za-z0-9+/=]{8,}|gh[opsur]_[A-Za-z0-9]{16,}|` +
+		`github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{16}\b|` +
+		`AIza[A-Za-z0-9_-]{30,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|` +
+		`eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+)`)
 )
 
-// isSecretName tells whether the value of an environment variable is nobody's
-// business.
-func isSecretName(name, value string) bool {
+// IsSecret reports whether the value of an environment variable or option of this name
+// must not be shown. The name may be in small letters.
+func IsSecret(name, value string) bool {
 	name = strings.ToUpper(name)
 	switch {
-	case name == "PWD", name == "OLDPWD":
+	case name == "PWD", name == "OLDPWD", cookieSetting.MatchString(name):
 		return false
 	case strings.HasPrefix(value, "/") && fileName.MatchString(name):
 		return false
@@ -52,11 +61,11 @@ func New(env []string) *Redactor {
 	var secrets []string
 	for _, variable := range env {
 		name, value, _ := strings.Cut(variable, "=")
-		if value = clean(value); isSecretName(name, value) {
+		if value = clean(value); IsSecret(name, value) {
 			secrets = append(secrets, value)
 		}
 
-		for _, pattern := range []*regexp.Regexp{urlPassword, namedPassword} {
+		for _, pattern := range []*regexp.Regexp{urlPassword, parameter, namedPassword} {
 			for _, m := range pattern.FindAllStringSubmatch(value, -1) {
 				secrets = append(secrets, m[2])
 			}
@@ -83,14 +92,22 @@ func New(env []string) *Redactor {
 
 // Text makes foreign text fit to be shown.
 func (r *Redactor) Text(s string) string {
-	return urlPassword.ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
+	s = urlPassword.ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
+	s = parameter.ReplaceAllString(s, "${1}"+Hidden)
+
+	return issued.ReplaceAllString(s, Hidden)
 }
 
 // Variable is Text for the value of an environment variable.
 func (r *Redactor) Variable(name, value string) string {
-	if value != "" && (isSecretName(name, value) || privateKey.MatchString(value)) {
+	if value != "" && (IsSecret(name, value) || privateKey.MatchString(value)) {
 		return Hidden
 	}
 
 	return namedPassword.ReplaceAllString(r.Text(value), "${1}"+Hidden)
 }
+
+var withoutEnvironment = New(nil)
+
+// Text makes foreign text fit to be shown where no environment is at hand.
+func Text(s string) string { return withoutEnvironment.Text(s) }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 const fuzzLimit = 4 << 10
@@ -85,10 +87,10 @@ func requireSoundHead(t *testing.T, text string) {
 
 func requireSound(t *testing.T, r *http.Request) {
 	t.Helper()
-	require.True(t, token(r.Method))
+	require.True(t, httpfield.IsToken(r.Method))
 	require.NotNil(t, r.URL)
 	require.NotEmpty(t, r.RequestURI)
-	require.True(t, plainTarget(r.RequestURI))
+	require.True(t, httpfield.ValidTarget(r.RequestURI))
 	require.NotContains(t, r.Host, "/")
 
 	for name, values := range r.Header {
@@ -97,7 +99,7 @@ func requireSound(t *testing.T, r *http.Request) {
 		require.NotContains(t, []string{"Proxy", "Connection", "Transfer-Encoding", "Upgrade", "Host"}, name)
 
 		for _, v := range values {
-			require.True(t, validValue(v))
+			require.True(t, httpfield.ValidValue(v))
 		}
 	}
 

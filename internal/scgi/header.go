@@ -3,6 +3,8 @@ package scgi
 import (
 	"net/http"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // names of headers that most requests have.
@@ -54,11 +56,11 @@ func makeHeader(params ParamList) (http.Header, error) {
 			continue
 		}
 
-		if !validValue(params[i].Value) {
+		if !httpfield.ValidValue(params[i].Value) {
 			return nil, bad("the parameter %s has a control character", show(params[i].Name))
 		}
 
-		if rest == "TRANSFER_ENCODING" && !equalFold(params[i].Value, "chunked") {
+		if rest == "TRANSFER_ENCODING" && !httpfield.EqualFold(params[i].Value, "chunked") {
 			// nginx removes this one and leaves the header.
 			return nil, refuse(http.StatusNotImplemented,
 				"the request's Transfer-Encoding is %s, which SCGI has no place for", show(params[i].Value))
@@ -80,35 +82,4 @@ func makeHeader(params ParamList) (http.Header, error) {
 	}
 
 	return header, nil
-}
-
-// validValue: no control character but the tab, RFC 9110 section 5.5.
-func validValue(v string) bool {
-	for i := range len(v) {
-		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-
-	return true
-}
-
-// equalFold is about ASCII only.
-func equalFold(a, lower string) bool {
-	if len(a) != len(lower) {
-		return false
-	}
-
-	for i := range len(a) {
-		c := a[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-
-		if c != lower[i] {
-			return false
-		}
-	}
-
-	return true
 }

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // unknownAddr is a client's that the web server says nothing about, and
@@ -103,7 +105,7 @@ func newRequest(params ParamList, length int64) (*http.Request, error) {
 	}
 
 	r := &http.Request{Method: v.method, ContentLength: length, Body: http.NoBody}
-	if !token(v.method) {
+	if !httpfield.IsToken(v.method) {
 		return nil, bad("REQUEST_METHOD is %s, which is no method", show(v.method))
 	}
 
@@ -115,7 +117,7 @@ func newRequest(params ParamList, length int64) (*http.Request, error) {
 		return nil, err
 	}
 
-	if !validValue(v.contentType) {
+	if !httpfield.ValidValue(v.contentType) {
 		return nil, bad("CONTENT_TYPE has a control character")
 	}
 
@@ -146,7 +148,7 @@ func newRequest(params ParamList, length int64) (*http.Request, error) {
 
 // secure: both nginx and Apache set HTTPS to "on", or leave it empty or out.
 func (v *vars) secure() bool {
-	return equalFold(v.https, "on") || v.https == "1"
+	return httpfield.EqualFold(v.https, "on") || v.https == "1"
 }
 
 func (v *vars) setProtocol(r *http.Request) error {
@@ -171,7 +173,7 @@ func (v *vars) setProtocol(r *http.Request) error {
 
 func (v *vars) setTarget(r *http.Request) (err error) {
 	r.Host = v.hostPort(r.TLS != nil)
-	if !validHost(r.Host) {
+	if !httpfield.ValidHost(r.Host) {
 		return bad("the request's host is %s, which is no host", show(r.Host))
 	}
 
@@ -186,7 +188,7 @@ func (v *vars) setTarget(r *http.Request) (err error) {
 		}
 	}
 
-	if !plainTarget(r.RequestURI) {
+	if !httpfield.ValidTarget(r.RequestURI) {
 		return bad("the request's target %s has a space or control character", show(r.RequestURI))
 	}
 
@@ -260,40 +262,4 @@ func (v *vars) remote() (string, error) {
 	}
 
 	return net.JoinHostPort(v.remoteAddr, port), nil
-}
-
-// token: RFC 9110 section 5.6.2.
-func token(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-
-	return s != ""
-}
-
-func plainTarget(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c == 0x7f {
-			return false
-		}
-	}
-
-	return true
-}
-
-// validHost: what cannot be in a name or address, with a port, is refused; an
-// empty one may be.
-func validHost(host string) bool {
-	for i := range len(host) {
-		switch c := host[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+,;=%:[]",
-			c) >= 0:
-		default:
-			return false
-		}
-	}
-
-	return true
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // responseHead is the head of an answer as it was when the status was set, with
@@ -47,7 +49,7 @@ func newResponseHead(status int, header http.Header, log logr.Logger) responseHe
 	slices.Sort(names)
 
 	for _, name := range names {
-		if notSent[http.CanonicalHeaderKey(name)] || !token(name) {
+		if notSent[http.CanonicalHeaderKey(name)] || !httpfield.IsToken(name) {
 			continue
 		}
 

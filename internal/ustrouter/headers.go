@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
 // Headers are header fields by name. Their values may be secrets, and so they do
@@ -39,7 +41,7 @@ func (h Headers) validate() error {
 	for _, name := range h.names() {
 		canonical := http.CanonicalHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !httpfield.IsToken(name):
 			errs = append(errs, fmt.Errorf("%q cannot be the name of a header for the collector of transactions", name))
 		case slices.Contains(ours, canonical):
 			errs = append(errs, fmt.Errorf("the header %s for the collector of transactions cannot be changed", name))
@@ -56,24 +58,5 @@ func (h Headers) validate() error {
 	return errors.Join(errs...)
 }
 
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		alphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-		if !alphanumeric && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-
-	return s != ""
-}
-
-func isFieldValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-
-	return strings.Trim(s, " \t") == s
-}
+// isFieldValue reports whether what is sent is s and nothing less.
+func isFieldValue(s string) bool { return httpfield.ValidValue(s) && strings.Trim(s, " \t") == s }
