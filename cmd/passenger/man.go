@@ -72,7 +72,7 @@ func manPage(c *cobra.Command) string {
 	title := manName(c)
 	fmt.Fprintf(&b, ".TH \"%s\" \"1\" \"\" \"gopassenger %s\" \"Passenger\"\n", strings.ToUpper(title), agent.Version)
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", troff(title), troff(c.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", troff(strings.TrimSuffix(c.UseLine(), " [flags]")+options(c)))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", troff(strings.TrimSuffix(c.UseLine(), " [flags]")+optionsWord(c)))
 	if about := c.Long; about != "" {
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", troff(about))
 	}
@@ -98,7 +98,7 @@ func manPage(c *cobra.Command) string {
 	return b.String()
 }
 
-func options(c *cobra.Command) string {
+func optionsWord(c *cobra.Command) string {
 	if c.Flags().HasAvailableFlags() {
 		return " [options]"
 	}

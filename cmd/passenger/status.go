@@ -103,7 +103,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 			"union_station",
 		}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
-		addFlags(f, optionsOf(startOptions, serverFileKeys))
+		addServerFlags(f, serverFileKeys)
 	}
 
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {

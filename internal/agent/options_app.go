@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/spawner"
+)
+
+var applicationOptions = []Option{
+	option("app_root", requestOnly, func(c *Config) any { return &c.Dir },
+		"the application's `directory`", as(options.AbsolutePath),
+		shownDefault("the parent of `document_root`"), detail("absolute; needed unless `document_root` is set")),
+	option("document_root", requestOnly, func(c *Config) any { return &c.DocumentRoot },
+		"the public `directory`, in the application's", as(options.AbsolutePath), detail("only for `app_root`")),
+	option("app_group_name", requestOnly, func(c *Config) any { return &c.GroupName },
+		"the `name` that tools show", shownDefault("`app_root` and the environment in parentheses"),
+		detail("applications of different roots, users or environments never share processes, whatever their name")),
+	option("base_uri", requestOnly, func(c *Config) any { return &c.BaseURI },
+		"the `path` that the application is below", shownDefault("`/`"),
+		detail("the response to a path outside is 404")),
+	option("environment", everywhere, func(c *Config) any { return &c.Environment },
+		"the application's environment `name`", short("e"), params("app_env", "rails_env", "rack_env"), everyday,
+		shownDefault("`RAILS_ENV`, `RACK_ENV`, `NODE_ENV`, `PASSENGER_APP_ENV`, else `development`"),
+		inFlying(spawner.DefaultEnvironment)),
+	option("app_type", perRequest, func(c *Config) any { return &c.AppType },
+		"the `type`: rack, wsgi, node or meteor", everyday, shownDefault("detected"),
+		detail("detected by the end of the name of `startup_file` (`.ru`, `.py`, `.js`, `.cjs`, `.mjs`), else by the "+
+			"file that is there")),
+	option("startup_file", perRequest, func(c *Config) any { return &c.StartupFile },
+		"the main `file`, relative to the application's directory",
+		shownDefault("`config.ru`, `passenger_wsgi.py`, `app.js`, `.meteor`")),
+	standIn("rackup", options.Text, perApp, "the startup `file` of a Ruby application", short("R"),
+		shownDefault("`config.ru`"), detail("`startup_file` with `app_type` rack")),
+	option("start_command", perRequest, func(c *Config) any { return &c.StartCommand },
+		"the `command` that starts any other program", as(options.Command), alias("app_start_command"),
+		otherFlag("app-start-command"), everyday,
+		detail("a shell command (see [start commands](configuration.md#start-commands)) or a list of words. The program "+
+			"serves HTTP on 127.0.0.1 and the port in the environment variable `PORT` (`$PORT` in the command stands "+
+			"for it), or speaks the [spawn handshake](loader-protocol.md)")),
+	option("envvars", perRequest, func(c *Config) any { return &c.EnvVars },
+		"an environment variable, as `NAME=VALUE`; repeatable", flag("envvar"), params("env_vars"), secretValue,
+		detail("in a file an object; not in the environment. Of a web server, each request has them, too")),
+	option("env_files", perRequest, func(c *Config) any { return &c.EnvFiles },
+		"a `file` of environment variables; repeatable", as(options.Paths), flag("env-file"),
+		detail("read at each start; later files count more, and `envvars` most. A dash in front allows a file to be "+
+			"missing. `NAME=VALUE` lines, quotes and comments as in systemd's `EnvironmentFile`; nothing is expanded")),
+	option("load_shell_envvars", everywhere, func(c *Config) any { return &c.LoadShellEnv },
+		"start by the user's login shell, with its profile", inFlying(true), detail("if that is bash, zsh or ksh")),
+	option("ruby", everywhere, func(c *Config) any { return &c.Ruby },
+		"the Ruby `interpreter`", shownDefault("`ruby`"),
+		detail("a name in the application's `PATH`, or a path relative to its directory")),
+	option("python", everywhere, func(c *Config) any { return &c.Python },
+		"the Python `interpreter`", shownDefault("the application's `venv` or `.venv`, else `python3`"),
+		detail("as `ruby`. A virtual environment that is there and cannot be used is an error, unless this is set")),
+	option("nodejs", everywhere, func(c *Config) any { return &c.NodeJS },
+		"the Node.js `interpreter`", shownDefault("`node`"), detail("as `ruby`")),
+	option("meteor_app_settings", perRequest, func(c *Config) any { return &c.MeteorAppSettings },
+		"the `file` with the settings of a Meteor application", as(options.Path)),
+	option("static_files_dir", perApp, func(c *Config) any { return &c.StaticFilesDir },
+		"the `directory` of static files", as(options.Path), shownDefault("`public` in the application's directory"),
+		detail("files to serve without the application. What stands beside a file with `.br`, `.zst` or `.gz` at the "+
+			"end of its name, and is not older, goes to clients that accept that coding; other texts from 1 KiB to "+
+			"4 MiB go out in gzip, which the server [compresses once](configuration.md#static-files)")),
+	option("friendly_error_pages", everywhere, func(c *Config) any { return &c.FriendlyErrorPages },
+		"details on error pages: `auto`, true or false", as(options.Switch), shownDefault("`auto`"),
+		detail("[error pages](error-pages.md) show details if `true`, never if `false`, and if `auto` in the environment "+
+			"`development` only; a value on the command line follows an equals sign")),
+	standIn("no_friendly_error_pages", options.Bool, perApp, "the same as --friendly-error-pages=false",
+		opposite("friendly_error_pages")),
+	option("custom_error_page", perApp, func(c *Config) any { return &c.CustomErrorPage },
+		"the HTML `file` shown where error pages have no details", as(options.Path), checked((*Config).checkErrorPage),
+		detail("of at most 1 MiB; shown to browsers for errors from status 500 on. It is read at the start, so "+
+			"`passenger reload` shows another one")),
+}
+
+var processOptions = []Option{
+	option("max_pool_size", server, func(c *Config) any { return &c.MaxPoolSize },
+		"the maximum `number` of processes", from(1, ""), byDefault(passenger.DefaultMaxPoolSize), everyday,
+		detail("of all applications together")),
+	option("min_instances", everywhere, func(c *Config) any { return &c.MinInstances },
+		"the `number` of processes kept at all times", from(0, ""), byDefault(1), inFlying(0), everyday,
+		detail("in Flying once the application was asked for; Passenger has 1 there. With 0, an application without "+
+			"requests is forgotten, also one that was removed")),
+	option("max_instances", perRequest, func(c *Config) any { return &c.MaxInstances },
+		"the maximum `number` of processes of one application", from(0, "as max_pool_size"),
+		detail("where several share the pool. No fewer than `min_instances`")),
+	option("max_instances_per_app", flyingOnly, func(c *Config) any { return &c.Flying.MaxInstancesPerApp },
+		"the maximum `number` of processes of each application", from(0, "no limit")),
+	option("pool_idle_time", server, func(c *Config) any { return &c.PoolIdleTime },
+		"`seconds` until an idle process is stopped", from(0, "never"), byDefault(seconds(passenger.DefaultPoolIdleTime)),
+		detail("of those beyond `min_instances`. Flying forgets the application after as many seconds again")),
+	option("spawn_method", perRequest, func(c *Config) any { return &c.SpawnMethod },
+		"the `method` of starting processes: smart or direct", shownDefault("`smart` for `rack`, else `direct`"),
+		detail("see [how processes are started](configuration.md#how-processes-are-started)")),
+	option("thread_count", everywhere, func(c *Config) any { return &c.ThreadCount },
+		"the `number` of threads of a rack or wsgi process", from(0, ""), shownDefault("`1`"),
+		detail("and so of the requests that it serves at once")),
+	option("start_timeout", everywhere, func(c *Config) any { return &c.StartTimeout },
+		"`seconds` that a process may take to start", from(1, ""), byDefault(seconds(spawner.DefaultStartTimeout))),
+	option("max_preloader_idle_time", everywhere, func(c *Config) any { return &c.MaxPreloaderIdleTime },
+		"`seconds` until an idle preloader is stopped", from(0, "never"),
+		byDefault(seconds(passenger.DefaultMaxPreloaderIdleTime)), detail("counted from the last start")),
+	option("on_start_failure", perApp, func(c *Config) any { return &c.OnStartFailure },
+		"what follows a failed first start: `serve` or exit", oneOf(serveOnFailure, exitOnFailure),
+		shownDefault("`serve`"), detail("`serve` error pages until the application starts, or `exit`. See "+
+			"[when a start is over](operations.md#when-a-start-is-over)")),
+	option("health_path", perRequest, func(c *Config) any { return &c.HealthPath },
+		"the `path` that a new process must respond to", detail("before it gets requests, see "+
+			"[health checks](configuration.md#health-checks-and-warm-up)")),
+	option("health_status", perRequest, func(c *Config) any { return &c.HealthStatus },
+		"the `statuses` of a healthy response", as(options.Statuses), shownDefault("below 400"),
+		detail("one, a range, or several with commas between, as `200-299,401`; in a file also a number, or a list")),
+	option("health_timeout", perRequest, func(c *Config) any { return &c.HealthTimeout },
+		"`seconds` that a health check may take", from(1, ""), byDefault(seconds(spawner.DefaultHealthTimeout)),
+		detail("`start_timeout` bounds it as well")),
+	option("health_host", perRequest, func(c *Config) any { return &c.HealthHost },
+		"the `Host` of health checks and warm-up requests",
+		shownDefault("the first of the application's `hosts`, else `localhost`")),
+	option("warmup_paths", perRequest, func(c *Config) any { return &c.WarmupPaths },
+		"a `path` to request of each new process; repeatable", flag("warmup-path"), otherFlag("warmup-paths"),
+		detail("once, before it gets requests; in a file a list")),
+	option("warmup_required", perRequest, func(c *Config) any { return &c.WarmupRequired },
+		"fail a start whose warm-up request fails", detail("has no response, or a status of 400 or more")),
+	option("force_max_concurrent_requests_per_process", perRequest,
+		func(c *Config) any { return &c.ForceMaxConcurrency },
+		"the `number` of requests that a process gets at once", from(-1, "no limit"), byDefault(-1),
+		detail("-1: what the process says")),
+	option("unlimited_concurrency_paths", perRequest, func(c *Config) any { return &c.UnlimitedConcurrencyPaths },
+		"a `path` of WebSockets or event streams; repeatable", flag("unlimited-concurrency-path"),
+		detail("its requests go to processes of their own, a group with ` (unlimited concurrency)` in its name, that "+
+			"take any number at once")),
+}
