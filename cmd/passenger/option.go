@@ -40,6 +40,8 @@ func addStartFlags(flags *pflag.FlagSet) {
 func addServerFlags(flags *pflag.FlagSet, keys []string) {
 	flags.SortFlags = false
 	for _, key := range keys {
-		findOption(options.Start, key).AddFlag(flags, options.Start)
+		o := findOption(options.Start, key)
+		o.AddFlag(flags, options.Start)
+		flags.Lookup(o.FlagName()).Annotations = nil // they are too few for groups
 	}
 }

@@ -82,6 +82,7 @@ const (
 	startOnly   = options.Start
 	flyingOnly  = options.Flying
 	requestOnly = options.Request
+	flyingApps  = options.Flying | options.Request
 	server      = options.Start | options.Flying
 	perApp      = options.Start | options.App
 	perAppOrAll = perApp | options.Flying

@@ -109,6 +109,5 @@ func (c *Config) routerLimits() *confine.Limits {
 
 // errPrivileges: an application may give up what the server leaves to it, and not take
 // more.
-var errPrivileges = errors.New("no_new_privileges is off, and the server, of which the application is a child, runs without new " +
-	"privileges: " +
-	"start it with no_new_privileges off, and set that to on for each application that needs no setuid program")
+var errPrivileges = errors.New("no_new_privileges is off, and the server, of which the application is a child, " +
+	"runs without new privileges: start it with no_new_privileges off, and set that to on for each application that needs no setuid program")

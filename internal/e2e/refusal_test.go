@@ -125,7 +125,7 @@ var refusals = []refusal{
 	}, says: []string{"min_instances is 3", "max_instances, which is 2", "raise"}},
 	{
 		name: "negative limit of processes", app: true, args: []string{"--max-instances", "-1"},
-		says: []string{"--max-instances: max_instances is -1", "0 (as max_pool_size) or more"},
+		says: []string{"--max-instances: max_instances is -1", "0 (no limit) or more"},
 	},
 	{
 		name: "unanswered requests below 0", app: true, args: []string{"--max-unanswered-requests", "-1"},

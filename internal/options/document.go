@@ -49,7 +49,7 @@ func defaultCell(o *Option, scope Scope) string {
 func (o *Option) Meaning(scope Scope) string {
 	text := strings.ReplaceAll(o.meaning(), "`", "")
 	if o.Detail != "" && (scope == Start || !o.In(Start)) {
-		text += "; " + o.Detail
+		text += ". " + o.Detail
 	}
 
 	return text

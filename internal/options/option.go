@@ -107,9 +107,9 @@ func (o *Option) Check(value any) error {
 			return nil
 		}
 
-		last := len(o.Values) - 1
+		first, last := o.Values[:len(o.Values)-1], o.Values[len(o.Values)-1]
 
-		return fmt.Errorf("%s is %q: it must be %s or %s", o.Key, v, strings.Join(o.Values[:last], ", "), o.Values[last])
+		return fmt.Errorf("%s is %q: it must be %s or %s", o.Key, v, strings.Join(first, ", "), last)
 	case int:
 		number = float64(v)
 	case int64:
