@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/redact"
 )
 
 // notKnown stands for what could not be read.
@@ -202,11 +203,11 @@ func duration(d time.Duration) string {
 	return text
 }
 
-// message is the error without what its type says; empty for none.
+// message is the error without what its type says, and without secrets; empty for none.
 func message(e *passenger.DeploymentError) string {
 	if e.Err == nil {
 		return ""
 	}
 
-	return e.Err.Error()
+	return redact.Text(e.Err.Error())
 }

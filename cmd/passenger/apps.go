@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 const (
@@ -19,21 +20,11 @@ const (
 	appPathKey  = "path"
 )
 
-// serverKeys are the options that the applications of a server have in common.
-var serverKeys = []string{
-	"address", "port", "socket_file", "ssl", "ssl_certificate", "ssl_certificate_key", "ssl_port", "http2_cleartext",
-	"metrics_address", "drain_delay", "core_heartbeat_timeout",
-	"user", "kept_capabilities", "syscall_filter", "daemonize", "pid_file", "log_file", "log_format", "request_log",
-	"log_level", "access_log", "error_report_dir", "instance_registry_dir", "max_pool_size", "pool_idle_time", "ctls",
-	"client_header_timeout", "keepalive_timeout", "max_connections", "max_connections_per_client", "proxy_protocol",
-	"max_buffer_size", "static_cache_size",
-}
-
 // hostedApp is an application as a file has it.
 type hostedApp struct {
 	dir, path string
 	hosts     []string
-	values    map[string]any
+	values    layer
 }
 
 // parseApps reads the list of applications in a file.
@@ -65,7 +56,7 @@ func (l *loader) parseApps(raw any, file string) ([]hostedApp, error) {
 }
 
 func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, err error) {
-	app.values = map[string]any{}
+	app.values = layer{}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		switch key {
 		case appDirKey:
@@ -80,8 +71,8 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 
 			app.dir = filepath.Clean(dir)
 		case appHostsKey:
-			hosts := option{key: appHostsKey, kind: kindList}
-			list, err := hosts.convert(object[key], "")
+			hosts := options.Option{Key: appHostsKey, Kind: options.List}
+			list, err := hosts.Convert(object[key], "")
 			if err != nil {
 				return app, err
 			}
@@ -93,19 +84,21 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 				return app, errors.New("path must be a text, as /blog")
 			}
 		default:
-			if slices.Contains(serverKeys, key) {
+			o := findOption(l.scope, key)
+			switch {
+			case o == nil:
+				return app, fmt.Errorf("there is no option %q", key)
+			case !o.In(options.App):
 				return app, fmt.Errorf("%s is the server's, and cannot be one application's: write it beside %s", key,
 					appsKey)
 			}
 
-			o, known := findOption(l.options, key)
-			if !known {
-				return app, fmt.Errorf("there is no option %q", key)
-			}
-
-			if app.values[o.key], err = o.convert(object[key], filepath.Dir(file)); err != nil {
+			value, err := o.Convert(object[key], filepath.Dir(file))
+			if err != nil {
 				return app, err
 			}
+
+			app.values[o.Key] = agent.Setting{Value: value, Source: file}
 		}
 	}
 
@@ -113,7 +106,7 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 		return app, errors.New("dir is missing, which is the application's directory")
 	}
 
-	return app, settle(app.values, "its object")
+	return app, app.values.resolve("its object")
 }
 
 // configure returns an application's configuration: what the file says of it, and
@@ -121,17 +114,14 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
 	own := *l
 	own.dir, own.nested = app.dir, true
-	k, err := l.merge(l.defaults, l.homeFile, l.appFile, own.appFile,
-		func() (map[string]any, error) { return app.values, nil }, l.environment, l.commandLine)
+	values, err := merge(l.defaults, l.homeFile, l.appFile, own.appFile,
+		func() (layer, error) { return app.values, nil }, l.environment, l.commandLine)
 	if err != nil {
 		return agent.HostedApp{}, err
 	}
 
 	cfg := agent.DefaultConfig()
-	if err := k.Unmarshal("", &cfg); err != nil {
-		return agent.HostedApp{}, err
-	}
-
+	cfg.Apply(values)
 	cfg.Dir, cfg.BaseURI = app.dir, app.path
 	if cfg.HealthHost == "" && len(app.hosts) > 0 {
 		cfg.HealthHost = agent.HealthHost(app.hosts) // others the application may refuse

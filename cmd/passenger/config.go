@@ -11,20 +11,19 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
 // loader puts the configuration together: each layer counts more than those
 // before it.
 type loader struct {
-	// options are those that there are.
-	options []option
+	// scope is the command whose options there are.
+	scope options.Scope
 	// cwd is what relative paths of the environment and the command line are below,
 	// as it was at the beginning.
 	dir, cwd string
@@ -46,7 +45,7 @@ type loader struct {
 
 // newLoader is to be called before this program changes its directory, or who it runs
 // as.
-func newLoader(cmd *cobra.Command, options []option) *loader {
+func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	cwd, err := os.Getwd()
 	if err != nil {
 		cwd = "" // it was removed; a server that is told all paths does not need it
@@ -54,7 +53,7 @@ func newLoader(cmd *cobra.Command, options []option) *loader {
 
 	return &loader{
 		hookFiles: map[string]bool{},
-		options:   options,
+		scope:     scope,
 		cwd:       cwd,
 		home:      newHomeFile(os.Getenv("HOME")),
 		flags:     cmd.Flags(),
@@ -68,7 +67,7 @@ func newLoader(cmd *cobra.Command, options []option) *loader {
 // loadConfig returns the configuration of the application in the directory that
 // args name, the current one by default.
 func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
-	return newLoader(cmd, startOptions).load(args)
+	return newLoader(cmd, options.Start).load(args)
 }
 
 // load may be called again, when the files may have changed.
@@ -87,17 +86,14 @@ func (l *loader) load(args []string) (agent.Config, error) {
 
 	l.apps = nil
 	clear(l.hookFiles)
-	k, err := l.merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
+	values, err := merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
 		return agent.Config{}, err
 	}
 
 	cfg := agent.DefaultConfig()
 	cfg.Dir = l.dir
-	if err := k.Unmarshal("", &cfg); err != nil {
-		return agent.Config{}, err
-	}
-
+	cfg.Apply(values)
 	if l.apps != nil {
 		cfg.Apps = []agent.HostedApp{}
 	}
@@ -122,36 +118,42 @@ func quiet(l loader) *loader {
 	return &l
 }
 
+// layer has what one place says, by the keys of the options.
+type layer map[string]agent.Setting
+
 // merge puts layers together.
-func (l *loader) merge(layers ...func() (map[string]any, error)) (*koanf.Koanf, error) {
-	k := koanf.New("\x00") // no delimiter: keys are flat
-	for _, layer := range layers {
-		values, err := layer()
+func merge(layers ...func() (layer, error)) (layer, error) {
+	merged := layer{}
+	for _, load := range layers {
+		values, err := load()
 		if err != nil {
 			return nil, err
 		}
 
-		if _, address := values["address"]; address || values["port"] != nil {
-			k.Delete("socket_file") // of an earlier layer
+		if values.has("address") || values.has("port") {
+			delete(merged, "socket_file") // of an earlier layer
 		}
 
-		if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
-			return nil, err
-		}
+		maps.Copy(merged, values)
 	}
 
-	return k, nil
+	return merged, nil
 }
 
-func (l *loader) defaults() (map[string]any, error) {
-	environment := "development"
+func (l layer) has(key string) bool {
+	_, ok := l[key]
+	return ok
+}
+
+func (l *loader) defaults() (layer, error) {
+	environment := agent.Setting{Value: "development"}
 	for _, name := range []string{"PASSENGER_APP_ENV", "NODE_ENV", "RACK_ENV", "RAILS_ENV"} {
 		if v := l.getenv(name); v != "" {
-			environment = v
+			environment = agent.Setting{Value: v, Source: name}
 		}
 	}
 
-	return map[string]any{"environment": environment}, nil
+	return layer{"environment": environment}, nil
 }
 
 // homeFile is the configuration of the user who has started this program.
@@ -169,7 +171,7 @@ func newHomeFile(home string) *homeFile {
 	return &homeFile{dir: home, path: filepath.Join(home, ".passenger", "standalone", "config.json")}
 }
 
-func (l *loader) homeFile() (map[string]any, error) {
+func (l *loader) homeFile() (layer, error) {
 	if l.home.path == "" {
 		return nil, nil
 	}
@@ -186,7 +188,7 @@ func (l *loader) homeFile() (map[string]any, error) {
 	return l.parse(l.home.content, l.home.path)
 }
 
-func (l *loader) appFile() (map[string]any, error) {
+func (l *loader) appFile() (layer, error) {
 	values, err := l.file(filepath.Join(l.dir, "Passengerfile.json"))
 	if values != nil || err != nil {
 		return values, err
@@ -198,7 +200,7 @@ func (l *loader) appFile() (map[string]any, error) {
 const maxConfigFile = 1 << 20
 
 // file reads a configuration file; one that does not exist is nil.
-func (l *loader) file(path string) (map[string]any, error) {
+func (l *loader) file(path string) (layer, error) {
 	content, err := readConfig(path)
 	if err != nil {
 		return nil, err
@@ -221,7 +223,7 @@ func readConfig(path string) ([]byte, error) {
 }
 
 // parse returns nil for what is nil.
-func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
+func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	if b == nil {
 		return nil, nil
 	}
@@ -232,7 +234,7 @@ func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
 			position(b, err), err)
 	}
 
-	values := map[string]any{}
+	values := layer{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		if key == appsKey && !l.nested {
 			if l.apps, err = l.parseApps(raw[key], path); err != nil {
@@ -242,29 +244,35 @@ func (l *loader) parse(b []byte, path string) (_ map[string]any, err error) {
 			continue
 		}
 
-		o, ok := findOption(l.options, key)
-		if foreign, known := findOption(foreignOptions, key); !ok && known {
-			l.ignore(&foreign, path)
+		o := findOption(l.scope, key)
+		if o == nil {
+			l.ignoreKey(key, path)
 			continue
 		}
 
-		if !ok {
-			l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
-			continue
-		}
-
-		v, err := o.convert(raw[key], filepath.Dir(path))
+		v, err := o.Convert(raw[key], filepath.Dir(path))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 
-		values[o.key] = v
-		if o.kind == kindHooks {
+		values[o.Key] = agent.Setting{Value: v, Source: path}
+		if o.Kind == options.Hooks {
 			l.hookFiles[path] = true
 		}
 	}
 
-	return values, settle(values, path)
+	return values, values.resolve(path)
+}
+
+// ignoreKey warns of a key in a file that is no option here.
+func (l *loader) ignoreKey(key, path string) {
+	i := slices.IndexFunc(foreignOptions, func(o options.Option) bool { return o.Key == key })
+	if i < 0 {
+		l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
+		return
+	}
+
+	l.ignore(&foreignOptions[i], path)
 }
 
 // position says where a syntax error is.
@@ -278,34 +286,34 @@ func position(b []byte, err error) string {
 }
 
 // structured are the kinds that a variable of the environment cannot have.
-var structured = []kind{kindMap, kindList, kindPaths, kindPathMap}
+var structured = []options.Kind{options.Map, options.List, options.Paths, options.PathMap}
 
-func (l *loader) environment() (map[string]any, error) {
-	values := map[string]any{}
-	for _, o := range l.options {
-		for _, key := range append([]string{o.key}, o.aliases...) {
-			name := "PASSENGER_" + strings.ToUpper(key)
+func (l *loader) environment() (layer, error) {
+	values := layer{}
+	for _, o := range agent.OptionsIn(l.scope) {
+		for _, key := range o.Keys() {
+			name := options.Variable(key)
 			s := l.getenv(name)
-			if s == "" || slices.Contains(structured, o.kind) {
+			if s == "" || slices.Contains(structured, o.Kind) {
 				continue
 			}
 
-			v, err := o.convert(s, l.cwd)
+			v, err := o.Convert(s, l.cwd)
 			if err != nil {
-				return nil, fmt.Errorf("the environment variable %s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 
-			values[o.key] = v
+			values[o.Key] = agent.Setting{Value: v, Source: name}
 		}
 	}
 
-	return values, settle(values, "the environment")
+	return values, values.resolve("the environment")
 }
 
-func (l *loader) commandLine() (map[string]any, error) {
-	values := map[string]any{}
-	for _, o := range l.options {
-		raw, err := o.given(l.flags)
+func (l *loader) commandLine() (layer, error) {
+	values := layer{}
+	for _, o := range agent.OptionsIn(l.scope) {
+		raw, err := o.Given(l.flags)
 		if err != nil {
 			return nil, err
 		}
@@ -314,28 +322,28 @@ func (l *loader) commandLine() (map[string]any, error) {
 			continue
 		}
 
-		v, err := o.convert(raw, l.cwd)
+		source := "--" + o.FlagName()
+		v, err := o.Convert(raw, l.cwd)
 		if err != nil {
-			return nil, fmt.Errorf("the option --%s: %w", o.flag, err)
+			return nil, fmt.Errorf("%s: %w", source, err)
 		}
 
-		values[o.key] = v
+		values[o.Key] = agent.Setting{Value: v, Source: source}
 	}
 
-	for _, o := range foreignOptions {
-		if f := l.flags.Lookup(o.flag); f != nil && f.Changed {
-			l.ignore(&o, "the command line")
+	for i := range foreignOptions {
+		if f := l.flags.Lookup(foreignOptions[i].FlagName()); f != nil && f.Changed {
+			l.ignore(&foreignOptions[i], "the command line")
 		}
 	}
 
-	return values, settle(values, "the command line")
+	return values, values.resolve("the command line")
 }
 
-// settle finds contradictions in a layer, and says in terms of other options what
-// short ones stand for.
-func settle(values map[string]any, where string) error {
+// resolve finds contradictions in a layer, and sets the options that others stand for.
+func (l layer) resolve(where string) error {
 	both := func(a, b, what string) error {
-		if values[a] == nil || values[b] == nil {
+		if !l.has(a) || !l.has(b) {
 			return nil
 		}
 
@@ -348,34 +356,28 @@ func settle(values map[string]any, where string) error {
 		both("rackup", "startup_file", "rackup and startup_file"),
 		both("rackup", "start_command", "rackup and start_command"),
 	)
-	for off, on := range opposites {
-		err = errors.Join(err, both(off, on, off+" and "+on))
-	}
 
-	if kind, file := values["app_type"], values["rackup"]; file != nil && kind != nil && kind != "rack" {
+	if kind := l["app_type"].Value; l.has("rackup") && kind != nil && kind != "rack" {
 		err = errors.Join(err, fmt.Errorf("rackup is for applications of Ruby, and app_type is %v in %s: leave one "+
 			"of them out", kind, where))
 	}
 
-	if file, ok := values["rackup"]; ok {
-		values["startup_file"], values["app_type"] = file, "rack" // which counts more than a command
-		delete(values, "rackup")
+	if file, ok := l["rackup"]; ok { // counts more than a command of an earlier layer
+		l["startup_file"], l["app_type"] = file, agent.Setting{Value: "rack", Source: file.Source}
+		delete(l, "rackup")
 	}
 
-	for off, on := range opposites {
-		if isOff, ok := values[off].(bool); ok {
-			o, _ := findOption(startOptions, on)
-			values[on], _ = o.convert(!isOff, "") // which it can be
-			delete(values, off)
+	for _, o := range agent.OptionsIn(0) {
+		negated, ok := l[o.Key]
+		if !ok || o.Opposite == "" {
+			continue
 		}
+
+		err = errors.Join(err, both(o.Key, o.Opposite, o.Key+" and "+o.Opposite))
+		positive, _ := findOption(o.Scopes, o.Opposite).Convert(negated.Value != true, "") // which it can be
+		l[o.Opposite] = agent.Setting{Value: positive, Source: negated.Source}
+		delete(l, o.Key)
 	}
 
 	return err
-}
-
-// opposites are options that are others the other way round.
-var opposites = map[string]string{
-	"disable_turbocaching":                    "turbocaching",
-	"no_friendly_error_pages":                 "friendly_error_pages",
-	"no_abort_websockets_on_process_shutdown": "abort_websockets_on_process_shutdown",
 }

@@ -28,7 +28,7 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
 	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistent-pid", false,
-		"exit successfully when the pool has no such process")
+		"exit successfully if the pool has no such process")
 	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistant-pid", false, "")
 	_ = cmd.Flags().MarkHidden("ignore-nonexistant-pid") // the original's spelling
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

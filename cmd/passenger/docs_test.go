@@ -1,15 +1,18 @@
 package main
 
 import (
+	"flag"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // documented are the keys and flags that a page names in its tables.
@@ -34,29 +37,63 @@ func documented(t *testing.T, page string) (names []string) {
 	return names
 }
 
-// Each option of start is on the page about the configuration, by its key and its
-// flag, and no flag is there that does not exist.
-func TestConfigurationPage(t *testing.T) {
-	names := documented(t, "../../docs/configuration.md")
+var update = flag.Bool("update", false, "write the tables of options into docs")
 
-	flags := map[string]bool{}
-	for _, o := range startOptions {
-		require.Contains(t, names, o.key)
-		flags["--"+o.flag], flags["--"+o.also] = true, true
-		if slices.Contains([]string{"ssl", "request_queue_overflow_status_code"}, o.key) {
-			continue
+// The tables of options in the documents are those that the options say. After a change of an option,
+// go test ./cmd/passenger -run TestDocumentsHaveTheTablesOfOptions -update
+func TestDocumentsHaveTheTablesOfOptions(t *testing.T) {
+	tables := map[string]string{
+		"of requests":   optionTable(options.Request, "option", agent.OptionsIn(options.Request)),
+		"of the daemon": optionTable(options.Flying, "option", agent.OptionsIn(options.Flying)),
+	}
+
+	for _, g := range agent.Groups {
+		var inStart []*agent.Option
+		for i := range g.Options {
+			if o := &g.Options[i]; o.In(options.Start) {
+				inStart = append(inStart, o)
+			}
 		}
 
-		if group := strings.HasPrefix(o.key, "ssl_certificate") || strings.HasSuffix(o.key, "_status_code"); !group {
-			require.Contains(t, names, "--"+o.flag, "of %s", o.key)
+		tables[g.Title] = optionTable(options.Start, "key | command line", inStart)
+	}
+
+	seen := 0
+	for _, page := range []string{"../../docs/configuration.md", "../../docs/flying.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+
+		want := tableInPage.ReplaceAllStringFunc(string(text), func(place string) string {
+			name := tableInPage.FindStringSubmatch(place)[1]
+			require.Contains(t, tables, name, page)
+
+			seen++
+			want := "<!-- options " + name + " -->\n" + tables[name] + "<!-- end -->"
+			if !*update {
+				require.Equal(t, want, place, "%s: run this test with -update", page)
+			}
+
+			return want
+		})
+		if *update {
+			require.NoError(t, os.WriteFile(page, []byte(want), 0o600))
 		}
 	}
 
-	for _, name := range names {
-		if strings.HasPrefix(name, "--") && !strings.Contains(name, ",") {
-			require.True(t, flags[name], "%s is no option of start", name)
-		}
+	require.Len(t, tables, seen)
+}
+
+var tableInPage = regexp.MustCompile(`(?s)<!-- options ([^>]*) -->\n.*?<!-- end -->`)
+
+func optionTable(scope options.Scope, names string, rows []*agent.Option) string {
+	head := "| " + names + " | default | |\n"
+
+	table := head + strings.Repeat("|---", strings.Count(head, "|")-1) + "|\n"
+	for _, o := range rows {
+		table += o.Row(scope)
 	}
+
+	return table
 }
 
 // Each test that the page about security names is there.

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // foreignOptions are those that `passenger start` of Passenger has and that mean
@@ -36,24 +38,18 @@ var foreignOptions = foreign(map[string][]string{
 
 // foreign makes options of keys by the reasons for which they mean nothing. A star
 // marks a switch.
-func foreign(byReason map[string][]string) (options []option) {
+func foreign(byReason map[string][]string) (all []options.Option) {
 	for why, keys := range byReason {
 		for _, key := range keys {
 			key, isSwitch := strings.CutSuffix(key, "*")
-			options = append(options, option{
-				key:   key,
-				flag:  strings.ReplaceAll(key, "_", "-"),
-				kind:  kindForeign,
-				bare:  isSwitch,
-				usage: why,
-			})
+			all = append(all, options.Option{Key: key, Kind: options.Foreign, Bare: isSwitch, Help: why})
 		}
 	}
 
-	return options
+	return all
 }
 
 // ignore tells that an option was given that means nothing here.
-func (l *loader) ignore(o *option, where string) {
-	l.warn(fmt.Sprintf("the option %s in %s is accepted, but means nothing here: %s", o.key, where, o.usage))
+func (l *loader) ignore(o *options.Option, where string) {
+	l.warn(fmt.Sprintf("the option %s in %s is accepted, but means nothing here: %s", o.Key, where, o.Help))
 }

@@ -37,13 +37,13 @@ type selection struct {
 func (s *selection) addFlags(cmd *cobra.Command) {
 	s.byFlag = true
 	cmd.Flags().StringVar(&s.name, "instance", "",
-		"the `name` of the instance, or how it begins; needed when there are several")
+		"the `name` of the instance, or its beginning; needed if several run")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 }
 
 func (s *selection) addIgnoreFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&s.ignoreNone, "ignore-passenger-not-running", false,
-		"exit successfully when no instance is running")
+		"exit successfully if no instance is running")
 }
 
 // listInstances lists them, and removes what others left behind.

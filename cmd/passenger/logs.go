@@ -61,9 +61,9 @@ func (t tools) newLogsCommand() *cobra.Command {
 			cobra.ShellCompDirectiveDefault),
 	}
 	l.which.addFlags(cmd)
-	cmd.Flags().BoolVarP(&l.follow, "follow", "f", false, "go on with what is logged later")
+	cmd.Flags().BoolVarP(&l.follow, "follow", "f", false, "show further lines as they are written")
 	cmd.Flags().StringVarP(&l.lines, "lines", "n", strconv.Itoa(defaultLogLines),
-		"the `number` of lines to begin with, or all")
+		"the `number` of lines to show first, or all")
 	cmd.RunE = t.run(l.run)
 
 	return cmd

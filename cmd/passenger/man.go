@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 func newManCommand() *cobra.Command {
@@ -72,19 +73,21 @@ func manPage(c *cobra.Command) string {
 	title := manName(c)
 	fmt.Fprintf(&b, ".TH \"%s\" \"1\" \"\" \"gopassenger %s\" \"Passenger\"\n", strings.ToUpper(title), agent.Version)
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", troff(title), troff(c.Short))
-	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", troff(strings.TrimSuffix(c.UseLine(), " [flags]")+options(c)))
+	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", troff(strings.TrimSuffix(c.UseLine(), " [flags]")+optionsWord(c)))
 	if about := c.Long; about != "" {
 		fmt.Fprintf(&b, ".SH DESCRIPTION\n.nf\n%s\n.fi\n", troff(about))
 	}
 
-	var flags strings.Builder
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
-			flags.WriteString(manFlag(f))
+	for i, group := range groupFlags(c.Flags()) {
+		if i == 0 {
+			b.WriteString(".SH OPTIONS\n")
 		}
-	})
-	if flags.Len() > 0 {
-		b.WriteString(".SH OPTIONS\n" + flags.String())
+
+		if group.title != otherFlags {
+			fmt.Fprintf(&b, ".SS %s\n", group.title)
+		}
+
+		group.flags.VisitAll(func(f *pflag.Flag) { b.WriteString(manFlag(f)) })
 	}
 
 	if c.Example != "" {
@@ -98,7 +101,7 @@ func manPage(c *cobra.Command) string {
 	return b.String()
 }
 
-func options(c *cobra.Command) string {
+func optionsWord(c *cobra.Command) string {
 	if c.Flags().HasAvailableFlags() {
 		return " [options]"
 	}
@@ -106,7 +109,7 @@ func options(c *cobra.Command) string {
 	return ""
 }
 
-// manFlag shows a flag as --help does.
+// manFlag shows a flag as --help does, with its details.
 func manFlag(f *pflag.Flag) string {
 	value, usage := pflag.UnquoteUsage(f)
 	name := "--" + f.Name
@@ -122,6 +125,10 @@ func manFlag(f *pflag.Flag) string {
 	case "", "false", "0", "[]":
 	default:
 		usage += " (default " + f.DefValue + ")"
+	}
+
+	if detail := strings.Join(f.Annotations[options.DetailAnnotation], ""); detail != "" {
+		usage += ". " + options.Plain(detail)
 	}
 
 	return fmt.Sprintf(".TP\n.B %s\n%s\n", troff(name), troff(usage))

@@ -31,7 +31,7 @@ func (t tools) newMemoryStatsCommand(name string) *cobra.Command {
 	f.BoolVar(&noApache, "no-apache", false, "leave out Apache")
 	f.BoolVar(&noNginx, "no-nginx", false, "leave out nginx")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
-	f.BoolVar(&colour, "force-colors", false, "show colors also when the output is no terminal")
+	f.BoolVar(&colour, "force-colors", false, "show colors even if the output is no terminal")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		warn := func(s string) { fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: %s\n", admin.Printable(s)) }
 		scan := admin.MemoryScan{

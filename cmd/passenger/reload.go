@@ -32,7 +32,7 @@ are fixed until the instance is restarted.`,
 	}
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
-	pid := cmd.Flags().String("pid", "", "the instance that the process with this `id` belongs to")
+	pid := cmd.Flags().String("pid", "", "the `id` of a process of the instance")
 	cmd.MarkFlagsMutuallyExclusive("instance", "pid")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		if *pid != "" {

@@ -26,7 +26,7 @@ func (t tools) newReopenLogsCommand() *cobra.Command {
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
 	cmd.Flags().BoolVar(&ignoreMissing, "ignore-logs-not-available", false,
-		"exit successfully when the instance has no log file")
+		"exit successfully if the instance has no log file")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		instance, err := which.find(cmd)
 		if instance == nil {

@@ -67,7 +67,7 @@ func (t tools) newRestartAppCommand() *cobra.Command {
 	f.BoolVar(&r.rolling, "rolling-restart", false, "replace one process after the other")
 	f.BoolVar(&r.blocking, "blocking-restart", false, "replace all processes at once")
 	f.BoolVar(&r.wait, "wait", false, "wait until new processes serve")
-	f.BoolVar(&r.ignoreMissing, "ignore-app-not-running", false, "exit successfully when there is no such application")
+	f.BoolVar(&r.ignoreMissing, "ignore-app-not-running", false, "exit successfully if there is no such application")
 	f.BoolVar(&r.asJSON, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("rolling-restart", "blocking-restart")
 

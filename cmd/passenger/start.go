@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 const startHelp = `Start serves the web application in a directory, the current one by default.
@@ -67,7 +68,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		l := newLoader(cmd, startOptions)
+		l := newLoader(cmd, options.Start)
 		return start(cmd, func() (agent.Config, error) { return l.loadChecked(args) }, signals)
 	}
 

@@ -85,17 +85,17 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.show, "show", "pool",
-		"`what`: pool, server, requests, errors, backtraces, xml, json, snapshot or union_station")
+		"`what`: pool, server, requests, errors, backtraces, xml, json, snapshot")
 	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json; with --show=errors, those as JSON")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
-	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
+	f.BoolVar(&s.colour, "force-colors", false, "show colors even if the output is no terminal")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "show more, secrets included")
 	f.BoolVar(&s.which.byPID, "pid-identifier", false,
-		"the argument is the PID of the instance's watchdog, core or web server")
-	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or how it begins; the same as the argument")
+		"take the argument for the PID of a watchdog, core or web server")
+	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or its beginning, as the argument")
 	f.BoolVarP(&s.watch, "watch", "w", false,
-		"show it again and again, on a terminal as a full screen, until q is pressed")
-	f.DurationVar(&s.interval, "interval", time.Second, "how often --watch shows it, as a `duration` like 500ms")
+		"show it again and again, until q is pressed on a terminal")
+	f.DurationVar(&s.interval, "interval", time.Second, "the `duration` between two views of --watch, as 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("show",
 		cobra.FixedCompletions([]string{
@@ -103,7 +103,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 			"union_station",
 		}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
-		addFlags(f, optionsOf(startOptions, serverFileKeys))
+		addServerFlags(f, serverFileKeys)
 	}
 
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {

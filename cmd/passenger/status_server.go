@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // serverFileKeys are the options by which a server's pid file is found.
@@ -15,8 +16,8 @@ var serverFileKeys = []string{"port", "socket_file", "pid_file"}
 
 // namesServer: the command is about the server of a pid file.
 func namesServer(cmd *cobra.Command) bool {
-	for _, o := range optionsOf(startOptions, serverFileKeys) {
-		if f := cmd.Flags().Lookup(o.flag); f != nil && f.Changed {
+	for _, key := range serverFileKeys {
+		if f := cmd.Flags().Lookup(findOption(options.Start, key).FlagName()); f != nil && f.Changed {
 			return true
 		}
 	}

@@ -48,6 +48,7 @@ func newProgram(name string, signals <-chan os.Signal) *cobra.Command {
 // prepare does what all programs have in common.
 func prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetVersionTemplate("gopassenger {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fmt.Errorf("%w: '%s --help' lists the options", err, c.CommandPath())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 const testPassword = "correct-horse-battery-staple"
@@ -182,22 +183,22 @@ func TestWrongAppOptions(t *testing.T) {
 		{"no option \"password\"", []string{"app_root", "/a", "password", "red"}},
 		{"no option \"socket_file\"", []string{"app_root", "/a", "socket_file", "/x"}},
 		{"unknown app type", []string{"app_root", "/a", "app_type", "cobol"}},
-		{"min_instances is \"-1\"", []string{"app_root", "/a", "min_instances", "-1"}},
-		{"min_instances is \"1e3\"", []string{"app_root", "/a", "min_instances", "1e3"}},
-		{"min_instances is \"99999999999\"", []string{"app_root", "/a", "min_instances", "99999999999"}},
+		{"min_instances is -1: it must be 0 or more", []string{"app_root", "/a", "min_instances", "-1"}},
+		{"min_instances must be a whole number, not \"1e3\"", []string{"app_root", "/a", "min_instances", "1e3"}},
+		{"min_instances must be a whole number, not \"99999999999\"", []string{"app_root", "/a", "min_instances", "99999999999"}},
 		{"above max_pool_size", []string{"app_root", "/a", "min_instances", "7"}},
-		{"must be a share from 0 to 1", []string{"app_root", "/a", "max_requests_jitter", "2"}},
-		{"max_requests_jitter is \"x\"", []string{"app_root", "/a", "max_requests_jitter", "x"}},
+		{"it must be from 0 to 1", []string{"app_root", "/a", "max_requests_jitter", "2"}},
+		{"max_requests_jitter must be a number, not \"x\"", []string{"app_root", "/a", "max_requests_jitter", "x"}},
 		{"above max_instances, which is 2", []string{"app_root", "/a", "min_instances", "3", "max_instances", "2"}},
-		{"sticky_sessions is \"maybe\"", []string{"app_root", "/a", "sticky_sessions", "maybe"}},
+		{"sticky_sessions must be true or false, not \"maybe\"", []string{"app_root", "/a", "sticky_sessions", "maybe"}},
 		{"friendly_error_pages is \"perhaps\"", []string{"app_root", "/a", "friendly_error_pages", "perhaps"}},
 		{"base_uri is \"shop\"", []string{"app_root", "/a", "base_uri", "shop"}},
 		{"line break", []string{"app_root", "/a\nb"}},
 		{"line break", []string{"app_root", "/a", "user", "a\r\nb"}},
-		{"JSON array of its words", []string{"app_root", "/a", "app_start_command", `["a"`}},
-		{"JSON array of its words", []string{"app_root", "/a", "app_start_command", `[]`}},
+		{"JSON array of texts", []string{"app_root", "/a", "app_start_command", `["a"`}},
+		{"JSON array of texts", []string{"app_root", "/a", "app_start_command", `[]`}},
 		{"JSON array of texts", []string{"app_root", "/a", "env_files", `[1]`}},
-		{"JSON object of paths", []string{"app_root", "/a", "accel_redirect", `[]`}},
+		{"JSON object of names", []string{"app_root", "/a", "accel_redirect", `[]`}},
 		{"is not absolute", []string{"app_root", "/a", "sendfile_roots", `files`}},
 		{"does not begin with a slash", []string{"app_root", "/a", "unlimited_concurrency_paths", "cable"}},
 		{"env_vars must be", []string{"app_root", "/a", "env_vars", "{" + hidden}},
@@ -295,8 +296,8 @@ func TestKeys(t *testing.T) {
 }
 
 func FuzzAppOptions(f *testing.F) {
-	for name := range appSettings {
-		f.Add(name, "1", "/srv/shop")
+	for _, o := range OptionsIn(options.Request) {
+		f.Add(o.ParamNames()[0], "1", "/srv/shop")
 	}
 
 	f.Add("env_vars", `{"A":"b"}`, "/a")

@@ -1,13 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -17,105 +17,109 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Config is what a server for one application is made of. The keys are those
-// of Passengerfile.json.
+// Config is what a server for one application is made of. Groups has the options that set it.
 type Config struct {
+	// Sources are the places that values came from, by the keys of the options, for messages. A value
+	// without one is the default.
+	Sources map[string]string `json:"-"`
+
 	// Dir is the application's directory, absolute.
-	Dir string `koanf:"-"`
+	Dir string
 
-	Address    string `koanf:"address"`
-	Port       int    `koanf:"port"`
-	SocketFile string `koanf:"socket_file"`
+	Address    string
+	Port       int
+	SocketFile string
 	// HTTP2Cleartext lets clients speak HTTP/2 without TLS.
-	HTTP2Cleartext bool `koanf:"http2_cleartext"`
+	HTTP2Cleartext bool
 
-	Environment  string            `koanf:"environment"`
-	AppType      string            `koanf:"app_type"`
-	StartupFile  string            `koanf:"startup_file"`
-	StartCommand []string          `koanf:"start_command"`
-	EnvVars      map[string]string `koanf:"envvars"`
-	Ruby         string            `koanf:"ruby"`
-	Python       string            `koanf:"python"`
-	NodeJS       string            `koanf:"nodejs"`
-	StartTimeout int               `koanf:"start_timeout"`
+	Environment  string
+	AppType      string
+	StartupFile  string
+	StartCommand []string
+	EnvVars      map[string]string
+	Ruby         string
+	Python       string
+	NodeJS       string
+	StartTimeout int
 
-	Health `koanf:",squash"`
+	Health
 
-	SpawnMethod       string   `koanf:"spawn_method"`
-	ThreadCount       int      `koanf:"thread_count"`
-	EnvFiles          []string `koanf:"env_files"`
-	LoadShellEnv      bool     `koanf:"load_shell_envvars"`
-	FileLimit         int      `koanf:"app_file_descriptor_ulimit"`
-	MeteorAppSettings string   `koanf:"meteor_app_settings"`
+	SpawnMethod       string
+	ThreadCount       int
+	EnvFiles          []string
+	LoadShellEnv      bool
+	FileLimit         int
+	MeteorAppSettings string
 	// PassengerRoot and RubyLibDir are for the original's loader of Ruby as a start
 	// command; empty: ours.
-	PassengerRoot string `koanf:"passenger_root"`
-	RubyLibDir    string `koanf:"ruby_libdir"`
+	PassengerRoot string
+	RubyLibDir    string
 	// MaxPreloaderIdleTime is in seconds; 0: for ever.
-	MaxPreloaderIdleTime int `koanf:"max_preloader_idle_time"`
+	MaxPreloaderIdleTime int
 
-	MaxPoolSize         int `koanf:"max_pool_size"`
-	MinInstances        int `koanf:"min_instances"`
-	MaxRequestQueueSize int `koanf:"max_request_queue_size"`
+	MaxPoolSize         int
+	MinInstances        int
+	MaxRequestQueueSize int
 
-	Requests `koanf:",squash"`
-	TLS      `koanf:",squash"`
+	Requests
+	TLS
 
-	Processes `koanf:",squash"`
+	Processes
 
-	Connections `koanf:",squash"`
+	Connections
 
-	Transactions `koanf:",squash"`
+	Transactions
 
-	Logs `koanf:",squash"`
+	Logs
 
-	Privileges `koanf:",squash"`
+	Privileges
 
-	StickySessions         bool   `koanf:"sticky_sessions"`
-	StickyCookieName       string `koanf:"sticky_sessions_cookie_name"`
-	StickyCookieAttributes string `koanf:"sticky_sessions_cookie_attributes"`
+	StickySessions         bool
+	StickyCookieName       string
+	StickyCookieAttributes string
 	// FriendlyErrorPages is auto, true or false; empty: auto.
-	FriendlyErrorPages string `koanf:"friendly_error_pages"`
-	StaticFilesDir     string `koanf:"static_files_dir"`
+	FriendlyErrorPages string
+	StaticFilesDir     string
 	// StaticCacheControl is the header of static files without a fingerprint in their name; empty: they have none.
-	StaticCacheControl string `koanf:"static_cache_control"`
+	StaticCacheControl string
 	// StaticImmutable lets clients keep files with a fingerprint in their name for good.
-	StaticImmutable bool `koanf:"static_immutable"`
+	StaticImmutable bool
 	// StaticCacheSize is how many bytes of texts that were compressed are kept; 0: none are compressed.
-	StaticCacheSize int64 `koanf:"static_cache_size"`
-	LogLevel        int   `koanf:"log_level"`
+	StaticCacheSize int64
+	LogLevel        int
 	// LogFile and PIDFile may be empty: standard error, and none.
-	LogFile string `koanf:"log_file"`
-	PIDFile string `koanf:"pid_file"`
+	LogFile string
+	PIDFile string
 	// ErrorReportDir gets a file for each start that failed; empty: none.
-	ErrorReportDir string `koanf:"error_report_dir"`
+	ErrorReportDir string
 	// User is whom Become makes this process one of; empty: nobody else.
-	User string `koanf:"user"`
+	User string
 	// opened is what Become has opened already; nil: nothing.
-	opened *openedSockets `koanf:"-"`
+	opened *openedSockets
 	// Flying is nil where there is one application.
-	Flying *Flying `koanf:"-"`
+	Flying *Flying
+	Requested
 	// OnStartFailure is what becomes of the server when an application does not
 	// start: serve, which empty stands for, or exit.
-	OnStartFailure string `koanf:"on_start_failure"`
+	OnStartFailure string
 	// DrainDelay is how many seconds a server serves on that is to end, and is
 	// not ready any more.
-	DrainDelay int `koanf:"drain_delay"`
+	DrainDelay int
 	// HeartbeatTimeout is after how many seconds without an answer a core is
 	// killed and replaced; 0: never.
-	HeartbeatTimeout int `koanf:"core_heartbeat_timeout"`
+	HeartbeatTimeout int
 	// MetricsAddress is where everybody may ask for figures and whether the
 	// server is ready; empty: nowhere.
-	MetricsAddress string `koanf:"metrics_address"`
+	MetricsAddress string
 	// Apps are several applications that take the place of the one in Dir;
 	// BaseURI is the path of one of them.
-	Apps    []HostedApp `koanf:"-"`
-	BaseURI string      `koanf:"-"`
+	Apps    []HostedApp
+	BaseURI string
 	// Daemonize is for the command line.
-	Daemonize bool `koanf:"daemonize"`
+	Daemonize bool
 	// InstanceRegistryDir is where the instance directory is made; empty:
 	// package instancedir's choice.
-	InstanceRegistryDir string `koanf:"instance_registry_dir"`
+	InstanceRegistryDir string
 }
 
 // Version is that of the server.
@@ -133,104 +137,26 @@ const (
 // DefaultConfig returns what counts where nothing else is configured. Dir and
 // Environment are left to the caller.
 func DefaultConfig() Config {
-	return Config{
-		Address:             anyAddress,
-		Port:                3000,
-		StartTimeout:        int(spawner.DefaultStartTimeout / time.Second),
-		MaxPoolSize:         passenger.DefaultMaxPoolSize,
-		MinInstances:        1,
-		MaxRequestQueueSize: passenger.DefaultMaxRequestQueueSize,
+	var c Config
+	c.setDefaults()
 
-		MaxPreloaderIdleTime: int(passenger.DefaultMaxPreloaderIdleTime / time.Second),
-
-		Requests: defaultRequests(),
-		Processes: Processes{
-			RollingRestarts: true, PoolIdleTime: int(passenger.DefaultPoolIdleTime / time.Second),
-			MaxUnanswered: passenger.DefaultMaxUnanswered,
-		},
-		StaticImmutable: true,
-		StaticCacheSize: defaultStaticCache,
-
-		Health: Health{HealthTimeout: int(spawner.DefaultHealthTimeout / time.Second)},
-
-		LogLevel: 3,
-		Logs:     Logs{MaxOutputRate: spawner.DefaultMaxOutputRate},
-	}
+	return c
 }
 
-// Validate reports every fault of c, joined.
+// Validate reports every fault of c, joined, with the place that the value came from.
 func (c *Config) Validate() error {
-	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if c.Port < 0 || c.Port > 65535 {
-		fault("port %d does not exist: use one from 0 (any free one) to 65535", c.Port)
-	}
+	errs := c.checkOptions()
+	errs = append(errs, c.checkInstances()...)
+	errs = append(errs, c.checkHeads()...)
 
-	if c.MaxPoolSize < 1 {
-		fault("max_pool_size is %d: it must be at least 1", c.MaxPoolSize)
-	}
-
-	if c.MinInstances < 0 {
-		fault("min_instances is %d: it must be 0 or more", c.MinInstances)
-	}
-
-	if c.MaxPoolSize >= 1 && c.MinInstances > c.MaxPoolSize {
-		fault("min_instances is %d, above max_pool_size, which is %d: lower the one or raise the other", c.MinInstances,
-			c.MaxPoolSize)
-	}
-
-	if c.MaxInstances > 0 && c.MinInstances > c.MaxInstances {
-		fault("min_instances is %d, above max_instances, which is %d: lower the one or raise the other", c.MinInstances,
-			c.MaxInstances)
-	}
-
-	if c.MaxRequestQueueSize < 0 {
-		fault("max_request_queue_size is %d: it must be 0 (no limit) or more", c.MaxRequestQueueSize)
-	}
-
-	for _, number := range []struct {
-		key   string
-		value int
-	}{
-		{"thread_count", c.ThreadCount},
-		{"app_file_descriptor_ulimit", c.FileLimit},
-		{"max_preloader_idle_time", c.MaxPreloaderIdleTime},
-		{"drain_delay", c.DrainDelay},
-		{"core_heartbeat_timeout", c.HeartbeatTimeout},
-	} {
-		if number.value < 0 {
-			fault("%s is %d: it must be 0 or more", number.key, number.value)
-		}
-	}
-
-	if _, ok := errorDetails[strings.ToLower(c.FriendlyErrorPages)]; !ok {
-		fault("friendly_error_pages is %q: use auto, true or false", c.FriendlyErrorPages)
-	}
-
+	// Their own rules have the packages that the options are for.
 	requests := c.handler()
-	errs = append(errs, byKey(requests.Validate()))
-	if c.StartTimeout < 1 {
-		fault("start_timeout is %d: it must be at least 1 second", c.StartTimeout)
-	}
-
-	if c.LogLevel < 0 || c.LogLevel > maxLogLevel {
-		fault("log_level is %d: it must be from 0 (only fatal errors) to %d (everything)", c.LogLevel, maxLogLevel)
-	}
-
-	errs = append(errs, checkCacheControl(c.StaticCacheControl), checkStaticCacheSize(c.StaticCacheSize))
-	errs = append(errs, c.Health.validate()...)
-	errs = append(errs, c.checkOnStartFailure())
-	errs = append(errs, c.Requests.validate()...)
-	errs = append(errs, c.checkSendfile(), c.checkProxyProtocol())
+	errs = append(errs, byKey(requests.Validate()), c.Transactions.validate())
+	errs = append(errs, c.checkSendfile())
 	errs = append(errs, c.TLS.validate()...)
-	errs = append(errs, c.Processes.validate()...)
-	errs = append(errs, c.Connections.validate()...)
-	errs = append(errs, c.Transactions.validate())
-	errs = append(errs, c.Logs.validate()...)
-	errs = append(errs, c.validateReports(), c.validatePrivileges())
 	_, err := c.newHooks("", logr.Discard())
-
 	errs = append(errs, err)
+
 	switch {
 	case c.Flying != nil:
 		errs = append(errs, c.Flying.validate(c))
@@ -240,7 +166,25 @@ func (c *Config) Validate() error {
 		errs = append(errs, c.checkApp())
 	}
 
-	return errors.Join(errs...)
+	return c.withSources(errors.Join(errs...))
+}
+
+// checkInstances finds minimums above maximums.
+func (c *Config) checkInstances() (errs []error) {
+	for _, limit := range []struct {
+		key string
+		max int
+	}{
+		{"max_pool_size", c.MaxPoolSize},
+		{"max_instances", c.MaxInstances},
+	} {
+		if limit.max > 0 && c.MinInstances > limit.max {
+			errs = append(errs, fmt.Errorf("min_instances is %d, above %s, which is %d: lower the one or raise the other",
+				c.MinInstances, limit.key, limit.max))
+		}
+	}
+
+	return errs
 }
 
 // checkApp makes sure that there is something to run.
@@ -269,11 +213,12 @@ func (c *Config) checkApp() error {
 	return err
 }
 
+// errorDetails are the meanings of friendly_error_pages.
 var errorDetails = map[string]handler.ErrorDetails{
-	"": handler.DetailsInDevelopment, "auto": handler.DetailsInDevelopment,
-	"true": handler.DetailsAlways, "yes": handler.DetailsAlways, "on": handler.DetailsAlways,
-	"1":     handler.DetailsAlways,
-	"false": handler.DetailsNever, "no": handler.DetailsNever, "off": handler.DetailsNever, "0": handler.DetailsNever,
+	"":      handler.DetailsInDevelopment,
+	"auto":  handler.DetailsInDevelopment,
+	"true":  handler.DetailsAlways,
+	"false": handler.DetailsNever,
 }
 
 // spawner is how processes are started: as whoever started the server.
@@ -295,7 +240,9 @@ func (c *Config) options() passenger.Options {
 	app := spawner.App{
 		Root:            c.Dir,
 		BaseURI:         c.BaseURI,
-		GroupName:       c.Dir + " (" + c.Environment + ")",
+		GroupName:       cmp.Or(c.GroupName, c.Dir+" ("+c.Environment+")"),
+		User:            c.AppUser,
+		Group:           c.AppGroup,
 		Type:            c.AppType,
 		StartupFile:     c.StartupFile,
 		StartCommand:    c.StartCommand,
@@ -331,6 +278,9 @@ func (c *Config) options() passenger.Options {
 	}
 	c.Requests.limit(&options)
 	c.Processes.limit(&options)
+	if c.Flying != nil {
+		c.Flying.limit(&options)
+	}
 
 	return options
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"fmt"
 	"net"
 	"net/http"
 	"syscall"
@@ -14,27 +13,10 @@ import (
 type Connections struct {
 	// MaxConnections is how many connections there may be; 0: as many as leave a quarter
 	// of the files that the process may open.
-	MaxConnections int `koanf:"max_connections"`
+	MaxConnections int
 	// MaxConnectionsPerClient is how many of one client there may be that have not had a
 	// whole request; 0: a quarter of MaxConnections.
-	MaxConnectionsPerClient int `koanf:"max_connections_per_client"`
-}
-
-func (c *Connections) validate() (errs []error) {
-	for _, number := range []struct {
-		key   string
-		value int
-	}{
-		{"max_connections", c.MaxConnections},
-		{"max_connections_per_client", c.MaxConnectionsPerClient},
-	} {
-		if number.value < 0 {
-			errs = append(errs, fmt.Errorf("%s is %d: it must be at least 1, or 0 for a share of the limit of "+
-				"open files", number.key, number.value))
-		}
-	}
-
-	return errs
+	MaxConnectionsPerClient int
 }
 
 // unknownFileLimit stands for a limit of open files that the system does not tell.

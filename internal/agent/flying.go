@@ -25,22 +25,22 @@ import (
 // about an application count where a request says nothing else.
 type Flying struct {
 	// SocketMode is the mode of the socket file, in octal digits.
-	SocketMode string `koanf:"socket_mode"`
+	SocketMode string
 	// PasswordFile has the password that web servers must know; empty: the socket
 	// file's name with ".password" behind. It is made if it is missing.
-	PasswordFile string `koanf:"password_file"`
+	PasswordFile string
 	// UserSwitching: as root, each application runs as its own user, else all of
 	// them as DefaultUser.
-	UserSwitching bool   `koanf:"user_switching"`
-	DefaultUser   string `koanf:"default_user"`
-	DefaultGroup  string `koanf:"default_group"`
+	UserSwitching bool
+	DefaultUser   string
+	DefaultGroup  string
 	// StatThrottleRate is in seconds.
-	StatThrottleRate int `koanf:"stat_throttle_rate"`
+	StatThrottleRate int
 	// MaxInstancesPerApp bounds the processes of each application; 0: only the
 	// pool's size does.
-	MaxInstancesPerApp int `koanf:"max_instances_per_app"`
+	MaxInstancesPerApp int
 	// Password is what PasswordFile has; Start reads it.
-	Password string `koanf:"-"`
+	Password string
 }
 
 const (
@@ -58,16 +58,29 @@ const (
 // DefaultFlyingConfig is DefaultConfig for many applications, of which each goes
 // when nobody asks for it any more.
 func DefaultFlyingConfig() Config {
-	c := DefaultConfig()
-	c.Environment, c.MinInstances, c.LoadShellEnv = spawner.DefaultEnvironment, 0, true
-	c.Flying = &Flying{
-		SocketMode:       defaultSocketMode,
-		UserSwitching:    true,
-		DefaultUser:      spawner.DefaultUser,
-		StatThrottleRate: int(passenger.DefaultStatThrottleRate / time.Second),
-	}
+	c := Config{Flying: &Flying{}}
+	c.setDefaults()
 
 	return c
+}
+
+// Requested is what only a web server says of an application, with its requests.
+type Requested struct {
+	// DocumentRoot is in the application's directory, which has no other name then.
+	DocumentRoot string
+	// GroupName is what tools show; empty means the directory and the environment.
+	GroupName string
+	// AppUser and AppGroup are who the application runs as; empty means the owner of its startup file.
+	AppUser, AppGroup string
+}
+
+// limit sets what is the pool's to do.
+func (f *Flying) limit(o *passenger.Options) {
+	if limit := f.MaxInstancesPerApp; limit > 0 && (o.MaxProcesses == 0 || o.MaxProcesses > limit) {
+		o.MaxProcesses = limit
+	}
+
+	o.StatThrottleRate = orUnlimited(time.Duration(f.StatThrottleRate) * time.Second)
 }
 
 // validate finds what is wrong besides Config's own faults.
@@ -82,18 +95,6 @@ func (f *Flying) validate(c *Config) error {
 
 	if _, err := f.socketMode(); err != nil {
 		errs = append(errs, err)
-	}
-
-	for _, number := range []struct {
-		key   string
-		value int
-	}{
-		{"stat_throttle_rate", f.StatThrottleRate},
-		{"max_instances_per_app", f.MaxInstancesPerApp},
-	} {
-		if number.value < 0 {
-			fault("%s is %d: it must be 0 or more", number.key, number.value)
-		}
 	}
 
 	if os.Geteuid() == 0 {

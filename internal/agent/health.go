@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/gopassenger/passenger/spawner"
@@ -10,22 +9,14 @@ import (
 // Health is what a new process is asked for before it gets requests. Package
 // spawner says what is wrong with its paths, statuses and host.
 type Health struct {
-	HealthPath   string `koanf:"health_path"`
-	HealthStatus string `koanf:"health_status"`
+	HealthPath   string
+	HealthStatus string
 	// HealthTimeout is in seconds.
-	HealthTimeout int `koanf:"health_timeout"`
+	HealthTimeout int
 	// HealthHost may be empty: the application's first host, or localhost.
-	HealthHost     string   `koanf:"health_host"`
-	WarmupPaths    []string `koanf:"warmup_paths"`
-	WarmupRequired bool     `koanf:"warmup_required"`
-}
-
-func (h *Health) validate() []error {
-	if h.HealthTimeout < 1 {
-		return []error{fmt.Errorf("health_timeout is %d: it must be at least 1 second", h.HealthTimeout)}
-	}
-
-	return nil
+	HealthHost     string
+	WarmupPaths    []string
+	WarmupRequired bool
 }
 
 // ask puts h into what is started.

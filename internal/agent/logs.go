@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/terminal"
@@ -16,13 +15,13 @@ import (
 // Logs say what logs look like, and where the output of applications goes.
 type Logs struct {
 	// LogFormat is text, plain or json; empty: text where the log is a terminal, else plain.
-	LogFormat string `koanf:"log_format"`
+	LogFormat string
 	// AppLogFile gets what the application prints; empty: the server's log does.
-	AppLogFile string `koanf:"app_log_file"`
+	AppLogFile string
 	// MaxOutputRate is how many bytes a second of a process's output are logged; 0: all.
-	MaxOutputRate int `koanf:"max_output_rate"`
+	MaxOutputRate int
 	// RequestLog is auto, true or false; empty: auto.
-	RequestLog string `koanf:"request_log"`
+	RequestLog string
 }
 
 // logFormat is the form of records and of applications' lines.
@@ -39,26 +38,12 @@ const (
 
 var logFormats = map[string]logFormat{"plain": plainFormat, "text": textFormat, "json": jsonFormat}
 
-func (l *Logs) validate() (errs []error) {
-	if _, ok := logFormats[l.LogFormat]; l.LogFormat != "" && !ok {
-		errs = append(errs, fmt.Errorf("log_format is %q: use text (for people), plain (keys and values) or json",
-			l.LogFormat))
+func (c *Config) checkAppLogFile() error {
+	if c.AppLogFile != "" && !filepath.IsAbs(c.AppLogFile) {
+		return fmt.Errorf("app_log_file is %q: it must be an absolute path", c.AppLogFile)
 	}
 
-	if l.MaxOutputRate < 0 {
-		errs = append(errs, fmt.Errorf("max_output_rate is %d: it must be 0 (no limit) or more bytes a second",
-			l.MaxOutputRate))
-	}
-
-	if _, ok := requestLogs[strings.ToLower(l.RequestLog)]; !ok {
-		errs = append(errs, fmt.Errorf("request_log is %q: use auto, true or false", l.RequestLog))
-	}
-
-	if l.AppLogFile != "" && !filepath.IsAbs(l.AppLogFile) {
-		errs = append(errs, fmt.Errorf("app_log_file is %q: it must be an absolute path", l.AppLogFile))
-	}
-
-	return errs
+	return nil
 }
 
 // format is that of the log at path, which is standard error if that is empty.

@@ -173,18 +173,12 @@ func TestReopenIsForTheFilesOfApplications(t *testing.T) {
 }
 
 func TestLogSettingsThatAreWrong(t *testing.T) {
-	l := Logs{
-		LogFormat:     "xml",
-		MaxOutputRate: -1,
-		RequestLog:    "maybe",
-		AppLogFile:    "log",
-	}
-	require.EqualError(t, errors.Join(l.validate()...),
-		"log_format is \"xml\": use text (for people), plain (keys and values) or json\n"+
-			"max_output_rate is -1: it must be 0 (no limit) or more bytes a second\n"+
-			"request_log is \"maybe\": use auto, true or false\n"+
-			"app_log_file is \"log\": it must be an absolute path")
-	require.Empty(t, (&Logs{LogFormat: "json", RequestLog: "False"}).validate())
+	c := DefaultConfig()
+	c.LogFormat, c.MaxOutputRate, c.AppLogFile = "xml", -1, "log"
+	require.EqualError(t, errors.Join(c.checkOptions()...),
+		"log_format is \"xml\": it must be text, plain or json\n"+
+			"app_log_file is \"log\": it must be an absolute path\n"+
+			"max_output_rate is -1: it must be 0 (no limit) or more")
 }
 
 func TestLostLinesAreToldInTheFormat(t *testing.T) {

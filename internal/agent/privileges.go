@@ -14,13 +14,13 @@ import (
 type Privileges struct {
 	// NoNewPrivileges is true if programs with the setuid or setgid bit give applications
 	// nothing. Where all applications have it, the core has it, too.
-	NoNewPrivileges bool `koanf:"no_new_privileges"`
+	NoNewPrivileges bool
 	// KeptCapabilities are capabilities of a core of root's beside those that it uses; nil:
 	// none, or rootsApps where applications run as root.
-	KeptCapabilities []string `koanf:"kept_capabilities"`
+	KeptCapabilities []string
 	// SyscallFilter is true if the core and what it starts have no system calls that manage
 	// the system.
-	SyscallFilter bool `koanf:"syscall_filter"`
+	SyscallFilter bool
 }
 
 // usedByCore are the capabilities that a core of root's uses for applications of other
@@ -68,19 +68,22 @@ func (c *Config) allWithoutNewPrivileges() bool {
 	return all
 }
 
-func (c *Config) validatePrivileges() error {
+func (c *Config) checkCapabilities() error {
 	_, err := c.kept()
+	return err
+}
+
+func (c *Config) checkSyscallFilter() error {
 	switch {
 	case !c.SyscallFilter:
 	case !confine.FilterSupported():
-		err = errors.Join(err, fmt.Errorf("syscall_filter is not to be had on %s with %s: leave it off", runtime.GOOS,
-			runtime.GOARCH))
+		return fmt.Errorf("syscall_filter is not available on %s with %s: leave it off", runtime.GOOS, runtime.GOARCH)
 	case (c.User != "" || os.Geteuid() != 0) && !c.allWithoutNewPrivileges():
-		err = errors.Join(err, errors.New("syscall_filter: Linux lets only root filter the system calls of setuid "+
-			"programs: set no_new_privileges to on as well"))
+		return errors.New("syscall_filter: Linux lets only root filter the system calls of setuid programs: set " +
+			"no_new_privileges to on as well")
 	}
 
-	return err
+	return nil
 }
 
 // coreLimits are what the core is left with, and so all that it starts.
@@ -106,23 +109,5 @@ func (c *Config) routerLimits() *confine.Limits {
 
 // errPrivileges: an application may give up what the server leaves to it, and not take
 // more.
-var errPrivileges = errors.New("is off, and the server, of which the application is a child, runs without new " +
-	"privileges: " +
-	"start it with no_new_privileges off, and set that to on for each application that needs no setuid program")
-
-// noNewPrivileges is an option of an application in Flying.
-func noNewPrivileges(c *appConfig, value string) error {
-	var on appConfig
-
-	err := flag(func(c *appConfig) *bool { return &c.NoNewPrivileges })(&on, value)
-	switch {
-	case err != nil:
-		return err
-	case c.NoNewPrivileges && !on.NoNewPrivileges:
-		return errPrivileges
-	}
-
-	c.NoNewPrivileges = on.NoNewPrivileges
-
-	return nil
-}
+var errPrivileges = errors.New("no_new_privileges is off, and the server, of which the application is a child, " +
+	"runs without new privileges: start it with no_new_privileges off, and set that to on for each application that needs no setuid program")

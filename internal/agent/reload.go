@@ -8,14 +8,6 @@ import (
 	"reflect"
 )
 
-// fixedSettings are those that the watchdog acts on when it starts.
-var fixedSettings = []string{
-	"address", "port", "socket_file", "socket_mode", "ssl", "ssl_port", "metrics_address",
-	"log_file", "log_format", "pid_file", "daemonize", "instance_registry_dir", "user", "password_file",
-	"core_heartbeat_timeout", "drain_delay", "ctls", "transaction_log", "otlp_endpoint",
-	"no_new_privileges", "kept_capabilities", "syscall_filter",
-}
-
 var errNoReload = errors.New("the configuration of this server cannot be read anew: restart it")
 
 // Reload reads the configuration anew, and lets a new core that has it take the
@@ -82,13 +74,11 @@ func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "Cannot reload
 
 // sameStart makes sure that nothing differs that takes effect at the start.
 func (c *Config) sameStart(next *Config) error {
-	before, after := c.settings(), next.settings()
-
 	var errs []error
-	for _, key := range fixedSettings {
-		if !reflect.DeepEqual(before[key], after[key]) {
+	for _, o := range withField(c.scope()) {
+		if before, after := o.Value(c), o.Value(next); o.Fixed && !reflect.DeepEqual(before, after) {
 			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted",
-				key, before[key], after[key]))
+				o.Key, before, after))
 		}
 	}
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,19 +12,11 @@ import (
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
-// requestLogs are the values of request_log.
-var requestLogs = map[string]struct{ auto, on bool }{
-	"": {auto: true}, "auto": {auto: true},
-	"true": {on: true}, "yes": {on: true}, "on": {on: true}, "1": {on: true},
-	"false": {}, "no": {}, "off": {}, "0": {},
-}
-
 // showsRequests reports whether standard output gets a line for each request: if that is
 // asked for, or somebody develops an application and looks.
 func (c *Config) showsRequests() bool {
-	wanted := requestLogs[strings.ToLower(c.RequestLog)]
-	if !wanted.auto {
-		return wanted.on
+	if c.RequestLog == "true" || c.RequestLog == "false" {
+		return c.RequestLog == "true"
 	}
 
 	return c.Environment == development && c.Flying == nil && !c.Daemonize && c.AccessLog != standardOutput &&

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,117 +16,59 @@ import (
 
 // Requests say how requests are handled. Times are in seconds, sizes in bytes.
 type Requests struct {
-	RequestBuffering    bool  `koanf:"request_buffering"`
-	MaxRequestBodySize  int64 `koanf:"max_request_body_size"`
-	ResponseBufferLimit int64 `koanf:"response_buffer_high_watermark"`
+	RequestBuffering    bool
+	MaxRequestBodySize  int64
+	ResponseBufferLimit int64
 	// MaxBufferSize is -1 for the default of package handler.
-	MaxBufferSize        int64  `koanf:"max_buffer_size"`
-	DataBufferDir        string `koanf:"data_buffer_dir"`
-	ClientHeaderTimeout  int    `koanf:"client_header_timeout"`
-	ClientTimeout        int    `koanf:"client_timeout"`
-	ClientMinRate        int64  `koanf:"client_min_rate"`
-	ClientStallTimeout   int    `koanf:"client_stall_timeout"`
-	KeepAliveTimeout     int    `koanf:"keepalive_timeout"`
-	MaxRequestTime       int    `koanf:"max_request_time"`
-	MaxRequestQueueTime  int    `koanf:"max_request_queue_time"`
-	QueueOverflowStatus  int    `koanf:"request_queue_overflow_status_code"`
-	QueueTimeoutStatus   int    `koanf:"request_queue_timeout_status_code"`
-	SpawnExceptionStatus int    `koanf:"spawn_exception_status_code"`
+	MaxBufferSize        int64
+	DataBufferDir        string
+	ClientHeaderTimeout  int
+	ClientTimeout        int
+	ClientMinRate        int64
+	ClientStallTimeout   int
+	KeepAliveTimeout     int
+	MaxRequestTime       int
+	MaxRequestQueueTime  int
+	QueueOverflowStatus  int
+	QueueTimeoutStatus   int
+	SpawnExceptionStatus int
 	// MaxHeaderSize bounds the head of a request, MaxHeaderFieldSize each of its fields,
 	// MaxTargetSize path and query, and MaxResponseHeaderSize the head of a response.
-	MaxHeaderSize         int `koanf:"max_header_size"`
-	MaxHeaderFieldSize    int `koanf:"max_header_field_size"`
-	MaxTargetSize         int `koanf:"max_target_size"`
-	MaxResponseHeaderSize int `koanf:"max_response_header_size"`
+	MaxHeaderSize         int
+	MaxHeaderFieldSize    int
+	MaxTargetSize         int
+	MaxResponseHeaderSize int
 	// MaxQueueShare is the share of the queue that one client's connection may have.
-	MaxQueueShare float64 `koanf:"max_queue_share"`
+	MaxQueueShare float64
 	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
-	ForceMaxConcurrency       int               `koanf:"force_max_concurrent_requests_per_process"`
-	UnlimitedConcurrencyPaths []string          `koanf:"unlimited_concurrency_paths"`
-	Turbocaching              bool              `koanf:"turbocaching"`
-	VaryTurbocacheByCookie    string            `koanf:"vary_turbocache_by_cookie"`
-	SendfileRoots             []string          `koanf:"sendfile_roots"`
-	AccelRedirect             map[string]string `koanf:"accel_redirect"`
-	AbortWebSockets           bool              `koanf:"abort_websockets_on_process_shutdown"`
-	CustomErrorPage           string            `koanf:"custom_error_page"`
-	TrustedProxies            []string          `koanf:"trusted_proxies"`
-	TrustedHeaders            []string          `koanf:"trusted_headers"`
+	ForceMaxConcurrency       int
+	UnlimitedConcurrencyPaths []string
+	Turbocaching              bool
+	VaryTurbocacheByCookie    string
+	SendfileRoots             []string
+	AccelRedirect             map[string]string
+	AbortWebSockets           bool
+	CustomErrorPage           string
+	TrustedProxies            []string
+	TrustedHeaders            []string
 	// Sendfile is auto, self or proxy; empty: auto.
-	Sendfile string `koanf:"sendfile"`
+	Sendfile string
 	// ProxyProtocol has the networks of proxies that say by the PROXY protocol who the
 	// client is, and unix for those on the Unix socket; empty: nobody does.
-	ProxyProtocol       []string `koanf:"proxy_protocol"`
-	ShowVersionInHeader bool     `koanf:"show_version_in_header"`
-	AccessLog           string   `koanf:"access_log"`
-}
-
-func defaultRequests() Requests {
-	return Requests{
-		RequestBuffering:      true,
-		ResponseBufferLimit:   handler.DefaultMaxResponseBuffer,
-		MaxBufferSize:         -1,
-		ClientHeaderTimeout:   30,
-		KeepAliveTimeout:      75,
-		ClientTimeout:         int(handler.DefaultClientGrace / time.Second),
-		ClientMinRate:         handler.DefaultMinClientRate,
-		ClientStallTimeout:    int(handler.DefaultClientStallTimeout / time.Second),
-		MaxHeaderSize:         handler.DefaultMaxHeader,
-		MaxHeaderFieldSize:    handler.DefaultMaxHeaderField,
-		MaxTargetSize:         handler.DefaultMaxHeaderField,
-		MaxResponseHeaderSize: handler.DefaultMaxResponseHead,
-
-		ForceMaxConcurrency: -1,
-		MaxQueueShare:       handler.DefaultMaxQueueShare,
-		Turbocaching:        true,
-		AbortWebSockets:     true,
-		ShowVersionInHeader: true,
-	}
+	ProxyProtocol       []string
+	ShowVersionInHeader bool
+	AccessLog           string
 }
 
 // What limits of heads may be: browsers send some hundred bytes, and each connection may
 // have as much in memory.
 const (
-	leastHeader = 1 << 10
-	mostHeader  = 1 << 20
+	minHead = 1 << 10
+	maxHead = 1 << 20
 )
 
-// validate finds what package handler does not.
-func (c *Requests) validate() (errs []error) {
-	for _, number := range []struct {
-		key   string
-		value int64
-		least int64
-	}{
-		{"response_buffer_high_watermark", c.ResponseBufferLimit, 0},
-		{"client_header_timeout", int64(c.ClientHeaderTimeout), 1},
-		{"client_timeout", int64(c.ClientTimeout), 0},
-		{"client_min_rate", c.ClientMinRate, 0},
-		{"client_stall_timeout", int64(c.ClientStallTimeout), 0},
-		{"keepalive_timeout", int64(c.KeepAliveTimeout), 1},
-		{"max_request_time", int64(c.MaxRequestTime), 0},
-		{"max_request_queue_time", int64(c.MaxRequestQueueTime), 0},
-		{"force_max_concurrent_requests_per_process", int64(c.ForceMaxConcurrency), -1},
-	} {
-		if number.value < number.least {
-			errs = append(errs, fmt.Errorf("%s is %d: it must be %d or more", number.key, number.value, number.least))
-		}
-	}
-
-	for _, size := range []struct {
-		key   string
-		value int
-	}{
-		{"max_header_size", c.MaxHeaderSize},
-		{"max_header_field_size", c.MaxHeaderFieldSize},
-		{"max_target_size", c.MaxTargetSize},
-		{"max_response_header_size", c.MaxResponseHeaderSize},
-	} {
-		if size.value < leastHeader || size.value > mostHeader {
-			errs = append(errs, fmt.Errorf("%s is %d: it must be from %d to %d bytes", size.key, size.value,
-				leastHeader, mostHeader))
-		}
-	}
-
+// checkHeads finds parts of a head that may be larger than the whole.
+func (c *Requests) checkHeads() (errs []error) {
 	for _, part := range []struct {
 		key   string
 		value int
@@ -141,24 +82,22 @@ func (c *Requests) validate() (errs []error) {
 		}
 	}
 
-	if share := c.MaxQueueShare; !(share > 0 && share <= 1) { // NaN is neither
-		errs = append(errs, fmt.Errorf("max_queue_share is %v: it must be a share above 0 and up to 1, such as 0.5",
-			share))
-	}
-
-	if _, err := c.buffers(); err != nil {
-		errs = append(errs, err)
-	}
-
-	if _, err := c.proxies(); err != nil {
-		errs = append(errs, err)
-	}
-
-	if _, err := c.errorPage(); err != nil {
-		errs = append(errs, err)
-	}
-
 	return errs
+}
+
+func (c *Config) checkBuffers() error {
+	_, err := c.buffers()
+	return err
+}
+
+func (c *Config) checkProxies() error {
+	_, err := c.proxies()
+	return err
+}
+
+func (c *Config) checkErrorPage() error {
+	_, err := c.errorPage()
+	return err
 }
 
 // buffers returns the budget for what all applications of the server have buffered.
@@ -255,7 +194,7 @@ func (c *Config) handler() handler.Config {
 
 	return handler.Config{
 		Options:      c.options(),
-		ErrorDetails: errorDetails[strings.ToLower(c.FriendlyErrorPages)],
+		ErrorDetails: errorDetails[c.FriendlyErrorPages],
 		ErrorPage:    errorPage,
 		StickySessions: handler.StickySessions{
 			Enabled: c.StickySessions, CookieName: c.StickyCookieName, CookieAttributes: c.StickyCookieAttributes,

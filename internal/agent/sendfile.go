@@ -11,17 +11,9 @@ const (
 
 // checkSendfile makes sure that who sends files is said once.
 func (c *Config) checkSendfile() error {
-	switch c.Sendfile {
-	case "", sendfileAuto, sendfileSelf:
-		return nil
-	case sendfileProxy:
-	default:
-		return fmt.Errorf("sendfile is %q: use %s, %s or %s", c.Sendfile, sendfileAuto, sendfileSelf, sendfileProxy)
-	}
-
 	// Under Flying the one may be the server's, and the others the application's, which
 	// count more.
-	if c.Flying != nil {
+	if c.Sendfile != sendfileProxy || c.Flying != nil {
 		return nil
 	}
 

@@ -5,19 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"strings"
+
+	"github.com/gopassenger/passenger/internal/options"
 )
 
-// settings are what the admin API shows, by their names in Passengerfile.json.
-// Environment variables of the application may be secret and are left out.
+// settings are what the admin API shows, by their keys. Environment variables of the application may
+// be secret and are left out.
 func (c *Config) settings() map[string]any {
 	settings := map[string]any{}
-	collectSettings(settings, reflect.ValueOf(c).Elem())
-	delete(settings, "envvars")
-	if c.Flying != nil {
-		collectSettings(settings, reflect.ValueOf(c.Flying).Elem())
+	for _, scope := range []options.Scope{options.Start, c.scope()} {
+		for _, o := range withField(scope) {
+			if !o.Secret {
+				settings[o.Key] = o.Value(c)
+			}
+		}
 	}
 
 	return settings
@@ -67,18 +69,6 @@ func (l *logLevel) change(changes map[string]json.RawMessage) error {
 	l.set(level)
 
 	return nil
-}
-
-func collectSettings(settings map[string]any, of reflect.Value) {
-	for field, value := range of.Fields() {
-		name, squash, _ := strings.Cut(field.Tag.Get("koanf"), ",")
-		switch {
-		case squash != "":
-			collectSettings(settings, value)
-		case name != "-":
-			settings[name] = value.Interface()
-		}
-	}
 }
 
 // reopens returns reopen if there is a log file that can be opened anew.

@@ -22,16 +22,6 @@ const (
 // not start, instead of answering with error pages until it does.
 func (c *Config) ExitsOnStartFailure() bool { return c.OnStartFailure == exitOnFailure }
 
-func (c *Config) checkOnStartFailure() error {
-	switch c.OnStartFailure {
-	case "", serveOnFailure, exitOnFailure:
-		return nil
-	}
-
-	return fmt.Errorf("on_start_failure is %q: use %s (answer with error pages) or %s", c.OnStartFailure,
-		serveOnFailure, exitOnFailure)
-}
-
 // starts are the states of the applications' starts, as the core tells them.
 type starts struct {
 	mu      sync.Mutex

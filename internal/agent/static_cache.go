@@ -58,7 +58,8 @@ func isDigest(s string) bool {
 var cacheDirective = regexp.MustCompile(`^([!#$%&'*+.^_|~0-9A-Za-z-]+)(?:=([!#$%&'*+.^_|~0-9A-Za-z-]+|"[^"\x00-\x1f\x7f]*"))?$`)
 
 // checkCacheControl reports what is wrong with a value of static_cache_control.
-func checkCacheControl(value string) error {
+func (c *Config) checkCacheControl() error {
+	value := c.StaticCacheControl
 	if value == "" {
 		return nil
 	}

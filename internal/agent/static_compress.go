@@ -114,8 +114,9 @@ func newCompressor(limit int64) *compressor {
 	}
 }
 
-// checkStaticCacheSize reports what is wrong with a value of static_cache_size.
-func checkStaticCacheSize(bytes int64) error {
+// checkStaticCacheSize reports what is wrong with static_cache_size.
+func (c *Config) checkStaticCacheSize() error {
+	bytes := c.StaticCacheSize
 	if bytes == 0 || bytes >= minStaticCache {
 		return nil
 	}

@@ -305,11 +305,11 @@ func TestStaticCacheControl(t *testing.T) {
 	}
 
 	for _, good := range []string{"", "no-cache", "public, max-age=0", `private="a", MAX-AGE=1`, "public, x=y"} {
-		require.NoError(t, checkCacheControl(good), good)
+		require.NoError(t, (&Config{StaticCacheControl: good}).checkCacheControl(), good)
 	}
 
 	for _, bad := range []string{"max-age", "max-age=-1", "max-age=1h", "public max-age=1", "public,,", "a\nb", "é"} {
-		require.ErrorContains(t, checkCacheControl(bad), "static_cache_control is", bad)
+		require.ErrorContains(t, (&Config{StaticCacheControl: bad}).checkCacheControl(), "static_cache_control is", bad)
 	}
 }
 

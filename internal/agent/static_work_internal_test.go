@@ -268,7 +268,7 @@ func TestStaticCacheSizeThatIsOfNoUseIsRefused(t *testing.T) {
 			"1048576 bytes",
 		minStaticCache - 1: "static_cache_size is 1048575: it must be",
 	} {
-		err := checkStaticCacheSize(size)
+		err := (&Config{StaticCacheSize: size}).checkStaticCacheSize()
 		if want == "" {
 			require.NoError(t, err)
 		} else {

@@ -15,11 +15,11 @@ import (
 
 // TLS says how the server is reached by HTTPS.
 type TLS struct {
-	SSL            bool   `koanf:"ssl"`
-	SSLCertificate string `koanf:"ssl_certificate"`
-	SSLKey         string `koanf:"ssl_certificate_key"`
+	SSL            bool
+	SSLCertificate string
+	SSLKey         string
 	// SSLPort is for HTTPS beside HTTP; 0: HTTPS takes the place of HTTP.
-	SSLPort int `koanf:"ssl_port"`
+	SSLPort int
 }
 
 func (c *TLS) validate() (errs []error) {
@@ -29,10 +29,6 @@ func (c *TLS) validate() (errs []error) {
 		}
 
 		return errs
-	}
-
-	if c.SSLPort < 0 || c.SSLPort > 65535 {
-		errs = append(errs, fmt.Errorf("ssl_port is %d: it must be from 1 to 65535, or 0 for HTTPS only", c.SSLPort))
 	}
 
 	if c.SSLCertificate == "" || c.SSLKey == "" {

@@ -20,11 +20,11 @@ import (
 // zero value there are none.
 type Transactions struct {
 	// TransactionLog is a file that gets a line of JSON for each.
-	TransactionLog string `koanf:"transaction_log"`
+	TransactionLog string
 	// OTLPEndpoint is the URL of an OpenTelemetry collector.
-	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	OTLPEndpoint string
 	// OTLPHeaders are for the collector, and may be secret.
-	OTLPHeaders map[string]string `koanf:"-"`
+	OTLPHeaders map[string]string
 }
 
 const (

@@ -294,8 +294,8 @@ func TestLogSettingsAreRefused(t *testing.T) {
 
 	box := newSandbox(t)
 	for _, test := range []struct{ flag, value, want string }{
-		{"--log-format", "xml", `log_format is "xml": use text (for people), plain (keys and values) or json`},
-		{"--max-output-rate", "-1", "max_output_rate is -1: it must be 0 (no limit) or more bytes a second"},
+		{"--log-format", "xml", `log_format is "xml": it must be text, plain or json`},
+		{"--max-output-rate", "-1", "max_output_rate is -1: it must be 0 (no limit) or more"},
 		{"--app-log-file", "/nonexistent/app.log", "app_log_file: cannot open the log file: "},
 	} {
 		cmd := box.command(t.Context(), &launch{

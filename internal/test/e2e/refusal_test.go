@@ -125,27 +125,27 @@ var refusals = []refusal{
 	}, says: []string{"min_instances is 3", "max_instances, which is 2", "raise"}},
 	{
 		name: "negative limit of processes", app: true, args: []string{"--max-instances", "-1"},
-		says: []string{"max_instances is -1", "0 (no limit)"},
+		says: []string{"--max-instances: max_instances is -1", "0 (no limit) or more"},
 	},
 	{
 		name: "unanswered requests below 0", app: true, args: []string{"--max-unanswered-requests", "-1"},
-		says: []string{"max_unanswered_requests is -1", "0 (no limit) or more"},
+		says: []string{"--max-unanswered-requests: max_unanswered_requests is -1", "0 (never) or more"},
 	},
 	{
 		name: "no share of the queue", app: true, args: []string{"--max-queue-share", "0"},
-		says: []string{"max_queue_share is 0", "0.5"},
+		says: []string{"max_queue_share is 0", "above 0"},
 	},
 	{
 		name: "share of the queue above all", app: true, args: []string{"--max-queue-share", "1.5"},
-		says: []string{"max_queue_share is 1.5", "up to 1"},
+		says: []string{"max_queue_share is 1.5", "at most 1"},
 	},
 	{
 		name: "negative connections", app: true, args: []string{"--max-connections", "-1"},
-		says: []string{"max_connections is -1", "at least 1"},
+		says: []string{"max_connections is -1", "0 (a share) or more"},
 	},
 	{
 		name: "negative connections of a client", app: true, args: []string{"--max-connections-per-client", "-5"},
-		says: []string{"max_connections_per_client is -5", "at least 1"},
+		says: []string{"max_connections_per_client is -5", "0 (a share) or more"},
 	},
 	{
 		name: "jitter above all", app: true, args: []string{"--max-requests-jitter", "1.5"},
@@ -166,7 +166,7 @@ var refusals = []refusal{
 	},
 	{
 		name: "no time for the health check", app: true, args: []string{"--health-timeout", "0"},
-		says: []string{"health_timeout is 0", "at least 1"},
+		says: []string{"health_timeout is 0", "1 or more"},
 	},
 	{
 		name: "health host with a path", app: true, args: []string{"--health-host", "a/b"},
@@ -227,6 +227,14 @@ var refusals = []refusal{
 		says: []string{"{dir}/Passengerfile.json", "start_command"},
 	},
 	{
+		name: "out of range in a file", app: true, files: passengerfile(`{"max_requests": -1}`),
+		says: []string{"{dir}/Passengerfile.json: max_requests is -1: it must be 0 (never) or more"},
+	},
+	{
+		name: "one limit above another in a file", app: true, files: passengerfile(`{"max_instances": 2}`),
+		args: []string{"--min-instances", "3"}, says: []string{"--min-instances: min_instances is 3", "max_instances, which is 2"},
+	},
+	{
 		name: "socket and port in a file", files: passengerfile(`{"socket_file": "s", "port": 80}`),
 		says: []string{"{dir}/Passengerfile.json", "one or the other"},
 	},
@@ -276,7 +284,7 @@ func TestSeveralFaults(t *testing.T) {
 	lines := refuseLines(t, &launch{dir: t.TempDir(), args: []string{"--port", "-1", "--start-timeout", "0"}})
 	require.Len(t, lines, 3)
 
-	for i, part := range []string{"port -1", "start_timeout is 0", "no application"} {
+	for i, part := range []string{"--port: port is -1", "--start-timeout: start_timeout is 0", "no application"} {
 		require.Contains(t, lines[i], part)
 	}
 }

@@ -129,7 +129,7 @@ func TestOptionsOfProxiesAreChecked(t *testing.T) {
 			[]string{"--trusted-header", "X-Forwrded-Host"},
 			`trusted_headers: "X-Forwrded-Host" is no header that applications believe of proxies: use one of Forwarded, `,
 		},
-		{[]string{"--sendfile", "nginx"}, `sendfile is "nginx": use auto, self or proxy`},
+		{[]string{"--sendfile", "nginx"}, `sendfile is "nginx": it must be auto, self or proxy`},
 		{[]string{"--sendfile", "proxy", "--sendfile-root", dir}, "leave these out, or set sendfile to self"},
 		{
 			[]string{"--proxy-protocol", "localhost"},

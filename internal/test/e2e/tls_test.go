@@ -167,7 +167,7 @@ func TestHTTPSRefusals(t *testing.T) {
 			"does not match",
 		},
 		"a port without HTTPS": {[]string{"--ssl-port", "443"}, "ssl is off"},
-		"a port that is none":  {append(p.args(), "--ssl-port", "70000"), "from 1 to 65535"},
+		"a port that is none":  {append(p.args(), "--ssl-port", "70000"), "from 0 (HTTPS only) to 65535"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,4 +1,4 @@
-package agent_test
+package options_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 func TestStartCommandsThatNeedNoShell(t *testing.T) {
@@ -21,7 +21,7 @@ func TestStartCommandsThatNeedNoShell(t *testing.T) {
 		`serve "--listen=:$PORT" ''`:    {"serve", "--listen=:$PORT", ""},
 		"node --title=a=b # app":        {"node", "--title=a=b"},
 	} {
-		got, err := agent.ParseCommand(text)
+		got, err := options.ParseCommand(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
@@ -49,7 +49,7 @@ func TestStartCommandsForAShell(t *testing.T) {
 		"if true; then ./serve; fi":       "if true; then ./serve; fi",
 		"A=b":                             "A=b",
 	} {
-		got, err := agent.ParseCommand(text)
+		got, err := options.ParseCommand(text)
 		require.NoError(t, err, text)
 		require.Equal(t, []string{"/bin/sh", "-c", want}, got, text)
 	}
@@ -57,7 +57,7 @@ func TestStartCommandsForAShell(t *testing.T) {
 
 func TestStartCommandsThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "  ", "# nothing", "a 'b", "a &&", "( a"} {
-		_, err := agent.ParseCommand(text)
+		_, err := options.ParseCommand(text)
 		require.Error(t, err, text)
 	}
 }
@@ -75,7 +75,7 @@ func TestNoShellStaysBeforeAProgram(t *testing.T) {
 				continue
 			}
 
-			argv, err := agent.ParseCommand(text)
+			argv, err := options.ParseCommand(text)
 			require.NoError(t, err)
 			if shell == "busybox" {
 				argv[0] = "sh"

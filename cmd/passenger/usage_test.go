@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
+)
+
+func TestHelpIsShortPhrases(t *testing.T) {
+	visible(newCommand(nil), func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			_, help := pflag.UnquoteUsage(f)
+			if !f.Hidden {
+				require.LessOrEqual(t, len(help), 70, "%s --%s: %s", c.CommandPath(), f.Name, help)
+				require.False(t, strings.HasSuffix(help, "."), "%s --%s: %s", c.CommandPath(), f.Name, help)
+			}
+		})
+	})
+}
+
+func TestHelpBeginsWithTheTenEverydayOptions(t *testing.T) {
+	cmd := newStartCommand(nil)
+
+	groups := groupFlags(cmd.Flags())
+	require.Equal(t, options.EverydayGroup, groups[0].title)
+	require.Len(t, agent.Groups, len(groups)-1)
+
+	var names []string
+	groups[0].flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	require.ElementsMatch(t, []string{
+		"address", "port", "environment", "app-type", "start-command", "max-pool-size", "min-instances", "user",
+		"daemonize", "log-file",
+	}, names)
+}
+
+func TestNamesOfOptionsAreUniqueInEachScope(t *testing.T) {
+	for _, scope := range []options.Scope{options.Start, options.Flying, options.Request} {
+		seen := map[string]bool{}
+		claim := func(names ...string) {
+			for _, name := range names {
+				require.False(t, seen[name], "%s is the name of two options", name)
+				seen[name] = true
+			}
+		}
+
+		for _, o := range agent.OptionsIn(scope) {
+			require.NotEmpty(t, o.Help, o.Key)
+			require.NotEmpty(t, o.Group, o.Key)
+
+			if scope == options.Request {
+				claim(o.ParamNames()...)
+			} else {
+				claim(o.Keys()...)
+				claim("--" + o.FlagName())
+			}
+		}
+	}
+}

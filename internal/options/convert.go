@@ -1,0 +1,461 @@
+package options
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Kind is what an option's values are. Those without a comment follow from the type of the field.
+type Kind uint8
+
+// The kinds.
+const (
+	Text Kind = iota
+	Int
+	Int64
+	Float
+	Bool
+	List
+	Map
+	// Switch is auto, true or false.
+	Switch
+	// Path is relative to the place that it was written in.
+	Path
+	// AbsolutePath cannot be relative.
+	AbsolutePath
+	// Output is a path, or - for standard output.
+	Output
+	// Paths have a dash in front if they may be missing.
+	Paths
+	// PathMap has paths as values.
+	PathMap
+	// Hooks are programs by the names of events, several with semicolons between.
+	Hooks
+	// Command is for a shell, if it needs one.
+	Command
+	// Statuses are one text, a number, or a list of them.
+	Statuses
+	// Foreign options are the original's, and without a meaning here.
+	Foreign
+)
+
+// The values of a Switch.
+const (
+	on   = "true"
+	off  = "false"
+	auto = "auto"
+)
+
+// Convert returns a value as the field has it. Relative paths are below dir, or the working directory
+// if that is empty.
+func (o *Option) Convert(raw any, dir string) (any, error) {
+	switch o.Kind {
+	case Int:
+		return o.toInt(raw, math.MaxInt32)
+	case Int64:
+		number, err := o.toInt(raw, MaxNumber)
+		return int64(number), err
+	case Float:
+		return o.toFloat(raw)
+	case Command:
+		return o.toCommand(raw)
+	case Map:
+		return o.toMap(raw)
+	case List:
+		return o.toList(raw)
+	case Paths:
+		return o.toPaths(raw, dir)
+	case PathMap:
+		return o.toPathMap(raw, dir)
+	case Hooks:
+		return o.toHooks(raw, dir)
+	case Bool:
+		return o.toBool(raw)
+	case Switch:
+		return o.toSwitch(raw)
+	case Statuses:
+		return o.toStatuses(raw)
+	case Text, Path, AbsolutePath, Output, Foreign:
+	}
+
+	s, ok := raw.(string)
+	if !ok {
+		return nil, fmt.Errorf("%s must be a text, not %v", o.Key, raw)
+	}
+
+	if o.Kind == Path || o.Kind == AbsolutePath || o.Kind == Output && s != StandardOutput {
+		return o.toPath(s, dir)
+	}
+
+	return s, nil
+}
+
+// ConvertParam returns the value of a request's parameter as the field has it. Lists and maps may be
+// JSON. Paths are not changed, as the web server's directory means nothing here.
+func (o *Option) ConvertParam(value string) (any, error) {
+	switch o.Kind {
+	case List, Paths, Command:
+		if !strings.HasPrefix(value, "[") {
+			break
+		}
+
+		var list []string
+		if json.Unmarshal([]byte(value), &list) != nil || o.Kind == Command && len(list) == 0 {
+			return nil, fmt.Errorf("%s must be a JSON array of texts", o.Key)
+		}
+
+		return list, nil
+	case Map, PathMap, Hooks:
+		return o.mapParam(value)
+	case Path, AbsolutePath, Output:
+		if o.Kind == AbsolutePath && !filepath.IsAbs(value) {
+			return nil, fmt.Errorf("%s is %q: it must be an absolute path", o.Key, value)
+		}
+
+		return filepath.Clean(value), nil
+	case Text, Int, Int64, Float, Bool, Switch, Statuses, Foreign:
+	}
+
+	if o.Kind == Paths {
+		return strings.Fields(value), nil
+	}
+
+	return o.Convert(value, "")
+}
+
+// mapParam shows nothing of the value, which may be secret.
+func (o *Option) mapParam(value string) (map[string]string, error) {
+	fault := fmt.Errorf("%s must be a JSON object of names and values, or names and values with a NUL behind each "+
+		"as Base64", o.Key)
+	named := map[string]string{}
+	if strings.HasPrefix(value, "{") {
+		if json.Unmarshal([]byte(value), &named) != nil {
+			return nil, fault
+		}
+
+		return named, nil
+	}
+
+	decoded, err := base64.StdEncoding.DecodeString(value)
+
+	parts := strings.Split(strings.TrimSuffix(string(decoded), "\x00"), "\x00")
+	if err != nil || len(parts)%2 != 0 {
+		return nil, fault
+	}
+
+	for i := 0; i < len(parts); i += 2 {
+		named[parts[i]] = parts[i+1]
+	}
+
+	return named, nil
+}
+
+// StandardOutput is the name of a file that is none.
+const StandardOutput = "-"
+
+// toPath returns path as an absolute one; an empty one stays empty.
+func (o *Option) toPath(path, dir string) (string, error) {
+	if path == "" || filepath.IsAbs(path) {
+		return clean(path), nil
+	}
+
+	if dir == "" {
+		return "", fmt.Errorf("%s is %q, relative to the working directory, which does not exist any more: "+
+			"write an absolute path", o.Key, path)
+	}
+
+	return filepath.Join(dir, path), nil
+}
+
+func clean(path string) string {
+	if path == "" {
+		return ""
+	}
+
+	return filepath.Clean(path)
+}
+
+// toPaths keeps a dash in front of a path, which allows the file to be missing.
+func (o *Option) toPaths(raw any, dir string) (any, error) {
+	value, err := o.toList(raw)
+	list, ok := value.([]string)
+	if err != nil || !ok {
+		return nil, err
+	}
+
+	paths := make([]string, len(list))
+	for i, path := range list {
+		path, optional := strings.CutPrefix(path, "-")
+		if paths[i], err = o.toPath(path, dir); err != nil {
+			return nil, err
+		}
+
+		if optional {
+			paths[i] = "-" + paths[i]
+		}
+	}
+
+	return paths, nil
+}
+
+func (o *Option) toPathMap(raw any, dir string) (any, error) {
+	value, err := o.toMap(raw)
+	paths, ok := value.(map[string]string)
+	if err != nil || !ok {
+		return nil, err
+	}
+
+	for name, path := range paths {
+		if paths[name], err = o.toPath(path, dir); err != nil {
+			return nil, err
+		}
+	}
+
+	return paths, nil
+}
+
+// toHooks takes an object, the list of NAME=VALUE that the original has, or a text
+// with several of these. A program with a slash in its name is a path, as for a shell.
+func (o *Option) toHooks(raw any, dir string) (any, error) {
+	switch v := raw.(type) {
+	case string:
+		pairs, err := o.split(v)
+		if err != nil {
+			return nil, err
+		}
+
+		raw = pairs
+	case []any:
+		list, err := o.toList(v)
+		if err != nil {
+			return nil, err
+		}
+
+		raw = list
+	}
+
+	value, err := o.toMap(raw)
+	ctls, ok := value.(map[string]string)
+	if err != nil || !ok {
+		return nil, err
+	}
+
+	for name, programs := range ctls {
+		if !strings.HasPrefix(name, "hook_") {
+			continue
+		}
+
+		list := strings.Split(programs, ";")
+		for i, program := range list {
+			list[i] = strings.TrimSpace(program)
+			if strings.Contains(list[i], "/") {
+				if list[i], err = o.toPath(list[i], dir); err != nil {
+					return nil, err
+				}
+			}
+		}
+
+		ctls[name] = strings.Join(list, ";")
+	}
+
+	return ctls, nil
+}
+
+// setting is where NAME= begins in a text of several.
+var setting = regexp.MustCompile(`(^|\s)[A-Za-z_][A-Za-z0-9_]*=`)
+
+// split returns the settings in a variable of the environment: JSON, or NAME=VALUE
+// with blanks or line ends between.
+func (o *Option) split(text string) (any, error) {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			return nil, fmt.Errorf("%s is no valid JSON: %w", o.Key, err)
+		}
+
+		if list, ok := value.([]any); ok {
+			return o.toList(list)
+		}
+
+		return value, nil
+	}
+
+	begins := setting.FindAllStringIndex(text, -1)
+	if len(begins) == 0 || begins[0][0] != 0 {
+		return nil, fmt.Errorf("%q must be NAME=VALUE", text)
+	}
+
+	pairs := make([]string, len(begins))
+	for i := range begins {
+		end := len(text)
+		if i+1 < len(begins) {
+			end = begins[i+1][0]
+		}
+
+		pairs[i] = strings.TrimSpace(text[begins[i][0]:end])
+	}
+
+	return pairs, nil
+}
+
+// MaxNumber is the greatest whole number that JSON has in all implementations.
+const MaxNumber = 1<<53 - 1
+
+func (o *Option) toInt(raw any, limit int) (int, error) {
+	number := math.NaN()
+	switch v := raw.(type) {
+	case float64:
+		number = v
+	case string:
+		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
+			number = float64(n)
+		}
+	}
+
+	if number != math.Trunc(number) || math.Abs(number) > float64(limit) { // NaN is not itself
+		return 0, fmt.Errorf("%s must be a whole number, not %q", o.Key, fmt.Sprint(raw))
+	}
+
+	return int(number), nil
+}
+
+func (o *Option) toFloat(raw any) (any, error) {
+	switch v := raw.(type) {
+	case float64:
+		return v, nil
+	case string:
+		if n, err := strconv.ParseFloat(strings.TrimSpace(v), 64); err == nil {
+			return n, nil
+		}
+	}
+
+	return nil, fmt.Errorf("%s must be a number, not %q", o.Key, fmt.Sprint(raw))
+}
+
+func (o *Option) toList(raw any) (any, error) {
+	switch v := raw.(type) {
+	case []string:
+		return v, nil
+	case string:
+		return strings.Fields(v), nil
+	case []any:
+		list := make([]string, len(v))
+		for i, item := range v {
+			s, ok := item.(string)
+			if !ok {
+				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.Key, item)
+			}
+
+			list[i] = s
+		}
+
+		return list, nil
+	}
+
+	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.Key, raw)
+}
+
+// toStatuses allows for 200 without quotes, and for an array.
+func (o *Option) toStatuses(raw any) (any, error) {
+	items, ok := raw.([]any)
+	if !ok {
+		items = []any{raw}
+	}
+
+	texts := make([]string, len(items))
+	for i, item := range items {
+		switch item.(type) {
+		case string, float64:
+			texts[i] = fmt.Sprint(item)
+		default:
+			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.Key,
+				raw)
+		}
+	}
+
+	return strings.Join(texts, ","), nil
+}
+
+// toSwitch takes what a flag of two values does, too.
+func (o *Option) toSwitch(raw any) (string, error) {
+	if s, ok := raw.(string); ok && (s == "" || strings.EqualFold(s, auto)) {
+		return strings.ToLower(s), nil
+	}
+
+	isOn, err := o.toBool(raw)
+	if err != nil {
+		return "", fmt.Errorf("%s is %q: it must be %s, %s or %s", o.Key, fmt.Sprint(raw), auto, on, off)
+	}
+
+	return strconv.FormatBool(isOn), nil
+}
+
+func (o *Option) toBool(raw any) (isOn bool, err error) {
+	switch v := raw.(type) {
+	case bool:
+		return v, nil
+	case string:
+		switch strings.ToLower(v) {
+		case "true", "yes", "on", "1":
+			return true, nil
+		case "false", "no", "off", "0":
+			return false, nil
+		}
+	}
+
+	return false, fmt.Errorf("%s must be true or false, not %q", o.Key, fmt.Sprint(raw))
+}
+
+func (o *Option) toCommand(raw any) (any, error) {
+	if _, ok := raw.([]any); ok {
+		return o.toList(raw)
+	}
+
+	s, ok := raw.(string)
+	if !ok {
+		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.Key, raw)
+	}
+
+	argv, err := ParseCommand(s)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be used: %w", o.Key, err)
+	}
+
+	return argv, nil
+}
+
+func (o *Option) toMap(raw any) (any, error) {
+	env := map[string]string{}
+	switch v := raw.(type) {
+	case []string:
+		for _, pair := range v {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok || name == "" {
+				return nil, fmt.Errorf("%q must be NAME=VALUE", pair)
+			}
+
+			env[name] = value
+		}
+	case map[string]any:
+		for name, value := range v {
+			switch value.(type) {
+			case string, float64, bool:
+				env[name] = fmt.Sprint(value)
+			default:
+				return nil, fmt.Errorf("%s: the value of %s must be a text", o.Key, name)
+			}
+		}
+	default:
+		return nil, errors.New(o.Key + " must be an object of names and values")
+	}
+
+	return env, nil
+}
