@@ -48,7 +48,8 @@ func (l *requestLog) close() error {
 
 // write writes the line of a request; status 0: it had no response.
 func (l *requestLog) write(method, target string, status int, bytes int64, took time.Duration) {
-	b := appendPrintable(nil, method+" "+redact.Text(target), false)
+	// What is hidden is found in what is shown: escape sequences stay visible.
+	b := []byte(redact.Text(string(appendPrintable(nil, method+" "+target, false))))
 	shown := "-"
 	if status > 0 {
 		shown = fmt.Sprint(status)
