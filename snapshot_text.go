@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // notKnown stands for what could not be read.
@@ -33,7 +34,7 @@ func (s Snapshot) WriteText(w io.Writer, o TextOptions) error {
 	fmt.Fprintf(&b, "Requests in top-level queue : %d\n", len(s.WaitingForCapacity))
 	if o.Verbose {
 		for i, name := range s.WaitingForCapacity {
-			fmt.Fprintf(&b, "  %d: %s\n", i, printable(name))
+			fmt.Fprintf(&b, "  %d: %s\n", i, printable.Line(name))
 		}
 	}
 
@@ -78,10 +79,10 @@ func (g *GroupSnapshot) count(states ...ProcessState) (n int) {
 }
 
 func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptions) {
-	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable(g.Name), printable(g.AppRoot))
+	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable.Line(g.Name), printable.Line(g.AppRoot))
 	release := g.commonRelease()
 	if release != "" && release != g.AppRoot {
-		fmt.Fprintf(b, "  Release : %s\n", printable(release))
+		fmt.Fprintf(b, "  Release : %s\n", printable.Line(release))
 	}
 
 	if g.Restarting {
@@ -110,7 +111,7 @@ func (g *GroupSnapshot) writeText(b *strings.Builder, now time.Time, o TextOptio
 	for i := range g.Processes {
 		g.Processes[i].writeText(b, now, o)
 		if root := g.Processes[i].ReleaseRoot; release == "" && root != "" {
-			fmt.Fprintf(b, "    Release : %s\n", printable(root))
+			fmt.Fprintf(b, "    Release : %s\n", printable.Line(root))
 		}
 	}
 
@@ -161,24 +162,12 @@ func (p *ProcessSnapshot) writeText(b *strings.Builder, now time.Time, o TextOpt
 	}
 
 	if o.Verbose && p.HTTPAddress != "" {
-		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable(p.HTTPAddress), printable(p.Password))
+		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable.Line(p.HTTPAddress), printable.Line(p.Password))
 	}
 }
 
 // oneLine shows a text of several lines on one.
-func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
-
-// printable keeps what comes from applications from looking like more lines, or
-// from commanding the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-
-		return '?'
-	}, s)
-}
+func oneLine(s string) string { return printable.Line(strings.Join(strings.Fields(s), " ")) }
 
 // duration is like 2h 4m 9s.
 func duration(d time.Duration) string {
