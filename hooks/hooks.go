@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"slices"
 )
 
@@ -52,11 +53,13 @@ func Names() []Name {
 	}
 }
 
-// ParseName returns the name that s is, with or without the prefix hook_ that it
-// has in the configuration.
+// Prefix is what the names of hooks begin with in the configuration.
+const Prefix = "hook_"
+
+// ParseName returns the name that s is, with or without Prefix.
 func ParseName(s string) (Name, error) {
 	for _, n := range Names() {
-		if s == string(n) || s == "hook_"+string(n) {
+		if strings.TrimPrefix(s, Prefix) == string(n) {
 			return n, nil
 		}
 	}

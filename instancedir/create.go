@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/filelock"
+	"github.com/gopassenger/passenger/internal/randtext"
 )
 
 // maxTries is how many names may be taken already.
@@ -102,7 +103,7 @@ func Create(cfg Config) (*Dir, error) {
 		return nil, fmt.Errorf("cannot create an instance directory: %w", err)
 	}
 
-	d, err := createIn(registry, &cfg, func() string { return prefix + randomName(suffixLength) })
+	d, err := createIn(registry, &cfg, func() string { return prefix + randtext.Alphanumeric(suffixLength) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot create an instance directory: %w", err), registry.Close())
 	}
@@ -191,7 +192,7 @@ func (d *Dir) fill(cfg *Config) (err error) {
 		return err
 	}
 
-	d.readOnlyPassword, d.fullPassword = randomName(passwordLength), randomName(passwordLength)
+	d.readOnlyPassword, d.fullPassword = randtext.Alphanumeric(passwordLength), randtext.Alphanumeric(passwordLength)
 	properties, err := json.MarshalIndent(newProperties(cfg), "", "  ")
 	if err != nil {
 		return err
@@ -236,8 +237,8 @@ func newProperties(cfg *Config) *Properties {
 		},
 		PassengerVersion: cfg.Version,
 		WatchdogPID:      os.Getpid(),
-		Name:             randomName(8),
-		InstanceID:       randomID(),
+		Name:             randtext.Alphanumeric(8),
+		InstanceID:       randtext.Alphanumeric(6) + "-" + randtext.Alphanumeric(6) + "-" + randtext.Alphanumeric(6),
 		IntegrationMode:  cfg.IntegrationMode,
 		ServerSoftware:   cfg.ServerSoftware,
 		StandaloneEngine: cfg.StandaloneEngine,

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/randtext"
 	"github.com/gopassenger/passenger/internal/rmtree"
 )
 
@@ -121,7 +122,7 @@ func (d directory) create(name string, content []byte, to ownership) (err error)
 // replace makes a file that appears with its whole content, in place of one that
 // may be there.
 func (d directory) replace(name string, content []byte, to ownership) error {
-	temporary := "." + name + "." + randomName(suffixLength)
+	temporary := "." + name + "." + randtext.Alphanumeric(suffixLength)
 	if err := d.create(temporary, content, to); err != nil {
 		return err
 	}

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/filelock"
+	"github.com/gopassenger/passenger/internal/randtext"
 )
 
 // createLock makes the lock file, which nobody ever sees unlocked.
 func createLock(d directory) (_ *os.File, err error) {
-	temporary := "." + lockName + "." + randomName(suffixLength)
+	temporary := "." + lockName + "." + randtext.Alphanumeric(suffixLength)
 	f, err := d.OpenFile(temporary, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // The structure of the directories that Create makes: that of Passenger 6.
@@ -125,7 +127,9 @@ func (p *Properties) validate() error {
 }
 
 func validateName(name string) error {
-	strange := func(c rune) bool { return !strings.ContainsRune(alphanumerics+"_-.", c) }
+	strange := func(c rune) bool {
+		return !strings.ContainsRune("_-.", c) && (c > unicode.MaxASCII || !unicode.IsLetter(c) && !unicode.IsDigit(c))
+	}
 	if name == "" || len(name) > maxName || strings.ContainsFunc(name, strange) {
 		return fmt.Errorf("name %.80q must be 1 to %d letters, digits, '_', '-' or '.'", name, maxName)
 	}
@@ -138,7 +142,7 @@ func validateText(field, value string) error {
 	switch {
 	case len(value) > maxText:
 		return fmt.Errorf("%s has %d bytes, and may have %d", field, len(value), maxText)
-	case !utf8.ValidString(value) || strings.ContainsFunc(value, unprintable):
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, printable.Not):
 		return fmt.Errorf("%s %q has characters that cannot be printed", field, value)
 	}
 
@@ -150,8 +154,8 @@ func validateText(field, value string) error {
 func shown(paths []string) (all []string) {
 	room := maxPathBytes / 2
 	for _, path := range paths {
-		printable := utf8.ValidString(path) && !strings.ContainsFunc(path, unprintable)
-		if path == "" || !printable || len(path) > min(maxPath, room) || len(all) == maxPaths {
+		legible := utf8.ValidString(path) && !strings.ContainsFunc(path, printable.Not)
+		if path == "" || !legible || len(path) > min(maxPath, room) || len(all) == maxPaths {
 			continue
 		}
 
@@ -161,5 +165,3 @@ func shown(paths []string) (all []string) {
 
 	return all
 }
-
-func unprintable(c rune) bool { return !unicode.IsPrint(c) }

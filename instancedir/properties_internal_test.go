@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 const validProperties = `{"instance_dir": {"major_version": 4, "minor_version": 0, "created_at": 1}, "watchdog_pid": 1, "name": "n"}`
@@ -36,7 +38,7 @@ func FuzzProperties(f *testing.F) {
 			p.StandaloneEngine,
 		} {
 			require.LessOrEqual(t, len(text), maxText)
-			require.False(t, strings.ContainsFunc(text, unprintable))
+			require.False(t, strings.ContainsFunc(text, printable.Not))
 		}
 
 		again, err := json.Marshal(p)

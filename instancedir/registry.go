@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
@@ -162,7 +163,7 @@ func openRegistry(dir string) (directory, error) {
 		return directory{}, unusable(dir, err)
 	}
 
-	if strings.ContainsFunc(path, unprintable) {
+	if strings.ContainsFunc(path, printable.Not) {
 		return directory{}, fmt.Errorf("cannot use the registry directory %q: its path has control characters", dir)
 	}
 

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/prometheus/procfs"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // tick is the unit of the kernel's times.
@@ -187,17 +187,11 @@ func command(words []string, comm string, zombie bool) Value[string] {
 		s = "[" + comm + "]"
 	}
 
-	return Known(printable(s))
+	return Known(shortLine(s))
 }
 
-func printable(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if c == utf8.RuneError || unicode.IsControl(c) {
-			return '?'
-		}
-
-		return c
-	}, s)
+func shortLine(s string) string {
+	s = printable.Line(strings.ToValidUTF8(s, "?"))
 	if len(s) <= MaxCommand {
 		return s
 	}

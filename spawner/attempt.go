@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/randtext"
 	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -65,7 +66,7 @@ func newAttempt(f *factory, app App) *attempt {
 		journal: newJournal(),
 	}
 	a.gupid = newGUPID(a.began)
-	a.password = randomAlphanumeric(passwordLength)
+	a.password = randtext.Alphanumeric(passwordLength)
 	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
 	a.output.flood = newFlood(app.MaxOutputRate)
 	if open := a.config.Output; open != nil {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/gopassenger/passenger/internal/filelock"
+	"github.com/gopassenger/passenger/internal/randtext"
 )
 
 const (
@@ -29,7 +30,7 @@ type loadersCopy struct {
 // newLoadersCopy makes an empty one in dir, which nobody else can write to.
 func newLoadersCopy(dir string) (*loadersCopy, error) {
 	for {
-		path := filepath.Join(dir, copyPrefix+randomAlphanumeric(markLength))
+		path := filepath.Join(dir, copyPrefix+randtext.Alphanumeric(markLength))
 		err := os.Mkdir(path, 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/randtext"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -176,7 +177,7 @@ func TestJournal(t *testing.T) {
 func TestWorkDirectoriesHaveRandomNames(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		s := randomAlphanumeric(passwordLength)
+		s := randtext.Alphanumeric(passwordLength)
 		require.Regexp(t, `^[a-zA-Z0-9]{24}$`, s)
 		require.False(t, seen[s])
 		seen[s] = true

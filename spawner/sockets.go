@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/randtext"
 	"github.com/gopassenger/passenger/internal/rmtree"
 	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/loaderproto"
@@ -30,7 +31,7 @@ type socketDir struct {
 // newSocketDir makes a directory that belongs to id.
 func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 	for {
-		name := d.copy.mark() + randomAlphanumeric(socketDirNameLength-markLength)
+		name := d.copy.mark() + randtext.Alphanumeric(socketDirNameLength-markLength)
 		err := d.root.Mkdir(name, 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue

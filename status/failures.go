@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // WriteFailedSpawns writes failures for people, by application.
@@ -23,7 +24,7 @@ func WriteFailedSpawns(w io.Writer, failures []passenger.FailedSpawn, o TextOpti
 		}
 
 		written[f.GroupName] = true
-		o.heading(&b, printable(f.GroupName))
+		o.heading(&b, printable.Line(f.GroupName))
 
 		for j := range failures {
 			if failures[j].GroupName == f.GroupName {
@@ -43,7 +44,7 @@ func writeFailure(b *strings.Builder, f *passenger.FailedSpawn) {
 			fmt.Fprintf(b, "  %-12s: %s\n", name, oneLine(value))
 		}
 	}
-	fmt.Fprintf(b, "%s  cannot start %s: %s\n", f.At.Format("2006-01-02 15:04:05 -0700"), printable(f.AppName),
+	fmt.Fprintf(b, "%s  cannot start %s: %s\n", f.At.Format("2006-01-02 15:04:05 -0700"), printable.Line(f.AppName),
 		oneLine(f.Summary))
 	field("Error ID", f.ID)
 	field("What to do", f.Advice)
@@ -76,6 +77,6 @@ func writeLines(b *strings.Builder, title, text string) {
 	fmt.Fprintf(b, "  %s:\n", title)
 
 	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintf(b, "  | %s\n", printable(strings.ReplaceAll(line, "\t", "    ")))
+		fmt.Fprintf(b, "  | %s\n", printable.Line(strings.ReplaceAll(line, "\t", "    ")))
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/redact"
 )
 
@@ -38,7 +38,7 @@ func WriteText(w io.Writer, s passenger.Snapshot, o TextOptions) error {
 	fmt.Fprintf(&b, "Requests in top-level queue : %d\n", len(s.WaitingForCapacity))
 	if o.Verbose {
 		for i, name := range s.WaitingForCapacity {
-			fmt.Fprintf(&b, "  %d: %s\n", i, printable(name))
+			fmt.Fprintf(&b, "  %d: %s\n", i, printable.Line(name))
 		}
 	}
 
@@ -83,10 +83,10 @@ func count(g *passenger.GroupSnapshot, states ...passenger.ProcessState) (n int)
 }
 
 func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, now time.Time) {
-	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable(g.Name), printable(g.AppRoot))
+	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable.Line(g.Name), printable.Line(g.AppRoot))
 	release := commonRelease(g)
 	if release != "" && release != g.AppRoot {
-		fmt.Fprintf(b, "  Release : %s\n", printable(release))
+		fmt.Fprintf(b, "  Release : %s\n", printable.Line(release))
 	}
 
 	if g.Restarting {
@@ -115,7 +115,7 @@ func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, 
 	for i := range g.Processes {
 		o.writeProcess(b, &g.Processes[i], now)
 		if root := g.Processes[i].ReleaseRoot; release == "" && root != "" {
-			fmt.Fprintf(b, "    Release : %s\n", printable(root))
+			fmt.Fprintf(b, "    Release : %s\n", printable.Line(root))
 		}
 	}
 
@@ -166,24 +166,12 @@ func (o TextOptions) writeProcess(b *strings.Builder, p *passenger.ProcessSnapsh
 	}
 
 	if o.Verbose && p.HTTPAddress != "" {
-		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable(p.HTTPAddress), printable(p.Password))
+		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable.Line(p.HTTPAddress), printable.Line(p.Password))
 	}
 }
 
 // oneLine shows a text of several lines on one.
-func oneLine(s string) string { return printable(strings.Join(strings.Fields(s), " ")) }
-
-// printable keeps what comes from applications from looking like more lines, or
-// from commanding the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-
-		return '?'
-	}, s)
-}
+func oneLine(s string) string { return printable.Line(strings.Join(strings.Fields(s), " ")) }
 
 // duration is like 2h 4m 9s.
 func duration(d time.Duration) string {

@@ -3,14 +3,15 @@ package admin
 import (
 	"regexp"
 	"strings"
-	"unicode"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // Printable keeps what comes from elsewhere from commanding the terminal.
-func Printable(s string) string { return printable(s, "") }
+func Printable(s string) string { return printable.Line(s) }
 
 // PrintableText is Printable for several lines.
-func PrintableText(s string) string { return printable(s, "\n\t") }
+func PrintableText(s string) string { return printable.Text(s) }
 
 var colour = regexp.MustCompile("\x1b\\[[0-9;]{0,20}m")
 
@@ -28,14 +29,4 @@ func ColouredText(s string) string {
 	b.WriteString(PrintableText(s[at:]))
 
 	return b.String()
-}
-
-func printable(s, allowed string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || strings.ContainsRune(allowed, r) {
-			return r
-		}
-
-		return '?'
-	}, s)
 }

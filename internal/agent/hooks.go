@@ -18,11 +18,8 @@ import (
 	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
-const (
-	hookPrefix = "hook_"
-	// hookTimeout is how long a hook may take.
-	hookTimeout = time.Minute
-)
+// hookTimeout is the time that a hook has.
+const hookTimeout = time.Minute
 
 // newHooks returns the programs that are run for events, nil if there are none.
 func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, error) {
@@ -30,7 +27,7 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
-		if !strings.HasPrefix(key, hookPrefix) {
+		if !strings.HasPrefix(key, hooks.Prefix) {
 			log.Info("The setting means nothing here and is ignored: only those that begin with hook_ do", "ctl", key)
 			continue
 		}

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
-// dropInterval is how often the log, and those who get transactions, are told of
-// drops at most.
-const dropInterval = 10 * time.Second
+// dropInterval is the least time between two reports of drops, in the log or as transactions.
+const dropInterval = ratelog.Interval
 
 var errDropped = errors.New("transactions are dropped")
 

@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 // File is a sink that appends a line of JSON for each transaction to a file. What
@@ -32,9 +33,9 @@ type File struct {
 	torn []byte
 	// told is how much of dropped the file says.
 	told uint64
-	// failing: it was logged at failedAt that writing fails.
+	// failing: it was logged that writing fails.
 	failing  bool
-	failedAt time.Time
+	failures ratelog.Line
 }
 
 var _ Sink = (*File)(nil)
@@ -135,10 +136,14 @@ func (f *File) append(t *Transaction) bool {
 }
 
 func (f *File) failed(err error) {
-	if !f.failing && (f.failedAt.IsZero() || time.Since(f.failedAt) >= dropInterval) {
-		f.failing, f.failedAt = true, time.Now()
-		f.log.Error(err, "Transactions cannot be written to their file and are dropped until they can", "file", f.path)
+	if f.failing {
+		return
 	}
+
+	f.failures.Tell(func(int) {
+		f.failing = true
+		f.log.Error(err, "Transactions cannot be written to their file and are dropped until they can", "file", f.path)
+	})
 }
 
 // Reopen opens the file anew, after somebody has moved it away. If it cannot,

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 const (
@@ -41,9 +43,9 @@ type OTLP struct {
 
 	// notBefore is what the collector has asked for.
 	notBefore time.Time
-	// failing: it was logged at failedAt that the collector takes nothing.
+	// failing: it was logged that the collector takes nothing.
 	failing  bool
-	failedAt time.Time
+	failures ratelog.Line
 }
 
 var _ Sink = (*OTLP)(nil)

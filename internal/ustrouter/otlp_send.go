@@ -97,10 +97,14 @@ func (o *OTLP) succeeded() {
 }
 
 func (o *OTLP) failed(err error) {
-	if o.ctx.Err() == nil && !o.failing && (o.failedAt.IsZero() || time.Since(o.failedAt) >= dropInterval) {
-		o.failing, o.failedAt = true, time.Now()
-		o.log.Error(err, "Transactions cannot be sent to the collector", "url", o.url)
+	if o.ctx.Err() != nil || o.failing {
+		return
 	}
+
+	o.failures.Tell(func(int) {
+		o.failing = true
+		o.log.Error(err, "Transactions cannot be sent to the collector", "url", o.url)
+	})
 }
 
 // sleep reports false when there is no time for it.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 const (
@@ -36,7 +38,7 @@ type Router struct {
 
 	received, refused atomic.Uint64
 	connections       atomic.Int64
-	loggedAt          atomic.Pointer[time.Time]
+	complaints        ratelog.Line
 }
 
 // RouterStats count transactions since the Router was made.
@@ -156,12 +158,9 @@ func (r *Router) refuse(err error) {
 	r.complain(err, "The router of transactions has closed a connection")
 }
 
-// complain logs at most once per dropInterval, as anybody could make it happen.
+// complain logs what any client can cause.
 func (r *Router) complain(err error, message string) {
-	now, last := time.Now(), r.loggedAt.Load()
-	if (last == nil || now.Sub(*last) >= dropInterval) && r.loggedAt.CompareAndSwap(last, &now) {
-		r.log.Error(err, message)
-	}
+	r.complaints.Tell(func(int) { r.log.Error(err, message) })
 }
 
 // receive fails when the other side does not behave.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 // How long connecting and greeting may take, and writing what fits into a
@@ -58,8 +60,8 @@ type sender struct {
 	// pending was taken from the queue and not yet sent.
 	pending *Transaction
 	// outage: there was no connection at the last attempt, which was logged.
-	outage   bool
-	outageAt time.Time
+	outage  bool
+	outages ratelog.Line
 	backoff  time.Duration
 	attempt  time.Time
 	// left is how many transactions were not sent at the end.
@@ -195,12 +197,14 @@ func (s *sender) failed(err error) {
 	s.backoff = min(maxBackoff, s.backoff*2)
 	s.backoff -= rand.N(s.backoff/4 + 1) //nolint:gosec // G404: it keeps observers from coming all at once
 	s.backoff = max(s.backoff, minBackoff)
-	if s.outage || time.Since(s.outageAt) < dropInterval {
+	if s.outage {
 		return
 	}
 
-	s.outage, s.outageAt = true, time.Now()
-	s.log.Error(err, "Transactions cannot be sent, the router does not answer as it should; it is tried again")
+	s.outages.Tell(func(int) {
+		s.outage = true
+		s.log.Error(err, "Transactions cannot be sent, the router does not answer as it should; it is tried again")
+	})
 }
 
 func (s *sender) connected() {
