@@ -236,7 +236,7 @@ func TestAccessLog(t *testing.T) {
 
 		first := lines[0]
 		for key, want := range map[string]any{
-			"msg": "Request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com",
+			"msg": "request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com",
 			"target":   "/path?q=%0A",
 			"protocol": "HTTP/1.1", "status": 200.0, "bytesIn": 4.0, "bytesOut": 4.0,
 			"queueMs": 1000.0, "checkoutMs": 1000.0, "firstByteMs": 3000.0, "appDoneMs": 3000.0, "totalMs": 3000.0,

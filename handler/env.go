@@ -41,7 +41,7 @@ func WithEnv(ctx context.Context, env Env) context.Context {
 }
 
 // errEnv is a fault of the program that the handler is in.
-var errEnv = errors.New("the request's environment cannot be passed on")
+var errEnv = errors.New("the request's environment cannot be forwarded")
 
 // ownVariables describe the request. Only the handler sets them.
 var ownVariables = []string{

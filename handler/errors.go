@@ -40,7 +40,7 @@ var (
 	errAppDied      = errors.New("the application closed the connection before it responded")
 	// errNoResponse means that the connection ended before the first byte of a response.
 	errNoResponse  = fmt.Errorf("%w: no byte of a response came", errAppDied)
-	errCutShort    = errors.New("the application's response ended before its end")
+	errCutShort    = errors.New("the application ended its response too early")
 	errBadResponse = errors.New("the application's response is malformed")
 )
 
@@ -150,17 +150,20 @@ var outcomes = []struct {
 	}},
 	{is(passenger.ErrQueueTimeout), outcome{
 		status:  http.StatusGatewayTimeout,
-		message: "The request waited for too long for the application.",
+		message: "The request waited too long for the application.",
 	}},
 	{is(passenger.ErrAppDetached), outcome{
 		status:     http.StatusServiceUnavailable,
 		message:    "The application was removed.",
 		retryAfter: 1,
 	}},
-	{is(errTooSlow), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
+	{is(errTooSlow), outcome{
+		status:  http.StatusGatewayTimeout,
+		message: "The application took too long to respond.",
+	}},
 	{is(context.DeadlineExceeded), outcome{
 		status:  http.StatusGatewayTimeout,
-		message: "The application took too long to answer.",
+		message: "The application took too long to respond.",
 	}},
 	{as[*passenger.ConnectError], outcome{
 		status:  http.StatusBadGateway,
@@ -168,15 +171,15 @@ var outcomes = []struct {
 	}},
 	{is(errAppDied), outcome{
 		status:  http.StatusBadGateway,
-		message: "The application ended its answer before it began.",
+		message: "The application closed the connection before it responded.",
 	}},
 	{is(errCutShort), outcome{
 		status:  http.StatusBadGateway,
-		message: "The application ended its answer before its end.",
+		message: "The application ended its response too early.",
 	}},
 	{is(errBadResponse), outcome{
 		status:  http.StatusBadGateway,
-		message: "The application's answer is not well-formed.",
+		message: "The application's response is not well-formed.",
 	}},
 	{func(error) bool { return true }, outcome{
 		status:  http.StatusInternalServerError,

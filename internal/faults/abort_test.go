@@ -111,7 +111,7 @@ func TestD6AbortWhileTheAppWorks(t *testing.T) {
 	}
 
 	s.requireNoMoreFDs(t, fds)
-	require.Empty(t, s.lines("Request failed"))
+	require.Empty(t, s.lines("request failed"))
 }
 
 // holdProcess occupies the one process until free is called.
