@@ -57,7 +57,8 @@ func (h *Handler) leaveOut(name, reason string) {
 	})
 }
 
-// isReserved reports whether the handler writes the field, it is about a connection, or it must not reach an application.
+// isReserved reports whether the handler writes the field, it is about a connection, or it must not reach an
+// application.
 func isReserved(name string) bool {
 	return hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto
 }

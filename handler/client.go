@@ -109,7 +109,8 @@ func (c *client) writeHead(status int) {
 	}
 }
 
-// writesAtOnce reports whether w is a server's own, so that no middleware looks at the header between us and the client.
+// writesAtOnce reports whether w is a server's own, so that no middleware looks at the header between us and the
+// client.
 func writesAtOnce(w http.ResponseWriter) bool {
 	switch reflect.TypeOf(w).String() {
 	case "*http.response", "*scgi.response":

@@ -37,21 +37,21 @@ const (
 
 // Config says how requests are forwarded. Only Options.App.Root is required. A Handler keeps a copy.
 type Config struct {
-	// Options name the application. A request outside of their base URI, which is compared segment by segment and without
-	// escapes, gets status 404. Behind http.StripPrefix, or another router that shortens paths, there is no base URI; an
-	// application that writes links needs one instead, and the path as it is.
+	// Options name the application. A request outside of their base URI, which is compared segment by segment and
+	// without escapes, gets status 404. Behind http.StripPrefix, or another router that shortens paths, there is no
+	// base URI; an application that writes links needs one instead, and the path as it is.
 	Options passenger.Options
 	// ConnectTimeout bounds how long a connection to a process takes. Zero means DefaultConnectTimeout.
 	ConnectTimeout time.Duration
 	// TrustedProxies are the peers whose X-Forwarded-For, X-Forwarded-Proto (the first element, in any case),
-	// X-Request-Id, X-Request-Start, Traceparent and Tracestate are believed and forwarded: REMOTE_ADDR is then the last
-	// address of X-Forwarded-For that is not one of theirs. From other peers these fields are removed, with all that
-	// applications believe of proxies; see TrustedHeaders. Peers on a Unix socket are always believed, since its
-	// permissions say who may connect; they are known by the *net.UnixAddr that http.Server has in a request's context by
-	// http.LocalAddrContextKey.
+	// X-Request-Id, X-Request-Start, Traceparent and Tracestate are believed and forwarded: REMOTE_ADDR is then the
+	// last address of X-Forwarded-For that is not one of theirs. From other peers these fields are removed, with all
+	// that applications believe of proxies; see TrustedHeaders. Peers on a Unix socket are always believed, since its
+	// permissions say who may connect; they are known by the *net.UnixAddr that http.Server has in a request's context
+	// by http.LocalAddrContextKey.
 	//
-	// A RemoteAddr that middleware has replaced by the client's address, with a port or without one, is that of the peer:
-	// it is believed if it is one of these. A RemoteAddr that is no address is not, and REMOTE_ADDR is 0.0.0.0.
+	// A RemoteAddr that middleware has replaced by the client's address, with a port or without one, is that of the
+	// peer: it is believed if it is one of these. A RemoteAddr that is no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
 	// TrustedHeaders are more fields that are forwarded from TrustedProxies, which have to replace what clients send of
 	// them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP, Forwarded, X-Sendfile-Type and others that applications
@@ -60,25 +60,25 @@ type Config struct {
 	// looks as if a client had sent it.
 	TrustedHeaders []string
 
-	// StreamRequests forwards a request's body as it comes, for applications that follow uploads, and so keeps a process
-	// for as long as the client takes. Otherwise a process gets a request when all of it is there.
+	// StreamRequests forwards a request's body as it comes, for applications that follow uploads, and so keeps a
+	// process for as long as the client takes. Otherwise a process gets a request when all of it is there.
 	StreamRequests bool
 	// MaxRequestBody bounds a request's body, in bytes. A larger body gets status 413. Zero, as passenger.Unlimited,
 	// means no limit.
 	MaxRequestBody int64
-	// MaxResponseBuffer bounds what is kept of a response, in bytes, for a client that reads slowly, so that the process
-	// is free meanwhile; beyond it, the process has to wait. Zero means DefaultMaxResponseBuffer, a negative value that
-	// nothing is kept. Event streams, and responses with "X-Accel-Buffering: no", are never kept.
+	// MaxResponseBuffer bounds what is kept of a response, in bytes, for a client that reads slowly, so that the
+	// process is free meanwhile; beyond it, the process has to wait. Zero means DefaultMaxResponseBuffer, a negative
+	// value that nothing is kept. Event streams, and responses with "X-Accel-Buffering: no", are never kept.
 	MaxResponseBuffer int64
 	// DataBufferDir is where what does not fit into memory is kept, in files without a name. Empty means os.TempDir.
 	DataBufferDir string
 	// Buffers bounds what is kept of all requests and responses together, with the other handlers that share it. Nil
 	// means a budget with the defaults of [NewBufferBudget], which all handlers of the program without one share.
 	Buffers *BufferBudget
-	// ClientGrace and MinClientRate bound how long a client may take to send a body, or to read a response: ClientGrace,
-	// and a second for each MinClientRate bytes; then its connection is closed. Zero means DefaultClientGrace and
-	// DefaultMinClientRate, a negative value no limit. Bodies that are streamed have no such limit, and where the server
-	// has a ReadTimeout or WriteTimeout of its own, that one counts.
+	// ClientGrace and MinClientRate bound how long a client may take to send a body, or to read a response:
+	// ClientGrace, and a second for each MinClientRate bytes; then its connection is closed. Zero means
+	// DefaultClientGrace and DefaultMinClientRate, a negative value no limit. Bodies that are streamed have no such
+	// limit, and where the server has a ReadTimeout or WriteTimeout of its own, that one counts.
 	ClientGrace   time.Duration
 	MinClientRate int64
 	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
@@ -93,15 +93,15 @@ type Config struct {
 	MaxResponseHead int
 
 	// MaxQueueShare is the share of the application's queue (see Options.MaxRequestQueueSize) that the requests of one
-	// client's connection may have at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and negative
-	// values mean all of it.
+	// client's connection may have at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and
+	// negative values mean all of it.
 	MaxQueueShare float64
 
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
-	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each up to a slash or the end, and compared as
-	// that is, whose requests last: WebSockets, event streams. They go to processes of their own, which take any number
-	// at once, in a group of their own, with UnlimitedGroupSuffix in its name.
+	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each up to a slash or the end, and compared
+	// as that is, whose requests last: WebSockets, event streams. They go to processes of their own, which take any
+	// number at once, in a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
 	// Sendfile lets the application have files sent.
 	Sendfile Sendfile
@@ -113,8 +113,8 @@ type Config struct {
 	// ErrorDetails says whether an error's page shows what is known of it; for a spawn error that is output, paths,
 	// commands, environment variables, with what looks secret hidden. See docs/error-pages.md.
 	ErrorDetails ErrorDetails
-	// ErrorPage is an HTML document for clients that accept HTML, instead of the handler's page without details, for each
-	// status from 500. Nil means the handler's page.
+	// ErrorPage is an HTML document for clients that accept HTML, instead of the handler's page without details, for
+	// each status from 500. Nil means the handler's page.
 	ErrorPage []byte
 	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the statuses 503, 504 and 500 of these errors.
 	// Zero means that they do not.
@@ -130,7 +130,8 @@ type Config struct {
 	RequestID func(r *http.Request) string
 	// HidePoweredBy leaves the field X-Powered-By out.
 	HidePoweredBy bool
-	// Logger gets what went wrong; see passenger.LogTo. The zero value means slog.Default; passenger.Silent discards it.
+	// Logger gets what went wrong; see passenger.LogTo. The zero value means slog.Default; passenger.Silent discards
+	// it.
 	Logger logr.Logger
 	// AccessLog gets a line for each request that has ended. The zero value discards it.
 	AccessLog logr.Logger
@@ -152,8 +153,8 @@ const (
 	DetailsNever
 )
 
-// Limits bound the head of a request. Zero means the default, a negative value no limit. The server in front has limits of
-// its own, as http.Server.MaxHeaderBytes.
+// Limits bound the head of a request. Zero means the default, a negative value no limit. The server in front has limits
+// of its own, as http.Server.MaxHeaderBytes.
 type Limits struct {
 	// Target bounds path and query, in bytes: 32768. Beyond it, 414.
 	Target int
@@ -177,8 +178,8 @@ type Sendfile struct {
 	ToProxy bool
 }
 
-// Validate reports every fault of c, joined. Each error begins with the name of its field. Options have a Validate method
-// of their own.
+// Validate reports every fault of c, joined. Each error begins with the name of its field. Options have a Validate
+// method of their own.
 func (c *Config) Validate() error {
 	var errs []error
 	fault := func(field, format string, args ...any) {

@@ -138,6 +138,7 @@ func (x *exchange) copyFile(f *sentFile) error {
 			"requestId", x.req.mark.id)
 		return fmt.Errorf("%w: %w", errNoFile, f.err)
 	}
+
 	defer f.file.Close()
 
 	out := x.client.header()

@@ -229,8 +229,8 @@ func isQueueFull(err error) bool {
 	return as[*passenger.QueueFullError](err) || errors.Is(err, errQueueShare)
 }
 
-// logError logs a request that has failed. Of those that a full queue refuses, which come by the thousand, one is logged
-// at a time, with the number of the others.
+// logError logs a request that has failed. Of those that a full queue refuses, which come by the thousand, one is
+// logged at a time, with the number of the others.
 func (x *exchange) logError(err error, status int, errorID string) {
 	about := []any{
 		"app", x.h.appName(), "method", x.req.method(), "path", x.req.path(), "status", status, "pid", x.event.PID,

@@ -231,8 +231,8 @@ func (x *exchange) readHead() error {
 	}
 }
 
-// mayRepeat reports whether the request may be sent again on a new connection: the process closed one that had been used
-// before, the application has not seen the request, or may see it twice, and the body is still there.
+// mayRepeat reports whether the request may be sent again on a new connection: the process closed one that had been
+// used before, the application has not seen the request, or may see it twice, and the body is still there.
 func (x *exchange) mayRepeat() bool {
 	u := &x.upstream
 	if !u.session.Reused() || x.req.ctx.Err() != nil || x.body.source != nil && u.upload != nil {
@@ -290,8 +290,8 @@ func (x *exchange) release(err error) {
 	}
 }
 
-// explain finds out whether an error came about because the client went away, or because the time for the request was up.
-// cause is why the request's context has ended, or nil.
+// explain finds out whether an error came about because the client went away, or because the time for the request was
+// up. cause is why the request's context has ended, or nil.
 func (x *exchange) explain(err, cause error) error {
 	// net/http ends the context after any error of reading, a deadline's too.
 	u := x.upstream.upload
@@ -313,8 +313,8 @@ func (x *exchange) explain(err, cause error) error {
 	return err
 }
 
-// reportFailure tells the pool of a process that has not begun to respond. A reused connection that was closed meanwhile
-// is no failure: it may have been idle for too long.
+// reportFailure tells the pool of a process that has not begun to respond. A reused connection that was closed
+// meanwhile is no failure: it may have been idle for too long.
 func (x *exchange) reportFailure(err error) {
 	s := x.upstream.session
 

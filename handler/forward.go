@@ -9,8 +9,8 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// forward copies the response to the client, in the way that suits it. The process is let go as soon as it has given all
-// of it.
+// forward copies the response to the client, in the way that suits it. The process is let go as soon as it has given
+// all of it.
 func (x *exchange) forward() error {
 	u := &x.upstream
 	r := &u.response
@@ -61,8 +61,8 @@ func (x *exchange) forward() error {
 	return x.copyStreaming(held)
 }
 
-// readAhead reads the body as far as it is there already, or to its end if that is near: so it goes out in one piece, and
-// its process has been let go. The rest of a body without a known length is waited for only if all of it is wanted.
+// readAhead reads the body as far as it is there already, or to its end if that is near: so it goes out in one piece,
+// and its process has been let go. The rest of a body without a known length is waited for only if all of it is wanted.
 func (x *exchange) readAhead(wanted bool) (held []byte, whole bool, err error) {
 	r := &x.upstream.response
 	if r.length == 0 && !r.chunked {

@@ -79,8 +79,8 @@ func (f *inFlight) remove(x *exchange) {
 }
 
 // Disconnect cuts the connection of the client whose request has this id, which [Handler.Inspect] shows, and reports
-// whether there is one. To the application it looks as if the client had gone. Of several clients with one id, which only
-// trusted proxies can cause, all are cut.
+// whether there is one. To the application it looks as if the client had gone. Of several clients with one id, which
+// only trusted proxies can cause, all are cut.
 func (h *Handler) Disconnect(id string) (found bool) {
 	h.inFlight.mu.Lock()
 	defer h.inFlight.mu.Unlock()
@@ -121,8 +121,8 @@ type RequestSnapshot struct {
 	// BodyBytes counts what the client has sent, ResponseBytes what was written to it.
 	BodyBytes     int64 `json:"bodyBytes"`
 	ResponseBytes int64 `json:"responseBytes"`
-	// AppDone reports whether the process has given its whole response and is free again; the client does not have all of
-	// it yet.
+	// AppDone reports whether the process has given its whole response and is free again; the client does not have all
+	// of it yet.
 	AppDone bool `json:"appDone"`
 }
 

@@ -159,7 +159,8 @@ func (r *response) copyHeader(to http.Header) {
 	}
 }
 
-// additive are the fields of a response that add up: several programs set them, and none replaces what another one says.
+// additive are the fields of a response that add up: several programs set them, and none replaces what another one
+// says.
 var additive = map[string]bool{
 	"Set-Cookie": true, "Vary": true, "Link": true, "Server-Timing": true, "Via": true, "Www-Authenticate": true,
 	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "Accept-Ch": true,
@@ -179,8 +180,8 @@ func addValues(to http.Header, name string, values []string) []string {
 	return values
 }
 
-// unifyNames moves what middleware has set by another spelling of a name in from to that name, so that no field is there
-// twice.
+// unifyNames moves what middleware has set by another spelling of a name in from to that name, so that no field is
+// there twice.
 func unifyNames(to, from http.Header) {
 	for name, values := range to {
 		canonical := http.CanonicalHeaderKey(name)

@@ -62,7 +62,7 @@ func (s *spool) add(p piece) bool {
 
 	for !s.abandoned {
 		if s.written == 0 && len(s.pieces) < maxPieces {
-			s.account.add(inMemory, p.memory.capacity())
+			s.account.add(inMemory, p.capacity())
 			s.pieces = append(s.pieces, p)
 			s.changed.Broadcast()
 
@@ -217,7 +217,7 @@ func (s *spool) next(idle func()) (p piece, file *os.File, n int64, err error) {
 func (s *spool) takeLocked() piece {
 	p := s.pieces[0]
 	s.pieces = s.pieces[:copy(s.pieces, s.pieces[1:])]
-	s.account.giveBack(inMemory, p.memory.capacity())
+	s.account.giveBack(inMemory, p.capacity())
 
 	// Perhaps the disk has room again.
 	if s.full && len(s.pieces) == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
-// target is what the request's first line and Host mean to the application, computed once, from what the client sent and
-// middleware has made of it.
+// target is what the request's first line and Host mean to the application, computed once, from what the client sent
+// and middleware has made of it.
 type target struct {
 	uri    string // path and query, escaped
 	path   string // below script, escaped; never empty

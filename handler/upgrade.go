@@ -17,7 +17,8 @@ var upgrades = []string{"websocket"}
 // otherwise the field is ignored, as RFC 9110 section 7.8 allows.
 func upgradeToken(r *http.Request) string {
 	values := r.Header["Upgrade"]
-	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !httpfield.HasToken(r.Header["Connection"], "upgrade") {
+	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 ||
+		!httpfield.HasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 

@@ -53,8 +53,8 @@ func (k *key) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
 	return true
 }
 
-// vary adds the cookie of that name, if the name is not empty. ok is false if the key would be too long, or if it is not
-// certain what the cookie is.
+// vary adds the cookie of that name, if the name is not empty. ok is false if the key would be too long, or if it is
+// not certain what the cookie is.
 func (k *key) vary(name string, h http.Header) (ok bool) {
 	if name == "" {
 		return true
@@ -247,8 +247,8 @@ func (r *Request) qualifies() bool {
 	return size <= maxSeen
 }
 
-// onlyPersistence reports whether the field lists nothing that would be removed from the request: the cookie, say, which
-// may be part of the key.
+// onlyPersistence reports whether the field lists nothing that would be removed from the request: the cookie, say,
+// which may be part of the key.
 func onlyPersistence(connection []string) bool {
 	for _, v := range connection {
 		for t := range strings.SplitSeq(v, ",") {
