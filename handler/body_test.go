@@ -24,7 +24,8 @@ import (
 // bodySizes are around what is read with the head, kept in memory and in a file.
 var bodySizes = []int{0, 1, 32 << 10, 32<<10 + 1, 128 << 10, 128<<10 + 1, 300 << 10}
 
-func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
+// P7: a slow upload holds no process.
+func TestBodyIsCompleteBeforeAProcessIsTaken(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
 		dir := t.TempDir()
 		serveConfig(t, script, handler.Config{DataBufferDir: dir}, func(s *site) {
@@ -57,11 +58,11 @@ func TestP7BodiesAreThereBeforeAProcessIsTaken(t *testing.T) {
 
 					_, err = io.WriteString(c, all[len(all)-1:])
 					require.NoError(s, err)
-					answer := <-got
-					require.Contains(s, answer, fmt.Sprintf("X-Length: %d\r\n", size),
+					response := <-got
+					require.Contains(s, response, fmt.Sprintf("X-Length: %d\r\n", size),
 						"chunked bodies have a length for the application")
-					require.True(s, size == 0 || strings.HasSuffix(answer, strings.Repeat("x", size)) ||
-						strings.Contains(answer, "Transfer-Encoding"))
+					require.True(s, size == 0 || strings.HasSuffix(response, strings.Repeat("x", size)) ||
+						strings.Contains(response, "Transfer-Encoding"))
 					require.NoError(s, c.Close())
 				}
 			}
@@ -124,7 +125,8 @@ func requireEmptyDir(t require.TestingT, dir string) {
 	require.Empty(t, left)
 }
 
-func TestD7BodiesOverTheLimit(t *testing.T) {
+// D7: by its length before it is read, else where it exceeds the limit.
+func TestBodyOverTheLimitIsRefused(t *testing.T) {
 	const limit = 200 << 10
 	for _, streamed := range []bool{false, true} {
 		t.Run(fmt.Sprint("streamed ", streamed), func(t *testing.T) {
@@ -134,9 +136,9 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 				require.Equal(s, http.StatusOK, resp.StatusCode)
 
 				// Not a byte of it is read.
-				answer := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
-				require.Contains(s, answer, "HTTP/1.1 413 ")
-				require.Contains(s, answer, "Connection: close\r\n")
+				response := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
+				require.Contains(s, response, "HTTP/1.1 413 ")
+				require.Contains(s, response, "Connection: close\r\n")
 				c := s.dial()
 				go func() {
 					_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -149,7 +151,7 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 				b, _ := io.ReadAll(c)
 				if !streamed {
 					require.Contains(s, string(b), "HTTP/1.1 413 ")
-				} // else it may have been answered before the limit
+				} // else it may have got a response before the limit
 
 				require.NotContains(s, string(b), "0\r\n\r\n")
 				require.NoError(s, c.Close())
@@ -160,7 +162,8 @@ func TestD7BodiesOverTheLimit(t *testing.T) {
 	}
 }
 
-func TestD2ClientsThatSendTooSlowly(t *testing.T) {
+// D2: a client that sends a byte now and then holds neither process nor connection.
+func TestClientThatSendsTooSlowlyIsEnded(t *testing.T) {
 	cfg := handler.Config{ClientGrace: 10 * time.Second, MinClientRate: 100}
 	for name, c := range map[string]struct {
 		head, piece string
@@ -226,7 +229,8 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 	})
 }
 
-func TestF3DirectoryForBuffersIsGone(t *testing.T) {
+// F3: and serves again once the directory is there.
+func TestRequestFailsWithoutADirectoryForBuffers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "buffers")
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
 		func(s *site) {

@@ -13,8 +13,8 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// A server without files must not take that out on its processes.
-func TestF2NoMoreFilesForConnections(t *testing.T) {
+// F2: a server without files must not take that out on its processes.
+func TestRequestFailsWithoutFilesForConnections(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		exhausted := true
 		app := spawnertest.Script{

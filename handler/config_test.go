@@ -96,12 +96,13 @@ func TestNewReturnsEachFaultOfItsConfiguration(t *testing.T) {
 	require.ErrorContains(t, err, "has no pool: pass one of passenger.New")
 }
 
-func TestR46LimitsOfAHead(t *testing.T) {
+// R46: by target, fields, each field and the whole.
+func TestHeadOverALimitIsRefused(t *testing.T) {
 	cfg := handler.Config{Limits: handler.Limits{Target: 100, Fields: 10, Field: 200}}
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
 		ask := func(target, header string) string {
-			answer := s.raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + "\r\n")
-			status, _, _ := strings.Cut(strings.TrimPrefix(answer, "HTTP/1.1 "), " ")
+			response := s.raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + "\r\n")
+			status, _, _ := strings.Cut(strings.TrimPrefix(response, "HTTP/1.1 "), " ")
 			return status
 		}
 		for size, want := range map[int]string{99: "200", 100: "200", 101: "414"} {
@@ -184,11 +185,11 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 	serveConfig(t, app, cfg, func(s *site) {
 		release = make(chan struct{})
 
-		answers := make(chan string)
+		responses := make(chan string)
 		for range 5 {
 			go func() {
 				_, body := s.do(http.MethodGet, "/cable", "")
-				answers <- body
+				responses <- body
 			}()
 		}
 
@@ -207,7 +208,7 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 		close(release)
 
 		for range 5 {
-			require.Equal(s, "/cable", <-answers)
+			require.Equal(s, "/cable", <-responses)
 		}
 	})
 }

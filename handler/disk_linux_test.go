@@ -23,7 +23,8 @@ func smallDisk(t *testing.T) string {
 	return smalldisk.Mount(t, "size=256k")
 }
 
-func TestF3DiskFull(t *testing.T) {
+// F3: an upload that does not fit fails with 507.
+func TestRequestFailsOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t)
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
 		func(s *site) {
@@ -39,7 +40,8 @@ func TestF3DiskFull(t *testing.T) {
 		})
 }
 
-func TestF3DiskFullWhileAnAnswerIsKept(t *testing.T) {
+// F3: without room for a response, the application waits for the client.
+func TestResponseIsWholeOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t)
 	const size = 3 << 20
 	var taken atomic.Int64

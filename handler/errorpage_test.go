@@ -116,9 +116,9 @@ func TestEmptySectionsOfThePage(t *testing.T) {
 	require.Contains(t, page(t, e), "It reported an error without a text.")
 }
 
-// TestR20NoDetailsInProduction: who may not see details sees none in any
-// format, and nobody sees the values of secret variables.
-func TestR20NoDetailsInProduction(t *testing.T) {
+// R20: who may not see details sees none in any
+// format, and no client sees the values of secret variables.
+func TestProductionPagesHaveNoDetails(t *testing.T) {
 	for _, environment := range []string{"", "production", "staging", "Development"} {
 		serveError(t, broken(), environment, func(s *site) {
 			for _, accept := range []string{"text/html", "application/json", "text/plain"} {
@@ -155,9 +155,9 @@ func TestR20NoDetailsInProduction(t *testing.T) {
 	})
 }
 
-// TestA26WildOutputOnThePage: whatever an application prints, the page has the
+// A26: whatever an application prints, the page has the
 // same elements, and is text.
-func TestA26WildOutputOnThePage(t *testing.T) {
+func TestWildOutputIsTextOnThePage(t *testing.T) {
 	harmless := broken()
 	foreign := []*string{
 		&harmless.Summary, &harmless.Advice, &harmless.AppName, &harmless.AppRoot, &harmless.Environment,

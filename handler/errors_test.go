@@ -97,7 +97,8 @@ func TestDeadlineOfARequest(t *testing.T) {
 	})
 }
 
-func TestB4ProcessHangsInARequest(t *testing.T) {
+// B4: its client gets 504.
+func TestRequestInAProcessThatHangsTimesOut(t *testing.T) {
 	var cfg handler.Config
 	cfg.Options.MaxRequestTime = time.Minute
 	app := spawnertest.Script{StopDelay: time.Hour, ServeConn: func(p *spawnertest.Process, c net.Conn) {

@@ -18,7 +18,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// sending answers with the headers that the query says, NAME:VALUE, and a body.
+// sending responds with the headers that the query says, NAME:VALUE, and a body.
 func sending() spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
 		named := r.Header.Get("X-Say")
@@ -52,7 +52,8 @@ func files(t *testing.T) (root string) {
 	return root
 }
 
-func TestR50Sendfile(t *testing.T) {
+// R50: by X-Sendfile and X-Accel-Redirect.
+func TestFileThatTheApplicationNamesIsSent(t *testing.T) {
 	root := files(t)
 	cfg := handler.Config{Sendfile: handler.Sendfile{
 		Roots: []string{"/nonexistent", root},
@@ -127,7 +128,8 @@ func TestR50Sendfile(t *testing.T) {
 	})
 }
 
-func TestC14SendfileThatIsNotAllowed(t *testing.T) {
+// C14: its path is not disclosed.
+func TestFileThatIsNotAllowedIsNotSent(t *testing.T) {
 	root := files(t)
 	var log logged.Buffer
 	serveConfig(t, sending(), handler.Config{Logger: log.Logger()}, func(s *site) {
@@ -144,7 +146,7 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 	})
 	require.Equal(t, 1, log.Count("sendfile_roots"), "once, with what would allow it")
 	require.Equal(t, 1, log.Count("accel_redirect"))
-	require.NotContains(t, log.String(), root, "the application's paths are nobody's")
+	require.NotContains(t, log.String(), root, "no path of the application is logged")
 
 	var quiet logged.Buffer
 	cfg := handler.Config{Logger: quiet.Logger(), Sendfile: handler.Sendfile{Roots: []string{root}, ToProxy: true}}
@@ -156,8 +158,8 @@ func TestC14SendfileThatIsNotAllowed(t *testing.T) {
 	})
 }
 
-// Root could read what an application's user has only linked.
-func TestR50FilesOfOthers(t *testing.T) {
+// R50: root could read what an application's user has only linked.
+func TestFileOfAnotherUserIsSentOnlyIfEverybodyMayReadIt(t *testing.T) {
 	interpreters.Root(t, "to make files of other users")
 
 	root := files(t)
