@@ -63,15 +63,6 @@ func isReserved(name string) bool {
 	return hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto
 }
 
-// yieldAppHeader yields the fields that have values.
-func yieldAppHeader(own http.Header, yield func(name string, values []string)) {
-	for name, values := range own {
-		if len(values) > 0 {
-			yield(name, values)
-		}
-	}
-}
-
 // replaces reports whether own has a field of that name, which the client's gives way to. Middleware may have set the
 // latter by a name that is not canonical.
 func replaces(own http.Header, name string) bool {

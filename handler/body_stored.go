@@ -72,7 +72,8 @@ func (b *storedBody) WriteTo(w io.Writer) (int64, error) {
 // close frees what the body has.
 func (b *storedBody) close() {
 	if b.file != nil {
-		_ = b.file.Close() // it was only read
+		// An error does not matter: the file was only read.
+		_ = b.file.Close()
 	}
 
 	b.memory.free()

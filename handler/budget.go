@@ -118,7 +118,8 @@ func (p *budgetPart) check() {
 
 	free, err := freeSpace(p.dir)
 	if err != nil {
-		p.limit.Store(int64(1) << 62) // writing to it fails, and says why
+		// Writing to it fails, and says why.
+		p.limit.Store(int64(1) << 62)
 		return
 	}
 
@@ -316,7 +317,8 @@ func (a *account) drop(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.stalledLocked(now) {
-		return true // the client has continued meanwhile: the caller tries again
+		// The client has continued meanwhile: the caller tries again.
+		return true
 	}
 
 	a.dropped = true

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -289,49 +290,20 @@ func (c Config) clone() Config {
 
 // withDefaults returns c with the defaults in place of zero values.
 func (c Config) withDefaults() Config {
-	for _, d := range []struct {
-		value   *int
-		instead int
-	}{
-		{&c.Limits.Target, DefaultMaxHeaderField},
-		{&c.Limits.Fields, 1000},
-		{&c.Limits.Field, DefaultMaxHeaderField},
-		{&c.Limits.Head, DefaultMaxHeader},
-		{&c.MaxResponseHead, DefaultMaxResponseHead},
-	} {
-		if *d.value == 0 {
-			*d.value = d.instead
-		}
-	}
+	c.Limits.Target = cmp.Or(c.Limits.Target, DefaultMaxHeaderField)
+	c.Limits.Fields = cmp.Or(c.Limits.Fields, 1000)
+	c.Limits.Field = cmp.Or(c.Limits.Field, DefaultMaxHeaderField)
+	c.Limits.Head = cmp.Or(c.Limits.Head, DefaultMaxHeader)
+	c.MaxResponseHead = cmp.Or(c.MaxResponseHead, DefaultMaxResponseHead)
 
-	if c.MaxQueueShare == 0 {
-		c.MaxQueueShare = DefaultMaxQueueShare
-	}
+	c.MaxQueueShare = cmp.Or(c.MaxQueueShare, DefaultMaxQueueShare)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
+	c.MaxResponseBuffer = cmp.Or(c.MaxResponseBuffer, DefaultMaxResponseBuffer)
+	c.ClientGrace = cmp.Or(c.ClientGrace, DefaultClientGrace)
+	c.MinClientRate = cmp.Or(c.MinClientRate, DefaultMinClientRate)
+	c.ClientStallTimeout = cmp.Or(c.ClientStallTimeout, DefaultClientStallTimeout)
 
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = DefaultConnectTimeout
-	}
-
-	if c.MaxResponseBuffer == 0 {
-		c.MaxResponseBuffer = DefaultMaxResponseBuffer
-	}
-
-	if c.ClientGrace == 0 {
-		c.ClientGrace = DefaultClientGrace
-	}
-
-	if c.MinClientRate == 0 {
-		c.MinClientRate = DefaultMinClientRate
-	}
-
-	if c.ClientStallTimeout == 0 {
-		c.ClientStallTimeout = DefaultClientStallTimeout
-	}
-
-	if c.Buffers == nil {
-		c.Buffers = defaultBudget
-	}
-
+	c.Buffers = cmp.Or(c.Buffers, defaultBudget)
 	c.Logger = defaultlog.Or(c.Logger)
 
 	return c

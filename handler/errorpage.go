@@ -115,7 +115,8 @@ func (x *exchange) respondWithError(err error) {
 
 	x.client.closeIfAmbiguous()
 	if o.status == http.StatusBadRequest {
-		x.client.closeConnection() // what follows may be as malformed
+		// What follows on the connection may be as malformed.
+		x.client.closeConnection()
 	}
 
 	if x.client.unread || x.body.source != nil && x.upstream.upload == nil {

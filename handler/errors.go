@@ -61,127 +61,59 @@ var outcomes = []struct {
 	match func(error) bool
 	outcome
 }{
-	{is(errBadRequest), outcome{
-		status:  http.StatusBadRequest,
-		message: "The request is not well-formed.",
-		quiet:   true,
-	}},
-	{is(errLongTarget), outcome{
-		status:  http.StatusRequestURITooLong,
-		message: "The request's address is too long.",
-		quiet:   true,
-	}},
-	{is(errLargeHead), outcome{
-		status:  http.StatusRequestHeaderFieldsTooLarge,
-		message: "The request's header is too large.",
-		quiet:   true,
-	}},
-	{is(errBodyTooLarge), outcome{
-		status:  http.StatusRequestEntityTooLarge,
-		message: "The request's body is too large.",
-		quiet:   true,
-	}},
-	{is(errClientSlow), outcome{
-		status:  http.StatusRequestTimeout,
-		message: "The request's body came too slowly.",
-		quiet:   true,
-	}},
-	{is(errBodyLength), outcome{
-		status:  http.StatusInternalServerError,
-		message: "The server has changed the request's body on its way to the application.",
-	}},
-	{is(errBadUpload), outcome{
-		status:  http.StatusBadRequest,
-		message: "The request's body is not well-formed.",
-		quiet:   true,
-	}},
-	{is(errNotFound), outcome{status: http.StatusNotFound, message: "There is nothing at this address.", quiet: true}},
-	{is(errMethod), outcome{
-		status:  http.StatusNotImplemented,
-		message: "The request's method is not supported.",
-		quiet:   true,
-	}},
-	{is(sessionproto.ErrTooLarge), outcome{
-		status:  http.StatusRequestHeaderFieldsTooLarge,
-		message: "The request's header is too large.",
-		quiet:   true,
-	}},
-	{is(errNoSpace), outcome{
-		status:  http.StatusInsufficientStorage,
-		message: "There is no room for the request's body.",
-	}},
-	{is(errNoRoom), outcome{
-		status:  http.StatusInsufficientStorage,
-		message: "There is no room for the request's body.",
-		quiet:   true,
-	}},
-	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
-	{as[*passenger.QueueFullError], outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application is under heavy load: too many requests wait for it already.",
-		retryAfter: 1,
-	}},
-	{is(errQueueShare), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "Too many requests of this connection wait for the application already.",
-		retryAfter: 1,
-	}},
-	{is(passenger.ErrClosed), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The server is shutting down.",
-		retryAfter: 1,
-	}},
-	{is(errBusy), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application is too busy to take the request.",
-		retryAfter: 1,
-	}},
-	{is(passenger.ErrExhausted), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The server is out of resources.",
-		retryAfter: 1,
-	}},
-	{as[*spawner.SpawnError], outcome{
-		status:  http.StatusInternalServerError,
-		message: "The application could not be started.",
-	}},
-	{is(passenger.ErrQueueTimeout), outcome{
-		status:  http.StatusGatewayTimeout,
-		message: "The request waited too long for the application.",
-	}},
-	{is(passenger.ErrAppDetached), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application was removed.",
-		retryAfter: 1,
-	}},
-	{is(errTooSlow), outcome{
-		status:  http.StatusGatewayTimeout,
-		message: "The application took too long to respond.",
-	}},
-	{is(context.DeadlineExceeded), outcome{
-		status:  http.StatusGatewayTimeout,
-		message: "The application took too long to respond.",
-	}},
-	{as[*passenger.ConnectError], outcome{
-		status:  http.StatusBadGateway,
-		message: "The application does not accept connections.",
-	}},
-	{is(errAppDied), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application closed the connection before it responded.",
-	}},
-	{is(errCutShort), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application ended its response too early.",
-	}},
-	{is(errBadResponse), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application's response is not well-formed.",
-	}},
-	{func(error) bool { return true }, outcome{
-		status:  http.StatusInternalServerError,
-		message: "Something went wrong.",
-	}},
+	{is(errBadRequest), refusal(http.StatusBadRequest, "The request is not well-formed.")},
+	{is(errLongTarget), refusal(http.StatusRequestURITooLong, "The request's address is too long.")},
+	{is(errLargeHead), refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large.")},
+	{is(errBodyTooLarge), refusal(http.StatusRequestEntityTooLarge, "The request's body is too large.")},
+	{is(errClientSlow), refusal(http.StatusRequestTimeout, "The request's body came too slowly.")},
+	{
+		is(errBodyLength),
+		failure(http.StatusInternalServerError, "The server has changed the request's body on its way."),
+	},
+	{is(errBadUpload), refusal(http.StatusBadRequest, "The request's body is not well-formed.")},
+	{is(errNotFound), refusal(http.StatusNotFound, "There is nothing at this address.")},
+	{is(errMethod), refusal(http.StatusNotImplemented, "The request's method is not supported.")},
+	{
+		is(sessionproto.ErrTooLarge),
+		refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large."),
+	},
+	{is(errNoSpace), failure(http.StatusInsufficientStorage, "There is no room for the request's body.")},
+	{is(errNoRoom), refusal(http.StatusInsufficientStorage, "There is no room for the request's body.")},
+	{is(errNoFile), refusal(http.StatusNotFound, "There is no such file.")},
+	{
+		as[*passenger.QueueFullError],
+		overload("The application is under heavy load: too many requests wait for it already."),
+	},
+	{is(errQueueShare), overload("Too many requests of this connection wait for the application already.")},
+	{is(passenger.ErrClosed), overload("The server is shutting down.")},
+	{is(errBusy), overload("The application is too busy to take the request.")},
+	{is(passenger.ErrExhausted), overload("The server is out of resources.")},
+	{as[*spawner.SpawnError], failure(http.StatusInternalServerError, "The application could not be started.")},
+	{
+		is(passenger.ErrQueueTimeout),
+		failure(http.StatusGatewayTimeout, "The request waited too long for the application."),
+	},
+	{is(passenger.ErrAppDetached), overload("The application was removed.")},
+	{is(errTooSlow), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},
+	{is(context.DeadlineExceeded), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},
+	{as[*passenger.ConnectError], failure(http.StatusBadGateway, "The application does not accept connections.")},
+	{is(errAppDied), failure(http.StatusBadGateway, "The application closed the connection before it responded.")},
+	{is(errCutShort), failure(http.StatusBadGateway, "The application ended its response too early.")},
+	{is(errBadResponse), failure(http.StatusBadGateway, "The application's response is not well-formed.")},
+	{func(error) bool { return true }, failure(http.StatusInternalServerError, "Something went wrong.")},
+}
+
+// refusal is the outcome of an error that is not worth a line in the log: mostly the client's.
+func refusal(status int, message string) outcome {
+	return outcome{status: status, message: message, quiet: true}
+}
+
+// failure is the outcome of an error of the application's, or ours.
+func failure(status int, message string) outcome { return outcome{status: status, message: message} }
+
+// overload is the outcome of an error that a client may get over by trying again.
+func overload(message string) outcome {
+	return outcome{status: http.StatusServiceUnavailable, message: message, retryAfter: 1}
 }
 
 func is(target error) func(error) bool {

@@ -108,7 +108,8 @@ func (x *exchange) run() error {
 		return nil
 	}
 
-	x.h.cache.Invalidate(&x.ticket, nil) // the application may have changed something before it failed
+	// The application may have changed something before it failed.
+	x.h.cache.Invalidate(&x.ticket, nil)
 	err = x.explain(err, cause)
 	x.reportFailure(err)
 
@@ -148,6 +149,8 @@ func (x *exchange) send() error {
 	}
 
 	u.openReader()
+
+	// A body that is not small has a goroutine of its own: the response may begin before it ends.
 	hasUpload := x.body.length != 0 && x.body.small == nil
 
 	var sent int
@@ -206,6 +209,7 @@ func (x *exchange) readHead() error {
 		return fmt.Errorf("%w: %w", errNoResponse, err)
 	}
 
+	// The process responds, whatever it says.
 	u.session.Report(nil)
 	if x.event.FirstByte == 0 {
 		x.event.FirstByte = x.elapsed()
@@ -223,6 +227,7 @@ func (x *exchange) readHead() error {
 			return u.response.frame(x.req.method())
 		}
 
+		// An application could send them for ever.
 		if interim == maxInterim {
 			return malformed("more than %d interim responses", maxInterim)
 		}

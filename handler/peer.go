@@ -50,7 +50,8 @@ func (h *Handler) peerOf(r *http.Request) peer {
 // so of itself; what it says of the peer is no address of the internet.
 func onUnixSocket(r *http.Request) bool {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
-		return false // middleware has put another address there
+		// Middleware has put another address there.
+		return false
 	}
 
 	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
@@ -92,7 +93,8 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 		ip, err := netip.ParseAddr(addr)
 		if err != nil {
-			return client, false // no address
+			// A proxy has written something that is no address.
+			return client, false
 		}
 
 		client = peer{addr, noPort, true}

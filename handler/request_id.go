@@ -99,13 +99,7 @@ func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) req
 // 1970, with t= before it or without.
 func validRequestStart(start string) bool {
 	digits := strings.TrimPrefix(start, "t=")
-	for i := range len(digits) {
-		if c := digits[i]; (c < '0' || c > '9') && c != '.' {
-			return false
-		}
-	}
-
-	return digits != "" && len(digits) <= maxRequestStart
+	return digits != "" && len(digits) <= maxRequestStart && strings.Trim(digits, "0123456789.") == ""
 }
 
 // validRequestID reports whether a proxy's id is fit for a log and for whatever the application does with it.

@@ -170,7 +170,8 @@ var additive = map[string]bool{
 // addValues returns the application's values of a field, behind those that middleware has set if the field is additive.
 func addValues(to http.Header, name string, values []string) []string {
 	if len(to) == 0 {
-		return values // the ordinary case
+		// The ordinary case: no middleware has set anything.
+		return values
 	}
 
 	if had := to[name]; len(had) > 0 && additive[name] {

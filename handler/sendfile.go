@@ -117,7 +117,8 @@ func (h *Handler) findReal(file string) (root, name string, err error) {
 	for _, root := range h.sendfileRoots() {
 		resolved, err := filepath.EvalSymlinks(root)
 		if err != nil {
-			continue // it may come with the next release
+			// The root may come with the next release.
+			continue
 		}
 
 		if name, err := filepath.Rel(resolved, file); err == nil && filepath.IsLocal(name) {
@@ -185,6 +186,7 @@ func openFile(root, name string, err error, uid int) *sentFile {
 		f.err = fmt.Errorf("%s in %s is not a file", name, root)
 	}
 
+	// The server may run as root, and read more than the application.
 	if f.err == nil && !isReadableBy(uid, f.info) {
 		f.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it",
 			name, root)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"strings"
 	"sync"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
@@ -123,7 +124,9 @@ func forwardedScheme(values []string) string {
 		return ""
 	}
 
-	switch first := firstElement(values[0]); {
+	first, _, _ := strings.Cut(values[0], ",")
+
+	switch first = strings.Trim(first, " \t"); {
 	case httpfield.EqualFold(first, "https"), httpfield.EqualFold(first, "wss"):
 		return "https"
 	case httpfield.EqualFold(first, "http"), httpfield.EqualFold(first, "ws"):

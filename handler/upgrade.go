@@ -40,6 +40,7 @@ func (x *exchange) copyBothWays() error {
 	defer client.Close()
 
 	app := x.upstream.conn
+	// A tunnel must not keep a process that was removed.
 	stop := x.upstream.session.OnDetach(func() {
 		interrupt(client)
 		interrupt(app)
@@ -51,7 +52,8 @@ func (x *exchange) copyBothWays() error {
 
 	x.client.status = http.StatusSwitchingProtocols
 	if err := x.writeUpgrade(client); err != nil {
-		return nil // the client has gone, which is how a tunnel ends
+		// The client has gone, which is how a tunnel ends.
+		return nil
 	}
 
 	var wg sync.WaitGroup

@@ -57,6 +57,7 @@ func (x *exchange) startUpload() {
 		body.pace = x.client.readingPace()
 	}
 
+	// The head has announced chunks then.
 	chunked := x.body.length < 0
 	go func() {
 		defer close(u.done)
@@ -88,7 +89,8 @@ func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *ato
 		}
 
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
-			return false // the response, if there is one, is still read
+			// The response, if there is one, is still read.
+			return false
 		}
 
 		if u.read.Load() {
@@ -188,7 +190,8 @@ func (x *exchange) endUpload() (complete bool) {
 		_ = x.client.control().SetReadDeadline(past)
 		<-u.done
 		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
-			u.clientErr = nil // the deadline was ours
+			// The deadline was ours, and says nothing of the client.
+			u.clientErr = nil
 		}
 	}
 

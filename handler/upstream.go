@@ -42,7 +42,8 @@ func (u *upstream) reset() upstream {
 		readers.Put(u.reader)
 	}
 
-	clear(u.response.spellings) // heads are long
+	// They would keep the whole head, which is long.
+	clear(u.response.spellings)
 
 	return upstream{
 		buf:      u.buf[:0],

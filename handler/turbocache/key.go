@@ -90,7 +90,8 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 			start, end := at+i, at+i+len(name)
 			at = end
 			if start > 0 && httphead.IsToken(line[start-1:start]) {
-				continue // the end of another name
+				// This is the end of another name.
+				continue
 			}
 
 			if rest := strings.TrimLeft(line[end:], " \t"); rest == "" || rest[0] != '=' {
