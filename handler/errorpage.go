@@ -99,7 +99,7 @@ func (x *exchange) respondWithError(err error) {
 		!h.cfg.showsDetails() {
 		body = h.cfg.ErrorPage
 	} else {
-		head.Set("Content-Security-Policy", errorpage.Policy)
+		head.Set("Content-Security-Policy", errorpage.Policy())
 	}
 
 	head.Set("Content-Type", contentType)
