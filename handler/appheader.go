@@ -56,18 +56,10 @@ func (h *Handler) leaveOut(name, reason string) {
 	})
 }
 
-// isReserved reports whether the handler writes the field, it is about a connection, or it must not reach an application.
+// isReserved reports whether the handler writes the field, it is about a connection, or it must not reach an
+// application.
 func isReserved(name string) bool {
 	return hopByHop[name] || notCopied[name] || name == forwardedFor || name == forwardedProto
-}
-
-// yieldAppHeader yields the fields that have values.
-func yieldAppHeader(own http.Header, yield func(name string, values []string)) {
-	for name, values := range own {
-		if len(values) > 0 {
-			yield(name, values)
-		}
-	}
 }
 
 // replaces reports whether own has a field of that name, which the client's gives way to. Middleware may have set the

@@ -94,10 +94,10 @@ func TestHeadersOfTheObserverReplaceTheClients(t *testing.T) {
 	}}
 	observed(t, o, handler.Config{}, func(s *site, protocol loaderproto.Protocol, got func() []string) {
 		o.ended = nil
-		answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-New, Traceparent\r\nTRACEPARENT: " +
+		response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-New, Traceparent\r\nTRACEPARENT: " +
 			"00-forged-01\r\n" +
 			"traceparent: 00-twice-01\r\ntraceState: forged\r\nbaggage: forged\r\nX-Other: kept\r\n\r\n")
-		require.Contains(s, answer, " 200 OK")
+		require.Contains(s, response, " 200 OK")
 
 		lines := got()
 		require.Contains(s, lines, "Traceparent: 00-ours-01")
@@ -211,7 +211,7 @@ func TestHeadersOfTheObserverThatCannotBeSentAreLeftOutAndLogged(t *testing.T) {
 	}
 }
 
-func TestResponsesToAUserWhomTheObserverNamesAreNotCached(t *testing.T) {
+func TestResponsesToAUserOfTheObserverAreNotCached(t *testing.T) {
 	for name, cached := range map[string]bool{"Traceparent": true, "authorization": false, "Cookie": false} {
 		t.Run(name, func(t *testing.T) {
 			asked := 0

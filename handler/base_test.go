@@ -16,8 +16,8 @@ import (
 // ask sends a request line as it is and returns the status.
 func (s *site) ask(target string) string {
 	s.Helper()
-	answer := s.raw("GET " + target + " HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
-	status, _, _ := strings.Cut(strings.TrimPrefix(answer, "HTTP/1.1 "), " ")
+	response := s.raw("GET " + target + " HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
+	status, _, _ := strings.Cut(strings.TrimPrefix(response, "HTTP/1.1 "), " ")
 
 	return status
 }

@@ -11,7 +11,8 @@ import (
 type requestBody struct {
 	// length is zero without a body, and -1 if it is not known.
 	length int64
-	// source is what the client still sends; nil if there is nothing, or if all of it has been read: into small, or stored.
+	// source is what the client still sends; nil if there is nothing, or if all of it has been read: into small, or
+	// stored.
 	source io.Reader
 	exact  exactBody
 	small  []byte
@@ -54,8 +55,8 @@ func (x *exchange) openBody() error {
 	return err
 }
 
-// buffer reads the part of the body that must arrive before checkout: all of it, or nothing if it is to be streamed, since
-// a small body may be as long on its way as a large one. A small one goes out with the head in one piece.
+// buffer reads the part of the body that must arrive before checkout: all of it, or nothing if it is to be streamed,
+// since a small body may be as long on its way as a large one. A small one goes out with the head in one piece.
 func (x *exchange) buffer() error {
 	b, limit := &x.body, x.h.cfg.MaxRequestBody
 	if limit > 0 && b.length > limit {

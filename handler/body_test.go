@@ -58,11 +58,11 @@ func TestBodyArrivesBeforeCheckout(t *testing.T) {
 
 					_, err = io.WriteString(c, all[len(all)-1:])
 					require.NoError(s, err)
-					answer := <-got
-					require.Contains(s, answer, fmt.Sprintf("X-Length: %d\r\n", size),
+					response := <-got
+					require.Contains(s, response, fmt.Sprintf("X-Length: %d\r\n", size),
 						"chunked bodies have a length for the application")
-					require.True(s, size == 0 || strings.HasSuffix(answer, strings.Repeat("x", size)) ||
-						strings.Contains(answer, "Transfer-Encoding"))
+					require.True(s, size == 0 || strings.HasSuffix(response, strings.Repeat("x", size)) ||
+						strings.Contains(response, "Transfer-Encoding"))
 					require.NoError(s, c.Close())
 				}
 			}
@@ -136,9 +136,9 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 				require.Equal(s, http.StatusOK, resp.StatusCode)
 
 				// Not a byte of it is read.
-				answer := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
-				require.Contains(s, answer, "HTTP/1.1 413 ")
-				require.Contains(s, answer, "Connection: close\r\n")
+				response := s.raw(fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", limit+1))
+				require.Contains(s, response, "HTTP/1.1 413 ")
+				require.Contains(s, response, "Connection: close\r\n")
 				c := s.dial()
 				go func() {
 					_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -151,7 +151,7 @@ func TestBodiesOverTheLimitAreRefused(t *testing.T) {
 				b, _ := io.ReadAll(c)
 				if !streamed {
 					require.Contains(s, string(b), "HTTP/1.1 413 ")
-				} // else it may have been answered before the limit
+				} // else it may have got a response before the limit
 
 				require.NotContains(s, string(b), "0\r\n\r\n")
 				require.NoError(s, c.Close())

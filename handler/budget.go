@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take by default: a quarter.
+	// budgetShare is the part of the free space, and of the machine's memory, that buffers may take by default: a
+	// quarter.
 	budgetShare = 4
 	// minDiskShare is what buffers may take of a small file system, which is full soon and says so itself.
 	minDiskShare = 16 << 20
@@ -117,7 +118,8 @@ func (p *budgetPart) check() {
 
 	free, err := freeSpace(p.dir)
 	if err != nil {
-		p.limit.Store(int64(1) << 62) // writing to it fails, and says why
+		// Writing to it fails, and says why.
+		p.limit.Store(int64(1) << 62)
 		return
 	}
 
@@ -267,8 +269,8 @@ func (a *account) proceed() (dropped bool) {
 	return a.dropped
 }
 
-// makeRoom drops the largest buffers in a part that belong to a client that has stalled, but not to the account that needs
-// the room. It reports whether there were any.
+// makeRoom drops the largest buffers in a part that belong to a client that has stalled, but not to the account that
+// needs the room. It reports whether there were any.
 func (b *BufferBudget) makeRoom(needs *account, part *budgetPart) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -315,7 +317,8 @@ func (a *account) drop(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.stalledLocked(now) {
-		return true // the client has continued meanwhile: the caller tries again
+		// The client has continued meanwhile: the caller tries again.
+		return true
 	}
 
 	a.dropped = true

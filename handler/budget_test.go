@@ -52,7 +52,7 @@ func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 		small, large := s.begin(1<<20, 300<<10), s.begin(2<<20, 900<<10)
 		synctest.Wait()
 
-		// Both send still: there is nobody to drop.
+		// Both send still: there is no one to drop.
 		resp, _ := s.do(http.MethodPost, "/", strings.Repeat("y", 1<<20))
 		require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
 
@@ -60,7 +60,7 @@ func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 		resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 100<<10))
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 
-		// The larger one is dropped, and the smaller one goes on.
+		// The larger one is dropped, and the smaller one continues.
 		time.Sleep(6 * time.Second)
 
 		for range 3 {

@@ -14,7 +14,8 @@ type TurbocacheStats = turbocache.Stats
 // serveCached serves the request from the turbocache, if the response is there.
 func (x *exchange) serveCached() (served bool, err error) {
 	if (len(x.req.env) > 0 || !onlyTraces(x.req.appHeader)) && turbocache.SafeMethod(x.req.method()) {
-		return false, nil // the response may depend on it
+		// The response may depend on what the observer or middleware has added.
+		return false, nil
 	}
 
 	hit, ok := x.h.cache.Lookup(&x.ticket, &turbocache.Request{
@@ -88,6 +89,7 @@ func copyHit(to http.Header, hit *turbocache.Hit) {
 	}
 
 	if _, typed := to["Content-Type"]; !typed {
-		to["Content-Type"] = nil // keeps net/http from guessing
+		// This keeps net/http from guessing.
+		to["Content-Type"] = nil
 	}
 }

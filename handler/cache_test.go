@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// counting answers with how many requests it has had.
+// counting responds with how many requests it has had.
 func counting(head string) (app spawnertest.Script, seen *int) {
 	seen = new(int)
 

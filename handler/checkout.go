@@ -35,12 +35,15 @@ func (x *exchange) checkout() error {
 			return nil
 		}
 
-		s = x.upstream.session // perhaps another one by now
+		// connect may have taken another one.
+		s = x.upstream.session
 		if errors.Is(err, errBusy) {
 			s.Report(err)
 		}
 
 		s.Close(passenger.Discard)
+
+		// Other errors, as the end of the context, would come with another process too.
 		if try == maxCheckouts || !errors.As(err, new(*passenger.ConnectError)) {
 			return x.checkoutError(err)
 		}
@@ -58,6 +61,7 @@ func (x *exchange) useSession(s *passenger.Session) {
 // connect takes the session's idle connection or makes a new one.
 func (x *exchange) connect() (err error) {
 	u, ctx := &x.upstream, x.req.ctx
+	// An idle connection is there at once. When this is called again, the application has closed it.
 	if u.session.Reused() && u.conn == nil {
 		u.conn, err = u.session.Connect(ctx)
 		return err

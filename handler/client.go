@@ -109,7 +109,8 @@ func (c *client) writeHead(status int) {
 	}
 }
 
-// writesAtOnce reports whether w is a server's own, so that no middleware looks at the header between us and the client.
+// writesAtOnce reports whether w is a server's own, so that no middleware looks at the header between us and the
+// client.
 func writesAtOnce(w http.ResponseWriter) bool {
 	switch reflect.TypeOf(w).String() {
 	case "*http.response", "*scgi.response":
@@ -223,13 +224,15 @@ func (c *client) finish() {
 func (c *client) abort(err error) {
 	rc := c.control()
 	if !errors.Is(err, errClientGone) {
-		c.flush() // the client gets what there is of it
+		// The client gets what there is of it.
+		c.flush()
 	}
 
 	// Without chunks or a length, only a reset tells a broken end from a regular one. Web servers speak HTTP/1.0 to us.
 	unmarked := c.req.isBefore11() && len(c.header()["Content-Length"]) == 0
 	if !unmarked && !c.writing.Over() && rc.SetWriteDeadline(past) == nil {
-		return // HTTP/2 has reset the stream
+		// HTTP/2 has reset the stream.
+		return
 	}
 
 	pace.Reset(rc)
@@ -278,7 +281,8 @@ var past = time.Unix(1, 0)
 
 // interrupt makes reading or writing fail. It is for another goroutine, while the exchange waits for its client.
 func (c *client) interrupt(writing bool) {
-	rc := http.NewResponseController(c.w) // not control's, which is made without a lock
+	// This runs in another goroutine, and control makes its controller without a lock.
+	rc := http.NewResponseController(c.w)
 	if writing {
 		_ = rc.SetWriteDeadline(past)
 	} else {

@@ -54,7 +54,7 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 				require.Equal(s, 1, s.sessions())
 				require.NoError(s, c.Close())
 				synctest.Wait()
-				require.Error(s, ended, "the application is told")
+				require.Error(s, ended, "the application sees it")
 				require.Zero(s, s.sessions())
 			})
 		})

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,147 +36,126 @@ const (
 	DefaultClientStallTimeout = 30 * time.Second
 )
 
-// Config says how requests are passed on. Only Options.App.Root is needed. A Handler
-// keeps a copy.
+// Config says how requests are forwarded. Only Options.App.Root is required. A Handler keeps a copy.
 type Config struct {
-	// Options name the application. A request outside of their base URI, which
-	// is compared segment by segment and without escapes, is answered with 404.
-	// Behind http.StripPrefix, or another router that shortens paths, there is no
-	// base URI; an application that writes links needs one instead, and the path
-	// as it is.
+	// Options name the application. A request outside of their base URI, which is compared segment by segment and
+	// without escapes, gets status 404. Behind http.StripPrefix, or another router that shortens paths, there is no
+	// base URI; an application that writes links needs one instead, and the path as it is.
 	Options passenger.Options
-	// ConnectTimeout bounds how long a connection to a process takes; 0:
-	// DefaultConnectTimeout.
+	// ConnectTimeout bounds how long a connection to a process takes. Zero means DefaultConnectTimeout.
 	ConnectTimeout time.Duration
-	// TrustedProxies are the peers whose X-Forwarded-For, X-Forwarded-Proto (the first
-	// element, in any case), X-Request-Id, X-Request-Start, Traceparent and Tracestate are
-	// believed and passed on: REMOTE_ADDR is then the last address of X-Forwarded-For that
-	// is not one of theirs. The headers of others are removed, with all that applications
-	// believe of proxies; see TrustedHeaders. Peers on a Unix socket are
-	// always believed, since its permissions say who may connect; they are known by the
-	// *net.UnixAddr that http.Server has in a request's context by
-	// http.LocalAddrContextKey.
+	// TrustedProxies are the peers whose X-Forwarded-For, X-Forwarded-Proto (the first element, in any case),
+	// X-Request-Id, X-Request-Start, Traceparent and Tracestate are believed and forwarded: REMOTE_ADDR is then the
+	// last address of X-Forwarded-For that is not one of theirs. From other peers these fields are removed, with all
+	// that applications believe of proxies; see TrustedHeaders. Peers on a Unix socket are always believed, since its
+	// permissions say who may connect; they are known by the *net.UnixAddr that http.Server has in a request's context
+	// by http.LocalAddrContextKey.
 	//
-	// A RemoteAddr that middleware has replaced by the client's address, with a port or
-	// without one, is that of the peer: it is believed if it is one of these. One that is
-	// no address is not, and REMOTE_ADDR is 0.0.0.0.
+	// A RemoteAddr that middleware has replaced by the client's address, with a port or without one, is that of the
+	// peer: it is believed if it is one of these. A RemoteAddr that is no address is not, and REMOTE_ADDR is 0.0.0.0.
 	TrustedProxies []netip.Prefix
-	// TrustedHeaders are more headers that are passed on from TrustedProxies, which have to
-	// replace what clients send of them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP,
-	// Forwarded, X-Sendfile-Type and others that applications believe. docs/configuration.md
-	// has the list. Without it they reach no application, from nobody: middleware that
-	// wants to set one uses [WithEnv] or passenger.RequestEvent.AppHeader, since what it
-	// adds to the request's header looks as if a client had sent it.
+	// TrustedHeaders are more fields that are forwarded from TrustedProxies, which have to replace what clients send of
+	// them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP, Forwarded, X-Sendfile-Type and others that applications
+	// believe. docs/configuration.md has the list. A field that is not listed reaches no application: middleware that
+	// wants to set it uses [WithEnv] or passenger.RequestEvent.AppHeader, since what it adds to the request's header
+	// looks as if a client had sent it.
 	TrustedHeaders []string
 
-	// StreamRequests passes a request's body on as it comes, for applications
-	// that follow uploads, and so keeps a process for as long as the client
-	// takes. Otherwise a process gets a request when all of it is there.
+	// StreamRequests forwards a request's body as it comes, for applications that follow uploads, and so keeps a
+	// process for as long as the client takes. Otherwise a process gets a request when all of it is there.
 	StreamRequests bool
-	// MaxRequestBody is how many bytes a request's body may have, which is
-	// answered with 413 otherwise. Zero, as passenger.Unlimited, means no limit.
+	// MaxRequestBody bounds a request's body, in bytes. A larger body gets status 413. Zero, as passenger.Unlimited,
+	// means no limit.
 	MaxRequestBody int64
-	// MaxResponseBuffer is how many bytes of an answer are kept for a client
-	// that reads slowly, so that its process is free meanwhile; then the
-	// process has to wait. 0: DefaultMaxResponseBuffer; negative: answers are
-	// not kept. Event streams, and answers with "X-Accel-Buffering: no", never
-	// are.
+	// MaxResponseBuffer bounds what is kept of a response, in bytes, for a client that reads slowly, so that the
+	// process is free meanwhile; beyond it, the process has to wait. Zero means DefaultMaxResponseBuffer, a negative
+	// value that nothing is kept. Event streams, and responses with "X-Accel-Buffering: no", are never kept.
 	MaxResponseBuffer int64
-	// DataBufferDir is where what does not fit into memory is kept, in files
-	// without a name; empty: os.TempDir.
+	// DataBufferDir is where what does not fit into memory is kept, in files without a name. Empty means os.TempDir.
 	DataBufferDir string
-	// Buffers bounds what is kept of all requests and responses together, with the other handlers that have it; nil: a
-	// budget that all handlers of the program without one share, with the defaults of [NewBufferBudget].
+	// Buffers bounds what is kept of all requests and responses together, with the other handlers that share it. Nil
+	// means a budget with the defaults of [NewBufferBudget], which all handlers of the program without one share.
 	Buffers *BufferBudget
-	// A client that sends a body, or reads an answer, has ClientGrace and then
-	// a second for each MinClientRate bytes; then its connection is closed. 0:
-	// DefaultClientGrace, DefaultMinClientRate; negative: no limit. Bodies that
-	// are streamed have none, and where the server has a ReadTimeout or
-	// WriteTimeout of its own, that one counts.
+	// ClientGrace and MinClientRate bound how long a client may take to send a body, or to read a response:
+	// ClientGrace, and a second for each MinClientRate bytes; then its connection is closed. Zero means
+	// DefaultClientGrace and DefaultMinClientRate, a negative value no limit. Bodies that are streamed have no such
+	// limit, and where the server has a ReadTimeout or WriteTimeout of its own, that one counts.
 	ClientGrace   time.Duration
 	MinClientRate int64
 	// ClientStallTimeout bounds the time between two reads of a request's body, a streamed one too, and between two
-	// writes of a response, at most 32 KiB each, whatever the mean rate allows; what is written at once, up to 128
-	// KiB, has the time of its pieces. A request is answered with 408 then, and a response broken off. Zero means
+	// writes of a response, at most 32 KiB each, whatever the mean rate allows; what is written at once, up to 128 KiB,
+	// has the time of its pieces. After it, a request gets status 408, and a response is cut. Zero means
 	// DefaultClientStallTimeout, a negative value no limit.
 	ClientStallTimeout time.Duration
 	// Limits bound a request's head.
 	Limits Limits
-	// MaxResponseHead bounds the head of a response, in bytes. Zero means
-	// DefaultMaxResponseHead. Beyond it, the request is answered with 502.
+	// MaxResponseHead bounds the head of a response, in bytes. Beyond it, the request gets status 502. Zero means
+	// DefaultMaxResponseHead.
 	MaxResponseHead int
 
-	// MaxQueueShare is the share of the application's queue (see
-	// Options.MaxRequestQueueSize) that the requests of one client's connection may have
-	// at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and
+	// MaxQueueShare is the share of the application's queue (see Options.MaxRequestQueueSize) that the requests of one
+	// client's connection may have at a time, which matters with HTTP/2. Zero means DefaultMaxQueueShare; 1 and
 	// negative values mean all of it.
 	MaxQueueShare float64
 
 	// StickySessions are off in the zero value.
 	StickySessions StickySessions
-	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each
-	// up to a slash or the end, and compared as that is, whose requests last: WebSockets, event streams.
-	// They go to processes of their own, which take any number at once. They
-	// are a group of their own, with UnlimitedGroupSuffix in its name.
+	// UnlimitedConcurrencyPaths are prefixes of paths below the base URI, each up to a slash or the end, and compared
+	// as that is, whose requests last: WebSockets, event streams. They go to processes of their own, which take any
+	// number at once, in a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
 	// Sendfile lets the application have files sent.
 	Sendfile Sendfile
-	// DisableTurbocache switches the cache off that keeps, for seconds, answers
-	// which allow it.
+	// DisableTurbocache switches the cache off that keeps responses for seconds, if they allow it.
 	DisableTurbocache bool
-	// VaryTurbocacheByCookie is the name of a cookie whose value makes it
-	// another answer.
+	// VaryTurbocacheByCookie is the name of a cookie that cached responses vary by.
 	VaryTurbocacheByCookie string
 
-	// ErrorDetails says whether what is known of an error is on its page; of a
-	// spawn error that is output, paths, commands, environment variables, with
-	// what looks secret hidden. See docs/error-pages.md.
+	// ErrorDetails says whether an error's page shows what is known of it; for a spawn error that is output, paths,
+	// commands, environment variables, with what looks secret hidden. See docs/error-pages.md.
 	ErrorDetails ErrorDetails
-	// ErrorPage is an HTML document that clients get who take HTML, instead of the
-	// handler's page without details, for each status from 500 on; nil: they do not.
+	// ErrorPage is an HTML document for clients that accept HTML, instead of the handler's page without details, for
+	// each status from 500. Nil means the handler's page.
 	ErrorPage []byte
-	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the
-	// statuses 503, 504 and 500 of these errors; 0: they do not.
+	// QueueFullStatus, QueueTimeoutStatus and SpawnErrorStatus replace the statuses 503, 504 and 500 of these errors.
+	// Zero means that they do not.
 	QueueFullStatus, QueueTimeoutStatus, SpawnErrorStatus int
-	// RequestID returns the id that the program has given a request, empty for none; nil:
-	// none. It is for programs whose middleware has one:
+	// RequestID returns the ID that the program has given a request; empty means none. It is for programs whose
+	// middleware has one:
 	//
 	//	RequestID: func(r *http.Request) string { return middleware.GetReqID(r.Context()) }, // chi's
 	//
-	// or sets the request's header X-Request-Id, which is not believed otherwise, as it
-	// looks the same when a client has sent it. Middleware that sets X-Request-Id on the
-	// response before, as echo's and gin's do, needs no function. See also [WithRequestID].
+	// or sets the request's field X-Request-Id, which is not believed otherwise, as it looks the same when a client has
+	// sent it. Middleware that sets X-Request-Id on the response before, as echo's and gin's do, needs no function. See
+	// also [WithRequestID].
 	RequestID func(r *http.Request) string
-	// HidePoweredBy leaves the header X-Powered-By out.
+	// HidePoweredBy leaves the field X-Powered-By out.
 	HidePoweredBy bool
-	// Logger gets what went wrong; see passenger.LogTo. The zero value passes it on to
-	// slog.Default, and passenger.Silent nothing.
+	// Logger gets what went wrong; see passenger.LogTo. The zero value means slog.Default; passenger.Silent discards
+	// it.
 	Logger logr.Logger
-	// AccessLog gets a line for each request that has ended; the zero value
-	// discards it.
+	// AccessLog gets a line for each request that has ended. The zero value discards it.
 	AccessLog logr.Logger
 }
 
-// UnlimitedGroupSuffix follows the group's name of the processes for
-// Config.UnlimitedConcurrencyPaths.
+// UnlimitedGroupSuffix follows the group's name of the processes for Config.UnlimitedConcurrencyPaths.
 const UnlimitedGroupSuffix = " (unlimited concurrency)"
 
-// ErrorDetails says whether clients are shown what is known of an error.
+// ErrorDetails says whether clients see what is known of an error.
 type ErrorDetails uint8
 
 // The choices.
 const (
-	// DetailsInDevelopment: where the application's environment is
-	// "development".
+	// DetailsInDevelopment shows them if the application's environment is "development".
 	DetailsInDevelopment ErrorDetails = iota
-	// DetailsAlways: in all environments.
+	// DetailsAlways shows them in all environments.
 	DetailsAlways
-	// DetailsNever: in none.
+	// DetailsNever shows them in none.
 	DetailsNever
 )
 
-// Limits bound the head of a request; 0: the default, negative: no limit. The
-// server in front has limits of its own, as http.Server.MaxHeaderBytes.
+// Limits bound the head of a request. Zero means the default, a negative value no limit. The server in front has limits
+// of its own, as http.Server.MaxHeaderBytes.
 type Limits struct {
 	// Target bounds path and query, in bytes: 32768. Beyond it, 414.
 	Target int
@@ -187,22 +167,20 @@ type Limits struct {
 	Head int
 }
 
-// Sendfile lets an application answer with a file instead of a body: by the
-// header X-Sendfile, which has the path of a file, or X-Accel-Redirect, which
-// has a URI path. A header that is not allowed is removed from the answer.
+// Sendfile lets an application respond with a file instead of a body: by the field X-Sendfile, which has the path of a
+// file, or X-Accel-Redirect, which has a URI path. A field that is not allowed is removed from the response.
 type Sendfile struct {
 	// Roots are directories, absolute, that X-Sendfile may name files in.
 	Roots []string
-	// Accel has directories by the URI path that stands for them in
-	// X-Accel-Redirect, with a slash at its beginning and end.
+	// Accel has directories by the URI path that stands for them in X-Accel-Redirect, with a slash at its beginning and
+	// end.
 	Accel map[string]string
-	// ToProxy leaves these headers to a proxy in front of us that knows them;
-	// Roots and Accel do nothing then.
+	// ToProxy leaves these fields to a proxy in front that knows them; Roots and Accel do nothing then.
 	ToProxy bool
 }
 
-// Validate reports every fault of c, joined. Each error begins with the name of its
-// field. Options are not looked at: they have a Validate method of their own.
+// Validate reports every fault of c, joined. Each error begins with the name of its field. Options have a Validate
+// method of their own.
 func (c *Config) Validate() error {
 	var errs []error
 	fault := func(field, format string, args ...any) {
@@ -226,16 +204,14 @@ func (c *Config) Validate() error {
 	for _, name := range c.TrustedHeaders {
 		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
 			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or "+
-				"another one that "+
-				"begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
+				"another one that begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
 		}
 	}
 
 	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !httpfield.IsToken(name) {
 		fault("VaryTurbocacheByCookie", "the name %q of the cookie that the turbocache varies by is not one of a "+
-			"cookie: "+
-			tokenAdvice, name)
+			"cookie: "+tokenAdvice, name)
 	}
 
 	for _, path := range c.UnlimitedConcurrencyPaths {
@@ -280,8 +256,7 @@ func (s *Sendfile) validate() (errs []error) {
 	for _, dir := range s.Roots {
 		if !filepath.IsAbs(dir) {
 			fault("Roots", "the directory %q of files for X-Sendfile is not absolute: name it from the root on, as "+
-				"/srv/files",
-				dir)
+				"/srv/files", dir)
 		}
 	}
 
@@ -313,51 +288,22 @@ func (c Config) clone() Config {
 	return c
 }
 
-// withDefaults returns c with what its zero values stand for.
+// withDefaults returns c with the defaults in place of zero values.
 func (c Config) withDefaults() Config {
-	for _, d := range []struct {
-		value   *int
-		instead int
-	}{
-		{&c.Limits.Target, DefaultMaxHeaderField},
-		{&c.Limits.Fields, 1000},
-		{&c.Limits.Field, DefaultMaxHeaderField},
-		{&c.Limits.Head, DefaultMaxHeader},
-		{&c.MaxResponseHead, DefaultMaxResponseHead},
-	} {
-		if *d.value == 0 {
-			*d.value = d.instead
-		}
-	}
+	c.Limits.Target = cmp.Or(c.Limits.Target, DefaultMaxHeaderField)
+	c.Limits.Fields = cmp.Or(c.Limits.Fields, 1000)
+	c.Limits.Field = cmp.Or(c.Limits.Field, DefaultMaxHeaderField)
+	c.Limits.Head = cmp.Or(c.Limits.Head, DefaultMaxHeader)
+	c.MaxResponseHead = cmp.Or(c.MaxResponseHead, DefaultMaxResponseHead)
 
-	if c.MaxQueueShare == 0 {
-		c.MaxQueueShare = DefaultMaxQueueShare
-	}
+	c.MaxQueueShare = cmp.Or(c.MaxQueueShare, DefaultMaxQueueShare)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
+	c.MaxResponseBuffer = cmp.Or(c.MaxResponseBuffer, DefaultMaxResponseBuffer)
+	c.ClientGrace = cmp.Or(c.ClientGrace, DefaultClientGrace)
+	c.MinClientRate = cmp.Or(c.MinClientRate, DefaultMinClientRate)
+	c.ClientStallTimeout = cmp.Or(c.ClientStallTimeout, DefaultClientStallTimeout)
 
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = DefaultConnectTimeout
-	}
-
-	if c.MaxResponseBuffer == 0 {
-		c.MaxResponseBuffer = DefaultMaxResponseBuffer
-	}
-
-	if c.ClientGrace == 0 {
-		c.ClientGrace = DefaultClientGrace
-	}
-
-	if c.MinClientRate == 0 {
-		c.MinClientRate = DefaultMinClientRate
-	}
-
-	if c.ClientStallTimeout == 0 {
-		c.ClientStallTimeout = DefaultClientStallTimeout
-	}
-
-	if c.Buffers == nil {
-		c.Buffers = defaultBudget
-	}
-
+	c.Buffers = cmp.Or(c.Buffers, defaultBudget)
 	c.Logger = defaultlog.Or(c.Logger)
 
 	return c

@@ -101,8 +101,8 @@ func TestHeadsOverTheLimitsAreRefused(t *testing.T) {
 	cfg := handler.Config{Limits: handler.Limits{Target: 100, Fields: 10, Field: 200}}
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, cfg, func(s *site) {
 		ask := func(target, header string) string {
-			answer := s.raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + "\r\n")
-			status, _, _ := strings.Cut(strings.TrimPrefix(answer, "HTTP/1.1 "), " ")
+			response := s.raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + "\r\n")
+			status, _, _ := strings.Cut(strings.TrimPrefix(response, "HTTP/1.1 "), " ")
 			return status
 		}
 		for size, want := range map[int]string{99: "200", 100: "200", 101: "414"} {
@@ -185,11 +185,11 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 	serveConfig(t, app, cfg, func(s *site) {
 		release = make(chan struct{})
 
-		answers := make(chan string)
+		responses := make(chan string)
 		for range 5 {
 			go func() {
 				_, body := s.do(http.MethodGet, "/cable", "")
-				answers <- body
+				responses <- body
 			}()
 		}
 
@@ -208,7 +208,7 @@ func TestPathsOfUnlimitedConcurrency(t *testing.T) {
 		close(release)
 
 		for range 5 {
-			require.Equal(s, "/cable", <-answers)
+			require.Equal(s, "/cable", <-responses)
 		}
 	})
 }
@@ -237,7 +237,7 @@ func TestAccessLog(t *testing.T) {
 
 		first := lines[0]
 		for key, want := range map[string]any{
-			"msg": "Request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com",
+			"msg": "request", "app": "app", "remote": "192.0.2.7", "method": "POST", "host": "example.com",
 			"target":   "/path?q=%0A",
 			"protocol": "HTTP/1.1", "status": 200.0, "bytesIn": 4.0, "bytesOut": 4.0,
 			"queueMs": 1000.0, "checkoutMs": 1000.0, "firstByteMs": 3000.0, "appDoneMs": 3000.0, "totalMs": 3000.0,

@@ -27,7 +27,8 @@ func (x *exchange) copyStreaming(first []byte) error {
 
 	u, buf := &x.upstream, x.borrow(copyBufferSize)
 
-	unflushed := true // the head
+	// At first, the head.
+	unflushed := true
 	for {
 		// What is there already goes out with it.
 		if unflushed && u.reader.Buffered() == 0 {
@@ -58,7 +59,8 @@ func (x *exchange) copyBuffered(first []byte) error {
 	x.openAccount()
 	s := newSpool(x.h.cfg.MaxResponseBuffer, x.h.cfg.DataBufferDir, &x.client.account, x.h.logBufferError)
 	conn := x.upstream.conn
-	x.client.control() // both goroutines need it
+	// Both goroutines need the controller.
+	x.client.control()
 
 	var reading sync.WaitGroup
 	reading.Go(func() { x.fillSpool(s) })
@@ -138,6 +140,7 @@ func (x *exchange) copyFile(f *sentFile) error {
 			"requestId", x.req.mark.id)
 		return fmt.Errorf("%w: %w", errNoFile, f.err)
 	}
+
 	defer f.file.Close()
 
 	out := x.client.header()

@@ -15,10 +15,10 @@ import (
 
 // Env are variables for one request, which its application finds beside those that describe the request.
 //
-// By the session protocol, as in Ruby and Python, they are in the CGI environment. By HTTP, a variable HTTP_X_PLAN is the
-// field X-Plan, as in CGI, and all of them are in the field "!~Passenger-Envvars", which no client can send: as Base64 of
-// names and values with a NUL behind each. Package loaders/goapp decodes it by Env, and our loader of Node.js by
-// PhusionPassenger.requestEnv.
+// By the session protocol, as in Ruby and Python, they are in the CGI environment. By HTTP, a variable HTTP_X_PLAN is
+// the field X-Plan, as in CGI, and all of them are in the field "!~Passenger-Envvars", which no client can send: as
+// Base64 of names and values with a NUL behind each. Package loaders/goapp decodes it by Env, and our loader of Node.js
+// by PhusionPassenger.requestEnv.
 type Env map[string]string
 
 // envHeader has the Env of a request by HTTP.
@@ -26,9 +26,9 @@ const envHeader = "!~Passenger-Envvars"
 
 type envKey struct{}
 
-// WithEnv returns a context for a request that has env, besides the variables that ctx has already. A variable wins over a
-// field of the client that would have the same name. A variable that only the server may set, as PATH_INFO or HTTP_HOST,
-// or whose name or value cannot be sent, fails the request.
+// WithEnv returns a context for a request that has env, besides the variables that ctx has already. A variable wins
+// over a field of the client that would have the same name. A variable that only the server may set, as PATH_INFO or
+// HTTP_HOST, or whose name or value cannot be sent, fails the request.
 func WithEnv(ctx context.Context, env Env) context.Context {
 	if before, ok := ctx.Value(envKey{}).(Env); ok {
 		both := maps.Clone(before)
@@ -40,7 +40,7 @@ func WithEnv(ctx context.Context, env Env) context.Context {
 }
 
 // errEnv is a fault of the program that the handler is in.
-var errEnv = errors.New("the request's environment cannot be passed on")
+var errEnv = errors.New("the request's environment cannot be forwarded")
 
 // ownVariables describe the request. Only the handler sets them.
 var ownVariables = []string{

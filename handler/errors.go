@@ -1,15 +1,12 @@
 package handler
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/handler/errorpage"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -40,7 +37,7 @@ var (
 	errAppDied      = errors.New("the application closed the connection before it responded")
 	// errNoResponse means that the connection ended before the first byte of a response.
 	errNoResponse  = fmt.Errorf("%w: no byte of a response came", errAppDied)
-	errCutShort    = errors.New("the application's response ended before its end")
+	errCutShort    = errors.New("the application ended its response too early")
 	errBadResponse = errors.New("the application's response is malformed")
 )
 
@@ -64,124 +61,59 @@ var outcomes = []struct {
 	match func(error) bool
 	outcome
 }{
-	{is(errBadRequest), outcome{
-		status:  http.StatusBadRequest,
-		message: "The request is not well-formed.",
-		quiet:   true,
-	}},
-	{is(errLongTarget), outcome{
-		status:  http.StatusRequestURITooLong,
-		message: "The request's address is too long.",
-		quiet:   true,
-	}},
-	{is(errLargeHead), outcome{
-		status:  http.StatusRequestHeaderFieldsTooLarge,
-		message: "The request's header is too large.",
-		quiet:   true,
-	}},
-	{is(errBodyTooLarge), outcome{
-		status:  http.StatusRequestEntityTooLarge,
-		message: "The request's body is too large.",
-		quiet:   true,
-	}},
-	{is(errClientSlow), outcome{
-		status:  http.StatusRequestTimeout,
-		message: "The request's body came too slowly.",
-		quiet:   true,
-	}},
-	{is(errBodyLength), outcome{
-		status:  http.StatusInternalServerError,
-		message: "The server has changed the request's body on its way to the application.",
-	}},
-	{is(errBadUpload), outcome{
-		status:  http.StatusBadRequest,
-		message: "The request's body is not well-formed.",
-		quiet:   true,
-	}},
-	{is(errNotFound), outcome{status: http.StatusNotFound, message: "There is nothing at this address.", quiet: true}},
-	{is(errMethod), outcome{
-		status:  http.StatusNotImplemented,
-		message: "The request's method is not supported.",
-		quiet:   true,
-	}},
-	{is(sessionproto.ErrTooLarge), outcome{
-		status:  http.StatusRequestHeaderFieldsTooLarge,
-		message: "The request's header is too large.",
-		quiet:   true,
-	}},
-	{is(errNoSpace), outcome{
-		status:  http.StatusInsufficientStorage,
-		message: "There is no room for the request's body.",
-	}},
-	{is(errNoRoom), outcome{
-		status:  http.StatusInsufficientStorage,
-		message: "There is no room for the request's body.",
-		quiet:   true,
-	}},
-	{is(errNoFile), outcome{status: http.StatusNotFound, message: "There is no such file.", quiet: true}},
-	{as[*passenger.QueueFullError], outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application is under heavy load: too many requests wait for it already.",
-		retryAfter: 1,
-	}},
-	{is(errQueueShare), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "Too many requests of this connection wait for the application already.",
-		retryAfter: 1,
-	}},
-	{is(passenger.ErrClosed), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The server is shutting down.",
-		retryAfter: 1,
-	}},
-	{is(errBusy), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application is too busy to take the request.",
-		retryAfter: 1,
-	}},
-	{is(passenger.ErrExhausted), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The server is out of resources.",
-		retryAfter: 1,
-	}},
-	{as[*spawner.SpawnError], outcome{
-		status:  http.StatusInternalServerError,
-		message: "The application could not be started.",
-	}},
-	{is(passenger.ErrQueueTimeout), outcome{
-		status:  http.StatusGatewayTimeout,
-		message: "The request waited for too long for the application.",
-	}},
-	{is(passenger.ErrAppDetached), outcome{
-		status:     http.StatusServiceUnavailable,
-		message:    "The application was removed.",
-		retryAfter: 1,
-	}},
-	{is(errTooSlow), outcome{status: http.StatusGatewayTimeout, message: "The application took too long to answer."}},
-	{is(context.DeadlineExceeded), outcome{
-		status:  http.StatusGatewayTimeout,
-		message: "The application took too long to answer.",
-	}},
-	{as[*passenger.ConnectError], outcome{
-		status:  http.StatusBadGateway,
-		message: "The application does not accept connections.",
-	}},
-	{is(errAppDied), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application ended its answer before it began.",
-	}},
-	{is(errCutShort), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application ended its answer before its end.",
-	}},
-	{is(errBadResponse), outcome{
-		status:  http.StatusBadGateway,
-		message: "The application's answer is not well-formed.",
-	}},
-	{func(error) bool { return true }, outcome{
-		status:  http.StatusInternalServerError,
-		message: "Something went wrong.",
-	}},
+	{is(errBadRequest), refusal(http.StatusBadRequest, "The request is not well-formed.")},
+	{is(errLongTarget), refusal(http.StatusRequestURITooLong, "The request's address is too long.")},
+	{is(errLargeHead), refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large.")},
+	{is(errBodyTooLarge), refusal(http.StatusRequestEntityTooLarge, "The request's body is too large.")},
+	{is(errClientSlow), refusal(http.StatusRequestTimeout, "The request's body came too slowly.")},
+	{
+		is(errBodyLength),
+		failure(http.StatusInternalServerError, "The server has changed the request's body on its way."),
+	},
+	{is(errBadUpload), refusal(http.StatusBadRequest, "The request's body is not well-formed.")},
+	{is(errNotFound), refusal(http.StatusNotFound, "There is nothing at this address.")},
+	{is(errMethod), refusal(http.StatusNotImplemented, "The request's method is not supported.")},
+	{
+		is(sessionproto.ErrTooLarge),
+		refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large."),
+	},
+	{is(errNoSpace), failure(http.StatusInsufficientStorage, "There is no room for the request's body.")},
+	{is(errNoRoom), refusal(http.StatusInsufficientStorage, "There is no room for the request's body.")},
+	{is(errNoFile), refusal(http.StatusNotFound, "There is no such file.")},
+	{
+		as[*passenger.QueueFullError],
+		overload("The application is under heavy load: too many requests wait for it already."),
+	},
+	{is(errQueueShare), overload("Too many requests of this connection wait for the application already.")},
+	{is(passenger.ErrClosed), overload("The server is shutting down.")},
+	{is(errBusy), overload("The application is too busy to take the request.")},
+	{is(passenger.ErrExhausted), overload("The server is out of resources.")},
+	{as[*spawner.SpawnError], failure(http.StatusInternalServerError, "The application could not be started.")},
+	{
+		is(passenger.ErrQueueTimeout),
+		failure(http.StatusGatewayTimeout, "The request waited too long for the application."),
+	},
+	{is(passenger.ErrAppDetached), overload("The application was removed.")},
+	{is(errTooSlow), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},
+	{is(context.DeadlineExceeded), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},
+	{as[*passenger.ConnectError], failure(http.StatusBadGateway, "The application does not accept connections.")},
+	{is(errAppDied), failure(http.StatusBadGateway, "The application closed the connection before it responded.")},
+	{is(errCutShort), failure(http.StatusBadGateway, "The application ended its response too early.")},
+	{is(errBadResponse), failure(http.StatusBadGateway, "The application's response is not well-formed.")},
+	{func(error) bool { return true }, failure(http.StatusInternalServerError, "Something went wrong.")},
+}
+
+// refusal is the outcome of an error that is not worth a line in the log: mostly the client's.
+func refusal(status int, message string) outcome {
+	return outcome{status: status, message: message, quiet: true}
+}
+
+// failure is the outcome of an error of the application's, or ours.
+func failure(status int, message string) outcome { return outcome{status: status, message: message} }
+
+// overload is the outcome of an error that a client may get over by trying again.
+func overload(message string) outcome {
+	return outcome{status: http.StatusServiceUnavailable, message: message, retryAfter: 1}
 }
 
 func is(target error) func(error) bool {
@@ -206,130 +138,3 @@ func outcomeOf(err error) outcome {
 // StatusCode returns the status of the response to a request that failed with err, an error of the pool or of this
 // package.
 func StatusCode(err error) int { return outcomeOf(err).status }
-
-// statusOf returns the status that the configuration has for the error, or else that of the outcome.
-func (h *Handler) statusOf(o *outcome, err error) int {
-	status := 0
-	switch {
-	case isQueueFull(err):
-		status = h.cfg.QueueFullStatus
-	case errors.Is(err, passenger.ErrQueueTimeout):
-		status = h.cfg.QueueTimeoutStatus
-	case as[*spawner.SpawnError](err):
-		status = h.cfg.SpawnErrorStatus
-	}
-
-	return cmp.Or(status, o.status)
-}
-
-func isQueueFull(err error) bool {
-	return as[*passenger.QueueFullError](err) || errors.Is(err, errQueueShare)
-}
-
-// logError logs a request that has failed. Of those that a full queue refuses, which come by the thousand, one is logged
-// at a time, with the number of the others.
-func (x *exchange) logError(err error, status int, errorID string) {
-	about := []any{
-		"app", x.h.appName(), "method", x.req.method(), "path", x.req.path(), "status", status, "pid", x.event.PID,
-		"requestId", x.req.mark.id,
-	}
-	if errorID != "" {
-		about = append(about, "id", errorID)
-	}
-
-	if !isQueueFull(err) {
-		x.h.cfg.Logger.Error(err, "request failed", about...)
-		return
-	}
-
-	x.h.refused.Tell(func(more int) { x.h.cfg.Logger.Error(err, "request failed", append(about, "more", more)...) })
-}
-
-// errorID returns the ID of an error that the log has details of, or nothing.
-func errorID(err error) string {
-	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
-		return e.ID
-	}
-
-	if e, ok := errors.AsType[*passenger.QueueFullError](err); ok {
-		return e.ID
-	}
-
-	return ""
-}
-
-// ErrorReport returns the page with details of a failed start as a file, for those who run the server. Secrets of the
-// environment are hidden in it.
-func ErrorReport(e *spawner.SpawnError) ([]byte, error) {
-	o := outcomeOf(e)
-	page := errorpage.New(o.status, o.message)
-	page.ErrorID = e.ID
-	page.ShowDetails(e)
-
-	return page.RenderFile()
-}
-
-// respondWithError responds with a page about the error.
-func (x *exchange) respondWithError(err error) {
-	h := x.h
-
-	o := outcomeOf(err)
-	o.status = h.statusOf(&o, err)
-	page := errorpage.New(o.status, o.message)
-
-	page.ErrorID = errorID(err)
-	if h.cfg.showsDetails() {
-		page.ShowDetails(err)
-	}
-
-	if !o.quiet {
-		x.logError(err, o.status, page.ErrorID)
-	}
-
-	format := errorpage.ChooseFormat(x.req.header())
-	body, contentType := page.Render(format)
-	head := x.client.header()
-	x.client.spellings = nil
-
-	if h.cfg.ErrorPage != nil && format == errorpage.HTML && o.status >= http.StatusInternalServerError &&
-		!h.cfg.showsDetails() {
-		body = h.cfg.ErrorPage
-	} else {
-		head.Set("Content-Security-Policy", errorpage.Policy)
-	}
-
-	head.Set("Content-Type", contentType)
-	head.Set("Content-Length", strconv.Itoa(len(body)))
-	head.Del("Content-Encoding")
-	head.Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	head.Set("Referrer-Policy", "no-referrer")
-	head.Set("X-Content-Type-Options", "nosniff")
-	h.addOwnFields(head, o.status)
-	if o.retryAfter > 0 {
-		head.Set("Retry-After", strconv.Itoa(o.retryAfter))
-	}
-
-	x.client.closeIfAmbiguous()
-	if o.status == http.StatusBadRequest {
-		x.client.closeConnection() // what follows may be as malformed
-	}
-
-	if x.client.unread || x.body.source != nil && x.upstream.upload == nil {
-		x.client.abandonBody()
-	}
-
-	x.client.writeHead(o.status)
-	x.client.writeUntimed(body)
-}
-
-// abort ends a response that cannot be finished, by the panic that net/http knows.
-func (x *exchange) abort(err error) {
-	x.h.cfg.Logger.V(1).Info("request cut", "app", x.h.appName(), "method", x.req.method(), "path", x.req.path(),
-		"reason", err.Error(), "requestId", x.req.mark.id)
-
-	if x.client.hasResponse() {
-		x.client.abort(err)
-	}
-
-	panic(http.ErrAbortHandler)
-}

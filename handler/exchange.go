@@ -108,7 +108,8 @@ func (x *exchange) run() error {
 		return nil
 	}
 
-	x.h.cache.Invalidate(&x.ticket, nil) // the application may have changed something before it failed
+	// The application may have changed something before it failed.
+	x.h.cache.Invalidate(&x.ticket, nil)
 	err = x.explain(err, cause)
 	x.reportFailure(err)
 
@@ -148,6 +149,8 @@ func (x *exchange) send() error {
 	}
 
 	u.openReader()
+
+	// A body that is not small has a goroutine of its own: the response may begin before it ends.
 	hasUpload := x.body.length != 0 && x.body.small == nil
 
 	var sent int
@@ -206,6 +209,7 @@ func (x *exchange) readHead() error {
 		return fmt.Errorf("%w: %w", errNoResponse, err)
 	}
 
+	// The process responds, whatever it says.
 	u.session.Report(nil)
 	if x.event.FirstByte == 0 {
 		x.event.FirstByte = x.elapsed()
@@ -223,6 +227,7 @@ func (x *exchange) readHead() error {
 			return u.response.frame(x.req.method())
 		}
 
+		// An application could send them for ever.
 		if interim == maxInterim {
 			return malformed("more than %d interim responses", maxInterim)
 		}
@@ -231,8 +236,8 @@ func (x *exchange) readHead() error {
 	}
 }
 
-// mayRepeat reports whether the request may be sent again on a new connection: the process closed one that had been used
-// before, the application has not seen the request, or may see it twice, and the body is still there.
+// mayRepeat reports whether the request may be sent again on a new connection: the process closed one that had been
+// used before, the application has not seen the request, or may see it twice, and the body is still there.
 func (x *exchange) mayRepeat() bool {
 	u := &x.upstream
 	if !u.session.Reused() || x.req.ctx.Err() != nil || x.body.source != nil && u.upload != nil {
@@ -290,8 +295,8 @@ func (x *exchange) release(err error) {
 	}
 }
 
-// explain finds out whether an error came about because the client went away, or because the time for the request was up.
-// cause is why the request's context has ended, or nil.
+// explain finds out whether an error came about because the client went away, or because the time for the request was
+// up. cause is why the request's context has ended, or nil.
 func (x *exchange) explain(err, cause error) error {
 	// net/http ends the context after any error of reading, a deadline's too.
 	u := x.upstream.upload
@@ -313,8 +318,8 @@ func (x *exchange) explain(err, cause error) error {
 	return err
 }
 
-// reportFailure tells the pool of a process that has not begun to respond. A reused connection that was closed meanwhile
-// is no failure: it may have been idle for too long.
+// reportFailure tells the pool of a process that has not begun to respond. A reused connection that was closed
+// meanwhile is no failure: it may have been idle for too long.
 func (x *exchange) reportFailure(err error) {
 	s := x.upstream.session
 

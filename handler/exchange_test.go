@@ -24,7 +24,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// echo answers with what it got.
+// echo responds with what it got.
 func echo(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	w.Header().Set("X-Length", fmt.Sprint(r.ContentLength))
@@ -182,7 +182,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 }
 
-// replyingKeepOpen answers every request with the same bytes and waits for the
+// replyingKeepOpen responds to every request with the same bytes and waits for the
 // next.
 func replyingKeepOpen(raw string) spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
@@ -336,16 +336,16 @@ func TestContinueAndEarlyHints(t *testing.T) {
 		require.NoError(s, err)
 		require.Equal(s, "body", string(b))
 		require.Equal(s, []string{"100 map[]", "103 map[Link:[</style.css>]]"}, interim)
-		require.Empty(s, resp.Header.Get("Link"), "hints are not part of the answer")
+		require.Empty(s, resp.Header.Get("Link"), "hints are not part of the response")
 	})
 }
 
-// The rest of a body must not be taken for a request when the answer is there
+// The rest of a body must not be taken for a request when the response is there
 // before it.
-func TestAnswerBeforeTheBodyIsSent(t *testing.T) {
+func TestResponseBeforeTheBodyIsSent(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer string
-		status int
+		response string
+		status   int
 	}{
 		"refused": {
 			"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n",
@@ -355,8 +355,8 @@ func TestAnswerBeforeTheBodyIsSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := scripted(func(_ *http.Request, conn net.Conn) bool {
-				if c.answer != "" {
-					_, _ = io.WriteString(conn, c.answer)
+				if c.response != "" {
+					_, _ = io.WriteString(conn, c.response)
 				}
 
 				return true

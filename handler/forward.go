@@ -9,8 +9,8 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// forward copies the response to the client, in the way that suits it. The process is let go as soon as it has given all
-// of it.
+// forward copies the response to the client, in the way that suits it. The process is let go as soon as it has given
+// all of it.
 func (x *exchange) forward() error {
 	u := &x.upstream
 	r := &u.response
@@ -25,6 +25,7 @@ func (x *exchange) forward() error {
 	}
 
 	x.invalidateCache()
+	// A body beside the file's name is not read, so that the connection ends with it.
 	if file := x.openSentFile(); file != nil {
 		x.release(nil)
 		return x.copyFile(file)
@@ -48,7 +49,8 @@ func (x *exchange) forward() error {
 		return x.copyWhole(held)
 	}
 
-	defer x.invalidateCache() // the application may change something while it responds
+	// The application may change something while it responds.
+	defer x.invalidateCache()
 	if r.isEventStream() {
 		x.h.streams.add(x, u.conn)
 		defer x.h.streams.remove(x)
@@ -61,8 +63,8 @@ func (x *exchange) forward() error {
 	return x.copyStreaming(held)
 }
 
-// readAhead reads the body as far as it is there already, or to its end if that is near: so it goes out in one piece, and
-// its process has been let go. The rest of a body without a known length is waited for only if all of it is wanted.
+// readAhead reads the body as far as it is there already, or to its end if that is near: so it goes out in one piece,
+// and its process has been let go. The rest of a body without a known length is waited for only if all of it is wanted.
 func (x *exchange) readAhead(wanted bool) (held []byte, whole bool, err error) {
 	r := &x.upstream.response
 	if r.length == 0 && !r.chunked {
@@ -75,6 +77,7 @@ func (x *exchange) readAhead(wanted bool) (held []byte, whole bool, err error) {
 		return nil, false, nil
 	}
 
+	// Without a length, the first part has to do.
 	size := int(r.length)
 	if r.length < 0 {
 		size = copyBufferSize
@@ -104,9 +107,11 @@ func (x *exchange) writeHead(body []byte, whole bool) {
 	x.copyHeader(out)
 	x.h.addOwnFields(out, r.status)
 	if _, typed := out["Content-Type"]; !typed {
-		out["Content-Type"] = nil // keeps net/http from guessing
+		// This keeps net/http from guessing.
+		out["Content-Type"] = nil
 	}
 
+	// A response to HEAD has the length of a body that does not come.
 	lengths := r.header["Content-Length"]
 	switch {
 	case len(lengths) == 1 && r.status != http.StatusNoContent:

@@ -1,9 +1,9 @@
 // Package handler is an [http.Handler] that forwards requests to the processes of an application in a [passenger.Pool].
 //
 // A request waits until all of its body is there, gets a session with a process, and is sent by the protocol that the
-// process speaks. The response is forwarded as it comes; what a slow client has not taken is kept, so that the process is
-// free. WebSockets are tunnels, and files that the application names are sent in its place. A request that fails gets a
-// page, which has details for those who may see them.
+// process speaks. The response is forwarded as it comes; what a slow client has not taken is kept, so that the process
+// is free. WebSockets are tunnels, and files that the application names are sent in its place. A request that fails
+// gets a page, which has details for those who may see them.
 //
 // The server in front reads the request: limits and time-outs for heads and idle connections are set there, in package
 // net/http.
@@ -98,19 +98,20 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 }
 
 // ServeHTTP forwards one request. A response that the application does not finish ends with a panic of
-// [http.ErrAbortHandler]. It never looks complete, even where middleware recovers from the panic: nothing can be written
-// to the client any more.
+// [http.ErrAbortHandler]. It never looks complete, even where middleware recovers from the panic: nothing can be
+// written to the client any more.
 //
 // What middleware has made of the request counts: the URL (http.StripPrefix), Host, RemoteAddr without a port as the
-// client's address (see Config.TrustedProxies), the body with ContentLength (http.MaxBytesHandler leads to 413), headers,
-// [WithEnv] and [WithRequestID]. Of the response, the fields that middleware has set before stay where the application
-// does not set them, and Set-Cookie, Vary, Link, Server-Timing and others that add up stay beside the application's.
+// client's address (see Config.TrustedProxies), the body with ContentLength (http.MaxBytesHandler leads to 413),
+// headers, [WithEnv] and [WithRequestID]. Of the response, the fields that middleware has set before stay where the
+// application does not set them, and Set-Cookie, Vary, Link, Server-Timing and others that add up stay beside the
+// application's.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := newExchange(h, w, r)
 	defer x.free()
 
 	x.reportBegin()
-	err := x.run()
+	err := x.run() //nolint:contextcheck // its context is the request's
 
 	// What has begun cannot become an error page, and a client that has gone needs none.
 	cut := err != nil && (x.client.hasResponse() || errors.Is(err, errClientGone))

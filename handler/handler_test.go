@@ -109,7 +109,7 @@ func (s *site) client() *http.Client {
 	}
 }
 
-// do sends a request on a connection of its own and reads the whole answer.
+// do sends a request on a connection of its own and reads the whole response.
 func (s *site) do(method, target, body string, header ...string) (*http.Response, string) {
 	s.Helper()
 	c := s.client()
@@ -153,9 +153,9 @@ func (s *site) sessions() (n int) {
 	return n
 }
 
-// scripted is an application that answers each request on a connection with
-// what answer returns; closing says to close afterwards.
-func scripted(answer func(r *http.Request, c net.Conn) (closing bool)) spawnertest.Script {
+// scripted is an application that responds to each request on a connection by respond; closing says to close
+// afterwards.
+func scripted(respond func(r *http.Request, c net.Conn) (closing bool)) spawnertest.Script {
 	return spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
 		br := bufio.NewReader(c)
 		for {
@@ -164,7 +164,7 @@ func scripted(answer func(r *http.Request, c net.Conn) (closing bool)) spawnerte
 				return
 			}
 
-			if answer(r, c) {
+			if respond(r, c) {
 				return
 			}
 
@@ -173,7 +173,7 @@ func scripted(answer func(r *http.Request, c net.Conn) (closing bool)) spawnerte
 	}}
 }
 
-// replying answers every request with the same bytes and closes.
+// replying responds to every request with the same bytes and closes.
 func replying(raw string) spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -183,7 +183,7 @@ func replying(raw string) spawnertest.Script {
 }
 
 // sessionApp speaks the session protocol.
-func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reader,
+func sessionApp(keepAlive bool, respond func(h sessionproto.Header, body io.Reader,
 	c net.Conn) (closing bool),
 ) spawnertest.Script {
 	return spawnertest.Script{
@@ -196,7 +196,7 @@ func sessionApp(keepAlive bool, answer func(h sessionproto.Header, body io.Reade
 					return
 				}
 
-				if answer(h, br, c) {
+				if respond(h, br, c) {
 					return
 				}
 			}

@@ -40,7 +40,8 @@ func connectionTokens(h http.Header) []string {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
 			if t == "" || httpfield.EqualFold(t, "keep-alive") || httpfield.EqualFold(t, "close") {
-				continue // no field, or one that is never forwarded
+				// That is no field, or one that is never forwarded.
+				continue
 			}
 
 			tokens = append(tokens, http.CanonicalHeaderKey(t))
@@ -91,7 +92,11 @@ func isAmbiguous(v string) bool { return !httpfield.ValidValue(v) || !httpfield.
 // eachField yields the fields that go to the application, each once with all of its values: the client's, as far as the
 // application may believe them, and the observer's in place of the client's by these names.
 func (r *request) eachField(yield func(name string, values []string)) {
-	yieldAppHeader(r.appHeader, yield)
+	for name, values := range r.appHeader {
+		if len(values) > 0 {
+			yield(name, values)
+		}
+	}
 
 	trust, listed := r.trust(), connectionTokens(r.header())
 	for written, values := range r.header() {
@@ -116,12 +121,6 @@ func (r *request) eachField(yield func(name string, values []string)) {
 
 		yield(written, values)
 	}
-}
-
-// firstElement returns the first element of a list with commas.
-func firstElement(list string) string {
-	first, _, _ := strings.Cut(list, ",")
-	return strings.Trim(first, " \t")
 }
 
 // merged returns the value of a field that came more than once.

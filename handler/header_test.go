@@ -130,7 +130,7 @@ func TestServerNameAndPort(t *testing.T) {
 	})
 }
 
-func TestRequestsThatAreNotPassedOn(t *testing.T) {
+func TestRequestsThatAreNotForwarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		request string
 		status  string
@@ -158,8 +158,8 @@ func TestRequestsThatAreNotPassedOn(t *testing.T) {
 			var got sessionproto.Header
 			serve(t, recordingSession(&got), func(s *site) {
 				request := strings.Replace(c.request, "\r\nHost: x\r\n", "\r\nHost: x\r\nConnection: close\r\n", 1)
-				answer := s.raw(request)
-				require.Regexp(s, `\AHTTP/1\.1 `+c.status+" ", answer)
+				response := s.raw(request)
+				require.Regexp(s, `\AHTTP/1\.1 `+c.status+" ", response)
 				require.Nil(s, got)
 			})
 		})
@@ -188,7 +188,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-func TestHeadersOfAnAnswer(t *testing.T) {
+func TestHeaderOfAResponse(t *testing.T) {
 	app := replying("HTTP/1.1 201 Made\r\nContent-Length: 2\r\nContent-Type: text/x\r\nSet-Cookie: " +
 		"a=1\r\nSet-Cookie: b=2\r\n" +
 		"!~Request-OOB-Work: true\r\nStatus: 500 No\r\nConnection: close, X-Listed\r\nX-Listed: 1\r\nKeep-Alive: " +
@@ -206,7 +206,7 @@ func TestHeadersOfAnAnswer(t *testing.T) {
 	})
 	serve(t, replying("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html></html>  "), func(s *site) {
 		resp, _ := s.do(http.MethodGet, "/", "")
-		require.NotContains(s, resp.Header, "Content-Type", "nobody guesses")
+		require.NotContains(s, resp.Header, "Content-Type", "there is no guessing")
 	})
 }
 
@@ -256,8 +256,8 @@ func TestHeaderNamesFoldOnlyASCII(t *testing.T) {
 	})
 	serve(t, app, func(s *site) {
 		for range 2 {
-			answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websoc\u212aet\r\n\r\n")
-			require.Contains(s, answer, " 200 OK", "it is no upgrade")
+			response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websoc\u212aet\r\n\r\n")
+			require.Contains(s, response, " 200 OK", "it is no upgrade")
 		}
 
 		require.Equal(s, 2, kept)

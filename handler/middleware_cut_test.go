@@ -16,7 +16,7 @@ import (
 )
 
 // recovering is what gorilla's RecoveryHandler and gin's Recovery do: they swallow any
-// panic, and answer if they can.
+// panic, and respond if they can.
 func recovering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

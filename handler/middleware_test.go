@@ -200,8 +200,8 @@ func TestFieldsOfMiddlewareGoWithAWebSocketsResponse(t *testing.T) {
 	app := replying("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSet-Cookie: " +
 		"app=1\r\n\r\n")
 	serveBehind(t, app, handler.Config{}, setting("Set-Cookie", "session=1", "X-Only", "middleware"), func(s *site) {
-		answer := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
+		response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(response)), nil)
 		require.NoError(s, err)
 		require.Equal(s, http.StatusSwitchingProtocols, resp.StatusCode)
 		require.Equal(s, []string{"session=1", "app=1"}, resp.Header["Set-Cookie"])

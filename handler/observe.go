@@ -56,7 +56,7 @@ func logAccess(log interface{ Info(string, ...any) }, e *passenger.RequestEvent)
 		values = append(values, "error", e.Err.Error())
 	}
 
-	log.Info("Request", values...)
+	log.Info("request", values...)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

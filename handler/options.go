@@ -7,8 +7,8 @@ import (
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
-// options returns those of the application, or of its processes for requests that last, with the process that the client
-// wants to come back to.
+// options returns those of the application, or of its processes for requests that last, with the process that the
+// client wants to come back to.
 func (r *request) options() *passenger.Options {
 	h := r.h
 
@@ -32,7 +32,8 @@ func (r *request) options() *passenger.Options {
 	return &own
 }
 
-// unlimitedOptions returns those of the processes for UnlimitedConcurrencyPaths; nil means that there are no such paths.
+// unlimitedOptions returns those of the processes for UnlimitedConcurrencyPaths; nil means that there are no such
+// paths.
 func unlimitedOptions(cfg *Config) *passenger.Options {
 	if len(cfg.UnlimitedConcurrencyPaths) == 0 {
 		return nil

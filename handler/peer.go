@@ -46,11 +46,12 @@ func (h *Handler) peerOf(r *http.Request) peer {
 	return peer{unknownAddr, noPort, false}
 }
 
-// onUnixSocket reports whether the peer has connected to a Unix socket, whose permissions say who may. The server says so
-// of itself; what it says of the peer is no address of the internet.
+// onUnixSocket reports whether the peer has connected to a Unix socket, whose permissions say who may. The server says
+// so of itself; what it says of the peer is no address of the internet.
 func onUnixSocket(r *http.Request) bool {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {
-		return false // middleware has put another address there
+		// Middleware has put another address there.
+		return false
 	}
 
 	_, ok := r.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr)
@@ -69,9 +70,9 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// clientOf returns the client of a request: the peer, or the one that a trusted peer names, which is the last address in
-// X-Forwarded-For that is not a trusted proxy itself. first reports whether the field has no address before the client's,
-// which the client could have made up.
+// clientOf returns the client of a request: the peer, or the one that a trusted peer names, which is the last address
+// in X-Forwarded-For that is not a trusted proxy itself. first reports whether the field has no address before the
+// client's, which the client could have made up.
 func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 	chain := r.Header[forwardedFor]
 	if !p.trusted || len(chain) == 0 {
@@ -92,7 +93,8 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 		addr = strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 		ip, err := netip.ParseAddr(addr)
 		if err != nil {
-			return client, false // no address
+			// A proxy has written something that is no address.
+			return client, false
 		}
 
 		client = peer{addr, noPort, true}

@@ -98,7 +98,7 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 	}
 }
 
-// A request that no server has read is nobody's, also in a program that serves itself.
+// A request that no server has read is not trusted, also in a program that serves itself.
 func TestRequestWithoutAServerIsNotTrusted(t *testing.T) {
 	var got sessionproto.Header
 	serve(t, recordingSession(&got), func(s *site) {
@@ -145,9 +145,9 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 			_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: "+
 				"203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n")
 			require.NoError(t, err)
-			answer, err := io.ReadAll(c)
+			response, err := io.ReadAll(c)
 			require.NoError(t, err)
-			require.Contains(t, string(answer), " 200 OK", name)
+			require.Contains(t, string(response), " 200 OK", name)
 		}
 		client = ""
 		ask()

@@ -60,8 +60,8 @@ func (s *queueShares) leave(conn string) {
 	}
 }
 
-// sharedConnection identifies the connection of a request that is one of perhaps many on it; empty means that there is no
-// limit, or no way to tell connections apart, as on Unix sockets.
+// sharedConnection identifies the connection of a request that is one of perhaps many on it; empty means that there is
+// no limit, or no way to tell connections apart, as on Unix sockets.
 func (r *request) sharedConnection() string {
 	if r.h.shares.limit == 0 || r.http.ProtoMajor < 2 {
 		return ""

@@ -92,6 +92,7 @@ func (r *request) check() (err error) {
 		return err
 	}
 
+	// Our own server has refused these before; those of other programs, and HTTP/2, have not.
 	if err := checkHeader(r.header()); err != nil {
 		return err
 	}

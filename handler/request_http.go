@@ -27,7 +27,8 @@ func (r *request) appendHTTPHead(b []byte, length int64) []byte {
 
 		written := wireName(name)
 		if proxyheader.Of(name) == proxyheader.NamedOnly {
-			b = appendField(b, written, merged(name, values)) // of two lines, programs take one or the other
+			// Of two lines, some programs take the first and some the last.
+			b = appendField(b, written, merged(name, values))
 			return
 		}
 

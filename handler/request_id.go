@@ -25,15 +25,15 @@ const (
 
 type requestIDKey struct{}
 
-// WithRequestID returns a context for a request that has this id: at the application, in the log and in [Handler.Inspect].
-// It is for middleware, and wins over Config.RequestID and over what any client or proxy says. An id is ignored if it is
-// empty, longer than 128 bytes, or has other characters than visible ones of ASCII.
+// WithRequestID returns a context for a request that has this id: at the application, in the log and in
+// [Handler.Inspect]. It is for middleware, and wins over Config.RequestID and over what any client or proxy says. An id
+// is ignored if it is empty, longer than 128 bytes, or has other characters than visible ones of ASCII.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// assignedID returns the id that the program has given a request; empty means none. responseHeader is what middleware has
-// set before.
+// assignedID returns the id that the program has given a request; empty means none. responseHeader is what middleware
+// has set before.
 func (h *Handler) assignedID(r *http.Request, responseHeader http.Header) string {
 	if id, ok := r.Context().Value(requestIDKey{}).(string); ok && isVisible(id) {
 		return id
@@ -95,17 +95,11 @@ func newRequestMark(r *http.Request, id string, trusted bool, now time.Time) req
 	return requestMark{cmp.Or(m.id, text[:2*idSize]), cmp.Or(m.start, text[2*idSize:])}
 }
 
-// validRequestStart reports whether start is a time as proxies write it: seconds, milliseconds or microseconds since 1970,
-// with t= before it or without.
+// validRequestStart reports whether start is a time as proxies write it: seconds, milliseconds or microseconds since
+// 1970, with t= before it or without.
 func validRequestStart(start string) bool {
 	digits := strings.TrimPrefix(start, "t=")
-	for i := range len(digits) {
-		if c := digits[i]; (c < '0' || c > '9') && c != '.' {
-			return false
-		}
-	}
-
-	return digits != "" && len(digits) <= maxRequestStart
+	return digits != "" && len(digits) <= maxRequestStart && strings.Trim(digits, "0123456789.") == ""
 }
 
 // validRequestID reports whether a proxy's id is fit for a log and for whatever the application does with it.

@@ -60,7 +60,7 @@ func TestRequestIDs(t *testing.T) {
 
 // W3C trace context says how an application's work belongs to others', which no stranger
 // decides. Baggage is for whoever looks for it.
-func TestTraceContextIsPassedOnFromTrustedProxies(t *testing.T) {
+func TestTraceContextIsForwardedFromTrustedProxies(t *testing.T) {
 	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for prefix, trusted := range map[string]bool{"192.0.2.0/24": true, "10.0.0.0/8": false} {
 		cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix(prefix)}}

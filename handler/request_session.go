@@ -7,8 +7,8 @@ import (
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
-// encodeSessionHead returns the request's head as a header block of the session protocol, in the encoder's memory. length
-// is that of the body.
+// encodeSessionHead returns the request's head as a header block of the session protocol, in the encoder's memory.
+// length is that of the body.
 func (r *request) encodeSessionHead(e *sessionproto.Encoder, password string, length int64) ([]byte, error) {
 	t := &r.target
 	serverName, serverPort := t.server(r.http)

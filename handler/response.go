@@ -158,7 +158,8 @@ func (r *response) copyHeader(to http.Header) {
 	}
 }
 
-// additive are the fields of a response that add up: several programs set them, and none replaces what another one says.
+// additive are the fields of a response that add up: several programs set them, and none replaces what another one
+// says.
 var additive = map[string]bool{
 	"Set-Cookie": true, "Vary": true, "Link": true, "Server-Timing": true, "Via": true, "Www-Authenticate": true,
 	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "Accept-Ch": true,
@@ -168,7 +169,8 @@ var additive = map[string]bool{
 // addValues returns the application's values of a field, behind those that middleware has set if the field is additive.
 func addValues(to http.Header, name string, values []string) []string {
 	if len(to) == 0 {
-		return values // the ordinary case
+		// The ordinary case: no middleware has set anything.
+		return values
 	}
 
 	if had := to[name]; len(had) > 0 && additive[name] {
@@ -178,8 +180,8 @@ func addValues(to http.Header, name string, values []string) []string {
 	return values
 }
 
-// unifyNames moves what middleware has set by another spelling of a name in from to that name, so that no field is there
-// twice.
+// unifyNames moves what middleware has set by another spelling of a name in from to that name, so that no field is
+// there twice.
 func unifyNames(to, from http.Header) {
 	for name, values := range to {
 		canonical := http.CanonicalHeaderKey(name)

@@ -15,9 +15,9 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-func TestAnswersThatAreRefused(t *testing.T) {
+func TestResponsesThatAreRefused(t *testing.T) {
 	ok := "HTTP/1.1 200 OK\r\n"
-	for name, answer := range map[string]string{
+	for name, response := range map[string]string{
 		"nothing":                   "",
 		"half a head":               ok + "Content-Le",
 		"no empty line":             ok + "Content-Length: 0\r\n",
@@ -55,12 +55,12 @@ func TestAnswersThatAreRefused(t *testing.T) {
 		"101 fields":             ok + strings.Repeat("X: y\r\n", 101) + "\r\n",
 		"a head over the limit":  ok + "X: " + strings.Repeat("x", 64<<10) + "\r\nContent-Length: 0\r\n\r\n",
 		"an endless head":        ok + "X: " + strings.Repeat("x", 1<<20),
-		"a protocol nobody asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
+		"a protocol that was not asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
 			"websocket\r\n\r\n",
-		"17 interim answers and the one": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 17) + ok + "\r\n",
+		"17 interim responses and the final one": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 17) + ok + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, replying(answer), func(s *site) {
+			serve(t, replying(response), func(s *site) {
 				resp, body := s.do(http.MethodGet, "/", "")
 				require.Equal(s, http.StatusBadGateway, resp.StatusCode)
 				require.Contains(s, body, "502 Bad Gateway")
@@ -70,18 +70,18 @@ func TestAnswersThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestAnswersAtTheLimits(t *testing.T) {
+func TestResponsesAtTheLimits(t *testing.T) {
 	ok := "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
-	for name, answer := range map[string]string{
-		"100 fields":         ok + strings.Repeat("X: y\r\n", 99) + "\r\n",
-		"64 KiB of head":     ok + "X: " + strings.Repeat("x", 64<<10-len(ok)-len("X: \r\n\r\n")) + "\r\n\r\n",
-		"16 interim answers": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 16) + ok + "\r\n",
-		"no reason":          "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
-		"high bytes":         ok + "X: \xff\xe9\r\n\r\n",
-		"empty value":        ok + "X:\r\n\r\n",
+	for name, response := range map[string]string{
+		"100 fields":           ok + strings.Repeat("X: y\r\n", 99) + "\r\n",
+		"64 KiB of head":       ok + "X: " + strings.Repeat("x", 64<<10-len(ok)-len("X: \r\n\r\n")) + "\r\n\r\n",
+		"16 interim responses": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 16) + ok + "\r\n",
+		"no reason":            "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
+		"high bytes":           ok + "X: \xff\xe9\r\n\r\n",
+		"empty value":          ok + "X:\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, replying(answer), func(s *site) {
+			serve(t, replying(response), func(s *site) {
 				resp, body := s.do(http.MethodGet, "/", "")
 				require.Equal(s, http.StatusOK, resp.StatusCode)
 				require.Empty(s, body)
@@ -95,7 +95,7 @@ func TestAnswersAtTheLimits(t *testing.T) {
 	})
 }
 
-func TestAnswersThatEndWithTheirConnection(t *testing.T) {
+func TestResponsesThatEndWithTheirConnection(t *testing.T) {
 	serve(t, replying("HTTP/1.1 200 OK\r\n\r\nall of it"), func(s *site) {
 		resp, body := s.do(http.MethodGet, "/", "")
 		require.Equal(s, "all of it", body)
@@ -105,8 +105,8 @@ func TestAnswersThatEndWithTheirConnection(t *testing.T) {
 	})
 }
 
-func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
-	for name, answer := range map[string]string{
+func TestResponsesThatAreCutShortNeverLookComplete(t *testing.T) {
+	for name, response := range map[string]string{
 		"length":       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 		"no body":      "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n",
 		"in a chunk":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\nhalf",
@@ -120,7 +120,7 @@ func TestAnswersThatAreCutShortNeverLookComplete(t *testing.T) {
 		"bad chunk end": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalfXX0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			serve(t, replying(answer), func(s *site) {
+			serve(t, replying(response), func(s *site) {
 				for _, version := range []string{"HTTP/1.1", "HTTP/1.0"} {
 					c := s.dial()
 					go func() { fmt.Fprintf(c, "GET / %s\r\nHost: x\r\n\r\n", version) }()
@@ -176,7 +176,7 @@ func TestRequestThatKills(t *testing.T) {
 	})
 }
 
-// A process that has died while nobody asked it anything costs no request.
+// A process that has died while idle costs no request.
 func TestKilledWhileIdle(t *testing.T) {
 	for name, app := range map[string]spawnertest.Script{
 		"http_session": {Handler: http.HandlerFunc(echo)},

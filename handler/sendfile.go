@@ -55,8 +55,8 @@ func (x *exchange) logRemovedFile() {
 			continue
 		}
 
-		x.h.cfg.Logger.Info("the response names a file that is not sent, and its header was removed: to let this server "+
-			"send such files, name their directories in "+option+
+		x.h.cfg.Logger.Info("the response names a file that is not sent, and its header was removed: to let this "+
+			"server send such files, name their directories in "+option+
 			"; to let the server in front do it, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
 			"app", x.h.appName(), "header", name, "status", x.upstream.response.status, "requestId", x.req.mark.id)
 	}
@@ -117,7 +117,8 @@ func (h *Handler) findReal(file string) (root, name string, err error) {
 	for _, root := range h.sendfileRoots() {
 		resolved, err := filepath.EvalSymlinks(root)
 		if err != nil {
-			continue // it may come with the next release
+			// The root may come with the next release.
+			continue
 		}
 
 		if name, err := filepath.Rel(resolved, file); err == nil && filepath.IsLocal(name) {
@@ -185,6 +186,7 @@ func openFile(root, name string, err error, uid int) *sentFile {
 		f.err = fmt.Errorf("%s in %s is not a file", name, root)
 	}
 
+	// The server may run as root, and read more than the application.
 	if f.err == nil && !isReadableBy(uid, f.info) {
 		f.err = fmt.Errorf("%s in %s belongs to another user than the application's, and not everybody may read it",
 			name, root)
@@ -197,8 +199,8 @@ func openFile(root, name string, err error, uid int) *sentFile {
 	return f
 }
 
-// isReadableBy reports whether the user may read the file by its owner or by everybody's rights. Root can read more, which
-// may only have been linked into the directory.
+// isReadableBy reports whether the user may read the file by its owner or by everybody's rights. Root can read more,
+// which may only have been linked into the directory.
 func isReadableBy(uid int, info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (int(stat.Uid) == uid || info.Mode().Perm()&0o004 != 0)

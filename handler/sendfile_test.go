@@ -18,7 +18,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// sending answers with the headers that the query says, NAME:VALUE, and a body.
+// sending responds with the headers that the query says, NAME:VALUE, and a body.
 func sending() spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
 		named := r.Header.Get("X-Say")
@@ -146,7 +146,7 @@ func TestSendfileThatIsNotAllowedDisclosesNothing(t *testing.T) {
 	})
 	require.Equal(t, 1, log.Count("sendfile_roots"), "once, with what would allow it")
 	require.Equal(t, 1, log.Count("accel_redirect"))
-	require.NotContains(t, log.String(), root, "the application's paths are nobody's")
+	require.NotContains(t, log.String(), root, "no path of the application is logged")
 
 	var quiet logged.Buffer
 	cfg := handler.Config{Logger: quiet.Logger(), Sendfile: handler.Sendfile{Roots: []string{root}, ToProxy: true}}

@@ -7,8 +7,8 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// Names of fields are the same in any case, RFC 9110 section 5.1, and yet programs look for their usual spelling. HTTP/2
-// has small letters only.
+// Names of fields are the same in any case, RFC 9110 section 5.1, and yet programs look for their usual spelling.
+// HTTP/2 has small letters only.
 
 // usual are names whose usual spelling is Go's form, which net/http and middleware look for. They keep it.
 var usual = map[string]bool{
@@ -41,8 +41,8 @@ func respell(h http.Header, spelled []httpfield.Spelling, all bool) {
 	}
 }
 
-// wireNames are the names of request fields that clients spell in another way than Go, whose server has changed them before
-// we see them.
+// wireNames are the names of request fields that clients spell in another way than Go, whose server has changed them
+// before we see them.
 var wireNames = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{

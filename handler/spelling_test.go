@@ -32,9 +32,9 @@ func TestNamesOfResponsesKeepTheApplicationsSpelling(t *testing.T) {
 		"Origin\r\nset-cookie: a=b\r\n" +
 		strings.Join(spelled, "\r\n") + "\r\nwww-authenticate: Digest\r\n\r\nok")
 	serve(t, app, func(s *site) {
-		answer := s.raw(plainGet)
+		response := s.raw(plainGet)
 
-		got := lines(answer)
+		got := lines(response)
 		for _, line := range spelled {
 			require.Contains(s, got, line)
 		}
@@ -103,8 +103,8 @@ func TestNamesOfAFilesResponseKeepTheirSpelling(t *testing.T) {
 		got := lines(s.raw(plainGet))
 		require.Contains(s, got, `ETag: "1"`)
 		require.Contains(s, got, "X-API-Version: 7")
-		answer := s.raw(strings.Replace(plainGet, "\r\n\r\n", "\r\nIf-None-Match: \"1\"\r\n\r\n", 1))
-		require.Contains(s, answer, " 304 ", "it counts")
+		response := s.raw(strings.Replace(plainGet, "\r\n\r\n", "\r\nIf-None-Match: \"1\"\r\n\r\n", 1))
+		require.Contains(s, response, " 304 ", "it counts")
 	})
 }
 
@@ -122,7 +122,7 @@ func TestMiddlewareFindsNamesThatTheApplicationSpells(t *testing.T) {
 		})
 	}
 	serveBehind(t, app, handler.Config{}, middleware, func(s *site) {
-		answer := s.raw(plainGet)
+		response := s.raw(plainGet)
 		for _, h := range []http.Header{during, after} {
 			require.Equal(s, `"1"`, h.Get("ETag"))
 			require.Equal(s, "no-cache", h.Get("Cache-Control"))
@@ -131,7 +131,7 @@ func TestMiddlewareFindsNamesThatTheApplicationSpells(t *testing.T) {
 
 		require.Equal(s, []string{"SAMEORIGIN"}, after["X-Frame-Options"])
 
-		folded := strings.ToLower(answer)
+		folded := strings.ToLower(response)
 		for _, name := range []string{"x-frame-options", "x-xss-protection", "etag", "x-runtime"} {
 			require.Equal(s, 1, strings.Count(folded, "\r\n"+name+": "), name)
 		}
@@ -160,7 +160,7 @@ func (w *headerWatch) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func TestWebSocketsHeadersAreSpelledAsEverybodyDoes(t *testing.T) {
+func TestWebSocketsHeadersHaveTheUsualSpelling(t *testing.T) {
 	var got string
 	app := scripted(func(_ *http.Request, c net.Conn) bool {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+

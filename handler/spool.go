@@ -61,8 +61,9 @@ func (s *spool) add(p piece) bool {
 	defer s.mu.Unlock()
 
 	for !s.abandoned {
+		// What is in the file came after the pieces in memory, so that none may follow it there.
 		if s.written == 0 && len(s.pieces) < maxPieces {
-			s.account.add(inMemory, p.memory.capacity())
+			s.account.add(inMemory, p.capacity())
 			s.pieces = append(s.pieces, p)
 			s.changed.Broadcast()
 
@@ -139,7 +140,8 @@ func (s *spool) writeAt(file *os.File, at int64, p piece) (*os.File, error) {
 	}
 
 	if file != nil {
-		_ = file.Truncate(at) // of what did get in
+		// The disk gets back what did get in.
+		_ = file.Truncate(at)
 	}
 
 	return file, err
@@ -206,6 +208,7 @@ func (s *spool) next(idle func()) (p piece, file *os.File, n int64, err error) {
 			continue
 		}
 
+		// Before it waits for the application, the client gets what the server has buffered.
 		idled = true
 		s.mu.Unlock()
 		idle()
@@ -217,7 +220,7 @@ func (s *spool) next(idle func()) (p piece, file *os.File, n int64, err error) {
 func (s *spool) takeLocked() piece {
 	p := s.pieces[0]
 	s.pieces = s.pieces[:copy(s.pieces, s.pieces[1:])]
-	s.account.giveBack(inMemory, p.memory.capacity())
+	s.account.giveBack(inMemory, p.capacity())
 
 	// Perhaps the disk has room again.
 	if s.full && len(s.pieces) == 0 {
@@ -262,6 +265,7 @@ func (s *spool) close() {
 
 	s.pieces = nil
 	if s.file != nil {
-		_ = s.file.Close() // it was only read
+		// An error does not matter: the file was only read.
+		_ = s.file.Close()
 	}
 }

@@ -32,7 +32,7 @@ var longPattern = sync.OnceValue(func() string {
 	return b.String()
 })
 
-// sized answers with as many bytes as its query says, with a length, in chunks,
+// sized responds with as many bytes as its query says, with a length, in chunks,
 // or up to the end of the connection, and counts what was taken from it.
 func sized(taken *atomic.Int64) spawnertest.Script {
 	return scripted(func(r *http.Request, c net.Conn) bool {
@@ -79,7 +79,7 @@ func sized(taken *atomic.Int64) spawnertest.Script {
 
 var framings = []string{"/length", "/chunked", "/end"}
 
-func TestAnswersOfEverySize(t *testing.T) {
+func TestResponsesOfEverySize(t *testing.T) {
 	var taken atomic.Int64
 	for _, limit := range []int64{0, -1, 64 << 10} {
 		serveConfig(t, sized(&taken), handler.Config{MaxResponseBuffer: limit}, func(s *site) {
@@ -98,7 +98,7 @@ func TestAnswersOfEverySize(t *testing.T) {
 	}
 }
 
-// slowReader sends a request and reads the head of the answer.
+// slowReader sends a request and reads the head of the response.
 func (s *site) slowReader(target string) (net.Conn, *http.Response) {
 	s.Helper()
 	c := s.dial()
@@ -119,18 +119,18 @@ func TestSlowReadersHoldNoProcess(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			dir := t.TempDir()
 			serveConfig(t, sized(&taken), handler.Config{DataBufferDir: dir}, func(s *site) {
-				conns, answers := make([]net.Conn, 0, 10), make([]*http.Response, 0, 10)
+				conns, responses := make([]net.Conn, 0, 10), make([]*http.Response, 0, 10)
 				for range 10 {
 					c, resp := s.slowReader(fmt.Sprintf("%s?%d", path, size))
 					synctest.Wait()
-					require.Zero(s, s.sessions(), "the process has given its answer")
-					conns, answers = append(conns, c), append(answers, resp)
+					require.Zero(s, s.sessions(), "the process has given its response")
+					conns, responses = append(conns, c), append(responses, resp)
 				}
 
 				require.True(s, s.handler.Inspect().Requests[0].AppDone)
 				require.Len(s, s.handler.Inspect().Requests, 10)
 
-				for i, resp := range answers {
+				for i, resp := range responses {
 					body, err := io.ReadAll(resp.Body)
 					require.NoError(s, err)
 					requireSame(s, pattern(size), string(body))
@@ -209,7 +209,7 @@ func TestEndlessResponseEndsWithItsClient(t *testing.T) {
 			require.NoError(s, err)
 			require.NoError(s, c.Close())
 			synctest.Wait()
-			require.True(s, ended, "the application is told")
+			require.True(s, ended, "the application sees it")
 			require.Zero(s, s.sessions())
 		})
 	}
@@ -233,14 +233,14 @@ func TestReaderThatStopsIsCut(t *testing.T) {
 			synctest.Wait()
 			require.Empty(s, s.handler.Inspect().Requests)
 			_, err := io.ReadAll(resp.Body)
-			require.Error(s, err, "an incomplete answer never looks complete")
+			require.Error(s, err, "an incomplete response never looks complete")
 			require.NoError(s, c.Close())
 		})
 	}
 }
 
-// The time for an answer is not one for the next on its connection.
-func TestLargeAnswerAndThenALongRequest(t *testing.T) {
+// The time for a response is not one for the next on its connection.
+func TestLargeResponseAndThenALongRequest(t *testing.T) {
 	app := scripted(func(r *http.Request, c net.Conn) bool {
 		if r.URL.Path == "/long" {
 			time.Sleep(time.Hour)
@@ -268,7 +268,7 @@ func TestLargeAnswerAndThenALongRequest(t *testing.T) {
 	})
 }
 
-func TestAnswersThatAreNeverHeld(t *testing.T) {
+func TestResponsesThatAreNeverHeld(t *testing.T) {
 	for name, head := range map[string]string{
 		"event stream":             "Content-Type: text/event-stream; charset=utf-8\r\n\r\n",
 		"X-Accel-Buffering":        "X-Accel-Buffering: no\r\n\r\n",

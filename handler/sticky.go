@@ -13,16 +13,14 @@ import (
 // DefaultStickyCookieName is the default of [StickySessions.CookieName].
 const DefaultStickyCookieName = "_passenger_route"
 
-// StickySessions has the requests of a client go to the process that served its
-// earlier ones, as long as there is that process; which one it is, a cookie
-// tells. Every answer of the application sets it.
+// StickySessions sends the requests of a client to the process that served its earlier ones, as long as that process is
+// there. A cookie names the process; every response of the application sets it.
 type StickySessions struct {
 	Enabled bool
-	// CookieName is a token (RFC 9110); empty: DefaultStickyCookieName.
+	// CookieName is a token (RFC 9110). Empty means DefaultStickyCookieName.
 	CookieName string
-	// CookieAttributes follow the cookie's value and path, as in "SameSite=None;
-	// Secure; Max-Age=3600"; empty: "SameSite=Lax", and "Secure" where the
-	// request came by HTTPS.
+	// CookieAttributes follow the cookie's value and path, as in "SameSite=None; Secure; Max-Age=3600". Empty means
+	// "SameSite=Lax", and "Secure" if the request came by HTTPS.
 	CookieAttributes string
 }
 
@@ -31,21 +29,18 @@ func (s *StickySessions) Validate() error {
 	var errs []error
 	if s.CookieName != "" && !httpfield.IsToken(s.CookieName) {
 		errs = append(errs, fmt.Errorf("StickySessions.CookieName: the name %q of the cookie for sticky sessions "+
-			"has characters "+
-			"other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
+			"has characters other than letters, digits and !#$%%&'*+-.^_`|~", s.CookieName))
 	}
 
 	if !httpfield.ValidValue(s.CookieAttributes) {
 		errs = append(errs, fmt.Errorf("StickySessions.CookieAttributes: the attributes %q of the cookie for sticky "+
-			"sessions have "+
-			"characters that a header must not have: leave control characters out", s.CookieAttributes))
+			"sessions have characters that a header must not have: leave control characters out", s.CookieAttributes))
 	}
 
 	return errors.Join(errs...)
 }
 
-// stickyRoute is what a handler knows of sticky sessions: the beginning and the
-// end of the cookie.
+// stickyRoute has the beginning and the end of the cookie for sticky sessions.
 type stickyRoute struct {
 	name, path, attributes string
 }
@@ -68,11 +63,10 @@ func newStickyRoute(s *StickySessions, base string) *stickyRoute {
 	return r
 }
 
-// maxCookies is how many cookies are looked at: browsers keep 180 of a site at most.
+// maxCookies bounds how many cookies are read: browsers keep 180 of a site at most.
 const maxCookies = 512
 
-// wanted is the process that the client's cookie names; 0: none. Whatever else
-// is in its cookies is not looked at.
+// wanted returns the process that the client's cookie names; zero means none.
 func (r *stickyRoute) wanted(h http.Header) uint32 {
 	left := maxCookies
 	for _, line := range h["Cookie"] {
@@ -95,6 +89,7 @@ func (r *stickyRoute) wanted(h http.Header) uint32 {
 	return 0
 }
 
+// cookie returns the cookie that names a process.
 func (r *stickyRoute) cookie(id uint32, https bool) string {
 	attributes := r.attributes
 	if attributes == "" {

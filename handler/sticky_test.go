@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// pidApp answers with the pid of its process and the cookies that it got.
+// pidApp responds with the pid of its process and the cookies that it got.
 func pidApp() spawnertest.Script {
 	return spawnertest.Script{HandlerFor: func(p *spawnertest.Process) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func TestStickySessions(t *testing.T) {
 			again, body := s.do(http.MethodGet, "/", "", "Cookie", "a=b; "+handler.DefaultStickyCookieName+"="+route+
 				"; c=d")
 			require.True(s, strings.HasPrefix(body, pid+" a=b; "), "%s instead of %s", body, pid)
-			require.Equal(s, route, routeOf(s, again, handler.DefaultStickyCookieName), "on every answer")
+			require.Equal(s, route, routeOf(s, again, handler.DefaultStickyCookieName), "on every response")
 		}
 	})
 }
@@ -131,7 +131,7 @@ func TestStickyCookieIsConfigured(t *testing.T) {
 			"; Path=/shop; SameSite=None; Secure")
 		resp, _ = s.do(http.MethodGet, "/other", "")
 		require.Equal(s, http.StatusNotFound, resp.StatusCode)
-		require.Empty(s, resp.Header["Set-Cookie"], "no process has answered")
+		require.Empty(s, resp.Header["Set-Cookie"], "no process has responded")
 	})
 
 	for _, bad := range []handler.StickySessions{

@@ -8,8 +8,8 @@ import (
 	"github.com/gopassenger/passenger/internal/httphead"
 )
 
-// methodError returns the error for a method that no application may see. It would be a part of the request line, and by
-// HTTP/2 it may be anything: net/http does not check it.
+// methodError returns the error for a method that no application may see. It would be a part of the request line, and
+// by HTTP/2 it may be anything: net/http does not check it.
 func methodError(err error) error {
 	refusal, ok := errors.AsType[*httphead.Error](err)
 	if ok && refusal.Status == http.StatusNotImplemented {

@@ -9,8 +9,8 @@ import (
 	"github.com/gopassenger/passenger/internal/urlpath"
 )
 
-// target is what the request's first line and Host mean to the application, computed once, from what the client sent and
-// middleware has made of it.
+// target is what the request's first line and Host mean to the application, computed once, from what the client sent
+// and middleware has made of it.
 type target struct {
 	uri    string // path and query, escaped
 	path   string // below script, escaped; never empty
@@ -32,7 +32,8 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	}
 
 	if r.ProtoMajor > 1 && r.RequestURI != "" && r.RequestURI[0] != '/' {
-		return target{}, errBadRequest // RFC 9113 section 8.3.1 has no URLs there
+		// RFC 9113 section 8.3.1 allows no URL there.
+		return target{}, errBadRequest
 	}
 
 	path, query, _ := strings.Cut(t.uri, "?")

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"strings"
 	"sync"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
@@ -70,8 +71,8 @@ func (d *droppedFields) first(name string) bool {
 	return true
 }
 
-// logDroppedField logs a field that a proxy may have set in vain. From a peer that is neither trusted nor on this machine,
-// nothing is missed.
+// logDroppedField logs a field that a proxy may have set in vain. From a peer that is neither trusted nor on this
+// machine, nothing is missed.
 func (r *request) logDroppedField(name string) {
 	h := r.h
 
@@ -79,12 +80,14 @@ func (r *request) logDroppedField(name string) {
 	case r.peer.trusted && proxyheader.Of(name) == proxyheader.NamedOnly:
 		if h.dropped.first(name) {
 			h.cfg.Logger.Info("a header of a trusted proxy was removed: if the proxy itself sets it, and replaces "+
-				"what clients send, name it in trusted_headers (handler.Config.TrustedHeaders)", "app", h.appName(), "header", name)
+				"what clients send, name it in trusted_headers (handler.Config.TrustedHeaders)",
+				"app", h.appName(), "header", name)
 		}
 	case name == forwardedProto && isLoopback(r.peer.addr):
 		if h.dropped.first(name) {
 			h.cfg.Logger.Info("the header X-Forwarded-Proto of a peer on this machine was removed: if that is a "+
-				"proxy, name it in trusted_proxies (handler.Config.TrustedProxies)", "app", h.appName(), "peer", r.peer.addr)
+				"proxy, name it in trusted_proxies (handler.Config.TrustedProxies)",
+				"app", h.appName(), "peer", r.peer.addr)
 		}
 	}
 }
@@ -114,14 +117,16 @@ func schemeOf(r *http.Request, trusted bool) string {
 	return "http"
 }
 
-// forwardedScheme returns the scheme in the first element of X-Forwarded-Proto, in any case; empty means that it is none.
-// Some proxies write ws and wss for WebSockets.
+// forwardedScheme returns the scheme in the first element of X-Forwarded-Proto, in any case; empty means that it is
+// none. Some proxies write ws and wss for WebSockets.
 func forwardedScheme(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}
 
-	switch first := firstElement(values[0]); {
+	first, _, _ := strings.Cut(values[0], ",")
+
+	switch first = strings.Trim(first, " \t"); {
 	case httpfield.EqualFold(first, "https"), httpfield.EqualFold(first, "wss"):
 		return "https"
 	case httpfield.EqualFold(first, "http"), httpfield.EqualFold(first, "ws"):

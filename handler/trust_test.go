@@ -17,7 +17,7 @@ import (
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
-// proxiesHeaders are all that applications believe of proxies, and some that nobody knows
+// proxiesHeaders are all that applications believe of proxies, and some that are unknown
 // yet.
 func proxiesHeaders() []string {
 	return append(proxyheader.Names(), "X-Forwarded-Tomorrow", "X-Original-Tomorrow", "X-Remote-Tomorrow")
@@ -177,7 +177,7 @@ func TestLogTellsOnceOfHeadersThatAProxyMayMiss(t *testing.T) {
 }
 
 // One client's headers must not choose what another one gets: for each header the
-// application answers with all that it has seen, and lets everybody keep it.
+// application responds with all that it has seen, for all caches to keep.
 func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 	names := append(proxiesHeaders(), proxyheader.Always()...)
 	names = append(names,
@@ -193,7 +193,7 @@ func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 		r.Header.Del("X-Request-Start")
 		var body strings.Builder
 		_ = r.Header.Write(&body)
-		answer := &http.Response{
+		response := &http.Response{
 			StatusCode:    http.StatusOK,
 			ProtoMajor:    1,
 			ProtoMinor:    1,
@@ -201,7 +201,7 @@ func TestTurbocacheIsNotPoisonedByAnyHeader(t *testing.T) {
 			Header:        http.Header{"Cache-Control": {"public, max-age=60"}},
 			Body:          io.NopCloser(strings.NewReader(body.String())),
 		}
-		_ = answer.Write(c)
+		_ = response.Write(c)
 
 		return false
 	})

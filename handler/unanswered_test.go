@@ -17,7 +17,7 @@ import (
 )
 
 // firstIs plays an application whose first process does with each connection what first
-// does; the others answer.
+// does; the others respond.
 func firstIs(first func(p *spawnertest.Process, c net.Conn)) spawnertest.Script {
 	return spawnertest.Script{ServeConn: func(p *spawnertest.Process, c net.Conn) {
 		if p.Info().PID == 1000 {
@@ -44,7 +44,7 @@ func patiently(next http.Handler) http.Handler {
 	})
 }
 
-func TestProcessThatAnswersNothingIsReplaced(t *testing.T) {
+func TestProcessThatDoesNotRespondIsReplaced(t *testing.T) {
 	for name, test := range map[string]struct {
 		process func(p *spawnertest.Process, c net.Conn)
 		status  int
@@ -78,7 +78,7 @@ func (s *site) get() *http.Response {
 	return resp
 }
 
-func TestProcessThatAnswersSomethingStays(t *testing.T) {
+func TestProcessThatRespondsSometimesStays(t *testing.T) {
 	requests := 0
 	for name, process := range map[string]func(*spawnertest.Process, net.Conn){
 		"500": func(_ *spawnertest.Process, c net.Conn) {

@@ -17,7 +17,8 @@ var upgrades = []string{"websocket"}
 // otherwise the field is ignored, as RFC 9110 section 7.8 allows.
 func upgradeToken(r *http.Request) string {
 	values := r.Header["Upgrade"]
-	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 || !httpfield.HasToken(r.Header["Connection"], "upgrade") {
+	if len(values) != 1 || r.ProtoMajor != 1 || r.ProtoMinor == 0 ||
+		!httpfield.HasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 
@@ -39,6 +40,7 @@ func (x *exchange) copyBothWays() error {
 	defer client.Close()
 
 	app := x.upstream.conn
+	// A tunnel must not keep a process that was removed.
 	stop := x.upstream.session.OnDetach(func() {
 		interrupt(client)
 		interrupt(app)
@@ -50,7 +52,8 @@ func (x *exchange) copyBothWays() error {
 
 	x.client.status = http.StatusSwitchingProtocols
 	if err := x.writeUpgrade(client); err != nil {
-		return nil // the client has gone, which is how a tunnel ends
+		// The client has gone, which is how a tunnel ends.
+		return nil
 	}
 
 	var wg sync.WaitGroup

@@ -17,8 +17,8 @@ import (
 // before its connection is closed.
 const abandonTime = 500 * time.Millisecond
 
-// lastBytesTime is how long an application that has responded may take to read the rest of the request, and how long the
-// reason may take to show why a client's request has ended.
+// lastBytesTime is how long an application that has responded may take to read the rest of the request, and how long
+// the reason may take to show why a client's request has ended.
 const lastBytesTime = 100 * time.Millisecond
 
 // upload is a body that is not small on its way to the application, in a goroutine of its own, since the response may
@@ -57,6 +57,7 @@ func (x *exchange) startUpload() {
 		body.pace = x.client.readingPace()
 	}
 
+	// The head has announced chunks then.
 	chunked := x.body.length < 0
 	go func() {
 		defer close(u.done)
@@ -88,7 +89,8 @@ func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *ato
 		}
 
 		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
-			return false // the response, if there is one, is still read
+			// The response, if there is one, is still read.
+			return false
 		}
 
 		if u.read.Load() {
@@ -103,7 +105,8 @@ func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *ato
 	}
 }
 
-// classifyReadError tells a client that breaks the rules from one that is slow, or gone, and from limits of the program.
+// classifyReadError tells a client that breaks the rules from one that is slow, or gone, and from limits of the
+// program.
 func classifyReadError(err error) error {
 	switch {
 	case errors.Is(err, errBodyLength):
@@ -162,8 +165,8 @@ func (x *exchange) endUpload() (complete bool) {
 		return true
 	}
 
-	// An application that has responded takes the last bytes at once or not at all. An error of reading ends the request's
-	// context before it comes out of the read, and must be told from the one that aborting the read causes.
+	// An application that has responded takes the last bytes at once or not at all. An error of reading ends the
+	// request's context before it comes out of the read, and must be told from the one that aborting the read causes.
 	if u.read.Load() || errors.Is(x.req.ctx.Err(), context.Canceled) {
 		select {
 		case <-u.done:
@@ -187,7 +190,8 @@ func (x *exchange) endUpload() (complete bool) {
 		_ = x.client.control().SetReadDeadline(past)
 		<-u.done
 		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
-			u.clientErr = nil // the deadline was ours
+			// The deadline was ours, and says nothing of the client.
+			u.clientErr = nil
 		}
 	}
 

@@ -10,8 +10,8 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// upstream is the application's side of an exchange: the session with a process and its connection, on which the request
-// is sent and the response read.
+// upstream is the application's side of an exchange: the session with a process and its connection, on which the
+// request is sent and the response read.
 type upstream struct {
 	session *passenger.Session
 	conn    net.Conn
@@ -42,7 +42,8 @@ func (u *upstream) reset() upstream {
 		readers.Put(u.reader)
 	}
 
-	clear(u.response.spellings) // heads are long
+	// They would keep the whole head, which is long.
+	clear(u.response.spellings)
 
 	return upstream{
 		buf:      u.buf[:0],
@@ -54,8 +55,8 @@ func (u *upstream) reset() upstream {
 
 func (u *upstream) speaksSession() bool { return u.session.Protocol() == spawner.SessionProtocol }
 
-// halfClosesBody reports whether closing one direction ends a body, which is the original's way in the session protocol,
-// for loaders that know no other.
+// halfClosesBody reports whether closing one direction ends a body, which is the original's way in the session
+// protocol, for loaders that know no other.
 func (u *upstream) halfClosesBody() bool { return u.speaksSession() && !u.session.KeepsSessionsOpen() }
 
 // watch interrupts the connection when the client goes away.

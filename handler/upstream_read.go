@@ -39,7 +39,8 @@ func (u *upstream) readHeadText(maxSize int) (string, error) {
 
 		if i := bytes.Index(u.buf[from:], end); i >= 0 {
 			size := from + i + len(end)
-			_, _ = u.reader.Discard(size - seen) // of what is buffered
+			// Of what is buffered.
+			_, _ = u.reader.Discard(size - seen)
 			u.buf = u.buf[:size]
 			if size > maxSize {
 				return "", malformed("its head is over %d bytes", maxSize)

@@ -78,9 +78,9 @@ func TestHeadIsWrittenAndItsResponseAwaited(t *testing.T) {
 func TestHeadIsNotWrittenToAConnectionThatIsNotSilent(t *testing.T) {
 	for _, network := range []string{"unix", "tcp"} {
 		for name, damage := range map[string]func(c net.Conn){
-			"bytes nobody asked for": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") },
-			"closed":                 func(c net.Conn) { _ = c.Close() },
-			"half closed":            func(c net.Conn) { closeWrite(c) },
+			"bytes without a request": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n") },
+			"closed":                  func(c net.Conn) { _ = c.Close() },
+			"half closed":             func(c net.Conn) { closeWrite(c) },
 		} {
 			t.Run(network+" "+name, func(t *testing.T) {
 				near, far := pair(t, network)

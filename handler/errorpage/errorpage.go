@@ -38,11 +38,13 @@ var pageTemplate = template.Must(template.Must(template.New("page").Funcs(templa
 
 var textTemplate = texttemplate.Must(texttemplate.New("text").Parse(textSource))
 
-// Policy is the Content-Security-Policy of a page: it allows the page its own styles and nothing else. HTML that the
-// application reports is in a frame, which inherits the policy. The empty icon keeps browsers from asking the broken
-// application for one.
-var Policy = "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" +
+// policy allows a page its own styles and nothing else. HTML that the application reports is in a frame, which inherits
+// it. The empty icon keeps browsers from asking the broken application for one.
+var policy = "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" +
 	sourceHash(messageStyle) + "'; base-uri 'none'; form-action 'none'"
+
+// Policy is the Content-Security-Policy of each page.
+func Policy() string { return policy }
 
 func sourceHash(source string) string {
 	sum := sha256.Sum256([]byte(source))
@@ -109,7 +111,7 @@ func (p *Page) Render(f Format) (body []byte, contentType string) {
 // RenderFile returns the page as an HTML file, with its policy inside.
 func (p *Page) RenderFile() ([]byte, error) {
 	file := *p
-	file.Policy = Policy
+	file.Policy = policy
 	var b bytes.Buffer
 	err := pageTemplate.Execute(&b, &file)
 

@@ -52,8 +52,8 @@ func (k *key) set(seed maphash.Seed, https bool, host, uri string) (ok bool) {
 	return true
 }
 
-// vary adds the cookie of that name, if the name is not empty. ok is false if the key would be too long, or if it is not
-// certain what the cookie is.
+// vary adds the cookie of that name, if the name is not empty. ok is false if the key would be too long, or if it is
+// not certain what the cookie is.
 func (k *key) vary(name string, h http.Header) (ok bool) {
 	if name == "" {
 		return true
@@ -89,7 +89,8 @@ func varyValue(lines []string, name string) (value string, ok bool) {
 			start, end := at+i, at+i+len(name)
 			at = end
 			if start > 0 && httpfield.IsToken(line[start-1:start]) {
-				continue // the end of another name
+				// This is the end of another name.
+				continue
 			}
 
 			if rest := strings.TrimLeft(line[end:], " \t"); rest == "" || rest[0] != '=' {
@@ -246,8 +247,8 @@ func (r *Request) qualifies() bool {
 	return size <= maxSeen
 }
 
-// onlyPersistence reports whether the field lists nothing that would be removed from the request: the cookie, say, which
-// may be part of the key.
+// onlyPersistence reports whether the field lists nothing that would be removed from the request: the cookie, say,
+// which may be part of the key.
 func onlyPersistence(connection []string) bool {
 	for _, v := range connection {
 		for t := range strings.SplitSeq(v, ",") {

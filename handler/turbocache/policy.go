@@ -34,7 +34,8 @@ var uncacheable = [...]string{
 // nothing doubtful. age is how old the response is already, and ttl, more than zero, how long it stays fresh from now.
 func freshness(status int, h http.Header, now time.Time) (ttl, age time.Duration, ok bool) {
 	if len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
-		return 0, 0, false // the ordinary case
+		// The ordinary case: the response does not say anything about caches.
+		return 0, 0, false
 	}
 
 	if !cacheableStatuses[status] || httpfield.HasToken(h["Pragma"], "no-cache") {
@@ -139,7 +140,8 @@ func parseCacheControl(lines []string) (cc cacheControl, ok bool) {
 	cc.maxAge, cc.sharedMaxAge = -1, -1
 	for _, line := range lines {
 		for {
-			line = strings.TrimLeft(line, " \t,") // elements may be empty
+			// Elements may be empty.
+			line = strings.TrimLeft(line, " \t,")
 			if line == "" {
 				break
 			}
@@ -189,7 +191,8 @@ func cutDirective(list string) (d directive, rest string, ok bool) {
 		return d, "", false
 	}
 
-	d.name = strings.ToLower(list) // ASCII, being a token
+	// A token is ASCII.
+	d.name = strings.ToLower(list)
 	if strings.HasPrefix(rest, "=") {
 		d.hasValue = true
 		if d.value, rest, ok = cutValue(rest[1:]); !ok {

@@ -157,7 +157,7 @@ var policyRows = []struct {
 	{"Age:\nCache-Control: max-age=60", never},
 	{"Age: 1\nAge: 1\nCache-Control: max-age=60", never},
 
-	// Headers that make it somebody's own, or not the whole.
+	// Headers that make it one client's own, or not the whole.
 	{"Cache-Control: public, max-age=60\nSet-Cookie: a=b", never},
 	{"Cache-Control: public, max-age=60\nset-cookie:", never},
 	{"Cache-Control: max-age=60\nVary: Accept-Encoding", never},

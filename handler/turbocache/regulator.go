@@ -23,8 +23,8 @@ type Stats struct {
 	StoreSuccesses uint64 `json:"storeSuccesses"`
 }
 
-// regulator switches a cache off for a while if fewer than half of the lookups find something, or fewer than half of the
-// responses that were collected for it can be stored.
+// regulator switches a cache off for a while if fewer than half of the lookups find something, or fewer than half of
+// the responses that were collected for it can be stored.
 type regulator struct {
 	fetches, hits          atomic.Uint64
 	stores, storeSuccesses atomic.Uint64

@@ -22,8 +22,8 @@ type Response struct {
 	Chunked bool
 }
 
-// Permits decides whether a response may be stored, if its body turns out to be short enough. copyHeader adds the fields
-// that are for clients to another header.
+// Permits decides whether a response may be stored, if its body turns out to be short enough. copyHeader adds the
+// fields that are for clients to another header.
 func (c *Cache) Permits(t *Ticket, r *Response, copyHeader func(to http.Header)) bool {
 	// A body that ends with the connection may be half of one.
 	if t.use != mayStore || r.Length > maxBody || r.Length < 0 && !r.Chunked {

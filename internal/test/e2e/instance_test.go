@@ -327,5 +327,5 @@ func TestChangesOfARunningCore(t *testing.T) {
 	_, err = call(http.MethodDelete, "/server/"+shown.Requests[0].ID+".json", "")
 	require.NoError(t, err)
 	require.Error(t, <-ended)
-	s.stderr.await(t, "Request cut", s.ended)
+	s.stderr.await(t, "request cut", s.ended)
 }

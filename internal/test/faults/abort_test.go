@@ -114,7 +114,7 @@ func TestAbortWhileTheAppWorksFreesTheProcess(t *testing.T) {
 	}
 
 	s.requireNoMoreFDs(t, fds)
-	require.Empty(t, s.lines("Request failed"))
+	require.Empty(t, s.lines("request failed"))
 }
 
 // holdProcess occupies the one process until free is called.

@@ -69,7 +69,7 @@ func TestRequestsForgeNoLogLines(t *testing.T) {
 		require.Contains(t, string(got), "HTTP/1.1 400 ", "%q", b)
 	}
 
-	require.NotEmpty(t, s.lines("Request failed", "status=502"))
+	require.NotEmpty(t, s.lines("request failed", "status=502"))
 	requireSaneLines(t, s.log.String())
 }
 

@@ -52,7 +52,7 @@ func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	require.NoError(t, survivor.err)
 	require.Equal(t, http.StatusOK, survivor.StatusCode)
 
-	require.Len(t, s.lines("Request failed", "status=502", "requestId="), 1, "%s", &s.log)
+	require.Len(t, s.lines("request failed", "status=502", "requestId="), 1, "%s", &s.log)
 	s.requireKilled(t, victim)
 	s.requireApps(t, 2)
 }

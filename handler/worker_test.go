@@ -134,13 +134,13 @@ func TestUnframedBody(t *testing.T) {
 			"5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n",
 			"1;ext=x\r\na\r\n2\r\nbc\r\n0\r\nTrailer: x\r\n\r\n",
 		} {
-			answer := s.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" +
+			response := s.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" +
 				chunked)
-			require.Contains(s, answer, "200 OK")
+			require.Contains(s, response, "200 OK")
 			require.Equal(s, first, pid(), "the process survived")
 		}
 
-		// It answers and hangs up without reading the body.
+		// It responds and hangs up without reading the body.
 		for _, size := range []int{1, 100, 1 << 20} {
 			resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", size), "X-Early", "yes")
 			require.Equal(s, http.StatusOK, resp.StatusCode)
