@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
 )
 
@@ -58,15 +59,11 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 }
 
 // Cores and applications are killed at random. What is lost is no more than
-// what they had, and in the end all is as it should be. A hundred are killed with
-// PASSENGER_LONG_TESTS=1.
+// what they had, and in the end all is as it should be. A long run kills a hundred.
 // Faults: E14.
 func TestRandomKillsCostOnlyRequestsInFlight(t *testing.T) {
 	t.Parallel()
-	kills := 15
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		kills = 100
-	}
+	kills := longtests.Rounds(t, 10, 100)
 
 	const clients, processes = 6, 2
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", fmt.Sprint(processes))})

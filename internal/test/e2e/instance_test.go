@@ -17,6 +17,7 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/test/boxed"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // instances are what tools find of the sandbox.
@@ -83,7 +84,9 @@ func TestShutdownByAPI(t *testing.T) {
 // Faults: E1, P3.
 func TestKilledCoreRefusesNoConnection(t *testing.T) {
 	t.Parallel()
-	const kills, clients = 20, 8
+	const clients = 8
+
+	kills := longtests.Rounds(t, 4, 20)
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
 
@@ -103,7 +106,7 @@ func TestKilledCoreRefusesNoConnection(t *testing.T) {
 func TestKilledWatchdogLeavesNothing(t *testing.T) {
 	t.Parallel()
 
-	for range 20 {
+	for range longtests.Rounds(t, 3, 20) {
 		s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 		s.client(t).get(t, "/")
 		s.signal(t, syscall.SIGKILL)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // busyVar makes the test binary one that wants all of a processor.
@@ -33,6 +35,8 @@ func playBusy() (status int) {
 // Faults: F8.
 func TestStarvedServerKillsNoProcess(t *testing.T) {
 	const span, pause = 12 * time.Second, 300 * time.Millisecond
+
+	longtests.Only(t, "it takes all processors for 12 s")
 	s := start(t, &launch{
 		dir:  t.TempDir(),
 		args: append(testApp(t), "--core-heartbeat-timeout", "10", "--min-instances", "2"),

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // abort ends a connection in one of two ways.
@@ -36,7 +38,8 @@ func TestAbortedUploadsLeaveNothing(t *testing.T) {
 	half := strings.Repeat("x", 150<<10) // more than is kept in memory
 
 	// A machine that is busy may need more of them until the others had their turn.
-	for i := 0; i < 1000 || others.served.Load() < enough && i < 100_000; i++ {
+	uploads := longtests.Rounds(t, 200, 1000)
+	for i := 0; i < uploads || others.served.Load() < enough && i < 100_000; i++ {
 		sent := half
 		if i%10 > 1 {
 			sent = half[:1000]

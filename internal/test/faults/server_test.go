@@ -177,9 +177,6 @@ func (*server) requireGone(t testing.TB, pid int) {
 	})
 }
 
-// long: sizes are to be those of the specification.
-func long() bool { return os.Getenv("PASSENGER_LONG_TESTS") != "" }
-
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()

@@ -3,10 +3,7 @@ package hostile_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -149,32 +147,10 @@ func start(t *testing.T, v *variant) *server {
 // certificate makes the files of one, and returns the arguments for a server that has it.
 func certificate(t *testing.T, dir string) []string {
 	t.Helper()
-	keys := httptest.NewUnstartedServer(nil)
-	keys.StartTLS()
-	pair := keys.TLS.Certificates[0]
-	keys.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	require.NoError(t, err)
+	cert, key := filepath.Join(dir, "ssl-certificate.pem"), filepath.Join(dir, "ssl-certificate-key.pem")
+	boxed.Certificate(t, cert, key, "hostile")
 
-	args := make([]string, 0, 5)
-
-	args = append(args, "--ssl")
-	for _, file := range []struct {
-		option, kind string
-		contents     []byte
-	}{
-		{"--ssl-certificate", "CERTIFICATE", pair.Certificate[0]},
-		{"--ssl-certificate-key", "PRIVATE KEY", key},
-	} {
-		path := filepath.Join(dir, file.option[2:]+".pem")
-		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{
-			Type:  file.kind,
-			Bytes: file.contents,
-		}), 0o600))
-		args = append(args, file.option, path)
-	}
-
-	return args
+	return []string{"--ssl", "--ssl-certificate", cert, "--ssl-certificate-key", key}
 }
 
 func (s *server) run(t *testing.T) {

@@ -6,28 +6,98 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
+
+const (
+	// settled is the age, from the first look at it, at which a process is expected to execute no other program. Tests
+	// look many times a second, and reading /proc takes longer than the looks are apart.
+	settled = time.Second
+	// forgotten is the time without a look after which a process ID may be another's.
+	forgotten = 10 * time.Second
+)
+
+// known are the environments of processes, by their IDs.
+var known struct {
+	mu      sync.Mutex
+	looked  time.Time
+	entries map[int]*environment
+}
+
+type environment struct {
+	text  []byte // with a zero byte before each entry and behind the last
+	since time.Time
+}
+
+// environments are those of all processes but this one.
+func environments() map[int][]byte {
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	now := time.Now()
+	before := known.entries
+	if now.Sub(known.looked) > forgotten {
+		before = nil
+	}
+
+	known.looked, known.entries = now, map[int]*environment{}
+	found := map[int][]byte{}
+
+	for _, pid := range processIDs() {
+		e := before[pid]
+		if e == nil || now.Sub(e.since) < settled {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+			if err != nil {
+				continue // it has ended, or is another user's
+			}
+
+			since := now
+			if e != nil {
+				since = e.since
+			}
+
+			e = &environment{text: append([]byte{0}, text...), since: since}
+		}
+
+		known.entries[pid] = e
+		found[pid] = e.text
+	}
+
+	return found
+}
+
+func processIDs() (pids []int) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close() //nolint:errcheck // it was only read
+
+	names, _ := dir.Readdirnames(-1) // what was read before an error counts
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
+		}
+	}
+
+	return pids
+}
 
 // Processes are those whose environment has the entry, NAME=VALUE, but for this
 // one, with their command lines.
 func Processes(entry string) map[int]string {
 	found := map[int]string{}
-
-	files, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is right
-	for _, file := range files {
-		environ, err := os.ReadFile(file) //nolint:gosec // G304: it is below /proc
-		if err != nil || !bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+entry+"\x00")) {
+	for pid, environ := range environments() {
+		if !bytes.Contains(environ, []byte("\x00"+entry+"\x00")) {
 			continue
 		}
 
-		dir := filepath.Dir(file)
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil && pid != os.Getpid() {
-			line, _ := os.ReadFile(filepath.Join(dir, //nolint:gosec // G304: the same; empty: it has just gone
-				"cmdline"))
+		// A zombie has an empty command line.
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && len(line) > 0 {
 			found[pid] = strings.ReplaceAll(string(line), "\x00", " ")
 		}
 	}
