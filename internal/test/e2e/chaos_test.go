@@ -37,7 +37,7 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 		answers = append(answers, s.client(t).background(t, "/"))
 	}
 
-	s.stderr.await(t, "started ", s.ended)
+	s.Stderr.Await(t, "started ", 1, s.Ended)
 	before := s.Processes()
 	core := s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
@@ -49,7 +49,7 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 	require.NotEqual(t, core, s.core(t))
 	eventually(t, func() error {
 		for pid := range s.Processes() {
-			if _, old := before[pid]; old && pid != s.cmd.Process.Pid {
+			if _, old := before[pid]; old && pid != s.Cmd.Process.Pid {
 				return fmt.Errorf("process %d is left of the core that was killed", pid)
 			}
 		}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // clockVar makes the test binary one that changes what other processes, whose ids
@@ -222,7 +223,7 @@ func (tr *tracer) atSystemCall(tid int) error {
 type clock struct {
 	t              *testing.T
 	in             io.Writer
-	stdout, stderr output
+	stdout, stderr printed.Output
 	ended          chan struct{}
 }
 
@@ -233,9 +234,9 @@ func (s *server) clock(t *testing.T) *clock {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.cmd.Process.Pid, s.core(t)),
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.Cmd.Process.Pid, s.core(t)),
 		"GORACE=atexit_sleep_ms=0")
-	k := &clock{t: t, ended: make(chan struct{})}
+	k := &clock{t: t}
 	cmd.Stdout, cmd.Stderr = &k.stdout, &k.stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -262,7 +263,7 @@ func (k *clock) set(ahead time.Duration) {
 	text := strconv.Itoa(int(ahead.Seconds()))
 	_, err := io.WriteString(k.in, text+"\n")
 	require.NoError(k.t, err, "%s", &k.stderr)
-	k.stdout.await(k.t, clockChanged+text+"\n", k.ended)
+	k.stdout.Await(k.t, clockChanged+text+"\n", 1, k.ended)
 }
 
 var shownTimes = regexp.MustCompile(`(?:Uptime: |Last used: )([^\n]*?s)(?: ago)?\n`)
@@ -296,7 +297,7 @@ func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	core, apps := s.core(t), s.apps(t)
 	k := s.clock(t)
 	held := c.background(t, "/hold")
-	s.stderr.await(t, heldText(1), s.ended)
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 
 	for _, to := range []struct {
 		name  string
@@ -337,7 +338,7 @@ func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	s.requireApps(t, processes)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 	requireShortTimes(t, s.statusText(t))
-	require.NotContains(t, s.stderr.String(), "does not answer")
+	require.NotContains(t, s.Stderr.String(), "does not answer")
 }
 
 // onClock runs a function while the server reads another time, and then goes by the

@@ -243,7 +243,7 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 			return nil
 		})
 		requireTells(d.T, shown, tells, "status after "+by)
-		requireTells(d.T, d.s.stderr.String(), tells, "the log after "+by)
+		requireTells(d.T, d.s.Stderr.String(), tells, "the log after "+by)
 
 		for pid := range before {
 			require.Contains(d.T, d.s.processed(d.T), pid, "%s: %s: an old process is gone", f, by)

@@ -96,8 +96,8 @@ func TestJourneyBehindWebServer(t *testing.T) {
 			require.Len(t, b.groups(t), 2, "by SCGI, by HTTP and by TLS it is the same application")
 			const kept = 5 // connections to a process, as many as it served at a time
 			b.requireNoMoreFDs(t, fds+kept)
-			require.NotContains(t, b.stderr.String(), "level=error")
-			require.NotContains(t, b.stderr.String()+b.w.Output.String(), b.password(t))
+			require.NotContains(t, b.Stderr.String(), "level=error")
+			require.NotContains(t, b.Stderr.String()+b.w.Output.String(), b.password(t))
 		})
 	}
 }

@@ -104,7 +104,7 @@ func TestNewCertificate(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(p.cert, []byte("no certificate"), 0o600))
 	s.signal(t, syscall.SIGUSR1)
-	s.stderr.await(t, "The new TLS certificate cannot be used", s.ended)
+	s.Stderr.Await(t, "The new TLS certificate cannot be used", 1, s.Ended)
 	s.client(t, trusting(p, false)).get(t, "/")
 
 	p.make(t, "second")
@@ -155,7 +155,7 @@ func TestHTTPSRefusals(t *testing.T) {
 			}).CombinedOutput()
 			require.Error(t, err, string(out))
 			require.Contains(t, string(out), test.want)
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 }

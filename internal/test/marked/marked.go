@@ -118,16 +118,16 @@ func Children(entry string, parent int) (pids []int) {
 	return pids
 }
 
-// Core is the core of a server, whose process is its watchdog; 0: there is none.
-// Other children of the watchdog are what a core has left behind.
-func Core(entry string, watchdog int) int {
+// Core is the core of a server, whose process is its watchdog; 0: there is none. While a core ends there may be two,
+// of which the one with the higher ID is the newer. Other children of the watchdog are what a core has left behind.
+func Core(entry string, watchdog int) (core int) {
 	for pid, line := range Processes(entry) {
 		if strings.HasSuffix(line, " core ") && parentOf(pid) == watchdog {
-			return pid
+			core = max(core, pid)
 		}
 	}
 
-	return 0
+	return core
 }
 
 func parentOf(pid int) int {
