@@ -22,7 +22,7 @@ const (
 // Program is one that runs beside a test. Its zero value, with Cmd set, is ready to start.
 type Program struct {
 	Cmd *exec.Cmd
-	// Stdout and Stderr are what it has printed; Merged has both go to Stdout.
+	// Stdout and Stderr are what it has printed, unless Cmd says where that goes; Merged has both go to Stdout.
 	Stdout, Stderr printed.Output
 	Merged         bool
 	// Ended is closed when it has ended, which Cmd.ProcessState tells.
@@ -35,9 +35,16 @@ type Program struct {
 // there. What it has printed is logged if the test has failed.
 func (p *Program) Start(t TB, stop func()) {
 	t.Helper()
-	p.Cmd.Stdout, p.Cmd.Stderr = &p.Stdout, &p.Stderr
+	if p.Cmd.Stdout == nil {
+		p.Cmd.Stdout = &p.Stdout
+	}
+
+	if p.Cmd.Stderr == nil {
+		p.Cmd.Stderr = &p.Stderr
+	}
+
 	if p.Merged {
-		p.Cmd.Stderr = &p.Stdout
+		p.Cmd.Stderr = p.Cmd.Stdout
 	}
 
 	p.Cmd.WaitDelay = Patience

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
-	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // clockVar makes the test binary one that changes what other processes, whose ids
@@ -221,10 +221,9 @@ func (tr *tracer) atSystemCall(tid int) error {
 
 // clock is the wall clock of a server.
 type clock struct {
-	t              *testing.T
-	in             io.Writer
-	stdout, stderr printed.Output
-	ended          chan struct{}
+	boxed.Program
+	t  *testing.T
+	in io.Writer
 }
 
 // clock traces the server's own processes.
@@ -236,23 +235,11 @@ func (s *server) clock(t *testing.T) *clock {
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.Cmd.Process.Pid, s.core(t)),
 		"GORACE=atexit_sleep_ms=0")
-	k := &clock{t: t}
-	cmd.Stdout, cmd.Stderr = &k.stdout, &k.stderr
+	k := &clock{t: t, Program: boxed.Program{Cmd: cmd, Judged: true}} // it is killed
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	k.in = in
-	require.NoError(t, cmd.Start())
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(k.ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-k.ended
-		if t.Failed() {
-			t.Logf("the tracer: %s", &k.stderr)
-		}
-	})
+	k.Start(t, nil)
 	k.set(0)
 
 	return k
@@ -262,8 +249,8 @@ func (k *clock) set(ahead time.Duration) {
 	k.t.Helper()
 	text := strconv.Itoa(int(ahead.Seconds()))
 	_, err := io.WriteString(k.in, text+"\n")
-	require.NoError(k.t, err, "%s", &k.stderr)
-	k.stdout.Await(k.t, clockChanged+text+"\n", 1, k.ended)
+	require.NoError(k.t, err, "%s", &k.Stderr)
+	k.Stdout.Await(k.t, clockChanged+text+"\n", 1, k.Ended)
 }
 
 var shownTimes = regexp.MustCompile(`(?:Uptime: |Last used: )([^\n]*?s)(?: ago)?\n`)

@@ -43,7 +43,7 @@ func TestHooks(t *testing.T) {
 	s.client(t).get(t, "/")
 	pid := s.apps(t)[0]
 	s.Stderr.Await(t, "Running attached_process hook script", 1, s.Ended)
-	s.Stderr.Await(t, "exited with status 0", 1, s.Ended)
+	s.Stderr.Await(t, "exited with status 0", 3, s.Ended)
 	s.stop(t)
 	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
 	require.NoError(t, err)

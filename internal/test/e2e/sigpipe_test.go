@@ -30,15 +30,8 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 	readErr, errOut, err := os.Pipe()
 	require.NoError(t, err)
 	s.Cmd.Stdout, s.Cmd.Stderr = out, errOut
-	require.NoError(t, s.Cmd.Start())
-	t.Cleanup(func() {
-		_ = s.Cmd.Process.Kill() // if the test has failed
-		<-s.Ended
-	})
-	go func() {
-		_ = s.Cmd.Wait() // how it ended is in ProcessState
-		close(s.Ended)
-	}()
+	s.Judged = true
+	s.Start(t, nil)
 	require.NoError(t, out.Close())
 	require.NoError(t, errOut.Close())
 

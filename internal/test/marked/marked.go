@@ -108,7 +108,7 @@ func Processes(entry string) map[int]string {
 // Children are those of them that parent has started, in the order of their ids.
 func Children(entry string, parent int) (pids []int) {
 	for pid := range Processes(entry) {
-		if parentOf(pid) == parent {
+		if of, _ := parentOf(pid); of == parent {
 			pids = append(pids, pid)
 		}
 	}
@@ -119,30 +119,39 @@ func Children(entry string, parent int) (pids []int) {
 }
 
 // Core is the core of a server, whose process is its watchdog; 0: there is none. While a core ends there may be two,
-// of which the one with the higher ID is the newer. Other children of the watchdog are what a core has left behind.
+// of which it is the newer. Other children of the watchdog are what a core has left behind.
 func Core(entry string, watchdog int) (core int) {
+	newest := -1
 	for pid, line := range Processes(entry) {
-		if strings.HasSuffix(line, " core ") && parentOf(pid) == watchdog {
-			core = max(core, pid)
+		if !strings.HasSuffix(line, " core ") {
+			continue
+		}
+
+		if parent, started := parentOf(pid); parent == watchdog && started > newest {
+			core, newest = pid, started
 		}
 	}
 
 	return core
 }
 
-func parentOf(pid int) int {
+// parentOf returns the process that has started another one, and when it did, in the kernel's unit.
+func parentOf(pid int) (parent, started int) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 
-	// The name, in parentheses, may have anything in it.
+	// The name, in parentheses, may have anything in it. The fields behind it count from 3.
+	const ofParent, ofStart = 4 - 3, 22 - 3
+
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 2 {
-		return 0
+	if len(fields) <= ofStart {
+		return 0, 0
 	}
 
-	parent, _ := strconv.Atoi(fields[1]) // the kernel has written a number
+	parent, _ = strconv.Atoi(fields[ofParent]) // the kernel has written numbers
+	started, _ = strconv.Atoi(fields[ofStart])
 
-	return parent
+	return parent, started
 }
