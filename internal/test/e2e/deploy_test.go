@@ -81,8 +81,15 @@ func startDeployment(t *testing.T, kind *releaseKind, more ...string) *deploys {
 	return d
 }
 
-// thinkTime is how long a client looks at a page. Clients that do not think take all there is of a small machine.
-const thinkTime = 10 * time.Millisecond
+// thinkTime is how long a client looks at a page. Clients that do not think take all there is of a small machine. In a
+// long run they think less.
+func thinkTime() time.Duration {
+	if longtests.Enabled() {
+		return 10 * time.Millisecond
+	}
+
+	return 50 * time.Millisecond
+}
 
 // askPage asks for a page and then for its assets, as a browser does.
 func askPage(ctx context.Context, c *client) error {
@@ -123,7 +130,7 @@ func askPage(ctx context.Context, c *client) error {
 }
 
 func think(ctx context.Context) {
-	thought := time.NewTimer(thinkTime)
+	thought := time.NewTimer(thinkTime())
 	defer thought.Stop()
 
 	select {
