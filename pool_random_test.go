@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -212,9 +213,9 @@ func runChaos(t *testing.T, steps int, choose func(n int) int) {
 // million. PASSENGER_SEED repeats one run, as far as goroutines do.
 func TestAnyOrderOfEvents(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	runs, first := uint64(400), uint64(0)
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		runs, first = 20_000, rand.Uint64N(1<<40)
+	runs, first := uint64(longtests.Rounds(t, 400, 20_000)), uint64(0)
+	if longtests.Enabled() {
+		first = rand.Uint64N(1 << 40)
 	}
 
 	if seed, err := strconv.ParseUint(os.Getenv("PASSENGER_SEED"), 10, 64); err == nil {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // meanwhile calls do again and again until the function it returns is called.
@@ -37,7 +38,7 @@ func meanwhile(t *testing.T, do func()) (stop func()) {
 
 // rounds is how often something is done that may go wrong seldom.
 func rounds(n int) int {
-	if os.Getenv("PASSENGER_LONG_TESTS") == "1" {
+	if longtests.Enabled() {
 		n *= 20
 	}
 

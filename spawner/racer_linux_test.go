@@ -10,22 +10,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
 // While a process's directory is made, looked into
 // and removed, its user replaces what is in it by links to files of root as
-// fast as can be. With PASSENGER_LONG_TESTS 10,000 times.
+// fast as can be. A long run does it 10,000 times.
 // Faults: H1, P12, R-09.
 func TestRacerInItsDirectoryTouchesNoFileOfRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		interpreters.Missing(t, "root", "needs root, to become another user")
 	}
 
-	times := 500
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		times = 10_000
-	}
+	times := longtests.Rounds(t, 300, 10_000)
 
 	base, err := os.MkdirTemp("", "sp") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -68,10 +69,7 @@ func TestForeignWorkerIsNotSignalled(t *testing.T) {
 // zombie.
 // Faults: R-53.
 func TestExitStatusesAreNeverMixedUp(t *testing.T) {
-	n := 120
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		n = 5000
-	}
+	n := longtests.Rounds(t, 120, 5000)
 
 	f := newFixture(t)
 	a := app(t, "http")

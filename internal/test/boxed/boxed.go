@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/internal/test/marked"
 )
 
@@ -17,7 +18,9 @@ import (
 type TB interface {
 	Helper()
 	Cleanup(f func())
+	Failed() bool
 	Fatal(args ...any)
+	Log(args ...any)
 }
 
 // Box is what one program, and those that it starts, may use.
@@ -79,6 +82,12 @@ func (b *Box) Children(parent int) []int { return marked.Children(b.Marker, pare
 
 // Core is the core of a server, whose process is its watchdog; 0: there is none.
 func (b *Box) Core(watchdog int) int { return marked.Core(b.Marker, watchdog) }
+
+// RequireClean waits, with some patience, until nothing is left in the box.
+func (b *Box) RequireClean(t TB) {
+	t.Helper()
+	must(t, awaited.Within(Patience, b.Leftovers))
+}
 
 // Leftovers is an error when there are processes or temporary files in the box.
 func (b *Box) Leftovers() error {

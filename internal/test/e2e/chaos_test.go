@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
 )
 
@@ -36,7 +37,7 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 		answers = append(answers, s.client(t).background(t, "/"))
 	}
 
-	s.stderr.await(t, "started ", s.ended)
+	s.Stderr.Await(t, "started ", 1, s.Ended)
 	before := s.Processes()
 	core := s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
@@ -48,7 +49,7 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 	require.NotEqual(t, core, s.core(t))
 	eventually(t, func() error {
 		for pid := range s.Processes() {
-			if _, old := before[pid]; old && pid != s.cmd.Process.Pid {
+			if _, old := before[pid]; old && pid != s.Cmd.Process.Pid {
 				return fmt.Errorf("process %d is left of the core that was killed", pid)
 			}
 		}
@@ -58,15 +59,11 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 }
 
 // Cores and applications are killed at random. What is lost is no more than
-// what they had, and in the end all is as it should be. A hundred are killed with
-// PASSENGER_LONG_TESTS=1.
+// what they had, and in the end all is as it should be. A long run kills a hundred.
 // Faults: E14.
 func TestRandomKillsCostOnlyRequestsInFlight(t *testing.T) {
 	t.Parallel()
-	kills := 15
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		kills = 100
-	}
+	kills := longtests.Rounds(t, 10, 100)
 
 	const clients, processes = 6, 2
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", fmt.Sprint(processes))})

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
@@ -220,10 +221,9 @@ func (tr *tracer) atSystemCall(tid int) error {
 
 // clock is the wall clock of a server.
 type clock struct {
-	t              *testing.T
-	in             io.Writer
-	stdout, stderr output
-	ended          chan struct{}
+	boxed.Program
+	t  *testing.T
+	in io.Writer
 }
 
 // clock traces the server's own processes.
@@ -233,25 +233,13 @@ func (s *server) clock(t *testing.T) *clock {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.cmd.Process.Pid, s.core(t)),
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", clockVar, s.Cmd.Process.Pid, s.core(t)),
 		"GORACE=atexit_sleep_ms=0")
-	k := &clock{t: t, ended: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &k.stdout, &k.stderr
+	k := &clock{t: t, Program: boxed.Program{Cmd: cmd, Judged: true}} // it is killed
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	k.in = in
-	require.NoError(t, cmd.Start())
-	go func() {
-		_ = cmd.Wait() // it is killed
-		close(k.ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-k.ended
-		if t.Failed() {
-			t.Logf("the tracer: %s", &k.stderr)
-		}
-	})
+	k.Start(t, nil)
 	k.set(0)
 
 	return k
@@ -261,8 +249,8 @@ func (k *clock) set(ahead time.Duration) {
 	k.t.Helper()
 	text := strconv.Itoa(int(ahead.Seconds()))
 	_, err := io.WriteString(k.in, text+"\n")
-	require.NoError(k.t, err, "%s", &k.stderr)
-	k.stdout.await(k.t, clockChanged+text+"\n", k.ended)
+	require.NoError(k.t, err, "%s", &k.Stderr)
+	k.Stdout.Await(k.t, clockChanged+text+"\n", 1, k.Ended)
 }
 
 var shownTimes = regexp.MustCompile(`(?:Uptime: |Last used: )([^\n]*?s)(?: ago)?\n`)
@@ -296,7 +284,7 @@ func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	core, apps := s.core(t), s.apps(t)
 	k := s.clock(t)
 	held := c.background(t, "/hold")
-	s.stderr.await(t, heldText(1), s.ended)
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 
 	for _, to := range []struct {
 		name  string
@@ -337,7 +325,7 @@ func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	s.requireApps(t, processes)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 	requireShortTimes(t, s.statusText(t))
-	require.NotContains(t, s.stderr.String(), "does not answer")
+	require.NotContains(t, s.Stderr.String(), "does not answer")
 }
 
 // onClock runs a function while the server reads another time, and then goes by the

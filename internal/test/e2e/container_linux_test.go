@@ -76,7 +76,7 @@ func (c *cluster) awaitReady(p *pod) {
 	c.Helper()
 	eventuallyWithin(c, deadline, func() error {
 		if !c.has(p.address) {
-			return fmt.Errorf("%s is not ready: %s", p.name, &p.stderr)
+			return fmt.Errorf("%s is not ready: %s", p.name, &p.Stderr)
 		}
 
 		return nil
@@ -108,7 +108,7 @@ func (c *cluster) end(p *pod) {
 	p.stopProbes()
 	<-p.probed
 	c.set(p.address, false)
-	p.judged = true
+	p.Judged = true
 	c.Cleanup(c.ends.Wait) // before what newPod has registered
 	c.ends.Go(func() {
 		if err := p.terminate(); err != nil {
@@ -184,9 +184,9 @@ func TestJourneyContainer(t *testing.T) {
 
 	// A release that never becomes ready is not promoted, and its log says why.
 	broken := c.run(image(t, `{"start_command": "echo 'cannot open the database' >&2; exit 4"}`))
-	broken.stderr.await(t, imageApp+": does not start: ", broken.ended)
+	broken.Stderr.Await(t, imageApp+": does not start: ", 1, broken.Ended)
 	c.awaitFailures(broken, 5)
-	require.Contains(t, broken.stderr.String(), "cannot open the database")
+	require.Contains(t, broken.Stderr.String(), "cannot open the database")
 	out, err := broken.exec(t.Context(), healthCheck(t)...)
 	require.Error(t, err, "the image's health check")
 	require.Contains(t, out, "applications do not serve")
@@ -283,7 +283,7 @@ func TestJourneyContainerReapsOrphans(t *testing.T) {
 
 	c.CloseIdleConnections()
 	eventually(t, func() error { return p.zombies(t.Context()) })
-	status := string(readFile(t, fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)))
+	status := string(readFile(t, fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid)))
 	require.Regexp(t, `(?m)^NSpid:\t\d+\t1$`, status, "it is process 1")
 	require.Regexp(t, fmt.Sprintf(`(?m)^Uid:\t%d\t`, p.spec.SecurityContext.RunAsUser), status)
 	require.Regexp(t, `(?m)^NoNewPrivs:\t1$`, status)
@@ -383,7 +383,7 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 			if test.serves {
 				p.awaitServing(t)
 				if test.says != "" {
-					p.stderr.await(t, test.says, p.ended)
+					p.Stderr.Await(t, test.says, 1, p.Ended)
 				}
 
 				p.requireTerminated(t)
@@ -391,10 +391,10 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 				return
 			}
 
-			<-p.ended
-			p.judged = true
-			require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), "%s", &p.stderr)
-			require.Contains(t, p.stderr.String(), test.says)
+			<-p.Ended
+			p.Judged = true
+			require.Equal(t, 1, p.Cmd.ProcessState.ExitCode(), "%s", &p.Stderr)
+			require.Contains(t, p.Stderr.String(), test.says)
 			require.NoError(t, p.nothingLeft())
 		})
 	}
@@ -415,8 +415,8 @@ func TestJourneyContainerReadOnlyApplication(t *testing.T) {
 			t.Parallel()
 			p := newPod(t, "pod", image(t, `{"python": "/usr/bin/python3"}`, files...))
 			p.watch(func(*pod, bool) {})
-			p.stderr.await(t, imageApp+": does not start: ", p.ended)
-			text := p.stderr.String()
+			p.Stderr.Await(t, imageApp+": does not start: ", 1, p.Ended)
+			text := p.Stderr.String()
 			require.Contains(t, text, "writes to a file system that is read-only")
 			require.Contains(t, text, "an emptyDir in Kubernetes")
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)

@@ -73,7 +73,7 @@ func TestWhatKilledCoresLeave(t *testing.T) {
 
 	app := s.apps(t)[0]
 	held := c.background(t, "/hold")
-	s.stderr.await(t, heldText(1), s.ended)
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 	_, err := s.admin(t, instancedir.WatchdogAPI).Call(t.Context(), http.MethodPost, "/reload.json", nil)
 	require.NoError(t, err)
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)

@@ -49,7 +49,7 @@ func TestKill(t *testing.T) {
 	fds := s.fds(t)
 	var requests []<-chan answered
 	eventually(t, func() error {
-		if n := strings.Count(s.stderr.String(), heldText(1)); n < 2 {
+		if n := strings.Count(s.Stderr.String(), heldText(1)); n < 2 {
 			// The second process may still be starting.
 			requests = append(requests, c.background(t, "/hold"))
 			return fmt.Errorf("%d processes hold a request", n)
@@ -61,7 +61,7 @@ func TestKill(t *testing.T) {
 	killed, other := strconv.Itoa(apps[0]), strconv.Itoa(apps[1])
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGKILL))
 	eventually(t, func() error {
-		log := s.stderr.String()
+		log := s.Stderr.String()
 		if !strings.Contains(log, "A process has ended by itself") && !strings.Contains(log, "Detaching a process") {
 			return errors.New("the end of the process was not noticed")
 		}

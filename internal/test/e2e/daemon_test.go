@@ -56,7 +56,7 @@ func (d *daemon) stop(t *testing.T) {
 	t.Helper()
 	out, err := d.run(t, "stop", d.dir, "--port", d.port)
 	require.NoError(t, err, out)
-	d.requireClean(t)
+	d.RequireClean(t)
 }
 
 func newDaemon(t *testing.T) *daemon {
@@ -147,7 +147,7 @@ func TestDaemonThatCannotServe(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "is in use by another program")
 	require.NoFileExists(t, d.path("passenger."+d.port+".pid"))
-	d.requireClean(t)
+	d.RequireClean(t)
 }
 
 // A pid file that a server which was killed has left behind is no obstacle, and
@@ -190,7 +190,7 @@ func TestServerFilesInForeignDirectoriesAreNotFollowed(t *testing.T) {
 		content, err := os.ReadFile(canary)
 		require.NoError(t, err)
 		require.Equal(t, "whole", string(content))
-		d.requireClean(t)
+		d.RequireClean(t)
 	})
 	t.Run("a user's directory", func(t *testing.T) {
 		t.Parallel()
@@ -203,7 +203,7 @@ func TestServerFilesInForeignDirectoriesAreNotFollowed(t *testing.T) {
 		entries, err := os.ReadDir(d.dir)
 		require.NoError(t, err)
 		require.Empty(t, entries)
-		d.requireClean(t)
+		d.RequireClean(t)
 	})
 }
 

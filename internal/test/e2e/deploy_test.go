@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // The ways to let a release serve.
@@ -78,8 +81,15 @@ func startDeployment(t *testing.T, kind *releaseKind, more ...string) *deploys {
 	return d
 }
 
-// thinkTime is how long a client looks at a page. Clients that do not think take all there is of a small machine.
-const thinkTime = 10 * time.Millisecond
+// thinkTime is how long a client looks at a page. Clients that do not think take all there is of a small machine. In a
+// long run they think less.
+func thinkTime() time.Duration {
+	if longtests.Enabled() {
+		return 10 * time.Millisecond
+	}
+
+	return 50 * time.Millisecond
+}
 
 // askPage asks for a page and then for its assets, as a browser does.
 func askPage(ctx context.Context, c *client) error {
@@ -120,7 +130,7 @@ func askPage(ctx context.Context, c *client) error {
 }
 
 func think(ctx context.Context) {
-	thought := time.NewTimer(thinkTime)
+	thought := time.NewTimer(thinkTime())
 	defer thought.Stop()
 
 	select {
@@ -240,7 +250,7 @@ func (d *deploys) fail(n int, f fault, ways ...string) {
 			return nil
 		})
 		requireTells(d.T, shown, tells, "status after "+by)
-		requireTells(d.T, d.s.stderr.String(), tells, "the log after "+by)
+		requireTells(d.T, d.s.Stderr.String(), tells, "the log after "+by)
 
 		for pid := range before {
 			require.Contains(d.T, d.s.processed(d.T), pid, "%s: %s: an old process is gone", f, by)
@@ -290,9 +300,8 @@ func (d *deploys) prune(last int) {
 }
 
 // Releases of each kind of application are deployed, by each way to restart, under
-// load. Some are broken, some rolled back. No request fails. Of Go there are twenty;
-// of those that boot slowly, twelve, and twenty with PASSENGER_LONG_TESTS=1, where the
-// file that the server looks for every ten seconds takes its turn, too.
+// load. Some are broken, some rolled back. No request fails. A long run
+// has twenty of each kind, and the file that the server looks for every ten seconds takes its turn, too.
 func TestDeploys(t *testing.T) {
 	t.Parallel()
 
@@ -307,33 +316,32 @@ func TestDeploys(t *testing.T) {
 
 func deployMany(t *testing.T, kind *releaseKind) {
 	t.Helper()
-	releases := 12
+	releases := longtests.Rounds(t, 7, 20)
 	ways, broken := []string{byRestartApp, byReload, byRestartApp}, []string{byRestartApp, byReload}
-	long := os.Getenv("PASSENGER_LONG_TESTS") != ""
-	if long {
-		ways = append(ways, byRestartFile)
-	}
-
-	if long || kind.name == "go" {
-		releases, broken = 20, append(broken, byRestartFile)
+	boot, well, lazy, byFile, back := 2, 3, 4, 5, []int{7}
+	if longtests.Enabled() {
+		ways, broken = append(ways, byRestartFile), append(broken, byRestartFile)
+		boot, well, lazy, byFile, back = 4, 7, 9, 6, []int{11, 17}
+	} else if kind.name == "go" {
+		broken = append(broken, byRestartFile)
 	}
 
 	d := startDeployment(t, kind)
 
 	for n := 2; n <= releases; n++ {
 		by := ways[n%len(ways)]
-		switch n {
-		case 4:
+		switch {
+		case n == boot:
 			d.fail(n, bootFault, broken...)
-		case 7:
+		case n == well:
 			d.fail(n, wellFault, broken[:kind.patience()]...)
-		case 9:
+		case n == lazy:
 			d.fail(n, lazyFault, byRestartApp, byReload)
-		case 11, 17:
+		case slices.Contains(back, n):
 			d.write(n, noFault)
 			d.succeed(n, by)
 			d.rollBack(n-1, ways[(n+1)%len(ways)])
-		case 6:
+		case n == byFile:
 			by = byRestartFile
 			fallthrough
 		default:

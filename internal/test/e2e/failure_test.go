@@ -51,8 +51,8 @@ func TestFailedStart(t *testing.T) {
 
 		id := errorID.FindString(page.body[strings.Index(page.body, "Error ID"):])
 		require.NotEmpty(t, id, page.body)
-		s.stderr.await(t, id, s.ended)
-		require.Contains(t, s.stderr.String(), "exit status 3")
+		s.Stderr.Await(t, id, 1, s.Ended)
+		require.Contains(t, s.Stderr.String(), "exit status 3")
 
 		a := c.get(t, "/", "Accept", "application/json")
 		require.Equal(t, http.StatusInternalServerError, a.StatusCode)
@@ -66,7 +66,7 @@ func TestFailedStart(t *testing.T) {
 		require.Equal(t, http.StatusInternalServerError, body.Status)
 		require.NotEmpty(t, body.ErrorID)
 		require.NotEqual(t, id, body.ErrorID)
-		s.stderr.await(t, body.ErrorID, s.ended)
+		s.Stderr.Await(t, body.ErrorID, 1, s.Ended)
 		require.Empty(t, s.apps(t))
 	})
 	t.Run(develEnv, func(t *testing.T) {
@@ -78,15 +78,15 @@ func TestFailedStart(t *testing.T) {
 		require.Contains(t, page.body, "exit status 3")
 		require.Contains(t, page.body, "&lt;script&gt;")
 		require.NotContains(t, page.body, markup)
-		s.stderr.await(t, errorID.FindString(page.body[strings.Index(page.body, "Error ID"):]), s.ended)
+		s.Stderr.Await(t, errorID.FindString(page.body[strings.Index(page.body, "Error ID"):]), 1, s.Ended)
 	})
 	t.Run("stopped while it starts", func(t *testing.T) {
 		t.Parallel()
 		s := behave(t, prodEnv, "silent", "print="+canary+"\n")
 		waiting := s.client(t).background(t, "/")
-		s.stderr.await(t, canary, s.ended)
+		s.Stderr.Await(t, canary, 1, s.Ended)
 		s.signal(t, syscall.SIGTERM)
-		s.stdout.await(t, stopping, s.ended)
+		s.Stdout.Await(t, stopping, 1, s.Ended)
 		s.signal(t, syscall.SIGTERM)
 		a := <-waiting
 		if a.err == nil {
@@ -109,5 +109,5 @@ func TestFlood(t *testing.T) {
 	}
 
 	require.Less(t, s.peakMemory(t), mostMemory)
-	require.Contains(t, s.stderr.String(), "xxxxxxxx")
+	require.Contains(t, s.Stderr.String(), "xxxxxxxx")
 }

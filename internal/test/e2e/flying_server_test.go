@@ -59,14 +59,14 @@ func startFlying(t testing.TB, box *sandbox, args ...string) *flying {
 func startFlyingWith(t testing.TB, box *sandbox, change func(cmd *exec.Cmd), args ...string) *flying {
 	t.Helper()
 	f := &flying{
-		server: &server{sandbox: box, ended: make(chan struct{})},
+		server: &server{sandbox: box},
 		socket: filepath.Join(box.Dir, "run", "s"), passwordFile: filepath.Join(box.Dir, "run", "s.password"),
 	}
-	f.cmd = box.flyingCommand(t, args...)
-	change(f.cmd)
+	f.Cmd = box.flyingCommand(t, args...)
+	change(f.Cmd)
 	f.url = "unix:" + f.socket
 	f.run(t)
-	f.stderr.await(t, upAndListening+f.socket, f.ended)
+	f.Stderr.Await(t, upAndListening+f.socket, 1, f.Ended)
 
 	return f
 }

@@ -35,10 +35,10 @@ func TestFlying(t *testing.T) {
 	f := startFlying(t, box)
 	for _, line := range []string{
 		"Starting Flying Passenger ", "Made a password", "Starting PassengerAgent...",
-		"PassengerAgent started on PID " + fmt.Sprint(f.cmd.Process.Pid),
+		"PassengerAgent started on PID " + fmt.Sprint(f.Cmd.Process.Pid),
 		"PassengerAgent initialized properly", upAndListening,
 	} {
-		require.Contains(t, f.stderr.String(), line)
+		require.Contains(t, f.Stderr.String(), line)
 	}
 
 	info, err := os.Lstat(f.socket)
@@ -79,7 +79,7 @@ func TestFlying(t *testing.T) {
 
 	require.Equal(t, "b", f.byHTTP(t, b, "/").Name)
 	require.Equal(t, map[string]string{a.root: a.root + " (production)", b.root: b.root + " (production)"}, f.groups(t))
-	require.NotContains(t, f.stderr.String(), f.password(t))
+	require.NotContains(t, f.Stderr.String(), f.password(t))
 	config, err := f.admin(t, "core_api").Call(t.Context(), http.MethodGet, "/config.json", nil)
 	require.NoError(t, err)
 	require.Contains(t, string(config), `"pool_idle_time"`)
@@ -117,13 +117,13 @@ func TestFlyingPassword(t *testing.T) {
 		require.Equal(t, "Forbidden\n", bySCGI.body)
 	}
 
-	require.Equal(t, 1, strings.Count(f.stderr.String(), "Requests are refused"))
+	require.Equal(t, 1, strings.Count(f.Stderr.String(), "Requests are refused"))
 	require.Empty(t, f.groups(t))
 
 	answer := f.client(t).get(t, "/", append(f.header(t, a), "X-Passenger-App-Root", "relative")...)
 	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
 	require.NotContains(t, answer.body, "relative")
-	f.stderr.await(t, "app_root is", f.ended)
+	f.Stderr.Await(t, "app_root is", 1, f.Ended)
 }
 
 // As root, applications run as their owners, and root's as nobody.
@@ -192,7 +192,7 @@ func TestFlyingAsAUser(t *testing.T) {
 	require.Equal(t, binUID, e.UID)
 	require.Equal(t, binUID, e.GID)
 
-	for _, pid := range []int{f.cmd.Process.Pid, f.core(t)} {
+	for _, pid := range []int{f.Cmd.Process.Pid, f.core(t)} {
 		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		require.NoError(t, err)
 		require.Contains(t, string(status), "Uid:\t2\t2\t2\t2\nGid:\t2\t2\t2\t2\n")
@@ -334,11 +334,11 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 		}()
 	}
 
-	f.stderr.await(t, heldText(2*requests), f.ended)
+	f.Stderr.Await(t, heldText(2*requests), 1, f.Ended)
 	apps := f.apps(t)
 	require.Len(t, apps, 1)
 	f.signal(t, syscall.SIGTERM)
-	f.stdout.await(t, stopping, f.ended)
+	f.Stdout.Await(t, stopping, 1, f.Ended)
 	eventually(t, func() error {
 		if _, err := f.bySCGI(t, http.MethodGet, "/pid", "", params); err == nil {
 			return errors.New("the server takes requests")
@@ -367,8 +367,8 @@ func TestFlyingSocketOfANewerDaemon(t *testing.T) {
 	require.NoError(t, os.Remove(first.socket))
 	second := startFlying(t, box)
 	first.signal(t, syscall.SIGTERM)
-	<-first.ended
-	first.judged = true
+	<-first.Ended
+	first.Judged = true
 	require.Equal(t, "a", second.byHTTP(t, box.goTenant(t, "a", daemonUID), "/").Name)
 }
 
@@ -408,7 +408,7 @@ func TestFlyingRefusesToStart(t *testing.T) {
 			require.Error(t, err)
 			require.Contains(t, string(out), test.want)
 			require.NoFileExists(t, filepath.Join(box.Dir, "run", "s"))
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 }
@@ -423,17 +423,17 @@ func TestFlyingProgram(t *testing.T) {
 	program := filepath.Join(box.Dir, "flying-passenger")
 	require.NoError(t, os.Link(filepath.Join(built, "passenger"), program))
 	f := &flying{
-		server:       &server{sandbox: box, ended: make(chan struct{})},
+		server:       &server{sandbox: box},
 		socket:       filepath.Join(box.Dir, "run", "s"),
 		passwordFile: filepath.Join(box.Dir, "password"),
 	}
 	f.url = "unix:" + f.socket
-	f.cmd = box.command(context.WithoutCancel(t.Context()), &launch{})
-	f.cmd.Path, f.cmd.Args = program, []string{
+	f.Cmd = box.command(context.WithoutCancel(t.Context()), &launch{})
+	f.Cmd.Path, f.Cmd.Args = program, []string{
 		program, "--socket-file", f.socket, "--config-file", config,
 		"--password-file", f.passwordFile, "--daemonize",
 	}
-	out, err := f.cmd.CombinedOutput()
+	out, err := f.Cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "Flying Passenger serves in the background on "+f.socket)
 	require.Contains(t, string(out), `unknown option "unknown"`)
@@ -448,7 +448,7 @@ func TestFlyingProgram(t *testing.T) {
 	require.Contains(t, string(content), upAndListening)
 	_, err = f.admin(t, "watchdog_api").Call(t.Context(), http.MethodPost, "/shutdown.json", nil)
 	require.NoError(t, err)
-	box.requireClean(t)
+	box.RequireClean(t)
 	require.NoFileExists(t, f.socket)
 	require.NoFileExists(t, f.socket+".pid")
 }

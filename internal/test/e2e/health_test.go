@@ -171,7 +171,7 @@ func (s *server) restartApp(t *testing.T, dir string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", dir, "--rolling-restart",
 		"--wait")
-	cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
+	cmd.Env, cmd.Dir = s.Cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
 
 	return string(out), err

@@ -42,8 +42,8 @@ func TestHooks(t *testing.T) {
 	s := start(t, &launch{dir: app, args: append(testApp(t), args...)})
 	s.client(t).get(t, "/")
 	pid := s.apps(t)[0]
-	s.stderr.await(t, "Running attached_process hook script", s.ended)
-	s.stderr.await(t, "exited with status 0", s.ended)
+	s.Stderr.Await(t, "Running attached_process hook script", 1, s.Ended)
+	s.Stderr.Await(t, "exited with status 0", 3, s.Ended)
 	s.stop(t)
 	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 			require.Error(t, err)
 			require.Contains(t, string(out), name)
 			require.Contains(t, string(out), "status 3")
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 
@@ -92,7 +92,7 @@ func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 		s.client(t).get(t, "/")
 		s.signal(t, syscall.SIGTERM)
 		s.requireExit(t, 1)
-		require.Contains(t, s.stderr.String(), "after_watchdog_shutdown")
+		require.Contains(t, s.Stderr.String(), "after_watchdog_shutdown")
 	})
 	t.Run("attached_process", func(t *testing.T) {
 		t.Parallel()
@@ -101,7 +101,7 @@ func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 			args: append(testApp(t), "--ctl", "hook_attached_process="+hook(t, t.TempDir(), "exit 3")),
 		})
 		s.client(t).get(t, "/")
-		s.stderr.await(t, "exited with status 3", s.ended)
+		s.Stderr.Await(t, "exited with status 3", 1, s.Ended)
 		s.client(t).get(t, "/")
 	})
 }

@@ -36,7 +36,7 @@ func TestSeveralApplications(t *testing.T) {
 		]
 	}`), 0o600))
 	s := start(t, &launch{dir: base, args: testApp(t)})
-	require.Contains(t, s.stdout.String(), filepath.Join(base, "blog")+", for shop.example.com/blog")
+	require.Contains(t, s.Stdout.String(), filepath.Join(base, "blog")+", for shop.example.com/blog")
 	s.requireApps(t, 1) // the shop's
 
 	pids := map[string]string{}

@@ -39,7 +39,7 @@ func BenchmarkIdle(b *testing.B) {
 // agents are the processes of the server itself.
 func (s *server) agents(b *testing.B) []int {
 	b.Helper()
-	return []int{s.cmd.Process.Pid, s.core(b)}
+	return []int{s.Cmd.Process.Pid, s.core(b)}
 }
 
 // memory is the proportional set size of the agents, in bytes.

@@ -17,6 +17,7 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/test/boxed"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // instances are what tools find of the sandbox.
@@ -45,7 +46,7 @@ func TestInstance(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
-	require.Equal(t, s.cmd.Process.Pid, s.instance(t).Properties.WatchdogPID)
+	require.Equal(t, s.Cmd.Process.Pid, s.instance(t).Properties.WatchdogPID)
 	pid, err := os.ReadFile(filepath.Join(s.instance(t).Path, "core.pid"))
 	require.NoError(t, err)
 	require.Equal(t, strconv.Itoa(s.core(t)), string(pid))
@@ -74,7 +75,7 @@ func TestShutdownByAPI(t *testing.T) {
 			_, err := s.admin(t, agent).Call(t.Context(), http.MethodPost, "/shutdown.json", nil)
 			require.NoError(t, err)
 			s.requireExit(t, 0)
-			require.Contains(t, s.stdout.String(), "Stopped.")
+			require.Contains(t, s.Stdout.String(), "Stopped.")
 		})
 	}
 }
@@ -83,7 +84,9 @@ func TestShutdownByAPI(t *testing.T) {
 // Faults: E1, P3.
 func TestKilledCoreRefusesNoConnection(t *testing.T) {
 	t.Parallel()
-	const kills, clients = 20, 8
+	const clients = 8
+
+	kills := longtests.Rounds(t, 4, 20)
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
 
@@ -103,14 +106,14 @@ func TestKilledCoreRefusesNoConnection(t *testing.T) {
 func TestKilledWatchdogLeavesNothing(t *testing.T) {
 	t.Parallel()
 
-	for range 20 {
+	for range longtests.Rounds(t, 3, 20) {
 		s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 		s.client(t).get(t, "/")
 		s.signal(t, syscall.SIGKILL)
-		<-s.ended
-		s.judged = true
-		s.requireClean(t)
-		require.Contains(t, s.stderr.String(), "The watchdog is gone")
+		<-s.Ended
+		s.Judged = true
+		s.RequireClean(t)
+		require.Contains(t, s.Stderr.String(), "The watchdog is gone")
 	}
 }
 
@@ -127,8 +130,8 @@ func TestApplicationsEndWhenWatchdogAndCoreAreKilled(t *testing.T) {
 	dead.signal(t, syscall.SIGSTOP) // it must not see the end of the other
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 	dead.signal(t, syscall.SIGKILL)
-	<-dead.ended
-	dead.judged = true
+	<-dead.Ended
+	dead.Judged = true
 	eventually(t, func() error {
 		if left := box.Processes(); len(left) > 0 {
 			return fmt.Errorf("processes are left: %v", left)
@@ -140,15 +143,15 @@ func TestApplicationsEndWhenWatchdogAndCoreAreKilled(t *testing.T) {
 
 	alive := startIn(t, box, l)
 	require.Empty(t, box.instances().Stale)
-	require.Contains(t, alive.stderr.String(), "Cleaning stale instance directory")
+	require.Contains(t, alive.Stderr.String(), "Cleaning stale instance directory")
 	other := startIn(t, box, l)
 	require.Len(t, box.instances().Instances, 2)
 	alive.client(t).get(t, "/")
 
 	// Each leaves only its own behind for a moment.
 	other.signal(t, syscall.SIGTERM)
-	<-other.ended
-	other.judged = true
+	<-other.Ended
+	other.Judged = true
 	require.Len(t, box.instances().Instances, 1)
 	alive.client(t).get(t, "/")
 }
@@ -166,7 +169,7 @@ func TestSecondServerOnSamePortLeavesTheFirstAlone(t *testing.T) {
 	}).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "in use")
-	box.requireClean(t)
+	box.RequireClean(t)
 	first.client(t).get(t, "/")
 }
 
@@ -198,7 +201,7 @@ func TestRemovedInstanceDirectoryIsRecreated(t *testing.T) {
 
 				return errors.New("there is no new instance directory")
 			})
-			s.stderr.await(t, "The instance directory was made anew", s.ended)
+			s.Stderr.Await(t, "The instance directory was made anew", 1, s.Ended)
 			eventually(t, func() error {
 				require.Equal(t, "app: GET /", c.get(t, "/").body)
 				if s.core(t) == core {
@@ -265,7 +268,7 @@ func TestStartRefusesUnusableRegistry(t *testing.T) {
 			require.Error(t, err)
 			require.Contains(t, string(out), test.want)
 			require.Contains(t, string(out), registry)
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 }
@@ -327,5 +330,5 @@ func TestChangesOfARunningCore(t *testing.T) {
 	_, err = call(http.MethodDelete, "/server/"+shown.Requests[0].ID+".json", "")
 	require.NoError(t, err)
 	require.Error(t, <-ended)
-	s.stderr.await(t, "request cut", s.ended)
+	s.Stderr.Await(t, "request cut", 1, s.Ended)
 }

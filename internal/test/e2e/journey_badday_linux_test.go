@@ -235,9 +235,9 @@ func (d *badDay) watchdogIsKilled() {
 	d.t.Helper()
 	before := d.logged()
 	d.signal(d.t, syscall.SIGKILL)
-	<-d.ended
-	d.judged = true
-	d.requireClean(d.t)
+	<-d.Ended
+	d.Judged = true
+	d.RequireClean(d.t)
 	d.requireLine("The watchdog is gone", before)
 	d.start(d.sandbox)
 	d.endLoad(0)
@@ -268,8 +268,8 @@ func (d *badDay) killEverything() {
 		}
 	}
 
-	<-d.ended
-	d.judged = true
+	<-d.Ended
+	d.Judged = true
 	eventually(d.t, func() error {
 		if left := d.Processes(); len(left) > 0 {
 			return fmt.Errorf("%v are not dead", left)
@@ -322,7 +322,7 @@ func (d *badDay) powerIsGone(name string, breakage func(path string, info fs.Fil
 	require.Empty(t, d.instances().Stale, name)
 	pid, err := os.ReadFile(d.pidFile)
 	require.NoError(t, err)
-	require.Equal(t, fmt.Sprintln(d.cmd.Process.Pid), string(pid), name)
+	require.Equal(t, fmt.Sprintln(d.Cmd.Process.Pid), string(pid), name)
 	d.endLoad(0)
 }
 
@@ -352,7 +352,7 @@ func TestFlyingStartsAfterThePowerWasGone(t *testing.T) {
 	again := startFlying(t, box)
 	require.Equal(t, before, again.password(t))
 	require.Equal(t, "a", again.byHTTP(t, a, "/").Name)
-	require.Equal(t, 1, strings.Count(again.stderr.String(), "Cleaning stale instance directory"))
+	require.Equal(t, 1, strings.Count(again.Stderr.String(), "Cleaning stale instance directory"))
 	(&badDay{t: t, server: again.server}).killEverything()
 
 	for _, breakage := range breakages {

@@ -48,7 +48,7 @@ func TestJourneyDeploy(t *testing.T) {
 		if by == byReload {
 			mark("hold")
 			held = d.c.background(t, "/hold")
-			d.s.stderr.await(t, "holding a request", d.s.ended)
+			d.s.Stderr.Await(t, "holding a request", 1, d.s.Ended)
 		}
 
 		type result struct {

@@ -62,15 +62,15 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 
 	// The database.
 	require.Equal(t, http.StatusInternalServerError, c.get(t, "/orders").StatusCode)
-	s.stderr.await(t, "ECONNREFUSED 127.0.0.1:5432", s.ended)
+	s.Stderr.Await(t, "ECONNREFUSED 127.0.0.1:5432", 1, s.Ended)
 	require.Regexp(t, `passenger_app_requests_total\{[^}]*\} [1-9]`, figures())
 
 	// The leak is in a child of the process that counts as a whole.
 	leaking, err := strconv.Atoi(c.get(t, "/leak").body)
 	require.NoError(t, err)
-	s.stderr.await(t, "Replacing a process that uses too much memory", s.ended)
+	s.Stderr.Await(t, "Replacing a process that uses too much memory", 1, s.Ended)
 	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+
-		` bytes=\d+ limit=\d+`, s.stderr.String())
+		` bytes=\d+ limit=\d+`, s.Stderr.String())
 	eventuallyWithin(t, deadline, func() error {
 		if _, there := s.processed(t)[leaking]; there {
 			return errors.New("the process that leaks is there")
@@ -116,12 +116,12 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	require.NoError(t, a.err)
 	require.GreaterOrEqual(t, a.StatusCode, 500)
 	killed := "A request took longer than it may: killing its process"
-	s.stderr.await(t, killed, s.ended)
-	line := lineOf(s.stderr.String(), killed)
+	s.Stderr.Await(t, killed, 1, s.Ended)
+	line := lineOf(s.Stderr.String(), killed)
 	require.Contains(t, line, fmt.Sprintf("pid=%d ", hanging.PID))
 	require.Contains(t, line, " path=/hang ")
-	s.stderr.await(t, "requestId="+hanging.ID, s.ended)
-	require.Contains(t, s.stderr.String(), "waiting for the payment service", "what it was doing")
+	s.Stderr.Await(t, "requestId="+hanging.ID, 1, s.Ended)
+	require.Contains(t, s.Stderr.String(), "waiting for the payment service", "what it was doing")
 	s.processed(t)
 
 	healthy.progress(t, 50)

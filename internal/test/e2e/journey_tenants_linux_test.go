@@ -74,8 +74,8 @@ func TestJourneyManyTenants(t *testing.T) {
 	require.Equal(t, core, n.core(t))
 	const kept = 8 // connections to processes, as many as they served at a time
 	n.requireNoMoreFDs(t, fds+kept)
-	require.Less(t, strings.Count(n.stderr.String(), "\n"), 150, "lines of the log")
-	require.NotContains(t, n.stderr.String(), n.password(t))
+	require.Less(t, strings.Count(n.Stderr.String(), "\n"), 150, "lines of the log")
+	require.NotContains(t, n.Stderr.String(), n.password(t))
 
 	n.stop(t)
 	eventuallyWithin(t, deadline, func() error {
@@ -218,7 +218,7 @@ func (n *neighbours) reads(t *testing.T) {
 		return nil
 	}))
 	require.Len(t, paths, 6, "with both passwords of the admin API")
-	pids := []int{n.victimPID, n.core(t), n.cmd.Process.Pid}
+	pids := []int{n.victimPID, n.core(t), n.Cmd.Process.Pid}
 	r := n.attack(t, "read", map[string]any{"paths": paths, "pids": pids})
 	require.Len(t, r.Refused, 3*len(paths)+9*len(pids))
 
@@ -268,7 +268,7 @@ func (n *neighbours) floods(t *testing.T, connections int) {
 	before := n.fds(t)
 	n.attack(t, "flood", map[string]any{"front": n.socket, "n": connections})
 	n.requireNoMoreFDs(t, before+40)
-	n.stderr.await(t, "its client has as many as it may have", n.ended)
+	n.Stderr.Await(t, "its client has as many as it may have", 1, n.Ended)
 }
 
 func (n *neighbours) forks(t *testing.T, count int) {

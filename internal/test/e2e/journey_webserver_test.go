@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/proxyheader"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/internal/test/webservers"
 )
 
@@ -95,8 +96,8 @@ func TestJourneyBehindWebServer(t *testing.T) {
 			require.Len(t, b.groups(t), 2, "by SCGI, by HTTP and by TLS it is the same application")
 			const kept = 5 // connections to a process, as many as it served at a time
 			b.requireNoMoreFDs(t, fds+kept)
-			require.NotContains(t, b.stderr.String(), "level=error")
-			require.NotContains(t, b.stderr.String()+b.w.Output.String(), b.password(t))
+			require.NotContains(t, b.Stderr.String(), "level=error")
+			require.NotContains(t, b.Stderr.String()+b.w.Output.String(), b.password(t))
 		})
 	}
 }
@@ -255,13 +256,10 @@ func requireLocalClient(t *testing.T, e *tenantEcho) {
 	}
 }
 
-// requireUpload sends 100 MB, and 1 GB with PASSENGER_LONG_TESTS.
+// requireUpload sends 20 MB, and 1 GB in a long run.
 func (b *behind) requireUpload(t *testing.T) {
 	t.Helper()
-	size := int64(100 * megabyte)
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		size = 1 << 30
-	}
+	size := int64(longtests.Rounds(t, 20*megabyte, 1<<30))
 
 	sum := sha256.New()
 	body := io.TeeReader(io.LimitReader(rand.NewChaCha8([32]byte{}), size), sum)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/printed"
 	"github.com/gopassenger/passenger/internal/test/pty"
 )
 
@@ -56,19 +57,12 @@ func TestTerminalShowsLogsForPeople(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "shop")
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "public"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "public", "a.txt"), []byte("1234"), 0o600))
-	s := &server{sandbox: newSandbox(t), ended: make(chan struct{})}
-	s.cmd = s.command(t.Context(), &launch{dir: dir, args: append(testApp(t), "--address", "127.0.0.1", "--port", "0")})
-	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = p.Program, p.Program, p.Program
-	require.NoError(t, s.cmd.Start())
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // if the test has failed
-		<-s.ended
-		require.NoError(t, p.Close())
-	})
-	go func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		close(s.ended)
-	}()
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{dir: dir, args: append(testApp(t), "--address", "127.0.0.1", "--port", "0")})
+	s.Cmd.Stdin, s.Cmd.Stdout, s.Cmd.Stderr = p.Program, p.Program, p.Program
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	s.Judged = true
+	s.Start(t, nil)
 	shown := func(pattern string) []string {
 		t.Helper()
 		var found []string
@@ -97,31 +91,31 @@ func TestTerminalShowsLogsForPeople(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "goes to standard error, which is /dev/pts/")
 	s.signal(t, syscall.SIGTERM)
-	<-s.ended
-	require.Equal(t, 0, s.cmd.ProcessState.ExitCode(), "%v", s.cmd.ProcessState)
-	s.requireClean(t)
+	<-s.Ended
+	require.Equal(t, 0, s.Cmd.ProcessState.ExitCode(), "%v", s.Cmd.ProcessState)
+	s.RequireClean(t)
 }
 
 // With log_format json, all lines are objects, and those of an application stay such.
 func TestLogsInJSON(t *testing.T) {
 	t.Parallel()
-	s := &server{sandbox: newSandbox(t), ended: make(chan struct{})}
-	s.cmd = s.command(t.Context(), &launch{
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{
 		dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--log-format", "json"),
 	})
 	s.run(t)
 	const told = "the server takes requests on "
-	s.stdout.await(t, told, s.ended)
-	s.url = regexp.MustCompile(told + `(http://[0-9.:]+)`).FindStringSubmatch(s.stdout.String())[1]
+	s.Stdout.Await(t, told, 1, s.Ended)
+	s.url = regexp.MustCompile(told + `(http://[0-9.:]+)`).FindStringSubmatch(s.Stdout.String())[1]
 	c := s.client(t)
 	c.get(t, say(`{"level":"warn","n":1}`))
 	c.get(t, say("a line"))
-	s.stderr.await(t, `"app_line":{"level":"warn","n":1}`, s.ended)
-	s.stderr.await(t, `"msg":"a line"`, s.ended)
+	s.Stderr.Await(t, `"app_line":{"level":"warn","n":1}`, 1, s.Ended)
+	s.Stderr.Await(t, `"msg":"a line"`, 1, s.Ended)
 	c.CloseIdleConnections()
 	s.stop(t)
 
-	for line := range strings.Lines(s.stdout.String() + s.stderr.String()) {
+	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
 		require.True(t, json.Valid([]byte(line)), line)
 	}
 }
@@ -191,7 +185,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 	// Followed over a rotation.
 	follow := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "logs", "-f", "-n", "0", "blog")
 	follow.Dir, follow.Env = s.Dir, s.Env()
-	var followed output
+	var followed printed.Output
 	follow.Stdout, follow.Stderr = &followed, &followed
 	require.NoError(t, follow.Start())
 	ended := make(chan struct{})
@@ -215,7 +209,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 		return err
 	})
 	sayTo("blog", "after the rotation")
-	followed.await(t, "after the rotation", ended)
+	followed.Await(t, "after the rotation", 1, ended)
 	require.NoError(t, follow.Process.Signal(syscall.SIGINT))
 	<-ended
 	require.Equal(t, 128+int(syscall.SIGINT), follow.ProcessState.ExitCode(), "%s", &followed)
@@ -305,7 +299,7 @@ func TestLogSettingsAreRefused(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), test.want)
-		box.requireClean(t)
+		box.RequireClean(t)
 	}
 }
 
@@ -327,9 +321,9 @@ func TestFlyingAppLogFile(t *testing.T) {
 
 	require.Equal(t, "of-the-good\n", awaitContent(t, file, "\n"))
 	requireOwner(t, 0, file)
-	f.stderr.await(t, "msg=of-the-bad", f.ended)
-	f.stderr.await(t, "others than root could replace what is in the directory", f.ended)
-	require.NotContains(t, f.stderr.String(), "of-the-good")
+	f.Stderr.Await(t, "msg=of-the-bad", 1, f.Ended)
+	f.Stderr.Await(t, "others than root could replace what is in the directory", 1, f.Ended)
+	require.NotContains(t, f.Stderr.String(), "of-the-good")
 	require.NoFileExists(t, theirs)
 
 	// It is opened anew with the others.

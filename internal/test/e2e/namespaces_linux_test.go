@@ -169,7 +169,7 @@ func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 			require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", out)
 			require.Contains(t, string(out), "passenger: ")
 			require.Contains(t, string(out), "unknown user bin")
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 }
@@ -183,7 +183,7 @@ func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	c := s.client(t)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)
 	held := c.background(t, "/hold") // on the connection that there is
-	s.stderr.await(t, heldText(1), s.ended)
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 	app := s.apps(t)[0]
 	sockets, err := filepath.Glob(filepath.Join(s.instance(t).Path, "apps.s", "*"))
 	require.NoError(t, err)
@@ -196,8 +196,8 @@ func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	a := c.get(t, "/")
 	require.Equal(t, "app: GET /", a.body)
 	require.NotEqual(t, strconv.Itoa(app), a.Header.Get("X-Pid"))
-	s.stderr.await(t, "permission denied", s.ended)
-	require.Contains(t, s.stderr.String(), fmt.Sprintf("cannot connect to process %d of ", app))
+	s.Stderr.Await(t, "permission denied", 1, s.Ended)
+	require.Contains(t, s.Stderr.String(), fmt.Sprintf("cannot connect to process %d of ", app))
 	signalAll(t, syscall.SIGUSR1, app)
 	first := <-held
 	require.NoError(t, first.err)

@@ -62,7 +62,7 @@ func TestOptionsOfProcesses(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(a.body), &said))
 	require.Equal(t, 512, said.Files)
 	require.True(t, said.Threads)
-	require.NotEqual(t, s.cmd.Process.Pid, said.Parent, "the preloader is the parent")
+	require.NotEqual(t, s.Cmd.Process.Pid, said.Parent, "the preloader is the parent")
 	require.Equal(t, map[string]string{"FROM_FILE": "from the file", "BOTH": "option", "VIRTUAL_ENV": ""}, said.Env)
 }
 
@@ -127,7 +127,7 @@ func TestForeignOptions(t *testing.T) {
 		args: append(testApp(t), "--engine", "builtin", "--no-install-runtime", "--socket-backlog=100"),
 	})
 	for _, key := range []string{"engine", "nginx_bin", "no_install_runtime", "socket_backlog"} {
-		s.stderr.await(t, "the option "+key+" in ", s.ended)
+		s.Stderr.Await(t, "the option "+key+" in ", 1, s.Ended)
 	}
 
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)

@@ -57,7 +57,7 @@ func TestDrainDelayIsCutShort(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--drain-delay", "1000")})
 	s.client(t).get(t, "/")
 	s.signal(t, syscall.SIGTERM)
-	s.stdout.await(t, stopping, s.ended)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 1)
 }
@@ -94,16 +94,16 @@ func startActivated(t *testing.T, socket *os.File, url string) *server {
 
 func startActivatedFrom(t *testing.T, program string, socket *os.File, url string) *server {
 	t.Helper()
-	s := &server{sandbox: newSandbox(t), ended: make(chan struct{}), url: url}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
+	s := &server{sandbox: newSandbox(t), url: url}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
 
 	// It has to know its own pid.
 	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
-	s.cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.cmd.Args[1:]...)
-	s.cmd.Path = "/bin/sh"
-	s.cmd.ExtraFiles = []*os.File{socket}
+	s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.Cmd.Args[1:]...)
+	s.Cmd.Path = "/bin/sh"
+	s.Cmd.ExtraFiles = []*os.File{socket}
 	s.run(t)
-	s.stdout.await(t, "You can stop it", s.ended)
+	s.Stdout.Await(t, "You can stop it", 1, s.Ended)
 
 	return s
 }
@@ -129,7 +129,7 @@ func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	l, f := listenFor(t, "tcp", "127.0.0.1:0")
 	s := startActivated(t, f, "http://"+l.Addr().String())
-	require.Contains(t, s.stdout.String(), s.url+"/")
+	require.Contains(t, s.Stdout.String(), s.url+"/")
 	c := s.client(t)
 	require.Equal(t, "app: GET /x", c.get(t, "/x").body)
 

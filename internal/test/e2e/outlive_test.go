@@ -40,8 +40,8 @@ func TestProgramsEndWhenServerIsKilled(t *testing.T) {
 			s.signal(t, syscall.SIGSTOP) // it must not see the end of the other
 			require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 			s.signal(t, syscall.SIGKILL)
-			<-s.ended
-			s.judged = true
+			<-s.Ended
+			s.Judged = true
 			eventually(t, func() error {
 				if left := s.Processes(); len(left) > 0 {
 					return fmt.Errorf("processes are left: %v", left)
@@ -84,5 +84,5 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 
 		return nil
 	})
-	require.Contains(t, s.stderr.String(), "Replacing a process that uses too much memory")
+	require.Contains(t, s.Stderr.String(), "Replacing a process that uses too much memory")
 }

@@ -158,8 +158,8 @@ func TestUnreadableHomeConfiguration(t *testing.T) {
 
 			s := startIn(t, box, &launch{dir: t.TempDir(), args: testApp(t)})
 			require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
-			s.stderr.await(t, "the user's own configuration is ignored", s.ended)
-			require.Equal(t, 1, strings.Count(s.stderr.String(), "configuration is ignored"))
+			s.Stderr.Await(t, "the user's own configuration is ignored", 1, s.Ended)
+			require.Equal(t, 1, strings.Count(s.Stderr.String(), "configuration is ignored"))
 		})
 	}
 
@@ -171,9 +171,9 @@ func TestUnreadableHomeConfiguration(t *testing.T) {
 		l := box.asBin(t)
 		l.change = asUserBin
 		s := startIn(t, box, l)
-		require.NotContains(t, s.stdout.String(), "of root's home")
-		s.stderr.await(t, "the user's own configuration is ignored", s.ended)
-		require.Contains(t, s.stderr.String(), "permission denied")
+		require.NotContains(t, s.Stdout.String(), "of root's home")
+		s.Stderr.Await(t, "the user's own configuration is ignored", 1, s.Ended)
+		require.Contains(t, s.Stderr.String(), "permission denied")
 	})
 
 	t.Run("no home", func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestUnreadableHomeConfiguration(t *testing.T) {
 			}
 		}})
 		require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
-		require.NotContains(t, s.stderr.String(), "configuration is ignored")
+		require.NotContains(t, s.Stderr.String(), "configuration is ignored")
 	})
 }
 

@@ -153,7 +153,7 @@ func (f *flying) requireTooManyProcesses(t testing.TB, c *client, a *tenant) {
 	answer := c.get(t, "/", append(f.header(t, a), "Accept", "text/html")...)
 	require.Equal(t, http.StatusInternalServerError, answer.StatusCode, answer.body)
 	require.Contains(t, answer.body, "<html")
-	f.stderr.await(t, "the system refuses to start another process: resource temporarily unavailable", f.ended)
+	f.Stderr.Await(t, "the system refuses to start another process: resource temporarily unavailable", 1, f.Ended)
 }
 
 // standardInput is what the core's file descriptor 0 is.

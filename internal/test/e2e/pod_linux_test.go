@@ -118,7 +118,7 @@ func newPod(t testing.TB, name, image string, change ...func(*exec.Cmd)) *pod {
 		probed: make(chan struct{}),
 	}
 	p.container = &p.spec.Containers[0]
-	p.server = &server{sandbox: newFlyingSandbox(t), ended: make(chan struct{})}
+	p.server = &server{sandbox: newFlyingSandbox(t)}
 	programs, err := tenantBinary()
 	require.NoError(t, err)
 	require.Equal(t, "tenant", filepath.Base(programs))
@@ -146,18 +146,18 @@ func newPod(t testing.TB, name, image string, change ...func(*exec.Cmd)) *pod {
 
 	p.address, p.metrics = "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
 	p.url = "http://" + p.address
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh")
-	p.cmd.Args = append([]string{
+	p.Cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh")
+	p.Cmd.Args = append([]string{
 		"sh", "-ec", podScript + inPod, "sh",
 		p.volumes(), filepath.Dir(programs), image, registry, strconv.Itoa(p.spec.SecurityContext.RunAsUser),
 		passengerIn,
 	}, p.container.Args...)
-	p.cmd.Env = p.environment()
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
+	p.Cmd.Env = p.environment()
+	p.Cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 
-	p.cmd.WaitDelay = patience
+	p.Cmd.WaitDelay = patience
 	for _, f := range change {
-		f(p.cmd)
+		f(p.Cmd)
 	}
 
 	p.run(t)
@@ -194,7 +194,7 @@ func (p *pod) environment() []string {
 func (p *pod) exec(ctx context.Context, argv ...string) (output string, err error) {
 	user := strconv.Itoa(p.spec.SecurityContext.RunAsUser)
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
-		"--target", strconv.Itoa(p.cmd.Process.Pid), "--mount", "--pid", "--", "setpriv", "--reuid", user, "--regid",
+		"--target", strconv.Itoa(p.Cmd.Process.Pid), "--mount", "--pid", "--", "setpriv", "--reuid", user, "--regid",
 		user, "--clear-groups",
 	}, argv...)...)
 	cmd.Env = append(p.environment(), "PATH="+imageBin+":"+os.Getenv("PATH"))
@@ -261,7 +261,7 @@ func (p *pod) watch(tell observer) {
 
 			select {
 			case <-time.After(seconds(by.PeriodSeconds)):
-			case <-p.ended:
+			case <-p.Ended:
 				return
 			case <-ctx.Done():
 				return
@@ -290,19 +290,19 @@ func (p *pod) terminate() error {
 		return fmt.Errorf("preStop of %s: %w: %s", p.name, err, out)
 	}
 
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 
 	// The requests' time is not shorter here, so neither is the period.
 	select {
-	case <-p.ended:
+	case <-p.Ended:
 	case <-time.After(time.Duration(p.spec.TerminationGracePeriodSeconds) * time.Second):
-		return errors.Join(fmt.Errorf("the grace period of %s is over: %s", p.name, &p.stderr), p.cmd.Process.Kill())
+		return errors.Join(fmt.Errorf("the grace period of %s is over: %s", p.name, &p.Stderr), p.Cmd.Process.Kill())
 	}
 
-	if status := p.cmd.ProcessState.ExitCode(); status != 0 || strings.Contains(p.stderr.String(), "panic") {
-		return fmt.Errorf("%s has ended with status %d: %s", p.name, status, &p.stderr)
+	if status := p.Cmd.ProcessState.ExitCode(); status != 0 || strings.Contains(p.Stderr.String(), "panic") {
+		return fmt.Errorf("%s has ended with status %d: %s", p.name, status, &p.Stderr)
 	}
 
 	return p.nothingLeft()
@@ -310,7 +310,7 @@ func (p *pod) terminate() error {
 
 func (p *pod) requireTerminated(t testing.TB) {
 	t.Helper()
-	p.judged = true
+	p.Judged = true
 	require.NoError(t, p.terminate())
 }
 
@@ -334,11 +334,11 @@ func (p *pod) nothingLeft() error {
 func (p *pod) awaitServing(t testing.TB) {
 	t.Helper()
 	eventuallyWithin(t, deadline, func() error {
-		if strings.Contains(p.stdout.String(), imageApp+": started in ") {
+		if strings.Contains(p.Stdout.String(), imageApp+": started in ") {
 			return nil
 		}
 
-		return fmt.Errorf("%s does not serve: %s", p.name, &p.stderr)
+		return fmt.Errorf("%s does not serve: %s", p.name, &p.Stderr)
 	})
 }
 

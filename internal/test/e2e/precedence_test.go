@@ -52,7 +52,7 @@ func TestPrecedence(t *testing.T) {
 			}
 
 			s := startIn(t, box, &launch{dir: dir, env: c.env, args: append(testApp(t), c.args...)})
-			require.Contains(t, s.stdout.String(), "Environment:         "+c.want+"\n")
+			require.Contains(t, s.Stdout.String(), "Environment:         "+c.want+"\n")
 		})
 	}
 }
@@ -137,6 +137,6 @@ func TestWorkingDirectory(t *testing.T) {
 	t.Parallel()
 	cwd := newDir(t, map[string]string{"public/page.txt": "here", "Passengerfile.json": `{"environment": "of cwd"}`})
 	s := start(t, &launch{cwd: cwd, args: testApp(t)})
-	require.Contains(t, s.stdout.String(), "Environment:         of cwd\n")
+	require.Contains(t, s.Stdout.String(), "Environment:         of cwd\n")
 	require.Equal(t, "here", s.client(t).get(t, "/page.txt").body)
 }

@@ -72,7 +72,7 @@ func TestCapabilitiesOfCoreAndApplications(t *testing.T) {
 func (s *server) requireOtherCore(t testing.TB, before int) {
 	t.Helper()
 	eventuallyWithin(t, deadline, func() error {
-		if slices.Contains(s.Children(s.cmd.Process.Pid), before) || s.core(t) == before {
+		if slices.Contains(s.Children(s.Cmd.Process.Pid), before) || s.core(t) == before {
 			return fmt.Errorf("the core is still %d", before)
 		}
 
@@ -112,7 +112,7 @@ func TestNoNewPrivilegesOfAll(t *testing.T) {
 	a.options["no_new_privileges"] = "off"
 	refused := f.client(t).get(t, "/", f.header(t, a)...)
 	require.NotEqual(t, http.StatusOK, refused.StatusCode)
-	f.stderr.await(t, "runs without new privileges: start it with no_new_privileges off", f.ended)
+	f.Stderr.Await(t, "runs without new privileges: start it with no_new_privileges off", 1, f.Ended)
 }
 
 // An application that root wants to run as root is as one in a container.
@@ -168,7 +168,7 @@ func TestAmbientCapabilitiesAreNotInherited(t *testing.T) {
 	}
 	s := startIn(t, box, l)
 	const netBindService = "0000000000000400"
-	requireRights(t, s.cmd.Process.Pid, rights{"CapAmb": netBindService})
+	requireRights(t, s.Cmd.Process.Pid, rights{"CapAmb": netBindService})
 	e := readTenant(t, s.client(t).get(t, "/"))
 	require.Equal(t, binUID, e.UID)
 
@@ -185,7 +185,7 @@ func TestRouterHasNoCapabilities(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--transaction-log", log)})
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 	core := s.core(t)
-	routers := slices.DeleteFunc(childrenOf(t, s.cmd.Process.Pid), func(pid int) bool { return pid == core })
+	routers := slices.DeleteFunc(childrenOf(t, s.Cmd.Process.Pid), func(pid int) bool { return pid == core })
 	require.Len(t, routers, 1)
 	want := rightsWith(t, 0)
 	want["NoNewPrivs"] = "1"
@@ -359,7 +359,7 @@ subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
 	_, err = f.admin(t, "core_api").Call(t.Context(), http.MethodPost, "/pool/detach_process.json",
 		fmt.Appendf(nil, `{"pid": %d}`, e.PID))
 	require.NoError(t, err)
-	f.stderr.await(t, "processes that the application had put into the background were killed with it", f.ended)
+	f.Stderr.Await(t, "processes that the application had put into the background were killed with it", 1, f.Ended)
 	eventually(t, func() error {
 		if _, err := os.Lstat(dir); err == nil {
 			return fmt.Errorf("%s is left", dir)
@@ -367,7 +367,7 @@ subprocess.Popen(["` + "%s" + `", "sleep", "1000"])
 
 		return nil
 	})
-	require.NotContains(t, f.stderr.String(), "level=ERROR")
+	require.NotContains(t, f.Stderr.String(), "level=ERROR")
 }
 
 // Setuid programs, as those that deliver mail, give an application what they should, with

@@ -144,9 +144,9 @@ func TestProxyProtocolIsOfNamedNetworksOnly(t *testing.T) {
 				require.NoError(t, c.Close())
 			}
 
-			s.stderr.await(t, row.told, s.ended)
-			require.Equal(t, 1, strings.Count(s.stderr.String(), "Connections were closed"),
-				"one line, not one each: %s", &s.stderr)
+			s.Stderr.Await(t, row.told, 1, s.Ended)
+			require.Equal(t, 1, strings.Count(s.Stderr.String(), "Connections were closed"),
+				"one line, not one each: %s", &s.Stderr)
 		})
 	}
 }

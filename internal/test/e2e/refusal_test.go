@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // refusal is a start that cannot succeed.
@@ -304,13 +306,13 @@ func refuseLines(t *testing.T, l *launch) []string {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	cmd := box.command(ctx, l)
-	var stdout, stderr output
+	var stdout, stderr printed.Output
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	require.Error(t, cmd.Run())
 	require.NoError(t, ctx.Err())
 	require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", &stderr)
 	require.Empty(t, stdout.String())
-	box.requireClean(t)
+	box.RequireClean(t)
 	text, whole := strings.CutSuffix(stderr.String(), "\n")
 	require.True(t, whole)
 
@@ -361,9 +363,9 @@ func TestSocketInUse(t *testing.T) {
 
 	// What a killed server leaves is no hindrance.
 	s.signal(t, syscall.SIGKILL)
-	<-s.ended
-	s.judged = true
-	s.requireClean(t)
+	<-s.Ended
+	s.Judged = true
+	s.RequireClean(t)
 	require.FileExists(t, path)
 	s = start(t, &launch{dir: dir, args: args})
 	require.Contains(t, s.client(t).get(t, "/x").body, "app: GET /x")
@@ -375,7 +377,7 @@ func TestUnknownKeyIsAWarning(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t, passengerfile(`{"environment": "staging", "colour": "blue"}`))
 	s := start(t, &launch{dir: dir, args: testApp(t)})
-	require.Contains(t, s.stdout.String(), "Environment:         staging\n")
-	s.stderr.await(t, `passenger: warning: unknown option "colour" in `+filepath.Join(dir, "Passengerfile.json")+
-		" is ignored\n", s.ended)
+	require.Contains(t, s.Stdout.String(), "Environment:         staging\n")
+	s.Stderr.Await(t, `passenger: warning: unknown option "colour" in `+filepath.Join(dir, "Passengerfile.json")+
+		" is ignored\n", 1, s.Ended)
 }

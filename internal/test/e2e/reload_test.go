@@ -18,7 +18,7 @@ import (
 func (s *server) reload(t testing.TB) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
-	cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
+	cmd.Env, cmd.Dir = s.Cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
 
 	return string(out), err
@@ -59,7 +59,7 @@ func TestBadConfigurationIsRefusedWholeOnReload(t *testing.T) {
 
 	// What was refused does not count when the core is replaced for another reason.
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
 	s.requireApps(t, 1)
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
@@ -72,7 +72,7 @@ func TestReload(t *testing.T) {
 	s := start(t, &launch{dir: dir, args: testApp(t)})
 	s.requireApps(t, 1)
 	held := s.client(t).background(t, "/hold")
-	s.stderr.await(t, heldText(1), s.ended)
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 	core, app := s.core(t), s.apps(t)[0]
 
 	l := s.load(t, 4, askOnce)
@@ -105,6 +105,6 @@ func TestReload(t *testing.T) {
 	// It counts for the core that comes after it, too.
 	next := s.core(t)
 	require.NoError(t, syscall.Kill(next, syscall.SIGKILL))
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
 	s.requireApps(t, 2)
 }

@@ -5,24 +5,21 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // Rolling restarts that are ordered by the admin API lose no request, however many
-// there are. A hundred of them run with PASSENGER_LONG_TESTS=1.
+// there are. A long run has a hundred.
 // Faults: P1.
 func TestRollingRestartsUnderLoad(t *testing.T) {
 	t.Parallel()
-	restarts := 15
-	if os.Getenv("PASSENGER_LONG_TESTS") != "" {
-		restarts = 100
-	}
+	restarts := longtests.Rounds(t, 6, 100)
 
 	const clients = 8
 	dir := t.TempDir()

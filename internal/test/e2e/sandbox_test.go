@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	deadline = 60 * time.Second
-	patience = 5 * time.Second // of the leak gate
+	deadline = boxed.Deadline
+	patience = boxed.Patience
 	interval = 20 * time.Millisecond
 )
 
@@ -60,12 +60,6 @@ func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
 	}
 
 	return cmd
-}
-
-// requireClean checks, with some patience, that nothing is left.
-func (s *sandbox) requireClean(t testing.TB) {
-	t.Helper()
-	eventually(t, s.Leftovers)
 }
 
 // eventually waits until check returns nil.

@@ -86,8 +86,8 @@ func TestFilesThatApplicationsNameAreSentByNginx(t *testing.T) {
 				require.Empty(t, sent.body)
 			}
 
-			f.stderr.await(t, "set sendfile to proxy", f.ended)
-			require.Equal(t, 1, strings.Count(f.stderr.String(), "set sendfile to proxy"))
+			f.Stderr.Await(t, "set sendfile to proxy", 1, f.Ended)
+			require.Equal(t, 1, strings.Count(f.Stderr.String(), "set sendfile to proxy"))
 		})
 	}
 }
@@ -110,7 +110,7 @@ func TestFilesThatApplicationsNameGoToTheServerInFrontByOption(t *testing.T) {
 			}
 
 			if !passes {
-				s.stderr.await(t, "accel_redirect", s.ended)
+				s.Stderr.Await(t, "accel_redirect", 1, s.Ended)
 			}
 		})
 	}
@@ -145,6 +145,6 @@ func TestOptionsOfProxiesAreChecked(t *testing.T) {
 		out, err := box.command(t.Context(), &launch{dir: dir, args: append(testApp(t), row.args...)}).CombinedOutput()
 		require.Error(t, err, string(out))
 		require.Contains(t, string(out), row.says)
-		box.requireClean(t)
+		box.RequireClean(t)
 	}
 }

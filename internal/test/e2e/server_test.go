@@ -5,33 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // server is a running binary.
 type server struct {
 	*sandbox
-	cmd *exec.Cmd
+	boxed.Program
 	// url is how to reach it, without a slash at the end; that of a Unix
 	// socket is unix:PATH.
-	url            string
-	stdout, stderr output
-	ended          chan struct{}
-	// judged: the test itself has checked how the server ended.
-	judged bool
+	url string
 }
-
-var accessible = regexp.MustCompile(`(?m)^Accessible via: +(.+)$`)
 
 // start starts a server on a free port, unless the options say where. When the
 // test ends, the server has to end in order on SIGTERM and to leave nothing
@@ -43,78 +36,48 @@ func start(t testing.TB, l *launch) *server {
 
 func startIn(t testing.TB, box *sandbox, l *launch) *server {
 	t.Helper()
-	s := &server{sandbox: box, ended: make(chan struct{})}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), l)
+	s := &server{sandbox: box}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), l)
 	if !strings.Contains(strings.Join(l.args, " "), "--socket") && !strings.Contains(strings.Join(l.env, " "),
 		"PASSENGER_SOCKET") {
-		s.cmd.Args = append(s.cmd.Args, "--address", "127.0.0.1", "--port", "0")
+		s.Cmd.Args = append(s.Cmd.Args, "--address", "127.0.0.1", "--port", "0")
 	}
 
 	s.run(t)
-	s.stdout.await(t, "You can stop it", s.ended)
-	banner := accessible.FindStringSubmatch(s.stdout.String())
-	require.NotNil(t, banner, "%s", &s.stdout)
-	s.url = strings.TrimSuffix(banner[1], "/")
+	s.url = s.Address(t)
 
 	return s
 }
 
 func (s *server) run(t testing.TB) {
 	t.Helper()
-	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	require.NoError(t, s.cmd.Start())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		close(s.ended)
-	})
-	t.Cleanup(func() {
-		defer wg.Wait()
-		defer func() { _ = s.cmd.Process.Kill() }() // if it is still there
-		if !s.judged {
-			s.stop(t)
-		}
-
-		if t.Failed() {
-			t.Logf("stdout:\n%s\nstderr:\n%.20000s", &s.stdout, &s.stderr)
-		}
-	})
+	s.Start(t, func() { s.stop(t) })
 }
 
 // stop ends the server in order.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
-	s.judged = true
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
-	require.NotContains(t, s.stderr.String(), "panic", "%s", &s.stderr)
 }
 
 // requireExit waits for the end of the server and checks that nothing is left.
 func (s *server) requireExit(t testing.TB, status int) {
 	t.Helper()
-
-	s.judged = true
-	select {
-	case <-s.ended:
-	case <-time.After(deadline):
-		require.FailNow(t, "the server does not end", "%s", &s.stderr)
-	}
-
-	require.Equal(t, status, s.cmd.ProcessState.ExitCode(), "%v\n%s", s.cmd.ProcessState, &s.stderr)
-	s.requireClean(t)
+	s.RequireExit(t, status)
+	s.RequireClean(t)
 }
 
 func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(sig))
+	s.Signal(t, sig)
 }
 
 // core is the id of the process that serves.
 func (s *server) core(t testing.TB) (core int) {
 	t.Helper()
 	eventually(t, func() error {
-		if core = s.Core(s.cmd.Process.Pid); core == 0 {
+		if core = s.Core(s.Cmd.Process.Pid); core == 0 {
 			return errors.New("the watchdog has no core")
 		}
 

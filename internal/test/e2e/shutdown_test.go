@@ -38,11 +38,11 @@ func TestShutdownLosesNothing(t *testing.T) {
 		answers[i] = c.background(t, "/hold?"+strconv.Itoa(i))
 	}
 
-	s.stderr.await(t, heldText(requests), s.ended)
+	s.Stderr.Await(t, heldText(requests), 1, s.Ended)
 	apps := s.apps(t)
 	require.Len(t, apps, 1)
 	s.signal(t, syscall.SIGTERM)
-	s.stdout.await(t, stopping, s.ended)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
 
@@ -54,7 +54,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	}
 
 	s.requireExit(t, 0)
-	require.Contains(t, s.stdout.String(), "Stopped.")
+	require.Contains(t, s.Stdout.String(), "Stopped.")
 }
 
 // Requests that wait for a process, here one that takes one at a time, are
@@ -89,7 +89,7 @@ func TestShutdownServesTheQueue(t *testing.T) {
 	// What was read is handled before this is.
 	require.Equal(t, "static", s.client(t).get(t, "/page.txt").body)
 	s.signal(t, syscall.SIGTERM)
-	s.stdout.await(t, stopping, s.ended)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 
@@ -158,12 +158,12 @@ func TestSecondSignal(t *testing.T) {
 			t.Parallel()
 			s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 			hung := s.client(t).background(t, "/hold")
-			s.stderr.await(t, heldText(1), s.ended)
+			s.Stderr.Await(t, heldText(1), 1, s.Ended)
 			s.signal(t, sig)
-			s.stdout.await(t, stopping, s.ended)
+			s.Stdout.Await(t, stopping, 1, s.Ended)
 
 			select {
-			case <-s.ended:
+			case <-s.Ended:
 				require.Fail(t, "the first signal ended a request")
 			default:
 			}
@@ -172,7 +172,7 @@ func TestSecondSignal(t *testing.T) {
 			s.signal(t, sig)
 			s.requireExit(t, 1)
 			require.Less(t, time.Since(began), mostForced)
-			require.Contains(t, s.stderr.String(), "passenger: the shutdown was forced")
+			require.Contains(t, s.Stderr.String(), "passenger: the shutdown was forced")
 			if a := <-hung; a.err == nil {
 				require.GreaterOrEqual(t, a.StatusCode, http.StatusInternalServerError)
 			}
@@ -192,7 +192,7 @@ func TestSecondSignalKills(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: args})
 	require.Equal(t, "hello", s.client(t).get(t, "/").body)
 	s.signal(t, syscall.SIGTERM)
-	s.stdout.await(t, stopping, s.ended)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
 	began := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 1)
@@ -223,7 +223,7 @@ func TestShutdownServesWhoHasConnected(t *testing.T) {
 	queued := connect()
 	s.signal(t, syscall.SIGTERM)
 	s.signal(t, syscall.SIGCONT)
-	s.stdout.await(t, stopping, s.ended)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
 
 	for _, conn := range append(silent, queued...) {
 		_, err := io.WriteString(conn, "GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")

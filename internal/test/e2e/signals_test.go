@@ -15,7 +15,7 @@ func TestCtrlCReachesNeitherCoreNorApplications(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
 	s.client(t).get(t, "/")
-	group, err := syscall.Getpgid(s.cmd.Process.Pid)
+	group, err := syscall.Getpgid(s.Cmd.Process.Pid)
 	require.NoError(t, err)
 
 	for _, pid := range append(s.apps(t), s.core(t)) {
@@ -35,7 +35,7 @@ func TestSignalStormChangesNothing(t *testing.T) {
 
 	core, app := s.core(t), s.apps(t)[0]
 	for range 1000 {
-		for _, pid := range []int{s.cmd.Process.Pid, core} {
+		for _, pid := range []int{s.Cmd.Process.Pid, core} {
 			for _, sig := range []syscall.Signal{
 				syscall.SIGCHLD, syscall.SIGWINCH, syscall.SIGURG, syscall.SIGPIPE,
 				syscall.SIGCONT,
@@ -56,13 +56,13 @@ func TestClosedStandardFilesAreNotReused(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
 	box := newSandbox(t)
-	s := &server{sandbox: box, ended: make(chan struct{}), url: "http://127.0.0.1:" + port}
-	s.cmd = box.command(context.WithoutCancel(t.Context()), &launch{
+	s := &server{sandbox: box, url: "http://127.0.0.1:" + port}
+	s.Cmd = box.command(context.WithoutCancel(t.Context()), &launch{
 		dir:  t.TempDir(),
 		args: append(testApp(t), "--address", "127.0.0.1", "--port", port),
 	})
-	s.cmd.Args = append([]string{"/bin/sh", "-c", `exec "$@" <&- >&- 2>&-`, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
-	s.cmd.Path = "/bin/sh"
+	s.Cmd.Args = append([]string{"/bin/sh", "-c", `exec "$@" <&- >&- 2>&-`, "sh", s.Cmd.Path}, s.Cmd.Args[1:]...)
+	s.Cmd.Path = "/bin/sh"
 	s.run(t)
 	c := s.client(t)
 	eventually(t, func() error { return askOnce(t.Context(), c) })

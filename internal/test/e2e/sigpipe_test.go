@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // A server whose standard output and error have lost their readers serves on: it logs,
@@ -19,24 +21,17 @@ import (
 func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := &server{sandbox: newSandbox(t), ended: make(chan struct{})}
-	s.cmd = s.command(t.Context(), &launch{
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{
 		dir: dir, args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--access-log", "-"),
 	})
 	readOut, out, err := os.Pipe()
 	require.NoError(t, err)
 	readErr, errOut, err := os.Pipe()
 	require.NoError(t, err)
-	s.cmd.Stdout, s.cmd.Stderr = out, errOut
-	require.NoError(t, s.cmd.Start())
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // if the test has failed
-		<-s.ended
-	})
-	go func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		close(s.ended)
-	}()
+	s.Cmd.Stdout, s.Cmd.Stderr = out, errOut
+	s.Judged = true
+	s.Start(t, nil)
 	require.NoError(t, out.Close())
 	require.NoError(t, errOut.Close())
 
@@ -50,9 +45,7 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 		banner = append(banner, buf[:n]...)
 	}
 
-	found := accessible.FindSubmatch(banner)
-	require.NotNil(t, found)
-	s.url = strings.TrimSuffix(string(found[1]), "/")
+	s.url = boxed.AddressIn(t, string(banner))
 	c := s.client(t)
 	require.Contains(t, c.get(t, "/").body, "app: ")
 	require.NoError(t, readOut.Close())
@@ -75,7 +68,7 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 	// A reload, whose messages go nowhere.
 	s.signal(t, syscall.SIGHUP)
 	eventuallyWithin(t, deadline, func() error {
-		if now := s.Core(s.cmd.Process.Pid); now == 0 || now == core {
+		if now := s.Core(s.Cmd.Process.Pid); now == 0 || now == core {
 			return fmt.Errorf("the core is %d, as before", now)
 		}
 
@@ -87,7 +80,7 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 	core = s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 	eventuallyWithin(t, deadline, func() error {
-		if now := s.Core(s.cmd.Process.Pid); now == 0 || now == core {
+		if now := s.Core(s.Cmd.Process.Pid); now == 0 || now == core {
 			return fmt.Errorf("the core is %d, as before", now)
 		}
 
@@ -96,9 +89,9 @@ func TestServerOutlivesReadersOfItsLog(t *testing.T) {
 	print()
 	c.CloseIdleConnections()
 	s.signal(t, syscall.SIGTERM)
-	<-s.ended
-	require.Equal(t, 0, s.cmd.ProcessState.ExitCode(), "%v", s.cmd.ProcessState)
-	s.requireClean(t)
+	<-s.Ended
+	require.Equal(t, 0, s.Cmd.ProcessState.ExitCode(), "%v", s.Cmd.ProcessState)
+	s.RequireClean(t)
 }
 
 // What a server starts has SIGPIPE at its default, also when the server was started
@@ -116,9 +109,9 @@ func TestChildrenHaveDefaultSIGPIPE(t *testing.T) {
 			cmd.Path = "/bin/sh"
 		},
 	})
-	s.stderr.await(t, "SigIgn", s.ended)
-	m := regexp.MustCompile(`SigIgn:\\?t?\s*([0-9a-f]{16})`).FindStringSubmatch(s.stderr.String())
-	require.NotNil(t, m, "%s", &s.stderr)
+	s.Stderr.Await(t, "SigIgn", 1, s.Ended)
+	m := regexp.MustCompile(`SigIgn:\\?t?\s*([0-9a-f]{16})`).FindStringSubmatch(s.Stderr.String())
+	require.NotNil(t, m, "%s", &s.Stderr)
 	require.False(t, hasSIGPIPE(t, m[1]))
 	s.stop(t)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // slow makes a system call of the core take a minute longer, after it was made,
@@ -32,7 +33,7 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 		"-f", "-p", strconv.Itoa(s.core(t)), "-e", "trace=" + call, "-e", "inject=" + call + ":delay_exit=60000000",
 		"-o", os.DevNull,
 	}, args...)...)
-	var stderr output
+	var stderr printed.Output
 	cmd.Stderr = &stderr
 	require.NoError(t, cmd.Start())
 	ended := make(chan struct{})
@@ -45,7 +46,7 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 		<-ended
 	}
 	t.Cleanup(quick)
-	stderr.await(t, "attached", ended)
+	stderr.Await(t, "attached", 1, ended)
 
 	return quick
 }

@@ -105,13 +105,13 @@ func TestReadinessWaitsForTheApplication(t *testing.T) {
 		require.Fail(t, "systemd was not asked for more time")
 	}
 
-	require.NotContains(t, s.stdout.String(), "started in")
+	require.NotContains(t, s.Stdout.String(), "started in")
 	require.NoFileExists(t, called)
 
 	m.unmark("slow")
 	require.Equal(t, "READY=1", awaitMessage(t, messages))
 	require.FileExists(t, called)
-	s.stdout.await(t, m.dir+": started in ", s.ended)
+	s.Stdout.Await(t, m.dir+": started in ", 1, s.Ended)
 	s.stop(t)
 }
 
@@ -123,8 +123,8 @@ func TestStartFailureServesErrorPages(t *testing.T) {
 	box := newSandbox(t)
 	env, messages := listenForNotifications(t, box)
 	s := startIn(t, box, &launch{dir: m.dir, env: []string{env}, args: m.args()})
-	s.stderr.await(t, m.dir+": does not start: ", s.ended)
-	require.Contains(t, s.stderr.String(), "exit code 4")
+	s.Stderr.Await(t, m.dir+": does not start: ", 1, s.Ended)
+	require.Contains(t, s.Stderr.String(), "exit code 4")
 	require.Equal(t, http.StatusInternalServerError, s.client(t).get(t, "/").StatusCode)
 	require.Empty(t, messages)
 
@@ -155,7 +155,7 @@ func TestStartFailureMayEndTheServer(t *testing.T) {
 	out, err := box.command(t.Context(), &launch{dir: m.dir, args: args}).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), m.dir+": does not start: ")
-	box.requireClean(t)
+	box.RequireClean(t)
 }
 
 func TestUnknownStartFailurePolicy(t *testing.T) {
@@ -229,7 +229,7 @@ func TestDaemonWhoseApplicationDoesNotStart(t *testing.T) {
 		require.Error(t, err)
 		require.Contains(t, out, m.dir+": does not start: ")
 		require.NotContains(t, out, "The server runs")
-		d.requireClean(t)
+		d.RequireClean(t)
 	})
 }
 
@@ -240,16 +240,15 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	m := newMoody(t)
 	box := newSandbox(t)
 	env, messages := listenForNotifications(t, box)
-	s := &server{sandbox: box, ended: make(chan struct{})}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{
+	s := &server{sandbox: box}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{
 		dir:  m.dir,
 		env:  []string{env},
 		args: m.args("--min-instances", "2", "--address", "127.0.0.1", "--port", "0"),
 	})
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // there is no terminal
+	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // there is no terminal
 	s.run(t)
-	s.stdout.await(t, "You can stop it", s.ended)
-	s.url = strings.TrimSuffix(accessible.FindStringSubmatch(s.stdout.String())[1], "/")
+	s.url = s.Address(t)
 	require.Equal(t, "READY=1", awaitMessage(t, messages))
 	s.processed(t) // they serve: what is broken from now on is no part of their start
 	core, apps := s.core(t), s.apps(t)
@@ -263,7 +262,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
 	s.signal(t, syscall.SIGHUP)
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
-	s.stderr.await(t, "Cannot reload", s.ended)
+	s.Stderr.Await(t, "Cannot reload", 1, s.Ended)
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, apps, s.apps(t))
 
@@ -315,7 +314,7 @@ func TestReloadDoesNotWaitForWhatDidNotRun(t *testing.T) {
 	m := newMoody(t, "broken")
 	writePassengerfile(t, m.dir, `{"friendly_error_pages": "false"}`)
 	s := start(t, &launch{dir: m.dir, args: m.args()})
-	s.stderr.await(t, "does not start", s.ended)
+	s.Stderr.Await(t, "does not start", 1, s.Ended)
 	core := s.servingCore(t)
 	out, err := s.reload(t)
 	require.NoError(t, err, out)
@@ -327,16 +326,16 @@ func TestReloadDoesNotWaitForWhatDidNotRun(t *testing.T) {
 func TestNohupKeepsItsMeaning(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
-	s := &server{sandbox: box, ended: make(chan struct{})}
-	s.cmd = s.command(context.WithoutCancel(t.Context()), &launch{
+	s := &server{sandbox: box}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{
 		dir:  t.TempDir(),
 		args: append(testApp(t), "--address", "127.0.0.1", "--port", "0"),
 	})
-	s.cmd.Args = append([]string{"/bin/sh", "-c", `trap '' HUP; exec "$@"`, "sh", s.cmd.Path}, s.cmd.Args[1:]...)
-	s.cmd.Path = "/bin/sh"
+	s.Cmd.Args = append([]string{"/bin/sh", "-c", `trap '' HUP; exec "$@"`, "sh", s.Cmd.Path}, s.Cmd.Args[1:]...)
+	s.Cmd.Path = "/bin/sh"
 	s.run(t)
-	s.stdout.await(t, "started in", s.ended)
-	s.url = strings.TrimSuffix(accessible.FindStringSubmatch(s.stdout.String())[1], "/")
+	s.Stdout.Await(t, "started in", 1, s.Ended)
+	s.url = s.Address(t)
 	core := s.core(t)
 	s.signal(t, syscall.SIGHUP)
 	require.NoError(t, syscall.Kill(core, syscall.SIGHUP))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // busyVar makes the test binary one that wants all of a processor.
@@ -33,6 +35,8 @@ func playBusy() (status int) {
 // Faults: F8.
 func TestStarvedServerKillsNoProcess(t *testing.T) {
 	const span, pause = 12 * time.Second, 300 * time.Millisecond
+
+	longtests.Only(t, "it takes all processors for 12 s")
 	s := start(t, &launch{
 		dir:  t.TempDir(),
 		args: append(testApp(t), "--core-heartbeat-timeout", "10", "--min-instances", "2"),
@@ -48,7 +52,7 @@ func TestStarvedServerKillsNoProcess(t *testing.T) {
 	c.get(t, "/")
 
 	core, apps := s.core(t), s.apps(t)
-	for _, pid := range append([]int{s.cmd.Process.Pid, core}, apps...) {
+	for _, pid := range append([]int{s.Cmd.Process.Pid, core}, apps...) {
 		priority, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid)
 		require.NoError(t, err)
 		require.Equal(t, 20-19, priority, "the system call counts from the other end")
@@ -65,8 +69,8 @@ func TestStarvedServerKillsNoProcess(t *testing.T) {
 	t.Logf("%d requests were served", served)
 	require.Equal(t, core, s.core(t))
 	require.ElementsMatch(t, apps, s.apps(t))
-	require.NotContains(t, s.stderr.String(), "does not answer")
-	require.NotContains(t, s.stderr.String(), "Detaching")
+	require.NotContains(t, s.Stderr.String(), "does not answer")
+	require.NotContains(t, s.Stderr.String(), "Detaching")
 }
 
 // makeBusy takes the time of all processors, twice, until the test ends.

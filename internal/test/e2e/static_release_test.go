@@ -84,7 +84,7 @@ func TestStaticFollowsReleases(t *testing.T) {
 	}{
 		{"restart-app", func() {
 			cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", d.current())
-			cmd.Env, cmd.Dir = s.cmd.Env, s.Dir
+			cmd.Env, cmd.Dir = s.Cmd.Env, s.Dir
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, "%s", out)
 		}},

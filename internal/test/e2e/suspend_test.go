@@ -34,11 +34,11 @@ func TestSuspendedMachineKillsNoProcess(t *testing.T) {
 
 			// It serves what needs no application.
 			require.Equal(t, "static", s.client(t).get(t, "/page.txt").body)
-			signalAll(t, syscall.SIGCONT, append([]int{s.cmd.Process.Pid}, apps...)...)
+			signalAll(t, syscall.SIGCONT, append([]int{s.Cmd.Process.Pid}, apps...)...)
 		},
 		"applications first": func(t *testing.T, s *server, core int, apps []int) {
 			t.Helper()
-			signalAll(t, syscall.SIGCONT, append(slices.Clone(apps), s.cmd.Process.Pid)...)
+			signalAll(t, syscall.SIGCONT, append(slices.Clone(apps), s.Cmd.Process.Pid)...)
 			s.requireWatchdogGoesOn(t)
 			signalAll(t, syscall.SIGCONT, core)
 		},
@@ -55,10 +55,10 @@ func TestSuspendedMachineKillsNoProcess(t *testing.T) {
 			c := s.client(t)
 			c.get(t, "/pid")
 			held := c.background(t, "/hold")
-			s.stderr.await(t, heldText(1), s.ended)
+			s.Stderr.Await(t, heldText(1), 1, s.Ended)
 			core, apps := s.core(t), s.apps(t)
 
-			signalAll(t, syscall.SIGSTOP, append([]int{s.cmd.Process.Pid, core}, apps...)...)
+			signalAll(t, syscall.SIGSTOP, append([]int{s.Cmd.Process.Pid, core}, apps...)...)
 			queued := s.client(t).background(t, "/pid")
 			<-time.After(2 * heartbeat)
 			resume(t, s, core, apps)
@@ -77,7 +77,7 @@ func TestSuspendedMachineKillsNoProcess(t *testing.T) {
 			require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 			require.Equal(t, core, s.core(t))
 			require.ElementsMatch(t, apps, s.apps(t))
-			require.NotContains(t, s.stderr.String(), "does not answer")
+			require.NotContains(t, s.Stderr.String(), "does not answer")
 		})
 	}
 }

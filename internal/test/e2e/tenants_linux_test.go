@@ -191,8 +191,8 @@ func TestStartAsRootWarnsOfTenantsApplication(t *testing.T) {
 			s := start(t, &launch{dir: dir, args: testApp(t)})
 			require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 			s.stop(t)
-			require.Contains(t, s.stderr.String(), "warning: the server runs as root, and "+test.says)
-			require.Contains(t, s.stderr.String(), "--user")
+			require.Contains(t, s.Stderr.String(), "warning: the server runs as root, and "+test.says)
+			require.Contains(t, s.Stderr.String(), "--user")
 		})
 	}
 
@@ -206,7 +206,7 @@ func TestStartAsRootWarnsOfTenantsApplication(t *testing.T) {
 		s := startIn(t, box, l)
 		require.Equal(t, binUID, readTenant(t, s.client(t).get(t, "/")).UID)
 		s.stop(t)
-		require.NotContains(t, s.stderr.String(), "runs as root")
+		require.NotContains(t, s.Stderr.String(), "runs as root")
 	})
 }
 

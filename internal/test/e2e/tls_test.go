@@ -1,25 +1,19 @@
 package e2e_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // pair is a certificate of our own in files.
@@ -35,25 +29,7 @@ func (p *pair) args() []string {
 // make writes a new certificate into the files.
 func (p *pair) make(t *testing.T, name string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: name},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(time.Hour),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	p.parsed, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(p.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	require.NoError(t, os.WriteFile(p.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	p.parsed = boxed.Certificate(t, p.cert, p.key, name)
 }
 
 func newPair(t *testing.T) *pair {
@@ -128,7 +104,7 @@ func TestNewCertificate(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(p.cert, []byte("no certificate"), 0o600))
 	s.signal(t, syscall.SIGUSR1)
-	s.stderr.await(t, "The new TLS certificate cannot be used", s.ended)
+	s.Stderr.Await(t, "The new TLS certificate cannot be used", 1, s.Ended)
 	s.client(t, trusting(p, false)).get(t, "/")
 
 	p.make(t, "second")
@@ -179,7 +155,7 @@ func TestHTTPSRefusals(t *testing.T) {
 			}).CombinedOutput()
 			require.Error(t, err, string(out))
 			require.Contains(t, string(out), test.want)
-			box.requireClean(t)
+			box.RequireClean(t)
 		})
 	}
 }

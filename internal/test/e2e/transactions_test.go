@@ -21,7 +21,7 @@ import (
 
 // router is the process that passes transactions on; 0: there is none.
 func (s *server) router() int {
-	for _, pid := range s.Children(s.cmd.Process.Pid) {
+	for _, pid := range s.Children(s.Cmd.Process.Pid) {
 		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line),
 			"\x00ust-router\x00") {
 			return pid
@@ -184,7 +184,7 @@ func TestTransactionsForACollector(t *testing.T) {
 		require.NotContains(t, line, "hush", "of %d", pid)
 	}
 
-	require.NotContains(t, s.stderr.String(), "hush")
+	require.NotContains(t, s.Stderr.String(), "hush")
 	c.CloseIdleConnections()
 	s.stop(t)
 }

@@ -99,7 +99,7 @@ func TestFlyingWithTheRightsOfItsUnit(t *testing.T) {
 	}, strings.Fields(options)...)
 	want := rightsWith(t, ofCore)
 	want["NoNewPrivs"] = "1"
-	requireRights(t, f.cmd.Process.Pid, want)
+	requireRights(t, f.Cmd.Process.Pid, want)
 	requireRights(t, f.core(t), want)
 
 	tenants := box.kindsOfTenants(t)

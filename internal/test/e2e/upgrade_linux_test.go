@@ -105,8 +105,8 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			reload("version 1")
 			program.install("version 2")
 			reload("version 2")
-			s.stderr.await(t, "A new core serves that runs another program", s.ended)
-			require.Equal(t, "version 1", version(t, s.cmd.Process.Pid), "the watchdog stays")
+			s.Stderr.Await(t, "A new core serves that runs another program", 1, s.Ended)
+			require.Equal(t, "version 1", version(t, s.Cmd.Process.Pid), "the watchdog stays")
 			program.install("version 1") // the way back
 			reload("version 1")
 			program.install("version 3")
@@ -185,7 +185,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	// What dies is replaced by its like, not by what was left on the disk.
 	clients := s.load(t, 4, askOnce)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
 	require.NotEqual(t, core, s.core(t))
 	require.Equal(t, "version 2", version(t, s.core(t)))
 	clients.progress(t, 20)

@@ -82,16 +82,16 @@ func TestUser(t *testing.T) {
 	box := newUsersSandbox(t)
 	writeHome(t, box, `{"environment": "of root's home"}`)
 	pidFile, log := filepath.Join(box.Dir, "run", "pid"), filepath.Join(box.Dir, "run", "log")
-	s := &server{sandbox: box, ended: make(chan struct{})}
+	s := &server{sandbox: box}
 	port := lowPort(t)
-	s.cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1",
+	s.Cmd = box.command(t.Context(), box.asBin(t, "--pid-file", pidFile, "--log-file", log, "--address", "127.0.0.1",
 		"--port", port))
 	s.run(t)
-	s.stdout.await(t, "You can stop it", s.ended)
+	s.Stdout.Await(t, "You can stop it", 1, s.Ended)
 	s.url = "http://127.0.0.1:" + port
 	e := readTenant(t, s.client(t).get(t, "/"))
 	require.Equal(t, binUID, e.UID)
-	requireUser(t, binUID, s.cmd.Process.Pid, s.core(t), e.PID)
+	requireUser(t, binUID, s.Cmd.Process.Pid, s.core(t), e.PID)
 
 	for _, file := range []string{pidFile, log, s.instance(t).Path} {
 		requireOwner(t, binUID, file)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // abort ends a connection in one of two ways.
@@ -31,12 +33,13 @@ func TestAbortedUploadsLeaveNothing(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--environment", "production")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
-	fds, log := s.countFDs(t), s.log.String()
+	fds, log := s.countFDs(t), s.Stdout.String()
 	others := startTraffic(t, c)
 	half := strings.Repeat("x", 150<<10) // more than is kept in memory
 
 	// A machine that is busy may need more of them until the others had their turn.
-	for i := 0; i < 1000 || others.served.Load() < enough && i < 100_000; i++ {
+	uploads := longtests.Rounds(t, 200, 1000)
+	for i := 0; i < uploads || others.served.Load() < enough && i < 100_000; i++ {
 		sent := half
 		if i%10 > 1 {
 			sent = half[:1000]
@@ -53,7 +56,7 @@ func TestAbortedUploadsLeaveNothing(t *testing.T) {
 	others.requireServed(t)
 	s.requireBufferFiles(t, s.Tmp, 0)
 	s.requireNoMoreFDs(t, fds)
-	require.Equal(t, log, s.log.String())
+	require.Equal(t, log, s.Stdout.String())
 }
 
 // Where bodies are streamed, an upload that is broken off gives its process back
@@ -70,7 +73,7 @@ func TestAbortedStreamedUploadFreesItsProcess(t *testing.T) {
 	for i := range cap(times) {
 		conn := s.dial(t, "POST /hold?upload HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"+
 			strings.Repeat("x", 50<<10))
-		s.await(t, "holding upload.", i+1)
+		s.Await(t, "holding upload.", i+1)
 		began := time.Now()
 		conn.abort(i)
 		c.requireOK(t, "/pid")
@@ -98,19 +101,19 @@ func TestAbortWhileTheAppWorksFreesTheProcess(t *testing.T) {
 		id := fmt.Sprintf("request%d", i)
 		if i%4 < 2 {
 			conn := s.dial(t, "GET /hold?"+id+" HTTP/1.1\r\nHost: x\r\n\r\n")
-			s.await(t, "holding "+id+".", 1)
+			s.Await(t, "holding "+id+".", 1)
 			conn.abort(i)
 		} else {
 			ctx, cancel := context.WithCancel(t.Context())
 			held := h2.background(ctx, t, "/hold?"+id)
-			s.await(t, "holding "+id+".", 1)
+			s.Await(t, "holding "+id+".", 1)
 			cancel()
 			require.ErrorIs(t, (<-held).err, context.Canceled)
 		}
 
 		next := fmt.Sprintf("next%d", i)
 		require.Equal(t, next, c.requireOK(t, "/serve?"+next))
-		s.await(t, "left by "+id+".", 1)
+		s.Await(t, "left by "+id+".", 1)
 	}
 
 	s.requireNoMoreFDs(t, fds)
@@ -123,7 +126,7 @@ func (s *server) holdProcess(t testing.TB, c *client) (free func()) {
 	c.requireOK(t, "/pid")
 	pid := s.requireApps(t, 1)[0]
 	held := c.background(t.Context(), t, "/hold?process")
-	s.await(t, "holding process.", 1)
+	s.Await(t, "holding process.", 1)
 
 	return func() {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))

@@ -106,7 +106,7 @@ func startWithoutDescriptors(t testing.TB, clients int) (s *server, pid int, hel
 	}
 
 	held = c.background(t.Context(), t, "/hold?it")
-	s.await(t, "holding it.", 1)
+	s.Await(t, "holding it.", 1)
 	s.limitFDs(t, s.freeFD(t))
 
 	return s, pid, held, conns

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // Each event is sent only when the one before has arrived.
@@ -48,7 +49,7 @@ func requireEvents(t testing.TB, s *server, c *client, target string) {
 	// The application hears of a client that leaves.
 	require.NoError(t, resp.Body.Close())
 	c.CloseIdleConnections()
-	s.await(t, "left by events.", left+1)
+	s.Await(t, "left by events.", left+1)
 	direct.CloseIdleConnections()
 	s.requireNoMoreFDs(t, fds)
 }
@@ -119,7 +120,7 @@ func TestEventsThroughNginx(t *testing.T) {
 	require.NoError(t, os.WriteFile(config,
 		[]byte(strings.NewReplacer("ADDRESS", s.addr, "DIR", dir).Replace(nginxConfig)), 0o600))
 	nginx := exec.Command(binary, "-p", dir, "-c", config, "-e", "stderr")
-	var log output
+	var log printed.Output
 	nginx.Stdout, nginx.Stderr = &log, &log
 	require.NoError(t, nginx.Start())
 	t.Cleanup(func() {

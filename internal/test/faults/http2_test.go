@@ -83,7 +83,7 @@ func TestHTTP2ResetStreams(t *testing.T) {
 				failed <- err
 			}()
 			_, query, _ := strings.Cut(path, "?")
-			s.await(t, "holding "+query+".", i+1)
+			s.Await(t, "holding "+query+".", i+1)
 			waiting, leave := context.WithCancel(t.Context())
 			queued := c.background(waiting, t, "/serve?queued")
 			leave() // first: it would be served as soon as the other is gone
@@ -96,7 +96,7 @@ func TestHTTP2ResetStreams(t *testing.T) {
 			}
 
 			require.Equal(t, "next", c.requireOK(t, "/serve?next"))
-			s.await(t, "left by "+query+".", i+1)
+			s.Await(t, "left by "+query+".", i+1)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestRequestsForgeNoLogLines(t *testing.T) {
 	}
 
 	require.NotEmpty(t, s.lines("request failed", "status=502"))
-	requireSaneLines(t, s.log.String())
+	requireSaneLines(t, s.Stdout.String())
 }
 
 // Faults: R-58.
@@ -83,9 +83,9 @@ func TestApplicationOutputForgesNoLogLines(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(text)).StatusCode)
 	require.Equal(t, http.StatusOK, c.post(t, "/print", strings.NewReader(strings.Repeat("long", megabyte/4)+
 		"\nlast\n")).StatusCode)
-	s.await(t, "last", 1)
-	require.GreaterOrEqual(t, requireSaneLines(t, s.log.String()), 7+megabyte/(32<<10))
-	require.Equal(t, megabyte/4, strings.Count(s.log.String(), "long"), "split, not cut")
+	s.Await(t, "last", 1)
+	require.GreaterOrEqual(t, requireSaneLines(t, s.Stdout.String()), 7+megabyte/(32<<10))
+	require.Equal(t, megabyte/4, strings.Count(s.Stdout.String(), "long"), "split, not cut")
 
 	for _, line := range s.lines("forged") {
 		require.Contains(t, line, "stream=stdout")

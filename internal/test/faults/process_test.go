@@ -28,7 +28,7 @@ func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	held := make(map[string]<-chan answered)
 	for _, id := range []string{"a", "b"} {
 		held[id] = c.background(t.Context(), t, "/hold?"+id)
-		s.await(t, "holding "+id+".", 1)
+		s.Await(t, "holding "+id+".", 1)
 	}
 
 	apps := s.apps()
@@ -52,7 +52,7 @@ func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	require.NoError(t, survivor.err)
 	require.Equal(t, http.StatusOK, survivor.StatusCode)
 
-	require.Len(t, s.lines("request failed", "status=502", "requestId="), 1, "%s", &s.log)
+	require.Len(t, s.lines("request failed", "status=502", "requestId="), 1, "%s", &s.Stdout)
 	s.requireKilled(t, victim)
 	s.requireApps(t, 2)
 }
@@ -133,7 +133,7 @@ func TestKillInTheResponseLeavesItVisiblyCut(t *testing.T) {
 		pid, err := strconv.Atoi(c.requireOK(t, "/pid"))
 		require.NoError(t, err)
 		conn := s.dial(t, "GET /begin?"+length+" HTTP/1.1\r\nHost: x\r\n\r\n")
-		s.await(t, "holding "+length+".", 1)
+		s.Await(t, "holding "+length+".", 1)
 
 		// Before that, the answer would be 502.
 		_, err = conn.in.Peek(1)
@@ -165,7 +165,7 @@ func TestStoppedProcessIsKilledAtTheTimeLimit(t *testing.T) {
 	require.NoError(t, err)
 	began := time.Now()
 	held := c.background(t.Context(), t, "/hold?a")
-	s.await(t, "holding a.", 1)
+	s.Await(t, "holding a.", 1)
 	require.NoError(t, syscall.Kill(stopped, syscall.SIGSTOP))
 
 	served := 0

@@ -8,10 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,19 +22,16 @@ import (
 
 const (
 	deadline = 30 * time.Second
-	patience = 5 * time.Second // of the leak gate
 	interval = 10 * time.Millisecond
 	megabyte = 1 << 20
 )
 
-// server is a running binary.
+// server is a running binary, whose log is in its output.
 type server struct {
 	*boxed.Box
-	cmd *exec.Cmd
+	boxed.Program
 	// addr is where it listens; app the application's directory.
 	addr, app string
-	log       output
-	ended     chan struct{}
 	// known is the core, once it was looked for: no test here kills it.
 	known int
 }
@@ -50,8 +45,6 @@ type launch struct {
 	shell string
 }
 
-var accessible = regexp.MustCompile(`(?m)^Accessible via: +http://(\S+)/$`)
-
 // start starts a server with the application of this package.
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
@@ -62,7 +55,7 @@ func start(t testing.TB, args ...string) *server {
 // end in order and to leave nothing behind.
 func (l *launch) start(t testing.TB) *server {
 	t.Helper()
-	s := &server{Box: boxed.New(t, built), app: l.app, ended: make(chan struct{})}
+	s := &server{Box: boxed.New(t, built), Program: boxed.Program{Merged: true}, app: l.app}
 	if s.app == "" {
 		s.app = filepath.Join(s.Dir, "app")
 		require.NoError(t, os.Mkdir(s.app, 0o700))
@@ -76,62 +69,21 @@ func (l *launch) start(t testing.TB) *server {
 		argv = append([]string{"/bin/sh", "-c", l.shell + `; exec "$@"`, "sh"}, argv...)
 	}
 
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
-	s.cmd.Dir, s.cmd.Env, s.cmd.WaitDelay = s.Dir, s.Env(), patience
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	require.NoError(t, s.cmd.Start())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		close(s.ended)
+	s.Cmd = exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...)
+	s.Cmd.Dir, s.Cmd.Env = s.Dir, s.Env()
+	s.Start(t, func() {
+		s.Stop(t)
+		s.RequireClean(t)
 	})
-	t.Cleanup(func() {
-		defer wg.Wait()
-		defer func() { _ = s.cmd.Process.Kill() }() // if it is still there
-		s.stop(t)
-		if t.Failed() {
-			t.Logf("the server's output:\n%.10000s", &s.log)
-		}
-	})
-	s.await(t, "You can stop it", 1)
-	banner := accessible.FindStringSubmatch(s.log.String())
-	require.NotNil(t, banner, "%s", &s.log)
-	s.addr = banner[1]
+	s.addr = strings.TrimPrefix(s.Address(t), "http://")
 
 	return s
-}
-
-// stop ends the server in order, and checks that nothing is left.
-func (s *server) stop(t testing.TB) {
-	t.Helper()
-
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it has ended, that is found below
-	select {
-	case <-s.ended:
-	case <-time.After(deadline):
-		t.Errorf("the server does not end")
-		return
-	}
-
-	if status := s.cmd.ProcessState.ExitCode(); status != 0 {
-		t.Errorf("the server ended with %v", s.cmd.ProcessState)
-	}
-
-	for _, bad := range []string{"panic", "DATA RACE"} {
-		if strings.Contains(s.log.String(), bad) {
-			t.Errorf("%q is in the server's output", bad)
-		}
-	}
-
-	if err := awaited.Within(patience, s.Leftovers); err != nil {
-		t.Error(err)
-	}
 }
 
 // core is the id of the process that serves, which the watchdog has started.
 func (s *server) core() (pid int) {
 	if s.known == 0 {
-		s.known = s.Core(s.cmd.Process.Pid)
+		s.known = s.Core(s.Cmd.Process.Pid)
 	}
 
 	return s.known
@@ -177,11 +129,8 @@ func (*server) requireGone(t testing.TB, pid int) {
 	})
 }
 
-// long: sizes are to be those of the specification.
-func long() bool { return os.Getenv("PASSENGER_LONG_TESTS") != "" }
-
 // eventually waits until check returns nil.
 func eventually(t testing.TB, check func() error) {
 	t.Helper()
-	require.NoError(t, awaited.Within(patience, check))
+	require.NoError(t, awaited.Within(boxed.Patience, check))
 }

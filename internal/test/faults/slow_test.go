@@ -15,9 +15,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
-const crowd = 2000
+// crowd is how many clients come at once.
+func crowd(t testing.TB) int {
+	t.Helper()
+	return longtests.Rounds(t, 400, 2000)
+}
 
 // dialMany connects many times, and says something each time.
 func (s *server) dialMany(t testing.TB, count int, text func(i int) string) []*raw {
@@ -136,7 +142,7 @@ func TestSlowHeadsHoldNoProcess(t *testing.T) {
 	fds := s.countFDs(t)
 	others := startTraffic(t, c)
 	began := time.Now()
-	conns := s.dialMany(t, crowd, func(int) string { return "GET /pid HTTP/1.1\r\nHost: x\r\nX-Slow: " })
+	conns := s.dialMany(t, crowd(t), func(int) string { return "GET /pid HTTP/1.1\r\nHost: x\r\nX-Slow: " })
 	drip := time.NewTicker(time.Second / 2)
 	defer drip.Stop()
 	gone := make(chan []string, 1)
@@ -180,7 +186,7 @@ func TestSlowBodiesHoldNoProcess(t *testing.T) {
 	fds := s.countFDs(t)
 	others := startTraffic(t, c)
 	const large = 300 << 10 // more than is kept in memory
-	conns := s.dialMany(t, crowd, func(i int) string {
+	conns := s.dialMany(t, crowd(t), func(i int) string {
 		sent := 10
 		if i%20 == 0 {
 			sent = large
@@ -213,11 +219,7 @@ func TestSlowBodiesHoldNoProcess(t *testing.T) {
 // at the deadline for writing.
 // Faults: D3.
 func TestSlowReadersHoldNoProcess(t *testing.T) {
-	readers := 150
-	if long() {
-		readers = 500
-	}
-
+	readers := longtests.Rounds(t, 100, 500)
 	s := start(t, "--max-pool-size", "1", "--max-request-queue-size", "0", "--client-timeout", "2", "--client-min-rate",
 		"1000000")
 	c := s.client(t)
@@ -265,7 +267,7 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	fds := s.countFDs(t)
 	others := startTraffic(t, c)
 
-	conns := s.dialMany(t, crowd, func(int) string { return "" })
+	conns := s.dialMany(t, crowd(t), func(int) string { return "" })
 	for _, conn := range conns {
 		conn.say("GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.Equal(t, http.StatusOK, conn.answer().StatusCode)

@@ -66,7 +66,7 @@ func TestTunnelForwardsHalfCloseOfTheClient(t *testing.T) {
 	c.requireSwitched(t)
 	require.NoError(t, c.CloseWrite())
 	require.Equal(t, "to the end", c.rest())
-	s.await(t, "the tunnel has ended. <nil>", 1)
+	s.Await(t, "the tunnel has ended. <nil>", 1)
 }
 
 // Faults: C20.
@@ -78,7 +78,7 @@ func TestTunnelForwardsHalfCloseOfTheApplication(t *testing.T) {
 	require.Empty(t, c.rest())
 	c.say("still heard")
 	require.NoError(t, c.CloseWrite())
-	s.await(t, "still heard", 1)
+	s.Await(t, "still heard", 1)
 	require.Len(t, s.lines("the tunnel got", "still heard", "<nil>"), 1)
 }
 
@@ -158,7 +158,7 @@ func TestTunnelEndsWithItsClient(t *testing.T) {
 	}
 
 	began := time.Now()
-	s.await(t, "the tunnel has ended.", 10)
+	s.Await(t, "the tunnel has ended.", 10)
 	require.Less(t, time.Since(began), time.Second)
 	s.requireNoMoreFDs(t, fds)
 }

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 const gigabyte = 1 << 30
@@ -51,10 +53,7 @@ func TestLargeUploadsTakeLittleMemory(t *testing.T) {
 	c := s.client(t)
 	require.Equal(t, summary(3*megabyte, sumOf(3*megabyte), nil), c.post(t, "/sum", newGenerator(3*megabyte)).body)
 	before, _ := s.memory(t)
-	size := int64(200 * megabyte)
-	if long() {
-		size = gigabyte
-	}
+	size := int64(longtests.Rounds(t, 200*megabyte, gigabyte))
 
 	for name, length := range map[string]int64{"Length": size, "Chunked": -1} {
 		t.Run(name, func(t *testing.T) {

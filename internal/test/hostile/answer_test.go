@@ -12,13 +12,18 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // briefly is how long a row waits that may be known to wait in vain.
 const briefly = 2 * time.Second
 
-// followUps is how many requests come after a row, each with an id.
-const followUps = 20
+// How many requests come after a row, each with an id.
+const (
+	followUps     = 5
+	manyFollowUps = 20
+)
 
 // answerRow is what the application says, and what the client has to get.
 type answerRow struct {
@@ -116,7 +121,7 @@ func saysLate(late string, then ending, answer ...string) func() *script {
 }
 
 // play sends the row's request and says what is not as it should be.
-func (row *answerRow) play(s *server) error {
+func (row *answerRow) play(s *server, after int) error {
 	if err := s.retire(); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
@@ -129,7 +134,7 @@ func (row *answerRow) play(s *server) error {
 	}
 
 	sc.sayLate(false)
-	err = errors.Join(err, s.followUp(followUps))
+	err = errors.Join(err, s.followUp(after))
 	requests, faults := s.requests()
 	err = errors.Join(err, faults, row.want.checkSeen(requests))
 	if used := s.servedIDs(first); used > 0 && row.want.dropped || used == 0 && row.want.kept {
@@ -315,10 +320,11 @@ func (r *reply) checkSeen(requests []*seen) error {
 // Faults: C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C17, C18, C19, C21, C22, D17, R-40, R-41,
 //
 func TestAnswers(t *testing.T) {
+	after := longtests.Rounds(t, followUps, manyFollowUps)
 	inVariants(t, func(t *testing.T, s *server, v *variant) {
 		for _, row := range answerRows() {
 			if v.concerns(row.request, row.want.half) {
-				t.Run(row.name, func(t *testing.T) { judge(t, v, row.name, row.play(s)) })
+				t.Run(row.name, func(t *testing.T) { judge(t, v, row.name, row.play(s, after)) })
 			}
 		}
 	})

@@ -3,10 +3,6 @@ package hostile_test
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
-	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,12 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -29,14 +25,9 @@ const (
 	deadline = 10 * time.Second
 	// mostMemory is what the server may ever have in memory, in MB.
 	mostMemory = 48
-	markerVar  = "HOSTILE_MARKER"
 )
 
-var (
-	accessible = regexp.MustCompile(`(?m)^Accessible via: +https?://(\S+?)/?$`)
-	peak       = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-	servers    atomic.Int64
-)
+var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
 // variant is a way to run the server.
 type variant struct {
@@ -91,13 +82,10 @@ func inVariants(t *testing.T, test func(t *testing.T, s *server, v *variant)) {
 // server is a running binary whose application the test plays.
 type server struct {
 	*stage
+	boxed.Program
 	addr string
 	// tls is for clients; nil: the server does not speak it.
 	tls *tls.Config
-
-	cmd            *exec.Cmd
-	stdout, stderr *output
-	ended          context.Context
 	// ids counts the requests that carry one.
 	ids atomic.Int64
 }
@@ -108,38 +96,27 @@ func start(t *testing.T, v *variant) *server {
 	t.Helper()
 	path, err := binary()
 	require.NoError(t, err)
-	dir := filepath.Join(workDir, strconv.FormatInt(servers.Add(1), 10))
-	tmp := filepath.Join(dir, "t")
-	require.NoError(t, os.MkdirAll(tmp, 0o700))
-	marker := fmt.Sprintf("%s=%d.%s", markerVar, os.Getpid(), filepath.Base(dir))
-	leakgate.Check(t, leakgate.Marker(marker), leakgate.Dir(tmp))
+	box := boxed.New(t, workDir)
+	leakgate.Check(t, leakgate.Marker(box.Marker), leakgate.Dir(box.Tmp))
 
-	s := &server{
-		stage:  newStage(t, filepath.Join(dir, "control"), v.protocol),
-		stdout: newOutput(),
-		stderr: newOutput(),
-	}
+	dir := box.Dir
+	s := &server{stage: newStage(t, filepath.Join(dir, "control"), v.protocol)}
 	app, err := os.Executable()
 	require.NoError(t, err)
 	args := append([]string{
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--max-pool-size", "1", "--start-command", app,
 		"--envvar", appVar + "=" + string(v.protocol), "--envvar", controlVar + "=" + filepath.Join(dir, "control"),
-		"--envvar", marker, "--envvar", "GORACE=atexit_sleep_ms=0", "--environment", "production",
+		"--envvar", box.Marker, "--envvar", "GORACE=atexit_sleep_ms=0", "--environment", "production",
 	}, v.args...)
 	if v.secure {
 		args = append(args, certificate(t, dir)...)
 		s.tls = clientTLS()
 	}
 
-	s.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
-	s.cmd.Dir = dir
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + tmp, marker}
-	s.cmd.Stdout, s.cmd.Stderr = s.stdout, s.stderr
-	s.run(t)
-	require.True(t, s.stdout.await("You can stop it", s.ended.Done()), "the server does not start:\n%s", s.stderr)
-	banner := accessible.FindStringSubmatch(s.stdout.String())
-	require.NotNil(t, banner, "%s", s.stdout)
-	s.addr = banner[1]
+	s.Cmd = exec.CommandContext(context.WithoutCancel(t.Context()), path, args...)
+	s.Cmd.Dir, s.Cmd.Env = dir, box.Env()
+	s.Start(t, func() { s.stop(t) })
+	_, s.addr, _ = strings.Cut(s.Address(t), "://")
 	require.NoError(t, s.followUp(1))
 	s.requireNoMoreFDs(t)
 
@@ -149,61 +126,22 @@ func start(t *testing.T, v *variant) *server {
 // certificate makes the files of one, and returns the arguments for a server that has it.
 func certificate(t *testing.T, dir string) []string {
 	t.Helper()
-	keys := httptest.NewUnstartedServer(nil)
-	keys.StartTLS()
-	pair := keys.TLS.Certificates[0]
-	keys.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	require.NoError(t, err)
+	cert, key := filepath.Join(dir, "ssl-certificate.pem"), filepath.Join(dir, "ssl-certificate-key.pem")
+	boxed.Certificate(t, cert, key, "hostile")
 
-	args := make([]string, 0, 5)
-
-	args = append(args, "--ssl")
-	for _, file := range []struct {
-		option, kind string
-		contents     []byte
-	}{
-		{"--ssl-certificate", "CERTIFICATE", pair.Certificate[0]},
-		{"--ssl-certificate-key", "PRIVATE KEY", key},
-	} {
-		path := filepath.Join(dir, file.option[2:]+".pem")
-		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{
-			Type:  file.kind,
-			Bytes: file.contents,
-		}), 0o600))
-		args = append(args, file.option, path)
-	}
-
-	return args
+	return []string{"--ssl", "--ssl-certificate", cert, "--ssl-certificate-key", key}
 }
 
-func (s *server) run(t *testing.T) {
+// stop ends the server in order, and looks at what it has logged.
+func (s *server) stop(t *testing.T) {
 	t.Helper()
-	require.NoError(t, s.cmd.Start())
-	ended, end := context.WithCancel(context.WithoutCancel(t.Context()))
-	s.ended = ended
-	go func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		end()
-	}()
-	t.Cleanup(func() {
-		timeout := time.AfterFunc(deadline, func() { _ = s.cmd.Process.Kill() })
-		defer timeout.Stop()
-		_ = s.cmd.Process.Signal(syscall.SIGTERM) // if it is still there
-		<-ended.Done()
-		if t.Failed() {
-			t.Logf("stdout:\n%s\nstderr:\n%.20000s", s.stdout, s.stderr)
-		}
-
-		require.Zero(t, s.cmd.ProcessState.ExitCode(), "%v", s.cmd.ProcessState)
-		require.NotContains(t, s.stderr.String(), "panic")
-		require.NotContains(t, s.stderr.String(), "goroutine ")
-		require.NotContains(t, s.stderr.String(), s.password, "the password is in the log")
-		require.False(t, strings.ContainsFunc(s.stderr.String(), func(c rune) bool {
-			return c < ' ' && c != '\n' ||
-				c == 0x7f
-		}), "control characters in the log")
-	})
+	s.Stop(t)
+	require.NotContains(t, s.Stderr.String(), "goroutine ")
+	require.NotContains(t, s.Stderr.String(), s.password, "the password is in the log")
+	require.False(t, strings.ContainsFunc(s.Stderr.String(), func(c rune) bool {
+		return c < ' ' && c != '\n' ||
+			c == 0x7f
+	}), "control characters in the log")
 }
 
 // requireNoMoreFDs makes the test fail if the server has more files open at its
@@ -242,5 +180,5 @@ func (s *server) fds(t *testing.T) (files []string) {
 }
 
 func (s *server) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), file)
+	return filepath.Join("/proc", strconv.Itoa(s.Cmd.Process.Pid), file)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // statuses sends raw and a good request behind it, and returns the status codes
@@ -148,7 +150,7 @@ func TestUnknownCodingsReachNoProcess(t *testing.T) {
 	s := start(t, byHTTP)
 	s.begin(nil)
 
-	for i := range 1000 {
+	for i := range longtests.Rounds(t, 200, 1000) {
 		raw := post("Transfer-Encoding: "+codings[i%len(codings)]) + "0\r\n\r\n" +
 			fmt.Sprintf("GET /smuggled%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
 		require.Equal(t, []int{501}, s.statuses(t, raw))

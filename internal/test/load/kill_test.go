@@ -11,21 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
-// Killing processes harms the requests that they have, and no others. It takes
-// 5 s; with PASSENGER_LONG_TESTS=1 in the environment, 20 s.
+// Killing processes harms the requests that they have, and no others. A long run kills for 20 s.
 // Faults: P2.
 func TestKillProcesses(t *testing.T) {
 	const (
 		every    = 100 * time.Millisecond
 		recovery = time.Second
 	)
-	duration := 5 * time.Second
-	if long {
-		duration = 20 * time.Second
-	}
 
+	duration := time.Duration(longtests.Rounds(t, 3, 20)) * time.Second
 	s := newStand(t, inGo)
 	l := s.newLoad(t)
 	kills, inFlight := 0, 0

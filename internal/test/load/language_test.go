@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -51,15 +52,12 @@ var (
 		app.NodeJS = interpreters.Find(t, "node", os.Getenv("PASSENGER_TEST_NODE"), "node")
 	}}
 	languages = []*language{inGo, inPython, inRuby, inNode}
-
-	// long: all that takes too long for each run, with PASSENGER_LONG_TESTS=1.
-	long = os.Getenv("PASSENGER_LONG_TESTS") == "1"
 )
 
 // some are the languages of which two kinds are enough: one that takes any
 // number of requests at once, and one that takes one. In long runs all.
 func some() []*language {
-	if long {
+	if longtests.Enabled() {
 		return languages
 	}
 
@@ -68,10 +66,7 @@ func some() []*language {
 
 // batch is how many requests one part of a test waits for; in long runs so
 // many that a test has 20,000.
-func batch() int64 {
-	if long {
-		return 10_000
-	}
-
-	return 500
+func batch(t *testing.T) int64 {
+	t.Helper()
+	return int64(longtests.Rounds(t, 300, 10_000))
 }

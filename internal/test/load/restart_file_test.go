@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 // However fast restart.txt is touched, no request is lost, and what was there
@@ -25,9 +26,9 @@ func TestRestartFileTouchedOften(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) { testTouches(t, inGo, touches, tt.pause, clients) })
 	}
 
-	if long {
+	if longtests.Enabled() {
 		for _, lang := range languages {
-			t.Run(lang.name, func(t *testing.T) { testTouches(t, lang, touches, 40*time.Millisecond, 2*batch()) })
+			t.Run(lang.name, func(t *testing.T) { testTouches(t, lang, touches, 40*time.Millisecond, 2*batch(t)) })
 		}
 	}
 }

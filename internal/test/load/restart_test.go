@@ -6,17 +6,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/spawner"
 )
 
+// Each language is restarted three times under load; in a long run, until 20,000 requests were served.
 // Faults: P1.
 func TestRollingRestart(t *testing.T) {
-	const (
-		minRequests = 20_000
-		minRestarts = 3
-		// between restarts, so that these do not take all of the processors
-		pause = 4_000
-	)
+	const minRestarts = 3
+
+	minRequests := int64(longtests.Rounds(t, 1_500, 20_000))
+	pause := minRequests / 5 // between restarts, so that these do not take all of the processors
+
 	for _, lang := range languages {
 		t.Run(lang.name, func(t *testing.T) {
 			s := newStand(t, lang)
@@ -43,7 +44,7 @@ func TestRollingRestart(t *testing.T) {
 
 // New processes that do not start leave the old ones where they are.
 func TestRestartThatFails(t *testing.T) {
-	requests := batch()
+	requests := batch(t)
 	for _, lang := range some() {
 		t.Run(lang.name, func(t *testing.T) {
 			s := newStand(t, lang)

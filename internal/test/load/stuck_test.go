@@ -15,7 +15,7 @@ import (
 func TestRestartWithAStuckProcess(t *testing.T) {
 	const drainTimeout = time.Second
 
-	requests := batch()
+	requests := batch(t)
 	for _, lang := range some() {
 		t.Run(lang.name, func(t *testing.T) {
 			s := newStand(t, lang, func(o *passenger.Options) { o.DrainTimeout = drainTimeout })

@@ -4,116 +4,45 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/awaited"
-	"github.com/gopassenger/passenger/internal/test/printed"
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
-
-// patience is how long what a server started may take to be gone after it.
-const patience = 5 * time.Second
 
 // server is passenger start, in an application's directory.
 type server struct {
 	*workshop
 	// client is the first user, with cookies.
 	*client
-	cmd            *exec.Cmd
-	url            string
-	stdout, stderr printed.Output
-	ended          chan struct{}
+	boxed.Program
+	url string
 }
-
-var accessible = regexp.MustCompile(`(?m)^Accessible via: +(.+)$`)
 
 // start runs passenger start in the application's directory, as a newcomer does,
 // and waits until the application serves. At the end of the test the server has to
 // end in order, and to leave nothing behind.
 func (w *workshop) start(t testing.TB, args ...string) *server {
 	t.Helper()
-	s := &server{workshop: w, ended: make(chan struct{})}
+	s := &server{workshop: w, Program: boxed.Program{Merged: true}}
 	args = append([]string{"start", "--address", "127.0.0.1", "--port", "0", "--envvar", w.Marker}, args...)
-	s.cmd = w.command(context.WithoutCancel(t.Context()), filepath.Join(built, "passenger"), args...)
-	s.cmd.WaitDelay = patience
-	s.cmd.Stdout, s.cmd.Stderr = &s.stdout, &s.stderr
-	require.NoError(t, s.cmd.Start())
-
-	var waited sync.WaitGroup
-	waited.Go(func() {
-		_ = s.cmd.Wait() // how it ended is in ProcessState
-		close(s.ended)
-	})
-	t.Cleanup(func() {
-		defer waited.Wait()
-		defer func() { _ = s.cmd.Process.Kill() }() // if it is still there
-		s.stop(t)
-		if t.Failed() {
-			t.Logf("stdout:\n%s\nstderr:\n%.20000s", &s.stdout, &s.stderr)
-		}
-	})
-
-	s.awaitPrinted(t, "started in")
-	banner := accessible.FindStringSubmatch(s.stdout.String())
-	require.NotNil(t, banner, "%s", &s.stdout)
-	s.url = strings.TrimSuffix(banner[1], "/")
+	s.Cmd = w.command(context.WithoutCancel(t.Context()), filepath.Join(built, "passenger"), args...)
+	s.Start(t, func() { s.stop(t) })
+	s.Await(t, "started in", 1)
+	s.url = s.Address(t)
 	s.client = s.newClient(t)
 
 	return s
 }
 
-// awaitPrinted waits until the server has printed a text.
-func (s *server) awaitPrinted(t testing.TB, text string) {
-	t.Helper()
-
-	timeout := time.After(deadline)
-	for {
-		inOut, more := s.stdout.Count(text)
-		inErr, moreErr := s.stderr.Count(text)
-		if inOut+inErr > 0 {
-			return
-		}
-
-		select {
-		case <-more:
-		case <-moreErr:
-		case <-s.ended:
-			require.FailNow(t, "the server ended", "%s\n%s", &s.stdout, &s.stderr)
-		case <-timeout:
-			require.FailNow(t, "not printed: "+text, "%s\n%s", &s.stdout, &s.stderr)
-		}
-	}
-}
-
 // stop ends the server in order, and looks for what it leaves behind.
 func (s *server) stop(t testing.TB) {
 	t.Helper()
-
-	select {
-	case <-s.ended:
-		return
-	default:
-	}
-
-	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
-
-	select {
-	case <-s.ended:
-	case <-time.After(deadline):
-		require.FailNow(t, "the server does not end")
-	}
-
-	require.Zero(t, s.cmd.ProcessState.ExitCode())
-	require.NotContains(t, s.stderr.String(), "panic")
-	require.NoError(t, awaited.Within(patience, s.Leftovers))
+	s.Stop(t)
+	s.RequireClean(t)
 }
 
 // pids are those of the processes that take requests.

@@ -45,7 +45,7 @@ PID +VMSize +Private +Name
 ### Total private dirty RSS: \d+\.\d\d MB( \(\?\))?
 $`, r.stdout)
 
-		for _, pid := range []int{s.cmd.Process.Pid, s.instance(t).Properties.CorePID, app} {
+		for _, pid := range []int{s.Cmd.Process.Pid, s.instance(t).Properties.CorePID, app} {
 			require.Regexp(t, `(?m)^`+strconv.Itoa(pid)+` +\d+\.\d MB +\d+\.\d MB +/`, r.stdout)
 		}
 	}
@@ -94,7 +94,7 @@ func TestMemoryStatsWithoutRights(t *testing.T) {
 	s := newBox(t).start(t)
 	r := s.runAs(t, carol, "passenger-memory-stats", "--no-apache", "--no-nginx")
 	require.Zero(t, r.status)
-	require.Regexp(t, `(?m)^`+strconv.Itoa(s.cmd.Process.Pid)+` +\d+\.\d MB +\? +/`, r.stdout)
+	require.Regexp(t, `(?m)^`+strconv.Itoa(s.Cmd.Process.Pid)+` +\d+\.\d MB +\? +/`, r.stdout)
 	require.Contains(t, r.stdout, " MB (?)\n")
 	require.Contains(t, r.stderr, "*** WARNING: Please run this tool with 'sudo'")
 	require.Contains(t, r.stderr, s.instance(t).Name+" does not tell its processes")

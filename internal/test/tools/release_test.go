@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // releases is a tree with two releases, and the link current to the first.
@@ -105,17 +107,16 @@ func TestServerStartedInsideALink(t *testing.T) {
 		}
 
 		s := &server{
-			box:    b,
-			dir:    dir,
-			name:   dir + " (production)",
-			cmd:    cmd,
-			ended:  make(chan struct{}),
-			client: &http.Client{Transport: &http.Transport{}, Timeout: deadline},
+			box:     b,
+			dir:     dir,
+			name:    dir + " (production)",
+			Program: boxed.Program{Cmd: cmd, Merged: true},
+			client:  &http.Client{Transport: &http.Transport{}, Timeout: deadline},
 		}
 		s.begin(t)
 		s.pids(t, 1)
 		pinned := "the application's directory is " + dir + ", and stays so when the link " + current + " is switched"
-		require.Equal(t, !told, strings.Contains(s.output.String(), pinned), s.output.String())
+		require.Equal(t, !told, strings.Contains(s.Stdout.String(), pinned), s.Stdout.String())
 
 		r := s.run(t, "passenger-config", "restart-app", current+"/")
 		require.Zero(t, r.status, r.stderr)

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -16,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
-	"github.com/gopassenger/passenger/internal/test/printed"
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/procstat"
 )
 
@@ -24,15 +22,11 @@ import (
 // process.
 type server struct {
 	*box
+	boxed.Program
 	// dir is the application's, name that of its group.
 	dir, name, url string
-	cmd            *exec.Cmd
-	output         printed.Output
-	ended          chan struct{}
 	client         *http.Client
 }
-
-var accessible = regexp.MustCompile(`(?m)^Accessible via: +(\S+?)/?$`)
 
 // start starts a server with the test binary as its application.
 func (b *box) start(t testing.TB, args ...string) *server {
@@ -49,13 +43,13 @@ func (b *box) start(t testing.TB, args ...string) *server {
 func (b *box) serve(t testing.TB, dir string, args ...string) *server {
 	t.Helper()
 	s := &server{
-		box:    b,
-		dir:    dir,
-		ended:  make(chan struct{}),
-		client: &http.Client{Transport: &http.Transport{}, Timeout: deadline},
+		box:     b,
+		Program: boxed.Program{Merged: true},
+		dir:     dir,
+		client:  &http.Client{Transport: &http.Transport{}, Timeout: deadline},
 	}
 	s.name = s.dir + " (production)"
-	s.cmd = b.command(context.WithoutCancel(t.Context()), "passenger", append([]string{
+	s.Cmd = b.command(context.WithoutCancel(t.Context()), "passenger", append([]string{
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--environment", "production",
 	}, args...)...)
 	s.begin(t)
@@ -66,42 +60,18 @@ func (b *box) serve(t testing.TB, dir string, args ...string) *server {
 // begin starts the server. It ends with the test.
 func (s *server) begin(t testing.TB) {
 	t.Helper()
-	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	require.NoError(t, s.cmd.Start())
-	go func() {
-		_ = s.cmd.Wait() // how it ended does not matter to the tests of tools
-		close(s.ended)
-	}()
-	t.Cleanup(func() {
+	s.Start(t, func() {
 		s.client.CloseIdleConnections()
 
-		_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have been ended
+		// How it ends does not matter to the tests of tools.
+		_ = s.Cmd.Process.Signal(syscall.SIGTERM) // it may have been ended
 		select {
-		case <-s.ended:
+		case <-s.Ended:
 		case <-time.After(deadline):
-			_ = s.cmd.Process.Kill() // see below
 			t.Error("the server does not end")
-			<-s.ended
-		}
-
-		if t.Failed() {
-			t.Logf("the server printed:\n%.20000s", &s.output)
 		}
 	})
-	eventually(t, func() error {
-		if found := accessible.FindStringSubmatch(s.output.String()); found != nil {
-			s.url = found[1]
-			return nil
-		}
-
-		select {
-		case <-s.ended:
-			require.FailNow(t, "the server has ended", "%s", &s.output)
-		default:
-		}
-
-		return errors.New("the server has not started")
-	})
+	s.url = s.Address(t)
 	s.get(t)
 }
 
@@ -140,7 +110,7 @@ func (s *server) ask(ctx context.Context) (pid int, err error) {
 // instance is the server's own.
 func (s *server) instance(t testing.TB) *instancedir.Instance {
 	t.Helper()
-	i, err := s.list().SelectPID(s.cmd.Process.Pid)
+	i, err := s.list().SelectPID(s.Cmd.Process.Pid)
 	require.NoError(t, err)
 
 	return i
@@ -150,10 +120,10 @@ func (s *server) instance(t testing.TB) *instancedir.Instance {
 func (s *server) kill(t testing.TB) {
 	t.Helper()
 	core := s.instance(t).Properties.CorePID
-	freeze(t, s.cmd.Process.Pid) // it must not see the end of the other
+	freeze(t, s.Cmd.Process.Pid) // it must not see the end of the other
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	require.NoError(t, s.cmd.Process.Kill())
-	<-s.ended
+	require.NoError(t, s.Cmd.Process.Kill())
+	<-s.Ended
 }
 
 // freeze stops a process, and waits until it has.

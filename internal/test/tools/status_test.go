@@ -57,7 +57,7 @@ func TestStatus(t *testing.T) {
 		{"passenger-status", name[:4]},
 		{"passenger-status", "--instance", name},
 		{"passenger", "status"},
-		{"passenger-status", "--pid-identifier", strconv.Itoa(s.cmd.Process.Pid)},
+		{"passenger-status", "--pid-identifier", strconv.Itoa(s.Cmd.Process.Pid)},
 	} {
 		r := s.run(t, command[0], command[1:]...)
 		require.Zero(t, r.status, r.stderr)

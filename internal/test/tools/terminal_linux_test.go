@@ -112,8 +112,8 @@ func TestWatch(t *testing.T) {
 	s.await(t, "\x1b[1mq leaves\x1b[0m")
 
 	name := h.instance(t).Name
-	require.NoError(t, h.cmd.Process.Signal(syscall.SIGTERM))
-	<-h.ended
+	require.NoError(t, h.Cmd.Process.Signal(syscall.SIGTERM))
+	<-h.Ended
 	s.await(t, "The instance "+name+" has ended: waiting for another one.")
 	s.await(t, "No instance is running: waiting for one.")
 	next := b.start(t)
