@@ -120,12 +120,13 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 		return inBackground(ctx, cfg, out, errOut)
 	}
 
-	if err := cfg.Become(ctx); err != nil {
+	ports, err := cfg.Become(ctx)
+	if err != nil {
 		report.failed(err)
 		return err
 	}
 
-	instance, err := agent.Start(ctx, *cfg, reconfigure)
+	instance, err := agent.Start(ctx, *cfg, ports, reconfigure)
 	if err != nil {
 		report.failed(err)
 		return err

@@ -94,8 +94,6 @@ type Config struct {
 	ErrorReportDir string
 	// User is whom Become makes this process one of; empty: nobody else.
 	User string
-	// opened is what Become has opened already; nil: nothing.
-	opened *openedSockets
 	// Flying is nil where there is one application.
 	Flying *Flying
 	Requested

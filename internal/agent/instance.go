@@ -59,12 +59,15 @@ type Instance struct {
 	place *place
 }
 
-// Start checks cfg, opens the listener and starts a core, which has begun to
-// serve then, and to start the processes that are to be there at all times, see
-// AwaitApps. An error says what to do about it; nothing is left running then. ctx bounds the
-// start and not the server. reconfigure is for Reload and returns the
-// configuration as it is then; nil: there is none but cfg.
-func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) (_ *Instance, err error) {
+// Start validates cfg, opens the listeners, and starts the watchdog with a core. It
+// returns when the core serves, and starts the processes that are kept at all times; see
+// AwaitApps. On error nothing is left running, and the error says what to do. ctx bounds
+// the start, not the life of the server. ports are those that Become has opened; nil
+// means none. reconfigure reads the configuration again, for Reload; nil means that it
+// cannot be read again.
+func Start(
+	ctx context.Context, cfg Config, ports *Ports, reconfigure func() (Config, error),
+) (_ *Instance, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -99,7 +102,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		}
 	}
 
-	if i.sockets, err = cfg.listen(ctx); err != nil {
+	if i.sockets, err = cfg.listen(ctx, ports); err != nil {
 		return nil, err
 	}
 

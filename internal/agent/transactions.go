@@ -23,8 +23,8 @@ type Transactions struct {
 	TransactionLog string
 	// OTLPEndpoint is the URL of an OpenTelemetry collector.
 	OTLPEndpoint string
-	// OTLPHeaders are for the collector, and may be secret.
-	OTLPHeaders map[string]string
+	// OTLPHeaders are for the collector, and may be secret: only the router gets them.
+	OTLPHeaders map[string]string `json:"-"`
 }
 
 const (
