@@ -80,10 +80,15 @@ func (t tools) newConfigProgram() *cobra.Command {
 // newConfigCommand is passenger-config, as a program or a command.
 func (t tools) newConfigCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "config",
-		Short:   "Manage running instances and this host",
-		Long:    "Config has the commands of passenger-config, which are commands of passenger as well.",
-		Example: "  passenger-config restart-app /srv/shop\n  passenger config list-instances --json",
+		Use:   "config",
+		Short: "Show the configuration, and manage running instances",
+		Long: "Config has the commands of passenger-config, which are commands of passenger as well.\n\n" +
+			"With --show it prints each option that 'passenger start' with the same arguments would have,\n" +
+			"its value, and the file, variable or flag that the value came from; --flying is for\n" +
+			"'passenger flying'. Values of environment variables are not shown. A configuration that\n" +
+			"cannot be used is an error, after the values.",
+		Example: "  passenger-config restart-app /srv/shop\n  passenger config list-instances --json\n" +
+			"  passenger config --show /srv/shop --port 8080",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -94,6 +99,7 @@ func (t tools) newConfigCommand() *cobra.Command {
 	}
 	c.AddCommand(t.commands()...)
 	addAboutFlags(c)
+	t.addShowFlags(c)
 
 	return c
 }

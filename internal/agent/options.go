@@ -181,6 +181,9 @@ func (o *Option) set(c *Config, value any) {
 	field.Set(reflect.ValueOf(value).Convert(field.Type()))
 }
 
+// StandsForOthers reports whether the option has no value of its own, as it sets other options.
+func (o *Option) StandsForOthers() bool { return o.field == nil }
+
 // Value is what c has.
 func (o *Option) Value(c *Config) any { return reflect.ValueOf(o.field(c)).Elem().Interface() }
 
