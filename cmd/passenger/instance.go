@@ -179,10 +179,10 @@ func notRunning(l *instancedir.Listing) string {
 		"2. Something that cleans temporary directories has removed the instance's. Then choose a registry where " +
 		"nothing is cleaned, and restart " + admin.Product + ".")
 
-	const most = 5
+	const maxSkipped = 5
 	for i, skipped := range l.Skipped {
-		if i == most {
-			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-most)
+		if i == maxSkipped {
+			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-maxSkipped)
 			break
 		}
 

@@ -199,7 +199,7 @@ func banner(cfg *agent.Config, urls []string) string {
 	}
 
 	for _, app := range cfg.Apps {
-		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Place())
+		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Addresses())
 	}
 
 	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)

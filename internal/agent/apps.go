@@ -52,7 +52,7 @@ type app struct {
 	id      appID
 	env     handler.Env
 	log     AppLog
-	place   *list.Element
+	element *list.Element
 	// requests are those that go on, and last is when the last one ended.
 	requests int
 	last     time.Time
@@ -178,7 +178,7 @@ func (a *apps) find(key string) *app {
 // use needs the lock.
 func (a *apps) use(found *app) {
 	found.requests++
-	a.used.MoveToBack(found.place)
+	a.used.MoveToBack(found.element)
 }
 
 func (a *apps) release(found *app) {
@@ -233,7 +233,7 @@ func (a *apps) add(key string, made *app) (*app, error) {
 		made.handler.Drain()
 	}
 
-	made.key, made.place = key, a.used.PushBack(made)
+	made.key, made.element = key, a.used.PushBack(made)
 	a.known[key] = made
 	a.use(made)
 	a.sweepLater()
@@ -259,7 +259,7 @@ func (*apps) at(e *list.Element) *app {
 }
 
 func (a *apps) forget(old *app) {
-	a.used.Remove(old.place)
+	a.used.Remove(old.element)
 	delete(a.known, old.key)
 }
 

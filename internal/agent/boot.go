@@ -213,7 +213,7 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 // replaceCore lets a new core with the configuration cfg take the place of the one
 // that serves, once it has booted what that one has. It runs the program file; nil:
 // what cores run now.
-func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file *os.File) error {
+func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config, file *os.File) error {
 	asking, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	answer, err := i.dog.Ask(asking, coreName, runningQuestion)
@@ -243,7 +243,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 	next := watchdog.Replacement{
 		Config:       &booting,
 		Restart:      config,
-		Files:        at.files(i.lent),
+		Files:        at.files(i.coreFiles),
 		StartTimeout: patience,
 	}
 	if file != nil {

@@ -101,7 +101,7 @@ func (c *core) start(ctx context.Context) error {
 
 	var err error
 	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
-		return placed(err, "--log-file")
+		return withOption(err, "--log-file")
 	}
 
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
@@ -129,12 +129,12 @@ func (c *core) start(ctx context.Context) error {
 		return err
 	}
 
-	told := audience{output: c.output}
+	watching := observers{output: c.output}
 	switch {
 	case c.cfg.Server.ErrorReportDir != "":
-		told.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
+		watching.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
 	case scripts != nil:
-		told.hooks = []hooks.Hook{scripts}
+		watching.hooks = []hooks.Hook{scripts}
 	}
 
 	if c.cfg.Router.Enabled() {
@@ -143,7 +143,7 @@ func (c *core) start(ctx context.Context) error {
 			return err
 		}
 
-		told.transactions = c.transactions
+		watching.transactions = c.transactions
 	}
 
 	booting, cancel := context.WithCancel(ctx)
@@ -155,7 +155,7 @@ func (c *core) start(ctx context.Context) error {
 		case <-booting.Done():
 		}
 	}()
-	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, told, c.log)
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, watching, c.log)
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
@@ -263,9 +263,9 @@ func (c *core) answer(q *watchdog.Question) {
 		body = c.server.running()
 	}
 
-	if told, ok := strings.CutPrefix(q.On, failuresNews); ok {
+	if news, ok := strings.CutPrefix(q.On, failuresNews); ok {
 		var failures []passenger.FailedSpawn
-		if err := json.Unmarshal([]byte(told), &failures); err != nil {
+		if err := json.Unmarshal([]byte(news), &failures); err != nil {
 			c.log.Error(err, "Cannot read what the watchdog says of failed starts")
 		}
 

@@ -87,7 +87,7 @@ func passengerRoot() string {
 
 // watchdogHook runs what is to be run at a point of the watchdog's life.
 func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) error {
-	scripts, err := i.cfg.newHooks(i.here().dir.Path(), i.log)
+	scripts, err := i.cfg.newHooks(i.runtimeDir().dir.Path(), i.log)
 	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {
 		return err
 	}

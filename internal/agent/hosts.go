@@ -52,13 +52,13 @@ func (c *Config) validateApps() (errs []error) {
 
 		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate tells
 		for _, host := range hosts {
-			place := host + string(base)
-			if other, taken := seen[place]; taken {
+			address := host + string(base)
+			if other, taken := seen[address]; taken {
 				errs = append(errs, fmt.Errorf("apps: %s and %s are both to answer for %q", other, app.Config.Dir,
-					place))
+					address))
 			}
 
-			seen[place] = app.Config.Dir
+			seen[address] = app.Config.Dir
 		}
 	}
 
@@ -68,18 +68,18 @@ func (c *Config) validateApps() (errs []error) {
 // anyHost stands for those that no application names.
 const anyHost = ""
 
-// Place tells people which requests are the application's.
-func (a *HostedApp) Place() string {
+// Addresses says for people which requests are for the application.
+func (a *HostedApp) Addresses() string {
 	if len(a.Hosts) == 0 {
 		return "all other hosts" + a.BaseURI
 	}
 
-	places := make([]string, len(a.Hosts))
+	addresses := make([]string, len(a.Hosts))
 	for i, host := range a.Hosts {
-		places[i] = host + a.BaseURI
+		addresses[i] = host + a.BaseURI
 	}
 
-	return strings.Join(places, ", ")
+	return strings.Join(addresses, ", ")
 }
 
 // hosts are those that it is asked for by, as requests have them, and anyHost if there

@@ -35,10 +35,10 @@ type Instance struct {
 	log     logr.Logger
 	pid     *pidFile // nil: none
 	// sockets are what users connect to, lent their files, for the core.
-	sockets map[string]socket
-	lent    map[string]*os.File
-	dog     *watchdog.Watchdog
-	ended   chan error
+	sockets   map[string]socket
+	coreFiles map[string]*os.File
+	dog       *watchdog.Watchdog
+	ended     chan error
 	// program is what cores run; changing is held while it is replaced.
 	program *program
 	// stop ends what was begun by watch.
@@ -55,8 +55,8 @@ type Instance struct {
 	coreCfg     Config
 	changing    sync.Mutex
 
-	mu    sync.Mutex
-	place *place
+	mu      sync.Mutex
+	runtime *runtimeDir
 }
 
 // Start validates cfg, opens the listeners, and starts the watchdog with a core. It
@@ -85,7 +85,7 @@ func Start(
 		}
 	}()
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
-		return nil, placed(err, "--log-file")
+		return nil, withOption(err, "--log-file")
 	}
 
 	i.level = newLogLevel(cfg.LogLevel)
@@ -98,7 +98,7 @@ func Start(
 
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
-			return nil, placed(err, "--pid-file")
+			return nil, withOption(err, "--pid-file")
 		}
 	}
 
@@ -106,19 +106,19 @@ func Start(
 		return nil, err
 	}
 
-	i.lent = map[string]*os.File{}
+	i.coreFiles = map[string]*os.File{}
 	for name, l := range i.sockets {
-		if i.lent[name], err = l.File(); err != nil {
+		if i.coreFiles[name], err = l.File(); err != nil {
 			return nil, err
 		}
 	}
 
 	i.coreCfg = cfg
-	if i.place, err = newPlace(&cfg, i.URLs()); err != nil {
+	if i.runtime, err = newRuntimeDir(&cfg, i.URLs()); err != nil {
 		return nil, err
 	}
 
-	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
+	instancedir.List([]string{filepath.Dir(i.runtime.dir.Path())}).Clean(i.logFile)
 	limits, err := cfg.coreLimits()
 	if err != nil {
 		return nil, err
@@ -140,8 +140,8 @@ func Start(
 			Command:  i.coreCommand(nil),
 			Protocol: coreProtocol(),
 			Start:    limits.Start,
-			Config:   i.place.coreConfig(&cfg),
-			Files:    i.place.files(i.lent),
+			Config:   i.runtime.coreConfig(&cfg),
+			Files:    i.runtime.files(i.coreFiles),
 			Ready:    i.noteCore,
 			Status:   i.noteStarts,
 		}),
@@ -150,7 +150,7 @@ func Start(
 		return nil, err
 	}
 
-	if err := i.place.dir.Finalize(); err != nil {
+	if err := i.runtime.dir.Finalize(); err != nil {
 		return nil, errors.Join(err, i.dog.Shutdown(ctx))
 	}
 
@@ -181,21 +181,21 @@ func (i *Instance) coreCommand(file *os.File) func() *exec.Cmd {
 
 // noteCore lets tools know the core's process.
 func (i *Instance) noteCore(pid int, _ json.RawMessage) {
-	if err := i.here().dir.WritePID(instancedir.Core, pid); err != nil {
+	if err := i.runtimeDir().dir.WritePID(instancedir.Core, pid); err != nil {
 		i.log.Error(err, "The core's process id is not in the instance directory")
 	}
 }
 
 // here is where the instance is now.
-func (i *Instance) here() *place {
+func (i *Instance) runtimeDir() *runtimeDir {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.place
+	return i.runtime
 }
 
-func (i *Instance) setPlace(p *place) {
+func (i *Instance) setRuntimeDir(p *runtimeDir) {
 	i.mu.Lock()
-	i.place = p
+	i.runtime = p
 	i.mu.Unlock()
 }
 
@@ -221,8 +221,8 @@ func (i *Instance) watch(ctx context.Context) {
 	})
 	ends.Go(func() { i.announce(ctx) })
 	ends.Go(func() {
-		for i.stay(ctx) {
-			i.log.Info("The instance directory was made anew", "path", i.here().dir.Path())
+		for i.keepRuntimeDir(ctx) {
+			i.log.Info("The instance directory was made anew", "path", i.runtimeDir().dir.Path())
 		}
 	})
 }
@@ -230,23 +230,23 @@ func (i *Instance) watch(ctx context.Context) {
 // stay looks after the instance directory and serves the watchdog's admin API in
 // it, until ctx ends, or the directory is gone and there is a new one: then it
 // returns true.
-func (i *Instance) stay(ctx context.Context) bool {
-	here := i.here()
+func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
+	current := i.runtimeDir()
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	apiCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	serving.Go(func() {
-		api, err := i.api(here)
+		api, err := i.api(current)
 		if err == nil {
-			err = apiserver.Serve(apiCtx, here.watchdogAPI, api, i.log)
+			err = apiserver.Serve(apiCtx, current.watchdogAPI, api, i.log)
 		}
 
 		if err != nil {
 			i.log.Error(err, "The watchdog's admin API cannot go on")
 		}
 	})
-	err := here.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
+	err := current.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
 		i.log.Error(err, "The instance directory cannot be looked after")
 	})
 	if err == nil || ctx.Err() != nil {
@@ -254,7 +254,7 @@ func (i *Instance) stay(ctx context.Context) bool {
 	}
 
 	i.log.Error(err, "The instance directory is made anew, with a new core: tools and new processes need it")
-	if err := i.move(ctx); err != nil && ctx.Err() == nil {
+	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
 		i.ended <- fmt.Errorf("the instance directory is gone, and cannot be made anew: %w", err)
 		return false
 	}
@@ -264,16 +264,16 @@ func (i *Instance) stay(ctx context.Context) bool {
 
 // move makes a new instance directory, for which there has to be a new core.
 // Requests that the old one has may end.
-func (i *Instance) move(ctx context.Context) error {
+func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
-	from := i.here()
-	to, err := newPlace(&i.cfg, i.URLs())
+	from := i.runtimeDir()
+	to, err := newRuntimeDir(&i.cfg, i.URLs())
 	if err != nil {
 		return err
 	}
 
-	i.setPlace(to)
+	i.setRuntimeDir(to)
 	if to.router != nil {
 		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{
 			Config: to.routerConfig(&i.cfg),
@@ -289,12 +289,12 @@ func (i *Instance) move(ctx context.Context) error {
 		i.log.Error(err, "The new core does not wait for the applications")
 		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{
 			Config: to.coreConfig(&i.coreCfg),
-			Files:  to.files(i.lent),
+			Files:  to.files(i.coreFiles),
 		})
 	}
 
 	if err != nil {
-		i.setPlace(from)
+		i.setRuntimeDir(from)
 		return errors.Join(err, to.close())
 	}
 
@@ -309,7 +309,7 @@ func (i *Instance) move(ctx context.Context) error {
 	return nil
 }
 
-func (i *Instance) api(p *place) (*apiserver.Server, error) {
+func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 	return apiserver.NewWatchdog(apiserver.WatchdogConfig{
 		Accounts:       p.accounts(),
 		Logger:         i.log,
@@ -366,8 +366,8 @@ func (i *Instance) Shutdown(ctx context.Context) error {
 }
 
 func (i *Instance) closeSockets() error {
-	errs := make([]error, 0, len(i.lent)+len(i.sockets))
-	for _, f := range i.lent {
+	errs := make([]error, 0, len(i.coreFiles)+len(i.sockets))
+	for _, f := range i.coreFiles {
 		errs = append(errs, f.Close())
 	}
 
@@ -375,7 +375,7 @@ func (i *Instance) closeSockets() error {
 		errs = append(errs, l.Close())
 	}
 
-	i.lent, i.sockets = nil, nil
+	i.coreFiles, i.sockets = nil, nil
 
 	return errors.Join(errs...)
 }
@@ -383,8 +383,8 @@ func (i *Instance) closeSockets() error {
 // close gives back what the instance holds.
 func (i *Instance) close() error {
 	errs := []error{i.closeSockets()}
-	if i.place != nil {
-		errs = append(errs, i.place.close())
+	if i.runtime != nil {
+		errs = append(errs, i.runtime.close())
 	}
 
 	if i.pid != nil {

@@ -141,14 +141,14 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 		}
 
 		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("cannot remove the stale socket file %s: %w", path, placed(err, "--socket"))
+			return nil, fmt.Errorf("cannot remove the stale socket file %s: %w", path, withOption(err, "--socket"))
 		}
 	}
 
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on the socket file %s: %w: check its directory", path,
-			placed(err, "--socket"))
+			withOption(err, "--socket"))
 	}
 
 	// Closing must not remove the socket of a server that has replaced this

@@ -148,12 +148,12 @@ func opposite(key string) func(*Option)           { return func(o *Option) { o.O
 func checked(f func(*Config) error) func(*Option) { return func(o *Option) { o.check = f } }
 
 // from bounds a number from below; zero is what 0 means, if that is something else than 0.
-func from(least float64, zero string) func(*Option) {
-	return limits(options.Limits{Min: least, Max: options.MaxNumber, Zero: zero})
+func from(minimum float64, zero string) func(*Option) {
+	return limits(options.Limits{Min: minimum, Max: options.MaxNumber, Zero: zero})
 }
 
-func between(least, most float64) func(*Option) {
-	return limits(options.Limits{Min: least, Max: most})
+func between(minimum, maximum float64) func(*Option) {
+	return limits(options.Limits{Min: minimum, Max: maximum})
 }
 
 func limits(l options.Limits) func(*Option) {

@@ -39,7 +39,7 @@ func loadPassword(path string) (password string, made bool, err error) {
 	}
 
 	if err != nil {
-		return "", false, fmt.Errorf("cannot use the password file: %w", placed(err, "--password-file"))
+		return "", false, fmt.Errorf("cannot use the password file: %w", withOption(err, "--password-file"))
 	}
 
 	return password, made, nil

@@ -44,7 +44,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 	done := i.notifyReloading()
 	upgraded, err := i.program.successor()
 	if err == nil {
-		err = i.replaceCore(ctx, i.here(), &next, upgraded)
+		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded)
 		if err != nil && upgraded != nil {
 			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
 				upgraded.Close())

@@ -161,7 +161,7 @@ func checkReportDir(path string, info fs.FileInfo) error {
 	}
 
 	if err := checkWritable(path); err != nil {
-		return fmt.Errorf("error_report_dir cannot be used: %w", placed(err, "--error-report-dir"))
+		return fmt.Errorf("error_report_dir cannot be used: %w", withOption(err, "--error-report-dir"))
 	}
 
 	return nil

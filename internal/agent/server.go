@@ -85,8 +85,8 @@ type listening struct {
 	tls bool
 }
 
-// audience are those who are told of what happens.
-type audience struct {
+// observers are those who are told of what happens.
+type observers struct {
 	hooks []hooks.Hook
 	// transactions may be nil.
 	transactions *ustrouter.Observer
@@ -97,7 +97,7 @@ type audience struct {
 // owns. Nothing is left running when it fails. ctx bounds the boot. sockets is a
 // directory for the processes' sockets; empty: the spawner makes one.
 func newServer(
-	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, told audience,
+	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, watching observers,
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{
@@ -107,7 +107,7 @@ func newServer(
 		failed: make(chan error, len(listeners)),
 	}
 	s.limiter = connlimit.New(cfg.limits(), log)
-	err := s.prepare(sockets, told)
+	err := s.prepare(sockets, watching)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
 			failures := s.pool.FailedSpawns()
@@ -157,7 +157,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	return errors.Join(err, <-ended)
 }
 
-func (s *Server) prepare(sockets string, told audience) (err error) {
+func (s *Server) prepare(sockets string, watching observers) (err error) {
 	if s.cfg.SSL {
 		if s.cert, err = newCertificate(&s.cfg.TLS, s.log); err != nil {
 			return err
@@ -165,7 +165,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 
 	config := s.cfg.spawner()
-	config.Logger, config.Dir, config.Output = s.log, sockets, told.output.open
+	config.Logger, config.Dir, config.Output = s.log, sockets, watching.output.open
 	if s.factory, err = spawner.New(config); err != nil {
 		return err
 	}
@@ -176,11 +176,11 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		OutOfBandWork:   handler.OutOfBandWork,
 		PoolIdleTime:    s.cfg.poolIdleTime(),
 		MetricsInterval: metricsInterval,
-		Hooks:           told.hooks,
+		Hooks:           watching.hooks,
 		Logger:          s.log,
 	}
-	if told.transactions != nil {
-		pool.Observer = told.transactions
+	if watching.transactions != nil {
+		pool.Observer = watching.transactions
 	}
 
 	if s.pool, err = passenger.New(pool); err != nil {
@@ -194,13 +194,13 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
+		return errors.Join(withOption(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
 
 	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
-	if s.release, err = told.output.hold(s.cfg); err != nil {
+	if s.release, err = watching.output.hold(s.cfg); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
 
@@ -208,7 +208,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
 
-	s.prepareHTTP(told.transactions != nil)
+	s.prepareHTTP(watching.transactions != nil)
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
 			Handler:           s.site,

@@ -99,11 +99,11 @@ type routerConfig struct {
 	Logs     Logs
 }
 
-func (p *place) routerConfig(cfg *Config) *routerConfig {
+func (d *runtimeDir) routerConfig(cfg *Config) *routerConfig {
 	return &routerConfig{
 		Transactions: cfg.Transactions,
 		Headers:      cfg.OTLPHeaders,
-		Socket:       p.dir.Socket(routerName),
+		Socket:       d.dir.Socket(routerName),
 		LogFile:      cfg.LogFile,
 		LogLevel:     cfg.LogLevel,
 		Logs:         cfg.Logs,
@@ -116,15 +116,15 @@ func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
 		Name:            routerName,
 		Command:         func() *exec.Cmd { return i.command(nil, RouterCommand) },
-		Config:          i.place.routerConfig(&i.cfg),
-		Files:           i.place.routerFiles(),
+		Config:          i.runtime.routerConfig(&i.cfg),
+		Files:           i.runtime.routerFiles(),
 		MaxFailedStarts: -1,
 		Start:           i.cfg.routerLimits().Start,
 	}
 }
 
-func (p *place) routerFiles() map[string]*os.File {
-	return map[string]*os.File{routerName: p.router, lockFile: p.dir.LockFile()}
+func (d *runtimeDir) routerFiles() map[string]*os.File {
+	return map[string]*os.File{routerName: d.router, lockFile: d.dir.LockFile()}
 }
 
 // RunRouter is a router's whole life. Its error was told to the watchdog.
@@ -161,25 +161,25 @@ type router struct {
 
 // start begins to serve; ended gets what came of it.
 func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
-	var told routerConfig
-	if err := json.Unmarshal(r.parent.Config, &told); err != nil {
+	var received routerConfig
+	if err := json.Unmarshal(r.parent.Config, &received); err != nil {
 		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 
-	told.Transactions.OTLPHeaders = told.Headers
-	if r.logFile, err = openLog(told.LogFile, told.Logs.format(told.LogFile)); err != nil {
+	received.Transactions.OTLPHeaders = received.Headers
+	if r.logFile, err = openLog(received.LogFile, received.Logs.format(received.LogFile)); err != nil {
 		return nil, err
 	}
 
-	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel), r.logFile.format)
-	cfg := told.Transactions.router(told.Socket)
+	r.log = newLogger(r.logFile, newLogLevel(received.LogLevel), r.logFile.format)
+	cfg := received.Transactions.router(received.Socket)
 	l, err := listenOn(r.parent.Files[routerName])
 	if err != nil {
 		return nil, err
 	}
 
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
-		err = placed(err, "--transaction-log")
+		err = withOption(err, "--transaction-log")
 		return nil, errors.Join(err, l.Close())
 	}
 

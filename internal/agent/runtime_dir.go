@@ -12,7 +12,7 @@ import (
 )
 
 // place is an instance directory, with the sockets of the admin APIs in it.
-type place struct {
+type runtimeDir struct {
 	dir *instancedir.Dir
 	// appSockets is a directory for what processes need, their sockets among it.
 	appSockets string
@@ -22,44 +22,44 @@ type place struct {
 	watchdogAPI *net.UnixListener
 }
 
-// newPlace makes the instance directory of a server that listens on addresses.
-func newPlace(cfg *Config, addresses []string) (p *place, err error) {
-	p = &place{}
+// newRuntimeDir makes the instance directory of a server that listens on addresses.
+func newRuntimeDir(cfg *Config, addresses []string) (d *runtimeDir, err error) {
+	d = &runtimeDir{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.close())
-			p = nil
+			err = errors.Join(err, d.close())
+			d = nil
 		}
 	}()
 	dir := cfg.instanceDir()
 	dir.Addresses = addresses
-	if p.dir, err = instancedir.Create(dir); err != nil {
-		return p, placed(err, "--instance-registry-dir")
+	if d.dir, err = instancedir.Create(dir); err != nil {
+		return d, withOption(err, "--instance-registry-dir")
 	}
 
-	if p.appSockets, err = cfg.appSockets(p.dir); err != nil {
-		return p, err
+	if d.appSockets, err = cfg.appSockets(d.dir); err != nil {
+		return d, err
 	}
 
-	if p.coreAPI, err = p.lend(instancedir.CoreAPI); err != nil {
-		return p, err
+	if d.coreAPI, err = d.openFile(instancedir.CoreAPI); err != nil {
+		return d, err
 	}
 
 	if cfg.recorded() {
-		if p.router, err = p.lend(routerName); err != nil {
-			return p, err
+		if d.router, err = d.openFile(routerName); err != nil {
+			return d, err
 		}
 	}
 
-	p.watchdogAPI, err = p.listen(instancedir.WatchdogAPI)
+	d.watchdogAPI, err = d.listen(instancedir.WatchdogAPI)
 
-	return p, err
+	return d, err
 }
 
 // listen opens a socket for the admin API of an agent. Who may connect to it is up
 // to the instance directory, and what they may do to the API.
-func (p *place) listen(name string) (*net.UnixListener, error) {
-	path := p.dir.Socket(name)
+func (d *runtimeDir) listen(name string) (*net.UnixListener, error) {
+	path := d.dir.Socket(name)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for the admin API: %w", err)
@@ -74,16 +74,16 @@ func (p *place) listen(name string) (*net.UnixListener, error) {
 }
 
 // accounts are those of the admin APIs.
-func (p *place) accounts() []apiserver.Account {
+func (d *runtimeDir) accounts() []apiserver.Account {
 	return []apiserver.Account{
-		{Name: instancedir.FullAccount, Password: p.dir.FullPassword(), Level: apiserver.Full},
-		{Name: instancedir.ReadOnlyAccount, Password: p.dir.ReadOnlyPassword(), Level: apiserver.ReadOnly},
+		{Name: instancedir.FullAccount, Password: d.dir.FullPassword(), Level: apiserver.Full},
+		{Name: instancedir.ReadOnlyAccount, Password: d.dir.ReadOnlyPassword(), Level: apiserver.ReadOnly},
 	}
 }
 
 // lend opens a socket that is an agent's to serve.
-func (p *place) lend(name string) (*os.File, error) {
-	l, err := p.listen(name)
+func (d *runtimeDir) openFile(name string) (*os.File, error) {
+	l, err := d.listen(name)
 	if err != nil {
 		return nil, err
 	}
@@ -93,42 +93,42 @@ func (p *place) lend(name string) (*os.File, error) {
 	return f, errors.Join(err, l.Close())
 }
 
-func (p *place) coreConfig(cfg *Config) *coreConfig {
-	router := cfg.router(p.dir.Socket(routerName))
+func (d *runtimeDir) coreConfig(cfg *Config) *coreConfig {
+	router := cfg.router(d.dir.Socket(routerName))
 	router.OTLPHeaders = nil
 
 	return &coreConfig{
 		Server:      *cfg,
-		InstanceDir: p.dir.Path(),
-		AppSockets:  p.appSockets,
-		Accounts:    p.accounts(),
+		InstanceDir: d.dir.Path(),
+		AppSockets:  d.appSockets,
+		Accounts:    d.accounts(),
 		Router:      router,
 	}
 }
 
 // files are what a core is lent: with others those of the place.
-func (p *place) files(others map[string]*os.File) map[string]*os.File {
+func (d *runtimeDir) files(others map[string]*os.File) map[string]*os.File {
 	files := maps.Clone(others)
-	files[apiFile], files[lockFile] = p.coreAPI, p.dir.LockFile()
+	files[apiFile], files[lockFile] = d.coreAPI, d.dir.LockFile()
 	return files
 }
 
-func (p *place) close() error {
+func (d *runtimeDir) close() error {
 	var errs []error
-	for _, f := range []*os.File{p.coreAPI, p.router} {
+	for _, f := range []*os.File{d.coreAPI, d.router} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
 	}
 
-	if p.watchdogAPI != nil {
-		if err := p.watchdogAPI.Close(); !errors.Is(err, net.ErrClosed) { // its server has closed it
+	if d.watchdogAPI != nil {
+		if err := d.watchdogAPI.Close(); !errors.Is(err, net.ErrClosed) { // its server has closed it
 			errs = append(errs, err)
 		}
 	}
 
-	if p.dir != nil {
-		errs = append(errs, p.dir.Remove())
+	if d.dir != nil {
+		errs = append(errs, d.dir.Remove())
 	}
 
 	return errors.Join(errs...)
