@@ -48,7 +48,7 @@ type loader struct {
 func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	cwd, err := os.Getwd()
 	if err != nil {
-		cwd = "" // it was removed; a server that is told all paths does not need it
+		cwd = "" // it was removed; absolute paths do not need it
 	}
 
 	return &loader{
@@ -159,7 +159,7 @@ func (l *loader) defaults() (layer, error) {
 // homeFile is the configuration of the user who has started this program.
 type homeFile struct {
 	dir, path string
-	// content is what was in it when it could be read; nil: there was none.
+	// content is what was in it when it could be read; nil means none.
 	content []byte
 }
 

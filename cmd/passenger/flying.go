@@ -13,7 +13,7 @@ import (
 )
 
 const flyingHelp = `Flying serves many applications, for an nginx or Apache in front of it that can be
-restarted while they go on. It listens on a Unix socket and takes SCGI and HTTP
+restarted while the applications run. It listens on a Unix socket and takes SCGI and HTTP
 there. Which application a request is for, and with what options, the web
 server's configuration says with each request; an application is known from its
 first request on. Requests without the password of the password file are refused.
@@ -29,7 +29,7 @@ Options come from, later ones counting more:
 
 Those about applications count where the web server says nothing else. SIGINT or
 SIGTERM lets running requests finish, a second one ends everything at once.
-SIGUSR1 opens the log files anew.`
+SIGUSR1 opens the log files again.`
 
 const configFileFlag = "config-file"
 
@@ -60,8 +60,8 @@ func newFlyingProgram(signals <-chan os.Signal) *cobra.Command {
 	return cmd
 }
 
-// flyingBanner is for whoever waits for a server in the background; the log has
-// what others want to know.
+// flyingBanner is for the user who waits for a server in the background; the log has
+// the rest.
 func flyingBanner(cfg *agent.Config) string {
 	if !cfg.Daemonize {
 		return ""
@@ -81,7 +81,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 	cfg.Apply(values)
 
 	if cfg.Daemonize && cfg.LogFile == "" {
-		return cfg, errors.New("in the background nobody would see what is logged: name a file with --log-file")
+		return cfg, errors.New("Flying in the background needs a log file: name it with --log-file")
 	}
 
 	if cfg.Daemonize && cfg.PIDFile == "" {

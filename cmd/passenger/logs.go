@@ -23,7 +23,7 @@ const logsHelp = `Logs shows the end of an instance's log, wherever its file is.
 its directory or the name that passenger-status shows, it shows what is about that one
 only: the application's own log file (app_log_file), or its lines in the server's log.
 
-With --follow it goes on with what is logged then, also after the file was moved away
+With --follow it shows further lines as they are written, also after the file was moved away
 by something like logrotate, until Ctrl-C.
 
 Where the log is no file, as under systemd, the command says where it is, and exits
@@ -178,7 +178,7 @@ func (*logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSetti
 	return settings, nil
 }
 
-// chooseAppLog returns the application that somebody calls so.
+// chooseAppLog returns the application of that name.
 func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 	path, err := admin.NewAppPath(name)
 	if err != nil {

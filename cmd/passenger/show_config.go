@@ -105,6 +105,7 @@ func addHiddenFlags(flags, others *pflag.FlagSet) {
 func showConfig(cfg *agent.Config, scope options.Scope) *shownConfig {
 	shown := &shownConfig{values: showValues(cfg, scope)}
 	shown.Options = byKey(shown.values)
+
 	for i := range cfg.Apps {
 		app := shownApp{Dir: cfg.Apps[i].Config.Dir}
 		for _, v := range showValues(cfg.Apps[i].Config, scope|options.App) {

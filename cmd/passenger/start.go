@@ -154,8 +154,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which
-// says that there are processes to wait for that nobody else waits for, and
-// SIGUSR1, to open the log files anew.
+// says that there are children to wait for, and SIGUSR1, to open the log files again.
 func serveSignals(ctx context.Context, instance *agent.Instance) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)

@@ -93,7 +93,7 @@ func (w *statusWatch) print(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// show takes the whole terminal, until somebody leaves.
+// show takes the whole terminal, until the user leaves.
 func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 	screen, err := terminal.OpenScreen(in, out)
 	if err != nil {

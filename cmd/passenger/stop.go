@@ -30,7 +30,8 @@ finish. It returns when the server has ended, or after 25 seconds with an error.
 		Args:    cobra.MaximumNArgs(1),
 	}
 	addServerFlags(cmd.Flags(), append([]string{"instance_registry_dir"}, serverFileKeys...))
-	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false, "exit successfully if there is no pid file")
+	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false,
+		"exit successfully if there is no pid file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := loadConfig(cmd, args)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/gopassenger/passenger/internal/agent"
 )
 
-// callTimeout is how long an instance may take for an answer.
+// callTimeout bounds the time that an instance may take to respond.
 const callTimeout = 30 * time.Second
 
 // tools are the commands for who looks after instances.
@@ -113,7 +113,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 		go func() {
 			select {
 			case sig := <-t.signals:
-				// A second one ends a tool whose output nobody reads.
+				// A second one ends a tool whose output is not read.
 				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 				status := 1
 				if number, ok := sig.(syscall.Signal); ok {

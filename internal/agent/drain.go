@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// emptyQueue is how long nobody may come until the queue of connections
+	// emptyQueue is the time without a connection after which the queue of connections
 	// counts as empty, and acceptTime how long it is emptied at most.
 	emptyQueue = 2 * time.Millisecond
 	acceptTime = 250 * time.Millisecond

@@ -31,7 +31,7 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
 		if !strings.HasPrefix(key, hookPrefix) {
-			log.Info("The setting means nothing here and is ignored: only those that begin with hook_ do", "ctl", key)
+			log.Info("ignored a setting: only those that begin with hook_ have a meaning here", "ctl", key)
 			continue
 		}
 

@@ -85,7 +85,7 @@ func canonicalHost(host string) string {
 }
 
 // HealthHost is the host that an application with these is asked for by, to see whether
-// it serves; empty: it has none.
+// it serves; empty means none.
 func HealthHost(hosts []string) string {
 	first := ""
 	for _, text := range hosts {

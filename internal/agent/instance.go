@@ -33,8 +33,8 @@ type Instance struct {
 	logFile *logFile
 	level   *logLevel
 	log     logr.Logger
-	pid     *pidFile // nil: none
-	// sockets are what users connect to, lent their files, for the core.
+	pid     *pidFile // nil means none
+	// sockets are what users connect to, and coreFiles their files, for the core.
 	sockets   map[string]socket
 	coreFiles map[string]*os.File
 	dog       *watchdog.Watchdog
@@ -44,12 +44,12 @@ type Instance struct {
 	// stop ends what was begun by watch.
 	stop func()
 
-	// starts are those of the applications, and initialized is closed when the hooks
-	// and systemd were told that the server is ready.
+	// starts are those of the applications. initialized is closed when the hooks and systemd
+	// have been notified that the server is ready.
 	starts      starts
 	initialized chan struct{}
 
-	// reconfigure is nil where the configuration cannot be read anew; coreCfg is
+	// reconfigure is nil where the configuration cannot be read again; coreCfg is
 	// what the core has, and changing is held while a new one takes its place.
 	reconfigure func() (Config, error)
 	coreCfg     Config
@@ -174,19 +174,19 @@ func (i *Instance) command(file *os.File, command string) *exec.Cmd {
 	return cmd
 }
 
-// coreCommand starts cores of a program; nil: this one.
+// coreCommand starts cores of a program; nil means this one.
 func (i *Instance) coreCommand(file *os.File) func() *exec.Cmd {
 	return func() *exec.Cmd { return i.command(file, CoreCommand) }
 }
 
-// noteCore lets tools know the core's process.
+// noteCore writes the core's process ID where tools find it.
 func (i *Instance) noteCore(pid int, _ json.RawMessage) {
 	if err := i.runtimeDir().dir.WritePID(instancedir.Core, pid); err != nil {
-		i.log.Error(err, "The core's process id is not in the instance directory")
+		i.log.Error(err, "cannot write the core's process ID to the instance directory")
 	}
 }
 
-// here is where the instance is now.
+// runtimeDir is the one that the instance has now.
 func (i *Instance) runtimeDir() *runtimeDir {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -199,8 +199,8 @@ func (i *Instance) setRuntimeDir(p *runtimeDir) {
 	i.mu.Unlock()
 }
 
-// watch looks after what is there, and serves the watchdog's admin API, until stop
-// is called.
+// watch waits for the end of the watchdog, announces the start, and keeps the instance
+// directory, until stop is called.
 func (i *Instance) watch(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var ends sync.WaitGroup
@@ -212,7 +212,7 @@ func (i *Instance) watch(ctx context.Context) {
 		select {
 		case err := <-i.dog.Failed():
 			if errors.Is(err, watchdog.ErrAgentEnded) {
-				err = nil // somebody has told it to
+				err = nil // it was asked to
 			}
 
 			i.ended <- err
@@ -222,14 +222,14 @@ func (i *Instance) watch(ctx context.Context) {
 	ends.Go(func() { i.announce(ctx) })
 	ends.Go(func() {
 		for i.keepRuntimeDir(ctx) {
-			i.log.Info("The instance directory was made anew", "path", i.runtimeDir().dir.Path())
+			i.log.Info("created a new instance directory", "path", i.runtimeDir().dir.Path())
 		}
 	})
 }
 
-// stay looks after the instance directory and serves the watchdog's admin API in
-// it, until ctx ends, or the directory is gone and there is a new one: then it
-// returns true.
+// keepRuntimeDir keeps the instance directory from being removed, and serves the
+// watchdog's admin API in it, until ctx ends. It returns true if the directory was lost
+// and there is a new one.
 func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
 	current := i.runtimeDir()
 	var serving sync.WaitGroup
@@ -243,27 +243,27 @@ func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
 		}
 
 		if err != nil {
-			i.log.Error(err, "The watchdog's admin API cannot go on")
+			i.log.Error(err, "the watchdog's admin API has ended")
 		}
 	})
 	err := current.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
-		i.log.Error(err, "The instance directory cannot be looked after")
+		i.log.Error(err, "cannot keep the instance directory")
 	})
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
 
-	i.log.Error(err, "The instance directory is made anew, with a new core: tools and new processes need it")
+	i.log.Error(err, "the instance directory is gone: creating a new one, with a new core, as tools and new processes need it")
 	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
-		i.ended <- fmt.Errorf("the instance directory is gone, and cannot be made anew: %w", err)
+		i.ended <- fmt.Errorf("cannot create a new instance directory: %w", err)
 		return false
 	}
 
 	return ctx.Err() == nil
 }
 
-// move makes a new instance directory, for which there has to be a new core.
-// Requests that the old one has may end.
+// replaceRuntimeDir makes a new instance directory, for which there must be a new core.
+// Requests of the old core may end.
 func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
@@ -279,14 +279,14 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 			Config: to.routerConfig(&i.cfg),
 			Files:  to.routerFiles(),
 		}); err != nil {
-			i.log.Error(err, "Transactions are not passed on any more")
+			i.log.Error(err, "transactions are no longer forwarded")
 		}
 	}
 
 	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
-		i.log.Error(err, "The new core does not wait for the applications")
+		i.log.Error(err, "the new core does not wait for the applications")
 		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{
 			Config: to.coreConfig(&i.coreCfg),
 			Files:  to.files(i.coreFiles),
@@ -303,7 +303,7 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	}
 
 	if err := from.close(); err != nil {
-		i.log.V(1).Info("What was left of the old instance directory", "err", err.Error())
+		i.log.V(1).Info("cannot remove the old instance directory", "err", err.Error())
 	}
 
 	return nil
@@ -320,7 +320,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Shutdown: func() {
 			select {
 			case i.ended <- nil:
-			default: // it was told before
+			default: // it ends already
 			}
 		},
 	})
@@ -329,12 +329,12 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 // URLs are how users reach the server.
 func (i *Instance) URLs() []string { return i.cfg.urls(i.sockets) }
 
-// Ended gets an error when the instance cannot go on, or nil when somebody wants
-// it to end, by the admin API or by a signal to the core. Shutdown is still to be
-// called then.
+// Ended gets an error when the instance must end because of a fault, or nil when the
+// admin API or a signal to the core has asked it to end. The caller must call Shutdown
+// then.
 func (i *Instance) Ended() <-chan error { return i.ended }
 
-// ReopenLogs opens the log files anew, after somebody has moved them away.
+// ReopenLogs opens the log files again, after they were moved away.
 func (i *Instance) ReopenLogs() error {
 	i.dog.Send(reopenCommand)
 	if i.cfg.LogFile == "" {
@@ -343,23 +343,22 @@ func (i *Instance) ReopenLogs() error {
 
 	err := i.logFile.reopen()
 	if err != nil {
-		i.log.Error(err, "Cannot open the log file anew")
+		i.log.Error(err, "cannot open the log file again")
 	}
 
 	return err
 }
 
-// Reap is the watchdog's.
+// Reap waits for ended children of the watchdog.
 func (i *Instance) Reap() { i.dog.Reap() }
 
-// Shutdown ends the instance without losing a request, see Server.Shutdown,
-// unless ctx ends first. Nothing of it is left.
+// Shutdown ends the instance without losing a request, see Server.Shutdown, unless ctx
+// ends first. It leaves nothing behind.
 func (i *Instance) Shutdown(ctx context.Context) error {
 	i.notify(daemon.SdNotifyStopping)
 	i.stop()
 
-	// Whoever connects from now on is the core's to answer; when it has ended,
-	// nobody listens any more.
+	// Only the core accepts from now on; when it has ended, nothing listens.
 	err := i.closeSockets()
 
 	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
@@ -380,7 +379,7 @@ func (i *Instance) closeSockets() error {
 	return errors.Join(errs...)
 }
 
-// close gives back what the instance holds.
+// close releases what the instance holds.
 func (i *Instance) close() error {
 	errs := []error{i.closeSockets()}
 	if i.runtime != nil {

@@ -117,8 +117,7 @@ func listenTCP(ctx context.Context, address, option string) (socket, error) {
 	return nil, fmt.Errorf("cannot listen on %s: %w: check %s, and --address", address, err, option)
 }
 
-// listenUnix takes the place of a socket that nobody listens on any more, and
-// of nothing else.
+// listenUnix replaces a socket file without a listener, and no other file.
 func listenUnix(ctx context.Context, path string) (socket, error) {
 	info, err := os.Lstat(path)
 	switch {

@@ -31,7 +31,7 @@ var reportName = regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
 // disk.
 type reporter struct {
 	dir  string
-	next *hooks.Scripts // nil: none
+	next *hooks.Scripts // nil means none
 	log  logr.Logger
 
 	mu sync.Mutex

@@ -18,7 +18,7 @@ type runtimeDir struct {
 	appSockets string
 	// coreAPI is the core's to serve, watchdogAPI ours.
 	coreAPI     *os.File
-	router      *os.File // nil: there are no transactions
+	router      *os.File // nil means no transactions
 	watchdogAPI *net.UnixListener
 }
 

@@ -57,15 +57,15 @@ type Server struct {
 	http    *http.Server
 	// guard is in front of http, and lets only what leaves no doubt through.
 	guard *headguard.Guard
-	// scgi shares the listener with http; nil: it does not.
+	// scgi shares the listener with http; nil means that it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
 	// limiter bounds the connections.
 	limiter *connlimit.Limiter
-	// cert is for HTTPS; nil: there is none.
+	// cert is for HTTPS; nil means none.
 	cert      *certificate
 	listeners []*drainingListener
-	access    *logFile // nil: none
+	access    *logFile // nil means none
 	requests  *requestLog
 	// release gives back the log files of applications.
 	release func() error
@@ -85,7 +85,7 @@ type listening struct {
 	tls bool
 }
 
-// observers are those who are told of what happens.
+// observers get the output of applications, events and transactions.
 type observers struct {
 	hooks []hooks.Hook
 	// transactions may be nil.
@@ -95,7 +95,7 @@ type observers struct {
 
 // newServer boots what runs elsewhere, and begins to serve on listeners then, which it
 // owns. Nothing is left running when it fails. ctx bounds the boot. sockets is a
-// directory for the processes' sockets; empty: the spawner makes one.
+// directory for the processes' sockets; empty means that the spawner makes one.
 func newServer(
 	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, watching observers,
 	log logr.Logger,
@@ -318,7 +318,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
 	s.starts.Wait()
 	if httpErr != nil {
-		_ = s.http.Close() // what is left was told that it is cut
+		_ = s.http.Close() // what is left ends here
 		if s.scgi != nil {
 			_ = s.scgi.Close()
 		}
@@ -341,7 +341,7 @@ func (s *Server) waitForBalancers(ctx context.Context) {
 	}
 }
 
-// refresh reads again what may have been replaced: it opens the access log anew,
+// refresh reads again what may have been replaced: it opens the access log again,
 // and looks at the certificate.
 func (s *Server) refresh() error {
 	s.cert.reload()

@@ -85,7 +85,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	}
 
 	f.describe(w, f.info, gzipName, false)
-	if f.answerConditions(w, r) {
+	if f.respondToConditions(w, r) {
 		return true
 	}
 
@@ -110,8 +110,8 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	return true
 }
 
-// answerConditions answers a request whose conditions do not hold, or returns false.
-func (f *staticFile) answerConditions(w http.ResponseWriter, r *http.Request) bool {
+// respondToConditions responds to a request whose conditions do not hold, or returns false.
+func (f *staticFile) respondToConditions(w http.ResponseWriter, r *http.Request) bool {
 	if !hasConditions(r) {
 		return false
 	}

@@ -88,7 +88,7 @@ func (c *Transactions) ReadHeaders(getenv func(string) string) error {
 	return nil
 }
 
-// routerConfig is what the watchdog tells the router.
+// routerConfig is what the watchdog hands to the router.
 type routerConfig struct {
 	Transactions Transactions
 	// Headers are those of Transactions.
@@ -110,8 +110,7 @@ func (d *runtimeDir) routerConfig(cfg *Config) *routerConfig {
 	}
 }
 
-// routerAgent is the agent that passes transactions on. Whatever becomes of it,
-// requests are served.
+// routerAgent is the agent that forwards transactions. Requests do not depend on it.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
 		Name:            routerName,
@@ -127,7 +126,7 @@ func (d *runtimeDir) routerFiles() map[string]*os.File {
 	return map[string]*os.File{routerName: d.router, lockFile: d.dir.LockFile()}
 }
 
-// RunRouter is a router's whole life. Its error was told to the watchdog.
+// RunRouter is a router's whole life. Its error was reported to the watchdog.
 func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,14 +138,14 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	}
 
 	if err := parent.Ready(nil); err != nil {
-		r.log.Error(err, "The watchdog is gone")
+		r.log.Error(err, "the watchdog is gone")
 	}
 
 	err = r.serve(signals, cancel, ended)
 	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer stop()
 	if err := r.sinks.Close(flush); err != nil {
-		r.log.Error(err, "The last transactions are lost") // nothing else fails by that
+		r.log.Error(err, "the last transactions are lost") // nothing else fails by that
 	}
 
 	return err
@@ -202,7 +201,7 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				defer time.AfterFunc(orphanTime, cancel).Stop()
 			case command == reopenCommand:
 				if err := r.sinks.Reopen(); err != nil {
-					r.log.Error(err, "Cannot open the file for transactions anew")
+					r.log.Error(err, "cannot open the file for transactions again")
 				}
 			case command == watchdog.Shutdown || command == watchdog.Abort:
 				cancel()

@@ -109,7 +109,7 @@ func TestE4WatchdogIsKilled(t *testing.T) {
 		<-s.ended
 		s.judged = true
 		s.requireClean(t)
-		require.Contains(t, s.stderr.String(), "The watchdog is gone")
+		require.Contains(t, s.stderr.String(), "the watchdog is gone")
 	}
 }
 
@@ -194,7 +194,7 @@ func TestE6InstanceDirectoryIsGone(t *testing.T) {
 
 				return errors.New("there is no new instance directory")
 			})
-			s.stderr.await(t, "The instance directory was made anew", s.ended)
+			s.stderr.await(t, "created a new instance directory", s.ended)
 			eventually(t, func() error {
 				require.Equal(t, "app: GET /", c.get(t, "/").body)
 				if s.core(t) == core {

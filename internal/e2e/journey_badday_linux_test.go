@@ -238,7 +238,7 @@ func (d *badDay) watchdogIsKilled() {
 	<-d.ended
 	d.judged = true
 	d.requireClean(d.t)
-	d.requireLine("The watchdog is gone", before)
+	d.requireLine("the watchdog is gone", before)
 	d.start(d.sandbox)
 	d.endLoad(0)
 }

@@ -145,7 +145,7 @@ func TestProxyProtocolIsOfNamedNetworksOnly(t *testing.T) {
 			}
 
 			s.stderr.await(t, row.told, s.ended)
-			require.Equal(t, 1, strings.Count(s.stderr.String(), "Connections were closed"),
+			require.Equal(t, 1, strings.Count(s.stderr.String(), "closed connections"),
 				"one line, not one each: %s", &s.stderr)
 		})
 	}

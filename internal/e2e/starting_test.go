@@ -263,7 +263,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
 	s.signal(t, syscall.SIGHUP)
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
-	s.stderr.await(t, "Cannot reload", s.ended)
+	s.stderr.await(t, "cannot reload", s.ended)
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, apps, s.apps(t))
 

@@ -128,7 +128,7 @@ func TestNewCertificate(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(p.cert, []byte("no certificate"), 0o600))
 	s.signal(t, syscall.SIGUSR1)
-	s.stderr.await(t, "The new TLS certificate cannot be used", s.ended)
+	s.stderr.await(t, "cannot use the new TLS certificate", s.ended)
 	s.client(t, trusting(p, false)).get(t, "/")
 
 	p.make(t, "second")
