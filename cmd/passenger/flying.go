@@ -81,7 +81,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 	cfg.Apply(values)
 
 	if cfg.Daemonize && cfg.LogFile == "" {
-		return cfg, errors.New("Flying in the background needs a log file: name it with --log-file")
+		return cfg, errors.New("in the background Flying needs a log file: name it with --log-file")
 	}
 
 	if cfg.Daemonize && cfg.PIDFile == "" {

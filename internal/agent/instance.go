@@ -253,7 +253,7 @@ func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
 		return false
 	}
 
-	i.log.Error(err, "the instance directory is gone: creating a new one, with a new core, as tools and new processes need it")
+	i.log.Error(err, "the instance directory is gone: tools and new processes need a new one, with a new core")
 	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
 		i.ended <- fmt.Errorf("cannot create a new instance directory: %w", err)
 		return false

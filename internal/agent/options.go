@@ -133,15 +133,16 @@ func fixed(o *Option)       { o.Fixed = true }
 func secretValue(o *Option) { o.Secret = true }
 func everyday(o *Option)    { o.Everyday = true }
 
-func as(kind options.Kind) func(*Option)          { return func(o *Option) { o.Kind = kind } }
-func alias(key string) func(*Option)              { return func(o *Option) { o.Aliases = []string{key} } }
-func params(names ...string) func(*Option)        { return func(o *Option) { o.Params = names } }
-func flag(name string) func(*Option)              { return func(o *Option) { o.Flag = name } }
-func otherFlag(name string) func(*Option)         { return func(o *Option) { o.OtherFlag = name } }
-func short(letter string) func(*Option)           { return func(o *Option) { o.Short = letter } }
-func detail(text string) func(*Option)            { return func(o *Option) { o.Detail = text } }
-func byDefault(value any) func(*Option)           { return func(o *Option) { o.Default = value } }
-func inFlying(value any) func(*Option)            { return func(o *Option) { o.FlyingDefault = value } }
+func as(kind options.Kind) func(*Option)   { return func(o *Option) { o.Kind = kind } }
+func alias(key string) func(*Option)       { return func(o *Option) { o.Aliases = []string{key} } }
+func params(names ...string) func(*Option) { return func(o *Option) { o.Params = names } }
+func flag(name string) func(*Option)       { return func(o *Option) { o.Flag = name } }
+func otherFlag(name string) func(*Option)  { return func(o *Option) { o.OtherFlag = name } }
+func short(letter string) func(*Option)    { return func(o *Option) { o.Short = letter } }
+func detail(text string) func(*Option)     { return func(o *Option) { o.Detail = text } }
+func byDefault(value any) func(*Option)    { return func(o *Option) { o.Default = value } }
+func inFlying(value any) func(*Option)     { return func(o *Option) { o.FlyingDefault = value } }
+
 func shownDefault(text string) func(*Option)      { return func(o *Option) { o.DefaultText = text } }
 func oneOf(values ...string) func(*Option)        { return func(o *Option) { o.Values = values } }
 func opposite(key string) func(*Option)           { return func(o *Option) { o.Opposite = key } }
