@@ -97,7 +97,7 @@ type reportLine struct {
 	Banner *string `json:"banner,omitempty"`
 	// App is how the start of an application went.
 	App *agent.AppStart `json:"app,omitempty"`
-	// Done: all applications have started.
+	// Done is true when all applications have started.
 	Done bool `json:"done,omitempty"`
 	// FailedApps says which do not start, while the server serves error pages.
 	FailedApps string `json:"failed_apps,omitempty"`

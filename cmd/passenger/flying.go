@@ -12,24 +12,22 @@ import (
 	"github.com/gopassenger/passenger/internal/options"
 )
 
-const flyingHelp = `Flying serves many applications, for an nginx or Apache in front of it that can be
-restarted while the applications run. It listens on a Unix socket and takes SCGI and HTTP
-there. Which application a request is for, and with what options, the web
-server's configuration says with each request; an application is known from its
-first request on. Requests without the password of the password file are refused.
-That file is made, with a good password in it, if it is missing.
+const flyingHelp = `Flying serves many applications behind an nginx or Apache, which can be restarted while
+the applications run. It listens on a Unix socket, and takes SCGI and HTTP there. With
+each request the web server says which application it is for, and with what options.
+Requests without the password of the password file are refused; the file is made, with
+a good password in it, if it is missing.
 
-As root, each application runs as the owner of its startup file, and never as
-root.
+As root, each application runs as the owner of its startup file, and never as root.
 
-Options come from, later ones counting more:
+Options come from these places; later ones count more:
   the file that --config-file names, a JSON object
   environment variables: PASSENGER_SOCKET_FILE for --socket-file and so on
   the command line
 
-Those about applications count where the web server says nothing else. SIGINT or
-SIGTERM lets running requests finish, a second one ends everything at once.
-SIGUSR1 opens the log files again.`
+Options about applications count where the web server says nothing else. SIGINT or
+SIGTERM lets running requests finish, a second one ends everything at once. SIGUSR1
+opens the log files again.`
 
 const configFileFlag = "config-file"
 

@@ -22,10 +22,10 @@ and the command line that it was started with. A new core boots processes of eac
 application that has some. When all of them serve, it takes the requests; the old core
 finishes those that it has, so none is lost and none waits for a boot. If the
 configuration is wrong or an application does not start, nothing changes: the old
-processes serve on, reload says why, and its exit status is 1. If the file of this program
+processes keep serving, reload says why, and its exit status is 1. If the file of this program
 was replaced by another version, the new core runs that one.
 
-Addresses, sockets, log and pid files, users, hooks and what is recorded of requests
+Addresses, sockets, log and pid files, users, hooks and the records of requests
 are fixed until the instance is restarted.`,
 		Example: "  passenger reload\n  passenger-config reload --instance 8mWQ1Lxd\n  passenger reload --pid $MAINPID",
 		Args:    noArguments,

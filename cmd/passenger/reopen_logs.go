@@ -64,7 +64,7 @@ func reopenLogs(ctx context.Context, c *apiserver.Client, path string) error {
 	return err
 }
 
-// hasNoLog: the agent writes to its standard error, and would not know how to
+// hasNoLog reports whether the agent writes to its standard error, and would not know how to
 // open that.
 func hasNoLog(err error) bool {
 	e, ok := errors.AsType[*apiserver.StatusError](err)

@@ -20,7 +20,7 @@ type running struct {
 	signals     <-chan os.Signal
 	report      *reporter
 	out, errOut io.Writer
-	// onTerminal: SIGHUP says that the terminal has gone.
+	// onTerminal means that SIGHUP says that the terminal has gone.
 	onTerminal bool
 }
 

@@ -16,23 +16,23 @@ import (
 	"github.com/gopassenger/passenger/internal/options"
 )
 
-const startHelp = `Start serves the web application in a directory, the current one by default.
+const startHelp = `Start serves the web application in a directory, by default the current one.
 
-What kind of application it is shows by its startup file: config.ru (Ruby, Rack),
-passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Any other
-program is started with --start-command: it serves HTTP on 127.0.0.1 and the port
-in the environment variable PORT, or speaks the spawn protocol, as Go programs do
-that use the package loaders/goapp.
+The startup file says what kind of application it is: config.ru (Ruby, Rack),
+passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Name any
+other program with --start-command: it serves HTTP on 127.0.0.1 and the port in the
+environment variable PORT, or speaks the spawn protocol, as Go programs with the
+package loaders/goapp do.
 
-Options come from, later ones counting more:
+Options come from these places; later ones count more:
   ~/.passenger/standalone/config.json
   Passengerfile.json (or passenger-standalone.json) in the application's directory
   environment variables: PASSENGER_PORT for --port and so on
   the command line
 
-Files in the application's directory "public" are served without the
-application. The first Ctrl-C or SIGTERM lets running requests finish, a second
-one ends everything at once.`
+Files in the application's directory "public" are served without the application. The
+first Ctrl-C or SIGTERM lets running requests finish, a second one ends everything at
+once. 'passenger config --show' prints each option and where it came from.`
 
 const gcPercent = 400
 

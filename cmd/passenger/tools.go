@@ -18,7 +18,7 @@ import (
 // callTimeout bounds the time that an instance may take to respond.
 const callTimeout = 30 * time.Second
 
-// tools are the commands for who looks after instances.
+// tools are the commands for operators.
 type tools struct{ signals <-chan os.Signal }
 
 // programs are the names by which this binary is another program than passenger.
@@ -142,7 +142,7 @@ func printJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// oneArgument wants exactly one argument, or says that what is missing.
+// oneArgument accepts exactly one argument; what names it in errors.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -157,7 +157,7 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
-// noArguments wants none.
+// noArguments accepts none.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(),

@@ -22,7 +22,7 @@ type deadlineListener interface {
 }
 
 // drainingListener can end after it has accepted whoever had connected: closing a
-// listener that nobody else has resets those who wait in its queue.
+// listener that no other process has resets those that wait in its queue.
 type drainingListener struct {
 	deadlineListener
 	drainUntil atomic.Pointer[time.Time]

@@ -20,11 +20,11 @@ import (
 
 const (
 	hookPrefix = "hook_"
-	// hookTimeout is how long a hook may take.
+	// hookTimeout bounds the time of a hook.
 	hookTimeout = time.Minute
 )
 
-// newHooks returns the programs that are run for events, nil if there are none.
+// newHooks returns the programs to run for events; nil means none.
 func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, error) {
 	commands := map[hooks.Name]string{}
 
@@ -85,7 +85,7 @@ func passengerRoot() string {
 	return dir
 }
 
-// watchdogHook runs what is to be run at a point of the watchdog's life.
+// watchdogHook runs the hooks of a point of the watchdog's life.
 func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) error {
 	scripts, err := i.cfg.newHooks(i.runtimeDir().dir.Path(), i.log)
 	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {

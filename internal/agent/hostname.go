@@ -56,7 +56,7 @@ func parseHost(text string) (string, error) {
 	return strings.ToLower(host), nil
 }
 
-// plainHost: its labels are made of letters, digits, hyphens and underscores.
+// plainHost matches names whose labels are made of letters, digits, hyphens and underscores.
 func plainHost(host string) bool {
 	const (
 		maxName, maxLabel = 253, 63

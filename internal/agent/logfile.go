@@ -19,7 +19,7 @@ const (
 )
 
 // logFile gets what an agent has to say, and writes it in a goroutine of its own:
-// nobody waits for a slow disk. It can be opened again by its name, after it was
+// no request waits for a slow disk. It can be opened again by its name, after it was
 // moved the file away.
 type logFile struct {
 	// path is empty for a standard file.
@@ -57,7 +57,7 @@ func openLog(path string, format logFormat) (*logFile, error) {
 	return newLogFile(path, f, format), nil
 }
 
-// newLogFile is to be closed.
+// newLogFile returns a log file, which the caller must close.
 func newLogFile(path string, f *os.File, format logFormat) *logFile {
 	l := &logFile{
 		path:   path,
@@ -171,7 +171,7 @@ func (l *logFile) file() *os.File {
 	return l.f
 }
 
-// errNoLogFile: what is logged goes to standard error.
+// errNoLogFile says that the log goes to standard error.
 var errNoLogFile = errors.New("there is no log file, which --log-file would name")
 
 // reopen opens the file again. What is written meanwhile is in the one or the

@@ -59,7 +59,7 @@ func (l *Logs) format(path string) logFormat {
 	return plainFormat
 }
 
-// LogsJSON reports whether all that is logged is to be JSON.
+// LogsJSON reports whether the log is JSON.
 func (l *Logs) LogsJSON() bool { return l.LogFormat == "json" }
 
 // applyLogs sets what is the spawner's to do.

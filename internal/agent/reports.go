@@ -27,7 +27,7 @@ const maxReports = 20
 var reportName = regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
 
 // reporter writes a report of each failed start, as files that only the server's user
-// can read, before the next hook is told of it. It is called where nobody waits for a
+// can read, before the next hook gets it. It is called where no request waits for a
 // disk.
 type reporter struct {
 	dir  string
@@ -117,7 +117,7 @@ func prune(root *os.Root, keep int) {
 	}
 }
 
-// openReportDir opens a directory that nobody but this process's user can write to.
+// openReportDir opens a directory that only this process's user can write to.
 func openReportDir(path string) (*os.Root, error) {
 	// A FIFO in its place would be waited for.
 	if info, err := os.Stat(path); err == nil && !info.IsDir() { //nolint:gosec // G703: the operator names it

@@ -8,7 +8,7 @@
 // with its admin API (core_api.go), which has the server (this file): the pool, and a site
 // (site.go) that is one application with its static files (static.go), several by
 // host and path (hosts.go), or any number of them as a web server says (apps.go,
-// flying.go). Another agent passes transactions on, if there are to be any
+// flying.go). Another agent forwards transactions, if any are recorded
 // (transactions.go).
 package agent
 
@@ -69,7 +69,7 @@ type Server struct {
 	requests  *requestLog
 	// release gives back the log files of applications.
 	release func() error
-	// draining: it is about to end, and wants no more requests.
+	// draining is true when the server is about to end, and takes no more requests.
 	draining atomic.Bool
 	// failed gets errors of listeners; serving ends with all of them.
 	failed  chan error
@@ -81,7 +81,7 @@ type Server struct {
 // listening is a socket that requests come by.
 type listening struct {
 	deadlineListener
-	// tls: they come by HTTPS.
+	// tls is true if they come by HTTPS.
 	tls bool
 }
 

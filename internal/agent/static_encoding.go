@@ -178,11 +178,11 @@ func without(r *http.Request, names ...string) *http.Request {
 	return copied
 }
 
-// vary tells caches that others get something else. The header may be there
+// vary tells caches that other clients get another coding. The header may be there
 // already.
 func vary(w http.ResponseWriter) { w.Header().Set("Vary", "Accept-Encoding") }
 
-// accepts: the client has named the coding, and not to refuse it (RFC 9110,
+// accepts reports whether the client has named the coding, without refusing it (RFC 9110,
 // section 12.5.3).
 func (f *staticFile) accepts(r *http.Request, coding string) bool {
 	if !f.asked {
