@@ -57,7 +57,7 @@ func newAboutCommand() *cobra.Command {
 				Registry:   instancedir.DefaultRegistry(os.Getenv),
 				Registries: instancedir.Registries(os.Getenv),
 			}
-			a.Executable, _ = os.Executable() // empty: unknown
+			a.Executable, _ = os.Executable() // empty means unknown
 			w := cmd.OutOrStdout()
 			if asJSON {
 				return printJSON(w, a)

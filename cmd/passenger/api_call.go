@@ -22,7 +22,7 @@ import (
 // maxCallBody is how large a body is sent: servers take less.
 const maxCallBody = 1 << 20
 
-// apiCall is a call that somebody puts together.
+// apiCall is a call of the admin API.
 type apiCall struct {
 	which               selection
 	agent, socket       string
@@ -36,9 +36,9 @@ func (t tools) newAPICallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "api-call METHOD PATH",
 		Short: "Call the admin API of an agent",
-		Long: "Api-call sends a request to the admin API of an agent and prints the answer.\n\n" +
+		Long: "Api-call sends a request to the admin API of an agent and prints the response.\n\n" +
 			"METHOD is GET, POST, PUT or DELETE, PATH begins with a slash. The status is 1 when the\n" +
-			"answer's is not one of success.",
+			"response's is not one of success.",
 		Example: "  passenger-config api-call GET /server.json\n" +
 			"  passenger-config api-call PUT /config.json -d '{\"log_level\": 5}'\n" +
 			"  passenger-config api-call POST /shutdown.json -a watchdog_api",
@@ -112,12 +112,12 @@ func (c *apiCall) run(ctx context.Context, cmd *cobra.Command, method, path stri
 
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	answer, err := api.Do(ctx, method, path, body)
+	response, err := api.Do(ctx, method, path, body)
 	if err != nil {
 		return explain(instance, err)
 	}
 
-	return c.print(cmd.OutOrStdout(), answer)
+	return c.print(cmd.OutOrStdout(), response)
 }
 
 // checkAgent keeps its name from being a path to elsewhere.

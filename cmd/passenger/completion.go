@@ -12,7 +12,7 @@ import (
 	"github.com/gopassenger/passenger/internal/admin"
 )
 
-// completionTimeout is how long somebody waits who has pressed the tab key.
+// completionTimeout bounds the wait after the tab key.
 const completionTimeout = 2 * time.Second
 
 // completeInstances completes names of instances.
@@ -64,7 +64,7 @@ func completePIDs(which *selection) cobra.CompletionFunc {
 	}
 }
 
-// visibleApps are none when anything goes wrong: there is nobody to tell.
+// visibleApps returns nil on error, which a completion cannot show.
 func visibleApps(which *selection) []admin.App {
 	instance, err := which.choose(instancedir.List(instancedir.Registries(os.Getenv)))
 	if err != nil {

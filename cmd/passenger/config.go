@@ -19,19 +19,18 @@ import (
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
 
-// loader puts the configuration together: each layer counts more than those
-// before it.
+// loader puts the configuration together. Each layer overrides those before it.
 type loader struct {
 	// scope is the command whose options there are.
 	scope options.Scope
-	// cwd is what relative paths of the environment and the command line are below,
-	// as it was at the beginning.
+	// cwd is the working directory at the start, for relative paths of the environment and
+	// the command line.
 	dir, cwd string
 	home     *homeFile
 	flags    *pflag.FlagSet
 	getenv   func(string) string
 	warn     func(string)
-	// loaded: it has done so before.
+	// loaded is true after the first load.
 	loaded bool
 	// apps are several applications that a file names. nested: the file is one of
 	// theirs, and names none.
@@ -39,16 +38,15 @@ type loader struct {
 	nested bool
 	// hookFiles are the files that name programs to run for events.
 	hookFiles map[string]bool
-	// warnedOfRoot: checkRoot has given its warnings.
+	// warnedOfRoot is true after the warnings of checkRoot.
 	warnedOfRoot bool
 }
 
-// newLoader is to be called before this program changes its directory, or who it runs
-// as.
+// newLoader must be called before this program changes its directory or its user.
 func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	cwd, err := os.Getwd()
 	if err != nil {
-		cwd = "" // it was removed; a server that is told all paths does not need it
+		cwd = "" // it was removed; absolute paths do not need it
 	}
 
 	return &loader{
@@ -64,8 +62,8 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	}
 }
 
-// loadConfig returns the configuration of the application in the directory that
-// args name, the current one by default.
+// loadConfig returns the configuration of the application in the directory that args
+// name, by default the current one.
 func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
 	return newLoader(cmd, options.Start).load(args)
 }
@@ -112,7 +110,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 	return cfg, nil
 }
 
-// quiet returns a loader that gives no warnings: they were given before.
+// quiet returns a loader without warnings, which were given before.
 func quiet(l loader) *loader {
 	l.warn = func(string) {}
 	return &l
@@ -159,7 +157,7 @@ func (l *loader) defaults() (layer, error) {
 // homeFile is the configuration of the user who has started this program.
 type homeFile struct {
 	dir, path string
-	// content is what was in it when it could be read; nil: there was none.
+	// content is what was in it when it could be read; nil means none.
 	content []byte
 }
 
@@ -222,7 +220,7 @@ func readConfig(path string) ([]byte, error) {
 	return b, nil
 }
 
-// parse returns nil for what is nil.
+// parse returns nil for nil.
 func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	if b == nil {
 		return nil, nil

@@ -97,9 +97,9 @@ type reportLine struct {
 	Banner *string `json:"banner,omitempty"`
 	// App is how the start of an application went.
 	App *agent.AppStart `json:"app,omitempty"`
-	// Done: all applications have started.
+	// Done is true when all applications have started.
 	Done bool `json:"done,omitempty"`
-	// FailedApps says which do not start, while the server answers with error pages.
+	// FailedApps says which do not start, while the server serves error pages.
 	FailedApps string `json:"failed_apps,omitempty"`
 	// Failed is why the server has ended, or is about to.
 	Failed string `json:"failed,omitempty"`
@@ -171,7 +171,7 @@ func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.C
 			case line.Failed != "":
 				return &endedEarlyError{reason: line.Failed}
 			case line.FailedApps != "":
-				return exit(1, "%s\nThe server runs and answers with error pages until the application starts. "+
+				return exit(1, "%s\nThe server runs and serves error pages until the application starts. "+
 					"'passenger restart-app' starts a "+
 					"corrected one, 'passenger stop' ends the server; its log is %s.", line.FailedApps, cfg.LogFile)
 			}
@@ -194,8 +194,8 @@ func openOutput(cfg *agent.Config) (*os.File, error) {
 	return agent.OpenLogFile(cfg.LogFile)
 }
 
-// reporter tells whoever has started a server in the background how that went. A
-// nil one tells nobody.
+// reporter reports the start of a server in the background to the command that has
+// started it. A nil one reports nothing.
 type reporter struct{ pipe *os.File }
 
 // newReporter returns nil if this program is not in the background.
@@ -209,7 +209,7 @@ func newReporter() (*reporter, error) {
 	return &reporter{pipe: os.NewFile(reportFD, "report")}, errors.Join(os.Unsetenv(daemonVariable), os.Chdir("/"))
 }
 
-// tell writes a line. The one who waits may have gone.
+// tell writes a line. Its reader may have gone.
 func (r *reporter) tell(line *reportLine) {
 	if r == nil {
 		return
@@ -218,7 +218,7 @@ func (r *reporter) tell(line *reportLine) {
 	_ = json.NewEncoder(r.pipe).Encode(line) // also after the end of the report
 }
 
-// end is told once; what follows is not told.
+// end writes the last line; later lines are ignored.
 func (r *reporter) end(line *reportLine) {
 	if r != nil {
 		r.tell(line)

@@ -12,24 +12,22 @@ import (
 	"github.com/gopassenger/passenger/internal/options"
 )
 
-const flyingHelp = `Flying serves many applications, for an nginx or Apache in front of it that can be
-restarted while they go on. It listens on a Unix socket and takes SCGI and HTTP
-there. Which application a request is for, and with what options, the web
-server's configuration says with each request; an application is known from its
-first request on. Requests without the password of the password file are refused.
-That file is made, with a good password in it, if it is missing.
+const flyingHelp = `Flying serves many applications behind an nginx or Apache, which can be restarted while
+the applications run. It listens on a Unix socket, and takes SCGI and HTTP there. With
+each request the web server says which application it is for, and with what options.
+Requests without the password of the password file are refused; the file is made, with
+a good password in it, if it is missing.
 
-As root, each application runs as the owner of its startup file, and never as
-root.
+As root, each application runs as the owner of its startup file, and never as root.
 
-Options come from, later ones counting more:
+Options come from these places; later ones count more:
   the file that --config-file names, a JSON object
   environment variables: PASSENGER_SOCKET_FILE for --socket-file and so on
   the command line
 
-Those about applications count where the web server says nothing else. SIGINT or
-SIGTERM lets running requests finish, a second one ends everything at once.
-SIGUSR1 opens the log files anew.`
+Options about applications count where the web server says nothing else. SIGINT or
+SIGTERM lets running requests finish, a second one ends everything at once. SIGUSR1
+opens the log files again.`
 
 const configFileFlag = "config-file"
 
@@ -60,8 +58,8 @@ func newFlyingProgram(signals <-chan os.Signal) *cobra.Command {
 	return cmd
 }
 
-// flyingBanner is for whoever waits for a server in the background; the log has
-// what others want to know.
+// flyingBanner is for the user who waits for a server in the background; the log has
+// the rest.
 func flyingBanner(cfg *agent.Config) string {
 	if !cfg.Daemonize {
 		return ""
@@ -81,7 +79,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 	cfg.Apply(values)
 
 	if cfg.Daemonize && cfg.LogFile == "" {
-		return cfg, errors.New("in the background nobody would see what is logged: name a file with --log-file")
+		return cfg, errors.New("in the background Flying needs a log file: name it with --log-file")
 	}
 
 	if cfg.Daemonize && cfg.PIDFile == "" {

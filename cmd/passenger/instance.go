@@ -24,11 +24,11 @@ import (
 // selection says which instance is meant.
 type selection struct {
 	name string
-	// byPID: the name is the id of a process of it.
+	// byPID means that the name is the ID of one of its processes.
 	byPID bool
-	// ignoreNone: that none runs is no error.
+	// ignoreNone accepts that no instance runs.
 	ignoreNone bool
-	// byFlag: the instance is named by the flag --instance only, and messages are
+	// byFlag means that the instance is named by --instance only, and messages are
 	// those of passenger-config.
 	byFlag bool
 }
@@ -179,10 +179,10 @@ func notRunning(l *instancedir.Listing) string {
 		"2. Something that cleans temporary directories has removed the instance's. Then choose a registry where " +
 		"nothing is cleaned, and restart " + admin.Product + ".")
 
-	const most = 5
+	const maxSkipped = 5
 	for i, skipped := range l.Skipped {
-		if i == most {
-			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-most)
+		if i == maxSkipped {
+			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-maxSkipped)
 			break
 		}
 
@@ -230,7 +230,7 @@ func client(i *instancedir.Instance, socket, account string) (*apiserver.Client,
 	return c, nil
 }
 
-// ended makes of an error of talking to an instance what is to be said of it: most
+// ended turns a failed call of an instance into a message for the user: most
 // often it has ended.
 func ended(i *instancedir.Instance, err error) error {
 	said := admin.Printable(err.Error())
@@ -263,7 +263,7 @@ var goneErrors = []syscall.Errno{
 	syscall.EPIPE,
 }
 
-// explain makes of an error of the API what is to be said of it.
+// explain turns an error of the API into a message for the user.
 func explain(i *instancedir.Instance, err error) error {
 	if err == nil {
 		return nil

@@ -31,8 +31,8 @@ type logTail struct {
 	// lines is how many to begin with; negative: all.
 	lines  int
 	follow bool
-	only   *appFilter          // nil: all lines
-	show   func(string) string // nil: as they are
+	only   *appFilter          // nil means all lines
+	show   func(string) string // nil means as they are
 	out    io.Writer
 
 	file   *os.File
@@ -196,7 +196,7 @@ func (t *logTail) read(do func(string) error) error {
 	}
 }
 
-// turn goes on with the file that has taken the place of the one that was read, or with
+// turn continues with the file that has replaced the one that was read, or with
 // the beginning of one that was cut.
 func (t *logTail) turn() (turned bool, err error) {
 	now, err := t.file.Stat()

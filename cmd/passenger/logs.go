@@ -23,18 +23,17 @@ const logsHelp = `Logs shows the end of an instance's log, wherever its file is.
 its directory or the name that passenger-status shows, it shows what is about that one
 only: the application's own log file (app_log_file), or its lines in the server's log.
 
-With --follow it goes on with what is logged then, also after the file was moved away
-by something like logrotate, until Ctrl-C.
+With --follow it shows further lines as they are written, until Ctrl-C, also after
+something like logrotate has moved the file.
 
-Where the log is no file, as under systemd, the command says where it is, and exits
-with 1.`
+If the log is no file, as under systemd, the command says where it is, and exits with 1.`
 
 const (
 	defaultLogLines = 100
 	allLogLines     = "all"
 )
 
-// logs is what is to be shown.
+// logs says which lines to show.
 type logs struct {
 	which  selection
 	follow bool
@@ -178,7 +177,7 @@ func (*logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSetti
 	return settings, nil
 }
 
-// chooseAppLog returns the application that somebody calls so.
+// chooseAppLog returns the application of that name.
 func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 	path, err := admin.NewAppPath(name)
 	if err != nil {

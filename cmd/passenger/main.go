@@ -30,8 +30,8 @@ func main() {
 	}
 }
 
-// newCommand returns the whole command line. Commands that run until they are
-// told to stop are told by signals.
+// newCommand returns the whole command line. Commands that run until a signal
+// stops them get it from signals.
 func newCommand(signals <-chan os.Signal) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "passenger",

@@ -21,7 +21,7 @@ func newManCommand() *cobra.Command {
 		Args:   oneArgument("a directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			pages := manPages()
-			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // G301: everybody may read manual pages
+			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // G301: manual pages are public
 				return err
 			}
 

@@ -16,16 +16,16 @@ func (t tools) newReloadCommand() *cobra.Command {
 	var which selection
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Let an instance read its configuration anew",
+		Short: "Reload the configuration of an instance",
 		Long: `Reload lets an instance read its configuration again: the files, with the environment
 and the command line that it was started with. A new core boots processes of each
 application that has some. When all of them serve, it takes the requests; the old core
 finishes those that it has, so none is lost and none waits for a boot. If the
 configuration is wrong or an application does not start, nothing changes: the old
-processes serve on, reload says why, and its exit status is 1. If the file of this program
+processes keep serving, reload says why, and its exit status is 1. If the file of this program
 was replaced by another version, the new core runs that one.
 
-Addresses, sockets, log and pid files, users, hooks and what is recorded of requests
+Addresses, sockets, log and pid files, users, hooks and the records of requests
 are fixed until the instance is restarted.`,
 		Example: "  passenger reload\n  passenger-config reload --instance 8mWQ1Lxd\n  passenger reload --pid $MAINPID",
 		Args:    noArguments,
@@ -55,7 +55,7 @@ are fixed until the instance is restarted.`,
 			said := exit(1, "*** ERROR: %s is not reloaded: %s", admin.Product, admin.PrintableText(e.Message))
 			fmt.Fprintln(cmd.ErrOrStderr(), said)
 
-			// The core that serves on has been told of the starts that failed.
+			// The core that still serves has got the failed starts.
 			if core, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount); err == nil {
 				printFailures(ctx, cmd, core, e.Message)
 			}

@@ -17,8 +17,8 @@ func (t tools) newReopenLogsCommand() *cobra.Command {
 	var ignoreMissing bool
 	cmd := &cobra.Command{
 		Use:   "reopen-logs",
-		Short: "Let an instance open its log files anew",
-		Long: "Reopen-logs lets an instance open its log files anew by their names, after something\n" +
+		Short: "Reopen the log files of an instance",
+		Long: "Reopen-logs lets an instance open its log files again by their names, after something\n" +
 			"like logrotate has moved them.",
 		Example: "  mv /var/log/shop.log /var/log/shop.log.1 && passenger-config reopen-logs",
 		Args:    noArguments,
@@ -64,7 +64,7 @@ func reopenLogs(ctx context.Context, c *apiserver.Client, path string) error {
 	return err
 }
 
-// hasNoLog: the agent writes to its standard error, and would not know how to
+// hasNoLog reports whether the agent writes to its standard error, and would not know how to
 // open that.
 func hasNoLog(err error) bool {
 	e, ok := errors.AsType[*apiserver.StatusError](err)

@@ -24,16 +24,16 @@ whose group has exactly that name. Without either, a terminal shows a menu.
 
 By default an application is restarted as it is configured. A rolling restart replaces
 one process after the other, so that some serve at all times. A blocking one starts new
-processes when the old ones are told to end; requests wait for that long.
+processes when the old ones are about to end; requests wait for that long.
 
 With --wait the command ends when new processes serve: all of them in a rolling restart,
-the first in a blocking one. It tells how many were replaced, and when they do not
-start, why. Ctrl-C ends the waiting, and not the restart.
+the first in a blocking one. It reports how many were replaced, and why if they do not
+start. Ctrl-C ends the wait, and not the restart.
 
 With --json it prints an array of {"name", "restarted", "error"}, where the last is
 missing if there was none.`
 
-// restartApp is what is to be restarted, and how.
+// restartApp says which application to restart, and how.
 type restartApp struct {
 	which                   selection
 	name                    string

@@ -86,7 +86,7 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 		for program := range strings.SplitSeq(cfg.Ctls[key], ";") {
 			program = strings.TrimSpace(program)
 			if _, err := os.Stat(program); !filepath.IsAbs(program) || err != nil {
-				continue // it is found in PATH, or that it is not is told when it is run
+				continue // it is looked for in PATH when it is run
 			}
 
 			if err := trustedpath.CheckFile(program, 0); err != nil {
@@ -99,12 +99,12 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 	return nil
 }
 
-// changedBy says who beside root can change what is in a directory, and as which user the
-// server would better run; empty: nobody.
+// changedBy returns who beside root can change what is in a directory, and the user that
+// the server should run as; empty means no one but root.
 func changedBy(dir string) (who, name string) {
 	info, err := os.Stat(dir)
 	if err != nil {
-		return "", "" // that is told later
+		return "", "" // Validate reports it
 	}
 
 	switch owner := trustedpath.Owner(info); {

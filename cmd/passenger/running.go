@@ -20,7 +20,7 @@ type running struct {
 	signals     <-chan os.Signal
 	report      *reporter
 	out, errOut io.Writer
-	// onTerminal: SIGHUP says that the terminal has gone.
+	// onTerminal means that SIGHUP says that the terminal has gone.
 	onTerminal bool
 }
 
@@ -57,7 +57,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 	if failure == nil {
 		r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
 	} else {
-		r.complain(fmt.Sprintf("passenger: the server cannot go on: %v", failure))
+		r.complain(fmt.Sprintf("passenger: the server must end: %v", failure))
 	}
 
 	go func() {
@@ -73,7 +73,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 		}
 	}()
 	err := r.instance.Shutdown(ctx)
-	r.report.failed(errors.Join(failure, err)) // to whoever waits still
+	r.report.failed(errors.Join(failure, err)) // to the command that still waits
 
 	switch {
 	case err != nil:
@@ -87,7 +87,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 	return nil
 }
 
-// serve returns when the server is to end: nil, or why it cannot go on.
+// serve returns when the server must end: nil, or the fault that ends it.
 func (r *running) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	started := make(chan error, 1)
@@ -163,7 +163,7 @@ func startedLine(app *agent.AppStart) string {
 	return fmt.Sprintf("%s: started in %.1f s", app.Dir, app.Took.Seconds())
 }
 
-// reload is told by the log, and by systemd's notifications.
+// reload reports to the log, and to systemd.
 func (r *running) reload(ctx context.Context) {
 	if err := r.instance.Reload(ctx); err != nil {
 		r.instance.LogReloadFailure(err)

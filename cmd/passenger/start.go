@@ -16,23 +16,23 @@ import (
 	"github.com/gopassenger/passenger/internal/options"
 )
 
-const startHelp = `Start serves the web application in a directory, the current one by default.
+const startHelp = `Start serves the web application in a directory, by default the current one.
 
-What kind of application it is shows by its startup file: config.ru (Ruby, Rack),
-passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Any other
-program is started with --start-command: it serves HTTP on 127.0.0.1 and the port
-in the environment variable PORT, or speaks the spawn protocol, as Go programs do
-that use the package loaders/goapp.
+The startup file says what kind of application it is: config.ru (Ruby, Rack),
+passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Name any
+other program with --start-command: it serves HTTP on 127.0.0.1 and the port in the
+environment variable PORT, or speaks the spawn protocol, as Go programs with the
+package loaders/goapp do.
 
-Options come from, later ones counting more:
+Options come from these places; later ones count more:
   ~/.passenger/standalone/config.json
   Passengerfile.json (or passenger-standalone.json) in the application's directory
   environment variables: PASSENGER_PORT for --port and so on
   the command line
 
-Files in the application's directory "public" are served without the
-application. The first Ctrl-C or SIGTERM lets running requests finish, a second
-one ends everything at once.`
+Files in the application's directory "public" are served without the application. The
+first Ctrl-C or SIGTERM lets running requests finish, a second one ends everything at
+once. 'passenger config --show' prints each option and where it came from.`
 
 const gcPercent = 400
 
@@ -120,12 +120,13 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 		return inBackground(ctx, cfg, out, errOut)
 	}
 
-	if err := cfg.Become(ctx); err != nil {
+	ports, err := cfg.Become(ctx)
+	if err != nil {
 		report.failed(err)
 		return err
 	}
 
-	instance, err := agent.Start(ctx, *cfg, reconfigure)
+	instance, err := agent.Start(ctx, *cfg, ports, reconfigure)
 	if err != nil {
 		report.failed(err)
 		return err
@@ -153,8 +154,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which
-// says that there are processes to wait for that nobody else waits for, and
-// SIGUSR1, to open the log files anew.
+// says that there are children to wait for, and SIGUSR1, to open the log files again.
 func serveSignals(ctx context.Context, instance *agent.Instance) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)
@@ -198,7 +198,7 @@ func banner(cfg *agent.Config, urls []string) string {
 	}
 
 	for _, app := range cfg.Apps {
-		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Place())
+		fmt.Fprintf(&b, "Application:         %s, for %s\n", app.Config.Dir, app.Addresses())
 	}
 
 	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)

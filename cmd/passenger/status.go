@@ -22,44 +22,43 @@ import (
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
-const statusHelp = `Status shows what an instance does: its pool of processes or, with --show, something
-else of it:
+const statusHelp = `Status shows what an instance does: its pool of processes, or with --show:
 
-  pool            the applications, their processes and who waits
-  server          the requests that are being served; requests is the same
-  backtraces      what each goroutine of the core is at
+  pool            the applications, their processes and the requests that wait
+  server          the requests in progress; requests is the same
+  backtraces      the stack of each goroutine of the core
   xml, json       the pool, for programs, as Passenger shows it
-  errors          the last processes that did not start, whole: why, with traceback,
-                  output and advice; with --json for programs
+  errors          the last failed starts, each with its reason, traceback, output and
+                  advice; with --json for programs
   snapshot        all that is known of the pool, as JSON
   union_station   the state of the UstRouter, in instances that have one
 
-Whoever is neither root nor the user of the instance sees the applications that run
-as that user. The addresses and passwords of processes, which --verbose shows, let
-one ask a process directly: keep them secret.
+A user who is neither root nor the user of the instance sees only the applications that
+run as that user. With the addresses and passwords of processes, which --verbose shows,
+one can ask a process directly: keep them secret.
 
 Of several instances it shows the one that serves the current directory, or else all.
-What is for programs, and --watch, need a single one.
+The forms for programs, and --watch, need a single one.
 
-The status is 1 when there is no instance or no single one, and 2 when one does not
-answer or refuses to.
+The status is 1 if there is no instance or no single one, and 2 if one does not respond
+or refuses to.
 
-With --port, --socket or --pid-file, status says whether the server of the
-application in a directory, the argument or the current one, is running that was
-started with the same option, and that with status 0 either way.
+With --port, --socket or --pid-file, status says whether a server runs that was started
+with the same option for the application in the directory, the argument or the current
+one. The exit status is 0 either way.
 
 The server remembers the last 20 failed starts, whatever has started since.
 The fields of --show=json are those of GET /pool.json, and those of --show=snapshot
 those of passenger.Snapshot.`
 
-// status is what is to be shown, and how.
+// status says what to show, and how.
 type status struct {
 	which                             selection
 	show                              string
 	asJSON, noHeader, colour, verbose bool
 	watch                             bool
 
-	// serves: the header has a line that the original's does not have.
+	// serves adds a line to the header that the original does not have.
 	serves   bool
 	interval time.Duration
 }
@@ -231,7 +230,7 @@ func (s *status) view() statusView {
 	return statusViews[s.show]
 }
 
-// text is all that is to be shown. With an error, it may be a part.
+// text is all that there is to show. With an error, it may be a part.
 func (s *status) text(ctx context.Context, instance *instancedir.Instance) (string, error) {
 	view := s.view()
 	body, err := s.fetch(ctx, instance, view)

@@ -14,7 +14,7 @@ import (
 // serverFileKeys are the options by which a server's pid file is found.
 var serverFileKeys = []string{"port", "socket_file", "pid_file"}
 
-// namesServer: the command is about the server of a pid file.
+// namesServer reports whether the command is about the server of a pid file.
 func namesServer(cmd *cobra.Command) bool {
 	for _, key := range serverFileKeys {
 		if f := cmd.Flags().Lookup(findOption(options.Start, key).FlagName()); f != nil && f.Changed {

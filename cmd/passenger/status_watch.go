@@ -93,7 +93,7 @@ func (w *statusWatch) print(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// show takes the whole terminal, until somebody leaves.
+// show takes the whole terminal, until the user leaves.
 func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 	screen, err := terminal.OpenScreen(in, out)
 	if err != nil {
@@ -139,7 +139,7 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 				return nil
 			}
 
-			top = move(key, top, height, len(lines))
+			top = scroll(key, top, height, len(lines))
 		}
 	}
 }
@@ -172,8 +172,8 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 	return looks
 }
 
-// move returns the line that is to be at the top.
-func move(key terminal.Key, top, height, lines int) int {
+// scroll returns the line at the top after a key.
+func scroll(key terminal.Key, top, height, lines int) int {
 	switch key {
 	case terminal.Up, 'k':
 		top--

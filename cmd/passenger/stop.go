@@ -23,14 +23,15 @@ func newStopCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop [directory]",
 		Short: "Stop a server that was started in the background",
-		Long: `Stop ends the server of the application in a directory, the current one by
-default, that was started with --daemonize or --pid-file. Running requests may
-finish. It returns when the server has ended, or after 25 seconds with an error.`,
+		Long: `Stop ends the server of the application in a directory, by default the current one, that
+was started with --daemonize or --pid-file. Running requests may finish. It returns when
+the server has ended, or after 25 seconds with an error.`,
 		Example: "  passenger stop\n  passenger stop /srv/shop --port 8080",
 		Args:    cobra.MaximumNArgs(1),
 	}
 	addServerFlags(cmd.Flags(), append([]string{"instance_registry_dir"}, serverFileKeys...))
-	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false, "exit successfully if there is no pid file")
+	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false,
+		"exit successfully if there is no pid file")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		cfg, err := loadConfig(cmd, args)
 		if err != nil {

@@ -59,9 +59,9 @@ func (t tools) newSystemMetricsCommand() *cobra.Command {
 }
 
 func (m *systemMetrics) run(ctx context.Context, cmd *cobra.Command, _ []string) error {
-	const least, most = 0.1, 1e6
-	if cmd.Flags().Changed("watch") && !(m.seconds >= least && m.seconds <= most) { // which NaN is not
-		return exit(1, "ERROR: --watch needs a number of seconds, from %v to %v.", least, most)
+	const minSeconds, maxSeconds = 0.1, 1e6
+	if cmd.Flags().Changed("watch") && !(m.seconds >= minSeconds && m.seconds <= maxSeconds) { // which NaN is not
+		return exit(1, "ERROR: --watch needs a number of seconds, from %v to %v.", minSeconds, maxSeconds)
 	}
 
 	if _, err := m.reader.Read(); err != nil && !m.goOn {

@@ -15,10 +15,10 @@ import (
 	"github.com/gopassenger/passenger/internal/agent"
 )
 
-// callTimeout is how long an instance may take for an answer.
+// callTimeout bounds the time that an instance may take to respond.
 const callTimeout = 30 * time.Second
 
-// tools are the commands for who looks after instances.
+// tools are the commands for operators.
 type tools struct{ signals <-chan os.Signal }
 
 // programs are the names by which this binary is another program than passenger.
@@ -80,10 +80,15 @@ func (t tools) newConfigProgram() *cobra.Command {
 // newConfigCommand is passenger-config, as a program or a command.
 func (t tools) newConfigCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:     "config",
-		Short:   "Manage running instances and this host",
-		Long:    "Config has the commands of passenger-config, which are commands of passenger as well.",
-		Example: "  passenger-config restart-app /srv/shop\n  passenger config list-instances --json",
+		Use:   "config",
+		Short: "Show the configuration, and manage running instances",
+		Long: "Config has the commands of passenger-config, which are commands of passenger as well.\n\n" +
+			"With --show it prints each option that 'passenger start' with the same arguments would have,\n" +
+			"its value, and the file, variable or flag that the value came from; --flying is for\n" +
+			"'passenger flying'. Values of environment variables are not shown. A configuration that\n" +
+			"cannot be used is an error, after the values.",
+		Example: "  passenger-config restart-app /srv/shop\n  passenger config list-instances --json\n" +
+			"  passenger config --show /srv/shop --port 8080",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -94,6 +99,7 @@ func (t tools) newConfigCommand() *cobra.Command {
 	}
 	c.AddCommand(t.commands()...)
 	addAboutFlags(c)
+	t.addShowFlags(c)
 
 	return c
 }
@@ -107,7 +113,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 		go func() {
 			select {
 			case sig := <-t.signals:
-				// A second one ends a tool whose output nobody reads.
+				// A second one ends a tool whose output is not read.
 				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 				status := 1
 				if number, ok := sig.(syscall.Signal); ok {
@@ -136,7 +142,7 @@ func printJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// oneArgument wants exactly one argument, or says that what is missing.
+// oneArgument accepts exactly one argument; what names it in errors.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -151,7 +157,7 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
-// noArguments wants none.
+// noArguments accepts none.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(),

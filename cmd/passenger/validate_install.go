@@ -13,9 +13,9 @@ import (
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
-const validateHelp = `Validate-install looks whether this host has what applications need: interpreters, a
-registry for instances, limits, what the kernel has. It starts an application of each
-language that there is, on the loopback interface, asks it something and ends it.
+const validateHelp = `Validate-install checks whether this host has what applications need: interpreters, a
+registry for instances, limits, features of the kernel. It starts an application of each
+installed language on the loopback interface, sends it a request, and ends it.
 
 Status 0: everything is fine. 1: there are errors. 2: there are warnings. 9: it could not
 look.

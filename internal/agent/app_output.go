@@ -118,7 +118,7 @@ func (a *appOutput) leave(f *appLogFile) error {
 	return f.close()
 }
 
-// reopen opens the files of applications anew.
+// reopen opens the files of applications again.
 func (a *appOutput) reopen() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -112,7 +112,7 @@ func fromHeader(h http.Header, password *secret) (*appRequest, error) {
 	return a, nil
 }
 
-// add leaves out what is empty: it is not set.
+// add ignores an empty value, which is not set.
 func (a *appRequest) add(name, value string) {
 	switch {
 	case value == "":

@@ -35,8 +35,8 @@ type apps struct {
 	wrong     ratelog.Line
 
 	mu sync.Mutex
-	// known are the applications by the keys of their options, and used the same,
-	// those first that were not asked for longest.
+	// known are the applications by the keys of their options. used has the same, the
+	// least recently used first.
 	known    map[string]*app
 	used     *list.List
 	sweeper  *time.Timer
@@ -52,8 +52,8 @@ type app struct {
 	id      appID
 	env     handler.Env
 	log     AppLog
-	place   *list.Element
-	// requests are those that go on, and last is when the last one ended.
+	element *list.Element
+	// requests counts those in progress, and last is when the last one ended.
 	requests int
 	last     time.Time
 }
@@ -76,13 +76,12 @@ func newApps(cfg *Config, pool *passenger.Pool, common handler.Config) *apps {
 	}
 }
 
-// ServeHTTP tells clients nothing of what is wrong with the options, and the
-// operator all of it.
+// ServeHTTP reports what is wrong with the options to the log, and none of it to the client.
 func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request, err := takeAppRequest(r, &a.password)
 	if errors.Is(err, errPassword) {
 		a.refused.Tell(func(more int) {
-			a.log.Error(err, "Requests are refused: the web server's configuration has to have the password of the "+
+			a.log.Error(err, "requests are refused: the web server's configuration must have the password of the "+
 				"password file", "more", more, "protocol", protocolOf(r))
 		})
 		refuse(w, http.StatusForbidden, "Forbidden")
@@ -97,7 +96,7 @@ func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	if err != nil {
 		a.wrong.Tell(func(more int) {
-			a.log.Error(err, "A request cannot be served: correct the options in the web server's configuration",
+			a.log.Error(err, "cannot serve a request: correct the options in the web server's configuration",
 				"host", r.Host, "path", r.URL.Path, "more", more)
 		})
 		if errors.Is(err, errTooManyApps) {
@@ -142,13 +141,13 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // a client that is gone cannot be told
+	_, _ = io.WriteString(w, message+"\n") // the client may be gone
 }
 
-// errTooManyApps: all that are known have requests.
+// errTooManyApps means that all known applications have requests.
 var errTooManyApps = errors.New("there are too many applications at a time")
 
-// take returns the application, which is to be released.
+// take returns the application, which the caller must release.
 func (a *apps) take(r *appRequest) (*app, error) {
 	key := r.key()
 	if found := a.find(key); found != nil {
@@ -163,7 +162,7 @@ func (a *apps) take(r *appRequest) (*app, error) {
 	return a.add(key, made)
 }
 
-// find returns nil for one that is not known.
+// find returns nil for an unknown application.
 func (a *apps) find(key string) *app {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -178,7 +177,7 @@ func (a *apps) find(key string) *app {
 // use needs the lock.
 func (a *apps) use(found *app) {
 	found.requests++
-	a.used.MoveToBack(found.place)
+	a.used.MoveToBack(found.element)
 }
 
 func (a *apps) release(found *app) {
@@ -188,7 +187,7 @@ func (a *apps) release(found *app) {
 	found.last = time.Now()
 }
 
-// make holds nobody up.
+// make needs no lock: it may take long.
 func (a *apps) make(options []appOption) (*app, error) {
 	cfg, err := newAppConfig(a.cfg, options)
 	if err != nil {
@@ -216,7 +215,7 @@ func (a *apps) make(options []appOption) (*app, error) {
 	return made, nil
 }
 
-// add returns the one that is known, if somebody else has been quicker.
+// add returns the known application instead, if another request was quicker.
 func (a *apps) add(key string, made *app) (*app, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -233,7 +232,7 @@ func (a *apps) add(key string, made *app) (*app, error) {
 		made.handler.Drain()
 	}
 
-	made.key, made.place = key, a.used.PushBack(made)
+	made.key, made.element = key, a.used.PushBack(made)
 	a.known[key] = made
 	a.use(made)
 	a.sweepLater()
@@ -241,8 +240,8 @@ func (a *apps) add(key string, made *app) (*app, error) {
 	return made, nil
 }
 
-// makeRoom forgets the application without a request that was not asked for
-// longest. It needs the lock, as all below.
+// makeRoom forgets the least recently used application without requests. It needs the
+// lock, as all functions below.
 func (a *apps) makeRoom() bool {
 	for e := a.used.Front(); e != nil; e = e.Next() {
 		if old := a.at(e); old.requests == 0 {
@@ -259,7 +258,7 @@ func (*apps) at(e *list.Element) *app {
 }
 
 func (a *apps) forget(old *app) {
-	a.used.Remove(old.place)
+	a.used.Remove(old.element)
 	delete(a.known, old.key)
 }
 
@@ -270,8 +269,8 @@ func (a *apps) sweepLater() {
 	}
 }
 
-// sweep forgets applications that nobody has asked for in the time after which
-// processes are idle, and that the pool has forgotten.
+// sweep forgets applications without requests for the time after which processes are
+// idle, and that the pool has forgotten.
 func (a *apps) sweep() {
 	groups := map[appID]bool{}
 	for _, g := range a.pool.Inspect().Groups {
@@ -317,7 +316,7 @@ func (a *apps) requests() any {
 	return states
 }
 
-// logs are those of all known applications, the last one that was asked for first.
+// logs are those of all known applications, the most recently used first.
 func (a *apps) logs() []AppLog {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -123,7 +123,7 @@ func TestAppsRefuse(t *testing.T) {
 			require.Equal(t, "Forbidden\n", w.Body.String())
 		}
 
-		require.Equal(t, 1, strings.Count(s.logged(), "Requests are refused"))
+		require.Equal(t, 1, strings.Count(s.logged(), "requests are refused"))
 		require.NotContains(t, s.logged(), "wrong-wrong")
 		require.NotContains(t, s.logged(), testPassword)
 

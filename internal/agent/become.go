@@ -13,39 +13,40 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Become makes this process, if it is root's, one of c's User, for good: with their
-// groups, and without root's rights. The TCP ports are opened before, since those
-// below 1024 are root's to open; a socket file and all else is to be made after, so
-// that it is the user's. In the background, standard output and error become the log
-// file, which they were to be.
-func (c *Config) Become(ctx context.Context) error {
+// Become makes this process, if it is root's, a process of c's User for good: with the
+// user's groups, and without root's rights. The TCP ports, which it returns for Start, are
+// opened before, since those below 1024 are root's to open. A socket file and all else
+// must be made after, so that it is the user's. In the background, standard output and
+// error become the log file.
+func (c *Config) Become(ctx context.Context) (*Ports, error) {
 	if c.User == "" {
-		return nil
+		return nil, nil
 	}
 
 	account, err := lookUp(c.User)
 	if err != nil {
-		return fmt.Errorf("cannot run as the user %q: %w", c.User, err)
+		return nil, fmt.Errorf("cannot run as the user %q: %w", c.User, err)
 	}
 
 	if account.uid == os.Geteuid() {
-		return errors.Join(account.takeEnvironment(), c.useLogAsOutput())
+		return nil, errors.Join(account.takeEnvironment(), c.useLogAsOutput())
 	}
 
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as "+
+		return nil, fmt.Errorf("cannot run as the user %q: only root can become another user: start it as root, or as "+
 			"that user", c.User)
 	}
 
-	if c.opened, err = c.openPorts(ctx); err != nil {
-		return err
+	ports, err := c.openPorts(ctx)
+	if err != nil {
+		return nil, err
 	}
 
 	if err := account.become(); err != nil {
-		return errors.Join(fmt.Errorf("cannot run as the user %q: %w", c.User, err), closeAll(c.opened.sockets))
+		return nil, errors.Join(fmt.Errorf("cannot run as the user %q: %w", c.User, err), closeAll(ports.sockets))
 	}
 
-	return c.useLogAsOutput()
+	return ports, c.useLogAsOutput()
 }
 
 // useLogAsOutput is for a server in the background that is root's at first: the log

@@ -14,21 +14,21 @@ import (
 	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
-// runningQuestion is what the watchdog asks a core that is to be replaced.
+// runningQuestion asks a core that will be replaced for its applications.
 const runningQuestion = "running applications"
 
-// failuresNews begins what the watchdog tells a core of the one that was to replace it and could not boot:
-// its failed starts follow, as JSON. They are shown by the core that serves.
+// failuresNews begins the watchdog's message about a new core that could not boot: its failed starts
+// follow, as JSON. The core that serves shows them.
 const failuresNews = "failed starts "
 
-// answerTimeout is how long a core may take for its answer.
-const answerTimeout = 10 * time.Second
+// responseTimeout bounds the time that a core may take to respond.
+const responseTimeout = 10 * time.Second
 
 // runningApp is an application that a core has processes of, or has had. The core that
 // takes its place boots as many before it takes requests.
 type runningApp struct {
 	Dir string
-	// Options are those that the web server has set; nil: they are in the
+	// Options are those that the web server has set; nil means that they are in the
 	// configuration.
 	Options [][2]string `json:",omitempty"`
 	// Processes is how many there are, which may be none.
@@ -154,7 +154,7 @@ func (c *Config) bootSteps(running []runningApp) (steps []bootStep, err error) {
 	return steps, errors.Join(errs...)
 }
 
-// optionsOf returns the options that an application has by this configuration.
+// optionsOf returns the options of an application in this configuration.
 func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bool, err error) {
 	if c.Flying != nil {
 		set := make([]appOption, 0, len(app.Options))
@@ -179,8 +179,8 @@ func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bo
 	return options, found, nil
 }
 
-// boot starts processes of the applications that run elsewhere, and returns when they
-// are there, or one did not start.
+// boot starts processes of the applications that run elsewhere. It returns when they have
+// started, or one has failed.
 func (s *Server) boot(ctx context.Context, running []runningApp) error {
 	steps, err := s.cfg.bootSteps(running)
 	if err != nil {
@@ -210,20 +210,20 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 	return context.Cause(ctx)
 }
 
-// replaceCore lets a new core with the configuration cfg take the place of the one
-// that serves, once it has booted what that one has. It runs the program file; nil:
-// what cores run now.
-func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file *os.File) error {
-	asking, cancel := context.WithTimeout(ctx, answerTimeout)
+// replaceCore replaces the core by a new one with the configuration cfg, once that has
+// booted the applications of the old one. It runs the program file; nil means the program
+// that cores run now.
+func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config, file *os.File) error {
+	asking, cancel := context.WithTimeout(ctx, responseTimeout)
 	defer cancel()
-	answer, err := i.dog.Ask(asking, coreName, runningQuestion)
+	response, err := i.dog.Ask(asking, coreName, runningQuestion)
 	if err != nil {
 		return err
 	}
 
 	var running []runningApp
-	if err := json.Unmarshal(answer, &running); err != nil {
-		return fmt.Errorf("cannot read what the core says of its applications: %w", err)
+	if err := json.Unmarshal(response, &running); err != nil {
+		return fmt.Errorf("cannot read the applications that the core reports: %w", err)
 	}
 
 	steps, err := cfg.bootSteps(running)
@@ -243,7 +243,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 	next := watchdog.Replacement{
 		Config:       &booting,
 		Restart:      config,
-		Files:        at.files(i.lent),
+		Files:        at.files(i.coreFiles),
 		StartTimeout: patience,
 	}
 	if file != nil {
@@ -252,17 +252,17 @@ func (i *Instance) replaceCore(ctx context.Context, at *place, cfg *Config, file
 
 	err = i.dog.Replace(ctx, coreName, next)
 	if failed, ok := errors.AsType[*watchdog.FailedError](err); ok && failed.Details != nil {
-		telling, cancel := context.WithTimeout(ctx, answerTimeout)
+		telling, cancel := context.WithTimeout(ctx, responseTimeout)
 		defer cancel()
 		if _, err := i.dog.Ask(telling, coreName, failuresNews+string(failed.Details)); err != nil {
-			i.log.Error(err, "Cannot tell the core why the new one has failed: passenger status does not show it")
+			i.log.Error(err, "cannot tell the core why the new one has failed: passenger status does not show it")
 		}
 	}
 
 	return err
 }
 
-// bootError is why a core could not boot what the one before it has.
+// bootError says why a core could not boot the applications of the one before it.
 type bootError struct {
 	error
 	failures []passenger.FailedSpawn

@@ -50,11 +50,11 @@ type Config struct {
 	LoadShellEnv      bool
 	FileLimit         int
 	MeteorAppSettings string
-	// PassengerRoot and RubyLibDir are for the original's loader of Ruby as a start
-	// command; empty: ours.
+	// PassengerRoot and RubyLibDir are for the original's loader of Ruby as a start command;
+	// empty means ours.
 	PassengerRoot string
 	RubyLibDir    string
-	// MaxPreloaderIdleTime is in seconds; 0: for ever.
+	// MaxPreloaderIdleTime is in seconds; zero means for ever.
 	MaxPreloaderIdleTime int
 
 	MaxPoolSize         int
@@ -77,39 +77,36 @@ type Config struct {
 	StickySessions         bool
 	StickyCookieName       string
 	StickyCookieAttributes string
-	// FriendlyErrorPages is auto, true or false; empty: auto.
+	// FriendlyErrorPages is auto, true or false; empty means auto.
 	FriendlyErrorPages string
 	StaticFilesDir     string
-	// StaticCacheControl is the header of static files without a fingerprint in their name; empty: they have none.
+	// StaticCacheControl is the header of static files without a fingerprint in their name; empty means none.
 	StaticCacheControl string
 	// StaticImmutable lets clients keep files with a fingerprint in their name for good.
 	StaticImmutable bool
-	// StaticCacheSize is how many bytes of texts that were compressed are kept; 0: none are compressed.
+	// StaticCacheSize bounds the bytes of compressed texts; zero means that none are compressed.
 	StaticCacheSize int64
 	LogLevel        int
-	// LogFile and PIDFile may be empty: standard error, and none.
+	// LogFile may be empty, which means standard error, and PIDFile, which means none.
 	LogFile string
 	PIDFile string
-	// ErrorReportDir gets a file for each start that failed; empty: none.
+	// ErrorReportDir gets a file for each failed start; empty means none.
 	ErrorReportDir string
-	// User is whom Become makes this process one of; empty: nobody else.
+	// User is the user that Become makes this process run as; empty means no other user.
 	User string
-	// opened is what Become has opened already; nil: nothing.
-	opened *openedSockets
 	// Flying is nil where there is one application.
 	Flying *Flying
 	Requested
-	// OnStartFailure is what becomes of the server when an application does not
-	// start: serve, which empty stands for, or exit.
+	// OnStartFailure is what the server does when an application does not start: serve or
+	// exit; empty means serve.
 	OnStartFailure string
-	// DrainDelay is how many seconds a server serves on that is to end, and is
-	// not ready any more.
+	// DrainDelay is the number of seconds that a server still serves when it must end, while
+	// it is no longer ready.
 	DrainDelay int
-	// HeartbeatTimeout is after how many seconds without an answer a core is
-	// killed and replaced; 0: never.
+	// HeartbeatTimeout is the number of seconds without a response after which a core is
+	// killed and replaced; zero means never.
 	HeartbeatTimeout int
-	// MetricsAddress is where everybody may ask for figures and whether the
-	// server is ready; empty: nowhere.
+	// MetricsAddress serves figures and readiness to all; empty means no address.
 	MetricsAddress string
 	// Apps are several applications that take the place of the one in Dir;
 	// BaseURI is the path of one of them.
@@ -117,8 +114,8 @@ type Config struct {
 	BaseURI string
 	// Daemonize is for the command line.
 	Daemonize bool
-	// InstanceRegistryDir is where the instance directory is made; empty:
-	// package instancedir's choice.
+	// InstanceRegistryDir is where the instance directory is made; empty means the choice of
+	// package instancedir.
 	InstanceRegistryDir string
 }
 
@@ -179,8 +176,8 @@ func (c *Config) checkInstances() (errs []error) {
 		{"max_instances", c.MaxInstances},
 	} {
 		if limit.max > 0 && c.MinInstances > limit.max {
-			errs = append(errs, fmt.Errorf("min_instances is %d, above %s, which is %d: lower the one or raise the other",
-				c.MinInstances, limit.key, limit.max))
+			errs = append(errs, fmt.Errorf("min_instances is %d, above %s, which is %d: lower the one or raise "+
+				"the other", c.MinInstances, limit.key, limit.max))
 		}
 	}
 
@@ -221,7 +218,7 @@ var errorDetails = map[string]handler.ErrorDetails{
 	"false": handler.DetailsNever,
 }
 
-// spawner is how processes are started: as whoever started the server.
+// spawner is how processes are started: as the user that started the server.
 func (c *Config) spawner() spawner.Config {
 	if c.Flying != nil {
 		return c.Flying.spawner()

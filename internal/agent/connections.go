@@ -11,11 +11,11 @@ import (
 
 // Connections say how many clients may be connected.
 type Connections struct {
-	// MaxConnections is how many connections there may be; 0: as many as leave a quarter
-	// of the files that the process may open.
+	// MaxConnections bounds the connections; zero means three quarters of the files that the
+	// process may open.
 	MaxConnections int
-	// MaxConnectionsPerClient is how many of one client there may be that have not had a
-	// whole request; 0: a quarter of MaxConnections.
+	// MaxConnectionsPerClient bounds the connections of one client without a whole request;
+	// zero means a quarter of MaxConnections.
 	MaxConnectionsPerClient int
 }
 
@@ -37,7 +37,7 @@ func (c *Connections) limits() connlimit.Limits {
 }
 
 // trackHTTP is the ConnState of the server of HTTP, by which a connection is active when
-// the head of a request has come; s.conns are told of the first byte besides.
+// the head of a request has come; s.conns get the first byte besides.
 func (s *Server) trackHTTP(conn net.Conn, state http.ConnState) {
 	s.guard.ConnState(conn, state)
 	s.limiter.Track(conn, state)

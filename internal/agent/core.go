@@ -20,7 +20,7 @@ import (
 	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
-// The files that the watchdog lends to a core.
+// The names of the files that the watchdog hands to a core.
 const (
 	httpFile    = "http"
 	httpsFile   = "https"
@@ -29,14 +29,14 @@ const (
 	lockFile    = "lock"
 )
 
-// reopenCommand is what a core is told when the log files were moved away.
+// reopenCommand tells a core that the log files were moved away.
 const reopenCommand = "reopen logs"
 
-// orphanTime is how long a core goes on whose watchdog has died: requests may
-// end, but nothing may be left a few seconds later.
+// orphanTime is how long a core lives on after its watchdog: requests may end, but nothing
+// may be left a few seconds later.
 const orphanTime = 3 * time.Second
 
-// coreConfig is what the watchdog tells its core. It has secrets in it.
+// coreConfig is what the watchdog hands to its core: values only. It has secrets.
 type coreConfig struct {
 	Server Config
 	// InstanceDir is the instance directory, AppSockets what is in it for the
@@ -58,15 +58,15 @@ type core struct {
 	log     logr.Logger
 	output  *appOutput
 	server  *Server
-	// transactions are nil if nobody wants them.
+	// transactions are nil if none are recorded.
 	transactions *ustrouter.Observer
 	api          *coreAPI
-	// shutdown gets what the admin API is told.
+	// shutdown gets a value when the admin API is called to end the server.
 	shutdown chan struct{}
 }
 
-// RunCore is a core's whole life: it serves what parent says until that, one of
-// signals, or the admin API ends it. Its error was told to the watchdog.
+// RunCore is a core's whole life: it serves what parent says until parent, a signal, or
+// the admin API ends it. Its error was reported to the watchdog.
 func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
 	c := &core{parent: parent, shutdown: make(chan struct{}, 1)}
 	defer func() { _ = c.logFile.close() }() // there is nowhere to tell
@@ -80,7 +80,7 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	}
 
 	if err := parent.Ready(nil); err != nil {
-		c.log.Error(err, "The watchdog is gone")
+		c.log.Error(err, "the watchdog is gone")
 	}
 
 	c.server.startProcesses(func(states []AppStart) { //nolint:contextcheck // the end of the pool is theirs
@@ -101,7 +101,7 @@ func (c *core) start(ctx context.Context) error {
 
 	var err error
 	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
-		return placed(err, "--log-file")
+		return withOption(err, "--log-file")
 	}
 
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
@@ -129,12 +129,12 @@ func (c *core) start(ctx context.Context) error {
 		return err
 	}
 
-	told := audience{output: c.output}
+	watching := observers{output: c.output}
 	switch {
 	case c.cfg.Server.ErrorReportDir != "":
-		told.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
+		watching.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
 	case scripts != nil:
-		told.hooks = []hooks.Hook{scripts}
+		watching.hooks = []hooks.Hook{scripts}
 	}
 
 	if c.cfg.Router.Enabled() {
@@ -143,7 +143,7 @@ func (c *core) start(ctx context.Context) error {
 			return err
 		}
 
-		told.transactions = c.transactions
+		watching.transactions = c.transactions
 	}
 
 	booting, cancel := context.WithCancel(ctx)
@@ -155,7 +155,7 @@ func (c *core) start(ctx context.Context) error {
 		case <-booting.Done():
 		}
 	}()
-	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, told, c.log)
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, watching, c.log)
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
@@ -172,10 +172,10 @@ func (c *core) start(ctx context.Context) error {
 	return err
 }
 
-// listenOn returns a listener on a socket that was lent.
+// listenOn returns a listener on a socket that the watchdog has handed over.
 func listenOn(f *os.File) (deadlineListener, error) {
 	if f == nil {
-		return nil, errors.New("the watchdog has not lent a listening socket")
+		return nil, errors.New("the watchdog has not handed over a listening socket")
 	}
 
 	l, err := net.FileListener(f)
@@ -190,8 +190,8 @@ func listenOn(f *os.File) (deadlineListener, error) {
 	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
 }
 
-// serve waits for the end and carries it out. A signal that comes during it, and
-// the watchdog's patience, make it a forced one.
+// serve waits for the end and carries it out. A signal meanwhile, or the watchdog's
+// time-out, forces it.
 func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, force := context.WithCancel(ctx)
 	defer force()
@@ -212,7 +212,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			switch {
 			case !alive:
 				commands = nil
-				c.log.Info("The watchdog is gone: ending, without it nobody would start this server again")
+				c.log.Info("the watchdog is gone: shutting down, as nothing would restart this server after a crash")
 				defer time.AfterFunc(orphanTime, force).Stop()
 				end()
 			case command == reopenCommand:
@@ -232,7 +232,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 				continue
 			}
 
-			c.answer(&q)
+			c.respond(&q)
 		case <-signals:
 			if ending {
 				force()
@@ -242,7 +242,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 		case <-c.shutdown:
 			end()
 		case failure = <-failed:
-			c.log.Error(failure, "The server cannot go on")
+			c.log.Error(failure, "the server must end")
 			end()
 		case err := <-ended:
 			c.api.stop()
@@ -256,39 +256,39 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// answer tells the watchdog what it asks.
-func (c *core) answer(q *watchdog.Question) {
+// respond responds to a question of the watchdog.
+func (c *core) respond(q *watchdog.Question) {
 	var body any
 	if q.On == runningQuestion {
 		body = c.server.running()
 	}
 
-	if told, ok := strings.CutPrefix(q.On, failuresNews); ok {
+	if news, ok := strings.CutPrefix(q.On, failuresNews); ok {
 		var failures []passenger.FailedSpawn
-		if err := json.Unmarshal([]byte(told), &failures); err != nil {
-			c.log.Error(err, "Cannot read what the watchdog says of failed starts")
+		if err := json.Unmarshal([]byte(news), &failures); err != nil {
+			c.log.Error(err, "cannot read the watchdog's message about failed starts")
 		}
 
 		c.server.pool.NoteFailedSpawns(failures)
 	}
 
 	if err := q.Answer(body); err != nil {
-		c.log.Error(err, "Cannot answer the watchdog")
+		c.log.Error(err, "cannot respond to the watchdog")
 	}
 }
 
-// yield leaves requests and calls to another core.
+// yield leaves new requests and calls to another core.
 func (c *core) yield() {
 	c.server.yield()
 	c.api.leave()
 	if err := c.parent.Yielded(); err != nil {
-		c.log.Error(err, "The watchdog is gone")
+		c.log.Error(err, "the watchdog is gone")
 	}
 
 	c.api.stop()
 }
 
-// flushTransactions passes on what is left, if there is somebody who takes it.
+// flushTransactions forwards the transactions that are left.
 func (c *core) flushTransactions(ctx context.Context) {
 	if c.transactions == nil {
 		return
@@ -297,11 +297,11 @@ func (c *core) flushTransactions(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	if err := c.transactions.Close(ctx); err != nil {
-		c.log.Error(err, "The last transactions are lost")
+		c.log.Error(err, "the last transactions are lost")
 	}
 }
 
-// reopenLogs opens the log files anew.
+// reopenLogs opens the log files again.
 func (c *core) reopenLogs() error {
 	errs := []error{c.server.refresh(), c.output.reopen()}
 	if c.cfg.Server.LogFile != "" {
@@ -310,13 +310,13 @@ func (c *core) reopenLogs() error {
 
 	err := errors.Join(errs...)
 	if err != nil {
-		c.log.Error(err, "Cannot open the log files anew")
+		c.log.Error(err, "cannot open the log files again")
 	}
 
 	return err
 }
 
-// removeDir does what the watchdog cannot any more.
+// removeDir removes the instance directory in the place of the watchdog, which is gone.
 func (c *core) removeDir() {
 	dir, err := instancedir.Inherit(c.cfg.InstanceDir, c.parent.Files[lockFile])
 	if err == nil {
@@ -324,6 +324,6 @@ func (c *core) removeDir() {
 	}
 
 	if err != nil {
-		c.log.Error(err, "The instance directory is left behind", "path", c.cfg.InstanceDir)
+		c.log.Error(err, "cannot remove the instance directory", "path", c.cfg.InstanceDir)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 )
 
-// coreAPI is the admin API of a core, with what everybody may know of it.
+// coreAPI is the admin API of a core, with what is public of it.
 type coreAPI struct {
 	listeners []net.Listener
 	cancel    func()
 	serving   sync.WaitGroup
 }
 
-// serveAPI serves the admin API on l, and what everybody may know on metrics, which
+// serveAPI serves the admin API on l, and what is public on metrics, which
 // may be nil. It owns both.
 func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI, error) {
 	api, err := c.newAPI()
@@ -34,7 +34,7 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 			}
 		})
 	}
-	serve(l, api, "The admin API cannot go on")
+	serve(l, api, "the admin API has ended")
 	if metrics != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", apiserver.Metrics(c.server.pool, c.server.stats))
@@ -61,7 +61,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Shutdown: func() {
 			select {
 			case c.shutdown <- struct{}{}:
-			default: // it was told before
+			default: // it ends already
 			}
 		},
 	})

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// emptyQueue is how long nobody may come until the queue of connections
+	// emptyQueue is the time without a connection after which the queue of connections
 	// counts as empty, and acceptTime how long it is emptied at most.
 	emptyQueue = 2 * time.Millisecond
 	acceptTime = 250 * time.Millisecond
@@ -22,7 +22,7 @@ type deadlineListener interface {
 }
 
 // drainingListener can end after it has accepted whoever had connected: closing a
-// listener that nobody else has resets those who wait in its queue.
+// listener that no other process has resets those that wait in its queue.
 type drainingListener struct {
 	deadlineListener
 	drainUntil atomic.Pointer[time.Time]

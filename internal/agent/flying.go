@@ -21,22 +21,22 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Flying is what a server for many applications has beside Config, whose fields
-// about an application count where a request says nothing else.
+// Flying is the configuration that only a server for many applications has. The fields of
+// Config about an application are defaults for its requests.
 type Flying struct {
 	// SocketMode is the mode of the socket file, in octal digits.
 	SocketMode string
-	// PasswordFile has the password that web servers must know; empty: the socket
-	// file's name with ".password" behind. It is made if it is missing.
+	// PasswordFile has the password that web servers must know; empty means the socket file's
+	// name with ".password" behind. It is made if it is missing.
 	PasswordFile string
-	// UserSwitching: as root, each application runs as its own user, else all of
-	// them as DefaultUser.
+	// UserSwitching lets root run each application as its own user, else all of them as
+	// DefaultUser.
 	UserSwitching bool
 	DefaultUser   string
 	DefaultGroup  string
 	// StatThrottleRate is in seconds.
 	StatThrottleRate int
-	// MaxInstancesPerApp bounds the processes of each application; 0: only the
+	// MaxInstancesPerApp bounds the processes of each application; zero means that only the
 	// pool's size does.
 	MaxInstancesPerApp int
 	// Password is what PasswordFile has; Start reads it.
@@ -55,8 +55,8 @@ const (
 	maxSocketPath = 107
 )
 
-// DefaultFlyingConfig is DefaultConfig for many applications, of which each goes
-// when nobody asks for it any more.
+// DefaultFlyingConfig is DefaultConfig for many applications, each of which is forgotten
+// when it gets no more requests.
 func DefaultFlyingConfig() Config {
 	c := Config{Flying: &Flying{}}
 	c.setDefaults()
@@ -83,7 +83,7 @@ func (f *Flying) limit(o *passenger.Options) {
 	o.StatThrottleRate = orUnlimited(time.Duration(f.StatThrottleRate) * time.Second)
 }
 
-// validate finds what is wrong besides Config's own faults.
+// validate finds the faults of Flying, besides those of Config.
 func (f *Flying) validate(c *Config) error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -119,8 +119,8 @@ func (f *Flying) socketMode() (os.FileMode, error) {
 	return os.FileMode(mode), nil
 }
 
-// listen opens the socket, where as root nobody else can put another one in its
-// place: who did would get the password.
+// listen opens the socket. As root, no other user must be able to replace it, who would
+// get the password.
 func (f *Flying) listen(ctx context.Context, path string) (socket, error) {
 	if err := checkClosed(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (f *Flying) spawner() spawner.Config {
 	}
 }
 
-// switchesUsers: processes run as users of their own.
+// switchesUsers reports whether processes run as users of their own.
 func (c *Config) switchesUsers() bool {
 	return c.Flying != nil && c.Flying.UserSwitching && os.Geteuid() == 0
 }
@@ -189,7 +189,7 @@ func (c *Config) instanceDir() instancedir.Config {
 		dir.IntegrationMode, dir.ServerSoftware, dir.StandaloneEngine = "standalone", "gopassenger/"+passenger.Version,
 			"builtin"
 
-		// What the applications of other users are, is not for everybody.
+		// The applications of other users are not public.
 		if len(c.Apps) == 0 || !dir.UserSwitching {
 			c.each(func(app *Config) { dir.AppRoots = append(dir.AppRoots, app.Dir) })
 		}
@@ -199,9 +199,9 @@ func (c *Config) instanceDir() instancedir.Config {
 }
 
 // appSockets returns the directory for what the core makes for processes: the
-// instance directory, whose apps.s is for that. Where everybody may make files in
-// there, it is a directory of the core's own in there: somebody else could have made
-// what has a known name.
+// instance directory, whose apps.s is for that. Where all users may make files in there,
+// it is a directory of the core's own in there: another user could have made a file of a
+// known name.
 func (c *Config) appSockets(instance *instancedir.Dir) (string, error) {
 	if !c.switchesUsers() {
 		return instance.Path(), checkSocketPath(instance.Path())
@@ -258,7 +258,7 @@ func (f *Flying) prepare(c *Config, log logr.Logger) (err error) {
 	}
 
 	if made {
-		log.Info("Made a password for the web server's configuration", "file", path)
+		log.Info("made a password for the web server's configuration", "file", path)
 	}
 
 	log.Info("Starting PassengerAgent...")

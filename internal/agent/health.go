@@ -13,13 +13,13 @@ type Health struct {
 	HealthStatus string
 	// HealthTimeout is in seconds.
 	HealthTimeout int
-	// HealthHost may be empty: the application's first host, or localhost.
+	// HealthHost may be empty, which means the application's first host, or localhost.
 	HealthHost     string
 	WarmupPaths    []string
 	WarmupRequired bool
 }
 
-// ask puts h into what is started.
+// ask sets the fields of app.
 func (h *Health) ask(app *spawner.App) {
 	app.HealthPath, app.HealthStatus, app.HealthHost = h.HealthPath, h.HealthStatus, h.HealthHost
 	app.HealthTimeout = time.Duration(h.HealthTimeout) * time.Second

@@ -18,17 +18,17 @@ import (
 	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
-// hookTimeout is the time that a hook has.
+// hookTimeout bounds the time of a hook.
 const hookTimeout = time.Minute
 
-// newHooks returns the programs that are run for events, nil if there are none.
+// newHooks returns the programs to run for events; nil means none.
 func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, error) {
 	commands := map[hooks.Name]string{}
 
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
 		if !strings.HasPrefix(key, hooks.Prefix) {
-			log.Info("The setting means nothing here and is ignored: only those that begin with hook_ do", "ctl", key)
+			log.Info("ignored a setting: only those that begin with hook_ have a meaning here", "ctl", key)
 			continue
 		}
 
@@ -82,9 +82,9 @@ func passengerRoot() string {
 	return dir
 }
 
-// watchdogHook runs what is to be run at a point of the watchdog's life.
+// watchdogHook runs the hooks of a point of the watchdog's life.
 func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) error {
-	scripts, err := i.cfg.newHooks(i.here().dir.Path(), i.log)
+	scripts, err := i.cfg.newHooks(i.runtimeDir().dir.Path(), i.log)
 	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {
 		return err
 	}

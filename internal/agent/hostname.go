@@ -56,7 +56,7 @@ func parseHost(text string) (string, error) {
 	return strings.ToLower(host), nil
 }
 
-// plainHost: its labels are made of letters, digits, hyphens and underscores.
+// plainHost matches names whose labels are made of letters, digits, hyphens and underscores.
 func plainHost(host string) bool {
 	const (
 		maxName, maxLabel = 253, 63
@@ -85,7 +85,7 @@ func canonicalHost(host string) string {
 }
 
 // HealthHost is the host that an application with these is asked for by, to see whether
-// it serves; empty: it has none.
+// it serves; empty means none.
 func HealthHost(hosts []string) string {
 	first := ""
 	for _, text := range hosts {

@@ -15,13 +15,12 @@ import (
 
 // HostedApp is one of several applications of a server.
 type HostedApp struct {
-	// Hosts are the names that it is asked for by, of which *.example.com is any below
-	// example.com; none: all that no other application has.
+	// Hosts are the names that requests for it have; *.example.com is any name below
+	// example.com. Nil means all names that no other application has.
 	Hosts []string
-	// BaseURI is the path that it is below; empty: all paths.
+	// BaseURI is the path that it is below; empty means all paths.
 	BaseURI string
-	// Config is that of the application. What in it is about the server does not
-	// count.
+	// Config is that of the application. Its fields about the server are ignored.
 	Config *Config
 }
 
@@ -50,36 +49,36 @@ func (c *Config) validateApps() (errs []error) {
 			errs = append(errs, fmt.Errorf("apps: the hosts of %s: %w", app.Config.Dir, err))
 		}
 
-		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate tells
+		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate reports the error
 		for _, host := range hosts {
-			place := host + string(base)
-			if other, taken := seen[place]; taken {
-				errs = append(errs, fmt.Errorf("apps: %s and %s are both to answer for %q", other, app.Config.Dir,
-					place))
+			address := host + string(base)
+			if other, taken := seen[address]; taken {
+				errs = append(errs, fmt.Errorf("apps: %s and %s both serve %q", other, app.Config.Dir,
+					address))
 			}
 
-			seen[place] = app.Config.Dir
+			seen[address] = app.Config.Dir
 		}
 	}
 
 	return errs
 }
 
-// anyHost stands for those that no application names.
+// anyHost stands for all names that no application has.
 const anyHost = ""
 
-// Place tells people which requests are the application's.
-func (a *HostedApp) Place() string {
+// Addresses says for people which requests are for the application.
+func (a *HostedApp) Addresses() string {
 	if len(a.Hosts) == 0 {
 		return "all other hosts" + a.BaseURI
 	}
 
-	places := make([]string, len(a.Hosts))
+	addresses := make([]string, len(a.Hosts))
 	for i, host := range a.Hosts {
-		places[i] = host + a.BaseURI
+		addresses[i] = host + a.BaseURI
 	}
 
-	return strings.Join(places, ", ")
+	return strings.Join(addresses, ", ")
 }
 
 // hosts are those that it is asked for by, as requests have them, and anyHost if there
@@ -109,7 +108,7 @@ type hosts struct {
 	// mounts are those of a host, those with longer paths first. Of *.example.com they are
 	// under .example.com.
 	mounts map[string][]mount
-	// wildcards: there are some.
+	// wildcards is true if any host is a wildcard.
 	wildcards bool
 }
 

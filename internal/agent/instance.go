@@ -33,38 +33,41 @@ type Instance struct {
 	logFile *logFile
 	level   *logLevel
 	log     logr.Logger
-	pid     *pidFile // nil: none
-	// sockets are what users connect to, lent their files, for the core.
-	sockets map[string]socket
-	lent    map[string]*os.File
-	dog     *watchdog.Watchdog
-	ended   chan error
+	pid     *pidFile // nil means none
+	// sockets are what users connect to, and coreFiles their files, for the core.
+	sockets   map[string]socket
+	coreFiles map[string]*os.File
+	dog       *watchdog.Watchdog
+	ended     chan error
 	// program is what cores run; changing is held while it is replaced.
 	program *program
 	// stop ends what was begun by watch.
 	stop func()
 
-	// starts are those of the applications, and initialized is closed when the hooks
-	// and systemd were told that the server is ready.
+	// starts are those of the applications. initialized is closed when the hooks and systemd
+	// have been notified that the server is ready.
 	starts      starts
 	initialized chan struct{}
 
-	// reconfigure is nil where the configuration cannot be read anew; coreCfg is
+	// reconfigure is nil where the configuration cannot be read again; coreCfg is
 	// what the core has, and changing is held while a new one takes its place.
 	reconfigure func() (Config, error)
 	coreCfg     Config
 	changing    sync.Mutex
 
-	mu    sync.Mutex
-	place *place
+	mu      sync.Mutex
+	runtime *runtimeDir
 }
 
-// Start checks cfg, opens the listener and starts a core, which has begun to
-// serve then, and to start the processes that are to be there at all times, see
-// AwaitApps. An error says what to do about it; nothing is left running then. ctx bounds the
-// start and not the server. reconfigure is for Reload and returns the
-// configuration as it is then; nil: there is none but cfg.
-func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) (_ *Instance, err error) {
+// Start validates cfg, opens the listeners, and starts the watchdog with a core. It
+// returns when the core serves, and starts the processes that are kept at all times; see
+// AwaitApps. On error nothing is left running, and the error says what to do. ctx bounds
+// the start, not the life of the server. ports are those that Become has opened; nil
+// means none. reconfigure reads the configuration again, for Reload; nil means that it
+// cannot be read again.
+func Start(
+	ctx context.Context, cfg Config, ports *Ports, reconfigure func() (Config, error),
+) (_ *Instance, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -82,7 +85,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		}
 	}()
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
-		return nil, placed(err, "--log-file")
+		return nil, withOption(err, "--log-file")
 	}
 
 	i.level = newLogLevel(cfg.LogLevel)
@@ -95,27 +98,27 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
-			return nil, placed(err, "--pid-file")
+			return nil, withOption(err, "--pid-file")
 		}
 	}
 
-	if i.sockets, err = cfg.listen(ctx); err != nil {
+	if i.sockets, err = cfg.listen(ctx, ports); err != nil {
 		return nil, err
 	}
 
-	i.lent = map[string]*os.File{}
+	i.coreFiles = map[string]*os.File{}
 	for name, l := range i.sockets {
-		if i.lent[name], err = l.File(); err != nil {
+		if i.coreFiles[name], err = l.File(); err != nil {
 			return nil, err
 		}
 	}
 
 	i.coreCfg = cfg
-	if i.place, err = newPlace(&cfg, i.URLs()); err != nil {
+	if i.runtime, err = newRuntimeDir(&cfg, i.URLs()); err != nil {
 		return nil, err
 	}
 
-	instancedir.List([]string{filepath.Dir(i.place.dir.Path())}).Clean(i.logFile)
+	instancedir.List([]string{filepath.Dir(i.runtime.dir.Path())}).Clean(i.logFile)
 	limits, err := cfg.coreLimits()
 	if err != nil {
 		return nil, err
@@ -137,8 +140,8 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 			Command:  i.coreCommand(nil),
 			Protocol: coreProtocol(),
 			Start:    limits.Start,
-			Config:   i.place.coreConfig(&cfg),
-			Files:    i.place.files(i.lent),
+			Config:   i.runtime.coreConfig(&cfg),
+			Files:    i.runtime.files(i.coreFiles),
 			Ready:    i.noteCore,
 			Status:   i.noteStarts,
 		}),
@@ -147,7 +150,7 @@ func Start(ctx context.Context, cfg Config, reconfigure func() (Config, error)) 
 		return nil, err
 	}
 
-	if err := i.place.dir.Finalize(); err != nil {
+	if err := i.runtime.dir.Finalize(); err != nil {
 		return nil, errors.Join(err, i.dog.Shutdown(ctx))
 	}
 
@@ -171,33 +174,33 @@ func (i *Instance) command(file *os.File, command string) *exec.Cmd {
 	return cmd
 }
 
-// coreCommand starts cores of a program; nil: this one.
+// coreCommand starts cores of a program; nil means this one.
 func (i *Instance) coreCommand(file *os.File) func() *exec.Cmd {
 	return func() *exec.Cmd { return i.command(file, CoreCommand) }
 }
 
-// noteCore lets tools know the core's process.
+// noteCore writes the core's process ID where tools find it.
 func (i *Instance) noteCore(pid int, _ json.RawMessage) {
-	if err := i.here().dir.WritePID(instancedir.Core, pid); err != nil {
-		i.log.Error(err, "The core's process id is not in the instance directory")
+	if err := i.runtimeDir().dir.WritePID(instancedir.Core, pid); err != nil {
+		i.log.Error(err, "cannot write the core's process ID to the instance directory")
 	}
 }
 
-// here is where the instance is now.
-func (i *Instance) here() *place {
+// runtimeDir is the one that the instance has now.
+func (i *Instance) runtimeDir() *runtimeDir {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.place
+	return i.runtime
 }
 
-func (i *Instance) setPlace(p *place) {
+func (i *Instance) setRuntimeDir(p *runtimeDir) {
 	i.mu.Lock()
-	i.place = p
+	i.runtime = p
 	i.mu.Unlock()
 }
 
-// watch looks after what is there, and serves the watchdog's admin API, until stop
-// is called.
+// watch waits for the end of the watchdog, announces the start, and keeps the instance
+// directory, until stop is called.
 func (i *Instance) watch(ctx context.Context) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var ends sync.WaitGroup
@@ -209,7 +212,7 @@ func (i *Instance) watch(ctx context.Context) {
 		select {
 		case err := <-i.dog.Failed():
 			if errors.Is(err, watchdog.ErrAgentEnded) {
-				err = nil // somebody has told it to
+				err = nil // it was asked to
 			}
 
 			i.ended <- err
@@ -218,80 +221,80 @@ func (i *Instance) watch(ctx context.Context) {
 	})
 	ends.Go(func() { i.announce(ctx) })
 	ends.Go(func() {
-		for i.stay(ctx) {
-			i.log.Info("The instance directory was made anew", "path", i.here().dir.Path())
+		for i.keepRuntimeDir(ctx) {
+			i.log.Info("created a new instance directory", "path", i.runtimeDir().dir.Path())
 		}
 	})
 }
 
-// stay looks after the instance directory and serves the watchdog's admin API in
-// it, until ctx ends, or the directory is gone and there is a new one: then it
-// returns true.
-func (i *Instance) stay(ctx context.Context) bool {
-	here := i.here()
+// keepRuntimeDir keeps the instance directory from being removed, and serves the
+// watchdog's admin API in it, until ctx ends. It returns true if the directory was lost
+// and there is a new one.
+func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
+	current := i.runtimeDir()
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	apiCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	serving.Go(func() {
-		api, err := i.api(here)
+		api, err := i.api(current)
 		if err == nil {
-			err = apiserver.Serve(apiCtx, here.watchdogAPI, api, i.log)
+			err = apiserver.Serve(apiCtx, current.watchdogAPI, api, i.log)
 		}
 
 		if err != nil {
-			i.log.Error(err, "The watchdog's admin API cannot go on")
+			i.log.Error(err, "the watchdog's admin API has ended")
 		}
 	})
-	err := here.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
-		i.log.Error(err, "The instance directory cannot be looked after")
+	err := current.dir.Keep(ctx, instancedir.DefaultTouchInterval, func(err error) {
+		i.log.Error(err, "cannot keep the instance directory")
 	})
 	if err == nil || ctx.Err() != nil {
 		return false
 	}
 
-	i.log.Error(err, "The instance directory is made anew, with a new core: tools and new processes need it")
-	if err := i.move(ctx); err != nil && ctx.Err() == nil {
-		i.ended <- fmt.Errorf("the instance directory is gone, and cannot be made anew: %w", err)
+	i.log.Error(err, "the instance directory is gone: tools and new processes need a new one, with a new core")
+	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
+		i.ended <- fmt.Errorf("cannot create a new instance directory: %w", err)
 		return false
 	}
 
 	return ctx.Err() == nil
 }
 
-// move makes a new instance directory, for which there has to be a new core.
-// Requests that the old one has may end.
-func (i *Instance) move(ctx context.Context) error {
+// replaceRuntimeDir makes a new instance directory, for which there must be a new core.
+// Requests of the old core may end.
+func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
-	from := i.here()
-	to, err := newPlace(&i.cfg, i.URLs())
+	from := i.runtimeDir()
+	to, err := newRuntimeDir(&i.cfg, i.URLs())
 	if err != nil {
 		return err
 	}
 
-	i.setPlace(to)
+	i.setRuntimeDir(to)
 	if to.router != nil {
 		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{
 			Config: to.routerConfig(&i.cfg),
 			Files:  to.routerFiles(),
 		}); err != nil {
-			i.log.Error(err, "Transactions are not passed on any more")
+			i.log.Error(err, "transactions are no longer forwarded")
 		}
 	}
 
 	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
-		i.log.Error(err, "The new core does not wait for the applications")
+		i.log.Error(err, "the new core does not wait for the applications")
 		err = i.dog.Replace(ctx, coreName, watchdog.Replacement{
 			Config: to.coreConfig(&i.coreCfg),
-			Files:  to.files(i.lent),
+			Files:  to.files(i.coreFiles),
 		})
 	}
 
 	if err != nil {
-		i.setPlace(from)
+		i.setRuntimeDir(from)
 		return errors.Join(err, to.close())
 	}
 
@@ -300,13 +303,13 @@ func (i *Instance) move(ctx context.Context) error {
 	}
 
 	if err := from.close(); err != nil {
-		i.log.V(1).Info("What was left of the old instance directory", "err", err.Error())
+		i.log.V(1).Info("cannot remove the old instance directory", "err", err.Error())
 	}
 
 	return nil
 }
 
-func (i *Instance) api(p *place) (*apiserver.Server, error) {
+func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 	return apiserver.NewWatchdog(apiserver.WatchdogConfig{
 		Accounts:       p.accounts(),
 		Logger:         i.log,
@@ -317,7 +320,7 @@ func (i *Instance) api(p *place) (*apiserver.Server, error) {
 		Shutdown: func() {
 			select {
 			case i.ended <- nil:
-			default: // it was told before
+			default: // it ends already
 			}
 		},
 	})
@@ -326,12 +329,12 @@ func (i *Instance) api(p *place) (*apiserver.Server, error) {
 // URLs are how users reach the server.
 func (i *Instance) URLs() []string { return i.cfg.urls(i.sockets) }
 
-// Ended gets an error when the instance cannot go on, or nil when somebody wants
-// it to end, by the admin API or by a signal to the core. Shutdown is still to be
-// called then.
+// Ended gets an error when the instance must end because of a fault, or nil when the
+// admin API or a signal to the core has asked it to end. The caller must call Shutdown
+// then.
 func (i *Instance) Ended() <-chan error { return i.ended }
 
-// ReopenLogs opens the log files anew, after somebody has moved them away.
+// ReopenLogs opens the log files again, after they were moved away.
 func (i *Instance) ReopenLogs() error {
 	i.dog.Send(reopenCommand)
 	if i.cfg.LogFile == "" {
@@ -340,31 +343,30 @@ func (i *Instance) ReopenLogs() error {
 
 	err := i.logFile.reopen()
 	if err != nil {
-		i.log.Error(err, "Cannot open the log file anew")
+		i.log.Error(err, "cannot open the log file again")
 	}
 
 	return err
 }
 
-// Reap is the watchdog's.
+// Reap waits for ended children of the watchdog.
 func (i *Instance) Reap() { i.dog.Reap() }
 
-// Shutdown ends the instance without losing a request, see Server.Shutdown,
-// unless ctx ends first. Nothing of it is left.
+// Shutdown ends the instance without losing a request, see Server.Shutdown, unless ctx
+// ends first. It leaves nothing behind.
 func (i *Instance) Shutdown(ctx context.Context) error {
 	i.notify(daemon.SdNotifyStopping)
 	i.stop()
 
-	// Whoever connects from now on is the core's to answer; when it has ended,
-	// nobody listens any more.
+	// Only the core accepts from now on; when it has ended, nothing listens.
 	err := i.closeSockets()
 
 	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
 }
 
 func (i *Instance) closeSockets() error {
-	errs := make([]error, 0, len(i.lent)+len(i.sockets))
-	for _, f := range i.lent {
+	errs := make([]error, 0, len(i.coreFiles)+len(i.sockets))
+	for _, f := range i.coreFiles {
 		errs = append(errs, f.Close())
 	}
 
@@ -372,16 +374,16 @@ func (i *Instance) closeSockets() error {
 		errs = append(errs, l.Close())
 	}
 
-	i.lent, i.sockets = nil, nil
+	i.coreFiles, i.sockets = nil, nil
 
 	return errors.Join(errs...)
 }
 
-// close gives back what the instance holds.
+// close releases what the instance holds.
 func (i *Instance) close() error {
 	errs := []error{i.closeSockets()}
-	if i.place != nil {
-		errs = append(errs, i.place.close())
+	if i.runtime != nil {
+		errs = append(errs, i.runtime.close())
 	}
 
 	if i.pid != nil {

@@ -18,24 +18,22 @@ type socket interface {
 	File() (*os.File, error)
 }
 
-// openedSockets have the names that they are lent by. inherited: they are systemd's,
-// and all that there are to be.
-type openedSockets struct {
-	sockets   map[string]socket
+// Ports are listening sockets that have no file, by the names that the core gets them by.
+type Ports struct {
+	sockets map[string]socket
+	// inherited is true if systemd has opened them, which are all then.
 	inherited bool
 }
 
-// listen opens the configured addresses, as far as Become has not done so. Its
-// errors say what to do.
-func (c *Config) listen(ctx context.Context) (_ map[string]socket, err error) {
-	opened := c.opened
+// listen opens the configured addresses. opened are the ports that are open already; nil
+// means none. Its errors say what to do.
+func (c *Config) listen(ctx context.Context, opened *Ports) (_ map[string]socket, err error) {
 	if opened == nil {
 		if opened, err = c.openPorts(ctx); err != nil {
 			return nil, err
 		}
 	}
 
-	c.opened = nil
 	if opened.inherited || c.SocketFile == "" {
 		return opened.sockets, nil
 	}
@@ -66,10 +64,10 @@ func (c *Config) mainSocket() string {
 }
 
 // openPorts opens what has no file, or takes what systemd has opened.
-func (c *Config) openPorts(ctx context.Context) (*openedSockets, error) {
+func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 	sockets, err := inheritedSockets()
 	if err != nil || len(sockets) > 0 {
-		return &openedSockets{sockets, true}, err
+		return &Ports{sockets, true}, err
 	}
 
 	for _, port := range []struct {
@@ -92,7 +90,7 @@ func (c *Config) openPorts(ctx context.Context) (*openedSockets, error) {
 		sockets[port.name] = l
 	}
 
-	return &openedSockets{sockets: sockets}, nil
+	return &Ports{sockets: sockets}, nil
 }
 
 func closeAll(sockets map[string]socket) error {
@@ -119,8 +117,7 @@ func listenTCP(ctx context.Context, address, option string) (socket, error) {
 	return nil, fmt.Errorf("cannot listen on %s: %w: check %s, and --address", address, err, option)
 }
 
-// listenUnix takes the place of a socket that nobody listens on any more, and
-// of nothing else.
+// listenUnix replaces a socket file without a listener, and no other file.
 func listenUnix(ctx context.Context, path string) (socket, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -143,14 +140,14 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 		}
 
 		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("cannot remove the stale socket file %s: %w", path, placed(err, "--socket"))
+			return nil, fmt.Errorf("cannot remove the stale socket file %s: %w", path, withOption(err, "--socket"))
 		}
 	}
 
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on the socket file %s: %w: check its directory", path,
-			placed(err, "--socket"))
+			withOption(err, "--socket"))
 	}
 
 	// Closing must not remove the socket of a server that has replaced this

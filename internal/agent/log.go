@@ -90,6 +90,6 @@ func (w *serverLog) Write(p []byte) (int, error) {
 
 func (w *serverLog) acceptError(reason string) {
 	w.accept.Tell(func(more int) {
-		w.log.Error(errors.New(reason), "Cannot accept connections: raise the limit of open files", "more", more)
+		w.log.Error(errors.New(reason), "cannot accept connections: raise the limit of open files", "more", more)
 	})
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // logFile gets what an agent has to say, and writes it in a goroutine of its own:
-// nobody waits for a slow disk. It can be opened anew by its name, after somebody has
+// no request waits for a slow disk. It can be opened again by its name, after it was
 // moved the file away.
 type logFile struct {
 	// path is empty for a standard file.
@@ -43,7 +43,7 @@ type logFile struct {
 	cut   bool
 }
 
-// openLog opens the log file at path; empty: standard error.
+// openLog opens the log file at path; empty means standard error.
 func openLog(path string, format logFormat) (*logFile, error) {
 	if path == "" {
 		return newLogFile("", os.Stderr, format), nil
@@ -57,7 +57,7 @@ func openLog(path string, format logFormat) (*logFile, error) {
 	return newLogFile(path, f, format), nil
 }
 
-// newLogFile is to be closed.
+// newLogFile returns a log file, which the caller must close.
 func newLogFile(path string, f *os.File, format logFormat) *logFile {
 	l := &logFile{
 		path:   path,
@@ -74,7 +74,7 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 // OpenLogFile opens a log file, for what is started with it as its output.
 func OpenLogFile(path string) (*os.File, error) {
 	f, err := openLogFile(path)
-	return f, placed(err, "--log-file")
+	return f, withOption(err, "--log-file")
 }
 
 func openLogFile(path string) (*os.File, error) {
@@ -171,10 +171,10 @@ func (l *logFile) file() *os.File {
 	return l.f
 }
 
-// errNoLogFile: what is logged goes to standard error.
+// errNoLogFile says that the log goes to standard error.
 var errNoLogFile = errors.New("there is no log file, which --log-file would name")
 
-// reopen opens the file anew. What is written meanwhile is in the one or the
+// reopen opens the file again. What is written meanwhile is in the one or the
 // other. Where standard output and error are the file, they become the new one.
 func (l *logFile) reopen() error {
 	if l.path == "" {

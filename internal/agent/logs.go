@@ -14,13 +14,13 @@ import (
 
 // Logs say what logs look like, and where the output of applications goes.
 type Logs struct {
-	// LogFormat is text, plain or json; empty: text where the log is a terminal, else plain.
+	// LogFormat is text, plain or json; empty means text where the log is a terminal, else plain.
 	LogFormat string
-	// AppLogFile gets what the application prints; empty: the server's log does.
+	// AppLogFile gets the output of the application; empty means that the server's log does.
 	AppLogFile string
-	// MaxOutputRate is how many bytes a second of a process's output are logged; 0: all.
+	// MaxOutputRate bounds the logged output of a process, in bytes a second; zero means no limit.
 	MaxOutputRate int
-	// RequestLog is auto, true or false; empty: auto.
+	// RequestLog is auto, true or false; empty means auto.
 	RequestLog string
 }
 
@@ -59,7 +59,7 @@ func (l *Logs) format(path string) logFormat {
 	return plainFormat
 }
 
-// LogsJSON reports whether all that is logged is to be JSON.
+// LogsJSON reports whether the log is JSON.
 func (l *Logs) LogsJSON() bool { return l.LogFormat == "json" }
 
 // applyLogs sets what is the spawner's to do.

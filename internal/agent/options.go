@@ -133,27 +133,28 @@ func fixed(o *Option)       { o.Fixed = true }
 func secretValue(o *Option) { o.Secret = true }
 func everyday(o *Option)    { o.Everyday = true }
 
-func as(kind options.Kind) func(*Option)          { return func(o *Option) { o.Kind = kind } }
-func alias(key string) func(*Option)              { return func(o *Option) { o.Aliases = []string{key} } }
-func params(names ...string) func(*Option)        { return func(o *Option) { o.Params = names } }
-func flag(name string) func(*Option)              { return func(o *Option) { o.Flag = name } }
-func otherFlag(name string) func(*Option)         { return func(o *Option) { o.OtherFlag = name } }
-func short(letter string) func(*Option)           { return func(o *Option) { o.Short = letter } }
-func detail(text string) func(*Option)            { return func(o *Option) { o.Detail = text } }
-func byDefault(value any) func(*Option)           { return func(o *Option) { o.Default = value } }
-func inFlying(value any) func(*Option)            { return func(o *Option) { o.FlyingDefault = value } }
+func as(kind options.Kind) func(*Option)   { return func(o *Option) { o.Kind = kind } }
+func alias(key string) func(*Option)       { return func(o *Option) { o.Aliases = []string{key} } }
+func params(names ...string) func(*Option) { return func(o *Option) { o.Params = names } }
+func flag(name string) func(*Option)       { return func(o *Option) { o.Flag = name } }
+func otherFlag(name string) func(*Option)  { return func(o *Option) { o.OtherFlag = name } }
+func short(letter string) func(*Option)    { return func(o *Option) { o.Short = letter } }
+func detail(text string) func(*Option)     { return func(o *Option) { o.Detail = text } }
+func byDefault(value any) func(*Option)    { return func(o *Option) { o.Default = value } }
+func inFlying(value any) func(*Option)     { return func(o *Option) { o.FlyingDefault = value } }
+
 func shownDefault(text string) func(*Option)      { return func(o *Option) { o.DefaultText = text } }
 func oneOf(values ...string) func(*Option)        { return func(o *Option) { o.Values = values } }
 func opposite(key string) func(*Option)           { return func(o *Option) { o.Opposite = key } }
 func checked(f func(*Config) error) func(*Option) { return func(o *Option) { o.check = f } }
 
 // from bounds a number from below; zero is what 0 means, if that is something else than 0.
-func from(least float64, zero string) func(*Option) {
-	return limits(options.Limits{Min: least, Max: options.MaxNumber, Zero: zero})
+func from(minimum float64, zero string) func(*Option) {
+	return limits(options.Limits{Min: minimum, Max: options.MaxNumber, Zero: zero})
 }
 
-func between(least, most float64) func(*Option) {
-	return limits(options.Limits{Min: least, Max: most})
+func between(minimum, maximum float64) func(*Option) {
+	return limits(options.Limits{Min: minimum, Max: maximum})
 }
 
 func limits(l options.Limits) func(*Option) {
@@ -180,6 +181,9 @@ func (o *Option) set(c *Config, value any) {
 	field := reflect.ValueOf(o.field(c)).Elem()
 	field.Set(reflect.ValueOf(value).Convert(field.Type()))
 }
+
+// StandsForOthers reports whether the option has no value of its own, as it sets other options.
+func (o *Option) StandsForOthers() bool { return o.field == nil }
 
 // Value is what c has.
 func (o *Option) Value(c *Config) any { return reflect.ValueOf(o.field(c)).Elem().Interface() }

@@ -90,9 +90,9 @@ var restartOptions = []Option{
 	option("max_unanswered_requests", everywhere, func(c *Config) any { return &c.MaxUnanswered },
 		"`requests` without a response until a process is replaced", from(0, "never"),
 		byDefault(passenger.DefaultMaxUnanswered),
-		detail("In a row, and without its first byte: the connection was closed, or the time was up. A process that takes no "+
-			"connection is replaced at once. A response of any status counts as one, and so does none that a client "+
-			"did not wait for.")),
+		detail("In a row, and without its first byte: the connection was closed, or the time was up. A process that "+
+			"takes no connection is replaced at once. A response of any status counts as one, and so does none "+
+			"that a client did not wait for.")),
 	option("abort_websockets_on_process_shutdown", everywhere, func(c *Config) any { return &c.AbortWebSockets },
 		"end the WebSockets of a process that is replaced", byDefault(true),
 		detail("`false`: the process lives until they end, and the restart does not wait for it. When the server "+

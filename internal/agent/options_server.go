@@ -124,7 +124,7 @@ var securityOptions = []Option{
 			"are the user's.")),
 	option("user", requestOnly, func(c *Config) any { return &c.AppUser },
 		"the `user` that the application runs as", shownDefault("the owner of the startup file"),
-		detail("As root only, see [users](flying.md#who-runs-as-whom).")),
+		detail("As root only, see [users](flying.md#the-user-of-an-application).")),
 	option("group", requestOnly, func(c *Config) any { return &c.AppGroup },
 		"the `group` that the application runs as", shownDefault("the user's"),
 		detail("As root only. `!STARTUP_FILE!` is the group of the startup file.")),

@@ -25,7 +25,7 @@ const (
 	maxPasswordFile = 1024
 )
 
-// loadPassword reads a file that nobody else can read or could have made, or
+// loadPassword reads a file that no other user can read or could have made, or
 // makes one.
 func loadPassword(path string) (password string, made bool, err error) {
 	if _, err := ownfile.CheckDirectory(filepath.Dir(path)); err != nil {
@@ -39,7 +39,7 @@ func loadPassword(path string) (password string, made bool, err error) {
 	}
 
 	if err != nil {
-		return "", false, fmt.Errorf("cannot use the password file: %w", placed(err, "--password-file"))
+		return "", false, fmt.Errorf("cannot use the password file: %w", withOption(err, "--password-file"))
 	}
 
 	return password, made, nil

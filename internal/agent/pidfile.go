@@ -41,7 +41,7 @@ func createPIDFile(path string) (*pidFile, error) {
 	}
 }
 
-// errReplaced: the file was removed before it was locked, by the server that
+// errReplaced says that the file was removed before it was locked, by the server that
 // has just ended.
 var errReplaced = errors.New("the pid file was replaced")
 
@@ -80,7 +80,7 @@ func writeString(f *os.File, s string) error {
 	return err
 }
 
-// current: the file is still the one of its name.
+// current reports whether the file is still the one of its name.
 func (p *pidFile) current() bool {
 	there, err := os.Lstat(p.path)
 	if err != nil {
@@ -130,7 +130,7 @@ type RunningServer struct {
 	file  *os.File
 }
 
-// FindServer reads a pid file. It is to be closed.
+// FindServer reads a pid file. The caller must close the result.
 func FindServer(path string) (*RunningServer, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, //nolint:gosec // G304: it is the operator's
 		0)

@@ -9,25 +9,24 @@ import (
 
 // Processes say for how long and with what processes are kept.
 type Processes struct {
-	// PoolIdleTime is after how many seconds an idle process is stopped that is
-	// not one of the minimum; 0: never.
+	// PoolIdleTime is the number of seconds after which an idle process beyond the minimum is
+	// stopped; zero means never.
 	PoolIdleTime int
-	// MaxInstances bounds the processes of one application; 0: only the pool's size
-	// does.
+	// MaxInstances bounds the processes of one application; zero means that only the pool's
+	// size does.
 	MaxInstances int
-	// MaxRequests is after how many requests a process is replaced; 0: never.
+	// MaxRequests is the number of requests after which a process is replaced; zero means never.
 	MaxRequests int
 	// MaxRequestsJitter is how much earlier that is for each process, at random, as a
 	// share from 0 to 1.
 	MaxRequestsJitter float64
-	// MaxUnanswered is after how many requests in a row that it does not answer a
-	// process is replaced; 0: never.
+	// MaxUnanswered is the number of requests in a row without a response after which a
+	// process is replaced; zero means never.
 	MaxUnanswered int
-	// MemoryLimit and HardMemoryLimit are in MB; 0: none.
+	// MemoryLimit and HardMemoryLimit are in MB; zero means no limit.
 	MemoryLimit     int
 	HardMemoryLimit int
-	// RestartDir is where restart.txt is looked for; empty: tmp in the
-	// application's directory.
+	// RestartDir has restart.txt; empty means tmp in the application's directory.
 	RestartDir string
 	// RollingRestarts replaces processes one after the other, and keeps the old
 	// ones if a new one does not start.

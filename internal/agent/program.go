@@ -27,9 +27,9 @@ const ownProgram = "/proc/self/exe"
 // or, after a reload, the one that has taken its place, which is held open, so that
 // whatever happens to the file later, a core that dies is replaced by its like.
 type program struct {
-	// path is where an upgrade puts the file; empty: unknown.
+	// path is where an upgrade puts the file; empty means unknown.
 	path string
-	// file is what cores run; nil: this program.
+	// file is what cores run; nil means this program.
 	file *os.File
 }
 
@@ -53,12 +53,12 @@ func newProgram() *program {
 		}
 	}
 
-	resolved, _ := os.Executable() // empty: unknown
+	resolved, _ := os.Executable() // empty means unknown
 
 	return &program{path: resolved}
 }
 
-// executable is what to execute for a core of file; nil: this program.
+// executable is what to execute for a core of file; nil means this program.
 func executable(file *os.File) string {
 	if file == nil {
 		return Executable()
@@ -143,7 +143,7 @@ func (p *program) refused(err error) error {
 		p.path, err)
 }
 
-// use makes cores run file from now on; nil: what they have run before.
+// use makes cores run file from now on; nil means the one before.
 func (p *program) use(file *os.File) {
 	if file == nil {
 		return

@@ -24,7 +24,7 @@ func (c *Requests) proxyProtocol() (p proxyproto.Config, err error) {
 		prefix, err := parseNetwork(s)
 		if err != nil {
 			return p, fmt.Errorf("proxy_protocol: %q is neither an address nor a prefix like 10.0.0.0/8, nor %s, "+
-				"for whoever connects to the socket file", s, unixPeers)
+				"for all that connect to the socket file", s, unixPeers)
 		}
 
 		p.Networks = append(p.Networks, prefix)
@@ -33,7 +33,7 @@ func (c *Requests) proxyProtocol() (p proxyproto.Config, err error) {
 	return p, nil
 }
 
-// checkProxyProtocol makes sure that somebody can connect.
+// checkProxyProtocol makes sure that clients can connect.
 func (c *Config) checkProxyProtocol() error {
 	p, err := c.proxyProtocol()
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *Config) checkProxyProtocol() error {
 			"Flying says by SCGI or HTTP " +
 			"who the client is")
 	case c.SocketFile != "" && !p.Unix:
-		return fmt.Errorf("proxy_protocol does not have %s, without which nobody can connect to the socket file "+
+		return fmt.Errorf("proxy_protocol does not have %s, without which no client can connect to the socket file "+
 			"%s: add it", unixPeers, c.SocketFile)
 	case c.SocketFile == "" && len(p.Networks) == 0:
 		return fmt.Errorf("proxy_protocol has only %s, and there is no socket file: name the networks of the proxies",
@@ -59,16 +59,16 @@ func (c *Config) checkProxyProtocol() error {
 
 // behindProxies returns l, or what takes the connections of proxies from it.
 func (s *Server) behindProxies(l net.Listener) net.Listener {
-	cfg, _ := s.cfg.proxyProtocol() // Validate has told
+	cfg, _ := s.cfg.proxyProtocol() // Validate reports the error
 	if len(s.cfg.ProxyProtocol) == 0 {
 		return l
 	}
 
-	// Whoever connects decides how many there are.
+	// Any peer can cause them.
 	var refused ratelog.Line
 	cfg.Refused = func(peer net.Addr, reason error) {
 		refused.Tell(func(more int) {
-			s.log.Error(reason, "Connections were closed: those of proxies that proxy_protocol names have to begin "+
+			s.log.Error(reason, "closed connections: those of the proxies that proxy_protocol names must begin "+
 				"with a header of the "+
 				"PROXY protocol, and others are not accepted", "peer", peer.String(), "more", more)
 		})

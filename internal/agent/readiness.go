@@ -95,11 +95,11 @@ type StartState string
 
 // The states.
 const (
-	// Starting: the first attempt is in progress.
+	// Starting means that the first attempt is in progress.
 	Starting StartState = "starting"
-	// Started: a process has served.
+	// Started means that a process has served.
 	Started StartState = "started"
-	// StartFailed: an attempt failed, and the next one has not ended.
+	// StartFailed means that an attempt failed, and the next one has not ended.
 	StartFailed StartState = "failed"
 )
 

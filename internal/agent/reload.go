@@ -8,12 +8,12 @@ import (
 	"reflect"
 )
 
-var errNoReload = errors.New("the configuration of this server cannot be read anew: restart it")
+var errNoReload = errors.New("the configuration of this server cannot be read again: restart it")
 
-// Reload reads the configuration anew, and lets a new core that has it take the
-// place of the one that serves. That one answers the requests that it has, and its
-// processes end with it: no request is lost. If the configuration is wrong, or the
-// core does not come to serve, the old one stays, and the error says why.
+// Reload reads the configuration again, and replaces the core by a new one that has it.
+// The old core finishes its requests, and its processes end with it: no request is lost.
+// If the configuration is wrong, or the new core does not come to serve, the old one
+// stays, and the error says why.
 //
 // The new core runs the program that is where this one was started from, if that is
 // another one now. The watchdog, which is this process, stays what it is.
@@ -38,13 +38,13 @@ func (i *Instance) Reload(ctx context.Context) error {
 	}
 
 	if err != nil {
-		return fmt.Errorf("the configuration is refused, and the one before it counts on: %w", err)
+		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
 	}
 
 	done := i.notifyReloading()
 	upgraded, err := i.program.successor()
 	if err == nil {
-		err = i.replaceCore(ctx, i.here(), &next, upgraded)
+		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded)
 		if err != nil && upgraded != nil {
 			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
 				upgraded.Close())
@@ -53,7 +53,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 
 	done(err)
 	if err != nil {
-		return fmt.Errorf("the new core was not started, the old one serves on with its configuration and "+
+		return fmt.Errorf("the new core was not started; the old one serves with its configuration and "+
 			"processes: %w", err)
 	}
 
@@ -61,18 +61,18 @@ func (i *Instance) Reload(ctx context.Context) error {
 	i.level.set(next.LogLevel)
 	if upgraded != nil {
 		i.program.use(upgraded)
-		i.log.Info("A new core serves that runs another program", "program", i.program.path)
+		i.log.Info("a new core serves, which runs another program", "program", i.program.path)
 	}
 
-	i.log.Info("A new core serves with the configuration as it is now")
+	i.log.Info("a new core serves with the current configuration")
 
 	return nil
 }
 
-// LogReloadFailure is for reloads that nobody waits for.
-func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "Cannot reload") }
+// LogReloadFailure logs the error of a reload that no caller waits for.
+func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "cannot reload") }
 
-// sameStart makes sure that nothing differs that takes effect at the start.
+// sameStart makes sure that no fixed option differs.
 func (c *Config) sameStart(next *Config) error {
 	var errs []error
 	for _, o := range withField(c.scope()) {

@@ -27,11 +27,11 @@ const maxReports = 20
 var reportName = regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
 
 // reporter writes a report of each failed start, as files that only the server's user
-// can read, before the next hook is told of it. It is called where nobody waits for a
+// can read, before the next hook gets it. It is called where no request waits for a
 // disk.
 type reporter struct {
 	dir  string
-	next *hooks.Scripts // nil: none
+	next *hooks.Scripts // nil means none
 	log  logr.Logger
 
 	mu sync.Mutex
@@ -117,7 +117,7 @@ func prune(root *os.Root, keep int) {
 	}
 }
 
-// openReportDir opens a directory that nobody but this process's user can write to.
+// openReportDir opens a directory that only this process's user can write to.
 func openReportDir(path string) (*os.Root, error) {
 	// A FIFO in its place would be waited for.
 	if info, err := os.Stat(path); err == nil && !info.IsDir() { //nolint:gosec // G703: the operator names it
@@ -160,7 +160,7 @@ func checkReportDir(path string, info fs.FileInfo) error {
 	}
 
 	if err := checkWritable(path); err != nil {
-		return fmt.Errorf("error_report_dir cannot be used: %w", placed(err, "--error-report-dir"))
+		return fmt.Errorf("error_report_dir cannot be used: %w", withOption(err, "--error-report-dir"))
 	}
 
 	return nil

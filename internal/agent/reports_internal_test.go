@@ -115,14 +115,14 @@ func TestHookIsToldOfTheReport(t *testing.T) {
 		Name: hooks.SpawnFailed,
 		Err:  fmt.Errorf("wrapped: %w", failedStart("0badcafe")),
 	}))
-	told, err := os.ReadFile(out)
+	written, err := os.ReadFile(out)
 	require.NoError(t, err)
-	require.FileExists(t, strings.TrimSpace(string(told)))
+	require.FileExists(t, strings.TrimSpace(string(written)))
 
 	require.NoError(t, r.Run(t.Context(), hooks.Event{Name: hooks.SpawnFailed, Err: errors.New("of another kind")}))
-	told, err = os.ReadFile(out)
+	written, err = os.ReadFile(out)
 	require.NoError(t, err)
-	require.Equal(t, "\n", string(told))
+	require.Equal(t, "\n", string(written))
 }
 
 func TestReportDirectoryOfOthersIsRefused(t *testing.T) {

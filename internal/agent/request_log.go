@@ -12,8 +12,8 @@ import (
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
-// showsRequests reports whether standard output gets a line for each request: if that is
-// asked for, or somebody develops an application and looks.
+// showsRequests reports whether standard output gets a line for each request: if the
+// configuration says so, or in development on a terminal.
 func (c *Config) showsRequests() bool {
 	if c.RequestLog == "true" || c.RequestLog == "false" {
 		return c.RequestLog == "true"
@@ -29,7 +29,7 @@ const development = "development"
 // nothing.
 type requestLog struct{ file *logFile }
 
-// newRequestLog returns nil if nobody wants it.
+// newRequestLog returns nil if the log is off.
 func newRequestLog(c *Config) *requestLog {
 	if !c.showsRequests() {
 		return nil

@@ -51,10 +51,10 @@ type Requests struct {
 	CustomErrorPage           string
 	TrustedProxies            []string
 	TrustedHeaders            []string
-	// Sendfile is auto, self or proxy; empty: auto.
+	// Sendfile is auto, self or proxy; empty means auto.
 	Sendfile string
 	// ProxyProtocol has the networks of proxies that say by the PROXY protocol who the
-	// client is, and unix for those on the Unix socket; empty: nobody does.
+	// client is, and unix for those on the Unix socket; empty means none.
 	ProxyProtocol       []string
 	ShowVersionInHeader bool
 	AccessLog           string
@@ -114,7 +114,7 @@ func (c *Requests) buffers() (*handler.BufferBudget, error) {
 
 const maxErrorPage = 1 << 20
 
-// errorPage reads the page that is shown instead of ours; nil: there is none.
+// errorPage reads the configured error page; nil means none.
 func (c *Requests) errorPage() ([]byte, error) {
 	if c.CustomErrorPage == "" {
 		return nil, nil
@@ -189,7 +189,7 @@ func (c *Config) handler() handler.Config {
 		watermark = math.MaxInt64
 	}
 
-	proxies, _ := c.proxies() // validate has told
+	proxies, _ := c.proxies() // Validate reports the error
 	errorPage, _ := c.errorPage()
 
 	return handler.Config{

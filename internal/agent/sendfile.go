@@ -27,7 +27,7 @@ func (c *Config) checkSendfile() error {
 }
 
 // sendfileToProxy reports whether X-Sendfile and X-Accel-Redirect are for the server in
-// front. Flying has one, which sends what Flying is not told to send.
+// front. Flying has one, which sends what Flying does not.
 func (c *Config) sendfileToProxy() bool {
 	if len(c.SendfileRoots) > 0 || len(c.AccelRedirect) > 0 {
 		return false

@@ -8,7 +8,7 @@
 // with its admin API (core_api.go), which has the server (this file): the pool, and a site
 // (site.go) that is one application with its static files (static.go), several by
 // host and path (hosts.go), or any number of them as a web server says (apps.go,
-// flying.go). Another agent passes transactions on, if there are to be any
+// flying.go). Another agent forwards transactions, if any are recorded
 // (transactions.go).
 package agent
 
@@ -57,19 +57,19 @@ type Server struct {
 	http    *http.Server
 	// guard is in front of http, and lets only what leaves no doubt through.
 	guard *headguard.Guard
-	// scgi shares the listener with http; nil: it does not.
+	// scgi shares the listener with http; nil means that it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
 	// limiter bounds the connections.
 	limiter *connlimit.Limiter
-	// cert is for HTTPS; nil: there is none.
+	// cert is for HTTPS; nil means none.
 	cert      *certificate
 	listeners []*drainingListener
-	access    *logFile // nil: none
+	access    *logFile // nil means none
 	requests  *requestLog
 	// release gives back the log files of applications.
 	release func() error
-	// draining: it is about to end, and wants no more requests.
+	// draining is true when the server is about to end, and takes no more requests.
 	draining atomic.Bool
 	// failed gets errors of listeners; serving ends with all of them.
 	failed  chan error
@@ -81,12 +81,12 @@ type Server struct {
 // listening is a socket that requests come by.
 type listening struct {
 	deadlineListener
-	// tls: they come by HTTPS.
+	// tls is true if they come by HTTPS.
 	tls bool
 }
 
-// audience are those who are told of what happens.
-type audience struct {
+// observers get the output of applications, events and transactions.
+type observers struct {
 	hooks []hooks.Hook
 	// transactions may be nil.
 	transactions *ustrouter.Observer
@@ -95,9 +95,9 @@ type audience struct {
 
 // newServer boots what runs elsewhere, and begins to serve on listeners then, which it
 // owns. Nothing is left running when it fails. ctx bounds the boot. sockets is a
-// directory for the processes' sockets; empty: the spawner makes one.
+// directory for the processes' sockets; empty means that the spawner makes one.
 func newServer(
-	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, told audience,
+	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, watching observers,
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{
@@ -107,7 +107,7 @@ func newServer(
 		failed: make(chan error, len(listeners)),
 	}
 	s.limiter = connlimit.New(cfg.limits(), log)
-	err := s.prepare(sockets, told)
+	err := s.prepare(sockets, watching)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
 			failures := s.pool.FailedSpawns()
@@ -157,7 +157,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	return errors.Join(err, <-ended)
 }
 
-func (s *Server) prepare(sockets string, told audience) (err error) {
+func (s *Server) prepare(sockets string, watching observers) (err error) {
 	if s.cfg.SSL {
 		if s.cert, err = newCertificate(&s.cfg.TLS, s.log); err != nil {
 			return err
@@ -165,7 +165,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 
 	config := s.cfg.spawner()
-	config.Logger, config.Dir, config.Output = s.log, sockets, told.output.open
+	config.Logger, config.Dir, config.Output = s.log, sockets, watching.output.open
 	if s.factory, err = spawner.New(config); err != nil {
 		return err
 	}
@@ -176,11 +176,11 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		OutOfBandWork:   handler.OutOfBandWork,
 		PoolIdleTime:    s.cfg.poolIdleTime(),
 		MetricsInterval: metricsInterval,
-		Hooks:           told.hooks,
+		Hooks:           watching.hooks,
 		Logger:          s.log,
 	}
-	if told.transactions != nil {
-		pool.Observer = told.transactions
+	if watching.transactions != nil {
+		pool.Observer = watching.transactions
 	}
 
 	if s.pool, err = passenger.New(pool); err != nil {
@@ -194,13 +194,13 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 	}
 
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return errors.Join(placed(err, "--access-log"), s.pool.Close(), s.factory.Close())
+		return errors.Join(withOption(err, "--access-log"), s.pool.Close(), s.factory.Close())
 	}
 
 	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
-	if s.release, err = told.output.hold(s.cfg); err != nil {
+	if s.release, err = watching.output.hold(s.cfg); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
 
@@ -208,7 +208,7 @@ func (s *Server) prepare(sockets string, told audience) (err error) {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
 
-	s.prepareHTTP(told.transactions != nil)
+	s.prepareHTTP(watching.transactions != nil)
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
 			Handler:           s.site,
@@ -318,7 +318,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
 	s.starts.Wait()
 	if httpErr != nil {
-		_ = s.http.Close() // what is left was told that it is cut
+		_ = s.http.Close() // what is left ends here
 		if s.scgi != nil {
 			_ = s.scgi.Close()
 		}
@@ -341,7 +341,7 @@ func (s *Server) waitForBalancers(ctx context.Context) {
 	}
 }
 
-// refresh reads again what may have been replaced: it opens the access log anew,
+// refresh reads again what may have been replaced: it opens the access log again,
 // and looks at the certificate.
 func (s *Server) refresh() error {
 	s.cert.reload()

@@ -32,7 +32,7 @@ func (c *Config) settingsNow(level *logLevel) map[string]any {
 	return settings
 }
 
-// appLogsKey is where the admin API tells where the output of applications is.
+// appLogsKey is the setting with the places of the output of applications.
 const appLogsKey = "app_logs"
 
 // settings are what a core's admin API shows.
@@ -71,7 +71,7 @@ func (l *logLevel) change(changes map[string]json.RawMessage) error {
 	return nil
 }
 
-// reopens returns reopen if there is a log file that can be opened anew.
+// reopens returns reopen if there is a log file that can be opened again.
 func (c *Config) reopens(reopen func() error) func() error {
 	own := c.Flying != nil // whose applications have files that are not known yet
 	c.each(func(app *Config) { own = own || app.AppLogFile != "" })

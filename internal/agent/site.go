@@ -8,12 +8,12 @@ import (
 	"github.com/gopassenger/passenger/handler"
 )
 
-// site answers requests: of one application, or of many.
+// site serves the requests of one application, or of many.
 type site interface {
 	http.Handler
 	// Drain ends what would last, now and from now on.
 	Drain()
-	// requests are what the admin API shows of those that go on.
+	// requests are what the admin API shows of those in progress.
 	requests() any
 	// handlers are those of the applications.
 	handlers() []*handler.Handler

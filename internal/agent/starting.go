@@ -19,10 +19,10 @@ const (
 )
 
 // ExitsOnStartFailure reports whether the server is to end when an application does
-// not start, instead of answering with error pages until it does.
+// not start, instead of serving error pages until it does.
 func (c *Config) ExitsOnStartFailure() bool { return c.OnStartFailure == exitOnFailure }
 
-// starts are the states of the applications' starts, as the core tells them.
+// starts are the states of the applications' starts, as the core reports them.
 type starts struct {
 	mu      sync.Mutex
 	states  []AppStart
@@ -39,7 +39,7 @@ func (s *starts) set(states []AppStart) {
 	}
 }
 
-// get returns the states, nil if the core has told none, and what is closed when they
+// get returns the states, nil if the core has reported none, and what is closed when they
 // change.
 func (s *starts) get() (states []AppStart, changed <-chan struct{}) {
 	s.mu.Lock()
@@ -51,11 +51,11 @@ func (s *starts) get() (states []AppStart, changed <-chan struct{}) {
 	return s.states, s.changed
 }
 
-// noteStarts takes what a core tells.
+// noteStarts takes the states that a core reports.
 func (i *Instance) noteStarts(pid int, status json.RawMessage) {
 	var states []AppStart
 	if err := json.Unmarshal(status, &states); err != nil {
-		i.log.Error(err, "Cannot read what the core says of its applications", "pid", pid)
+		i.log.Error(err, "cannot read the core's message about its applications", "pid", pid)
 		return
 	}
 

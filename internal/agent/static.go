@@ -37,9 +37,9 @@ type static struct {
 	next         http.Handler
 	// stallTimeout bounds the time between two writes; 0 or less: it does not.
 	stallTimeout time.Duration
-	// compressor is shared by all applications of the server; nil: texts are sent as they are.
+	// compressor is shared by all applications of the server; nil means that texts are sent as they are.
 	compressor *compressor
-	// requests is nil where nobody wants a line for each.
+	// requests is nil where requests are not logged.
 	requests *requestLog
 
 	log                                logr.Logger
@@ -59,7 +59,7 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 		stallTimeout: c.stallTimeout(),
 		log:          log,
 	}
-	s.base, _ = urlpath.Parse(c.BaseURI) // Validate has told
+	s.base, _ = urlpath.Parse(c.BaseURI) // Validate reports the error
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
 		s.rel = rel
 	}
@@ -107,7 +107,7 @@ func (s *static) serveShown(w http.ResponseWriter, r *http.Request, names []stri
 	return served
 }
 
-// serve answers with the first of the files that is there, or returns false.
+// serve sends the first of the files that exists, or returns false.
 func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) bool {
 	if len(names) == 0 {
 		return false
@@ -175,7 +175,7 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 	return false
 }
 
-// serveFile answers with a file of a release, or returns false.
+// serveFile sends a file of a release, or returns false.
 func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name string) bool {
 	dir, err := openPublic(root, s.rel)
 	if err != nil {
@@ -270,7 +270,7 @@ func (s *static) cannotUse(file string, err error) {
 		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file",
 			file)
 	case errors.Is(err, fs.ErrPermission):
-		tell(&s.unreadables, "A static file cannot be read: give the user whom the server runs as the right to",
+		tell(&s.unreadables, "cannot read a static file: give the user that the server runs as the right to",
 			"file", file, "uid", os.Geteuid())
 	case errors.Is(err, errNotADir):
 		tell(&s.notADir, "No static files are served, since this is not a directory: make it one, or remove it",
@@ -313,7 +313,7 @@ func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding st
 	}
 }
 
-// serveContent answers with so many bytes of contents, or with the ranges of them that the request asks for.
+// serveContent sends size bytes of contents, or the ranges of them that the request asks for.
 func (f *staticFile) serveContent(w http.ResponseWriter, r *http.Request, size int64, contents readSeeker) {
 	http.ServeContent(w, validators.BoundRanges(f.exact(r), size), f.name, f.info.ModTime(), contents)
 }

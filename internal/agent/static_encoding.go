@@ -85,7 +85,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	}
 
 	f.describe(w, f.info, gzipName, false)
-	if f.answerConditions(w, r) {
+	if f.respondToConditions(w, r) {
 		return true
 	}
 
@@ -110,8 +110,8 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	return true
 }
 
-// answerConditions answers a request whose conditions do not hold, or returns false.
-func (f *staticFile) answerConditions(w http.ResponseWriter, r *http.Request) bool {
+// respondToConditions responds to a request whose conditions do not hold, or returns false.
+func (f *staticFile) respondToConditions(w http.ResponseWriter, r *http.Request) bool {
 	if !hasConditions(r) {
 		return false
 	}
@@ -178,11 +178,11 @@ func without(r *http.Request, names ...string) *http.Request {
 	return copied
 }
 
-// vary tells caches that others get something else. The header may be there
+// vary tells caches that other clients get another coding. The header may be there
 // already.
 func vary(w http.ResponseWriter) { w.Header().Set("Vary", "Accept-Encoding") }
 
-// accepts: the client has named the coding, and not to refuse it (RFC 9110,
+// accepts reports whether the client has named the coding, without refusing it (RFC 9110,
 // section 12.5.3).
 func (f *staticFile) accepts(r *http.Request, coding string) bool {
 	if !f.asked {

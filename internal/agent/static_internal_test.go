@@ -83,7 +83,7 @@ func (s *staticSite) ask(target string, header ...string) *httptest.ResponseReco
 
 func (s *staticSite) body(target string) string { return s.ask(target).Body.String() }
 
-func (s *staticSite) told(text string) (n int) {
+func (s *staticSite) logged(text string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -147,7 +147,7 @@ func TestStaticDirectoryMayComeAndGo(t *testing.T) {
 	s.write("current/public", "a file")
 	require.Equal(t, "app", s.body("/a.txt"))
 	require.Equal(t, "app", s.body("/b.txt"))
-	require.Equal(t, 1, s.told("not a directory"), s.log)
+	require.Equal(t, 1, s.logged("not a directory"), s.log)
 }
 
 func TestStaticLinksOutOfPublic(t *testing.T) {
@@ -176,7 +176,7 @@ func TestStaticLinksOutOfPublic(t *testing.T) {
 		require.Equal(t, "app", s.body("/round"))
 	}
 
-	require.Equal(t, 1, s.told("circle"), s.log)
+	require.Equal(t, 1, s.logged("circle"), s.log)
 
 	s.link("/proc/self/environ", "current/public/environ")
 	require.Equal(t, "app", s.body("/environ"))
@@ -229,7 +229,7 @@ func TestStaticLinksToFilesOfOthers(t *testing.T) {
 		require.Equal(t, want, s.body(target), target)
 	}
 
-	require.Equal(t, 1, s.told("another user"), s.log)
+	require.Equal(t, 1, s.logged("another user"), s.log)
 }
 
 func TestStaticFileThatCannotBeRead(t *testing.T) {
@@ -242,7 +242,7 @@ func TestStaticFileThatCannotBeRead(t *testing.T) {
 	require.NoError(t, os.Chmod(filepath.Join(s.dir, "current/public/a.txt"), 0))
 	require.Equal(t, http.StatusForbidden, s.ask("/a.txt").Code)
 	require.Equal(t, http.StatusForbidden, s.ask("/a.txt").Code)
-	require.Equal(t, 1, s.told("cannot be read"), s.log)
+	require.Equal(t, 1, s.logged("cannot be read"), s.log)
 }
 
 func TestStaticValidatorsNoticeARollBack(t *testing.T) {

@@ -274,12 +274,12 @@ func (w *walker) follow(fd int, st *unix.Stat_t) error {
 		return nil
 	}
 
-	var here unix.Stat_t
-	if err := unix.Fstat(w.dir, &here); err != nil {
+	var dir unix.Stat_t
+	if err := unix.Fstat(w.dir, &dir); err != nil {
 		return err
 	}
 
-	return w.reached(&here)
+	return w.reached(&dir)
 }
 
 // reached checks the links that have led here: each belongs to root, or to the user that this does.

@@ -55,7 +55,7 @@ var compressedTypes = map[string]bool{
 	"image/svg+xml": true, "font/ttf": true, "font/otf": true, "model/gltf+json": true,
 }
 
-// contentType is that of a file of this name; empty: nobody knows. Names that are not in our list are looked up in the
+// contentType is that of a file of this name; empty means unknown. Names that are not in our list are looked up in the
 // machine's.
 func contentType(name string) string {
 	extension := strings.ToLower(path.Ext(name))

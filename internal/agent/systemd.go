@@ -62,7 +62,7 @@ func firstLine(text string) string {
 // notify tells systemd, if it has started us, how we are.
 func (i *Instance) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		i.log.Error(err, "Cannot tell systemd about this server", "socket", os.Getenv("NOTIFY_SOCKET"))
+		i.log.Error(err, "cannot notify systemd", "socket", os.Getenv("NOTIFY_SOCKET"))
 	}
 }
 

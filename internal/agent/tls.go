@@ -18,7 +18,7 @@ type TLS struct {
 	SSL            bool
 	SSLCertificate string
 	SSLKey         string
-	// SSLPort is for HTTPS beside HTTP; 0: HTTPS takes the place of HTTP.
+	// SSLPort is for HTTPS beside HTTP; zero means that HTTPS replaces HTTP.
 	SSLPort int
 }
 
@@ -144,11 +144,11 @@ func (t *certificate) refresh() {
 	}
 
 	if err != nil {
-		t.log.Error(err, "The new TLS certificate cannot be used, and the old one still is")
+		t.log.Error(err, "cannot use the new TLS certificate: the old one stays in use")
 		return
 	}
 
-	t.log.Info("A new TLS certificate is used", "file", t.certFile)
+	t.log.Info("a new TLS certificate is in use", "file", t.certFile)
 }
 
 func (t *certificate) config() *tls.Config {

@@ -23,8 +23,8 @@ type Transactions struct {
 	TransactionLog string
 	// OTLPEndpoint is the URL of an OpenTelemetry collector.
 	OTLPEndpoint string
-	// OTLPHeaders are for the collector, and may be secret.
-	OTLPHeaders map[string]string
+	// OTLPHeaders are for the collector, and may be secret: only the router gets them.
+	OTLPHeaders map[string]string `json:"-"`
 }
 
 const (
@@ -88,7 +88,7 @@ func (c *Transactions) ReadHeaders(getenv func(string) string) error {
 	return nil
 }
 
-// routerConfig is what the watchdog tells the router.
+// routerConfig is what the watchdog hands to the router.
 type routerConfig struct {
 	Transactions Transactions
 	// Headers are those of Transactions.
@@ -99,35 +99,34 @@ type routerConfig struct {
 	Logs     Logs
 }
 
-func (p *place) routerConfig(cfg *Config) *routerConfig {
+func (d *runtimeDir) routerConfig(cfg *Config) *routerConfig {
 	return &routerConfig{
 		Transactions: cfg.Transactions,
 		Headers:      cfg.OTLPHeaders,
-		Socket:       p.dir.Socket(routerName),
+		Socket:       d.dir.Socket(routerName),
 		LogFile:      cfg.LogFile,
 		LogLevel:     cfg.LogLevel,
 		Logs:         cfg.Logs,
 	}
 }
 
-// routerAgent is the agent that passes transactions on. Whatever becomes of it,
-// requests are served.
+// routerAgent is the agent that forwards transactions. Requests do not depend on it.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
 		Name:            routerName,
 		Command:         func() *exec.Cmd { return i.command(nil, RouterCommand) },
-		Config:          i.place.routerConfig(&i.cfg),
-		Files:           i.place.routerFiles(),
+		Config:          i.runtime.routerConfig(&i.cfg),
+		Files:           i.runtime.routerFiles(),
 		MaxFailedStarts: -1,
 		Start:           i.cfg.routerLimits().Start,
 	}
 }
 
-func (p *place) routerFiles() map[string]*os.File {
-	return map[string]*os.File{routerName: p.router, lockFile: p.dir.LockFile()}
+func (d *runtimeDir) routerFiles() map[string]*os.File {
+	return map[string]*os.File{routerName: d.router, lockFile: d.dir.LockFile()}
 }
 
-// RunRouter is a router's whole life. Its error was told to the watchdog.
+// RunRouter is a router's whole life. Its error was reported to the watchdog.
 func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -139,14 +138,14 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	}
 
 	if err := parent.Ready(nil); err != nil {
-		r.log.Error(err, "The watchdog is gone")
+		r.log.Error(err, "the watchdog is gone")
 	}
 
 	err = r.serve(signals, cancel, ended)
 	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer stop()
 	if err := r.sinks.Close(flush); err != nil {
-		r.log.Error(err, "The last transactions are lost") // nothing else fails by that
+		r.log.Error(err, "the last transactions are lost") // nothing else fails by that
 	}
 
 	return err
@@ -161,25 +160,25 @@ type router struct {
 
 // start begins to serve; ended gets what came of it.
 func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
-	var told routerConfig
-	if err := json.Unmarshal(r.parent.Config, &told); err != nil {
+	var received routerConfig
+	if err := json.Unmarshal(r.parent.Config, &received); err != nil {
 		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 
-	told.Transactions.OTLPHeaders = told.Headers
-	if r.logFile, err = openLog(told.LogFile, told.Logs.format(told.LogFile)); err != nil {
+	received.Transactions.OTLPHeaders = received.Headers
+	if r.logFile, err = openLog(received.LogFile, received.Logs.format(received.LogFile)); err != nil {
 		return nil, err
 	}
 
-	r.log = newLogger(r.logFile, newLogLevel(told.LogLevel), r.logFile.format)
-	cfg := told.Transactions.router(told.Socket)
+	r.log = newLogger(r.logFile, newLogLevel(received.LogLevel), r.logFile.format)
+	cfg := received.Transactions.router(received.Socket)
 	l, err := listenOn(r.parent.Files[routerName])
 	if err != nil {
 		return nil, err
 	}
 
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
-		err = placed(err, "--transaction-log")
+		err = withOption(err, "--transaction-log")
 		return nil, errors.Join(err, l.Close())
 	}
 
@@ -202,7 +201,7 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				defer time.AfterFunc(orphanTime, cancel).Stop()
 			case command == reopenCommand:
 				if err := r.sinks.Reopen(); err != nil {
-					r.log.Error(err, "Cannot open the file for transactions anew")
+					r.log.Error(err, "cannot open the file for transactions again")
 				}
 			case command == watchdog.Shutdown || command == watchdog.Abort:
 				cancel()

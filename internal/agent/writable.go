@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// placed adds to the error of a file or directory that this user cannot write to by
+// withOption adds to the error of a file or directory that this user cannot write to by
 // which option another place is named. In a container with a read-only root file
 // system, that is what there is to do.
-func placed(err error, option string) error {
+func withOption(err error, option string) error {
 	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -26,16 +26,16 @@ func placed(err error, option string) error {
 // warnOfBuffers says now, and not at the first large upload, that there is no place
 // for what does not fit into memory.
 func (c *Config) warnOfBuffers(log logr.Logger) {
-	told := map[string]bool{}
+	seen := map[string]bool{}
 	c.each(func(app *Config) {
 		dir := cmp.Or(app.DataBufferDir, os.TempDir())
-		if told[dir] {
+		if seen[dir] {
 			return
 		}
 
-		told[dir] = true
+		seen[dir] = true
 		if err := checkWritable(dir); err != nil {
-			log.Error(placed(err, "--data-buffer-dir"), "large requests and responses cannot be buffered, and fail")
+			log.Error(withOption(err, "--data-buffer-dir"), "large requests and responses cannot be buffered, and fail")
 		}
 	})
 }

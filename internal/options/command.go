@@ -10,8 +10,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// places are the variables by which a program learns where to serve.
-var places = []string{"PORT", "SOCKET"}
+// addressVariables are those by which a program learns where to serve.
+var addressVariables = []string{"PORT", "SOCKET"}
 
 // ParseCommand returns what to execute for a start command that is one text. Plain
 // words, quoted or not, are a program with its arguments. Anything else a shell
@@ -29,7 +29,7 @@ func ParseCommand(text string) ([]string, error) {
 	}
 
 	if len(file.Stmts) == 1 && isPlain(file.Stmts[0]) {
-		words, err := shell.Fields(text, keepPlace)
+		words, err := shell.Fields(text, keepAddress)
 
 		// Of exec, cd and the like, only a shell knows what to do.
 		if err == nil && len(words) > 0 && !slices.Contains(builtins, words[0]) {
@@ -40,10 +40,10 @@ func ParseCommand(text string) ([]string, error) {
 	return []string{"/bin/sh", "-c", withExec(text, file)}, nil
 }
 
-// keepPlace is an environment that leaves $PORT and $SOCKET as they are. Nothing else is asked for
+// keepAddress is an environment that leaves $PORT and $SOCKET as they are. Nothing else is asked for
 // but what shells split words by.
-func keepPlace(name string) string {
-	if slices.Contains(places, name) {
+func keepAddress(name string) string {
+	if slices.Contains(addressVariables, name) {
 		return "$" + name
 	}
 
@@ -69,7 +69,7 @@ func isPlain(s *syntax.Stmt) bool {
 				// File names, home directories and, in some shells, lists.
 				plain = plain && !strings.ContainsAny(n.Value, "*?[{~")
 			default:
-				plain = plain && isPlace(node)
+				plain = plain && isAddress(node)
 				return false
 			}
 
@@ -82,13 +82,13 @@ func isPlain(s *syntax.Stmt) bool {
 
 func isText(part syntax.WordPart) bool {
 	_, text := part.(*syntax.Lit)
-	return text || isPlace(part)
+	return text || isAddress(part)
 }
 
-// isPlace reports whether the node is $PORT or $SOCKET, with or without braces.
-func isPlace(node syntax.Node) bool {
+// isAddress reports whether the node is $PORT or $SOCKET, with or without braces.
+func isAddress(node syntax.Node) bool {
 	p, ok := node.(*syntax.ParamExp)
-	if !ok || p.Param == nil || !slices.Contains(places, p.Param.Value) {
+	if !ok || p.Param == nil || !slices.Contains(addressVariables, p.Param.Value) {
 		return false
 	}
 

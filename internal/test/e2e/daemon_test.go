@@ -244,7 +244,7 @@ func TestLogThatCannotBeReopenedKeepsTheOldFile(t *testing.T) {
 	requireLogged(moved, "still-here")
 	eventually(t, func() error {
 		b, err := os.ReadFile(moved)
-		if err == nil && !strings.Contains(string(b), "Cannot open the log file") {
+		if err == nil && !strings.Contains(string(b), "cannot open the log file") {
 			err = errors.New("the log does not say what is wrong")
 		}
 

@@ -34,7 +34,7 @@ func TestFlying(t *testing.T) {
 
 	f := startFlying(t, box)
 	for _, line := range []string{
-		"Starting Flying Passenger ", "Made a password", "Starting PassengerAgent...",
+		"Starting Flying Passenger ", "made a password", "Starting PassengerAgent...",
 		"PassengerAgent started on PID " + fmt.Sprint(f.Cmd.Process.Pid),
 		"PassengerAgent initialized properly", upAndListening,
 	} {
@@ -117,7 +117,7 @@ func TestFlyingPassword(t *testing.T) {
 		require.Equal(t, "Forbidden\n", bySCGI.body)
 	}
 
-	require.Equal(t, 1, strings.Count(f.Stderr.String(), "Requests are refused"))
+	require.Equal(t, 1, strings.Count(f.Stderr.String(), "requests are refused"))
 	require.Empty(t, f.groups(t))
 
 	answer := f.client(t).get(t, "/", append(f.header(t, a), "X-Passenger-App-Root", "relative")...)

@@ -114,15 +114,15 @@ func TestSeveralApplicationsRefusals(t *testing.T) {
 		"an asterisk inside":   {`[{"dir": ".", "hosts": ["www.*"]}]`, "write a wildcard as *.example.com"},
 		"a URL as a host":      {`[{"dir": ".", "hosts": ["http://x"]}]`, "write the host alone"},
 		"a path in a host":     {`[{"dir": ".", "hosts": ["x/shop"]}]`, "write that as path, beside hosts"},
-		"one by two spellings": {`[{"dir": ".", "hosts": ["bücher.example"]}, {"dir": ".", "hosts": ["xn--bcher-kva.example"]}]`, "both to answer for"},
+		"one by two spellings": {`[{"dir": ".", "hosts": ["bücher.example"]}, {"dir": ".", "hosts": ["xn--bcher-kva.example"]}]`, "both serve"},
 		"paths that are one": {
 			`[{"dir": ".", "path": "/blog"}, {"dir": ".", "path": "/bl%6Fg/"}]`,
-			"both to answer for",
+			"both serve",
 		},
 		"a path with dots":     {`[{"dir": ".", "path": "/a/../b"}]`, "which clients remove from URLs"},
 		"a path with a query":  {`[{"dir": ".", "path": "/a?b"}]`, "has a query or fragment"},
 		"a percent sign":       {`[{"dir": ".", "path": "/100%"}]`, "write it as %25"},
-		"the same twice":       {`[{"dir": ".", "hosts": ["x"]}, {"dir": ".", "hosts": ["X."]}]`, "both to answer for"},
+		"the same twice":       {`[{"dir": ".", "hosts": ["x"]}, {"dir": ".", "hosts": ["X."]}]`, "both serve"},
 		"a path that is none":  {`[{"dir": ".", "path": "blog"}]`, "does not begin with a slash"},
 		"a value that is none": {`[{"dir": ".", "min_instances": "many"}]`, "whole number"},
 	} {

@@ -113,7 +113,7 @@ func TestKilledWatchdogLeavesNothing(t *testing.T) {
 		<-s.Ended
 		s.Judged = true
 		s.RequireClean(t)
-		require.Contains(t, s.Stderr.String(), "The watchdog is gone")
+		require.Contains(t, s.Stderr.String(), "the watchdog is gone")
 	}
 }
 
@@ -201,7 +201,7 @@ func TestRemovedInstanceDirectoryIsRecreated(t *testing.T) {
 
 				return errors.New("there is no new instance directory")
 			})
-			s.Stderr.Await(t, "The instance directory was made anew", 1, s.Ended)
+			s.Stderr.Await(t, "created a new instance directory", 1, s.Ended)
 			eventually(t, func() error {
 				require.Equal(t, "app: GET /", c.get(t, "/").body)
 				if s.core(t) == core {

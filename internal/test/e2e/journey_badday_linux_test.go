@@ -238,7 +238,7 @@ func (d *badDay) watchdogIsKilled() {
 	<-d.Ended
 	d.Judged = true
 	d.RequireClean(d.t)
-	d.requireLine("The watchdog is gone", before)
+	d.requireLine("the watchdog is gone", before)
 	d.start(d.sandbox)
 	d.endLoad(0)
 }

@@ -145,7 +145,7 @@ func TestProxyProtocolIsOfNamedNetworksOnly(t *testing.T) {
 			}
 
 			s.Stderr.Await(t, row.told, 1, s.Ended)
-			require.Equal(t, 1, strings.Count(s.Stderr.String(), "Connections were closed"),
+			require.Equal(t, 1, strings.Count(s.Stderr.String(), "closed connections"),
 				"one line, not one each: %s", &s.Stderr)
 		})
 	}

@@ -138,7 +138,7 @@ func TestOptionsOfProxiesAreChecked(t *testing.T) {
 		{[]string{"--proxy-protocol", "unix"}, "there is no socket file: name the networks of the proxies"},
 		{
 			[]string{"--proxy-protocol", "127.0.0.1", "--socket", filepath.Join(dir, "s")},
-			"nobody can connect to the socket file",
+			"no client can connect to the socket file",
 		},
 	} {
 		box := newSandbox(t)

@@ -262,7 +262,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
 	s.signal(t, syscall.SIGHUP)
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
-	s.Stderr.Await(t, "Cannot reload", 1, s.Ended)
+	s.Stderr.Await(t, "cannot reload", 1, s.Ended)
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, apps, s.apps(t))
 

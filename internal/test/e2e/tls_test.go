@@ -104,7 +104,7 @@ func TestNewCertificate(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(p.cert, []byte("no certificate"), 0o600))
 	s.signal(t, syscall.SIGUSR1)
-	s.Stderr.Await(t, "The new TLS certificate cannot be used", 1, s.Ended)
+	s.Stderr.Await(t, "cannot use the new TLS certificate", 1, s.Ended)
 	s.client(t, trusting(p, false)).get(t, "/")
 
 	p.make(t, "second")

@@ -105,7 +105,7 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			reload("version 1")
 			program.install("version 2")
 			reload("version 2")
-			s.Stderr.Await(t, "A new core serves that runs another program", 1, s.Ended)
+			s.Stderr.Await(t, "a new core serves, which runs another program", 1, s.Ended)
 			require.Equal(t, "version 1", version(t, s.Cmd.Process.Pid), "the watchdog stays")
 			program.install("version 1") // the way back
 			reload("version 1")
