@@ -331,8 +331,9 @@ func TestRackControl(t *testing.T) {
 
 // Faults: R-19.
 func TestRackRefusesWrongPasswords(t *testing.T) { requirePassword(t, startRack(t, keepAlive)) }
-func TestRackClientGone(t *testing.T)            { requireClientGone(t, startRack(t, keepAlive), "endless") }
-func TestRackGracefulStop(t *testing.T)          { requireGracefulStop(t, startRack(t)) }
+
+func TestRackClientGone(t *testing.T)   { requireClientGone(t, startRack(t, keepAlive), "endless") }
+func TestRackGracefulStop(t *testing.T) { requireGracefulStop(t, startRack(t)) }
 
 // Rack 3 returns the application alone, has no rack.version and promises no
 // input that can be rewound.

@@ -355,8 +355,9 @@ func TestWSGIControl(t *testing.T)   { requireControl(t, startWSGI(t, keepAlive)
 
 // Faults: R-19.
 func TestWSGIRefusesWrongPasswords(t *testing.T) { requirePassword(t, startWSGI(t, keepAlive)) }
-func TestWSGIClientGone(t *testing.T)            { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
-func TestWSGIGracefulStop(t *testing.T)          { requireGracefulStop(t, startWSGI(t)) }
+
+func TestWSGIClientGone(t *testing.T)   { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
+func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
 
 // The Python of a virtual environment finds the modules of the environment.
 func TestWSGIVirtualEnvironment(t *testing.T) {

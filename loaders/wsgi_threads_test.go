@@ -158,7 +158,8 @@ func TestWSGIThreadsControl(t *testing.T)   { requireControl(t, startThreadedWSG
 
 // Faults: R-19.
 func TestWSGIThreadsRefuseWrongPasswords(t *testing.T) { requirePassword(t, startThreadedWSGI(t)) }
-func TestWSGIThreadsDirect(t *testing.T)               { requireDirectAccess(t, startThreadedWSGI(t)) }
+
+func TestWSGIThreadsDirect(t *testing.T) { requireDirectAccess(t, startThreadedWSGI(t)) }
 
 // As requireClientGone, but the others are served meanwhile.
 func TestWSGIThreadsClientGone(t *testing.T) {

@@ -31,8 +31,8 @@ type Program struct {
 	Judged bool
 }
 
-// Start starts the program. At the end of the test it is stopped by stop, unless it is Judged, and killed if it is still
-// there. What it has printed is logged if the test has failed.
+// Start starts the program. At the end of the test it is stopped by stop, unless it is Judged, and killed if it is
+// still there. What it has printed is logged if the test has failed.
 func (p *Program) Start(t TB, stop func()) {
 	t.Helper()
 	if p.Cmd.Stdout == nil {

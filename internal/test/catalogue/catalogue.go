@@ -43,7 +43,7 @@ func Tests(root string) ([]Test, error) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (entry.Name() == "testdata" || len(entry.Name()) > 1 && entry.Name()[0] == '.' && name != root):
+		case entry.IsDir() && name != root && (entry.Name() == "testdata" || entry.Name()[0] == '.'):
 			return fs.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(name, "_test.go"):
 			return nil
@@ -80,7 +80,8 @@ func testsOf(name string) (tests []Test, err error) {
 		}
 
 		if codedName.MatchString(f.Name.Name) {
-			return nil, fmt.Errorf("%s: the name %s is a code: name the behaviour, and the code in a comment", name, f.Name)
+			return nil, fmt.Errorf("%s: the name %s is a code: name the behaviour, and the code in a comment", name,
+				f.Name)
 		}
 
 		codes, err := codesOf(f.Doc.Text())

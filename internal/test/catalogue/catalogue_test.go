@@ -68,6 +68,7 @@ func TestCommentsThatCannotBeReadAreRefused(t *testing.T) {
 		}
 
 		require.NoError(t, err, source)
+
 		for _, test := range tests {
 			require.Equal(t, catalogue.Test{Package: ".", Name: "TestA", Codes: []string{"B2", "R-16"}}, test)
 		}

@@ -74,11 +74,11 @@ func TestRandomKillsCostOnlyRequestsInFlight(t *testing.T) {
 	for range kills {
 		victims := append(s.apps(t), s.core(t))
 		_ = syscall.Kill(victims[random.IntN(len(victims))], syscall.SIGKILL) // it may have gone
-		l.progress(t, 2*clients)
+		l.Progress(t, 2*clients)
 	}
 
-	l.stop()
-	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
+	l.Stop()
+	require.LessOrEqual(t, l.Lost.Load(), int64(kills*clients))
 	s.requireApps(t, processes)
 	s.client(t).get(t, "/")
 }

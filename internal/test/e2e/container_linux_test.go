@@ -151,7 +151,7 @@ func TestJourneyContainer(t *testing.T) {
 	loads := []*load{front.load(t, 2, askOnce), front.load(t, 2, askAnew)}
 	progress := func() {
 		for _, l := range loads {
-			l.progress(t, 30)
+			l.Progress(t, 30)
 		}
 	}
 	progress()
@@ -210,7 +210,7 @@ func TestJourneyContainer(t *testing.T) {
 	// What loses its application leaves the Service until it is back. Its requests wait
 	// for the application meanwhile, or it is not asked.
 	for _, l := range loads {
-		l.requireNoneLost(t)
+		l.RequireNoneLost(t)
 	}
 
 	for _, p := range c.pods {

@@ -350,9 +350,9 @@ func deployMany(t *testing.T, kind *releaseKind) {
 		}
 
 		d.prune(n)
-		d.load.progress(t, 5)
+		d.load.Progress(t, 5)
 	}
 
-	d.load.requireNoneLost(t)
-	t.Logf("%d pages with their assets were served", d.load.served.Load())
+	d.load.RequireNoneLost(t)
+	t.Logf("%d pages with their assets were served", d.load.Served.Load())
 }

@@ -306,7 +306,7 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 		l.killCore(t, f.server, 20*clients)
 	}
 
-	l.stop()
+	l.Stop()
 	f.byHTTP(t, a, "/")
 }
 

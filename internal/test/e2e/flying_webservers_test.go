@@ -147,8 +147,8 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 			l.killCore(t, f.server, 20*clients)
 		}
 
-		l.stop()
-		require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
+		l.Stop()
+		require.LessOrEqual(t, l.Lost.Load(), int64(kills*clients))
 		require.NotContains(t, strings.ToLower(w.Output.String()), "refused")
 		require.NotContains(t, w.Output.String(), "No such file")
 	})

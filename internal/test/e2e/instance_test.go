@@ -95,9 +95,9 @@ func TestKilledCoreRefusesNoConnection(t *testing.T) {
 		l.killCore(t, s, 10*clients)
 	}
 
-	l.stop()
-	require.LessOrEqual(t, l.lost.Load(), int64(kills*clients))
-	require.Positive(t, l.lost.Load(), "the core had nothing to do when it was killed")
+	l.Stop()
+	require.LessOrEqual(t, l.Lost.Load(), int64(kills*clients))
+	require.Positive(t, l.Lost.Load(), "the core had nothing to do when it was killed")
 	s.client(t).get(t, "/")
 }
 

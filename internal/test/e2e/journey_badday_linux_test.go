@@ -86,16 +86,16 @@ func (d *badDay) start(box *sandbox) {
 		strconv.Itoa(badDayProcesses))})
 	d.requireApps(d.t, badDayProcesses)
 	d.resume()
-	d.load.progress(d.t, 3*badDayClients)
+	d.load.Progress(d.t, 3*badDayClients)
 }
 
 // endLoad ends the clients, which may have lost so many requests.
 func (d *badDay) endLoad(lost int) {
 	d.t.Helper()
-	d.load.progress(d.t, 3*badDayClients)
-	d.load.stop()
-	require.LessOrEqual(d.t, d.load.lost.Load(), int64(lost), "%v", d.load.firstLoss())
-	d.load.lost.Store(0)
+	d.load.Progress(d.t, 3*badDayClients)
+	d.load.Stop()
+	require.LessOrEqual(d.t, d.load.Lost.Load(), int64(lost), "%v", d.load.FirstLoss())
+	d.load.Lost.Store(0)
 }
 
 func (d *badDay) logged() string {
@@ -154,14 +154,14 @@ func (d *badDay) diskIsFull() {
 	require.Equal(t, http.StatusInsufficientStorage, upload(300<<10))
 	require.Equal(t, http.StatusOK, upload(64<<10), "what fits into memory")
 	require.Equal(t, "static", c.get(t, "/page.txt").body)
-	d.load.progress(t, 3*badDayClients)
+	d.load.Progress(t, 3*badDayClients)
 
 	before := d.logged()
 	require.NoError(t, errors.Join(os.Remove(filler), os.Remove(other)))
 	require.Equal(t, http.StatusOK, upload(200<<10))
 	c.get(t, "/print?room")
 	d.requireLine("lines of this log could not be written", before)
-	require.Zero(t, d.load.lost.Load(), "%v", d.load.firstLoss())
+	require.Zero(t, d.load.Lost.Load(), "%v", d.load.FirstLoss())
 }
 
 // noDescriptors has the core open nothing more. Who is connected is served, who comes
@@ -190,7 +190,7 @@ func (d *badDay) noDescriptors() {
 	a := <-waiting
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusOK, a.StatusCode)
-	require.Zero(t, d.load.lost.Load(), "%v", d.load.firstLoss())
+	require.Zero(t, d.load.Lost.Load(), "%v", d.load.FirstLoss())
 }
 
 // coreIsKilled is what the kernel does for want of memory.
@@ -331,7 +331,7 @@ func (d *badDay) clockIsSetBack() {
 	d.t.Helper()
 	d.resume()
 	core, apps := d.core(d.t), d.apps(d.t)
-	d.onClock(d.t, -48*time.Hour, func() { d.load.progress(d.t, 10*badDayClients) })
+	d.onClock(d.t, -48*time.Hour, func() { d.load.Progress(d.t, 10*badDayClients) })
 	require.Equal(d.t, core, d.core(d.t))
 	require.ElementsMatch(d.t, apps, d.apps(d.t))
 }

@@ -62,5 +62,5 @@ func TestJourneyBrokenDeploy(t *testing.T) {
 
 	d.rollBack(n-2, byRestartApp)
 	require.Equal(t, http.StatusOK, d.c.get(t, "/up").StatusCode)
-	d.load.requireNoneLost(t)
+	d.load.RequireNoneLost(t)
 }

@@ -62,7 +62,7 @@ func TestJourneyDeploy(t *testing.T) {
 		}()
 
 		// While the new release boots, the old one serves all that is asked for.
-		d.load.progress(t, 50)
+		d.load.Progress(t, 50)
 		require.Equal(t, d.page(d.serving), d.c.get(t, "/").body)
 		require.Equal(t, http.StatusOK, d.admin.get(t, "/readyz").StatusCode)
 		if by != byRestartFile {
@@ -75,7 +75,7 @@ func TestJourneyDeploy(t *testing.T) {
 		before := d.serving
 		d.requireDone(n, by, r.told, r.err)
 		require.NoError(t, os.RemoveAll(d.release(before)))
-		d.load.progress(t, 20)
+		d.load.Progress(t, 20)
 		d.requireServes()
 		if held != nil {
 			require.NoError(t, os.Remove(filepath.Join(d.dir, "shared", "hold")))
@@ -91,5 +91,5 @@ func TestJourneyDeploy(t *testing.T) {
 		require.Equal(t, d.release(d.serving), release)
 	}
 
-	d.load.requireNoneLost(t)
+	d.load.RequireNoneLost(t)
 }

@@ -124,11 +124,11 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	require.Contains(t, s.Stderr.String(), "waiting for the payment service", "what it was doing")
 	s.processed(t)
 
-	healthy.progress(t, 50)
-	healthy.stop()
+	healthy.Progress(t, 50)
+	healthy.Stop()
 
 	// Those that the killed process had at that moment end with it, one of each client at most.
-	require.LessOrEqual(t, healthy.lost.Load(), int64(2), "%v", healthy.firstLoss())
+	require.LessOrEqual(t, healthy.Lost.Load(), int64(2), "%v", healthy.FirstLoss())
 	s.stop(t)
 }
 

@@ -64,8 +64,8 @@ func TestJourneyManyTenants(t *testing.T) {
 	n.hangs(t, 30)
 	n.fills(t, 3000, 3000)
 
-	n.load.progress(t, 50)
-	n.load.requireNoneLost(t)
+	n.load.Progress(t, 50)
+	n.load.RequireNoneLost(t)
 
 	for _, w := range n.fronts {
 		w.Stop()
@@ -198,8 +198,8 @@ func (n *neighbours) attack(t *testing.T, what string, args map[string]any) *rep
 	require.NoError(t, json.Unmarshal([]byte(a.body), r), a.body)
 	require.Empty(t, r.Took, "%s: refused was %v", what, r.Refused)
 	require.Equal(t, n.hostileUID, r.UID)
-	n.load.progress(t, 4)
-	require.Zero(t, n.load.lost.Load(), "%s: %v", what, n.load.firstLoss())
+	n.load.Progress(t, 4)
+	require.Zero(t, n.load.Lost.Load(), "%s: %v", what, n.load.FirstLoss())
 
 	return r
 }
@@ -401,7 +401,7 @@ func (n *neighbours) hangs(t *testing.T, count int) {
 	}
 
 	require.Equal(t, http.StatusServiceUnavailable, <-refused, "beyond the queue")
-	n.load.progress(t, 20)
+	n.load.Progress(t, 20)
 
 	for _, pid := range processesOf(t, n.hostileUID) {
 		if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && string(comm) != "sleep\n" {

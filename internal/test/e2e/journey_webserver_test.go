@@ -68,7 +68,7 @@ func TestJourneyBehindWebServer(t *testing.T) {
 
 			for range 2 {
 				b.w.Reload()
-				load.progress(t, 30)
+				load.Progress(t, 30)
 				cable.requireEcho(t, "after a reload")
 			}
 
@@ -79,16 +79,16 @@ func TestJourneyBehindWebServer(t *testing.T) {
 			b.w.Stop()
 			require.ElementsMatch(t, b.pids, b.apps(t))
 			require.True(t, b.w.Run())
-			load.progress(t, 1)
+			load.Progress(t, 1)
 			b.down.Store(false)
-			load.progress(t, 30)
+			load.Progress(t, 30)
 
 			b.requirePages(t)
 			b.requireNothingBelieved(t)
 			cable = b.openCable(t)
 			cable.requireEcho(t, "after a restart")
 			require.NoError(t, cable.Close(websocket.StatusNormalClosure, ""))
-			load.requireNoneLost(t)
+			load.RequireNoneLost(t)
 			b.w.Stop()
 
 			require.ElementsMatch(t, b.pids, b.apps(t))

@@ -164,17 +164,17 @@ func TestUpgradeLosesNoRequest(t *testing.T) { //nolint:tparallel // its subtest
 					defer c.CloseIdleConnections() // the next one may be the other server's
 					return askOnce(ctx, c)
 				})
-				l.progress(t, 100)
+				l.Progress(t, 100)
 				next := startActivated(t, f, url)
-				l.progress(t, 100)
+				l.Progress(t, 100)
 				if endsOld {
 					old.stop(t)
 				} else {
 					next.stop(t)
 				}
 
-				l.progress(t, 100)
-				l.requireNoneLost(t)
+				l.Progress(t, 100)
+				l.RequireNoneLost(t)
 				if network == "unix" {
 					require.FileExists(t, path)
 				}

@@ -98,7 +98,7 @@ func TestReload(t *testing.T) {
 	a := <-held
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusOK, a.StatusCode)
-	l.requireNoneLost(t)
+	l.RequireNoneLost(t)
 	s.requireApps(t, 2)
 	require.NotContains(t, s.apps(t), app)
 

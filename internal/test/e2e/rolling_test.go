@@ -42,12 +42,12 @@ func TestRollingRestartsUnderLoad(t *testing.T) {
 			seen[pid] = true
 		}
 
-		l.progress(t, 50)
+		l.Progress(t, 50)
 	}
 
-	l.requireNoneLost(t)
+	l.RequireNoneLost(t)
 	require.GreaterOrEqual(t, len(seen), 2*restarts, "not all processes were replaced")
-	t.Logf("%d restarts, %d requests", restarts, l.served.Load())
+	t.Logf("%d restarts, %d requests", restarts, l.Served.Load())
 }
 
 // post sends a body and checks the answer.

@@ -271,11 +271,11 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	m.mark("slow")
 	s.signal(t, syscall.SIGHUP)
 	require.Contains(t, awaitMessage(t, messages), "RELOADING=1\nMONOTONIC_USEC=")
-	l.progress(t, 100)
+	l.Progress(t, 100)
 	require.Equal(t, apps, s.Children(core))
 	m.unmark("slow")
 	require.Equal(t, "STATUS=\nREADY=1", awaitMessage(t, messages))
-	l.progress(t, 100)
+	l.Progress(t, 100)
 	s.requireGone(t, core)
 	s.requireApps(t, 2)
 
@@ -283,7 +283,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		require.NotContains(t, apps, pid)
 	}
 
-	l.requireNoneLost(t)
+	l.RequireNoneLost(t)
 	s.stop(t)
 }
 

@@ -87,8 +87,8 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			s.requireApps(t, 1)
 			l, anew := s.load(t, 2, askOnce), s.load(t, 2, askAnew)
 			progress := func() {
-				l.progress(t, 50)
-				anew.progress(t, 50)
+				l.Progress(t, 50)
+				anew.Progress(t, 50)
 			}
 			progress()
 			reload := func(want string) {
@@ -115,8 +115,8 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			// A file that has gone, in the middle of an installation, is no reason not to reload.
 			require.NoError(t, os.Remove(program.path))
 			reload("version 3")
-			l.requireNoneLost(t)
-			anew.requireNoneLost(t)
+			l.RequireNoneLost(t)
+			anew.RequireNoneLost(t)
 			s.stop(t)
 		})
 	}
@@ -173,14 +173,14 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 		require.Contains(t, out, "the old one serves on", wrong.name)
 		require.Equal(t, core, s.core(t), wrong.name)
 		require.Equal(t, apps, s.apps(t), wrong.name)
-		l.progress(t, 20)
+		l.Progress(t, 20)
 	}
 
 	require.NoError(t, os.Chmod(program.path, 0o644))
 	out, err = s.reload(t)
 	require.Error(t, err)
 	require.Contains(t, out, "the new program "+program.path+" cannot take over: it is not an executable file")
-	l.requireNoneLost(t)
+	l.RequireNoneLost(t)
 
 	// What dies is replaced by its like, not by what was left on the disk.
 	clients := s.load(t, 4, askOnce)
@@ -188,8 +188,8 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
 	require.NotEqual(t, core, s.core(t))
 	require.Equal(t, "version 2", version(t, s.core(t)))
-	clients.progress(t, 20)
-	clients.stop()
+	clients.Progress(t, 20)
+	clients.Stop()
 	s.stop(t)
 }
 
@@ -277,7 +277,7 @@ func TestJourneyUpgradeBySocket(t *testing.T) {
 				program := newInstalled(t, dir)
 				s := startActivatedFrom(t, program.path, socket, url)
 				l := s.load(t, 4, askAnew)
-				l.progress(t, 50)
+				l.Progress(t, 50)
 
 				for _, v := range []string{"version 2", "version 1"} {
 					program.install(v)
@@ -289,14 +289,14 @@ func TestJourneyUpgradeBySocket(t *testing.T) {
 					s = startActivatedFrom(t, program.path, socket, url)
 					require.Equal(t, v, version(t, s.core(t)))
 					if beside {
-						l.progress(t, 20)
+						l.Progress(t, 20)
 						old.stop(t)
 					}
 
-					l.progress(t, 50)
+					l.Progress(t, 50)
 				}
 
-				l.requireNoneLost(t)
+				l.RequireNoneLost(t)
 				s.stop(t)
 			})
 		}

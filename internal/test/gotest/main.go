@@ -45,11 +45,12 @@ func run(args []string, out io.Writer) (status int, err error) {
 		return 0, summarize(args[1], out)
 	}
 
-	notes, err := os.OpenFile(args[1], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	notes, err := os.OpenFile(args[1], //nolint:gosec // G703: the caller's file
+		os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 1, err
 	}
-	defer notes.Close() //nolint:errcheck // each line has been written
+	defer notes.Close()
 
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args[2:]...)...) //nolint:noctx,gosec // to its end
 	cmd.Stderr = os.Stderr
@@ -87,7 +88,7 @@ func filter(events io.Reader, out, notes io.Writer) error {
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Fprintln(out, lines.Text()) //nolint:errcheck // to a terminal
+			fmt.Fprintln(out, lines.Text())
 			continue
 		}
 
@@ -98,20 +99,20 @@ func filter(events io.Reader, out, notes io.Writer) error {
 		switch e.Action {
 		case "output", "build-output":
 			if e.Test == "" && !noise.MatchString(e.Output) {
-				fmt.Fprint(out, e.Output) //nolint:errcheck // as above
+				fmt.Fprint(out, e.Output)
 			} else if e.Test != "" {
 				printed[key] = append(printed[key], e.Output)
 				note(&e, notes)
 			}
 		case "skip":
 			if e.Test != "" {
-				fmt.Fprintf(notes, "skipped\t%s\n", reasonOf(printed[key])) //nolint:errcheck // only for the summary
+				fmt.Fprintf(notes, "skipped\t%s\n", reasonOf(printed[key]))
 			}
 		case "fail":
 			if e.Test == test && test != "" {
 				for _, line := range printed[key] {
 					if !noise.MatchString(line) {
-						fmt.Fprint(out, line) //nolint:errcheck // as above
+						fmt.Fprint(out, line)
 					}
 				}
 			}
@@ -128,7 +129,7 @@ func filter(events io.Reader, out, notes io.Writer) error {
 func note(e *event, notes io.Writer) {
 	if found := skipReason.FindStringSubmatch(strings.TrimSuffix(e.Output, "\n")); found != nil &&
 		strings.HasPrefix(found[1], longtests.Mark) {
-		fmt.Fprintf(notes, "shortened\t%s.%s\n", e.Package, e.Test) //nolint:errcheck // only for the summary
+		fmt.Fprintf(notes, "shortened\t%s.%s\n", e.Package, e.Test)
 	}
 }
 

@@ -34,8 +34,8 @@ const events = `{"Action":"run","Package":"p","Test":"TestA"}
 func TestOutputIsOfTestsThatFailOnly(t *testing.T) {
 	var out, notes strings.Builder
 	require.NoError(t, filter(strings.NewReader(events), &out, &notes))
-	require.Equal(t, "    a_test.go:5: it is bad\n    --- FAIL: TestB/c (0.00s)\n--- FAIL: TestB (0.00s)\nFAIL\nFAIL\tp\t0.012s\n",
-		out.String())
+	require.Equal(t, "    a_test.go:5: it is bad\n    --- FAIL: TestB/c (0.00s)\n--- FAIL: TestB (0.00s)\n"+
+		"FAIL\n"+"FAIL\tp\t0.012s\n", out.String())
 
 	path := filepath.Join(t.TempDir(), "notes")
 	require.NoError(t, os.WriteFile(path, []byte(notes.String()), 0o600))

@@ -39,7 +39,7 @@ func TestEachCodeHasARow(t *testing.T) {
 	require.GreaterOrEqual(t, len(requests)-len(codingSpellingRows()), minRequests)
 	require.GreaterOrEqual(t, len(responses), minResponses)
 
-	var ofRequests, ofResponses []string
+	ofRequests, ofResponses := make([]string, 0, len(requests)), make([]string, 0, len(responses))
 	for _, row := range requests {
 		ofRequests = append(ofRequests, row.name)
 	}

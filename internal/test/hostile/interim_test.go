@@ -103,9 +103,11 @@ func interimRows() []answerRow {
 			"200 before the rest of 5 bytes (C10)", post("Content-Length: 5") + "hello",
 			saysAfter(readsHead, drains, okOf(2, "ab")), whole("ab"),
 		},
-		{"413 before chunks are read (C10)",
+		{
+			"413 before chunks are read (C10)",
 			post(chunked) + strings.Repeat("ffff\r\n"+strings.Repeat("u", 0xffff)+"\r\n",
 				20) + "0\r\n\r\n", saysAfter(readsHead, drains,
-				"HTTP/1.1 413 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab"), whole("ab").of(413).dropping()},
+				"HTTP/1.1 413 X\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab"), whole("ab").of(413).dropping(),
+		},
 	}
 }

@@ -74,7 +74,7 @@ func processIDs() (pids []int) {
 	if err != nil {
 		return nil
 	}
-	defer dir.Close() //nolint:errcheck // it was only read
+	defer dir.Close()
 
 	names, _ := dir.Readdirnames(-1) // what was read before an error counts
 	for _, name := range names {

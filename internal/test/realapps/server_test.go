@@ -94,12 +94,12 @@ func (s *server) restartUnderLoad(t testing.TB, page, part string) {
 	const before, after = 20, 20
 	old := s.pids(t)
 	l := s.load(t, page, part)
-	l.progress(t, before)
+	l.Progress(t, before)
 
 	out, err := s.passenger(t, "restart-app", s.dir, "--rolling-restart", "--wait")
 	require.NoError(t, err, out)
-	l.progress(t, after)
-	l.requireNoneLost(t)
+	l.Progress(t, after)
+	l.RequireNoneLost(t)
 
 	for _, pid := range s.pids(t) {
 		require.NotContains(t, old, pid, "a process was not restarted")
