@@ -73,7 +73,8 @@ func (x *exchange) buffer() error {
 
 		return nil
 	case b.length > 0 && b.length <= copyBufferSize:
-		return x.bufferSmall()
+		x.setState(StateBuffering)
+		return b.readSmall(&x.client, &x.scratch)
 	}
 
 	return x.bufferAll()
@@ -82,18 +83,21 @@ func (x *exchange) buffer() error {
 // mustBuffer reports whether a body was to be streamed, but the process takes only bodies with a length.
 func (x *exchange) mustBuffer() bool { return x.body.length < 0 && x.upstream.speaksSession() }
 
-// bufferSmall reads a body of known length into memory.
-func (x *exchange) bufferSmall() error {
+// bufferAll reads the body to its end, which gives it a length.
+func (x *exchange) bufferAll() error {
 	x.setState(StateBuffering)
-	x.openAccount()
+	return x.body.readAll(&x.client, &x.scratch)
+}
 
-	b := &x.body
-	if err := x.reserve(inMemory, b.length); err != nil {
+// readSmall reads a body of known length into memory.
+func (b *requestBody) readSmall(c *client, s *scratch) error {
+	c.openAccount()
+	if err := c.reserve(inMemory, b.length); err != nil {
 		return err
 	}
 
-	b.small = x.borrow(int(b.length))[:b.length]
-	reader := x.client.readPaced(b.source)
+	b.small = s.borrow(int(b.length))[:b.length]
+	reader := c.readPaced(b.source)
 	defer reader.release()
 
 	for n := 0; ; {
@@ -101,9 +105,10 @@ func (x *exchange) bufferSmall() error {
 		n += m
 
 		switch {
-		case errors.Is(err, io.EOF): // which exactBody returns at the very end
+		// exactBody returns it at the very end.
+		case errors.Is(err, io.EOF):
 			b.source = nil
-			x.client.received.Store(b.length)
+			c.received.Store(b.length)
 			return nil
 		case err != nil:
 			return err
@@ -111,28 +116,28 @@ func (x *exchange) bufferSmall() error {
 	}
 }
 
-// bufferAll reads the body to its end, which gives it a length.
-func (x *exchange) bufferAll() error {
-	x.setState(StateBuffering)
-	x.openAccount()
+// readAll reads the body to its end, into memory and then into a file.
+func (b *requestBody) readAll(c *client, s *scratch) error {
+	c.openAccount()
 
-	reader := x.client.readPaced(x.body.source)
+	reader := c.readPaced(b.source)
 	defer reader.release()
 
-	b, limit := &x.body.stored, x.h.cfg.MaxRequestBody
+	limit := c.req.h.cfg.MaxRequestBody
 	for {
-		readErr, err := x.bufferPiece(reader)
+		readErr, err := b.readPiece(reader, c, s)
 		if err != nil {
 			return err
 		}
 
-		x.client.received.Store(b.length())
+		length := b.stored.length()
+		c.received.Store(length)
 
 		switch {
-		case limit > 0 && b.length() > limit:
+		case limit > 0 && length > limit:
 			return errBodyTooLarge
 		case errors.Is(readErr, io.EOF):
-			x.body.length, x.body.source = b.length(), nil
+			b.length, b.source = length, nil
 			return nil
 		case readErr != nil:
 			return readErr
@@ -140,68 +145,41 @@ func (x *exchange) bufferAll() error {
 	}
 }
 
-// bufferPiece reads once, into memory or into the file. err is an error of storing.
-func (x *exchange) bufferPiece(reader io.Reader) (readErr, err error) {
-	b := &x.body.stored
-	had := b.memory.capacity()
+// readPiece reads once. err is an error of storing.
+func (b *requestBody) readPiece(reader io.Reader, c *client, s *scratch) (readErr, err error) {
+	had := b.stored.memory.capacity()
 
-	to := b.space()
-	if err := x.reserve(inMemory, b.memory.capacity()-had); err != nil {
+	to := b.stored.space()
+	if err := c.reserve(inMemory, b.stored.memory.capacity()-had); err != nil {
 		return nil, err
 	}
 
 	if to != nil {
 		n, readErr := reader.Read(to)
-		b.inMem += n
+		b.stored.inMem += n
 		return readErr, nil
 	}
 
 	// The memory that the file's part is read into counts, too.
-	if b.file == nil {
-		if err := x.reserve(inMemory, maxMemory); err != nil {
+	if b.stored.file == nil {
+		if err := c.reserve(inMemory, maxMemory); err != nil {
 			return nil, err
 		}
 	}
 
-	to = x.borrow(maxMemory)
+	to = s.borrow(maxMemory)
 	n, readErr := reader.Read(to)
 
-	return readErr, x.spill(to[:n])
-}
-
-// spill writes more of the body into its file.
-func (x *exchange) spill(p []byte) error {
-	if err := x.reserve(onDisk, int64(len(p))); err != nil {
-		return err
+	if err := c.reserve(onDisk, int64(n)); err != nil {
+		return nil, err
 	}
 
-	if err := x.body.stored.spill(x.h.cfg.DataBufferDir, p); err != nil {
-		x.h.logBufferError(err)
-		return fmt.Errorf("%w: %w", errNoSpace, err)
+	if err := b.stored.spill(c.req.h.cfg.DataBufferDir, to[:n]); err != nil {
+		c.req.h.logBufferError(err)
+		return nil, fmt.Errorf("%w: %w", errNoSpace, err)
 	}
 
-	return nil
-}
-
-// openAccount lets the exchange take part of the buffer budget.
-func (x *exchange) openAccount() {
-	x.client.account.open(x.h.cfg.Buffers, x.h.cfg.DataBufferDir, x.client.interrupt)
-}
-
-// reserve takes n bytes of the budget for the request's body.
-func (x *exchange) reserve(part int, n int64) error {
-	if n <= 0 {
-		return nil
-	}
-
-	err := x.client.account.take(part, n)
-	if err == nil {
-		return nil
-	}
-
-	x.h.logBufferError(err)
-
-	return fmt.Errorf("%w: %w", errNoRoom, err)
+	return readErr, nil
 }
 
 // limitedBody fails where a streamed body exceeds its limit.

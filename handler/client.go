@@ -279,6 +279,28 @@ func (c *client) setWriteDeadline(t time.Time) {
 // past is a deadline that makes whatever waits fail at once.
 var past = time.Unix(1, 0)
 
+// openAccount lets the bodies of this client take part of the buffer budget.
+func (c *client) openAccount() {
+	cfg := &c.req.h.cfg
+	c.account.open(cfg.Buffers, cfg.DataBufferDir, c.interrupt)
+}
+
+// reserve takes n bytes of the budget for the request's body.
+func (c *client) reserve(part int, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+
+	err := c.account.take(part, n)
+	if err == nil {
+		return nil
+	}
+
+	c.req.h.logBufferError(err)
+
+	return fmt.Errorf("%w: %w", errNoRoom, err)
+}
+
 // interrupt makes reading or writing fail. It is for another goroutine, while the exchange waits for its client.
 func (c *client) interrupt(writing bool) {
 	// This runs in another goroutine, and control makes its controller without a lock.

@@ -25,7 +25,7 @@ func (x *exchange) copyStreaming(first []byte) error {
 		return err
 	}
 
-	u, buf := &x.upstream, x.borrow(copyBufferSize)
+	u, buf := &x.upstream, x.scratch.borrow(copyBufferSize)
 
 	// At first, the head.
 	unflushed := true
@@ -56,7 +56,7 @@ func (x *exchange) copyStreaming(first []byte) error {
 
 // copyBuffered copies at the client's pace, while a goroutine reads the response into a spool and lets the process go.
 func (x *exchange) copyBuffered(first []byte) error {
-	x.openAccount()
+	x.client.openAccount()
 	s := newSpool(x.h.cfg.MaxResponseBuffer, x.h.cfg.DataBufferDir, &x.client.account, x.h.logBufferError)
 	conn := x.upstream.conn
 	// Both goroutines need the controller.

@@ -27,8 +27,7 @@ type exchange struct {
 	event  passenger.RequestEvent
 	progress
 
-	// scratch is memory that this exchange has for one purpose at a time.
-	scratch *memory
+	scratch scratch
 }
 
 var exchanges = sync.Pool{New: func() any {
@@ -51,7 +50,7 @@ func (x *exchange) free() {
 	x.h.inFlight.remove(x)
 	x.body.stored.close()
 	x.client.account.close()
-	x.scratch.free()
+	x.scratch.memory.free()
 
 	*x = exchange{upstream: x.upstream.reset()}
 	exchanges.Put(x)
@@ -110,7 +109,7 @@ func (x *exchange) run() error {
 
 	// The application may have changed something before it failed.
 	x.h.cache.Invalidate(&x.ticket, nil)
-	err = x.explain(err, cause)
+	err = x.upstream.explain(err, cause)
 	x.reportFailure(err)
 
 	return err
@@ -297,22 +296,24 @@ func (x *exchange) release(err error) {
 
 // explain finds out whether an error came about because the client went away, or because the time for the request was
 // up. cause is why the request's context has ended, or nil.
-func (x *exchange) explain(err, cause error) error {
-	// net/http ends the context after any error of reading, a deadline's too.
-	u := x.upstream.upload
-	if u != nil && u.clientErr != nil && !errors.Is(u.clientErr, errClientGone) {
-		return u.clientErr
+func (u *upstream) explain(err, cause error) error {
+	var clientErr error
+	if u.upload != nil {
+		clientErr = u.upload.clientErr
 	}
 
 	switch {
+	// net/http ends the context after any error of reading, a deadline's too.
+	case clientErr != nil && !errors.Is(clientErr, errClientGone):
+		return clientErr
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
-	case x.upstream.session.TimeIsUp():
+	case u.session.TimeIsUp():
 		return fmt.Errorf("%w: %w", errTooSlow, err)
-	case u != nil && u.clientErr != nil:
-		return u.clientErr
+	case clientErr != nil:
+		return clientErr
 	}
 
 	return err

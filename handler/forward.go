@@ -85,7 +85,7 @@ func (x *exchange) readAhead(wanted bool) (held []byte, whole bool, err error) {
 
 	wait := x.buffersResponse() && (r.length > 0 || wanted)
 
-	return x.upstream.readAhead(x.req.ctx, x.borrow(size), wait)
+	return x.upstream.readAhead(x.req.ctx, x.scratch.borrow(size), wait)
 }
 
 // buffersResponse reports whether the response may be kept for a client that reads slowly.

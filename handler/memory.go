@@ -68,12 +68,15 @@ func (m *memory) grow() *memory {
 	return larger
 }
 
-// borrow returns at least n bytes, maxMemory at most, that the exchange has for one purpose at a time.
-func (x *exchange) borrow(n int) []byte {
-	if x.scratch == nil || len(x.scratch.b) < n {
-		x.scratch.free()
-		x.scratch = newMemory(n)
+// scratch is memory that an exchange has for one purpose at a time.
+type scratch struct{ memory *memory }
+
+// borrow returns at least n bytes, maxMemory at most.
+func (s *scratch) borrow(n int) []byte {
+	if s.memory == nil || len(s.memory.b) < n {
+		s.memory.free()
+		s.memory = newMemory(n)
 	}
 
-	return x.scratch.b
+	return s.memory.b
 }
