@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,28 +17,18 @@ import (
 	"github.com/gopassenger/passenger/internal/options"
 )
 
-// shownValue is the value of an option with the place that it came from.
-type shownValue struct {
+// shownOption is an option with its value and the place that it came from.
+type shownOption struct {
+	Key    string `json:"key"`
 	Value  any    `json:"value"`
 	Source string `json:"source"`
-
-	key string
 }
 
-// shownConfig is a configuration for people and programs.
+// shownConfig is a configuration for people and programs. Apps have the options that are no defaults.
 type shownConfig struct {
-	Options map[string]shownValue `json:"options"`
-	Apps    []shownApp            `json:"apps,omitempty"`
-
-	values []shownValue
-}
-
-// shownApp is one of several applications, with the options that are not defaults.
-type shownApp struct {
-	Dir     string                `json:"dir"`
-	Options map[string]shownValue `json:"options"`
-
-	values []shownValue
+	Dir     string        `json:"dir,omitempty"`
+	Options []shownOption `json:"options"`
+	Apps    []shownConfig `json:"apps,omitempty"`
 }
 
 // addShowFlags lets config show the configuration of start or Flying, whose flags it takes.
@@ -102,94 +96,65 @@ func addHiddenFlags(flags, others *pflag.FlagSet) {
 	})
 }
 
+const defaultSource = "default"
+
 func showConfig(cfg *agent.Config, scope options.Scope) *shownConfig {
-	shown := &shownConfig{values: showValues(cfg, scope)}
-	shown.Options = byKey(shown.values)
+	shown := &shownConfig{Dir: cfg.Dir, Options: showOptions(cfg, scope)}
 
 	for i := range cfg.Apps {
-		app := shownApp{Dir: cfg.Apps[i].Config.Dir}
-		for _, v := range showValues(cfg.Apps[i].Config, scope|options.App) {
-			if v.Source != defaultSource {
-				app.values = append(app.values, v)
-			}
-		}
-
-		app.Options = byKey(app.values)
-		shown.Apps = append(shown.Apps, app)
+		app := showConfig(cfg.Apps[i].Config, scope|options.App)
+		app.Options = slices.DeleteFunc(app.Options, func(o shownOption) bool { return o.Source == defaultSource })
+		shown.Apps = append(shown.Apps, *app)
 	}
 
 	return shown
 }
 
-const defaultSource = "default"
-
-func showValues(cfg *agent.Config, scope options.Scope) (values []shownValue) {
+func showOptions(cfg *agent.Config, scope options.Scope) (shown []shownOption) {
 	for _, o := range agent.OptionsIn(scope) {
 		if o.StandsForOthers() {
 			continue
 		}
 
-		v := shownValue{key: o.Key, Value: o.Value(cfg), Source: defaultSource}
-		if source := cfg.Sources[o.Key]; source != "" {
-			v.Source = source
-		}
-
-		if secrets, ok := v.Value.(map[string]string); ok && o.Secret {
-			names := map[string]string{}
+		value := o.Value(cfg)
+		if secrets, ok := value.(map[string]string); ok && o.Secret {
+			hidden := map[string]string{}
 			for name := range secrets {
-				names[name] = "(not shown)"
+				hidden[name] = "(not shown)"
 			}
 
-			v.Value = names
+			value = hidden
 		}
 
-		values = append(values, v)
+		shown = append(shown, shownOption{o.Key, value, cmp.Or(cfg.Sources[o.Key], defaultSource)})
 	}
 
-	return values
+	return shown
 }
 
-func byKey(values []shownValue) map[string]shownValue {
-	named := map[string]shownValue{}
-	for _, v := range values {
-		named[v.key] = v
-	}
-
-	return named
-}
-
+// print writes a line for each option, for people.
 func (s *shownConfig) print(w io.Writer) error {
-	if err := printValues(w, s.values); err != nil {
-		return err
-	}
-
-	for _, app := range s.Apps {
-		fmt.Fprintf(w, "\n%s:\n", app.Dir)
-		if err := printValues(w, app.values); err != nil {
-			return err
-		}
-	}
-
-	return nil
-}
-
-func printValues(w io.Writer, values []shownValue) error {
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, v := range values {
-		text, isText := v.Value.(string)
+	for _, o := range s.Options {
+		text, isText := o.Value.(string)
 		if !isText {
-			encoded, err := json.Marshal(v.Value)
+			encoded, err := json.Marshal(o.Value)
 			if err != nil {
 				return err
 			}
 
-			if text = string(encoded); text == "null" {
-				text = ""
-			}
+			text = strings.TrimPrefix(string(encoded), "null")
 		}
 
-		fmt.Fprintf(columns, "%s\t%s\t%s\n", v.key, text, v.Source)
+		fmt.Fprintf(columns, "%s\t%s\t%s\n", o.Key, text, o.Source)
 	}
 
-	return columns.Flush()
+	err := columns.Flush()
+
+	for i := range s.Apps {
+		fmt.Fprintf(w, "\n%s:\n", s.Apps[i].Dir)
+		err = errors.Join(err, s.Apps[i].print(w))
+	}
+
+	return err
 }

@@ -56,19 +56,11 @@ func TestConfigShowsFlyingAndJSON(t *testing.T) {
 	text, err := showOf(t, "--flying", "--json", "--socket-file", "/run/s", "--no-user-switching", "--max-requests", "-1")
 	require.ErrorContains(t, err, "--max-requests: max_requests is -1: it must be 0 (never) or more")
 
-	var shown struct {
-		Options map[string]struct {
-			Value  any
-			Source string
-		}
-	}
+	var shown shownConfig
 	require.NoError(t, json.Unmarshal([]byte(text), &shown))
-	require.Equal(t, "/run/s", shown.Options["socket_file"].Value)
-	require.Equal(t, "--socket-file", shown.Options["socket_file"].Source)
-	require.Equal(t, false, shown.Options["user_switching"].Value)
-	require.Equal(t, "--no-user-switching", shown.Options["user_switching"].Source)
-	require.InDelta(t, 0, shown.Options["min_instances"].Value, 0)
-	require.Equal(t, "default", shown.Options["min_instances"].Source)
+	require.Contains(t, shown.Options, shownOption{"socket_file", "/run/s", "--socket-file"})
+	require.Contains(t, shown.Options, shownOption{"user_switching", false, "--no-user-switching"})
+	require.Contains(t, shown.Options, shownOption{"min_instances", 0.0, "default"})
 }
 
 func TestConfigShowsApplicationsWithTheirOwnValues(t *testing.T) {

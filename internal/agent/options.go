@@ -148,6 +148,14 @@ func oneOf(values ...string) func(*Option)        { return func(o *Option) { o.V
 func opposite(key string) func(*Option)           { return func(o *Option) { o.Opposite = key } }
 func checked(f func(*Config) error) func(*Option) { return func(o *Option) { o.check = f } }
 
+// read finds what parse finds, whose result is for later.
+func read[T any](parse func(*Config) (T, error)) func(*Option) {
+	return checked(func(c *Config) error {
+		_, err := parse(c)
+		return err
+	})
+}
+
 // from bounds a number from below; zero is what 0 means, if that is something else than 0.
 func from(minimum float64, zero string) func(*Option) {
 	return limits(options.Limits{Min: minimum, Max: options.MaxNumber, Zero: zero})

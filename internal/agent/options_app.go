@@ -74,7 +74,7 @@ var applicationOptions = []Option{
 	standIn("no_friendly_error_pages", options.Bool, perApp, "the same as --friendly-error-pages=false",
 		opposite("friendly_error_pages")),
 	option("custom_error_page", perApp, func(c *Config) any { return &c.CustomErrorPage },
-		"the HTML `file` shown where error pages have no details", as(options.Path), checked((*Config).checkErrorPage),
+		"the HTML `file` shown where error pages have no details", as(options.Path), read((*Config).errorPage),
 		detail("At most 1 MiB, for browsers, and for errors from status 500 on. It is read at the start, and by "+
 			"`passenger reload`.")),
 }

@@ -57,7 +57,7 @@ var limitOptions = []Option{
 		detail("So that its process is free. Event streams and responses with `X-Accel-Buffering: no` are never "+
 			"kept.")),
 	option("max_buffer_size", server, func(c *Config) any { return &c.MaxBufferSize },
-		"the maximum `bytes` of all buffers; -1: a share", byDefault(-1), checked((*Config).checkBuffers),
+		"the maximum `bytes` of all buffers; -1: a share", byDefault(-1), read((*Config).buffers),
 		detail("The [buffers](configuration.md#buffers) of all requests and responses, in memory and on disk, at "+
 			"least 1048576. The share is a quarter of the free space, and a quarter of the memory.")),
 	option("memory_limit", everywhere, func(c *Config) any { return &c.MemoryLimit },

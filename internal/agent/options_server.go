@@ -24,7 +24,7 @@ var networkOptions = []Option{
 			"its servers. While it is off, the response to such a client is 505.")),
 	option("trusted_proxies", perAppOrAll, func(c *Config) any { return &c.TrustedProxies },
 		"an `address` or prefix of proxies that name the client; repeatable", flag("trusted-proxy"),
-		checked((*Config).checkProxies),
+		read((*Config).proxies),
 		detail("See [behind a proxy](configuration.md#behind-a-proxy). Peers on a Unix socket are always trusted.")),
 	option("trusted_headers", everywhere, func(c *Config) any { return &c.TrustedHeaders },
 		"another `header` to believe of these proxies; repeatable", flag("trusted-header"),
@@ -147,7 +147,7 @@ var securityOptions = []Option{
 			"[privileges](privileges.md#setuid-programs-of-applications).")),
 	option("kept_capabilities", server, func(c *Config) any { return &c.KeptCapabilities },
 		"a further `capability` of hooks and applications; repeatable", flag("kept-capability"),
-		otherFlag("kept-capabilities"), fixed, checked((*Config).checkCapabilities),
+		otherFlag("kept-capabilities"), fixed, read((*Config).kept),
 		shownDefault("as root what [containers have](privileges.md#capabilities)"),
 		detail("Of Linux, as `CAP_NET_RAW`, beside those that the server uses; or `all`, or `none`. For "+
 			"applications that run as root.")),

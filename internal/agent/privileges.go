@@ -68,11 +68,6 @@ func (c *Config) allWithoutNewPrivileges() bool {
 	return all
 }
 
-func (c *Config) checkCapabilities() error {
-	_, err := c.kept()
-	return err
-}
-
 func (c *Config) checkSyscallFilter() error {
 	switch {
 	case !c.SyscallFilter:

@@ -85,21 +85,6 @@ func (c *Requests) checkHeads() (errs []error) {
 	return errs
 }
 
-func (c *Config) checkBuffers() error {
-	_, err := c.buffers()
-	return err
-}
-
-func (c *Config) checkProxies() error {
-	_, err := c.proxies()
-	return err
-}
-
-func (c *Config) checkErrorPage() error {
-	_, err := c.errorPage()
-	return err
-}
-
 // buffers returns the budget for what all applications of the server have buffered.
 func (c *Requests) buffers() (*handler.BufferBudget, error) {
 	size := c.MaxBufferSize

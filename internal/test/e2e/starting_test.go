@@ -166,7 +166,7 @@ func TestUnknownStartFailurePolicy(t *testing.T) {
 		args: append(testApp(t), "--on-start-failure", "panic"),
 	}).CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), `on_start_failure is "panic": use serve (answer with error pages) or exit`)
+	require.Contains(t, string(out), `on_start_failure is "panic": it must be serve or exit`)
 }
 
 // startMoody starts an application in the background.
@@ -216,7 +216,7 @@ func TestDaemonWhoseApplicationDoesNotStart(t *testing.T) {
 		out, err := d.startMoody(t, m)
 		require.Error(t, err)
 		require.Contains(t, out, m.dir+": does not start: ")
-		require.Contains(t, out, "The server runs and answers with error pages")
+		require.Contains(t, out, "The server runs and serves error pages")
 		c := (&server{sandbox: d.sandbox, url: d.url()}).client(t)
 		require.Equal(t, http.StatusInternalServerError, c.get(t, "/").StatusCode)
 		c.CloseIdleConnections()
@@ -258,7 +258,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	out, err := s.reload(t)
 	require.Error(t, err)
 	require.Contains(t, out, "exit code 4")
-	require.Contains(t, out, "the old one serves on")
+	require.Contains(t, out, "the old one serves with")
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")
 	s.signal(t, syscall.SIGHUP)
 	requireReloadNotified(t, messages, "STATUS=The reload has failed: ")

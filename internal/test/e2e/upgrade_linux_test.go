@@ -170,7 +170,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 		out, err := s.reload(t)
 		require.Error(t, err, wrong.name)
 		require.Contains(t, out, wrong.told, wrong.name)
-		require.Contains(t, out, "the old one serves on", wrong.name)
+		require.Contains(t, out, "the old one serves with", wrong.name)
 		require.Equal(t, core, s.core(t), wrong.name)
 		require.Equal(t, apps, s.apps(t), wrong.name)
 		l.Progress(t, 20)
