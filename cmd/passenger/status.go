@@ -32,7 +32,6 @@ else of it:
   errors          the last processes that did not start, whole: why, with traceback,
                   output and advice; with --json for programs
   snapshot        all that is known of the pool, as JSON
-  union_station   the state of the UstRouter, in instances that have one
 
 Whoever is neither root nor the user of the instance sees the applications that run
 as that user. The addresses and passwords of processes, which --verbose shows, let
@@ -85,7 +84,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&s.show, "show", "pool",
-		"`what`: pool, server, requests, errors, backtraces, xml, json, snapshot or union_station")
+		"`what`: pool, server, requests, errors, backtraces, xml, json or snapshot")
 	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json; with --show=errors, those as JSON")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
 	f.BoolVar(&s.colour, "force-colors", false, "show colors also when the output is no terminal")
@@ -100,7 +99,6 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("show",
 		cobra.FixedCompletions([]string{
 			"pool", "server", "requests", "errors", "backtraces", "xml", "json", "snapshot",
-			"union_station",
 		}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
 		addFlags(f, optionsOf(startOptions, serverFileKeys))
@@ -209,15 +207,14 @@ type statusView struct {
 }
 
 var statusViews = map[string]statusView{
-	"pool":          {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
-	"server":        {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"requests":      {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"backtraces":    {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
-	errorsView:      {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
-	"xml":           {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
-	"json":          {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
-	"snapshot":      {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
-	"union_station": {"ust_router_api", "/server.json", false, (*status).formatJSON},
+	"pool":       {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
+	"server":     {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"requests":   {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"backtraces": {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
+	errorsView:   {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
+	"xml":        {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
+	"json":       {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
+	"snapshot":   {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
 }
 
 // errorsView has a form of its own for programs.
@@ -299,10 +296,6 @@ func (s *status) explain(instance *instancedir.Instance, err error) error {
 		return exit(2, "*** An error occurred.\n%d %s: %s", e.Status, http.StatusText(e.Status), said(e))
 	}
 
-	if s.show == "union_station" && missing(instance.Socket(statusViews[s.show].socket)) {
-		return exit(2, "*** ERROR: the instance %s has no UstRouter.", instance.Name)
-	}
-
 	err = explain(instance, err)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return &exitError{status: 2, text: e.text}
@@ -342,9 +335,4 @@ func (s *status) formatBacktraces(body []byte) string {
 	text = functionName.ReplaceAllString(text, "$3"+terminal.Bold+"$1$4"+terminal.Reset+"$2$5")
 
 	return threadLine.ReplaceAllString(text, terminal.Heading+"$1"+terminal.Reset)
-}
-
-func missing(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, os.ErrNotExist)
 }

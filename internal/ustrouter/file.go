@@ -192,11 +192,6 @@ func (f *File) Close(context.Context) error {
 	return err
 }
 
-// Stats tells how it does.
-func (f *File) Stats() SinkStats {
-	return SinkStats{Written: f.written.Load(), Dropped: f.dropped.Load()}
-}
-
 // openEnded opens a regular file whose last line is whole.
 func openEnded(path string) (*os.File, error) {
 	file, err := ownfile.Open(path, os.O_RDWR|os.O_APPEND, 0o640)

@@ -62,8 +62,8 @@ type sender struct {
 	// outage: there was no connection at the last attempt, which was logged.
 	outage  bool
 	outages ratelog.Line
-	backoff  time.Duration
-	attempt  time.Time
+	backoff time.Duration
+	attempt time.Time
 	// left is how many transactions were not sent at the end.
 	left uint64
 }

@@ -104,14 +104,6 @@ func (a *agent) serving() *process {
 	return a.current
 }
 
-func (a *agent) pid() int {
-	if p := a.serving(); p != nil {
-		return p.pid()
-	}
-
-	return 0
-}
-
 func (a *agent) send(command string) {
 	if p := a.serving(); p != nil {
 		_ = p.link.send(&message{Command: command}) // if it is dead, its life goes on elsewhere

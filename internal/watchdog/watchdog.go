@@ -225,16 +225,6 @@ func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, 
 	return p.ask(ctx, on)
 }
 
-// PID returns the process id of the agent of that name, 0 if it does not run.
-func (w *Watchdog) PID(agent string) int {
-	a, err := w.agent(agent)
-	if err != nil {
-		return 0
-	}
-
-	return a.pid()
-}
-
 // Shutdown ends the agents: each is asked to, and has until ctx ends or
 // Config.ShutdownTimeout has passed. Then it has to end at once, or is killed,
 // and the error is ErrForced. After Shutdown there are no agents, and nothing that they started.
