@@ -90,7 +90,7 @@ func NewRunner(log logr.Logger, hooks ...Hook) (*Runner, error) {
 	return r, nil
 }
 
-// Has reports whether anybody wants to know of events of that name. It takes no
+// Has reports whether a hook takes events of that name. It takes no
 // lock.
 func (r *Runner) Has(name Name) bool { return r != nil && len(r.hooks[name]) > 0 }
 

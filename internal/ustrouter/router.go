@@ -83,7 +83,7 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 	defer connections.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // nobody is waiting for it
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // no caller waits for it
 	defer stop()
 	defer func() { _ = l.Close() }() // as above
 
@@ -102,7 +102,7 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 		}
 
 		if err != nil {
-			r.complain(err, "The router of transactions can take no connection")
+			r.complain(err, "the router of transactions cannot accept a connection")
 
 			timer := time.NewTimer(acceptPause)
 			select {
@@ -131,7 +131,7 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 
 func (r *Router) refuse(err error) {
 	r.refused.Add(1)
-	r.complain(err, "The router of transactions has closed a connection")
+	r.complain(err, "the router of transactions has closed a connection")
 }
 
 // complain logs what any client can cause.

@@ -72,7 +72,7 @@ func (s *Sinks) Write(t *Transaction) {
 	}
 }
 
-// Reopen opens the file anew, if there is one, after somebody has moved it away.
+// Reopen opens the file again by its name, if there is one, after it was moved away.
 func (s *Sinks) Reopen() error {
 	if s.File == nil {
 		return nil

@@ -114,7 +114,7 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 	}
 
 	if err := adoptOrphans(); err != nil {
-		cfg.Logger.Error(err, "The watchdog cannot end what an agent leaves behind that dies")
+		cfg.Logger.Error(err, "the watchdog cannot end what a dying agent leaves behind")
 	}
 
 	if err := w.hook(ctx, BeforeInitialization); err != nil {

@@ -65,9 +65,9 @@ func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log strin
 	require.LessOrEqual(t, l.lost.Load(), int64(clients))
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	s.requireApps(t, 1)
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.stderr.await(t, "an agent serves again", s.ended)
 	log = s.stderr.String()
-	require.Equal(t, 1, strings.Count(log, "An agent has died, and is started again"))
+	require.Equal(t, 1, strings.Count(log, "an agent has died, and is started again"))
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
 

@@ -58,7 +58,7 @@ func TestG12BadConfigurationOnReload(t *testing.T) {
 
 	// What was refused does not count when the core is replaced for another reason.
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.stderr.await(t, "an agent serves again", s.ended)
 	s.requireApps(t, 1)
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
@@ -104,6 +104,6 @@ func TestReload(t *testing.T) {
 	// It counts for the core that comes after it, too.
 	next := s.core(t)
 	require.NoError(t, syscall.Kill(next, syscall.SIGKILL))
-	s.stderr.await(t, "An agent serves again", s.ended)
+	s.stderr.await(t, "an agent serves again", s.ended)
 	s.requireApps(t, 2)
 }
