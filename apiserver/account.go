@@ -19,7 +19,7 @@ const (
 	Full
 )
 
-// Account is somebody with a password.
+// Account is a user with a password.
 type Account struct {
 	// Name is any but "api", which goes with API keys.
 	Name string

@@ -54,7 +54,7 @@ func (c *call) json(status int, value any) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
-		c.cfg.Logger.Error(err, "An answer of the admin API is no JSON", "path", c.r.URL.Path)
+		c.cfg.Logger.Error(err, "a response of the admin API is no JSON", "path", c.r.URL.Path)
 		c.fail(http.StatusInternalServerError, "", "the answer cannot be written as JSON")
 		return
 	}

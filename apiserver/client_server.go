@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// checkServer looks at who listens: whoever may write in the socket's directory
+// checkServer looks at who listens: any user who may write in the socket's directory
 // could have put another one there.
 func checkServer(conn net.Conn, socket string) error {
 	peer, known := peerOf(conn)

@@ -8,7 +8,7 @@ import (
 )
 
 // How many connections there may be: of root and the own user together, of
-// everybody else together, and of each other user. On TCP, all are one user.
+// all others together, and of each other user. On TCP, all are one user.
 const (
 	maxTrusted = 1024
 	maxOthers  = 512
@@ -55,7 +55,7 @@ func (l *countedListener) Accept() (net.Conn, error) {
 			return c, nil
 		}
 
-		_ = conn.Close() // nobody has got it
+		_ = conn.Close() // no caller has it
 	}
 }
 

@@ -35,7 +35,7 @@ func (g *guesses) allowed(caller string) bool {
 // failed counts a wrong password. The first in a window is logged.
 func (g *guesses) failed(caller string) {
 	if before, first := g.count(caller); first {
-		g.log.Info("The admin API was called with a wrong password", "caller", caller, "wrongBefore", before)
+		g.log.Info("the admin API was called with a wrong password", "caller", caller, "wrongBefore", before)
 	}
 }
 

@@ -79,7 +79,7 @@ func Health(ready func() error) http.Handler {
 
 func (c *call) live() { c.text("ok\n") }
 
-// ready tells the reason to whoever may inspect the server.
+// ready gives the reason to callers that may inspect the server.
 func (c *call) ready() {
 	var err error
 	if c.cfg.Ready != nil {

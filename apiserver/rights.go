@@ -21,7 +21,7 @@ const (
 	readOrInspect
 )
 
-// rights are what somebody may do.
+// rights are what a caller may do.
 type rights struct {
 	// read and modify are about all applications.
 	read, modify, inspect, admin bool
@@ -126,7 +126,7 @@ func (c *call) credentials() (name, password string, ok bool) {
 	return c.r.BasicAuth()
 }
 
-// caller is who calls for the log, and whom wrong passwords are counted for.
+// caller names the caller in the log and in the count of wrong passwords.
 func (c *call) caller() string {
 	if c.known {
 		return "uid " + strconv.Itoa(c.peer.UID)

@@ -23,7 +23,7 @@ const (
 // Serve serves h on l until ctx ends or l is closed; then calls that go on have ten
 // seconds to end. Its error is l's, which is closed in any case. It is for handlers
 // of this package: a head has 64 KiB and ten seconds, and a user few connections of
-// those that there may be, so that nobody keeps others from calling. Root and the
+// those that there may be, so that no caller keeps others from calling. Root and the
 // user of this program have others than the rest. The context of calls ends with ctx.
 //
 // log gets what goes wrong with connections, and panics.

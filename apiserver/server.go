@@ -59,14 +59,14 @@ type Config struct {
 	// Shutdown makes the program end, as SIGTERM does. It is called when the
 	// answer is written, and must not wait for the API's server to end.
 	Shutdown func()
-	// ReopenLogs opens the log files anew by their names.
+	// ReopenLogs opens the log files again by their names.
 	ReopenLogs func() error
 	// Ready returns why the program is not ready to serve; nil: it is always.
 	Ready func() error
 	// Program and Version are what GET /info.json shows; empty:
 	// "gopassenger core" and passenger.Version.
 	Program, Version string
-	// Logger gets what was ordered and by whom, and that passwords are wrong. The zero
+	// Logger gets each order with its caller, and wrong passwords. The zero
 	// value passes warnings and errors on to slog.Default.
 	Logger logr.Logger
 }
@@ -187,7 +187,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	if method != http.MethodGet {
-		s.cfg.Logger.Info("The admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(),
+		s.cfg.Logger.Info("the admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(),
 			"account", c.rights.account)
 	}
 

@@ -22,7 +22,7 @@ type WatchdogConfig struct {
 	ChangeSettings func(changes map[string]json.RawMessage) error
 	Shutdown       func()
 	ReopenLogs     func() error
-	// Reload reads the configuration anew; an error says why it is refused and is
+	// Reload reads the configuration again; an error says why it is refused and is
 	// shown to who asked. nil: it cannot.
 	Reload func(ctx context.Context) error
 	// Program is "gopassenger watchdog" if empty.

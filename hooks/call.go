@@ -11,14 +11,13 @@ import (
 // errGoexit is the error of a hook that ended its goroutine.
 var errGoexit = errors.New("it called runtime.Goexit")
 
-// callAll tells all hooks of e and returns what went wrong. A profile or dump of
-// the goroutines shows the event in the labels hook and app, and the hook in the
-// stack.
+// callAll runs all hooks of e and returns what went wrong. A profile of the goroutines
+// shows the event in the labels hook and app.
 func callAll(ctx context.Context, hooks []Hook, e Event) error {
 	var errs []error
 	pprof.Do(ctx, pprof.Labels("hook", string(e.Name), "app", e.GroupName), func(ctx context.Context) {
 		for _, h := range hooks {
-			inFrame(e.Name, func() { errs = append(errs, call(ctx, h, e)) })
+			errs = append(errs, call(ctx, h, e))
 		}
 	})
 

@@ -10,8 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"slices"
+	"strings"
 )
 
 // Name is which event it is, as in the configuration and in PASSENGER_HOOK_NAME.

@@ -90,7 +90,7 @@ func NewRunner(log logr.Logger, hooks ...Hook) (*Runner, error) {
 	return r, nil
 }
 
-// Has reports whether anybody wants to know of events of that name. It takes no
+// Has reports whether a hook takes events of that name. It takes no
 // lock.
 func (r *Runner) Has(name Name) bool { return r != nil && len(r.hooks[name]) > 0 }
 
@@ -102,9 +102,7 @@ func (r *Runner) Fire(e Event) {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := r.account(e.Name)
 	if r.closed {
-		a.dropped++
 		return
 	}
 
@@ -113,6 +111,7 @@ func (r *Runner) Fire(e Event) {
 		return
 	}
 
+	a := r.account(e.Name)
 	if a.waiting >= MaxWaiting {
 		r.drop(a)
 		return
@@ -139,12 +138,12 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := r.account(e.Name)
-	t := a.begin()
+	a.running++
 	err, done := errGoexit, make(chan struct{})
 	r.goroutines.Go(func() {
 		defer cancel(nil)
 		defer close(done)
-		defer func() { r.ended(a, t, err) }()
+		defer r.ended(a)
 		stop := context.AfterFunc(r.ctx, //nolint:contextcheck // either may end
 			func() { cancel(context.Cause(r.ctx)) })
 		defer stop()
@@ -225,12 +224,11 @@ func (r *Runner) cutShort() []string {
 	var cut []string
 	for _, name := range Names() {
 		a := r.accounts[name]
-		if a == nil || a.waiting+len(a.running) == 0 {
+		if a == nil || a.waiting+a.running == 0 {
 			continue
 		}
 
-		cut = append(cut, fmt.Sprintf("%s (%d running, %d waiting)", name, len(a.running), a.waiting))
-		a.dropped += uint64(a.waiting) //nolint:gosec // G115: a count
+		cut = append(cut, fmt.Sprintf("%s (%d running, %d waiting)", name, a.running, a.waiting))
 		a.waiting = 0
 	}
 
@@ -243,7 +241,7 @@ func (r *Runner) running() []string {
 
 	var names []string
 	for _, name := range Names() {
-		if a := r.accounts[name]; a != nil && len(a.running) > 0 {
+		if a := r.accounts[name]; a != nil && a.running > 0 {
 			names = append(names, string(name))
 		}
 	}
@@ -273,7 +271,7 @@ func (r *Runner) dispatch(l *lane) {
 
 		a := r.account(e.Name)
 		a.waiting--
-		t := a.begin()
+		a.running++
 		r.goroutines.Go(func() {
 			err := errGoexit
 			defer func() {
@@ -281,7 +279,7 @@ func (r *Runner) dispatch(l *lane) {
 					r.log.Error(err, "a hook failed", "hook", string(e.Name), "app", e.GroupName)
 				}
 
-				r.ended(a, t, err)
+				r.ended(a)
 				r.mu.Lock()
 				defer r.mu.Unlock()
 				l.done(q)

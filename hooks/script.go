@@ -26,7 +26,7 @@ type script struct {
 	ctx    context.Context //nolint:containedctx // that of the run
 
 	// mu makes sure that nothing is killed after it was reaped, when its number
-	// may belong to somebody else.
+	// may belong to another process.
 	mu     sync.Mutex
 	ended  bool
 	killed error
@@ -63,7 +63,7 @@ func (s *script) wait() *os.ProcessState {
 	if untilExit(s.pid) {
 		s.mu.Lock()
 
-		// Its pid cannot be anybody else's before it was reaped.
+		// Its pid is not reused before it is reaped.
 		_ = syscall.Kill(-s.pid, syscall.SIGKILL)
 		s.ended = true
 		s.mu.Unlock()

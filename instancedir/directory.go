@@ -83,7 +83,7 @@ func (d directory) read(name string, limit int64) ([]byte, error) {
 	return content, nil
 }
 
-// ownership is whom a new file belongs to and what they may do.
+// ownership is the owner and the mode of a new file.
 type ownership struct {
 	mode     os.FileMode
 	uid, gid int

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrGone is why an instance cannot go on with its directory: that, or something
-// in it, was removed or replaced by somebody else.
+// in it, was removed or replaced by another process.
 var ErrGone = errors.New("the instance directory is gone")
 
 const (

@@ -97,7 +97,7 @@ func candidates(registry directory) (names []string, tooMany bool, err error) {
 			return nil
 		}
 
-		// What not even root may look at, somebody has mounted.
+		// What not even root may read is a mount of another user.
 		if err != nil || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
 			if foreign++; foreign > maxForeign {
 				tooMany = true

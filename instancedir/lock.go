@@ -10,7 +10,7 @@ import (
 	"github.com/gopassenger/passenger/internal/randtext"
 )
 
-// createLock makes the lock file, which nobody ever sees unlocked.
+// createLock makes the lock file, which no process ever sees unlocked.
 func createLock(d directory) (_ *os.File, err error) {
 	temporary := "." + lockName + "." + randtext.Alphanumeric(suffixLength)
 	f, err := d.OpenFile(temporary, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, 0o600)

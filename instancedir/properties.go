@@ -74,7 +74,7 @@ func (s Structure) Created() time.Time { return time.Unix(s.CreatedAt, 0) }
 // errUnsupported: what it is, another version knows.
 var errUnsupported = errors.New("unsupported structure of the instance directory")
 
-// parseProperties reads what somebody may have written who wishes us no good.
+// parseProperties reads what a hostile user may have written.
 func parseProperties(content []byte) (Properties, error) {
 	var p Properties
 	if len(content) > maxProperties {

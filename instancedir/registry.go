@@ -130,7 +130,7 @@ func (s system) registries(getenv func(string) string) []string {
 	return dirs
 }
 
-// privateRegistries leaves out what somebody else than root made to look alike.
+// privateRegistries leaves out what another user than root made to look alike.
 func (s system) privateRegistries() []string {
 	var dirs []string
 	for _, service := range s.services {

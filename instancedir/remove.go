@@ -7,7 +7,7 @@ import (
 	"github.com/gopassenger/passenger/internal/rmtree"
 )
 
-// maxRemoved bounds a removal while somebody else is filling the directory.
+// maxRemoved bounds a removal while another process fills the directory.
 const maxRemoved = 1 << 20
 
 // removeInstance removes dir, which is called name in the registry, with all that

@@ -22,7 +22,7 @@ const maxCreation = time.Minute
 type state struct {
 	st         unix.Stat_t
 	properties Properties
-	// stale is why nobody uses it any more; empty: it lives.
+	// stale is why no process uses it any more; empty means that one does.
 	stale string
 	// empty: there is not even a lock.
 	empty bool
@@ -74,7 +74,7 @@ func examine(dir directory) (s state, err error) {
 	return s, err
 }
 
-// examineWithoutLock is sure of nothing but that nobody needs an empty directory.
+// examineWithoutLock is sure of one thing only: no process needs an empty directory.
 func (s *state) examineWithoutLock(dir directory) error {
 	errNotEmpty := errors.New("it has no file " + lockName + ", so it is not known whether somebody uses it")
 	if err := dir.Each(func(string) error { return errNotEmpty }); err != nil {

@@ -17,7 +17,7 @@ const maxScanAge = 12
 // maxEnviron is how much of an environment is looked at.
 const maxEnviron = 256 << 10
 
-// forest knows who has started whom on this system. Package procfs would read
+// forest knows which process has started which on this system. Package procfs would read
 // more than is needed of each of what may be thousands of processes.
 type forest struct {
 	links map[int]link
@@ -216,7 +216,7 @@ func (r *reader) variable(pid int, name string) string {
 		return err
 	})
 	if err != nil {
-		return "" // somebody else's
+		return "" // another user's
 	}
 
 	defer func() { _ = unix.Close(fd) }()

@@ -46,7 +46,7 @@ type Process struct {
 	RSS Value[int64] `json:"rss"`
 	// PSS is RSS with what n processes share counted as an n-th.
 	PSS Value[int64] `json:"pss"`
-	// PrivateDirty is what is resident, changed, and nobody else's.
+	// PrivateDirty is what is resident, changed, and not shared with another process.
 	PrivateDirty Value[int64] `json:"privateDirty"`
 	// Swap is what was swapped out.
 	Swap Value[int64] `json:"swap"`

@@ -19,7 +19,7 @@ func (*reader) read(pid int) (Process, bool) { return Process{PID: pid}, true }
 
 func (*reader) readUse(pid int) (Process, bool) { return Process{PID: pid}, false }
 
-// forest would know who has started whom.
+// forest would know which process has started which.
 type forest struct{}
 
 func (*forest) members(*reader, string, []Root) (map[int][]int, error) {

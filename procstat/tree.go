@@ -163,7 +163,7 @@ func (u treeUsage) after(before treeUsage) treeUsage {
 	}
 
 	// What ended children had used shows in their parents' times, and was counted
-	// while they lived. Some had nobody that waited for them.
+	// while they lived. Some had no parent that waited for them.
 	gone := time.Duration(0)
 	for pid, then := range before.members {
 		if u.members[pid].start != then.start {

@@ -209,7 +209,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 		f.dir = dir
 		closeOnExec()
 		if err := dir.removeLeft(); err != nil {
-			f.config.Logger.Error(err, "What another program has left behind is still there", "dir", dir.path)
+			f.config.Logger.Error(err, "cannot remove what another program has left behind", "dir", dir.path)
 		}
 	}
 

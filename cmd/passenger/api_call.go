@@ -122,7 +122,7 @@ func (c *apiCall) run(ctx context.Context, cmd *cobra.Command, method, path stri
 
 // checkAgent keeps its name from being a path to elsewhere.
 func (c *apiCall) checkAgent() error {
-	if c.agent == instancedir.CoreAPI || c.agent == instancedir.WatchdogAPI || c.agent == "ust_router_api" {
+	if c.agent == instancedir.CoreAPI || c.agent == instancedir.WatchdogAPI {
 		return nil
 	}
 

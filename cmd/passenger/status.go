@@ -31,7 +31,6 @@ const statusHelp = `Status shows what an instance does: its pool of processes, o
   errors          the last failed starts, each with its reason, traceback, output and
                   advice; with --json for programs
   snapshot        all that is known of the pool, as JSON
-  union_station   the state of the UstRouter, in instances that have one
 
 A user who is neither root nor the user of the instance sees only the applications that
 run as that user. With the addresses and passwords of processes, which --verbose shows,
@@ -99,7 +98,6 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("show",
 		cobra.FixedCompletions([]string{
 			"pool", "server", "requests", "errors", "backtraces", "xml", "json", "snapshot",
-			"union_station",
 		}, cobra.ShellCompDirectiveNoFileComp))
 	if name == "status" {
 		addServerFlags(f, serverFileKeys)
@@ -208,15 +206,14 @@ type statusView struct {
 }
 
 var statusViews = map[string]statusView{
-	"pool":          {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
-	"server":        {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"requests":      {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"backtraces":    {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
-	errorsView:      {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
-	"xml":           {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
-	"json":          {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
-	"snapshot":      {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
-	"union_station": {"ust_router_api", "/server.json", false, (*status).formatJSON},
+	"pool":       {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
+	"server":     {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"requests":   {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
+	"backtraces": {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
+	errorsView:   {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
+	"xml":        {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
+	"json":       {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
+	"snapshot":   {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
 }
 
 // errorsView has a form of its own for programs.
@@ -298,10 +295,6 @@ func (s *status) explain(instance *instancedir.Instance, err error) error {
 		return exit(2, "*** An error occurred.\n%d %s: %s", e.Status, http.StatusText(e.Status), said(e))
 	}
 
-	if s.show == "union_station" && missing(instance.Socket(statusViews[s.show].socket)) {
-		return exit(2, "*** ERROR: the instance %s has no UstRouter.", instance.Name)
-	}
-
 	err = explain(instance, err)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return &exitError{status: 2, text: e.text}
@@ -341,9 +334,4 @@ func (s *status) formatBacktraces(body []byte) string {
 	text = functionName.ReplaceAllString(text, "$3"+terminal.Bold+"$1$4"+terminal.Reset+"$2$5")
 
 	return threadLine.ReplaceAllString(text, terminal.Heading+"$1"+terminal.Reset)
-}
-
-func missing(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, os.ErrNotExist)
 }

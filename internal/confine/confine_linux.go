@@ -15,7 +15,7 @@ import (
 // this package: then start was not called. It may be called concurrently.
 //
 // Threads are kept, one for each different Limits, since one that ends leaves its place
-// among the processes that the system allows to whoever comes first, and a Go program
+// among the processes that the system allows to the first that ask, and a Go program
 // that cannot have a thread more ends.
 func (l *Limits) Start(start func() error) error {
 	if l.met() {

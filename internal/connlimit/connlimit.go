@@ -54,7 +54,7 @@ type Limiter struct {
 	swept time.Time
 }
 
-// peer is whom connections count for.
+// peer is the client that connections count for.
 type peer struct {
 	name    string
 	trusted bool

@@ -23,7 +23,7 @@ type Connections struct {
 	// waiting counts those that have a request, or may have one that was not read
 	// yet.
 	waiting int
-	quiet   chan struct{} // closed when there are none, if somebody waits
+	quiet   chan struct{} // closed when there are none; nil if no call waits
 }
 
 // New returns no connections.

@@ -18,7 +18,7 @@ const (
 )
 
 // Silent logs nothing. The zero logger, which is what logr.Discard returns, cannot be
-// told from one that nobody has set.
+// told from one that is not set.
 func Silent() logr.Logger { return logr.FromSlogHandler(slog.DiscardHandler) }
 
 // Or returns log, or in the place of the zero one a logger that passes on to

@@ -19,7 +19,7 @@ const (
 	Exclusive Mode = unix.LOCK_EX
 )
 
-// Try locks f, or reports false if somebody else has it locked.
+// Try locks f, or reports false if another process has it locked.
 func Try(f *os.File, m Mode) (bool, error) {
 	err := lock(f, int(m)|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -29,7 +29,7 @@ func Try(f *os.File, m Mode) (bool, error) {
 	return err == nil, err
 }
 
-// Wait locks f as soon as nobody else has it locked.
+// Wait locks f as soon as no other process has it locked.
 func Wait(f *os.File, m Mode) error { return lock(f, int(m)) }
 
 func lock(f *os.File, how int) error {

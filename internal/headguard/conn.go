@@ -232,7 +232,7 @@ func (c *Conn) emptyStash() {
 	c.stash, c.given, c.good = nil, 0, 0
 }
 
-// readEarly gives net/http a byte of what it may be about to leave to somebody else, and
+// readEarly gives net/http a byte of what it may be about to leave to another reader, and
 // remembers it: net/http looks whether the client is still there.
 func (c *Conn) readEarly(p []byte) (int, error) {
 	if c.given < len(c.stash) {
@@ -254,7 +254,7 @@ func (c *Conn) readEarly(p []byte) (int, error) {
 	return n, err
 }
 
-// maxDropped is how much is read that nobody wants.
+// maxDropped is the most bytes that are read and dropped.
 const maxDropped = 256 << 10
 
 // drop reads what follows a request that is refused, up to the connection's end: net/http
@@ -274,7 +274,7 @@ func (c *Conn) drop() error {
 	return io.EOF
 }
 
-// stepAside lets everything pass: the connection is somebody else's now.
+// stepAside lets everything pass: the connection belongs to another reader now.
 func (c *Conn) stepAside() {
 	c.mode = passing
 	c.good = len(c.stash)

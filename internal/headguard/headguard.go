@@ -1,6 +1,6 @@
 // Package headguard lets package net/http have only requests whose heads, and the framing
 // of whose bodies, package httphead accepts. net/http is lenient where others are not: what
-// it reads in silence in another way than whoever is in front of the server can be used to
+// it reads in silence in another way than a proxy in front of the server can be used to
 // smuggle a request past that one.
 //
 // A [Guard] wraps connections. What a connection is sent is looked at once, where net/http

@@ -3,7 +3,7 @@
 //
 // It accepts less than RFC 9112 allows a lenient recipient: lines end with CRLF, none
 // is folded, names are tokens with the colon right behind them, a body has one length
-// or the one coding "chunked", and Host is one host. Whatever somebody in front of the
+// or the one coding "chunked", and Host is one host. Whatever a proxy in front of the
 // server might read in another way is an [Error], which has the status to answer with.
 //
 // A head is parsed in place and without allocation: what [Head] has are slices of the
@@ -271,7 +271,7 @@ func (h *Head) finish() error {
 	return nil
 }
 
-// frame finds out how the body ends. RFC 9112 section 6.3 allows more, but whoever is in
+// frame finds out how the body ends. RFC 9112 section 6.3 allows more, but a proxy in
 // front of the server may see another end then.
 func (h *Head) frame() error {
 	switch {

@@ -16,7 +16,7 @@ import (
 	"github.com/gopassenger/passenger/internal/trustedpath"
 )
 
-// Open opens, or makes, a file that nobody else has made, linked, can write to or
+// Open opens, or makes, a file that no other user has made, linked, can write to or
 // replace. flag is as for os.OpenFile. What is no regular file, as /dev/null or a
 // FIFO of a log service, is as good as its permissions.
 func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {

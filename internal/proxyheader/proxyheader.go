@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// Trust says of whom a header is believed.
+// Trust says whose header is believed.
 type Trust uint8
 
 const (
-	// Anybody may send the header.
+	// Anybody means that any client may send the header.
 	Anybody Trust = iota
 	// TrustedProxy is for headers that every trusted proxy may set.
 	TrustedProxy

@@ -5,7 +5,7 @@
 // The protocol: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 //
 // A connection stays that of the listener, from which no byte behind the header was
-// read, so that whoever reads and writes by its descriptor still can.
+// read, so that reads and writes by its descriptor still work.
 package proxyproto
 
 import (
@@ -175,7 +175,7 @@ func (p *Listener) greet(c net.Conn) {
 	switch {
 	case ended, errors.Is(err, io.EOF):
 		// It was told of, or the listener is closed; and load balancers connect and say nothing
-		// to find out whether somebody listens.
+		// to find out whether a server listens.
 		_ = c.Close()
 		return
 	case err != nil:
@@ -234,7 +234,7 @@ func end(e *list.Element) (c net.Conn, ok bool) {
 	return c, ok
 }
 
-// hurry: nobody else will come.
+// hurry ends the wait: no other connection will come.
 func (p *Listener) hurry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

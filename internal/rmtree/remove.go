@@ -143,7 +143,7 @@ func (r *removal) raise(sub Dir) error {
 	}
 
 	if r.owner != 0 && st.Uid != r.owner {
-		// Whoever owns the top could have moved it here to have it removed.
+		// The owner of the top could have moved it here to have it removed.
 		return fmt.Errorf("%s belongs to the user %d, and not to %d as what it is in", sub.Name(), st.Uid, r.owner)
 	}
 

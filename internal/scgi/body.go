@@ -103,13 +103,13 @@ func (b *requestBody) setDeadline(t time.Time) error {
 	return b.in.conn.SetReadDeadline(t)
 }
 
-// end makes reads fail and waits until nobody uses the input.
+// end makes reads fail and waits until no read uses the input.
 func (b *requestBody) end() {
 	b.closed.Store(true)
 	b.mu.Lock()
 	b.ended = true
 
-	// An error means that it is closed, so nobody waits for it.
+	// An error means that it is closed, so no reader waits for it.
 	_ = b.in.conn.SetReadDeadline(longAgo)
 	b.mu.Unlock()
 	b.watching.Wait()

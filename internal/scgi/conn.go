@@ -141,7 +141,7 @@ func (c *conn) refuse(err error) bool {
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.in.w > 0:
 		status = http.StatusRequestTimeout
 	case errors.Is(err, io.EOF) && c.in.w == 0, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
-		return false // nobody has asked
+		return false // no handler has asked
 	}
 
 	if errors.Is(err, io.EOF) {

@@ -14,7 +14,7 @@ const (
 	// maxExtra is how many bytes that belong to no request are read while its
 	// handler runs.
 	maxExtra = 64 << 10
-	// drainTime is how long a body that nobody has read is read after the
+	// drainTime is how long an unread body is read after the
 	// answer, so that the web server gets that before the connection is reset.
 	drainTime = time.Second
 )
@@ -38,7 +38,7 @@ type input struct {
 	// buf[r:w] was not taken yet; the last held bytes received are in the
 	// socket still.
 	r, w, held int
-	// unread is what of the body is yet to be received.
+	// unread is the part of the body that has not been received.
 	unread int64
 }
 
@@ -133,7 +133,7 @@ func (in *input) setBody(length int64) error {
 		return in.letGo()
 	}
 
-	in.w = in.r + int(length) // what follows is nobody's
+	in.w = in.r + int(length) // what follows belongs to no request
 
 	return nil
 }
@@ -237,7 +237,7 @@ func (in *input) finish() {
 	}
 }
 
-// free gives the buffer back. Nobody may use it any more.
+// free gives the buffer back. It must not be used any more.
 func (in *input) free() {
 	if in.own != nil {
 		inputs.Put(in.own)

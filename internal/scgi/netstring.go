@@ -26,7 +26,7 @@ func bad(format string, args ...any) error {
 	return refuse(http.StatusBadRequest, format, args...)
 }
 
-// show quotes what somebody else has sent, for a log.
+// show quotes what a client has sent, for a log.
 func show(s string) string {
 	if len(s) > maxNamed {
 		return fmt.Sprintf("%q...", s[:maxNamed])

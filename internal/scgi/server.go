@@ -58,10 +58,10 @@ type Server struct {
 	closed    bool // by Close
 	listeners map[*openListener]struct{}
 	conns     map[*conn]struct{}
-	quiet     chan struct{} // closed when both are empty, if somebody waits
+	quiet     chan struct{} // closed when both are empty; nil if no call waits
 }
 
-// openListener is closed once, whoever does it.
+// openListener is closed once, by any caller.
 type openListener struct {
 	net.Listener
 	close func() error

@@ -29,7 +29,7 @@ const (
 // When one of the listeners is closed, the connections that are for it are; when both
 // are, l is closed too. When l ends before, by its Close or its Accept, both end with its
 // error after what was accepted has been passed on: so it is l that has to end first,
-// and the servers after that, if nobody is to be cut off.
+// and the servers after that, if no client is to be cut off.
 func Split(l net.Listener) (scgi, http net.Listener) {
 	s := &splitter{l: l, undecided: list.New(), ended: make(chan struct{})}
 	s.scgi, s.http = newBranch(s), newBranch(s)
@@ -162,7 +162,7 @@ func (s *splitter) add(c net.Conn) *list.Element {
 	return s.undecided.PushBack(c)
 }
 
-// hurry: nobody else will come.
+// hurry ends the wait: no other connection will come.
 func (s *splitter) hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -180,7 +180,7 @@ func readLine(ctx context.Context, in *os.File) (string, error) {
 	stop := context.AfterFunc(ctx, func() { _ = wake.Close() }) // which is what it is for
 	defer func() {
 		if stop() {
-			_ = wake.Close() // nobody waits
+			_ = wake.Close() // no read waits
 		}
 
 		_ = woken.Close()

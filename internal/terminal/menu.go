@@ -12,7 +12,7 @@ import (
 // ErrCancelled is why nothing was chosen.
 var ErrCancelled = errors.New("cancelled")
 
-// Menu lets somebody choose an item.
+// Menu lets the user choose an item.
 type Menu struct {
 	Title string
 	Items []string

@@ -15,7 +15,7 @@ const dropInterval = ratelog.Interval
 
 var errDropped = errors.New("transactions are dropped")
 
-// drops counts transactions that are lost. Anybody may add; the rest is for one
+// drops counts transactions that are lost. Any goroutine may add; the rest is for one
 // goroutine.
 type drops struct {
 	count  atomic.Uint64
@@ -23,7 +23,7 @@ type drops struct {
 	told   tally
 }
 
-// tally is how much of a count somebody knows, and since when.
+// tally is the part of a count that was reported, and when.
 type tally struct {
 	known uint64
 	at    time.Time
@@ -44,11 +44,11 @@ func (d *drops) log(log logr.Logger, where string) {
 	count := d.count.Load()
 	if missing := d.logged.due(count); missing > 0 {
 		d.logged.knows(count)
-		log.Error(errDropped, "Transactions are lost "+where, "dropped", missing, "droppedInAll", count)
+		log.Error(errDropped, "transactions are lost "+where, "dropped", missing, "droppedInAll", count)
 	}
 }
 
-// due lets whoever would wait for transactions wake up to log and tell what is
+// due wakes the goroutine that waits for transactions, so that it logs and sends what is
 // new; nil: nothing is.
 func (d *drops) due() <-chan time.Time { return d.after(d.logged, d.told) }
 

@@ -41,8 +41,8 @@ type File struct {
 var _ Sink = (*File)(nil)
 
 // OpenFile opens the file, or makes it with the mode 0640. It must be a regular
-// file of the own user without other names, which nobody else can write to;
-// neither may anybody else be able to replace it, if this program is root. A line
+// file of the own user without other names, which no other user can write to;
+// neither may another user be able to replace it, if this program is root. A line
 // that an earlier program has left unfinished is ended.
 func OpenFile(path string, log logr.Logger) (*File, error) {
 	file, err := openEnded(path)
@@ -88,7 +88,7 @@ func (f *File) ready() bool {
 
 	if f.failing && len(f.torn) == 0 {
 		f.failing = false
-		f.log.Info("Transactions are written to their file again", "file", f.path, "droppedInAll", f.told)
+		f.log.Info("transactions are written to their file again", "file", f.path, "droppedInAll", f.told)
 	}
 
 	return true
@@ -142,16 +142,16 @@ func (f *File) failed(err error) {
 
 	f.failures.Tell(func(int) {
 		f.failing = true
-		f.log.Error(err, "Transactions cannot be written to their file and are dropped until they can", "file", f.path)
+		f.log.Error(err, "cannot write transactions to their file: they are dropped until it works again", "file", f.path)
 	})
 }
 
-// Reopen opens the file anew, after somebody has moved it away. If it cannot,
+// Reopen opens the file again by its name, after it was moved away. If it cannot,
 // the old one stays in use.
 func (f *File) Reopen() error {
 	file, err := openEnded(f.path)
 	if err != nil {
-		return fmt.Errorf("cannot open the file of transactions anew: %w", err)
+		return fmt.Errorf("cannot reopen the file of transactions: %w", err)
 	}
 
 	f.mu.Lock()
@@ -190,11 +190,6 @@ func (f *File) Close(context.Context) error {
 	f.file = nil
 
 	return err
-}
-
-// Stats tells how it does.
-func (f *File) Stats() SinkStats {
-	return SinkStats{Written: f.written.Load(), Dropped: f.dropped.Load()}
 }
 
 // openEnded opens a regular file whose last line is whole.

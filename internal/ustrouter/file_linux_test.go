@@ -47,7 +47,7 @@ func TestFullDisk(t *testing.T) {
 	stats := f.Stats()
 	require.Positive(t, stats.Written)
 	require.Greater(t, stats.Dropped, uint64(events/2))
-	require.Equal(t, 1, strings.Count(log.String(), "cannot be written"))
+	require.Equal(t, 1, strings.Count(log.String(), "cannot write transactions"))
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NotEqual(t, byte('\n'), content[len(content)-1], "the test needs a line that is torn")

@@ -28,7 +28,7 @@ func (h Headers) MarshalLog() any { return h.names() }
 
 func (h Headers) names() []string { return slices.Sorted(maps.Keys(h)) }
 
-// ours are the fields that a value of somebody else would spoil.
+// ours are the fields that must not be configured.
 var ours = []string{
 	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Te", "Trailer", "Transfer-Encoding",
 	"Upgrade",

@@ -184,18 +184,3 @@ func (o *Observer) Close(ctx context.Context) error {
 
 	return o.sender.wait(ctx)
 }
-
-// ObserverStats count transactions since the Observer was made.
-type ObserverStats struct {
-	// Delivered are those that a router has taken, Dropped those that are lost.
-	Delivered, Dropped uint64
-	// Waiting is how many there are to be sent.
-	Waiting int
-}
-
-// Stats tells how it does. It may be called at any time.
-func (o *Observer) Stats() ObserverStats {
-	return ObserverStats{
-		Delivered: o.sender.delivered.Load(), Dropped: o.sender.drops.count.Load(), Waiting: len(o.queue.entries),
-	}
-}

@@ -88,11 +88,6 @@ func (o *OTLP) Write(t *Transaction) {
 	}
 }
 
-// Stats tells how it does.
-func (o *OTLP) Stats() SinkStats {
-	return SinkStats{Written: o.written.Load(), Dropped: o.drops.count.Load(), Waiting: len(o.queue.entries)}
-}
-
 // Close sends what waits, until ctx ends or for 15 seconds; its error says how
 // much was dropped then.
 func (o *OTLP) Close(ctx context.Context) error {

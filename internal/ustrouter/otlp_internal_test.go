@@ -98,7 +98,7 @@ func TestRetries(t *testing.T) {
 
 				require.LessOrEqual(t, at[len(at)-1].Sub(at[0]), batchTimeout)
 				require.Equal(t, SinkStats{Dropped: 2}, o.Stats())
-				require.Equal(t, 1, log.Count("cannot be sent"))
+				require.Equal(t, 1, log.Count("cannot send transactions"))
 				require.Equal(t, 1, log.Count("are lost"))
 
 				c.mu.Lock()

@@ -92,7 +92,7 @@ func (o *OTLP) deliver(batch []*Transaction) (rejected uint64, ok bool) {
 func (o *OTLP) succeeded() {
 	if o.failing {
 		o.failing = false
-		o.log.Info("The collector of transactions takes them again", "url", o.url)
+		o.log.Info("the collector of transactions takes them again", "url", o.url)
 	}
 }
 
@@ -103,7 +103,7 @@ func (o *OTLP) failed(err error) {
 
 	o.failures.Tell(func(int) {
 		o.failing = true
-		o.log.Error(err, "Transactions cannot be sent to the collector", "url", o.url)
+		o.log.Error(err, "cannot send transactions to the collector", "url", o.url)
 	})
 }
 

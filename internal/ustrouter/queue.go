@@ -9,7 +9,7 @@ const DefaultQueueLength = 10000
 // maxQueueBytes bounds the memory of what waits in a queue.
 const maxQueueBytes = 16 << 20
 
-// queue keeps transactions for the one goroutine that takes them. Nobody waits
+// queue keeps transactions for the one goroutine that takes them. No writer waits
 // to put one in.
 type queue struct {
 	entries chan entry

@@ -41,19 +41,6 @@ type Router struct {
 	complaints        ratelog.Line
 }
 
-// RouterStats count transactions since the Router was made.
-type RouterStats struct {
-	// Connections are those of observers that are open.
-	Connections int
-	// Received are the transactions that were taken. Of them, Waiting are yet to
-	// be given to the sink, and Dropped were not, as too many waited.
-	Received, Dropped uint64
-	Waiting           int
-	// Refused counts connections that were closed: of other users, too many, or
-	// of somebody who does not speak the protocol.
-	Refused uint64
-}
-
 // NewRouter returns a Router with the QueueLength of c. The sink stays the
 // caller's, to be closed when Serve has returned. log gets what goes wrong; the
 // zero value discards it.
@@ -63,17 +50,6 @@ func NewRouter(c Config, sink Sink, log logr.Logger) *Router {
 		log:   log,
 		queue: newQueue(c.queueLength()),
 		trust: checkPeer,
-	}
-}
-
-// Stats tells how it does. It may be called at any time.
-func (r *Router) Stats() RouterStats {
-	return RouterStats{
-		Connections: int(r.connections.Load()),
-		Received:    r.received.Load(),
-		Dropped:     r.drops.count.Load(),
-		Waiting:     len(r.queue.entries),
-		Refused:     r.refused.Load(),
 	}
 }
 
@@ -107,7 +83,7 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 	defer connections.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // nobody is waiting for it
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // no caller waits for it
 	defer stop()
 	defer func() { _ = l.Close() }() // as above
 
@@ -126,7 +102,7 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 		}
 
 		if err != nil {
-			r.complain(err, "The router of transactions can take no connection")
+			r.complain(err, "the router of transactions cannot accept a connection")
 
 			timer := time.NewTimer(acceptPause)
 			select {
@@ -155,7 +131,7 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 
 func (r *Router) refuse(err error) {
 	r.refused.Add(1)
-	r.complain(err, "The router of transactions has closed a connection")
+	r.complain(err, "the router of transactions has closed a connection")
 }
 
 // complain logs what any client can cause.

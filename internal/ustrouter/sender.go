@@ -62,8 +62,8 @@ type sender struct {
 	// outage: there was no connection at the last attempt, which was logged.
 	outage  bool
 	outages ratelog.Line
-	backoff  time.Duration
-	attempt  time.Time
+	backoff time.Duration
+	attempt time.Time
 	// left is how many transactions were not sent at the end.
 	left uint64
 }
@@ -203,14 +203,14 @@ func (s *sender) failed(err error) {
 
 	s.outages.Tell(func(int) {
 		s.outage = true
-		s.log.Error(err, "Transactions cannot be sent, the router does not answer as it should; it is tried again")
+		s.log.Error(err, "cannot send transactions, because the router does not respond as it should: trying again")
 	})
 }
 
 func (s *sender) connected() {
 	if s.outage {
 		s.outage = false
-		s.log.Info("Transactions are sent to the router again")
+		s.log.Info("transactions are sent to the router again")
 	}
 }
 

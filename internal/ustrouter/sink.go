@@ -7,8 +7,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// Sink keeps transactions, or passes them on. Write and Stats may be called by
-// several goroutines at once.
+// Sink keeps transactions, or passes them on. Write may be called by several goroutines
+// at once.
 type Sink interface {
 	// Write takes a transaction, which is the sink's then. What it cannot keep
 	// it drops and counts.
@@ -16,14 +16,6 @@ type Sink interface {
 	// Close keeps what was written until ctx ends. It is called once, after all
 	// writes.
 	Close(ctx context.Context) error
-	Stats() SinkStats
-}
-
-// SinkStats count transactions since the sink was made.
-type SinkStats struct {
-	// Written are kept or passed on, Dropped lost, and Waiting neither yet.
-	Written, Dropped uint64
-	Waiting          int
 }
 
 // Sinks are what a configuration names.
@@ -80,7 +72,7 @@ func (s *Sinks) Write(t *Transaction) {
 	}
 }
 
-// Reopen opens the file anew, if there is one, after somebody has moved it away.
+// Reopen opens the file again by its name, if there is one, after it was moved away.
 func (s *Sinks) Reopen() error {
 	if s.File == nil {
 		return nil
@@ -99,17 +91,4 @@ func (s *Sinks) Close(ctx context.Context) error {
 	}
 
 	return errors.Join(errs...)
-}
-
-// Stats adds up those of all.
-func (s *Sinks) Stats() SinkStats {
-	var sum SinkStats
-	for _, sink := range s.all() {
-		one := sink.Stats()
-		sum.Written += one.Written
-		sum.Dropped += one.Dropped
-		sum.Waiting += one.Waiting
-	}
-
-	return sum
 }

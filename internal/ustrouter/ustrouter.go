@@ -1,4 +1,4 @@
-// Package ustrouter passes what happens in a pool on to whoever watches it: each
+// Package ustrouter sends what happens in a pool to those who watch it: each
 // request, spawn and restart, and each process that came or went, becomes a
 // transaction in a file of JSON lines, or a span at an OpenTelemetry collector.
 //

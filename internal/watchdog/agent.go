@@ -35,7 +35,7 @@ var (
 type Agent struct {
 	// Name is for the log, as "core".
 	Name string
-	// Command returns the program, anew for each start. The watchdog sets
+	// Command returns the program; it is called for each start. The watchdog sets
 	// ExtraFiles, and what of Env and SysProcAttr it needs.
 	Command func() *exec.Cmd
 	// Start calls what starts the program, as on a thread with fewer rights; nil: it is
@@ -50,7 +50,7 @@ type Agent struct {
 	// Files are lent to the agent, by name. They stay open here.
 	Files map[string]*os.File
 	// Ready is called each time that the agent serves, with its process id and
-	// what it told of itself; nil: nobody needs to know.
+	// what it reported; nil means that no call needs it.
 	Ready func(pid int, about json.RawMessage)
 	// Status is called with what an agent that serves tells by Parent.Tell, one call
 	// at a time for each process; nil: what it tells is ignored.
@@ -104,17 +104,9 @@ func (a *agent) serving() *process {
 	return a.current
 }
 
-func (a *agent) pid() int {
-	if p := a.serving(); p != nil {
-		return p.pid()
-	}
-
-	return 0
-}
-
 func (a *agent) send(command string) {
 	if p := a.serving(); p != nil {
-		_ = p.link.send(&message{Command: command}) // if it is dead, its life goes on elsewhere
+		_ = p.link.send(&message{Command: command}) // if it is dead, another process takes its place
 	}
 }
 
@@ -296,7 +288,7 @@ func duplicate(f *os.File) (*os.File, error) {
 // end kills the process, if it has not ended, and waits.
 func (p *process) end() {
 	// Its group is what it has started and not put into a session of its own.
-	// The process was not waited for: its id is not anybody else's.
+	// The process was not waited for, so its ID is not reused.
 	select {
 	case <-p.exited:
 	default:

@@ -44,7 +44,7 @@ func (a *agent) live(ctx context.Context, p *process) {
 			p.link.close()
 			if p.err == nil {
 				if !a.dog.stopping.Load() {
-					a.dog.cfg.Logger.Info("An agent has ended", "agent", a.cfg.Name)
+					a.dog.cfg.Logger.Info("an agent has ended", "agent", a.cfg.Name)
 				}
 
 				a.dog.fail(fmt.Errorf("the %s: %w", a.cfg.Name, ErrAgentEnded))
@@ -121,7 +121,7 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.dog.cfg.ShutdownTimeout)
 		defer cancel()
 		if err := a.finish(patience, p); err != nil {
-			a.dog.cfg.Logger.Error(err, "An agent that was replaced did not end well", "agent", a.cfg.Name)
+			a.dog.cfg.Logger.Error(err, "an agent that was replaced did not end well", "agent", a.cfg.Name)
 		}
 	})
 
@@ -182,7 +182,7 @@ func (p *process) yield() {
 // the agent is to end or cannot be started.
 func (a *agent) replace(ctx context.Context, dead *process) *process {
 	log := a.dog.cfg.Logger.WithValues("agent", a.cfg.Name)
-	log.Error(dead.err, "An agent has died, and is started again", "pid", dead.pid())
+	log.Error(dead.err, "an agent has died, and is started again", "pid", dead.pid())
 	go a.endOrphans()
 	var pause time.Duration
 	if time.Since(dead.ready) < healthy {
@@ -204,7 +204,7 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		}
 
 		if err == nil {
-			log.Info("An agent serves again", "pid", p.pid())
+			log.Info("an agent serves again", "pid", p.pid())
 			return p
 		}
 
@@ -220,7 +220,7 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		}
 
 		pause = min(max(2*pause, minPause), maxPause)
-		log.Error(err, "An agent cannot be started again", "nextTry", pause.String())
+		log.Error(err, "an agent cannot be started again", "nextTry", pause.String())
 	}
 }
 

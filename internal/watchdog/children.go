@@ -12,7 +12,7 @@ type children struct {
 	pids map[int]bool
 }
 
-// start starts a command. Nobody sees a child that is not listed.
+// start starts a command. A child is listed before any other method sees it.
 func (c *children) start(cmd *exec.Cmd) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -82,7 +82,7 @@ func (a *agent) watchHeart(p *process) {
 }
 
 func (a *agent) endHanging(p *process) {
-	a.dog.cfg.Logger.Info("An agent does not answer, and is killed", "agent", a.cfg.Name, "pid", p.pid(), "timeout",
+	a.dog.cfg.Logger.Info("an agent does not respond, and is killed", "agent", a.cfg.Name, "pid", p.pid(), "timeout",
 		a.dog.cfg.HeartbeatTimeout.String())
 	p.signal(syscall.SIGQUIT)
 	dumped := time.NewTimer(dumpTime)

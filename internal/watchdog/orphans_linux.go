@@ -18,7 +18,7 @@ func adoptOrphans() error {
 	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 }
 
-// childPIDs returns the children of this process, dead ones that nobody has
+// childPIDs returns the children of this process, dead ones that no call has
 // waited for included.
 func childPIDs() (pids []int) {
 	entries, err := os.ReadDir("/proc")
@@ -76,7 +76,7 @@ func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 			return
 		}
 
-		w.cfg.Logger.V(1).Info("Ending what an agent has left behind", "pids", pids)
+		w.cfg.Logger.V(1).Info("ending what an agent has left behind", "pids", pids)
 
 		var gone sync.WaitGroup
 		for _, pid := range pids {
@@ -84,7 +84,7 @@ func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 			gone.Go(func() { wait(pid, 0) })
 		}
 
-		// Until it was waited for, a child's id is nobody else's.
+		// Until it was waited for, a child's ID is not reused.
 		kill := time.AfterFunc(w.cfg.KillTimeout, func() {
 			for _, pid := range left() {
 				signalOrphan(pid, unix.SIGKILL)

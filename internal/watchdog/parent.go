@@ -139,7 +139,7 @@ func (p *Parent) Ready(about any) error {
 	return p.tell(&message{Ready: b})
 }
 
-// Fail tells why this agent cannot serve, to whoever started the watchdog.
+// Fail reports why this agent cannot serve to the caller of the watchdog.
 // details may be nil; what started the agent gets them, as JSON, in a FailedError.
 func (p *Parent) Fail(reason error, details any) error {
 	m := &message{Error: reason.Error()}
@@ -199,6 +199,6 @@ const (
 // Watchdog.Send sends. It is closed when the watchdog is gone.
 func (p *Parent) Commands() <-chan string { return p.commands }
 
-// Gone is closed when the watchdog has died: nobody holds the sockets open and
+// Gone is closed when the watchdog has died: no process holds the sockets open and
 // keeps this agent alive any more.
 func (p *Parent) Gone() <-chan struct{} { return p.gone }

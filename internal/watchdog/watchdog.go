@@ -114,7 +114,7 @@ func Start(ctx context.Context, cfg Config) (*Watchdog, error) {
 	}
 
 	if err := adoptOrphans(); err != nil {
-		cfg.Logger.Error(err, "The watchdog cannot end what an agent leaves behind that dies")
+		cfg.Logger.Error(err, "the watchdog cannot end what a dying agent leaves behind")
 	}
 
 	if err := w.hook(ctx, BeforeInitialization); err != nil {
@@ -223,16 +223,6 @@ func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, 
 	}
 
 	return p.ask(ctx, on)
-}
-
-// PID returns the process id of the agent of that name, 0 if it does not run.
-func (w *Watchdog) PID(agent string) int {
-	a, err := w.agent(agent)
-	if err != nil {
-		return 0
-	}
-
-	return a.pid()
 }
 
 // Shutdown ends the agents: each is asked to, and has until ctx ends or

@@ -17,6 +17,7 @@ handshake.begin((options) => {
   if (options.app_root) {
     process.chdir(options.app_root);
   }
+
   if (options.process_title) {
     process.title = [options.process_title, options.app_group_name].filter(Boolean).join(': ');
   }
@@ -40,6 +41,7 @@ handshake.begin((options) => {
       ready(main);
       return;
     }
+
     directAccess.open(server, options.connect_password, (directAddress) => {
       ready(main, { name: 'http', address: directAddress, protocol: 'http', concurrency: 1 });
     });

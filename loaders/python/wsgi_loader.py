@@ -14,6 +14,7 @@ def import_main():
         from passenger_loader import main
     finally:
         sys.path = path
+
     sys.path[:] = [entry for entry in path if os.path.abspath(entry) != _HERE]
     return main
 

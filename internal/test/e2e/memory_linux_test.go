@@ -67,9 +67,9 @@ func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log strin
 	require.LessOrEqual(t, l.Lost.Load(), int64(clients))
 	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
 	s.requireApps(t, 1)
-	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
+	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	log = s.Stderr.String()
-	require.Equal(t, 1, strings.Count(log, "An agent has died, and is started again"))
+	require.Equal(t, 1, strings.Count(log, "an agent has died, and is started again"))
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
 

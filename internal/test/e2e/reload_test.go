@@ -59,7 +59,7 @@ func TestBadConfigurationIsRefusedWholeOnReload(t *testing.T) {
 
 	// What was refused does not count when the core is replaced for another reason.
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
+	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	s.requireApps(t, 1)
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
@@ -105,6 +105,6 @@ func TestReload(t *testing.T) {
 	// It counts for the core that comes after it, too.
 	next := s.core(t)
 	require.NoError(t, syscall.Kill(next, syscall.SIGKILL))
-	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
+	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	s.requireApps(t, 2)
 }

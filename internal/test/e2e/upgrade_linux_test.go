@@ -185,7 +185,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	// What dies is replaced by its like, not by what was left on the disk.
 	clients := s.load(t, 4, askOnce)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.Stderr.Await(t, "An agent serves again", 1, s.Ended)
+	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	require.NotEqual(t, core, s.core(t))
 	require.Equal(t, "version 2", version(t, s.core(t)))
 	clients.Progress(t, 20)

@@ -131,9 +131,6 @@ func TestStatusShow(t *testing.T) {
 	r := s.run(t, "passenger-status", "--show=backtraces", "--force-colors")
 	require.Zero(t, r.status)
 	require.Regexp(t, "\x1b\\[44m.*goroutine \\d+ ", r.stdout)
-	r = s.run(t, "passenger-status", "--show=union_station")
-	require.Equal(t, 2, r.status)
-	require.Contains(t, r.stderr, "has no UstRouter")
 }
 
 func TestStatusWithoutInstance(t *testing.T) {

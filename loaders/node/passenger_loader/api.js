@@ -36,10 +36,12 @@ class PhusionPassenger extends EventEmitter {
     if (typeof encoded !== 'string') {
       return env;
     }
+
     const fields = Buffer.from(encoded, 'base64').toString('utf8').split('\0');
     for (let i = 0; i + 2 < fields.length; i += 2) {
       env[fields[i]] = fields[i + 1];
     }
+
     return env;
   }
 
@@ -55,6 +57,7 @@ class PhusionPassenger extends EventEmitter {
       throw new TypeError('PhusionPassenger.advertisedConcurrencyLevel has to be a number of requests, 0 for no limit, ' +
         `or null; it cannot be ${String(level)}.`);
     }
+
     this.#concurrency = level;
   }
 }

@@ -17,6 +17,7 @@ function checkOwner(startupFile, owner) {
   if (owner === undefined) {
     return;
   }
+
   const { uid } = fs.statSync(startupFile);
   if (uid !== Number(owner)) {
     throw new Error(`${startupFile} belongs to user ${uid} now, and the process runs as user ${owner}, who owned it when ` +

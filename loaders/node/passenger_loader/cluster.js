@@ -19,9 +19,11 @@ function install(stop) {
     _getServer: (server, { address, port, addressType, backlog, fd, flags }) =>
       server._listen2(address, port, addressType, backlog, fd, flags),
   });
+
   for (const name of ['fork', 'setupPrimary', 'setupMaster', 'disconnect']) {
     cluster[name] = () => refuse(name);
   }
+
   syncBuiltinESMExports();
   bindAlone();
 }
@@ -42,6 +44,7 @@ function worker(stop) {
       if (callback) {
         process.nextTick(callback, null);
       }
+
       return true;
     },
     disconnect() {
@@ -62,10 +65,12 @@ function bindAlone() {
     if (typeof target?.recvStart === 'function') {
       return bind.apply(this, args);
     }
+
     const options = target !== null && typeof target === 'object' ? target : {
       port: typeof target === 'function' ? undefined : target,
       address: typeof address === 'function' ? undefined : address,
     };
+
     return bind.call(this, { ...options, exclusive: true }, args.find((arg) => typeof arg === 'function'));
   };
 }

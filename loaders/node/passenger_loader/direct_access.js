@@ -32,6 +32,7 @@ function open(server, password, onListening) {
     direct.on('error', (err) => warn(`direct access fails: ${err.message}`));
     onListening(`tcp://127.0.0.1:${direct.address().port}`);
   });
+
   direct.unref();
 }
 
@@ -45,10 +46,12 @@ function limitConnections(direct) {
         open.delete(other);
       }
     }
+
     if (open.size >= MAX_CONNECTIONS) {
       socket.destroy();
       return;
     }
+
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });
@@ -70,10 +73,12 @@ function handOver(direct, server, expected) {
       req.resume();
       return;
     }
+
     res.setHeader('Connection', 'close');
     res.once('finish', () => req.socket.destroySoon());
     pass(req, res);
   };
+
   direct.on('request', response((req, res) => server.emit('request', req, res)));
   direct.on('checkContinue', response((req, res) => {
     if (!server.emit('checkContinue', req, res)) {
@@ -93,6 +98,7 @@ function handOver(direct, server, expected) {
       socket.destroy();
     }
   };
+
   direct.on('connect', tunnel('connect'));
   // A request to upgrade is one like any other unless somebody listens for it.
   const onUpgrade = tunnel('upgrade');
@@ -109,16 +115,19 @@ function admit(req, expected) {
   if (isRefused(req.socket)) {
     return false;
   }
+
   if (req.rawHeaders.length > 2 * MAX_FIELDS) {
     refuse(req.socket, 431, `The request has more than ${MAX_FIELDS} header fields.\n`);
     return false;
   }
+
   const sent = req.headers[PASSWORD];
   if (sent === undefined || !crypto.timingSafeEqual(digest(Buffer.from(sent, 'latin1')), expected)) {
     warn('refused a request with a wrong connect password, by direct access');
     refuse(req.socket, 403, "Send the process's connect password in the header X-Passenger-Connect-Password.\n");
     return false;
   }
+
   hideFields(req);
   return true;
 }
@@ -132,6 +141,7 @@ function hideFields(req) {
   for (const fields of [req.headers, req.headersDistinct || {}]) {
     Object.keys(fields).filter(isHidden).forEach((name) => delete fields[name]);
   }
+
   req.rawHeaders = req.rawHeaders.filter((_, i, raw) => !isHidden(raw[i - i % 2]));
 }
 

@@ -17,12 +17,14 @@ function begin(callback) {
     if (end < 0) {
       return;
     }
+
     process.stdin.removeListener('data', onData);
     process.stdin.removeListener('end', onEnd);
     const [greeting, ...lines] = received.toString('utf8', 0, end).split('\n');
     if (greeting !== GREETING) {
       fatal(`the spawner answered ${JSON.stringify(greeting)} instead of "${GREETING}"`);
     }
+
     callback(parse(lines));
   }
 
@@ -43,6 +45,7 @@ function parse(lines) {
       options[line.slice(0, colon)] = line.slice(colon + 1).trim();
     }
   }
+
   return options;
 }
 

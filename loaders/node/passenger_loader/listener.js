@@ -27,9 +27,11 @@ function install(api, onListening, onFurther) {
     if (installed && wanted && isFurther(args[0]) && api.options.socket_dir) {
       return listenOn(this, originalListen, api.options, callback, onFurther);
     }
+
     if (installed || !wanted) {
       return originalListen.apply(this, args);
     }
+
     installed = true;
     disableTimeouts(this);
     acceptLargeHeads(this);
@@ -84,6 +86,7 @@ function listenOn(server, originalListen, options, callback, onListening) {
   } finally {
     process.umask(umask);
   }
+
   server.once('listening', () => {
     if (file) {
       fs.chmodSync(file, 0o600);
@@ -92,6 +95,7 @@ function listenOn(server, originalListen, options, callback, onListening) {
       onListening(server, `tcp://127.0.0.1:${server.address().port}`);
     }
   });
+
   return server;
 }
 
@@ -107,6 +111,7 @@ function socketPath(options) {
     throw new Error(`cannot listen on ${file}: a Unix socket's path has to be shorter than ${max} bytes. ` +
       'Choose a shorter instance directory.');
   }
+
   return file;
 }
 

@@ -15,11 +15,13 @@ function refuse(socket, status, text = '') {
   if (refused.has(socket)) {
     return;
   }
+
   refused.add(socket);
   if (!socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;
   }
+
   socket.on('error', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
     `Content-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`);
@@ -34,6 +36,7 @@ function linger(socket) {
     clearTimeout(timer);
     lingering.delete(socket);
   });
+
   if (lingering.size > MAX_LINGERING) {
     const [oldest] = lingering;
     oldest.destroy();

@@ -49,6 +49,7 @@ function watch(watched) {
       server.prependListener(event, tracker);
     }
   }
+
   server.eventNames().forEach(track);
   server.on('newListener', track);
 }
@@ -72,6 +73,7 @@ function release(socket) {
   if (socket.destroyed) {
     return;
   }
+
   if (stopping) {
     socket.destroySoon();
   } else {
@@ -83,6 +85,7 @@ function stop() {
   if (stopping) {
     return;
   }
+
   stopping = true;
   startup.abandon();
   Promise.all([announce(), closed()]).then(() => process.exit(0));
@@ -94,6 +97,7 @@ function closed() {
       resolve();
       return;
     }
+
     server.close(resolve);
     further.forEach((another) => another.close());
     for (const socket of idle) {

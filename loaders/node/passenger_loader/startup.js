@@ -39,6 +39,7 @@ function onExit(code) {
   if (!pending) {
     return;
   }
+
   process.exitCode = 1;
   handshake.error(failure ? describe(failure.err) : explain(code));
 }
@@ -52,6 +53,7 @@ function explain(code) {
   if (code === 0 && (typeof exported === 'function' || typeof exported?.listen === 'function')) {
     return adviseOnExport();
   }
+
   return `The application ended with exit code ${code} before an HTTP server of it listened.\n` +
     'Make sure that its startup file calls listen() on a server made by http.createServer().';
 }

@@ -25,6 +25,7 @@ def request_oob_work(environ):
         wishes = environ[OOB_WORK_WISHES]
     except KeyError:
         raise ValueError("this is not the environment of a request that Passenger serves") from None
+
     wishes.append(True)
 
 
@@ -39,6 +40,7 @@ class OutOfBandGC:
     def __init__(self, application, frequency=5):
         if frequency < 1:
             raise ValueError("the frequency is a number of requests, at least 1, and not %r" % (frequency,))
+
         self._application = application
         self._frequency = frequency
         self._count = 0
@@ -51,6 +53,8 @@ class OutOfBandGC:
             due = self._count >= self._frequency
             if due:
                 self._count = 0
+
         if due:
             request_oob_work(environ)
+
         return self._application(environ, start_response)

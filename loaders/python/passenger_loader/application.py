@@ -24,6 +24,7 @@ def load(options, process_title):
     application = getattr(module, "application", None)
     if not callable(application):
         raise AttributeError("%s does not define a callable named 'application'. %s" % (startup_file, _advice(module)))
+
     return application
 
 
@@ -31,6 +32,7 @@ def _advice(module):
     if callable(getattr(module, "app", None)):
         # As in the documents of Flask and other frameworks.
         return "It defines one named 'app': add the line: application = app"
+
     return (
         "If the WSGI application has another name or lives in another module, import it: from myapp import app as application"
     )

@@ -32,6 +32,7 @@ class Children:
             self._bell.recv(4096)
         except BlockingIOError:
             pass
+
         found = []
         for pid in sorted(self._pids):
             try:
@@ -40,9 +41,11 @@ class Children:
                 warn("something else has waited for worker %d" % pid)
                 self._pids.discard(pid)
                 continue
+
             if gone:
                 self._pids.discard(pid)
                 found.append((pid, status))
+
         return found
 
     def forget(self):

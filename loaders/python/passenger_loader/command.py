@@ -45,11 +45,14 @@ class Command:
             return False
         except ConnectionError:
             data, ancillary = b"", []
+
         for level, kind, content in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
                 self._take_descriptors(content)
+
         if not data:
             raise BadCommand("the connection ended before the command was complete")
+
         self._received += data
         return self._is_complete()
 
@@ -64,11 +67,14 @@ class Command:
         name, newline, _ = self._received.partition(b"\n")
         if newline and name != SPAWN:
             raise BadCommand("the command %r is unknown" % name[:100].decode("latin-1"))
+
         end = self._received.find(b"\n\n") + 2
         if max(end, len(self._received)) > MAX_COMMAND:
             raise BadCommand("the command is longer than %d bytes" % MAX_COMMAND)
+
         if end >= 2 and end != len(self._received):
             raise BadCommand("something followed the command before it was answered")
+
         return end >= 2
 
     def settle_stderr(self):
@@ -94,8 +100,10 @@ class Command:
         """Makes the connection, in a worker, its stdin and stdout."""
         for descriptor in (STDIN, STDOUT):
             os.dup2(self._socket.fileno(), descriptor)
+
         for descriptor in self._descriptors:
             os.dup2(descriptor, STDERR)
+
         # The spawner expects a stream that blocks, and so does everybody who prints.
         os.set_blocking(STDIN, True)
         self.close()

@@ -61,17 +61,22 @@ class Connection:
             return None
         except ConnectionError:
             raise EOFError from None
+
         if not piece:
             raise EOFError
+
         if not self._skip and not self.lingering:
             self._received += piece
             return self.next_request()
+
         skipped = min(self._skip, len(piece))
         self._skip -= skipped
         if self.lingering:
             if not self._skip:
                 raise EOFError
+
             return None
+
         self._received += piece[skipped:]
         return self.next_request()
 
@@ -90,6 +95,7 @@ class Connection:
         self._body = Body(self, early, length)
         if not self._flags:
             self._socket.settimeout(self.patience)
+
         return Request(variables, self._body)
 
     # Serving it.
@@ -99,9 +105,11 @@ class Connection:
             piece = self._socket.recv(size)
         except (ConnectionError, socket.timeout):
             piece = b""
+
         if not piece:
             self.gone = True
             raise ClientGone
+
         return piece
 
     def send(self, data):
@@ -142,6 +150,7 @@ class Connection:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             return False
+
         self.lingering, self._skip, self._body = True, MAX_DRAIN, None
         self._wait_for_requests()
         return True

@@ -36,9 +36,11 @@ class DirectConnection(Connection):
         self._searched = len(self._received)
         if end is None:
             return None
+
         variables = http_head.parse(self._received[:end])
         if not check_password(variables, PASSWORD, self._entrance.password):
             raise WrongPassword
+
         length = http_head.content_length(variables)
         host, port = self._client
         variables.update(
@@ -53,6 +55,7 @@ class DirectConnection(Connection):
     def receive(self, size):
         if self._expects_continue:
             self.send(CONTINUE)
+
         return super().receive(size)
 
     def send(self, data):
@@ -71,6 +74,7 @@ class DirectConnection(Connection):
             self.send((head + text).encode("ascii"))
         except (ClientGone, BlockingIOError):
             return False
+
         return self._linger()
 
     def _linger(self):
@@ -96,14 +100,17 @@ class DirectEntrance:
         sock = self.listener.accept()
         if sock is None:
             return None
+
         if len(self.connections) >= MAX_CONNECTIONS and not self._make_room():
             sock.close()
             return None
+
         try:
             conn = DirectConnection(sock, self)
         except OSError:
             sock.close()
             return None
+
         self.connections[conn] = True
         return conn
 
@@ -113,6 +120,7 @@ class DirectEntrance:
             if conn.lingering:
                 conn.deadline = -math.inf
                 return True
+
         return False
 
     def seconds_left(self):

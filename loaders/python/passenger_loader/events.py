@@ -22,10 +22,13 @@ def on_event(event, callback=None):
     """
     if event not in _callbacks:
         raise ValueError("there is no event %r: choose one of %s" % (event, ", ".join(sorted(_callbacks))))
+
     if callback is None:
         return lambda decorated: on_event(event, decorated)
+
     if not callable(callback):
         raise TypeError("the callback %r for event %s is not callable" % (callback, event))
+
     _callbacks[event].append(callback)
     return callback
 

@@ -38,6 +38,7 @@ def require_one_thread():
     while threads and time.monotonic() < deadline:
         time.sleep(0.01)
         threads = _other_threads()
+
     if threads:
         raise ForkUnsafe(threads)
 
@@ -55,6 +56,7 @@ def _foreign_threads(known):
         tasks = [int(task) for task in os.listdir(TASKS)]
     except OSError:
         return []  # no Linux
+
     found = []
     for task in sorted(set(tasks) - known):
         try:
@@ -62,6 +64,7 @@ def _foreign_threads(known):
                 found.append("%r (thread %d of a library)" % (comm.read().strip(), task))
         except OSError:
             pass  # it has ended
+
     return found
 
 
@@ -85,6 +88,7 @@ def reseed():
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is None:
         return
+
     try:
         numpy_random.seed()
     except Exception:

@@ -24,12 +24,16 @@ def begin():
             piece = os.read(STDIN, 8192)
         except ConnectionError:
             piece = b""
+
         if not piece:
             raise HandshakeError("the spawner closed the connection before it had sent its request")
+
         received += piece
+
     greeting, *lines = received.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
     if greeting != GREETING:
         raise HandshakeError("the spawner answered %r instead of %r" % (greeting, GREETING))
+
     return _parse(lines)
 
 
@@ -38,6 +42,7 @@ def _parse(lines):
     for line in lines:
         name, _, value = line.partition(":")
         options[name] = value.strip()
+
     return options
 
 
@@ -51,6 +56,7 @@ def ready(sockets, features):
     lines += [MARKER + "socket: " + item for item in sockets]
     if features:
         lines.append(MARKER + "features: " + " ".join(features))
+
     _write("\n".join(lines + [MARKER, ""]))
 
 
@@ -85,6 +91,7 @@ def worker_exited(pid, status):
         how = "signal %d" % os.WTERMSIG(status)
     else:
         how = "exit %d" % os.WEXITSTATUS(status)
+
     # The empty line ends what the application may have printed.
     _write("\n%sworker_exit: %d %s\n" % (MARKER, pid, how))
 

@@ -40,6 +40,7 @@ def find_end(received, searched):
     end = len(received) if found is None else found.end()
     if end > MAX_HEAD:
         raise BadRequest(431, "its head is larger than %d bytes" % MAX_HEAD)
+
     return None if found is None else end
 
 
@@ -49,14 +50,18 @@ def parse(head):
     matched = REQUEST_LINE.fullmatch(line)
     if matched is None or not head.endswith(b"\r\n\r\n"):
         raise BadRequest(400, "it does not begin with a request line of HTTP/1.0 or HTTP/1.1")
+
     if len(fields) > MAX_FIELDS:
         raise BadRequest(431, "it has more than %d header fields" % MAX_FIELDS)
+
     method, target, protocol = matched.groups()
     target, absolute = ORIGIN.subn("", target, 1) if target[0] != "/" else (target, 0)
     if absolute and target[:1] != "/":
         target = "/" + target
+
     if target[:1] != "/":
         raise BadRequest(400, "its target is no path")
+
     path, _, query = target.partition("?")
     variables = {
         "REQUEST_METHOD": method,
@@ -68,6 +73,7 @@ def parse(head):
     }
     for field in fields:
         _add_field(variables, field)
+
     return variables
 
 
@@ -76,11 +82,14 @@ def _add_field(variables, field):
     value = value.strip(" \t")
     if not colon or not TOKEN.fullmatch(name) or CONTROL_CHARACTER.search(value):
         raise BadRequest(400, "a header field is malformed")
+
     if not SAFE_NAME.fullmatch(name) or name.lower() == "proxy":
         return
+
     key = name.upper().replace("-", "_")
     if key not in WITHOUT_PREFIX:
         key = "HTTP_" + key
+
     if key not in variables:
         variables[key] = value
     elif key in AT_MOST_ONCE:
@@ -94,9 +103,13 @@ def content_length(variables):
     if "HTTP_TRANSFER_ENCODING" in variables:
         if length is not None:
             raise BadRequest(400, "it has both Content-Length and Transfer-Encoding")
+
         raise BadRequest(411, "it has no Content-Length; chunked bodies are not taken here")
+
     if length is None:
         return 0
+
     if not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
         raise BadRequest(400, "its Content-Length is not one number")
+
     return int(length)

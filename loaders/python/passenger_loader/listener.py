@@ -26,8 +26,10 @@ class Listener:
             conn, _ = self.socket.accept()
         except (BlockingIOError, ConnectionError):
             return None
+
         if conn.family == socket.AF_INET:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
         return conn
 
     def close(self):
@@ -57,6 +59,7 @@ def listen_unix(options, prefix):
                 "cannot listen on %s: a Unix socket's path has to be shorter than %d bytes. "
                 "Choose a shorter instance directory." % (path, path_max)
             )
+
         umask = os.umask(0o177)
         try:
             sock.bind(path)

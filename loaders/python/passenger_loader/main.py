@@ -12,10 +12,12 @@ def run_loader():
     options = _begin()
     if options is None:
         return 1
+
     try:
         loaded = application.load(options, process_title.of_worker(options))
     except BaseException:
         handshake.fail(describe_failure())
+
     return _work(loaded, options, forked=False)
 
 
@@ -28,6 +30,7 @@ def run_preloader():
     options = _begin()
     if options is None:
         return 1
+
     try:
         loaded = application.load(options, process_title.of_preloader(options))
         preloader = Preloader(options)
@@ -35,11 +38,13 @@ def run_preloader():
         handshake.fail(str(err))
     except BaseException:
         handshake.fail(describe_failure())
+
     preloader.run()
     # Here goes on what was forked, and nothing else.
     options = _begin()
     if options is None:
         return 1
+
     process_title.set_title(process_title.of_worker(options))
     # By this the spawner finds what the worker has started.
     os.environ["PASSENGER_GUPID"] = options.get("gupid", "")
@@ -59,5 +64,6 @@ def _work(loaded, options, forked):
         worker = Worker(loaded, options)
     except BaseException:
         handshake.fail(describe_failure())
+
     worker.run(forked)
     return 0

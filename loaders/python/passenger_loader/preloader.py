@@ -45,6 +45,7 @@ class Preloader:
         offered = options.get("features", "").split()
         if not options.get("socket_dir"):
             raise ValueError("the spawner named no directory for sockets (socket_dir), which a preloader needs")
+
         require_one_thread()
         self._features = [name for name in (WORKER_STDERR, WORKER_EXITS) if name in offered]
         self._commands = set()
@@ -74,11 +75,13 @@ class Preloader:
                     return True
             else:
                 key.data()
+
         return False
 
     def _patience(self):
         if not self._commands:
             return None
+
         return max(min(command.deadline for command in self._commands) - time.monotonic(), 0)
 
     def _expire(self):
@@ -101,6 +104,7 @@ class Preloader:
             return
         except OSError:
             pass
+
         self._stop()
 
     def _stop(self):
@@ -125,6 +129,7 @@ class Preloader:
         except BadCommand as err:
             self._refuse(command, str(err))
             return False
+
         command.settle_stderr()
         # Before the fork: the worker must not touch what it shares with its parent.
         self._forget(command)
@@ -146,18 +151,22 @@ class Preloader:
             gate = Gate()
         except OSError as err:
             return self._fork_failed(command, err)
+
         try:
             pid = os.fork()
         except OSError as err:
             gate.close()
             return self._fork_failed(command, err)
+
         if pid == 0:
             self._become_worker(command, gate)
             return True
+
         try:
             os.setpgid(pid, pid)
         except OSError:
             pass  # the worker has done it, or is gone
+
         self._children.add(pid)
         command.answer_pid(pid)
         gate.open()
@@ -179,11 +188,13 @@ class Preloader:
             os.setpgid(0, 0)
             if not gate.wait():
                 os._exit(1)
+
             self._children.forget()
             self._selector.close()
             self._listener.socket.close()
             for other in self._commands:
                 other.close()
+
             command.become_stdio()
             self._collector.resume()
             reseed()

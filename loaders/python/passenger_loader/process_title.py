@@ -21,6 +21,7 @@ def set_title(title):
     """Sets it, by the package setproctitle if the application has it."""
     if not title:
         return
+
     try:
         import setproctitle
     except ImportError:
@@ -37,6 +38,7 @@ def _overwrite_arguments(title):
     """Puts it where ps looks. What is too long is cut: behind the arguments is the environment, which others read."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
+
     start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
     room = end - start - 1
     if start and room > 0:
@@ -47,4 +49,5 @@ def _write(path, at, content):
     with open(path, "r+b", buffering=0) as file:
         if at:
             file.seek(at)
+
         file.write(content)

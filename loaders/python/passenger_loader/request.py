@@ -30,6 +30,7 @@ class Request:
         """The method of a request to the process itself, else None."""
         if "REQUEST_URI" in self.variables:
             return None
+
         method = self.variables.get("REQUEST_METHOD", "").upper()
         return method if method in CONTROL_METHODS else None
 
@@ -57,6 +58,7 @@ class Body(io.RawIOBase):
         """The body as a file object: of memory, if all of it is there."""
         if self.unreceived:
             return io.BufferedReader(self, 64 * 1024)
+
         return io.BytesIO(self._early)
 
     def readable(self):
@@ -70,5 +72,6 @@ class Body(io.RawIOBase):
             self.unreceived -= len(piece)
         else:
             piece = b""
+
         buffer[:len(piece)] = piece
         return len(piece)

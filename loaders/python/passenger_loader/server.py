@@ -24,6 +24,7 @@ class Server:
         self._direct = direct
         if direct is not None:
             self._entrances.append(direct)
+
         self._serve = serve
         self._selector = selectors.DefaultSelector()
         self._stopping = False
@@ -31,6 +32,7 @@ class Server:
     def run(self):
         for entrance in self._entrances:
             self._watch(entrance.listener.socket, partial(self._accept, entrance))
+
         self._watch(STDIN, self._read_stdin)
         slow = () if self._direct is None else self._direct.connections
         while not self._stopping:
@@ -39,6 +41,7 @@ class Server:
                     self._advance(key.data, key.data.poll)
                 else:
                     key.data()
+
             if slow:
                 for conn in self._direct.expired():
                     self._drop(conn)
@@ -67,6 +70,7 @@ class Server:
             while request is not None:
                 if not self._carry_out(conn, request):
                     return
+
                 request = conn.next_request()
         except EOFError:
             self._drop(conn)
@@ -84,8 +88,10 @@ class Server:
         if keep:
             conn.keep()
             return True
+
         if not conn.finish():
             self._drop(conn)
+
         return False
 
     def _drop(self, conn):

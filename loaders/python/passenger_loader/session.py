@@ -31,9 +31,11 @@ class SessionConnection(Connection):
         parsed = parse_header(self._received)
         if parsed is None:
             return None
+
         variables, end = parsed
         if not check_password(variables, PASSWORD, self._password):
             raise WrongPassword
+
         return self._request(variables, end, content_length(variables))
 
 
@@ -55,15 +57,19 @@ def parse_header(received):
     """Returns the variables and the header's length, or None if it is incomplete."""
     if len(received) < LENGTH.size:
         return None
+
     (length,) = LENGTH.unpack_from(received)
     if length > MAX_HEADER:
         raise ProtocolError("a request header of %d bytes is larger than %d" % (length, MAX_HEADER))
+
     end = LENGTH.size + length
     if len(received) < end:
         return None
+
     parts = received[LENGTH.size:end].decode("latin-1").split("\0")
     if parts.pop() or len(parts) % 2:
         raise ProtocolError("a request header is not made of names and values")
+
     return dict(zip(parts[::2], parts[1::2])), end
 
 
@@ -71,4 +77,5 @@ def content_length(variables):
     value = variables.get("CONTENT_LENGTH") or "0"
     if not (value.isascii() and value.isdigit()):
         raise ProtocolError("the content length %r is not a number" % value)
+
     return int(value)

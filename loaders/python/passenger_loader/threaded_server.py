@@ -39,8 +39,10 @@ class ThreadedServer(Server):
         finally:
             for _ in self._threads:
                 self._requests.put(None)
+
             for thread in self._threads:
                 thread.join()
+
         if self._failure is not None:
             raise self._failure
 
@@ -56,6 +58,7 @@ class ThreadedServer(Server):
                 keep = self._serve(conn, request)
             except BaseException as failure:  # as on the main thread, it ends the process
                 self._failure = failure
+
             self._served.append((conn, keep))
             # So that they do not outlive the request while this thread waits.
             del conn, request
@@ -72,8 +75,10 @@ class ThreadedServer(Server):
             self._bell.recv(4096)
         except BlockingIOError:
             pass
+
         if self._failure is not None:
             self._stopping = True
+
         while self._served:
             conn, keep = self._served.popleft()
             self._watch(conn, conn)

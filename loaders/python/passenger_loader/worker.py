@@ -34,6 +34,7 @@ class Worker:
         except BaseException:
             self._close_listeners()
             handshake.fail(describe_failure())
+
         try:
             handshake.ready(sockets, self._features)
             server.run()
@@ -53,6 +54,7 @@ class Worker:
             self._listeners.append(listener)
             sockets.append("http;%s;http;%d" % (listener.address, _concurrency(1)))
             direct = DirectEntrance(listener, password)
+
         return self._server(sessions, direct), sockets
 
     def _close_listeners(self):
@@ -62,6 +64,7 @@ class Worker:
     def _server(self, sessions, direct):
         if self._thread_count == 1:
             return Server(sessions, direct, self._serve)
+
         return ThreadedServer(sessions, direct, self._serve, self._thread_count)
 
     def _serve(self, conn, request):
@@ -69,12 +72,15 @@ class Worker:
         method = request.control()
         if method is None:
             return Exchange(self._application, conn, request, self._thread_count > 1).run()
+
         if method == "OOBW":
             events.fire("oob_work")
+
         try:
             conn.send(CONTROL_REPLIES[method])
         except ClientGone:
             pass
+
         return False
 
 
@@ -82,6 +88,7 @@ def _thread_count(options):
     value = options.get("thread_count", "1")
     if not (value.isascii() and value.isdigit() and int(value) >= 1):
         raise ValueError("the spawner's thread_count %r is not a number of threads, at least 1" % value)
+
     return int(value)
 
 
@@ -90,9 +97,11 @@ def _concurrency(by_threads):
     level = api.advertised_concurrency_level
     if level is None:
         return by_threads
+
     if not isinstance(level, int) or level < 0:
         raise ValueError(
             "phusion_passenger.advertised_concurrency_level is %r: it has to be a number of requests, "
             "0 for any number, or None" % (level,)
         )
+
     return int(level)

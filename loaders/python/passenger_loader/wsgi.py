@@ -48,13 +48,16 @@ class FileWrapper:
         """
         if not isinstance(getattr(self.file, "raw", self.file), io.FileIO):
             return None
+
         try:
             status = os.fstat(self.file.fileno())
             offset = self.file.tell()
         except OSError:
             return None
+
         if not stat.S_ISREG(status.st_mode):
             return None
+
         return offset, max(status.st_size - offset, 0)
 
 
@@ -74,6 +77,7 @@ def environ(request, multithread):
         value = env.setdefault(name, "")
         if "%" in value:
             env[name] = unquote_to_bytes(value.encode("latin-1")).decode("latin-1")
+
     env.setdefault("QUERY_STRING", "")
     https = env.get("HTTPS", "").lower() in ("on", "1", "yes", "true")
     env.update(SAME_FOR_ALL)
@@ -88,6 +92,7 @@ def environ(request, multithread):
 def checked_status(status):
     if not isinstance(status, str) or not STATUS.fullmatch(status):
         raise ValueError("the status %r is not a number of three digits and a reason" % (status,))
+
     return status
 
 
@@ -100,6 +105,7 @@ MAX_KNOWN_NAMES = 256
 def checked_name(name):
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError("the response header name %r is not a token" % (name,))
+
     if len(known_names) < MAX_KNOWN_NAMES:
         known_names.add(name)
 
@@ -108,9 +114,12 @@ def checked_headers(headers):
     for name, value in headers:
         if name not in known_names:
             checked_name(name)
+
         if not isinstance(value, str) or FORBIDDEN_IN_VALUE.search(value):
             raise ValueError("the value %r of response header %s is no string without line breaks" % (value, name))
+
         value.encode("latin-1")
+
     return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
 
 
@@ -141,6 +150,7 @@ class Exchange:
             if not self._conn.gone:
                 print_failure()
                 self._send_error()
+
         return self._keep
 
     def _respond(self):
@@ -152,6 +162,7 @@ class Exchange:
                 self._send_file(result)
             else:
                 self._send_all(result)
+
             self._finish()
         finally:
             if hasattr(result, "close"):
@@ -166,6 +177,7 @@ class Exchange:
                 exc_info = None
         elif self._status is not None:
             raise AssertionError("start_response() was called a second time without exc_info")
+
         status, headers = checked_status(status), checked_headers(headers)
         self._status, self._headers = status, headers
         return self._write
@@ -175,6 +187,7 @@ class Exchange:
             length = sum(map(len, result))
         else:
             length = None
+
         for chunk in result:
             if chunk:
                 self._write(chunk, length)
@@ -184,10 +197,12 @@ class Exchange:
         if rest is None or self._head_sent:
             self._send_all(wrapper)
             return
+
         offset, size = rest
         self._conn.send(self._head(size))
         if self._without_body:
             return
+
         count = min(size, self._left)
         if count:
             self._left -= self._conn.sendfile(wrapper.file, offset, count)
@@ -195,11 +210,13 @@ class Exchange:
     def _write(self, data, body_length=None):
         if not isinstance(data, bytes):
             raise TypeError("the application's response body has a %s where bytes are due" % type(data).__name__)
+
         head = b"" if self._head_sent else self._head(body_length)
         if self._without_body:
             data = b""
         elif self._left is not None:
             data = self._within_length(data)
+
         if self._chunked and data:
             self._conn.send(b"".join([head, b"%x\r\n" % len(data), data, b"\r\n"]))
         elif head or data:
@@ -209,12 +226,14 @@ class Exchange:
         if len(data) > self._left:
             warn("the application sent more than its Content-Length; the rest was cut off")
             data = data[:self._left]
+
         self._left -= len(data)
         return data
 
     def _finish(self):
         if not self._head_sent:
             self._conn.send(self._head(0))
+
         if self._chunked:
             self._conn.send(b"0\r\n\r\n")
         elif self._left:
@@ -225,14 +244,17 @@ class Exchange:
         """Decides on the framing; body_length is what the body is known to have."""
         if self._status is None:
             raise AssertionError("the application did not call start_response()")
+
         code = int(self._status[:3])
         headers, length = self._split_content_length()
         bodyless_status = code < 200 or code == 204
         self._without_body = self._is_head or bodyless_status or code == 304
         if length is None and not self._without_body:
             length = body_length
+
         if length is not None and not bodyless_status:
             headers.append(("Content-Length", str(length)))
+
         if not self._without_body:
             self._left = length
             if length is None and self._conn.keep_alive:
@@ -240,13 +262,17 @@ class Exchange:
                 headers.append(("Transfer-Encoding", "chunked"))
             elif length is None:
                 self._keep = False
+
         self._keep = self._keep and self._conn.can_be_kept()
         if not self._keep:
             headers.append(("Connection", "close"))
+
         if self._oob_work_wishes:
             headers.append(REQUEST_OOB_WORK)
+
         if not self._conn.from_server:
             headers = [header for header in headers if not header[0].startswith(FOR_SERVER)]
+
         self._head_sent = True
         lines = ["HTTP/1.1 " + self._status] + ["%s: %s" % header for header in headers]
         return "\r\n".join(lines + ["", ""]).encode("latin-1")
@@ -258,16 +284,20 @@ class Exchange:
                 lengths.add(value.strip())
             else:
                 headers.append((name, value))
+
         if not lengths:
             return headers, None
+
         value = lengths.pop()
         if lengths or not (value.isascii() and value.isdigit()):
             raise ValueError("the application's Content-Length is not one number")
+
         return headers, int(value)
 
     def _send_error(self):
         if self._head_sent:
             return
+
         self._status, self._headers = ERROR_STATUS, list(ERROR_HEADERS)
         self._left = None
         try:

@@ -20,6 +20,7 @@ module PhusionPassenger
         warn("PhusionPassenger.on_event: there is no event #{event.inspect}, only #{EVENTS.map(&:inspect).join(", ")}. " \
              "Its handler will never be called.")
       end
+
       @handlers[event] << block
     end
 
@@ -38,6 +39,7 @@ module PhusionPassenger
       file = LIBRARIES.fetch(name.to_s) do
         raise LoadError, "there is no Passenger library #{name.inspect}, only #{LIBRARIES.keys.map(&:inspect).join(", ")}"
       end
+
       require File.expand_path("../#{file}", __dir__)
     end
   end

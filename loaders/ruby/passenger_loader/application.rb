@@ -25,6 +25,7 @@ module PassengerLoader
         raise LoadError, "cannot load Rack (#{e.message}). Add gem \"rack\" to the application's Gemfile, " \
                          "or install it: gem install rack"
       end
+
       require_relative "worker"
     end
 
@@ -42,6 +43,7 @@ module PassengerLoader
           raise SecurityError, "#{startup_file} belongs to user #{file.stat.uid} now, and the process runs as user " \
                                "#{owner}, who owned it when the start began. Start again when nobody is replacing it."
         end
+
         file.read
       end
     end

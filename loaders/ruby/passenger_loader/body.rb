@@ -31,6 +31,7 @@ module PassengerLoader
         searched = @buffer.bytesize
         break unless receive
       end
+
       size = newline ? newline + 1 : @buffer.bytesize
       take(size) unless size.zero?
     end

@@ -57,6 +57,7 @@ module PassengerLoader
 
         return
       end
+
       received(piece.byteslice(skipped..-1))
     rescue *GONE
       raise EOFError

@@ -60,6 +60,7 @@ module PassengerLoader
         send(piece)
         sent += piece.bytesize
       end
+
       sent
     end
 
@@ -106,6 +107,7 @@ module PassengerLoader
         STDERR.puts("Passenger's Rack loader: refused a request with a wrong connect password, by direct access")
         raise Refusal.new(403, "Send the process's connect password in the header X-Passenger-Connect-Password.")
       end
+
       @head.check_body
       allow(ARRIVAL_SECONDS)
       @socket.write_nonblock("HTTP/1.1 100 Continue\r\n\r\n", exception: false) if @head.expects_continue?

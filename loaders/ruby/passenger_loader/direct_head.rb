@@ -60,6 +60,7 @@ module PassengerLoader
       if @fields.key?("transfer-encoding")
         raise Refusal.new(411, "Send the body with a Content-Length, and without Transfer-Encoding.")
       end
+
       return if @content_length <= MAX_BODY
 
       raise Refusal.new(413, "A body of more than #{MAX_BODY} bytes has to be sent through the web server.")
@@ -96,6 +97,7 @@ module PassengerLoader
       if lengths.size > (@fields.key?("transfer-encoding") ? 0 : 1)
         raise Refusal.new(400, "The length of the request's body is ambiguous.")
       end
+
       unless lengths.all? { |length| length.match?(/\A\d{1,19}\z/) }
         raise Refusal.new(400, "The Content-Length is not a number.")
       end

@@ -21,6 +21,7 @@ module PassengerLoader
         key.close
         become_worker(command, gate)
       end
+
       lead_own_group(pid)
       reap(pid)
       answer(command, "OK\n#{pid}\n")

@@ -73,6 +73,7 @@ module PassengerLoader
         @hijack = value
         return
       end
+
       return if name.start_with?("rack.")
       raise ArgumentError, "the response header name #{name.inspect} is not a token" unless (folded = folded(name))
 

@@ -27,6 +27,7 @@ module PassengerLoader
             raise ArgumentError, "cannot listen on #{path}: a Unix socket's path has to be shorter than " \
                                  "#{path_max} bytes. Choose a shorter instance directory."
           end
+
           new(protected_socket(path), "unix:#{path}", path)
         rescue Errno::EADDRINUSE
           retry if (tries += 1) < TRIES

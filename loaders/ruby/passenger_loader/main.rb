@@ -16,6 +16,7 @@ module PassengerLoader
         ProcessTitle.worker(options)
         Application.load(options)
       end
+
       Worker.new(handshake, options, application).run(forked: false)
     end
   end

@@ -67,6 +67,7 @@ module PassengerLoader
       else
         @keep = false
       end
+
       @keep &&= @connection.keepable?
       framing << "Connection: close" unless @keep
       @pending = head.to_s(framing)
@@ -104,6 +105,7 @@ module PassengerLoader
         warn("the application sent more than its Content-Length; the rest was cut off")
         part = part.byteslice(0, @left)
       end
+
       @left -= part.bytesize
       part
     end
@@ -132,6 +134,7 @@ module PassengerLoader
         flush
         @left -= @connection.send_file(file, @left)
       end
+
       finish
     end
 

@@ -112,6 +112,7 @@ module PassengerLoader
       when :hijacked
         forget(connection)
       end
+
       false
     end
 

@@ -31,6 +31,7 @@ module PassengerLoader
         Backtraces.print_on_sigquit
         PhusionPassenger.fire(:after_installing_signal_handlers)
       end
+
       serve { |server| forked ? run_on_thread(server) : server.run }
     end
 
