@@ -314,6 +314,7 @@ func (g *group) inspect() GroupSnapshot {
 		Options:         g.opts.clone(),
 		Processes:       []ProcessSnapshot{},
 	}
+
 	s.Options.App.Env = nil
 	for i, word := range s.Options.App.StartCommand {
 		s.Options.App.StartCommand[i] = redact.Text(word)

@@ -37,7 +37,8 @@ func (s *Scripts) environ(inherited []string, e *Event) []string {
 			continue
 		}
 
-		if rest, ours := strings.CutPrefix(name, prefix); ours && (redact.IsSecret(rest, value) || slices.Contains(own, rest)) {
+		rest, ours := strings.CutPrefix(name, prefix)
+		if ours && (redact.IsSecret(rest, value) || slices.Contains(own, rest)) {
 			continue
 		}
 

@@ -166,7 +166,8 @@ func (o TextOptions) writeProcess(b *strings.Builder, p *passenger.ProcessSnapsh
 	}
 
 	if o.Verbose && p.HTTPAddress != "" {
-		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable.Line(p.HTTPAddress), printable.Line(p.Password))
+		fmt.Fprintf(b, "    URL     : http://%s\n    Password: %s\n", printable.Line(p.HTTPAddress),
+			printable.Line(p.Password))
 	}
 }
 

@@ -147,8 +147,8 @@ func checkClosed(dir string) error {
 	}
 
 	if err := trustedpath.CheckClosedDirectory(dir, 0); err != nil {
-		return fmt.Errorf("cannot use the directory %s: %w: choose one that belongs to root, with all that leads to it, "+
-			"and that no other user can write to, such as one in /run", dir, err)
+		return fmt.Errorf("cannot use the directory %s: %w: choose one that belongs to root, with all that leads "+
+			"to it, and that no other user can write to, such as one in /run", dir, err)
 	}
 
 	return nil

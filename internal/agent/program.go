@@ -130,7 +130,8 @@ func (p *program) check(next *os.File, info fs.FileInfo) error {
 	}
 
 	if err != nil {
-		return p.refused(fmt.Errorf("as root it must belong to root, and no other user may write to it or replace it: %w",
+		return p.refused(fmt.Errorf("as root it must belong to root, and no other user may write to it or replace "+
+			"it: %w",
 			err))
 	}
 

@@ -108,7 +108,7 @@ func hookLog(t *testing.T, c secrets.Case) string {
 	t.Setenv(c.Name, c.Value)
 	defer func() {
 		if had {
-			_ = os.Setenv(c.Name, before)
+			_ = os.Setenv(c.Name, before) //nolint:usetesting // it is put back before the test ends
 		} else {
 			_ = os.Unsetenv(c.Name)
 		}

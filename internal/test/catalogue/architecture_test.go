@@ -33,6 +33,7 @@ func TestArchitectureNamesFilesAndPackagesThatExist(t *testing.T) {
 
 	for _, match := range names {
 		name := string(match[1])
+
 		found := false
 		for _, path := range paths {
 			found = found || strings.HasSuffix(path, "/"+name)

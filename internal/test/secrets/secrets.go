@@ -33,12 +33,15 @@ func Cases() []Case {
 		{"amqp://a:" + secret + "@one,amqp://b:other-one@two", secret},
 		{"https://api.example.com/v1?user=u&access_token=" + secret, secret},
 		{"https://api.example.com/v1?password=" + secret + "&a=b", secret},
-		issued("sk_", "live_51HxQ2eKZvKYlo2C"), issued("rk_", "test_51HxQ2eKZvKYlo2C"), issued("whsec_", "5WbX5kEWLlfzsGNj"),
+		issued("sk_", "live_51HxQ2eKZvKYlo2C"), issued("rk_", "test_51HxQ2eKZvKYlo2C"),
+		issued("whsec_", "5WbX5kEWLlfzsGNj"),
 		issued("ghp_", "16C7e42F292c6912E7710c838347Ae17"), issued("github_pat_", "11AAAAAAA0abcdefghij_klmnop"),
 		issued("glpat-", "abcdefghij0123456789"), issued("xoxb-", "123456789012-abcdefghijkl"),
 		issued("AKIA", "IOSFODNN7EXAMPLE"), issued("AIza", "SyA1234567890abcdefghijklmnopqrstuv"),
-		issued("SG.", "abcdefghijklmnop1234.abcdefghijklmnop1234"), issued("npm_", "abcdefghijklmnopqrstuvwxyz0123456789"),
-		issued("sk-", "proj-abcdefghijklmnopqrstuvwx"), issued("eyJ", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"),
+		issued("SG.", "abcdefghijklmnop1234.abcdefghijklmnop1234"),
+		issued("npm_", "abcdefghijklmnopqrstuvwxyz0123456789"),
+		issued("sk-", "proj-abcdefghijklmnopqrstuvwx"),
+		issued("eyJ", "hbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"),
 	} {
 		for _, around := range []string{"%s", "it is %s, see above"} {
 			cases = append(cases, Case{
