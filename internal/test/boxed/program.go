@@ -64,7 +64,7 @@ func (p *Program) Start(t TB, stop func()) {
 		}
 
 		if t.Failed() {
-			t.Log(fmt.Sprintf("stdout:\n%s\nstderr:\n%.20000s", &p.Stdout, &p.Stderr))
+			t.Log(fmt.Sprintf("stdout:\n%.20000s\nstderr:\n%.20000s", &p.Stdout, &p.Stderr))
 		}
 	})
 }
@@ -104,15 +104,16 @@ func (p *Program) Signal(t TB, sig syscall.Signal) {
 	must(t, p.Cmd.Process.Signal(sig))
 }
 
-// Stop ends the program in order.
+// Stop ends the program in order. It must not have crashed.
 func (p *Program) Stop(t TB) {
 	t.Helper()
 	p.Judged = true
 	_ = p.Cmd.Process.Signal(syscall.SIGTERM) // if it has ended, its status is looked at
 	p.RequireExit(t, 0)
+	p.RequireNoCrash(t)
 }
 
-// RequireExit waits for the end of the program. It must not have printed what Go prints of a crash.
+// RequireExit waits for the end of the program.
 func (p *Program) RequireExit(t TB, status int) {
 	t.Helper()
 
@@ -127,10 +128,15 @@ func (p *Program) RequireExit(t TB, status int) {
 		t.Fatal(fmt.Sprintf("the program ended with %v, not with status %d: %s%s", p.Cmd.ProcessState, status,
 			&p.Stdout, &p.Stderr))
 	}
+}
+
+// RequireNoCrash checks that the program has not printed what Go prints of a crash.
+func (p *Program) RequireNoCrash(t TB) {
+	t.Helper()
 
 	for _, crash := range []string{"panic", "DATA RACE"} {
-		if status == 0 && strings.Contains(p.Stdout.String()+p.Stderr.String(), crash) {
-			t.Fatal(fmt.Sprintf("%q is in the output: %s%s", crash, &p.Stdout, &p.Stderr))
+		if strings.Contains(p.Stdout.String()+p.Stderr.String(), crash) {
+			t.Fatal(fmt.Sprintf("%q is in the output: %.20000s%.20000s", crash, &p.Stdout, &p.Stderr))
 		}
 	}
 }

@@ -59,6 +59,7 @@ func (s *server) stop(t testing.TB) {
 	t.Helper()
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 0)
+	s.RequireNoCrash(t)
 }
 
 // requireExit waits for the end of the server and checks that nothing is left.
