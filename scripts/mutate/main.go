@@ -36,7 +36,7 @@ type mutation struct {
 func main() {
 	n := flag.Int("n", 60, "how many places to change")
 	seed := flag.Uint64("seed", 1, "which of them")
-	timeout := flag.Duration("timeout", 5*time.Minute, 
+	timeout := flag.Duration("timeout", 5*time.Minute,
 		"the time that the tests may take; a change that makes them hang is caught")
 	tests := flag.String("run", "", "run only tests that match this")
 	flag.Parse()
