@@ -35,7 +35,7 @@ func (fx *effects) warn(p *Pool, msg string, keysAndValues ...any) {
 }
 
 func (fx *effects) deliver(w *waiter, s *Session, err error) {
-	fx.after(func() { w.answer(s, err) })
+	fx.after(func() { w.deliver(s, err) })
 }
 
 // stop ends a process in a goroutine of the pool's.
@@ -46,7 +46,7 @@ func (fx *effects) stop(p *Pool, proc spawner.Process) {
 // update is the way to change the pool: change runs under the lock, what it left in
 // fx after unlocking. Pool.get does the two by itself.
 func (p *Pool) update(change func(fx *effects)) {
-	if todo := p.locked(change); len(todo) > 0 {
+	if todo := p.apply(change); len(todo) > 0 {
 		runAll(todo)
 	}
 }
@@ -69,21 +69,21 @@ func runAll(todo []func()) {
 	}
 }
 
-func (p *Pool) locked(change func(fx *effects)) []func() {
+func (p *Pool) apply(change func(fx *effects)) []func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change(&p.fx)
 	if p.starving.len()+p.hungry.len() > 0 || p.capacityUsed > p.cfg.MaxPoolSize {
-		p.allot(&p.fx)
+		p.assignCapacity(&p.fx)
 	}
 
 	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {
-		p.markDrained()
+		p.markDrainedLocked()
 	}
 
 	if p.cfg.SelfChecks {
 		if err := p.verify(); err != nil {
-			p.impossible(&p.fx, err)
+			p.reportBug(&p.fx, err)
 		}
 	}
 
@@ -93,9 +93,9 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	return todo
 }
 
-// impossible reports a state that cannot be, as Config.SelfChecks says. The caller goes
+// reportBug reports a state that cannot be, as Config.SelfChecks says. The caller goes
 // on as if it had not been asked.
-func (p *Pool) impossible(fx *effects, err error) {
+func (p *Pool) reportBug(fx *effects, err error) {
 	switch {
 	case p.cfg.SelfChecks && p.cfg.SelfCheckFailed != nil:
 		fx.after(func() { p.cfg.SelfCheckFailed(err) })
@@ -113,8 +113,8 @@ type poolTimer struct {
 	over  bool
 }
 
-// startTimer runs change after d, under the lock.
-func (p *Pool) startTimer(d time.Duration, change func(*effects)) *poolTimer {
+// startTimerLocked runs change after d, under the lock.
+func (p *Pool) startTimerLocked(d time.Duration, change func(*effects)) *poolTimer {
 	t := &poolTimer{}
 	p.wg.Add(1)
 	t.timer = time.AfterFunc(max(d, 0), func() {
@@ -130,8 +130,8 @@ func (p *Pool) startTimer(d time.Duration, change func(*effects)) *poolTimer {
 	return t
 }
 
-// stopTimer makes sure that t changes nothing any more; nil is no timer.
-func (p *Pool) stopTimer(t *poolTimer) {
+// stopTimerLocked makes sure that t changes nothing any more; nil is no timer.
+func (p *Pool) stopTimerLocked(t *poolTimer) {
 	if t == nil || t.over {
 		return
 	}

@@ -32,9 +32,9 @@ type group struct {
 	dirs *ReleaseDirs
 	// restart is the one that goes on.
 	restart *restart
-	// resisted is why and when the last restart was called off.
-	resisted *DeploymentError
-	watch    restartWatch
+	// deploymentError is why and when the last restart was called off.
+	deploymentError *DeploymentError
+	watch           restartWatch
 
 	enabled   list[process]
 	disabling list[process]
@@ -83,7 +83,7 @@ func newGroup(p *Pool, opts *Options) *group {
 		sticky: map[uint32]*process{},
 		gone:   make(chan struct{}),
 	}
-	g.openRelease(0)
+	g.openReleaseLocked(0)
 
 	return g
 }
@@ -119,9 +119,9 @@ func (g *group) capacityUsed() int {
 // processCount counts the processes that are not detached.
 func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() + g.disabled.len() }
 
-// merge takes over from a get what may change while the group lives. Its errors are
+// updateLimits takes over from a get what may change while the group lives. Its errors are
 // those of opts.validateOwn.
-func (g *group) merge(fx *effects, opts *Options) error {
+func (g *group) updateLimits(fx *effects, opts *Options) error {
 	if g.opts.isLike(opts) {
 		return nil
 	}
@@ -136,16 +136,16 @@ func (g *group) merge(fx *effects, opts *Options) error {
 
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
 	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
-	g.pool.armCollector()
-	g.settle(fx)
+	g.pool.scheduleIdleCheckLocked()
+	g.reconcile(fx)
 
 	return nil
 }
 
-// settle does what the group's state asks for: it is called after whatever may
+// reconcile does what the group's state asks for: it is called after whatever may
 // have changed the queue, the room for it or the number of processes. The
 // process that it may claim is started at the end of the update.
-func (g *group) settle(fx *effects) {
+func (g *group) reconcile(fx *effects) {
 	if g.removed || g.pool.state == poolClosed {
 		return
 	}
@@ -154,12 +154,12 @@ func (g *group) settle(fx *effects) {
 		g.finishDisabling(fx, pr)
 	}
 
-	g.resist(fx)
+	g.unblockWaiters(fx)
 	g.serveQueue(fx)
-	g.finishStarts()
-	g.rollOn(fx)
-	g.stakeClaim()
-	g.noteVacancy()
+	g.finishStartsLocked()
+	g.continueRestart(fx)
+	g.updateClaimLocked()
+	g.updateVacancyLocked()
 }
 
 // attach adds a process that has just been started.
@@ -175,10 +175,10 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	pr.lastUsed = p.now()
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
-	p.armCollector()
+	p.scheduleIdleCheckLocked()
 	g.fireProcess(fx, hooks.AttachedProcess, pr)
 	g.observeProcess(fx, Observer.ProcessAttached, pr)
-	p.wg.Go(func() { g.watchProcess(pr) })
+	p.wg.Go(func() { g.awaitExit(pr) })
 
 	return pr
 }
@@ -186,21 +186,21 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 // cleanExit is the status of a process that says it ended as it should.
 const cleanExit = "exit status 0"
 
-// watchProcess tells the pool when the process has ended, whatever ended it.
-func (g *group) watchProcess(pr *process) {
+// awaitExit tells the pool when the process has ended, whatever ended it.
+func (g *group) awaitExit(pr *process) {
 	<-pr.proc.Exited()
 	g.pool.update(func(fx *effects) {
 		pr.exited = true
-		g.noteReleaseDirs()
+		g.publishReleaseDirsLocked()
 
 		if pr.state == stateDetached {
-			pr.announceEnd(fx) // to those that have kept it
+			pr.callOnDetach(fx) // to those that have kept it
 			if pr.unreachable {
 				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status",
 					pr.proc.ExitStatus())
 			}
 
-			g.drainStep(fx, pr)
+			g.continueDrain(fx, pr)
 
 			return
 		}
@@ -212,7 +212,7 @@ func (g *group) watchProcess(pr *process) {
 		}
 
 		tell(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
-		g.countDeath(pr)
-		g.detach(fx, pr)
+		g.countEarlyExitLocked(pr)
+		g.detachAndReconcile(fx, pr)
 	})
 }

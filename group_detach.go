@@ -12,7 +12,7 @@ import (
 // ends. Another one takes its place if it is needed. Errors: ErrNoSuchProcess,
 // ErrClosed.
 func (p *Pool) DetachProcess(id string) error {
-	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detach(fx, pr) })
+	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detachAndReconcile(fx, pr) })
 }
 
 // DetachApp takes the applications of this group name out of the pool and waits
@@ -74,53 +74,53 @@ func (g *group) remove(fx *effects) {
 	g.vacancy.leave()
 	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 	g.claim.leave()
-	g.stopRetry()
-	g.giveUpAttempts()
-	g.retire(g.release)
+	g.stopRetryLocked()
+	g.cancelAttemptsLocked()
+	g.retireReleaseLocked(g.release)
 	if g.restart != nil {
 		g.endRestart(fx, ErrAppDetached)
 	}
 
 	for pr := range g.allProcesses {
-		g.takeOut(fx, pr)
+		g.detach(fx, pr)
 	}
 
 	g.failQueue(fx, ErrAppDetached)
-	g.failStarts(ErrAppDetached)
+	g.failStartsLocked(ErrAppDetached)
 }
 
-// detach takes a process out of the pool and lets others take its place.
-func (g *group) detach(fx *effects, pr *process) {
+// detachAndReconcile takes a process out of the pool and lets others take its place.
+func (g *group) detachAndReconcile(fx *effects, pr *process) {
 	if pr.state == stateDetached {
 		return
 	}
 
-	g.takeOut(fx, pr)
-	g.settle(fx)
+	g.detach(fx, pr)
+	g.reconcile(fx)
 }
 
-// takeOut takes a process out of the pool: it gets no more requests and ends
+// detach takes a process out of the pool: it gets no more requests and ends
 // when those it has are done.
-func (g *group) takeOut(fx *effects, pr *process) {
+func (g *group) detach(fx *effects, pr *process) {
 	for i := range pr.sockets {
 		pr.sockets[i].closeIdle(fx)
 	}
 
 	pr.idle.leave()
-	pr.announceEnd(fx)
+	pr.callOnDetach(fx)
 	pr.moveTo(fx, stateDetached)
-	pr.disableEnded(fx, ErrProcessDetached)
+	pr.callOnDisabled(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
 	g.fireProcess(fx, hooks.DetachedProcess, pr)
 	g.observeProcess(fx, Observer.ProcessDetached, pr)
-	g.drainStep(fx, pr)
+	g.continueDrain(fx, pr)
 }
 
-// drainStep brings a detached process nearer to its end: it is stopped when it
+// continueDrain brings a detached process nearer to its end: it is stopped when it
 // has no session, or at once when the pool is closed, and forgotten when it
 // has no session and is gone. A restart goes on when it is gone, or only kept for
 // long sessions.
-func (g *group) drainStep(fx *effects, pr *process) {
+func (g *group) continueDrain(fx *effects, pr *process) {
 	if pr.sessions == 0 || pr.exited || g.pool.state == poolClosed {
 		// Also when it is gone already: Stop clears away what it left.
 		g.stopProcess(fx, pr)
@@ -135,19 +135,19 @@ func (g *group) drainStep(fx *effects, pr *process) {
 		pr.drainedFor = nil
 		r.draining--
 		if r == g.restart {
-			g.settle(fx)
+			g.reconcile(fx)
 		}
 	}
 
 	if pr.exited && pr.sessions == 0 {
 		pr.member.leave()
-		g.noteVacancy()
-		g.noteGone()
+		g.updateVacancyLocked()
+		g.forgetIfGoneLocked()
 	}
 }
 
-// noteGone forgets a removed group of which nothing is left.
-func (g *group) noteGone() {
+// forgetIfGoneLocked forgets a removed group of which nothing is left.
+func (g *group) forgetIfGoneLocked() {
 	if !g.removed || g.detached.len() > 0 || len(g.openReleases) > 0 {
 		return
 	}
@@ -159,37 +159,37 @@ func (g *group) noteGone() {
 	}
 }
 
-// forgetRelease is for one whose spawner is closed.
-func (g *group) forgetRelease(r *release) {
+// removeReleaseLocked is for one whose spawner is closed.
+func (g *group) removeReleaseLocked(r *release) {
 	g.openReleases = slices.DeleteFunc(g.openReleases, func(other *release) bool { return other == r })
-	g.noteGone()
+	g.forgetIfGoneLocked()
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {
 	if !pr.stopping {
 		pr.stopping = true
-		g.pool.stopTimer(pr.drain)
+		g.pool.stopTimerLocked(pr.drain)
 		fx.stop(g.pool, pr.proc)
 	}
 }
 
-// limitDrain stops a detached process, with the sessions it has, when its time
+// startDrainTimerLocked stops a detached process, with the sessions it has, when its time
 // is up.
-func (g *group) limitDrain(pr *process) {
+func (g *group) startDrainTimerLocked(pr *process) {
 	limit := g.opts.drainTimeout()
 	if pr.stopping || limit < 0 || g.pool.state == poolClosed {
 		return
 	}
 
-	pr.drain = g.pool.startTimer(limit, func(fx *effects) {
+	pr.drain = g.pool.startTimerLocked(limit, func(fx *effects) {
 		if pr.overdue = pr.keepsSessions() && len(pr.onDetach) > 0; !pr.overdue {
-			g.stopLate(fx, pr)
+			g.stopOverdue(fx, pr)
 		}
 	})
 }
 
-// stopLate stops a process whose time is up.
-func (g *group) stopLate(fx *effects, pr *process) {
+// stopOverdue stops a process whose time is up.
+func (g *group) stopOverdue(fx *effects, pr *process) {
 	if !pr.stopping {
 		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID,
 			"sessions", pr.sessions)

@@ -45,7 +45,7 @@ func (p *Pool) withProcess(id string, change func(*effects, *process)) (err erro
 			return
 		}
 
-		pr := p.findProcess(id)
+		pr := p.findProcessLocked(id)
 		if pr == nil {
 			err = fmt.Errorf("%w: %s", ErrNoSuchProcess, id)
 			return
@@ -57,8 +57,8 @@ func (p *Pool) withProcess(id string, change func(*effects, *process)) (err erro
 	return err
 }
 
-// findProcess looks at all processes: it is for people.
-func (p *Pool) findProcess(id string) *process {
+// findProcessLocked looks at all processes: it is for people.
+func (p *Pool) findProcessLocked(id string) *process {
 	for g := range p.allGroups {
 		for pr := range g.allProcesses {
 			if pr.info.GUPID == id || strconv.Itoa(pr.info.PID) == id {
@@ -79,7 +79,7 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 		fx.after(func() { done(nil) })
 		return
 	case stateDisabling:
-		pr.disabled = append(pr.disabled, done)
+		pr.onDisabled = append(pr.onDisabled, done)
 		return
 	case stateNew, stateDetached:
 		fx.after(func() { done(ErrProcessDetached) })
@@ -88,29 +88,29 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 	}
 
 	if g.enabled.len() == 1 {
-		if err := g.cannotGrow(); err != nil {
+		if err := g.spawnObstacle(); err != nil {
 			pr.byAdmin = false
-			fx.after(func() { done(cannotDisable(err)) })
+			fx.after(func() { done(newDisableError(err)) })
 			return
 		}
 	}
 
-	pr.disabled = append(pr.disabled, done)
+	pr.onDisabled = append(pr.onDisabled, done)
 	pr.moveTo(fx, stateDisabling)
 
 	// If it is alone, it serves until the other one is there.
-	g.settle(fx)
+	g.reconcile(fx)
 }
 
-// cannotGrow is why no other process may be started; nil: one may, or is.
-func (g *group) cannotGrow() error {
+// spawnObstacle is why no other process may be started; nil: one may, or is.
+func (g *group) spawnObstacle() error {
 	switch {
 	case len(g.attempts) > 0:
 		return nil
 	case g.pool.state != poolOpen:
 		return ErrClosed
 	case g.isResisting():
-		return g.resisted
+		return g.deploymentError
 	case g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses:
 		return fmt.Errorf("the application has as many processes as it may, %d", g.opts.MaxProcesses)
 	case !g.pool.hasRoom():
@@ -120,23 +120,23 @@ func (g *group) cannotGrow() error {
 	return nil
 }
 
-func cannotDisable(cause error) error { return fmt.Errorf("%w: %w", ErrCannotDisable, cause) }
+func newDisableError(cause error) error { return fmt.Errorf("%w: %w", ErrCannotDisable, cause) }
 
 // finishDisabling disables a process that has no requests any more and is not
 // needed for those that come.
 func (g *group) finishDisabling(fx *effects, pr *process) {
 	if pr.state == stateDisabling && pr.sessions == 0 && g.enabled.len() > 0 {
 		pr.moveTo(fx, stateDisabled)
-		pr.disableEnded(fx, nil)
-		g.retireDisabled(fx, pr)
+		pr.callOnDisabled(fx, nil)
+		g.detachIfDraining(fx, pr)
 	}
 }
 
-// retireDisabled takes a disabled process out of a pool that shuts down: nobody
+// detachIfDraining takes a disabled process out of a pool that shuts down: nobody
 // will enable it any more, and its room may be needed.
-func (g *group) retireDisabled(fx *effects, pr *process) {
+func (g *group) detachIfDraining(fx *effects, pr *process) {
 	if g.pool.state == poolDraining && !pr.worksOutOfBand() {
-		g.takeOut(fx, pr)
+		g.detach(fx, pr)
 	}
 }
 
@@ -145,27 +145,27 @@ func (g *group) enable(fx *effects, pr *process) {
 	switch pr.state {
 	case stateDisabling, stateDisabled:
 		pr.moveTo(fx, stateEnabled)
-		pr.disableEnded(fx, ErrEnabled)
-		g.pool.collectLater(pr)
+		pr.callOnDisabled(fx, ErrEnabled)
+		g.pool.scheduleIdleCheckOfLocked(pr)
 		g.startOOBW(fx, pr)
-		g.settle(fx)
+		g.reconcile(fx)
 	case stateNew, stateEnabled, stateDetached:
 	}
 }
 
-// cannotDisable gives up on all disabling, because no other process starts.
-func (g *group) cannotDisable(fx *effects, cause error) {
+// cancelDisabling gives up on all disabling, because no other process starts.
+func (g *group) cancelDisabling(fx *effects, cause error) {
 	for pr := range g.disabling.all {
 		pr.moveTo(fx, stateEnabled)
-		pr.disableEnded(fx, cannotDisable(cause))
-		g.pool.collectLater(pr)
+		pr.callOnDisabled(fx, newDisableError(cause))
+		g.pool.scheduleIdleCheckOfLocked(pr)
 	}
 }
 
-func (pr *process) disableEnded(fx *effects, err error) {
-	for _, done := range pr.disabled {
+func (pr *process) callOnDisabled(fx *effects, err error) {
+	for _, done := range pr.onDisabled {
 		fx.after(func() { done(err) })
 	}
 
-	pr.disabled = nil
+	pr.onDisabled = nil
 }

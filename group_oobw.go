@@ -45,22 +45,22 @@ func (g *group) startOOBW(fx *effects, pr *process) {
 	g.oobwCount++
 	pr.oobw = oobwStarting
 	g.disable(fx, pr, func(err error) {
-		g.pool.update(func(fx *effects) { g.disabledForOOBW(fx, pr, err) })
+		g.pool.update(func(fx *effects) { g.runOOBW(fx, pr, err) })
 	})
 }
 
-func (g *group) disabledForOOBW(fx *effects, pr *process, err error) {
+func (g *group) runOOBW(fx *effects, pr *process, err error) {
 	if err != nil || pr.state != stateDisabled || g.pool.state != poolOpen {
 		g.endOOBW(fx, pr)
 		return
 	}
 
 	pr.oobw = oobwRunning
-	s := pr.open()
-	g.pool.wg.Go(func() { g.workOutOfBand(pr, s) })
+	s := pr.openSessionLocked()
+	g.pool.wg.Go(func() { g.callOutOfBandWork(pr, s) })
 }
 
-func (g *group) workOutOfBand(pr *process, s *Session) {
+func (g *group) callOutOfBandWork(pr *process, s *Session) {
 	ctx, cancel := context.WithTimeout(g.pool.spawnCtx, oobwTimeout)
 	defer cancel()
 
@@ -93,5 +93,5 @@ func (g *group) endOOBW(fx *effects, pr *process) {
 		g.startOOBW(fx, next)
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 }

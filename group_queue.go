@@ -31,8 +31,8 @@ func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	return w
 }
 
-// answer runs after unlocking.
-func (w *waiter) answer(s *Session, err error) {
+// deliver runs after unlocking.
+func (w *waiter) deliver(s *Session, err error) {
 	if w.callback != nil {
 		w.callback(s, err)
 		return
@@ -45,33 +45,33 @@ func (w *waiter) answer(s *Session, err error) {
 func (w *waiter) withdraw() (withdrawn bool) {
 	p := w.group.pool
 	p.update(func(fx *effects) {
-		if withdrawn = w.group.unqueue(w); withdrawn {
-			w.group.settle(fx)
+		if withdrawn = w.group.dequeueLocked(w); withdrawn {
+			w.group.reconcile(fx)
 		}
 	})
 
 	return withdrawn
 }
 
-// limitWait answers a waiter with ErrQueueTimeout when its time is up.
-func (w *waiter) limitWait(opts *Options) {
+// startTimeoutLocked answers a waiter with ErrQueueTimeout when its time is up.
+func (w *waiter) startTimeoutLocked(opts *Options) {
 	limit := opts.MaxRequestQueueTime
 	if limit <= 0 {
 		return
 	}
 
-	w.limit = w.group.pool.startTimer(limit, func(fx *effects) {
-		if w.group.unqueue(w) {
+	w.limit = w.group.pool.startTimerLocked(limit, func(fx *effects) {
+		if w.group.dequeueLocked(w) {
 			fx.deliver(w, nil, ErrQueueTimeout)
-			w.group.settle(fx)
+			w.group.reconcile(fx)
 		}
 	})
 }
 
-// enqueue lets a get wait; an error says why it cannot.
+// enqueueLocked lets a get wait; an error says why it cannot.
 //
 //nolint:gosec // G404: the ID is no secret
-func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
+func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
 	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
 		return nil, &QueueFullError{AppName: g.name, Limit: limit, ID: fmt.Sprintf("%08x", rand.Uint32())}
 	}
@@ -85,7 +85,7 @@ func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 	}
 
 	g.pool.waiting++
-	w.limitWait(opts)
+	w.startTimeoutLocked(opts)
 
 	return w, nil
 }
@@ -93,8 +93,8 @@ func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 // queueLength counts all who wait.
 func (g *group) queueLength() int { return g.queue.len() + g.stickyWaiting }
 
-// unqueue takes w out of the queue; false: someone else has.
-func (g *group) unqueue(w *waiter) bool {
+// dequeueLocked takes w out of the queue; false: someone else has.
+func (g *group) dequeueLocked(w *waiter) bool {
 	if w.place.in == nil {
 		return false
 	}
@@ -105,7 +105,7 @@ func (g *group) unqueue(w *waiter) bool {
 
 	w.place.leave()
 	g.pool.waiting--
-	g.pool.stopTimer(w.limit)
+	g.pool.stopTimerLocked(w.limit)
 
 	return true
 }
@@ -114,36 +114,36 @@ func (g *group) unqueue(w *waiter) bool {
 // first served.
 func (g *group) serveQueue(fx *effects) {
 	for w := g.queue.first(); w != nil; w = g.queue.first() {
-		s := g.route()
+		s := g.routeLocked()
 		if s == nil {
 			return
 		}
 
-		g.unqueue(w)
+		g.dequeueLocked(w)
 		fx.deliver(w, s, nil)
 	}
 }
 
-// resist sees to it that nobody waits for a process that will not be started, while the
+// unblockWaiters sees to it that nobody waits for a process that will not be started, while the
 // group has none that is enabled: one that is being disabled serves on, and where there
 // are only disabled ones, who wait are told.
-func (g *group) resist(fx *effects) {
+func (g *group) unblockWaiters(fx *effects) {
 	switch {
-	case g.resisted == nil:
+	case g.deploymentError == nil:
 	case !g.isResisting(): // any more
-		g.pool.armCollector()
+		g.pool.scheduleIdleCheckLocked()
 	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:
-		g.cannotDisable(fx, g.resisted)
+		g.cancelDisabling(fx, g.deploymentError)
 	case g.oobwCount == 0: // else one comes back soon
-		g.failQueue(fx, g.resisted)
+		g.failQueue(fx, g.deploymentError)
 	}
 }
 
 // failQueue answers every waiter with err.
 func (g *group) failQueue(fx *effects, err error) {
 	for w := range g.queue.all {
-		g.unqueue(w)
+		g.dequeueLocked(w)
 		fx.deliver(w, nil, err)
 	}
 }

@@ -180,31 +180,31 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	}
 
 	r.rolling = o.Method == RestartRolling || o.Method == RestartDefault && !g.opts.BlockingRestarts
-	g.giveUpAttempts()
-	g.retire(g.release)
-	g.openRelease(g.release.generation + 1)
+	g.cancelAttemptsLocked()
+	g.retireReleaseLocked(g.release)
+	g.openReleaseLocked(g.release.generation + 1)
 	if g.restart != nil {
 		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
 	}
 
-	g.restart, g.resisted, g.failures = r, nil, 0
+	g.restart, g.deploymentError, g.failures = r, nil, 0
 	g.observeRestartBegan(fx, r)
-	g.stopRetry()
+	g.stopRetryLocked()
 	if !r.rolling {
 		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
 			for pr := range l.all {
-				g.takeOut(fx, pr)
-				g.limitDrain(pr)
+				g.detach(fx, pr)
+				g.startDrainTimerLocked(pr)
 			}
 		}
 	}
 
 	fx.log(g.pool, "Restarting", "app", g.name, "generation", g.release.generation, "rolling", r.rolling)
-	g.settle(fx)
+	g.reconcile(fx)
 }
 
-// rollOn brings a restart as far as it can come now.
-func (g *group) rollOn(fx *effects) {
+// continueRestart brings a restart as far as it can come now.
+func (g *group) continueRestart(fx *effects) {
 	r := g.restart
 	if r == nil {
 		return
@@ -220,7 +220,7 @@ func (g *group) rollOn(fx *effects) {
 	}
 
 	for len(g.attempts) < old && len(g.attempts)+r.draining < g.opts.restartBatch() {
-		g.startSpawn(true)
+		g.startSpawnLocked(true)
 	}
 }
 
@@ -231,31 +231,31 @@ func (g *group) endRestart(fx *effects, err error) {
 
 	g.observeRestartEnded(fx, g.restart, err)
 	g.restart = nil
-	g.pool.armCollector()
+	g.pool.scheduleIdleCheckLocked()
 }
 
 // isResisting reports whether old processes serve on, since the new release does not
 // start, and nothing is started for them.
-func (g *group) isResisting() bool { return g.resisted != nil && g.oldProcesses() > 0 }
+func (g *group) isResisting() bool { return g.deploymentError != nil && g.oldProcesses() > 0 }
 
-// restartFailed calls a restart off of which a new process did not start.
-func (g *group) restartFailed(fx *effects, err error) {
+// failRestart calls a restart off of which a new process did not start.
+func (g *group) failRestart(fx *effects, err error) {
 	if g.restart == nil {
 		return
 	}
 
 	if g.restart.rolling && g.oldProcesses() > 0 {
-		g.giveUpAttempts()
-		g.resisted = &DeploymentError{Err: err, At: time.Now()}
+		g.cancelAttemptsLocked()
+		g.deploymentError = &DeploymentError{Err: err, At: time.Now()}
 		fx.log(g.pool, "Resisting a deployment error: the old processes serve on", "app", g.name, "error", err.Error())
-		err = g.resisted
+		err = g.deploymentError
 	}
 
 	g.endRestart(fx, err)
 }
 
-// replaceOld detaches the old process that a new one has come for.
-func (g *group) replaceOld(fx *effects, by *process) {
+// detachReplaced detaches the old process that a new one has come for.
+func (g *group) detachReplaced(fx *effects, by *process) {
 	var victim *process
 	for pr := range g.allProcesses {
 		if pr.generation != g.release.generation && (victim == nil || pr.busyness() < victim.busyness()) {
@@ -267,7 +267,7 @@ func (g *group) replaceOld(fx *effects, by *process) {
 		// They have died meanwhile, and their room may be taken, or forbidden by now.
 		tooMany := g.opts.MaxProcesses > 0 && g.processCount() > g.opts.MaxProcesses
 		if tooMany || g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
-			g.takeOut(fx, by)
+			g.detach(fx, by)
 		}
 
 		return
@@ -278,8 +278,8 @@ func (g *group) replaceOld(fx *effects, by *process) {
 		victim.drainedFor = g.restart
 	}
 
-	g.takeOut(fx, victim)
-	g.limitDrain(victim)
+	g.detach(fx, victim)
+	g.startDrainTimerLocked(victim)
 }
 
 // oldProcesses counts those that a restart has to replace.

@@ -4,38 +4,38 @@ import (
 	"math/rand/v2"
 )
 
-// routeSticky is route for a get that wants to go back to its process, and
+// routeStickyLocked is routeLocked for a get that wants to go back to its process, and
 // waits for that one if it has no room.
-func (g *group) routeSticky(id uint32) *Session {
+func (g *group) routeStickyLocked(id uint32) *Session {
 	pr := g.stickyProcess(id)
 	switch {
 	case pr == nil:
-		return g.route()
+		return g.routeLocked()
 	case pr.full():
 		return nil
 	}
 
-	return pr.open()
+	return pr.openSessionLocked()
 }
 
-// route opens a session with the process that is to get the next request: of
+// routeLocked opens a session with the process that is to get the next request: of
 // the newest generation that has room, the least busy, the earliest attached.
 // nil: none has room.
-func (g *group) route() *Session {
+func (g *group) routeLocked() *Session {
 	if pr := g.routes.best(); pr != nil && !pr.full() {
-		return pr.open()
+		return pr.openSessionLocked()
 	}
 
 	if g.enabled.len() == 0 {
-		return g.routeToDisabling()
+		return g.routeToDisablingLocked()
 	}
 
 	return nil
 }
 
-// routeToDisabling keeps requests flowing while no enabled process is there
+// routeToDisablingLocked keeps requests flowing while no enabled process is there
 // yet.
-func (g *group) routeToDisabling() *Session {
+func (g *group) routeToDisablingLocked() *Session {
 	var best *process
 	for pr := range g.disabling.all {
 		if !pr.full() && (best == nil || pr.busyness() < best.busyness()) {
@@ -47,7 +47,7 @@ func (g *group) routeToDisabling() *Session {
 		return nil
 	}
 
-	return best.open()
+	return best.openSessionLocked()
 }
 
 // newStickyID returns an id that no other process of the group has.
@@ -77,13 +77,13 @@ func (g *group) stickyProcess(id uint32) *process {
 // serveSticky serves those who wait for this very process.
 func (pr *process) serveSticky(fx *effects) {
 	for w := pr.waiting.first(); w != nil && pr.state == stateEnabled && !pr.full(); w = pr.waiting.first() {
-		pr.group.unqueue(w)
-		fx.deliver(w, pr.open(), nil)
+		pr.group.dequeueLocked(w)
+		fx.deliver(w, pr.openSessionLocked(), nil)
 	}
 }
 
-// requeueSticky lets those who wait for this process wait for any.
-func (g *group) requeueSticky(pr *process) {
+// requeueStickyLocked lets those who wait for this process wait for any.
+func (g *group) requeueStickyLocked(pr *process) {
 	for w := range pr.waiting.all {
 		w.place.leave()
 		g.stickyWaiting--

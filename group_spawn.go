@@ -19,30 +19,30 @@ const (
 	healthyAfter = time.Minute
 )
 
-// stakeClaim puts the group among those that want a process, or takes it out.
-func (g *group) stakeClaim() {
+// updateClaimLocked puts the group among those that want a process, or takes it out.
+func (g *group) updateClaimLocked() {
 	p := g.pool
 	switch {
 	case !g.wantsProcess():
 		g.claim.leave()
 	case g.isStarving():
-		g.claimIn(&p.starving)
+		g.claimFromLocked(&p.starving)
 	default:
-		g.claimIn(&p.hungry)
+		g.claimFromLocked(&p.hungry)
 	}
 }
 
-func (g *group) claimIn(l *list[group]) {
+func (g *group) claimFromLocked(l *list[group]) {
 	if g.claim.in != l {
 		g.claim.leave()
 		l.push(&g.claim, g)
 	}
 }
 
-// startSpawn starts a process. There is room for it, unless it replaces one.
+// startSpawnLocked starts a process. There is room for it, unless it replaces one.
 //
 //nolint:contextcheck,nolintlint // a spawn is the pool's, and outlives what has caused it
-func (g *group) startSpawn(replaces bool) {
+func (g *group) startSpawnLocked(replaces bool) {
 	p := g.pool
 	g.claim.leave()
 	ctx, cancel := context.WithCancelCause(p.spawnCtx)
@@ -89,11 +89,11 @@ func (g *group) wantsProcess() bool {
 
 // isStarving reports whether someone waits, and no process is there or coming.
 func (g *group) isStarving() bool {
-	return (g.queue.len() > 0 || g.hasUnmetStart()) && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
+	return (g.queue.len() > 0 || g.hasStartWithoutProcess()) && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
 }
 
-// forget takes an attempt out of the account.
-func (g *group) forget(a *spawnAttempt) {
+// removeAttemptLocked takes an attempt out of the account.
+func (g *group) removeAttemptLocked(a *spawnAttempt) {
 	i := slices.Index(g.attempts, a)
 	if i < 0 {
 		return
@@ -105,66 +105,66 @@ func (g *group) forget(a *spawnAttempt) {
 	}
 }
 
-// giveUpAttempts ends the spawns that go on.
-func (g *group) giveUpAttempts() {
+// cancelAttemptsLocked ends the spawns that go on.
+func (g *group) cancelAttemptsLocked() {
 	for len(g.attempts) > 0 {
 		a := g.attempts[0]
-		a.givenUp = true
-		a.cancel(errGivenUp)
-		g.forget(a)
+		a.canceled = true
+		a.cancel(errSpawnCanceled)
+		g.removeAttemptLocked(a)
 	}
 }
 
-// attemptEnded is when nothing of an attempt is left but the process that was attached.
-func (g *group) attemptEnded(a *spawnAttempt) {
+// endAttemptLocked is when nothing of an attempt is left but the process that was attached.
+func (g *group) endAttemptLocked(a *spawnAttempt) {
 	a.release.attempts--
-	g.stopPreloaderLater(a.release)
-	g.closeRetired(a.release)
+	g.schedulePreloaderStopLocked(a.release)
+	g.closeRetiredLocked(a.release)
 }
 
-// spawned takes the result of an attempt. attached: the process is the group's; else
+// finishSpawn takes the result of an attempt. attached: the process is the group's; else
 // there is none, or it is unwanted.
-func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
-	g.forget(a)
-	if a.givenUp || g.pool.state == poolClosed {
+func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
+	g.removeAttemptLocked(a)
+	if a.canceled || g.pool.state == poolClosed {
 		return false
 	}
 
 	if err == nil {
-		g.resisted, g.lastFailure = nil, nil
+		g.deploymentError, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
 		pr.failedBefore, g.failures = g.failures, 0
-		g.stopRetry()
+		g.stopRetryLocked()
 		pr.root = a.release.root
-		g.noteReleaseDirs()
+		g.publishReleaseDirsLocked()
 
 		if a.replaces {
-			g.replaceOld(fx, pr)
+			g.detachReplaced(fx, pr)
 		}
 
-		g.settle(fx)
+		g.reconcile(fx)
 
 		return true
 	}
 
 	g.lastFailure = newSpawnFailure(a.failure, err)
-	g.pool.remember(a.failure)
+	g.pool.rememberFailureLocked(a.failure)
 	g.fireSpawnFailed(fx, a.failure, err)
-	g.countFailure()
-	g.restartFailed(fx, err)
-	g.failStarts(err)
+	g.countFailureLocked()
+	g.failRestart(fx, err)
+	g.failStartsLocked(err)
 
 	switch {
 	case g.enabled.len() > 0:
 	case g.isResisting():
-		g.resist(fx)
+		g.unblockWaiters(fx)
 	case g.disabling.len() > 0:
-		g.cannotDisable(fx, err)
+		g.cancelDisabling(fx, err)
 	default:
 		g.failQueue(fx, err)
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 
 	return false
 }
@@ -178,7 +178,7 @@ func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
 	}
 }
 
-func (g *group) countFailure() {
+func (g *group) countFailureLocked() {
 	p := g.pool
 	if p.state == poolClosed {
 		return
@@ -190,21 +190,21 @@ func (g *group) countFailure() {
 		wait = min(backoffMin<<n, backoffMax)
 	}
 
-	g.stopRetry()
-	g.retry = p.startTimer(wait, g.settle)
+	g.stopRetryLocked()
+	g.retry = p.startTimerLocked(wait, g.reconcile)
 }
 
-func (g *group) stopRetry() { g.pool.stopTimer(g.retry) }
+func (g *group) stopRetryLocked() { g.pool.stopTimerLocked(g.retry) }
 
-// countDeath is about a process that ended by itself: one that was of no use counts as
+// countEarlyExitLocked is about a process that ended by itself: one that was of no use counts as
 // a failed start, after those before it.
-func (g *group) countDeath(pr *process) {
+func (g *group) countEarlyExitLocked(pr *process) {
 	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
 		return
 	}
 
 	g.failures = max(g.failures, pr.failedBefore)
-	g.countFailure()
+	g.countFailureLocked()
 }
 
 // spawnAttempt is one spawn that goes on without the lock.
@@ -214,9 +214,9 @@ type spawnAttempt struct {
 	// replaces: the process takes the place of another one, so that the
 	// attempt needs no room of its own.
 	replaces bool
-	// givenUp: nobody wants its process any more; cancel ends the spawn then.
-	givenUp bool
-	cancel  context.CancelCauseFunc
+	// canceled: nobody wants its process any more; cancel ends the spawn then.
+	canceled bool
+	cancel   context.CancelCauseFunc
 	// restartID is that of the restart that it is for, for observers.
 	restartID uint64
 	// proc and err are what it gave, which may be both. failure is how it failed; nil: it
@@ -238,18 +238,18 @@ func (a *spawnAttempt) run(ctx context.Context) {
 			a.proc.Stop(g.pool.killCtx)
 		}
 
-		g.pool.update(func(*effects) { g.attemptEnded(a) })
+		g.pool.update(func(*effects) { g.endAttemptLocked(a) })
 	}()
 	defer func() {
 		if a.err != nil {
 			a.failure = a.newFailedSpawn(a.err)
 		}
 
-		g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, a.proc, a.err) })
+		g.pool.update(func(fx *effects) { attached = g.finishSpawn(fx, a, a.proc, a.err) })
 	}()
 
 	a.err = errNotSpawned
-	a.observedSpawn(ctx)
+	a.spawnObserved(ctx)
 }
 
 // spawn returns the process also with the error that it may not serve.

@@ -228,8 +228,8 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 	g.observe(fx, func(o Observer) { tell(o, e) })
 }
 
-// observedSpawn is a spawn that somebody is told of.
-func (a *spawnAttempt) observedSpawn(ctx context.Context) {
+// spawnObserved is a spawn that somebody is told of.
+func (a *spawnAttempt) spawnObserved(ctx context.Context) {
 	o := a.group.pool.cfg.Observer
 	if o == nil {
 		a.proc, a.err = a.spawn(ctx)

@@ -71,10 +71,10 @@ type Pool struct {
 	leaving []*group
 	// timed are the sessions whose time is limited.
 	timed     list[sessionLimit]
-	collector *poolTimer
+	idleTimer *poolTimer
 	// vacant are groups that have nothing, longest first.
 	vacant        list[group]
-	cleaner       *poolTimer
+	vacantTimer   *poolTimer
 	drained       chan struct{}
 	drainedMarked bool
 	closeErr      error
@@ -149,10 +149,10 @@ func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop fun
 
 	callback(s, err)
 
-	return tooLate
+	return stopNothing
 }
 
-func tooLate() bool { return false }
+func stopNothing() bool { return false }
 
 // Get is AsyncGet that waits. When ctx ends first, the request is withdrawn
 // and ctx's error returned. Its other errors are those of AsyncGet.
@@ -182,40 +182,40 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 
 // get returns a session, or a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
-	var l look // at the restart files, before the get goes on
-	todo := p.locked(func(fx *effects) {
+	var c fileCheck // at the restart files, before the get goes on
+	todo := p.apply(func(fx *effects) {
 		var g *group
-		if g, err = p.groupForGet(opts); err != nil {
+		if g, err = p.findOrAddGroupLocked(opts); err != nil {
 			return
 		}
 
 		var due bool
-		if l, due = g.watchDue(); due {
-			g.settle(fx) // it may be new, and have a minimum
+		if c, due = g.startFileCheckLocked(); due {
+			g.reconcile(fx) // it may be new, and have a minimum
 			return
 		}
 
-		s, w, err = g.get(fx, opts, callback)
+		s, w, err = g.getOrEnqueue(fx, opts, callback)
 	})
 	if len(todo) > 0 {
 		runForGet(todo, s, w, err, callback)
 	}
 
-	if l.group == nil {
+	if c.group == nil {
 		return s, w, err
 	}
 
-	files := lookAtRestartFiles(opts.restartDir())
-	todo = p.locked(func(fx *effects) {
-		l.watched(fx, files, opts)
-		if l.group.byAdmin {
+	files := statRestartFiles(opts.restartDir())
+	todo = p.apply(func(fx *effects) {
+		c.finish(fx, files, opts)
+		if c.group.byAdmin {
 			err = ErrAppDetached // while the get looked
 			return
 		}
 
 		var g *group
-		if g, err = p.groupForGet(opts); err == nil {
-			s, w, err = g.get(fx, opts, callback)
+		if g, err = p.findOrAddGroupLocked(opts); err == nil {
+			s, w, err = g.getOrEnqueue(fx, opts, callback)
 		}
 	})
 	if len(todo) > 0 {
@@ -255,28 +255,28 @@ func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*S
 	returns = true
 }
 
-func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
-	if err := g.merge(fx, opts); err != nil {
+func (g *group) getOrEnqueue(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
+	if err := g.updateLimits(fx, opts); err != nil {
 		return nil, nil, err
 	}
 
-	if s := g.routeSticky(opts.StickySessionID); s != nil {
+	if s := g.routeStickyLocked(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}
 
-	w, full := g.enqueue(opts, callback)
+	w, full := g.enqueueLocked(opts, callback)
 	if full != nil {
 		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: full.Error(), ErrorID: full.ID})
 		return nil, nil, full
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 
 	return nil, w, nil
 }
 
-// groupForGet returns the group of opts, made if need be.
-func (p *Pool) groupForGet(opts *Options) (*group, error) {
+// findOrAddGroupLocked returns the group of opts, made if need be.
+func (p *Pool) findOrAddGroupLocked(opts *Options) (*group, error) {
 	if p.state != poolOpen {
 		return nil, ErrClosed
 	}

@@ -4,10 +4,10 @@ import "time"
 
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 
-// allot hands the room there is to the groups that claim it, at the end of
+// assignCapacity hands the room there is to the groups that claim it, at the end of
 // each update. Restarts that would wait for room end.
-func (p *Pool) allot(fx *effects) {
-	p.fill(fx)
+func (p *Pool) assignCapacity(fx *effects) {
+	p.startClaimed(fx)
 
 	for _, claims := range []*list[group]{&p.starving, &p.hungry} {
 		for g := range claims.all {
@@ -18,10 +18,10 @@ func (p *Pool) allot(fx *effects) {
 	}
 }
 
-// fill starts processes for as long as there is room. Groups that have no process come before those that want more,
+// startClaimed starts processes for as long as there is room. Groups that have no process come before those that want more,
 // and both in the order of their claims. For the first kind, processes that
 // have nothing to do are stopped.
-func (p *Pool) fill(fx *effects) {
+func (p *Pool) startClaimed(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
 
@@ -43,7 +43,7 @@ func (p *Pool) fill(fx *effects) {
 			return
 		}
 
-		g.startSpawn(false)
+		g.startSpawnLocked(false)
 	}
 }
 
@@ -57,7 +57,7 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 
 	g := victim.group
 	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary)
-	g.detach(fx, victim)
+	g.detachAndReconcile(fx, victim)
 
 	return true
 }
@@ -113,58 +113,58 @@ func (p *Pool) setConfig(change func(*Config)) (err error) {
 		cfg.setDefaults()
 		p.cfg.MaxPoolSize, p.cfg.PoolIdleTime = cfg.MaxPoolSize, cfg.PoolIdleTime // the rest is read without the lock
 
-		p.stopTimer(p.collector)
-		p.armCollector()
-		p.stopTimer(p.cleaner)
-		p.armCleaner()
+		p.stopTimerLocked(p.idleTimer)
+		p.scheduleIdleCheckLocked()
+		p.stopTimerLocked(p.vacantTimer)
+		p.scheduleForgetLocked()
 	})
 
 	return err
 }
 
-// armCollector sees to it that idle processes are looked at in time. There is
+// scheduleIdleCheckLocked sees to it that idle processes are looked at in time. There is
 // at most one timer, and none where nothing may be stopped.
-func (p *Pool) armCollector() {
+func (p *Pool) scheduleIdleCheckLocked() {
 	for pr := range p.idle.all {
-		if p.collector.running() {
+		if p.idleTimer.running() {
 			return
 		}
 
-		p.collectLater(pr)
+		p.scheduleIdleCheckOfLocked(pr)
 	}
 }
 
-// collectLater lets the process be looked at when it has been idle for long
+// scheduleIdleCheckOfLocked lets the process be looked at when it has been idle for long
 // enough, if nobody else has the timer.
-func (p *Pool) collectLater(pr *process) {
-	if p.collector.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed || !pr.collectable() {
+func (p *Pool) scheduleIdleCheckOfLocked(pr *process) {
+	if p.idleTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed || !pr.mayStopIdle() {
 		return
 	}
 
-	p.collector = p.startTimer(pr.lastUsed+p.cfg.PoolIdleTime-p.now(), p.collect)
+	p.idleTimer = p.startTimerLocked(pr.lastUsed+p.cfg.PoolIdleTime-p.now(), p.stopIdleProcesses)
 }
 
-// collect stops processes that have been idle for too long.
-func (p *Pool) collect(fx *effects) {
+// stopIdleProcesses stops processes that have been idle for too long.
+func (p *Pool) stopIdleProcesses(fx *effects) {
 	now := p.now()
 	for pr := range p.idle.all {
 		if now < pr.lastUsed+p.cfg.PoolIdleTime {
 			break // the others became idle later
 		}
 
-		if pr.collectable() {
+		if pr.mayStopIdle() {
 			fx.log(p, "Stopping an idle process", "app", pr.group.name, "pid", pr.info.PID, "idle",
 				(now - pr.lastUsed).String())
-			pr.group.detach(fx, pr)
+			pr.group.detachAndReconcile(fx, pr)
 		}
 	}
 
-	p.armCollector()
+	p.scheduleIdleCheckLocked()
 }
 
-// collectable: the process may be stopped when it has been idle for long
+// mayStopIdle: the process may be stopped when it has been idle for long
 // enough.
-func (pr *process) collectable() bool {
+func (pr *process) mayStopIdle() bool {
 	g := pr.group
 	return pr.state == stateEnabled && g.processCount() > g.opts.MinProcesses && !g.isResisting() && g.restart == nil
 }
@@ -175,8 +175,8 @@ func (g *group) isVacant() bool {
 		len(g.attempts) == 0 && g.queueLength() == 0 && len(g.starts) == 0 && g.restart == nil
 }
 
-// noteVacancy is called after whatever may have changed isVacant.
-func (g *group) noteVacancy() {
+// updateVacancyLocked is called after whatever may have changed isVacant.
+func (g *group) updateVacancyLocked() {
 	p := g.pool
 	switch {
 	case g.removed || !g.isVacant():
@@ -184,22 +184,22 @@ func (g *group) noteVacancy() {
 	case g.vacancy.in == nil:
 		g.vacantSince = p.now()
 		p.vacant.push(&g.vacancy, g)
-		p.armCleaner()
+		p.scheduleForgetLocked()
 	}
 }
 
-// armCleaner sees to it that the group is looked at that is vacant for longest.
-func (p *Pool) armCleaner() {
+// scheduleForgetLocked sees to it that the group is looked at that is vacant for longest.
+func (p *Pool) scheduleForgetLocked() {
 	g := p.vacant.first()
-	if g == nil || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
+	if g == nil || p.vacantTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
 		return
 	}
 
-	p.cleaner = p.startTimer(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.clean)
+	p.vacantTimer = p.startTimerLocked(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.forgetVacantGroups)
 }
 
-// clean forgets groups that have been vacant for too long.
-func (p *Pool) clean(fx *effects) {
+// forgetVacantGroups forgets groups that have been vacant for too long.
+func (p *Pool) forgetVacantGroups(fx *effects) {
 	now := p.now()
 	for g := range p.vacant.all {
 		if now < g.vacantSince+p.cfg.PoolIdleTime {
@@ -207,15 +207,15 @@ func (p *Pool) clean(fx *effects) {
 		}
 
 		fx.log(p, "Forgetting an application that nobody asks for", "app", g.name)
-		p.unlink(g)
+		p.removeGroupLocked(g)
 		g.remove(fx)
 	}
 
-	p.armCleaner()
+	p.scheduleForgetLocked()
 }
 
-// unlink takes one group out, and leaves its namesakes.
-func (p *Pool) unlink(g *group) {
+// removeGroupLocked takes one group out, and leaves its namesakes.
+func (p *Pool) removeGroupLocked(g *group) {
 	first := p.groups[g.name]
 	switch {
 	case first != g:

@@ -30,19 +30,19 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 		p.state = poolDraining
 		for g := range p.allGroups {
-			g.failStarts(ErrClosed)
+			g.failStartsLocked(ErrClosed)
 
 			for _, l := range g.lists() {
 				for pr := range l.all {
-					pr.announceEnd(fx)
+					pr.callOnDetach(fx)
 				}
 			}
 
 			for pr := range g.disabled.all {
-				g.retireDisabled(fx, pr)
+				g.detachIfDraining(fx, pr)
 			}
 
-			g.settle(fx)
+			g.reconcile(fx)
 		}
 	})
 
@@ -94,7 +94,7 @@ func (p *Pool) end(kill bool) {
 
 	p.update(func(fx *effects) {
 		if first = p.state != poolClosed; first {
-			p.closeUnderLock(fx)
+			p.closeGroups(fx)
 		}
 	})
 }
@@ -108,23 +108,23 @@ func (p *Pool) finish() {
 	close(p.closed)
 }
 
-func (p *Pool) closeUnderLock(fx *effects) {
+func (p *Pool) closeGroups(fx *effects) {
 	p.state = poolClosed
-	p.stopTimer(p.collector)
-	p.stopTimer(p.cleaner)
+	p.stopTimerLocked(p.idleTimer)
+	p.stopTimerLocked(p.vacantTimer)
 
 	for limit := range p.timed.all {
-		p.stopTimer(limit.timer)
+		p.stopTimerLocked(limit.timer)
 	}
 
-	p.markDrained()
+	p.markDrainedLocked()
 
 	for g := range p.allGroups {
 		g.claim.leave()
-		g.stopRetry()
+		g.stopRetryLocked()
 
 		for _, r := range g.openReleases {
-			p.stopTimer(r.preloaderStop)
+			p.stopTimerLocked(r.preloaderStop)
 		}
 
 		if g.restart != nil {
@@ -136,14 +136,14 @@ func (p *Pool) closeUnderLock(fx *effects) {
 		}
 
 		for pr := range g.allProcesses {
-			g.takeOut(fx, pr)
+			g.detach(fx, pr)
 		}
 
 		g.failQueue(fx, ErrClosed)
-		g.failStarts(ErrClosed)
+		g.failStartsLocked(ErrClosed)
 
 		for pr := range g.detached.all {
-			g.drainStep(fx, pr)
+			g.continueDrain(fx, pr)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func (p *Pool) closeSpawners() error {
 		}
 
 		for _, g := range slices.Clone(p.leaving) {
-			g.noteGone()
+			g.forgetIfGoneLocked()
 		}
 	})
 
@@ -180,7 +180,7 @@ func (p *Pool) closeSpawners() error {
 	return errors.Join(errs...)
 }
 
-func (p *Pool) markDrained() {
+func (p *Pool) markDrainedLocked() {
 	if !p.drainedMarked {
 		p.drainedMarked = true
 		close(p.drained)

@@ -32,9 +32,9 @@ func (a *spawnAttempt) newFailedSpawn(err error) *FailedSpawn {
 	return f
 }
 
-// remember forgets the oldest of the application that has most, so that one which
+// rememberFailureLocked forgets the oldest of the application that has most, so that one which
 // fails again and again does not make the pool forget those of others.
-func (p *Pool) remember(f *FailedSpawn) {
+func (p *Pool) rememberFailureLocked(f *FailedSpawn) {
 	p.failures = append(p.failures, f)
 	if len(p.failures) <= MaxFailedSpawns {
 		return
@@ -60,7 +60,7 @@ func (p *Pool) NoteFailedSpawns(failures []FailedSpawn) {
 		for _, f := range slices.Backward(failures) {
 			if g := p.groups[f.GroupName]; g != nil && g.namesake == nil {
 				f.apiKey = g.apiKey
-				p.remember(&f)
+				p.rememberFailureLocked(&f)
 			}
 		}
 	})

@@ -55,15 +55,15 @@ func (p *Pool) sampleMetrics() {
 		for _, pr := range sampled {
 			if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
 				pr.metrics = m
-				pr.group.limitMemory(fx, pr)
+				pr.group.enforceMemoryLimit(fx, pr)
 			}
 		}
 	})
 }
 
-// limitMemory replaces a process that uses too much, after its requests or, if
+// enforceMemoryLimit replaces a process that uses too much, after its requests or, if
 // it is far too much, at once.
-func (g *group) limitMemory(fx *effects, pr *process) {
+func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 	used, known := pr.metrics.RealMemory().Get()
 	if !known {
 		return
@@ -73,11 +73,11 @@ func (g *group) limitMemory(fx *effects, pr *process) {
 	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
 		fx.log(g.pool, "Killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
 			"limit", g.opts.HardMemoryLimit)
-		g.detach(fx, pr)
-		pr.kill()
+		g.detachAndReconcile(fx, pr)
+		pr.killLocked()
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
 		fx.log(g.pool, "Replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
 			used, "limit", g.opts.MemoryLimit)
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 	}
 }

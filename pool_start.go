@@ -10,11 +10,11 @@ import (
 type start struct {
 	// want is how many processes the caller waits for.
 	want int
-	// met is set when a process has been there: from then on no other
+	// hadProcess is set when a process has been there: from then on no other
 	// application's process has to go for this start. Two of them would take each
 	// other's room for ever.
-	met    bool
-	result chan error
+	hadProcess bool
+	result     chan error
 }
 
 // Start starts the minimum of processes of the application that opts names, one
@@ -39,12 +39,12 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 	var g *group
 	var err error
 	p.update(func(fx *effects) {
-		if g, err = p.groupForGet(opts); err == nil {
-			err = g.merge(fx, opts)
+		if g, err = p.findOrAddGroupLocked(opts); err == nil {
+			err = g.updateLimits(fx, opts)
 		}
 
 		if err == nil {
-			g.begin(fx, s)
+			g.addStart(fx, s)
 		}
 	})
 	if err != nil {
@@ -61,15 +61,15 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 		if i := slices.Index(g.starts, s); i >= 0 {
 			g.starts = slices.Delete(g.starts, i, i+1)
 			s.result <- ctx.Err()
-			g.settle(fx)
+			g.reconcile(fx)
 		}
 	})
 
 	return <-s.result
 }
 
-// begin lets a start wait for its processes.
-func (g *group) begin(fx *effects, s *start) {
+// addStart lets a start wait for its processes.
+func (g *group) addStart(fx *effects, s *start) {
 	s.want = min(s.want, g.pool.cfg.MaxPoolSize)
 	if g.opts.MaxProcesses > 0 {
 		s.want = min(s.want, g.opts.MaxProcesses)
@@ -77,10 +77,10 @@ func (g *group) begin(fx *effects, s *start) {
 
 	g.starts = append(g.starts, s)
 	if g.isResisting() && g.enabled.len() < s.want {
-		g.failStarts(g.resisted)
+		g.failStartsLocked(g.deploymentError)
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 }
 
 // minimum is how many processes are to be there: at all times, or for a start.
@@ -93,10 +93,10 @@ func (g *group) minimum() int {
 	return n
 }
 
-// finishStarts answers the starts that have their processes.
-func (g *group) finishStarts() {
+// finishStartsLocked answers the starts that have their processes.
+func (g *group) finishStartsLocked() {
 	g.starts = slices.DeleteFunc(g.starts, func(s *start) bool {
-		s.met = s.met || g.enabled.len() > 0
+		s.hadProcess = s.hadProcess || g.enabled.len() > 0
 		if g.enabled.len() < s.want {
 			return false
 		}
@@ -107,13 +107,13 @@ func (g *group) finishStarts() {
 	})
 }
 
-// hasUnmetStart reports whether a start waits for its first process.
-func (g *group) hasUnmetStart() bool {
-	return slices.ContainsFunc(g.starts, func(s *start) bool { return !s.met })
+// hasStartWithoutProcess reports whether a start waits for its first process.
+func (g *group) hasStartWithoutProcess() bool {
+	return slices.ContainsFunc(g.starts, func(s *start) bool { return !s.hadProcess })
 }
 
-// failStarts answers all starts with err.
-func (g *group) failStarts(err error) {
+// failStartsLocked answers all starts with err.
+func (g *group) failStartsLocked(err error) {
 	for _, s := range g.starts {
 		s.result <- err
 	}

@@ -102,9 +102,9 @@ type process struct {
 
 	member node[process] // in the list of its state
 	// disabled are told when disabling is over; byAdmin: not for our own ends.
-	disabled []func(error)
-	byAdmin  bool
-	oobw     oobwState
+	onDisabled []func(error)
+	byAdmin    bool
+	oobw       oobwState
 	// stickyID is what gets say that want this very process, and waiting are
 	// those for which it has no room now.
 	stickyID uint32
@@ -174,8 +174,8 @@ func busyness(sessions, concurrency int) uint64 {
 	return n
 }
 
-// open takes a place for one request. The process has room.
-func (pr *process) open() *Session {
+// openSessionLocked takes a place for one request. The process has room.
+func (pr *process) openSessionLocked() *Session {
 	sock := &pr.sockets[0]
 	if len(pr.sockets) > 1 {
 		sock = pr.leastBusySocket()
@@ -191,11 +191,11 @@ func (pr *process) open() *Session {
 	}
 
 	s := &Session{process: pr, socket: sock}
-	if c := sock.takeIdle(); c != nil {
+	if c := sock.takeIdleLocked(); c != nil {
 		s.conn, s.reused = c, true
 	}
 
-	s.limitTime()
+	s.startTimeLimitLocked()
 
 	return s
 }
@@ -212,8 +212,8 @@ func (pr *process) leastBusySocket() *socket {
 	return best
 }
 
-// release gives the place of a session back.
-func (pr *process) release(fx *effects, sock *socket) {
+// endSession gives the place of a session back.
+func (pr *process) endSession(fx *effects, sock *socket) {
 	g := pr.group
 	sock.sessions--
 	pr.sessions--
@@ -221,7 +221,7 @@ func (pr *process) release(fx *effects, sock *socket) {
 	g.pool.sessions--
 	pr.lastUsed = g.pool.now()
 	if pr.state == stateDetached {
-		g.drainStep(fx, pr)
+		g.continueDrain(fx, pr)
 		return
 	}
 
@@ -231,19 +231,19 @@ func (pr *process) release(fx *effects, sock *socket) {
 
 	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled &&
 		!g.isResisting() {
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 		return
 	}
 
-	if pr.isOneTooMany() {
+	if pr.mustMakeRoom() {
 		fx.log(g.pool, "Stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for",
 			g.pool.starving.first().name)
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 
 		return
 	}
 
-	g.pool.collectLater(pr)
+	g.pool.scheduleIdleCheckOfLocked(pr)
 
 	switch pr.state {
 	case stateEnabled:
@@ -255,7 +255,7 @@ func (pr *process) release(fx *effects, sock *socket) {
 	}
 
 	if g.queue.len() > 0 {
-		g.settle(fx)
+		g.reconcile(fx)
 	}
 
 	if pr.oobw == oobwRequested {
@@ -263,10 +263,10 @@ func (pr *process) release(fx *effects, sock *socket) {
 	}
 }
 
-// isOneTooMany: it has nothing to do for a moment, others of its group can take
+// mustMakeRoom: it has nothing to do for a moment, others of its group can take
 // what comes, and another group has no process at all. A group that is always
 // busy would leave nothing to others.
-func (pr *process) isOneTooMany() bool {
+func (pr *process) mustMakeRoom() bool {
 	p := pr.group.pool
 	return p.starving.len() > 0 && !p.hasRoom() && pr.sessions == 0 && pr.state == stateEnabled &&
 		pr.group.enabled.len() > 1
@@ -275,13 +275,13 @@ func (pr *process) isOneTooMany() bool {
 // moveTo changes the state and the lists that follow from it.
 func (pr *process) moveTo(fx *effects, to processState) {
 	if !slices.Contains(processMoves[pr.state], to) {
-		pr.group.pool.impossible(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
+		pr.group.pool.reportBug(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
 	}
 
 	g := pr.group
 	if pr.state == stateEnabled {
 		g.routes.remove(pr)
-		g.requeueSticky(pr)
+		g.requeueStickyLocked(pr)
 	}
 
 	pr.member.leave()
@@ -306,8 +306,8 @@ func (pr *process) keepsSessions() bool {
 	return pr.group.opts.KeepLongSessions && !pr.exited && pr.group.pool.state == poolOpen
 }
 
-// announceEnd tells long sessions that the process is to end.
-func (pr *process) announceEnd(fx *effects) {
+// callOnDetach tells long sessions that the process is to end.
+func (pr *process) callOnDetach(fx *effects) {
 	if pr.keepsSessions() {
 		return
 	}
@@ -356,5 +356,5 @@ func (pr *process) detachUnreachable(fx *effects, err error, about ...any) {
 	about = append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, about...)
 	fx.warn(pr.group.pool, "Detaching a process that does not answer", about...)
 	pr.unreachable = true
-	pr.group.detach(fx, pr)
+	pr.group.detachAndReconcile(fx, pr)
 }

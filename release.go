@@ -12,8 +12,8 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// errGivenUp is the cause with which a spawn is cancelled whose process nobody wants any more.
-var errGivenUp = errors.New("passenger: the release that the process was started from has been replaced")
+// errSpawnCanceled is the cause with which a spawn is cancelled whose process nobody wants any more.
+var errSpawnCanceled = errors.New("passenger: the release that the process was started from has been replaced")
 
 // errNotSpawned is for a spawn that an observer kept from beginning.
 var errNotSpawned = errors.New("passenger: the spawn was interrupted: an observer has ended its goroutine")
@@ -51,8 +51,8 @@ func newRelease(opts *Options, generation uint32) *release {
 	}
 }
 
-// openRelease makes the release from which processes are started from now on.
-func (g *group) openRelease(generation uint32) {
+// openReleaseLocked makes the release from which processes are started from now on.
+func (g *group) openReleaseLocked(generation uint32) {
 	g.release = newRelease(&g.opts, generation)
 	g.openReleases = append(g.openReleases, g.release)
 }
@@ -60,7 +60,7 @@ func (g *group) openRelease(generation uint32) {
 // prepare returns the spawner, which is made once.
 func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 	made, err, _ := r.making.Do("", func() (any, error) {
-		if s := r.madeSpawner(p); s != nil {
+		if s := r.currentSpawner(p); s != nil {
 			return s, nil
 		}
 
@@ -85,29 +85,29 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 	return made.(spawner.Spawner), nil //nolint:forcetypeassert,errcheck // nothing else is made
 }
 
-func (r *release) madeSpawner(p *Pool) spawner.Spawner {
+func (r *release) currentSpawner(p *Pool) spawner.Spawner {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	return r.spawner
 }
 
-// retire ends the release: nothing is started from it any more.
-func (g *group) retire(r *release) {
+// retireReleaseLocked ends the release: nothing is started from it any more.
+func (g *group) retireReleaseLocked(r *release) {
 	r.retired = true
-	g.closeRetired(r)
+	g.closeRetiredLocked(r)
 }
 
-// closeRetired closes the spawner of a retired release as soon as no spawn needs it.
-func (g *group) closeRetired(r *release) {
+// closeRetiredLocked closes the spawner of a retired release as soon as no spawn needs it.
+func (g *group) closeRetiredLocked(r *release) {
 	p := g.pool
 	if !r.retired || r.attempts > 0 || p.state == poolClosed {
 		return // a pool that closes does it itself
 	}
 
-	p.stopTimer(r.preloaderStop)
+	p.stopTimerLocked(r.preloaderStop)
 	p.wg.Go(func() {
-		defer p.update(func(*effects) { g.forgetRelease(r) })
+		defer p.update(func(*effects) { g.removeReleaseLocked(r) })
 		if err := r.closeSpawner(p); err != nil {
 			p.cfg.Logger.Error(err, "cannot stop the spawner of an earlier release", "app", g.name)
 		}
@@ -115,17 +115,17 @@ func (g *group) closeRetired(r *release) {
 }
 
 func (r *release) closeSpawner(p *Pool) error {
-	if s := r.madeSpawner(p); s != nil {
+	if s := r.currentSpawner(p); s != nil {
 		return s.Close()
 	}
 
 	return nil
 }
 
-// stopPreloaderLater lets the preloader go if there is no spawn for a while.
-func (g *group) stopPreloaderLater(r *release) {
+// schedulePreloaderStopLocked lets the preloader go if there is no spawn for a while.
+func (g *group) schedulePreloaderStopLocked(r *release) {
 	p := g.pool
-	p.stopTimer(r.preloaderStop)
+	p.stopTimerLocked(r.preloaderStop)
 	idle := g.opts.preloaderIdleTime()
 	if idle < 0 || r.retired || p.state == poolClosed {
 		return
@@ -136,7 +136,7 @@ func (g *group) stopPreloaderLater(r *release) {
 		return
 	}
 
-	r.preloaderStop = p.startTimer(idle, func(*effects) {
+	r.preloaderStop = p.startTimerLocked(idle, func(*effects) {
 		if r.attempts == 0 {
 			p.wg.Go(preloading.StopPreloader)
 		}
@@ -199,8 +199,8 @@ func newReleaseKey(app *spawner.App) releaseKey {
 	}
 }
 
-// noteReleaseDirs publishes the directories after a process came or went.
-func (g *group) noteReleaseDirs() {
+// publishReleaseDirsLocked publishes the directories after a process came or went.
+func (g *group) publishReleaseDirsLocked() {
 	if g.removed {
 		return
 	}

@@ -23,8 +23,8 @@ type restartWatch struct {
 	begun, taken uint64
 }
 
-// look is one look at a group's files.
-type look struct {
+// fileCheck is one look at a group's files.
+type fileCheck struct {
 	group  *group
 	number uint64
 }
@@ -36,7 +36,7 @@ type restartFiles struct {
 	always  bool
 }
 
-func lookAtRestartFiles(dir string) (f restartFiles) {
+func statRestartFiles(dir string) (f restartFiles) {
 	if info, err := os.Stat(filepath.Join(dir, restartFile)); err == nil {
 		f.touched = info.ModTime()
 	}
@@ -47,38 +47,38 @@ func lookAtRestartFiles(dir string) (f restartFiles) {
 	return f
 }
 
-// watchDue says whether a get has to look at the files before it goes on. Only
+// startFileCheckLocked says whether a get has to look at the files before it goes on. Only
 // one in each interval does, unless the application is to be restarted always.
-func (g *group) watchDue() (l look, due bool) {
+func (g *group) startFileCheckLocked() (c fileCheck, due bool) {
 	if g.restart != nil {
-		return look{}, false
+		return fileCheck{}, false
 	}
 
 	now := g.pool.now()
 	if now < g.watch.next && !g.watch.seen.always {
-		return look{}, false
+		return fileCheck{}, false
 	}
 
 	g.watch.next = now + g.opts.statThrottle()
 	g.watch.begun++
 
-	return look{g, g.watch.begun}, true
+	return fileCheck{g, g.watch.begun}, true
 }
 
-// watched takes the result of a look. One that is older than what is known says
+// finish takes the result of a look. One that is older than what is known says
 // nothing, and one during a restart is left to the next, so that no change is
 // forgotten. The application may have been detached meanwhile, and the pool may be
 // closing: neither restarts anything. The new release is what opts say, those of the
 // get that has looked.
-func (l look) watched(fx *effects, now restartFiles, opts *Options) {
-	g := l.group
-	if g.removed || g.pool.state != poolOpen || l.number < g.watch.taken || g.restart != nil {
+func (c fileCheck) finish(fx *effects, now restartFiles, opts *Options) {
+	g := c.group
+	if g.removed || g.pool.state != poolOpen || c.number < g.watch.taken || g.restart != nil {
 		return
 	}
 
 	before, known := g.watch.seen, g.watch.known
 
-	g.watch.seen, g.watch.known, g.watch.taken = now, true, l.number
+	g.watch.seen, g.watch.known, g.watch.taken = now, true, c.number
 	switch {
 	case !known:
 	case now.always:

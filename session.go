@@ -178,7 +178,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 
 		pr.onDetach[s] = f
 		if pr.state == stateDetached {
-			pr.group.drainStep(fx, pr) // it may be the last of the others
+			pr.group.continueDrain(fx, pr) // it may be the last of the others
 		}
 	})
 
@@ -187,7 +187,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 			_, stopped = pr.onDetach[s]
 			delete(pr.onDetach, s)
 			if pr.overdue && len(pr.onDetach) == 0 {
-				pr.group.stopLate(fx, pr)
+				pr.group.stopOverdue(fx, pr)
 			}
 		})
 
@@ -206,9 +206,9 @@ func (s *Session) Close(mode CloseMode) {
 
 		s.closed.Store(true)
 		delete(s.process.onDetach, s)
-		s.endLimit()
+		s.stopTimeLimitLocked()
 		if conn := s.conn; conn != nil {
-			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
+			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdleLocked(conn)
 			if !kept {
 				fx.closeConn(conn)
 			}
@@ -218,7 +218,7 @@ func (s *Session) Close(mode CloseMode) {
 			s.process.unanswered = 0
 		}
 
-		s.process.release(fx, s.socket)
+		s.process.endSession(fx, s.socket)
 	})
 }
 
@@ -228,24 +228,24 @@ type sessionLimit struct {
 	place node[sessionLimit] // in Pool.timed
 	// host and path say which request it is.
 	host, path string
-	up         bool
+	exceeded   bool
 }
 
-// limitTime kills the process when its request has taken for too long.
-func (s *Session) limitTime() {
+// startTimeLimitLocked kills the process when its request has taken for too long.
+func (s *Session) startTimeLimitLocked() {
 	g := s.process.group
 	limit := g.opts.MaxRequestTime
 	if limit <= 0 {
 		return
 	}
 
-	s.limit = &sessionLimit{timer: g.pool.startTimer(limit, s.tooLong)}
+	s.limit = &sessionLimit{timer: g.pool.startTimerLocked(limit, s.exceedTimeLimit)}
 	g.pool.timed.push(&s.limit.place, s.limit)
 }
 
-func (s *Session) endLimit() {
+func (s *Session) stopTimeLimitLocked() {
 	if s.limit != nil {
-		s.process.group.pool.stopTimer(s.limit.timer)
+		s.process.group.pool.stopTimerLocked(s.limit.timer)
 		s.limit.place.leave()
 	}
 }
@@ -254,7 +254,7 @@ func (s *Session) endLimit() {
 // that its process was killed.
 func (s *Session) TimeIsUp() (up bool) {
 	if s.limit != nil {
-		s.process.group.pool.update(func(*effects) { up = s.limit.up })
+		s.process.group.pool.update(func(*effects) { up = s.limit.exceeded })
 	}
 
 	return up
@@ -269,16 +269,16 @@ func (s *Session) Describe(host, path string) {
 	}
 }
 
-func (s *Session) tooLong(fx *effects) {
+func (s *Session) exceedTimeLimit(fx *effects) {
 	s.limit.place.leave()
-	s.limit.up = true
+	s.limit.exceeded = true
 	pr := s.process
 	g := pr.group
 	fx.log(g.pool, "A request took longer than it may: killing its process", "app", g.name, "pid", pr.info.PID,
 		"host", s.limit.host, "path", s.limit.path, "limit", g.opts.MaxRequestTime.String())
-	g.detach(fx, pr)
+	g.detachAndReconcile(fx, pr)
 	if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {
-		pr.kill()
+		pr.killLocked()
 		return
 	}
 
@@ -299,16 +299,16 @@ func (pr *process) killAfterHook(event hooks.Event) {
 	p := pr.group.pool
 	ctx, cancel := context.WithTimeout(p.spawnCtx, hookTimeout)
 	defer cancel()
-	defer p.update(func(*effects) { pr.kill() })
+	defer p.update(func(*effects) { pr.killLocked() })
 	if err := p.hooks.Run(ctx, event); err != nil {
 		p.cfg.Logger.Error(err, "a hook failed", "hook", string(event.Name), "app", event.GroupName, "pid", event.PID)
 	}
 }
 
-// kill ends a detached process with the sessions it has.
-func (pr *process) kill() {
+// killLocked ends a detached process with the sessions it has.
+func (pr *process) killLocked() {
 	p := pr.group.pool
 	pr.stopping = true
-	p.stopTimer(pr.drain)
+	p.stopTimerLocked(pr.drain)
 	p.wg.Go(func() { pr.proc.Stop(p.deadCtx) })
 }

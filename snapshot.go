@@ -303,7 +303,7 @@ func (g *group) inspect() GroupSnapshot {
 		APIKey:          g.apiKey,
 		Generation:      g.release.generation,
 		Restarting:      g.restart != nil,
-		DeploymentError: copyOf(g.resisted),
+		DeploymentError: copyOf(g.deploymentError),
 		LastSpawnError:  copyOf(g.lastFailure),
 		QueueLength:     g.queueLength(),
 		Spawning:        len(g.attempts),
@@ -323,7 +323,7 @@ func (g *group) inspect() GroupSnapshot {
 	for _, l := range g.lists() {
 		processes := slices.SortedFunc(l.all, func(a, b *process) int { return cmp.Compare(a.seq, b.seq) })
 		for _, pr := range processes {
-			s.DisableQueueLength += len(pr.disabled)
+			s.DisableQueueLength += len(pr.onDisabled)
 			s.Processes = append(s.Processes, pr.inspect())
 		}
 	}

@@ -20,8 +20,8 @@ type socket struct {
 	idle []net.Conn
 }
 
-// takeIdle returns the latest used idle connection or nil.
-func (s *socket) takeIdle() net.Conn {
+// takeIdleLocked returns the latest used idle connection or nil.
+func (s *socket) takeIdleLocked() net.Conn {
 	last := len(s.idle) - 1
 	if last < 0 {
 		return nil
@@ -34,8 +34,8 @@ func (s *socket) takeIdle() net.Conn {
 	return c
 }
 
-// keepIdle keeps a connection for the next session; false: there is no room.
-func (s *socket) keepIdle(c net.Conn) bool {
+// keepIdleLocked keeps a connection for the next session; false: there is no room.
+func (s *socket) keepIdleLocked(c net.Conn) bool {
 	limit := s.concurrency
 	if limit == 0 {
 		limit = maxIdleConns

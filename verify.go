@@ -33,12 +33,12 @@ func (p *Pool) verify() error {
 	c.check(idle == p.idle.len(), "%d processes are idle, %d are listed", idle, p.idle.len())
 	if p.state != poolClosed && p.cfg.PoolIdleTime > 0 {
 		for pr := range p.idle.all {
-			c.check(p.collector.running() || !pr.collectable(), "%s: nobody looks after idle process %d", pr.group.name,
+			c.check(p.idleTimer.running() || !pr.mayStopIdle(), "%s: nobody looks after idle process %d", pr.group.name,
 				pr.info.PID)
 		}
 	}
 
-	c.check(p.vacant.len() == 0 || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed,
+	c.check(p.vacant.len() == 0 || p.vacantTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed,
 		"nobody looks after vacant groups")
 	c.check(p.starving.len()+p.hungry.len() == 0 || !p.hasRoom(), "groups claim capacity while there is room")
 
@@ -156,7 +156,7 @@ func (pr *process) verify(c *checker) {
 		"%s: process %d is wrong in the idle list", name, pid)
 	c.check(pr.state != stateDisabled || pr.sessions == 0 || pr.oobw == oobwRunning,
 		"%s: disabled process %d has sessions", name, pid)
-	c.check(pr.state == stateDisabling || len(pr.disabled) == 0,
+	c.check(pr.state == stateDisabling || len(pr.onDisabled) == 0,
 		"%s: somebody waits for process %d to be disabled, which is %s", name, pid, pr.state)
 	c.check(pr.state != stateDisabling || pr.sessions > 0 || pr.group.enabled.len() == 0,
 		"%s: process %d should be disabled", name, pid)
