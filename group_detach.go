@@ -8,20 +8,20 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 )
 
-// DetachProcess takes a process out of the pool: it finishes its requests and
-// ends. Another one takes its place if it is needed. Errors: ErrNoSuchProcess,
-// ErrClosed.
+// DetachProcess takes a process, named by its GUPID or PID, out of the pool: it finishes its
+// requests and ends. Another process takes its place if one is needed.
+//
+// Errors: ErrNoSuchProcess, ErrClosed.
 func (p *Pool) DetachProcess(id string) error {
 	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detachAndReconcile(fx, pr) })
 }
 
-// DetachApp takes the applications of this group name out of the pool and waits
-// until nothing is left of them: processes finish their requests and end, those
-// that are being started and preloaders are ended. Gets that wait for them are
-// answered with ErrAppDetached; one that comes later starts the application anew. It
-// also waits for what an earlier call has left, whose context had ended.
+// DetachApp takes the applications of this group name out of the pool and waits until nothing is
+// left of them. Processes finish their requests and end; spawns in progress and preloaders are
+// ended. Gets in the queue fail with ErrAppDetached; a later get starts the application again. It
+// also waits for what an earlier call, whose context had ended, left behind.
 //
-// Errors: ErrNoSuchApp, ErrClosed; ctx's, with which processes end later.
+// Errors: ErrNoSuchApp; ErrClosed; that of ctx, in which case the processes end later.
 func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	var leaving []*group
 	var err error
@@ -39,7 +39,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 			g.remove(fx)
 		}
 
-		// Another call may have given up waiting for some.
+		// Those of an earlier call may still be there, if its context has ended.
 		for _, g := range p.leaving {
 			if g.name == name {
 				leaving = append(leaving, g)
@@ -57,7 +57,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	for _, g := range leaving {
 		select {
 		case <-g.gone:
-		case <-p.closed: // nothing of any application is left
+		case <-p.closed: // nothing is left of any application
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -66,13 +66,15 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	return nil
 }
 
-// remove ends the group, which leaves the pool when nothing is left of it.
+// remove takes the group out of use. It leaves the pool when nothing is left of it.
 func (g *group) remove(fx *effects) {
 	g.removed = true
 	g.pool.leaving = append(g.pool.leaving, g)
 	g.forgetReleaseDirs()
 	g.vacancy.leave()
 	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
+
+	// Nothing may start from here on.
 	g.claim.leave()
 	g.stopRetryLocked()
 	g.cancelAttemptsLocked()
@@ -89,7 +91,7 @@ func (g *group) remove(fx *effects) {
 	g.failStartsLocked(ErrAppDetached)
 }
 
-// detachAndReconcile takes a process out of the pool and lets others take its place.
+// detachAndReconcile detaches a process and lets others take its place.
 func (g *group) detachAndReconcile(fx *effects, pr *process) {
 	if pr.state == stateDetached {
 		return
@@ -99,8 +101,8 @@ func (g *group) detachAndReconcile(fx *effects, pr *process) {
 	g.reconcile(fx)
 }
 
-// detach takes a process out of the pool: it gets no more requests and ends
-// when those it has are done.
+// detach takes a process out of the pool: it gets no more requests, and ends when its sessions
+// have.
 func (g *group) detach(fx *effects, pr *process) {
 	for i := range pr.sockets {
 		pr.sockets[i].closeIdle(fx)
@@ -108,6 +110,8 @@ func (g *group) detach(fx *effects, pr *process) {
 
 	pr.idle.leave()
 	pr.callOnDetach(fx)
+
+	// Its waiters move to the queue with the state, before the sticky ID goes.
 	pr.moveTo(fx, stateDetached)
 	pr.callOnDisabled(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
@@ -116,16 +120,17 @@ func (g *group) detach(fx *effects, pr *process) {
 	g.continueDrain(fx, pr)
 }
 
-// continueDrain brings a detached process nearer to its end: it is stopped when it
-// has no session, or at once when the pool is closed, and forgotten when it
-// has no session and is gone. A restart goes on when it is gone, or only kept for
-// long sessions.
+// continueDrain brings a detached process nearer to its end. The process is stopped when it has no
+// session, or at once when the pool is closed, and leaves the group when it has no session and has
+// ended. A restart that waits for it continues when it has ended, or when only long sessions keep
+// it.
 func (g *group) continueDrain(fx *effects, pr *process) {
 	if pr.sessions == 0 || pr.exited || g.pool.state == poolClosed {
-		// Also when it is gone already: Stop clears away what it left.
+		// Also one that has ended: Stop removes the files and children that it left.
 		g.stopProcess(fx, pr)
 	}
 
+	// A WebSocket may stay for days, and must not hold up a restart so long.
 	onlyLong := pr.keepsSessions() && pr.sessions > 0 && pr.sessions == len(pr.onDetach)
 	if !pr.exited && !onlyLong {
 		return
@@ -146,7 +151,7 @@ func (g *group) continueDrain(fx *effects, pr *process) {
 	}
 }
 
-// forgetIfGoneLocked forgets a removed group of which nothing is left.
+// forgetIfGoneLocked takes a removed group out of the pool when nothing is left of it.
 func (g *group) forgetIfGoneLocked() {
 	if !g.removed || g.detached.len() > 0 || len(g.openReleases) > 0 {
 		return
@@ -159,7 +164,7 @@ func (g *group) forgetIfGoneLocked() {
 	}
 }
 
-// removeReleaseLocked is for one whose spawner is closed.
+// removeReleaseLocked forgets a release whose spawner is closed.
 func (g *group) removeReleaseLocked(r *release) {
 	g.openReleases = slices.DeleteFunc(g.openReleases, func(other *release) bool { return other == r })
 	g.forgetIfGoneLocked()
@@ -173,14 +178,14 @@ func (g *group) stopProcess(fx *effects, pr *process) {
 	}
 }
 
-// startDrainTimerLocked stops a detached process, with the sessions it has, when its time
-// is up.
+// startDrainTimerLocked limits the time that a detached process has for its sessions.
 func (g *group) startDrainTimerLocked(pr *process) {
 	limit := g.opts.drainTimeout()
 	if pr.stopping || limit < 0 || g.pool.state == poolClosed {
 		return
 	}
 
+	// Options.KeepLongSessions exempts a process until its last long session is over.
 	pr.drain = g.pool.startTimerLocked(limit, func(fx *effects) {
 		if pr.overdue = pr.keepsSessions() && len(pr.onDetach) > 0; !pr.overdue {
 			g.stopOverdue(fx, pr)
@@ -188,10 +193,10 @@ func (g *group) startDrainTimerLocked(pr *process) {
 	})
 }
 
-// stopOverdue stops a process whose time is up.
+// stopOverdue stops a process whose drain timeout is over.
 func (g *group) stopOverdue(fx *effects, pr *process) {
 	if !pr.stopping {
-		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID,
+		fx.log(g.pool, "stopping a process after its drain timeout", "app", g.name, "pid", pr.info.PID,
 			"sessions", pr.sessions)
 		g.stopProcess(fx, pr)
 	}

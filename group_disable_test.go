@@ -42,7 +42,7 @@ var refusals = map[string]struct {
 			f.get(o).Close(passenger.KeepAlive)
 		},
 		check: func(t require.TestingT, err error) {
-			require.ErrorContains(t, err, "the application has as many processes as it may, 1")
+			require.ErrorContains(t, err, "the application has its maximum of 1 processes")
 		},
 	},
 	"the other one does not start": {

@@ -5,13 +5,12 @@ import (
 	"math/rand/v2"
 )
 
-// waiter is a get that waits in its group's queue. Whoever takes it out of the
-// queue, under the lock, answers it: a session, an error, or its own caller
-// who gives up.
+// waiter is a get in the queue of its group. Whatever takes it out of the queue, under the lock,
+// also ends its wait: with a session, an error, or because its own caller gives up.
 type waiter struct {
 	group *group
 	place node[waiter]
-	// One of the two gets the answer: callback for AsyncGet, result for Get.
+	// callback is set by AsyncGet, result by Get.
 	callback func(*Session, error)
 	result   chan getResult
 	limit    *poolTimer
@@ -31,7 +30,7 @@ func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	return w
 }
 
-// deliver runs after unlocking.
+// deliver ends the wait. It runs after unlocking.
 func (w *waiter) deliver(s *Session, err error) {
 	if w.callback != nil {
 		w.callback(s, err)
@@ -41,10 +40,12 @@ func (w *waiter) deliver(s *Session, err error) {
 	w.result <- getResult{s, err}
 }
 
-// withdraw gives up; false: the answer is there or on its way.
+// withdraw takes the waiter out of the queue. False means that the result has been delivered, or
+// will be.
 func (w *waiter) withdraw() (withdrawn bool) {
 	p := w.group.pool
 	p.update(func(fx *effects) {
+		// Without this waiter, the group may no longer want the process it has claimed.
 		if withdrawn = w.group.dequeueLocked(w); withdrawn {
 			w.group.reconcile(fx)
 		}
@@ -53,7 +54,7 @@ func (w *waiter) withdraw() (withdrawn bool) {
 	return withdrawn
 }
 
-// startTimeoutLocked answers a waiter with ErrQueueTimeout when its time is up.
+// startTimeoutLocked makes the wait fail with ErrQueueTimeout after opts.MaxRequestQueueTime.
 func (w *waiter) startTimeoutLocked(opts *Options) {
 	limit := opts.MaxRequestQueueTime
 	if limit <= 0 {
@@ -68,7 +69,7 @@ func (w *waiter) startTimeoutLocked(opts *Options) {
 	})
 }
 
-// enqueueLocked lets a get wait; an error says why it cannot.
+// enqueueLocked puts a get into the queue.
 //
 //nolint:gosec // G404: the ID is no secret
 func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
@@ -77,6 +78,7 @@ func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*w
 	}
 
 	w := newWaiter(g, callback)
+	// A sticky get waits for its own process, so it must not hold up the queue of all.
 	if pr := g.stickyProcess(opts.StickySessionID); pr != nil {
 		pr.waiting.push(&w.place, w)
 		g.stickyWaiting++
@@ -90,10 +92,10 @@ func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*w
 	return w, nil
 }
 
-// queueLength counts all who wait.
+// queueLength is the number of gets that wait, for any process or for one.
 func (g *group) queueLength() int { return g.queue.len() + g.stickyWaiting }
 
-// dequeueLocked takes w out of the queue; false: someone else has.
+// dequeueLocked takes w out of the queue. False means that it was taken out before.
 func (g *group) dequeueLocked(w *waiter) bool {
 	if w.place.in == nil {
 		return false
@@ -110,8 +112,7 @@ func (g *group) dequeueLocked(w *waiter) bool {
 	return true
 }
 
-// serveQueue gives waiters sessions for as long as there is room, first come
-// first served.
+// serveQueue gives sessions to waiters while processes have room, first come, first served.
 func (g *group) serveQueue(fx *effects) {
 	for w := g.queue.first(); w != nil; w = g.queue.first() {
 		s := g.routeLocked()
@@ -124,23 +125,25 @@ func (g *group) serveQueue(fx *effects) {
 	}
 }
 
-// unblockWaiters sees to it that nobody waits for a process that will not be started, while the
-// group has none that is enabled: one that is being disabled serves on, and where there
-// are only disabled ones, who wait are told.
+// unblockWaiters keeps gets from waiting for a process that will not start. While a failed release
+// is resisted and no process is enabled, the one that is being disabled keeps serving; if all are
+// disabled, the gets fail.
 func (g *group) unblockWaiters(fx *effects) {
 	switch {
 	case g.deploymentError == nil:
-	case !g.isResisting(): // any more
+	case !g.isResisting():
+		// The last old process has left: idle ones may be stopped again.
 		g.pool.scheduleIdleCheckLocked()
 	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:
 		g.cancelDisabling(fx, g.deploymentError)
-	case g.oobwCount == 0: // else one comes back soon
+	case g.oobwCount == 0:
+		// After out-of-band work a process would be enabled again by itself.
 		g.failQueue(fx, g.deploymentError)
 	}
 }
 
-// failQueue answers every waiter with err.
+// failQueue ends the wait of every get in the queue with err.
 func (g *group) failQueue(fx *effects, err error) {
 	for w := range g.queue.all {
 		g.dequeueLocked(w)

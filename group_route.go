@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 )
 
-// routeStickyLocked is routeLocked for a get that wants to go back to its process, and
-// waits for that one if it has no room.
+// routeStickyLocked is routeLocked for a get with a sticky ID. It returns nil if the process of
+// that ID has no room, so that the get waits for it.
 func (g *group) routeStickyLocked(id uint32) *Session {
 	pr := g.stickyProcess(id)
 	switch {
@@ -18,9 +18,9 @@ func (g *group) routeStickyLocked(id uint32) *Session {
 	return pr.openSessionLocked()
 }
 
-// routeLocked opens a session with the process that is to get the next request: of
-// the newest generation that has room, the least busy, the earliest attached.
-// nil: none has room.
+// routeLocked opens a session with the process that gets the next request: of the newest generation
+// with room the least busy one, and of equals the one that was attached first. It returns nil if no
+// process has room.
 func (g *group) routeLocked() *Session {
 	if pr := g.routes.best(); pr != nil && !pr.full() {
 		return pr.openSessionLocked()
@@ -33,8 +33,7 @@ func (g *group) routeLocked() *Session {
 	return nil
 }
 
-// routeToDisablingLocked keeps requests flowing while no enabled process is there
-// yet.
+// routeToDisablingLocked keeps requests flowing until a process is enabled.
 func (g *group) routeToDisablingLocked() *Session {
 	var best *process
 	for pr := range g.disabling.all {
@@ -50,18 +49,17 @@ func (g *group) routeToDisablingLocked() *Session {
 	return best.openSessionLocked()
 }
 
-// newStickyID returns an id that no other process of the group has.
+// newStickyID returns an ID that no other process of the group has.
 func (g *group) newStickyID() uint32 {
 	for {
-		id := rand.Uint32() >> 1 //nolint:gosec // G404: it tells processes apart and is no secret
+		id := rand.Uint32() >> 1 //nolint:gosec // G404: the ID tells processes apart and is no secret
 		if _, taken := g.sticky[id]; id != 0 && !taken {
 			return id
 		}
 	}
 }
 
-// stickyProcess is the process that a get wants to go back to, if it takes
-// requests.
+// stickyProcess returns the process of a sticky ID if it takes requests, or nil.
 func (g *group) stickyProcess(id uint32) *process {
 	if id == 0 {
 		return nil
@@ -74,7 +72,7 @@ func (g *group) stickyProcess(id uint32) *process {
 	return nil
 }
 
-// serveSticky serves those who wait for this very process.
+// serveSticky gives sessions to the gets that wait for this process and no other.
 func (pr *process) serveSticky(fx *effects) {
 	for w := pr.waiting.first(); w != nil && pr.state == stateEnabled && !pr.full(); w = pr.waiting.first() {
 		pr.group.dequeueLocked(w)
@@ -82,8 +80,9 @@ func (pr *process) serveSticky(fx *effects) {
 	}
 }
 
-// requeueStickyLocked lets those who wait for this process wait for any.
+// requeueStickyLocked moves the gets that wait for this process to the queue, for any process.
 func (g *group) requeueStickyLocked(pr *process) {
+	// They join at the end: those in the queue may have waited longer.
 	for w := range pr.waiting.all {
 		w.place.leave()
 		g.stickyWaiting--

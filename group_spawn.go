@@ -9,17 +9,16 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// The pool's own attempts after a failure are spaced: the first after
-// backoffMin, each further one after twice the time, up to backoffMax. A
-// process that starts ends the row, unless it ends by itself before it got a
-// request and before it lived for healthyAfter: then the row goes on.
+// The pool spaces its own attempts after a failure: it waits backoffMin before the first, and twice
+// as long before each further one, up to backoffMax. A process that starts ends the series, unless
+// it ends by itself before its first request and before healthyAfter.
 const (
 	backoffMin   = time.Second
 	backoffMax   = time.Minute
 	healthyAfter = time.Minute
 )
 
-// updateClaimLocked puts the group among those that want a process, or takes it out.
+// updateClaimLocked puts the group on the list of those that want a process, or takes it off.
 func (g *group) updateClaimLocked() {
 	p := g.pool
 	switch {
@@ -39,9 +38,9 @@ func (g *group) claimFromLocked(l *list[group]) {
 	}
 }
 
-// startSpawnLocked starts a process. There is room for it, unless it replaces one.
+// startSpawnLocked starts a process. The pool must have room for it, unless it replaces one.
 //
-//nolint:contextcheck,nolintlint // a spawn is the pool's, and outlives what has caused it
+//nolint:contextcheck,nolintlint // a spawn belongs to the pool, and outlives the call that caused it
 func (g *group) startSpawnLocked(replaces bool) {
 	p := g.pool
 	g.claim.leave()
@@ -65,8 +64,8 @@ func (g *group) startSpawnLocked(replaces bool) {
 	p.wg.Go(func() { a.run(ctx) })
 }
 
-// wantsProcess: someone waits or the minimum is not reached, and nothing but
-// the pool's capacity stands in the way. One process is started at a time.
+// wantsProcess reports whether a get waits or the minimum is not reached, and only the capacity of
+// the pool can prevent a spawn. Processes are started one at a time.
 func (g *group) wantsProcess() bool {
 	used := g.capacityUsed()
 	switch {
@@ -75,24 +74,25 @@ func (g *group) wantsProcess() bool {
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		return false
 	case g.enabled.len() == 0 && g.disabling.len() > 0:
-		return true // they cannot be disabled before
+		return true // the one that is being disabled needs a successor
 	case g.queue.len() == 0 && (used >= g.minimum() || g.pool.state == poolDraining):
 		return false
 	}
 
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
-		return true // nobody else can serve them: a request's own attempt
+		return true // no process can serve the gets, so the back-off does not apply
 	}
 
 	return !g.retry.running()
 }
 
-// isStarving reports whether someone waits, and no process is there or coming.
+// isStarving reports whether a get or a start waits, and no process is there or being started.
 func (g *group) isStarving() bool {
-	return (g.queue.len() > 0 || g.hasStartWithoutProcess()) && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
+	return (g.queue.len() > 0 || g.hasStartWithoutProcess()) && len(g.attempts) == 0 &&
+		g.enabled.len()+g.disabling.len() == 0
 }
 
-// removeAttemptLocked takes an attempt out of the account.
+// removeAttemptLocked stops counting an attempt.
 func (g *group) removeAttemptLocked(a *spawnAttempt) {
 	i := slices.Index(g.attempts, a)
 	if i < 0 {
@@ -105,7 +105,8 @@ func (g *group) removeAttemptLocked(a *spawnAttempt) {
 	}
 }
 
-// cancelAttemptsLocked ends the spawns that go on.
+// cancelAttemptsLocked cancels the spawns in progress. Their goroutines stop the processes they may
+// still get.
 func (g *group) cancelAttemptsLocked() {
 	for len(g.attempts) > 0 {
 		a := g.attempts[0]
@@ -115,17 +116,18 @@ func (g *group) cancelAttemptsLocked() {
 	}
 }
 
-// endAttemptLocked is when nothing of an attempt is left but the process that was attached.
+// endAttemptLocked follows when nothing of an attempt is left, except a process that was attached.
 func (g *group) endAttemptLocked(a *spawnAttempt) {
 	a.release.attempts--
 	g.schedulePreloaderStopLocked(a.release)
 	g.closeRetiredLocked(a.release)
 }
 
-// finishSpawn takes the result of an attempt. attached: the process is the group's; else
-// there is none, or it is unwanted.
+// finishSpawn takes the result of an attempt and reports whether it attached the process. If not,
+// the caller stops the process, if there is one.
 func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
 	g.removeAttemptLocked(a)
+	// A late result says nothing about the release in use.
 	if a.canceled || g.pool.state == poolClosed {
 		return false
 	}
@@ -135,9 +137,11 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		pr := g.attach(fx, proc, a.release.generation)
 		pr.failedBefore, g.failures = g.failures, 0
 		g.stopRetryLocked()
+
 		pr.root = a.release.root
 		g.publishReleaseDirsLocked()
 
+		// Only now that the new process serves may the old one go.
 		if a.replaces {
 			g.detachReplaced(fx, pr)
 		}
@@ -154,6 +158,7 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 	g.failRestart(fx, err)
 	g.failStartsLocked(err)
 
+	// Gets fail only if no process is left that can serve them.
 	switch {
 	case g.enabled.len() > 0:
 	case g.isResisting():
@@ -178,6 +183,7 @@ func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
 	}
 }
 
+// countFailureLocked delays the pool's own next attempt.
 func (g *group) countFailureLocked() {
 	p := g.pool
 	if p.state == poolClosed {
@@ -196,8 +202,8 @@ func (g *group) countFailureLocked() {
 
 func (g *group) stopRetryLocked() { g.pool.stopTimerLocked(g.retry) }
 
-// countEarlyExitLocked is about a process that ended by itself: one that was of no use counts as
-// a failed start, after those before it.
+// countEarlyExitLocked counts a process that ended by itself as a failed spawn if it was of no use,
+// following those before it.
 func (g *group) countEarlyExitLocked(pr *process) {
 	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
 		return
@@ -207,31 +213,30 @@ func (g *group) countEarlyExitLocked(pr *process) {
 	g.countFailureLocked()
 }
 
-// spawnAttempt is one spawn that goes on without the lock.
+// spawnAttempt is a spawn in progress. It runs without the lock.
 type spawnAttempt struct {
 	group   *group
 	release *release
-	// replaces: the process takes the place of another one, so that the
-	// attempt needs no room of its own.
+	// replaces means that the process takes the place of another one, so that the attempt needs no
+	// room of its own.
 	replaces bool
-	// canceled: nobody wants its process any more; cancel ends the spawn then.
+	// canceled means that the process will not be attached; cancel ends the spawn then.
 	canceled bool
 	cancel   context.CancelCauseFunc
-	// restartID is that of the restart that it is for, for observers.
+	// restartID is the ID of the restart it is part of, for observers.
 	restartID uint64
-	// proc and err are what it gave, which may be both. failure is how it failed; nil: it
-	// did not, or goes on.
+	// proc and err are the result; both may be set. failure describes err, and is nil without one.
 	proc    spawner.Process
 	err     error
 	failure *FailedSpawn
 }
 
-// run starts the process and brings it to the group.
+// run spawns a process and hands it to the group.
 func (a *spawnAttempt) run(ctx context.Context) {
 	g := a.group
 	defer a.cancel(nil)
 
-	// Deferred, since an observer or a callback that is told of it may end this goroutine.
+	// Deferred, since an observer or a callback may panic or end this goroutine.
 	attached := false
 	defer func() {
 		if a.proc != nil && !attached {
@@ -252,7 +257,7 @@ func (a *spawnAttempt) run(ctx context.Context) {
 	a.spawnObserved(ctx)
 }
 
-// spawn returns the process also with the error that it may not serve.
+// spawn returns a process that started and was not confirmed together with the error.
 func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 	p := a.group.pool
 	s, err := a.release.prepare(p)
@@ -265,7 +270,7 @@ func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 		return nil, err
 	}
 
-	// Whatever a Spawner is: what does not pass gets no request.
+	// Any Spawner may have made the process: one that does not pass the checks gets no request.
 	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
 
 	return proc, spawner.Confirm(ctx, &confirm, a.release.app, proc)

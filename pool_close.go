@@ -9,19 +9,18 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 )
 
-// Close ends the pool at once: gets that wait are answered with ErrClosed,
-// processes are killed, with their sessions. It returns when no process and no
-// goroutine of the pool is left. Further calls wait for the first.
+// Close ends the pool at once: gets in the queue fail with ErrClosed, and processes are killed with
+// their sessions. It returns when no process and no goroutine of the pool is left. A second call
+// waits for the first.
 func (p *Pool) Close() error {
 	p.end(true)
 	<-p.closed
 	return p.closeErr
 }
 
-// Shutdown ends the pool without losing a request: no more gets are taken,
-// those that wait are served, sessions run until they are closed, and
-// processes end in their own time, all of them at once. When ctx ends first,
-// the rest is done as Close does it, and the error is a *ShutdownError.
+// Shutdown ends the pool without losing a request: new gets fail with ErrClosed, those in the queue
+// are served, sessions run until they are closed, and then all processes end, together and in their
+// own time. When ctx ends first, the rest happens as in Close, and the error is a *ShutdownError.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.update(func(fx *effects) {
 		if p.state != poolOpen {
@@ -32,6 +31,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 		for g := range p.allGroups {
 			g.failStartsLocked(ErrClosed)
 
+			// A WebSocket would hold up the end for as long as its client stays.
 			for _, l := range g.lists() {
 				for pr := range l.all {
 					pr.callOnDetach(fx)
@@ -76,11 +76,11 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return errors.Join(forced, err)
 }
 
-// end begins the end, once; kill also hurries one that has begun.
+// end closes the pool, once. With kill it also kills what is ending already, in a later call too.
 func (p *Pool) end(kill bool) {
 	first := false
 
-	// Deferred, since a callback that is told of the end may panic.
+	// Deferred, since a callback that receives ErrClosed may panic.
 	defer func() {
 		p.cancelSpawns()
 		if kill {
@@ -99,8 +99,9 @@ func (p *Pool) end(kill bool) {
 	})
 }
 
-// finish waits for all that goes on and closes the rest.
+// finish waits for all goroutines and closes hooks and spawners.
 func (p *Pool) finish() {
+	// Hooks come after the goroutines that fire them, spawners after those that spawn.
 	p.wg.Wait()
 	err := p.hooks.Close(p.killCtx)
 	p.killStops()
@@ -108,6 +109,7 @@ func (p *Pool) finish() {
 	close(p.closed)
 }
 
+// closeGroups detaches all processes and fails everything that waits.
 func (p *Pool) closeGroups(fx *effects) {
 	p.state = poolClosed
 	p.stopTimerLocked(p.idleTimer)
@@ -142,13 +144,15 @@ func (p *Pool) closeGroups(fx *effects) {
 		g.failQueue(fx, ErrClosed)
 		g.failStartsLocked(ErrClosed)
 
+		// Also those that were draining before: now they are stopped with their sessions.
 		for pr := range g.detached.all {
 			g.continueDrain(fx, pr)
 		}
 	}
 }
 
-// closeSpawners runs when no goroutine is left that could use one.
+// closeSpawners closes the spawners of all releases, and the pool's own factory. It runs when no
+// goroutine is left that could use one.
 func (p *Pool) closeSpawners() error {
 	var open []*release
 	for g := range p.allGroups {
