@@ -115,9 +115,9 @@ func (g *group) spawnObstacle() error {
 	case g.isResisting():
 		return g.deploymentError
 	case g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses:
-		return fmt.Errorf("the application has its maximum of %d processes", g.opts.MaxProcesses)
+		return fmt.Errorf("the application has reached its maximum of processes, %d", g.opts.MaxProcesses)
 	case !g.pool.hasRoom():
-		return fmt.Errorf("%w: it has its maximum of %d processes", ErrPoolFull, g.pool.cfg.MaxPoolSize)
+		return fmt.Errorf("%w: it has reached its maximum, %d", ErrPoolFull, g.pool.cfg.MaxPoolSize)
 	}
 
 	return nil
