@@ -133,9 +133,8 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 }
 
 func errOtherApp(o *Options, g *group) error {
-	return fmt.Errorf("passenger: cannot restart %s with the options of another application: they name %s, and "+
-		"must name %s",
-		g.name, o.describeApp(), g.opts.describeApp())
+	return fmt.Errorf("passenger: cannot restart %s with the options of another application: they name %s, and must name "+
+		"%s", g.name, o.describeApp(), g.opts.describeApp())
 }
 
 // describeApp names the application by what tells it from others.
@@ -247,8 +246,7 @@ func (g *group) failRestart(fx *effects, err error) {
 	if g.restart.rolling && g.oldProcesses() > 0 {
 		g.cancelAttemptsLocked()
 		g.deploymentError = &DeploymentError{Err: err, At: time.Now()}
-		fx.log(g.pool, "resisting a deployment error: the old processes keep serving", "app", g.name,
-			"error", err.Error())
+		fx.log(g.pool, "resisting a deployment error: old processes keep serving", "app", g.name, "error", err.Error())
 		err = g.deploymentError
 	}
 

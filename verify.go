@@ -96,7 +96,11 @@ func (g *group) verify(c *checker) {
 			g.enabled.len())
 	}
 
-	// The queue: no get waits while a process has room, or while nothing is done for it.
+	g.verifyQueue(c)
+}
+
+// verifyQueue checks that no get waits while a process has room, or while nothing is done for it.
+func (g *group) verifyQueue(c *checker) {
 	best := g.leastBusy()
 	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name,
