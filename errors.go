@@ -18,7 +18,7 @@ var ErrSessionClosed = errors.New("passenger: the session is closed")
 // ErrExhausted is returned by Session.Connect when this program, or the system, has no file
 // descriptor or memory left for a connection. The process stays in the pool, since it has not
 // failed.
-var ErrExhausted = errors.New("passenger: cannot connect: no descriptor or memory left: raise the limit of open files")
+var ErrExhausted = errors.New("passenger: cannot connect: no descriptor or memory left: raise the open file limit")
 
 // QueueFullError is returned by a get when the queue of its application is full.
 type QueueFullError struct {
