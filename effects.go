@@ -10,17 +10,17 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// effects collects, under the lock, what is done after unlocking: callbacks,
-// logging, and whatever could block.
+// effects collects, under the lock, what a change causes and must run after unlocking: callbacks,
+// log records, and everything that could block.
 type effects struct {
 	todo []func()
 }
 
-// after lets f run after unlocking, in the order of the calls.
+// after runs f after unlocking, in the order of the calls.
 func (fx *effects) after(f func()) { fx.todo = append(fx.todo, f) }
 
 func (fx *effects) closeConn(c net.Conn) {
-	// Nobody waits for an answer on the connection any more.
+	// No request uses the connection any more, so its error concerns no caller.
 	fx.after(func() { _ = c.Close() })
 }
 
@@ -28,32 +28,30 @@ func (fx *effects) log(p *Pool, msg string, keysAndValues ...any) {
 	fx.after(func() { p.cfg.Logger.Info(msg, keysAndValues...) })
 }
 
-// warn is log for what an operator should look into. Loggers that know no warnings
-// get it as they get information.
+// warn logs what an operator should look into. A logger without levels logs it as information.
 func (fx *effects) warn(p *Pool, msg string, keysAndValues ...any) {
 	fx.after(func() { slog.New(logr.ToSlogHandler(p.cfg.Logger)).Warn(msg, keysAndValues...) })
 }
 
 func (fx *effects) deliver(w *waiter, s *Session, err error) {
-	fx.after(func() { w.answer(s, err) })
+	fx.after(func() { w.deliver(s, err) })
 }
 
-// stop ends a process in a goroutine of the pool's.
+// stop ends a process in a goroutine of the pool.
 func (fx *effects) stop(p *Pool, proc spawner.Process) {
 	p.wg.Go(func() { proc.Stop(p.killCtx) })
 }
 
-// update is the way to change the pool: change runs under the lock, what it left in
-// fx after unlocking. Pool.get does the two by itself.
+// update is the way to change the pool: change runs under the lock, the effects it leaves in fx
+// after unlocking. Only Pool.get does the two steps by itself.
 func (p *Pool) update(change func(fx *effects)) {
-	if todo := p.locked(change); len(todo) > 0 {
+	if todo := p.apply(change); len(todo) > 0 {
 		runAll(todo)
 	}
 }
 
-// runAll runs what is to be done. Some of it is other people's, callbacks, observers
-// and log sinks: one that panics, or ends its goroutine, keeps nothing else from being
-// done, and its panic goes on.
+// runAll runs effects. Some of them call foreign code: callbacks, observers, log sinks. If one
+// panics or ends its goroutine, the rest still run, and the panic continues.
 func runAll(todo []func()) {
 	done := 0
 	defer func() {
@@ -69,21 +67,25 @@ func runAll(todo []func()) {
 	}
 }
 
-func (p *Pool) locked(change func(fx *effects)) []func() {
+// apply makes a change under the lock, then what follows from it for the whole pool, and returns
+// the effects to run.
+func (p *Pool) apply(change func(fx *effects)) []func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	change(&p.fx)
+	// Capacity is assigned last, so that all claims of the change compete by the same order.
 	if p.starving.len()+p.hungry.len() > 0 || p.capacityUsed > p.cfg.MaxPoolSize {
-		p.allot(&p.fx)
+		p.assignCapacity(&p.fx)
 	}
 
+	// Detached processes may still be ending: Pool.end waits for those.
 	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {
-		p.markDrained()
+		p.markDrainedLocked()
 	}
 
 	if p.cfg.SelfChecks {
 		if err := p.verify(); err != nil {
-			p.impossible(&p.fx, err)
+			p.reportBug(&p.fx, err)
 		}
 	}
 
@@ -93,9 +95,9 @@ func (p *Pool) locked(change func(fx *effects)) []func() {
 	return todo
 }
 
-// impossible reports a state that cannot be, as Config.SelfChecks says. The caller goes
-// on as if it had not been asked.
-func (p *Pool) impossible(fx *effects, err error) {
+// reportBug reports a state that must not occur, as Config.SelfChecks says. The caller continues as
+// if it had seen nothing.
+func (p *Pool) reportBug(fx *effects, err error) {
 	switch {
 	case p.cfg.SelfChecks && p.cfg.SelfCheckFailed != nil:
 		fx.after(func() { p.cfg.SelfCheckFailed(err) })
@@ -106,20 +108,21 @@ func (p *Pool) impossible(fx *effects, err error) {
 	}
 }
 
-// poolTimer changes the pool once, later, unless it is stopped before. Pool.mu
-// guards it. Close waits for those that are neither stopped nor over.
+// poolTimer changes the pool once, later, unless it is stopped before. Pool.mu guards it. Close
+// waits for the timers that are neither stopped nor done.
 type poolTimer struct {
 	timer *time.Timer
 	over  bool
 }
 
-// startTimer runs change after d, under the lock.
-func (p *Pool) startTimer(d time.Duration, change func(*effects)) *poolTimer {
+// startTimerLocked runs change after d.
+func (p *Pool) startTimerLocked(d time.Duration, change func(*effects)) *poolTimer {
 	t := &poolTimer{}
 	p.wg.Add(1)
 	t.timer = time.AfterFunc(max(d, 0), func() {
 		defer p.wg.Done()
 		p.update(func(fx *effects) {
+			// It may have been stopped while it waited for the lock.
 			if !t.over {
 				t.over = true
 				change(fx)
@@ -130,12 +133,13 @@ func (p *Pool) startTimer(d time.Duration, change func(*effects)) *poolTimer {
 	return t
 }
 
-// stopTimer makes sure that t changes nothing any more; nil is no timer.
-func (p *Pool) stopTimer(t *poolTimer) {
+// stopTimerLocked prevents t from changing anything; t may be nil.
+func (p *Pool) stopTimerLocked(t *poolTimer) {
 	if t == nil || t.over {
 		return
 	}
 
+	// A timer that has fired already leaves the WaitGroup by itself.
 	t.over = true
 	if t.timer.Stop() {
 		p.wg.Done()

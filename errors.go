@@ -1,28 +1,32 @@
 package passenger
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/redact"
 )
 
-// ErrClosed is what a get returns when the pool is shutting down or closed.
+// ErrClosed is returned by calls to a pool that shuts down or is closed.
 var ErrClosed = errors.New("passenger: the pool is closed")
 
-// ErrSessionClosed is what Connect returns after Close.
+// ErrSessionClosed is returned by Session.Connect after Close.
 var ErrSessionClosed = errors.New("passenger: the session is closed")
 
-// ErrExhausted is what Connect returns when this program, or the system, has no
-// more files or memory for a connection. The process is not to blame, and stays.
-var ErrExhausted = errors.New("passenger: no more files or memory for a connection: raise the limit of open files")
+// ErrExhausted is returned by Session.Connect when this program, or the system, has no file
+// descriptor or memory left for a connection. The process stays in the pool, since it has not
+// failed.
+var ErrExhausted = errors.New("passenger: cannot connect: no descriptor or memory left: raise the open file limit")
 
-// QueueFullError is what a get returns when too many wait already.
+// QueueFullError is returned by a get when the queue of its application is full.
 type QueueFullError struct {
 	// AppName is the name of the application's group.
 	AppName string
-	// Limit is the limit that was reached.
+	// Limit is the limit in effect.
 	Limit int
-	// ID identifies the refused request in the log, on the error page and to the hook.
+	// ID identifies the refused request in the log, on the error page and for the hook.
 	ID string
 }
 
@@ -30,8 +34,8 @@ func (e *QueueFullError) Error() string {
 	return fmt.Sprintf("Request queue full (configured max. size: %d) for %s", e.Limit, e.AppName)
 }
 
-// ConnectError is why no connection to a process was made. The process has
-// been detached, so another get reaches another one; nothing was sent.
+// ConnectError reports why no connection to a process was made. Nothing was sent, and the process
+// has been detached, so that another get reaches another process.
 type ConnectError struct {
 	AppName string
 	PID     int
@@ -44,11 +48,11 @@ func (e *ConnectError) Error() string {
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// ShutdownError says what did not end before Shutdown's context did. errors.Is
-// finds the context's error.
+// ShutdownError reports what had not ended when the context of Shutdown ended. errors.Is finds the
+// context's error.
 type ShutdownError struct {
-	// Sessions were open, Waiting gets were answered with ErrClosed, and
-	// Processes were killed.
+	// Sessions is the number of open sessions that were cut, Waiting that of gets that failed with
+	// ErrClosed, and Processes that of processes that were killed.
 	Sessions, Waiting, Processes int
 	Err                          error
 }
@@ -60,43 +64,73 @@ func (e *ShutdownError) Error() string {
 
 func (e *ShutdownError) Unwrap() error { return e.Err }
 
-// ErrNoSuchProcess says that the pool has no process with that id.
+// ErrNoSuchProcess reports that the pool has no process with this ID.
 var ErrNoSuchProcess = errors.New("passenger: no such process")
 
-// ErrPoolFull says that the pool has no room for another process.
+// ErrPoolFull reports that the pool has no room for another process.
 var ErrPoolFull = errors.New("passenger: the pool is full")
 
-// ErrAppDetached is what a get returns whose application was detached.
+// ErrAppDetached is returned by a get when its application is detached.
 var ErrAppDetached = errors.New("passenger: the application was detached")
 
-// ErrNoSuchApp says that the pool has no application of that name.
+// ErrNoSuchApp reports that the pool has no application of this name.
 var ErrNoSuchApp = errors.New("passenger: no such application")
 
-// ErrQueueTimeout is what a get returns that waited for too long.
+// ErrQueueTimeout is returned by a get that waited longer than Options.MaxRequestQueueTime.
 var ErrQueueTimeout = errors.New("passenger: the request waited for too long for a process")
 
-// What became of a Disable.
+// Errors of Disable.
 var (
-	// ErrCannotDisable: it is the only process that takes requests, and another
-	// one does not start, or may not; what is wrapped beside it says why.
+	// ErrCannotDisable: no other process takes requests, and none starts. The error that it is
+	// wrapped with says why.
 	ErrCannotDisable = errors.New("passenger: the process cannot be disabled: no other one can take its requests")
-	// ErrEnabled: the process was enabled again before it was disabled.
+	// ErrEnabled: the process was enabled before it was disabled.
 	ErrEnabled = errors.New("passenger: the process was enabled again")
-	// ErrProcessDetached: the process left the pool meanwhile.
+	// ErrProcessDetached: the process left the pool before it was disabled.
 	ErrProcessDetached = errors.New("passenger: the process has left the pool")
 )
 
-// DeploymentError is why a rolling restart was called off: the old processes
-// serve on. Until the next restart, no process of the new release is started for as
-// long as one of the old ones is there, which are not stopped for being idle, nor for
-// having had Options.MaxRequests.
+// DeploymentError reports why a rolling restart failed: the new release does not start, and the old
+// processes keep serving. Until the next restart, and while an old process is left, the pool starts
+// no process of the new release, and stops no old process for being idle or for having had
+// Options.MaxRequests.
 type DeploymentError struct {
 	Err error     `json:"-"`
 	At  time.Time `json:"at"`
 }
 
 func (e *DeploymentError) Error() string {
-	return fmt.Sprintf("the new release does not start, the old processes serve on: %v", e.Err)
+	return fmt.Sprintf("the new release does not start, the old processes keep serving: %v", e.Err)
 }
 
 func (e *DeploymentError) Unwrap() error { return e.Err }
+
+// MarshalJSON writes the reason, without secrets, and the time.
+func (e *DeploymentError) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Message string    `json:"message"`
+		At      time.Time `json:"at"`
+	}{e.message(), e.At})
+}
+
+// message is the reason without what the name of the type says.
+func (e *DeploymentError) message() string {
+	if e.Err == nil {
+		return ""
+	}
+
+	return redact.Text(e.Err.Error())
+}
+
+// errSpawnCanceled is the cause of a canceled spawn.
+var errSpawnCanceled = errors.New("passenger: the release that the process was started from has been replaced")
+
+// errNotSpawned is the result of a spawn that never began, because an observer panicked or ended
+// its goroutine.
+var errNotSpawned = errors.New("passenger: the spawn was interrupted: an observer ended its goroutine")
+
+// errRestartReplaced ends a restart, for an observer, when another one replaces it.
+var errRestartReplaced = errors.New("passenger: another restart has begun")
+
+// errInterrupted is the result of a get that ran a callback of another get, which panicked.
+var errInterrupted = errors.New("passenger: the request was interrupted by a panic in the callback of another one")

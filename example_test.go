@@ -127,7 +127,7 @@ func ExamplePool_Restart() {
 		log.Fatal(err)
 	}
 
-	// A release that does not start is resisted: the old processes serve on.
+	// A release that does not start is resisted: the old processes keep serving.
 	factory.Change(func(s *spawnertest.Script) {
 		s.BeforeSpawn = func(context.Context, int, spawner.App) error { return errors.New("syntax error in app.rb") }
 	})
@@ -138,7 +138,7 @@ func ExamplePool_Restart() {
 
 	fmt.Println("serving:", pool.Inspect().Group("shop").Processes[0].PID)
 	// Output:
-	// the new release does not start, the old processes serve on: cannot start shop: syntax error in app.rb (error 00000002)
+	// the new release does not start, the old processes keep serving: cannot start shop: syntax error in app.rb (error 00000002)
 	// serving: 1000
 }
 

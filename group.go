@@ -8,33 +8,33 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// group is one application in the pool: its processes and who waits for them.
-// Pool.mu guards its fields but pool and name.
+// group is one application in the pool: its processes and its queue. Pool.mu guards its fields but
+// pool and name. Its methods need the lock, apart from those that a goroutine begins with
+// (awaitExit, callOutOfBandWork); those that change something take fx or end in Locked.
 type group struct {
 	pool *Pool
 	name string
 	// namesake is another application of the same name; see Options.App.
 	namesake *group
 	opts     Options
-	// apiKey is unlike that of any other group, and uid and gid whom its newest
-	// process runs as; -1: it has had none.
-	apiKey   string
+	// apiKey differs from that of any other group.
+	apiKey string
+	// uid and gid are the user and group IDs the newest process runs as; -1 before the first one.
 	uid, gid int
-	// appType and startupFile are what the last process was found to be.
+	// appType and startupFile are those of the newest process.
 	appType, startupFile string
 
-	// release is what processes are started from; its generation counts the
-	// restarts. openReleases are those whose spawners are not closed, this one
-	// included.
-	release      *release
+	// release is what processes are started from; its generation counts the restarts.
+	release *release
+	// openReleases are the releases whose spawners are not closed, release included.
 	openReleases []*release
-	// dirs is what Pool.releaseDirs has; nil before the first process.
+	// dirs is what was published last in Pool.releaseDirs; nil before the first process.
 	dirs *ReleaseDirs
-	// restart is the one that goes on.
+	// restart is the restart in progress, or nil.
 	restart *restart
-	// resisted is why and when the last restart was called off.
-	resisted *DeploymentError
-	watch    restartWatch
+	// deploymentError is why the last restart failed; nil if it did not.
+	deploymentError *DeploymentError
+	watch           restartWatch
 
 	enabled   list[process]
 	disabling list[process]
@@ -43,32 +43,32 @@ type group struct {
 	routes    routeTable
 
 	queue list[waiter]
-	// sticky are the processes by their sticky ids, and stickyWaiting counts
-	// those who wait for one of them and no other.
+	// sticky has the processes by their sticky IDs; stickyWaiting counts the gets that wait for one
+	// of them.
 	sticky        map[uint32]*process
 	stickyWaiting int
-	// starts are the calls of Pool.StartN that wait.
+	// starts are the pending calls of Pool.StartN.
 	starts []*start
-	// oobwCount counts the processes that do out-of-band work.
+	// oobwCount is the number of processes that do out-of-band work, or are being disabled for it.
 	oobwCount int
 
-	// attempts are the spawns that go on.
+	// attempts are the spawns in progress.
 	attempts    []*spawnAttempt
 	lastFailure *SpawnFailure
-	// failures counts the spawns in a row that gave no process, or one that ended
-	// before it was of use. While retry runs, the pool does not try again by itself.
+	// failures is the number of consecutive spawns that gave no process, or one that ended before
+	// it was of use. While retry runs, the pool starts nothing of its own accord.
 	failures int
 	retry    *poolTimer
 
-	// removed: it is no application of the pool any more; byAdmin: because DetachApp
-	// was called. gone is closed when nothing is left of it.
+	// removed reports whether the group has left the pool, byAdmin whether DetachApp removed it.
+	// gone is closed when its last process and spawner have ended.
 	removed, byAdmin bool
 	gone             chan struct{}
-	// vacancy is the group's place among the vacant ones, since vacantSince.
+	// vacancy is the group's place in Pool.vacant, since vacantSince.
 	vacancy     node[group]
 	vacantSince time.Duration
 
-	// claim is the group's place among those that want capacity.
+	// claim is the group's place in Pool.starving or Pool.hungry.
 	claim node[group]
 }
 
@@ -83,11 +83,12 @@ func newGroup(p *Pool, opts *Options) *group {
 		sticky: map[uint32]*process{},
 		gone:   make(chan struct{}),
 	}
-	g.openRelease(0)
+	g.openReleaseLocked(0)
 
 	return g
 }
 
+// list returns the list for processes in state s.
 func (g *group) list(s processState) *list[process] {
 	switch s {
 	case stateEnabled:
@@ -103,8 +104,13 @@ func (g *group) list(s processState) *list[process] {
 	return &g.detached
 }
 
-// capacityUsed counts what the limits bound: processes that are not detached,
-// and those that are being started in nobody's place.
+// lists returns the lists of all processes, detached ones last.
+func (g *group) lists() []*list[process] {
+	return []*list[process]{&g.enabled, &g.disabling, &g.disabled, &g.detached}
+}
+
+// capacityUsed is the number that the limits bound: processes that are not detached, and spawns in
+// progress that replace no process.
 func (g *group) capacityUsed() int {
 	n := g.processCount()
 	for _, a := range g.attempts {
@@ -116,12 +122,23 @@ func (g *group) capacityUsed() int {
 	return n
 }
 
-// processCount counts the processes that are not detached.
+// processCount is the number of processes that are not detached.
 func (g *group) processCount() int { return g.enabled.len() + g.disabling.len() + g.disabled.len() }
 
-// merge takes over from a get what may change while the group lives. Its errors are
-// those of opts.validateOwn.
-func (g *group) merge(fx *effects, opts *Options) error {
+// allProcesses yields the processes that are not detached.
+func (g *group) allProcesses(yield func(*process) bool) {
+	for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
+		for pr := range l.all {
+			if !yield(pr) {
+				return
+			}
+		}
+	}
+}
+
+// updateLimits takes from a get's options those that may change while the group lives. Its errors
+// are those of opts.validateOwn.
+func (g *group) updateLimits(fx *effects, opts *Options) error {
 	if g.opts.isLike(opts) {
 		return nil
 	}
@@ -136,33 +153,36 @@ func (g *group) merge(fx *effects, opts *Options) error {
 
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
 	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
-	g.pool.armCollector()
-	g.settle(fx)
+	g.pool.scheduleIdleCheckLocked()
+	g.reconcile(fx)
 
 	return nil
 }
 
-// settle does what the group's state asks for: it is called after whatever may
-// have changed the queue, the room for it or the number of processes. The
-// process that it may claim is started at the end of the update.
-func (g *group) settle(fx *effects) {
+// reconcile does what the state of the group asks for. Call it after everything that may change the
+// queue, the number of processes or their room. The process that it may claim is started at the end
+// of the update.
+func (g *group) reconcile(fx *effects) {
 	if g.removed || g.pool.state == poolClosed {
 		return
 	}
 
+	// Disabling is finished first: the steps below look at which processes can serve.
 	for pr := range g.disabling.all {
 		g.finishDisabling(fx, pr)
 	}
 
-	g.resist(fx)
+	g.unblockWaiters(fx)
 	g.serveQueue(fx)
-	g.finishStarts()
-	g.rollOn(fx)
-	g.stakeClaim()
-	g.noteVacancy()
+	g.finishStartsLocked()
+
+	// What is still wanted after serving the queue is claimed last.
+	g.continueRestart(fx)
+	g.updateClaimLocked()
+	g.updateVacancyLocked()
 }
 
-// attach adds a process that has just been started.
+// attach adds a process that has just started.
 func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *process {
 	p := g.pool
 	pr := newProcess(g, proc, generation)
@@ -173,46 +193,49 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	p.seq++
 	pr.seq = p.seq
 	pr.lastUsed = p.now()
+	// The hook and the observer are told of a process that takes requests already.
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
-	p.armCollector()
+	p.scheduleIdleCheckLocked()
 	g.fireProcess(fx, hooks.AttachedProcess, pr)
 	g.observeProcess(fx, Observer.ProcessAttached, pr)
-	p.wg.Go(func() { g.watchProcess(pr) })
+	p.wg.Go(func() { g.awaitExit(pr) })
 
 	return pr
 }
 
-// cleanExit is the status of a process that says it ended as it should.
+// cleanExit is the exit status of a process that ended as it should.
 const cleanExit = "exit status 0"
 
-// watchProcess tells the pool when the process has ended, whatever ended it.
-func (g *group) watchProcess(pr *process) {
+// awaitExit waits until the process has ended, for whatever reason, and takes it out of the pool.
+func (g *group) awaitExit(pr *process) {
 	<-pr.proc.Exited()
 	g.pool.update(func(fx *effects) {
 		pr.exited = true
-		g.noteReleaseDirs()
+		g.publishReleaseDirsLocked()
 
 		if pr.state == stateDetached {
-			pr.announceEnd(fx) // to those that have kept it
+			// With Options.KeepLongSessions, sessions have kept it until now.
+			pr.callOnDetach(fx)
+
 			if pr.unreachable {
-				fx.log(g.pool, "The process that did not answer has ended", "app", g.name, "pid", pr.info.PID, "status",
-					pr.proc.ExitStatus())
+				fx.log(g.pool, "the process that did not respond has ended", "app", g.name, "pid", pr.info.PID,
+					"status", pr.proc.ExitStatus())
 			}
 
-			g.drainStep(fx, pr)
+			g.continueDrain(fx, pr)
 
 			return
 		}
 
 		status := pr.proc.ExitStatus()
-		tell := fx.warn
+		record := fx.warn
 		if status == cleanExit {
-			tell = fx.log
+			record = fx.log
 		}
 
-		tell(g.pool, "A process has ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
-		g.countDeath(pr)
-		g.detach(fx, pr)
+		record(g.pool, "a process ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
+		g.countEarlyExitLocked(pr)
+		g.detachAndReconcile(fx, pr)
 	})
 }

@@ -8,20 +8,20 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 )
 
-// DetachProcess takes a process out of the pool: it finishes its requests and
-// ends. Another one takes its place if it is needed. Errors: ErrNoSuchProcess,
-// ErrClosed.
+// DetachProcess takes a process, named by its GUPID or PID, out of the pool: it finishes its
+// requests and ends. Another process takes its place if one is needed.
+//
+// Errors: ErrNoSuchProcess, ErrClosed.
 func (p *Pool) DetachProcess(id string) error {
-	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detach(fx, pr) })
+	return p.withProcess(id, func(fx *effects, pr *process) { pr.group.detachAndReconcile(fx, pr) })
 }
 
-// DetachApp takes the applications of this group name out of the pool and waits
-// until nothing is left of them: processes finish their requests and end, those
-// that are being started and preloaders are ended. Gets that wait for them are
-// answered with ErrAppDetached; one that comes later starts the application anew. It
-// also waits for what an earlier call has left, whose context had ended.
+// DetachApp takes the applications of this group name out of the pool and waits until nothing is
+// left of them. Processes finish their requests and end; spawns in progress and preloaders are
+// ended. Gets in the queue fail with ErrAppDetached; a later get starts the application again. It
+// also waits for what an earlier call, whose context had ended, left behind.
 //
-// Errors: ErrNoSuchApp, ErrClosed; ctx's, with which processes end later.
+// Errors: ErrNoSuchApp; ErrClosed; that of ctx, in which case the processes end later.
 func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	var leaving []*group
 	var err error
@@ -39,7 +39,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 			g.remove(fx)
 		}
 
-		// Another call may have given up waiting for some.
+		// Those of an earlier call may still be there, if its context has ended.
 		for _, g := range p.leaving {
 			if g.name == name {
 				leaving = append(leaving, g)
@@ -57,7 +57,7 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	for _, g := range leaving {
 		select {
 		case <-g.gone:
-		case <-p.closed: // nothing of any application is left
+		case <-p.closed: // nothing is left of any application
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -66,66 +66,71 @@ func (p *Pool) DetachApp(ctx context.Context, name string) error {
 	return nil
 }
 
-// remove ends the group, which leaves the pool when nothing is left of it.
+// remove takes the group out of use. It leaves the pool when nothing is left of it.
 func (g *group) remove(fx *effects) {
 	g.removed = true
 	g.pool.leaving = append(g.pool.leaving, g)
 	g.forgetReleaseDirs()
 	g.vacancy.leave()
 	g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
+
+	// Nothing may start from here on.
 	g.claim.leave()
-	g.stopRetry()
-	g.giveUpAttempts()
-	g.retire(g.release)
+	g.stopRetryLocked()
+	g.cancelAttemptsLocked()
+	g.retireReleaseLocked(g.release)
 	if g.restart != nil {
 		g.endRestart(fx, ErrAppDetached)
 	}
 
 	for pr := range g.allProcesses {
-		g.takeOut(fx, pr)
+		g.detach(fx, pr)
 	}
 
 	g.failQueue(fx, ErrAppDetached)
-	g.failStarts(ErrAppDetached)
+	g.failStartsLocked(ErrAppDetached)
 }
 
-// detach takes a process out of the pool and lets others take its place.
-func (g *group) detach(fx *effects, pr *process) {
+// detachAndReconcile detaches a process and lets others take its place.
+func (g *group) detachAndReconcile(fx *effects, pr *process) {
 	if pr.state == stateDetached {
 		return
 	}
 
-	g.takeOut(fx, pr)
-	g.settle(fx)
+	g.detach(fx, pr)
+	g.reconcile(fx)
 }
 
-// takeOut takes a process out of the pool: it gets no more requests and ends
-// when those it has are done.
-func (g *group) takeOut(fx *effects, pr *process) {
+// detach takes a process out of the pool: it gets no more requests, and ends when its sessions
+// have.
+func (g *group) detach(fx *effects, pr *process) {
 	for i := range pr.sockets {
 		pr.sockets[i].closeIdle(fx)
 	}
 
 	pr.idle.leave()
-	pr.announceEnd(fx)
+	pr.callOnDetach(fx)
+
+	// Its waiters move to the queue with the state, before the sticky ID goes.
 	pr.moveTo(fx, stateDetached)
-	pr.disableEnded(fx, ErrProcessDetached)
+	pr.callOnDisabled(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
 	g.fireProcess(fx, hooks.DetachedProcess, pr)
 	g.observeProcess(fx, Observer.ProcessDetached, pr)
-	g.drainStep(fx, pr)
+	g.continueDrain(fx, pr)
 }
 
-// drainStep brings a detached process nearer to its end: it is stopped when it
-// has no session, or at once when the pool is closed, and forgotten when it
-// has no session and is gone. A restart goes on when it is gone, or only kept for
-// long sessions.
-func (g *group) drainStep(fx *effects, pr *process) {
+// continueDrain brings a detached process nearer to its end. The process is stopped when it has no
+// session, or at once when the pool is closed, and leaves the group when it has no session and has
+// ended. A restart that waits for it continues when it has ended, or when only long sessions keep
+// it.
+func (g *group) continueDrain(fx *effects, pr *process) {
 	if pr.sessions == 0 || pr.exited || g.pool.state == poolClosed {
-		// Also when it is gone already: Stop clears away what it left.
+		// Also one that has ended: Stop removes the files and children that it left.
 		g.stopProcess(fx, pr)
 	}
 
+	// A WebSocket may stay for days, and must not hold up a restart so long.
 	onlyLong := pr.keepsSessions() && pr.sessions > 0 && pr.sessions == len(pr.onDetach)
 	if !pr.exited && !onlyLong {
 		return
@@ -135,19 +140,19 @@ func (g *group) drainStep(fx *effects, pr *process) {
 		pr.drainedFor = nil
 		r.draining--
 		if r == g.restart {
-			g.settle(fx)
+			g.reconcile(fx)
 		}
 	}
 
 	if pr.exited && pr.sessions == 0 {
 		pr.member.leave()
-		g.noteVacancy()
-		g.noteGone()
+		g.updateVacancyLocked()
+		g.forgetIfGoneLocked()
 	}
 }
 
-// noteGone forgets a removed group of which nothing is left.
-func (g *group) noteGone() {
+// forgetIfGoneLocked takes a removed group out of the pool when nothing is left of it.
+func (g *group) forgetIfGoneLocked() {
 	if !g.removed || g.detached.len() > 0 || len(g.openReleases) > 0 {
 		return
 	}
@@ -159,39 +164,39 @@ func (g *group) noteGone() {
 	}
 }
 
-// forgetRelease is for one whose spawner is closed.
-func (g *group) forgetRelease(r *release) {
+// removeReleaseLocked forgets a release whose spawner is closed.
+func (g *group) removeReleaseLocked(r *release) {
 	g.openReleases = slices.DeleteFunc(g.openReleases, func(other *release) bool { return other == r })
-	g.noteGone()
+	g.forgetIfGoneLocked()
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {
 	if !pr.stopping {
 		pr.stopping = true
-		g.pool.stopTimer(pr.drain)
+		g.pool.stopTimerLocked(pr.drain)
 		fx.stop(g.pool, pr.proc)
 	}
 }
 
-// limitDrain stops a detached process, with the sessions it has, when its time
-// is up.
-func (g *group) limitDrain(pr *process) {
+// startDrainTimerLocked limits the time that a detached process has for its sessions.
+func (g *group) startDrainTimerLocked(pr *process) {
 	limit := g.opts.drainTimeout()
 	if pr.stopping || limit < 0 || g.pool.state == poolClosed {
 		return
 	}
 
-	pr.drain = g.pool.startTimer(limit, func(fx *effects) {
+	// Options.KeepLongSessions exempts a process until its last long session is over.
+	pr.drain = g.pool.startTimerLocked(limit, func(fx *effects) {
 		if pr.overdue = pr.keepsSessions() && len(pr.onDetach) > 0; !pr.overdue {
-			g.stopLate(fx, pr)
+			g.stopOverdue(fx, pr)
 		}
 	})
 }
 
-// stopLate stops a process whose time is up.
-func (g *group) stopLate(fx *effects, pr *process) {
+// stopOverdue stops a process whose drain timeout is over.
+func (g *group) stopOverdue(fx *effects, pr *process) {
 	if !pr.stopping {
-		fx.log(g.pool, "Stopping a process whose time to finish its requests is up", "app", g.name, "pid", pr.info.PID,
+		fx.log(g.pool, "stopping a process after its drain timeout", "app", g.name, "pid", pr.info.PID,
 			"sessions", pr.sessions)
 		g.stopProcess(fx, pr)
 	}

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// Disable lets a process, named by its GUPID or pid, take no more requests,
-// and waits until it has none. If it is the only one, another one is started
-// first. A process that is disabled already is no error.
+// Disable stops routing requests to a process, named by its GUPID or PID, and waits until it has
+// none. If no other process takes requests, one is started first. It is no error if the process is
+// disabled already.
 //
-// Errors: ErrNoSuchProcess, ErrCannotDisable with its cause, ErrEnabled,
-// ErrProcessDetached, ErrClosed; ctx's, with which the process is disabled later.
+// Errors: ErrNoSuchProcess; ErrCannotDisable with its cause; ErrEnabled; ErrProcessDetached;
+// ErrClosed; that of ctx, in which case the process is disabled later.
 func (p *Pool) Disable(ctx context.Context, id string) error {
 	result := make(chan error, 1)
 	err := p.withProcess(id, func(fx *effects, pr *process) {
@@ -30,14 +30,17 @@ func (p *Pool) Disable(ctx context.Context, id string) error {
 	}
 }
 
-// Enable lets a process take requests again that was disabled. One that does
-// already is no error. Errors: ErrNoSuchProcess, ErrClosed.
+// Enable routes requests to a disabled process again. It is no error if the process is enabled
+// already.
+//
+// Errors: ErrNoSuchProcess, ErrClosed.
 func (p *Pool) Enable(id string) error {
 	return p.withProcess(id, func(fx *effects, pr *process) {
 		pr.group.enable(fx, pr)
 	})
 }
 
+// withProcess changes a process of an open pool.
 func (p *Pool) withProcess(id string, change func(*effects, *process)) (err error) {
 	p.update(func(fx *effects) {
 		if p.state != poolOpen {
@@ -45,7 +48,7 @@ func (p *Pool) withProcess(id string, change func(*effects, *process)) (err erro
 			return
 		}
 
-		pr := p.findProcess(id)
+		pr := p.findProcessLocked(id)
 		if pr == nil {
 			err = fmt.Errorf("%w: %s", ErrNoSuchProcess, id)
 			return
@@ -57,8 +60,8 @@ func (p *Pool) withProcess(id string, change func(*effects, *process)) (err erro
 	return err
 }
 
-// findProcess looks at all processes: it is for people.
-func (p *Pool) findProcess(id string) *process {
+// findProcessLocked looks at each process, which is fast enough for calls of administrators.
+func (p *Pool) findProcessLocked(id string) *process {
 	for g := range p.allGroups {
 		for pr := range g.allProcesses {
 			if pr.info.GUPID == id || strconv.Itoa(pr.info.PID) == id {
@@ -70,16 +73,15 @@ func (p *Pool) findProcess(id string) *process {
 	return nil
 }
 
-// disable lets a process take no more requests; done is called when it has
-// none, or when it did not come to that. Another process takes its place
-// first if it is the only one.
+// disable stops routing requests to a process. done is called when it has none, or with the reason
+// why it is not disabled. If it is the only enabled process, another one is started first.
 func (g *group) disable(fx *effects, pr *process, done func(error)) {
 	switch pr.state {
 	case stateDisabled:
 		fx.after(func() { done(nil) })
 		return
 	case stateDisabling:
-		pr.disabled = append(pr.disabled, done)
+		pr.onDisabled = append(pr.onDisabled, done)
 		return
 	case stateNew, stateDetached:
 		fx.after(func() { done(ErrProcessDetached) })
@@ -88,84 +90,87 @@ func (g *group) disable(fx *effects, pr *process, done func(error)) {
 	}
 
 	if g.enabled.len() == 1 {
-		if err := g.cannotGrow(); err != nil {
+		// Its requests need another process, so that no get waits in vain.
+		if err := g.spawnObstacle(); err != nil {
 			pr.byAdmin = false
-			fx.after(func() { done(cannotDisable(err)) })
+			fx.after(func() { done(newDisableError(err)) })
 			return
 		}
 	}
 
-	pr.disabled = append(pr.disabled, done)
+	pr.onDisabled = append(pr.onDisabled, done)
 	pr.moveTo(fx, stateDisabling)
 
-	// If it is alone, it serves until the other one is there.
-	g.settle(fx)
+	// Until another process is enabled, routeToDisablingLocked still finds this one.
+	g.reconcile(fx)
 }
 
-// cannotGrow is why no other process may be started; nil: one may, or is.
-func (g *group) cannotGrow() error {
+// spawnObstacle returns why no other process may be started, or nil if one may or is being started.
+func (g *group) spawnObstacle() error {
 	switch {
 	case len(g.attempts) > 0:
 		return nil
 	case g.pool.state != poolOpen:
 		return ErrClosed
 	case g.isResisting():
-		return g.resisted
+		return g.deploymentError
 	case g.opts.MaxProcesses > 0 && g.capacityUsed() >= g.opts.MaxProcesses:
-		return fmt.Errorf("the application has as many processes as it may, %d", g.opts.MaxProcesses)
+		return fmt.Errorf("the application has reached its maximum of processes, %d", g.opts.MaxProcesses)
 	case !g.pool.hasRoom():
-		return fmt.Errorf("%w: it has %d, as many as it may", ErrPoolFull, g.pool.cfg.MaxPoolSize)
+		return fmt.Errorf("%w: it has reached its maximum, %d", ErrPoolFull, g.pool.cfg.MaxPoolSize)
 	}
 
 	return nil
 }
 
-func cannotDisable(cause error) error { return fmt.Errorf("%w: %w", ErrCannotDisable, cause) }
+// newDisableError returns ErrCannotDisable with its cause.
+func newDisableError(cause error) error { return fmt.Errorf("%w: %w", ErrCannotDisable, cause) }
 
-// finishDisabling disables a process that has no requests any more and is not
-// needed for those that come.
+// finishDisabling disables a process that has no requests left, once another one takes those to
+// come.
 func (g *group) finishDisabling(fx *effects, pr *process) {
 	if pr.state == stateDisabling && pr.sessions == 0 && g.enabled.len() > 0 {
 		pr.moveTo(fx, stateDisabled)
-		pr.disableEnded(fx, nil)
-		g.retireDisabled(fx, pr)
+		pr.callOnDisabled(fx, nil)
+		g.detachIfDraining(fx, pr)
 	}
 }
 
-// retireDisabled takes a disabled process out of a pool that shuts down: nobody
-// will enable it any more, and its room may be needed.
-func (g *group) retireDisabled(fx *effects, pr *process) {
+// detachIfDraining detaches a disabled process of a pool that shuts down: no caller can enable it
+// any more, and its room may be needed.
+func (g *group) detachIfDraining(fx *effects, pr *process) {
 	if g.pool.state == poolDraining && !pr.worksOutOfBand() {
-		g.takeOut(fx, pr)
+		g.detach(fx, pr)
 	}
 }
 
-// enable lets a process take requests again.
+// enable routes requests to a process again.
 func (g *group) enable(fx *effects, pr *process) {
 	switch pr.state {
 	case stateDisabling, stateDisabled:
 		pr.moveTo(fx, stateEnabled)
-		pr.disableEnded(fx, ErrEnabled)
-		g.pool.collectLater(pr)
+		pr.callOnDisabled(fx, ErrEnabled)
+		g.pool.scheduleIdleCheckOfLocked(pr)
 		g.startOOBW(fx, pr)
-		g.settle(fx)
+		g.reconcile(fx)
 	case stateNew, stateEnabled, stateDetached:
 	}
 }
 
-// cannotDisable gives up on all disabling, because no other process starts.
-func (g *group) cannotDisable(fx *effects, cause error) {
+// cancelDisabling enables the processes that are being disabled, because no other process starts.
+func (g *group) cancelDisabling(fx *effects, cause error) {
 	for pr := range g.disabling.all {
 		pr.moveTo(fx, stateEnabled)
-		pr.disableEnded(fx, cannotDisable(cause))
-		g.pool.collectLater(pr)
+		pr.callOnDisabled(fx, newDisableError(cause))
+		g.pool.scheduleIdleCheckOfLocked(pr)
 	}
 }
 
-func (pr *process) disableEnded(fx *effects, err error) {
-	for _, done := range pr.disabled {
+// callOnDisabled tells those that wait for the process to be disabled how that ended.
+func (pr *process) callOnDisabled(fx *effects, err error) {
+	for _, done := range pr.onDisabled {
 		fx.after(func() { done(err) })
 	}
 
-	pr.disabled = nil
+	pr.onDisabled = nil
 }

@@ -28,7 +28,7 @@ var refusals = map[string]struct {
 		heal: func(f *audit, _ *passenger.Options) { require.NoError(f, f.SetMaxPoolSize(3)) },
 		check: func(t require.TestingT, err error) {
 			require.ErrorIs(t, err, passenger.ErrPoolFull)
-			require.ErrorContains(t, err, "it has 1, as many as it may")
+			require.ErrorContains(t, err, "it has reached its maximum, 1")
 		},
 	},
 	"the application may have no more": {
@@ -42,7 +42,7 @@ var refusals = map[string]struct {
 			f.get(o).Close(passenger.KeepAlive)
 		},
 		check: func(t require.TestingT, err error) {
-			require.ErrorContains(t, err, "the application has as many processes as it may, 1")
+			require.ErrorContains(t, err, "the application has reached its maximum of processes, 1")
 		},
 	},
 	"the other one does not start": {

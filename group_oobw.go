@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// oobwTimeout bounds out-of-band work.
+// oobwTimeout limits out-of-band work.
 const oobwTimeout = time.Minute
 
-// oobwState is how far a process's out-of-band work is.
+// oobwState is the progress of a process's out-of-band work (OOBW, as the original calls it).
 type oobwState uint8
 
 const (
@@ -20,8 +20,8 @@ const (
 	oobwRunning
 )
 
-// RequestOOBW asks for out-of-band work: when the process has no requests, and
-// another one takes those that come, Config.OutOfBandWork is called.
+// RequestOOBW asks for out-of-band work. Config.OutOfBandWork is called when the process has no
+// requests and another one takes those to come.
 func (s *Session) RequestOOBW() {
 	pr := s.process
 	p := pr.group.pool
@@ -32,11 +32,11 @@ func (s *Session) RequestOOBW() {
 	})
 }
 
-// worksOutOfBand: it does, or is about to.
+// worksOutOfBand reports whether the process does out-of-band work, or is about to.
 func (pr *process) worksOutOfBand() bool { return pr.oobw == oobwStarting || pr.oobw == oobwRunning }
 
-// startOOBW begins the work of a process that has asked for it, if not too
-// many others do theirs.
+// startOOBW disables a process that has asked for out-of-band work, unless as many as may do
+// theirs.
 func (g *group) startOOBW(fx *effects, pr *process) {
 	if pr.oobw != oobwRequested || pr.state != stateEnabled || g.oobwCount >= g.opts.maxOOBW() {
 		return
@@ -45,32 +45,35 @@ func (g *group) startOOBW(fx *effects, pr *process) {
 	g.oobwCount++
 	pr.oobw = oobwStarting
 	g.disable(fx, pr, func(err error) {
-		g.pool.update(func(fx *effects) { g.disabledForOOBW(fx, pr, err) })
+		g.pool.update(func(fx *effects) { g.runOOBW(fx, pr, err) })
 	})
 }
 
-func (g *group) disabledForOOBW(fx *effects, pr *process, err error) {
+// runOOBW begins the work once the process is disabled.
+func (g *group) runOOBW(fx *effects, pr *process, err error) {
 	if err != nil || pr.state != stateDisabled || g.pool.state != poolOpen {
 		g.endOOBW(fx, pr)
 		return
 	}
 
+	// The session makes Shutdown wait for the work, and shows it in a snapshot.
 	pr.oobw = oobwRunning
-	s := pr.open()
-	g.pool.wg.Go(func() { g.workOutOfBand(pr, s) })
+	s := pr.openSessionLocked()
+	g.pool.wg.Go(func() { g.callOutOfBandWork(pr, s) })
 }
 
-func (g *group) workOutOfBand(pr *process, s *Session) {
+// callOutOfBandWork calls Config.OutOfBandWork, without the lock.
+func (g *group) callOutOfBandWork(pr *process, s *Session) {
 	ctx, cancel := context.WithTimeout(g.pool.spawnCtx, oobwTimeout)
 	defer cancel()
 
-	// Deferred, since it may end this goroutine.
+	// Deferred, since OutOfBandWork may panic or end this goroutine.
 	var err error
 	defer func() {
 		s.Close(Discard)
 		g.pool.update(func(fx *effects) {
 			if err != nil && !errors.Is(err, context.Canceled) {
-				fx.log(g.pool, "Out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
+				fx.log(g.pool, "out-of-band work failed", "app", g.name, "pid", pr.info.PID, "error", err.Error())
 			}
 
 			g.endOOBW(fx, pr)
@@ -80,8 +83,8 @@ func (g *group) workOutOfBand(pr *process, s *Session) {
 	err = g.pool.cfg.OutOfBandWork(ctx, s)
 }
 
-// endOOBW lets the process take requests again, unless somebody else has
-// disabled it, and gives others their turn.
+// endOOBW routes requests to the process again, unless an administrator has disabled it meanwhile,
+// and lets the next one work.
 func (g *group) endOOBW(fx *effects, pr *process) {
 	pr.oobw = oobwNone
 	g.oobwCount--
@@ -93,5 +96,5 @@ func (g *group) endOOBW(fx *effects, pr *process) {
 		g.startOOBW(fx, next)
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 }

@@ -5,13 +5,12 @@ import (
 	"math/rand/v2"
 )
 
-// waiter is a get that waits in its group's queue. Whoever takes it out of the
-// queue, under the lock, answers it: a session, an error, or its own caller
-// who gives up.
+// waiter is a get in the queue of its group. Whatever takes it out of the queue, under the lock,
+// also ends its wait: with a session, an error, or because its own caller gives up.
 type waiter struct {
 	group *group
 	place node[waiter]
-	// One of the two gets the answer: callback for AsyncGet, result for Get.
+	// callback is set by AsyncGet, result by Get.
 	callback func(*Session, error)
 	result   chan getResult
 	limit    *poolTimer
@@ -31,8 +30,8 @@ func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	return w
 }
 
-// answer runs after unlocking.
-func (w *waiter) answer(s *Session, err error) {
+// deliver ends the wait. It runs after unlocking.
+func (w *waiter) deliver(s *Session, err error) {
 	if w.callback != nil {
 		w.callback(s, err)
 		return
@@ -41,42 +40,45 @@ func (w *waiter) answer(s *Session, err error) {
 	w.result <- getResult{s, err}
 }
 
-// withdraw gives up; false: the answer is there or on its way.
+// withdraw takes the waiter out of the queue. False means that the result has been delivered, or
+// will be.
 func (w *waiter) withdraw() (withdrawn bool) {
 	p := w.group.pool
 	p.update(func(fx *effects) {
-		if withdrawn = w.group.unqueue(w); withdrawn {
-			w.group.settle(fx)
+		// Without this waiter, the group may no longer want the process it has claimed.
+		if withdrawn = w.group.dequeueLocked(w); withdrawn {
+			w.group.reconcile(fx)
 		}
 	})
 
 	return withdrawn
 }
 
-// limitWait answers a waiter with ErrQueueTimeout when its time is up.
-func (w *waiter) limitWait(opts *Options) {
+// startTimeoutLocked makes the wait fail with ErrQueueTimeout after opts.MaxRequestQueueTime.
+func (w *waiter) startTimeoutLocked(opts *Options) {
 	limit := opts.MaxRequestQueueTime
 	if limit <= 0 {
 		return
 	}
 
-	w.limit = w.group.pool.startTimer(limit, func(fx *effects) {
-		if w.group.unqueue(w) {
+	w.limit = w.group.pool.startTimerLocked(limit, func(fx *effects) {
+		if w.group.dequeueLocked(w) {
 			fx.deliver(w, nil, ErrQueueTimeout)
-			w.group.settle(fx)
+			w.group.reconcile(fx)
 		}
 	})
 }
 
-// enqueue lets a get wait; an error says why it cannot.
+// enqueueLocked puts a get into the queue.
 //
 //nolint:gosec // G404: the ID is no secret
-func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
+func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
 	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
 		return nil, &QueueFullError{AppName: g.name, Limit: limit, ID: fmt.Sprintf("%08x", rand.Uint32())}
 	}
 
 	w := newWaiter(g, callback)
+	// A sticky get waits for its own process, so it must not hold up the queue of all.
 	if pr := g.stickyProcess(opts.StickySessionID); pr != nil {
 		pr.waiting.push(&w.place, w)
 		g.stickyWaiting++
@@ -85,16 +87,16 @@ func (g *group) enqueue(opts *Options, callback func(*Session, error)) (*waiter,
 	}
 
 	g.pool.waiting++
-	w.limitWait(opts)
+	w.startTimeoutLocked(opts)
 
 	return w, nil
 }
 
-// queueLength counts all who wait.
+// queueLength is the number of gets that wait, for any process or for one.
 func (g *group) queueLength() int { return g.queue.len() + g.stickyWaiting }
 
-// unqueue takes w out of the queue; false: someone else has.
-func (g *group) unqueue(w *waiter) bool {
+// dequeueLocked takes w out of the queue. False means that it was taken out before.
+func (g *group) dequeueLocked(w *waiter) bool {
 	if w.place.in == nil {
 		return false
 	}
@@ -105,45 +107,46 @@ func (g *group) unqueue(w *waiter) bool {
 
 	w.place.leave()
 	g.pool.waiting--
-	g.pool.stopTimer(w.limit)
+	g.pool.stopTimerLocked(w.limit)
 
 	return true
 }
 
-// serveQueue gives waiters sessions for as long as there is room, first come
-// first served.
+// serveQueue gives sessions to waiters while processes have room, first come, first served.
 func (g *group) serveQueue(fx *effects) {
 	for w := g.queue.first(); w != nil; w = g.queue.first() {
-		s := g.route()
+		s := g.routeLocked()
 		if s == nil {
 			return
 		}
 
-		g.unqueue(w)
+		g.dequeueLocked(w)
 		fx.deliver(w, s, nil)
 	}
 }
 
-// resist sees to it that nobody waits for a process that will not be started, while the
-// group has none that is enabled: one that is being disabled serves on, and where there
-// are only disabled ones, who wait are told.
-func (g *group) resist(fx *effects) {
+// unblockWaiters keeps gets from waiting for a process that will not start. While a failed release
+// is resisted and no process is enabled, the one that is being disabled keeps serving; if all are
+// disabled, the gets fail.
+func (g *group) unblockWaiters(fx *effects) {
 	switch {
-	case g.resisted == nil:
-	case !g.isResisting(): // any more
-		g.pool.armCollector()
+	case g.deploymentError == nil:
+	case !g.isResisting():
+		// The last old process has left: idle ones may be stopped again.
+		g.pool.scheduleIdleCheckLocked()
 	case g.enabled.len() > 0:
 	case g.disabling.len() > 0:
-		g.cannotDisable(fx, g.resisted)
-	case g.oobwCount == 0: // else one comes back soon
-		g.failQueue(fx, g.resisted)
+		g.cancelDisabling(fx, g.deploymentError)
+	case g.oobwCount == 0:
+		// After out-of-band work a process would be enabled again by itself.
+		g.failQueue(fx, g.deploymentError)
 	}
 }
 
-// failQueue answers every waiter with err.
+// failQueue ends the wait of every get in the queue with err.
 func (g *group) failQueue(fx *effects, err error) {
 	for w := range g.queue.all {
-		g.unqueue(w)
+		g.dequeueLocked(w)
 		fx.deliver(w, nil, err)
 	}
 }

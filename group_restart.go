@@ -7,44 +7,41 @@ import (
 	"time"
 )
 
-// RestartMethod says what becomes of requests while an application restarts.
+// RestartMethod selects what happens to requests while an application restarts.
 type RestartMethod uint8
 
-// The methods.
+// The restart methods.
 const (
-	// RestartDefault is RestartRolling, or what Options.BlockingRestarts says.
+	// RestartDefault is RestartRolling, or RestartBlocking with Options.BlockingRestarts.
 	RestartDefault RestartMethod = iota
-	// RestartRolling starts each new process before an old one stops taking
-	// requests. If a new one cannot start, the old ones go on serving.
+	// RestartRolling starts each new process before an old one stops taking requests. If a new
+	// process does not start, the old ones keep serving.
 	RestartRolling
-	// RestartBlocking stops the old processes at once. Requests that they have
-	// are finished, others wait for the first new process.
+	// RestartBlocking stops routing requests to the old processes at once. They finish the requests
+	// they have; others wait for the first new process.
 	RestartBlocking
 )
 
-// RestartOptions say how to restart. The zero value is usable.
+// RestartOptions select how to restart. The zero value is usable.
 type RestartOptions struct {
 	Method RestartMethod
-	// Options replace those that the application was started with; nil: they
-	// stay. Their App must be the same application, by its name, root, user, group
-	// and environment.
+	// Options replace those of the application; nil keeps them. Their App must name the same
+	// application: the same name, root, user, group and environment.
 	Options *Options
-	// Allowed reports whether an application may be restarted; nil: each may. The
-	// others are passed over as if they were not there. It must not call the pool.
+	// Allowed reports whether an application may be restarted; nil allows each. An application that
+	// may not is skipped as if it did not exist. Allowed must not call the pool.
 	Allowed func(AppIdentity) bool
 }
 
-// Restart restarts the applications of this group name and waits until their
-// new processes serve: all of them in a rolling restart, the first in a
-// blocking one. An application that has no process, no minimum and nobody who waits
-// starts none.
+// Restart restarts the applications of this group name and waits until their new processes serve:
+// all of them in a rolling restart, the first one in a blocking restart. An application without a
+// process, a minimum and waiting gets starts no process.
 //
-// Errors: ErrNoSuchApp; *spawner.SpawnError when a new process did not start,
-// within a *DeploymentError when old ones serve on; ErrPoolFull when there is no old
-// process and no room for a new one, which starts when there is; ErrAppDetached;
-// ErrClosed; those of o.Options.Validate, and one of Options of another application,
-// with which nothing is restarted; or ctx's, with which the restart goes on. Those of
-// several applications are joined.
+// Errors: ErrNoSuchApp; *spawner.SpawnError when a new process does not start, wrapped in a
+// *DeploymentError when old ones keep serving; ErrPoolFull when there is neither an old process nor
+// room for a new one, which then starts later; ErrAppDetached; ErrClosed; those of
+// o.Options.Validate, and one for Options of another application, both of which restart nothing;
+// that of ctx, in which case the restart continues. The errors of several applications are joined.
 func (p *Pool) Restart(ctx context.Context, name string, o RestartOptions) error {
 	n, wait, err := p.BeginRestart(name, o)
 	switch {
@@ -57,8 +54,8 @@ func (p *Pool) Restart(ctx context.Context, name string, o RestartOptions) error
 	return wait(ctx)
 }
 
-// RestartAppRoot is Restart for all applications in this directory. It returns
-// how many there are, which may be none.
+// RestartAppRoot is Restart for all applications in this directory. It returns their number, which
+// may be 0.
 func (p *Pool) RestartAppRoot(ctx context.Context, root string, o RestartOptions) (int, error) {
 	results, err := p.beginRestarts(o, func(g *group) bool { return g.opts.App.Root == root })
 	if err != nil {
@@ -68,18 +65,17 @@ func (p *Pool) RestartAppRoot(ctx context.Context, root string, o RestartOptions
 	return len(results), results.wait(ctx)
 }
 
-// BeginRestart begins to restart the applications of this group name and returns how
-// many there are, which may be none. wait does what Restart does from then on, and
-// need not be called.
+// BeginRestart begins to restart the applications of this group name and returns their number,
+// which may be 0. wait does the rest of Restart; calling it is optional.
 //
-// Errors: ErrClosed, and those of o.Options as Restart has them.
+// Errors: ErrClosed, and those of o.Options as for Restart.
 func (p *Pool) BeginRestart(name string, o RestartOptions) (n int, wait func(context.Context) error, err error) {
 	results, err := p.beginRestarts(o, func(g *group) bool { return g.name == name })
 
 	return len(results), results.wait, err
 }
 
-// restartResults get how the restarts end, each a value.
+// restartResults receive the results of restarts, one value each.
 type restartResults []chan error
 
 func (r restartResults) wait(ctx context.Context) error {
@@ -87,7 +83,7 @@ func (r restartResults) wait(ctx context.Context) error {
 	for _, result := range r {
 		select {
 		case err := <-result:
-			result <- err // for another wait
+			result <- err // wait may be called again
 			errs = append(errs, err)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -97,6 +93,7 @@ func (r restartResults) wait(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// beginRestarts begins to restart the groups that match.
 func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results restartResults, err error) {
 	if o.Options != nil {
 		if err := o.Options.Validate(); err != nil {
@@ -110,6 +107,7 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 			return
 		}
 
+		// All are checked before the first is changed: either all restart or none.
 		var groups []*group
 		for g := range p.allGroups {
 			if g.removed || !match(g) || o.Allowed != nil && !o.Allowed(g.identity()) {
@@ -135,36 +133,31 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 }
 
 func errOtherApp(o *Options, g *group) error {
-	return fmt.Errorf("passenger: cannot restart %s with the options of another application: theirs is %s, and "+
-		"must be %s",
-		g.name, o.describeApp(), g.opts.describeApp())
+	return fmt.Errorf("passenger: cannot restart %s with the options of another application: they name %s, and must name "+
+		"%s", g.name, o.describeApp(), g.opts.describeApp())
 }
 
-// describeApp says by what the application is told apart from others.
+// describeApp names the application by what tells it from others.
 func (o *Options) describeApp() string {
 	return fmt.Sprintf("%q in %q, environment %q, user %q, group %q", o.App.Name(), o.App.Root, o.App.Environment,
 		o.App.User, o.App.Group)
 }
 
-// errRestartReplaced is what an observer is told of a restart that did not come to
-// its end.
-var errRestartReplaced = errors.New("passenger: another restart has begun")
-
-// restart is one that goes on.
+// restart is a restart in progress.
 type restart struct {
 	rolling bool
-	// id, began and generation are those of the observer's events.
+	// id, began and generation are those of its events.
 	id         uint64
 	began      time.Time
 	generation uint32
-	// draining counts the old processes that are detached and not gone.
+	// draining is the number of replaced processes that have not ended.
 	draining int
-	// done are told how it ended.
+	// done are called with the result.
 	done []func(error)
 }
 
-// beginRestart replaces the group's release, and gives up on a restart that
-// goes on, whose callers then wait for this one.
+// beginRestart replaces the release of the group. It also replaces a restart in progress, whose
+// callers then wait for this one.
 func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	r := &restart{}
 	if g.restart != nil {
@@ -180,31 +173,34 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	}
 
 	r.rolling = o.Method == RestartRolling || o.Method == RestartDefault && !g.opts.BlockingRestarts
-	g.giveUpAttempts()
-	g.retire(g.release)
-	g.openRelease(g.release.generation + 1)
+
+	// Spawns in progress would give processes of the old release.
+	g.cancelAttemptsLocked()
+	g.retireReleaseLocked(g.release)
+	g.openReleaseLocked(g.release.generation + 1)
+
 	if g.restart != nil {
 		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
 	}
 
-	g.restart, g.resisted, g.failures = r, nil, 0
+	g.restart, g.deploymentError, g.failures = r, nil, 0
 	g.observeRestartBegan(fx, r)
-	g.stopRetry()
+	g.stopRetryLocked()
+
 	if !r.rolling {
-		for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
-			for pr := range l.all {
-				g.takeOut(fx, pr)
-				g.limitDrain(pr)
-			}
+		for pr := range g.allProcesses {
+			g.detach(fx, pr)
+			g.startDrainTimerLocked(pr)
 		}
 	}
 
-	fx.log(g.pool, "Restarting", "app", g.name, "generation", g.release.generation, "rolling", r.rolling)
-	g.settle(fx)
+	fx.log(g.pool, "restarting", "app", g.name, "generation", g.release.generation, "rolling", r.rolling)
+	g.reconcile(fx)
 }
 
-// rollOn brings a restart as far as it can come now.
-func (g *group) rollOn(fx *effects) {
+// continueRestart takes the next steps of a restart: it ends the restart, or starts as many
+// replacements as the batch size allows.
+func (g *group) continueRestart(fx *effects) {
 	r := g.restart
 	if r == nil {
 		return
@@ -212,6 +208,7 @@ func (g *group) rollOn(fx *effects) {
 
 	old := g.oldProcesses()
 	if !r.rolling || old == 0 {
+		// Without a process, the restart waits for one that is being started or claimed.
 		if g.processCount() > 0 || len(g.attempts) == 0 && !g.wantsProcess() {
 			g.endRestart(fx, nil)
 		}
@@ -219,11 +216,13 @@ func (g *group) rollOn(fx *effects) {
 		return
 	}
 
+	// Processes that are draining count, or the batch would use more memory than its size allows.
 	for len(g.attempts) < old && len(g.attempts)+r.draining < g.opts.restartBatch() {
-		g.startSpawn(true)
+		g.startSpawnLocked(true)
 	}
 }
 
+// endRestart reports the result of the restart in progress.
 func (g *group) endRestart(fx *effects, err error) {
 	for _, f := range g.restart.done {
 		fx.after(func() { f(err) })
@@ -231,31 +230,31 @@ func (g *group) endRestart(fx *effects, err error) {
 
 	g.observeRestartEnded(fx, g.restart, err)
 	g.restart = nil
-	g.pool.armCollector()
+	g.pool.scheduleIdleCheckLocked()
 }
 
-// isResisting reports whether old processes serve on, since the new release does not
-// start, and nothing is started for them.
-func (g *group) isResisting() bool { return g.resisted != nil && g.oldProcesses() > 0 }
+// isResisting reports whether old processes keep serving because the new release does not start.
+// Then the pool starts none of the new release.
+func (g *group) isResisting() bool { return g.deploymentError != nil && g.oldProcesses() > 0 }
 
-// restartFailed calls a restart off of which a new process did not start.
-func (g *group) restartFailed(fx *effects, err error) {
+// failRestart ends the restart in progress, if any, after a failed spawn.
+func (g *group) failRestart(fx *effects, err error) {
 	if g.restart == nil {
 		return
 	}
 
 	if g.restart.rolling && g.oldProcesses() > 0 {
-		g.giveUpAttempts()
-		g.resisted = &DeploymentError{Err: err, At: time.Now()}
-		fx.log(g.pool, "Resisting a deployment error: the old processes serve on", "app", g.name, "error", err.Error())
-		err = g.resisted
+		g.cancelAttemptsLocked()
+		g.deploymentError = &DeploymentError{Err: err, At: time.Now()}
+		fx.log(g.pool, "resisting a deployment error: old processes keep serving", "app", g.name, "error", err.Error())
+		err = g.deploymentError
 	}
 
 	g.endRestart(fx, err)
 }
 
-// replaceOld detaches the old process that a new one has come for.
-func (g *group) replaceOld(fx *effects, by *process) {
+// detachReplaced detaches the least busy old process after the process by has replaced it.
+func (g *group) detachReplaced(fx *effects, by *process) {
 	var victim *process
 	for pr := range g.allProcesses {
 		if pr.generation != g.release.generation && (victim == nil || pr.busyness() < victim.busyness()) {
@@ -264,10 +263,10 @@ func (g *group) replaceOld(fx *effects, by *process) {
 	}
 
 	if victim == nil {
-		// They have died meanwhile, and their room may be taken, or forbidden by now.
+		// The old ones have died, so the new process may be one more than the limits allow now.
 		tooMany := g.opts.MaxProcesses > 0 && g.processCount() > g.opts.MaxProcesses
 		if tooMany || g.pool.capacityUsed > g.pool.cfg.MaxPoolSize {
-			g.takeOut(fx, by)
+			g.detach(fx, by)
 		}
 
 		return
@@ -278,11 +277,11 @@ func (g *group) replaceOld(fx *effects, by *process) {
 		victim.drainedFor = g.restart
 	}
 
-	g.takeOut(fx, victim)
-	g.limitDrain(victim)
+	g.detach(fx, victim)
+	g.startDrainTimerLocked(victim)
 }
 
-// oldProcesses counts those that a restart has to replace.
+// oldProcesses is the number of processes of earlier releases.
 func (g *group) oldProcesses() (n int) {
 	for pr := range g.allProcesses {
 		if pr.generation != g.release.generation {
@@ -291,15 +290,4 @@ func (g *group) oldProcesses() (n int) {
 	}
 
 	return n
-}
-
-// allProcesses yields the processes that are not detached.
-func (g *group) allProcesses(yield func(*process) bool) {
-	for _, l := range []*list[process]{&g.enabled, &g.disabling, &g.disabled} {
-		for pr := range l.all {
-			if !yield(pr) {
-				return
-			}
-		}
-	}
 }

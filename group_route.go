@@ -4,38 +4,37 @@ import (
 	"math/rand/v2"
 )
 
-// routeSticky is route for a get that wants to go back to its process, and
-// waits for that one if it has no room.
-func (g *group) routeSticky(id uint32) *Session {
+// routeStickyLocked is routeLocked for a get with a sticky ID. It returns nil if the process of
+// that ID has no room, so that the get waits for it.
+func (g *group) routeStickyLocked(id uint32) *Session {
 	pr := g.stickyProcess(id)
 	switch {
 	case pr == nil:
-		return g.route()
+		return g.routeLocked()
 	case pr.full():
 		return nil
 	}
 
-	return pr.open()
+	return pr.openSessionLocked()
 }
 
-// route opens a session with the process that is to get the next request: of
-// the newest generation that has room, the least busy, the earliest attached.
-// nil: none has room.
-func (g *group) route() *Session {
+// routeLocked opens a session with the process that gets the next request: of the newest generation
+// with room the least busy one, and of equals the one that was attached first. It returns nil if no
+// process has room.
+func (g *group) routeLocked() *Session {
 	if pr := g.routes.best(); pr != nil && !pr.full() {
-		return pr.open()
+		return pr.openSessionLocked()
 	}
 
 	if g.enabled.len() == 0 {
-		return g.routeToDisabling()
+		return g.routeToDisablingLocked()
 	}
 
 	return nil
 }
 
-// routeToDisabling keeps requests flowing while no enabled process is there
-// yet.
-func (g *group) routeToDisabling() *Session {
+// routeToDisablingLocked keeps requests flowing until a process is enabled.
+func (g *group) routeToDisablingLocked() *Session {
 	var best *process
 	for pr := range g.disabling.all {
 		if !pr.full() && (best == nil || pr.busyness() < best.busyness()) {
@@ -47,21 +46,20 @@ func (g *group) routeToDisabling() *Session {
 		return nil
 	}
 
-	return best.open()
+	return best.openSessionLocked()
 }
 
-// newStickyID returns an id that no other process of the group has.
+// newStickyID returns an ID that no other process of the group has.
 func (g *group) newStickyID() uint32 {
 	for {
-		id := rand.Uint32() >> 1 //nolint:gosec // G404: it tells processes apart and is no secret
+		id := rand.Uint32() >> 1 //nolint:gosec // G404: the ID tells processes apart and is no secret
 		if _, taken := g.sticky[id]; id != 0 && !taken {
 			return id
 		}
 	}
 }
 
-// stickyProcess is the process that a get wants to go back to, if it takes
-// requests.
+// stickyProcess returns the process of a sticky ID if it takes requests, or nil.
 func (g *group) stickyProcess(id uint32) *process {
 	if id == 0 {
 		return nil
@@ -74,16 +72,17 @@ func (g *group) stickyProcess(id uint32) *process {
 	return nil
 }
 
-// serveSticky serves those who wait for this very process.
+// serveSticky gives sessions to the gets that wait for this process and no other.
 func (pr *process) serveSticky(fx *effects) {
 	for w := pr.waiting.first(); w != nil && pr.state == stateEnabled && !pr.full(); w = pr.waiting.first() {
-		pr.group.unqueue(w)
-		fx.deliver(w, pr.open(), nil)
+		pr.group.dequeueLocked(w)
+		fx.deliver(w, pr.openSessionLocked(), nil)
 	}
 }
 
-// requeueSticky lets those who wait for this process wait for any.
-func (g *group) requeueSticky(pr *process) {
+// requeueStickyLocked moves the gets that wait for this process to the queue, for any process.
+func (g *group) requeueStickyLocked(pr *process) {
+	// They join at the end: those in the queue may have waited longer.
 	for w := range pr.waiting.all {
 		w.place.leave()
 		g.stickyWaiting--

@@ -9,40 +9,39 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// The pool's own attempts after a failure are spaced: the first after
-// backoffMin, each further one after twice the time, up to backoffMax. A
-// process that starts ends the row, unless it ends by itself before it got a
-// request and before it lived for healthyAfter: then the row goes on.
+// The pool spaces its own attempts after a failure: it waits backoffMin before the first, and twice
+// as long before each further one, up to backoffMax. A process that starts ends the series, unless
+// it ends by itself before its first request and before healthyAfter.
 const (
 	backoffMin   = time.Second
 	backoffMax   = time.Minute
 	healthyAfter = time.Minute
 )
 
-// stakeClaim puts the group among those that want a process, or takes it out.
-func (g *group) stakeClaim() {
+// updateClaimLocked puts the group on the list of those that want a process, or takes it off.
+func (g *group) updateClaimLocked() {
 	p := g.pool
 	switch {
 	case !g.wantsProcess():
 		g.claim.leave()
 	case g.isStarving():
-		g.claimIn(&p.starving)
+		g.claimFromLocked(&p.starving)
 	default:
-		g.claimIn(&p.hungry)
+		g.claimFromLocked(&p.hungry)
 	}
 }
 
-func (g *group) claimIn(l *list[group]) {
+func (g *group) claimFromLocked(l *list[group]) {
 	if g.claim.in != l {
 		g.claim.leave()
 		l.push(&g.claim, g)
 	}
 }
 
-// startSpawn starts a process. There is room for it, unless it replaces one.
+// startSpawnLocked starts a process. The pool must have room for it, unless it replaces one.
 //
-//nolint:contextcheck,nolintlint // a spawn is the pool's, and outlives what has caused it
-func (g *group) startSpawn(replaces bool) {
+//nolint:contextcheck,nolintlint // a spawn belongs to the pool, and outlives the call that caused it
+func (g *group) startSpawnLocked(replaces bool) {
 	p := g.pool
 	g.claim.leave()
 	ctx, cancel := context.WithCancelCause(p.spawnCtx)
@@ -65,8 +64,8 @@ func (g *group) startSpawn(replaces bool) {
 	p.wg.Go(func() { a.run(ctx) })
 }
 
-// wantsProcess: someone waits or the minimum is not reached, and nothing but
-// the pool's capacity stands in the way. One process is started at a time.
+// wantsProcess reports whether a get waits or the minimum is not reached, and only the capacity of
+// the pool can prevent a spawn. Processes are started one at a time.
 func (g *group) wantsProcess() bool {
 	used := g.capacityUsed()
 	switch {
@@ -75,25 +74,26 @@ func (g *group) wantsProcess() bool {
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		return false
 	case g.enabled.len() == 0 && g.disabling.len() > 0:
-		return true // they cannot be disabled before
+		return true // the one that is being disabled needs a successor
 	case g.queue.len() == 0 && (used >= g.minimum() || g.pool.state == poolDraining):
 		return false
 	}
 
 	if g.queue.len() > 0 && g.enabled.len() == 0 {
-		return true // nobody else can serve them: a request's own attempt
+		return true // no process can serve the gets, so the back-off does not apply
 	}
 
 	return !g.retry.running()
 }
 
-// isStarving reports whether someone waits, and no process is there or coming.
+// isStarving reports whether a get or a start waits, and no process is there or being started.
 func (g *group) isStarving() bool {
-	return (g.queue.len() > 0 || g.hasUnmetStart()) && len(g.attempts) == 0 && g.enabled.len()+g.disabling.len() == 0
+	return (g.queue.len() > 0 || g.hasStartWithoutProcess()) && len(g.attempts) == 0 &&
+		g.enabled.len()+g.disabling.len() == 0
 }
 
-// forget takes an attempt out of the account.
-func (g *group) forget(a *spawnAttempt) {
+// removeAttemptLocked stops counting an attempt.
+func (g *group) removeAttemptLocked(a *spawnAttempt) {
 	i := slices.Index(g.attempts, a)
 	if i < 0 {
 		return
@@ -105,66 +105,71 @@ func (g *group) forget(a *spawnAttempt) {
 	}
 }
 
-// giveUpAttempts ends the spawns that go on.
-func (g *group) giveUpAttempts() {
+// cancelAttemptsLocked cancels the spawns in progress. Their goroutines stop the processes they may
+// still get.
+func (g *group) cancelAttemptsLocked() {
 	for len(g.attempts) > 0 {
 		a := g.attempts[0]
-		a.givenUp = true
-		a.cancel(errGivenUp)
-		g.forget(a)
+		a.canceled = true
+		a.cancel(errSpawnCanceled)
+		g.removeAttemptLocked(a)
 	}
 }
 
-// attemptEnded is when nothing of an attempt is left but the process that was attached.
-func (g *group) attemptEnded(a *spawnAttempt) {
+// endAttemptLocked follows when nothing of an attempt is left, except a process that was attached.
+func (g *group) endAttemptLocked(a *spawnAttempt) {
 	a.release.attempts--
-	g.stopPreloaderLater(a.release)
-	g.closeRetired(a.release)
+	g.schedulePreloaderStopLocked(a.release)
+	g.closeRetiredLocked(a.release)
 }
 
-// spawned takes the result of an attempt. attached: the process is the group's; else
-// there is none, or it is unwanted.
-func (g *group) spawned(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
-	g.forget(a)
-	if a.givenUp || g.pool.state == poolClosed {
+// finishSpawn takes the result of an attempt and reports whether it attached the process. If not,
+// the caller stops the process, if there is one.
+func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
+	g.removeAttemptLocked(a)
+	// A late result says nothing about the release in use.
+	if a.canceled || g.pool.state == poolClosed {
 		return false
 	}
 
 	if err == nil {
-		g.resisted, g.lastFailure = nil, nil
+		g.deploymentError, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
 		pr.failedBefore, g.failures = g.failures, 0
-		g.stopRetry()
-		pr.root = a.release.root
-		g.noteReleaseDirs()
+		g.stopRetryLocked()
 
+		pr.root = a.release.root
+		g.publishReleaseDirsLocked()
+
+		// Only now that the new process serves may the old one go.
 		if a.replaces {
-			g.replaceOld(fx, pr)
+			g.detachReplaced(fx, pr)
 		}
 
-		g.settle(fx)
+		g.reconcile(fx)
 
 		return true
 	}
 
 	g.lastFailure = newSpawnFailure(a.failure, err)
-	g.pool.remember(a.failure)
+	g.pool.rememberFailureLocked(a.failure)
 	g.fireSpawnFailed(fx, a.failure, err)
-	g.countFailure()
-	g.restartFailed(fx, err)
-	g.failStarts(err)
+	g.countFailureLocked()
+	g.failRestart(fx, err)
+	g.failStartsLocked(err)
 
+	// Gets fail only if no process is left that can serve them.
 	switch {
 	case g.enabled.len() > 0:
 	case g.isResisting():
-		g.resist(fx)
+		g.unblockWaiters(fx)
 	case g.disabling.len() > 0:
-		g.cannotDisable(fx, err)
+		g.cancelDisabling(fx, err)
 	default:
 		g.failQueue(fx, err)
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 
 	return false
 }
@@ -178,7 +183,8 @@ func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
 	}
 }
 
-func (g *group) countFailure() {
+// countFailureLocked delays the pool's own next attempt.
+func (g *group) countFailureLocked() {
 	p := g.pool
 	if p.state == poolClosed {
 		return
@@ -190,69 +196,68 @@ func (g *group) countFailure() {
 		wait = min(backoffMin<<n, backoffMax)
 	}
 
-	g.stopRetry()
-	g.retry = p.startTimer(wait, g.settle)
+	g.stopRetryLocked()
+	g.retry = p.startTimerLocked(wait, g.reconcile)
 }
 
-func (g *group) stopRetry() { g.pool.stopTimer(g.retry) }
+func (g *group) stopRetryLocked() { g.pool.stopTimerLocked(g.retry) }
 
-// countDeath is about a process that ended by itself: one that was of no use counts as
-// a failed start, after those before it.
-func (g *group) countDeath(pr *process) {
+// countEarlyExitLocked counts a process that ended by itself as a failed spawn if it was of no use,
+// following those before it.
+func (g *group) countEarlyExitLocked(pr *process) {
 	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
 		return
 	}
 
 	g.failures = max(g.failures, pr.failedBefore)
-	g.countFailure()
+	g.countFailureLocked()
 }
 
-// spawnAttempt is one spawn that goes on without the lock.
+// spawnAttempt is a spawn in progress. It runs without the lock.
 type spawnAttempt struct {
 	group   *group
 	release *release
-	// replaces: the process takes the place of another one, so that the
-	// attempt needs no room of its own.
+	// replaces means that the process takes the place of another one, so that the attempt needs no
+	// room of its own.
 	replaces bool
-	// givenUp: nobody wants its process any more; cancel ends the spawn then.
-	givenUp bool
-	cancel  context.CancelCauseFunc
-	// restartID is that of the restart that it is for, for observers.
+	// canceled means that the process will not be attached; cancel ends the spawn then.
+	canceled bool
+	cancel   context.CancelCauseFunc
+	// restartID is the ID of the restart it is part of, for observers.
 	restartID uint64
-	// proc and err are what it gave, which may be both. failure is how it failed; nil: it
-	// did not, or goes on.
+	// proc and err are the result; both may be set. failure describes err, and is nil without one.
 	proc    spawner.Process
 	err     error
 	failure *FailedSpawn
 }
 
-// run starts the process and brings it to the group.
+// run spawns a process and hands it to the group.
 func (a *spawnAttempt) run(ctx context.Context) {
 	g := a.group
 	defer a.cancel(nil)
 
-	// Deferred, since an observer or a callback that is told of it may end this goroutine.
+	// Deferred, since an observer or a callback may panic or end this goroutine.
 	attached := false
 	defer func() {
 		if a.proc != nil && !attached {
 			a.proc.Stop(g.pool.killCtx)
 		}
 
-		g.pool.update(func(*effects) { g.attemptEnded(a) })
+		g.pool.update(func(*effects) { g.endAttemptLocked(a) })
 	}()
 	defer func() {
 		if a.err != nil {
 			a.failure = a.newFailedSpawn(a.err)
 		}
 
-		g.pool.update(func(fx *effects) { attached = g.spawned(fx, a, a.proc, a.err) })
+		g.pool.update(func(fx *effects) { attached = g.finishSpawn(fx, a, a.proc, a.err) })
 	}()
 
 	a.err = errNotSpawned
-	a.observedSpawn(ctx)
+	a.spawnObserved(ctx)
 }
 
-// spawn returns the process also with the error that it may not serve.
+// spawn returns a process that started and was not confirmed together with the error.
 func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 	p := a.group.pool
 	s, err := a.release.prepare(p)
@@ -265,7 +270,7 @@ func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 		return nil, err
 	}
 
-	// Whatever a Spawner is: what does not pass gets no request.
+	// Any Spawner may have made the process: one that does not pass the checks gets no request.
 	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
 
 	return proc, spawner.Confirm(ctx, &confirm, a.release.app, proc)

@@ -25,7 +25,7 @@ func (l *list[T]) first() *T {
 	return l.head.elem
 }
 
-// push appends elem, whose place n is. It must not be in a list.
+// push appends elem, whose place is n. It must not be in a list.
 func (l *list[T]) push(n *node[T], elem *T) {
 	n.elem, n.in, n.prev = elem, l, l.tail
 	if l.tail == nil {
@@ -61,10 +61,10 @@ func (n *node[T]) leave() {
 	l.size--
 }
 
-// all yields the elements in order. The one that is yielded may leave.
+// all yields the elements in order. The element that is yielded may leave.
 func (l *list[T]) all(yield func(*T) bool) {
 	for n := l.head; n != nil; {
-		next := n.next
+		next := n.next // before elem leaves
 		if !yield(n.elem) {
 			return
 		}

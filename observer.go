@@ -8,24 +8,24 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 )
 
-// Observer is told what happens, for metrics and traces; Config.Observer is
-// one. A type that embeds NoObserver need only have the methods it wants.
+// Observer receives what happens, for metrics and traces; see Config.Observer. A type that embeds
+// NoObserver needs only the methods it wants.
 //
-// Methods are called by several goroutines at once, without any lock held, and
-// should be quick: those about requests, which package handler calls, hold up the
-// request, the others whatever made it happen, perhaps a request as well. Two
-// things that happen at the same time may be told in any order. Methods may call
-// the pool, but not wait for Shutdown or Close. An event is the callee's to keep.
+// Methods are called concurrently, without any lock held, and should be quick: those about
+// requests, which package handler calls, delay the request; the others delay whatever caused the
+// event, which may be a request as well. Events that happen at the same time may come in any order.
+// Methods may call the pool, but must not wait for Shutdown or Close. An event belongs to the
+// callee, which may keep it.
 //
-// What begins has one end, also when the pool closes: spawns and restarts are told
-// by the ID of their events, requests by their context.
+// Each beginning has one end, also when the pool closes. Spawns and restarts are matched by the ID
+// of their events, requests by their context.
 type Observer interface {
-	// RequestBegan comes before anything is done for a request, whose context is
-	// ctx. What it returns, ctx or one that is derived from it, is the request's from
-	// then on. Headers that it puts into e.AppHeader are sent to the application.
+	// RequestBegan is called before anything else is done for a request, whose context is ctx. The
+	// context it returns, ctx or one derived from it, replaces the request's. Headers that it puts
+	// into e.AppHeader are sent to the application.
 	RequestBegan(ctx context.Context, e *RequestEvent) context.Context
-	// RequestEnded comes when the response has been written, or it cannot be. ctx is
-	// what RequestBegan has returned.
+	// RequestEnded is called when the response has been written, or cannot be. ctx is the context
+	// that RequestBegan returned.
 	RequestEnded(ctx context.Context, e *RequestEvent)
 	SpawnBegan(e *SpawnEvent)
 	SpawnEnded(e *SpawnEvent)
@@ -51,8 +51,7 @@ func (NoObserver) ProcessDetached(*ProcessEvent)               {} //nolint:reviv
 func (NoObserver) RestartBegan(*RestartEvent)                  {} //nolint:revive // an Observer's
 func (NoObserver) RestartEnded(*RestartEvent)                  {} //nolint:revive // an Observer's
 
-// RequestEvent is a request. When it has only begun, what its answer would tell
-// is zero.
+// RequestEvent describes a request. The fields about the response are zero at its beginning.
 type RequestEvent struct {
 	// ID is the request's X-Request-Id.
 	ID string
@@ -61,82 +60,80 @@ type RequestEvent struct {
 	Method  string
 	// Target is path and query as sent, Host the Host header.
 	Target, Host string
-	// RemoteAddr is the client's address, behind trusted proxies; Protocol is what it speaks, as in
-	// "HTTP/1.1", and Scheme is "https" or "http", as trusted proxies say.
+	// RemoteAddr is the client's address, behind trusted proxies. Protocol is the version the
+	// client uses, as in "HTTP/1.1", and Scheme is "https" or "http", as trusted proxies say.
 	RemoteAddr, Protocol, Scheme string
 	Began                        time.Time
-	// Header is what the client has sent, as middleware has left it. It is only there for
-	// RequestBegan, which must neither change nor keep it: it may have secrets.
+	// Header is what the client sent, as middleware left it. Only RequestBegan sees it, and must
+	// neither change nor keep it: it may hold secrets.
 	Header textproto.MIMEHeader
-	// AppHeader is for RequestBegan, which finds it nil and may set it: headers for the
-	// application, such as a span's traceparent, in the place of those that the client
-	// has sent by these names. A name without values removes the client's. Left out, with
-	// a line in the log, are names with other characters than letters, digits and dashes,
-	// values with control characters, and what only the handler sets: Host,
-	// Content-Length, X-Request-Id, X-Forwarded-For and -Proto, headers of the connection.
+	// AppHeader is nil, and RequestBegan may set it: headers for the application, such as
+	// traceparent for a span, which replace those of the client by these names. A name without
+	// values removes the client's header. Left out, with a line in the log, are names with other
+	// characters than letters, digits and dashes, values with control characters, and headers that
+	// only the handler sets: Host, Content-Length, X-Request-Id, X-Forwarded-For,
+	// X-Forwarded-Proto, and those of the connection.
 	AppHeader textproto.MIMEHeader
 
-	// Status is what was answered; 0: nothing, as the client had gone.
+	// Status is the status of the response; zero means that the client left before it got one.
 	Status int
-	// RequestBytes and ResponseBytes count bodies: what the client has sent,
-	// and what it was sent.
+	// RequestBytes and ResponseBytes are the sizes of the bodies that the client sent and was sent.
 	RequestBytes, ResponseBytes int64
-	// PID and GUPID tell the process that had the request last; zero: none.
+	// PID and GUPID name the last process that got the request; zero means none did.
 	PID   int
 	GUPID string
-	// Processes counts the sessions that were opened for it.
+	// Processes is the number of sessions that were opened for it.
 	Processes int
-	// Cached: the turbocache had the answer.
+	// Cached reports whether the turbocache had the response.
 	Cached bool
-	// Err is what went wrong, of the kinds that handler.StatusCode knows.
+	// Err is why the request failed, of the kinds that handler.StatusCode knows.
 	Err error
 
-	// The rest says when things had happened, since Began; 0: they had not.
+	// The remaining fields are times since Began; zero means that it did not happen.
 
-	// Buffered is when the body had been read that is buffered, and the request
-	// began to wait for a process; CheckedOut when it had a connection to one;
-	// FirstByte when the first byte of the answer came; AppDone when the
-	// process was free again, and Ended when the client had its answer.
+	// Buffered is when the buffered part of the body was complete and the request began to wait for
+	// a process. CheckedOut is when it had a connection to one, FirstByte when the first byte of
+	// the response came, AppDone when the process was free again, and Ended when the client had the
+	// response.
 	Buffered, CheckedOut, FirstByte, AppDone, Ended time.Duration
-	// Queued is how much of the time until CheckedOut was spent waiting for a
-	// process.
+	// Queued is the part of CheckedOut that was spent waiting for a process.
 	Queued time.Duration
 }
 
-// SpawnEvent is an attempt to start a process.
+// SpawnEvent describes an attempt to start a process.
 type SpawnEvent struct {
-	// ID is the same at the beginning and at the end, and no other event's of the pool.
+	// ID is the same at the beginning and at the end, and unique in the pool.
 	ID               uint64
 	AppName, AppRoot string
-	// Generation is the group's, which counts the restarts. RestartID is that of the
-	// restart that the spawn is for; zero: none.
+	// Generation is the group's, which counts the restarts. RestartID is that of the restart the
+	// spawn is part of; zero means none.
 	Generation uint32
 	RestartID  uint64
-	// Began is when; when it has ended, Took is how long it took, and PID that
-	// of the process, or Err why there is none, mostly a *spawner.SpawnError.
+	// Began is when the spawn began. At its end, Took is its duration, and PID the process's, or
+	// Err why there is none, usually a *spawner.SpawnError.
 	Began time.Time
 	Took  time.Duration
 	PID   int
 	Err   error
 }
 
-// ProcessEvent is a process that came to an application or left it.
+// ProcessEvent describes a process that was attached or detached.
 type ProcessEvent struct {
 	AppName, AppRoot string
 	PID              int
 	GUPID            string
 	Generation       uint32
 	At               time.Time
-	// Processed counts the sessions it has had.
+	// Processed is the number of its sessions that were closed.
 	Processed uint64
-	// Exited: it had ended by itself.
+	// Exited reports whether it had ended by itself.
 	Exited bool
 }
 
-// RestartEvent is a restart of an application. When it has ended, Took is how
-// long it took, and Err why it was called off.
+// RestartEvent describes a restart of an application. At its end, Took is its duration, and Err why
+// it failed.
 type RestartEvent struct {
-	// ID is the same at the beginning and at the end, and no other event's of the pool.
+	// ID is the same at the beginning and at the end, and unique in the pool.
 	ID               uint64
 	AppName, AppRoot string
 	Generation       uint32
@@ -146,10 +143,10 @@ type RestartEvent struct {
 	Err              error
 }
 
-// Observers returns an Observer that tells all of these, in their order and each with an
-// event of its own; nil ones are left out. The context that one returns for a request is
-// the next one's, and the last one's is that of the request and of all of its ends. Of two
-// that set the same header for the application the later one wins.
+// Observers returns an Observer that calls all of these, in their order and each with an event of
+// its own; nil ones are left out. The context that one returns for a request is passed to the next
+// one, and the last one's is the context of the request and of all its ends. If several set the
+// same header for the application, the last one counts.
 func Observers(all ...Observer) Observer {
 	several := make(observers, 0, len(all))
 	for _, o := range all {
@@ -195,7 +192,7 @@ func (all observers) ProcessDetached(e *ProcessEvent) { tell(all, e, Observer.Pr
 func (all observers) RestartBegan(e *RestartEvent)    { tell(all, e, Observer.RestartBegan) }
 func (all observers) RestartEnded(e *RestartEvent)    { tell(all, e, Observer.RestartEnded) }
 
-// tell gives each observer an event of its own, which is the callee's to keep.
+// tell calls each observer with an event of its own, since the callee may keep it.
 func tell[E any](all observers, e *E, to func(Observer, *E)) {
 	for _, o := range all {
 		own := *e
@@ -203,7 +200,7 @@ func tell[E any](all observers, e *E, to func(Observer, *E)) {
 	}
 }
 
-// observe tells the observer, after unlocking.
+// observe calls the observer, after unlocking.
 func (g *group) observe(fx *effects, tell func(Observer)) {
 	if o := g.pool.cfg.Observer; o != nil {
 		fx.after(func() { tell(o) })
@@ -228,8 +225,8 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 	g.observe(fx, func(o Observer) { tell(o, e) })
 }
 
-// observedSpawn is a spawn that somebody is told of.
-func (a *spawnAttempt) observedSpawn(ctx context.Context) {
+// spawnObserved is spawn between the two events of an observer.
+func (a *spawnAttempt) spawnObserved(ctx context.Context) {
 	o := a.group.pool.cfg.Observer
 	if o == nil {
 		a.proc, a.err = a.spawn(ctx)
@@ -244,7 +241,7 @@ func (a *spawnAttempt) observedSpawn(ctx context.Context) {
 		RestartID:  a.restartID,
 		Began:      time.Now(),
 	}
-	began := e
+	began := e // the callee may keep it
 	o.SpawnBegan(&began)
 	a.proc, a.err = a.spawn(ctx)
 	e.Took, e.Err = time.Since(e.Began), a.err
@@ -280,11 +277,10 @@ func (g *group) restartEvent(r *restart) *RestartEvent {
 	}
 }
 
-// hookTimeout bounds how long a process lives on for the hook that is run
-// before it is killed.
+// hookTimeout limits how long a process lives on while the hook runs that precedes its end.
 const hookTimeout = time.Minute
 
-// fire tells the hooks of what happened, after unlocking.
+// fire runs the hooks of an event, after unlocking.
 func (g *group) fire(fx *effects, e hooks.Event) {
 	p := g.pool
 	if !p.hooks.Has(e.Name) {

@@ -27,54 +27,50 @@ const (
 	DefaultPoolIdleTime        = 300 * time.Second
 	DefaultStatThrottleRate    = 10 * time.Second
 	DefaultDrainTimeout        = time.Minute
+	DefaultMaxUnanswered       = 5
 
 	DefaultMaxPreloaderIdleTime = 300 * time.Second
 )
 
-// Unlimited switches a limit of [Options] or [Config] off, as any negative number does.
+// Unlimited switches off a limit of [Options] or [Config], as any negative number does.
 const Unlimited = -1
 
-// Config is what a [Pool] is made of. The zero value is usable.
+// Config configures a [Pool]. The zero value is usable.
 type Config struct {
-	// MaxPoolSize is how many processes the pool keeps for all applications
-	// together, those that are being started included and those that finish
-	// their last requests not. Zero means DefaultMaxPoolSize; there is always a limit.
+	// MaxPoolSize limits the processes of all applications together. Processes that are being
+	// started count; those that only finish their last requests do not. Zero means
+	// DefaultMaxPoolSize; there is always a limit.
 	MaxPoolSize int
-	// Spawner starts the processes; nil: the real one, spawner.New, which the
-	// pool then closes. One that was passed in is the caller's to close, after
-	// the pool.
+	// Spawner starts the processes. Nil means spawner.New, which the pool closes; the caller closes
+	// any other one, after the pool.
 	Spawner spawner.Factory
-	// PoolIdleTime is after how long an idle process is stopped, of an
-	// application that has more than its minimum; after it once more, the pool
-	// forgets an application without a minimum that has no process and nobody
-	// who waits. Zero means DefaultPoolIdleTime, Unlimited never.
+	// PoolIdleTime is the idle time after which a process is stopped, if its application has more
+	// than its minimum. After as long again, the pool forgets an application that has no minimum,
+	// no process and no waiting get. Zero means DefaultPoolIdleTime, Unlimited never.
 	PoolIdleTime time.Duration
-	// OutOfBandWork makes a process do its out-of-band work and waits for the
-	// end of it, or of ctx; handler.OutOfBandWork does. nil: requests for such
-	// work are ignored.
+	// OutOfBandWork makes a process do its out-of-band work, and returns at the end of it, or of
+	// ctx; see handler.OutOfBandWork. Nil means that requests for such work are ignored.
 	OutOfBandWork func(ctx context.Context, s *Session) error
-	// Hooks are told of what happens to processes and requests; see package
-	// hooks. None holds up a request, or anything else but a process that is
-	// to be killed because its request takes too long.
+	// Hooks run when something happens to processes or requests; see package hooks. None delays a
+	// request. Only the end of a process whose request takes too long waits for its hook.
 	Hooks []hooks.Hook
-	// Observer is told of requests, processes and restarts; nil: nobody is.
+	// Observer receives requests, processes and restarts, for metrics and traces. Nil means none.
 	Observer Observer
-	// MetricsInterval is how often the memory and CPU use of the processes is
-	// read, which the memory limits need; 0: never.
+	// MetricsInterval is the interval at which the memory and CPU use of the processes is read,
+	// which the memory limits need. Zero means never.
 	MetricsInterval time.Duration
-	// Logger gets what the operator should know; see LogTo. The zero value passes on
-	// warnings, errors and what applications print to stderr to slog.Default, and
-	// Silent nothing.
+	// Logger receives what the operator should know; see LogTo. The zero value passes warnings,
+	// errors and what applications print on stderr to slog.Default; Silent discards everything.
 	Logger logr.Logger
-	// SelfChecks verifies the pool's invariants after each change, which takes
-	// time. SelfCheckFailed is told of one that does not hold, after the change; nil:
-	// that is a panic. For tests, as spawnertest.NewPool makes pools for; without it
-	// an impossible state is logged.
+	// SelfChecks verifies the invariants of the pool after each change, which takes time.
+	// SelfCheckFailed is called with a violation, after the change; nil means a panic. Both are for
+	// tests, such as those with the pools of spawnertest.NewPool. Otherwise a state that must not
+	// occur is logged.
 	SelfChecks      bool
 	SelfCheckFailed func(error)
 }
 
-// Validate reports every fault of c, joined.
+// Validate returns all faults of c, joined.
 func (c *Config) Validate() error {
 	var errs []error
 	if c.MaxPoolSize < 0 {
@@ -108,98 +104,94 @@ func (c *Config) setDefaults() {
 	c.Logger = defaultlog.Or(c.Logger)
 }
 
-// LogTo returns a logger for the configurations of this module's packages that logs to
-// log.
+// LogTo returns a logger for the configurations of this module's packages that writes to log.
 func LogTo(log *slog.Logger) logr.Logger { return logr.FromSlogHandler(log.Handler()) }
 
-// Silent returns a logger that discards everything, unlike the zero one. That
-// logr.Discard returns is the zero one.
+// Silent returns a logger that discards everything. The zero value, which logr.Discard returns,
+// does not.
 func Silent() logr.Logger { return defaultlog.Silent() }
 
-// Options say which application a session is wanted of, and within which
-// limits. The zero value of every field but App.Root is usable, and of a limit it is
-// the default; Unlimited, as any negative number, means that there is no limit. The
-// pool keeps a copy. A change is passed with a later get, and takes effect as each field
-// says. Fields without a word on it are read when the application's group is made, by
-// the first get, and again by the get that finds that a file asks for a restart; see
-// RestartDir.
+// Options name the application that a session is for, and its limits. App.Root is required; the
+// zero value of any other field is usable, and that of a limit is its default. Unlimited, like any
+// negative number, means no limit.
+//
+// The pool keeps a copy. A change is passed with a later get, and takes effect as each field says.
+// A field that says nothing is read by the first get, which makes the application's group, and by
+// the get that finds that a file asks for a restart; see RestartDir.
 type Options struct {
-	// App is what to run. Its group name, root, user, group and environment
-	// tell applications apart: a get whose App differs in one of them belongs
-	// to another application, whatever its name.
+	// App is what to run. Its group name, root, user, group and environment identify the
+	// application: a get whose App differs in one of them belongs to another application, even of
+	// the same name.
 	App spawner.App
-	// MinProcesses are kept at all times once the first get has come, also
-	// after a crash. The latest get's value counts.
+	// MinProcesses is the number of processes that are kept from the first get on, also after a
+	// crash. The value of the latest get counts.
 	MinProcesses int
-	// MaxProcesses bounds the processes of this application. Zero, as Unlimited, means
-	// that only the pool's limit counts. The latest get's value counts.
+	// MaxProcesses limits the processes of this application. Zero, like Unlimited, means that only
+	// MaxPoolSize does. The value of the latest get counts.
 	MaxProcesses int
-	// MaxRequestQueueSize bounds how many gets wait for a process of this
-	// application. Zero means DefaultMaxRequestQueueSize. The value of the arriving
-	// get counts, for that get.
+	// MaxRequestQueueSize limits the gets that wait for a process of this application. Zero means
+	// DefaultMaxRequestQueueSize. Each get is refused by its own value.
 	MaxRequestQueueSize int
-	// MaxRequestQueueTime bounds how long this get waits, which is answered
-	// with ErrQueueTimeout then. Zero, as Unlimited, means no limit.
+	// MaxRequestQueueTime limits how long this get waits before it fails with ErrQueueTimeout.
+	// Zero, like Unlimited, means no limit.
 	MaxRequestQueueTime time.Duration
-	// StickySessionID is the Session.StickyID of the process that this get
-	// wants to go back to; 0: any will do. One that is gone is replaced by any
-	// other; one that is busy is waited for.
+	// StickySessionID is the Session.StickyID of the process that this get prefers; it waits while
+	// that process is busy. Any other process serves it when that one is gone. Zero means any
+	// process.
 	StickySessionID uint32
-	// MaxRequests is after how many requests a process is replaced. Zero, as
-	// Unlimited, means never. The latest get's value counts.
+	// MaxRequests is the number of requests after which a process is replaced. Zero, like
+	// Unlimited, means never. The value of the latest get counts.
 	MaxRequests int
-	// MaxRequestsJitter, from 0 to 1, is how much earlier than that, as a
-	// share, processes are replaced, each at a time of its own, so that not
-	// all are at once.
+	// MaxRequestsJitter, from 0 to 1, is the share of MaxRequests by which a process may be
+	// replaced earlier. Each process has its own point in that range, so that not all are replaced
+	// at once.
 	MaxRequestsJitter float64
-	// MaxUnanswered is after how many requests in a row without a response, as
-	// Session.Report says, a process is replaced. Zero means DefaultMaxUnanswered,
-	// Unlimited never.
+	// MaxUnanswered is the number of consecutive requests without a response, as Session.Report
+	// counts them, after which a process is replaced. Zero means DefaultMaxUnanswered, Unlimited
+	// never.
 	MaxUnanswered int
-	// MaxRequestTime is how long a request may take; then its process is
-	// killed. Zero, as Unlimited, means no limit. The latest get's value counts.
+	// MaxRequestTime limits the time of a request. A process that exceeds it is killed. Zero, like
+	// Unlimited, means no limit. The value of the latest get counts.
 	MaxRequestTime time.Duration
-	// MemoryLimit is how many bytes of memory of its own a process may use,
-	// together with all that it has started; then it finishes its requests and is
-	// replaced. With more than HardMemoryLimit it is killed. Zero, as Unlimited,
-	// means no limit. Both need Config.MetricsInterval.
+	// MemoryLimit limits the memory, in bytes, of a process and all that it has started. Shared
+	// memory does not count. A process above it finishes its requests and is replaced; one above
+	// HardMemoryLimit is killed. Zero, like Unlimited, means no limit. Both need
+	// Config.MetricsInterval.
 	MemoryLimit, HardMemoryLimit int64
-	// MaxOutOfBandWorkInstances is how many processes do out-of-band work at
-	// the same time. Zero means 1.
+	// MaxOutOfBandWorkInstances limits the processes that do out-of-band work at the same time.
+	// Zero means 1.
 	MaxOutOfBandWorkInstances int
-	// MaxPreloaderIdleTime is how long after the last spawn a preloader is
-	// stopped. Zero means DefaultMaxPreloaderIdleTime, Unlimited never.
+	// MaxPreloaderIdleTime is the time after the last spawn when a preloader is stopped. Zero means
+	// DefaultMaxPreloaderIdleTime, Unlimited never.
 	MaxPreloaderIdleTime time.Duration
-	// RestartDir is where the files restart.txt and always_restart.txt are
-	// looked for, relative to the application's directory; empty: "tmp". A
-	// changed time of the first restarts the application; the second does at
-	// every get.
+	// RestartDir is the directory of the files restart.txt and always_restart.txt, relative to the
+	// application's directory. A changed modification time of the first restarts the application;
+	// the second does so at every get. Empty means "tmp".
 	RestartDir string
-	// StatThrottleRate is how often they are looked for at most. Zero means
-	// DefaultStatThrottleRate, Unlimited at every get.
+	// StatThrottleRate is the minimum time between two looks for them. Zero means
+	// DefaultStatThrottleRate, Unlimited that every get looks.
 	StatThrottleRate time.Duration
-	// BlockingRestarts makes restarts blocking ones if nothing else is said.
+	// BlockingRestarts makes RestartBlocking the default method.
 	BlockingRestarts bool
-	// RestartBatchSize is how many processes a rolling restart replaces at a
-	// time. Zero means 1, Unlimited all of them.
+	// RestartBatchSize is the number of processes that a rolling restart replaces at a time. Zero
+	// means 1, Unlimited all of them.
 	RestartBatchSize int
-	// DrainTimeout is how long a process that a restart has replaced may take
-	// for the requests that it has. Zero means DefaultDrainTimeout, Unlimited for ever.
+	// DrainTimeout limits the time that a process replaced by a restart has for its requests. Zero
+	// means DefaultDrainTimeout, Unlimited no limit.
 	DrainTimeout time.Duration
-	// KeepLongSessions lets a process that is to end live for as long as it has
-	// sessions that have called Session.OnDetach, such as WebSockets, which are not
-	// told then, whatever DrainTimeout says. They are when the pool shuts down.
+	// KeepLongSessions lets a detached process live while it has sessions that have called
+	// Session.OnDetach, such as WebSockets, whatever DrainTimeout says. Their functions are then
+	// called only when the pool shuts down, or the process has ended.
 	KeepLongSessions bool
-	// ForceMaxConcurrentRequestsPerProcess replaces what the application says
-	// of its concurrency. Zero means that what it says counts. Read when a process is
-	// attached.
+	// ForceMaxConcurrentRequestsPerProcess replaces the concurrency that the application reports.
+	// Zero keeps that. It is read when a process is attached.
 	ForceMaxConcurrentRequestsPerProcess int
 }
 
-// Validate reports every fault of o, joined.
+// Validate returns all faults of o, joined.
 func (o *Options) Validate() error { return errors.Join(o.App.Validate(), o.validateOwn()) }
 
-// validateOwn is Validate without App, of which a get counts only where it makes the group or restarts it.
+// validateOwn is Validate without App, which a get only uses to make the group or to restart it.
 func (o *Options) validateOwn() error {
 	var errs []error
 	if o.MinProcesses < 0 {
@@ -212,7 +204,7 @@ func (o *Options) validateOwn() error {
 	}
 
 	if !(o.MaxRequestsJitter >= 0 && o.MaxRequestsJitter <= 1) { // NaN is neither
-		errs = append(errs, fmt.Errorf("MaxRequestsJitter: %v is no share: it must be from 0 to 1",
+		errs = append(errs, fmt.Errorf("MaxRequestsJitter: %v is out of range: it must be from 0 to 1",
 			o.MaxRequestsJitter))
 	}
 
@@ -222,14 +214,14 @@ func (o *Options) validateOwn() error {
 	}
 
 	if strings.ContainsRune(o.RestartDir, 0) {
-		errs = append(errs, fmt.Errorf("RestartDir: %q holds a NUL", o.RestartDir))
+		errs = append(errs, fmt.Errorf("RestartDir: %q contains a NUL byte: remove it", o.RestartDir))
 	}
 
 	return errors.Join(errs...)
 }
 
-// isLike reports whether p has the same limits, and what validateOwn looks at, as most
-// gets have.
+// isLike reports whether p has the same limits and passes validateOwn if o does. It is the fast
+// path of most gets.
 func (o *Options) isLike(p *Options) bool {
 	return o.MinProcesses == p.MinProcesses && o.MaxProcesses == p.MaxProcesses &&
 		o.MaxRequests == p.MaxRequests && o.MaxRequestTime == p.MaxRequestTime &&
@@ -237,7 +229,7 @@ func (o *Options) isLike(p *Options) bool {
 		o.MaxOutOfBandWorkInstances == p.MaxOutOfBandWorkInstances && o.RestartDir == p.RestartDir
 }
 
-// clone returns a copy that shares nothing with the caller's.
+// clone returns a copy that shares nothing with o.
 func (o *Options) clone() Options {
 	c := *o
 	c.App = o.App.Clone()
@@ -277,7 +269,7 @@ func (o *Options) drainTimeout() time.Duration {
 	return o.DrainTimeout
 }
 
-// optionLimits are what each get may change.
+// optionLimits are the options that each get may change.
 type optionLimits struct {
 	minProcesses, maxProcesses int
 	maxRequests                int
@@ -290,8 +282,8 @@ func (o *Options) limits() optionLimits {
 
 func (o *Options) maxOOBW() int { return max(o.MaxOutOfBandWorkInstances, 1) }
 
-// requestLimit is after how many requests a process with this jitter is
-// replaced; 0: never.
+// requestLimit is the number of requests after which a process with this jitter is replaced; zero
+// means never.
 func (o *Options) requestLimit(jitter float64) uint64 {
 	if o.MaxRequests <= 0 {
 		return 0
@@ -332,19 +324,18 @@ func (o *Options) sameApp(app *spawner.App) bool {
 
 const modulePath = "github.com/gopassenger/passenger"
 
-// unreleased is the version of a program that was not built from a release.
+// unreleased is the version of a program that was not built from a release: the next one.
 const unreleased = "0.1.0"
 
-// Version is that of this library, without a v in front: the release that the program
-// was built from, by its build information, or else the next one. It is not to be
-// changed.
+// Version is the version of this library, without a leading v: of the release that the program was
+// built with, or else of the next one. It must not be changed.
 var Version = versionOf(debug.ReadBuildInfo())
 
-// ServerSoftware is what applications are told of us.
+// ServerSoftware is the name and version that applications see.
 var ServerSoftware = "gopassenger/" + Version
 
-// released matches the version of a release, which may be a candidate, and pseudo one
-// that the go command makes up for a commit.
+// released matches the version of a release or of a candidate. pseudo matches a version that the go
+// command makes up for a commit.
 var (
 	released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 	pseudo   = regexp.MustCompile(`[.-]\d{14}-[0-9a-f]{12}$`)
@@ -355,6 +346,7 @@ func versionOf(info *debug.BuildInfo, ok bool) string {
 		return unreleased
 	}
 
+	// The library is a dependency of the program, or, for our own, its main module.
 	modules := append([]*debug.Module{&info.Main}, info.Deps...)
 	for _, m := range modules {
 		if m.Path == modulePath && m.Replace == nil && released.MatchString(m.Version) &&

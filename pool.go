@@ -2,7 +2,6 @@ package passenger
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,14 +15,13 @@ type poolState uint8
 
 const (
 	poolOpen poolState = iota
-	// poolDraining: no more gets, those that wait are still served.
+	// poolDraining: new gets fail, those that wait are served.
 	poolDraining
 	poolClosed
 )
 
-// Pool keeps processes of applications and gives each request to the best one.
-// It is safe for concurrent use. Make one with New, and end it with Shutdown
-// or Close.
+// Pool runs processes of applications and routes each request to the best one. It is safe for
+// concurrent use. Make one with New, and end it with Shutdown or Close.
 type Pool struct {
 	cfg        Config
 	factory    spawner.Factory
@@ -32,55 +30,56 @@ type Pool struct {
 	sample     func([]procstat.Root) (map[int]ProcessMetrics, error)
 	epoch      time.Time
 
-	// spawnCtx ends when spawns are to be given up, killCtx when processes are
-	// to be killed that are ending already. deadCtx has ended.
+	// spawnCtx ends to cancel spawns, killCtx to kill processes that are ending already. deadCtx
+	// has ended.
 	spawnCtx, killCtx       context.Context
 	deadCtx                 context.Context
 	cancelSpawns, killStops context.CancelFunc
-	// wg counts every goroutine of the pool's.
+	// wg counts every goroutine and running timer of the pool.
 	wg     sync.WaitGroup
 	closed chan struct{}
 
-	// eventIDs are those of spawns and restarts, for observers.
+	// eventIDs counts spawns and restarts, for observers.
 	eventIDs atomic.Uint64
 
 	// releaseDirs are the applications' ReleaseDirs by releaseKey, read without mu.
 	releaseDirs sync.Map
 
-	// mu guards everything below, and the fields of group, process, socket,
-	// Session and waiter that say so. Nothing that could block happens while
-	// it is held, and nobody but locked takes it to change something.
+	// mu guards everything below, and the fields of group, process, socket, Session and waiter that
+	// say so. Nothing that may block happens while it is held, and only apply locks it to change
+	// something.
 	mu     sync.Mutex
 	state  poolState
 	groups map[string]*group
 	fx     effects
-	// seq is the number of processes that were ever attached.
+	// seq counts the processes that were ever attached.
 	seq uint32
-	// capacityUsed, sessions and waiting sum up the groups'.
+	// capacityUsed, sessions and waiting are the sums of all groups.
 	capacityUsed int
 	sessions     int
 	waiting      int
-	// idle are processes without a session, longest first.
+	// idle are the processes without a session, the longest idle first.
 	idle list[process]
-	// starving groups have no process and someone waiting, hungry ones want
-	// more processes than they have; both wait for capacity.
+	// starving are the groups that have gets waiting and no process, hungry those that want more
+	// processes than they have. Both wait for capacity.
 	starving, hungry list[group]
-	// failures are the last spawns that failed, oldest first.
+	// failures are the last failed spawns, oldest first.
 	failures []*FailedSpawn
-	// leaving groups are detached, and their processes may not be gone.
+	// leaving are the removed groups of which something is left.
 	leaving []*group
-	// timed are the sessions whose time is limited.
+	// timed are the sessions with a time limit. idleTimer runs stopIdleProcesses.
 	timed     list[sessionLimit]
-	collector *poolTimer
-	// vacant are groups that have nothing, longest first.
+	idleTimer *poolTimer
+	// vacant are the groups without processes, gets and a minimum, the longest vacant first.
+	// vacantTimer runs forgetVacantGroups.
 	vacant        list[group]
-	cleaner       *poolTimer
+	vacantTimer   *poolTimer
 	drained       chan struct{}
 	drainedMarked bool
 	closeErr      error
 }
 
-// New returns a Pool. An error names every fault of cfg.
+// New returns a Pool. The error names all faults of cfg.
 func New(cfg Config) (*Pool, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -121,26 +120,24 @@ func New(cfg Config) (*Pool, error) {
 	return p, nil
 }
 
-// Observer returns the configuration's, or nil.
+// Observer returns Config.Observer, which may be nil.
 func (p *Pool) Observer() Observer { return p.cfg.Observer }
 
-// now is the time since the pool was made, on the monotonic clock.
+// now is the time since the pool was made, by the monotonic clock.
 func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 
-// AsyncGet asks for a session with a process of the application that opts
-// names, and starts processes as they are needed. The callback gets it, or an
-// error, exactly once, perhaps before AsyncGet returns, in whatever goroutine
-// made it possible, so it should be quick; it may call the pool again, but not
-// wait for Shutdown or Close. The session must be closed.
+// AsyncGet requests a session with a process of the application that opts name, and starts
+// processes as needed. callback receives the session, which must be closed, or an error: exactly
+// once, perhaps before AsyncGet returns, and in any goroutine. It should be quick. It may call the
+// pool again, but must not wait for Shutdown or Close.
 //
-// stop withdraws the request: true means that the callback will never be
-// called.
+// stop withdraws the request. It returns true if callback will never be called, like the stop
+// function of context.AfterFunc.
 //
-// Errors: those of opts.Validate; ErrClosed; *QueueFullError when too many wait
-// already; ErrQueueTimeout after opts.MaxRequestQueueTime; *spawner.SpawnError when a
-// process that this get would have been served by did not start, or what else a
-// Spawner of one's own returns; *DeploymentError when a release is resisted and all
-// processes of the one before are disabled; ErrAppDetached when DetachApp was called.
+// Errors: those of opts.Validate; ErrClosed; *QueueFullError; ErrQueueTimeout after
+// opts.MaxRequestQueueTime; *spawner.SpawnError, or any error of another Spawner, when the process
+// for this get does not start; *DeploymentError when the new release does not start and all
+// processes of the old one are disabled; ErrAppDetached after DetachApp.
 func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop func() bool) {
 	s, w, err := p.get(opts, callback)
 	if w != nil {
@@ -149,13 +146,14 @@ func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop fun
 
 	callback(s, err)
 
-	return tooLate
+	return stopNothing
 }
 
-func tooLate() bool { return false }
+// stopNothing is the stop function of a request that is over.
+func stopNothing() bool { return false }
 
-// Get is AsyncGet that waits. When ctx ends first, the request is withdrawn
-// and ctx's error returned. Its other errors are those of AsyncGet.
+// Get is AsyncGet that waits for the session. When ctx ends first, it withdraws the request and
+// returns ctx's error. Its other errors are those of AsyncGet.
 func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -174,48 +172,50 @@ func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
 			return nil, ctx.Err()
 		}
 
+		// The result is on its way: a session must reach the caller, or it would never be closed.
 		r := <-w.result
 
 		return r.session, r.err
 	}
 }
 
-// get returns a session, or a waiter in the queue, or an error.
+// get returns a session, a waiter in the queue, or an error.
 func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w *waiter, err error) {
-	var l look // at the restart files, before the get goes on
-	todo := p.locked(func(fx *effects) {
+	var c fileCheck
+	todo := p.apply(func(fx *effects) {
 		var g *group
-		if g, err = p.groupForGet(opts); err != nil {
+		if g, err = p.findOrAddGroupLocked(opts); err != nil {
 			return
 		}
 
 		var due bool
-		if l, due = g.watchDue(); due {
-			g.settle(fx) // it may be new, and have a minimum
+		if c, due = g.startFileCheckLocked(); due {
+			g.reconcile(fx) // the group may be new, and have a minimum
 			return
 		}
 
-		s, w, err = g.get(fx, opts, callback)
+		s, w, err = g.getOrEnqueue(fx, opts, callback)
 	})
 	if len(todo) > 0 {
 		runForGet(todo, s, w, err, callback)
 	}
 
-	if l.group == nil {
+	if c.group == nil {
 		return s, w, err
 	}
 
-	files := lookAtRestartFiles(opts.restartDir())
-	todo = p.locked(func(fx *effects) {
-		l.watched(fx, files, opts)
-		if l.group.byAdmin {
-			err = ErrAppDetached // while the get looked
+	// The lock is free while the disk is read, so everything is looked up again behind it.
+	files := statRestartFiles(opts.restartDir())
+	todo = p.apply(func(fx *effects) {
+		c.finish(fx, files, opts)
+		if c.group.byAdmin {
+			err = ErrAppDetached // meanwhile
 			return
 		}
 
 		var g *group
-		if g, err = p.groupForGet(opts); err == nil {
-			s, w, err = g.get(fx, opts, callback)
+		if g, err = p.findOrAddGroupLocked(opts); err == nil {
+			s, w, err = g.getOrEnqueue(fx, opts, callback)
 		}
 	})
 	if len(todo) > 0 {
@@ -225,11 +225,9 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 	return s, w, err
 }
 
-var errInterrupted = errors.New("passenger: the request was interrupted by a panic in another one's callback")
-
-// runForGet is runAll for a get that has come as far as s, w and err say. If somebody
-// else's callback panics, the get's own callback is called as ever, and a caller that
-// waits gets nothing, so that nothing is kept for it.
+// runForGet is runAll for a get with the result s, w and err. If the callback of another get
+// panics, this get's callback is still called; a caller that waits gets the panic instead of a
+// result, so the session is closed.
 func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*Session, error)) {
 	returns := false
 	defer func() {
@@ -241,7 +239,7 @@ func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*S
 			}
 
 			callback(s, err)
-		case callback != nil: // it is called later
+		case callback != nil: // the waiter calls it
 		case s != nil:
 			s.Close(KeepAlive)
 		case w != nil && !w.withdraw():
@@ -255,28 +253,29 @@ func runForGet(todo []func(), s *Session, w *waiter, err error, callback func(*S
 	returns = true
 }
 
-func (g *group) get(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
-	if err := g.merge(fx, opts); err != nil {
+// getOrEnqueue returns a session, or a waiter in the queue.
+func (g *group) getOrEnqueue(fx *effects, opts *Options, callback func(*Session, error)) (*Session, *waiter, error) {
+	if err := g.updateLimits(fx, opts); err != nil {
 		return nil, nil, err
 	}
 
-	if s := g.routeSticky(opts.StickySessionID); s != nil {
+	if s := g.routeStickyLocked(opts.StickySessionID); s != nil {
 		return s, nil, nil
 	}
 
-	w, full := g.enqueue(opts, callback)
+	w, full := g.enqueueLocked(opts, callback)
 	if full != nil {
 		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: full.Error(), ErrorID: full.ID})
 		return nil, nil, full
 	}
 
-	g.settle(fx)
+	g.reconcile(fx)
 
 	return nil, w, nil
 }
 
-// groupForGet returns the group of opts, made if need be.
-func (p *Pool) groupForGet(opts *Options) (*group, error) {
+// findOrAddGroupLocked returns the group of the application that opts name.
+func (p *Pool) findOrAddGroupLocked(opts *Options) (*group, error) {
 	if p.state != poolOpen {
 		return nil, ErrClosed
 	}
@@ -290,6 +289,7 @@ func (p *Pool) groupForGet(opts *Options) (*group, error) {
 		}
 	}
 
+	// Validated here and not for each get, since it looks at all of App.
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -302,7 +302,7 @@ func (p *Pool) groupForGet(opts *Options) (*group, error) {
 	return g, nil
 }
 
-// allGroups yields the groups, in no order.
+// allGroups yields the groups, leaving ones included, in any order.
 func (p *Pool) allGroups(yield func(*group) bool) {
 	for _, g := range p.groups {
 		for ; g != nil; g = g.namesake {

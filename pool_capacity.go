@@ -4,11 +4,12 @@ import "time"
 
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 
-// allot hands the room there is to the groups that claim it, at the end of
-// each update. Restarts that would wait for room end.
-func (p *Pool) allot(fx *effects) {
-	p.fill(fx)
+// assignCapacity gives free capacity to the groups that claim it, at the end of each update.
+// Restarts that would have to wait for it end.
+func (p *Pool) assignCapacity(fx *effects) {
+	p.startClaimed(fx)
 
+	// Their callers would wait for another application to give up a process.
 	for _, claims := range []*list[group]{&p.starving, &p.hungry} {
 		for g := range claims.all {
 			if g.restart != nil && g.processCount() == 0 {
@@ -18,10 +19,10 @@ func (p *Pool) allot(fx *effects) {
 	}
 }
 
-// fill starts processes for as long as there is room. Groups that have no process come before those that want more,
-// and both in the order of their claims. For the first kind, processes that
-// have nothing to do are stopped.
-func (p *Pool) fill(fx *effects) {
+// startClaimed starts processes while there is room: first for groups that have none, then for
+// those that want more, both in the order of their claims. For the first kind it stops idle
+// processes.
+func (p *Pool) startClaimed(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
 
@@ -43,12 +44,12 @@ func (p *Pool) fill(fx *effects) {
 			return
 		}
 
-		g.startSpawn(false)
+		g.startSpawnLocked(false)
 	}
 }
 
-// stopIdleProcess makes room for a group by detaching the process that has
-// been idle for longest: of a group above its minimum, if there is one.
+// stopIdleProcess makes room for the beneficiary by detaching the process that has been idle for
+// longest, preferably of a group above its minimum. It returns false if there is none.
 func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 	victim := p.idleVictim()
 	if victim == nil {
@@ -56,19 +57,19 @@ func (p *Pool) stopIdleProcess(fx *effects, beneficiary string) bool {
 	}
 
 	g := victim.group
-	fx.log(p, "Stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary)
-	g.detach(fx, victim)
+	fx.log(p, "stopping an idle process to make room", "app", g.name, "pid", victim.info.PID, "for", beneficiary)
+	g.detachAndReconcile(fx, victim)
 
 	return true
 }
 
-// idleVictim looks at many processes only when it then finds one, so that a
-// process stops and another starts.
+// idleVictim returns the process to stop. It passes many processes only if it returns one in the
+// end, so the cost is small beside that of a spawn.
 func (p *Pool) idleVictim() *process {
 	var fallback *process
 	for pr := range p.idle.all {
 		if pr.state == stateDisabled || pr.isIrreplaceable() {
-			continue // somebody wants it as it is
+			continue // an administrator or the last request needs it
 		}
 
 		if pr.group.capacityUsed() > pr.group.opts.MinProcesses {
@@ -83,23 +84,21 @@ func (p *Pool) idleVictim() *process {
 	return fallback
 }
 
-// isIrreplaceable reports whether the process is the last one that can serve, of an
-// earlier release than the one that does not start. Nobody will come for it any more
-// where the pool drains.
+// isIrreplaceable reports whether the process is the last one that can serve, because the new
+// release does not start. While the pool drains, no get will come for it any more.
 func (pr *process) isIrreplaceable() bool {
 	return pr.group.enabled.len() == 1 && pr.group.isResisting() && pr.group.pool.state == poolOpen
 }
 
-// SetMaxPoolSize changes Config.MaxPoolSize. Of the processes that are too many then,
-// idle ones end at once and others when they are idle. Errors: those of
-// Config.Validate.
+// SetMaxPoolSize changes Config.MaxPoolSize. If there are more processes, idle ones end at once and
+// others when they become idle. Errors: those of Config.Validate.
 func (p *Pool) SetMaxPoolSize(n int) error {
 	return p.setConfig(func(c *Config) { c.MaxPoolSize = n })
 }
 
 // SetPoolIdleTime changes Config.PoolIdleTime.
 func (p *Pool) SetPoolIdleTime(d time.Duration) {
-	_ = p.setConfig(func(c *Config) { c.PoolIdleTime = d }) // every value is one
+	_ = p.setConfig(func(c *Config) { c.PoolIdleTime = d }) // no value is a fault
 }
 
 func (p *Pool) setConfig(change func(*Config)) (err error) {
@@ -111,72 +110,72 @@ func (p *Pool) setConfig(change func(*Config)) (err error) {
 		}
 
 		cfg.setDefaults()
-		p.cfg.MaxPoolSize, p.cfg.PoolIdleTime = cfg.MaxPoolSize, cfg.PoolIdleTime // the rest is read without the lock
+		// The other fields are read without the lock, and must not change.
+		p.cfg.MaxPoolSize, p.cfg.PoolIdleTime = cfg.MaxPoolSize, cfg.PoolIdleTime
 
-		p.stopTimer(p.collector)
-		p.armCollector()
-		p.stopTimer(p.cleaner)
-		p.armCleaner()
+		p.stopTimerLocked(p.idleTimer)
+		p.scheduleIdleCheckLocked()
+		p.stopTimerLocked(p.vacantTimer)
+		p.scheduleForgetLocked()
 	})
 
 	return err
 }
 
-// armCollector sees to it that idle processes are looked at in time. There is
-// at most one timer, and none where nothing may be stopped.
-func (p *Pool) armCollector() {
+// scheduleIdleCheckLocked starts the timer for the process that has been idle for longest. There is
+// at most one timer, and none if no process may be stopped.
+func (p *Pool) scheduleIdleCheckLocked() {
 	for pr := range p.idle.all {
-		if p.collector.running() {
+		if p.idleTimer.running() {
 			return
 		}
 
-		p.collectLater(pr)
+		p.scheduleIdleCheckOfLocked(pr)
 	}
 }
 
-// collectLater lets the process be looked at when it has been idle for long
-// enough, if nobody else has the timer.
-func (p *Pool) collectLater(pr *process) {
-	if p.collector.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed || !pr.collectable() {
+// scheduleIdleCheckOfLocked starts the timer for pr, unless it runs already.
+func (p *Pool) scheduleIdleCheckOfLocked(pr *process) {
+	if p.idleTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed || !pr.mayStopIdle() {
 		return
 	}
 
-	p.collector = p.startTimer(pr.lastUsed+p.cfg.PoolIdleTime-p.now(), p.collect)
+	p.idleTimer = p.startTimerLocked(pr.lastUsed+p.cfg.PoolIdleTime-p.now(), p.stopIdleProcesses)
 }
 
-// collect stops processes that have been idle for too long.
-func (p *Pool) collect(fx *effects) {
+// stopIdleProcesses stops the processes that have been idle for PoolIdleTime.
+func (p *Pool) stopIdleProcesses(fx *effects) {
 	now := p.now()
 	for pr := range p.idle.all {
 		if now < pr.lastUsed+p.cfg.PoolIdleTime {
 			break // the others became idle later
 		}
 
-		if pr.collectable() {
-			fx.log(p, "Stopping an idle process", "app", pr.group.name, "pid", pr.info.PID, "idle",
+		if pr.mayStopIdle() {
+			fx.log(p, "stopping an idle process", "app", pr.group.name, "pid", pr.info.PID, "idle",
 				(now - pr.lastUsed).String())
-			pr.group.detach(fx, pr)
+			pr.group.detachAndReconcile(fx, pr)
 		}
 	}
 
-	p.armCollector()
+	p.scheduleIdleCheckLocked()
 }
 
-// collectable: the process may be stopped when it has been idle for long
-// enough.
-func (pr *process) collectable() bool {
+// mayStopIdle reports whether the process may be stopped for being idle.
+func (pr *process) mayStopIdle() bool {
 	g := pr.group
 	return pr.state == stateEnabled && g.processCount() > g.opts.MinProcesses && !g.isResisting() && g.restart == nil
 }
 
-// isVacant: the group has nothing, and keeps nothing.
+// isVacant reports whether the group has and wants nothing, so that the pool may forget it.
 func (g *group) isVacant() bool {
 	return g.opts.MinProcesses == 0 && g.processCount() == 0 && g.detached.len() == 0 &&
 		len(g.attempts) == 0 && g.queueLength() == 0 && len(g.starts) == 0 && g.restart == nil
 }
 
-// noteVacancy is called after whatever may have changed isVacant.
-func (g *group) noteVacancy() {
+// updateVacancyLocked puts the group on the list of vacant ones, or takes it off. Call it after
+// everything that may change isVacant.
+func (g *group) updateVacancyLocked() {
 	p := g.pool
 	switch {
 	case g.removed || !g.isVacant():
@@ -184,38 +183,38 @@ func (g *group) noteVacancy() {
 	case g.vacancy.in == nil:
 		g.vacantSince = p.now()
 		p.vacant.push(&g.vacancy, g)
-		p.armCleaner()
+		p.scheduleForgetLocked()
 	}
 }
 
-// armCleaner sees to it that the group is looked at that is vacant for longest.
-func (p *Pool) armCleaner() {
+// scheduleForgetLocked starts the timer for the group that has been vacant for longest.
+func (p *Pool) scheduleForgetLocked() {
 	g := p.vacant.first()
-	if g == nil || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
+	if g == nil || p.vacantTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed {
 		return
 	}
 
-	p.cleaner = p.startTimer(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.clean)
+	p.vacantTimer = p.startTimerLocked(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.forgetVacantGroups)
 }
 
-// clean forgets groups that have been vacant for too long.
-func (p *Pool) clean(fx *effects) {
+// forgetVacantGroups removes the groups that have been vacant for PoolIdleTime.
+func (p *Pool) forgetVacantGroups(fx *effects) {
 	now := p.now()
 	for g := range p.vacant.all {
 		if now < g.vacantSince+p.cfg.PoolIdleTime {
 			break // the others became vacant later
 		}
 
-		fx.log(p, "Forgetting an application that nobody asks for", "app", g.name)
-		p.unlink(g)
+		fx.log(p, "forgetting an unused application", "app", g.name)
+		p.removeGroupLocked(g)
 		g.remove(fx)
 	}
 
-	p.armCleaner()
+	p.scheduleForgetLocked()
 }
 
-// unlink takes one group out, and leaves its namesakes.
-func (p *Pool) unlink(g *group) {
+// removeGroupLocked takes a group off the list of its name.
+func (p *Pool) removeGroupLocked(g *group) {
 	first := p.groups[g.name]
 	switch {
 	case first != g:

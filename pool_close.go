@@ -9,19 +9,18 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 )
 
-// Close ends the pool at once: gets that wait are answered with ErrClosed,
-// processes are killed, with their sessions. It returns when no process and no
-// goroutine of the pool is left. Further calls wait for the first.
+// Close ends the pool at once: gets in the queue fail with ErrClosed, and processes are killed with
+// their sessions. It returns when no process and no goroutine of the pool is left. A second call
+// waits for the first.
 func (p *Pool) Close() error {
 	p.end(true)
 	<-p.closed
 	return p.closeErr
 }
 
-// Shutdown ends the pool without losing a request: no more gets are taken,
-// those that wait are served, sessions run until they are closed, and
-// processes end in their own time, all of them at once. When ctx ends first,
-// the rest is done as Close does it, and the error is a *ShutdownError.
+// Shutdown ends the pool without losing a request: new gets fail with ErrClosed, those in the queue
+// are served, sessions run until they are closed, and then all processes end, together and in their
+// own time. When ctx ends first, the rest happens as in Close, and the error is a *ShutdownError.
 func (p *Pool) Shutdown(ctx context.Context) error {
 	p.update(func(fx *effects) {
 		if p.state != poolOpen {
@@ -30,19 +29,20 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 		p.state = poolDraining
 		for g := range p.allGroups {
-			g.failStarts(ErrClosed)
+			g.failStartsLocked(ErrClosed)
 
+			// A WebSocket would hold up the end for as long as its client stays.
 			for _, l := range g.lists() {
 				for pr := range l.all {
-					pr.announceEnd(fx)
+					pr.callOnDetach(fx)
 				}
 			}
 
 			for pr := range g.disabled.all {
-				g.retireDisabled(fx, pr)
+				g.detachIfDraining(fx, pr)
 			}
 
-			g.settle(fx)
+			g.reconcile(fx)
 		}
 	})
 
@@ -76,11 +76,11 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return errors.Join(forced, err)
 }
 
-// end begins the end, once; kill also hurries one that has begun.
+// end closes the pool, once. With kill it also kills what is ending already, in a later call too.
 func (p *Pool) end(kill bool) {
 	first := false
 
-	// Deferred, since a callback that is told of the end may panic.
+	// Deferred, since a callback that receives ErrClosed may panic.
 	defer func() {
 		p.cancelSpawns()
 		if kill {
@@ -94,13 +94,14 @@ func (p *Pool) end(kill bool) {
 
 	p.update(func(fx *effects) {
 		if first = p.state != poolClosed; first {
-			p.closeUnderLock(fx)
+			p.closeGroups(fx)
 		}
 	})
 }
 
-// finish waits for all that goes on and closes the rest.
+// finish waits for all goroutines and closes hooks and spawners.
 func (p *Pool) finish() {
+	// Hooks come after the goroutines that fire them, spawners after those that spawn.
 	p.wg.Wait()
 	err := p.hooks.Close(p.killCtx)
 	p.killStops()
@@ -108,23 +109,24 @@ func (p *Pool) finish() {
 	close(p.closed)
 }
 
-func (p *Pool) closeUnderLock(fx *effects) {
+// closeGroups detaches all processes and fails everything that waits.
+func (p *Pool) closeGroups(fx *effects) {
 	p.state = poolClosed
-	p.stopTimer(p.collector)
-	p.stopTimer(p.cleaner)
+	p.stopTimerLocked(p.idleTimer)
+	p.stopTimerLocked(p.vacantTimer)
 
 	for limit := range p.timed.all {
-		p.stopTimer(limit.timer)
+		p.stopTimerLocked(limit.timer)
 	}
 
-	p.markDrained()
+	p.markDrainedLocked()
 
 	for g := range p.allGroups {
 		g.claim.leave()
-		g.stopRetry()
+		g.stopRetryLocked()
 
 		for _, r := range g.openReleases {
-			p.stopTimer(r.preloaderStop)
+			p.stopTimerLocked(r.preloaderStop)
 		}
 
 		if g.restart != nil {
@@ -136,19 +138,21 @@ func (p *Pool) closeUnderLock(fx *effects) {
 		}
 
 		for pr := range g.allProcesses {
-			g.takeOut(fx, pr)
+			g.detach(fx, pr)
 		}
 
 		g.failQueue(fx, ErrClosed)
-		g.failStarts(ErrClosed)
+		g.failStartsLocked(ErrClosed)
 
+		// Also those that were draining before: now they are stopped with their sessions.
 		for pr := range g.detached.all {
-			g.drainStep(fx, pr)
+			g.continueDrain(fx, pr)
 		}
 	}
 }
 
-// closeSpawners runs when no goroutine is left that could use one.
+// closeSpawners closes the spawners of all releases, and the pool's own factory. It runs when no
+// goroutine is left that could use one.
 func (p *Pool) closeSpawners() error {
 	var open []*release
 	for g := range p.allGroups {
@@ -169,7 +173,7 @@ func (p *Pool) closeSpawners() error {
 		}
 
 		for _, g := range slices.Clone(p.leaving) {
-			g.noteGone()
+			g.forgetIfGoneLocked()
 		}
 	})
 
@@ -180,7 +184,7 @@ func (p *Pool) closeSpawners() error {
 	return errors.Join(errs...)
 }
 
-func (p *Pool) markDrained() {
+func (p *Pool) markDrainedLocked() {
 	if !p.drainedMarked {
 		p.drainedMarked = true
 		close(p.drained)

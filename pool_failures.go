@@ -8,19 +8,19 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// MaxFailedSpawns is how many failed spawns a pool remembers.
+// MaxFailedSpawns is the number of failed spawns that a pool keeps.
 const MaxFailedSpawns = 20
 
-// FailedSpawn is a spawn that failed, as people are told of it.
+// FailedSpawn describes a failed spawn for people.
 type FailedSpawn struct {
 	At time.Time `json:"at"`
-	// GroupName is the application's in the pool.
+	// GroupName is the name of the application's group.
 	GroupName string `json:"name"`
 	spawner.Report
 	apiKey string
 }
 
-// newFailedSpawn is for without the lock, since texts are searched for secrets.
+// newFailedSpawn runs without the lock, since it searches texts for secrets.
 func (a *spawnAttempt) newFailedSpawn(err error) *FailedSpawn {
 	f := &FailedSpawn{At: time.Now(), GroupName: a.group.name, apiKey: a.group.apiKey}
 	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
@@ -32,9 +32,10 @@ func (a *spawnAttempt) newFailedSpawn(err error) *FailedSpawn {
 	return f
 }
 
-// remember forgets the oldest of the application that has most, so that one which
-// fails again and again does not make the pool forget those of others.
-func (p *Pool) remember(f *FailedSpawn) {
+// rememberFailureLocked keeps f. When there are too many, it drops the oldest one of the
+// application that has most, so that an application that fails again and again does not displace
+// the failures of others.
+func (p *Pool) rememberFailureLocked(f *FailedSpawn) {
 	p.failures = append(p.failures, f)
 	if len(p.failures) <= MaxFailedSpawns {
 		return
@@ -52,26 +53,26 @@ func (p *Pool) remember(f *FailedSpawn) {
 	p.failures = slices.Delete(p.failures, oldest, oldest+1)
 }
 
-// NoteFailedSpawns remembers spawns that failed elsewhere, the newest first: those of a pool that
-// was to take this one's
-// place. Those of applications that this pool does not have, or has several of that name, are left out.
+// NoteFailedSpawns adds spawns that failed in another pool, which was to replace this one, the
+// newest first. It leaves out those whose group name this pool does not have, or has for several
+// applications.
 func (p *Pool) NoteFailedSpawns(failures []FailedSpawn) {
 	p.update(func(*effects) {
 		for _, f := range slices.Backward(failures) {
 			if g := p.groups[f.GroupName]; g != nil && g.namesake == nil {
 				f.apiKey = g.apiKey
-				p.remember(&f)
+				p.rememberFailureLocked(&f)
 			}
 		}
 	})
 }
 
-// FailedSpawns returns the last spawns that failed, the newest first.
+// FailedSpawns returns the last failed spawns, the newest first.
 func (p *Pool) FailedSpawns() []FailedSpawn {
 	return p.failedSpawns(func(*FailedSpawn) bool { return true })
 }
 
-// FailedSpawnsOf is FailedSpawns of the applications that have one of these API keys.
+// FailedSpawnsOf is FailedSpawns for the applications with these API keys.
 func (p *Pool) FailedSpawnsOf(apiKeys []string) []FailedSpawn {
 	return p.failedSpawns(func(f *FailedSpawn) bool { return slices.Contains(apiKeys, f.apiKey) })
 }

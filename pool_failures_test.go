@@ -119,7 +119,7 @@ func TestProcessThatEndsByItselfIsAWarningUnlessItsStatusIsZero(t *testing.T) {
 			synctest.Wait()
 			require.NoError(f, f.Shutdown(f.Context()))
 		})
-		require.Contains(t, b.String(), "level="+level+` msg="A process has ended by itself" app=a pid=1000 status="`+
+		require.Contains(t, b.String(), "level="+level+` msg="a process ended by itself" app=a pid=1000 status="`+
 			status+`"`)
 	}
 }

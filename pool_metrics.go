@@ -7,13 +7,13 @@ import (
 	"github.com/gopassenger/passenger/procstat"
 )
 
-// ProcessMetrics is what the system knows of a process with all that it has
-// started: of sizes and CPU time it has the sums, and the number of processes
-// that they are of. What could not be read is unknown, which is not zero.
+// ProcessMetrics is what the system reports about a process and all that it has started: the sums
+// of sizes and CPU times, and the number of processes. A value that could not be read is unknown,
+// which is not zero.
 type ProcessMetrics = procstat.Process
 
-// watchMetrics reads what the processes use, each interval, and acts on the
-// limits. It ends with the pool.
+// watchMetrics reads the metrics of the processes at each interval and enforces the memory limits,
+// until the pool ends.
 func (p *Pool) watchMetrics(interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -43,11 +43,12 @@ func (p *Pool) sampleMetrics() {
 		}
 	}
 
+	// Reading /proc takes time, so it happens without the lock.
 	p.mu.Unlock()
 
 	metrics, err := p.sample(roots)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		p.cfg.Logger.Error(err, "cannot read what the processes use")
+		p.cfg.Logger.Error(err, "cannot read the metrics of processes")
 		return
 	}
 
@@ -55,15 +56,15 @@ func (p *Pool) sampleMetrics() {
 		for _, pr := range sampled {
 			if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
 				pr.metrics = m
-				pr.group.limitMemory(fx, pr)
+				pr.group.enforceMemoryLimit(fx, pr)
 			}
 		}
 	})
 }
 
-// limitMemory replaces a process that uses too much, after its requests or, if
-// it is far too much, at once.
-func (g *group) limitMemory(fx *effects, pr *process) {
+// enforceMemoryLimit replaces a process above MemoryLimit after its requests, and kills one above
+// HardMemoryLimit.
+func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 	used, known := pr.metrics.RealMemory().Get()
 	if !known {
 		return
@@ -71,13 +72,13 @@ func (g *group) limitMemory(fx *effects, pr *process) {
 
 	switch {
 	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
-		fx.log(g.pool, "Killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
+		fx.log(g.pool, "killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
 			"limit", g.opts.HardMemoryLimit)
-		g.detach(fx, pr)
-		pr.kill()
+		g.detachAndReconcile(fx, pr)
+		pr.killLocked()
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
-		fx.log(g.pool, "Replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
+		fx.log(g.pool, "replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
 			used, "limit", g.opts.MemoryLimit)
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 	}
 }

@@ -154,8 +154,8 @@ func (l modelLog) Info(_ int, msg string, kv ...any) {
 }
 
 func namesAReason(msg string) bool {
-	return strings.HasPrefix(msg, "A request took longer than it may") ||
-		strings.HasPrefix(msg, "Stopping a process whose time to finish its requests is up")
+	return strings.HasPrefix(msg, "killing a process whose request exceeded its time limit") ||
+		strings.HasPrefix(msg, "stopping a process after its drain timeout")
 }
 
 // asked is a get.
@@ -227,7 +227,7 @@ func (m *model) permits(app *appModel, a *asked, err error) bool {
 	case errors.Is(err, passenger.ErrAppDetached):
 		return a.detaching > 0 || app.detached > a.detached
 	case a.bad:
-		return strings.Contains(err.Error(), "MaxRequestsJitter: 2 is no share")
+		return strings.Contains(err.Error(), "MaxRequestsJitter: 2 is out of range")
 	case errors.Is(err, passenger.ErrQueueTimeout):
 		return a.opts.MaxRequestQueueTime > 0
 	case errors.As(err, &full):

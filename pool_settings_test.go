@@ -27,19 +27,19 @@ var badOptions = map[string]struct {
 	},
 	"negative share": {
 		func(o *passenger.Options) { o.MaxRequestsJitter = -0.1 },
-		"MaxRequestsJitter: -0.1 is no share: it must be from 0 to 1",
+		"MaxRequestsJitter: -0.1 is out of range: it must be from 0 to 1",
 	},
 	"share above one": {
-		func(o *passenger.Options) { o.MaxRequestsJitter = 1.5 }, "MaxRequestsJitter: 1.5 is no share",
+		func(o *passenger.Options) { o.MaxRequestsJitter = 1.5 }, "MaxRequestsJitter: 1.5 is out of range",
 	},
 	"share that is no number": {
-		func(o *passenger.Options) { o.MaxRequestsJitter = math.NaN() }, "MaxRequestsJitter: NaN is no share",
+		func(o *passenger.Options) { o.MaxRequestsJitter = math.NaN() }, "MaxRequestsJitter: NaN is out of range",
 	},
 	"negative instances": {
 		func(o *passenger.Options) { o.MaxOutOfBandWorkInstances = -1 }, "MaxOutOfBandWorkInstances: -1 is negative",
 	},
 	"directory with a NUL": {
-		func(o *passenger.Options) { o.RestartDir = "tmp\x00" }, `RestartDir: "tmp\x00" holds a NUL`,
+		func(o *passenger.Options) { o.RestartDir = "tmp\x00" }, `RestartDir: "tmp\x00" contains a NUL byte`,
 	},
 }
 

@@ -10,21 +10,19 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// processState says which of its group's lists a process is in.
+// processState is the state of a process: which list of its group it is on.
 type processState uint8
 
 const (
-	// stateNew: attached to no list yet.
+	// stateNew: on no list yet.
 	stateNew processState = iota
-	// stateEnabled: takes requests.
+	// stateEnabled: gets requests.
 	stateEnabled
-	// stateDisabling: takes none, but has sessions open.
+	// stateDisabling: gets no requests, unless no process is enabled, and has sessions left.
 	stateDisabling
-	// stateDisabled: takes none and has none; does out-of-band work, or was
-	// disabled by an administrator.
+	// stateDisabled: gets no requests and has no sessions, but one for out-of-band work.
 	stateDisabled
-	// stateDetached: not part of the pool any more; ends when its last session
-	// does.
+	// stateDetached: has left the pool, and ends when its last session does.
 	stateDetached
 )
 
@@ -45,7 +43,7 @@ func (s processState) String() string {
 	return fmt.Sprintf("processState(%d)", uint8(s))
 }
 
-// processMoves are the moves that a process may make.
+// processMoves are the allowed changes of state.
 var processMoves = map[processState][]processState{
 	stateNew:       {stateEnabled},
 	stateEnabled:   {stateDisabling, stateDisabled, stateDetached},
@@ -54,7 +52,7 @@ var processMoves = map[processState][]processState{
 	stateDetached:  {},
 }
 
-// usesCapacity: the process counts against the limits.
+// usesCapacity reports whether a process in state s counts against the limits.
 func (s processState) usesCapacity() bool {
 	switch s {
 	case stateEnabled, stateDisabling, stateDisabled:
@@ -66,67 +64,67 @@ func (s processState) usesCapacity() bool {
 	return false
 }
 
-// process is one process of an application. Pool.mu guards its fields but
-// group, proc and info.
+// process is one process of an application. Pool.mu guards its fields but group, proc and info. Its
+// methods need the lock, apart from killAfterHook.
 type process struct {
 	group *group
 	proc  spawner.Process
 	info  *spawner.Info
 
-	// What a get and a close touch lies together.
+	// Fields that each get and each Close use lie together, for the sake of the cache.
 	sessions    int
-	concurrency int // of all sockets together; 0: no limit
+	concurrency int // of all sockets together; zero means no limit
 	processed   uint64
-	// lastUsed is when the last session closed, or else the process was
-	// attached, by Pool.now.
+	// lastUsed is when the last session was closed, or the process was attached, by Pool.now.
 	lastUsed time.Duration
-	// routeID is the process's in group.routes, while it is enabled.
+	// routeID is its index in group.routes while it is enabled.
 	routeID uint32
-	// seq orders the processes of a pool by when they were attached.
+	// seq orders the processes of a pool by their attachment.
 	seq uint32
-	// generation is the group's when the process was started.
+	// generation is that of the group when the process was started.
 	generation uint32
-	// root is its release's; see release.root.
+	// root is that of its release; see release.root.
 	root   string
 	state  processState
 	exited bool
-	// unreachable says that it was detached because it took no connection or answered no
-	// request; unanswered is how many requests in a row it has not answered.
+	// unreachable means that it was detached for refusing connections or not responding; unanswered
+	// is the number of consecutive requests without a response.
 	unreachable bool
 	unanswered  int
 	stopping    bool
 	idle        node[process] // in Pool.idle
-	sockets     []socket      // of firstSocket, mostly
-	// firstSocket is the storage of sockets if there is just one.
+	sockets     []socket      // usually firstSocket
+	// firstSocket is the storage of sockets if there is only one.
 	firstSocket [1]socket
 
 	member node[process] // in the list of its state
-	// disabled are told when disabling is over; byAdmin: not for our own ends.
-	disabled []func(error)
-	byAdmin  bool
-	oobw     oobwState
-	// stickyID is what gets say that want this very process, and waiting are
-	// those for which it has no room now.
+	// onDisabled are called when disabling ends. byAdmin means that Disable was called, and not
+	// only for out-of-band work.
+	onDisabled []func(error)
+	byAdmin    bool
+	oobw       oobwState
+	// stickyID is the ID by which gets prefer this process; waiting are those for which it has no
+	// room.
 	stickyID uint32
 	waiting  list[waiter]
-	// jitter, from 0 to 1, is the process's share of the spread of limits.
+	// jitter, from 0 to 1, is the process's point in the range of MaxRequestsJitter.
 	jitter  float64
 	metrics ProcessMetrics
-	// failedBefore is how many spawns in a row had failed before this one.
+	// failedBefore is the number of consecutive failed spawns before this one.
 	failedBefore int
-	// drain ends the time for the last requests of a process that is detached.
+	// drain limits the time for the sessions of a detached process.
 	drain *poolTimer
-	// overdue: that time is up, and only its long sessions keep it.
+	// overdue means that this time is over, and only long sessions keep the process.
 	overdue bool
-	// drainedFor is the restart that waits for the process to be gone.
+	// drainedFor is the restart that waits for the process to end.
 	drainedFor *restart
-	// onDetach are called when the process is to end, and are of its long sessions.
+	// onDetach are the functions of Session.OnDetach, by the long sessions they belong to.
 	onDetach map[*Session]func()
 }
 
 func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	info := proc.Info()
-	//nolint:gosec // G404: it spreads limits
+	//nolint:gosec // G404: the jitter is no secret
 	pr := &process{
 		group:      g,
 		proc:       proc,
@@ -134,6 +132,7 @@ func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 		generation: generation,
 		jitter:     rand.Float64(),
 	}
+	// Nearly all processes have one socket, which then needs no allocation of its own.
 	pr.sockets = pr.firstSocket[:]
 	if n := len(info.Sockets); n > 1 {
 		pr.sockets = make([]socket, n)
@@ -152,6 +151,7 @@ func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 		pr.concurrency += n
 	}
 
+	// One socket without a limit is enough for any number of requests.
 	if slices.ContainsFunc(pr.sockets, func(s socket) bool { return s.concurrency == 0 }) {
 		pr.concurrency = 0
 	}
@@ -159,10 +159,11 @@ func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	return pr
 }
 
+// full reports whether the process has as many sessions as it may.
 func (pr *process) full() bool { return pr.concurrency > 0 && pr.sessions >= pr.concurrency }
 
-// busyness compares processes of any concurrency: the share that is taken, or
-// the sessions themselves where there is no limit.
+// busyness makes processes of any concurrency comparable: the share of it that is taken, or the
+// number of sessions if there is no limit.
 func (pr *process) busyness() uint64 { return busyness(pr.sessions, pr.concurrency) }
 
 func busyness(sessions, concurrency int) uint64 {
@@ -174,8 +175,8 @@ func busyness(sessions, concurrency int) uint64 {
 	return n
 }
 
-// open takes a place for one request. The process has room.
-func (pr *process) open() *Session {
+// openSessionLocked opens a session. The process must have room.
+func (pr *process) openSessionLocked() *Session {
 	sock := &pr.sockets[0]
 	if len(pr.sockets) > 1 {
 		sock = pr.leastBusySocket()
@@ -190,12 +191,13 @@ func (pr *process) open() *Session {
 		pr.group.routes.update(pr)
 	}
 
+	// An idle connection is taken at once, so that no other session counts on it.
 	s := &Session{process: pr, socket: sock}
-	if c := sock.takeIdle(); c != nil {
+	if c := sock.takeIdleLocked(); c != nil {
 		s.conn, s.reused = c, true
 	}
 
-	s.limitTime()
+	s.startTimeLimitLocked()
 
 	return s
 }
@@ -212,8 +214,8 @@ func (pr *process) leastBusySocket() *socket {
 	return best
 }
 
-// release gives the place of a session back.
-func (pr *process) release(fx *effects, sock *socket) {
+// endSession ends a session, whose place goes to the next get.
+func (pr *process) endSession(fx *effects, sock *socket) {
 	g := pr.group
 	sock.sessions--
 	pr.sessions--
@@ -221,7 +223,7 @@ func (pr *process) release(fx *effects, sock *socket) {
 	g.pool.sessions--
 	pr.lastUsed = g.pool.now()
 	if pr.state == stateDetached {
-		g.drainStep(fx, pr)
+		g.continueDrain(fx, pr)
 		return
 	}
 
@@ -229,21 +231,22 @@ func (pr *process) release(fx *effects, sock *socket) {
 		g.pool.idle.push(&pr.idle, pr)
 	}
 
+	// Without a successor, a process above its limit is better than none.
 	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled &&
 		!g.isResisting() {
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 		return
 	}
 
-	if pr.isOneTooMany() {
-		fx.log(g.pool, "Stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for",
+	if pr.mustMakeRoom() {
+		fx.log(g.pool, "stopping a process to make room", "app", g.name, "pid", pr.info.PID, "for",
 			g.pool.starving.first().name)
-		g.detach(fx, pr)
+		g.detachAndReconcile(fx, pr)
 
 		return
 	}
 
-	g.pool.collectLater(pr)
+	g.pool.scheduleIdleCheckOfLocked(pr)
 
 	switch pr.state {
 	case stateEnabled:
@@ -254,8 +257,9 @@ func (pr *process) release(fx *effects, sock *socket) {
 	case stateNew, stateDisabled, stateDetached:
 	}
 
+	// Reconciling after each request would cost more than the rest of it.
 	if g.queue.len() > 0 {
-		g.settle(fx)
+		g.reconcile(fx)
 	}
 
 	if pr.oobw == oobwRequested {
@@ -263,25 +267,26 @@ func (pr *process) release(fx *effects, sock *socket) {
 	}
 }
 
-// isOneTooMany: it has nothing to do for a moment, others of its group can take
-// what comes, and another group has no process at all. A group that is always
-// busy would leave nothing to others.
-func (pr *process) isOneTooMany() bool {
+// mustMakeRoom reports whether the process gives way to a group that has none: it is idle at this
+// moment, and others of its group take what comes. Otherwise a group that is always busy would
+// leave nothing to others.
+func (pr *process) mustMakeRoom() bool {
 	p := pr.group.pool
 	return p.starving.len() > 0 && !p.hasRoom() && pr.sessions == 0 && pr.state == stateEnabled &&
 		pr.group.enabled.len() > 1
 }
 
-// moveTo changes the state and the lists that follow from it.
+// moveTo changes the state, and the lists and sums that follow from it.
 func (pr *process) moveTo(fx *effects, to processState) {
 	if !slices.Contains(processMoves[pr.state], to) {
-		pr.group.pool.impossible(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
+		pr.group.pool.reportBug(fx, fmt.Errorf("process %d moved from %s to %s", pr.info.PID, pr.state, to))
 	}
 
+	// Leave what belongs to the old state, then enter the new one.
 	g := pr.group
 	if pr.state == stateEnabled {
 		g.routes.remove(pr)
-		g.requeueSticky(pr)
+		g.requeueStickyLocked(pr)
 	}
 
 	pr.member.leave()
@@ -301,13 +306,13 @@ func (pr *process) moveTo(fx *effects, to processState) {
 	}
 }
 
-// keepsSessions: the process lives for as long as it has long sessions.
+// keepsSessions reports whether the process lives for as long as it has long sessions.
 func (pr *process) keepsSessions() bool {
 	return pr.group.opts.KeepLongSessions && !pr.exited && pr.group.pool.state == poolOpen
 }
 
-// announceEnd tells long sessions that the process is to end.
-func (pr *process) announceEnd(fx *effects) {
+// callOnDetach tells long sessions to end, unless the process is kept for them.
+func (pr *process) callOnDetach(fx *effects) {
 	if pr.keepsSessions() {
 		return
 	}
@@ -319,26 +324,7 @@ func (pr *process) announceEnd(fx *effects) {
 	pr.onDetach = nil
 }
 
-// DefaultMaxUnanswered is the default of Options.MaxUnanswered.
-const DefaultMaxUnanswered = 5
-
-// Report tells the pool whether the process has answered the session's request. A nil
-// error means that the first byte of a response came, whatever the response is; it counts
-// when the session is closed. Another error is why none came, such as a connection that
-// was closed at once, or a time-out; it counts now, after Close too. After
-// Options.MaxUnanswered of these in a row, the process is replaced.
-//
-// A request of which neither is known is not reported: the client that went away before
-// the response, for example.
-func (s *Session) Report(err error) {
-	if err == nil {
-		s.answered = true
-		return
-	}
-
-	s.process.group.pool.update(func(fx *effects) { s.process.requestFailed(fx, err) })
-}
-
+// requestFailed counts a request without a response.
 func (pr *process) requestFailed(fx *effects, err error) {
 	pr.unanswered++
 	if limit := pr.group.opts.maxUnanswered(); limit > 0 && pr.unanswered >= limit {
@@ -346,15 +332,16 @@ func (pr *process) requestFailed(fx *effects, err error) {
 	}
 }
 
+// connectFailed detaches the process at once: it would refuse the next connection too.
 func (pr *process) connectFailed(fx *effects, err error) { pr.detachUnreachable(fx, err) }
 
-func (pr *process) detachUnreachable(fx *effects, err error, about ...any) {
+func (pr *process) detachUnreachable(fx *effects, err error, keysAndValues ...any) {
 	if pr.state == stateDetached {
 		return
 	}
 
-	about = append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, about...)
-	fx.warn(pr.group.pool, "Detaching a process that does not answer", about...)
+	about := append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, keysAndValues...)
+	fx.warn(pr.group.pool, "detaching a process that does not respond", about...)
 	pr.unreachable = true
-	pr.group.detach(fx, pr)
+	pr.group.detachAndReconcile(fx, pr)
 }

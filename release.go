@@ -2,7 +2,6 @@ package passenger
 
 import (
 	"crypto/rand"
-	"errors"
 	"path/filepath"
 	"slices"
 	"time"
@@ -12,27 +11,21 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// errGivenUp is the cause with which a spawn is cancelled whose process nobody wants any more.
-var errGivenUp = errors.New("passenger: the release that the process was started from has been replaced")
-
-// errNotSpawned is for a spawn that an observer kept from beginning.
-var errNotSpawned = errors.New("passenger: the spawn was interrupted: an observer has ended its goroutine")
-
-// release is what a group's processes of one generation are started from. It is one of its group's open releases until
-// its spawner is closed. Pool.mu guards its fields but app, generation, made, uuid and making.
+// release is what the processes of one generation of a group are started from. Pool.mu guards its
+// fields but app, generation, made, uuid and making.
 type release struct {
 	app        spawner.App
 	generation uint32
 	made       time.Time
 	uuid       string
-	// attempts counts the spawns from it that go on, those included that were
-	// given up; retired: there will be no more.
+	// attempts is the number of spawns in progress, canceled ones included. retired means that no
+	// other begins.
 	attempts int
 	retired  bool
-	// root is the application's directory behind the links that lead to it,
-	// which another release may change; known after the first spawn.
+	// root is the application's directory with its links resolved, as it was at the first spawn.
+	// The links may lead to another release later.
 	root string
-	// preloaderStop stops the preloader that has nothing to do.
+	// preloaderStop stops a preloader that is idle.
 	preloaderStop *poolTimer
 
 	making  singleflight.Group
@@ -51,22 +44,22 @@ func newRelease(opts *Options, generation uint32) *release {
 	}
 }
 
-// openRelease makes the release from which processes are started from now on.
-func (g *group) openRelease(generation uint32) {
+// openReleaseLocked makes the release that processes are started from now on.
+func (g *group) openReleaseLocked(generation uint32) {
 	g.release = newRelease(&g.opts, generation)
 	g.openReleases = append(g.openReleases, g.release)
 }
 
-// prepare returns the spawner, which is made once.
+// prepare returns the spawner, which the first call makes.
 func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 	made, err, _ := r.making.Do("", func() (any, error) {
-		if s := r.madeSpawner(p); s != nil {
+		if s := r.currentSpawner(p); s != nil {
 			return s, nil
 		}
 
 		app := r.app
 		if root, err := filepath.EvalSymlinks(app.Root); err == nil {
-			app.Root = root // else the spawner says what is wrong with it
+			app.Root = root // the error of the spawner says more than this one
 		}
 
 		s, err := p.factory.NewSpawner(app)
@@ -82,32 +75,33 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 		return nil, err
 	}
 
-	return made.(spawner.Spawner), nil //nolint:forcetypeassert,errcheck // nothing else is made
+	return made.(spawner.Spawner), nil //nolint:forcetypeassert,errcheck // only a Spawner is made
 }
 
-func (r *release) madeSpawner(p *Pool) spawner.Spawner {
+// currentSpawner returns the spawner, or nil before it is made. It takes the lock.
+func (r *release) currentSpawner(p *Pool) spawner.Spawner {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
 	return r.spawner
 }
 
-// retire ends the release: nothing is started from it any more.
-func (g *group) retire(r *release) {
+// retireReleaseLocked ends the release: no spawn begins from it any more.
+func (g *group) retireReleaseLocked(r *release) {
 	r.retired = true
-	g.closeRetired(r)
+	g.closeRetiredLocked(r)
 }
 
-// closeRetired closes the spawner of a retired release as soon as no spawn needs it.
-func (g *group) closeRetired(r *release) {
+// closeRetiredLocked closes the spawner of a retired release once no spawn uses it.
+func (g *group) closeRetiredLocked(r *release) {
 	p := g.pool
 	if !r.retired || r.attempts > 0 || p.state == poolClosed {
-		return // a pool that closes does it itself
+		return // Pool.closeSpawners does it for a closed pool
 	}
 
-	p.stopTimer(r.preloaderStop)
+	p.stopTimerLocked(r.preloaderStop)
 	p.wg.Go(func() {
-		defer p.update(func(*effects) { g.forgetRelease(r) })
+		defer p.update(func(*effects) { g.removeReleaseLocked(r) })
 		if err := r.closeSpawner(p); err != nil {
 			p.cfg.Logger.Error(err, "cannot stop the spawner of an earlier release", "app", g.name)
 		}
@@ -115,17 +109,17 @@ func (g *group) closeRetired(r *release) {
 }
 
 func (r *release) closeSpawner(p *Pool) error {
-	if s := r.madeSpawner(p); s != nil {
+	if s := r.currentSpawner(p); s != nil {
 		return s.Close()
 	}
 
 	return nil
 }
 
-// stopPreloaderLater lets the preloader go if there is no spawn for a while.
-func (g *group) stopPreloaderLater(r *release) {
+// schedulePreloaderStopLocked stops the preloader if no spawn follows for a while.
+func (g *group) schedulePreloaderStopLocked(r *release) {
 	p := g.pool
-	p.stopTimer(r.preloaderStop)
+	p.stopTimerLocked(r.preloaderStop)
 	idle := g.opts.preloaderIdleTime()
 	if idle < 0 || r.retired || p.state == poolClosed {
 		return
@@ -136,22 +130,23 @@ func (g *group) stopPreloaderLater(r *release) {
 		return
 	}
 
-	r.preloaderStop = p.startTimer(idle, func(*effects) {
+	r.preloaderStop = p.startTimerLocked(idle, func(*effects) {
 		if r.attempts == 0 {
 			p.wg.Go(preloading.StopPreloader)
 		}
 	})
 }
 
-// maxPastReleases bounds how many directories of earlier releases are remembered for each application.
+// maxPastReleases limits the directories of earlier releases that are kept for each application.
 const maxPastReleases = 4
 
-// ReleaseDirs are the real directories, behind the links that lead there, of one application's releases.
+// ReleaseDirs are the directories of the releases of one application, with links resolved.
 type ReleaseDirs struct {
-	// Serving are those that processes run in which may still answer, the newest release first. They stay when the
-	// last process ends. It is empty before the first process starts.
+	// Serving are the directories of processes that may still respond, the newest release first.
+	// They stay when the last process ends. It is empty before the first process starts.
 	Serving []string `json:"serving"`
-	// Past are those that processes ran in before, the latest first and at most four. They may have been removed.
+	// Past are the directories of earlier processes, the latest first and at most four. They may
+	// have been removed.
 	Past []string `json:"past"`
 }
 
@@ -159,27 +154,26 @@ func (d ReleaseDirs) clone() ReleaseDirs {
 	return ReleaseDirs{Serving: append([]string{}, d.Serving...), Past: append([]string{}, d.Past...)}
 }
 
-// releaseKey tells applications apart as Options.sameApp does.
+// releaseKey identifies an application as Options.sameApp does.
 type releaseKey struct{ name, root, environment, user, group string }
 
-// ReleaseDirs returns a function that reports the directories of the application that opts name. It takes no lock,
-// so that it can be called for each request. What it returns must not be changed.
+// ReleaseDirs returns a function that returns the directories of the application that opts name.
+// The function takes no lock, so it can be called for each request. Its result must not be changed.
 func (p *Pool) ReleaseDirs(opts *Options) func() ReleaseDirs {
 	key := any(newReleaseKey(&opts.App))
 
 	return func() ReleaseDirs {
 		if dirs, ok := p.releaseDirs.Load(key); ok {
-			return *dirs.(*ReleaseDirs) //nolint:forcetypeassert,errcheck // nothing else is stored
+			return *dirs.(*ReleaseDirs) //nolint:forcetypeassert,errcheck // only ReleaseDirs are stored
 		}
 
 		return ReleaseDirs{}
 	}
 }
 
-// RememberReleases says that the application that opts names has had releases in these directories, the latest first,
-// while another pool served it: they are Past until this pool knows better. It does nothing once
-// the application has had
-// a process here.
+// RememberReleases records the directories, the latest first, of releases of the application that
+// opts name, from a time when another pool served it. They are Past until this pool knows better.
+// It does nothing once the application has had a process here.
 func (p *Pool) RememberReleases(opts *Options, dirs []string) {
 	if len(dirs) == 0 {
 		return
@@ -199,8 +193,8 @@ func newReleaseKey(app *spawner.App) releaseKey {
 	}
 }
 
-// noteReleaseDirs publishes the directories after a process came or went.
-func (g *group) noteReleaseDirs() {
+// publishReleaseDirsLocked updates the directories after a process came or went.
+func (g *group) publishReleaseDirsLocked() {
 	if g.removed {
 		return
 	}
@@ -247,7 +241,7 @@ func (g *group) noteReleaseDirs() {
 	g.pool.releaseDirs.Store(any(newReleaseKey(&g.opts.App)), now)
 }
 
-// knownReleaseDirs are those that were published last, or that another pool has told.
+// knownReleaseDirs returns what was published last, here or by RememberReleases.
 func (g *group) knownReleaseDirs() ReleaseDirs {
 	if g.dirs != nil {
 		return *g.dirs
@@ -256,5 +250,6 @@ func (g *group) knownReleaseDirs() ReleaseDirs {
 	return g.pool.ReleaseDirs(&g.opts)()
 }
 
-// forgetReleaseDirs is for a group that the pool forgets: the next one follows the links again.
+// forgetReleaseDirs removes the directories of a removed group, so that the next one follows the
+// links again.
 func (g *group) forgetReleaseDirs() { g.pool.releaseDirs.Delete(any(newReleaseKey(&g.opts.App))) }

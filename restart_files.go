@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// The files in Options.RestartDir by which an application is restarted.
+// The files in Options.RestartDir that ask for a restart.
 const (
 	restartFile       = "restart.txt"
 	alwaysRestartFile = "always_restart.txt"
 )
 
-// restartWatch is what is known of a group's restart files.
+// restartWatch is what a group knows about its restart files.
 type restartWatch struct {
-	// next is when they are looked at again.
+	// next is the earliest time of the next look at them.
 	next  time.Duration
 	known bool
 	seen  restartFiles
-	// begun counts the looks, and taken is the last one whose result counted:
-	// they go on without the lock and may overtake each other.
+	// begun numbers the looks, and taken is the latest one whose result was used. Looks happen
+	// without the lock, and may overtake each other.
 	begun, taken uint64
 }
 
-// look is one look at a group's files.
-type look struct {
+// fileCheck is one look at the restart files of a group.
+type fileCheck struct {
 	group  *group
 	number uint64
 }
 
-// restartFiles is one look at them.
+// restartFiles is the result of one look.
 type restartFiles struct {
-	// touched is when restart.txt was; zero: there is none.
+	// touched is the modification time of restart.txt; zero means that there is none.
 	touched time.Time
 	always  bool
 }
 
-func lookAtRestartFiles(dir string) (f restartFiles) {
+func statRestartFiles(dir string) (f restartFiles) {
 	if info, err := os.Stat(filepath.Join(dir, restartFile)); err == nil {
 		f.touched = info.ModTime()
 	}
@@ -47,50 +47,48 @@ func lookAtRestartFiles(dir string) (f restartFiles) {
 	return f
 }
 
-// watchDue says whether a get has to look at the files before it goes on. Only
-// one in each interval does, unless the application is to be restarted always.
-func (g *group) watchDue() (l look, due bool) {
+// startFileCheckLocked reports whether a get has to look at the files first. One in each interval
+// does, and each one while always_restart.txt is there.
+func (g *group) startFileCheckLocked() (c fileCheck, due bool) {
 	if g.restart != nil {
-		return look{}, false
+		return fileCheck{}, false
 	}
 
 	now := g.pool.now()
 	if now < g.watch.next && !g.watch.seen.always {
-		return look{}, false
+		return fileCheck{}, false
 	}
 
 	g.watch.next = now + g.opts.statThrottle()
 	g.watch.begun++
 
-	return look{g, g.watch.begun}, true
+	return fileCheck{g, g.watch.begun}, true
 }
 
-// watched takes the result of a look. One that is older than what is known says
-// nothing, and one during a restart is left to the next, so that no change is
-// forgotten. The application may have been detached meanwhile, and the pool may be
-// closing: neither restarts anything. The new release is what opts say, those of the
-// get that has looked.
-func (l look) watched(fx *effects, now restartFiles, opts *Options) {
-	g := l.group
-	if g.removed || g.pool.state != poolOpen || l.number < g.watch.taken || g.restart != nil {
+// finish uses the result of a look. It ignores a look that is older than what is known, and one
+// during a restart, so that the next look still sees the change. Neither a removed group nor a pool
+// that closes restarts. The new release takes opts, those of the get that looked.
+func (c fileCheck) finish(fx *effects, now restartFiles, opts *Options) {
+	g := c.group
+	if g.removed || g.pool.state != poolOpen || c.number < g.watch.taken || g.restart != nil {
 		return
 	}
 
 	before, known := g.watch.seen, g.watch.known
 
-	g.watch.seen, g.watch.known, g.watch.taken = now, true, l.number
+	g.watch.seen, g.watch.known, g.watch.taken = now, true, c.number
 	switch {
 	case !known:
 	case now.always:
-		// Whoever wants that wants to see what has just been written.
+		// Blocking, since this request is to be served by the code that was just written.
 		g.beginRestart(fx, &RestartOptions{Method: RestartBlocking, Options: opts.forGroup()}, nil)
 	case !now.touched.IsZero() && !now.touched.Equal(before.touched):
 		g.beginRestart(fx, &RestartOptions{Options: opts.forGroup()}, nil)
 	}
 }
 
-// forGroup returns what a group may keep of the options of a get; nil if they are
-// at fault, which nobody had to look at before.
+// forGroup returns what a group keeps of the options of a get, or nil if they are invalid, which
+// gets of a known group are not checked for.
 func (o *Options) forGroup() *Options {
 	if o.Validate() != nil {
 		return nil

@@ -16,20 +16,20 @@ func TestNoTouchIsForgotten(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, p.Close()) }()
 	g := newGroup(p, &Options{App: spawner.App{Root: "/a"}, StatThrottleRate: -1})
-	begin := func() (l look) {
+	begin := func() (c fileCheck) {
 		p.update(func(*effects) {
 			var due bool
-			l, due = g.watchDue()
+			c, due = g.startFileCheckLocked()
 			require.True(t, due)
 		})
 
-		return l
+		return c
 	}
 
 	// restarts counts those that there have been when the look has told what it saw.
-	restarts := func(l look, touched int64) (n uint32) {
+	restarts := func(c fileCheck, touched int64) (n uint32) {
 		p.update(func(fx *effects) {
-			l.watched(fx, restartFiles{touched: time.Unix(touched, 0)}, &g.opts)
+			c.finish(fx, restartFiles{touched: time.Unix(touched, 0)}, &g.opts)
 			n = g.release.generation
 		})
 
@@ -52,9 +52,9 @@ func TestNoTouchIsForgotten(t *testing.T) {
 		"a removed application": func() { g.removed = true },
 		"a pool that drains":    func() { p.state = poolDraining },
 	} {
-		l := begin()
+		c := begin()
 		p.update(func(*effects) { change() })
-		require.EqualValues(t, 3, restarts(l, 5), what)
+		require.EqualValues(t, 3, restarts(c, 5), what)
 		p.update(func(*effects) { g.removed, p.state = false, poolOpen })
 	}
 }

@@ -2,32 +2,30 @@ package passenger
 
 import "math"
 
-// routeTable is a heap of the enabled processes, the best one first. Its
-// entries hold what is compared, and slots where each process is, so that
-// moving one does not touch the processes it passes.
+// routeTable is a heap of the enabled processes, the best one first. An entry holds what is
+// compared, and slots where each process is, so that moving an entry touches none of the processes
+// it passes.
 type routeTable struct {
 	entries []routeEntry
-	// slots are indices into entries by process.routeID; free are the ids
-	// that nobody has.
+	// slots are indexes of entries by process.routeID; free are the IDs that no process has.
 	slots []int
 	free  []uint32
-	// stale: the rank of the first entry is out of date. It is the one that
-	// gets and closes change most, often there and back, so that it is put in
-	// its place when somebody asks who is first.
+	// stale means that the rank of the first entry is out of date. Gets and closes change that one
+	// most, often up and down, so it moves only when the best process is asked for.
 	stale bool
 }
 
 type routeEntry struct {
-	// rank is, from the highest bit: full, the age in generations, busyness.
+	// rank consists of, from the highest bit: full, the age in generations, and busyness.
 	rank uint64
-	seq  uint32 // of the attaching, which breaks ties
+	seq  uint32 // process.seq, which breaks ties
 	id   uint32
 	pr   *process
 }
 
 const (
 	fullBit        = 1 << 63
-	generationBits = 31 // shift: busyness fits below
+	generationBits = 31 // the shift; busyness fits below
 )
 
 func routeRank(pr *process) uint64 {
@@ -86,12 +84,13 @@ func (t *routeTable) remove(pr *process) {
 	moved := t.entries[last]
 	t.entries[last] = routeEntry{}
 	t.entries = t.entries[:last]
+	// The last entry fills the hole.
 	if i != last {
 		t.place(i, moved)
 	}
 }
 
-// update moves pr to where its rank belongs now.
+// update moves pr to the place of its new rank.
 func (t *routeTable) update(pr *process) {
 	if t.slots[pr.routeID] == 0 {
 		t.stale = true
@@ -102,7 +101,7 @@ func (t *routeTable) update(pr *process) {
 	t.place(t.slots[pr.routeID], newRouteEntry(pr))
 }
 
-// place puts e into the hole i or where it belongs from there.
+// place puts e into the hole i, or moves the hole up or down until e fits.
 func (t *routeTable) place(i int, e routeEntry) {
 	if i > 0 && e.before(&t.entries[(i-1)/arity]) {
 		t.up(i, e)
@@ -116,7 +115,8 @@ func (e *routeEntry) before(f *routeEntry) bool {
 	return e.rank < f.rank || e.rank == f.rank && e.seq < f.seq
 }
 
-// arity children a node: a wide heap is shallow, and siblings lie together.
+// arity is the number of children of a node: a wide heap is shallow, and siblings share cache
+// lines.
 const arity = 4
 
 func (t *routeTable) up(i int, e routeEntry) {

@@ -14,74 +14,70 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// CloseMode says what becomes of a session's connection.
+// CloseMode selects what happens to the connection of a session.
 type CloseMode uint8
 
-// The modes. The zero value closes the connection.
+// The modes. The zero value, Discard, closes the connection.
 const (
 	Discard CloseMode = iota
-	// KeepAlive hands the connection back for another session. The caller
-	// knows that the exchange on it is complete in both directions and that
-	// the application keeps it open.
+	// KeepAlive keeps the connection for another session. The caller must know that the exchange on
+	// it is complete in both directions, and that the application keeps it open.
 	KeepAlive
 )
 
-// Session is the right to send one request to a process. It is used by one
-// goroutine at a time, but Close may be called by any, any number of times.
+// Session is the right to send one request to a process. One goroutine at a time may use it; Close
+// may be called by any, any number of times.
 type Session struct {
 	process *process
 	socket  *socket
-	// conn is changed under Pool.mu, and by Connect only, which so may read it without.
+	// conn is set under Pool.mu, and only by Connect, which may therefore read it without.
 	conn net.Conn
-	// limit is guarded by Pool.mu, under which closed changes.
+	// Pool.mu guards limit, and changes of closed.
 	limit  *sessionLimit
 	closed atomic.Bool
-	// connected: Connect has handed conn out, or tried to.
+	// connected means that Connect was called before.
 	connected bool
 	reused    bool
-	// answered: Report was told so.
-	answered bool
+	// responded means that Report was called with nil.
+	responded bool
 }
 
-// PID is the process's id.
+// PID returns the ID of the process.
 func (s *Session) PID() int { return s.process.info.PID }
 
-// GUPID identifies the process among all there ever were.
+// GUPID returns the ID that no other process has, also none of other pools or times.
 func (s *Session) GUPID() string { return s.process.info.GUPID }
 
-// UID is whom the process runs as.
+// UID returns the user ID the process runs as.
 func (s *Session) UID() int { return s.process.info.UID }
 
-// ConnectPassword is what a request carries to show that it comes from here.
-// Never log it.
+// ConnectPassword returns the secret that proves to the process that a request comes from this
+// pool. Never log it.
 func (s *Session) ConnectPassword() string { return s.process.info.ConnectPassword }
 
-// Protocol is what the process speaks on the connection.
+// Protocol returns the protocol of the connection.
 func (s *Session) Protocol() spawner.Protocol { return s.socket.spec.Protocol }
 
-// KeepsSessionsOpen says whether a connection of the session protocol stays
-// open after a request, which process and spawner agreed on.
+// KeepsSessionsOpen reports whether a connection of the session protocol stays open after a
+// request, as agreed during the spawn.
 func (s *Session) KeepsSessionsOpen() bool { return s.socket.spec.SessionKeepAlive }
 
-// StickyID is what Options.StickySessionID has to say to get this process
-// again.
+// StickyID returns the value of Options.StickySessionID for later gets that prefer this process.
 func (s *Session) StickyID() uint32 { return s.process.stickyID }
 
-// AppName is the name of the application's group.
+// AppName returns the name of the application's group.
 func (s *Session) AppName() string { return s.process.group.name }
 
-// Reused says whether the connection that Connect returned has served another
-// request before. Such a one may have been closed by the application
-// meanwhile, which shows at the first write or read.
+// Reused reports whether the connection that Connect returned has served another request. The
+// application may have closed it meanwhile, which shows at the first write or read.
 func (s *Session) Reused() bool { return s.reused }
 
-// Connect returns a connection to the process: an idle one, or a new one. A
-// second call closes the first one's connection and returns a new one. The
-// connection is the session's: Close closes it or hands it back.
+// Connect returns a connection to the process: an idle one, or a new one. A second call closes the
+// connection of the first and returns a new one. The connection belongs to the session: Close
+// closes or keeps it.
 //
-// A failure is a *ConnectError, and the process is detached; ctx's own error if
-// ctx ended first; ErrExhausted where it is not the process's fault;
-// ErrSessionClosed after Close.
+// Errors: *ConnectError, in which case the process has been detached; that of ctx, if it ended
+// first; ErrExhausted when the cause is not the process; ErrSessionClosed after Close.
 func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	if s.closed.Load() {
 		return nil, ErrSessionClosed
@@ -96,6 +92,7 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 		_ = broken.Close()
 	}
 
+	// Without the lock, since dialing blocks.
 	s.connected, s.reused = true, false
 	conn, err := s.socket.spec.Dial(ctx)
 	if err != nil {
@@ -115,13 +112,13 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 
 	if !s.replaceConn(conn) {
 		_ = conn.Close()
-		return nil, ErrSessionClosed // meanwhile
+		return nil, ErrSessionClosed // closed meanwhile
 	}
 
 	return conn, nil
 }
 
-// replaceConn sets the connection that Close will find; false: the session is closed.
+// replaceConn sets the connection for Close, and reports whether the session is open.
 func (s *Session) replaceConn(conn net.Conn) (open bool) {
 	s.process.group.pool.update(func(*effects) {
 		if open = !s.closed.Load(); open {
@@ -132,14 +129,14 @@ func (s *Session) replaceConn(conn net.Conn) (open bool) {
 	return open
 }
 
-// endOf returns why ctx has ended, if err came of that. The system may notice that
-// its deadline is over before it does itself.
+// endOf returns the reason why ctx ended if err is due to that, else nil. The system may notice a
+// deadline before ctx does.
 func endOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 
-	// The first is what the system notices, the second what package net does before it asks the system.
+	// The first error comes from the system, the second from package net if the deadline is over before it dials.
 	late := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 	if deadline, ok := ctx.Deadline(); ok && late && !time.Now().Before(deadline) {
 		return context.DeadlineExceeded
@@ -158,11 +155,28 @@ func isExhaustion(err error) bool {
 	return false
 }
 
-// OnDetach lets f be called, once, when the process leaves the pool or the pool
-// shuts down, so that a session that would last for long can be ended; with
-// Options.KeepLongSessions only when the pool shuts down, or the process is gone. f
-// is called in the goroutine that causes it, at once if it has happened already.
-// stop takes it back; false: f has been called, or will be.
+// Report tells the pool whether the process responded to the request of the session. A nil error
+// means that the first byte of a response came, of whatever status; it counts when the session is
+// closed. Any other error is the reason why none came, such as a closed connection or a timeout; it
+// counts at once, also after Close. After Options.MaxUnanswered consecutive errors, the process is
+// replaced.
+//
+// Do not report a request if neither is known, as when the client left before the response.
+func (s *Session) Report(err error) {
+	if err == nil {
+		s.responded = true
+		return
+	}
+
+	s.process.group.pool.update(func(fx *effects) { s.process.requestFailed(fx, err) })
+}
+
+// OnDetach registers f to be called once when the process is detached or the pool shuts down, so
+// that a long session can be ended. With Options.KeepLongSessions it is called only when the pool
+// shuts down or the process has ended. f runs in the goroutine that causes the call; at once if
+// that has happened already.
+//
+// stop unregisters f. It returns false if f has been called, or will be.
 func (s *Session) OnDetach(f func()) (stop func() bool) {
 	pr := s.process
 	p := pr.group.pool
@@ -178,7 +192,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 
 		pr.onDetach[s] = f
 		if pr.state == stateDetached {
-			pr.group.drainStep(fx, pr) // it may be the last of the others
+			pr.group.continueDrain(fx, pr) // now perhaps only long sessions are left
 		}
 	})
 
@@ -187,7 +201,7 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 			_, stopped = pr.onDetach[s]
 			delete(pr.onDetach, s)
 			if pr.overdue && len(pr.onDetach) == 0 {
-				pr.group.stopLate(fx, pr)
+				pr.group.stopOverdue(fx, pr)
 			}
 		})
 
@@ -195,8 +209,8 @@ func (s *Session) OnDetach(f func()) (stop func() bool) {
 	}
 }
 
-// Close ends the session and hands its connection back or closes it, as mode
-// says. Only the first call counts.
+// Close ends the session, and closes or keeps its connection, as mode says. Only the first call has
+// an effect.
 func (s *Session) Close(mode CloseMode) {
 	p := s.process.group.pool
 	p.update(func(fx *effects) {
@@ -206,62 +220,63 @@ func (s *Session) Close(mode CloseMode) {
 
 		s.closed.Store(true)
 		delete(s.process.onDetach, s)
-		s.endLimit()
+		s.stopTimeLimitLocked()
+		// A detached process gets no more requests, so its connections are of no use.
 		if conn := s.conn; conn != nil {
-			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdle(conn)
+			kept := mode == KeepAlive && s.process.state != stateDetached && s.socket.keepIdleLocked(conn)
 			if !kept {
 				fx.closeConn(conn)
 			}
 		}
 
-		if s.answered {
+		if s.responded {
 			s.process.unanswered = 0
 		}
 
-		s.process.release(fx, s.socket)
+		s.process.endSession(fx, s.socket)
 	})
 }
 
-// sessionLimit ends the time for a request.
+// sessionLimit limits the time of a request.
 type sessionLimit struct {
 	timer *poolTimer
 	place node[sessionLimit] // in Pool.timed
-	// host and path say which request it is.
+	// host and path describe the request.
 	host, path string
-	up         bool
+	exceeded   bool
 }
 
-// limitTime kills the process when its request has taken for too long.
-func (s *Session) limitTime() {
+// startTimeLimitLocked kills the process after Options.MaxRequestTime, unless the session ends
+// before.
+func (s *Session) startTimeLimitLocked() {
 	g := s.process.group
 	limit := g.opts.MaxRequestTime
 	if limit <= 0 {
 		return
 	}
 
-	s.limit = &sessionLimit{timer: g.pool.startTimer(limit, s.tooLong)}
+	s.limit = &sessionLimit{timer: g.pool.startTimerLocked(limit, s.exceedTimeLimit)}
 	g.pool.timed.push(&s.limit.place, s.limit)
 }
 
-func (s *Session) endLimit() {
+func (s *Session) stopTimeLimitLocked() {
 	if s.limit != nil {
-		s.process.group.pool.stopTimer(s.limit.timer)
+		s.process.group.pool.stopTimerLocked(s.limit.timer)
 		s.limit.place.leave()
 	}
 }
 
-// TimeIsUp says whether the request took longer than Options.MaxRequestTime, so
-// that its process was killed.
+// TimeIsUp reports whether the request exceeded Options.MaxRequestTime, so that its process was
+// killed.
 func (s *Session) TimeIsUp() (up bool) {
 	if s.limit != nil {
-		s.process.group.pool.update(func(*effects) { up = s.limit.up })
+		s.process.group.pool.update(func(*effects) { up = s.limit.exceeded })
 	}
 
 	return up
 }
 
-// Describe says which request the session is for, for the hook that is run when
-// it takes too long.
+// Describe names the request of the session, for the hook that runs when it takes too long.
 func (s *Session) Describe(host, path string) {
 	if s.limit != nil {
 		p := s.process.group.pool
@@ -269,16 +284,18 @@ func (s *Session) Describe(host, path string) {
 	}
 }
 
-func (s *Session) tooLong(fx *effects) {
+// exceedTimeLimit kills the process of a request that takes too long, after the hook has run.
+func (s *Session) exceedTimeLimit(fx *effects) {
 	s.limit.place.leave()
-	s.limit.up = true
+	s.limit.exceeded = true
 	pr := s.process
 	g := pr.group
-	fx.log(g.pool, "A request took longer than it may: killing its process", "app", g.name, "pid", pr.info.PID,
+	fx.log(g.pool, "killing a process whose request exceeded its time limit", "app", g.name, "pid", pr.info.PID,
 		"host", s.limit.host, "path", s.limit.path, "limit", g.opts.MaxRequestTime.String())
-	g.detach(fx, pr)
+	g.detachAndReconcile(fx, pr)
+	// The hook may look at the process, for a stack trace, before it is killed.
 	if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {
-		pr.kill()
+		pr.killLocked()
 		return
 	}
 
@@ -293,22 +310,22 @@ func (s *Session) tooLong(fx *effects) {
 	g.pool.wg.Go(func() { pr.killAfterHook(event) })
 }
 
-// killAfterHook lets the hook look at the process first. That it fails changes
-// nothing.
+// killAfterHook kills the process when the hook has ended, with or without an error.
 func (pr *process) killAfterHook(event hooks.Event) {
 	p := pr.group.pool
 	ctx, cancel := context.WithTimeout(p.spawnCtx, hookTimeout)
 	defer cancel()
-	defer p.update(func(*effects) { pr.kill() })
+	defer p.update(func(*effects) { pr.killLocked() })
 	if err := p.hooks.Run(ctx, event); err != nil {
 		p.cfg.Logger.Error(err, "a hook failed", "hook", string(event.Name), "app", event.GroupName, "pid", event.PID)
 	}
 }
 
-// kill ends a detached process with the sessions it has.
-func (pr *process) kill() {
+// killLocked kills a detached process with the sessions it has.
+func (pr *process) killLocked() {
 	p := pr.group.pool
+	// A Stop may be in progress; this one shortens it, since its context has ended.
 	pr.stopping = true
-	p.stopTimer(pr.drain)
+	p.stopTimerLocked(pr.drain)
 	p.wg.Go(func() { pr.proc.Stop(p.deadCtx) })
 }

@@ -2,7 +2,6 @@ package passenger
 
 import (
 	"cmp"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,12 +11,12 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// SnapshotSchema is the version of Snapshot's form as JSON. It grows when a
-// field changes its meaning or goes, not when one is added.
+// SnapshotSchema is the version of the JSON form of Snapshot. It grows when a field is removed or
+// changes its meaning, not when one is added.
 const SnapshotSchema = 1
 
-// Snapshot is the state of a pool at one moment. It shares nothing with the
-// pool nor with other snapshots. Package status writes it in the forms of the original's tools.
+// Snapshot is the state of a pool at one moment. It shares nothing with the pool or with other
+// snapshots. Package status writes it in the forms of the original's tools.
 type Snapshot struct {
 	Schema  int       `json:"schema"`
 	Version string    `json:"version"`
@@ -25,8 +24,8 @@ type Snapshot struct {
 
 	MaxPoolSize  int `json:"maxPoolSize"`
 	CapacityUsed int `json:"capacityUsed"`
-	// WaitingForCapacity are the names of the applications of the gets that
-	// wait because the pool is full and their application has no process.
+	// WaitingForCapacity are the names of applications without a process, once for each of their
+	// gets, that wait because the pool is full.
 	WaitingForCapacity []string `json:"waitingForCapacity"`
 	// Groups are ordered by name.
 	Groups []GroupSnapshot `json:"groups"`
@@ -36,54 +35,50 @@ type Snapshot struct {
 type GroupSnapshot struct {
 	Name    string `json:"name"`
 	AppRoot string `json:"appRoot"`
-	// AppType is the configured type, or else what the processes were found to be: empty
-	// before the first one, and for a start command.
+	// AppType is the configured type, or else the one that was detected: empty before the first
+	// process, and for a start command.
 	AppType     string `json:"appType"`
 	Environment string `json:"environment"`
-	// ReleaseRoot is where the links led that AppRoot may consist of, when the
-	// present generation began; empty until it has started a process.
+	// ReleaseRoot is AppRoot with links resolved, as it was when the present generation began;
+	// empty before its first process.
 	ReleaseRoot string `json:"releaseRoot"`
-	// Releases are the directories of the releases that processes run in, and of those before.
+	// Releases are the directories of the present releases and of earlier ones.
 	Releases ReleaseDirs `json:"releases"`
-	// ReleaseMade is when the present generation began, and UUID is another
-	// one for each.
+	// ReleaseMade is when the present generation began. UUID differs for each generation.
 	ReleaseMade time.Time `json:"releaseMade"`
 	UUID        string    `json:"uuid"`
-	// UID and GID are whom the newest process runs as, or did; -1: there was none
-	// yet.
+	// UID and GID are the IDs the newest process runs or ran as; -1 before the first one.
 	UID int `json:"uid"`
 	GID int `json:"gid"`
-	// APIKey lets whoever knows it see and change the application, and is no
-	// other's. It is not part of the JSON form.
+	// APIKey gives the right to see and change this application and no other. It is not part of the
+	// JSON form.
 	APIKey string `json:"-"`
 	// Generation counts the restarts.
 	Generation uint32 `json:"generation"`
-	// Restarting: a restart goes on.
+	// Restarting reports whether a restart is in progress.
 	Restarting bool `json:"restarting"`
-	// DeploymentError is why the last restart was called off; nil: it was not.
+	// DeploymentError is why the last restart failed; nil if it did not.
 	DeploymentError *DeploymentError `json:"deploymentError"`
-	// LastSpawnError is why the last process that did not start did not;
-	// nil: one has started since.
+	// LastSpawnError is the last failed spawn; nil if one has succeeded since.
 	LastSpawnError *SpawnFailure `json:"lastSpawnError"`
-	// QueueLength counts the gets that wait.
+	// QueueLength is the number of gets that wait.
 	QueueLength int `json:"queueLength"`
-	// DisableQueueLength counts the calls that wait for a process to be
-	// disabled.
+	// DisableQueueLength is the number of calls that wait for a process to be disabled.
 	DisableQueueLength int `json:"disableQueueLength"`
-	// Spawning counts the processes that are being started.
+	// Spawning is the number of processes that are being started.
 	Spawning int `json:"spawning"`
-	// CapacityUsed counts the processes that the limits bound.
+	// CapacityUsed is the number of processes that count against the limits.
 	CapacityUsed int `json:"capacityUsed"`
 	MinProcesses int `json:"minProcesses"`
 	MaxProcesses int `json:"maxProcesses"`
-	// Detached: the application has left the pool, and its last processes end.
+	// Detached reports whether the application has left the pool, and only its last processes
+	// remain.
 	Detached bool `json:"detached"`
-	// Processes are those that take requests, those that are being disabled,
-	// disabled ones, and those that are being stopped, each in the order in which
-	// they were attached.
+	// Processes are the enabled ones, those that are being disabled, the disabled, and the detached
+	// ones, each in the order of their attachment.
 	Processes []ProcessSnapshot `json:"processes"`
-	// Options are the present ones, but for App.Env, which may hold secrets.
-	// They are not part of the JSON form.
+	// Options are the present ones without App.Env, which may hold secrets. They are not part of
+	// the JSON form.
 	Options Options `json:"-"`
 }
 
@@ -93,52 +88,51 @@ type ProcessSnapshot struct {
 	GUPID    string       `json:"gupid"`
 	StickyID uint32       `json:"stickyId"`
 	State    ProcessState `json:"state"`
-	// Stopping: it was told to end. Exited: it has.
+	// Stopping reports whether it was told to end, Exited whether it has.
 	Stopping bool `json:"stopping"`
 	Exited   bool `json:"exited"`
-	// Generation is the group's when it was started.
+	// Generation is that of the group when it was started.
 	Generation uint32 `json:"generation"`
-	// ReleaseRoot is the directory that it runs in, behind the links that lead there; empty if it is not known.
+	// ReleaseRoot is the directory it runs in, with links resolved; empty if unknown.
 	ReleaseRoot string `json:"releaseRoot"`
-	// Concurrency is how many requests it takes at once; 0: no limit.
+	// Concurrency is the number of requests it takes at once; zero means no limit.
 	Concurrency int `json:"concurrency"`
 	Sessions    int `json:"sessions"`
-	// Busyness is the share of its concurrency that is taken, of 2^31-1, or
-	// its sessions where there is no limit.
+	// Busyness is the taken share of its concurrency, of 2^31-1, or the number of sessions if there
+	// is no limit.
 	Busyness uint64 `json:"busyness"`
-	// Processed counts the sessions that were closed.
+	// Processed is the number of sessions that were closed.
 	Processed uint64 `json:"processed"`
-	// SpawnStarted and Spawned are when its start began and ended, LastUsed
-	// when its last session was closed, or else when it was attached.
+	// SpawnStarted and Spawned are when its spawn began and ended. LastUsed is when its last
+	// session was closed, or it was attached.
 	SpawnStarted time.Time `json:"spawnStarted"`
 	Spawned      time.Time `json:"spawned"`
 	LastUsed     time.Time `json:"lastUsed"`
-	// Metrics are what the system knows of it; see Config.MetricsInterval.
+	// Metrics are what the system reports about it; see Config.MetricsInterval.
 	Metrics ProcessMetrics `json:"metrics"`
-	// Sockets take requests; HTTPAddress is for people, with Password, which
-	// is not part of the JSON form.
+	// Sockets take requests. HTTPAddress is for people, with Password, which is not part of the
+	// JSON form.
 	Sockets     []SocketSnapshot `json:"sockets"`
 	HTTPAddress string           `json:"httpAddress"`
 	Password    string           `json:"-"`
 }
 
-// ProcessState says whether a process takes requests.
+// ProcessState is the state of a process.
 type ProcessState = string
 
 // The states.
 const (
-	// ProcessEnabled takes requests.
+	// ProcessEnabled gets requests.
 	ProcessEnabled ProcessState = "enabled"
-	// ProcessDisabling takes none, unless there is no other, and has some to finish.
+	// ProcessDisabling gets none, unless no process is enabled, and has some to finish.
 	ProcessDisabling ProcessState = "disabling"
-	// ProcessDisabled takes and has none.
+	// ProcessDisabled gets no requests and has none.
 	ProcessDisabled ProcessState = "disabled"
 	// ProcessDetached has left the pool and ends when its requests are finished.
 	ProcessDetached ProcessState = "detached"
 )
 
-// Group returns the application of this group name, the first if there are several, or
-// nil.
+// Group returns the application of this group name, the first if there are several, or nil.
 func (s Snapshot) Group(name string) *GroupSnapshot {
 	for i := range s.Groups {
 		if s.Groups[i].Name == name {
@@ -149,7 +143,7 @@ func (s Snapshot) Group(name string) *GroupSnapshot {
 	return nil
 }
 
-// Process returns the process with this GUPID or pid, or nil.
+// Process returns the process with this GUPID or PID, or nil.
 func (s Snapshot) Process(id string) *ProcessSnapshot {
 	for i := range s.Groups {
 		for j := range s.Groups[i].Processes {
@@ -171,30 +165,13 @@ type SocketSnapshot struct {
 	Sessions    int              `json:"sessions"`
 }
 
-// SpawnFailure is a spawn that failed.
+// SpawnFailure is a failed spawn.
 type SpawnFailure struct {
 	At time.Time `json:"at"`
-	// Summary is one sentence, ID stands in the log as well.
+	// Summary is one sentence. ID is the error ID, which the log has as well.
 	Summary string `json:"summary"`
 	ID      string `json:"id"`
 	Err     error  `json:"-"`
-}
-
-// MarshalJSON writes what went wrong, and when.
-func (e *DeploymentError) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Message string    `json:"message"`
-		At      time.Time `json:"at"`
-	}{e.message(), e.At})
-}
-
-// message is without what the name of the type says.
-func (e *DeploymentError) message() string {
-	if e.Err == nil {
-		return ""
-	}
-
-	return redact.Text(e.Err.Error())
 }
 
 // Inspect returns the state of the pool.
@@ -202,9 +179,8 @@ func (p *Pool) Inspect() Snapshot {
 	return p.inspect(func(*group) bool { return true })
 }
 
-// InspectApps is Inspect without the applications that have none of these API
-// keys, and those who wait for them. MaxPoolSize and CapacityUsed are those of
-// the whole pool.
+// InspectApps is Inspect without the applications that have none of these API keys. MaxPoolSize and
+// CapacityUsed are those of the whole pool.
 func (p *Pool) InspectApps(apiKeys []string) Snapshot {
 	shown := make(map[string]bool, len(apiKeys))
 	for _, key := range apiKeys {
@@ -215,6 +191,7 @@ func (p *Pool) InspectApps(apiKeys []string) Snapshot {
 }
 
 func (p *Pool) inspect(shown func(*group) bool) Snapshot {
+	// Sorted without the lock, which requests wait for.
 	s := p.inspectUnordered(shown)
 	slices.SortFunc(s.Groups, func(a, b GroupSnapshot) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.AppRoot, b.AppRoot))
@@ -262,16 +239,15 @@ func (p *Pool) inspectUnordered(shown func(*group) bool) Snapshot {
 	return s
 }
 
-// AppIdentity says whose an application is. Its fields are those of
-// GroupSnapshot.
+// AppIdentity identifies an application and its owner. Its fields are those of GroupSnapshot.
 type AppIdentity struct {
 	Name   string
 	UID    int
 	APIKey string
 }
 
-// Identities returns those of all applications, in no order, as Inspect would,
-// for a fraction of its cost.
+// Identities returns the identities of all applications, in any order. It costs a fraction of
+// Inspect.
 func (p *Pool) Identities() []AppIdentity {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -303,7 +279,7 @@ func (g *group) inspect() GroupSnapshot {
 		APIKey:          g.apiKey,
 		Generation:      g.release.generation,
 		Restarting:      g.restart != nil,
-		DeploymentError: copyOf(g.resisted),
+		DeploymentError: copyOf(g.deploymentError),
 		LastSpawnError:  copyOf(g.lastFailure),
 		QueueLength:     g.queueLength(),
 		Spawning:        len(g.attempts),
@@ -315,6 +291,7 @@ func (g *group) inspect() GroupSnapshot {
 		Processes:       []ProcessSnapshot{},
 	}
 
+	// A snapshot is shown to people and written to files.
 	s.Options.App.Env = nil
 	for i, word := range s.Options.App.StartCommand {
 		s.Options.App.StartCommand[i] = redact.Text(word)
@@ -324,7 +301,7 @@ func (g *group) inspect() GroupSnapshot {
 	for _, l := range g.lists() {
 		processes := slices.SortedFunc(l.all, func(a, b *process) int { return cmp.Compare(a.seq, b.seq) })
 		for _, pr := range processes {
-			s.DisableQueueLength += len(pr.disabled)
+			s.DisableQueueLength += len(pr.onDisabled)
 			s.Processes = append(s.Processes, pr.inspect())
 		}
 	}

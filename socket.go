@@ -6,22 +6,22 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// maxIdleConns bounds the idle connections that are kept to a socket of
-// unlimited concurrency; one of concurrency n keeps n.
+// maxIdleConns limits the idle connections to a socket without a concurrency limit. A socket of
+// concurrency n keeps n.
 const maxIdleConns = 256
 
-// socket is where a process takes requests. Pool.mu guards its fields but
-// spec.
+// socket is where a process takes requests. Pool.mu guards its fields but spec.
 type socket struct {
 	spec        *spawner.Socket
-	concurrency int // 0: no limit
+	concurrency int // zero means no limit
 	sessions    int
-	// idle are open connections without a session, the latest used last.
+	// idle are the open connections without a session, the last used one last.
 	idle []net.Conn
 }
 
-// takeIdle returns the latest used idle connection or nil.
-func (s *socket) takeIdle() net.Conn {
+// takeIdleLocked returns the idle connection that was used last, or nil: the application has had
+// the least time to close it.
+func (s *socket) takeIdleLocked() net.Conn {
 	last := len(s.idle) - 1
 	if last < 0 {
 		return nil
@@ -34,8 +34,8 @@ func (s *socket) takeIdle() net.Conn {
 	return c
 }
 
-// keepIdle keeps a connection for the next session; false: there is no room.
-func (s *socket) keepIdle(c net.Conn) bool {
+// keepIdleLocked keeps a connection for the next session. It returns false if there is no room.
+func (s *socket) keepIdleLocked(c net.Conn) bool {
 	limit := s.concurrency
 	if limit == 0 {
 		limit = maxIdleConns
@@ -50,6 +50,7 @@ func (s *socket) keepIdle(c net.Conn) bool {
 	return true
 }
 
+// closeIdle closes the idle connections.
 func (s *socket) closeIdle(fx *effects) {
 	for _, c := range s.idle {
 		fx.closeConn(c)

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// verify reports every invariant of the pool that does not hold. It looks at
-// everything, so it runs only when Config.SelfChecks asks for it.
+// verify returns all violations of the invariants. It looks at everything, so it runs only with
+// Config.SelfChecks.
 func (p *Pool) verify() error {
 	c := checker{}
 
@@ -33,20 +33,16 @@ func (p *Pool) verify() error {
 	c.check(idle == p.idle.len(), "%d processes are idle, %d are listed", idle, p.idle.len())
 	if p.state != poolClosed && p.cfg.PoolIdleTime > 0 {
 		for pr := range p.idle.all {
-			c.check(p.collector.running() || !pr.collectable(), "%s: nobody looks after idle process %d", pr.group.name,
+			c.check(p.idleTimer.running() || !pr.mayStopIdle(), "%s: no timer runs for idle process %d", pr.group.name,
 				pr.info.PID)
 		}
 	}
 
-	c.check(p.vacant.len() == 0 || p.cleaner.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed,
-		"nobody looks after vacant groups")
+	c.check(p.vacant.len() == 0 || p.vacantTimer.running() || p.cfg.PoolIdleTime <= 0 || p.state == poolClosed,
+		"no timer runs for vacant groups")
 	c.check(p.starving.len()+p.hungry.len() == 0 || !p.hasRoom(), "groups claim capacity while there is room")
 
 	return errors.Join(c.faults...)
-}
-
-func (g *group) lists() []*list[process] {
-	return []*list[process]{&g.enabled, &g.disabling, &g.disabled, &g.detached}
 }
 
 func (g *group) verify(c *checker) {
@@ -79,11 +75,12 @@ func (g *group) verify(c *checker) {
 		g.processCount())
 	c.check(working <= g.oobwCount, "%s: %d processes work out of band, counted %d", g.name, working, g.oobwCount)
 	c.check(g.removed == slices.Contains(g.pool.leaving, g) || len(g.openReleases) == 0,
-		"%s: is removed: %t, and not among those that leave", g.name, g.removed)
+		"%s: is removed: %t, and not listed as leaving", g.name, g.removed)
 
+	// byAdmin is reset by moveTo, so that it never outlives the state.
 	for pr := range g.allProcesses {
-		c.check(!pr.byAdmin || pr.state != stateEnabled, "%s: process %d is enabled, and disabled by somebody", g.name,
-			pr.info.PID)
+		c.check(!pr.byAdmin || pr.state != stateEnabled, "%s: process %d is enabled, and disabled by an administrator",
+			g.name, pr.info.PID)
 	}
 
 	if g.pool.state == poolClosed {
@@ -99,6 +96,11 @@ func (g *group) verify(c *checker) {
 			g.enabled.len())
 	}
 
+	g.verifyQueue(c)
+}
+
+// verifyQueue checks that no get waits while a process has room, or while nothing is done for it.
+func (g *group) verifyQueue(c *checker) {
 	best := g.leastBusy()
 	c.check(g.queue.len() == 0 || best == nil || best.full(), "%s: gets wait while a process has room", g.name)
 	c.check(g.wantsProcess() == (g.claim.in != nil), "%s: wants a process: %t, claims one: %t", g.name,
@@ -110,7 +112,7 @@ func (g *group) verify(c *checker) {
 	}
 }
 
-// leastBusy is who should be first, found the slow way.
+// leastBusy is the process that should be the best one, found the slow way.
 func (g *group) leastBusy() (best *process) {
 	for pr := range g.enabled.all {
 		if e := newRouteEntry(pr); best == nil {
@@ -129,7 +131,7 @@ func (g *group) verifyRoutes(c *checker) {
 
 	for i := range g.routes.entries {
 		e := &g.routes.entries[i]
-		stale := i == 0 && g.routes.stale
+		stale := i == 0 && g.routes.stale // routeTable.stale: its rank and place may be wrong
 		c.check(g.routes.slots[e.id] == i && e.id == e.pr.routeID && (stale || e.rank == routeRank(e.pr)),
 			"%s: the route to process %d is out of date", g.name, e.pr.info.PID)
 		parent := (i - 1) / arity
@@ -156,8 +158,8 @@ func (pr *process) verify(c *checker) {
 		"%s: process %d is wrong in the idle list", name, pid)
 	c.check(pr.state != stateDisabled || pr.sessions == 0 || pr.oobw == oobwRunning,
 		"%s: disabled process %d has sessions", name, pid)
-	c.check(pr.state == stateDisabling || len(pr.disabled) == 0,
-		"%s: somebody waits for process %d to be disabled, which is %s", name, pid, pr.state)
+	c.check(pr.state == stateDisabling || len(pr.onDisabled) == 0,
+		"%s: a call waits for process %d to be disabled, which is %s", name, pid, pr.state)
 	c.check(pr.state != stateDisabling || pr.sessions > 0 || pr.group.enabled.len() == 0,
 		"%s: process %d should be disabled", name, pid)
 	c.check(pr.state != stateDetached || pr.stopping || pr.sessions > 0, "%s: detached process %d is not being stopped",

@@ -285,7 +285,7 @@ func TestFailuresOfFunctions(t *testing.T) {
 	h.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{next: errors.New("it is broken")} })
 	a = h.ask("POST", "/pool/restart_app_group.json", `{"name":"shop","wait":true}`)
 	require.Equal(t, 500, a.Status)
-	require.Contains(t, a.Body, "the old processes serve on: ")
+	require.Contains(t, a.Body, "the old processes keep serving: ")
 	require.Contains(t, a.Body, "it is broken")
 
 	require.NoError(t, h.pool.Close())

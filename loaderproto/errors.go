@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Kind tells the outcomes of a failed negotiation apart.
+// Kind is the outcome of a failed negotiation.
 type Kind uint8
 
-// The outcomes. What a spawner tells its user depends on [Kind.Category].
+// The outcomes. [Kind.Category] groups them for users.
 const (
 	// ExitedEarly: the connection ended before the loader said anything, or
 	// between the request and its reply.
 	ExitedEarly Kind = iota + 1
-	// UnexpectedLine: a message that has no place in this step.
+	// UnexpectedLine: a message that is not allowed in this step.
 	UnexpectedLine
 	// UnsupportedVersion: a handshake in another version of the protocol.
 	UnsupportedVersion
@@ -50,10 +50,10 @@ const (
 	TimedOut
 	// AppError: the loader sent a complete Error message.
 	AppError
-	// BadRequest: a value of the request cannot be sent: it holds CR, LF or
-	// NUL, or is too long.
+	// BadRequest: a value of the request cannot be sent, since it contains CR, LF or NUL, or is too
+	// long.
 	BadRequest
-	// Refused: a preloader answered a command with something other than OK.
+	// Refused: the reply of a preloader to a command was not OK.
 	Refused
 )
 
@@ -88,24 +88,24 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Category groups kinds by what a user has to look at.
+// Category groups outcomes by what the user should look at.
 type Category uint8
 
 // The categories, as the original names them: APP_STARTUP_ERROR and so on.
 const (
-	// StartupError: the program ended instead of answering.
+	// StartupError: the program ended instead of responding.
 	StartupError Category = iota + 1
 	// ProtocolError: the program does not speak the protocol, or broke off.
 	ProtocolError
 	// Timeout: the program was too slow.
 	Timeout
-	// Explainable: the program said itself what is wrong.
+	// Explainable: the program itself reported what is wrong.
 	Explainable
 	// Internal: the spawner could not send its request.
 	Internal
 )
 
-// Category returns what k means for the user.
+// Category returns the category of k.
 func (k Kind) Category() Category {
 	switch k {
 	case ExitedEarly:
@@ -125,7 +125,7 @@ func (k Kind) Category() Category {
 	return ProtocolError
 }
 
-// Step says how far a negotiation came.
+// Step is a step of the negotiation.
 type Step uint8
 
 // The steps, in their order.
@@ -155,23 +155,23 @@ func (s Step) String() string {
 	return fmt.Sprintf("Step(%d)", uint8(s))
 }
 
-// Error is why a negotiation failed.
+// Error reports why a negotiation failed.
 type Error struct {
 	Kind Kind
 	Step Step
-	// Line is the offending line or value, at most 200 bytes of it.
+	// Line is the offending line or value, cut to 200 bytes.
 	Line string
-	// Message is what the loader said, for [AppError] and an Error message
-	// that was cut short.
+	// Message is what the loader reported, for [AppError] and for an Error message that was cut
+	// short.
 	Message *Message
-	// Err is the error of the connection, if it was one.
+	// Err is the error of the connection, if that is the cause.
 	Err error
 }
 
 // Message is the text of an Error message.
 type Message struct {
 	Text string
-	// HTML: the text is HTML and not plain text.
+	// HTML reports whether the text is HTML and not plain text.
 	HTML bool
 }
 
@@ -203,8 +203,8 @@ func fail(kind Kind, step Step, line string) *Error {
 	return &Error{Kind: kind, Step: step, Line: line}
 }
 
-// readFailure maps an error of the connection, where eof is what the end of
-// the stream means at this place.
+// readFailure maps an error of the connection. eof is the meaning of an end of the stream at this
+// place.
 func readFailure(err error, eof Kind, step Step, partial string) *Error {
 	kind := ReadFailed
 	switch {

@@ -11,15 +11,15 @@ import (
 
 var errTooLong = errors.New("line too long")
 
-// ended says whether the peer closed its end. A Unix socket tells so by a reset
-// if the peer left something unread, as a program does that fails before it
-// reads its request; what it wrote arrives first all the same.
+// ended reports whether the peer closed its end. A Unix socket reports that as a reset if the peer
+// left something unread, as a program does that fails before it reads its request. What the peer
+// wrote arrives first in either case.
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// markedLines reads the lines that begin with the marker and hands everything
-// else to noise, in pieces that end with a newline or are noiseChunk long.
+// markedLines reads the lines that begin with the marker, and passes everything else to noise, in
+// pieces that end with a newline or are noiseChunk long.
 type markedLines struct {
 	br    *bufio.Reader
 	noise func([]byte)
@@ -33,8 +33,8 @@ func newMarkedLines(r io.Reader, noise func([]byte)) *markedLines {
 	return &markedLines{br: bufio.NewReaderSize(r, noiseChunk), noise: noise}
 }
 
-// next returns the next marked line without marker and newline. At the end of
-// the stream the line holds what came of an unfinished one, marker included.
+// next returns the next marked line without marker and newline. At the end of the stream, it
+// returns what came of an unfinished line, including the marker.
 func (m *markedLines) next() (string, error) {
 	for {
 		piece, err := m.br.ReadSlice('\n')
@@ -69,8 +69,8 @@ func (m *markedLines) next() (string, error) {
 	}
 }
 
-// skip passes a line that is not of the protocol to noise, of which piece is
-// the beginning and err what ended it.
+// skip passes a line that is not part of the protocol to noise. piece is its beginning, and err the
+// error after piece.
 func (m *markedLines) skip(piece []byte, err error) error {
 	for {
 		if len(piece) > 0 {
@@ -85,7 +85,7 @@ func (m *markedLines) skip(piece []byte, err error) error {
 	}
 }
 
-// plainLine reads a line of the direction that has no marker, bounded.
+// plainLine reads a line of the direction without markers, up to MaxLine.
 func plainLine(br *bufio.Reader) (string, error) {
 	var line []byte
 	for {
@@ -105,8 +105,7 @@ func plainLine(br *bufio.Reader) (string, error) {
 	}
 }
 
-// block reads "name: value" lines up to the terminator, which each must
-// accept.
+// block reads "name: value" lines up to the terminator, and passes them to each.
 func (m *markedLines) block(step Step, each func(name, value string) *Error) *Error {
 	for n := 0; ; n++ {
 		line, err := m.next()

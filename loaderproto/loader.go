@@ -8,15 +8,13 @@ import (
 	"strings"
 )
 
-// Loader is the application's side of the handshake. It is not safe for
-// concurrent use.
+// Loader is the side of the application in the handshake. It is not safe for concurrent use.
 type Loader struct {
 	br *bufio.Reader
 	w  io.Writer
 }
 
-// NewLoader returns a Loader that reads from r, the program's stdin, and
-// writes to w, its stdout.
+// NewLoader returns a Loader that reads from r, the program's stdin, and writes to w, its stdout.
 func NewLoader(r io.Reader, w io.Writer) *Loader {
 	return &Loader{br: bufio.NewReader(r), w: w}
 }
@@ -24,11 +22,11 @@ func NewLoader(r io.Reader, w io.Writer) *Loader {
 // Options are the keys and values of a request.
 type Options map[string]string
 
-// Features returns what the spawner offers.
+// Features returns the features that the spawner offers.
 func (o Options) Features() []string { return strings.Fields(o["features"]) }
 
-// Handshake takes control and reads the request. What the program has printed
-// before, even without a newline, does no harm.
+// Handshake takes control and reads the request. Output that the program printed before does no
+// harm, even without a newline.
 func (l *Loader) Handshake() (Options, error) {
 	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, iHaveControl, Version); err != nil {
 		return nil, writeFailure(err, AwaitHandshake)
@@ -71,8 +69,8 @@ func readOptions(br *bufio.Reader) (Options, error) {
 	}
 }
 
-// Ready tells the spawner where the application listens. What the spawner
-// would refuse is an error here already.
+// Ready reports where the application listens. It returns an error for a value that the spawner
+// would refuse.
 func (l *Loader) Ready(r *Ready) error {
 	if e := r.check(); e != nil {
 		return e
@@ -123,8 +121,8 @@ func (l *Loader) sendReady(pairs []pair) error {
 	return nil
 }
 
-// Error tells the spawner why the application cannot start. The program must
-// end, or close its stdout, afterwards: the text goes up to there.
+// Error reports why the application cannot start. The program must end or close its stdout
+// afterwards, which ends the text.
 func (l *Loader) Error(m Message) error {
 	b := "\n" + marker + errorMessage + "\n"
 	if m.HTML {
@@ -139,8 +137,7 @@ func (l *Loader) Error(m Message) error {
 	return nil
 }
 
-// AwaitEnd blocks until the spawner closes its end, which is how it asks the
-// program to stop.
+// AwaitEnd blocks until the spawner closes its end, which asks the program to stop.
 func (l *Loader) AwaitEnd() {
 	// Whatever ends the stream, the owner is gone.
 	_, _ = io.Copy(io.Discard, l.br)

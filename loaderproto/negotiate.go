@@ -7,20 +7,19 @@ import (
 	"syscall"
 )
 
-// Negotiation is the spawner's side of one handshake.
+// Negotiation is the side of the spawner in one handshake.
 type Negotiation struct {
 	Request Request
-	// Noise gets what the program prints between the lines of the protocol.
-	// The slice is valid during the call only. It may be nil.
+	// Noise receives what the program prints between the lines of the protocol. The slice is valid
+	// only during the call. Nil discards it.
 	Noise func([]byte)
-	// Progress is called as each step begins. It may be nil.
+	// Progress is called at the beginning of each step. It may be nil.
 	Progress func(Step)
 	step     Step
 }
 
-// Negotiate runs the handshake with an application's loader. The reader it
-// returns continues the program's stdout, bytes that came with the last line
-// included. Every error is an [*Error].
+// Negotiate runs the handshake with the loader of an application. The returned reader continues the
+// program's stdout, including bytes that came with the last line. Every error is an [*Error].
 func (n *Negotiation) Negotiate(conn io.ReadWriter) (*Ready, io.Reader, error) {
 	lines := newMarkedLines(conn, n.Noise)
 	n.enter(AwaitHandshake)
@@ -51,8 +50,8 @@ func (n *Negotiation) Negotiate(conn io.ReadWriter) (*Ready, io.Reader, error) {
 	return nil, nil, fail(BlockTooLong, n.step, "too many handshakes")
 }
 
-// NegotiatePreloader is Negotiate with a preloader, which gets no gupid and
-// answers with one address, that of the socket it takes commands on.
+// NegotiatePreloader is Negotiate for a preloader, which receives no GUPID and reports one address:
+// that of the socket for its commands.
 func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, io.Reader, error) {
 	lines := newMarkedLines(conn, n.Noise)
 	n.enter(AwaitHandshake)
@@ -86,8 +85,7 @@ func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, i
 	return r, lines.br, nil
 }
 
-// exchange runs up to the first line of the reply; again means that the reply
-// was another handshake, whose line has been read.
+// exchange runs up to the first line of the reply. It returns true if that was another handshake.
 func (n *Negotiation) exchange(conn io.Writer, lines *markedLines) (again bool, err error) {
 	if n.step == AwaitHandshake {
 		if e := n.awaitHandshake(lines); e != nil {
@@ -157,8 +155,7 @@ func (n *Negotiation) awaitReply(lines *markedLines) (again bool, e *Error) {
 	return true, n.checkHandshake(line)
 }
 
-// sendRequest ignores a peer that is gone: it may have said why, and that is
-// read next.
+// sendRequest ignores that the peer is gone: it may have sent the reason, which is read next.
 func (n *Negotiation) sendRequest(w io.Writer, preloader bool) *Error {
 	n.enter(SendRequest)
 	b, e := n.Request.encode(preloader)

@@ -15,7 +15,7 @@ const (
 	replyOK      = "OK"
 )
 
-// SendSpawnCommand asks a preloader for a worker.
+// SendSpawnCommand asks a preloader to fork a worker.
 func SendSpawnCommand(w io.Writer, r *Request) error {
 	b, e := r.encodePairs(r.appPairs())
 	if e != nil {
@@ -30,9 +30,8 @@ func SendSpawnCommand(w io.Writer, r *Request) error {
 	return nil
 }
 
-// ReadSpawnReply reads a preloader's answer: the pid of the worker, which
-// then runs a handshake of its own on the rest of the connection. The pid is
-// what the preloader says, not to be trusted.
+// ReadSpawnReply reads the reply of a preloader: the PID of the worker, which then runs a handshake
+// of its own on the rest of the connection. The PID is only a claim and must not be trusted.
 func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	br := bufio.NewReader(r)
 	line, err := plainLine(br)
@@ -62,15 +61,15 @@ func ReadSpawnReply(r io.Reader) (pid int, rest io.Reader, err error) {
 	return pid, br, nil
 }
 
-// PreloaderReady is a preloader's answer that it takes commands.
+// PreloaderReady is the reply of a preloader that takes commands.
 type PreloaderReady struct {
-	// Address is the socket it takes them on.
+	// Address is the socket for commands.
 	Address Address
-	// Features are those of [Request.Features] that the preloader took up.
+	// Features are those of [Request.Features] that the preloader accepted.
 	Features []string
 }
 
-// HasFeature says whether both sides agreed on a feature.
+// HasFeature reports whether both sides agreed on a feature.
 func (r *PreloaderReady) HasFeature(name string) bool { return slices.Contains(r.Features, name) }
 
 func (r *PreloaderReady) add(name, value string, offered []string) (e *Error) {
@@ -88,7 +87,7 @@ func (r *PreloaderReady) add(name, value string, offered []string) (e *Error) {
 	return fail(UnknownKey, ReadReady, name)
 }
 
-// PreloaderReady tells the spawner where the preloader takes commands.
+// PreloaderReady reports where the preloader takes commands.
 func (l *Loader) PreloaderReady(r *PreloaderReady) error {
 	if _, e := parseAddress(r.Address.String()); e != nil {
 		return e
@@ -102,11 +101,11 @@ func (l *Loader) PreloaderReady(r *PreloaderReady) error {
 	return l.sendReady(pairs)
 }
 
-// WorkerExit is how a worker ended, as its preloader tells it. It is what the
-// preloader says, not to be trusted.
+// WorkerExit is how a worker ended, as its preloader reports it. It is only a claim and must not be
+// trusted.
 type WorkerExit struct {
 	PID int
-	// Status is the exit status; -1: a signal ended the worker.
+	// Status is the exit status; -1 means that a signal ended the worker.
 	Status int
 	// Signal is that signal, else 0.
 	Signal int
@@ -147,14 +146,13 @@ func parseWorkerExit(s string) (w WorkerExit, ok bool) {
 	return w, true
 }
 
-// WorkerExited tells the spawner of the end of a worker, with
-// [FeatureWorkerExits].
+// WorkerExited reports the end of a worker, if [FeatureWorkerExits] was agreed on.
 func (l *Loader) WorkerExited(w WorkerExit) error {
 	if _, ok := parseWorkerExit(w.String()); !ok {
 		return fail(BadRequest, ReadReady, w.String())
 	}
 
-	// The empty line ends what something else may have printed before.
+	// The newline ends a line that the application may have begun.
 	if _, err := fmt.Fprintf(l.w, "\n%s%s%s\n", marker, workerExit, w); err != nil {
 		return writeFailure(err, ReadReady)
 	}
@@ -162,9 +160,9 @@ func (l *Loader) WorkerExited(w WorkerExit) error {
 	return nil
 }
 
-// ReadWorkerExits reads what a preloader prints after its Ready block, up to
-// the end of it: exited is called for each end of a worker, and noise gets
-// everything else. Its error is what ended the stream, nil at EOF.
+// ReadWorkerExits reads what a preloader prints after its Ready block until the stream ends. It
+// calls exited for each end of a worker, and passes everything else to noise. It returns the error
+// that ended the stream, nil for io.EOF.
 func ReadWorkerExits(r io.Reader, noise func([]byte), exited func(WorkerExit)) error {
 	lines := newMarkedLines(r, noise)
 	for {
@@ -196,11 +194,10 @@ func ReadWorkerExits(r io.Reader, noise func([]byte), exited func(WorkerExit)) e
 	}
 }
 
-// ErrUnknownCommand is what [ReadSpawnCommand] returns for another command.
+// ErrUnknownCommand is returned by [ReadSpawnCommand] for a command other than spawn.
 var ErrUnknownCommand = errors.New("unknown preloader command")
 
-// ReadSpawnCommand is the preloader's side of [SendSpawnCommand]. What follows
-// the command stays in br.
+// ReadSpawnCommand reads what [SendSpawnCommand] sent. Bytes after the command stay in br.
 func ReadSpawnCommand(br *bufio.Reader) (Options, error) {
 	line, err := plainLine(br)
 	if err != nil {
@@ -216,7 +213,7 @@ func ReadSpawnCommand(br *bufio.Reader) (Options, error) {
 	return readOptions(br)
 }
 
-// SendSpawnReply is the preloader's side of [ReadSpawnReply].
+// SendSpawnReply sends what [ReadSpawnReply] reads.
 func SendSpawnReply(w io.Writer, pid int) error {
 	line := strconv.Itoa(pid)
 	if _, ok := parsePID(line); !ok {

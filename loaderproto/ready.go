@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Protocol is what a socket of an application speaks.
+// Protocol is the protocol of a socket of an application.
 type Protocol string
 
-// The protocols that requests are sent by. A socket that speaks anything else
-// is kept for display and never gets a request.
+// The protocols for requests. A socket with any other protocol is shown to people, and never gets a
+// request.
 const (
 	Session     Protocol = "session"
 	HTTPSession Protocol = "http_session"
-	// HTTP is direct access to one process, by people and not by the pool.
+	// HTTP is for direct access to one process by people, and not for the pool.
 	HTTP Protocol = "http"
 )
 
-// TakesRequests says whether the pool sends requests by p.
+// TakesRequests reports whether the pool sends requests by p.
 func (p Protocol) TakesRequests() bool { return p == Session || p == HTTPSession }
 
 // Socket is where a process listens.
@@ -28,12 +28,12 @@ type Socket struct {
 	Name     string
 	Address  Address
 	Protocol Protocol
-	// Concurrency is how many connections the process serves at once;
-	// 0 is no limit.
+	// Concurrency is the number of connections that the process serves at once; zero means no
+	// limit.
 	Concurrency int
 }
 
-// Address is a Unix socket's path or a TCP address.
+// Address is the path of a Unix socket or a TCP address.
 type Address struct {
 	// Network is "unix" or "tcp".
 	Network string
@@ -49,17 +49,17 @@ func (a Address) String() string {
 	return a.Network + ":" + a.Addr
 }
 
-// Ready is the loader's answer that the application serves.
+// Ready is the reply of a loader whose application serves.
 type Ready struct {
 	Sockets []Socket
-	// PID is what the loader says its process id is; 0 if it said nothing.
-	// It is not to be trusted.
+	// PID is the process ID that the loader claims; zero means that it claims none. It must not be
+	// trusted.
 	PID int
-	// Features are those of [Request.Features] that the loader took up.
+	// Features are those of [Request.Features] that the loader accepted.
 	Features []string
 }
 
-// HasFeature says whether both sides agreed on a feature.
+// HasFeature reports whether both sides agreed on a feature.
 func (r *Ready) HasFeature(name string) bool { return slices.Contains(r.Features, name) }
 
 func (r *Ready) add(name, value string, offered []string) *Error {
@@ -91,7 +91,7 @@ func (r *Ready) add(name, value string, offered []string) *Error {
 	return nil
 }
 
-// agreed returns which of the features that a loader names were offered.
+// agreed returns the features in value that were offered.
 func agreed(value string, offered []string) []string {
 	var features []string
 	for f := range strings.FieldsSeq(value) {
@@ -122,7 +122,7 @@ func (r *Ready) check() *Error {
 	return nil
 }
 
-// parsePID takes what fits pid_t and is neither a process group nor everybody.
+// parsePID accepts what fits pid_t and names one process: neither a group nor all.
 func parsePID(value string) (pid int, ok bool) {
 	n, err := strconv.ParseUint(value, 10, 31)
 	return int(n), err == nil && n > 0
@@ -139,8 +139,7 @@ func parseSocket(value string) (Socket, *Error) {
 		return Socket{}, e
 	}
 
-	// The original takes garbage for 0, which is "no limit"; no loader is
-	// known to rely on that.
+	// The original reads garbage as 0, which means no limit. No loader is known to rely on that.
 	n, err := strconv.ParseUint(f[3], 10, 31)
 	if err != nil || f[2] == "" {
 		return Socket{}, fail(BadSocket, ReadReady, value)
@@ -181,7 +180,7 @@ func parseAddress(value string) (Address, *Error) {
 	return Address{Network: "tcp", Addr: net.JoinHostPort(host, port)}, nil
 }
 
-// isHost: an IP address or a name made of letters, digits, dots, dashes and
+// isHost reports whether host is an IP address, or a name of letters, digits, dots, dashes and
 // underscores.
 func isHost(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
@@ -193,7 +192,8 @@ func isHost(host string) bool {
 	return host != "" && strings.Trim(host, allowed) == ""
 }
 
-// cleanAbsolute: no empty, "." or ".." component, and no NUL.
+// cleanAbsolute reports whether path is absolute, without NUL and without empty, "." or ".."
+// elements.
 func cleanAbsolute(path string) bool {
 	rest, ok := strings.CutPrefix(path, "/")
 	if !ok || strings.ContainsRune(path, 0) {

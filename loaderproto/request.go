@@ -7,28 +7,26 @@ import (
 	"time"
 )
 
-// UnixPathMax is what the request says of the length of a Unix socket's path,
-// in bytes: sizeof(sun_path) on Linux.
+// UnixPathMax is the limit of the length of a Unix socket's path that a request states, in bytes:
+// sizeof(sun_path) on Linux.
 const UnixPathMax = 108
 
-// Feature names in [Request.Features], [Ready.Features] and
-// [PreloaderReady.Features].
+// The names of features in [Request.Features], [Ready.Features] and [PreloaderReady.Features].
 const (
-	// FeatureSessionKeepAlive: connections of the session protocol stay open
-	// between requests, with request bodies too: each body is exactly
-	// CONTENT_LENGTH bytes long, and the loader reads what the application
-	// left of it.
+	// FeatureSessionKeepAlive: connections of the session protocol stay open between requests, also
+	// after request bodies. A body has exactly CONTENT_LENGTH bytes, and the loader reads what the
+	// application left of it.
 	FeatureSessionKeepAlive = "session_keep_alive"
 	// FeatureWorkerStderr: the first byte of a command to a preloader carries
 	// a descriptor (SCM_RIGHTS), which becomes the worker's stderr.
 	FeatureWorkerStderr = "worker_stderr"
-	// FeatureWorkerExits: a preloader tells how each of its workers ended, by
-	// a line of [WorkerExit] on its stdout.
+	// FeatureWorkerExits: a preloader reports how each of its workers ended, by a line of
+	// [WorkerExit] on its stdout.
 	FeatureWorkerExits = "worker_exits"
 )
 
-// Request is what a spawner tells a loader. Empty strings are left out of the
-// message; numbers and booleans are always sent.
+// Request is the request of a spawner to a loader. Empty strings are left out of the message;
+// numbers and booleans are always sent.
 type Request struct {
 	PassengerRoot    string
 	PassengerVersion string
@@ -39,7 +37,7 @@ type Request struct {
 	SocketDir        string
 
 	AppRoot      string
-	AppGroupName string // empty: AppRoot
+	AppGroupName string // empty means AppRoot
 	AppType      string
 	StartCommand []string
 	StartupFile  string
@@ -59,25 +57,23 @@ type Request struct {
 	MeteorAppSettings    string
 	Debugger             bool
 
-	// StartupFileUID is to whom the startup file has to belong when it is
-	// loaded, since that decided whom the process runs as; a key that older
-	// loaders ignore. Empty: to anybody.
+	// StartupFileUID is the user ID that must own the startup file when it is loaded, since the
+	// owner decided the user the process runs as. Older loaders ignore this key. Empty means any
+	// user.
 	StartupFileUID string
 
-	// ThreadCount is how many requests the process is to serve at once, a key
-	// that older loaders ignore; 0: not said.
+	// ThreadCount is the number of requests that the process should serve at once. Older loaders
+	// ignore this key. Zero leaves it out.
 	ThreadCount int
 
-	// Features are what the spawner can do beyond protocol 1.0, sent as one
-	// key that older loaders ignore. A loader names those it takes up in its
-	// Ready block.
+	// Features are what the spawner offers beyond protocol 1.0, sent as one key that older loaders
+	// ignore. A loader names those it accepts in its Ready block.
 	Features []string
 }
 
 type pair struct{ key, value string }
 
-// pairs returns the keys in the order of the original, which matters to
-// nobody but makes captures comparable.
+// pairs returns the keys in the order of the original, which makes captures comparable.
 func (r *Request) pairs(preloader bool) []pair {
 	p := []pair{{"passenger_root", r.PassengerRoot}}
 	version, lib := pair{"passenger_version", r.PassengerVersion}, pair{"ruby_libdir", r.RubyLibDir}
@@ -132,7 +128,7 @@ func (r *Request) appPairs() []pair {
 	}
 }
 
-// number is empty, and so not sent, for 0.
+// number returns an empty string, which is not sent, for 0.
 func number(n int) string {
 	if n == 0 {
 		return ""
@@ -141,7 +137,7 @@ func number(n int) string {
 	return strconv.Itoa(n)
 }
 
-// Check reports the first value that cannot be sent.
+// Check returns an error for the first value that cannot be sent.
 func (r *Request) Check() error {
 	_, err := r.encode(false)
 	if err != nil {

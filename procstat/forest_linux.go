@@ -10,27 +10,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxScanAge is how many samples use one pass over all processes, as long as
-// none was started since.
+// maxScanAge is the number of samples that one pass over all processes serves, if no process was
+// started since.
 const maxScanAge = 12
 
-// maxEnviron is how much of an environment is looked at.
+// maxEnviron limits the part of an environment that is searched, in bytes.
 const maxEnviron = 256 << 10
 
-// forest knows which process has started which on this system. Package procfs would read
-// more than is needed of each of what may be thousands of processes.
+// forest has the parents of all processes of the system. Package procfs would read more than is
+// needed of each of what may be thousands of processes.
 type forest struct {
 	links map[int]link
-	// marks are those of processes that have lost their parents, each of which
-	// is read once.
+	// marks are those of processes that have lost their parents. Each is read once.
 	marks map[int]mark
-	// newest is the process that was started last when links were read; age
-	// counts the samples since.
+	// newest is the process that was started last when links were read; age is the number of
+	// samples since.
 	newest string
 	age    int
 }
 
-// link is what places a process among others.
+// link places a process among others.
 type link struct {
 	parent, group, session int
 	start                  uint64
@@ -81,7 +80,7 @@ func (f *forest) members(r *reader, marker string, roots []Root) (map[int][]int,
 	return members, nil
 }
 
-// parentsOf returns which root each process belongs to, 0 for none.
+// parentsOf returns the root that each process belongs to; 0 means none.
 func (f *forest) parentsOf(isRoot map[int]bool) map[int]int {
 	above := make(map[int]int, len(f.links))
 	for pid := range f.links {
@@ -91,7 +90,7 @@ func (f *forest) parentsOf(isRoot map[int]bool) map[int]int {
 	return above
 }
 
-// climb looks for the first root above pid.
+// climb returns the first root above pid.
 func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 	var way []int
 
@@ -106,8 +105,7 @@ func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 		l, exists := f.links[at]
 		way = append(way, at)
 
-		// For the case of a loop, which processes that change meanwhile could
-		// look like.
+		// Ends a loop, which could appear when processes change during the pass.
 		above[at] = 0
 
 		if isRoot[at] {
@@ -138,9 +136,8 @@ func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 	return root
 }
 
-// findOrphans puts processes where they belong by their marks, with what is below
-// them. Only what was left to init or to an ancestor of this process may have
-// lost its parents.
+// findOrphans assigns processes, with their descendants, to roots by their marks. Only children of
+// init, or of an ancestor of this process, may have lost their parents.
 func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot map[int]bool, marked map[string]int,
 	marks map[int]mark,
 ) {
@@ -171,7 +168,7 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 		return
 	}
 
-	// Once more, with what was found in the place of roots.
+	// Once more, from the processes that were found, for their descendants.
 	again := make(map[int]int, len(f.links))
 	for pid, root := range above {
 		if root != 0 && (found[pid] || isRoot[pid]) {
@@ -184,15 +181,15 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 	}
 }
 
-// self is this process's number, as this proc file system has it.
+// self is the number of this process in this proc file system.
 func (r *reader) self() int {
 	name, _ := os.Readlink(filepath.Join(r.root, "self"))
 	pid, _ := strconv.Atoi(name) // 0: none
 	return pid
 }
 
-// newestPID is the number that was given to a process or thread last, or empty
-// where the system does not tell.
+// newestPID is the number that the system gave to a process or thread last, or empty if it does not
+// say.
 func (r *reader) newestPID() string {
 	b, err := os.ReadFile(filepath.Join(r.root, "loadavg"))
 	fields := strings.Fields(string(b))
@@ -203,7 +200,7 @@ func (r *reader) newestPID() string {
 	return fields[4]
 }
 
-// variable is what the environment that a process was started with says, or empty.
+// variable returns a variable of the environment that a process was started with, or "".
 func (r *reader) variable(pid int, name string) string {
 	proc, err := r.fs.Proc(pid)
 	if err != nil {
@@ -242,7 +239,7 @@ func (r *reader) variable(pid int, name string) string {
 	return ""
 }
 
-// links reads the place of each process, three system calls for each.
+// links reads the place of each process, with three system calls for each.
 func (r *reader) links(expected int) (map[int]link, error) {
 	dir, err := os.Open(r.root)
 	if err != nil {
@@ -281,7 +278,7 @@ func (r *reader) links(expected int) (map[int]link, error) {
 
 // parseLink reads a line of /proc/PID/stat.
 func parseLink(line []byte) (l link, ok bool) {
-	// The command's name stands in parentheses and may hold anything.
+	// The name of the command is in parentheses, and may contain any character.
 	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
 	const startField = 19
 	if len(fields) <= startField {

@@ -30,8 +30,7 @@ func newReader(root string) (*reader, error) {
 		root = procfs.DefaultMountPoint
 	}
 
-	// Not to be taken for the end of all processes: an empty directory, where
-	// nothing is mounted.
+	// An empty directory, where nothing is mounted, would look like the end of all processes.
 	if _, err := os.Lstat(filepath.Join(root, "self")); err != nil {
 		return nil, unsupported(err)
 	}
@@ -56,7 +55,7 @@ func unsupported(err error) error {
 		err)
 }
 
-// read reads what it can, and reports whether there is such a process.
+// read reads what it can, and reports whether the process exists.
 func (r *reader) read(pid int) (_ Process, exists bool) {
 	p := Process{PID: pid}
 	if pid <= 0 {
@@ -75,7 +74,7 @@ func (r *reader) read(pid int) (_ Process, exists bool) {
 		return p, false
 	}
 
-	// A whole file has these, the owner between them.
+	// If the first and the last of these fields were read, so was the owner between them.
 	if status, err := parse(proc.NewStatus); err == nil && status.TGID > 0 && len(status.NSpids) > 0 {
 		p.UID = Known(int(status.UIDs[1])) //nolint:gosec // G115: it has 32 bits
 	}
@@ -89,7 +88,7 @@ func (r *reader) read(pid int) (_ Process, exists bool) {
 	return p, true
 }
 
-// readUse reads no more than what a process uses.
+// readUse reads only what a process uses.
 func (r *reader) readUse(pid int) (_ Process, exists bool) {
 	p := Process{PID: pid}
 	proc, err := r.fs.Proc(pid)
@@ -109,7 +108,7 @@ func (r *reader) readUse(pid int) (_ Process, exists bool) {
 	return p, true
 }
 
-// gone: the error is that of a process which ended.
+// gone reports whether err means that the process has ended.
 func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
@@ -150,8 +149,7 @@ func (r *reader) addStat(p *Process, stat *procfs.ProcStat) {
 
 func ticks(n uint64) time.Duration { return time.Duration(n) * tick } //nolint:gosec // G115: some years
 
-// addMaps adds what the process's mappings come to, unless there are none: then
-// the process has no memory any more.
+// addMaps adds the sums of the process's mappings. A process without any has no memory any more.
 func addMaps(p *Process, maps *procfs.ProcSMapsRollup) {
 	if maps.Rss == 0 && maps.Swap == 0 {
 		return

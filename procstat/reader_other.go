@@ -8,7 +8,7 @@ import (
 	"runtime"
 )
 
-// reader would read processes.
+// reader reads nothing on this system.
 type reader struct{}
 
 func newReader(string) (*reader, error) {
@@ -19,7 +19,7 @@ func (*reader) read(pid int) (Process, bool) { return Process{PID: pid}, true }
 
 func (*reader) readUse(pid int) (Process, bool) { return Process{PID: pid}, false }
 
-// forest would know which process has started which.
+// forest is empty on this system.
 type forest struct{}
 
 func (*forest) members(*reader, string, []Root) (map[int][]int, error) {

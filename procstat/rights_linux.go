@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asOwner runs f, which reads what the kernel shows of a process to its own user only,
-// and if root is not allowed to, without CAP_SYS_PTRACE, runs it once more as that user.
+// asOwner runs f, which reads files of a process that the kernel shows only to its user. If root is
+// not allowed to read them, without CAP_SYS_PTRACE, it runs f once more as that user.
 func asOwner(proc procfs.Proc, f func() error) error {
 	err := f()
 	if !errors.Is(err, fs.ErrPermission) || os.Geteuid() != 0 {
@@ -28,8 +28,7 @@ func asOwner(proc procfs.Proc, f func() error) error {
 	return asUser(uid, gid, f)
 }
 
-// asUser runs f, which must not start goroutines, on a thread that uses files as the
-// user does.
+// asUser runs f on a thread with the user's rights on files. f must not start goroutines.
 func asUser(uid, gid int, f func() error) error {
 	runtime.LockOSThread()
 	err := errors.Join(unix.Setfsgid(gid), unix.Setfsuid(uid))
@@ -37,7 +36,7 @@ func asUser(uid, gid int, f func() error) error {
 		err = f()
 	}
 
-	const ask = -1 // changes nothing and returns what is
+	const ask = -1 // changes nothing and returns the present ID
 	_ = errors.Join(unix.Setfsuid(0), unix.Setfsgid(os.Getegid()))
 	nowUID, uidErr := unix.SetfsuidRetUid(ask)
 	nowGID, gidErr := unix.SetfsgidRetGid(ask)
@@ -45,6 +44,6 @@ func asUser(uid, gid int, f func() error) error {
 		runtime.UnlockOSThread()
 	}
 
-	// A thread that did not get its rights back stays with this goroutine, and ends with it.
+	// A thread that did not get its rights back stays locked to this goroutine, and ends with it.
 	return err
 }

@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// minInterval is the least time that CPU percents are calculated over. CPU time
-// comes in hundredths of a second.
+// minInterval is the minimum time that CPU percentages are calculated over, since CPU time has a
+// resolution of a hundredth of a second.
 const minInterval = 100 * time.Millisecond
 
-// Sampler reads processes again and again, which their CPU percents need. Its
-// zero value is ready for use. It is for one goroutine at a time.
+// Sampler reads processes at intervals, which their CPU percentages need. Its zero value is ready
+// for use. It is not safe for concurrent use.
 type Sampler struct {
-	// Root is where the system's proc file system is; empty means /proc.
+	// Root is the mount point of the proc file system; empty means /proc.
 	Root string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Marker is the name of the environment variable that Root.Mark is about;
-	// empty means that there is none.
+	// Marker is the name of the environment variable for Root.Mark; empty means that there is none.
 	Marker string
 
 	last   map[int]usage
@@ -34,7 +33,7 @@ func (s *Sampler) now() time.Time {
 	return time.Now()
 }
 
-// unknown are processes of which nothing is known.
+// unknown returns processes without any known value.
 func unknown(pids []int) map[int]Process {
 	processes := make(map[int]Process, len(pids))
 	for _, pid := range pids {
@@ -44,7 +43,7 @@ func unknown(pids []int) map[int]Process {
 	return processes
 }
 
-// usage is how much CPU time a process had used at a time.
+// usage is the CPU time that a process had used at a time.
 type usage struct {
 	start   uint64
 	at      time.Time
@@ -52,9 +51,10 @@ type usage struct {
 	percent Value[float64]
 }
 
-// Read reads one process. Its CPU percent is unknown. The error is
-// fs.ErrNotExist when there is no such process, and errors.ErrUnsupported when
-// processes cannot be read on this system. Read may be called concurrently.
+// Read reads one process. Its CPU percentage is unknown. Read may be called concurrently.
+//
+// Errors: fs.ErrNotExist if there is no such process; errors.ErrUnsupported if processes cannot be
+// read on this system.
 func Read(pid int) (Process, error) {
 	var s Sampler
 	processes, err := s.Sample([]int{pid})
@@ -70,15 +70,13 @@ func Read(pid int) (Process, error) {
 	return p, nil
 }
 
-// Sample reads processes, each of which costs some system calls and, for its
-// memory, a walk of the kernel's over its pages. A process that does not exist
-// is missing from what is returned; one that is hidden from us is there, with
-// everything unknown. So are all when processes cannot be read on this system,
-// of which the error, an errors.ErrUnsupported, tells.
+// Sample reads processes. Each costs some system calls and, for its memory, a walk of the kernel
+// over its pages. A process that does not exist is missing from the result. One that the system
+// hides is there, with everything unknown; so are all if processes cannot be read on this system,
+// and then the error is errors.ErrUnsupported.
 //
-// CPU percents are those since the last call with the same process, unless that
-// was less than a tenth of a second ago: then they are what they were. Sample
-// forgets processes that are not in pids.
+// CPU percentages are for the time since the last call with the same process. If that was less than
+// a tenth of a second ago, they stay what they were. Sample forgets processes that are not in pids.
 func (s *Sampler) Sample(pids []int) (map[int]Process, error) {
 	r, err := newReader(s.Root)
 	if err != nil {
@@ -114,7 +112,7 @@ func (s *Sampler) Sample(pids []int) (map[int]Process, error) {
 	return processes, nil
 }
 
-// after returns u with its percent, or what it was, when that is too recent.
+// after returns u with its percentage, or before if that is too recent.
 func (u usage) after(before usage) usage {
 	if before.at.IsZero() || before.start != u.start || u.time < before.time {
 		return u

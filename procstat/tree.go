@@ -2,29 +2,26 @@ package procstat
 
 import "time"
 
-// Root is a process that is sampled with all that it has started.
+// Root is a process that is sampled together with all that it has started.
 type Root struct {
 	PID int
-	// Mark is what the variable Sampler.Marker has in the environment of the
-	// root and of its descendants; empty means that none of them is known by it.
+	// Mark is the value of the variable Sampler.Marker in the environment of the root and its
+	// descendants; empty means that they do not have it.
 	Mark string
 }
 
-// SampleTrees is Sample for processes together with their descendants. Of what
-// is returned for a root, the sizes and CPUTime are sums and CPU is of all of
-// them; Processes counts them; everything else is the root's own. A root below
-// another one is no part of the upper one.
+// SampleTrees is Sample for processes together with their descendants. In the result for a root,
+// the sizes and CPUTime are sums, CPU is that of all, and Processes is their number; the other
+// fields are the root's own. A root below another root does not count there.
 //
-// A descendant that has left its parents counts as long as it is in the root's
-// session or process group, or has the root's mark in the environment that it
-// was started with. CPUTime includes that of descendants that have ended, so it
-// never decreases.
+// A descendant that has left its parents counts if it is in the session or process group of the
+// root, or was started with the root's mark in its environment. CPUTime includes descendants that
+// have ended, so it never decreases.
 //
-// Where the private memory of a descendant cannot be read, its resident memory
-// stands in the sum in its place.
+// If the private memory of a descendant cannot be read, the sum has its resident memory instead.
 //
-// All processes of the system are looked at in one pass, whatever the number of
-// roots, and in none while no process was started since the last pass.
+// One pass over all processes of the system serves any number of roots; none is needed while no
+// process was started since the last pass.
 func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 	pids := make([]int, len(roots))
 	for i, root := range roots {
@@ -83,7 +80,7 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 	return processes, nil
 }
 
-// add adds what m uses.
+// add adds the use of m.
 func (p *Process) add(m *Process) {
 	p.Processes++
 	if m.PrivateDirty.Known() && !p.PrivateDirty.Known() && p.RSS.Known() {
@@ -99,7 +96,7 @@ func (p *Process) add(m *Process) {
 	p.Swap = sum(p.Swap, m.Swap)
 }
 
-// sum is that of what is known.
+// sum adds the known ones of a and b.
 func sum(a, b Value[int64]) Value[int64] {
 	if !a.known && !b.known {
 		return a
@@ -108,22 +105,20 @@ func sum(a, b Value[int64]) Value[int64] {
 	return Known(a.v + b.v)
 }
 
-// cpuTimes are the CPU time of a process, and that of its children that have
-// ended and that it has waited for.
+// cpuTimes are the CPU times of a process and of its children that it has waited for.
 type cpuTimes struct {
 	start         uint64
 	own, children time.Duration
 }
 
-// treeUsage is how much CPU time a process and its descendants had used at a
-// time.
+// treeUsage is the CPU time that a process and its descendants had used at a time.
 type treeUsage struct {
 	start   uint64
 	at      time.Time
 	members map[int]cpuTimes
 	total   time.Duration
-	// ended is what members had used that are gone, and that has not come up in
-	// their parents' times yet.
+	// ended is the use of members that have ended, as far as the times of their parents do not
+	// include it yet.
 	ended   time.Duration
 	percent Value[float64]
 }
@@ -139,8 +134,7 @@ func (u *treeUsage) add(pid int, p *Process) {
 	u.total += own + p.childrenTime
 }
 
-// after returns u with its total and percent, or what it was, when that is too
-// recent.
+// after returns u with its total and percentage, or before if that is too recent.
 func (u treeUsage) after(before treeUsage) treeUsage {
 	if before.at.IsZero() || before.start != u.start {
 		return u
@@ -162,8 +156,8 @@ func (u treeUsage) after(before treeUsage) treeUsage {
 		children += max(now.children-then.children, 0)
 	}
 
-	// What ended children had used shows in their parents' times, and was counted
-	// while they lived. Some had no parent that waited for them.
+	// The use of ended children is in their parents' times, and was counted while they lived.
+	// Not all of them had a parent that waited for them.
 	gone := time.Duration(0)
 	for pid, then := range before.members {
 		if u.members[pid].start != then.start {

@@ -2,24 +2,24 @@ package procstat
 
 import "encoding/json"
 
-// Value is a reading that may be unknown, as its zero value is. In JSON an
-// unknown one is null.
+// Value is a reading that may be unknown. The zero value is unknown. In JSON an unknown reading is
+// null.
 type Value[T any] struct {
 	v     T
 	known bool
 }
 
-// Known returns the Value v.
+// Known returns the known reading v.
 func Known[T any](v T) Value[T] { return Value[T]{v: v, known: true} }
 
-// Get returns the reading, and whether it is known; without it the reading is
-// the zero value of T.
+// Get returns the reading, and reports whether it is known. An unknown reading is the zero value of
+// T.
 func (v Value[T]) Get() (T, bool) { return v.v, v.known }
 
-// Known reports whether there is a reading.
+// Known reports whether the reading is known.
 func (v Value[T]) Known() bool { return v.known }
 
-// Or returns the reading or, without one, other.
+// Or returns the reading, or other if it is unknown.
 func (v Value[T]) Or(other T) T {
 	if v.known {
 		return v.v
@@ -28,7 +28,7 @@ func (v Value[T]) Or(other T) T {
 	return other
 }
 
-// MarshalJSON writes the reading as T's, or null.
+// MarshalJSON writes the reading as T does, or null.
 func (v Value[T]) MarshalJSON() ([]byte, error) {
 	if !v.known {
 		return []byte("null"), nil

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Errors of [ReadHeader] beside those of [Encoder] and of the connection.
+// The errors of [ReadHeader], beside those of [Encoder] and of the connection.
 var (
 	ErrMalformed = errors.New("sessionproto: malformed header block")
 	ErrPassword  = errors.New("sessionproto: wrong connect password")
@@ -19,10 +19,9 @@ var (
 // Header is a decoded header block.
 type Header map[string]string
 
-// ReadHeader reads a header block and nothing after it. io.EOF means that the
-// stream ended before it began; a stream that ends inside is
-// io.ErrUnexpectedEOF. Memory grows with what arrived, not with what the peer
-// announced.
+// ReadHeader reads a header block and nothing after it. io.EOF means that the stream ended before
+// the block, io.ErrUnexpectedEOF that it ended inside. Memory grows with what arrived, not with the
+// length that the peer announced.
 func ReadHeader(r io.Reader) (Header, error) {
 	var length [lengthSize]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
@@ -71,11 +70,11 @@ func DecodeHeader(block []byte) (Header, error) {
 	return h, nil
 }
 
-// IsPing says whether the request is a [Ping]. Clients cannot make one: their
-// requests have a REQUEST_URI.
+// IsPing reports whether the request is a [Ping]. Clients cannot make one, since their requests
+// have a REQUEST_URI.
 func (h Header) IsPing() bool { return h.isControl(MethodPing) }
 
-// IsOOBW says whether the request is an [OOBW].
+// IsOOBW reports whether the request is an [OOBW].
 func (h Header) IsOOBW() bool { return h.isControl(MethodOOBW) }
 
 func (h Header) isControl(method string) bool {
@@ -83,8 +82,8 @@ func (h Header) isControl(method string) bool {
 	return !forApp && strings.EqualFold(h[requestMethod], method)
 }
 
-// CheckPassword compares the password that came with the request in constant
-// time and removes it from the header. An empty password accepts everything.
+// CheckPassword compares the password of the request in constant time, and removes it from the
+// header. An empty password accepts every request.
 func (h Header) CheckPassword(password string) error {
 	got := h[connectPassword]
 	delete(h, connectPassword)

@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Errors of an [Encoder], which say that a header cannot be sent as it is.
+// The errors of an [Encoder] for a header that cannot be sent.
 var (
 	ErrTooLarge  = errors.New("sessionproto: header block too large")
 	ErrNUL       = errors.New("sessionproto: NUL in a name or value, or an empty name")
 	ErrDuplicate = errors.New("sessionproto: name written twice")
 )
 
-// Encoder builds header blocks, reusing its memory. The zero value is ready.
-// It is not safe for concurrent use.
+// Encoder builds header blocks, and reuses its memory. The zero value is ready for use. It is not
+// safe for concurrent use.
 type Encoder struct {
 	buf   []byte
 	names []span
@@ -26,20 +26,19 @@ type Encoder struct {
 
 type span struct{ from, to int }
 
-// Reset forgets what was added.
+// Reset removes everything that was added.
 func (e *Encoder) Reset() {
 	e.buf, e.names, e.err = append(e.buf[:0], 0, 0, 0, 0), e.names[:0], nil
 }
 
-// Add appends a pair. An error is kept for [Encoder.Bytes] and makes further
-// calls do nothing.
+// Add appends a pair. [Encoder.Bytes] returns the first error; after it, further calls do nothing.
 func (e *Encoder) Add(name, value string) {
 	e.add("", name, value)
 }
 
-// AddHeader appends an HTTP header as HTTP_NAME: upper case, '-' as '_'. The
-// caller has made sure that the name is made of letters, digits and dashes;
-// other names could collide (CVE-2015-7519).
+// AddHeader appends an HTTP header as HTTP_NAME: in upper case, with '-' as '_'. The caller must
+// check that the name consists of letters, digits and dashes; other names could collide
+// (CVE-2015-7519).
 func (e *Encoder) AddHeader(name, value string) {
 	e.add("HTTP_", name, value)
 }
@@ -108,7 +107,7 @@ func (e *Encoder) Bytes() ([]byte, error) {
 	return e.buf, nil
 }
 
-// checkNames sorts, because clients choose how many names there are.
+// checkNames sorts the names, because clients choose how many there are.
 func (e *Encoder) checkNames() error {
 	slices.SortFunc(e.names, func(a, b span) int { return bytes.Compare(e.name(a), e.name(b)) })
 
@@ -123,7 +122,7 @@ func (e *Encoder) checkNames() error {
 
 func (e *Encoder) name(s span) []byte { return e.buf[s.from:s.to] }
 
-// Ping returns the request that asks a process whether it lives.
+// Ping returns the request that checks whether a process is alive.
 func Ping(password string) ([]byte, error) { return control(MethodPing, password) }
 
 // OOBW returns the request that makes a process do its out-of-band work.

@@ -9,13 +9,14 @@ import (
 	"github.com/gopassenger/passenger/internal/printable"
 )
 
-// WriteFailedSpawns writes failures for people, by application.
+// WriteFailedSpawns writes failures as text, grouped by application.
 func WriteFailedSpawns(w io.Writer, failures []passenger.FailedSpawn, o TextOptions) error {
 	var b strings.Builder
 	if len(failures) == 0 {
 		b.WriteString("No process has failed to start.\n")
 	}
 
+	// An application stands where its first failure in the list does.
 	written := map[string]bool{}
 	for i := range failures {
 		f := &failures[i]

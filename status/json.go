@@ -11,15 +11,15 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// WriteJSON writes the snapshot in the original's form: an object of the
-// applications by their names, of which each has its options, each of them a list
-// of values by where they come from, the one that counts first. What the original
-// does not tell of an application stands beside the options, as in GroupSnapshot's
-// own form. Options that the pool does not know are left out. Of several
-// applications with the same name, one is there that has not left the pool.
+// WriteJSON writes the snapshot in the original's form: an object of the applications by their
+// names. Each has its options, and each option is a list of values with their sources, the one in
+// effect first. Fields of GroupSnapshot that the original does not have stand beside the options.
+// Options that the pool does not know are left out. Of several applications with the same name, it
+// writes one that has not left the pool.
 func WriteJSON(w io.Writer, s passenger.Snapshot) error {
 	apps := make(map[string]map[string]any, len(s.Groups))
 
+	// A detached application may still end while its successor of the same name serves.
 	leaving := map[string]bool{}
 	for i := range s.Groups {
 		g := &s.Groups[i]
@@ -45,7 +45,7 @@ func WriteJSON(w io.Writer, s passenger.Snapshot) error {
 	return err
 }
 
-// sourced is a value of an option, with where it comes from.
+// sourced is a value of an option with its source.
 type sourced struct {
 	Source source `json:"source"`
 	Value  any    `json:"value"`
@@ -55,13 +55,13 @@ type source struct {
 	Type string `json:"type"`
 }
 
-// sources of values: what was asked for, and what counts otherwise.
+// The sources of values: what was configured, and the default.
 var (
 	ephemeral = source{"ephemeral"}
 	byDefault = source{"default"}
 )
 
-// text are the values of an option; a fallback of "" is none.
+// text returns the values of an option. An empty fallback means that it has no default.
 func text(value, fallback string) []sourced {
 	switch {
 	case value != "" && value != fallback && fallback != "":
@@ -75,7 +75,7 @@ func text(value, fallback string) []sourced {
 	return []sourced{}
 }
 
-// number is text for numbers, where 0 stands for the fallback.
+// number is text for numbers, where zero means the fallback.
 func number[T int | uint64 | float64](value, fallback T) []sourced {
 	if value == 0 || value == fallback {
 		return []sourced{{byDefault, fallback}}
@@ -84,7 +84,7 @@ func number[T int | uint64 | float64](value, fallback T) []sourced {
 	return []sourced{{ephemeral, value}, {byDefault, fallback}}
 }
 
-// limit is number where a negative value stands for none, which is 0 there.
+// limit is number for limits, where a negative value means no limit. The original writes that as 0.
 func limit(value, fallback int) []sourced {
 	if value < 0 {
 		return []sourced{{ephemeral, 0}, {byDefault, fallback}}
@@ -97,6 +97,7 @@ func limit(value, fallback int) []sourced {
 var counterparts = []string{"name", "appRoot", "appType", "environment", "minProcesses", "maxProcesses"}
 
 func manifest(g *passenger.GroupSnapshot) (map[string]any, error) {
+	// By way of JSON, so that a new field of GroupSnapshot needs nothing here.
 	own, err := json.Marshal(g)
 	if err != nil {
 		return nil, err
@@ -119,10 +120,11 @@ func manifest(g *passenger.GroupSnapshot) (map[string]any, error) {
 	return app, nil
 }
 
-// optionValues are without those of environment variables, which may be secret.
+// optionValues leaves out environment variables, which may be secret.
 func optionValues(g *passenger.GroupSnapshot) map[string]any {
 	o := &g.Options
 	app := &o.App
+	// The original writes an absolute path.
 	startupFile := app.StartupFile
 	if startupFile != "" && !filepath.IsAbs(startupFile) {
 		startupFile = filepath.Join(g.AppRoot, startupFile)
@@ -165,7 +167,7 @@ func optionValues(g *passenger.GroupSnapshot) map[string]any {
 	}
 }
 
-// seconds is negative for any negative time.
+// seconds is Unlimited for any negative duration.
 func seconds(d time.Duration) int {
 	if d < 0 {
 		return passenger.Unlimited

@@ -1,6 +1,14 @@
-// Package status writes the state of a pool in the forms that people and the original's
-// tools read: as text, as XML and as JSON. Its functions may be called concurrently; they
-// return the writer's error and no other, but for WriteJSON.
+// Package status writes the state of a pool in the forms that people and the original's tools read:
+//
+//	snapshot := pool.Inspect()
+//	err := status.WriteText(os.Stdout, snapshot, status.TextOptions{})
+//
+// WriteText has the form of passenger-status, WriteXML and WriteJSON those of the original's
+// /pool.xml and /pool.json. WriteFailedSpawns shows why processes did not start. JSON of all that
+// the pool knows is what encoding/json makes of a passenger.Snapshot.
+//
+// All functions may be called concurrently. They return the errors of the writer; WriteJSON also
+// those of encoding/json.
 package status
 
 import (
@@ -16,15 +24,15 @@ import (
 	"github.com/gopassenger/passenger/internal/redact"
 )
 
-// notKnown stands for what could not be read.
+// notKnown stands for a value that could not be read.
 const notKnown = "n/a"
 
-// TextOptions say how WriteText shows a snapshot. The zero value is plain.
+// TextOptions select what WriteText shows. The zero value is plain text without secrets.
 type TextOptions struct {
-	// Verbose shows who waits for capacity, and how to reach a process
-	// directly, passwords included.
+	// Verbose shows the applications that wait for capacity, and how to reach a process directly,
+	// including its password.
 	Verbose bool
-	// Colorize shows headings in yellow on blue.
+	// Colorize shows headings in yellow on blue, by terminal escape sequences.
 	Colorize bool
 }
 
@@ -63,7 +71,7 @@ func (o TextOptions) heading(b *strings.Builder, title string) {
 	fmt.Fprintf(b, "%s----------- %s -----------%s\n", on, title, off)
 }
 
-// processCount counts the processes that are not detached.
+// processCount is the number of processes that are not detached.
 func processCount(s *passenger.Snapshot) (n int) {
 	for i := range s.Groups {
 		n += count(&s.Groups[i], passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled)
@@ -84,6 +92,8 @@ func count(g *passenger.GroupSnapshot, states ...passenger.ProcessState) (n int)
 
 func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, now time.Time) {
 	fmt.Fprintf(b, "%s:\n  App root: %s\n", printable.Line(g.Name), printable.Line(g.AppRoot))
+
+	// One line for all, or one for each process while they differ.
 	release := commonRelease(g)
 	if release != "" && release != g.AppRoot {
 		fmt.Fprintf(b, "  Release : %s\n", printable.Line(release))
@@ -122,8 +132,8 @@ func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, 
 	b.WriteString("\n")
 }
 
-// commonRelease returns the directory that all processes run in, or that the next one will;
-// empty while they differ, as during a restart and after one that has failed.
+// commonRelease returns the directory that all processes run in, or the next one will. It is empty
+// while they differ, as during a restart or after a failed one.
 func commonRelease(g *passenger.GroupSnapshot) string {
 	common := ""
 	for i := range g.Processes {
@@ -171,10 +181,10 @@ func (o TextOptions) writeProcess(b *strings.Builder, p *passenger.ProcessSnapsh
 	}
 }
 
-// oneLine shows a text of several lines on one.
+// oneLine joins the lines of s, and escapes what would command a terminal.
 func oneLine(s string) string { return printable.Line(strings.Join(strings.Fields(s), " ")) }
 
-// duration is like 2h 4m 9s.
+// duration formats d as in 2h 4m 9s.
 func duration(d time.Duration) string {
 	n := int64(max(d, 0) / time.Second)
 
@@ -192,7 +202,7 @@ func duration(d time.Duration) string {
 	return text
 }
 
-// message is the error without what its type says, and without secrets; empty for none.
+// message is the reason of e, without secrets and without what its type says.
 func message(e *passenger.DeploymentError) string {
 	if e.Err == nil {
 		return ""

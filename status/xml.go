@@ -16,16 +16,16 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// XMLOptions say how WriteXML shows a snapshot.
+// XMLOptions select what WriteXML shows. The zero value shows no secrets.
 type XMLOptions struct {
-	// Secrets shows who waits for capacity, the applications' API keys, where
-	// the processes listen, and the passwords with which they are reached.
+	// Secrets shows the applications that wait for capacity, API keys, the sockets of processes,
+	// and their passwords.
 	Secrets bool
 }
 
-// WriteXML writes the snapshot in version 3 of the original's form. What the
-// original tells and we do not know is left out, as are options that are not
-// set. Times are microseconds since 1970, sizes of memory kilobytes.
+// WriteXML writes the snapshot in version 3 of the original's form. Values that the pool does not
+// have are left out, as are options that are not set. Times are microseconds since 1970, sizes of
+// memory kilobytes.
 func WriteXML(w io.Writer, s passenger.Snapshot, o XMLOptions) error {
 	x := &xmlWriter{secrets: o.Secrets, now: s.At, names: map[string]string{}}
 	x.b.WriteString("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n")
@@ -60,11 +60,11 @@ type xmlWriter struct {
 	depth   int
 	secrets bool
 	now     time.Time
-	// names are those of users and groups, which take long to look up.
+	// names caches the names of users and groups, which are slow to look up.
 	names map[string]string
 }
 
-// supergroup once was for what runs in several groups; now each has just one.
+// supergroup writes an element that once held several groups, and now always one.
 func (x *xmlWriter) supergroup(g *passenger.GroupSnapshot) {
 	x.in("supergroup", func() {
 		x.put("name", g.Name)
@@ -121,8 +121,8 @@ func (x *xmlWriter) group(g *passenger.GroupSnapshot) {
 	})
 }
 
-// owner is whom the processes run as, as far as that is known; a number without
-// a name stands for itself.
+// owner writes the user and group the processes run as, if known. An ID without a name stands for
+// itself.
 func (x *xmlWriter) owner(g *passenger.GroupSnapshot) {
 	put := func(what, whatID string, id int, name func(id string) string) {
 		if id < 0 {
@@ -157,6 +157,7 @@ func (x *xmlWriter) owner(g *passenger.GroupSnapshot) {
 func (x *xmlWriter) options(g *passenger.GroupSnapshot) {
 	o := &g.Options
 	app := &o.App
+	// The original writes an absolute path.
 	startupFile := app.StartupFile
 	if startupFile != "" && !filepath.IsAbs(startupFile) {
 		startupFile = filepath.Join(g.AppRoot, startupFile)
@@ -243,6 +244,7 @@ func (x *xmlWriter) process(g *passenger.GroupSnapshot, p *passenger.ProcessSnap
 }
 
 func (x *xmlWriter) metrics(m *passenger.ProcessMetrics) {
+	// Before the first sample, the element must not claim that there are metrics.
 	if *m == (passenger.ProcessMetrics{PID: m.PID}) {
 		return
 	}
@@ -272,7 +274,7 @@ func (x *xmlWriter) metrics(m *passenger.ProcessMetrics) {
 	}
 }
 
-// in writes an element of elements. Tag is its name with its attributes.
+// in writes an element that contains elements. tag is its name with its attributes.
 func (x *xmlWriter) in(tag string, content func()) {
 	name, _, _ := strings.Cut(tag, " ")
 	x.line("<" + tag + ">")
@@ -282,12 +284,12 @@ func (x *xmlWriter) in(tag string, content func()) {
 	x.line("</" + name + ">")
 }
 
-// put writes an element of text.
+// put writes an element that contains text.
 func (x *xmlWriter) put(name string, value any) {
 	x.line("<" + name + ">" + escapeXML(fmt.Sprint(value)) + "</" + name + ">")
 }
 
-// set is put for what may not be set.
+// set writes an element unless its value is empty.
 func (x *xmlWriter) set(name, value string) {
 	if value != "" {
 		x.put(name, value)
@@ -298,8 +300,8 @@ func (x *xmlWriter) line(s string) {
 	x.b.WriteString(strings.Repeat("   ", x.depth) + s + "\n")
 }
 
-// escapeXML writes all but a few harmless characters as references, as the
-// original does. What XML cannot hold at all is dropped.
+// escapeXML writes all but a few harmless characters as references, as the original does, and drops
+// what XML cannot hold.
 func escapeXML(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -314,7 +316,7 @@ func escapeXML(s string) string {
 	return b.String()
 }
 
-// inXML: a document of XML 1.0 can hold the character, if only as a reference.
+// inXML reports whether a document of XML 1.0 can hold the character, if only as a reference.
 func inXML(r rune) bool {
 	return r >= ' ' && r != 0xfffe && r != 0xffff || r == '\t' || r == '\n' || r == '\r'
 }

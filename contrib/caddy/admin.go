@@ -12,10 +12,10 @@ import (
 	"github.com/gopassenger/passenger/status"
 )
 
-// admin is the module admin.api.passenger: what the pool does, and restarts.
+// admin is the module admin.api.passenger: the state of the pool, and restarts.
 type admin struct{}
 
-// CaddyModule returns what Caddy knows the module by.
+// CaddyModule returns the ID of the module.
 func (admin) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "admin.api.passenger",
@@ -23,7 +23,7 @@ func (admin) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Routes returns the paths.
+// Routes returns the paths of the module.
 func (a admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/passenger/status", Handler: caddy.AdminHandlerFunc(a.status)},
@@ -41,7 +41,7 @@ func thePool() *passenger.Pool {
 	return pool
 }
 
-// status writes a snapshot as JSON, or for people.
+// status writes a snapshot as JSON or as text.
 func (admin) status(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return apiError(http.StatusMethodNotAllowed, "%s: the status is asked for with GET", r.Method)
@@ -64,7 +64,7 @@ func (admin) status(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// restart replaces the processes of an application, and answers when the new ones serve.
+// restart replaces the processes of an application, and responds when the new ones serve.
 func (admin) restart(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return apiError(http.StatusMethodNotAllowed, "%s: a restart is asked for with POST", r.Method)

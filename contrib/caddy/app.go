@@ -12,15 +12,15 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// App is the module passenger, the global option: what all applications share.
+// App is the module passenger, the global option, with the settings that all applications share.
 type App struct {
-	// MaxPoolSize bounds the processes of all applications together; zero means 6.
+	// MaxPoolSize limits the processes of all applications together; zero means 6.
 	MaxPoolSize int `json:"max_pool_size,omitempty"`
-	// PoolIdleTime is after how long a process is stopped that has nothing to do; zero
-	// means 5 minutes, a negative value never.
+	// PoolIdleTime is the idle time after which a process is stopped; zero means 5 minutes, a
+	// negative value never.
 	PoolIdleTime caddy.Duration `json:"pool_idle_time,omitempty"`
-	// UserSwitching is on or off; empty: on, by which applications of a Caddy that runs
-	// as root run as their owner, or as DefaultUser and DefaultGroup where that is root.
+	// UserSwitching is on or off; empty means on. If Caddy runs as root, it makes applications run
+	// as their owner, or as DefaultUser and DefaultGroup if that is root.
 	UserSwitching string `json:"user_switching,omitempty"`
 	DefaultUser   string `json:"default_user,omitempty"`
 	DefaultGroup  string `json:"default_group,omitempty"`
@@ -33,7 +33,7 @@ type App struct {
 	all []*Handler
 }
 
-// CaddyModule returns what Caddy knows the module by.
+// CaddyModule returns the ID of the module.
 func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "passenger",
@@ -41,7 +41,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the pool, or takes part in the one that is there.
+// Provision makes the pool, or joins the existing one.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.sites = ctx, map[identity]*Handler{}
 	if a.MaxPoolSize < 0 {
@@ -58,8 +58,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("passenger: %w", err)
 	}
 
-	// Before the servers stop, which wait for their requests: streams would be waited
-	// for until their clients go.
+	// The event comes before the servers stop, which wait for their requests. Streams would last
+	// until their clients leave.
 	loaded, err := ctx.App("events")
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return events.On("stopping", drainer{a})
 }
 
-// Start has the minimum of each application started before the first request.
+// Start starts the minimum of each application, before the first request.
 func (a *App) Start() error {
 	for _, site := range a.sites {
 		if site.MinProcesses == 0 {
@@ -92,10 +92,10 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop is for Caddy: what ends, ends with Cleanup.
+// Stop does nothing; Cleanup ends what has to end.
 func (a *App) Stop() error { return nil }
 
-// Cleanup leaves the pool to other configurations.
+// Cleanup leaves the pool.
 func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
@@ -106,7 +106,7 @@ func (a *App) Cleanup() error {
 	return leavePool()
 }
 
-// join takes part in the application that the options name.
+// join joins the application that the options name.
 func (a *App) join(h *Handler, opts *passenger.Options) (*application, *use, error) {
 	id := identify(opts)
 	if other := a.sites[id]; other != nil && !reflect.DeepEqual(&other.Config, &h.Config) {
@@ -127,10 +127,10 @@ func (a *App) join(h *Handler, opts *passenger.Options) (*application, *use, err
 	return app, app.join(&own), nil
 }
 
-// drainer ends the streams of a Caddy that exits. A reload leaves them alone.
+// drainer ends the streams when Caddy exits. A reload leaves them alone.
 type drainer struct{ app *App }
 
-// Handle gets the event.
+// Handle receives the event.
 func (d drainer) Handle(context.Context, caddy.Event) error {
 	if caddy.Exiting() {
 		for _, site := range d.app.all {

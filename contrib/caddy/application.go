@@ -13,14 +13,14 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// identity tells applications apart, as the pool does.
+// identity identifies an application, as the pool does.
 type identity struct{ name, root, environment, user, group string }
 
 func identify(o *passenger.Options) identity {
 	return identity{o.App.Name(), o.App.Root, o.App.Environment, o.App.User, o.App.Group}
 }
 
-// application is one that sites of some configurations have.
+// application is an application that at least one configuration has.
 type application struct {
 	id     identity
 	name   string // in the pool
@@ -33,7 +33,7 @@ type application struct {
 	applied passenger.Options
 }
 
-// use is what one configuration says of an application.
+// use is one configuration's options of an application.
 type use struct{ options passenger.Options }
 
 // names keeps those of applications apart which say that they are of one name.
@@ -65,7 +65,7 @@ func freeName(name string) {
 	delete(names.taken, name)
 }
 
-// joinApplication returns the application, and has the pool stay as long.
+// joinApplication returns the application, and keeps the pool for as long.
 func joinApplication(id identity, a *App) (*application, error) {
 	s, err := joinPoolOf(a)
 	if err != nil {
@@ -82,7 +82,7 @@ func joinApplication(id identity, a *App) (*application, error) {
 	return value.(*application), nil //nolint:errcheck // nothing else is stored
 }
 
-// joinPoolOf counts once more as one that uses the pool.
+// joinPoolOf adds a user of the pool.
 func joinPoolOf(a *App) (*shared, error) {
 	value, _, err := pools.LoadOrNew(poolKey{}, func() (caddy.Destructor, error) { return newShared(a) })
 	if err != nil {
@@ -92,7 +92,7 @@ func joinPoolOf(a *App) (*shared, error) {
 	return value.(*shared), nil //nolint:errcheck // nothing else is stored
 }
 
-// join takes the options of a configuration that is about to start.
+// join adds the options of a configuration that is about to start.
 func (a *application) join(opts *passenger.Options) *use {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -106,8 +106,8 @@ func (a *application) join(opts *passenger.Options) *use {
 	return u
 }
 
-// leave has the newest configuration that is left decide, and restarts the application,
-// one process after the other, if that says something else.
+// leave removes a configuration. If the newest remaining one has other options, it restarts the
+// application, one process after the other.
 func (a *application) leave(u *use) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -142,7 +142,7 @@ func (a *application) leave(u *use) {
 	}
 }
 
-// perProcess leaves out what counts with each request, without a restart.
+// perProcess leaves out the options that take effect with each request, without a restart.
 func perProcess(o passenger.Options) passenger.Options {
 	o.MinProcesses, o.MaxProcesses, o.MaxRequests, o.MaxRequestTime = 0, 0, 0, 0
 	o.MaxRequestQueueSize, o.MaxRequestQueueTime = 0, 0
@@ -150,13 +150,13 @@ func perProcess(o passenger.Options) passenger.Options {
 	return o
 }
 
-// release gives back what joinApplication has taken.
+// release undoes joinApplication.
 func (a *application) release() error {
 	_, err := applications.Delete(a.id)
 	return errors.Join(err, leavePool())
 }
 
-// Destruct ends the processes: no configuration has the application any more.
+// Destruct ends the processes when no configuration has the application any more.
 func (a *application) Destruct() error {
 	defer freeName(a.name)
 	a.flights.end(drainTimeout)

@@ -27,8 +27,8 @@ func parseGlobal(d *caddyfile.Dispenser, _ any) (any, error) {
 	return httpcaddyfile.App{Name: "passenger", Value: caddyconfig.JSON(a, nil)}, nil
 }
 
-// parseSite takes one argument for the application's directory, as Caddy's root does,
-// and the first one of two for a matcher.
+// parseSite takes one argument as the application's directory, as Caddy's root does, and the first
+// of two as a matcher.
 func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // its name
 	args := h.CountRemainingArgs()
@@ -57,7 +57,7 @@ func parseSite(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	return h.NewRoute(matchers, site), nil
 }
 
-// setter takes the arguments of an option.
+// setter reads the arguments of an option.
 type setter func(d *caddyfile.Dispenser) error
 
 // UnmarshalCaddyfile reads the global option:
@@ -85,8 +85,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// UnmarshalCaddyfile reads the directive: the application's directory, and a block of
-// options, whose names are those of Config's fields in JSON. README.md lists them.
+// UnmarshalCaddyfile reads the directive: the application's directory and a block of options, which
+// are named like the fields of Config in JSON. README.md lists them.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // its name
 	if d.NextArg() {
@@ -157,7 +157,7 @@ func readBlock(d *caddyfile.Dispenser, options map[string]setter) error {
 	return nil
 }
 
-// argument returns the one of the option.
+// argument returns the only argument of the option.
 func argument(d *caddyfile.Dispenser) (option, value string, err error) {
 	option = d.Val()
 	if !d.NextArg() {
@@ -225,7 +225,7 @@ func size(to *int64) setter {
 	}
 }
 
-// flag is on by its name alone.
+// flag is set by the name of the option alone.
 func flag(to *bool) setter {
 	return func(d *caddyfile.Dispenser) error {
 		option := d.Val()

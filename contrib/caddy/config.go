@@ -16,80 +16,84 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Config is what a site says of its application. Only Root is needed. Placeholders in
-// it are those that do not depend on a request, such as {env.SECRET}.
+// Config is the configuration of a site's application. Only Root is required. Placeholders that do
+// not depend on a request, such as {env.SECRET}, are replaced.
 type Config struct {
-	// Root is the application's directory. Links in it are followed anew at each restart.
+	// Root is the application's directory. Each restart resolves its links again.
 	Root string `json:"root,omitempty"`
-	// Name is what the application is called in the log and the status; empty: Root.
+	// Name is the name in the log and the status; empty means Root.
 	Name string `json:"name,omitempty"`
-	// Type is rack, wsgi, node or meteor; empty: it is found out.
+	// Type is rack, wsgi, node or meteor; empty means that it is detected.
 	Type string `json:"type,omitempty"`
-	// StartupFile is relative to Root; empty: the type's.
+	// StartupFile is relative to Root; empty means that of the type.
 	StartupFile string `json:"startup_file,omitempty"`
-	// Command is a program with its arguments, for what has no type.
+	// Command is a program with its arguments, for an application without a type.
 	Command []string `json:"command,omitempty"`
-	// Environment is production, which empty stands for, development and so on.
+	// Environment is production, development and so on; empty means production.
 	Environment string `json:"environment,omitempty"`
-	// Env are environment variables, and EnvFiles files with such, relative to Root.
+	// Env are environment variables, and EnvFiles are files with further ones, relative to Root.
 	Env      map[string]string `json:"env,omitempty"`
 	EnvFiles []string          `json:"env_files,omitempty"`
-	// RequestEnv are variables for each request, with placeholders that depend on it.
-	// One that is empty is left out.
+	// RequestEnv are variables for each request, with placeholders that depend on it. An empty
+	// variable is left out.
 	RequestEnv map[string]string `json:"request_env,omitempty"`
-	// User and Group are for Caddy as root; empty: the owner of the startup file.
+	// User and Group are used if Caddy runs as root; empty means the owner of the startup file.
 	User  string `json:"user,omitempty"`
 	Group string `json:"group,omitempty"`
-	// BaseURI is the path that the application is told it is mounted at.
+	// BaseURI is the path that the application is mounted at.
 	BaseURI string `json:"base_uri,omitempty"`
-	// Ruby, Python and NodeJS are interpreters.
+	// Ruby, Python and NodeJS are the interpreters.
 	Ruby   string `json:"ruby,omitempty"`
 	Python string `json:"python,omitempty"`
 	NodeJS string `json:"nodejs,omitempty"`
-	// SpawnMethod is smart or direct; empty: the type's.
+	// SpawnMethod is smart or direct; empty means that of the type.
 	SpawnMethod string `json:"spawn_method,omitempty"`
-	// Threads is how many requests a process of Ruby or Python has at once; zero means 1.
+	// Threads is the number of requests that a process of Ruby or Python serves at once; zero means
+	// 1.
 	Threads int `json:"threads,omitempty"`
-	// Concurrency is how many requests a process gets at once whatever it says itself.
+	// Concurrency is the number of requests that a process gets at once, whatever it reports
+	// itself.
 	Concurrency int `json:"concurrency,omitempty"`
-	// StartTimeout bounds a start; zero means 90 s.
+	// StartTimeout limits the start of a process; zero means 90 s.
 	StartTimeout caddy.Duration `json:"start_timeout,omitempty"`
 
-	// MinProcesses are kept from the start of Caddy on; zero means that the first request starts one.
+	// MinProcesses are kept from the start of Caddy on; zero means that the first request starts
+	// one.
 	MinProcesses int `json:"min_processes,omitempty"`
-	// MaxProcesses bounds them; zero means that only max_pool_size does.
+	// MaxProcesses limits the processes; zero means that only max_pool_size does.
 	MaxProcesses int `json:"max_processes,omitempty"`
-	// MaxRequests is after how many requests a process is replaced; zero means never.
+	// MaxRequests is the number of requests after which a process is replaced; zero means never.
 	MaxRequests int `json:"max_requests,omitempty"`
-	// MaxRequestTime is after how long a request's process is killed; zero means never.
+	// MaxRequestTime is the time after which the process of a request is killed; zero means never.
 	MaxRequestTime caddy.Duration `json:"max_request_time,omitempty"`
-	// MaxQueueSize bounds how many requests wait for a process; zero means 100, a
-	// negative value no limit. MaxQueueTime bounds how long; zero means no limit.
+	// MaxQueueSize limits the requests that wait for a process; zero means 100, a negative value no
+	// limit. MaxQueueTime limits their wait; zero means no limit.
 	MaxQueueSize int            `json:"max_queue_size,omitempty"`
 	MaxQueueTime caddy.Duration `json:"max_queue_time,omitempty"`
-	// MemoryLimit is with how many bytes a process is replaced; zero means no limit.
+	// MemoryLimit is the memory, in bytes, above which a process is replaced; zero means no limit.
 	MemoryLimit int64 `json:"memory_limit,omitempty"`
 
-	// HealthPath is what a new process is asked for before it gets requests, and
-	// HealthStatus what it may answer; empty: below 400.
+	// HealthPath is requested from a new process before it gets other requests. HealthStatus are
+	// the statuses that pass; empty means below 400.
 	HealthPath   string `json:"health_path,omitempty"`
 	HealthStatus string `json:"health_status,omitempty"`
-	// RestartDir is where restart.txt is looked for, relative to Root; empty: tmp.
+	// RestartDir is the directory of restart.txt, relative to Root; empty means tmp.
 	RestartDir string `json:"restart_dir,omitempty"`
 
-	// MaxRequestBody is how many bytes a request's body may have; zero means no limit.
+	// MaxRequestBody limits the body of a request, in bytes; zero means no limit.
 	MaxRequestBody int64 `json:"max_request_body,omitempty"`
-	// StreamRequests passes bodies on as they come.
+	// StreamRequests forwards bodies as they come, without a buffer.
 	StreamRequests bool `json:"stream_requests,omitempty"`
-	// StickySessions has a client's requests go to the process that served the first,
-	// by a cookie of the name StickyCookie.
+	// StickySessions routes the requests of a client to the process that served its first one, by a
+	// cookie of the name StickyCookie.
 	StickySessions bool   `json:"sticky_sessions,omitempty"`
 	StickyCookie   string `json:"sticky_cookie,omitempty"`
-	// UnlimitedConcurrencyPaths are prefixes of paths whose requests last, as WebSockets do.
+	// UnlimitedConcurrencyPaths are prefixes of paths with long requests, such as WebSockets, which
+	// do not count against the concurrency.
 	UnlimitedConcurrencyPaths []string `json:"unlimited_concurrency_paths,omitempty"`
-	// ErrorDetails is auto, on or off; empty: auto, which shows them in development.
+	// ErrorDetails is auto, on or off; empty means auto, which shows details in development.
 	ErrorDetails string `json:"error_details,omitempty"`
-	// DisableCache switches off the cache that keeps, for seconds, responses which allow it.
+	// DisableCache switches off the cache, which keeps responses that allow it for seconds.
 	DisableCache bool `json:"disable_cache,omitempty"`
 }
 
@@ -98,7 +102,7 @@ func describe(c *Config) string {
 	return cmp.Or(c.Name, c.Root, "a site without a root")
 }
 
-// replacePlaceholders puts in what does not depend on a request.
+// replacePlaceholders replaces the placeholders that do not depend on a request.
 func (c *Config) replacePlaceholders() error {
 	repl := caddy.NewReplacer()
 
@@ -149,7 +153,7 @@ func (c *Config) replacePlaceholders() error {
 	return nil
 }
 
-// handlerConfig returns what the library is told, and an error for what is wrong.
+// handlerConfig returns the configuration for package handler, or an error for what is wrong.
 func (c *Config) handlerConfig() (handler.Config, error) {
 	if c.Root == "" {
 		return handler.Config{}, errors.New("there is no root: say which directory has the application, as in " +
@@ -231,7 +235,7 @@ func (c *Config) options(root string) passenger.Options {
 	}
 }
 
-// options are what the library's fields are called here.
+// options are the names of options for the fields of the library.
 var options = map[string]string{
 	"MinProcesses":              "min_processes",
 	"MaxProcesses":              "max_processes",
@@ -242,11 +246,11 @@ var options = map[string]string{
 	"MaxPoolSize":               "max_pool_size",
 }
 
-// field finds these names where the library's errors have them, and nowhere in what
-// they quote.
+// field finds names of fields where the library's errors have them, and not in the values they
+// quote.
 var field = regexp.MustCompile(`(^|; |is above )[A-Z][A-Za-z.]+`)
 
-// inOurWords writes the names of fields as options, and an error in one line.
+// inOurWords replaces the names of fields by those of options, and joins the lines of an error.
 func inOurWords(err error) error {
 	if err == nil {
 		return nil

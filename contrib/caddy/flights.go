@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// flights are the requests for an application, of all configurations.
+// flights are the requests in progress for an application, of all configurations.
 type flights struct {
 	mu    sync.Mutex
 	n     int
@@ -36,8 +36,7 @@ func (f *flights) done() {
 	}
 }
 
-// end waits until the requests have ended, for limit at most, and has none begin after
-// that.
+// end waits, up to limit, until the requests have ended, and lets none begin after that.
 func (f *flights) end(limit time.Duration) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

@@ -1,11 +1,15 @@
 // Package passengercaddy has modules for Caddy: the directive passenger, whose sites are
-// applications that the web server starts itself, in Ruby, Python, Node.js, Go or
-// anything else; the global option of this name; and the paths below /passenger/ of the
-// admin API.
+// applications in Ruby, Python, Node.js, Go or any other language that the web server starts
+// itself; the global option of this name; and the paths below /passenger/ of the admin API. In a
+// Caddyfile:
 //
-// Applications do not belong to a configuration of Caddy's. A reload leaves the
-// processes of those alone that it does not change, restarts those whose options it
-// changes, one process after the other, and ends those that it leaves out.
+//	shop.example.com {
+//		passenger /srv/shop
+//	}
+//
+// Processes outlive the configurations of Caddy. A reload leaves the processes of unchanged
+// applications alone, restarts applications whose options changed, one process after the other, and
+// ends those that are no longer configured.
 package passengercaddy
 
 import (
@@ -28,8 +32,8 @@ func init() { //nolint:gochecknoinits // modules of Caddy register themselves
 	registerDirectives()
 }
 
-// Handler is the module http.handlers.passenger, which passes requests on to the
-// processes of an application.
+// Handler is the module http.handlers.passenger, which forwards requests to the processes of an
+// application.
 type Handler struct {
 	Config
 
@@ -40,7 +44,7 @@ type Handler struct {
 	use             *use
 }
 
-// CaddyModule returns what Caddy knows the module by.
+// CaddyModule returns the ID of the module.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "http.handlers.passenger",
@@ -48,7 +52,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision takes part in the pool. It starts nothing.
+// Provision joins the pool. It starts nothing.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		return fmt.Errorf("passenger for %s: %w", describe(&h.Config), err)
@@ -93,7 +97,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 		return inOurWords(err)
 	}
 
-	// An application that is not there yet is no reason to refuse all the other sites.
+	// A missing application must not prevent all other sites from starting.
 	if e, ok := errors.AsType[*spawner.SpawnError](spawner.Check(&h.app.shared.spawning, cfg.Options.App)); ok {
 		ctx.Slogger().Warn("the application cannot be started yet", "app", h.app.name, "reason", e.Summary, "advice",
 			e.Advice)
@@ -102,7 +106,7 @@ func (h *Handler) provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Cleanup leaves the application to other configurations; the last one to leave ends it.
+// Cleanup leaves the application. The last configuration that leaves it ends it.
 func (h *Handler) Cleanup() error {
 	if h.app == nil {
 		return nil // Provision has failed
@@ -120,9 +124,8 @@ func (h *Handler) Cleanup() error {
 	return nil
 }
 
-// ServeHTTP passes the request on. What it has been changed into before counts: the
-// path that handle_path leaves, and the client's address and scheme by Caddy's
-// trusted_proxies.
+// ServeHTTP forwards the request as earlier handlers have changed it: with the path that
+// handle_path leaves, and the client's address and scheme by Caddy's trusted_proxies.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	// Connections of an old configuration bring requests for a while.
 	if !h.app.flights.begin() {
@@ -163,8 +166,7 @@ func (h *Handler) withEnv(r *http.Request) *http.Request {
 	return r.WithContext(handler.WithEnv(r.Context(), env))
 }
 
-// ofTrusted has no other client in X-Forwarded-For than the one that Caddy has found,
-// by its client_ip_headers.
+// ofTrusted leaves only the client that Caddy found, by its client_ip_headers, in X-Forwarded-For.
 func ofTrusted(r *http.Request) *http.Request {
 	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	own := *r
@@ -177,7 +179,7 @@ func ofTrusted(r *http.Request) *http.Request {
 	return &own
 }
 
-// ofUntrusted is for a peer on a Unix socket as well, which Caddy trusts only with
+// ofUntrusted also applies to a peer on a Unix socket, which Caddy trusts only with
 // trusted_proxies_unix.
 func ofUntrusted(r *http.Request) *http.Request {
 	if addr := r.RemoteAddr; addr != "" && addr[0] != '@' && addr[0] != '/' {

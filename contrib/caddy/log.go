@@ -6,13 +6,13 @@ import (
 	"sync/atomic"
 )
 
-// currentLog is the log of the configuration that runs: what the pool logs goes to that,
-// which outlives them all.
+// currentLog is the log of the configuration in use. The pool logs to it, and outlives all
+// configurations.
 type currentLog struct{ handler atomic.Pointer[slog.Handler] }
 
 func (c *currentLog) use(h slog.Handler) { c.handler.Store(&h) }
 
-// logHandler adds attributes and groups to what goes to the current log.
+// logHandler adds attributes and groups to records for the current log.
 type logHandler struct {
 	current *currentLog
 	add     []func(slog.Handler) slog.Handler
@@ -27,12 +27,12 @@ func (h *logHandler) now() slog.Handler {
 	return to
 }
 
-// Enabled reports whether the current log takes the level.
+// Enabled reports whether the current log records the level.
 func (h *logHandler) Enabled(ctx context.Context, level slog.Level) bool {
 	return (*h.current.handler.Load()).Enabled(ctx, level)
 }
 
-// Handle passes the record on.
+// Handle passes the record to the current log.
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error { return h.now().Handle(ctx, r) }
 
 // WithAttrs returns a handler that adds them.

@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// drainTimeout is how long requests may take that an old configuration still has, and
-	// processes when Caddy exits.
+	// drainTimeout limits the time for requests of an old configuration, and for processes when
+	// Caddy exits.
 	drainTimeout = time.Minute
 	// metricsInterval is how often memory is measured.
 	metricsInterval = 10 * time.Second
-	// restartTimeout is for the log only: the restart goes on.
+	// restartTimeout only limits the wait for the log: the restart continues.
 	restartTimeout = 10 * time.Minute
 )
 
@@ -62,7 +62,7 @@ func (a *App) spawning() spawner.Config {
 	return cfg
 }
 
-// joinPool returns the pool, which is made if there is none.
+// joinPool returns the pool, and makes it if there is none.
 func joinPool(a *App) (*shared, error) {
 	value, _, err := pools.LoadOrNew(poolKey{}, func() (caddy.Destructor, error) { return newShared(a) })
 	if err != nil {
@@ -120,8 +120,8 @@ func newShared(a *App) (*shared, error) {
 	return s, nil
 }
 
-// leave has the newest configuration that is left decide from now on. A new one has
-// started when the old one leaves, and one that was refused leaves itself.
+// leave lets the newest remaining configuration decide. A new one has started when the old one
+// leaves; a rejected one leaves by itself.
 func (s *shared) leave(a *App) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +136,7 @@ func (s *shared) leave(a *App) {
 	s.pool.SetPoolIdleTime(time.Duration(newest.PoolIdleTime))
 }
 
-// Destruct ends the pool, whose last application has ended.
+// Destruct ends the pool after its last application.
 func (s *shared) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()

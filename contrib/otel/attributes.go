@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// The attributes that semantic conventions have no names for.
+// The attributes that semantic conventions do not name.
 const (
 	appNameKey       = attribute.Key("passenger.app.name")
 	requestIDKey     = attribute.Key("passenger.request.id")
@@ -27,14 +27,14 @@ const (
 	errorCategoryKey = attribute.Key("passenger.spawn_error.category")
 )
 
-// text is what exporters take: one string with other bytes costs all of their batch.
+// text makes s valid for exporters: a single string of other bytes costs them the whole batch.
 func text(s string) string { return strings.ToValidUTF8(s, "\ufffd") }
 
 func appName(name string) attribute.KeyValue { return appNameKey.String(text(name)) }
 
 func requestID(id string) attribute.KeyValue { return requestIDKey.String(text(id)) }
 
-// requestAttributes are those of the server's span when it begins, which samplers see.
+// requestAttributes are those of the server's span at its beginning, when samplers see them.
 func (o *Observer) requestAttributes(e *passenger.RequestEvent) []attribute.KeyValue {
 	path, query, hasQuery := strings.Cut(withoutAuthority(e.Target), "?")
 	method := knownMethod(e.Method)
@@ -75,7 +75,7 @@ func (o *Observer) requestAttributes(e *passenger.RequestEvent) []attribute.KeyV
 	return attributes
 }
 
-// responseAttributes are those that are known when the request has ended.
+// responseAttributes are those that are known at the end of the request.
 func responseAttributes(e *passenger.RequestEvent) []attribute.KeyValue {
 	attributes := []attribute.KeyValue{cachedKey.Bool(e.Cached)}
 	if e.Status != 0 {
@@ -93,8 +93,7 @@ func responseAttributes(e *passenger.RequestEvent) []attribute.KeyValue {
 	return attributes
 }
 
-// otherMethod stands for what no specification names, of which clients may think up any
-// number.
+// otherMethod stands for methods that no specification names, of which clients can send any number.
 const otherMethod = "_OTHER"
 
 func knownMethod(method string) string {
@@ -107,7 +106,7 @@ func knownMethod(method string) string {
 	return otherMethod
 }
 
-// spanName is the method, since routes are the application's.
+// spanName is the method, since only the application knows its routes.
 func spanName(method string) string {
 	if knownMethod(method) == otherMethod {
 		return "HTTP"
@@ -116,7 +115,7 @@ func spanName(method string) string {
 	return method
 }
 
-// protocolVersion is that of "HTTP/1.1", in the form of semantic conventions: 1.1, 2, 3.
+// protocolVersion returns the version in "HTTP/1.1" in the form of semantic conventions: 1.1, 2, 3.
 func protocolVersion(protocol string) string {
 	version, ok := strings.CutPrefix(protocol, "HTTP/")
 	if !ok {
@@ -126,7 +125,7 @@ func protocolVersion(protocol string) string {
 	return strings.TrimSuffix(version, ".0")
 }
 
-// splitHost splits what a Host header has; the port is 0 where it has none.
+// splitHost splits the value of a Host header. The port is 0 if it has none.
 func splitHost(host string) (name string, port int) {
 	name, digits, err := net.SplitHostPort(host)
 	if err != nil {
@@ -140,8 +139,8 @@ func splitHost(host string) (name string, port int) {
 	return name, port
 }
 
-// withoutAuthority leaves out what precedes the path where the target is a whole URL, which
-// may have a password.
+// withoutAuthority removes what precedes the path in a target that is a whole URL, which may have a
+// password.
 func withoutAuthority(target string) string {
 	if strings.HasPrefix(target, "/") {
 		return target
@@ -162,7 +161,7 @@ func withoutAuthority(target string) string {
 	}
 }
 
-// secretParameters are those whose values semantic conventions let nobody record.
+// secretParameters are those whose values must not be recorded, by the semantic conventions.
 var secretParameters = map[string]bool{
 	"AWSAccessKeyId":       true,
 	"Signature":            true,

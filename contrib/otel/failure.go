@@ -15,16 +15,16 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// failure is what went wrong, without the texts of errors: what applications say when they
-// do not start may have passwords. The error's ID finds them in the log.
+// failure is the reason of a failure without the texts of errors, which may have passwords if
+// applications print them. The error ID finds them in the log.
 type failure struct {
-	// kind is the error.type; empty: nothing that is the server's fault.
+	// kind is the error.type; empty means no failure of the server.
 	kind string
 	// spawn is the error of a start, or nil.
 	spawn *spawner.SpawnError
 }
 
-// kinds are tried in order.
+// kinds are tried in this order.
 var kinds = []struct {
 	match func(error) bool
 	kind  string
@@ -50,7 +50,7 @@ func as[E error](err error) bool {
 	return ok
 }
 
-// failureOf names an error; other is for one that has no name.
+// failureOf returns the kind of an error, or other if it has none.
 func failureOf(err error, other string) failure {
 	if err == nil {
 		return failure{}
@@ -69,8 +69,8 @@ func failureOf(err error, other string) failure {
 	return f
 }
 
-// requestFailure is that of the server: neither a status below 500 nor a client that
-// leaves is one.
+// requestFailure is a failure of the server: neither a status below 500 nor a client that leaves is
+// one.
 func requestFailure(ctx context.Context, e *passenger.RequestEvent) failure {
 	const lowestServerError = 500 // none of our own is above 599, but applications may use what they like
 	switch {
@@ -91,7 +91,7 @@ func (f failure) failed() bool { return f.kind != "" }
 
 func (f failure) attribute() attribute.KeyValue { return semconv.ErrorTypeKey.String(f.kind) }
 
-// mark makes the span one of an error, if there is one.
+// mark sets the error status of the span if there is a failure.
 func (f failure) mark(span trace.Span) {
 	if !f.failed() {
 		return

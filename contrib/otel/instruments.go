@@ -12,7 +12,7 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// instruments are the metrics. No attribute has values that clients think up.
+// instruments are the metrics. No attribute has values that clients choose freely.
 type instruments struct {
 	duration         httpconv.ServerRequestDuration
 	active           httpconv.ServerActiveRequests
@@ -21,7 +21,7 @@ type instruments struct {
 	processes        metric.Int64UpDownCounter
 }
 
-// Bounds of histograms that semantic conventions say nothing of, in seconds.
+// The buckets of histograms that semantic conventions do not define, in seconds.
 var (
 	queueBounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	spawnBounds = []float64{.1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300}
@@ -54,7 +54,7 @@ func (i *instruments) requestBegan(ctx context.Context, r *request, e *passenger
 	i.active.Add(ctx, 1, httpconv.RequestMethodAttr(r.method), r.scheme, appName(e.AppName))
 }
 
-// requestEnded leaves to middleware what it measures.
+// requestEnded measures what middleware does not.
 func (i *instruments) requestEnded(ctx context.Context, r *request, e *passenger.RequestEvent, f failure) {
 	app := appName(e.AppName)
 	if e.Processes > 0 {

@@ -1,6 +1,9 @@
-// Package passengerotel makes OpenTelemetry's spans and metrics of what happens in a pool
-// of package passenger, by the semantic conventions of HTTP servers. The spans of the
-// application join: it gets the trace context of the request's span.
+// Package passengerotel reports what happens in a pool of package passenger as OpenTelemetry spans
+// and metrics, by the semantic conventions of HTTP servers. Applications receive the trace context
+// of the request's span, so that their spans join the trace.
+//
+//	observer, err := passengerotel.New(passengerotel.Config{TracerProvider: traces, MeterProvider: metrics})
+//	pool, err := passenger.New(passenger.Config{Observer: observer})
 package passengerotel
 
 import (
@@ -21,34 +24,33 @@ import (
 // ScopeName is the instrumentation scope of all spans and metrics.
 const ScopeName = "github.com/gopassenger/passenger/contrib/otel"
 
-// Config says where spans and metrics go. The zero value is for the global providers and
-// propagator of package otel.
+// Config configures an Observer. The zero value uses the global providers and propagator of package
+// otel.
 type Config struct {
-	// TracerProvider makes the spans; nil: otel.GetTracerProvider, whatever that is later.
+	// TracerProvider makes the spans; nil means otel.GetTracerProvider, also if that is set later.
 	TracerProvider trace.TracerProvider
-	// MeterProvider makes the metrics; nil: otel.GetMeterProvider.
+	// MeterProvider makes the metrics; nil means otel.GetMeterProvider.
 	MeterProvider metric.MeterProvider
-	// Propagator reads the trace context of clients and writes that of applications; nil:
-	// otel.GetTextMapPropagator. That does nothing unless the program has set one, as
-	// propagation.TraceContext: no application's span joins then.
+	// Propagator reads the trace context of clients and writes that for applications; nil means
+	// otel.GetTextMapPropagator. That does nothing unless the program has set one, such as
+	// propagation.TraceContext; then the spans of applications do not join.
 	Propagator propagation.TextMapPropagator
-	// TrustParent reports whether the trace context in e.Header is believed, so that the
-	// client's span is the parent of the request's. Otherwise the request begins a trace of
-	// its own, whose first span links to the client's, and the client's baggage does not
-	// reach the application. nil: no client is believed, as anybody could make spans be
-	// recorded and join what traces they like. [TrustAll] is for servers behind a proxy that
-	// sets or removes the headers.
+	// TrustParent reports whether the trace context in e.Header is trusted, so that the client's
+	// span is the parent of the request's. Otherwise the request begins a trace of its own, whose
+	// first span links to the client's, and the client's baggage does not reach the application.
+	// Nil trusts no client, since any client could have spans recorded and join any trace.
+	// [TrustAll] is for servers behind a proxy that sets or removes the headers.
 	TrustParent func(ctx context.Context, e *passenger.RequestEvent) bool
-	// IncludeQuery records the query string, which may have secrets, as url.query. The
-	// values that semantic conventions name are left out even then.
+	// IncludeQuery records the query string, which may have secrets, as url.query. Values that the
+	// semantic conventions exclude are left out even then.
 	IncludeQuery bool
 }
 
-// TrustAll is a Config.TrustParent that believes all clients.
+// TrustAll is a Config.TrustParent that trusts all clients.
 func TrustAll(context.Context, *passenger.RequestEvent) bool { return true }
 
-// Observer is the Config.Observer of one pool of package passenger. It is safe for
-// concurrent use. Besides [passenger.Observers] it may stand beside others.
+// Observer is the passenger.Config.Observer of one pool. It is safe for concurrent use.
+// [passenger.Observers] combines it with others.
 type Observer struct {
 	cfg     Config
 	tracer  trace.Tracer
@@ -58,8 +60,7 @@ type Observer struct {
 
 var _ passenger.Observer = (*Observer)(nil)
 
-// New returns an Observer. The error is that of a MeterProvider that does not make the
-// instruments.
+// New returns an Observer. The error is that of a MeterProvider that does not make the instruments.
 func New(cfg Config) (*Observer, error) {
 	if cfg.TracerProvider == nil {
 		cfg.TracerProvider = otel.GetTracerProvider()
@@ -93,7 +94,7 @@ func New(cfg Config) (*Observer, error) {
 	return o, nil
 }
 
-// request is one that goes on.
+// request is a request in progress.
 type request struct {
 	span trace.Span
 	// inside: middleware has made the server's span, and measures.
@@ -104,8 +105,8 @@ type request struct {
 // requestKey is an observer's own, so that several may watch a request.
 type requestKey struct{ o *Observer }
 
-// RequestBegan starts the request's span: the server's or, where the program has started a
-// span before the handler, a child of that.
+// RequestBegan starts the span of the request: that of the server or, if the program has started a
+// span before the handler, a child of it.
 func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) context.Context {
 	outer := trace.SpanContextFromContext(ctx)
 	r := &request{
@@ -127,8 +128,7 @@ func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) 
 	return context.WithValue(ctx, requestKey{o}, r)
 }
 
-// startServerSpan starts the span of a request that nothing in the program has begun one
-// for.
+// startServerSpan starts the span of a request for which the program has started none.
 func (o *Observer) startServerSpan(ctx context.Context, e *passenger.RequestEvent) (context.Context, trace.Span) {
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindServer),
@@ -149,9 +149,9 @@ func (o *Observer) startServerSpan(ctx context.Context, e *passenger.RequestEven
 	return o.tracer.Start(ctx, spanName(e.Method), options...)
 }
 
-// setAppHeader makes the request's span the parent of the application's. Of the client's
-// trace context nothing is left, as parts of two must not be mixed. Where nothing is
-// traced, the client's passes.
+// setAppHeader makes the request's span the parent of the application's. It removes the client's
+// trace context, since parts of two must not be mixed. If nothing is traced, the client's context
+// passes.
 func (o *Observer) setAppHeader(ctx context.Context, e *passenger.RequestEvent) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return

@@ -12,16 +12,16 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// maxPast is how many restarts are remembered that have ended.
+// maxPast limits the ended restarts that are kept.
 const maxPast = 64
 
-// ongoing are the spans of spawns and restarts that have begun, by the IDs of their events.
-// A restart and its spawns are told by several goroutines, in any order: the first event
-// that names a restart starts its span.
+// ongoing are the spans of spawns and restarts in progress, by the IDs of their events. The events
+// of a restart and its spawns come from several goroutines, in any order: the first one that names
+// a restart starts its span.
 type ongoing struct {
 	mu               sync.Mutex
 	spawns, restarts map[uint64]trace.Span
-	// past are restarts that have ended, the latest last.
+	// past are the ended restarts, the latest last.
 	past []pastRestart
 }
 
@@ -30,8 +30,8 @@ type pastRestart struct {
 	span trace.SpanContext
 }
 
-// restart returns a context with the span of this restart, which start starts if nothing
-// has named it before.
+// restart returns a context with the span of this restart, which start makes if no earlier event
+// has named it.
 func (g *ongoing) restart(id uint64, start func() trace.Span) (ctx context.Context, first bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -95,8 +95,7 @@ func (o *Observer) startRestart(app string, began time.Time, attributes ...attri
 	}
 }
 
-// SpawnBegan starts the span of a start of a process, within that of its restart if it is
-// for one.
+// SpawnBegan starts the span of a spawn, within that of its restart if it has one.
 func (o *Observer) SpawnBegan(e *passenger.SpawnEvent) {
 	parent := context.Background()
 	if e.RestartID != 0 {
@@ -107,7 +106,7 @@ func (o *Observer) SpawnBegan(e *passenger.SpawnEvent) {
 		generation(e.Generation)))
 }
 
-// SpawnEnded ends it.
+// SpawnEnded ends the span of the spawn.
 func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) {
 	span := o.ongoing.takeSpawn(e.ID)
 	if span == nil {
@@ -129,7 +128,7 @@ func (o *Observer) RestartBegan(e *passenger.RestartEvent) {
 	}
 }
 
-// RestartEnded ends it.
+// RestartEnded ends the span of the restart.
 func (o *Observer) RestartEnded(e *passenger.RestartEvent) {
 	ctx, _ := o.ongoing.restart(e.ID, o.startRestart(e.AppName, e.Began))
 	span := trace.SpanFromContext(ctx)
@@ -144,10 +143,10 @@ func restartAttributes(e *passenger.RestartEvent) []attribute.KeyValue {
 
 func generation(n uint32) attribute.KeyValue { return generationKey.Int64(int64(n)) }
 
-// otherError is the error.type of semantic conventions for one that has no name.
+// otherError is the error.type of semantic conventions for an error without a name.
 const otherError = "_OTHER"
 
-// endSpan ends the span, and records how long it took.
+// endSpan ends the span, and records its duration.
 func (o *Observer) endSpan(
 	span trace.Span, durations metric.Float64Histogram,
 	began time.Time, took time.Duration, err error, attributes ...attribute.KeyValue,
@@ -163,10 +162,10 @@ func (o *Observer) endSpan(
 	durations.Record(ctx, took.Seconds(), metric.WithAttributes(attributes...))
 }
 
-// ProcessAttached counts a process.
+// ProcessAttached counts the process.
 func (o *Observer) ProcessAttached(e *passenger.ProcessEvent) { o.countProcess(e, 1) }
 
-// ProcessDetached counts it no more.
+// ProcessDetached stops counting the process.
 func (o *Observer) ProcessDetached(e *passenger.ProcessEvent) { o.countProcess(e, -1) }
 
 func (o *Observer) countProcess(e *passenger.ProcessEvent, change int64) {

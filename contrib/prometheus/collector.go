@@ -1,6 +1,11 @@
-// Package passengerprometheus shows a pool of package passenger to Prometheus, through
-// client_golang: a [Collector] has the figures of the server's /metrics, by the same names,
-// and an [Observer] adds how long requests, spawns and restarts take.
+// Package passengerprometheus exposes a pool of package passenger to Prometheus, through
+// client_golang. A [Collector] has the metrics of the server's /metrics, by the same names. An
+// [Observer] adds the durations of requests, spawns and restarts:
+//
+//	observer, err := passengerprometheus.NewObserver(passengerprometheus.ObserverConfig{})
+//	pool, err := passenger.New(passenger.Config{Observer: observer})
+//	collector, err := passengerprometheus.New(passengerprometheus.Config{Pool: pool, Observer: observer})
+//	prometheus.MustRegister(collector)
 package passengerprometheus
 
 import (
@@ -12,26 +17,25 @@ import (
 	"github.com/gopassenger/passenger/handler"
 )
 
-// Config says what a Collector shows.
+// Config configures a Collector.
 type Config struct {
-	// Pool is the one that is shown. It is needed.
+	// Pool is the pool to expose. It is required.
 	Pool *passenger.Pool
-	// Handlers returns the handlers of the pool, whose requests and turbocaches are
-	// counted, at each collection. Without it, the figures of turbocaches are left out.
+	// Handlers returns the handlers of the pool at each collection. Their requests and turbocaches
+	// are counted. Nil leaves out the metrics of turbocaches.
 	Handlers func() []*handler.Handler
-	// Observer, if it is that of the pool, counts the requests in the place of the
-	// Handlers, those of handlers included that are gone, and how long things take.
+	// Observer, if it is also that of the pool, adds durations, and counts the requests instead of
+	// Handlers, including those of handlers that are gone.
 	Observer *Observer
 }
 
-// Collector shows a pool. It is safe for concurrent use, and asks the pool at each
-// collection.
+// Collector exposes a pool, which it inspects at each collection. It is safe for concurrent use.
 type Collector struct{ cfg Config }
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a Collector, to be registered with a [prometheus.Registerer]. Of several
-// pools, each has a label of its own there, by [prometheus.WrapRegistererWith].
+// New returns a Collector for a [prometheus.Registerer]. To register several pools, give each a
+// label by [prometheus.WrapRegistererWith].
 func New(cfg Config) (*Collector, error) {
 	if cfg.Pool == nil {
 		return nil, errors.New("Config.Pool is nil: pass a pool of passenger.New")
@@ -40,12 +44,12 @@ func New(cfg Config) (*Collector, error) {
 	return &Collector{cfg: cfg}, nil
 }
 
-// HandlersOf is for a Config whose handlers are always the same.
+// HandlersOf returns a function for Config.Handlers that always returns handlers.
 func HandlersOf(handlers ...*handler.Handler) func() []*handler.Handler {
 	return func() []*handler.Handler { return handlers }
 }
 
-// Describe sends what Collect may send.
+// Describe sends the descriptions of all metrics that Collect may send.
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- buildInfoDesc
 	describe(descs, poolFamilies)
@@ -63,7 +67,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect sends the figures of one moment.
+// Collect sends the metrics of one moment.
 func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	var requests map[string]*requestFigures
 	if c.cfg.Handlers != nil {

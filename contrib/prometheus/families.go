@@ -17,7 +17,7 @@ const (
 	activeHelp   = "Requests that go on."
 )
 
-// family is a metric with its value for a T.
+// family is a metric and the function that reads its value from a T.
 type family[T any] struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -115,7 +115,7 @@ var processStates = []passenger.ProcessState{
 	passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled, passenger.ProcessDetached,
 }
 
-// appFigures are those of all applications of a name.
+// appFigures are the sums of all applications of a name.
 type appFigures struct {
 	byState                        map[passenger.ProcessState]int
 	spawning, queued, sessions     int
@@ -124,7 +124,7 @@ type appFigures struct {
 	memory                         int64
 	cpu                            float64
 	minProcesses, maxProcesses     int
-	// unlimited: one of them has no maximum.
+	// unlimited means that one of them has no maximum.
 	unlimited bool
 }
 
@@ -148,7 +148,7 @@ func (a *appFigures) add(g *passenger.GroupSnapshot) {
 	}
 }
 
-// figuresOf has applications without a process as well, as far as requests name them.
+// figuresOf includes applications without a process that requests name.
 func figuresOf(s *passenger.Snapshot, requests map[string]*requestFigures) map[string]*appFigures {
 	apps := map[string]*appFigures{}
 
@@ -170,7 +170,7 @@ func figuresOf(s *passenger.Snapshot, requests map[string]*requestFigures) map[s
 	return apps
 }
 
-// requestFigures are those of all handlers of an application.
+// requestFigures are the sums of all handlers of an application.
 type requestFigures struct {
 	begun, fetches, hits uint64
 	active               int
@@ -195,5 +195,5 @@ func requestsOf(handlers []*handler.Handler) map[string]*requestFigures {
 	return apps
 }
 
-// label makes a value that Prometheus takes of a name, which on Unix may be any bytes.
+// label makes a valid label value of a name, which on Unix may consist of any bytes.
 func label(name string) string { return strings.ToValidUTF8(name, "\ufffd") }

@@ -19,17 +19,17 @@ var (
 	defaultSpawnBuckets   = []float64{.1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 300}
 )
 
-// ObserverConfig says how finely durations are counted. The zero value is fine.
+// ObserverConfig selects the buckets of an Observer. The zero value is usable.
 type ObserverConfig struct {
-	// RequestBuckets are the upper bounds, in seconds, of the histograms of requests,
-	// and SpawnBuckets those of spawns and restarts, in increasing order; nil: from 5 ms
-	// to a minute, and from 100 ms to five minutes.
+	// RequestBuckets are the upper bounds, in seconds and increasing order, of the histograms of
+	// requests, SpawnBuckets those of spawns and restarts. Nil means from 5 ms to a minute, and
+	// from 100 ms to five minutes.
 	RequestBuckets, SpawnBuckets []float64
 }
 
-// Observer counts what happens in a pool: it is a Config.Observer of package passenger,
-// and the Observer of a Collector's [Config], which shows the figures. It is safe for
-// concurrent use. Its labels are the applications' names and a handful of results.
+// Observer measures what happens in a pool. It is the passenger.Config.Observer of the pool and the
+// Observer of a Collector's [Config]. It is safe for concurrent use. Its labels are the names of
+// applications and a few results.
 type Observer struct {
 	passenger.NoObserver
 
@@ -41,7 +41,8 @@ type Observer struct {
 
 var _ passenger.Observer = (*Observer)(nil)
 
-// NewObserver returns an Observer that has counted nothing.
+// NewObserver returns an Observer without any measurement. The error names the buckets that are not
+// in increasing order.
 func NewObserver(cfg ObserverConfig) (*Observer, error) {
 	if err := checkBuckets("RequestBuckets", cfg.RequestBuckets); err != nil {
 		return nil, err
@@ -125,7 +126,7 @@ func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) 
 	return ctx
 }
 
-// RequestEnded counts how long the request took.
+// RequestEnded measures the request.
 func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
 	app := label(e.AppName)
 	o.active.WithLabelValues(app).Dec()
@@ -135,10 +136,10 @@ func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
 	}
 }
 
-// SpawnEnded counts how long a start took.
+// SpawnEnded measures the spawn.
 func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) { observe(o.spawns, e.AppName, e.Took, e.Err) }
 
-// RestartEnded counts how long a restart took.
+// RestartEnded measures the restart.
 func (o *Observer) RestartEnded(e *passenger.RestartEvent) {
 	observe(o.restarts, e.AppName, e.Took, e.Err)
 }
@@ -152,8 +153,8 @@ func observe(h *prometheus.HistogramVec, app string, took time.Duration, err err
 	h.WithLabelValues(label(app), result).Observe(took.Seconds())
 }
 
-// statusClass is 2xx and so on: programs answer with few statuses, and clients choose
-// which.
+// statusClass returns 2xx and so on. Programs use few statuses, but clients choose which, so a
+// label for each would let them make time series.
 func statusClass(status int) string {
 	if status == 0 {
 		return "none"

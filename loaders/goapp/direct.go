@@ -21,8 +21,8 @@ const (
 	maxDirectFields = 100
 )
 
-// directServer gives operators who know the connect password access to this
-// process by HTTP, one request a connection.
+// directServer gives operators who know the connect password access to this process by HTTP, with
+// one request per connection.
 type directServer struct {
 	server   *http.Server
 	listener net.Listener
@@ -65,14 +65,13 @@ func (d *directServer) serve() {
 	}
 }
 
-// close ends the requests in hand too.
+// close also ends the requests in progress.
 func (d *directServer) close() {
 	_ = d.server.Close()
 	_ = d.listener.Close() // in case it has not begun to serve
 }
 
-// directGuard lets those requests through to the application that know the
-// connect password.
+// directGuard passes the requests that have the connect password to the application.
 type directGuard struct {
 	app      http.Handler
 	password [sha256.Size]byte
@@ -97,8 +96,7 @@ func (g *directGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admits compares sums, so that the time it takes tells nothing of the
-// password, its length included.
+// admits compares hashes, so that its time reveals nothing about the password, not even its length.
 func (g *directGuard) admits(r *http.Request) bool {
 	sent := r.Header.Values(passwordHeader)
 	if len(sent) != 1 {
@@ -118,7 +116,8 @@ func hideFields(h http.Header) {
 	}
 }
 
-// isUnusual: what is in no name that CGI variables can be made of without loss.
+// isUnusual reports whether r cannot be part of a header name that is mapped to a CGI variable
+// without loss.
 func isUnusual(r rune) bool {
 	return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }

@@ -9,7 +9,7 @@ import (
 
 const maxDirectConnections = 32
 
-// directListener closes connections at once when there are too many.
+// directListener closes new connections at once when there are too many.
 type directListener struct {
 	*net.TCPListener
 	mu              sync.Mutex
@@ -32,8 +32,8 @@ func (l *directListener) Accept() (net.Conn, error) {
 	}
 }
 
-// count makes a connection count as one of those, or of none, and says whether
-// there was room.
+// count makes a connection count as one of those in as, or as none if as is nil. It returns false
+// if there was no room.
 func (l *directListener) count(c *directConn, as *int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,8 +54,8 @@ func (l *directListener) count(c *directConn, as *int) bool {
 
 type directConnKey struct{}
 
-// directConn remembers the head of the request as it came: net/http settles
-// what contradicts itself there, where we refuse it.
+// directConn keeps the head of the request as it came. Package net/http resolves contradictions in
+// it, which we refuse.
 type directConn struct {
 	*net.TCPConn
 	head     []byte
@@ -93,8 +93,8 @@ func (c *directConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// countFields returns how many fields the request's head has, and how many of
-// them say how long its body is.
+// countFields returns the number of fields in the head of the request, and of those that state the
+// length of its body.
 func (c *directConn) countFields() (fields, lengths int) {
 	first := true
 	for line := range bytes.Lines(c.head) {

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Env returns the variables that the server has set for this one request, as
-// REMOTE_USER; nil if there are none. They come in a header that no client can
-// send through Passenger; do not believe them of a program that was started by
-// hand.
+// Env returns the variables that the server set for this request, such as REMOTE_USER, or nil if
+// there are none. They come in a header that no client can send through Passenger. Do not trust
+// them in a program that was started by hand.
 func Env(r *http.Request) map[string]string {
 	b, err := base64.StdEncoding.DecodeString(r.Header.Get("!~Passenger-Envvars"))
 	if err != nil || len(b) == 0 {

@@ -1,6 +1,5 @@
-// Package goapp makes a Go program an application that Passenger can run.
-//
-// The program serves an [http.Handler]:
+// Package goapp makes a Go program an application that Passenger can run. The program serves an
+// [http.Handler]:
 //
 //	func main() {
 //		if err := goapp.Serve(http.HandlerFunc(hello)); err != nil {
@@ -8,20 +7,22 @@
 //		}
 //	}
 //
-// Passenger is told to start it by a start command, such as the name of the
-// built program. The program then listens on a Unix socket that only Passenger
-// knows and reports it by the spawn handshake (package loaderproto). When
-// Passenger closes the program's stdin, it ends after the requests in hand, a
-// minute later at most.
+// Passenger starts it by a start command, such as the name of the built program:
 //
-// If Passenger gives it a connect password, the program also listens on a port
-// of 127.0.0.1, for operators who ask this one process. Their requests have the
-// password in the header X-Passenger-Connect-Password, which the handler does
-// not see. The end of the program does not wait for them.
+//	passenger start /srv/shop --start-command ./shop
 //
-// Started by hand, the same program is a plain HTTP server on 127.0.0.1 and the
-// port in the environment variable PORT, or 3000. In both cases SIGTERM and
-// SIGINT end it gracefully too; a second one ends it at once.
+// The program then listens on a Unix socket that only Passenger knows, and reports it by the spawn
+// handshake (package loaderproto). When Passenger closes the program's stdin, it ends after its
+// last request, a minute later at most.
+//
+// If Passenger gives it a connect password, the program also listens on a port of 127.0.0.1, for
+// operators who want to reach this one process. Their requests carry the password in the header
+// X-Passenger-Connect-Password, which the handler does not see. The end of the program does not
+// wait for them.
+//
+// Started by hand, the same program is a plain HTTP server on 127.0.0.1 and the port in the
+// environment variable PORT, or 3000. In both cases SIGTERM and SIGINT end it gracefully; a second
+// one ends it at once.
 package goapp
 
 import (
@@ -37,20 +38,20 @@ import (
 	"time"
 )
 
-// A core keeps connections open and sends a request at once, so that this
-// bounds nothing but a client that has stalled.
+// headerTimeout limits the time for the head of a request. A core keeps connections open and sends
+// each request at once, so it only affects a client that has stalled.
 const headerTimeout = time.Minute
 
-// stopTimeout is how long requests may take when the program is to end. Who
-// asked for the end may be gone, so that nobody else would make an end of it.
+// stopTimeout limits the time for requests when the program ends. The server that asked for the end
+// may be gone, and could not kill the program.
 const stopTimeout = time.Minute
 
-// Serve serves handler until the program is asked to end; it returns nil then.
-// Requests are served concurrently, without a limit. A handler that is nil is an error.
+// Serve serves handler until the program is asked to end, and then returns nil. It serves requests
+// concurrently, without a limit. A nil handler is an error.
 //
-// While Passenger runs the program, stdin and stdout belong to the handshake
-// until Serve has begun to listen. Printing to stdout is fine at any time, it
-// goes to Passenger's log; reading from stdin is not.
+// While Passenger runs the program, stdin and stdout belong to the handshake until Serve listens.
+// Printing to stdout is allowed at any time, and goes to Passenger's log; reading from stdin is
+// not.
 func Serve(handler http.Handler) error {
 	if handler == nil {
 		return errors.New("there is nothing to serve: the handler is nil")
@@ -96,8 +97,8 @@ func serveAlone(ctx context.Context, stop func(), handler http.Handler) error {
 	return serve(ctx, stop, listener, handler)
 }
 
-// serve serves until ctx is done and the requests in hand are finished. It
-// calls stop first, which gives signals their usual meaning back.
+// serve serves until ctx is done, and then finishes the requests in progress. It first calls stop,
+// which gives signals their usual meaning back.
 func serve(ctx context.Context, stop func(), listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
 	finished := make(chan error, 1)

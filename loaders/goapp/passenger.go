@@ -26,7 +26,7 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 
 	listener, address, err := listen(ctx, options)
 	if err != nil {
-		// If Passenger is gone nobody needs to know; the caller gets err.
+		// If Passenger has gone, only the caller is left to receive err.
 		_ = loader.Error(loaderproto.Message{Text: err.Error()})
 		return err
 	}
@@ -67,8 +67,8 @@ const (
 	maxTries         = 10
 )
 
-// listen listens on a Unix socket with a name that nobody else has taken, or on a
-// TCP port if there is no directory for sockets.
+// listen listens on a Unix socket with an unused name, or on a TCP port if there is no directory
+// for sockets.
 func listen(ctx context.Context, options loaderproto.Options) (net.Listener, loaderproto.Address, error) {
 	var lc net.ListenConfig
 	dir := options["socket_dir"]

@@ -16,28 +16,28 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// Subject is what [Conform] tests.
+// Subject is a factory to be tested by [Conform].
 type Subject struct {
-	// Factory is a fresh one; Conform closes it.
+	// Factory is a new one; Conform closes it.
 	Factory spawner.Factory
-	// App answers GET / on its first socket by HTTP with status 200.
+	// App responds to GET / on its first socket by HTTP, with status 200.
 	App spawner.App
-	// Broken is an application that cannot be started.
+	// Broken is an application that does not start.
 	Broken spawner.App
-	// Kill makes a process die without Stop.
+	// Kill ends a process without Stop.
 	Kill func(spawner.Process)
-	// Empty is called after each test, before the factory is closed, and
-	// fails when something of the processes is left. It may be nil.
+	// Empty is called after each test, before the factory is closed. It fails if something is left
+	// of the processes. It may be nil.
 	Empty func() error
 
 	spawners []spawner.Spawner
 }
 
-// patience is how long a wait may take that should take no time.
+// patience limits a wait for something that should happen at once.
 const patience = 20 * time.Second
 
-// Conform tests that a factory and its spawners and processes keep what
-// package spawner promises. It calls subject for each of its tests.
+// Conform tests that a factory, its spawners and its processes keep the promises of package
+// spawner. It calls subject for each of its tests.
 func Conform(t *testing.T, subject func(*testing.T) Subject) {
 	t.Helper()
 

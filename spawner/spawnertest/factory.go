@@ -1,10 +1,17 @@
-// Package spawnertest has a [Factory] whose processes are Go functions, for
-// tests of what uses spawners, [NewPool], which makes a pool for a test, and
-// [Conform], the suite that every factory must pass.
+// Package spawnertest helps to test what uses spawners, without real processes:
 //
-// With the default connections, those of [net.Pipe], everything works inside
-// the bubbles of testing/synctest: there is no system call, and no goroutine
-// that the test did not cause.
+//	func TestCheckout(t *testing.T) {
+//		factory := spawnertest.New(spawnertest.Script{Handler: shop})
+//		pool := spawnertest.NewPool(t, passenger.Config{Spawner: factory})
+//		// Get sessions from the pool; end processes by factory.Kill.
+//	}
+//
+// A [Factory] has processes that are Go functions, which follow a [Script]. [NewPool] makes a pool
+// for a test. [Factory.Hold] stops spawns at a point of the test's choice. [Conform] is the test
+// suite that every factory must pass.
+//
+// With the default connections, those of [net.Pipe], everything works inside the bubbles of
+// testing/synctest: there is no system call, and no goroutine that the test did not cause.
 package spawnertest
 
 import (
@@ -20,8 +27,8 @@ import (
 
 const firstPID = 1000
 
-// Factory is a [spawner.Factory] that plays a [Script], or one for each application.
-// The zero value plays the zero script. It is safe for concurrent use.
+// Factory is a [spawner.Factory] whose processes follow a [Script], or one for each application.
+// The zero value follows the zero script. It is safe for concurrent use.
 type Factory struct {
 	mu     sync.Mutex
 	script Script
@@ -39,19 +46,19 @@ type Factory struct {
 
 var _ spawner.Factory = (*Factory)(nil)
 
-// New returns a factory that plays script.
+// New returns a factory whose processes follow script.
 func New(script Script) *Factory { return &Factory{script: script} }
 
-// Change changes the script of all applications that have none of their own; spawns,
-// connections and stops that begin later follow it.
+// Change changes the script of all applications that have none of their own. Spawns, connections
+// and stops that begin later follow it.
 func (f *Factory) Change(change func(*Script)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.script)
 }
 
-// ChangeApp is Change for the application of this group name, which has a script of its
-// own from then on, at first a copy of that of all.
+// ChangeApp is Change for the application of this group name. From then on it has a script of its
+// own, which begins as a copy of the common one.
 func (f *Factory) ChangeApp(name string, change func(*Script)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,8 +97,8 @@ func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	return s, nil
 }
 
-// Close makes further spawns fail. Processes that live go on: they are what a
-// test looks for.
+// Close makes further spawns fail. Processes stay alive, so that a test can find those that were
+// forgotten.
 func (f *Factory) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,36 +107,36 @@ func (f *Factory) Close() error {
 	return nil
 }
 
-// Spawns returns how many spawns were begun.
+// Spawns returns the number of spawns that have begun.
 func (f *Factory) Spawns() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.spawns
 }
 
-// OpenSpawners returns how many spawners were made and are not closed.
+// OpenSpawners returns the number of spawners that are not closed.
 func (f *Factory) OpenSpawners() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.open
 }
 
-// Live returns how many processes live.
+// Live returns the number of processes that have not ended.
 func (f *Factory) Live() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.live
 }
 
-// Processes returns every process in the order in which they became ready,
-// those that have ended included.
+// Processes returns all processes, also those that have ended, in the order in which they became
+// ready.
 func (f *Factory) Processes() []*Process {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.all)
 }
 
-// LiveProcesses returns the processes that live, oldest first.
+// LiveProcesses returns the processes that have not ended, oldest first.
 func (f *Factory) LiveProcesses() []*Process {
 	return slices.DeleteFunc(f.Processes(), (*Process).ended)
 }
@@ -145,7 +152,7 @@ func (f *Factory) Process(i int) *Process {
 	return f.all[i]
 }
 
-// ProcessByPID returns the process with this pid, which may have ended, or nil.
+// ProcessByPID returns the process with this PID, even if it has ended, or nil.
 func (f *Factory) ProcessByPID(pid int) *Process {
 	for _, p := range f.Processes() {
 		if p.info.PID == pid {
@@ -156,8 +163,7 @@ func (f *Factory) ProcessByPID(pid int) *Process {
 	return nil
 }
 
-// Kill makes the process with this pid die as by SIGKILL. It reports whether
-// there was one that lived.
+// Kill ends the process with this PID as SIGKILL would. It reports whether there was a live one.
 func (f *Factory) Kill(pid int) bool {
 	p := f.ProcessByPID(pid)
 
@@ -186,10 +192,10 @@ type DummySpawner struct {
 	closing sync.Once
 }
 
-// App returns what the spawner was made for.
+// App returns the application that the spawner was made for.
 func (s *DummySpawner) App() spawner.App { return s.app }
 
-// Close ends nothing, as there is nothing beside the processes, and is counted.
+// Close counts the spawner as closed. It has nothing to end but processes, which stay.
 func (s *DummySpawner) Close() error {
 	s.closing.Do(func() {
 		s.factory.mu.Lock()
@@ -200,7 +206,7 @@ func (s *DummySpawner) Close() error {
 	return nil
 }
 
-// preloading is a DummySpawner that seems to have a preloader.
+// preloading is a DummySpawner that pretends to have a preloader.
 type preloading struct {
 	*DummySpawner
 	stop func()
@@ -208,7 +214,7 @@ type preloading struct {
 
 func (p preloading) StopPreloader() { p.stop() }
 
-// Spawn plays the script.
+// Spawn starts a process by the script.
 func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	f := s.factory
 	began := time.Now()
@@ -284,7 +290,7 @@ func (s *DummySpawner) failure(n int, err error) *spawner.SpawnError {
 	}
 }
 
-// canceled is how ctx ended, with its cause if that says more.
+// canceled returns the error of ctx, with its cause if that says more.
 func canceled(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if err == nil || errors.Is(cause, err) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Hold holds spawns until the test releases them. It is safe for concurrent use.
+// Hold keeps spawns waiting until the test releases them. It is safe for concurrent use.
 type Hold struct {
 	factory *Factory
 	app     string
@@ -14,15 +14,14 @@ type Hold struct {
 	waiting []*heldSpawn
 }
 
-// heldSpawn is a spawn that waits; released gets its error, or nil.
+// heldSpawn is a waiting spawn; released receives its error, or nil.
 type heldSpawn struct {
 	hold     *Hold
 	released chan error
 }
 
-// Hold lets spawns of the application of this group name that begin from now on wait, or
-// of all applications if it is empty, until the test releases them. One whose context
-// ends fails as it does otherwise.
+// Hold keeps spawns waiting that begin from now on, of the application of this group name, or of
+// all applications if the name is empty. A spawn whose context ends fails as usual.
 func (f *Factory) Hold(app string) *Hold {
 	h := &Hold{factory: f, app: app, begun: make(chan struct{}, 1)}
 	f.mu.Lock()
@@ -32,7 +31,7 @@ func (f *Factory) Hold(app string) *Hold {
 	return h
 }
 
-// Wait waits until n spawns wait, or ctx ends, whose error it returns.
+// Wait waits until n spawns wait. It returns the error of ctx if that ends first.
 func (h *Hold) Wait(ctx context.Context, n int) error {
 	for h.Waiting() < n {
 		select {
@@ -45,7 +44,7 @@ func (h *Hold) Wait(ctx context.Context, n int) error {
 	return nil
 }
 
-// Waiting returns how many spawns wait.
+// Waiting returns the number of spawns that wait.
 func (h *Hold) Waiting() int {
 	h.factory.mu.Lock()
 	defer h.factory.mu.Unlock()
@@ -53,8 +52,8 @@ func (h *Hold) Waiting() int {
 	return len(h.waiting)
 }
 
-// ReleaseOne lets the spawn that has waited for longest go on, or fail with err if that
-// is not nil. It reports whether there was one.
+// ReleaseOne lets the spawn that has waited for longest continue, or fail with err if that is not
+// nil. It reports whether a spawn waited.
 func (h *Hold) ReleaseOne(err error) bool {
 	h.factory.mu.Lock()
 	defer h.factory.mu.Unlock()
@@ -68,8 +67,7 @@ func (h *Hold) ReleaseOne(err error) bool {
 	return true
 }
 
-// Release ends the hold: it lets all that wait go on, or fail with err if that is not
-// nil, and holds nothing any more.
+// Release ends the hold. All spawns that wait continue, or fail with err if that is not nil.
 func (h *Hold) Release(err error) {
 	f := h.factory
 	f.mu.Lock()
@@ -83,8 +81,8 @@ func (h *Hold) Release(err error) {
 	h.waiting = nil
 }
 
-// hold lets a spawn that begins wait if somebody wants it; nil: nobody does. The last
-// hold counts. It needs the lock.
+// hold makes a spawn that begins wait if there is a hold for it, of which the last one counts. It
+// returns nil if there is none. It needs the lock.
 func (f *Factory) hold(app string) *heldSpawn {
 	for _, h := range slices.Backward(f.holds) {
 		if h.app != "" && h.app != app {
@@ -105,7 +103,7 @@ func (f *Factory) hold(app string) *heldSpawn {
 	return nil
 }
 
-// wait returns the error with which the spawn was released, or why ctx has ended.
+// wait returns the error with which the spawn was released, or why ctx ended.
 func (s *heldSpawn) wait(ctx context.Context) error {
 	if s == nil {
 		return nil

@@ -6,12 +6,11 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// NewPool returns a pool for a test, which checks its invariants after each change. What
-// is at fault fails the test and no other. Without a cfg.Spawner the processes are those
-// of a Factory with the zero Script.
+// NewPool returns a pool for a test. It checks its invariants after each change, and a violation
+// fails the test. Without cfg.Spawner, its processes are those of a Factory with the zero Script.
 //
-// When the test ends, NewPool closes the pool, and fails the test if sessions were not
-// closed before, or if processes or spawners are left of a Factory.
+// When the test ends, the pool is closed. The test fails if a session was not closed before, or if
+// processes or spawners of a Factory are left.
 func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 	t.Helper()
 	if cfg.Spawner == nil {
@@ -39,7 +38,7 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 	return pool
 }
 
-// reportSessions tells of sessions that nobody has closed.
+// reportSessions reports sessions that the test did not close.
 func reportSessions(t testing.TB, pool *passenger.Pool) {
 	t.Helper()
 
@@ -53,7 +52,7 @@ func reportSessions(t testing.TB, pool *passenger.Pool) {
 	}
 }
 
-// reportLeft tells of what a closed pool should have ended.
+// reportLeft reports what a closed pool should have ended.
 func (f *Factory) reportLeft(t testing.TB) {
 	t.Helper()
 

@@ -84,25 +84,23 @@ func (p *Process) closeSockets() {
 	}
 }
 
-// App returns what was started.
+// App returns the application that was started.
 func (p *Process) App() spawner.App { return p.app }
 
-// Info returns what is known of the process; its pid is not one of the
-// system's.
+// Info returns what is known about the process. Its PID is not one of the system.
 func (p *Process) Info() *spawner.Info { return &p.info }
 
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
-// ExitStatus says how the process ended.
+// ExitStatus returns how the process ended.
 func (p *Process) ExitStatus() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.status
 }
 
-// Connections returns how many connections the process has that its clients
-// have not closed.
+// Connections returns the number of connections that the clients of the process have not closed.
 func (p *Process) Connections() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,8 +147,8 @@ func (p *Process) Stop(ctx context.Context) {
 	p.Die(status)
 }
 
-// Die makes the process end by itself: Exited is closed, its connections
-// break, and further ones are refused. It reports whether the process lived.
+// Die makes the process end by itself: Exited is closed, its connections break, and further ones
+// are refused. It reports whether the process was alive.
 func (p *Process) Die(status string) bool {
 	p.mu.Lock()
 	if p.status != "" {
@@ -184,7 +182,8 @@ func (p *Process) ended() bool {
 	return p.status != ""
 }
 
-// track closes c, the process's end of a connection, with the process. It fails when the process has ended.
+// track closes c, the end of a connection that the process has, with the process. It fails if the
+// process has ended.
 func (p *Process) track(c net.Conn) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,49 +13,46 @@ import (
 // Unlimited is the [Script.Concurrency] of a process without a limit.
 const Unlimited = -1
 
-// Script says how the processes of a [Factory] behave. The zero value starts
-// processes at once that accept connections, never answer, serve one request
-// at a time and end as soon as they are asked to.
+// Script describes how the processes of a [Factory] behave. With the zero value, processes start at
+// once, accept connections without ever responding, serve one request at a time, and end as soon as
+// they are asked to.
 //
-// The functions may be called by several goroutines at once and without any
-// lock held; nil ones are left out.
+// The functions may be called concurrently, without any lock held. Nil ones are left out.
 type Script struct {
-	// Handler answers requests by HTTP. A process starts to serve at the first
-	// connection, so one that nobody connects to costs no goroutine.
+	// Handler responds to requests by HTTP. A process begins to serve at its first connection, so
+	// an unused one costs no goroutine.
 	Handler http.Handler
-	// HandlerFor is a Handler for each process, and wins over it.
+	// HandlerFor returns a Handler for each process, and takes precedence over Handler.
 	HandlerFor func(*Process) http.Handler
-	// ServeConn serves a connection itself and wins over the handlers. The
-	// connection is closed when it returns, and when the process ends.
+	// ServeConn serves a connection itself, and takes precedence over the handlers. The connection
+	// is closed when it returns, and when the process ends.
 	ServeConn func(*Process, net.Conn)
 
-	// Protocol of the socket; empty: loaderproto.HTTPSession.
+	// Protocol is that of the sockets; empty means loaderproto.HTTPSession.
 	Protocol loaderproto.Protocol
-	// SessionKeepAlive of the socket.
+	// SessionKeepAlive is that of the sockets.
 	SessionKeepAlive bool
-	// Concurrency of the socket; 0: 1.
+	// Concurrency is that of each socket; zero means 1.
 	Concurrency int
-	// Sockets is how many such sockets a process has; 0: 1.
+	// Sockets is the number of sockets of a process; zero means 1.
 	Sockets int
-	// UnixDir makes the sockets real ones in this directory, which must
-	// exist; empty: connections are those of net.Pipe.
+	// UnixDir is an existing directory for real Unix sockets; empty means connections of net.Pipe.
 	UnixDir string
 
-	// SpawnDelay is how long a spawn takes.
+	// SpawnDelay is the duration of a spawn.
 	SpawnDelay time.Duration
-	// BeforeSpawn is called after SpawnDelay, with the number of the spawn
-	// from 1 on. It may block, until ctx ends at most; its error is that of
-	// the spawn.
+	// BeforeSpawn is called after SpawnDelay with the number of the spawn, from 1 on. It may block
+	// until ctx ends. Its error is that of the spawn.
 	BeforeSpawn func(ctx context.Context, n int, app spawner.App) error
 	// Failures are the errors of spawns by their number.
 	Failures map[int]error
 	// BeforeDial is called for each connection; its error is that of Dial.
 	BeforeDial func(context.Context, *Process) error
-	// StopDelay is how long a process takes to end when it is asked to; it
-	// ends at once when the context of Stop does.
+	// StopDelay is the time a process takes to end when it is stopped. It ends at once when the
+	// context of Stop does.
 	StopDelay time.Duration
-	// StopPreloader makes the spawners spawner.Preloading ones, and is called
-	// when they are to stop their preloader.
+	// StopPreloader makes the spawners implement spawner.Preloading, and is called to stop their
+	// preloader.
 	StopPreloader func()
 	// OnStop is called by the first Stop of a process.
 	OnStop func(*Process)

@@ -14,8 +14,8 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-// socket is where a process listens: a server that starts at the first
-// connection, or a real listener.
+// socket is where a process listens: a server that begins at the first connection, or a real
+// listener.
 type socket struct {
 	process *Process
 	address loaderproto.Address
@@ -46,7 +46,7 @@ func (s *socket) listen(ctx context.Context, script *Script, i int) error {
 	return nil
 }
 
-// serve starts what answers the connections of l.
+// serve starts the server for the connections of l.
 func (s *socket) serve(script *Script, l net.Listener) {
 	p := s.process
 	if h := script.handler(p); h != nil && script.ServeConn == nil {
@@ -134,7 +134,7 @@ func (s *socket) dial(ctx context.Context) (net.Conn, error) {
 	return c, nil
 }
 
-// open returns the listener of the process's HTTP server; nil if it has none.
+// open returns the listener of the process's HTTP server, or nil if it has none.
 func (s *socket) open(script *Script) *pipenet.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()

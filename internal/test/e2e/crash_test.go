@@ -62,7 +62,7 @@ func TestKill(t *testing.T) {
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGKILL))
 	eventually(t, func() error {
 		log := s.Stderr.String()
-		if !strings.Contains(log, "A process has ended by itself") && !strings.Contains(log, "Detaching a process") {
+		if !strings.Contains(log, "a process ended by itself") && !strings.Contains(log, "detaching a process") {
 			return errors.New("the end of the process was not noticed")
 		}
 

@@ -226,7 +226,7 @@ func (d *badDay) applicationIsKilled() {
 	})
 
 	// Either its end is seen first, or a connection to it that fails.
-	d.requireLine("A process has ended by itself|Detaching a process that does not answer", before)
+	d.requireLine("a process ended by itself|detaching a process that does not respond", before)
 	d.endLoad(badDayClients)
 }
 

@@ -68,8 +68,8 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	// The leak is in a child of the process that counts as a whole.
 	leaking, err := strconv.Atoi(c.get(t, "/leak").body)
 	require.NoError(t, err)
-	s.Stderr.Await(t, "Replacing a process that uses too much memory", 1, s.Ended)
-	require.Regexp(t, `Replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+
+	s.Stderr.Await(t, "replacing a process that uses too much memory", 1, s.Ended)
+	require.Regexp(t, `replacing a process that uses too much memory.* pid=`+strconv.Itoa(leaking)+
 		` bytes=\d+ limit=\d+`, s.Stderr.String())
 	eventuallyWithin(t, deadline, func() error {
 		if _, there := s.processed(t)[leaking]; there {
@@ -115,7 +115,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	a := <-hung
 	require.NoError(t, a.err)
 	require.GreaterOrEqual(t, a.StatusCode, 500)
-	killed := "A request took longer than it may: killing its process"
+	killed := "killing a process whose request exceeded its time limit"
 	s.Stderr.Await(t, killed, 1, s.Ended)
 	line := lineOf(s.Stderr.String(), killed)
 	require.Contains(t, line, fmt.Sprintf("pid=%d ", hanging.PID))

@@ -84,5 +84,5 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 
 		return nil
 	})
-	require.Contains(t, s.Stderr.String(), "Replacing a process that uses too much memory")
+	require.Contains(t, s.Stderr.String(), "replacing a process that uses too much memory")
 }

@@ -47,5 +47,5 @@ func TestProcessThatClosesEachConnectionIsReplaced(t *testing.T) {
 	old, err := strconv.Atoi(pid)
 	require.NoError(t, err)
 	s.requireGone(t, old)
-	require.Contains(t, s.Stderr.String(), "Detaching a process that does not answer")
+	require.Contains(t, s.Stderr.String(), "detaching a process that does not respond")
 }

@@ -163,7 +163,7 @@ func TestMissingDescriptorsCostNoProcess(t *testing.T) {
 	a := conns[1].get("/pid")
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	require.Equal(t, fmt.Sprint(pid), a.body)
-	require.Empty(t, s.lines("Detaching a process"))
+	require.Empty(t, s.lines("detaching a process"))
 }
 
 // requireOwnAnswers asks so many times on each connection, at once, and counts

@@ -244,7 +244,7 @@ func requireReplaced(t *testing.T, trick string) {
 			}
 
 			s.requireGone(t, pid)
-			require.Len(t, s.lines("Detaching a process"), 1)
+			require.Len(t, s.lines("detaching a process"), 1)
 		})
 	}
 }
