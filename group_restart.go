@@ -133,8 +133,8 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 }
 
 func errOtherApp(o *Options, g *group) error {
-	return fmt.Errorf("passenger: cannot restart %s with the options of another application: they name %s, and must name "+
-		"%s", g.name, o.describeApp(), g.opts.describeApp())
+	return fmt.Errorf("passenger: cannot restart %s with the options of another application: they name %s, and must "+
+		"name %s", g.name, o.describeApp(), g.opts.describeApp())
 }
 
 // describeApp names the application by what tells it from others.
