@@ -15,14 +15,14 @@ const (
 	metricsType = "text/plain; version=0.0.4; charset=utf-8"
 )
 
-// The times that a client may take to send its body and to read its answer, for
+// The times that a client may take to send its body and to read the response, for
 // which the server may wait for the rest of the body first.
 const (
 	bodyTimeout   = 30 * time.Second
 	answerTimeout = bodyTimeout + 30*time.Second
 )
 
-// limitTime lets reading end also where nobody looks at the body, which the
+// limitTime ends reading even where no handler reads the body, which the
 // server reads before the next request then.
 func (c *call) limitTime() {
 	if c.r.ContentLength != 0 {
@@ -70,7 +70,7 @@ type message struct {
 
 func (c *call) ok() { c.json(http.StatusOK, message{Status: "ok"}) }
 
-// fail answers with an error, which may have a code for programs.
+// fail writes an error, which may have a code for programs.
 func (c *call) fail(status int, code, text string) {
 	c.json(status, message{Status: "error", Code: code, Message: text})
 }

@@ -14,15 +14,15 @@ import (
 // maxBody is how many bytes a body may have.
 const maxBody = 128 << 10
 
-// tooLarge reads on for a while after its answer: to close the connection on what was not read would
-// lose the answer.
+// tooLarge reads for a while after its response: to close the connection on what was not read would
+// lose the response.
 func (c *call) tooLarge() {
 	c.fail(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body has more than %d bytes", maxBody))
 	_ = http.NewResponseController(c.w).Flush() // where it cannot, reading on is in vain
 	_, _ = io.CopyN(io.Discard, c.r.Body, maxBody)
 }
 
-// decode reads the body, which is an object, or answers what is wrong with it.
+// decode reads the body, which is an object, or writes an error that says what is wrong with it.
 func (c *call) decode(into any) bool {
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *call) decode(into any) bool {
 	return true
 }
 
-// flag reads a parameter of the query, or answers that it is none. Passenger's
+// flag reads a parameter of the query, or writes an error. Passenger's
 // tools leave the value out for no.
 func (c *call) flag(query url.Values, name string) (on, ok bool) {
 	switch value := query.Get(name); value {

@@ -32,18 +32,18 @@ type Client struct {
 	// Name and Password are an account's, or "api" and an application's API
 	// key; without a Name, the server goes by the user of this program.
 	Name, Password string
-	// MaxAnswer is how many bytes an answer may have; 0: DefaultMaxAnswer.
+	// MaxAnswer limits a response, in bytes; zero means DefaultMaxAnswer.
 	MaxAnswer int64
 }
 
-// Answer is what the server answered, whatever the status.
+// Answer is a response of the server, whatever its status.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Do makes a call and returns its answer, which is no error whatever its
+// Do makes a call and returns the response, which is no error whatever its
 // status. Path has a slash at its beginning, and may have a query. A body, which
 // may be nil, is JSON.
 func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Answer, error) {
@@ -114,7 +114,7 @@ func (c *Client) transport() http.RoundTripper {
 	}
 }
 
-// Call makes a call whose answer is its body, and whose status is otherwise an
+// Call makes a call and returns the body of the response; another status than 2xx is an
 // error.
 func (c *Client) Call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	a, err := c.Do(ctx, method, path, body)

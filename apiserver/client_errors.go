@@ -26,7 +26,7 @@ func (e *UnauthorizedError) Error() string {
 		": call it as root, as the owner of the application, or with a password"
 }
 
-// StatusError is an answer whose status is that of an error.
+// StatusError is a response with the status of an error.
 type StatusError struct {
 	Method, Path string
 	Status       int

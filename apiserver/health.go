@@ -52,7 +52,7 @@ func readyBody(err error) (contentType string, body []byte) {
 	return textType, []byte("not ready\n")
 }
 
-// Health answers GET /livez with 200 for as long as the program answers at all,
+// Health responds to GET /livez with 200 for as long as the program responds at all,
 // and GET /readyz with 200 when ready returns nil, which it also is if it is
 // nil, and else with 503. A NotReadyError is shown as JSON, another error is not
 // shown. It asks for no password: mount it where everybody may call it.

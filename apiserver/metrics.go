@@ -15,12 +15,12 @@ type RequestStats struct {
 	// Begun counts the requests, Active those that go on.
 	Begun  uint64
 	Active int
-	// CacheFetches counts the looks into the turbocache, CacheHits the answers
+	// CacheFetches counts the lookups in the turbocache, CacheHits the responses
 	// from it.
 	CacheFetches, CacheHits uint64
 }
 
-// Metrics answers GET with figures of the pool in the text format of Prometheus,
+// Metrics responds to GET with figures of the pool in the text format of Prometheus,
 // by application and not by process. stats counts requests; nil: there are no
 // figures of them. It asks for no password: mount it where everybody may know
 // the applications' names, or use GET /metrics of a Server.

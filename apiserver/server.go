@@ -1,7 +1,7 @@
 // Package apiserver is the admin API of a [passenger.Pool] and of the program
 // around it, as an [http.Handler], and its client.
 //
-// The paths, bodies and answers are those of Passenger's own API, version 0.3, so
+// The paths, bodies and responses are those of Passenger's own API, version 0.3, so
 // its tools work with it. In addition there are GET /livez, /readyz, /metrics and
 // /pool.json?form=snapshot, and POST /reload.json.
 //
@@ -11,7 +11,7 @@
 // the owner of an application's processes may see and change that application.
 // Everywhere, "api" with an application's API key may the same, and accounts do
 // what their level says. What several of these allow adds up. Whoever is none of
-// them is answered with 401, as is who lacks the right.
+// them gets 401, as does a caller that lacks the right.
 package apiserver
 
 import (
@@ -30,7 +30,7 @@ import (
 )
 
 // Config says what the API of a core shows and does. Only Pool is needed; what
-// an absent function would do is answered with 501 or, as Passenger does for
+// an absent function would do gets 501 or, as Passenger does for
 // logs, with 500. The functions may be called by several goroutines at once.
 type Config struct {
 	Pool *passenger.Pool
@@ -57,7 +57,7 @@ type Config struct {
 	// FreeMemory releases what can be made again; nil: debug.FreeOSMemory.
 	FreeMemory func()
 	// Shutdown makes the program end, as SIGTERM does. It is called when the
-	// answer is written, and must not wait for the API's server to end.
+	// response is written, and must not wait for the API's server to end.
 	Shutdown func()
 	// ReopenLogs opens the log files again by their names.
 	ReopenLogs func() error

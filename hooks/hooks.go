@@ -1,7 +1,7 @@
 // Package hooks lets others know what happens to processes and requests: Go
 // functions, and scripts that an administrator has configured.
 //
-// An [Event] is what happened. A [Hook] is told of it; [Scripts] is the Hook that
+// An [Event] is what happened. A [Hook] receives it; [Scripts] is the Hook that
 // runs programs. A [Runner] stands between those who must not wait and hooks that
 // may take as long as they like.
 package hooks
@@ -131,7 +131,7 @@ type Event struct {
 	Count int
 }
 
-// Hook is told of events. Run is called concurrently, but a Runner calls it in
+// Hook receives events. Run is called concurrently, but a Runner calls it in
 // order, one at a time, for the fired events of one process or group. It should
 // return when ctx ends. What follows from an error is up to who tells of the
 // event; of those of the pool, nothing but a line in the log.
@@ -139,14 +139,14 @@ type Hook interface {
 	Run(ctx context.Context, e Event) error
 }
 
-// Selective is a Hook that is told only of events whose names it has. Has must
-// always give the same answer.
+// Selective is a Hook that receives only events whose names it has. Has must
+// always return the same for a name.
 type Selective interface {
 	Hook
 	Has(name Name) bool
 }
 
-// HookFunc is a function that is told of every event.
+// HookFunc is a function that receives every event.
 type HookFunc func(ctx context.Context, e Event) error
 
 // Run calls f.

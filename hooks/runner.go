@@ -32,8 +32,8 @@ var ErrClosed = errors.New("the hooks' runner is closed")
 // slow, hangs or panics holds up nothing but what waits for it. Its methods may
 // be called concurrently. A nil Runner and the zero one have no hooks.
 //
-// What happens to one process is told in order, as is what happens to one
-// application; otherwise up to four events of a kind are told at once.
+// Events of one process are delivered in order, as are those of one
+// application; otherwise up to four events of a kind are delivered at once.
 // QueueFullError events of one application that wait are merged into one.
 type Runner struct {
 	hooks map[Name][]Hook
@@ -53,7 +53,7 @@ type Runner struct {
 	accounts  map[Name]*account
 }
 
-// NewRunner returns a Runner of hooks, each of which is told of an event whatever
+// NewRunner returns a Runner of hooks, each of which receives an event whatever
 // becomes of the others. It starts nothing before the first event.
 //
 // The error names each hook that is nil, or that [On] was to tell of events that

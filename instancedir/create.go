@@ -28,7 +28,7 @@ type Config struct {
 	// is made if it is in /run.
 	Registry string
 	// Version is that of Passenger, IntegrationMode for example "standalone",
-	// ServerSoftware what answers requests, and StandaloneEngine what does in the
+	// ServerSoftware is what serves requests, and StandaloneEngine what does in the
 	// integration mode standalone. All are for people to read. The first three
 	// are needed.
 	Version, IntegrationMode, ServerSoftware, StandaloneEngine string
@@ -38,7 +38,7 @@ type Config struct {
 	// UserSwitching: as root, applications run as other users, and each makes
 	// its sockets. It means nothing for others than root.
 	UserSwitching bool
-	// UID and GID are whom the directory of the applications' sockets and the
+	// UID and GID own the directory of the applications' sockets and the
 	// files with passwords belong to, as root without user switching; else they
 	// mean nothing.
 	UID, GID int
@@ -70,7 +70,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// access is whom the entries belong to that are not for everybody.
+// access has the owner of the entries that only some users may read.
 type access struct {
 	agentSockets, appSockets, passwords ownership
 }
@@ -146,7 +146,7 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 			return nil, err
 		}
 
-		// In case that, against what openRegistry found out, somebody else could
+		// In case that, against what openRegistry found out, another user could
 		// replace it: it is not theirs to be filled.
 		dir, err := registry.openOwnDirectory(name)
 		if err != nil {

@@ -126,7 +126,7 @@ func ignoreGone(err error) error {
 // Remove or Close, which is ErrRemoved. It touches everything each interval, zero
 // being DefaultTouchInterval, and looks each checkInterval whether the directory
 // is still there: what it returns is ErrGone if it is not. failed, unless it is
-// nil, is told why nothing could be touched, which is tried again after 2 minutes.
+// nil, gets the error when nothing could be touched; the next try is after 2 minutes.
 func (d *Dir) Keep(ctx context.Context, interval time.Duration, failed func(error)) error {
 	if interval <= 0 {
 		interval = DefaultTouchInterval

@@ -18,10 +18,10 @@ type account struct {
 	home, shell string
 }
 
-// errNoEntry says that the user database does not know somebody.
+// errNoEntry says that the user database has no such user or group.
 var errNoEntry = errors.New("there is no such entry in the user database")
 
-// accounts looks users and groups up. Somebody unknown is errNoEntry.
+// accounts looks users and groups up. An unknown one is errNoEntry.
 type accounts struct {
 	user      func(name string) (*account, error)
 	userByID  func(uid int) (*account, error)

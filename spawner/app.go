@@ -46,9 +46,9 @@ type App struct {
 	StartCommand []string
 	// HealthPath is what each new process is asked for, through its own socket,
 	// before it gets requests: path and query, BaseURI included. A start whose
-	// process does not answer with a status of HealthStatus within
+	// process does not respond with a status of HealthStatus within
 	// HealthTimeout has failed. A program without the handshake that takes no
-	// connections yet, or answers with 503, is asked again until StartTimeout is
+	// connections yet, or responds with 503, is asked again until StartTimeout is
 	// over. Empty: no health check.
 	HealthPath string
 	// HealthStatus are the statuses that are well, such as "200" or

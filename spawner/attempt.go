@@ -81,7 +81,7 @@ func (a *attempt) plan(steps []StepName) {
 	a.journal.plan(slices.Concat(steps, a.app.checkSteps()))
 }
 
-// prepare finds out what to start as whom, and makes room for its sockets.
+// prepare finds out what to start as which user, and makes room for its sockets.
 func (a *attempt) prepare(ctx context.Context) (err error) {
 	a.journal.enter(StepPrepare)
 	if err := canceled(ctx); err != nil {

@@ -68,7 +68,7 @@ func (c *checkup) run(ctx context.Context) error {
 	return c.warmUp(bounded)
 }
 
-// checkHealth asks until there is an answer that counts: a program that is
+// checkHealth asks until there is a response that counts: a program that is
 // known by its port only may not be ready when it accepts connections.
 func (c *checkup) checkHealth(ctx context.Context) error {
 	passing, err := parseStatuses(c.app.HealthStatus)
@@ -124,7 +124,7 @@ func (c *checkup) ended(subject string) error {
 	return &fault{problem: endedInCheck, subject: subject, err: err}
 }
 
-// isOver: the time of ctx is over, and nobody has canceled it.
+// isOver reports whether the time of ctx is over, and it was not canceled.
 func isOver(ctx context.Context) bool { return errors.Is(context.Cause(ctx), context.DeadlineExceeded) }
 
 // warmUp makes each request once. A cold application may take its time, of which
@@ -235,7 +235,7 @@ func (c *checkup) awaitsEnd(ctx context.Context, err error) bool {
 		return false
 	}
 
-	// The end of a preloader's process is told by the preloader, in exitWait.
+	// The preloader reports the end of its process, in exitWait.
 	grace := time.NewTimer(exitGrace + exitWait)
 	defer grace.Stop()
 

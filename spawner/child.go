@@ -46,7 +46,7 @@ type leader interface {
 	// then ended its group as well.
 	awaitEnd() (status string)
 	// signal sends sig to the process and its group while the process lives,
-	// and to nobody else at any time.
+	// and to no other process at any time.
 	signal(sig syscall.Signal)
 }
 

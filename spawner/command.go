@@ -81,7 +81,7 @@ type command struct {
 	// env is what goes with them.
 	env map[string]string
 	// generic: the program need not speak the handshake; it may serve HTTP on
-	// a port that it is told.
+	// a port that it is given.
 	generic bool
 }
 

@@ -27,7 +27,7 @@ type loadersCopy struct {
 	lock *os.File
 }
 
-// newLoadersCopy makes an empty one in dir, which nobody else can write to.
+// newLoadersCopy makes an empty one in dir, which no other user can write to.
 func newLoadersCopy(dir string) (*loadersCopy, error) {
 	for {
 		path := filepath.Join(dir, copyPrefix+randtext.Alphanumeric(markLength))
@@ -58,7 +58,7 @@ func newLoadersCopy(dir string) (*loadersCopy, error) {
 			return c, nil
 		}
 
-		// Somebody has come between who took it for one that was left behind.
+		// Another process has taken it for one that was left behind.
 		_ = lock.Close()
 	}
 }
@@ -115,7 +115,7 @@ func (d *privateDir) removeIfLeft(name string) error {
 		return lock.Close()
 	}
 
-	// Last the copy: nobody would know whose the rest is.
+	// Last the copy: nothing else says whose the rest is.
 	return errors.Join(d.removeSocketDirs(c.mark()), c.remove())
 }
 

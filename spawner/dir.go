@@ -95,7 +95,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 		return nil, err
 	}
 
-	// Nobody else has to write to it or to list it: each process has a
+	// No other user has to write to it or to list it: each process has a
 	// directory of its own there.
 	if err := d.admit(d.sockets, 0o711); err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// direct starts each process anew.
+// direct starts each process from its program.
 type direct struct {
 	factory *factory
 	app     App

@@ -74,7 +74,7 @@ type SpawnError struct {
 	Command                       []string
 	// Preloader: the process that failed was the application's preloader.
 	Preloader bool
-	// User is whom the process ran as; empty before that was decided.
+	// User is the user that the process ran as; empty before that was decided.
 	User string
 	// Env is the environment that the process was started with. It has
 	// secrets, and so does not show itself when it is printed.

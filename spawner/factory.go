@@ -27,7 +27,7 @@ var ErrClosed = errors.New("the spawner factory is closed")
 // Config configures [New]. The zero value is usable.
 type Config struct {
 	// Dir is an existing directory for the processes' sockets and our loader
-	// scripts that nobody else can write to. Its path must leave room for the
+	// scripts that no other user can write to. Its path must leave room for the
 	// names of Unix sockets. As root, all of the path must belong to root, and
 	// the users that processes run as must be able to pass it. Empty: a temporary directory, made when it is
 	// first needed and removed by Close.
@@ -50,13 +50,13 @@ type Config struct {
 	// ShutdownTimeout is how long after the request to stop they get SIGKILL;
 	// 0: DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
-	// Users says whom processes run as when this program is root.
+	// Users decides the user that processes run as when this program is root.
 	Users UserPolicy
 	// DefaultUser and DefaultGroup are for applications whose user and group
 	// cannot be used; empty: the constant DefaultUser, and the primary group of
 	// the default user. They may be root only if they say so.
 	DefaultUser, DefaultGroup string
-	// Version is what loaders are told we are; empty: DefaultVersion.
+	// Version is our version for loaders; empty means DefaultVersion.
 	Version string
 }
 

@@ -80,7 +80,7 @@ func isFrameIn(line, dir string) bool {
 }
 
 // withoutMarkers is what a process printed without lines of the protocol that came
-// when nobody waited for them any more.
+// when nothing waited for them any more.
 func withoutMarkers(output string) string {
 	const marker = "!> "
 	if !strings.Contains(output, marker) {

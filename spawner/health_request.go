@@ -41,7 +41,7 @@ type ownRequest struct {
 	agent              string
 }
 
-// reply is what an application answered to an ownRequest.
+// reply is the response of an application to an ownRequest.
 type reply struct {
 	status   int
 	location string
@@ -70,7 +70,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 		}
 	}
 
-	// An application may answer and close before it has read everything.
+	// An application may respond and close before it has read everything.
 	_, writeErr := conn.Write(head)
 
 	got, err := readReply(conn)

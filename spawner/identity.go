@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// UserPolicy says whom processes run as when this program runs as root. When
+// UserPolicy decides the user that processes run as when this program runs as root. When
 // it does not, they run as its user.
 type UserPolicy uint8
 
@@ -20,7 +20,7 @@ const (
 	// UserOfApp: as App.User, or else as the owner of the startup file, which only that
 	// user or root may have put where it is (see docs/flying.md); with
 	// a start command and no startup file, of the application's directory. Never
-	// as root, nor as somebody whom the system does not know: as
+	// as root, nor as a user that the system does not know: as
 	// Config.DefaultUser then.
 	UserOfApp UserPolicy = iota
 	// DefaultUserOnly: all as Config.DefaultUser.
@@ -35,14 +35,14 @@ const DefaultUser = "nobody"
 // GroupOfStartupFile as App.Group means the group of the startup file.
 const GroupOfStartupFile = "!STARTUP_FILE!"
 
-// identity is whom a process runs as.
+// identity is the user that a process runs as, with its groups.
 type identity struct {
 	account
 	// gid is the process's group, which need not be the account's.
 	gid int
 	// groups are the supplementary ones; without switched they are not known.
 	groups []int
-	// switched: the process runs as somebody else than this program.
+	// switched reports whether the process runs as another user than this program.
 	switched bool
 	// byStartupFile: whose file it is decided it.
 	byStartupFile bool
@@ -78,7 +78,7 @@ func (id *identity) String() string {
 	return s
 }
 
-// identifier decides whom processes run as.
+// identifier decides the user that processes run as.
 type identifier struct {
 	policy                    UserPolicy
 	defaultUser, defaultGroup string
@@ -97,12 +97,12 @@ func newIdentifier(c *Config) *identifier {
 	}
 }
 
-// switches: processes may run as somebody else than this program.
+// switches reports whether processes may run as another user than this program.
 func (i *identifier) switches() bool { return i.euid == 0 && i.policy != SameUser }
 
 var errOtherUser = errors.New("processes run as the user of the server, and not as anybody else")
 
-// identify returns whom app runs as. reference is the file whose owner counts.
+// identify returns the user that app runs as. reference is the file whose owner counts.
 // Its errors are faults.
 func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	if !i.switches() {
@@ -161,7 +161,7 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 	return id, err
 }
 
-// self is who we are. An application that asks for somebody else is refused
+// self is the user of this program. An application that asks for another one is refused
 // rather than run with more rights than it was meant to have.
 func (i *identifier) self(app *App) (*identity, error) {
 	id := &identity{account: account{uid: i.euid, gid: i.egid}, gid: i.egid}

@@ -51,7 +51,7 @@ func IsOperators(name string) bool {
 }
 
 // isForOperator: the variable belongs to the session of whoever has started
-// this process, and not to somebody else.
+// this process, and not to another one.
 func isForOperator(name string) bool {
 	switch name {
 	case "MAIL", "OLDPWD", "XAUTHORITY", "GNUPGHOME", "KRB5CCNAME", "USERNAME":

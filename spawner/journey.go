@@ -75,7 +75,7 @@ func (s StepState) String() string {
 	return fmt.Sprintf("StepState(%d)", uint8(s))
 }
 
-// journal writes a Journey while a spawn goes on. Only the goroutine that
+// journal writes a Journey during a spawn. Only the goroutine that
 // spawns uses it.
 type journal struct {
 	steps Journey

@@ -23,7 +23,7 @@ const (
 )
 
 // Output takes the lines that a process prints, in the place of Config.Logger. Its
-// methods are called by one goroutine at a time, which holds up nobody else: lines are
+// methods are called by one goroutine at a time, which holds up no other: lines are
 // dropped and counted when it cannot keep up.
 type Output interface {
 	// Line gets a line of stdout or stderr, without its end. It is at most 32 KiB; longer

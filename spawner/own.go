@@ -12,7 +12,7 @@ type ownProcess struct {
 	wait *exitWaiter
 
 	// mu makes sure that nothing is signalled after it was reaped, when its
-	// number may belong to somebody else.
+	// number may belong to another process.
 	mu     sync.Mutex
 	reaped bool
 }

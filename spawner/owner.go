@@ -64,7 +64,7 @@ func (o *owner) accepts(uid int) bool {
 	return o.others[uid]
 }
 
-// refusal is the error for a socket that belongs to somebody whom accepts refuses.
+// refusal is the error for a socket whose owner accepts refuses.
 func (o *owner) refusal(uid int) error {
 	return fmt.Errorf("%w: its user ID is %d, and that of the application is %d", errPeer, uid, o.uid)
 }

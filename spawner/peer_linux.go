@@ -30,7 +30,7 @@ func checkPeer(conn net.Conn, uid int) error {
 }
 
 // checkPID makes sure that a pid that was reported is not another user's. One
-// that is nobody's passes.
+// that has no owner passes.
 func checkPID(pid, uid int) error {
 	of, err := realUID(pid)
 	switch {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// checkPlace makes sure that nobody but the owner of a file and root can have put it
+// checkPlace makes sure that only the owner of a file and root can have put it
 // where it is, because the owner decides which user an application runs as: a user who
 // could, by a link, a rename or a directory of their own around it, would have their
-// program run as somebody else. The directories from the application's to the file count.
+// program run as another user. The directories from the application's to the file count.
 // The sticky bit is no excuse: whoever can add a file to the directory can add one that
 // the program loads. private is the owner's own group, which may write; -1: there is none.
 // doubt says what is not as safe as it could be, and in use by many.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// The ports that programs without the handshake are told to serve on: those
+// The ports that programs without the handshake are to serve on: those
 // below what the kernel gives to outgoing connections by default.
 const (
 	firstPort = 5000
@@ -16,7 +16,7 @@ const (
 
 var (
 	errNoPort = errors.New("there is no free port")
-	// errPortTaken: somebody else listens where the application was told to.
+	// errPortTaken means that another program listens on the application's port.
 	errPortTaken = errors.New("another program listens on the port that the application was told")
 )
 
@@ -26,7 +26,7 @@ type portRange struct {
 	allotted map[int]bool
 }
 
-// allot returns a port that nobody uses, and gives it to nobody else until it
+// allot returns a port that is free, and gives it to no other spawn until it
 // is released. Another program of this host may still take it.
 func (r *portRange) allot() (int, error) {
 	r.mu.Lock()
@@ -63,7 +63,7 @@ func (r *portRange) release(port int) {
 }
 
 // isFree reports whether the port could be bound for all addresses, of IPv6 too where
-// there is such. It does not listen, so that nobody can connect meanwhile.
+// there is such. It does not listen, so that no client can connect meanwhile.
 func isFree(port int) bool {
 	v4 := bindable(syscall.AF_INET, &syscall.SockaddrInet4{Port: port})
 	v6 := bindable(syscall.AF_INET6, &syscall.SockaddrInet6{Port: port})

@@ -304,7 +304,7 @@ type exits struct {
 	closed bool
 }
 
-// mostExits bounds what is kept of exits that nobody asks for.
+// mostExits limits the exits that are kept until they are asked for.
 const mostExits = 64
 
 func newExits() *exits { return &exits{news: make(chan struct{})} }

@@ -51,7 +51,7 @@ func readProc(pid int) (procEntry, error) {
 	return p, errors.Join(groupErr, sessionErr)
 }
 
-// realUID does not go by whom the directory belongs to, which a process can
+// realUID does not go by the owner of the directory, which a process can
 // change.
 func realUID(pid int) (int, error) {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")

@@ -12,7 +12,7 @@ type process struct {
 	info   Info
 	child  *child
 	config *Config
-	// byPort: nobody in the process waits for the end of its stdin.
+	// byPort reports whether the process does not wait for the end of its stdin.
 	byPort bool
 
 	mu       sync.Mutex

@@ -20,7 +20,7 @@ const (
 	maxReportedText    = 1 << 10
 )
 
-// Report is a SpawnError as people are told of it in the log, by tools and by hooks:
+// Report is a SpawnError for people, in the log, in tools and in hooks:
 // without secrets of the environment and without control characters, and less than
 // 64 KiB of it.
 type Report struct {
@@ -50,7 +50,7 @@ type Report struct {
 	User    string `json:"user"`
 }
 
-// Report returns what people are told of e.
+// Report returns e in the form for people.
 func (e *SpawnError) Report() Report {
 	r := redact.New(e.Env)
 	text := func(s string) string { return shortenTo(r.Text(s), maxReportedText) }

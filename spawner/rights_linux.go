@@ -12,7 +12,7 @@ import (
 var errRights = errors.New("the kernel did not take over the user's rights")
 
 // withRights runs f, which looks at files, with the rights that a process of
-// id has, so that nobody makes root read anything for them. f must not start
+// id has, so that no user makes root read anything for them. f must not start
 // goroutines.
 func (id *identity) withRights(f func() error) error {
 	if !id.switched {
@@ -42,7 +42,7 @@ func (id *identity) withRights(f func() error) error {
 }
 
 // overrides reports whether this program is root and may write to files of others. A core
-// may not: it has the user write, whom it may become.
+// may not: it becomes the user for the call.
 var overrides = sync.OnceValue(func() bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData // the kernel fills in both

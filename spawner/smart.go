@@ -10,7 +10,7 @@ import (
 type smart struct {
 	factory *factory
 	app     App
-	// turn has an element while somebody uses the preloader: spawns wait for
+	// turn has an element while a spawn uses the preloader: others wait for
 	// each other.
 	turn      chan struct{}
 	preloader *preloader // guarded by turn; nil: none was started
@@ -109,7 +109,7 @@ func (s *smart) start(ctx context.Context) error {
 	return nil
 }
 
-// StopPreloader leaves alone a preloader that somebody uses right now, which
+// StopPreloader leaves alone a preloader that is in use, which
 // is not idle then.
 func (s *smart) StopPreloader() {
 	select {

@@ -50,7 +50,7 @@ func (d *privateDir) newSocketDir(id *identity) (*socketDir, error) {
 	}
 }
 
-// giveTo makes somebody the only one who can use the directory, whatever the
+// giveTo makes a user the only one who can use the directory, whatever the
 // umask and whatever is at its path by now.
 func (d *socketDir) giveTo(uid, gid int) error {
 	f, err := d.parent.OpenFile(d.name, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
@@ -79,7 +79,7 @@ func (d *socketDir) remove() error {
 	return errors.Join(rmtree.Remove(rmtree.Dir{File: parent}, d.name, maxLeft), parent.Close())
 }
 
-// check makes sure that nobody but the process's user can have opened what it
+// check makes sure that only the process's user can have opened what it
 // reports: Unix sockets directly in the directory, or TCP sockets of this
 // host.
 func (d *socketDir) check(sockets []loaderproto.Socket, owner *owner) error {

@@ -4,7 +4,7 @@
 // call. [New] returns the real factory; package spawnertest has one whose processes are
 // Go functions, and a suite for factories of one's own.
 //
-// The real one finds out what to execute as whom, and looks at the application's files
+// The real one finds out what to execute as which user, and reads the application's files
 // with that user's rights. It starts a child, or has a preloader fork one, and runs the
 // spawn handshake (package loaderproto) with a loader of package loaders, or waits for a
 // program that serves on a port. What the process prints is collected and logged. Before
@@ -78,9 +78,9 @@ type Info struct {
 	// AppType is the type of the application, also where App.Type was empty; empty for a
 	// start command. StartupFile is the absolute path of its startup file; may be empty.
 	AppType, StartupFile string
-	// User is whom it runs as; empty if the user has no name.
+	// User is the name of the user it runs as; empty if there is none.
 	User string
-	// UID and GID are whom it runs as.
+	// UID and GID are those it runs with.
 	UID, GID int
 	// GUPID is unlike that of any other process, at other times as well.
 	GUPID string

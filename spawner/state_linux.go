@@ -14,7 +14,7 @@ import (
 )
 
 // checkState completes and checks the state of a process that was started,
-// before it is told anything.
+// before it is sent anything.
 func (a *attempt) checkState() error {
 	pid := a.child.pid
 	if a.app.FileLimit != 0 {

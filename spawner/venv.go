@@ -14,7 +14,7 @@ var venvNames = []string{"venv", ".venv"}
 
 // venvPython returns the Python of the virtual environment in dir; empty: there is no
 // such environment. One that is there and cannot be used is a fault: another Python
-// would find none of the packages, and its complaint would lead nobody to the cause.
+// would find none of the packages, and its error would not show the cause.
 func venvPython(dir string) (string, error) {
 	python := filepath.Join(dir, "bin", "python")
 

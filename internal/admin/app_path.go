@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// AppPath is what somebody calls the directory of an application, or how it begins.
+// AppPath is how a user names the directory of an application, or its beginning.
 type AppPath struct {
 	// Path is absolute and clean, but for a slash at the end, which makes it a whole
 	// directory rather than the beginning of a name.
@@ -82,7 +82,7 @@ func (p AppPath) IsIn(root string) bool {
 	return resolved != "" && p.resolved != "" && isBelow(p.resolved, resolved)
 }
 
-// Near returns the apps that somebody may have meant by p, although it does not
+// Near returns the apps that a user may have meant by p, although it does not
 // match: p is below their directories, or their last names are much the same.
 func (p AppPath) Near(apps []App) []App {
 	path := strings.TrimSuffix(p.Path, "/")
@@ -95,7 +95,7 @@ func (p AppPath) Near(apps []App) []App {
 	return slices.DeleteFunc(slices.Clone(apps), func(a App) bool { return !near(a) })
 }
 
-// NearName returns the apps that somebody may have meant by a name.
+// NearName returns the apps that a user may have meant by a name.
 func NearName(apps []App, name string) []App {
 	if name == "" {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// commandTimeout is how long a command may take that answers at once.
+// commandTimeout limits a command that normally ends at once.
 const commandTimeout = 15 * time.Second
 
 func systemChecks() []check {

@@ -29,7 +29,7 @@ type MemoryScan struct {
 	NoApache, NoNginx bool
 	// HTTPD is another name or path of Apache; empty: the usual names.
 	HTTPD string
-	// Warn is told what could not be found out.
+	// Warn gets what could not be found out.
 	Warn func(string)
 }
 
@@ -145,7 +145,7 @@ func (s *MemoryScan) askInstances(ctx context.Context) (ours, cores claims) {
 			}
 		}
 
-		// What the directory says is believed when the agent has answered.
+		// The directory is believed once the agent has responded.
 		for _, pid := range []int{instance.Properties.WatchdogPID, instance.Properties.CorePID} {
 			ours.add(pid, instance.UID)
 		}

@@ -62,7 +62,7 @@ type MemoryMetrics struct {
 	SwapOut *float64 `json:"swapOutRate"`
 }
 
-// Parts say what of the metrics is wanted.
+// Parts select metrics.
 type Parts struct{ General, CPU, Memory bool }
 
 // MetricsReader reads metrics again and again. Rates are those since the last

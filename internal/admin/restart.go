@@ -40,7 +40,7 @@ func (r *RestartResult) String() string {
 	return fmt.Sprintf("%d of %d processes replaced in %.1f s", r.Replaced, r.Before, r.Took.Seconds())
 }
 
-// progressInterval is how often Progress is told.
+// progressInterval is the time between two calls of Progress.
 const progressInterval = 500 * time.Millisecond
 
 // ErrCannotWait is why an instance of the original is not told to restart when that
@@ -49,7 +49,7 @@ var ErrCannotWait = errors.New("this instance does not tell when new processes s
 
 // Do restarts it and reports whether there is such an application. When it was to
 // wait, the error tells also why new processes do not serve; when ctx ends, the
-// restart goes on.
+// restart is in progress.
 func (r *Restart) Do(ctx context.Context) (bool, error) {
 	o := apiserver.RestartOptions{Wait: r.Wait}
 	switch {

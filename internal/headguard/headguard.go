@@ -5,7 +5,7 @@
 //
 // A [Guard] wraps connections. What a connection is sent is looked at once, where net/http
 // reads it to, and passed on when it is known to be good. In the place of a head that is
-// not, net/http gets one of ours, which [Guard.Handler] answers, so that responses keep
+// not, net/http gets one of ours, to which [Guard.Handler] responds, so that responses keep
 // their order; in the place of a broken chunk, something that net/http takes for one too.
 //
 // TLS is spoken here as well, below the check. A connection that has agreed on HTTP/2, or
@@ -36,7 +36,7 @@ type Guard struct {
 	// HeaderTimeout is how long a client may take from the first byte of a head on that is
 	// not its first; zero means no limit.
 	HeaderTimeout time.Duration
-	// Track is told of what happens to a connection, also that the first byte of a head has
+	// Track receives the states of a connection, also that the first byte of a head has
 	// come, which net/http does not know then.
 	Track func(net.Conn, http.ConnState)
 	// ErrorLog gets handshakes of TLS that fail.
@@ -124,7 +124,7 @@ func (g *Guard) ConnState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// Handler answers what is refused, and gives next the rest.
+// Handler responds to what is refused, and passes the rest to next.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, ok := httphead.StrictReader(r.Context()).(*Conn)

@@ -179,7 +179,7 @@ func (c *Chunks) trailer(b []byte) (int, error) {
 // mayBegin reports whether b may be the beginning of a field, or of the empty line.
 func mayBegin(b []byte) bool { return b[0] == '\r' && len(b) == 1 || httpfield.IsTokenByte(b[0]) }
 
-// forbiddenNames are of fields that say how a message is read or by whom, which is too
+// forbiddenNames are of fields that decide how a message is read, and by which program, which is too
 // late behind it, RFC 9110 section 6.5.1.
 var forbiddenNames = map[string]bool{
 	"content-length": true, "transfer-encoding": true, "host": true, "trailer": true, "te": true, "connection": true,

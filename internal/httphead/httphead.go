@@ -4,7 +4,7 @@
 // It accepts less than RFC 9112 allows a lenient recipient: lines end with CRLF, none
 // is folded, names are tokens with the colon right behind them, a body has one length
 // or the one coding "chunked", and Host is one host. Whatever a proxy in front of the
-// server might read in another way is an [Error], which has the status to answer with.
+// server might read differently is an [Error], which has the status of the response.
 //
 // A head is parsed in place and without allocation: what [Head] has are slices of the
 // buffer that it was parsed from.
@@ -49,7 +49,7 @@ var ErrIncomplete = errors.New("the request's head has not arrived completely")
 
 func bad(reason string) *Error { return &Error{http.StatusBadRequest, reason} }
 
-// What is wrong with a head, and what to answer. They are made once: refusing costs no
+// What is wrong with a head, and the status for it. They are made once: refusing costs no
 // memory either.
 var (
 	errLineEnd     = bad("a line of its head ends with a line feed alone")

@@ -61,7 +61,7 @@ func (b *requestBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close makes further reads fail. What is left is read after the answer.
+// Close makes further reads fail. The rest is read after the response.
 func (b *requestBody) Close() error {
 	b.closed.Store(true)
 	return nil

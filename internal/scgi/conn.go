@@ -50,7 +50,7 @@ func (c *conn) abort() {
 	_ = c.conn.Close()
 }
 
-// answer reports whether the answer is complete.
+// answer reports whether the response is complete.
 func (s *Server) answer(base context.Context, c *conn) (complete bool) {
 	s.limitHead(c)
 	r, params, err := c.readRequest(s.maxHeaderBytes())
@@ -129,8 +129,8 @@ func (c *conn) readRequest(limit int) (*http.Request, ParamList, error) {
 	return r, params, c.in.setBody(length)
 }
 
-// refuse answers a request that cannot be served, and reports whether there is an
-// answer.
+// refuse responds to a request that cannot be served, and reports whether there is a
+// response.
 func (c *conn) refuse(err error) bool {
 	status := http.StatusBadRequest
 

@@ -42,7 +42,7 @@ func fileOf(src io.Reader) (f *fileReader, n int64) {
 	return f, n
 }
 
-// advance is told how much was read from the file behind the limit's back.
+// advance counts what was read from the file without the limit.
 func (f *fileReader) advance(n int64) {
 	if f.limit != nil {
 		f.limit.N -= n

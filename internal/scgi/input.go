@@ -15,7 +15,7 @@ const (
 	// handler runs.
 	maxExtra = 64 << 10
 	// drainTime is how long an unread body is read after the
-	// answer, so that the web server gets that before the connection is reset.
+	// response, so that the web server gets that before the connection is reset.
 	drainTime = time.Second
 )
 
@@ -26,9 +26,9 @@ var inputs = sync.Pool{New: func() any {
 
 // input is what the web server says on a connection: one request.
 //
-// The last bytes of it are left in the socket until the answer is complete, if
+// The last bytes of it are left in the socket until the response is complete, if
 // that can be: a Unix socket that is closed with something unread in it is reset,
-// which the web server can tell from an answer that has ended. The same happens
+// which the web server can tell from a response that has ended. The same happens
 // when the process dies.
 type input struct {
 	conn net.Conn
@@ -125,7 +125,7 @@ func (in *input) readHead(limit int, began func()) (head string, err error) {
 	return string(in.buf[f.start:f.end]), nil
 }
 
-// setBody is told how long the body is.
+// setBody sets the length of the body.
 func (in *input) setBody(length int64) error {
 	here := int64(in.w - in.r)
 	if here < length {
@@ -207,7 +207,7 @@ func (in *input) watch() error {
 	return nil
 }
 
-// finish reads what is left, after the answer.
+// finish reads the rest, after the response.
 func (in *input) finish() {
 	if err := in.conn.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
 		return

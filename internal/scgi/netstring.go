@@ -10,7 +10,7 @@ import (
 // maxNamed is how much of something foreign an error shows.
 const maxNamed = 64
 
-// refusal is why a request is not served, and the status it is answered with.
+// refusal is why a request is not served, and the status of the response.
 type refusal struct {
 	status int
 	reason string

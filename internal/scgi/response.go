@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// outputSize is how much of an answer is kept until it is flushed.
+	// outputSize is how much of a response is kept until it is flushed.
 	outputSize = 4 << 10
 	copySize   = 32 << 10
 	sniffSize  = 512
@@ -211,10 +211,10 @@ func (w *response) flush() error {
 // SetReadDeadline is about the request's body, and nothing once that has arrived.
 func (w *response) SetReadDeadline(t time.Time) error { return w.body.setDeadline(t) }
 
-// SetWriteDeadline is about the answer; when it has passed no more can be written.
+// SetWriteDeadline is about the response; when it has passed no more can be written.
 func (w *response) SetWriteDeadline(t time.Time) error { return w.conn.SetWriteDeadline(t) }
 
-// EnableFullDuplex changes nothing: the body can always be read while the answer is
+// EnableFullDuplex changes nothing: the body can always be read while the response is
 // written.
 func (*response) EnableFullDuplex() error { return nil }
 
@@ -283,7 +283,7 @@ func (w *response) readFromFile(src io.Reader, f *fileReader, n int64, buf []byt
 	return total + sent, err
 }
 
-// finish sends the rest, and reports whether the answer is complete. The handler
+// finish sends the rest, and reports whether the response is complete. The handler
 // has returned.
 func (w *response) finish() bool {
 	w.mu.Lock()
@@ -308,7 +308,7 @@ func (w *response) finish() bool {
 	return err == nil
 }
 
-// discard makes an end without an answer, or the rest of it.
+// discard ends the request without a response, or without its rest.
 func (w *response) discard() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// responseHead is the head of an answer as it was when the status was set, with
+// responseHead is the head of a response as it was when the status was set, with
 // what is found out of the body added.
 type responseHead struct {
 	b           []byte

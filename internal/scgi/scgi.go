@@ -4,7 +4,7 @@
 //	server := &scgi.Server{Handler: app}
 //	err := server.Serve(listener)
 //
-// A connection carries one request and its answer. [Split] lets one listener take
+// A connection carries one request and its response. [Split] lets one listener take
 // SCGI and HTTP.
 //
 // # The request
@@ -25,13 +25,13 @@
 // lists stays, since it may be one that the web server has set. [Params] has all
 // that was sent.
 //
-// What does not follow the protocol is answered with an error and logged with the
+// What does not follow the protocol gets an error and is logged with the
 // reason; the handler never sees it.
 //
-// # The answer
+// # The response
 //
 // It is written as it is flushed, or when it exceeds a small buffer. Informational
-// answers such as 103 are dropped: SCGI has no place for them. One that is
+// responses such as 103 are dropped: SCGI has no place for them. One that is
 // aborted, or has fewer bytes than its Content-Length, ends with a reset
 // connection where the system can do that (TCP; Unix sockets on Linux), so that
 // the web server does not take it for complete.

@@ -35,17 +35,17 @@ type Server struct {
 	// of its request's head; 0: DefaultReadHeaderTimeout; negative: no limit.
 	ReadHeaderTimeout time.Duration
 	// MaxHeaderBytes bounds a request's head; 0: DefaultMaxHeaderBytes. More is
-	// answered with 431, as are more than MaxParams parameters.
+	// refused with 431, as are more than MaxParams parameters.
 	MaxHeaderBytes int
 	// BaseContext returns the context of the requests of a listener; nil:
 	// context.Background.
 	BaseContext func(net.Listener) context.Context
 	// ConnContext may change the context of a connection's request.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
-	// ConnState is told when a connection is new, active, which is from its
+	// ConnState is called when a connection is new, active, which is from its
 	// first byte on, and closed.
 	ConnState func(net.Conn, http.ConnState)
-	// HeadRead is told of a connection whose request's head has come.
+	// HeadRead is called with a connection whose request's head has come.
 	HeadRead func(net.Conn)
 	// Logger gets the requests that are refused, with the reason, and panics
 	// of the handler; the zero value discards them.

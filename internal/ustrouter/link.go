@@ -20,7 +20,7 @@ type link struct {
 	uncut  func() bool
 
 	// progress has an element when the router has taken something; broken is
-	// closed when it answers no more, for the reason err.
+	// closed when it responds no more, for the reason err.
 	progress chan struct{}
 	broken   chan struct{}
 	err      error

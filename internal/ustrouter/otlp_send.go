@@ -27,7 +27,7 @@ const (
 	maxRetry   = 15 * time.Second
 	// maxRetryAfter is how long a collector can ask us to wait.
 	maxRetryAfter = 5 * time.Minute
-	// maxAnswer is how much of a collector's answer is read, in bytes.
+	// maxAnswer limits what is read of a collector's response, in bytes.
 	maxAnswer = 64 << 10
 )
 
@@ -172,11 +172,11 @@ func (o *OTLP) post(deadline time.Time, body []byte) (rejected uint64, err error
 			"and its log", resp.StatusCode)
 	}
 
-	// Whatever the answer is, the status says that the collector has the spans.
+	// Whatever the response is, the status says that the collector has the spans.
 	return rejectedSpans(answer), nil
 }
 
-// rejectedSpans reads an answer, which is empty or something else if all is well.
+// rejectedSpans reads a response, which is empty or something else if all is well.
 func rejectedSpans(answer []byte) uint64 {
 	var a struct {
 		PartialSuccess struct {

@@ -41,7 +41,7 @@ func (q *queue) put(t *Transaction, held int) bool {
 	}
 }
 
-// took is told of each entry that was received.
+// took gets each entry that was received.
 func (q *queue) took(e *entry) *Transaction {
 	q.bytes.Add(-int64(e.size))
 	return &e.transaction

@@ -14,7 +14,7 @@
 //
 // Both sides send JSON, an object a line, and make sure that the other is root
 // or their own user. The router says first that it is one, and the version; the
-// observer answers with the same. Then each line of the observer is a
+// observer sends the same back. Then each line of the observer is a
 // transaction, and each of the router the count of those it has taken.
 package ustrouter
 
@@ -82,15 +82,15 @@ type Transaction struct {
 	Path        string `json:"path,omitempty"`
 	Query       string `json:"query,omitempty"`
 	Protocol    string `json:"protocol,omitempty"`
-	// Status is 0 if nothing was answered, as the client had gone.
+	// Status is 0 if there was no response, as the client had gone.
 	Status int `json:"status,omitempty"`
 	// RequestBytes and ResponseBytes count bodies.
 	RequestBytes  int64 `json:"requestBytes,omitempty"`
 	ResponseBytes int64 `json:"responseBytes,omitempty"`
-	// Cached: the turbocache had the answer.
+	// Cached reports whether the turbocache had the response.
 	Cached bool `json:"cached,omitempty"`
 	// Queued is how long it waited for a process. Checkout is when it had one,
-	// FirstByte when the first byte of the answer came, both since Time; 0: that
+	// FirstByte when the first byte of the response came, both since Time; 0: that
 	// did not happen.
 	Queued    time.Duration `json:"queuedNs,omitempty"`
 	Checkout  time.Duration `json:"checkoutNs,omitempty"`

@@ -41,7 +41,7 @@ type Agent struct {
 	// Start calls what starts the program, as on a thread with fewer rights; nil: it is
 	// called as it is.
 	Start func(start func() error) error
-	// Config becomes Parent.Config, as JSON. It may have secrets in it: nobody
+	// Config becomes Parent.Config, as JSON. It may have secrets in it: no other user
 	// else sees it.
 	Config any
 	// Protocol becomes Parent.Protocol. It identifies what Config and the rest of what
@@ -114,7 +114,7 @@ func (a *agent) send(command string) {
 type process struct {
 	cmd  *exec.Cmd
 	link *link
-	// ready is when it began to serve, alive how long after that it has answered
+	// ready is when it began to serve, alive how long after that it has responded
 	// last.
 	ready time.Time
 	alive atomic.Int64
@@ -252,7 +252,7 @@ func (a *agent) launch() (*process, error) {
 		p.err = a.dog.children.wait(cmd)
 	}()
 
-	// If it is dead already, that shows where its answer is awaited.
+	// If it is dead already, that shows where its response is awaited.
 	_ = l.send(&message{Start: &startMessage{
 		Config:   config,
 		Protocol: a.cfg.Protocol,

@@ -39,7 +39,7 @@ func (a *agent) listen(p *process) {
 	}
 }
 
-// watchHeart kills a process that serves and does not answer: it hangs, or was
+// watchHeart kills a process that serves and does not respond: it hangs, or was
 // stopped. A Go program tells by SIGQUIT what it was doing.
 func (a *agent) watchHeart(p *process) {
 	timeout := a.dog.cfg.HeartbeatTimeout

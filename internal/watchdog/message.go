@@ -26,7 +26,7 @@ const (
 type message struct {
 	// Start is the first one to an agent.
 	Start *startMessage `json:"start,omitempty"`
-	// Ping is to be answered by Pong, to show that the agent does not hang.
+	// Ping asks for a Pong, to show that the agent does not hang.
 	Ping bool `json:"ping,omitempty"`
 	Pong bool `json:"pong,omitempty"`
 	// Command is for an agent that serves.
@@ -41,7 +41,7 @@ type message struct {
 	Yielded bool `json:"yielded,omitempty"`
 	// Status is what an agent that serves says of how it is.
 	Status json.RawMessage `json:"status,omitempty"`
-	// Question is to be answered by Answer, with the same ID.
+	// Question asks for an Answer with the same ID.
 	Question *question       `json:"question,omitempty"`
 	Answer   *questionAnswer `json:"answer,omitempty"`
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// questions are those to a process that it has not answered. The zero value has
+// questions are the open ones to a process. The zero value has
 // none.
 type questions struct {
 	mu   sync.Mutex

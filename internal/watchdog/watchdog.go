@@ -1,6 +1,6 @@
 // Package watchdog keeps agents alive: processes that do the work of a server,
 // such as the core. It starts them in order, waits for each to say that it
-// serves, starts one anew that dies, and ends them in the reverse order.
+// serves, starts another for one that dies, and ends them in the reverse order.
 //
 // It holds the listening sockets and lends them to its agents, so that clients
 // find them open while an agent is being replaced.
