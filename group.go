@@ -193,7 +193,7 @@ func (g *group) attach(fx *effects, proc spawner.Process, generation uint32) *pr
 	p.seq++
 	pr.seq = p.seq
 	pr.lastUsed = p.now()
-	// The hook and the observer are told of a process that takes requests already.
+	// The hook and the observer get a process that takes requests already.
 	pr.moveTo(fx, stateEnabled)
 	p.idle.push(&pr.idle, pr)
 	p.scheduleIdleCheckLocked()

@@ -22,7 +22,7 @@ const DefaultMaxAnswer = 64 << 20
 // for concurrent use.
 //
 // A password is only sent to a process of root, of this program's user, or of
-// whom the socket's directory belongs to, where the system tells who listens.
+// the owner of the socket's directory, where the system tells who listens.
 //
 // Errors are [*UnauthorizedError], [*StatusError], [*UntrustedServerError], or
 // those of the connection and the context.

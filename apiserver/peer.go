@@ -40,8 +40,8 @@ func PeerOf(ctx context.Context) (peer Peer, known bool) {
 	return peer, known
 }
 
-// nobody is the peer of a Unix socket of whom the kernel, for once, says nothing. It is
-// somebody nevertheless, and not whoever AllowAnyone is about.
+// nobody is the peer of a Unix socket that the kernel, for once, says nothing about. It is
+// a peer nevertheless, and not one that AllowAnyone is about.
 var nobody = Peer{UID: -1, GID: -1}
 
 func peerOf(conn net.Conn) (peer Peer, known bool) {

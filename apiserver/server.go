@@ -38,7 +38,7 @@ type Config struct {
 	Accounts []Account
 	// AllowAnyone lets everybody do everything whose connection says nothing
 	// of who they are, as TCP's does, if there are no Accounts. Passenger does
-	// so; without it there is nobody whom such a call could come from. Use it
+	// so; without it such a call could come from no one. Use it
 	// only behind something that knows its users.
 	AllowAnyone bool
 	// Requests returns what GET /server.json shows, as JSON; nil: no requests.

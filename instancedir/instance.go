@@ -17,7 +17,7 @@ type Instance struct {
 	Properties Properties
 	// UID is the user that the directory belongs to. Who connects to a socket
 	// must expect its other end to be a process of this user, of root, or of
-	// whom root lets it run as.
+	// the user that root lets it run as.
 	UID int
 
 	id           fileID

@@ -49,7 +49,7 @@ func (a *attempt) checkState() error {
 }
 
 // resetOOMScore undoes what protects this program from the system's choice of
-// whom to kill when memory runs out: that is not for applications.
+// which process is killed when memory runs out: that is not for applications.
 func (a *attempt) resetOOMScore() {
 	own, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil || bytes.Equal(bytes.TrimSpace(own), []byte("0")) {

@@ -20,7 +20,7 @@ func serveApplication([]string) error { return goapp.Serve(answers()) }
 // applicationHost is the host that an application is asked for by.
 func applicationHost(i int) string { return fmt.Sprintf("app%d.example", i) }
 
-// serveApplications is a server with so many applications, each with a host and
+// serveApplications is a server with n applications, each with a host and
 // a process of its own.
 func serveApplications(args []string) error {
 	if len(args) != 3 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// serveBare is net/http that answers by itself, as the applications do.
+// serveBare is net/http that responds by itself, as the applications do.
 func serveBare(args []string) error {
 	if len(args) != 1 {
 		return errors.New("bare: give an address")

@@ -27,7 +27,7 @@ func checkHost(ctx context.Context, url, host string) error {
 	return err
 }
 
-// checkAnswers checks all that the application answers.
+// checkAnswers checks all responses of the application.
 func checkAnswers(ctx context.Context, url string) error {
 	if err := checkHello(ctx, url); err != nil {
 		return err
@@ -77,7 +77,7 @@ func ask(ctx context.Context, method, url, host string, body io.Reader) (string,
 	return string(text), nil
 }
 
-// freePort is an address on the loopback that nobody listens on.
+// freePort is an address on the loopback where nothing listens.
 func freePort(ctx context.Context) (addr, port string, err error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -56,7 +56,7 @@ type usage struct{ front, app time.Duration }
 
 func (u usage) minus(o usage) usage { return usage{u.front - o.front, u.app - o.app} }
 
-// serve starts a peer and waits until its application answers rightly.
+// serve starts a peer and waits until its application responds as it should.
 func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error) {
 	// A short name: the paths of Unix sockets below it are limited.
 	b.served++
@@ -107,7 +107,7 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 	return running, nil
 }
 
-// await waits until the application answers, and that rightly: of several
+// await waits until the application responds as it should: of several
 // processes some may be later than others.
 func (s *server) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

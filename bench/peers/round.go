@@ -34,7 +34,7 @@ type round struct {
 	failed   bool
 }
 
-// row is what the rounds of a server with so many connections showed.
+// row is what the rounds of a server with n connections showed.
 type row struct {
 	Name        string  `json:"name"`
 	Connections int     `json:"connections"`

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// idleRow is the memory of a front before and after so many clients came,
+// idleRow is the memory of a front before and after n clients came,
 // asked once, and stayed.
 type idleRow struct {
 	Name      string    `json:"name"`

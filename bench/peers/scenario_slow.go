@@ -143,7 +143,7 @@ func (t *slowTable) print(w io.Writer) {
 }
 
 // ratio is the rate beside slow clients to that without, which a server has at
-// all only if it answers.
+// all only if it responds.
 func (r *slowRow) ratio() spread {
 	list := make([]float64, 0, len(r.Rounds))
 	for i := range r.Rounds {

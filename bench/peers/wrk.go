@@ -140,7 +140,7 @@ func (r *wrkResult) sockets(counts []string) error {
 	return nil
 }
 
-// goodRate is the rate of the answers that are as they should be.
+// goodRate is the rate of the responses that are as they should be.
 func (r *wrkResult) goodRate() float64 {
 	return r.rate * float64(r.requests-r.refused) / float64(r.requests)
 }

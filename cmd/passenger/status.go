@@ -164,7 +164,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	return err
 }
 
-// showAll shows one instance after the other. One that does not answer keeps no other
+// showAll shows one instance after the other. One that does not respond keeps no other
 // from being shown, and makes the status.
 func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []instancedir.Instance) error {
 	s.serves = true

@@ -128,15 +128,15 @@ func (a *application) leave(u *use) {
 	n, wait, err := a.shared.pool.BeginRestart(a.name, passenger.RestartOptions{Options: &newest})
 	switch {
 	case err != nil:
-		log.Error(err, "Cannot restart with the new options")
+		log.Error(err, "cannot restart with the new options")
 	case n > 0: // one without processes has the new options with its first request
-		log.Info("Options have changed, restarting")
+		log.Info("restarting with changed options")
 		endings.Go(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), restartTimeout)
 			defer cancel()
 			if err := wait(ctx); err != nil && !errors.Is(err, passenger.ErrClosed) &&
 				!errors.Is(err, passenger.ErrAppDetached) {
-				log.Error(err, "The restart with the new options has failed")
+				log.Error(err, "the restart with the new options failed")
 			}
 		})
 	}
@@ -167,7 +167,7 @@ func (a *application) Destruct() error {
 		return nil
 	}
 
-	a.shared.logger.Error(err, "The application did not end in order", "app", a.name)
+	a.shared.logger.Error(err, "the application did not end in order", "app", a.name)
 
 	return fmt.Errorf("passenger: %s did not end in order: %w", a.name, err)
 }

@@ -40,7 +40,7 @@ func main() {
 }
 
 // limited gives a request so much time, in the queue and in the application. A
-// request that takes longer is answered with 504.
+// request that takes longer gets 504.
 func limited(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
@@ -61,7 +61,7 @@ func logged(next http.Handler) http.Handler {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
 
-		// Deferred, because an answer that breaks off panics with
+		// Deferred, because a response that breaks off panics with
 		// http.ErrAbortHandler.
 		defer func() {
 			log.Printf("%q %q %d in %v", r.Method, r.URL.Path, rec.status, //nolint:gosec // G706: %q quotes

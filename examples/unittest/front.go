@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Front is a handler as a user of the library may write one: it answers for
+// Front is a handler as a user of the library may write one: it responds for
 // robots itself and passes everything else on.
 func Front(app http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

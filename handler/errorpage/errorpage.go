@@ -1,4 +1,4 @@
-// Package errorpage makes the pages by which clients are told of an error: as HTML, JSON or text, with or without
+// Package errorpage makes the pages that show an error to clients: as HTML, JSON or text, with or without
 // details. It hides what looks secret. Which error has which status and message is decided by package handler.
 package errorpage
 
@@ -51,7 +51,7 @@ func sourceHash(source string) string {
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Page is what a client is told of an error, in any format.
+// Page is what a client sees of an error, in any format.
 type Page struct {
 	Status  int    `json:"status"`
 	Title   string `json:"title"`

@@ -31,7 +31,7 @@ type drainingListener struct {
 // drain lets Accept end when the queue is empty.
 func (l *drainingListener) drain() { l.endWithin(acceptTime) }
 
-// leave lets Accept end, and the queue be somebody else's.
+// leave lets Accept end, and leaves the queue to another server.
 func (l *drainingListener) leave() { l.endWithin(0) }
 
 func (l *drainingListener) endWithin(d time.Duration) {

@@ -37,7 +37,7 @@ type reporter struct {
 	mu sync.Mutex
 }
 
-// Has is that of a hook which is told of some events only.
+// Has is that of a hook for some events only.
 func (r *reporter) Has(name hooks.Name) bool {
 	return name == hooks.SpawnFailed || r.next != nil && r.next.Has(name)
 }

@@ -62,7 +62,7 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 }
 
 // serveCompressed serves a text in a smaller form, or returns false. What the head of the request can ask for is
-// answered first, so that only a GET that needs the bytes costs a compression, and only if no result is kept.
+// checked first, so that only a GET that needs the bytes costs a compression, and only if no result is kept.
 func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *compressor) bool {
 	if !compressible(f.name) || !c.takes(f.info.Size()) {
 		return false

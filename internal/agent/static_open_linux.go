@@ -162,7 +162,7 @@ type walker struct {
 	followed int
 }
 
-// walkedLink is one whose target is reached when so many parts are left.
+// walkedLink is one whose target is reached when that many parts are left.
 type walkedLink struct {
 	uid   uint32
 	roots bool

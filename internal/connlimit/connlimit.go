@@ -31,7 +31,7 @@ type Limits struct {
 	PerClient int
 }
 
-// Default returns limits for a process that may have so many descriptors: a quarter of
+// Default returns limits for a process that may have n descriptors: a quarter of
 // them is kept back.
 func Default(descriptors uint64) Limits {
 	total := int(min(descriptors, 1<<30))
@@ -185,7 +185,7 @@ func innermost(conn net.Conn) net.Conn {
 	}
 }
 
-// What is told of a connection that is closed.
+// Reasons for closing a connection.
 const (
 	tooManyOfClient = "a connection without a request was closed: its client has as many as it may have"
 	tooMany         = "a connection without a request was closed: there are as many connections as there may be"

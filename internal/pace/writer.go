@@ -21,7 +21,7 @@ func Pieces(bytes int) int { return max((bytes+Piece-1)/Piece, 1) }
 // noticed. It is what [http.ServeContent] gets.
 type Writer struct {
 	http.ResponseWriter
-	// Begin is told how many bytes come next.
+	// Begin gets the number of bytes that come next.
 	Begin func(bytes int)
 	End   func(bytes int64, err error)
 }

@@ -37,7 +37,7 @@ type Config struct {
 	Networks []netip.Prefix
 	// Unix: peers on Unix sockets are.
 	Unix bool
-	// Refused is told of each connection that was closed, and why; nil: nobody is. It is
+	// Refused is called for each connection that was closed, with the reason; it may be nil. It is
 	// called concurrently.
 	Refused func(peer net.Addr, err error)
 }

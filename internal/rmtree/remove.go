@@ -12,7 +12,7 @@ import (
 
 // Remove removes the directory name from d, with all that is in it, or a file of that
 // name. A limit bounds how many entries are removed, since others may be adding some;
-// what is left then is told. That name is not there is no error.
+// the error says what is left then. That name is not there is no error.
 func Remove(d Dir, name string, limit int) error {
 	st, err := d.Lstat(name)
 	if err != nil {

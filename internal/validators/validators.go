@@ -57,8 +57,8 @@ const (
 	partOverhead = 200
 )
 
-// BoundRanges returns r with a Range that costs no more to answer than the whole of size bytes (RFC 9110, section
-// 14.2). More than 16 ranges become one that is not satisfiable, so that the answer is 416. Ranges that take more bytes
+// BoundRanges returns r with a Range that costs no more to serve than the whole of size bytes (RFC 9110, section
+// 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more bytes
 // than the whole, with what stands around them, are left out, so that the whole is sent.
 func BoundRanges(r *http.Request, size int64) *http.Request {
 	asked := r.Header.Get("Range")
@@ -82,7 +82,7 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	return &bound
 }
 
-// rangeBytes counts the bytes of a response with several ranges. Malformed ones count nothing: they are answered with
+// rangeBytes counts the bytes of a response with several ranges. Malformed ones count nothing: they get
 // 416.
 func rangeBytes(asked string, size int64) (total int64) {
 	list, ok := strings.CutPrefix(asked, "bytes=")

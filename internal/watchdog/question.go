@@ -80,6 +80,6 @@ func (q *Question) Answer(body any) error {
 	return q.link.send(&message{Answer: &questionAnswer{ID: q.id, Body: b}})
 }
 
-// Questions are what Watchdog.Ask asks. Each should be answered soon; those that
-// nobody takes are lost. It is closed when the watchdog is gone.
+// Questions are what Watchdog.Ask asks. Each needs an answer soon; those that
+// are not taken are lost. It is closed when the watchdog is gone.
 func (p *Parent) Questions() <-chan Question { return p.questions }

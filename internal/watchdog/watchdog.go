@@ -210,7 +210,7 @@ func (w *Watchdog) agent(name string) (*agent, error) {
 // Ask asks the process of the agent of that name that serves, and returns its
 // answer. The agent gets the question by Parent.Questions.
 //
-// Errors: ErrNotServing; ctx's, as when the agent does not answer.
+// Errors: ErrNotServing; ctx's, as when the agent does not respond.
 func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, error) {
 	a, err := w.agent(agent)
 	if err != nil {

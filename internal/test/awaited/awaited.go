@@ -1,4 +1,4 @@
-// Package awaited waits in tests for what nobody tells them.
+// Package awaited waits in tests for what has no event.
 package awaited
 
 import "time"

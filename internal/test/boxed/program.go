@@ -69,7 +69,7 @@ func (p *Program) Start(t TB, stop func()) {
 	})
 }
 
-// Await waits until the program has printed a text to its standard output, so many times.
+// Await waits until the program has printed a text to its standard output n times.
 func (p *Program) Await(t TB, text string, times int) {
 	t.Helper()
 	p.Stdout.Await(t, text, times, p.Ended)

@@ -166,7 +166,7 @@ func Rows(page string) ([]Row, error) {
 	return rows, nil
 }
 
-// Update writes the column of tests anew.
+// Update rewrites the column of tests.
 func Update(page string, tests []Test) error {
 	text, err := os.ReadFile(page) //nolint:gosec // G304: the page of this module
 	if err != nil {

@@ -53,7 +53,7 @@ type TB interface {
 // deadline is for what has to be printed. A machine that is busy takes long to start an interpreter.
 const deadline = time.Minute
 
-// Await waits until a text was printed so many times. The test ends if that takes too long, or if the process has
+// Await waits until a text was printed n times. The test ends if that takes too long, or if the process has
 // ended before, which closes ended.
 func (o *Output) Await(t TB, text string, times int, ended <-chan struct{}) {
 	t.Helper()

@@ -123,7 +123,7 @@ func (s *Server) Run() bool {
 	}
 }
 
-// Stop ends it when all of its requests have been answered, or at once if the test
+// Stop ends it when all of its requests have got their response, or at once if the test
 // has failed.
 func (s *Server) Stop() {
 	s.t.Helper()
