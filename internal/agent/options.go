@@ -172,7 +172,13 @@ func limits(l options.Limits) func(*Option) {
 
 // setDefaults sets what counts where nothing else is configured.
 func (c *Config) setDefaults() {
-	for _, o := range withField(c.scope()) {
+	all := withField(c.scope())
+	if c.Flying != nil {
+		// What only web servers may set, for an application, has a default, too.
+		all = append(all, withField(options.Request)...)
+	}
+
+	for _, o := range all {
 		value := o.Default
 		if c.Flying != nil && o.FlyingDefault != nil {
 			value = o.FlyingDefault
