@@ -138,7 +138,8 @@ func ExamplePool_Restart() {
 
 	fmt.Println("serving:", pool.Inspect().Group("shop").Processes[0].PID)
 	// Output:
-	// the new release does not start, the old processes keep serving: cannot start shop: syntax error in app.rb (error 00000002)
+	// the new release does not start, the old processes keep serving: cannot start shop: syntax
+	// error in app.rb (error 00000002)
 	// serving: 1000
 }
 

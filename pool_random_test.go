@@ -209,7 +209,8 @@ func runChaos(t *testing.T, steps int, choose func(n int) int) {
 	})
 }
 
-// TestAnyOrderOfEvents takes 50,000 steps, in a long run five million. PASSENGER_SEED repeats one run, as far as goroutines do.
+// TestAnyOrderOfEvents takes 50,000 steps, in a long run five million. PASSENGER_SEED repeats one
+// run, as far as goroutines do.
 func TestAnyOrderOfEvents(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	runs, first := uint64(longtests.Rounds(t, 200, 20_000)), uint64(0)

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/puddle/v2"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/jackc/puddle/v2"
 )
 
 // inGoroutines runs op in n goroutines, op's argument counting them.

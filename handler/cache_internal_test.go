@@ -59,7 +59,8 @@ func store(t testing.TB, p *response, body []byte) *turbocache.Cache {
 func TestCachedResponseIsTheApplications(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := []byte("body")
-		c := store(t, head(t, 404, "Cache-Control: max-age=60", "Age: 7", "content-type: text/x", "X-Two: 1", "x-two: 2",
+		c := store(t, head(t, 404, "Cache-Control: max-age=60", "Age: 7", "content-type: text/x", "X-Two: 1",
+			"x-two: 2",
 			"Content-Length: 99", "Status: 404 X", "!~Request-OOB-Work: 1", "Connection: X-Hop", "X-Hop: 1",
 			"Keep-Alive: 1"), body)
 		body[0] = 'X'

@@ -256,7 +256,8 @@ func TestHeaderNamesFoldOnlyASCII(t *testing.T) {
 	})
 	serve(t, app, func(s *site) {
 		for range 2 {
-			response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: websoc\u212aet\r\n\r\n")
+			response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\nUpgrade: " +
+				"websoc\u212aet\r\n\r\n")
 			require.Contains(s, response, " 200 OK", "it is no upgrade")
 		}
 

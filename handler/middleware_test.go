@@ -60,7 +60,8 @@ func TestURLThatMiddlewareLeavesDecidesTheTarget(t *testing.T) {
 		{"path replaced", rewriting(func(u *url.URL) { u.Path = "/index page" }), "/old", "/index%20page"},
 		{"path replaced where it had escapes", rewriting(func(u *url.URL) { u.Path = "/new" }), "/o%2Fd", "/new"},
 		{
-			"path cleaned", rewriting(func(u *url.URL) { u.Path, u.RawPath = path.Clean(u.Path), "" }), "/a/../b%2F..%2Fc",
+			"path cleaned", rewriting(func(u *url.URL) { u.Path, u.RawPath = path.Clean(u.Path), "" }),
+			"/a/../b%2F..%2Fc",
 			"/c",
 		},
 		{"escaped slashes made slashes", rewriting(func(u *url.URL) { u.RawPath = "" }), "/a%2Fb", "/a/b"},

@@ -181,7 +181,7 @@ func openRegistry(dir string) (directory, error) {
 }
 
 func unusable(dir string, err error) error {
-	return fmt.Errorf("cannot use the registry directory %s: %w: forbid that with chmod go-w, or with chmod +t, or choose "+
-		"another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", dir, err,
+	return fmt.Errorf("cannot use the registry directory %s: %w: forbid that with chmod go-w, or with chmod +t, or "+
+		"choose another one, for example with %s (in Kubernetes an emptyDir with medium: Memory has +t)", dir, err,
 		RegistryVariable)
 }

@@ -167,8 +167,9 @@ func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 			want: bob, wantGID: bob, groups: forty,
 		},
 		{
-			name: "root that was asked for", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "root" }),
-			want: nobody, wantGID: nobody,
+			name: "root that was asked for", uid: alice, gid: alice,
+			change: app(func(a *spawner.App) { a.User = "root" }),
+			want:   nobody, wantGID: nobody,
 		},
 		{
 			name: "root by number", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.User = "0" }),
@@ -220,8 +221,9 @@ func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 			want: alice, wantGID: alice, groups: []int{62001},
 		},
 		{
-			name: "another default group", uid: carol, gid: 0, config: func(c *spawner.Config) { c.DefaultGroup = "web" },
-			want: carol, wantGID: 62001, groups: []int{62001},
+			name: "another default group", uid: carol, gid: 0,
+			config: func(c *spawner.Config) { c.DefaultGroup = "web" },
+			want:   carol, wantGID: 62001, groups: []int{62001},
 		},
 		{
 			name: "an unknown default user", uid: alice, gid: 0,
@@ -246,7 +248,8 @@ func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 			}), want: bob, wantGID: bob, groups: forty,
 		},
 		{
-			name: "no startup file", uid: alice, gid: alice, change: app(func(a *spawner.App) { a.StartupFile = "none" }),
+			name: "no startup file", uid: alice, gid: alice,
+			change:  app(func(a *spawner.App) { a.StartupFile = "none" }),
 			failure: "does not exist",
 		},
 	} {

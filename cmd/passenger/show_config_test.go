@@ -29,7 +29,8 @@ func TestConfigShowsEachValueAndItsSource(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "Passengerfile.json")
 	require.NoError(t, os.WriteFile(file, []byte(
-		`{"max_requests": 5, "envvars": {"TOKEN": "s3cret"}, "min_instances": 4, "disable_turbocaching": true}`), 0o600))
+		`{"max_requests": 5, "envvars": {"TOKEN": "s3cret"}, "min_instances": 4, "disable_turbocaching": true}`),
+		0o600))
 	t.Setenv("PASSENGER_MIN_INSTANCES", "2")
 	t.Setenv("RACK_ENV", "staging")
 
@@ -53,7 +54,8 @@ func TestConfigShowsEachValueAndItsSource(t *testing.T) {
 }
 
 func TestConfigShowsFlyingAndJSON(t *testing.T) {
-	text, err := showOf(t, "--flying", "--json", "--socket-file", "/run/s", "--no-user-switching", "--max-requests", "-1")
+	text, err := showOf(t, "--flying", "--json", "--socket-file", "/run/s", "--no-user-switching", "--max-requests",
+		"-1")
 	require.ErrorContains(t, err, "--max-requests: max_requests is -1: it must be 0 (never) or more")
 
 	var shown shownConfig

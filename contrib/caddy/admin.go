@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/status"
 )

@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-
 	"github.com/gopassenger/passenger"
 )
 

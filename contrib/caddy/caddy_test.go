@@ -19,10 +19,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/stretchr/testify/require"
 )
 
 // own is the global option by which processes run as the test does.

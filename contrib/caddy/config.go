@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"

@@ -20,7 +20,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 )

@@ -7,10 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gopassenger/passenger"
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-
-	"github.com/gopassenger/passenger"
 )
 
 // The attributes that semantic conventions do not name.

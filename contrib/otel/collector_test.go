@@ -10,6 +10,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -20,11 +24,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/loaderproto"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 // collector receives traces by OTLP, as protobuf by HTTP.

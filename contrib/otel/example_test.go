@@ -8,15 +8,15 @@ import (
 	"net/http/httptest"
 	"strings"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 func Example() {

@@ -6,13 +6,12 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/spawner"
 )
 
 // failure is the reason of a failure without the texts of errors, which may have passwords if

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 
+	"github.com/gopassenger/passenger"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
-
-	"github.com/gopassenger/passenger"
 )
 
 // instruments are the metrics. No attribute has values that clients choose freely.

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/gopassenger/passenger"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
 )
 

@@ -12,13 +12,12 @@ import (
 	"net/http"
 	"net/textproto"
 
+	"github.com/gopassenger/passenger"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gopassenger/passenger"
 )
 
 // ScopeName is the instrumentation scope of all spans and metrics.

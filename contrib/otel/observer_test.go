@@ -8,6 +8,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -16,11 +20,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 // clientsTrace is the trace context of a client.

@@ -5,11 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gopassenger/passenger"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/gopassenger/passenger"
 )
 
 // maxPast limits the ended restarts that are kept.

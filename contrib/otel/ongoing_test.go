@@ -8,15 +8,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
-	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 func TestASpawnIsASpan(t *testing.T) {

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gopassenger/passenger"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/gopassenger/passenger"
 	passengerotel "github.com/gopassenger/passenger/contrib/otel"
 )
 

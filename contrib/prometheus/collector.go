@@ -11,10 +11,9 @@ package passengerprometheus
 import (
 	"errors"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Config configures a Collector.

@@ -12,18 +12,18 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/apiserver"
 	passengerprometheus "github.com/gopassenger/passenger/contrib/prometheus"
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 // evil is a name that a directory may have and no label can.

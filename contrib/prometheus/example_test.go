@@ -7,14 +7,14 @@ import (
 	"net/http/httptest"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/gopassenger/passenger"
-	passengerprometheus "github.com/gopassenger/passenger/contrib/prometheus"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	passengerprometheus "github.com/gopassenger/passenger/contrib/prometheus"
 )
 
 func Example() {

@@ -3,10 +3,9 @@ package passengerprometheus
 import (
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // The names, labels and texts are those of package apiserver, which a test compares.

@@ -3,10 +3,9 @@ package passengerprometheus
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/procstat"
+	"github.com/stretchr/testify/require"
 )
 
 func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) {

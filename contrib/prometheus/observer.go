@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/gopassenger/passenger"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Default buckets of [ObserverConfig], in seconds.

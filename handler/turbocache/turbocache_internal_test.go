@@ -55,7 +55,12 @@ func lookup(c *Cache, method, url string, lines ...string) (Hit, bool, *Ticket) 
 
 // newResponse returns a response in chunks, from the lines of its header.
 func newResponse(status int, lines ...string) *Response {
-	r := &Response{Status: status, Header: http.Header{}, Length: -1, Chunked: true}
+	r := &Response{
+		Status:  status,
+		Header:  http.Header{},
+		Length:  -1,
+		Chunked: true,
+	}
 	for _, line := range lines {
 		if name, value, ok := strings.Cut(line, ":"); ok {
 			r.Header.Add(name, strings.Trim(value, " \t"))

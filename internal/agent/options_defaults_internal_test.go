@@ -13,6 +13,7 @@ import (
 func TestEachOptionHasItsDefaultWhereItMayBeSet(t *testing.T) {
 	start, flying := DefaultConfig(), DefaultFlyingConfig()
 	checked := 0
+
 	for _, group := range Groups {
 		for i := range group.Options {
 			o := &group.Options[i]

@@ -3,8 +3,8 @@
 // The rule: root, and the one user that the caller trusts, may own what is on the way. The way is every directory from
 // the root directory down, every symbolic link that is followed, and the directories that those lead through.
 //
-//   - A directory belongs to a trusted user. No other user can write to it, unless it has the sticky bit, with which only
-//     the owner of an entry can rename or remove it.
+//   - A directory belongs to a trusted user. No other user can write to it, unless it has the sticky bit, with which
+//     only the owner of an entry can rename or remove it.
 //   - A symbolic link belongs to a trusted user.
 //   - A file belongs to a trusted user, and no other can write to it.
 //   - In a directory with the sticky bit, links and files have one name: another user may have made the second.

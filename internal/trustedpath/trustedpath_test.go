@@ -24,7 +24,12 @@ func newTree(t *testing.T) tree {
 	t.Helper()
 
 	dir := filepath.Join(t.TempDir(), "dir")
-	w := tree{dir: dir, sub: dir + "/sub", file: dir + "/sub/file", link: dir + "/link"}
+	w := tree{
+		dir:  dir,
+		sub:  dir + "/sub",
+		file: dir + "/sub/file",
+		link: dir + "/link",
+	}
 	require.NoError(t, os.MkdirAll(w.sub, 0o755))
 	require.NoError(t, os.WriteFile(w.file, nil, 0o644))
 	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))

@@ -58,8 +58,8 @@ const (
 )
 
 // BoundRanges returns r with a Range that costs no more to serve than the whole of size bytes (RFC 9110, section
-// 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more bytes
-// than the whole, with what stands around them, are left out, so that the whole is sent.
+// 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more
+// bytes than the whole, with what stands around them, are left out, so that the whole is sent.
 func BoundRanges(r *http.Request, size int64) *http.Request {
 	asked := r.Header.Get("Range")
 	if strings.IndexByte(asked, ',') < 0 {

@@ -19,10 +19,9 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/stretchr/testify/require"
 )
 
 const patience = time.Minute

@@ -14,12 +14,11 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/stretchr/testify/require"
 )
 
 // serve returns the address of an application that cannot be started.

@@ -13,9 +13,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/stretchr/testify/require"
 )
 
 // certificate writes that of httptest's servers, and its key, into files.

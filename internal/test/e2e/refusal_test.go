@@ -234,7 +234,10 @@ var refusals = []refusal{
 	},
 	{
 		name: "one limit above another in a file", app: true, files: passengerfile(`{"max_instances": 2}`),
-		args: []string{"--min-instances", "3"}, says: []string{"--min-instances: min_instances is 3", "max_instances, which is 2"},
+		args: []string{"--min-instances", "3"}, says: []string{
+			"--min-instances: min_instances is 3",
+			"max_instances, which is 2",
+		},
 	},
 	{
 		name: "socket and port in a file", files: passengerfile(`{"socket_file": "s", "port": 80}`),

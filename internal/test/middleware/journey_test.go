@@ -20,10 +20,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/stretchr/testify/require"
+
 	"github.com/gopassenger/passenger/internal/test/middleware/app"
 )
 

@@ -5,11 +5,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
+	"github.com/stretchr/testify/require"
 )
 
 // build returns the path of the program that serves the application.

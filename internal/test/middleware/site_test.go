@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/test/middleware/app"
-	"github.com/gopassenger/passenger/internal/test/middleware/cases"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/middleware/app"
+	"github.com/gopassenger/passenger/internal/test/middleware/cases"
 )
 
 // patience is for a case that hangs.

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
+	"github.com/stretchr/testify/require"
+
 	"github.com/gopassenger/passenger/internal/test/middleware/cases"
 )
 

@@ -7,13 +7,13 @@ import (
 
 	chi "github.com/go-chi/chi/v5"
 	chimiddleware "github.com/go-chi/chi/v5/middleware"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gorilla/handlers"
 	"github.com/labstack/echo/v4"
 	echomiddleware "github.com/labstack/echo/v4/middleware"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/internal/test/middleware/app"
 	"github.com/gopassenger/passenger/internal/test/middleware/cases"
 )

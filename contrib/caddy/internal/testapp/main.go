@@ -10,7 +10,6 @@ import (
 	"os"
 
 	"github.com/coder/websocket"
-
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
 

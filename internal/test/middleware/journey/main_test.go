@@ -7,11 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/stretchr/testify/require"
 )
 
 // TestSite is the unit test that such a program has: no interpreter, no process, and
