@@ -133,13 +133,12 @@ func ExamplePool_Restart() {
 	})
 	err := pool.Restart(context.Background(), "shop", passenger.RestartOptions{Method: passenger.RestartRolling})
 	if resisted, ok := errors.AsType[*passenger.DeploymentError](err); ok {
-		fmt.Println(resisted)
+		fmt.Println("the old processes keep serving:", resisted.Err)
 	}
 
 	fmt.Println("serving:", pool.Inspect().Group("shop").Processes[0].PID)
 	// Output:
-	// the new release does not start, the old processes keep serving: cannot start shop: syntax
-	// error in app.rb (error 00000002)
+	// the old processes keep serving: cannot start shop: syntax error in app.rb (error 00000002)
 	// serving: 1000
 }
 
