@@ -40,7 +40,7 @@ func PeerOf(ctx context.Context) (peer Peer, known bool) {
 	return peer, known
 }
 
-// nobody is the peer of a Unix socket that the kernel, for once, says nothing about. It is
+// nobody is the peer of a Unix socket whose credentials the kernel does not tell. It is
 // a peer nevertheless, and not one that AllowAnyone is about.
 var nobody = Peer{UID: -1, GID: -1}
 

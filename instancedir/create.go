@@ -172,7 +172,7 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 		return d, nil
 	}
 
-	return nil, fmt.Errorf("in %s all of %d names are taken: remove the directories %s* that nobody uses",
+	return nil, fmt.Errorf("in %s all of %d names are taken: remove the directories %s* that are not in use",
 		registry.Name(), maxTries, prefix)
 }
 
