@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -31,17 +30,20 @@ func (s *server) router() int {
 	return 0
 }
 
-// records are those in a file, by what they are.
+// records are the whole ones in a file, by what they are. The last one may still be being written.
 func records(t *testing.T, path string) map[string][]map[string]any {
 	t.Helper()
-	f, err := os.Open(path)
+	log, err := os.ReadFile(path)
 	require.NoError(t, err)
-	defer f.Close()
 
 	found := map[string][]map[string]any{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for line := range strings.Lines(string(log)) {
+		if !strings.HasSuffix(line, "\n") {
+			break
+		}
+
 		var record map[string]any
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &record), lines.Text())
+		require.NoError(t, json.Unmarshal([]byte(line), &record), line)
 		kind, _ := record["kind"].(string)
 		found[kind] = append(found[kind], record)
 	}

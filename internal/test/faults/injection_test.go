@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,25 +103,26 @@ func TestRequestsForgeNoAccessLogLines(t *testing.T) {
 			"%[2]s\r\nX-Request-Id: %[2]s\r\n\r\n", target, forgery)).answer()
 	}
 
+	// The log may be read while a line is being written.
+	var lines []string
+
 	eventually(t, func() error {
-		f, err := os.Open(path)
+		log, err := os.ReadFile(path)
 		require.NoError(t, err)
-		defer func() { _ = f.Close() }()
-		lines := bufio.NewScanner(f)
 
-		n := 0
-		for ; lines.Scan(); n++ {
-			require.NoError(t, json.Unmarshal(lines.Bytes(), new(map[string]any)), "%q", lines.Bytes())
-			require.True(t, utf8.Valid(lines.Bytes()))
-			require.Negative(t, strings.IndexFunc(lines.Text(), func(r rune) bool { return r < ' ' || r == 0x7f }),
-				"%q", lines.Bytes())
-			require.Contains(t, lines.Text(), "/serve?")
-		}
-
-		if n != len(forgeries) {
+		lines = strings.SplitAfter(string(log), "\n")
+		if n := len(lines) - 1; n != len(forgeries) {
 			return fmt.Errorf("there are %d lines, not %d", n, len(forgeries))
 		}
 
-		return lines.Err()
+		return nil
 	})
+
+	for _, line := range lines[:len(forgeries)] {
+		require.NoError(t, json.Unmarshal([]byte(line), new(map[string]any)), "%q", line)
+		require.True(t, utf8.ValidString(line))
+		require.Equal(t, len(line)-1, strings.IndexFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }),
+			"%q", line)
+		require.Contains(t, line, "/serve?")
+	}
 }
