@@ -113,7 +113,7 @@ func (c *client) writeHead(status int) {
 // client.
 func writesAtOnce(w http.ResponseWriter) bool {
 	switch reflect.TypeOf(w).String() {
-	case "*http.response", "*scgi.response":
+	case "*http.response", "*front.response", "*scgi.response":
 		return true
 	}
 

@@ -31,6 +31,8 @@ type Config struct {
 	SocketFile string
 	// HTTP2Cleartext lets clients speak HTTP/2 without TLS.
 	HTTP2Cleartext bool
+	// HTTPServer is frontServer or standardServer.
+	HTTPServer string
 
 	Environment  string
 	AppType      string

@@ -28,6 +28,7 @@ import (
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/connlimit"
 	"github.com/gopassenger/passenger/internal/connstate"
+	"github.com/gopassenger/passenger/internal/front"
 	"github.com/gopassenger/passenger/internal/headguard"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/rawsock"
@@ -57,6 +58,8 @@ type Server struct {
 	http    *http.Server
 	// guard is in front of http, and lets only what leaves no doubt through.
 	guard *headguard.Guard
+	// front serves what is simple in the place of http; nil means that http serves all.
+	front *front.Server
 	// scgi shares the listener with http; nil means that it does not.
 	scgi  *scgi.Server
 	conns *connstate.Connections
@@ -136,12 +139,20 @@ func newServer(
 }
 
 func (s *Server) serve(l net.Listener, tls bool) error {
-	if s.scgi != nil {
+	switch {
+	case s.scgi != nil:
 		return s.serveBoth(l)
+	case tls:
+		return s.http.Serve(s.guard.Listener(rawsock.Listener(l), s.cert.config()))
 	}
 
-	if tls {
-		return s.http.Serve(s.guard.Listener(rawsock.Listener(l), s.cert.config()))
+	return s.serveHTTP(l)
+}
+
+// serveHTTP serves HTTP without TLS.
+func (s *Server) serveHTTP(l net.Listener) error {
+	if s.front != nil {
+		return s.front.Serve(l)
 	}
 
 	return s.http.Serve(s.guard.Listener(rawsock.Listener(l), nil))
@@ -152,7 +163,7 @@ func (s *Server) serveBoth(l net.Listener) error {
 	cgi, web := scgi.Split(l)
 	ended := make(chan error, 1)
 	go func() { ended <- s.scgi.Serve(cgi) }()
-	err := s.http.Serve(s.guard.Listener(rawsock.Listener(web), nil))
+	err := s.serveHTTP(web)
 
 	return errors.Join(err, <-ended)
 }
@@ -255,7 +266,22 @@ func (s *Server) prepareHTTP(traced bool) {
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
 		MaxHeaderBytes:    s.cfg.MaxHeaderSize,
 	}
+	if s.cfg.HTTPServer == frontServer {
+		s.front = &front.Server{
+			HTTP:     s.http,
+			Guard:    s.guard,
+			Handler:  site,
+			Track:    s.limiter.Track,
+			ErrorLog: s.guard.ErrorLog,
+		}
+	}
 }
+
+// frontServer and standardServer are the values of the option http_server.
+const (
+	frontServer    = "front"
+	standardServer = "standard"
+)
 
 func (s *Server) closeLogs() error {
 	errs := []error{s.access.close(), s.requests.close()}
@@ -309,8 +335,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 	s.serving.Wait()
 	s.http.SetKeepAlivesEnabled(false)
+
+	// It may still give connections to http.
+	var frontErr error
+	if s.front != nil {
+		frontErr = s.front.Shutdown(ctx)
+	}
+
 	s.conns.WaitQuiet(ctx)
-	httpErr := s.http.Shutdown(ctx)
+	httpErr := errors.Join(frontErr, s.http.Shutdown(ctx))
 	if s.scgi != nil {
 		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))
 	}
@@ -319,6 +352,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.starts.Wait()
 	if httpErr != nil {
 		_ = s.http.Close() // what is left ends here
+		if s.front != nil {
+			_ = s.front.Close()
+		}
+
 		if s.scgi != nil {
 			_ = s.scgi.Close()
 		}

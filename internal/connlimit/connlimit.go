@@ -343,11 +343,18 @@ func isClosed(conn net.Conn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// close closes what was taken out, which the server notices.
+// close closes what was taken out, which the server notices. It does not wait for that: a request may have come at the
+// same time, and closing waits for who reads.
 func (l *Limiter) close(e *entry, why string) {
-	if e != nil && e.conn.Close() == nil { // else it was closed
-		l.tell(why, e.peer)
+	if e == nil {
+		return
 	}
+
+	go func() {
+		if e.conn.Close() == nil { // else it was closed
+			l.tell(why, e.peer)
+		}
+	}()
 }
 
 func (l *Limiter) tell(what string, of peer) {

@@ -80,6 +80,17 @@ func (l *listener) Accept() (net.Conn, error) {
 	return l.guard.conn(c, l.tls), nil
 }
 
+// Conn returns a connection without TLS, of which its first bytes were read before.
+func (g *Guard) Conn(c net.Conn, first []byte) net.Conn {
+	self := g.conn(c, nil)
+	if guarded := unwrap(self); len(first) > 0 {
+		guarded.keep(first)
+		guarded.checkStash()
+	}
+
+	return self
+}
+
 func (g *Guard) conn(c net.Conn, config *tls.Config) net.Conn {
 	guarded := &Conn{Conn: c, guard: g, first: true}
 	if config != nil {

@@ -108,8 +108,8 @@ type Head struct {
 	// Framing is how the body ends, Length how many bytes it has, if it says so.
 	Framing Framing
 	Length  int64
-	// Upgrade says that the client asks for another protocol.
-	Upgrade bool
+	// Upgrade says that the client asks for another protocol, Expect that it waits before it sends its body.
+	Upgrade, Expect bool
 
 	scanned, line   int // up to where the head's end was looked for, and the line there
 	length, coding  []byte
@@ -214,6 +214,8 @@ func (h *Head) note(f Field) error {
 		}
 
 		h.Host = f.Value
+	case len("expect"):
+		h.Expect = h.Expect || httpfield.EqualFold(view(f.Name), "expect")
 	case len("upgrade"):
 		h.upgrades = h.upgrades || httpfield.EqualFold(view(f.Name), "upgrade")
 	case len("content-type"):

@@ -2,6 +2,15 @@
 
 package rawsock
 
-import "net"
+import (
+	"net"
+	"syscall"
+)
 
 func wrap(c net.Conn) net.Conn { return c }
+
+// Receive does not work on this system.
+func Receive(uintptr, []byte, int) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+
+// Send does not work on this system.
+func Send(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }

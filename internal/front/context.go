@@ -1,0 +1,114 @@
+package front
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// requestContext is the context of one request: canceled when its client has left, and when it is over. It implements
+// AfterFunc as package context asks for, so that whoever waits for its end needs no goroutine.
+type requestContext struct {
+	conn *conn
+	// url is the request's, here so that both are one piece of memory.
+	url url.URL
+
+	mu   sync.Mutex
+	err  error
+	done chan struct{} // nil means that nobody has asked for it
+	// after are the functions to call at the end; one that was stopped is nil.
+	after []*afterFunc
+}
+
+type afterFunc struct{ f func() }
+
+// Deadline returns none.
+func (*requestContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// Done is closed at the end.
+func (c *requestContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
+
+	return c.done
+}
+
+// Err is context.Canceled after the end.
+func (c *requestContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	return c.err
+}
+
+// Value returns the values that net/http's requests have, and that the head was checked by package httphead.
+func (c *requestContext) Value(key any) any {
+	if key == http.LocalAddrContextKey {
+		return c.conn.local
+	}
+
+	return c.conn.server.base.Value(key)
+}
+
+// AfterFunc calls f in a goroutine of its own at the end. stop reports whether it was in time to prevent that.
+func (c *requestContext) AfterFunc(f func()) (stop func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.err != nil {
+		go f()
+		return func() bool { return false }
+	}
+
+	a := &afterFunc{f}
+	c.after = append(c.after, a)
+
+	return func() bool { return c.stop(a) }
+}
+
+func (c *requestContext) stop(a *afterFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	for i, other := range c.after {
+		if other == a {
+			last := len(c.after) - 1
+			c.after[i], c.after[last] = c.after[last], nil
+			c.after = c.after[:last]
+
+			return true
+		}
+	}
+
+	return false
+}
+
+// cancel ends the context.
+func (c *requestContext) cancel() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	if c.err != nil {
+		return
+	}
+
+	c.err = context.Canceled
+	if c.done != nil {
+		close(c.done)
+	}
+
+	for _, a := range c.after {
+		go a.f()
+	}
+
+	c.after = nil
+}
