@@ -62,7 +62,14 @@ func (u *upstream) halfClosesBody() bool { return u.speaksSession() && !u.sessio
 // watch interrupts the connection when the client goes away.
 func (u *upstream) watch(ctx context.Context) {
 	conn := u.conn
-	u.stopWatch = context.AfterFunc(ctx, func() { interrupt(conn) })
+	after := func() { interrupt(conn) }
+
+	// Package context would make a context and a channel for it.
+	if own, ok := ctx.(interface{ AfterFunc(f func()) func() bool }); ok {
+		u.stopWatch = own.AfterFunc(after)
+	} else {
+		u.stopWatch = context.AfterFunc(ctx, after)
+	}
 }
 
 // unwatch ends the watch, and reports whether it was in time.

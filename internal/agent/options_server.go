@@ -25,8 +25,8 @@ var networkOptions = []Option{
 	option("http_server", server, func(c *Config) any { return &c.HTTPServer },
 		"the `server` of simple requests: front or standard", oneOf(frontServer, standardServer),
 		byDefault(frontServer),
-		detail("`front` serves requests of HTTP/1.1 without TLS that have no body, or a small one. It leaves the others "+
-			"to Go's own server, which serves all of them with `standard`, and elsewhere than on Linux.")),
+		detail("`front` serves requests of HTTP/1.1 without TLS that have no body, or a small one. It "+
+			"leaves the others to Go's own server, which serves all with `standard`, and elsewhere than on Linux.")),
 	option("trusted_proxies", perAppOrAll, func(c *Config) any { return &c.TrustedProxies },
 		"an `address` or prefix of proxies that name the client; repeatable", flag("trusted-proxy"),
 		read((*Config).proxies),

@@ -271,7 +271,7 @@ func (s *Server) prepareHTTP(traced bool) {
 			HTTP:     s.http,
 			Guard:    s.guard,
 			Handler:  site,
-			Track:    s.limiter.Track,
+			Follow:   s.limiter.Follow,
 			ErrorLog: s.guard.ErrorLog,
 		}
 	}

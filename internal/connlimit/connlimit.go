@@ -48,8 +48,8 @@ type Limiter struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]*entry
-	// clients are those that have connections that wait.
-	clients map[peer]*client
+	// clients are those that have connections, and waiting those of them that have some that wait.
+	clients, waiting map[peer]*client
 	// swept is when forgetClosed has looked.
 	swept time.Time
 }
@@ -64,6 +64,7 @@ type peer struct {
 // and idle ones between two, the longest waiting first.
 type client struct {
 	peer         peer
+	conns        int
 	silent, idle queue
 }
 
@@ -71,12 +72,13 @@ func (c *client) waiting() int { return c.silent.size + c.idle.size }
 
 // entry is a connection.
 type entry struct {
-	conn net.Conn
-	peer peer
-	// client and in are where it waits; nil: it has a request.
-	client       *client
+	conn   net.Conn
+	client *client
+	// in is where it waits; nil: it has a request.
 	in           *queue
 	before, next *entry
+	// removed says that it does not count any more.
+	removed bool
 }
 
 // queue is a list of entries, each of which is in one at most.
@@ -121,6 +123,7 @@ func New(limits Limits, log logr.Logger) *Limiter {
 		log:     log,
 		conns:   map[net.Conn]*entry{},
 		clients: map[peer]*client{},
+		waiting: map[peer]*client{},
 	}
 }
 
@@ -150,17 +153,39 @@ func (l *Limiter) Track(conn net.Conn, state http.ConnState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e := l.conns[conn]; e != nil { // else it has been closed to make room
-		switch state {
-		case http.StateNew:
-		case http.StateActive, http.StateHijacked:
-			l.stopWaiting(e)
-		case http.StateIdle:
-			l.stopWaiting(e)
-			c := l.clientOf(e.peer)
-			l.wait(e, c, &c.idle)
-		case http.StateClosed:
-			l.remove(e)
+		l.track(e, state)
+	}
+}
+
+// Follow returns what Track does for one connection.
+func (l *Limiter) Follow(conn net.Conn) func(http.ConnState) {
+	conn = innermost(conn)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.conns[conn]
+	if e == nil {
+		return func(http.ConnState) {}
+	}
+
+	return func(state http.ConnState) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if !e.removed {
+			l.track(e, state)
 		}
+	}
+}
+
+func (l *Limiter) track(e *entry, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+	case http.StateActive, http.StateHijacked:
+		l.stopWaiting(e)
+	case http.StateIdle:
+		l.stopWaiting(e)
+		l.wait(e, &e.client.idle)
+	case http.StateClosed:
+		l.remove(e)
 	}
 }
 
@@ -194,7 +219,7 @@ const (
 
 // enter counts a connection; false: there is no room for it.
 func (l *Limiter) enter(conn net.Conn) bool {
-	e := &entry{conn: innermost(conn), peer: peerOf(conn)}
+	e, p := &entry{conn: innermost(conn)}, peerOf(conn)
 	l.mu.Lock()
 	l.forgetClosed()
 	full := len(l.conns) >= l.limits.Total
@@ -207,9 +232,10 @@ func (l *Limiter) enter(conn net.Conn) bool {
 	entered := !full || made != nil
 	if entered {
 		l.conns[e.conn] = e
-		c := l.clientOf(e.peer)
-		l.wait(e, c, &c.silent)
-		evicted = l.limitClient(c)
+		e.client = l.clientOf(p)
+		e.client.conns++
+		l.wait(e, &e.client.silent)
+		evicted = l.limitClient(e.client)
 	}
 
 	l.mu.Unlock()
@@ -217,7 +243,7 @@ func (l *Limiter) enter(conn net.Conn) bool {
 	l.close(made, tooMany)
 	l.close(evicted, tooManyOfClient)
 	if !entered {
-		l.tell(allBusy, e.peer)
+		l.tell(allBusy, p)
 	}
 
 	return entered
@@ -241,7 +267,7 @@ func (l *Limiter) makeRoom() *entry {
 	var most *client
 
 	looked := 0
-	for _, c := range l.clients { // in any order
+	for _, c := range l.waiting { // in any order
 		if most == nil || c.waiting() > most.waiting() {
 			most = c
 		}
@@ -281,27 +307,33 @@ func (l *Limiter) clientOf(p peer) *client {
 	return c
 }
 
-func (*Limiter) wait(e *entry, c *client, in *queue) {
-	e.client = c
+func (l *Limiter) wait(e *entry, in *queue) {
+	if e.client.waiting() == 0 {
+		l.waiting[e.client.peer] = e.client
+	}
+
 	in.push(e)
 }
 
 func (l *Limiter) stopWaiting(e *entry) {
-	c := e.client
-	if c == nil {
+	if e.in == nil {
 		return
 	}
 
 	e.in.remove(e)
-	e.client = nil
-	if c.waiting() == 0 {
-		delete(l.clients, c.peer)
+	if e.client.waiting() == 0 {
+		delete(l.waiting, e.client.peer)
 	}
 }
 
 func (l *Limiter) remove(e *entry) {
 	l.stopWaiting(e)
 	delete(l.conns, e.conn)
+
+	e.removed = true
+	if e.client.conns--; e.client.conns == 0 {
+		delete(l.clients, e.client.peer)
+	}
 }
 
 // sweepInterval is how long forgetClosed does not look again, and fullInterval if there
@@ -352,7 +384,7 @@ func (l *Limiter) close(e *entry, why string) {
 
 	go func() {
 		if e.conn.Close() == nil { // else it was closed
-			l.tell(why, e.peer)
+			l.tell(why, e.client.peer)
 		}
 	}()
 }

@@ -62,6 +62,8 @@ const (
 type conn struct {
 	server *Server
 	rest   *handover
+	// track is told what becomes of the connection.
+	track  func(http.ConnState)
 	net    net.Conn
 	raw    syscall.RawConn
 	local  net.Addr
@@ -110,8 +112,14 @@ func (s *Server) newConn(accepted net.Conn, rest *handover) *conn {
 		return nil
 	}
 
+	track := func(http.ConnState) {}
+	if s.Follow != nil {
+		track = s.Follow(accepted)
+	}
+
 	return &conn{
 		server: s,
+		track:  track,
 		rest:   rest,
 		net:    accepted,
 		raw:    raw,
@@ -121,13 +129,6 @@ func (s *Server) newConn(accepted net.Conn, rest *handover) *conn {
 }
 
 func (c *conn) setState(s state) { c.state.Store(int32(s)) }
-
-// track tells what becomes of the connection, as http.Server does.
-func (c *conn) track(s http.ConnState) {
-	if c.server.Track != nil {
-		c.server.Track(c.net, s)
-	}
-}
 
 // serve serves the connection up to its end, or until it is net/http's.
 func (c *conn) serve() {

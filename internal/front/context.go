@@ -18,11 +18,11 @@ type requestContext struct {
 	mu   sync.Mutex
 	err  error
 	done chan struct{} // nil means that nobody has asked for it
-	// after are the functions to call at the end; one that was stopped is nil.
-	after []*afterFunc
+	// after are the functions to call at the end, by the order of AfterFunc; nil is one that was stopped. The memory of
+	// the first ones is the context's.
+	after   []func()
+	ofAfter [2]func()
 }
-
-type afterFunc struct{ f func() }
 
 // Deadline returns none.
 func (*requestContext) Deadline() (time.Time, bool) { return time.Time{}, false }
@@ -69,27 +69,27 @@ func (c *requestContext) AfterFunc(f func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 
-	a := &afterFunc{f}
-	c.after = append(c.after, a)
+	if c.after == nil {
+		c.after = c.ofAfter[:0]
+	}
 
-	return func() bool { return c.stop(a) }
+	c.after = append(c.after, f)
+	i := len(c.after) - 1
+
+	return func() bool { return c.stop(i) }
 }
 
-func (c *requestContext) stop(a *afterFunc) bool {
+func (c *requestContext) stop(i int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	for i, other := range c.after {
-		if other == a {
-			last := len(c.after) - 1
-			c.after[i], c.after[last] = c.after[last], nil
-			c.after = c.after[:last]
-
-			return true
-		}
+	if c.err != nil || c.after[i] == nil {
+		return false
 	}
 
-	return false
+	c.after[i] = nil
+
+	return true
 }
 
 // cancel ends the context.
@@ -106,8 +106,10 @@ func (c *requestContext) cancel() {
 		close(c.done)
 	}
 
-	for _, a := range c.after {
-		go a.f()
+	for _, f := range c.after {
+		if f != nil {
+			go f()
+		}
 	}
 
 	c.after = nil

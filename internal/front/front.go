@@ -36,8 +36,8 @@ type Server struct {
 	// Handler gets the simple requests. Its http.ResponseWriter implements everything that of net/http does, but
 	// what Hijack returns can only be closed, with SetLinger before.
 	Handler http.Handler
-	// Track receives the states of a connection as http.Server's ConnState does; nil means that nobody follows them.
-	Track func(net.Conn, http.ConnState)
+	// Follow returns what receives the states of a connection, as http.Server's ConnState does; nil means nothing does.
+	Follow func(net.Conn) func(http.ConnState)
 	// ErrorLog gets panics of Handler.
 	ErrorLog *log.Logger
 
@@ -91,7 +91,8 @@ func (s *Server) Serve(l net.Listener) error {
 
 		// As where there are too many open files.
 		pause = min(max(minAcceptPause, 2*pause), maxAcceptPause)
-		s.ErrorLog.Printf("cannot accept a connection: %v; will try again in %v", err, pause)
+		// In net/http's words, which logs look for.
+		s.ErrorLog.Printf("http: Accept error: %v; retrying in %v", err, pause)
 		<-time.After(pause)
 	}
 }
