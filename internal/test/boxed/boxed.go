@@ -68,10 +68,17 @@ func New(t TB, parent string) *Box {
 
 // Env is the environment of the program.
 func (b *Box) Env() []string {
-	return []string{
+	env := []string{
 		"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=" + b.Home, "TMPDIR=" + b.Tmp,
 		"PASSENGER_INSTANCE_REGISTRY_DIR=" + b.Tmp, b.Marker,
 	}
+
+	// A suite can be run with the other server of HTTP.
+	if name := os.Getenv("PASSENGER_TEST_HTTP_SERVER"); name != "" {
+		env = append(env, "PASSENGER_HTTP_SERVER="+name)
+	}
+
+	return env
 }
 
 // Processes are those in the box, with their command lines.

@@ -43,6 +43,12 @@ type variant struct {
 var (
 	byHTTP    = &variant{name: "http_session", protocol: loaderproto.HTTPSession}
 	bySession = &variant{name: "session", protocol: loaderproto.Session}
+	// net/http serves simple requests, too.
+	standard = &variant{
+		name:     "http_session, standard server",
+		protocol: loaderproto.HTTPSession,
+		args:     []string{"--http-server", "standard"},
+	}
 	// Bodies go to the application as they come.
 	streamed = &variant{
 		name:     "http_session, streamed",
@@ -74,7 +80,7 @@ func (v *variant) concerns(raw string, half bool) bool {
 func inVariants(t *testing.T, test func(t *testing.T, s *server, v *variant)) {
 	t.Helper()
 
-	for _, v := range []*variant{byHTTP, bySession, streamed, streamedSession} {
+	for _, v := range []*variant{byHTTP, bySession, standard, streamed, streamedSession} {
 		t.Run(v.name, func(t *testing.T) { test(t, start(t, v), v) })
 	}
 }
