@@ -62,6 +62,10 @@ type Request struct {
 	// user.
 	StartupFileUID string
 
+	// StartupModule and StartupCallable are those of a startup file of Python that is given as module:callable, which
+	// may end with "()". Older loaders ignore these keys. Empty leaves them out.
+	StartupModule, StartupCallable string
+
 	// ThreadCount is the number of requests that the process should serve at once. Older loaders
 	// ignore this key. Zero leaves it out.
 	ThreadCount int
@@ -123,6 +127,8 @@ func (r *Request) appPairs() []pair {
 		{"analytics", "false"},
 		{"api_key", r.ConnectPassword},
 		{"startup_file_uid", r.StartupFileUID},
+		{"startup_module", r.StartupModule},
+		{"startup_callable", r.StartupCallable},
 		{"thread_count", number(r.ThreadCount)},
 		{"features", strings.Join(r.Features, " ")},
 	}

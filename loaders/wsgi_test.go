@@ -134,10 +134,12 @@ func TestWSGIFailures(t *testing.T) {
 		},
 		"syntax":         {"def (", "SyntaxError"},
 		"exit":           {"import sys; sys.exit(3)", "SystemExit: 3"},
-		"no application": {"app = 1", "does not define a callable named 'application'"},
+		"no application": {"app = 1", "does not define a callable named 'application' or 'app'"},
 		"application with another name": {
-			"def app(environ, start_response): pass", "It defines one named 'app': add the line: application = app",
+			"def site(environ, start_response): pass",
+			"give it behind a colon: --startup-file module:name. These can be called: site",
 		},
+		"factory that makes none": {"def create_app(): pass", "create_app() returned None, which is no application"},
 		"child holds stdout": {
 			"import subprocess, threading, time\n" +
 				"subprocess.Popen(['sleep', '5'])\nthreading.Thread(target=lambda: time.sleep(5)).start()\nboom",
@@ -382,4 +384,44 @@ def application(env, start_response):
 	require.Equal(t, "from the environment", start(t, wsgiSpec(t, interpreter, file)).get(t, "/").body)
 	w := startPreloader(t, wsgiPreloaderSpec(t, interpreter, file)).spawn(t, wsgiWorkerSpec())
 	require.Equal(t, "from the environment", w.get(t, "/").body)
+}
+
+// pythonApplications are modules, what of them is called, and what it responds.
+var pythonApplications = map[string]struct{ file, source, module, callable, want string }{
+	"application before app": {"a.py", "app = 1\n" + respond("application"), "", "", "application"},
+	"app":                    {"a.py", respond("app"), "", "", "app"},
+	"factory":                {"a.py", "def create_app():\n    return made\n" + respond("made"), "", "", "made"},
+	"named":                  {"a.py", respond("application") + respond("site"), "a", "site", "site"},
+	"named in a module":      {"shop/wsgi.py", respond("app"), "shop.wsgi", "app", "app"},
+	"in src":                 {"src/shop.py", respond("app"), "shop", "app", "app"},
+	"named factory": {
+		"shop/__init__.py", "def make(name='x'):\n    return made\n" + respond("made"), "shop", "make()", "made",
+	},
+	"attribute": {
+		"shop.py", "class Site: pass\nsite = Site()\n" + respond("app") + "site.app = app\n", "shop", "site.app", "app",
+	},
+}
+
+// respond is the source of an application that responds with its name.
+func respond(name string) string {
+	return fmt.Sprintf("def %[1]s(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%[1]s']\n", name)
+}
+
+func TestWSGIApplicationsAreCalledByTheirNames(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range pythonApplications {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			file := filepath.Join(root, c.file)
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+			require.NoError(t, os.WriteFile(file, []byte(c.source), 0o600))
+			p := start(t, wsgiSpec(t, python(t), file, func(s *spec) {
+				s.request.AppRoot, s.request.StartupModule, s.request.StartupCallable = root, c.module, c.callable
+			}))
+			require.Equal(t, c.want, p.session(t).get(t, "/").body)
+			p.requireCleanStop(t)
+		})
+	}
 }

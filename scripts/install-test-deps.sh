@@ -34,6 +34,9 @@ have cc || have gcc || { need gcc; need libc6-dev; }
 have python3 || need python3
 python_has flask || need python3-flask
 python_has django || need python3-django
+python_has uvicorn || need python3-uvicorn
+python_has fastapi || need python3-fastapi
+python_has websockets || need python3-websockets
 have ruby || need ruby
 ruby_has rack || need ruby-rack
 ruby_has sinatra/base || need ruby-sinatra

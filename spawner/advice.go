@@ -340,18 +340,13 @@ func (d *diagnosis) fill(template string) string {
 		return template
 	}
 
-	files := make([]string, len(appTypes))
-	for i, t := range appTypes {
-		files[i] = t.StartupFile
-	}
-
 	return strings.NewReplacer(
 		"{subject}", d.fault.subject,
 		"{error}", errorText(d.err),
 		"{reason}", reason(d.err),
 		"{root}", d.app.Root,
 		"{command}", d.program(),
-		"{startupfiles}", strings.Join(files, ", "),
+		"{startupfiles}", strings.Join(startupFiles(), ", "),
 		"{status}", d.status,
 		"{step}", string(d.step),
 		"{timeout}", d.app.StartTimeout.String(),

@@ -31,10 +31,12 @@ type App struct {
 	Root string
 	// GroupName is what the application is called; empty: Root.
 	GroupName string
-	// Type is rack, wsgi, node or meteor, or empty: StartCommand counts if there is one,
-	// else the type is detected by the startup files in Root.
+	// Type is rack, wsgi, asgi, node or meteor, or empty: StartCommand counts if there is one,
+	// else StartupFile, and else what [Detect] finds in Root.
 	Type string
-	// StartupFile is the file to load, relative to Root; empty: the type's.
+	// StartupFile is the file to load, relative to Root; empty: the type's. For types wsgi and asgi it
+	// may be a module of Python and what is called in it, as "mysite.wsgi:application" or
+	// "shop.factory:create_app()".
 	StartupFile string
 	// StartCommand is a program with its arguments, for what there is no type
 	// for; it counts when Type is empty. A program that speaks the spawn

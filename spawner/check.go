@@ -1,5 +1,11 @@
 package spawner
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Check looks for what would keep app from being started with config, without
 // starting anything: a directory that is none, a missing startup file,
 // interpreter or start command, an unknown user. The error is a *SpawnError.
@@ -41,10 +47,40 @@ func (a *attempt) check(i *identifier) error {
 		return err
 	}
 
-	if doubt := a.identity.doubt; doubt != nil && a.factory != nil && a.factory.isNew(doubt) {
+	if doubt := a.identity.doubt; doubt != nil && a.factory != nil && a.factory.isNew(doubt.Error()) {
 		a.config.Logger.Info("warning: "+doubt.Error(),
 			"app", a.app.Name(), "user", a.identity.name)
 	}
 
+	a.reportDetection(program)
+
 	return a.identity.withRights(func() error { return a.look(program) })
+}
+
+// reportDetection logs, once, what an application was taken for where the files of the original do not say it, or where
+// it could be something else.
+func (a *attempt) reportDetection(p *program) {
+	if a.factory == nil || len(p.detected) == 0 {
+		return
+	}
+
+	found := &p.detected[0]
+	if found.Framework == "" || len(p.detected) == 1 && slices.Contains(startupFiles(), found.StartupFile) {
+		return
+	}
+
+	how := found.StartupFile
+	if found.Type == "" {
+		how = strings.Join(found.StartCommand, " ")
+	}
+
+	values := []any{"app", a.app.Name(), "as", found.Framework, "because", found.Because, "start", how}
+	if len(p.detected) > 1 {
+		values = append(values, "otherwise", p.detected[1].Framework, "choose",
+			"by app_type and startup_file, or start_command: see passenger detect")
+	}
+
+	if a.factory.isNew(fmt.Sprint(values...)) {
+		a.config.Logger.Info("recognized an application", values...)
+	}
 }

@@ -18,6 +18,12 @@ type program struct {
 	appType AppType
 	// startupFile is empty for a start command that has none.
 	startupFile string
+	// module and callable are those of a startup file that is given as module:callable.
+	module, callable string
+	// startCommand is App's, or that of what was detected.
+	startCommand []string
+	// detected is what the application may be; nil means that App says it.
+	detected []Detection
 }
 
 // reference is the file whose owner counts.
@@ -35,17 +41,15 @@ func findProgram(app *App) (*program, error) {
 		return nil, err
 	}
 
-	p := &program{}
+	p := &program{startCommand: app.StartCommand}
+	startupFile := app.StartupFile
+
 	switch {
 	case app.Type != "":
 		p.appType, _ = findType(app.Type)
-	case len(app.StartCommand) == 0:
-		if t, ok := typeByStartupFile(app.StartupFile); ok {
-			p.appType = t
-			break
-		}
-
-		t, err := DetectType(app.Root)
+	case len(app.StartCommand) > 0:
+	default:
+		found, err := recognize(app)
 		if err != nil {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}
 			if errors.Is(err, ErrNoApp) {
@@ -55,12 +59,18 @@ func findProgram(app *App) (*program, error) {
 			return nil, f
 		}
 
-		p.appType = t
+		p.detected = found
+		p.appType, _ = findType(found[0].Type)
+		p.startCommand = found[0].StartCommand
+		startupFile = found[0].StartupFile
 	}
 
-	switch {
-	case app.StartupFile != "":
-		p.startupFile = absolute(app.Root, app.StartupFile)
+	switch module, callable, ok := splitCallable(startupFile); {
+	case ok && (p.appType.Name == "wsgi" || p.appType.Name == "asgi"):
+		p.module, p.callable = module, callable
+		p.startupFile = moduleFile(app.Root, module)
+	case startupFile != "":
+		p.startupFile = absolute(app.Root, startupFile)
 	case p.appType.Name == meteorType:
 		p.startupFile = meteorStartupFile(app.Root)
 	case p.appType.Name != "":
@@ -68,6 +78,73 @@ func findProgram(app *App) (*program, error) {
 	}
 
 	return p, nil
+}
+
+// recognize finds out what an application is of which neither the type nor a start command is known: by its startup
+// file, or by what is in its directory.
+func recognize(app *App) ([]Detection, error) {
+	if app.StartupFile != "" {
+		file := app.StartupFile
+		if module, _, ok := splitCallable(file); ok {
+			file = moduleFile(app.Root, module)
+		}
+
+		if t, ok := typeByStartupFile(file); ok {
+			if t.Name == "wsgi" {
+				t.Name = pythonType(absolute(app.Root, file))
+			}
+
+			return []Detection{{Type: t.Name, StartupFile: app.StartupFile}}, nil
+		}
+	}
+
+	found, err := Detect(app.Root)
+	if err == nil && app.StartupFile != "" {
+		found[0].StartupFile = app.StartupFile
+	}
+
+	return found, err
+}
+
+// pythonCallable is a startup file that is given as Python imports it.
+var pythonCallable = regexp.MustCompile(`^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?)$`)
+
+// splitCallable takes module:callable apart.
+func splitCallable(startupFile string) (module, callable string, ok bool) {
+	m := pythonCallable.FindStringSubmatch(startupFile)
+	if m == nil {
+		return "", "", false
+	}
+
+	return m[1], m[2], true
+}
+
+// moduleFile returns where a module is, or would be.
+func moduleFile(root, module string) string {
+	path := filepath.FromSlash(strings.ReplaceAll(module, ".", "/"))
+	for _, file := range []string{path + ".py", filepath.Join(path, "__init__.py")} {
+		for _, dir := range []string{root, filepath.Join(root, "src")} {
+			if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
+				return filepath.Join(dir, file)
+			}
+		}
+	}
+
+	return filepath.Join(root, path+".py")
+}
+
+// pythonType returns the type of a startup file of Python by what is in it.
+func pythonType(file string) string {
+	source, err := ownfile.ReadRegular(file, maxDetectedFile)
+	if err != nil {
+		return "wsgi" // the start tells what is wrong
+	}
+
+	if _, appType, _ := parsePython(string(source)).application(); appType != "" {
+		return appType
+	}
+
+	return "wsgi"
 }
 
 // command is what a process is started with.
@@ -102,6 +179,8 @@ var loadersByType = map[string]loader{
 		smart:       true,
 	},
 	"wsgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
+	// The loader looks at the type.
+	"asgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
 	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
 }
 
@@ -188,12 +267,12 @@ func (r *resolver) python(c *command) (string, error) {
 }
 
 func (r *resolver) startCommand(c *command) error {
-	path, err := r.lookUp(r.app.StartCommand[0], commandMissing)
+	path, err := r.lookUp(c.startCommand[0], commandMissing)
 	if err != nil {
 		return err
 	}
 
-	c.argv = slices.Concat([]string{path}, r.app.StartCommand[1:])
+	c.argv = slices.Concat([]string{path}, c.startCommand[1:])
 	c.generic = true
 
 	return nil

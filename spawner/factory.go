@@ -148,18 +148,18 @@ type factory struct {
 	mu     sync.Mutex
 	closed bool
 	dir    *privateDir
-	// told are the warnings that were logged.
+	// told are the lines that are logged once.
 	told map[string]bool
 }
 
-// maxTold bounds the warnings that are known to have been logged.
+// maxTold bounds the lines that are known to have been logged.
 const maxTold = 1024
 
-// isNew reports whether a warning was not logged before.
-func (f *factory) isNew(doubt error) bool {
+// isNew reports whether a line was not logged before.
+func (f *factory) isNew(text string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.told[doubt.Error()] {
+	if f.told[text] {
 		return false
 	}
 
@@ -167,7 +167,7 @@ func (f *factory) isNew(doubt error) bool {
 		f.told = map[string]bool{}
 	}
 
-	f.told[doubt.Error()] = true
+	f.told[text] = true
 
 	return true
 }

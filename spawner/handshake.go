@@ -37,8 +37,10 @@ func (a *attempt) request() loaderproto.Request {
 		AppRoot:           app.Root,
 		AppGroupName:      app.Name(),
 		AppType:           a.command.appType.Name,
-		StartCommand:      app.StartCommand,
+		StartCommand:      a.command.startCommand,
 		StartupFile:       a.command.startupFile,
+		StartupModule:     a.command.module,
+		StartupCallable:   a.command.callable,
 		ProcessTitle:      a.command.appType.processTitle,
 		LogLevel:          app.LogLevel,
 		StartTimeout:      app.StartTimeout,
@@ -66,7 +68,7 @@ func (a *attempt) request() loaderproto.Request {
 
 // python is the interpreter as it was found, or as it was configured.
 func (a *attempt) python() string {
-	if a.command.appType.Name == "wsgi" {
+	if t := a.command.appType.Name; t == "wsgi" || t == "asgi" {
 		return a.command.argv[0]
 	}
 

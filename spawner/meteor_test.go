@@ -48,9 +48,9 @@ func answer(t *testing.T, p spawner.Process) map[string]any {
 func TestMeteorSource(t *testing.T) {
 	f := newFixture(t)
 	a := meteorApp(t, "app")
-	found, err := spawner.DetectType(a.Root)
+	found, err := spawner.Detect(a.Root)
 	require.NoError(t, err)
-	require.Equal(t, "meteor", found.Name)
+	require.Equal(t, "meteor", found[0].Type)
 
 	for environment, production := range map[string]bool{"production": true, "development": false} {
 		a.Environment = environment
@@ -69,9 +69,9 @@ func TestMeteorSource(t *testing.T) {
 func TestMeteorBundle(t *testing.T) {
 	f := newFixture(t)
 	a := meteorApp(t, "bundle")
-	found, err := spawner.DetectType(a.Root)
+	found, err := spawner.Detect(a.Root)
 	require.NoError(t, err)
-	require.Equal(t, "meteor", found.Name)
+	require.Equal(t, "meteor", found[0].Type)
 	said := answer(t, f.start(t, a))
 	require.Equal(t, "http://localhost/", said["ROOT_URL"])
 	require.Equal(t, "1", said["HTTP_FORWARDED_COUNT"])

@@ -12,10 +12,12 @@ var pythonName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // marks are files by which a directory shows what it holds when it has no startup
 // file, with what to do then. The first that is there counts.
 var marks = []struct{ file, suggestion string }{
-	{"manage.py", "This is a Django project: give --startup-file {module}/wsgi.py."},
-	{"wsgi.py", `If wsgi.py defines the application, give --startup-file wsgi.py.`},
-	{"app.py", `If app.py defines a Flask application named app, write a file passenger_wsgi.py with the line ` +
-		`"from app import app as application".`},
+	{"manage.py", "This is a Django project whose manage.py does not name its settings: give --startup-file " +
+		"{module}.wsgi:application."},
+	{"wsgi.py", "If wsgi.py defines the application, give its name: --startup-file wsgi:NAME."},
+	{"asgi.py", "If asgi.py defines the application, give its name: --startup-file asgi:NAME --app-type asgi."},
+	{"app.py", "If app.py defines the application, give its name: --startup-file app:NAME."},
+	{"main.py", "If main.py defines the application, give its name: --startup-file main:NAME."},
 	{"server.js", "If server.js is what starts the application, give --startup-file server.js."},
 	{"index.js", "If index.js is what starts the application, give --startup-file index.js."},
 	{"package.json", "If npm start is how the application starts, and it listens on the port in PORT, give " +

@@ -13,8 +13,8 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 		files []string
 		want  string
 	}{
-		"Django":       {[]string{"manage.py", "shop/wsgi.py", "docs/index.txt"}, "--startup-file shop/wsgi.py"},
-		"Flask":        {[]string{"app.py"}, `"from app import app as application"`},
+		"Django":       {[]string{"manage.py", "shop/wsgi.py", "docs/index.txt"}, "--startup-file shop.wsgi:application"},
+		"Flask":        {[]string{"app.py"}, "--startup-file app:NAME"},
 		"Node.js":      {[]string{"package.json", "server.js"}, "--startup-file server.js"},
 		"Next.js":      {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
 		"Laravel":      {[]string{"artisan", "public/index.php"}, "-t public"},

@@ -1,10 +1,6 @@
 package spawner
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -21,6 +17,7 @@ type AppType struct {
 var appTypes = []AppType{
 	{Name: "rack", StartupFile: "config.ru", processTitle: "Passenger RubyApp"},
 	{Name: "wsgi", StartupFile: "passenger_wsgi.py", processTitle: "Passenger WsgiApp"},
+	{Name: "asgi", StartupFile: "passenger_asgi.py", processTitle: "Passenger AsgiApp"},
 	{Name: "node", StartupFile: "app.js", processTitle: "Passenger NodeApp"},
 	{Name: meteorType, StartupFile: meteorMark, processTitle: "Passenger MeteorApp"},
 }
@@ -51,33 +48,6 @@ func findType(name string) (AppType, bool) {
 	}
 
 	return AppType{}, false
-}
-
-// ErrNoApp says that a directory has none of the startup files.
-var ErrNoApp = errors.New("no application found")
-
-// DetectType finds the type of the application in root by its startup file.
-// A root without one gives ErrNoApp.
-func DetectType(root string) (AppType, error) {
-	for _, t := range appTypes {
-		switch _, err := os.Stat(filepath.Join(root, t.StartupFile)); {
-		case err == nil:
-			return t, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return AppType{}, fmt.Errorf("cannot look for an application: %w", err)
-		}
-	}
-
-	if t, ok := findType(meteorType); ok && isMeteorBundle(root) {
-		return t, nil
-	}
-
-	files := make([]string, len(appTypes))
-	for i, t := range appTypes {
-		files[i] = t.StartupFile
-	}
-
-	return AppType{}, fmt.Errorf("%w in %s: it has none of %s", ErrNoApp, root, strings.Join(files, ", "))
 }
 
 // ProcessTitle returns the title that processes of a type have, before the name of the

@@ -94,12 +94,12 @@ func djangoProject(t testing.TB) (w *workshop, interpreter string) {
 func TestDjango(t *testing.T) { //nolint:tparallel // its subtests share a directory
 	t.Parallel()
 	w, interpreter := djangoProject(t)
-	w.write(t, "passenger_wsgi.py", "from mysite.wsgi import application\n")
 
 	for name, args := range map[string][]string{
-		"startup file":      {"--startup-file", "mysite/wsgi.py"},
-		"passenger_wsgi.py": nil,
-		"preloader":         {"--spawn-method", "smart"},
+		"startup file": {"--startup-file", "mysite/wsgi.py"},
+		"as generated": nil,
+		"preloader":    {"--spawn-method", "smart"},
+		"ASGI":         {"--startup-file", "mysite.asgi:application", "--app-type", "asgi"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := w.start(t, append(args, "--python", interpreter, "--environment", "production",

@@ -63,6 +63,7 @@ func TestExpressGenerator(t *testing.T) {
 	t.Parallel()
 
 	for name, args := range map[string][]string{
+		"as generated": nil,
 		"startup file": {"--startup-file", "bin/www"},
 		"npm start":    {"--start-command", "npm start"},
 	} {

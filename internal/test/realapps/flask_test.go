@@ -68,7 +68,6 @@ func TestFlask(t *testing.T) {
 	w.write(t, "templates/page_not_found.html", "<p>There is no such page.</p>")
 	w.write(t, "static/style.css", "h1 { color: green }\n")
 	w.write(t, "public/static/print.css", "h1 { color: black }\n")
-	w.write(t, "passenger_wsgi.py", "from hello import app as application\n")
 	s := w.start(t, "--python", python)
 
 	s.get(t, "/", http.StatusOK, "Hello, World!")

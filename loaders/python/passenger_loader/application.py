@@ -1,5 +1,6 @@
 """Prepares the process and loads the application."""
 
+import importlib
 import importlib.machinery
 import os
 import sys
@@ -9,6 +10,10 @@ from . import api
 from .process_title import set_title
 
 MODULE = "passenger_wsgi"
+
+# What an application may be called, and what may make one, in the order in which they are looked for.
+NAMES = ("application", "app")
+FACTORIES = ("create_app", "make_app")
 
 
 def load(options, process_title):
@@ -20,22 +25,80 @@ def load(options, process_title):
     sys.stdout.reconfigure(line_buffering=True)
     sys.modules["phusion_passenger"] = api
     set_title(process_title)
-    module = _execute(startup_file, options.get("startup_file_uid"))
-    application = getattr(module, "application", None)
+
+    owner = options.get("startup_file_uid")
+    if options.get("startup_module"):
+        module = _import(options["startup_module"], root, startup_file, owner)
+    else:
+        module = _execute(startup_file, owner)
+
+    if options.get("startup_callable"):
+        return _named(module, options["startup_callable"], startup_file)
+
+    return _found(module, startup_file)
+
+
+def _named(module, name, startup_file):
+    """Returns the callable of a name such as app, site.app or create_app()."""
+    path, called, _ = name.partition("()")
+    found = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+
+    if not callable(found):
+        raise AttributeError("%s does not define a callable named '%s'. %s" % (startup_file, path, _advice(module)))
+
+    return _made(path, found) if called else found
+
+
+def _found(module, startup_file):
+    """Returns the callable that has one of the usual names."""
+    for name in NAMES:
+        if callable(getattr(module, name, None)):
+            return getattr(module, name)
+
+    for name in FACTORIES:
+        if callable(getattr(module, name, None)):
+            return _made(name, getattr(module, name))
+
+    raise AttributeError(
+        "%s does not define a callable named 'application' or 'app'. %s" % (startup_file, _advice(module))
+    )
+
+
+def _made(name, factory):
+    application = factory()
     if not callable(application):
-        raise AttributeError("%s does not define a callable named 'application'. %s" % (startup_file, _advice(module)))
+        raise TypeError("%s() returned %r, which is no application: it cannot be called" % (name, application))
 
     return application
 
 
 def _advice(module):
-    if callable(getattr(module, "app", None)):
-        # As in the documents of Flask and other frameworks.
-        return "It defines one named 'app': add the line: application = app"
+    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    text = "If it has another name, give it behind a colon: --startup-file module:name"
+    return text + (". These can be called: " + ", ".join(sorted(names)[:10]) if names else "")
 
-    return (
-        "If the WSGI application has another name or lives in another module, import it: from myapp import app as application"
-    )
+
+def _import(name, root, startup_file, owner):
+    """Imports the startup file by its name as a module, from the application's directory or its src."""
+    src = os.path.join(root, "src")
+    if os.path.commonpath([src, startup_file]) == src:
+        sys.path.insert(0, src)
+
+    if owner is not None:
+        _check_owner(startup_file, os.stat(startup_file).st_uid, owner)
+
+    return importlib.import_module(name)
+
+
+def _check_owner(path, uid, owner):
+    """Whose file it is has decided whom the process runs as; it may have been replaced since."""
+    if owner is not None and uid != int(owner):
+        raise RuntimeError(
+            "%s belongs to user %d now, and the process runs as user %s, who owned it when the start began. "
+            "Start again when nobody is replacing it." % (path, uid, owner)
+        )
 
 
 class _StartupFile(importlib.machinery.SourceFileLoader):
@@ -47,16 +110,8 @@ class _StartupFile(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname):
         with open(self.path, "rb") as file:
-            self._check_owner(os.fstat(file.fileno()).st_uid)
+            _check_owner(self.path, os.fstat(file.fileno()).st_uid, self._owner)
             return self.source_to_code(file.read(), self.path)
-
-    def _check_owner(self, uid):
-        """Whose file it is has decided whom the process runs as; it may have been replaced since."""
-        if self._owner is not None and uid != int(self._owner):
-            raise RuntimeError(
-                "%s belongs to user %d now, and the process runs as user %s, who owned it when the start began. "
-                "Start again when nobody is replacing it." % (self.path, uid, self._owner)
-            )
 
 
 def _execute(startup_file, owner):

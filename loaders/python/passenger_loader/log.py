@@ -2,9 +2,12 @@
 
 import sys
 
+# What kind of application it is.
+kind = "WSGI"
+
 
 def warn(message):
-    print("Passenger's WSGI loader: " + message, file=sys.stderr, flush=True)
+    print("Passenger's %s loader: %s" % (kind, message), file=sys.stderr, flush=True)
 
 
 def print_failure():

@@ -2,9 +2,8 @@
 
 import os
 
-from . import application, handshake, process_title
+from . import application, handshake, log, process_title
 from .log import describe_failure, warn
-from .worker import Worker
 
 
 def run_loader():
@@ -53,13 +52,21 @@ def run_preloader():
 
 def _begin():
     try:
-        return handshake.begin()
+        options = handshake.begin()
+        log.kind = "ASGI" if options.get("app_type") == "asgi" else "WSGI"
+        return options
     except handshake.HandshakeError as err:
         warn(str(err))
         return None
 
 
 def _work(loaded, options, forked):
+    # Only what the type needs: the other one takes time to load.
+    if log.kind == "ASGI":
+        from .asgi import Worker
+    else:
+        from .worker import Worker
+
     try:
         worker = Worker(loaded, options)
     except BaseException:

@@ -1,0 +1,236 @@
+package loaders_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/loaderproto"
+	"github.com/gopassenger/passenger/loaders"
+)
+
+// asgiApp shows what it gets.
+const asgiApp = `import asyncio, json, os
+
+state = []
+
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            state.append(message["type"])
+            if message["type"] == "lifespan.startup" and os.environ.get("BROKEN"):
+                await send({"type": "lifespan.startup.failed", "message": "no database"})
+                return
+            if message["type"] == "lifespan.shutdown":
+                with open("ended", "w") as file:
+                    file.write(" ".join(state))
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+
+    if scope["path"] == "/slow":
+        await asyncio.sleep(3600)
+
+    seen = {name: scope[name] for name in ("method", "path", "root_path", "scheme", "http_version")}
+    seen["query"] = scope["query_string"].decode()
+    seen["client"] = scope["client"][0] if scope["client"] else ""
+    seen["body"] = len(body)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode(), "more_body": True})
+    await send({"type": "http.response.body", "body": b"\n"})
+`
+
+// pythonWith returns a Python that has a module, or ends the test for want of one.
+func pythonWith(t *testing.T, module string) string {
+	t.Helper()
+
+	for _, name := range []string{os.Getenv("PASSENGER_TEST_PYTHON"), "python3", "/usr/bin/python3"} {
+		if name != "" && exec.CommandContext(t.Context(), name, "-c", "import "+module).Run() == nil {
+			return name
+		}
+	}
+
+	interpreters.Missing(t, module, "no Python has the module "+module)
+
+	return ""
+}
+
+func asgiSpec(t *testing.T, source string, options ...func(*spec)) *spec {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "passenger_asgi.py")
+	require.NoError(t, os.WriteFile(file, []byte(source), 0o600))
+
+	return wsgiSpec(t, pythonWith(t, "uvicorn"), file, append(options, func(s *spec) {
+		s.request.AppType = "asgi"
+	})...)
+}
+
+// httpClient asks the process by the socket that it has told of.
+func (p *process) httpClient(t *testing.T) *http.Client {
+	t.Helper()
+	a := p.address(t)
+	require.Equal(t, loaderproto.HTTPSession, a.Protocol)
+	require.Zero(t, a.Concurrency, "one event loop takes any number of requests")
+
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, a.Address.Network, a.Address.Addr)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+
+	return &http.Client{Transport: transport, Timeout: deadline}
+}
+
+// ask returns the body of a response, whose request has fields as name, value.
+func ask(t *testing.T, c *http.Client, method, target, body string, fields ...string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://shop.example.com"+target, strings.NewReader(body))
+	require.NoError(t, err)
+
+	for i := 0; i+1 < len(fields); i += 2 {
+		r.Header.Set(fields[i], fields[i+1])
+	}
+
+	resp, err := c.Do(r)
+	require.NoError(t, err)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", text)
+
+	return string(text)
+}
+
+func TestASGI(t *testing.T) {
+	t.Parallel()
+	p := start(t, asgiSpec(t, asgiApp))
+	p.requireProtected(t)
+	c := p.httpClient(t)
+	require.JSONEq(t, `{"method": "GET", "path": "/a b", "query": "c=d", "root_path": "", "scheme": "http",
+		"http_version": "1.1", "client": "", "body": 0}`, ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
+	require.Contains(t, ask(t, c, http.MethodPost, "/", strings.Repeat("x", 1<<20)), `"body": 1048576`)
+
+	root := filepath.Dir(p.cmd.Dir)
+	require.NotEmpty(t, root)
+	p.requireCleanStop(t)
+
+	ended, err := os.ReadFile(filepath.Join(p.cmd.Dir, "ended"))
+	require.NoError(t, err)
+	require.Equal(t, "lifespan.startup lifespan.shutdown", string(ended))
+}
+
+// The client is who the server in front says, whatever a client has put before it.
+func TestASGIClientsAreThoseThatTheServerVouchesFor(t *testing.T) {
+	t.Parallel()
+	c := start(t, asgiSpec(t, asgiApp)).httpClient(t)
+
+	for forwarded, want := range map[string]string{
+		"192.0.2.1":                       "192.0.2.1",
+		"192.0.2.1, 198.51.100.1":         "192.0.2.1",
+		"1.1.1.1, 192.0.2.1, 203.0.113.1": "192.0.2.1",
+	} {
+		text := ask(t, c, http.MethodGet, "/", "", "X-Forwarded-For", forwarded, "X-Forwarded-Proto", "https")
+		require.Contains(t, text, fmt.Sprintf(`"client": %q`, want))
+		require.Contains(t, text, `"scheme": "https"`)
+	}
+}
+
+func TestASGIApplicationsBelowABaseURI(t *testing.T) {
+	t.Parallel()
+	c := start(t, asgiSpec(t, asgiApp, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
+	for target, path := range map[string]string{"/shop": "/", "/shop/": "/", "/shop/a": "/a"} {
+		text := ask(t, c, http.MethodGet, target, "")
+		require.Contains(t, text, fmt.Sprintf(`"path": %q`, path))
+		require.Contains(t, text, `"root_path": "/shop"`)
+	}
+}
+
+// A worker that was forked makes its event loop itself.
+func TestASGIPreloaderForksWorkers(t *testing.T) {
+	t.Parallel()
+	s := asgiSpec(t, asgiApp, allPreloaderFeatures)
+	s.argv[len(s.argv)-1] = absolute(t, loaders.PythonPreloader)
+	p := startPreloader(t, s)
+
+	for range 2 {
+		w := p.spawn(t, workerSpec("Worker", func(s *spec) { s.request.AppType = "asgi" }))
+		require.Contains(t, ask(t, w.httpClient(t), http.MethodGet, "/a", ""), `"path": "/a"`)
+	}
+}
+
+func TestASGIFailures(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct{ source, env, want, printed string }{
+		"lifespan":       {asgiApp, "BROKEN=1", "The application's lifespan did not start", ""},
+		"no application": {"application = 1", "", "does not define a callable", ""},
+		"no uvicorn":     {"import sys\nsys.modules['uvicorn'] = None\nasync def app(scope, receive, send): pass", "", "pip install 'uvicorn[standard]'", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := startFailure(t, asgiSpec(t, c.source, func(s *spec) { s.env = append(s.env, c.env) }))
+			require.Equal(t, loaderproto.AppError, err.Kind)
+			require.Contains(t, err.Message.Text, c.want)
+			require.Equal(t, 1, p.exitCode(t))
+		})
+	}
+}
+
+// A request in progress has its response; the process ends when it is there.
+func TestASGIEndsWithItsRequests(t *testing.T) {
+	t.Parallel()
+	const source = `import asyncio
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
+    with open("second") as file:
+        await asyncio.get_running_loop().run_in_executor(None, file.read)
+    await send({"type": "http.response.body", "body": b"second\n"})
+`
+
+	s := asgiSpec(t, source)
+	fifo := filepath.Join(s.request.AppRoot, "second")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	holder, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = holder.Close() })
+
+	p := start(t, s)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x/", http.NoBody)
+	require.NoError(t, err)
+	resp, err := p.httpClient(t).Do(r)
+	require.NoError(t, err)
+	body := bufio.NewReader(resp.Body)
+	line, err := body.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "first\n", line)
+
+	p.closeStdin(t)
+	require.NoError(t, holder.Close())
+	rest, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.Equal(t, "second\n", string(rest))
+	require.NoError(t, resp.Body.Close())
+	require.Zero(t, p.exitCode(t), p.out.String())
+}

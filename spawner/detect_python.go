@@ -1,0 +1,363 @@
+package spawner
+
+import (
+	"path"
+	"regexp"
+	"strings"
+)
+
+// pythonFramework is a package by which an application is recognised.
+type pythonFramework struct {
+	module, name, appType string
+	// makes are what is called to make an application.
+	makes []string
+}
+
+var pythonFrameworks = []pythonFramework{
+	{"fastapi", "FastAPI", "asgi", []string{"FastAPI"}},
+	{"starlette", "Starlette", "asgi", []string{"Starlette"}},
+	{"quart", "Quart", "asgi", []string{"Quart"}},
+	{"litestar", "Litestar", "asgi", []string{"Litestar"}},
+	{"falcon.asgi", "Falcon", "asgi", []string{"falcon.asgi.App"}},
+	{"channels", "Django Channels", "asgi", []string{"ProtocolTypeRouter"}},
+	{"django.core.asgi", "Django", "asgi", []string{"get_asgi_application"}},
+	{"django.core.wsgi", "Django", "wsgi", []string{"get_wsgi_application"}},
+	{"flask", "Flask", "wsgi", []string{"Flask"}},
+	{"bottle", "Bottle", "wsgi", []string{"Bottle", "default_app"}},
+	{"falcon", "Falcon", "wsgi", []string{"falcon.App", "falcon.API"}},
+	{"pyramid", "Pyramid", "wsgi", []string{"make_wsgi_app"}},
+}
+
+// pythonModule is what a file of Python says at its top level.
+type pythonModule struct {
+	imports []string
+	// values are what names are set to, and imported the names that are imported.
+	values   map[string]string
+	imported map[string]bool
+	// functions are the parameters of functions by their names, which begin with "async " where they are.
+	functions map[string]string
+}
+
+var (
+	pythonFrom   = regexp.MustCompile(`^from\s+([\w.]+)\s+import\s+(.*)$`)
+	pythonImport = regexp.MustCompile(`^import\s+(.*)$`)
+	pythonSet    = regexp.MustCompile(`^(\w+)\s*(?::[^=]*)?=([^=].*)$`)
+	pythonDef    = regexp.MustCompile(`^(async\s+)?def\s+(\w+)\s*\(([^)]*)`)
+	pythonWord   = regexp.MustCompile(`\w+`)
+)
+
+// parsePython reads a file without executing it: whole statements at its top level, which begin in the first column.
+func parsePython(source string) *pythonModule {
+	m := &pythonModule{values: map[string]string{}, imported: map[string]bool{}, functions: map[string]string{}}
+	for _, statement := range pythonStatements(source) {
+		if match := pythonFrom.FindStringSubmatch(statement); match != nil {
+			m.imports = append(m.imports, match[1])
+			for _, name := range pythonWord.FindAllString(match[2], -1) {
+				m.imported[name] = true
+			}
+		} else if match := pythonImport.FindStringSubmatch(statement); match != nil {
+			for name := range strings.SplitSeq(match[1], ",") {
+				name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
+				m.imports = append(m.imports, name)
+			}
+		} else if match := pythonDef.FindStringSubmatch(statement); match != nil {
+			prefix := ""
+			if match[1] != "" {
+				prefix = "async "
+			}
+
+			m.functions[match[2]] = prefix + match[3]
+		} else if match := pythonSet.FindStringSubmatch(statement); match != nil {
+			m.values[match[1]] = strings.TrimSpace(match[2])
+		}
+	}
+
+	return m
+}
+
+// pythonStatements returns the statements at the top level, in one line each, without comments; what is in strings of
+// several lines is left out.
+func pythonStatements(source string) []string {
+	var statements []string
+	var statement strings.Builder
+
+	quote, depth := "", 0
+
+	// inBlock reports whether what begins in this line is of a block, and not of the top level.
+	inBlock := false
+
+	for line := range strings.Lines(source) {
+		line = strings.TrimRight(line, "\r\n")
+		if quote == "" && depth == 0 && statement.Len() == 0 {
+			if line == "" || line[0] == '#' {
+				continue
+			}
+
+			inBlock = line[0] == ' ' || line[0] == '\t'
+		}
+
+		text := &statement
+		if inBlock {
+			text = nil
+		}
+
+		quote, depth = scanPython(line, quote, depth, text)
+		if quote == "" && depth == 0 && !strings.HasSuffix(line, "\\") {
+			statements = append(statements, statement.String())
+			statement.Reset()
+		}
+	}
+
+	return statements
+}
+
+// scanPython follows strings of several lines and brackets through a line. What is code is written to text, and of
+// strings their quotes with what is between them, if that is one line.
+func scanPython(line, quote string, depth int, text *strings.Builder) (string, int) {
+	write := func(s string) {
+		if text != nil {
+			text.WriteString(s)
+		}
+	}
+
+	for i := 0; i < len(line); {
+		rest := line[i:]
+		switch {
+		case quote != "" && strings.HasPrefix(rest, quote):
+			i += len(quote)
+			quote = ""
+		case quote != "" && rest[0] == '\\':
+			i += 2
+		case quote != "":
+			i++
+		case rest[0] == '#':
+			return "", depth
+		case strings.HasPrefix(rest, `"""`), strings.HasPrefix(rest, "'''"):
+			quote = rest[:3]
+			i += 3
+		case rest[0] == '"' || rest[0] == '\'':
+			n := stringLength(rest)
+			write(rest[:n])
+			i += n
+		default:
+			switch rest[0] {
+			case '(', '[', '{':
+				depth++
+			case ')', ']', '}':
+				depth = max(depth-1, 0)
+			}
+
+			write(rest[:1])
+			i++
+		}
+	}
+
+	if depth > 0 {
+		write(" ")
+	}
+
+	return quote, depth
+}
+
+// stringLength returns the length of a string of one line at the beginning of s.
+func stringLength(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case s[0]:
+			return i + 1
+		}
+	}
+
+	return len(s)
+}
+
+// framework returns the first one that the module imports; nil means none.
+func (m *pythonModule) framework() *pythonFramework {
+	for i := range pythonFrameworks {
+		f := &pythonFrameworks[i]
+		for _, name := range m.imports {
+			if name == f.module || strings.HasPrefix(name, f.module+".") {
+				return f
+			}
+		}
+	}
+
+	return nil
+}
+
+// application returns the callable that the module has, with its framework; empty means none.
+func (m *pythonModule) application() (callable, appType, framework string) {
+	imported := m.framework()
+
+	for _, name := range []string{"application", "app"} {
+		if value, ok := m.values[name]; ok {
+			if f := madeBy(value); f != nil {
+				return name, f.appType, f.name
+			}
+
+			// It is made by a function of its own.
+			if imported != nil && strings.Contains(value, "(") {
+				return name, imported.appType, imported.name
+			}
+		}
+
+		switch parameters, ok := m.functions[name]; {
+		case !ok:
+		case strings.HasPrefix(parameters, "async ") && strings.Count(parameters, ",") == 2:
+			return name, "asgi", "Python, ASGI"
+		case !strings.HasPrefix(parameters, "async ") && strings.Count(parameters, ",") == 1:
+			return name, "wsgi", "Python, WSGI"
+		}
+	}
+
+	for _, name := range []string{"create_app", "make_app"} {
+		if _, ok := m.functions[name]; ok && imported != nil {
+			return name + "()", imported.appType, imported.name
+		}
+	}
+
+	return "", "", ""
+}
+
+// madeBy returns the framework whose application a value is; nil means none that is known.
+func madeBy(value string) *pythonFramework {
+	made, _, called := strings.Cut(value, "(")
+	if !called {
+		return nil
+	}
+
+	for i := range pythonFrameworks {
+		for _, name := range pythonFrameworks[i].makes {
+			if made == name || strings.HasSuffix(made, "."+name) {
+				return &pythonFrameworks[i]
+			}
+		}
+	}
+
+	return nil
+}
+
+// detectPython is the rule for a module that has an application, by the usual names.
+func detectPython(d *directory) *Detection {
+	for _, file := range []string{
+		"main.py", "app.py", "wsgi.py", "asgi.py", "application.py", "hello.py", "server.py", "run.py",
+		"app/main.py", "app/__init__.py", "src/main.py", "src/app.py",
+	} {
+		if found := d.pythonFile(file); found != nil {
+			return found
+		}
+	}
+
+	// A package with a factory, as in the tutorial of Flask.
+	for _, name := range d.packages() {
+		if found := d.pythonFile(name + "/__init__.py"); found != nil {
+			return found
+		}
+	}
+
+	return nil
+}
+
+// pythonFile returns nil for a file without an application.
+func (d *directory) pythonFile(file string) *Detection {
+	source := d.read(file)
+	if source == "" {
+		return nil
+	}
+
+	m := parsePython(source)
+	callable, appType, framework := m.application()
+	if callable == "" && (file == "wsgi.py" || file == "asgi.py") {
+		// They import it.
+		for _, name := range []string{"application", "app"} {
+			if m.imported[name] {
+				callable, appType = name, strings.TrimSuffix(file, ".py")
+				framework = "Python, " + strings.ToUpper(appType)
+
+				break
+			}
+		}
+	}
+
+	if callable == "" {
+		return nil
+	}
+
+	return &Detection{
+		Framework:   framework,
+		Type:        appType,
+		StartupFile: moduleName(file) + ":" + callable,
+		Because:     file + " has " + callable,
+	}
+}
+
+// moduleName returns the name by which Python imports a file below the application's directory, or below its src.
+func moduleName(file string) string {
+	file = strings.TrimSuffix(strings.TrimPrefix(file, "src/"), ".py")
+	return strings.ReplaceAll(strings.TrimSuffix(file, "/__init__"), "/", ".")
+}
+
+// maxPackages is how many directories are looked into.
+const maxPackages = 50
+
+// packages returns the directories that are packages of Python.
+func (d *directory) packages() []string {
+	f, err := d.root.Open(".")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+
+	// What is beyond that is no directory that people have made by hand.
+	entries, _ := f.ReadDir(1000)
+
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && pythonName.MatchString(e.Name()) && d.has(path.Join(e.Name(), "__init__.py")) &&
+			len(names) < maxPackages {
+			names = append(names, e.Name())
+		}
+	}
+
+	return names
+}
+
+var (
+	djangoSettings    = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
+	djangoApplication = regexp.MustCompile(`^["']([\w.]+)\.(\w+)["']`)
+)
+
+// detectDjango is the rule for manage.py, which names the settings, which name the application.
+func detectDjango(d *directory) *Detection {
+	match := djangoSettings.FindStringSubmatch(d.read("manage.py"))
+	if match == nil {
+		return nil
+	}
+
+	settings := match[1]
+	path := strings.ReplaceAll(settings, ".", "/")
+	m := parsePython(d.read(path+".py") + d.read(path+"/__init__.py") + "\n" + d.read(path+"/base.py"))
+
+	found := &Detection{Framework: "Django", Type: "wsgi"}
+	for _, kind := range []string{"asgi", "wsgi"} {
+		name := strings.ToUpper(kind) + "_APPLICATION"
+		if match := djangoApplication.FindStringSubmatch(m.values[name]); match != nil {
+			found.Type, found.StartupFile = kind, match[1]+":"+match[2]
+			found.Because = "manage.py names the settings " + settings + ", and these " + name
+
+			return found
+		}
+	}
+
+	// As django-admin startproject makes it.
+	parent, _, _ := strings.Cut(settings, ".")
+	if !d.has(parent + "/wsgi.py") {
+		return nil
+	}
+
+	found.StartupFile, found.Because = parent+".wsgi:application", "manage.py names the settings "+settings
+
+	return found
+}
