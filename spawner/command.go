@@ -201,14 +201,14 @@ func (r *resolver) startCommand(c *command) error {
 
 // The variables that tell a program where to serve, as they stand in its arguments: not
 // as the beginning of another variable's name.
-var inText = map[string]*regexp.Regexp{
-	portVariable:   regexp.MustCompile(`\$(\{PORT\}|PORT\b)`),
-	socketVariable: regexp.MustCompile(`\$(\{SOCKET\}|SOCKET\b)`),
+var inText = map[string]func() *regexp.Regexp{
+	portVariable:   lazy(`\$(\{PORT\}|PORT\b)`),
+	socketVariable: lazy(`\$(\{SOCKET\}|SOCKET\b)`),
 }
 
 // wantsSocket reports whether the program is to serve on a Unix socket.
 func (c *command) wantsSocket() bool {
-	return slices.ContainsFunc(c.argv, inText[socketVariable].MatchString)
+	return slices.ContainsFunc(c.argv, inText[socketVariable]().MatchString)
 }
 
 // use tells the program where to serve, by a variable and in its arguments.
@@ -219,7 +219,7 @@ func (c *command) use(variable, value string) {
 
 	c.env[variable] = value
 	for i := range c.argv {
-		c.argv[i] = inText[variable].ReplaceAllLiteralString(c.argv[i], value)
+		c.argv[i] = inText[variable]().ReplaceAllLiteralString(c.argv[i], value)
 	}
 }
 

@@ -90,12 +90,15 @@ const (
 	everywhere  = perRequest | options.Flying
 )
 
+// anyConfig is only looked at for the types of its fields; one for each option would take most of a start's memory.
+var anyConfig = &Config{Flying: &Flying{}}
+
 // option is a row of the table. help names the value in backquotes.
 func option(
 	key string, scopes options.Scope, field func(*Config) any, help string, features ...func(*Option),
 ) Option {
 	o := Option{Option: options.Option{Key: key, Scopes: scopes, Help: help}, field: field}
-	switch field(&Config{Flying: &Flying{}}).(type) {
+	switch field(anyConfig).(type) {
 	case *int:
 		o.Kind = options.Int
 	case *int64:
