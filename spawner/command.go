@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -103,6 +104,16 @@ var loadersByType = map[string]loader{
 	},
 	"wsgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
 	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
+}
+
+// languages are the directories of loaders that a program of a type may look into. One that brings its own start command
+// is told of all.
+func languages(appType string) []string {
+	if l, ok := loadersByType[appType]; ok {
+		return []string{path.Dir(l.script)}
+	}
+
+	return []string{"node", "python", "ruby"}
 }
 
 // resolver finds out what to execute, with the rights of the application's
