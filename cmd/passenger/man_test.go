@@ -71,10 +71,10 @@ func TestToolsHaveExamples(t *testing.T) {
 			require.NotEmpty(t, c.Example, "%s: %s", name, c.CommandPath())
 			require.NotEmpty(t, c.Short, "%s: %s", name, c.CommandPath())
 		})
-		require.Equal(t, name, newProgram(name, nil).Name())
+		require.Equal(t, name, newProgram(name, nil, nil).Name())
 	}
 
-	require.Equal(t, "passenger", newProgram("something", nil).Name())
+	require.Equal(t, "passenger", newProgram("something", nil, nil).Name())
 }
 
 func TestTroff(t *testing.T) {
