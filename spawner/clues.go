@@ -21,7 +21,10 @@ var clues = []struct {
 	pattern func() *regexp.Regexp
 	problem problem
 }{
-	{lazy(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`), gemsMissing},
+	{
+		lazy(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`),
+		gemsMissing,
+	},
 	{lazy(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
 	{lazy(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
 	{lazy(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
@@ -32,7 +35,10 @@ var clues = []struct {
 	{lazy(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
 	{lazy(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
 	// os.environ's own frame tells its KeyError from that of any dict.
-	{lazy(`File "(?:[^"]*/os\.py|<frozen os>)", line \d+, in __getitem__\n(?:[ \t].*\n)*KeyError: '([^']+)'`), variableMissing},
+	{
+		lazy(`File "(?:[^"]*/os\.py|<frozen os>)", line \d+, in __getitem__\n(?:[ \t].*\n)*KeyError: '([^']+)'`),
+		variableMissing,
+	},
 	// ENV.fetch, if the key looks like a variable's name.
 	{lazy(`key not found: "([A-Z][A-Z0-9_]*)"`), variableMissing},
 	{lazy(`(?i)missing .?(secret_key_base)\b`), variableMissing},                    // Rails

@@ -106,7 +106,7 @@ var loadersByType = map[string]loader{
 	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
 }
 
-// languages are the directories of loaders that a program of a type may look into. One that brings its own start command
+// languages are the directories of loaders that a program of a type may look into. One with a start command of its own
 // is told of all.
 func languages(appType string) []string {
 	if l, ok := loadersByType[appType]; ok {

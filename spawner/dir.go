@@ -31,7 +31,7 @@ type privateDir struct {
 	// loaders has a directory for each language that an application has needed.
 	loaders string
 	copy    *loadersCopy
-	sockets         string
+	sockets string
 	// shared: processes run as other users, who have to get through.
 	shared bool
 	// root is sockets, held open so that nothing is looked up or removed
@@ -108,8 +108,8 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	return d, err
 }
 
-// writeLoaders writes the loaders of languages, unless they are there. Those of all would take longer than all else that
-// the first start of a process has to wait for.
+// writeLoaders writes the loaders of languages, unless they are there. Those of all languages would take longer than
+// anything else that the first start of a process has to wait for.
 func (d *privateDir) writeLoaders(languages []string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -30,9 +30,8 @@ func main() {
 	}
 }
 
-// newCommand returns the command line with all commands. Those that run until a signal
-// stops them get it from signals.
-func newCommand(signals <-chan os.Signal) *cobra.Command { return newRoot(tools{signals}.all()) }
+// newCommand returns the command line with all commands, none of which can be stopped by a signal.
+func newCommand() *cobra.Command { return newRoot(tools{}.all()) }
 
 // newRoot returns the command line with some of the commands.
 func newRoot(commands []command) *cobra.Command {

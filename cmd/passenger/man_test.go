@@ -34,7 +34,7 @@ var manFlagLine = regexp.MustCompile(`(?m)^\.TP\n\.B (?:\\-\w, )?\\-\\-(\S+)`)
 // The flags, the help and the manual page of each command agree.
 func TestManPagesAndHelpAgree(t *testing.T) {
 	pages := manPages()
-	visible(newCommand(nil), func(c *cobra.Command) {
+	visible(newCommand(), func(c *cobra.Command) {
 		page, ok := pages[manName(c)+".1"]
 		if ok && strings.HasPrefix(page, ".so ") {
 			page, ok = pages[strings.TrimSpace(strings.TrimPrefix(page, ".so man1/"))]

@@ -63,7 +63,7 @@ type command struct {
 
 // all returns the commands of passenger.
 func (t tools) all() []command {
-	all := []command{
+	return append([]command{
 		{"start", func() *cobra.Command { return newStartCommand(t.signals) }},
 		{"flying", func() *cobra.Command { return newFlyingCommand("flying", t.signals) }},
 		{"stop", newStopCommand},
@@ -74,9 +74,7 @@ func (t tools) all() []command {
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
 		{"config", t.newConfigCommand},
 		{"man", newManCommand},
-	}
-
-	return append(all, t.shared()...)
+	}, t.shared()...)
 }
 
 // needed returns the command that arguments begin with, and all commands if they begin with none: the flags of all take

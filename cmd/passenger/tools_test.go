@@ -22,7 +22,7 @@ func TestOnlyTheNamedCommandIsMade(t *testing.T) {
 		return names
 	}
 	made := func(args ...string) []string { return names(newProgram("passenger", args, nil)) }
-	all := names(newCommand(nil))
+	all := names(newCommand())
 	require.Greater(t, len(all), 10)
 
 	require.Equal(t, []string{"core"}, made("core"))
@@ -31,8 +31,16 @@ func TestOnlyTheNamedCommandIsMade(t *testing.T) {
 
 	// Each of these may need any command: to list, to complete or to suggest it.
 	for _, args := range [][]string{
-		{}, {""}, {"help", "start"}, {"--help"}, {"-h"}, {"--version", "start"}, {"--flag", "start"}, {"star"},
-		{"completion", "bash"}, {cobra.ShellCompRequestCmd, "start", ""},
+		{},
+		{""},
+		{"help", "start"},
+		{"--help"},
+		{"-h"},
+		{"--version", "start"},
+		{"--flag", "start"},
+		{"star"},
+		{"completion", "bash"},
+		{cobra.ShellCompRequestCmd, "start", ""},
 	} {
 		require.Equal(t, all, made(args...), "%q", args)
 	}

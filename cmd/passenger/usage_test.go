@@ -13,7 +13,7 @@ import (
 )
 
 func TestHelpIsShortPhrases(t *testing.T) {
-	visible(newCommand(nil), func(c *cobra.Command) {
+	visible(newCommand(), func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			_, help := pflag.UnquoteUsage(f)
 			if !f.Hidden {

@@ -72,8 +72,8 @@ func isDigest(s string) bool {
 
 // cacheDirective is one of Cache-Control (RFC 9111, section 5.2).
 var cacheDirective = sync.OnceValue(func() *regexp.Regexp {
-	const token = "[!#$%&'*+.^_|~0-9A-Za-z-]+"
-	return regexp.MustCompile(`^(` + token + `)(?:=(` + token + `|"[^"\x00-\x1f\x7f]*"))?$`)
+	const name = "[!#$%&'*+.^_|~0-9A-Za-z-]+"
+	return regexp.MustCompile(`^(` + name + `)(?:=(` + name + `|"[^"\x00-\x1f\x7f]*"))?$`)
 })
 
 // checkCacheControl reports what is wrong with a value of static_cache_control.

@@ -168,7 +168,7 @@ func (r rawFile) Control(do func(fd uintptr)) error {
 // Read calls do until it is done.
 func (r rawFile) Read(do func(fd uintptr) bool) error {
 	return r.Control(func(fd uintptr) {
-		for !do(fd) { //nolint:revive // a regular file is always ready
+		for !do(fd) {
 		}
 	})
 }

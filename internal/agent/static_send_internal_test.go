@@ -88,6 +88,7 @@ func TestStaticDirectoryMayComeAfterManyRequests(t *testing.T) {
 	require.Equal(t, "a", s.body("/a.txt"))
 
 	require.NoError(t, os.RemoveAll(filepath.Join(s.dir, "current/public")))
+
 	for range 3 * lookAfterMisses {
 		require.Equal(t, "app", s.body("/a.txt"))
 	}

@@ -44,6 +44,7 @@ func TestWatchEndsAResponseWithoutProgress(t *testing.T) {
 				w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 
 				var sent atomic.Int64
+
 				watch := pace.NewWatch(http.NewResponseController(w), 30*time.Second, sent.Load)
 				for range test.seconds {
 					time.Sleep(time.Second)
