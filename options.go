@@ -8,8 +8,8 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -334,13 +334,6 @@ var Version = versionOf(debug.ReadBuildInfo())
 // ServerSoftware is the name and version that applications see.
 var ServerSoftware = "gopassenger/" + Version
 
-// released matches the version of a release or of a candidate. pseudo matches a version that the go
-// command makes up for a commit.
-var (
-	released = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
-	pseudo   = regexp.MustCompile(`[.-]\d{14}-[0-9a-f]{12}$`)
-)
-
 func versionOf(info *debug.BuildInfo, ok bool) string {
 	if !ok {
 		return unreleased
@@ -349,11 +342,46 @@ func versionOf(info *debug.BuildInfo, ok bool) string {
 	// The library is a dependency of the program, or, for our own, its main module.
 	modules := append([]*debug.Module{&info.Main}, info.Deps...)
 	for _, m := range modules {
-		if m.Path == modulePath && m.Replace == nil && released.MatchString(m.Version) &&
-			!pseudo.MatchString(m.Version) {
+		if m.Path == modulePath && m.Replace == nil && isRelease(m.Version) {
 			return strings.TrimPrefix(m.Version, "v")
 		}
 	}
 
 	return unreleased
 }
+
+// isRelease reports whether a version is that of a release or of a candidate. Regular expressions would be compiled at
+// each start of each program.
+func isRelease(version string) bool {
+	const digits, letters = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+	number, candidate, isCandidate := strings.Cut(version, "-")
+	parts := strings.Split(strings.TrimPrefix(number, "v"), ".")
+	notNumber := func(part string) bool { return !madeOf(part, digits) }
+
+	switch {
+	case !strings.HasPrefix(number, "v"), len(parts) != 3, slices.ContainsFunc(parts, notNumber):
+		return false
+	case isCandidate:
+		return madeOf(candidate, digits+letters+".-") && !isPseudo(version)
+	}
+
+	return true
+}
+
+// isPseudo reports whether the go command made a version up for a commit: it ends in the time and the commit.
+func isPseudo(version string) bool {
+	rest, commit := cutLast(version, "-")
+	_, at := cutLast(rest, ".-")
+
+	return len(commit) == 12 && madeOf(commit, "0123456789abcdef") && len(at) == 14 && madeOf(at, "0123456789")
+}
+
+// cutLast cuts s around the last of some separators.
+func cutLast(s, separators string) (before, after string) {
+	i := strings.LastIndexAny(s, separators)
+	return s[:max(i, 0)], s[i+1:]
+}
+
+// madeOf reports whether s has characters of a set, and no others.
+func madeOf(s, set string) bool { return s != "" && strings.Trim(s, set) == "" }

@@ -29,6 +29,16 @@ func TestVersionIsThatOfTheReleaseInTheBuildInformation(t *testing.T) {
 			true,
 			unreleased,
 		},
+		"two numbers":        {debug.BuildInfo{Main: ours("v1.2")}, true, unreleased},
+		"a letter in one":    {debug.BuildInfo{Main: ours("v1.2.3x")}, true, unreleased},
+		"an empty number":    {debug.BuildInfo{Main: ours("v1..3")}, true, unreleased},
+		"no v":               {debug.BuildInfo{Main: ours("1.2.3")}, true, unreleased},
+		"an empty candidate": {debug.BuildInfo{Main: ours("v1.2.3-")}, true, unreleased},
+		"a candidate of a commit's length": {
+			debug.BuildInfo{Main: ours("v1.2.3-rc.20261129103115.cc818950abcd")},
+			true,
+			"1.2.3-rc.20261129103115.cc818950abcd",
+		},
 		"a dependency": {debug.BuildInfo{
 			Main: theirs,
 			Deps: []*debug.Module{&theirs, &dependency},

@@ -3,9 +3,9 @@ package apiserver
 import (
 	"net/http"
 	"os"
-	"regexp"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // The version of Passenger's API that this is.
@@ -76,16 +76,28 @@ func (c *call) showRequests() {
 // clientPath is for the routes of what clientID knows.
 const clientPath = "/server/{client}.json"
 
-var clientPattern = regexp.MustCompile(`^/server/([A-Za-z0-9._~:/=+-]{1,200})\.json$`)
-
 // clientID is the id of a request in a path.
 func clientID(path string) (id string, ok bool) {
-	found := clientPattern.FindStringSubmatch(path)
-	if found == nil {
+	const maxLength = 200
+
+	id, ok = strings.CutPrefix(path, "/server/")
+	if !ok {
 		return "", false
 	}
 
-	return found[1], true
+	id, ok = strings.CutSuffix(id, ".json")
+	if !ok || id == "" || len(id) > maxLength || strings.ContainsFunc(id, notInClientID) {
+		return "", false
+	}
+
+	return id, true
+}
+
+func notInClientID(r rune) bool {
+	isLetter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	isDigit := '0' <= r && r <= '9'
+
+	return !isLetter && !isDigit && !strings.ContainsRune("._~:/=+-", r)
 }
 
 func (c *call) disconnectClient() {

@@ -35,6 +35,8 @@ func TestStatuses(t *testing.T) {
 		{"DELETE", "/server/.json/x", "", 404, ""},
 		{"DELETE", "/server/a%2fb.json", "", 400, "no request of that id"},
 		{"DELETE", "/server/9-9.json", "", 400, "no request of that id"},
+		{"DELETE", "/server/" + strings.Repeat("9", 201) + ".json", "", 404, ""},
+		{"DELETE", "/server/9%C3%A4.json", "", 404, ""},
 		{"OPTIONS", "/pool.txt", "", 405, "GET, HEAD"},
 		{"POST", "/pool.txt", "", 405, "GET, HEAD"},
 		{"GET", "/gc.json", "", 405, "PUT"},

@@ -100,6 +100,10 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 		return err
 	}
 
+	if err := a.dir.writeLoaders(languages(a.command.appType.Name)); err != nil {
+		return &fault{problem: dirUnusable, subject: a.dir.path, err: err}
+	}
+
 	if a.sockets, err = a.dir.newSocketDir(a.identity); err != nil {
 		return &fault{problem: dirUnusable, subject: a.dir.path, err: err}
 	}

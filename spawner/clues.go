@@ -3,6 +3,7 @@ package spawner
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/gopassenger/passenger/loaderproto"
 )
@@ -17,29 +18,40 @@ const (
 // clues are what interpreters print. The first group is the subject; the first
 // that matches counts.
 var clues = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	problem problem
 }{
-	{regexp.MustCompile(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`), gemsMissing},
-	{regexp.MustCompile(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
-	{regexp.MustCompile(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
-	{regexp.MustCompile(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
-	{regexp.MustCompile(`cannot load such file -- (\S+)`), moduleMissing},
-	{regexp.MustCompile(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
-	{regexp.MustCompile(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
-	{regexp.MustCompile(`(.*\b[Rr]ead-only file system.*)`), readOnly},
-	{regexp.MustCompile(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
-	{regexp.MustCompile(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
+	{
+		lazy(`Bundler::GemNotFound\)?:? *(.*)|(Could not find .* in (?:any of the sources|locally installed gems.*))`),
+		gemsMissing,
+	},
+	{lazy(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
+	{lazy(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
+	{lazy(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
+	{lazy(`cannot load such file -- (\S+)`), moduleMissing},
+	{lazy(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
+	{lazy(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
+	{lazy(`(.*\b[Rr]ead-only file system.*)`), readOnly},
+	{lazy(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
+	{lazy(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
 	// os.environ's own frame tells its KeyError from that of any dict.
-	{regexp.MustCompile(`File "(?:[^"]*/os\.py|<frozen os>)", line \d+, in __getitem__\n(?:[ \t].*\n)*KeyError: '([^']+)'`), variableMissing},
+	{
+		lazy(`File "(?:[^"]*/os\.py|<frozen os>)", line \d+, in __getitem__\n(?:[ \t].*\n)*KeyError: '([^']+)'`),
+		variableMissing,
+	},
 	// ENV.fetch, if the key looks like a variable's name.
-	{regexp.MustCompile(`key not found: "([A-Z][A-Z0-9_]*)"`), variableMissing},
-	{regexp.MustCompile(`(?i)missing .?(secret_key_base)\b`), variableMissing},                    // Rails
-	{regexp.MustCompile(`required key ([A-Z][A-Z0-9_]*) missing value`), variableMissing},         // envconfig, Go
-	{regexp.MustCompile(`\b([A-Z][A-Z0-9_]+) not found\. Declare it as envvar`), variableMissing}, // decouple, Python
-	{regexp.MustCompile(`(?i)(.*\b(?:` + isMissing + `)\b.*\b` + aVariable + `.*)`), variableWanted},
-	{regexp.MustCompile(`(?i)(.*\b` + aVariable + `\b.*\b(?:` + isMissing + `)\b.*)`), variableWanted},
-	{regexp.MustCompile(`(.*ImproperlyConfigured: Set the \w+ environment variable.*)`), variableWanted}, // Django
+	{lazy(`key not found: "([A-Z][A-Z0-9_]*)"`), variableMissing},
+	{lazy(`(?i)missing .?(secret_key_base)\b`), variableMissing},                    // Rails
+	{lazy(`required key ([A-Z][A-Z0-9_]*) missing value`), variableMissing},         // envconfig, Go
+	{lazy(`\b([A-Z][A-Z0-9_]+) not found\. Declare it as envvar`), variableMissing}, // decouple, Python
+	{lazy(`(?i)(.*\b(?:` + isMissing + `)\b.*\b` + aVariable + `.*)`), variableWanted},
+	{lazy(`(?i)(.*\b` + aVariable + `\b.*\b(?:` + isMissing + `)\b.*)`), variableWanted},
+	{lazy(`(.*ImproperlyConfigured: Set the \w+ environment variable.*)`), variableWanted}, // Django
+}
+
+// lazy compiles a pattern when it is first used: most need a process that failed.
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
 }
 
 // readClues looks at what the application said, and then at what it printed. A
@@ -60,7 +72,7 @@ func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 
 func readClues(text string) (fault, bool) {
 	for _, c := range clues {
-		m := c.pattern.FindStringSubmatch(text)
+		m := c.pattern().FindStringSubmatch(text)
 		if m == nil {
 			continue
 		}

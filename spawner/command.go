@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -107,11 +108,11 @@ func recognize(app *App) ([]Detection, error) {
 }
 
 // pythonCallable is a startup file that is given as Python imports it.
-var pythonCallable = regexp.MustCompile(`^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?)$`)
+var pythonCallable = lazy(`^([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*(?:\(\))?)$`)
 
 // splitCallable takes module:callable apart.
 func splitCallable(startupFile string) (module, callable string, ok bool) {
-	m := pythonCallable.FindStringSubmatch(startupFile)
+	m := pythonCallable().FindStringSubmatch(startupFile)
 	if m == nil {
 		return "", "", false
 	}
@@ -182,6 +183,16 @@ var loadersByType = map[string]loader{
 	// The loader looks at the type.
 	"asgi": {interpreter: (*resolver).python, script: "python/wsgi_loader.py", preloader: "python/wsgi_preloader.py"},
 	"node": {interpreter: (*resolver).node, script: "node/node_loader.js"},
+}
+
+// languages are the directories of loaders that a program of a type may look into. One with a start command of its own
+// is told of all.
+func languages(appType string) []string {
+	if l, ok := loadersByType[appType]; ok {
+		return []string{path.Dir(l.script)}
+	}
+
+	return []string{"node", "python", "ruby"}
 }
 
 // resolver finds out what to execute, with the rights of the application's
@@ -280,14 +291,14 @@ func (r *resolver) startCommand(c *command) error {
 
 // The variables that tell a program where to serve, as they stand in its arguments: not
 // as the beginning of another variable's name.
-var inText = map[string]*regexp.Regexp{
-	portVariable:   regexp.MustCompile(`\$(\{PORT\}|PORT\b)`),
-	socketVariable: regexp.MustCompile(`\$(\{SOCKET\}|SOCKET\b)`),
+var inText = map[string]func() *regexp.Regexp{
+	portVariable:   lazy(`\$(\{PORT\}|PORT\b)`),
+	socketVariable: lazy(`\$(\{SOCKET\}|SOCKET\b)`),
 }
 
 // wantsSocket reports whether the program is to serve on a Unix socket.
 func (c *command) wantsSocket() bool {
-	return slices.ContainsFunc(c.argv, inText[socketVariable].MatchString)
+	return slices.ContainsFunc(c.argv, inText[socketVariable]().MatchString)
 }
 
 // use tells the program where to serve, by a variable and in its arguments.
@@ -298,7 +309,7 @@ func (c *command) use(variable, value string) {
 
 	c.env[variable] = value
 	for i := range c.argv {
-		c.argv[i] = inText[variable].ReplaceAllLiteralString(c.argv[i], value)
+		c.argv[i] = inText[variable]().ReplaceAllLiteralString(c.argv[i], value)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 )
@@ -261,13 +260,13 @@ func detectNodeBuild(d *directory) *Detection {
 }
 
 // listening is what a file of Node.js has that serves by itself.
-var listening = regexp.MustCompile(`\blisten\s*\(|\bcreateServer\b`)
+var listening = lazy(`\blisten\s*\(|\bcreateServer\b`)
 
 // detectNodeFile is the rule for app.js, which is the original's startup file. The generator of Express makes one that
 // does not listen: what does is bin/www.
 func detectNodeFile(d *directory) *Detection {
 	found := byFile("node", "Node.js")(d)
-	if found == nil || listening.MatchString(d.read(found.StartupFile)) {
+	if found == nil || listening().MatchString(d.read(found.StartupFile)) {
 		return found
 	}
 
@@ -279,7 +278,7 @@ func detectNodeFile(d *directory) *Detection {
 }
 
 // nodeStart is a start script that is a file for Node.js.
-var nodeStart = regexp.MustCompile(`^(?:\w+=\S+\s+)*node\s+(\S+)$`)
+var nodeStart = lazy(`^(?:\w+=\S+\s+)*node\s+(\S+)$`)
 
 // startedFile returns the file that the script start of package.json gives to Node.js; empty means none.
 func (d *directory) startedFile(p *packageJSON) string {
@@ -287,7 +286,7 @@ func (d *directory) startedFile(p *packageJSON) string {
 		return ""
 	}
 
-	m := nodeStart.FindStringSubmatch(strings.TrimSpace(p.Scripts["start"]))
+	m := nodeStart().FindStringSubmatch(strings.TrimSpace(p.Scripts["start"]))
 	if m == nil || path.IsAbs(m[1]) {
 		return ""
 	}
@@ -322,13 +321,13 @@ func detectNodeMain(d *directory) *Detection {
 	}
 
 	if p != nil && p.Main != "" {
-		if file := d.moduleFile(p.Main); file != "" && listening.MatchString(d.read(file)) {
+		if file := d.moduleFile(p.Main); file != "" && listening().MatchString(d.read(file)) {
 			return node(file, "it is the main file of package.json, and listens")
 		}
 	}
 
 	for _, file := range []string{"server.js", "bin/www", "index.js", "main.js", "server.mjs", "index.mjs"} {
-		if d.has(file) && listening.MatchString(d.read(file)) {
+		if d.has(file) && listening().MatchString(d.read(file)) {
 			return node(file, "it is there, and listens")
 		}
 	}

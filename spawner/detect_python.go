@@ -2,7 +2,6 @@ package spawner
 
 import (
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -39,35 +38,35 @@ type pythonModule struct {
 }
 
 var (
-	pythonFrom   = regexp.MustCompile(`^from\s+([\w.]+)\s+import\s+(.*)$`)
-	pythonImport = regexp.MustCompile(`^import\s+(.*)$`)
-	pythonSet    = regexp.MustCompile(`^(\w+)\s*(?::[^=]*)?=([^=].*)$`)
-	pythonDef    = regexp.MustCompile(`^(async\s+)?def\s+(\w+)\s*\(([^)]*)`)
-	pythonWord   = regexp.MustCompile(`\w+`)
+	pythonFrom   = lazy(`^from\s+([\w.]+)\s+import\s+(.*)$`)
+	pythonImport = lazy(`^import\s+(.*)$`)
+	pythonSet    = lazy(`^(\w+)\s*(?::[^=]*)?=([^=].*)$`)
+	pythonDef    = lazy(`^(async\s+)?def\s+(\w+)\s*\(([^)]*)`)
+	pythonWord   = lazy(`\w+`)
 )
 
 // parsePython reads a file without executing it: whole statements at its top level, which begin in the first column.
 func parsePython(source string) *pythonModule {
 	m := &pythonModule{values: map[string]string{}, imported: map[string]bool{}, functions: map[string]string{}}
 	for _, statement := range pythonStatements(source) {
-		if match := pythonFrom.FindStringSubmatch(statement); match != nil {
+		if match := pythonFrom().FindStringSubmatch(statement); match != nil {
 			m.imports = append(m.imports, match[1])
-			for _, name := range pythonWord.FindAllString(match[2], -1) {
+			for _, name := range pythonWord().FindAllString(match[2], -1) {
 				m.imported[name] = true
 			}
-		} else if match := pythonImport.FindStringSubmatch(statement); match != nil {
+		} else if match := pythonImport().FindStringSubmatch(statement); match != nil {
 			for name := range strings.SplitSeq(match[1], ",") {
 				name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
 				m.imports = append(m.imports, name)
 			}
-		} else if match := pythonDef.FindStringSubmatch(statement); match != nil {
+		} else if match := pythonDef().FindStringSubmatch(statement); match != nil {
 			prefix := ""
 			if match[1] != "" {
 				prefix = "async "
 			}
 
 			m.functions[match[2]] = prefix + match[3]
-		} else if match := pythonSet.FindStringSubmatch(statement); match != nil {
+		} else if match := pythonSet().FindStringSubmatch(statement); match != nil {
 			m.values[match[1]] = strings.TrimSpace(match[2])
 		}
 	}
@@ -315,7 +314,7 @@ func (d *directory) packages() []string {
 
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && pythonName.MatchString(e.Name()) && d.has(path.Join(e.Name(), "__init__.py")) &&
+		if e.IsDir() && pythonName().MatchString(e.Name()) && d.has(path.Join(e.Name(), "__init__.py")) &&
 			len(names) < maxPackages {
 			names = append(names, e.Name())
 		}
@@ -325,13 +324,13 @@ func (d *directory) packages() []string {
 }
 
 var (
-	djangoSettings    = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
-	djangoApplication = regexp.MustCompile(`^["']([\w.]+)\.(\w+)["']`)
+	djangoSettings    = lazy(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
+	djangoApplication = lazy(`^["']([\w.]+)\.(\w+)["']`)
 )
 
 // detectDjango is the rule for manage.py, which names the settings, which name the application.
 func detectDjango(d *directory) *Detection {
-	match := djangoSettings.FindStringSubmatch(d.read("manage.py"))
+	match := djangoSettings().FindStringSubmatch(d.read("manage.py"))
 	if match == nil {
 		return nil
 	}
@@ -343,7 +342,7 @@ func detectDjango(d *directory) *Detection {
 	found := &Detection{Framework: "Django", Type: "wsgi"}
 	for _, kind := range []string{"asgi", "wsgi"} {
 		name := strings.ToUpper(kind) + "_APPLICATION"
-		if match := djangoApplication.FindStringSubmatch(m.values[name]); match != nil {
+		if match := djangoApplication().FindStringSubmatch(m.values[name]); match != nil {
 			found.Type, found.StartupFile = kind, match[1]+":"+match[2]
 			found.Because = "manage.py names the settings " + settings + ", and these " + name
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/gopassenger/passenger/internal/rmtree"
@@ -27,14 +28,19 @@ type privateDir struct {
 	path string
 	// own: path itself was made here; ownSockets: sockets was.
 	own, ownSockets bool
-	loaders         string
-	copy            *loadersCopy
-	sockets         string
+	// loaders has a directory for each language that an application has needed.
+	loaders string
+	copy    *loadersCopy
+	sockets string
 	// shared: processes run as other users, who have to get through.
 	shared bool
 	// root is sockets, held open so that nothing is looked up or removed
 	// anywhere else.
 	root *os.Root
+
+	mu sync.Mutex
+	// languages are those whose loaders have been written.
+	languages map[string]bool
 }
 
 func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
@@ -78,10 +84,6 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	}
 
 	d.loaders = d.copy.path
-	if err := extract(loaders.FS, d.loaders, shared); err != nil {
-		return nil, fmt.Errorf("cannot extract the loaders: %w", err)
-	}
-
 	if err := d.admit(d.loaders, 0o755); err != nil {
 		return nil, err
 	}
@@ -104,6 +106,50 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	d.root, err = os.OpenRoot(d.sockets)
 
 	return d, err
+}
+
+// writeLoaders writes the loaders of languages, unless they are there. Those of all languages would take longer than
+// anything else that the first start of a process has to wait for.
+func (d *privateDir) writeLoaders(languages []string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+
+	for _, language := range languages {
+		if d.languages[language] {
+			continue
+		}
+
+		dir := filepath.Join(d.loaders, language)
+		if err := d.writeLoadersOf(language, dir); err != nil {
+			// The next attempt begins with an empty directory.
+			return errors.Join(fmt.Errorf("cannot extract the loaders: %w", err), os.RemoveAll(dir))
+		}
+
+		if d.languages == nil {
+			d.languages = map[string]bool{}
+		}
+
+		d.languages[language] = true
+	}
+
+	return nil
+}
+
+func (d *privateDir) writeLoadersOf(language, dir string) error {
+	files, err := fs.Sub(loaders.FS, language)
+	if err != nil {
+		return err
+	}
+
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+
+	if err := extract(files, dir, d.shared); err != nil {
+		return err
+	}
+
+	return d.admit(dir, 0o755)
 }
 
 // admit gives a directory that was made here its mode, whatever the umask:

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -201,15 +200,15 @@ func readFinalHead(in *bufio.Reader) (*http.Response, error) {
 }
 
 var (
-	htmlUnseen = regexp.MustCompile(`(?is)<(?:style|script)\b.*?(?:</(?:style|script)>|$)`)
-	htmlTag    = regexp.MustCompile(`(?s)<[^>]*>?`)
+	htmlUnseen = lazy(`(?is)<(?:style|script)\b.*?(?:</(?:style|script)>|$)`)
+	htmlTag    = lazy(`(?s)<[^>]*>?`)
 )
 
 // excerpt is the beginning of a body as one line of text.
 func excerpt(body []byte, contentType string) string {
 	text := strings.ToValidUTF8(string(body), "\uFFFD")
 	if strings.Contains(contentType, "html") {
-		text = html.UnescapeString(htmlTag.ReplaceAllString(htmlUnseen.ReplaceAllString(text, " "), " "))
+		text = html.UnescapeString(htmlTag().ReplaceAllString(htmlUnseen().ReplaceAllString(text, " "), " "))
 	}
 
 	text = strings.Map(func(c rune) rune {

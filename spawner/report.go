@@ -3,7 +3,6 @@ package spawner
 import (
 	"fmt"
 	"html"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -145,17 +144,17 @@ func shortenTo(s string, most int) string {
 }
 
 var (
-	unshown    = regexp.MustCompile(`(?is)<(style|script|head)\b.*?</(style|script|head)\s*>|<!--.*?-->`)
-	lineBreak  = regexp.MustCompile(`(?i)<(br|/p|/div|/h[1-6]|/li|/tr|/pre)\b[^>]*>`)
-	tag        = regexp.MustCompile(`<[^>]*>`)
-	emptyLines = regexp.MustCompile(`\n\s*\n\s*\n+`)
+	unshown    = lazy(`(?is)<(style|script|head)\b.*?</(style|script|head)\s*>|<!--.*?-->`)
+	lineBreak  = lazy(`(?i)<(br|/p|/div|/h[1-6]|/li|/tr|/pre)\b[^>]*>`)
+	tag        = lazy(`<[^>]*>`)
+	emptyLines = lazy(`\n\s*\n\s*\n+`)
 )
 
 // plainText is for those who cannot see HTML.
 func plainText(s string) string {
-	s = unshown.ReplaceAllString(s, "")
-	s = lineBreak.ReplaceAllString(s, "\n")
-	s = html.UnescapeString(tag.ReplaceAllString(s, ""))
+	s = unshown().ReplaceAllString(s, "")
+	s = lineBreak().ReplaceAllString(s, "\n")
+	s = html.UnescapeString(tag().ReplaceAllString(s, ""))
 
-	return strings.TrimSpace(emptyLines.ReplaceAllString(s, "\n\n"))
+	return strings.TrimSpace(emptyLines().ReplaceAllString(s, "\n\n"))
 }

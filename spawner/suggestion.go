@@ -3,11 +3,10 @@ package spawner
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
-var pythonName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var pythonName = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // marks are files by which a directory shows what it holds when it has no startup
 // file, with what to do then. The first that is there counts.
@@ -63,7 +62,7 @@ func djangoModule(root string) string {
 
 	for _, e := range entries {
 		// Other names are no packages, and nothing to be pasted into a shell.
-		if e.IsDir() && pythonName.MatchString(e.Name()) && isFile(filepath.Join(root, e.Name()), "wsgi.py") {
+		if e.IsDir() && pythonName().MatchString(e.Name()) && isFile(filepath.Join(root, e.Name()), "wsgi.py") {
 			return e.Name()
 		}
 	}

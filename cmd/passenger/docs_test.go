@@ -47,7 +47,7 @@ func TestDocumentsHaveTheTablesOfOptions(t *testing.T) {
 		"of the daemon": optionTable(options.Flying, "option", agent.OptionsIn(options.Flying)),
 	}
 
-	for _, g := range agent.Groups {
+	for _, g := range agent.Groups() {
 		var inStart []*agent.Option
 		for i := range g.Options {
 			if o := &g.Options[i]; o.In(options.Start) {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -248,8 +249,8 @@ type appFilter struct {
 }
 
 var (
-	timeOfDay = regexp.MustCompile(`^\d\d:\d\d:\d\d `)
-	prefix    = regexp.MustCompile(`^(.*?)\[\d+\] `)
+	timeOfDay = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d\d:\d\d:\d\d `) })
+	prefix    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.*?)\[\d+\] `) })
 )
 
 func (f *appFilter) has(line string) bool {
@@ -268,12 +269,12 @@ func (f *appFilter) isAbout(line string) bool {
 		}
 
 		return json.Unmarshal([]byte(line), &record) == nil && record.App == f.app.Name
-	case strings.HasPrefix(line, "time="), timeOfDay.MatchString(line):
+	case strings.HasPrefix(line, "time="), timeOfDay().MatchString(line):
 		app, ok := textValue(line, "app")
 		return ok && app == f.app.Name
 	}
 
-	m := prefix.FindStringSubmatch(line)
+	m := prefix().FindStringSubmatch(line)
 
 	return m != nil && m[1] == f.app.Short
 }

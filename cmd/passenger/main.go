@@ -24,24 +24,27 @@ func main() {
 		}
 	}
 
-	program := newProgram(filepath.Base(os.Args[0]), signals)
+	program := newProgram(filepath.Base(os.Args[0]), os.Args[1:], signals)
 	if err := program.ExecuteContext(context.Background()); err != nil {
 		os.Exit(report(os.Stderr, program.Name(), err))
 	}
 }
 
-// newCommand returns the whole command line. Commands that run until a signal
-// stops them get it from signals.
-func newCommand(signals <-chan os.Signal) *cobra.Command {
+// newCommand returns the command line with all commands, none of which can be stopped by a signal.
+func newCommand() *cobra.Command { return newRoot(tools{}.all()) }
+
+// newRoot returns the command line with some of the commands.
+func newRoot(commands []command) *cobra.Command {
 	root := &cobra.Command{
 		Use:     "passenger",
 		Short:   "Serve web applications written in Ruby, Python, Node.js, Go and other languages",
 		Version: agent.Version,
 	}
 	prepare(root)
-	root.AddCommand(newStartCommand(signals), newFlyingCommand("flying", signals), newStopCommand(),
-		newCoreCommand(signals), newRouterCommand(signals))
-	tools{signals}.addTo(root)
+
+	for _, c := range commands {
+		root.AddCommand(c.create())
+	}
 
 	return root
 }

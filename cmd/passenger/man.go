@@ -60,7 +60,7 @@ func manPages() map[string]string {
 			add(sub)
 		}
 	}
-	add(newCommand(nil))
+	add(newCommand())
 
 	return pages
 }

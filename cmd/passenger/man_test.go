@@ -34,7 +34,7 @@ var manFlagLine = regexp.MustCompile(`(?m)^\.TP\n\.B (?:\\-\w, )?\\-\\-(\S+)`)
 // The flags, the help and the manual page of each command agree.
 func TestManPagesAndHelpAgree(t *testing.T) {
 	pages := manPages()
-	visible(newCommand(nil), func(c *cobra.Command) {
+	visible(newCommand(), func(c *cobra.Command) {
 		page, ok := pages[manName(c)+".1"]
 		if ok && strings.HasPrefix(page, ".so ") {
 			page, ok = pages[strings.TrimSpace(strings.TrimPrefix(page, ".so man1/"))]
@@ -71,10 +71,10 @@ func TestToolsHaveExamples(t *testing.T) {
 			require.NotEmpty(t, c.Example, "%s: %s", name, c.CommandPath())
 			require.NotEmpty(t, c.Short, "%s: %s", name, c.CommandPath())
 		})
-		require.Equal(t, name, newProgram(name, nil).Name())
+		require.Equal(t, name, newProgram(name, nil, nil).Name())
 	}
 
-	require.Equal(t, "passenger", newProgram("something", nil).Name())
+	require.Equal(t, "passenger", newProgram("something", nil, nil).Name())
 }
 
 func TestTroff(t *testing.T) {

@@ -16,7 +16,7 @@ func showOf(t *testing.T, args ...string) (string, error) {
 	t.Setenv("HOME", t.TempDir())
 
 	var out bytes.Buffer
-	cmd := newCommand(nil)
+	cmd := newCommand()
 	cmd.SetArgs(append([]string{"config", "--show"}, args...))
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)

@@ -320,17 +320,14 @@ func (s *status) formatJSON(body []byte) string {
 	return admin.PrintableText(b.String())
 }
 
-var (
-	threadLine   = regexp.MustCompile(`(?m)^((?:Thread '|goroutine \d+ \[).*:?)$`)
-	functionName = regexp.MustCompile(`(?m)^([\w./*()-]+)(\(.*\))$|( in ')([^']+)(')`)
-)
-
 func (s *status) formatBacktraces(body []byte) string {
 	text := admin.PrintableText(string(body))
 	if !s.colour {
 		return text
 	}
 
+	threadLine := regexp.MustCompile(`(?m)^((?:Thread '|goroutine \d+ \[).*:?)$`)
+	functionName := regexp.MustCompile(`(?m)^([\w./*()-]+)(\(.*\))$|( in ')([^']+)(')`)
 	text = functionName.ReplaceAllString(text, "$3"+terminal.Bold+"$1$4"+terminal.Reset+"$2$5")
 
 	return threadLine.ReplaceAllString(text, terminal.Heading+"$1"+terminal.Reset)

@@ -31,11 +31,11 @@ func (t tools) programs() map[string]func() *cobra.Command {
 	}
 }
 
-// newProgram returns the command line of the program that is called name.
-func newProgram(name string, signals <-chan os.Signal) *cobra.Command {
+// newProgram returns the command line of the program that is called name, for arguments.
+func newProgram(name string, args []string, signals <-chan os.Signal) *cobra.Command {
 	create := tools{signals}.programs()[name]
 	if create == nil {
-		return newCommand(signals)
+		return newRoot(needed(tools{signals}.all(), args))
 	}
 
 	c := create()
@@ -55,20 +55,57 @@ func prepare(root *cobra.Command) {
 	})
 }
 
-// commands are those that are called the same in passenger and passenger-config.
-func (t tools) commands() []*cobra.Command {
-	return []*cobra.Command{
-		t.newRestartAppCommand(), t.newDetachProcessCommand(), t.newListInstancesCommand(), t.newReopenLogsCommand(),
-		t.newReloadCommand(),
-		t.newAPICallCommand(), t.newSystemMetricsCommand(), t.newValidateInstallCommand(), newAboutCommand(),
-	}
+// command is a command of passenger, which is made when it is needed.
+type command struct {
+	name   string
+	create func() *cobra.Command
 }
 
-// addTo adds the tools to passenger.
-func (t tools) addTo(root *cobra.Command) {
-	root.AddCommand(t.commands()...)
-	root.AddCommand(t.newStatusCommand("status"), t.newLogsCommand(), t.newMemoryStatsCommand("memory-stats"),
-		t.newConfigCommand(), newManCommand())
+// all returns the commands of passenger.
+func (t tools) all() []command {
+	return append([]command{
+		{"start", func() *cobra.Command { return newStartCommand(t.signals) }},
+		{"flying", func() *cobra.Command { return newFlyingCommand("flying", t.signals) }},
+		{"stop", newStopCommand},
+		{agent.CoreCommand, func() *cobra.Command { return newCoreCommand(t.signals) }},
+		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
+		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
+		{"logs", t.newLogsCommand},
+		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
+		{"config", t.newConfigCommand},
+		{"man", newManCommand},
+	}, t.shared()...)
+}
+
+// needed returns the command that arguments begin with, and all commands if they begin with none: the flags of all take
+// longer to make than all else at the start of a core.
+func needed(all []command, args []string) []command {
+	if len(args) == 1 && args[0] == "--version" {
+		return nil
+	}
+
+	for i, c := range all {
+		if len(args) > 0 && c.name == args[0] {
+			return all[i : i+1]
+		}
+	}
+
+	return all
+}
+
+// shared returns the commands that are called the same in passenger and passenger-config.
+func (t tools) shared() []command {
+	return []command{
+		{"restart-app", t.newRestartAppCommand},
+		{"detach-process", t.newDetachProcessCommand},
+		{"list-instances", t.newListInstancesCommand},
+		{"reopen-logs", t.newReopenLogsCommand},
+		{"reload", t.newReloadCommand},
+		{"api-call", t.newAPICallCommand},
+		{"system-metrics", t.newSystemMetricsCommand},
+		{"validate-install", t.newValidateInstallCommand},
+		{"about", newAboutCommand},
+	}
 }
 
 func (t tools) newConfigProgram() *cobra.Command {
@@ -97,7 +134,10 @@ func (t tools) newConfigCommand() *cobra.Command {
 			return fmt.Errorf("there is no command %q: '%s --help' lists the commands", args[0], c.CommandPath())
 		},
 	}
-	c.AddCommand(t.commands()...)
+	for _, shared := range t.shared() {
+		c.AddCommand(shared.create())
+	}
+
 	addAboutFlags(c)
 	t.addShowFlags(c)
 

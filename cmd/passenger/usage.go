@@ -23,10 +23,10 @@ type flagGroup struct {
 // groupFlags returns the visible flags by groups: those for every day first, then the groups of the
 // table of options, and what is no option at the end.
 func groupFlags(flags *pflag.FlagSet) []flagGroup {
-	titles := make([]string, 0, len(agent.Groups)+2)
+	titles := make([]string, 0, len(agent.Groups())+2)
 	titles = append(titles, options.EverydayGroup)
 
-	for _, g := range agent.Groups {
+	for _, g := range agent.Groups() {
 		titles = append(titles, g.Title)
 	}
 

@@ -13,7 +13,7 @@ import (
 )
 
 func TestHelpIsShortPhrases(t *testing.T) {
-	visible(newCommand(nil), func(c *cobra.Command) {
+	visible(newCommand(), func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
 			_, help := pflag.UnquoteUsage(f)
 			if !f.Hidden {
@@ -29,7 +29,7 @@ func TestHelpBeginsWithTheTenEverydayOptions(t *testing.T) {
 
 	groups := groupFlags(cmd.Flags())
 	require.Equal(t, options.EverydayGroup, groups[0].title)
-	require.Len(t, agent.Groups, len(groups)-1)
+	require.Len(t, agent.Groups(), len(groups)-1)
 
 	var names []string
 	groups[0].flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })

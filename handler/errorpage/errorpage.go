@@ -11,6 +11,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"sync"
 	texttemplate "text/template"
 
 	"github.com/gopassenger/passenger/internal/redact"
@@ -30,21 +31,30 @@ var (
 	textSource string
 )
 
-var pageTemplate = template.Must(template.Must(template.New("page").Funcs(template.FuncMap{
-	"style": func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // G203: it is ours
-	// A string, which is escaped for the attribute that it stands in.
-	"messageStyle": func() string { return "<style>" + messageStyle + "</style>" },
-}).Parse(pageSource)).Parse(failureSource))
+// pageTemplate is made for the first page: parsing takes longer than all else at the start of a program.
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	page := template.New("page").Funcs(template.FuncMap{
+		"style": func() template.CSS { return template.CSS(pageStyle) }, //nolint:gosec // G203: it is ours
+		// A string, which is escaped for the attribute that it stands in.
+		"messageStyle": func() string { return "<style>" + messageStyle + "</style>" },
+	})
 
-var textTemplate = texttemplate.Must(texttemplate.New("text").Parse(textSource))
+	return template.Must(template.Must(page.Parse(pageSource)).Parse(failureSource))
+})
+
+var textTemplate = sync.OnceValue(func() *texttemplate.Template {
+	return texttemplate.Must(texttemplate.New("text").Parse(textSource))
+})
 
 // policy allows a page its own styles and nothing else. HTML that the application reports is in a frame, which inherits
 // it. The empty icon keeps browsers from asking the broken application for one.
-var policy = "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" +
-	sourceHash(messageStyle) + "'; base-uri 'none'; form-action 'none'"
+var policy = sync.OnceValue(func() string {
+	return "default-src 'none'; img-src data:; style-src '" + sourceHash(pageStyle) + "' '" +
+		sourceHash(messageStyle) + "'; base-uri 'none'; form-action 'none'"
+})
 
 // Policy is the Content-Security-Policy of each page.
-func Policy() string { return policy }
+func Policy() string { return policy() }
 
 func sourceHash(source string) string {
 	sum := sha256.Sum256([]byte(source))
@@ -94,11 +104,11 @@ func (p *Page) Render(f Format) (body []byte, contentType string) {
 	var err error
 	switch f {
 	case HTML:
-		err, contentType = pageTemplate.Execute(&b, p), "text/html; charset=utf-8"
+		err, contentType = pageTemplate().Execute(&b, p), "text/html; charset=utf-8"
 	case JSON:
 		err, contentType = json.NewEncoder(&b).Encode(p), "application/json"
 	case Text:
-		err, contentType = textTemplate.Execute(&b, p), "text/plain; charset=utf-8"
+		err, contentType = textTemplate().Execute(&b, p), "text/plain; charset=utf-8"
 	}
 
 	if err != nil {
@@ -111,9 +121,9 @@ func (p *Page) Render(f Format) (body []byte, contentType string) {
 // RenderFile returns the page as an HTML file, with its policy inside.
 func (p *Page) RenderFile() ([]byte, error) {
 	file := *p
-	file.Policy = policy
+	file.Policy = policy()
 	var b bytes.Buffer
-	err := pageTemplate.Execute(&b, &file)
+	err := pageTemplate().Execute(&b, &file)
 
 	return b.Bytes(), err
 }

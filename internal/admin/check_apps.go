@@ -210,10 +210,10 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	return err
 }
 
-var accessible = regexp.MustCompile(`^Accessible via: +(http://\S+)`)
-
 // greet asks the server, which tells where it is, for the greeting.
 func greet(ctx context.Context, lines *bufio.Reader) error {
+	accessible := regexp.MustCompile(`^Accessible via: +(http://\S+)`)
+
 	for {
 		line, err := lines.ReadString('\n')
 		if found := accessible.FindStringSubmatch(line); found != nil {

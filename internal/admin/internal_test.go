@@ -75,7 +75,7 @@ func TestColouredText(t *testing.T) {
 func FuzzColouredText(f *testing.F) {
 	f.Add("\x1b[44m\x1b[2J\x1b\x1b[0m")
 	f.Fuzz(func(t *testing.T, s string) {
-		require.NotContains(t, colour.ReplaceAllString(ColouredText(s), ""), "\x1b")
+		require.NotContains(t, colour().ReplaceAllString(ColouredText(s), ""), "\x1b")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gopassenger/passenger/internal/options"
 )
@@ -26,19 +27,22 @@ type Group struct {
 	Options []Option
 }
 
-// Groups are all options, the table that everything about an option comes from.
-var Groups = makeGroups(
-	Group{"Application", applicationOptions},
-	Group{"Network", networkOptions},
-	Group{"TLS", tlsOptions},
-	Group{"Processes", processOptions},
-	Group{"Limits", limitOptions},
-	Group{"Restarts", restartOptions},
-	Group{"Requests", requestOptions},
-	Group{"Logs", logOptions},
-	Group{"Security", securityOptions},
-	Group{"Advanced", advancedOptions},
-)
+// Groups returns all options, the table that everything about an option comes from. It is made at the first call: most
+// commands need none.
+var Groups = sync.OnceValue(func() []Group {
+	return makeGroups(
+		Group{"Application", applicationOptions()},
+		Group{"Network", networkOptions()},
+		Group{"TLS", tlsOptions()},
+		Group{"Processes", processOptions()},
+		Group{"Limits", limitOptions()},
+		Group{"Restarts", restartOptions()},
+		Group{"Requests", requestOptions()},
+		Group{"Logs", logOptions()},
+		Group{"Security", securityOptions()},
+		Group{"Advanced", advancedOptions()},
+	)
+})
 
 func makeGroups(groups ...Group) []Group {
 	for _, g := range groups {
@@ -52,7 +56,7 @@ func makeGroups(groups ...Group) []Group {
 
 // OptionsIn returns the options that may be set in a scope.
 func OptionsIn(scope options.Scope) (all []*Option) {
-	for _, g := range Groups {
+	for _, g := range Groups() {
 		for i := range g.Options {
 			if o := &g.Options[i]; o.In(scope) {
 				all = append(all, o)
@@ -90,12 +94,15 @@ const (
 	everywhere  = perRequest | options.Flying
 )
 
+// anyConfig is only looked at for the types of its fields; one for each option would take most of a start's memory.
+var anyConfig = &Config{Flying: &Flying{}}
+
 // option is a row of the table. help names the value in backquotes.
 func option(
 	key string, scopes options.Scope, field func(*Config) any, help string, features ...func(*Option),
 ) Option {
 	o := Option{Option: options.Option{Key: key, Scopes: scopes, Help: help}, field: field}
-	switch field(&Config{Flying: &Flying{}}).(type) {
+	switch field(anyConfig).(type) {
 	case *int:
 		o.Kind = options.Int
 	case *int64:

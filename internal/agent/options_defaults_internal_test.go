@@ -14,7 +14,7 @@ func TestEachOptionHasItsDefaultWhereItMayBeSet(t *testing.T) {
 	start, flying := DefaultConfig(), DefaultFlyingConfig()
 	checked := 0
 
-	for _, group := range Groups {
+	for _, group := range Groups() {
 		for i := range group.Options {
 			o := &group.Options[i]
 			if o.field == nil || o.Default == nil && o.FlyingDefault == nil {

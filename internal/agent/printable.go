@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
 
 // sgr are the sequences that set colours and the like, the only ones that an application
 // may send to the terminal of whoever reads the log.
-var sgr = regexp.MustCompile("^\x1b\\[[0-9;:]{0,64}m")
+var sgr = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^\x1b\\[[0-9;:]{0,64}m") })
 
 const resetSGR = "\x1b[0m"
 
@@ -24,7 +25,7 @@ func appendPrintable(b []byte, text string, colours bool) []byte {
 		case r == utf8.RuneError && size == 1:
 			b = fmt.Appendf(b, `\x%02x`, text[0])
 		case r == '\x1b' && colours:
-			if found := sgr.FindString(text); found != "" {
+			if found := sgr().FindString(text); found != "" {
 				b, size, coloured = append(b, found...), len(found), true
 			} else {
 				b = append(b, `\x1b`...)

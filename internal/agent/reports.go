@@ -24,7 +24,9 @@ import (
 // maxReports is how many reports of failed starts are kept in a directory.
 const maxReports = 20
 
-var reportName = regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
+var reportName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^passenger-error-[0-9a-f]{8}\.html$`)
+})
 
 // reporter writes a report of each failed start, as files that only the server's user
 // can read, before the next hook gets it. It is called where no request waits for a
@@ -65,7 +67,7 @@ func (r *reporter) Run(ctx context.Context, e hooks.Event) error {
 // write leaves nothing of a report that it cannot finish.
 func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 	name := "passenger-error-" + failure.ID + ".html"
-	if !reportName.MatchString(name) {
+	if !reportName().MatchString(name) {
 		return "", fmt.Errorf("%q cannot be the name of a file", failure.ID)
 	}
 
@@ -105,7 +107,7 @@ func prune(root *os.Root, keep int) {
 
 	var reports []fs.FileInfo
 	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && reportName.MatchString(entry.Name()) {
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() && reportName().MatchString(entry.Name()) {
 			reports = append(reports, info)
 		}
 	}

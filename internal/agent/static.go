@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
@@ -41,6 +41,11 @@ type static struct {
 	compressor *compressor
 	// requests is nil where requests are not logged.
 	requests *requestLog
+
+	// absent means that there was no directory of files when it was looked for, and misses counts requests for no file.
+	// They only decide what is looked for first.
+	absent atomic.Bool
+	misses atomic.Uint32
 
 	log                                logr.Logger
 	notADir, links, loops, unreadables ratelog.Line
@@ -145,9 +150,54 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	return false
 }
 
-// serveFrom looks in one directory. A request that is not for a file costs a stat of the directory and one of each
-// name: nothing is opened before it is known to be there.
+// serveFrom looks in one directory.
 func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
+	public := joined(root, s.rel)
+	if s.absent.Load() && !s.isThere(public) {
+		return false
+	}
+
+	for _, name := range names {
+		file, err := openDirect(joined(public, name))
+		switch {
+		case err == nil && !mayBeForeign(file):
+			s.send(w, r, &staticFile{dir: &directDir{root, s.rel}, name: name, file: file})
+			return true
+		case err == nil:
+			_ = file.Close()
+			return s.serveLinked(w, r, root, names)
+		case errors.Is(err, syscall.ENOENT), errors.Is(err, errNotAFile):
+			continue
+		default:
+			// A link, or something that an operator has to know of.
+			return s.serveLinked(w, r, root, names)
+		}
+	}
+
+	// Applications without such a directory need no system call for each name.
+	if s.misses.Add(1)%lookAfterMisses == 0 {
+		s.isThere(public)
+	}
+
+	return false
+}
+
+// lookAfterMisses is after how many requests for no file the directory itself is looked for.
+const lookAfterMisses = 8
+
+// isThere reports whether there is something at the path of the directory, and remembers it, so that the next request
+// begins with the look that is likely to be the only one.
+func (s *static) isThere(public string) bool {
+	var st unix.Stat_t
+	there := !errors.Is(unix.Stat(public, &st), unix.ENOENT)
+	s.absent.Store(!there)
+
+	return there
+}
+
+// serveLinked looks in one directory to which, or to whose files, a link may lead. Nothing is opened before it is known
+// to be there.
+func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
 	public := joined(root, s.rel)
 	var st unix.Stat_t
 	if err := unix.Stat(public, &st); err != nil {
@@ -184,7 +234,7 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 	}
 	defer dir.close()
 
-	f, info, err := dir.open(name)
+	file, err := dir.open(name)
 	if errors.Is(err, fs.ErrPermission) {
 		// As nginx does it: the file is there, and the application is not asked for another one.
 		s.cannotUse(joined(joined(root, s.rel), name), err)
@@ -197,58 +247,25 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 		return false
 	}
 
-	defer f.Close()
-
-	found := &staticFile{
-		dir:  dir,
-		name: name,
-		file: f,
-		info: info,
-	}
-	s.setCacheControl(w, name)
-	w, end := s.paced(w, r)
-	defer end()
-	if !found.serveEncoded(w, r) && !found.serveCompressed(w, r, s.compressor) {
-		found.describe(w, info, "", true)
-		found.serveContent(w, r, info.Size(), f)
-	}
+	s.send(w, r, &staticFile{dir: dir, name: name, file: file})
 
 	return true
 }
 
-// paced returns w with a time limit for each write. end has to follow the last write.
-func (s *static) paced(w http.ResponseWriter, r *http.Request) (paced http.ResponseWriter, end func()) {
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if s.stallTimeout <= 0 || ok && server.WriteTimeout > 0 {
-		return w, func() {}
-	}
+// send sends a file, which it closes.
+func (s *static) send(w http.ResponseWriter, r *http.Request, f *staticFile) {
+	defer f.file.Close()
+	f.info, _ = f.file.Stat() // it is known
 
-	control := http.NewResponseController(w)
-	limit, written := pace.Writing(control), 0
-	begin := func(bytes int) {
-		if written += bytes; written > freelyWritten {
-			limit.Begin(time.Now().Add(time.Duration(pace.Pieces(bytes)) * s.stallTimeout))
-		}
-	}
-	paced = &pace.Writer{ResponseWriter: w, Begin: begin, End: func(int64, error) { limit.End() }}
+	paced := newStaticWriter(w, r, s.stallTimeout)
+	defer paced.end()
 
-	return paced, func() {
-		if written <= freelyWritten {
-			return
-		}
-
-		// What the server has buffered is the last write.
-		begin(0)
-		_ = control.Flush()
-		limit.End()
-		if limit.Over() {
-			pace.Reset(control)
-		}
+	s.setCacheControl(paced, f.name)
+	if !f.serveEncoded(paced, r) && !f.serveCompressed(paced, r, s.compressor) {
+		f.describe(paced, f.info, "", true)
+		f.serveContent(paced, r, f.info.Size(), f.file)
 	}
 }
-
-// freelyWritten is how much of a response is written without a look at the time: what the buffers of the server take.
-const freelyWritten = 2 << 10
 
 var (
 	errForeignLink = errors.New("it is a link to what belongs to another user")
@@ -278,11 +295,44 @@ func (s *static) cannotUse(file string, err error) {
 	}
 }
 
+// filesDir is a directory of static files.
+type filesDir interface {
+	// has reports whether there may be a file of this name: open says whether it can be served.
+	has(name string) bool
+	open(name string) (*openedFile, error)
+}
+
+// directDir is a directory that is not open, as no link leads to it.
+type directDir struct{ root, rel string }
+
+func (d *directDir) has(name string) bool {
+	var st unix.Stat_t
+	return unix.Stat(joined(joined(d.root, d.rel), name), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
+func (d *directDir) open(name string) (*openedFile, error) {
+	if file, err := openDirect(joined(joined(d.root, d.rel), name)); err == nil {
+		if !mayBeForeign(file) {
+			return file, nil
+		}
+
+		_ = file.Close()
+	}
+
+	dir, err := openPublic(d.root, d.rel)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+
+	return dir.open(name)
+}
+
 // staticFile is one that was found, and its directory, in which others may be made of it.
 type staticFile struct {
-	dir  *publicDir
+	dir  filesDir
 	name string
-	file *os.File
+	file *openedFile
 	info fs.FileInfo
 	// accepted are the codings that the client takes, once it was asked.
 	asked    bool

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -40,13 +41,28 @@ func fingerprinted(name string) bool {
 		rest = rest[:dot]
 
 		begin := strings.LastIndexAny(rest, "-._") + 1
-		if begin > 1 && isDigest(rest[begin:]) && !uuidBefore.MatchString(rest[:begin]) {
+		if begin > 1 && isDigest(rest[begin:]) && !uuidBefore(rest[:begin]) {
 			return true
 		}
 	}
 }
 
-var uuidBefore = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-$`)
+// uuidBefore reports whether s ends in all of a UUID but the last part.
+func uuidBefore(s string) bool {
+	const form = "00000000-0000-0000-0000-"
+	if len(s) < len(form) {
+		return false
+	}
+
+	for i, c := range []byte(s[len(s)-len(form):]) {
+		isHex := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
+		if form[i] == '-' && c != '-' || form[i] == '0' && !isHex {
+			return false
+		}
+	}
+
+	return true
+}
 
 func isDigest(s string) bool {
 	const digits, letters = "0123456789", "abcdef"
@@ -55,7 +71,10 @@ func isDigest(s string) bool {
 }
 
 // cacheDirective is one of Cache-Control (RFC 9111, section 5.2).
-var cacheDirective = regexp.MustCompile(`^([!#$%&'*+.^_|~0-9A-Za-z-]+)(?:=([!#$%&'*+.^_|~0-9A-Za-z-]+|"[^"\x00-\x1f\x7f]*"))?$`)
+var cacheDirective = sync.OnceValue(func() *regexp.Regexp {
+	const name = "[!#$%&'*+.^_|~0-9A-Za-z-]+"
+	return regexp.MustCompile(`^(` + name + `)(?:=(` + name + `|"[^"\x00-\x1f\x7f]*"))?$`)
+})
 
 // checkCacheControl reports what is wrong with a value of static_cache_control.
 func (c *Config) checkCacheControl() error {
@@ -65,7 +84,7 @@ func (c *Config) checkCacheControl() error {
 	}
 
 	for directive := range strings.SplitSeq(value, ",") {
-		parts := cacheDirective.FindStringSubmatch(strings.TrimSpace(directive))
+		parts := cacheDirective().FindStringSubmatch(strings.TrimSpace(directive))
 		if parts == nil {
 			return fmt.Errorf("static_cache_control is %q: use directives with commas between, such as "+
 				`"public, max-age=3600"`, value)

@@ -162,7 +162,7 @@ func (*compressor) at(element *list.Element) *compressedFile {
 // caller whose context ends leaves; the compression is finished for others.
 //
 // Errors: errCompressionBusy, errFileChanged, those of the context and of reading the file.
-func (c *compressor) compress(ctx context.Context, file *os.File, info fs.FileInfo) ([]byte, error) {
+func (c *compressor) compress(ctx context.Context, file syscall.Conn, info fs.FileInfo) ([]byte, error) {
 	key, ok := keyOf(info, gzipName)
 	if !ok {
 		return nil, errors.ErrUnsupported
@@ -300,7 +300,7 @@ func gzipped(file *os.File, size int64) ([]byte, error) {
 }
 
 // duplicateFile returns a file that stays open when file is closed.
-func duplicateFile(file *os.File) (*os.File, error) {
+func duplicateFile(file syscall.Conn) (*os.File, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -316,5 +316,5 @@ func duplicateFile(file *os.File) (*os.File, error) {
 		return nil, dupErr
 	}
 
-	return os.NewFile(uintptr(fd), file.Name()), nil
+	return os.NewFile(uintptr(fd), "static file"), nil
 }

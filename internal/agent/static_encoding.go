@@ -35,11 +35,16 @@ func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
 
 // serveBeside serves a file in a coding, or returns false.
 func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, coding string) bool {
-	beside, encoded, err := f.dir.open(name)
+	beside, err := f.dir.open(name)
 	if err != nil {
 		return false // the file itself is served
 	}
 	defer beside.Close()
+
+	encoded, err := beside.Stat()
+	if err != nil {
+		return false
+	}
 
 	if encoded.ModTime().Before(f.info.ModTime()) {
 		return false // it was made of an older one

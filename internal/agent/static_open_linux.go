@@ -2,11 +2,9 @@ package agent
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,36 +62,32 @@ func (d *publicDir) has(name string) bool {
 // open opens a regular file, and never waits for what is something else.
 //
 // Errors: errForeignLink, errNotAFile, and those of the system.
-func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
+func (d *publicDir) open(name string) (*openedFile, error) {
 	fd, err := openBeneath(d.fd, name, unix.O_RDONLY)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 
-	f := os.NewFile(uintptr(fd), joined(d.path, name))
-
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errNotAFile
-	}
-
-	if err == nil {
-		err = d.checkHardLinks(name, info)
-	}
-
+	f, err := newOpenedFile(fd, joined(d.path, name))
 	if err != nil {
-		_ = f.Close()
-		return nil, nil, err
+		return nil, err
 	}
 
-	return f, info, nil
+	if err := d.checkHardLinks(name, f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+
+	return f, nil
 }
+
+// mayBeForeign reports whether a user could have made the name of a file of another user, which matters to root only.
+func mayBeForeign(f *openedFile) bool { return f.stat.Nlink > 1 && os.Geteuid() == 0 }
 
 // checkHardLinks refuses, for root, a file that a user has only linked into their directory and that belongs to
 // another user.
-func (d *publicDir) checkHardLinks(name string, info fs.FileInfo) error {
-	file, ok := info.Sys().(*syscall.Stat_t)
-	if os.Geteuid() != 0 || ok && file.Nlink <= 1 {
+func (d *publicDir) checkHardLinks(name string, f *openedFile) error {
+	if !mayBeForeign(f) {
 		return nil
 	}
 
@@ -114,7 +108,7 @@ func (d *publicDir) checkHardLinks(name string, info fs.FileInfo) error {
 		return err
 	}
 
-	if parent.Uid != 0 && (!ok || parent.Uid != file.Uid) {
+	if parent.Uid != 0 && parent.Uid != f.stat.Uid {
 		return errForeignLink
 	}
 

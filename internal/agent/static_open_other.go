@@ -34,10 +34,10 @@ func (d *publicDir) has(name string) bool {
 // open opens a regular file, and never waits for what is something else.
 //
 // Errors: errForeignLink, errNotAFile, and those of the system.
-func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
+func (d *publicDir) open(name string) (*openedFile, error) {
 	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 
 	info, err := f.Stat()
@@ -51,10 +51,10 @@ func (d *publicDir) open(name string) (*os.File, fs.FileInfo, error) {
 
 	if err != nil {
 		_ = f.Close()
-		return nil, nil, err
+		return nil, err
 	}
 
-	return f, info, nil
+	return &openedFile{File: f, info: info}, nil
 }
 
 // checkHardLinks refuses, for root, a file that a user has only linked into their directory and that belongs to

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Kind is what an option's values are. Those without a comment follow from the type of the field.
@@ -269,7 +270,7 @@ func (o *Option) toHooks(raw any, dir string) (any, error) {
 }
 
 // setting is where NAME= begins in a text of several.
-var setting = regexp.MustCompile(`(^|\s)[A-Za-z_][A-Za-z0-9_]*=`)
+var setting = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(^|\s)[A-Za-z_][A-Za-z0-9_]*=`) })
 
 // split returns the settings in a variable of the environment: JSON, or NAME=VALUE
 // with blanks or line ends between.
@@ -288,7 +289,7 @@ func (o *Option) split(text string) (any, error) {
 		return value, nil
 	}
 
-	begins := setting.FindAllStringIndex(text, -1)
+	begins := setting().FindAllStringIndex(text, -1)
 	if len(begins) == 0 || begins[0][0] != 0 {
 		return nil, fmt.Errorf("%q must be NAME=VALUE", text)
 	}

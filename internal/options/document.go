@@ -3,6 +3,7 @@ package options
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Row is the option's row of the table of documents for a scope, in Markdown: names, on the command
@@ -55,9 +56,9 @@ func (o *Option) Meaning(scope Scope) string {
 	return text
 }
 
-var link = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`)
+var link = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`) })
 
 // Plain is Markdown without its marks.
 func Plain(markdown string) string {
-	return strings.ReplaceAll(link.ReplaceAllString(markdown, "$1"), "`", "")
+	return strings.ReplaceAll(link().ReplaceAllString(markdown, "$1"), "`", "")
 }

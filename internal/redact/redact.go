@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Hidden stands for a secret.
@@ -19,21 +20,21 @@ const Hidden = "(hidden)"
 const shortestSecret = 6
 
 var (
-	secretName = regexp.MustCompile(`KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CRED|AUTH|PRIVATE|DSN|` +
+	secretName = lazy(`KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PASSCODE|CRED|AUTH|PRIVATE|DSN|` +
 		`DATABASE_?URL|CONNECTION_?STRING|SALT|COOKIE|JWT|WEBHOOK|SIGNATURE|ENCRYPT|` +
 		`PASS(?:[^A-Z]|$)|(?:^|[^A-Z])(?:PAT|PSK|PW|PWD|SK)(?:[^A-Z]|$)`)
 	// fileName is the end of the name of a file that has a secret in it.
-	fileName = regexp.MustCompile(`(?:_(?:FILE|PATH|DIR|SOCK)|CERTIFICATE_KEY)$`)
+	fileName = lazy(`(?:_(?:FILE|PATH|DIR|SOCK)|CERTIFICATE_KEY)$`)
 	// cookieSetting says which cookie, not what is in it.
-	cookieSetting = regexp.MustCompile(`COOKIE_(?:NAME|ATTRIBUTES)$|_BY_COOKIE$`)
+	cookieSetting = lazy(`COOKIE_(?:NAME|ATTRIBUTES)$|_BY_COOKIE$`)
 
-	urlPassword   = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)
-	parameter     = regexp.MustCompile(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)
-	namedPassword = regexp.MustCompile(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)
-	privateKey    = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
+	urlPassword   = lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)
+	parameter     = lazy(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)
+	namedPassword = lazy(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)
+	privateKey    = lazy(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 	// issued is what services give out as keys: Stripe, GitHub, GitLab, Slack, AWS, Google, SendGrid, npm, OpenAI, and
 	// JSON Web Tokens. Each has a prefix so that programs like this one find it.
-	issued = regexp.MustCompile(`\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|whsec_[A-Za-z0-9+/=]{8,}|gh[opsur]_[A-Za-z0-9]{16,}|` +
+	issued = lazy(`\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{8,}|whsec_[A-Za-z0-9+/=]{8,}|gh[opsur]_[A-Za-z0-9]{16,}|` +
 		`github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{8,}|` +
 		`(?:AKIA|ASIA)[A-Z0-9]{16}\b|` +
 		`AIza[A-Za-z0-9_-]{30,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{30,}|` +
@@ -41,18 +42,23 @@ var (
 		`eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+)`)
 )
 
+// lazy compiles a pattern when it is first used: a program that shows nothing needs none.
+func lazy(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 // IsSecret reports whether the value of an environment variable or option of this name
 // must not be shown. The name may be in small letters.
 func IsSecret(name, value string) bool {
 	name = strings.ToUpper(name)
 	switch {
-	case name == "PWD", name == "OLDPWD", cookieSetting.MatchString(name):
+	case name == "PWD", name == "OLDPWD", cookieSetting().MatchString(name):
 		return false
-	case strings.HasPrefix(value, "/") && fileName.MatchString(name):
+	case strings.HasPrefix(value, "/") && fileName().MatchString(name):
 		return false
 	}
 
-	return secretName.MatchString(name)
+	return secretName().MatchString(name)
 }
 
 // Redactor hides secrets of an environment wherever they are repeated.
@@ -67,8 +73,8 @@ func New(env []string) *Redactor {
 			secrets = append(secrets, value)
 		}
 
-		for _, pattern := range []*regexp.Regexp{urlPassword, parameter, namedPassword} {
-			for _, m := range pattern.FindAllStringSubmatch(value, -1) {
+		for _, pattern := range []func() *regexp.Regexp{urlPassword, parameter, namedPassword} {
+			for _, m := range pattern().FindAllStringSubmatch(value, -1) {
 				secrets = append(secrets, m[2])
 			}
 		}
@@ -94,19 +100,19 @@ func New(env []string) *Redactor {
 
 // Text makes foreign text fit to be shown.
 func (r *Redactor) Text(s string) string {
-	s = urlPassword.ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
-	s = parameter.ReplaceAllString(s, "${1}"+Hidden)
+	s = urlPassword().ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
+	s = parameter().ReplaceAllString(s, "${1}"+Hidden)
 
-	return issued.ReplaceAllString(s, Hidden)
+	return issued().ReplaceAllString(s, Hidden)
 }
 
 // Variable is Text for the value of an environment variable.
 func (r *Redactor) Variable(name, value string) string {
-	if value != "" && (IsSecret(name, value) || privateKey.MatchString(value)) {
+	if value != "" && (IsSecret(name, value) || privateKey().MatchString(value)) {
 		return Hidden
 	}
 
-	return namedPassword.ReplaceAllString(r.Text(value), "${1}"+Hidden)
+	return namedPassword().ReplaceAllString(r.Text(value), "${1}"+Hidden)
 }
 
 var withoutEnvironment = New(nil)

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,7 +9,7 @@ import (
 
 // terminalCommand is an escape sequence of terminals: colours, movements of
 // the cursor, links and titles, character sets.
-var terminalCommand = regexp.MustCompile(`^\x1b(?:` +
+var terminalCommand = lazy(`^\x1b(?:` +
 	`\[[0-?]*[ -/]*[@-~]` +
 	`|\][^\x00-\x1f\x7f]*(?:\x07|\x1b\\)` +
 	`|[ -/]+[0-~])`)
@@ -26,7 +25,7 @@ func clean(s string) string {
 		r, size := utf8.DecodeRuneInString(s)
 		switch {
 		case r == '\x1b':
-			if n := len(terminalCommand.FindString(s)); n > 0 {
+			if n := len(terminalCommand().FindString(s)); n > 0 {
 				s = s[n:]
 				continue
 			}

@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gopassenger/passenger/internal/pace"
+)
+
+const (
+	// freelyWritten is how much of a response is written without a look at the time: what the buffers of the server
+	// take.
+	freelyWritten = 2 << 10
+	// copiedFile is up to which size a file is copied, so that its bytes leave with the head, by one system call.
+	copiedFile = 3 << 10
+)
+
+// staticBuffers are for files that are not sent by the kernel.
+var staticBuffers = sync.Pool{New: func() any { return new([pace.Piece]byte) }}
+
+// staticWriter writes a static file, with a limit for the time that the client takes for each piece.
+type staticWriter struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+	// timeout is the limit; 0 or less means none.
+	timeout time.Duration
+	// direct means that the server can let the kernel send a file once the head is out.
+	direct bool
+
+	// begun is how much is written or being written, and written how much was.
+	begun   int64
+	written atomic.Int64
+	// watch is nil until there is something to watch. The file is set before, and only if the kernel sends it; it was
+	// at start then.
+	watch *pace.Watch
+	file  *openedFile
+	start int64
+}
+
+// newStaticWriter returns a writer for a response. end has to follow the last write.
+func newStaticWriter(w http.ResponseWriter, r *http.Request, timeout time.Duration) *staticWriter {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.WriteTimeout > 0 {
+		timeout = 0
+	}
+
+	return &staticWriter{
+		ResponseWriter: w,
+		control:        http.NewResponseController(w),
+		timeout:        timeout,
+		direct:         ok && r.TLS == nil && r.ProtoMajor == 1,
+	}
+}
+
+// begin begins a write.
+func (w *staticWriter) begin(bytes int64) {
+	w.begun += bytes
+	if w.watch == nil && w.timeout > 0 && w.begun > freelyWritten {
+		w.watch = pace.NewWatch(w.control, w.timeout, w.progress)
+	}
+}
+
+func (w *staticWriter) progress() int64 {
+	if w.file == nil {
+		return w.written.Load()
+	}
+
+	return w.file.position() - w.start
+}
+
+// end waits until what was written has left the server, as far as there is a limit for it.
+func (w *staticWriter) end() {
+	if w.watch == nil {
+		return
+	}
+
+	// What the server has buffered is the last write.
+	_ = w.control.Flush()
+	if w.watch.End() {
+		pace.Reset(w.control)
+	}
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *staticWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write writes p.
+func (w *staticWriter) Write(p []byte) (int, error) {
+	w.begin(int64(len(p)))
+	n, err := w.ResponseWriter.Write(p)
+	w.written.Add(int64(n))
+
+	return n, err
+}
+
+// ReadFrom lets the kernel send a file, where it can.
+func (w *staticWriter) ReadFrom(r io.Reader) (int64, error) {
+	limited, _ := r.(*io.LimitedReader)
+	if limited != nil && limited.N > copiedFile && w.watch == nil {
+		if file, ok := limited.R.(*openedFile); ok {
+			return w.send(file, limited)
+		}
+	}
+
+	buffer := staticBuffers.Get().(*[pace.Piece]byte) //nolint:forcetypeassert,errcheck // New makes nothing else
+	defer staticBuffers.Put(buffer)
+
+	return io.CopyBuffer(struct{ io.Writer }{w}, r, buffer[:])
+}
+
+// send sends a part of a file.
+func (w *staticWriter) send(file *openedFile, part *io.LimitedReader) (int64, error) {
+	w.file, w.start = file, file.next()
+	w.begin(part.N)
+
+	if w.direct {
+		// Package net/http would read the beginning, to guess a type that is known.
+		if err := w.control.Flush(); err != nil {
+			return 0, err
+		}
+	}
+
+	return io.Copy(w.ResponseWriter, part)
+}
