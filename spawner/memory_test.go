@@ -10,10 +10,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// An application prints 100 MB before it serves.
+// An application prints much more than memory may grow before it serves.
 // Faults: A6.
 func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 	f := newFixture(t, func(c *spawner.Config) { c.Logger = logr.Discard() })
@@ -38,7 +39,9 @@ func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 			}
 		}
 	}()
-	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(50<<20)))
+	a := app(t, "flood", "bytes="+strconv.Itoa(longtests.Rounds(t, 25<<20, 50<<20))) // on each stream
+	a.StartTimeout = 3 * patience
+	p := f.start(t, a)
 	close(stop)
 	<-done
 	require.Less(t, most.Load(), before.Sys+32<<20)
@@ -49,6 +52,7 @@ func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 
 // TestOutputIsCut has an application that prints a lot and then ends.
 func TestOutputIsCut(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartCommand = []string{"sh", "-c", `head -c 1000000 /dev/zero | tr '\0' x; echo the end; exit 5`}
@@ -78,6 +82,7 @@ func TestIdleProcessesTakeNoThread(t *testing.T) {
 
 // Faults: B16.
 func TestFloodWhileTheLogIsStuckStopsNoRequest(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.log.block = make(chan struct{})
 	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(8<<20)))
