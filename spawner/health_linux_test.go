@@ -162,7 +162,7 @@ func TestHealthCheckOfCutConnection(t *testing.T) {
 		}
 
 		// It could be that the program is not ready yet.
-		a.StartTimeout = short
+		a.StartTimeout = 2 * short
 		e := f.failChecked(t, a)
 		require.Contains(t, e.Summary, "was not well within")
 		require.Contains(t, e.Summary, "the application closed the connection")
