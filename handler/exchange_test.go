@@ -82,26 +82,28 @@ func TestRequestsWithAndWithoutBodies(t *testing.T) {
 
 func TestBodyOfUnknownLength(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 64<<10)
-	bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
-		serve(t, script, func(s *site) {
-			for _, body := range []string{"", "x", long} {
-				c := s.client()
-				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
-					io.MultiReader(strings.NewReader(body)))
-				require.NoError(s, err)
-				resp, err := c.Do(r)
-				require.NoError(s, err)
-				got, err := io.ReadAll(resp.Body)
-				require.NoError(s, err)
-				require.NoError(s, resp.Body.Close())
-				requireSame(s, body, string(got))
-				c.CloseIdleConnections()
-				if script.Protocol != "" {
-					require.NotEqual(s, "-1", resp.Header.Get("X-Length"), "the session protocol has lengths only")
+	for _, streams := range []bool{false, true} {
+		bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
+			serveConfig(t, script, handler.Config{StreamRequests: streams}, func(s *site) {
+				for _, body := range []string{"", "x", long} {
+					c := s.client()
+					r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
+						io.MultiReader(strings.NewReader(body)))
+					require.NoError(s, err)
+					resp, err := c.Do(r)
+					require.NoError(s, err)
+					got, err := io.ReadAll(resp.Body)
+					require.NoError(s, err)
+					require.NoError(s, resp.Body.Close())
+					requireSame(s, body, string(got))
+					c.CloseIdleConnections()
+					if script.Protocol != "" {
+						require.NotEqual(s, "-1", resp.Header.Get("X-Length"), "the session protocol has lengths only")
+					}
 				}
-			}
+			})
 		})
-	})
+	}
 }
 
 func TestBothWaysAtOnce(t *testing.T) {
@@ -381,6 +383,29 @@ func TestResponseBeforeTheBodyIsSent(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that sends the rest of a short body after the response can do so: it would otherwise see a broken
+// connection, and perhaps no response.
+func TestRestOfABodyIsTakenAfterTheResponse(t *testing.T) {
+	app := scripted(func(_ *http.Request, conn net.Conn) bool {
+		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n")
+		return true
+	})
+	serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
+		const size = 200 << 10
+
+		conn := s.dial()
+		defer conn.Close()
+		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nfirst", size)
+		require.NoError(s, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(s, err)
+		require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode)
+
+		_, err = io.WriteString(conn, strings.Repeat("x", size-len("first")))
+		require.NoError(s, err)
+	})
 }
 
 func TestMountedBelowABaseURI(t *testing.T) {
