@@ -268,46 +268,6 @@ func TestLargeResponseAndThenALongRequest(t *testing.T) {
 	})
 }
 
-// Nor is the time for the end of a response that comes from the disk.
-func TestResponseFromTheDiskAndThenALongRequest(t *testing.T) {
-	const size = 1 << 20
-	app := scripted(func(r *http.Request, c net.Conn) bool {
-		if r.URL.Path == "/large" {
-			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", size, pattern(size))
-			return false
-		}
-
-		time.Sleep(time.Hour)
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-
-		return false
-	})
-	serveConfig(t, app, handler.Config{ClientGrace: time.Second, DataBufferDir: t.TempDir()}, func(s *site) {
-		conn := s.dial()
-		defer conn.Close()
-		in := bufio.NewReader(conn)
-		ask := func(path string) *http.Response {
-			_, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
-			require.NoError(s, err)
-			resp, err := http.ReadResponse(in, nil)
-			require.NoError(s, err)
-
-			return resp
-		}
-
-		resp := ask("/large")
-		synctest.Wait() // the response is in the buffer, and its process is free
-		require.Zero(s, s.sessions())
-		body, err := io.ReadAll(resp.Body)
-		require.NoError(s, err)
-		requireSame(s, pattern(size), string(body))
-
-		body, err = io.ReadAll(ask("/long").Body)
-		require.NoError(s, err)
-		require.Equal(s, "hello", string(body))
-	})
-}
-
 func TestResponsesThatAreNeverHeld(t *testing.T) {
 	for name, head := range map[string]string{
 		"event stream":             "Content-Type: text/event-stream; charset=utf-8\r\n\r\n",
