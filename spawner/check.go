@@ -46,5 +46,5 @@ func (a *attempt) check(i *identifier) error {
 			"app", a.app.Name(), "user", a.identity.name)
 	}
 
-	return a.identity.withRights(func() error { return a.look(program) })
+	return a.identity.withRights(func() error { return a.readApp(program) })
 }

@@ -22,7 +22,7 @@ func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 	var before, now runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	var most atomic.Uint64
+	var maxSys atomic.Uint64
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -34,7 +34,7 @@ func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 			select {
 			case <-tick.C:
 				runtime.ReadMemStats(&now)
-				most.Store(max(most.Load(), now.Sys))
+				maxSys.Store(max(maxSys.Load(), now.Sys))
 			case <-stop:
 				return
 			}
@@ -45,7 +45,7 @@ func TestFloodWhileStartingTakesLittleMemory(t *testing.T) {
 	p := f.start(t, a)
 	close(stop)
 	<-done
-	require.Less(t, most.Load(), before.Sys+32<<20)
+	require.Less(t, maxSys.Load(), before.Sys+32<<20)
 	body, err := get(t, p, "/")
 	require.NoError(t, err)
 	require.Equal(t, "hello", body)

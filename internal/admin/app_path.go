@@ -11,7 +11,7 @@ type AppPath struct {
 	// Path is absolute and clean, but for a slash at the end, which makes it a whole
 	// directory rather than the beginning of a name.
 	Path string
-	// resolved is the directory that it leads to; empty: it is none.
+	// resolved is the directory that it leads to; empty means that it is none.
 	resolved string
 }
 

@@ -73,7 +73,7 @@ func (c *client) waiting() int { return c.silent.size + c.idle.size }
 type entry struct {
 	conn net.Conn
 	peer peer
-	// client and in are where it waits; nil: it has a request.
+	// client and in are where it waits; nil means that it has a request.
 	client       *client
 	in           *queue
 	before, next *entry

@@ -13,8 +13,8 @@ import (
 // should be.
 var ErrNotRegular = errors.New("not a regular file")
 
-// OpenRegular opens a file for reading that another user may have put there. It waits for
-// nobody: with a FIFO, os.Open returns when something opens it for writing, and no signal
+// OpenRegular opens a file for reading that another user may have put there. It does not
+// wait: with a FIFO, os.Open returns when something opens it for writing, and no signal
 // ends that. Links are followed, as releases have them.
 func OpenRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: the caller chooses it
