@@ -268,7 +268,7 @@ func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	return string(b), !resp.Close
 }
 
-// requireAnswered reads the answer that says how many requests there were.
+// requireAnswered reads the response that says how many requests there were.
 func (c *perlConn) requireAnswered(t *testing.T, n int) {
 	t.Helper()
 	body, keeps := c.read(t)

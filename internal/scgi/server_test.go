@@ -152,7 +152,7 @@ func TestWriteDeadline(t *testing.T) {
 	require.ErrorIs(t, receive(t, errs), os.ErrDeadlineExceeded)
 }
 
-// Everybody gets the answer to their own request, also where some are broken off.
+// Everybody gets the response to their own request, also where some are broken off.
 func TestParallel(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)

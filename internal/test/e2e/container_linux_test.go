@@ -336,7 +336,7 @@ func TestJourneyContainerMemory(t *testing.T) {
 	p.requireTerminated(t)
 }
 
-// leakingApp answers with its pid; /leak?N takes N MB.
+// leakingApp responds with its pid; /leak?N takes N MB.
 const leakingApp = `
 import http.server, os
 held = []

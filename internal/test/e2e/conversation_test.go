@@ -177,7 +177,7 @@ func requireDownload(t *testing.T, c *client) {
 }
 
 // requireStream checks that the application gets what has been sent, and that
-// its answer arrives, before the request ends.
+// its response arrives, before the request ends.
 func requireStream(t *testing.T, c *client) {
 	t.Helper()
 	const rounds, block = 4, 64 << 10

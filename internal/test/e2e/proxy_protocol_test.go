@@ -28,7 +28,7 @@ const (
 	proxyHeaderSix   = "PROXY TCP6 2001:db8::1 ::1 4711 443\r\n"
 )
 
-// dumpApp is the directory of an application that answers with its environment.
+// dumpApp is the directory of an application that responds with its environment.
 func dumpApp(t testing.TB) string {
 	t.Helper()
 	interpreters.Find(t, "python", "python3")

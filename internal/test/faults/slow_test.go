@@ -133,7 +133,7 @@ func (f *traffic) requireServed(t testing.TB) {
 }
 
 // Heads that never end hold no process, and are closed at an absolute deadline,
-// however steadily bytes come. Package net/http closes without an answer 408.
+// however steadily bytes come. Package net/http closes without a response 408.
 // Faults: D1, P5, R-48.
 func TestSlowHeadsHoldNoProcess(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--client-header-timeout", "2")

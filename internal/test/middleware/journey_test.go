@@ -214,7 +214,7 @@ func (p *program) stopUnderLoad(t *testing.T) {
 	require.NoError(t, p.cmd.Wait(), p.logged())
 }
 
-// pages asks for pages until there is no answer. The result is nil then, and an error
+// pages asks for pages until there is no response. The result is nil then, and an error
 // for one that was cut or wrong.
 func (p *program) pages(t *testing.T) <-chan error {
 	t.Helper()

@@ -34,10 +34,10 @@ func preloaders() map[string]func(*player) {
 		//   die      ends instead of answering a command
 		//   hang     says nothing to a command
 		//   garbage  answers it with garbage
-		//   half     answers with half a line and hangs up
-		//   foreign  answers with the pid pid=n
-		//   error    answers with an error
-		//   never-reap  is stopped after the answer
+		//   half     responds with half a line and hangs up
+		//   foreign  responds with the pid pid=n
+		//   error    responds with an error
+		//   never-reap  is stopped after the response
 		"preloader": preload,
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// addTricks adds what a hostile or careless application would do. The answers
+// addTricks adds what a hostile or careless application would do. The responses
 // say how it went.
 func (p *player) addTricks(mux *http.ServeMux) {
 	try := func(path string, do func(r *http.Request) (string, error)) {
