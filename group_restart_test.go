@@ -24,7 +24,7 @@ func (f *fixture) begin(o passenger.RestartOptions) <-chan error {
 	return result
 }
 
-// started makes an application have so many idle processes.
+// started makes an application have n idle processes.
 func (f *fixture) started(o *passenger.Options, n int) {
 	f.Helper()
 	o.MinProcesses = n

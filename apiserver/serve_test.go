@@ -86,7 +86,7 @@ func TestSlowClients(t *testing.T) {
 		require.NoError(v, err)
 		require.True(v, strings.HasPrefix(v.requireEnd(idle, time.Minute), "HTTP/1.1 200 OK"))
 
-		// Whether or not somebody wants to have the body.
+		// Whether or not the handler reads the body.
 		for path, status := range map[string]string{"/pool/restart_app_group.json": "400 ", "/none": "404 "} {
 			body := v.connect()
 			_, err = io.WriteString(body, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")

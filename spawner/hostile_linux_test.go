@@ -317,8 +317,8 @@ func exchange(a, b string) (stop func()) {
 	}
 }
 
-// ownerOfCode asks an application by the session protocol to whom its code
-// belongs.
+// ownerOfCode asks an application by the session protocol which user owns
+// its code.
 func ownerOfCode(t *testing.T, p spawner.Process) int {
 	t.Helper()
 	conn, err := p.Info().Sockets[0].Dial(t.Context())

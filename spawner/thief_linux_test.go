@@ -111,7 +111,7 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	}
 }
 
-// A program may serve on one address of its port while somebody has the other one.
+// A program may serve on one address of its port while another program has the other one.
 func TestConnectionsGoToTheAddressAtWhichTheProgramListens(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, own, taken string }{
@@ -215,7 +215,7 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A program that is told a Unix socket has an address that nobody else can take.
+// A program that is told a Unix socket has an address that no other user can take.
 func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	t.Parallel()
 	for _, words := range [][]string{{"$SOCKET"}, {"--bind=unix:${SOCKET}"}} {

@@ -68,7 +68,7 @@ func newUserFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 	return f
 }
 
-// sharedProgram is the test binary where everybody can execute it.
+// sharedProgram is the test binary where every user can execute it.
 func sharedProgram(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
@@ -95,7 +95,7 @@ func sharedProgram(t *testing.T) string {
 }
 
 // tenantApp is an application whose directory belongs to root and whose startup
-// file, boot, belongs to uid and gid. Everybody can read it.
+// file, boot, belongs to uid and gid. Every user can read it.
 func tenantApp(t *testing.T, program string, uid, gid int) spawner.App {
 	t.Helper()
 	a := app(t, "http")

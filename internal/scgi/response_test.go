@@ -280,7 +280,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// What nobody has seen of a response that fails is not shown.
+// What no client has seen of a response that fails is not shown.
 func TestBrokenBeforeTheFirstByte(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "half")
@@ -295,7 +295,7 @@ func TestBrokenBeforeTheFirstByte(t *testing.T) {
 	require.Empty(t, s.log.String())
 }
 
-// A response to a body that nobody has read arrives nevertheless.
+// A response to a body that no handler has read arrives nevertheless.
 func TestAnswersUnreadBody(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
 	a := s.requireAnswer(request("POST", "/", strings.Repeat("x", 1<<20)))

@@ -257,7 +257,7 @@ func TestKilledAgentIsReplacedWithoutARefusal(t *testing.T) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		requireGone(t, pid)
 
-		// This waits in the queue of the socket until there is somebody.
+		// This waits in the queue of the socket until there is a server.
 		answer := ask(t, l.Addr().String(), "secret", 0)
 		pid = await(t, ready)
 		require.Equal(t, pid, answer)

@@ -73,7 +73,7 @@ func playApp() (status int) {
 			_, _ = io.WriteString(w, os.Getenv("RELEASE"))
 			return
 		case "/orphan":
-			// What it leaves behind ends at once, with nobody to wait for it but process 1.
+			// What it leaves behind ends at once, with only process 1 to wait for it.
 			_ = exec.Command("sh", "-c", "sleep 0 & exit 0").Run()
 			return
 		case "/length":

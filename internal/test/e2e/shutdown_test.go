@@ -119,7 +119,7 @@ func requireRefused(t *testing.T, s *server) {
 	})
 }
 
-// requireRead waits until the server has so many connections and has read all
+// requireRead waits until the server has n connections and has read all
 // that was sent on them.
 func (s *server) requireRead(t *testing.T, connections int) {
 	t.Helper()

@@ -138,7 +138,7 @@ func (a *app) handler() http.Handler {
 			_ = http.NewResponseController(w).Flush()
 			a.hold(r)
 		},
-		// Answers with so many bytes.
+		// Responds with n bytes.
 		"/large": func(w http.ResponseWriter, r *http.Request) {
 			n, err := strconv.Atoi(r.URL.RawQuery)
 			check(err)

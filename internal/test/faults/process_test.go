@@ -221,7 +221,7 @@ func TestProcessWhoseSocketIsUnlinkedIsReplaced(t *testing.T) {
 }
 
 // requireReplaced checks that a process that takes no connections any more is
-// ended, and nobody notices.
+// ended, and no client notices.
 func requireReplaced(t *testing.T, trick string) {
 	t.Helper()
 

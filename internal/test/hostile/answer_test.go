@@ -298,7 +298,7 @@ func (r *reply) checkContent(a *answer) error {
 	return errors.Join(errs...)
 }
 
-// notForClients are headers of the application that nobody sees.
+// notForClients are headers of the application that no client sees.
 var notForClients = []string{
 	"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Upgrade",
 	"X-Accel-Redirect", "X-Sendfile",

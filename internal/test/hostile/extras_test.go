@@ -2,7 +2,7 @@ package hostile_test
 
 import "strings"
 
-// extraRows are about bytes that nobody has asked for. They must not be another
+// extraRows are about bytes that no request has asked for. They must not be another
 // client's response.
 func extraRows() []answerRow {
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"

@@ -155,7 +155,7 @@ type load struct {
 	failures []*failure
 }
 
-// newLoad begins, and goes on until end is called, or the test ends.
+// newLoad begins, and continues until end is called, or the test ends.
 func (s *stand) newLoad(t *testing.T) *load {
 	t.Helper()
 

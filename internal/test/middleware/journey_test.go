@@ -123,7 +123,7 @@ func TestJourneyOfAGoProgram(t *testing.T) {
 		}
 	})
 
-	// An application that does not start is in the program's own log, which nobody has asked for.
+	// An application that does not start is in the program's own log, which no request has asked for.
 	status, _, _ := p.get(t, "/wiki/Home", "")
 	require.Equal(t, http.StatusInternalServerError, status)
 	require.Contains(t, p.logged(), "no_such_module")

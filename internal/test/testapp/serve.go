@@ -40,7 +40,7 @@ func behaviours() map[string]func(*player) {
 		"stubborn": stubborn,
 		// Serves HTTP and leaves a process in its group that ignores TERM.
 		"parent": parent,
-		// Reads the request, then executes itself and begins anew.
+		// Reads the request, then executes itself and begins again.
 		"re-exec": reExec,
 		// Has the habits of loaders that know protocol 1.0 only.
 		"original": original,
