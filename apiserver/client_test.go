@@ -175,6 +175,7 @@ func TestClientIsToldOfAnEmptyPool(t *testing.T) {
 		Name:     "api",
 		Password: h.group("shop").APIKey,
 	})
+
 	require.Equal(t, http.StatusOK, a.Status)
 	require.Contains(t, a.Body, "/apps/shop")
 }

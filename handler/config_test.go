@@ -154,6 +154,7 @@ func TestStatusesOfErrors(t *testing.T) {
 		}()
 		synctest.Wait()
 		resp, _ := s.do(http.MethodGet, "/", "")
+
 		require.Equal(s, 604, resp.StatusCode)
 		require.Equal(s, "604", resp.Header.Get("Status"))
 		require.Equal(s, 599, <-first)

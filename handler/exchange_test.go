@@ -82,6 +82,7 @@ func TestRequestsWithAndWithoutBodies(t *testing.T) {
 
 func TestBodyOfUnknownLength(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 64<<10)
+
 	for _, streams := range []bool{false, true} {
 		bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
 			serveConfig(t, script, handler.Config{StreamRequests: streams}, func(s *site) {

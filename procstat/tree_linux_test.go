@@ -136,6 +136,7 @@ func TestTreeCPU(t *testing.T) {
 		trees, err := s.SampleTrees([]procstat.Root{{PID: 10}})
 		require.NoError(t, err)
 		got, known := trees[10].CPU.Get()
+
 		require.Equal(t, percent >= 0, known, why)
 		require.InDelta(t, max(percent, 0), got, 0.001, why)
 		require.Equal(t, total, trees[10].CPUTime.Or(0), why)

@@ -54,6 +54,7 @@ func TestDirectConforms(t *testing.T) {
 
 func TestServing(t *testing.T) {
 	t.Parallel()
+
 	for name, a := range map[string]spawner.App{
 		"unix socket":                     app(t, "http"),
 		"tcp socket":                      app(t, "tcp"),
@@ -75,6 +76,7 @@ func TestServing(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprint(p.Info().PID), pid)
 			p.Stop(t.Context())
+
 			require.Equal(t, "exit status 0", p.ExitStatus())
 		})
 	}
@@ -169,6 +171,7 @@ func TestDeathWithoutStop(t *testing.T) {
 func TestStopKillsProcessThatIgnoresTERM(t *testing.T) {
 	t.Parallel()
 	soon := func(c *spawner.Config) { c.TermDelay, c.ShutdownTimeout = time.Second/10, patience }
+
 	for _, test := range []struct {
 		behaviour string
 		config    func(*spawner.Config)
@@ -191,6 +194,7 @@ func TestStopKillsProcessThatIgnoresTERM(t *testing.T) {
 			defer cancel()
 			go p.Stop(t.Context())
 			p.Stop(ctx)
+
 			require.Equal(t, test.status, p.ExitStatus())
 		})
 	}
@@ -257,6 +261,7 @@ func TestTemporaryDirectory(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	p.Stop(t.Context())
 	require.NoError(t, f.Close())
+
 	require.Empty(t, temporaries(t, temp))
 }
 

@@ -373,5 +373,6 @@ func TestPerlLoaderFinishesRequests(t *testing.T) {
 	body, _ := c.read(t)
 	require.Equal(t, "pid "+strconv.Itoa(p.Info().PID), body)
 	<-stopped
+
 	require.Equal(t, "exit status 0", p.ExitStatus())
 }

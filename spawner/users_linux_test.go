@@ -367,6 +367,7 @@ func requireMode(t *testing.T, path string, mode os.FileMode, uid int) {
 // Faults.
 func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 	t.Parallel()
+
 	for name, spoil := range map[string]func(dir string) error{
 		"writable for others": func(dir string) error { return os.Chmod(dir, 0o777) },
 		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },
@@ -382,6 +383,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 			require.Contains(t, e.Summary, "could replace what is in the directory "+outer)
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
+
 			require.Empty(t, entries)
 			require.NoError(t, os.Chmod(outer, 0o755))
 			require.NoError(t, os.Chown(outer, 0, 0))

@@ -133,6 +133,7 @@ func TestReadDeadline(t *testing.T) {
 	require.NoError(t, err)
 	b, err := io.ReadAll(c)
 	require.NoError(t, err)
+
 	require.True(t, strings.HasSuffix(string(b), "go onbody<nil> <nil>"), "%q", b)
 }
 

@@ -149,6 +149,7 @@ func TestStartErrors(t *testing.T) {
 				},
 				StartTimeout: time.Second,
 			})
+
 			require.Nil(t, w)
 			require.ErrorContains(t, err, test.want)
 			require.Equal(t, "good", content(t, dir, "ended"))

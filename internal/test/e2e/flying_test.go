@@ -449,6 +449,7 @@ func TestFlyingProgram(t *testing.T) {
 	_, err = f.admin(t, "watchdog_api").Call(t.Context(), http.MethodPost, "/shutdown.json", nil)
 	require.NoError(t, err)
 	box.RequireClean(t)
+
 	require.NoFileExists(t, f.socket)
 	require.NoFileExists(t, f.socket+".pid")
 }
