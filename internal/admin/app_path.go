@@ -111,9 +111,9 @@ func NearName(apps []App, name string) []App {
 // alike reports whether two names are the same but for their case and, if they are
 // not too short for that, two letters.
 func alike(a, b string) bool {
-	const shortest, most = 4, 2
+	const minLength, maxEdits = 4, 2
 	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || min(len(a), len(b)) >= shortest && edits(a, b) <= most
+	return a == b || min(len(a), len(b)) >= minLength && edits(a, b) <= maxEdits
 }
 
 // edits counts the letters to insert, remove or replace to make b of a.
