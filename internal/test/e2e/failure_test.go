@@ -16,7 +16,7 @@ import (
 const (
 	canary   = "canary of the start"
 	markup   = "<script>alert(1)</script>"
-	maxLog  = 16 << 20
+	maxLog   = 16 << 20
 	prodEnv  = "production"
 	develEnv = "development"
 )
