@@ -16,7 +16,7 @@ func TestZeroValuesMeanTheDefaultsAndOthersStay(t *testing.T) {
 		Head:   DefaultMaxHeader,
 	}, c.Limits)
 	require.Equal(t, DefaultMaxResponseHead, c.MaxResponseHead)
-	require.EqualValues(t, DefaultMaxQueueShare, c.MaxQueueShare)
+	require.InDelta(t, DefaultMaxQueueShare, c.MaxQueueShare, 0)
 	require.Equal(t, DefaultConnectTimeout, c.ConnectTimeout)
 	require.EqualValues(t, DefaultMaxResponseBuffer, c.MaxResponseBuffer)
 	require.Equal(t, DefaultClientGrace, c.ClientGrace)

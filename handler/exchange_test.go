@@ -386,29 +386,6 @@ func TestResponseBeforeTheBodyIsSent(t *testing.T) {
 	}
 }
 
-// A client that sends the rest of a short body after the response can do so: it would otherwise see a broken
-// connection, and perhaps no response.
-func TestRestOfABodyIsTakenAfterTheResponse(t *testing.T) {
-	app := scripted(func(_ *http.Request, conn net.Conn) bool {
-		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n")
-		return true
-	})
-	serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
-		const size = 200 << 10
-
-		conn := s.dial()
-		defer conn.Close()
-		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nfirst", size)
-		require.NoError(s, err)
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		require.NoError(s, err)
-		require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode)
-
-		_, err = io.WriteString(conn, strings.Repeat("x", size-len("first")))
-		require.NoError(s, err)
-	})
-}
-
 func TestMountedBelowABaseURI(t *testing.T) {
 	var got sessionproto.Header
 	app := sessionApp(true, func(h sessionproto.Header, b io.Reader, c net.Conn) bool {

@@ -199,6 +199,7 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 // The log of a failed start has what the application says, in one record.
 func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 	t.Parallel()
+
 	for _, test := range []struct{ interpreter, file, code, said string }{
 		{
 			"python", "passenger_wsgi.py", "import sys\nprint('printed before', file=sys.stderr)\nimport flusk\n",
@@ -208,6 +209,7 @@ func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 		{"node", "app.js", "console.error('printed before'); throw new Error('out of cheese')\n", "out of cheese"},
 	} {
 		t.Run(test.interpreter, func(t *testing.T) {
+			t.Parallel()
 			interpreter := interpreters.Find(t, test.interpreter,
 				map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
 			f := newFixture(t)

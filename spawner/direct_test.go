@@ -84,6 +84,7 @@ func TestServing(t *testing.T) {
 
 func TestSessionProtocolKeepAlive(t *testing.T) {
 	t.Parallel()
+
 	f := newFixture(t)
 	for keepAlive, params := range map[bool][]string{true: {"keepalive=yes"}, false: nil} {
 		p := f.start(t, app(t, "session", params...))

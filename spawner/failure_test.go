@@ -147,6 +147,7 @@ func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 // Faults: A8.
 func TestUnacceptableSocketsAreRefused(t *testing.T) {
 	t.Parallel()
+
 	outside := filepath.Join(shortDir(t), "s")
 	for name, test := range map[string]struct{ socket, reason string }{
 		"relative":               {"unix:socket", "unacceptable address"},
@@ -181,6 +182,7 @@ func TestUnacceptableSocketsAreRefused(t *testing.T) {
 // Faults: A14, R-09, R-54.
 func TestSocketReplacedBySomethingElseIsRefused(t *testing.T) {
 	t.Parallel()
+
 	f := newFixture(t)
 	for name, make := range map[string]string{
 		"file": "touch $d/s", "link": "ln -s /run/x $d/s", "fifo": "mkfifo $d/s",
@@ -269,6 +271,7 @@ func TestPreparationFailuresNameTheirCause(t *testing.T) {
 // with it; a directory that only has such a name is none.
 func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
+
 	for _, name := range []string{"venv", ".venv"} {
 		for what, test := range map[string]struct {
 			make   func(dir string) error
@@ -288,6 +291,7 @@ func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
 			}, "bin/python: no such file"},
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
 				root := t.TempDir()
 				dir := filepath.Join(root, name)
 				require.NoError(t, os.MkdirAll(filepath.Join(dir, "bin"), 0o700))

@@ -64,6 +64,7 @@ func requireCircumstances(t *testing.T, e *spawner.SpawnError) {
 // Faults: A2.
 func TestSignalInTheHandshakeIsNamed(t *testing.T) {
 	t.Parallel()
+
 	for signal, name := range map[string]string{"SEGV": "segmentation fault", "KILL": "killed", "ABRT": "aborted"} {
 		f := newFixture(t)
 		a := app(t, "http")
@@ -117,6 +118,7 @@ func requireCleanLog(t *testing.T, f *fixture) {
 // Faults: A5.
 func TestHandshakeLineThatDoesNotEndFailsTheSpawn(t *testing.T) {
 	t.Parallel()
+
 	f := newFixture(t)
 	for _, a := range []spawner.App{app(t, "say", "text=!> I have contr"), app(t, "say", "text=!>")} {
 		a.StartTimeout = short
@@ -177,6 +179,7 @@ func TestGrandchildThatKeepsThePipesIsKilled(t *testing.T) {
 // Faults: A13, P12.
 func TestReportedPIDIsNotSignalled(t *testing.T) {
 	t.Parallel()
+
 	f := newFixture(t)
 	for _, pid := range []int{1, os.Getpid()} {
 		p, err := f.spawn(t, app(t, "http", "pid="+strconv.Itoa(pid)))

@@ -55,6 +55,7 @@ func TestGenericProgram(t *testing.T) {
 
 func TestPortInArguments(t *testing.T) {
 	t.Parallel()
+
 	for _, arg := range []string{"$PORT", "${PORT}", "--port=$PORT"} {
 		f := newFixture(t)
 		a := app(t, "generic-argument")
@@ -101,6 +102,7 @@ func TestHealthPath(t *testing.T) {
 
 func TestGenericFailures(t *testing.T) {
 	t.Parallel()
+
 	for _, test := range []struct {
 		behaviour, summary string
 		category           spawner.Category
@@ -164,6 +166,7 @@ func TestPortTakenBySomebodyElse(t *testing.T) {
 
 	for _, behaviour := range []string{"generic", "generic-patient"} {
 		t.Run(behaviour, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a := app(t, behaviour)
 			a.StartCommand = []string{"sh", "-c", "echo $PORT >> ports; " +
@@ -219,6 +222,7 @@ func TestAssignedPortCountsMostOfAll(t *testing.T) {
 		"envvars":   func(a *spawner.App) { maps.Copy(a.Env, map[string]string{"PORT": "8080", "OTHER": "kept"}) },
 	} {
 		t.Run(from, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a := app(t, "generic")
 			configure(&a)

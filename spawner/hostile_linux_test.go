@@ -50,7 +50,6 @@ func canary(t *testing.T) (path string, requireUnharmed func()) {
 // Files that an application's directory links to are read with its user's rights, and so not at all.
 // Faults: R-07.
 func TestFilesAreReadWithTheUsersRights(t *testing.T) {
-	t.Parallel()
 	secret, requireUnharmed := canary(t)
 	f := newUserFixture(t)
 	program := sharedProgram(t)
@@ -244,6 +243,7 @@ func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
 // Faults: H2, R-17.
 func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 	t.Parallel()
+
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
 		"wsgi": {

@@ -103,6 +103,7 @@ func TestPerlLoader(t *testing.T) {
 // the connection.
 func TestPerlLoaderKeepsConnections(t *testing.T) {
 	t.Parallel()
+
 	s := newSite(t, perlApp(t, ""), func(c *handler.Config) { c.StreamRequests = false })
 	for range 20 {
 		s.get(t, "/")
@@ -192,6 +193,7 @@ func TestPerlLoaderOutlivesClients(t *testing.T) {
 
 func TestPerlLoaderReportsErrors(t *testing.T) {
 	t.Parallel()
+
 	for source, text := range map[string]string{
 		`die "there is no database\n"`:     "there is no database",
 		`use No::Such::Module; sub {}`:     "No/Such/Module.pm",

@@ -33,6 +33,7 @@ var modern = "modern=yes"
 
 func TestSmartConforms(t *testing.T) {
 	t.Parallel()
+
 	for name, params := range map[string][]string{"original": nil, "modern": {modern}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,6 +202,7 @@ func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 	require.Len(t, f.log.lines("started anew"), 1, f.log.String())
 
 	t.Run("always", func(t *testing.T) {
+		t.Parallel()
 		f := newSmartFixture(t, preloaded(t, modern, "spoil=die"))
 		e := f.fail(t)
 		require.Equal(t, spawner.CategoryStartup, e.Category)
@@ -211,6 +213,7 @@ func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 		require.Equal(t, 2, f.loads())
 	})
 	t.Run("between spawns", func(t *testing.T) {
+		t.Parallel()
 		f := newSmartFixture(t, preloaded(t, modern))
 		p := f.worker(t)
 		require.NoError(t, syscall.Kill(f.preloaderPID(t), syscall.SIGKILL))
@@ -242,6 +245,7 @@ func TestHangingPreloaderIsKilled(t *testing.T) {
 // Faults: A20.
 func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 	t.Parallel()
+
 	for spoil, summary := range map[string]string{
 		"garbage": "answered what it should not",
 		"half":    "answered what it should not",
@@ -276,6 +280,7 @@ func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 // Faults: A21.
 func TestWorkerThatDiesBeforeReadyKeepsThePreloader(t *testing.T) {
 	t.Parallel()
+
 	for _, test := range []struct{ worker, status string }{
 		{"worker=exit", "exit status 3"},
 		{"worker=crash", "signal: killed"},
@@ -305,6 +310,7 @@ func TestZombieCountsAsDead(t *testing.T) {
 
 func TestPreloaderDoesNotStart(t *testing.T) {
 	t.Parallel()
+
 	for name, test := range map[string]struct {
 		behaviour string
 		category  spawner.Category
@@ -316,6 +322,7 @@ func TestPreloaderDoesNotStart(t *testing.T) {
 		"is a plain app": {"http", spawner.CategoryProtocol, loaderproto.BadAddress},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := preloaded(t)
 			a.Env = testapp.Env(test.behaviour, "text=no database")
 			if test.category == spawner.CategoryTimeout {

@@ -79,6 +79,7 @@ func stopListening(t *testing.T, a *spawner.App) {
 // request: the process counts as unreachable, until it listens there again.
 func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	t.Parallel()
+
 	for name, behaviour := range map[string][]string{
 		"a port that the program was told": {"generic-supervisor"},
 		"an address that a loader reports": {"tcp", "stops=yes"},
@@ -114,11 +115,13 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 // A program may serve on one address of its port while another program has the other one.
 func TestConnectionsGoToTheAddressAtWhichTheProgramListens(t *testing.T) {
 	t.Parallel()
+
 	for _, test := range []struct{ name, own, taken string }{
 		{"IPv6 only", "[::1]:$PORT", "127.0.0.1"},
 		{"IPv4 only", "127.0.0.1:$PORT", "::1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newUserFixture(t)
 			program := sharedProgram(t)
 			a := ownApp(t, program, "generic-at", "address="+test.own)
@@ -139,11 +142,13 @@ func TestConnectionsGoToTheAddressAtWhichTheProgramListens(t *testing.T) {
 // A thief who is first on the other address is not asked whether the program is well.
 func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
 	t.Parallel()
+
 	for _, test := range []struct{ name, own, taken string }{
 		{"IPv6 only", "[::1]:$PORT", "127.0.0.1"},
 		{"IPv4 only", "127.0.0.1:$PORT", "::1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newUserFixture(t)
 			program := sharedProgram(t)
 			a := ownApp(t, program, "generic-at", "address="+test.own)
@@ -218,6 +223,7 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 // A program that is told a Unix socket has an address that no other user can take.
 func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	t.Parallel()
+
 	for _, words := range [][]string{{"$SOCKET"}, {"--bind=unix:${SOCKET}"}} {
 		f := newFixture(t)
 		a := app(t, "generic-socket")

@@ -373,6 +373,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			outer := shortDir(t)
 			dir := filepath.Join(outer, "d")
 			require.NoError(t, os.Mkdir(dir, 0o711))

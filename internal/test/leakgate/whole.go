@@ -52,6 +52,7 @@ func enter(name string, markers []string) *whole {
 	}
 
 	open.tests++
+
 	open.names = append(open.names, name)
 	for _, m := range markers {
 		if !slices.Contains(open.markers, m) {
@@ -90,8 +91,8 @@ func (w *whole) wait(g *gate) error {
 
 	open.whole = nil
 	if err != nil && len(w.names) > 1 {
-		last := w.names[max(0, len(w.names)-maxNames):]
-		err = fmt.Errorf("%w\nby one of %d tests, the last of which are %s", err, len(w.names), strings.Join(last, ", "))
+		names := strings.Join(w.names[max(0, len(w.names)-maxNames):], ", ")
+		err = fmt.Errorf("%w\nby one of %d tests, the last of which are %s", err, len(w.names), names)
 	}
 
 	return err
