@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/internal/test/testapp"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
@@ -242,7 +243,8 @@ func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
 // While the startup files of two users are exchanged, each file runs as its owner, or not at all.
 // Faults: H2, R-17.
 func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
-	t.Parallel()
+	spawns := longtests.Rounds(t, 8, 20)
+
 
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
@@ -252,7 +254,6 @@ func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			interpreter := interpreters.Find(t, map[string]string{"rack": "ruby", "wsgi": "python"}[name],
 				kind.interpreter)
 			f := newUserFixture(t)
@@ -277,7 +278,7 @@ func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 			}
 
 			started, refused := 0, 0
-			for range 20 {
+			for range spawns {
 				p, err := f.spawn(t, a)
 				if err != nil {
 					require.ErrorContains(t, err, "belongs to user")
