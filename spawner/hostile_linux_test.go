@@ -245,7 +245,6 @@ func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
 func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 	spawns := longtests.Rounds(t, 8, 20)
 
-
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
 		"wsgi": {
