@@ -70,6 +70,7 @@ func TestResistanceHoldsWhateverHappensToAnOldProcess(t *testing.T) {
 			s.RequestOOBW()
 			s.Close(passenger.KeepAlive)
 			time.Sleep(time.Minute)
+
 			require.Len(f, f.worked, 1)
 		},
 		"more requests than room": func(f *audit, o *passenger.Options) {

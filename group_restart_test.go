@@ -24,7 +24,7 @@ func (f *fixture) begin(o passenger.RestartOptions) <-chan error {
 	return result
 }
 
-// started makes an application have so many idle processes.
+// started makes an application have n idle processes.
 func (f *fixture) started(o *passenger.Options, n int) {
 	f.Helper()
 	o.MinProcesses = n
@@ -261,6 +261,7 @@ func TestRestartFile(t *testing.T) {
 		generation := func() uint32 {
 			f.get(o).Close(passenger.KeepAlive)
 			synctest.Wait()
+
 			return f.group("a").Generation
 		}
 		touch(f, restartTxt, time.Now())
@@ -279,6 +280,7 @@ func TestRestartFile(t *testing.T) {
 		require.EqualValues(f, 2, generation(), "to remove it is none")
 		touch(f, restartTxt, time.Now())
 		time.Sleep(10 * time.Second)
+
 		require.EqualValues(f, 3, generation())
 	})
 }
@@ -349,8 +351,10 @@ func TestLinkedAppRootIsResolvedAtEachRestart(t *testing.T) {
 		release("two")
 		f.get(o)
 		f.get(o)
+
 		require.Equal(f, filepath.Join(dir, "one"), f.factory.Process(1).App().Root, "the same for all of a generation")
 		require.NoError(f, <-f.begin(passenger.RestartOptions{Method: passenger.RestartBlocking}))
+
 		require.Equal(f, filepath.Join(dir, "two"), f.factory.Process(2).App().Root)
 		require.Equal(f, filepath.Join(dir, "two"), f.group("a").ReleaseRoot)
 		require.Equal(f, o.App.Root, f.group("a").AppRoot)

@@ -66,6 +66,7 @@ func TestKeepLongSessions(t *testing.T) {
 				require.Equal(f, []int{second.PID()}, f.detached())
 				second.Close(passenger.Discard)
 				synctest.Wait()
+
 				require.Empty(f, f.detached())
 				require.Zero(f, *told+*toldToo)
 			})
@@ -140,6 +141,7 @@ func TestTimeIsUpAfterLongSessions(t *testing.T) {
 		require.Error(f, err)
 		stuck.Close(passenger.Discard)
 		synctest.Wait()
+
 		require.Empty(f, f.detached())
 	})
 }

@@ -165,6 +165,7 @@ func TestDetachApp(t *testing.T) {
 		synctest.Wait()
 		require.Len(f, f.Inspect().Groups, 1)
 		other.session.Close(passenger.KeepAlive)
+
 		require.Equal(f, 1002, f.get(o).PID(), "a later get starts it anew")
 	})
 }
@@ -324,6 +325,7 @@ func TestStickySessions(t *testing.T) {
 		require.NoError(f, f.DetachProcess(fmt.Sprint(second.PID())))
 		require.Equal(f, first.PID(), waiting[1].session.PID(), "one that is gone is replaced by any")
 		waiting[1].session.Close(passenger.KeepAlive)
+
 		require.Equal(f, first.PID(), f.get(&back).PID())
 	})
 }
@@ -351,6 +353,7 @@ func TestOutOfBandWork(t *testing.T) {
 		require.Equal(f, 1001, <-f.worked)
 		require.Len(f, f.pids("a"), 2)
 		time.Sleep(time.Minute)
+
 		require.Empty(f, f.worked)
 	})
 }

@@ -69,6 +69,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 		began := time.Now()
 		starving.session.Close(passenger.KeepAlive)
 		require.NoError(f, <-done)
+
 		require.Equal(f, time.Minute, time.Since(began), "processes end in their own time")
 	})
 }

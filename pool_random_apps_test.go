@@ -73,7 +73,7 @@ func (c *chaos) doDetachApp() {
 // left is what is left of an application.
 func (c *chaos) left(name string) (left []string) {
 	c.mu.Lock()
-	killing := c.killing // sessions that nobody has closed are seen for as long
+	killing := c.killing // sessions that were not closed are seen for as long
 	c.mu.Unlock()
 	if g := c.Inspect().Group(name); g != nil && !killing {
 		left = append(left, fmt.Sprintf("its group: %+v", g))

@@ -122,7 +122,7 @@ func (c *chaos) newSpawner(int, spawner.App) error {
 	return nil
 }
 
-// end ends the pool in one of the ways there are, perhaps while everything goes on.
+// end ends the pool in one of the ways there are, perhaps with everything in progress.
 func (c *chaos) end() {
 	more := c.choose(50)
 	c.mu.Lock()
@@ -182,7 +182,7 @@ func (c *chaos) steps(n int) {
 	}
 }
 
-// runChaos takes so many steps, and ends the pool.
+// runChaos takes n steps, and ends the pool.
 func runChaos(t *testing.T, steps int, choose func(n int) int) {
 	t.Helper()
 

@@ -39,6 +39,7 @@ func TestConnectionMadeWhileItsSessionIsClosedIsClosed(t *testing.T) {
 			require.ErrorIs(f, <-result, passenger.ErrSessionClosed)
 			require.Nil(f, conn)
 			synctest.Wait()
+
 			require.Zero(f, f.factory.Process(0).Connections(), "none is leaked")
 		})
 	}

@@ -93,7 +93,7 @@ func TestClientErrors(t *testing.T) {
 	require.ErrorContains(t, err, h.socket)
 }
 
-// answering is a server that says the same to everybody.
+// answering is a server that says the same to every client.
 func answering(t *testing.T, text string) (socket string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "api") //nolint:usetesting // that of t is too long for sockets
@@ -175,6 +175,7 @@ func TestClientIsToldOfAnEmptyPool(t *testing.T) {
 		Name:     "api",
 		Password: h.group("shop").APIKey,
 	})
+
 	require.Equal(t, http.StatusOK, a.Status)
 	require.Contains(t, a.Body, "/apps/shop")
 }

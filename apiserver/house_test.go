@@ -195,7 +195,7 @@ func (h *house) group(root string) passenger.GroupSnapshot {
 	return passenger.GroupSnapshot{}
 }
 
-// onUnix serves on a socket that everybody may connect to.
+// onUnix serves on a socket that every user may connect to.
 func (h *house) onUnix() *house {
 	h.Helper()
 	dir, err := os.MkdirTemp("", "api")
@@ -211,7 +211,7 @@ func (h *house) onUnix() *house {
 	return h
 }
 
-// onTCP serves where nobody is known, and returns the address.
+// onTCP serves where no peer is known, and returns the address.
 func (h *house) onTCP() string {
 	h.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -28,7 +28,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
 
-// callerVariable makes the test binary somebody who calls the API, as the user
+// callerVariable makes the test binary a caller of the API, as the user
 // that it was started as: each line of its stdin is a request, and of its stdout
 // a reply.
 const callerVariable = "APISERVER_TEST_CALLER"
@@ -192,7 +192,7 @@ func openMany(q *request) (conns []net.Conn, a reply) {
 	return conns, reply{Status: http.StatusOK}
 }
 
-// program is the test binary where everybody can execute it.
+// program is the test binary where every user can execute it.
 var program struct {
 	once sync.Once
 	path string
@@ -228,7 +228,7 @@ func removeProgram() {
 	}
 }
 
-// otherUser is a caller that runs as somebody else.
+// otherUser is a caller that runs as another user.
 type otherUser struct {
 	t     *testing.T
 	stdin io.Writer

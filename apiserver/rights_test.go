@@ -348,7 +348,7 @@ func TestPoolEmpty(t *testing.T) {
 	requireUnauthorized(t, user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}), "")
 }
 
-// TestOfUnknownOwner: nobody owns an application that has had no process.
+// TestOfUnknownOwner: no user owns an application that has had no process.
 func TestOfUnknownOwner(t *testing.T) {
 	h := newHouse(t).onUnix()
 	starting := make(chan struct{})

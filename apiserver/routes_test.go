@@ -248,6 +248,7 @@ func TestOrders(t *testing.T) {
 // TestWithoutFunctions: what an embedder leaves out.
 func TestWithoutFunctions(t *testing.T) {
 	h := newHouse(t, func(c *apiserver.Config) { *c = apiserver.Config{Pool: c.Pool} }).onUnix()
+
 	for _, test := range []struct {
 		method, path, body string
 		status             int

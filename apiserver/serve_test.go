@@ -86,7 +86,7 @@ func TestSlowClients(t *testing.T) {
 		require.NoError(v, err)
 		require.True(v, strings.HasPrefix(v.requireEnd(idle, time.Minute), "HTTP/1.1 200 OK"))
 
-		// Whether or not somebody wants to have the body.
+		// Whether or not the handler reads the body.
 		for path, status := range map[string]string{"/pool/restart_app_group.json": "400 ", "/none": "404 "} {
 			body := v.connect()
 			_, err = io.WriteString(body, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
@@ -108,6 +108,7 @@ func TestServeEnds(t *testing.T) {
 	inVirtualTime(t, func(v *virtual) {
 		v.start(app("shop", "shop", alice))
 		v.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Hour })
+
 		waiting := v.connect()
 		const body = `{"name":"shop","wait":true}`
 		_, err := fmt.Fprintf(waiting, "POST /pool/restart_app_group.json HTTP/1.1\r\nHost: x\r\nContent-Length: "+
@@ -115,6 +116,7 @@ func TestServeEnds(t *testing.T) {
 		require.NoError(v, err)
 		time.Sleep(10 * time.Minute) // it waits, longer than any limit of the server
 		synctest.Wait()
+
 		v.stop()
 		resp, err := http.ReadResponse(bufio.NewReader(waiting), nil)
 		require.NoError(v, err)
@@ -124,6 +126,7 @@ func TestServeEnds(t *testing.T) {
 		require.Contains(v, string(answer), "context canceled")
 		require.NoError(v, waiting.Close())
 		require.NoError(v, <-v.result)
+
 		ours, theirs := net.Pipe()
 		require.ErrorIs(v, v.listener.Connect(v.Context(), theirs), net.ErrClosed)
 		require.NoError(v, errors.Join(ours.Close(), theirs.Close()))

@@ -104,7 +104,7 @@ func (p *buffers) Get() []byte {
 
 func (p *buffers) Put(b []byte) { p.pool.Put(&b) }
 
-// load sends b.N requests over so many connections.
+// load sends b.N requests over n connections.
 func load(b *testing.B, h http.Handler, connections int) {
 	addr, server := listen(b, h)
 	defer server.Close()

@@ -35,7 +35,7 @@ func inGoroutines(b *testing.B, n int, op func(b *testing.B, worker, i int)) {
 	wg.Wait()
 }
 
-// newPool returns a pool with so many idle processes in each of so many
+// newPool returns a pool with idle processes in each of a number of
 // groups, and the options of the groups.
 func newPool(b *testing.B, groups, processes int) (*passenger.Pool, []passenger.Options) {
 	b.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// BenchmarkRollingRestart restarts an application of so many played processes;
+// BenchmarkRollingRestart restarts an application of n played processes;
 // its time for each of them stays the same.
 func BenchmarkRollingRestart(b *testing.B) {
 	for _, processes := range []int{10, 100, 1000} {

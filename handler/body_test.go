@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -232,12 +233,15 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 // Faults: F3.
 func TestBufferDirectoryThatIsGoneFailsOnlyRequestsThatNeedIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "buffers")
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
-		func(s *site) {
+	var log logged.Buffer
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)},
+		handler.Config{DataBufferDir: dir, Logger: log.Logger()}, func(s *site) {
 			large := strings.Repeat("x", 300<<10)
 			resp, body := s.do(http.MethodPost, "/", large)
 			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
 			require.NotContains(s, body, dir, "clients learn nothing of our directories")
+			require.Equal(s, 1, log.Count("a request or a response cannot be buffered"), log.String())
+			require.Contains(s, log.String(), dir)
 			resp, _ = s.do(http.MethodPost, "/", large[:100<<10])
 			require.Equal(s, http.StatusOK, resp.StatusCode, "what fits into memory needs no directory")
 			require.NoError(s, os.Mkdir(dir, 0o700))
@@ -246,4 +250,27 @@ func TestBufferDirectoryThatIsGoneFailsOnlyRequestsThatNeedIt(t *testing.T) {
 			requireSame(s, large, body)
 			requireEmptyDir(s, dir)
 		})
+}
+
+// A client that sends the rest of a short body after the response can do so: it would otherwise see a broken
+// connection, and perhaps no response.
+func TestRestOfABodyIsTakenAfterTheResponse(t *testing.T) {
+	app := scripted(func(_ *http.Request, conn net.Conn) bool {
+		_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\n\r\nbig\n")
+		return true
+	})
+	serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
+		const size = 200 << 10
+
+		conn := s.dial()
+		defer conn.Close()
+		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nfirst", size)
+		require.NoError(s, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(s, err)
+		require.Equal(s, http.StatusRequestEntityTooLarge, resp.StatusCode)
+
+		_, err = io.WriteString(conn, strings.Repeat("x", size-len("first")))
+		require.NoError(s, err)
+	})
 }

@@ -24,7 +24,7 @@ func budget(t require.TestingT, bytes int64) *handler.BufferBudget {
 	return b
 }
 
-// begin sends so much of an upload of a size, and returns its connection.
+// begin sends a part of an upload of a size, and returns its connection.
 func (s *site) begin(size, sent int) net.Conn {
 	s.Helper()
 	c := s.dial()

@@ -124,6 +124,14 @@ func TestHeadsOverTheLimitsAreRefused(t *testing.T) {
 			resp, _ := s.do(http.MethodGet, "/", "", "X", value, "Y", value, "Z", value)
 			require.Equal(s, want, resp.StatusCode, size)
 		}
+
+		// What counts is the target with the names and the values of the fields.
+		const others = len("/") + len("Connection") + len("close") + len("X")
+		for size, want := range map[int]string{1000: "200", 1001: "431"} {
+			response := s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " +
+				strings.Repeat("y", size-others) + "\r\n\r\n")
+			require.Contains(s, response, "HTTP/1.1 "+want, size)
+		}
 	})
 	serve(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, func(s *site) {
 		for size, want := range map[int]int{32 << 10: 200, 32<<10 + 1: 414} {
@@ -146,6 +154,7 @@ func TestStatusesOfErrors(t *testing.T) {
 		}()
 		synctest.Wait()
 		resp, _ := s.do(http.MethodGet, "/", "")
+
 		require.Equal(s, 604, resp.StatusCode)
 		require.Equal(s, "604", resp.Header.Get("Status"))
 		require.Equal(s, 599, <-first)

@@ -89,6 +89,7 @@ func TestDeadlineOfARequest(t *testing.T) {
 			go func() { _, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
 			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 			require.NoError(t, err)
+
 			require.Equal(t, http.StatusGatewayTimeout, resp.StatusCode, name)
 			require.NoError(t, c.Close())
 			require.NoError(t, server.Close())

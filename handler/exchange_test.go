@@ -82,26 +82,29 @@ func TestRequestsWithAndWithoutBodies(t *testing.T) {
 
 func TestBodyOfUnknownLength(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 64<<10)
-	bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
-		serve(t, script, func(s *site) {
-			for _, body := range []string{"", "x", long} {
-				c := s.client()
-				r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
-					io.MultiReader(strings.NewReader(body)))
-				require.NoError(s, err)
-				resp, err := c.Do(r)
-				require.NoError(s, err)
-				got, err := io.ReadAll(resp.Body)
-				require.NoError(s, err)
-				require.NoError(s, resp.Body.Close())
-				requireSame(s, body, string(got))
-				c.CloseIdleConnections()
-				if script.Protocol != "" {
-					require.NotEqual(s, "-1", resp.Header.Get("X-Length"), "the session protocol has lengths only")
+
+	for _, streams := range []bool{false, true} {
+		bothProtocols(t, func(t *testing.T, script spawnertest.Script) {
+			serveConfig(t, script, handler.Config{StreamRequests: streams}, func(s *site) {
+				for _, body := range []string{"", "x", long} {
+					c := s.client()
+					r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, "http://example.com/",
+						io.MultiReader(strings.NewReader(body)))
+					require.NoError(s, err)
+					resp, err := c.Do(r)
+					require.NoError(s, err)
+					got, err := io.ReadAll(resp.Body)
+					require.NoError(s, err)
+					require.NoError(s, resp.Body.Close())
+					requireSame(s, body, string(got))
+					c.CloseIdleConnections()
+					if script.Protocol != "" {
+						require.NotEqual(s, "-1", resp.Header.Get("X-Length"), "the session protocol has lengths only")
+					}
 				}
-			}
+			})
 		})
-	})
+	}
 }
 
 func TestBothWaysAtOnce(t *testing.T) {

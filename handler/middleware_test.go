@@ -85,6 +85,7 @@ func TestURLThatMiddlewareLeavesDecidesTheTarget(t *testing.T) {
 			serveBehind(t, recordingHTTP(&got), handler.Config{}, test.middleware, func(s *site) {
 				require.Contains(s, s.raw("GET "+test.asked+
 					" HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"), " 200 OK")
+
 				first, _, _ := strings.Cut(got, "\r\n")
 				require.Equal(s, "GET "+test.want+" HTTP/1.1", first)
 			})

@@ -33,6 +33,7 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		TrustedHeaders: []string{"x-forwarded-user"},
 	}
+
 	for remoteAddr, want := range map[string]struct {
 		addr    string
 		trusted bool

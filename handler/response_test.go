@@ -17,6 +17,7 @@ import (
 
 func TestResponsesThatAreRefused(t *testing.T) {
 	ok := "HTTP/1.1 200 OK\r\n"
+
 	for name, response := range map[string]string{
 		"nothing":                   "",
 		"half a head":               ok + "Content-Le",

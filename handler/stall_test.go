@@ -108,7 +108,7 @@ func TestReaderThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 			serveConfig(t, test.script, test.cfg, func(s *site) {
 				c, resp := s.slowReader(test.path)
 
-				// Who takes something now and then goes on.
+				// A client that takes something now and then is served to the end.
 				for range 5 {
 					time.Sleep(limit / 2)
 					_, err := io.CopyN(io.Discard, resp.Body, 64<<10)

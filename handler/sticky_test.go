@@ -104,7 +104,7 @@ func TestStickyCookieThatNamesNoProcessIsReplaced(t *testing.T) {
 	})
 }
 
-// TestStickyCookieIsSecure: where the client came by HTTPS, as somebody says who
+// TestStickyCookieIsSecure: where the client came by HTTPS, as a proxy says that
 // is believed.
 func TestStickyCookieIsSecure(t *testing.T) {
 	for trusted, want := range map[string]string{

@@ -117,6 +117,7 @@ func TestMiddlewareSetsHeadersOfProxiesByEnv(t *testing.T) {
 
 func TestSchemeIsTheFirstElementInAnyCase(t *testing.T) {
 	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+
 	for said, want := range map[string]string{
 		"https":                            "https",
 		"HTTPS":                            "https",

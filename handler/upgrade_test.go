@@ -109,6 +109,7 @@ func TestTunnelEndsWithItsProcess(t *testing.T) {
 					_, err := br.ReadByte()
 					require.ErrorIs(s, err, io.EOF)
 					synctest.Wait()
+
 					require.Zero(s, s.sessions())
 				})
 			})
@@ -139,6 +140,7 @@ func TestTunnelKeepsItsProcess(t *testing.T) {
 				_, err := otherBR.ReadByte()
 				require.ErrorIs(s, err, io.EOF)
 				synctest.Wait()
+
 				require.Zero(s, s.sessions())
 			})
 		})

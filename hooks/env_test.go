@@ -133,7 +133,7 @@ func TestEnvironment(t *testing.T) {
 				want = append(want, "PASSENGER_"+v)
 			}
 
-			// What an outer hook may have left, and what is nobody's business.
+			// What an outer hook may have left, and what is for no other program.
 			t.Setenv("PASSENGER_REQUEST_HOST", "stale")
 			t.Setenv("PASSENGER_ERROR_ID", "stale")
 			t.Setenv("PASSENGER_CORE_PASSWORD", "stale")

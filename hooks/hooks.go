@@ -115,8 +115,8 @@ type Event struct {
 	AppErrorMessage string
 	// ErrorAdvice says what to do; may be empty.
 	ErrorAdvice string
-	// ErrorReport is the path of a file that tells all of the failure; empty: there
-	// is none.
+	// ErrorReport is the path of a file that tells all of the failure; empty means
+	// that there is none.
 	ErrorReport string
 	// Err is the error behind a failed start, for hooks in Go.
 	Err error

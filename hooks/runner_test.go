@@ -286,6 +286,7 @@ func TestRun(t *testing.T) {
 			r := newRunner(logr.Discard(), h)
 			begin := time.Now()
 			require.NoError(t, r.Run(t.Context(), event))
+
 			require.Equal(t, time.Minute, time.Since(begin))
 			require.Equal(t, []hooks.Event{event}, h.told())
 			require.NoError(t, r.Close(t.Context()))
@@ -298,6 +299,7 @@ func TestRun(t *testing.T) {
 		h := &recorder{}
 		r := newRunner(log.Logger(), hooks.HookFunc(func(context.Context, hooks.Event) error { return mistake }), h)
 		require.ErrorIs(t, r.Run(t.Context(), event), mistake)
+
 		require.Empty(t, log.String(), "the caller knows")
 		require.Len(t, h.told(), 1, "the other hook is told")
 		require.NoError(t, r.Close(t.Context()))
@@ -324,6 +326,7 @@ func TestRun(t *testing.T) {
 			result := make(chan error)
 			go func() { result <- r.Run(t.Context(), event) }()
 			synctest.Wait()
+
 			require.ErrorContains(t, r.Close(ended()), "max_request_time_reached (1 running, 0 waiting)")
 			require.ErrorIs(t, <-result, hooks.ErrClosed)
 		})

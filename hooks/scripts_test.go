@@ -137,6 +137,7 @@ func TestHangingHookIsKilledAtItsLimit(t *testing.T) {
 		b := newBench(t)
 		err := b.run(b.script("hook", hang), 300*time.Millisecond)
 		require.ErrorIs(t, err, hooks.ErrTimeLimit)
+
 		require.ErrorContains(t, err, "was killed after 300ms")
 		require.Equal(t, 1, b.log.Count("was killed after 300ms"))
 		require.Equal(t, 0, b.log.Count("exited with"))
@@ -153,6 +154,7 @@ func TestHangingHookIsKilledAtItsLimit(t *testing.T) {
 		cancel(reason)
 		err := <-result
 		require.ErrorIs(t, err, reason)
+
 		require.ErrorContains(t, err, "PID "+pid)
 	})
 	t.Run("and is not started at all", func(t *testing.T) {
@@ -161,6 +163,7 @@ func TestHangingHookIsKilledAtItsLimit(t *testing.T) {
 		cancel()
 		err := b.spawnFailed(b.script("hook", `touch $DIR/ran`)).Run(ctx, spawnFailedEvent)
 		require.ErrorIs(t, err, context.Canceled)
+
 		require.NoFileExists(t, b.path("ran"))
 	})
 }

@@ -113,7 +113,7 @@ func TestStormRunsFewScripts(t *testing.T) {
 	require.Equal(t, events, sum)
 }
 
-// BenchmarkFire is the cost for the one who tells, of an event that nobody wants
+// BenchmarkFire is the cost for the caller of an event that no hook wants
 // to know and of one that merges.
 func BenchmarkFire(b *testing.B) {
 	for name, event := range map[string]hooks.Event{

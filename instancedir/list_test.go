@@ -197,7 +197,7 @@ func TestNoInstances(t *testing.T) {
 }
 
 // TestEmptyDirectory: a creation can be killed before there is a lock. What else
-// has no lock is somebody else's, however old.
+// has no lock is not ours, however old.
 func TestEmptyDirectory(t *testing.T) {
 	registry := newRegistry(t)
 	empty, other := filepath.Join(registry, "passenger.empty"), filepath.Join(registry, "passenger.other")

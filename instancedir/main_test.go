@@ -188,7 +188,7 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// sharedProgram is the test binary where everybody can execute it.
+// sharedProgram is the test binary where every user can execute it.
 func sharedProgram(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)

@@ -39,8 +39,8 @@ type Properties struct {
 	// WatchdogPID is a number for people to look at: what process has it is
 	// known to the system only.
 	WatchdogPID int `json:"watchdog_pid"`
-	// CorePID is that of core.pid; 0: there is none. As WatchdogPID, it is for
-	// people.
+	// CorePID is that of core.pid; zero means that there is none. As WatchdogPID,
+	// it is for people.
 	CorePID int    `json:"core_pid,omitempty"`
 	Name    string `json:"name"`
 	// InstanceID is as Name, but of more letters.
@@ -50,8 +50,8 @@ type Properties struct {
 	// StandaloneEngine is empty for other integration modes.
 	StandaloneEngine string `json:"standalone_engine,omitempty"`
 	// AppRoots are the directories of the applications that it was started for, and
-	// Addresses where it listens, for people; empty: it does not tell. The original
-	// does not have them.
+	// Addresses where it listens, for people; empty means that it does not tell. The
+	// original does not have them.
 	AppRoots  []string `json:"app_roots,omitempty"`
 	Addresses []string `json:"addresses,omitempty"`
 }

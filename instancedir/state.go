@@ -24,7 +24,7 @@ type state struct {
 	properties Properties
 	// stale is why no process uses it any more; empty means that one does.
 	stale string
-	// empty: there is not even a lock.
+	// empty means that there is not even a lock.
 	empty bool
 }
 

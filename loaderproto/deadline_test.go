@@ -92,7 +92,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// A program that starts the exchange anew gains no time.
+// A program that starts the exchange again gains no time.
 func TestDeadlineIsForAllHandshakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()

@@ -37,6 +37,7 @@ func TestLoaderToleratesWhatTheOriginalsDo(t *testing.T) {
 
 func TestLoaderHandshakeFails(t *testing.T) {
 	const begin = "You have control 1.0\n"
+
 	for name, tc := range map[string]struct {
 		says string
 		then error
@@ -78,6 +79,7 @@ func TestLoaderHandshakeFails(t *testing.T) {
 			opts, err := handshake(tc.says, tc.then)
 			require.Nil(t, opts)
 			e := requireKind(t, err, tc.kind, tc.step)
+
 			require.Equal(t, tc.line, e.Line)
 		})
 	}

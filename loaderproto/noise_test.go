@@ -138,6 +138,7 @@ func TestFloods(t *testing.T) {
 
 func TestFloodsOfLoader(t *testing.T) {
 	const little = 1 << 20
+
 	for name, tc := range map[string]struct {
 		flood  string
 		before string

@@ -84,6 +84,7 @@ func TestReadSpawnReply(t *testing.T) {
 
 func TestReadSpawnReplyFails(t *testing.T) {
 	long := strings.Repeat("x", loaderproto.MaxLine+1) + "\n"
+
 	for name, tc := range map[string]struct {
 		says string
 		then error
@@ -126,6 +127,7 @@ func TestReadSpawnReplyFails(t *testing.T) {
 			require.Zero(t, pid)
 			require.Nil(t, rest)
 			e := requireKind(t, err, tc.kind, tc.step)
+
 			require.Equal(t, tc.line, e.Line)
 			require.Equal(t, tc.msg, e.Message)
 		})

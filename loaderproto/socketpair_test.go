@@ -75,6 +75,7 @@ func TestProgramGone(t *testing.T) {
 				}
 			}}
 			_, _, err = n.Negotiate(spawner)
+
 			e := requireKind(t, err, tc.kind, tc.step)
 			if tc.kind == loaderproto.AppError {
 				require.Equal(t, &loaderproto.Message{Text: "why"}, e.Message)

@@ -44,7 +44,7 @@ func TestTreeHasAllThatTheRootHasStarted(t *testing.T) {
 	f.place(12, 11, 12, 0, 0) // a session of its own
 	f.place(20, 1, 20, 0, 0)
 	f.place(21, 20, 20, 0, 0)
-	f.place(30, 1, 30, 0, 0) // nobody's
+	f.place(30, 1, 30, 0, 0) // no one's child
 	f.place(31, 30, 30, 0, 0)
 	roots := []procstat.Root{{PID: 10, Mark: "ten"}, {PID: 20, Mark: "twenty"}, {PID: 99}}
 	require.Equal(t, map[int]int{10: 3, 20: 2}, counted(t, &s, roots...))
@@ -136,6 +136,7 @@ func TestTreeCPU(t *testing.T) {
 		trees, err := s.SampleTrees([]procstat.Root{{PID: 10}})
 		require.NoError(t, err)
 		got, known := trees[10].CPU.Get()
+
 		require.Equal(t, percent >= 0, known, why)
 		require.InDelta(t, max(percent, 0), got, 0.001, why)
 		require.Equal(t, total, trees[10].CPUTime.Or(0), why)

@@ -113,8 +113,8 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	return req.Check()
 }
 
-// look reads the application's files with its user's rights.
-func (a *attempt) look(p *program) (err error) {
+// readApp reads the application's files with its user's rights.
+func (a *attempt) readApp(p *program) (err error) {
 	if err := checkRoot(a.app.Root, os.Stat); err != nil {
 		return err
 	}

@@ -11,15 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/leakgate"
 	"github.com/gopassenger/passenger/spawner"
 )
 
 // TestCommonCauses: what keeps applications from starting most often, with real
 // interpreters, and what users are told of it.
 func TestCommonCauses(t *testing.T) {
+	t.Parallel()
+	leakgate.Check(t) // the listener, which its subtests see
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer listener.Close()
+	t.Cleanup(func() { require.NoError(t, listener.Close()) })
 	_, taken, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 
@@ -108,6 +111,7 @@ func TestCommonCauses(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a := app(t, "http")
 			a.StartCommand = nil
@@ -136,7 +140,7 @@ func TestCommonCauses(t *testing.T) {
 // A process that handles the SIGTERM of a spawner that has lost patience may end in
 // any way: it has hung nevertheless.
 func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
-	t.Parallel() // with no other test of the package
+	t.Parallel()
 
 	// One factory for all, which hang side by side: what is left behind is looked for
 	// when the last one has ended.
@@ -194,6 +198,8 @@ func TestHangingApplicationIsTimedOutHoweverItEnds(t *testing.T) {
 
 // The log of a failed start has what the application says, in one record.
 func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct{ interpreter, file, code, said string }{
 		{
 			"python", "passenger_wsgi.py", "import sys\nprint('printed before', file=sys.stderr)\nimport flusk\n",
@@ -203,6 +209,7 @@ func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 		{"node", "app.js", "console.error('printed before'); throw new Error('out of cheese')\n", "out of cheese"},
 	} {
 		t.Run(test.interpreter, func(t *testing.T) {
+			t.Parallel()
 			interpreter := interpreters.Find(t, test.interpreter,
 				map[string]string{"python": "/usr/bin/python3"}[test.interpreter], test.interpreter)
 			f := newFixture(t)
@@ -226,6 +233,7 @@ func TestLogHasTheMessageTheOutputAndTheAdvice(t *testing.T) {
 
 // TestWrongUser: the application's user may not read its files.
 func TestWrongUser(t *testing.T) {
+	t.Parallel()
 	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
 	f := newUserFixture(t)
 	a := tenantApp(t, python, alice, alice)

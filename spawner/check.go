@@ -54,7 +54,7 @@ func (a *attempt) check(i *identifier) error {
 
 	a.reportDetection(program)
 
-	return a.identity.withRights(func() error { return a.look(program) })
+	return a.identity.withRights(func() error { return a.readApp(program) })
 }
 
 // reportDetection logs, once, what an application was taken for where the files of the original do not say it, or where

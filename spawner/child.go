@@ -23,7 +23,7 @@ type child struct {
 	admin *net.UnixConn // stdin and stdout
 	// in continues what was read from admin already.
 	in     io.Reader
-	stderr *os.File // nil: the process writes to somebody else's
+	stderr *os.File // nil means that the process writes to that of its preloader
 	output *output
 	leader leader
 	exited chan struct{}

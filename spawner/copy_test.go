@@ -38,7 +38,7 @@ func (d *privateDir) leave(t *testing.T) (left []string) {
 	return []string{c.path, sockets.path}
 }
 
-// own are whom this program runs as.
+// own is the user and group that this program runs as.
 func own() *identity {
 	return &identity{account: account{uid: os.Geteuid()}, gid: os.Getegid()}
 }
@@ -151,7 +151,7 @@ func TestCopiesAreMadeWhileOthersAreRemoved(t *testing.T) {
 	require.Equal(t, []string{d.copy.path}, copies(t, d.path))
 }
 
-// The lock of a copy is nobody else's: programs that are started do not get it.
+// The lock of a copy belongs to this program only: programs that are started do not get it.
 func TestLockIsNotInherited(t *testing.T) {
 	c, err := newLoadersCopy(t.TempDir())
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-// listenWithQueueOf returns a socket that lets so many connections wait.
+// listenWithQueueOf returns a socket that lets n connections wait.
 func listenWithQueueOf(t *testing.T, n int) (path string, accept func()) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "s")

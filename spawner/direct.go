@@ -22,7 +22,7 @@ func spawn(ctx context.Context, f *factory, app App,
 	run func(*attempt, context.Context) (*process, error),
 ) (Process, error) {
 	// Another program may take a port just before ours does.
-	const mostPorts = 3
+	const maxTries = 3
 	for tries := 1; ; tries++ {
 		a := newAttempt(f, app)
 		err := a.prepare(ctx)
@@ -37,7 +37,7 @@ func spawn(ctx context.Context, f *factory, app App,
 			}
 		}
 
-		if !errors.Is(err, errPortTaken) || tries == mostPorts || canceled(ctx) != nil {
+		if !errors.Is(err, errPortTaken) || tries == maxTries || canceled(ctx) != nil {
 			return nil, a.fail(ctx, err)
 		}
 

@@ -26,6 +26,7 @@ func dialOf(p spawner.Process) func(context.Context, string, string) (net.Conn, 
 }
 
 func TestDirectConforms(t *testing.T) {
+	t.Parallel()
 	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 		t.Helper()
 		f := newFixture(t)
@@ -52,6 +53,8 @@ func TestDirectConforms(t *testing.T) {
 }
 
 func TestServing(t *testing.T) {
+	t.Parallel()
+
 	for name, a := range map[string]spawner.App{
 		"unix socket":                     app(t, "http"),
 		"tcp socket":                      app(t, "tcp"),
@@ -62,6 +65,7 @@ func TestServing(t *testing.T) {
 		"a pid of a process that is ours": app(t, "http", fmt.Sprintf("pid=%d", os.Getpid())),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a.Root = t.TempDir()
 			p := f.start(t, a)
@@ -72,12 +76,15 @@ func TestServing(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, fmt.Sprint(p.Info().PID), pid)
 			p.Stop(t.Context())
+
 			require.Equal(t, "exit status 0", p.ExitStatus())
 		})
 	}
 }
 
 func TestSessionProtocolKeepAlive(t *testing.T) {
+	t.Parallel()
+
 	f := newFixture(t)
 	for keepAlive, params := range map[bool][]string{true: {"keepalive=yes"}, false: nil} {
 		p := f.start(t, app(t, "session", params...))
@@ -148,6 +155,7 @@ func TestSpawnState(t *testing.T) {
 }
 
 func TestDeathWithoutStop(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	socket := p.Info().Sockets[0].Address.Addr
@@ -162,7 +170,9 @@ func TestDeathWithoutStop(t *testing.T) {
 
 // Faults: B10.
 func TestStopKillsProcessThatIgnoresTERM(t *testing.T) {
+	t.Parallel()
 	soon := func(c *spawner.Config) { c.TermDelay, c.ShutdownTimeout = time.Second/10, patience }
+
 	for _, test := range []struct {
 		behaviour string
 		config    func(*spawner.Config)
@@ -178,21 +188,29 @@ func TestStopKillsProcessThatIgnoresTERM(t *testing.T) {
 		{"stubborn", soon, time.Second / 5, "signal: killed"},
 	} {
 		t.Run(test.behaviour+" "+test.status, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t, test.config)
 			p := f.start(t, app(t, test.behaviour))
 			ctx, cancel := context.WithTimeout(t.Context(), test.timeout)
 			defer cancel()
 			go p.Stop(t.Context())
 			p.Stop(ctx)
+
 			require.Equal(t, test.status, p.ExitStatus())
 		})
 	}
 }
 
-func TestGroupEndsWithItsLeader(t *testing.T) { requireGroupEnds(t, "1") }
+func TestGroupEndsWithItsLeader(t *testing.T) {
+	t.Parallel()
+	requireGroupEnds(t, "1")
+}
 
 // Faults: B11, P9.
-func TestStopEndsFiveHundredChildren(t *testing.T) { requireGroupEnds(t, "500") }
+func TestStopEndsFiveHundredChildren(t *testing.T) {
+	t.Parallel()
+	requireGroupEnds(t, "500")
+}
 
 func requireGroupEnds(t *testing.T, children string) {
 	t.Helper()
@@ -211,6 +229,7 @@ func requireGroupEnds(t *testing.T, children string) {
 
 // Faults: B15.
 func TestClosedStdoutAfterReadyIsHarmless(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	_, err := get(t, p, "/close-stdout")
@@ -243,6 +262,7 @@ func TestTemporaryDirectory(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 	p.Stop(t.Context())
 	require.NoError(t, f.Close())
+
 	require.Empty(t, temporaries(t, temp))
 }
 
@@ -280,6 +300,7 @@ func TestUnusableConfig(t *testing.T) {
 }
 
 func TestShellInFrontOfTheApplication(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartCommand = []string{"sh", "-c", testapp.Command()[0] + `; exit $?`}

@@ -20,6 +20,7 @@ import (
 // What a program says of a request by WithEnv, an application in Node.js asks its loader
 // for.
 func TestEnvironmentOfARequestIsDecodedByApplicationsInNode(t *testing.T) {
+	t.Parallel()
 	node := interpreters.Find(t, "node", "node")
 	dir := t.TempDir()
 	const app = "require('http').createServer((req, res) => res.end(JSON.stringify([PhusionPassenger.requestEnv(req), " +

@@ -36,6 +36,7 @@ func pidFrom(t *testing.T, p spawner.Process, path string) int {
 
 // Faults: A11.
 func TestProcessThatDaemonisesWhileStartingIsKilled(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan", "escape=yes"))
@@ -52,6 +53,7 @@ func TestProcessThatDaemonisesWhileStartingIsKilled(t *testing.T) {
 
 // Faults: B12.
 func TestChildThatLeavesTheSessionIsFound(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	daemon := pidFrom(t, p, "/daemon")

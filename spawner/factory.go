@@ -230,8 +230,8 @@ func (f *factory) Close() error {
 	return dir.remove()
 }
 
-// canceled is how ctx ended, with its cause if that says more; nil while it
-// goes on.
+// canceled returns how ctx ended, with its cause if that says more, or nil
+// if it has not ended.
 func canceled(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if err == nil || errors.Is(cause, err) {

@@ -22,7 +22,8 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-const short = time.Second
+// short is a start time-out that lets an application start, also beside others.
+const short = 2 * time.Second
 
 func with(a spawner.App, change func(*spawner.App)) spawner.App {
 	change(&a)
@@ -39,6 +40,7 @@ func say(t *testing.T, text string, params ...string) spawner.App {
 // TestFailures has the rows of the failure table: what the application does,
 // and what its user is told.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	const printed = "print=what it printed"
 
 	ready := "!> Ready\n!> socket: main;unix:{socket};http_session;1\n"
@@ -62,7 +64,7 @@ func TestFailures(t *testing.T) {
 		},
 		{"closes its stdout", app(t, "close", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
 		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "neither served on port", ""},
-		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 1s", ""},
+		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 2s", ""},
 		{"says half a line", with(app(t, "say", "text=!> I have"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "said nothing", ""},
 		{"says half a block", with(say(t, ready), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepReady, "did not finish", ""},
 		{"says half an error", with(say(t, "!> Error\n!> html: true\n"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "did not finish", ""},
@@ -96,6 +98,7 @@ func TestFailures(t *testing.T) {
 		{"leaves a process", app(t, "orphan"), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "ended before it was ready", "exit status 3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			began := time.Now()
 			e := f.fail(t, test.app)
@@ -143,6 +146,8 @@ func requireFailedStep(t *testing.T, j spawner.Journey, name spawner.StepName) {
 
 // Faults: A8.
 func TestUnacceptableSocketsAreRefused(t *testing.T) {
+	t.Parallel()
+
 	outside := filepath.Join(shortDir(t), "s")
 	for name, test := range map[string]struct{ socket, reason string }{
 		"relative":               {"unix:socket", "unacceptable address"},
@@ -161,6 +166,7 @@ func TestUnacceptableSocketsAreRefused(t *testing.T) {
 		"2,000 sockets":          {strings.Repeat("tcp://127.0.0.1:80;session;1\n!> socket: x;", 2000) + "tcp://127.0.0.1:80;session;1", "too"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			if !strings.Contains(test.socket, ";") {
 				test.socket += ";session;1"
@@ -175,6 +181,8 @@ func TestUnacceptableSocketsAreRefused(t *testing.T) {
 
 // Faults: A14, R-09, R-54.
 func TestSocketReplacedBySomethingElseIsRefused(t *testing.T) {
+	t.Parallel()
+
 	f := newFixture(t)
 	for name, make := range map[string]string{
 		"file": "touch $d/s", "link": "ln -s /run/x $d/s", "fifo": "mkfifo $d/s",
@@ -192,6 +200,7 @@ while read -r line && [ -n "$line" ]; do case $line in socket_dir:*) d=${line#so
 }
 
 func TestPIDOfAnotherUser(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
@@ -261,6 +270,8 @@ func TestPreparationFailuresNameTheirCause(t *testing.T) {
 // A virtual environment that is there and cannot be used is named, whatever is wrong
 // with it; a directory that only has such a name is none.
 func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+
 	for _, name := range []string{"venv", ".venv"} {
 		for what, test := range map[string]struct {
 			make   func(dir string) error
@@ -280,6 +291,7 @@ func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
 			}, "bin/python: no such file"},
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
+				t.Parallel()
 				root := t.TempDir()
 				dir := filepath.Join(root, name)
 				require.NoError(t, os.MkdirAll(filepath.Join(dir, "bin"), 0o700))
@@ -317,6 +329,7 @@ func failedStep(j spawner.Journey) spawner.StepName {
 
 // Faults: R-72.
 func TestCommandIsLookedUpInTheAppsPath(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	dir := t.TempDir()
 	require.NoError(t, os.Symlink(testCommand(t), filepath.Join(dir, "the-app")))
@@ -336,6 +349,7 @@ func testCommand(t *testing.T) string {
 }
 
 func TestCancelDuringHandshake(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	s, err := f.NewSpawner(app(t, "silent", "print=started\n"))
 	require.NoError(t, err)
@@ -369,6 +383,7 @@ func TestCancelDuringHandshake(t *testing.T) {
 }
 
 func TestDeadlineOfTheCaller(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	s, err := f.NewSpawner(app(t, "silent"))
 	require.NoError(t, err)
@@ -379,6 +394,7 @@ func TestDeadlineOfTheCaller(t *testing.T) {
 }
 
 func TestSecretsAreNotLogged(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "exit", "status=1")
 	a.Env["DATABASE_PASSWORD"] = "canary"

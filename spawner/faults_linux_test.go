@@ -1,7 +1,6 @@
 package spawner_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -27,6 +27,7 @@ import (
 
 // Faults: A1.
 func TestExitBeforeTheHandshakeFailsTheSpawn(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartCommand = []string{"sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; echo last words; exit 0"}
@@ -62,6 +63,8 @@ func requireCircumstances(t *testing.T, e *spawner.SpawnError) {
 
 // Faults: A2.
 func TestSignalInTheHandshakeIsNamed(t *testing.T) {
+	t.Parallel()
+
 	for signal, name := range map[string]string{"SEGV": "segmentation fault", "KILL": "killed", "ABRT": "aborted"} {
 		f := newFixture(t)
 		a := app(t, "http")
@@ -74,6 +77,7 @@ func TestSignalInTheHandshakeIsNamed(t *testing.T) {
 
 // Faults: A3, P5.
 func TestSilentProcessIsKilledAtTheStartTimeout(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	a.StartTimeout = short
@@ -92,6 +96,7 @@ func TestSilentProcessIsKilledAtTheStartTimeout(t *testing.T) {
 
 // Faults: A4.
 func TestGarbageBeforeTheHandshakeIsOutput(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	f.start(t, app(t, "http", "noise=\x1b[31m\xff\xfe\n!>in the beginning\r\n>!\n"))
 	requireCleanLog(t, f)
@@ -112,6 +117,8 @@ func requireCleanLog(t *testing.T, f *fixture) {
 
 // Faults: A5.
 func TestHandshakeLineThatDoesNotEndFailsTheSpawn(t *testing.T) {
+	t.Parallel()
+
 	f := newFixture(t)
 	for _, a := range []spawner.App{app(t, "say", "text=!> I have contr"), app(t, "say", "text=!>")} {
 		a.StartTimeout = short
@@ -126,6 +133,7 @@ func TestHandshakeLineThatDoesNotEndFailsTheSpawn(t *testing.T) {
 
 // Faults: A7.
 func TestOtherProtocolVersionIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	e := f.fail(t, app(t, "say", "text=!> I have control 2.0\n"))
 	require.Contains(t, e.Summary, `version "2.0"`)
@@ -136,6 +144,7 @@ func TestOtherProtocolVersionIsRefused(t *testing.T) {
 
 // Faults: A9.
 func TestProcessThatDoesNotReadItsOptionsFails(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "deaf")
 	a.StartTimeout = 4 * time.Second // a busy host needs some of it
@@ -149,6 +158,7 @@ func TestProcessThatDoesNotReadItsOptionsFails(t *testing.T) {
 
 // Faults: A10.
 func TestClosedStdoutBeforeReadyFailsTheSpawn(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "close"))
@@ -158,6 +168,7 @@ func TestClosedStdoutBeforeReadyFailsTheSpawn(t *testing.T) {
 
 // Faults: A12, R-74.
 func TestGrandchildThatKeepsThePipesIsKilled(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan"))
@@ -167,6 +178,8 @@ func TestGrandchildThatKeepsThePipesIsKilled(t *testing.T) {
 
 // Faults: A13, P12.
 func TestReportedPIDIsNotSignalled(t *testing.T) {
+	t.Parallel()
+
 	f := newFixture(t)
 	for _, pid := range []int{1, os.Getpid()} {
 		p, err := f.spawn(t, app(t, "http", "pid="+strconv.Itoa(pid)))
@@ -185,6 +198,7 @@ func TestReportedPIDIsNotSignalled(t *testing.T) {
 
 // Faults: A15.
 func TestOtherUsersCannotReachTheSockets(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -229,6 +243,7 @@ func TestProcessLimitFailsOnlyThatUsersSpawns(t *testing.T) {
 // Text that looks like a log line, or like a terminal's command, is quoted.
 // Faults: A26, R-58.
 func TestWildOutputIsQuoted(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	wild := "\x1b[2J\x1b]0;owned\x07\n\"level\"=0 \"msg\"=\"forged\"\n[ E 2026-01-01 core ]: forged\n\xff\xfe\u202e\r"
 	e := f.fail(t, app(t, "exit", "status=1", "print="+wild))
@@ -238,6 +253,7 @@ func TestWildOutputIsQuoted(t *testing.T) {
 
 // Faults: B15.
 func TestRedirectedStdoutIsHarmless(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, app(t, "http"))
 	_, err := get(t, p, "/redirect")
@@ -280,6 +296,7 @@ func TestEndlessLineTakesNoMemory(t *testing.T) {
 
 // Faults: B22.
 func TestSpoiledSocketFailsOnlyItsOwnTraffic(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 
@@ -302,12 +319,15 @@ func TestSpoiledSocketFailsOnlyItsOwnTraffic(t *testing.T) {
 	}
 }
 
-// TestNoiseWhileBootingAndRunning: 50 MB on each stream while booting and as
-// much while running hold nothing up; the log has whole lines.
+// TestNoiseWhileBootingAndRunning: megabytes on each stream while booting and as
+// many while running hold nothing up; the log has whole lines.
 func TestNoiseWhileBootingAndRunning(t *testing.T) {
+	bytes := longtests.Rounds(t, 10<<20, 50<<20)
 	f := newFixture(t)
-	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(50<<20)))
-	_, err := get(t, p, "/flood?bytes="+strconv.Itoa(50<<20))
+	a := app(t, "flood", "bytes="+strconv.Itoa(bytes))
+	a.StartTimeout = 3 * patience
+	p := f.start(t, a)
+	_, err := get(t, p, "/flood?bytes="+strconv.Itoa(bytes))
 	require.NoError(t, err)
 	body, err := get(t, p, "/")
 	require.NoError(t, err)
@@ -322,5 +342,5 @@ func TestNoiseWhileBootingAndRunning(t *testing.T) {
 	}
 
 	require.Positive(t, n)
-	require.True(t, bytes.Contains([]byte(f.log.String()), []byte("droppedBytes")) || n == 4*(50<<20)/64)
+	require.True(t, strings.Contains(f.log.String(), "droppedBytes") || n == 4*bytes/64)
 }

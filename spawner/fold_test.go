@@ -11,6 +11,7 @@ import (
 
 func TestFoldFramesLeavesTheApplicationsFrames(t *testing.T) {
 	const dir = "/run/p/loaders"
+
 	for name, test := range map[string]struct{ text, folded string }{
 		"Python": {
 			"Traceback (most recent call last):\n" +

@@ -19,6 +19,7 @@ import (
 )
 
 func TestGenericConforms(t *testing.T) {
+	t.Parallel()
 	spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 		t.Helper()
 
@@ -32,6 +33,7 @@ func TestGenericConforms(t *testing.T) {
 }
 
 func TestGenericProgram(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "generic")
 	p := f.start(t, a)
@@ -52,6 +54,8 @@ func TestGenericProgram(t *testing.T) {
 }
 
 func TestPortInArguments(t *testing.T) {
+	t.Parallel()
+
 	for _, arg := range []string{"$PORT", "${PORT}", "--port=$PORT"} {
 		f := newFixture(t)
 		a := app(t, "generic-argument")
@@ -62,6 +66,7 @@ func TestPortInArguments(t *testing.T) {
 }
 
 func TestHealthPath(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "generic", "health=/up")
 	a.HealthPath = "/up"
@@ -96,6 +101,8 @@ func TestHealthPath(t *testing.T) {
 }
 
 func TestGenericFailures(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct {
 		behaviour, summary string
 		category           spawner.Category
@@ -119,6 +126,7 @@ func TestGenericFailures(t *testing.T) {
 
 // Each process has a port of its own, and gives it back.
 func TestPortsAreNotShared(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 
 	ports := map[string]bool{}
@@ -137,6 +145,7 @@ func TestPortsAreNotShared(t *testing.T) {
 }
 
 func TestScriptsWithPort(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "generic")
 	a.StartCommand = []string{"sh", "-c", "echo begins on $PORT; exec " + testapp.Command()[0]}
@@ -150,12 +159,14 @@ func TestScriptsWithPort(t *testing.T) {
 // TestPortTakenBySomebodyElse: who takes the application's port before it does
 // gets no request; the application is told another port.
 func TestPortTakenBySomebodyElse(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
 	}
 
 	for _, behaviour := range []string{"generic", "generic-patient"} {
 		t.Run(behaviour, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a := app(t, behaviour)
 			a.StartCommand = []string{"sh", "-c", "echo $PORT >> ports; " +
@@ -202,6 +213,7 @@ func squat(t *testing.T, file string) net.Listener {
 
 // The port that a program is told to serve on counts, whatever PORT is configured.
 func TestAssignedPortCountsMostOfAll(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "vars")
 	require.NoError(t, os.WriteFile(file, []byte("PORT=8080\nOTHER=kept\n"), 0o600))
 
@@ -210,6 +222,7 @@ func TestAssignedPortCountsMostOfAll(t *testing.T) {
 		"envvars":   func(a *spawner.App) { maps.Copy(a.Env, map[string]string{"PORT": "8080", "OTHER": "kept"}) },
 	} {
 		t.Run(from, func(t *testing.T) {
+			t.Parallel()
 			f := newFixture(t)
 			a := app(t, "generic")
 			configure(&a)

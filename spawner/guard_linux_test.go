@@ -22,6 +22,7 @@ import (
 // TestProgramsDoNotOutliveTheirOwner has programs that only serve on their port,
 // and so do not notice that their owner was killed, with what they have started.
 func TestProgramsDoNotOutliveTheirOwner(t *testing.T) {
+	t.Parallel()
 	python := interpreters.Find(t, "python", "python3")
 	dir := shortDir(t)
 	leakgate.Check(t)

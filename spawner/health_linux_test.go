@@ -44,7 +44,10 @@ func forEachCheckedApp(t *testing.T, run func(*testing.T, *fixture, spawner.App)
 	t.Helper()
 
 	for name, newApp := range checkedApps() {
-		t.Run(name, func(t *testing.T) { run(t, newFixture(t), newApp(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, newFixture(t), newApp(t))
+		})
 	}
 }
 
@@ -68,6 +71,7 @@ func (f *fixture) failChecked(t *testing.T, a spawner.App) *spawner.SpawnError {
 }
 
 func TestHealthCheckPasses(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		for _, test := range []struct{ path, status, host string }{
 			{"/check/status/200", "", ""},
@@ -91,6 +95,7 @@ func TestHealthCheckPasses(t *testing.T) {
 }
 
 func TestHealthCheckFails(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		for _, test := range []struct {
 			path, status string
@@ -148,6 +153,7 @@ func TestHealthCheckFails(t *testing.T) {
 }
 
 func TestHealthCheckOfCutConnection(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		a.HealthPath = "/check/cut"
 		if !strings.Contains(t.Name(), "port") {
@@ -156,7 +162,7 @@ func TestHealthCheckOfCutConnection(t *testing.T) {
 		}
 
 		// It could be that the program is not ready yet.
-		a.StartTimeout = short
+		a.StartTimeout = 2 * short
 		e := f.failChecked(t, a)
 		require.Contains(t, e.Summary, "was not well within")
 		require.Contains(t, e.Summary, "the application closed the connection")
@@ -166,6 +172,7 @@ func TestHealthCheckOfCutConnection(t *testing.T) {
 
 // TestHealthCheckIsBoundByTheStart: the start time-out is the deadline of all.
 func TestHealthCheckIsBoundByTheStart(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		a.HealthPath, a.HealthTimeout, a.StartTimeout = "/check/hang", patience, 2*time.Second
 		e := f.failChecked(t, a)
@@ -176,6 +183,7 @@ func TestHealthCheckIsBoundByTheStart(t *testing.T) {
 }
 
 func TestHealthCheckIsCanceled(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		a.HealthPath, a.HealthTimeout = "/check/hang", patience
 		a.WarmupPaths = nil
@@ -195,6 +203,7 @@ func TestHealthCheckIsCanceled(t *testing.T) {
 }
 
 func TestWarmUp(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		a.HealthPath = "/check/count/health"
 		a.WarmupPaths = []string{"/check/count/1", "/check/status/500", "/check/count/2"}
@@ -219,6 +228,7 @@ func TestWarmUp(t *testing.T) {
 // TestWarmUpThatEndsTheProcess: a process that is gone is not used, whatever
 // warm-up requests count.
 func TestWarmUpThatEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	forEachCheckedApp(t, func(t *testing.T, f *fixture, a spawner.App) {
 		a.WarmupPaths = []string{"/check/exit/3"}
 		e := f.failChecked(t, a)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/gopassenger/passenger/internal/test/testapp"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
@@ -90,6 +91,7 @@ func TestFilesAreReadWithTheUsersRights(t *testing.T) {
 // A socket that was replaced after its check is refused by the user that listens there.
 // Faults: R-10.
 func TestReplacedSocketIsNotTrusted(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -101,6 +103,7 @@ func TestReplacedSocketIsNotTrusted(t *testing.T) {
 // TestHostileReports: what an application says of other users' processes and
 // sockets keeps it from starting, and nothing is done to them.
 func TestHostileReports(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	other := f.start(t, tenantApp(t, program, bob, bob))
@@ -127,6 +130,7 @@ func TestHostileReports(t *testing.T) {
 // A link in place of a socket leads to no other process.
 // Faults: H3.
 func TestLinkToForeignSocketIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -139,6 +143,7 @@ func TestLinkToForeignSocketIsRefused(t *testing.T) {
 // See also TestOtherUsersCannotReachTheSockets; each loader has a test that a password is needed.
 // Faults: H4.
 func TestTenantCannotConnectToForeignSockets(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	p, other := f.start(t, tenantApp(t, program, alice, alice)), f.start(t, tenantApp(t, program, bob, bob))
@@ -151,6 +156,7 @@ func TestTenantCannotConnectToForeignSockets(t *testing.T) {
 
 // Faults: H5.
 func TestTenantCannotReachTheServersProcesses(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 
@@ -201,6 +207,7 @@ func TestApplicationInheritsOnlyWhatIsDocumented(t *testing.T) {
 
 // Faults: H7, R-60.
 func TestApplicationHasNoTerminal(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	p := f.start(t, tenantApp(t, sharedProgram(t), alice, alice))
 	body, err := get(t, p, "/try-tty")
@@ -211,6 +218,7 @@ func TestApplicationHasNoTerminal(t *testing.T) {
 // Nothing of an application is waited for.
 // Faults: H9.
 func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	fifo := func(a *spawner.App, name string) {
@@ -235,6 +243,8 @@ func TestFIFOsInTheApplicationAreNotAwaited(t *testing.T) {
 // While the startup files of two users are exchanged, each file runs as its owner, or not at all.
 // Faults: H2, R-17.
 func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
+	spawns := longtests.Rounds(t, 8, 20)
+
 	for name, kind := range map[string]struct{ interpreter, file, code string }{
 		"rack": {"/usr/bin/ruby", "config.ru", "run lambda { |env| [200, {}, ['%d']] }\n"},
 		"wsgi": {
@@ -267,7 +277,7 @@ func TestSwappedStartupFileRunsAsItsOwner(t *testing.T) {
 			}
 
 			started, refused := 0, 0
-			for range 20 {
+			for range spawns {
 				p, err := f.spawn(t, a)
 				if err != nil {
 					require.ErrorContains(t, err, "belongs to user")
@@ -307,8 +317,8 @@ func exchange(a, b string) (stop func()) {
 	}
 }
 
-// ownerOfCode asks an application by the session protocol to whom its code
-// belongs.
+// ownerOfCode asks an application by the session protocol which user owns
+// its code.
 func ownerOfCode(t *testing.T, p spawner.Process) int {
 	t.Helper()
 	conn, err := p.Info().Sockets[0].Dial(t.Context())

@@ -46,6 +46,7 @@ func answer(t *testing.T, p spawner.Process) map[string]any {
 }
 
 func TestMeteorSource(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := meteorApp(t, "app")
 	found, err := spawner.Detect(a.Root)
@@ -67,6 +68,7 @@ func TestMeteorSource(t *testing.T) {
 }
 
 func TestMeteorBundle(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := meteorApp(t, "bundle")
 	found, err := spawner.Detect(a.Root)
@@ -84,6 +86,7 @@ func TestMeteorBundle(t *testing.T) {
 }
 
 func TestMeteorIsMissing(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := meteorApp(t, "app")
 	a.Meteor = "no-such-meteor"

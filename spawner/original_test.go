@@ -14,6 +14,7 @@ import (
 // TestOriginalLoader: a loader with the habits of those that know protocol 1.0
 // only runs unchanged.
 func TestOriginalLoader(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, app(t, "original"))
 	long := strings.Repeat("0123456789abcdef", 64<<10)
 
@@ -40,6 +41,7 @@ func TestOriginalLoader(t *testing.T) {
 }
 
 func TestOriginalLoaderIsShown(t *testing.T) {
+	t.Parallel()
 	p := newFixture(t).start(t, app(t, "original"))
 	require.Len(t, p.Info().Sockets, 1)
 	require.Len(t, p.Info().OtherSockets, 1)
@@ -51,6 +53,7 @@ func TestOriginalLoaderIsShown(t *testing.T) {
 
 // The original's loader of Ruby finds its libraries by these options.
 func TestOriginalLoaderIsToldWhereItsLibrariesAre(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	options := stateOf(t, f.start(t, a)).Options

@@ -18,7 +18,7 @@ const (
 	maxLogQueue = 1 << 20
 	// lineOverhead is about what a queued line takes beside its text.
 	lineOverhead = 64
-	// dropInterval is how often the log tells how much of a process's output it has not got.
+	// dropInterval is the time between two log messages about output of a process that was dropped.
 	dropInterval = time.Second
 )
 
@@ -298,7 +298,7 @@ func (o *output) close() {
 
 // end tells what was dropped, and waits until everything has been logged, but not for
 // ever. Nothing more comes.
-func (o *output) end(most time.Duration) {
+func (o *output) end(timeout time.Duration) {
 	o.mu.Lock()
 	o.ended = true
 	if o.toldLater != nil && o.toldLater.Stop() {
@@ -308,11 +308,11 @@ func (o *output) end(most time.Duration) {
 
 	o.work()
 	o.mu.Unlock()
-	o.drain(most)
+	o.drain(timeout)
 }
 
 // drain waits until everything has been logged, but not for ever.
-func (o *output) drain(most time.Duration) {
+func (o *output) drain(timeout time.Duration) {
 	o.mu.Lock()
 	idle := o.idle
 	o.mu.Unlock()
@@ -320,7 +320,7 @@ func (o *output) drain(most time.Duration) {
 		return
 	}
 
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 
 	select {

@@ -18,6 +18,7 @@ import (
 // Processes and preloaders end when the program that has started them is killed.
 // Faults: R-73.
 func TestProcessesEndWithTheirKilledOwner(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	leakgate.Check(t, leakgate.Marker(testapp.Marker()))
 	apps := []spawner.App{app(t, "http"), preloaded(t, modern), preloaded(t), app(t, "session")}

@@ -56,6 +56,7 @@ func perlApp(t *testing.T, source string) spawner.App {
 func sum(s string) string { return fmt.Sprintf("%d bytes, %x", len(s), sha256.Sum256([]byte(s))) }
 
 func TestPerlLoader(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, perlApp(t, ""))
 	resp, home := s.get(t, "/")
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -101,6 +102,8 @@ func TestPerlLoader(t *testing.T) {
 // sends bodies whole: else the response may be there before one is sent, and that ends
 // the connection.
 func TestPerlLoaderKeepsConnections(t *testing.T) {
+	t.Parallel()
+
 	s := newSite(t, perlApp(t, ""), func(c *handler.Config) { c.StreamRequests = false })
 	for range 20 {
 		s.get(t, "/")
@@ -119,6 +122,7 @@ func TestPerlLoaderKeepsConnections(t *testing.T) {
 
 // What fails after the response has begun does not look like a whole response.
 func TestPerlLoaderCutsResponses(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, perlApp(t, `sub {
 		return sub {
 			my $writer = $_[0]->([200, []]);
@@ -151,6 +155,7 @@ func TestPerlLoaderCutsResponses(t *testing.T) {
 
 // Clients may go away at any time.
 func TestPerlLoaderOutlivesClients(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, perlApp(t, `sub {
 		my ($env) = @_;
@@ -187,6 +192,8 @@ func TestPerlLoaderOutlivesClients(t *testing.T) {
 }
 
 func TestPerlLoaderReportsErrors(t *testing.T) {
+	t.Parallel()
+
 	for source, text := range map[string]string{
 		`die "there is no database\n"`:     "there is no database",
 		`use No::Such::Module; sub {}`:     "No/Such/Module.pm",
@@ -263,7 +270,7 @@ func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	return string(b), !resp.Close
 }
 
-// requireAnswered reads the answer that says how many requests there were.
+// requireAnswered reads the response that says how many requests there were.
 func (c *perlConn) requireAnswered(t *testing.T, n int) {
 	t.Helper()
 	body, keeps := c.read(t)
@@ -281,6 +288,7 @@ func (c *perlConn) readAll(t *testing.T) string {
 }
 
 func TestPerlLoaderConnections(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	p := f.start(t, perlApp(t, ""))
 	info := p.Info()
@@ -344,6 +352,7 @@ func TestPerlLoaderConnections(t *testing.T) {
 }
 
 func TestPerlLoaderFinishesRequests(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := perlApp(t, `sub {
 		print "waiting\n";
@@ -366,5 +375,6 @@ func TestPerlLoaderFinishesRequests(t *testing.T) {
 	body, _ := c.read(t)
 	require.Equal(t, "pid "+strconv.Itoa(p.Info().PID), body)
 	<-stopped
+
 	require.Equal(t, "exit status 0", p.ExitStatus())
 }

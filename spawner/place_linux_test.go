@@ -13,6 +13,7 @@ import (
 // Only who owns the startup file, or root, may have put it where it is: see
 // docs/flying.md.
 func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	program := sharedProgram(t)
 	must := func(err error) { require.NoError(t, err) }
@@ -109,6 +110,7 @@ func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) 
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newUserFixture(t)
 			a := tenantApp(t, program, alice, alice)
 			test.spoil(&a, filepath.Join(a.Root, "boot"))

@@ -304,15 +304,15 @@ type exits struct {
 	closed bool
 }
 
-// mostExits limits the exits that are kept until they are asked for.
-const mostExits = 64
+// maxExits is the number of exits that are kept until they are asked for.
+const maxExits = 64
 
 func newExits() *exits { return &exits{news: make(chan struct{})} }
 
 func (e *exits) tell(w loaderproto.WorkerExit) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.told) == mostExits {
+	if len(e.told) == maxExits {
 		e.told = append(e.told[:0], e.told[1:]...)
 	}
 
@@ -330,9 +330,9 @@ func (e *exits) close() {
 }
 
 // await returns how a process has ended, in words.
-func (e *exits) await(pid int, most time.Duration) string {
+func (e *exits) await(pid int, timeout time.Duration) string {
 	const unknown = "ended, in a way that its preloader did not tell"
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 
 	for {

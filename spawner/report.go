@@ -120,27 +120,27 @@ func lastLines(s string) (last string, cut bool) {
 
 // cutMiddle leaves out what is in the middle of a long text: a message begins with
 // what is wrong, or ends with it.
-func cutMiddle(s string, most int) string {
-	if len(s) <= most {
+func cutMiddle(s string, maxBytes int) string {
+	if len(s) <= maxBytes {
 		return s
 	}
 
-	head, tail := s[:most/2], s[len(s)-most/2:]
+	head, tail := s[:maxBytes/2], s[len(s)-maxBytes/2:]
 
-	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(head, ""), len(s)-most,
+	return fmt.Sprintf("%s\n… %d bytes left out …\n%s", strings.ToValidUTF8(head, ""), len(s)-maxBytes,
 		strings.ToValidUTF8(tail, ""))
 }
 
-func shortenTo(s string, most int) string {
-	if len(s) <= most {
+func shortenTo(s string, maxBytes int) string {
+	if len(s) <= maxBytes {
 		return s
 	}
 
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
+	for maxBytes > 0 && !utf8.RuneStart(s[maxBytes]) {
+		maxBytes--
 	}
 
-	return s[:most] + "..."
+	return s[:maxBytes] + "..."
 }
 
 var (

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,6 +64,10 @@ func TestClosedSocketIsOpenToItsUserOnly(t *testing.T) {
 	uid, err := unix.SetfsuidRetUid(ask)
 	require.NoError(t, err)
 	require.Zero(t, uid)
+
+	// Nor is it kept for this goroutine, and lost with it.
+	stack := make([]byte, 1<<10)
+	require.NotContains(t, string(stack[:runtime.Stack(stack, false)]), "locked to thread")
 }
 
 // BenchmarkDial is what it costs to connect as the user of a socket.

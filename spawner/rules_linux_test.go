@@ -50,6 +50,7 @@ func TestCodeNamesNoFixedTemporaryPath(t *testing.T) {
 // neither waited for nor signalled.
 // Faults: R-11, P12.
 func TestForeignWorkerIsNotSignalled(t *testing.T) {
+	t.Parallel()
 	stranger := exec.CommandContext(t.Context(), "sleep", "600")
 	stranger.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	require.NoError(t, stranger.Start())
@@ -69,6 +70,7 @@ func TestForeignWorkerIsNotSignalled(t *testing.T) {
 // zombie.
 // Faults: R-53.
 func TestExitStatusesAreNeverMixedUp(t *testing.T) {
+	t.Parallel()
 	n := longtests.Rounds(t, 120, 5000)
 
 	f := newFixture(t)

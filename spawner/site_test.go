@@ -100,8 +100,13 @@ func (s countingSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	for i := range info.Sockets {
 		dial := info.Sockets[i].Dial
 		info.Sockets[i].Dial = func(ctx context.Context) (net.Conn, error) {
-			s.dials.Add(1)
-			return dial(ctx)
+			conn, err := dial(ctx)
+			// An attempt that takes too long on a busy machine is repeated.
+			if err == nil {
+				s.dials.Add(1)
+			}
+
+			return conn, err
 		}
 	}
 

@@ -57,7 +57,7 @@ func (s *smart) run(ctx context.Context, a *attempt) (*process, error) {
 
 // fork gives the attempt a child. A preloader that does not fork one is replaced, once.
 func (s *smart) fork(ctx context.Context, a *attempt) error {
-	const mostTries = 2
+	const maxTries = 2
 	for tries := 1; ; tries++ {
 		if err := s.start(ctx); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (s *smart) fork(ctx context.Context, a *attempt) error {
 
 		s.preloader.kill()
 		s.preloader = nil
-		if cause != nil || tries == mostTries {
+		if cause != nil || tries == maxTries {
 			return err
 		}
 

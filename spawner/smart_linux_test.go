@@ -32,8 +32,11 @@ func preloaded(t *testing.T, params ...string) spawner.App {
 var modern = "modern=yes"
 
 func TestSmartConforms(t *testing.T) {
+	t.Parallel()
+
 	for name, params := range map[string][]string{"original": nil, "modern": {modern}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			spawnertest.Conform(t, func(t *testing.T) spawnertest.Subject {
 				t.Helper()
 				f := newFixture(t)
@@ -114,6 +117,7 @@ func (f *smartFixture) stopPreloader(t *testing.T) {
 }
 
 func TestWorkersShareOnePreloader(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern))
 	workers := []spawner.Process{f.worker(t), f.worker(t), f.worker(t)}
 	require.Equal(t, 1, f.loads())
@@ -147,6 +151,7 @@ func TestWorkersShareOnePreloader(t *testing.T) {
 
 // Preloaders of protocol 1.0 run unchanged.
 func TestOriginalPreloader(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t))
 	p := f.worker(t)
 	require.Equal(t, f.preloaderPID(t), stateOf(t, p).PGID)
@@ -162,6 +167,7 @@ func TestOriginalPreloader(t *testing.T) {
 }
 
 func TestExitStatusOfWorkers(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern))
 	p := f.worker(t)
 	_, err := get(t, p, "/exit?status=7")
@@ -179,6 +185,7 @@ func TestExitStatusOfWorkers(t *testing.T) {
 }
 
 func TestGroupOfAWorkerEndsWithIt(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern, "worker=parent", "children=5"))
 	p, other := f.worker(t), f.worker(t)
 	p.Stop(t.Context())
@@ -188,12 +195,14 @@ func TestGroupOfAWorkerEndsWithIt(t *testing.T) {
 
 // Faults: A18.
 func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=die", "times=1"))
 	f.worker(t)
 	require.Equal(t, 2, f.loads(), "started anew, once")
 	require.Len(t, f.log.lines("started anew"), 1, f.log.String())
 
 	t.Run("always", func(t *testing.T) {
+		t.Parallel()
 		f := newSmartFixture(t, preloaded(t, modern, "spoil=die"))
 		e := f.fail(t)
 		require.Equal(t, spawner.CategoryStartup, e.Category)
@@ -204,6 +213,7 @@ func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 		require.Equal(t, 2, f.loads())
 	})
 	t.Run("between spawns", func(t *testing.T) {
+		t.Parallel()
 		f := newSmartFixture(t, preloaded(t, modern))
 		p := f.worker(t)
 		require.NoError(t, syscall.Kill(f.preloaderPID(t), syscall.SIGKILL))
@@ -216,6 +226,7 @@ func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 
 // Faults: A19.
 func TestHangingPreloaderIsKilled(t *testing.T) {
+	t.Parallel()
 	a := preloaded(t, modern, "spoil=hang", "times=1")
 	a.StartTimeout = 4 * time.Second
 	f := newSmartFixture(t, a)
@@ -233,6 +244,8 @@ func TestHangingPreloaderIsKilled(t *testing.T) {
 
 // Faults: A20.
 func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
+	t.Parallel()
+
 	for spoil, summary := range map[string]string{
 		"garbage": "answered what it should not",
 		"half":    "answered what it should not",
@@ -240,6 +253,7 @@ func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 		"foreign": "one of its own",
 	} {
 		t.Run(spoil, func(t *testing.T) {
+			t.Parallel()
 			f := newSmartFixture(t, preloaded(t, modern, "spoil="+spoil, "times=1"))
 			f.worker(t)
 			require.Equal(t, 2, f.loads())
@@ -265,6 +279,8 @@ func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 
 // Faults: A21.
 func TestWorkerThatDiesBeforeReadyKeepsThePreloader(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct{ worker, status string }{
 		{"worker=exit", "exit status 3"},
 		{"worker=crash", "signal: killed"},
@@ -283,6 +299,7 @@ func TestWorkerThatDiesBeforeReadyKeepsThePreloader(t *testing.T) {
 
 // Faults: B9.
 func TestZombieCountsAsDead(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=never-reap"))
 	p := f.worker(t)
 	require.NoError(t, syscall.Kill(p.Info().PID, syscall.SIGKILL))
@@ -292,6 +309,8 @@ func TestZombieCountsAsDead(t *testing.T) {
 }
 
 func TestPreloaderDoesNotStart(t *testing.T) {
+	t.Parallel()
+
 	for name, test := range map[string]struct {
 		behaviour string
 		category  spawner.Category
@@ -303,6 +322,7 @@ func TestPreloaderDoesNotStart(t *testing.T) {
 		"is a plain app": {"http", spawner.CategoryProtocol, loaderproto.BadAddress},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := preloaded(t)
 			a.Env = testapp.Env(test.behaviour, "text=no database")
 			if test.category == spawner.CategoryTimeout {
@@ -321,6 +341,7 @@ func TestPreloaderDoesNotStart(t *testing.T) {
 }
 
 func TestSmartFallsBackToDirect(t *testing.T) {
+	t.Parallel()
 	a := app(t, "http")
 	a.SpawnMethod = spawner.SmartSpawning
 	p := newSmartFixture(t, a).worker(t)
@@ -332,6 +353,7 @@ func TestSmartFallsBackToDirect(t *testing.T) {
 }
 
 func TestCancelWhileThePreloaderWorks(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=hang"))
 	ctx, cancel := context.WithTimeout(t.Context(), short)
 	defer cancel()
@@ -346,6 +368,7 @@ func TestCancelWhileThePreloaderWorks(t *testing.T) {
 
 // An escaped process of a preloader's family is ended with the last of them.
 func TestEscapedProcessesOfAPreloader(t *testing.T) {
+	t.Parallel()
 	f := newSmartFixture(t, preloaded(t, modern, "worker=http"))
 	p := f.worker(t)
 	daemon := pidFrom(t, p, "/daemon")

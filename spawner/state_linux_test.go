@@ -152,6 +152,7 @@ func requireState(t *testing.T, p spawner.Process, a *spawner.App) {
 }
 
 func TestFileLimitAndUmask(t *testing.T) {
+	t.Parallel()
 	limits := []uint64{64, 1000}
 	if canRaiseLimits(t) {
 		limits = append(limits, 1<<20)
@@ -185,6 +186,7 @@ func canRaiseLimits(t *testing.T) bool {
 
 // A limit that cannot be had does not keep the application from starting.
 func TestFileLimitThatCannotBeHad(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	a := app(t, "http")
 	a.FileLimit = 1 << 40
@@ -251,6 +253,7 @@ func TestLoginShells(t *testing.T) {
 }
 
 func TestOtherShellsAreNotLoaded(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t) // bob has nologin
 	a := tenantApp(t, sharedProgram(t), bob, bob)
 	a.LoadShellEnv = true

@@ -78,6 +78,8 @@ func stopListening(t *testing.T, a *spawner.App) {
 // A tenant who gets the address of another's application, while that restarts, gets no
 // request: the process counts as unreachable, until it listens there again.
 func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
+	t.Parallel()
+
 	for name, behaviour := range map[string][]string{
 		"a port that the program was told": {"generic-supervisor"},
 		"an address that a loader reports": {"tcp", "stops=yes"},
@@ -85,6 +87,7 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	} {
 		for _, host := range []string{"127.0.0.1", "0.0.0.0", "::"} {
 			t.Run(name+", the thief at "+host, func(t *testing.T) {
+				t.Parallel()
 				f := newUserFixture(t)
 				program := sharedProgram(t)
 				a := ownApp(t, program, behaviour[0], behaviour[1:]...)
@@ -109,13 +112,16 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	}
 }
 
-// A program may serve on one address of its port while somebody has the other one.
+// A program may serve on one address of its port while another program has the other one.
 func TestConnectionsGoToTheAddressAtWhichTheProgramListens(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct{ name, own, taken string }{
 		{"IPv6 only", "[::1]:$PORT", "127.0.0.1"},
 		{"IPv4 only", "127.0.0.1:$PORT", "::1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newUserFixture(t)
 			program := sharedProgram(t)
 			a := ownApp(t, program, "generic-at", "address="+test.own)
@@ -135,11 +141,14 @@ func TestConnectionsGoToTheAddressAtWhichTheProgramListens(t *testing.T) {
 
 // A thief who is first on the other address is not asked whether the program is well.
 func TestThiefOnTheOtherAddressIsNotTakenForTheProgram(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct{ name, own, taken string }{
 		{"IPv6 only", "[::1]:$PORT", "127.0.0.1"},
 		{"IPv4 only", "127.0.0.1:$PORT", "::1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			f := newUserFixture(t)
 			program := sharedProgram(t)
 			a := ownApp(t, program, "generic-at", "address="+test.own)
@@ -192,6 +201,7 @@ func awaitLine(t *testing.T, file string) string {
 
 // What a loader reports is no other user's.
 func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	other := f.start(t, ownApp(t, program, "tcp"))
@@ -210,8 +220,10 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A program that is told a Unix socket has an address that nobody else can take.
+// A program that is told a Unix socket has an address that no other user can take.
 func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
+	t.Parallel()
+
 	for _, words := range [][]string{{"$SOCKET"}, {"--bind=unix:${SOCKET}"}} {
 		f := newFixture(t)
 		a := app(t, "generic-socket")
@@ -228,6 +240,7 @@ func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 
 // The same by a shell, as another user; and it is told if it does not serve there.
 func TestProgramOfAnotherUserServesOnSocket(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	a := ownApp(t, program, "generic-socket")
@@ -246,6 +259,7 @@ func TestProgramOfAnotherUserServesOnSocket(t *testing.T) {
 
 // Root's program may become another user by itself where users are not switched.
 func TestProgramThatGivesUpRootIsReached(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	f := newFixture(t, func(c *spawner.Config) { require.NoError(t, os.Chmod(c.Dir, 0o711)) })
 	setpriv := interpreters.Find(t, "root", "setpriv") // of util-linux, which is always there

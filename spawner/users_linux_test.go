@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -67,15 +68,23 @@ func newUserFixture(t *testing.T, change ...func(*spawner.Config)) *fixture {
 	return f
 }
 
-// sharedProgram is the test binary where everybody can execute it.
+// sharedProgram is the test binary where every user can execute it.
 func sharedProgram(t *testing.T) string {
 	t.Helper()
 	dir := shortDir(t)
 	require.NoError(t, os.Chmod(dir, 0o755))
+	path := filepath.Join(dir, "program")
+	if os.Link(testapp.Command()[0], path) == nil {
+		return path
+	}
+
+	// A process that is forked while the file is open for writing could not be
+	// executed from it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	from, err := os.Open(testapp.Command()[0])
 	require.NoError(t, err)
 	defer from.Close()
-	path := filepath.Join(dir, "program")
 	to, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	require.NoError(t, err)
 	_, err = io.Copy(to, from)
@@ -86,7 +95,7 @@ func sharedProgram(t *testing.T) string {
 }
 
 // tenantApp is an application whose directory belongs to root and whose startup
-// file, boot, belongs to uid and gid. Everybody can read it.
+// file, boot, belongs to uid and gid. Every user can read it.
 func tenantApp(t *testing.T, program string, uid, gid int) spawner.App {
 	t.Helper()
 	a := app(t, "http")
@@ -128,6 +137,7 @@ func sortedIDs(ids ...int) string {
 // The table of the rules, each with a real process.
 // Faults: R-13.
 func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
+	t.Parallel()
 	requireRoot(t)
 	program := sharedProgram(t)
 	forty := testUsers()[2].Groups
@@ -254,6 +264,7 @@ func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			var config []func(*spawner.Config)
 			if test.config != nil {
 				config = append(config, test.config)
@@ -355,11 +366,14 @@ func requireMode(t *testing.T, path string, mode os.FileMode, uid int) {
 // As root, no other user may be able to replace the directory.
 // Faults.
 func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
+	t.Parallel()
+
 	for name, spoil := range map[string]func(dir string) error{
 		"writable for others": func(dir string) error { return os.Chmod(dir, 0o777) },
 		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			outer := shortDir(t)
 			dir := filepath.Join(outer, "d")
 			require.NoError(t, os.Mkdir(dir, 0o711))
@@ -370,6 +384,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 			require.Contains(t, e.Summary, "could replace what is in the directory "+outer)
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
+
 			require.Empty(t, entries)
 			require.NoError(t, os.Chmod(outer, 0o755))
 			require.NoError(t, os.Chown(outer, 0, 0))
@@ -380,6 +395,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 // A directory that the application's user cannot reach is found before anything is started, and named.
 // Faults: A16.
 func TestUnreachableParentIsNamed(t *testing.T) {
+	t.Parallel()
 	f := newUserFixture(t)
 	program := sharedProgram(t)
 	a := tenantApp(t, program, alice, alice)

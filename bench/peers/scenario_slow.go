@@ -17,10 +17,10 @@ type slowRound struct {
 	Beside      round   `json:"beside"`
 	RSSAlone    float64 `json:"front_rss_alone"`
 	RSSBeside   float64 `json:"front_rss_beside"`
-	Downloading int64   `json:"downloading"` // slow clients whose answers have begun
-	Lost        int64   `json:"lost"`        // slow clients whom the server sent away
+	Downloading int64   `json:"downloading"` // slow clients whose responses have begun
+	Lost        int64   `json:"lost"`        // slow clients that the server sent away
 	Reason      string  `json:"reason,omitempty"`
-	Recovered   bool    `json:"recovered"` // answers when they are gone
+	Recovered   bool    `json:"recovered"` // responds when they are gone
 }
 
 type slowRow struct {

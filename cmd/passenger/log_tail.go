@@ -22,7 +22,7 @@ import (
 const (
 	// tailWindow is how much of a log's end is looked through for its last lines.
 	tailWindow = 64 << 20
-	// followInterval is how often there is a look for more.
+	// followInterval is the time between two looks for more.
 	followInterval = 200 * time.Millisecond
 )
 

@@ -170,5 +170,5 @@ func (r *running) reload(ctx context.Context) {
 	}
 }
 
-// progressInterval is how often the time is shown that a start takes.
+// progressInterval is the time between two reports of a start in progress.
 const progressInterval = time.Second

@@ -96,7 +96,7 @@ func (s *server) dialWebSocket() *websocket.Conn {
 	return conn
 }
 
-// forging has headers by which a client says that it is somebody else.
+// forging has headers by which a client says that it is another one.
 func (s *server) forging() received {
 	s.t.Helper()
 	r := s.request(http.MethodGet, 0, "/", http.NoBody)

@@ -20,7 +20,7 @@ const (
 	// drainTimeout limits the time for requests of an old configuration, and for processes when
 	// Caddy exits.
 	drainTimeout = time.Minute
-	// metricsInterval is how often memory is measured.
+	// metricsInterval is the time between two measurements of memory.
 	metricsInterval = 10 * time.Second
 	// restartTimeout only limits the wait for the log: the restart continues.
 	restartTimeout = 10 * time.Minute

@@ -75,6 +75,7 @@ func TestARestartIsASpanWithItsSpawnsWithin(t *testing.T) {
 				synctest.Wait()
 				spans := byName(s.ended())
 				spawn, restart := spans["passenger spawn"], spans["passenger restart"]
+
 				require.NotNil(s, restart)
 				require.False(s, restart.Parent().IsValid())
 				require.Equal(s, map[string]any{

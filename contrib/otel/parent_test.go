@@ -34,6 +34,7 @@ func TestTheClientsTraceIsLinkedUnlessItIsTrusted(t *testing.T) {
 				require.Len(s, spans[0].Links(), 1)
 				require.Equal(s, clientsSpan, spans[0].Links()[0].SpanContext.SpanID().String())
 				s.joins(spans[0])
+
 				require.NotContains(s, s.got, "Tracestate", "two traces are not mixed")
 				require.NotContains(s, s.got, "Baggage")
 			})
@@ -89,6 +90,7 @@ func TestTheSpanOfMiddlewareIsTheParentAndMeasures(t *testing.T) {
 		require.Equal(s, int64(500), attributes(ours)["http.response.status_code"])
 		require.NotContains(s, attributes(ours), "url.path")
 		s.joins(ours)
+
 		require.Equal(s, "theirs=1", s.got.Get("Baggage"))
 		require.NotContains(s, s.metrics(), "http.server.request.duration", "otelhttp has counted the request")
 		require.NotContains(s, s.metrics(), "http.server.active_requests")

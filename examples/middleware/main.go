@@ -39,7 +39,7 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// limited gives a request so much time, in the queue and in the application. A
+// limited bounds the time of a request, in the queue and in the application. A
 // request that takes longer gets 504.
 func limited(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -12,6 +12,7 @@ import (
 
 func TestSecretsOfTheEnvironment(t *testing.T) {
 	const secret = "correct-horse"
+
 	for variable, shown := range map[string]string{
 		"SECRET_KEY_BASE=" + secret:                      redact.Hidden,
 		"api_key=" + secret:                              redact.Hidden,

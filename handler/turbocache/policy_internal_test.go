@@ -228,6 +228,7 @@ func TestStoresOnlyWholeBodies(t *testing.T) {
 			p.Length, p.Chunked = row.length, row.chunked
 			get(t, c, "http://a.example/", p, strings.Repeat("x", row.size))
 			requireCached(t, c, row.kept, "http://a.example/")
+
 			require.Equal(t, row.kept || row.chunked, c.Stats().Stores == 1, "is collected")
 		})
 	}
@@ -329,6 +330,7 @@ func TestOtherRequestsDoNotUseTheCache(t *testing.T) {
 			change(r)
 			var ticket Ticket
 			_, hit := c.Lookup(&ticket, r)
+
 			require.False(t, hit)
 			require.Equal(t, ignores, ticket.use)
 			require.Zero(t, c.Stats())

@@ -11,7 +11,7 @@ type AppPath struct {
 	// Path is absolute and clean, but for a slash at the end, which makes it a whole
 	// directory rather than the beginning of a name.
 	Path string
-	// resolved is the directory that it leads to; empty: it is none.
+	// resolved is the directory that it leads to; empty means that it is none.
 	resolved string
 }
 
@@ -111,9 +111,9 @@ func NearName(apps []App, name string) []App {
 // alike reports whether two names are the same but for their case and, if they are
 // not too short for that, two letters.
 func alike(a, b string) bool {
-	const shortest, most = 4, 2
+	const minLength, maxEdits = 4, 2
 	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || min(len(a), len(b)) >= shortest && edits(a, b) <= most
+	return a == b || min(len(a), len(b)) >= minLength && edits(a, b) <= maxEdits
 }
 
 // edits counts the letters to insert, remove or replace to make b of a.

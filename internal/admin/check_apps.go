@@ -132,9 +132,9 @@ func ask(ctx context.Context, name string, args ...string) (string, error) {
 	}
 
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	const most = 80
+	const maxLength = 80
 
-	return Printable(line[:min(len(line), most)]), nil
+	return Printable(line[:min(len(line), maxLength)]), nil
 }
 
 // checkApp serves an application, by this program and on the loopback interface.
@@ -239,8 +239,8 @@ func fetchGreeting(ctx context.Context, url string) error {
 	}
 
 	defer func() { _ = resp.Body.Close() }() // it is read
-	const most = 4096
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most))
+	const maxBytes = 4096
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type MemoryScan struct {
 	CallTimeout time.Duration
 	// NoApache and NoNginx leave these out.
 	NoApache, NoNginx bool
-	// HTTPD is another name or path of Apache; empty: the usual names.
+	// HTTPD is another name or path of Apache; empty means the usual names.
 	HTTPD string
 	// Warn gets what could not be found out.
 	Warn func(string)
@@ -217,7 +217,7 @@ func look(pid int) (p looked) {
 	stat := readSome(filepath.Join(dir, "stat"))
 	if i := strings.LastIndexByte(stat, ')'); i >= 0 {
 		if fields := strings.Fields(stat[i+1:]); len(fields) > 1 {
-			p.parent, _ = strconv.Atoi(fields[1]) // 0: nobody's
+			p.parent, _ = strconv.Atoi(fields[1]) // zero means no parent
 		}
 
 		if begin := strings.IndexByte(stat, '('); begin >= 0 && begin < i {
@@ -252,7 +252,7 @@ func (p *looked) isPassenger() bool {
 		return false
 	}
 
-	own, _ := os.Executable() // empty: known by its usual name only
+	own, _ := os.Executable() // empty means that only its usual name is known
 	if (p.name == "passenger" || own != "" && p.name == filepath.Base(own)) && len(p.words) > 1 {
 		return slices.Contains([]string{"start", "core", "flying"}, p.words[1])
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // Whoever logs does not wait for a reader that has stopped, and what is lost by that
-// is told when it goes on.
+// is told when it reads again.
 func TestLogWaitsForNobody(t *testing.T) {
 	leakgate.Check(t)
 	r, w, err := os.Pipe()

@@ -51,7 +51,7 @@ func (c *Processes) limit(o *passenger.Options) {
 	o.RestartDir, o.BlockingRestarts = c.RestartDir, !c.RollingRestarts
 }
 
-// metricsInterval is how often the processes' memory and CPU time are looked at.
+// metricsInterval is the time between two measurements of the processes' memory and CPU time.
 const metricsInterval = 5 * time.Second
 
 func seconds(d time.Duration) int { return int(d / time.Second) }

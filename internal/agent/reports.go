@@ -115,7 +115,7 @@ func prune(root *os.Root, keep int) {
 	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
 
 	for _, info := range reports[:max(0, len(reports)-keep)] {
-		_ = root.Remove(info.Name()) // if it is gone already, so much the better
+		_ = root.Remove(info.Name()) // it may be gone already
 	}
 }
 

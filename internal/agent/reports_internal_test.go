@@ -76,7 +76,7 @@ func TestOldestReportsGo(t *testing.T) {
 	require.FileExists(t, filepath.Join(r.dir, fmt.Sprintf("passenger-error-%08x.html", 95)))
 }
 
-// A link that somebody has put there leads to no file being written.
+// A link that another user has put there leads to no file being written.
 func TestReportFollowsNoLink(t *testing.T) {
 	r := &reporter{dir: t.TempDir(), log: logr.Discard()}
 	precious := filepath.Join(t.TempDir(), "precious")

@@ -46,7 +46,7 @@ func (l *requestLog) close() error {
 	return l.file.close()
 }
 
-// write writes the line of a request; status 0: it had no response.
+// write writes the line of a request; status zero means that it had no response.
 func (l *requestLog) write(method, target string, status int, bytes int64, took time.Duration) {
 	// What is hidden is found in what is shown: escape sequences stay visible.
 	b := []byte(redact.Text(string(appendPrintable(nil, method+" "+target, false))))

@@ -158,8 +158,8 @@ func lateApps(states []AppStart, timeout time.Duration) error {
 	return errors.Join(late...)
 }
 
-// extendInterval is how often systemd is asked for more time, and extension how much
-// that is.
+// extendInterval is the time between two requests to systemd for more time, and extension
+// what each asks for.
 const (
 	extendInterval = 5 * time.Second
 	extension      = 20 * time.Second

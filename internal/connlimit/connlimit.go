@@ -74,7 +74,7 @@ func (c *client) waiting() int { return c.silent.size + c.idle.size }
 type entry struct {
 	conn   net.Conn
 	client *client
-	// in is where it waits; nil: it has a request.
+	// in is where it waits; nil means that it has a request.
 	in           *queue
 	before, next *entry
 	// removed says that it does not count any more.

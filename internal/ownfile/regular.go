@@ -13,8 +13,8 @@ import (
 // should be.
 var ErrNotRegular = errors.New("not a regular file")
 
-// OpenRegular opens a file for reading that another user may have put there. It waits for
-// nobody: with a FIFO, os.Open returns when something opens it for writing, and no signal
+// OpenRegular opens a file for reading that another user may have put there. It does not
+// wait: with a FIFO, os.Open returns when something opens it for writing, and no signal
 // ends that. Links are followed, as releases have them.
 func OpenRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: the caller chooses it
@@ -41,8 +41,8 @@ func OpenRegular(path string) (*os.File, error) {
 
 func notRegular(path string) error { return &os.PathError{Op: "open", Path: path, Err: ErrNotRegular} }
 
-// ReadRegular reads a file of at most a number of bytes that OpenRegular opens.
-func ReadRegular(path string, most int64) ([]byte, error) {
+// ReadRegular reads a file of maxBytes at most, which OpenRegular opens.
+func ReadRegular(path string, maxBytes int64) ([]byte, error) {
 	f, err := OpenRegular(path)
 	if err != nil {
 		return nil, err
@@ -50,13 +50,13 @@ func ReadRegular(path string, most int64) ([]byte, error) {
 
 	defer func() { _ = f.Close() }()
 
-	content, err := io.ReadAll(io.LimitReader(f, most+1))
+	content, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return nil, err
 	}
 
-	if int64(len(content)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, most)
+	if int64(len(content)) > maxBytes {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, maxBytes)
 	}
 
 	return content, nil

@@ -18,7 +18,7 @@ type Pace struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// until is when the time for the step is up; zero: there is none.
+	// until is when the time for the step is up; zero means that there is none.
 	until time.Time
 	up    bool
 }

@@ -169,7 +169,7 @@ func TestHeadersThatAreNoneOrSlowEndTheConnection(t *testing.T) {
 	})
 }
 
-// Load balancers look whether somebody listens.
+// Load balancers look whether a server listens.
 func TestConnectionsWithoutAByteAreNoRefusal(t *testing.T) {
 	onStand(t, func(s *stand) {
 		require.NoError(s, s.dial(proxy).Close())

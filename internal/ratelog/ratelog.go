@@ -14,14 +14,14 @@ const Interval = 10 * time.Second
 // Line is one kind of log line. The zero value is ready, and it is safe for concurrent
 // use.
 type Line struct {
-	left atomic.Int64 // how often it was left out
+	left atomic.Int64 // the number of messages left out
 
 	mu   sync.Mutex
 	told time.Time
 }
 
-// Tell calls log unless it has been called within the last Interval; more is how often it
-// has been left out since then.
+// Tell calls log unless it has been called within the last Interval; more is the number of
+// calls left out since then.
 func (l *Line) Tell(log func(more int)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

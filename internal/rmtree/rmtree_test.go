@@ -118,7 +118,7 @@ func TestRemoveLeavesWhatLinksLeadTo(t *testing.T) {
 	require.FileExists(t, filepath.Join(other.Name(), "canary"))
 }
 
-// A process goes on filling the directory while it is removed.
+// A process continues to fill the directory while it is removed.
 // Faults: H8.
 func TestRemoveWhileAnotherProcessFills(t *testing.T) {
 	d := open(t)

@@ -87,7 +87,7 @@ func (s *Server) answer(base context.Context, c *conn) (complete bool) {
 	s.handler().ServeHTTP(w, r)
 	returned = true
 
-	return false // until the answer is
+	return false // until the response is
 }
 
 func (s *Server) context(ctx context.Context, c net.Conn, params ParamList) context.Context {

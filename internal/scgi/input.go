@@ -32,7 +32,7 @@ var inputs = sync.Pool{New: func() any {
 // when the process dies.
 type input struct {
 	conn net.Conn
-	raw  syscall.RawConn // nil: nothing can be left in it
+	raw  syscall.RawConn // nil means that nothing can be left in it
 	own  *[]byte         // the pool's
 	buf  []byte
 	// buf[r:w] was not taken yet; the last held bytes received are in the

@@ -70,6 +70,7 @@ func TestRequest(t *testing.T) {
 	require.Empty(t, value)
 	_, ok = params.Lookup("MISSING")
 	require.False(t, ok)
+
 	require.Equal(t, "evil", params.Get("HTTP_PROXY"))
 	require.Error(t, r.Context().Err(), "the request is over")
 }
@@ -80,6 +81,7 @@ func TestParamsOfOtherRequests(t *testing.T) {
 
 func TestRequestVariants(t *testing.T) {
 	base := []string{"CONTENT_LENGTH", "0", "SCGI", "1", "REQUEST_METHOD", "GET"}
+
 	for name, c := range map[string]struct {
 		params []string
 		check  func(r *http.Request)

@@ -40,7 +40,7 @@ type response struct {
 
 	// mu lets a handler's goroutine that has outlived it do no harm.
 	mu       sync.Mutex
-	status   int // 0: none yet
+	status   int // zero means none yet
 	head     responseHead
 	own      *[]byte // the pool's
 	out      []byte  // of the body, what was not sent

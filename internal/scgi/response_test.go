@@ -218,7 +218,7 @@ func (v *verdict) all() []string {
 	return v.faults
 }
 
-// Whoever reads an answer that was broken off learns of it, over TCP and, where that
+// Whoever reads a response that was broken off learns of it, over TCP and, where that
 // can be, over Unix sockets.
 func TestBrokenAnswers(t *testing.T) {
 	if runtime.GOOS != "linux" {
@@ -280,7 +280,7 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// What nobody has seen of an answer that fails is not shown.
+// What no client has seen of a response that fails is not shown.
 func TestBrokenBeforeTheFirstByte(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "half")
@@ -295,7 +295,7 @@ func TestBrokenBeforeTheFirstByte(t *testing.T) {
 	require.Empty(t, s.log.String())
 }
 
-// An answer to a body that nobody has read arrives nevertheless.
+// A response to a body that no handler has read arrives nevertheless.
 func TestAnswersUnreadBody(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
 	a := s.requireAnswer(request("POST", "/", strings.Repeat("x", 1<<20)))

@@ -29,15 +29,15 @@ const (
 // ready. Its fields must not change once it serves; its methods are safe for
 // concurrent use.
 type Server struct {
-	// Handler gets the requests; nil: http.DefaultServeMux.
+	// Handler gets the requests; nil means http.DefaultServeMux.
 	Handler http.Handler
 	// ReadHeaderTimeout bounds the time from accepting a connection to the end
-	// of its request's head; 0: DefaultReadHeaderTimeout; negative: no limit.
+	// of its request's head; zero means DefaultReadHeaderTimeout, a negative value no limit.
 	ReadHeaderTimeout time.Duration
-	// MaxHeaderBytes bounds a request's head; 0: DefaultMaxHeaderBytes. More is
+	// MaxHeaderBytes bounds a request's head; zero means DefaultMaxHeaderBytes. More is
 	// refused with 431, as are more than MaxParams parameters.
 	MaxHeaderBytes int
-	// BaseContext returns the context of the requests of a listener; nil:
+	// BaseContext returns the context of the requests of a listener; nil means
 	// context.Background.
 	BaseContext func(net.Listener) context.Context
 	// ConnContext may change the context of a connection's request.

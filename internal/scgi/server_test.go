@@ -88,7 +88,7 @@ func TestHalfClosed(t *testing.T) {
 	require.Contains(t, string(b), "here")
 }
 
-// Writing to somebody who has gone fails, and cancels the context.
+// Writing to a client that has gone fails, and cancels the context.
 func TestWriteToGone(t *testing.T) {
 	running, closed, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +133,7 @@ func TestReadDeadline(t *testing.T) {
 	require.NoError(t, err)
 	b, err := io.ReadAll(c)
 	require.NoError(t, err)
+
 	require.True(t, strings.HasSuffix(string(b), "go onbody<nil> <nil>"), "%q", b)
 }
 
@@ -152,7 +153,7 @@ func TestWriteDeadline(t *testing.T) {
 	require.ErrorIs(t, receive(t, errs), os.ErrDeadlineExceeded)
 }
 
-// Everybody gets the answer to their own request, also where some are broken off.
+// Every client gets the response to its own request, also where some are broken off.
 func TestParallel(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)

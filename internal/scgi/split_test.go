@@ -54,7 +54,7 @@ func TestSplit(t *testing.T) {
 		fmt.Fprint(w, scgi.Params(r) != nil, string(b), err)
 	})
 
-	silent := s.dial() // which nobody waits for
+	silent := s.dial() // which no test waits for
 	for range 3 {
 		require.Equal(t, "truebody<nil>", s.requireAnswer(request("POST", "/", "body")).body)
 		c := s.dial()
@@ -250,7 +250,7 @@ func TestSplitAcceptGoesOn(t *testing.T) {
 	require.Equal(t, "200 OK", s.requireAnswer(request("GET", "/", "")).status)
 }
 
-// Where the listener ends before the servers do, nobody who was accepted loses a
+// Where the listener ends before the servers do, no client that was accepted loses a
 // request.
 func TestSplitShutdown(t *testing.T) {
 	var hits atomic.Int32

@@ -208,6 +208,7 @@ func (s *script) listener(netip.AddrPort) (socket, error) { return s.listeners[0
 
 func TestConnectionThatWaitsBelongsToWhoListens(t *testing.T) {
 	waiting := socket{state: established}
+
 	for name, test := range map[string]struct {
 		table script
 		uid   int

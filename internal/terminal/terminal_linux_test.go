@@ -100,6 +100,7 @@ func TestScreenInPanic(t *testing.T) {
 			await(t, p, leave)
 			after, err := p.Mode()
 			require.NoError(t, err)
+
 			require.Equal(t, before, after)
 			require.NoError(t, s.Close())
 		})

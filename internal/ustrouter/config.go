@@ -36,7 +36,7 @@ type Config struct {
 	// IncludeQuery passes the queries of requests on, which may hold secrets.
 	IncludeQuery bool
 	// QueueLength is how many transactions may wait, in each place where they
-	// do; 0: DefaultQueueLength.
+	// do; zero means DefaultQueueLength.
 	QueueLength int
 }
 

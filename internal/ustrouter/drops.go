@@ -49,7 +49,7 @@ func (d *drops) log(log logr.Logger, where string) {
 }
 
 // due wakes the goroutine that waits for transactions, so that it logs and sends what is
-// new; nil: nothing is.
+// new; nil means that nothing is.
 func (d *drops) due() <-chan time.Time { return d.after(d.logged, d.told) }
 
 // dueToLog is due for who cannot tell.
@@ -74,7 +74,7 @@ func (d *drops) after(tallies ...tally) <-chan time.Time {
 
 func (d *drops) untold() bool { return d.told.known != d.count.Load() }
 
-// record returns what is new as a transaction; nil: nothing, or not yet again.
+// record returns what is new as a transaction, or nil if nothing is, or not yet again.
 func (d *drops) record() *Transaction {
 	count := d.count.Load()
 	missing := d.told.due(count)

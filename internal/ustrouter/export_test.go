@@ -9,7 +9,7 @@ type RouterStats struct {
 	Received, Dropped uint64
 	Waiting           int
 	// Refused counts connections that were closed: of other users, too many, or
-	// of somebody who does not speak the protocol.
+	// of a program that does not speak the protocol.
 	Refused uint64
 }
 

@@ -28,7 +28,7 @@ type link struct {
 	mu sync.Mutex
 	// sent counts the lines in out as well, and taken those that the router has.
 	sent, taken uint64
-	// report is the line that tells of drops, and how many; 0: none is on its way.
+	// report is the line that tells of drops, and reported how many; zero means that none is on its way.
 	report, reported uint64
 }
 

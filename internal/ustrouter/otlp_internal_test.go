@@ -202,6 +202,7 @@ func TestPartialSuccess(t *testing.T) {
 				write(o, 5)
 				elapse(batchInterval)
 				synctest.Wait()
+
 				require.Equal(t, SinkStats{Written: 5 - rejected, Dropped: rejected}, o.Stats(), body)
 			})
 	}

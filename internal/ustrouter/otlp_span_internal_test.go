@@ -220,6 +220,7 @@ func attributesOf(s *span) map[string]any {
 // TestConventions checks spans of requests against OpenTelemetry's.
 func TestConventions(t *testing.T) {
 	failure := func(message string) *spanStatus { return &spanStatus{statusError, message} }
+
 	for name, test := range map[string]struct {
 		t      Transaction
 		want   map[string]any
@@ -295,6 +296,7 @@ func TestConventions(t *testing.T) {
 			test.t.Kind, test.t.Time = KindRequest, someTime
 			s := newSpanner("shop")
 			got := s.span(&test.t)
+
 			require.Equal(t, test.want, attributesOf(&got))
 			require.Equal(t, test.status, got.Status)
 			require.Equal(t, test.span, got.Name)

@@ -100,9 +100,10 @@ func greeted(t *testing.T, r *running) (net.Conn, *lines) {
 	return conn, in
 }
 
-// TestBadObservers are cut off, and nobody else is.
+// TestBadObservers are cut off, and no other is.
 func TestBadObservers(t *testing.T) {
 	const greeting = `{"protocol":"passenger-ustrouter","version":1}` + "\n"
+
 	for name, sent := range map[string]string{
 		"no greeting":    `{"kind":"request"}` + "\n",
 		"HTTP":           "GET / HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -64,7 +64,7 @@ type Transaction struct {
 	// a request does not have.
 	App  string `json:"app,omitempty"`
 	Root string `json:"root,omitempty"`
-	// PID and GUPID tell the process; zero: none.
+	// PID and GUPID tell the process; zero means none.
 	PID   int    `json:"pid,omitempty"`
 	GUPID string `json:"gupid,omitempty"`
 	// ID is a request's X-Request-Id, or the id of the error of a spawn.
@@ -90,8 +90,8 @@ type Transaction struct {
 	// Cached reports whether the turbocache had the response.
 	Cached bool `json:"cached,omitempty"`
 	// Queued is how long it waited for a process. Checkout is when it had one,
-	// FirstByte when the first byte of the response came, both since Time; 0: that
-	// did not happen.
+	// FirstByte when the first byte of the response came, both since Time; zero means
+	// that this did not happen.
 	Queued    time.Duration `json:"queuedNs,omitempty"`
 	Checkout  time.Duration `json:"checkoutNs,omitempty"`
 	FirstByte time.Duration `json:"firstByteNs,omitempty"`

@@ -96,7 +96,7 @@ func rangeBytes(asked string, size int64) (total int64) {
 
 		to, toErr := strconv.ParseInt(strings.TrimSpace(last), 10, 64)
 		switch {
-		case fromErr != nil && toErr == nil: // the last so many bytes
+		case fromErr != nil && toErr == nil: // the last n bytes
 			total += min(to, size)
 		case fromErr == nil && from >= size: // none
 			continue

@@ -53,10 +53,10 @@ type Agent struct {
 	// what it reported; nil means that no call needs it.
 	Ready func(pid int, about json.RawMessage)
 	// Status is called with what an agent that serves tells by Parent.Tell, one call
-	// at a time for each process; nil: what it tells is ignored.
+	// at a time for each process; nil means that it is ignored.
 	Status func(pid int, status json.RawMessage)
-	// MaxFailedStarts is how often in a row the agent may fail to start before the
-	// watchdog gives up; 0: 10, negative: never.
+	// MaxFailedStarts is the number of failed starts in a row after which the watchdog
+	// gives up; zero means 10, a negative value never.
 	MaxFailedStarts int
 }
 

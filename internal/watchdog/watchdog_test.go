@@ -149,6 +149,7 @@ func TestStartErrors(t *testing.T) {
 				},
 				StartTimeout: time.Second,
 			})
+
 			require.Nil(t, w)
 			require.ErrorContains(t, err, test.want)
 			require.Equal(t, "good", content(t, dir, "ended"))
@@ -257,7 +258,7 @@ func TestKilledAgentIsReplacedWithoutARefusal(t *testing.T) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		requireGone(t, pid)
 
-		// This waits in the queue of the socket until there is somebody.
+		// This waits in the queue of the socket until there is a server.
 		answer := ask(t, l.Addr().String(), "secret", 0)
 		pid = await(t, ready)
 		require.Equal(t, pid, answer)

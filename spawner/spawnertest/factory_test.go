@@ -99,6 +99,7 @@ func TestServesOverRealSockets(t *testing.T) {
 
 func TestDeathBreaksConnections(t *testing.T) {
 	echo := func(_ *Process, c net.Conn) { _, _ = io.Copy(c, c) }
+
 	for name, script := range map[string]Script{
 		"nobody there": {},
 		"http":         {HandlerFor: whoami},
@@ -119,6 +120,7 @@ func TestDeathBreaksConnections(t *testing.T) {
 				require.ErrorIs(t, err, io.EOF)
 				require.NoError(t, c.Close())
 				<-p.Exited()
+
 				require.Equal(t, "signal: killed", p.ExitStatus())
 				require.False(t, f.Kill(p.Info().PID))
 			})

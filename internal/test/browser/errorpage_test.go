@@ -191,7 +191,7 @@ func TestHTMLStaysInItsFrame(t *testing.T) {
 	require.Empty(b, reached)
 }
 
-// Nor does it when somebody uses what it shows.
+// Nor does it when the user uses what it shows.
 func TestHTMLLeadsNowhere(t *testing.T) {
 	b := openBrowser(t)
 	reached := make(chan string, 100)

@@ -28,7 +28,7 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 // playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
 // query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
-// its query says; /length answers with that of the body, /release with the variable
+// its query says; /length responds with that of the body, /release with the variable
 // RELEASE; /orphan leaves a process to others.
 func playApp() (status int) {
 	release := make(chan struct{})
@@ -73,7 +73,7 @@ func playApp() (status int) {
 			_, _ = io.WriteString(w, os.Getenv("RELEASE"))
 			return
 		case "/orphan":
-			// What it leaves behind ends at once, with nobody to wait for it but process 1.
+			// What it leaves behind ends at once, with only process 1 to wait for it.
 			_ = exec.Command("sh", "-c", "sleep 0 & exit 0").Run()
 			return
 		case "/length":

@@ -95,7 +95,7 @@ func (c *cluster) awaitFailures(p *pod, more int) {
 	})
 }
 
-// end ends a pod while the rest goes on. The Service leaves it out as late as it may:
+// end ends a pod while the rest continues. The Service leaves it out as late as it may:
 // when preStop is over, and before SIGTERM.
 func (c *cluster) end(p *pod) {
 	for i := range c.pods {
@@ -268,7 +268,7 @@ func healthCheck(t testing.TB) (argv []string) {
 	return argv
 }
 
-// TestJourneyContainerReapsOrphans: what nobody waits for is the first process's to
+// TestJourneyContainerReapsOrphans: what no process waits for is the first process's to
 // wait for.
 func TestJourneyContainerReapsOrphans(t *testing.T) {
 	t.Parallel()
@@ -336,7 +336,7 @@ func TestJourneyContainerMemory(t *testing.T) {
 	p.requireTerminated(t)
 }
 
-// leakingApp answers with its pid; /leak?N takes N MB.
+// leakingApp responds with its pid; /leak?N takes N MB.
 const leakingApp = `
 import http.server, os
 held = []

@@ -22,8 +22,8 @@ import (
 const (
 	uploadSize   = 50 << 20
 	downloadSize = 100 << 20
-	// mostMemory is far below what is sent, in MB.
-	mostMemory = 48
+	// maxMemory is far below what is sent, in MB.
+	maxMemory = 48
 	// octets keeps applications from taking a body for a form.
 	octets = "application/octet-stream"
 )
@@ -97,7 +97,7 @@ func converse(t *testing.T, s *server, c *client, streams bool) {
 	}
 
 	requireChunked(t, c)
-	require.Less(t, s.peakMemory(t), mostMemory)
+	require.Less(t, s.peakMemory(t), maxMemory)
 }
 
 func requireCookies(t *testing.T, c *client) {
@@ -177,7 +177,7 @@ func requireDownload(t *testing.T, c *client) {
 }
 
 // requireStream checks that the application gets what has been sent, and that
-// its answer arrives, before the request ends.
+// its response arrives, before the request ends.
 func requireStream(t *testing.T, c *client) {
 	t.Helper()
 	const rounds, block = 4, 64 << 10

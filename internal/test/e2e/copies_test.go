@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
-// requireCopies waits until the instance directory has so many copies of the
+// requireCopies waits until the instance directory has n copies of the
 // loaders, and returns them.
 func (s *server) requireCopies(t *testing.T, n int) (copies []string) {
 	t.Helper()

@@ -99,7 +99,7 @@ func TestKill(t *testing.T) {
 	s.requireNoMoreFDs(t, fds+len(requests))
 }
 
-// requireApps waits until there are so many processes.
+// requireApps waits until there are n processes.
 func (s *server) requireApps(t testing.TB, count int) {
 	t.Helper()
 	eventually(t, func() error {

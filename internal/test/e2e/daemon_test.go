@@ -16,7 +16,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-// freePort returns a port that nobody listens on now.
+// freePort returns a port that no program listens on now.
 func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

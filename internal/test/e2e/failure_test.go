@@ -16,7 +16,7 @@ import (
 const (
 	canary   = "canary of the start"
 	markup   = "<script>alert(1)</script>"
-	mostLog  = 16 << 20
+	maxLog   = 16 << 20
 	prodEnv  = "production"
 	develEnv = "development"
 )
@@ -108,6 +108,6 @@ func TestFlood(t *testing.T) {
 		require.Equal(t, "hello", c.get(t, "/").body)
 	}
 
-	require.Less(t, s.peakMemory(t), mostMemory)
+	require.Less(t, s.peakMemory(t), maxMemory)
 	require.Contains(t, s.Stderr.String(), "xxxxxxxx")
 }

@@ -93,13 +93,13 @@ func serveTenant(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tenantBinary is the test binary where everybody can execute it.
+// tenantBinary is the test binary where every user can execute it.
 var tenantBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(built, "tenant")
 	return path, boxed.CopySelf(path)
 })
 
-// tenant is an application that belongs to somebody.
+// tenant is an application that belongs to a user.
 type tenant struct {
 	name, root string
 	// options are further ones, by their names in Passenger's documentation.

@@ -128,7 +128,7 @@ func scgiRequest(method, target, body string, params map[string]string) string {
 	return fmt.Sprintf("%d:%s,%s", len(head), head, body)
 }
 
-// bySCGI sends a request and reads the answer.
+// bySCGI sends a request and reads the response.
 func (f *flying) bySCGI(t testing.TB, method, target, body string, params map[string]string) (*answer, error) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", f.socket)

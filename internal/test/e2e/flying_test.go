@@ -177,7 +177,7 @@ func TestFlyingWithoutUserSwitching(t *testing.T) {
 	require.Equal(t, binUID, f.byHTTP(t, a, "/").UID)
 }
 
-// The whole server runs as somebody else than root, who has started it.
+// The whole server runs as another user than root, who has started it.
 func TestFlyingAsAUser(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
@@ -264,7 +264,7 @@ func TestFlyingChangedOptions(t *testing.T) {
 	require.Len(t, f.groups(t), 1)
 }
 
-// What nobody asks for any more goes, as does what was removed.
+// What no client asks for any more goes, as does what was removed.
 func TestFlyingRemovedApp(t *testing.T) {
 	t.Parallel()
 	box := newFlyingSandbox(t)
@@ -288,7 +288,7 @@ func TestFlyingRemovedApp(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
 }
 
-// The core is killed while clients ask: nobody is refused.
+// The core is killed while clients ask: no client is refused.
 func TestFlyingCoreIsKilled(t *testing.T) {
 	t.Parallel()
 	const kills, clients = 5, 4
@@ -449,6 +449,7 @@ func TestFlyingProgram(t *testing.T) {
 	_, err = f.admin(t, "watchdog_api").Call(t.Context(), http.MethodPost, "/shutdown.json", nil)
 	require.NoError(t, err)
 	box.RequireClean(t)
+
 	require.NoFileExists(t, f.socket)
 	require.NoFileExists(t, f.socket+".pid")
 }

@@ -116,7 +116,7 @@ func (w *webServer) client(a *tenant) *client {
 	}}
 }
 
-// errStatus is an answer of the web server's.
+// errStatus is a response of the web server's.
 var errStatus = errors.New("the web server had an error")
 
 func (w *webServer) pid(a *tenant) (int, error) {

@@ -136,7 +136,7 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 		l := f.load(t, clients, func(context.Context, *client) error {
 			status, err := w.pid(a) //nolint:contextcheck // what has begun is answered
 
-			// Apache answers a broken answer by SCGI with 500.
+			// Apache answers a broken response by SCGI with 500.
 			if err != nil && status < http.StatusInternalServerError && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("a client was not served: %v", err)
 			}

@@ -1,6 +1,6 @@
 package e2e_test
 
-// hostileApp does what a request names, as its own user, and answers with what it got
+// hostileApp does what a request names, as its own user, and responds with what it got
 // hold of (took) and what stopped it (refused).
 const hostileApp = `
 import errno, json, os, resource, socket, sys, threading, time, urllib.parse

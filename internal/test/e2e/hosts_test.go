@@ -75,7 +75,7 @@ func TestSeveralApplications(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.client(t).getHost(t, "shop.example.com", "/blog/other.txt").StatusCode)
 }
 
-// askHost returns the directory of the process that answers, and its answer.
+// askHost returns the directory of the process that answers, and its response.
 func (s *server) askHost(t *testing.T, host, path string) (dir, body string) {
 	t.Helper()
 	pid, err := strconv.Atoi(s.client(t).getHost(t, host, path+"?pid").Header.Get("X-Pid"))

@@ -89,7 +89,7 @@ func (d *badDay) start(box *sandbox) {
 	d.load.Progress(d.t, 3*badDayClients)
 }
 
-// endLoad ends the clients, which may have lost so many requests.
+// endLoad ends the clients, which may have lost n requests.
 func (d *badDay) endLoad(lost int) {
 	d.t.Helper()
 	d.load.Progress(d.t, 3*badDayClients)
@@ -258,7 +258,7 @@ var breakages = []struct {
 	}},
 }
 
-// killEverything leaves nobody who could tidy up.
+// killEverything leaves no process that could tidy up.
 func (d *badDay) killEverything() {
 	d.t.Helper()
 

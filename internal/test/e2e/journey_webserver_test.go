@@ -189,10 +189,10 @@ func (*behind) page(t *testing.T, c *client, target string, header ...string) *t
 	return e
 }
 
-// errWrong is an answer that is not what was asked for.
+// errWrong is a response that is not what was asked for.
 var errWrong = errors.New("a wrong answer")
 
-// askShop is one request, to which only the answer of the one process is right.
+// askShop is one request, to which only the response of the one process is right.
 func (b *behind) askShop(ctx context.Context, _ *client) error {
 	target := "/" + strconv.FormatUint(rand.Uint64(), 10)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shop.test"+target, nil)

@@ -326,7 +326,7 @@ func TestFlyingAppLogFile(t *testing.T) {
 	require.NotContains(t, f.Stderr.String(), "of-the-good")
 	require.NoFileExists(t, theirs)
 
-	// It is opened anew with the others.
+	// It is opened again with the others.
 	require.NoError(t, os.Rename(file, file+".1"))
 	f.signal(t, syscall.SIGUSR1)
 	eventuallyWithin(t, deadline, func() error {

@@ -73,7 +73,7 @@ func startForNobody(t testing.TB, script string, args ...string) *server {
 	})
 }
 
-// publicDir is an application's directory that everybody can read.
+// publicDir is an application's directory that every user can read.
 func (s *sandbox) publicDir(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(s.Dir, "app")

@@ -127,7 +127,7 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 	}
 }
 
-// A configuration in HOME that cannot be read is somebody else's, or broken: the
+// A configuration in HOME that cannot be read is another user's, or broken: the
 // server says so, and serves.
 func TestUnreadableHomeConfiguration(t *testing.T) {
 	t.Parallel()

@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	// The header of a client 198.51.100.1:4711, and one that names nobody.
+	// The header of a client 198.51.100.1:4711, and one that names no client.
 	proxyHeaderV1    = "PROXY TCP4 198.51.100.1 127.0.0.1 4711 443\r\n"
 	proxyHeaderV2    = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x01\x7f\x00\x00\x01\x12\x67\x01\xbb"
 	proxyHeaderLocal = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 	proxyHeaderSix   = "PROXY TCP6 2001:db8::1 ::1 4711 443\r\n"
 )
 
-// dumpApp is the directory of an application that answers with its environment.
+// dumpApp is the directory of an application that responds with its environment.
 func dumpApp(t testing.TB) string {
 	t.Helper()
 	interpreters.Find(t, "python", "python3")
@@ -164,7 +164,7 @@ func TestProxyProtocolOfHAProxy(t *testing.T) {
 			require.NoError(t, err)
 			addr := l.Addr().String()
 
-			// HAProxy takes the socket over, so that nobody else can have the port.
+			// HAProxy takes the socket over, so that no other program can have the port.
 			file, err := l.File()
 			require.NoError(t, err)
 			conf := socket + ".cfg"

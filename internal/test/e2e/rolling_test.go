@@ -50,7 +50,7 @@ func TestRollingRestartsUnderLoad(t *testing.T) {
 	t.Logf("%d restarts, %d requests", restarts, l.Served.Load())
 }
 
-// post sends a body and checks the answer.
+// post sends a body and checks the response.
 func post(ctx context.Context, c *client, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/length", bytes.NewReader(body))
 	if err != nil {

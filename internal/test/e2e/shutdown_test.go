@@ -23,8 +23,8 @@ import (
 
 const (
 	stopping = "Stopping:"
-	// mostForced is how long a shutdown may take that is told to hurry.
-	mostForced = 2 * time.Second
+	// maxForced is how long a shutdown may take that is told to hurry.
+	maxForced = 2 * time.Second
 )
 
 func TestShutdownLosesNothing(t *testing.T) {
@@ -119,7 +119,7 @@ func requireRefused(t *testing.T, s *server) {
 	})
 }
 
-// requireRead waits until the server has so many connections and has read all
+// requireRead waits until the server has n connections and has read all
 // that was sent on them.
 func (s *server) requireRead(t *testing.T, connections int) {
 	t.Helper()
@@ -171,7 +171,7 @@ func TestSecondSignal(t *testing.T) {
 			began := time.Now()
 			s.signal(t, sig)
 			s.requireExit(t, 1)
-			require.Less(t, time.Since(began), mostForced)
+			require.Less(t, time.Since(began), maxForced)
 			require.Contains(t, s.Stderr.String(), "passenger: the shutdown was forced")
 			if a := <-hung; a.err == nil {
 				require.GreaterOrEqual(t, a.StatusCode, http.StatusInternalServerError)
@@ -196,7 +196,7 @@ func TestSecondSignalKills(t *testing.T) {
 	began := time.Now()
 	s.signal(t, syscall.SIGTERM)
 	s.requireExit(t, 1)
-	require.Less(t, time.Since(began), mostForced)
+	require.Less(t, time.Since(began), maxForced)
 }
 
 // Neither those that wait in the queue of connections nor those that have

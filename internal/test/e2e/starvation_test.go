@@ -30,7 +30,7 @@ func playBusy() (status int) {
 	}
 }
 
-// A server that gets next to no time serves slowly, and takes nobody for dead.
+// A server that gets next to no time serves slowly, and takes no process for dead.
 // The test has the machine for itself, as far as this package goes.
 // Faults: F8.
 func TestStarvedServerKillsNoProcess(t *testing.T) {

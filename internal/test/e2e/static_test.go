@@ -49,7 +49,7 @@ func newPublic(t *testing.T) string {
 	return dir
 }
 
-// app begins the application's answers.
+// app begins the application's responses.
 const app = "app: "
 
 var staticRequests = []struct {

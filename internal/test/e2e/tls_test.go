@@ -94,7 +94,7 @@ func TestHTTPAndHTTPS(t *testing.T) {
 	require.Equal(t, "app: GET /", s.client(t, trusting(p, false)).get(t, "/").body)
 }
 
-// A certificate that was replaced is used as soon as somebody says so, and by
+// A certificate that was replaced is used as soon as the operator says so, and by
 // itself soon after; one that is no good is not.
 func TestNewCertificate(t *testing.T) {
 	t.Parallel()

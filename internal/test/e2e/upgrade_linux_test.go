@@ -65,7 +65,7 @@ func askAnew(ctx context.Context, c *client) error {
 }
 
 // TestJourneyUpgradeByReload is journey 9: the file of the program is replaced, and a
-// reload makes it serve; so does the way back. Nobody is refused, and nothing lost.
+// reload makes it serve; so does the way back. No client is refused, and nothing lost.
 func TestJourneyUpgradeByReload(t *testing.T) {
 	t.Parallel()
 
@@ -193,7 +193,7 @@ func TestJourneyUpgradeByReloadThatFails(t *testing.T) {
 	s.stop(t)
 }
 
-// TestJourneyUpgradeAsRoot: root does not run what somebody else has put there.
+// TestJourneyUpgradeAsRoot: root does not run what another user has put there.
 func TestJourneyUpgradeAsRoot(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)

@@ -195,7 +195,7 @@ func TestUserInTheBackground(t *testing.T) {
 	require.Contains(t, d.content(t, log[len(d.dir)+1:]), "Stopped.")
 }
 
-// Who is not root cannot become somebody else, and need not become who they are.
+// Who is not root cannot become another user, and need not become who they are.
 func TestUserWithoutRoot(t *testing.T) {
 	t.Parallel()
 	var became *launch

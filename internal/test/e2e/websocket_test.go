@@ -45,7 +45,7 @@ func TestWebSocket(t *testing.T) {
 		requireSame(t, string(m.data), string(data))
 	}
 
-	conn.CloseRead(ctx) // which also reads the answer to the ping
+	conn.CloseRead(ctx) // which also reads the response to the ping
 	require.NoError(t, conn.Ping(ctx))
 
 	const code = websocket.StatusCode(4001)

@@ -127,7 +127,7 @@ func (a *app) handler() http.Handler {
 			a.hold(r)
 			say(w, r.URL.RawQuery)
 		},
-		// Begins an answer of the length in the query, chunked if that is 0, and
+		// Begins a response of the length in the query, chunked if that is 0, and
 		// holds then.
 		"/begin": func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.RawQuery != "0" {
@@ -138,7 +138,7 @@ func (a *app) handler() http.Handler {
 			_ = http.NewResponseController(w).Flush()
 			a.hold(r)
 		},
-		// Answers with so many bytes.
+		// Responds with n bytes.
 		"/large": func(w http.ResponseWriter, r *http.Request) {
 			n, err := strconv.Atoi(r.URL.RawQuery)
 			check(err)

@@ -66,7 +66,7 @@ func (c *client) get(t testing.TB, target string) *answer {
 	return a
 }
 
-// requireOK gets the body of an answer with status 200.
+// requireOK gets the body of a response with status 200.
 func (c *client) requireOK(t testing.TB, target string) string {
 	t.Helper()
 	a := c.get(t, target)
@@ -164,7 +164,7 @@ func (c *raw) say(text string) {
 	require.NoError(c.t, err)
 }
 
-// answer reads an answer to its end.
+// answer reads a response to its end.
 func (c *raw) answer() *answer {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.in, nil)

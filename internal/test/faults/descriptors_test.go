@@ -48,7 +48,7 @@ func TestConnectionFloodLeavesDescriptors(t *testing.T) {
 }
 
 // A flood of connections beyond what the server may have open makes it pause,
-// and hurts nobody who is there already.
+// and hurts no client that is there already.
 // Faults: F1, D10.
 func TestConnectionFloodPausesAccept(t *testing.T) {
 	unbounded := []string{"--max-connections", "1000", "--max-connections-per-client", "1000"}
@@ -119,7 +119,7 @@ func (c *raw) get(target string) *answer {
 }
 
 // Requests for which there is no descriptor fail, the one in the process does
-// not, no answer gets to somebody else, and all is well when there are some.
+// not, no response gets to another client, and all is well when there are some.
 // Faults: F2.
 func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 	s, pid, held, conns := startWithoutDescriptors(t, 10)
@@ -166,7 +166,7 @@ func TestMissingDescriptorsCostNoProcess(t *testing.T) {
 	require.Empty(t, s.lines("detaching a process"))
 }
 
-// requireOwnAnswers asks so many times on each connection, at once, and counts
+// requireOwnAnswers asks n times on each connection, at once, and counts
 // the statuses.
 func requireOwnAnswers(t testing.TB, conns []*raw, times int) map[int]int {
 	t.Helper()
@@ -201,7 +201,7 @@ func requireOwnAnswers(t testing.TB, conns []*raw, times int) map[int]int {
 	return statuses
 }
 
-// ask is an error when the answer is another's.
+// ask is an error when the response is another's.
 func (c *raw) ask(id string) (status int, err error) {
 	if _, err := fmt.Fprintf(c, "POST /echo?%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, len(id),
 		id); err != nil {

@@ -61,7 +61,7 @@ func TestUploadsFailWhenDiskIsFull(t *testing.T) {
 	requireNoRoom(t, s, c, "no space left on device")
 	require.Equal(t, want, c.post(t, "/sum", newGenerator(fits)).body)
 
-	// Somebody else needs the room for a while.
+	// Another program needs the room for a while.
 	other := filepath.Join(dir, "other")
 	require.NoError(t, os.WriteFile(other, make([]byte, 250<<10), 0o600))
 	require.Equal(t, http.StatusInsufficientStorage, c.post(t, "/sum", newGenerator(fits)).StatusCode)

@@ -101,7 +101,7 @@ func (s *server) socket(t testing.TB, behind ...*frame) *raw {
 	return c
 }
 
-// requireSwitched reads the head of the answer, and nothing of what follows.
+// requireSwitched reads the head of the response, and nothing of what follows.
 func (c *raw) requireSwitched(t testing.TB) {
 	t.Helper()
 

@@ -62,7 +62,7 @@ func TestHTTP2ConcurrentStreams(t *testing.T) {
 }
 
 // A stream that is reset gives its process back: in the queue, in an upload, in
-// a request, in an answer.
+// a request, in a response.
 func TestHTTP2ResetStreams(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1", "--request-buffering=false")

@@ -63,7 +63,7 @@ func TestRequestsForgeNoLogLines(t *testing.T) {
 	for _, b := range []string{"\x1b[31m", "\x00", "\x7f", "\r", "\n[ E forged"} {
 		c := s.dial(t, "GET /abort?"+b+" HTTP/1.1\r\nHost: x\r\nX: "+b+"\r\n\r\n")
 
-		// The connection may be reset behind the answer.
+		// The connection may be reset behind the response.
 		got, _ := io.ReadAll(c.in)
 		require.Contains(t, string(got), "HTTP/1.1 400 ", "%q", b)
 	}

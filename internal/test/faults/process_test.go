@@ -135,7 +135,7 @@ func TestKillInTheResponseLeavesItVisiblyCut(t *testing.T) {
 		conn := s.dial(t, "GET /begin?"+length+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		s.Await(t, "holding "+length+".", 1)
 
-		// Before that, the answer would be 502.
+		// Before that, the response would be 502.
 		_, err = conn.in.Peek(1)
 		require.NoError(t, err)
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
@@ -221,7 +221,7 @@ func TestProcessWhoseSocketIsUnlinkedIsReplaced(t *testing.T) {
 }
 
 // requireReplaced checks that a process that takes no connections any more is
-// ended, and nobody notices.
+// ended, and no client notices.
 func requireReplaced(t *testing.T, trick string) {
 	t.Helper()
 

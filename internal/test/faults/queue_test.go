@@ -76,7 +76,7 @@ func TestAbortWhileQueuedLeavesTheQueue(t *testing.T) {
 
 	s.requireNoMoreFDs(t, fds)
 
-	// There is room for so many others.
+	// There is room for this number of others.
 	for i := range limit {
 		waiting := c.background(t.Context(), t, fmt.Sprintf("/serve?other%d", i))
 		go func() { answers <- <-waiting }()

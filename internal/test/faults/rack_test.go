@@ -16,7 +16,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-// The body of each answer is closed, once, however the answer ends.
+// The body of each response is closed, once, however the response ends.
 // Faults: R-51.
 func TestRackBodiesAreClosedOnce(t *testing.T) {
 	t.Parallel()

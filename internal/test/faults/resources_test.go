@@ -77,7 +77,7 @@ func (s *server) bufferFiles(t testing.TB, dir string) (n int) {
 	return n
 }
 
-// requireBufferFiles waits until there are so many, at least, or none.
+// requireBufferFiles waits until there are n, at least, or none.
 func (s *server) requireBufferFiles(t testing.TB, dir string, count int) {
 	t.Helper()
 	eventually(t, func() error {

@@ -101,7 +101,7 @@ func (s *server) apps() []int {
 	})
 }
 
-// requireApps waits until there are so many processes.
+// requireApps waits until there are n processes.
 func (s *server) requireApps(t testing.TB, count int) []int {
 	t.Helper()
 	var apps []int

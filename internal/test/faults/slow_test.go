@@ -133,7 +133,7 @@ func (f *traffic) requireServed(t testing.TB) {
 }
 
 // Heads that never end hold no process, and are closed at an absolute deadline,
-// however steadily bytes come. Package net/http closes without an answer 408.
+// however steadily bytes come. Package net/http closes without a response 408.
 // Faults: D1, P5, R-48.
 func TestSlowHeadsHoldNoProcess(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--client-header-timeout", "2")
@@ -215,7 +215,7 @@ func TestSlowBodiesHoldNoProcess(t *testing.T) {
 	require.Empty(t, s.lines("served slow."), "the application has seen one")
 }
 
-// Answers that nobody reads are kept, so that the process is free, and dropped
+// Responses that no client reads are kept, so that the process is free, and dropped
 // at the deadline for writing.
 // Faults: D3.
 func TestSlowReadersHoldNoProcess(t *testing.T) {
@@ -258,7 +258,7 @@ func TestSlowReadersHoldNoProcess(t *testing.T) {
 	s.requireNoMoreFDs(t, fds)
 }
 
-// Idle connections are closed in time, and keep nobody from being served.
+// Idle connections are closed in time, and keep no other client from being served.
 // Faults: D11, R-48.
 func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--keepalive-timeout", "1")

@@ -19,7 +19,7 @@ import (
 
 const gigabyte = 1 << 30
 
-// generator is a body of any size that nobody has in memory.
+// generator is a body of any size that is never in memory as a whole.
 type generator struct {
 	left  int64
 	block []byte

@@ -37,14 +37,14 @@ type answerRow struct {
 
 // reply is what the client has to get.
 type reply struct {
-	// status of the answer; 0: it gets none.
+	// status of the response; 0: it gets none.
 	status int
-	// cut: the answer does not come to its end, or is 502. visible: its head
+	// cut: the response does not come to its end, or is 502. visible: its head
 	// comes even so.
 	cut, visible bool
 	// leaves: the client does not wait for it, or for its end.
 	leaves bool
-	// interim is how many answers 1xx come first, of which continues are 100.
+	// interim is how many responses 1xx come first, of which continues are 100.
 	interim, continues int
 	// optional: these need not come.
 	optional bool
@@ -111,7 +111,7 @@ func saysAfter(reads reading, then ending, answer ...string) func() *script {
 	}
 }
 
-// saysLate says something else when the answer is through.
+// saysLate says something else when the response is through.
 func saysLate(late string, then ending, answer ...string) func() *script {
 	return func() *script {
 		sc := newScript(then, answer...)
@@ -153,7 +153,7 @@ func (row *answerRow) play(s *server, after int) error {
 	return err
 }
 
-// ask sends the row's request and returns the answers to it. If the connection
+// ask sends the row's request and returns the responses to it. If the connection
 // stays open a good request follows on it.
 func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 	c, err := s.dial()
@@ -298,7 +298,7 @@ func (r *reply) checkContent(a *answer) error {
 	return errors.Join(errs...)
 }
 
-// notForClients are headers of the application that nobody sees.
+// notForClients are headers of the application that no client sees.
 var notForClients = []string{
 	"Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "Te", "Trailer", "Upgrade",
 	"X-Accel-Redirect", "X-Sendfile",

@@ -2,7 +2,7 @@ package hostile_test
 
 import "strings"
 
-// answerLengthRows are about where an answer ends.
+// answerLengthRows are about where a response ends.
 func answerLengthRows() []answerRow {
 	length := func(name, lines string) answerRow {
 		return answerRow{name + " (C5)", "", says(keeps, ok+lines+"\r\n\r\n12"), badGateway()}

@@ -26,7 +26,7 @@ type answer struct {
 	// framing is how its end shows: by its length, as chunked, or by the
 	// close of the connection.
 	framing string
-	// rest: it is not an answer but what came where one was expected.
+	// rest: it is not a response but what came where one was expected.
 	rest string
 	// nothing: nor did anything come.
 	nothing bool
@@ -173,7 +173,7 @@ func readAnswer(br *bufio.Reader, method string) answer {
 }
 
 // followUp sends n requests, each with an id, on two connections. Each has to
-// get its own answer.
+// get its own response.
 func (s *server) followUp(n int) error {
 	for n > 0 {
 		some := (n + 1) / 2

@@ -10,7 +10,7 @@ const (
 	okChunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
 )
 
-// okOf is an answer that says this length, with this body.
+// okOf is a response that says this length, with this body.
 func okOf(length int, body string) string {
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", ok, length, body)
 }
@@ -20,7 +20,7 @@ func upload() string {
 	return post("Content-Length: 1000000") + strings.Repeat("u", 1_000_000)
 }
 
-// cutRows are answers that end too early.
+// cutRows are responses that end too early.
 func cutRows() []answerRow {
 	half := strings.Repeat("h", 512<<10)
 

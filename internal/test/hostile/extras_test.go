@@ -2,8 +2,8 @@ package hostile_test
 
 import "strings"
 
-// extraRows are about bytes that nobody has asked for. They must not be another
-// client's answer.
+// extraRows are about bytes that no request has asked for. They must not be another
+// client's response.
 func extraRows() []answerRow {
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 

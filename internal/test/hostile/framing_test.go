@@ -22,6 +22,7 @@ func lengthRows() []requestRow {
 		{"semicolon (R-32)", post("Content-Length: 5;x") + "hello", refused("400"), ""},
 		{"quotes (R-32)", post(`Content-Length: "5"`) + "hello", refused("400"), ""},
 		{"Arabic digit (R-32)", post("Content-Length: \u0665") + "hello", refused("400"), ""},
+
 		{"two that differ (R-32)", post("Content-Length: 5", "Content-Length: 6") + "hello!", refused("400"), ""},
 		{"two by other cases (R-32)", post("Content-Length: 5", "content-length: 6") + "hello!", refused("400"), ""},
 		{"two that are equal (R-32)", post("Content-Length: 5", "Content-Length: 5") + "hello", refused("400"), ""},
@@ -34,6 +35,7 @@ func lengthRows() []requestRow {
 			post("Content-Length: 0000000000000000005") + "hello", passed("POST /").ofBody("hello"),
 			"it matches the rule",
 		},
+
 		{"20 digits (R-32)", post("Content-Length: 00000000000000000005") + "hello", refused("400"), ""},
 		{
 			"spaces around (R-32)", post("Content-Length: \t 5 \t") + "hello", passed("POST /").ofBody("hello"),
@@ -51,6 +53,7 @@ func lengthRows() []requestRow {
 			"no name but that (R-32)", post("Content_Length: 5"), passed("POST /").without("Content_Length"),
 			"it is not a length, and does not come through",
 		},
+
 		{"of a GET (R-32)", get("Content-Length: 5") + "hello", passed("GET /").ofBody("hello"), ""},
 		{
 			"of a DELETE (R-32)", request("DELETE / HTTP/1.1", "Content-Length: 5") + "hello",
@@ -71,6 +74,7 @@ func codingRows() []requestRow {
 	return []requestRow{
 		{"no doubt (R-31)", post(chunked) + body, passed("POST /").ofBody("hello"), ""},
 		{"upper case (R-31)", post("TRANSFER-ENCODING: CHUNKED") + body, passed("POST /").ofBody("hello"), ""},
+
 		{"length, then coding (R-30 D14)", post("Content-Length: 15", chunked) + body, refused("400"), ""},
 		{"coding, then length (R-30 D14)", post(chunked, "Content-Length: 15") + body, refused("400"), ""},
 		{"length 0 and coding (R-30 D14)", post("Content-Length: 0", chunked) + body, refused("400"), ""},
@@ -101,6 +105,7 @@ func codingRows() []requestRow {
 			"no coding but its name (R-31)", post("Transfer_Encoding: chunked"),
 			passed("POST /").without("Transfer_Encoding"), "it is no coding, and does not come through",
 		},
+
 		{"two fields (R-31 D13)", post(chunked, chunked) + body, refused("400|501"), ""},
 		{
 			"chunked, then identity (R-31 D13)",

@@ -118,7 +118,7 @@ func (b *booth) isAnswer(a answer) bool {
 	}
 }
 
-// isOwn: it is the server's own answer, an error mostly.
+// isOwn: it is the server's own response, an error mostly.
 func isOwn(a answer) bool {
 	return a.header.Get("Content-Security-Policy") != "" || a.status == http.StatusNotImplemented ||
 		strings.HasPrefix(a.body, fmt.Sprint(a.status))

@@ -22,7 +22,7 @@ type requestRow struct {
 
 // outcome is what has to come of a request.
 type outcome struct {
-	// codes are the status codes of the answers in order, apart by spaces;
+	// codes are the status codes of the responses in order, apart by spaces;
 	// 400|431 is one or the other.
 	codes string
 	// closed: the server closes the connection, and what follows is not read.
@@ -30,9 +30,9 @@ type outcome struct {
 	closed, either bool
 	// half: nothing follows, and the client closes its direction.
 	half bool
-	// silent: there need not be an answer.
+	// silent: there need not be a response.
 	silent bool
-	// reset: the connection may be reset, which costs the last answers.
+	// reset: the connection may be reset, which costs the last responses.
 	reset bool
 	// frames: there are none of HTTP/1.1, but frames of HTTP/2.
 	frames bool

@@ -11,7 +11,7 @@ import (
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
-// never are headers that no application sees of a client that is nobody's proxy.
+// never are headers that no application sees of a client that is no proxy.
 var never = []string{
 	"Expect", "Forwarded", "Http2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "X-Accel-Mapping", "X-Forwarded-Host", "X-Forwarded-Port",

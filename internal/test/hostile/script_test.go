@@ -33,7 +33,7 @@ const (
 	resets
 	// hangs until the server gives the connection up.
 	hangs
-	// repeats the last part of the answer until the server gives the
+	// repeats the last part of the response until the server gives the
 	// connection up.
 	repeats
 )
@@ -48,10 +48,10 @@ type script struct {
 	// answer is said piece by piece, each in a write of its own.
 	answer []string
 	then   ending
-	// late is said on the same connection when the client has its answer
+	// late is said on the same connection when the client has its response
 	// (keeps), or when the server has given the connection up (hangs).
 	late string
-	// release is closed when the client has its answer, and said when the
+	// release is closed when the client has its response, and said when the
 	// application has said what is late.
 	release, said chan struct{}
 	releases      sync.Once
@@ -67,7 +67,7 @@ func newScript(then ending, answer ...string) *script {
 	}
 }
 
-// bytewise says the answer byte by byte.
+// bytewise says the response byte by byte.
 func bytewise(answer string) []string { return strings.Split(answer, "") }
 
 // sayLate lets what is late be said. With wait it has been said then.

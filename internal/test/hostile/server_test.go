@@ -23,8 +23,8 @@ import (
 const (
 	// deadline bounds everything that has to happen.
 	deadline = 10 * time.Second
-	// mostMemory is what the server may ever have in memory, in MB.
-	mostMemory = 48
+	// maxMemory is what the server may ever have in memory, in MB.
+	maxMemory = 48
 )
 
 var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
@@ -162,7 +162,7 @@ func (s *server) requireNoMoreFDs(t *testing.T) {
 		require.NotNil(t, used)
 		kB, err := strconv.Atoi(string(used[1]))
 		require.NoError(t, err)
-		require.Less(t, kB>>10, mostMemory)
+		require.Less(t, kB>>10, maxMemory)
 		require.Eventually(t, func() bool { return len(s.fds(t)) <= before+2 }, deadline, 10*time.Millisecond,
 			"%d files were open: %v", before, s.fds(t))
 	})

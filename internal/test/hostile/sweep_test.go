@@ -13,7 +13,7 @@ import (
 )
 
 // statuses sends raw and a good request behind it, and returns the status codes
-// of the answers to both.
+// of the responses to both.
 func (s *server) statuses(t *testing.T, raw string) (codes []int) {
 	t.Helper()
 	got, err := s.exchange(false, raw, request("GET "+idPrefix+s.nextID()+" HTTP/1.1", "Connection: close"))

@@ -47,7 +47,7 @@ func TestResponseAfterTheTimeLimitReachesNoClient(t *testing.T) {
 		require.Len(t, answers, 1)
 		require.Equal(t, http.StatusGatewayTimeout, answers[0].status)
 
-		for i := range 1000 { // in the middle of which the answer comes
+		for i := range 1000 { // in the middle of which the response comes
 			require.NoError(t, b.followUp(fmt.Sprintf("r%d", i)))
 		}
 

@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 	"time"
-
-	"go.uber.org/goleak"
 )
 
 const (
@@ -20,6 +18,7 @@ const (
 // TB is what Check needs of a testing.TB.
 type TB interface {
 	Helper()
+	Name() string
 	Cleanup(func())
 	Errorf(format string, args ...any)
 }
@@ -51,8 +50,12 @@ func Within(d time.Duration) Option {
 }
 
 // Check notes what is there now and makes t fail when there is more after its
-// other cleanups and some patience. It must be called first in a test, and the
-// test must not be parallel to others.
+// other cleanups and some patience. It must be called first in a test.
+//
+// Parallel tests see each other's processes, descriptors and goroutines. These
+// are checked once for tests that overlap, when the last of them ends, against
+// what was there when the first began; a parallel test that does not call Check
+// must not have any of them.
 func Check(t TB, opts ...Option) {
 	t.Helper()
 
@@ -61,50 +64,36 @@ func Check(t TB, opts ...Option) {
 		o(g)
 	}
 
-	g.begin()
+	whole := enter(t.Name(), g.markers)
 	t.Cleanup(func() {
 		t.Helper()
-		if err := g.wait(); err != nil {
+		own := g.until(g.check)
+		leave()
+		if err := errors.Join(own, whole.wait(g)); err != nil {
 			t.Errorf("left behind:\n%v", err)
 		}
 	})
 }
 
-// keptThread is a goroutine that stays for good, with a thread.
-const keptThread = "github.com/gopassenger/passenger/internal/confine.(*thread).run"
-
+// gate looks for what one test leaves in places of its own.
 type gate struct {
 	dirs     []string
 	markers  []string
 	accounts []func() error
 	patience time.Duration
-
-	goroutines goleak.Option
-	fds        map[string]string
-	processes  map[int]string
 }
 
-func (g *gate) begin() {
-	startPoller()
-	g.goroutines = goleak.IgnoreCurrent()
-	g.fds = openFDs()
-	g.processes = ours(g.markers)
-}
-
-// wait checks until nothing is left or patience ends.
-func (g *gate) wait() error {
+// until repeats a check until it passes or patience ends.
+func (g *gate) until(check func() error) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	end := time.NewTimer(g.patience)
 	defer end.Stop()
 
 	for {
-		err := g.check()
+		err := check()
 		if err == nil {
-			// goleak looks for itself for a while.
-			if err = goleak.Find(g.goroutines, goleak.IgnoreAnyFunction(keptThread)); err == nil {
-				return nil
-			}
+			return nil
 		}
 
 		select {
@@ -117,20 +106,6 @@ func (g *gate) wait() error {
 
 func (g *gate) check() error {
 	var errs []error
-	for pid, what := range ours(g.markers) {
-		if _, before := g.processes[pid]; !before {
-			errs = append(errs, fmt.Errorf("process %d: %s", pid, what))
-		}
-	}
-
-	if now := openFDs(); len(now) > len(g.fds) {
-		for fd, target := range now {
-			if g.fds[fd] != target {
-				errs = append(errs, fmt.Errorf("file descriptor %s: %s", fd, target))
-			}
-		}
-	}
-
 	for _, dir := range g.dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -152,13 +127,4 @@ func (g *gate) check() error {
 	}
 
 	return errors.Join(errs...)
-}
-
-// startPoller makes the runtime open what it keeps open.
-func startPoller() {
-	r, w, err := os.Pipe()
-	if err == nil {
-		_ = r.Close()
-		_ = w.Close()
-	}
 }

@@ -32,7 +32,7 @@ func newClient(addr string) *client {
 
 // failure is a request that was not answered as it should.
 type failure struct {
-	// status is that of a complete answer; 0: there was none.
+	// status is that of a complete response; 0: there was none.
 	status int
 	err    error
 }
@@ -41,7 +41,7 @@ func (f *failure) String() string { return fmt.Sprintf("status %d: %v", f.status
 
 var errAnswer = errors.New("not the answer")
 
-// ask sends a request and checks that the answer is a process's id and the
+// ask sends a request and checks that the response is a process's id and the
 // path.
 func (c *client) ask(path, query string) *failure {
 	status, keep, err := c.roundTrip(path, query)
@@ -66,7 +66,7 @@ func isAnswer(body []byte, path string) bool {
 	return found && err == nil && n > 0 && string(rest) == path
 }
 
-// roundTrip leaves the answer's body in c.body. status is 0 if it did not come
+// roundTrip leaves the response's body in c.body. status is 0 if it did not come
 // to its end.
 func (c *client) roundTrip(path, query string) (status int, keep bool, err error) {
 	if c.conn == nil {
@@ -155,7 +155,7 @@ type load struct {
 	failures []*failure
 }
 
-// newLoad begins, and goes on until end is called, or the test ends.
+// newLoad begins, and continues until end is called, or the test ends.
 func (s *stand) newLoad(t *testing.T) *load {
 	t.Helper()
 
@@ -174,7 +174,7 @@ func (l *load) run(addr string, number int) {
 	defer c.hangUp()
 
 	for n := number; !l.ending.Load(); n += clients {
-		// Each request has a path of its own, so that no answer passes for
+		// Each request has a path of its own, so that no response passes for
 		// another's.
 		f := c.ask("/"+strconv.Itoa(n), "")
 		if f != nil {
@@ -194,7 +194,7 @@ func (l *load) awaitMore(t *testing.T, n int64) {
 	await(t, func() bool { return l.requests.Load() >= n }, func() string { return "the clients get no answers" })
 }
 
-// end stops the clients when they have got their answers.
+// end stops the clients when they have got their responses.
 func (l *load) end() []*failure {
 	l.ending.Store(true)
 	l.done.Wait()

@@ -56,7 +56,7 @@ func TestKillProcesses(t *testing.T) {
 // kill kills a random process and returns how many requests it had from a look
 // right before the signal until it was gone. That includes the few that ended
 // well before the signal arrived, and those that came before the process was
-// really dead, which nobody can know of.
+// really dead, which the pool cannot know of.
 func (s *stand) kill(t *testing.T) (inFlight int, killed bool) {
 	t.Helper()
 

@@ -11,7 +11,7 @@ import (
 )
 
 // A process that is stuck in a request is given its time, and then takes
-// nobody with it.
+// no other with it.
 func TestRestartWithAStuckProcess(t *testing.T) {
 	const drainTimeout = time.Second
 

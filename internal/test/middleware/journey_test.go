@@ -123,7 +123,7 @@ func TestJourneyOfAGoProgram(t *testing.T) {
 		}
 	})
 
-	// An application that does not start is in the program's own log, which nobody has asked for.
+	// An application that does not start is in the program's own log, which no request has asked for.
 	status, _, _ := p.get(t, "/wiki/Home", "")
 	require.Equal(t, http.StatusInternalServerError, status)
 	require.Contains(t, p.logged(), "no_such_module")
@@ -214,7 +214,7 @@ func (p *program) stopUnderLoad(t *testing.T) {
 	require.NoError(t, p.cmd.Wait(), p.logged())
 }
 
-// pages asks for pages until there is no answer. The result is nil then, and an error
+// pages asks for pages until there is no response. The result is nil then, and an error
 // for one that was cut or wrong.
 func (p *program) pages(t *testing.T) <-chan error {
 	t.Helper()

@@ -126,7 +126,7 @@ func (a *answer) require(t testing.TB, status int, part string) {
 	require.Contains(t, a.body, part, "%s", a.Request.URL)
 }
 
-// requireRedirect checks where the answer leads.
+// requireRedirect checks where the response leads.
 func (a *answer) requireRedirect(t testing.TB, status int, target string) {
 	t.Helper()
 	require.Equal(t, status, a.StatusCode, "%s: %.1500s", a.Request.URL, a.body)
@@ -141,7 +141,7 @@ var (
 	attributes = regexp.MustCompile(`([a-z]+)=["']([^"']*)["']`)
 )
 
-// field returns the value of a hidden field in the answer's forms.
+// field returns the value of a hidden field in the response's forms.
 func (a *answer) field(t testing.TB, name string) string {
 	t.Helper()
 

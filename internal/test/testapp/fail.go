@@ -28,7 +28,7 @@ func failures() map[string]func(*player) {
 		"silent-after-request": func(p *player) { p.handshake(); hang() },
 		// Does not read the request.
 		"deaf": func(*player) { print(takeControl); hang() },
-		// Closes its end and goes on.
+		// Closes its end and continues.
 		"close": func(*player) { _ = os.Stdin.Close(); _ = os.Stdout.Close(); hang() },
 		// Says text=... as it is, instead of the handshake and after the
 		// request, and hangs or, with then=exit, ends; {dir} is the directory

@@ -54,7 +54,7 @@ func generics() map[string]func(*player) {
 				awaitFile("again")
 			}
 		},
-		// Serves when nobody else does on its port any more.
+		// Serves when no other program does on its port any more.
 		"generic-patient": func(p *player) {
 			for {
 				if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+

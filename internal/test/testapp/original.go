@@ -39,12 +39,12 @@ func (p *player) serveOriginal(l net.Listener) {
 	for {
 		c, err := l.Accept()
 		check(err)
-		p.answerOriginal(c)
+		p.respondOriginal(c)
 		_ = c.Close()
 	}
 }
 
-func (p *player) answerOriginal(c net.Conn) {
+func (p *player) respondOriginal(c net.Conn) {
 	in := bufio.NewReader(c)
 	h, err := sessionproto.ReadHeader(in)
 	if err != nil || h.CheckPassword(p.opts["connect_password"]) != nil {

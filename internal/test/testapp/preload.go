@@ -31,13 +31,13 @@ func preloaders() map[string]func(*player) {
 		// group, and it tells nothing about them. With modern=yes it can do
 		// what ours can. spoil=... is what it does wrong, the first times=n
 		// times, which a file in the application's directory counts:
-		//   die      ends instead of answering a command
+		//   die      ends instead of responding to a command
 		//   hang     says nothing to a command
-		//   garbage  answers it with garbage
-		//   half     answers with half a line and hangs up
-		//   foreign  answers with the pid pid=n
-		//   error    answers with an error
-		//   never-reap  is stopped after the answer
+		//   garbage  responds to it with garbage
+		//   half     responds with half a line and hangs up
+		//   foreign  responds with the pid pid=n
+		//   error    responds with an error
+		//   never-reap  is stopped after the response
 		"preloader": preload,
 	}
 }
@@ -136,7 +136,7 @@ func (p *preloading) spoils() bool {
 	return len(b) <= p.number("times", 1<<30)
 }
 
-// work starts a process on conn and answers the command.
+// work starts a process on conn and responds to the command.
 func (p *preloading) work(conn *net.UnixConn, stderr *os.File) {
 	stdio, err := conn.File()
 	check(err)
@@ -184,7 +184,7 @@ func receivedFile(oob []byte) *os.File {
 	return nil
 }
 
-// awaitGate waits until the preloader has answered.
+// awaitGate waits until the preloader has responded.
 func awaitGate() {
 	if os.Getenv(gateVar) == "" {
 		return

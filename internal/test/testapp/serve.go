@@ -27,7 +27,7 @@ func behaviours() map[string]func(*player) {
 	all := map[string]func(*player){
 		// Serves HTTP on a Unix socket until its stdin ends; noise=text is
 		// printed before, pid=n reported. At /daemon it starts a process in a
-		// session of its own and answers with its pid.
+		// session of its own and responds with its pid.
 		"http": serveHTTP,
 		// The same on a TCP socket of the loopback, or at address, and reports host. With
 		// stops=yes it stops listening when the file stop is there, and makes stopped.
@@ -40,7 +40,7 @@ func behaviours() map[string]func(*player) {
 		"stubborn": stubborn,
 		// Serves HTTP and leaves a process in its group that ignores TERM.
 		"parent": parent,
-		// Reads the request, then executes itself and begins anew.
+		// Reads the request, then executes itself and begins again.
 		"re-exec": reExec,
 		// Has the habits of loaders that know protocol 1.0 only.
 		"original": original,

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// addTricks adds what a hostile or careless application would do. The answers
+// addTricks adds what a hostile or careless application would do. The responses
 // say how it went.
 func (p *player) addTricks(mux *http.ServeMux) {
 	try := func(path string, do func(r *http.Request) (string, error)) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			answer, err := do(r)
+			text, err := do(r)
 			if err != nil {
-				answer = err.Error()
+				text = err.Error()
 			}
 
-			_, _ = io.WriteString(w, answer)
+			_, _ = io.WriteString(w, text)
 		})
 	}
 

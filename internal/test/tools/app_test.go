@@ -14,7 +14,7 @@ import (
 // appVar makes the test binary an application.
 const appVar = "TOOLS_APP"
 
-// playApp answers with the process's id. It does not start while there is a file
+// playApp responds with the process's id. It does not start while there is a file
 // named broken in its directory.
 func playApp() (status int) {
 	dir, err := os.Getwd()

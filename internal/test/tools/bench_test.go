@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkStatus runs passenger-status, of an instance with so many
+// BenchmarkStatus runs passenger-status, of an instance with n
 // applications, from its start to its end.
 func BenchmarkStatus(b *testing.B) {
 	for _, test := range []struct {

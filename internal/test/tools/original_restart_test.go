@@ -72,7 +72,7 @@ func TestOriginalToolShowsJSON(t *testing.T) {
 	require.JSONEq(t, theirs.stdout, ours.stdout)
 }
 
-// The original's tool has our server open its logs anew, and tells of one without.
+// The original's tool has our server open its logs again, and tells of one without.
 func TestOriginalToolReopensLogs(t *testing.T) {
 	t.Parallel()
 	box := newBox(t)

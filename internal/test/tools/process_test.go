@@ -189,7 +189,7 @@ func TestToolsEndBySignal(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		cmd := b.command(t.Context(), "passenger-status")
 		wait := launch(t, cmd)
-		conn, err := l.Accept() // it waits for an answer now
+		conn, err := l.Accept() // it waits for a response now
 		require.NoError(t, err)
 		require.NoError(t, cmd.Process.Signal(sig))
 		r := wait()

@@ -18,7 +18,7 @@ import (
 	"github.com/gopassenger/passenger/procstat"
 )
 
-// server is a running passenger start whose application answers with the id of its
+// server is a running passenger start whose application responds with the id of its
 // process.
 type server struct {
 	*box

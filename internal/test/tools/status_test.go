@@ -351,7 +351,7 @@ func TestStatusOfKilledInstanceSaysSo(t *testing.T) {
 	require.Empty(t, s.run(t, "passenger-config", "list-instances").stderr)
 }
 
-// connected: somebody waits for an answer at the socket.
+// connected: a client waits for a response at the socket.
 func connected(path string) error {
 	unix, err := os.ReadFile("/proc/net/unix")
 	if err != nil {

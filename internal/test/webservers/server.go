@@ -45,7 +45,7 @@ func Start(t TB, k Kind, dir string, sites func(addr string) string) *Server {
 		path: k.find(t),
 		Conf: filepath.Join(dir, "server.conf"),
 	}
-	for range 5 { // somebody else may take the port
+	for range 5 { // another program may take the port
 		s.Addr = freeAddr(t)
 		conf := s.nginx
 		if k.Apache {

@@ -1,4 +1,4 @@
-// Command go answers with the process's id and what was asked for; /slow?ms=N
+// Command go responds with the process's id and what was asked for; /slow?ms=N
 // takes N ms.
 package main
 
