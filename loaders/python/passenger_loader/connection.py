@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from io import BytesIO
 
 from .request import Body, Request
 
@@ -50,26 +51,25 @@ class Connection:
 
     # Waiting for a request.
 
-    def poll(self):
+    def poll(self, buffer):
         """Receives what is there and returns a request if it is complete.
 
-        EOFError says that nothing more will come.
+        EOFError says that nothing more will come. The buffer is overwritten.
         """
         try:
-            piece = self._socket.recv(READ_SIZE, self._flags)
+            size = self._socket.recv_into(buffer, 0, self._flags)
         except BlockingIOError:
             return None
         except ConnectionError:
             raise EOFError from None
 
-        if not piece:
+        if not size:
             raise EOFError
 
         if not self._skip and not self.lingering:
-            self._received += piece
-            return self.next_request()
+            return self.received(buffer[:size])
 
-        skipped = min(self._skip, len(piece))
+        skipped = min(self._skip, size)
         self._skip -= skipped
         if self.lingering:
             if not self._skip:
@@ -77,7 +77,11 @@ class Connection:
 
             return None
 
-        self._received += piece[skipped:]
+        return self.received(buffer[skipped:size])
+
+    def received(self, piece):
+        """Returns a request if it is complete with this piece, which is overwritten later."""
+        self._received += piece
         return self.next_request()
 
     def next_request(self):
@@ -88,15 +92,20 @@ class Connection:
         """Says whether the connection has to be polled on after a refusal."""
         return False
 
-    def _request(self, variables, end, length):
-        """Returns the request whose header ends there."""
-        early = bytes(self._received[end:end + length])
-        del self._received[:end + length]
-        self._body = Body(self, early, length)
+    def _request(self, variables, early, length):
+        """Returns a request with a body of that length; early is what has been received of it."""
         if not self._flags:
             self._socket.settimeout(self.patience)
 
-        return Request(variables, self._body)
+        if len(early) == length:
+            return Request(variables, BytesIO(early))
+
+        self._body = Body(self, early, length)
+        return Request(variables, self._body.file())
+
+    def _unreceived(self):
+        """How many bytes of the request's body have not been received."""
+        return 0 if self._body is None else self._body.unreceived
 
     # Serving it.
 
@@ -128,14 +137,17 @@ class Connection:
 
     def can_be_kept(self):
         """Says whether what is left of the request body is worth draining."""
-        return self._body.unreceived <= MAX_DRAIN
+        return self._body is None or self._body.unreceived <= MAX_DRAIN
 
     # After it.
 
     def keep(self):
         """Makes the connection wait for the next request."""
-        self._skip, self._body = self._body.unreceived, None
-        self._wait_for_requests()
+        if self._body is not None:
+            self._skip, self._body = self._body.unreceived, None
+
+        if not self._flags:
+            self._wait_for_requests()
 
     def finish(self):
         """Ends the response and says whether the connection has to be polled on.
@@ -143,7 +155,7 @@ class Connection:
         To close it while a request body is still arriving would make the other
         side lose the response.
         """
-        return not self.gone and self._body.unreceived > 0 and self._linger()
+        return not self.gone and self._unreceived() > 0 and self._linger()
 
     def _linger(self):
         try:

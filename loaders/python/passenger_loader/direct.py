@@ -50,7 +50,9 @@ class DirectConnection(Connection):
             variables["SERVER_PROTOCOL"] == "HTTP/1.1" and variables.get("HTTP_EXPECT", "").lower() == "100-continue"
         )
         self.deadline = math.inf
-        return self._request(variables, end, length)
+        early = bytes(self._received[end:end + length])
+        del self._received[:end + length]
+        return self._request(variables, early, length)
 
     def receive(self, size):
         if self._expects_continue:
@@ -91,7 +93,7 @@ class DirectEntrance:
 
     def __init__(self, listener, password):
         self.listener = listener
-        self.password = password
+        self.password = password.encode("utf-8")
         self.port = listener.socket.getsockname()[1]
         self.connections = {}  # in the order in which they came
 

@@ -20,7 +20,9 @@ class WrongPassword(Refused):
 
 
 class Request:
-    """One request: its CGI variables, without the password, and its body."""
+    """One request: its CGI variables, without the password, and its body as a file object."""
+
+    __slots__ = ("variables", "body")
 
     def __init__(self, variables, body):
         self.variables = variables
@@ -36,13 +38,13 @@ class Request:
 
 
 def check_password(variables, name, password):
-    """Takes the connect password out of a request and says whether it is right."""
+    """Takes the connect password out of a request and says whether it is right: these bytes."""
     got = variables.pop(name, "")
-    return not password or compare_digest(got.encode("latin-1"), password.encode("utf-8"))
+    return not password or compare_digest(got.encode("latin-1"), password)
 
 
 class Body(io.RawIOBase):
-    """The request's body, which ends after its content length.
+    """The body of a request that has not been received as a whole; it ends after its content length.
 
     early is what of the body came with the header. What belongs to the next
     request is never read.
@@ -55,11 +57,8 @@ class Body(io.RawIOBase):
         self.unreceived = length - len(early)
 
     def file(self):
-        """The body as a file object: of memory, if all of it is there."""
-        if self.unreceived:
-            return io.BufferedReader(self, 64 * 1024)
-
-        return io.BytesIO(self._early)
+        """The body as a file object."""
+        return io.BufferedReader(self, 64 * 1024)
 
     def readable(self):
         return True

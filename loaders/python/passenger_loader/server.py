@@ -1,13 +1,17 @@
 """Waits for requests and has them served."""
 
+import math
 import os
-import selectors
+import select
 from functools import partial
 
-from .connection import Connection
+from .connection import READ_SIZE, Connection
 from .handshake import STDIN
 from .log import warn
 from .request import Refused
+
+# Both take the same events; a second is a thousand milliseconds to the other one.
+POLL, SECOND = (select.epoll, 1) if hasattr(select, "epoll") else (select.poll, 1000)
 
 
 class Server:
@@ -26,28 +30,42 @@ class Server:
             self._entrances.append(direct)
 
         self._serve = serve
-        self._selector = selectors.DefaultSelector()
+        self._poll = POLL()
+        self._watched = {}  # connections, and what else to call, by their descriptors
+        self._buffer = memoryview(bytearray(READ_SIZE))
         self._stopping = False
 
     def run(self):
         for entrance in self._entrances:
-            self._watch(entrance.listener.socket, partial(self._accept, entrance))
+            self._watch(entrance.listener.socket.fileno(), partial(self._accept, entrance))
 
         self._watch(STDIN, self._read_stdin)
+        watched, buffer = self._watched, self._buffer
         slow = () if self._direct is None else self._direct.connections
         while not self._stopping:
-            for key, _ in self._selector.select(self._direct.seconds_left() if slow else None):
-                if isinstance(key.data, Connection):
-                    self._advance(key.data, key.data.poll)
-                else:
-                    key.data()
+            for descriptor, _ in self._poll.poll(self._patience() if slow else None):
+                ready = watched.get(descriptor)
+                if isinstance(ready, Connection):
+                    self._advance(ready, buffer)
+                elif ready is not None:  # else a connection that was closed just before
+                    ready()
 
             if slow:
                 for conn in self._direct.expired():
                     self._drop(conn)
 
-    def _watch(self, file, data):
-        self._selector.register(file, selectors.EVENT_READ, data)
+    def _patience(self):
+        seconds = self._direct.seconds_left()
+        return None if seconds is None else math.ceil(seconds * 1000) * SECOND / 1000
+
+    def _watch(self, descriptor, ready):
+        self._poll.register(descriptor, select.POLLIN)
+        self._watched[descriptor] = ready
+
+    def _forget(self, conn):
+        descriptor = conn.fileno()
+        self._poll.unregister(descriptor)
+        del self._watched[descriptor]
 
     def _read_stdin(self):
         try:
@@ -60,13 +78,13 @@ class Server:
     def _accept(self, entrance):
         conn = entrance.accept()
         if conn is not None:
-            self._watch(conn, conn)
-            self._advance(conn, conn.poll)
+            self._watch(conn.fileno(), conn)
+            self._advance(conn, self._buffer)
 
-    def _advance(self, conn, next_request):
-        """Serves the requests that have arrived on a connection."""
+    def _advance(self, conn, buffer=None):
+        """Serves the requests that have arrived on a connection, or are received into the buffer."""
         try:
-            request = next_request()
+            request = conn.next_request() if buffer is None else conn.poll(buffer)
             while request is not None:
                 if not self._carry_out(conn, request):
                     return
@@ -95,5 +113,5 @@ class Server:
         return False
 
     def _drop(self, conn):
-        self._selector.unregister(conn)
+        self._forget(conn)
         conn.close()

@@ -28,15 +28,33 @@ class SessionConnection(Connection):
         self.keep_alive = keep_alive
 
     def next_request(self):
-        parsed = parse_header(self._received)
-        if parsed is None:
+        received = self._received
+        return self._take_request(received) if received else None
+
+    def received(self, piece):
+        # Most requests come in one piece and alone: nothing of it has to be kept.
+        return super().received(piece) if self._received else self._take_request(piece)
+
+    def _take_request(self, received):
+        """Returns the request that was received, if it is complete, and keeps what is not of it."""
+        end = header_end(received)
+        if end is None:
+            self._received = bytearray(received)
             return None
 
-        variables, end = parsed
+        variables = parse_header(received, end)
         if not check_password(variables, PASSWORD, self._password):
             raise WrongPassword
 
-        return self._request(variables, end, content_length(variables))
+        length = content_length(variables)
+        early = bytes(received[end:end + length]) if length else b""
+        end += len(early)
+        if end < len(received):
+            self._received = bytearray(received[end:])
+        elif self._received:
+            self._received = bytearray()
+
+        return self._request(variables, early, length)
 
 
 class SessionEntrance:
@@ -44,7 +62,7 @@ class SessionEntrance:
 
     def __init__(self, listener, password, keep_alive):
         self.listener = listener
-        self._password = password
+        self._password = password.encode("utf-8")
         self._keep_alive = keep_alive
 
     def accept(self):
@@ -53,8 +71,8 @@ class SessionEntrance:
         return None if sock is None else SessionConnection(sock, self._password, self._keep_alive)
 
 
-def parse_header(received):
-    """Returns the variables and the header's length, or None if it is incomplete."""
+def header_end(received):
+    """Returns where the header ends, or None if it is incomplete."""
     if len(received) < LENGTH.size:
         return None
 
@@ -63,18 +81,24 @@ def parse_header(received):
         raise ProtocolError("a request header of %d bytes is larger than %d" % (length, MAX_HEADER))
 
     end = LENGTH.size + length
-    if len(received) < end:
-        return None
+    return end if end <= len(received) else None
 
-    parts = received[LENGTH.size:end].decode("latin-1").split("\0")
+
+def parse_header(received, end):
+    """Returns the variables of a header that ends there."""
+    parts = str(received[LENGTH.size:end], "latin-1").split("\0")
     if parts.pop() or len(parts) % 2:
         raise ProtocolError("a request header is not made of names and values")
 
-    return dict(zip(parts[::2], parts[1::2])), end
+    alternately = iter(parts)
+    return dict(zip(alternately, alternately))
 
 
 def content_length(variables):
-    value = variables.get("CONTENT_LENGTH") or "0"
+    value = variables.get("CONTENT_LENGTH")
+    if not value:
+        return 0
+
     if not (value.isascii() and value.isdigit()):
         raise ProtocolError("the content length %r is not a number" % value)
 

@@ -33,7 +33,7 @@ class ThreadedServer(Server):
 
     def run(self):
         """The requests in hand are finished before it returns."""
-        self._watch(self._bell, self._take_back)
+        self._watch(self._bell.fileno(), self._take_back)
         try:
             super().run()
         finally:
@@ -47,7 +47,7 @@ class ThreadedServer(Server):
             raise self._failure
 
     def _carry_out(self, conn, request):
-        self._selector.unregister(conn)
+        self._forget(conn)
         self._requests.put((conn, request))
         return False
 
@@ -81,6 +81,6 @@ class ThreadedServer(Server):
 
         while self._served:
             conn, keep = self._served.popleft()
-            self._watch(conn, conn)
+            self._watch(conn.fileno(), conn)
             if self._settle(conn, keep):
-                self._advance(conn, conn.next_request)
+                self._advance(conn)

@@ -9,7 +9,7 @@ from .log import describe_failure
 from .server import Server
 from .session import SessionEntrance
 from .threaded_server import ThreadedServer
-from .wsgi import Exchange
+from .wsgi import Exchange, environ_constants
 
 KEEP_ALIVE = "session_keep_alive"
 
@@ -23,6 +23,7 @@ class Worker:
         self._application = application
         self._options = options
         self._thread_count = _thread_count(options)
+        self._constants = environ_constants(self._thread_count > 1)
         self._listeners = []
         self._features = [KEEP_ALIVE] if KEEP_ALIVE in options.get("features", "").split() else []
 
@@ -71,7 +72,7 @@ class Worker:
         """Answers a request and says whether the connection can be kept."""
         method = request.control()
         if method is None:
-            return Exchange(self._application, conn, request, self._thread_count > 1).run()
+            return Exchange(self._application, conn, request, self._constants).run()
 
         if method == "OOBW":
             events.fire("oob_work")

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from .api import OOB_WORK_WISHES
 from .log import print_failure, warn
 
-HOP_BY_HOP = frozenset([
+HOP_BY_HOP_NAMES = frozenset([
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
     "te", "trailer", "transfer-encoding", "upgrade",
 ])
@@ -19,9 +19,12 @@ STATUS = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x1f\x7f]*)?")
 NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]")
 
-REQUEST_OOB_WORK = ("!~Request-OOB-Work", "true")
+REQUEST_OOB_WORK = "!~Request-OOB-Work: true\r\n"
 # What begins the names of headers that are for the server only.
-FOR_SERVER = "!~"
+BEGINNING_FOR_SERVER = "!~"
+
+# Up to this size the parts of a body that is all there are sent as one.
+MAX_JOINED = 64 * 1024
 
 ERROR_STATUS = "500 Internal Server Error"
 ERROR_HEADERS = [("Content-Type", "text/plain; charset=utf-8")]
@@ -61,16 +64,20 @@ class FileWrapper:
         return offset, max(status.st_size - offset, 0)
 
 
-SAME_FOR_ALL = {
-    "wsgi.version": (1, 0),
-    "wsgi.input_terminated": True,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "wsgi.file_wrapper": FileWrapper,
-}
+def environ_constants(multithread):
+    """What is the same in all environments."""
+    return {
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input_terminated": True,
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+    }
 
 
-def environ(request, multithread):
+def environ(request, constants):
     """The environment that the application gets."""
     env = request.variables
     for name in ("PATH_INFO", "SCRIPT_NAME"):
@@ -79,64 +86,79 @@ def environ(request, multithread):
             env[name] = unquote_to_bytes(value.encode("latin-1")).decode("latin-1")
 
     env.setdefault("QUERY_STRING", "")
-    https = env.get("HTTPS", "").lower() in ("on", "1", "yes", "true")
-    env.update(SAME_FOR_ALL)
-    env["wsgi.url_scheme"] = "https" if https else "http"
-    env["wsgi.input"] = request.body.file()
+    env.update(constants)
+    if env.get("HTTPS", "").lower() in ("on", "1", "yes", "true"):
+        env["wsgi.url_scheme"] = "https"
+
+    env["wsgi.input"] = request.body
     env["wsgi.errors"] = sys.stderr
-    env["wsgi.multithread"] = multithread
     env[OOB_WORK_WISHES] = []
     return env
 
 
+# What is known of what applications have sent before. They have few statuses and
+# names, and those that make them up get no more.
+MAX_KNOWN = 256
+known_statuses = {}
+known_names = {}
+
+# Kinds of headers: what is sent as it is, and what the loader decides about.
+PLAIN, CONTENT_LENGTH, HOP_BY_HOP, FOR_SERVER = range(4)
+
+
 def checked_status(status):
+    """The number of a status."""
     if not isinstance(status, str) or not STATUS.fullmatch(status):
         raise ValueError("the status %r is not a number of three digits and a reason" % (status,))
 
-    return status
+    code = int(status[:3])
+    if len(known_statuses) < MAX_KNOWN:
+        known_statuses[status] = code
 
-
-# Names that were found right. Applications have few, and those that make them up
-# get no more.
-known_names = set()
-MAX_KNOWN_NAMES = 256
+    return code
 
 
 def checked_name(name):
+    """The kind of header that has this name."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError("the response header name %r is not a token" % (name,))
 
-    if len(known_names) < MAX_KNOWN_NAMES:
-        known_names.add(name)
+    folded = name.lower()
+    if folded == "content-length":
+        kind = CONTENT_LENGTH
+    elif folded in HOP_BY_HOP_NAMES:
+        kind = HOP_BY_HOP
+    else:
+        kind = FOR_SERVER if name.startswith(BEGINNING_FOR_SERVER) else PLAIN
+
+    if len(known_names) < MAX_KNOWN:
+        known_names[name] = kind
+
+    return kind
 
 
-def checked_headers(headers):
-    for name, value in headers:
-        if name not in known_names:
-            checked_name(name)
+def check_value(name, value):
+    if not isinstance(value, str) or FORBIDDEN_IN_VALUE.search(value):
+        raise ValueError("the value %r of response header %s is no string without line breaks" % (value, name))
 
-        if not isinstance(value, str) or FORBIDDEN_IN_VALUE.search(value):
-            raise ValueError("the value %r of response header %s is no string without line breaks" % (value, name))
-
-        value.encode("latin-1")
-
-    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+    value.encode("latin-1")
 
 
 class Exchange:
     """One request and its response."""
 
-    def __init__(self, application, conn, request, multithread):
+    def __init__(self, application, conn, request, constants):
         self._application = application
         self._conn = conn
         self._request = request
-        self._multithread = multithread
-        self._oob_work_wishes = ()
+        self._constants = constants
         self._is_head = request.variables.get("REQUEST_METHOD") == "HEAD"
-        self._status = None
-        self._headers = []
-        self._head_sent = False
         self._keep = conn.keep_alive
+        self._oob_work_wishes = ()
+        self._code = None
+        self._lines = ()  # of the head
+        self._lengths = ()  # of all headers Content-Length
+        self._head_sent = False
         self._without_body = False
         self._chunked = False
         self._left = None  # of the content length
@@ -154,7 +176,7 @@ class Exchange:
         return self._keep
 
     def _respond(self):
-        env = environ(self._request, self._multithread)
+        env = environ(self._request, self._constants)
         self._oob_work_wishes = env[OOB_WORK_WISHES]
         result = self._application(env, self._start_response)
         try:
@@ -175,16 +197,35 @@ class Exchange:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
-        elif self._status is not None:
+        elif self._code is not None:
             raise AssertionError("start_response() was called a second time without exc_info")
 
-        status, headers = checked_status(status), checked_headers(headers)
-        self._status, self._headers = status, headers
+        self._set_head(status, headers)
         return self._write
+
+    def _set_head(self, status, headers):
+        code = known_statuses.get(status) or checked_status(status)
+        lines, lengths = [f"HTTP/1.1 {status}\r\n"], []
+        for name, value in headers:
+            kind = known_names.get(name)
+            if kind is None:
+                kind = checked_name(name)
+
+            if not (type(value) is str and value.isascii() and value.isprintable()):
+                check_value(name, value)
+
+            if kind == PLAIN or kind == FOR_SERVER and self._conn.from_server:
+                lines.append(f"{name}: {value}\r\n")
+            elif kind == CONTENT_LENGTH:
+                lengths.append(value)
+
+        self._code, self._lines, self._lengths = code, lines, lengths
 
     def _send_all(self, result):
         if isinstance(result, (list, tuple)) and not self._head_sent:
             length = sum(map(len, result))
+            if len(result) > 1 and length <= MAX_JOINED and all(isinstance(chunk, bytes) for chunk in result):
+                result = (b"".join(result),)
         else:
             length = None
 
@@ -215,20 +256,16 @@ class Exchange:
         if self._without_body:
             data = b""
         elif self._left is not None:
-            data = self._within_length(data)
+            if len(data) > self._left:
+                warn("the application sent more than its Content-Length; the rest was cut off")
+                data = data[:self._left]
+
+            self._left -= len(data)
 
         if self._chunked and data:
             self._conn.send(b"".join([head, b"%x\r\n" % len(data), data, b"\r\n"]))
         elif head or data:
             self._conn.send(head + data)
-
-    def _within_length(self, data):
-        if len(data) > self._left:
-            warn("the application sent more than its Content-Length; the rest was cut off")
-            data = data[:self._left]
-
-        self._left -= len(data)
-        return data
 
     def _finish(self):
         if not self._head_sent:
@@ -242,63 +279,49 @@ class Exchange:
 
     def _head(self, body_length):
         """Decides on the framing; body_length is what the body is known to have."""
-        if self._status is None:
+        if self._code is None:
             raise AssertionError("the application did not call start_response()")
 
-        code = int(self._status[:3])
-        headers, length = self._split_content_length()
+        lines, code, conn = self._lines, self._code, self._conn
+        length = self._content_length() if self._lengths else None
         bodyless_status = code < 200 or code == 204
-        self._without_body = self._is_head or bodyless_status or code == 304
-        if length is None and not self._without_body:
-            length = body_length
-
-        if length is not None and not bodyless_status:
-            headers.append(("Content-Length", str(length)))
-
-        if not self._without_body:
-            self._left = length
-            if length is None and self._conn.keep_alive:
+        if self._is_head or bodyless_status or code == 304:
+            self._without_body = True
+        else:
+            self._left = length = body_length if length is None else length
+            if length is None and conn.keep_alive:
                 self._chunked = True
-                headers.append(("Transfer-Encoding", "chunked"))
+                lines.append("Transfer-Encoding: chunked\r\n")
             elif length is None:
                 self._keep = False
 
-        self._keep = self._keep and self._conn.can_be_kept()
-        if not self._keep:
-            headers.append(("Connection", "close"))
+        if length is not None and not bodyless_status:
+            lines.append(f"Content-Length: {length}\r\n")
 
-        if self._oob_work_wishes:
-            headers.append(REQUEST_OOB_WORK)
+        if not (self._keep and conn.can_be_kept()):
+            self._keep = False
+            lines.append("Connection: close\r\n")
 
-        if not self._conn.from_server:
-            headers = [header for header in headers if not header[0].startswith(FOR_SERVER)]
+        if self._oob_work_wishes and conn.from_server:
+            lines.append(REQUEST_OOB_WORK)
 
+        lines.append("\r\n")
         self._head_sent = True
-        lines = ["HTTP/1.1 " + self._status] + ["%s: %s" % header for header in headers]
-        return "\r\n".join(lines + ["", ""]).encode("latin-1")
+        return "".join(lines).encode("latin-1")
 
-    def _split_content_length(self):
-        headers, lengths = [], set()
-        for name, value in self._headers:
-            if name.lower() == "content-length":
-                lengths.add(value.strip())
-            else:
-                headers.append((name, value))
-
-        if not lengths:
-            return headers, None
-
-        value = lengths.pop()
-        if lengths or not (value.isascii() and value.isdigit()):
+    def _content_length(self):
+        """The one that the application has set."""
+        value, *others = {length.strip() for length in self._lengths}
+        if others or not (value.isascii() and value.isdigit()):
             raise ValueError("the application's Content-Length is not one number")
 
-        return headers, int(value)
+        return int(value)
 
     def _send_error(self):
         if self._head_sent:
             return
 
-        self._status, self._headers = ERROR_STATUS, list(ERROR_HEADERS)
+        self._set_head(ERROR_STATUS, ERROR_HEADERS)
         self._left = None
         try:
             self._write(ERROR_BODY, len(ERROR_BODY))

@@ -6,15 +6,19 @@ module PassengerLoader
   class Body
     CHUNK = 64 * 1024
 
-    # How many bytes it has, and how many of them have not been received.
-    attr_reader :size, :unreceived
+    # How many bytes have not been received.
+    attr_reader :unreceived
 
     # early is what of the body came with the header.
     def initialize(connection, early, length)
       @connection = connection
-      @size = length
       @buffer = early
       @unreceived = length - early.bytesize
+    end
+
+    # How many bytes have not been read.
+    def size
+      @unreceived + @buffer.bytesize
     end
 
     def read(length = nil, buffer = nil)

@@ -42,9 +42,9 @@ module PassengerLoader
     # Waiting for a request.
 
     # Receives what is there and returns a request if it is complete. EOFError
-    # says that nothing more will come.
-    def poll
-      piece = @socket.read_nonblock(READ_SIZE, exception: false)
+    # says that nothing more will come. The buffer is overwritten.
+    def poll(buffer)
+      piece = @socket.read_nonblock(READ_SIZE, buffer, exception: false)
       return if piece == :wait_readable
       raise EOFError if piece.nil?
 
@@ -82,7 +82,14 @@ module PassengerLoader
     end
 
     def send(*data)
-      @socket.write(*data)
+      return @socket.write(*data) if data.size > 1
+
+      # This one does not give way to other threads, which takes longer than to send.
+      data, = data
+      sent = @socket.write_nonblock(data, exception: false)
+      return if sent == data.bytesize
+
+      @socket.write(sent == :wait_writable ? data : data.byteslice(sent..-1))
     rescue *GONE
       leave
     end

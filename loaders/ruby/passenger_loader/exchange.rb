@@ -14,11 +14,11 @@ module PassengerLoader
     ERROR_HEADERS = { "content-type" => "text/plain; charset=utf-8" }.freeze
     ERROR_BODY = "Internal Server Error: the application failed. Its log says why.\n"
 
-    def initialize(application, connection, request, keep_alive, multithread)
+    def initialize(application, environment, connection, request, keep_alive)
       @application = application
+      @environment = environment
       @connection = connection
       @request = request
-      @multithread = multithread
       @response = Response.new(connection, keep_alive, request.variables["REQUEST_METHOD"] == "HEAD")
       @hijacked = false
     end
@@ -26,7 +26,7 @@ module PassengerLoader
     # Answers the request and returns what becomes of the connection: :keep,
     # :close, or :hijacked.
     def run
-      env = Environment.build(@request, method(:hijack), @multithread)
+      env = @environment.build(@request, self)
       input = env["rack.input"]
       respond(env)
       fate
@@ -34,6 +34,12 @@ module PassengerLoader
       fate
     ensure
       input.close if input.respond_to?(:close)
+    end
+
+    # rack.hijack: the application takes the connection.
+    def call
+      @hijacked = true
+      @request.variables["rack.hijack_io"] = @connection.hijack
     end
 
     private
@@ -48,8 +54,8 @@ module PassengerLoader
       status, headers, body = @application.call(env)
       return if @hijacked
 
-      head = Head.new(status, headers)
-      transmit(@connection.server? ? head : head.for_people, body)
+      @response.transmit_common(status, headers, body) ||
+        transmit(Head.new(status, headers, @connection.server?), body)
     rescue *FAILURES => e
       failure = e
       report(e)
@@ -70,18 +76,12 @@ module PassengerLoader
       end
     end
 
-    # rack.hijack: the application takes the connection.
-    def hijack
-      @hijacked = true
-      @request.variables["rack.hijack_io"] = @connection.hijack
-    end
-
     # Sends the head; what follows is between the application and the other
     # side.
     def hand_over(head, callable)
-      framing = head.connection? ? [] : ["Connection: close"]
+      framing = head.connection? ? "" : Response::CLOSE
       @hijacked = true
-      @connection.send(head.to_s(framing, keep_connection: true))
+      @connection.send(head.finish(framing, keep_connection: true))
       callable.call(@connection.hijack)
     end
 
@@ -91,8 +91,7 @@ module PassengerLoader
 
       @hijacked = true
       chunked = @connection.chunks? && !head.framed?
-      framing = chunked ? ["Transfer-Encoding: chunked"] : []
-      @connection.send(head.to_s([*framing, "Connection: close"]))
+      @connection.send(head.finish(chunked ? Response::CHUNKED + Response::CLOSE : Response::CLOSE))
       body.call(Stream.new(@connection, @request.body, chunked: chunked))
     end
 
@@ -104,7 +103,7 @@ module PassengerLoader
         STDERR.puts(error.full_message(highlight: false, order: :top))
         return if @response.started? || @hijacked
 
-        @response.transmit(Head.new(500, ERROR_HEADERS), [ERROR_BODY])
+        @response.transmit(Head.new(500, ERROR_HEADERS, false), [ERROR_BODY])
       end
     ensure
       @connection.close if @hijacked

@@ -3,36 +3,54 @@
 require "rack/utils"
 
 module PassengerLoader
-  # The status and the headers of a response, checked and split.
+  # The status and the headers of a response, checked, as the text that is sent.
   class Head
     NAME = /\A[!#$%&'*+\-.^_`|~0-9A-Za-z]+\z/.freeze
+    NOT_IN_LINE = /[\r\n\0]/.freeze
 
-    # What is known of names that were seen before: in small letters; nil: it is
-    # no name. Applications have few, and those that make them up get no more.
-    KNOWN = {} # rubocop:disable Style/MutableConstant
-    MAX_KNOWN = 256
-
-    STATUS_LINES = Rack::Utils::HTTP_STATUS_CODES.to_h { |code, text| [code, "HTTP/1.1 #{code} #{text}\r\n".freeze] }.freeze
+    # Headers with a meaning here, by their names in small letters.
+    KINDS = {
+      "connection" => :connection,
+      "transfer-encoding" => :transfer_encoding,
+      "content-length" => :content_length
+    }.freeze
 
     # How the core knows it; middlewares of Rack 3 may have changed its case.
     OUT_OF_BAND_WORK = "!~Request-OOB-Work"
 
+    # What is known of names that were seen before: the kind of header, and how its
+    # line begins. Applications have few names, and those that make them up get no more.
+    KNOWN = {} # rubocop:disable Style/MutableConstant
+    MAX_KNOWN = 256
+
+    STATUS_LINES = Rack::Utils::HTTP_STATUS_CODES.to_h { |code, text| [code, "HTTP/1.1 #{code} #{text}\r\n".b.freeze] }.freeze
+
+    class << self
+      # The status has no body, whatever the application says.
+      def bodyless?(status)
+        status < 200 || status == 204 || status == 304
+      end
+
+      # Whether it is a value that can be sent as it is.
+      def plain?(value)
+        value.is_a?(String) && value.ascii_only? && !NOT_IN_LINE.match?(value)
+      end
+    end
+
     attr_reader :status, :hijack, :content_length
 
-    def initialize(status, headers)
+    # for_server says whether it gets the headers that are not for people.
+    def initialize(status, headers, for_server)
       @status = Integer(status)
       raise ArgumentError, "the status #{@status} is not a number of three digits" unless (100..999).cover?(@status)
 
-      @lines = []
-      @connection = nil
-      @transfer_encoding = nil
-      @content_length = nil
+      @for_server = for_server
+      @text = (STATUS_LINES[@status] || "HTTP/1.1 #{@status} Unknown\r\n".b).dup
       headers.each { |name, value| add(name.to_s, value) }
     end
 
-    # The status has no body, whatever the application says.
     def bodyless?
-      @status < 200 || @status == 204 || @status == 304
+      Head.bodyless?(@status)
     end
 
     def upgrade?
@@ -44,22 +62,13 @@ module PassengerLoader
       !@transfer_encoding.nil?
     end
 
-    # Leaves out what is for the server and not for people.
-    def for_people
-      @lines.reject! { |line| line.start_with?("!~") }
-      self
-    end
-
-    # The head as it is sent, with more headers and the application's own
-    # Connection header only if the connection is its to decide about.
-    def to_s(framing, keep_connection: false)
-      text = String.new(STATUS_LINES[@status] || "HTTP/1.1 #{@status} Unknown\r\n", encoding: Encoding::BINARY, capacity: 512)
-      @lines.each { |line| text << line << "\r\n" }
-      text << "Transfer-Encoding: " << @transfer_encoding.b << "\r\n" if @transfer_encoding
-      text << "Content-Length: #{@content_length}\r\n" if @content_length && (@status == 304 || !bodyless?)
-      text << "Connection: " << @connection.b << "\r\n" if keep_connection && @connection
-      framing.each { |line| text << line << "\r\n" }
-      text << "\r\n"
+    # Ends the head with more lines, and returns it as it is sent: with the
+    # application's own Connection header only if the connection is its to decide about.
+    def finish(framing, keep_connection: false)
+      @text << "Transfer-Encoding: " << @transfer_encoding << "\r\n" if @transfer_encoding
+      @text << "Content-Length: " << @content_length.to_s << "\r\n" if @content_length && (@status == 304 || !bodyless?)
+      @text << "Connection: " << @connection << "\r\n" if keep_connection && @connection
+      @text << framing << "\r\n"
     end
 
     def connection?
@@ -69,26 +78,27 @@ module PassengerLoader
     private
 
     def add(name, value)
-      if name == "rack.hijack"
+      kind, beginning = KNOWN[name] || look_at(name)
+      if Head.plain?(value)
+        add_line(kind, beginning, value)
+      elsif kind == :hijack
         @hijack = value
-        return
-      end
-
-      return if name.start_with?("rack.")
-      raise ArgumentError, "the response header name #{name.inspect} is not a token" unless (folded = folded(name))
-
-      if value.is_a?(String) && !value.include?("\n")
-        add_single(name, folded, value)
-      else
-        split(value).each { |single| add_single(name, folded, single) }
+      elsif kind != :ignored
+        split(value).each { |single| add_line(kind, beginning, checked(name, single)) }
       end
     end
 
-    def folded(name)
-      KNOWN.fetch(name) do
-        folded = name.downcase.freeze if NAME.match?(name)
-        KNOWN.size < MAX_KNOWN ? KNOWN[name.dup.freeze] = folded : folded
-      end
+    def look_at(name)
+      known = [kind(name), (name.casecmp?(OUT_OF_BAND_WORK) ? OUT_OF_BAND_WORK : name).b << ": "].each(&:freeze).freeze
+      KNOWN.size < MAX_KNOWN ? KNOWN[name.dup.freeze] = known : known
+    end
+
+    def kind(name)
+      return :hijack if name == "rack.hijack"
+      return :ignored if name.start_with?("rack.")
+      raise ArgumentError, "the response header name #{name.inspect} is not a token" unless NAME.match?(name)
+
+      name.start_with?("!~") ? :for_server : KINDS.fetch(name.downcase, :other)
     end
 
     # Rack 3 has arrays of values, Rack 2 one string with a newline between
@@ -98,18 +108,20 @@ module PassengerLoader
       values.empty? ? [""] : values
     end
 
-    def add_single(name, folded, value)
-      value = value.b unless value.ascii_only?
-      if value.include?("\r") || value.include?("\0")
-        raise ArgumentError, "the value #{value.inspect} of response header #{name} has a carriage return or NUL in it"
-      end
+    def checked(name, value)
+      return value unless NOT_IN_LINE.match?(value)
 
-      case folded
-      when "connection" then @connection = value
-      when "transfer-encoding" then @transfer_encoding = value
-      when "content-length" then self.content_length = value
-      when "!~request-oob-work" then @lines << "#{OUT_OF_BAND_WORK}: #{value}"
-      else @lines << "#{name}: #{value}"
+      raise ArgumentError, "the value #{value.inspect} of response header #{name} has a carriage return or NUL in it"
+    end
+
+    def add_line(kind, beginning, value)
+      case kind
+      when :other then @text << beginning << value << "\r\n"
+      when :content_length then self.content_length = value
+      when :for_server then @text << beginning << value << "\r\n" if @for_server
+      when :connection then @connection = value
+      when :transfer_encoding then @transfer_encoding = value
+      when :hijack then @hijack = value
       end
     end
 

@@ -16,8 +16,9 @@ module PassengerLoader
       return false unless got.bytesize == @size
 
       difference = 0
-      index = -1
-      got.unpack(@format).each { |word| difference |= word ^ @words[index += 1] }
+      words = got.unpack(@format)
+      index = words.size
+      difference |= words[index] ^ @words[index] while (index -= 1) >= 0
       difference.zero?
     end
   end

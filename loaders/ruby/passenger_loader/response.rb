@@ -1,18 +1,19 @@
 # frozen_string_literal: true
 
+require_relative "common_response"
 require_relative "connection"
 
 module PassengerLoader
   # Frames a response whose body the application enumerates, and sends it.
   class Response
+    CHUNKED = "Transfer-Encoding: chunked\r\n"
+    CLOSE = "Connection: close\r\n"
+
     def initialize(connection, keep_alive, is_head)
       @connection = connection
-      @keep_alive = keep_alive
-      @is_head = is_head
       @keep = keep_alive
       @started = false
-      @chunked = false
-      @left = nil # of the content length
+      @is_head = is_head
     end
 
     # Whether something may have been sent.
@@ -28,6 +29,20 @@ module PassengerLoader
     # Whether nothing follows the head.
     def without_body?(head)
       @is_head || head.bodyless?
+    end
+
+    # Sends a common response, and says whether it is one.
+    def transmit_common(status, headers, body)
+      return false if @is_head
+
+      keep = @keep && @connection.keepable?
+      text = CommonResponse.build(status, headers, body, keep)
+      return false unless text
+
+      @keep = keep
+      @started = true
+      @connection.send(text)
+      true
     end
 
     def transmit(head, body)
@@ -51,26 +66,25 @@ module PassengerLoader
     # Decides on the framing. The head is sent together with what comes first
     # after it.
     def start(head, length)
-      framing = []
+      framing = ""
       @chunked = false
-      @left = nil
+      @left = nil # of the content length
       if without_body?(head)
         # The head is all.
       elsif head.framed?
         @keep = false
       elsif length
         @left = length
-        framing << "Content-Length: #{length}" unless head.content_length
+        framing = "Content-Length: #{length}\r\n" unless head.content_length
       elsif @connection.chunks?
         @chunked = true
-        framing << "Transfer-Encoding: chunked"
+        framing = CHUNKED
       else
         @keep = false
       end
 
       @keep &&= @connection.keepable?
-      framing << "Connection: close" unless @keep
-      @pending = head.to_s(framing)
+      @pending = head.finish(@keep ? framing : framing + CLOSE)
     end
 
     def flush(*data)

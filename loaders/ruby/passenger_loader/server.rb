@@ -19,8 +19,9 @@ module PassengerLoader
       @direct = direct
       @password = password
       @handler = handler
-      @sources = [STDIN, listener, *direct]
-      @connections = {}
+      @sources = [STDIN, listener, *direct].map(&:to_io)
+      @connections = {}.compare_by_identity # by their sockets
+      @buffer = String.new(capacity: Connection::READ_SIZE)
       @stopping = false
     end
 
@@ -36,11 +37,14 @@ module PassengerLoader
     private
 
     def handle(source)
-      case source
-      when @listener then accept
-      when STDIN then read_stdin
-      when @direct then admit(@direct.accept)
-      else advance(source)
+      if (connection = @connections[source])
+        advance(connection)
+      elsif source.equal?(STDIN)
+        read_stdin
+      elsif source.equal?(@listener.to_io)
+        accept
+      elsif source.equal?(@direct&.to_io)
+        admit(@direct.accept)
       end
     end
 
@@ -65,7 +69,7 @@ module PassengerLoader
     # Serves the requests that have arrived on a connection.
     def advance(connection)
       guard(connection) do
-        request = connection.poll
+        request = connection.poll(@buffer)
         serve(connection, request) if request
       end
     end
@@ -122,12 +126,12 @@ module PassengerLoader
     end
 
     def watch(connection)
-      @connections[connection] = true
+      @connections[connection.to_io] = connection
       @watched = nil
     end
 
     def forget(connection)
-      @connections.delete(connection)
+      @connections.delete(connection.to_io)
       @watched = nil
     end
 

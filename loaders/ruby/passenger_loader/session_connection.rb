@@ -8,23 +8,42 @@ module PassengerLoader
   class SessionConnection < Connection
     # Returns a request that has been received already, or nil.
     def next_request
-      variables, finish = SessionHeader.parse(@received)
-      return unless variables
-      raise WrongPassword unless password?(variables.delete("PASSENGER_CONNECT_PASSWORD"))
+      return if @received.empty?
 
-      length = SessionHeader.content_length(variables)
-      early = @received.byteslice(finish, length)
-      finish += early.bytesize
-      @received = finish == @received.bytesize ? String.new : @received.byteslice(finish..-1)
-      @body = Body.new(self, early, length)
-      Request.new(variables, @body)
+      received = @received
+      @received = String.new
+      take_request(received)
     end
 
     private
 
     def received(piece)
-      @received.empty? ? @received = piece : @received << piece
+      return take_request(piece) if @received.empty?
+
+      @received << piece
       next_request
+    end
+
+    # Keeps what does not belong to the request that it returns, if it is complete. Pieces
+    # of the buffer are copied, and no slice of it is shared: it would be copied as a whole.
+    def take_request(received)
+      finish = SessionHeader.finish(received)
+      return keep_received(received, 0) unless finish
+
+      variables = SessionHeader.parse(received, finish)
+      raise WrongPassword unless password?(variables.delete("PASSENGER_CONNECT_PASSWORD"))
+
+      length = SessionHeader.content_length(variables)
+      early = length.zero? ? received.byteslice(0, 0) : received.unpack1("@#{finish}a#{length}")
+      finish += early.bytesize
+      keep_received(received, finish) if finish < received.bytesize
+      @body = Body.new(self, early, length)
+      Request.new(variables, @body)
+    end
+
+    def keep_received(received, from)
+      @received = received.unpack1("@#{from}a*")
+      nil
     end
   end
 end

@@ -11,23 +11,29 @@ module PassengerLoader
 
     module_function
 
-    # Returns the variables and the header's length, or nil if it is incomplete.
-    def parse(received)
+    # Returns where the header ends, or nil if it is incomplete.
+    def finish(received)
       return if received.bytesize < LENGTH_SIZE
 
       length = received.unpack1("N")
       raise ProtocolError, "a request header of #{length} bytes is larger than #{MAX_SIZE}" if length > MAX_SIZE
 
       finish = LENGTH_SIZE + length
-      return if received.bytesize < finish
+      finish if finish <= received.bytesize
+    end
 
-      parts = received.byteslice(LENGTH_SIZE, length).split("\0", -1)
-      unless (parts.pop || "").empty? && parts.size.even?
+    # Returns the variables of a header that ends there.
+    def parse(received, finish)
+      return {} if finish == LENGTH_SIZE
+
+      # The NUL at the end is left out, so that Ruby copies instead of sharing the buffer.
+      parts = received.byteslice(LENGTH_SIZE, finish - LENGTH_SIZE - 1).split("\0", -1)
+      unless parts.size.even? && !parts.empty? && received.getbyte(finish - 1).zero?
         raise ProtocolError, "a request header is not made of names and values"
       end
 
       # The first is faster, and for no more than fits on the stack.
-      [parts.size < 1024 ? Hash[*parts] : parts.each_slice(2).to_h, finish]
+      parts.size < 1024 ? Hash[*parts] : parts.each_slice(2).to_h
     end
 
     def content_length(variables)

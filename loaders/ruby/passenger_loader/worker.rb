@@ -62,9 +62,9 @@ module PassengerLoader
 
     def new_server(keep_alive)
       type = @threads > 1 ? ThreadedServer : Server
-      multithread = @threads > 1
+      environment = Environment.new(@threads > 1)
       type.new(@listener, @direct, @password, @threads) do |connection, request|
-        Exchange.new(@application, connection, request, keep_alive, multithread).run
+        Exchange.new(@application, environment, connection, request, keep_alive).run
       end
     end
 
