@@ -163,8 +163,8 @@ var wordings = map[problem]wording{
 	},
 	noApp: {
 		CategoryFileSystem, "no application was found in {subject}",
-		"An application is recognised by one of the files {startupfiles} in its directory. " +
-			"Correct the path, or configure the type and the startup file, or a start command.",
+		"An application is recognized by one of the files {startupfiles} in its directory, or by what its " +
+			"framework makes. Correct the path, or configure the type and the startup file, or a start command.",
 	},
 	startupFileMissing: {
 		CategoryFileSystem, "the startup file {subject} does not exist",

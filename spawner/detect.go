@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// Detection is what the application in a directory was recognised as, and how it is started.
+// Detection is what the application in a directory was recognized as, and how it is started.
 type Detection struct {
 	// Framework is what people call it, such as "Django".
 	Framework string `json:"framework"`
@@ -21,7 +21,7 @@ type Detection struct {
 	Type         string   `json:"type,omitempty"`
 	StartupFile  string   `json:"startupFile,omitempty"`
 	StartCommand []string `json:"startCommand,omitempty"`
-	// Because says what it was recognised by, as a clause for people.
+	// Because says what it was recognized by, as a clause for people.
 	Because string `json:"because"`
 }
 
@@ -142,7 +142,7 @@ func (d *directory) hasStartupFile(name string) bool {
 	return err == nil
 }
 
-// byFile returns the rule for a type that is recognised by its startup file.
+// byFile returns the rule for a type that is recognized by its startup file.
 func byFile(appType, framework string) func(d *directory) *Detection {
 	return func(d *directory) *Detection {
 		t, _ := findType(appType)

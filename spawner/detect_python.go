@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// pythonFramework is a package by which an application is recognised.
+// pythonFramework is a package by which an application is recognized.
 type pythonFramework struct {
 	module, name, appType string
 	// makes are what is called to make an application.

@@ -18,9 +18,10 @@ import (
 
 const startHelp = `Start serves the web application in a directory, by default the current one.
 
-The startup file says what kind of application it is: config.ru (Ruby, Rack),
-passenger_wsgi.py (Python, WSGI), app.js (Node.js) or .meteor (Meteor). Name any
-other program with --start-command: it serves HTTP on 127.0.0.1 and the port in the
+What is in the directory says what kind of application it is and how it is started:
+Ruby (Rack, Rails), Python (Django, Flask, FastAPI and others), Node.js (Express, Next.js
+and others), Meteor, Deno, Bun or a Procfile; 'passenger detect' shows it. Name any other
+program with --start-command: it serves HTTP on 127.0.0.1 and the port in the
 environment variable PORT, or speaks the spawn protocol, as Go programs with the
 package loaders/goapp do.
 

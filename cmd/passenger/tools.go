@@ -73,6 +73,7 @@ func (t tools) all() []command {
 		{"logs", t.newLogsCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
 		{"config", t.newConfigCommand},
+		{"detect", t.newDetectCommand},
 		{"man", newManCommand},
 	}, t.shared()...)
 }

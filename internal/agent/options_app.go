@@ -27,12 +27,14 @@ var applicationOptions = func() []Option {
 			shownDefault("`RAILS_ENV`, `RACK_ENV`, `NODE_ENV`, `PASSENGER_APP_ENV`, else `development`"),
 			inFlying(spawner.DefaultEnvironment)),
 		option("app_type", perRequest, func(c *Config) any { return &c.AppType },
-			"the `type`: rack, wsgi, node or meteor", everyday, shownDefault("detected"),
+			"the `type`: rack, wsgi, asgi, node or meteor", everyday, shownDefault("detected"),
 			detail("It is detected by the end of the name of `startup_file` (`.ru`, `.py`, `.js`, `.cjs`, `.mjs`), "+
-				"else by the file that is there.")),
+				"one of Python by what is in it; else by [what is there](frameworks.md#detection).")),
 		option("startup_file", perRequest, func(c *Config) any { return &c.StartupFile },
 			"the main `file`, relative to the application's directory",
-			shownDefault("`config.ru`, `passenger_wsgi.py`, `app.js`, `.meteor`")),
+			shownDefault("[what is there](frameworks.md#detection)"),
+			detail("Of Python it may be a module and what is called in it, as `mysite.wsgi:application` or "+
+				"`shop.factory:create_app()`.")),
 		standIn("rackup", options.Text, perApp, "the startup `file` of a Ruby application", short("R"),
 			shownDefault("`config.ru`"),
 			detail("It sets `startup_file`, and `app_type` to `rack`.")),

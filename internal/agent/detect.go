@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"strings"
+
+	"github.com/gopassenger/passenger/spawner"
+)
+
+// Recognized is what the application in a directory may be, the most certain first, and what would keep it from being
+// started.
+type Recognized struct {
+	Directory string `json:"directory"`
+	// Configured reports whether the configuration says how to start it, so that the rest does not count.
+	Configured bool                `json:"configured"`
+	Found      []spawner.Detection `json:"found"`
+	// Problem is empty if the application can be started, as far as that can be known without doing it.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Recognize looks for the application that c would start. It executes nothing.
+//
+// Errors: ErrNoApp of package spawner, and those of the directory.
+func (c *Config) Recognize() (*Recognized, error) {
+	r := &Recognized{
+		Directory:  c.Dir,
+		Configured: c.AppType != "" || c.StartupFile != "" || len(c.StartCommand) > 0,
+	}
+
+	var err error
+	if r.Found, err = spawner.Detect(c.Dir); err != nil && !r.Configured {
+		return nil, c.checkApp()
+	}
+
+	if err := c.checkApp(); err != nil {
+		r.Problem = err.Error()
+	}
+
+	return r, nil
+}
+
+// Text returns the lines for people.
+func (r *Recognized) Text() string {
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			b.WriteString(name + strings.Repeat(" ", max(16-len(name), 1)) + value + "\n")
+		}
+	}
+	line("Directory:", r.Directory)
+
+	if r.Configured {
+		line("Configured:", "its configuration says how to start it (passenger config --show)")
+	}
+
+	for i := range r.Found {
+		title := "Recognized as:"
+		if i > 0 || r.Configured {
+			title = "Could also be:"
+		}
+
+		d := &r.Found[i]
+		line(title, d.Framework)
+		line("  because:", d.Because)
+		line("  type:", d.Type)
+		line("  startup file:", d.StartupFile)
+		line("  command:", strings.Join(d.StartCommand, " "))
+		line("  to choose it:", flagsOf(d))
+	}
+
+	line("Problem:", r.Problem)
+
+	return b.String()
+}
+
+// flagsOf returns the flags of start by which a detection is chosen.
+func flagsOf(d *spawner.Detection) string {
+	switch {
+	case d.Type == "":
+		return "--start-command '" + strings.Join(d.StartCommand, " ") + "'"
+	case d.StartupFile == "":
+		return "--app-type " + d.Type
+	}
+
+	return "--app-type " + d.Type + " --startup-file '" + d.StartupFile + "'"
+}

@@ -1,0 +1,76 @@
+package tools_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// detect runs passenger detect in a directory with files, and returns its output and status.
+func detect(t *testing.T, files map[string]string, args ...string) (out string, status int) {
+	t.Helper()
+
+	dir := t.TempDir()
+	for name, content := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+
+	cmd := exec.Command(filepath.Join(built, "passenger"), append([]string{"detect"}, args...)...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir)
+	text, _ := cmd.CombinedOutput() // the status says it
+
+	return string(text), cmd.ProcessState.ExitCode()
+}
+
+func TestDetectShowsHowAnApplicationIsStarted(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"main.py": "from fastapi import FastAPI\napp = FastAPI()\nraise SystemExit('it was executed')\n",
+		"app.js":  "listen(1)",
+	}
+	out, status := detect(t, files, "--python", "/bin/sh", "--nodejs", "/bin/sh")
+	require.Zero(t, status, out)
+	require.Contains(t, out, "Recognized as:  Node.js")
+	require.Contains(t, out, "Could also be:  FastAPI")
+	require.Contains(t, out, "--app-type asgi --startup-file 'main:app'")
+	require.NotContains(t, out, "it was executed")
+
+	out, status = detect(t, files, "--json", "--startup-file", "main:app", "--python", "/bin/sh")
+	require.Zero(t, status, out)
+
+	var found struct {
+		Configured bool
+		Found      []struct{ Framework, StartupFile string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &found), out)
+	require.True(t, found.Configured)
+	require.Len(t, found.Found, 2)
+}
+
+// What is wrong is named, with the status 1.
+func TestDetectNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct {
+		files map[string]string
+		args  []string
+		want  string
+	}{
+		"nothing":     {nil, nil, "no application was found in"},
+		"a hint":      {map[string]string{"index.php": ""}, nil, "php -S 127.0.0.1:$PORT"},
+		"interpreter": {map[string]string{"app.js": ""}, []string{"--nodejs", "/missing/node"}, "Problem:        the interpreter /missing/node"},
+		"module":      {nil, []string{"--startup-file", "shop.wsgi:app"}, "shop/wsgi.py does not exist"},
+		"arguments":   {nil, []string{"a", "b"}, "accepts at most 1 arg"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, status := detect(t, c.files, c.args...)
+			require.Equal(t, 1, status, out)
+			require.Contains(t, out, c.want)
+		})
+	}
+}
