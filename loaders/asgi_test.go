@@ -156,6 +156,7 @@ func TestASGIClientsAreThoseThatTheServerVouchesFor(t *testing.T) {
 
 func TestASGIApplicationsBelowABaseURI(t *testing.T) {
 	t.Parallel()
+
 	c := start(t, asgiSpec(t, asgiApp, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
 	for target, path := range map[string]string{"/shop": "/", "/shop/": "/", "/shop/a": "/a"} {
 		text := ask(t, c, http.MethodGet, target, "")

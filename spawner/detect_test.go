@@ -93,14 +93,16 @@ var applications = map[string]struct {
 	"npm start":            {map[string]string{"package.json": `{"scripts": {"start": "react-scripts start"}}`}, "Node.js", "npm start", nil},
 	"Next.js": {
 		map[string]string{"package.json": `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`, ".next/BUILD_ID": "1"},
-		"Next.js", "node_modules/.bin/next start -H 127.0.0.1 -p $PORT", []string{"Node.js"},
+		"Next.js", "node_modules/.bin/next start -H 127.0.0.1 -p $PORT",
+		[]string{"Node.js"},
 	},
 	"Nuxt": {
 		map[string]string{"package.json": `{"devDependencies": {"nuxt": "3"}}`, ".output/server/index.mjs": ""}, "Nuxt", "node .output/server/index.mjs", nil,
 	},
 	"NestJS": {
 		map[string]string{"package.json": `{"dependencies": {"@nestjs/core": "10"}, "scripts": {"start": "nest start"}}`, "dist/main.js": ""},
-		"NestJS", "node dist/main.js", []string{"Node.js"},
+		"NestJS", "node dist/main.js",
+		[]string{"Node.js"},
 	},
 	"Meteor":         {map[string]string{".meteor/release": ""}, "Meteor", "meteor ", nil},
 	"Meteor, bundle": {map[string]string{"star.json": "", "main.js": ""}, "Meteor, bundled", "meteor ", nil},
@@ -138,7 +140,7 @@ func TestApplicationsAreRecognizedAsTheirGeneratorsMakeThem(t *testing.T) {
 
 			require.Equal(t, want.start, start)
 
-			var others []string
+			var others []string //nolint:prealloc // nil where there are none
 			for _, other := range found[1:] {
 				others = append(others, other.Framework)
 			}
