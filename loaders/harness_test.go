@@ -48,6 +48,8 @@ type process struct {
 	out       output
 	ready     *loaderproto.Ready
 	done      chan struct{}
+	// read is closed when what the process prints to stdout was read; nil before it is ready.
+	read chan struct{}
 }
 
 // start starts a process that has to become ready.
@@ -145,7 +147,11 @@ func (p *process) negotiate(s *spec) error {
 		return err
 	}
 
-	go func() { _, _ = io.Copy(&p.out, rest) }()
+	p.read = make(chan struct{})
+	go func() {
+		defer close(p.read)
+		_, _ = io.Copy(&p.out, rest)
+	}()
 
 	return nil
 }
@@ -164,10 +170,23 @@ func (p *process) exitCode(t *testing.T) int {
 
 	select {
 	case <-p.done:
+		p.awaitOutput()
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(deadline):
 		require.FailNow(t, "the process does not end", p.out.String())
 		return 0
+	}
+}
+
+// awaitOutput waits until what the process has printed was read, if no child of its own holds stdout open.
+func (p *process) awaitOutput() {
+	if p.read == nil {
+		return
+	}
+
+	select {
+	case <-p.read:
+	case <-time.After(time.Second):
 	}
 }
 
