@@ -106,6 +106,7 @@ func TestLookThroughProcessesKeepsNoDescriptor(t *testing.T) {
 	}
 
 	before := descriptors()
+
 	for range 20 {
 		require.Contains(t, pids(), os.Getpid())
 	}
