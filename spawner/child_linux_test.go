@@ -95,3 +95,21 @@ func TestSpawnFailsCleanlyWithoutDescriptors(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, zero, now)
 }
+
+// Many processes end at about the same time, and each end looks through all that there are.
+func TestLookThroughProcessesKeepsNoDescriptor(t *testing.T) {
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		require.NoError(t, err)
+
+		return len(entries)
+	}
+
+	before := descriptors()
+
+	for range 20 {
+		require.Contains(t, pids(), os.Getpid())
+	}
+
+	require.Equal(t, before, descriptors())
+}

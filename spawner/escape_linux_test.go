@@ -40,7 +40,7 @@ func TestProcessThatDaemonisesWhileStartingIsKilled(t *testing.T) {
 	f := newFixture(t)
 	began := time.Now()
 	e := f.fail(t, app(t, "orphan", "escape=yes"))
-	require.Less(t, time.Since(began), patience/2)
+	require.Less(t, time.Since(began), limit)
 	require.Equal(t, "exit status 3", e.ExitStatus)
 	require.Equal(t, spawner.CategoryStartup, e.Category)
 	m := regexp.MustCompile(`grandchild pid (\d+)`).FindStringSubmatch(e.Output)

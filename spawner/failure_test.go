@@ -102,7 +102,7 @@ func TestFailures(t *testing.T) {
 			f := newFixture(t)
 			began := time.Now()
 			e := f.fail(t, test.app)
-			require.Less(t, time.Since(began), test.app.StartTimeout+3*time.Second)
+			require.Less(t, time.Since(began), test.app.StartTimeout+patience)
 			require.Equal(t, test.category, e.Category, e)
 			var p *loaderproto.Error
 			require.ErrorAs(t, e, &p)
@@ -372,7 +372,7 @@ func TestCancelDuringHandshake(t *testing.T) {
 	}()
 	began := time.Now()
 	_, err = s.Spawn(ctx)
-	require.Less(t, time.Since(began), patience/2)
+	require.Less(t, time.Since(began), limit)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, cause)
 	var e *spawner.SpawnError

@@ -68,7 +68,11 @@ func playOwner() {
 	select {}
 }
 
-const patience = 20 * time.Second
+const (
+	patience = 20 * time.Second
+	// limit is for what ends by itself, on a machine that is busy.
+	limit = 3 * patience
+)
 
 // fixture is a factory in a directory of its own, whose log can be read, and
 // which must leave nothing behind.
