@@ -65,6 +65,49 @@ func requireKeepAlive(t *testing.T, p *process) {
 	require.Equal(t, "ignored", p.get(t, "/ignore_body").body)
 }
 
+// requireSeparateRequests checks that requests share what they are received into, and
+// nothing else.
+func requireSeparateRequests(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	s, other := p.session(t), p.session(t)
+
+	for _, size := range []int{100, 24, 23, 1, 0, 70_000, 3} {
+		body := strings.Repeat("x", size)
+		require.Equal(t, body, s.post(t, "/echo", body).body)
+		require.Empty(t, s.get(t, "/echo").body)
+	}
+
+	// What has come of the next request outlives requests of other connections.
+	next := header(t, "POST", "/echo", vars{"CONTENT_LENGTH": "5", "HTTP_X_LONG": strings.Repeat("y", 300)})
+	for _, cut := range []int{0, 1, 4, 50, len(next) - 1} {
+		s.write(t, header(t, "POST", "/echo", vars{"CONTENT_LENGTH": "3"}), []byte("one"), next[:cut])
+		require.Equal(t, "one", s.read(t, "POST").body)
+		require.Equal(t, "another", other.post(t, "/echo", "another").body)
+		s.write(t, next[cut:], []byte("later"))
+		require.Equal(t, "later", s.read(t, "POST").body)
+	}
+}
+
+// requireBoundedNames checks that names of headers that an application makes up are sent, and
+// not all kept.
+func requireBoundedNames(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	s := p.session(t)
+
+	for n := range 300 {
+		name := "X-Name-" + strconv.Itoa(n)
+		for range 2 {
+			require.Equal(t, "made up", s.get(t, "/header_name?"+name).Header.Get(name))
+		}
+	}
+
+	kept, err := strconv.Atoi(s.get(t, "/known_names").body)
+	require.NoError(t, err)
+	require.LessOrEqual(t, kept, 256)
+}
+
 func requireControl(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()

@@ -190,6 +190,9 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/ignore_body", status: 200, body: "ignored", length: "7"},
 		{uri: "/many_headers", status: 200, body: "many", length: "4"},
 		{uri: "/array_header", status: 200, body: "many", length: "4"},
+		{uri: "/mixed_encodings", status: 200, body: "é\xff\xe9\x00", length: "5"},
+		{uri: "/mixed_encodings?5", status: 200, body: "é\xff\xe9\x00", length: "5"},
+		{uri: "/mixed_encodings?4", status: 200, body: "é\xff\xe9", length: "4"},
 		{uri: "/too_much", status: 200, body: "abc", length: "3"},
 		{uri: "/empty", status: 200, length: "0"},
 		{uri: "/without_body?204", status: 204},
@@ -321,6 +324,10 @@ func TestRackOneRequest(t *testing.T) {
 }
 
 func TestRackKeepAlive(t *testing.T) { requireKeepAlive(t, startRack(t, keepAlive)) }
+
+func TestRackRequestsAreSeparate(t *testing.T) { requireSeparateRequests(t, startRack(t, keepAlive)) }
+
+func TestRackKeepsFewHeaderNames(t *testing.T) { requireBoundedNames(t, startRack(t, keepAlive)) }
 
 func TestRackControl(t *testing.T) {
 	p := startRack(t, keepAlive)

@@ -114,6 +114,10 @@ func TestRackThreadsKeepAlive(t *testing.T) {
 	requireKeepAlive(t, startRack(t, keepAlive, threads(3)))
 }
 
+func TestRackThreadsRequestsAreSeparate(t *testing.T) {
+	requireSeparateRequests(t, startRack(t, keepAlive, threads(3)))
+}
+
 func TestRackThreadsControl(t *testing.T) {
 	requireControl(t, startRack(t, keepAlive, threads(3)))
 }

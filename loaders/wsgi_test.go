@@ -263,6 +263,7 @@ func TestWSGIResponses(t *testing.T) {
 		{uri: "/late_start", status: 200, body: "late"},
 		{uri: "/write_callable", status: 200, body: "written twice and returned"},
 		{uri: "/ignore_body", status: 200, body: "ignored", length: "7"},
+		{uri: "/parts", status: 200, body: "é\xff\xe9\x00", length: "5"},
 		{uri: "/replace_response", status: 418, body: "replaced", length: "8"},
 		{uri: "/too_much", status: 200, body: "abc", length: "3"},
 		{uri: "/empty", status: 200, length: "0"},
@@ -353,7 +354,11 @@ func TestWSGIOneRequest(t *testing.T) {
 }
 
 func TestWSGIKeepAlive(t *testing.T) { requireKeepAlive(t, startWSGI(t, keepAlive)) }
-func TestWSGIControl(t *testing.T)   { requireControl(t, startWSGI(t, keepAlive)) }
+
+func TestWSGIRequestsAreSeparate(t *testing.T) { requireSeparateRequests(t, startWSGI(t, keepAlive)) }
+
+func TestWSGIKeepsFewHeaderNames(t *testing.T) { requireBoundedNames(t, startWSGI(t, keepAlive)) }
+func TestWSGIControl(t *testing.T)             { requireControl(t, startWSGI(t, keepAlive)) }
 
 // Faults: R-19.
 func TestWSGIRefusesWrongPasswords(t *testing.T) { requirePassword(t, startWSGI(t, keepAlive)) }

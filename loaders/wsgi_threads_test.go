@@ -154,7 +154,11 @@ func startThreadedWSGI(t *testing.T) *process {
 }
 
 func TestWSGIThreadsKeepAlive(t *testing.T) { requireKeepAlive(t, startThreadedWSGI(t)) }
-func TestWSGIThreadsControl(t *testing.T)   { requireControl(t, startThreadedWSGI(t)) }
+
+func TestWSGIThreadsRequestsAreSeparate(t *testing.T) {
+	requireSeparateRequests(t, startThreadedWSGI(t))
+}
+func TestWSGIThreadsControl(t *testing.T) { requireControl(t, startThreadedWSGI(t)) }
 
 // Faults: R-19.
 func TestWSGIThreadsRefuseWrongPasswords(t *testing.T) { requirePassword(t, startThreadedWSGI(t)) }

@@ -23,7 +23,9 @@ module PassengerLoader
     KNOWN = {} # rubocop:disable Style/MutableConstant
     MAX_KNOWN = 256
 
-    STATUS_LINES = Rack::Utils::HTTP_STATUS_CODES.to_h { |code, text| [code, "HTTP/1.1 #{code} #{text}\r\n".b.freeze] }.freeze
+    STATUS_LINES = Rack::Utils::HTTP_STATUS_CODES.to_h do |code, text|
+      [code, "HTTP/1.1 #{code} #{text}\r\n".b.freeze]
+    end.freeze
 
     class << self
       # The status has no body, whatever the application says.

@@ -191,6 +191,19 @@ module Routes
     plain([env["PATH_INFO"]], "x-echo" => env["HTTP_X_ECHO"], "x-utf8" => "é")
   end
 
+  def mixed_encodings(env)
+    parts = ["é", "\xFF".b, "é".encode("UTF-16LE"), ""]
+    plain(parts, env["QUERY_STRING"].empty? ? {} : { "content-length" => env["QUERY_STRING"] })
+  end
+
+  def header_name(env)
+    plain(["made up"], env["QUERY_STRING"] => "made up")
+  end
+
+  def known_names(_env)
+    plain([PassengerLoader::Head::KNOWN.size.to_s])
+  end
+
   def print_something(env)
     puts "printed in a request"
     env["rack.errors"].puts "complained in a request"

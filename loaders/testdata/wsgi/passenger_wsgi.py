@@ -170,6 +170,23 @@ def latin1(env, start_response):
     return [env["PATH_INFO"].encode("latin-1")]
 
 
+def parts(env, start_response):
+    plain(start_response)
+    return ["\u00e9".encode(), b"\xff", b"", "\u00e9".encode("utf-16-le")]
+
+
+def header_name(env, start_response):
+    plain(start_response, (env["QUERY_STRING"], "made up"))
+    return [b"made up"]
+
+
+def known_names(env, start_response):
+    from passenger_loader import wsgi
+
+    plain(start_response)
+    return [b"%d" % len(wsgi.known_names)]
+
+
 def print_something(env, start_response):
     print("printed in a request")
     print("complained in a request", file=env["wsgi.errors"])
