@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -146,11 +148,65 @@ func (a *attempt) servingReady() *loaderproto.Ready {
 		address = tcpAddress(a.host, a.port)
 	}
 
+	concurrency := 0
+	if isOneAtATime(a.command.argv) {
+		concurrency = 1
+		a.reportOneAtATime()
+	}
+
 	return &loaderproto.Ready{Sockets: []loaderproto.Socket{{
-		Name:     "main",
-		Address:  address,
-		Protocol: loaderproto.HTTPSession,
+		Name:        "main",
+		Address:     address,
+		Protocol:    loaderproto.HTTPSession,
+		Concurrency: concurrency,
 	}}}
+}
+
+// oneAtATime are programs that serve one request after the other, whose names are followed by these arguments.
+var oneAtATime = []struct {
+	program string
+	args    []string
+}{
+	{"php", []string{"-S"}},
+	{"plackup", nil},
+	{"python", []string{"-m", "wsgiref.simple_server"}},
+}
+
+// versionEnd is what may follow the name of an interpreter.
+var versionEnd = lazy(`[\d.]+$`)
+
+// isOneAtATime reports whether a program is known to serve one request after the other, as long as it is not told of
+// workers.
+func isOneAtATime(argv []string) bool {
+	name := versionEnd().ReplaceAllString(filepath.Base(argv[0]), "")
+	for _, p := range oneAtATime {
+		if name == p.program && containsAll(argv[1:], p.args) {
+			return !slices.ContainsFunc(argv[1:], func(arg string) bool {
+				return strings.HasPrefix(arg, "--workers") || arg == "-s" || strings.HasPrefix(arg, "--server")
+			})
+		}
+	}
+
+	return false
+}
+
+func containsAll(args, wanted []string) bool {
+	for _, arg := range wanted {
+		if !slices.Contains(args, arg) {
+			return false
+		}
+	}
+
+	return true
+}
+
+// reportOneAtATime logs, once, that further requests go to further processes.
+func (a *attempt) reportOneAtATime() {
+	program := strings.Join(a.command.argv, " ")
+	if a.factory.isNew("one at a time: " + a.app.Name()) {
+		a.config.Logger.Info("the program takes one request at a time, and others go to further processes: "+
+			"if it takes more, say how many by concurrency", "app", a.app.Name(), "program", program)
+	}
 }
 
 // portIsForeign reports whether another program listens on the port, and this one

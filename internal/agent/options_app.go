@@ -143,8 +143,10 @@ var processOptions = func() []Option {
 			detail("One without a response, or with a status of 400 or more.")),
 		option("force_max_concurrent_requests_per_process", perRequest,
 			func(c *Config) any { return &c.ForceMaxConcurrency },
-			"the `number` of requests that a process gets at once", from(-1, "no limit"), byDefault(-1),
-			detail("-1 means what the process says.")),
+			"the `number` of requests that a process gets at once", otherFlag("concurrency"), from(-1, "no limit"),
+			byDefault(-1),
+			detail("-1 means what the process says. Of a program by a start command it is not known, and there is no "+
+				"limit; `php -S`, `plackup` and `wsgiref` take one at a time.")),
 		option("unlimited_concurrency_paths", perRequest, func(c *Config) any { return &c.UnlimitedConcurrencyPaths },
 			"a `path` of WebSockets or event streams; repeatable", flag("unlimited-concurrency-path"),
 			detail("Its requests go to processes of their own, a group with ` (unlimited concurrency)` in its name, "+

@@ -63,8 +63,7 @@ func dokuwiki(t testing.TB) *workshop {
 func TestDokuWiki(t *testing.T) {
 	t.Parallel()
 	w := dokuwiki(t)
-	s := w.start(t, "--environment", "production", "--start-command", "php -S 127.0.0.1:$PORT router.php",
-		"--force-max-concurrent-requests-per-process", "1")
+	s := w.start(t, "--environment", "production", "--start-command", "php -S 127.0.0.1:$PORT router.php")
 
 	s.get(t, "/doku.php?id=start", http.StatusNotFound, "This topic does not exist yet")
 	s.get(t, "/lib/images/README", http.StatusOK, "")

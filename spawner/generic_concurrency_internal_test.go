@@ -1,0 +1,25 @@
+package spawner
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestProgramsThatServeOneRequestAtATimeAreKnown(t *testing.T) {
+	for command, want := range map[string]bool{
+		"/usr/bin/php -S 127.0.0.1:1 -t public":      true,
+		"/usr/bin/php8.2 -S 127.0.0.1:1":             true,
+		"/opt/php/bin/php server.php":                false,
+		"/usr/bin/plackup -p 1 app.psgi":             true,
+		"/usr/bin/plackup -s Starman app.psgi":       false,
+		"/usr/bin/plackup --server=Starlet":          false,
+		"/v/bin/python3.11 -m wsgiref.simple_server": true,
+		"/usr/bin/python3 -m http.server":            false,
+		"/usr/bin/node server.js":                    false,
+		"/srv/php-S":                                 false,
+	} {
+		require.Equal(t, want, isOneAtATime(strings.Fields(command)), command)
+	}
+}
