@@ -75,7 +75,11 @@ def _made(name, factory):
 
 
 def _advice(module):
-    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    names = [
+        name
+        for name, value in vars(module).items()
+        if callable(value) and not isinstance(value, type) and not name.startswith("_")
+    ]
     text = "If it has another name, give it behind a colon: --startup-file module:name"
     return text + (". These can be called: " + ", ".join(sorted(names)[:10]) if names else "")
 
