@@ -34,9 +34,11 @@ type staticWriter struct {
 	// begun is how much is written or being written, and written how much was.
 	begun   int64
 	written atomic.Int64
-	// watch is nil until there is something to watch. The file is set before, and only if the kernel sends it; it was
-	// at start then.
+	// watch is nil until there is something to watch.
 	watch *pace.Watch
+
+	mu sync.Mutex
+	// file is the one that the kernel is sending, from start on; nil means none.
 	file  *openedFile
 	start int64
 }
@@ -65,11 +67,14 @@ func (w *staticWriter) begin(bytes int64) {
 }
 
 func (w *staticWriter) progress() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
 	if w.file == nil {
 		return w.written.Load()
 	}
 
-	return w.file.position() - w.start
+	return w.written.Load() + w.file.position() - w.start
 }
 
 // end waits until what was written has left the server, as far as there is a limit for it.
@@ -114,7 +119,8 @@ func (w *staticWriter) ReadFrom(r io.Reader) (int64, error) {
 
 // send sends a part of a file.
 func (w *staticWriter) send(file *openedFile, part *io.LimitedReader) (int64, error) {
-	w.file, w.start = file, file.next()
+	w.sending(file)
+	defer w.sending(nil) // it may be closed before the last look
 	w.begin(part.N)
 
 	if w.direct {
@@ -124,5 +130,18 @@ func (w *staticWriter) send(file *openedFile, part *io.LimitedReader) (int64, er
 		}
 	}
 
-	return io.Copy(w.ResponseWriter, part)
+	n, err := io.Copy(w.ResponseWriter, part)
+	w.written.Add(n)
+
+	return n, err
+}
+
+// sending notes which file the kernel sends from here on; nil means none.
+func (w *staticWriter) sending(file *openedFile) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+
+	if w.file = file; file != nil {
+		w.start = file.next()
+	}
 }
