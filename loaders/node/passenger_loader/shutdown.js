@@ -26,9 +26,9 @@ function onEndOfStdin(announceExit) {
 }
 
 // Keeps account of the server's connections: those without a request are closed on stop,
-// the others after their response, and tunnels by themselves. Nothing is done for each
-// request, which would cost it 3 % of its time. Requests that come by another connection,
-// of direct access, are not waited for.
+// the others after their response. Tunnels end by themselves. Nothing is done for each
+// request: that took 3 % of its time. Requests of direct access come by other connections,
+// which are not waited for.
 function watch(watched) {
   server = watched;
   server.on('connection', (socket) => {

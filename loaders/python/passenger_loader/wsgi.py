@@ -96,8 +96,8 @@ def environ(request, constants):
     return env
 
 
-# What is known of what applications have sent before. They have few statuses and
-# names, and those that make them up get no more.
+# The numbers of statuses and the kinds of headers that were sent before. Applications
+# have few, and those that make them up get no more.
 MAX_KNOWN = 256
 known_statuses = {}
 known_names = {}

@@ -3,13 +3,13 @@
 require_relative "head"
 
 module PassengerLoader
-  # The response of most requests, with an array of a few strings for its body, made at
-  # once as one string. It goes by the rules of Head and Response, and knows only what it
-  # takes to see that they allow it: all else is theirs.
+  # Makes the response to most requests, whose body is an array of a few strings, as one
+  # string. Head has the rules for headers. A response that needs more than its tables,
+  # or that they refuse, is left to Head and Response.
   module CommonResponse
     BEGINNINGS = Head::STATUS_LINES.reject { |status, _| Head.bodyless?(status) }.freeze
 
-    # A body of more is sent beside the head and not copied behind it.
+    # A larger body is sent beside the head, and not copied behind it.
     MAX_PARTS = 256
     MAX_SIZE = 16 * 1024
 
@@ -19,7 +19,7 @@ module PassengerLoader
 
     module_function
 
-    # Returns the response, or nil if it is another one than that.
+    # Returns the response, or nil if it is not a common one.
     def build(status, headers, body, keep)
       beginning = BEGINNINGS[status]
       return unless beginning && headers.is_a?(Hash) && body.instance_of?(Array) && body.size <= MAX_PARTS

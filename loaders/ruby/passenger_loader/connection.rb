@@ -84,7 +84,7 @@ module PassengerLoader
     def send(*data)
       return @socket.write(*data) if data.size > 1
 
-      # This one does not give way to other threads, which takes longer than to send.
+      # It keeps Ruby's lock, which takes longer to release and get back than to send.
       data, = data
       sent = @socket.write_nonblock(data, exception: false)
       return if sent == data.bytesize

@@ -41,7 +41,7 @@ module PassengerLoader
 
     attr_reader :status, :hijack, :content_length
 
-    # for_server says whether it gets the headers that are not for people.
+    # for_server says whether the headers that are for the server only are sent.
     def initialize(status, headers, for_server)
       @status = Integer(status)
       raise ArgumentError, "the status #{@status} is not a number of three digits" unless (100..999).cover?(@status)

@@ -24,8 +24,8 @@ module PassengerLoader
       next_request
     end
 
-    # Keeps what does not belong to the request that it returns, if it is complete. Pieces
-    # of the buffer are copied, and no slice of it is shared: it would be copied as a whole.
+    # Returns the request if it is complete, and keeps the bytes behind it. unpack1 copies
+    # them: a slice shares the server's buffer, which Ruby then copies as a whole.
     def take_request(received)
       finish = SessionHeader.finish(received)
       return keep_received(received, 0) unless finish
