@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/front"
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
 )
 
@@ -28,8 +30,8 @@ type staticWriter struct {
 	control *http.ResponseController
 	// timeout is the limit; 0 or less means none.
 	timeout time.Duration
-	// direct means that the server can let the kernel send a file once the head is out.
-	direct bool
+	// headFirst means that the server lets the kernel send a file only when the head has gone out.
+	headFirst bool
 
 	// begun is how much is written or being written, and written how much was.
 	begun   int64
@@ -50,11 +52,14 @@ func newStaticWriter(w http.ResponseWriter, r *http.Request, timeout time.Durati
 		timeout = 0
 	}
 
+	// Our own server sends both together.
+	_, byFront := httphead.StrictReader(r.Context()).(*front.Server)
+
 	return &staticWriter{
 		ResponseWriter: w,
 		control:        http.NewResponseController(w),
 		timeout:        timeout,
-		direct:         ok && r.TLS == nil && r.ProtoMajor == 1,
+		headFirst:      ok && !byFront && r.TLS == nil && r.ProtoMajor == 1,
 	}
 }
 
@@ -123,7 +128,7 @@ func (w *staticWriter) send(file *openedFile, part *io.LimitedReader) (int64, er
 	defer w.sending(nil) // it may be closed before the last look
 	w.begin(part.N)
 
-	if w.direct {
+	if w.headFirst {
 		// Package net/http would read the beginning, to guess a type that is known.
 		if err := w.control.Flush(); err != nil {
 			return 0, err

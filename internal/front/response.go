@@ -49,6 +49,8 @@ type response struct {
 	typed, dated, closing bool
 	// close reports whether the connection ends with the response.
 	close bool
+	// more reports whether a file follows what is sent.
+	more bool
 	// timed reports whether there is a time limit for writing.
 	timed atomic.Bool
 	err   error
@@ -318,7 +320,12 @@ func (w *response) send(b []byte) {
 			return
 		}
 
-		n, errno := rawsock.Send(w.fd, b)
+		send := rawsock.Send
+		if w.more {
+			send = rawsock.SendMore
+		}
+
+		n, errno := send(w.fd, b)
 		b = b[n:]
 		if errno != 0 {
 			// It waits, or says what is wrong.
@@ -394,7 +401,9 @@ func (w *response) ReadFrom(src io.Reader) (int64, error) {
 	}
 
 	if !w.sent || len(w.out) > 0 {
+		w.more = true
 		w.sendBody(nil)
+		w.more = false
 	}
 
 	if w.err != nil {

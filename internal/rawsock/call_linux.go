@@ -20,6 +20,11 @@ func Send(fd uintptr, b []byte) (int, syscall.Errno) {
 	return call(unix.SYS_SENDTO, fd, b[:min(len(b), MaxSend)], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
+// SendMore is Send where more follows at once: the system may wait for that, so that both are one packet.
+func SendMore(fd uintptr, b []byte) (int, syscall.Errno) {
+	return call(unix.SYS_SENDTO, fd, b[:min(len(b), MaxSend)], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|unix.MSG_MORE)
+}
+
 func call(trap, fd uintptr, b []byte, flags uintptr) (int, syscall.Errno) {
 	for {
 		//nolint:gosec // G103: the one way to call it

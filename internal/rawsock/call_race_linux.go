@@ -38,6 +38,9 @@ func Send(fd uintptr, b []byte) (int, syscall.Errno) {
 	}
 }
 
+// SendMore is Send.
+func SendMore(fd uintptr, b []byte) (int, syscall.Errno) { return Send(fd, b) }
+
 func number(err error) syscall.Errno {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

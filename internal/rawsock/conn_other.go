@@ -12,5 +12,8 @@ func wrap(c net.Conn) net.Conn { return c }
 // Receive does not work on this system.
 func Receive(uintptr, []byte, int) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
+// SendMore does not work on this system.
+func SendMore(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+
 // Send does not work on this system.
 func Send(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
