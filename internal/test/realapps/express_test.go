@@ -53,7 +53,6 @@ func expressApp(t testing.TB) *workshop {
 	w.run(t, filepath.Join(modules, ".bin", "express"), "--view=pug", "app")
 	require.FileExists(t, filepath.Join(w.dir, "bin", "www"))
 	w.write(t, "routes/index.js", expressRoutes)
-	w.edit(t, "app.js", "var app = express();", "var app = express();\napp.set('trust proxy', true);")
 	w.linkPackages(t, modules)
 
 	return w

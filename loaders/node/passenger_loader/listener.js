@@ -9,6 +9,8 @@ const http = require('http');
 const net = require('net');
 const path = require('path');
 
+const clientAddress = require('./client_address');
+
 const BACKLOG = 65535; // the kernel cuts it to what it allows
 const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of sockets have to be short
 
@@ -35,6 +37,7 @@ function install(api, onListening, onFurther) {
     installed = true;
     disableTimeouts(this);
     acceptLargeHeads(this);
+    clientAddress.install(this);
 
     return listenOn(this, originalListen, api.options, callback, onListening);
   }
