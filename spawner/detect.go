@@ -385,9 +385,15 @@ func detectProcfile(d *directory) *Detection {
 			continue
 		}
 
+		// Signals reach the program itself, where it is one alone.
+		script := command
+		if !strings.ContainsAny(command, ";&|<>()`{}=") {
+			script = "exec " + command
+		}
+
 		return &Detection{
 			Framework:    "Procfile",
-			StartCommand: []string{"/bin/sh", "-c", "exec " + command},
+			StartCommand: []string{"/bin/sh", "-c", script},
 			Because:      "Procfile has the line web, which has to listen on the port in PORT",
 		}
 	}

@@ -109,6 +109,9 @@ var applications = map[string]struct {
 	"Deno":           {map[string]string{"deno.json": `{"tasks": {"start": "deno run main.ts"}}`}, "Deno", "deno task start", nil},
 	"Bun":            {map[string]string{"bun.lock": "", "package.json": `{"scripts": {"start": "bun index.ts"}}`}, "Bun", "bun run start", nil},
 	"Procfile":       {map[string]string{"Procfile": "worker: sidekiq\nweb: bundle exec puma -p $PORT\n"}, "Procfile", "/bin/sh -c exec bundle exec puma -p $PORT", nil},
+	"Procfile, a script": {
+		map[string]string{"Procfile": "web: A=b ./migrate && ./serve\n"}, "Procfile", "/bin/sh -c A=b ./migrate && ./serve", nil,
+	},
 }
 
 // makeDirectory makes files in a directory.

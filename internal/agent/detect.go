@@ -63,7 +63,7 @@ func (r *Recognized) Text() string {
 		line("  because:", d.Because)
 		line("  type:", d.Type)
 		line("  startup file:", d.StartupFile)
-		line("  command:", strings.Join(d.StartCommand, " "))
+		line("  command:", commandOf(d))
 		line("  to choose it:", flagsOf(d))
 	}
 
@@ -72,11 +72,20 @@ func (r *Recognized) Text() string {
 	return b.String()
 }
 
+// commandOf returns the start command as people write it.
+func commandOf(d *spawner.Detection) string {
+	if last := len(d.StartCommand) - 1; last > 0 && d.StartCommand[0] == "/bin/sh" {
+		return strings.TrimPrefix(d.StartCommand[last], "exec ")
+	}
+
+	return strings.Join(d.StartCommand, " ")
+}
+
 // flagsOf returns the flags of start by which a detection is chosen.
 func flagsOf(d *spawner.Detection) string {
 	switch {
 	case d.Type == "":
-		return "--start-command '" + strings.Join(d.StartCommand, " ") + "'"
+		return "--start-command '" + commandOf(d) + "'"
 	case d.StartupFile == "":
 		return "--app-type " + d.Type
 	}

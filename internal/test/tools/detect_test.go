@@ -39,6 +39,10 @@ func TestDetectShowsHowAnApplicationIsStarted(t *testing.T) {
 	require.Contains(t, out, "--app-type asgi --startup-file 'main:app'")
 	require.NotContains(t, out, "it was executed")
 
+	out, status = detect(t, map[string]string{"Procfile": "web: /bin/sleep 1 && exec ./serve -p $PORT\n"})
+	require.Zero(t, status, out)
+	require.Contains(t, out, "--start-command '/bin/sleep 1 && exec ./serve -p $PORT'")
+
 	out, status = detect(t, files, "--json", "--startup-file", "main:app", "--python", "/bin/sh")
 	require.Zero(t, status, out)
 
