@@ -375,18 +375,32 @@ func isClosed(conn net.Conn) bool {
 	return err != nil || raw.Control(func(uintptr) {}) != nil
 }
 
-// close closes what was taken out, which the server notices. It does not wait for that: a request may have come at the
-// same time, and closing waits for who reads.
+// closeTime is how long closing a connection may hold up the next one.
+const closeTime = 10 * time.Millisecond
+
+// close closes what was taken out, which the server notices. It waits for that, since the next connection needs the
+// descriptor, but not for a request that came at the same time, whose reader keeps it.
 func (l *Limiter) close(e *entry, why string) {
 	if e == nil {
 		return
 	}
 
+	closed := make(chan struct{})
 	go func() {
+		defer close(closed)
+
 		if e.conn.Close() == nil { // else it was closed
 			l.tell(why, e.client.peer)
 		}
 	}()
+
+	timer := time.NewTimer(closeTime)
+	defer timer.Stop()
+
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
 }
 
 func (l *Limiter) tell(what string, of peer) {
