@@ -33,6 +33,7 @@ func TestAbortedUploadsLeaveNothing(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--environment", "production")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
+	s.Await(t, "started in", 1) // the first response may be there before this line
 	fds, log := s.countFDs(t), s.Stdout.String()
 	others := startTraffic(t, c)
 	half := strings.Repeat("x", 150<<10) // more than is kept in memory
