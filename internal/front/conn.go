@@ -62,7 +62,7 @@ const (
 type conn struct {
 	server *Server
 	rest   *handover
-	// track is told what becomes of the connection.
+	// track receives the states of the connection.
 	track  func(http.ConnState)
 	net    net.Conn
 	raw    syscall.RawConn

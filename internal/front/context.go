@@ -17,7 +17,7 @@ type requestContext struct {
 
 	mu   sync.Mutex
 	err  error
-	done chan struct{} // nil means that nobody has asked for it
+	done chan struct{} // nil means that Done was not called
 	// after are the functions to call at the end, by the order of AfterFunc; nil is one that was stopped. The memory of
 	// the first ones is the context's.
 	after   []func()

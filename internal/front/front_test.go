@@ -109,7 +109,7 @@ func FuzzAgainstTheStandardServer(f *testing.F) {
 		})
 
 		if len(input) > 50<<10 {
-			t.Skip()
+			return // it would only take longer
 		}
 
 		ours.t, theirs.t = t, t
