@@ -25,7 +25,7 @@ handshake.begin((options) => {
   const api = new PhusionPassenger(options);
   globalThis.PhusionPassenger = api;
   shutdown.onEndOfStdin(() => announceExit(api));
-  cluster.install(shutdown.stop);
+  cluster.install(shutdown.stop, listener.preferWorker);
 
   function ready(...sockets) {
     const level = api.advertisedConcurrencyLevel;
@@ -36,6 +36,7 @@ handshake.begin((options) => {
 
   listener.install(api, (server, address) => {
     shutdown.watch(server);
+    cluster.listening();
     const main = { name: 'main', address, protocol: 'http_session', concurrency: 0 };
     if (!options.connect_password) {
       ready(main);

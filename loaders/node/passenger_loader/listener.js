@@ -17,32 +17,74 @@ const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of soc
 // The names that choose a server when auto-installation is off.
 const EXPLICIT = ['passenger', '/passenger'];
 
-// install calls onListening with the server that listens and its address, and onFurther
+// How long the server of a primary process of the cluster module waits for that of the worker.
+const WORKER_WAIT = 5000; // ms
+
+// The server that gets our address.
+let chosen;
+let announced = false;
+let onListening;
+let onUnannounced;
+
+// install calls onReady with the server that listens and its address, and onFurther
 // with each server of a further address.
-function install(api, onListening, onFurther) {
+function install(api, onReady, onFurther) {
   const originalListen = net.Server.prototype.listen;
-  let installed = false;
+  onListening = onReady;
+  onUnannounced = onFurther;
 
   function listen(...args) {
     const wanted = isExplicit(args[0]) || (api.autoInstall && this instanceof http.Server);
     const callback = args.find((arg) => typeof arg === 'function');
-    if (installed && wanted && isFurther(args[0]) && api.options.socket_dir) {
+    if (chosen && wanted && isFurther(args[0]) && api.options.socket_dir) {
       return listenOn(this, originalListen, api.options, callback, onFurther);
     }
 
-    if (installed || !wanted) {
+    if (chosen || !wanted) {
       return originalListen.apply(this, args);
     }
 
-    installed = true;
+    chosen = this;
     disableTimeouts(this);
     acceptLargeHeads(this);
     clientAddress.install(this);
 
-    return listenOn(this, originalListen, api.options, callback, onListening);
+    return listenOn(this, originalListen, api.options, callback, announceSoon);
   }
 
   net.Server.prototype.listen = listen;
+}
+
+// The application may still ask for a worker, whose server takes the place.
+function announceSoon(server) {
+  setImmediate(() => announce(server));
+}
+
+function announce(server) {
+  if (server !== chosen || announced) {
+    return;
+  }
+
+  announced = true;
+  const address = server.address();
+  onListening(server, typeof address === 'string' ? `unix:${address}` : `tcp://127.0.0.1:${address.port}`);
+}
+
+// preferWorker is for the start of a worker of the cluster module: its server gets the address even where one
+// of the primary process, which may have figures for an operator, listens already. That one serves if the
+// worker has none: it then hands connections to the worker.
+function preferWorker() {
+  if (!chosen || announced) {
+    return;
+  }
+
+  const server = chosen;
+  chosen = undefined;
+  onUnannounced(server);
+  setTimeout(() => {
+    chosen ??= server;
+    announce(server);
+  }, WORKER_WAIT).unref();
 }
 
 function isExplicit(target) {
@@ -78,7 +120,7 @@ function acceptLargeHeads(server) {
   }
 }
 
-function listenOn(server, originalListen, options, callback, onListening) {
+function listenOn(server, originalListen, options, callback, onServer) {
   const file = options.socket_dir && socketPath(options);
   const target = file ? { path: file } : { host: '127.0.0.1', port: 0 };
   const args = [{ ...target, backlog: BACKLOG }, callback].filter(Boolean);
@@ -93,10 +135,9 @@ function listenOn(server, originalListen, options, callback, onListening) {
   server.once('listening', () => {
     if (file) {
       fs.chmodSync(file, 0o600);
-      onListening(server, `unix:${file}`);
-    } else {
-      onListening(server, `tcp://127.0.0.1:${server.address().port}`);
     }
+
+    onServer(server);
   });
 
   return server;
@@ -118,4 +159,4 @@ function socketPath(options) {
   return file;
 }
 
-module.exports = { install };
+module.exports = { install, preferWorker };

@@ -8,6 +8,9 @@ const util = require('util');
 
 const handshake = require('./handshake');
 
+// The exit code of Node.js for a module that waits for what nothing can bring any more.
+const UNSETTLED_AWAIT = 13;
+
 let pending = false;
 let failure;
 
@@ -17,6 +20,7 @@ function reportFailures() {
   pending = true;
   process.on('uncaughtExceptionMonitor', remember);
   process.on('exit', onExit);
+  process.on('beforeExit', listenLast);
 }
 
 function succeeded() {
@@ -24,6 +28,7 @@ function succeeded() {
   failure = undefined;
   process.removeListener('uncaughtExceptionMonitor', remember);
   process.removeListener('exit', onExit);
+  process.removeListener('beforeExit', listenLast);
 }
 
 // The process is about to end on request, not of a failure.
@@ -40,8 +45,20 @@ function onExit(code) {
     return;
   }
 
-  process.exitCode = 1;
-  handshake.error(failure ? describe(failure.err) : explain(code));
+  // What Node.js prints for one of its own it prints only where the code stays.
+  const own = process.exitCode === UNSETTLED_AWAIT;
+  if (!own) {
+    process.exitCode = 1;
+  }
+
+  handshake.error(failure ? describe(failure.err) : explain(own ? UNSETTLED_AWAIT : code));
+}
+
+// Node.js tells of an await that never settles when the process ends, in a listener for 'exit' of its own,
+// which has to be the first.
+function listenLast() {
+  process.removeListener('exit', onExit);
+  process.on('exit', onExit);
 }
 
 function describe(err) {
@@ -52,6 +69,12 @@ function explain(code) {
   const exported = process.mainModule?.exports;
   if (code === 0 && (typeof exported === 'function' || typeof exported?.listen === 'function')) {
     return adviseOnExport();
+  }
+
+  if (code === UNSETTLED_AWAIT) {
+    return 'The application ended before an HTTP server of it listened, at a top-level await that never settles: ' +
+      'Node.js had nothing left to do that could settle it. Look at each await at the top level of the startup file and ' +
+      'of what it imports.';
   }
 
   return `The application ended with exit code ${code} before an HTTP server of it listened.\n` +
