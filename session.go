@@ -62,6 +62,11 @@ func (s *Session) Protocol() spawner.Protocol { return s.socket.spec.Protocol }
 // request, as agreed during the spawn.
 func (s *Session) KeepsSessionsOpen() bool { return s.socket.spec.SessionKeepAlive }
 
+// TakesOutOfBandWork reports whether the process can be asked for out-of-band work by this connection.
+func (s *Session) TakesOutOfBandWork() bool {
+	return s.Protocol() == spawner.SessionProtocol || s.socket.spec.OutOfBandWork
+}
+
 // StickyID returns the value of Options.StickySessionID for later gets that prefer this process.
 func (s *Session) StickyID() uint32 { return s.process.stickyID }
 

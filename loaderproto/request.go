@@ -17,6 +17,9 @@ const (
 	// after request bodies. A body has exactly CONTENT_LENGTH bytes, and the loader reads what the
 	// application left of it.
 	FeatureSessionKeepAlive = "session_keep_alive"
+	// FeatureHTTPOutOfBandWork: a request by HTTP with the field "!~Passenger-Control: OOBW" makes the
+	// process do its out-of-band work before it responds.
+	FeatureHTTPOutOfBandWork = "http_oob_work"
 	// FeatureWorkerStderr: the first byte of a command to a preloader carries
 	// a descriptor (SCM_RIGHTS), which becomes the worker's stderr.
 	FeatureWorkerStderr = "worker_stderr"
@@ -65,6 +68,10 @@ type Request struct {
 	// StartupModule and StartupCallable are those of a startup file of Python that is given as module:callable, which
 	// may end with "()". Older loaders ignore these keys. Empty leaves them out.
 	StartupModule, StartupCallable string
+
+	// ASGIServer is the server of the application's environment that an application of ASGI is served by. Older
+	// loaders ignore this key. Empty leaves it out.
+	ASGIServer string
 
 	// ThreadCount is the number of requests that the process should serve at once. Older loaders
 	// ignore this key. Zero leaves it out.
@@ -129,6 +136,7 @@ func (r *Request) appPairs() []pair {
 		{"startup_file_uid", r.StartupFileUID},
 		{"startup_module", r.StartupModule},
 		{"startup_callable", r.StartupCallable},
+		{"asgi_server", r.ASGIServer},
 		{"thread_count", number(r.ThreadCount)},
 		{"features", strings.Join(r.Features, " ")},
 	}

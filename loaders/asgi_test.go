@@ -28,6 +28,7 @@ state = []
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
+        scope["state"]["database"] = "open"
         while True:
             message = await receive()
             state.append(message["type"])
@@ -48,13 +49,17 @@ async def application(scope, receive, send):
         if not message.get("more_body"):
             break
 
-    if scope["path"] == "/slow":
-        await asyncio.sleep(3600)
+    if scope["path"].endswith("/oobw"):
+        import phusion_passenger
+        phusion_passenger.on_event("oob_work", lambda: open("worked", "w").close())
+        phusion_passenger.request_oob_work(scope)
 
     seen = {name: scope[name] for name in ("method", "path", "root_path", "scheme", "http_version")}
     seen["query"] = scope["query_string"].decode()
     seen["client"] = scope["client"][0] if scope["client"] else ""
     seen["body"] = len(body)
+    seen["database"] = scope["state"]["database"]
+    seen["fields"] = sum(len(name) + len(value) for name, value in scope["headers"])
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps(seen).encode(), "more_body": True})
     await send({"type": "http.response.body", "body": b"\n"})
@@ -120,17 +125,47 @@ func ask(t *testing.T, c *http.Client, method, target, body string, fields ...st
 	return string(text)
 }
 
+// servedBy runs a test with each server that serves applications of ASGI, uvicorn with and without the parser and the
+// event loop that are written in C.
+func servedBy(t *testing.T, test func(t *testing.T, server func(*spec))) {
+	t.Helper()
+
+	for name, c := range map[string]struct{ server, module, without string }{
+		"uvicorn, pure": {"uvicorn", "uvicorn", "import sys; sys.modules['httptools'] = sys.modules['uvloop'] = None\n"},
+		"uvicorn":       {"", "uvloop,httptools", ""},
+		"hypercorn":     {"hypercorn", "hypercorn", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pythonWith(t, c.module)
+			test(t, func(s *spec) {
+				s.request.ASGIServer = c.server
+
+				source, err := os.ReadFile(s.request.StartupFile)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(s.request.StartupFile, append([]byte(c.without), source...), 0o600))
+			})
+		})
+	}
+}
+
 func TestASGI(t *testing.T) {
 	t.Parallel()
-	p := start(t, asgiSpec(t, asgiApp))
+	servedBy(t, testASGI)
+}
+
+func testASGI(t *testing.T, server func(*spec)) {
+	t.Helper()
+	p := start(t, asgiSpec(t, asgiApp, server))
 	p.requireProtected(t)
 	c := p.httpClient(t)
 	require.JSONEq(t, `{"method": "GET", "path": "/a b", "query": "c=d", "root_path": "", "scheme": "http",
-		"http_version": "1.1", "client": "", "body": 0}`, ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
+		"http_version": "1.1", "client": "", "body": 0, "database": "open", "fields": 67}`, ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
 	require.Contains(t, ask(t, c, http.MethodPost, "/", strings.Repeat("x", 1<<20)), `"body": 1048576`)
 
-	root := filepath.Dir(p.cmd.Dir)
-	require.NotEmpty(t, root)
+	ticket := strings.Repeat("x", 31_000)
+	require.Regexp(t, `"fields": 62\d\d\d`, ask(t, c, http.MethodGet, "/", "", "Authorization", ticket, "Cookie", ticket))
+
 	p.requireCleanStop(t)
 
 	ended, err := os.ReadFile(filepath.Join(p.cmd.Dir, "ended"))
@@ -158,11 +193,29 @@ func TestASGIApplicationsBelowABaseURI(t *testing.T) {
 	t.Parallel()
 
 	c := start(t, asgiSpec(t, asgiApp, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
-	for target, path := range map[string]string{"/shop": "/", "/shop/": "/", "/shop/a": "/a"} {
+	for _, target := range []string{"/shop", "/shop/", "/shop/a"} {
 		text := ask(t, c, http.MethodGet, target, "")
-		require.Contains(t, text, fmt.Sprintf(`"path": %q`, path))
+		require.Contains(t, text, fmt.Sprintf(`"path": %q`, target))
 		require.Contains(t, text, `"root_path": "/shop"`)
 	}
+}
+
+// Starlette's older versions want the path to be what is below the base URI.
+func TestASGIApplicationsOfStarletteBelowABaseURI(t *testing.T) {
+	t.Parallel()
+	pythonWith(t, "starlette")
+
+	const source = `from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+def page(request):
+    return PlainTextResponse(str(request.url_for("page")) + " " + request.url.path)
+
+app = Starlette(routes=[Route("/a", page, name="page")])
+`
+	c := start(t, asgiSpec(t, source, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
+	require.Equal(t, "http://shop.example.com/shop/a /shop/a", ask(t, c, http.MethodGet, "/shop/a", ""))
 }
 
 // A worker that was forked makes its event loop itself.
@@ -184,7 +237,14 @@ func TestASGIFailures(t *testing.T) {
 	for name, c := range map[string]struct{ source, env, want, printed string }{
 		"lifespan":       {asgiApp, "BROKEN=1", "The application's lifespan did not start", ""},
 		"no application": {"application = 1", "", "does not define a callable", ""},
-		"no uvicorn":     {"import sys\nsys.modules['uvicorn'] = None\nasync def app(scope, receive, send): pass", "", "pip install 'uvicorn[standard]'", ""},
+		"no server": {
+			"import sys\nsys.modules['uvicorn'] = sys.modules['hypercorn'] = None\nasync def app(scope, receive, send): pass", "",
+			"pip install 'uvicorn[standard]'", "",
+		},
+		"broken server": {
+			"import sys\nsys.modules['uvicorn.config'] = None\nasync def app(scope, receive, send): pass", "",
+			"uvicorn.config", "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -196,21 +256,93 @@ func TestASGIFailures(t *testing.T) {
 	}
 }
 
+// Who knows the connect password has direct access, and others none.
+func TestASGIDirectAccess(t *testing.T) {
+	t.Parallel()
+	servedBy(t, func(t *testing.T, server func(*spec)) {
+		t.Helper()
+		p := start(t, asgiSpec(t, asgiApp, server))
+		address := p.directAddress(t)
+
+		for given, status := range map[string]int{
+			"":             http.StatusForbidden,
+			"wrong":        http.StatusForbidden,
+			password:       http.StatusOK,
+			password + "x": http.StatusForbidden,
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", http.NoBody)
+			require.NoError(t, err)
+			r.Header.Set("X-Forwarded-For", "192.0.2.1")
+			if given != "" {
+				r.Header.Set("X-Passenger-Connect-Password", given)
+			}
+
+			resp, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, status, resp.StatusCode, "%s", text)
+			require.NotContains(t, string(text), "192.0.2.1", "whoever connects can say it")
+		}
+
+		http.DefaultClient.CloseIdleConnections()
+		p.requireCleanStop(t)
+	})
+}
+
+// An application asks for out-of-band work by the scope of a request, and does it on request.
+func TestASGIOutOfBandWork(t *testing.T) {
+	t.Parallel()
+	servedBy(t, func(t *testing.T, server func(*spec)) {
+		t.Helper()
+		p := start(t, asgiSpec(t, asgiApp, server, func(s *spec) {
+			s.request.Features = []string{loaderproto.FeatureHTTPOutOfBandWork}
+		}))
+		require.True(t, p.ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork))
+
+		for _, c := range []struct{ target, want string }{{"/", ""}, {"/oobw", "true"}} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x"+c.target, http.NoBody)
+			require.NoError(t, err)
+			resp, err := p.httpClient(t).Do(r)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, c.want, strings.Join(resp.Header["!~request-Oob-Work"], ""), "%v", resp.Header)
+		}
+
+		require.NoFileExists(t, filepath.Join(p.cmd.Dir, "worked"))
+		conn := p.dial(t)
+		_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Control: OOBW\r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
+		reply, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(reply), "oobw done")
+		require.FileExists(t, filepath.Join(p.cmd.Dir, "worked"))
+	})
+}
+
 // A request in progress has its response; the process ends when it is there.
 func TestASGIEndsWithItsRequests(t *testing.T) {
 	t.Parallel()
+	servedBy(t, testASGIEndsWithItsRequests)
+}
+
+func testASGIEndsWithItsRequests(t *testing.T, server func(*spec)) {
+	t.Helper()
 	const source = `import asyncio
 
 async def app(scope, receive, send):
     assert scope["type"] == "http"
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
     with open("second") as file:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
         await asyncio.get_running_loop().run_in_executor(None, file.read)
     await send({"type": "http.response.body", "body": b"second\n"})
 `
 
-	s := asgiSpec(t, source)
+	s := asgiSpec(t, source, server)
 	fifo := filepath.Join(s.request.AppRoot, "second")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	holder, err := os.OpenFile(fifo, os.O_RDWR, 0)

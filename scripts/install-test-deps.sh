@@ -35,6 +35,12 @@ have python3 || need python3
 python_has flask || need python3-flask
 python_has django || need python3-django
 python_has uvicorn || need python3-uvicorn
+python_has hypercorn || need python3-hypercorn
+python_has uvloop || need python3-uvloop
+python_has httptools || need python3-httptools
+python_has websockets || need python3-websockets
+python_has quart || need python3-quart
+python_has channels || need python3-django-channels
 python_has fastapi || need python3-fastapi
 python_has websockets || need python3-websockets
 have ruby || need ruby

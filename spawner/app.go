@@ -109,6 +109,9 @@ type App struct {
 	// is the application's virtual environment, if it has one in venv or
 	// .venv.
 	Ruby, Python, NodeJS string
+	// ASGIServer is the server that an application of type asgi is served by, one of ASGIServers; empty: the first
+	// of them that its Python has.
+	ASGIServer string
 	// Meteor is the tool that runs an application of type meteor which is not
 	// bundled, in the same way; MeteorSettings is a file with its settings,
 	// relative to Root.
@@ -199,6 +202,10 @@ func (a *App) Validate() error {
 
 	if a.Type != "" && !slices.ContainsFunc(appTypes, func(t AppType) bool { return t.Name == a.Type }) {
 		fault("unknown app type %q: use one of %s, or a start command", a.Type, typeNames())
+	}
+
+	if a.ASGIServer != "" && !slices.Contains(ASGIServers(), a.ASGIServer) {
+		fault("unknown ASGI server %q: use one of %s", a.ASGIServer, strings.Join(ASGIServers(), ", "))
 	}
 
 	if a.StartTimeout < 0 {

@@ -252,6 +252,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		p.info.Sockets = append(p.info.Sockets, Socket{
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
+			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
 			Dial:             requestDialer(s.Address, owner),
 		})
 	}

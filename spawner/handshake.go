@@ -57,7 +57,8 @@ func (a *attempt) request() loaderproto.Request {
 		NodeJS:            app.NodeJS,
 		MeteorAppSettings: app.MeteorSettings,
 		ThreadCount:       app.ThreadCount,
-		Features:          []string{loaderproto.FeatureSessionKeepAlive},
+		ASGIServer:        app.ASGIServer,
+		Features:          []string{loaderproto.FeatureSessionKeepAlive, loaderproto.FeatureHTTPOutOfBandWork},
 	}
 	if a.identity.byStartupFile {
 		r.StartupFileUID = strconv.Itoa(a.identity.uid)

@@ -114,6 +114,8 @@ type Socket struct {
 	// SessionKeepAlive: connections of the session protocol stay open between
 	// requests.
 	SessionKeepAlive bool
+	// OutOfBandWork: the process can be asked for out-of-band work by HTTP.
+	OutOfBandWork bool
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
 }

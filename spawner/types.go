@@ -50,6 +50,9 @@ func findType(name string) (AppType, bool) {
 	return AppType{}, false
 }
 
+// ASGIServers returns the names for App.ASGIServer.
+func ASGIServers() []string { return []string{"auto", "uvicorn", "hypercorn"} }
+
 // ProcessTitle returns the title that processes of a type have, before the name of the
 // application; empty for other types.
 func ProcessTitle(appType string) string {

@@ -41,6 +41,7 @@ type Config struct {
 	EnvVars      map[string]string
 	Ruby         string
 	Python       string
+	ASGIServer   string
 	NodeJS       string
 	StartTimeout int
 
@@ -249,6 +250,7 @@ func (c *Config) options() passenger.Options {
 		Env:             c.EnvVars,
 		Ruby:            c.Ruby,
 		Python:          c.Python,
+		ASGIServer:      c.ASGIServer,
 		NodeJS:          c.NodeJS,
 		StartTimeout:    time.Duration(c.StartTimeout) * time.Second,
 		LogLevel:        c.LogLevel,

@@ -107,7 +107,11 @@ func TestDjango(t *testing.T) { //nolint:tparallel // its subtests share a direc
 
 			s.get(t, "/polls/", http.StatusOK, "polls index")
 			s.requireStatic(t, "/static/admin/css/base.css", "text/css", "body")
-			s.requireStream(t, "/polls/stream/", "first", "second")
+			if name != "ASGI" {
+				// There its parts, made by a generator that is no coroutine, hold up the event loop that sends them.
+				s.requireStream(t, "/polls/stream/", "first", "second")
+			}
+
 			if args == nil {
 				s.requireAdmin(t)
 			}

@@ -74,11 +74,22 @@ async def echo(socket: WebSocket):
 
 func TestFastAPI(t *testing.T) {
 	t.Parallel()
-	python := python(t, "fastapi, uvicorn, websockets")
+
+	for _, server := range []string{"uvicorn", "hypercorn"} {
+		t.Run(server, func(t *testing.T) {
+			t.Parallel()
+			testFastAPI(t, server)
+		})
+	}
+}
+
+func testFastAPI(t *testing.T, server string) {
+	t.Helper()
+	python := python(t, "fastapi, websockets, "+server)
 	w := newWorkshop(t, "PYTHONDONTWRITEBYTECODE=1")
 	w.write(t, "main.py", fastAPIApp)
 	w.write(t, "public/style.css", "h1 { color: green }\n")
-	s := w.start(t, "--python", python)
+	s := w.start(t, "--python", python, "--asgi-server", server)
 
 	s.get(t, "/", http.StatusOK, "Hello World, ready")
 	s.ask(t, http.MethodPost, "/items/", strings.NewReader(`{"name": "tea", "price": 2}`), "Content-Type",
@@ -104,7 +115,7 @@ func (s *server) requireWebSocket(t *testing.T, target string) {
 	t.Cleanup(func() { _ = conn.CloseNow() })
 	conn.SetReadLimit(-1)
 
-	for _, size := range []int{0, 1, 125, 126, 65536, 1 << 20} {
+	for _, size := range []int{0, 1, 125, 126, 65536, 10 << 20} {
 		want := strings.Repeat("x", size)
 		require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte(want)), strconv.Itoa(size))
 		_, got, err := conn.Read(t.Context())

@@ -15,7 +15,7 @@ OOB_WORK_WISHES = "passenger.oob_work_wishes"
 
 
 def request_oob_work(environ):
-    """Asks for the event oob_work after the request with this environment.
+    """Asks for the event oob_work after the request with this environment, or this scope.
 
     The server then sends the process no more requests, waits until those in hand
     are finished, and has it do the work. It has to be asked before the first

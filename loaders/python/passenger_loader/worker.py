@@ -1,11 +1,12 @@
 """A process that serves requests."""
 
+import sys
 
 from . import api, events, handshake
 from .connection import ClientGone
 from .direct import DirectEntrance
 from .listener import listen_tcp, listen_unix
-from .log import describe_failure
+from .log import describe_failure, warn
 from .server import Server
 from .session import SessionEntrance
 from .threaded_server import ThreadedServer
@@ -25,6 +26,7 @@ class Worker:
         self._thread_count = _thread_count(options)
         self._constants = environ_constants(self._thread_count > 1)
         self._listeners = []
+        self._has_served = False
         self._features = [KEEP_ALIVE] if KEEP_ALIVE in options.get("features", "").split() else []
 
     def run(self, forked):
@@ -72,7 +74,12 @@ class Worker:
         """Answers a request and says whether the connection can be kept."""
         method = request.control()
         if method is None:
-            return Exchange(self._application, conn, request, self._constants).run()
+            keep = Exchange(self._application, conn, request, self._constants).run()
+            if not self._has_served:
+                self._has_served = True
+                self._advise()
+
+            return keep
 
         if method == "OOBW":
             events.fire("oob_work")
@@ -83,6 +90,23 @@ class Worker:
             pass
 
         return False
+
+
+    def _advise(self):
+        """Tells of views that would be better off with ASGI."""
+        # All of them need it, and few other applications have it.
+        if "asgiref" not in sys.modules:
+            return
+
+        from .async_views import advice
+
+        try:
+            text = advice(self._application)
+        except Exception:
+            return  # what it looks at is other people's, and of versions that are not known
+
+        if text:
+            warn(text)
 
 
 def _thread_count(options):

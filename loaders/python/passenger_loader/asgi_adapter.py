@@ -1,0 +1,204 @@
+"""What an ASGI application sees of its requests beyond what its server can know."""
+
+import asyncio
+import contextlib
+import hmac
+import sys
+
+from . import events
+from .api import OOB_WORK_WISHES
+
+SERVICE_RESTART = 1012  # in the registry of WebSocket close codes
+
+SCHEMES = {"http": ("http", "https"), "websocket": ("ws", "wss")}
+
+PASSWORD = b"x-passenger-connect-password"
+CONTROL = b"!~passenger-control"
+REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
+
+REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is not the connect password.\n"
+
+
+class Adapter:
+    """An application between whose requests and the server of its environment we stand.
+
+    The client's address and scheme are those that the server in front of us vouches for: what it adds to
+    X-Forwarded-For is the end, and behind a proxy that it trusts, the last but one.
+    """
+
+    def __init__(self, application, base, password, on_start):
+        self._application = _of_two(application) if _takes_scope_alone(application) else application
+        self._base = "" if base == "/" else base
+        self._path_is_whole = not _splits_paths_itself()
+        self._password = password.encode("utf-8")
+        self._on_start = on_start
+        self._state = {}
+        self._requests = 0
+        self._websockets = set()
+        self._ending = None
+        # The port of direct access, whose requests come from anybody on this machine.
+        self.direct_port = None
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif scope["type"] not in SCHEMES:
+            await self._application(scope, receive, send)
+        elif not self._is_allowed(scope):
+            await _refuse(scope, receive, send)
+        elif CONTROL in (name for name, _ in scope["headers"]):
+            await _work_out_of_band(send)
+        else:
+            await self._request(scope, receive, send)
+
+    async def _lifespan(self, scope, receive, send):
+        """Tells how the application's start ended; one that knows no such scope has started."""
+        scope.setdefault("state", self._state)
+        self._state = scope["state"]
+        told = False
+
+        async def tell(message):
+            nonlocal told
+            if message["type"].startswith("lifespan.startup."):
+                told = True
+                self._on_start(message["type"] == "lifespan.startup.complete", message.get("message", ""))
+
+            await send(message)
+
+        try:
+            await self._application(scope, receive, tell)
+        finally:
+            if not told:
+                self._on_start(True, "")
+
+    def _is_allowed(self, scope):
+        if not self._is_direct(scope):
+            return True
+
+        given = [value for name, value in scope["headers"] if name == PASSWORD]
+        return len(given) == 1 and hmac.compare_digest(given[0], self._password)
+
+    def _is_direct(self, scope):
+        server = scope.get("server")
+        return self.direct_port is not None and server is not None and server[1] == self.direct_port
+
+    async def _request(self, scope, receive, send):
+        scope = self._seen(scope)
+        wishes = scope[OOB_WORK_WISHES] = []
+
+        async def ask(message):
+            if wishes and message["type"] == "http.response.start":
+                message = dict(message, headers=[*message.get("headers", ()), REQUEST_OOB_WORK])
+
+            await send(message)
+
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
+
+        self._requests += 1
+        try:
+            await self._application(scope, receive, ask)
+        finally:
+            self._requests -= 1
+            if self._ending is not None and not self._requests:
+                self._ending.set()
+
+    async def _websocket(self, scope, receive, send):
+        self._websockets.add(send)
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._websockets.discard(send)
+
+    async def finish(self):
+        """Ends WebSockets, whose clients connect to another process then, and waits for the requests in hand."""
+        self._ending = asyncio.Event()
+        for send in list(self._websockets):
+            with contextlib.suppress(Exception):
+                await send({"type": "websocket.close", "code": SERVICE_RESTART})
+
+        if self._requests:
+            await self._ending.wait()
+
+    def _seen(self, scope):
+        """Returns the scope as the application is to see it."""
+        scope = dict(scope)
+        forwarded, secure = [], False
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-for":
+                forwarded = [part.strip() for part in value.decode("latin-1").split(",")]
+            elif name == b"x-forwarded-proto":
+                secure = value == b"https"
+
+        # Anybody can say these where the server in front has not.
+        if not self._is_direct(scope):
+            scope["scheme"] = SCHEMES[scope["type"]][secure]
+            if forwarded:
+                scope["client"] = (forwarded[-2] if len(forwarded) > 1 else forwarded[0], 0)
+
+        # Servers before the specification's version with it do not know it.
+        scope.setdefault("state", dict(self._state))
+        if self._base:
+            scope["root_path"] = self._base
+            if not self._path_is_whole:
+                scope["path"] = _below(scope["path"], self._base)
+                if scope.get("raw_path"):
+                    scope["raw_path"] = _below(scope["raw_path"], self._base.encode("ascii", "surrogateescape"))
+
+        return scope
+
+
+async def _work_out_of_band(send):
+    events.fire("oob_work")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+    await send({"type": "http.response.body", "body": b"oobw done"})
+
+
+async def _refuse(scope, receive, send):
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(REFUSAL)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": REFUSAL})
+
+
+def _splits_paths_itself():
+    """Says whether the path has to be without the base URI.
+
+    The specification has the whole path in it, and so do Django and Quart. Starlette, and FastAPI with it, took
+    it for the rest until its version 0.33.
+    """
+    starlette = sys.modules.get("starlette")
+    if starlette is None:
+        return False
+
+    version = getattr(starlette, "__version__", "0").split(".")
+    return version[0] == "0" and int(version[1]) < 33
+
+
+def _below(path, base):
+    if not path.startswith(base):
+        return path
+
+    return path[len(base):] or (b"/" if isinstance(path, bytes) else "/")
+
+
+def _takes_scope_alone(application):
+    """Says whether it is of ASGI 2, which is called with the scope and returns what is called with the rest."""
+    code = getattr(application, "__code__", None)
+    return code is not None and code.co_argcount == 1 and not asyncio.iscoroutinefunction(application)
+
+
+def _of_two(application):
+    async def call(scope, receive, send):
+        await application(scope)(receive, send)
+
+    return call

@@ -1,0 +1,145 @@
+"""The servers that an application's environment may have, each on sockets of ours."""
+
+import asyncio
+import contextlib
+import importlib
+import sys
+
+from . import handshake
+
+MISSING = (
+    "An ASGI application is served by uvicorn or hypercorn, and its Python has neither. Install one where the "
+    "application's packages are, uvicorn with what WebSockets need: pip install 'uvicorn[standard]'"
+)
+CHOSEN_MISSING = (
+    "The option asgi_server is %s, which the application's Python does not have. Install it where the application's "
+    "packages are: pip install %s"
+)
+
+# Connections are ended by those who connect, who know how many they need, and the process by the spawner, who
+# knows how long it may take.
+FOREVER = 24 * 60 * 60  # seconds
+
+IDLE_SECONDS = 1
+
+# The heads that come have passed the limits of the server in front.
+MAX_HEAD_BYTES = 1 << 20
+
+
+def find(chosen):
+    """Returns the class for the server of a name, or for the first that is there."""
+    for name, server in SERVERS.items():
+        if chosen not in ("", "auto", name):
+            continue
+
+        try:
+            importlib.import_module(name)
+        except ImportError as err:
+            if getattr(err, "name", None) != name:
+                raise
+        else:
+            return server
+
+    handshake.fail(MISSING if chosen in ("", "auto") else CHOSEN_MISSING % (chosen, chosen))
+
+
+class Uvicorn:
+    """Serves by uvicorn."""
+
+    def __init__(self, application):
+        import uvicorn
+
+        class Server(uvicorn.Server):
+            """Without signal handlers: who ends the process closes its stdin."""
+
+            def install_signal_handlers(self):
+                pass
+
+            @contextlib.contextmanager
+            def capture_signals(self):
+                yield
+
+        config = uvicorn.Config(
+            application,
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=FOREVER,
+        )
+        if hasattr(config, "h11_max_incomplete_event_size"):
+            config.h11_max_incomplete_event_size = MAX_HEAD_BYTES
+        else:
+            # Until version 0.18 it was no option, but the default of the parser in Python.
+            _raise_default_of_h11()
+
+        self._server = Server(config)
+
+    async def serve(self, sockets):
+        await self._server.serve(sockets=sockets)
+
+    def stop(self):
+        self._server.should_exit = True
+
+
+def _raise_default_of_h11():
+    import h11
+
+    *others, _ = h11.Connection.__init__.__defaults__
+    h11.Connection.__init__.__defaults__ = (*others, MAX_HEAD_BYTES)
+
+
+class Hypercorn:
+    """Serves by hypercorn."""
+
+    def __init__(self, application):
+        from hypercorn.config import Config
+
+        self._application = application
+        self._stopped = None
+        self._config = Config()
+        self._config.errorlog = None
+        self._config.include_server_header = False
+        self._config.include_date_header = False
+        self._config.h11_max_incomplete_size = MAX_HEAD_BYTES
+        self._config.keep_alive_timeout = FOREVER
+        self._config.startup_timeout = FOREVER
+        self._config.shutdown_timeout = FOREVER
+        # Only connections without a request are left when it begins to wait for them.
+        self._config.graceful_timeout = IDLE_SECONDS
+
+    async def serve(self, sockets):
+        from hypercorn.asyncio import serve
+
+        self._stopped = asyncio.Event()
+        # It closes what it was given, and so do we.
+        self._config.bind = ["fd://%d" % sock.dup().detach() for sock in sockets]
+        await serve(self._application, self._config, shutdown_trigger=self._end)
+
+    async def _end(self):
+        await self._stopped.wait()
+        await self._application.finish()
+
+    def stop(self):
+        self._stopped.set()
+
+
+# In the order in which they are looked for.
+SERVERS = {"uvicorn": Uvicorn, "hypercorn": Hypercorn}
+
+
+def run(main):
+    """Runs a coroutine in the faster event loop, if the environment has it."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+
+    if sys.version_info >= (3, 12):
+        asyncio.run(main, loop_factory=uvloop.new_event_loop)
+    else:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        asyncio.run(main)
