@@ -22,6 +22,7 @@ const (
 	apacheProgram   = "apache2"
 	apacheModule    = "libapache2-mod-passenger"
 	gunicornProgram = "gunicorn"
+	uvicornModule   = "uvicorn"
 	uwsgiProgram    = "uwsgi"
 	unicornProgram  = "unicorn"
 	pumaProgram     = "puma"
@@ -53,6 +54,7 @@ func programList() []program {
 			version: "--version",
 		},
 		{name: gunicornProgram, version: "--version"},
+		{name: uvicornModule, find: findUvicorn},
 		{name: uwsgiProgram, version: "--version"},
 		{name: rubyProgram, find: func() string { return lookPath("/usr/bin/ruby", "ruby") }, version: "--version"},
 		{name: unicornProgram, version: "--version"},

@@ -7,7 +7,7 @@ import (
 )
 
 // appTypes are the kinds of applications there are peers for.
-var appTypes = []string{"node", "wsgi", "rack"}
+var appTypes = []string{"node", "wsgi", "asgi", "rack"}
 
 func peersOf(app string) []peer {
 	switch app {
@@ -15,6 +15,8 @@ func peersOf(app string) []peer {
 		return nodePeers()
 	case "wsgi":
 		return wsgiPeers()
+	case "asgi":
+		return asgiPeers()
 	default:
 		return rackPeers()
 	}

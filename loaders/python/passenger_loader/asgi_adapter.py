@@ -12,6 +12,8 @@ SERVICE_RESTART = 1012  # in the registry of WebSocket close codes
 
 SCHEMES = {"http": ("http", "https"), "websocket": ("ws", "wss")}
 
+FORWARDED_FOR = b"x-forwarded-for"
+FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
@@ -40,19 +42,25 @@ class Adapter:
         self.direct_port = None
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind not in SCHEMES:
             await self._lifespan(scope, receive, send)
-        elif scope["type"] not in SCHEMES:
-            await self._application(scope, receive, send)
-        elif not self._is_allowed(scope):
-            await _refuse(scope, receive, send)
-        elif CONTROL in (name for name, _ in scope["headers"]):
-            await _work_out_of_band(send)
+            return
+
+        refusal = self._complete(scope, SCHEMES[kind])
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
         else:
             await self._request(scope, receive, send)
 
     async def _lifespan(self, scope, receive, send):
         """Tells how the application's start ended; one that knows no such scope has started."""
+        if scope["type"] != "lifespan":
+            await self._application(scope, receive, send)
+            return
+
         scope.setdefault("state", self._state)
         self._state = scope["state"]
         told = False
@@ -71,30 +79,60 @@ class Adapter:
             if not told:
                 self._on_start(True, "")
 
-    def _is_allowed(self, scope):
-        if not self._is_direct(scope):
-            return True
+    def _complete(self, scope, schemes):
+        """Completes a scope, which is the application's alone, and returns what responds in its place, or None.
 
-        given = [value for name, value in scope["headers"] if name == PASSWORD]
-        return len(given) == 1 and hmac.compare_digest(given[0], self._password)
+        This is on the way of each request: the fields are looked at once.
+        """
+        forwarded, secure, passwords = None, False, []
+        for name, value in scope["headers"]:
+            if name == FORWARDED_FOR:
+                forwarded = value
+            elif name == FORWARDED_PROTO:
+                secure = value == b"https"
+            elif name == CONTROL:
+                return _work_out_of_band
+            elif name == PASSWORD:
+                passwords.append(value)
+
+        if self.direct_port is not None and self._is_direct(scope):
+            # Anybody can say in the fields of a request what the server in front vouches for.
+            if len(passwords) != 1 or not hmac.compare_digest(passwords[0], self._password):
+                return _refuse
+        else:
+            scope["scheme"] = schemes[secure]
+            if forwarded is not None:
+                addresses = forwarded.decode("latin-1").split(",")
+                scope["client"] = (addresses[-2 if len(addresses) > 1 else 0].strip(), 0)
+
+        # Servers before the specification's version with it do not know it.
+        if "state" not in scope:
+            scope["state"] = self._state.copy()
+
+        if self._base:
+            self._place(scope)
+
+        return None
 
     def _is_direct(self, scope):
         server = scope.get("server")
-        return self.direct_port is not None and server is not None and server[1] == self.direct_port
+        return server is not None and server[1] == self.direct_port
+
+    def _place(self, scope):
+        scope["root_path"] = self._base
+        if not self._path_is_whole:
+            scope["path"] = _below(scope["path"], self._base)
+            if scope.get("raw_path"):
+                scope["raw_path"] = _below(scope["raw_path"], self._base.encode("ascii", "surrogateescape"))
 
     async def _request(self, scope, receive, send):
-        scope = self._seen(scope)
         wishes = scope[OOB_WORK_WISHES] = []
 
-        async def ask(message):
+        def ask(message):
             if wishes and message["type"] == "http.response.start":
                 message = dict(message, headers=[*message.get("headers", ()), REQUEST_OOB_WORK])
 
-            await send(message)
-
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-            return
+            return send(message)
 
         self._requests += 1
         try:
@@ -121,35 +159,8 @@ class Adapter:
         if self._requests:
             await self._ending.wait()
 
-    def _seen(self, scope):
-        """Returns the scope as the application is to see it."""
-        scope = dict(scope)
-        forwarded, secure = [], False
-        for name, value in scope["headers"]:
-            if name == b"x-forwarded-for":
-                forwarded = [part.strip() for part in value.decode("latin-1").split(",")]
-            elif name == b"x-forwarded-proto":
-                secure = value == b"https"
 
-        # Anybody can say these where the server in front has not.
-        if not self._is_direct(scope):
-            scope["scheme"] = SCHEMES[scope["type"]][secure]
-            if forwarded:
-                scope["client"] = (forwarded[-2] if len(forwarded) > 1 else forwarded[0], 0)
-
-        # Servers before the specification's version with it do not know it.
-        scope.setdefault("state", dict(self._state))
-        if self._base:
-            scope["root_path"] = self._base
-            if not self._path_is_whole:
-                scope["path"] = _below(scope["path"], self._base)
-                if scope.get("raw_path"):
-                    scope["raw_path"] = _below(scope["raw_path"], self._base.encode("ascii", "surrogateescape"))
-
-        return scope
-
-
-async def _work_out_of_band(send):
+async def _work_out_of_band(scope, receive, send):
     events.fire("oob_work")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
     await send({"type": "http.response.body", "body": b"oobw done"})
