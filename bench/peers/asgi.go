@@ -1,12 +1,11 @@
 package main
 
 import (
+	"context"
 	"os/exec"
 	"slices"
+	"time"
 )
-
-// asgiArguments are what all servers of ASGI start with.
-var asgiArguments = []string{"--no-access-log", "--lifespan", "off", "passenger_asgi:application"}
 
 func asgiPeers() []peer {
 	return []peer{
@@ -32,11 +31,10 @@ func asgiPeers() []peer {
 			frontless: true,
 			needs:     []string{pythonProgram, uvicornModule},
 			commands: func(s *site) ([]command, error) {
-				argv := []string{
-					s.programs[pythonProgram], "-m", "uvicorn", "--workers", workers, "--host", "127.0.0.1", "--port", s.port,
-				}
-
-				return []command{{argv: append(argv, asgiArguments...)}}, nil
+				return []command{{argv: []string{
+					s.programs[pythonProgram], "-m", "uvicorn", "--workers", workers, "--host", "127.0.0.1",
+					"--port", s.port, "--no-access-log", "--lifespan", "off", "passenger_asgi:application",
+				}}}, nil
 			},
 		},
 	}
@@ -56,8 +54,12 @@ func gunicornOfUvicorn(s *site, bind string) command {
 
 // findUvicorn returns the Python that has uvicorn, which gunicorn and we use as well.
 func findUvicorn() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+
 	python := lookPath("/usr/bin/python3", "python3")
-	if python == "" || exec.Command(python, "-c", "import uvicorn, httptools, uvloop").Run() != nil {
+	if python == "" || exec.CommandContext(ctx, python,
+		"-c", "import uvicorn, httptools, uvloop").Run() != nil {
 		return ""
 	}
 
