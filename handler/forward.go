@@ -52,7 +52,8 @@ func (x *exchange) forward() error {
 	// The application may change something while it responds.
 	defer x.invalidateCache()
 	if r.isEventStream() {
-		x.h.streams.add(x, u.conn)
+		conn := u.conn
+		x.h.streams.add(x, func() { interrupt(conn) })
 		defer x.h.streams.remove(x)
 	}
 

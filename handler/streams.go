@@ -1,46 +1,43 @@
 package handler
 
-import (
-	"net"
-	"sync"
-)
+import "sync"
 
 // streams are the responses of a handler that may never end by themselves.
 type streams struct {
 	mu sync.Mutex
-	// conns are the connections to the application.
-	conns    map[*exchange]net.Conn
+	// ends end them, without a wait.
+	ends     map[*exchange]func()
 	draining bool
 }
 
-// add registers the response of an exchange, from conn.
-func (s *streams) add(x *exchange, conn net.Conn) {
+// add registers the response of an exchange, which end ends.
+func (s *streams) add(x *exchange, end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		interrupt(conn)
+		end()
 		return
 	}
 
-	if s.conns == nil {
-		s.conns = map[*exchange]net.Conn{}
+	if s.ends == nil {
+		s.ends = map[*exchange]func(){}
 	}
 
-	s.conns[x] = conn
+	s.ends[x] = end
 }
 
 func (s *streams) remove(x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, x)
+	delete(s.ends, x)
 }
 
 // end ends the response of x, if it is registered.
 func (s *streams) end(x *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if conn := s.conns[x]; conn != nil {
-		interrupt(conn)
+	if end := s.ends[x]; end != nil {
+		end()
 	}
 }
 
@@ -52,7 +49,7 @@ func (h *Handler) Drain() {
 	defer s.mu.Unlock()
 
 	s.draining = true
-	for _, conn := range s.conns {
-		interrupt(conn)
+	for _, end := range s.ends {
+		end()
 	}
 }

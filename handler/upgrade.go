@@ -40,15 +40,7 @@ func (x *exchange) copyBothWays() error {
 	defer client.Close()
 
 	app := x.upstream.conn
-	// A tunnel must not keep a process that was removed.
-	stop := x.upstream.session.OnDetach(func() {
-		interrupt(client)
-		interrupt(app)
-	})
-	defer stop()
-
-	x.h.streams.add(x, app)
-	defer x.h.streams.remove(x)
+	t := newTunnel(client, app)
 
 	x.client.status = http.StatusSwitchingProtocols
 	if err := x.writeUpgrade(client); err != nil {
@@ -56,10 +48,18 @@ func (x *exchange) copyBothWays() error {
 		return nil
 	}
 
+	// It must not keep a process that was removed. Nothing ends it before the client has the head.
+	stop := x.upstream.session.OnDetach(t.end)
+	defer stop()
+
+	x.h.streams.add(x, t.end)
+	defer x.h.streams.remove(x)
+
 	var wg sync.WaitGroup
-	wg.Go(func() { pipe(app, buffered, client) })
-	wg.Go(func() { pipe(client, x.upstream.reader, app) })
+	wg.Go(func() { pipe(&t.toApp, buffered, client) })
+	wg.Go(func() { pipe(&t.toClient, x.upstream.reader, app) })
 	wg.Wait()
+	t.wait()
 
 	return nil
 }
@@ -91,12 +91,12 @@ func (x *exchange) writeUpgrade(client io.Writer) error {
 }
 
 // pipe copies one direction to its end: a regular end ends this direction, an error both.
-func pipe(to net.Conn, first io.Reader, from net.Conn) {
+func pipe(to *direction, first io.Reader, from net.Conn) {
 	_, err := io.Copy(to, first)
-	if err == nil && closeWrite(to) {
+	if err == nil && closeWrite(to.to) {
 		return
 	}
 
-	interrupt(to)
+	interrupt(to.to)
 	interrupt(from)
 }

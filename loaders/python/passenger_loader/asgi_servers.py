@@ -22,6 +22,8 @@ FOREVER = 24 * 60 * 60  # seconds
 
 IDLE_SECONDS = 1
 
+BODY_FIELDS = (b"content-length", b"transfer-encoding")
+
 # The heads that come have passed the limits of the server in front.
 MAX_HEAD_BYTES = 1 << 20
 
@@ -116,7 +118,28 @@ class Hypercorn:
         self._stopped = asyncio.Event()
         # It closes what it was given, and so do we.
         self._config.bind = ["fd://%d" % sock.dup().detach() for sock in sockets]
-        await serve(self._application, self._config, shutdown_trigger=self._end)
+        await serve(self._serve_request, self._config, shutdown_trigger=self._end)
+
+    async def _serve_request(self, scope, receive, send):
+        """Has read a request without a body when its response ends: else the connection would be closed at times."""
+        if scope["type"] != "http" or any(name in BODY_FIELDS for name, _ in scope["headers"]):
+            await self._application(scope, receive, send)
+            return
+
+        read = False
+
+        def receive_once():
+            nonlocal read
+            read = True
+            return receive()
+
+        async def send_after(message):
+            if not read and message["type"] == "http.response.body" and not message.get("more_body"):
+                await receive_once()
+
+            await send(message)
+
+        await self._application(scope, receive_once, send_after)
 
     async def _end(self):
         await self._stopped.wait()
