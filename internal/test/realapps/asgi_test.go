@@ -134,7 +134,7 @@ type asgiServer struct {
 }
 
 // The specification's list, through the whole server.
-func TestASGIConformance(t *testing.T) { //nolint:tparallel // the cases share a server
+func TestASGIConformance(t *testing.T) {
 	t.Parallel()
 
 	for _, by := range []string{"uvicorn", "hypercorn"} {
