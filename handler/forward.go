@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/httpfield"
@@ -156,8 +157,10 @@ func (h *Handler) addOwnFields(to http.Header, status int) {
 	}
 }
 
-// statusFields are the values of the field Status, which is what CGI calls the status line.
-var statusFields = func() (fields [600][]string) {
+// statusFields are the values of the field Status, which is what CGI calls the status line. They are made for the first
+// response: commands that serve nothing would wait for them.
+var statusFields = sync.OnceValue(func() (fields *[600][]string) {
+	fields = new([600][]string)
 	for status := range fields {
 		if text := http.StatusText(status); text != "" {
 			fields[status] = []string{strconv.Itoa(status) + " " + text}
@@ -165,11 +168,11 @@ var statusFields = func() (fields [600][]string) {
 	}
 
 	return fields
-}()
+})
 
 func statusField(status int) []string {
-	if status < len(statusFields) && statusFields[status] != nil {
-		return statusFields[status]
+	if fields := statusFields(); status < len(fields) && fields[status] != nil {
+		return fields[status]
 	}
 
 	return []string{strconv.Itoa(status)}

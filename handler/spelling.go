@@ -3,6 +3,7 @@ package handler
 import (
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
@@ -43,7 +44,7 @@ func respell(h http.Header, spelled []httpfield.Spelling, all bool) {
 
 // wireNames are the names of request fields that clients spell in another way than Go, whose server has changed them
 // before we see them.
-var wireNames = func() map[string]string {
+var wireNames = sync.OnceValue(func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
 		"A-IM", "ALPN", "AMP-Cache-Transform", "CDN-Loop", "CF-Connecting-IP", "CF-IPCountry", "CF-RAY", "Content-MD5",
@@ -66,11 +67,11 @@ var wireNames = func() map[string]string {
 	}
 
 	return names
-}()
+})
 
 // wireName returns how a request's field of that canonical name is written.
 func wireName(canonical string) string {
-	if written, ok := wireNames[canonical]; ok {
+	if written, ok := wireNames()[canonical]; ok {
 		return written
 	}
 

@@ -331,7 +331,7 @@ func (c *Conn) decoy() string {
 	case httphead.InData, httphead.Ended:
 	}
 
-	return refusedHead
+	return refusedHead()
 }
 
 // isPlain tells a client that speaks no TLS at all.

@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httphead"
@@ -45,12 +46,14 @@ type Guard struct {
 
 // refusedTarget is what net/http gets asked for in the place of what is refused. No client
 // can know it.
-var refusedTarget = "/" + rand.Text()
+var refusedTarget = sync.OnceValue(func() string { return "/" + rand.Text() })
 
 // refusedHead has a body that never comes, so that net/http lets the client read the
 // response before it closes the connection.
-var refusedHead = "GET " + refusedTarget + " HTTP/1.1\r\nHost: refused\r\nContent-Length: " +
-	strconv.FormatInt(1<<62, 10) + "\r\n\r\n"
+func refusedHead() string {
+	return "GET " + refusedTarget() + " HTTP/1.1\r\nHost: refused\r\nContent-Length: " +
+		strconv.FormatInt(1<<62, 10) + "\r\n\r\n"
+}
 
 // Listener returns the connections of l. They speak TLS if config is not nil.
 func (g *Guard) Listener(l net.Listener, config *tls.Config) net.Listener {
@@ -148,7 +151,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			r.TLS = c.state // net/http does not see it
 		}
 
-		if r.RequestURI == refusedTarget {
+		if r.RequestURI == refusedTarget() {
 			if refusal := c.refusal.Load(); refusal != nil {
 				answer(w, refusal)
 				return
