@@ -22,6 +22,8 @@ import (
 type client struct {
 	*http.Client
 	base string
+	// saw is told of what was seen of the application.
+	saw func(what string)
 }
 
 func (s *server) newClient(t testing.TB) *client {
@@ -31,7 +33,7 @@ func (s *server) newClient(t testing.TB) *client {
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 
-	return &client{base: s.url, Client: &http.Client{
+	return &client{base: s.url, saw: s.add, Client: &http.Client{
 		Transport: transport,
 		Jar:       jar,
 		Timeout:   deadline,
@@ -71,6 +73,9 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 
 	a, err := c.do(r)
 	require.NoError(t, err)
+	if method == http.MethodPost && a.StatusCode < http.StatusBadRequest {
+		c.saw(posted)
+	}
 
 	return a
 }
@@ -168,6 +173,7 @@ func (s *server) requireStatic(t testing.TB, target, contentType, part string) {
 	require.Contains(t, a.Header.Get("Content-Type"), contentType)
 	again := s.ask(t, http.MethodGet, target, nil, "If-None-Match", a.Header.Get("ETag"))
 	again.require(t, http.StatusNotModified, "")
+	s.add(gotFile)
 }
 
 // requireClientAddress checks that the page /address is the client's, which no client may
@@ -203,4 +209,5 @@ func (s *server) requireStream(t testing.TB, target, first, second string) {
 	require.NoError(t, err)
 	require.Contains(t, string(rest), second)
 	require.NoError(t, os.Remove(path))
+	s.add(gotStream)
 }

@@ -126,4 +126,5 @@ func (s *server) requireWebSocket(t *testing.T, target string) {
 	require.NoError(t, conn.Write(t.Context(), websocket.MessageText, []byte("close")))
 	_, _, err = conn.Read(t.Context())
 	require.Equal(t, websocket.StatusCode(4001), websocket.CloseStatus(err))
+	s.add(gotSocket)
 }

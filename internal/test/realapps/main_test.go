@@ -3,6 +3,7 @@
 package realapps_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -13,5 +14,14 @@ import (
 var built string
 
 func TestMain(m *testing.M) {
-	os.Exit(boxed.Main(m.Run, &built, map[string]string{"passenger": "cmd/passenger"}))
+	run := func() int {
+		status := m.Run()
+		if err := checkTable(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return max(status, 1)
+		}
+
+		return status
+	}
+	os.Exit(boxed.Main(run, &built, map[string]string{"passenger": "cmd/passenger"}))
 }

@@ -110,4 +110,5 @@ func (s *server) requireWebSocketEcho(t testing.TB, target string) {
 	require.NoError(t, err)
 	require.Equal(t, "echo: hello", string(message))
 	require.NoError(t, conn.Close(websocket.StatusNormalClosure, ""))
+	s.add(gotSocket)
 }

@@ -20,6 +20,7 @@ type server struct {
 	*client
 	boxed.Program
 	url string
+	*evidence
 }
 
 // start runs passenger start in the application's directory, as a newcomer does,
@@ -27,7 +28,7 @@ type server struct {
 // end in order, and to leave nothing behind.
 func (w *workshop) start(t testing.TB, args ...string) *server {
 	t.Helper()
-	s := &server{workshop: w, Program: boxed.Program{Merged: true}}
+	s := &server{workshop: w, Program: boxed.Program{Merged: true}, evidence: newEvidence(t, args)}
 	args = append([]string{"start", "--address", "127.0.0.1", "--port", "0", "--envvar", w.Marker}, args...)
 	s.Cmd = w.command(context.WithoutCancel(t.Context()), filepath.Join(built, "passenger"), args...)
 	s.Start(t, func() { s.stop(t) })
@@ -104,4 +105,6 @@ func (s *server) restartUnderLoad(t testing.TB, page, part string) {
 	for _, pid := range s.pids(t) {
 		require.NotContains(t, old, pid, "a process was not restarted")
 	}
+
+	s.add(restarted)
 }

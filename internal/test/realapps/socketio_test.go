@@ -66,6 +66,7 @@ func TestSocketIO(t *testing.T) {
 		}
 	}
 
+	s.add(gotSocket)
 	s.restartUnderLoad(t, "/", "Socket.IO chat")
 	out, err := w.chat(t, node, s.base, "polling,websocket", messages)
 	require.NoError(t, err, out)
