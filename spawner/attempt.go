@@ -242,6 +242,11 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		},
 	}
 
+	if a.command.appType.Name == phpType {
+		scripts := a.command.scripts(&a.app)
+		p.info.Scripts = &scripts
+	}
+
 	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
 	for _, s := range ready.Sockets {
 		if !s.Protocol.TakesRequests() {
@@ -253,6 +258,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
 			Dial:             requestDialer(s.Address, owner),
+			Log:              a.output.logLine,
 		})
 	}
 
