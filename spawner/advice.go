@@ -182,8 +182,8 @@ var wordings = map[problem]wording{
 	},
 	phpMissing: {
 		CategoryFileSystem, "the PHP server {subject} was not found",
-		"Install one: apt install php-cgi (or php-fpm), dnf install php-fpm, apk add php83-cgi; or name the program by " +
-			"the option php_server. The php of the command line does not serve.",
+		"Install one: apt install php-cgi (or php-fpm), dnf install php-fpm, apk add php83-cgi; or name the program " +
+			"by the option php_server. The php of the command line does not serve.",
 	},
 	venvUnusable: {
 		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",

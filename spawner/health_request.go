@@ -18,6 +18,7 @@ import (
 
 	"github.com/gopassenger/passenger/fcgiproto"
 	"github.com/gopassenger/passenger/internal/urlpath"
+	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
@@ -68,6 +69,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	in := io.Reader(conn)
 
 	switch socket.Protocol {
+	case HTTPProtocol, loaderproto.HTTP:
 	case SessionProtocol:
 		head, err = r.session(info.ConnectPassword)
 	case FastCGIProtocol:

@@ -2,11 +2,13 @@ package spawner
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Scripts are the PHP scripts of an application, and the rule by which a request finds its own. All paths but Root have
@@ -41,13 +43,13 @@ const (
 	phpIndex     = "index.php"
 )
 
-// documentRoots are where the front controller is looked for, in this order: that of Laravel and Symfony, that of Drupal
-// by Composer and of Yii, and that of WordPress and others.
+// documentRoots are where the front controller is looked for, in this order: that of Laravel and Symfony, that of
+// Drupal by Composer and of Yii, and that of WordPress and others.
 var documentRoots = []string{"public", "web", "."}
 
-// FindScripts returns the scripts of an application of type php. The startup file, which is the front controller, decides
-// the document root: it is the directory of the file. Without one, it is public, web or Root itself, whichever is the
-// first to have an index.php.
+// FindScripts returns the scripts of an application of type php. The startup file, which is the front controller,
+// decides the document root: it is the directory of the file. Without one, it is public, web or Root itself, whichever
+// is the first to have an index.php.
 func FindScripts(app *App) Scripts {
 	s := Scripts{Root: app.Root, DocumentRoot: "."}
 
@@ -76,6 +78,19 @@ func FindScripts(app *App) Scripts {
 	return s
 }
 
+// DetectScripts returns the scripts of an application if it is of type php, or is recognized as one; else nil.
+func DetectScripts(app *App) *Scripts {
+	p, err := findProgram(app)
+	if err != nil || p.appType.Name != phpType {
+		return nil
+	}
+
+	c := command{program: p}
+	scripts := c.scripts(app)
+
+	return &scripts
+}
+
 // Directory returns the absolute path of the document root.
 func (s *Scripts) Directory() string {
 	return filepath.Join(s.Root, filepath.FromSlash(s.DocumentRoot))
@@ -89,20 +104,27 @@ func (s *Scripts) Directory() string {
 //  3. Everything else is for the front controller, or ErrNoScript.
 //
 // Names with a dot in front, and the directories of dependencies in the application's own directory, have no scripts.
+// Below a directory whose .htaccess denies access, there is nothing at all.
 func (s *Scripts) Find(urlPath string) (Script, error) {
 	if strings.ContainsAny(urlPath, "\x00\\") || !strings.HasPrefix(urlPath, "/") || len(urlPath) > maxScriptPath {
 		return Script{}, ErrNoScript
 	}
 
+	root, err := os.OpenRoot(s.Root)
+	if err != nil {
+		return Script{}, ErrNoScript
+	}
+	defer root.Close()
+
 	clean := path.Clean(urlPath)
 	if !s.isHidden(clean[1:]) {
-		found, err := s.find(clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
+		found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
 		if !errors.Is(err, ErrNoScript) {
 			return found, err
 		}
 	}
 
-	if s.FrontController == "" {
+	if s.FrontController == "" || s.isDenied(root, clean) {
 		return Script{}, ErrNoScript
 	}
 
@@ -113,12 +135,10 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 const maxScriptPath = 1024
 
 // find applies the first two points of the rule.
-func (s *Scripts) find(clean string, slash bool) (Script, error) {
-	root, err := os.OpenRoot(s.Root)
-	if err != nil {
+func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
+	if s.isDenied(root, clean) {
 		return Script{}, ErrNoScript
 	}
-	defer root.Close()
 
 	for from := 1; from < len(clean); {
 		end := from + strings.IndexByte(clean[from:]+"/", '/')
@@ -194,5 +214,64 @@ func (s *Scripts) IsPublic(name string) bool {
 		}
 	}
 
-	return true
+	root, err := os.OpenRoot(s.Root)
+	if err != nil {
+		return false
+	}
+	defer root.Close()
+
+	return !s.isDenied(root, "/"+name)
+}
+
+// isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to
+// all, as applications protect their data with Apache. Nothing else of such files counts.
+func (s *Scripts) isDenied(root *os.Root, name string) bool {
+	for i := 1; i < len(name); i++ {
+		if name[i] == '/' && s.denies(root, name[:i]) {
+			return true
+		}
+	}
+
+	return name != "/" && s.denies(root, name)
+}
+
+// maxHtaccess is how much of such a file is read.
+const maxHtaccess = 64 << 10
+
+func (s *Scripts) denies(root *os.Root, dir string) bool {
+	// One that is no regular file must not hold the request up.
+	file, err := root.OpenFile(filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess")),
+		os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+
+	text, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
+
+	return err != nil || deniesAll(string(text))
+}
+
+// deniesAll reports whether the directives of Apache 2.2 or 2.4 deny access to all of a directory, and not only to some
+// of its files.
+func deniesAll(htaccess string) bool {
+	partial := 0
+	for line := range strings.Lines(htaccess) {
+		words := strings.Fields(strings.ToLower(line))
+		if len(words) == 0 {
+			continue
+		}
+
+		switch directive := strings.Join(words, " "); {
+		case strings.HasPrefix(directive, "<files"), strings.HasPrefix(directive, "<limit"):
+			partial++
+		case strings.HasPrefix(directive, "</files"), strings.HasPrefix(directive, "</limit"):
+			partial--
+		case partial > 0:
+		case directive == "deny from all", directive == "require all denied":
+			return true
+		}
+	}
+
+	return false
 }

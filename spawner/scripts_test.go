@@ -38,7 +38,20 @@ func TestScriptsAreFound(t *testing.T) {
 	require.NoError(t, os.Symlink(outside, filepath.Join(root, "outdir")))
 	require.NoError(t, os.Symlink("about.php", filepath.Join(root, "in.php")))
 
+	for dir, text := range map[string]string{
+		"data":    "<IfModule mod_authz_core.c>\n    Require all denied\n</IfModule>\n",
+		"old":     "Order allow,deny\r\nDeny from all\r\n",
+		"partial": "<FilesMatch \"x\">\nRequire all denied\n</FilesMatch>\nOptions -Indexes\n",
+	} {
+		writeFiles(t, root, dir+"/page.php", dir+"/sub/index.php", dir+"/a.css")
+		require.NoError(t, os.WriteFile(filepath.Join(root, dir, ".htaccess"), []byte(text), 0o600))
+	}
+
 	scripts := spawner.FindScripts(&spawner.App{Root: root})
+	require.False(t, scripts.IsPublic("data/a.css"))
+	require.False(t, scripts.IsPublic("old/sub/a.css"))
+	require.True(t, scripts.IsPublic("partial/a.css"))
+
 	require.Equal(t, spawner.Scripts{Root: root, DocumentRoot: ".", FrontController: "index.php"}, scripts)
 	alone := spawner.FindScripts(&spawner.App{Root: root, NoFrontController: true})
 
@@ -59,11 +72,15 @@ func TestScriptsAreFound(t *testing.T) {
 		"/node_modules/x.php": front, "/UPPER.PHP": front, "/x.phtml": front, "/x.inc": front, "/config.php~": front,
 		"/dir.php": front, "/dir.php/": front, "/about.php.": front, "/about.php ": front, "/.well-known/.x.php": front,
 
+		"/data/page.php": "none", "/data/sub/": "none", "/data/": "none", "/data": "none", "/data/x": "none",
+		"/old/page.php": "none", "/x/../data/page.php": "none", "/partial/page.php": "/partial/page.php",
+
 		"/about.php\x00.jpg": "none", "/..\\about.php": "none", "about.php": "none", "": "none",
 		"/" + strings.Repeat("a/", 600): "none",
 	} {
 		t.Run(path, func(t *testing.T) {
 			script, err := scripts.Find(path)
+
 			own, ownErr := alone.Find(path)
 			switch want {
 			case "none":
@@ -119,6 +136,8 @@ func TestDocumentRootIsThatOfTheFrontController(t *testing.T) {
 }
 
 func TestSourcesAreNotPublic(t *testing.T) {
+	dir := t.TempDir()
+
 	for name, want := range map[string]struct{ inRoot, inPublic bool }{
 		"style.css": {true, true}, "a.php.css": {false, false}, "php": {true, true}, "js/app.js": {true, true},
 		"index.php": {false, false}, "INDEX.PHP": {false, false}, "a.phtml": {false, false}, "a.phar": {false, false},
@@ -128,9 +147,9 @@ func TestSourcesAreNotPublic(t *testing.T) {
 		"composer.json": {false, true}, "composer.lock": {false, true}, "vendor/a/LICENSE": {false, true},
 		"node_modules/a.js": {false, true}, "a/vendor/a.css": {true, true},
 	} {
-		root := spawner.Scripts{Root: "/app", DocumentRoot: "."}
+		root := spawner.Scripts{Root: dir, DocumentRoot: "."}
 		require.Equal(t, want.inRoot, root.IsPublic(name), name)
-		public := spawner.Scripts{Root: "/app", DocumentRoot: "public"}
+		public := spawner.Scripts{Root: dir, DocumentRoot: "public"}
 		require.Equal(t, want.inPublic, public.IsPublic(name), name)
 	}
 }

@@ -42,7 +42,11 @@ type Config struct {
 	Ruby         string
 	Python       string
 	NodeJS       string
-	StartTimeout int
+	// PHPServer, PHPIni and FrontController are for PHP.
+	PHPServer       string
+	PHPIni          []string
+	FrontController bool
+	StartTimeout    int
 
 	Health
 
@@ -237,30 +241,33 @@ func (c *Config) options() passenger.Options {
 	}
 
 	app := spawner.App{
-		Root:            c.Dir,
-		BaseURI:         c.BaseURI,
-		GroupName:       cmp.Or(c.GroupName, c.Dir+" ("+c.Environment+")"),
-		User:            c.AppUser,
-		Group:           c.AppGroup,
-		Type:            c.AppType,
-		StartupFile:     c.StartupFile,
-		StartCommand:    c.StartCommand,
-		Environment:     c.Environment,
-		Env:             c.EnvVars,
-		Ruby:            c.Ruby,
-		Python:          c.Python,
-		NodeJS:          c.NodeJS,
-		StartTimeout:    time.Duration(c.StartTimeout) * time.Second,
-		LogLevel:        c.LogLevel,
-		SpawnMethod:     c.SpawnMethod,
-		ThreadCount:     c.ThreadCount,
-		EnvFiles:        c.EnvFiles,
-		LoadShellEnv:    c.LoadShellEnv,
-		FileLimit:       uint64(max(c.FileLimit, 0)),
-		NoNewPrivileges: c.NoNewPrivileges,
-		MeteorSettings:  c.MeteorAppSettings,
-		PassengerRoot:   c.PassengerRoot,
-		RubyLibDir:      c.RubyLibDir,
+		Root:              c.Dir,
+		BaseURI:           c.BaseURI,
+		GroupName:         cmp.Or(c.GroupName, c.Dir+" ("+c.Environment+")"),
+		User:              c.AppUser,
+		Group:             c.AppGroup,
+		Type:              c.AppType,
+		StartupFile:       c.StartupFile,
+		StartCommand:      c.StartCommand,
+		Environment:       c.Environment,
+		Env:               c.EnvVars,
+		Ruby:              c.Ruby,
+		Python:            c.Python,
+		NodeJS:            c.NodeJS,
+		StartTimeout:      time.Duration(c.StartTimeout) * time.Second,
+		LogLevel:          c.LogLevel,
+		SpawnMethod:       c.SpawnMethod,
+		ThreadCount:       c.ThreadCount,
+		EnvFiles:          c.EnvFiles,
+		LoadShellEnv:      c.LoadShellEnv,
+		PHPServer:         c.PHPServer,
+		PHPIni:            c.PHPIni,
+		NoFrontController: !c.FrontController,
+		FileLimit:         uint64(max(c.FileLimit, 0)),
+		NoNewPrivileges:   c.NoNewPrivileges,
+		MeteorSettings:    c.MeteorAppSettings,
+		PassengerRoot:     c.PassengerRoot,
+		RubyLibDir:        c.RubyLibDir,
 	}
 	c.ask(&app)
 	c.applyLogs(&app)
@@ -288,6 +295,10 @@ func (c *Config) options() passenger.Options {
 func (c *Config) publicDir() string {
 	if c.StaticFilesDir != "" {
 		return c.StaticFilesDir
+	}
+
+	if scripts := c.scripts(); scripts != nil {
+		return scripts.Directory()
 	}
 
 	return filepath.Join(c.Dir, "public")
