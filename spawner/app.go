@@ -254,6 +254,7 @@ func (a *App) Validate() error {
 	}
 
 	errs = append(errs, a.validateHealth()...)
+
 	errs = append(errs, a.validatePHP()...)
 	switch a.SpawnMethod {
 	case "", SmartSpawning, DirectSpawning:
