@@ -82,7 +82,8 @@ const abortTime = 10 * time.Millisecond
 // abortFastCGI tells an application that looks for it that no response is wanted any more. One that does not look, as
 // PHP, sees the end of the connection.
 func (u *upstream) abortFastCGI() {
-	if u.fastCGI.reader == nil || u.fastCGI.reader.Ended() {
+	// After a repetition that found no process, there is no connection.
+	if u.conn == nil || u.fastCGI.reader == nil || u.fastCGI.reader.Ended() {
 		return
 	}
 
