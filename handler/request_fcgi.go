@@ -39,7 +39,7 @@ func (x *exchange) findScript() (served bool, err error) {
 	return false, nil
 }
 
-// redirectToDirectory sends the client to the same path with a slash behind it, to which links in the page are relative.
+// redirectToDirectory sends the client to the same path with a slash behind it: links in the page are relative to that.
 func (x *exchange) redirectToDirectory() {
 	path, query, hasQuery := strings.Cut(x.req.target.uri, "?")
 

@@ -92,8 +92,8 @@ func (u *upstream) abortFastCGI() {
 	_, _ = u.conn.Write(fcgiproto.Abort())
 }
 
-// readCGIHead reads the head of a response as CGI has it, RFC 3875 section 6: it has a field for the status, and no line
-// in front.
+// readCGIHead reads the head of a response as CGI has it, RFC 3875 section 6: a field has the status, and there is no
+// line in front.
 func (u *upstream) readCGIHead(maxSize int) error {
 	// A script may send no field at all.
 	if start, _ := u.reader.Peek(2); string(start) == "\r\n" {

@@ -7,7 +7,7 @@ import (
 )
 
 // appTypes are the kinds of applications there are peers for.
-var appTypes = []string{"node", "wsgi", "rack"}
+var appTypes = []string{"node", "wsgi", "rack", "php"}
 
 func peersOf(app string) []peer {
 	switch app {
@@ -15,6 +15,8 @@ func peersOf(app string) []peer {
 		return nodePeers()
 	case "wsgi":
 		return wsgiPeers()
+	case "php":
+		return phpPeers()
 	default:
 		return rackPeers()
 	}

@@ -46,6 +46,7 @@ func dokuwiki(t testing.TB) *workshop {
 	w.write(t, "conf/users.auth.php", "# users.auth.php\n# <?php exit()?>\nadmin:"+strings.TrimSpace(hash)+
 		":Admin:admin@example.com:admin,user\n")
 	w.write(t, "conf/acl.auth.php", "# acl.auth.php\n# <?php exit()?>\n*\t@ALL\t1\n*\t@user\t8\n")
+
 	return w
 }
 
