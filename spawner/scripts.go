@@ -117,6 +117,10 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 	defer root.Close()
 
 	clean := path.Clean(urlPath)
+	if s.isDenied(root, clean) {
+		return Script{}, ErrNoScript
+	}
+
 	if !s.isHidden(clean[1:]) {
 		found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
 		if !errors.Is(err, ErrNoScript) {
@@ -124,7 +128,7 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 		}
 	}
 
-	if s.FrontController == "" || s.isDenied(root, clean) {
+	if s.FrontController == "" {
 		return Script{}, ErrNoScript
 	}
 
@@ -136,10 +140,6 @@ const maxScriptPath = 1024
 
 // find applies the first two points of the rule.
 func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
-	if s.isDenied(root, clean) {
-		return Script{}, ErrNoScript
-	}
-
 	for from := 1; from < len(clean); {
 		end := from + strings.IndexByte(clean[from:]+"/", '/')
 		if strings.HasSuffix(clean[from:end], phpExtension) && s.isFile(root, clean[:end]) {
@@ -197,7 +197,8 @@ var sourceExtensions = []string{
 var composerFiles = []string{"composer.json", "composer.lock"}
 
 // IsPublic reports whether a file below the document root may be sent as it is: it is neither hidden nor a source, nor
-// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes.
+// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file: see
+// IsDenied.
 func (s *Scripts) IsPublic(name string) bool {
 	if s.isHidden(name) {
 		return false
@@ -214,13 +215,19 @@ func (s *Scripts) IsPublic(name string) bool {
 		}
 	}
 
+	return true
+}
+
+// IsDenied reports whether a file below the document root is in a directory whose .htaccess denies access. name has
+// slashes.
+func (s *Scripts) IsDenied(name string) bool {
 	root, err := os.OpenRoot(s.Root)
 	if err != nil {
-		return false
+		return true
 	}
 	defer root.Close()
 
-	return !s.isDenied(root, "/"+name)
+	return s.isDenied(root, "/"+name)
 }
 
 // isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to

@@ -48,9 +48,10 @@ func TestScriptsAreFound(t *testing.T) {
 	}
 
 	scripts := spawner.FindScripts(&spawner.App{Root: root})
-	require.False(t, scripts.IsPublic("data/a.css"))
-	require.False(t, scripts.IsPublic("old/sub/a.css"))
-	require.True(t, scripts.IsPublic("partial/a.css"))
+	require.True(t, scripts.IsDenied("data/a.css"))
+	require.True(t, scripts.IsDenied("old/sub/a.css"))
+	require.False(t, scripts.IsDenied("partial/a.css"))
+	require.False(t, scripts.IsDenied("upload.jpg"))
 
 	require.Equal(t, spawner.Scripts{Root: root, DocumentRoot: ".", FrontController: "index.php"}, scripts)
 	alone := spawner.FindScripts(&spawner.App{Root: root, NoFrontController: true})

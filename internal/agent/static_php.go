@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"errors"
 	"path/filepath"
-	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -51,12 +53,23 @@ func (p *phpFiles) public(root, rel string, names []string) (dir string, public 
 		}
 	}
 
-	isHidden := func(name string) bool { return !scripts.IsPublic(name) }
-	if slices.ContainsFunc(names, isHidden) {
-		names = slices.DeleteFunc(slices.Clone(names), isHidden)
+	directory := joined(root, rel)
+
+	public = make([]string, 0, len(names))
+	for _, name := range names {
+		if !scripts.IsPublic(name) {
+			continue
+		}
+
+		// Most paths are for scripts, and no file is there to be denied.
+		var st unix.Stat_t
+		err := unix.Stat(joined(directory, name), &st)
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) && !scripts.IsDenied(name) {
+			public = append(public, name)
+		}
 	}
 
-	return rel, names
+	return rel, public
 }
 
 // of returns the scripts of a release, which are looked for once.
