@@ -62,8 +62,9 @@ func (r *resolver) php(c *command) error {
 	c.generic = true
 	c.argv = []string{server}
 	if isFPM {
-		// What the scripts print to stderr comes back by it, whatever stderr is.
-		c.argv = append(c.argv, "--nodaemonize", "--force-stderr", "--fpm-config", "${SOCKET}"+phpConfigSuffix)
+		// Its log is stderr, whatever that is. A child's errors go there anyway, and by FastCGI a second time.
+		c.argv = append(c.argv, "--nodaemonize", "--force-stderr", "--fpm-config", "${SOCKET}"+phpConfigSuffix,
+			"-d", "fastcgi.logging=0")
 	} else {
 		c.argv = append(c.argv, "-b", "$SOCKET")
 		c.env = map[string]string{"PHP_FCGI_CHILDREN": "0", "PHP_FCGI_MAX_REQUESTS": "0"}
@@ -194,12 +195,14 @@ func (a *attempt) preparePHP() error {
 	return nil
 }
 
-// fpmConfig is the configuration of php-fpm: children that stay, the environment of the process, and lines as the
-// scripts print them.
+// fpmConfig is the configuration of php-fpm, from PHP 7.3 on: children that stay, the environment of the process, and
+// lines as the scripts print them. It opens the error_log, which only root may by default, and does not use it.
 func (a *attempt) fpmConfig() string {
 	return `[global]
 daemonize = no
+error_log = /dev/null
 log_level = warning
+log_limit = 8192
 [app]
 listen = ` + a.socket + `
 listen.mode = 0600
