@@ -40,9 +40,10 @@ var phpPages = map[string]string{
 	"flush.php":    `<?php header("X-Accel-Buffering: no"); echo "first\n"; while (ob_get_level()) ob_end_flush(); flush(); while (!file_exists("go")) usleep(2000); echo "second\n";`,
 	"left.php": `<?php ignore_user_abort(true); file_put_contents("began", "1");
 		while (!connection_aborted()) { echo str_repeat("x", 65536); flush(); } file_put_contents("left", "1");`,
-	"log.php":           `<?php error_log("noted by a script"); trigger_error("a warning", E_USER_WARNING); echo "logged";`,
-	"ini.php":           `<?php echo ini_get("memory_limit"), "|", ini_get("user_agent");`,
-	"cache.php":         `<?php $s = function_exists("opcache_get_status") ? opcache_get_status(true) : false; echo getmypid(), "|", $s ? count($s["scripts"]) : "none";`,
+	"log.php": `<?php error_log("noted by a script"); trigger_error("a warning", E_USER_WARNING); echo "logged";`,
+	"ini.php": `<?php echo ini_get("memory_limit"), "|", ini_get("user_agent");`,
+	"cache.php": `<?php $s = function_exists("opcache_get_status") ? opcache_get_status(true) : false;
+		echo $s ? "cached " . implode(" ", array_map("basename", array_keys($s["scripts"]))) : "no cache";`,
 	".user.ini":         "user_agent = from-user-ini\n",
 	".env":              "SECRET=1\n",
 	".htaccess":         "SECRET\n",
@@ -231,14 +232,24 @@ func TestPHPServesSeveralRequestsAtOnceByChildren(t *testing.T) {
 			waiting.Go(func() { s.get(t, "/flush.php", http.StatusOK, "second") })
 		}
 
-		// Two of the three children wait, and the third serves.
+		// Two of the three children wait, and the third serves, with what the others have compiled.
 		s.get(t, "/hello.php", http.StatusOK, "hello")
+		s.get(t, "/form.php", http.StatusOK, "")
+
+		for range 3 {
+			if cache := s.get(t, "/cache.php", http.StatusOK, "").body; cache != "no cache" {
+				require.Contains(t, cache, "flush.php")
+				require.Contains(t, cache, "hello.php")
+			}
+		}
+
 		s.write(t, "go", "1")
 		waiting.Wait()
 		require.Len(t, s.pids(t), 1)
 
 		s.restartUnderLoad(t, "/hello.php", "hello")
-	}, "--thread-count", "3", "--max-pool-size", "2", "--php-ini", "opcache.enable=1")
+	}, "--thread-count", "3", "--max-pool-size", "2", "--php-ini", "opcache.enable=1",
+		"--php-ini", "opcache.file_update_protection=0")
 }
 
 // serves waits until a process serves in the place of one that has died.
