@@ -67,6 +67,18 @@ func (s *Session) TakesOutOfBandWork() bool {
 	return s.Protocol() == spawner.SessionProtocol || s.socket.spec.OutOfBandWork
 }
 
+// Scripts returns those of an application of type php, as its process was started with them; nil for
+// other types.
+func (s *Session) Scripts() *spawner.Scripts { return s.process.info.Scripts }
+
+// Log logs a line that the process has written to the error stream of the request, which FastCGI
+// has, as what the process prints.
+func (s *Session) Log(line []byte) {
+	if log := s.socket.spec.Log; log != nil {
+		log(line)
+	}
+}
+
 // StickyID returns the value of Options.StickySessionID for later gets that prefer this process.
 func (s *Session) StickyID() uint32 { return s.process.stickyID }
 

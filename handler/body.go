@@ -81,7 +81,7 @@ func (x *exchange) buffer() error {
 }
 
 // mustBuffer reports whether a body was to be streamed, but the process takes only bodies with a length.
-func (x *exchange) mustBuffer() bool { return x.body.length < 0 && x.upstream.speaksSession() }
+func (x *exchange) mustBuffer() bool { return x.body.length < 0 && !x.upstream.speaksHTTP() }
 
 // bufferAll reads the body to its end, which gives it a length.
 func (x *exchange) bufferAll() error {

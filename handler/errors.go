@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/fcgiproto"
 	"github.com/gopassenger/passenger/sessionproto"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -74,6 +75,10 @@ var outcomes = []struct {
 	{is(errNotFound), refusal(http.StatusNotFound, "There is nothing at this address.")},
 	{is(errMethod), refusal(http.StatusNotImplemented, "The request's method is not supported.")},
 	{
+		is(fcgiproto.ErrTooLarge),
+		refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large."),
+	},
+	{
 		is(sessionproto.ErrTooLarge),
 		refusal(http.StatusRequestHeaderFieldsTooLarge, "The request's header is too large."),
 	},
@@ -86,6 +91,7 @@ var outcomes = []struct {
 	},
 	{is(errQueueShare), overload("Too many requests of this connection wait for the application already.")},
 	{is(passenger.ErrClosed), overload("The server is shutting down.")},
+	{is(fcgiproto.ErrOverloaded), overload("The application is too busy to take the request.")},
 	{is(errBusy), overload("The application is too busy to take the request.")},
 	{is(passenger.ErrExhausted), overload("The server is out of resources.")},
 	{as[*spawner.SpawnError], failure(http.StatusInternalServerError, "The application could not be started.")},

@@ -88,6 +88,11 @@ func (x *exchange) run() error {
 		}
 	}
 
+	if served, err := x.findScript(); served || err != nil {
+		x.upstream.session.Close(passenger.KeepAlive)
+		return err
+	}
+
 	x.upstream.watch(x.req.ctx)
 
 	err := x.sendAndReadHead()
@@ -182,14 +187,17 @@ func (x *exchange) encodeHead() ([]byte, error) {
 	u := &x.upstream
 
 	u.buf = u.buf[:0]
-	if u.speaksSession() {
+	switch {
+	case u.speaksFastCGI():
+		return x.req.encodeFastCGI(&u.fastCGI, &x.body)
+	case u.speaksSession():
 		head, err := x.req.encodeSessionHead(&u.encoder, u.session.ConnectPassword(), x.body.length)
 		if err != nil || x.body.small == nil {
 			return head, err
 		}
 
 		u.buf = append(u.buf, head...)
-	} else {
+	default:
 		u.buf = x.req.appendHTTPHead(u.buf, x.body.length)
 	}
 
@@ -256,6 +264,11 @@ func (x *exchange) repeat(first error) error {
 		return first
 	}
 
+	// It may be a process of another release.
+	if served, err := x.findScript(); served || err != nil {
+		return first
+	}
+
 	x.upstream.watch(x.req.ctx)
 
 	return x.sendAndReadHead()
@@ -279,8 +292,11 @@ func (x *exchange) release(err error) {
 	unwatched := u.unwatch()
 
 	mode := passenger.Discard
-	if err == nil && uploaded && unwatched && u.keepsAlive(x.body.length != 0) {
+	switch {
+	case err == nil && uploaded && unwatched && u.keepsAlive(x.body.length != 0):
 		mode = passenger.KeepAlive
+	case uploaded && u.speaksFastCGI():
+		u.abortFastCGI()
 	}
 
 	x.event.AppDone = x.elapsed()

@@ -56,6 +56,7 @@ func bothProtocols(t *testing.T, test func(t *testing.T, script spawnertest.Scri
 	t.Run("http_session", func(t *testing.T) { test(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}) })
 	t.Run("session", func(t *testing.T) { test(t, sessionApp(false, echoSession)) })
 	t.Run("session kept open", func(t *testing.T) { test(t, sessionApp(true, echoSession)) })
+	t.Run("fastcgi", func(t *testing.T) { test(t, fastCGIApp(echoFastCGI)) })
 }
 
 func TestRequestsWithAndWithoutBodies(t *testing.T) {

@@ -10,13 +10,28 @@ import (
 // encodeSessionHead returns the request's head as a header block of the session protocol, in the encoder's memory.
 // length is that of the body.
 func (r *request) encodeSessionHead(e *sessionproto.Encoder, password string, length int64) ([]byte, error) {
+	e.Reset()
+	e.Add("PATH_INFO", r.target.path)
+	e.Add("SCRIPT_NAME", r.target.script)
+	e.Add("PASSENGER_CONNECT_PASSWORD", password)
+	r.describe(e, length)
+
+	return e.Bytes()
+}
+
+// variables takes those of CGI.
+type variables interface {
+	Add(name, value string)
+	// AddHeader adds HTTP_NAME.
+	AddHeader(name, value string)
+}
+
+// describe adds the variables that both protocols of CGI have. length is that of the body.
+func (r *request) describe(e variables, length int64) {
 	t := &r.target
 	serverName, serverPort := t.server(r.http)
 
-	e.Reset()
 	e.Add("REQUEST_URI", t.uri)
-	e.Add("PATH_INFO", t.path)
-	e.Add("SCRIPT_NAME", t.script)
 	e.Add("QUERY_STRING", t.query)
 	e.Add("REQUEST_METHOD", r.method())
 	e.Add("SERVER_NAME", serverName)
@@ -29,7 +44,6 @@ func (r *request) encodeSessionHead(e *sessionproto.Encoder, password string, le
 		e.Add("CONTENT_LENGTH", strconv.FormatInt(length, 10))
 	}
 
-	e.Add("PASSENGER_CONNECT_PASSWORD", password)
 	if r.scheme() == "https" {
 		e.Add("HTTPS", "on")
 	}
@@ -64,6 +78,4 @@ func (r *request) encodeSessionHead(e *sessionproto.Encoder, password string, le
 	for name, value := range r.env {
 		e.Add(name, value)
 	}
-
-	return e.Bytes()
 }

@@ -36,6 +36,11 @@ func (r *response) parse(head string) error {
 		return err
 	}
 
+	return r.parseFields(rest)
+}
+
+// parseFields reads the lines up to an empty one.
+func (r *response) parseFields(rest string) error {
 	if r.header == nil {
 		r.header = make(http.Header, 8)
 	}
@@ -48,6 +53,7 @@ func (r *response) parse(head string) error {
 	}
 
 	for {
+		var line string
 		line, rest, _ = strings.Cut(rest, "\r\n")
 		if line == "" {
 			return nil

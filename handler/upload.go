@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/gopassenger/passenger/fcgiproto"
 )
 
 // abandonTime is how long a client may continue to send a body that is not read any more, so that it reads the response
@@ -39,12 +41,22 @@ func (x *exchange) startUpload() {
 	x.upstream.upload = u
 
 	conn, halfClose := x.upstream.conn, x.upstream.halfClosesBody()
+
+	// Framing by FastCGI is the same for all bodies. By HTTP, the head has announced chunks for one of unknown length.
+	var to bodyWriter = wholeBody{conn}
+	switch {
+	case x.upstream.speaksFastCGI():
+		to = fcgiproto.NewStdinWriter(conn)
+	case x.body.length < 0:
+		to = chunkedBody{conn}
+	}
+
 	if x.body.source == nil {
 		u.read.Store(true)
 		go func() {
 			defer close(u.done)
-			_, err := x.body.stored.WriteTo(conn)
-			u.finish(conn, err == nil, halfClose)
+			_, err := x.body.stored.WriteTo(to)
+			u.finish(conn, err == nil && to.Close() == nil, halfClose)
 		}()
 
 		return
@@ -57,11 +69,9 @@ func (x *exchange) startUpload() {
 		body.pace = x.client.readingPace()
 	}
 
-	// The head has announced chunks then.
-	chunked := x.body.length < 0
 	go func() {
 		defer close(u.done)
-		u.finish(conn, u.copy(conn, body, chunked, &x.client.received), halfClose)
+		u.finish(conn, u.copy(conn, to, body, &x.client.received), halfClose)
 	}()
 }
 
@@ -72,8 +82,8 @@ func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
 	}
 }
 
-// copy copies a body to its end, in chunks if its length is not known.
-func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *atomic.Int64) (complete bool) {
+// copy copies a body to its end.
+func (u *upload) copy(conn net.Conn, to bodyWriter, body io.Reader, received *atomic.Int64) (complete bool) {
 	memory := newMemory(copyBufferSize)
 	defer memory.free()
 
@@ -88,13 +98,15 @@ func (u *upload) copy(conn net.Conn, body io.Reader, chunked bool, received *ato
 			n = 0
 		}
 
-		if n > 0 && writePiece(conn, buf[:n], chunked) != nil {
-			// The response, if there is one, is still read.
-			return false
+		if n > 0 {
+			if _, writeErr := to.Write(buf[:n]); writeErr != nil {
+				// The response, if there is one, is still read.
+				return false
+			}
 		}
 
 		if u.read.Load() {
-			return !chunked || writePiece(conn, nil, true) == nil
+			return to.Close() == nil
 		}
 
 		if err != nil {
@@ -125,22 +137,35 @@ func classifyReadError(err error) error {
 	return errBadUpload
 }
 
-// writePiece writes a piece of the body, as a chunk or as it is. No bytes make the last chunk.
-func writePiece(w io.Writer, piece []byte, chunked bool) error {
-	if !chunked {
-		_, err := w.Write(piece)
-		return err
-	}
+// bodyWriter writes a body to the application. Close ends the body and leaves the connection open.
+type bodyWriter interface {
+	io.Writer
+	Close() error
+}
 
-	if len(piece) == 0 {
-		_, err := io.WriteString(w, "0\r\n\r\n")
-		return err
-	}
+// wholeBody writes a body of known length as it is.
+type wholeBody struct{ net.Conn }
 
+// ReadFrom lets the kernel copy a file, if it can.
+func (b wholeBody) ReadFrom(r io.Reader) (int64, error) { return io.Copy(b.Conn, r) }
+
+func (wholeBody) Close() error { return nil }
+
+// chunkedBody writes each piece of a body as a chunk.
+type chunkedBody struct{ conn net.Conn }
+
+func (b chunkedBody) Write(piece []byte) (int, error) {
 	head := strconv.AppendInt(make([]byte, 0, 18), int64(len(piece)), 16)
 	chunk := net.Buffers{append(head, "\r\n"...), piece, []byte("\r\n")}
-	_, err := chunk.WriteTo(w)
+	if _, err := chunk.WriteTo(b.conn); err != nil {
+		return 0, err
+	}
 
+	return len(piece), nil
+}
+
+func (b chunkedBody) Close() error {
+	_, err := io.WriteString(b.conn, "0\r\n\r\n")
 	return err
 }
 

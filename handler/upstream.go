@@ -30,6 +30,8 @@ type upstream struct {
 	// buf has the request's head, and then the response's.
 	buf     []byte
 	encoder sessionproto.Encoder
+	// fastCGI is for processes of that protocol.
+	fastCGI fastCGI
 	writer  *headWriter
 	// reader reads from conn.
 	reader *bufio.Reader
@@ -48,10 +50,13 @@ func (u *upstream) reset() upstream {
 	return upstream{
 		buf:      u.buf[:0],
 		encoder:  u.encoder,
+		fastCGI:  u.fastCGI.reset(),
 		writer:   u.writer,
 		response: response{header: u.response.header, spellings: u.response.spellings[:0]},
 	}
 }
+
+func (u *upstream) speaksHTTP() bool { return u.session.Protocol() == spawner.HTTPProtocol }
 
 func (u *upstream) speaksSession() bool { return u.session.Protocol() == spawner.SessionProtocol }
 
@@ -86,11 +91,19 @@ func (u *upstream) openReader() {
 		u.reader = readers.Get().(*bufio.Reader) //nolint:forcetypeassert,errcheck // the pool's New makes nothing else
 	}
 
-	u.reader.Reset(u.conn)
+	if u.speaksFastCGI() {
+		u.reader.Reset(u.fastCGI.open(u))
+	} else {
+		u.reader.Reset(u.conn)
+	}
 }
 
 // keepsAlive reports whether the application keeps the connection open, and nothing is on it.
 func (u *upstream) keepsAlive(hadBody bool) bool {
+	if u.speaksFastCGI() {
+		return u.response.complete && u.endsFastCGI()
+	}
+
 	if !u.response.complete || !u.response.keepAlive || u.reader.Buffered() > 0 {
 		return false
 	}

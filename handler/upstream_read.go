@@ -13,6 +13,10 @@ import (
 
 // readHead reads the head of a response.
 func (u *upstream) readHead(maxSize int) error {
+	if u.speaksFastCGI() {
+		return u.readCGIHead(maxSize)
+	}
+
 	head, err := u.readHeadText(maxSize)
 	if err != nil {
 		return err
@@ -82,10 +86,17 @@ func (b *responseBody) Read(p []byte) (n int, err error) {
 		if errors.Is(err, io.EOF) {
 			err = u.skipTrailer()
 		}
+	case b.left == 0 && u.speaksFastCGI():
+		// All of it was read, and the process may still be at work.
+		_, _ = u.reader.Peek(1)
+		err = io.EOF
 	case b.left >= 0:
 		n, err = u.reader.Read(p[:min(int64(len(p)), b.left)])
 		if b.left -= int64(n); b.left == 0 {
-			err = io.EOF
+			err = nil
+			if !u.speaksFastCGI() || u.hasEnded() {
+				err = io.EOF
+			}
 		} else if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
@@ -136,7 +147,7 @@ func noEOF(err error) error {
 // for a moment. whole reports whether the body ended.
 func (u *upstream) readAhead(ctx context.Context, buf []byte, wait bool) (held []byte, whole bool, err error) {
 	for len(held) < len(buf) {
-		if u.reader.Buffered() == 0 && (!wait || !u.await(ctx)) {
+		if u.reader.Buffered() == 0 && !u.hasEnded() && (!wait || !u.await(ctx)) {
 			return held, false, nil
 		}
 

@@ -16,12 +16,14 @@ type Protocol string
 const (
 	Session     Protocol = "session"
 	HTTPSession Protocol = "http_session"
+	// FastCGI is that of PHP, with one request at a time on a connection.
+	FastCGI Protocol = "fastcgi"
 	// HTTP is for direct access to one process by people, and not for the pool.
 	HTTP Protocol = "http"
 )
 
 // TakesRequests reports whether the pool sends requests by p.
-func (p Protocol) TakesRequests() bool { return p == Session || p == HTTPSession }
+func (p Protocol) TakesRequests() bool { return p == Session || p == HTTPSession || p == FastCGI }
 
 // Socket is where a process listens.
 type Socket struct {

@@ -51,6 +51,8 @@ have npm || need npm
 have chromium || need chromium
 have perl || need perl
 have php || need php-cli
+have php-cgi || need php-cgi
+have php-fpm || ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm
 have nginx || [ -x /usr/sbin/nginx ] || need nginx-light
 have haproxy || [ -x /usr/sbin/haproxy ] || need haproxy
 if [ "$(uname)" = Linux ]; then

@@ -180,6 +180,11 @@ var wordings = map[problem]wording{
 			"that of your shell: " +
 			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
 	},
+	phpMissing: {
+		CategoryFileSystem, "the PHP server {subject} was not found",
+		"Install one: apt install php-cgi (or php-fpm), dnf install php-fpm, apk add php83-cgi; or name the program " +
+			"by the option php_server. The php of the command line does not serve.",
+	},
 	venvUnusable: {
 		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",
 		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv " +

@@ -31,7 +31,7 @@ type App struct {
 	Root string
 	// GroupName is what the application is called; empty: Root.
 	GroupName string
-	// Type is rack, wsgi, asgi, node or meteor, or empty: StartCommand counts if there is one,
+	// Type is rack, wsgi, asgi, node, meteor or php, or empty: StartCommand counts if there is one,
 	// else StartupFile, and else what [Detect] finds in Root.
 	Type string
 	// StartupFile is the file to load, relative to Root; empty: the type's. For types wsgi and asgi it
@@ -102,7 +102,7 @@ type App struct {
 	// Umask is the process's, in octal digits; empty: as ours.
 	Umask string
 	// ThreadCount is how many requests a process of type rack or wsgi serves
-	// at once, each in a thread; 0: 1.
+	// at once, each in a thread, or one of type php, each in a child; 0: 1.
 	ThreadCount int
 	// Ruby, Python and NodeJS are the interpreters, names that are looked up
 	// in the application's PATH or paths; empty: the defaults. That of Python
@@ -116,6 +116,16 @@ type App struct {
 	// bundled, in the same way; MeteorSettings is a file with its settings,
 	// relative to Root.
 	Meteor, MeteorSettings string
+	// PHPServer is what runs an application of type php: "cgi" for php-cgi, "fpm" for php-fpm, or the name or path of
+	// one of them, as "php-fpm8.3". "auto" or empty: php-cgi, which is one process, or php-fpm, whose children
+	// share the cache of compiled scripts, for a ThreadCount above 1; the other one where there is only that.
+	PHPServer string
+	// PHPIni are settings of PHP, as "memory_limit=256M", in the form of its option -d. They count more than those of
+	// php.ini and less than those of a .user.ini.
+	PHPIni []string
+	// NoFrontController is true if paths without a script of their own are not found, rather than the startup file's
+	// to serve. It is for type php: see [FindScripts].
+	NoFrontController bool
 	// PassengerRoot and RubyLibDir are sent to loaders as passenger_root and ruby_libdir:
 	// where the original's own libraries are, for its loader of Ruby as a start command.
 	// Empty: ours.
@@ -177,6 +187,7 @@ func (a *App) Clone() App {
 	c.WarmupPaths = slices.Clone(a.WarmupPaths)
 	c.Env = maps.Clone(a.Env)
 	c.EnvFiles = slices.Clone(a.EnvFiles)
+	c.PHPIni = slices.Clone(a.PHPIni)
 
 	return c
 }
@@ -226,6 +237,7 @@ func (a *App) Validate() error {
 		{"meteor", a.Meteor},
 		{"log file", a.LogFile},
 		{"meteor settings", a.MeteorSettings},
+		{"PHP server", a.PHPServer},
 		{"passenger root", a.PassengerRoot},
 		{"ruby libdir", a.RubyLibDir},
 	} {
@@ -249,6 +261,8 @@ func (a *App) Validate() error {
 	}
 
 	errs = append(errs, a.validateHealth()...)
+
+	errs = append(errs, a.validatePHP()...)
 	switch a.SpawnMethod {
 	case "", SmartSpawning, DirectSpawning:
 	default:

@@ -242,6 +242,11 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		},
 	}
 
+	if a.command.appType.Name == phpType {
+		scripts := a.command.scripts(&a.app)
+		p.info.Scripts = &scripts
+	}
+
 	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
 	for _, s := range ready.Sockets {
 		if !s.Protocol.TakesRequests() {
@@ -254,6 +259,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
 			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
 			Dial:             requestDialer(s.Address, owner),
+			Log:              a.output.logLine,
 		})
 	}
 

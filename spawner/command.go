@@ -74,6 +74,8 @@ func findProgram(app *App) (*program, error) {
 		p.startupFile = absolute(app.Root, startupFile)
 	case p.appType.Name == meteorType:
 		p.startupFile = meteorStartupFile(app.Root)
+	case p.appType.Name == phpType:
+		p.startupFile = phpStartupFile(app)
 	case p.appType.Name != "":
 		p.startupFile = filepath.Join(app.Root, p.appType.StartupFile)
 	}
@@ -188,6 +190,10 @@ var loadersByType = map[string]loader{
 // languages are the directories of loaders that a program of a type may look into. One with a start command of its own
 // is told of all.
 func languages(appType string) []string {
+	if appType == phpType {
+		return nil
+	}
+
 	if l, ok := loadersByType[appType]; ok {
 		return []string{path.Dir(l.script)}
 	}
@@ -223,6 +229,10 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	c := &command{program: p}
 	if p.appType.Name == meteorType {
 		return c, r.meteor(c)
+	}
+
+	if p.appType.Name == phpType {
+		return c, r.php(c)
 	}
 
 	if p.appType.Name == "" {

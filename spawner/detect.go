@@ -80,6 +80,7 @@ var detectionRules = []func(d *directory) *Detection{
 	detectMeteor,
 	detectPython,
 	detectNodeMain,
+	detectPHP,
 	detectNodeScript,
 	detectDeno,
 	detectBun,

@@ -56,6 +56,12 @@ func (a *attempt) run(ctx context.Context) (*process, error) {
 		if err := a.allotAddress(); err != nil {
 			return nil, err
 		}
+
+		if a.command.appType.Name == phpType {
+			if err := a.preparePHP(); err != nil {
+				return nil, err
+			}
+		}
 	}
 
 	a.journal.enter(StepStart)
@@ -64,7 +70,11 @@ func (a *attempt) run(ctx context.Context) (*process, error) {
 	}
 
 	await := a.negotiate
-	if a.command.generic {
+
+	switch {
+	case a.command.appType.Name == phpType:
+		await = a.awaitFastCGI
+	case a.command.generic:
 		await = a.awaitServing
 	}
 

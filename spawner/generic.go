@@ -261,7 +261,12 @@ func (a *attempt) probe(ctx context.Context) error {
 // address at which it listens, as on the other one there may be another user's program.
 func (a *attempt) probeOnce(ctx context.Context) error {
 	if a.socket != "" {
-		return a.probeAt(ctx, loaderproto.Address{Network: "unix", Addr: a.socket})
+		address := loaderproto.Address{Network: "unix", Addr: a.socket}
+		if a.command.appType.Name == phpType {
+			return a.probeFastCGI(ctx, address)
+		}
+
+		return a.probeAt(ctx, address)
 	}
 
 	var first error

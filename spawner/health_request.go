@@ -10,12 +10,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/gopassenger/passenger/fcgiproto"
 	"github.com/gopassenger/passenger/internal/urlpath"
+	"github.com/gopassenger/passenger/loaderproto"
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
@@ -63,16 +66,29 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	defer stop()
 
 	head := r.http()
-	if socket.Protocol == SessionProtocol {
-		if head, err = r.session(info.ConnectPassword); err != nil {
-			return reply{}, err
-		}
+	in := io.Reader(conn)
+
+	switch socket.Protocol {
+	case HTTPProtocol, loaderproto.HTTP:
+	case SessionProtocol:
+		head, err = r.session(info.ConnectPassword)
+	case FastCGIProtocol:
+		var response fcgiproto.Reader
+		response.Reset(conn, socket.Log)
+
+		// The head is that of CGI, which has a field for the status, and no status line.
+		in = io.MultiReader(strings.NewReader("HTTP/1.1 200 OK\r\n"), &response)
+		head, err = r.fastCGI(info.Scripts)
+	}
+
+	if err != nil {
+		return reply{}, err
 	}
 
 	// An application may respond and close before it has read everything.
 	_, writeErr := conn.Write(head)
 
-	got, err := readReply(conn)
+	got, err := readReply(in, socket.Protocol == FastCGIProtocol)
 	if got.status == 0 && writeErr != nil {
 		err = writeErr
 	}
@@ -103,15 +119,70 @@ func (r *ownRequest) http() []byte {
 
 // session is the request as a header block of the session protocol.
 func (r *ownRequest) session(password string) ([]byte, error) {
-	path, query, _ := strings.Cut(r.uri, "?")
-	base, err := urlpath.Parse(r.baseURI)
+	script, below, err := r.place()
 	if err != nil {
 		return nil, err
 	}
 
-	script := string(base)
-	below, ok := base.Cut(path)
-	if !ok {
+	var e sessionproto.Encoder
+	e.Add("PATH_INFO", below)
+	e.Add("SCRIPT_NAME", script)
+	e.Add("PASSENGER_CONNECT_PASSWORD", password)
+	r.describe(e.Add)
+
+	return e.Bytes()
+}
+
+// fastCGI is the request as one of FastCGI.
+func (r *ownRequest) fastCGI(scripts *Scripts) ([]byte, error) {
+	base, below, err := r.place()
+	if err != nil {
+		return nil, err
+	}
+
+	var e fcgiproto.Encoder
+	e.Begin(false)
+	r.describe(e.Add)
+	e.Add("GATEWAY_INTERFACE", "CGI/1.1")
+	e.Add("REDIRECT_STATUS", "200")
+
+	if scripts == nil {
+		e.Add("PATH_INFO", below)
+		e.Add("SCRIPT_NAME", base)
+	} else {
+		plain, err := url.PathUnescape(below)
+		if err != nil {
+			return nil, err
+		}
+
+		script, err := scripts.Find(plain)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", err, plain)
+		}
+
+		e.Add("DOCUMENT_ROOT", scripts.Directory())
+		e.Add("SCRIPT_FILENAME", script.Filename)
+		e.Add("SCRIPT_NAME", base+script.Name)
+		e.Add("PATH_INFO", script.PathInfo)
+	}
+
+	e.EndParams()
+	e.EndStdin()
+
+	return e.Bytes()
+}
+
+// place takes the path apart: the base URI, and what is below it.
+func (r *ownRequest) place() (script, below string, err error) {
+	path, _, _ := strings.Cut(r.uri, "?")
+	base, err := urlpath.Parse(r.baseURI)
+	if err != nil {
+		return "", "", err
+	}
+
+	script = string(base)
+	var ok bool
+	if below, ok = base.Cut(path); !ok {
 		script, below = "", path
 	}
 
@@ -119,16 +190,20 @@ func (r *ownRequest) session(password string) ([]byte, error) {
 		below = "/"
 	}
 
+	return script, below, nil
+}
+
+// describe gives the variables that both protocols have.
+func (r *ownRequest) describe(add func(name, value string)) {
+	_, query, _ := strings.Cut(r.uri, "?")
+
 	name, port, err := net.SplitHostPort(r.host)
 	if err != nil {
 		name, port = strings.Trim(r.host, "[]"), "443"
 	}
 
-	var e sessionproto.Encoder
 	for _, pair := range [][2]string{
 		{"REQUEST_URI", r.uri},
-		{"PATH_INFO", below},
-		{"SCRIPT_NAME", script},
 		{"QUERY_STRING", query},
 		{"REQUEST_METHOD", http.MethodGet},
 		{"SERVER_NAME", name},
@@ -137,7 +212,6 @@ func (r *ownRequest) session(password string) ([]byte, error) {
 		{"SERVER_PROTOCOL", "HTTP/1.1"},
 		{"REMOTE_ADDR", ownAddress},
 		{"REMOTE_PORT", "0"},
-		{"PASSENGER_CONNECT_PASSWORD", password},
 		{"HTTPS", "on"},
 		{"HTTP_HOST", r.host},
 		{"HTTP_USER_AGENT", r.agent},
@@ -145,15 +219,14 @@ func (r *ownRequest) session(password string) ([]byte, error) {
 		{"HTTP_X_FORWARDED_FOR", ownAddress},
 		{"HTTP_X_FORWARDED_PROTO", "https"},
 	} {
-		e.Add(pair[0], pair[1])
+		add(pair[0], pair[1])
 	}
-
-	return e.Bytes()
 }
 
 // readReply reads the response, which has the form of HTTP in both protocols,
-// up to its end: only then the process has done its work.
-func readReply(conn io.Reader) (reply, error) {
+// up to its end: only then the process has done its work. isCGI means that a field
+// has the status.
+func readReply(conn io.Reader, isCGI bool) (reply, error) {
 	limited := &io.LimitedReader{R: conn, N: maxReply}
 	in := bufio.NewReader(limited)
 
@@ -164,6 +237,9 @@ func readReply(conn io.Reader) (reply, error) {
 
 	defer func() { _ = resp.Body.Close() }()
 	got := reply{status: resp.StatusCode, location: resp.Header.Get("Location")}
+	if status, _, _ := strings.Cut(resp.Header.Get("Status"), " "); isCGI && status != "" {
+		got.status = parseStatus(status)
+	}
 
 	start, err := io.ReadAll(io.LimitReader(resp.Body, excerptSize))
 	got.excerpt = excerpt(start, resp.Header.Get("Content-Type"))

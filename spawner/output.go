@@ -56,6 +56,11 @@ type output struct {
 	to         Output        // nil: log
 	ended      bool
 	out, error stream
+
+	// logMu guards requests.
+	logMu sync.Mutex
+	// requests has the lines of the requests' own error streams.
+	requests stream
 }
 
 type logLine struct{ stream, text string }
@@ -76,6 +81,7 @@ func newOutput(log logr.Logger, prefix bool) *output {
 	o := &output{log: log, prefix: prefix, capturing: true}
 	o.out = stream{output: o, name: "stdout"}
 	o.error = stream{output: o, name: "stderr"}
+	o.requests = stream{output: o, name: "stderr"}
 
 	return o
 }
@@ -120,6 +126,14 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 
 	return n, nil
+}
+
+// logLine logs a line that the process has written elsewhere than to its streams.
+func (o *output) logLine(line []byte) {
+	o.logMu.Lock()
+	defer o.logMu.Unlock()
+
+	_, _ = o.requests.Write(append(bytes.Clone(line), '\n'))
 }
 
 // flush logs what is there of a line. It reports whether that is within the process's

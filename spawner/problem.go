@@ -40,6 +40,7 @@ const (
 	startupFileMissing
 	startupFileUnusable
 	interpreterMissing
+	phpMissing
 	venvUnusable
 	commandMissing
 	notExecutable

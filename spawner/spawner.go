@@ -92,6 +92,8 @@ type Info struct {
 	Sockets []Socket
 	// OtherSockets are for display.
 	OtherSockets []loaderproto.Socket
+	// Scripts are those of an application of type php; nil for other types.
+	Scripts *Scripts
 	// Checked: the process has passed the App's health check and got its
 	// warm-up requests. Package passenger calls Confirm for those that have not.
 	Checked bool
@@ -106,6 +108,7 @@ type Protocol = loaderproto.Protocol
 const (
 	SessionProtocol = loaderproto.Session
 	HTTPProtocol    = loaderproto.HTTPSession
+	FastCGIProtocol = loaderproto.FastCGI
 )
 
 // Socket is a socket that takes requests.
@@ -118,4 +121,7 @@ type Socket struct {
 	OutOfBandWork bool
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
+	// Log gets each line, without its end, that the process writes to the error stream of
+	// a request by FastCGI. It may be called by several goroutines; nil: lines are dropped.
+	Log func(line []byte)
 }

@@ -20,10 +20,13 @@ var appTypes = []AppType{
 	{Name: "asgi", StartupFile: "passenger_asgi.py", processTitle: "Passenger AsgiApp"},
 	{Name: "node", StartupFile: "app.js", processTitle: "Passenger NodeApp"},
 	{Name: meteorType, StartupFile: meteorMark, processTitle: "Passenger MeteorApp"},
+	{Name: phpType, StartupFile: phpIndex, processTitle: "Passenger PhpApp"},
 }
 
 // typesByExtension maps the end of a startup file's name to its type.
-var typesByExtension = map[string]string{".ru": "rack", ".py": "wsgi", ".js": "node", ".cjs": "node", ".mjs": "node"}
+var typesByExtension = map[string]string{
+	".ru": "rack", ".py": "wsgi", ".js": "node", ".cjs": "node", ".mjs": "node", phpExtension: phpType,
+}
 
 // typeByStartupFile returns the type that the name of a startup file tells. A name
 // without an extension, such as bin/www, tells none.

@@ -26,6 +26,8 @@ const (
 	uwsgiProgram    = "uwsgi"
 	unicornProgram  = "unicorn"
 	pumaProgram     = "puma"
+	phpProgram      = "php-fpm"
+	phpCGIProgram   = "php-cgi"
 	wrkProgram      = "wrk"
 )
 
@@ -59,6 +61,8 @@ func programList() []program {
 		{name: rubyProgram, find: func() string { return lookPath("/usr/bin/ruby", "ruby") }, version: "--version"},
 		{name: unicornProgram, version: "--version"},
 		{name: pumaProgram, version: "--version"},
+		{name: phpProgram, find: findPHP, version: "--version"},
+		{name: phpCGIProgram, version: "--version"},
 		{name: wrkProgram, version: "-v"},
 	}
 }
@@ -151,6 +155,20 @@ func findOriginal() string {
 	}
 
 	return ""
+}
+
+// findPHP finds php-fpm, which Debian calls by its version.
+func findPHP() string {
+	if path := lookPath(phpProgram, "/usr/sbin/"+phpProgram); path != "" {
+		return path
+	}
+
+	found, _ := filepath.Glob("/usr/sbin/" + phpProgram + "[0-9]*") // the pattern is good
+	if len(found) == 0 {
+		return ""
+	}
+
+	return found[len(found)-1]
 }
 
 func findApacheModule() string {

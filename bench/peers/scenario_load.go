@@ -7,7 +7,7 @@ import (
 )
 
 // appTypes are the kinds of applications there are peers for.
-var appTypes = []string{"node", "wsgi", "asgi", "rack"}
+var appTypes = []string{"node", "wsgi", "asgi", "rack", "php"}
 
 func peersOf(app string) []peer {
 	switch app {
@@ -17,6 +17,8 @@ func peersOf(app string) []peer {
 		return wsgiPeers()
 	case "asgi":
 		return asgiPeers()
+	case "php":
+		return phpPeers()
 	default:
 		return rackPeers()
 	}

@@ -43,7 +43,11 @@ type Config struct {
 	Python       string
 	ASGIServer   string
 	NodeJS       string
-	StartTimeout int
+	// PHPServer, PHPIni and FrontController are for PHP.
+	PHPServer       string
+	PHPIni          []string
+	FrontController bool
+	StartTimeout    int
 
 	Health
 
@@ -238,31 +242,34 @@ func (c *Config) options() passenger.Options {
 	}
 
 	app := spawner.App{
-		Root:            c.Dir,
-		BaseURI:         c.BaseURI,
-		GroupName:       cmp.Or(c.GroupName, c.Dir+" ("+c.Environment+")"),
-		User:            c.AppUser,
-		Group:           c.AppGroup,
-		Type:            c.AppType,
-		StartupFile:     c.StartupFile,
-		StartCommand:    c.StartCommand,
-		Environment:     c.Environment,
-		Env:             c.EnvVars,
-		Ruby:            c.Ruby,
-		Python:          c.Python,
-		ASGIServer:      c.ASGIServer,
-		NodeJS:          c.NodeJS,
-		StartTimeout:    time.Duration(c.StartTimeout) * time.Second,
-		LogLevel:        c.LogLevel,
-		SpawnMethod:     c.SpawnMethod,
-		ThreadCount:     c.ThreadCount,
-		EnvFiles:        c.EnvFiles,
-		LoadShellEnv:    c.LoadShellEnv,
-		FileLimit:       uint64(max(c.FileLimit, 0)),
-		NoNewPrivileges: c.NoNewPrivileges,
-		MeteorSettings:  c.MeteorAppSettings,
-		PassengerRoot:   c.PassengerRoot,
-		RubyLibDir:      c.RubyLibDir,
+		Root:              c.Dir,
+		BaseURI:           c.BaseURI,
+		GroupName:         cmp.Or(c.GroupName, c.Dir+" ("+c.Environment+")"),
+		User:              c.AppUser,
+		Group:             c.AppGroup,
+		Type:              c.AppType,
+		StartupFile:       c.StartupFile,
+		StartCommand:      c.StartCommand,
+		Environment:       c.Environment,
+		Env:               c.EnvVars,
+		Ruby:              c.Ruby,
+		Python:            c.Python,
+		ASGIServer:        c.ASGIServer,
+		NodeJS:            c.NodeJS,
+		StartTimeout:      time.Duration(c.StartTimeout) * time.Second,
+		LogLevel:          c.LogLevel,
+		SpawnMethod:       c.SpawnMethod,
+		ThreadCount:       c.ThreadCount,
+		EnvFiles:          c.EnvFiles,
+		LoadShellEnv:      c.LoadShellEnv,
+		PHPServer:         c.PHPServer,
+		PHPIni:            c.PHPIni,
+		NoFrontController: !c.FrontController,
+		FileLimit:         uint64(max(c.FileLimit, 0)),
+		NoNewPrivileges:   c.NoNewPrivileges,
+		MeteorSettings:    c.MeteorAppSettings,
+		PassengerRoot:     c.PassengerRoot,
+		RubyLibDir:        c.RubyLibDir,
 	}
 	c.ask(&app)
 	c.applyLogs(&app)
@@ -290,6 +297,10 @@ func (c *Config) options() passenger.Options {
 func (c *Config) publicDir() string {
 	if c.StaticFilesDir != "" {
 		return c.StaticFilesDir
+	}
+
+	if scripts := c.scripts(); scripts != nil {
+		return scripts.Directory()
 	}
 
 	return filepath.Join(c.Dir, "public")

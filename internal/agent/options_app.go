@@ -27,9 +27,9 @@ var applicationOptions = func() []Option {
 			shownDefault("`RAILS_ENV`, `RACK_ENV`, `NODE_ENV`, `PASSENGER_APP_ENV`, else `development`"),
 			inFlying(spawner.DefaultEnvironment)),
 		option("app_type", perRequest, func(c *Config) any { return &c.AppType },
-			"the `type`: rack, wsgi, asgi, node or meteor", everyday, shownDefault("detected"),
-			detail("It is detected by the end of the name of `startup_file` (`.ru`, `.py`, `.js`, `.cjs`, `.mjs`), "+
-				"one of Python by what is in it; else by [what is there](frameworks.md#detection).")),
+			"the `type`: rack, wsgi, asgi, node, meteor or php", everyday, shownDefault("detected"),
+			detail("It is detected by the end of the name of `startup_file` (`.ru`, `.py`, `.js`, `.cjs`, `.mjs`, "+
+				"`.php`), one of Python by what is in it; else by [what is there](frameworks.md#detection).")),
 		option("startup_file", perRequest, func(c *Config) any { return &c.StartupFile },
 			"the main `file`, relative to the application's directory",
 			shownDefault("[what is there](frameworks.md#detection)"),
@@ -68,11 +68,24 @@ var applicationOptions = func() []Option {
 		option("nodejs", everywhere, func(c *Config) any { return &c.NodeJS },
 			"the Node.js `interpreter`", shownDefault("`node`"),
 			detail("As `ruby`.")),
+		option("php_server", everywhere, func(c *Config) any { return &c.PHPServer },
+			"the PHP `server`: auto, fpm, cgi or a program", shownDefault("`auto`"),
+			detail("`cgi` is php-cgi, one process for one request at a time, and `fpm` is php-fpm, whose children "+
+				"share the cache of compiled scripts. `auto` is `cgi`, or `fpm` with a `thread_count` above 1; the "+
+				"other one where there is only that. A program is a name, as `php-fpm8.3`, or a path.")),
+		option("php_ini", perRequest, func(c *Config) any { return &c.PHPIni },
+			"a setting of PHP, as `NAME=VALUE`; repeatable",
+			detail("As PHP takes it by `-d`. It counts more than php.ini, and less than a `.user.ini`. In a file a "+
+				"list.")),
+		option("front_controller", perRequest, func(c *Config) any { return &c.FrontController },
+			"serve PHP paths without a script by index.php", byDefault(true),
+			detail("By the `startup_file`, or the index.php of the document root. Off: they are not found. See "+
+				"[PHP](frameworks.md#php).")),
 		option("meteor_app_settings", perRequest, func(c *Config) any { return &c.MeteorAppSettings },
 			"the `file` with the settings of a Meteor application", as(options.Path)),
 		option("static_files_dir", perApp, func(c *Config) any { return &c.StaticFilesDir },
 			"the `directory` of static files", as(options.Path),
-			shownDefault("`public` in the application's directory"),
+			shownDefault("`public` in the application's directory; the document root of PHP"),
 			detail("Served without the application. A file beside with `.br`, `.zst` or `.gz` at the end of its name, "+
 				"and not older, goes to clients that accept that coding; other texts from 1 KiB to 4 MiB go out in "+
 				"gzip, which the server [compresses once](configuration.md#static-files).")),
@@ -113,7 +126,7 @@ var processOptions = func() []Option {
 			detail("See [how processes are started](configuration.md#how-processes-are-started).")),
 		option("thread_count", everywhere, func(c *Config) any { return &c.ThreadCount },
 			"the `number` of threads of a rack or wsgi process", from(0, ""), shownDefault("`1`"),
-			detail("Each serves one request at a time.")),
+			detail("Each serves one request at a time. Of type php, the number of children of a process.")),
 		option("start_timeout", everywhere, func(c *Config) any { return &c.StartTimeout },
 			"`seconds` that a process may take to start", from(1, ""), byDefault(seconds(spawner.DefaultStartTimeout))),
 		option("max_preloader_idle_time", everywhere, func(c *Config) any { return &c.MaxPreloaderIdleTime },

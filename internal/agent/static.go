@@ -27,6 +27,10 @@ import (
 type static struct {
 	// app is the application's directory as it was named, and rel that of the files in it, or else dir is it.
 	app, rel, dir string
+	// outside means that dir is it.
+	outside bool
+	// php is nil for other applications than those of PHP.
+	php *phpFiles
 	// releases are those of the application.
 	releases func() passenger.ReleaseDirs
 	// base is the path that the files are below.
@@ -65,8 +69,14 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 		log:          log,
 	}
 	s.base, _ = urlpath.Parse(c.BaseURI) // Validate reports the error
+	s.outside = true
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
-		s.rel = rel
+		s.rel, s.outside = rel, false
+	}
+
+	if scripts := c.scripts(); scripts != nil {
+		s.php = &phpFiles{startupFile: c.StartupFile, fixed: c.StaticFilesDir != ""}
+		s.outside = s.outside && s.php.fixed
 	}
 
 	return s
@@ -118,7 +128,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 		return false
 	}
 
-	if s.rel == "" {
+	if s.outside {
 		return s.serveFrom(w, r, s.dir, names)
 	}
 
@@ -152,7 +162,14 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 
 // serveFrom looks in one directory.
 func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
-	public := joined(root, s.rel)
+	rel := s.rel
+	if s.php != nil {
+		if rel, names = s.php.public(root, rel, names); len(names) == 0 {
+			return false
+		}
+	}
+
+	public := joined(root, rel)
 	if s.absent.Load() && !s.isThere(public) {
 		return false
 	}
@@ -161,16 +178,16 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 		file, err := openDirect(joined(public, name))
 		switch {
 		case err == nil && !mayBeForeign(file):
-			s.send(w, r, &staticFile{dir: &directDir{root, s.rel}, name: name, file: file})
+			s.send(w, r, &staticFile{dir: &directDir{root, rel}, name: name, file: file})
 			return true
 		case err == nil:
 			_ = file.Close()
-			return s.serveLinked(w, r, root, names)
+			return s.serveLinked(w, r, root, rel, names)
 		case errors.Is(err, syscall.ENOENT), errors.Is(err, errNotAFile):
 			continue
 		default:
 			// A link, or something that an operator has to know of.
-			return s.serveLinked(w, r, root, names)
+			return s.serveLinked(w, r, root, rel, names)
 		}
 	}
 
@@ -197,8 +214,8 @@ func (s *static) isThere(public string) bool {
 
 // serveLinked looks in one directory to which, or to whose files, a link may lead. Nothing is opened before it is known
 // to be there.
-func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
-	public := joined(root, s.rel)
+func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root, rel string, names []string) bool {
+	public := joined(root, rel)
 	var st unix.Stat_t
 	if err := unix.Stat(public, &st); err != nil {
 		s.cannotUse(public, err)
@@ -217,7 +234,7 @@ func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root string
 			continue
 		}
 
-		if st.Mode&unix.S_IFMT == unix.S_IFREG && s.serveFile(w, r, root, name) {
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && s.serveFile(w, r, root, rel, name) {
 			return true
 		}
 	}
@@ -226,10 +243,10 @@ func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root string
 }
 
 // serveFile sends a file of a release, or returns false.
-func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name string) bool {
-	dir, err := openPublic(root, s.rel)
+func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, rel, name string) bool {
+	dir, err := openPublic(root, rel)
 	if err != nil {
-		s.cannotUse(joined(root, s.rel), err)
+		s.cannotUse(joined(root, rel), err)
 		return false
 	}
 	defer dir.close()
@@ -237,13 +254,13 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, name st
 	file, err := dir.open(name)
 	if errors.Is(err, fs.ErrPermission) {
 		// As nginx does it: the file is there, and the application is not asked for another one.
-		s.cannotUse(joined(joined(root, s.rel), name), err)
+		s.cannotUse(joined(joined(root, rel), name), err)
 		refuse(w, http.StatusForbidden, "Forbidden")
 		return true
 	}
 
 	if err != nil {
-		s.cannotUse(joined(joined(root, s.rel), name), err)
+		s.cannotUse(joined(joined(root, rel), name), err)
 		return false
 	}
 

@@ -65,7 +65,13 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 			},
 			SessionKeepAlive: script.SessionKeepAlive,
 			Dial:             s.dial,
+			Log:              script.Log,
 		}
+	}
+
+	if app.Type == "php" {
+		scripts := spawner.FindScripts(&app)
+		p.info.Scripts = &scripts
 	}
 
 	p.info.SpawnEnded = time.Now()

@@ -1,0 +1,284 @@
+package spawner
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Scripts are the PHP scripts of an application, and the rule by which a request finds its own. All paths but Root have
+// slashes.
+type Scripts struct {
+	// Root is the application's directory. No script is executed to which a link leads out of it.
+	Root string
+	// DocumentRoot is the directory of what clients can ask for, below Root; "." means Root itself.
+	DocumentRoot string
+	// FrontController is the script, below DocumentRoot, for paths without a script of their own; empty means none.
+	FrontController string
+}
+
+// Script is what a request executes.
+type Script struct {
+	// Filename is the absolute path of the script.
+	Filename string
+	// Name is the path of the script below the document root, with a slash in front, and PathInfo what follows it in
+	// the path of the request. Neither has escapes.
+	Name, PathInfo string
+}
+
+// The errors of [Scripts.Find].
+var (
+	ErrNoScript = errors.New("no script for this path")
+	// ErrDirectory means that the path with a slash behind it has a script.
+	ErrDirectory = errors.New("the path is that of a directory")
+)
+
+const (
+	phpExtension = ".php"
+	phpIndex     = "index.php"
+)
+
+// documentRoots are where the front controller is looked for, in this order: that of Laravel and Symfony, that of
+// Drupal by Composer and of Yii, and that of WordPress and others.
+var documentRoots = []string{"public", "web", "."}
+
+// FindScripts returns the scripts of an application of type php. The startup file, which is the front controller,
+// decides the document root: it is the directory of the file. Without one, it is public, web or Root itself, whichever
+// is the first to have an index.php.
+func FindScripts(app *App) Scripts {
+	s := Scripts{Root: app.Root, DocumentRoot: "."}
+
+	if app.StartupFile != "" {
+		file := app.StartupFile
+		if rel, err := filepath.Rel(app.Root, absolute(app.Root, file)); err == nil && filepath.IsLocal(rel) {
+			file = rel
+		}
+
+		s.DocumentRoot, s.FrontController = path.Split(filepath.ToSlash(file))
+		s.DocumentRoot = path.Clean(s.DocumentRoot)
+	} else {
+		for _, dir := range documentRoots {
+			info, err := os.Stat(filepath.Join(app.Root, dir, phpIndex))
+			if err == nil && info.Mode().IsRegular() {
+				s.DocumentRoot, s.FrontController = dir, phpIndex
+				break
+			}
+		}
+	}
+
+	if app.NoFrontController {
+		s.FrontController = ""
+	}
+
+	return s
+}
+
+// DetectScripts returns the scripts of an application if it is of type php, or is recognized as one; else nil.
+func DetectScripts(app *App) *Scripts {
+	p, err := findProgram(app)
+	if err != nil || p.appType.Name != phpType {
+		return nil
+	}
+
+	c := command{program: p}
+	scripts := c.scripts(app)
+
+	return &scripts
+}
+
+// Directory returns the absolute path of the document root.
+func (s *Scripts) Directory() string {
+	return filepath.Join(s.Root, filepath.FromSlash(s.DocumentRoot))
+}
+
+// Find returns the script for the path of a request, without escapes and below the base URI. The rule is:
+//
+//  1. The first element of the path that ends in ".php" and names a regular file is the script; the rest is PATH_INFO.
+//     What lies below another file, as in /upload.jpg/x.php, is none.
+//  2. A directory with an index.php is that script, if the path ends with a slash, else ErrDirectory.
+//  3. Everything else is for the front controller, or ErrNoScript.
+//
+// Names with a dot in front, and the directories of dependencies in the application's own directory, have no scripts.
+// Below a directory whose .htaccess denies access, there is nothing at all.
+func (s *Scripts) Find(urlPath string) (Script, error) {
+	if strings.ContainsAny(urlPath, "\x00\\") || !strings.HasPrefix(urlPath, "/") || len(urlPath) > maxScriptPath {
+		return Script{}, ErrNoScript
+	}
+
+	root, err := os.OpenRoot(s.Root)
+	if err != nil {
+		return Script{}, ErrNoScript
+	}
+	defer root.Close()
+
+	clean := path.Clean(urlPath)
+	if s.isDenied(root, clean) {
+		return Script{}, ErrNoScript
+	}
+
+	if !s.isHidden(clean[1:]) {
+		found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
+		if !errors.Is(err, ErrNoScript) {
+			return found, err
+		}
+	}
+
+	if s.FrontController == "" {
+		return Script{}, ErrNoScript
+	}
+
+	return s.script("/"+s.FrontController, ""), nil
+}
+
+// maxScriptPath is PATH_MAX of all systems that we run on.
+const maxScriptPath = 1024
+
+// find applies the first two points of the rule.
+func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
+	for from := 1; from < len(clean); {
+		end := from + strings.IndexByte(clean[from:]+"/", '/')
+		if strings.HasSuffix(clean[from:end], phpExtension) && s.isFile(root, clean[:end]) {
+			info := clean[end:]
+			if slash {
+				info += "/"
+			}
+
+			return s.script(clean[:end], info), nil
+		}
+
+		from = end + 1
+	}
+
+	index := path.Join(clean, phpIndex)
+	switch {
+	case !s.isFile(root, index):
+		return Script{}, ErrNoScript
+	case !slash:
+		return Script{}, ErrDirectory
+	}
+
+	return s.script(index, ""), nil
+}
+
+func (s *Scripts) isFile(root *os.Root, name string) bool {
+	info, err := root.Stat(filepath.FromSlash(path.Join(s.DocumentRoot, name)))
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (s *Scripts) script(name, info string) Script {
+	return Script{Filename: s.Directory() + filepath.FromSlash(name), Name: name, PathInfo: info}
+}
+
+// isHidden reports whether a path below the document root is not for the public.
+func (s *Scripts) isHidden(name string) bool {
+	if s.DocumentRoot == "." {
+		first, _, _ := strings.Cut(name, "/")
+		if first == "vendor" || first == "node_modules" {
+			return true
+		}
+	}
+
+	rest := strings.TrimPrefix(name, ".well-known/") // RFC 8615
+
+	return strings.HasPrefix(rest, ".") || strings.Contains(rest, "/.")
+}
+
+// sourceExtensions are those of files that PHP executes or includes.
+var sourceExtensions = []string{
+	"php", "php3", "php4", "php5", "php7", "php8", "phps", "pht", "phtml", "phar", "inc",
+}
+
+// composerFiles tell which versions of its dependencies an application has.
+var composerFiles = []string{"composer.json", "composer.lock"}
+
+// IsPublic reports whether a file below the document root may be sent as it is: it is neither hidden nor a source, nor
+// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file: see
+// IsDenied.
+func (s *Scripts) IsPublic(name string) bool {
+	if s.isHidden(name) {
+		return false
+	}
+
+	file := strings.ToLower(path.Base(name))
+	if s.DocumentRoot == "." && slices.Contains(composerFiles, file) {
+		return false
+	}
+
+	for i, extension := range strings.Split(strings.TrimRight(file, "~"), ".") {
+		if i > 0 && slices.Contains(sourceExtensions, extension) {
+			return false
+		}
+	}
+
+	return true
+}
+
+// IsDenied reports whether a file below the document root is in a directory whose .htaccess denies access. name has
+// slashes.
+func (s *Scripts) IsDenied(name string) bool {
+	root, err := os.OpenRoot(s.Root)
+	if err != nil {
+		return true
+	}
+	defer root.Close()
+
+	return s.isDenied(root, "/"+name)
+}
+
+// isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to
+// all, as applications protect their data with Apache. Nothing else of such files counts.
+func (s *Scripts) isDenied(root *os.Root, name string) bool {
+	for i := 1; i < len(name); i++ {
+		if name[i] == '/' && s.denies(root, name[:i]) {
+			return true
+		}
+	}
+
+	return name != "/" && s.denies(root, name)
+}
+
+// maxHtaccess is how much of such a file is read.
+const maxHtaccess = 64 << 10
+
+func (s *Scripts) denies(root *os.Root, dir string) bool {
+	// One that is no regular file must not hold the request up.
+	file, err := root.OpenFile(filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess")),
+		os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+
+	text, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
+
+	return err != nil || deniesAll(string(text))
+}
+
+// deniesAll reports whether the directives of Apache 2.2 or 2.4 deny access to all of a directory, and not only to some
+// of its files.
+func deniesAll(htaccess string) bool {
+	partial := 0
+	for line := range strings.Lines(htaccess) {
+		words := strings.Fields(strings.ToLower(line))
+		if len(words) == 0 {
+			continue
+		}
+
+		switch directive := strings.Join(words, " "); {
+		case strings.HasPrefix(directive, "<files"), strings.HasPrefix(directive, "<limit"):
+			partial++
+		case strings.HasPrefix(directive, "</files"), strings.HasPrefix(directive, "</limit"):
+			partial--
+		case partial > 0:
+		case directive == "deny from all", directive == "require all denied":
+			return true
+		}
+	}
+
+	return false
+}
