@@ -42,6 +42,7 @@ const (
 	interpreterMissing
 	venvUnusable
 	commandMissing
+	companionMissing
 	notExecutable
 	badInterpreter
 	badFormat
