@@ -66,9 +66,17 @@ func (p *printed) all() []string {
 	return slices.Clone(p.lines)
 }
 
+func (f *fixture) startCompanion(t *testing.T, app spawner.App, c spawner.Companion) (spawner.Process, error) {
+	t.Helper()
+	starter, ok := f.Factory.(spawner.CompanionStarter)
+	require.True(t, ok)
+
+	return starter.StartCompanion(t.Context(), app, c)
+}
+
 func (f *fixture) companion(t *testing.T, app spawner.App, c spawner.Companion) spawner.Process {
 	t.Helper()
-	p, err := f.Factory.(spawner.CompanionStarter).StartCompanion(t.Context(), app, c)
+	p, err := f.startCompanion(t, app, c)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -183,7 +191,7 @@ func TestCompanionHoldsAFileUntilItEnds(t *testing.T) {
 func TestCompanionWhoseProgramIsMissing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_, err := f.Factory.(spawner.CompanionStarter).StartCompanion(t.Context(), app(t, "generic"),
+	_, err := f.startCompanion(t, app(t, "generic"),
 		spawner.Companion{Name: "worker", Command: []string{"no-such-program"}})
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)

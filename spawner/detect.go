@@ -378,7 +378,7 @@ func detectBun(d *directory) *Detection {
 
 // detectProcfile is the rule for a Procfile's line web.
 func detectProcfile(d *directory) *Detection {
-	lines, _ := parseProcfile(d.read(procfileName)) // a line that is none hides no other
+	lines, _ := parseProcfile(d.read(ProcfileName)) // a line that is none hides no other
 	for _, line := range lines {
 		command := line.Command
 		if line.Name != "web" || strings.ContainsAny(command, "\t\r\x00") {

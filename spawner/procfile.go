@@ -17,7 +17,8 @@ type ProcfileLine struct {
 	Name, Command string
 }
 
-const procfileName = "Procfile"
+// ProcfileName is the name of the file that names the processes of an application.
+const ProcfileName = "Procfile"
 
 var procfileLine = lazy(`^([A-Za-z0-9_-]{1,32}):[ \t]*(\S.*)$`)
 
@@ -25,7 +26,7 @@ var procfileLine = lazy(`^([A-Za-z0-9_-]{1,32}):[ \t]*(\S.*)$`)
 //
 // Errors: those of reading the file, and one for each line that names no process, joined.
 func ReadProcfile(root string) ([]ProcfileLine, error) {
-	text, err := ownfile.ReadRegular(filepath.Join(root, procfileName), maxDetectedFile)
+	text, err := ownfile.ReadRegular(filepath.Join(root, ProcfileName), maxDetectedFile)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the Procfile: %w", err)
 	}
@@ -51,10 +52,10 @@ func parseProcfile(text string) (lines []ProcfileLine, err error) {
 		switch {
 		case m == nil || strings.ContainsRune(line, 0):
 			errs = append(errs, fmt.Errorf("%s:%d: %q names no process: write it as worker: command, with a name of "+
-				"at most 32 letters, digits, dashes and underscores", procfileName, number, shortened(line)))
+				"at most 32 letters, digits, dashes and underscores", ProcfileName, number, shortened(line)))
 		case seen[m[1]] > 0:
 			errs = append(errs, fmt.Errorf("%s:%d: line %d names the process %q already: give it another name",
-				procfileName, number, seen[m[1]], m[1]))
+				ProcfileName, number, seen[m[1]], m[1]))
 		default:
 			seen[m[1]] = number
 			lines = append(lines, ProcfileLine{Number: number, Name: m[1], Command: m[2]})
