@@ -34,8 +34,8 @@ type Companion struct {
 	StopTimeout time.Duration
 	// Held is a file that it keeps open, by which others can notice its end; nil means none. The caller closes it.
 	Held *os.File
-	// Output takes what it prints; nil means that of Config.
-	Output Output
+	// Output is called when it has started, and returns what takes the lines that it prints; nil means that of Config.
+	Output func() Output
 }
 
 // CompanionStarter is what a Factory may be that starts companions. That of [New] is one.
@@ -74,7 +74,7 @@ func (f *factory) StartCompanion(ctx context.Context, app App, c Companion) (Pro
 	a.config = &config
 	a.output.log = a.output.log.WithValues("companion", c.Name)
 	if c.Output != nil {
-		a.output.open = func() Output { return c.Output }
+		a.output.open = c.Output
 	}
 
 	a.journal.plan(companionSteps)

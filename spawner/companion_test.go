@@ -38,6 +38,8 @@ func (p *printed) Line(_ int, _, text string) {
 	}
 }
 
+func (p *printed) open() spawner.Output { return p }
+
 func (p *printed) Close() { close(p.closed) }
 
 // await returns when a line was printed.
@@ -98,7 +100,7 @@ func TestCompanionHasTheEnvironmentOfAProcess(t *testing.T) {
 		Name:    "worker",
 		Command: []string{"env"},
 		Env:     map[string]string{"COLOUR": "blue"},
-		Output:  out,
+		Output:  out.open,
 	})
 	requireExit(t, p)
 	<-out.closed
@@ -124,7 +126,7 @@ func TestCompanionRunsInTheDirectoryWithTheUmask(t *testing.T) {
 		Name:    "worker",
 		Command: []string{"/bin/sh", "-c", "pwd -P; umask; echo port $PORT"},
 		Env:     map[string]string{"PORT": "9"},
-		Output:  out,
+		Output:  out.open,
 	})
 	requireExit(t, p)
 	<-out.closed
@@ -148,7 +150,7 @@ wait
 `},
 		StopSignal:  syscall.SIGUSR1,
 		StopTimeout: patience,
-		Output:      out,
+		Output:      out.open,
 	})
 	out.await(t, "ready")
 	p.Stop(t.Context())
@@ -165,7 +167,7 @@ func TestCompanionThatIgnoresItsStopSignalIsKilledWithItsChildren(t *testing.T) 
 		Name:        "worker",
 		Command:     []string{"/bin/sh", "-c", `trap "" TERM; setsid sleep 1000 & sleep 1000 & echo ready; wait`},
 		StopTimeout: 10 * time.Millisecond,
-		Output:      out,
+		Output:      out.open,
 	})
 	out.await(t, "ready")
 	p.Stop(t.Context())

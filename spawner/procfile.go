@@ -3,8 +3,11 @@ package spawner
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
@@ -22,16 +25,46 @@ const ProcfileName = "Procfile"
 
 var procfileLine = lazy(`^([A-Za-z0-9_-]{1,32}):[ \t]*(\S.*)$`)
 
-// ReadProcfile returns the lines of the Procfile in root. Empty lines and those that begin with # do not count.
+// ReadProcfile returns the lines of the Procfile in root, which may be a link that stays in root. Empty lines and those
+// that begin with # do not count.
 //
 // Errors: those of reading the file, and one for each line that names no process, joined.
 func ReadProcfile(root string) ([]ProcfileLine, error) {
-	text, err := ownfile.ReadRegular(filepath.Join(root, ProcfileName), maxDetectedFile)
+	text, err := readInside(root, ProcfileName)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the Procfile: %w", err)
+		return nil, fmt.Errorf("cannot read the Procfile in %s: %w", root, err)
 	}
 
-	return parseProcfile(string(text))
+	return parseProcfile(text)
+}
+
+// readInside reads a file whose links stay in root, as this program may have more rights than the application's user.
+func readInside(root, name string) (string, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return "", err
+	}
+
+	defer func() { _ = dir.Close() }()
+
+	// One that is no regular file must not hold the start up.
+	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+
+	defer func() { _ = f.Close() }()
+
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", errors.Join(err, &fs.PathError{Op: "read", Path: name, Err: ownfile.ErrNotRegular})
+	}
+
+	text, err := io.ReadAll(io.LimitReader(f, maxDetectedFile+1))
+	if err == nil && len(text) > maxDetectedFile {
+		err = fmt.Errorf("it has more than %d bytes", maxDetectedFile)
+	}
+
+	return string(text), err
 }
 
 // parseProcfile returns the lines that are good beside the error.

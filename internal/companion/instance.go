@@ -207,18 +207,14 @@ func (i *instance) move(to state, pid int) {
 
 func (i *instance) snapshotLocked() Snapshot {
 	return Snapshot{
-		App:      i.set.cfg.App,
-		Name:     i.spec.Name,
-		Number:   i.number,
-		State:    string(i.state),
-		PID:      i.pid,
-		Since:    i.since,
-		Restarts: i.restarts,
-		LastExit: i.lastExit,
+		App:            i.set.cfg.App,
+		Name:           i.spec.Name,
+		Number:         i.number,
+		State:          string(i.state),
+		PID:            i.pid,
+		Since:          i.since,
+		Restarts:       i.restarts,
+		RestartsOfName: i.set.restarts[i.spec.Name],
+		LastExit:       i.lastExit,
 	}
-}
-
-// States returns all states that [Snapshot] has.
-func States() []string {
-	return []string{string(starting), string(running), string(backingOff), string(stopping), string(ended)}
 }

@@ -6,7 +6,6 @@ package companion
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +54,7 @@ func New(cfg Config) *Set {
 
 // Replace starts companions of the release in the directory root, and asks those before them to end. One that must not
 // overlap starts when all of its name have ended. It does nothing after Finish or Stop.
-func (s *Set) Replace(specs []Spec, root string) {
+func (s *Set) Replace(specs Specs, root string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -136,9 +135,11 @@ type Snapshot struct {
 	PID int
 	// Since is when it entered the state.
 	Since time.Time
-	// Restarts is how often it was started again, and LastExit how it ended last; empty means never.
-	Restarts int
-	LastExit string
+	// Restarts is how often it was started again, and RestartsOfName how often all of its name were since the server
+	// started. LastExit is how it ended last; empty means never.
+	Restarts       int
+	RestartsOfName uint64
+	LastExit       string
 	// Retiring is true if it belongs to an earlier release.
 	Retiring bool
 }
@@ -160,19 +161,4 @@ func (s *Set) Inspect() []Snapshot {
 	}
 
 	return all
-}
-
-// Restarts returns how often companions were started again since the server started, by their names.
-func (s *Set) Restarts() map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-
-	counts := make(map[string]uint64, len(s.restarts))
-	for _, i := range s.current {
-		counts[i.spec.Name] = 0
-	}
-
-	maps.Copy(counts, s.restarts)
-
-	return counts
 }

@@ -154,7 +154,7 @@ func (s *stage) states() (states []string) {
 	return states
 }
 
-func specs(t *testing.T, object map[string]any) []companion.Spec {
+func specs(t *testing.T, object map[string]any) companion.Specs {
 	t.Helper()
 	parsed, err := companion.Parse(object)
 	require.NoError(t, err)
@@ -192,7 +192,7 @@ func TestPausesBetweenRestartsGrow(t *testing.T) {
 
 		require.Equal(t, []int{1, 2, 4, 8, 16, 32, 60, 60}, pauses)
 		require.Equal(t, 8, s.Inspect()[0].Restarts)
-		require.Equal(t, map[string]uint64{"worker": 8}, s.Restarts())
+		require.Equal(t, uint64(8), s.Inspect()[0].RestartsOfName)
 
 		// One that has run for a while begins with the shortest pause again.
 		time.Sleep(time.Minute)

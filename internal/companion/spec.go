@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/gopassenger/passenger/internal/options"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -40,6 +42,32 @@ type Spec struct {
 	Overlap bool
 }
 
+// Specs are the companions of one application.
+type Specs []Spec
+
+// WithoutSecrets returns them as they are configured, without the values of their environment.
+func (all Specs) WithoutSecrets() any {
+	shown := make(map[string]map[string]any, len(all))
+	for _, s := range all {
+		env := make(map[string]string, len(s.Env))
+		for name := range s.Env {
+			env[name] = "(not shown)"
+		}
+
+		shown[s.Name] = map[string]any{
+			"command":      s.Command,
+			"count":        s.Count,
+			"restart":      s.Restart,
+			"stop_signal":  strings.TrimPrefix(unix.SignalName(s.StopSignal), "SIG"),
+			"stop_timeout": s.StopTimeout.Seconds(),
+			"environment":  env,
+			"overlap":      s.Overlap,
+		}
+	}
+
+	return shown
+}
+
 // Restart says after which ends a companion is started again.
 type Restart string
 
@@ -65,7 +93,7 @@ var nameForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 
 // Parse returns the companions of an object as encoding/json reads it, in the order of their names. The error has a
 // sentence for each fault, which names the companion and its key.
-func Parse(raw any) ([]Spec, error) {
+func Parse(raw any) (Specs, error) {
 	object, ok := raw.(map[string]any)
 	if !ok {
 		return nil, errors.New(`companions must be an object of names and companions, such as ` +
@@ -76,7 +104,7 @@ func Parse(raw any) ([]Spec, error) {
 		return nil, errTooMany("companions", len(object))
 	}
 
-	specs := make([]Spec, 0, len(object))
+	specs := make(Specs, 0, len(object))
 	var errs []error
 
 	for _, name := range slices.Sorted(maps.Keys(object)) {
@@ -273,7 +301,7 @@ var notCompanions = []string{"web", "release"}
 // WithProcfile returns specs and the lines of the Procfile in root that are companions and not among them.
 //
 // Errors: those of [spawner.ReadProcfile], and one for each command that is none.
-func WithProcfile(specs []Spec, root string) ([]Spec, error) {
+func WithProcfile(specs Specs, root string) (Specs, error) {
 	lines, err := spawner.ReadProcfile(root)
 	if err != nil {
 		return nil, err

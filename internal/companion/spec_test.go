@@ -15,7 +15,7 @@ import (
 	"github.com/gopassenger/passenger/internal/companion"
 )
 
-func parse(t *testing.T, text string) ([]companion.Spec, error) {
+func parse(t *testing.T, text string) (companion.Specs, error) {
 	t.Helper()
 	var raw any
 	require.NoError(t, json.Unmarshal([]byte(text), &raw))
@@ -30,7 +30,7 @@ func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 		"beat": {"command": ["celery", "beat"]}
 	}`)
 	require.NoError(t, err)
-	require.Equal(t, []companion.Spec{
+	require.Equal(t, companion.Specs{
 		{
 			Name: "beat", Command: []string{"celery", "beat"}, Count: 1, Restart: companion.RestartAlways,
 			StopSignal: syscall.SIGTERM, StopTimeout: 10 * time.Second, Overlap: true,
@@ -45,7 +45,7 @@ func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 	// The core gets it as JSON.
 	text, err := json.Marshal(got)
 	require.NoError(t, err)
-	var again []companion.Spec
+	var again companion.Specs
 	require.NoError(t, json.Unmarshal(text, &again))
 	require.Equal(t, got, again)
 }
