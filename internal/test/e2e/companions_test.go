@@ -123,6 +123,59 @@ func TestCompanionThatFloodsTheLogIsBounded(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
 
+func TestOutputOfACompanionIsMarkedInTheLog(t *testing.T) {
+	t.Parallel()
+
+	for format, want := range map[string]string{
+		"plain": "companion=worker pid=",
+		"text":  "/worker[",
+	} {
+		dir := withCompanions(t, `"worker": {"command": "echo at work; sleep 1000"}`)
+		s := start(t, &launch{dir: dir, args: append(testApp(t), "--log-format", format)})
+		s.Stderr.Await(t, "at work", 1, s.Ended)
+		require.Contains(t, s.Stderr.String(), want)
+		s.stop(t)
+	}
+
+	// In the application's own file as well.
+	dir := withCompanions(t, `"worker": {"command": "echo at work; sleep 1000"}`)
+	log := filepath.Join(t.TempDir(), "log")
+	s := start(t, &launch{dir: dir, args: append(testApp(t), "--app-log-file", log)})
+	eventually(t, func() error {
+		if text := readFile(t, log); string(text) != "at work\n" {
+			return fmt.Errorf("the file has %q", text)
+		}
+
+		return nil
+	})
+	s.stop(t)
+}
+
+func TestApplicationsOfAServerHaveTheirOwnCompanions(t *testing.T) {
+	t.Parallel()
+
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+
+	args := testApp(t)
+	writePassengerfile(t, dir, fmt.Sprintf(`{"apps": [
+		{"dir": "a", "hosts": "a.test", "start_command": %q, "companions": {"worker": {"command": "sleep 1000"}}},
+		{"dir": "b", "hosts": "b.test", "start_command": %[1]q, "companions": {"worker": {"command": "sleep 1000"}}}
+	]}`, args[1]))
+	s := start(t, &launch{dir: dir, args: args[2:]})
+
+	in := map[string]bool{}
+	for _, pid := range s.awaitCompanion(t, "worker", 2) {
+		path, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+		require.NoError(t, err)
+		in[filepath.Base(path)] = true
+	}
+
+	require.Len(t, in, 2)
+}
+
 // oneAtATime is a companion that fails where another one runs.
 const oneAtATime = `"clock": {"command": "exec flock -n -F -E 9 clock.lock sleep 1000", "overlap": false}`
 
