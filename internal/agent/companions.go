@@ -113,6 +113,16 @@ type companionObserver struct {
 	all []*companions
 }
 
+// observeFor returns an observer for the companions, beside another one that may be nil.
+func (s *Server) observeFor(other passenger.Observer) passenger.Observer {
+	o := &companionObserver{all: s.companions}
+	if other == nil {
+		return o // without copies of the events of each request
+	}
+
+	return passenger.Observers(other, o)
+}
+
 func (o *companionObserver) ProcessAttached(e *passenger.ProcessEvent) {
 	for _, c := range o.all {
 		if c.isOf(e.AppName, e.AppRoot) {

@@ -197,7 +197,7 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	}
 
 	if s.companions = s.newCompanions(sockets, watching.output); len(s.companions) > 0 {
-		pool.Observer = passenger.Observers(pool.Observer, &companionObserver{all: s.companions})
+		pool.Observer = s.observeFor(pool.Observer)
 	}
 
 	if s.pool, err = passenger.New(pool); err != nil {
