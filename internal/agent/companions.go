@@ -77,6 +77,7 @@ func (s *Server) newCompanions(locks string, output *appOutput) (all []*companio
 func (s *Server) startCompanions() {
 	for _, c := range s.companions {
 		c.follows.Go(c.follow)
+		c.follows.Go(c.limitMemory)
 		c.poke()
 	}
 }

@@ -33,7 +33,7 @@ var moves = map[state][]state{
 	starting:   {running, backingOff, ended},
 	running:    {backingOff, stopping, ended},
 	backingOff: {starting, ended},
-	stopping:   {ended},
+	stopping:   {backingOff, ended},
 	ended:      {},
 }
 
@@ -58,6 +58,8 @@ type instance struct {
 	pid      int
 	restarts int
 	lastExit string
+	// recycled is closed when the process is to make way for another one.
+	recycled chan struct{}
 }
 
 func newInstance(s *Set, spec *Spec, number int, root string) *instance {
@@ -126,13 +128,16 @@ func (i *instance) runOnce(tell bool) (ran time.Duration, failed bool) {
 	}
 
 	began := time.Now()
-	i.move(running, p.Info().PID)
+	recycled := i.begin(p.Info().PID)
 	if tell {
 		i.log.Info("a companion has started", "pid", p.Info().PID)
 	}
 
 	select {
 	case <-p.Exited():
+	case <-recycled:
+		i.move(stopping, p.Info().PID)
+		failed = true
 	case <-i.finishing.Done():
 		i.move(stopping, p.Info().PID)
 	}
@@ -142,7 +147,24 @@ func (i *instance) runOnce(tell bool) (ran time.Duration, failed bool) {
 	ran = time.Since(began)
 	i.noteExit(p.ExitStatus())
 
-	return ran, p.ExitStatus() != "exit status 0"
+	return ran, failed || p.ExitStatus() != "exit status 0"
+}
+
+// begin notes that a process runs. It returns what is closed when that is to make way for another one.
+func (i *instance) begin(pid int) (recycled <-chan struct{}) {
+	i.move(running, pid)
+	i.set.mu.Lock()
+	defer i.set.mu.Unlock()
+	i.recycled = make(chan struct{})
+
+	return i.recycled
+}
+
+func (i *instance) recycleLocked() {
+	if i.recycled != nil {
+		close(i.recycled)
+		i.recycled = nil
+	}
 }
 
 // pause waits until the next start. It reports false if there is none, since the companion is to end.

@@ -125,6 +125,30 @@ func (s *Set) hasEndedLocked(ended *instance) {
 	s.retiring = slices.DeleteFunc(s.retiring, func(i *instance) bool { return i == ended })
 }
 
+// EachRunning calls f for each process of the companions. f must not call the Set.
+func (s *Set) EachRunning(f func(pid int, spec *Spec)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for _, i := range s.current {
+		if i.state == running {
+			f(i.pid, i.spec)
+		}
+	}
+}
+
+// Recycle asks a companion, of which pid is the process, to end. It is started again unless it never is.
+func (s *Set) Recycle(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	for _, i := range s.current {
+		if i.state == running && i.pid == pid {
+			i.recycleLocked()
+		}
+	}
+}
+
 // Snapshot is what is known of one companion.
 type Snapshot struct {
 	// App is the name of the application, Name that of the companion, and Number counts those of a name from 1.

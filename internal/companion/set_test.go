@@ -351,3 +351,24 @@ func TestStopEndsAPause(t *testing.T) {
 		require.Equal(t, []string{"ended"}, s.states())
 	})
 }
+
+func TestRecycledCompanionIsStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, true)
+		s.Replace(specs(t, worker("restart", "on-failure")), "r1")
+		p := s.last()
+		s.Recycle(p.info.PID + 1)
+		require.Equal(t, []string{"running"}, s.states(), "it is another one's")
+
+		for range 2 {
+			s.Recycle(p.info.PID)
+			require.Equal(t, []string{"stopping"}, s.states())
+		}
+
+		time.Sleep(stopTimeout)
+		require.Equal(t, []string{"backing off"}, s.states())
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"worker@r1"}, s.live())
+		require.NotSame(t, p, s.last())
+	})
+}

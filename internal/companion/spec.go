@@ -40,6 +40,8 @@ type Spec struct {
 	Env map[string]string
 	// Overlap is true if those of a new release may run while those of the old one end.
 	Overlap bool
+	// MemoryLimit is in MB. Zero means no limit, a negative value that of the application.
+	MemoryLimit int
 }
 
 // Specs are the companions of one application.
@@ -54,6 +56,11 @@ func (all Specs) WithoutSecrets() any {
 			env[name] = "(not shown)"
 		}
 
+		limit := any(s.MemoryLimit)
+		if s.MemoryLimit < 0 {
+			limit = nil
+		}
+
 		shown[s.Name] = map[string]any{
 			"command":      s.Command,
 			"count":        s.Count,
@@ -61,6 +68,7 @@ func (all Specs) WithoutSecrets() any {
 			"stop_signal":  strings.TrimPrefix(unix.SignalName(s.StopSignal), "SIG"),
 			"stop_timeout": s.StopTimeout.Seconds(),
 			"environment":  env,
+			"memory_limit": limit,
 			"overlap":      s.Overlap,
 		}
 	}
@@ -86,6 +94,7 @@ func newSpec(name string) Spec {
 		StopSignal:  syscall.SIGTERM,
 		StopTimeout: spawner.DefaultCompanionStopTimeout,
 		Overlap:     true,
+		MemoryLimit: -1,
 	}
 }
 
@@ -164,6 +173,7 @@ var settings = map[string]func(s *Spec, raw any) error{
 	"command":      (*Spec).setCommand,
 	"count":        (*Spec).setCount,
 	"environment":  (*Spec).setEnvironment,
+	"memory_limit": (*Spec).setMemoryLimit,
 	"overlap":      (*Spec).setOverlap,
 	"restart":      (*Spec).setRestart,
 	"stop_signal":  (*Spec).setStopSignal,
@@ -207,6 +217,18 @@ func (s *Spec) setCount(raw any) error {
 	}
 
 	s.Count = int(number)
+
+	return nil
+}
+
+func (s *Spec) setMemoryLimit(raw any) error {
+	const maxLimit = 1 << 30 // a petabyte
+	number, ok := raw.(float64)
+	if !ok || number != math.Trunc(number) || number < 0 || number > maxLimit {
+		return fmt.Errorf("is %v: it must be a whole number of MB from 0 (no limit)", raw)
+	}
+
+	s.MemoryLimit = int(number)
 
 	return nil
 }

@@ -25,7 +25,7 @@ func parse(t *testing.T, text string) (companion.Specs, error) {
 
 func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 	got, err := parse(t, `{
-		"sidekiq": {"command": "bundle exec sidekiq", "count": 2, "stop_signal": "SIGINT", "stop_timeout": 25.5,
+		"sidekiq": {"command": "bundle exec sidekiq", "count": 2, "stop_signal": "SIGINT", "stop_timeout": 25.5, "memory_limit": 300,
 			"restart": "on-failure", "overlap": false, "environment": {"A": "b", "N": 1, "ON": true}},
 		"beat": {"command": ["celery", "beat"]}
 	}`)
@@ -33,12 +33,12 @@ func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 	require.Equal(t, companion.Specs{
 		{
 			Name: "beat", Command: []string{"celery", "beat"}, Count: 1, Restart: companion.RestartAlways,
-			StopSignal: syscall.SIGTERM, StopTimeout: 10 * time.Second, Overlap: true,
+			StopSignal: syscall.SIGTERM, StopTimeout: 10 * time.Second, Overlap: true, MemoryLimit: -1,
 		},
 		{
 			Name: "sidekiq", Command: []string{"bundle", "exec", "sidekiq"}, Count: 2,
 			Restart: companion.RestartOnFailure, StopSignal: syscall.SIGINT, StopTimeout: 25500 * time.Millisecond,
-			Env: map[string]string{"A": "b", "N": "1", "ON": "true"},
+			Env: map[string]string{"A": "b", "N": "1", "ON": "true"}, MemoryLimit: 300,
 		},
 	}, got)
 
@@ -77,6 +77,7 @@ func TestFaultsOfCompanionsNameTheKey(t *testing.T) {
 		`{"w": {"command": "x", "environment": []}}`:         "companions: w: environment must be an object",
 		`{"w": {"command": "x", "environment": {"A": []}}}`:  "companions: w: environment has a value of A that is no text",
 		`{"w": {"command": "x", "environment": {"A=": ""}}}`: "companions: w: environment has a variable",
+		`{"w": {"command": "x", "memory_limit": -1}}`:        "companions: w: memory_limit is -1: it must be a whole number of MB",
 		`{"w": {"command": "x", "kind": "y"}}`:               `companions: w: there is no key "kind": use command, count, environment`,
 		`{` + strings.Join(many, ",") + `}`:                  "there are 65 companions, and 64 at most can be run",
 	} {

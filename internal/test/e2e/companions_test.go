@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
@@ -174,6 +175,23 @@ func TestApplicationsOfAServerHaveTheirOwnCompanions(t *testing.T) {
 	}
 
 	require.Len(t, in, 2)
+}
+
+func TestCompanionWithTooMuchMemoryIsReplaced(t *testing.T) {
+	t.Parallel()
+	interpreters.Find(t, "python", "python3")
+	dir := withCompanions(t, `"worker": {"memory_limit": 100, "command": "exec python3 greedy.py"}`)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "greedy.py"), []byte(`
+import os, time
+if not os.path.exists("once"):
+    open("once", "w").close()
+    hold = bytearray(os.urandom(1 << 20)) * 200
+time.sleep(1000)
+`), 0o600))
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	first := s.awaitCompanion(t, "worker", 1)
+	s.Stderr.Await(t, "a companion uses too much memory", 1, s.Ended)
+	s.awaitCompanion(t, "worker", 1, first...)
 }
 
 // oneAtATime is a companion that fails where another one runs.
