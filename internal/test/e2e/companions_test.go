@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,6 +114,36 @@ func TestCompanionThatHangsAtTheEndIsKilledWithItsChildren(t *testing.T) {
 	s.requireExit(t, 0)
 	require.Contains(t, s.Stderr.String(), `msg="a companion has ended" app="`+dir+` (development)" companion=worker `+
 		`number=1 status="signal: killed"`)
+}
+
+// A request in progress may need a worker until its response is there.
+func TestCompanionsEndAfterTheLastRequest(t *testing.T) {
+	t.Parallel()
+	dir := withCompanions(t, `"worker": {"command": "trap 'echo told; exit' TERM; while :; do sleep 0.1; done"}`)
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	s.awaitCompanion(t, "worker", 1)
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+	app, err := strconv.Atoi(s.client(t).get(t, "/pid").body)
+	require.NoError(t, err)
+
+	s.signal(t, syscall.SIGTERM)
+	s.Stdout.Await(t, "Stopping", 1, s.Ended)
+	eventually(t, func() error {
+		c := s.client(t)
+		if _, err := c.do(c.request(t, http.MethodGet, "/", nil)); err == nil {
+			return errors.New("the server takes requests")
+		}
+
+		return nil
+	})
+	require.NotContains(t, s.Stderr.String(), "told")
+	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	s.requireExit(t, 0)
+	require.Contains(t, s.Stderr.String(), "msg=told")
 }
 
 func TestCompanionThatFloodsTheLogIsBounded(t *testing.T) {
