@@ -162,6 +162,7 @@ func (c *companions) follow() {
 			continue
 		}
 
+		// A restart with the same directory counts, too: what is in it may be another release.
 		specs, err := c.cfg.companionsOf(now.root)
 		if err != nil {
 			c.log.Error(err, "cannot start the companions of another release, and those before it stay: correct the "+
@@ -235,6 +236,7 @@ func (c *companions) start(
 		defer func() { _ = held.Close() }() // the companion has it, too
 	}
 
+	// As the pool does, so that a link that leads to another release meanwhile changes nothing.
 	app := c.app
 	app.Root = root
 

@@ -94,6 +94,7 @@ func (i *instance) run() {
 	// The first start is told, and those after a time of running well.
 	tell := true
 	for pause := time.Duration(0); ; {
+		// A companion that ends with success over and over flaps as well, so each end counts.
 		ran, failed := i.runOnce(tell)
 		if i.finishing.Err() != nil || !i.spec.restarts(failed) {
 			i.log.Info("a companion has ended", "status", i.lastExit, "restarts", i.restarts)
@@ -121,6 +122,7 @@ func (i *instance) runOnce(tell bool) (ran time.Duration, failed bool) {
 		return 0, false
 	}
 
+	// It ends early when the companion is to end, as while it waits for another core's.
 	p, err := i.set.cfg.Start(i.finishing, i.root, i.spec, i.number)
 	if err != nil {
 		i.noteExit("did not start")

@@ -83,6 +83,7 @@ func (s *Set) Replace(specs Specs, root string) {
 		s.wg.Go(i.run)
 	}
 
+	// Last, so that as little time as possible passes without a companion that takes work.
 	for _, i := range before {
 		i.finish()
 	}
