@@ -235,3 +235,24 @@ func TestProcfileLines(t *testing.T) {
 	_, err = spawner.ReadProcfile(t.TempDir())
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+func TestProcfileThatIsNoFileOfTheApplicationIsNotRead(t *testing.T) {
+	t.Parallel()
+	outside := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(outside, []byte("secret text\n"), 0o600))
+
+	for name, prepare := range map[string]func(path string) error{
+		"a link that leads out of it": func(path string) error { return os.Symlink(outside, path) },
+		"a directory":                 func(path string) error { return os.Mkdir(path, 0o755) },
+		"a pipe":                      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"a large file":                func(path string) error { return os.WriteFile(path, largeProcfile(), 0o600) },
+	} {
+		dir := t.TempDir()
+		require.NoError(t, prepare(filepath.Join(dir, "Procfile")), name)
+		_, err := spawner.ReadProcfile(dir)
+		require.ErrorContains(t, err, "cannot read the Procfile in "+dir, name)
+		require.NotContains(t, err.Error(), "secret text")
+	}
+}
+
+func largeProcfile() []byte { return []byte(strings.Repeat("a: bcde\n", 257<<7)) }
