@@ -25,6 +25,13 @@ type RequestStats struct {
 // figures of them. It asks for no password: mount it where everybody may know
 // the applications' names, or use GET /metrics of a Server.
 func Metrics(pool *passenger.Pool, stats func() []RequestStats) http.Handler {
+	return metricsHandler(&Config{Pool: pool, RequestStats: stats})
+}
+
+// Metrics returns a handler that responds as GET /metrics does, and asks for no password.
+func (s *Server) Metrics() http.Handler { return metricsHandler(&s.cfg) }
+
+func metricsHandler(cfg *Config) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -32,12 +39,12 @@ func Metrics(pool *passenger.Pool, stats func() []RequestStats) http.Handler {
 			return
 		}
 
-		writeAnswer(w, http.StatusOK, metricsType, metricsOf(pool, stats))
+		writeAnswer(w, http.StatusOK, metricsType, metricsOf(cfg))
 	})
 }
 
 func (c *call) showMetrics() {
-	c.write(http.StatusOK, metricsType, metricsOf(c.cfg.Pool, c.cfg.RequestStats))
+	c.write(http.StatusOK, metricsType, metricsOf(&c.cfg))
 }
 
 // appFigures are those of all applications of a name.
@@ -116,11 +123,11 @@ func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 	return all
 }
 
-func metricsOf(pool *passenger.Pool, stats func() []RequestStats) []byte {
-	s := pool.Inspect()
+func metricsOf(cfg *Config) []byte {
+	s := cfg.Pool.Inspect()
 	var requests []RequestStats
-	if stats != nil {
-		requests = stats()
+	if cfg.RequestStats != nil {
+		requests = cfg.RequestStats()
 	}
 
 	apps := figuresOf(&s, requests)
@@ -132,6 +139,9 @@ func metricsOf(pool *passenger.Pool, stats func() []RequestStats) []byte {
 		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
 	writeAppMetrics(e, apps)
 	writeRequestMetrics(e, apps)
+	if cfg.Companions != nil {
+		writeCompanionMetrics(e, cfg.Companions())
+	}
 
 	return e.b.Bytes()
 }

@@ -61,7 +61,9 @@ func (c *call) showPoolAsText() {
 	}
 
 	var b bytes.Buffer
-	_ = status.WriteText(&b, s, status.TextOptions{Verbose: verbose, Colorize: colorize}) // a buffer takes everything
+	o := status.TextOptions{Verbose: verbose, Colorize: colorize}
+	_ = status.WriteText(&b, s, o) // a buffer takes everything
+	c.writeCompanions(&b, &s, o)
 	c.write(http.StatusOK, textType, b.Bytes())
 }
 
@@ -89,10 +91,14 @@ func (c *call) showPoolAsJSON() {
 	s := c.view()
 	switch query.Get("form") {
 	case "snapshot":
-		c.json(http.StatusOK, s)
+		c.json(http.StatusOK, struct {
+			passenger.Snapshot
+
+			Companions []status.Companion `json:"companions,omitempty"`
+		}{s, c.companions(&s)})
 	case "":
 		var b bytes.Buffer
-		if err := status.WriteJSON(&b, s); err != nil {
+		if err := status.WriteJSON(&b, s, c.companions(&s)...); err != nil {
 			c.fail(http.StatusInternalServerError, "", err.Error())
 			return
 		}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/status"
 )
 
 // Config says what the API of a core shows and does. Only Pool is needed; what
@@ -45,6 +46,8 @@ type Config struct {
 	Requests func() any
 	// RequestStats returns what GET /metrics counts; nil: no requests.
 	RequestStats func() []RequestStats
+	// Companions returns what runs beside the applications; nil: nothing.
+	Companions func() []status.Companion
 	// DisconnectClient cuts the request of this id, which Requests shows, and
 	// reports whether there is one.
 	DisconnectClient func(id string) bool

@@ -98,6 +98,8 @@ func (a *adopted) signal(sig syscall.Signal) {
 	}
 }
 
+func (a *adopted) signalAlone(sig syscall.Signal) { _ = a.send(sig) }
+
 func (a *adopted) send(sig syscall.Signal) error {
 	raw, err := a.pidfd.SyscallConn()
 	if err != nil {

@@ -15,8 +15,9 @@ type adopted struct{ status func() string }
 
 func adopt(int, int, int) (*adopted, error) { return nil, errors.ErrUnsupported }
 
-func (*adopted) awaitEnd() (status string) { return "" }
-func (*adopted) signal(syscall.Signal)     {}
+func (*adopted) awaitEnd() (status string)  { return "" }
+func (*adopted) signal(syscall.Signal)      {}
+func (*adopted) signalAlone(syscall.Signal) {}
 
 // killMarked would need the environment of other processes.
 func killMarked(string, int) []int { return nil }

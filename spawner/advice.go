@@ -197,6 +197,11 @@ var wordings = map[problem]wording{
 		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name " +
 			"that is in the application's PATH.",
 	},
+	companionMissing: {
+		CategoryFileSystem, "the companion's program {subject} was not found",
+		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name " +
+			"that is in the application's PATH.",
+	},
 	notExecutable: {
 		CategoryFileSystem, "{subject} cannot be executed: {reason}",
 		"It must be a regular file with the permission to execute: chmod +x {subject}.",

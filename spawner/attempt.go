@@ -55,6 +55,8 @@ type attempt struct {
 	// checkFrom is how much had been printed when the health check began.
 	checkFrom int64
 	family    *family // nil without a preloader
+	// companion is nil for a process that takes requests.
+	companion *Companion
 }
 
 func newAttempt(f *factory, app App) *attempt {
@@ -141,7 +143,7 @@ func (a *attempt) start(argv []string) error {
 		a.guard().watch(a.gupid)
 	}
 
-	child, err := startChild(&childSpec{
+	spec := &childSpec{
 		argv:     argv,
 		env:      a.env.list(),
 		dir:      a.app.Root,
@@ -151,7 +153,12 @@ func (a *attempt) start(argv []string) error {
 
 		output:  a.output,
 		cleanUp: a.cleanUp,
-	})
+	}
+	if a.companion != nil {
+		spec.held = a.companion.Held
+	}
+
+	child, err := startChild(spec)
 	if err != nil {
 		a.guard().forget(a.gupid)
 		return startFault(argv[0], err)

@@ -48,6 +48,8 @@ type leader interface {
 	// signal sends sig to the process and its group while the process lives,
 	// and to no other process at any time.
 	signal(sig syscall.Signal)
+	// signalAlone is signal without the group.
+	signalAlone(sig syscall.Signal)
 }
 
 // stdio are both ends of a process's stdio.
@@ -113,6 +115,8 @@ type childSpec struct {
 	// noNewPrivileges: executing a setuid program gives the process nothing.
 	noNewPrivileges bool
 	output          *output
+	// held is a file that the process keeps open as descriptor 3; nil means none.
+	held *os.File
 	// cleanUp is called when the process and its group have ended.
 	cleanUp func()
 }
@@ -137,6 +141,10 @@ func startChild(spec *childSpec) (*child, error) {
 		// with it.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential()},
 	}
+	if spec.held != nil {
+		cmd.ExtraFiles = []*os.File{spec.held}
+	}
+
 	wait := newExitWaiter(cmd)
 	limits := spec.identity.limits(spec.noNewPrivileges)
 	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
@@ -235,13 +243,23 @@ func (c *child) awaitEnd(cleanUp func()) {
 
 // signal sends sig to the process group while the process lives.
 func (c *child) signal(sig syscall.Signal) {
+	c.noteSent(sig)
+	c.leader.signal(sig)
+}
+
+// signalAlone sends sig to the process and not to its group.
+func (c *child) signalAlone(sig syscall.Signal) {
+	c.noteSent(sig)
+	c.leader.signalAlone(sig)
+}
+
+func (c *child) noteSent(sig syscall.Signal) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+
 	if !c.ended {
 		c.sent = append(c.sent, sig)
 	}
-
-	c.mu.Unlock()
-	c.leader.signal(sig)
 }
 
 // lives: the process has not ended.

@@ -379,10 +379,10 @@ func detectBun(d *directory) *Detection {
 
 // detectProcfile is the rule for a Procfile's line web.
 func detectProcfile(d *directory) *Detection {
-	for line := range strings.Lines(d.read("Procfile")) {
-		command, ok := strings.CutPrefix(line, "web:")
-		command = strings.TrimSpace(command)
-		if !ok || command == "" || strings.ContainsAny(command, "\t\r\x00") {
+	lines, _ := parseProcfile(d.read(ProcfileName)) // a line that is none hides no other
+	for _, line := range lines {
+		command := line.Command
+		if line.Name != "web" || strings.ContainsAny(command, "\t\r\x00") {
 			continue
 		}
 

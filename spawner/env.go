@@ -62,6 +62,12 @@ func (a *attempt) newEnvironment() *environment {
 		}
 	}
 
+	if a.companion != nil {
+		// They are the server's own, by which no request would come to a companion.
+		delete(e.vars, portVariable)
+		delete(e.vars, socketVariable)
+	}
+
 	maps.Copy(ours, a.command.env)
 	maps.Copy(ours, a.envFiles)
 	maps.Copy(ours, app.Env)
@@ -75,7 +81,7 @@ func (a *attempt) newEnvironment() *environment {
 // assigned are the variables of a command that nothing configured replaces: the port or
 // socket on which requests will come, and the virtual environment, whose PATH has the
 // configured one in it.
-var assigned = []string{portVariable, socketVariable, "PATH", "VIRTUAL_ENV"}
+var assigned = []string{portVariable, socketVariable, "PATH", "VIRTUAL_ENV", CompanionVar}
 
 const (
 	portVariable   = "PORT"

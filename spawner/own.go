@@ -36,10 +36,14 @@ func (o *ownProcess) awaitEnd() (status string) {
 	return o.cmd.ProcessState.String()
 }
 
-func (o *ownProcess) signal(sig syscall.Signal) {
+func (o *ownProcess) signal(sig syscall.Signal) { o.kill(-o.cmd.Process.Pid, sig) }
+
+func (o *ownProcess) signalAlone(sig syscall.Signal) { o.kill(o.cmd.Process.Pid, sig) }
+
+func (o *ownProcess) kill(pid int, sig syscall.Signal) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.reaped {
-		_ = syscall.Kill(-o.cmd.Process.Pid, sig)
+		_ = syscall.Kill(pid, sig)
 	}
 }

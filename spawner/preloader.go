@@ -248,6 +248,8 @@ type endedProcess struct{ status func() string }
 func (e endedProcess) awaitEnd() string    { return e.status() }
 func (endedProcess) signal(syscall.Signal) {}
 
+func (endedProcess) signalAlone(syscall.Signal) {}
+
 // rightsWriter sends a file along with the first byte.
 type rightsWriter struct {
 	conn *net.UnixConn

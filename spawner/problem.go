@@ -43,6 +43,7 @@ const (
 	phpMissing
 	venvUnusable
 	commandMissing
+	companionMissing
 	notExecutable
 	badInterpreter
 	badFormat

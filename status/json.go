@@ -15,8 +15,8 @@ import (
 // names. Each has its options, and each option is a list of values with their sources, the one in
 // effect first. Fields of GroupSnapshot that the original does not have stand beside the options.
 // Options that the pool does not know are left out. Of several applications with the same name, it
-// writes one that has not left the pool.
-func WriteJSON(w io.Writer, s passenger.Snapshot) error {
+// writes one that has not left the pool. An application that has companions has them beside the options.
+func WriteJSON(w io.Writer, s passenger.Snapshot, companions ...Companion) error {
 	apps := make(map[string]map[string]any, len(s.Groups))
 
 	// A detached application may still end while its successor of the same name serves.
@@ -35,6 +35,13 @@ func WriteJSON(w io.Writer, s passenger.Snapshot) error {
 		apps[g.Name], leaving[g.Name] = app, g.Detached
 	}
 
+	for _, c := range companions {
+		if app := apps[c.App]; app != nil {
+			beside, _ := app[companionsKey].([]Companion)
+			app[companionsKey] = append(beside, c)
+		}
+	}
+
 	b, err := json.Marshal(apps)
 	if err != nil {
 		return err
@@ -44,6 +51,9 @@ func WriteJSON(w io.Writer, s passenger.Snapshot) error {
 
 	return err
 }
+
+// companionsKey is none of the options and of the fields of GroupSnapshot.
+const companionsKey = "companions"
 
 // sourced is a value of an option with its source.
 type sourced struct {

@@ -401,3 +401,38 @@ func TestWriteErrorsAreReturned(t *testing.T) {
 	require.ErrorIs(t, status.WriteXML(failing{}, *busySnapshot(), status.XMLOptions{}), os.ErrClosed)
 	require.ErrorIs(t, status.WriteJSON(failing{}, *busySnapshot()), os.ErrClosed)
 }
+
+func TestCompanions(t *testing.T) {
+	s := busySnapshot()
+	companions := []status.Companion{
+		{App: "blog", Name: "worker", Number: 1, State: "running", PID: 77, Since: s.At.Add(-time.Hour)},
+		{
+			App: "blog", Name: "worker", Number: 2, State: "backing off", Since: s.At, Restarts: 3, RestartsOfName: 4,
+			LastExit: "exit status 1\x1b[2J",
+		},
+		{App: "wiki", Name: "clock", Number: 1, State: "stopping", PID: 78, Since: s.At, Retiring: true},
+	}
+	var b strings.Builder
+	require.NoError(t, status.WriteCompanions(&b, companions, s.At, status.TextOptions{}))
+	require.Equal(t, `----------- Companions -----------
+blog:
+  * worker.1               PID: 77        Restarts: 0       running for 1h 0m 0s
+  * worker.2               PID: -         Restarts: 3       backing off for 0s
+    Last end: exit status 1?[2J
+wiki:
+  * clock.1                PID: 78        Restarts: 0       stopping (of an earlier release) for 0s
+
+`, b.String())
+
+	b.Reset()
+	require.NoError(t, status.WriteCompanions(&b, nil, s.At, status.TextOptions{}))
+	require.Empty(t, b.String())
+
+	require.NoError(t, status.WriteJSON(&b, *s, companions...))
+	var apps map[string]map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(b.String()), &apps))
+	var got []status.Companion
+	require.NoError(t, json.Unmarshal(apps["blog"]["companions"], &got))
+	require.Equal(t, companions[:2], got)
+	require.NotContains(t, apps["/srv/shop (production)"], "companions")
+}

@@ -275,8 +275,13 @@ func (f *appFilter) isAbout(line string) bool {
 	}
 
 	m := prefix().FindStringSubmatch(line)
+	if m == nil {
+		return false
+	}
 
-	return m != nil && m[1] == f.app.Short
+	rest, ok := strings.CutPrefix(m[1], f.app.Short)
+
+	return ok && (rest == "" || rest[0] == '/') // behind the slash is a companion's name
 }
 
 // textValue returns the value of a key in a line of keys and values. What is within

@@ -53,6 +53,14 @@ func TestOnlyLinesOfTheApplication(t *testing.T) {
 	require.Equal(t, lines[9]+lines[12], out.String())
 }
 
+func TestLinesOfCompanionsAreTheApplications(t *testing.T) {
+	f := &appFilter{app: &agent.AppLog{Name: "/srv/shop (production)", Short: "shop"}}
+	require.True(t, f.has("shop/sidekiq[12] at work\n"))
+	require.True(t, f.has(`time=t level=INFO msg=x app="/srv/shop (production)" companion=sidekiq pid=12`+"\n"))
+	require.False(t, f.has("shops/sidekiq[12] at work\n"))
+	require.False(t, f.has("blog/shop[12] at work\n"))
+}
+
 func TestLastLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for _, test := range []struct {

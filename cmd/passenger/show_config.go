@@ -126,6 +126,10 @@ func showOptions(cfg *agent.Config, scope options.Scope) (shown []shownOption) {
 			value = hidden
 		}
 
+		if secrets, ok := value.(interface{ WithoutSecrets() any }); ok {
+			value = secrets.WithoutSecrets()
+		}
+
 		shown = append(shown, shownOption{o.Key, value, cmp.Or(cfg.Sources[o.Key], defaultSource)})
 	}
 

@@ -134,11 +134,14 @@ func (a *appOutput) reopen() error {
 }
 
 // open is spawner.Config's.
-func (a *appOutput) open(app *spawner.App) spawner.Output {
+func (a *appOutput) open(app *spawner.App) spawner.Output { return a.openCompanion(app, "") }
+
+// openCompanion is open for a companion of app; an empty name means one of its processes.
+func (a *appOutput) openCompanion(app *spawner.App, name string) spawner.Output {
 	if app.LogFile != "" {
 		f, err := a.use(app.LogFile)
 		if err == nil {
-			return &ownLog{from: a, file: f, app: app.Name()}
+			return &ownLog{from: a, file: f, app: app.Name(), companion: name}
 		}
 
 		a.wrong.Tell(func(more int) {
@@ -148,7 +151,12 @@ func (a *appOutput) open(app *spawner.App) spawner.Output {
 		})
 	}
 
-	return &sharedLog{to: a, app: app.Name(), short: shortName(app)}
+	short := shortName(app)
+	if name != "" {
+		short += "/" + name
+	}
+
+	return &sharedLog{to: a, app: app.Name(), short: short, companion: name}
 }
 
 // shortName is what people call an application.
@@ -170,6 +178,8 @@ func shortName(app *spawner.App) string {
 type sharedLog struct {
 	to         *appOutput
 	app, short string
+	// companion is its name; empty for a process that takes requests.
+	companion string
 }
 
 // Line writes a line where information is logged.
@@ -184,7 +194,9 @@ func (l *sharedLog) Line(pid int, stream, text string) {
 		b = append(b, "] "...)
 		_, _ = to.file.Write(append(appendPrintable(b, text, true), '\n'))
 	case to.format == jsonFormat:
-		_, _ = to.file.Write(jsonLine(l.app, pid, stream, text))
+		_, _ = to.file.Write(jsonLine(l.app, l.companion, pid, stream, text))
+	case l.companion != "":
+		to.log.Info(text, "app", l.app, "companion", l.companion, "pid", pid, "stream", stream)
 	default:
 		to.log.Info(text, "app", l.app, "pid", pid, "stream", stream)
 	}
@@ -199,12 +211,14 @@ type ownLog struct {
 	from *appOutput
 	file *appLogFile
 	app  string
+	// companion is its name; empty for a process that takes requests.
+	companion string
 }
 
 // Line writes a line, whatever is logged elsewhere.
 func (l *ownLog) Line(pid int, stream, text string) {
 	if l.from.format == jsonFormat {
-		_, _ = l.file.Write(jsonLine(l.app, pid, stream, text))
+		_, _ = l.file.Write(jsonLine(l.app, l.companion, pid, stream, text))
 		return
 	}
 
@@ -219,12 +233,13 @@ func (l *ownLog) Close() {
 }
 
 // jsonLine is the record of a line of an application. An object stays one.
-func jsonLine(app string, pid int, stream, text string) []byte {
+func jsonLine(app, companion string, pid int, stream, text string) []byte {
 	r := jsonRecord{
-		Level:  "INFO",
-		App:    app,
-		PID:    pid,
-		Stream: stream,
+		Level:     "INFO",
+		App:       app,
+		Companion: companion,
+		PID:       pid,
+		Stream:    stream,
 	}
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
 		r.AppLine = json.RawMessage(trimmed)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/companion"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -63,6 +64,11 @@ type Config struct {
 	RubyLibDir    string
 	// MaxPreloaderIdleTime is in seconds; zero means for ever.
 	MaxPreloaderIdleTime int
+
+	// Companions are programs that run beside the application, and ProcfileCompanions is true if lines of its Procfile
+	// are some.
+	Companions         companion.Specs
+	ProcfileCompanions bool
 
 	MaxPoolSize         int
 	MinInstances        int

@@ -86,6 +86,7 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	c.server.startProcesses(func(states []AppStart) { //nolint:contextcheck // the end of the pool is theirs
 		_ = parent.Tell(states) // a watchdog that is gone is noticed elsewhere
 	})
+	c.server.startCompanions()
 
 	return c.serve(ctx, signals)
 }

@@ -37,7 +37,7 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 	serve(l, api, "the admin API has ended")
 	if metrics != nil {
 		mux := http.NewServeMux()
-		mux.Handle("/metrics", apiserver.Metrics(c.server.pool, c.server.stats))
+		mux.Handle("/metrics", api.Metrics())
 		mux.Handle("/", apiserver.Health(c.server.ready))
 		serve(metrics, mux, "The figures cannot be served any more")
 	}
@@ -53,6 +53,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Logger:           c.log,
 		Requests:         c.server.site.requests,
 		RequestStats:     c.server.stats,
+		Companions:       c.server.inspectCompanions,
 		Ready:            c.server.ready,
 		DisconnectClient: c.server.disconnect,
 		Settings:         c.settings,

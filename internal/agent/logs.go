@@ -87,11 +87,13 @@ type jsonRecord struct {
 	Time  string `json:"time"`
 	Level string `json:"level"`
 	// Message is empty where AppLine is not.
-	Message string          `json:"msg,omitempty"`
-	App     string          `json:"app,omitempty"`
-	PID     int             `json:"pid,omitempty"`
-	Stream  string          `json:"stream,omitempty"`
-	AppLine json.RawMessage `json:"app_line,omitempty"`
+	Message string `json:"msg,omitempty"`
+	App     string `json:"app,omitempty"`
+	// Companion is empty for processes that take requests.
+	Companion string          `json:"companion,omitempty"`
+	PID       int             `json:"pid,omitempty"`
+	Stream    string          `json:"stream,omitempty"`
+	AppLine   json.RawMessage `json:"app_line,omitempty"`
 }
 
 // JSONRecord is a line with a record that has a message only.

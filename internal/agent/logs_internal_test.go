@@ -212,3 +212,9 @@ func (k *keeper) Info(_ int, _ string, values ...any) { *k.values = append(*k.va
 func (*keeper) Error(error, string, ...any)           {}
 func (k *keeper) WithValues(...any) logr.LogSink      { return k }
 func (k *keeper) WithName(string) logr.LogSink        { return k }
+
+func TestJSONRecordOfACompanionNamesIt(t *testing.T) {
+	line := string(jsonLine("shop", "worker", 7, "stdout", "at work"))
+	require.Contains(t, line, `"msg":"at work","app":"shop","companion":"worker","pid":7,"stream":"stdout"`)
+	require.NotContains(t, string(jsonLine("shop", "", 7, "stdout", "at work")), "companion")
+}

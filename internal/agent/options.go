@@ -35,6 +35,7 @@ var Groups = sync.OnceValue(func() []Group {
 		Group{"Network", networkOptions()},
 		Group{"TLS", tlsOptions()},
 		Group{"Processes", processOptions()},
+		Group{"Companions", companionOptions()},
 		Group{"Limits", limitOptions()},
 		Group{"Restarts", restartOptions()},
 		Group{"Requests", requestOptions()},
@@ -138,7 +139,15 @@ func standIn(key string, kind options.Kind, scopes options.Scope, help string, f
 
 func fixed(o *Option)       { o.Fixed = true }
 func secretValue(o *Option) { o.Secret = true }
-func everyday(o *Option)    { o.Everyday = true }
+
+// parsed is for options whose value is an object in JSON.
+func parsed[T any](parse func(raw any) (T, error)) func(*Option) {
+	return func(o *Option) {
+		o.Kind, o.Parse = options.Object, func(raw any) (any, error) { return parse(raw) }
+	}
+}
+
+func everyday(o *Option) { o.Everyday = true }
 
 func as(kind options.Kind) func(*Option)   { return func(o *Option) { o.Kind = kind } }
 func alias(key string) func(*Option)       { return func(o *Option) { o.Aliases = []string{key} } }

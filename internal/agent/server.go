@@ -79,6 +79,8 @@ type Server struct {
 	serving sync.WaitGroup
 	// starts are those of the applications' first processes.
 	starts sync.WaitGroup
+	// companions are those of each application that has some.
+	companions []*companions
 }
 
 // listening is a socket that requests come by.
@@ -192,6 +194,10 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	}
 	if watching.transactions != nil {
 		pool.Observer = watching.transactions
+	}
+
+	if s.companions = s.newCompanions(sockets, watching.output); len(s.companions) > 0 {
+		pool.Observer = s.observeFor(pool.Observer)
 	}
 
 	if s.pool, err = passenger.New(pool); err != nil {
@@ -314,6 +320,11 @@ func (s *Server) yield() {
 	}
 
 	s.serving.Wait()
+
+	// The other server has its own.
+	for _, c := range s.companions {
+		c.finish()
+	}
 }
 
 // Shutdown stops the server without losing a request, also of clients that
@@ -348,7 +359,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		httpErr = errors.Join(httpErr, s.scgi.Shutdown(ctx))
 	}
 
-	poolErr := errors.Join(s.pool.Shutdown(ctx), s.factory.Close())
+	// The last request was served, or does not end in time.
+	var ending sync.WaitGroup
+	for _, c := range s.companions {
+		ending.Go(func() { c.stop(ctx) })
+	}
+
+	poolErr := s.pool.Shutdown(ctx)
+	ending.Wait()
+	poolErr = errors.Join(poolErr, s.factory.Close())
 	s.starts.Wait()
 	if httpErr != nil {
 		_ = s.http.Close() // what is left ends here

@@ -43,6 +43,8 @@ const (
 	Command
 	// Statuses are one text, a number, or a list of them.
 	Statuses
+	// Object is JSON, which Option.Parse reads.
+	Object
 	// Foreign options are the original's, and without a meaning here.
 	Foreign
 )
@@ -83,6 +85,8 @@ func (o *Option) Convert(raw any, dir string) (any, error) {
 		return o.toSwitch(raw)
 	case Statuses:
 		return o.toStatuses(raw)
+	case Object:
+		return o.toObject(raw)
 	case Text, Path, AbsolutePath, Output, Foreign:
 	}
 
@@ -121,7 +125,7 @@ func (o *Option) ConvertParam(value string) (any, error) {
 		}
 
 		return filepath.Clean(value), nil
-	case Text, Int, Int64, Float, Bool, Switch, Statuses, Foreign:
+	case Text, Int, Int64, Float, Bool, Switch, Statuses, Object, Foreign:
 	}
 
 	if o.Kind == Paths {
@@ -413,6 +417,17 @@ func (o *Option) toBool(raw any) (isOn bool, err error) {
 	}
 
 	return false, fmt.Errorf("%s must be true or false, not %q", o.Key, fmt.Sprint(raw))
+}
+
+// toObject takes a text where there is no JSON, as in the environment.
+func (o *Option) toObject(raw any) (any, error) {
+	if text, ok := raw.(string); ok {
+		if err := json.Unmarshal([]byte(text), &raw); err != nil {
+			return nil, fmt.Errorf("%s is no valid JSON: %w", o.Key, err)
+		}
+	}
+
+	return o.Parse(raw)
 }
 
 func (o *Option) toCommand(raw any) (any, error) {

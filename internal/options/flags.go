@@ -34,7 +34,8 @@ func (o *Option) addFlag(flags *pflag.FlagSet, scope Scope, name, short string) 
 		flags.StringArrayP(name, short, nil, help)
 	case Bool:
 		flags.BoolP(name, short, false, help)
-	case Text, Int, Int64, Float, Path, AbsolutePath, Output, Command, Switch, Statuses, Foreign:
+	case Text, Int, Int64, Float, Path, AbsolutePath, Output, Command, Switch, Statuses, Object,
+		Foreign:
 		flags.StringP(name, short, "", help)
 	}
 

@@ -45,6 +45,8 @@ type Option struct {
 	Fixed bool
 	// Secret values are not shown.
 	Secret bool
+	// Parse returns the value of an Object as the field has it. Its error begins with the key.
+	Parse func(raw any) (any, error)
 }
 
 // Scope is a set of places that an option may be set in.

@@ -16,7 +16,10 @@ const (
 	ourModule = "github.com/gopassenger/passenger"
 	// What a package of ours may allocate when the program starts, which each command and each core has to wait for:
 	// that takes about 0.1 ms. A table, a pattern or a template that not every command needs is made when it is used.
-	maxInitBytes, maxInitAllocs = 32 << 10, 350
+	maxInitBytes, maxInitAllocs = 32<<10 + interfaceTable, 350
+	// The runtime doubles its table of interfaces to 1024 entries while some package initializes itself: which one
+	// depends on how many interfaces the whole program has.
+	interfaceTable = 18 << 10
 	// What a package of others may. Most is procfs's, which compiles patterns for files that we do not read.
 	maxOtherInitBytes, maxOtherInitAllocs = 128 << 10, 1200
 )
