@@ -30,16 +30,18 @@ var pages = map[string]documented{
 	"express": {make: expressApp, path: "/", part: "Welcome to Express"},
 	"fastapi": {make: documentedFastAPI, path: "/", part: "Hello World, ready"},
 	"flask":   {make: documentedFlask, path: "/", part: "Hello, World!"},
+	"go":      {make: documentedGo, path: "/", part: "Hello from Go"},
 	"java":    {make: documentedJava, slow: true, path: "/", part: "Hello from Java"},
 	"nestjs":  {make: nestApp, slow: true, path: "/", part: "Hello World!"},
 	"nextjs":  {make: documentedNext, slow: true, path: "/", part: "Next.js"},
 	"other":   {make: documentedPrograms, path: "/", part: "Hello"},
+	"php":     {make: documentedPHP, path: "/any/path", part: "front /any/path"},
 	"rack":    {make: documentedSinatra, path: "/", part: "Hello from Sinatra"},
 	"rails":   {make: railsApp, slow: true, path: "/products", part: "Products"},
 }
 
 // fetching are the commands that fetch packages, which is done before the tests.
-var fetching = []string{"bundle install", "npm install", "pip install"}
+var fetching = []string{"apt-get install", "bundle install", "npm install", "pip install"}
 
 // Each command of docs/apps works in the directory of an application as the page is for.
 func TestCommandsOfTheDocuments(t *testing.T) {
@@ -178,6 +180,40 @@ func documentedPrograms(t testing.TB) *workshop {
 	w.write(t, "myapp.pl", "#!/usr/bin/env perl\nuse Mojolicious::Lite -signatures;\n\n"+
 		"get '/' => sub ($c) { $c->render(text => 'Hello from Mojolicious') };\n\napp->start;\n")
 	require.NoError(t, os.Chmod(filepath.Join(w.dir, "myapp.pl"), 0o755))
+
+	return w
+}
+
+const goProgram = `package main
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+)
+
+func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "Hello from Go") })
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
+`
+
+func documentedGo(t testing.TB) *workshop {
+	t.Helper()
+	interpreters.Find(t, "go", "go")
+	w := newWorkshop(t, "GOFLAGS=-mod=mod", "GOCACHE="+filepath.Join(t.TempDir(), "cache"))
+	w.write(t, "go.mod", "module example.com/shop\n\ngo 1.22\n")
+	w.write(t, "main.go", goProgram)
+
+	return w
+}
+
+func documentedPHP(t testing.TB) *workshop {
+	t.Helper()
+	interpreters.Find(t, "php", "php-cgi")
+	w := newWorkshop(t)
+	w.write(t, "public/index.php", phpPages["index.php"])
 
 	return w
 }
