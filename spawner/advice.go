@@ -180,6 +180,21 @@ var wordings = map[problem]wording{
 			"that of your shell: " +
 			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
 	},
+	versionMissing: {
+		CategoryFileSystem, "{subject} is not installed; {error}",
+		"Install it as the application's user ({remedy}), change the version there, or configure an interpreter by " +
+			"the option {option}.",
+	},
+	versionUnclear: {
+		CategoryFileSystem, "the version of {language} that {subject} asks for is not clear: {reason}",
+		"Write one version into the file, as rbenv, pyenv, nvm, asdf or mise read it, or configure an interpreter by " +
+			"the option {option}.",
+	},
+	versionUnsafe: {
+		CategoryOperatingSystem, "{subject}, for which {remedy} asks, is not executed: {error}",
+		"Give it and the directories that lead to it to the application's user or to root (chown), and take from " +
+			"others the right to write (chmod go-w); or configure another interpreter by the option {option}.",
+	},
 	venvUnusable: {
 		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",
 		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv " +
@@ -340,11 +355,19 @@ func (d *diagnosis) fill(template string) string {
 		return template
 	}
 
+	l := d.fault.language
+	if l == nil {
+		l = &language{}
+	}
+
 	return strings.NewReplacer(
 		"{subject}", d.fault.subject,
 		"{error}", errorText(d.err),
 		"{reason}", reason(d.err),
 		"{root}", d.app.Root,
+		"{remedy}", d.fault.remedy,
+		"{language}", l.title,
+		"{option}", l.option,
 		"{command}", d.program(),
 		"{startupfiles}", strings.Join(startupFiles(), ", "),
 		"{status}", d.status,

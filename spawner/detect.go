@@ -189,6 +189,8 @@ type packageJSON struct {
 	Scripts         map[string]string `json:"scripts"`
 	Dependencies    map[string]string `json:"dependencies"`
 	DevDependencies map[string]string `json:"devDependencies"`
+	// Engines is of several forms.
+	Engines json.RawMessage `json:"engines"`
 }
 
 // readPackage returns nil without a package.json that can be understood.

@@ -40,6 +40,9 @@ const (
 	startupFileMissing
 	startupFileUnusable
 	interpreterMissing
+	versionMissing
+	versionUnclear
+	versionUnsafe
 	venvUnusable
 	commandMissing
 	notExecutable
