@@ -207,6 +207,11 @@ var wordings = map[problem]wording{
 		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name " +
 			"that is in the application's PATH.",
 	},
+	builderMissing: {
+		CategoryFileSystem, "the application has to be built at its start, and {subject} was not found",
+		"Build it where Go is, as go build does in its directory, or with -o bin/NAME; or install Go, and have its " +
+			"programs in the application's PATH.",
+	},
 	notExecutable: {
 		CategoryFileSystem, "{subject} cannot be executed: {reason}",
 		"It must be a regular file with the permission to execute: chmod +x {subject}.",

@@ -311,6 +311,12 @@ func (r *resolver) startCommand(c *command) error {
 		return err
 	}
 
+	if len(c.detected) > 0 && c.detected[0].builder != "" {
+		if err := r.findBuilder(c, c.detected[0].builder); err != nil {
+			return err
+		}
+	}
+
 	path, err := r.lookUp(c.startCommand[0], commandMissing)
 	if err != nil {
 		return err

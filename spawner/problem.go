@@ -45,6 +45,7 @@ const (
 	versionUnsafe
 	venvUnusable
 	commandMissing
+	builderMissing
 	notExecutable
 	badInterpreter
 	badFormat

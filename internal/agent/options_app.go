@@ -150,9 +150,8 @@ var processOptions = func() []Option {
 				"limit; `php -S`, `plackup` and `wsgiref` take one at a time.")),
 		option("unlimited_concurrency_paths", perRequest, func(c *Config) any { return &c.UnlimitedConcurrencyPaths },
 			"a `path` of WebSockets or event streams; repeatable", flag("unlimited-concurrency-path"),
-			shownDefault("those of a framework that is known to use them"),
-			detail("Its requests go to processes of their own, a group with ` (unlimited concurrency)` in its name, "+
-				"that take any number at once. `none` turns the default off. See "+
-				"[WebSockets](frameworks.md#websockets).")),
+			detail("By default those of a framework that is known to use them. Its requests go to processes of their "+
+				"own, a group with ` (unlimited concurrency)` in its name, that take any number at once. `none` turns "+
+				"the default off. See [WebSockets](frameworks.md#websockets).")),
 	}
 }
