@@ -19,8 +19,8 @@ type Streams struct {
 	Because []string
 }
 
-// DetectStreams looks for the framework of an application as [Detect] does: it reads some files, and executes none. What
-// cannot be read, or started, has none.
+// DetectStreams looks for the framework of an application as [Detect] does: it reads some files and executes none. What
+// cannot be read or started has no such paths.
 func DetectStreams(app App) Streams {
 	app.setDefaults()
 	p, err := findProgram(&app)
@@ -36,6 +36,7 @@ func DetectStreams(app App) Streams {
 
 	d := &directory{root: root, name: app.Root}
 	s := Streams{Type: p.appType.Name}
+
 	switch s.Type {
 	case "rack":
 		d.cableStreams(&s, app.Environment)
@@ -74,7 +75,7 @@ func (d *directory) cableStreams(s *Streams, environment string) {
 		}
 	}
 
-	// These adapters reach the clients of their own process only. The process that has the pages has to have these, too.
+	// These adapters reach the clients of their own process only, which has to be the one that has the pages.
 	if adapter := cableAdapter(cable, environment); adapter == "async" || adapter == "inline" || adapter == "test" {
 		return
 	}
@@ -147,8 +148,10 @@ func (d *directory) pythonStreams(s *Streams) {
 		}
 	}
 
-	files := []string{"routing.py", "asgi.py"}
-	for _, name := range d.packages() {
+	packages := d.packages()
+	files := slices.Grow([]string{"routing.py", "asgi.py"}, 2*len(packages))
+
+	for _, name := range packages {
 		files = append(files, name+"/routing.py", name+"/asgi.py")
 	}
 

@@ -1,6 +1,7 @@
 package spawner_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -25,9 +26,7 @@ websocket_urlpatterns = [
 func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 	rails := func(more map[string]string) map[string]string {
 		files := map[string]string{"config.ru": "", "config/application.rb": "module Shop\nend\n"}
-		for name, content := range more {
-			files[name] = content
-		}
+		maps.Copy(files, more)
 
 		return files
 	}
@@ -39,7 +38,8 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 	}{
 		"Rails": {
 			rails(map[string]string{"config/cable.yml": "development:\n  adapter: async\n\nproduction:\n  adapter: redis\n"}),
-			"rack", []string{"/cable"},
+			"rack",
+			[]string{"/cable"},
 		},
 		"Rails, by its gems": {rails(map[string]string{"Gemfile.lock": "GEM\n  specs:\n    actioncable (7.1.3)\n"}), "rack", []string{"/cable"}},
 		"Rails without it":   {rails(map[string]string{"Gemfile.lock": "GEM\n  specs:\n    activerecord (7.1.3)\n"}), "rack", nil},
@@ -62,7 +62,8 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 		},
 		"Socket.IO, a start command": {
 			map[string]string{"package.json": `{"dependencies": {"@nestjs/platform-socket.io": "4"}, "scripts": {"start": "nest start"}}`},
-			"", []string{"/socket.io"},
+			"",
+			[]string{"/socket.io"},
 		},
 		"Socket.IO of tests": {
 			map[string]string{"app.js": "listen(1)", "package.json": `{"devDependencies": {"socket.io": "4"}}`}, "node", nil,

@@ -244,7 +244,13 @@ func readEngines(d *directory, name string, _ *language) (*wish, error) {
 	}
 
 	p := d.readPackage()
-	if p == nil || json.Unmarshal(p.Engines, &engines) != nil || engines.Node == "" {
+	if p == nil || len(p.Engines) == 0 {
+		return nil, nil
+	}
+
+	// npm does not mind what is wrong with it either.
+	_ = json.Unmarshal(p.Engines, &engines)
+	if engines.Node == "" {
 		return nil, nil
 	}
 
@@ -294,7 +300,7 @@ func (r *resolver) wish(l *language) (*wish, error) {
 	// What may not be looked into has no version for this user either.
 	root, err := os.OpenRoot(r.app.Root)
 	if err != nil {
-		return nil, nil //nolint:nilerr // see above
+		return nil, nil
 	}
 	defer root.Close()
 

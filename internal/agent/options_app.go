@@ -60,7 +60,8 @@ var applicationOptions = func() []Option {
 			detail("A name in the application's `PATH`, or a path, relative to its directory. See "+
 				"[interpreters](frameworks.md#interpreters).")),
 		option("python", everywhere, func(c *Config) any { return &c.Python },
-			"the Python `interpreter`", shownDefault("the application's `venv` or `.venv`, else the version that it asks for, else `python3`"),
+			"the Python `interpreter`",
+			shownDefault("the application's `venv` or `.venv`, else the version that it asks for, else `python3`"),
 			detail("A virtual environment that is there and cannot be used is an error, unless this is set.")),
 		option("nodejs", everywhere, func(c *Config) any { return &c.NodeJS },
 			"the Node.js `interpreter`", shownDefault("the version that the application asks for, else `node`"),

@@ -42,8 +42,8 @@ type Requests struct {
 	MaxQueueShare float64
 	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
 	ForceMaxConcurrency int
-	// UnlimitedConcurrencyPaths are those that the framework is known to use if it is nil. The path none means that there
-	// are no such paths.
+	// UnlimitedConcurrencyPaths of nil means those that the framework is known to use. The only path none means that
+	// there are no such paths.
 	UnlimitedConcurrencyPaths []string
 	Turbocaching              bool
 	VaryTurbocacheByCookie    string
