@@ -177,9 +177,9 @@ var wordings = map[problem]wording{
 	interpreterMissing: {
 		CategoryFileSystem, "the interpreter {subject} was not found",
 		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be " +
-			"that of your shell: version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only. " +
-			"A version that a file such as .ruby-version, .python-version or .nvmrc asks for is looked for where they " +
-			"have it.",
+			"that of your shell: version managers such as rbenv, pyenv and nvm extend PATH in interactive shells " +
+			"only. A version that a file such as .ruby-version, .python-version or .nvmrc asks for is looked for " +
+			"where they have it.",
 	},
 	versionMissing: {
 		CategoryFileSystem, "{subject} is not installed; {error}",

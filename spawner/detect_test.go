@@ -176,7 +176,7 @@ func TestProgramsOfGoAreFound(t *testing.T) {
 }
 
 // makeDirectory makes files in a directory.
-func makeDirectory(t *testing.T, files map[string]string) string {
+func makeDirectory(t testing.TB, files map[string]string) string {
 	t.Helper()
 
 	root := t.TempDir()

@@ -30,7 +30,7 @@ var managed = []string{
 }
 
 // makeHome makes the programs, which are in PATH by their usual names as well, and returns their directory.
-func makeHome(t *testing.T) string {
+func makeHome(t testing.TB) string {
 	t.Helper()
 
 	dir := t.TempDir()
@@ -59,7 +59,7 @@ func makeHome(t *testing.T) string {
 }
 
 // versionedApp returns an application with files, of a type with its startup file, whose user has home.
-func versionedApp(t *testing.T, home, appType string, files map[string]string) spawner.App {
+func versionedApp(t testing.TB, home, appType string, files map[string]string) spawner.App {
 	t.Helper()
 
 	startup := map[string]string{"rack": "config.ru", "wsgi": "passenger_wsgi.py", "node": "app.js"}[appType]
