@@ -177,8 +177,24 @@ var wordings = map[problem]wording{
 	interpreterMissing: {
 		CategoryFileSystem, "the interpreter {subject} was not found",
 		"Install it, or configure its absolute path. It is looked for in the application's PATH, which need not be " +
-			"that of your shell: " +
-			"version managers such as rbenv, pyenv and nvm extend PATH in interactive shells only.",
+			"that of your shell: version managers such as rbenv, pyenv and nvm extend PATH in interactive shells " +
+			"only. A version that a file such as .ruby-version, .python-version or .nvmrc asks for is looked for " +
+			"where they have it.",
+	},
+	versionMissing: {
+		CategoryFileSystem, "{subject} is not installed; {error}",
+		"Install it as the application's user ({remedy}), change the version there, or configure an interpreter by " +
+			"the option {option}.",
+	},
+	versionUnclear: {
+		CategoryFileSystem, "the version of {language} that {subject} asks for is not clear: {reason}",
+		"Write one version into the file, as rbenv, pyenv, nvm, asdf or mise read it, or configure an interpreter by " +
+			"the option {option}.",
+	},
+	versionUnsafe: {
+		CategoryOperatingSystem, "{subject}, for which {remedy} asks, is not executed: {error}",
+		"Give it and the directories that lead to it to the application's user or to root (chown), and take from " +
+			"others the right to write (chmod go-w); or configure another interpreter by the option {option}.",
 	},
 	phpMissing: {
 		CategoryFileSystem, "the PHP server {subject} was not found",
@@ -201,6 +217,11 @@ var wordings = map[problem]wording{
 		CategoryFileSystem, "the companion's program {subject} was not found",
 		"Configure its absolute path, one relative to the application's directory with a slash in it, or a name " +
 			"that is in the application's PATH.",
+	},
+	builderMissing: {
+		CategoryFileSystem, "the application has to be built at its start, and {subject} was not found",
+		"Build it where Go is, as go build does in its directory, or with -o bin/NAME; or install Go, and have its " +
+			"programs in the application's PATH.",
 	},
 	notExecutable: {
 		CategoryFileSystem, "{subject} cannot be executed: {reason}",
@@ -350,11 +371,19 @@ func (d *diagnosis) fill(template string) string {
 		return template
 	}
 
+	l := d.fault.language
+	if l == nil {
+		l = &language{}
+	}
+
 	return strings.NewReplacer(
 		"{subject}", d.fault.subject,
 		"{error}", errorText(d.err),
 		"{reason}", reason(d.err),
 		"{root}", d.app.Root,
+		"{remedy}", d.fault.remedy,
+		"{language}", l.title,
+		"{option}", l.option,
 		"{command}", d.program(),
 		"{startupfiles}", strings.Join(startupFiles(), ", "),
 		"{status}", d.status,

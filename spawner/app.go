@@ -105,9 +105,9 @@ type App struct {
 	// at once, each in a thread, or one of type php, each in a child; 0: 1.
 	ThreadCount int
 	// Ruby, Python and NodeJS are the interpreters, names that are looked up
-	// in the application's PATH or paths; empty: the defaults. That of Python
-	// is the application's virtual environment, if it has one in venv or
-	// .venv.
+	// in the application's PATH or paths. Empty means the version that a file in
+	// Root asks for, such as .ruby-version, or else the default; with Python, the
+	// application's virtual environment comes first, if it has one in venv or .venv.
 	Ruby, Python, NodeJS string
 	// ASGIServer is the server that an application of type asgi is served by, one of ASGIServers; empty: the first
 	// of them that its Python has.
@@ -162,8 +162,6 @@ func (a *App) setDefaults() {
 	}{
 		{&a.GroupName, a.Root},
 		{&a.Environment, DefaultEnvironment},
-		{&a.Ruby, DefaultRuby},
-		{&a.NodeJS, DefaultNodeJS},
 		{&a.Meteor, DefaultMeteor},
 	} {
 		if *d.field == "" {

@@ -128,6 +128,7 @@ func (a *attempt) readApp(p *program) (err error) {
 	r := newResolver(&a.app, a.dir.loaders, a.envFiles)
 	r.byName = a.loginShell() != ""
 	r.switched = a.identity.switched
+	r.home, r.uid = a.identity.home, a.identity.uid
 	a.command, err = r.resolve(p)
 
 	return err

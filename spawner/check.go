@@ -10,13 +10,20 @@ import (
 // starting anything: a directory that is none, a missing startup file,
 // interpreter or start command, an unknown user. The error is a *SpawnError.
 func Check(config *Config, app App) error {
+	_, err := Interpreters(config, app)
+	return err
+}
+
+// Interpreters returns the interpreters that app would be started with, its own last, or else Check's error. It
+// executes nothing.
+func Interpreters(config *Config, app App) ([]Interpreter, error) {
 	c := *config
 	c.setDefaults()
 	app.setDefaults()
 	a := &attempt{app: app, config: &c, dir: &privateDir{}}
 	err := a.check(newIdentifier(&c))
 	if err == nil {
-		return nil
+		return a.command.interpreters, nil
 	}
 
 	e := &SpawnError{
@@ -34,7 +41,7 @@ func Check(config *Config, app App) error {
 
 	d.explain(e)
 
-	return e
+	return nil, e
 }
 
 func (a *attempt) check(i *identifier) error {
@@ -52,9 +59,33 @@ func (a *attempt) check(i *identifier) error {
 			"app", a.app.Name(), "user", a.identity.name)
 	}
 
+	err = a.identity.withRights(func() error { return a.readApp(program) })
 	a.reportDetection(program)
+	a.reportInterpreters()
 
-	return a.identity.withRights(func() error { return a.readApp(program) })
+	return err
+}
+
+// reportInterpreters logs, once, those of version files, and what is not certain about them.
+func (a *attempt) reportInterpreters() {
+	if a.factory == nil || a.command == nil {
+		return
+	}
+
+	for _, i := range a.command.interpreters {
+		values := []any{
+			"app", a.app.Name(), "interpreter", i.Path, "version", i.Version, "from", i.From,
+			"wanted", i.Wanted, "by", i.WantedBy,
+		}
+
+		switch {
+		case i.Wanted == "" || !a.factory.isNew(fmt.Sprint(values...)):
+		case i.Warning != "":
+			a.config.Logger.Info("warning: the interpreter may be the wrong one: "+i.Warning, values...)
+		case i.From != fromPATH:
+			a.config.Logger.Info("the interpreter has the version that the application asks for", values...)
+		}
+	}
 }
 
 // reportDetection logs, once, what an application was taken for where the files of the original do not say it, or where
@@ -78,6 +109,13 @@ func (a *attempt) reportDetection(p *program) {
 	if len(p.detected) > 1 {
 		values = append(values, "otherwise", p.detected[1].Framework, "choose",
 			"by app_type and startup_file, or start_command: see passenger detect")
+	}
+
+	if a.command != nil && len(a.command.interpreters) > 0 {
+		own := a.command.interpreters[len(a.command.interpreters)-1]
+		if own.From != fromPATH {
+			values = append(values, "interpreter", own.Path)
+		}
 	}
 
 	if a.factory.isNew(fmt.Sprint(values...)) {

@@ -160,9 +160,19 @@ type command struct {
 	preloader []string
 	// env is what goes with them.
 	env map[string]string
+	// interpreters are those that were chosen for it, its own last.
+	interpreters []Interpreter
 	// generic: the program need not speak the handshake; it may serve HTTP on
 	// a port that it is given.
 	generic bool
+}
+
+func (c *command) setEnv(name, value string) {
+	if c.env == nil {
+		c.env = map[string]string{}
+	}
+
+	c.env[name] = value
 }
 
 // loader says how applications of a type are started.
@@ -206,8 +216,12 @@ func languages(appType string) []string {
 type resolver struct {
 	app       *App
 	loaderDir string
+	envFiles  map[string]string
 	// path is the application's PATH.
 	path string
+	// home is the home directory of the application's user, and uid that user's ID.
+	home string
+	uid  int
 	// byName leaves the search for programs to a login shell.
 	byName bool
 	// switched: the process will run as another user than this program.
@@ -215,7 +229,12 @@ type resolver struct {
 }
 
 func newResolver(app *App, loaderDir string, envFiles map[string]string) *resolver {
-	r := &resolver{app: app, loaderDir: loaderDir, path: os.Getenv("PATH")}
+	r := &resolver{
+		app:       app,
+		loaderDir: loaderDir,
+		envFiles:  envFiles,
+		path:      os.Getenv("PATH"),
+	}
 	for _, vars := range []map[string]string{envFiles, app.Env} {
 		if path, ok := vars["PATH"]; ok {
 			r.path = path
@@ -258,15 +277,20 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	return c, nil
 }
 
-func (r *resolver) ruby(*command) (string, error) { return r.lookUp(r.app.Ruby, interpreterMissing) }
+func (r *resolver) ruby(c *command) (string, error) { return r.ownInterpreter(c, rubyLanguage) }
 
-func (r *resolver) node(*command) (string, error) { return r.lookUp(r.app.NodeJS, interpreterMissing) }
+func (r *resolver) node(c *command) (string, error) { return r.ownInterpreter(c, nodeLanguage) }
+
+func (r *resolver) ownInterpreter(c *command, l *language) (string, error) {
+	r.others(c, l)
+	return r.interpreter(c, l)
+}
 
 // python prefers the application's virtual environment to the Python that is
 // there for all.
 func (r *resolver) python(c *command) (string, error) {
 	if r.app.Python != "" {
-		return r.lookUp(r.app.Python, interpreterMissing)
+		return r.ownInterpreter(c, pythonLanguage)
 	}
 
 	for _, name := range venvNames {
@@ -277,26 +301,64 @@ func (r *resolver) python(c *command) (string, error) {
 		}
 
 		if python != "" {
+			r.others(c, pythonLanguage)
+			c.interpreters = append(c.interpreters,
+				Interpreter{Language: pythonLanguage.name, Path: python, From: "the virtual environment " + name})
+
 			// What else its activate script would do.
-			c.env = map[string]string{"VIRTUAL_ENV": dir, "PATH": filepath.Dir(python) +
-				string(filepath.ListSeparator) + r.path}
+			c.setEnv("VIRTUAL_ENV", dir)
+			c.setEnv("PATH", filepath.Dir(python)+string(filepath.ListSeparator)+r.path)
+
 			return python, nil
 		}
 	}
 
-	return r.lookUp(DefaultPython, interpreterMissing)
+	return r.ownInterpreter(c, pythonLanguage)
 }
 
 func (r *resolver) startCommand(c *command) error {
+	if err := r.interpretersOf(c); err != nil {
+		return err
+	}
+
+	if len(c.detected) > 0 && c.detected[0].builder != "" {
+		if err := r.findBuilder(c, c.detected[0].builder); err != nil {
+			return err
+		}
+	}
+
 	path, err := r.lookUp(c.startCommand[0], commandMissing)
 	if err != nil {
 		return err
+	}
+
+	if real := r.behindShim(path); real != "" {
+		path = real
+		r.prependPath(c, filepath.Dir(real))
 	}
 
 	c.argv = slices.Concat([]string{path}, c.startCommand[1:])
 	c.generic = true
 
 	return nil
+}
+
+// interpretersOf lets a start command find the interpreters that the application asks for. One that it begins with has
+// to be there.
+func (r *resolver) interpretersOf(c *command) error {
+	own := needs(c.startCommand)
+	r.others(c, own)
+	if own == nil || r.configured(own) != "" {
+		return nil
+	}
+
+	if w, err := r.wish(own); w == nil || err != nil {
+		return err
+	}
+
+	_, err := r.interpreter(c, own)
+
+	return err
 }
 
 // The variables that tell a program where to serve, as they stand in its arguments: not
@@ -313,11 +375,8 @@ func (c *command) wantsSocket() bool {
 
 // use tells the program where to serve, by a variable and in its arguments.
 func (c *command) use(variable, value string) {
-	if c.env == nil {
-		c.env = map[string]string{}
-	}
+	c.setEnv(variable, value)
 
-	c.env[variable] = value
 	for i := range c.argv {
 		c.argv[i] = inText[variable]().ReplaceAllLiteralString(c.argv[i], value)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -23,6 +24,8 @@ type Detection struct {
 	StartCommand []string `json:"startCommand,omitempty"`
 	// Because says what it was recognized by, as a clause for people.
 	Because string `json:"because"`
+	// builder is a program that StartCommand needs; empty means none.
+	builder string
 }
 
 // ErrNoApp says that nothing in a directory tells what application it holds.
@@ -81,6 +84,7 @@ var detectionRules = []func(d *directory) *Detection{
 	detectPython,
 	detectNodeMain,
 	detectPHP,
+	detectGo,
 	detectNodeScript,
 	detectDeno,
 	detectBun,
@@ -114,6 +118,24 @@ func (d *directory) first(names ...string) string {
 
 	return ""
 }
+
+// list returns the names in a directory, which may be a link.
+func (d *directory) list(name string) []string {
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+
+	// What is beyond that is no directory that people have made by hand.
+	names, _ := f.Readdirnames(maxListed)
+	slices.Sort(names)
+
+	return names
+}
+
+// maxListed is how many names of a directory are looked at.
+const maxListed = 1000
 
 // read returns the beginning of a regular file; empty means that it cannot be read.
 func (d *directory) read(name string) string {
@@ -190,6 +212,8 @@ type packageJSON struct {
 	Scripts         map[string]string `json:"scripts"`
 	Dependencies    map[string]string `json:"dependencies"`
 	DevDependencies map[string]string `json:"devDependencies"`
+	// Engines is of several forms.
+	Engines json.RawMessage `json:"engines"`
 }
 
 // readPackage returns nil without a package.json that can be understood.

@@ -23,6 +23,9 @@ type fault struct {
 	problem problem
 	subject string
 	err     error
+	// language is that of an interpreter, and remedy the command that would help; they may be nil and empty.
+	language *language
+	remedy   string
 }
 
 func (f *fault) Error() string {

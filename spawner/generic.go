@@ -168,6 +168,10 @@ var oneAtATime = []struct {
 	args    []string
 }{
 	{"php", []string{"-S"}},
+	{"php", []string{"artisan", "serve"}},
+	{"flask", []string{"run", "--without-threads"}},
+	{"python", []string{"manage.py", "runserver", "--nothreading"}},
+	{"python", []string{"-m", "bottle"}},
 	{"plackup", nil},
 	{"python", []string{"-m", "wsgiref.simple_server"}},
 }

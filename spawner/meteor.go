@@ -80,11 +80,10 @@ func (r *resolver) meteorBundle(c *command) error {
 	}
 
 	c.argv = []string{node, c.startupFile}
-	c.env = map[string]string{
-		"BIND_IP": "127.0.0.1",
-		// The proxy whose X-Forwarded-For is to be believed is this one.
-		"HTTP_FORWARDED_COUNT": "1",
-	}
+	c.setEnv("BIND_IP", "127.0.0.1")
+	// The proxy whose X-Forwarded-For is to be believed is this one.
+	c.setEnv("HTTP_FORWARDED_COUNT", "1")
+
 	if os.Getenv("ROOT_URL") == "" || !inherits("ROOT_URL", r.switched) {
 		c.env["ROOT_URL"] = "http://localhost" + r.app.BaseURI
 	}

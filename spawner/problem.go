@@ -40,10 +40,14 @@ const (
 	startupFileMissing
 	startupFileUnusable
 	interpreterMissing
+	versionMissing
+	versionUnclear
+	versionUnsafe
 	phpMissing
 	venvUnusable
 	commandMissing
 	companionMissing
+	builderMissing
 	notExecutable
 	badInterpreter
 	badFormat

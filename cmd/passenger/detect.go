@@ -17,8 +17,9 @@ func (t tools) newDetectCommand() *cobra.Command {
 		Long: "Detect shows what 'passenger start' with the same arguments takes the application in a directory\n" +
 			"for, by what it was recognized, and what else it could be. It reads files and executes none.\n\n" +
 			"With --json it prints {directory, configured, found: [{framework, type, startupFile,\n" +
-			"startCommand, because}], problem}; the first one found counts. The exit status is 1 where no\n" +
-			"application is recognized, or it could not be started.",
+			"startCommand, because}], interpreters: [{language, path, version, from, wanted, wantedBy,\n" +
+			"warning}], problem}; the first one found counts. The exit status is 1 where no application is\n" +
+			"recognized, or it could not be started.",
 		Example: "  passenger detect\n  passenger detect /srv/shop --json",
 		Args:    cobra.MaximumNArgs(1),
 	}

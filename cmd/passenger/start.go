@@ -20,10 +20,10 @@ const startHelp = `Start serves the web application in a directory, by default t
 
 What is in the directory says what kind of application it is and how it is started:
 Ruby (Rack, Rails), Python (Django, Flask, FastAPI and others), Node.js (Express, Next.js
-and others), Meteor, Deno, Bun or a Procfile; 'passenger detect' shows it. Name any other
-program with --start-command: it serves HTTP on 127.0.0.1 and the port in the
-environment variable PORT, or speaks the spawn protocol, as Go programs with the
-package loaders/goapp do.
+and others), Meteor, Go, Deno, Bun or a Procfile; 'passenger detect' shows it, with the
+interpreter that .ruby-version, .nvmrc and the like choose. Name any other program with
+--start-command: it serves HTTP on 127.0.0.1 and the port in the environment variable
+PORT, or speaks the spawn protocol, as Go programs with the package loaders/goapp do.
 
 Options come from these places; later ones count more:
   ~/.passenger/standalone/config.json

@@ -199,28 +199,34 @@ func (c *Config) checkInstances() (errs []error) {
 
 // checkApp makes sure that there is something to run.
 func (c *Config) checkApp() error {
+	_, err := c.interpreters()
+	return err
+}
+
+// interpreters returns those that the application would be started with, or what keeps it from being started.
+func (c *Config) interpreters() ([]spawner.Interpreter, error) {
 	info, err := os.Stat(c.Dir) //nolint:gosec // G703: the operator names it
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("the directory %s does not exist: name the application's directory", c.Dir)
+		return nil, fmt.Errorf("the directory %s does not exist: name the application's directory", c.Dir)
 	case err != nil:
-		return fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
+		return nil, fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
+		return nil, fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
 	}
 
 	app := c.options().App
 	if err := app.Validate(); err != nil {
-		return err
+		return nil, err
 	}
 
 	config := c.spawner()
-	err = spawner.Check(&config, app)
+	found, err := spawner.Interpreters(&config, app)
 	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
-		return fmt.Errorf("%s: %s", e.Summary, e.Advice)
+		return nil, fmt.Errorf("%s: %s", e.Summary, e.Advice)
 	}
 
-	return err
+	return found, err
 }
 
 // errorDetails are the meanings of friendly_error_pages.

@@ -13,6 +13,8 @@ type Recognized struct {
 	// Configured reports whether the configuration says how to start it, so that the rest does not count.
 	Configured bool                `json:"configured"`
 	Found      []spawner.Detection `json:"found"`
+	// Interpreters are those that it would be started with, and those of other languages that it asks for.
+	Interpreters []spawner.Interpreter `json:"interpreters,omitempty"`
 	// Problem is empty if the application can be started, as far as that can be known without doing it.
 	Problem string `json:"problem,omitempty"`
 }
@@ -31,7 +33,7 @@ func (c *Config) Recognize() (*Recognized, error) {
 		return nil, c.checkApp()
 	}
 
-	if err := c.checkApp(); err != nil {
+	if r.Interpreters, err = c.interpreters(); err != nil {
 		r.Problem = err.Error()
 	}
 
@@ -65,6 +67,19 @@ func (r *Recognized) Text() string {
 		line("  startup file:", d.StartupFile)
 		line("  command:", commandOf(d))
 		line("  to choose it:", flagsOf(d))
+	}
+
+	for i := range r.Interpreters {
+		one := &r.Interpreters[i]
+		line("Interpreter:", one.Path)
+		line("  version:", one.Version)
+		line("  from:", one.From)
+
+		if one.Wanted != "" {
+			line("  wanted:", one.Wanted+", by "+one.WantedBy)
+		}
+
+		line("  warning:", one.Warning)
 	}
 
 	line("Problem:", r.Problem)

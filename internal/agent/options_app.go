@@ -56,17 +56,19 @@ var applicationOptions = func() []Option {
 			"start by the user's login shell, with its profile", inFlying(true),
 			detail("If that shell is bash, zsh or ksh.")),
 		option("ruby", everywhere, func(c *Config) any { return &c.Ruby },
-			"the Ruby `interpreter`", shownDefault("`ruby`"),
-			detail("A name in the application's `PATH`, or a path, relative to its directory.")),
+			"the Ruby `interpreter`", shownDefault("the version that the application asks for, else `ruby`"),
+			detail("A name in the application's `PATH`, or a path, relative to its directory. See "+
+				"[interpreters](frameworks.md#interpreters).")),
 		option("python", everywhere, func(c *Config) any { return &c.Python },
-			"the Python `interpreter`", shownDefault("the application's `venv` or `.venv`, else `python3`"),
+			"the Python `interpreter`",
+			shownDefault("the application's `venv` or `.venv`, else the version that it asks for, else `python3`"),
 			detail("A virtual environment that is there and cannot be used is an error, unless this is set.")),
 		option("asgi_server", everywhere, func(c *Config) any { return &c.ASGIServer },
 			"the `server` of an ASGI application: auto, uvicorn or hypercorn", oneOf(spawner.ASGIServers()...),
 			shownDefault("`auto`"),
 			detail("Its Python has to have it; auto takes the first that is there.")),
 		option("nodejs", everywhere, func(c *Config) any { return &c.NodeJS },
-			"the Node.js `interpreter`", shownDefault("`node`"),
+			"the Node.js `interpreter`", shownDefault("the version that the application asks for, else `node`"),
 			detail("As `ruby`.")),
 		option("php_server", everywhere, func(c *Config) any { return &c.PHPServer },
 			"the PHP `server`: auto, fpm, cgi or a program", shownDefault("`auto`"),
@@ -166,7 +168,8 @@ var processOptions = func() []Option {
 				"limit; `php -S`, `plackup` and `wsgiref` take one at a time.")),
 		option("unlimited_concurrency_paths", perRequest, func(c *Config) any { return &c.UnlimitedConcurrencyPaths },
 			"a `path` of WebSockets or event streams; repeatable", flag("unlimited-concurrency-path"),
-			detail("Its requests go to processes of their own, a group with ` (unlimited concurrency)` in its name, "+
-				"that take any number at once.")),
+			detail("By default those of a framework that is known to use them. Its requests go to processes of their "+
+				"own, a group with ` (unlimited concurrency)` in its name, that take any number at once. `none` turns "+
+				"the default off. See [WebSockets](frameworks.md#websockets).")),
 	}
 }

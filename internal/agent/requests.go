@@ -41,7 +41,9 @@ type Requests struct {
 	// MaxQueueShare is the share of the queue that one client's connection may have.
 	MaxQueueShare float64
 	// ForceMaxConcurrency is -1 for what the application says, 0 for no limit.
-	ForceMaxConcurrency       int
+	ForceMaxConcurrency int
+	// UnlimitedConcurrencyPaths of nil means those that the framework is known to use. The only path none means that
+	// there are no such paths.
 	UnlimitedConcurrencyPaths []string
 	Turbocaching              bool
 	VaryTurbocacheByCookie    string
@@ -201,7 +203,7 @@ func (c *Config) handler() handler.Config {
 		},
 		MaxResponseHead:           c.MaxResponseHeaderSize,
 		MaxQueueShare:             c.MaxQueueShare,
-		UnlimitedConcurrencyPaths: c.UnlimitedConcurrencyPaths,
+		UnlimitedConcurrencyPaths: c.configuredPaths(),
 		DisableTurbocache:         !c.Turbocaching,
 		VaryTurbocacheByCookie:    c.VaryTurbocacheByCookie,
 		Sendfile: handler.Sendfile{

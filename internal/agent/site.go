@@ -43,6 +43,8 @@ type oneApp struct {
 func newOneApp(
 	c *Config, pool *passenger.Pool, shared *compressor, requests handler.Config, lines *requestLog,
 ) (*oneApp, error) {
+	requests.UnlimitedConcurrencyPaths = c.unlimitedPaths(requests.Logger)
+
 	app, err := handler.New(pool, requests)
 	if err != nil {
 		return nil, fmt.Errorf("the application in %s cannot be served: %w", c.Dir, err)

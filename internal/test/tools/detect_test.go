@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,4 +78,67 @@ func TestDetectNamesWhatIsWrong(t *testing.T) {
 			require.Contains(t, out, c.want)
 		})
 	}
+}
+
+// detectedText is what people see, and detectedJSON what programs do.
+const (
+	detectedText = `Directory:      DIR
+Recognized as:  Python, WSGI
+  because:      there is passenger_wsgi.py
+  type:         wsgi
+  startup file: passenger_wsgi.py
+  to choose it: --app-type wsgi --startup-file 'passenger_wsgi.py'
+Interpreter:    DIR/pyenv/versions/3.12.1/bin/python3
+  version:      3.12.1
+  from:         pyenv
+  wanted:       3.12, by .python-version (line 2)
+`
+	detectedJSON = `{
+		"directory": "DIR", "configured": false,
+		"found": [{
+			"framework": "Python, WSGI", "type": "wsgi", "startupFile": "passenger_wsgi.py",
+			"because": "there is passenger_wsgi.py"
+		}],
+		"interpreters": [{
+			"language": "python", "path": "DIR/pyenv/versions/3.12.1/bin/python3", "version": "3.12.1",
+			"from": "pyenv", "wanted": "3.12", "wantedBy": ".python-version (line 2)"
+		}]
+	}`
+)
+
+func TestDetectShowsTheInterpreter(t *testing.T) {
+	t.Parallel()
+
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	python := filepath.Join(dir, "pyenv/versions/3.12.1/bin/python3")
+	require.NoError(t, os.MkdirAll(filepath.Dir(python), 0o755))
+	require.NoError(t, os.WriteFile(python, []byte("#!/bin/sh\ntouch "+dir+"/executed\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "passenger_wsgi.py"), nil, 0o600))
+
+	run := func(version string, args ...string) (string, error) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, ".python-version"), []byte(version), 0o600))
+
+		args = append([]string{"detect", dir, "--envvar", "PYENV_ROOT=" + dir + "/pyenv", "--envvar", "PYENV_VERSION="}, args...)
+		cmd := exec.Command(filepath.Join(built, "passenger"), args...)
+		cmd.Env = append(os.Environ(), "HOME="+dir)
+		out, err := cmd.CombinedOutput()
+
+		return strings.ReplaceAll(string(out), dir, "DIR"), err
+	}
+
+	out, err := run("# ours\n3.12\n")
+	require.NoError(t, err)
+	require.Equal(t, detectedText, out)
+
+	out, err = run("# ours\n3.12\n", "--json")
+	require.NoError(t, err)
+	require.JSONEq(t, detectedJSON, out)
+
+	out, err = run("2.99\n")
+	require.Error(t, err)
+	require.Contains(t, out, "Problem:        Python 2.99, which .python-version (line 1) asks for, is not installed; "+
+		"these are: 3.12.1 (pyenv)")
+	require.Contains(t, out, "pyenv install 2.99")
+	require.NoFileExists(t, filepath.Join(dir, "executed"))
 }
