@@ -133,7 +133,8 @@ func (r *resolver) choose(l *language, w *wish) (*Interpreter, error) {
 			continue
 		}
 
-		if found := r.fromPath(l, path); want.accepts(found) {
+		found := r.fromPath(l, path)
+		if want.accepts(found) || r.mustDo(l, w, &want, found) {
 			return found, nil
 		}
 
@@ -158,6 +159,31 @@ func (w *wanted) accepts(found *Interpreter) bool {
 	return false
 }
 
+// mustDo reports whether the interpreter in PATH does although it is another one of the same series: where no manager has
+// a version of the language, as in a container, it is the only one that there can be, and its patches come by themselves.
+func (r *resolver) mustDo(l *language, w *wish, want *wanted, found *Interpreter) bool {
+	v, known := parseVersion(found.Version)
+	if !known || want.system || v.parts < l.series || len(r.installed(l)) > 0 {
+		return false
+	}
+
+	series := knownVersion{parts: l.series}
+	copy(series.version[:l.series], v.version[:])
+
+	if !want.versions.mayHave(series) {
+		return false
+	}
+
+	found.warn(w)
+
+	return true
+}
+
+// warn notes that the version is another one than the application asks for.
+func (i *Interpreter) warn(w *wish) {
+	i.Warning = fmt.Sprintf("its version is %s, and %s asks for %s", i.Version, w.place(), w.text)
+}
+
 // chooseWeakly takes another version rather than none.
 func (r *resolver) chooseWeakly(l *language, w *wish, inPath string, pathErr error) (*Interpreter, error) {
 	want := r.understand(l, w)
@@ -172,7 +198,7 @@ func (r *resolver) chooseWeakly(l *language, w *wish, inPath string, pathErr err
 		return better, nil
 	}
 
-	found.Warning = fmt.Sprintf("its version is %s, and %s asks for %s", found.Version, w.place(), w.text)
+	found.warn(w)
 
 	return found, pathErr
 }

@@ -219,6 +219,36 @@ func TestVersionsThatCannotBeHadAreNamed(t *testing.T) {
 	}
 }
 
+// Where there is no version manager, as in a container, another version of the same series does, with a warning.
+func TestInterpreterOfTheSameSeriesDoesWithoutAVersionManager(t *testing.T) {
+	home := t.TempDir()
+	for file, content := range map[string]string{
+		"bin/node":                    "#!/bin/sh\n",
+		"include/node/node_version.h": "#define NODE_MAJOR_VERSION 20\n#define NODE_MINOR_VERSION 9\n#define NODE_PATCH_VERSION 1\n",
+	} {
+		path := filepath.Join(home, file)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o755))
+	}
+
+	config := &spawner.Config{Users: spawner.SameUser}
+	for wanted, warning := range map[string]string{
+		"20.9.1": "",
+		"20":     "",
+		"20.8.0": "its version is 20.9.1, and .nvmrc (line 1) asks for 20.8.0",
+		"20.11":  "its version is 20.9.1, and .nvmrc (line 1) asks for 20.11",
+	} {
+		app := versionedApp(t, home, "node", map[string]string{".nvmrc": wanted})
+		found, err := spawner.Interpreters(config, app)
+		require.NoError(t, err, wanted)
+		require.Equal(t, filepath.Join(home, "bin/node"), found[0].Path)
+		require.Equal(t, warning, found[0].Warning, wanted)
+	}
+
+	require.ErrorContains(t, spawner.Check(config, versionedApp(t, home, "node", map[string]string{".nvmrc": "22"})),
+		"Node.js 22, which .nvmrc (line 1) asks for, is not installed")
+}
+
 // Whoever looks may have more rights than the user who has made the file.
 func TestVersionFilesThatAreNoFilesAreRefusedAtOnce(t *testing.T) {
 	home := makeHome(t)

@@ -15,6 +15,8 @@ import (
 type language struct {
 	// name and otherName are what tools call it, and title what people do.
 	name, otherName, title string
+	// series is how many parts of a version are the same among those that an application can change between.
+	series int
 	// program is the interpreter's, and option the one of the configuration that names another.
 	program, option string
 	// tools are programs of the language that a start command may begin with.
@@ -42,6 +44,7 @@ var (
 	rubyLanguage = &language{
 		name:      "ruby",
 		title:     "Ruby",
+		series:    2,
 		program:   DefaultRuby,
 		option:    "ruby",
 		tools:     []string{"ruby", "bundle", "bin/rails", "rails", "rake", "rackup", "puma", "gem"},
@@ -64,6 +67,7 @@ var (
 	pythonLanguage = &language{
 		name:    "python",
 		title:   "Python",
+		series:  2,
 		program: DefaultPython,
 		option:  "python",
 		tools: []string{
@@ -88,6 +92,7 @@ var (
 		name:      "node",
 		otherName: "nodejs",
 		title:     "Node.js",
+		series:    1,
 		program:   DefaultNodeJS,
 		option:    "nodejs",
 		tools:     []string{"node", "npm", "npx", "yarn", "pnpm"},
