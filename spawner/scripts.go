@@ -197,8 +197,8 @@ var sourceExtensions = []string{
 var composerFiles = []string{"composer.json", "composer.lock"}
 
 // IsPublic reports whether a file below the document root may be sent as it is: it is neither hidden nor a source, nor
-// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file: see
-// IsDenied.
+// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file,
+// unlike IsDenied.
 func (s *Scripts) IsPublic(name string) bool {
 	if s.isHidden(name) {
 		return false
