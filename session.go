@@ -79,6 +79,15 @@ func (s *Session) Log(line []byte) {
 	}
 }
 
+// MayKeepIdle reports whether an idle connection takes nothing from other requests. A process that
+// serves as many connections as it has workers is asked for more than that where
+// Options.ForceMaxConcurrentRequestsPerProcess says so; an idle connection would keep a worker from
+// those that wait.
+func (s *Session) MayKeepIdle() bool {
+	took, gets := s.socket.spec.Concurrency, s.socket.concurrency
+	return took == 0 || gets != 0 && gets <= took
+}
+
 // StickyID returns the value of Options.StickySessionID for later gets that prefer this process.
 func (s *Session) StickyID() uint32 { return s.process.stickyID }
 

@@ -189,7 +189,7 @@ func (x *exchange) encodeHead() ([]byte, error) {
 	u.buf = u.buf[:0]
 	switch {
 	case u.speaksFastCGI():
-		return x.req.encodeFastCGI(&u.fastCGI, &x.body)
+		return x.req.encodeFastCGI(&u.fastCGI, u.session.MayKeepIdle(), &x.body)
 	case u.speaksSession():
 		head, err := x.req.encodeSessionHead(&u.encoder, u.session.ConnectPassword(), x.body.length)
 		if err != nil || x.body.small == nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/fcgiproto"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/loaderproto"
@@ -218,6 +219,28 @@ func TestFastCGIConnectionsAreKept(t *testing.T) {
 				defer mu.Unlock()
 				require.Equal(s, keeps, conns == 1, "%d connections", conns)
 			})
+		})
+	}
+}
+
+// A process that gets more requests at once than it has workers must not wait on an idle connection.
+func TestFastCGIConnectionsAreClosedWhereTheyWouldOccupyAWorker(t *testing.T) {
+	for force, keeps := range map[int]bool{0: true, 1: true, 2: false, passenger.Unlimited: false} {
+		var kept []bool
+		script := fastCGIApp(func(r *fcgiproto.Request) error {
+			kept = append(kept, r.KeepConn)
+			return say("\r\nhello")(r)
+		})
+
+		var cfg handler.Config
+		cfg.Options.ForceMaxConcurrentRequestsPerProcess = force
+		serveConfig(t, script, cfg, func(s *site) {
+			for range 2 {
+				_, body := s.do(http.MethodGet, "/", "")
+				require.Equal(s, "hello", body)
+			}
+
+			require.Equal(s, []bool{keeps, keeps}, kept, "%d", force)
 		})
 	}
 }

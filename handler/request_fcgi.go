@@ -61,11 +61,12 @@ func (x *exchange) redirectToDirectory() {
 	x.client.writeHead(status)
 }
 
-// encodeFastCGI returns the request by FastCGI, with a small body behind it, in the memory of f.
-func (r *request) encodeFastCGI(f *fastCGI, body *requestBody) ([]byte, error) {
+// encodeFastCGI returns the request by FastCGI, with a small body behind it, in the memory of f. keepConn asks the
+// application to leave the connection open.
+func (r *request) encodeFastCGI(f *fastCGI, keepConn bool, body *requestBody) ([]byte, error) {
 	e := &f.encoder
 
-	e.Begin(true)
+	e.Begin(keepConn)
 	r.describe(e, body.length)
 	e.Add("GATEWAY_INTERFACE", "CGI/1.1")
 	e.Add("SERVER_ADDR", r.serverAddr())

@@ -101,7 +101,7 @@ func (u *upstream) openReader() {
 // keepsAlive reports whether the application keeps the connection open, and nothing is on it.
 func (u *upstream) keepsAlive(hadBody bool) bool {
 	if u.speaksFastCGI() {
-		return u.response.complete && u.endsFastCGI()
+		return u.session.MayKeepIdle() && u.response.complete && u.endsFastCGI()
 	}
 
 	if !u.response.complete || !u.response.keepAlive || u.reader.Buffered() > 0 {

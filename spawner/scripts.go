@@ -61,14 +61,8 @@ func FindScripts(app *App) Scripts {
 
 		s.DocumentRoot, s.FrontController = path.Split(filepath.ToSlash(file))
 		s.DocumentRoot = path.Clean(s.DocumentRoot)
-	} else {
-		for _, dir := range documentRoots {
-			info, err := os.Stat(filepath.Join(app.Root, dir, phpIndex))
-			if err == nil && info.Mode().IsRegular() {
-				s.DocumentRoot, s.FrontController = dir, phpIndex
-				break
-			}
-		}
+	} else if dir := indexDirectory(app.Root); dir != "" {
+		s.DocumentRoot, s.FrontController = dir, phpIndex
 	}
 
 	if app.NoFrontController {
@@ -76,6 +70,24 @@ func FindScripts(app *App) Scripts {
 	}
 
 	return s
+}
+
+// indexDirectory returns the directory below root with an index.php; empty means that there is none.
+func indexDirectory(name string) string {
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+
+	for _, dir := range documentRoots {
+		info, err := root.Stat(filepath.Join(dir, phpIndex))
+		if err == nil && info.Mode().IsRegular() {
+			return dir
+		}
+	}
+
+	return ""
 }
 
 // DetectScripts returns the scripts of an application if it is of type php, or is recognized as one; else nil.
@@ -197,8 +209,8 @@ var sourceExtensions = []string{
 var composerFiles = []string{"composer.json", "composer.lock"}
 
 // IsPublic reports whether a file below the document root may be sent as it is: it is neither hidden nor a source, nor
-// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file: see
-// IsDenied.
+// the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file,
+// unlike IsDenied.
 func (s *Scripts) IsPublic(name string) bool {
 	if s.isHidden(name) {
 		return false

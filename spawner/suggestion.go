@@ -21,8 +21,8 @@ var marks = []struct{ file, suggestion string }{
 	{"index.js", "If index.js is what starts the application, give --startup-file index.js."},
 	{"package.json", "If npm start is how the application starts, and it listens on the port in PORT, give " +
 		"--start-command 'npm start'."},
-	{"public/index.php", "For PHP's own server, give --start-command 'php -S 127.0.0.1:$PORT -t public'."},
-	{"index.php", "For PHP's own server, give --start-command 'php -S 127.0.0.1:$PORT'."},
+	{"composer.json", "An application of PHP without an index.php needs the name of its script: give --startup-file " +
+		"NAME.php."},
 	{"go.mod", "Build the Go program, and give it as --start-command ./NAME."},
 	{"Gemfile", "A Ruby application needs a file config.ru, which rackup could run."},
 }

@@ -17,8 +17,7 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 		"Flask":        {[]string{"app.py"}, "--startup-file app:NAME"},
 		"Node.js":      {[]string{"package.json", "server.js"}, "--startup-file server.js"},
 		"Next.js":      {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
-		"Laravel":      {[]string{"artisan", "public/index.php"}, "-t public"},
-		"PHP":          {[]string{"index.php"}, "php -S 127.0.0.1:$PORT"},
+		"PHP":          {[]string{"composer.json", "about.php"}, "--startup-file NAME.php"},
 		"Go":           {[]string{"go.mod"}, "--start-command"},
 		"no package":   {[]string{"manage.py", "$(id)/wsgi.py"}, ""},
 		"no settings":  {[]string{"manage.py"}, ""},
@@ -53,9 +52,8 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 // What a link leads to may be nothing that the application's user can read.
 func TestSuggestionFollowsNoLinks(t *testing.T) {
 	root, other := t.TempDir(), t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(other, "index.php"), nil, 0o644))
-	require.NoError(t, os.Symlink(other, filepath.Join(root, "public")))
-	require.NoError(t, os.Symlink(filepath.Join(other, "index.php"), filepath.Join(root, "index.php")))
+	require.NoError(t, os.WriteFile(filepath.Join(other, "server.js"), nil, 0o644))
+	require.NoError(t, os.Symlink(filepath.Join(other, "server.js"), filepath.Join(root, "server.js")))
 	require.Empty(t, suggestion(root))
 }
 

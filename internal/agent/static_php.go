@@ -24,6 +24,11 @@ func (c *Config) scripts() *spawner.Scripts {
 	})
 }
 
+// applyPHP sets what only applications of PHP have.
+func (c *Config) applyPHP(app *spawner.App) {
+	app.PHPServer, app.PHPIni, app.NoFrontController = c.PHPServer, c.PHPIni, !c.FrontController
+}
+
 // phpFiles says which files of an application of PHP are for the public: the directory of its scripts has them, too.
 type phpFiles struct {
 	startupFile string

@@ -14,8 +14,8 @@ import (
 // TestStaticFilesOfPHPFollowTheReleaseThatServes: its document root may be another one.
 func TestStaticFilesOfPHPFollowTheReleaseThatServes(t *testing.T) {
 	s := newStaticSite(t)
-	s.static.php = &phpFiles{}
-	s.static.rel = ""
+	s.php = &phpFiles{}
+	s.rel = ""
 
 	inRoot, inPublic := filepath.Join(s.dir, "in-root"), filepath.Join(s.dir, "in-public")
 	for file, text := range map[string]string{
@@ -31,6 +31,7 @@ func TestStaticFilesOfPHPFollowTheReleaseThatServes(t *testing.T) {
 
 	s.serves = passenger.ReleaseDirs{Serving: []string{inRoot}}
 	require.Equal(t, "root", ask("/a.css"))
+
 	for _, path := range []string{"/index.php", "/vendor/a.css", "/data/a.css", "/data/../data/a.css", "/a.inc", "/"} {
 		require.Equal(t, "app", ask(path), path)
 	}

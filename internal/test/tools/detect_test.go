@@ -66,7 +66,7 @@ func TestDetectNamesWhatIsWrong(t *testing.T) {
 		want  string
 	}{
 		"nothing":     {nil, nil, "no application was found in"},
-		"a hint":      {map[string]string{"index.php": ""}, nil, "php -S 127.0.0.1:$PORT"},
+		"a hint":      {map[string]string{"composer.json": "{}"}, nil, "--startup-file NAME.php"},
 		"interpreter": {map[string]string{"app.js": ""}, []string{"--nodejs", "/missing/node"}, "Problem:        the interpreter /missing/node"},
 		"module":      {nil, []string{"--startup-file", "shop.wsgi:app"}, "shop/wsgi.py does not exist"},
 		"arguments":   {nil, []string{"a", "b"}, "accepts at most 1 arg"},
