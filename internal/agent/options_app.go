@@ -82,7 +82,7 @@ var applicationOptions = func() []Option {
 		option("front_controller", perRequest, func(c *Config) any { return &c.FrontController },
 			"serve PHP paths without a script by index.php", byDefault(true),
 			detail("By the `startup_file`, or the index.php of the document root. Off: they are not found. See "+
-				"[PHP](frameworks.md#php).")),
+				"[PHP](apps/php.md).")),
 		option("meteor_app_settings", perRequest, func(c *Config) any { return &c.MeteorAppSettings },
 			"the `file` with the settings of a Meteor application", as(options.Path)),
 		option("static_files_dir", perApp, func(c *Config) any { return &c.StaticFilesDir },
