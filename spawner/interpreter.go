@@ -159,8 +159,9 @@ func (w *wanted) accepts(found *Interpreter) bool {
 	return false
 }
 
-// mustDo reports whether the interpreter in PATH does although it is another one of the same series: where no manager has
-// a version of the language, as in a container, it is the only one that there can be, and its patches come by themselves.
+// mustDo reports whether the interpreter in PATH does although it is another one of the same series: where no manager
+// has a version of the language, as in a container, it is the only one that there can be, and its patches come by
+// themselves.
 func (r *resolver) mustDo(l *language, w *wish, want *wanted, found *Interpreter) bool {
 	v, known := parseVersion(found.Version)
 	if !known || want.system || v.parts < l.series || len(r.installed(l)) > 0 {

@@ -65,13 +65,12 @@ func plainNode(s *site, ports ...string) []command {
 // oursPeer is passenger start with an interpreter.
 func oursPeer(interpreter, option string, more ...string) peer {
 	return peer{name: oursName, needs: []string{interpreter}, commands: func(s *site) ([]command, error) {
-		argv := []string{
+		argv := slices.Concat([]string{
 			s.programs[oursProgram], "start", s.app,
 			"--address", "127.0.0.1", "--port", s.port, "--environment", "production",
 			"--max-pool-size", workers, "--min-instances", workers,
 			option, s.programs[interpreter],
-		}
-		argv = append(argv, more...)
+		}, more)
 		front := regexp.MustCompile("^" + regexp.QuoteMeta(argv[0]) + " (start|core)\\b")
 
 		return []command{{argv: argv, front: front, env: []string{"PASSENGER_INSTANCE_REGISTRY_DIR=" + s.dir}}}, nil

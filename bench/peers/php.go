@@ -6,7 +6,8 @@ import (
 )
 
 func phpPeers() []peer {
-	fpm := oursPeer(phpProgram, "--php-server", "--thread-count", workers, "--max-pool-size", "1", "--min-instances", "1")
+	fpm := oursPeer(phpProgram, "--php-server",
+		"--thread-count", workers, "--max-pool-size", "1", "--min-instances", "1")
 	fpm.name = "ours + php-fpm"
 
 	return []peer{
@@ -55,6 +56,7 @@ const nginxFastCGI = `			fastcgi_pass app;
 // nginxPHP is nginx with php-fpm. Connections that stay open occupy children: nginx has to keep as many as there are.
 func nginxPHP(name string, keepOpen bool) peer {
 	needs := []string{nginxProgram, phpProgram}
+
 	return peer{name: name, needs: needs, commands: func(s *site) ([]command, error) {
 		keep, as := "off", ""
 		if keepOpen {
