@@ -90,8 +90,8 @@ func typed(args []string) string {
 	words := []string{"passenger", "start"}
 	for i := 0; i < len(args); i++ {
 		switch {
-		case args[i] == "--python":
-			i++ // a user's is that of the virtual environment
+		case args[i] == "--python", args[i] == "--php-ini":
+			i++ // a user's is that of the virtual environment, and the settings are what a test looks at
 		case strings.ContainsAny(args[i], " $"):
 			words = append(words, "'"+args[i]+"'")
 		default:

@@ -65,6 +65,8 @@ class Uvicorn:
             application,
             interface="asgi3",
             log_config=None,
+            # Without a level, some versions pass each message through what would log it.
+            log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,
