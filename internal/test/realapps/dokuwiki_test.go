@@ -1,11 +1,13 @@
 package realapps_test
 
 import (
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,7 +78,25 @@ func TestDokuWiki(t *testing.T) {
 		http.StatusOK, "")
 	require.Len(t, s.get(t, "/lib/exe/fetch.php?media=notes.zip", http.StatusOK, "").body, uploadSize)
 	s.requirePrivate(t)
+
+	// DokuWiki renders a page anew that is not older than its cache by a second, and reads what another process writes.
+	w.age(t)
+	s.get(t, "/doku.php?id=start", http.StatusOK, "Welcome, Zoë")
 	s.restartUnderLoad(t, "/doku.php?id=start", "Welcome, Zoë")
+}
+
+// age makes all files of the application an hour old.
+func (w *workshop) age(t testing.TB) {
+	t.Helper()
+	then := time.Now().Add(-time.Hour)
+
+	require.NoError(t, filepath.WalkDir(w.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+
+		return os.Chtimes(path, then, then)
+	}))
 }
 
 // requirePrivate asks for a page's file in all ways in which its path can be written.
