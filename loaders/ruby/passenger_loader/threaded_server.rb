@@ -27,12 +27,15 @@ module PassengerLoader
 
     # What the server of one request at a time would die of ends this one too.
     def start_thread(number)
-      Thread.new do
-        Thread.current.name = "Passenger request #{number}"
+      thread = Thread.new do
         Thread.current.report_on_exception = false
         Thread.current.abort_on_exception = true
         work
       end
+
+      # Not by itself: it may not have run when backtraces are asked for.
+      thread.name = "Passenger request #{number}"
+      thread
     end
 
     def work
