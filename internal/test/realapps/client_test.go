@@ -22,7 +22,7 @@ import (
 type client struct {
 	*http.Client
 	base string
-	// saw is told of what was seen of the application.
+	// saw is called with what was seen of the application.
 	saw func(what string)
 }
 

@@ -79,7 +79,7 @@ func TestDokuWiki(t *testing.T) {
 	require.Len(t, s.get(t, "/lib/exe/fetch.php?media=notes.zip", http.StatusOK, "").body, uploadSize)
 	s.requirePrivate(t)
 
-	// DokuWiki renders a page anew that is not older than its cache by a second, and reads what another process writes.
+	// DokuWiki renders a page again that is not a second older than its cache, and reads what another process writes.
 	w.age(t)
 	s.get(t, "/doku.php?id=start", http.StatusOK, "Welcome, Zoë")
 	s.restartUnderLoad(t, "/doku.php?id=start", "Welcome, Zoë")
