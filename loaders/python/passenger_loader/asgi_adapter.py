@@ -16,6 +16,7 @@ FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
+OWN_FIELDS = frozenset((FORWARDED_FOR, FORWARDED_PROTO, PASSWORD, CONTROL))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
 REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is not the connect password.\n"
@@ -53,7 +54,14 @@ class Adapter:
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
         else:
-            await self._request(scope, receive, send)
+            # Each call on the way of a request costs more than it does by itself: nothing is in a cache.
+            self._requests += 1
+            try:
+                await self._application(scope, receive, _asking(scope, send))
+            finally:
+                self._requests -= 1
+                if self._ending is not None and not self._requests:
+                    self._ending.set()
 
     async def _lifespan(self, scope, receive, send):
         """Tells how the application's start ended; one that knows no such scope has started."""
@@ -86,6 +94,9 @@ class Adapter:
         """
         forwarded, secure, passwords = None, False, []
         for name, value in scope["headers"]:
+            if name not in OWN_FIELDS:
+                continue
+
             if name == FORWARDED_FOR:
                 forwarded = value
             elif name == FORWARDED_PROTO:
@@ -102,8 +113,11 @@ class Adapter:
         else:
             scope["scheme"] = schemes[secure]
             if forwarded is not None:
-                addresses = forwarded.decode("latin-1").split(",")
-                scope["client"] = (addresses[-2 if len(addresses) > 1 else 0].strip(), 0)
+                client = forwarded.decode("latin-1")
+                if "," in client:
+                    client = client.split(",")[-2].strip()
+
+                scope["client"] = (client, 0)
 
         # Servers before the specification's version with it do not know it.
         if "state" not in scope:
@@ -125,23 +139,6 @@ class Adapter:
             if scope.get("raw_path"):
                 scope["raw_path"] = _below(scope["raw_path"], self._base.encode("ascii", "surrogateescape"))
 
-    async def _request(self, scope, receive, send):
-        wishes = scope[OOB_WORK_WISHES] = []
-
-        def ask(message):
-            if wishes and message["type"] == "http.response.start":
-                message = dict(message, headers=[*message.get("headers", ()), REQUEST_OOB_WORK])
-
-            return send(message)
-
-        self._requests += 1
-        try:
-            await self._application(scope, receive, ask)
-        finally:
-            self._requests -= 1
-            if self._ending is not None and not self._requests:
-                self._ending.set()
-
     async def _websocket(self, scope, receive, send):
         self._websockets.add(send)
         try:
@@ -158,6 +155,19 @@ class Adapter:
 
         if self._requests:
             await self._ending.wait()
+
+
+def _asking(scope, send):
+    """Returns send, which asks for out-of-band work if the application wishes that."""
+    wishes = scope[OOB_WORK_WISHES] = []
+
+    def ask(message):
+        if wishes and message["type"] == "http.response.start":
+            message = dict(message, headers=[*message.get("headers", ()), REQUEST_OOB_WORK])
+
+        return send(message)
+
+    return ask
 
 
 async def _work_out_of_band(scope, receive, send):
