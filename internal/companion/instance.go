@@ -91,7 +91,7 @@ func (i *instance) run() {
 
 	i.after = nil
 
-	// The first start is told, and those after a time of running well.
+	// The log has the first start, and those after a time of running well.
 	tell := true
 	for pause := time.Duration(0); ; {
 		// A companion that ends with success over and over flaps as well, so each end counts.

@@ -305,16 +305,7 @@ func TestCompanionsEndWhenTheServerIsKilled(t *testing.T) {
 	core := s.core(t)
 	s.signal(t, syscall.SIGSTOP) // it must not see the end of the other
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-	s.signal(t, syscall.SIGKILL)
-	<-s.Ended
-	s.Judged = true
-	eventually(t, func() error {
-		if left := s.Processes(); len(left) > 0 {
-			return fmt.Errorf("processes are left: %v", left)
-		}
-
-		return nil
-	})
+	s.requireNothingLeftOnceKilled(t)
 }
 
 func TestCompanionsEndWithTheServerAfterItsWatchdogWasKilled(t *testing.T) {
@@ -322,16 +313,7 @@ func TestCompanionsEndWithTheServerAfterItsWatchdogWasKilled(t *testing.T) {
 	dir := withCompanions(t, `"worker": {"command": "trap '' TERM; while :; do sleep 1; done"}`)
 	s := start(t, &launch{dir: dir, args: testApp(t)})
 	s.awaitCompanion(t, "worker", 1)
-	s.signal(t, syscall.SIGKILL)
-	<-s.Ended
-	s.Judged = true
-	eventually(t, func() error {
-		if left := s.Processes(); len(left) > 0 {
-			return fmt.Errorf("processes are left: %v", left)
-		}
-
-		return nil
-	})
+	s.requireNothingLeftOnceKilled(t)
 }
 
 // A release that does not start leaves the companions of the one that serves alone.

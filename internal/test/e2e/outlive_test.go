@@ -39,18 +39,25 @@ func TestProgramsEndWhenServerIsKilled(t *testing.T) {
 			core := s.core(t)
 			s.signal(t, syscall.SIGSTOP) // it must not see the end of the other
 			require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
-			s.signal(t, syscall.SIGKILL)
-			<-s.Ended
-			s.Judged = true
-			eventually(t, func() error {
-				if left := s.Processes(); len(left) > 0 {
-					return fmt.Errorf("processes are left: %v", left)
-				}
-
-				return nil
-			})
+			s.requireNothingLeftOnceKilled(t)
 		})
 	}
+}
+
+// requireNothingLeftOnceKilled kills the server's first process, and waits until nothing that it has started is left.
+func (s *server) requireNothingLeftOnceKilled(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGKILL)
+	<-s.Ended
+
+	s.Judged = true
+	eventually(t, func() error {
+		if left := s.Processes(); len(left) > 0 {
+			return fmt.Errorf("processes are left: %v", left)
+		}
+
+		return nil
+	})
 }
 
 // TestMemoryLimitCountsWhatAProgramHasStarted has the memory in a child of the

@@ -15,7 +15,7 @@ const PROPERTIES = {
     const address = clientAddress(socket);
     return address && (net.isIPv6(address) ? 'IPv6' : 'IPv4');
   }),
-  // Nobody tells us which one it was.
+  // It is not known here.
   remotePort: property((socket) => clientAddress(socket) && 0),
 };
 

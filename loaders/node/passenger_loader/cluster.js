@@ -60,7 +60,7 @@ function fork(env) {
   return worker;
 }
 
-// A worker of Node.js is a process of its own, in which everything is loaded anew. Native modules cannot be
+// A worker of Node.js is a process of its own, in which everything is loaded again. Native modules cannot be
 // loaded twice, and neither can those of ECMAScript but for the startup file.
 function runWorker(env) {
   beginWorker();
