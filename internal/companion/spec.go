@@ -289,13 +289,11 @@ func (s *Spec) setEnvironment(raw any) error {
 
 	s.Env = make(map[string]string, len(object))
 	for name, value := range object {
-		switch value.(type) {
-		case string, float64, bool:
-		default:
+		text, ok := options.VariableText(value)
+		if !ok {
 			return fmt.Errorf("has a value of %s that is no text", name)
 		}
 
-		text := fmt.Sprint(value)
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.ContainsRune(text, 0) {
 			return fmt.Errorf("has a variable %q that cannot be set", name)
 		}

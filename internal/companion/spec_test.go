@@ -26,7 +26,7 @@ func parse(t *testing.T, text string) (companion.Specs, error) {
 func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 	got, err := parse(t, `{
 		"sidekiq": {"command": "bundle exec sidekiq", "count": 2, "stop_signal": "SIGINT", "stop_timeout": 25.5, "memory_limit": 300,
-			"restart": "on-failure", "overlap": false, "environment": {"A": "b", "N": 1, "ON": true}},
+			"restart": "on-failure", "overlap": false, "environment": {"A": "b", "N": 1000000, "ON": true}},
 		"beat": {"command": ["celery", "beat"]}
 	}`)
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestCompanionsAreParsedWithTheirDefaults(t *testing.T) {
 		{
 			Name: "sidekiq", Command: []string{"bundle", "exec", "sidekiq"}, Count: 2,
 			Restart: companion.RestartOnFailure, StopSignal: syscall.SIGINT, StopTimeout: 25500 * time.Millisecond,
-			Env: map[string]string{"A": "b", "N": "1", "ON": "true"}, MemoryLimit: 300,
+			Env: map[string]string{"A": "b", "N": "1000000", "ON": "true"}, MemoryLimit: 300,
 		},
 	}, got)
 

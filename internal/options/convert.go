@@ -448,6 +448,21 @@ func (o *Option) toCommand(raw any) (any, error) {
 	return argv, nil
 }
 
+// VariableText returns a value of a variable as it is written in JSON, and whether it is a text, a number or a truth value. A
+// million is 1000000, which fmt would make 1e+06.
+func VariableText(raw any) (text string, ok bool) {
+	switch v := raw.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	}
+
+	return "", false
+}
+
 func (o *Option) toMap(raw any) (any, error) {
 	env := map[string]string{}
 	switch v := raw.(type) {
@@ -462,12 +477,12 @@ func (o *Option) toMap(raw any) (any, error) {
 		}
 	case map[string]any:
 		for name, value := range v {
-			switch value.(type) {
-			case string, float64, bool:
-				env[name] = fmt.Sprint(value)
-			default:
+			text, ok := VariableText(value)
+			if !ok {
 				return nil, fmt.Errorf("%s: the value of %s must be a text", o.Key, name)
 			}
+
+			env[name] = text
 		}
 	default:
 		return nil, errors.New(o.Key + " must be an object of names and values")
