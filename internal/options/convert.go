@@ -448,8 +448,8 @@ func (o *Option) toCommand(raw any) (any, error) {
 	return argv, nil
 }
 
-// VariableText returns a value of a variable as it is written in JSON, and whether it is a text, a number or a truth value. A
-// million is 1000000, which fmt would make 1e+06.
+// VariableText returns a value of a variable as it is written in JSON, and whether it is a text, a number or a truth
+// value. A million is 1000000, which fmt would make 1e+06.
 func VariableText(raw any) (text string, ok bool) {
 	switch v := raw.(type) {
 	case string:

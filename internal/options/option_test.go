@@ -63,7 +63,8 @@ func TestValuesAreConvertedToTheTypeOfTheField(t *testing.T) {
 		{options.Paths, []any{"-a", "/b"}, []string{"-/dir/a", "/b"}},
 		{options.PathMap, map[string]any{"/x": "y"}, map[string]string{"/x": "/dir/y"}},
 		{
-			options.Map, map[string]any{"LIMIT": 1e6, "BIG": 12345678901.0, "SHARE": 0.25, "ON": true, "TEXT": "1e6"},
+			options.Map,
+			map[string]any{"LIMIT": 1e6, "BIG": 12345678901.0, "SHARE": 0.25, "ON": true, "TEXT": "1e6"},
 			map[string]string{"LIMIT": "1000000", "BIG": "12345678901", "SHARE": "0.25", "ON": "true", "TEXT": "1e6"},
 		},
 		{options.Hooks, "hook_a=./b;c hook_d=e", map[string]string{"hook_a": "/dir/b;c", "hook_d": "e"}},
