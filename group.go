@@ -70,6 +70,10 @@ type group struct {
 
 	// claim is the group's place in Pool.starving or Pool.hungry.
 	claim node[group]
+
+	counts counts
+	// longHeldLook is when the slots that long sessions hold may be looked at again, by Pool.now.
+	longHeldLook time.Duration
 }
 
 func newGroup(p *Pool, opts *Options) *group {
@@ -229,9 +233,12 @@ func (g *group) awaitExit(pr *process) {
 		}
 
 		status := pr.proc.ExitStatus()
-		record := fx.warn
-		if status == cleanExit {
-			record = fx.log
+		g.counts.Exits++
+
+		record := fx.log
+		if status != cleanExit {
+			g.counts.Crashes++
+			record = fx.warn
 		}
 
 		record(g.pool, "a process ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)

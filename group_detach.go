@@ -196,6 +196,7 @@ func (g *group) startDrainTimerLocked(pr *process) {
 // stopOverdue stops a process whose drain timeout is over.
 func (g *group) stopOverdue(fx *effects, pr *process) {
 	if !pr.stopping {
+		g.counts.Limits.DrainTime++
 		fx.log(g.pool, "stopping a process after its drain timeout", "app", g.name, "pid", pr.info.PID,
 			"sessions", pr.sessions)
 		g.stopProcess(fx, pr)

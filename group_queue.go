@@ -63,6 +63,7 @@ func (w *waiter) startTimeoutLocked(opts *Options) {
 
 	w.limit = w.group.pool.startTimerLocked(limit, func(fx *effects) {
 		if w.group.dequeueLocked(w) {
+			w.group.counts.Limits.QueueTime++
 			fx.deliver(w, nil, ErrQueueTimeout)
 			w.group.reconcile(fx)
 		}
@@ -74,6 +75,7 @@ func (w *waiter) startTimeoutLocked(opts *Options) {
 //nolint:gosec // G404: the ID is no secret
 func (g *group) enqueueLocked(opts *Options, callback func(*Session, error)) (*waiter, *QueueFullError) {
 	if limit := opts.queueLimit(); limit >= 0 && g.queueLength() >= limit {
+		g.counts.Limits.QueueLength++
 		return nil, &QueueFullError{AppName: g.name, Limit: limit, ID: fmt.Sprintf("%08x", rand.Uint32())}
 	}
 

@@ -180,6 +180,7 @@ func (g *group) beginRestart(fx *effects, o *RestartOptions, done func(error)) {
 	g.openReleaseLocked(g.release.generation + 1)
 
 	if g.restart != nil {
+		g.counts.restarted(errRestartReplaced)
 		g.observeRestartEnded(fx, g.restart, errRestartReplaced)
 	}
 
@@ -228,6 +229,7 @@ func (g *group) endRestart(fx *effects, err error) {
 		fx.after(func() { f(err) })
 	}
 
+	g.counts.restarted(err)
 	g.observeRestartEnded(fx, g.restart, err)
 	g.restart = nil
 	g.pool.scheduleIdleCheckLocked()

@@ -132,6 +132,8 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		return false
 	}
 
+	g.counts.spawned(proc != nil && proc.Info().Checked, time.Since(a.began), err)
+
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
@@ -225,6 +227,7 @@ type spawnAttempt struct {
 	cancel   context.CancelCauseFunc
 	// restartID is the ID of the restart it is part of, for observers.
 	restartID uint64
+	began     time.Time
 	// proc and err are the result; both may be set. failure describes err, and is nil without one.
 	proc    spawner.Process
 	err     error
@@ -253,7 +256,7 @@ func (a *spawnAttempt) run(ctx context.Context) {
 		g.pool.update(func(fx *effects) { attached = g.finishSpawn(fx, a, a.proc, a.err) })
 	}()
 
-	a.err = errNotSpawned
+	a.began, a.err = time.Now(), errNotSpawned
 	a.spawnObserved(ctx)
 }
 

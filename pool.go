@@ -263,6 +263,8 @@ func (g *group) getOrEnqueue(fx *effects, opts *Options, callback func(*Session,
 		return s, nil, nil
 	}
 
+	g.warnOfLongSessions(fx)
+
 	w, full := g.enqueueLocked(opts, callback)
 	if full != nil {
 		g.fire(fx, hooks.Event{Name: hooks.QueueFullError, ErrorMessage: full.Error(), ErrorID: full.ID})

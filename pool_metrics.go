@@ -72,11 +72,13 @@ func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 
 	switch {
 	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
+		g.counts.Limits.HardMemory++
 		fx.log(g.pool, "killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
 			"limit", g.opts.HardMemoryLimit)
 		g.detachAndReconcile(fx, pr)
 		pr.killLocked()
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
+		g.counts.Limits.Memory++
 		fx.log(g.pool, "replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
 			used, "limit", g.opts.MemoryLimit)
 		g.detachAndReconcile(fx, pr)

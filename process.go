@@ -120,6 +120,8 @@ type process struct {
 	drainedFor *restart
 	// onDetach are the functions of Session.OnDetach, by the long sessions they belong to.
 	onDetach map[*Session]func()
+	// longSessions counts those for which Session.MarkLong was called.
+	longSessions int
 }
 
 func newProcess(g *group, proc spawner.Process, generation uint32) *process {
@@ -234,6 +236,7 @@ func (pr *process) endSession(fx *effects, sock *socket) {
 	// Without a successor, a process above its limit is better than none.
 	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled &&
 		!g.isResisting() {
+		g.counts.Limits.Requests++
 		g.detachAndReconcile(fx, pr)
 		return
 	}
@@ -343,5 +346,6 @@ func (pr *process) detachUnreachable(fx *effects, err error, keysAndValues ...an
 	about := append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, keysAndValues...)
 	fx.warn(pr.group.pool, "detaching a process that does not respond", about...)
 	pr.unreachable = true
+	pr.group.counts.Limits.Unresponsive++
 	pr.group.detachAndReconcile(fx, pr)
 }

@@ -40,6 +40,8 @@ type Session struct {
 	reused    bool
 	// responded means that Report was called with nil.
 	responded bool
+	// long means that MarkLong was called. Pool.mu guards it.
+	long bool
 }
 
 // PID returns the ID of the process.
@@ -197,6 +199,17 @@ func (s *Session) Report(err error) {
 	s.process.group.pool.update(func(fx *effects) { s.process.requestFailed(fx, err) })
 }
 
+// MarkLong says that the session may last for as long as the client wants, as a WebSocket or a
+// stream of events: see ProcessSnapshot.LongSessions.
+func (s *Session) MarkLong() {
+	s.process.group.pool.update(func(*effects) {
+		if !s.long && !s.closed.Load() {
+			s.long = true
+			s.process.longSessions++
+		}
+	})
+}
+
 // OnDetach registers f to be called once when the process is detached or the pool shuts down, so
 // that a long session can be ended. With Options.KeepLongSessions it is called only when the pool
 // shuts down or the process has ended. f runs in the goroutine that causes the call; at once if
@@ -245,6 +258,10 @@ func (s *Session) Close(mode CloseMode) {
 		}
 
 		s.closed.Store(true)
+		if s.long {
+			s.process.longSessions--
+		}
+
 		delete(s.process.onDetach, s)
 		s.stopTimeLimitLocked()
 		// A detached process gets no more requests, so its connections are of no use.
@@ -316,6 +333,7 @@ func (s *Session) exceedTimeLimit(fx *effects) {
 	s.limit.exceeded = true
 	pr := s.process
 	g := pr.group
+	g.counts.Limits.RequestTime++
 	fx.log(g.pool, "killing a process whose request exceeded its time limit", "app", g.name, "pid", pr.info.PID,
 		"host", s.limit.host, "path", s.limit.path, "limit", g.opts.MaxRequestTime.String())
 	g.detachAndReconcile(fx, pr)

@@ -74,6 +74,10 @@ type GroupSnapshot struct {
 	// Detached reports whether the application has left the pool, and only its last processes
 	// remain.
 	Detached bool `json:"detached"`
+	// Counts are what has happened, and SpawnTimes how long the starts of processes took, since the
+	// application came to the pool. SpawnTimes are not part of the JSON form.
+	Counts     Counts    `json:"counts"`
+	SpawnTimes Histogram `json:"-"`
 	// Processes are the enabled ones, those that are being disabled, the disabled, and the detached
 	// ones, each in the order of their attachment.
 	Processes []ProcessSnapshot `json:"processes"`
@@ -98,6 +102,9 @@ type ProcessSnapshot struct {
 	// Concurrency is the number of requests it takes at once; zero means no limit.
 	Concurrency int `json:"concurrency"`
 	Sessions    int `json:"sessions"`
+	// LongSessions are those among Sessions that Session.MarkLong was called for: WebSockets and
+	// streams of events.
+	LongSessions int `json:"longSessions"`
 	// Busyness is the taken share of its concurrency, of 2^31-1, or the number of sessions if there
 	// is no limit.
 	Busyness uint64 `json:"busyness"`
@@ -287,6 +294,8 @@ func (g *group) inspect() GroupSnapshot {
 		MinProcesses:    g.opts.MinProcesses,
 		MaxProcesses:    g.opts.MaxProcesses,
 		Detached:        g.removed,
+		Counts:          g.counts.Counts,
+		SpawnTimes:      g.counts.spawns.Inspect(),
 		Options:         g.opts.clone(),
 		Processes:       []ProcessSnapshot{},
 	}
@@ -332,6 +341,7 @@ func (pr *process) inspect() ProcessSnapshot {
 		ReleaseRoot:  pr.root,
 		Concurrency:  pr.concurrency,
 		Sessions:     pr.sessions,
+		LongSessions: pr.longSessions,
 		Busyness:     pr.busyness(),
 		Processed:    pr.processed,
 		SpawnStarted: pr.info.SpawnStarted,

@@ -54,7 +54,7 @@ func (x *exchange) forward() error {
 	defer x.invalidateCache()
 	if r.isEventStream() {
 		conn := u.conn
-		x.h.streams.add(x, func() { interrupt(conn) })
+		x.addStream(func() { interrupt(conn) })
 		defer x.h.streams.remove(x)
 	}
 

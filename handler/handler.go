@@ -38,6 +38,7 @@ type Handler struct {
 	// refused is for requests that a full queue has refused.
 	refused  ratelog.Line
 	inFlight inFlight
+	figures  *figures
 	// disk is for bodies that cannot be buffered.
 	disk ratelog.Line
 	// badAppHeader is for fields of the observer that cannot be sent.
@@ -75,6 +76,7 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		observer:  pool.Observer(),
 		unlimited: unlimitedOptions(&cfg),
 		releases:  pool.ReleaseDirs(&cfg.Options),
+		figures:   newFigures(),
 
 		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}

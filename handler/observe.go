@@ -22,16 +22,19 @@ func (x *exchange) reportBegin() {
 	}
 }
 
-// reportEnd tells the observer and the access log how the request ended.
+// reportEnd tells the figures, the observer and the access log how the request ended.
 func (x *exchange) reportEnd(err error) {
+	own := &x.event
+	own.Err, own.Ended = err, x.elapsed()
+	own.Status = x.client.status
+	own.RequestBytes, own.ResponseBytes = x.client.received.Load(), x.client.sent.Load()
+	x.h.figures.count(own, x.isStream)
+
 	if x.h.observer == nil && x.h.cfg.AccessLog.GetSink() == nil {
 		return
 	}
 
-	e := x.event
-	e.Err, e.Ended = err, x.elapsed()
-	e.Status = x.client.status
-	e.RequestBytes, e.ResponseBytes = x.client.received.Load(), x.client.sent.Load()
+	e := *own // the observer may keep it
 	if x.h.observer != nil {
 		x.h.observer.RequestEnded(x.req.ctx, &e)
 	}

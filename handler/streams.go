@@ -2,6 +2,13 @@ package handler
 
 import "sync"
 
+// addStream registers the response of an exchange as one that may never end by itself; end ends it.
+func (x *exchange) addStream(end func()) {
+	x.isStream = true
+	x.upstream.session.MarkLong()
+	x.h.streams.add(x, end)
+}
+
 // streams are the responses of a handler that may never end by themselves.
 type streams struct {
 	mu sync.Mutex

@@ -52,7 +52,7 @@ func (x *exchange) copyBothWays() error {
 	stop := x.upstream.session.OnDetach(t.end)
 	defer stop()
 
-	x.h.streams.add(x, t.end)
+	x.addStream(t.end)
 	defer x.h.streams.remove(x)
 
 	var wg sync.WaitGroup
