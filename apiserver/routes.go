@@ -25,6 +25,7 @@ func (s *Server) coreRoutes() map[string]methods {
 		"/pool/errors.json":            {get: {readPool, (*call).showFailuresAsJSON}},
 		"/pool/restart_app_group.json": {post: {modifyPool, (*call).restartGroup}},
 		"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
+		"/figures.json":                {get: {readPool, (*call).showFigures}},
 		"/metrics":                     {get: {inspect, (*call).showMetrics}},
 	})
 

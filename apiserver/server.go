@@ -3,7 +3,7 @@
 //
 // The paths, bodies and responses are those of Passenger's own API, version 0.3, so
 // its tools work with it. In addition there are GET /livez, /readyz, /metrics and
-// /pool.json?form=snapshot, and POST /reload.json.
+// /pool.json?form=snapshot, /figures.json, and POST /reload.json.
 //
 // # Who may do what
 //
@@ -46,6 +46,9 @@ type Config struct {
 	Requests func() any
 	// RequestStats returns what GET /metrics counts; nil: no requests.
 	RequestStats func() []RequestStats
+	// Figures returns what GET /figures.json shows: the history of the application of this name, or
+	// of all for an empty name, with at most the newest points of each; nil: no history.
+	Figures func(app string, points int) []status.Figures
 	// Companions returns what runs beside the applications; nil: nothing.
 	Companions func() []status.Companion
 	// DisconnectClient cuts the request of this id, which Requests shows, and

@@ -9,6 +9,8 @@ import (
 
 // Figures are what the requests of a Handler were like since it was made. Requests in progress do not count.
 type Figures struct {
+	// AppName is the name of the application's group.
+	AppName string
 	// Durations are the times from the head of a request to the end of its response, but those of WebSockets and
 	// streams of events, which say nothing about the application's speed. Queued are the times that requests waited for
 	// the process they got.
@@ -56,6 +58,7 @@ func (h *Handler) Figures() Figures {
 	f := h.figures
 
 	all := Figures{
+		AppName:       h.appName(),
 		Durations:     f.durations.Inspect(),
 		Queued:        f.queued.Inspect(),
 		RequestBytes:  f.requestBytes.Load(),

@@ -34,6 +34,7 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 			}
 		})
 	}
+	a.serving.Go(func() { c.server.recordHistory(ctx) })
 	serve(l, api, "the admin API has ended")
 	if metrics != nil {
 		mux := http.NewServeMux()
@@ -53,6 +54,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Logger:           c.log,
 		Requests:         c.server.site.requests,
 		RequestStats:     c.server.stats,
+		Figures:          c.server.figures,
 		Companions:       c.server.inspectCompanions,
 		Ready:            c.server.ready,
 		DisconnectClient: c.server.disconnect,

@@ -30,6 +30,7 @@ import (
 	"github.com/gopassenger/passenger/internal/connstate"
 	"github.com/gopassenger/passenger/internal/front"
 	"github.com/gopassenger/passenger/internal/headguard"
+	"github.com/gopassenger/passenger/internal/history"
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/scgi"
@@ -79,6 +80,8 @@ type Server struct {
 	serving sync.WaitGroup
 	// starts are those of the applications' first processes.
 	starts sync.WaitGroup
+	// history are the figures of the last hour.
+	history history.Ring
 	// companions are those of each application that has some.
 	companions []*companions
 }
