@@ -56,9 +56,11 @@ type group struct {
 	attempts    []*spawnAttempt
 	lastFailure *SpawnFailure
 	// failures is the number of consecutive spawns that gave no process, or one that ended before
-	// it was of use. While retry runs, the pool starts nothing of its own accord.
+	// it was of use. While retry runs, until retryAt by Pool.now, the pool starts nothing of its own
+	// accord.
 	failures int
 	retry    *poolTimer
+	retryAt  time.Duration
 
 	// removed reports whether the group has left the pool, byAdmin whether DetachApp removed it.
 	// gone is closed when its last process and spawner have ended.

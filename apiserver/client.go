@@ -186,6 +186,24 @@ type RestartOptions struct {
 	Wait bool
 }
 
+// Explain asks what would become of the next request to the applications of a name, and why: see
+// [passenger.Pool.Explain].
+func (c *Client) Explain(ctx context.Context, name string) ([]passenger.Explanation, error) {
+	body, err := c.Get(ctx, "/pool/explain.json?app="+url.QueryEscape(name))
+	if err != nil {
+		return nil, err
+	}
+
+	var response struct {
+		Explanations []passenger.Explanation `json:"explanations"`
+	}
+	if err := json.Unmarshal(body, &response); err != nil {
+		return nil, fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
+	}
+
+	return response.Explanations, nil
+}
+
 // Restart restarts the applications of this group name and reports whether there
 // are any.
 func (c *Client) Restart(ctx context.Context, name string, o RestartOptions) (bool, error) {

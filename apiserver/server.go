@@ -3,7 +3,8 @@
 //
 // The paths, bodies and responses are those of Passenger's own API, version 0.3, so
 // its tools work with it. In addition there are GET /livez, /readyz, /metrics and
-// /pool.json?form=snapshot, /figures.json, and POST /reload.json.
+// /pool.json?form=snapshot, /figures.json, /pool/explain.json
+// and POST /reload.json.
 //
 // # Who may do what
 //
