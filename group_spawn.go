@@ -133,7 +133,7 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		return false
 	}
 
-	g.counts.spawned(proc != nil && proc.Info().Checked, time.Since(a.began), err)
+	g.counts.spawned(&a.release.app, time.Since(a.began), err)
 
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil

@@ -118,8 +118,8 @@ func (e *explanation) run(ctx context.Context, cmd *cobra.Command, args []string
 
 // noAppToExplain says what there is instead.
 func noAppToExplain(what string, apps []admin.App) error {
-	lines := []string{fmt.Sprintf("The instance has no application %s. If it is to serve one, its first request starts "+
-		"a process.", what)}
+	lines := []string{fmt.Sprintf("The instance has no application %s. If it is to serve one, its first request "+
+		"starts a process.", what)}
 	if len(apps) > 0 {
 		lines = append(lines, "These applications are running:")
 	}

@@ -70,6 +70,7 @@ func (t tools) all() []command {
 		{agent.CoreCommand, func() *cobra.Command { return newCoreCommand(t.signals) }},
 		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
 		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
+		{"top", t.newTopCommand},
 		{"explain", t.newExplainCommand},
 		{"logs", t.newLogsCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
