@@ -102,7 +102,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		"take the argument for the PID of a watchdog, core or web server")
 	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or its beginning, as the argument")
 	f.BoolVarP(&s.watch, "watch", "w", s.watch,
-		"show it again and again, until q is pressed on a terminal; 'passenger top' is the same")
+		"show it again and again, as top; on a terminal, q leaves")
 	f.DurationVar(&s.interval, "interval", time.Second, "the `duration` between two views of --watch, as 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("show",
