@@ -229,13 +229,14 @@ func (g *group) awaitExit(pr *process) {
 		}
 
 		status := pr.proc.ExitStatus()
-		record := fx.warn
+		record := (*effects).warn
 		if status == cleanExit {
-			record = fx.log
+			record = (*effects).log
 		}
 
-		record(g.pool, "a process ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
 		g.countEarlyExitLocked(pr)
-		g.detachAndReconcile(fx, pr)
+		pr.recordAndDetach(fx, pr.incidentLocked(IncidentExit), func(fx *effects, at recorded) {
+			record(fx, g.pool, "a process ended by itself", at.with("app", g.name, "pid", pr.info.PID, "status", status)...)
+		})
 	})
 }

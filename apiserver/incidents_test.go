@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,10 +43,8 @@ func (recorded) Read(id string) ([]byte, error) {
 }
 
 func (r recorded) Look(_ context.Context, id string) ([]byte, error) {
-	for _, known := range r {
-		if id == known {
-			return []byte(`{"pid":1000}`), nil
-		}
+	if slices.Contains(r, id) {
+		return []byte(`{"pid":1000}`), nil
 	}
 
 	return nil, passenger.ErrNoSuchProcess
