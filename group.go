@@ -236,7 +236,8 @@ func (g *group) awaitExit(pr *process) {
 
 		g.countEarlyExitLocked(pr)
 		pr.recordAndDetach(fx, pr.incidentLocked(IncidentExit), func(fx *effects, at recorded) {
-			record(fx, g.pool, "a process ended by itself", at.with("app", g.name, "pid", pr.info.PID, "status", status)...)
+			about := at.with("app", g.name, "pid", pr.info.PID, "status", status)
+			record(fx, g.pool, "a process ended by itself", about...)
 		})
 	})
 }

@@ -112,6 +112,8 @@ func (r recorded) with(keysAndValues ...any) []any {
 // recordAndDetach detaches the process, if it is not detached, and records the incident. Then it
 // calls then. A process that lives is not stopped before, and the hook of its detachment waits. Only
 // one incident of a process is recorded.
+//
+//nolint:contextcheck,nolintlint // recording belongs to the pool, and outlives the call that caused it
 func (pr *process) recordAndDetach(fx *effects, in *Incident, then func(fx *effects, at recorded)) {
 	p := pr.group.pool
 	if p.cfg.Incidents == nil || pr.recording || pr.wasRecorded {

@@ -84,14 +84,14 @@ func (c *call) showBacktraces() {
 
 	switch {
 	case order.PID <= 0:
-		c.fail(http.StatusBadRequest, "", "the field pid, of the process to look at, is missing or not a number above 0")
+		c.fail(http.StatusBadRequest, "", "the field pid, of the process to look at, is missing or no number above 0")
 		return
 	case c.cfg.Incidents == nil:
 		c.missing("look at processes")
 		return
 	}
 
-	err := error(passenger.ErrNoSuchProcess)
+	err := passenger.ErrNoSuchProcess
 	var seen []byte
 	if id := c.processID(order.PID); id != "" {
 		seen, err = c.cfg.Incidents.Look(c.r.Context(), id)

@@ -40,10 +40,13 @@ type output struct {
 	// open returns where lines go; nil: to log.
 	open func() Output
 
-	mu        sync.Mutex
-	pid       int
-	captured  []byte
-	dropped   int64
+	mu       sync.Mutex
+	pid      int
+	captured []byte
+	dropped  int64
+	// last is the end of all that was printed, twice as much as is shown; keeping: it is kept.
+	last      []byte
+	keeping   bool
 	capturing bool
 	flood     flood
 	queue     []logLine
@@ -206,6 +209,10 @@ func (o *output) release() (captured string, dropped int64) {
 func (o *output) enqueue(stream string, text []byte) (within bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.keeping && len(text) > 0 {
+		o.keepLast(text)
+	}
+
 	if o.to == nil && !o.log.Enabled() {
 		return o.flood.take(len(text))
 	}
