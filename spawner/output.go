@@ -45,8 +45,10 @@ type output struct {
 	captured []byte
 	dropped  int64
 	// last is the end of all that was printed, twice as much as is shown; keeping: it is kept.
-	last      []byte
-	keeping   bool
+	last    []byte
+	keeping bool
+	// ignore reports whether a line is not to be shown at all; nil means that none is.
+	ignore    func(line []byte) bool
 	capturing bool
 	flood     flood
 	queue     []logLine
@@ -143,7 +145,10 @@ func (o *output) logLine(line []byte) {
 // share.
 func (s *stream) flush() (within bool) {
 	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
-	within = s.output.enqueue(s.name, line)
+	if within = true; s.output.ignore == nil || !s.output.ignore(line) {
+		within = s.output.enqueue(s.name, line)
+	}
+
 	s.partial = s.partial[:0]
 
 	return within

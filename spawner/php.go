@@ -189,6 +189,7 @@ func (a *attempt) preparePHP() error {
 	var err error
 	if limit := a.app.SlowRequestTime; limit > 0 && a.config.Witness {
 		a.slowLog, err = a.sockets.newSlowLog(limit, a.identity)
+		a.output.ignore = isSlowLine
 	}
 
 	if err == nil {

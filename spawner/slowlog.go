@@ -1,6 +1,7 @@
 package spawner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,6 +121,12 @@ func (l *slowLog) ask(ctx context.Context, c *child) (string, error) {
 			return text, nil
 		}
 	}
+}
+
+// isSlowLine reports whether php-fpm tells of a slow request, with its query, which may have secrets. What it says
+// without is in the slow log.
+func isSlowLine(line []byte) bool {
+	return bytes.Contains(line, []byte("] WARNING: [pool ")) && bytes.Contains(line, []byte(" executing too slow ("))
 }
 
 // config are the lines of php-fpm's configuration.

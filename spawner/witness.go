@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,14 @@ func (t *traceFile) ask(ctx context.Context, c *child) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 
+	// One that has just written something by itself is about to die of it.
+	if info, err := t.stat(); err == nil && info.Size() > 0 {
+		select {
+		case <-c.exited:
+		case <-time.After(traceQuietTime):
+		}
+	}
+
 	if t.file == nil || !c.lives() {
 		return t.ofTheDead()
 	}
@@ -126,6 +135,12 @@ func (t *traceFile) ask(ctx context.Context, c *child) (string, error) {
 	if err := t.file.Truncate(0); err != nil {
 		return "", err
 	}
+
+	defer func() {
+		if c.lives() {
+			_ = t.file.Truncate(0) // what is there later comes from a crash
+		}
+	}()
 
 	// Whatever the program does with signals, it ignores this one unless it has a handler. It is not one that
 	// counts as sent, since the process does not end of it.
@@ -167,6 +182,14 @@ func (t *traceFile) await(ctx context.Context, c *child) (string, error) {
 			return t.read()
 		}
 	}
+}
+
+func (t *traceFile) stat() (fs.FileInfo, error) {
+	if t.file == nil {
+		return nil, os.ErrClosed
+	}
+
+	return t.file.Stat()
 }
 
 func (t *traceFile) read() (string, error) {

@@ -71,6 +71,8 @@ func (t tools) all() []command {
 		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
 		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
 		{"logs", t.newLogsCommand},
+		{"incidents", t.newIncidentsCommand},
+		{"backtraces", t.newBacktracesCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
 		{"config", t.newConfigCommand},
 		{"detect", t.newDetectCommand},

@@ -6,6 +6,7 @@
 package incident
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -185,9 +186,13 @@ func summary(in *passenger.Incident, pid int) string {
 // encode returns the record as JSON, of at most MaxSize. What is too much is cut off, and Cut says so.
 func (r *Record) encode() ([]byte, error) {
 	for {
-		b, err := json.MarshalIndent(r, "", " ")
-		if err != nil || len(b) < MaxSize {
-			return append(b, '\n'), err
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", " ")
+
+		if err := e.Encode(r); err != nil || b.Len() <= MaxSize {
+			return b.Bytes(), err
 		}
 
 		r.shorten()

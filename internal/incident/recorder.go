@@ -82,6 +82,11 @@ func (r *Recorder) Record(ctx context.Context, in *passenger.Incident) (id, file
 		return "", ""
 	}
 
+	// It did not respond because it has ended.
+	if in.Cause == passenger.IncidentUnresponsive && hasEnded(ctx, in.Process) {
+		in.Cause = passenger.IncidentExit
+	}
+
 	record := r.look(ctx, in)
 	written := make(chan string, 1)
 	go func() {

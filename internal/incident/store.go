@@ -251,10 +251,12 @@ func (s *Store) List() []status.Incident {
 	return s.load(root)
 }
 
+// IsID reports whether a text can be the ID of an incident.
+func IsID(text string) bool { return fileName().MatchString(text + ".json") }
+
 // Read returns an incident as JSON. Its error is fs.ErrNotExist if there is none of this ID.
 func (s *Store) Read(id string) ([]byte, error) {
-	name := id + ".json"
-	if !fileName().MatchString(name) {
+	if !IsID(id) {
 		return nil, fs.ErrNotExist
 	}
 
@@ -264,5 +266,5 @@ func (s *Store) Read(id string) ([]byte, error) {
 	}
 	defer root.Close()
 
-	return readFile(root, name)
+	return readFile(root, id+".json")
 }

@@ -31,10 +31,12 @@ function look(done) {
     done(text + waits);
   }
 
+  const files = new Map(); // by the IDs of scripts
   session.connectToMainThread();
+  session.on('Debugger.scriptParsed', ({ params }) => files.set(params.scriptId, params.url));
   session.once('Debugger.paused', ({ params }) => {
     session.post('Debugger.resume');
-    finish(`Main thread:\n${params.callFrames.map(describe).join('')}`);
+    finish(`Main thread:\n${params.callFrames.map((frame) => describe(frame, files)).join('')}`);
   });
   session.post('Runtime.evaluate', {
     expression: 'process.getActiveResourcesInfo?.().join(", ")',
@@ -48,6 +50,7 @@ function look(done) {
   session.post('Debugger.pause');
 }
 
-function describe({ functionName, url, location }) {
-  return `    at ${functionName || '(anonymous)'} (${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1})\n`;
+function describe({ functionName, location: { scriptId, lineNumber, columnNumber } }, files) {
+  const file = (files.get(scriptId) || 'unknown').replace(/^file:\/\//, '');
+  return `    at ${functionName || '(anonymous)'} (${file}:${lineNumber + 1}:${(columnNumber ?? 0) + 1})\n`;
 }

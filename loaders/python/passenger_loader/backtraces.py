@@ -38,18 +38,29 @@ def show_tasks(loop):
     if _file is None:
         return
 
+    # The handler of C has to be the one in front.
+    faulthandler.unregister(SIGNAL)
     loop.add_signal_handler(SIGNAL, _write_tasks)
-    # It has replaced the other one.
     faulthandler.register(SIGNAL, file=_file, all_threads=True, chain=True)
 
 
 def _write_tasks():
     import asyncio
-    import io
 
-    text = io.StringIO()
+    lines = []
     for task in asyncio.all_tasks():
-        text.write("\n")
-        task.print_stack(file=text)
+        lines.append("\nTask %r (most recent call last):" % task.get_name())
+        lines += ['  File "%s", line %d in %s' % where for where in _awaits(task.get_coro())]
 
-    _file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+    _file.write("\n".join(lines + [""]).encode("utf-8", "backslashreplace"))
+
+
+def _awaits(coroutine):
+    """The places of a coroutine and of what it awaits, one in the other."""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is None:
+            return
+
+        yield frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)

@@ -23,7 +23,7 @@ module PassengerLoader
 
       file = File.open(File.join(options["socket_dir"], "backtraces"), "a")
       previous = trap(SIGNAL) { file.syswrite(to_s) }
-      return [FEATURE] if previous.nil? || previous == "DEFAULT"
+      return [FEATURE] if [nil, "DEFAULT", "SYSTEM_DEFAULT"].include?(previous)
 
       trap(SIGNAL, previous)
       []
