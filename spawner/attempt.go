@@ -253,7 +253,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		},
 	}
 
-	p.tracer = a.tracer(ready)
+	p.tracer, p.env = a.tracer(ready), a.env
 	if a.command.appType.Name == phpType {
 		scripts := a.command.scripts(&a.app)
 		p.info.Scripts = &scripts

@@ -16,6 +16,7 @@ type process struct {
 	byPort bool
 	// tracer is nil if the process cannot say what it is doing.
 	tracer tracer
+	env    *environment
 
 	mu       sync.Mutex
 	stopping bool

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
@@ -33,11 +34,11 @@ var errSilent = errors.New("the process has not shown its backtraces in time: it
 type Witness interface {
 	Process
 	// Backtraces asks the process for the backtraces of its threads, and returns them in the form of its
-	// language, at most MaxBacktraces. They are the application's words, and not checked. The process does
-	// nothing else than before. One that has ended may have left some, of its crash. The error is ErrNoBacktraces,
+	// language, at most MaxBacktraces. They are the application's words, without the secrets of its environment, and
+	// not checked. The process does nothing else than before. One that has ended may have left some, of its crash. The error is ErrNoBacktraces,
 	// or says why there are none.
 	Backtraces(ctx context.Context) (string, error)
-	// LastOutput returns the last lines that the process has printed. That of a process that has ended is waited for
+	// LastOutput returns the last lines that the process has printed, without those secrets. That of a process that has ended is waited for
 	// until ctx ends.
 	LastOutput(ctx context.Context) []string
 }
@@ -54,7 +55,9 @@ func (p *process) Backtraces(ctx context.Context) (string, error) {
 		return "", ErrNoBacktraces
 	}
 
-	return p.tracer.ask(ctx, p.child)
+	text, err := p.tracer.ask(ctx, p.child)
+
+	return redact.New(p.env.list()).Text(text), err
 }
 
 func (p *process) LastOutput(ctx context.Context) []string {
@@ -65,7 +68,14 @@ func (p *process) LastOutput(ctx context.Context) []string {
 		}
 	}
 
-	return p.child.output.lastLines()
+	lines := p.child.output.lastLines()
+	secrets := redact.New(p.env.list())
+
+	for i := range lines {
+		lines[i] = secrets.Text(lines[i])
+	}
+
+	return lines
 }
 
 // traceFileName is that of a file or a socket in the directory of a process's sockets.
