@@ -59,8 +59,8 @@ type RequestSnapshot struct {
 	// AppDone reports whether the process has given its whole response and is free again; the client does not have all
 	// of it yet.
 	AppDone bool `json:"appDone"`
-	// Queued is the time that it waited for a process, and CheckedOut the time from its beginning until it had one; zero
-	// means that it has none yet.
+	// Queued is the time that it waited for a process, and CheckedOut the time from its beginning until it had one;
+	// zero means that it has none yet.
 	Queued     time.Duration `json:"queuedNs"`
 	CheckedOut time.Duration `json:"checkedOutNs"`
 	// Failed is when the request failed, and Error why; zero means that it is in progress.

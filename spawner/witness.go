@@ -16,6 +16,7 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
+// What is kept of the words of a process.
 const (
 	// MaxBacktraces is how much a process may say of what it is doing, in bytes.
 	MaxBacktraces = 128 << 10
@@ -34,12 +35,13 @@ var errSilent = errors.New("the process has not shown its backtraces in time: it
 type Witness interface {
 	Process
 	// Backtraces asks the process for the backtraces of its threads, and returns them in the form of its
-	// language, at most MaxBacktraces. They are the application's words, without the secrets of its environment, and
-	// not checked. The process does nothing else than before. One that has ended may have left some, of its crash. The error is ErrNoBacktraces,
-	// or says why there are none.
+	// language, at most MaxBacktraces. They are the application's words, without the secrets of its
+	// environment, and not checked. The process does nothing else than before, but a system call that it
+	// waits in may be interrupted. One that has ended may have left some, of its crash. The error is
+	// ErrNoBacktraces, or says why there are none.
 	Backtraces(ctx context.Context) (string, error)
-	// LastOutput returns the last lines that the process has printed, without those secrets. That of a process that has ended is waited for
-	// until ctx ends.
+	// LastOutput returns the last lines that the process has printed, without those secrets. That of a
+	// process that has ended is waited for until ctx ends.
 	LastOutput(ctx context.Context) []string
 }
 

@@ -347,24 +347,23 @@ func merge(now, before []Request) []Request {
 // choose returns the request that the incident is about, and the others: that of its ID, or the oldest with its path,
 // or the only one.
 func choose(in *passenger.Incident, requests []Request) (chosen *Request, others []Request) {
-	which := -1
 	for i := range requests {
 		q := &requests[i]
-		if in.RequestID != "" && q.ID == in.RequestID || in.RequestID == "" && in.Target != "" &&
-			q.Path == pathOf(in.Target) && (which < 0 || q.Began.Before(requests[which].Began)) {
-			which = i
+		byID := in.RequestID != "" && q.ID == in.RequestID
+
+		byPath := in.RequestID == "" && in.Target != "" && q.Path == pathOf(in.Target)
+		if byID || byPath && (chosen == nil || q.Began.Before(chosen.Began)) {
+			chosen = q
 		}
 	}
 
-	if which < 0 && len(requests) == 1 && in.Process != nil {
-		which = 0
+	if chosen == nil && len(requests) == 1 && in.Process != nil {
+		chosen = &requests[0]
 	}
 
 	others = []Request{}
 	for i := range requests {
-		if i == which {
-			chosen = &requests[i]
-		} else {
+		if &requests[i] != chosen {
 			others = append(others, requests[i])
 		}
 	}

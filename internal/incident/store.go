@@ -18,7 +18,6 @@ import (
 
 	"github.com/gopassenger/passenger/internal/ownfile"
 	"github.com/gopassenger/passenger/internal/randtext"
-	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/status"
 )
 
@@ -52,48 +51,12 @@ func Open(dir string) (*Store, error) {
 
 // openDir opens a directory that only this process's user can write to.
 func openDir(path string) (*os.Root, error) {
-	// A FIFO in its place would be waited for, and a link may lead elsewhere tomorrow.
-	info, err := os.Lstat(path)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("incident_dir cannot be used: %w: name a directory that exists", err)
-	case info.Mode().Type() == fs.ModeSymlink:
+	// A link may lead elsewhere tomorrow.
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSymlink {
 		return nil, fmt.Errorf("incident_dir is %s, which is a link: name the directory that it leads to", path)
-	case !info.IsDir():
-		return nil, fmt.Errorf("incident_dir cannot be used: %s is not a directory: name a directory that exists", path)
 	}
 
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, fmt.Errorf("incident_dir cannot be used: %w: correct its rights", err)
-	}
-
-	if info, err = root.Stat("."); err == nil {
-		err = checkDir(path, info)
-	}
-
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-
-	return root, nil
-}
-
-func checkDir(path string, info fs.FileInfo) error {
-	switch owner := trustedpath.Owner(info); {
-	case owner != os.Geteuid():
-		return fmt.Errorf("incident_dir is %s, which belongs to another user (uid %d): chown it to the server's user "+
-			"(uid %d), or name another directory", path, owner, os.Geteuid())
-	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("incident_dir is %s, to which others can write: chmod go-w %s, or name another directory", path,
-			path)
-	}
-
-	if _, err := ownfile.CheckDirectory(path); err != nil {
-		return fmt.Errorf("incident_dir cannot be used: %w", err)
-	}
-
-	return nil
+	return ownfile.OpenDirectory("incident_dir", path)
 }
 
 // Write keeps a record, which gets its ID, and returns the path of its file. Of a file that it cannot finish, nothing

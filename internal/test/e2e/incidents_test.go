@@ -306,7 +306,7 @@ func TestBacktracesDoNotHurtALivingProcess(t *testing.T) {
 	n, err := strconv.Atoi(pid)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(n, syscall.SIGUSR1)) // releases the request
-	require.Equal(t, pid, (<-held).answer.body)
+	require.Equal(t, pid, (<-held).body)
 }
 
 func TestNoIncidentsAreKeptIfNoneAreWanted(t *testing.T) {
