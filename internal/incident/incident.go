@@ -201,7 +201,7 @@ func (r *Record) encode() ([]byte, error) {
 
 // shorten halves what takes most space.
 func (r *Record) shorten() {
-	r.Cut = fmt.Sprintf("A part of the longest lists was cut off, since the file would have more than %d bytes.", MaxSize)
+	r.Cut = fmt.Sprintf("A part of the longest lists was cut off: the file would have more than %d bytes.", MaxSize)
 
 	if len(r.Others) > 20 {
 		r.Others = r.Others[:len(r.Others)/2]
