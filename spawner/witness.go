@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,7 +88,7 @@ const traceFileName = "backtraces"
 const (
 	traceLookInterval = 10 * time.Millisecond
 	traceQuietTime    = 100 * time.Millisecond
-	traceTimeout      = time.Second
+	traceTimeout      = 1500 * time.Millisecond
 )
 
 // traceFile is a file that a process appends its backtraces to when it gets SIGURG, and perhaps when it crashes. It
@@ -237,7 +238,7 @@ func (t *traceSocket) ask(ctx context.Context, c *child) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, traceTimeout)
 	defer cancel()
 
-	conn, err := dialer(loaderproto.Address{Network: "unix", Addr: t.path}, t.owner)(ctx)
+	conn, err := t.dial(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -256,6 +257,28 @@ func (t *traceSocket) ask(ctx context.Context, c *child) (string, error) {
 	}
 
 	return "", err
+}
+
+// traceDials and traceDialWait are how often, and after which waits, it is tried to connect: the thread that listens may
+// begin to only when the process serves.
+const (
+	traceDials    = 5
+	traceDialWait = 100 * time.Millisecond
+)
+
+func (t *traceSocket) dial(ctx context.Context) (conn net.Conn, err error) {
+	dial := dialer(loaderproto.Address{Network: "unix", Addr: t.path}, t.owner)
+	for try := 1; ; try++ {
+		if conn, err = dial(ctx); err == nil || try == traceDials || !errors.Is(err, fs.ErrNotExist) {
+			return conn, err
+		}
+
+		select {
+		case <-time.After(traceDialWait):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // offeredTraces are the features by which the process may show its backtraces.

@@ -309,6 +309,68 @@ func TestBacktracesDoNotHurtALivingProcess(t *testing.T) {
 	require.Equal(t, pid, (<-held).body)
 }
 
+// busy are applications that tell their process, after two seconds for /slow.
+var busy = []struct {
+	name, file, source string
+	args               func(t testing.TB) []string
+}{
+	{"ruby", "config.ru", `run lambda { |env|
+  if env["PATH_INFO"] == "/slow"
+    STDERR.puts "It has begun."
+    sleep 2
+  end
+  [200, {}, [Process.pid.to_s]]
+}
+`, rackArgs},
+	{"python", "passenger_wsgi.py", `import os, sys, time
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        print("It has begun.", file=sys.stderr, flush=True)
+        time.sleep(2)
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+`, nil},
+	{"node", "app.js", `require('http').createServer((request, response) => {
+  if (request.url === '/slow') {
+    require('fs').writeSync(2, 'It has begun.\n');
+    const end = Date.now() + 2000;
+    while (Date.now() < end) {}
+  }
+  response.end(String(process.pid));
+}).listen();
+`, func(t testing.TB) []string { interpreters.Find(t, "node", "node"); return []string{"--max-request-time", "60"} }},
+}
+
+func TestBacktracesInterruptNoRequest(t *testing.T) {
+	t.Parallel()
+
+	for _, app := range busy {
+		t.Run(app.name, func(t *testing.T) {
+			t.Parallel()
+
+			args := []string{"--max-pool-size", "1"}
+			if app.args != nil {
+				args = append(args, app.args(t)...)
+			}
+
+			s := start(t, &launch{dir: newDir(t, map[string]string{app.file: app.source}), args: args})
+			c := s.client(t)
+			pid := c.get(t, "/").body
+			slow := c.background(t, "/slow")
+			s.Stderr.Await(t, "It has begun.", 1, s.Ended)
+
+			for range 2 {
+				require.Contains(t, s.tool(t, "backtraces", pid), app.file)
+			}
+
+			require.Equal(t, pid, (<-slow).answer.body)
+			require.Equal(t, pid, c.get(t, "/").body)
+		})
+	}
+}
+
 func TestNoIncidentsAreKeptIfNoneAreWanted(t *testing.T) {
 	t.Parallel()
 	args := append(testApp(t), "--max-request-time", "1", "--incidents=false")

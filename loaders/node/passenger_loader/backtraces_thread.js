@@ -6,8 +6,12 @@ const fs = require('fs');
 const net = require('net');
 const { workerData } = require('worker_threads');
 
-// How long the main thread may take to come to JavaScript.
-const PATIENCE = 500; // ms
+// How long the main thread may take to come to its event loop, and to come to JavaScript.
+const LOOP_PATIENCE = 100; // ms
+const PATIENCE = 1200; // ms
+
+// What the main thread does when its event loop gets to it.
+const WAITS = "new Promise((done) => setImmediate(() => done(process.getActiveResourcesInfo?.().join(', '))))";
 
 const server = net.createServer((socket) => {
   socket.on('error', () => {});
@@ -15,39 +19,38 @@ const server = net.createServer((socket) => {
 });
 server.listen(workerData, () => fs.chmodSync(workerData, 0o600));
 
-// look pauses the main thread for a moment, where it is in JavaScript.
+// look pauses the main thread for a moment, where it is in JavaScript, unless it waits for events.
 function look(done) {
   const { Session } = require('inspector'); // which takes memory, and is seldom needed
   const session = new Session();
-  let waits = '';
-  const timer = setTimeout(() => {
-    finish('The main thread runs no JavaScript: it waits for events, or is in a function of the system.\n');
+  const files = new Map(); // by the IDs of scripts
+  const pausing = setTimeout(() => {
+    session.post('Debugger.enable');
+    session.post('Debugger.pause');
+  }, LOOP_PATIENCE);
+  const giveUp = setTimeout(() => {
+    finish('The main thread is in no JavaScript: it is in a function of the system, or of a native module.\n');
   }, PATIENCE);
 
   function finish(text) {
-    clearTimeout(timer);
+    clearTimeout(pausing);
+    clearTimeout(giveUp);
     session.removeAllListeners();
     session.disconnect();
-    done(text + waits);
+    done(text);
   }
 
-  const files = new Map(); // by the IDs of scripts
   session.connectToMainThread();
   session.on('Debugger.scriptParsed', ({ params }) => files.set(params.scriptId, params.url));
   session.once('Debugger.paused', ({ params }) => {
     session.post('Debugger.resume');
     finish(`Main thread:\n${params.callFrames.map((frame) => describe(frame, files)).join('')}`);
   });
-  session.post('Runtime.evaluate', {
-    expression: 'process.getActiveResourcesInfo?.().join(", ")',
-    returnByValue: true,
-  }, (err, reply) => {
-    if (typeof reply?.result?.value === 'string') {
-      waits = `Active resources: ${reply.result.value}\n`;
+  session.post('Runtime.evaluate', { expression: WAITS, awaitPromise: true }, (err, reply) => {
+    if (!err) {
+      finish(`The main thread waits for events. Active resources: ${reply.result.value ?? 'unknown'}\n`);
     }
   });
-  session.post('Debugger.enable');
-  session.post('Debugger.pause');
 }
 
 function describe({ functionName, location: { scriptId, lineNumber, columnNumber } }, files) {
