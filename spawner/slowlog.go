@@ -34,11 +34,11 @@ type slowLog struct {
 // that exceeds limit by then, unless that is a second.
 func (d *socketDir) newSlowLog(limit time.Duration, id *identity) (*slowLog, error) {
 	path := filepath.Join(d.path, slowLogName)
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
+	if err := asFileUser(id.uid, func() error { return syscall.Mkfifo(path, 0o600) }); err != nil {
 		return nil, &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 
-	f, err := d.parent.OpenFile(filepath.Join(d.name, slowLogName), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := d.open(slowLogName, os.O_RDWR|syscall.O_NONBLOCK, id)
 	if err != nil {
 		return nil, err
 	}

@@ -76,9 +76,7 @@ func (d *socketDir) write(name, content string, id *identity) error {
 
 // create makes an empty file in the directory, which belongs to id, and opens it.
 func (d *socketDir) create(name string, flag int, id *identity) (*os.File, error) {
-	path := filepath.Join(d.name, name)
-
-	f, err := d.parent.OpenFile(path, flag|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+	f, err := d.open(name, flag|os.O_CREATE|os.O_EXCL, id)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +86,16 @@ func (d *socketDir) create(name string, flag int, id *identity) (*os.File, error
 	}
 
 	return f, nil
+}
+
+// open opens a file in the directory, which only its user may use: root need not have the right to use all files.
+func (d *socketDir) open(name string, flag int, id *identity) (f *os.File, err error) {
+	err = asFileUser(id.uid, func() (err error) {
+		f, err = d.parent.OpenFile(filepath.Join(d.name, name), flag|syscall.O_NOFOLLOW, 0o600)
+		return err
+	})
+
+	return f, err
 }
 
 // maxLeft is how many files of a process are removed at most, a directory counting twice:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/incident"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
@@ -276,6 +277,10 @@ func TestIncidentOfACrash(t *testing.T) {
 	require.Equal(t, r.ID, list.Incidents[0].ID)
 	require.Contains(t, s.tool(t, "incidents"), "ended by itself: signal: segmentation fault")
 	require.Contains(t, s.tool(t, "incidents", r.ID), "in crash")
+
+	require.NoError(t, syscall.Kill(s.core(t), syscall.SIGKILL))
+	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
+	require.Contains(t, s.tool(t, "incidents"), r.ID, "another core has them, too")
 }
 
 func TestIncidentOfAProcessThatLeaksMemory(t *testing.T) {
@@ -369,6 +374,52 @@ func TestBacktracesInterruptNoRequest(t *testing.T) {
 			require.Equal(t, pid, c.get(t, "/").body)
 		})
 	}
+}
+
+func TestBacktracesOfProcessesOfOtherUsers(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+
+	for _, test := range []struct {
+		tenant *tenant
+		says   string
+	}{
+		{box.pythonTenant(t, "a", daemonUID), "passenger_loader/worker.py"},
+		{box.goTenant(t, "b", binUID), "goapp.Serve"},
+	} {
+		pid := f.byHTTP(t, test.tenant, "/").PID
+		seen, err := f.admin(t, "core_api").Call(t.Context(), http.MethodPost, "/pool/backtraces.json",
+			fmt.Appendf(nil, `{"pid":%d}`, pid))
+		require.NoError(t, err)
+		r, err := incident.Decode(seen)
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(r.Processes[0].Backtraces, "\n"), test.says, r.Processes[0].NoBacktraces)
+		require.Equal(t, pid, f.byHTTP(t, test.tenant, "/").PID)
+	}
+}
+
+func TestRequestThatWaitsTooLongTellsWhatItWaitsFor(t *testing.T) {
+	t.Parallel()
+	app := hanging[2]
+	s := start(t, &launch{
+		dir:  newDir(t, map[string]string{app.file: app.source}),
+		args: []string{"--max-pool-size", "1", "--max-request-queue-time", "1"},
+	})
+	c := s.client(t)
+	require.Equal(t, "ok", c.get(t, "/").body)
+
+	hangs := c.background(t, "/hang")
+	require.Equal(t, http.StatusGatewayTimeout, c.get(t, "/waits").StatusCode)
+	r := s.incident(t, "recorded an incident")
+	require.Equal(t, passenger.IncidentQueueTime, r.Cause)
+	require.Equal(t, "/waits", r.Request.Path)
+	require.Equal(t, "/hang", r.Others[0].Path)
+	require.Contains(t, strings.Join(r.Processes[0].Backtraces, "\n"), "in application")
+
+	require.NoError(t, syscall.Kill(r.Processes[0].PID, syscall.SIGKILL))
+	require.Equal(t, http.StatusBadGateway, (<-hangs).answer.StatusCode)
 }
 
 func TestNoIncidentsAreKeptIfNoneAreWanted(t *testing.T) {
