@@ -34,7 +34,8 @@ func TestBacktracesAreOfferedByEachLoader(t *testing.T) {
 	}{
 		"ruby": {
 			func(t *testing.T) *spec { return rackSpec(t, absolute(t, "testdata/rack/config.ru"), offerTraces) },
-			[]string{loaderproto.FeatureBacktraceSignal}, "worker.rb",
+			[]string{loaderproto.FeatureBacktraceSignal},
+			"worker.rb",
 		},
 		"ruby with a handler of its own": {
 			func(t *testing.T) *spec {
@@ -48,21 +49,25 @@ func TestBacktracesAreOfferedByEachLoader(t *testing.T) {
 			func(t *testing.T) *spec {
 				return wsgiSpec(t, python(t), absolute(t, "testdata/wsgi/passenger_wsgi.py"), offerTraces)
 			},
-			[]string{loaderproto.FeatureBacktraceSignal}, `worker.py", line`,
+			[]string{loaderproto.FeatureBacktraceSignal},
+			`worker.py", line`,
 		},
 		"asgi": {
 			func(t *testing.T) *spec {
 				return asgiSpec(t, "async def app(scope, receive, send): pass", offerTraces)
 			},
-			[]string{loaderproto.FeatureBacktraceSignal}, "Task 'Task-1' (most recent call last)",
+			[]string{loaderproto.FeatureBacktraceSignal},
+			"Task 'Task-1' (most recent call last)",
 		},
 		"node": {
 			func(t *testing.T) *spec { return nodeSpec(t, absolute(t, "testdata/node/app.js"), offerTraces) },
-			[]string{loaderproto.FeatureBacktraceSocket}, "The main thread waits for events.",
+			[]string{loaderproto.FeatureBacktraceSocket},
+			"The main thread waits for events.",
 		},
 		"go": {
 			func(t *testing.T) *spec { return goSpec(t, offerTraces) },
-			[]string{loaderproto.FeatureBacktraceSocket}, "goapp.Serve",
+			[]string{loaderproto.FeatureBacktraceSocket},
+			"goapp.Serve",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,6 +125,7 @@ func readSocket(t *testing.T, path string) string {
 	t.Helper()
 
 	var conn net.Conn
+
 	err := error(os.ErrNotExist)
 	for end := time.Now().Add(deadline); err != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		conn, err = (&net.Dialer{}).DialContext(t.Context(), "unix", path)

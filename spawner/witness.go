@@ -259,8 +259,8 @@ func (t *traceSocket) ask(ctx context.Context, c *child) (string, error) {
 	return "", err
 }
 
-// traceDials and traceDialWait are how often, and after which waits, it is tried to connect: the thread that listens may
-// begin to only when the process serves.
+// traceDials and traceDialWait are how often, and after which waits, it is tried to connect: the thread that
+// listens may begin to only when the process serves.
 const (
 	traceDials    = 5
 	traceDialWait = 100 * time.Millisecond

@@ -345,7 +345,10 @@ def application(environ, start_response):
   }
   response.end(String(process.pid));
 }).listen();
-`, func(t testing.TB) []string { interpreters.Find(t, "node", "node"); return []string{"--max-request-time", "60"} }},
+`, func(t testing.TB) []string {
+		interpreters.Find(t, "node", "node")
+		return []string{"--max-request-time", "60"}
+	}},
 }
 
 func TestBacktracesInterruptNoRequest(t *testing.T) {
@@ -370,7 +373,7 @@ func TestBacktracesInterruptNoRequest(t *testing.T) {
 				require.Contains(t, s.tool(t, "backtraces", pid), app.file)
 			}
 
-			require.Equal(t, pid, (<-slow).answer.body)
+			require.Equal(t, pid, (<-slow).body)
 			require.Equal(t, pid, c.get(t, "/").body)
 		})
 	}
@@ -419,7 +422,7 @@ func TestRequestThatWaitsTooLongTellsWhatItWaitsFor(t *testing.T) {
 	require.Contains(t, strings.Join(r.Processes[0].Backtraces, "\n"), "in application")
 
 	require.NoError(t, syscall.Kill(r.Processes[0].PID, syscall.SIGKILL))
-	require.Equal(t, http.StatusBadGateway, (<-hangs).answer.StatusCode)
+	require.Equal(t, http.StatusBadGateway, (<-hangs).StatusCode)
 }
 
 func TestNoIncidentsAreKeptIfNoneAreWanted(t *testing.T) {
