@@ -126,7 +126,7 @@ func readSocket(t *testing.T, path string) string {
 
 	var conn net.Conn
 
-	err := error(os.ErrNotExist)
+	err := os.ErrNotExist
 	for end := time.Now().Add(deadline); err != nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		conn, err = (&net.Dialer{}).DialContext(t.Context(), "unix", path)
 	}
