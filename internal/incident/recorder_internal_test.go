@@ -11,6 +11,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/test/logged"
+	"github.com/gopassenger/passenger/internal/test/secrets"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -83,6 +84,22 @@ func TestHostileWordsAreMadeFitToBeShown(t *testing.T) {
 	var text strings.Builder
 	require.NoError(t, record.WriteText(&text))
 	require.Contains(t, text.String(), "Last output:")
+}
+
+func TestNoIncidentShowsASecret(t *testing.T) {
+	r := NewRecorder(newStore(t), passenger.Silent())
+	for _, c := range secrets.Cases() {
+		if !c.ByItself {
+			continue // the spawner, which knows the environment, hides it
+		}
+
+		in := incidentOf(&witness{Process: played(t), backtraces: c.Value, output: []string{c.Value}})
+		in.Error, in.Target = c.Value, "/?"+c.Value
+		id, _ := r.Record(t.Context(), in)
+		content, err := r.Read(id)
+		require.NoError(t, err)
+		require.NotContains(t, string(content), c.Secret)
+	}
 }
 
 func TestProcessThatSaysNothingIsNotWaitedForLong(t *testing.T) {
