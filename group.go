@@ -237,14 +237,16 @@ func (g *group) awaitExit(pr *process) {
 		status := pr.proc.ExitStatus()
 		g.counts.Exits++
 
-		record := fx.log
+		record := (*effects).log
 		if status != cleanExit {
 			g.counts.Crashes++
-			record = fx.warn
+			record = (*effects).warn
 		}
 
-		record(g.pool, "a process ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
 		g.countEarlyExitLocked(pr)
-		g.detachAndReconcile(fx, pr)
+		pr.recordAndDetach(fx, pr.incidentLocked(IncidentExit), func(fx *effects, at recorded) {
+			about := at.with("app", g.name, "pid", pr.info.PID, "status", status)
+			record(fx, g.pool, "a process ended by itself", about...)
+		})
 	})
 }

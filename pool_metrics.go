@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/gopassenger/passenger/procstat"
@@ -118,12 +119,19 @@ func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 	}
 
 	switch {
+	case pr.recording:
 	case g.opts.HardMemoryLimit > 0 && used > g.opts.HardMemoryLimit:
-		g.counts.Limits.HardMemory++
-		fx.log(g.pool, "killing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes", used,
-			"limit", g.opts.HardMemoryLimit)
-		g.detachAndReconcile(fx, pr)
-		pr.killLocked()
+		if !pr.stopping {
+			g.counts.Limits.HardMemory++
+		}
+
+		in := pr.incidentLocked(IncidentMemory)
+		in.Limit = strconv.FormatInt(g.opts.HardMemoryLimit, 10) + " bytes"
+		pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+			fx.log(g.pool, "killing a process that uses too much memory", at.with("app", g.name, "pid", pr.info.PID,
+				"bytes", used, "limit", g.opts.HardMemoryLimit)...)
+			pr.killLocked()
+		})
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
 		g.counts.Limits.Memory++
 		fx.log(g.pool, "replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",

@@ -27,6 +27,9 @@ func (s *Server) coreRoutes() map[string]methods {
 		"/pool/restart_app_group.json": {post: {modifyPool, (*call).restartGroup}},
 		"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
 		"/figures.json":                {get: {readPool, (*call).showFigures}},
+		"/pool/backtraces.json":        {post: {modifyPool, (*call).showBacktraces}},
+		"/incidents.json":              {get: {inspect, (*call).listIncidents}},
+		incidentPath:                   {get: {inspect, (*call).showIncident}},
 		"/metrics":                     {get: {inspect, (*call).showMetrics}},
 	})
 

@@ -73,6 +73,8 @@ func (t tools) all() []command {
 		{"top", t.newTopCommand},
 		{"explain", t.newExplainCommand},
 		{"logs", t.newLogsCommand},
+		{"incidents", t.newIncidentsCommand},
+		{"backtraces", t.newBacktracesCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
 		{"config", t.newConfigCommand},
 		{"detect", t.newDetectCommand},
