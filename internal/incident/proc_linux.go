@@ -35,6 +35,7 @@ func tree(ctx context.Context, pid int) []SystemProcess {
 		threads += len(p.Threads)
 		found = append(found, p)
 
+		// Each thread has the children that it has started itself.
 		for _, t := range p.Threads {
 			for child := range strings.FieldsSeq(dir.read("task", strconv.Itoa(t.TID), "children")) {
 				if id, err := strconv.Atoi(child); err == nil {
@@ -78,7 +79,7 @@ func (d proc) process(pid, maxThreads int) (p SystemProcess, ok bool) {
 		Threads: []Thread{},
 	}
 	p.Parent, _ = strconv.Atoi(status["PPid"]) // which the kernel has written
-	if p.Command == "" {
+	if p.Command == "" {                       // a zombie has none
 		p.Command = text(status["Name"])
 	}
 
@@ -104,6 +105,7 @@ func (d proc) thread(tid int) Thread {
 		State: status["State"],
 		Call:  strings.TrimSpace(d.read("syscall")),
 	}
+	// It is 0 for a thread that runs, and where the kernel hides it.
 	if wchan := strings.TrimSpace(d.read("wchan")); wchan != "0" {
 		t.WaitsIn = text(wchan)
 	}
@@ -168,6 +170,7 @@ func commandLine(nul string) string {
 		named = !named && !assigned && strings.HasPrefix(word, "-") && redact.IsSecret(name, "")
 	}
 
+	// A title that the program has set stands here, too.
 	line := strings.ToValidUTF8(strings.Join(words, " "), "?")
 
 	return line[:min(len(line), maxCommand)]

@@ -87,6 +87,7 @@ func (r *Recorder) Record(ctx context.Context, in *passenger.Incident) (id, file
 		in.Cause = passenger.IncidentExit
 	}
 
+	// A disk that hangs must hold up neither the kill nor other incidents, apart from the slot.
 	record := r.look(ctx, in)
 	written := make(chan string, 1)
 	go func() {
@@ -207,6 +208,7 @@ func (r *Recorder) processes(ctx context.Context, in *passenger.Incident) []Proc
 
 	found := make([]Process, len(incidents))
 
+	// One after the other, the last would have no time left.
 	var looking sync.WaitGroup
 	for i, one := range incidents {
 		looking.Go(func() { found[i] = lookAt(ctx, one) })

@@ -62,6 +62,7 @@ func openDir(path string) (*os.Root, error) {
 // Write keeps a record, which gets its ID, and returns the path of its file. Of a file that it cannot finish, nothing
 // is left.
 func (s *Store) Write(r *Record) (file string, err error) {
+	// The time makes files easy to find; the rest keeps two programs from one name.
 	r.ID = r.At.UTC().Format("20060102-150405-") + strings.ToLower(randtext.Alphanumeric(8))
 
 	content, err := r.encode()
@@ -147,6 +148,7 @@ func (s *Store) load(root *os.Root) []status.Incident {
 		lines = append(lines, s.known[name])
 	}
 
+	// Another program may have removed some.
 	for name := range s.known {
 		if !there[name] {
 			delete(s.known, name)
