@@ -84,8 +84,9 @@ type RequestEvent struct {
 	GUPID string
 	// Processes is the number of sessions that were opened for it.
 	Processes int
-	// Cached reports whether the turbocache had the response.
-	Cached bool
+	// Cached reports whether the turbocache had the response, Stream whether that was a WebSocket or
+	// a stream of events.
+	Cached, Stream bool
 	// Err is why the request failed, of the kinds that handler.StatusCode knows.
 	Err error
 

@@ -197,6 +197,10 @@ var advancedOptions = func() []Option {
 		option("metrics_address", server, func(c *Config) any { return &c.MetricsAddress },
 			"the `host:port` of /metrics, /livez and /readyz", fixed,
 			detail("For all who can reach it; see [figures and health](operations.md#figures-and-health).")),
+		option("metrics_exclude", everywhere, func(c *Config) any { return &c.MetricsExclude },
+			"a `path` whose requests metrics leave out; repeatable",
+			detail("Of durations, times in the queue and responses, with all paths below it: health checks, for "+
+				"instance. In a file a list.")),
 		option("drain_delay", server, func(c *Config) any { return &c.DrainDelay },
 			"`seconds` to keep serving when told to end", from(0, ""), fixed,
 			detail("Meanwhile `/readyz` says that the server is not ready.")),
