@@ -22,6 +22,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -46,6 +47,14 @@ type Config struct {
 	Requests func() any
 	// RequestStats returns what GET /metrics counts; nil: no requests.
 	RequestStats func() []RequestStats
+	// NativeHistograms adds Prometheus's native histograms, with finer buckets, to
+	// the classic ones for clients that accept the protobuf format, which alone has
+	// them.
+	NativeHistograms bool
+	// Started is when the program started; the zero value leaves it out of the metrics.
+	Started time.Time
+	// Backlogs returns how many connections wait in the kernel; nil: unknown.
+	Backlogs func() []Backlog
 	// Companions returns what runs beside the applications; nil: nothing.
 	Companions func() []status.Companion
 	// DisconnectClient cuts the request of this id, which Requests shows, and
@@ -94,8 +103,10 @@ type Server struct {
 	euid     int
 	accounts []account
 	guesses  *guesses
-	routes   map[string]methods
-	origins  *http.CrossOriginProtection
+	// apps are those that metrics name.
+	apps    *appNames
+	routes  map[string]methods
+	origins *http.CrossOriginProtection
 }
 
 // New returns the API of a core. The error is that of [Config.Validate].
@@ -124,6 +135,7 @@ func newServer(cfg Config) *Server {
 		euid:     os.Geteuid(),
 		accounts: newAccounts(cfg.Accounts),
 		guesses:  &guesses{log: cfg.Logger},
+		apps:     &appNames{},
 		origins:  http.NewCrossOriginProtection(),
 	}
 	cfg.Accounts = nil // the passwords are no longer needed

@@ -201,6 +201,10 @@ var advancedOptions = func() []Option {
 			"a `path` whose requests metrics leave out; repeatable",
 			detail("Of durations, times in the queue and responses, with all paths below it: health checks, for "+
 				"instance. In a file a list.")),
+		option("metrics_native_histograms", server, func(c *Config) any { return &c.MetricsNativeHistograms },
+			"Prometheus's native histograms beside the classic ones",
+			detail("For scrapers that ask for protobuf, as Prometheus does if it is configured for them: their "+
+				"buckets are within 9 %.")),
 		option("drain_delay", server, func(c *Config) any { return &c.DrainDelay },
 			"`seconds` to keep serving when told to end", from(0, ""), fixed,
 			detail("Meanwhile `/readyz` says that the server is not ready.")),

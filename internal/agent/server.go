@@ -130,7 +130,11 @@ func newServer(
 	}
 
 	for _, l := range listeners {
-		draining := &drainingListener{deadlineListener: l.deadlineListener}
+		draining := &drainingListener{deadlineListener: l.deadlineListener, name: httpFile}
+		if l.tls {
+			draining.name = httpsFile
+		}
+
 		s.listeners = append(s.listeners, draining)
 		s.serving.Go(func() { //nolint:contextcheck,nolintlint // ctx bounds the boot
 			s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls)
