@@ -85,8 +85,8 @@ type RequestEvent struct {
 	// Processes is the number of sessions that were opened for it.
 	Processes int
 	// Cached reports whether the turbocache had the response, Stream whether that was a WebSocket or
-	// a stream of events.
-	Cached, Stream bool
+	// a stream of events, and Excluded whether handler.Config.MetricsExclude names its path.
+	Cached, Stream, Excluded bool
 	// Err is why the request failed, of the kinds that handler.StatusCode knows.
 	Err error
 

@@ -138,7 +138,7 @@ func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 		e.sample(value, labels...)
 	}
 	one("passenger_build_info", "Which version runs, and of which version of Go it was made; always 1.", 1,
-		"version", s.Version, "goversion", runtime.Version())
+		"goversion", runtime.Version(), "version", s.Version)
 
 	if !cfg.Started.IsZero() {
 		one("process_start_time_seconds", "When the server started, in seconds since 1970.",

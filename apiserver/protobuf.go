@@ -118,6 +118,9 @@ func (p *protobuf) histogram(h *passenger.Histogram, labels ...string) {
 	p.metric(metricHistogram, labels)
 }
 
+// maxGap is how many empty buckets between others are written as such: a new span takes more room than two of them.
+const maxGap = 2
+
 // native adds the fine buckets. The first of them, which has all that is shorter too, is the zero bucket.
 func (m *protoMessage) native(fine []uint64) {
 	if len(fine) == 0 {
@@ -129,32 +132,50 @@ func (m *protoMessage) native(fine []uint64) {
 	m.uint(histogramZeroCount, fine[0])
 
 	var (
-		deltas, span protoMessage
-		last         uint64
+		spans  []nativeSpan
+		deltas protoMessage
+		last   uint64
 	)
 
-	end := 0 // of the span before, as an index of buckets
+	end := -histogram.FirstFine // the bucket that offsets of the first span count from
+	add := func(n uint64) {
+		deltas.sint(histogramDelta, int64(n-last)) //nolint:gosec // G115: a difference may be negative
+		spans[len(spans)-1].length++
+		end++
+		last = n
+	}
 
-	for i := 1; i < len(fine); i++ {
-		if fine[i] == 0 {
+	for i, n := range fine {
+		if i == 0 || n == 0 {
 			continue
 		}
 
-		first := i
-		for ; i < len(fine) && fine[i] > 0; i++ {
-			deltas.sint(histogramDelta, int64(fine[i]-last)) //nolint:gosec // G115: a difference may be negative
-			last = fine[i]
+		if gap := i - end; len(spans) == 0 || gap > maxGap {
+			spans = append(spans, nativeSpan{offset: gap})
+			end = i
 		}
 
-		span = span[:0]
-		span.sint(spanOffset, int64(first+histogram.FirstFine-end))
-		span.uint(spanLength, uint64(i-first)) //nolint:gosec // G115: it is positive
-		m.nested(histogramSpan, span)
+		for end < i {
+			add(0)
+		}
 
-		end = i + histogram.FirstFine
+		add(n)
+	}
+
+	for _, s := range spans {
+		var span protoMessage
+		span.sint(spanOffset, int64(s.offset))
+		span.uint(spanLength, s.length)
+		m.nested(histogramSpan, span)
 	}
 
 	*m = append(*m, deltas...)
+}
+
+// nativeSpan is a row of buckets. offset counts from the end of the one before.
+type nativeSpan struct {
+	offset int
+	length uint64
 }
 
 // protoMessage is a message of Protocol Buffers in its encoding.

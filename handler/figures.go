@@ -37,12 +37,12 @@ func newFigures() *figures {
 	}
 }
 
-// count counts a request that has ended; excluded means that Config.MetricsExclude names its path.
-func (f *figures) count(e *passenger.RequestEvent, excluded bool) {
+// count counts a request that has ended.
+func (f *figures) count(e *passenger.RequestEvent) {
 	f.requestBytes.Add(uint64(max(e.RequestBytes, 0)))
 	f.responseBytes.Add(uint64(max(e.ResponseBytes, 0)))
 
-	if excluded {
+	if e.Excluded {
 		return
 	}
 

@@ -28,7 +28,8 @@ func (x *exchange) reportEnd(err error) {
 	own.Err, own.Ended = err, x.elapsed()
 	own.Status = x.client.status
 	own.RequestBytes, own.ResponseBytes = x.client.received.Load(), x.client.sent.Load()
-	x.h.figures.count(own, x.h.uncounted != nil && isBelow(x.h.uncounted, x.req.target.path))
+	own.Excluded = x.h.uncounted != nil && isBelow(x.h.uncounted, x.req.target.path)
+	x.h.figures.count(own)
 
 	if x.h.observer == nil && x.h.cfg.AccessLog.GetSink() == nil {
 		return
