@@ -69,9 +69,9 @@ var appFamilies = []appFamily{
 	},
 	appGauge("passenger_app_processes_spawning", "Processes that are being started.",
 		func(f *appFigures) float64 { return float64(f.spawning) }),
-	appGauge("passenger_app_processes_min", "How many processes there are to be at least.",
+	appGauge("passenger_app_processes_min", "Minimum of processes.",
 		func(f *appFigures) float64 { return float64(f.minProcesses) }),
-	appGauge("passenger_app_processes_max", "How many processes there may be; 0: as many as the pool allows.",
+	appGauge("passenger_app_processes_max", "Maximum of processes; zero means as many as the pool allows.",
 		func(f *appFigures) float64 {
 			if f.unlimited {
 				return 0
@@ -81,13 +81,13 @@ var appFamilies = []appFamily{
 		}),
 	appGauge("passenger_app_waiting_requests", "Requests that wait for a process.",
 		func(f *appFigures) float64 { return float64(f.queued) }),
-	appGauge("passenger_app_sessions", "Requests that processes work at.",
+	appGauge("passenger_app_sessions", "Requests that processes work on.",
 		func(f *appFigures) float64 { return float64(f.sessions) }),
-	appGauge("passenger_app_long_sessions", "Those of them that are WebSockets and streams of events.",
+	appGauge("passenger_app_long_sessions", "Requests that processes work on and that are WebSockets or streams of events.",
 		func(f *appFigures) float64 { return float64(f.longSessions) }),
 	{
 		"passenger_app_busy_ratio", gauge,
-		"Taken share of what the enabled processes take at once; not where one has no limit.", "",
+		"Taken share of what the enabled processes take at once; absent where one has no limit.", "",
 		func(f *appFigures, set func(string, float64)) {
 			if f.slots > 0 && !f.endless {
 				set("", float64(f.taken)/float64(f.slots))
@@ -102,7 +102,7 @@ var appFamilies = []appFamily{
 		func(f *appFigures) float64 { return f.cpu }),
 	{
 		"passenger_app_start_time_seconds", gauge,
-		"When the present generation of processes began, in seconds since 1970; not of others.", "",
+		"When the present generation of processes began, in seconds since 1970; absent for others.", "",
 		func(f *appFigures, set func(string, float64)) {
 			if !f.started.IsZero() && f.name != others {
 				set("", float64(f.started.UnixMilli())/1000)
@@ -137,9 +137,9 @@ var appFamilies = []appFamily{
 			set(replaced, float64(c.RestartsReplaced))
 		},
 	},
-	appFlag("passenger_app_restarting", "Whether a restart goes on.",
+	appFlag("passenger_app_restarting", "Whether a restart is in progress.",
 		func(f *appFigures) bool { return f.restarting }),
-	appFlag("passenger_app_deployment_error", "Whether old processes serve on, as new ones do not start.",
+	appFlag("passenger_app_deployment_error", "Whether the last restart failed, so that old processes serve.",
 		func(f *appFigures) bool { return f.resisting }),
 	appFlag("passenger_app_spawn_error", "Whether the last process that was started did not start.",
 		func(f *appFigures) bool { return f.failing }),
@@ -159,11 +159,11 @@ var appFamilies = []appFamily{
 	},
 	requestFamily(appCounter("passenger_app_requests_total", "Requests that have begun.",
 		func(f *appFigures) uint64 { return f.requests.Begun })),
-	requestFamily(appGauge("passenger_app_requests_active", "Requests that go on.",
+	requestFamily(appGauge("passenger_app_requests_active", "Requests in progress.",
 		func(f *appFigures) float64 { return float64(f.requests.Active) })),
 	requestFamily(appFamily{
 		"passenger_app_responses_total", counter,
-		"Responses by the class of their status; none: the client had gone before.", "class",
+		"Responses by the class of their status; none means that the client left before.", "class",
 		func(f *appFigures, set func(string, float64)) {
 			for class, n := range f.requests.Responses {
 				// The classes that HTTP has show from the beginning, so that a rate begins with zero.
@@ -184,9 +184,9 @@ var appFamilies = []appFamily{
 			set("out", float64(f.requests.ResponseBytes))
 		},
 	}),
-	requestFamily(appCounter("passenger_app_cache_fetches_total", "Looks into the turbocache.",
+	requestFamily(appCounter("passenger_app_cache_fetches_total", "Lookups in the turbocache.",
 		func(f *appFigures) uint64 { return f.requests.CacheFetches })),
-	requestFamily(appCounter("passenger_app_cache_hits_total", "Answers from the turbocache.",
+	requestFamily(appCounter("passenger_app_cache_hits_total", "Responses from the turbocache.",
 		func(f *appFigures) uint64 { return f.requests.CacheHits })),
 }
 

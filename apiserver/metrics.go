@@ -14,7 +14,7 @@ import (
 type RequestStats struct {
 	// App is the name of the application's group.
 	App string
-	// Begun counts the requests, Active those that go on.
+	// Begun counts the requests, Active those in progress.
 	Begun  uint64
 	Active int
 	// CacheFetches counts the lookups in the turbocache, CacheHits the responses
@@ -137,7 +137,7 @@ func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 		e.family(name, gauge, help)
 		e.sample(value, labels...)
 	}
-	one("passenger_build_info", "Which version runs, and of which version of Go it was made; always 1.", 1,
+	one("passenger_build_info", "Version of the server, and of the Go it was built with; always 1.", 1,
 		"goversion", runtime.Version(), "version", s.Version)
 
 	if !cfg.Started.IsZero() {
@@ -145,8 +145,8 @@ func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 			float64(cfg.Started.UnixMilli())/1000)
 	}
 
-	one("passenger_pool_max_processes", "How many processes there may be.", float64(s.MaxPoolSize))
-	one("passenger_pool_capacity_used", "How many of them there are or are being started.", float64(s.CapacityUsed))
+	one("passenger_pool_max_processes", "Maximum of processes.", float64(s.MaxPoolSize))
+	one("passenger_pool_capacity_used", "Processes that are there or being started.", float64(s.CapacityUsed))
 	one("passenger_pool_waiting_requests",
 		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
 

@@ -36,7 +36,7 @@ func answerOf(t *testing.T, h http.Handler, method, path string) reply {
 // metric is a family of the text format of Prometheus.
 type metric struct {
 	kind, help string
-	samples    map[string]float64 // by their labels, behind the suffix of a histogram's
+	samples    map[string]float64 // by their labels, behind a histogram's suffix and a space
 }
 
 var kinds = []string{"gauge", "counter", "histogram"}
@@ -100,7 +100,7 @@ func parseMetrics(text string) (map[string]*metric, error) {
 			return nil, err
 		}
 
-		key := strings.TrimPrefix(sample[1], name) + sample[2]
+		key := strings.TrimSpace(strings.TrimPrefix(sample[1], name) + " " + sample[2])
 		if _, twice := current.samples[key]; twice {
 			return nil, fmt.Errorf("twice: %s", line)
 		}
@@ -194,16 +194,16 @@ func testMetrics(t *testing.T) {
 	is(2, "passenger_app_restarts_total", `app="twin",outcome="success"`)
 	is(0, "passenger_app_restarts_total", `app="twin",outcome="failure"`)
 	is(4, "passenger_app_spawns_total", `app="twin",outcome="success"`)
-	is(4, "passenger_app_spawn_duration_seconds", `_countapp="twin"`)
+	is(4, "passenger_app_spawn_duration_seconds", `_count app="twin"`)
 	is(1, "passenger_app_busy_ratio", `app="blog"`)
 	is(67, "passenger_app_responses_total", `app="shop",class="2xx"`)
 	is(2, "passenger_app_responses_total", `app="shop",class="9xx"`)
 	is(1, "passenger_app_responses_total", `app="shop",class="none"`)
 	is(2000, "passenger_app_body_bytes_total", `app="shop",direction="out"`)
-	is(1, "passenger_app_request_duration_seconds", `_bucketapp="shop",le="0.005"`)
-	is(3, "passenger_app_request_duration_seconds", `_bucketapp="shop",le="60"`)
-	is(4, "passenger_app_request_duration_seconds", `_bucketapp="shop",le="+Inf"`)
-	is(3661, "passenger_app_request_duration_seconds", `_sumapp="shop"`)
+	is(1, "passenger_app_request_duration_seconds", `_bucket app="shop",le="0.005"`)
+	is(3, "passenger_app_request_duration_seconds", `_bucket app="shop",le="60"`)
+	is(4, "passenger_app_request_duration_seconds", `_bucket app="shop",le="+Inf"`)
+	is(3661, "passenger_app_request_duration_seconds", `_sum app="shop"`)
 	is(5, "passenger_app_requests_total", `app="of several\nlines`+"\ufffd\"")
 	is(1, "passenger_app_sessions", `app="blog"`)
 	is(77, "passenger_app_requests_total", `app="shop"`)

@@ -13,9 +13,9 @@ const (
 	requestsName  = "passenger_app_requests_total"
 	requestsHelp  = "Requests that have begun."
 	activeName    = "passenger_app_requests_active"
-	activeHelp    = "Requests that go on."
+	activeHelp    = "Requests in progress."
 	responsesName = "passenger_app_responses_total"
-	responsesHelp = "Responses by the class of their status; none: the client had gone before."
+	responsesHelp = "Responses by the class of their status; none means that the client left before."
 	bytesName     = "passenger_app_body_bytes_total"
 	bytesHelp     = "Bytes of the bodies of requests (in) and responses (out); WebSockets have none."
 	durationName  = "passenger_app_request_duration_seconds"
@@ -73,12 +73,12 @@ func byLabel[T any](
 var goVersion = runtime.Version()
 
 var buildInfoDesc = prometheus.NewDesc("passenger_build_info",
-	"Which version runs, and of which version of Go it was made; always 1.", []string{"version", "goversion"}, nil)
+	"Version of the server, and of the Go it was built with; always 1.", []string{"version", "goversion"}, nil)
 
 var poolFamilies = []family[*passenger.Snapshot]{
-	poolGauge("passenger_pool_max_processes", "How many processes there may be.",
+	poolGauge("passenger_pool_max_processes", "Maximum of processes.",
 		func(s *passenger.Snapshot) int { return s.MaxPoolSize }),
-	poolGauge("passenger_pool_capacity_used", "How many of them there are or are being started.",
+	poolGauge("passenger_pool_capacity_used", "Processes that are there or being started.",
 		func(s *passenger.Snapshot) int { return s.CapacityUsed }),
 	poolGauge("passenger_pool_waiting_requests",
 		"Requests of applications without a process that wait as the pool is full.",
@@ -103,9 +103,9 @@ var appFamilies = []family[*appFigures]{
 		}),
 	appGauge("passenger_app_processes_spawning", "Processes that are being started.",
 		func(a *appFigures) float64 { return float64(a.spawning) }),
-	appGauge("passenger_app_processes_min", "How many processes there are to be at least.",
+	appGauge("passenger_app_processes_min", "Minimum of processes.",
 		func(a *appFigures) float64 { return float64(a.minProcesses) }),
-	appGauge("passenger_app_processes_max", "How many processes there may be; 0: as many as the pool allows.",
+	appGauge("passenger_app_processes_max", "Maximum of processes; zero means as many as the pool allows.",
 		func(a *appFigures) float64 {
 			if a.unlimited {
 				return 0
@@ -115,12 +115,12 @@ var appFamilies = []family[*appFigures]{
 		}),
 	appGauge("passenger_app_waiting_requests", "Requests that wait for a process.",
 		func(a *appFigures) float64 { return float64(a.queued) }),
-	appGauge("passenger_app_sessions", "Requests that processes work at.",
+	appGauge("passenger_app_sessions", "Requests that processes work on.",
 		func(a *appFigures) float64 { return float64(a.sessions) }),
-	appGauge("passenger_app_long_sessions", "Those of them that are WebSockets and streams of events.",
+	appGauge("passenger_app_long_sessions", "Requests that processes work on and that are WebSockets or streams of events.",
 		func(a *appFigures) float64 { return float64(a.longSessions) }),
 	byLabel("passenger_app_busy_ratio", prometheus.GaugeValue,
-		"Taken share of what the enabled processes take at once; not where one has no limit.", nil,
+		"Taken share of what the enabled processes take at once; absent where one has no limit.", nil,
 		func(a *appFigures, set func(float64, ...string)) {
 			if a.slots > 0 && !a.endless {
 				set(float64(a.taken) / float64(a.slots))
@@ -133,7 +133,7 @@ var appFamilies = []family[*appFigures]{
 		"Processors that are busy for the processes and what they have started, as far as it is known.",
 		func(a *appFigures) float64 { return a.cpu }),
 	byLabel("passenger_app_start_time_seconds", prometheus.GaugeValue,
-		"When the present generation of processes began, in seconds since 1970; not of others.", nil,
+		"When the present generation of processes began, in seconds since 1970; absent for others.", nil,
 		func(a *appFigures, set func(float64, ...string)) {
 			if !a.started.IsZero() {
 				set(float64(a.started.UnixMilli()) / 1000)
@@ -162,9 +162,9 @@ var appFamilies = []family[*appFigures]{
 			set(float64(c.RestartFailures), failure)
 			set(float64(c.RestartsReplaced), replaced)
 		}),
-	appFlag("passenger_app_restarting", "Whether a restart goes on.",
+	appFlag("passenger_app_restarting", "Whether a restart is in progress.",
 		func(a *appFigures) bool { return a.restarting }),
-	appFlag("passenger_app_deployment_error", "Whether old processes serve on, as new ones do not start.",
+	appFlag("passenger_app_deployment_error", "Whether the last restart failed, so that old processes serve.",
 		func(a *appFigures) bool { return a.resisting }),
 	appFlag("passenger_app_spawn_error", "Whether the last process that was started did not start.",
 		func(a *appFigures) bool { return a.failing }),
@@ -204,9 +204,9 @@ var requestFamilies = []family[*requestFigures]{
 }
 
 var cacheFamilies = []family[*requestFigures]{
-	counter("passenger_app_cache_fetches_total", "Looks into the turbocache.",
+	counter("passenger_app_cache_fetches_total", "Lookups in the turbocache.",
 		func(r *requestFigures) uint64 { return r.fetches }),
-	counter("passenger_app_cache_hits_total", "Answers from the turbocache.",
+	counter("passenger_app_cache_hits_total", "Responses from the turbocache.",
 		func(r *requestFigures) uint64 { return r.hits }),
 }
 
