@@ -63,7 +63,10 @@ type RequestEvent struct {
 	// RemoteAddr is the client's address, behind trusted proxies. Protocol is the version the
 	// client uses, as in "HTTP/1.1", and Scheme is "https" or "http", as trusted proxies say.
 	RemoteAddr, Protocol, Scheme string
-	Began                        time.Time
+	// TrustedPeer reports whether the peer is one of handler.Config.TrustedProxies, or on a Unix
+	// socket, so that the trace context in Header is believed.
+	TrustedPeer bool
+	Began       time.Time
 	// Header is what the client sent, as middleware left it. Only RequestBegan sees it, and must
 	// neither change nor keep it: it may hold secrets.
 	Header textproto.MIMEHeader

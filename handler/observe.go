@@ -13,6 +13,7 @@ func (x *exchange) reportBegin() {
 	e.ID, e.AppName = r.mark.id, x.h.appName()
 	e.Method, e.Target, e.Host = r.http.Method, r.http.RequestURI, r.http.Host
 	e.RemoteAddr, e.Protocol, e.Scheme = r.remote.addr, r.http.Proto, r.scheme()
+	e.TrustedPeer = r.peer.trusted
 
 	if x.h.observer != nil {
 		event := *e

@@ -122,7 +122,11 @@ var logOptions = func() []Option {
 		option("otlp_endpoint", perApp, func(c *Config) any { return &c.OTLPEndpoint },
 			"the `URL` of an OpenTelemetry collector for transactions", fixed,
 			detail("Such as `http://127.0.0.1:4318`. The environment variable `OTEL_EXPORTER_OTLP_HEADERS` has "+
-				"headers for it.")),
+				"headers for it. See [traces](traces.md).")),
+		option("transaction_sample_rate", perApp, func(c *Config) any { return &c.TransactionSampleRate },
+			"the `share`, 0 to 1, of traces begun here that are sampled", between(0, 1), byDefault(1.), fixed,
+			detail("Of others their beginning decides. The collector gets no request of the rest; the file of "+
+				"`transaction_log` gets all.")),
 		option("error_report_dir", server, func(c *Config) any { return &c.ErrorReportDir },
 			"the `directory` for reports of failed starts", as(options.Path), checked((*Config).validateReports),
 			detail("It must exist, belong to the server's user, and be writable for no other. A "+

@@ -83,7 +83,7 @@ func (c *Config) sameStart(next *Config) error {
 	}
 
 	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
-		errs = append(errs, errors.New("the headers for OTLP have changed, which takes effect when the server is "+
+		errs = append(errs, errors.New("the headers for the collector have changed, which takes effect when the server is "+
 			"restarted"))
 	}
 

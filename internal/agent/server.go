@@ -229,7 +229,7 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
 	}
 
-	s.prepareHTTP(watching.transactions != nil)
+	s.prepareHTTP()
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
 			Handler:           s.site,
@@ -244,9 +244,8 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	return nil
 }
 
-// prepareHTTP makes the server of HTTP and what is in front of it. traced: requests have
-// a place in a trace.
-func (s *Server) prepareHTTP(traced bool) {
+// prepareHTTP makes the server of HTTP and what is in front of it.
+func (s *Server) prepareHTTP() {
 	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
 	s.guard = &headguard.Guard{
 		Limits:        httphead.Limits{Head: s.cfg.MaxHeaderSize + headerSlack, Fields: maxFields},
@@ -261,13 +260,8 @@ func (s *Server) prepareHTTP(traced bool) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(s.cfg.HTTP2Cleartext || s.cert != nil)
 
-	var site http.Handler = s.site
-	if traced {
-		site = ustrouter.TraceContext(site)
-	}
-
 	s.http = &http.Server{
-		Handler:           s.guard.Handler(site),
+		Handler:           s.guard.Handler(s.site),
 		Protocols:         protocols,
 		ErrorLog:          s.guard.ErrorLog,
 		ConnState:         s.trackHTTP,
@@ -280,7 +274,7 @@ func (s *Server) prepareHTTP(traced bool) {
 		s.front = &front.Server{
 			HTTP:     s.http,
 			Guard:    s.guard,
-			Handler:  site,
+			Handler:  s.site,
 			Follow:   s.limiter.Follow,
 			ErrorLog: s.guard.ErrorLog,
 		}
