@@ -56,7 +56,8 @@ type counts struct {
 	spawns *histogram.Histogram
 }
 
-// spawned counts the result of an attempt to start a process; checked means that it was asked for its health.
+// spawned counts the result of an attempt to start a process; checked means that a process is asked for its
+// health or warmed up.
 func (c *counts) spawned(checked bool, took time.Duration, err error) {
 	if c.spawns == nil {
 		c.spawns = histogram.New(histogram.ForStarts)

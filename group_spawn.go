@@ -132,7 +132,8 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		return false
 	}
 
-	g.counts.spawned(proc != nil && proc.Info().Checked, time.Since(a.began), err)
+	app := &g.opts.App
+	g.counts.spawned(app.HealthPath != "" || len(app.WarmupPaths) > 0, time.Since(a.began), err)
 
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil
