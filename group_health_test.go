@@ -76,7 +76,7 @@ func TestHealthOfEachStart(t *testing.T) {
 		requireUnhealthy(f, f.group("a").LastSpawnError.Err)
 
 		counts := f.group("a").Counts
-		require.EqualValues(f, [2]uint64{3, 2}, [2]uint64{counts.HealthChecks, counts.HealthFailures})
+		require.Equal(f, [2]uint64{3, 2}, [2]uint64{counts.HealthChecks, counts.HealthFailures})
 	})
 }
 

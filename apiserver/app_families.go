@@ -83,7 +83,8 @@ var appFamilies = []appFamily{
 		func(f *appFigures) float64 { return float64(f.queued) }),
 	appGauge("passenger_app_sessions", "Requests that processes work on.",
 		func(f *appFigures) float64 { return float64(f.sessions) }),
-	appGauge("passenger_app_long_sessions", "Requests that processes work on and that are WebSockets or streams of events.",
+	appGauge("passenger_app_long_sessions",
+		"Requests that processes work on and that are WebSockets or streams of events.",
 		func(f *appFigures) float64 { return float64(f.longSessions) }),
 	{
 		"passenger_app_busy_ratio", gauge,

@@ -17,7 +17,7 @@ import (
 type crowd map[string]*histogram.Histogram
 
 func (c crowd) look(names *appNames) map[string]*appFigures {
-	var stats []RequestStats
+	stats := make([]RequestStats, 0, len(c))
 	for name, h := range c {
 		stats = append(stats, RequestStats{App: name, Begun: h.Inspect().Count, Durations: h.Inspect()})
 	}

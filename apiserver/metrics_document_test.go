@@ -63,7 +63,7 @@ func TestDocumentHasAllMetrics(t *testing.T) {
 		var table strings.Builder
 		table.WriteString("| name | type | labels | meaning |\n|---|---|---|---|\n")
 
-		for _, line := range strings.Split(text, "\n") {
+		for line := range strings.SplitSeq(text, "\n") {
 			if name, isHead := strings.CutPrefix(line, "# TYPE "); isHead {
 				name, _, _ = strings.Cut(name, " ")
 				f := families[name]

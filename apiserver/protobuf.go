@@ -9,7 +9,8 @@ import (
 )
 
 // protobuf is a sequence of the messages MetricFamily of Prometheus's client model, each behind its length. It has what
-// the text has, and native histograms. (Source: github.com/prometheus/client_model, io/prometheus/client/metrics.proto.)
+// the text has, and native histograms. (Source: io/prometheus/client/metrics.proto in
+// github.com/prometheus/client_model.)
 type protobuf struct {
 	out protoMessage
 	// head has the name, help and type of a family, metrics its samples.
@@ -189,8 +190,8 @@ const (
 )
 
 func (m *protoMessage) tag(field, kind int) {
-	*m = binary.AppendUvarint(*m, uint64(field)<<3|uint64(kind))
-} //nolint:gosec // G115: they are positive
+	*m = binary.AppendUvarint(*m, uint64(field<<3|kind)) //nolint:gosec // G115: they are positive
+}
 
 func (m *protoMessage) uint(field int, value uint64) {
 	m.tag(field, varintField)

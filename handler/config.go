@@ -104,8 +104,8 @@ type Config struct {
 	// as that is, whose requests last: WebSockets, event streams. They go to processes of their own, which take any
 	// number at once, in a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
-	// MetricsExclude are prefixes of paths below the base URI, compared as UnlimitedConcurrencyPaths are, whose requests
-	// do not count in the durations and responses of [Figures], such as health checks.
+	// MetricsExclude are prefixes of paths below the base URI, compared as UnlimitedConcurrencyPaths are, whose
+	// requests do not count in the durations and responses of [Figures], such as health checks.
 	MetricsExclude []string
 	// Sendfile lets the application have files sent.
 	Sendfile Sendfile

@@ -48,8 +48,8 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 
 // fill sets all numbers of a structure.
 func fill(v reflect.Value, n uint64) {
-	for i := range v.NumField() {
-		if f := v.Field(i); f.Kind() == reflect.Struct {
+	for _, f := range v.Fields() {
+		if f.Kind() == reflect.Struct {
 			fill(f, n)
 		} else {
 			f.SetUint(n)

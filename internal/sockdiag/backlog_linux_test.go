@@ -19,9 +19,12 @@ func TestBacklogCountsTheConnectionsThatAreNotAccepted(t *testing.T) {
 			require.NoError(t, err)
 			defer func() { _ = l.Close() }()
 
+			socket, ok := l.(syscall.Conn)
+			require.True(t, ok)
+
 			backlog := func(want int) {
 				t.Helper()
-				n, err := Backlog(l.(syscall.Conn))
+				n, err := Backlog(socket)
 				require.NoError(t, err)
 				require.Equal(t, want, n)
 			}
@@ -40,7 +43,7 @@ func TestBacklogCountsTheConnectionsThatAreNotAccepted(t *testing.T) {
 			backlog(2)
 
 			require.NoError(t, l.Close())
-			_, err = Backlog(l.(syscall.Conn))
+			_, err = Backlog(socket)
 			require.Error(t, err)
 		})
 	}

@@ -194,7 +194,8 @@ func (o *Observer) Close(ctx context.Context) error {
 	return o.sender.wait(ctx)
 }
 
-// secretParameters are those whose values must not be recorded. (Source: OpenTelemetry's semantic conventions, url.query.)
+// secretParameters are those whose values must not be recorded. (Source: url.query in OpenTelemetry's semantic
+// conventions.)
 var secretParameters = []string{
 	"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential",
 	"X-Amz-Security-Token",

@@ -154,7 +154,7 @@ func (c *spanCollector) trace(t *testing.T, id string, n int) map[string]tracedS
 		}
 
 		if len(found) < n {
-			return fmt.Errorf("%d of %d spans are there: %v", len(found), n, errors.Join(c.faults...))
+			return fmt.Errorf("%d of %d spans are there: %w", len(found), n, errors.Join(c.faults...))
 		}
 
 		return nil

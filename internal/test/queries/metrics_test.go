@@ -8,16 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/gopassenger/passenger/status"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
 )
 
 // values are those of each label of a series.
@@ -59,6 +58,7 @@ func metricsOf(t *testing.T) string {
 		Logger:  passenger.Silent(),
 		RequestStats: func() []apiserver.RequestStats {
 			f := shop.Figures()
+
 			return []apiserver.RequestStats{
 				{App: "shop", Responses: f.Responses, Durations: f.Durations, Queued: f.Queued},
 				{App: hostile, Durations: f.Durations},

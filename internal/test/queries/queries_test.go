@@ -11,12 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
 const (
@@ -71,7 +71,7 @@ func (s series) checked(t *testing.T, query string) (known []string) {
 
 func (s series) checkMatcher(t *testing.T, name string, m *labels.Matcher) {
 	t.Helper()
-	if m.Name == labels.MetricName {
+	if m.Name == model.MetricNameLabel {
 		return
 	}
 
@@ -217,12 +217,17 @@ func TestDocumentHasAReasonForEachAlert(t *testing.T) {
 	text, err := os.ReadFile(root + "/docs/alerts.md")
 	require.NoError(t, err)
 
-	var documented, want []string
-	for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(text), -1) {
+	headings := regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(string(text), -1)
+
+	documented := make([]string, 0, len(headings))
+	for _, heading := range headings {
 		documented = append(documented, heading[1])
 	}
 
-	for _, r := range rules(t) {
+	all := rules(t)
+
+	want := make([]string, 0, len(all))
+	for _, r := range all {
 		want = append(want, r.Alert)
 	}
 
