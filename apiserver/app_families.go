@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"strconv"
-
 	"github.com/gopassenger/passenger"
 )
 
@@ -55,15 +53,15 @@ const (
 	replaced = "replaced"
 )
 
-// none is the class of the responses of clients that left before they got one.
-const none = "none"
+// classes are those of responses, by the first digit of their status. Of none are clients that left before.
+var classes = [...]string{"none", "1xx", "2xx", "3xx", "4xx", "5xx", "6xx", "7xx", "8xx", "9xx"}
 
 var appFamilies = []appFamily{
 	{
 		"passenger_app_processes", gauge, "Processes by their state.", "state",
 		func(f *appFigures, set func(string, float64)) {
-			for _, state := range processStates {
-				set(state, float64(f.byState[state]))
+			for i, state := range processStates {
+				set(state, float64(f.byState[i]))
 			}
 		},
 	},
@@ -168,11 +166,8 @@ var appFamilies = []appFamily{
 		func(f *appFigures, set func(string, float64)) {
 			for class, n := range f.requests.Responses {
 				// The classes that HTTP has show from the beginning, so that a rate begins with zero.
-				switch {
-				case class == 0:
-					set(none, float64(n))
-				case class <= 5 || n > 0:
-					set(strconv.Itoa(class)+"xx", float64(n))
+				if class <= 5 || n > 0 {
+					set(classes[class], float64(n))
 				}
 			}
 		},
@@ -216,14 +211,23 @@ func writeAppMetrics(e encoder, apps []*appFigures) {
 		family := &appFamilies[i]
 		e.family(family.name, family.kind, family.help)
 
+		// One slice for all: there are tens of thousands of samples.
+		labels := []string{"app", ""}
+		if family.label != "" {
+			labels = append(labels, family.label, "")
+		}
+
+		set := func(label string, value float64) {
+			if family.label != "" {
+				labels[3] = label
+			}
+
+			e.sample(value, labels...)
+		}
+
 		for _, f := range apps {
-			family.samples(f, func(label string, value float64) {
-				if family.label == "" {
-					e.sample(value, "app", f.name)
-				} else {
-					e.sample(value, "app", f.name, family.label, label)
-				}
-			})
+			labels[1] = f.name
+			family.samples(f, set)
 		}
 	}
 

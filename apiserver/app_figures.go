@@ -12,7 +12,7 @@ import (
 // appFigures are those of all applications of a name.
 type appFigures struct {
 	name                           string
-	byState                        map[passenger.ProcessState]int
+	byState                        [len(processStates)]int
 	spawning, queued, sessions     int
 	longSessions                   int
 	restarting, resisting, failing bool
@@ -36,7 +36,7 @@ type appFigures struct {
 	hasRequests bool
 }
 
-var processStates = []passenger.ProcessState{
+var processStates = [...]passenger.ProcessState{
 	passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled, passenger.ProcessDetached,
 }
 
@@ -56,7 +56,10 @@ func (f *appFigures) addGroup(g *passenger.GroupSnapshot) {
 	}
 	for i := range g.Processes {
 		p := &g.Processes[i]
-		f.byState[p.State]++
+		if state := slices.Index(processStates[:], p.State); state >= 0 {
+			one.byState[state]++
+		}
+
 		one.sessions += p.Sessions
 		one.longSessions += p.LongSessions
 		one.memory += p.Metrics.RealMemory().Or(0)
@@ -171,9 +174,7 @@ func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 	return all
 }
 
-func newAppFigures(name string) *appFigures {
-	return &appFigures{name: name, byState: map[passenger.ProcessState]int{}}
-}
+func newAppFigures(name string) *appFigures { return &appFigures{name: name} }
 
 // labelOf makes a valid label value of a name, which on Unix may consist of any bytes.
 func labelOf(name string) string { return strings.ToValidUTF8(name, "\ufffd") }

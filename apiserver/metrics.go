@@ -102,7 +102,7 @@ func metricsOf(cfg *Config, names *appNames, header http.Header) (contentType st
 
 	var e encoder = &exposition{b: make([]byte, 0, (1+len(apps))*textOfApp)}
 	if cfg.NativeHistograms && acceptsProtobuf(header) {
-		e = &protobuf{}
+		e = &protobuf{out: make(protoMessage, 0, (1+len(apps))*textOfApp/2)}
 	}
 
 	writeServerMetrics(e, cfg, &s)
