@@ -78,10 +78,6 @@ func (c *Config) Validate() error {
 	}
 
 	errs = append(errs, c.OTLPHeaders.validate())
-	if !(c.SampleRate >= 0 && c.SampleRate <= 1) {
-		fault("the share %v of traces to sample is not one: use 0 to 1", c.SampleRate)
-	}
-
 	if c.QueueLength < 0 {
 		fault("the number %d of transactions that may wait is negative: use 0 for the default", c.QueueLength)
 	}
