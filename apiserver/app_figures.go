@@ -65,6 +65,7 @@ func (f *appFigures) addGroup(g *passenger.GroupSnapshot) {
 		one.memory += p.Metrics.RealMemory().Or(0)
 		one.cpu += p.Metrics.CPU.Or(0) / 100
 
+		// The others take no requests, so that their slots are not free.
 		if p.State == passenger.ProcessEnabled {
 			one.slots += p.Concurrency
 			one.taken += p.Sessions
@@ -131,6 +132,7 @@ func (f *appFigures) addCounters(other *appFigures) {
 		*own[i] += *value
 	}
 
+	// Applications with one group, as most are, need no copy.
 	histograms := f.histograms()
 	for i, h := range other.histograms() {
 		if len(histograms[i].Counts) == 0 {
@@ -146,6 +148,7 @@ func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 	byName := map[string]*appFigures{}
 
 	of := func(name string) *appFigures {
+		// Two names may be the same label, and two samples with the same labels cost a scraper all of them.
 		name = labelOf(name)
 		if byName[name] == nil {
 			byName[name] = newAppFigures(name)

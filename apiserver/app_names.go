@@ -33,6 +33,7 @@ func (n *appNames) limit(all []*appFigures) []*appFigures {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
+	// First, so that those that come may have the places of those that left.
 	n.forgetAllBut(all)
 
 	shown := make([]*appFigures, 0, min(len(all), maxApps)+1)
@@ -48,11 +49,13 @@ func (n *appNames) limit(all []*appFigures) []*appFigures {
 			n.sum, n.rest = newAppFigures(others), map[string]*appFigures{}
 		}
 
+		// Before it replaces what it was.
 		n.count(f, n.rest[f.name])
 		n.rest[f.name] = f
 		rest.addGauges(f)
 	}
 
+	// Once there were others, their sum stays: a series that ends and comes back looks as if it began again.
 	if n.sum == nil {
 		return shown
 	}

@@ -85,6 +85,7 @@ func (e *exposition) begin(suffix string, labels []string) {
 
 // escape keeps the result of the first label of a sample.
 func (e *exposition) escape(value string, first bool) string {
+	// The others, as states and outcomes, change from sample to sample.
 	if !first {
 		return escapeLabel.Replace(labelOf(value))
 	}
@@ -100,6 +101,7 @@ func (e *exposition) escape(value string, first bool) string {
 const maxExact = 1 << 53
 
 func (e *exposition) end(value float64) {
+	// Most values are integers, which AppendFloat would write as 1.5e+06.
 	if whole := int64(value); float64(whole) == value && -maxExact < whole && whole < maxExact {
 		e.b = strconv.AppendInt(e.b, whole, 10)
 	} else {

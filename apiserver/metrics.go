@@ -98,6 +98,7 @@ func metricsOf(cfg *Config, names *appNames, header http.Header) (contentType st
 		requests = cfg.RequestStats()
 	}
 
+	// Only here are the names known, as a label has them.
 	apps := names.limit(figuresOf(&s, requests))
 
 	var e encoder = &exposition{b: make([]byte, 0, (1+len(apps))*textOfApp)}
@@ -124,6 +125,7 @@ func acceptsProtobuf(header http.Header) bool {
 			continue
 		}
 
+		// A weight of zero is a refusal. (Source: RFC 9110, section 12.4.2.)
 		if weight, err := strconv.ParseFloat(params["q"], 64); err != nil || weight > 0 {
 			return true
 		}
@@ -150,6 +152,7 @@ func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 	one("passenger_pool_waiting_requests",
 		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
 
+	// Zeros would say that nothing waits.
 	if cfg.Backlogs == nil {
 		return
 	}

@@ -56,6 +56,7 @@ func (p *protobuf) family(name string, kind metricKind, help string) {
 
 // endFamily writes the family if it has samples.
 func (p *protobuf) endFamily() {
+	// A family without samples does not show, as in the text.
 	if len(p.metrics) > 0 {
 		p.out = binary.AppendUvarint(p.out, uint64(len(p.head)+len(p.metrics)))
 		p.out = append(append(p.out, p.head...), p.metrics...)
@@ -146,6 +147,7 @@ func (m *protoMessage) native(fine []uint64) {
 		last = n
 	}
 
+	// As client_golang writes them.
 	for i, n := range fine {
 		if i == 0 || n == 0 {
 			continue

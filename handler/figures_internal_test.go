@@ -22,5 +22,4 @@ func BenchmarkFigures(b *testing.B) {
 	for b.Loop() {
 		f.count(e)
 	}
-
 }

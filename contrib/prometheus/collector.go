@@ -59,6 +59,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 		describe(descs, cacheFamilies)
 	}
 
+	// Its buckets may be others, so that it takes the place of what has the same names.
 	if c.cfg.Observer != nil {
 		c.cfg.Observer.describe(descs)
 		return

@@ -45,6 +45,7 @@ func (a *appFigures) add(g *passenger.GroupSnapshot) {
 	a.unlimited = a.unlimited || g.MaxProcesses <= 0
 	a.addCounts(&g.Counts)
 
+	// Before its first start, an application has no buckets that could be added.
 	if len(g.SpawnTimes.Counts) > 0 {
 		a.spawnTimes = a.spawnTimes.Add(g.SpawnTimes)
 	}
@@ -61,6 +62,7 @@ func (a *appFigures) add(g *passenger.GroupSnapshot) {
 		a.memory += p.Metrics.RealMemory().Or(0)
 		a.cpu += p.Metrics.CPU.Or(0) / 100
 
+		// The others take no requests, so that their slots are not free.
 		if p.State == passenger.ProcessEnabled {
 			a.slots += p.Concurrency
 			a.taken += p.Sessions

@@ -37,6 +37,7 @@ func (s *Server) backlogs() (all []apiserver.Backlog) {
 			continue
 		}
 
+		// A kernel that does not tell is no reason to be without the other figures.
 		if waiting, err := sockdiag.Backlog(socket); err == nil {
 			all = append(all, apiserver.Backlog{Listener: l.name, Waiting: waiting})
 		}

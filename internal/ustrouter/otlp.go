@@ -83,6 +83,7 @@ func newOTLP(c *Config, transport http.RoundTripper, log logr.Logger) *OTLP {
 
 // Write puts t into the next batch, if there is room.
 func (o *OTLP) Write(t *Transaction) {
+	// It is not dropped: the sampling says so.
 	if own, ok := parseTraceparent(t.Traceparent); ok && own.flags&flagSampled == 0 {
 		return
 	}

@@ -36,6 +36,7 @@ func newSpanner(c *Config) spanner {
 		known["host.name"] = host
 	}
 
+	// The operator knows better.
 	maps.Copy(known, c.ResourceAttributes)
 	if c.ServiceName != "" {
 		known["service.name"] = c.ServiceName

@@ -37,6 +37,7 @@ func placeOf(ctx context.Context) *place {
 func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) context.Context {
 	p := &place{userAgent: e.Header.Get("User-Agent")}
 
+	// Of two, none is valid, and joined they could be. (Source: W3C Trace Context, section 3.2.)
 	client := ""
 	if values := e.Header[traceparentHeader]; len(values) == 1 {
 		client = values[0]
@@ -47,6 +48,7 @@ func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) 
 
 	switch {
 	case valid && e.TrustedPeer:
+		// Flags of later levels mean nothing here, and must not be passed on. (Source: section 3.2.2.5.)
 		p.parent = theirs.parentID
 		p.traceparent = newTraceparent(theirs.traceID, theirs.flags&(flagSampled|flagRandom))
 	default:
@@ -81,6 +83,7 @@ func newTraceparent(trace string, flags byte) string {
 		text [traceparentLength]byte
 	)
 
+	// Both at once: most requests begin a trace.
 	randomID(ids[:16])
 	randomID(ids[16:])
 	copy(text[:], "00-")
