@@ -2,6 +2,7 @@
 package queries_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -238,6 +239,19 @@ func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	check := exec.CommandContext(t.Context(), interpreters.Find(t, "promtool", "promtool"), "check", "metrics")
 	check.Stdin = strings.NewReader(metricsOf(t))
 	out, err := check.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
+func TestAlertsFireWhereTheyShould(t *testing.T) {
+	promtool := interpreters.Find(t, "promtool", "promtool")
+	path, err := filepath.Abs(alerts)
+	require.NoError(t, err)
+	cases, err := os.ReadFile("testdata/alerts.yml")
+	require.NoError(t, err)
+
+	file := filepath.Join(t.TempDir(), "alerts.yml")
+	require.NoError(t, os.WriteFile(file, bytes.Replace(cases, []byte("RULES"), []byte(path), 1), 0o600))
+	out, err := exec.CommandContext(t.Context(), promtool, "test", "rules", file).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
 
