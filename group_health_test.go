@@ -74,6 +74,9 @@ func TestHealthOfEachStart(t *testing.T) {
 		require.NoError(f, second.err)
 		second.session.Close(passenger.KeepAlive)
 		requireUnhealthy(f, f.group("a").LastSpawnError.Err)
+
+		counts := f.group("a").Counts
+		require.Equal(f, [2]uint64{3, 2}, [2]uint64{counts.HealthChecks, counts.HealthFailures})
 	})
 }
 

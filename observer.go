@@ -63,7 +63,10 @@ type RequestEvent struct {
 	// RemoteAddr is the client's address, behind trusted proxies. Protocol is the version the
 	// client uses, as in "HTTP/1.1", and Scheme is "https" or "http", as trusted proxies say.
 	RemoteAddr, Protocol, Scheme string
-	Began                        time.Time
+	// TrustedPeer reports whether the peer is one of handler.Config.TrustedProxies, or on a Unix
+	// socket, so that the trace context in Header is believed.
+	TrustedPeer bool
+	Began       time.Time
 	// Header is what the client sent, as middleware left it. Only RequestBegan sees it, and must
 	// neither change nor keep it: it may hold secrets.
 	Header textproto.MIMEHeader
@@ -84,8 +87,9 @@ type RequestEvent struct {
 	GUPID string
 	// Processes is the number of sessions that were opened for it.
 	Processes int
-	// Cached reports whether the turbocache had the response.
-	Cached bool
+	// Cached reports whether the turbocache had the response, Stream whether that was a WebSocket or
+	// a stream of events, and Excluded whether handler.Config.MetricsExclude names its path.
+	Cached, Stream, Excluded bool
 	// Err is why the request failed, of the kinds that handler.StatusCode knows.
 	Err error
 

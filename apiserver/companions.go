@@ -37,14 +37,14 @@ func (c *call) writeCompanions(b *bytes.Buffer, s *passenger.Snapshot, o status.
 // companionStates are those of status.Companion.
 var companionStates = []string{"starting", "running", "backing off", "stopping", "ended"}
 
-func writeCompanionMetrics(e *exposition, companions []status.Companion) {
+func writeCompanionMetrics(e encoder, companions []status.Companion) {
 	type key struct{ app, name string }
 	byState := map[key]map[string]int{}
 	var names []key
 	restarts := map[key]uint64{}
 
 	for _, c := range companions {
-		k := key{c.App, c.Name}
+		k := key{labelOf(c.App), labelOf(c.Name)}
 		if byState[k] == nil {
 			byState[k] = map[string]int{}
 			names = append(names, k)
@@ -59,7 +59,7 @@ func writeCompanionMetrics(e *exposition, companions []status.Companion) {
 
 	for _, k := range names {
 		for _, state := range companionStates {
-			e.sample(count, float64(byState[k][state]), "app", k.app, "name", k.name, "state", state)
+			e.sample(float64(byState[k][state]), "app", k.app, "name", k.name, "state", state)
 		}
 	}
 
@@ -67,6 +67,6 @@ func writeCompanionMetrics(e *exposition, companions []status.Companion) {
 	e.family(total, counter, "Companions that were started again after their end, since the server started.")
 
 	for _, k := range names {
-		e.sample(total, float64(restarts[k]), "app", k.app, "name", k.name)
+		e.sample(float64(restarts[k]), "app", k.app, "name", k.name)
 	}
 }

@@ -1,9 +1,11 @@
 package apiserver
 
 import (
-	"cmp"
+	"mime"
 	"net/http"
-	"slices"
+	"runtime"
+	"strconv"
+	"strings"
 
 	"github.com/gopassenger/passenger"
 )
@@ -12,26 +14,42 @@ import (
 type RequestStats struct {
 	// App is the name of the application's group.
 	App string
-	// Begun counts the requests, Active those that go on.
+	// Begun counts the requests, Active those in progress.
 	Begun  uint64
 	Active int
 	// CacheFetches counts the lookups in the turbocache, CacheHits the responses
 	// from it.
 	CacheFetches, CacheHits uint64
+	// Durations, Queued, Responses, RequestBytes and ResponseBytes are those of
+	// handler.Figures.
+	Durations, Queued           passenger.Histogram
+	Responses                   [10]uint64
+	RequestBytes, ResponseBytes uint64
+}
+
+// Backlog says how many connections wait in the kernel until a program accepts
+// them.
+type Backlog struct {
+	// Listener names the socket, as in "http".
+	Listener string
+	Waiting  int
 }
 
 // Metrics responds to GET with figures of the pool in the text format of Prometheus,
 // by application and not by process. stats counts requests; nil: there are no
 // figures of them. It asks for no password: mount it where everybody may know
 // the applications' names, or use GET /metrics of a Server.
+//
+// The first 500 applications that it sees have figures of their own until they
+// leave the pool. Those that come later are summed, as the application "others".
 func Metrics(pool *passenger.Pool, stats func() []RequestStats) http.Handler {
-	return metricsHandler(&Config{Pool: pool, RequestStats: stats})
+	return metricsHandler(&Config{Pool: pool, RequestStats: stats}, &appNames{})
 }
 
 // Metrics returns a handler that responds as GET /metrics does, and asks for no password.
-func (s *Server) Metrics() http.Handler { return metricsHandler(&s.cfg) }
+func (s *Server) Metrics() http.Handler { return metricsHandler(&s.cfg, s.apps) }
 
-func metricsHandler(cfg *Config) http.Handler {
+func metricsHandler(cfg *Config, names *appNames) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -39,185 +57,110 @@ func metricsHandler(cfg *Config) http.Handler {
 			return
 		}
 
-		writeAnswer(w, http.StatusOK, metricsType, metricsOf(cfg))
+		contentType, body := metricsOf(cfg, names, r.Header)
+		writeAnswer(w, http.StatusOK, contentType, body)
 	})
 }
 
 func (c *call) showMetrics() {
-	c.write(http.StatusOK, metricsType, metricsOf(&c.cfg))
+	contentType, body := metricsOf(&c.cfg, c.apps, c.r.Header)
+	c.write(http.StatusOK, contentType, body)
 }
 
-// appFigures are those of all applications of a name.
-type appFigures struct {
-	name                           string
-	byState                        map[passenger.ProcessState]int
-	spawning, queued, sessions     int
-	restarts                       uint64
-	restarting, resisting, failing bool
-	memory                         int64
-	cpu                            float64
-	minProcesses, maxProcesses     int
-	// unlimited: one of them has no maximum.
-	unlimited bool
-	requests  *RequestStats
+// metricKind is a type of metrics, as the text format names it.
+type metricKind string
+
+const (
+	gauge         metricKind = "gauge"
+	counter       metricKind = "counter"
+	histogramKind metricKind = "histogram"
+)
+
+// encoder writes metrics in one of the formats. Labels are names, each with its value.
+type encoder interface {
+	// family begins a metric; the samples of one must follow each other. One without
+	// samples does not show.
+	family(name string, kind metricKind, help string)
+	sample(value float64, labels ...string)
+	histogram(h *passenger.Histogram, labels ...string)
+	contentType() string
+	bytes() []byte
 }
 
-var processStates = []passenger.ProcessState{
-	passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled, passenger.ProcessDetached,
-}
+// textOfApp is about how many bytes the text has of each application.
+const textOfApp = 9 << 10
 
-func (f *appFigures) add(g *passenger.GroupSnapshot) {
-	f.spawning += g.Spawning
-	f.queued += g.QueueLength
-	f.restarts += uint64(g.Generation)
-	f.restarting = f.restarting || g.Restarting
-	f.resisting = f.resisting || g.DeploymentError != nil
-	f.failing = f.failing || g.LastSpawnError != nil
-	f.minProcesses += g.MinProcesses
-	f.unlimited = f.unlimited || g.MaxProcesses <= 0
-
-	f.maxProcesses += max(g.MaxProcesses, 0)
-	for i := range g.Processes {
-		p := &g.Processes[i]
-		f.byState[p.State]++
-		f.sessions += p.Sessions
-		f.memory += p.Metrics.RealMemory().Or(0)
-		f.cpu += p.Metrics.CPU.Or(0) / 100
-	}
-}
-
-// figuresOf are ordered by name.
-func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
-	byName := map[string]*appFigures{}
-
-	of := func(name string) *appFigures {
-		if byName[name] == nil {
-			byName[name] = &appFigures{name: name, byState: map[passenger.ProcessState]int{}}
-		}
-
-		return byName[name]
-	}
-	for i := range s.Groups {
-		of(s.Groups[i].Name).add(&s.Groups[i])
-	}
-
-	for _, r := range stats {
-		f := of(r.App)
-		if f.requests == nil {
-			f.requests = &RequestStats{}
-		}
-
-		f.requests.Begun += r.Begun
-		f.requests.Active += r.Active
-		f.requests.CacheFetches += r.CacheFetches
-		f.requests.CacheHits += r.CacheHits
-	}
-
-	all := make([]*appFigures, 0, len(byName))
-	for _, f := range byName {
-		all = append(all, f)
-	}
-
-	slices.SortFunc(all, func(a, b *appFigures) int { return cmp.Compare(a.name, b.name) })
-
-	return all
-}
-
-func metricsOf(cfg *Config) []byte {
+// metricsOf returns the metrics in the format that a request with this header asks for.
+func metricsOf(cfg *Config, names *appNames, header http.Header) (contentType string, body []byte) {
 	s := cfg.Pool.Inspect()
 	var requests []RequestStats
 	if cfg.RequestStats != nil {
 		requests = cfg.RequestStats()
 	}
 
-	apps := figuresOf(&s, requests)
-	e := &exposition{}
-	e.one("passenger_build_info", "Which version runs; always 1.", 1, "version", s.Version)
-	e.one("passenger_pool_max_processes", "How many processes there may be.", float64(s.MaxPoolSize))
-	e.one("passenger_pool_capacity_used", "How many of them there are or are being started.", float64(s.CapacityUsed))
-	e.one("passenger_pool_waiting_requests",
-		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
+	// Only here are the names known, as a label has them.
+	apps := names.limit(figuresOf(&s, requests))
+
+	var e encoder = &exposition{b: make([]byte, 0, (1+len(apps))*textOfApp)}
+	if cfg.NativeHistograms && acceptsProtobuf(header) {
+		e = &protobuf{out: make(protoMessage, 0, (1+len(apps))*textOfApp/2)}
+	}
+
+	writeServerMetrics(e, cfg, &s)
 	writeAppMetrics(e, apps)
-	writeRequestMetrics(e, apps)
+
 	if cfg.Companions != nil {
 		writeCompanionMetrics(e, cfg.Companions())
 	}
 
-	return e.b.Bytes()
+	return e.contentType(), e.bytes()
 }
 
-func writeAppMetrics(e *exposition, apps []*appFigures) {
-	byApp := func(name string, kind metricKind, help string, value func(*appFigures) float64) {
-		e.family(name, kind, help)
-
-		for _, f := range apps {
-			e.sample(name, value(f), "app", f.name)
-		}
-	}
-	flag := func(on bool) float64 {
-		if on {
-			return 1
+// acceptsProtobuf reports whether the client takes the only format that has native histograms.
+func acceptsProtobuf(header http.Header) bool {
+	for accepted := range strings.SplitSeq(strings.Join(header.Values("Accept"), ","), ",") {
+		kind, params, err := mime.ParseMediaType(accepted)
+		if err != nil || kind != "application/vnd.google.protobuf" ||
+			params["proto"] != "io.prometheus.client.MetricFamily" || params["encoding"] != "delimited" {
+			continue
 		}
 
-		return 0
-	}
-	const processes = "passenger_app_processes"
-	e.family(processes, gauge, "Processes by their state.")
-
-	for _, f := range apps {
-		for _, state := range processStates {
-			e.sample(processes, float64(f.byState[state]), "app", f.name, "state", state)
+		// A weight of zero is a refusal. (Source: RFC 9110, section 12.4.2.)
+		if weight, err := strconv.ParseFloat(params["q"], 64); err != nil || weight > 0 {
+			return true
 		}
 	}
 
-	byApp("passenger_app_processes_spawning", gauge, "Processes that are being started.",
-		func(f *appFigures) float64 { return float64(f.spawning) })
-	byApp("passenger_app_processes_min", gauge, "How many processes there are to be at least.",
-		func(f *appFigures) float64 { return float64(f.minProcesses) })
-	byApp("passenger_app_processes_max", gauge, "How many processes there may be; 0: as many as the pool allows.",
-		func(f *appFigures) float64 {
-			if f.unlimited {
-				return 0
-			}
-
-			return float64(f.maxProcesses)
-		})
-	byApp("passenger_app_waiting_requests", gauge, "Requests that wait for a process.",
-		func(f *appFigures) float64 { return float64(f.queued) })
-	byApp("passenger_app_sessions", gauge, "Requests that processes work at.",
-		func(f *appFigures) float64 { return float64(f.sessions) })
-	byApp("passenger_app_memory_bytes", gauge,
-		"Memory of the processes' own and of what they have started, swapped or not, as far as it is known.",
-		func(f *appFigures) float64 { return float64(f.memory) })
-	byApp("passenger_app_cpu_ratio", gauge,
-		"Processors that are busy for the processes and what they have started, as far as it is known.",
-		func(f *appFigures) float64 { return f.cpu })
-	byApp("passenger_app_restarts_total", counter, "Restarts since the application came to the pool.",
-		func(f *appFigures) float64 { return float64(f.restarts) })
-	byApp("passenger_app_restarting", gauge, "Whether a restart goes on.",
-		func(f *appFigures) float64 { return flag(f.restarting) })
-	byApp("passenger_app_deployment_error", gauge, "Whether old processes serve on, as new ones do not start.",
-		func(f *appFigures) float64 { return flag(f.resisting) })
-	byApp("passenger_app_spawn_error", gauge, "Whether the last process that was started did not start.",
-		func(f *appFigures) float64 { return flag(f.failing) })
+	return false
 }
 
-func writeRequestMetrics(e *exposition, apps []*appFigures) {
-	byApp := func(name string, kind metricKind, help string, value func(*RequestStats) float64) {
-		e.family(name, kind, help)
-
-		for _, f := range apps {
-			if f.requests != nil {
-				e.sample(name, value(f.requests), "app", f.name)
-			}
-		}
+func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
+	one := func(name, help string, value float64, labels ...string) {
+		e.family(name, gauge, help)
+		e.sample(value, labels...)
 	}
-	byApp("passenger_app_requests_total", counter, "Requests that have begun.",
-		func(r *RequestStats) float64 { return float64(r.Begun) })
-	byApp("passenger_app_requests_active", gauge, "Requests that go on.",
-		func(r *RequestStats) float64 { return float64(r.Active) })
-	byApp("passenger_app_cache_fetches_total", counter, "Looks into the turbocache.",
-		func(r *RequestStats) float64 { return float64(r.CacheFetches) })
-	byApp("passenger_app_cache_hits_total", counter, "Answers from the turbocache.",
-		func(r *RequestStats) float64 { return float64(r.CacheHits) })
+	one("passenger_build_info", "Version of the server, and of the Go it was built with; always 1.", 1,
+		"goversion", runtime.Version(), "version", s.Version)
+
+	if !cfg.Started.IsZero() {
+		one("process_start_time_seconds", "When the server started, in seconds since 1970.",
+			float64(cfg.Started.UnixMilli())/1000)
+	}
+
+	one("passenger_pool_max_processes", "Maximum of processes.", float64(s.MaxPoolSize))
+	one("passenger_pool_capacity_used", "Processes that are there or being started.", float64(s.CapacityUsed))
+	one("passenger_pool_waiting_requests",
+		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
+
+	// Zeros would say that nothing waits.
+	if cfg.Backlogs == nil {
+		return
+	}
+
+	e.family("passenger_listen_backlog", gauge,
+		"Connections that wait in the kernel until the server accepts them, by listener.")
+
+	for _, b := range cfg.Backlogs() {
+		e.sample(float64(b.Waiting), "listener", b.Listener)
+	}
 }

@@ -8,15 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/internal/histogram"
 )
 
 var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
@@ -32,7 +36,17 @@ func answerOf(t *testing.T, h http.Handler, method, path string) reply {
 // metric is a family of the text format of Prometheus.
 type metric struct {
 	kind, help string
-	samples    map[string]float64 // by their labels
+	samples    map[string]float64 // by their labels, behind a histogram's suffix and a space
+}
+
+var kinds = []string{"gauge", "counter", "histogram"}
+
+func (m *metric) suffixes() []string {
+	if m.kind == "histogram" {
+		return []string{"_bucket", "_sum", "_count"}
+	}
+
+	return []string{""}
 }
 
 var (
@@ -62,7 +76,7 @@ func parseMetrics(text string) (map[string]*metric, error) {
 
 				name, current = head[2], &metric{help: head[3], samples: map[string]float64{}}
 				families[name] = current
-			case current == nil || head[2] != name || current.kind != "" || head[3] != "gauge" && head[3] != "counter":
+			case current == nil || head[2] != name || current.kind != "" || !slices.Contains(kinds, head[3]):
 				return nil, fmt.Errorf("at the wrong place: %s", line)
 			default:
 				current.kind = head[3]
@@ -72,8 +86,8 @@ func parseMetrics(text string) (map[string]*metric, error) {
 		}
 
 		sample := sampleLine.FindStringSubmatch(line)
-		if sample == nil || current == nil || current.kind == "" || sample[1] != name ||
-			strings.HasSuffix(sample[2], ",") {
+		if sample == nil || current == nil || current.kind == "" || strings.HasSuffix(sample[2], ",") ||
+			!slices.Contains(current.suffixes(), strings.TrimPrefix(sample[1], name)) {
 			return nil, fmt.Errorf("no sample of %s: %s", name, line)
 		}
 
@@ -86,11 +100,12 @@ func parseMetrics(text string) (map[string]*metric, error) {
 			return nil, err
 		}
 
-		if _, twice := current.samples[sample[2]]; twice {
+		key := strings.TrimSpace(strings.TrimPrefix(sample[1], name) + " " + sample[2])
+		if _, twice := current.samples[key]; twice {
 			return nil, fmt.Errorf("twice: %s", line)
 		}
 
-		current.samples[sample[2]] = value
+		current.samples[key] = value
 	}
 
 	if current != nil && len(current.samples) == 0 {
@@ -132,9 +147,22 @@ func testMetrics(t *testing.T) {
 	synctest.Wait()
 	stats := func() []apiserver.RequestStats {
 		return []apiserver.RequestStats{
-			{App: "shop", Begun: 70, Active: 2, CacheFetches: 10, CacheHits: 4},
-			{App: "shop", Begun: 7, Active: 1},
+			{
+				App:           "shop",
+				Begun:         70,
+				Active:        2,
+				CacheFetches:  10,
+				CacheHits:     4,
+				Durations:     durations(3*time.Millisecond, time.Second, time.Hour),
+				Queued:        durations(0),
+				Responses:     [10]uint64{0: 1, 2: 60, 5: 3, 9: 2},
+				RequestBytes:  100,
+				ResponseBytes: 2000,
+			},
+			{App: "shop", Begun: 7, Active: 1, Durations: durations(time.Minute), Responses: [10]uint64{2: 7}},
 			{App: "of several\nlines", Begun: 1},
+			{App: "of several\nlines\xfe", Begun: 2},
+			{App: "of several\nlines\xff", Begun: 3},
 		}
 	}
 	a := answerOf(t, apiserver.Metrics(h.pool, stats), "GET", "/anything")
@@ -142,7 +170,7 @@ func testMetrics(t *testing.T) {
 	require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", a.Header.Get("Content-Type"))
 
 	file := filepath.Join("testdata", "metrics.golden")
-	text := strings.Replace(a.Body, passenger.Version, "VERSION", 1)
+	text := strings.NewReplacer(passenger.Version, "VERSION", runtime.Version(), "GO").Replace(a.Body)
 	if *update {
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
@@ -163,7 +191,20 @@ func testMetrics(t *testing.T) {
 	is(6, "passenger_pool_capacity_used", "")
 	is(2, "passenger_app_processes", `app="twin",state="enabled"`)
 	is(3, "passenger_app_processes_max", `app="limited"`)
-	is(2, "passenger_app_restarts_total", `app="twin"`)
+	is(2, "passenger_app_restarts_total", `app="twin",outcome="success"`)
+	is(0, "passenger_app_restarts_total", `app="twin",outcome="failure"`)
+	is(4, "passenger_app_spawns_total", `app="twin",outcome="success"`)
+	is(4, "passenger_app_spawn_duration_seconds", `_count app="twin"`)
+	is(1, "passenger_app_busy_ratio", `app="blog"`)
+	is(67, "passenger_app_responses_total", `app="shop",class="2xx"`)
+	is(2, "passenger_app_responses_total", `app="shop",class="9xx"`)
+	is(1, "passenger_app_responses_total", `app="shop",class="none"`)
+	is(2000, "passenger_app_body_bytes_total", `app="shop",direction="out"`)
+	is(1, "passenger_app_request_duration_seconds", `_bucket app="shop",le="0.005"`)
+	is(3, "passenger_app_request_duration_seconds", `_bucket app="shop",le="60"`)
+	is(4, "passenger_app_request_duration_seconds", `_bucket app="shop",le="+Inf"`)
+	is(3661, "passenger_app_request_duration_seconds", `_sum app="shop"`)
+	is(5, "passenger_app_requests_total", `app="of several\nlines`+"\ufffd\"")
 	is(1, "passenger_app_sessions", `app="blog"`)
 	is(77, "passenger_app_requests_total", `app="shop"`)
 	is(1, "passenger_app_processes", `app="a\"b\\c`+"\ufffd"+`{}",state="enabled"`)
@@ -174,6 +215,62 @@ func testMetrics(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, families, "passenger_app_requests_total")
 	require.Equal(t, 405, answerOf(t, apiserver.Metrics(h.pool, nil), "POST", "/").Status)
+}
+
+// durations is a histogram of requests.
+func durations(all ...time.Duration) passenger.Histogram {
+	h := histogram.New(histogram.ForRequests)
+	for _, d := range all {
+		h.Observe(d)
+	}
+
+	return h.Inspect()
+}
+
+func TestMetricsOfTheServer(t *testing.T) {
+	h := newHouse(t, func(cfg *apiserver.Config) {
+		cfg.Started = time.UnixMilli(1_700_000_000_500)
+		cfg.Backlogs = func() []apiserver.Backlog {
+			return []apiserver.Backlog{{Listener: "http", Waiting: 3}, {Listener: "https"}}
+		}
+	})
+	families, err := parseMetrics(answerOf(t, h.server.Metrics(), "GET", "/").Body)
+	require.NoError(t, err)
+	require.Len(t, families, 6)
+	require.Equal(t, map[string]float64{"": 1700000000.5}, families["process_start_time_seconds"].samples)
+	require.Equal(t, map[string]float64{`listener="http"`: 3, `listener="https"`: 0},
+		families["passenger_listen_backlog"].samples)
+}
+
+func TestOnlyClientsThatAskGetProtobuf(t *testing.T) {
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	native := func(on bool) http.Handler {
+		return newHouse(t, func(cfg *apiserver.Config) { cfg.NativeHistograms = on }).server.Metrics()
+	}
+	on, off := native(true), native(false)
+
+	for accept, want := range map[string]bool{
+		"":                                 false,
+		"text/plain":                       false,
+		"*/*":                              false,
+		"application/vnd.google.protobuf":  false,
+		protobuf:                           true,
+		protobuf + ";q=0":                  false,
+		"text/plain;q=0.5, " + protobuf:    true,
+		"x;;, " + protobuf + ";q=0.6, */*": true,
+		strings.Replace(protobuf, "delimited", "text", 1): false,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Accept", accept)
+
+		w := httptest.NewRecorder()
+		on.ServeHTTP(w, r)
+		require.Equal(t, want, strings.HasPrefix(w.Header().Get("Content-Type"), "application/"), accept)
+
+		w = httptest.NewRecorder()
+		off.ServeHTTP(w, r)
+		require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", w.Header().Get("Content-Type"))
+	}
 }
 
 func TestMetricsOfAnEmptyPool(t *testing.T) {

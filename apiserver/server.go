@@ -23,6 +23,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -50,6 +51,14 @@ type Config struct {
 	// Figures returns what GET /figures.json shows: the history of the application of this name, or
 	// of all for an empty name, with at most the newest points of each; nil: no history.
 	Figures func(app string, points int) []status.Figures
+	// NativeHistograms adds Prometheus's native histograms, with finer buckets, to
+	// the classic ones for clients that accept the protobuf format, which alone has
+	// them.
+	NativeHistograms bool
+	// Started is when the program started; the zero value leaves it out of the metrics.
+	Started time.Time
+	// Backlogs returns how many connections wait in the kernel; nil: unknown.
+	Backlogs func() []Backlog
 	// Companions returns what runs beside the applications; nil: nothing.
 	Companions func() []status.Companion
 	// Incidents are what was recorded; nil: nothing.
@@ -100,8 +109,10 @@ type Server struct {
 	euid     int
 	accounts []account
 	guesses  *guesses
-	routes   map[string]methods
-	origins  *http.CrossOriginProtection
+	// apps are those that metrics name.
+	apps    *appNames
+	routes  map[string]methods
+	origins *http.CrossOriginProtection
 }
 
 // New returns the API of a core. The error is that of [Config.Validate].
@@ -130,6 +141,7 @@ func newServer(cfg Config) *Server {
 		euid:     os.Geteuid(),
 		accounts: newAccounts(cfg.Accounts),
 		guesses:  &guesses{log: cfg.Logger},
+		apps:     &appNames{},
 		origins:  http.NewCrossOriginProtection(),
 	}
 	cfg.Accounts = nil // the passwords are no longer needed

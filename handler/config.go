@@ -104,6 +104,9 @@ type Config struct {
 	// as that is, whose requests last: WebSockets, event streams. They go to processes of their own, which take any
 	// number at once, in a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
+	// MetricsExclude are prefixes of paths below the base URI, compared as UnlimitedConcurrencyPaths are, whose
+	// requests do not count in the durations and responses of [Figures], such as health checks.
+	MetricsExclude []string
 	// Sendfile lets the application have files sent.
 	Sendfile Sendfile
 	// DisableTurbocache switches the cache off that keeps responses for seconds, if they allow it.
@@ -214,12 +217,19 @@ func (c *Config) Validate() error {
 			"cookie: "+tokenAdvice, name)
 	}
 
-	for _, path := range c.UnlimitedConcurrencyPaths {
-		if _, err := urlpath.Parse(path); path == "" {
-			fault("UnlimitedConcurrencyPaths",
-				"a path of unlimited concurrency is empty: leave it out, or write / for all")
-		} else if err != nil {
-			fault("UnlimitedConcurrencyPaths", "the path of unlimited concurrency %w", err)
+	for _, list := range []struct {
+		field, what string
+		paths       []string
+	}{
+		{"UnlimitedConcurrencyPaths", "path of unlimited concurrency", c.UnlimitedConcurrencyPaths},
+		{"MetricsExclude", "path that metrics exclude", c.MetricsExclude},
+	} {
+		for _, path := range list.paths {
+			if _, err := urlpath.Parse(path); path == "" {
+				fault(list.field, "a %s is empty: leave it out, or write / for all", list.what)
+			} else if err != nil {
+				fault(list.field, "the %s %w", list.what, err)
+			}
 		}
 	}
 
@@ -281,6 +291,7 @@ func (c Config) clone() Config {
 	c.TrustedProxies = slices.Clone(c.TrustedProxies)
 	c.TrustedHeaders = slices.Clone(c.TrustedHeaders)
 	c.UnlimitedConcurrencyPaths = slices.Clone(c.UnlimitedConcurrencyPaths)
+	c.MetricsExclude = slices.Clone(c.MetricsExclude)
 	c.Sendfile.Roots = slices.Clone(c.Sendfile.Roots)
 	c.Sendfile.Accel = maps.Clone(c.Sendfile.Accel)
 	c.ErrorPage = slices.Clone(c.ErrorPage)

@@ -45,6 +45,10 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		`UnlimitedConcurrencyPaths: the path of unlimited concurrency "/cable?x" has a query or fragment`: {
 			UnlimitedConcurrencyPaths: []string{"/cable?x"},
 		},
+		`MetricsExclude: the path that metrics exclude "health" does not begin with a slash: write it as`: {
+			MetricsExclude: []string{"health"},
+		},
+		"MetricsExclude: a path that metrics exclude is empty: leave it out":                {MetricsExclude: []string{""}},
 		"UnlimitedConcurrencyPaths: a path of unlimited concurrency is empty: leave it out": {UnlimitedConcurrencyPaths: []string{""}},
 		`StickySessions.CookieName: the name "a=b" of the cookie for sticky sessions has characters other than letters`: {
 			StickySessions: handler.StickySessions{CookieName: "a=b"},

@@ -25,8 +25,6 @@ type exchange struct {
 	// ticket takes the response to the turbocache.
 	ticket turbocache.Ticket
 	event  passenger.RequestEvent
-	// isStream means that the response was a WebSocket or a stream of events.
-	isStream bool
 	progress
 
 	scratch scratch

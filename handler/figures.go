@@ -7,7 +7,8 @@ import (
 	"github.com/gopassenger/passenger/internal/histogram"
 )
 
-// Figures are what the requests of a Handler were like since it was made. Requests in progress do not count.
+// Figures are what the requests of a Handler were like since it was made. Requests in progress do not count, and those
+// of Config.MetricsExclude only in the bytes.
 type Figures struct {
 	// AppName is the name of the application's group.
 	AppName string
@@ -38,9 +39,16 @@ func newFigures() *figures {
 	}
 }
 
-// count counts a request that has ended; isStream means that it was a WebSocket or a stream of events.
-func (f *figures) count(e *passenger.RequestEvent, isStream bool) {
-	if !isStream {
+// count counts a request that has ended.
+func (f *figures) count(e *passenger.RequestEvent) {
+	f.requestBytes.Add(uint64(max(e.RequestBytes, 0)))
+	f.responseBytes.Add(uint64(max(e.ResponseBytes, 0)))
+
+	if e.Excluded {
+		return
+	}
+
+	if !e.Stream {
 		f.durations.Observe(e.Ended)
 	}
 
@@ -49,8 +57,6 @@ func (f *figures) count(e *passenger.RequestEvent, isStream bool) {
 	}
 
 	f.responses[min(max(e.Status/100, 0), statusClasses-1)].Add(1)
-	f.requestBytes.Add(uint64(max(e.RequestBytes, 0)))
-	f.responseBytes.Add(uint64(max(e.ResponseBytes, 0)))
 }
 
 // Figures returns the figures of the requests that have ended.

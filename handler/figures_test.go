@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -124,5 +125,27 @@ func TestFiguresOfEventStreams(t *testing.T) {
 		require.Zero(s, s.pool.Inspect().Groups[0].Processes[0].LongSessions)
 		require.Equal(s, [10]uint64{2: 1}, s.handler.Figures().Responses)
 		require.Zero(s, s.handler.Figures().Durations.Count)
+	})
+}
+
+func TestFiguresLeaveOutPathsThatMetricsExclude(t *testing.T) {
+	cfg := handler.Config{MetricsExclude: []string{"/200/caf%C3%A9", "/404"}}
+	app := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "four")
+	})}
+	serveConfig(t, app, cfg, func(s *site) {
+		for _, target := range []string{"/200/caf%c3%a9", "/%320%30/caf%C3%A9/deep?x", "/404", "/404/"} {
+			s.do(http.MethodGet, target, "")
+		}
+
+		f := s.handler.Figures()
+		require.Zero(s, f.Responses)
+		require.Zero(s, f.Durations.Count)
+		require.Zero(s, f.Queued.Count)
+		require.EqualValues(s, 16, f.ResponseBytes)
+
+		s.do(http.MethodGet, "/4040", "")
+		s.do(http.MethodGet, "/200%2Fcaf%C3%A9", "")
+		require.EqualValues(s, 2, s.handler.Figures().Durations.Count)
 	})
 }

@@ -29,6 +29,8 @@ type Handler struct {
 	// unlimited are the options for UnlimitedConcurrencyPaths; nil means that there are no such paths.
 	unlimited      *passenger.Options
 	unlimitedPaths []urlpath.Base
+	// uncounted are Config.MetricsExclude.
+	uncounted []urlpath.Base
 	// sticky is nil without sticky sessions, cache is nil without the turbocache.
 	sticky *stickyRoute
 	cache  *turbocache.Cache
@@ -85,13 +87,12 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 	h.shares = newQueueShares(&cfg)
 	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
 
-	for _, path := range cfg.UnlimitedConcurrencyPaths {
-		prefix, err := urlpath.Parse(path)
-		if err != nil {
-			return nil, err
-		}
+	if h.unlimitedPaths, err = parsePaths(cfg.UnlimitedConcurrencyPaths); err != nil {
+		return nil, err
+	}
 
-		h.unlimitedPaths = append(h.unlimitedPaths, prefix)
+	if h.uncounted, err = parsePaths(cfg.MetricsExclude); err != nil {
+		return nil, err
 	}
 
 	if !cfg.DisableTurbocache {

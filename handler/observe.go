@@ -13,6 +13,7 @@ func (x *exchange) reportBegin() {
 	e.ID, e.AppName = r.mark.id, x.h.appName()
 	e.Method, e.Target, e.Host = r.http.Method, r.http.RequestURI, r.http.Host
 	e.RemoteAddr, e.Protocol, e.Scheme = r.remote.addr, r.http.Proto, r.scheme()
+	e.TrustedPeer = r.peer.trusted
 
 	if x.h.observer != nil {
 		event := *e
@@ -28,7 +29,8 @@ func (x *exchange) reportEnd(err error) {
 	own.Err, own.Ended = err, x.elapsed()
 	own.Status = x.client.status
 	own.RequestBytes, own.ResponseBytes = x.client.received.Load(), x.client.sent.Load()
-	x.h.figures.count(own, x.isStream)
+	own.Excluded = x.h.uncounted != nil && isBelow(x.h.uncounted, x.req.target.path)
+	x.h.figures.count(own)
 
 	if x.h.observer == nil && x.h.cfg.AccessLog.GetSink() == nil {
 		return

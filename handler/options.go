@@ -49,9 +49,25 @@ func unlimitedOptions(cfg *Config) *passenger.Options {
 	return &options
 }
 
-func (h *Handler) isUnlimitedPath(path string) bool {
-	return slices.ContainsFunc(h.unlimitedPaths, func(prefix urlpath.Base) bool {
+func (h *Handler) isUnlimitedPath(path string) bool { return isBelow(h.unlimitedPaths, path) }
+
+// isBelow reports whether path is below one of the prefixes.
+func isBelow(prefixes []urlpath.Base, path string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix urlpath.Base) bool {
 		_, below := prefix.Cut(path)
 		return below
 	})
+}
+
+func parsePaths(texts []string) (paths []urlpath.Base, err error) {
+	for _, text := range texts {
+		path, err := urlpath.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+
+		paths = append(paths, path)
+	}
+
+	return paths, nil
 }

@@ -112,7 +112,10 @@ func TestOneConnectionMayNotFillTheQueue(t *testing.T) {
 				}
 			})
 		}
-		for range 40 {
+		ask(first)
+		synctest.Wait() // it has the process
+
+		for range 39 {
 			ask(first)
 		}
 

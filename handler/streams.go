@@ -4,7 +4,7 @@ import "sync"
 
 // addStream registers the response of an exchange as one that may never end by itself; end ends it.
 func (x *exchange) addStream(end func()) {
-	x.isStream = true
+	x.event.Stream = true
 	x.upstream.session.MarkLong()
 	x.h.streams.add(x, end)
 }

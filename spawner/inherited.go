@@ -25,7 +25,7 @@ func inherits(name string, switched bool) bool {
 // program, has a secret by which this program reaches a collector of traces, or looks for
 // faults in its memory.
 func isForUs(name string) bool {
-	if strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && strings.HasSuffix(name, "HEADERS") {
+	if IsCollectorSecret(name) {
 		return true
 	}
 
@@ -37,6 +37,12 @@ func isForUs(name string) bool {
 	}
 
 	return strings.HasPrefix(name, "Malloc") // macOS
+}
+
+// IsCollectorSecret reports whether a variable has headers for a collector of OpenTelemetry: those of
+// all signals, or of traces, metrics or logs.
+func IsCollectorSecret(name string) bool {
+	return strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && strings.HasSuffix(name, "HEADERS")
 }
 
 // IsOperators reports whether a variable belongs to the session of the operator who

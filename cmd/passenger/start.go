@@ -93,7 +93,7 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 		}
 	}
 
-	return cfg, cfg.ReadHeaders(os.Getenv)
+	return cfg, cfg.ReadEnvironment(os.Getenv)
 }
 
 // start serves with the configuration that load returns until a signal comes, in

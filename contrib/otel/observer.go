@@ -38,7 +38,8 @@ type Config struct {
 	// span is the parent of the request's. Otherwise the request begins a trace of its own, whose
 	// first span links to the client's, and the client's baggage does not reach the application.
 	// Nil trusts no client, since any client could have spans recorded and join any trace.
-	// [TrustAll] is for servers behind a proxy that sets or removes the headers.
+	// [TrustProxies] trusts those that the handler trusts, as passenger start does. [TrustAll] is
+	// for servers behind a proxy that sets or removes the headers.
 	TrustParent func(ctx context.Context, e *passenger.RequestEvent) bool
 	// IncludeQuery records the query string, which may have secrets, as url.query. Values that the
 	// semantic conventions exclude are left out even then.
@@ -47,6 +48,10 @@ type Config struct {
 
 // TrustAll is a Config.TrustParent that trusts all clients.
 func TrustAll(context.Context, *passenger.RequestEvent) bool { return true }
+
+// TrustProxies is a Config.TrustParent that trusts handler.Config.TrustedProxies, and peers on Unix
+// sockets.
+func TrustProxies(_ context.Context, e *passenger.RequestEvent) bool { return e.TrustedPeer }
 
 // Observer is the passenger.Config.Observer of one pool. It is safe for concurrent use.
 // [passenger.Observers] combines it with others.

@@ -42,6 +42,11 @@ func TestTheClientsTraceIsLinkedUnlessItIsTrusted(t *testing.T) {
 	}
 }
 
+func TestTheProxiesThatTheHandlerTrustsMayBeTrusted(t *testing.T) {
+	require.False(t, passengerotel.TrustProxies(t.Context(), &passenger.RequestEvent{}))
+	require.True(t, passengerotel.TrustProxies(t.Context(), &passenger.RequestEvent{TrustedPeer: true}))
+}
+
 func TestATrustedClientsSpanIsTheParent(t *testing.T) {
 	play(t, passengerotel.Config{TrustParent: passengerotel.TrustAll}, func(s *stage) {
 		s.warm()

@@ -1,6 +1,6 @@
 // Package passengerprometheus exposes a pool of package passenger to Prometheus, through
 // client_golang. A [Collector] has the metrics of the server's /metrics, by the same names. An
-// [Observer] adds the durations of requests, spawns and restarts:
+// [Observer] measures with buckets of its own, and durations of restarts:
 //
 //	observer, err := passengerprometheus.NewObserver(passengerprometheus.ObserverConfig{})
 //	pool, err := passenger.New(passenger.Config{Observer: observer})
@@ -10,6 +10,7 @@ package passengerprometheus
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
@@ -21,10 +22,11 @@ type Config struct {
 	// Pool is the pool to expose. It is required.
 	Pool *passenger.Pool
 	// Handlers returns the handlers of the pool at each collection. Their requests and turbocaches
-	// are counted. Nil leaves out the metrics of turbocaches.
+	// are counted. Nil leaves out the metrics of turbocaches, and those of requests if there is no
+	// Observer.
 	Handlers func() []*handler.Handler
-	// Observer, if it is also that of the pool, adds durations, and counts the requests instead of
-	// Handlers, including those of handlers that are gone.
+	// Observer, if it is also that of the pool, measures requests and spawns instead of Handlers
+	// and the pool, including those of handlers and applications that are gone, and restarts.
 	Observer *Observer
 }
 
@@ -52,17 +54,22 @@ func HandlersOf(handlers ...*handler.Handler) func() []*handler.Handler {
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- buildInfoDesc
 	describe(descs, poolFamilies)
-	descs <- processesDesc
 	describe(descs, appFamilies)
 	if c.cfg.Handlers != nil {
 		describe(descs, cacheFamilies)
 	}
 
-	switch {
-	case c.cfg.Observer != nil:
+	// Its buckets may be others, so that it takes the place of what has the same names.
+	if c.cfg.Observer != nil {
 		c.cfg.Observer.describe(descs)
-	case c.cfg.Handlers != nil:
+		return
+	}
+
+	descs <- spawnTimes.desc
+	if c.cfg.Handlers != nil {
 		describe(descs, requestFamilies)
+		descs <- durations.desc
+		descs <- queueTimes.desc
 	}
 }
 
@@ -77,6 +84,8 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		collect(metrics, cacheFamilies, r, name)
 		if c.cfg.Observer == nil {
 			collect(metrics, requestFamilies, r, name)
+			durations.collect(metrics, r, name)
+			queueTimes.collect(metrics, r, name)
 		}
 	}
 
@@ -85,16 +94,14 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 
 	s := c.cfg.Pool.Inspect()
-	metrics <- prometheus.MustNewConstMetric(buildInfoDesc, prometheus.GaugeValue, 1, s.Version)
+	metrics <- prometheus.MustNewConstMetric(buildInfoDesc, prometheus.GaugeValue, 1, s.Version, goVersion)
 	collect(metrics, poolFamilies, &s)
 
 	for name, a := range figuresOf(&s, requests) {
-		for _, state := range processStates {
-			metrics <- prometheus.MustNewConstMetric(
-				processesDesc, prometheus.GaugeValue, float64(a.byState[state]), name, state)
-		}
-
 		collect(metrics, appFamilies, a, name)
+		if c.cfg.Observer == nil {
+			spawnTimes.collect(metrics, a, name)
+		}
 	}
 }
 
@@ -106,6 +113,8 @@ func describe[T any](descs chan<- *prometheus.Desc, families []family[T]) {
 
 func collect[T any](metrics chan<- prometheus.Metric, families []family[T], of T, labels ...string) {
 	for _, f := range families {
-		metrics <- prometheus.MustNewConstMetric(f.desc, f.kind, f.value(of), labels...)
+		f.samples(of, func(value float64, label ...string) {
+			metrics <- prometheus.MustNewConstMetric(f.desc, f.kind, value, slices.Concat(labels, label)...)
+		})
 	}
 }

@@ -61,13 +61,14 @@ func Example() {
 
 	for line := range strings.Lines(w.Body.String()) {
 		if strings.Contains(line, `app="shop",state="enabled"`) || strings.Contains(line, "requests_total{") ||
-			strings.Contains(line, "request_duration_seconds_count") {
+			strings.Contains(line, "request_duration_seconds_count") || strings.Contains(line, `class="4xx"`) {
 			fmt.Print(line)
 		}
 	}
 
 	// Output:
 	// passenger_app_processes{app="shop",state="enabled"} 1
-	// passenger_app_request_duration_seconds_count{app="shop",status="4xx"} 1
+	// passenger_app_request_duration_seconds_count{app="shop"} 1
 	// passenger_app_requests_total{app="shop"} 1
+	// passenger_app_responses_total{app="shop",class="4xx"} 1
 }

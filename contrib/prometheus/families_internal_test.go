@@ -1,6 +1,7 @@
 package passengerprometheus
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/gopassenger/passenger"
@@ -9,14 +10,19 @@ import (
 )
 
 func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) {
+	var counts, twice passenger.Counts
+	fill(reflect.ValueOf(&counts).Elem(), 1)
+	fill(reflect.ValueOf(&twice).Elem(), 2)
+	twice.Exits = 0 // no metric has it
+
 	s := &passenger.Snapshot{Groups: []passenger.GroupSnapshot{
-		{Name: "shop\xff", MinProcesses: 1, MaxProcesses: 2, Generation: 3, Processes: []passenger.ProcessSnapshot{
-			{State: passenger.ProcessEnabled, Sessions: 2, Metrics: procstat.Process{
+		{Name: "shop\xff", MinProcesses: 1, MaxProcesses: 2, Counts: counts, Processes: []passenger.ProcessSnapshot{
+			{State: passenger.ProcessEnabled, Sessions: 2, Concurrency: 4, LongSessions: 1, Metrics: procstat.Process{
 				CPU: procstat.Known(150.0), PrivateDirty: procstat.Known[int64](100), Swap: procstat.Known[int64](20),
 			}},
 			{State: passenger.ProcessDetached, Sessions: 1},
 		}},
-		{Name: "shop\xfe", MinProcesses: 2, Restarting: true, Processes: []passenger.ProcessSnapshot{
+		{Name: "shop\xfe", MinProcesses: 2, Restarting: true, Counts: counts, Processes: []passenger.ProcessSnapshot{
 			{State: passenger.ProcessEnabled, Metrics: procstat.Process{RSS: procstat.Known[int64](3)}},
 		}},
 	}}
@@ -25,7 +31,11 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 	require.Equal(t, &appFigures{
 		byState:      map[passenger.ProcessState]int{passenger.ProcessEnabled: 2, passenger.ProcessDetached: 1},
 		sessions:     3,
-		restarts:     3,
+		longSessions: 1,
+		slots:        4,
+		taken:        2,
+		endless:      true,
+		counts:       twice,
 		restarting:   true,
 		memory:       123,
 		cpu:          1.5,
@@ -34,4 +44,15 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 		unlimited:    true,
 	}, apps["shop\ufffd"])
 	require.Empty(t, apps["only requests"].byState)
+}
+
+// fill sets all numbers of a structure.
+func fill(v reflect.Value, n uint64) {
+	for _, f := range v.Fields() {
+		if f.Kind() == reflect.Struct {
+			fill(f, n)
+		} else {
+			f.SetUint(n)
+		}
+	}
 }

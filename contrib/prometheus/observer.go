@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"time"
+	"sync"
 
 	"github.com/gopassenger/passenger"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +23,9 @@ type ObserverConfig struct {
 	// requests, SpawnBuckets those of spawns and restarts. Nil means from 5 ms to a minute, and
 	// from 100 ms to five minutes.
 	RequestBuckets, SpawnBuckets []float64
+	// NativeHistograms adds Prometheus's native histograms, whose buckets are within 10 %, for
+	// scrapers that ask for them.
+	NativeHistograms bool
 }
 
 // Observer measures what happens in a pool. It is the passenger.Config.Observer of the pool and the
@@ -32,10 +34,12 @@ type ObserverConfig struct {
 type Observer struct {
 	passenger.NoObserver
 
-	requests         *prometheus.CounterVec
-	active           *prometheus.GaugeVec
-	duration, queued *prometheus.HistogramVec
-	spawns, restarts *prometheus.HistogramVec
+	requests, responses, bytes *prometheus.CounterVec
+	active                     *prometheus.GaugeVec
+	duration, queued           *prometheus.HistogramVec
+	spawns, restarts           *prometheus.HistogramVec
+	// known has the applications whose series of responses and bytes were made.
+	known sync.Map
 }
 
 var _ passenger.Observer = (*Observer)(nil)
@@ -61,24 +65,28 @@ func NewObserver(cfg ObserverConfig) (*Observer, error) {
 
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		opts := prometheus.HistogramOpts{Name: name, Help: help, Buckets: slices.Clone(buckets)}
+		if cfg.NativeHistograms {
+			opts.NativeHistogramBucketFactor = 1.1
+		}
+
 		return prometheus.NewHistogramVec(opts, append([]string{"app"}, labels...))
 	}
 
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help},
+			append([]string{"app"}, labels...))
+	}
+
 	return &Observer{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: requestsName,
-			Help: requestsHelp,
-		}, []string{"app"}),
-		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: activeHelp}, []string{"app"}),
-		duration: histogram("passenger_app_request_duration_seconds",
-			"How long requests took, by the class of their status; none: the client had gone before.",
-			cfg.RequestBuckets, "status"),
-		queued: histogram("passenger_app_request_queue_seconds", "How long requests waited for a process that got one.",
-			cfg.RequestBuckets),
-		spawns: histogram("passenger_app_spawn_duration_seconds", "How long starts of processes took, by their result.",
-			cfg.SpawnBuckets, "result"),
-		restarts: histogram("passenger_app_restart_duration_seconds", "How long restarts took, by their result.",
-			cfg.SpawnBuckets, "result"),
+		requests:  counter(requestsName, requestsHelp),
+		responses: counter(responsesName, responsesHelp, "class"),
+		bytes:     counter(bytesName, bytesHelp, "direction"),
+		active:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: activeHelp}, []string{"app"}),
+		duration:  histogram(durationName, durationHelp, cfg.RequestBuckets),
+		queued:    histogram(queuedName, queuedHelp, cfg.RequestBuckets),
+		spawns:    histogram(spawnName, spawnHelp, cfg.SpawnBuckets),
+		restarts: histogram("passenger_app_restart_duration_seconds", "How long restarts took, by their outcome.",
+			cfg.SpawnBuckets, "outcome"),
 	}, nil
 }
 
@@ -101,7 +109,9 @@ func checkBuckets(field string, buckets []float64) error {
 }
 
 func (o *Observer) collectors() []prometheus.Collector {
-	return []prometheus.Collector{o.requests, o.active, o.duration, o.queued, o.spawns, o.restarts}
+	return []prometheus.Collector{
+		o.requests, o.responses, o.bytes, o.active, o.duration, o.queued, o.spawns, o.restarts,
+	}
 }
 
 func (o *Observer) describe(descs chan<- *prometheus.Desc) {
@@ -122,42 +132,62 @@ func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) 
 	o.requests.WithLabelValues(app).Inc()
 	o.active.WithLabelValues(app).Inc()
 
+	if _, known := o.known.Load(app); !known {
+		o.makeSeries(app)
+	}
+
 	return ctx
+}
+
+// makeSeries makes those of which a rate should begin with zero.
+func (o *Observer) makeSeries(app string) {
+	o.known.Store(app, true)
+	o.duration.WithLabelValues(app)
+	o.queued.WithLabelValues(app)
+
+	for digit := range maxClass + 1 {
+		o.responses.WithLabelValues(app, statusClass(digit*100))
+	}
+
+	for _, direction := range []string{"in", "out"} {
+		o.bytes.WithLabelValues(app, direction)
+	}
 }
 
 // RequestEnded measures the request.
 func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
 	app := label(e.AppName)
 	o.active.WithLabelValues(app).Dec()
-	o.duration.WithLabelValues(app, statusClass(e.Status)).Observe(e.Ended.Seconds())
+	o.bytes.WithLabelValues(app, "in").Add(float64(max(e.RequestBytes, 0)))
+	o.bytes.WithLabelValues(app, "out").Add(float64(max(e.ResponseBytes, 0)))
+
+	if e.Excluded {
+		return
+	}
+
+	o.responses.WithLabelValues(app, statusClass(e.Status)).Inc()
+
+	// How long a WebSocket lasts says nothing about how fast the application responds.
+	if !e.Stream {
+		o.duration.WithLabelValues(app).Observe(e.Ended.Seconds())
+	}
+
 	if e.Processes > 0 {
 		o.queued.WithLabelValues(app).Observe(e.Queued.Seconds())
 	}
 }
 
 // SpawnEnded measures the spawn.
-func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) { observe(o.spawns, e.AppName, e.Took, e.Err) }
+func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) {
+	o.spawns.WithLabelValues(label(e.AppName)).Observe(e.Took.Seconds())
+}
 
 // RestartEnded measures the restart.
 func (o *Observer) RestartEnded(e *passenger.RestartEvent) {
-	observe(o.restarts, e.AppName, e.Took, e.Err)
-}
-
-func observe(h *prometheus.HistogramVec, app string, took time.Duration, err error) {
-	result := "success"
-	if err != nil {
-		result = "failure"
+	result := success
+	if e.Err != nil {
+		result = failure
 	}
 
-	h.WithLabelValues(label(app), result).Observe(took.Seconds())
-}
-
-// statusClass returns 2xx and so on. Programs use few statuses, but clients choose which, so a
-// label for each would let them make time series.
-func statusClass(status int) string {
-	if status == 0 {
-		return "none"
-	}
-
-	return strconv.Itoa(status/100) + "xx"
+	o.restarts.WithLabelValues(label(e.AppName), result).Observe(e.Took.Seconds())
 }

@@ -125,6 +125,8 @@ type Config struct {
 	HeartbeatTimeout int
 	// MetricsAddress serves figures and readiness to all; empty means no address.
 	MetricsAddress string
+	// MetricsNativeHistograms adds finer buckets for scrapers that ask for protobuf.
+	MetricsNativeHistograms bool
 	// Apps are several applications that take the place of the one in Dir;
 	// BaseURI is the path of one of them.
 	Apps    []HostedApp

@@ -58,6 +58,7 @@ type core struct {
 	log     logr.Logger
 	output  *appOutput
 	server  *Server
+	started time.Time
 	// transactions are nil if none are recorded.
 	transactions *ustrouter.Observer
 	api          *coreAPI
@@ -68,7 +69,7 @@ type core struct {
 // RunCore is a core's whole life: it serves what parent says until parent, a signal, or
 // the admin API ends it. Its error was reported to the watchdog.
 func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
-	c := &core{parent: parent, shutdown: make(chan struct{}, 1)}
+	c := &core{parent: parent, started: time.Now(), shutdown: make(chan struct{}, 1)}
 	defer func() { _ = c.logFile.close() }() // there is nowhere to tell
 	if err := c.start(ctx); err != nil {
 		var details any

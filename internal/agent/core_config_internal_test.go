@@ -59,7 +59,10 @@ func TestConfigurationOfTheCoreHasNoSecretsOfOthers(t *testing.T) {
 
 	cfg := flyingConfig()
 	cfg.Flying.Password = password
-	require.NoError(t, cfg.ReadHeaders(func(string) string { return "Authorization=" + header }))
+	cfg.OTLPEndpoint = "http://127.0.0.1:4318"
+	require.NoError(t, cfg.ReadEnvironment(func(name string) string {
+		return map[string]string{otlpHeadersVariable: "Authorization=" + header}[name]
+	}))
 	require.Equal(t, header, cfg.OTLPHeaders["Authorization"])
 
 	text, err := json.Marshal(&coreConfig{Server: *cfg, Router: cfg.router("")})

@@ -25,6 +25,8 @@ type deadlineListener interface {
 // listener that no other process has resets those that wait in its queue.
 type drainingListener struct {
 	deadlineListener
+	// name is that of the socket, httpFile or httpsFile.
+	name       string
 	drainUntil atomic.Pointer[time.Time]
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/watchdog"
+	"github.com/gopassenger/passenger/spawner"
 )
 
 const (
@@ -170,6 +173,12 @@ func (i *Instance) command(file *os.File, command string) *exec.Cmd {
 	}
 
 	cmd.Stdout, cmd.Stderr = os.Stdout, i.logFile.file()
+
+	// An application could read them from the environment of the core, which runs as the same user without root.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return spawner.IsCollectorSecret(name)
+	})
 
 	return cmd
 }

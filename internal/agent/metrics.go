@@ -1,24 +1,49 @@
 package agent
 
 import (
+	"syscall"
+
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/sockdiag"
 )
 
 // stats count what the applications' handlers have done.
 func (s *Server) stats() (stats []apiserver.RequestStats) {
 	for _, h := range s.site.handlers() {
-		snapshot := h.Inspect()
+		snapshot, figures := h.Inspect(), h.Figures()
 		stats = append(stats, apiserver.RequestStats{
-			App:          snapshot.AppName,
-			Begun:        snapshot.RequestsBegun,
-			Active:       len(snapshot.Requests),
-			CacheFetches: snapshot.Turbocaching.Fetches,
-			CacheHits:    snapshot.Turbocaching.Hits,
+			App:           snapshot.AppName,
+			Begun:         snapshot.RequestsBegun,
+			Active:        len(snapshot.Requests),
+			CacheFetches:  snapshot.Turbocaching.Fetches,
+			CacheHits:     snapshot.Turbocaching.Hits,
+			Durations:     figures.Durations,
+			Queued:        figures.Queued,
+			Responses:     figures.Responses,
+			RequestBytes:  figures.RequestBytes,
+			ResponseBytes: figures.ResponseBytes,
 		})
 	}
 
 	return stats
+}
+
+// backlogs are those that the system tells.
+func (s *Server) backlogs() (all []apiserver.Backlog) {
+	for _, l := range s.listeners {
+		socket, ok := l.deadlineListener.(syscall.Conn)
+		if !ok {
+			continue
+		}
+
+		// A kernel that does not tell is no reason to be without the other figures.
+		if waiting, err := sockdiag.Backlog(socket); err == nil {
+			all = append(all, apiserver.Backlog{Listener: l.name, Waiting: waiting})
+		}
+	}
+
+	return all
 }
 
 func (a *apps) handlers() []*handler.Handler {

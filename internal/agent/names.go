@@ -15,6 +15,7 @@ var handlerKeys = map[string]string{
 	"TrustedHeaders":                  "trusted_headers",
 	"VaryTurbocacheByCookie":          "vary_turbocache_by_cookie",
 	"UnlimitedConcurrencyPaths":       "unlimited_concurrency_paths",
+	"MetricsExclude":                  "metrics_exclude",
 	"StickySessions.CookieName":       "sticky_sessions_cookie_name",
 	"StickySessions.CookieAttributes": "sticky_sessions_cookie_attributes",
 	"Sendfile.Roots":                  "sendfile_roots",

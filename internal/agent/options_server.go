@@ -122,7 +122,11 @@ var logOptions = func() []Option {
 		option("otlp_endpoint", perApp, func(c *Config) any { return &c.OTLPEndpoint },
 			"the `URL` of an OpenTelemetry collector for transactions", fixed,
 			detail("Such as `http://127.0.0.1:4318`. The environment variable `OTEL_EXPORTER_OTLP_HEADERS` has "+
-				"headers for it.")),
+				"headers for it. See [traces](traces.md).")),
+		option("transaction_sample_rate", perApp, func(c *Config) any { return &c.TransactionSampleRate },
+			"the `share`, 0 to 1, of traces begun here that are sampled", between(0, 1), byDefault(1.), fixed,
+			detail("Of others their beginning decides. The collector gets no request of the rest; the file of "+
+				"`transaction_log` gets all.")),
 		option("error_report_dir", server, func(c *Config) any { return &c.ErrorReportDir },
 			"the `directory` for reports of failed starts", as(options.Path), checked((*Config).validateReports),
 			detail("It must exist, belong to the server's user, and be writable for no other. A "+
@@ -206,6 +210,14 @@ var advancedOptions = func() []Option {
 		option("metrics_address", server, func(c *Config) any { return &c.MetricsAddress },
 			"the `host:port` of /metrics, /livez and /readyz", fixed,
 			detail("For all who can reach it; see [figures and health](operations.md#figures-and-health).")),
+		option("metrics_exclude", everywhere, func(c *Config) any { return &c.MetricsExclude },
+			"a `path` whose requests metrics leave out; repeatable",
+			detail("Of durations, times in the queue and responses, with all paths below it: health checks, for "+
+				"instance. In a file a list.")),
+		option("metrics_native_histograms", server, func(c *Config) any { return &c.MetricsNativeHistograms },
+			"Prometheus's native histograms beside the classic ones",
+			detail("For scrapers that ask for protobuf, as Prometheus does if it is configured for them: their "+
+				"buckets are within 9 %.")),
 		option("drain_delay", server, func(c *Config) any { return &c.DrainDelay },
 			"`seconds` to keep serving when told to end", from(0, ""), fixed,
 			detail("Meanwhile `/readyz` says that the server is not ready.")),

@@ -83,8 +83,8 @@ func (c *Config) sameStart(next *Config) error {
 	}
 
 	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
-		errs = append(errs, errors.New("the headers for OTLP have changed, which takes effect when the server is "+
-			"restarted"))
+		errs = append(errs, errors.New("the headers for the collector have changed, which takes effect when the "+
+			"server is restarted"))
 	}
 
 	return errors.Join(errs...)

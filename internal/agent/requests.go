@@ -45,14 +45,16 @@ type Requests struct {
 	// UnlimitedConcurrencyPaths of nil means those that the framework is known to use. The only path none means that
 	// there are no such paths.
 	UnlimitedConcurrencyPaths []string
-	Turbocaching              bool
-	VaryTurbocacheByCookie    string
-	SendfileRoots             []string
-	AccelRedirect             map[string]string
-	AbortWebSockets           bool
-	CustomErrorPage           string
-	TrustedProxies            []string
-	TrustedHeaders            []string
+	// MetricsExclude are the paths whose requests do not count in durations and responses.
+	MetricsExclude         []string
+	Turbocaching           bool
+	VaryTurbocacheByCookie string
+	SendfileRoots          []string
+	AccelRedirect          map[string]string
+	AbortWebSockets        bool
+	CustomErrorPage        string
+	TrustedProxies         []string
+	TrustedHeaders         []string
 	// Sendfile is auto, self or proxy; empty means auto.
 	Sendfile string
 	// ProxyProtocol has the networks of proxies that say by the PROXY protocol who the
@@ -205,6 +207,7 @@ func (c *Config) handler() handler.Config {
 		MaxResponseHead:           c.MaxResponseHeaderSize,
 		MaxQueueShare:             c.MaxQueueShare,
 		UnlimitedConcurrencyPaths: c.configuredPaths(),
+		MetricsExclude:            c.MetricsExclude,
 		DisableTurbocache:         !c.Turbocaching,
 		VaryTurbocacheByCookie:    c.VaryTurbocacheByCookie,
 		Sendfile: handler.Sendfile{

@@ -138,7 +138,11 @@ func newServer(
 	}
 
 	for _, l := range listeners {
-		draining := &drainingListener{deadlineListener: l.deadlineListener}
+		draining := &drainingListener{deadlineListener: l.deadlineListener, name: httpFile}
+		if l.tls {
+			draining.name = httpsFile
+		}
+
 		s.listeners = append(s.listeners, draining)
 		s.serving.Go(func() { //nolint:contextcheck,nolintlint // ctx bounds the boot
 			s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls)
@@ -242,7 +246,7 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 		s.incidents.Watch(s.pool, s.site.handlers)
 	}
 
-	s.prepareHTTP(watching.transactions != nil)
+	s.prepareHTTP()
 	if s.cfg.Flying != nil {
 		s.scgi = &scgi.Server{
 			Handler:           s.site,
@@ -257,9 +261,8 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	return nil
 }
 
-// prepareHTTP makes the server of HTTP and what is in front of it. traced: requests have
-// a place in a trace.
-func (s *Server) prepareHTTP(traced bool) {
+// prepareHTTP makes the server of HTTP and what is in front of it.
+func (s *Server) prepareHTTP() {
 	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
 	s.guard = &headguard.Guard{
 		Limits:        httphead.Limits{Head: s.cfg.MaxHeaderSize + headerSlack, Fields: maxFields},
@@ -274,13 +277,8 @@ func (s *Server) prepareHTTP(traced bool) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(s.cfg.HTTP2Cleartext || s.cert != nil)
 
-	var site http.Handler = s.site
-	if traced {
-		site = ustrouter.TraceContext(site)
-	}
-
 	s.http = &http.Server{
-		Handler:           s.guard.Handler(site),
+		Handler:           s.guard.Handler(s.site),
 		Protocols:         protocols,
 		ErrorLog:          s.guard.ErrorLog,
 		ConnState:         s.trackHTTP,
@@ -293,7 +291,7 @@ func (s *Server) prepareHTTP(traced bool) {
 		s.front = &front.Server{
 			HTTP:     s.http,
 			Guard:    s.guard,
-			Handler:  site,
+			Handler:  s.site,
 			Follow:   s.limiter.Follow,
 			ErrorLog: s.guard.ErrorLog,
 		}

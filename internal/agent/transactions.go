@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,6 +26,11 @@ type Transactions struct {
 	OTLPEndpoint string
 	// OTLPHeaders are for the collector, and may be secret: only the router gets them.
 	OTLPHeaders map[string]string `json:"-"`
+	// TransactionSampleRate is the share of the traces begun here that the collector gets.
+	TransactionSampleRate float64
+	// ServiceName and ResourceAttributes are what the collector knows this server by.
+	ServiceName        string
+	ResourceAttributes map[string]string
 }
 
 const (
@@ -34,9 +40,11 @@ const (
 	RouterCommand = "ust-router"
 	// flushTime is how long what is left may take at the end.
 	flushTime = 2 * time.Second
-	// otlpHeadersVariable has NAME=VALUE, separated by commas, as OpenTelemetry
-	// wants it.
-	otlpHeadersVariable = "OTEL_EXPORTER_OTLP_HEADERS"
+	// These variables are OpenTelemetry's. All but the service's name have NAME=VALUE, separated by commas.
+	otlpHeadersVariable       = "OTEL_EXPORTER_OTLP_HEADERS"
+	otlpTracesHeadersVariable = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
+	serviceNameVariable       = "OTEL_SERVICE_NAME"
+	resourceVariable          = "OTEL_RESOURCE_ATTRIBUTES"
 )
 
 // router is the configuration for a socket.
@@ -45,6 +53,10 @@ func (c *Transactions) router(socket string) ustrouter.Config {
 		File:         c.TransactionLog,
 		OTLPEndpoint: c.OTLPEndpoint,
 		OTLPHeaders:  ustrouter.Headers(c.OTLPHeaders),
+		SampleRate:   c.TransactionSampleRate,
+
+		ServiceName:        c.ServiceName,
+		ResourceAttributes: c.ResourceAttributes,
 	}
 	if cfg.Enabled() {
 		cfg.Socket = socket
@@ -64,28 +76,52 @@ func (c *Transactions) validate() error {
 	return cfg.Validate()
 }
 
-// ReadHeaders takes the collector's headers from the environment, where secrets
-// are not seen by others.
-func (c *Transactions) ReadHeaders(getenv func(string) string) error {
-	for pair := range strings.SplitSeq(getenv(otlpHeadersVariable), ",") {
+// ReadEnvironment takes what OpenTelemetry has environment variables for. The collector's headers come only from there,
+// where others do not see secrets.
+func (c *Transactions) ReadEnvironment(getenv func(string) string) error {
+	if c.OTLPEndpoint == "" {
+		return nil
+	}
+
+	// What is for traces counts more than what is for all.
+	var err error
+	for _, name := range []string{otlpHeadersVariable, otlpTracesHeadersVariable} {
+		if c.OTLPHeaders, err = addPairs(c.OTLPHeaders, name, getenv(name)); err != nil {
+			return err
+		}
+	}
+
+	c.ServiceName = getenv(serviceNameVariable)
+	c.ResourceAttributes, err = addPairs(nil, resourceVariable, getenv(resourceVariable))
+
+	return err
+}
+
+// addPairs adds pairs as name=value,name=value whose values may have escapes, as in W3C's Baggage.
+func addPairs(pairs map[string]string, variable, text string) (map[string]string, error) {
+	for pair := range strings.SplitSeq(text, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
 		}
 
 		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return errors.New("the environment variable " + otlpHeadersVariable +
-				" is not made of NAME=VALUE, separated by commas")
+		name = strings.TrimSpace(name)
+
+		plain, err := url.PathUnescape(strings.TrimSpace(value))
+		if !ok || name == "" || err != nil {
+			// The value may be a secret.
+			return nil, fmt.Errorf("the environment variable %s is not made of NAME=VALUE, separated by commas: "+
+				"correct it, and write commas and percent signs in values as %%2C and %%25", variable)
 		}
 
-		if c.OTLPHeaders == nil {
-			c.OTLPHeaders = map[string]string{}
+		if pairs == nil {
+			pairs = map[string]string{}
 		}
 
-		c.OTLPHeaders[strings.TrimSpace(name)] = strings.TrimSpace(value)
+		pairs[name] = plain
 	}
 
-	return nil
+	return pairs, nil
 }
 
 // routerConfig is what the watchdog hands to the router.

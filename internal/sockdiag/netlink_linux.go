@@ -54,30 +54,39 @@ func (netlinkTable) listener(local netip.AddrPort) (socket, error) {
 
 // ask returns the socket that the kernel finds, with its own addresses.
 func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
-	var at [2]netip.AddrPort
+	response, err := exchange(request(local, remote))
+	if err != nil {
+		return socket{}, [2]netip.AddrPort{}, err
+	}
+
+	return parse(response)
+}
+
+// exchange sends a request to the kernel and returns its response.
+func exchange(request []byte) ([]byte, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
-		return socket{}, at, unavailable(os.NewSyscallError("socket", err))
+		return nil, unavailable(os.NewSyscallError("socket", err))
 	}
 
 	defer func() { _ = unix.Close(fd) }()
 
-	if err := unix.Sendto(fd, request(local, remote), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return socket{}, at, unavailable(os.NewSyscallError("sendto", err))
+	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, unavailable(os.NewSyscallError("sendto", err))
 	}
 
 	// The kernel has written its response before it returns from the request.
-	var buf [1024]byte
-	n, from, err := unix.Recvfrom(fd, buf[:], unix.MSG_DONTWAIT)
+	buf := make([]byte, 1024)
+	n, from, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
 	if err != nil {
-		return socket{}, at, unavailable(os.NewSyscallError("recvfrom", err))
+		return nil, unavailable(os.NewSyscallError("recvfrom", err))
 	}
 
 	if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != 0 {
-		return socket{}, at, unavailable(errMessage)
+		return nil, unavailable(errMessage)
 	}
 
-	return parse(buf[:n])
+	return buf[:n], nil
 }
 
 // request is a message that asks for one socket.

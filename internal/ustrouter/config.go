@@ -33,6 +33,13 @@ type Config struct {
 	// ServiceName is what the collector knows this server by; empty:
 	// DefaultServiceName.
 	ServiceName string
+	// ResourceAttributes are added to what the collector knows this server by, and
+	// count more than what is known besides. ServiceName counts more than
+	// service.name here.
+	ResourceAttributes map[string]string
+	// SampleRate is the share, from 0 to 1, of the traces begun here that are
+	// sampled. Those of trusted clients are if theirs are.
+	SampleRate float64
 	// IncludeQuery passes the queries of requests on, which may hold secrets.
 	IncludeQuery bool
 	// QueueLength is how many transactions may wait, in each place where they

@@ -28,6 +28,11 @@ func full() Transaction {
 		Error:         "no",
 		Category:      "time-out",
 		Traceparent:   sampledParent,
+		ParentSpan:    "00f067aa0ba902b7",
+		Link:          otherParent,
+		Client:        "192.0.2.1",
+		UserAgent:     "curl/8",
+		Scheme:        "https",
 		Method:        "GET",
 		Host:          "shop.example:8080",
 		Path:          "/a",
@@ -48,7 +53,10 @@ func full() Transaction {
 	}
 }
 
-const sampledParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+const (
+	sampledParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	otherParent   = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+)
 
 func lineOf(t testing.TB, transaction Transaction) []byte {
 	t.Helper()
@@ -63,7 +71,8 @@ func TestRoundTrip(t *testing.T) {
 	require.JSONEq(t, `{"kind":"request","time":"2026-01-02T03:04:05.000006789Z","totalNs":40000000,"app":"shop","root":"/srv/shop",`+
 		`"pid":7,"gupid":"g-1","id":"abc","error":"no","category":"time-out",`+
 		`"traceparent":"`+sampledParent+
-		`","method":"GET","host":"shop.example:8080","path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
+		`","parentSpan":"00f067aa0ba902b7","link":"`+otherParent+
+		`","client":"192.0.2.1","userAgent":"curl/8","scheme":"https","method":"GET","host":"shop.example:8080","path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
 		`"status":502,"requestBytes":1,"responseBytes":2,"cached":true,"queuedNs":10000000,"checkoutNs":11000000,`+
 		`"firstByteNs":30000000,"generation":3,"processed":4,"exited":true,"blocking":true,"dropped":5}`, string(line))
 	got, err := decode(line)
@@ -197,7 +206,7 @@ func FuzzLines(f *testing.F) {
 			again, err := decode(written)
 			require.NoError(t, err)
 			require.Equal(t, got, again)
-			s := newSpanner("")
+			s := newSpanner(&Config{})
 			_, err = json.Marshal(s.request([]*Transaction{got}))
 			require.NoError(t, err)
 		}

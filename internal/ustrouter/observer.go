@@ -3,6 +3,8 @@ package ustrouter
 import (
 	"context"
 	"errors"
+	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,9 +22,10 @@ import (
 type Observer struct {
 	passenger.NoObserver
 
-	query  bool
-	queue  *queue
-	sender *sender
+	query      bool
+	sampleRate float64
+	queue      *queue
+	sender     *sender
 
 	closing sync.Once
 }
@@ -46,7 +49,7 @@ func NewObserver(c Config, log logr.Logger) (*Observer, error) {
 
 func newObserver(c *Config, dial dialFunc, log logr.Logger) *Observer {
 	q := newQueue(c.queueLength())
-	o := &Observer{query: c.IncludeQuery, queue: q, sender: newSender(q, dial, log)}
+	o := &Observer{query: c.IncludeQuery, sampleRate: c.SampleRate, queue: q, sender: newSender(q, dial, log)}
 	o.sender.start()
 
 	return o
@@ -54,6 +57,7 @@ func newObserver(c *Config, dial dialFunc, log logr.Logger) *Observer {
 
 // RequestEnded sends a request.
 func (o *Observer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) {
+	p := placeOf(ctx)
 	t := Transaction{
 		Kind:          KindRequest,
 		Time:          e.Began,
@@ -62,7 +66,12 @@ func (o *Observer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) 
 		PID:           e.PID,
 		GUPID:         e.GUPID,
 		ID:            e.ID,
-		Traceparent:   traceparentOf(ctx),
+		Traceparent:   p.traceparent,
+		ParentSpan:    p.parent,
+		Link:          p.link,
+		Client:        e.RemoteAddr,
+		UserAgent:     p.userAgent,
+		Scheme:        e.Scheme,
 		Method:        e.Method,
 		Host:          e.Host,
 		Protocol:      e.Protocol,
@@ -77,7 +86,7 @@ func (o *Observer) RequestEnded(ctx context.Context, e *passenger.RequestEvent) 
 	path, query, _ := strings.Cut(e.Target, "?")
 	t.Path = withoutAuthority(path)
 	if o.query {
-		t.Query = query
+		t.Query = redacted(query)
 	}
 
 	if e.Err != nil {
@@ -183,4 +192,27 @@ func (o *Observer) Close(ctx context.Context) error {
 	o.closing.Do(o.sender.stop)
 
 	return o.sender.wait(ctx)
+}
+
+// secretParameters are those whose values must not be recorded. (Source: url.query in OpenTelemetry's semantic
+// conventions.)
+var secretParameters = []string{
+	"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature", "X-Amz-Signature", "X-Amz-Credential",
+	"X-Amz-Security-Token",
+}
+
+func redacted(query string) string {
+	if query == "" {
+		return ""
+	}
+
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, found := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); found && (err != nil || slices.Contains(secretParameters, plain)) {
+			pairs[i] = name + "=REDACTED"
+		}
+	}
+
+	return strings.Join(pairs, "&")
 }

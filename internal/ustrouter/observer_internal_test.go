@@ -5,8 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,13 +37,13 @@ func TestEvents(t *testing.T) {
 
 		failed := someRequest()
 		failed.Err, failed.Status, failed.Cached = errors.New("broken"), 502, true
-		asked := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-		asked.Header.Set("Traceparent", sampledParent)
-		o.RequestBegan(t.Context(), someRequest())
 		o.RequestEnded(t.Context(), someRequest())
-		TraceContext(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			o.RequestEnded(r.Context(), failed)
-		})).ServeHTTP(httptest.NewRecorder(), asked)
+
+		asked := someRequest()
+		asked.TrustedPeer = true
+		asked.Header = textproto.MIMEHeader{"Traceparent": {sampledParent}, "User-Agent": {"curl/8"}}
+		ctx := o.RequestBegan(t.Context(), asked)
+		o.RequestEnded(ctx, failed)
 		spawn := passenger.SpawnEvent{AppName: "shop", AppRoot: "/srv", Generation: 2, Began: someTime, Took: time.Second, PID: 8}
 		o.SpawnBegan(&spawn)
 		o.SpawnEnded(&spawn)
@@ -69,12 +68,15 @@ func TestEvents(t *testing.T) {
 		r.end(t)
 
 		request := Transaction{
-			Kind: KindRequest, Time: someTime, Total: 4 * time.Millisecond, App: "shop", PID: 7, GUPID: "g-1", ID: "r1", Method: "GET",
+			Client: "192.0.2.1",
+			Kind:   KindRequest, Time: someTime, Total: 4 * time.Millisecond, App: "shop", PID: 7, GUPID: "g-1", ID: "r1", Method: "GET",
 			Host: "shop.example", Path: "/a/b", Protocol: "HTTP/1.1", Status: 200, RequestBytes: 1, ResponseBytes: 2,
 			Queued: time.Millisecond, Checkout: 2 * time.Millisecond, FirstByte: 3 * time.Millisecond,
 		}
 		broken := request
-		broken.Error, broken.Status, broken.Cached, broken.Traceparent = "broken", 502, true, sampledParent
+		broken.Error, broken.Status, broken.Cached = "broken", 502, true
+		broken.Traceparent, broken.ParentSpan = asked.AppHeader.Get("Traceparent"), "b7ad6b7169203331"
+		broken.UserAgent = "curl/8"
 		require.Equal(t, []Transaction{
 			request, broken,
 			{Kind: KindSpawn, Time: someTime, Total: time.Second, App: "shop", Root: "/srv", PID: 8, Generation: 2},

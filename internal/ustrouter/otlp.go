@@ -22,8 +22,8 @@ const (
 )
 
 // OTLP is a sink that sends transactions as spans to an OpenTelemetry collector,
-// over HTTP as JSON. Whether a span is to be kept is left to the collector, also
-// where a request's trace context says that it is not sampled.
+// over HTTP as JSON, but requests whose trace is not sampled: the spans around
+// theirs would be missing.
 type OTLP struct {
 	url     string
 	headers Headers
@@ -71,7 +71,7 @@ func newOTLP(c *Config, transport http.RoundTripper, log logr.Logger) *OTLP {
 		client:  newClient(transport),
 		log:     log,
 		queue:   newQueue(c.queueLength()),
-		spans:   newSpanner(c.ServiceName),
+		spans:   newSpanner(c),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -83,6 +83,11 @@ func newOTLP(c *Config, transport http.RoundTripper, log logr.Logger) *OTLP {
 
 // Write puts t into the next batch, if there is room.
 func (o *OTLP) Write(t *Transaction) {
+	// It is not dropped: the sampling says so.
+	if own, ok := parseTraceparent(t.Traceparent); ok && own.flags&flagSampled == 0 {
+		return
+	}
+
 	if o.closed.Load() || !o.queue.put(t, 0) {
 		o.drops.count.Add(1)
 	}

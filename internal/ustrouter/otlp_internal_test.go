@@ -112,7 +112,7 @@ func TestRetries(t *testing.T) {
 				require.Equal(t, SinkStats{Written: 1, Dropped: 2}, o.Stats())
 				require.Equal(t, 1, log.Count("takes them again"))
 				spans := c.spans(n)
-				require.Equal(t, "passenger.dropped", spans[len(spans)-1]["name"])
+				require.Equal(t, "passenger dropped", spans[len(spans)-1]["name"])
 			})
 		})
 	}

@@ -32,12 +32,14 @@ type span struct {
 	TraceID      string      `json:"traceId"`
 	SpanID       string      `json:"spanId"`
 	ParentSpanID string      `json:"parentSpanId,omitempty"`
+	Flags        int         `json:"flags,omitempty"`
 	Name         string      `json:"name"`
 	Kind         int         `json:"kind"`
 	Start        nanoseconds `json:"startTimeUnixNano"`
 	End          nanoseconds `json:"endTimeUnixNano"`
 	Attributes   attributes  `json:"attributes,omitempty"`
 	Events       []spanEvent `json:"events,omitempty"`
+	Links        []spanLink  `json:"links,omitempty"`
 	Status       *spanStatus `json:"status,omitempty"`
 }
 
@@ -52,6 +54,14 @@ type spanEvent struct {
 	Time nanoseconds `json:"timeUnixNano"`
 	Name string      `json:"name"`
 }
+
+type spanLink struct {
+	TraceID string `json:"traceId"`
+	SpanID  string `json:"spanId"`
+}
+
+// remoteParent are the flags of a span whose parent is another program's.
+const remoteParent = 0x300
 
 type spanStatus struct {
 	Code    int    `json:"code"`

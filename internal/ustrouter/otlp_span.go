@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -23,12 +24,27 @@ type spanner struct {
 	random   func(id []byte)
 }
 
-func newSpanner(serviceName string) spanner {
-	var a attributes
-	a.text("service.name", cmp.Or(serviceName, DefaultServiceName))
-	a.text("service.version", passenger.Version)
+func newSpanner(c *Config) spanner {
+	known := map[string]string{
+		"service.name":           DefaultServiceName,
+		"service.version":        passenger.Version,
+		"telemetry.sdk.language": "go",
+		"telemetry.sdk.name":     "passenger",
+		"telemetry.sdk.version":  passenger.Version,
+	}
 	if host, err := os.Hostname(); err == nil {
-		a.text("host.name", host)
+		known["host.name"] = host
+	}
+
+	// The operator knows better.
+	maps.Copy(known, c.ResourceAttributes)
+	if c.ServiceName != "" {
+		known["service.name"] = c.ServiceName
+	}
+
+	var a attributes
+	for _, key := range slices.Sorted(maps.Keys(known)) {
+		a.text(key, known[key])
 	}
 
 	return spanner{resource: resource{Attributes: a}, random: randomID}
@@ -68,17 +84,12 @@ func (s *spanner) request(batch []*Transaction) exportRequest {
 func (s *spanner) span(t *Transaction) span {
 	t.cut()
 	out := span{
-		SpanID: s.id(8),
-		Kind:   kindInternal,
-		Name:   "passenger." + string(t.Kind),
-		Start:  nanoseconds(t.Time.UnixNano()),
-		End:    nanoseconds(t.Time.Add(t.Total).UnixNano()),
+		Kind:  kindInternal,
+		Name:  "passenger " + string(t.Kind),
+		Start: nanoseconds(t.Time.UnixNano()),
+		End:   nanoseconds(t.Time.Add(t.Total).UnixNano()),
 	}
-	if parent, ok := parseTraceparent(t.Traceparent); ok {
-		out.TraceID, out.ParentSpanID = parent.traceID, parent.parentID
-	} else {
-		out.TraceID = s.id(16)
-	}
+	out.place(s, t)
 
 	a := &out.Attributes
 	a.text("passenger.app.name", t.App)
@@ -92,7 +103,7 @@ func (s *spanner) span(t *Transaction) span {
 		requestSpan(&out, t)
 	case KindSpawn, KindRestart:
 		a.flag("passenger.restart.blocking", t.Blocking)
-		a.text("passenger.error.id", t.ID)
+		a.text("passenger.spawn_error.id", t.ID)
 		if t.Error != "" {
 			a.text("error.type", cmp.Or(t.Category, "_OTHER"))
 			out.Status = &spanStatus{statusError, t.Error}
@@ -105,6 +116,25 @@ func (s *spanner) span(t *Transaction) span {
 	}
 
 	return out
+}
+
+// place sets where the span belongs: that of a request has its IDs already, since the application knows them.
+func (out *span) place(s *spanner, t *Transaction) {
+	own, ok := parseTraceparent(t.Traceparent)
+	if !ok {
+		out.TraceID, out.SpanID = s.id(16), s.id(8)
+		return
+	}
+
+	out.TraceID, out.SpanID, out.Flags = own.traceID, own.parentID, int(own.flags)
+	if t.ParentSpan != "" {
+		out.ParentSpanID = t.ParentSpan
+		out.Flags |= remoteParent
+	}
+
+	if link, ok := parseTraceparent(t.Link); ok {
+		out.Links = []spanLink{{link.traceID, link.parentID}}
+	}
 }
 
 // The methods that the conventions know.
@@ -125,6 +155,9 @@ func requestSpan(out *span, t *Transaction) {
 	host, port := splitHost(t.Host)
 	a.text("server.address", host)
 	a.number("server.port", port)
+	a.text("client.address", t.Client)
+	a.text("user_agent.original", t.UserAgent)
+	a.text("url.scheme", t.Scheme)
 	a.text("url.path", t.Path)
 	a.text("url.query", t.Query)
 	if version, ok := strings.CutPrefix(t.Protocol, "HTTP/"); ok {
@@ -135,8 +168,8 @@ func requestSpan(out *span, t *Transaction) {
 	a.number("http.request.body.size", t.RequestBytes)
 	a.number("http.response.body.size", t.ResponseBytes)
 	a.text("passenger.request.id", t.ID)
-	a.flag("passenger.turbocache.hit", t.Cached)
-	a.double("passenger.queue.duration", t.Queued.Seconds())
+	a.flag("passenger.request.cached", t.Cached)
+	a.double("passenger.request.queue.duration", t.Queued.Seconds())
 
 	for _, e := range []struct {
 		name  string

@@ -29,6 +29,8 @@ var schema = map[string]any{
 				"traceId":           `[0-9a-f]{32}`,
 				"spanId":            `[0-9a-f]{16}`,
 				"parentSpanId?":     `[0-9a-f]{16}`,
+				"flags?":            0x3ff,
+				"links?":            []any{map[string]any{"traceId": `[0-9a-f]{32}`, "spanId": `[0-9a-f]{16}`}},
 				"name":              `.+`,
 				"kind":              5,
 				"startTimeUnixNano": `[0-9]+`,
@@ -133,7 +135,8 @@ func countingSpanner(resourceAttributes attributes) spanner {
 // TestGolden has one transaction of each kind.
 func TestGolden(t *testing.T) {
 	request, failed := full(), full()
-	request.Traceparent, request.Status, request.Error = "", 200, ""
+	request.Traceparent, request.ParentSpan, request.Link = "", "", ""
+	request.Status, request.Error = 200, ""
 	request.Category, request.Root, request.Dropped, request.Processed, request.Generation = "", "", 0, 0, 0
 	request.Exited, request.Blocking = false, false
 	failed.Category, failed.Root, failed.Dropped, failed.Processed, failed.Generation = "", "", 0, 0, 0
@@ -294,7 +297,7 @@ func TestConventions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.t.Kind, test.t.Time = KindRequest, someTime
-			s := newSpanner("shop")
+			s := newSpanner(&Config{ServiceName: "shop"})
 			got := s.span(&test.t)
 
 			require.Equal(t, test.want, attributesOf(&got))
@@ -307,7 +310,7 @@ func TestConventions(t *testing.T) {
 }
 
 func TestIDs(t *testing.T) {
-	s := newSpanner("")
+	s := newSpanner(&Config{})
 
 	seen := map[string]bool{}
 	for range 100 {
@@ -315,18 +318,54 @@ func TestIDs(t *testing.T) {
 		other.Traceparent = ""
 		child, root := s.span(&one), s.span(&other)
 		require.Equal(t, "0af7651916cd43dd8448eb211c80319c", child.TraceID)
-		require.Equal(t, "b7ad6b7169203331", child.ParentSpanID)
+		require.Equal(t, "b7ad6b7169203331", child.SpanID)
+		require.Equal(t, "00f067aa0ba902b7", child.ParentSpanID)
 		require.Empty(t, root.ParentSpanID)
 
-		for _, id := range []string{child.SpanID, root.SpanID, root.TraceID} {
+		for _, id := range []string{root.SpanID, root.TraceID} {
 			require.True(t, isID(id))
 			seen[id] = true
 		}
 	}
 
-	require.Len(t, seen, 300)
+	require.Len(t, seen, 200)
 	require.Contains(t, slices.Collect(maps.Keys(attributesOf(&span{Attributes: s.resource.Attributes}))),
 		"service.version")
-	named := newSpanner("shop")
-	require.Equal(t, "shop", attributesOf(&span{Attributes: named.resource.Attributes})["service.name"])
+}
+
+func TestTheResourceIsWhatTheEnvironmentSays(t *testing.T) {
+	resourceOf := func(c *Config) map[string]any {
+		s := newSpanner(c)
+		return attributesOf(&span{Attributes: s.resource.Attributes})
+	}
+
+	plain := resourceOf(&Config{})
+	require.Equal(t, DefaultServiceName, plain["service.name"])
+	require.Equal(t, "go", plain["telemetry.sdk.language"])
+
+	got := resourceOf(&Config{ResourceAttributes: map[string]string{
+		"service.name": "from the attributes", "deployment.environment.name": "staging", "host.name": "other",
+	}})
+	require.Equal(t, "from the attributes", got["service.name"])
+	require.Equal(t, "staging", got["deployment.environment.name"])
+	require.Equal(t, "other", got["host.name"])
+
+	got = resourceOf(&Config{
+		ServiceName:        "shop",
+		ResourceAttributes: map[string]string{"service.name": "from the attributes"},
+	})
+	require.Equal(t, "shop", got["service.name"], "it counts more")
+}
+
+func TestValuesOfSignaturesAreNotRecorded(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                            "",
+		"a=b&c":                       "a=b&c",
+		"sig=hidden&a=sig":            "sig=REDACTED&a=sig",
+		"X-Amz%2DSignature=hidden":    "X-Amz%2DSignature=REDACTED",
+		"%zz=hidden&AWSAccessKeyId":   "%zz=REDACTED&AWSAccessKeyId",
+		"Signature=hidden=hidden&b=1": "Signature=REDACTED&b=1",
+	} {
+		require.Equal(t, want, redacted(query))
+	}
 }

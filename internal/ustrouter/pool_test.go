@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"testing"
 
@@ -35,19 +36,27 @@ func TestPool(t *testing.T) {
 	o, err := ustrouter.NewObserver(c, logr.Discard())
 	require.NoError(t, err)
 
-	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	got := make(chan http.Header, 1)
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header
+		w.WriteHeader(http.StatusOK)
+	})
 	pool, err := passenger.New(passenger.Config{
 		Spawner:  spawnertest.New(spawnertest.Script{Handler: answer}),
 		Observer: o,
 	})
 	require.NoError(t, err)
 	app := passenger.Options{App: spawner.App{Root: t.TempDir(), GroupName: "shop"}}
-	h, err := handler.New(pool, handler.Config{Options: app})
+	h, err := handler.New(pool, handler.Config{
+		Options:        app,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
 	require.NoError(t, err)
-	server := httptest.NewServer(ustrouter.TraceContext(h))
+	server := httptest.NewServer(h)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/a?token=hidden", http.NoBody)
 	require.NoError(t, err)
 	r.Header.Set("Traceparent", parent)
+	r.Header.Set("Tracestate", "vendor=1")
 	client := server.Client()
 	client.Timeout = patience
 	resp, err := client.Do(r)
@@ -68,7 +77,14 @@ func TestPool(t *testing.T) {
 
 	require.Len(t, byKind, 4)
 	request, spawn := byKind[ustrouter.KindRequest], byKind[ustrouter.KindSpawn]
-	require.Equal(t, parent, request.Traceparent)
+	require.Equal(t, "b7ad6b7169203331", request.ParentSpan)
+	require.Contains(t, request.Traceparent, "00-0af7651916cd43dd8448eb211c80319c-")
+	require.Equal(t, [3]string{"127.0.0.1", "http", "Go-http-client/1.1"},
+		[3]string{request.Client, request.Scheme, request.UserAgent})
+
+	received := <-got
+	require.Equal(t, request.Traceparent, received.Get("Traceparent"))
+	require.Equal(t, "vendor=1", received.Get("Tracestate"))
 	require.Equal(t, [4]string{"shop", "GET", "/a", ""}, [4]string{
 		request.App, request.Method, request.Path,
 		request.Query,

@@ -1,14 +1,15 @@
 package ustrouter
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"net/textproto"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
 )
 
-func TestTraceContext(t *testing.T) {
+func TestTheTraceContextOfATrustedClientIsContinuedIfItIsValid(t *testing.T) {
 	const traceID, parentID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 	const short = "-" + traceID + "-" + parentID + "-01"
@@ -36,14 +37,64 @@ func TestTraceContext(t *testing.T) {
 		"other separators3": {[]string{"00-" + traceID + "-" + parentID + "_01"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-			r.Header[traceparentHeader] = test.values
-			got := "not called"
-			TraceContext(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				got = traceparentOf(r.Context())
-			})).ServeHTTP(httptest.NewRecorder(), r)
-			require.Equal(t, test.want, got)
+			e := &passenger.RequestEvent{Header: textproto.MIMEHeader{}, TrustedPeer: true}
+			e.Header[traceparentHeader] = test.values
+			p := placeOf((&Observer{}).RequestBegan(t.Context(), e))
+
+			own, ok := parseTraceparent(p.traceparent)
+			require.True(t, ok)
+			require.Equal(t, []string{p.traceparent}, e.AppHeader[traceparentHeader])
+			_, removed := e.AppHeader[tracestateHeader]
+			require.Equal(t, test.want == "", removed, "two traces are not mixed")
+
+			if test.want == "" {
+				require.Empty(t, p.parent)
+				require.NotEqual(t, traceID, own.traceID)
+				require.Zero(t, own.flags)
+
+				return
+			}
+
+			require.Equal(t, traceID, own.traceID)
+			require.Equal(t, parentID, p.parent)
+			require.NotEqual(t, parentID, own.parentID)
+			require.Equal(t, test.want[len(test.want)-2:], p.traceparent[flagsAt:], "the flags are the client's")
 		})
+	}
+}
+
+func TestTheTraceOfAClientThatIsNotTrustedIsLinked(t *testing.T) {
+	o := &Observer{sampleRate: 1}
+	for client, link := range map[string]string{
+		"":                            "",
+		"nonsense":                    "",
+		otherParent:                   otherParent,
+		"7f" + otherParent[2:] + "-x": "7f" + otherParent[2:],
+	} {
+		e := &passenger.RequestEvent{Header: textproto.MIMEHeader{traceparentHeader: {client}, tracestateHeader: {"a=b"}}}
+		p := placeOf(o.RequestBegan(t.Context(), e))
+		require.Empty(t, p.parent)
+		require.Equal(t, link, p.link)
+		require.NotContains(t, p.traceparent, "4bf92f3577b34da6a3ce929d0e0e4736")
+		require.Contains(t, e.AppHeader, tracestateHeader)
+		require.Nil(t, e.AppHeader[tracestateHeader])
+	}
+}
+
+func TestTheOptionSaysHowManyNewTracesAreSampled(t *testing.T) {
+	for rate, want := range map[float64][2]int{0: {0, 0}, .5: {300, 700}, 1: {1000, 1000}} {
+		o := &Observer{sampleRate: rate}
+		sampled := 0
+
+		for range 1000 {
+			p := placeOf(o.RequestBegan(t.Context(), &passenger.RequestEvent{}))
+			own, ok := parseTraceparent(p.traceparent)
+			require.True(t, ok)
+			sampled += int(own.flags)
+		}
+
+		require.GreaterOrEqual(t, sampled, want[0])
+		require.LessOrEqual(t, sampled, want[1])
 	}
 }
 
@@ -51,7 +102,7 @@ func TestTraceContext(t *testing.T) {
 func FuzzTraceparent(f *testing.F) {
 	got, ok := parseTraceparent(sampledParent)
 	require.True(f, ok)
-	require.Equal(f, traceparent{"0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"}, got)
+	require.Equal(f, traceparent{"0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", flagSampled}, got)
 	f.Add(sampledParent)
 	f.Add("01" + sampledParent[2:] + "-more")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -73,10 +73,16 @@ type Transaction struct {
 	Error    string `json:"error,omitempty"`
 	Category string `json:"category,omitempty"`
 
-	// These are a request's. Traceparent is that of W3C's trace context, if it
-	// has one that is valid and TraceContext has seen it. Query is empty unless
-	// Config.IncludeQuery.
+	// These are a request's. Traceparent is that of its span, by W3C's trace
+	// context, which the application gets. ParentSpan is the id of the span before
+	// it. Link is the traceparent of a client that is not trusted, if it is valid.
+	// Query is empty unless Config.IncludeQuery.
 	Traceparent string `json:"traceparent,omitempty"`
+	ParentSpan  string `json:"parentSpan,omitempty"`
+	Link        string `json:"link,omitempty"`
+	Client      string `json:"client,omitempty"`
+	UserAgent   string `json:"userAgent,omitempty"`
+	Scheme      string `json:"scheme,omitempty"`
 	Method      string `json:"method,omitempty"`
 	Host        string `json:"host,omitempty"`
 	Path        string `json:"path,omitempty"`
@@ -117,7 +123,7 @@ type text struct {
 	limit int
 }
 
-func (t *Transaction) texts() [12]text {
+func (t *Transaction) texts() [17]text {
 	return [...]text{
 		{&t.App, 512},
 		{&t.Root, 1024},
@@ -126,6 +132,11 @@ func (t *Transaction) texts() [12]text {
 		{&t.Error, 1024},
 		{&t.Category, 64},
 		{&t.Traceparent, 64},
+		{&t.ParentSpan, 32},
+		{&t.Link, 64},
+		{&t.Client, 64},
+		{&t.UserAgent, 512},
+		{&t.Scheme, 16},
 		{&t.Method, 64},
 		{&t.Host, 256},
 		{&t.Path, 4096},

@@ -4,8 +4,8 @@ package main
 import (
 	"log"
 
-	"github.com/gopassenger/passenger/loaders/goapp"
 	"github.com/gopassenger/passenger/internal/test/middleware/app"
+	"github.com/gopassenger/passenger/loaders/goapp"
 )
 
 func main() {
