@@ -71,6 +71,7 @@ func (t tools) all() []command {
 		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
 		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
 		{"logs", t.newLogsCommand},
+		{"dashboard", t.newDashboardCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},
 		{"config", t.newConfigCommand},
 		{"detect", t.newDetectCommand},

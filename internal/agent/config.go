@@ -121,6 +121,8 @@ type Config struct {
 	HeartbeatTimeout int
 	// MetricsAddress serves figures and readiness to all; empty means no address.
 	MetricsAddress string
+
+	Dashboard
 	// Apps are several applications that take the place of the one in Dir;
 	// BaseURI is the path of one of them.
 	Apps    []HostedApp

@@ -96,6 +96,10 @@ func Start(
 		}
 	}
 
+	if err := cfg.Dashboard.prepare(i.log); err != nil {
+		return nil, err
+	}
+
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
 			return nil, withOption(err, "--pid-file")

@@ -115,6 +115,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
 
+	// The address is also that of probes, and there are few connections: none is kept for a page that has its files.
+	header.Set("Connection", "close")
+
 	at, ok := h.routes[r.URL.Path]
 	if !ok {
 		http.Error(w, "there is no such page", http.StatusNotFound)
@@ -189,7 +192,6 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ Access) {
 	defer h.hub.leave(v)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
-	w.Header().Set("Connection", "close") // its deadline must not be the next request's
 
 	control := http.NewResponseController(w)
 	send := func(event []byte) bool {

@@ -12,7 +12,7 @@ import (
 // The limits of viewers. MaxViewers is how many may look at once, maxBehind how many events one may be late, and
 // maxStall how long a write to one may take. A viewer beyond these is cut, and its browser connects again.
 const (
-	MaxViewers = 32
+	MaxViewers = 24
 
 	maxBehind = 8
 	maxStall  = 10 * time.Second

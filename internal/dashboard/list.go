@@ -23,7 +23,7 @@ type listEvent struct {
 	Points []listPoint `json:"points,omitempty"`
 	// History ends with the point at Newest. A whole has it.
 	History []appHistory `json:"history,omitempty"`
-	Newest  moment       `json:"newest"`
+	Newest  moment       `json:"newest,omitzero"`
 }
 
 // listPoint has the rates of the applications that have any.
