@@ -32,8 +32,8 @@ const plots = [
 		],
 	}),
 	new Plot({
-		title: "Processes and queue", format: (x) => count(Math.round(x)), least: 1, lines: [
-			{ name: "processes", kind: "calm", value: (p) => p[PROCESSES] },
+		title: "Processes", format: (x) => count(Math.round(x)), least: 1, lines: [
+			{ name: "all", kind: "calm", value: (p) => p[PROCESSES] },
 			{ name: "busy", kind: "one", area: true, value: (p) => p[BUSY] },
 			{ name: "waiting", kind: "two", value: (p) => p[QUEUE] },
 		],
@@ -62,7 +62,7 @@ const mark = new StateMark(byId("state"));
 function showFacts(a) {
 	const state = stateOf(a);
 	mark.show(state);
-	const facts = [a.root === name ? "" : a.root, a.type, a.environment,
+	const facts = [...[a.root, a.type, a.environment].filter((part) => !name.includes(part)),
 		a.generation ? plural(a.generation, "restart") : "", a.releaseMade ? `this release for ${age(page.at - a.releaseMade)}` : ""];
 	setText(byId("facts"), facts.filter(Boolean).join(" · "));
 	setText(byId("failing"), state.why ? `${state.text} (${when(state.at, page.at)}): ${state.why}` : "");
@@ -77,7 +77,7 @@ function showFacts(a) {
 	setText(byId("queue"), count(a.queue));
 	setText(byId("starving"), a.starving ? "for room in the pool" : "for a process");
 	setText(byId("memory"), bytes(a.memory));
-	setText(byId("cpu"), `${processors(a.cpu)} processors`);
+	setText(byId("cpu"), `${processors(a.cpu)} processors busy`);
 
 	const limit = a.max ? `, at most ${count(a.max)}` : "";
 	setText(byId("processes-sum"), `${count(a.processes)} running${limit}`);

@@ -17,7 +17,7 @@ export function seconds(x) {
 	if (!x) return "–";
 	if (x < 0.001) return `${Math.max(1, Math.round(x * 1e6))} µs`;
 	if (x < 1) return `${x < 0.01 ? (x * 1000).toFixed(1) : Math.round(x * 1000)} ms`;
-	if (x < 100) return `${x.toFixed(x < 10 ? 1 : 0)} s`;
+	if (x < 100) return `${x.toFixed(x < 10 && x % 1 ? 1 : 0)} s`;
 	return age(x * 1000);
 }
 
@@ -29,7 +29,7 @@ export function bytes(x) {
 	}
 }
 
-export const processors = (x) => (x < 0.005 ? "0" : x.toFixed(x < 10 ? 2 : 0));
+export const processors = (x) => (x < 0.005 ? "0" : x % 1 ? x.toFixed(x < 10 ? 2 : 0) : String(x));
 
 // age is a duration of milliseconds, in its largest unit.
 export function age(ms) {

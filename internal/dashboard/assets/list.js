@@ -107,7 +107,7 @@ function showSparks(row) {
 }
 
 function update(row, a) {
-	setText(row.root, [a.root === a.name ? "" : a.root, a.environment].filter(Boolean).join(" · "));
+	setText(row.root, [a.root, a.type, a.environment].filter((part) => part && !a.name.includes(part)).join(" · "));
 	row.map.show(a.map);
 	const more = a.map.length > mapSize ? ` (${a.map.length - mapSize} not drawn)` : "";
 	setText(row.busy, a.processes ? `${count(a.busy)} of ${count(a.processes)} busy${more}` : "none");
@@ -171,7 +171,7 @@ function showTotals() {
 	setText(byId("total-queue"), count(sum.queue));
 	setText(byId("total-waiting"), pool.waiting ? `${count(pool.waiting)} for room in the pool` : "in all queues");
 	setText(byId("total-memory"), bytes(sum.memory));
-	setText(byId("total-cpu"), `${processors(sum.cpu)} processors`);
+	setText(byId("total-cpu"), `${processors(sum.cpu)} processors busy`);
 	if (newest !== totals.at) {
 		totals.at = newest;
 		const values = [];
@@ -196,7 +196,7 @@ const attention = new Rows(byId("attention-list"), (a) => {
 function showAttention() {
 	const bad = [...apps.values()].filter((a) => stateOf(a).kind === "bad").sort((a, b) => (a.name < b.name ? -1 : 1));
 	setHidden(byId("attention"), bad.length === 0);
-	setText(byId("attention-title"), bad.length === 1 ? "1 application needs you" : `${count(bad.length)} applications need you`);
+	setText(byId("attention-title"), bad.length === 1 ? "1 application needs attention" : `${count(bad.length)} applications need attention`);
 	attention.show(bad.slice(0, maxAttention), (a) => a.name);
 	if (troubled !== null && bad.length > troubled) say(byId("attention-title").textContent);
 	troubled = bad.length;

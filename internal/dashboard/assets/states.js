@@ -47,7 +47,7 @@ export class ProcessMap {
 			this.paths[letter] ??= this.element.appendChild(make("path", { class: `p-${letter}` }));
 			setAttribute(this.paths[letter], "d", d[letter] ?? "");
 		}
-		const width = Math.max(1, Math.min(n, across)) * step - 2, height = Math.max(1, Math.ceil(n / across)) * step - 2;
+		const width = Math.min(n, across) * step, height = Math.ceil(n / across) * step;
 		setAttribute(this.element, "viewBox", `0 0 ${width} ${height}`);
 		setAttribute(this.element, "width", String(width));
 		setAttribute(this.element, "height", String(height));
@@ -56,7 +56,7 @@ export class ProcessMap {
 
 // stateOf is the state of an application in words: how grave it is, and since when.
 export function stateOf(app) {
-	if (app.deployment) return { kind: "bad", text: "The new release does not start", at: app.deployment.at, why: app.deployment.text };
+	if (app.deployment) return { kind: "bad", text: "New release does not start", at: app.deployment.at, why: app.deployment.text };
 	if (app.spawn) return { kind: "bad", text: app.processes ? "A process does not start" : "Does not start", at: app.spawn.at, why: app.spawn.text };
 	if (app.starving) return { kind: "warn", text: "Waits for room in the pool" };
 	if (app.restarting) return { kind: "info", text: "Restarting" };

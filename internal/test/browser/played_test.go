@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,8 +39,15 @@ type played struct {
 
 func play(apps, processes int) *played {
 	p := &played{processes: processes, start: time.Now()}
+
+	known := []string{"shop", "billing", "blog", "images", "api", "search", "archive", "mail", "wiki"}
 	for i := range apps {
-		p.names = append(p.names, fmt.Sprintf("/srv/app%03d (production)", i))
+		name := fmt.Sprintf("app%03d", i)
+		if i < len(known) {
+			name = known[i]
+		}
+
+		p.names = append(p.names, "/srv/"+name+" (production)")
 	}
 
 	return p
@@ -80,10 +88,10 @@ func (p *played) Pool(context.Context) (*dashboard.Pool, error) {
 func (p *played) group(i int, name string, at int, now time.Time) dashboard.Group {
 	g := dashboard.Group{
 		Name:         name,
-		AppRoot:      fmt.Sprintf("/srv/app%03d", i),
-		AppType:      "rack",
+		AppRoot:      strings.TrimSuffix(name, " (production)"),
+		AppType:      []string{"rack", "wsgi", "node", "rack", "go"}[i%5],
 		Environment:  "production",
-		ReleaseRoot:  fmt.Sprintf("/srv/app%03d/releases/20261129", i),
+		ReleaseRoot:  strings.TrimSuffix(name, " (production)") + "/releases/20261129",
 		ReleaseMade:  p.start.Add(-9 * time.Hour),
 		Generation:   3,
 		MaxProcesses: 8,
@@ -215,13 +223,13 @@ func (p *played) Failures(context.Context) ([]passenger.FailedSpawn, error) {
 		At: p.start.Add(-25 * time.Minute), GroupName: p.names[0], Report: spawner.Report{
 			ID:       "5f0c91ae",
 			AppName:  p.names[0],
-			AppRoot:  "/srv/app000",
+			AppRoot:  "/srv/shop",
 			Category: "error reported by the application",
 			Summary:  "the application needs 'flask', which is not installed",
 			Advice:   "Install the application's dependencies: pip install -r requirements.txt",
-			Message: "Traceback (most recent call last):\n  … 2 frames of the loader\n  File \"/srv/app000/passenger_wsgi.py\", line 1, in <module>\n" +
+			Message: "Traceback (most recent call last):\n  … 2 frames of the loader\n  File \"/srv/shop/passenger_wsgi.py\", line 1, in <module>\n" +
 				"    from flask import Flask\nModuleNotFoundError: No module named 'flask'\n",
-			Output:     "reading /srv/app000/shop.toml\n",
+			Output:     "reading /srv/shop/shop.toml\n",
 			Step:       "load application",
 			ExitStatus: "exit status 1",
 			Command:    "/usr/bin/python3 wsgi-loader.py",
