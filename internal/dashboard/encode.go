@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/history"
 	"github.com/gopassenger/passenger/status"
 )
 
@@ -71,10 +72,11 @@ func trouble(err error) []byte {
 	return e
 }
 
-// pointsAfter returns the points that are newer than a time.
+// pointsAfter returns the points that are newer than the one of a time. The history counts times back from its newest
+// point, so that those of a point differ a little from one look to the next.
 func pointsAfter(points []status.Point, after time.Time) []status.Point {
 	for i := range points {
-		if points[i].At.After(after) {
+		if points[i].At.Sub(after) > history.Interval/2 {
 			return points[i:]
 		}
 	}

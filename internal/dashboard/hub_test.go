@@ -252,6 +252,10 @@ func TestPointsAreShownOnce(t *testing.T) {
 			source.change(func(i *instance) {
 				for n := range i.figures {
 					f := &i.figures[n]
+					for j := range f.Points { // the history counts back from the newest
+						f.Points[j].At = f.Points[j].At.Add(3 * time.Millisecond)
+					}
+
 					f.Points = append(f.Points, status.Point{At: time.Now(), Requests: float32(n * len(f.Points))})
 				}
 			})

@@ -52,7 +52,7 @@ function merge(event, whole) {
 		if (event[part] !== undefined) page[part] = event[part];
 	}
 	const newest = page.points.at(-1)?.[AT] ?? 0;
-	page.points.push(...(event.points ?? []).filter((p) => p[AT] > newest));
+	page.points.push(...(event.points ?? []).filter((p) => p[AT] - newest > interval * 500));
 	page.points.splice(0, page.points.length - 3600 / interval);
 	page.moved ||= Boolean(event.points);
 }
@@ -120,7 +120,7 @@ function createTile(p) {
 		const value = make("dd");
 		return [value, make("div", {}, make("dt", {}, title), value)];
 	};
-	const [memory, memoryRow] = term("Memory"), [cpu, cpuRow] = term("Processors"), [up, upRow] = term("Age"), [requests, requestsRow] = term("Requests");
+	const [memory, memoryRow] = term("Memory"), [cpu, cpuRow] = term("CPU"), [up, upRow] = term("Age"), [requests, requestsRow] = term("Requests");
 	Object.assign(tile, { memory, cpu, up, requests, now: make("p", { class: "now" }), slots: make("svg", { class: "slots", "aria-hidden": "true", viewBox: "0 0 100 6", preserveAspectRatio: "none" }) });
 	tile.element = make("li", {}, make("p", { class: "head" }, tile.glyph, tile.state, tile.pid), tile.slots, tile.now, make("dl", {}, memoryRow, cpuRow, upRow, requestsRow));
 	if (mayChange && p.pid) {

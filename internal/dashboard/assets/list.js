@@ -6,7 +6,7 @@ import { follow } from "./live.js";
 import { Spark } from "./plot.js";
 import { ProcessMap, StateMark, glyph, stateOf, states } from "./states.js";
 
-const room = 120, mapSize = 32, sortTime = 5000, maxAttention = 5;
+const room = 120, interval = 5000, mapSize = 32, sortTime = 5000, maxAttention = 5;
 
 const columns = [
 	{ key: "name", title: "Application", of: (a) => a.name.toLowerCase() },
@@ -55,7 +55,7 @@ function merge(event, whole) {
 		history.delete(name);
 	}
 	for (const point of event.points ?? []) {
-		if (point.at <= newest) continue;
+		if (point.at - newest < interval / 2) continue;
 		newest = point.at;
 		const of = new Map(point.of.map((p) => [p.name, p]));
 		for (const name of apps.keys()) {

@@ -16,7 +16,7 @@ async function fetchInto(body, url, render) {
 }
 
 // block is a text of several lines, which scrolls by the keyboard, too.
-const block = (title, text) => [make("h4", {}, title), make("div", { class: "scroll", role: "region", "aria-label": title, tabindex: "0" }, make("pre", {}, text))];
+const block = (title, text) => [make("h3", {}, title), make("div", { class: "scroll", role: "region", "aria-label": title, tabindex: "0" }, make("pre", {}, text))];
 
 const terms = (pairs) => make("dl", { class: "terms" }, ...pairs.filter(([, value]) => value !== "" && value !== undefined && value !== null)
 	.flatMap(([title, value]) => [make("dt", {}, title), make("dd", {}, String(value))]));
@@ -44,9 +44,9 @@ const plain = (key, value) => (/^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(
 function show(title, value, depth) {
 	if (Array.isArray(value)) {
 		if (value.every(isPlain)) return value.length ? block(title, value.join("\n")) : [];
-		return [make("h4", {}, title), make("ol", { class: "records" }, ...value.map((one) => make("li", {}, ...(isPlain(one) ? [String(one)] : fields(one, depth + 1)))))];
+		return [make("h3", {}, title), make("ol", { class: "records" }, ...value.map((one) => make("li", {}, ...(isPlain(one) ? [String(one)] : fields(one, depth + 1)))))];
 	}
-	return [make("h4", {}, title), make("div", { class: "record" }, ...fields(value, depth + 1))];
+	return [make("h3", {}, title), make("div", { class: "record" }, ...fields(value, depth + 1))];
 }
 
 function fields(value, depth) {

@@ -54,8 +54,8 @@ func play(apps, processes int) *played {
 }
 
 // wave is a number from 0 to 1 that is another for each application and moment.
-func wave(seed, at int) float64 {
-	x := float64(seed*37%101) + float64(at)/7
+func wave(seed int, at float64) float64 {
+	x := float64(seed*37%101) + at/7
 	return (math.Sin(x) + math.Sin(x*2.3+1)/2 + math.Sin(x*11.7)/4 + 1.75) / 3.5
 }
 
@@ -101,7 +101,7 @@ func (p *played) group(i int, name string, at int, now time.Time) dashboard.Grou
 		},
 	}
 
-	load := wave(i, at/5)
+	load := wave(i, float64(at)/5)
 	for j := range p.processes {
 		busy := int(math.Round(load*6)) - j
 		pr := dashboard.Process{
@@ -165,7 +165,7 @@ func (p *played) Figures(_ context.Context, app string, points int) (all []statu
 		f := status.Figures{App: name}
 		for n := points - 1; n >= 0; n-- {
 			tick := at/5 - n
-			load := wave(i, tick)
+			load := wave(i, float64(tick))
 			point := status.Point{
 				At:        p.start.Add(time.Duration(tick) * 5 * time.Second),
 				Requests:  float32(load * 48),
@@ -292,4 +292,24 @@ func serveDashboard(t *testing.T, source dashboard.Source, access dashboard.Acce
 	t.Cleanup(server.Close)
 
 	return server.URL + dashboard.Path
+}
+
+// orders are what was ordered so far.
+type orders struct {
+	restarted []string
+	detached  []int
+}
+
+func (p *played) ordered() orders {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return orders{p.restarted, p.detached}
+}
+
+func (p *played) looked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return p.looks
 }
