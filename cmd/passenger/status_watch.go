@@ -64,7 +64,6 @@ func (w *statusWatch) look(ctx context.Context) string {
 	return fmt.Sprintf("Date    : %s\nInstance: %s\n\n%v\n", now(), name, err)
 }
 
-
 // print is for what is no terminal.
 func (w *statusWatch) print(ctx context.Context, out io.Writer) error {
 	tick := time.NewTicker(w.interval)

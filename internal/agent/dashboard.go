@@ -55,8 +55,8 @@ func isLoopback(address string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// prepare reads the password.
-func (d *Dashboard) prepare(log logr.Logger) (err error) {
+// readDashboardPassword reads the file, or makes it.
+func (d *Dashboard) readDashboardPassword(log logr.Logger) (err error) {
 	if !d.Dashboard || d.DashboardPasswordFile == "" {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (d *Dashboard) prepare(log logr.Logger) (err error) {
 	return nil
 }
 
-func (d *Dashboard) accounts() []apiserver.Account {
+func (d *Dashboard) dashboardAccounts() []apiserver.Account {
 	if d.DashboardPassword == "" {
 		return nil
 	}

@@ -41,20 +41,20 @@ func TestDashboardThatOthersCanReachNeedsAPassword(t *testing.T) {
 func TestPasswordOfTheDashboardIsMade(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	d := Dashboard{DashboardPasswordFile: file}
-	require.NoError(t, d.prepare(logr.Discard()))
+	require.NoError(t, d.readDashboardPassword(logr.Discard()))
 	require.NoFileExists(t, file, "it is off")
-	require.Empty(t, d.accounts())
+	require.Empty(t, d.dashboardAccounts())
 
 	d.Dashboard = true
-	require.NoError(t, d.prepare(logr.Discard()))
+	require.NoError(t, d.readDashboardPassword(logr.Discard()))
 	require.Equal(t, []apiserver.Account{{
 		Name: "dashboard", Password: d.DashboardPassword, Level: apiserver.Full,
-	}}, d.accounts())
+	}}, d.dashboardAccounts())
 
 	again := Dashboard{Dashboard: true, DashboardPasswordFile: file}
-	require.NoError(t, again.prepare(logr.Discard()))
+	require.NoError(t, again.readDashboardPassword(logr.Discard()))
 	require.Equal(t, d, again)
 
 	require.NoError(t, os.Chmod(file, 0o644))
-	require.ErrorContains(t, again.prepare(logr.Discard()), "is not only for you to read")
+	require.ErrorContains(t, again.readDashboardPassword(logr.Discard()), "is not only for you to read")
 }

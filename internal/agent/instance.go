@@ -96,7 +96,7 @@ func Start(
 		}
 	}
 
-	if err := cfg.Dashboard.prepare(i.log); err != nil {
+	if err := cfg.readDashboardPassword(i.log); err != nil {
 		return nil, err
 	}
 

@@ -199,7 +199,8 @@ var advancedOptions = func() []Option {
 			detail("For all who can reach it; see [figures and health](operations.md#figures-and-health).")),
 		option("dashboard", server, func(c *Config) any { return &c.Dashboard.Dashboard },
 			"/dashboard on metrics_address, a page with live figures", checked((*Config).checkDashboard),
-			detail("On another address than loopback it needs `dashboard_password_file`. See [dashboard](dashboard.md).")),
+			detail("On another address than loopback it needs `dashboard_password_file`. See "+
+				"[dashboard](dashboard.md).")),
 		option("dashboard_password_file", server, func(c *Config) any { return &c.DashboardPasswordFile },
 			"the `file` with the password of the account dashboard", as(options.Path),
 			detail("Made if it is missing. With it, nobody sees the page without a password.")),

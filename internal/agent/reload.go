@@ -38,7 +38,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 	}
 
 	if err == nil {
-		err = next.Dashboard.prepare(i.log)
+		err = next.readDashboardPassword(i.log)
 	}
 
 	if err != nil {

@@ -168,7 +168,7 @@ func (*Handler) asset(w http.ResponseWriter, r *http.Request, _ Access) {
 		".svg": "image/svg+xml",
 	}
 	w.Header().Set("Content-Type", types[path.Ext(r.URL.Path)])
-	_, _ = w.Write(body) // the viewer may have gone
+	_, _ = w.Write(body) //nolint:gosec // G705: it is embedded
 }
 
 // signIn is for viewers that the door has asked for a password.
@@ -180,7 +180,7 @@ func (*Handler) signIn(w http.ResponseWriter, r *http.Request, _ Access) {
 func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ Access) {
 	query := r.URL.Query()
 
-	v, err := h.hub.join(topicKey{query.Has("app"), query.Get("app")})
+	v, err := h.hub.join(topicKey{query.Has("app"), query.Get("app")}) //nolint:contextcheck // it outlives a viewer
 	if err != nil {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "there are "+strconv.Itoa(MaxViewers)+" viewers already: close a page that shows the dashboard",

@@ -42,7 +42,7 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Zero(t, source.looks)
 
-		var viewers []*viewer
+		viewers := make([]*viewer, 0, 3)
 		for range 3 {
 			viewers = append(viewers, join(t, h, everything))
 		}
@@ -120,7 +120,7 @@ func TestViewersBeyondTheLimitAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newPage(newInstance("shop"), anyone(Look))
 
-		var viewers []*viewer
+		viewers := make([]*viewer, 0, MaxViewers)
 		for range MaxViewers {
 			viewers = append(viewers, join(t, h.hub, everything))
 		}
@@ -283,9 +283,10 @@ func TestPointsAreShownOnce(t *testing.T) {
 		require.Len(t, app.Points, 200)
 		require.Len(t, app.Points[0], 11)
 
-		var points []string
+		points := make([]string, 0, 8)
 
 		time.Sleep(lookInterval / 2) // between two looks
+
 		for second := range 24 {
 			if second%5 == 4 {
 				add()
