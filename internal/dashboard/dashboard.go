@@ -37,7 +37,7 @@ const (
 type Door interface {
 	// Admit returns what the sender of a request may do. If that is less than needed, Admit has responded.
 	Admit(w http.ResponseWriter, r *http.Request, needed Access) Access
-	// SignIn reports whether a viewer who may only look can get more rights at Path + "/sign-in".
+	// SignIn reports whether a viewer who may only look can get more rights at Path + "?sign-in".
 	SignIn() bool
 }
 
@@ -80,7 +80,6 @@ func New(cfg Config) *Handler {
 			Path + "/events":   {http.MethodGet, Look, (*Handler).events},
 			Path + "/failure":  {http.MethodGet, Look, (*Handler).failure},
 			Path + "/incident": {http.MethodGet, Look, (*Handler).incident},
-			Path + "/sign-in":  {http.MethodGet, Change, (*Handler).signIn},
 			Path + "/restart":  {http.MethodPost, Change, (*Handler).restart},
 			Path + "/detach":   {http.MethodPost, Change, (*Handler).detach},
 		},
@@ -119,6 +118,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Connection", "close")
 
 	at, ok := h.routes[r.URL.Path]
+
+	// At the address of the list: browsers send a password again to what is beside and below the page that asked.
+	if r.URL.Path == Path && r.URL.Query().Has("sign-in") {
+		at = route{http.MethodGet, Change, (*Handler).signIn}
+	}
+
 	if !ok {
 		http.Error(w, "there is no such page", http.StatusNotFound)
 		return

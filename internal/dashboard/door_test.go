@@ -69,8 +69,8 @@ func TestOpenPageIsForNamesOfThisMachine(t *testing.T) {
 
 	require.Equal(t, 200, get(h, Path, host("proxy.example"), account("ro_admin")).Code)
 	require.Equal(t, 401, get(h, Path, account("nobody")).Code, "a wrong password is not like none")
-	require.Equal(t, 303, get(h, Path+"/sign-in", account("admin")).Code)
-	require.Equal(t, 401, get(h, Path+"/sign-in", account("ro_admin")).Code)
+	require.Equal(t, 303, get(h, Path+"?sign-in", account("admin")).Code)
+	require.Equal(t, 401, get(h, Path+"?sign-in", account("ro_admin")).Code)
 }
 
 func TestTokenIsForOneBrowser(t *testing.T) {

@@ -38,7 +38,7 @@ const plots = [
 			{ name: "waiting", kind: "two", value: (p) => p[QUEUE] },
 		],
 	}),
-	new Plot({ title: "Memory", format: bytes, least: 1 << 20, lines: [{ name: "with children", kind: "three", area: true, value: (p) => p[MEMORY] }] }),
+	new Plot({ title: "Memory", format: bytes, least: 1 << 20, lines: [{ name: "with children", kind: "four", area: true, value: (p) => p[MEMORY] }] }),
 	new Plot({ title: "Processors", format: processors, least: 0.1, lines: [{ name: "busy", kind: "one", area: true, value: (p) => p[CPU] }] }),
 ];
 
@@ -146,7 +146,8 @@ function updateTile(tile, p) {
 	showSlots(tile, p);
 	const long = p.long ? `, ${count(p.long)} long` : "", old = p.old ? ", earlier release" : "";
 	setText(tile.now, (p.concurrency ? `${count(p.sessions)} of ${plural(p.concurrency, "slot")}` : plural(p.sessions, "request")) + long + old);
-	setText(tile.memory, bytes(p.memory) + (p.children ? ` in ${count(p.children + 1)}` : ""));
+	setText(tile.memory, bytes(p.memory));
+	setText(tile.memory.previousSibling, p.children ? `Memory of ${count(p.children + 1)}` : "Memory");
 	setText(tile.cpu, processors(p.cpu));
 	setText(tile.up, age(page.at - p.since));
 	setText(tile.requests, count(p.processed));

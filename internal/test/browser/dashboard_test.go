@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -320,6 +321,33 @@ func TestTextsOfApplicationsAreOnlyTexts(t *testing.T) {
 	}
 }
 
+func TestSignedInViewerHasButtonsOnEachPage(t *testing.T) {
+	source := play(3, 2)
+	list := serveBehind(t, source, &dashboard.Accounts{Open: true, Of: func(r *http.Request) dashboard.Access {
+		if name, password, _ := r.BasicAuth(); name == "dashboard" && password == "secret" {
+			return dashboard.Change
+		}
+
+		return dashboard.None
+	}})
+	b := openBrowser(t)
+	b.noteViolations()
+	b.look(list, views[2])
+	require.Equal(t, list+"?sign-in", b.text("document.querySelector('a.sign-in:not([hidden])').href"))
+
+	// As if it had been typed into the browser's own window.
+	b.open(strings.Replace(list, "//", "//dashboard:secret@", 1)+"?sign-in", views[2])
+	require.Equal(t, list, b.text("location.href"))
+	b.look(list, views[2])
+	require.True(t, run(b, chromedp.Evaluate[bool]("document.getElementById('sign-in').hidden")))
+	run(b, chromedp.Click("#apps th a"))
+	b.await("document.querySelectorAll('#processes button').length === 2")
+	run(b, chromedp.Click("#restart"))
+	run(b, chromedp.Click("#confirm-yes"))
+	b.await(`document.getElementById("news").textContent === "The restart has begun."`)
+	require.Len(t, source.ordered().restarted, 1)
+}
+
 // TestScreenshotsOfDashboard writes the pictures of docs/dashboard.md into the directory that PASSENGER_SCREENSHOTS
 // names.
 func TestScreenshotsOfDashboard(t *testing.T) {
@@ -337,15 +365,12 @@ func TestScreenshotsOfDashboard(t *testing.T) {
 		url string
 		v   view
 	}{
-		"dashboard.png":           {list, view{1280, 1000, "light"}},
-		"dashboard-dark.png":      {list, view{1280, 1000, "dark"}},
-		"dashboard-app.png":       {one, view{1280, 1740, "light"}},
-		"dashboard-app-dark.png":  {one, view{1280, 1740, "dark"}},
-		"dashboard-phone.png":     {list, view{360, 1200, "dark"}},
-		"dashboard-app-phone.png": {one, view{360, 3000, "light"}},
+		"dashboard.png":       {list, view{1280, 1000, "light"}},
+		"dashboard-app.png":   {one, view{1280, 1360, "dark"}},
+		"dashboard-phone.png": {list, view{360, 1200, "dark"}},
 	} {
 		b.look(at.url, at.v)
 		b.await(`[...document.querySelectorAll("path.line")].every((p) => p.getAttribute("d") !== null || p.getBoundingClientRect().top > innerHeight)`)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), run(b, chromedp.CaptureScreenshot()), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), smaller(t, run(b, chromedp.CaptureScreenshot())), 0o644))
 	}
 }

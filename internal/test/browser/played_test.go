@@ -287,7 +287,17 @@ func (anyone) SignIn() bool { return true }
 // serveDashboard returns the address of the page of a source.
 func serveDashboard(t *testing.T, source dashboard.Source, access dashboard.Access) string {
 	t.Helper()
-	h := dashboard.New(dashboard.Config{Source: source, Door: anyone(access), Title: "d7Y2MA3f", Logger: logr.Discard()})
+	return serveBehind(t, source, anyone(access))
+}
+
+func serveBehind(t *testing.T, source dashboard.Source, door dashboard.Door) string {
+	t.Helper()
+	h := dashboard.New(dashboard.Config{
+		Source: source,
+		Door:   door,
+		Title:  "d7Y2MA3f",
+		Logger: logr.Discard(),
+	})
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 
