@@ -16,11 +16,11 @@ export function follow(url, merge, show) {
 	const draw = () => {
 		frame = 0;
 		show();
+		state("live", "Live");
 	};
 	const take = (event) => {
 		merge(JSON.parse(event.data), event.type === "whole");
 		setHidden(byId("trouble"), true);
-		state("live", "Live");
 		if (lost) say("The figures are live again.");
 		lost = false;
 		frame ||= requestAnimationFrame(draw);
