@@ -51,7 +51,7 @@ func (a API) Pool(ctx context.Context) (*Pool, error) {
 	pool := &Pool{}
 	err := a.get(ctx, "/pool.json?form=snapshot", pool)
 
-	// A user without applications has no rights until there are some.
+	// The owner of applications has no rights until there are some.
 	if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok && e.PoolEmpty {
 		return pool, nil
 	}
@@ -115,7 +115,7 @@ func (a API) Incidents(ctx context.Context) ([]Incident, error) {
 // Incident implements Source.
 func (a API) Incident(ctx context.Context, id string) (incident json.RawMessage, err error) {
 	err = a.get(ctx, "/incidents/"+url.PathEscape(id)+".json", &incident)
-	if err != nil && known(err) == nil {
+	if err != nil && known(err) == nil { // a core without incidents does not have the path
 		err = fs.ErrNotExist
 	}
 
@@ -124,6 +124,7 @@ func (a API) Incident(ctx context.Context, id string) (incident json.RawMessage,
 
 // Restart implements Source.
 func (a API) Restart(ctx context.Context, app string) error {
+	// Without waiting: what comes of it is on the page.
 	found, err := a.Client.Restart(ctx, app, apiserver.RestartOptions{})
 	if err == nil && !found {
 		err = fs.ErrNotExist

@@ -29,7 +29,9 @@ func serveAPI(t *testing.T, change func(c *apiserver.Config)) (*passenger.Pool, 
 	pool, err := passenger.New(passenger.Config{MaxPoolSize: 2, Spawner: spawnertest.New(script)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}}})
+	h, err := handler.New(pool, handler.Config{
+		Options: passenger.Options{App: spawner.App{Root: "/srv/shop", GroupName: "shop"}},
+	})
 	require.NoError(t, err)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
 

@@ -132,6 +132,7 @@ func (a *app) add(g *Group) {
 		a.Memory += figure(p.Metrics.RealMemory().Or(0))
 		a.CPU += figure(p.Metrics.CPU.Or(0) / 100) //nolint:mnd // percent
 
+		// It takes memory until it ends, but no requests.
 		if p.State == passenger.ProcessDetached || p.Exited {
 			continue
 		}
@@ -230,7 +231,7 @@ func (s *state) requestsOf(name string) (shown []request, all int) {
 		r := &mine[i]
 
 		path, _, _ := strings.Cut(r.Path, "?")
-		if len(path) > maxPath {
+		if len(path) > maxPath { // a client may send 64 KB
 			path = strings.ToValidUTF8(path[:maxPath], "") + "…"
 		}
 

@@ -63,8 +63,18 @@ func TestGroupsOfOneNameAreOneApplication(t *testing.T) {
 	all := s.apps()
 	require.Len(t, all, 2)
 	require.Equal(t, app{
-		Name: "shop", Root: "/srv/shop", Map: "bdsbds", Busy: 2, Processes: 2, Slots: 8, Taken: 6, Long: 2, Queue: 4, Starving: 2,
-		Memory: 222, CPU: 1,
+		Name:      "shop",
+		Root:      "/srv/shop",
+		Map:       "bdsbds",
+		Busy:      2,
+		Processes: 2,
+		Slots:     8,
+		Taken:     6,
+		Long:      2,
+		Queue:     4,
+		Starving:  2,
+		Memory:    222,
+		CPU:       1,
 	}, all[0])
 
 	pool.Groups[1].Processes[0].Concurrency = 0
@@ -76,7 +86,12 @@ func TestRequestsHaveNoQueryAndTheOldestComeFirst(t *testing.T) {
 	now := time.Now()
 
 	for i := range 2 * maxRequests {
-		s.requests = append(s.requests, Request{App: "shop", ID: "id", Began: now.Add(-time.Duration(i) * time.Second), Path: "/cart?token=canary"})
+		s.requests = append(s.requests, Request{
+			App:   "shop",
+			ID:    "id",
+			Began: now.Add(-time.Duration(i) * time.Second),
+			Path:  "/cart?token=canary",
+		})
 	}
 
 	s.requests = append(s.requests, Request{App: "wiki", Began: now.Add(-time.Hour)},

@@ -36,12 +36,15 @@ func (lookedAtOnce) Write(p []byte) (int, error) {
 func BenchmarkLookAt200Apps(b *testing.B) {
 	const apps, processes = 200, 5
 
-	pool, err := passenger.New(passenger.Config{MaxPoolSize: apps * processes, Spawner: spawnertest.New(spawnertest.Script{})})
+	pool, err := passenger.New(passenger.Config{
+		MaxPoolSize: apps * processes,
+		Spawner:     spawnertest.New(spawnertest.Script{}),
+	})
 	require.NoError(b, err)
 
 	defer func() { require.NoError(b, pool.Close()) }()
 
-	var figures []status.Figures
+	figures := make([]status.Figures, 0, apps)
 	for i := range apps {
 		name := fmt.Sprintf("/srv/app%03d (production)", i)
 		figures = append(figures, status.Figures{App: name, Points: make([]status.Point, 720)})
@@ -51,14 +54,19 @@ func BenchmarkLookAt200Apps(b *testing.B) {
 		s.Close(passenger.KeepAlive)
 	}
 
-	api, err := apiserver.New(apiserver.Config{Pool: pool, Logger: logr.Discard(), Figures: func(_ string, points int) []status.Figures {
+	newest := func(_ string, points int) []status.Figures {
 		few := make([]status.Figures, len(figures))
 		for i, f := range figures {
 			few[i] = status.Figures{App: f.App, Points: f.Points[:points]}
 		}
 
 		return few
-	}})
+	}
+	api, err := apiserver.New(apiserver.Config{
+		Pool:    pool,
+		Logger:  logr.Discard(),
+		Figures: newest,
+	})
 	require.NoError(b, err)
 	socket := filepath.Join(b.TempDir(), "api")
 	l, err := net.Listen("unix", socket)

@@ -196,7 +196,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ Access) {
 
 	defer h.hub.leave(v)
 	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would wait for more
 
 	control := http.NewResponseController(w)
 	send := func(event []byte) bool {
@@ -207,6 +207,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ Access) {
 		return err == nil && control.Flush() == nil
 	}
 
+	// HEAD asks why an event source was refused, which does not say so.
 	if r.Method == http.MethodHead || !send([]byte("retry: 2000\n\n")) {
 		return
 	}

@@ -24,6 +24,7 @@ func (a *Accounts) Admit(w http.ResponseWriter, r *http.Request, needed Access) 
 	access := None
 	_, _, named := r.BasicAuth()
 
+	// A wrong password is not taken for none: the viewer would not notice.
 	switch {
 	case named:
 		access = a.Of(r)

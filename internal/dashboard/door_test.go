@@ -57,13 +57,17 @@ func TestEachPathNeedsAPassword(t *testing.T) {
 func TestOpenPageIsForNamesOfThisMachine(t *testing.T) {
 	h := newPage(newInstance("shop"), accounts(true))
 
-	for _, name := range []string{"127.0.0.1:9000", "127.0.0.1", "localhost:9000", "localhost", "[::1]:9000", "127.8.9.1:1"} {
+	for _, name := range []string{
+		"127.0.0.1:9000", "127.0.0.1", "localhost:9000", "localhost", "[::1]:9000", "127.8.9.1:1",
+	} {
 		require.Equal(t, 200, get(h, Path, host(name)).Code, name)
 		require.Equal(t, 401, post(h, Path+"/restart", `{"name":"shop"}`, host(name)).Code, name)
 	}
 
 	// Its owner can let the name lead to 127.0.0.1, so that the page is of its origin for a browser.
-	for _, name := range []string{"evil.example:9000", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.5", "", "[::1"} {
+	for _, name := range []string{
+		"evil.example:9000", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.5", "", "[::1",
+	} {
 		require.Equal(t, 401, get(h, Path, host(name)).Code, name)
 	}
 

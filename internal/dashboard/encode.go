@@ -13,7 +13,7 @@ import (
 
 // MarshalJSON writes three digits.
 func (f figure) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
+	if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) { // JSON has none
 		return []byte("0"), nil
 	}
 

@@ -26,8 +26,10 @@ var errTooManyViewers = errors.New("too many viewers")
 // hub looks at the source once a second while there are viewers, and gives all that look at the same topic the same
 // bytes.
 type hub struct {
-	log  logr.Logger
-	look look
+	log logr.Logger
+	// looking is held by the goroutine that looks: the one before may still be about to end.
+	looking sync.Mutex
+	look    look
 
 	mu      sync.Mutex
 	topics  map[topicKey]*topic
@@ -128,6 +130,12 @@ func (h *hub) removeLocked(v *viewer) {
 
 // run looks until ctx ends.
 func (h *hub) run(ctx context.Context) {
+	h.looking.Lock()
+	defer h.looking.Unlock()
+
+	// Reports are long: they are not kept for nobody.
+	defer h.look.forget()
+
 	tick := time.NewTicker(lookInterval)
 	defer tick.Stop()
 

@@ -40,7 +40,7 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 		source := newInstance("shop")
 		h := newTestHub(source)
 		time.Sleep(time.Hour)
-		require.Zero(t, source.looks)
+		require.Zero(t, source.looked())
 
 		viewers := make([]*viewer, 0, 3)
 		for range 3 {
@@ -49,7 +49,7 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 
 		synctest.Wait()
 
-		begun := source.looks
+		begun := source.looked()
 		require.LessOrEqual(t, begun, 3, "they come at once")
 
 		for range 5 {
@@ -61,7 +61,7 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 			}
 		}
 
-		require.Equal(t, begun+5, source.looks, "once a second for all viewers")
+		require.Equal(t, begun+5, source.looked(), "once a second for all viewers")
 
 		for _, v := range viewers {
 			h.leave(v)
@@ -72,9 +72,9 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 		require.Zero(t, h.viewers)
 		require.Empty(t, h.topics)
 
-		before := source.looks
+		before := source.looked()
 		time.Sleep(time.Hour)
-		require.Equal(t, before, source.looks)
+		require.Equal(t, before, source.looked())
 	})
 }
 
@@ -200,9 +200,9 @@ func TestViewerThatDoesNotReadIsCut(t *testing.T) {
 		time.Sleep(maxStall + time.Second)
 		synctest.Wait()
 
-		looks := source.looks
+		looks := source.looked()
 		time.Sleep(time.Hour)
-		require.Equal(t, looks, source.looks, "without it, there is no viewer")
+		require.Equal(t, looks, source.looked(), "without it, there is no viewer")
 
 		_, err := client.Read(make([]byte, 1))
 		require.Error(t, err, "the connection is closed")
@@ -350,7 +350,10 @@ type shownProcess struct {
 
 func TestEventHasOneLineWhateverTheNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		names := []string{"__proto__", "constructor", "</script><script>alert(1)</script>", "a\nevent: whole\ndata: {}\n\n", "\x00\xff\u2028", `"'`}
+		names := []string{
+			"__proto__", "constructor", "</script><script>alert(1)</script>", "a\nevent: whole\ndata: {}\n\n",
+			"\x00\xff\u2028", `"'`,
+		}
 		source := newInstance(names...)
 		h := newTestHub(source)
 		v := join(t, h, everything)

@@ -95,6 +95,7 @@ func (e *listEncoder) encode(s *state) (whole, changes []byte, err error) {
 		return nil, changes, nil
 	}
 
+	// A new viewer knows nothing that could go.
 	list.Title, list.Version, list.Apps, list.Gone, list.Points = s.title, s.pool.Version, all, nil, nil
 
 	for i := range history {

@@ -44,6 +44,9 @@ type look struct {
 	failures []passenger.FailedSpawn
 }
 
+// forget drops what is remembered.
+func (l *look) forget() { *l = look{source: l.source, title: l.title} }
+
 // newPoints is how many points of each application are got when there are new ones: more than one, since a look may be
 // late.
 const newPoints = 6
@@ -75,6 +78,7 @@ func (l *look) at(ctx context.Context, keys map[topicKey]bool) (*state, error) {
 			continue
 		}
 
+		// Of all applications, an hour would be megabytes.
 		points := listPoints
 		if key.one {
 			points = hourPoints
@@ -117,7 +121,7 @@ func (l *look) lookAtFigures(ctx context.Context, pool *Pool) error {
 }
 
 func (l *look) lookAtDetails(ctx context.Context, s *state) (err error) {
-	if s.requests, err = l.source.Requests(ctx); err != nil {
+	if s.requests, err = l.source.Requests(ctx); err != nil { // they change with each look
 		return err
 	}
 

@@ -66,6 +66,14 @@ func (i *instance) Pool(context.Context) (*Pool, error) {
 	return &pool, i.err
 }
 
+// looked returns how often it was looked at.
+func (i *instance) looked() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+
+	return i.looks
+}
+
 func (i *instance) Figures(_ context.Context, app string, points int) (all []status.Figures, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -18,10 +19,9 @@ import (
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/dashboard"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/stretchr/testify/require"
 )
 
 // maxPageBytes is what the page of 200 applications may take: in the browser's memory, and of the network in the time
@@ -35,11 +35,10 @@ func TestDashboardOf200Applications(t *testing.T) {
 	list := serveDashboard(t, source, dashboard.Look)
 	b := openBrowser(t)
 
-	var received sync.Map
+	var received atomic.Int64
 	require.NoError(t, chromedp.Listen(b.ctx, func(event any) {
 		if e, ok := event.(*network.EventDataReceived); ok {
-			n, _ := received.LoadOrStore("bytes", new(float64))
-			*n.(*float64) += float64(e.DataLength) // one event after the other
+			received.Add(e.DataLength)
 		}
 	}))
 	call(b, performance.Enable, performance.EnableParams{})
@@ -66,6 +65,7 @@ func TestDashboardOf200Applications(t *testing.T) {
 	b.await("window.looks >= 10")
 
 	after := metrics()
+
 	n := float64(source.looked() - looks)
 	for _, name := range []string{"TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration"} {
 		t.Logf("%s: %.1f ms a second", name, 1000*(after[name]-before[name])/n)
@@ -74,11 +74,10 @@ func TestDashboardOf200Applications(t *testing.T) {
 	t.Logf("frames over 50 ms: %v of %.0f", run(b, chromedp.Evaluate[[]float64]("window.frames")), n)
 	call(b, heapprofiler.CollectGarbage, cdp.Empty{})
 	heap := call(b, runtime.GetHeapUsage, cdp.Empty{}).UsedSize
-	bytes, ok := received.Load("bytes")
-	require.True(t, ok)
-	t.Logf("heap %.1f MB, received %.2f MB, %.0f elements", heap/1e6, *bytes.(*float64)/1e6, after["Nodes"])
+
+	t.Logf("heap %.1f MB, received %.2f MB, %.0f elements", heap/1e6, float64(received.Load())/1e6, after["Nodes"])
 	require.Less(t, heap, float64(maxPageBytes))
-	require.Less(t, *bytes.(*float64), float64(maxPageBytes))
+	require.Less(t, received.Load(), int64(maxPageBytes))
 }
 
 // freeAddress is one of this machine on which nothing listens.
@@ -188,7 +187,7 @@ func TestDashboardCommandForOneBrowser(t *testing.T) {
 	b.noteViolations()
 	load(t, url)
 	b.showsLoad(page)
-	require.Equal(t, "", b.text("document.cookie"), "scripts do not see it")
+	require.Empty(t, b.text("document.cookie"), "scripts do not see it")
 
 	// The whole way of an order.
 	pid := b.text("document.querySelector('#processes .soft').textContent")

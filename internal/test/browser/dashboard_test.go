@@ -17,9 +17,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/stretchr/testify/require"
-
 	"github.com/gopassenger/passenger/internal/dashboard"
+	"github.com/stretchr/testify/require"
 )
 
 // await waits until an expression is true in the page.
@@ -106,6 +105,7 @@ func TestDashboardShowsWhatTheServerSays(t *testing.T) {
 	require.Contains(t, row("/srv/api"), "Restarting")
 
 	b.look(appPage(list, source.names[0]), views[2])
+
 	text := strings.Join(strings.Fields(b.text("document.body.innerText")), " ")
 	for _, part := range []string{
 		"/srv/shop (production) Serving rack · 3 restarts · this release for 9 h", "WebSockets and streams hold 2 of 25 slots.",
@@ -187,7 +187,7 @@ func TestDashboardByKeyboardOnly(t *testing.T) {
 	b := openBrowser(t)
 	b.look(list, views[0])
 
-	var order []string
+	order := make([]string, 0, 16)
 	for range 16 {
 		order = append(order, b.press(kb.Tab))
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/dashboard"
 	"github.com/gopassenger/passenger/procstat"
