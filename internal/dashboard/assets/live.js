@@ -7,7 +7,7 @@ const retryTime = 5000, hiddenTime = 30000;
 // follow calls show with each event, merged into what came before by merge, once a frame. It stops for pages that have
 // been out of sight for a while: the server works only for those that are looked at.
 export function follow(url, merge, show) {
-	let source = null, timer = 0, frame = 0, lost = false;
+	let source = null, timer = 0, hideTimer = 0, frame = 0, lost = false;
 
 	const state = (name, text) => {
 		setAttribute(byId("live"), "data-state", name);
@@ -36,6 +36,7 @@ export function follow(url, merge, show) {
 		source?.close();
 		source = null;
 		clearTimeout(timer);
+		timer = 0;
 	};
 	// An event source does not say what is wrong, and gives up at the first response that is an error.
 	const explain = async () => {
@@ -68,11 +69,10 @@ export function follow(url, merge, show) {
 	};
 
 	document.addEventListener("visibilitychange", () => {
-		clearTimeout(timer);
-		timer = 0;
+		clearTimeout(hideTimer);
 		if (!document.hidden && !source) open();
 		if (document.hidden) {
-			timer = setTimeout(() => {
+			hideTimer = setTimeout(() => {
 				close();
 				state("waiting", "Paused");
 			}, hiddenTime);

@@ -1,7 +1,7 @@
 // Reports of failed starts and of incidents.
 
 import { make } from "./dom.js";
-import { time } from "./format.js";
+import { bytes, seconds, when } from "./format.js";
 
 async function fetchInto(body, url, render) {
 	body.replaceChildren(make("p", { class: "soft" }, "Loading …"));
@@ -31,6 +31,7 @@ export const showFailure = (body, id) => fetchInto(body, `/dashboard/failure?id=
 
 // words makes a title of the name of a field.
 const words = (key) => {
+	if (["id", "pid", "tid", "rss"].includes(key)) return key.toUpperCase();
 	const text = key.replace(/[_-]+/g, " ").replace(/([a-z\d])([A-Z])/g, "$1 $2").toLowerCase();
 	return text.charAt(0).toUpperCase() + text.slice(1);
 };
@@ -38,7 +39,10 @@ const words = (key) => {
 const isPlain = (value) => value === null || typeof value !== "object";
 const maxDepth = 5;
 
-const plain = (key, value) => (/^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value)) ? time(Date.parse(value)) : String(value));
+// units are those of numbers whose names say nothing of them.
+const units = new Map([["memory", bytes], ["rss", bytes], ["age", seconds], ["queued", seconds], ["checkedOut", seconds]]);
+
+const plain = (key, value) => typeof value === "number" && units.has(key) ? units.get(key)(value) : (/^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value)) ? when(Date.parse(value), Date.now()) : String(value));
 
 // show shows any JSON: what is recorded of an incident depends on its kind.
 function show(title, value, depth) {

@@ -34,6 +34,8 @@ type played struct {
 	looks     int
 	restarted []string
 	detached  []int
+	// err is why there is nothing to show.
+	err error
 }
 
 func play(apps, processes int) *played {
@@ -71,6 +73,10 @@ func (p *played) now() (int, time.Time) {
 func (p *played) Pool(context.Context) (*dashboard.Pool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+
+	if p.err != nil {
+		return nil, p.err
+	}
 
 	p.looks++
 	at, now := p.now()
@@ -251,9 +257,12 @@ func (*played) Incident(_ context.Context, id string) (json.RawMessage, error) {
 		return nil, fs.ErrNotExist
 	}
 
-	return json.RawMessage(`{"id": "20261129-1", "cause": "request_time", "request": {"id": "8f0c", "method": "GET", "path": "/slow", "ageSeconds": 31.2},
-		"log": ["GET /slow started", "SELECT 1"], "stacks": "thread 1\n  app.rb:12 in sleep\n  app.rb:3 in call\n",
-		"processes": [{"pid": 4003, "rss": 123456789}, {"pid": 4004, "rss": 2345678}]}`), nil
+	return json.RawMessage(`{"id": "20261129-1", "at": "2026-11-29T08:00:00Z", "cause": "request_time", "app": "shop",
+		"summary": "a request takes too long", "pid": 4003, "limit": "max_request_time", "others": [],
+		"request": {"id": "8f0c", "method": "GET", "path": "/slow", "age": 31.2, "queued": 0.002, "state": "WAITING_FOR_APP_OUTPUT"},
+		"processes": [{"pid": 4003, "memory": 123456789, "backtraces": ["thread 1", "  app.rb:12 in sleep", "  app.rb:3 in call"],
+			"output": ["GET /slow started", "SELECT 1"], "tree": [{"pid": 4003, "command": "ruby", "rss": 123456789,
+			"threads": [{"tid": 4003, "name": "ruby", "state": "S", "waitsIn": "hrtimer_nanosleep", "stack": []}]}]}]}`), nil
 }
 
 // Restart implements dashboard.Source.
