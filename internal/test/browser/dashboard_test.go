@@ -313,7 +313,7 @@ func TestDashboardSaysWhenItIsNotLive(t *testing.T) {
 	require.True(t, run(b, chromedp.Evaluate[bool]("document.getElementById('trouble').hidden")))
 }
 
-func TestDashboardStandsStillWhereMotionIsReduced(t *testing.T) {
+func TestDashboardWithReducedMotion(t *testing.T) {
 	list := serveDashboard(t, play(3, 2), dashboard.Look)
 	b := openBrowser(t)
 
