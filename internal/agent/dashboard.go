@@ -14,8 +14,9 @@ import (
 	"github.com/gopassenger/passenger/internal/dashboard"
 )
 
-// Dashboard says who may look at the page of the server on Config.MetricsAddress.
+// Dashboard says whether Config.MetricsAddress serves a page with live figures, and for which password.
 type Dashboard struct {
+	// Dashboard turns the page on.
 	Dashboard bool
 	// DashboardPasswordFile has the password of dashboardAccount; empty means that there is none. It is made if it is
 	// missing.
@@ -27,7 +28,7 @@ type Dashboard struct {
 // dashboardAccount may look and change. So may the accounts of the instance directory, by their levels.
 const dashboardAccount = "dashboard"
 
-// checkDashboard makes sure that the page is served, and not for everybody.
+// checkDashboard makes sure that the page has an address, and a password where others can reach it.
 func (c *Config) checkDashboard() error {
 	switch {
 	case !c.Dashboard.Dashboard:

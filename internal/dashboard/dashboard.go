@@ -1,5 +1,5 @@
 // Package dashboard is the page that shows an instance and its applications to people: live, and without a request to
-// anywhere else. It looks at the instance only while somebody looks at the page.
+// another server. It asks the instance only while there are viewers.
 package dashboard
 
 import (

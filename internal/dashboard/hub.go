@@ -133,7 +133,7 @@ func (h *hub) run(ctx context.Context) {
 	h.looking.Lock()
 	defer h.looking.Unlock()
 
-	// Reports are long: they are not kept for nobody.
+	// Reports are long: they are not kept without viewers.
 	defer h.look.forget()
 
 	tick := time.NewTicker(lookInterval)

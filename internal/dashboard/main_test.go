@@ -126,7 +126,7 @@ func (i *instance) order(what any) error {
 	return i.err
 }
 
-// anyone is a door that lets everybody do the same.
+// anyone is a door that gives each caller the same access.
 type anyone Access
 
 func (a anyone) Admit(w http.ResponseWriter, _ *http.Request, needed Access) Access {

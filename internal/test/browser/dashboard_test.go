@@ -128,6 +128,7 @@ func TestDashboardShowsWhatTheServerSays(t *testing.T) {
 	text = strings.Join(strings.Fields(b.text("document.getElementById('failures').innerText")), " ")
 	require.Contains(t, text, "Failed step load application How it ended exit status 1")
 	require.Contains(t, text, "ModuleNotFoundError: No module named 'flask'")
+
 	text = strings.Join(strings.Fields(b.text("document.getElementById('incidents').innerText")), " ")
 	for _, part := range []string{
 		"Age 31 s Queued 2.0 ms", "Memory 118 MB", "thread 1 app.rb:12 in sleep app.rb:3 in call", "GET /slow started SELECT 1",

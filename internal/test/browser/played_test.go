@@ -283,7 +283,7 @@ func (p *played) Detach(_ context.Context, pid int) error {
 	return nil
 }
 
-// anyone lets everybody do the same.
+// anyone is a door that gives each caller the same access.
 type anyone dashboard.Access
 
 func (a anyone) Admit(http.ResponseWriter, *http.Request, dashboard.Access) dashboard.Access {
