@@ -56,8 +56,8 @@ type counts struct {
 	spawns *histogram.Histogram
 }
 
-// spawned counts the result of an attempt to start a process; checked means that it was asked for its health.
-func (c *counts) spawned(checked bool, took time.Duration, err error) {
+// spawned counts the result of an attempt to start a process.
+func (c *counts) spawned(app *spawner.App, took time.Duration, err error) {
 	if c.spawns == nil {
 		c.spawns = histogram.New(histogram.ForStarts)
 	}
@@ -77,7 +77,7 @@ func (c *counts) spawned(checked bool, took time.Duration, err error) {
 	case unhealthy:
 		c.HealthChecks++
 		c.HealthFailures++
-	case err == nil && checked:
+	case err == nil && (app.HealthPath != "" || len(app.WarmupPaths) > 0):
 		c.HealthChecks++
 	}
 }

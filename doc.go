@@ -53,6 +53,8 @@
 //     same error ID.
 //   - The first get takes seconds: a process is started for it. [Options].MinProcesses keeps
 //     processes from the first get on; [Pool.Start] starts them before.
+//   - A get waits, or fails, and it is not clear why: [Pool.Explain] says what would become of the
+//     next one, in sentences.
 //   - A *[QueueFullError] or [ErrQueueTimeout]: requests arrive faster than the processes finish
 //     them. Raise MaxPoolSize and MaxProcesses, or let a process take several requests at a time.
 //     A get waits without a limit unless MaxRequestQueueTime is set.

@@ -56,9 +56,11 @@ type group struct {
 	attempts    []*spawnAttempt
 	lastFailure *SpawnFailure
 	// failures is the number of consecutive spawns that gave no process, or one that ended before
-	// it was of use. While retry runs, the pool starts nothing of its own accord.
+	// it was of use. While retry runs, until retryAt by Pool.now, the pool starts nothing of its own
+	// accord.
 	failures int
 	retry    *poolTimer
+	retryAt  time.Duration
 
 	// removed reports whether the group has left the pool, byAdmin whether DetachApp removed it.
 	// gone is closed when its last process and spawner have ended.
@@ -235,14 +237,16 @@ func (g *group) awaitExit(pr *process) {
 		status := pr.proc.ExitStatus()
 		g.counts.Exits++
 
-		record := fx.log
+		record := (*effects).log
 		if status != cleanExit {
 			g.counts.Crashes++
-			record = fx.warn
+			record = (*effects).warn
 		}
 
-		record(g.pool, "a process ended by itself", "app", g.name, "pid", pr.info.PID, "status", status)
 		g.countEarlyExitLocked(pr)
-		g.detachAndReconcile(fx, pr)
+		pr.recordAndDetach(fx, pr.incidentLocked(IncidentExit), func(fx *effects, at recorded) {
+			about := at.with("app", g.name, "pid", pr.info.PID, "status", status)
+			record(fx, g.pool, "a process ended by itself", about...)
+		})
 	})
 }

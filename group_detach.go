@@ -115,7 +115,10 @@ func (g *group) detach(fx *effects, pr *process) {
 	pr.moveTo(fx, stateDetached)
 	pr.callOnDisabled(fx, ErrProcessDetached)
 	delete(g.sticky, pr.stickyID)
-	g.fireProcess(fx, hooks.DetachedProcess, pr)
+	if !pr.hookWaits {
+		g.fireProcess(fx, hooks.DetachedProcess, pr)
+	}
+
 	g.observeProcess(fx, Observer.ProcessDetached, pr)
 	g.continueDrain(fx, pr)
 }
@@ -171,6 +174,11 @@ func (g *group) removeReleaseLocked(r *release) {
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {
+	if pr.recording && !pr.exited {
+		pr.stopWaits = true
+		return
+	}
+
 	if !pr.stopping {
 		pr.stopping = true
 		g.pool.stopTimerLocked(pr.drain)
@@ -197,8 +205,12 @@ func (g *group) startDrainTimerLocked(pr *process) {
 func (g *group) stopOverdue(fx *effects, pr *process) {
 	if !pr.stopping {
 		g.counts.Limits.DrainTime++
-		fx.log(g.pool, "stopping a process after its drain timeout", "app", g.name, "pid", pr.info.PID,
-			"sessions", pr.sessions)
-		g.stopProcess(fx, pr)
+		in := pr.incidentLocked(IncidentDrainTime)
+		in.Limit = g.opts.drainTimeout().String()
+		pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+			fx.log(g.pool, "stopping a process after its drain timeout", at.with("app", g.name, "pid", pr.info.PID,
+				"sessions", pr.sessions)...)
+			g.stopProcess(fx, pr)
+		})
 	}
 }

@@ -22,19 +22,24 @@ func (g *group) routeStickyLocked(id uint32) *Session {
 // with room the least busy one, and of equals the one that was attached first. It returns nil if no
 // process has room.
 func (g *group) routeLocked() *Session {
-	if pr := g.routes.best(); pr != nil && !pr.full() {
+	if pr := g.processWithRoom(); pr != nil {
 		return pr.openSessionLocked()
-	}
-
-	if g.enabled.len() == 0 {
-		return g.routeToDisablingLocked()
 	}
 
 	return nil
 }
 
-// routeToDisablingLocked keeps requests flowing until a process is enabled.
-func (g *group) routeToDisablingLocked() *Session {
+// processWithRoom returns the process that gets the next request, or nil if none has room.
+func (g *group) processWithRoom() *process {
+	if pr := g.routes.best(); pr != nil && !pr.full() {
+		return pr
+	}
+
+	if g.enabled.len() > 0 {
+		return nil
+	}
+
+	// Those that are being disabled keep requests flowing until a process is enabled.
 	var best *process
 	for pr := range g.disabling.all {
 		if !pr.full() && (best == nil || pr.busyness() < best.busyness()) {
@@ -42,11 +47,7 @@ func (g *group) routeToDisablingLocked() *Session {
 		}
 	}
 
-	if best == nil {
-		return nil
-	}
-
-	return best.openSessionLocked()
+	return best
 }
 
 // newStickyID returns an ID that no other process of the group has.

@@ -50,6 +50,7 @@ func (g *group) startSpawnLocked(replaces bool) {
 		release:  g.release,
 		replaces: replaces,
 		cancel:   cancel,
+		began:    time.Now(),
 	}
 	if g.restart != nil {
 		a.restartID = g.restart.id
@@ -132,7 +133,7 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		return false
 	}
 
-	g.counts.spawned(proc != nil && proc.Info().Checked, time.Since(a.began), err)
+	g.counts.spawned(&a.release.app, time.Since(a.began), err)
 
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil
@@ -199,7 +200,7 @@ func (g *group) countFailureLocked() {
 	}
 
 	g.stopRetryLocked()
-	g.retry = p.startTimerLocked(wait, g.reconcile)
+	g.retry, g.retryAt = p.startTimerLocked(wait, g.reconcile), p.now()+wait
 }
 
 func (g *group) stopRetryLocked() { g.pool.stopTimerLocked(g.retry) }
@@ -225,9 +226,9 @@ type spawnAttempt struct {
 	// canceled means that the process will not be attached; cancel ends the spawn then.
 	canceled bool
 	cancel   context.CancelCauseFunc
+	began    time.Time
 	// restartID is the ID of the restart it is part of, for observers.
 	restartID uint64
-	began     time.Time
 	// proc and err are the result; both may be set. failure describes err, and is nil without one.
 	proc    spawner.Process
 	err     error
@@ -256,7 +257,7 @@ func (a *spawnAttempt) run(ctx context.Context) {
 		g.pool.update(func(fx *effects) { attached = g.finishSpawn(fx, a, a.proc, a.err) })
 	}()
 
-	a.began, a.err = time.Now(), errNotSpawned
+	a.err = errNotSpawned
 	a.spawnObserved(ctx)
 }
 

@@ -56,6 +56,9 @@ type Config struct {
 	Hooks []hooks.Hook
 	// Observer receives requests, processes and restarts, for metrics and traces. Nil means none.
 	Observer Observer
+	// Incidents keeps what is known when a process or a request comes to a bad end. A process that is
+	// to be killed lives until that is done, MaxIncidentTime at most. Nil means that nothing is kept.
+	Incidents IncidentRecorder
 	// MetricsInterval is the interval at which the memory and CPU use of the processes is read,
 	// which the memory limits need. Zero means never.
 	MetricsInterval time.Duration

@@ -28,7 +28,12 @@ type Pool struct {
 	ownFactory bool
 	hooks      *hooks.Runner
 	sample     func([]procstat.Root) (map[int]ProcessMetrics, error)
-	epoch      time.Time
+	// reading is for one call of sample at a time.
+	reading struct {
+		mu   sync.Mutex
+		last time.Time
+	}
+	epoch time.Time
 
 	// spawnCtx ends to cancel spawns, killCtx to kill processes that are ending already. deadCtx
 	// has ended.

@@ -193,7 +193,13 @@ func runChaos(t *testing.T, steps int, choose func(n int) int) {
 
 	size := 1 + choose(6)
 	m := newModel(size)
-	change := func(cfg *passenger.Config) { cfg.Observer, cfg.Logger = m, logr.New(modelLog{m}) }
+	records := choose(2) == 0
+	change := func(cfg *passenger.Config) {
+		cfg.Observer, cfg.Logger = m, logr.New(modelLog{m})
+		if records {
+			cfg.Incidents = &flightRecorder{takes: time.Second}
+		}
+	}
 	inAudit(t, size, spawnertest.Script{OnStop: m.onStop}, change, func(f *audit) {
 		c := &chaos{
 			audit:  f,

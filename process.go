@@ -92,8 +92,11 @@ type process struct {
 	unreachable bool
 	unanswered  int
 	stopping    bool
-	idle        node[process] // in Pool.idle
-	sockets     []socket      // usually firstSocket
+	// recording means that an incident is being recorded, which stopProcess and the hook of the
+	// detachment wait for, if they are due; wasRecorded that it was, or is.
+	recording, wasRecorded, stopWaits, hookWaits bool
+	idle                                         node[process] // in Pool.idle
+	sockets                                      []socket      // usually firstSocket
 	// firstSocket is the storage of sockets if there is only one.
 	firstSocket [1]socket
 
@@ -343,9 +346,12 @@ func (pr *process) detachUnreachable(fx *effects, err error, keysAndValues ...an
 		return
 	}
 
-	about := append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, keysAndValues...)
-	fx.warn(pr.group.pool, "detaching a process that does not respond", about...)
 	pr.unreachable = true
 	pr.group.counts.Limits.Unresponsive++
-	pr.group.detachAndReconcile(fx, pr)
+	in := pr.incidentLocked(IncidentUnresponsive)
+	in.Error = err.Error()
+	pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+		about := append([]any{"app", pr.group.name, "pid", pr.info.PID, "error", err.Error()}, keysAndValues...)
+		fx.warn(pr.group.pool, "detaching a process that does not respond", at.with(about...)...)
+	})
 }

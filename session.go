@@ -334,24 +334,31 @@ func (s *Session) exceedTimeLimit(fx *effects) {
 	pr := s.process
 	g := pr.group
 	g.counts.Limits.RequestTime++
-	fx.log(g.pool, "killing a process whose request exceeded its time limit", "app", g.name, "pid", pr.info.PID,
-		"host", s.limit.host, "path", s.limit.path, "limit", g.opts.MaxRequestTime.String())
-	g.detachAndReconcile(fx, pr)
-	// The hook may look at the process, for a stack trace, before it is killed.
-	if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {
-		pr.killLocked()
-		return
-	}
+	limit, host, path := g.opts.MaxRequestTime.String(), s.limit.host, s.limit.path
+	in := pr.incidentLocked(IncidentRequestTime)
+	in.Limit, in.Host, in.Target = limit, host, path
 
-	event := hooks.Event{
-		Name:        hooks.MaxRequestTimeReached,
-		AppRoot:     g.opts.App.Root,
-		GroupName:   g.name,
-		PID:         pr.info.PID,
-		RequestHost: s.limit.host,
-		RequestPath: s.limit.path,
-	}
-	g.pool.wg.Go(func() { pr.killAfterHook(event) })
+	pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+		fx.log(g.pool, "killing a process whose request exceeded its time limit", at.with("app", g.name, "pid",
+			pr.info.PID, "host", host, "path", path, "limit", limit)...)
+
+		// The hook may look at the process, for a stack trace, before it is killed.
+		if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {
+			pr.killLocked()
+			return
+		}
+
+		event := hooks.Event{
+			Name:         hooks.MaxRequestTimeReached,
+			AppRoot:      g.opts.App.Root,
+			GroupName:    g.name,
+			PID:          pr.info.PID,
+			RequestHost:  host,
+			RequestPath:  path,
+			IncidentFile: at.file,
+		}
+		g.pool.wg.Go(func() { pr.killAfterHook(event) })
+	})
 }
 
 // killAfterHook kills the process when the hook has ended, with or without an error.

@@ -162,8 +162,10 @@ func (pr *process) verify(c *checker) {
 		"%s: a call waits for process %d to be disabled, which is %s", name, pid, pr.state)
 	c.check(pr.state != stateDisabling || pr.sessions > 0 || pr.group.enabled.len() == 0,
 		"%s: process %d should be disabled", name, pid)
-	c.check(pr.state != stateDetached || pr.stopping || pr.sessions > 0, "%s: detached process %d is not being stopped",
-		name, pid)
+	c.check(pr.state != stateDetached || pr.stopping || pr.stopWaits || pr.sessions > 0,
+		"%s: detached process %d is not being stopped", name, pid)
+	c.check(pr.recording || !pr.stopWaits && !pr.hookWaits, "%s: something waits for the incident of process %d, "+
+		"which is not being recorded", name, pid)
 	c.check(!pr.exited || pr.sessions > 0 || pr.member.in == nil, "%s: process %d is gone and still there", name, pid)
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/status"
 )
 
 // DefaultMaxAnswer is the default of Client.MaxAnswer.
@@ -184,6 +185,46 @@ type RestartOptions struct {
 	Method string
 	// Wait lets it wait for the new processes, whose failure is an error then.
 	Wait bool
+}
+
+// Figures returns those of all applications that the caller may see, with at most the newest points of each. One of
+// Phusion's agents has none.
+func (c *Client) Figures(ctx context.Context, points int) ([]status.Figures, error) {
+	body, err := c.Get(ctx, fmt.Sprintf("/figures.json?points=%d", points))
+	if e, ok := errors.AsType[*StatusError](err); ok && e.Status == http.StatusNotFound {
+		return nil, nil
+	}
+
+	if err != nil {
+		return nil, err
+	}
+
+	var response struct {
+		Figures []status.Figures `json:"figures"`
+	}
+	if err := json.Unmarshal(body, &response); err != nil {
+		return nil, fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
+	}
+
+	return response.Figures, nil
+}
+
+// Explain asks what would become of the next request to the applications of a name, and why: see
+// [passenger.Pool.Explain].
+func (c *Client) Explain(ctx context.Context, name string) ([]passenger.Explanation, error) {
+	body, err := c.Get(ctx, "/pool/explain.json?app="+url.QueryEscape(name))
+	if err != nil {
+		return nil, err
+	}
+
+	var response struct {
+		Explanations []passenger.Explanation `json:"explanations"`
+	}
+	if err := json.Unmarshal(body, &response); err != nil {
+		return nil, fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
+	}
+
+	return response.Explanations, nil
 }
 
 // Restart restarts the applications of this group name and reports whether there

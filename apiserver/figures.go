@@ -19,7 +19,8 @@ func (c *call) showFigures() {
 	if text := c.r.URL.Query().Get("points"); text != "" {
 		var err error
 		if points, err = strconv.Atoi(text); err != nil || points < 0 || points > maxPoints {
-			c.fail(http.StatusBadRequest, "", "the parameter points must be a number from 0 to "+strconv.Itoa(maxPoints))
+			c.fail(http.StatusBadRequest, "",
+				"the parameter points must be a number from 0 to "+strconv.Itoa(maxPoints))
 			return
 		}
 	}

@@ -18,6 +18,8 @@ var poolPaths = map[string]bool{
 // view is the pool as the caller may see it. Only who may change an application
 // gets its secrets, since the API key among them lets one change it.
 func (c *call) view() passenger.Snapshot {
+	c.cfg.Pool.ReadMetrics()
+
 	if !c.rights.read {
 		return c.cfg.Pool.InspectApps(c.rights.apps)
 	}

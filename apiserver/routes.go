@@ -23,9 +23,13 @@ func (s *Server) coreRoutes() map[string]methods {
 		"/pool.json":                   {get: {readPool, (*call).showPoolAsJSON}},
 		"/pool/errors.txt":             {get: {readPool, (*call).showFailuresAsText}},
 		"/pool/errors.json":            {get: {readPool, (*call).showFailuresAsJSON}},
+		"/pool/explain.json":           {get: {readPool, (*call).showExplanations}},
 		"/pool/restart_app_group.json": {post: {modifyPool, (*call).restartGroup}},
 		"/pool/detach_process.json":    {post: {modifyPool, (*call).detachProcess}},
 		"/figures.json":                {get: {readPool, (*call).showFigures}},
+		"/pool/backtraces.json":        {post: {modifyPool, (*call).showBacktraces}},
+		"/incidents.json":              {get: {inspect, (*call).listIncidents}},
+		incidentPath:                   {get: {inspect, (*call).showIncident}},
 		"/metrics":                     {get: {inspect, (*call).showMetrics}},
 	})
 

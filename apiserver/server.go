@@ -2,8 +2,9 @@
 // around it, as an [http.Handler], and its client.
 //
 // The paths, bodies and responses are those of Passenger's own API, version 0.3, so
-// its tools work with it. In addition there are GET /livez, /readyz, /metrics and
-// /pool.json?form=snapshot, /figures.json, and POST /reload.json.
+// its tools work with it. In addition there are GET /livez, /readyz, /metrics, /figures.json,
+// /incidents.json, /incidents/ID.json, /pool/explain.json and /pool.json?form=snapshot, and
+// POST /pool/backtraces.json and /reload.json.
 //
 // # Who may do what
 //
@@ -51,6 +52,8 @@ type Config struct {
 	Figures func(app string, points int) []status.Figures
 	// Companions returns what runs beside the applications; nil: nothing.
 	Companions func() []status.Companion
+	// Incidents are what was recorded; nil: nothing.
+	Incidents Incidents
 	// DisconnectClient cuts the request of this id, which Requests shows, and
 	// reports whether there is one.
 	DisconnectClient func(id string) bool
@@ -208,6 +211,10 @@ func (s *Server) methodsOf(path string) methods {
 
 	if _, ok := clientID(path); ok {
 		return s.routes[clientPath]
+	}
+
+	if _, ok := incidentID(path); ok {
+		return s.routes[incidentPath]
 	}
 
 	return nil

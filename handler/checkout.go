@@ -32,6 +32,9 @@ func (x *exchange) checkout() error {
 		x.useSession(s)
 		if err = x.connect(); err == nil {
 			x.event.CheckedOut = x.elapsed()
+			x.queued.Store(int64(x.event.Queued))
+			x.checkedOut.Store(int64(x.event.CheckedOut))
+
 			return nil
 		}
 

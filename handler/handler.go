@@ -39,6 +39,8 @@ type Handler struct {
 	refused  ratelog.Line
 	inFlight inFlight
 	figures  *figures
+	// unanswered and queuedTooLong bound how often incidents of requests are recorded.
+	unanswered, queuedTooLong ratelog.Line
 	// disk is for bodies that cannot be buffered.
 	disk ratelog.Line
 	// badAppHeader is for fields of the observer that cannot be sent.
@@ -114,6 +116,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	x.reportBegin()
 	err := x.run() //nolint:contextcheck // its context is the request's
+	if err != nil {
+		x.recordFailure(err)
+	}
 
 	// What has begun cannot become an error page, and a client that has gone needs none.
 	cut := err != nil && (x.client.hasResponse() || errors.Is(err, errClientGone))

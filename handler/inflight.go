@@ -7,9 +7,12 @@ import (
 
 // progress is what other goroutines see of an exchange, beside the head of its request.
 type progress struct {
-	state         atomic.Uint32
-	pid           atomic.Int64
-	appDone       atomic.Bool
+	state   atomic.Uint32
+	pid     atomic.Int64
+	appDone atomic.Bool
+	// queued and checkedOut are durations; see passenger.RequestEvent.
+	queued, checkedOut atomic.Int64
+
 	before, after *exchange // in Handler.inFlight
 }
 
@@ -22,6 +25,8 @@ type inFlight struct {
 	first *exchange
 	begun uint64
 	count int
+	// failed are the last requests that got no response, if incidents are recorded, the oldest first.
+	failed []RequestSnapshot
 }
 
 func (f *inFlight) add(x *exchange) {

@@ -1,6 +1,9 @@
 package handler
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RequestState is how far a request is. Its names are the original's.
 type RequestState uint32
@@ -31,7 +34,10 @@ type Snapshot struct {
 	// RequestsBegun counts the requests since the Handler was made.
 	RequestsBegun uint64 `json:"requestsBegun"`
 	// Requests are those in progress, the latest first.
-	Requests     []RequestSnapshot `json:"requests"`
+	Requests []RequestSnapshot `json:"requests"`
+	// Failed are the last requests that the application has given no response to, or not in time, the oldest first.
+	// They are remembered if the pool has a recorder of incidents.
+	Failed       []RequestSnapshot `json:"failed,omitempty"`
 	Turbocaching TurbocacheStats   `json:"turbocaching"`
 }
 
@@ -53,6 +59,13 @@ type RequestSnapshot struct {
 	// AppDone reports whether the process has given its whole response and is free again; the client does not have all
 	// of it yet.
 	AppDone bool `json:"appDone"`
+	// Queued is the time that it waited for a process, and CheckedOut the time from its beginning until it had one;
+	// zero means that it has none yet.
+	Queued     time.Duration `json:"queuedNs"`
+	CheckedOut time.Duration `json:"checkedOutNs"`
+	// Failed is when the request failed, and Error why; zero means that it is in progress.
+	Failed time.Time `json:"failedAt,omitzero"`
+	Error  string    `json:"error,omitempty"`
 }
 
 // Inspect returns the state of the handler.
@@ -64,6 +77,7 @@ func (h *Handler) Inspect() Snapshot {
 		AppName:       h.appName(),
 		RequestsBegun: h.inFlight.begun,
 		Requests:      make([]RequestSnapshot, 0, h.inFlight.count),
+		Failed:        slices.Clone(h.inFlight.failed),
 		Turbocaching:  h.cache.Stats(),
 	}
 	for x := h.inFlight.first; x != nil; x = x.after {
@@ -89,5 +103,7 @@ func (x *exchange) snapshot() RequestSnapshot {
 		BodyBytes:     x.client.received.Load(),
 		ResponseBytes: x.client.sent.Load(),
 		AppDone:       x.appDone.Load(),
+		Queued:        time.Duration(x.queued.Load()),
+		CheckedOut:    time.Duration(x.checkedOut.Load()),
 	}
 }

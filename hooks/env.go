@@ -23,7 +23,7 @@ var own = []string{
 	"HOOK_NAME", "VERSION", "PROCESS_PID", "APP_ROOT", "APP_GROUP_NAME", "ERROR_MESSAGE", "ERROR_ID",
 	"APP_ERROR_MESSAGE",
 	"ERROR_ADVICE", "ERROR_REPORT",
-	"APP_ID", "REQUEST_PATH", "REQUEST_HOST", "EVENT_COUNT",
+	"APP_ID", "REQUEST_PATH", "REQUEST_HOST", "EVENT_COUNT", "INCIDENT_FILE",
 }
 
 // environ is the environment of a script: what is inherited, without secrets of
@@ -98,6 +98,10 @@ func (e *Event) vars() map[string]string {
 	case AfterInitializeSupergroup, BeforeDestroySupergroup:
 		v["APP_ROOT"] = e.AppRoot
 	case BeforeWatchdogInitialization, AfterWatchdogInitialization, BeforeWatchdogShutdown, AfterWatchdogShutdown:
+	}
+
+	if e.IncidentFile != "" {
+		v["INCIDENT_FILE"] = e.IncidentFile
 	}
 
 	return v

@@ -45,12 +45,13 @@ func TestEnvironment(t *testing.T) {
 		},
 		"detached": {
 			hooks.Event{
-				Name:      hooks.DetachedProcess,
-				PID:       7,
-				AppRoot:   root,
-				GroupName: group,
+				Name:         hooks.DetachedProcess,
+				PID:          7,
+				AppRoot:      root,
+				GroupName:    group,
+				IncidentFile: "/incidents/7.json",
 			},
-			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=detached_process"},
+			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=detached_process", "INCIDENT_FILE=/incidents/7.json"},
 		},
 		"spawn failed": {
 			hooks.Event{

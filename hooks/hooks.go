@@ -126,6 +126,10 @@ type Event struct {
 	// RequestHost is its Host; empty when it has none.
 	RequestHost string
 
+	// IncidentFile is the path of a file with all that was known of the process before it ended; empty means that there
+	// is none.
+	IncidentFile string
+
 	// Count is how many events of a name this one stands for, when they came
 	// faster than their hooks ran. Zero means one.
 	Count int

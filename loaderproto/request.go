@@ -20,6 +20,12 @@ const (
 	// FeatureHTTPOutOfBandWork: a request by HTTP with the field "!~Passenger-Control: OOBW" makes the
 	// process do its out-of-band work before it responds.
 	FeatureHTTPOutOfBandWork = "http_oob_work"
+	// FeatureBacktraceSignal: the signal URG makes the process append the backtraces of its threads to the
+	// file "backtraces" in the directory for sockets, which is there; it may do so when it crashes, too.
+	FeatureBacktraceSignal = "backtraces_by_signal"
+	// FeatureBacktraceSocket: who connects to the Unix socket "backtraces" in the directory for sockets
+	// gets the backtraces of the threads, up to the end of the connection.
+	FeatureBacktraceSocket = "backtraces_by_socket"
 	// FeatureWorkerStderr: the first byte of a command to a preloader carries
 	// a descriptor (SCM_RIGHTS), which becomes the worker's stderr.
 	FeatureWorkerStderr = "worker_stderr"

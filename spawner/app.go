@@ -123,6 +123,10 @@ type App struct {
 	// PHPIni are settings of PHP, as "memory_limit=256M", in the form of its option -d. They count more than those of
 	// php.ini and less than those of a .user.ini.
 	PHPIni []string
+	// SlowRequestTime is the time that requests are limited to. It counts if Config.Witness is true: php-fpm notes the
+	// backtrace of a request that takes so long, or a little less, and Node.js has a thread that shows backtraces.
+	// Zero means neither.
+	SlowRequestTime time.Duration
 	// NoFrontController is true if paths without a script of their own are not found, rather than the startup file's
 	// to serve. It is for type php: see [FindScripts].
 	NoFrontController bool

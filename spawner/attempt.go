@@ -55,6 +55,9 @@ type attempt struct {
 	// checkFrom is how much had been printed when the health check began.
 	checkFrom int64
 	family    *family // nil without a preloader
+	// traces and slowLog are nil unless the process writes backtraces there.
+	traces  *traceFile
+	slowLog *slowLog
 	// companion is nil for a process that takes requests.
 	companion *Companion
 }
@@ -71,6 +74,7 @@ func newAttempt(f *factory, app App) *attempt {
 	a.password = randtext.Alphanumeric(passwordLength)
 	a.output = newOutput(a.config.Logger.WithValues("app", app.Name()), a.config.OutputPrefix)
 	a.output.flood = newFlood(app.MaxOutputRate)
+	a.output.keeping = f.config.Witness
 	if open := a.config.Output; open != nil {
 		a.output.open = func() Output { return open(&a.app) }
 	}
@@ -185,8 +189,7 @@ func (a *attempt) cleanUp() {
 	}
 
 	a.guard().forget(a.gupid)
-	a.removeSockets()
-	a.factory.ports.release(a.port)
+	a.discard()
 }
 
 // removeSockets removes what the process has left in the directory of its sockets.
@@ -250,6 +253,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		},
 	}
 
+	p.tracer, p.env = a.tracer(ready), a.env
 	if a.command.appType.Name == phpType {
 		scripts := a.command.scripts(&a.app)
 		p.info.Scripts = &scripts
@@ -439,6 +443,10 @@ func (a *attempt) logFailure(e *SpawnError) {
 
 // discard gives back what an attempt without a process has.
 func (a *attempt) discard() {
+	// What cannot be closed is closed already.
+	_ = a.traces.finish()
+	_ = a.slowLog.finish()
+
 	if a.sockets != nil {
 		a.removeSockets()
 	}

@@ -25,7 +25,12 @@ func spawn(ctx context.Context, f *factory, app App,
 	const maxTries = 3
 	for tries := 1; ; tries++ {
 		a := newAttempt(f, app)
+
 		err := a.prepare(ctx)
+		if err == nil {
+			err = a.prepareTraces()
+		}
+
 		if err == nil {
 			var p *process
 			if p, err = run(a, ctx); err == nil {

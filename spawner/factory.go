@@ -44,6 +44,9 @@ type Config struct {
 	// Output is called for each process that has started, and returns what takes the lines
 	// that it prints; nil, as a function or what it returns: Logger.
 	Output func(app *App) Output
+	// Witness makes the processes what Witness says: their loaders are offered to show backtraces, and what they
+	// printed last is kept in memory.
+	Witness bool
 	// TermDelay is how long after the request to stop, the end of its stdin,
 	// a process and its process group get SIGTERM; 0: DefaultTermDelay.
 	TermDelay time.Duration

@@ -58,7 +58,8 @@ func (a *attempt) request() loaderproto.Request {
 		MeteorAppSettings: app.MeteorSettings,
 		ThreadCount:       app.ThreadCount,
 		ASGIServer:        app.ASGIServer,
-		Features:          []string{loaderproto.FeatureSessionKeepAlive, loaderproto.FeatureHTTPOutOfBandWork},
+		Features: append([]string{loaderproto.FeatureSessionKeepAlive, loaderproto.FeatureHTTPOutOfBandWork},
+			a.offeredTraces()...),
 	}
 	if a.identity.byStartupFile {
 		r.StartupFileUID = strconv.Itoa(a.identity.uid)

@@ -40,10 +40,15 @@ type output struct {
 	// open returns where lines go; nil: to log.
 	open func() Output
 
-	mu        sync.Mutex
-	pid       int
-	captured  []byte
-	dropped   int64
+	mu       sync.Mutex
+	pid      int
+	captured []byte
+	dropped  int64
+	// last is the end of all that was printed, twice as much as is shown; keeping: it is kept.
+	last    []byte
+	keeping bool
+	// ignore reports whether a line is not to be shown at all; nil means that none is.
+	ignore    func(line []byte) bool
 	capturing bool
 	flood     flood
 	queue     []logLine
@@ -140,7 +145,10 @@ func (o *output) logLine(line []byte) {
 // share.
 func (s *stream) flush() (within bool) {
 	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
-	within = s.output.enqueue(s.name, line)
+	if within = true; s.output.ignore == nil || !s.output.ignore(line) {
+		within = s.output.enqueue(s.name, line)
+	}
+
 	s.partial = s.partial[:0]
 
 	return within
@@ -206,6 +214,10 @@ func (o *output) release() (captured string, dropped int64) {
 func (o *output) enqueue(stream string, text []byte) (within bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.keeping && len(text) > 0 {
+		o.keepLast(text)
+	}
+
 	if o.to == nil && !o.log.Enabled() {
 		return o.flood.take(len(text))
 	}

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/gopassenger/passenger/fcgiproto"
 	"github.com/gopassenger/passenger/loaderproto"
@@ -188,7 +186,17 @@ func (a *attempt) preparePHP() error {
 		a.command.argv = append(a.command.argv, "--allow-to-run-as-root")
 	}
 
-	if err := a.sockets.write(filepath.Base(file), a.fpmConfig(), a.identity); err != nil {
+	var err error
+	if limit := a.app.SlowRequestTime; limit > 0 && a.config.Witness {
+		a.slowLog, err = a.sockets.newSlowLog(limit, a.identity)
+		a.output.ignore = isSlowLine
+	}
+
+	if err == nil {
+		err = a.sockets.write(filepath.Base(file), a.fpmConfig(), a.identity)
+	}
+
+	if err != nil {
 		return &fault{problem: dirUnusable, subject: a.sockets.path, err: err}
 	}
 
@@ -212,21 +220,7 @@ catch_workers_output = yes
 decorate_workers_output = no
 clear_env = no
 security.limit_extensions = .php
-`
-}
-
-// write makes a file in the directory, which belongs to id.
-func (d *socketDir) write(name, content string, id *identity) error {
-	path := filepath.Join(d.name, name)
-
-	f, err := d.parent.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|syscall.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-
-	_, err = f.WriteString(content)
-
-	return errors.Join(err, f.Chown(id.uid, id.gid), f.Close())
+` + a.slowLog.config()
 }
 
 // awaitFastCGI waits until the server of PHP serves. It speaks no handshake, and php-fpm closes its stdout.

@@ -14,6 +14,9 @@ type process struct {
 	config *Config
 	// byPort reports whether the process does not wait for the end of its stdin.
 	byPort bool
+	// tracer is nil if the process cannot say what it is doing.
+	tracer tracer
+	env    *environment
 
 	mu       sync.Mutex
 	stopping bool

@@ -62,6 +62,42 @@ func (d *socketDir) giveTo(uid, gid int) error {
 	return errors.Join(f.Chown(os.Geteuid(), os.Getegid()), f.Chmod(0o700), f.Chown(uid, gid), f.Close())
 }
 
+// write makes a file in the directory, which belongs to id.
+func (d *socketDir) write(name, content string, id *identity) error {
+	f, err := d.create(name, os.O_WRONLY, id)
+	if err != nil {
+		return err
+	}
+
+	_, err = f.WriteString(content)
+
+	return errors.Join(err, f.Close())
+}
+
+// create makes an empty file in the directory, which belongs to id, and opens it.
+func (d *socketDir) create(name string, flag int, id *identity) (*os.File, error) {
+	f, err := d.open(name, flag|os.O_CREATE|os.O_EXCL, id)
+	if err != nil {
+		return nil, err
+	}
+
+	if err := f.Chown(id.uid, id.gid); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+
+	return f, nil
+}
+
+// open opens a file in the directory, which only its user may use: root need not have the right to use all files.
+func (d *socketDir) open(name string, flag int, id *identity) (f *os.File, err error) {
+	err = asFileUser(id.uid, func() (err error) {
+		f, err = d.parent.OpenFile(filepath.Join(d.name, name), flag|syscall.O_NOFOLLOW, 0o600)
+		return err
+	})
+
+	return f, err
+}
+
 // maxLeft is how many files of a process are removed at most, a directory counting twice:
 // it may have made as many as it liked.
 const maxLeft = 200_000

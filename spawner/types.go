@@ -11,15 +11,19 @@ type AppType struct {
 	// StartupFile is what an application of this type has in its root.
 	StartupFile  string
 	processTitle string
+	// traceFile: its loader writes backtraces into a file that exists before.
+	traceFile bool
+	// costlyTraces: its loader needs memory for them, so that they are for processes with a limit of time only.
+	costlyTraces bool
 }
 
 // appTypes are in the order in which they are looked for.
 var appTypes = []AppType{
-	{Name: "rack", StartupFile: "config.ru", processTitle: "Passenger RubyApp"},
-	{Name: "wsgi", StartupFile: "passenger_wsgi.py", processTitle: "Passenger WsgiApp"},
-	{Name: "asgi", StartupFile: "passenger_asgi.py", processTitle: "Passenger AsgiApp"},
-	{Name: "node", StartupFile: "app.js", processTitle: "Passenger NodeApp"},
-	{Name: meteorType, StartupFile: meteorMark, processTitle: "Passenger MeteorApp"},
+	{Name: "rack", StartupFile: "config.ru", processTitle: "Passenger RubyApp", traceFile: true},
+	{Name: "wsgi", StartupFile: "passenger_wsgi.py", processTitle: "Passenger WsgiApp", traceFile: true},
+	{Name: "asgi", StartupFile: "passenger_asgi.py", processTitle: "Passenger AsgiApp", traceFile: true},
+	{Name: "node", StartupFile: "app.js", processTitle: "Passenger NodeApp", costlyTraces: true},
+	{Name: meteorType, StartupFile: meteorMark, processTitle: "Passenger MeteorApp", costlyTraces: true},
 	{Name: phpType, StartupFile: phpIndex, processTitle: "Passenger PhpApp"},
 }
 

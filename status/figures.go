@@ -5,6 +5,9 @@ import "time"
 // Figures are what the requests and processes of an application were like of late.
 type Figures struct {
 	App string `json:"app"`
+	// Address says for people which requests are for the application, as example.com/shop; empty means all requests of
+	// the server.
+	Address string `json:"address,omitempty"`
 	// Recent are those of the last one to two minutes.
 	Recent Recent `json:"recent"`
 	// Points are those of the last hour, in the order of time and without gaps. They end at the time of the newest.

@@ -69,6 +69,7 @@ var scenarios = map[string]func(context.Context, *bench, func(section) error) er
 	"apps100": manyApplications,
 	"idle":    idleClients,
 	"slow":    slowClients,
+	"wiki":    wiki,
 }
 
 func run(args []string, out io.Writer) (err error) {

@@ -47,6 +47,8 @@ type server struct {
 	url       string
 	frontless bool
 	children  []*child
+	// check reports why the application does not respond as it should.
+	check func(ctx context.Context, url string) error
 }
 
 func (s *server) addr() string { return strings.TrimPrefix(s.url, "http://") }
@@ -83,7 +85,16 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 		return nil, fmt.Errorf("%s: %w", p.name, err)
 	}
 
-	running := &server{name: p.name, url: "http://" + addr, frontless: p.frontless}
+	running := &server{
+		name:      p.name,
+		url:       "http://" + addr,
+		frontless: p.frontless,
+		check:     checkAnswers,
+	}
+	if app == wikiApp {
+		running.check = checkWiki
+	}
+
 	for _, c := range commands {
 		c.env = append(c.env, "HOME="+dir, "TMPDIR="+dir)
 		if c.dir == "" {
@@ -114,7 +125,7 @@ func (s *server) await(ctx context.Context) error {
 	defer cancel()
 
 	for {
-		err := checkAnswers(ctx, s.url)
+		err := s.check(ctx, s.url)
 		if err == nil {
 			return nil
 		}

@@ -17,7 +17,7 @@ func peersOf(app string) []peer {
 		return wsgiPeers()
 	case "asgi":
 		return asgiPeers()
-	case "php":
+	case "php", wikiApp:
 		return phpPeers()
 	default:
 		return rackPeers()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,8 @@ type logTail struct {
 	// lines is how many to begin with; negative: all.
 	lines  int
 	follow bool
+	// window is how much of the end is looked through; zero means tailWindow.
+	window int64
 	only   *appFilter          // nil means all lines
 	show   func(string) string // nil means as they are
 	out    io.Writer
@@ -114,9 +117,10 @@ func (t *logTail) showEnd() error {
 		return t.end(t.print)
 	}
 
-	cut := info.Size() > tailWindow
+	window := cmp.Or(t.window, tailWindow)
+	cut := info.Size() > window
 	if cut {
-		if t.at, err = t.file.Seek(info.Size()-tailWindow, io.SeekStart); err != nil {
+		if t.at, err = t.file.Seek(info.Size()-window, io.SeekStart); err != nil {
 			return err
 		}
 	}

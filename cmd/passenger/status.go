@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,9 @@ import (
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
-const statusHelp = `Status shows what an instance does: its pool of processes, or with --show:
+const statusHelp = `Status shows what an instance does. On a terminal it is a table of the applications, with
+the last minute's requests a second and the time that 95 of 100 requests do not exceed.
+Elsewhere, and for passenger-status, it is the pool as Passenger shows it. With --show:
 
   pool            the applications, their processes and the requests that wait
   server          the requests in progress; requests is the same
@@ -60,11 +63,18 @@ type status struct {
 	// serves adds a line to the header that the original does not have.
 	serves   bool
 	interval time.Duration
+	// table shows a table of the applications, live one that is looked at again and again.
+	table, live bool
+	// order is an admin.OverviewOrder, which keys change.
+	order   atomic.Int32
+	width   int
+	unicode bool
 }
 
 // newStatusCommand returns the command of that name, which may be a program.
 func (t tools) newStatusCommand(name string) *cobra.Command {
-	s := &status{serves: name == "status"}
+	s := &status{serves: name != "passenger-status", watch: name == topName}
+	s.order.Store(int32(admin.ByName))
 	cmd := &cobra.Command{
 		Use:   name + " [instance]",
 		Short: "Show what an instance does",
@@ -91,8 +101,8 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	f.BoolVar(&s.which.byPID, "pid-identifier", false,
 		"take the argument for the PID of a watchdog, core or web server")
 	f.StringVar(&s.which.name, "instance", "", "the `name` of the instance, or its beginning, as the argument")
-	f.BoolVarP(&s.watch, "watch", "w", false,
-		"show it again and again, until q is pressed on a terminal")
+	f.BoolVarP(&s.watch, "watch", "w", s.watch,
+		"show it again and again, as top; on a terminal, q leaves")
 	f.DurationVar(&s.interval, "interval", time.Second, "the `duration` between two views of --watch, as 500ms")
 	_ = cmd.RegisterFlagCompletionFunc("instance", completeInstances) // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("show",
@@ -132,6 +142,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 		return exit(1, "ERROR: the interval %v is too short: the least is %v.", s.interval, least)
 	}
 
+	s.chooseTable(cmd)
 	s.colour = terminal.Colours(cmd.OutOrStdout(), s.colour, os.Getenv)
 	instances, err := s.which.findAll(cmd)
 	if err != nil {
@@ -229,11 +240,15 @@ func (s *status) view() statusView {
 
 // text is all that there is to show. With an error, it may be a part.
 func (s *status) text(ctx context.Context, instance *instancedir.Instance) (string, error) {
+	if s.table {
+		return s.tableText(ctx, instance)
+	}
+
 	view := s.view()
 	body, err := s.fetch(ctx, instance, view)
 	if err != nil {
-		if e, ok := errors.AsType[*apiserver.UnauthorizedError](err); ok && e.PoolEmpty {
-			return s.header(instance, view) + admin.Product + " is currently not serving any applications.\n", nil
+		if isEmptyPool(err) {
+			return s.header(instance, view) + noApplications, nil
 		}
 
 		return "", s.explain(instance, err)
@@ -245,6 +260,14 @@ func (s *status) text(ctx context.Context, instance *instancedir.Instance) (stri
 	}
 
 	return s.header(instance, view) + text, nil
+}
+
+const noApplications = admin.Product + " is currently not serving any applications.\n"
+
+// isEmptyPool reports whether err says that there is nothing to be shown to anyone.
+func isEmptyPool(err error) bool {
+	e, ok := errors.AsType[*apiserver.UnauthorizedError](err)
+	return ok && e.PoolEmpty
 }
 
 func (s *status) fetch(ctx context.Context, instance *instancedir.Instance, view statusView) ([]byte, error) {

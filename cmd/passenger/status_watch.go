@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/admin"
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
@@ -96,7 +97,8 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 
 	defer func() { err = errors.Join(err, screen.Close()) }()
 	looking, stop := context.WithCancel(ctx)
-	looks := w.looks(looking, screen)
+	again := make(chan struct{}, 1)
+	looks := w.looks(looking, screen, again)
 	defer func() {
 		stop()
 
@@ -114,7 +116,7 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 			visible = append(visible, "")
 		}
 
-		if err := screen.Draw(append(visible, hint(len(lines), top, height))); err != nil {
+		if err := screen.Draw(append(visible, w.hint(len(lines), top, height))); err != nil {
 			return err
 		}
 
@@ -133,13 +135,32 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 				return nil
 			}
 
+			if w.sortBy(key) {
+				select {
+				case again <- struct{}{}:
+				default: // it looks in a moment
+				}
+			}
+
 			top = scroll(key, top, height, len(lines))
 		}
 	}
 }
 
-// looks gets what there is to see, each interval. It is closed when ctx has ended.
-func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan string {
+// sortBy reports whether a key has chosen another order of the table.
+func (w *statusWatch) sortBy(key terminal.Key) bool {
+	order := admin.OverviewOrder(key)
+	if !w.table || !order.Known() {
+		return false
+	}
+
+	w.order.Store(int32(order))
+
+	return true
+}
+
+// looks gets what there is to see, each interval and when it is told to look again. It is closed when ctx has ended.
+func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen, again <-chan struct{}) <-chan string {
 	looks := make(chan string)
 	go func() {
 		defer close(looks)
@@ -148,6 +169,8 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 		defer tick.Stop()
 
 		for {
+			w.width = screen.Width()
+
 			text := w.look(ctx)
 			select {
 			case looks <- text:
@@ -157,6 +180,7 @@ func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen) <-chan
 
 			select {
 			case <-tick.C:
+			case <-again:
 			case <-ctx.Done():
 				return
 			}
@@ -187,8 +211,12 @@ func scroll(key terminal.Key, top, height, lines int) int {
 	return top
 }
 
-func hint(lines, top, height int) string {
+func (w *statusWatch) hint(lines, top, height int) string {
 	text := "q leaves"
+	if w.table {
+		text = "sort: n name, r requests, l p95, m memory, c CPU, p processes; q leaves"
+	}
+
 	if lines > height {
 		text = fmt.Sprintf("lines %d to %d of %d; arrow keys scroll, q leaves", top+1, min(top+height, lines), lines)
 	}

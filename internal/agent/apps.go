@@ -196,6 +196,8 @@ func (a *apps) make(options []appOption) (*app, error) {
 
 	config := cfg.handler()
 	config.Logger, config.AccessLog, config.Buffers = a.log, a.accessLog, a.buffers
+	config.UnlimitedConcurrencyPaths = cfg.unlimitedPaths(a.log)
+
 	requests, err := handler.New(a.pool, config)
 	if err != nil {
 		return nil, err

@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -107,6 +110,47 @@ func TestAppsAreKnownByTheirFirstRequest(t *testing.T) {
 		require.Equal(t, http.StatusOK, s.ask("/a", "X-Passenger-Max-Requests", "7").Code)
 		require.Equal(t, 3, s.count())
 		require.Len(t, s.pool.Inspect().Groups, 2)
+	})
+}
+
+func TestAppsHaveThePathsOfTheirFrameworksWebSockets(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "config"), 0o700))
+	for name, text := range map[string]string{
+		"config.ru": "", "config/application.rb": "", "config/cable.yml": "development:\n  adapter: redis\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+
+	pages := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cable" {
+			<-r.Context().Done() // as long as the client wants
+		}
+	}
+	withApps(t, pages, func(s *appsStand) {
+		s.factory.Change(func(script *spawnertest.Script) { script.Concurrency = 1 })
+		ask := func(ctx context.Context, path string, options ...string) {
+			r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+			r.Header = headers(append([]string{passwordHeader, testPassword, "X-Passenger-App-Root", dir}, options...)...)
+			s.ServeHTTP(httptest.NewRecorder(), r)
+		}
+
+		var streams sync.WaitGroup
+		defer streams.Wait()
+		ctx, cancel := context.WithCancel(s.Context())
+		defer cancel()
+
+		for range 3 {
+			streams.Go(func() {
+				defer func() { require.Equal(s, http.ErrAbortHandler, recover()) }() // the client leaves
+				ask(ctx, "/cable", listHeader, "App-Root")
+			})
+		}
+
+		synctest.Wait()
+		ask(s.Context(), "/", listHeader, "App-Root")
+		require.Len(s, s.factory.LiveProcesses(), 2, "one for all streams, and one for pages")
+		require.Contains(s, s.logged(), "processes of their own take any number of requests")
 	})
 }
 

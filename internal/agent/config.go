@@ -105,6 +105,10 @@ type Config struct {
 	PIDFile string
 	// ErrorReportDir gets a file for each failed start; empty means none.
 	ErrorReportDir string
+	// Incidents is true if incidents are recorded. IncidentDir gets a file for each; empty means that a directory in
+	// the instance directory does.
+	Incidents   bool
+	IncidentDir string
 	// User is the user that Become makes this process run as; empty means no other user.
 	User string
 	// Flying is nil where there is one application.

@@ -138,6 +138,10 @@ func (c *core) start(ctx context.Context) error {
 		watching.hooks = []hooks.Hook{scripts}
 	}
 
+	if watching.incidents, err = c.cfg.Server.newRecorder(c.cfg.InstanceDir, c.log); err != nil {
+		return err
+	}
+
 	if c.cfg.Router.Enabled() {
 		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, //nolint:contextcheck // it ends by Close
 			c.log); err != nil {

@@ -56,6 +56,11 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 
 // newAPI returns the admin API of c.
 func (c *core) newAPI() (*apiserver.Server, error) {
+	var incidents apiserver.Incidents
+	if c.server.incidents != nil { // a nil pointer is no nil interface
+		incidents = c.server.incidents
+	}
+
 	return apiserver.New(apiserver.Config{
 		Pool:             c.server.pool,
 		Accounts:         c.cfg.Accounts,
@@ -64,6 +69,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		RequestStats:     c.server.stats,
 		Figures:          c.server.figures,
 		Companions:       c.server.inspectCompanions,
+		Incidents:        incidents,
 		Ready:            c.server.ready,
 		DisconnectClient: c.server.disconnect,
 		Settings:         c.settings,

@@ -28,16 +28,24 @@ func (s *Server) recordHistory(ctx context.Context) {
 
 // figures returns the history of the application of this name, or of all for an empty name, with at most the newest
 // points of each.
-func (s *Server) figures(app string, points int) []status.Figures {
+func (s *Server) figures(app string, points int) (all []status.Figures) {
 	if app == "" {
-		return s.history.Figures(points)
+		all = s.history.Figures(points)
+	} else if f, ok := s.history.App(app, points); ok {
+		all = []status.Figures{f}
 	}
 
-	if f, ok := s.history.App(app, points); ok {
-		return []status.Figures{f}
+	addresses := map[string]string{}
+	for _, hosted := range s.cfg.Apps {
+		app := hosted.Config.options().App
+		addresses[app.Name()] = hosted.Addresses()
 	}
 
-	return nil
+	for i := range all {
+		all[i].Address = addresses[all[i].App]
+	}
+
+	return all
 }
 
 // sample returns the state of each application. Applications of one name are one here.

@@ -32,8 +32,10 @@ func TestApplicationsOfOneNameAreOneInTheHistory(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, pool.Close()) }()
 
-	var all []*handler.Handler
-	for _, root := range []string{"/one", "/two"} {
+	roots := []string{"/one", "/two"}
+
+	all := make([]*handler.Handler, 0, len(roots))
+	for _, root := range roots {
 		h, err := handler.New(pool, handler.Config{
 			Options: passenger.Options{App: spawner.App{Root: root, GroupName: "a"}},
 		})

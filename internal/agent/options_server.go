@@ -127,6 +127,15 @@ var logOptions = func() []Option {
 			"the `directory` for reports of failed starts", as(options.Path), checked((*Config).validateReports),
 			detail("It must exist, belong to the server's user, and be writable for no other. A "+
 				"[report](error-pages.md#report-files) is `passenger-error-ID.html`.")),
+		option("incident_dir", server, func(c *Config) any { return &c.IncidentDir },
+			"the `directory` for incidents", as(options.Path), checked((*Config).validateIncidents),
+			shownDefault("in the instance directory"),
+			detail("It must exist, belong to the server's user, be writable for no other, and be no link. The last 50 "+
+				"[incidents](incidents.md) are kept there. Those in the instance directory go with the server.")),
+		option("incidents", server, func(c *Config) any { return &c.Incidents },
+			"record what processes do before they are killed", byDefault(true),
+			detail("[Incidents](incidents.md) are also of processes that ended by themselves, and of requests that were "+
+				"given up. A process that is to be killed lives for up to two seconds more.")),
 	}
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/ownfile"
-	"github.com/gopassenger/passenger/internal/trustedpath"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -78,7 +77,7 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	root, err := openReportDir(r.dir)
+	root, err := ownfile.OpenDirectory(reportDirOption, r.dir)
 	if err != nil {
 		return "", err
 	}
@@ -119,54 +118,7 @@ func prune(root *os.Root, keep int) {
 	}
 }
 
-// openReportDir opens a directory that only this process's user can write to.
-func openReportDir(path string) (*os.Root, error) {
-	// A FIFO in its place would be waited for.
-	if info, err := os.Stat(path); err == nil && !info.IsDir() { //nolint:gosec // G703: the operator names it
-		return nil, fmt.Errorf("error_report_dir cannot be used: %s is not a directory: name a directory that exists",
-			path)
-	}
-
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, fmt.Errorf("error_report_dir cannot be used: %w: name a directory that exists", err)
-	}
-
-	info, err := root.Stat(".")
-	if err == nil {
-		err = checkReportDir(path, info)
-	}
-
-	if err == nil {
-		if _, err = ownfile.CheckDirectory(path); err != nil {
-			err = fmt.Errorf("error_report_dir cannot be used: %w", err)
-		}
-	}
-
-	if err != nil {
-		return nil, errors.Join(err, root.Close())
-	}
-
-	return root, nil
-}
-
-func checkReportDir(path string, info fs.FileInfo) error {
-	switch owner := trustedpath.Owner(info); {
-	case owner != os.Geteuid():
-		return fmt.Errorf("error_report_dir is %s, which belongs to another user (uid %d): chown it to the server's "+
-			"user (uid %d), or name another directory",
-			path, owner, os.Geteuid())
-	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("error_report_dir is %s, to which others can write: chmod go-w %s, or name another directory",
-			path, path)
-	}
-
-	if err := checkWritable(path); err != nil {
-		return fmt.Errorf("error_report_dir cannot be used: %w", withOption(err, "--error-report-dir"))
-	}
-
-	return nil
-}
+const reportDirOption = "error_report_dir"
 
 // validateReports finds out now what reports could not be written for.
 func (c *Config) validateReports() error {
@@ -174,9 +126,14 @@ func (c *Config) validateReports() error {
 		return nil
 	}
 
-	root, err := openReportDir(c.ErrorReportDir)
+	root, err := ownfile.OpenDirectory(reportDirOption, c.ErrorReportDir)
 	if err != nil {
 		return err
+	}
+
+	if err := checkWritable(c.ErrorReportDir); err != nil {
+		return errors.Join(fmt.Errorf("%s cannot be used: %w", reportDirOption, withOption(err, "--error-report-dir")),
+			root.Close())
 	}
 
 	return root.Close()

@@ -158,6 +158,7 @@ func parseNetwork(s string) (netip.Prefix, error) {
 // limit sets what is the pool's to do.
 func (c *Requests) limit(o *passenger.Options) {
 	o.MaxRequestTime = time.Duration(c.MaxRequestTime) * time.Second
+	o.App.SlowRequestTime = o.MaxRequestTime
 	o.MaxRequestQueueTime = time.Duration(c.MaxRequestQueueTime) * time.Second
 
 	o.KeepLongSessions = !c.AbortWebSockets

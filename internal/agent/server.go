@@ -32,6 +32,7 @@ import (
 	"github.com/gopassenger/passenger/internal/headguard"
 	"github.com/gopassenger/passenger/internal/history"
 	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/incident"
 	"github.com/gopassenger/passenger/internal/rawsock"
 	"github.com/gopassenger/passenger/internal/scgi"
 	"github.com/gopassenger/passenger/internal/ustrouter"
@@ -71,6 +72,8 @@ type Server struct {
 	listeners []*drainingListener
 	access    *logFile // nil means none
 	requests  *requestLog
+	// incidents keeps what went wrong; nil means nothing.
+	incidents *incident.Recorder
 	// release gives back the log files of applications.
 	release func() error
 	// draining is true when the server is about to end, and takes no more requests.
@@ -99,6 +102,8 @@ type observers struct {
 	// transactions may be nil.
 	transactions *ustrouter.Observer
 	output       *appOutput
+	// incidents may be nil.
+	incidents *incident.Recorder
 }
 
 // newServer boots what runs elsewhere, and begins to serve on listeners then, which it
@@ -182,6 +187,7 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 
 	config := s.cfg.spawner()
 	config.Logger, config.Dir, config.Output = s.log, sockets, watching.output.open
+	config.Witness = watching.incidents != nil
 	if s.factory, err = spawner.New(config); err != nil {
 		return err
 	}
@@ -197,6 +203,10 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	}
 	if watching.transactions != nil {
 		pool.Observer = watching.transactions
+	}
+
+	if s.incidents = watching.incidents; s.incidents != nil {
+		pool.Incidents = s.incidents
 	}
 
 	if s.companions = s.newCompanions(sockets, watching.output); len(s.companions) > 0 {
@@ -226,6 +236,10 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 
 	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
 		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+	}
+
+	if s.incidents != nil {
+		s.incidents.Watch(s.pool, s.site.handlers)
 	}
 
 	s.prepareHTTP(watching.transactions != nil)

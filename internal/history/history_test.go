@@ -39,9 +39,10 @@ func (p *played) sample() Sample {
 // after is the time of the nth sample, from 0 on.
 func after(n int) time.Time { return start.Add(time.Duration(n) * Interval) }
 
-func figures(t *testing.T, r *Ring, name string) status.Figures {
+// figures are those of the application "a".
+func figures(t *testing.T, r *Ring) status.Figures {
 	t.Helper()
-	f, ok := r.App(name, length)
+	f, ok := r.App("a", length)
 	require.True(t, ok)
 
 	return f
@@ -52,7 +53,7 @@ func TestAPointSaysWhatCameBetweenTwoSamples(t *testing.T) {
 	a := play("a")
 	a.serve(1000, time.Minute)
 	r.Record(after(0), []Sample{a.sample()})
-	require.Empty(t, figures(t, &r, "a").Points, "the first has nothing to be compared with")
+	require.Empty(t, figures(t, &r).Points, "the first has nothing to be compared with")
 
 	a.serve(50, 100*time.Millisecond)
 	a.serve(1, 10*time.Second)
@@ -60,7 +61,7 @@ func TestAPointSaysWhatCameBetweenTwoSamples(t *testing.T) {
 	a.Queue, a.Busy, a.Memory, a.CPU = 3, 1, 1<<30, 0.5
 	r.Record(after(1), []Sample{a.sample()})
 
-	f := figures(t, &r, "a")
+	f := figures(t, &r)
 	require.Len(t, f.Points, 1)
 	p := f.Points[0]
 	require.Equal(t, after(1), p.At)
@@ -83,7 +84,7 @@ func TestTheHistoryIsAnHourLong(t *testing.T) {
 		r.Record(after(n), []Sample{a.sample()})
 	}
 
-	points := figures(t, &r, "a").Points
+	points := figures(t, &r).Points
 	require.Len(t, points, length)
 
 	for i, p := range points {
@@ -102,13 +103,13 @@ func TestTheRecentTimeIsOneToTwoMinutes(t *testing.T) {
 	var r Ring
 	a := play("a")
 	r.Record(after(0), []Sample{a.sample()})
-	require.Zero(t, figures(t, &r, "a").Recent)
+	require.Zero(t, figures(t, &r).Recent)
 
 	for n := 1; n <= 100; n++ {
 		a.serve(10, time.Second)
 		r.Record(after(n), []Sample{a.sample()})
 
-		recent := figures(t, &r, "a").Recent
+		recent := figures(t, &r).Recent
 		require.InEpsilon(t, 2, recent.Requests, 1e-6)
 		require.InEpsilon(t, 1, recent.P95, .05)
 		require.LessOrEqual(t, recent.Span, 120.)
@@ -120,7 +121,7 @@ func TestTheRecentTimeIsOneToTwoMinutes(t *testing.T) {
 		r.Record(after(n), []Sample{a.sample()})
 	}
 
-	require.Zero(t, figures(t, &r, "a").Recent.P95)
+	require.Zero(t, figures(t, &r).Recent.P95)
 }
 
 func TestAnApplicationThatLeavesIsForgottenAfterAnHour(t *testing.T) {
@@ -132,7 +133,7 @@ func TestAnApplicationThatLeavesIsForgottenAfterAnHour(t *testing.T) {
 		r.Record(after(n), []Sample{b.sample()})
 	}
 
-	gone := figures(t, &r, "a")
+	gone := figures(t, &r)
 	require.Len(t, gone.Points, length-1)
 	require.Zero(t, gone.Points[0].Processes)
 	require.Zero(t, gone.Recent)
@@ -152,7 +153,7 @@ func TestCountsThatBeginAgainAreNoRequests(t *testing.T) {
 	r.Record(after(0), []Sample{before.sample()})
 	r.Record(after(1), []Sample{now.sample()})
 
-	p := figures(t, &r, "a").Points[0]
+	p := figures(t, &r).Points[0]
 	require.Zero(t, p.Requests)
 	require.Zero(t, p.P95)
 }
@@ -160,7 +161,7 @@ func TestCountsThatBeginAgainAreNoRequests(t *testing.T) {
 func TestTheMemoryIsBounded(t *testing.T) {
 	var r Ring
 	for n := range 3 {
-		var samples []Sample
+		samples := make([]Sample, 0, 2*MaxApps+1)
 		for i := range 2 * MaxApps {
 			samples = append(samples, Sample{App: fmt.Sprintf("app %03d", i), Queue: 1 << 20})
 		}
@@ -179,7 +180,7 @@ func TestTheMemoryIsBounded(t *testing.T) {
 func BenchmarkRecord200Apps(b *testing.B) {
 	var r Ring
 
-	var samples []Sample
+	samples := make([]Sample, 0, MaxApps)
 	for i := range MaxApps {
 		a := play(fmt.Sprint("app ", i))
 		a.serve(100, time.Second)

@@ -54,6 +54,12 @@ func (s *Screen) Height() int {
 	return height
 }
 
+// Width is how many characters a line has.
+func (s *Screen) Width() int {
+	width, _ := size(s.out)
+	return width
+}
+
 // Draw shows lines, of which those are missing that there is no room for. They
 // may have colours, but no other escape sequences.
 func (s *Screen) Draw(lines []string) error {

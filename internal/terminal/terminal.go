@@ -20,6 +20,18 @@ func Colours(stream any, force bool, getenv func(string) string) bool {
 	return force || Is(stream) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
+// Width is how many characters a line of a terminal has; 80 of what is none.
+func Width(stream any) int {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return defaultWidth
+	}
+
+	width, _ := size(f)
+
+	return width
+}
+
 // The colours, as escape sequences.
 const (
 	Heading = "\x1b[44m\x1b[33m\x1b[1m"
@@ -36,8 +48,12 @@ const defaultWidth, defaultHeight = 80, 24
 // size returns the terminal's, in characters.
 func size(f *os.File) (width, height int) {
 	width, height, err := term.GetSize(int(f.Fd()))
-	if err != nil || width <= 0 || height <= 0 {
-		return defaultWidth, defaultHeight
+	if err != nil || width <= 0 {
+		width = defaultWidth
+	}
+
+	if err != nil || height <= 0 {
+		height = defaultHeight
 	}
 
 	return width, height

@@ -46,7 +46,9 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err = loader.Ready(&loaderproto.Ready{Sockets: sockets, PID: os.Getpid()})
+	stopTracing, features := offerBacktraces(options)
+	defer stopTracing()
+	err = loader.Ready(&loaderproto.Ready{Sockets: sockets, PID: os.Getpid(), Features: features})
 	if err != nil {
 		_ = listener.Close()
 		return fmt.Errorf("cannot tell Passenger that the application is ready: %w", err)

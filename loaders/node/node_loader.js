@@ -5,6 +5,7 @@
 
 const { PhusionPassenger, announceExit } = require('./passenger_loader/api');
 const application = require('./passenger_loader/application');
+const backtraces = require('./passenger_loader/backtraces');
 const cluster = require('./passenger_loader/cluster');
 const directAccess = require('./passenger_loader/direct_access');
 const handshake = require('./passenger_loader/handshake');
@@ -31,7 +32,7 @@ handshake.begin((options) => {
     const level = api.advertisedConcurrencyLevel;
     startup.succeeded();
     handshake.ready(sockets.map(({ name, address, protocol, concurrency }) =>
-      [name, address, protocol, level ?? concurrency].join(';')));
+      [name, address, protocol, level ?? concurrency].join(';')), backtraces.offer(options));
   }
 
   listener.install(api, (server, address) => {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -86,6 +87,20 @@ func (b *Box) Processes() map[int]string { return marked.Processes(b.Marker) }
 
 // Children are those that parent has started.
 func (b *Box) Children(parent int) []int { return marked.Children(b.Marker, parent) }
+
+// Apps are the children of a core that run something else. A child that was just forked has the core's program and
+// environment for a moment, also one that belongs to nothing in the box.
+func (b *Box) Apps(core int) []int {
+	own, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", core))
+	if err != nil {
+		return nil
+	}
+
+	return slices.DeleteFunc(b.Children(core), func(pid int) bool {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		return err != nil || exe == own || !marked.Has(pid, b.Marker)
+	})
+}
 
 // Core is the core of a server, whose process is its watchdog; 0: there is none.
 func (b *Box) Core(watchdog int) int { return marked.Core(b.Marker, watchdog) }

@@ -106,6 +106,10 @@ var refusals = []refusal{
 		says: []string{"error_report_dir", "{dir}/none", "name a directory that exists"},
 	},
 	{
+		name: "a directory for incidents that others may write to", app: true, args: []string{"--incident-dir", "/tmp"},
+		says: []string{"incident_dir is /tmp, to which others can write", "chmod go-w"},
+	},
+	{
 		name: "two startup files", args: []string{"-R", "a.ru", "--startup-file", "b.ru"},
 		says: []string{"rackup", "startup_file", "the command line", "one or the other"},
 	},

@@ -101,7 +101,7 @@ func (s *server) servingCore(t testing.TB) int {
 // apps are the ids of the application's processes.
 func (s *server) apps(t testing.TB) []int {
 	t.Helper()
-	return s.Children(s.core(t))
+	return s.Apps(s.core(t))
 }
 
 // fds counts the core's file descriptors.

@@ -272,7 +272,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	s.signal(t, syscall.SIGHUP)
 	require.Contains(t, awaitMessage(t, messages), "RELOADING=1\nMONOTONIC_USEC=")
 	l.Progress(t, 100)
-	require.Equal(t, apps, s.Children(core))
+	require.Equal(t, apps, s.Apps(core))
 	m.unmark("slow")
 	require.Equal(t, "STATUS=\nREADY=1", awaitMessage(t, messages))
 	l.Progress(t, 100)

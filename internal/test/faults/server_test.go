@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,17 +88,8 @@ func (s *server) core() (pid int) {
 	return s.known
 }
 
-// apps are the ids of the application's processes: children of the core that run
-// something else. Package os has it fork for a moment before its first process.
-func (s *server) apps() []int {
-	core := s.core()
-	own, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", core))
-
-	return slices.DeleteFunc(s.Children(core), func(pid int) bool {
-		exe, exeErr := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		return err == nil && (exeErr != nil || exe == own)
-	})
-}
+// apps are the ids of the application's processes.
+func (s *server) apps() []int { return s.Apps(s.core()) }
 
 // requireApps waits until there are n processes.
 func (s *server) requireApps(t testing.TB, count int) []int {
@@ -122,7 +112,8 @@ func (*server) requireGone(t testing.TB, pid int) {
 	t.Helper()
 	eventually(t, func() error {
 		if syscall.Kill(pid, 0) == nil {
-			return fmt.Errorf("process %d is still there", pid)
+			state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // it may end now
+			return fmt.Errorf("process %d is still there:\n%.300s", pid, state)
 		}
 
 		return nil

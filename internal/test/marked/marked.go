@@ -86,6 +86,13 @@ func processIDs() (pids []int) {
 	return pids
 }
 
+// Has reports whether the environment of a process has the entry now. A process that has just begun has that of its
+// parent, until it executes a program.
+func Has(pid int, entry string) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && bytes.Contains(append([]byte{0}, text...), []byte("\x00"+entry+"\x00"))
+}
+
 // Processes are those whose environment has the entry, NAME=VALUE, but for this
 // one, with their command lines.
 func Processes(entry string) map[int]string {

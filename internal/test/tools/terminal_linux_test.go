@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/test/pty"
 )
 
@@ -155,6 +156,82 @@ func TestWatchLeaves(t *testing.T) {
 			s.await(t, leaveScreen)
 		})
 	}
+}
+
+// On a terminal, status is a table; passenger-status, and what is asked for by name, are as the original has them.
+func TestStatusOnATerminalIsATable(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	h := b.start(t)
+	h.get(t)
+
+	for name, test := range map[string]struct {
+		term    string
+		command []string
+		shown   string
+		missing string
+	}{
+		"table":           {"xterm", []string{"passenger", "status"}, "APPLICATION", "General information"},
+		"original's name": {"xterm", []string{"passenger-status"}, "General information", "APPLICATION"},
+		"by name":         {"xterm", []string{"passenger", "status", "--show=pool"}, "General information", "APPLICATION"},
+		"secrets":         {"xterm", []string{"passenger", "status", "-v"}, "General information", "APPLICATION"},
+		"programs":        {"xterm", []string{"passenger", "status", "--json"}, `"queueLength"`, "APPLICATION"},
+		"no screen":       {"dumb", []string{"passenger", "status"}, "General information", "APPLICATION"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := b.onTerminal(t, 80, 24, test.term, test.command[0], test.command[1:]...)
+			s.await(t, test.shown)
+			s.requireEnd(t, 0)
+			require.NotContains(t, s.Screen.String(), test.missing)
+		})
+	}
+
+	s := b.onTerminal(t, 80, 24, "xterm", "passenger", "status")
+	s.await(t, "Serves  : ")
+	s.await(t, "LAST FAILURE")
+	s.await(t, " 0/1 ")
+	s.requireEnd(t, 0)
+}
+
+func TestTop(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	h := b.start(t)
+	h.get(t)
+
+	for _, command := range [][]string{{"top"}, {"status", "--watch"}} {
+		s := b.onTerminal(t, 80, 24, "xterm", "passenger", append(command, "--interval", "50ms")...)
+		s.await(t, enterScreen)
+		s.await(t, "\x1b[H"+h.instance(t).Name)
+		s.await(t, "1 of 6 processes, 0 busy")
+		s.await(t, "REQUESTS OF LATE")
+		s.await(t, " 0/1 ")
+		s.await(t, "sort: n name")
+		s.press(t, "m")
+		s.await(t, "REQUESTS OF LATE")
+		s.press(t, "q")
+		s.requireEnd(t, 0)
+		s.await(t, leaveScreen)
+	}
+}
+
+func TestTopSorts(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	h := b.open(t, app("aaa", alice), app("bbb", bob))
+	s := b.onTerminal(t, 80, 24, "xterm", "passenger", "top", "--interval", "1h")
+	s.await(t, "aaa ")
+	s.await(t, "bbb ")
+	o := h.pool.Inspect().Group("bbb").Options
+	busy, err := h.pool.Get(t.Context(), &o)
+	require.NoError(t, err)
+	defer busy.Close(passenger.Discard)
+	s.press(t, "p")
+	s.await(t, "bbb ")
+	s.await(t, "aaa ")
+	s.press(t, "q")
+	s.requireEnd(t, 0)
 }
 
 // A terminal that can only print gets one after the other, as a pipe does.

@@ -51,8 +51,12 @@ function parse(lines) {
 
 // Tells the spawner where the application listens. The empty line keeps
 // unfinished output of the application from swallowing the first marker.
-function ready(sockets) {
+function ready(sockets, features) {
   const lines = sockets.map((socket) => `${MARKER}socket: ${socket}\n`);
+  if (features.length > 0) {
+    lines.push(`${MARKER}features: ${features.join(' ')}\n`);
+  }
+
   write(`\n${MARKER}Ready\n${lines.join('')}${MARKER}\n`);
 }
 

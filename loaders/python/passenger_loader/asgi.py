@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from . import api, asgi_servers, events, handshake
+from . import api, asgi_servers, backtraces, events, handshake
 from .asgi_adapter import Adapter
 from .listener import listen_tcp, listen_unix
 from .log import describe_failure
@@ -28,6 +28,7 @@ class Worker:
         try:
             events.fire("starting_worker_process", forked)
             self._listen()
+            self._features += backtraces.offer(self._options)
         except BaseException:
             self._close()
             handshake.fail(describe_failure())
@@ -51,7 +52,9 @@ class Worker:
             self._adapter.direct_port = listener.socket.getsockname()[1]
 
     async def _serve(self):
-        asyncio.get_running_loop().add_reader(handshake.STDIN, self._read_stdin)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(handshake.STDIN, self._read_stdin)
+        backtraces.show_tasks(loop)
         await self._server.serve([listener.socket for listener in self._listeners])
 
     def _started(self, well, message):

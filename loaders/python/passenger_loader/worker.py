@@ -2,7 +2,7 @@
 
 import sys
 
-from . import api, events, handshake
+from . import api, backtraces, events, handshake
 from .connection import ClientGone
 from .direct import DirectEntrance
 from .listener import listen_tcp, listen_unix
@@ -34,6 +34,7 @@ class Worker:
         try:
             events.fire("starting_worker_process", forked)
             server, sockets = self._listen()
+            self._features += backtraces.offer(self._options)
         except BaseException:
             self._close_listeners()
             handshake.fail(describe_failure())
@@ -51,7 +52,7 @@ class Worker:
         listener = listen_unix(self._options, "wsgi") if self._options.get("socket_dir") else listen_tcp()
         self._listeners.append(listener)
         sockets = ["main;%s;session;%d" % (listener.address, _concurrency(self._thread_count))]
-        sessions, direct = SessionEntrance(listener, password, bool(self._features)), None
+        sessions, direct = SessionEntrance(listener, password, KEEP_ALIVE in self._features), None
         if password:
             listener = listen_tcp()
             self._listeners.append(listener)

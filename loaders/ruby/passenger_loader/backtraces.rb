@@ -3,6 +3,11 @@
 module PassengerLoader
   # What the threads of a process are doing.
   module Backtraces
+    FEATURE = "backtraces_by_signal"
+
+    # Programs ignore it unless they have a handler for it, and few have a use for it.
+    SIGNAL = "URG"
+
     module_function
 
     # Makes SIGQUIT show it on stderr, for whoever wants to know where a process
@@ -10,6 +15,20 @@ module PassengerLoader
     def print_on_sigquit
       previous = trap("QUIT") { STDERR.write(to_s) }
       trap("QUIT", previous) unless previous == "DEFAULT"
+    end
+
+    # Does what the spawner offers, and returns the features that it is told of.
+    def offer(options)
+      return [] unless options["features"].to_s.split.include?(FEATURE)
+
+      file = File.open(File.join(options["socket_dir"], "backtraces"), "a")
+      previous = trap(SIGNAL) { file.syswrite(to_s) }
+      return [FEATURE] if [nil, "DEFAULT", "SYSTEM_DEFAULT"].include?(previous)
+
+      trap(SIGNAL, previous)
+      []
+    rescue SystemCallError
+      []
     end
 
     def to_s

@@ -29,6 +29,7 @@ module PassengerLoader
         PhusionPassenger.fire(:starting_worker_process, forked)
         listen
         Backtraces.print_on_sigquit
+        @features += Backtraces.offer(@options)
         PhusionPassenger.fire(:after_installing_signal_handlers)
       end
 

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// wikiApp is a page of a real application: DokuWiki, as Debian has it, renders a page anew for each request.
+const wikiApp = "wiki"
+
+// wikiParts are the directories of Debian's package, by where they are in the application.
+var wikiParts = map[string]string{
+	".":    "/usr/share/dokuwiki",
+	"conf": "/etc/dokuwiki",
+	"data": "/var/lib/dokuwiki/data",
+}
+
+const (
+	// wikiFront is asked for all paths.
+	wikiFront  = "<?php\n$_REQUEST['purge'] = $_GET['purge'] = '1';\nrequire 'doku.php';\n"
+	wikiConfig = "<?php\n$conf['savedir'] = './data';\n$conf['useacl'] = 0;\n"
+	wikiPage   = "/?id=wiki:syntax"
+)
+
+func wiki(ctx context.Context, b *bench, found func(section) error) error {
+	if _, err := os.Stat(wikiParts["."]); err != nil {
+		b.progress.warn("wiki: skipped: DokuWiki is not installed: run scripts/install-realapps")
+		return nil
+	}
+
+	if err := makeWiki(filepath.Join(b.dir, "apps", wikiApp)); err != nil {
+		return err
+	}
+
+	s, err := b.compareApp(ctx, "page", wikiApp, target{path: wikiPage})
+	if err != nil {
+		return err
+	}
+
+	return found(s)
+}
+
+// checkWiki reports why there is no page.
+func checkWiki(ctx context.Context, url string) error {
+	const title = "Formatting Syntax"
+
+	page, err := ask(ctx, http.MethodGet, url+wikiPage, "", nil)
+	if err == nil && !strings.Contains(page, title) {
+		err = fmt.Errorf("the page %s has no title %q: %.200s", wikiPage, title, page)
+	}
+
+	return err
+}
+
+// makeWiki makes a wiki in a directory that does not exist.
+func makeWiki(dir string) error {
+	for part, source := range wikiParts {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(source)); err != nil {
+			return fmt.Errorf("DokuWiki cannot be copied: %w", err)
+		}
+	}
+
+	// Debian's leads to the wiki of the machine, and its rules are for Apache.
+	for _, name := range []string{"inc/preload.php", ".htaccess"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+
+	for name, text := range map[string]string{"index.php": wikiFront, "conf/local.php": wikiConfig} {
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+
+	return nil
+}
