@@ -57,18 +57,12 @@ func (w *statusWatch) look(ctx context.Context) string {
 	}
 
 	name := w.instance.Name
-	if !w.lives() {
+	if !runs(w.instance) {
 		w.instance = nil
 		return fmt.Sprintf("Date    : %s\n\nThe instance %s has ended: waiting for another one.\n", now(), name)
 	}
 
 	return fmt.Sprintf("Date    : %s\nInstance: %s\n\n%v\n", now(), name, err)
-}
-
-// lives reports whether the instance still runs.
-func (w *statusWatch) lives() bool {
-	l := instancedir.List(instancedir.Registries(os.Getenv))
-	return slices.ContainsFunc(l.Instances, func(i instancedir.Instance) bool { return i.Path == w.instance.Path })
 }
 
 // print is for what is no terminal.

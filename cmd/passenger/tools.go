@@ -73,6 +73,7 @@ func (t tools) all() []command {
 		{"top", t.newTopCommand},
 		{"explain", t.newExplainCommand},
 		{"logs", t.newLogsCommand},
+		{"dashboard", t.newDashboardCommand},
 		{"incidents", t.newIncidentsCommand},
 		{"backtraces", t.newBacktracesCommand},
 		{"memory-stats", func() *cobra.Command { return t.newMemoryStatsCommand("memory-stats") }},

@@ -127,6 +127,8 @@ type Config struct {
 	MetricsAddress string
 	// MetricsNativeHistograms adds finer buckets for scrapers that ask for protobuf.
 	MetricsNativeHistograms bool
+
+	Dashboard
 	// Apps are several applications that take the place of the one in Dir;
 	// BaseURI is the path of one of them.
 	Apps    []HostedApp

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/internal/dashboard"
 )
 
 // coreAPI is the admin API of a core, with what is public of it.
@@ -40,6 +41,13 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", api.Metrics())
 		mux.Handle("/", apiserver.Health(c.server.ready))
+
+		if c.cfg.Server.Dashboard.Dashboard {
+			page := c.dashboard(api, l.Addr().String(), metrics.Addr())
+			mux.Handle(dashboard.Path, page)
+			mux.Handle(dashboard.Path+"/", page)
+		}
+
 		serve(metrics, mux, "The figures cannot be served any more")
 	}
 

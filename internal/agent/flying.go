@@ -253,7 +253,7 @@ func (f *Flying) prepare(c *Config, log logr.Logger) (err error) {
 	}
 
 	var made bool
-	if f.Password, made, err = loadPassword(path); err != nil {
+	if f.Password, made, err = loadPassword(path, "--password-file"); err != nil {
 		return err
 	}
 

@@ -99,6 +99,10 @@ func Start(
 		}
 	}
 
+	if err := cfg.readDashboardPassword(i.log); err != nil {
+		return nil, err
+	}
+
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
 			return nil, withOption(err, "--pid-file")

@@ -218,6 +218,13 @@ var advancedOptions = func() []Option {
 			"Prometheus's native histograms beside the classic ones",
 			detail("For scrapers that ask for protobuf, as Prometheus does if it is configured for them: their "+
 				"buckets are within 9 %.")),
+		option("dashboard", server, func(c *Config) any { return &c.Dashboard.Dashboard },
+			"/dashboard on metrics_address, a page with live figures", checked((*Config).checkDashboard),
+			detail("On another address than loopback it needs `dashboard_password_file`. See "+
+				"[dashboard](dashboard.md).")),
+		option("dashboard_password_file", server, func(c *Config) any { return &c.DashboardPasswordFile },
+			"the `file` with the password of the account dashboard", as(options.Path),
+			detail("Made if it is missing. With it, nobody sees the page without a password.")),
 		option("drain_delay", server, func(c *Config) any { return &c.DrainDelay },
 			"`seconds` to keep serving when told to end", from(0, ""), fixed,
 			detail("Meanwhile `/readyz` says that the server is not ready.")),

@@ -26,8 +26,8 @@ const (
 )
 
 // loadPassword reads a file that no other user can read or could have made, or
-// makes one.
-func loadPassword(path string) (password string, made bool, err error) {
+// makes one. option is the one that names it.
+func loadPassword(path, option string) (password string, made bool, err error) {
 	if _, err := ownfile.CheckDirectory(filepath.Dir(path)); err != nil {
 		return "", false, fmt.Errorf("cannot use the password file: %w", err)
 	}
@@ -39,7 +39,7 @@ func loadPassword(path string) (password string, made bool, err error) {
 	}
 
 	if err != nil {
-		return "", false, fmt.Errorf("cannot use the password file: %w", withOption(err, "--password-file"))
+		return "", false, fmt.Errorf("cannot use the password file: %w", withOption(err, option))
 	}
 
 	return password, made, nil

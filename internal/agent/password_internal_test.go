@@ -14,7 +14,7 @@ import (
 
 func TestPasswordIsMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "password")
-	first, made, err := loadPassword(path)
+	first, made, err := loadPassword(path, "--password-file")
 	require.NoError(t, err)
 	require.True(t, made)
 	require.GreaterOrEqual(t, len(first), minPassword)
@@ -25,11 +25,11 @@ func TestPasswordIsMade(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 
-	again, made, err := loadPassword(path)
+	again, made, err := loadPassword(path, "--password-file")
 	require.NoError(t, err)
 	require.False(t, made)
 	require.Equal(t, first, again)
-	other, _, err := loadPassword(path + "2")
+	other, _, err := loadPassword(path+"2", "--password-file")
 	require.NoError(t, err)
 	require.NotEqual(t, first, other)
 }
@@ -85,7 +85,7 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "password")
 			test.prepare(t, path)
-			password, made, err := loadPassword(path)
+			password, made, err := loadPassword(path, "--password-file")
 			require.False(t, made)
 			if test.want == "" {
 				require.NoError(t, err)

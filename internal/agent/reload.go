@@ -37,6 +37,10 @@ func (i *Instance) Reload(ctx context.Context) error {
 		err = next.Flying.prepare(&next, i.log)
 	}
 
+	if err == nil {
+		err = next.readDashboardPassword(i.log)
+	}
+
 	if err != nil {
 		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
 	}

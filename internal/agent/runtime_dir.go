@@ -101,7 +101,7 @@ func (d *runtimeDir) coreConfig(cfg *Config) *coreConfig {
 		Server:      *cfg,
 		InstanceDir: d.dir.Path(),
 		AppSockets:  d.appSockets,
-		Accounts:    d.accounts(),
+		Accounts:    append(d.accounts(), cfg.dashboardAccounts()...),
 		Router:      router,
 	}
 }

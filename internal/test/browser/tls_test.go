@@ -36,18 +36,36 @@ func certificate(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// startServer builds passenger and starts it for an application in Python, and
-// returns its address.
-func startServer(t *testing.T, app string, args ...string) (url string) {
+// buildProgram builds passenger.
+func buildProgram(t *testing.T) (program string) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "passenger")
+	program = filepath.Join(t.TempDir(), "passenger")
 	build := exec.Command("go", "build", "-o", program, "./cmd/passenger")
 	build.Dir = filepath.Join("..", "..", "..")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+
+	return program
+}
+
+func makeRegistry(t *testing.T) string {
+	t.Helper()
 	registry, err := os.MkdirTemp("", "reg") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.Remove(registry)) }) // it is empty then
+
+	return registry
+}
+
+// startServer builds passenger and starts it for an application in Python, and
+// returns its address.
+func startServer(t *testing.T, app string, args ...string) (url string) {
+	t.Helper()
+	return startBuilt(t, buildProgram(t), makeRegistry(t), app, args...)
+}
+
+func startBuilt(t *testing.T, program, registry, app string, args ...string) (url string) {
+	t.Helper()
 	cmd := exec.Command(program, append([]string{"start", app, "--address", "127.0.0.1", "--port", "0"}, args...)...)
 	cmd.Env = append(os.Environ(), "PASSENGER_INSTANCE_REGISTRY_DIR="+registry)
 	cmd.Stderr = os.Stderr
