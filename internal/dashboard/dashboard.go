@@ -151,6 +151,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) page(w http.ResponseWriter, _ *http.Request, access Access) {
 	body, _ := assets.ReadFile("assets/" + pageFile) // it is embedded
 
+	// Not in the events, which all viewers share.
 	allowed := `data-may="look"`
 	switch {
 	case access == Change:

@@ -67,6 +67,7 @@ func (e *appEncoder) encode(s *state) (whole, changes []byte, err error) {
 		return nil, nil, err
 	}
 
+	// Most parts stay the same from one second to the next.
 	changed := now
 	for _, part := range []struct{ now, before *json.RawMessage }{
 		{&changed.App, &e.before.App},
@@ -160,7 +161,7 @@ func (e *appEncoder) facts(s *state) (found *facts, processes []process) {
 		}
 	}
 
-	if found == nil {
+	if found == nil { // it has left the pool, or the address names none
 		return nil, processes
 	}
 

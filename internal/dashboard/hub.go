@@ -83,6 +83,7 @@ func (h *hub) join(key topicKey) (*viewer, error) {
 		h.topics[key] = t
 	}
 
+	// A viewer that falls behind is cut: changes that are left out cannot be made up for.
 	v := &viewer{key: key, events: make(chan []byte, maxBehind)}
 	t.viewers[v] = true
 	h.viewers++
