@@ -121,8 +121,8 @@ type tunnel struct {
 
 func newTunnel(client, app net.Conn) *tunnel {
 	return &tunnel{
-		toClient: direction{to: client, last: closeFrame()},
-		toApp:    direction{to: app, last: maskedCloseFrame()},
+		toClient: newDirection(client, closeFrame()),
+		toApp:    newDirection(app, maskedCloseFrame()),
 	}
 }
 
@@ -156,16 +156,22 @@ type direction struct {
 	to   net.Conn
 	last []byte
 
-	mu     sync.Mutex
+	// turn has an element while one goroutine writes, which may last: a channel shows in tests what a mutex would hide,
+	// that nothing but time moves on.
+	turn   chan struct{}
 	frames frames
 	// ends: last is to be sent at the next boundary. ended: it was sent, and what follows is dropped.
 	ends, ended bool
 }
 
+func newDirection(to net.Conn, last []byte) direction {
+	return direction{to: to, last: last, turn: make(chan struct{}, 1)}
+}
+
 // Write sends what comes from the other end.
 func (d *direction) Write(b []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
 
 	rest := b
 	for len(rest) > 0 && !d.ends {
@@ -189,8 +195,9 @@ func (d *direction) Write(b []byte) (int, error) {
 
 // close sends the last frame, now or at the next boundary.
 func (d *direction) close() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+
 	d.ends = true
 	d.sendLast()
 }
