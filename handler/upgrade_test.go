@@ -122,7 +122,7 @@ func TestTunnelEndsWithItsProcess(t *testing.T) {
 func TestWebSocketIsClosedBetweenFrames(t *testing.T) {
 	const half = "\x82\x04ab"
 	var told [8]byte
-	ending := make(chan struct{})
+	var ending chan struct{} // of the bubble
 	app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
 		br := bufio.NewReader(c)
 		if _, err := http.ReadRequest(br); err != nil {
@@ -132,11 +132,14 @@ func TestWebSocketIsClosedBetweenFrames(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Accept: a\r\n\r\n\x81\x02hi"+half)
 		_, _ = io.ReadFull(br, told[:])
+		time.Sleep(time.Millisecond) // then the other direction is told, too
 		close(ending)
 		_, _ = io.WriteString(c, "cd\x81\x04late\x88\x02\x03\xf4")
 	}}
 
 	serve(t, app, func(s *site) {
+		ending = make(chan struct{})
+
 		c, br := s.upgrade("")
 		defer c.Close()
 		got := make([]byte, len("\x81\x02hi"+half))
