@@ -32,8 +32,10 @@ const (
 	// IncidentRequestTime: a request exceeds Options.MaxRequestTime, and its process is about to be
 	// killed.
 	IncidentRequestTime IncidentCause = "request_time"
-	// IncidentMemory: a process exceeds Options.HardMemoryLimit and is about to be killed.
+	// IncidentMemory: a process exceeds Options.MemoryLimit and is about to be replaced.
 	IncidentMemory IncidentCause = "memory"
+	// IncidentHardMemory: a process exceeds Options.HardMemoryLimit and is about to be killed.
+	IncidentHardMemory IncidentCause = "hard_memory"
 	// IncidentDrainTime: a process has not finished its requests within Options.DrainTimeout and is
 	// about to be stopped.
 	IncidentDrainTime IncidentCause = "drain_time"

@@ -137,10 +137,31 @@ func TestIncidentOfAProcessThatUsesTooMuchMemory(t *testing.T) {
 		require.LessOrEqual(f, time.Since(began), time.Second+passenger.MaxIncidentTime, "the recorder's time is bounded")
 		s.Close(passenger.Discard)
 
-		in := r.only(f.T, passenger.IncidentMemory)
+		in := r.only(f.T, passenger.IncidentHardMemory)
 		require.Equal(f, "1000 bytes", in.Limit)
 		used, _ := in.Memory.Get()
 		require.EqualValues(f, 1001, used)
+	})
+}
+
+// A process beyond the lower limit finishes its requests, and is looked at meanwhile.
+func TestIncidentOfAProcessThatIsReplacedForItsMemory(t *testing.T) {
+	r := &flightRecorder{takes: time.Second}
+	config := passenger.Config{MaxPoolSize: 2, MetricsInterval: time.Second, Incidents: r}
+	inBubbleWith(t, config, spawnertest.Script{}, func(f *fixture) {
+		use := &sampler{use: map[int]int64{}}
+		passenger.SetSampler(f.Pool, use.sample)
+		o := options("a")
+		o.MinProcesses, o.MemoryLimit = 1, 1000
+		s := f.get(o)
+		use.set(s.PID(), 1001)
+		time.Sleep(10 * time.Second)
+		require.Equal(f, "1000 bytes", r.only(f.T, passenger.IncidentMemory).Limit)
+		require.Len(f, f.pids("a"), 1, "another one serves")
+		require.Equal(f, 2, f.factory.Live())
+		s.Close(passenger.KeepAlive)
+		synctest.Wait()
+		require.Equal(f, 1, f.factory.Live())
 	})
 }
 

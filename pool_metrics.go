@@ -125,7 +125,7 @@ func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 			g.counts.Limits.HardMemory++
 		}
 
-		in := pr.incidentLocked(IncidentMemory)
+		in := pr.incidentLocked(IncidentHardMemory)
 		in.Limit = strconv.FormatInt(g.opts.HardMemoryLimit, 10) + " bytes"
 		pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
 			fx.log(g.pool, "killing a process that uses too much memory", at.with("app", g.name, "pid", pr.info.PID,
@@ -134,8 +134,11 @@ func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 		})
 	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
 		g.counts.Limits.Memory++
-		fx.log(g.pool, "replacing a process that uses too much memory", "app", g.name, "pid", pr.info.PID, "bytes",
-			used, "limit", g.opts.MemoryLimit)
-		g.detachAndReconcile(fx, pr)
+		in := pr.incidentLocked(IncidentMemory)
+		in.Limit = strconv.FormatInt(g.opts.MemoryLimit, 10) + " bytes"
+		pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+			fx.log(g.pool, "replacing a process that uses too much memory", at.with("app", g.name, "pid", pr.info.PID,
+				"bytes", used, "limit", g.opts.MemoryLimit)...)
+		})
 	}
 }

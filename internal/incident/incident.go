@@ -167,6 +167,8 @@ func summary(in *passenger.Incident, pid int) string {
 	case passenger.IncidentRequestTime:
 		return fmt.Sprintf("a request exceeded its time limit of %s, and process %d was killed", in.Limit, pid)
 	case passenger.IncidentMemory:
+		return fmt.Sprintf("process %d used more memory than its limit of %s, and was replaced", pid, in.Limit)
+	case passenger.IncidentHardMemory:
 		return fmt.Sprintf("process %d used more memory than its limit of %s, and was killed", pid, in.Limit)
 	case passenger.IncidentDrainTime:
 		return fmt.Sprintf("process %d did not finish its requests within %s, and was stopped", pid, in.Limit)

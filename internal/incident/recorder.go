@@ -124,8 +124,8 @@ func (r *Recorder) tell(record *Record, path string) {
 	case passenger.IncidentQueueTime, passenger.IncidentNoResponse:
 		r.log.Info("recorded an incident", "app", record.App, "summary", record.Summary, "incident", record.ID,
 			"incidentFile", path)
-	case passenger.IncidentExit, passenger.IncidentRequestTime, passenger.IncidentMemory, passenger.IncidentDrainTime,
-		passenger.IncidentUnresponsive, passenger.IncidentNone:
+	case passenger.IncidentExit, passenger.IncidentRequestTime, passenger.IncidentMemory, passenger.IncidentHardMemory,
+		passenger.IncidentDrainTime, passenger.IncidentUnresponsive, passenger.IncidentNone:
 	}
 }
 
