@@ -259,17 +259,15 @@ func (t *traceSocket) ask(ctx context.Context, c *child) (string, error) {
 	return "", err
 }
 
-// traceDials and traceDialWait are how often, and after which waits, it is tried to connect: the thread that
-// listens may begin to only when the process serves.
-const (
-	traceDials    = 5
-	traceDialWait = 100 * time.Millisecond
-)
+// traceDialWait is the time between two attempts to connect: the thread that listens may begin to only when the process
+// serves.
+const traceDialWait = 50 * time.Millisecond
 
-func (t *traceSocket) dial(ctx context.Context) (conn net.Conn, err error) {
+func (t *traceSocket) dial(ctx context.Context) (net.Conn, error) {
 	dial := dialer(loaderproto.Address{Network: "unix", Addr: t.path}, t.owner)
-	for try := 1; ; try++ {
-		if conn, err = dial(ctx); err == nil || try == traceDials || !errors.Is(err, fs.ErrNotExist) {
+	for {
+		conn, err := dial(ctx)
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
 			return conn, err
 		}
 

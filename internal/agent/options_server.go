@@ -138,8 +138,8 @@ var logOptions = func() []Option {
 				"[incidents](incidents.md) are kept there. Those in the instance directory go with the server.")),
 		option("incidents", server, func(c *Config) any { return &c.Incidents },
 			"record what processes do before they are killed", byDefault(true),
-			detail("[Incidents](incidents.md) are also of processes that ended by themselves, and of requests that were "+
-				"given up. A process that is to be killed lives for up to two seconds more.")),
+			detail("[Incidents](incidents.md) are also of processes that ended by themselves, and of requests that "+
+				"were given up. A process that is to be killed lives for up to two seconds more.")),
 	}
 }
 

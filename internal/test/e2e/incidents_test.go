@@ -53,11 +53,13 @@ run lambda { |env|
 	},
 	{
 		"wsgi that sleeps", "passenger_wsgi.py",
-		`import time
+		`import sys
+import time
 
 
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/hang":
+        print("It hangs.", file=sys.stderr, flush=True)
         time.sleep(1000)  # HERE
     start_response("200 OK", [])
     return [b"ok"]
@@ -366,6 +368,12 @@ func TestBacktracesInterruptNoRequest(t *testing.T) {
 			s := start(t, &launch{dir: newDir(t, map[string]string{app.file: app.source}), args: args})
 			c := s.client(t)
 			pid := c.get(t, "/").body
+
+			// The thread of Node.js that shows them starts beside the first requests.
+			for tries := 1; strings.Contains(s.tool(t, "backtraces", pid), "(none:"); tries++ {
+				require.Less(t, tries, 20)
+			}
+
 			slow := c.background(t, "/slow")
 			s.Stderr.Await(t, "It has begun.", 1, s.Ended)
 
@@ -414,6 +422,7 @@ func TestRequestThatWaitsTooLongTellsWhatItWaitsFor(t *testing.T) {
 	require.Equal(t, "ok", c.get(t, "/").body)
 
 	hangs := c.background(t, "/hang")
+	s.Stderr.Await(t, "It hangs.", 1, s.Ended)
 	require.Equal(t, http.StatusGatewayTimeout, c.get(t, "/waits").StatusCode)
 	r := s.incident(t, "recorded an incident")
 	require.Equal(t, passenger.IncidentQueueTime, r.Cause)
