@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,7 +241,11 @@ func TestExplainSaysWhatHappensThen(t *testing.T) {
 		choose := func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "choice") }
 		inBubble(t, 1+choose(3), spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
 			var sessions []*passenger.Session
+			var mu sync.Mutex
 			keep := func(s *passenger.Session, _ error) {
+				mu.Lock()
+				defer mu.Unlock()
+
 				if s != nil {
 					sessions = append(sessions, s)
 				}

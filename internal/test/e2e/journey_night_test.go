@@ -47,13 +47,12 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	address := "127.0.0.1:" + freePort(t)
 	s := start(t, &launch{dir: newDir(t, map[string]string{"app.js": nightApp}), args: []string{
 		"--nodejs", node, "--environment", prodEnv, "--min-instances", "2", "--max-pool-size", "2",
-		"--memory-limit", "300", "--max-request-time", "8", "--metrics-address", address,
+		"--memory-limit", "300", "--max-request-time", "8", "--metrics-address", address, "--dashboard",
 	}})
 	s.processed(t)
 	c := s.client(t)
-	figures := func() string {
-		return (&server{sandbox: s.sandbox, url: "http://" + address}).client(t).get(t, "/metrics").body
-	}
+	watching := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
+	figures := func() string { return watching.get(t, "/metrics").body }
 	before := s.processed(t)
 	healthy := s.load(t, 2, func(ctx context.Context, c *client) error {
 		defer think(ctx)
@@ -64,6 +63,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, c.get(t, "/orders").StatusCode)
 	s.Stderr.Await(t, "ECONNREFUSED 127.0.0.1:5432", 1, s.Ended)
 	require.Regexp(t, `passenger_app_requests_total\{[^}]*\} [1-9]`, figures())
+	require.Regexp(t, `passenger_app_responses_total\{[^}]*class="5xx"\} 1\n`, figures())
 
 	// The leak is in a child of the process that counts as a whole.
 	leaking, err := strconv.Atoi(c.get(t, "/leak").body)
@@ -79,6 +79,13 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 		return nil
 	})
 	require.Contains(t, before, leaking)
+
+	leak := s.incident(t, "replacing a process that uses too much memory")
+	require.Equal(t, leaking, leak.PID)
+	require.Len(t, leak.Processes, 1)
+	require.Len(t, leak.Processes[0].Tree, 2, "the child that has the memory is shown")
+	require.Greater(t, leak.Processes[0].Tree[1].RSS.Or(0), int64(300<<20))
+	require.Regexp(t, `passenger_app_limits_total\{[^}]*kind="memory"\} 1\n`, figures())
 
 	// What hangs is shown while it does, and then what was done about it.
 	asked := time.Now()
@@ -122,6 +129,23 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	require.Contains(t, line, " path=/hang ")
 	s.Stderr.Await(t, "requestId="+hanging.ID, 1, s.Ended)
 	require.Contains(t, s.Stderr.String(), "waiting for the payment service", "what it was doing")
+
+	// The kill hides nothing: who looks later finds it by the log, the command, the page and the figures.
+	end := s.incident(t, killed)
+	require.Equal(t, hanging.ID, end.Request.ID)
+	require.Equal(t, "GET /hang", end.Request.Method+" "+end.Request.Path)
+	require.GreaterOrEqual(t, end.Request.Age, 7.0)
+	require.Contains(t, strings.Join(end.Processes[0].Output, "\n"), "waiting for the payment service")
+	require.NotEmpty(t, end.Processes[0].Backtraces, end.Processes[0].NoBacktraces)
+	require.Contains(t, s.tool(t, "incidents"), end.ID)
+	require.Contains(t, s.tool(t, "incidents", end.ID), "/hang")
+
+	page := watching.get(t, "/dashboard")
+	require.Equal(t, http.StatusOK, page.StatusCode)
+	require.Contains(t, page.Header.Get("Content-Security-Policy"), "default-src 'none'")
+	require.Contains(t, watching.get(t, "/dashboard/incident?id="+end.ID).body, hanging.ID)
+	require.Regexp(t, `passenger_app_limits_total\{[^}]*kind="request_time"\} 1\n`, figures())
+	require.Contains(t, s.tool(t, "explain", "/"), "a request that came now would ")
 	s.processed(t)
 
 	healthy.Progress(t, 50)
