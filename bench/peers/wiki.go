@@ -28,7 +28,7 @@ const (
 )
 
 func wiki(ctx context.Context, b *bench, found func(section) error) error {
-	if _, err := os.Stat(wikiParts["."]); err != nil {
+	if !isFile(filepath.Join(wikiParts["."], "doku.php")) {
 		b.progress.warn("wiki: skipped: DokuWiki is not installed: run scripts/install-realapps")
 		return nil
 	}
@@ -43,6 +43,11 @@ func wiki(ctx context.Context, b *bench, found func(section) error) error {
 	}
 
 	return found(s)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // checkWiki reports why there is no page.

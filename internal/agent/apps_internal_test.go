@@ -116,6 +116,7 @@ func TestAppsAreKnownByTheirFirstRequest(t *testing.T) {
 func TestAppsHaveThePathsOfTheirFrameworksWebSockets(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "config"), 0o700))
+
 	for name, text := range map[string]string{
 		"config.ru": "", "config/application.rb": "", "config/cable.yml": "development:\n  adapter: redis\n",
 	} {
