@@ -138,6 +138,7 @@ func TestStartsEndsAndRestartsAreCounted(t *testing.T) {
 		replaced := f.begin(passenger.RestartOptions{})
 		require.NoError(f, <-f.begin(passenger.RestartOptions{}))
 		require.NoError(f, <-replaced)
+		synctest.Wait() // the old process has ended
 		f.factory.LiveProcesses()[0].Die("exit status 0")
 		time.Sleep(time.Minute)
 		synctest.Wait()
