@@ -88,8 +88,12 @@ func (b *Box) Processes() map[int]string { return marked.Processes(b.Marker) }
 // Children are those that parent has started.
 func (b *Box) Children(parent int) []int { return marked.Children(b.Marker, parent) }
 
+// shells run scripts of the core's own, which have none of the environment.
+var shells = []string{"sh", "dash", "bash", "busybox"}
+
 // Apps are the children of a core that run something else. A child that was just forked has the core's program and
-// environment for a moment, also one that belongs to nothing in the box.
+// environment for a moment, also one that belongs to nothing in the box: a shell of the core's own. The environment of
+// others is not read again, as a program that sets its title writes over it.
 func (b *Box) Apps(core int) []int {
 	own, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", core))
 	if err != nil {
@@ -98,7 +102,7 @@ func (b *Box) Apps(core int) []int {
 
 	return slices.DeleteFunc(b.Children(core), func(pid int) bool {
 		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		return err != nil || exe == own || !marked.Has(pid, b.Marker)
+		return err != nil || exe == own || slices.Contains(shells, filepath.Base(exe)) && !marked.Has(pid, b.Marker)
 	})
 }
 

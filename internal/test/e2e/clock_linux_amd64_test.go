@@ -321,6 +321,7 @@ func TestSettingTheClockDisturbsNoTimeLimits(t *testing.T) {
 	// A start is no longer than it is, either.
 	k.set(-time.Hour)
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGKILL))
+	s.requireGone(t, apps[0])
 	k.set(24 * time.Hour)
 	s.requireApps(t, processes)
 	require.Equal(t, "app: GET /", c.get(t, "/").body)

@@ -330,8 +330,11 @@ func TestFlyingAppLogFile(t *testing.T) {
 	require.NoError(t, os.Rename(file, file+".1"))
 	f.signal(t, syscall.SIGUSR1)
 	eventuallyWithin(t, deadline, func() error {
-		_, err := os.Stat(file)
-		return err
+		if _, err := os.Stat(file); err != nil {
+			return err
+		}
+
+		return f.hasClosed(t, file+".1")
 	})
 	require.Equal(t, 200, c.get(t, "/print?after", f.header(t, good)...).StatusCode)
 	awaitContent(t, file, "after\n")
@@ -341,4 +344,21 @@ func TestFlyingAppLogFile(t *testing.T) {
 	out, err = f.logs(t, "good")
 	require.NoError(t, err, out)
 	c.CloseIdleConnections()
+}
+
+// hasClosed is an error while the core has a file open.
+func (s *server) hasClosed(t testing.TB, path string) error {
+	t.Helper()
+
+	dir := s.proc(t, "fd")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+
+	for _, e := range entries {
+		if target, _ := os.Readlink(filepath.Join(dir, e.Name())); target == path { // a closed one has no target
+			return fmt.Errorf("%s is open", path)
+		}
+	}
+
+	return nil
 }
