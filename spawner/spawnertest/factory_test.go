@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -176,8 +177,8 @@ func TestScriptedFailures(t *testing.T) {
 
 func TestStopTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stops := 0
-		f := New(Script{StopDelay: time.Minute, OnStop: func(*Process) { stops++ }})
+		var stops atomic.Int32
+		f := New(Script{StopDelay: time.Minute, OnStop: func(*Process) { stops.Add(1) }})
 		p, q := spawn(t, f), spawn(t, f)
 
 		began := time.Now()
@@ -191,7 +192,7 @@ func TestStopTakesItsTime(t *testing.T) {
 		q.Stop(ctx)
 		require.Equal(t, time.Second, time.Since(began))
 		require.Equal(t, "signal: killed", q.ExitStatus())
-		require.Equal(t, 2, stops)
+		require.EqualValues(t, 2, stops.Load())
 	})
 }
 
