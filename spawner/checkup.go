@@ -231,6 +231,10 @@ func (c *checkup) tooLate(ctx context.Context, subject string, got reply, timeou
 // awaitsEnd reports whether the request failed since the process ended,
 // which may be seen a moment later than that its connection was cut.
 func (c *checkup) awaitsEnd(ctx context.Context, err error) bool {
+	if errors.Is(context.Cause(ctx), errEnded) {
+		return true // meanwhile
+	}
+
 	if ctx.Err() != nil || !isCut(err) {
 		return false
 	}

@@ -245,6 +245,7 @@ func requireReplaced(t *testing.T, trick string) {
 			}
 
 			s.requireGone(t, pid)
+			s.Await(t, "detaching a process", 1) // when the process has been looked at
 			require.Len(t, s.lines("detaching a process"), 1)
 		})
 	}
