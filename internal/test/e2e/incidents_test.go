@@ -416,7 +416,7 @@ func TestRequestThatWaitsTooLongTellsWhatItWaitsFor(t *testing.T) {
 	app := hanging[2]
 	s := start(t, &launch{
 		dir:  newDir(t, map[string]string{app.file: app.source}),
-		args: []string{"--max-pool-size", "1", "--max-request-queue-time", "1"},
+		args: []string{"--max-pool-size", "1", "--max-request-queue-time", "5"}, // more than a start takes
 	})
 	c := s.client(t)
 	require.Equal(t, "ok", c.get(t, "/").body)
