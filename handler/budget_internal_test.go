@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,4 +24,27 @@ func TestFreeSpaceIsReadOnlyNowAndThen(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		require.True(t, p.take(1), "the space is read again")
 	})
+}
+
+// The first requests of a server may come together.
+func TestManyTakeOfABudgetThatNobodyHasUsed(t *testing.T) {
+	dir := t.TempDir()
+	for range 100 {
+		b := newBufferBudget()
+		var refused atomic.Int32
+		begin := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				<-begin
+				if _, disk := b.parts(dir); !disk.take(1) {
+					refused.Add(1)
+				}
+			})
+		}
+
+		close(begin)
+		wg.Wait()
+		require.Zero(t, refused.Load())
+	}
 }

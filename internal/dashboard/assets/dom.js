@@ -57,17 +57,21 @@ export function say(text) {
 	byId("news").textContent = text;
 }
 
-// confirm asks in a dialog.
+// settle gives the question that was asked last its answer.
+let settle = () => {};
+
+// confirm asks in a dialog. The event of its closing comes later than the closing, maybe when the next question is there.
 export function confirm(title, text, action) {
 	const dialog = byId("confirm");
+	const answer = () => settle(dialog.returnValue === "yes");
+	answer();
 	setText(byId("confirm-title"), title);
 	setText(byId("confirm-text"), text);
 	setText(byId("confirm-yes"), action);
 	dialog.returnValue = "no";
+	dialog.onclose = () => dialog.open || answer();
 	dialog.showModal();
-	return new Promise((resolve) => {
-		dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-	});
+	return new Promise((resolve) => settle = resolve);
 }
 
 // order posts an order and returns what went wrong, or nothing.

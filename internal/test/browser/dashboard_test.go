@@ -247,6 +247,38 @@ func TestDashboardByKeyboardOnly(t *testing.T) {
 	require.Equal(t, "What the application says", b.press(kb.Tab), "a text that scrolls has a focus")
 }
 
+// The event that a question was closed may come when the next one is open: each gets its own answer.
+func TestDashboardAsksOneQuestionAtATime(t *testing.T) {
+	source := play(2, 2)
+	list := serveDashboard(t, source, dashboard.Change)
+	b := openBrowser(t)
+	b.look(appPage(list, source.names[0]), views[2])
+	const ask = `(first, answer, second) => {
+		const dialog = document.getElementById("confirm");
+		document.querySelector(first).click();
+		if (answer) document.getElementById(answer).click(); else dialog.close();
+		document.querySelector(second).click();
+		document.getElementById("confirm-yes").click();
+		return dialog.open;
+	}`
+	asked := func(first, answer, second string) {
+		t.Helper()
+		require.False(t, run(b, chromedp.Evaluate[bool](fmt.Sprintf("(%s)(%q, %q, %q)", ask, first, answer, second))))
+	}
+
+	asked("#processes button", "", "#restart")
+	b.await(`document.getElementById("news").textContent === "The restart has begun."`)
+	require.Equal(t, orders{restarted: source.names[:1]}, source.ordered())
+
+	asked("#restart", "", "#processes button")
+	b.await(`document.getElementById("news").textContent.endsWith("is being detached.")`)
+	require.Equal(t, orders{restarted: source.names[:1], detached: []int{4000}}, source.ordered())
+
+	asked("#restart", "confirm-yes", "#processes button")
+	require.Eventually(t, func() bool { return len(source.ordered().restarted) == 2 && len(source.ordered().detached) == 2 },
+		patience/2, patience/2000)
+}
+
 func TestDashboardForScreenReaders(t *testing.T) {
 	source := play(9, 3)
 	source.still = true
