@@ -228,10 +228,13 @@ func (c *client) abort(err error) {
 		c.flush()
 	}
 
+	// HTTP/2 resets the stream.
+	failed := rc.SetWriteDeadline(past) == nil
+
 	// Without chunks or a length, only a reset tells a broken end from a regular one. Web servers speak HTTP/1.0 to us.
+	// Of a client that does not read, the kernel would keep what it has to send for minutes.
 	unmarked := c.req.isBefore11() && len(c.header()["Content-Length"]) == 0
-	if !unmarked && !c.writing.Over() && rc.SetWriteDeadline(past) == nil {
-		// HTTP/2 has reset the stream.
+	if failed && !unmarked && !errors.Is(err, errClientGone) && !c.writing.Over() {
 		return
 	}
 
