@@ -2,6 +2,8 @@ package handler
 
 import (
 	"errors"
+	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 
@@ -19,7 +21,7 @@ type queueShares struct {
 	limit int // zero means none
 
 	mu      sync.Mutex
-	waiting map[string]int // by the client's address and port
+	waiting map[any]int // by connection
 }
 
 // newQueueShares returns the shares of a handler with this configuration.
@@ -29,7 +31,7 @@ func newQueueShares(cfg *Config) *queueShares {
 		size = passenger.DefaultMaxRequestQueueSize
 	}
 
-	s := &queueShares{waiting: map[string]int{}}
+	s := &queueShares{waiting: map[any]int{}}
 	if size > 0 && cfg.MaxQueueShare > 0 && cfg.MaxQueueShare < 1 {
 		s.limit = max(int(float64(size)*cfg.MaxQueueShare), 1)
 	}
@@ -38,7 +40,7 @@ func newQueueShares(cfg *Config) *queueShares {
 }
 
 // enter counts a request of a connection, and reports whether the connection may have it.
-func (s *queueShares) enter(conn string) bool {
+func (s *queueShares) enter(conn any) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -51,7 +53,7 @@ func (s *queueShares) enter(conn string) bool {
 	return true
 }
 
-func (s *queueShares) leave(conn string) {
+func (s *queueShares) leave(conn any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
@@ -60,23 +62,28 @@ func (s *queueShares) leave(conn string) {
 	}
 }
 
-// sharedConnection identifies the connection of a request that is one of perhaps many on it; empty means that there is
-// no limit, or no way to tell connections apart, as on Unix sockets.
-func (r *request) sharedConnection() string {
+// sharedConnection identifies the connection of a request that is one of perhaps many on it; nil means that there is no
+// limit, or no way to tell connections apart.
+func (r *request) sharedConnection() any {
 	if r.h.shares.limit == 0 || r.http.ProtoMajor < 2 {
-		return ""
+		return nil
 	}
 
-	if _, err := netip.ParseAddrPort(r.http.RemoteAddr); err != nil {
-		return ""
+	if _, err := netip.ParseAddrPort(r.http.RemoteAddr); err == nil {
+		return r.http.RemoteAddr
 	}
 
-	return r.http.RemoteAddr
+	// Clients of a Unix socket have no address. The server's own is a pointer, which each connection has another of.
+	if local, ok := r.http.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); ok {
+		return local
+	}
+
+	return nil
 }
 
 // getSession gets a session, within the connection's share of the queue.
 func (x *exchange) getSession() (*passenger.Session, error) {
-	if conn := x.req.sharedConnection(); conn != "" {
+	if conn := x.req.sharedConnection(); conn != nil {
 		if !x.h.shares.enter(conn) {
 			return nil, errQueueShare
 		}

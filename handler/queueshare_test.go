@@ -70,6 +70,26 @@ func (c fromPort) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: c.port}
 }
 
+// unixClient returns a client of one connection of HTTP/2 to a Unix socket, on which clients have no address.
+func (s *site) unixClient() *http.Client {
+	c := s.connection(0)
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		client, server := net.Pipe()
+		return client, s.listener.Connect(ctx, fromUnix{server, &net.UnixAddr{Name: "/run/web.sock", Net: "unix"}})
+	}
+
+	return c
+}
+
+// fromUnix is a connection of a Unix socket.
+type fromUnix struct {
+	net.Conn
+	local *net.UnixAddr
+}
+
+func (c fromUnix) LocalAddr() net.Addr { return c.local }
+func (fromUnix) RemoteAddr() net.Addr  { return &net.UnixAddr{Net: "unix"} }
+
 // slow is an application whose requests take a minute, one at a time.
 func slow() spawnertest.Script {
 	return spawnertest.Script{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -81,10 +101,21 @@ func slow() spawnertest.Script {
 }
 
 func TestOneConnectionMayNotFillTheQueue(t *testing.T) {
+	t.Run("TCP", func(t *testing.T) {
+		testQueueShare(t, func(s *site) (first, second *http.Client) { return s.connection(4711), s.connection(4712) })
+	})
+	t.Run("Unix", func(t *testing.T) {
+		testQueueShare(t, func(s *site) (first, second *http.Client) { return s.unixClient(), s.unixClient() })
+	})
+}
+
+// testQueueShare lets one connection ask for more than its share, and then another one.
+func testQueueShare(t *testing.T, connections func(s *site) (first, second *http.Client)) {
+	t.Helper()
 	cfg := handler.Config{}
 	cfg.Options.MaxRequestQueueSize, cfg.Options.MaxProcesses = 20, 1
 	serveConfig(t, slow(), cfg, func(s *site) {
-		first, second := s.connection(4711), s.connection(4712)
+		first, second := connections(s)
 		defer first.CloseIdleConnections()
 		defer second.CloseIdleConnections()
 		ctx, cancel := context.WithCancel(s.Context())
