@@ -12,7 +12,7 @@ have() {
 	command -v "$1" >/dev/null 2>&1
 }
 
-# The Python that the tests choose: the first of these that has the module.
+# The Python that the tests choose: the first of these that has the modules.
 python_has() {
 	for python in "${PASSENGER_TEST_PYTHON:-}" python3 /usr/bin/python3; do
 		[ -n "$python" ] && have "$python" && "$python" -c "import $1" >/dev/null 2>&1 && return 0
@@ -32,7 +32,7 @@ need() {
 # The race detector needs a C compiler.
 have cc || have gcc || { need gcc; need libc6-dev; }
 have python3 || need python3
-python_has flask || need python3-flask
+python_has "flask, asgiref" || need python3-flask
 python_has django || need python3-django
 python_has uvicorn || need python3-uvicorn
 python_has hypercorn || need python3-hypercorn
@@ -42,7 +42,7 @@ python_has websockets || need python3-websockets
 python_has quart || need python3-quart
 python_has channels || need python3-django-channels
 python_has fastapi || need python3-fastapi
-python_has websockets || need python3-websockets
+python_has multipart || need python3-multipart # uploads of FastAPI
 have ruby || need ruby
 ruby_has rack || need ruby-rack
 ruby_has sinatra/base || need ruby-sinatra
