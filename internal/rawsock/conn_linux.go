@@ -1,10 +1,14 @@
 package rawsock
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 type tcpConn struct {
@@ -14,7 +18,39 @@ type tcpConn struct {
 
 func (c *tcpConn) Read(b []byte) (int, error) { return c.read(b, c.TCPConn) }
 
-func (c *tcpConn) Write(b []byte) (int, error) { return c.write(b, c.TCPConn) }
+func (c *tcpConn) Write(b []byte) (int, error) {
+	n, err := c.write(b, c.TCPConn)
+	c.resetIfStalled(err)
+
+	return n, err
+}
+
+// ReadFrom lets the kernel copy a file.
+func (c *tcpConn) ReadFrom(r io.Reader) (int64, error) {
+	n, err := c.TCPConn.ReadFrom(r)
+	c.resetIfStalled(err)
+
+	return n, err
+}
+
+// resetIfStalled makes Close reset the connection if a write has failed since the other end does not read: the kernel
+// would keep what it has still to send for minutes. net/http's server closes a connection where that fails, so that
+// nobody can ask for it later.
+func (c *tcpConn) resetIfStalled(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && !c.hasRoom() {
+		_ = c.SetLinger(0) // if it is closed already, nothing is left to do
+	}
+}
+
+// hasRoom reports whether the kernel takes more to send.
+func (s *socket) hasRoom() (yes bool) {
+	_ = s.raw.Control(func(fd uintptr) {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 0) //nolint:gosec // G115: a descriptor
+		yes = n > 0
+	})
+
+	return yes
+}
 
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return c.raw, nil }
 

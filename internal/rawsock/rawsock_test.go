@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -147,9 +148,47 @@ func TestWriteThatIsCutShort(t *testing.T) {
 			}
 		}
 
-		require.NoError(t, near.Close())
+		require.NoError(t, near.(interface{ CloseWrite() error }).CloseWrite())
 		require.Equal(t, sent, <-received)
 	})
+}
+
+// What a peer does not read is not kept after the end, and what it reads is not lost.
+func TestOnlyAPeerThatDoesNotReadIsReset(t *testing.T) {
+	writes := map[string]func(near net.Conn, b []byte) error{
+		"write": func(near net.Conn, b []byte) error { _, err := near.Write(b); return err },
+		"file": func(near net.Conn, b []byte) error {
+			_, err := near.(io.ReaderFrom).ReadFrom(bytes.NewReader(b))
+			return err
+		},
+	}
+	for name, write := range writes {
+		for _, size := range []int{rawsock.MaxSend, 1 << 20} {
+			t.Run(fmt.Sprintf("%s %d", name, size), func(t *testing.T) {
+				stalled, far := pair(t, "tcp")
+				require.NoError(t, stalled.SetWriteDeadline(time.Now().Add(time.Second/10)))
+
+				var err error
+				for err == nil {
+					err = write(stalled, make([]byte, size))
+				}
+
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				require.NoError(t, stalled.Close())
+				_, err = io.Copy(io.Discard, far)
+				require.ErrorIs(t, err, syscall.ECONNRESET)
+
+				near, far := pair(t, "tcp")
+				require.NoError(t, write(near, []byte("hello")))
+				require.NoError(t, near.SetWriteDeadline(time.Unix(1, 0)))
+				require.ErrorIs(t, write(near, make([]byte, size)), os.ErrDeadlineExceeded)
+				require.NoError(t, near.Close())
+				got, err := io.ReadAll(far)
+				require.NoError(t, err)
+				require.Equal(t, "hello", string(got))
+			})
+		}
+	}
 }
 
 func TestThePeerLeaves(t *testing.T) {
