@@ -33,6 +33,7 @@ func TestManyTakeOfABudgetThatNobodyHasUsed(t *testing.T) {
 		b := newBufferBudget()
 		var refused atomic.Int32
 		begin := make(chan struct{})
+
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {

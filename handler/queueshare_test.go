@@ -48,6 +48,11 @@ func (l *logLines) of(text string) (found []string) {
 
 // connection returns a client of one connection of HTTP/2 from a port.
 func (s *site) connection(port int) *http.Client {
+	return s.clientOf(func(server net.Conn) net.Conn { return fromPort{server, port} })
+}
+
+// clientOf returns a client of one connection of HTTP/2, of which the server sees what wrap makes of it.
+func (s *site) clientOf(wrap func(server net.Conn) net.Conn) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 
@@ -55,7 +60,7 @@ func (s *site) connection(port int) *http.Client {
 		Protocols: protocols,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			client, server := net.Pipe()
-			return client, s.listener.Connect(ctx, fromPort{server, port})
+			return client, s.listener.Connect(ctx, wrap(server))
 		},
 	}}
 }
@@ -72,13 +77,9 @@ func (c fromPort) RemoteAddr() net.Addr {
 
 // unixClient returns a client of one connection of HTTP/2 to a Unix socket, on which clients have no address.
 func (s *site) unixClient() *http.Client {
-	c := s.connection(0)
-	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		client, server := net.Pipe()
-		return client, s.listener.Connect(ctx, fromUnix{server, &net.UnixAddr{Name: "/run/web.sock", Net: "unix"}})
-	}
-
-	return c
+	return s.clientOf(func(server net.Conn) net.Conn {
+		return fromUnix{server, &net.UnixAddr{Name: "/run/web.sock", Net: "unix"}}
+	})
 }
 
 // fromUnix is a connection of a Unix socket.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -37,7 +38,7 @@ func makeHome(t testing.TB) string {
 	for _, file := range managed {
 		path := filepath.Join(dir, file)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nexit 3\n"), 0o755))
+		require.NoError(t, boxed.WriteProgram(path, []byte("#!/bin/sh\nexit 3\n"), 0o755))
 	}
 
 	require.NoError(t, os.Symlink("ruby3.4", filepath.Join(dir, "bin/ruby")))
@@ -228,7 +229,7 @@ func TestInterpreterOfTheSameSeriesDoesWithoutAVersionManager(t *testing.T) {
 	} {
 		path := filepath.Join(home, file)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(content), 0o755))
+		require.NoError(t, boxed.WriteProgram(path, []byte(content), 0o755))
 	}
 
 	config := &spawner.Config{Users: spawner.SameUser}

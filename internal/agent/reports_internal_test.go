@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
 	"github.com/gopassenger/passenger/spawner"
@@ -101,7 +102,7 @@ func TestFullDiskCostsALineInTheLog(t *testing.T) {
 func TestHookIsToldOfTheReport(t *testing.T) {
 	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	script := filepath.Join(t.TempDir(), "hook")
-	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\necho $PASSENGER_ERROR_REPORT >"+out+"\n"), 0o700))
+	require.NoError(t, boxed.WriteProgram(script, []byte("#!/bin/sh\necho $PASSENGER_ERROR_REPORT >"+out+"\n"), 0o700))
 	scripts, err := hooks.NewScripts(hooks.Config{
 		Commands: map[hooks.Name]string{hooks.SpawnFailed: script},
 		Timeout:  time.Minute,

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/internal/ustrouter"
@@ -218,7 +219,7 @@ func TestOtherUsers(t *testing.T) {
 	require.NoError(t, err)
 	content, err := os.ReadFile(self)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(program, content, 0o755))
+	require.NoError(t, boxed.WriteProgram(program, content, 0o755))
 
 	socket := filepath.Join(dir, "s")
 	l, err := net.Listen("unix", socket)

@@ -138,9 +138,7 @@ func playAgent() int {
 		return 1
 	}
 
-	if err := parent.Tell(p.Secret); err != nil {
-		return 1
-	}
+	_ = parent.Tell(p.Secret) // that the watchdog has gone meanwhile shows in obey
 
 	go func() {
 		for q := range parent.Questions() {

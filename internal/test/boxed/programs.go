@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/test/leakgate"
@@ -78,4 +79,13 @@ func CopySelf(path string) error {
 	}
 
 	return os.WriteFile(path, content, 0o755) //nolint:gosec // G306: see above
+}
+
+// WriteProgram writes a file that can be run at once. The system refuses to run one that is open for writing, as it
+// would be in a child that another goroutine starts meanwhile.
+func WriteProgram(path string, content []byte, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+
+	return os.WriteFile(path, content, mode)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
@@ -212,7 +213,7 @@ func (c *cause) check(t *testing.T) {
 		"\"$PASSENGER_ERROR_MESSAGE\" "+
 		"\"$PASSENGER_ERROR_ADVICE\" \"$PASSENGER_APP_ERROR_MESSAGE\" \"$PASSENGER_ERROR_REPORT\" >>%[1]s.part\nmv "+
 		"%[1]s.part %[1]s\n", said)
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	require.NoError(t, boxed.WriteProgram(script, []byte(text), 0o700))
 	args := append([]string{
 		"--environment", prodEnv, "--min-instances", "0", "--log-file", logFile, "--error-report-dir", reports,
 		"--ctl", "hook_spawn_failed=" + script, "--envvar", "SHOP_SECRET=" + secretValue,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
@@ -78,7 +79,7 @@ func TestProgramsOfGoThatWereBuiltAreStarted(t *testing.T) {
 
 	program, err := os.ReadFile(filepath.Join(built, "goexample"))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "site"), program, 0o755))
+	require.NoError(t, boxed.WriteProgram(filepath.Join(dir, "site"), program, 0o755))
 
 	s := start(t, &launch{dir: dir})
 	require.NotEmpty(t, s.client(t).get(t, "/").body)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // hook makes a script that adds a line to the file "calls" in its directory.
@@ -18,7 +20,7 @@ func hook(t *testing.T, dir, more string) (script string) {
 	script = filepath.Join(dir, "hook")
 	text := fmt.Sprintf("#!/bin/sh\necho \"$PASSENGER_HOOK_NAME $PASSENGER_PROCESS_PID $PASSENGER_APP_ROOT "+
 		"$PASSENGER_VERSION $PASSENGER_PASSENGER_ROOT\" >>%s/calls\n%s\n", dir, more)
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	require.NoError(t, boxed.WriteProgram(script, []byte(text), 0o700))
 
 	return script
 }

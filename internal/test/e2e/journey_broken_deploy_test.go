@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // More faults than each kind of application has.
@@ -45,7 +47,7 @@ func TestJourneyBrokenDeploy(t *testing.T) {
 	said, script := filepath.Join(told, "said"), filepath.Join(told, "hook")
 	text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$PASSENGER_ERROR_MESSAGE\" \"$PASSENGER_ERROR_ADVICE\" "+
 		"\"$PASSENGER_APP_ERROR_MESSAGE\" >%[1]s.$$\nmv %[1]s.$$ %[1]s\n", said)
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	require.NoError(t, boxed.WriteProgram(script, []byte(text), 0o700))
 	d := startDeployment(t, &shop, "--ctl", "hook_spawn_failed="+script)
 
 	n := 2

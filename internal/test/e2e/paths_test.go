@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // notExisting returns nil when all of the files have something in them.
@@ -89,7 +91,7 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 				}
 
 				require.NoError(t, os.Mkdir(filepath.Join(dirs[c.where], "bin"), 0o700))
-				require.NoError(t, os.WriteFile(filepath.Join(dirs[c.where], "bin", "hook"), []byte(script), 0o700))
+				require.NoError(t, boxed.WriteProgram(filepath.Join(dirs[c.where], "bin", "hook"), []byte(script), 0o700))
 				if c.file != "" {
 					require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(c.file),
 						0o600))

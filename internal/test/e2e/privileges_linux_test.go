@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
@@ -397,7 +398,7 @@ def application(environ, start_response):
 			options: map[string]string{"python": python, "no_new_privileges": option},
 		}
 		setuid := filepath.Join(a.root, "cat")
-		require.NoError(t, os.WriteFile(setuid, content, 0o755))
+		require.NoError(t, boxed.WriteProgram(setuid, content, 0o755))
 		require.NoError(t, os.Chmod(setuid, 0o755|os.ModeSetuid))
 		got := f.client(t).get(t, "/", f.header(t, a)...)
 		require.Equal(t, http.StatusOK, got.StatusCode)
@@ -424,7 +425,7 @@ func TestHooksHaveTheCapabilitiesOfTheCore(t *testing.T) {
 			box := newFlyingSandbox(t)
 			hook, result := filepath.Join(box.Dir, "hook"), filepath.Join(box.Dir, "result")
 			script := fmt.Sprintf("#!/bin/sh\ncat /proc/self/status >%[1]s.part && mv %[1]s.part %[1]s\n", result)
-			require.NoError(t, os.WriteFile(hook, []byte(script), 0o755))
+			require.NoError(t, boxed.WriteProgram(hook, []byte(script), 0o755))
 			f := startFlying(t, box, append(c.args, "--ctl", "hook_attached_process="+hook)...)
 			f.byHTTP(t, box.goTenant(t, "a", binUID), "/")
 			var status []byte

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/boxed"
 )
 
 // installed is where a package manager puts the program, which replaces the file as a
@@ -31,7 +33,7 @@ func (i *installed) install(version string) {
 func (i *installed) replace(content []byte) {
 	i.Helper()
 	next := i.path + ".new"
-	require.NoError(i, os.WriteFile(next, content, 0o755))
+	require.NoError(i, boxed.WriteProgram(next, content, 0o755))
 	require.NoError(i, os.Rename(next, i.path))
 }
 

@@ -80,6 +80,7 @@ func (s *server) requireLetGo(t testing.TB, conns []*raw) {
 	t.Helper()
 	require.NoError(t, awaited.Within(deadline, func() error {
 		ends := s.serverEnds(t)
+
 		var open []string
 		for i, conn := range conns {
 			if end := ends[conn.LocalAddr().String()]; end != "" {
