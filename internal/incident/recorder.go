@@ -323,18 +323,26 @@ func (r *Recorder) requestsOf(in *passenger.Incident) (found []Request) {
 			continue
 		}
 
-		for _, q := range slices.Concat(s.Requests, s.Failed) {
-			old := q.Failed.IsZero() || now.Sub(q.Failed) < failedSince
-			if old && (pid == 0 || q.PID == pid) && len(found) < maxRequests {
-				found = append(found, newRequest(&q, now))
-			}
+		// One that has failed is in progress still while its client gets the error page.
+		found = append(found, merge(recent(s.Failed, pid, now), recent(s.Requests, pid, now))...)
+	}
+
+	return found[:min(len(found), maxRequests)]
+}
+
+// recent returns the requests of a process, or of all if pid is 0, without those that failed too long ago.
+func recent(requests []handler.RequestSnapshot, pid int, now time.Time) (found []Request) {
+	for i := range requests {
+		q := &requests[i]
+		if (q.Failed.IsZero() || now.Sub(q.Failed) < failedSince) && (pid == 0 || q.PID == pid) {
+			found = append(found, newRequest(q, now))
 		}
 	}
 
 	return found
 }
 
-// merge returns the requests of two times without repetitions.
+// merge returns the requests of two lists, each once.
 func merge(now, before []Request) []Request {
 	for _, q := range before {
 		same := func(other Request) bool { return other.ID == q.ID && other.Began.Equal(q.Began) }

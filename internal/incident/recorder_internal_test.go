@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/internal/test/secrets"
 	"github.com/gopassenger/passenger/spawner"
@@ -163,6 +164,25 @@ func TestRequestWithoutResponseOfAProcessThatEndedIsNotRecordedTwice(t *testing.
 	id, _ = r.Record(t.Context(), in)
 	require.NotEmpty(t, id)
 	require.Equal(t, string(passenger.IncidentExit), r.List()[0].Cause, "it did not respond as it had ended")
+}
+
+// A request that has failed is in progress, too, while its client gets the error page.
+func TestRequestThatHasJustFailedIsThereOnce(t *testing.T) {
+	now := time.Now()
+	waits := handler.RequestSnapshot{ID: "1", Path: "/waits", Began: now.Add(-time.Second)}
+	hangs := handler.RequestSnapshot{ID: "2", Path: "/hangs", Began: now.Add(-time.Minute), PID: 4711}
+	failed := waits
+	failed.Failed, failed.Error = now, "it waited too long"
+	old := failed
+	old.ID, old.Failed = "3", now.Add(-time.Hour)
+
+	requests := []handler.RequestSnapshot{waits, hangs}
+	found := merge(recent([]handler.RequestSnapshot{old, failed}, 0, now), recent(requests, 0, now))
+	require.Len(t, found, 2)
+	chosen, others := choose(&passenger.Incident{RequestID: "1"}, found)
+	require.Equal(t, "/waits", chosen.Path)
+	require.Equal(t, "/hangs", others[0].Path)
+	require.Len(t, recent(requests, 4711, now), 1)
 }
 
 func TestChosenRequestIsTheOldestOfItsPath(t *testing.T) {

@@ -48,7 +48,7 @@ def application(environ, start_response):
 `
 
 // A worker that is replaced finishes the task that it has, as Celery says of SIGTERM: its children must not get that.
-func TestCeleryWorkerFinishesItsTaskWhenTheApplicationRestarts(t *testing.T) {
+func TestCelery(t *testing.T) {
 	t.Parallel()
 	interpreter := python(t, "celery")
 	w := newWorkshop(t, "PYTHONDONTWRITEBYTECODE=1")

@@ -42,7 +42,7 @@ func TestJourneyFirstMinute(t *testing.T) {
 			[]string{"nothing_like_it", "pip install"},
 		},
 		"uvicorn is missing": {
-			map[string]string{"main.py": "import sys\nsys.modules['uvicorn'] = None\n\n" +
+			map[string]string{"main.py": "import sys\nsys.modules['uvicorn'] = sys.modules['hypercorn'] = None\n\n" +
 				"async def app(scope, receive, send):\n    pass\n"},
 			[]string{"--on-start-failure", "exit"},
 			[]string{"pip install 'uvicorn[standard]'"},

@@ -1,17 +1,13 @@
 package realapps_test
 
 import (
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
@@ -31,26 +27,8 @@ func (w *workshop) startDatabase(t testing.TB) *database {
 	d := &database{socket: filepath.Join(w.Dir, "db.sock")}
 	w.run(t, install, "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db", user)
 
-	// It ends by the cleanup, after what uses it.
-	cmd := exec.Command(server, "--no-defaults", "--datadir="+dir, "--socket="+d.socket, "--skip-networking",
+	w.daemon(t, d.socket, server, "--no-defaults", "--datadir="+dir, "--socket="+d.socket, "--skip-networking",
 		"--pid-file="+filepath.Join(w.Dir, "db.pid"), "--innodb-buffer-pool-size=16M", user)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		killer := time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
-
-		killer.Stop()
-	})
-
-	require.NoError(t, awaited.Within(deadline, func() error {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", d.socket)
-		if err == nil {
-			err = conn.Close()
-		}
-
-		return err
-	}))
 
 	return d
 }

@@ -3,6 +3,7 @@ package realapps_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
@@ -163,4 +165,29 @@ func python(t testing.TB, module string) string {
 	interpreters.Missing(t, module, "no Python that has "+module+": run scripts/install-realapps")
 
 	return ""
+}
+
+// daemon starts a server that the application needs, and waits until it listens on a Unix socket. It ends with the test,
+// after what uses it.
+func (w *workshop) daemon(t testing.TB, socket, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = w.Dir
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		killer := time.AfterFunc(deadline, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+
+		killer.Stop()
+	})
+
+	require.NoError(t, awaited.Within(deadline, func() error {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "unix", socket)
+		if err == nil {
+			err = conn.Close()
+		}
+
+		return err
+	}))
 }
