@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/status"
 )
 
@@ -44,7 +45,7 @@ func writeCompanionMetrics(e encoder, companions []status.Companion) {
 	restarts := map[key]uint64{}
 
 	for _, c := range companions {
-		k := key{labelOf(c.App), labelOf(c.Name)}
+		k := key{metrics.LabelOf(c.App), metrics.LabelOf(c.Name)}
 		if byState[k] == nil {
 			byState[k] = map[string]int{}
 			names = append(names, k)
@@ -55,7 +56,7 @@ func writeCompanionMetrics(e encoder, companions []status.Companion) {
 	}
 
 	const count = "passenger_companions"
-	e.family(count, gauge, "Companions by their state.")
+	e.family(count, metrics.Gauge, "Companions by their state.")
 
 	for _, k := range names {
 		for _, state := range companionStates {
@@ -64,7 +65,7 @@ func writeCompanionMetrics(e encoder, companions []status.Companion) {
 	}
 
 	const total = "passenger_companion_restarts_total"
-	e.family(total, counter, "Companions that were started again after their end, since the server started.")
+	e.family(total, metrics.Counter, "Companions that were started again after their end, since the server started.")
 
 	for _, k := range names {
 		e.sample(float64(restarts[k]), "app", k.app, "name", k.name)

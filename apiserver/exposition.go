@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/metrics"
 )
 
 // exposition is a text in the format of Prometheus, version 0.0.4.
@@ -21,7 +22,7 @@ func (*exposition) contentType() string { return metricsType }
 
 func (e *exposition) bytes() []byte { return e.b }
 
-func (e *exposition) family(name string, kind metricKind, help string) {
+func (e *exposition) family(name string, kind metrics.Kind, help string) {
 	e.name = name
 	e.head = "# HELP " + name + " " + escapeHelp.Replace(help) + "\n# TYPE " + name + " " + string(kind) + "\n"
 }
@@ -87,11 +88,11 @@ func (e *exposition) begin(suffix string, labels []string) {
 func (e *exposition) escape(value string, first bool) string {
 	// The others, as states and outcomes, change from sample to sample.
 	if !first {
-		return escapeLabel.Replace(labelOf(value))
+		return escapeLabel.Replace(metrics.LabelOf(value))
 	}
 
 	if value != e.value {
-		e.value, e.escaped = value, escapeLabel.Replace(labelOf(value))
+		e.value, e.escaped = value, escapeLabel.Replace(metrics.LabelOf(value))
 	}
 
 	return e.escaped

@@ -8,24 +8,8 @@ import (
 	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/metrics"
 )
-
-// RequestStats count an application's requests since the program began.
-type RequestStats struct {
-	// App is the name of the application's group.
-	App string
-	// Begun counts the requests, Active those in progress.
-	Begun  uint64
-	Active int
-	// CacheFetches counts the lookups in the turbocache, CacheHits the responses
-	// from it.
-	CacheFetches, CacheHits uint64
-	// Durations, Queued, Responses, RequestBytes and ResponseBytes are those of
-	// handler.Figures.
-	Durations, Queued           passenger.Histogram
-	Responses                   [10]uint64
-	RequestBytes, ResponseBytes uint64
-}
 
 // Backlog says how many connections wait in the kernel until a program accepts
 // them.
@@ -36,20 +20,20 @@ type Backlog struct {
 }
 
 // Metrics responds to GET with figures of the pool in the text format of Prometheus,
-// by application and not by process. stats counts requests; nil: there are no
-// figures of them. It asks for no password: mount it where everybody may know
+// by application and not by process. requests are those of each handler; nil means that there are
+// no figures of them. It asks for no password: mount it where everybody may know
 // the applications' names, or use GET /metrics of a Server.
 //
 // The first 500 applications that it sees have figures of their own until they
 // leave the pool. Those that come later are summed, as the application "others".
-func Metrics(pool *passenger.Pool, stats func() []RequestStats) http.Handler {
-	return metricsHandler(&Config{Pool: pool, RequestStats: stats}, &appNames{})
+func Metrics(pool *passenger.Pool, requests func() []metrics.Requests) http.Handler {
+	return metricsHandler(&Config{Pool: pool, RequestFigures: requests}, &metrics.Apps{})
 }
 
 // Metrics returns a handler that responds as GET /metrics does, and asks for no password.
 func (s *Server) Metrics() http.Handler { return metricsHandler(&s.cfg, s.apps) }
 
-func metricsHandler(cfg *Config, names *appNames) http.Handler {
+func metricsHandler(cfg *Config, names *metrics.Apps) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -67,20 +51,11 @@ func (c *call) showMetrics() {
 	c.write(http.StatusOK, contentType, body)
 }
 
-// metricKind is a type of metrics, as the text format names it.
-type metricKind string
-
-const (
-	gauge         metricKind = "gauge"
-	counter       metricKind = "counter"
-	histogramKind metricKind = "histogram"
-)
-
 // encoder writes metrics in one of the formats. Labels are names, each with its value.
 type encoder interface {
 	// family begins a metric; the samples of one must follow each other. One without
 	// samples does not show.
-	family(name string, kind metricKind, help string)
+	family(name string, kind metrics.Kind, help string)
 	sample(value float64, labels ...string)
 	histogram(h *passenger.Histogram, labels ...string)
 	contentType() string
@@ -91,15 +66,14 @@ type encoder interface {
 const textOfApp = 9 << 10
 
 // metricsOf returns the metrics in the format that a request with this header asks for.
-func metricsOf(cfg *Config, names *appNames, header http.Header) (contentType string, body []byte) {
+func metricsOf(cfg *Config, names *metrics.Apps, header http.Header) (contentType string, body []byte) {
 	s := cfg.Pool.Inspect()
-	var requests []RequestStats
-	if cfg.RequestStats != nil {
-		requests = cfg.RequestStats()
+	var requests []metrics.Requests
+	if cfg.RequestFigures != nil {
+		requests = cfg.RequestFigures()
 	}
 
-	// Only here are the names known, as a label has them.
-	apps := names.limit(figuresOf(&s, requests))
+	apps := names.Sum(&s, requests)
 
 	var e encoder = &exposition{b: make([]byte, 0, (1+len(apps))*textOfApp)}
 	if cfg.NativeHistograms && acceptsProtobuf(header) {
@@ -136,7 +110,7 @@ func acceptsProtobuf(header http.Header) bool {
 
 func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 	one := func(name, help string, value float64, labels ...string) {
-		e.family(name, gauge, help)
+		e.family(name, metrics.Gauge, help)
 		e.sample(value, labels...)
 	}
 	one("passenger_build_info", "Version of the server, and of the Go it was built with; always 1.", 1,
@@ -147,20 +121,50 @@ func writeServerMetrics(e encoder, cfg *Config, s *passenger.Snapshot) {
 			float64(cfg.Started.UnixMilli())/1000)
 	}
 
-	one("passenger_pool_max_processes", "Maximum of processes.", float64(s.MaxPoolSize))
-	one("passenger_pool_capacity_used", "Processes that are there or being started.", float64(s.CapacityUsed))
-	one("passenger_pool_waiting_requests",
-		"Requests of applications without a process that wait as the pool is full.", float64(len(s.WaitingForCapacity)))
+	for _, f := range metrics.PoolFamilies() {
+		one(f.Name, f.Help, f.Value(s))
+	}
 
 	// Zeros would say that nothing waits.
 	if cfg.Backlogs == nil {
 		return
 	}
 
-	e.family("passenger_listen_backlog", gauge,
+	e.family("passenger_listen_backlog", metrics.Gauge,
 		"Connections that wait in the kernel until the server accepts them, by listener.")
 
 	for _, b := range cfg.Backlogs() {
 		e.sample(float64(b.Waiting), "listener", b.Listener)
+	}
+}
+
+func writeAppMetrics(e encoder, apps []*metrics.App) {
+	families := metrics.AppFamilies()
+	for i := range families {
+		f := &families[i]
+		e.family(f.Name, f.Kind, f.Help)
+
+		// One slice for all: there are tens of thousands of samples.
+		labels := []string{"app", ""}
+		if f.Label != "" {
+			labels = append(labels, f.Label, "")
+		}
+
+		set := func(label string, value float64) {
+			if f.Label != "" {
+				labels[3] = label
+			}
+
+			e.sample(value, labels...)
+		}
+
+		for _, a := range apps {
+			labels[1] = a.Name
+			f.Samples(a, set)
+
+			if h := f.Histogram(a); h != nil {
+				e.histogram(h, labels...)
+			}
+		}
 	}
 }

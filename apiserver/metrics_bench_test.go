@@ -11,6 +11,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -26,14 +27,14 @@ func BenchmarkMetricsOf1000Applications(b *testing.B) {
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, pool.Close()) })
 
-	all := make([]apiserver.RequestStats, apps)
+	all := make([]metrics.Requests, apps)
 	for i := range all {
 		name := fmt.Sprintf("/srv/applications/%04d (production)", i)
 		options := passenger.Options{App: spawner.App{Root: fmt.Sprintf("/srv/%d", i), GroupName: name}}
 		require.NoError(b, pool.Start(b.Context(), &options))
 
-		all[i] = apiserver.RequestStats{
-			App:       name,
+		all[i] = metrics.Requests{
+			AppName:   name,
 			Begun:     1_234_567,
 			Durations: durations(time.Millisecond, 30*time.Millisecond, time.Second, time.Minute, time.Hour),
 			Queued:    durations(0, 3*time.Millisecond, time.Second),
@@ -48,7 +49,7 @@ func BenchmarkMetricsOf1000Applications(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			s, err := apiserver.New(apiserver.Config{
 				Pool:             pool,
-				RequestStats:     func() []apiserver.RequestStats { return all },
+				RequestFigures:   func() []metrics.Requests { return all },
 				NativeHistograms: true,
 				Logger:           passenger.Silent(),
 			})

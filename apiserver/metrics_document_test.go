@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/status"
 )
 
@@ -49,8 +50,8 @@ func TestDocumentHasAllMetrics(t *testing.T) {
 		h := newHouse(t, func(cfg *apiserver.Config) {
 			cfg.Started = time.Now()
 			cfg.Backlogs = func() []apiserver.Backlog { return []apiserver.Backlog{{Listener: "http"}} }
-			cfg.RequestStats = func() []apiserver.RequestStats {
-				return []apiserver.RequestStats{{App: "blog", Durations: durations(0), Queued: durations(0)}}
+			cfg.RequestFigures = func() []metrics.Requests {
+				return []metrics.Requests{{AppName: "blog", Durations: durations(0), Queued: durations(0)}}
 			}
 			cfg.Companions = func() []status.Companion { return []status.Companion{{App: "blog", Name: "jobs"}} }
 		})

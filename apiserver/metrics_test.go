@@ -21,6 +21,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/internal/histogram"
+	"github.com/gopassenger/passenger/metrics"
 )
 
 var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
@@ -145,10 +146,10 @@ func testMetrics(t *testing.T) {
 	defer session.Close(passenger.KeepAlive)
 	require.NoError(t, h.pool.Restart(t.Context(), "twin", passenger.RestartOptions{Method: passenger.RestartBlocking}))
 	synctest.Wait()
-	stats := func() []apiserver.RequestStats {
-		return []apiserver.RequestStats{
+	stats := func() []metrics.Requests {
+		return []metrics.Requests{
 			{
-				App:           "shop",
+				AppName:       "shop",
 				Begun:         70,
 				Active:        2,
 				CacheFetches:  10,
@@ -159,10 +160,10 @@ func testMetrics(t *testing.T) {
 				RequestBytes:  100,
 				ResponseBytes: 2000,
 			},
-			{App: "shop", Begun: 7, Active: 1, Durations: durations(time.Minute), Responses: [10]uint64{2: 7}},
-			{App: "of several\nlines", Begun: 1},
-			{App: "of several\nlines\xfe", Begun: 2},
-			{App: "of several\nlines\xff", Begun: 3},
+			{AppName: "shop", Begun: 7, Active: 1, Durations: durations(time.Minute), Responses: [10]uint64{2: 7}},
+			{AppName: "of several\nlines", Begun: 1},
+			{AppName: "of several\nlines\xfe", Begun: 2},
+			{AppName: "of several\nlines\xff", Begun: 3},
 		}
 	}
 	a := answerOf(t, apiserver.Metrics(h.pool, stats), "GET", "/anything")

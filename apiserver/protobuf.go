@@ -6,6 +6,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/histogram"
+	"github.com/gopassenger/passenger/metrics"
 )
 
 // protobuf is a sequence of the messages MetricFamily of Prometheus's client model, each behind its length. It has what
@@ -15,7 +16,7 @@ type protobuf struct {
 	out protoMessage
 	// head has the name, help and type of a family, metrics its samples.
 	head, metrics protoMessage
-	kind          metricKind
+	kind          metrics.Kind
 
 	// These are used again for each sample.
 	value, one, part protoMessage
@@ -35,7 +36,7 @@ const (
 )
 
 // metricTypes are the values of the enumeration MetricType.
-var metricTypes = map[metricKind]uint64{counter: 0, gauge: 1, histogramKind: 4}
+var metricTypes = map[metrics.Kind]uint64{metrics.Counter: 0, metrics.Gauge: 1, metrics.Histogram: 4}
 
 func (*protobuf) contentType() string {
 	return "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -46,7 +47,7 @@ func (p *protobuf) bytes() []byte {
 	return p.out
 }
 
-func (p *protobuf) family(name string, kind metricKind, help string) {
+func (p *protobuf) family(name string, kind metrics.Kind, help string) {
 	p.endFamily()
 	p.head.text(familyName, name)
 	p.head.text(familyHelp, help)
@@ -70,7 +71,7 @@ func (p *protobuf) sample(value float64, labels ...string) {
 	p.value.double(gaugeValue, value)
 
 	field := metricGauge
-	if p.kind == counter {
+	if p.kind == metrics.Counter {
 		field = metricCounter
 	}
 
@@ -84,7 +85,7 @@ func (p *protobuf) metric(field int, labels []string) {
 	for i := 0; i+1 < len(labels); i += 2 {
 		p.part = p.part[:0]
 		p.part.text(labelName, labels[i])
-		p.part.text(labelValue, labelOf(labels[i+1]))
+		p.part.text(labelValue, metrics.LabelOf(labels[i+1]))
 		p.one.nested(metricLabel, p.part)
 	}
 

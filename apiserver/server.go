@@ -29,6 +29,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/status"
 )
 
@@ -46,8 +47,8 @@ type Config struct {
 	AllowAnyone bool
 	// Requests returns what GET /server.json shows, as JSON; nil: no requests.
 	Requests func() any
-	// RequestStats returns what GET /metrics counts; nil: no requests.
-	RequestStats func() []RequestStats
+	// RequestFigures returns what GET /metrics tells of requests, for each handler; nil means that it tells nothing.
+	RequestFigures func() []metrics.Requests
 	// Figures returns what GET /figures.json shows: the history of the application of this name, or
 	// of all for an empty name, with at most the newest points of each; nil: no history.
 	Figures func(app string, points int) []status.Figures
@@ -110,7 +111,7 @@ type Server struct {
 	accounts []account
 	guesses  *guesses
 	// apps are those that metrics name.
-	apps    *appNames
+	apps    *metrics.Apps
 	routes  map[string]methods
 	origins *http.CrossOriginProtection
 }
@@ -141,7 +142,7 @@ func newServer(cfg Config) *Server {
 		euid:     os.Geteuid(),
 		accounts: newAccounts(cfg.Accounts),
 		guesses:  &guesses{log: cfg.Logger},
-		apps:     &appNames{},
+		apps:     &metrics.Apps{},
 		origins:  http.NewCrossOriginProtection(),
 	}
 	cfg.Accounts = nil // the passwords are no longer needed

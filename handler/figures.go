@@ -5,30 +5,13 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/histogram"
+	"github.com/gopassenger/passenger/metrics"
 )
-
-// Figures are what the requests of a Handler were like since it was made. Requests in progress do not count, and those
-// of Config.MetricsExclude only in the bytes.
-type Figures struct {
-	// AppName is the name of the application's group.
-	AppName string
-	// Durations are the times from the head of a request to the end of its response, but those of WebSockets and
-	// streams of events, which say nothing about the application's speed. Queued are the times that requests waited for
-	// the process they got.
-	Durations, Queued passenger.Histogram
-	// Responses counts the responses by the first digit of their status. At index zero are the clients that left
-	// before they got one.
-	Responses [statusClasses]uint64
-	// RequestBytes and ResponseBytes are the sizes of the bodies; a WebSocket has none.
-	RequestBytes, ResponseBytes uint64
-}
-
-const statusClasses = 10
 
 // figures are counted by all requests at once.
 type figures struct {
 	durations, queued           *histogram.Histogram
-	responses                   [statusClasses]atomic.Uint64
+	responses                   [metrics.StatusClasses]atomic.Uint64
 	requestBytes, responseBytes atomic.Uint64
 }
 
@@ -56,20 +39,25 @@ func (f *figures) count(e *passenger.RequestEvent) {
 		f.queued.Observe(e.Queued)
 	}
 
-	f.responses[min(max(e.Status/100, 0), statusClasses-1)].Add(1)
+	f.responses[min(max(e.Status/100, 0), metrics.StatusClasses-1)].Add(1)
 }
 
-// Figures returns the figures of the requests that have ended.
-func (h *Handler) Figures() Figures {
+// Figures returns what the requests of the Handler were like since it was made.
+func (h *Handler) Figures() metrics.Requests {
 	f := h.figures
+	cache := h.cache.Stats()
 
-	all := Figures{
+	all := metrics.Requests{
 		AppName:       h.appName(),
+		CacheFetches:  cache.Fetches,
+		CacheHits:     cache.Hits,
 		Durations:     f.durations.Inspect(),
 		Queued:        f.queued.Inspect(),
 		RequestBytes:  f.requestBytes.Load(),
 		ResponseBytes: f.responseBytes.Load(),
 	}
+	all.Begun, all.Active = h.inFlight.numbers()
+
 	for class := range all.Responses {
 		all.Responses[class] = f.responses[class].Load()
 	}

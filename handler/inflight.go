@@ -59,6 +59,14 @@ func (f *inFlight) remove(x *exchange) {
 	}
 }
 
+// numbers returns how many requests have begun, and how many are in progress.
+func (f *inFlight) numbers() (begun uint64, active int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	return f.begun, f.count
+}
+
 // Disconnect cuts the connection of the client whose request has this id, which [Handler.Inspect] shows, and reports
 // whether there is one. To the application it looks as if the client had gone. Of several clients with one id, which
 // only trusted proxies can cause, all are cut.

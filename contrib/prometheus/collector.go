@@ -1,6 +1,6 @@
 // Package passengerprometheus exposes a pool of package passenger to Prometheus, through
-// client_golang. A [Collector] has the metrics of the server's /metrics, by the same names. An
-// [Observer] measures with buckets of its own, and durations of restarts:
+// client_golang. A [Collector] has the metrics of the server's /metrics, by the same names: those of
+// package metrics, in which applications beyond the first 500 are summed. An [Observer] measures with buckets of its own, and durations of restarts:
 //
 //	observer, err := passengerprometheus.NewObserver(passengerprometheus.ObserverConfig{})
 //	pool, err := passenger.New(passenger.Config{Observer: observer})
@@ -10,10 +10,11 @@ package passengerprometheus
 
 import (
 	"errors"
-	"slices"
+	"runtime"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -31,7 +32,24 @@ type Config struct {
 }
 
 // Collector exposes a pool, which it inspects at each collection. It is safe for concurrent use.
-type Collector struct{ cfg Config }
+type Collector struct {
+	cfg  Config
+	apps metrics.Apps
+	// pool and ofApps are the metrics that it sends itself; an Observer sends others.
+	pool   []poolMetric
+	ofApps []appMetric
+}
+
+type poolMetric struct {
+	desc  *prometheus.Desc
+	value func(s *passenger.Snapshot) float64
+}
+
+type appMetric struct {
+	*metrics.AppFamily
+
+	desc *prometheus.Desc
+}
 
 var _ prometheus.Collector = (*Collector)(nil)
 
@@ -42,7 +60,29 @@ func New(cfg Config) (*Collector, error) {
 		return nil, errors.New("Config.Pool is nil: pass a pool of passenger.New")
 	}
 
-	return &Collector{cfg: cfg}, nil
+	c := &Collector{cfg: cfg}
+	for _, f := range metrics.PoolFamilies() {
+		c.pool = append(c.pool, poolMetric{prometheus.NewDesc(f.Name, f.Help, nil, nil), f.Value})
+	}
+
+	families := metrics.AppFamilies()
+	for i := range families {
+		f := &families[i]
+
+		// An Observer's buckets may be others, so that it takes the place of what has the same names.
+		if f.OfRequests && cfg.Handlers == nil || cfg.Observer != nil && isObserved(f.Name) {
+			continue
+		}
+
+		labels := []string{"app"}
+		if f.Label != "" {
+			labels = append(labels, f.Label)
+		}
+
+		c.ofApps = append(c.ofApps, appMetric{f, prometheus.NewDesc(f.Name, f.Help, labels, nil)})
+	}
+
+	return c, nil
 }
 
 // HandlersOf returns a function for Config.Handlers that always returns handlers.
@@ -50,71 +90,82 @@ func HandlersOf(handlers ...*handler.Handler) func() []*handler.Handler {
 	return func() []*handler.Handler { return handlers }
 }
 
+// goVersion is a label of the metric that buildInfoDesc describes.
+var goVersion = runtime.Version()
+
+var buildInfoDesc = prometheus.NewDesc("passenger_build_info",
+	"Version of the server, and of the Go it was built with; always 1.", []string{"version", "goversion"}, nil)
+
 // Describe sends the descriptions of all metrics that Collect may send.
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- buildInfoDesc
-	describe(descs, poolFamilies)
-	describe(descs, appFamilies)
-	if c.cfg.Handlers != nil {
-		describe(descs, cacheFamilies)
+	for i := range c.pool {
+		descs <- c.pool[i].desc
 	}
 
-	// Its buckets may be others, so that it takes the place of what has the same names.
+	for i := range c.ofApps {
+		descs <- c.ofApps[i].desc
+	}
+
 	if c.cfg.Observer != nil {
 		c.cfg.Observer.describe(descs)
-		return
-	}
-
-	descs <- spawnTimes.desc
-	if c.cfg.Handlers != nil {
-		describe(descs, requestFamilies)
-		descs <- durations.desc
-		descs <- queueTimes.desc
 	}
 }
 
 // Collect sends the metrics of one moment.
-func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
-	var requests map[string]*requestFigures
+func (c *Collector) Collect(sent chan<- prometheus.Metric) {
+	var requests []metrics.Requests
 	if c.cfg.Handlers != nil {
-		requests = requestsOf(c.cfg.Handlers())
-	}
-
-	for name, r := range requests {
-		collect(metrics, cacheFamilies, r, name)
-		if c.cfg.Observer == nil {
-			collect(metrics, requestFamilies, r, name)
-			durations.collect(metrics, r, name)
-			queueTimes.collect(metrics, r, name)
+		for _, h := range c.cfg.Handlers() {
+			requests = append(requests, h.Figures())
 		}
 	}
 
 	if c.cfg.Observer != nil {
-		c.cfg.Observer.collect(metrics)
+		c.cfg.Observer.collect(sent)
 	}
 
 	s := c.cfg.Pool.Inspect()
-	metrics <- prometheus.MustNewConstMetric(buildInfoDesc, prometheus.GaugeValue, 1, s.Version, goVersion)
-	collect(metrics, poolFamilies, &s)
+	sent <- prometheus.MustNewConstMetric(buildInfoDesc, prometheus.GaugeValue, 1, s.Version, goVersion)
 
-	for name, a := range figuresOf(&s, requests) {
-		collect(metrics, appFamilies, a, name)
-		if c.cfg.Observer == nil {
-			spawnTimes.collect(metrics, a, name)
+	for _, m := range c.pool {
+		sent <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(&s))
+	}
+
+	for _, app := range c.apps.Sum(&s, requests) {
+		for i := range c.ofApps {
+			c.ofApps[i].collect(sent, app)
 		}
 	}
 }
 
-func describe[T any](descs chan<- *prometheus.Desc, families []family[T]) {
-	for _, f := range families {
-		descs <- f.desc
+func (m *appMetric) collect(sent chan<- prometheus.Metric, app *metrics.App) {
+	kind := prometheus.GaugeValue
+	if m.Kind == metrics.Counter {
+		kind = prometheus.CounterValue
 	}
-}
 
-func collect[T any](metrics chan<- prometheus.Metric, families []family[T], of T, labels ...string) {
-	for _, f := range families {
-		f.samples(of, func(value float64, label ...string) {
-			metrics <- prometheus.MustNewConstMetric(f.desc, f.kind, value, slices.Concat(labels, label)...)
-		})
+	m.Samples(app, func(label string, value float64) {
+		labels := []string{app.Name, label}
+		if m.Label == "" {
+			labels = labels[:1]
+		}
+
+		sent <- prometheus.MustNewConstMetric(m.desc, kind, value, labels...)
+	})
+
+	h := m.Histogram(app)
+	if h == nil {
+		return
 	}
+
+	buckets := make(map[float64]uint64, len(h.Bounds))
+	below := uint64(0)
+
+	for i, bound := range h.Bounds {
+		below += h.Counts[i]
+		buckets[bound] = below
+	}
+
+	sent <- prometheus.MustNewConstHistogram(m.desc, h.Count, h.Sum.Seconds(), buckets, app.Name)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/prometheus/client_golang/prometheus"
@@ -118,22 +119,10 @@ func named(name string) func(passenger.GroupSnapshot) bool {
 	return func(g passenger.GroupSnapshot) bool { return g.Name == name }
 }
 
-// stats are what the server makes of its handlers.
-func (h *house) stats() (all []apiserver.RequestStats) {
+// requests are those of each handler.
+func (h *house) requests() (all []metrics.Requests) {
 	for _, app := range h.handlers {
-		s, f := app.Inspect(), app.Figures()
-		all = append(all, apiserver.RequestStats{
-			App:           s.AppName,
-			Begun:         s.RequestsBegun,
-			Active:        len(s.Requests),
-			CacheFetches:  s.Turbocaching.Fetches,
-			CacheHits:     s.Turbocaching.Hits,
-			Durations:     f.Durations,
-			Queued:        f.Queued,
-			Responses:     f.Responses,
-			RequestBytes:  f.RequestBytes,
-			ResponseBytes: f.ResponseBytes,
-		})
+		all = append(all, app.Figures())
 	}
 
 	return all
@@ -151,7 +140,7 @@ func parse(t *testing.T, text []byte) families {
 }
 
 // server is what /metrics shows.
-func (h *house) server(stats func() []apiserver.RequestStats) families {
+func (h *house) server(stats func() []metrics.Requests) families {
 	h.Helper()
 	w := httptest.NewRecorder()
 	apiserver.Metrics(h.pool, stats).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
@@ -213,7 +202,7 @@ func TestCollectorShowsWhatTheServersMetricsShow(t *testing.T) {
 		synctest.Wait()
 
 		all := func() []*handler.Handler { return h.handlers }
-		want := h.server(h.stats)
+		want := h.server(h.requests)
 		require.Len(h, want, 32, "all of them have samples")
 		h.equal(want, h.gather(passengerprometheus.Config{Handlers: all}))
 		h.equal(want, h.gather(passengerprometheus.Config{Handlers: passengerprometheus.HandlersOf(h.handlers...)}))
@@ -248,7 +237,7 @@ func TestObserverCountsTheRequestsThatTheServerCounts(t *testing.T) {
 		require.EqualValues(h, 1, histogram(h, got, restarts, label("app", "limited"), label("outcome", "success")))
 		delete(got, restarts)
 
-		h.equal(h.server(h.stats), got)
+		h.equal(h.server(h.requests), got)
 
 		// Without handlers there is nothing of turbocaches.
 		alone := h.gather(passengerprometheus.Config{Observer: observer})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -20,11 +21,11 @@ import (
 )
 
 // protobuf is what a server shows to a scraper that takes the format of native histograms.
-func (h *house) protobuf(stats func() []apiserver.RequestStats) families {
+func (h *house) protobuf(stats func() []metrics.Requests) families {
 	h.Helper()
 	server, err := apiserver.New(apiserver.Config{
 		Pool:             h.pool,
-		RequestStats:     stats,
+		RequestFigures:   stats,
 		NativeHistograms: true,
 		Logger:           passenger.Silent(),
 	})
@@ -56,7 +57,7 @@ func TestProtobufHasWhatTheTextHasAndNativeHistograms(t *testing.T) {
 		defer h.fill().Close(passenger.KeepAlive)
 		synctest.Wait()
 
-		got := h.protobuf(h.stats)
+		got := h.protobuf(h.requests)
 
 		for _, f := range got {
 			for _, m := range f.GetMetric() {
@@ -64,7 +65,7 @@ func TestProtobufHasWhatTheTextHasAndNativeHistograms(t *testing.T) {
 			}
 		}
 
-		for name, f := range h.server(h.stats) {
+		for name, f := range h.server(h.requests) {
 			for _, m := range f.GetMetric() {
 				m.Histogram = withoutNative(m.GetHistogram())
 			}
@@ -131,7 +132,7 @@ func TestNativeHistogramsAreThoseOfPrometheus(t *testing.T) {
 					require.Equal(h, 200, h.get(shop, "/?"+d.String()))
 				}
 
-				got := h.protobuf(h.stats)["passenger_app_request_duration_seconds"]
+				got := h.protobuf(h.requests)["passenger_app_request_duration_seconds"]
 				require.Len(h, got.GetMetric(), 1)
 
 				histogram := got.GetMetric()[0].GetHistogram()

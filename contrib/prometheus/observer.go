@@ -8,8 +8,40 @@ import (
 	"sync"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/metrics"
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// The metrics of package metrics that an Observer measures itself.
+const (
+	requestsName  = "passenger_app_requests_total"
+	activeName    = "passenger_app_requests_active"
+	responsesName = "passenger_app_responses_total"
+	bytesName     = "passenger_app_body_bytes_total"
+	durationName  = "passenger_app_request_duration_seconds"
+	queuedName    = "passenger_app_request_queue_seconds"
+	spawnName     = "passenger_app_spawn_duration_seconds"
+)
+
+func isObserved(name string) bool {
+	switch name {
+	case requestsName, activeName, responsesName, bytesName, durationName, queuedName, spawnName:
+		return true
+	}
+
+	return false
+}
+
+// helpOf returns the text that package metrics has for a name.
+func helpOf(name string) string {
+	for _, f := range metrics.AppFamilies() {
+		if f.Name == name {
+			return f.Help
+		}
+	}
+
+	return ""
+}
 
 // Default buckets of [ObserverConfig], in seconds.
 var (
@@ -72,19 +104,20 @@ func NewObserver(cfg ObserverConfig) (*Observer, error) {
 		return prometheus.NewHistogramVec(opts, append([]string{"app"}, labels...))
 	}
 
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help},
+	counter := func(name string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: helpOf(name)},
 			append([]string{"app"}, labels...))
 	}
 
 	return &Observer{
-		requests:  counter(requestsName, requestsHelp),
-		responses: counter(responsesName, responsesHelp, "class"),
-		bytes:     counter(bytesName, bytesHelp, "direction"),
-		active:    prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: activeHelp}, []string{"app"}),
-		duration:  histogram(durationName, durationHelp, cfg.RequestBuckets),
-		queued:    histogram(queuedName, queuedHelp, cfg.RequestBuckets),
-		spawns:    histogram(spawnName, spawnHelp, cfg.SpawnBuckets),
+		requests:  counter(requestsName),
+		responses: counter(responsesName, "class"),
+		bytes:     counter(bytesName, "direction"),
+		active: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: activeName, Help: helpOf(activeName)},
+			[]string{"app"}),
+		duration: histogram(durationName, helpOf(durationName), cfg.RequestBuckets),
+		queued:   histogram(queuedName, helpOf(queuedName), cfg.RequestBuckets),
+		spawns:   histogram(spawnName, helpOf(spawnName), cfg.SpawnBuckets),
 		restarts: histogram("passenger_app_restart_duration_seconds", "How long restarts took, by their outcome.",
 			cfg.SpawnBuckets, "outcome"),
 	}, nil
@@ -128,7 +161,7 @@ func (o *Observer) collect(metrics chan<- prometheus.Metric) {
 
 // RequestBegan counts a request.
 func (o *Observer) RequestBegan(ctx context.Context, e *passenger.RequestEvent) context.Context {
-	app := label(e.AppName)
+	app := metrics.LabelOf(e.AppName)
 	o.requests.WithLabelValues(app).Inc()
 	o.active.WithLabelValues(app).Inc()
 
@@ -145,8 +178,8 @@ func (o *Observer) makeSeries(app string) {
 	o.duration.WithLabelValues(app)
 	o.queued.WithLabelValues(app)
 
-	for digit := range maxClass + 1 {
-		o.responses.WithLabelValues(app, statusClass(digit*100))
+	for _, class := range metrics.FirstClasses() {
+		o.responses.WithLabelValues(app, class)
 	}
 
 	for _, direction := range []string{"in", "out"} {
@@ -156,7 +189,7 @@ func (o *Observer) makeSeries(app string) {
 
 // RequestEnded measures the request.
 func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
-	app := label(e.AppName)
+	app := metrics.LabelOf(e.AppName)
 	o.active.WithLabelValues(app).Dec()
 	o.bytes.WithLabelValues(app, "in").Add(float64(max(e.RequestBytes, 0)))
 	o.bytes.WithLabelValues(app, "out").Add(float64(max(e.ResponseBytes, 0)))
@@ -165,7 +198,7 @@ func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
 		return
 	}
 
-	o.responses.WithLabelValues(app, statusClass(e.Status)).Inc()
+	o.responses.WithLabelValues(app, metrics.ClassOf(e.Status)).Inc()
 
 	// How long a WebSocket lasts says nothing about how fast the application responds.
 	if !e.Stream {
@@ -179,15 +212,15 @@ func (o *Observer) RequestEnded(_ context.Context, e *passenger.RequestEvent) {
 
 // SpawnEnded measures the spawn.
 func (o *Observer) SpawnEnded(e *passenger.SpawnEvent) {
-	o.spawns.WithLabelValues(label(e.AppName)).Observe(e.Took.Seconds())
+	o.spawns.WithLabelValues(metrics.LabelOf(e.AppName)).Observe(e.Took.Seconds())
 }
 
 // RestartEnded measures the restart.
 func (o *Observer) RestartEnded(e *passenger.RestartEvent) {
-	result := success
+	result := metrics.Success
 	if e.Err != nil {
-		result = failure
+		result = metrics.Failure
 	}
 
-	o.restarts.WithLabelValues(label(e.AppName), result).Observe(e.Took.Seconds())
+	o.restarts.WithLabelValues(metrics.LabelOf(e.AppName), result).Observe(e.Took.Seconds())
 }

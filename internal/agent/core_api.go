@@ -66,7 +66,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Accounts:         c.cfg.Accounts,
 		Logger:           c.log,
 		Requests:         c.server.site.requests,
-		RequestStats:     c.server.stats,
+		RequestFigures:   c.server.requestFigures,
 		Figures:          c.server.figures,
 		NativeHistograms: c.cfg.Server.MetricsNativeHistograms,
 		Started:          c.started,

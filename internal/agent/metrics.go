@@ -6,27 +6,16 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/sockdiag"
+	"github.com/gopassenger/passenger/metrics"
 )
 
-// stats count what the applications' handlers have done.
-func (s *Server) stats() (stats []apiserver.RequestStats) {
+// requestFigures are those of each application's handler.
+func (s *Server) requestFigures() (all []metrics.Requests) {
 	for _, h := range s.site.handlers() {
-		snapshot, figures := h.Inspect(), h.Figures()
-		stats = append(stats, apiserver.RequestStats{
-			App:           snapshot.AppName,
-			Begun:         snapshot.RequestsBegun,
-			Active:        len(snapshot.Requests),
-			CacheFetches:  snapshot.Turbocaching.Fetches,
-			CacheHits:     snapshot.Turbocaching.Hits,
-			Durations:     figures.Durations,
-			Queued:        figures.Queued,
-			Responses:     figures.Responses,
-			RequestBytes:  figures.RequestBytes,
-			ResponseBytes: figures.ResponseBytes,
-		})
+		all = append(all, h.Figures())
 	}
 
-	return stats
+	return all
 }
 
 // backlogs are those that the system tells.

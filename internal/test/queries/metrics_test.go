@@ -8,15 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gopassenger/passenger"
-	"github.com/gopassenger/passenger/apiserver"
-	"github.com/gopassenger/passenger/handler"
-	"github.com/gopassenger/passenger/spawner"
-	"github.com/gopassenger/passenger/spawner/spawnertest"
-	"github.com/gopassenger/passenger/status"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/apiserver"
+	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/metrics"
+	"github.com/gopassenger/passenger/spawner"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
+	"github.com/gopassenger/passenger/status"
 )
 
 // values are those of each label of a series.
@@ -56,12 +58,12 @@ func metricsOf(t *testing.T) string {
 		Pool:    pool,
 		Started: time.Now(),
 		Logger:  passenger.Silent(),
-		RequestStats: func() []apiserver.RequestStats {
+		RequestFigures: func() []metrics.Requests {
 			f := shop.Figures()
 
-			return []apiserver.RequestStats{
-				{App: "shop", Responses: f.Responses, Durations: f.Durations, Queued: f.Queued},
-				{App: hostile, Durations: f.Durations},
+			return []metrics.Requests{
+				{AppName: "shop", Responses: f.Responses, Durations: f.Durations, Queued: f.Queued},
+				{AppName: hostile, Durations: f.Durations},
 			}
 		},
 		Backlogs:   func() []apiserver.Backlog { return []apiserver.Backlog{{Listener: "http"}} },

@@ -1,4 +1,4 @@
-package apiserver
+package metrics
 
 import (
 	"cmp"
@@ -9,9 +9,11 @@ import (
 	"github.com/gopassenger/passenger"
 )
 
-// appFigures are those of all applications of a name.
-type appFigures struct {
-	name                           string
+// App has the sums of all groups of a name.
+type App struct {
+	// Name is a valid value of a label.
+	Name string
+
 	byState                        [len(processStates)]int
 	spawning, queued, sessions     int
 	longSessions                   int
@@ -28,11 +30,11 @@ type appFigures struct {
 	// started is when the present generation began; zero means unknown.
 	started time.Time
 
-	// counts and requests have what only grows, but RequestStats.Active.
+	// counts and requests have what only grows, but Requests.Active.
 	counts     passenger.Counts
 	spawnTimes passenger.Histogram
 	// requests are valid if hasRequests.
-	requests    RequestStats
+	requests    Requests
 	hasRequests bool
 }
 
@@ -40,8 +42,8 @@ var processStates = [...]passenger.ProcessState{
 	passenger.ProcessEnabled, passenger.ProcessDisabling, passenger.ProcessDisabled, passenger.ProcessDetached,
 }
 
-func (f *appFigures) addGroup(g *passenger.GroupSnapshot) {
-	one := appFigures{
+func (a *App) addGroup(g *passenger.GroupSnapshot) {
+	one := App{
 		spawning:     g.Spawning,
 		queued:       g.QueueLength,
 		restarting:   g.Restarting,
@@ -73,42 +75,42 @@ func (f *appFigures) addGroup(g *passenger.GroupSnapshot) {
 		}
 	}
 
-	f.addGauges(&one)
-	f.addCounters(&one)
+	a.addGauges(&one)
+	a.addCounters(&one)
 }
 
 // addGauges adds what goes up and down.
-func (f *appFigures) addGauges(other *appFigures) {
+func (a *App) addGauges(other *App) {
 	for state, n := range other.byState {
-		f.byState[state] += n
+		a.byState[state] += n
 	}
 
-	f.spawning += other.spawning
-	f.queued += other.queued
-	f.sessions += other.sessions
-	f.longSessions += other.longSessions
-	f.restarting = f.restarting || other.restarting
-	f.resisting = f.resisting || other.resisting
-	f.failing = f.failing || other.failing
-	f.memory += other.memory
-	f.cpu += other.cpu
-	f.minProcesses += other.minProcesses
-	f.maxProcesses += other.maxProcesses
-	f.unlimited = f.unlimited || other.unlimited
-	f.slots += other.slots
-	f.taken += other.taken
-	f.endless = f.endless || other.endless
-	f.requests.Active += other.requests.Active
-	f.hasRequests = f.hasRequests || other.hasRequests
+	a.spawning += other.spawning
+	a.queued += other.queued
+	a.sessions += other.sessions
+	a.longSessions += other.longSessions
+	a.restarting = a.restarting || other.restarting
+	a.resisting = a.resisting || other.resisting
+	a.failing = a.failing || other.failing
+	a.memory += other.memory
+	a.cpu += other.cpu
+	a.minProcesses += other.minProcesses
+	a.maxProcesses += other.maxProcesses
+	a.unlimited = a.unlimited || other.unlimited
+	a.slots += other.slots
+	a.taken += other.taken
+	a.endless = a.endless || other.endless
+	a.requests.Active += other.requests.Active
+	a.hasRequests = a.hasRequests || other.hasRequests
 
-	if other.started.After(f.started) {
-		f.started = other.started
+	if other.started.After(a.started) {
+		a.started = other.started
 	}
 }
 
 // counters are all that only grow.
-func (f *appFigures) counters() [32]*uint64 {
-	c, l, r := &f.counts, &f.counts.Limits, &f.requests
+func (a *App) counters() [32]*uint64 {
+	c, l, r := &a.counts, &a.counts.Limits, &a.requests
 
 	return [...]*uint64{
 		&c.Spawns, &c.SpawnFailures, &c.HealthChecks, &c.HealthFailures, &c.Crashes, &c.Exits,
@@ -121,19 +123,19 @@ func (f *appFigures) counters() [32]*uint64 {
 	}
 }
 
-func (f *appFigures) histograms() [3]*passenger.Histogram {
-	return [...]*passenger.Histogram{&f.spawnTimes, &f.requests.Durations, &f.requests.Queued}
+func (a *App) histograms() [3]*passenger.Histogram {
+	return [...]*passenger.Histogram{&a.spawnTimes, &a.requests.Durations, &a.requests.Queued}
 }
 
 // addCounters adds what other has counted.
-func (f *appFigures) addCounters(other *appFigures) {
-	own := f.counters()
+func (a *App) addCounters(other *App) {
+	own := a.counters()
 	for i, value := range other.counters() {
 		*own[i] += *value
 	}
 
 	// Applications with one group, as most are, need no copy.
-	histograms := f.histograms()
+	histograms := a.histograms()
 	for i, h := range other.histograms() {
 		if len(histograms[i].Counts) == 0 {
 			*histograms[i] = *h // they are never changed in place
@@ -143,15 +145,15 @@ func (f *appFigures) addCounters(other *appFigures) {
 	}
 }
 
-// figuresOf are ordered by name.
-func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
-	byName := map[string]*appFigures{}
+// sum returns the applications in the order of their names.
+func sum(s *passenger.Snapshot, requests []Requests) []*App {
+	byName := map[string]*App{}
 
-	of := func(name string) *appFigures {
+	of := func(name string) *App {
 		// Two names may be the same label, and two samples with the same labels cost a scraper all of them.
-		name = labelOf(name)
+		name = LabelOf(name)
 		if byName[name] == nil {
-			byName[name] = newAppFigures(name)
+			byName[name] = &App{Name: name}
 		}
 
 		return byName[name]
@@ -160,24 +162,22 @@ func figuresOf(s *passenger.Snapshot, stats []RequestStats) []*appFigures {
 		of(s.Groups[i].Name).addGroup(&s.Groups[i])
 	}
 
-	for i := range stats {
-		one := &appFigures{requests: stats[i], hasRequests: true}
-		f := of(stats[i].App)
-		f.addGauges(one)
-		f.addCounters(one)
+	for i := range requests {
+		one := &App{requests: requests[i], hasRequests: true}
+		a := of(requests[i].AppName)
+		a.addGauges(one)
+		a.addCounters(one)
 	}
 
-	all := make([]*appFigures, 0, len(byName))
-	for _, f := range byName {
-		all = append(all, f)
+	all := make([]*App, 0, len(byName))
+	for _, a := range byName {
+		all = append(all, a)
 	}
 
-	slices.SortFunc(all, func(a, b *appFigures) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *App) int { return cmp.Compare(a.Name, b.Name) })
 
 	return all
 }
 
-func newAppFigures(name string) *appFigures { return &appFigures{name: name} }
-
-// labelOf makes a valid label value of a name, which on Unix may consist of any bytes.
-func labelOf(name string) string { return strings.ToValidUTF8(name, "\ufffd") }
+// LabelOf makes a valid value of a label of a name, which on Unix may consist of any bytes.
+func LabelOf(name string) string { return strings.ToValidUTF8(name, "\ufffd") }

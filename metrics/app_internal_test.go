@@ -1,19 +1,20 @@
-package passengerprometheus
+package metrics
 
 import (
 	"reflect"
+	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/procstat"
-	"github.com/stretchr/testify/require"
 )
 
 func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) {
 	var counts, twice passenger.Counts
 	fill(reflect.ValueOf(&counts).Elem(), 1)
 	fill(reflect.ValueOf(&twice).Elem(), 2)
-	twice.Exits = 0 // no metric has it
 
 	s := &passenger.Snapshot{Groups: []passenger.GroupSnapshot{
 		{Name: "shop\xff", MinProcesses: 1, MaxProcesses: 2, Counts: counts, Processes: []passenger.ProcessSnapshot{
@@ -26,10 +27,12 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 			{State: passenger.ProcessEnabled, Metrics: procstat.Process{RSS: procstat.Known[int64](3)}},
 		}},
 	}}
-	apps := figuresOf(s, map[string]*requestFigures{"only requests": {begun: 1}})
+	apps := sum(s, []Requests{{AppName: "only requests", Begun: 1}})
 	require.Len(t, apps, 2)
-	require.Equal(t, &appFigures{
-		byState:      map[passenger.ProcessState]int{passenger.ProcessEnabled: 2, passenger.ProcessDetached: 1},
+	require.Equal(t, &App{Name: "only requests", requests: Requests{Begun: 1}, hasRequests: true}, apps[0])
+	require.Equal(t, &App{
+		Name:         "shop\ufffd",
+		byState:      [...]int{2, 0, 0, 1},
 		sessions:     3,
 		longSessions: 1,
 		slots:        4,
@@ -42,8 +45,25 @@ func TestApplicationsOfANameAreOneAndWhatIsUnknownCountsAsNothing(t *testing.T) 
 		minProcesses: 3,
 		maxProcesses: 2,
 		unlimited:    true,
-	}, apps["shop\ufffd"])
-	require.Empty(t, apps["only requests"].byState)
+	}, apps[1])
+}
+
+func TestEachFamilyHasANameAndATextOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range AppFamilies() {
+		require.False(t, seen[f.Name] || seen[f.Help], f.Name)
+		require.Equal(t, f.Kind == Counter, strings.HasSuffix(f.Name, "_total"), f.Name)
+		require.Equal(t, f.Kind == Histogram, f.histogram != nil, f.Name)
+		require.NotEqual(t, f.histogram == nil, f.samples == nil, f.Name)
+		seen[f.Name], seen[f.Help] = true, true
+	}
+
+	for _, f := range PoolFamilies() {
+		require.False(t, seen[f.Name] || seen[f.Help], f.Name)
+		seen[f.Name], seen[f.Help] = true, true
+	}
+
+	require.Equal(t, []string{"none", "2xx", "9xx", "9xx"}, []string{ClassOf(0), ClassOf(204), ClassOf(999), ClassOf(4711)})
 }
 
 // fill sets all numbers of a structure.

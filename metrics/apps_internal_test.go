@@ -1,4 +1,4 @@
-package apiserver
+package metrics
 
 import (
 	"cmp"
@@ -16,62 +16,62 @@ import (
 // crowd are applications that come, count and leave.
 type crowd map[string]*histogram.Histogram
 
-func (c crowd) look(names *appNames) map[string]*appFigures {
-	stats := make([]RequestStats, 0, len(c))
+func (c crowd) look(names *Apps) map[string]*App {
+	stats := make([]Requests, 0, len(c))
 	for name, h := range c {
-		stats = append(stats, RequestStats{App: name, Begun: h.Inspect().Count, Durations: h.Inspect()})
+		stats = append(stats, Requests{AppName: name, Begun: h.Inspect().Count, Durations: h.Inspect()})
 	}
 
-	shown := map[string]*appFigures{}
+	shown := map[string]*App{}
 	for _, f := range names.limit(figuresOfStats(stats)) {
-		shown[f.name] = f
+		shown[f.Name] = f
 	}
 
 	return shown
 }
 
-func figuresOfStats(stats []RequestStats) []*appFigures {
-	all := make([]*appFigures, 0, len(stats))
+func figuresOfStats(stats []Requests) []*App {
+	all := make([]*App, 0, len(stats))
 	for i := range stats {
-		f := newAppFigures(stats[i].App)
+		f := &App{Name: stats[i].AppName}
 		f.requests, f.hasRequests = stats[i], true
 		all = append(all, f)
 	}
 
-	slices.SortFunc(all, func(a, b *appFigures) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(all, func(a, b *App) int { return cmp.Compare(a.Name, b.Name) })
 
 	return all
 }
 
 func TestApplicationsBeyondTheFirstAreSummedForAsLongAsTheyStay(t *testing.T) {
-	c, names := crowd{}, &appNames{}
+	c, names := crowd{}, &Apps{}
 	come := func(name string, requests int) {
 		c[name] = histogram.New(histogram.ForRequests)
 		for range requests {
 			c[name].Observe(time.Second)
 		}
 	}
-	count := func(shown map[string]*appFigures, name string) int {
+	count := func(shown map[string]*App, name string) int {
 		require.Contains(t, shown, name)
 		require.Equal(t, shown[name].requests.Begun, shown[name].requests.Durations.Count)
 
 		return int(shown[name].requests.Begun)
 	}
 
-	for i := range maxApps {
+	for i := range MaxApps {
 		come(fmt.Sprintf("m%03d", i), 1)
 	}
 
-	require.NotContains(t, c.look(names), others)
+	require.NotContains(t, c.look(names), Others)
 
 	// One whose name comes first takes no other's place.
 	come("a", 10)
 	come("b", 5)
 
 	shown := c.look(names)
-	require.Len(t, shown, maxApps+1)
+	require.Len(t, shown, MaxApps+1)
 	require.Equal(t, 1, count(shown, "m000"))
-	require.Equal(t, 15, count(shown, others))
+	require.Equal(t, 15, count(shown, Others))
 
 	// One that leaves takes nothing away, and its place is for one that comes.
 	delete(c, "b")
@@ -79,11 +79,11 @@ func TestApplicationsBeyondTheFirstAreSummedForAsLongAsTheyStay(t *testing.T) {
 	come("c", 7)
 	shown = c.look(names)
 	require.Equal(t, 7, count(shown, "c"))
-	require.Equal(t, 15, count(shown, others))
+	require.Equal(t, 15, count(shown, Others))
 
 	// One that began again counts from there.
 	come("a", 2)
-	require.Equal(t, 17, count(c.look(names), others))
+	require.Equal(t, 17, count(c.look(names), Others))
 
 	for name := range c {
 		delete(c, name)
@@ -91,23 +91,23 @@ func TestApplicationsBeyondTheFirstAreSummedForAsLongAsTheyStay(t *testing.T) {
 
 	shown = c.look(names)
 	require.Len(t, shown, 1)
-	require.Equal(t, 17, count(shown, others))
+	require.Equal(t, 17, count(shown, Others))
 }
 
 func TestAnApplicationWithTheNameOfTheOthersIsOneOfThem(t *testing.T) {
-	c, names := crowd{others: histogram.New(histogram.ForRequests)}, &appNames{}
-	c[others].Observe(time.Second)
+	c, names := crowd{Others: histogram.New(histogram.ForRequests)}, &Apps{}
+	c[Others].Observe(time.Second)
 
 	shown := c.look(names)
 	require.Len(t, shown, 1)
-	require.EqualValues(t, 1, shown[others].requests.Begun)
+	require.EqualValues(t, 1, shown[Others].requests.Begun)
 }
 
 // Prometheus takes a counter that goes down for one that began again, and counts all of it once more.
 func TestNoCounterGoesDownWhileApplicationsComeAndLeave(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c, names := crowd{}, &appNames{}
-		for i := range maxApps - 2 {
+		c, names := crowd{}, &Apps{}
+		for i := range MaxApps - 2 {
 			c[fmt.Sprintf("m%03d", i)] = nil // it counts nothing
 		}
 

@@ -1,4 +1,4 @@
-package apiserver
+package metrics
 
 import (
 	"slices"
@@ -8,50 +8,57 @@ import (
 )
 
 const (
-	// maxApps bounds the applications with figures of their own.
-	maxApps = 500
-	// others is the name that the rest has together.
-	others = "others"
+	// MaxApps bounds the applications with figures of their own.
+	MaxApps = 500
+	// Others is the name that the rest has together.
+	Others = "others"
 )
 
-// appNames decides which applications have figures of their own. The zero value is ready.
+// Apps sums up applications, and decides which of them have figures of their own: the first MaxApps that it sees, until
+// they leave the pool. The zero value is ready. It is safe for concurrent use.
 //
 // An application keeps its place, own or among the others, until it leaves: counters that moved between the two would
 // look as if the others had begun again. For the same reason the others' sum grows by what each member has counted
 // since the last look, and keeps what those that left have counted.
-type appNames struct {
+type Apps struct {
 	mu    sync.Mutex
 	named map[string]bool
 	// rest are the others as they were at the last look, sum what all of them have ever counted.
-	rest map[string]*appFigures
-	sum  *appFigures
+	rest map[string]*App
+	sum  *App
+}
+
+// Sum returns the figures of all applications, in the order of their names, and then those of the others together.
+// requests are those of each handler. Nobody may change what it returns, and the next call does not either.
+func (n *Apps) Sum(s *passenger.Snapshot, requests []Requests) []*App {
+	return n.limit(sum(s, requests))
 }
 
 // limit returns those of all, in their order, that have figures of their own, and then the sum of the others, if there
 // ever were some.
-func (n *appNames) limit(all []*appFigures) []*appFigures {
+func (n *Apps) limit(all []*App) []*App {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 
 	// First, so that those that come may have the places of those that left.
 	n.forgetAllBut(all)
 
-	shown := make([]*appFigures, 0, min(len(all), maxApps)+1)
-	rest := newAppFigures(others)
+	shown := make([]*App, 0, min(len(all), MaxApps)+1)
+	rest := &App{Name: Others}
 
 	for _, f := range all {
-		if n.mayShow(f.name) {
+		if n.mayShow(f.Name) {
 			shown = append(shown, f)
 			continue
 		}
 
 		if n.sum == nil {
-			n.sum, n.rest = newAppFigures(others), map[string]*appFigures{}
+			n.sum, n.rest = &App{Name: Others}, map[string]*App{}
 		}
 
 		// Before it replaces what it was.
-		n.count(f, n.rest[f.name])
-		n.rest[f.name] = f
+		n.count(f, n.rest[f.Name])
+		n.rest[f.Name] = f
 		rest.addGauges(f)
 	}
 
@@ -73,9 +80,9 @@ func (n *appNames) limit(all []*appFigures) []*appFigures {
 }
 
 // count adds to the sum what one of the others has counted since the last look, when it was as before, or nil.
-func (n *appNames) count(now, before *appFigures) {
+func (n *Apps) count(now, before *App) {
 	if before == nil {
-		before = &appFigures{}
+		before = &App{}
 	}
 
 	sum, old := n.sum.counters(), before.counters()
@@ -128,10 +135,10 @@ func addIncreases(sum, now, before []uint64) {
 }
 
 // forgetAllBut gives up the places of applications that have left.
-func (n *appNames) forgetAllBut(all []*appFigures) {
+func (n *Apps) forgetAllBut(all []*App) {
 	present := make(map[string]bool, len(all))
 	for _, f := range all {
-		present[f.name] = true
+		present[f.Name] = true
 	}
 
 	for name := range n.named {
@@ -148,11 +155,11 @@ func (n *appNames) forgetAllBut(all []*appFigures) {
 }
 
 // mayShow reports whether an application has figures of its own, and takes a place for it if there is one.
-func (n *appNames) mayShow(name string) bool {
+func (n *Apps) mayShow(name string) bool {
 	switch {
 	case n.named[name]:
 		return true
-	case n.rest[name] != nil || name == others || len(n.named) >= maxApps:
+	case n.rest[name] != nil || name == Others || len(n.named) >= MaxApps:
 		return false
 	}
 
