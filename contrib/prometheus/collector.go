@@ -1,6 +1,7 @@
 // Package passengerprometheus exposes a pool of package passenger to Prometheus, through
 // client_golang. A [Collector] has the metrics of the server's /metrics, by the same names: those of
-// package metrics, in which applications beyond the first 500 are summed. An [Observer] measures with buckets of its own, and durations of restarts:
+// package metrics, in which applications beyond the first 500 are summed. An [Observer] measures
+// with buckets of its own, and durations of restarts:
 //
 //	observer, err := passengerprometheus.NewObserver(passengerprometheus.ObserverConfig{})
 //	pool, err := passenger.New(passenger.Config{Observer: observer})
@@ -99,6 +100,7 @@ var buildInfoDesc = prometheus.NewDesc("passenger_build_info",
 // Describe sends the descriptions of all metrics that Collect may send.
 func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- buildInfoDesc
+
 	for i := range c.pool {
 		descs <- c.pool[i].desc
 	}
