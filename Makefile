@@ -1,4 +1,4 @@
-.PHONY: all help build man install release test realapps lint fuzz bench check
+.PHONY: all help build man install release test realapps lint fuzz bench bench-check check
 
 all: build
 
@@ -38,6 +38,9 @@ fuzz: ## each fuzz target for FUZZTIME, 10 s if not given
 # Results go to docs/benchmarks.md by hand, with the machine they are from.
 bench: ## the benchmarks, each beside its peer
 	./scripts/bench
+
+bench-check: ## what a request costs, beside another commit: make bench-check BEFORE=HEAD~1
+	./scripts/bench-check $(BEFORE)
 
 check: ## all that CI runs
 	./.ci/run

@@ -70,6 +70,7 @@ var scenarios = map[string]func(context.Context, *bench, func(section) error) er
 	"idle":    idleClients,
 	"slow":    slowClients,
 	"wiki":    wiki,
+	"check":   checkBuilds,
 }
 
 func run(args []string, out io.Writer) (err error) {

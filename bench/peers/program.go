@@ -29,6 +29,7 @@ const (
 	phpProgram      = "php-fpm"
 	phpCGIProgram   = "php-cgi"
 	wrkProgram      = "wrk"
+	straceProgram   = "strace"
 )
 
 // apacheMods is where Debian has the lines that load Apache's modules.
@@ -64,6 +65,7 @@ func programList() []program {
 		{name: phpProgram, find: findPHP, version: "--version"},
 		{name: phpCGIProgram, version: "--version"},
 		{name: wrkProgram, version: "-v"},
+		{name: straceProgram, version: "--version"},
 	}
 }
 

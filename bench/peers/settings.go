@@ -21,6 +21,7 @@ type settings struct {
 	rounds       int
 	duration     time.Duration
 	ours         string
+	before       string
 	json         bool
 	idleClients  int
 	slowClients  int
@@ -42,7 +43,7 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 	flags.Func("scenario", "what to measure, one or `several` of "+strings.Join(all, ", ")+", or all (default hello)",
 		func(v string) error {
 			if v == "all" {
-				v = strings.Join(all, ",")
+				v = strings.Join(slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == "check" }), ",")
 			}
 
 			s.scenarios = strings.Split(v, ",")
@@ -65,6 +66,7 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "how `often` each is measured")
 	flags.DurationVar(&s.duration, "duration", 5*time.Second, "how long each time, in whole seconds")
 	flags.StringVar(&s.ours, "passenger", "", "the `program` that is ours (default: built from this checkout)")
+	flags.StringVar(&s.before, "before", "", "the other `program` of ours, for the scenario check")
 	flags.BoolVar(&s.json, "json", false, "write JSON, with the figures of each round")
 	flags.IntVar(&s.idleClients, "idle", 5000, "`number` of clients in the scenario idle")
 	flags.IntVar(&s.slowClients, "slow", 2000, "`number` of slow clients in the scenario slow")
