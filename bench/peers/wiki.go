@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,10 @@ func makeWiki(dir string) error {
 		}
 	}
 
+	if err := dropFeeds(filepath.Join(dir, "data", "pages", "wiki", "syntax.txt")); err != nil {
+		return err
+	}
+
 	for name, text := range map[string]string{"index.php": wikiFront, "conf/local.php": wikiConfig} {
 		path := filepath.Join(dir, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -89,4 +94,16 @@ func makeWiki(dir string) error {
 	}
 
 	return nil
+}
+
+// dropFeeds removes what the page shows of other servers: each request would wait for them.
+func dropFeeds(page string) error {
+	text, err := os.ReadFile(page) //nolint:gosec // G304: our copy
+	if err != nil {
+		return err
+	}
+
+	text = bytes.ReplaceAll(text, []byte("{{rss>"), []byte("{{no-feed>"))
+
+	return os.WriteFile(page, text, 0o600)
 }
