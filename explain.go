@@ -74,7 +74,7 @@ func (p *Pool) Explain(name string, allowed func(AppIdentity) bool) (all []Expla
 
 	for g := range p.allGroups {
 		if g.name == name && (allowed == nil || allowed(g.identity())) {
-			e := explainer{group: g}
+			e := explainer{group: g, allowed: allowed}
 			e.explain()
 			all = append(all, Explanation{
 				AppName: g.name,
@@ -93,6 +93,7 @@ func (p *Pool) Explain(name string, allowed func(AppIdentity) bool) (all []Expla
 // explainer goes the way of a get through its group, and notes what it meets.
 type explainer struct {
 	group   *group
+	allowed func(AppIdentity) bool
 	outcome Outcome
 	reasons []Reason
 }
@@ -217,7 +218,7 @@ func (e *explainer) explainStart() {
 		e.say(ReasonStart, "", "a process is started for it")
 	case g.processCount() == 0 && p.idleVictim() != nil:
 		e.say(ReasonStart, "", "a process is started for it, in the place of an idle one of %s",
-			p.idleVictim().group.name)
+			e.nameOf(p.idleVictim().group))
 	default:
 		e.say(ReasonCapacity, "MaxPoolSize", "all applications together have as many processes as they may: %d of %d",
 			p.capacityUsed, p.cfg.MaxPoolSize)
@@ -229,12 +230,22 @@ func (e *explainer) explainStart() {
 	}
 }
 
+// nameOf names an application, if the caller may know that it is there.
+func (e *explainer) nameOf(g *group) string {
+	if e.allowed != nil && !e.allowed(g.identity()) {
+		return "another application"
+	}
+
+	return g.name
+}
+
 // explainState says what else is not as it should be.
 func (e *explainer) explainState() {
 	g := e.group
 	if g.restart != nil {
-		e.say(ReasonRestarting, "", "a restart is in progress, since %s: %s of the release before serve",
-			roundTime(time.Since(g.restart.began)), count(g.oldProcesses(), "process", "processes"))
+		e.say(ReasonRestarting, "", "a restart is in progress, since %s: %s",
+			roundTime(time.Since(g.restart.began)), count(g.oldProcesses(), "process of the release before serves",
+				"processes of the release before serve"))
 	}
 
 	if g.deploymentError != nil {
@@ -249,7 +260,8 @@ func (e *explainer) explainState() {
 
 	if n := g.disabled.len() + g.disabling.len(); n > 0 && !slices.ContainsFunc(e.reasons,
 		func(r Reason) bool { return r.Kind == ReasonDisabled }) {
-		e.say(ReasonDisabled, "", "%s disabled and takes no requests", count(n, "process is", "processes are"))
+		e.say(ReasonDisabled, "", "%s", count(n, "process is disabled and takes no requests",
+			"processes are disabled and take no requests"))
 	}
 }
 

@@ -162,6 +162,29 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 				passenger.ReasonDisabled: "1 process is disabled and takes no requests",
 			},
 		},
+		"several disabled": {
+			prepare: func(f *fixture, o *passenger.Options) {
+				f.started(o, 3)
+				require.NoError(f, f.Disable(f.Context(), "1000"))
+				require.NoError(f, f.Disable(f.Context(), "1001"))
+			},
+			outcome: passenger.OutcomeServed,
+			reasons: map[passenger.ReasonKind]string{
+				passenger.ReasonDisabled: "2 processes are disabled and take no requests",
+			},
+		},
+		"restart of one process": {
+			prepare: func(f *fixture, o *passenger.Options) {
+				f.started(o, 1)
+				f.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Minute })
+				f.begin(passenger.RestartOptions{})
+				time.Sleep(2 * time.Second)
+			},
+			outcome: passenger.OutcomeServed,
+			reasons: map[passenger.ReasonKind]string{
+				passenger.ReasonRestarting: "a restart is in progress, since 2s: 1 process of the release before serves",
+			},
+		},
 		"restart": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				f.started(o, 2)
@@ -231,6 +254,24 @@ func TestExplainOfUnknownAndForbiddenApplicationsIsEmpty(t *testing.T) {
 		f.get(options("a"))
 		require.Empty(f, f.Explain("a", func(passenger.AppIdentity) bool { return false }))
 		require.Len(f, f.Explain("a", nil), 1)
+	})
+}
+
+func TestExplainNamesOnlyApplicationsThatTheCallerMaySee(t *testing.T) {
+	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+		s := f.get(options("a"))
+		f.started(options("tenant"), 1)
+		s.Close(passenger.Discard)
+		require.NoError(f, f.DetachProcess(fmt.Sprint(s.PID())))
+		f.get(options("tenant"))
+		f.get(options("tenant")).Close(passenger.KeepAlive)
+		synctest.Wait()
+		requireReason(f, f.explained(), passenger.ReasonStart, "in the place of an idle one of tenant")
+
+		all := f.Explain("a", func(app passenger.AppIdentity) bool { return app.Name == "a" })
+		require.Len(f, all, 1)
+		requireReason(f, all[0], passenger.ReasonStart, "in the place of an idle one of another application")
+		require.NotContains(f, fmt.Sprint(all), "tenant")
 	})
 }
 

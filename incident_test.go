@@ -63,7 +63,7 @@ func TestIncidentIsRecordedBeforeTheKillAndItsHook(t *testing.T) {
 		o := options("a")
 		o.MaxRequestTime = time.Minute
 		s := f.get(o)
-		s.Describe("example.com", "/slow?x")
+		s.Describe("example.com", "/slow?token=canary")
 		c, err := s.Connect(f.Context())
 		require.NoError(f, err)
 
@@ -76,11 +76,13 @@ func TestIncidentIsRecordedBeforeTheKillAndItsHook(t *testing.T) {
 		in := r.only(f.T, passenger.IncidentRequestTime)
 		require.Equal(f, "1m0s", in.Limit)
 		require.Equal(f, "example.com", in.Host)
-		require.Equal(f, "/slow?x", in.Target)
+		require.Equal(f, "/slow?token=canary", in.Target)
 		require.Equal(f, 1000, in.Process.Info().PID)
 		require.Equal(f, 1, in.Sessions)
 		require.Contains(f, log.String(), "7-request_time")
 		require.Contains(f, log.String(), "/incidents/7.json")
+		require.Contains(f, log.String(), `"path"="/slow"`)
+		require.NotContains(f, log.String(), "canary", "queries hold secrets")
 
 		events := told.take()
 		require.Len(f, events, 2)

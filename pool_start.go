@@ -34,12 +34,16 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 	s := &start{want: n, result: make(chan error, 1)}
 	var g *group
 	var err error
+
+	// Before the first process: the first request may come long after it, and after a deploy.
+	files := statRestartFiles(opts.restartDir())
 	p.update(func(fx *effects) {
 		if g, err = p.findOrAddGroupLocked(opts); err == nil {
 			err = g.updateLimits(fx, opts)
 		}
 
 		if err == nil {
+			g.watch.setBaseline(files)
 			g.addStart(fx, s)
 		}
 	})

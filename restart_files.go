@@ -23,6 +23,14 @@ type restartWatch struct {
 	begun, taken uint64
 }
 
+// setBaseline takes what is there before the first process for what it is compared with. It changes
+// nothing that is known.
+func (w *restartWatch) setBaseline(files restartFiles) {
+	if !w.known {
+		w.known, w.seen = true, files
+	}
+}
+
 // fileCheck is one look at the restart files of a group.
 type fileCheck struct {
 	group  *group

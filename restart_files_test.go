@@ -48,6 +48,52 @@ func TestRestartFileFromTheFutureRestartsOnce(t *testing.T) {
 	}
 }
 
+// A deploy may come before the first request that a started application has.
+func TestRestartFileTouchedBeforeTheFirstRequestRestarts(t *testing.T) {
+	for name, before := range map[string]bool{"a new file": false, "a file that was there": true} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			restartTxt := filepath.Join(root, "tmp", "restart.txt")
+			inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+				o := options("a")
+				o.App.Root = root
+				if before {
+					touch(f, restartTxt, time.Now())
+				}
+
+				require.NoError(f, f.Start(f.Context(), o))
+				time.Sleep(time.Minute)
+				touch(f, restartTxt, time.Now())
+				f.get(o).Close(passenger.KeepAlive)
+				synctest.Wait()
+				require.EqualValues(f, 1, f.group("a").Generation)
+
+				require.NoError(f, f.Start(f.Context(), o), "a further start forgets no touch")
+				time.Sleep(time.Minute)
+				touch(f, restartTxt, time.Now())
+				require.NoError(f, f.Start(f.Context(), o))
+				f.get(o).Close(passenger.KeepAlive)
+				synctest.Wait()
+				require.EqualValues(f, 2, f.group("a").Generation)
+			})
+		})
+	}
+}
+
+// A file that was there before the start restarts nothing.
+func TestRestartFileOlderThanTheStartRestartsNothing(t *testing.T) {
+	root := t.TempDir()
+	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+		o := options("a")
+		o.App.Root = root
+		touch(f, filepath.Join(root, "tmp", "restart.txt"), time.Now())
+		require.NoError(f, f.Start(f.Context(), o))
+		f.get(o).Close(passenger.KeepAlive)
+		synctest.Wait()
+		require.Zero(f, f.group("a").Generation)
+	})
+}
+
 // One that was there before the application restarts nothing.
 // Faults: F7.
 func TestOlderRestartFileFromTheFutureRestartsNothing(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -339,8 +340,9 @@ func (s *Session) exceedTimeLimit(fx *effects) {
 	in.Limit, in.Host, in.Target = limit, host, path
 
 	pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
+		logged, _, _ := strings.Cut(path, "?") // the query may hold secrets
 		fx.log(g.pool, "killing a process whose request exceeded its time limit", at.with("app", g.name, "pid",
-			pr.info.PID, "host", host, "path", path, "limit", limit)...)
+			pr.info.PID, "host", host, "path", logged, "limit", limit)...)
 
 		// The hook may look at the process, for a stack trace, before it is killed.
 		if !g.pool.hooks.Has(hooks.MaxRequestTimeReached) {

@@ -5,6 +5,7 @@ package validators
 import (
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,38 +60,64 @@ const (
 
 // BoundRanges returns r with a Range that costs no more to serve than the whole of size bytes (RFC 9110, section
 // 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more
-// bytes than the whole, with what stands around them, are left out, so that the whole is sent.
+// bytes than the whole, with what stands around them, are left out, so that the whole is sent. So is a Range in another
+// unit than bytes, which a server must ignore, and the last 0 bytes among other ranges: [http.ServeContent] would refuse
+// the one, and send the other with a Content-Range that ends before its beginning.
 func BoundRanges(r *http.Request, size int64) *http.Request {
 	asked := r.Header.Get("Range")
-	if strings.IndexByte(asked, ',') < 0 {
-		return r // one at most
-	}
-
-	bound := *r
-	bound.Header = r.Header.Clone()
-	if strings.Count(asked, ",") >= maxRanges {
-		bound.Header.Set("Range", "bytes="+strconv.FormatInt(size, 10)+"-")
-		return &bound
-	}
-
-	if rangeBytes(asked, size) <= size {
+	if asked == "" {
 		return r
 	}
 
+	list, ok := strings.CutPrefix(asked, "bytes=")
+	if !ok {
+		return withRange(r, "")
+	}
+
+	none := "bytes=" + strconv.FormatInt(size, 10) + "-"
+	if strings.Count(list, ",") >= maxRanges {
+		return withRange(r, none)
+	}
+
+	ranges := strings.Split(list, ",")
+	wanted := slices.DeleteFunc(ranges, isNoBytes)
+
+	switch {
+	case len(wanted) == 0:
+		return withRange(r, none)
+	case len(wanted) > 1 && rangeBytes(wanted, size) > size:
+		return withRange(r, "")
+	case len(wanted) < strings.Count(list, ",")+1:
+		return withRange(r, "bytes="+strings.Join(wanted, ","))
+	}
+
+	return r
+}
+
+// withRange returns r with another Range; empty means none.
+func withRange(r *http.Request, value string) *http.Request {
+	bound := *r
+	bound.Header = r.Header.Clone()
 	bound.Header.Del("Range")
+	if value != "" {
+		bound.Header.Set("Range", value)
+	}
 
 	return &bound
 }
 
+// isNoBytes reports whether a range is that of the last 0 bytes, which is not satisfiable.
+func isNoBytes(spec string) bool {
+	first, last, _ := strings.Cut(strings.TrimSpace(spec), "-")
+	n, err := strconv.ParseInt(strings.TrimSpace(last), 10, 64)
+
+	return strings.TrimSpace(first) == "" && n == 0 && err == nil
+}
+
 // rangeBytes counts the bytes of a response with several ranges. Malformed ones count nothing: they get
 // 416.
-func rangeBytes(asked string, size int64) (total int64) {
-	list, ok := strings.CutPrefix(asked, "bytes=")
-	if !ok {
-		return 0
-	}
-
-	for spec := range strings.SplitSeq(list, ",") {
+func rangeBytes(ranges []string, size int64) (total int64) {
+	for _, spec := range ranges {
 		first, last, _ := strings.Cut(strings.TrimSpace(spec), "-")
 		from, fromErr := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
 
