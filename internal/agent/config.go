@@ -225,7 +225,7 @@ func (c *Config) interpreters() ([]spawner.Interpreter, error) {
 
 	app := c.options().App
 	if err := app.Validate(); err != nil {
-		return nil, err
+		return nil, byAppKey(err)
 	}
 
 	config := c.spawner()

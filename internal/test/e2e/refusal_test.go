@@ -163,9 +163,12 @@ var refusals = []refusal{
 	},
 	{
 		name: "health path without a slash", app: true, args: []string{"--health-path", "up"},
-		says: []string{`the health path "up"`, "slash"},
+		says: []string{"--health-path: health_path: ", `the health path "up"`, "slash"},
 	},
-	{name: "no status", app: true, args: []string{"--health-status", "ok"}, says: []string{`"ok"`, "200", "599"}},
+	{
+		name: "no status", app: true, args: []string{"--health-status", "ok"},
+		says: []string{"--health-status: ", `"ok"`, "200", "599"},
+	},
 	{
 		name: "impossible status", app: true, args: []string{"--health-status", "200,700"},
 		says: []string{`"700"`, "200", "599"},
@@ -176,11 +179,11 @@ var refusals = []refusal{
 	},
 	{
 		name: "health host with a path", app: true, args: []string{"--health-host", "a/b"},
-		says: []string{`"a/b"`, "host name"},
+		says: []string{"--health-host: ", `"a/b"`, "host name"},
 	},
 	{
 		name: "warm-up path without a slash", app: true, args: []string{"--warmup-path", "a"},
-		says: []string{`the warm-up path "a"`, "slash"},
+		says: []string{"--warmup-path: ", `the warm-up path "a"`, "slash"},
 	},
 	{
 		name: "no such user", app: true, args: []string{"--user", "no-such-user"},
