@@ -134,8 +134,9 @@ func (c *client) write(piece []byte) error {
 	return nil
 }
 
-// writeUntimed writes a short body, without a time limit of ours. A client that has gone cannot be told.
+// writeUntimed writes a short body, with HTTP/1 without a time limit of ours. A client that has gone cannot be told.
 func (c *client) writeUntimed(body []byte) {
+	c.limitEnd()
 	n, _ := c.w.Write(body)
 	c.sent.Add(int64(n))
 }
@@ -207,6 +208,7 @@ func (c *client) flush() {
 
 // finish waits until what was written has left us, as far as there is a time limit for it.
 func (c *client) finish() {
+	c.limitEnd()
 	if c.writing == nil {
 		return
 	}
@@ -217,6 +219,17 @@ func (c *client) finish() {
 	if c.writing.Over() {
 		c.setWriteDeadline(time.Time{})
 	}
+}
+
+// limitEnd limits how long a client of HTTP/2 may take for the end of a response, which its stream keeps until the
+// window lets it go. With HTTP/1, it is the server's to write what is in its buffers.
+func (c *client) limitEnd() {
+	cfg := &c.req.h.cfg
+	if s := c.req.server(); c.req.isHTTP1() || !cfg.limitsClients() || s != nil && s.WriteTimeout > 0 {
+		return
+	}
+
+	c.setWriteDeadline(time.Now().Add(cfg.stepTime(cfg.clientTime(0))))
 }
 
 // abort makes sure that a response that ended because of err does not look whole, even where middleware recovers from

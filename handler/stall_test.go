@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
@@ -122,6 +125,69 @@ func TestReaderThatStallsIsEndedWhateverItsMeanRate(t *testing.T) {
 				_, err := io.ReadAll(resp.Body)
 				require.Error(s, err, "an incomplete response never looks complete")
 				require.NoError(s, c.Close())
+			})
+		})
+	}
+}
+
+// With HTTP/2 the end of each response waits for the client's window, so that a small one could stay for ever.
+func TestSmallResponsesByHTTP2AreEndedWhereTheClientStalls(t *testing.T) {
+	var taken atomic.Int64
+	for name, test := range map[string]struct {
+		method string
+		size   int
+	}{
+		"small":       {http.MethodGet, 100},
+		"buffered":    {http.MethodGet, 3 << 10}, // for its last piece
+		"error":       {strings.Repeat("X", 40), 0},
+		"large":       {http.MethodGet, 100 << 10},
+		"large error": {"CONNECT-" + strings.Repeat("X", 40), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var page []byte
+			if name == "large error" {
+				page = bytes.Repeat([]byte("x"), 100<<10)
+			}
+
+			serveConfig(t, sized(&taken), handler.Config{ErrorPage: page}, func(s *site) {
+				c := s.dial()
+				defer c.Close()
+				require.NoError(s, c.SetDeadline(time.Now().Add(10*time.Minute)))
+
+				go func() {
+					_, _ = io.WriteString(c, http2.ClientPreface)
+					framer := http2.NewFramer(c, nil)
+					_ = framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
+
+					var block bytes.Buffer
+
+					encoder := hpack.NewEncoder(&block)
+					for _, f := range [][2]string{
+						{":method", test.method},
+						{":scheme", "http"},
+						{":authority", "x"},
+						{":path", fmt.Sprintf("/length?%d", test.size)},
+						{"accept", "text/html"},
+					} {
+						_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+					}
+
+					_ = framer.WriteHeaders(http2.HeadersFrameParam{
+						StreamID:      1,
+						BlockFragment: block.Bytes(),
+						EndStream:     true,
+						EndHeaders:    true,
+					})
+				}()
+
+				framer := http2.NewFramer(nil, c)
+				for {
+					frame, err := framer.ReadFrame()
+					require.NoError(s, err)
+					if _, ok := frame.(*http2.RSTStreamFrame); ok {
+						break
+					}
+				}
 			})
 		})
 	}

@@ -227,7 +227,13 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	}
 
 	var raw map[string]any
-	if err := json.Unmarshal(b, &raw); err != nil {
+
+	err = json.Unmarshal(b, &raw)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other || err == nil && raw == nil {
+		return nil, fmt.Errorf(`%s is not valid: it must be an object of options, as {"port": 8080}`, path)
+	}
+
+	if err != nil {
 		return nil, fmt.Errorf("%s%s is not valid: %w: correct it, or check it with a JSON linter", path,
 			position(b, err), err)
 	}

@@ -40,6 +40,10 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 
 		instance, err := which.find(cmd)
 		if instance == nil {
+			if err == nil && asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"pid": pid, "detached": false})
+			}
+
 			return err
 		}
 

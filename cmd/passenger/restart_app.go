@@ -96,6 +96,10 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 
 	instance, err := r.which.find(cmd)
 	if instance == nil {
+		if err == nil && r.asJSON {
+			return printJSON(cmd.OutOrStdout(), []restarted{})
+		}
+
 		return err
 	}
 

@@ -28,7 +28,7 @@ the last minute's requests a second and the time that 95 of 100 requests do not 
 Elsewhere, and for passenger-status, it is the pool as Passenger shows it. With --show:
 
   pool            the applications, their processes and the requests that wait
-  server          the requests in progress; requests is the same
+  server          the requests in progress; requests is the same, with --json for programs
   backtraces      the stack of each goroutine of the core
   xml, json       the pool, for programs, as Passenger shows it
   errors          the last failed starts, each with its reason, traceback, output and
@@ -94,7 +94,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&s.show, "show", "pool",
 		"`what`: pool, server, requests, errors, backtraces, xml, json, snapshot")
-	f.BoolVar(&s.asJSON, "json", false, "the same as --show=json; with --show=errors, those as JSON")
+	f.BoolVar(&s.asJSON, "json", false, "print JSON: of the pool, or of what --show names")
 	f.BoolVar(&s.noHeader, "no-header", false, "leave out the version, the time and the name of the instance")
 	f.BoolVar(&s.colour, "force-colors", false, "show colors even if the output is no terminal")
 	f.BoolVarP(&s.verbose, "verbose", "v", false, "show more, secrets included")
@@ -129,12 +129,12 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 }
 
 func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
-	if s.asJSON && s.show != errorsView {
-		s.show = "json"
-	}
-
-	if _, known := statusViews[s.show]; !known {
+	view, known := statusViews[s.show]
+	switch {
+	case !known:
 		return exit(1, "Invalid argument for --show.")
+	case s.asJSON && view.jsonPath == "":
+		return exit(1, "ERROR: --show=%s has no form in JSON: leave out --json, or choose another view.", s.show)
 	}
 
 	const least = 50 * time.Millisecond
@@ -149,7 +149,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 
-	if len(instances) > 1 && (s.watch || statusViews[s.show].plain) {
+	if len(instances) > 1 && (s.watch || s.view().plain) {
 		s.which.printSeveral(cmd, &instancedir.AmbiguousError{Instances: instances})
 		return errSaid
 	}
@@ -214,28 +214,34 @@ type statusView struct {
 	// plain is without a header.
 	plain  bool
 	format func(s *status, body []byte) string
+	// jsonPath has it as JSON, with --json; empty means that nothing has.
+	jsonPath string
 }
+
+const (
+	serverPath   = "/server.json"
+	poolPath     = "/pool.json"
+	snapshotPath = "/pool.json?form=snapshot"
+)
 
 var statusViews = map[string]statusView{
-	"pool":       {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText},
-	"server":     {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"requests":   {instancedir.CoreAPI, "/server.json", false, (*status).formatJSON},
-	"backtraces": {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces},
-	errorsView:   {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText},
-	"xml":        {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText},
-	"json":       {instancedir.CoreAPI, "/pool.json", true, (*status).formatJSON},
-	"snapshot":   {instancedir.CoreAPI, "/pool.json?form=snapshot", true, (*status).formatJSON},
+	"pool":       {instancedir.CoreAPI, "/pool.txt", false, (*status).formatText, poolPath},
+	"server":     {instancedir.CoreAPI, serverPath, false, (*status).formatJSON, serverPath},
+	"requests":   {instancedir.CoreAPI, serverPath, false, (*status).formatJSON, serverPath},
+	"backtraces": {instancedir.CoreAPI, "/backtraces.txt", false, (*status).formatBacktraces, ""},
+	"errors":     {instancedir.CoreAPI, "/pool/errors.txt", false, (*status).formatText, "/pool/errors.json"},
+	"xml":        {instancedir.CoreAPI, "/pool.xml", true, (*status).formatText, ""},
+	"json":       {instancedir.CoreAPI, poolPath, true, (*status).formatJSON, poolPath},
+	"snapshot":   {instancedir.CoreAPI, snapshotPath, true, (*status).formatJSON, snapshotPath},
 }
 
-// errorsView has a form of its own for programs.
-const errorsView = "errors"
-
 func (s *status) view() statusView {
-	if s.show == errorsView && s.asJSON {
-		return statusView{instancedir.CoreAPI, "/pool/errors.json", true, (*status).formatJSON}
+	view := statusViews[s.show]
+	if s.asJSON {
+		return statusView{view.socket, view.jsonPath, true, (*status).formatJSON, view.jsonPath}
 	}
 
-	return statusViews[s.show]
+	return view
 }
 
 // text is all that there is to show. With an error, it may be a part.
@@ -247,7 +253,7 @@ func (s *status) text(ctx context.Context, instance *instancedir.Instance) (stri
 	view := s.view()
 	body, err := s.fetch(ctx, instance, view)
 	if err != nil {
-		if isEmptyPool(err) {
+		if isEmptyPool(err) && !view.plain { // programs would take the sentence for what they asked for
 			return s.header(instance, view) + noApplications, nil
 		}
 

@@ -27,13 +27,21 @@ type Restart struct {
 
 // RestartResult is what a restart has come to.
 type RestartResult struct {
-	// Before counts the processes that were to be replaced, and Replaced those that were.
-	Before, Replaced int
-	Took             time.Duration
+	// Before counts the processes that were to be replaced, Replaced those that were, and New those that serve after it.
+	Before, Replaced, New int
+	Took                  time.Duration
 }
 
 func (r *RestartResult) String() string {
-	if r.Before == 0 {
+	switch {
+	case r.Before == 0 && r.New > 0:
+		were := "were"
+		if r.New == 1 {
+			were = "was"
+		}
+
+		return fmt.Sprintf("no process ran, %d %s started in %.1f s", r.New, were, r.Took.Seconds())
+	case r.Before == 0:
 		return "no process ran, the next request starts the new release"
 	}
 
@@ -85,11 +93,11 @@ func (r *Restart) Do(ctx context.Context) (bool, error) {
 	if after, err := r.Client.Pool(ctx); err == nil {
 		for generation, n := range r.generations(after) {
 			if _, old := r.generations(before)[generation]; !old {
-				r.Result.Replaced += n
+				r.Result.New += n
 			}
 		}
 
-		r.Result.Replaced = min(r.Result.Replaced, r.Result.Before)
+		r.Result.Replaced = min(r.Result.New, r.Result.Before)
 	}
 
 	return found, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 
@@ -223,9 +224,15 @@ func (c *Config) interpreters() ([]spawner.Interpreter, error) {
 		return nil, fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
 	}
 
+	// The core and the tools hear of it in JSON, which has no other bytes.
+	if !utf8.ValidString(c.Dir) {
+		return nil, fmt.Errorf("the path of the application's directory %q is not UTF-8: give the directory another "+
+			"name", c.Dir)
+	}
+
 	app := c.options().App
 	if err := app.Validate(); err != nil {
-		return nil, err
+		return nil, byAppKey(err)
 	}
 
 	config := c.spawner()

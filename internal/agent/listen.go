@@ -145,7 +145,13 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 	}
 
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
+
+	longest := len(syscall.RawSockaddrUnix{}.Path) - 1 // and a NUL
+	switch {
+	case err != nil && len(path) > longest:
+		return nil, fmt.Errorf("cannot listen on the socket file %s: its path has %d bytes, and that of a socket at "+
+			"most %d: choose a shorter one with --socket", path, len(path), longest)
+	case err != nil:
 		return nil, fmt.Errorf("cannot listen on the socket file %s: %w: check its directory", path,
 			withOption(err, "--socket"))
 	}

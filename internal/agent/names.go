@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,45 @@ var handlerKeys = map[string]string{
 	"QueueFullStatus":                 "request_queue_overflow_status_code",
 	"QueueTimeoutStatus":              "request_queue_timeout_status_code",
 	"SpawnErrorStatus":                "spawn_exception_status_code",
+}
+
+// appKeys are the keys of what the errors of an application begin with.
+var appKeys = map[string]string{
+	"unknown app type":         "app_type",
+	"unknown ASGI server":      "asgi_server",
+	"the app's environment":    "environment",
+	"the app's startup file":   "startup_file",
+	"the start command":        "start_command",
+	"the base URI":             "base_uri",
+	"the health path":          "health_path",
+	"the health status":        "health_status",
+	"the health host":          "health_host",
+	"the warm-up path":         "warmup_paths",
+	"the PHP setting":          "php_ini",
+	"the PHP server":           "php_server",
+	"the environment file":     "env_files",
+	"the environment variable": "envvars",
+}
+
+// byAppKey has the errors of an application begin with the key that the user knows.
+func byAppKey(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		for words, key := range appKeys {
+			if err != nil && strings.HasPrefix(err.Error(), words+" ") {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+
+		return err
+	}
+
+	errs := slices.Clone(joined.Unwrap())
+	for i := range errs {
+		errs[i] = byAppKey(errs[i])
+	}
+
+	return errors.Join(errs...)
 }
 
 // byKey has the errors of a handler's configuration begin with the key that the user

@@ -268,6 +268,7 @@ func (s *Server) prepareHTTP() {
 		Limits:        httphead.Limits{Head: s.cfg.MaxHeaderSize + headerSlack, Fields: maxFields},
 		HTTP2:         s.cfg.HTTP2Cleartext,
 		HeaderTimeout: timeout,
+		StallTimeout:  s.cfg.stallTimeout(),
 		Track:         s.conns.Track,
 		ErrorLog:      errorLog(s.log),
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
-	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
 const (
@@ -308,48 +307,6 @@ func (w *response) sendBody(p []byte) {
 	}
 
 	w.head = w.head[:0]
-}
-
-// send sends b, by a system call that does not block as long as the socket has room.
-func (w *response) send(b []byte) {
-	for w.err == nil && len(b) > 0 {
-		if w.timed.Load() || w.conn.isCut.Load() || len(b) > rawsock.MaxSend {
-			_, err := w.conn.net.Write(b)
-			w.fail(err)
-
-			return
-		}
-
-		send := rawsock.Send
-		if w.more {
-			send = rawsock.SendMore
-		}
-
-		n, errno := send(w.fd, b)
-		b = b[n:]
-		if errno != 0 {
-			// It waits, or says what is wrong.
-			_, err := w.conn.net.Write(b)
-			w.fail(err)
-
-			return
-		}
-	}
-}
-
-func (w *response) sendPieces(pieces net.Buffers) {
-	if w.err == nil {
-		_, err := pieces.WriteTo(w.conn.net)
-		w.fail(err)
-	}
-}
-
-// fail notes that the client takes no more.
-func (w *response) fail(err error) {
-	if err != nil && w.err == nil {
-		w.err = err
-		w.ctx.cancel()
-	}
 }
 
 // Flush sends what was written.

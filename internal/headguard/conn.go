@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // mode is what a connection is sent next.
@@ -60,6 +61,11 @@ type Conn struct {
 
 	refusal atomic.Pointer[httphead.Error]
 	dropped int // how much was read after it
+
+	// writing limits the time for a write; nil means that there was none.
+	writing *pace.Pace
+	// hijacked reports whether the connection belongs to another writer.
+	hijacked atomic.Bool
 }
 
 type readerFrom interface {
@@ -274,8 +280,26 @@ func (c *Conn) drop() error {
 	return io.EOF
 }
 
-// stepAside lets everything pass: the connection belongs to another reader now.
+// Write writes p within the time that a client has for it.
+func (c *Conn) Write(p []byte) (int, error) {
+	limit := c.guard.StallTimeout
+	if limit <= 0 || c.hijacked.Load() {
+		return c.Conn.Write(p)
+	}
+
+	if c.writing == nil {
+		c.writing = pace.Writing(c.Conn)
+	}
+
+	c.writing.Begin(time.Now().Add(limit * time.Duration(pace.Pieces(len(p)))))
+	defer c.writing.End()
+
+	return c.Conn.Write(p)
+}
+
+// stepAside lets everything pass: the connection belongs to another reader, and writer, now.
 func (c *Conn) stepAside() {
+	c.hijacked.Store(true)
 	c.mode = passing
 	c.good = len(c.stash)
 	if c.given == c.good {

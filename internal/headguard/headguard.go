@@ -37,6 +37,11 @@ type Guard struct {
 	// HeaderTimeout is how long a client may take from the first byte of a head on that is
 	// not its first; zero means no limit.
 	HeaderTimeout time.Duration
+	// StallTimeout bounds each write of at most 32 KiB to a connection, and with HTTP/2 also what is still to be
+	// written when Handler's next has returned; zero means no limit. Those who write responses bound what they
+	// write: this is for what they leave in buffers, and for responses so small that they do not look at the time.
+	// A connection that was hijacked has no limit.
+	StallTimeout time.Duration
 	// Track receives the states of a connection, also that the first byte of a head has
 	// come, which net/http does not know then.
 	Track func(net.Conn, http.ConnState)
@@ -159,6 +164,11 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		}
 
 		next.ServeHTTP(w, r)
+
+		if r.ProtoMajor == 2 && g.StallTimeout > 0 {
+			// A client whose window is closed keeps the stream for as long as it likes otherwise.
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(g.StallTimeout))
+		}
 	})
 }
 

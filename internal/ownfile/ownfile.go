@@ -66,12 +66,18 @@ func check(path string, info fs.FileInfo) error {
 // could replace what is in the directory; another user's server has no more rights to lose
 // than those who can.
 func CheckDirectory(path string) (string, error) {
-	if os.Geteuid() != 0 {
-		return filepath.EvalSymlinks(path)
+	var real string
+	var err error
+	if os.Geteuid() == 0 {
+		real, err = trustedpath.CheckDirectory(path, 0)
+	} else {
+		real, err = filepath.EvalSymlinks(path)
 	}
 
-	real, err := trustedpath.CheckDirectory(path, 0)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("%w: create the directory %s, or name a file in another one", err, path)
+	case err != nil:
 		return "", fmt.Errorf("%w: name a file that is elsewhere than in %s", err, path)
 	}
 

@@ -72,3 +72,10 @@ func TestFilesAndLinksToThemAreRead(t *testing.T) {
 		require.Equal(t, "content", string(content))
 	}
 }
+
+func TestFileInADirectoryThatDoesNotExistSaysWhatToDo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	_, err := ownfile.Open(filepath.Join(dir, "server.log"), os.O_WRONLY, 0o600)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, "create the directory "+dir+", or name a file in another one")
+}

@@ -12,7 +12,7 @@ import (
 // leaves deadlines alone that the program has set: the connection gets one only when
 // the time for a step is up, and it is in the past then. A nil one sets no limit.
 type Pace struct {
-	rc *http.ResponseController
+	rc Deadlines
 	// writing: the steps are of writing.
 	writing bool
 
@@ -23,11 +23,17 @@ type Pace struct {
 	up    bool
 }
 
+// Deadlines are those of an [http.ResponseController], or of a connection.
+type Deadlines interface {
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
 // Reading returns the limit for reading a request.
-func Reading(rc *http.ResponseController) *Pace { return &Pace{rc: rc} }
+func Reading(rc Deadlines) *Pace { return &Pace{rc: rc} }
 
 // Writing returns the limit for writing a response.
-func Writing(rc *http.ResponseController) *Pace { return &Pace{rc: rc, writing: true} }
+func Writing(rc Deadlines) *Pace { return &Pace{rc: rc, writing: true} }
 
 // past is a deadline that makes whatever waits fail at once.
 var past = time.Unix(1, 0)

@@ -163,9 +163,12 @@ var refusals = []refusal{
 	},
 	{
 		name: "health path without a slash", app: true, args: []string{"--health-path", "up"},
-		says: []string{`the health path "up"`, "slash"},
+		says: []string{"--health-path: health_path: ", `the health path "up"`, "slash"},
 	},
-	{name: "no status", app: true, args: []string{"--health-status", "ok"}, says: []string{`"ok"`, "200", "599"}},
+	{
+		name: "no status", app: true, args: []string{"--health-status", "ok"},
+		says: []string{"--health-status: ", `"ok"`, "200", "599"},
+	},
 	{
 		name: "impossible status", app: true, args: []string{"--health-status", "200,700"},
 		says: []string{`"700"`, "200", "599"},
@@ -176,11 +179,11 @@ var refusals = []refusal{
 	},
 	{
 		name: "health host with a path", app: true, args: []string{"--health-host", "a/b"},
-		says: []string{`"a/b"`, "host name"},
+		says: []string{"--health-host: ", `"a/b"`, "host name"},
 	},
 	{
 		name: "warm-up path without a slash", app: true, args: []string{"--warmup-path", "a"},
-		says: []string{`the warm-up path "a"`, "slash"},
+		says: []string{"--warmup-path: ", `the warm-up path "a"`, "slash"},
 	},
 	{
 		name: "no such user", app: true, args: []string{"--user", "no-such-user"},
@@ -200,7 +203,7 @@ var refusals = []refusal{
 	},
 	{
 		name: "socket path too long", app: true, args: []string{"--socket", "{dir}/" + strings.Repeat("s", 120)},
-		says: []string{"sss", "socket file"},
+		says: []string{"sss", "socket file", "choose a shorter one with --socket"},
 	},
 	{
 		name: "file is not a socket", app: true, files: map[string]string{"s": "precious"},
@@ -215,7 +218,19 @@ var refusals = []refusal{
 		"line 2",
 	}},
 	{name: "configuration is empty", files: passengerfile(""), says: []string{"{dir}/Passengerfile.json"}},
-	{name: "configuration is a list", files: passengerfile("[1]"), says: []string{"{dir}/Passengerfile.json"}},
+	{name: "configuration is a list", files: passengerfile("[1]"), says: []string{
+		"{dir}/Passengerfile.json",
+		`it must be an object of options, as {"port": 8080}`,
+	}},
+	{name: "configuration is null", app: true, files: passengerfile("null"), says: []string{
+		"{dir}/Passengerfile.json",
+		"it must be an object of options",
+	}},
+	{
+		name: "directory whose name is not UTF-8", app: true, dir: "{dir}/caf\xe9",
+		files: map[string]string{"caf\xe9/config.ru": ""},
+		says:  []string{`caf\xe9" is not UTF-8`, "give the directory another name"},
+	},
 	{name: "wrong type of a number", files: passengerfile(`{"port": true}`), says: []string{
 		"{dir}/Passengerfile.json",
 		"port", "whole number",

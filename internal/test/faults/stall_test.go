@@ -3,17 +3,22 @@
 package faults_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	h2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
@@ -72,6 +77,107 @@ func TestStalledReadersAreCut(t *testing.T) {
 	}
 
 	s.requireBufferFiles(t, s.Tmp, 0)
+}
+
+// Clients that send request after request and read no response are cut, however small each of the responses is, also
+// where all that remains to be written is what the server has buffered. So is a client of HTTP/2 whose window is closed,
+// or which does not read from its connection.
+func TestReadersOfSmallResponsesThatStallAreCut(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "1", "--keepalive-timeout", "1", "--http2-cleartext")
+	c := s.client(t)
+	c.requireOK(t, "/pid")
+	fds := s.countFDs(t)
+
+	var conns []*raw
+	ends := make(chan error, 2)
+
+	var clients sync.WaitGroup
+
+	for _, request := range []string{
+		"GET /pid HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /pid HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 20<<10) + "\r\n\r\n", // net/http's
+		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"BREW / HTTP/1.1\r\nHost: x\r\nUpgrade: x\r\n\r\n",
+		h2.ClientPreface + windowedSettings(0) + http2Request("GET", "/pid"),
+		h2.ClientPreface + windowedSettings(0) + http2Request(strings.Repeat("X", 40), "/pid"),
+		h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Window() + http2Request("GET", "/large?12582912"),
+	} {
+		conn := s.dialWith(t, smallWindow)
+
+		if strings.HasPrefix(request, h2.ClientPreface+windowedSettings(0)) {
+			conn.say(request)
+			clients.Go(func() {
+				_, err := io.Copy(io.Discard, conn) // frames may come, and data may not
+				ends <- err
+			})
+
+			continue
+		}
+
+		conns = append(conns, conn)
+		if strings.HasPrefix(request, h2.ClientPreface) {
+			conn.say(request)
+			continue
+		}
+
+		clients.Go(func() {
+			for many := strings.Repeat(request, 50); ; {
+				if _, err := io.WriteString(conn, many); err != nil {
+					return // it was cut
+				}
+			}
+		})
+	}
+
+	s.requireLetGo(t, conns)
+	clients.Wait()
+
+	for range cap(ends) {
+		require.NoError(t, <-ends, "the connection lasts")
+	}
+
+	s.requireNoMoreFDs(t, fds)
+}
+
+// http2Frames are frames of a client of HTTP/2.
+func http2Frames(write func(*h2.Framer) error) string {
+	var b bytes.Buffer
+	if err := write(h2.NewFramer(&b, nil)); err != nil {
+		panic(err) // a buffer takes everything
+	}
+
+	return b.String()
+}
+
+// windowedSettings opens each stream's window for so many bytes.
+func windowedSettings(bytes uint32) string {
+	return http2Frames(func(f *h2.Framer) error {
+		return f.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: bytes})
+	})
+}
+
+// http2Window opens the connection's window as far as it goes.
+func http2Window() string {
+	return http2Frames(func(f *h2.Framer) error { return f.WriteWindowUpdate(0, math.MaxInt32-65535) })
+}
+
+func http2Request(method, target string) string {
+	var block bytes.Buffer
+
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", target}} {
+		_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}) // a buffer takes everything
+	}
+
+	return http2Frames(func(f *h2.Framer) error {
+		return f.WriteHeaders(h2.HeadersFrameParam{
+			StreamID:      1,
+			BlockFragment: block.Bytes(),
+			EndStream:     true,
+			EndHeaders:    true,
+		})
+	})
 }
 
 // requireLetGo checks that the server, with its kernel, lets go of connections whose clients do not read. Such a client

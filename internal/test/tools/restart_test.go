@@ -262,5 +262,21 @@ func TestConfigWithoutInstance(t *testing.T) {
 		r = b.run(t, "passenger-config", append(args, "--ignore-passenger-not-running")...)
 		require.Zero(t, r.status, args)
 		require.Contains(t, r.stderr, "*** WARNING: Passenger doesn't seem to be running.")
+		require.Empty(t, r.stdout)
+	}
+}
+
+// What is no error is JSON.
+func TestConfigWithoutInstanceInJSON(t *testing.T) {
+	t.Parallel()
+
+	b := newBox(t)
+	for want, args := range map[string][]string{
+		`[]`:                          {"restart-app", "/apps"},
+		`{"pid":77,"detached":false}`: {"detach-process", "77"},
+	} {
+		r := b.run(t, "passenger-config", append(args, "--ignore-passenger-not-running", "--json")...)
+		require.Zero(t, r.status, args)
+		require.JSONEq(t, want, r.stdout)
 	}
 }

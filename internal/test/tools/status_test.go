@@ -126,7 +126,11 @@ func TestStatusShow(t *testing.T) {
 		_, body, found := strings.Cut(r.stdout, "\n\n")
 		require.True(t, found)
 		require.True(t, json.Valid([]byte(body)), body)
+		require.JSONEq(t, body, s.run(t, "passenger-status", "--json", "--show="+show).stdout)
 	}
+
+	require.Contains(t, s.run(t, "passenger-status", "--json", "--show=snapshot").stdout, `"schema"`)
+	require.JSONEq(t, "[]", s.run(t, "passenger-status", "--json", "--show=errors").stdout)
 
 	r := s.run(t, "passenger-status", "--show=backtraces", "--force-colors")
 	require.Zero(t, r.status)
@@ -154,6 +158,9 @@ func TestStatusWithoutInstance(t *testing.T) {
 		{[]string{"--pid-identifier", "x"}, "ERROR: 'x' is not the PID of a process."},
 		{[]string{"a\x1b[2J"}, "with the name 'a?[2J'."},
 		{[]string{"--show=nothing"}, "Invalid argument for --show."},
+		{[]string{"--show=nothing", "--json"}, "Invalid argument for --show."},
+		{[]string{"--show=xml", "--json"}, "ERROR: --show=xml has no form in JSON: leave out --json"},
+		{[]string{"--show=backtraces", "--json"}, "ERROR: --show=backtraces has no form in JSON"},
 		{[]string{"--nothing"}, "unknown flag: --nothing: 'passenger-status --help' lists the options"},
 		{[]string{"a", "b"}, "one instance can be shown"},
 		{[]string{"--watch", "--interval", "0s"}, "too short"},
@@ -183,6 +190,7 @@ Name                       PID      Description
 \w{8}                   \d+ +  test/1
 \w{8}                   \d+ +  test/1
 $`, r.stdout)
+	require.Equal(t, 1, b.run(t, "passenger-status", "--show=errors", "--json").status)
 	require.Contains(t, b.run(t, "passenger-config", "detach-process", "77").stdout,
 		"Please select\na specific one by passing:\n\n  --instance <NAME>\n")
 
@@ -287,6 +295,13 @@ func TestStatusOfEmptyPool(t *testing.T) {
 	require.Zero(t, r.status, r.stderr)
 	require.Contains(t, r.stdout, "Passenger is currently not serving any applications.\n")
 	require.Contains(t, h.run(t, "passenger-status").stdout, "App groups    : 0")
+
+	for _, args := range [][]string{{"--json"}, {"--show=snapshot"}, {"--show=xml"}, {"--show=errors", "--json"}} {
+		r := h.runAs(t, alice, "passenger-status", args...)
+		require.Equal(t, 2, r.status, args)
+		require.Contains(t, r.stderr, "You are not authorized")
+		require.Empty(t, r.stdout)
+	}
 }
 
 // The instance dies while it is asked.
