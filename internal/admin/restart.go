@@ -27,7 +27,7 @@ type Restart struct {
 
 // RestartResult is what a restart has come to.
 type RestartResult struct {
-	// Before counts the processes that were to be replaced, Replaced those that were, and New those that serve after it.
+	// Before counts the processes that were to be replaced, Replaced those that were, and New those that serve now.
 	Before, Replaced, New int
 	Took                  time.Duration
 }
