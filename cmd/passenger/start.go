@@ -14,6 +14,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 const startHelp = `Start serves the web application in a directory, by default the current one.
@@ -212,5 +213,5 @@ func banner(cfg *agent.Config, urls []string) string {
 
 	fmt.Fprintln(&b, strings.Repeat("=", width))
 
-	return b.String()
+	return printable.Text(b.String()) // a name of a directory may have anything
 }

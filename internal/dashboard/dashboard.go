@@ -261,6 +261,11 @@ func (h *Handler) restart(w http.ResponseWriter, r *http.Request, _ Access) {
 		return
 	}
 
+	if order.Name == "" {
+		http.Error(w, "no application is named", http.StatusBadRequest)
+		return
+	}
+
 	h.cfg.Logger.Info("the dashboard was used to restart an application", "app", order.Name, "caller", r.RemoteAddr)
 	h.report(w, h.cfg.Source.Restart(context.WithoutCancel(r.Context()), order.Name), "there is no such application")
 }

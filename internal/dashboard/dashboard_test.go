@@ -104,6 +104,7 @@ func TestOrders(t *testing.T) {
 	require.Equal(t, "there is no such application\n", w.Body.String())
 	require.Equal(t, http.StatusBadRequest, post(h, Path+"/detach", `{"pid":`).Code)
 	require.Equal(t, http.StatusBadRequest, post(h, Path+"/restart", `{"name":"`+strings.Repeat("x", maxOrder)+`"}`).Code)
+	require.Equal(t, http.StatusBadRequest, post(h, Path+"/restart", `{}`).Code)
 
 	source.err = errors.New("the server is gone")
 	w = post(h, Path+"/detach", `{"pid":43}`)
