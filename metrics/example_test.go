@@ -39,6 +39,7 @@ func ExampleApps() {
 			})
 		}
 	}
+
 	// Output:
 	// passenger_app_processes.shop.enabled:1|g
 	// passenger_app_spawns_total.shop.success:1|c

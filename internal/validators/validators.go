@@ -61,8 +61,8 @@ const (
 // BoundRanges returns r with a Range that costs no more to serve than the whole of size bytes (RFC 9110, section
 // 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more
 // bytes than the whole, with what stands around them, are left out, so that the whole is sent. So is a Range in another
-// unit than bytes, which a server must ignore, and the last 0 bytes among other ranges: [http.ServeContent] would refuse
-// the one, and send the other with a Content-Range that ends before its beginning.
+// unit than bytes, which a server must ignore, and the last 0 bytes among other ranges: [http.ServeContent] would
+// refuse the one, and send the other with a Content-Range that ends before its beginning.
 func BoundRanges(r *http.Request, size int64) *http.Request {
 	asked := r.Header.Get("Range")
 	if asked == "" {

@@ -26,7 +26,7 @@ class Work
     File.write("#{name}.begun", "")
     sleep 0.05 until File.exist?("go")
     File.write("#{name}.done", "")
-  end
+  end # of perform
 end
 `
 
