@@ -276,6 +276,24 @@ func TestASGIFailures(t *testing.T) {
 	}
 }
 
+// The traceback of a startup that raises ends with what it raised, by which the spawner names the reason.
+func TestASGIStartupThatRaises(t *testing.T) {
+	t.Parallel()
+	pythonWith(t, "starlette")
+
+	const source = `from starlette.applications import Starlette
+
+def connect():
+    raise ConnectionError("no database")
+
+app = Starlette(on_startup=[connect])
+`
+	_, err := startFailure(t, asgiSpec(t, source))
+	require.Equal(t, loaderproto.AppError, err.Kind)
+	require.Regexp(t, `^The application's lifespan did not start: Traceback [^\n]*\n(?s:.*)\nConnectionError: no database\n$`,
+		err.Message.Text)
+}
+
 // Who knows the connect password has direct access, and others none.
 func TestASGIDirectAccess(t *testing.T) {
 	t.Parallel()
