@@ -34,8 +34,10 @@ var pythonFrameworks = []pythonFramework{
 type pythonModule struct {
 	imports []string
 	// values are what names are set to, and imported the names that are imported.
-	values    map[string]string
-	imported  map[string]bool
+	values   map[string]string
+	imported map[string]bool
+	// stars are the modules of which everything is imported.
+	stars     []string
 	functions map[string]pythonFunction
 }
 
@@ -59,6 +61,10 @@ func parsePython(source string) *pythonModule {
 	for _, statement := range pythonStatements(source) {
 		if match := pythonFrom().FindStringSubmatch(statement); match != nil {
 			m.imports = append(m.imports, match[1])
+			if match[2] == "*" {
+				m.stars = append(m.stars, match[1])
+			}
+
 			for _, name := range pythonWord().FindAllString(match[2], -1) {
 				m.imported[name] = true
 			}
@@ -384,7 +390,7 @@ func (d *directory) packages(dir string) []string {
 }
 
 var (
-	djangoSettings    = lazy(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
+	djangoSettings    = lazy(`DJANGO_SETTINGS_MODULE["'](?:\s*,|\]\s*=)\s*["']([\w.]+)["']`)
 	djangoApplication = lazy(`^["']([\w.]+)\.(\w+)["']`)
 )
 
@@ -396,13 +402,13 @@ func detectDjango(d *directory) *Detection {
 	}
 
 	settings := match[1]
-	path := strings.ReplaceAll(settings, ".", "/")
-	m := parsePython(d.read(path+".py") + d.read(path+"/__init__.py") + "\n" + d.read(path+"/base.py"))
+	values := map[string]string{}
+	d.readDjangoSettings(settings, values, map[string]bool{})
 
 	found := &Detection{Framework: "Django", Type: "wsgi"}
 	for _, kind := range []string{"asgi", "wsgi"} {
 		name := strings.ToUpper(kind) + "_APPLICATION"
-		if match := djangoApplication().FindStringSubmatch(m.values[name]); match != nil {
+		if match := djangoApplication().FindStringSubmatch(values[name]); match != nil {
 			found.Type, found.StartupFile = kind, match[1]+":"+match[2]
 			found.Because = "manage.py names the settings " + settings + ", and these " + name
 
@@ -412,11 +418,51 @@ func detectDjango(d *directory) *Detection {
 
 	// As django-admin startproject makes it.
 	parent, _, _ := strings.Cut(settings, ".")
-	if !d.has(parent + "/wsgi.py") {
-		return nil
+	for _, kind := range []string{"wsgi", "asgi"} {
+		if d.has(parent + "/" + kind + ".py") {
+			found.Type, found.StartupFile = kind, parent+"."+kind+":application"
+			found.Because = "manage.py names the settings " + settings
+
+			return found
+		}
 	}
 
-	found.StartupFile, found.Because = parent+".wsgi:application", "manage.py names the settings "+settings
+	return nil
+}
 
-	return found
+// maxSettings is how many modules of settings are read.
+const maxSettings = 10
+
+// readDjangoSettings adds what a module of settings sets to values, and what is set in those from which it imports all.
+// Of a package, base.py counts in any case, since its environment may decide what it imports.
+func (d *directory) readDjangoSettings(module string, values map[string]string, seen map[string]bool) {
+	if seen[module] || len(seen) == maxSettings {
+		return
+	}
+
+	seen[module] = true
+	file := strings.ReplaceAll(module, ".", "/")
+	parent := path.Dir(file)
+
+	source := d.read(file + ".py")
+	if source == "" {
+		parent, source = file, d.read(file+"/__init__.py")+"\n"+d.read(file+"/base.py")
+	}
+
+	m := parsePython(source)
+	for name, value := range m.values {
+		if _, set := values[name]; !set {
+			values[name] = value
+		}
+	}
+
+	for _, imported := range m.stars {
+		name := strings.TrimLeft(imported, ".")
+		if dots := len(imported) - len(name); dots > 0 {
+			up := path.Join(parent, strings.Repeat("../", dots-1), strings.ReplaceAll(name, ".", "/"))
+			name = strings.ReplaceAll(up, "/", ".")
+		}
+
+		d.readDjangoSettings(name, values, seen)
+	}
 }

@@ -61,6 +61,22 @@ var applications = map[string]struct {
 			"config/settings/local/base.py": "ASGI_APPLICATION = \"config.asgi.application\"\n",
 		}, "Django", "asgi config.asgi:application", nil,
 	},
+	"Django, split settings": {
+		map[string]string{
+			"manage.py":                   "import os\nos.environ[\"DJANGO_SETTINGS_MODULE\"] = \"config.settings.local\"\n",
+			"config/settings/__init__.py": "",
+			"config/settings/local.py":    "from .common import *\nfrom .local import *\n",
+			"config/settings/common.py":   "from config.paths import *\nWSGI_APPLICATION = 'config.wsgi.application'\n",
+			"config/paths.py":             "ASGI_APPLICATION = 'config.asgi.application'\n",
+			"config/wsgi.py":              "",
+		}, "Django", "asgi config.asgi:application", nil,
+	},
+	"Django, ASGI alone": {
+		map[string]string{
+			"manage.py":    `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`,
+			"shop/asgi.py": "",
+		}, "Django", "asgi shop.asgi:application", nil,
+	},
 	"Django without names": {
 		map[string]string{
 			"manage.py":    `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`,
