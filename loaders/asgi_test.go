@@ -231,6 +231,26 @@ func TestASGIPreloaderForksWorkers(t *testing.T) {
 	}
 }
 
+// Each server prints what the application raises, which would be nowhere else.
+func TestASGIExceptionsArePrinted(t *testing.T) {
+	t.Parallel()
+	servedBy(t, func(t *testing.T, server func(*spec)) {
+		t.Helper()
+
+		const source = "async def app(scope, receive, send):\n    raise ValueError('the basket is empty')\n"
+		p := start(t, asgiSpec(t, source, server))
+
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://shop.example.com/", http.NoBody)
+		require.NoError(t, err)
+		resp, err := p.httpClient(t).Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
+
+		p.out.await(t, "ValueError: the basket is empty")
+	})
+}
+
 func TestASGIFailures(t *testing.T) {
 	t.Parallel()
 
@@ -254,6 +274,24 @@ func TestASGIFailures(t *testing.T) {
 			require.Equal(t, 1, p.exitCode(t))
 		})
 	}
+}
+
+// The traceback of a startup that raises ends with what it raised, by which the spawner names the reason.
+func TestASGIStartupThatRaises(t *testing.T) {
+	t.Parallel()
+	pythonWith(t, "starlette")
+
+	const source = `from starlette.applications import Starlette
+
+def connect():
+    raise ConnectionError("no database")
+
+app = Starlette(on_startup=[connect])
+`
+	_, err := startFailure(t, asgiSpec(t, source))
+	require.Equal(t, loaderproto.AppError, err.Kind)
+	require.Regexp(t, `^The application's lifespan did not start: Traceback [^\n]*\n(?s:.*)\nConnectionError: no database\n$`,
+		err.Message.Text)
 }
 
 // Who knows the connect password has direct access, and others none.

@@ -1,8 +1,11 @@
 package spawner
 
 import (
+	"os"
 	"path"
+	"slices"
 	"strings"
+	"syscall"
 )
 
 // pythonFramework is a package by which an application is recognized.
@@ -33,24 +36,35 @@ type pythonModule struct {
 	// values are what names are set to, and imported the names that are imported.
 	values   map[string]string
 	imported map[string]bool
-	// functions are the parameters of functions by their names, which begin with "async " where they are.
-	functions map[string]string
+	// stars are the modules of which everything is imported.
+	stars     []string
+	functions map[string]pythonFunction
+}
+
+// pythonFunction is a function with its parameters, as they are written.
+type pythonFunction struct {
+	async      bool
+	parameters []string
 }
 
 var (
 	pythonFrom   = lazy(`^from\s+([\w.]+)\s+import\s+(.*)$`)
 	pythonImport = lazy(`^import\s+(.*)$`)
 	pythonSet    = lazy(`^(\w+)\s*(?::[^=]*)?=([^=].*)$`)
-	pythonDef    = lazy(`^(async\s+)?def\s+(\w+)\s*\(([^)]*)`)
+	pythonDef    = lazy(`^(async\s+)?def\s+(\w+)\s*\((.*)$`)
 	pythonWord   = lazy(`\w+`)
 )
 
 // parsePython reads a file without executing it: whole statements at its top level, which begin in the first column.
 func parsePython(source string) *pythonModule {
-	m := &pythonModule{values: map[string]string{}, imported: map[string]bool{}, functions: map[string]string{}}
+	m := &pythonModule{values: map[string]string{}, imported: map[string]bool{}, functions: map[string]pythonFunction{}}
 	for _, statement := range pythonStatements(source) {
 		if match := pythonFrom().FindStringSubmatch(statement); match != nil {
 			m.imports = append(m.imports, match[1])
+			if match[2] == "*" {
+				m.stars = append(m.stars, match[1])
+			}
+
 			for _, name := range pythonWord().FindAllString(match[2], -1) {
 				m.imported[name] = true
 			}
@@ -60,18 +74,60 @@ func parsePython(source string) *pythonModule {
 				m.imports = append(m.imports, name)
 			}
 		} else if match := pythonDef().FindStringSubmatch(statement); match != nil {
-			prefix := ""
-			if match[1] != "" {
-				prefix = "async "
-			}
-
-			m.functions[match[2]] = prefix + match[3]
+			m.functions[match[2]] = pythonFunction{async: match[1] != "", parameters: pythonParameters(match[3])}
 		} else if match := pythonSet().FindStringSubmatch(statement); match != nil {
 			m.values[match[1]] = strings.TrimSpace(match[2])
 		}
 	}
 
 	return m
+}
+
+// pythonParameters returns those that end with the bracket that closes them.
+func pythonParameters(text string) []string {
+	var parameters []string
+	depth, from := 0, 0
+
+	add := func(to int) {
+		if p := strings.TrimSpace(text[from:to]); p != "" {
+			parameters = append(parameters, p)
+		}
+
+		from = to + 1
+	}
+
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"', '\'':
+			i += stringLength(text[i:]) - 1
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth == 0 {
+				add(i)
+				return parameters
+			}
+
+			depth--
+		case ',':
+			if depth == 0 {
+				add(i)
+			}
+		}
+	}
+
+	return parameters
+}
+
+// isFactory reports whether a function can be called without arguments.
+func (f pythonFunction) isFactory() bool {
+	for _, p := range f.parameters {
+		if p != "/" && !strings.HasPrefix(p, "*") && !strings.Contains(p, "=") {
+			return false
+		}
+	}
+
+	return true
 }
 
 // pythonStatements returns the statements at the top level, in one line each, without comments; what is in strings of
@@ -202,17 +258,17 @@ func (m *pythonModule) application() (callable, appType, framework string) {
 			}
 		}
 
-		switch parameters, ok := m.functions[name]; {
+		switch f, ok := m.functions[name]; {
 		case !ok:
-		case strings.HasPrefix(parameters, "async ") && strings.Count(parameters, ",") == 2:
+		case f.async && len(f.parameters) == 3:
 			return name, "asgi", "Python, ASGI"
-		case !strings.HasPrefix(parameters, "async ") && strings.Count(parameters, ",") == 1:
+		case !f.async && len(f.parameters) == 2:
 			return name, "wsgi", "Python, WSGI"
 		}
 	}
 
 	for _, name := range []string{"create_app", "make_app"} {
-		if _, ok := m.functions[name]; ok && imported != nil {
+		if f, ok := m.functions[name]; ok && imported != nil && f.isFactory() {
 			return name + "()", imported.appType, imported.name
 		}
 	}
@@ -249,10 +305,12 @@ func detectPython(d *directory) *Detection {
 		}
 	}
 
-	// A package with a factory, as in the tutorial of Flask.
-	for _, name := range d.packages() {
-		if found := d.pythonFile(name + "/__init__.py"); found != nil {
-			return found
+	// A package with a factory, as in the tutorial of Flask, or with the file that tools for projects make.
+	for _, name := range append(d.packages("."), d.packages("src")...) {
+		for _, file := range []string{"__init__.py", "main.py", "app.py"} {
+			if found := d.pythonFile(path.Join(name, file)); found != nil {
+				return found
+			}
 		}
 	}
 
@@ -269,9 +327,9 @@ func (d *directory) pythonFile(file string) *Detection {
 	m := parsePython(source)
 	callable, appType, framework := m.application()
 	if callable == "" && (file == "wsgi.py" || file == "asgi.py") {
-		// They import it.
+		// They import it, or what makes it.
 		for _, name := range []string{"application", "app"} {
-			if m.imported[name] {
+			if m.imported[name] || strings.Contains(m.values[name], "(") {
 				callable, appType = name, strings.TrimSuffix(file, ".py")
 				framework = "Python, " + strings.ToUpper(appType)
 
@@ -287,23 +345,29 @@ func (d *directory) pythonFile(file string) *Detection {
 	return &Detection{
 		Framework:   framework,
 		Type:        appType,
-		StartupFile: moduleName(file) + ":" + callable,
+		StartupFile: d.moduleName(file) + ":" + callable,
 		Because:     file + " has " + callable,
 	}
 }
 
-// moduleName returns the name by which Python imports a file below the application's directory, or below its src.
-func moduleName(file string) string {
-	file = strings.TrimSuffix(strings.TrimPrefix(file, "src/"), ".py")
+// moduleName returns the name by which Python imports a file below the application's directory, or below its src if that
+// is no package itself.
+func (d *directory) moduleName(file string) string {
+	if !d.has("src/__init__.py") {
+		file = strings.TrimPrefix(file, "src/")
+	}
+
+	file = strings.TrimSuffix(file, ".py")
+
 	return strings.ReplaceAll(strings.TrimSuffix(file, "/__init__"), "/", ".")
 }
 
 // maxPackages is how many directories are looked into.
 const maxPackages = 50
 
-// packages returns the directories that are packages of Python.
-func (d *directory) packages() []string {
-	f, err := d.root.Open(".")
+// packages returns the directories below dir that are packages of Python.
+func (d *directory) packages(dir string) []string {
+	f, err := d.root.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return nil
 	}
@@ -314,17 +378,19 @@ func (d *directory) packages() []string {
 
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && pythonName().MatchString(e.Name()) && d.has(path.Join(e.Name(), "__init__.py")) &&
-			len(names) < maxPackages {
-			names = append(names, e.Name())
+		name := path.Join(dir, e.Name())
+		if e.IsDir() && pythonName().MatchString(e.Name()) && d.has(name+"/__init__.py") && len(names) < maxPackages {
+			names = append(names, name)
 		}
 	}
+
+	slices.Sort(names)
 
 	return names
 }
 
 var (
-	djangoSettings    = lazy(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']`)
+	djangoSettings    = lazy(`DJANGO_SETTINGS_MODULE["'](?:\s*,|\]\s*=)\s*["']([\w.]+)["']`)
 	djangoApplication = lazy(`^["']([\w.]+)\.(\w+)["']`)
 )
 
@@ -336,13 +402,13 @@ func detectDjango(d *directory) *Detection {
 	}
 
 	settings := match[1]
-	path := strings.ReplaceAll(settings, ".", "/")
-	m := parsePython(d.read(path+".py") + d.read(path+"/__init__.py") + "\n" + d.read(path+"/base.py"))
+	values := map[string]string{}
+	d.readDjangoSettings(settings, values, map[string]bool{})
 
 	found := &Detection{Framework: "Django", Type: "wsgi"}
 	for _, kind := range []string{"asgi", "wsgi"} {
 		name := strings.ToUpper(kind) + "_APPLICATION"
-		if match := djangoApplication().FindStringSubmatch(m.values[name]); match != nil {
+		if match := djangoApplication().FindStringSubmatch(values[name]); match != nil {
 			found.Type, found.StartupFile = kind, match[1]+":"+match[2]
 			found.Because = "manage.py names the settings " + settings + ", and these " + name
 
@@ -352,11 +418,51 @@ func detectDjango(d *directory) *Detection {
 
 	// As django-admin startproject makes it.
 	parent, _, _ := strings.Cut(settings, ".")
-	if !d.has(parent + "/wsgi.py") {
-		return nil
+	for _, kind := range []string{"wsgi", "asgi"} {
+		if d.has(parent + "/" + kind + ".py") {
+			found.Type, found.StartupFile = kind, parent+"."+kind+":application"
+			found.Because = "manage.py names the settings " + settings
+
+			return found
+		}
 	}
 
-	found.StartupFile, found.Because = parent+".wsgi:application", "manage.py names the settings "+settings
+	return nil
+}
 
-	return found
+// maxSettings is how many modules of settings are read.
+const maxSettings = 10
+
+// readDjangoSettings adds what a module of settings sets to values, and what is set in those from which it imports all.
+// Of a package, base.py counts in any case, since its environment may decide what it imports.
+func (d *directory) readDjangoSettings(module string, values map[string]string, seen map[string]bool) {
+	if seen[module] || len(seen) == maxSettings {
+		return
+	}
+
+	seen[module] = true
+	file := strings.ReplaceAll(module, ".", "/")
+	parent := path.Dir(file)
+
+	source := d.read(file + ".py")
+	if source == "" {
+		parent, source = file, d.read(file+"/__init__.py")+"\n"+d.read(file+"/base.py")
+	}
+
+	m := parsePython(source)
+	for name, value := range m.values {
+		if _, set := values[name]; !set {
+			values[name] = value
+		}
+	}
+
+	for _, imported := range m.stars {
+		name := strings.TrimLeft(imported, ".")
+		if dots := len(imported) - len(name); dots > 0 {
+			up := path.Join(parent, strings.Repeat("../", dots-1), strings.ReplaceAll(name, ".", "/"))
+			name = strings.ReplaceAll(up, "/", ".")
+		}
+
+		d.readDjangoSettings(name, values, seen)
+	}
 }

@@ -148,7 +148,7 @@ func (d *directory) pythonStreams(s *Streams) {
 		}
 	}
 
-	packages := d.packages()
+	packages := d.packages(".")
 	files := slices.Grow([]string{"routing.py", "asgi.py"}, 2*len(packages))
 
 	for _, name := range packages {

@@ -61,6 +61,22 @@ var applications = map[string]struct {
 			"config/settings/local/base.py": "ASGI_APPLICATION = \"config.asgi.application\"\n",
 		}, "Django", "asgi config.asgi:application", nil,
 	},
+	"Django, split settings": {
+		map[string]string{
+			"manage.py":                   "import os\nos.environ[\"DJANGO_SETTINGS_MODULE\"] = \"config.settings.local\"\n",
+			"config/settings/__init__.py": "",
+			"config/settings/local.py":    "from .common import *\nfrom .local import *\n",
+			"config/settings/common.py":   "from config.paths import *\nWSGI_APPLICATION = 'config.wsgi.application'\n",
+			"config/paths.py":             "ASGI_APPLICATION = 'config.asgi.application'\n",
+			"config/wsgi.py":              "",
+		}, "Django", "asgi config.asgi:application", nil,
+	},
+	"Django, ASGI alone": {
+		map[string]string{
+			"manage.py":    `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`,
+			"shop/asgi.py": "",
+		}, "Django", "asgi shop.asgi:application", nil,
+	},
 	"Django without names": {
 		map[string]string{
 			"manage.py":    `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")`,
@@ -72,17 +88,34 @@ var applications = map[string]struct {
 	"Flask, made": {
 		map[string]string{"wsgi.py": "from flask import Flask\nfrom shop import make\napp = make()\n"}, "Flask", "wsgi wsgi:app", nil,
 	},
-	"imported":        {map[string]string{"wsgi.py": "from shop import app\n\nif __name__ == '__main__':\n    app.run()\n"}, "Python, WSGI", "wsgi wsgi:app", nil},
-	"FastAPI":         {map[string]string{"main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n"}, "FastAPI", "asgi main:app", nil},
-	"FastAPI, in app": {map[string]string{"app/main.py": "import fastapi\napp = fastapi.FastAPI(title='app')\n", "app/__init__.py": ""}, "FastAPI", "asgi app.main:app", nil},
-	"FastAPI, in src": {map[string]string{"src/main.py": "from fastapi import FastAPI\r\napp = FastAPI()\r\n"}, "FastAPI", "asgi main:app", nil},
-	"Starlette":       {map[string]string{"app.py": "from starlette.applications import Starlette\napp = Starlette(debug=True, routes=[\n    Route('/', home),\n])\n"}, "Starlette", "asgi app:app", nil},
-	"Quart":           {map[string]string{"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "Quart", "asgi app:app", nil},
-	"Falcon":          {map[string]string{"app.py": "import falcon\napp = application = falcon.App()\n"}, "Falcon", "wsgi app:app", nil},
-	"bare ASGI":       {map[string]string{"main.py": "async def app(scope, receive, send):\n    pass\n"}, "Python, ASGI", "asgi main:app", nil},
-	"bare WSGI":       {map[string]string{"app.py": "def application(environ, start_response):\n    pass\n"}, "Python, WSGI", "wsgi app:application", nil},
-	"Node.js":         {map[string]string{"app.js": "http.createServer(f).listen(3000)"}, "Node.js", "node app.js", nil},
-	"Node.js, ours":   {map[string]string{"app.js": "require('./server')"}, "Node.js", "node app.js", nil},
+	"made by a factory": {
+		map[string]string{
+			"wsgi.py":          "from shop import create_app\n\napplication = create_app('production')\n",
+			"shop/__init__.py": "from flask import Flask\n\ndef create_app(name='development', *args, **others): pass\n",
+		}, "Python, WSGI", "wsgi wsgi:application", nil,
+	},
+	"a factory with arguments": {
+		map[string]string{
+			"app/__init__.py": "from flask import Flask\n\ndef create_app(config: Dict[str, str], debug=False): pass\n",
+			"Procfile":        "web: gunicorn shop:app\n",
+		}, "Procfile", "/bin/sh -c exec gunicorn shop:app", nil,
+	},
+	"a package in src":   {map[string]string{"src/shop/__init__.py": "from flask import Flask\ndef make_app(): pass\n"}, "Flask", "wsgi shop:make_app()", nil},
+	"a package's main":   {map[string]string{"shop/__init__.py": "", "shop/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi shop.main:app", nil},
+	"src is the package": {map[string]string{"src/__init__.py": "", "src/main.py": "from fastapi import FastAPI\nfrom . import db\napp = FastAPI()\n"}, "FastAPI", "asgi src.main:app", nil},
+	"src has a factory":  {map[string]string{"src/__init__.py": "from flask import Flask\ndef create_app(): pass\n"}, "Flask", "wsgi src:create_app()", nil},
+	"imported":           {map[string]string{"wsgi.py": "from shop import app\n\nif __name__ == '__main__':\n    app.run()\n"}, "Python, WSGI", "wsgi wsgi:app", nil},
+	"FastAPI":            {map[string]string{"main.py": "from fastapi import FastAPI\n\napp = FastAPI()\n"}, "FastAPI", "asgi main:app", nil},
+	"FastAPI, in app":    {map[string]string{"app/main.py": "import fastapi\napp = fastapi.FastAPI(title='app')\n", "app/__init__.py": ""}, "FastAPI", "asgi app.main:app", nil},
+	"FastAPI, in src":    {map[string]string{"src/main.py": "from fastapi import FastAPI\r\napp = FastAPI()\r\n"}, "FastAPI", "asgi main:app", nil},
+	"Starlette":          {map[string]string{"app.py": "from starlette.applications import Starlette\napp = Starlette(debug=True, routes=[\n    Route('/', home),\n])\n"}, "Starlette", "asgi app:app", nil},
+	"Quart":              {map[string]string{"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "Quart", "asgi app:app", nil},
+	"Falcon":             {map[string]string{"app.py": "import falcon\napp = application = falcon.App()\n"}, "Falcon", "wsgi app:app", nil},
+	"bare ASGI":          {map[string]string{"main.py": "async def app(scope, receive, send):\n    pass\n"}, "Python, ASGI", "asgi main:app", nil},
+	"typed WSGI":         {map[string]string{"app.py": "def app(\n    environ: dict[str, str],\n    start_response: Callable[[str, list], None],\n) -> list[bytes]:\n    pass\n"}, "Python, WSGI", "wsgi app:app", nil},
+	"bare WSGI":          {map[string]string{"app.py": "def application(environ, start_response):\n    pass\n"}, "Python, WSGI", "wsgi app:application", nil},
+	"Node.js":            {map[string]string{"app.js": "http.createServer(f).listen(3000)"}, "Node.js", "node app.js", nil},
+	"Node.js, ours":      {map[string]string{"app.js": "require('./server')"}, "Node.js", "node app.js", nil},
 	"Express, generated": {
 		map[string]string{
 			"app.js": "var app = express();\nmodule.exports = app;\n", "bin/www": "server.listen(port);\n",

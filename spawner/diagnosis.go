@@ -266,7 +266,7 @@ func (d *diagnosis) line() string {
 }
 
 // message is the line that counts of what the application said: the first, but
-// the last of a Python traceback.
+// the exception of a Python traceback.
 func (d *diagnosis) message() string {
 	e := (*loaderproto.Error)(nil)
 	if !errors.As(d.err, &e) || e.Message == nil {
@@ -282,12 +282,29 @@ func (d *diagnosis) message() string {
 		return "without saying which"
 	}
 
-	first, _, _ := strings.Cut(text, "\n")
-	if strings.HasPrefix(first, "Traceback (most recent call last)") {
-		return shorten(strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:]))
+	first, rest, _ := strings.Cut(text, "\n")
+	if before, ok := strings.CutSuffix(strings.TrimSpace(first), tracebackHead); ok {
+		return shorten(before + pythonException(rest))
 	}
 
 	return shorten(strings.TrimSpace(first))
+}
+
+const tracebackHead = "Traceback (most recent call last):"
+
+// pythonException returns the exception at the end of a traceback, in one line: what begins in the first column behind
+// the last frame. Those of pydantic name in further lines what they miss.
+func pythonException(text string) string {
+	frame := strings.LastIndex("\n"+text, "\n  "+pythonFrame)
+
+	lines := strings.Split(text[max(frame, 0):], "\n")
+	for i, line := range lines {
+		if line != "" && line[0] != ' ' {
+			return strings.Join(strings.Fields(strings.Join(lines[i:], " ")), " ")
+		}
+	}
+
+	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 func errorText(err error) string {

@@ -60,10 +60,16 @@ class Worker:
     def _started(self, well, message):
         """Tells the spawner how the application's start ended."""
         if not well:
-            handshake.fail(
-                "The application's lifespan did not start%s. What it raised is in the output above; its code for "
-                "startup events, or for the lifespan, is what to look at." % (": " + message if message else "")
-            )
+            message = message.strip()
+            text = "The application's lifespan did not start" + (": " + message if message else "")
+            # Starlette's message is the traceback, which names the place.
+            if "\n" not in message:
+                text += (
+                    ". What it raised is in the output above; its code for startup events, or for the lifespan, is "
+                    "what to look at."
+                )
+
+            handshake.fail(text)
 
         handshake.ready(self._sockets, self._features)
 

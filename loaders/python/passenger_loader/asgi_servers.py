@@ -99,12 +99,17 @@ class Hypercorn:
     """Serves by hypercorn."""
 
     def __init__(self, application):
+        import logging
+
         from hypercorn.config import Config
 
         self._application = application
         self._stopped = None
         self._config = Config()
-        self._config.errorlog = None
+        # Given none, it would keep to itself what the application raises. Like uvicorn's, it leaves where messages go
+        # to the application's logging, or else to stderr.
+        self._config.errorlog = logging.getLogger("hypercorn.error")
+        self._config.errorlog.setLevel(logging.WARNING)
         self._config.include_server_header = False
         self._config.include_date_header = False
         self._config.h11_max_incomplete_size = MAX_HEAD_BYTES
