@@ -43,6 +43,11 @@ func Detect(root string) ([]Detection, error) {
 	}
 	defer dir.Close()
 
+	return detectIn(dir, root)
+}
+
+// detectIn is Detect for an open directory, which root names.
+func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	d := &directory{root: dir, name: root}
 	var found []Detection
 
