@@ -206,6 +206,7 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/missing_code", status: 500, closes: true},
 		{uri: "/no_such_route", status: 500, closes: true},
 		{uri: "/bad_part", status: 500, closes: true},
+		{uri: "/text_body", status: 500, closes: true},
 		{uri: "/bad_header?cr", status: 500, closes: true},
 		{uri: "/bad_header?nul", status: 500, closes: true},
 	} {
