@@ -27,7 +27,7 @@ func (c *client) beginWrite(n int) {
 	}
 
 	if c.writing == nil {
-		c.writing = pace.Writing(c.control())
+		c.writing = pace.Writing(c.control(), pace.UnsentOf(c.req.ctx))
 	}
 
 	// A body that is written at once has the time of the pieces that it would have been written in.

@@ -206,6 +206,9 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/missing_code", status: 500, closes: true},
 		{uri: "/no_such_route", status: 500, closes: true},
 		{uri: "/bad_part", status: 500, closes: true},
+		{uri: "/text_body", status: 500, closes: true},
+		{uri: "/without_body?100", status: 500, closes: true},
+		{uri: "/without_body?199", status: 500, closes: true},
 		{uri: "/bad_header?cr", status: 500, closes: true},
 		{uri: "/bad_header?nul", status: 500, closes: true},
 	} {
@@ -238,7 +241,8 @@ func TestRackResponses(t *testing.T) {
 	}
 
 	p.out.await(t, "the application fails (RuntimeError)")
-	require.JSONEq(t, `["generator", "without", "without", "file", "partial", "before", "bad header", "bad header"]`,
+	require.JSONEq(t, `["generator", "without", "without", "file", "partial", "before", "without", "without", "bad header",
+		"bad header"]`,
 		p.get(t, "/which_closed").body)
 }
 

@@ -276,6 +276,8 @@ func TestWSGIResponses(t *testing.T) {
 		{uri: "/start_twice", status: 500, closes: true},
 		{uri: "/no_start", status: 500, closes: true},
 		{uri: "/text_body", status: 500, closes: true},
+		{uri: "/without_body?100", status: 500, closes: true},
+		{uri: "/without_body?103", status: 500, closes: true},
 		{uri: "/bad_header?cr", status: 500, closes: true},
 		{uri: "/bad_header?lf", status: 500, closes: true},
 		{uri: "/bad_header?nul", status: 500, closes: true},

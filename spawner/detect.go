@@ -43,6 +43,11 @@ func Detect(root string) ([]Detection, error) {
 	}
 	defer dir.Close()
 
+	return detectIn(dir, root)
+}
+
+// detectIn is Detect for an open directory, which root names.
+func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	d := &directory{root: dir, name: root}
 	var found []Detection
 
@@ -218,9 +223,17 @@ type packageJSON struct {
 
 // readPackage returns nil without a package.json that can be understood.
 func (d *directory) readPackage() *packageJSON {
-	p := &packageJSON{}
-	if text := d.read("package.json"); text == "" || json.Unmarshal([]byte(text), p) != nil {
+	text := strings.TrimPrefix(d.read("package.json"), "\ufeff")
+	if text == "" {
 		return nil
+	}
+
+	// What is of another type than npm wants, as dependencies that PHP has written, does not spoil the rest.
+	p := &packageJSON{}
+	if err := json.Unmarshal([]byte(text), p); err != nil {
+		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
+			return nil
+		}
 	}
 
 	return p
@@ -316,6 +329,11 @@ func (d *directory) startedFile(p *packageJSON) string {
 		return ""
 	}
 
+	// Of the directory itself, Node.js loads what package.json has as main.
+	if path.Clean(m[1]) == "." && p.Main != "" {
+		return d.moduleFile(p.Main)
+	}
+
 	return d.moduleFile(m[1])
 }
 
@@ -326,7 +344,7 @@ func (d *directory) moduleFile(name string) string {
 		return ""
 	}
 
-	return d.first(name, name+".js", name+"/index.js")
+	return d.first(name, name+".js", path.Join(name, "index.js"))
 }
 
 // detectNodeMain is the rule for what package.json names, and for the usual names of startup files.
@@ -362,7 +380,7 @@ func detectNodeMain(d *directory) *Detection {
 
 func detectNodeScript(d *directory) *Detection {
 	p := d.readPackage()
-	if p == nil || p.Scripts["start"] == "" || d.has("bun.lock") {
+	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) != "" {
 		return nil
 	}
 
@@ -388,9 +406,12 @@ func detectDeno(d *directory) *Detection {
 	}
 }
 
+// bunLocks are Bun's lock file, and the one of its versions before 1.2.
+var bunLocks = []string{"bun.lock", "bun.lockb"}
+
 func detectBun(d *directory) *Detection {
 	p := d.readPackage()
-	if p == nil || p.Scripts["start"] == "" || d.first("bun.lock", "bun.lockb") == "" {
+	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) == "" {
 		return nil
 	}
 

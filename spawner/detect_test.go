@@ -123,8 +123,18 @@ var applications = map[string]struct {
 		}, "Node.js", "node bin/www", []string{"Node.js", "Node.js"},
 	},
 	"main of package.json": {map[string]string{"package.json": `{"main": "lib/index"}`, "lib/index.js": "app.listen(80)"}, "Node.js", "node lib/index.js", nil},
-	"server.js":            {map[string]string{"server.js": "app.listen(80)"}, "Node.js", "node server.js", nil},
-	"npm start":            {map[string]string{"package.json": `{"scripts": {"start": "react-scripts start"}}`}, "Node.js", "npm start", nil},
+	"the package itself": {
+		map[string]string{
+			"package.json": `{"main": "lib/server", "scripts": {"start": "node ."}}`, "lib/server.js": "require('./app')", "index.js": "app.listen(80)",
+		}, "Node.js", "node lib/server.js", []string{"Node.js"},
+	},
+	"the package's index": {map[string]string{"package.json": `{"scripts": {"start": "node ."}}`, "index.js": "require('./app')"}, "Node.js", "node index.js", []string{"Node.js"}},
+	"a careless package.json": {
+		map[string]string{"package.json": "\ufeff" + `{"main": false, "dependencies": [], "scripts": {"start": "node app/web"}}`, "app/web.js": ""},
+		"Node.js", "node app/web.js", []string{"Node.js"},
+	},
+	"server.js": {map[string]string{"server.js": "app.listen(80)"}, "Node.js", "node server.js", nil},
+	"npm start": {map[string]string{"package.json": `{"scripts": {"start": "react-scripts start"}}`}, "Node.js", "npm start", nil},
 	"Next.js": {
 		map[string]string{"package.json": `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`, ".next/BUILD_ID": "1"},
 		"Next.js", "node_modules/.bin/next start -H 127.0.0.1 -p $PORT",
@@ -142,6 +152,7 @@ var applications = map[string]struct {
 	"Meteor, bundle":  {map[string]string{"star.json": "", "main.js": ""}, "Meteor, bundled", "meteor ", nil},
 	"Deno":            {map[string]string{"deno.json": `{"tasks": {"start": "deno run main.ts"}}`}, "Deno", "deno task start", nil},
 	"Bun":             {map[string]string{"bun.lock": "", "package.json": `{"scripts": {"start": "bun index.ts"}}`}, "Bun", "bun run start", nil},
+	"Bun before 1.2":  {map[string]string{"bun.lockb": "", "package.json": `{"scripts": {"start": "bun index.ts"}}`}, "Bun", "bun run start", nil},
 	"PHP":             {map[string]string{"index.php": "", "Procfile": "web: x\n"}, "PHP", "php index.php", []string{"Procfile"}},
 	"Laravel":         {map[string]string{"public/index.php": "", "composer.json": `{"require":{"laravel/framework":"^11"}}`, "package.json": `{"scripts":{"build":"vite"}}`}, "Laravel", "php public/index.php", nil},
 	"Symfony":         {map[string]string{"public/index.php": "", "composer.json": `{"require":{"symfony/framework-bundle":"7"}}`}, "Symfony", "php public/index.php", nil},

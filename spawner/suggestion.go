@@ -3,6 +3,7 @@ package spawner
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -11,21 +12,26 @@ var pythonName = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // marks are files by which a directory shows what it holds when it has no startup
 // file, with what to do then. The first that is there counts.
 var marks = []struct{ file, suggestion string }{
-	{"manage.py", "This is a Django project whose manage.py does not name its settings: give --startup-file " +
-		"{module}.wsgi:application."},
+	{"manage.py", "This is a Django project whose application neither manage.py nor its settings name: give " +
+		"--startup-file {module}.wsgi:application."},
 	{"wsgi.py", "If wsgi.py defines the application, give its name: --startup-file wsgi:NAME."},
 	{"asgi.py", "If asgi.py defines the application, give its name: --startup-file asgi:NAME --app-type asgi."},
 	{"app.py", "If app.py defines the application, give its name: --startup-file app:NAME."},
 	{"main.py", "If main.py defines the application, give its name: --startup-file main:NAME."},
 	{"server.js", "If server.js is what starts the application, give --startup-file server.js."},
 	{"index.js", "If index.js is what starts the application, give --startup-file index.js."},
-	{"package.json", "If npm start is how the application starts, and it listens on the port in PORT, give " +
+	{firstManifest, "If npm start is how the application starts, and it listens on the port in PORT, give " +
 		"--start-command 'npm start'."},
 	{"composer.json", "An application of PHP without an index.php needs the name of its script: give --startup-file " +
 		"NAME.php."},
 	{"go.mod", "Build the Go program, and give it as --start-command ./NAME."},
 	{"Gemfile", "A Ruby application needs a file config.ru, which rackup could run."},
+	{"index.html", "Files alone are served by a web server, or, to look at them, by --start-command 'python3 -m " +
+		"http.server --bind 127.0.0.1 $PORT'."},
 }
+
+// firstManifest is the first of the marks that the directory above several applications has as well.
+const firstManifest = "package.json"
 
 // suggestion returns advice for a directory without a startup file, by the files in it;
 // empty means that none of them is known. Below root it follows no links: the directory
@@ -37,6 +43,12 @@ func suggestion(root string) string {
 	}
 
 	for _, m := range marks {
+		if m.file == firstManifest {
+			if s := suggestBelow(root); s != "" {
+				return s
+			}
+		}
+
 		if !isFile(filepath.Join(root, filepath.Dir(m.file)), filepath.Base(m.file)) {
 			continue
 		}
@@ -51,6 +63,50 @@ func suggestion(root string) string {
 	}
 
 	return ""
+}
+
+var (
+	directoryName = lazy(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
+	// foreignDirectories hold what others have made, or what only looks like an application.
+	foreignDirectories = []string{"node_modules", "vendor", "venv", "docs", "examples", "test", "tests", "spec"}
+)
+
+// suggestBelow names the directories in root that hold an application; empty means that there is none.
+func suggestBelow(root string) string {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return ""
+	}
+
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+
+	const maxEntries, maxNamed = 100, 3
+
+	var named []string
+	for _, e := range entries[:min(len(entries), maxEntries)] {
+		if !e.IsDir() || !directoryName().MatchString(e.Name()) || slices.Contains(foreignDirectories, e.Name()) {
+			continue
+		}
+
+		if below, err := dir.OpenRoot(e.Name()); err == nil {
+			found, err := detectIn(below, filepath.Join(root, e.Name()))
+			_ = below.Close()
+
+			if err == nil && len(named) < maxNamed {
+				named = append(named, e.Name()+" ("+found[0].Framework+")")
+			}
+		}
+	}
+
+	if named == nil {
+		return ""
+	}
+
+	return "Below it, there are applications in " + strings.Join(named, ", ") + ": name such a directory instead."
 }
 
 // djangoModule returns the package with wsgi.py that django-admin startproject has made.

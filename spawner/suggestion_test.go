@@ -13,12 +13,17 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 		files []string
 		want  string
 	}{
-		"Django":       {[]string{"manage.py", "shop/wsgi.py", "docs/index.txt"}, "--startup-file shop.wsgi:application"},
-		"Flask":        {[]string{"app.py"}, "--startup-file app:NAME"},
-		"Node.js":      {[]string{"package.json", "server.js"}, "--startup-file server.js"},
-		"Next.js":      {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
-		"PHP":          {[]string{"composer.json", "about.php"}, "--startup-file NAME.php"},
-		"Go":           {[]string{"go.mod"}, "--start-command"},
+		"Django":  {[]string{"manage.py", "shop/wsgi.py", "docs/index.txt"}, "--startup-file shop.wsgi:application"},
+		"Flask":   {[]string{"app.py"}, "--startup-file app:NAME"},
+		"Node.js": {[]string{"package.json", "server.js"}, "--startup-file server.js"},
+		"Next.js": {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
+		"PHP":     {[]string{"composer.json", "about.php"}, "--startup-file NAME.php"},
+		"Go":      {[]string{"go.mod"}, "--start-command"},
+		"files":   {[]string{"index.html", "css/shop.css"}, "http.server --bind 127.0.0.1 $PORT"},
+		"directories": {
+			[]string{"package.json", "README", "api/config.ru", "site/public/index.php", "docs/index.php", "$(id)/config.ru"},
+			"applications in api (Ruby, Rack), site (PHP): name such a directory",
+		},
 		"no package":   {[]string{"manage.py", "$(id)/wsgi.py"}, ""},
 		"no settings":  {[]string{"manage.py"}, ""},
 		"nothing":      {nil, ""},

@@ -131,7 +131,7 @@ var requestOptions = func() []Option {
 			opposite("turbocaching")),
 		option("vary_turbocache_by_cookie", perRequest, func(c *Config) any { return &c.VaryTurbocacheByCookie },
 			"the `cookie` by which cached responses vary",
-			detail("This one counts instead of all, see [turbocache](configuration.md#turbocache).")),
+			detail("No other one does, see [turbocache](configuration.md#turbocache).")),
 		option("sendfile", everywhere, func(c *Config) any { return &c.Sendfile },
 			"the `server` that sends the application's files: auto, self, proxy",
 			oneOf(sendfileAuto, sendfileSelf, sendfileProxy),

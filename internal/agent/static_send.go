@@ -30,6 +30,8 @@ type staticWriter struct {
 	control *http.ResponseController
 	// timeout is the limit; 0 or less means none.
 	timeout time.Duration
+	// unsent says what the client has not taken of what was written; nil means that nothing does.
+	unsent pace.Unsent
 	// headFirst means that the server lets the kernel send a file only when the head has gone out.
 	headFirst bool
 
@@ -59,6 +61,7 @@ func newStaticWriter(w http.ResponseWriter, r *http.Request, timeout time.Durati
 		ResponseWriter: w,
 		control:        http.NewResponseController(w),
 		timeout:        timeout,
+		unsent:         pace.UnsentOf(r.Context()),
 		headFirst:      ok && !byFront && r.TLS == nil && r.ProtoMajor == 1,
 	}
 }
@@ -75,11 +78,17 @@ func (w *staticWriter) progress() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 
-	if w.file == nil {
-		return w.written.Load()
+	done := w.written.Load()
+	if w.file != nil {
+		done += w.file.position() - w.start
 	}
 
-	return w.written.Load() + w.file.position() - w.start
+	if w.unsent != nil {
+		left, _ := w.unsent()
+		done -= left
+	}
+
+	return done
 }
 
 // end waits until what was written has left the server, as far as there is a limit for it.

@@ -474,6 +474,9 @@ func (c *conn) hurry() {
 	}
 }
 
+// unsent is a [pace.Unsent].
+func (c *conn) unsent() (bytes int64, known bool) { return rawsock.Unsent(c.net) }
+
 // cut ends the connection, whatever it has.
 func (c *conn) cut() {
 	c.isCut.Store(true)

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // requestContext is the context of one request: canceled when its client has left, and when it is over. It implements
@@ -52,8 +54,11 @@ func (c *requestContext) Err() error {
 
 // Value returns the values that net/http's requests have, and that the head was checked by package httphead.
 func (c *requestContext) Value(key any) any {
-	if key == http.LocalAddrContextKey {
+	switch key {
+	case http.LocalAddrContextKey:
 		return c.conn.local
+	case pace.ConnKey:
+		return pace.Unsent(c.conn.unsent)
 	}
 
 	return c.conn.server.base.Value(key)

@@ -45,7 +45,7 @@ func (w *response) sendPieces(pieces net.Buffers) {
 			size += len(p)
 		}
 
-		stall = pace.Writing(w.conn.net)
+		stall = pace.Writing(w.conn.net, w.conn.unsent)
 		stall.Begin(time.Now().Add(limit * time.Duration(pace.Pieces(size))))
 	}
 

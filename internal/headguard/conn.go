@@ -12,6 +12,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
+	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
 // mode is what a connection is sent next.
@@ -64,6 +65,8 @@ type Conn struct {
 
 	// writing limits the time for a write; nil means that there was none.
 	writing *pace.Pace
+	// busy reports whether something is being written.
+	busy atomic.Bool
 	// hijacked reports whether the connection belongs to another writer.
 	hijacked atomic.Bool
 }
@@ -79,7 +82,12 @@ type sendingConn struct {
 	to readerFrom
 }
 
-func (c *sendingConn) ReadFrom(r io.Reader) (int64, error) { return c.to.ReadFrom(r) }
+func (c *sendingConn) ReadFrom(r io.Reader) (int64, error) {
+	c.busy.Store(true)
+	defer c.busy.Store(false)
+
+	return c.to.ReadFrom(r)
+}
 
 func unwrap(c net.Conn) *Conn {
 	switch c := c.(type) {
@@ -282,19 +290,32 @@ func (c *Conn) drop() error {
 
 // Write writes p within the time that a client has for it.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.busy.Store(true)
+	defer c.busy.Store(false)
+
 	limit := c.guard.StallTimeout
 	if limit <= 0 || c.hijacked.Load() {
 		return c.Conn.Write(p)
 	}
 
 	if c.writing == nil {
-		c.writing = pace.Writing(c.Conn)
+		c.writing = pace.Writing(c.Conn, c.unsent)
 	}
 
 	c.writing.Begin(time.Now().Add(limit * time.Duration(pace.Pieces(len(p)))))
 	defer c.writing.End()
 
 	return c.Conn.Write(p)
+}
+
+// unsent is a [pace.Unsent]. While nothing is being written, a client of HTTP/2 may have closed its window, and take
+// what it gets of other streams.
+func (c *Conn) unsent() (bytes int64, known bool) {
+	if !c.busy.Load() {
+		return 0, false
+	}
+
+	return rawsock.Unsent(c.Conn)
 }
 
 // stepAside lets everything pass: the connection belongs to another reader, and writer, now.

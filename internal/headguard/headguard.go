@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httphead"
+	"github.com/gopassenger/passenger/internal/pace"
 )
 
 // Guard checks the connections of a server. Its methods are for the fields of an
@@ -117,7 +118,7 @@ func (g *Guard) conn(c net.Conn, config *tls.Config) net.Conn {
 // ConnContext marks a connection's requests as checked.
 func (g *Guard) ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if guarded := unwrap(c); guarded != nil {
-		return httphead.WithStrict(ctx, guarded)
+		return pace.WithUnsent(httphead.WithStrict(ctx, guarded), guarded.unsent)
 	}
 
 	return ctx

@@ -15,12 +15,16 @@ type Pace struct {
 	rc Deadlines
 	// writing: the steps are of writing.
 	writing bool
+	unsent  Unsent
 
 	mu    sync.Mutex
 	timer *time.Timer
 	// until is when the time for the step is up; zero means that there is none.
 	until time.Time
-	up    bool
+	// step is how long the step may take, and left what the client had not taken at the last look, or less than zero.
+	step time.Duration
+	left int64
+	up   bool
 }
 
 // Deadlines are those of an [http.ResponseController], or of a connection.
@@ -32,8 +36,9 @@ type Deadlines interface {
 // Reading returns the limit for reading a request.
 func Reading(rc Deadlines) *Pace { return &Pace{rc: rc} }
 
-// Writing returns the limit for writing a response.
-func Writing(rc Deadlines) *Pace { return &Pace{rc: rc, writing: true} }
+// Writing returns the limit for writing a response. A client that takes a [Piece] of what the kernel has to send in the
+// time for a step has that time again. unsent may be nil.
+func Writing(rc Deadlines, unsent Unsent) *Pace { return &Pace{rc: rc, writing: true, unsent: unsent} }
 
 // past is a deadline that makes whatever waits fail at once.
 var past = time.Unix(1, 0)
@@ -47,19 +52,38 @@ func (p *Pace) Begin(until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	p.until = until
+	p.until, p.step, p.left = until, time.Until(until), -1
 	if p.timer == nil {
-		p.timer = time.AfterFunc(time.Until(until), p.expire)
+		p.timer = time.AfterFunc(p.nextLook(p.step), p.expire)
 	} else {
-		p.timer.Reset(time.Until(until))
+		p.timer.Reset(p.nextLook(p.step))
 	}
+}
+
+// nextLook is when to look at the step, of which so much time is left.
+func (p *Pace) nextLook(left time.Duration) time.Duration {
+	if p.unsent == nil {
+		return left
+	}
+
+	return min(left, p.step/looks)
 }
 
 // expire runs when a timer ends, which may be that of a step before.
 func (p *Pace) expire() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.until.IsZero() || time.Now().Before(p.until) {
+	if p.until.IsZero() {
+		return
+	}
+
+	now := time.Now()
+	if p.takesMore() {
+		p.until = now.Add(p.step)
+	}
+
+	if left := p.until.Sub(now); left > 0 {
+		p.timer.Reset(p.nextLook(left))
 		return
 	}
 
@@ -71,6 +95,27 @@ func (p *Pace) expire() {
 	} else {
 		_ = p.rc.SetReadDeadline(past)
 	}
+}
+
+// takesMore reports whether the client has taken a piece since the last look that found one, or the first.
+func (p *Pace) takesMore() bool {
+	if p.unsent == nil {
+		return false
+	}
+
+	left, known := p.unsent()
+	if !known {
+		return false
+	}
+
+	first := p.left < 0
+	// The kernel has taken more only if the client has.
+	if first || left > p.left || p.left-left >= Piece {
+		p.left = left
+		return !first
+	}
+
+	return false
 }
 
 // End ends the step.

@@ -20,7 +20,9 @@ type Watch struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	// sent is how much had been when the present piece began, at the time since.
+	// sent is how much had been when the present piece began, at the time since. What was sent before may count less
+	// than nothing, as long as the client has not taken all of it.
+	looked    bool
 	sent      int64
 	since     time.Time
 	up, ended bool
@@ -51,8 +53,12 @@ func (w *Watch) look() {
 		return
 	}
 
-	now := time.Now()
-	if sent := w.progress(); sent-w.sent >= Piece {
+	now, sent := time.Now(), w.progress()
+	if !w.looked {
+		w.looked, w.sent = true, min(sent, 0)
+	}
+
+	if sent-w.sent >= Piece {
 		w.sent, w.since = sent, now
 	}
 

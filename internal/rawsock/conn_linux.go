@@ -11,6 +11,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Unsent returns how many bytes of what was written to a connection the other end has not taken yet. known is false for
+// a connection that is none of the kernel's, and has none below.
+func Unsent(c net.Conn) (bytes int64, known bool) {
+	for {
+		if kernels, ok := c.(syscall.Conn); ok {
+			return unsent(kernels)
+		}
+
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return 0, false
+		}
+
+		c = below.NetConn()
+	}
+}
+
+func unsent(c syscall.Conn) (bytes int64, known bool) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+
+	controlErr := raw.Control(func(fd uintptr) {
+		n, ioctlErr := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+		bytes, err = int64(n), ioctlErr
+	})
+
+	return bytes, err == nil && controlErr == nil
+}
+
 type tcpConn struct {
 	*net.TCPConn
 	socket

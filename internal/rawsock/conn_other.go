@@ -9,6 +9,9 @@ import (
 
 func wrap(c net.Conn) net.Conn { return c }
 
+// Unsent does not work on this system.
+func Unsent(net.Conn) (bytes int64, known bool) { return 0, false }
+
 // Receive does not work on this system.
 func Receive(uintptr, []byte, int) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 

@@ -4,21 +4,25 @@ package faults_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	h2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/awaited"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
@@ -138,6 +142,57 @@ func TestReadersOfSmallResponsesThatStallAreCut(t *testing.T) {
 	}
 
 	s.requireNoMoreFDs(t, fds)
+}
+
+// A client that reads all the time, and by far more than a piece in the time for one, is served, although the kernel may
+// take nothing more to send for a long time meanwhile: it waits until a third of what it has is gone.
+func TestSteadyReadersAreNotCutWhileTheKernelHasEnough(t *testing.T) {
+	t.Parallel()
+	const size = 12 << 20
+	app := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(app, "public"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(app, "public", "file"), make([]byte, size), 0o600))
+
+	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "2", "--static-files-dir",
+		filepath.Join(app, "public"))
+	s.client(t).requireOK(t, "/pid")
+
+	var readers sync.WaitGroup
+	for _, request := range []string{
+		fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size),
+		"GET /file HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /file HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 20<<10) + "\r\n\r\n", // net/http's
+		h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Window() + http2Request("GET", "/file"),
+	} {
+		conn := s.dialWith(t, &net.Dialer{Control: limitedWindow})
+		conn.say(request)
+		readers.Go(func() { conn.readSteadily(200<<10, 8*time.Second) })
+	}
+
+	readers.Wait()
+}
+
+// limitedWindow keeps the kernel of a client from taking everything for it.
+func limitedWindow(_, _ string, c syscall.RawConn) (err error) {
+	controlErr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 32<<10)
+	})
+
+	return errors.Join(err, controlErr)
+}
+
+// readSteadily reads so many bytes a second.
+func (c *raw) readSteadily(rate int, d time.Duration) {
+	tick := time.NewTicker(time.Second / 20)
+	defer tick.Stop()
+
+	p := make([]byte, rate/20)
+	for began := time.Now(); time.Since(began) < d; <-tick.C {
+		if _, err := io.ReadFull(c, p); err != nil {
+			c.t.Errorf("after %v: %v", time.Since(began), err)
+			return
+		}
+	}
 }
 
 // http2Frames are frames of a client of HTTP/2.

@@ -15,7 +15,8 @@ HOP_BY_HOP_NAMES = frozenset([
     "te", "trailer", "transfer-encoding", "upgrade",
 ])
 
-STATUS = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x1f\x7f]*)?")
+# Those below 200 are interim, and who asks would wait for a final response that never comes.
+STATUS = re.compile(r"[2-9][0-9]{2}(?: [^\x00-\x1f\x7f]*)?")
 NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]")
 
@@ -109,7 +110,7 @@ PLAIN, CONTENT_LENGTH, HOP_BY_HOP, FOR_SERVER = range(4)
 def checked_status(status):
     """The number of a status."""
     if not isinstance(status, str) or not STATUS.fullmatch(status):
-        raise ValueError("the status %r is not a number of three digits and a reason" % (status,))
+        raise ValueError("the status %r is not that of a final response, from 200 to 999, and a reason" % (status,))
 
     code = int(status[:3])
     if len(known_statuses) < MAX_KNOWN:
@@ -284,8 +285,7 @@ class Exchange:
 
         lines, code, conn = self._lines, self._code, self._conn
         length = self._content_length() if self._lengths else None
-        bodyless_status = code < 200 or code == 204
-        if self._is_head or bodyless_status or code == 304:
+        if self._is_head or code in (204, 304):
             self._without_body = True
         else:
             self._left = length = body_length if length is None else length
@@ -295,7 +295,7 @@ class Exchange:
             elif length is None:
                 self._keep = False
 
-        if length is not None and not bodyless_status:
+        if length is not None and code != 204:
             lines.append(f"Content-Length: {length}\r\n")
 
         if not (self._keep and conn.can_be_kept()):

@@ -88,6 +88,9 @@ module PassengerLoader
     # A streaming body of Rack 3, which may go on when call has returned.
     def stream(head, body)
       return @response.transmit(head, []) if @response.without_body?(head)
+      unless body.respond_to?(:call)
+        raise TypeError, "the response body is a #{body.class}, which has neither each nor call"
+      end
 
       @hijacked = true
       chunked = @connection.chunks? && !head.framed?

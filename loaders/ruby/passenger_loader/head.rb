@@ -44,7 +44,10 @@ module PassengerLoader
     # for_server says whether the headers that are for the server only are sent.
     def initialize(status, headers, for_server)
       @status = Integer(status)
-      raise ArgumentError, "the status #{@status} is not a number of three digits" unless (100..999).cover?(@status)
+      unless (200..999).cover?(@status) || upgrade?
+        # Others are interim, and who asks would wait for a final response that never comes.
+        raise ArgumentError, "the status #{@status} is not that of a final response, from 200 to 999"
+      end
 
       @for_server = for_server
       @text = (STATUS_LINES[@status] || "HTTP/1.1 #{@status} Unknown\r\n".b).dup

@@ -119,6 +119,10 @@ module Routes
     plain([1])
   end
 
+  def text_body(_env)
+    [200, {}, "a string alone"]
+  end
+
   def without_body(env)
     [env["QUERY_STRING"].to_i, {}, Body.new("without") { |write| write.call("must not be sent") }]
   end
