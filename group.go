@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"crypto/rand"
+	"reflect"
 	"time"
 
 	"github.com/gopassenger/passenger/hooks"
@@ -145,6 +146,10 @@ func (g *group) allProcesses(yield func(*process) bool) {
 // updateLimits takes from a get's options those that may change while the group lives. Its errors
 // are those of opts.validateOwn.
 func (g *group) updateLimits(fx *effects, opts *Options) error {
+	if err := g.correctAppLocked(opts); err != nil {
+		return err
+	}
+
 	if g.opts.isLike(opts) {
 		return nil
 	}
@@ -161,6 +166,29 @@ func (g *group) updateLimits(fx *effects, opts *Options) error {
 	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
 	g.pool.scheduleIdleCheckLocked()
 	g.reconcile(fx)
+
+	return nil
+}
+
+// correctAppLocked takes a get's options of the application where those of before could not start a process: nothing
+// uses them, and who has corrected them expects that they count. When the next attempt may begin stays as it is.
+func (g *group) correctAppLocked(opts *Options) error {
+	if g.failures == 0 || g.processCount() > 0 || g.release.attempts > 0 || g.restart != nil {
+		return nil
+	}
+
+	app := opts.App.Clone()
+	if reflect.DeepEqual(&g.opts.App, &app) {
+		return nil
+	}
+
+	if err := opts.Validate(); err != nil {
+		return err
+	}
+
+	g.opts.App = app
+	g.retireReleaseLocked(g.release)
+	g.openReleaseLocked(g.release.generation)
 
 	return nil
 }

@@ -123,3 +123,31 @@ func TestProcessThatEndsByItselfIsAWarningUnlessItsStatusIsZero(t *testing.T) {
 			status+`"`)
 	}
 }
+
+// Options that could not start a process are not kept: who corrects them need not restart the application.
+func TestCorrectedOptionsCountAfterAFailedStart(t *testing.T) {
+	needsDatabase := func(_ context.Context, _ int, app spawner.App) error {
+		if app.Env["DATABASE"] != "shop" {
+			return errors.New("there is no database")
+		}
+
+		return nil
+	}
+	inBubble(t, 4, spawnertest.Script{BeforeSpawn: needsDatabase}, func(f *fixture) {
+		wrong, right := options("a"), options("a")
+		right.App.Env = map[string]string{"DATABASE": "shop"}
+
+		for range 2 {
+			_, err := f.Get(f.Context(), wrong)
+			require.ErrorContains(f, err, "there is no database")
+		}
+
+		f.get(right).Close(passenger.KeepAlive)
+		require.Zero(f, f.group("a").Generation, "it is no restart")
+
+		// Of an application that runs, they count from the next restart on.
+		f.get(wrong).Close(passenger.KeepAlive)
+		require.NoError(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}))
+		f.get(wrong).Close(passenger.KeepAlive)
+	})
+}
