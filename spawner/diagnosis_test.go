@@ -149,6 +149,27 @@ func TestSummariesOfTracebacksHaveTheWholeException(t *testing.T) {
 	}
 }
 
+// A script of package.json whose program is missing shows that dependencies are.
+func TestProgramThatAScriptMissesIsNamed(t *testing.T) {
+	for output, want := range map[string]string{
+		"> start\n> next start\n\nsh: 1: next: not found\n":            "the application needs next, which is not installed",
+		"/bin/bash: line 1: gunicorn: command not found\n":             "the application needs gunicorn, which is not installed",
+		"sh: 1: git: not found\nError: Cannot find module 'express'\n": "the application needs 'express', which is not installed",
+		"page not found\n": "the application ended before it was ready (exit status 127)",
+	} {
+		var e SpawnError
+		d := diagnosis{
+			app:     &App{Root: "/app"},
+			err:     &loaderproto.Error{Kind: loaderproto.ExitedEarly},
+			command: []string{"npm", "start"},
+			status:  "exit status 127",
+			output:  output,
+		}
+		d.explain(&e)
+		require.Equal(t, want, e.Summary)
+	}
+}
+
 // An application that runs a server while it is loaded never becomes ready.
 func TestServerOfTheApplicationItselfIsNamed(t *testing.T) {
 	for output, want := range map[string]string{
