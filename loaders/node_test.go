@@ -225,6 +225,7 @@ func TestNodeFailures(t *testing.T) {
 		"module throws":  {"app.mjs", "await null; throw new Error('from a module')", "from a module"},
 		"end":            {"app.js", "setTimeout(() => {}, 10)", "before an HTTP server of it listened"},
 		"exit":           {"app.js", "process.exit(0)", "exit code 0 before"},
+		"exit, a reason": {"app.js", "process.exit(4)", "exit code 4 before an HTTP server of it listened.\nWhat it printed"},
 		"no auto": {
 			"app.js", "PhusionPassenger.configure({autoInstall: false})",
 			"before an HTTP server of it listened",

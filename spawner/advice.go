@@ -359,6 +359,12 @@ var wordings = map[problem]wording{
 		"It was still loading. It may wait for a database or another service that does not answer; if it is only " +
 			"slow, raise the start time-out.",
 	},
+	servesItself: {
+		CategoryTimeout, "the application was not ready within {timeout}: it serves {subject} by a server of its own",
+		"This server loads the application and serves it. In Python, put app.run() or uvicorn.run() below " +
+			"if __name__ == \"__main__\":. In Node.js, listen with http.createServer(): TLS and HTTP/2 are for this " +
+			"server.",
+	},
 	readyUnfinished: {
 		CategoryTimeout, "the application did not finish its answer within {timeout} (step {step})",
 		"The program that loads the application is at fault: its answer has to end with a terminator line.",

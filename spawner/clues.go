@@ -49,6 +49,9 @@ var clues = []struct {
 	{lazy(`(.*ImproperlyConfigured: Set the \w+ environment variable.*)`), variableWanted}, // Django
 }
 
+// missingProgram is what a shell prints when it ends with the status 127, as below npm start.
+var missingProgram = lazy(`(?m)^(?:\S*/)?(?:ba|da)?sh: (?:line )?\d+: (\S+): (?:command )?not found$`)
+
 // lazy compiles a pattern when it is first used: most need a process that failed.
 func lazy(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
@@ -58,7 +61,12 @@ func lazy(pattern string) func() *regexp.Regexp {
 // warning that was printed before is not why it said something else.
 func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 	if m == nil {
-		return readClues(d.output)
+		clue, ok := readClues(d.output)
+		if match := missingProgram().FindStringSubmatch(d.output); !ok && match != nil && d.status == "exit status 127" {
+			return fault{problem: moduleMissing, subject: shorten(match[1])}, true
+		}
+
+		return clue, ok
 	}
 
 	if clue, ok := readClues(m.Text); ok {

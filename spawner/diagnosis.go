@@ -126,11 +126,19 @@ func (d *diagnosis) find() fault {
 	case errors.As(d.err, &f):
 		return *f
 	case errors.As(d.err, &p):
-		return fault{problem: d.protocolProblem(p), subject: d.program()}
+		f := fault{problem: d.protocolProblem(p), subject: d.program()}
+		if m := ownServer().FindStringSubmatch(d.output); m != nil && f.problem == notReady {
+			f = fault{problem: servesItself, subject: shorten(m[1])}
+		}
+
+		return f
 	}
 
 	return fault{problem: internalProblem}
 }
+
+// ownServer is what programs print when they serve: Flask, uvicorn, hypercorn, aiohttp, Bottle, and people.
+var ownServer = lazy(`(?i)\b(?:running|listening) (?:on|at):? +(https?://[\w.:\[\]-]*[\w\]])`)
 
 // program is what was to be executed.
 func (d *diagnosis) program() string {

@@ -149,6 +149,54 @@ func TestSummariesOfTracebacksHaveTheWholeException(t *testing.T) {
 	}
 }
 
+// A script of package.json whose program is missing shows that dependencies are.
+func TestProgramThatAScriptMissesIsNamed(t *testing.T) {
+	for output, want := range map[string]string{
+		"> start\n> next start\n\nsh: 1: next: not found\n":            "the application needs next, which is not installed",
+		"/bin/bash: line 1: gunicorn: command not found\n":             "the application needs gunicorn, which is not installed",
+		"sh: 1: git: not found\nError: Cannot find module 'express'\n": "the application needs 'express', which is not installed",
+		"page not found\n": "the application ended before it was ready (exit status 127)",
+	} {
+		var e SpawnError
+		d := diagnosis{
+			app:     &App{Root: "/app"},
+			err:     &loaderproto.Error{Kind: loaderproto.ExitedEarly},
+			command: []string{"npm", "start"},
+			status:  "exit status 127",
+			output:  output,
+		}
+		d.explain(&e)
+		require.Equal(t, want, e.Summary)
+	}
+}
+
+// An application that runs a server while it is loaded never becomes ready.
+func TestServerOfTheApplicationItselfIsNamed(t *testing.T) {
+	for output, want := range map[string]string{
+		" * Running on http://127.0.0.1:5000\nPress CTRL+C to quit\n":             "http://127.0.0.1:5000",
+		"INFO:     Uvicorn running on http://[::1]:8000 (Press CTRL+C to quit)\n": "http://[::1]:8000",
+		"Listening on http://127.0.0.1:8080/\n":                                   "http://127.0.0.1:8080",
+		"Secure server listening at: https://localhost:3443.\n":                   "https://localhost:3443",
+		"running on empty; the database is at http://db\n":                        "",
+	} {
+		var e SpawnError
+		d := diagnosis{
+			app:    &App{Root: "/app", StartTimeout: time.Second},
+			err:    &loaderproto.Error{Kind: loaderproto.TimedOut, Step: loaderproto.AwaitReply},
+			output: output,
+		}
+		d.explain(&e)
+
+		summary := "the application was not ready within 1s"
+		if want != "" {
+			summary += ": it serves " + want + " by a server of its own"
+		}
+
+		require.Equal(t, summary, e.Summary)
+		require.Equal(t, CategoryTimeout, e.Category)
+	}
+}
+
 func TestStartFaults(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(binary, []byte("\x7fELF"), 0o600))

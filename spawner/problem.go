@@ -77,6 +77,7 @@ const (
 	silent
 	requestNotRead
 	notReady
+	servesItself
 	readyUnfinished
 )
 

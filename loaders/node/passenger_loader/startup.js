@@ -77,6 +77,11 @@ function explain(code) {
       'of what it imports.';
   }
 
+  if (code !== 0) {
+    return `The application ended with exit code ${code} before an HTTP server of it listened.\n` +
+      'What it printed before, which is in the log, should say why.';
+  }
+
   return `The application ended with exit code ${code} before an HTTP server of it listened.\n` +
     'Make sure that its startup file calls listen() on a server made by http.createServer().';
 }
