@@ -62,11 +62,15 @@ func lazy(pattern string) func() *regexp.Regexp {
 func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 	if m == nil {
 		clue, ok := readClues(d.output)
-		if match := missingProgram().FindStringSubmatch(d.output); !ok && match != nil && d.status == "exit status 127" {
+		if ok || d.status != "exit status 127" {
+			return clue, ok
+		}
+
+		if match := missingProgram().FindStringSubmatch(d.output); match != nil {
 			return fault{problem: moduleMissing, subject: shorten(match[1])}, true
 		}
 
-		return clue, ok
+		return fault{}, false
 	}
 
 	if clue, ok := readClues(m.Text); ok {

@@ -350,8 +350,8 @@ func (d *directory) pythonFile(file string) *Detection {
 	}
 }
 
-// moduleName returns the name by which Python imports a file below the application's directory, or below its src if that
-// is no package itself.
+// moduleName returns the name by which Python imports a file below the application's directory, or below its src if
+// that is no package itself.
 func (d *directory) moduleName(file string) string {
 	if !d.has("src/__init__.py") {
 		file = strings.TrimPrefix(file, "src/")

@@ -130,8 +130,9 @@ var applications = map[string]struct {
 	},
 	"the package's index": {map[string]string{"package.json": `{"scripts": {"start": "node ."}}`, "index.js": "require('./app')"}, "Node.js", "node index.js", []string{"Node.js"}},
 	"a careless package.json": {
-		map[string]string{"package.json": "\ufeff" + `{"main": false, "dependencies": [], "scripts": {"start": "node app/web"}}`, "app/web.js": ""},
-		"Node.js", "node app/web.js", []string{"Node.js"},
+		map[string]string{"package.json": "\ufeff{" + `"main": false, "dependencies": [], "scripts": {"start": "node app/web"}}`, "app/web.js": ""},
+		"Node.js", "node app/web.js",
+		[]string{"Node.js"},
 	},
 	"server.js": {map[string]string{"server.js": "app.listen(80)"}, "Node.js", "node server.js", nil},
 	"npm start": {map[string]string{"package.json": `{"scripts": {"start": "react-scripts start"}}`}, "Node.js", "npm start", nil},
