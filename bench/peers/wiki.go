@@ -105,5 +105,5 @@ func dropFeeds(page string) error {
 
 	text = bytes.ReplaceAll(text, []byte("{{rss>"), []byte("{{no-feed>"))
 
-	return os.WriteFile(page, text, 0o600)
+	return os.WriteFile(page, text, 0o600) //nolint:gosec // G703: our copy
 }
