@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,11 +46,14 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 	t.Parallel()
 	node := interpreters.Find(t, "node", "node", "nodejs")
 	address := "127.0.0.1:" + freePort(t)
+	logFile := filepath.Join(t.TempDir(), "server.log")
 	s := start(t, &launch{dir: newDir(t, map[string]string{"app.js": nightApp}), args: []string{
 		"--nodejs", node, "--environment", prodEnv, "--min-instances", "2", "--max-pool-size", "2",
 		"--memory-limit", "300", "--max-request-time", "8", "--metrics-address", address, "--dashboard",
+		"--log-file", logFile,
 	}})
 	s.processed(t)
+	_, unfollow := s.follow(t, &s.Stderr, "-n", "all") // what the log says is read as an operator does it
 	c := s.client(t)
 	watching := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
 	figures := func() string { return watching.get(t, "/metrics").body }
@@ -153,6 +157,7 @@ func TestJourneyThreeInTheMorning(t *testing.T) {
 
 	// Those that the killed process had at that moment end with it, one of each client at most.
 	require.LessOrEqual(t, healthy.Lost.Load(), int64(2), "%v", healthy.FirstLoss())
+	unfollow()
 	s.stop(t)
 }
 

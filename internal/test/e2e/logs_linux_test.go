@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -183,16 +182,8 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 	require.Contains(t, out, "it must be 0 or more, or all")
 
 	// Followed over a rotation.
-	follow := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "logs", "-f", "-n", "0", "blog")
-	follow.Dir, follow.Env = s.Dir, s.Env()
 	var followed printed.Output
-	follow.Stdout, follow.Stderr = &followed, &followed
-	require.NoError(t, follow.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = follow.Wait() // how it ended is in ProcessState
-		close(ended)
-	}()
+	ended, end := s.follow(t, &followed, "-n", "0", "blog")
 	eventuallyWithin(t, deadline, func() error {
 		sayTo("blog", "before")
 		if n, _ := followed.Count("before"); n == 0 {
@@ -210,9 +201,7 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 	})
 	sayTo("blog", "after the rotation")
 	followed.Await(t, "after the rotation", 1, ended)
-	require.NoError(t, follow.Process.Signal(syscall.SIGINT))
-	<-ended
-	require.Equal(t, 128+int(syscall.SIGINT), follow.ProcessState.ExitCode(), "%s", &followed)
+	end()
 	require.Contains(t, awaitContent(t, blog, "after"), "after the rotation\n")
 	c.CloseIdleConnections()
 	s.stop(t)

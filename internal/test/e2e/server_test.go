@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/boxed"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // server is a running binary.
@@ -72,6 +74,28 @@ func (s *server) requireExit(t testing.TB, status int) {
 func (s *server) signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	s.Signal(t, sig)
+}
+
+// follow has passenger logs -f print to to, until end is called. ended is closed if it ends.
+func (s *server) follow(t testing.TB, to *printed.Output, args ...string) (ended <-chan struct{}, end func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), append([]string{"logs", "-f"}, args...)...)
+	cmd.Dir, cmd.Env = s.Dir, s.Env()
+	cmd.Stdout, cmd.Stderr = to, to
+	require.NoError(t, cmd.Start())
+
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}()
+
+	return done, func() {
+		t.Helper()
+		require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+		<-done
+		require.Equal(t, 128+int(syscall.SIGINT), cmd.ProcessState.ExitCode(), "%s", to)
+	}
 }
 
 // core is the id of the process that serves.
