@@ -80,7 +80,7 @@ func (b *BufferBudget) parts(dir string) (memory, disk *budgetPart) {
 	defer b.mu.Unlock()
 	if b.disks[dir] == nil {
 		b.disks[dir] = &budgetPart{dir: dir}
-		b.disks[dir].check() // nobody may take of a limit that has not been read
+		b.disks[dir].check() // a limit that has not been read is zero
 	}
 
 	return b.memory, b.disks[dir]

@@ -29,7 +29,7 @@ type Apps struct {
 }
 
 // Sum returns the figures of all applications, in the order of their names, and then those of the others together.
-// requests are those of each handler. Nobody may change what it returns, and the next call does not either.
+// requests are those of each handler. What it returns must not be changed; the next call does not change it.
 func (n *Apps) Sum(s *passenger.Snapshot, requests []Requests) []*App {
 	return n.limit(sum(s, requests))
 }

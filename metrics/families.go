@@ -2,10 +2,10 @@ package metrics
 
 import "github.com/gopassenger/passenger"
 
-// PoolFamilies returns the metrics of a pool. Nobody may change them.
+// PoolFamilies returns the metrics of a pool, which must not be changed.
 func PoolFamilies() []PoolFamily { return poolFamilies }
 
-// AppFamilies returns the metrics of applications. Nobody may change them.
+// AppFamilies returns the metrics of applications, which must not be changed.
 func AppFamilies() []AppFamily { return appFamilies }
 
 var poolFamilies = []PoolFamily{

@@ -66,7 +66,7 @@ func (c *tcpConn) ReadFrom(r io.Reader) (int64, error) {
 
 // resetIfStalled makes Close reset the connection if a write has failed since the other end does not read: the kernel
 // would keep what it has still to send for minutes. net/http's server closes a connection where that fails, so that
-// nobody can ask for it later.
+// it would be too late to ask for it.
 func (c *tcpConn) resetIfStalled(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.hasRoom() {
 		_ = c.SetLinger(0) // if it is closed already, nothing is left to do

@@ -60,7 +60,8 @@ export function say(text) {
 // settle gives the question that was asked last its answer.
 let settle = () => {};
 
-// confirm asks in a dialog. The event of its closing comes later than the closing, maybe when the next question is there.
+// confirm asks in a dialog. The event of its closing comes later than the closing, maybe when the next question is
+// there.
 export function confirm(title, text, action) {
 	const dialog = byId("confirm");
 	const answer = () => settle(dialog.returnValue === "yes");

@@ -275,8 +275,10 @@ func TestDashboardAsksOneQuestionAtATime(t *testing.T) {
 	require.Equal(t, orders{restarted: source.names[:1], detached: []int{4000}}, source.ordered())
 
 	asked("#restart", "confirm-yes", "#processes button")
-	require.Eventually(t, func() bool { return len(source.ordered().restarted) == 2 && len(source.ordered().detached) == 2 },
-		patience/2, patience/2000)
+	require.Eventually(t, func() bool {
+		all := source.ordered()
+		return len(all.restarted) == 2 && len(all.detached) == 2
+	}, patience/2, patience/2000)
 }
 
 func TestDashboardForScreenReaders(t *testing.T) {

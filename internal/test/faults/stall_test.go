@@ -84,8 +84,8 @@ func TestStalledReadersAreCut(t *testing.T) {
 }
 
 // Clients that send request after request and read no response are cut, however small each of the responses is, also
-// where all that remains to be written is what the server has buffered. So is a client of HTTP/2 whose window is closed,
-// or which does not read from its connection.
+// where all that remains to be written is what the server has buffered. So is a client of HTTP/2 whose window is
+// closed, or which does not read from its connection.
 func TestReadersOfSmallResponsesThatStallAreCut(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "1", "--keepalive-timeout", "1", "--http2-cleartext")
@@ -144,8 +144,8 @@ func TestReadersOfSmallResponsesThatStallAreCut(t *testing.T) {
 	s.requireNoMoreFDs(t, fds)
 }
 
-// A client that reads all the time, and by far more than a piece in the time for one, is served, although the kernel may
-// take nothing more to send for a long time meanwhile: it waits until a third of what it has is gone.
+// A client that reads all the time, and by far more than a piece in the time for one, is served, although the kernel
+// may take nothing more to send for a long time meanwhile: it waits until a third of what it has is gone.
 func TestSteadyReadersAreNotCutWhileTheKernelHasEnough(t *testing.T) {
 	t.Parallel()
 	const size = 12 << 20
