@@ -173,7 +173,7 @@ func (g *group) updateLimits(fx *effects, opts *Options) error {
 // correctAppLocked takes a get's options of the application where those of before could not start a process: nothing
 // uses them, and who has corrected them expects that they count. When the next attempt may begin stays as it is.
 func (g *group) correctAppLocked(opts *Options) error {
-	if g.failures == 0 || g.processCount() > 0 || g.release.attempts > 0 || g.restart != nil {
+	if g.failures == 0 || g.processCount() > 0 || len(g.attempts) > 0 || g.restart != nil {
 		return nil
 	}
 
