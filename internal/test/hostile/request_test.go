@@ -126,9 +126,14 @@ func (row *requestRow) play(s *server) error {
 
 	s.begin(sc)
 	id := s.nextID()
-	pieces := []string{row.raw}
+	text := row.raw
+	if want.cut || want.half || want.optional {
+		text = s.marked(text)
+	}
+
+	pieces := []string{text}
 	if want.dribbles {
-		pieces = bytewise(row.raw)
+		pieces = bytewise(text)
 	}
 
 	if !want.half {

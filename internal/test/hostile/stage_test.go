@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,8 @@ import (
 const (
 	// idPrefix begins the targets whose answers are what comes after it.
 	idPrefix = "/id/"
+	// rowMark comes before the number of a row in its target.
+	rowMark = "?row="
 	// plainAnswer is what a request gets if there is no script for it.
 	plainAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nrow"
 )
@@ -45,7 +48,10 @@ type stage struct {
 	ids    map[string]bool
 	// password is that of the latest process.
 	password string
-	// noted is closed when there is a request without one.
+	// rows counts the calls of begin; a request whose target has another number
+	// is of an earlier row.
+	rows int
+	// noted is closed when there is a request without an id.
 	noted chan struct{}
 	// seen are the requests without an id.
 	seen []*seen
@@ -212,6 +218,13 @@ func (s *stage) readBody(c *appConn, r *seen) bool {
 func (s *stage) note(r *seen) *script {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if target, row, ok := strings.Cut(r.target, rowMark); ok {
+		r.target = target
+		if row != strconv.Itoa(s.rows) {
+			return newScript(keeps, plainAnswer)
+		}
+	}
+
 	s.seen = append(s.seen, r)
 	if len(s.seen) == 1 {
 		close(s.noted)
@@ -250,10 +263,20 @@ func (s *stage) takeEarly() *script {
 func (s *stage) begin(sc *script) (next int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.rows++
 	s.script, s.seen, s.faults, s.served, s.ids, s.noted = sc, nil, nil, map[int]int{}, map[string]bool{},
 		make(chan struct{})
 
 	return s.last + 1
+}
+
+// marked is a request for "/" with the row that begin was called for, which a
+// late one is known by: the application may see what the server cuts off when
+// the next row is at work.
+func (s *stage) marked(raw string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Replace(raw, " / HTTP/1.", " /"+rowMark+strconv.Itoa(s.rows)+" HTTP/1.", 1)
 }
 
 // hasID: the application has seen the request that carries it.
