@@ -50,6 +50,7 @@ const (
 	ReasonNoProcess       ReasonKind = "no_process"       // there is none
 	ReasonDisabled        ReasonKind = "disabled"         // processes that take no requests
 	ReasonLongSessions    ReasonKind = "long_sessions"    // WebSockets and streams hold slots
+	ReasonAbandoned       ReasonKind = "abandoned"        // requests hold slots whose clients have left
 	ReasonQueue           ReasonKind = "queue"            // others wait before it
 	ReasonQueueTime       ReasonKind = "queue_time"       // it waits for a limited time
 	ReasonStarting        ReasonKind = "starting"         // a process is being started
@@ -173,11 +174,12 @@ func (e *explainer) explainWait() {
 func (e *explainer) explainProcesses() {
 	g := e.group
 
-	slots, taken, long := 0, 0, 0
+	slots, taken, long, abandoned := 0, 0, 0, 0
 	for pr := range g.enabled.all {
 		slots += pr.concurrency
 		taken += pr.sessions
 		long += pr.longSessions
+		abandoned += len(pr.abandoned)
 	}
 
 	switch n := g.enabled.len(); {
@@ -194,6 +196,11 @@ func (e *explainer) explainProcesses() {
 	if long > 0 {
 		e.say(ReasonLongSessions, "UnlimitedConcurrencyPaths", "%s of the %d slots", count(long,
 			"WebSocket or stream holds one", "WebSockets and streams hold as many"), slots)
+	}
+
+	if abandoned > 0 {
+		e.say(ReasonAbandoned, "MaxRequestTime", "%s of the %d slots", count(abandoned,
+			"request, whose client has left, holds one", "requests, whose clients have left, hold as many"), slots)
 	}
 }
 

@@ -110,6 +110,7 @@ func (g *group) detach(fx *effects, pr *process) {
 
 	pr.idle.leave()
 	pr.callOnDetach(fx)
+	pr.closeAbandoned(fx)
 
 	// Its waiters move to the queue with the state, before the sticky ID goes.
 	pr.moveTo(fx, stateDetached)

@@ -35,6 +35,7 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 			for _, l := range g.lists() {
 				for pr := range l.all {
 					pr.callOnDetach(fx)
+					pr.closeAbandoned(fx)
 				}
 			}
 

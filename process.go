@@ -125,6 +125,8 @@ type process struct {
 	onDetach map[*Session]func()
 	// longSessions counts those for which Session.MarkLong was called.
 	longSessions int
+	// abandoned are the sessions of Session.Abandon that wait for the process, and what closes them.
+	abandoned map[*Session]func()
 }
 
 func newProcess(g *group, proc spawner.Process, generation uint32) *process {

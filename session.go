@@ -264,6 +264,7 @@ func (s *Session) Close(mode CloseMode) {
 		}
 
 		delete(s.process.onDetach, s)
+		delete(s.process.abandoned, s)
 		s.stopTimeLimitLocked()
 		// A detached process gets no more requests, so its connections are of no use.
 		if conn := s.conn; conn != nil {

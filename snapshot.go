@@ -105,6 +105,9 @@ type ProcessSnapshot struct {
 	// LongSessions are those among Sessions that Session.MarkLong was called for: WebSockets and
 	// streams of events.
 	LongSessions int `json:"longSessions"`
+	// AbandonedSessions are those among Sessions whose client has left while the process works: see
+	// Session.Abandon.
+	AbandonedSessions int `json:"abandonedSessions,omitzero"`
 	// Busyness is the taken share of its concurrency, of 2^31-1, or the number of sessions if there
 	// is no limit.
 	Busyness uint64 `json:"busyness"`
@@ -342,6 +345,9 @@ func (pr *process) inspect() ProcessSnapshot {
 		Concurrency:  pr.concurrency,
 		Sessions:     pr.sessions,
 		LongSessions: pr.longSessions,
+
+		AbandonedSessions: len(pr.abandoned),
+
 		Busyness:     pr.busyness(),
 		Processed:    pr.processed,
 		SpawnStarted: pr.info.SpawnStarted,

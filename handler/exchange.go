@@ -286,6 +286,8 @@ func (x *exchange) release(err error) {
 	}
 
 	u.released = true
+	// Not after the end of the upload, which looks as if the client had gone.
+	unwanted := err != nil && x.req.ctx.Err() != nil && x.event.FirstByte == 0
 	uploaded := x.endUpload()
 
 	// A connection that the watch has interrupted, or is about to, is of no use to another request.
@@ -301,7 +303,11 @@ func (x *exchange) release(err error) {
 
 	x.event.AppDone = x.elapsed()
 	x.appDone.Store(true)
-	u.session.Close(mode)
+	if unwanted && uploaded {
+		u.session.Abandon()
+	} else {
+		u.session.Close(mode)
+	}
 
 	if x.event.Queued > queuedLong {
 		// Another request may have got the process, which has nothing to do until that one runs: our client can wait

@@ -33,7 +33,7 @@ var limitOptions = func() []Option {
 				"`max_request_queue_size`.")),
 		option("max_request_time", everywhere, func(c *Config) any { return &c.MaxRequestTime },
 			"`seconds` that a request may take", from(0, "no limit"),
-			detail("Then the process is killed, and the response is 504.")),
+			detail("Then the process is killed, even if the client has left, and the response is 504.")),
 		option("max_request_body_size", everywhere, func(c *Config) any { return &c.MaxRequestBodySize },
 			"the maximum `bytes` of a request's body", from(0, "no limit"),
 			detail("The room for [buffers](configuration.md#buffers) bounds it as well. The response to more is 413.")),

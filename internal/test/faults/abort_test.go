@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,6 +120,47 @@ func TestAbortWhileTheAppWorksFreesTheProcess(t *testing.T) {
 
 	s.requireNoMoreFDs(t, fds)
 	require.Empty(t, s.lines("request failed"))
+}
+
+// A process that works on for a client that has left gets no other request
+// meanwhile, while another process has room, and serves again afterwards.
+// Faults: D6.
+func TestProcessThatWorksForNobodyGetsNoRequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "2", "--min-instances", "2")
+	c := s.client(t)
+	pids := s.requireApps(t, 2)
+
+	for i := range 4 {
+		id := fmt.Sprintf("work%d", i)
+		conn := s.dial(t, "GET /work?"+id+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		s.Await(t, "holding "+id+".", 1)
+		conn.abort(i)
+
+		served := map[string]bool{}
+		for range 20 {
+			served[c.requireOK(t, "/pid")] = true
+		}
+
+		require.Len(t, served, 1)
+
+		for _, pid := range pids {
+			if !served[strconv.Itoa(pid)] {
+				require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
+			}
+		}
+
+		// Both at once have a process each.
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, name := range []string{"a", "b"} {
+			c.background(ctx, t, "/hold?"+name+id)
+			s.Await(t, "holding "+name+id+".", 1)
+		}
+
+		cancel()
+		s.Await(t, "left by a"+id+".", 1)
+		s.Await(t, "left by b"+id+".", 1)
+	}
 }
 
 // holdProcess occupies the one process until free is called.

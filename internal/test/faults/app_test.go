@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -125,6 +126,11 @@ func (a *app) handler() http.Handler {
 		// As that, but not before it is released or the client leaves.
 		"/hold": func(w http.ResponseWriter, r *http.Request) {
 			a.hold(r)
+			say(w, r.URL.RawQuery)
+		},
+		// As that, but whether or not the client leaves.
+		"/work": func(w http.ResponseWriter, r *http.Request) {
+			a.hold(r.WithContext(context.WithoutCancel(r.Context())))
 			say(w, r.URL.RawQuery)
 		},
 		// Begins a response of the length in the query, chunked if that is 0, and
