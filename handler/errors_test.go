@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
@@ -75,7 +76,11 @@ func TestDeadlineOfARequest(t *testing.T) {
 			factory := spawnertest.New(script)
 			pool, err := passenger.New(passenger.Config{Spawner: factory, SelfChecks: true})
 			require.NoError(t, err)
-			h, err := handler.New(pool, handler.Config{Options: passenger.Options{App: spawner.App{Root: "/app"}}})
+			var logged strings.Builder
+			h, err := handler.New(pool, handler.Config{
+				Options: passenger.Options{App: spawner.App{Root: "/app"}},
+				Logger:  funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}),
+			})
 			require.NoError(t, err)
 			l := newListener()
 			server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -91,6 +96,11 @@ func TestDeadlineOfARequest(t *testing.T) {
 			require.NoError(t, err)
 
 			require.Equal(t, http.StatusGatewayTimeout, resp.StatusCode, name)
+			require.NotContains(t, logged.String(), "closed the connection", "that was us")
+			if name == "in the app" {
+				require.Contains(t, logged.String(), "did not respond before the request's deadline")
+			}
+
 			require.NoError(t, c.Close())
 			require.NoError(t, server.Close())
 			require.NoError(t, pool.Close())

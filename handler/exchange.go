@@ -328,12 +328,15 @@ func (u *upstream) explain(err, cause error) error {
 	// net/http ends the context after any error of reading, a deadline's too.
 	case clientErr != nil && !errors.Is(clientErr, errClientGone):
 		return clientErr
+	// What was seen of the connection is what interrupting it did.
+	case errors.Is(cause, context.DeadlineExceeded) && errors.Is(err, errNoResponse):
+		return fmt.Errorf("the application did not respond before the request's deadline: %w", cause)
 	case errors.Is(cause, context.DeadlineExceeded):
-		return fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+		return fmt.Errorf("the application did not end its response before the request's deadline: %w", cause)
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	case u.session.TimeIsUp():
-		return fmt.Errorf("%w: %w", errTooSlow, err)
+		return errTooSlow
 	case clientErr != nil:
 		return clientErr
 	}

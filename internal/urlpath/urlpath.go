@@ -133,7 +133,7 @@ func Parse(text string) (Base, error) {
 	}
 
 	if text[0] != '/' {
-		return "", fmt.Errorf("%q does not begin with a slash: write it as /shop", text)
+		return "", fmt.Errorf("%q does not begin with a slash: write it as /%s", text, text)
 	}
 
 	segments := strings.Split(strings.TrimRight(text, "/"), "/")
