@@ -86,6 +86,38 @@ func withNginxAs(s *site, pass string, sockets []string, back []command) ([]comm
 	return append(back, command{argv: argv, front: anything}), nil
 }
 
+const caddyConfig = `{
+	admin off
+	auto_https off
+}
+http://%[1]s {
+	bind %[2]s
+	reverse_proxy%[3]s {
+		transport http {
+			keepalive_idle_conns_per_host 64
+		}
+	}
+}
+`
+
+// withCaddy puts Caddy in front of what listens on Unix sockets.
+func withCaddy(s *site, sockets []string, back []command) ([]command, error) {
+	var upstreams strings.Builder
+	for _, socket := range sockets {
+		upstreams.WriteString(" unix/" + socket)
+	}
+
+	host, _, _ := strings.Cut(s.addr, ":")
+	config, err := s.write("Caddyfile", fmt.Sprintf(caddyConfig, s.addr, host, upstreams.String()))
+	if err != nil {
+		return nil, err
+	}
+
+	argv := []string{s.programs[caddyProgram], "run", "--config", config, "--adapter", "caddyfile"}
+
+	return append(back, command{argv: argv, front: anything}), nil
+}
+
 // Debian's figures for the event MPM stay as they are.
 const apacheConfig = `ServerName 127.0.0.1
 ServerRoot %[1]s

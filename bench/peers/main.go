@@ -130,6 +130,12 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 		}
 	}
 
+	if b.plot != "" {
+		if err := all.writePlot(b.plot); err != nil {
+			return err
+		}
+	}
+
 	if b.json {
 		return all.printJSON(out)
 	}

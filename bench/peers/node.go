@@ -26,6 +26,14 @@ func nodePeers() []peer {
 				return withNginx(s, sockets, plainNode(s, sockets...))
 			},
 		},
+		{
+			name:  "caddy + 2 node",
+			needs: []string{caddyProgram, nodeProgram},
+			commands: func(s *site) ([]command, error) {
+				sockets := []string{s.socket("app1.socket"), s.socket("app2.socket")}
+				return withCaddy(s, sockets, plainNode(s, sockets...))
+			},
+		},
 		{name: "ReverseProxy + 2 node", needs: []string{nodeProgram}, commands: func(s *site) ([]command, error) {
 			sockets := []string{s.socket("app1.socket"), s.socket("app2.socket")}
 			argv := append([]string{s.self, "reverseproxy", s.addr}, sockets...)

@@ -20,6 +20,7 @@ const (
 	rubyProgram     = "ruby"
 	nginxProgram    = "nginx"
 	apacheProgram   = "apache2"
+	caddyProgram    = "caddy"
 	apacheModule    = "libapache2-mod-passenger"
 	gunicornProgram = "gunicorn"
 	uvicornModule   = "uvicorn"
@@ -48,6 +49,7 @@ func programList() []program {
 		{name: nginxProgram, version: "-v"},
 		{name: apacheProgram, version: "-v"},
 		{name: apacheModule, find: findApacheModule},
+		{name: caddyProgram, version: "version"},
 		{name: nodeProgram, version: "--version"},
 		// The system's interpreters come first: servers that are packages use
 		// those, and what stands in PATH may be a script.

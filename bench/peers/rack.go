@@ -27,6 +27,10 @@ func rackPeers() []peer {
 			sockets := []string{s.socket("app.socket")}
 			return withNginx(s, sockets, []command{puma(s, "unix://"+sockets[0])})
 		}},
+		{name: "caddy + puma", needs: []string{caddyProgram, pumaProgram}, commands: func(s *site) ([]command, error) {
+			sockets := []string{s.socket("app.socket")}
+			return withCaddy(s, sockets, []command{puma(s, "unix://"+sockets[0])})
+		}},
 		{name: "puma", frontless: true, needs: []string{pumaProgram}, commands: func(s *site) ([]command, error) {
 			return []command{puma(s, "tcp://"+s.addr)}, nil
 		}},

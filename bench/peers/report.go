@@ -57,13 +57,14 @@ type comparison struct {
 }
 
 func (c *comparison) print(w io.Writer) {
-	fmt.Fprintf(w, "conns\tpeer\treq/s\tmin..max\tp50\tp99\tfront µs/req\tapp µs/req\t%s/this\tmin..max\t\n", c.base)
+	fmt.Fprintf(w, "conns\tpeer\treq/s\tmin..max\tp50\tp99\tfront µs/req\tapp µs/req\t%s/this\tmin..max\tothers\t\n",
+		c.base)
 
 	for i := range c.Rows {
 		r := &c.Rows[i]
 		rounds := r.figures(func(r *round) float64 { return r.Rate })
 		if len(rounds) == 0 {
-			fmt.Fprintf(w, "%d\t%s\tfailed\t\t\t\t\t\t\t\t%s\n", r.Connections, r.Name, mark(r.errors()))
+			fmt.Fprintf(w, "%d\t%s\tfailed\t\t\t\t\t\t\t\t\t%s\n", r.Connections, r.Name, mark(r.errors()))
 			continue
 		}
 
@@ -72,12 +73,13 @@ func (c *comparison) print(w io.Writer) {
 			front = fmt.Sprintf("%.1f", median(r.figures(func(r *round) float64 { return r.FrontCPU })))
 		}
 
-		fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f..%.0f\t%s\t%s\t%s\t%.1f\t%.2f\t%.2f..%.2f\t%s\n",
+		fmt.Fprintf(w, "%d\t%s\t%.0f\t%.0f..%.0f\t%s\t%s\t%s\t%.1f\t%.2f\t%.2f..%.2f\t%.0f %%\t%s\n",
 			r.Connections, r.Name, r.Rate.Median, r.Rate.Min, r.Rate.Max,
 			latency(median(r.figures(func(r *round) float64 { return r.P50 }))),
 			latency(median(r.figures(func(r *round) float64 { return r.P99 }))),
 			front, median(r.figures(func(r *round) float64 { return r.AppCPU })),
-			r.Ratio.Median, r.Ratio.Min, r.Ratio.Max, mark(r.errors()))
+			r.Ratio.Median, r.Ratio.Min, r.Ratio.Max,
+			100*median(r.figures(func(r *round) float64 { return r.Foreign })), mark(r.errors()))
 	}
 
 	for _, name := range c.Skipped {

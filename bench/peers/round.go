@@ -30,8 +30,10 @@ type round struct {
 	P99      float64 `json:"p99_us"`
 	FrontCPU float64 `json:"front_cpu_us_per_request"`
 	AppCPU   float64 `json:"app_cpu_us_per_request"`
-	Errors   string  `json:"errors,omitempty"`
-	failed   bool
+	// Foreign is the share of the processors that took others than the server and wrk.
+	Foreign float64 `json:"foreign_cpu_share"`
+	Errors  string  `json:"errors,omitempty"`
+	failed  bool
 }
 
 // row is what the rounds of a server with n connections showed.
@@ -59,7 +61,7 @@ func (b *bench) compare(ctx context.Context, what string, targets []target) ([]r
 		set := make([]row, len(targets))
 		for n := range b.rounds {
 			for i, t := range targets {
-				r := b.measure(ctx, &t, connections, b.duration)
+				r := b.measureInPeace(ctx, &t, connections)
 				if ctx.Err() != nil {
 					return nil, context.Cause(ctx)
 				}
@@ -81,6 +83,25 @@ func (b *bench) compare(ctx context.Context, what string, targets []target) ([]r
 	return rows, nil
 }
 
+// measureInPeace measures again while others have taken too much of the machine, and returns the round that they
+// disturbed least.
+func (b *bench) measureInPeace(ctx context.Context, t *target, connections int) (best round) {
+	for n := range 1 + maxRepeats {
+		r := b.measure(ctx, t, connections, b.duration)
+		if n == 0 || !r.failed && r.Foreign < best.Foreign {
+			best = r
+		}
+
+		if best.failed || best.Foreign <= maxForeign || ctx.Err() != nil {
+			break
+		}
+
+		b.progress.say("%s: others took %.0f %% of the machine", t.name, 100*r.Foreign)
+	}
+
+	return best
+}
+
 // measure runs wrk once.
 func (b *bench) measure(ctx context.Context, t *target, connections int, duration time.Duration) round {
 	if err := sleep(ctx, pause); err != nil {
@@ -99,7 +120,19 @@ func (b *bench) measure(ctx context.Context, t *target, connections int, duratio
 		return round{Errors: err.Error(), failed: true}
 	}
 
+	busyBefore, err := busyTime()
+	if err != nil {
+		return round{Errors: err.Error(), failed: true}
+	}
+
+	began := time.Now()
 	result, err := run.run(ctx, b.programs[wrkProgram])
+	if err != nil {
+		return round{Errors: err.Error(), failed: true}
+	}
+
+	elapsed := time.Since(began)
+	busyAfter, err := busyTime()
 	if err != nil {
 		return round{Errors: err.Error(), failed: true}
 	}
@@ -116,6 +149,7 @@ func (b *bench) measure(ctx context.Context, t *target, connections int, duratio
 		P99:      microseconds(result.p99),
 		FrontCPU: microseconds(used.front) / float64(result.requests),
 		AppCPU:   microseconds(used.app) / float64(result.requests),
+		Foreign:  foreignShare(busyAfter-busyBefore, used.front+used.app+result.cpu, elapsed),
 		Errors:   result.errors(),
 	}
 	if t.server.ended() {

@@ -23,6 +23,7 @@ type settings struct {
 	ours         string
 	before       string
 	json         bool
+	plot         string
 	idleClients  int
 	slowClients  int
 	slowKind     string
@@ -68,6 +69,7 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 	flags.StringVar(&s.ours, "passenger", "", "the `program` that is ours (default: built from this checkout)")
 	flags.StringVar(&s.before, "before", "", "the other `program` of ours, for the scenario check")
 	flags.BoolVar(&s.json, "json", false, "write JSON, with the figures of each round")
+	flags.StringVar(&s.plot, "plot", "", "write the requests a second as a picture into this `file`, in SVG")
 	flags.IntVar(&s.idleClients, "idle", 5000, "`number` of clients in the scenario idle")
 	flags.IntVar(&s.slowClients, "slow", 2000, "`number` of slow clients in the scenario slow")
 	flags.Func("slow-kind", "what slow clients do, `one` of both, uploads, downloads (default both)",

@@ -27,8 +27,9 @@ type wrkResult struct {
 	requests int64
 	rate     float64 // requests a second
 	p50, p99 time.Duration
-	refused  int64 // answers that are neither 2xx nor 3xx
-	failed   int64 // errors of sockets
+	cpu      time.Duration // of wrk itself
+	refused  int64         // answers that are neither 2xx nor 3xx
+	failed   int64         // errors of sockets
 	timeouts int64
 }
 
@@ -65,6 +66,8 @@ func (l *load) run(ctx context.Context, wrk string) (wrkResult, error) {
 	if err != nil {
 		return wrkResult{}, fmt.Errorf("wrk %s: %w", l.url, err)
 	}
+
+	result.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 
 	return result, nil
 }

@@ -21,6 +21,14 @@ func wsgiPeers() []peer {
 			},
 		},
 		{
+			name:  "caddy + gunicorn",
+			needs: []string{caddyProgram, gunicornProgram},
+			commands: func(s *site) ([]command, error) {
+				sockets := []string{s.socket("app.socket")}
+				return withCaddy(s, sockets, []command{gunicorn(s, "unix:"+sockets[0])})
+			},
+		},
+		{
 			name:      "gunicorn",
 			frontless: true,
 			needs:     []string{gunicornProgram},
