@@ -117,7 +117,9 @@ func (a *app) handler() http.Handler {
 	for path, serve := range map[string]http.HandlerFunc{
 		// Answers with the process's id.
 		"/pid": func(w http.ResponseWriter, _ *http.Request) { say(w, strconv.Itoa(os.Getpid())) },
-		// Answers with the query, and says that it was there.
+		// Answers with the query.
+		"/query": func(w http.ResponseWriter, r *http.Request) { say(w, r.URL.RawQuery) },
+		// As that, and says that it was there.
 		"/serve": func(w http.ResponseWriter, r *http.Request) {
 			_, err := io.Copy(io.Discard, r.Body)
 			logf("served %s. %v", r.URL.RawQuery, err)
