@@ -50,8 +50,8 @@ type pythonFunction struct {
 var (
 	pythonFrom   = lazy(`^from\s+([\w.]+)\s+import\s+(.*)$`)
 	pythonImport = lazy(`^import\s+(.*)$`)
-	pythonSet    = lazy(`^(\w+)\s*(?::[^=]*)?=([^=].*)$`)
-	pythonDef    = lazy(`^(async\s+)?def\s+(\w+)\s*\((.*)$`)
+	pythonSet    = lazy(`^\s*(\w+)\s*(?::[^=]*)?=([^=].*)$`)
+	pythonDef    = lazy(`^(async\s+)?def\s+(\w+)\s*(?:\[[^(]*\]\s*)?\((.*)$`)
 	pythonWord   = lazy(`\w+`)
 )
 
@@ -75,12 +75,26 @@ func parsePython(source string) *pythonModule {
 			}
 		} else if match := pythonDef().FindStringSubmatch(statement); match != nil {
 			m.functions[match[2]] = pythonFunction{async: match[1] != "", parameters: pythonParameters(match[3])}
-		} else if match := pythonSet().FindStringSubmatch(statement); match != nil {
-			m.values[match[1]] = strings.TrimSpace(match[2])
+		} else if match := pythonSet().FindStringSubmatch(statement); match != nil &&
+			!slices.Contains(pythonBlocks, match[1]) {
+			m.set(match[1], match[2])
 		}
 	}
 
 	return m
+}
+
+// set sets a name, and those that are set to the same value behind it.
+func (m *pythonModule) set(name, value string) {
+	names := []string{name}
+	for match := pythonSet().FindStringSubmatch(value); match != nil; match = pythonSet().FindStringSubmatch(value) {
+		names = append(names, match[1])
+		value = match[2]
+	}
+
+	for _, name := range names {
+		m.values[name] = strings.TrimSpace(value)
+	}
 }
 
 // pythonParameters returns those that end with the bracket that closes them.
@@ -130,88 +144,133 @@ func (f pythonFunction) isFactory() bool {
 	return true
 }
 
-// pythonStatements returns the statements at the top level, in one line each, without comments; what is in strings of
-// several lines is left out.
+// pythonStatements returns the statements at the top level, in one line each, without comments and without what
+// is in strings of several lines.
 func pythonStatements(source string) []string {
-	var statements []string
-	var statement strings.Builder
-
-	quote, depth := "", 0
-
-	// inBlock reports whether what begins in this line is of a block, and not of the top level.
-	inBlock := false
-
-	for line := range strings.Lines(source) {
-		line = strings.TrimRight(line, "\r\n")
-		if quote == "" && depth == 0 && statement.Len() == 0 {
-			if line == "" || line[0] == '#' {
-				continue
-			}
-
-			inBlock = line[0] == ' ' || line[0] == '\t'
-		}
-
-		text := &statement
-		if inBlock {
-			text = nil
-		}
-
-		quote, depth = scanPython(line, quote, depth, text)
-		if quote == "" && depth == 0 && !strings.HasSuffix(line, "\\") {
-			statements = append(statements, statement.String())
-			statement.Reset()
-		}
+	s := pythonScanner{rest: source}
+	for s.rest != "" {
+		s.statement()
 	}
 
-	return statements
+	return s.statements
 }
 
-// scanPython follows strings of several lines and brackets through a line. What is code is written to text, and of
-// strings their quotes with what is between them, if that is one line.
-func scanPython(line, quote string, depth int, text *strings.Builder) (string, int) {
-	write := func(s string) {
-		if text != nil {
-			text.WriteString(s)
-		}
-	}
+// pythonScanner reads statements of Python.
+type pythonScanner struct {
+	rest       string
+	statements []string
+	// text is the statement so far, and depth that of its brackets.
+	text  strings.Builder
+	depth int
+}
 
-	for i := 0; i < len(line); {
-		rest := line[i:]
+// pythonBlocks are the words that begin statements with a block.
+var pythonBlocks = []string{
+	"if", "elif", "else", "for", "while", "with", "try", "except", "finally", "class", "def", "async",
+}
+
+// statement reads a line of statements, with all lines that continue it.
+func (s *pythonScanner) statement() {
+	inBlock := s.rest[0] == ' ' || s.rest[0] == '\t'
+
+	for s.rest != "" {
+		c := s.rest[0]
 		switch {
-		case quote != "" && strings.HasPrefix(rest, quote):
-			i += len(quote)
-			quote = ""
-		case quote != "" && rest[0] == '\\':
-			i += 2
-		case quote != "":
-			i++
-		case rest[0] == '#':
-			return "", depth
-		case strings.HasPrefix(rest, `"""`), strings.HasPrefix(rest, "'''"):
-			quote = rest[:3]
-			i += 3
-		case rest[0] == '"' || rest[0] == '\'':
-			n := stringLength(rest)
-			write(rest[:n])
-			i += n
-		default:
-			switch rest[0] {
-			case '(', '[', '{':
-				depth++
-			case ')', ']', '}':
-				depth = max(depth-1, 0)
+		case c == '#':
+			s.skip(max(strings.IndexByte(s.rest, '\n'), 0))
+			if s.rest[0] != '\n' {
+				s.rest = "" // the last line
 			}
+		case c == '\'' || c == '"':
+			s.string()
+		case c == '\\':
+			s.skip(min(1+len(lineEnd(s.rest[1:])), len(s.rest)))
+			s.text.WriteByte(' ')
+		case c == '\n' && s.depth == 0:
+			s.end(inBlock)
+			s.skip(1)
 
-			write(rest[:1])
-			i++
+			return
+		case c == ';' && s.depth == 0:
+			// What follows a block in its line is part of it.
+			word, _, _ := strings.Cut(strings.TrimSpace(s.text.String()), " ")
+			begins := slices.Contains(pythonBlocks, strings.TrimRight(word, ":"))
+			s.end(inBlock)
+			s.skip(1)
+			inBlock = inBlock || begins
+		default:
+			s.code(c)
 		}
 	}
 
-	if depth > 0 {
-		write(" ")
+	s.end(inBlock)
+}
+
+// code takes a character that is neither in a string nor in a comment.
+func (s *pythonScanner) code(c byte) {
+	switch c {
+	case '(', '[', '{':
+		s.depth++
+	case ')', ']', '}':
+		s.depth = max(s.depth-1, 0)
+	case '\r', '\n', '\f':
+		c = ' '
 	}
 
-	return quote, depth
+	s.text.WriteByte(c)
+	s.skip(1)
+}
+
+func (s *pythonScanner) skip(n int) { s.rest = s.rest[n:] }
+
+// end ends a statement.
+func (s *pythonScanner) end(inBlock bool) {
+	if text := strings.TrimSpace(s.text.String()); text != "" && !inBlock {
+		s.statements = append(s.statements, text)
+	}
+
+	s.text.Reset()
+}
+
+// string takes a string. One of several lines counts as an empty one.
+func (s *pythonScanner) string() {
+	quote := s.rest[:1]
+	if long := strings.Repeat(quote, 3); strings.HasPrefix(s.rest, long) {
+		quote = long
+	}
+
+	n := len(quote)
+	for n < len(s.rest) && !strings.HasPrefix(s.rest[n:], quote) {
+		if len(quote) == 1 && s.rest[n] == '\n' {
+			break // it is not closed, so that this is no Python
+		}
+
+		if s.rest[n] == '\\' {
+			n++
+		}
+
+		n++
+	}
+
+	end := min(n+len(quote), len(s.rest))
+	if len(quote) == 1 {
+		s.text.WriteString(strings.ReplaceAll(s.rest[:end], "\n", " "))
+	} else {
+		s.text.WriteString(`""`)
+	}
+
+	s.skip(end)
+}
+
+// lineEnd returns the end of a line that s begins with, or nothing.
+func lineEnd(s string) string {
+	for _, end := range []string{"\r\n", "\n"} {
+		if strings.HasPrefix(s, end) {
+			return end
+		}
+	}
+
+	return ""
 }
 
 // stringLength returns the length of a string of one line at the beginning of s.
