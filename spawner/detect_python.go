@@ -297,8 +297,8 @@ func madeBy(value string) *pythonFramework {
 // detectPython is the rule for a module that has an application, by the usual names.
 func detectPython(d *directory) *Detection {
 	for _, file := range []string{
-		"main.py", "app.py", "wsgi.py", "asgi.py", "application.py", "hello.py", "server.py", "run.py",
-		"app/main.py", "app/__init__.py", "src/main.py", "src/app.py",
+		"main.py", "app.py", "wsgi.py", "asgi.py", "api.py", "application.py", "hello.py", "server.py", "run.py",
+		"app/main.py", "app/app.py", "app/api.py", "app/__init__.py", "src/main.py", "src/app.py", "src/api.py",
 	} {
 		if found := d.pythonFile(file); found != nil {
 			return found
