@@ -360,3 +360,34 @@ server.listen(0);
 	require.NoError(t, c.Close())
 	p.requireCleanStop(t)
 }
+
+// An application may close its server and listen again, before anybody has heard of it and later: it keeps its address,
+// and takes no other one. One that was closed for good makes room for another.
+func TestNodeServersMayListenAgain(t *testing.T) {
+	t.Parallel()
+
+	const head = `
+const http = require('http');
+const answer = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('999'));
+let server = http.createServer(answer('again '));
+const final = () => console.log('listens at last');
+`
+	for name, source := range map[string]string{
+		"at once":       `server.listen(9990); server.close(); server.listen(9991, final);`,
+		"with closing":  `server.listen(9990); server.close(() => console.log('closed')); server.listen(9991, final);`,
+		"when closed":   `server.listen(9990, () => server.close(() => server.listen(9991, final)));`,
+		"much later":    `server.listen(9990, () => server.close(() => setTimeout(() => server.listen(9991, final), 50)));`,
+		"three times":   `server.listen(1); server.close(); server.listen(2); server.close(); server.listen(3, final);`,
+		"another":       `server.listen(1); server.close(() => { server = http.createServer(answer('again ')).listen(9990, final); });`,
+		"while serving": `server.listen(1, () => setTimeout(() => server.close(() => server.listen(9990, final)), 50));`,
+	} {
+		for how, option := range map[string]func(*spec){"unix": func(*spec) {}, "tcp": tcpOnly} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, nodeSpec(t, nodeApp(t, "app.js", head+source), option))
+				p.out.await(t, "listens at last")
+				require.Equal(t, "again false", p.http(t).get(t, "/").body)
+			})
+		}
+	}
+}
