@@ -391,3 +391,44 @@ const final = () => console.log('listens at last');
 		}
 	}
 }
+
+// Requests come by HTTP/1.1 without TLS. What else listens is named, before the time for the start is over, and what to
+// do.
+func TestNodeServersThatGetNoRequestsAreNamed(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct{ source, seen, advice string }{
+		"https":        {`require('https').createServer({}).listen(0, '127.0.0.1')`, "listens by TLS on port ", "ssl_certificate"},
+		"HTTP/2 + TLS": {`require('http2').createSecureServer({}).listen(0, '127.0.0.1')`, "listens by HTTP/2 with TLS on port ", "ssl_certificate"},
+		"HTTP/2":       {`require('http2').createServer().listen(0, '127.0.0.1')`, "listens by HTTP/2 on port ", "http.createServer()"},
+		"net":          {`require('net').createServer().listen(0, '127.0.0.1')`, "listens by a socket on port ", "listen('passenger')"},
+		"two": {
+			`require('net').createServer().listen('own.sock'); require('https').createServer({}).listen(0, '127.0.0.1')`,
+			"listens by a socket on own.sock, TLS on port ", "ssl_certificate",
+		},
+		"not installed": {
+			`PhusionPassenger.configure({autoInstall: false}); require('http').createServer().listen(0, '127.0.0.1')`,
+			"listens by HTTP on port ", "Auto-installation is off",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := startFailure(t, nodeSpec(t, nodeApp(t, "app.js", c.source), func(s *spec) {
+				s.request.StartTimeout = time.Second
+			}))
+			require.Equal(t, loaderproto.AppError, err.Kind)
+			require.Contains(t, err.Message.Text, c.seen)
+			require.Contains(t, err.Message.Text, c.advice)
+			require.NotContains(t, err.Message.Text, "    at ")
+			require.Contains(t, p.out.String(), "Passenger's Node.js loader: The application listens by ")
+			require.Equal(t, 1, p.exitCode(t))
+		})
+	}
+
+	// They do no harm beside one that takes requests.
+	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
+		require('https').createServer({}).listen(0, '127.0.0.1', () => setTimeout(() => {
+			require('http').createServer((req, res) => res.end('served')).listen(80);
+		}, 20));`), func(s *spec) { s.request.StartTimeout = deadline }))
+	require.Equal(t, "served", p.http(t).get(t, "/").body)
+}

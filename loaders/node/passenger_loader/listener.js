@@ -10,6 +10,7 @@ const net = require('net');
 const path = require('path');
 
 const clientAddress = require('./client_address');
+const otherServers = require('./other_servers');
 
 const BACKLOG = 65535; // the kernel cuts it to what it allows
 const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of sockets have to be short
@@ -35,6 +36,7 @@ function install(api, onReady, onFurther) {
   const originalListen = net.Server.prototype.listen;
   onListening = onReady;
   onUnannounced = onFurther;
+  otherServers.expect(api.options.start_timeout, http.Server);
 
   function listen(...args) {
     const wanted = isExplicit(args[0]) || (api.autoInstall && this instanceof http.Server);
@@ -49,6 +51,7 @@ function install(api, onReady, onFurther) {
     }
 
     if (chosen || !wanted) {
+      otherServers.note(this);
       return originalListen.apply(this, args);
     }
 
@@ -79,6 +82,7 @@ function announce(server) {
   }
 
   announced = true;
+  otherServers.found();
   const address = server.address();
   onListening(server, typeof address === 'string' ? `unix:${address}` : `tcp://127.0.0.1:${address.port}`);
 }
