@@ -319,6 +319,15 @@ func TestNodeStopBeforeListen(t *testing.T) {
 	}
 }
 
+// Another spawner may give the loader its stdin and stdout only, as the handshake says.
+func TestNodeWithoutASecondAdminSocket(t *testing.T) {
+	t.Parallel()
+	p := startNode(t, func(s *spec) { s.noSecondAdmin = true })
+	require.Equal(t, "hello", p.http(t).get(t, "/").body)
+	p.closeStdin(t)
+	require.Zero(t, p.exitCode(t))
+}
+
 // The connection has the client's address, for whom the server in front vouches, whatever the client has put before it.
 func TestNodeConnectionsHaveTheClientsAddress(t *testing.T) {
 	t.Parallel()
