@@ -305,6 +305,10 @@ func detectNodeScript(d *directory) *Detection {
 		StartCommand: []string{"npm", "start"},
 		Because:      "package.json has a script start, which has to listen on the port in PORT",
 	}
+	if s, ok := parseNodeScript(p.Scripts["start"]); ok && d.startedFile(p) == "" {
+		found.Because += "; it starts " + s.file + ", which is not there: build the application first (npm run build)"
+	}
+
 	if site := d.staticSite(p); site != "" {
 		found.Because += "; " + site
 	}

@@ -158,7 +158,7 @@ func pythonStatements(source string) []string {
 
 		quote, depth = scanPython(line, quote, depth, text)
 		if quote == "" && depth == 0 && !strings.HasSuffix(line, "\\") {
-			statements = append(statements, statement.String())
+			statements = append(statements, strings.TrimSpace(statement.String())) // a comment may have stood behind it
 			statement.Reset()
 		}
 	}
@@ -299,6 +299,7 @@ func detectPython(d *directory) *Detection {
 	for _, file := range []string{
 		"main.py", "app.py", "wsgi.py", "asgi.py", "api.py", "application.py", "hello.py", "server.py", "run.py",
 		"app/main.py", "app/app.py", "app/api.py", "app/__init__.py", "src/main.py", "src/app.py", "src/api.py",
+		"src/app/main.py",
 	} {
 		if found := d.pythonFile(file); found != nil {
 			return found
@@ -306,8 +307,13 @@ func detectPython(d *directory) *Detection {
 	}
 
 	// A package with a factory, as in the tutorial of Flask, or with the file that tools for projects make.
+	files := []string{"__init__.py", "main.py", "app.py", "wsgi.py", "asgi.py"}
+	if d.has("manage.py") {
+		files = files[:3] // Django makes the others, too
+	}
+
 	for _, name := range append(d.packages("."), d.packages("src")...) {
-		for _, file := range []string{"__init__.py", "main.py", "app.py"} {
+		for _, file := range files {
 			if found := d.pythonFile(path.Join(name, file)); found != nil {
 				return found
 			}
@@ -326,11 +332,11 @@ func (d *directory) pythonFile(file string) *Detection {
 
 	m := parsePython(source)
 	callable, appType, framework := m.application()
-	if callable == "" && (file == "wsgi.py" || file == "asgi.py") {
+	if base := path.Base(file); callable == "" && (base == "wsgi.py" || base == "asgi.py") {
 		// They import it, or what makes it.
 		for _, name := range []string{"application", "app"} {
 			if m.imported[name] || strings.Contains(m.values[name], "(") {
-				callable, appType = name, strings.TrimSuffix(file, ".py")
+				callable, appType = name, strings.TrimSuffix(base, ".py")
 				framework = "Python, " + strings.ToUpper(appType)
 
 				break

@@ -169,8 +169,21 @@ var applications = map[string]struct {
 	"Deno, jsonc": {map[string]string{"deno.jsonc": "{\n// \"x\n\"tasks\": {/* \" */ \"start\": \"deno run // main.ts\",},\n}"}, "Deno", "deno task start", nil},
 	"Hono, Bun":   {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"hono": "4"}}`, "src/index.ts": ""}, "Hono", "bun src/index.ts", nil},
 	"Elysia, Bun": {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"elysia": "1"}}`, "src/index.ts": ""}, "Elysia", "bun src/index.ts", nil},
-	"api.py":      {map[string]string{"api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi api:app", nil},
-	"app/api.py":  {map[string]string{"app/api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.api:app", nil},
+	"src/app":     {map[string]string{"src/app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.main:app", nil},
+	"a package's wsgi.py": {
+		map[string]string{"shop/__init__.py": "", "shop/wsgi.py": "from shop.web import make\n\napplication = make()  # ours\n"},
+		"Python, WSGI", "wsgi shop.wsgi:application", nil,
+	},
+	"Django, comments": {
+		map[string]string{
+			"manage.py":                `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")`,
+			"config/settings/local.py": "from .base import *  # noqa\n",
+			"config/settings/base.py":  "ASGI_APPLICATION = \"config.asgi.application\"  # noqa\n",
+			"config/__init__.py":       "", "config/wsgi.py": "application = get_wsgi_application()\n",
+		}, "Django", "asgi config.asgi:application", nil,
+	},
+	"api.py":     {map[string]string{"api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi api:app", nil},
+	"app/api.py": {map[string]string{"app/api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.api:app", nil},
 	"Procfile, BOM, no space, capitals, tab": {
 		map[string]string{"Procfile": "\ufeffWeb:bin/shop\t-p\t$PORT \r\n"}, "Procfile", "/bin/sh -c exec bin/shop -p $PORT", nil,
 	},
@@ -212,17 +225,19 @@ func TestProgramsOfGoAreFound(t *testing.T) {
 			map[string]string{"go.mod": "// x\nmodule \"example.com/shop/v2\"\n", "main.go": goMain, "vendor.go": "//go:build ignore\n\npackage gen\n"},
 			"", false, "go build -o \"$N\" . &&",
 		},
-		"in cmd":             {map[string]string{"go.mod": "module example.com/x\n", "x.go": "package x\n", "cmd/shop/main.go": goMain, "cmd/README": ""}, "", false, "go build -o \"$N\" ./cmd/shop &&"},
-		"built":              {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", false, "./shop"},
-		"built, in bin":      {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "bin/shop", false, "./bin/shop"},
-		"built, in cmd":      {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "cmd/shop/shop", false, "./cmd/shop/shop"},
-		"built long ago":     {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", true, "go build"},
-		"a library":          {map[string]string{"go.mod": "module example.com/shop\n", "shop.go": "package shop\n"}, "", false, ""},
-		"a generator":        {map[string]string{"go.mod": "module example.com/shop\n", "gen.go": "//go:build ignore\n\npackage main\n", "shop.go": "package shop\n"}, "", false, ""},
-		"several":            {map[string]string{"go.mod": "module example.com/x\n", "cmd/a/main.go": goMain, "cmd/b/main.go": goMain}, "", false, ""},
-		"no module":          {map[string]string{"main.go": goMain}, "", false, ""},
-		"nonsense":           {map[string]string{"go.mod": "module example.com/x\n", "main.go": "\x00package main"}, "", false, ""},
-		"a name for a shell": {map[string]string{"go.mod": "module example.com/$(reboot)\n", "main.go": goMain}, "", false, ""},
+		"in cmd":              {map[string]string{"go.mod": "module example.com/x\n", "x.go": "package x\n", "cmd/shop/main.go": goMain, "cmd/README": ""}, "", false, "go build -o \"$N\" ./cmd/shop &&"},
+		"built":               {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", false, "./shop"},
+		"built, in bin":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "bin/shop", false, "./bin/shop"},
+		"built, in cmd":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "cmd/shop/shop", false, "./cmd/shop/shop"},
+		"built long ago":      {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", true, "go build"},
+		"a library":           {map[string]string{"go.mod": "module example.com/shop\n", "shop.go": "package shop\n"}, "", false, ""},
+		"a generator":         {map[string]string{"go.mod": "module example.com/shop\n", "gen.go": "//go:build ignore\n\npackage main\n", "shop.go": "package shop\n"}, "", false, ""},
+		"several":             {map[string]string{"go.mod": "module example.com/x\n", "cmd/a/main.go": goMain, "cmd/b/main.go": goMain}, "", false, ""},
+		"several, one serves": {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/worker/main.go": goMain}, "", false, "./cmd/api &&"},
+		"several, its name":   {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/x/main.go": goMain}, "", false, "./cmd/x &&"},
+		"no module":           {map[string]string{"main.go": goMain}, "", false, ""},
+		"nonsense":            {map[string]string{"go.mod": "module example.com/x\n", "main.go": "\x00package main"}, "", false, ""},
+		"a name for a shell":  {map[string]string{"go.mod": "module example.com/$(reboot)\n", "main.go": goMain}, "", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := makeDirectory(t, c.files)
@@ -339,24 +354,24 @@ func TestDetectionFollowsNoLinksOutOfTheDirectory(t *testing.T) {
 func TestStartupFilesTellTheirTypes(t *testing.T) {
 	root := makeDirectory(t, map[string]string{
 		"one.py":           "from fastapi import FastAPI\nservice = 1\napp = FastAPI()\n",
-		"shop/wsgi.py":     "def application(environ, start_response): pass\n",
+		"shop/service.py":  "def application(environ, start_response): pass\n",
 		"shop/__init__.py": "",
 		"www":              "",
 	})
 	config := &spawner.Config{Users: spawner.SameUser}
 
 	for file, want := range map[string]string{
-		"one.py":                 "",
-		"one:app":                "",
-		"shop.wsgi:application":  "",
-		"shop:create_app()":      "",
-		"shop.missing:app":       "the startup file " + root + "/shop/missing.py does not exist",
-		"missing.py":             "the startup file " + root + "/missing.py does not exist",
-		"one:app; rm -rf /":      "no application was found",
-		"www":                    "no application was found",
-		"../one:app":             "no application was found",
-		"one:app(debug=True)":    "no application was found",
-		strings.Repeat("a", 300): "no application was found",
+		"one.py":                   "",
+		"one:app":                  "",
+		"shop.service:application": "",
+		"shop:create_app()":        "",
+		"shop.missing:app":         "the startup file " + root + "/shop/missing.py does not exist",
+		"missing.py":               "the startup file " + root + "/missing.py does not exist",
+		"one:app; rm -rf /":        "no application was found",
+		"www":                      "no application was found",
+		"../one:app":               "no application was found",
+		"one:app(debug=True)":      "no application was found",
+		strings.Repeat("a", 300):   "no application was found",
 	} {
 		t.Run(file[:min(len(file), 20)], func(t *testing.T) {
 			err := spawner.Check(config, spawner.App{Root: root, StartupFile: file, Python: "/bin/sh"})

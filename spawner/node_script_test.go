@@ -41,7 +41,7 @@ func TestStartScriptsOfNodeAreUnderstood(t *testing.T) {
 		"node --env-file=.env":                         {"npm start", ""},
 		"node -r":                                      {"npm start", ""},
 		"node -e 'require(\"./server\")'":              {"npm start", ""},
-		"node missing.js":                              {"npm start", ""},
+		"node dist/missing.js":                         {"npm start", "it starts dist/missing.js, which is not there: build"},
 		"node ../server.js":                            {"npm start", ""},
 		"node \"server.js":                             {"npm start", ""},
 		"nodemon server.js":                            {"npm start", ""},
