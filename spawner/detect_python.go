@@ -320,7 +320,28 @@ func detectPython(d *directory) *Detection {
 		}
 	}
 
+	// A directory is a package without __init__.py, too, if what is in it says so.
+	for _, name := range d.list(".") {
+		for _, file := range []string{"main.py", "app.py", "api.py"} {
+			file = path.Join(name, file)
+			if !pythonName().MatchString(name) || !d.has(file) || !parsePython(d.read(file)).isPartOf(name) {
+				continue
+			}
+
+			if found := d.pythonFile(file); found != nil {
+				return found
+			}
+		}
+	}
+
 	return nil
+}
+
+// isPartOf reports whether a module imports something of the package, which it is in.
+func (m *pythonModule) isPartOf(name string) bool {
+	return slices.ContainsFunc(m.imports, func(imported string) bool {
+		return imported == name || strings.HasPrefix(imported, name+".") || strings.HasPrefix(imported, ".")
+	})
 }
 
 // pythonFile returns nil for a file without an application.

@@ -169,7 +169,11 @@ var applications = map[string]struct {
 	"Deno, jsonc": {map[string]string{"deno.jsonc": "{\n// \"x\n\"tasks\": {/* \" */ \"start\": \"deno run // main.ts\",},\n}"}, "Deno", "deno task start", nil},
 	"Hono, Bun":   {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"hono": "4"}}`, "src/index.ts": ""}, "Hono", "bun src/index.ts", nil},
 	"Elysia, Bun": {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"elysia": "1"}}`, "src/index.ts": ""}, "Elysia", "bun src/index.ts", nil},
-	"src/app":     {map[string]string{"src/app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.main:app", nil},
+	"no __init__": {
+		map[string]string{"shop/main.py": "from fastapi import FastAPI\nfrom shop.db import x\napp = FastAPI()\n", "shop/db.py": ""},
+		"FastAPI", "asgi shop.main:app", nil,
+	},
+	"src/app": {map[string]string{"src/app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.main:app", nil},
 	"a package's wsgi.py": {
 		map[string]string{"shop/__init__.py": "", "shop/wsgi.py": "from shop.web import make\n\napplication = make()  # ours\n"},
 		"Python, WSGI", "wsgi shop.wsgi:application", nil,
@@ -311,6 +315,7 @@ func TestOtherFilesAreNoApplication(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"nothing":                 {"README": "x"},
 		"a program":               {"main.py": "import typer\napp = typer.Typer()\n"},
+		"no package of it":        {"shop/main.py": "from fastapi import FastAPI\nimport db\napp = FastAPI()\n"},
 		"in a string":             {"main.py": "'''\nfrom fastapi import FastAPI\napp = FastAPI()\n'''\n"},
 		"in a function":           {"main.py": "from fastapi import FastAPI\ndef main():\n    app = FastAPI()\n"},
 		"a library":               {"package.json": `{"main": "index.js"}`, "index.js": "module.exports = 1"},

@@ -85,6 +85,13 @@ func TestValuesOfAWrongKindAreNamed(t *testing.T) {
 	}
 }
 
+// An environment without a name would be production, which the default is not.
+func TestEmptyEnvironmentIsNamed(t *testing.T) {
+	cfg, err := loadFile(t, `{"environment": "", "start_command": ["/bin/true"]}`)
+	require.NoError(t, err)
+	require.ErrorContains(t, cfg.Validate(), "Passengerfile.json: environment is empty: leave it out for its default")
+}
+
 // What has names is put together by them, and the later place counts more, for each name.
 func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
 	cfg, err := loadFile(t, `{"envvars": {"A": "file", "B": "file"}, "accel_redirect": {"/a": "a"}, "env_files": ["x"]}`,
