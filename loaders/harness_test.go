@@ -95,6 +95,7 @@ func launch(t *testing.T, s *spec) *process {
 	if s.request.AppType == "node" && !s.noSecondAdmin {
 		p.cmd.ExtraFiles = []*os.File{theirs}
 	}
+
 	p.cmd.WaitDelay = time.Second
 	require.NoError(t, p.cmd.Start())
 	require.NoError(t, theirs.Close())

@@ -286,8 +286,8 @@ func detectBun(d *directory) *Detection {
 			return &Detection{
 				Framework:    f.name,
 				StartCommand: []string{"bun", file},
-				Because: "package.json has the dependency " + f.dependency + ", and there are Bun's lock file and " + file +
-					", which has to listen on the port in PORT",
+				Because: "package.json has the dependency " + f.dependency + ", and there are Bun's lock file and " +
+					file + ", which has to listen on the port in PORT",
 			}
 		}
 	}
@@ -308,8 +308,8 @@ func detectProcfile(d *directory) *Detection {
 		// Arguments reach loaders between tabs.
 		if strings.ContainsAny(command, "\t\r") {
 			if strings.ContainsAny(command, "\"'\\") {
-				d.problem(fmt.Sprintf("%s:%d: the line web has a tab, or a carriage return, beside quotes: write spaces",
-					ProcfileName, line.Number))
+				d.problem(fmt.Sprintf("%s:%d: the line web has a tab, or a carriage return, beside quotes: write "+
+					"spaces", ProcfileName, line.Number))
 
 				continue
 			}

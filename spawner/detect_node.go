@@ -342,8 +342,9 @@ func (d *directory) staticSite(p *packageJSON) string {
 
 	for _, b := range siteBuilders {
 		if p.uses(b.dependency) {
-			return fmt.Sprintf("%s makes a site of files: build it (npm run build), and serve %[2]s by a web server, or "+
-				"by --start-command 'python3 -m http.server --bind 127.0.0.1 --directory %[2]s $PORT'", b.name, b.output)
+			return fmt.Sprintf("%s makes a site of files: build it (npm run build), and serve %[2]s by a web server, "+
+				"or by --start-command 'python3 -m http.server --bind 127.0.0.1 --directory %[2]s $PORT'", b.name,
+				b.output)
 		}
 	}
 

@@ -155,7 +155,8 @@ var applications = map[string]struct {
 	},
 	"AdonisJS": {
 		map[string]string{"package.json": `{"dependencies": {"@adonisjs/core": "6"}, "scripts": {"start": "node bin/server.js"}}`, "build/bin/server.js": ""},
-		"AdonisJS", "node build/bin/server.js", []string{"Node.js"},
+		"AdonisJS", "node build/bin/server.js",
+		[]string{"Node.js"},
 	},
 	"Nitro": {map[string]string{".output/server/index.mjs": ""}, "Nitro", "node .output/server/index.mjs", nil},
 	"Astro": {

@@ -166,6 +166,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		a.byPort = true
 		_ = a.child.admin.CloseWrite() // fails when the process is gone
 		a.plan(portSteps)
+
 		return a.servingReady(), a.child.in, nil
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken

@@ -13,7 +13,7 @@ import (
 // fileNumber returns the number of an open file; zero means that it is not known.
 func fileNumber(f *os.File) uint64 {
 	var stat unix.Stat_t
-	if unix.Fstat(int(f.Fd()), &stat) != nil { //nolint:gosec // G115: descriptors are small
+	if unix.Fstat(int(f.Fd()), &stat) != nil {
 		return 0
 	}
 

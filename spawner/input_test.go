@@ -59,7 +59,9 @@ func TestStandardInputOfApplicationsIsEmpty(t *testing.T) {
 		"node":         {[]string{"node"}, spawner.App{Type: "node"}, "app.js", nodeReader},
 		"node, a mode": {[]string{"node"}, spawner.App{Type: "node", Umask: "022"}, "app.js", nodeReader},
 		"a command": {
-			[]string{"node"}, spawner.App{StartCommand: []string{"/bin/sh", "-c", "cat; read x; exec node app.js"}}, "app.js",
+			[]string{"node"},
+			spawner.App{StartCommand: []string{"/bin/sh", "-c", "cat; read x; exec node app.js"}},
+			"app.js",
 			nodeReader,
 		},
 	} {
@@ -76,7 +78,7 @@ func TestStandardInputOfApplicationsIsEmpty(t *testing.T) {
 
 			p, err := s.Spawn(t.Context())
 			require.NoError(t, err)
-			t.Cleanup(func() { p.Stop(context.Background()) }) //nolint:usetesting // that of t has ended
+			t.Cleanup(func() { p.Stop(context.Background()) })
 
 			result, err := os.ReadFile(filepath.Join(a.Root, resultFile))
 			require.NoError(t, err)

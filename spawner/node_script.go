@@ -120,6 +120,7 @@ func shellWords(command string) (words []string, ok bool) {
 
 	begun := false
 	quote := byte(0)
+
 	for i := 0; i < len(command); i++ {
 		c := command[i]
 

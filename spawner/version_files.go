@@ -302,7 +302,8 @@ func readEngines(d *directory, name string, _ *language) (*wish, error) {
 }
 
 var (
-	versionName = lazy(`^(?:latest:|prefix:|ref:)?[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$|^lts/(?:\*|-\d{1,2}|[A-Za-z]{1,30})$`)
+	versionName = lazy(`^(?:latest:|prefix:|ref:)?[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$|` +
+		`^lts/(?:\*|-\d{1,2}|[A-Za-z]{1,30})$`)
 	// pyenvEnvironment is a virtual environment of pyenv, below the version that it is made of.
 	pyenvEnvironment = lazy(`^([A-Za-z0-9][A-Za-z0-9._-]{0,99})/envs/([A-Za-z0-9_][A-Za-z0-9._+-]{0,99})$`)
 	// severalVersions are those that pyenv takes from one line.

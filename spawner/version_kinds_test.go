@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/internal/test/boxed"
@@ -182,18 +181,15 @@ func TestVersionFilesAreReadAsTheirToolsWriteThem(t *testing.T) {
 
 				if message, refused := strings.CutPrefix(want, "!"); refused {
 					e, ok := errors.AsType[*spawner.SpawnError](spawner.Check(config, app))
-					if !assert.True(t, ok, "%q", text) {
-						continue
-					}
-					assert.Contains(t, e.Summary+" "+e.Advice, message, "%q", text)
+					require.True(t, ok, "%q", text)
+					require.Contains(t, e.Summary+" "+e.Advice, message, "%q", text)
 
 					continue
 				}
 
 				found, err := spawner.Interpreters(config, app)
-				if assert.NoError(t, err, "%q", text) {
-					assert.Equal(t, filepath.Join(home, want), found[len(found)-1].Path, "%q", text)
-				}
+				require.NoError(t, err, "%q", text)
+				require.Equal(t, filepath.Join(home, want), found[len(found)-1].Path, "%q", text)
 			}
 		})
 	}

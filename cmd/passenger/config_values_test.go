@@ -97,7 +97,7 @@ func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
 	cfg, err := loadFile(t, `{"envvars": {"A": "file", "B": "file"}, "accel_redirect": {"/a": "a"}, "env_files": ["x"]}`,
 		"--envvar", "B=flag", "--envvar", "C=", "--env-file", "/y")
 	require.NoError(t, err)
-	require.Equal(t, map[string]string{"A": "file", "B": "flag", "C": ""}, map[string]string(cfg.EnvVars))
+	require.Equal(t, map[string]string{"A": "file", "B": "flag", "C": ""}, cfg.EnvVars)
 	require.Equal(t, []string{"/y"}, cfg.EnvFiles, "a list is replaced")
 	require.Contains(t, cfg.Sources["envvars"], "Passengerfile.json and --envvar")
 }

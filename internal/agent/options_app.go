@@ -3,7 +3,6 @@ package agent
 import (
 	"errors"
 
-
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/options"
 	"github.com/gopassenger/passenger/spawner"
