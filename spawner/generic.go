@@ -100,7 +100,7 @@ func (a *attempt) endInput(ctx context.Context, m *manner) {
 		case m.isKnown():
 			return
 		case before && waits:
-			a.config.Logger.Info("the program waits for input at its start, which an application has none: its "+
+			a.config.Logger.Info("the program waits for input at its start, and an application has none: its "+
 				"standard input was ended", "app", a.app.Name(), "pid", a.child.pid)
 			_ = a.child.admin.CloseWrite() // fails when the process is gone
 
