@@ -1,7 +1,7 @@
 'use strict';
 
-// The spawn handshake 1.0. File descriptors 0 and 1 are the same socket, and so is 3, if the spawner is ours: then it is
-// the lifeline, which ends when the process is to end, and the application's stdin is empty.
+// The spawn handshake 1.0. File descriptors 0 and 1 are the same socket, and so is 3, if the spawner is ours: then it
+// is the lifeline, which ends when the process is to end, and the application's stdin is empty.
 
 const fs = require('fs');
 const net = require('net');

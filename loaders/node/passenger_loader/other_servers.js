@@ -15,8 +15,8 @@ const HTTP2_ADVICE = 'Passenger speaks HTTP/2 to clients itself, and HTTP/1.1 to
   'http.createServer().';
 const SOCKET_ADVICE = 'That is a server for any protocol: make one by http.createServer(), or, if it speaks HTTP by ' +
   'itself, have it call listen(\'passenger\').';
-const INSTALL_ADVICE = 'Auto-installation is off (PhusionPassenger.configure), so that the server which is to get the ' +
-  'requests has to call listen(\'passenger\').';
+const INSTALL_ADVICE = 'Auto-installation is off (PhusionPassenger.configure), so that the server which is to get ' +
+  'the requests has to call listen(\'passenger\').';
 
 const servers = new Set();
 let http;
