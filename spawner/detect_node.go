@@ -96,9 +96,9 @@ func withoutJSONComments(text string) string {
 			blank(i, i+end)
 			i += end - 1
 		case strings.HasPrefix(rest, "/*"):
-			end := strings.Index(rest, "*/") + len("*/")
-			if end < len("/**/") {
-				end = len(rest)
+			end := len(rest)
+			if at := strings.Index(rest[len("/*"):], "*/"); at >= 0 {
+				end = at + len("/**/")
 			}
 
 			blank(i, i+end)

@@ -167,7 +167,7 @@ var applications = map[string]struct {
 	"server.cjs":  {map[string]string{"server.cjs": "app.listen(80)"}, "Node.js", "node server.cjs", nil},
 	"main.mjs":    {map[string]string{"main.mjs": "import {serve} from '@hono/node-server'\nserve(app)"}, "Node.js", "node main.mjs", nil},
 	"fastify-cli": {map[string]string{"app.js": "module.exports = f", "package.json": `{"scripts": {"start": "fastify start -l info app.js"}}`}, "Node.js", "npm start", []string{"Node.js"}},
-	"Deno, jsonc": {map[string]string{"deno.jsonc": "{\n// \"x\n\"tasks\": {/* \" */ \"start\": \"deno run // main.ts\",},\n}"}, "Deno", "deno task start", nil},
+	"Deno, jsonc": {map[string]string{"deno.jsonc": "{\n// \"x\n\"tasks\": {/*/ \" */ \"start\": \"deno run // main.ts\",},\n}"}, "Deno", "deno task start", nil},
 	"Hono, Bun":   {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"hono": "4"}}`, "src/index.ts": ""}, "Hono", "bun src/index.ts", nil},
 	"Elysia, Bun": {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"elysia": "1"}}`, "src/index.ts": ""}, "Elysia", "bun src/index.ts", nil},
 	"no __init__": {
@@ -408,6 +408,28 @@ func FuzzDetectPython(f *testing.F) {
 		if found, err := spawner.Detect(root); err == nil {
 			require.Contains(t, []string{"main:app", "main:application", "main:create_app()", "main:make_app()"},
 				found[0].StartupFile)
+		}
+	})
+}
+
+func FuzzDetectNode(f *testing.F) {
+	for _, app := range applications {
+		for _, file := range []string{"package.json", "deno.jsonc"} {
+			if text, ok := app.files[file]; ok {
+				f.Add(text)
+			}
+		}
+	}
+
+	f.Add(`{"scripts": {"start": "A=b cross-env C='d e' node -r ./x --inspect -- app.js"}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		root := makeDirectory(t, map[string]string{"package.json": text, "deno.jsonc": text, "app.js": ""})
+		found, err := spawner.Detect(root)
+		require.NoError(t, err)
+
+		for _, one := range found {
+			require.NotEmpty(t, one.Because)
+			require.NotContains(t, one.StartupFile, "..")
 		}
 	})
 }
