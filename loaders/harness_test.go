@@ -31,6 +31,8 @@ type spec struct {
 	request loaderproto.Request
 	// noSocketDir: the request names no directory for sockets.
 	noSocketDir bool
+	// noSecondAdmin: a loader of Node.js finds its stdin and stdout only.
+	noSecondAdmin bool
 }
 
 func keepAlive(s *spec) {
@@ -90,6 +92,10 @@ func launch(t *testing.T, s *spec) *process {
 	p.cmd.Dir = s.request.AppRoot
 	p.cmd.Env = append(os.Environ(), append([]string{"IN_PASSENGER=1", "PYTHONUNBUFFERED=1"}, s.env...)...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, theirs, &p.out
+	if s.request.AppType == "node" && !s.noSecondAdmin {
+		p.cmd.ExtraFiles = []*os.File{theirs}
+	}
+
 	p.cmd.WaitDelay = time.Second
 	require.NoError(t, p.cmd.Start())
 	require.NoError(t, theirs.Close())

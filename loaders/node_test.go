@@ -319,6 +319,15 @@ func TestNodeStopBeforeListen(t *testing.T) {
 	}
 }
 
+// Another spawner may give the loader its stdin and stdout only, as the handshake says.
+func TestNodeWithoutASecondAdminSocket(t *testing.T) {
+	t.Parallel()
+	p := startNode(t, func(s *spec) { s.noSecondAdmin = true })
+	require.Equal(t, "hello", p.http(t).get(t, "/").body)
+	p.closeStdin(t)
+	require.Zero(t, p.exitCode(t))
+}
+
 // The connection has the client's address, for whom the server in front vouches, whatever the client has put before it.
 func TestNodeConnectionsHaveTheClientsAddress(t *testing.T) {
 	t.Parallel()
@@ -359,4 +368,76 @@ server.listen(0);
 	require.True(t, strings.HasSuffix(string(all), `["192.0.2.3","IPv4",0]`), "%s", all)
 	require.NoError(t, c.Close())
 	p.requireCleanStop(t)
+}
+
+// An application may close its server and listen again, before anybody has heard of it and later: it keeps its address,
+// and takes no other one. One that was closed for good makes room for another.
+func TestNodeServersMayListenAgain(t *testing.T) {
+	t.Parallel()
+
+	const head = `
+const http = require('http');
+const answer = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('999'));
+let server = http.createServer(answer('again '));
+const final = () => console.log('listens at last');
+`
+	for name, source := range map[string]string{
+		"at once":       `server.listen(9990); server.close(); server.listen(9991, final);`,
+		"with closing":  `server.listen(9990); server.close(() => console.log('closed')); server.listen(9991, final);`,
+		"when closed":   `server.listen(9990, () => server.close(() => server.listen(9991, final)));`,
+		"much later":    `server.listen(9990, () => server.close(() => setTimeout(() => server.listen(9991, final), 50)));`,
+		"three times":   `server.listen(1); server.close(); server.listen(2); server.close(); server.listen(3, final);`,
+		"another":       `server.listen(1); server.close(() => { server = http.createServer(answer('again ')).listen(9990, final); });`,
+		"while serving": `server.listen(1, () => setTimeout(() => server.close(() => server.listen(9990, final)), 50));`,
+	} {
+		for how, option := range map[string]func(*spec){"unix": func(*spec) {}, "tcp": tcpOnly} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				p := start(t, nodeSpec(t, nodeApp(t, "app.js", head+source), option))
+				p.out.await(t, "listens at last")
+				require.Equal(t, "again false", p.http(t).get(t, "/").body)
+			})
+		}
+	}
+}
+
+// Requests come by HTTP/1.1 without TLS. What else listens is named, before the time for the start is over, and what to
+// do.
+func TestNodeServersThatGetNoRequestsAreNamed(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct{ source, seen, advice string }{
+		"https":        {`require('https').createServer({}).listen(0, '127.0.0.1')`, "listens by TLS on port ", "ssl_certificate"},
+		"HTTP/2 + TLS": {`require('http2').createSecureServer({}).listen(0, '127.0.0.1')`, "listens by HTTP/2 with TLS on port ", "ssl_certificate"},
+		"HTTP/2":       {`require('http2').createServer().listen(0, '127.0.0.1')`, "listens by HTTP/2 on port ", "http.createServer()"},
+		"net":          {`require('net').createServer().listen(0, '127.0.0.1')`, "listens by a socket on port ", "listen('passenger')"},
+		"two": {
+			`require('net').createServer().listen('own.sock'); require('https').createServer({}).listen(0, '127.0.0.1')`,
+			"listens by a socket on own.sock, TLS on port ", "ssl_certificate",
+		},
+		"not installed": {
+			`PhusionPassenger.configure({autoInstall: false}); require('http').createServer().listen(0, '127.0.0.1')`,
+			"listens by HTTP on port ", "Auto-installation is off",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := startFailure(t, nodeSpec(t, nodeApp(t, "app.js", c.source), func(s *spec) {
+				s.request.StartTimeout = time.Second
+			}))
+			require.Equal(t, loaderproto.AppError, err.Kind)
+			require.Contains(t, err.Message.Text, c.seen)
+			require.Contains(t, err.Message.Text, c.advice)
+			require.NotContains(t, err.Message.Text, "    at ")
+			require.Contains(t, p.out.String(), "Passenger's Node.js loader: The application listens by ")
+			require.Equal(t, 1, p.exitCode(t))
+		})
+	}
+
+	// They do no harm beside one that takes requests.
+	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
+		require('https').createServer({}).listen(0, '127.0.0.1', () => setTimeout(() => {
+			require('http').createServer((req, res) => res.end('served')).listen(80);
+		}, 20));`), func(s *spec) { s.request.StartTimeout = deadline }))
+	require.Equal(t, "served", p.http(t).get(t, "/").body)
 }

@@ -361,3 +361,18 @@ run lambda { |env|
 	}))
 	require.Equal(t, "bodyfalsefalse3.1.0", p.session(t).post(t, "/", "body").body)
 }
+
+// As with Python, an application may choose another interpreter by executing it.
+func TestRackExec(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "config.ru")
+	require.NoError(t, os.WriteFile(file, []byte(`
+unless ENV["CHOSEN"]
+  = "yes"
+  exec(RbConfig.ruby, $0)
+end
+run ->(env) { [200, {}, [ENV["CHOSEN"]]] }
+`), 0o600))
+	p := start(t, rackSpec(t, file))
+	require.Equal(t, "yes", p.get(t, "/").body)
+}

@@ -186,9 +186,9 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 
 	// The tests may have been started with descriptors that everybody inherits.
 	inherited := ask(startWSGIProcess(t)).Others
-	for _, ours := range []string{"anon_inode", "socket", "socket", "socket"} {
+	for _, ours := range []string{"anon_inode", "socket", "socket", "socket", "socket"} {
 		i := slices.Index(inherited, ours)
-		require.GreaterOrEqual(t, i, 0, "two listeners, the selector, and the connection that asks")
+		require.GreaterOrEqual(t, i, 0, "two listeners, the selector, the lifeline, and the connection that asks")
 		inherited = slices.Delete(inherited, i, i+1)
 	}
 
@@ -203,8 +203,8 @@ func TestWSGIPreloaderDescriptors(t *testing.T) {
 	for range 2 {
 		w := p.spawn(t, wsgiWorkerSpec())
 		d := ask(w.process)
-		require.Equal(t, []string{"socket", "socket", "pipe"}, d.Standard)
-		want := slices.Sorted(slices.Values(append([]string{"anon_inode", "socket", "socket", "socket"}, inherited...)))
+		require.Equal(t, []string{"/dev/null", "socket", "pipe"}, d.Standard)
+		want := slices.Sorted(slices.Values(append([]string{"anon_inode", "socket", "socket", "socket", "socket"}, inherited...)))
 		require.Equal(t, want, d.Others)
 		require.Len(t, w.ready.Sockets, 2)
 	}

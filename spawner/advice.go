@@ -285,6 +285,11 @@ var wordings = map[problem]wording{
 		"Install the application's dependencies (pip install, npm install, bundle install) for the interpreter and " +
 			"the virtual environment that it is run with: {command}.",
 	},
+	fileMissing: {
+		CategoryStartup, "the application loads {subject}, which does not exist",
+		"If a build makes it, build the application (as by npm run build). Else correct the path in the code, or in " +
+			"package.json, that names it.",
+	},
 	gemsMissing: {
 		CategoryStartup, "gems of the application's bundle are not installed: {subject}",
 		"Run bundle install in the application's directory, as its user and with the same Ruby: {command}.",

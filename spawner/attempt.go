@@ -156,6 +156,9 @@ func (a *attempt) start(argv []string) error {
 
 		noNewPrivileges: a.app.NoNewPrivileges,
 
+		noInput:     a.companion != nil || a.command.appType.Name == phpType,
+		secondAdmin: !generic && a.command.appType.Name == "node",
+
 		output:  a.output,
 		cleanUp: a.cleanUp,
 	}

@@ -22,7 +22,9 @@ type child struct {
 	pid   int
 	admin *net.UnixConn // stdin and stdout
 	// in continues what was read from admin already.
-	in     io.Reader
+	in io.Reader
+	// input is the number of the file that its stdin is; zero means that it is not known.
+	input  uint64
 	stderr *os.File // nil means that the process writes to that of its preloader
 	output *output
 	leader leader
@@ -115,6 +117,10 @@ type childSpec struct {
 	// noNewPrivileges: executing a setuid program gives the process nothing.
 	noNewPrivileges bool
 	output          *output
+	// noInput: its stdin is empty, and nothing but its output comes by the admin socket.
+	noInput bool
+	// secondAdmin: the admin socket is its descriptor 3 as well, so that the loader can hide what it reads.
+	secondAdmin bool
 	// held is a file that the process keeps open as descriptor 3; nil means none.
 	held *os.File
 	// cleanUp is called when the process and its group have ended.
@@ -141,8 +147,15 @@ func startChild(spec *childSpec) (*child, error) {
 		// with it.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: spec.identity.credential()},
 	}
-	if spec.held != nil {
+	if spec.noInput {
+		cmd.Stdin = nil
+	}
+
+	switch {
+	case spec.held != nil:
 		cmd.ExtraFiles = []*os.File{spec.held}
+	case spec.secondAdmin:
+		cmd.ExtraFiles = []*os.File{stdio.theirs}
 	}
 
 	wait := newExitWaiter(cmd)
@@ -152,9 +165,11 @@ func startChild(spec *childSpec) (*child, error) {
 		return nil, err
 	}
 
+	input := fileNumber(stdio.theirs)
 	_ = stdio.theirs.Close()
 	_ = stdio.stderr.Close()
 	c := newChild(cmd.Process.Pid, stdio.ours, stdio.ours, stdio.ourStderr, spec.output)
+	c.input = input
 	c.begin(&ownProcess{cmd: cmd, wait: wait}, spec.cleanUp)
 
 	return c, nil

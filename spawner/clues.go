@@ -27,6 +27,7 @@ var clues = []struct {
 	},
 	{lazy(`ModuleNotFoundError: No module named ('[^']+')`), moduleMissing},
 	{lazy(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
+	{lazy(`Cannot find module '(\.{0,2}/[^']+)'`), fileMissing},
 	{lazy(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
 	{lazy(`cannot load such file -- (\S+)`), moduleMissing},
 	{lazy(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},

@@ -156,6 +156,8 @@ type command struct {
 	// argv begins with an absolute path, or with a name that a login shell
 	// looks up.
 	argv []string
+	// flags are those of the interpreter.
+	flags []string
 	// preloader is the same for the preloader; nil: there is none.
 	preloader []string
 	// env is what goes with them.
@@ -268,18 +270,39 @@ func (r *resolver) resolve(p *program) (*command, error) {
 		return nil, err
 	}
 
-	c.argv = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.script))}
+	c.argv = slices.Concat([]string{interpreter}, c.flags, []string{r.loaderFile(l.script)})
 	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
 	if smart && canAdopt() && l.preloader != "" {
-		c.preloader = []string{interpreter, filepath.Join(r.loaderDir, filepath.FromSlash(l.preloader))}
+		c.preloader = []string{interpreter, r.loaderFile(l.preloader)}
 	}
 
 	return c, nil
 }
 
+func (r *resolver) loaderFile(name string) string {
+	return filepath.Join(r.loaderDir, filepath.FromSlash(name))
+}
+
 func (r *resolver) ruby(c *command) (string, error) { return r.ownInterpreter(c, rubyLanguage) }
 
-func (r *resolver) node(c *command) (string, error) { return r.ownInterpreter(c, nodeLanguage) }
+// node gives Node.js the flags with which package.json starts the startup file, which may be what makes it work.
+func (r *resolver) node(c *command) (string, error) {
+	// What may not be looked into has no flags for this user either.
+	if root, err := os.OpenRoot(r.app.Root); err == nil {
+		defer func() { _ = root.Close() }()
+
+		file, _ := filepath.Rel(r.app.Root, c.startupFile) // empty, which no script starts, if it fails
+		d := &directory{root: root, name: r.app.Root}
+		if script := d.startScript(filepath.ToSlash(file)); script != nil {
+			c.flags = script.flags
+			for name, value := range script.env {
+				c.setEnv(name, value)
+			}
+		}
+	}
+
+	return r.ownInterpreter(c, nodeLanguage)
+}
 
 func (r *resolver) ownInterpreter(c *command, l *language) (string, error) {
 	r.others(c, l)

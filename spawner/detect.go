@@ -1,13 +1,11 @@
 package spawner
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,12 +59,34 @@ func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	case d.err != nil:
 		return nil, fmt.Errorf("cannot look for an application: %w", d.err)
 	case len(found) == 0:
-		return nil, fmt.Errorf("%w in %s: there is no %s, and nothing else that is known", ErrNoApp, root,
-			strings.Join(startupFiles(), ", "))
+		return nil, &noAppError{root: root, problems: d.problems, site: d.staticSite(d.readPackage())}
+	}
+
+	// It could be something else, or be started in another way.
+	if len(d.problems) > 0 {
+		found[0].Because += "; " + strings.Join(d.problems, "; ")
 	}
 
 	return found, nil
 }
+
+// noAppError is ErrNoApp with what is known of the directory.
+type noAppError struct {
+	root string
+	// problems are the reasons why files could not be understood that may have said what there is.
+	problems []string
+	// site is advice for a site of files; empty means that it is none.
+	site string
+}
+
+func (e *noAppError) Error() string {
+	text := fmt.Sprintf("%v in %s: there is no %s, and nothing else that is known", ErrNoApp, e.root,
+		strings.Join(startupFiles(), ", "))
+
+	return strings.Join(append([]string{text}, e.problems...), "; ")
+}
+
+func (*noAppError) Unwrap() error { return ErrNoApp }
 
 func startupFiles() []string {
 	files := make([]string, len(appTypes))
@@ -102,6 +122,15 @@ type directory struct {
 	name string
 	// err is the first error of looking for one of the original's startup files.
 	err error
+	// problems are the reasons why files could not be understood that would say what there is.
+	problems []string
+}
+
+// problem notes one, once.
+func (d *directory) problem(text string) {
+	if !slices.Contains(d.problems, text) {
+		d.problems = append(d.problems, text)
+	}
 }
 
 // maxDetectedFile is how much of a file is read.
@@ -211,224 +240,81 @@ func detectMeteor(d *directory) *Detection {
 	return nil
 }
 
-// packageJSON is what counts of a package.json.
-type packageJSON struct {
-	Main            string            `json:"main"`
-	Scripts         map[string]string `json:"scripts"`
-	Dependencies    map[string]string `json:"dependencies"`
-	DevDependencies map[string]string `json:"devDependencies"`
-	// Engines is of several forms.
-	Engines json.RawMessage `json:"engines"`
-}
-
-// readPackage returns nil without a package.json that can be understood.
-func (d *directory) readPackage() *packageJSON {
-	text := strings.TrimPrefix(d.read("package.json"), "\ufeff")
-	if text == "" {
-		return nil
-	}
-
-	// What is of another type than npm wants, as dependencies that PHP has written, does not spoil the rest.
-	p := &packageJSON{}
-	if err := json.Unmarshal([]byte(text), p); err != nil {
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-			return nil
-		}
-	}
-
-	return p
-}
-
-func (p *packageJSON) uses(name string) bool {
-	if p == nil {
-		return false
-	}
-
-	_, used := p.Dependencies[name]
-	_, dev := p.DevDependencies[name]
-
-	return used || dev
-}
-
-// nodeBuilds are frameworks that are started by what their build has made.
-var nodeBuilds = []struct {
-	framework, dependency, output string
-	// file is the startup file, or else command starts it.
-	file    string
-	command []string
-}{
-	{
-		framework:  "Next.js",
-		dependency: "next",
-		output:     ".next/BUILD_ID",
-		command:    []string{"node_modules/.bin/next", "start", "-H", "127.0.0.1", "-p", "$PORT"},
-	},
-	{framework: "Nuxt", dependency: "nuxt", output: ".output/server/index.mjs", file: ".output/server/index.mjs"},
-	{framework: "NestJS", dependency: "@nestjs/core", output: "dist/main.js", file: "dist/main.js"},
-	{
-		framework:  "Remix",
-		dependency: "@remix-run/serve",
-		output:     "build/server/index.js",
-		command:    []string{"node_modules/.bin/remix-serve", "build/server/index.js"},
-	},
-	{framework: "Astro", dependency: "astro", output: "dist/server/entry.mjs", file: "dist/server/entry.mjs"},
-}
-
-func detectNodeBuild(d *directory) *Detection {
-	p := d.readPackage()
-	for _, b := range nodeBuilds {
-		if !p.uses(b.dependency) || !d.has(b.output) {
-			continue
-		}
-
-		found := &Detection{
-			Framework: b.framework,
-			Because:   "package.json has the dependency " + b.dependency + ", and there is " + b.output,
-		}
-		if b.file != "" {
-			found.Type, found.StartupFile = "node", b.file
-		} else {
-			found.StartCommand = b.command
-		}
-
-		return found
-	}
-
-	return nil
-}
-
-// listening is what a file of Node.js has that serves by itself.
-var listening = lazy(`\blisten\s*\(|\bcreateServer\b`)
-
-// detectNodeFile is the rule for app.js, which is the original's startup file. The generator of Express makes one that
-// does not listen: what does is bin/www.
-func detectNodeFile(d *directory) *Detection {
-	found := byFile("node", "Node.js")(d)
-	if found == nil || listening().MatchString(d.read(found.StartupFile)) {
-		return found
-	}
-
-	if file := d.startedFile(d.readPackage()); file != "" && file != found.StartupFile {
-		found.StartupFile, found.Because = file, "package.json starts it"
-	}
-
-	return found
-}
-
-// nodeStart is a start script that is a file for Node.js.
-var nodeStart = lazy(`^(?:\w+=\S+\s+)*node\s+(\S+)$`)
-
-// startedFile returns the file that the script start of package.json gives to Node.js; empty means none.
-func (d *directory) startedFile(p *packageJSON) string {
-	if p == nil {
-		return ""
-	}
-
-	m := nodeStart().FindStringSubmatch(strings.TrimSpace(p.Scripts["start"]))
-	if m == nil || path.IsAbs(m[1]) {
-		return ""
-	}
-
-	// Of the directory itself, Node.js loads what package.json has as main.
-	if path.Clean(m[1]) == "." && p.Main != "" {
-		return d.moduleFile(p.Main)
-	}
-
-	return d.moduleFile(m[1])
-}
-
-// moduleFile returns the file that Node.js loads for a path; empty means none.
-func (d *directory) moduleFile(name string) string {
-	name = path.Clean(name)
-	if !filepath.IsLocal(name) {
-		return ""
-	}
-
-	return d.first(name, name+".js", path.Join(name, "index.js"))
-}
-
-// detectNodeMain is the rule for what package.json names, and for the usual names of startup files.
-func detectNodeMain(d *directory) *Detection {
-	node := func(file, because string) *Detection {
-		return &Detection{
-			Framework:   "Node.js",
-			Type:        "node",
-			StartupFile: file,
-			Because:     because,
-		}
-	}
-
-	p := d.readPackage()
-	if file := d.startedFile(p); file != "" {
-		return node(file, "package.json starts it")
-	}
-
-	if p != nil && p.Main != "" {
-		if file := d.moduleFile(p.Main); file != "" && listening().MatchString(d.read(file)) {
-			return node(file, "it is the main file of package.json, and listens")
-		}
-	}
-
-	for _, file := range []string{"server.js", "bin/www", "index.js", "main.js", "server.mjs", "index.mjs"} {
-		if d.has(file) && listening().MatchString(d.read(file)) {
-			return node(file, "it is there, and listens")
-		}
-	}
-
-	return nil
-}
-
-func detectNodeScript(d *directory) *Detection {
-	p := d.readPackage()
-	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) != "" {
-		return nil
-	}
-
-	return &Detection{
-		Framework:    "Node.js",
-		StartCommand: []string{"npm", "start"},
-		Because:      "package.json has a script start, which has to listen on the port in PORT",
-	}
-}
-
 func detectDeno(d *directory) *Detection {
 	var config struct {
 		Tasks map[string]any `json:"tasks"`
 	}
-	if json.Unmarshal([]byte(d.read("deno.json")), &config) != nil || config.Tasks["start"] == nil {
+
+	file := d.first("deno.json", "deno.jsonc")
+	if file == "" || !d.readJSON(file, &config) || config.Tasks["start"] == nil {
 		return nil
 	}
 
 	return &Detection{
 		Framework:    "Deno",
 		StartCommand: []string{"deno", "task", "start"},
-		Because:      "deno.json has a task start, which has to listen on the port in PORT",
+		Because:      file + " has a task start, which has to listen on the port in PORT",
 	}
 }
 
 // bunLocks are Bun's lock file, and the one of its versions before 1.2.
 var bunLocks = []string{"bun.lock", "bun.lockb"}
 
+// bunFrameworks are those of which Bun's generators make no script start, and bunFiles where they put what serves.
+var (
+	bunFrameworks = []struct{ name, dependency string }{{"Hono", "hono"}, {"Elysia", "elysia"}}
+	bunFiles      = []string{"src/index.ts", "src/index.tsx", "index.ts", "src/index.js", "index.js"}
+)
+
 func detectBun(d *directory) *Detection {
 	p := d.readPackage()
-	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) == "" {
+	if p == nil || d.first(bunLocks...) == "" {
 		return nil
 	}
 
-	return &Detection{
-		Framework:    "Bun",
-		StartCommand: []string{"bun", "run", "start"},
-		Because:      "package.json has a script start, and there is Bun's lock file",
+	if p.Scripts["start"] != "" {
+		return &Detection{
+			Framework:    "Bun",
+			StartCommand: []string{"bun", "run", "start"},
+			Because:      "package.json has a script start, and there is Bun's lock file",
+		}
 	}
+
+	file := d.first(bunFiles...)
+	for _, f := range bunFrameworks {
+		if p.uses(f.dependency) && file != "" {
+			return &Detection{
+				Framework:    f.name,
+				StartCommand: []string{"bun", file},
+				Because: "package.json has the dependency " + f.dependency + ", and there are Bun's lock file and " +
+					file + ", which has to listen on the port in PORT",
+			}
+		}
+	}
+
+	return nil
 }
 
 // detectProcfile is the rule for a Procfile's line web.
 func detectProcfile(d *directory) *Detection {
-	lines, _ := parseProcfile(d.read(ProcfileName)) // a line that is none hides no other
+	// A line that is none hides no other.
+	lines, err := parseProcfile(d.read(ProcfileName))
 	for _, line := range lines {
 		command := line.Command
-		if line.Name != "web" || strings.ContainsAny(command, "\t\r\x00") {
+		if !strings.EqualFold(line.Name, "web") {
 			continue
+		}
+
+		// Arguments reach loaders between tabs.
+		if strings.ContainsAny(command, "\t\r") {
+			if strings.ContainsAny(command, "\"'\\") {
+				d.problem(fmt.Sprintf("%s:%d: the line web has a tab, or a carriage return, beside quotes: write "+
+					"spaces", ProcfileName, line.Number))
+
+				continue
+			}
+
+			command = strings.Join(strings.Fields(command), " ")
 		}
 
 		// Signals reach the program itself, where it is one alone.
@@ -442,6 +328,10 @@ func detectProcfile(d *directory) *Detection {
 			StartCommand: []string{"/bin/sh", "-c", script},
 			Because:      "Procfile has the line web, which has to listen on the port in PORT",
 		}
+	}
+
+	if err != nil {
+		d.problem(strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 
 	return nil

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -37,7 +38,7 @@ func detectGo(d *directory) *Detection {
 
 	dir := "."
 	if !d.isGoProgram(dir) {
-		if dir = d.goCommand(); dir == "" {
+		if dir = d.goCommand(name); dir == "" {
 			return nil
 		}
 
@@ -79,22 +80,33 @@ func goScript(root, dir, name string) string {
 			`go build -o "$N" DIR && mv -f "$N" "$P"; S=$?; rm -f "$N"; [ $S = 0 ] && exec "$P"`)
 }
 
-// goCommand returns the only directory below cmd that has a program; empty means that there is none, or another one.
-func (d *directory) goCommand() (found string) {
+// goServers are the names of programs that serve, where there are several.
+var goServers = []string{"server", "web", "api", "app"}
+
+// goCommand returns the directory below cmd that has a program: the only one, or, of several, the one with the module's
+// name, or with that of a server. Empty means that there is none, or which one is not clear.
+func (d *directory) goCommand(module string) string {
+	var found []string
 	for _, name := range d.list("cmd") {
 		dir := path.Join("cmd", name)
 		if !goName().MatchString(name) || !d.isGoProgram(dir) {
 			continue
 		}
 
-		if found != "" {
-			return ""
-		}
-
-		found = dir
+		found = append(found, dir)
 	}
 
-	return found
+	if len(found) == 1 {
+		return found[0]
+	}
+
+	for _, name := range append([]string{module}, goServers...) {
+		if dir := path.Join("cmd", name); slices.Contains(found, dir) {
+			return dir
+		}
+	}
+
+	return ""
 }
 
 // isGoProgram reports whether a directory has a main package. Generators that go run executes are left out.

@@ -1,9 +1,6 @@
 package spawner
 
-import (
-	"encoding/json"
-	"path"
-)
+import "path"
 
 // phpFrameworks are recognized by a package that composer.json requires, or by a file beside the front controller.
 var phpFrameworks = []struct{ framework, requires, file string }{
@@ -41,7 +38,7 @@ func detectPHP(d *directory) *Detection {
 		Require map[string]any `json:"require"`
 	}
 
-	_ = json.Unmarshal([]byte(d.read("composer.json")), &composer)
+	d.readJSON("composer.json", &composer)
 
 	for _, f := range phpFrameworks {
 		if _, required := composer.Require[f.requires]; required {

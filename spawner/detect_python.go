@@ -356,8 +356,9 @@ func madeBy(value string) *pythonFramework {
 // detectPython is the rule for a module that has an application, by the usual names.
 func detectPython(d *directory) *Detection {
 	for _, file := range []string{
-		"main.py", "app.py", "wsgi.py", "asgi.py", "application.py", "hello.py", "server.py", "run.py",
-		"app/main.py", "app/__init__.py", "src/main.py", "src/app.py",
+		"main.py", "app.py", "wsgi.py", "asgi.py", "api.py", "application.py", "hello.py", "server.py", "run.py",
+		"app/main.py", "app/app.py", "app/api.py", "app/__init__.py", "src/main.py", "src/app.py", "src/api.py",
+		"src/app/main.py",
 	} {
 		if found := d.pythonFile(file); found != nil {
 			return found
@@ -365,15 +366,41 @@ func detectPython(d *directory) *Detection {
 	}
 
 	// A package with a factory, as in the tutorial of Flask, or with the file that tools for projects make.
+	files := []string{"__init__.py", "main.py", "app.py", "wsgi.py", "asgi.py"}
+	if d.has("manage.py") {
+		files = files[:3] // Django makes the others, too
+	}
+
 	for _, name := range append(d.packages("."), d.packages("src")...) {
-		for _, file := range []string{"__init__.py", "main.py", "app.py"} {
+		for _, file := range files {
 			if found := d.pythonFile(path.Join(name, file)); found != nil {
 				return found
 			}
 		}
 	}
 
+	// A directory is a package without __init__.py, too, if what is in it says so.
+	for _, name := range d.list(".") {
+		for _, file := range []string{"main.py", "app.py", "api.py"} {
+			file = path.Join(name, file)
+			if !pythonName().MatchString(name) || !d.has(file) || !parsePython(d.read(file)).isPartOf(name) {
+				continue
+			}
+
+			if found := d.pythonFile(file); found != nil {
+				return found
+			}
+		}
+	}
+
 	return nil
+}
+
+// isPartOf reports whether a module imports something of the package, which it is in.
+func (m *pythonModule) isPartOf(name string) bool {
+	return slices.ContainsFunc(m.imports, func(imported string) bool {
+		return imported == name || strings.HasPrefix(imported, name+".") || strings.HasPrefix(imported, ".")
+	})
 }
 
 // pythonFile returns nil for a file without an application.
@@ -385,11 +412,11 @@ func (d *directory) pythonFile(file string) *Detection {
 
 	m := parsePython(source)
 	callable, appType, framework := m.application()
-	if callable == "" && (file == "wsgi.py" || file == "asgi.py") {
+	if base := path.Base(file); callable == "" && (base == "wsgi.py" || base == "asgi.py") {
 		// They import it, or what makes it.
 		for _, name := range []string{"application", "app"} {
 			if m.imported[name] || strings.Contains(m.values[name], "(") {
-				callable, appType = name, strings.TrimSuffix(file, ".py")
+				callable, appType = name, strings.TrimSuffix(base, ".py")
 				framework = "Python, " + strings.ToUpper(appType)
 
 				break

@@ -149,6 +149,49 @@ var applications = map[string]struct {
 		"NestJS", "node dist/main.js",
 		[]string{"Node.js"},
 	},
+	"SvelteKit": {
+		map[string]string{"package.json": `{"devDependencies": {"@sveltejs/adapter-node": "5", "vite": "6"}}`, "build/index.js": ""},
+		"SvelteKit", "node build/index.js", nil,
+	},
+	"AdonisJS": {
+		map[string]string{"package.json": `{"dependencies": {"@adonisjs/core": "6"}, "scripts": {"start": "node bin/server.js"}}`, "build/bin/server.js": ""},
+		"AdonisJS", "node build/bin/server.js",
+		[]string{"Node.js"},
+	},
+	"Nitro": {map[string]string{".output/server/index.mjs": ""}, "Nitro", "node .output/server/index.mjs", nil},
+	"Astro": {
+		map[string]string{"package.json": `{"dependencies": {"astro": "5"}}`, "dist/server/entry.mjs": ""}, "Astro", "node dist/server/entry.mjs", nil,
+	},
+	"app.mjs":     {map[string]string{"app.mjs": "app.listen(80)"}, "Node.js", "node app.mjs", nil},
+	"app.cjs":     {map[string]string{"app.cjs": "app.listen(80)"}, "Node.js", "node app.cjs", nil},
+	"server.cjs":  {map[string]string{"server.cjs": "app.listen(80)"}, "Node.js", "node server.cjs", nil},
+	"main.mjs":    {map[string]string{"main.mjs": "import {serve} from '@hono/node-server'\nserve(app)"}, "Node.js", "node main.mjs", nil},
+	"fastify-cli": {map[string]string{"app.js": "module.exports = f", "package.json": `{"scripts": {"start": "fastify start -l info app.js"}}`}, "Node.js", "npm start", []string{"Node.js"}},
+	"Deno, jsonc": {map[string]string{"deno.jsonc": "{\n// \"x\n\"tasks\": {/*/ \" */ \"start\": \"deno run // main.ts\",},\n}"}, "Deno", "deno task start", nil},
+	"Hono, Bun":   {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"hono": "4"}}`, "src/index.ts": ""}, "Hono", "bun src/index.ts", nil},
+	"Elysia, Bun": {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"elysia": "1"}}`, "src/index.ts": ""}, "Elysia", "bun src/index.ts", nil},
+	"no __init__": {
+		map[string]string{"shop/main.py": "from fastapi import FastAPI\nfrom shop.db import x\napp = FastAPI()\n", "shop/db.py": ""},
+		"FastAPI", "asgi shop.main:app", nil,
+	},
+	"src/app": {map[string]string{"src/app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.main:app", nil},
+	"a package's wsgi.py": {
+		map[string]string{"shop/__init__.py": "", "shop/wsgi.py": "from shop.web import make\n\napplication = make()  # ours\n"},
+		"Python, WSGI", "wsgi shop.wsgi:application", nil,
+	},
+	"Django, comments": {
+		map[string]string{
+			"manage.py":                `os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")`,
+			"config/settings/local.py": "from .base import *  # noqa\n",
+			"config/settings/base.py":  "ASGI_APPLICATION = \"config.asgi.application\"  # noqa\n",
+			"config/__init__.py":       "", "config/wsgi.py": "application = get_wsgi_application()\n",
+		}, "Django", "asgi config.asgi:application", nil,
+	},
+	"api.py":     {map[string]string{"api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi api:app", nil},
+	"app/api.py": {map[string]string{"app/api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.api:app", nil},
+	"Procfile, BOM, no space, capitals, tab": {
+		map[string]string{"Procfile": "\ufeffWeb:bin/shop\t-p\t$PORT \r\n"}, "Procfile", "/bin/sh -c exec bin/shop -p $PORT", nil,
+	},
 	"Meteor":          {map[string]string{".meteor/release": ""}, "Meteor", "meteor ", nil},
 	"Meteor, bundle":  {map[string]string{"star.json": "", "main.js": ""}, "Meteor, bundled", "meteor ", nil},
 	"Deno":            {map[string]string{"deno.json": `{"tasks": {"start": "deno run main.ts"}}`}, "Deno", "deno task start", nil},
@@ -187,17 +230,19 @@ func TestProgramsOfGoAreFound(t *testing.T) {
 			map[string]string{"go.mod": "// x\nmodule \"example.com/shop/v2\"\n", "main.go": goMain, "vendor.go": "//go:build ignore\n\npackage gen\n"},
 			"", false, "go build -o \"$N\" . &&",
 		},
-		"in cmd":             {map[string]string{"go.mod": "module example.com/x\n", "x.go": "package x\n", "cmd/shop/main.go": goMain, "cmd/README": ""}, "", false, "go build -o \"$N\" ./cmd/shop &&"},
-		"built":              {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", false, "./shop"},
-		"built, in bin":      {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "bin/shop", false, "./bin/shop"},
-		"built, in cmd":      {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "cmd/shop/shop", false, "./cmd/shop/shop"},
-		"built long ago":     {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", true, "go build"},
-		"a library":          {map[string]string{"go.mod": "module example.com/shop\n", "shop.go": "package shop\n"}, "", false, ""},
-		"a generator":        {map[string]string{"go.mod": "module example.com/shop\n", "gen.go": "//go:build ignore\n\npackage main\n", "shop.go": "package shop\n"}, "", false, ""},
-		"several":            {map[string]string{"go.mod": "module example.com/x\n", "cmd/a/main.go": goMain, "cmd/b/main.go": goMain}, "", false, ""},
-		"no module":          {map[string]string{"main.go": goMain}, "", false, ""},
-		"nonsense":           {map[string]string{"go.mod": "module example.com/x\n", "main.go": "\x00package main"}, "", false, ""},
-		"a name for a shell": {map[string]string{"go.mod": "module example.com/$(reboot)\n", "main.go": goMain}, "", false, ""},
+		"in cmd":              {map[string]string{"go.mod": "module example.com/x\n", "x.go": "package x\n", "cmd/shop/main.go": goMain, "cmd/README": ""}, "", false, "go build -o \"$N\" ./cmd/shop &&"},
+		"built":               {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", false, "./shop"},
+		"built, in bin":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "bin/shop", false, "./bin/shop"},
+		"built, in cmd":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "cmd/shop/shop", false, "./cmd/shop/shop"},
+		"built long ago":      {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", true, "go build"},
+		"a library":           {map[string]string{"go.mod": "module example.com/shop\n", "shop.go": "package shop\n"}, "", false, ""},
+		"a generator":         {map[string]string{"go.mod": "module example.com/shop\n", "gen.go": "//go:build ignore\n\npackage main\n", "shop.go": "package shop\n"}, "", false, ""},
+		"several":             {map[string]string{"go.mod": "module example.com/x\n", "cmd/a/main.go": goMain, "cmd/b/main.go": goMain}, "", false, ""},
+		"several, one serves": {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/worker/main.go": goMain}, "", false, "./cmd/api &&"},
+		"several, its name":   {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/x/main.go": goMain}, "", false, "./cmd/x &&"},
+		"no module":           {map[string]string{"main.go": goMain}, "", false, ""},
+		"nonsense":            {map[string]string{"go.mod": "module example.com/x\n", "main.go": "\x00package main"}, "", false, ""},
+		"a name for a shell":  {map[string]string{"go.mod": "module example.com/$(reboot)\n", "main.go": goMain}, "", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := makeDirectory(t, c.files)
@@ -271,6 +316,7 @@ func TestOtherFilesAreNoApplication(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"nothing":                 {"README": "x"},
 		"a program":               {"main.py": "import typer\napp = typer.Typer()\n"},
+		"no package of it":        {"shop/main.py": "from fastapi import FastAPI\nimport db\napp = FastAPI()\n"},
 		"in a string":             {"main.py": "'''\nfrom fastapi import FastAPI\napp = FastAPI()\n'''\n"},
 		"in a function":           {"main.py": "from fastapi import FastAPI\ndef main():\n    app = FastAPI()\n"},
 		"a library":               {"package.json": `{"main": "index.js"}`, "index.js": "module.exports = 1"},
@@ -314,24 +360,24 @@ func TestDetectionFollowsNoLinksOutOfTheDirectory(t *testing.T) {
 func TestStartupFilesTellTheirTypes(t *testing.T) {
 	root := makeDirectory(t, map[string]string{
 		"one.py":           "from fastapi import FastAPI\nservice = 1\napp = FastAPI()\n",
-		"shop/wsgi.py":     "def application(environ, start_response): pass\n",
+		"shop/service.py":  "def application(environ, start_response): pass\n",
 		"shop/__init__.py": "",
 		"www":              "",
 	})
 	config := &spawner.Config{Users: spawner.SameUser}
 
 	for file, want := range map[string]string{
-		"one.py":                 "",
-		"one:app":                "",
-		"shop.wsgi:application":  "",
-		"shop:create_app()":      "",
-		"shop.missing:app":       "the startup file " + root + "/shop/missing.py does not exist",
-		"missing.py":             "the startup file " + root + "/missing.py does not exist",
-		"one:app; rm -rf /":      "no application was found",
-		"www":                    "no application was found",
-		"../one:app":             "no application was found",
-		"one:app(debug=True)":    "no application was found",
-		strings.Repeat("a", 300): "no application was found",
+		"one.py":                   "",
+		"one:app":                  "",
+		"shop.service:application": "",
+		"shop:create_app()":        "",
+		"shop.missing:app":         "the startup file " + root + "/shop/missing.py does not exist",
+		"missing.py":               "the startup file " + root + "/missing.py does not exist",
+		"one:app; rm -rf /":        "no application was found",
+		"www":                      "no application was found",
+		"../one:app":               "no application was found",
+		"one:app(debug=True)":      "no application was found",
+		strings.Repeat("a", 300):   "no application was found",
 	} {
 		t.Run(file[:min(len(file), 20)], func(t *testing.T) {
 			err := spawner.Check(config, spawner.App{Root: root, StartupFile: file, Python: "/bin/sh"})
@@ -362,6 +408,28 @@ func FuzzDetectPython(f *testing.F) {
 		if found, err := spawner.Detect(root); err == nil {
 			require.Contains(t, []string{"main:app", "main:application", "main:create_app()", "main:make_app()"},
 				found[0].StartupFile)
+		}
+	})
+}
+
+func FuzzDetectNode(f *testing.F) {
+	for _, app := range applications {
+		for _, file := range []string{"package.json", "deno.jsonc"} {
+			if text, ok := app.files[file]; ok {
+				f.Add(text)
+			}
+		}
+	}
+
+	f.Add(`{"scripts": {"start": "A=b cross-env C='d e' node -r ./x --inspect -- app.js"}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		root := makeDirectory(t, map[string]string{"package.json": text, "deno.jsonc": text, "app.js": ""})
+		found, err := spawner.Detect(root)
+		require.NoError(t, err)
+
+		for _, one := range found {
+			require.NotEmpty(t, one.Because)
+			require.NotContains(t, one.StartupFile, "..")
 		}
 	})
 }

@@ -57,6 +57,23 @@ type diagnosis struct {
 	fault fault
 }
 
+// explainDirectory adds what is known of a directory without an application.
+func (d *diagnosis) explainDirectory(e *SpawnError) {
+	found, _ := errors.AsType[*noAppError](d.err)
+	if found != nil && len(found.problems) > 0 {
+		e.Summary += ": " + strings.Join(found.problems, "; ")
+	}
+
+	advice := suggestion(d.app.Root)
+	if found != nil && found.site != "" {
+		advice = found.site + "."
+	}
+
+	if advice != "" {
+		e.Advice += " " + advice
+	}
+}
+
 // explain sets what e says to people.
 func (d *diagnosis) explain(e *SpawnError) {
 	d.fault = d.find()
@@ -73,9 +90,7 @@ func (d *diagnosis) explain(e *SpawnError) {
 	w := wordings[d.fault.problem]
 	e.Category, e.Summary, e.Advice = w.category, d.fill(w.summary), d.fill(w.advice)
 	if d.fault.problem == noApp {
-		if s := suggestion(d.app.Root); s != "" {
-			e.Advice += " " + s
-		}
+		d.explainDirectory(e)
 	}
 
 	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout &&

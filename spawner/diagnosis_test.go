@@ -36,6 +36,7 @@ func TestClues(t *testing.T) {
 		},
 		{"ImportError: No module named django.core\n", "needs django.core, which is not installed"},
 		{"Error: Cannot find module 'express'\nRequire stack:\n", "needs 'express', which is not installed"},
+		{"Error: Cannot find module '/srv/shop/dist/index.js'\n    at x", "loads /srv/shop/dist/index.js, which does not exist"},
 		{
 			"Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'koa' imported from /app\n",
 			"needs 'koa', which is not installed",

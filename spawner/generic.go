@@ -68,6 +68,47 @@ func (m *manner) decide(which *bool) (first bool) {
 	return true
 }
 
+func (m *manner) isKnown() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+
+	return m.speaks || m.serves
+}
+
+// inputCheck is how long a program waits for input until it is looked for, and then until it is believed to.
+const inputCheck = 500 * time.Millisecond
+
+// endInput ends the input of a program that waits for some before it does anything else, as a loader would not: that
+// says something first.
+func (a *attempt) endInput(ctx context.Context, m *manner) {
+	ticker := time.NewTicker(inputCheck)
+	defer ticker.Stop()
+
+	for waits := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.child.exited:
+			return
+		case <-ticker.C:
+		}
+
+		before := waits
+		waits = a.waitsForInput()
+
+		switch {
+		case m.isKnown():
+			return
+		case before && waits:
+			a.config.Logger.Info("the program waits for input at its start, and an application has none: its "+
+				"standard input was ended", "app", a.app.Name(), "pid", a.child.pid)
+			_ = a.child.admin.CloseWrite() // fails when the process is gone
+
+			return
+		}
+	}
+}
+
 // awaitServing waits until a program either is ready by the handshake or
 // serves on its port.
 func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Reader, error) {
@@ -102,6 +143,10 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 
 		enter(s)
 	}
+
+	var watching sync.WaitGroup
+	watching.Go(func() { a.endInput(probing, &m) })
+
 	var ready *loaderproto.Ready
 	var rest io.Reader
 	err := a.converse(listening, func(conn io.ReadWriter) (err error) {
@@ -109,6 +154,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		return err
 	})
 	stopProbing()
+	watching.Wait()
 	<-probed
 
 	switch {
@@ -119,6 +165,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	case m.serves:
 		a.byPort = true
 		a.plan(portSteps)
+
 		return a.servingReady(), a.child.in, nil
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken

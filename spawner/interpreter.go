@@ -112,6 +112,10 @@ func (r *resolver) choose(l *language, w *wish) (*Interpreter, error) {
 		return r.fromPath(l, inPath), pathErr
 	}
 
+	if dir, ok := strings.CutPrefix(w.text, "path:"); ok {
+		return r.fromDirectory(l, w, dir)
+	}
+
 	if w.weak {
 		return r.chooseWeakly(l, w, inPath, pathErr)
 	}
@@ -225,21 +229,15 @@ func (r *resolver) fromPath(l *language, path string) *Interpreter {
 
 // fromManager returns the version of a manager that fits best; nil means that there is none.
 func (r *resolver) fromManager(l *language, w *wish, want *wanted) (*Interpreter, error) {
-	fitting := want.best(r.installed(l))
+	fitting := want.best(append(r.installed(l), r.environments(l, want.name)...))
 	if len(fitting) == 0 {
 		return nil, nil
 	}
 
 	best := &fitting[0]
 	path := filepath.Join(best.bin, l.program)
-	if err := r.checkTrust(path); err != nil {
-		return nil, &fault{
-			problem:  versionUnsafe,
-			subject:  path,
-			err:      err,
-			language: l,
-			remedy:   w.place(),
-		}
+	if err := r.checkWanted(l, w, path); err != nil {
+		return nil, err
 	}
 
 	return &Interpreter{
@@ -248,6 +246,43 @@ func (r *resolver) fromManager(l *language, w *wish, want *wanted) (*Interpreter
 		Version:  plainName(best.name),
 		From:     best.manager.name,
 	}, nil
+}
+
+// fromDirectory returns the interpreter of a version that is given as a directory.
+func (r *resolver) fromDirectory(l *language, w *wish, dir string) (*Interpreter, error) {
+	if below, ok := strings.CutPrefix(dir, "~"); ok {
+		dir = filepath.Join(cmp.Or(r.variable("HOME"), r.home), below)
+	}
+
+	path := filepath.Join(dir, "bin", l.program)
+	if checkExecutable(path) != nil {
+		return nil, r.notInstalled(l, w)
+	}
+
+	if err := r.checkWanted(l, w, path); err != nil {
+		return nil, err
+	}
+
+	found := r.fromPath(l, path)
+	found.From = w.file
+
+	return found, nil
+}
+
+// checkWanted is checkTrust for an interpreter that a wish has chosen.
+func (r *resolver) checkWanted(l *language, w *wish, path string) error {
+	err := r.checkTrust(path)
+	if err == nil {
+		return nil
+	}
+
+	return &fault{
+		problem:  versionUnsafe,
+		subject:  path,
+		err:      err,
+		language: l,
+		remedy:   w.place(),
+	}
 }
 
 // checkTrust makes sure that no other user could replace an interpreter, where it runs as root or root chooses who runs
@@ -305,7 +340,11 @@ func (r *resolver) installCommand(l *language, w *wish) string {
 		}
 	}
 
-	version := plainName(w.text)
+	if m := pyenvEnvironment().FindStringSubmatch(w.text); m != nil {
+		return "pyenv virtualenv " + m[1] + " " + m[2]
+	}
+
+	version := plainName(pythonNumber().ReplaceAllString(w.text, "$1"))
 	if ranges, ok := parseRange(version); ok && strings.ContainsAny(version, "<>=^~|*xX ,") {
 		from := ranges[len(ranges)-1].from
 		version = knownVersion{version: from, parts: cmp.Or(min(from[2], 1)*3, 2)}.String()

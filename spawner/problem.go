@@ -61,6 +61,7 @@ const (
 	killed
 	stdoutClosed
 	moduleMissing
+	fileMissing
 	gemsMissing
 	syntaxError
 	readOnly

@@ -74,7 +74,7 @@ func parseProcfile(text string) (lines []ProcfileLine, err error) {
 	number := 0
 
 	seen := map[string]int{}
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		number++
 		line = strings.TrimRight(line, " \t\r\n")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {

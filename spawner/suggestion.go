@@ -24,7 +24,10 @@ var marks = []struct{ file, suggestion string }{
 		"--start-command 'npm start'."},
 	{"composer.json", "An application of PHP without an index.php needs the name of its script: give --startup-file " +
 		"NAME.php."},
-	{"go.mod", "Build the Go program, and give it as --start-command ./NAME."},
+	{"go.mod", "Build the Go program, and give it as --start-command ./NAME. One of several below cmd is found if " +
+		"it is called as the module, server, web, api or app."},
+	{"app.rb", "A Ruby application needs a file config.ru, which rackup could run. For Sinatra's app.rb it has the " +
+		"lines require_relative \"app\" and run Sinatra::Application."},
 	{"Gemfile", "A Ruby application needs a file config.ru, which rackup could run."},
 	{"index.html", "Files alone are served by a web server, or, to look at them, by --start-command 'python3 -m " +
 		"http.server --bind 127.0.0.1 $PORT'."},

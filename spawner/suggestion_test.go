@@ -18,6 +18,7 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 		"Node.js": {[]string{"package.json", "server.js"}, "--startup-file server.js"},
 		"Next.js": {[]string{"package.json", "next.config.mjs"}, "--start-command 'npm start'"},
 		"PHP":     {[]string{"composer.json", "about.php"}, "--startup-file NAME.php"},
+		"Sinatra": {[]string{"app.rb", "Gemfile"}, "run Sinatra::Application"},
 		"Go":      {[]string{"go.mod"}, "--start-command"},
 		"files":   {[]string{"index.html", "css/shop.css"}, "http.server --bind 127.0.0.1 $PORT"},
 		"directories": {

@@ -100,13 +100,13 @@ func (r versionRange) mayHave(v knownVersion) bool {
 var (
 	rangeAlternatives = lazy(`\s*\|\|\s*`)
 	hyphenRange       = lazy(`^(\S+)\s+-\s+(\S+)$`)
-	comparator        = lazy(`^(~>|[<>]=?|[=^~])?\s*(v?[\dxX*][\d.xX*]*)\s*,?\s*`)
+	comparator        = lazy(`^(~[>=]|[<>]=?|={1,3}|[\^~])?\s*(v?[\dxX*][\d.xX*]*)\s*,?\s*`)
 )
 
 // maxRange is how long the text of a range may be.
 const maxRange = 200
 
-// parseRange reads what npm and RubyGems call a requirement, as ">=18 <21", "^20 || 22.x" or "~> 3.2".
+// parseRange reads what npm, RubyGems and pip call a requirement, as ">=18 <21", "^20 || 22.x", "~> 3.2" or "~=3.2".
 func parseRange(text string) (r versionRange, ok bool) {
 	if len(text) > maxRange {
 		return nil, false
@@ -187,7 +187,7 @@ func (v knownVersion) allowedBy(operator string) bounds {
 		return bounds{v.version, v.next(min(parts, v.parts))}
 	case "~":
 		return bounds{v.version, v.next(min(v.parts, 2))}
-	case "~>":
+	case "~>", "~=":
 		return bounds{v.version, v.next(max(v.parts-1, min(v.parts, 1)))}
 	}
 

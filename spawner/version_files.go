@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -103,6 +104,9 @@ func readPlainVersion(d *directory, name string, _ *language) (*wish, error) {
 			return nil, fmt.Errorf("the lines %d and %d have a version each: leave one of them", found.line, i+1)
 		case found == nil:
 			found = &wish{text: text, file: name, line: i + 1}
+			if name == ".python-version" && severalVersions().MatchString(text) {
+				found.text = strings.Fields(text)[0]
+			}
 		}
 	}
 
@@ -116,6 +120,9 @@ func readPlainVersion(d *directory, name string, _ *language) (*wish, error) {
 
 	return found, nil
 }
+
+// toolVersions is the file of asdf.
+const toolVersions = ".tool-versions"
 
 // readToolVersions reads the file of asdf, which mise knows as well: lines of a tool and its versions.
 func readToolVersions(d *directory, name string, l *language) (*wish, error) {
@@ -144,25 +151,34 @@ func readToolVersions(d *directory, name string, l *language) (*wish, error) {
 
 // readMiseVersion reads the table tools of a file of mise.
 func readMiseVersion(d *directory, name string, l *language) (*wish, error) {
-	table := ""
+	var table []string
 
 	lines, err := d.readVersions(name)
 	for i, line := range lines {
-		line = strings.TrimSpace(line)
+		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
 		if strings.HasPrefix(line, "[") {
-			table = strings.Trim(withoutComment(line), "[] ")
+			table = tomlKey(withoutComment(line))
 			continue
 		}
 
-		tool, value, ok := strings.Cut(line, "=")
-		if tool = strings.Trim(tool, ` "'`); !ok || table != "tools" || !l.isCalled(tool) {
+		key, value, ok := strings.Cut(line, "=")
+		path := slices.Concat(table, tomlKey(key))
+		if len(path) == 3 && path[2] == "version" {
+			path = path[:2]
+		}
+
+		if !ok || len(path) != 2 || path[0] != "tools" || !l.isCalled(strings.TrimPrefix(path[1], "core:")) {
 			continue
+		}
+
+		for next := i + 1; next < len(lines) && isOpenList(value); next++ {
+			value += " " + withoutComment(lines[next])
 		}
 
 		// A text, the first of a list, or the version of a table.
 		match := miseVersion().FindStringSubmatch(value)
 		if match == nil {
-			return nil, fmt.Errorf("line %d has no version of %s: write it as %[2]s = \"3.3.0\"", i+1, tool)
+			return nil, fmt.Errorf("line %d has no version of %s: write it as %[2]s = \"3.3.0\"", i+1, l.name)
 		}
 
 		w := &wish{
@@ -178,7 +194,25 @@ func readMiseVersion(d *directory, name string, l *language) (*wish, error) {
 	return nil, err
 }
 
-var miseVersion = lazy(`^\s*(?:\[\s*|\{(?:.*,)?\s*version\s*=\s*)?(?:"([^"]*)"|'([^']*)')`)
+var (
+	miseVersion = lazy(`^\s*(?:\[\s*|\{(?:.*,)?\s*version\s*=\s*)?(?:"([^"]*)"|'([^']*)')`)
+	tomlName    = lazy(`"([^"]*)"|'([^']*)'|([\w-]+)`)
+)
+
+// tomlKey returns the names that a key of TOML, or the head of a table, has between its dots.
+func tomlKey(text string) (names []string) {
+	for _, match := range tomlName().FindAllStringSubmatch(text, -1) {
+		names = append(names, match[1]+match[2]+match[3])
+	}
+
+	return names
+}
+
+// isOpenList reports whether a list has begun, and its first text is still to come.
+func isOpenList(value string) bool {
+	value = strings.TrimSpace(value)
+	return strings.HasPrefix(value, "[") && !strings.ContainsAny(value, "\"']")
+}
 
 // readRuntime reads runtime.txt of Heroku.
 func readRuntime(d *directory, name string, l *language) (*wish, error) {
@@ -267,11 +301,22 @@ func readEngines(d *directory, name string, _ *language) (*wish, error) {
 	return w, nil
 }
 
-var versionName = lazy(`^(?:latest:|prefix:)?[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$|^lts/(?:\*|[a-z]{1,30})$`)
+var (
+	versionName = lazy(`^(?:latest:|prefix:|ref:)?[A-Za-z0-9][A-Za-z0-9._+@-]{0,99}$|` +
+		`^lts/(?:\*|-\d{1,2}|[A-Za-z]{1,30})$`)
+	// pyenvEnvironment is a virtual environment of pyenv, below the version that it is made of.
+	pyenvEnvironment = lazy(`^([A-Za-z0-9][A-Za-z0-9._-]{0,99})/envs/([A-Za-z0-9_][A-Za-z0-9._+-]{0,99})$`)
+	// severalVersions are those that pyenv takes from one line.
+	severalVersions = lazy(`^(?:[\w./+-]*\d[\w./+-]*|system)(?:\s+(?:[\w./+-]*\d[\w./+-]*|system))+$`)
+	versionPath     = lazy(`^path:~?/[^\x00-\x1f]{0,1000}$`)
+)
 
 // check makes sure that the text may be a version, or the name of one, which can be the name of a directory.
 func (w *wish) check() error {
-	if versionName().MatchString(w.text) && !strings.Contains(w.text, "..") {
+	isName := versionName().MatchString(w.text) ||
+		w.file == ".python-version" && pyenvEnvironment().MatchString(w.text) ||
+		(w.file == toolVersions || w.manager == "mise") && versionPath().MatchString(w.text)
+	if isName && !strings.Contains(w.text, "..") {
 		return nil
 	}
 

@@ -2,9 +2,11 @@ package spawner
 
 import (
 	"cmp"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -51,7 +53,7 @@ var (
 		variables: []string{"RBENV_VERSION"},
 		files: []versionFile{
 			{".ruby-version", readPlainVersion},
-			{".tool-versions", readToolVersions},
+			{toolVersions, readToolVersions},
 			{"mise.toml", readMiseVersion},
 			{".mise.toml", readMiseVersion},
 			{"Gemfile", readGemfile},
@@ -76,7 +78,7 @@ var (
 		variables: []string{"PYENV_VERSION"},
 		files: []versionFile{
 			{".python-version", readPlainVersion},
-			{".tool-versions", readToolVersions},
+			{toolVersions, readToolVersions},
 			{"mise.toml", readMiseVersion},
 			{".mise.toml", readMiseVersion},
 			{"runtime.txt", readRuntime},
@@ -100,7 +102,7 @@ var (
 		files: []versionFile{
 			{".nvmrc", readPlainVersion},
 			{".node-version", readPlainVersion},
-			{".tool-versions", readToolVersions},
+			{toolVersions, readToolVersions},
 			{"mise.toml", readMiseVersion},
 			{".mise.toml", readMiseVersion},
 			{"package.json", readEngines},
@@ -194,6 +196,25 @@ func (r *resolver) installed(l *language) []installed {
 	return all
 }
 
+// environments returns the virtual environments of a name that is a path below the versions of pyenv.
+func (r *resolver) environments(l *language, name string) (found []installed) {
+	if !pyenvEnvironment().MatchString(name) {
+		return nil
+	}
+
+	for i := range l.managers {
+		m := &l.managers[i]
+		for _, dir := range r.directories(m) {
+			bin := filepath.Join(dir, m.versions, name, m.bin)
+			if checkExecutable(filepath.Join(bin, l.program)) == nil {
+				found = append(found, installed{manager: m, name: name, bin: bin})
+			}
+		}
+	}
+
+	return found
+}
+
 func directoryNames(dir string) []string {
 	// What is no directory must not hold the start up.
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0) //nolint:gosec // G304: with its user's rights
@@ -261,16 +282,41 @@ type wanted struct {
 	system bool
 }
 
+var (
+	// rubyPatch is what comes behind the version of an old Ruby.
+	rubyPatch = lazy(`^(\d+\.\d+\.\d+)-?p\d+$`)
+	// pythonNumber is the version in the names that uv and others have for Python: cpython-3.11.7-linux-x86_64-gnu,
+	// cpython@3.11, python3.11.
+	pythonNumber = lazy(`^c?python[-@]?(\d+(?:\.\d+)*)(?:-(?:linux|macos|windows)-[\w-]+)?$`)
+)
+
 func (r *resolver) understand(l *language, w *wish) wanted {
-	text, _, _ := strings.Cut(w.text, "@") // a gemset of rvm
+	text := w.text
+	if ref, ok := strings.CutPrefix(text, "ref:"); ok {
+		return wanted{name: "ref-" + ref}
+	}
+
 	for _, prefix := range []string{"latest:", "prefix:"} {
 		text = strings.TrimPrefix(text, prefix)
 	}
 
-	text = plainName(text)
-	if l == nodeLanguage {
-		text = r.nodeVersion(text)
+	number := ""
+
+	switch l {
+	case rubyLanguage:
+		text, _, _ = strings.Cut(text, "@") // a gemset of rvm
+		if text == "ruby" {
+			text = "latest"
+		}
+
+		number = rubyPatch().ReplaceAllString(plainName(text), "$1")
+	case pythonLanguage:
+		number = pythonNumber().ReplaceAllString(text, "$1")
+	case nodeLanguage:
+		text = r.nodeVersion(plainName(text))
 	}
+
+	text = plainName(text)
 
 	switch text {
 	case "system":
@@ -279,7 +325,7 @@ func (r *resolver) understand(l *language, w *wish) wanted {
 		return wanted{name: text, versions: versionRange{allVersions}}
 	}
 
-	versions, ok := parseRange(text)
+	versions, ok := parseRange(cmp.Or(number, text))
 	if !ok {
 		versions = nil
 	}
@@ -294,6 +340,10 @@ func (r *resolver) nodeVersion(text string) string {
 		return "latest"
 	case "lts", "lts-latest", "lts/-0":
 		text = "lts/*"
+	}
+
+	if back, err := strconv.Atoi(strings.TrimPrefix(text, "lts/-")); err == nil && strings.HasPrefix(text, "lts/-") {
+		text = cmp.Or(olderCodeName(back), text)
 	}
 
 	const depth = 3 // lts/*, lts/jod, v22.11.0
@@ -321,6 +371,18 @@ func (r *resolver) nodeVersion(text string) string {
 	}
 
 	return text
+}
+
+// olderCodeName returns the code name that came so many before the last that is known; empty means none.
+func olderCodeName(back int) string {
+	names := slices.SortedFunc(maps.Keys(codeNames), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(codeNames[b]), len(codeNames[a])), cmp.Compare(codeNames[b], codeNames[a]))
+	})
+	if back >= len(names) {
+		return ""
+	}
+
+	return names[back]
 }
 
 // nvmAlias returns what nvm knows an alias as; empty means that there is none.

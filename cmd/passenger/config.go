@@ -132,10 +132,31 @@ func merge(layers ...func() (layer, error)) (layer, error) {
 			delete(merged, "socket_file") // of an earlier layer
 		}
 
-		maps.Copy(merged, values)
+		for key, value := range values {
+			merged[key] = together(merged[key], value)
+		}
 	}
 
 	return merged, nil
+}
+
+// together returns a later value with the names that an earlier one has beside, as of variables of the environment.
+func together(earlier, later agent.Setting) agent.Setting {
+	before, had := earlier.Value.(map[string]string)
+	after, has := later.Value.(map[string]string)
+	if !had || !has || len(before) == 0 {
+		return later
+	}
+
+	both := maps.Clone(before)
+	maps.Copy(both, after)
+	later.Value = both
+
+	if earlier.Source != later.Source && earlier.Source != "" {
+		later.Source = earlier.Source + " and " + later.Source
+	}
+
+	return later
 }
 
 func (l layer) has(key string) bool {

@@ -286,6 +286,8 @@ func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 		{"env SETTING", `env has 1 arguments: it needs a name and a value`},
 		{"type cobol", `passenger for app: unknown app type \"cobol\": use one of`},
 		{"spawn_method magic", `passenger for app: unknown spawn method \"magic\": use smart or direct`},
+		{"asgi_server apache", `passenger for app: unknown ASGI server \"apache\": use one of auto, uvicorn, hypercorn`},
+		{"php_ini nonsense", `passenger for app: `},
 		{"error_details loud", `passenger for app: error_details is \"loud\": use auto, on or off`},
 		{"sticky_cookie \"a b\"\nsticky_sessions", `passenger for app: sticky_cookie: the name \"a b\" of the cookie`},
 		{"environment {http.request.host}", `use a placeholder that does not depend on a request, such as {env.NAME}`},

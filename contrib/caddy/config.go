@@ -22,7 +22,7 @@ type Config struct {
 	Root string `json:"root,omitempty"`
 	// Name is the name in the log and the status; empty means Root.
 	Name string `json:"name,omitempty"`
-	// Type is rack, wsgi, node or meteor; empty means that it is detected.
+	// Type is rack, wsgi, asgi, node, meteor or php; empty means that it is detected.
 	Type string `json:"type,omitempty"`
 	// StartupFile is relative to Root; empty means that of the type.
 	StartupFile string `json:"startup_file,omitempty"`
@@ -45,10 +45,15 @@ type Config struct {
 	Ruby   string `json:"ruby,omitempty"`
 	Python string `json:"python,omitempty"`
 	NodeJS string `json:"nodejs,omitempty"`
+	// ASGIServer is auto, uvicorn or hypercorn; empty means auto, the first that the application's Python has.
+	ASGIServer string `json:"asgi_server,omitempty"`
+	// PHPServer is auto, fpm, cgi or a program, and empty means auto; PHPIni are settings of PHP, as NAME=VALUE.
+	PHPServer string   `json:"php_server,omitempty"`
+	PHPIni    []string `json:"php_ini,omitempty"`
 	// SpawnMethod is smart or direct; empty means that of the type.
 	SpawnMethod string `json:"spawn_method,omitempty"`
-	// Threads is the number of requests that a process of Ruby or Python serves at once; zero means
-	// 1.
+	// Threads is the number of requests that a process of Ruby or Python (WSGI), or php-fpm, serves at once; zero
+	// means 1.
 	Threads int `json:"threads,omitempty"`
 	// Concurrency is the number of requests that a process gets at once, whatever it reports
 	// itself.
@@ -127,6 +132,7 @@ func (c *Config) replacePlaceholders() error {
 		"ruby":         &c.Ruby,
 		"python":       &c.Python,
 		"nodejs":       &c.NodeJS,
+		"php_server":   &c.PHPServer,
 		"restart_dir":  &c.RestartDir,
 		"health_path":  &c.HealthPath,
 	} {
@@ -137,6 +143,12 @@ func (c *Config) replacePlaceholders() error {
 
 	for i := range c.Command {
 		if err := replace("command", &c.Command[i]); err != nil {
+			return err
+		}
+	}
+
+	for i := range c.PHPIni {
+		if err := replace("php_ini", &c.PHPIni[i]); err != nil {
 			return err
 		}
 	}
@@ -215,6 +227,9 @@ func (c *Config) options(root string) passenger.Options {
 			Ruby:         c.Ruby,
 			Python:       c.Python,
 			NodeJS:       c.NodeJS,
+			ASGIServer:   c.ASGIServer,
+			PHPServer:    c.PHPServer,
+			PHPIni:       c.PHPIni,
 			SpawnMethod:  c.SpawnMethod,
 			ThreadCount:  c.Threads,
 			StartTimeout: time.Duration(c.StartTimeout),

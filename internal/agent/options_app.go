@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/options"
 	"github.com/gopassenger/passenger/spawner"
@@ -25,7 +27,7 @@ var applicationOptions = func() []Option {
 		option("environment", everywhere, func(c *Config) any { return &c.Environment },
 			"the application's environment `name`", short("e"), params("app_env", "rails_env", "rack_env"), everyday,
 			shownDefault("`RAILS_ENV`, `RACK_ENV`, `NODE_ENV`, `PASSENGER_APP_ENV`, else `development`"),
-			inFlying(spawner.DefaultEnvironment)),
+			inFlying(spawner.DefaultEnvironment), checked(checkEnvironment)),
 		option("app_type", perRequest, func(c *Config) any { return &c.AppType },
 			"the `type`: rack, wsgi, asgi, node, meteor or php", everyday, shownDefault("detected"),
 			detail("It is detected by the end of the name of `startup_file` (`.ru`, `.py`, `.js`, `.cjs`, `.mjs`, "+
@@ -172,4 +174,13 @@ var processOptions = func() []Option {
 				"own, a group with ` (unlimited concurrency)` in its name, that take any number at once. `none` turns "+
 				"the default off. See [WebSockets](frameworks.md#websockets).")),
 	}
+}
+
+// checkEnvironment finds an empty one that was given: applications would take production for it, against the default.
+func checkEnvironment(c *Config) error {
+	if _, given := c.Sources["environment"]; given && c.Environment == "" {
+		return errors.New("environment is empty: leave it out for its default, or name one, as production")
+	}
+
+	return nil
 }

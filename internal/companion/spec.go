@@ -332,7 +332,8 @@ func WithProcfile(specs Specs, root string) (Specs, error) {
 
 	for _, line := range lines {
 		named := func(s Spec) bool { return s.Name == line.Name }
-		if slices.Contains(notCompanions, line.Name) || slices.ContainsFunc(specs, named) {
+		other := func(name string) bool { return strings.EqualFold(name, line.Name) }
+		if slices.ContainsFunc(notCompanions, other) || slices.ContainsFunc(specs, named) {
 			continue
 		}
 

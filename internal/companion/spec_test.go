@@ -92,7 +92,7 @@ func TestProcfileLinesBesideWebAreCompanions(t *testing.T) {
 	write := func(text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "Procfile"), []byte(text), 0o600))
 	}
-	write("web: serve\nrelease: migrate\nworker: A=b work\nbeat: tick\n")
+	write("Web: serve\nrelease: migrate\nworker: A=b work\nbeat: tick\n")
 	configured, err := parse(t, `{"beat": {"command": "tock"}}`)
 	require.NoError(t, err)
 

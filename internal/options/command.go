@@ -25,7 +25,7 @@ func ParseCommand(text string) ([]string, error) {
 	}
 
 	if len(file.Stmts) == 0 {
-		return nil, errors.New("it is empty")
+		return nil, errors.New("it is empty: leave it out, or write a command")
 	}
 
 	if len(file.Stmts) == 1 && isPlain(file.Stmts[0]) {

@@ -3,7 +3,6 @@ package options
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -59,6 +58,10 @@ const (
 // Convert returns a value as the field has it. Relative paths are below dir, or the working directory
 // if that is empty.
 func (o *Option) Convert(raw any, dir string) (any, error) {
+	if raw == nil {
+		return nil, fmt.Errorf("%s is null: leave it out for its default, or give it %s", o.Key, wanted[o.Kind])
+	}
+
 	switch o.Kind {
 	case Int:
 		return o.toInt(raw, math.MaxInt32)
@@ -92,7 +95,7 @@ func (o *Option) Convert(raw any, dir string) (any, error) {
 
 	s, ok := raw.(string)
 	if !ok {
-		return nil, fmt.Errorf("%s must be a text, not %v", o.Key, raw)
+		return nil, fmt.Errorf("%s must be %s, not %s", o.Key, wanted[o.Kind], shown(raw))
 	}
 
 	if o.Kind == Path || o.Kind == AbsolutePath || o.Kind == Output && s != StandardOutput {
@@ -295,7 +298,7 @@ func (o *Option) split(text string) (any, error) {
 
 	begins := setting().FindAllStringIndex(text, -1)
 	if len(begins) == 0 || begins[0][0] != 0 {
-		return nil, fmt.Errorf("%q must be NAME=VALUE", text)
+		return nil, fmt.Errorf("%s is %q: it must be NAME=VALUE", o.Key, text)
 	}
 
 	pairs := make([]string, len(begins))
@@ -326,7 +329,7 @@ func (o *Option) toInt(raw any, limit int) (int, error) {
 	}
 
 	if number != math.Trunc(number) || math.Abs(number) > float64(limit) { // NaN is not itself
-		return 0, fmt.Errorf("%s must be a whole number, not %q", o.Key, fmt.Sprint(raw))
+		return 0, fmt.Errorf("%s must be a whole number, not %s", o.Key, shown(raw))
 	}
 
 	return int(number), nil
@@ -342,7 +345,7 @@ func (o *Option) toFloat(raw any) (any, error) {
 		}
 	}
 
-	return nil, fmt.Errorf("%s must be a number, not %q", o.Key, fmt.Sprint(raw))
+	return nil, fmt.Errorf("%s must be a number, not %s", o.Key, shown(raw))
 }
 
 func (o *Option) toList(raw any) (any, error) {
@@ -356,7 +359,7 @@ func (o *Option) toList(raw any) (any, error) {
 		for i, item := range v {
 			s, ok := item.(string)
 			if !ok {
-				return nil, fmt.Errorf("%s must be a list of texts, not of %v", o.Key, item)
+				return nil, fmt.Errorf("%s must be a list of texts, and %s in it is none", o.Key, shown(item))
 			}
 
 			list[i] = s
@@ -365,7 +368,7 @@ func (o *Option) toList(raw any) (any, error) {
 		return list, nil
 	}
 
-	return nil, fmt.Errorf("%s must be a list of texts, not %v", o.Key, raw)
+	return nil, fmt.Errorf("%s must be a list of texts, not %s", o.Key, shown(raw))
 }
 
 // toStatuses allows for 200 without quotes, and for an array.
@@ -381,8 +384,7 @@ func (o *Option) toStatuses(raw any) (any, error) {
 		case string, float64:
 			texts[i] = fmt.Sprint(item)
 		default:
-			return nil, fmt.Errorf("%s must be a text such as 200-299,401, a number, or a list of them, not %v", o.Key,
-				raw)
+			return nil, fmt.Errorf("%s must be %s, not %s", o.Key, wanted[Statuses], shown(raw))
 		}
 	}
 
@@ -397,7 +399,7 @@ func (o *Option) toSwitch(raw any) (string, error) {
 
 	isOn, err := o.toBool(raw)
 	if err != nil {
-		return "", fmt.Errorf("%s is %q: it must be %s, %s or %s", o.Key, fmt.Sprint(raw), auto, on, off)
+		return "", fmt.Errorf("%s is %s: it must be %s, %s or %s", o.Key, shown(raw), auto, on, off)
 	}
 
 	return strconv.FormatBool(isOn), nil
@@ -416,12 +418,16 @@ func (o *Option) toBool(raw any) (isOn bool, err error) {
 		}
 	}
 
-	return false, fmt.Errorf("%s must be true or false, not %q", o.Key, fmt.Sprint(raw))
+	return false, fmt.Errorf("%s must be true or false, not %s", o.Key, shown(raw))
 }
 
 // toObject takes a text where there is no JSON, as in the environment.
 func (o *Option) toObject(raw any) (any, error) {
 	if text, ok := raw.(string); ok {
+		if strings.TrimSpace(text) == "" {
+			return nil, fmt.Errorf("%s is empty: leave it out, or give it %s", o.Key, wanted[Object])
+		}
+
 		if err := json.Unmarshal([]byte(text), &raw); err != nil {
 			return nil, fmt.Errorf("%s is no valid JSON: %w", o.Key, err)
 		}
@@ -431,13 +437,17 @@ func (o *Option) toObject(raw any) (any, error) {
 }
 
 func (o *Option) toCommand(raw any) (any, error) {
-	if _, ok := raw.([]any); ok {
+	if list, ok := raw.([]any); ok {
+		if len(list) == 0 || list[0] == "" {
+			return nil, fmt.Errorf("%s has no program: leave it out, or begin the list with one", o.Key)
+		}
+
 		return o.toList(raw)
 	}
 
 	s, ok := raw.(string)
 	if !ok {
-		return nil, fmt.Errorf("%s must be a text or a list of texts, not %v", o.Key, raw)
+		return nil, fmt.Errorf("%s must be a text or a list of texts, not %s", o.Key, shown(raw))
 	}
 
 	argv, err := ParseCommand(s)
@@ -479,13 +489,13 @@ func (o *Option) toMap(raw any) (any, error) {
 		for name, value := range v {
 			text, ok := VariableText(value)
 			if !ok {
-				return nil, fmt.Errorf("%s: the value of %s must be a text", o.Key, name)
+				return nil, fmt.Errorf("%s: the value of %s must be a text, not %s", o.Key, name, kindOf(value))
 			}
 
 			env[name] = text
 		}
 	default:
-		return nil, errors.New(o.Key + " must be an object of names and values")
+		return nil, fmt.Errorf("%s must be %s, not %s", o.Key, wanted[o.Kind], kindOf(raw))
 	}
 
 	return env, nil

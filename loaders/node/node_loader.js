@@ -25,7 +25,7 @@ handshake.begin((options) => {
 
   const api = new PhusionPassenger(options);
   globalThis.PhusionPassenger = api;
-  shutdown.onEndOfStdin(() => announceExit(api));
+  shutdown.onEndOfLifeline(() => announceExit(api));
   cluster.install(shutdown.stop, listener.preferWorker);
 
   function ready(...sockets) {

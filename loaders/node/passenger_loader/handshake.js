@@ -1,11 +1,42 @@
 'use strict';
 
-// The spawn handshake 1.0. File descriptors 0 and 1 are the same socket.
+// The spawn handshake 1.0. File descriptors 0 and 1 are the same socket, and so is 3, if the spawner is ours: then it
+// is the lifeline, which ends when the process is to end, and the application's stdin is empty.
 
 const fs = require('fs');
+const net = require('net');
+
+const STDIN = 0;
+const STDOUT = 1;
+const SECOND = 3;
 
 const MARKER = '!> ';
 const GREETING = 'You have control 1.0';
+
+let lifeline;
+
+// Neither the application nor what it starts can read the lifeline, and wait for it.
+function openLifeline() {
+  if (!isSame(STDIN, SECOND)) {
+    return process.stdin;
+  }
+
+  const socket = new net.Socket({ fd: SECOND, readable: true, writable: false });
+  // What is opened next gets the number that is free.
+  fs.closeSync(STDIN);
+  fs.openSync('/dev/null', 'r');
+
+  return socket;
+}
+
+function isSame(one, other) {
+  try {
+    const [a, b] = [fs.fstatSync(one), fs.fstatSync(other)];
+    return a.isSocket() && b.isSocket() && a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false;
+  }
+}
 
 // Takes control and calls back with the options that the spawner sent.
 function begin(callback) {
@@ -18,8 +49,8 @@ function begin(callback) {
       return;
     }
 
-    process.stdin.removeListener('data', onData);
-    process.stdin.removeListener('end', onEnd);
+    lifeline.removeListener('data', onData);
+    lifeline.removeListener('end', onEnd);
     const [greeting, ...lines] = received.toString('utf8', 0, end).split('\n');
     if (greeting !== GREETING) {
       fatal(`the spawner answered ${JSON.stringify(greeting)} instead of "${GREETING}"`);
@@ -32,8 +63,9 @@ function begin(callback) {
     fatal('the spawner closed the connection before it had sent its request');
   }
 
-  process.stdin.on('data', onData);
-  process.stdin.on('end', onEnd);
+  lifeline = openLifeline();
+  lifeline.on('data', onData);
+  lifeline.on('end', onEnd);
   write(`${MARKER}I have control 1.0\n`);
 }
 
@@ -77,7 +109,7 @@ function write(text) {
   let rest = Buffer.from(text);
   while (rest.length > 0) {
     try {
-      rest = rest.subarray(fs.writeSync(1, rest));
+      rest = rest.subarray(fs.writeSync(STDOUT, rest));
     } catch (err) {
       if (err.code !== 'EAGAIN') {
         return;
@@ -86,4 +118,16 @@ function write(text) {
   }
 }
 
-module.exports = { begin, ready, error };
+// watchEnd calls stop when the spawner closes its end of the lifeline.
+//
+// Waiting for that must not keep alive an application that has nothing else
+// to do: that it ends before it listens has to show.
+function watchEnd(stop) {
+  lifeline.on('end', stop);
+  lifeline.on('error', stop);
+  lifeline.on('close', stop);
+  lifeline.resume();
+  lifeline.unref();
+}
+
+module.exports = { begin, ready, error, watchEnd };

@@ -10,6 +10,7 @@ const net = require('net');
 const path = require('path');
 
 const clientAddress = require('./client_address');
+const otherServers = require('./other_servers');
 
 const BACKLOG = 65535; // the kernel cuts it to what it allows
 const NAME_BYTES = 5; // of a socket's name, in hexadecimal digits: paths of sockets have to be short
@@ -26,12 +27,16 @@ let announced = false;
 let onListening;
 let onUnannounced;
 
+// Where servers listen that have an address of ours, and what they do then.
+const places = new WeakMap();
+
 // install calls onReady with the server that listens and its address, and onFurther
 // with each server of a further address.
 function install(api, onReady, onFurther) {
   const originalListen = net.Server.prototype.listen;
   onListening = onReady;
   onUnannounced = onFurther;
+  otherServers.expect(api.options.start_timeout, http.Server);
 
   function listen(...args) {
     const wanted = isExplicit(args[0]) || (api.autoInstall && this instanceof http.Server);
@@ -40,16 +45,26 @@ function install(api, onReady, onFurther) {
       return listenOn(this, originalListen, api.options, callback, onFurther);
     }
 
+    // One that was closed, and listens again, keeps its address.
+    if (places.has(this)) {
+      return listenOn(this, originalListen, api.options, callback);
+    }
+
     if (chosen || !wanted) {
+      otherServers.note(this);
       return originalListen.apply(this, args);
     }
 
     chosen = this;
+    this.on('close', () => giveUp(this));
     disableTimeouts(this);
     acceptLargeHeads(this);
     clientAddress.install(this);
 
-    return listenOn(this, originalListen, api.options, callback, announceSoon);
+    listenOn(this, originalListen, api.options, callback, announceSoon);
+    places.get(this).main = true;
+
+    return this;
   }
 
   net.Server.prototype.listen = listen;
@@ -61,13 +76,22 @@ function announceSoon(server) {
 }
 
 function announce(server) {
-  if (server !== chosen || announced) {
+  // It may have been closed meanwhile, and listen again later.
+  if (server !== chosen || announced || !server.listening) {
     return;
   }
 
   announced = true;
+  otherServers.found();
   const address = server.address();
   onListening(server, typeof address === 'string' ? `unix:${address}` : `tcp://127.0.0.1:${address.port}`);
+}
+
+// giveUp lets another server take the place of one that was closed before anybody heard of it.
+function giveUp(server) {
+  if (server === chosen && !announced && !server.listening) {
+    chosen = undefined;
+  }
 }
 
 // preferWorker is for the start of a worker of the cluster module: its server gets the address even where one
@@ -80,6 +104,7 @@ function preferWorker() {
 
   const server = chosen;
   chosen = undefined;
+  places.get(server).main = false;
   onUnannounced(server);
   setTimeout(() => {
     chosen ??= server;
@@ -120,25 +145,33 @@ function acceptLargeHeads(server) {
   }
 }
 
+// listenOn makes a server listen on an address of ours, and calls onServer each time that it does.
 function listenOn(server, originalListen, options, callback, onServer) {
-  const file = options.socket_dir && socketPath(options);
-  const target = file ? { path: file } : { host: '127.0.0.1', port: 0 };
-  const args = [{ ...target, backlog: BACKLOG }, callback].filter(Boolean);
+  if (!places.has(server)) {
+    const place = options.socket_dir ? { path: socketPath(options) } : { host: '127.0.0.1', port: 0 };
+    places.set(server, place);
+    server.on('listening', () => {
+      if (place.path) {
+        fs.chmodSync(place.path, 0o600);
+      } else {
+        place.port = server.address().port;
+      }
 
+      if (place.main && !announced) {
+        chosen ??= server;
+      }
+
+      onServer(server);
+    });
+  }
+
+  const args = [{ ...places.get(server), backlog: BACKLOG }, callback].filter(Boolean);
   const umask = process.umask(0o177);
   try {
     originalListen.apply(server, args);
   } finally {
     process.umask(umask);
   }
-
-  server.once('listening', () => {
-    if (file) {
-      fs.chmodSync(file, 0o600);
-    }
-
-    onServer(server);
-  });
 
   return server;
 }

@@ -1,8 +1,9 @@
 'use strict';
 
-// Ends the process when the spawner closes its end of stdin: no new
+// Ends the process when the spawner closes its end of the lifeline: no new
 // connections, the requests in hand are finished, then exit code 0.
 
+const handshake = require('./handshake');
 const startup = require('./startup');
 
 const connections = new Set();
@@ -13,16 +14,9 @@ let server;
 let stopping = false;
 
 // announceExit is called when the process is to end, and returns a promise.
-//
-// Waiting for the end must not keep alive an application that has nothing else
-// to do: that it ends before it listens has to show.
-function onEndOfStdin(announceExit) {
+function onEndOfLifeline(announceExit) {
   announce = announceExit;
-  process.stdin.on('end', stop);
-  process.stdin.on('error', stop);
-  process.stdin.on('close', stop);
-  process.stdin.resume();
-  process.stdin.unref();
+  handshake.watchEnd(stop);
 }
 
 // Keeps account of the server's connections: those without a request are closed on stop,
@@ -92,4 +86,4 @@ function closed() {
   });
 }
 
-module.exports = { onEndOfStdin, watch, closeToo, stop };
+module.exports = { onEndOfLifeline, watch, closeToo, stop };

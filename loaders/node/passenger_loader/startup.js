@@ -40,6 +40,12 @@ function remember(err) {
   failure = { err };
 }
 
+// fail ends the process, which has to say why.
+function fail(text) {
+  failure = { text };
+  process.exit(1);
+}
+
 function onExit(code) {
   if (!pending) {
     return;
@@ -51,7 +57,7 @@ function onExit(code) {
     process.exitCode = 1;
   }
 
-  handshake.error(failure ? describe(failure.err) : explain(own ? UNSETTLED_AWAIT : code));
+  handshake.error(failure ? failure.text ?? describe(failure.err) : explain(own ? UNSETTLED_AWAIT : code));
 }
 
 // Node.js tells of an await that never settles when the process ends, in a listener for 'exit' of its own,
@@ -95,4 +101,4 @@ function adviseOnExport() {
   return `${file} exports an application and does not call listen() to serve it: ${advice}`;
 }
 
-module.exports = { reportFailures, succeeded, abandon };
+module.exports = { reportFailures, succeeded, abandon, fail };

@@ -53,7 +53,7 @@ class Worker:
 
     async def _serve(self):
         loop = asyncio.get_running_loop()
-        loop.add_reader(handshake.STDIN, self._read_stdin)
+        loop.add_reader(handshake.lifeline, self._read_lifeline)
         backtraces.show_tasks(loop)
         await self._server.serve([listener.socket for listener in self._listeners])
 
@@ -73,16 +73,16 @@ class Worker:
 
         handshake.ready(self._sockets, self._features)
 
-    def _read_stdin(self):
+    def _read_lifeline(self):
         try:
-            if os.read(handshake.STDIN, 4096):
+            if os.read(handshake.lifeline, 4096):
                 return
         except BlockingIOError:
             return
         except OSError:
             pass
 
-        asyncio.get_running_loop().remove_reader(handshake.STDIN)
+        asyncio.get_running_loop().remove_reader(handshake.lifeline)
         self._server.stop()
 
     def _close(self):

@@ -1,7 +1,12 @@
-"""The spawn handshake 1.0, on stdin and stdout."""
+"""The spawn handshake 1.0, on stdin and stdout.
+
+What ends when the process is to end is moved to another descriptor, so that neither the application nor what it starts
+can read it, and wait for it: their stdin is empty.
+"""
 
 import os
 import socket
+import stat
 import sys
 
 MARKER = "!> "
@@ -9,6 +14,8 @@ GREETING = "You have control 1.0"
 
 STDIN = 0
 STDOUT = 1
+
+lifeline = STDIN
 
 
 class HandshakeError(Exception):
@@ -18,10 +25,11 @@ class HandshakeError(Exception):
 def begin():
     """Takes control and returns the options that the spawner sent."""
     _write(MARKER + "I have control 1.0\n")
+    source = _source()
     received = bytearray()
     while not received.endswith(b"\n\n"):
         try:
-            piece = os.read(STDIN, 8192)
+            piece = os.read(source, 8192)
         except ConnectionError:
             piece = b""
 
@@ -30,11 +38,39 @@ def begin():
 
         received += piece
 
+    _hide_stdin(source)
     greeting, *lines = received.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
     if greeting != GREETING:
         raise HandshakeError("the spawner answered %r instead of %r" % (greeting, GREETING))
 
     return _parse(lines)
+
+
+def _source():
+    """Returns the descriptor to read from: stdout is the same socket, and stdin is empty after an exec."""
+    if not _is_socket(STDIN) and _is_socket(STDOUT):
+        return STDOUT
+
+    return STDIN
+
+
+def _is_socket(descriptor):
+    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+
+
+def _hide_stdin(source):
+    """Leaves the lifeline of the process that this one was forked from."""
+    global lifeline
+    try:
+        null = os.open(os.devnull, os.O_RDONLY)
+    except OSError:
+        return  # a root directory without devices
+
+    former, lifeline = lifeline, os.dup(source)
+    os.dup2(null, STDIN)
+    os.close(null)
+    if former != STDIN:
+        os.close(former)
 
 
 def _parse(lines):

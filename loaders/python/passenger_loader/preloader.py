@@ -57,7 +57,7 @@ class Preloader:
     def run(self):
         """Returns in each worker. The preloader itself ends with its stdin."""
         self._watch(self._listener.socket, self._accept)
-        self._watch(handshake.STDIN, self._read_stdin)
+        self._watch(handshake.lifeline, self._read_lifeline)
         self._watch(self._children, self._reap)
         sys.stdout.flush()
         handshake.ready([self._listener.address], self._features)
@@ -96,9 +96,9 @@ class Preloader:
             self._commands.add(command)
             self._watch(command, command)
 
-    def _read_stdin(self):
+    def _read_lifeline(self):
         try:
-            if os.read(handshake.STDIN, 4096):
+            if os.read(handshake.lifeline, 4096):
                 return
         except BlockingIOError:
             return

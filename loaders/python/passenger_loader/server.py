@@ -5,8 +5,8 @@ import os
 import select
 from functools import partial
 
+from . import handshake
 from .connection import READ_SIZE, Connection
-from .handshake import STDIN
 from .log import warn
 from .request import Refused
 
@@ -39,7 +39,7 @@ class Server:
         for entrance in self._entrances:
             self._watch(entrance.listener.socket.fileno(), partial(self._accept, entrance))
 
-        self._watch(STDIN, self._read_stdin)
+        self._watch(handshake.lifeline, self._read_lifeline)
         watched, buffer = self._watched, self._buffer
         slow = () if self._direct is None else self._direct.connections
         while not self._stopping:
@@ -67,9 +67,9 @@ class Server:
         self._poll.unregister(descriptor)
         del self._watched[descriptor]
 
-    def _read_stdin(self):
+    def _read_lifeline(self):
         try:
-            self._stopping = not os.read(STDIN, 4096)
+            self._stopping = not os.read(handshake.lifeline, 4096)
         except BlockingIOError:
             pass
         except OSError:

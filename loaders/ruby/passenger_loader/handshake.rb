@@ -2,11 +2,39 @@
 
 module PassengerLoader
   # The spawn handshake 1.0, on stdin and stdout.
+  #
+  # What ends when the process is to end is moved to another descriptor, so that
+  # neither the application nor what it starts can read it, and wait for it: their
+  # stdin is empty.
   class Handshake
     MARKER = "!> "
     GREETING = "You have control 1.0"
 
     class Error < StandardError; end
+
+    class << self
+      # The spawner's end of it is closed when the process is to end.
+      attr_reader :lifeline
+
+      # What to read from: stdout is the same socket, and stdin is empty after an exec.
+      def source
+        return STDIN if STDIN.stat.socket? || !STDOUT.stat.socket?
+
+        IO.for_fd(STDOUT.fileno, "r", autoclose: false)
+      end
+
+      # Leaves the lifeline of the process that this one was forked from.
+      def hide_stdin
+        null = File.open(File::NULL)
+        former = @lifeline
+        @lifeline = source.dup
+        STDIN.reopen(null)
+        null.close
+        former&.close
+      rescue SystemCallError
+        @lifeline = STDIN # a root directory without devices
+      end
+    end
 
     # Takes control, or ends the process if the other side is no spawner.
     def begin_or_abort
@@ -25,6 +53,7 @@ module PassengerLoader
         raise Error, "the spawner answered #{greeting.inspect} instead of #{GREETING.inspect}"
       end
 
+      Handshake.hide_stdin
       lines.to_h do |line|
         name, value = line.split(":", 2)
         [name, value.to_s.strip]
@@ -65,7 +94,8 @@ module PassengerLoader
 
     def read_request
       received = +""
-      received << STDIN.readpartial(8192) until received.end_with?("\n\n")
+      source = Handshake.source
+      received << source.readpartial(8192) until received.end_with?("\n\n")
       received.force_encoding(Encoding::UTF_8)
     rescue EOFError, Errno::ECONNRESET
       raise Error, "the spawner closed the connection before it had sent its request"

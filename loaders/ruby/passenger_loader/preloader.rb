@@ -65,7 +65,7 @@ module PassengerLoader
     def obey
       loop do
         accepting = [@listener] if @commands.size < MAX_COMMANDS
-        readable, = IO.select([STDIN, *accepting, *@commands.keys], nil, nil, patience)
+        readable, = IO.select([Handshake.lifeline, *accepting, *@commands.keys], nil, nil, patience)
         readable&.each { |source| handle(source) }
         @commands.keys.select(&:late?).each { |command| refuse(command, "nothing more of it came in time") }
       end
@@ -77,14 +77,14 @@ module PassengerLoader
 
     def handle(source)
       case source
-      when STDIN then read_stdin
+      when Handshake.lifeline then read_lifeline
       when @listener then accept
       else advance(source)
       end
     end
 
-    def read_stdin
-      stop if STDIN.read_nonblock(4096, exception: false).nil?
+    def read_lifeline
+      stop if Handshake.lifeline.read_nonblock(4096, exception: false).nil?
     rescue SystemCallError
       stop
     end

@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "handshake"
 require_relative "session_connection"
 
 module PassengerLoader
@@ -19,7 +20,8 @@ module PassengerLoader
       @direct = direct
       @password = password
       @handler = handler
-      @sources = [STDIN, listener, *direct].map(&:to_io)
+      @lifeline = Handshake.lifeline
+      @sources = [@lifeline, listener, *direct].map(&:to_io)
       @connections = {}.compare_by_identity # by their sockets
       @buffer = String.new(capacity: Connection::READ_SIZE)
       @stopping = false
@@ -39,8 +41,8 @@ module PassengerLoader
     def handle(source)
       if (connection = @connections[source])
         advance(connection)
-      elsif source.equal?(STDIN)
-        read_stdin
+      elsif source.equal?(@lifeline)
+        read_lifeline
       elsif source.equal?(@listener.to_io)
         accept
       elsif source.equal?(@direct&.to_io)
@@ -48,8 +50,8 @@ module PassengerLoader
       end
     end
 
-    def read_stdin
-      @stopping = true if STDIN.read_nonblock(4096, exception: false).nil?
+    def read_lifeline
+      @stopping = true if @lifeline.read_nonblock(4096, exception: false).nil?
     rescue SystemCallError
       @stopping = true
     end

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
+)
+
+// loadFile returns what start has of a Passengerfile.json with this text, and of arguments.
+func loadFile(t *testing.T, text string, args ...string) (agent.Config, error) {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Passengerfile.json"), []byte(text), 0o600))
+
+	cmd := newStartCommand(nil)
+	require.NoError(t, cmd.ParseFlags(args))
+
+	return newLoader(cmd, options.Start).load([]string{dir})
+}
+
+// A value that no option can have is an error that names the file and the option, and shows the value as the file has
+// it. Null is none for any of them.
+func TestValuesOfAWrongKindAreNamed(t *testing.T) {
+	good := map[options.Kind][]string{
+		options.Text: {`""`, `" "`}, options.Path: {`""`, `" "`}, options.Output: {`""`, `" "`},
+		options.AbsolutePath: {`""`, `" "`}, options.Bool: {`true`}, options.Switch: {`""`, `true`},
+		options.List: {`[]`, `""`, `" "`}, options.Paths: {`[]`, `""`, `" "`}, options.Map: {`{}`},
+		options.PathMap: {`{}`}, options.Hooks: {`{}`, `[]`}, options.Float: {`1.5`, `1e300`}, options.Object: {`{}`},
+		options.Statuses: {`""`, `" "`, `[]`, `[1]`, `1.5`, `1e300`},
+	}
+	values := []string{
+		`null`, `[]`, `[null]`, `[1]`, `[[]]`, `""`, `" "`, `{}`, `{"a": null}`, `{"a": []}`, `true`, `1.5`, `1e300`,
+	}
+
+	for _, o := range agent.OptionsIn(options.Start) {
+		for _, value := range values {
+			var raw any
+			require.NoError(t, json.Unmarshal([]byte(value), &raw))
+			_, err := o.Convert(raw, "/srv")
+
+			what := fmt.Sprintf("%s: %s: %v", o.Key, value, err)
+			accepted := strings.Contains(" "+strings.Join(good[o.Kind], " ")+" ", " "+value+" ") || value == `" "` && err == nil
+			if accepted {
+				require.NoError(t, err, what)
+				continue
+			}
+
+			require.Error(t, err, what)
+			require.Contains(t, err.Error(), o.Key, what)
+			require.NotContains(t, err.Error(), "<nil>", what)
+			require.NotContains(t, err.Error(), "map[", what)
+			require.NotContains(t, err.Error(), "no valid JSON", what)
+
+			if value == "null" {
+				require.Contains(t, err.Error(), o.Key+" is null: leave it out for its default, or give it ")
+			}
+		}
+	}
+
+	for text, want := range map[string]string{
+		`{"environment": null}`:       "environment is null: leave it out for its default, or give it a text",
+		`{"start_command": []}`:       "start_command has no program: leave it out, or begin the list with one",
+		`{"start_command": [""]}`:     "start_command has no program",
+		`{"start_command": ""}`:       "start_command cannot be used: it is empty: leave it out, or write a command",
+		`{"port": "http"}`:            `port must be a whole number, not "http"`,
+		`{"envvars": {"A": null}}`:    "envvars: the value of A must be a text, not null",
+		`{"envvars": ["A=b"]}`:        `envvars must be an object of names and values, as {"NAME": "value"}, not a list`,
+		`{"env_files": {"a": 1}}`:     `env_files must be a list of texts, not {"a":1}`,
+		`{"env_files": ["a", null]}`:  "env_files must be a list of texts, and null in it is none",
+		`{"friendly_error_pages": 2}`: "friendly_error_pages is 2: it must be auto, true or false",
+		`{"companions": null}`:        "companions is null",
+	} {
+		_, err := loadFile(t, text)
+		require.ErrorContains(t, err, "Passengerfile.json: "+want, text)
+	}
+}
+
+// An environment without a name would be production, which the default is not.
+func TestEmptyEnvironmentIsNamed(t *testing.T) {
+	cfg, err := loadFile(t, `{"environment": "", "start_command": ["/bin/true"]}`)
+	require.NoError(t, err)
+	require.ErrorContains(t, cfg.Validate(), "Passengerfile.json: environment is empty: leave it out for its default")
+}
+
+// What has names is put together by them, and the later place counts more, for each name.
+func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
+	cfg, err := loadFile(t, `{"envvars": {"A": "file", "B": "file"}, "accel_redirect": {"/a": "a"}, "env_files": ["x"]}`,
+		"--envvar", "B=flag", "--envvar", "C=", "--env-file", "/y")
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"A": "file", "B": "flag", "C": ""}, cfg.EnvVars)
+	require.Equal(t, []string{"/y"}, cfg.EnvFiles, "a list is replaced")
+	require.Contains(t, cfg.Sources["envvars"], "Passengerfile.json and --envvar")
+}
