@@ -246,6 +246,72 @@ func TestClientAddressIsTakenFromTrustedPeersOnly(t *testing.T) {
 	}
 }
 
+// Empty elements are none, on one line or on several (RFC 9110 section 5.6.1).
+func TestListsOfProxiesHaveNoEmptyElements(t *testing.T) {
+	rows := []struct {
+		said                string // lines, with a semicolon between
+		addr, session, http string
+	}{
+		{said: "", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: ",", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: ";", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: " , \t,;,", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: "1.2.3.4,", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: ",1.2.3.4", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: ";1.2.3.4;", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: "5.6.7.8 ,\t1.2.3.4 , ,", addr: "1.2.3.4", session: "5.6.7.8, 1.2.3.4", http: "5.6.7.8, 1.2.3.4, 192.0.2.7"},
+		{said: "unknown", addr: "192.0.2.7", session: "unknown", http: "unknown, 192.0.2.7"},
+	}
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+
+	for _, row := range rows {
+		fields := ""
+		for line := range strings.SplitSeq(row.said, ";") {
+			fields += "X-Forwarded-For: " + line + "\r\n"
+		}
+
+		request := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + "\r\n"
+
+		var got sessionproto.Header
+		serveConfig(t, recordingSession(&got), cfg, func(s *site) {
+			require.Contains(s, s.raw(request), " 200 OK")
+			require.Equal(s, row.addr, got["REMOTE_ADDR"], row.said)
+			require.Equal(s, row.session, got["HTTP_X_FORWARDED_FOR"], row.said)
+		})
+
+		var raw string
+		serveConfig(t, recordingHTTP(&raw), cfg, func(s *site) {
+			require.Contains(s, s.raw(request), " 200 OK")
+			require.Contains(s, raw, "\r\nX-Forwarded-For: "+row.http+"\r\n", row.said)
+		})
+	}
+}
+
+// Lines of a list that are empty add nothing, and other ones stay as they are.
+func TestEmptyLinesAddNothingToALine(t *testing.T) {
+	for said, want := range map[string]string{
+		"Accept-Language: \r\nAccept-Language: de\r\n":                         "de",
+		"Accept-Language: de\r\nAccept-Language:\r\nAccept-Language: en\r\n":   "de, en",
+		"Accept-Language:\r\nAccept-Language:\r\n":                             "",
+		"Accept-Language: \"a,,b\"\r\nAccept-Language: c,,\r\n":                "\"a,,b\", c,,",
+		"Cookie:\r\nCookie: a=1\r\nCookie: b=2\r\nAccept-Language: x\r\n":      "x",
+		"Via: 1.1 a\r\nVia:\r\nVia: 1.0 b (x, y)\r\nAccept-Language: \tx \r\n": "x",
+	} {
+		var got sessionproto.Header
+		serve(t, recordingSession(&got), func(s *site) {
+			require.Contains(s, s.raw("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"+said+"\r\n"), " 200 OK")
+			require.Equal(s, want, got["HTTP_ACCEPT_LANGUAGE"], said)
+			if strings.HasPrefix(said, "Cookie") {
+				require.Equal(s, "a=1; b=2", got["HTTP_COOKIE"])
+			}
+
+			if strings.HasPrefix(said, "Via") {
+				require.Equal(s, "1.1 a, 1.0 b (x, y)", got["HTTP_VIA"])
+			}
+		})
+	}
+}
+
 // Faults: R-61.
 func TestHeaderNamesFoldOnlyASCII(t *testing.T) {
 	kept := 0

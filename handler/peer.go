@@ -70,6 +70,9 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
+// listSpace is what may stand between the elements of a list, with empty ones, which are none (RFC 9110 section 5.6.1).
+const listSpace = " \t,"
+
 // clientOf returns the client of a request: the peer, or the one that a trusted peer names, which is the last address
 // in X-Forwarded-For that is not a trusted proxy itself. first reports whether the field has no address before the
 // client's, which the client could have made up.
@@ -85,7 +88,12 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 	for rest != "" {
 		last := rest[strings.LastIndexByte(rest, ',')+1:]
 		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
-		addr := strings.Trim(last, " \t")
+
+		addr := strings.Trim(last, listSpace)
+		if addr == "" {
+			continue
+		}
+
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			addr = host
 		}
@@ -103,5 +111,5 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 		}
 	}
 
-	return client, rest == ""
+	return client, strings.Trim(rest, listSpace) == ""
 }
