@@ -16,9 +16,10 @@ type peer struct {
 }
 
 const (
-	// unknownAddr is the address of a peer that has none, localAddr that of a peer on a Unix socket. Applications need
-	// one, and take it apart; to local peers they show more than to others.
-	unknownAddr = "0.0.0.0"
+	// unknownAddr is what stands for an address that is not known. An address that looks like one would end up in lists
+	// of blocked clients, in limits and in logs. localAddr is that of a peer on a Unix socket: applications show more to
+	// local peers than to others.
+	unknownAddr = ""
 	localAddr   = "127.0.0.1"
 	noPort      = "0"
 )
