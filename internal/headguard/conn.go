@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,6 +161,10 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	n, err := c.Conn.Read(p)
+	for left := int64(0); n == 0 && c.takes(err, &left); {
+		n, err = c.Conn.Read(p)
+	}
+
 	if n == 0 {
 		return 0, err
 	}
@@ -174,6 +179,39 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	return good, nil
+}
+
+// takes waits for a client whose time for another request is over while the kernel has a part of its last response: for
+// as long as it takes more of it. One that does not is reset, since the kernel would keep that for minutes. before is
+// what was left at the last look.
+func (c *Conn) takes(err error, before *int64) bool {
+	limit := c.guard.StallTimeout
+	if !c.waits || limit <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+
+	left, known := rawsock.Unsent(c.Conn)
+	if !known || left == 0 {
+		return false
+	}
+
+	if *before > 0 && left >= *before {
+		rawsock.Drop(c.Conn)
+		return false
+	}
+
+	*before = left
+
+	return c.SetReadDeadline(time.Now().Add(limit)) == nil
+}
+
+// Close closes the connection. What the client has not taken yet stays in the kernel for as long as it takes more of it.
+func (c *Conn) Close() error {
+	if limit := c.guard.StallTimeout; limit > 0 {
+		rawsock.BoundUnsent(c.Conn, limit)
+	}
+
+	return c.Conn.Close()
 }
 
 // readMore reads what is missing behind the stash.
