@@ -37,7 +37,7 @@ func (h *Handler) peerOf(r *http.Request) peer {
 			port = noPort
 		}
 
-		return peer{addr, port, h.trusts(ip)}
+		return peer{canonical(addr, ip), port, h.trusts(ip)}
 	}
 
 	if onUnixSocket(r) {
@@ -45,6 +45,16 @@ func (h *Handler) peerOf(r *http.Request) peer {
 	}
 
 	return peer{unknownAddr, noPort, false}
+}
+
+// canonical returns the one form of an address, so that applications which count by it see one client: IPv6 has many
+// forms, and IPv4 one in that of IPv6.
+func canonical(addr string, ip netip.Addr) string {
+	if ip.Is4() {
+		return addr
+	}
+
+	return ip.Unmap().String()
 }
 
 // onUnixSocket reports whether the peer has connected to a Unix socket, whose permissions say who may. The server says
@@ -106,7 +116,7 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 			return client, false
 		}
 
-		client = peer{addr, noPort, true}
+		client = peer{canonical(addr, ip), noPort, true}
 		if !h.trusts(ip) {
 			break
 		}

@@ -100,6 +100,47 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 	}
 }
 
+// However an address is written, it is the same client and the same proxy.
+func TestFormsOfAnAddressAreOneClient(t *testing.T) {
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
+	}}
+
+	for _, row := range []struct {
+		peer, said, want string
+	}{
+		{"[::ffff:198.51.100.1]:80", "", "198.51.100.1"},
+		{"::ffff:c633:6401", "", "198.51.100.1"},
+		{"[2001:DB8:0:0::1]:80", "", "2001:db8::1"},
+		{"[fe81::1%lo]:80", "", "fe81::1%lo"},
+		{"[::1]:80", "", "::1"},
+		{"[::ffff:10.1.2.3]:80", "203.0.113.9", "203.0.113.9"},
+		{"[fe80::1%lo]:80", "203.0.113.9", "203.0.113.9"},
+		{"[::1]:80", "::FFFF:203.0.113.9", "203.0.113.9"},
+		{"[::1]:80", "[2001:0DB8::0:1]:4711, 10.0.0.1, ::ffff:10.0.0.2", "2001:db8::1"},
+		{"[2001:db8::2]:80", "203.0.113.9", "2001:db8::2"},
+	} {
+		replaced := func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.RemoteAddr = row.peer
+				next.ServeHTTP(w, r)
+			})
+		}
+
+		var header []string
+		if row.said != "" {
+			header = []string{"X-Forwarded-For", row.said}
+		}
+
+		var got sessionproto.Header
+		serveBehind(t, recordingSession(&got), cfg, replaced, func(s *site) {
+			resp, _ := s.do(http.MethodGet, "/", "", header...)
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Equal(s, row.want, got["REMOTE_ADDR"], "%+v", row)
+		})
+	}
+}
+
 // A request that no server has read is not trusted, also in a program that serves itself.
 func TestRequestWithoutAServerIsNotTrusted(t *testing.T) {
 	var got sessionproto.Header

@@ -145,20 +145,21 @@ func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 
 	victim := dial("198.51.100.1:1")
 	six := dial("[2001:db8::1]:1")
+	neighbours := []net.Conn{dial("[fe80::1%lo]:1"), dial("[fe80::2%lo]:1"), dial("[fe80::3%lo]:1")}
 	nobody := dial("unknown")
 
 	attacker := make([]net.Conn, 0, 8)
-	for range 8 {
-		attacker = append(attacker, dial("203.0.113.9:1"))
+	for i := range 8 {
+		attacker = append(attacker, dial([]string{"203.0.113.9:1", "[::ffff:203.0.113.9]:2"}[i%2]))
 	}
 
 	for _, c := range attacker[:6] {
 		requireClosed(t, c)
 	}
 
-	require.Equal(t, 5, limiter.Open())
+	require.Equal(t, 8, limiter.Open())
 
-	for _, c := range []net.Conn{victim, six, nobody, attacker[6], attacker[7]} {
+	for _, c := range append(neighbours, victim, six, nobody, attacker[6], attacker[7]) {
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		_, err := c.Read(make([]byte, 1))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
