@@ -5,8 +5,8 @@ import (
 	"io"
 	"math"
 	"net/netip"
-	"strings"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
