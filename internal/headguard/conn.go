@@ -64,6 +64,10 @@ type Conn struct {
 	refusal atomic.Pointer[httphead.Error]
 	dropped int // how much was read after it
 
+	// frames are those of a client of HTTP/2; nil means that it speaks another protocol.
+	frames *frames
+	// written counts the bytes of HTTP/2 that were written.
+	written atomic.Int64
 	// writing limits the time for a write; nil means that there was none.
 	writing *pace.Pace
 	// busy reports whether something is being written.
@@ -139,7 +143,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 		switch c.mode {
 		case passing:
-			return c.Conn.Read(p)
+			n, err := c.Conn.Read(p)
+			if c.frames != nil && !c.frames.count(p[:n]) {
+				return 0, errFrames
+			}
+
+			return n, err
 		case refused:
 			return 0, c.drop()
 		case undecided:
@@ -330,6 +339,8 @@ func (c *Conn) drop() error {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.busy.Store(true)
 	defer c.busy.Store(false)
+
+	c.written.Add(int64(len(p)))
 
 	limit := c.guard.StallTimeout
 	if limit <= 0 || c.hijacked.Load() {
