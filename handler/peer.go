@@ -16,8 +16,8 @@ type peer struct {
 }
 
 const (
-	// unknownAddr is what stands for an address that is not known. An address that looks like one would end up in lists
-	// of blocked clients, in limits and in logs. localAddr is that of a peer on a Unix socket: applications show more to
+	// unknownAddr stands for an address that is not known. One that looks like an address would end up in lists of
+	// blocked clients, in limits and in logs. localAddr is that of a peer on a Unix socket: applications show more to
 	// local peers than to others.
 	unknownAddr = ""
 	localAddr   = "127.0.0.1"

@@ -149,7 +149,7 @@ func TestRequestWithoutAServerIsNotTrusted(t *testing.T) {
 		require.NoError(s, err)
 		r.Header.Set("X-Forwarded-Proto", "https")
 		s.handler.ServeHTTP(httptest.NewRecorder(), r)
-		require.Equal(s, "", got["REMOTE_ADDR"])
+		require.Empty(s, got["REMOTE_ADDR"])
 		require.NotContains(s, got, "HTTPS")
 	})
 }
@@ -213,7 +213,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 		r.Header.Set("X-Forwarded-Proto", "https")
 		h.ServeHTTP(httptest.NewRecorder(),
 			r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
-		require.Equal(t, "", got["REMOTE_ADDR"], name)
+		require.Empty(t, got["REMOTE_ADDR"], name)
 		require.NotContains(t, got, "HTTPS", name)
 	}
 }

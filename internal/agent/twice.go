@@ -60,8 +60,8 @@ func isSameFile(a, b string) bool {
 		return false
 	}
 
-	ofA, errA := os.Stat(a) //nolint:gosec // G703: the operator names it
-	ofB, errB := os.Stat(b) //nolint:gosec // G703: the operator names it
+	ofA, errA := os.Stat(a)
+	ofB, errB := os.Stat(b)
 	if errA == nil && errB == nil {
 		return os.SameFile(ofA, ofB) && ofA.Mode()&os.ModeDevice == 0
 	}

@@ -79,7 +79,7 @@ func TestPortThatTheServerItselfHasIsNamed(t *testing.T) {
 		// Another program has the port at an address that is not the server's.
 		taken, err := net.Listen("tcp", "127.0.0.2:0")
 		require.NoError(t, err)
-		port := taken.Addr().(*net.TCPAddr).Port
+		port := portOf(t, taken)
 		if row.own {
 			require.NoError(t, taken.Close())
 		}
@@ -99,9 +99,17 @@ func TestPortThatTheServerItselfHasIsNamed(t *testing.T) {
 	c := Config{Address: "127.0.0.1", TLS: TLS{SSL: true}}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	c.Port = l.Addr().(*net.TCPAddr).Port
+	c.Port = portOf(t, l)
 	require.NoError(t, l.Close())
 	c.SSLPort = c.Port
 	_, err = c.openPorts(t.Context())
 	require.ErrorContains(t, err, "as --ssl-port asks for: the server itself listens on ")
+}
+
+func portOf(t *testing.T, l net.Listener) int {
+	t.Helper()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	require.True(t, ok)
+
+	return addr.Port
 }

@@ -453,9 +453,8 @@ func peerAt(remote string) peer {
 		return peer{name: remote}
 	}
 
-	addr := addrPort.Addr().Unmap()
-	if addr.Is6() && !addr.IsLinkLocalUnicast() { // neighbours share those 64 bits
-		addr = addr.WithZone("")
+	addr := addrPort.Addr().Unmap().WithZone("")
+	if addr.Is6() {
 		prefix, _ := addr.Prefix(64) // it has as many bits
 		return peer{name: prefix.String()}
 	}

@@ -145,7 +145,6 @@ func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 
 	victim := dial("198.51.100.1:1")
 	six := dial("[2001:db8::1]:1")
-	neighbours := []net.Conn{dial("[fe80::1%lo]:1"), dial("[fe80::2%lo]:1"), dial("[fe80::3%lo]:1")}
 	nobody := dial("unknown")
 
 	attacker := make([]net.Conn, 0, 8)
@@ -157,9 +156,9 @@ func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 		requireClosed(t, c)
 	}
 
-	require.Equal(t, 8, limiter.Open())
+	require.Equal(t, 5, limiter.Open())
 
-	for _, c := range append(neighbours, victim, six, nobody, attacker[6], attacker[7]) {
+	for _, c := range []net.Conn{victim, six, nobody, attacker[6], attacker[7]} {
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		_, err := c.Read(make([]byte, 1))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)

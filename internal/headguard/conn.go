@@ -214,7 +214,7 @@ func (c *Conn) takes(err error, before *int64) bool {
 	return c.SetReadDeadline(time.Now().Add(limit)) == nil
 }
 
-// Close closes the connection. What the client has not taken yet stays in the kernel for as long as it takes more of it.
+// Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
 	if limit := c.guard.StallTimeout; limit > 0 {
 		rawsock.BoundUnsent(c.Conn, limit)

@@ -59,6 +59,7 @@ func (f *frames) count(b []byte) bool {
 			n := min(f.left, len(b))
 			f.left -= n
 			b = b[n:]
+
 			continue
 		}
 

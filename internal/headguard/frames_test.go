@@ -19,7 +19,7 @@ import (
 
 // frame is one of HTTP/2.
 func frame(kind, flags byte, stream uint32, payload string) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind)) //nolint:gosec // G115: it is short
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
 	b = append(b, flags)
 	b = binary.BigEndian.AppendUint32(b, stream)
 

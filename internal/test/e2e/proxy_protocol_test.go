@@ -132,6 +132,7 @@ func TestProxyProtocolMakesUpNoClient(t *testing.T) {
 		"\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("\x00", len(syscall.RawSockaddrUnix{}.Path)*2): false,
 	}
 	const tls, socket = 1, 2 // flags
+
 	servers := map[string]struct {
 		args  []string
 		flags int

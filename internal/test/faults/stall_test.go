@@ -187,17 +187,18 @@ func TestWhatNoClientTakesIsNotKept(t *testing.T) {
 			}, options...)...)
 			s.client(t).requireOK(t, "/pid")
 
-			var conns []*raw
-			for _, request := range []string{
+			requests := []string{
 				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size),
 				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nX-Large: %s\r\n\r\n", size, strings.Repeat("x", 20<<10)),
 				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", size),
 				fmt.Sprintf("GET /large?%d HTTP/1.0\r\nHost: x\r\n\r\n", size),
 				h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Request("GET", fmt.Sprintf("/large?%d", size)),
-			} {
-				conn := s.dialWith(t, smallWindow)
-				conn.say(request)
-				conns = append(conns, conn)
+			}
+
+			conns := make([]*raw, len(requests))
+			for i, request := range requests {
+				conns[i] = s.dialWith(t, smallWindow)
+				conns[i].say(request)
 			}
 
 			slow := s.dialWith(t, smallWindow)
