@@ -37,8 +37,8 @@ type Config struct {
 	Networks []netip.Prefix
 	// Unix: peers on Unix sockets are.
 	Unix bool
-	// Named is called with each connection whose header has named a client, or said that there is one without a name;
-	// it may be nil. It is called concurrently.
+	// Named is called with each connection whose header has come, and with its client, which may be Unknown. It may be
+	// nil, and is called concurrently.
 	Named func(c net.Conn, client net.Addr)
 	// Refused is called for each connection that was closed, with the reason; it may be nil. It is
 	// called concurrently.
@@ -186,16 +186,12 @@ func (p *Listener) greet(c net.Conn) {
 		return
 	}
 
-	if client != nil {
-		if p.cfg.Named != nil {
-			p.cfg.Named(c, client)
-		}
-
-		c = &conn{Conn: c, client: client}
+	if p.cfg.Named != nil {
+		p.cfg.Named(c, client)
 	}
 
 	select {
-	case p.conns <- c:
+	case p.conns <- &conn{Conn: c, client: client}:
 	case <-p.closed:
 		_ = c.Close()
 	}
