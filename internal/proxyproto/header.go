@@ -45,8 +45,8 @@ func (unknown) Network() string { return "unknown" }
 // String returns what is no address of any peer: neither the proxy's, nor "@" as on a socket of this machine.
 func (unknown) String() string { return "unknown" }
 
-// ReadHeader reads the header, and no byte behind it. addr is the client's address; Unknown means that the proxy does not
-// say it.
+// ReadHeader reads the header, and no byte behind it. addr is the client's address; Unknown means that the proxy does
+// not say it.
 func ReadHeader(r io.Reader) (addr net.Addr, err error) {
 	head := make([]byte, longestV1)
 	if _, err := io.ReadFull(r, head[:firstBytes]); err != nil {
