@@ -21,6 +21,8 @@ const (
 	spaceInterval = 5 * time.Second
 	// minIdle is how long a client must have stalled before its buffers may be dropped for those of others.
 	minIdle = 5 * time.Second
+	// lookInterval is how often clients are looked at while buffers take more than half of what they may.
+	lookInterval = time.Second
 	// fallbackMemory is assumed for a machine that does not tell its memory.
 	fallbackMemory = 4 << 30
 )
@@ -33,6 +35,9 @@ type BufferBudget struct {
 	// max is the one limit of all buffers; nil means that memory and each directory's file system have their own.
 	max    *budgetPart
 	memory *budgetPart
+
+	// looked is when the clients were looked at, in nanoseconds; zero means never.
+	looked atomic.Int64
 
 	mu       sync.Mutex
 	disks    map[string]*budgetPart
@@ -130,8 +135,7 @@ func (p *budgetPart) check() {
 // account is what one exchange has taken of the budget. The zero value has nothing, and must not take anything.
 type account struct {
 	budget *BufferBudget
-	// interrupt makes reading from the client, or writing to it, fail.
-	interrupt func(writing bool)
+	client accountClient
 
 	mu sync.Mutex
 	// parts are the memory and the disk, and held what is taken of them.
@@ -141,6 +145,16 @@ type account struct {
 	since   time.Time
 	writing bool
 	dropped bool
+	// left is what the client had not taken at the last look; less than zero means that there was none since then.
+	left int64
+}
+
+// accountClient is the client of an exchange.
+type accountClient interface {
+	// interrupt makes reading from the client, or writing to it, fail.
+	interrupt(writing bool)
+	// unsent is a [pace.Unsent].
+	unsent() (bytes int64, known bool)
 }
 
 // inMemory and onDisk are the parts of an account.
@@ -161,13 +175,13 @@ func (e *budgetError) Error() string {
 }
 
 // open gives the account a budget, once.
-func (a *account) open(b *BufferBudget, dir string, interrupt func(writing bool)) {
+func (a *account) open(b *BufferBudget, dir string, client accountClient) {
 	if a.budget != nil {
 		return
 	}
 
 	memory, disk := b.parts(dir)
-	a.budget, a.parts, a.interrupt = b, [...]*budgetPart{memory, disk}, interrupt
+	a.budget, a.parts, a.client = b, [...]*budgetPart{memory, disk}, client
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -202,6 +216,11 @@ func (a *account) emptyLocked() {
 // Errors: errDropped, *budgetError.
 func (a *account) take(part int, n int64) error {
 	p := a.parts[part]
+	if p.used.Load() > p.limit.Load()/2 {
+		// Before the room is needed: only two looks tell a client that stops from one that is slow.
+		a.budget.look()
+	}
+
 	for !p.take(n) {
 		if !a.budget.makeRoom(a, p) {
 			return &budgetError{p.limit.Load()}
@@ -254,7 +273,7 @@ func (a *account) wait(writing bool) {
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.since, a.writing = time.Now(), writing
+	a.since, a.writing, a.left = time.Now(), writing, -1
 }
 
 // proceed says that the exchange does not wait any more, and reports whether its buffers were dropped meanwhile.
@@ -292,10 +311,42 @@ func (b *BufferBudget) makeRoom(needs *account, part *budgetPart) bool {
 	return largest != nil && largest.drop(now)
 }
 
+// look looks at all clients that are waited for, if that is due.
+func (b *BufferBudget) look() {
+	now := time.Now()
+	last := b.looked.Load()
+	if age := time.Duration(now.UnixNano() - last); last != 0 && age.Abs() < lookInterval ||
+		!b.looked.CompareAndSwap(last, now.UnixNano()) {
+		return
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+
+	for a := range b.accounts {
+		a.mu.Lock()
+		a.lookLocked(now)
+		a.mu.Unlock()
+	}
+}
+
+// lookLocked counts the wait from the moment at which the client is known to have taken something. The kernel takes a
+// third of its buffer at a time, so that a write may last for long although the client reads steadily.
+func (a *account) lookLocked(now time.Time) {
+	if a.since.IsZero() || !a.writing || a.dropped {
+		return
+	}
+
+	if left, known := a.client.unsent(); known && left != a.left {
+		a.since, a.left = now, left
+	}
+}
+
 // idle returns what the account has of a part, if its client has stalled.
 func (a *account) idle(part *budgetPart, now time.Time) (held int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.lookLocked(now)
 	if !a.stalledLocked(now) {
 		return 0
 	}
@@ -324,7 +375,7 @@ func (a *account) drop(now time.Time) bool {
 
 	a.dropped = true
 	a.emptyLocked()
-	a.interrupt(a.writing)
+	a.client.interrupt(a.writing)
 
 	return true
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -147,6 +148,40 @@ func TestResponseBeyondTheBudgetWaitsForItsClient(t *testing.T) {
 		_, err := io.ReadAll(resp.Body)
 		require.Error(s, err)
 		require.NoError(s, stalled.Close())
+	})
+}
+
+// A client that takes what the kernel has is none that stalls, however long one write lasts.
+func TestSlowReaderThatIsSteadyIsNotDropped(t *testing.T) {
+	const size, inKernel = 900 << 10, 1 << 20
+	cfg := handler.Config{DataBufferDir: t.TempDir(), Buffers: budget(t, 1<<20)}
+	serveConfig(t, sized(new(atomic.Int64)), cfg, func(s *site) {
+		var left atomic.Int64
+		left.Store(inKernel)
+		s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := pace.WithUnsent(r.Context(), func() (int64, bool) { return left.Load(), true })
+			s.handler.ServeHTTP(w, r.WithContext(ctx))
+		})
+
+		steady, resp := s.slowReader(fmt.Sprintf("/length?%d", size))
+		defer steady.Close()
+
+		upload := func() int {
+			resp, _ := s.do(http.MethodPost, "/length?1", strings.Repeat("y", 600<<10))
+			return resp.StatusCode
+		}
+
+		for range 20 {
+			time.Sleep(time.Second)
+			left.Add(-1 << 10)
+			require.Equal(s, http.StatusInsufficientStorage, upload())
+		}
+
+		// Here it stops.
+		time.Sleep(6 * time.Second)
+		require.Equal(s, http.StatusOK, upload())
+		_, err := io.ReadAll(resp.Body)
+		require.Error(s, err)
 	})
 }
 

@@ -298,7 +298,7 @@ var past = time.Unix(1, 0)
 // openAccount lets the bodies of this client take part of the buffer budget.
 func (c *client) openAccount() {
 	cfg := &c.req.h.cfg
-	c.account.open(cfg.Buffers, cfg.DataBufferDir, c.interrupt)
+	c.account.open(cfg.Buffers, cfg.DataBufferDir, c)
 }
 
 // reserve takes n bytes of the budget for the request's body.
@@ -326,6 +326,16 @@ func (c *client) interrupt(writing bool) {
 	} else {
 		_ = rc.SetReadDeadline(past)
 	}
+}
+
+// unsent is a [pace.Unsent]. It is for another goroutine, while the exchange waits for its client.
+func (c *client) unsent() (bytes int64, known bool) {
+	unsent := pace.UnsentOf(c.req.ctx)
+	if unsent == nil {
+		return 0, false
+	}
+
+	return unsent()
 }
 
 // disconnect cuts the client's connection. It is for another goroutine, while the exchange cannot end. A tunnel has no

@@ -52,7 +52,7 @@ type Config struct {
 	// by http.LocalAddrContextKey.
 	//
 	// A RemoteAddr that middleware has replaced by the client's address, with a port or without one, is that of the
-	// peer: it is believed if it is one of these. A RemoteAddr that is no address is not, and REMOTE_ADDR is 0.0.0.0.
+	// peer: it is believed if it is one of these. A RemoteAddr that is no address is not, and REMOTE_ADDR is empty.
 	TrustedProxies []netip.Prefix
 	// TrustedHeaders are more fields that are forwarded from TrustedProxies, which have to replace what clients send of
 	// them: X-Forwarded-Host, X-Forwarded-Port, X-Real-IP, Forwarded, X-Sendfile-Type and others that applications

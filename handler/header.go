@@ -123,9 +123,16 @@ func (r *request) eachField(yield func(name string, values []string)) {
 	}
 }
 
-// merged returns the value of a field that came more than once.
+// merged returns the value of a field that came more than once. An empty line adds nothing to a list.
 func merged(name string, values []string) string {
-	if len(values) == 1 {
+	if slices.Contains(values, "") {
+		values = slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+	}
+
+	switch len(values) {
+	case 0:
+		return ""
+	case 1:
 		return values[0]
 	}
 

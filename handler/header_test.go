@@ -246,6 +246,75 @@ func TestClientAddressIsTakenFromTrustedPeersOnly(t *testing.T) {
 	}
 }
 
+// Empty elements are none, on one line or on several (RFC 9110 section 5.6.1).
+func TestListsOfProxiesHaveNoEmptyElements(t *testing.T) {
+	rows := []struct {
+		said                string // lines, with a semicolon between
+		addr, session, http string
+	}{
+		{said: "", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: ",", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: ";", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: " , \t,;,", addr: "192.0.2.7", http: "192.0.2.7"},
+		{said: "1.2.3.4,", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: ",1.2.3.4", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: ";1.2.3.4;", addr: "1.2.3.4", session: "1.2.3.4", http: "1.2.3.4, 192.0.2.7"},
+		{said: "5.6.7.8 ,\t1.2.3.4 , ,", addr: "1.2.3.4", session: "5.6.7.8, 1.2.3.4", http: "5.6.7.8, 1.2.3.4, 192.0.2.7"},
+		{said: "unknown", addr: "192.0.2.7", session: "unknown", http: "unknown, 192.0.2.7"},
+	}
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+
+	for _, row := range rows {
+		fields := ""
+		for line := range strings.SplitSeq(row.said, ";") {
+			fields += "X-Forwarded-For: " + line + "\r\n"
+		}
+
+		request := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + "\r\n"
+
+		var got sessionproto.Header
+		serveConfig(t, recordingSession(&got), cfg, func(s *site) {
+			require.Contains(s, s.raw(request), " 200 OK")
+			require.Equal(s, row.addr, got["REMOTE_ADDR"], row.said)
+			require.Equal(s, row.session, got["HTTP_X_FORWARDED_FOR"], row.said)
+		})
+
+		var raw string
+		serveConfig(t, recordingHTTP(&raw), cfg, func(s *site) {
+			require.Contains(s, s.raw(request), " 200 OK")
+			require.Contains(s, raw, "\r\nX-Forwarded-For: "+row.http+"\r\n", row.said)
+		})
+	}
+}
+
+// Lines of a list that are empty add nothing, and other ones stay as they are.
+func TestEmptyLinesAddNothingToALine(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		lines []string
+		want  string
+	}{
+		{"Accept-Language", []string{"", "de"}, "de"},
+		{"Accept-Language", []string{"de", "", "en"}, "de, en"},
+		{"Accept-Language", []string{"", ""}, ""},
+		{"Accept-Language", []string{`"a,,b"`, "c,,"}, `"a,,b", c,,`},
+		{"Accept-Language", []string{"\tx "}, "x"},
+		{"Cookie", []string{"", "a=1", "b=2"}, "a=1; b=2"},
+		{"Via", []string{"1.1 a", "", "1.0 b (x, y)"}, "1.1 a, 1.0 b (x, y)"},
+	} {
+		request := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+		for _, line := range row.lines {
+			request += row.name + ": " + line + "\r\n"
+		}
+
+		var got sessionproto.Header
+		serve(t, recordingSession(&got), func(s *site) {
+			require.Contains(s, s.raw(request+"\r\n"), " 200 OK")
+			require.Equal(s, row.want, got["HTTP_"+strings.ToUpper(strings.ReplaceAll(row.name, "-", "_"))], "%+v", row)
+		})
+	}
+}
+
 // Faults: R-61.
 func TestHeaderNamesFoldOnlyASCII(t *testing.T) {
 	kept := 0

@@ -16,9 +16,10 @@ type peer struct {
 }
 
 const (
-	// unknownAddr is the address of a peer that has none, localAddr that of a peer on a Unix socket. Applications need
-	// one, and take it apart; to local peers they show more than to others.
-	unknownAddr = "0.0.0.0"
+	// unknownAddr stands for an address that is not known. One that looks like an address would end up in lists of
+	// blocked clients, in limits and in logs. localAddr is that of a peer on a Unix socket: applications show more to
+	// local peers than to others.
+	unknownAddr = ""
 	localAddr   = "127.0.0.1"
 	noPort      = "0"
 )
@@ -36,7 +37,7 @@ func (h *Handler) peerOf(r *http.Request) peer {
 			port = noPort
 		}
 
-		return peer{addr, port, h.trusts(ip)}
+		return peer{canonical(addr, ip), port, h.trusts(ip)}
 	}
 
 	if onUnixSocket(r) {
@@ -44,6 +45,16 @@ func (h *Handler) peerOf(r *http.Request) peer {
 	}
 
 	return peer{unknownAddr, noPort, false}
+}
+
+// canonical returns the one form of an address, so that applications which count by it see one client: IPv6 has many
+// forms, and IPv4 one in that of IPv6.
+func canonical(addr string, ip netip.Addr) string {
+	if ip.Is4() {
+		return addr
+	}
+
+	return ip.Unmap().String()
 }
 
 // onUnixSocket reports whether the peer has connected to a Unix socket, whose permissions say who may. The server says
@@ -70,6 +81,9 @@ func (h *Handler) trusts(ip netip.Addr) bool {
 	return slices.ContainsFunc(h.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
+// listSpace is what may stand between the elements of a list, with empty ones, which are none (RFC 9110 section 5.6.1).
+const listSpace = " \t,"
+
 // clientOf returns the client of a request: the peer, or the one that a trusted peer names, which is the last address
 // in X-Forwarded-For that is not a trusted proxy itself. first reports whether the field has no address before the
 // client's, which the client could have made up.
@@ -85,7 +99,12 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 	for rest != "" {
 		last := rest[strings.LastIndexByte(rest, ',')+1:]
 		rest = strings.TrimSuffix(rest[:len(rest)-len(last)], ",")
-		addr := strings.Trim(last, " \t")
+
+		addr := strings.Trim(last, listSpace)
+		if addr == "" {
+			continue
+		}
+
 		if host, _, err := net.SplitHostPort(addr); err == nil {
 			addr = host
 		}
@@ -97,11 +116,11 @@ func (h *Handler) clientOf(r *http.Request, p peer) (client peer, first bool) {
 			return client, false
 		}
 
-		client = peer{addr, noPort, true}
+		client = peer{canonical(addr, ip), noPort, true}
 		if !h.trusts(ip) {
 			break
 		}
 	}
 
-	return client, rest == ""
+	return client, strings.Trim(rest, listSpace) == ""
 }

@@ -49,27 +49,27 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 		"2001:db8::1":         {"203.0.113.9", true},
 		"[2001:db8::1]":       {"203.0.113.9", true},
 		"::ffff:10.1.2.3":     {"203.0.113.9", true},
-		"":                    {"0.0.0.0", false},
-		"@":                   {"0.0.0.0", false},
-		"@abstract":           {"0.0.0.0", false},
-		"/run/client.sock":    {"0.0.0.0", false},
-		"unknown":             {"0.0.0.0", false},
-		"localhost":           {"0.0.0.0", false},
-		"localhost:80":        {"0.0.0.0", false},
-		":80":                 {"0.0.0.0", false},
-		"pipe":                {"0.0.0.0", false},
-		"10.1.2.3, 10.1.2.4":  {"0.0.0.0", false},
-		"10.1.2.3:80:90":      {"0.0.0.0", false},
-		"for=10.1.2.3":        {"0.0.0.0", false},
-		"10.1.2":              {"0.0.0.0", false},
+		"":                    {"", false},
+		"@":                   {"", false},
+		"@abstract":           {"", false},
+		"/run/client.sock":    {"", false},
+		"unknown":             {"", false},
+		"localhost":           {"", false},
+		"localhost:80":        {"", false},
+		":80":                 {"", false},
+		"pipe":                {"", false},
+		"10.1.2.3, 10.1.2.4":  {"", false},
+		"10.1.2.3:80:90":      {"", false},
+		"for=10.1.2.3":        {"", false},
+		"10.1.2":              {"", false},
 		"127.0.0.1":           {"127.0.0.1", false},
 		"[127.0.0.1]:80":      {"127.0.0.1", false},
-		"10.1.2.3\x00":        {"0.0.0.0", false},
-		"_hidden":             {"0.0.0.0", false},
-		" 10.1.2.3":           {"0.0.0.0", false},
-		"0x0a010203":          {"0.0.0.0", false},
-		"unix:/run/app.sock":  {"0.0.0.0", false},
-		"198.51.100.1%25eth0": {"0.0.0.0", false},
+		"10.1.2.3\x00":        {"", false},
+		"_hidden":             {"", false},
+		" 10.1.2.3":           {"", false},
+		"0x0a010203":          {"", false},
+		"unix:/run/app.sock":  {"", false},
+		"198.51.100.1%25eth0": {"", false},
 	} {
 		t.Run(remoteAddr, func(t *testing.T) {
 			replaced := func(next http.Handler) http.Handler {
@@ -92,9 +92,51 @@ func TestRemoteAddrThatIsNoSocketIsTrustedOnlyByTrustedProxies(t *testing.T) {
 			serveBehind(t, recordingHTTP(&raw), cfg, replaced, func(s *site) {
 				s.do(http.MethodGet, "/", "", forged...)
 				require.Equal(s, want.trusted, strings.Contains(raw, "\r\nX-Forwarded-Proto: https\r\n"), raw)
-				require.Equal(s, 1, strings.Count(raw, "X-Forwarded-For: "))
+				require.Equal(s, want.addr != "", strings.Contains(raw, "X-Forwarded-For: "), "no address is made up")
+				require.LessOrEqual(s, strings.Count(raw, "X-Forwarded-For: "), 1)
 				require.Equal(s, want.trusted, strings.Contains(raw, "forged"))
 			})
+		})
+	}
+}
+
+// However an address is written, it is the same client and the same proxy.
+func TestFormsOfAnAddressAreOneClient(t *testing.T) {
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{
+		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
+	}}
+
+	for _, row := range []struct {
+		peer, said, want string
+	}{
+		{"[::ffff:198.51.100.1]:80", "", "198.51.100.1"},
+		{"::ffff:c633:6401", "", "198.51.100.1"},
+		{"[2001:DB8:0:0::1]:80", "", "2001:db8::1"},
+		{"[fe81::1%lo]:80", "", "fe81::1%lo"},
+		{"[::1]:80", "", "::1"},
+		{"[::ffff:10.1.2.3]:80", "203.0.113.9", "203.0.113.9"},
+		{"[fe80::1%lo]:80", "203.0.113.9", "203.0.113.9"},
+		{"[::1]:80", "::FFFF:203.0.113.9", "203.0.113.9"},
+		{"[::1]:80", "[2001:0DB8::0:1]:4711, 10.0.0.1, ::ffff:10.0.0.2", "2001:db8::1"},
+		{"[2001:db8::2]:80", "203.0.113.9", "2001:db8::2"},
+	} {
+		replaced := func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.RemoteAddr = row.peer
+				next.ServeHTTP(w, r)
+			})
+		}
+
+		var header []string
+		if row.said != "" {
+			header = []string{"X-Forwarded-For", row.said}
+		}
+
+		var got sessionproto.Header
+		serveBehind(t, recordingSession(&got), cfg, replaced, func(s *site) {
+			resp, _ := s.do(http.MethodGet, "/", "", header...)
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			require.Equal(s, row.want, got["REMOTE_ADDR"], "%+v", row)
 		})
 	}
 }
@@ -107,7 +149,7 @@ func TestRequestWithoutAServerIsNotTrusted(t *testing.T) {
 		require.NoError(s, err)
 		r.Header.Set("X-Forwarded-Proto", "https")
 		s.handler.ServeHTTP(httptest.NewRecorder(), r)
-		require.Equal(s, "0.0.0.0", got["REMOTE_ADDR"])
+		require.Empty(s, got["REMOTE_ADDR"])
 		require.NotContains(s, got, "HTTPS")
 	})
 }
@@ -171,7 +213,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 		r.Header.Set("X-Forwarded-Proto", "https")
 		h.ServeHTTP(httptest.NewRecorder(),
 			r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
-		require.Equal(t, "0.0.0.0", got["REMOTE_ADDR"], name)
+		require.Empty(t, got["REMOTE_ADDR"], name)
 		require.NotContains(t, got, "HTTPS", name)
 	}
 }

@@ -73,8 +73,10 @@ func (r *request) sharedConnection() any {
 		return r.http.RemoteAddr
 	}
 
-	// Clients of a Unix socket have no address. The server's own is a pointer, which each connection has another of.
-	if local, ok := r.http.Context().Value(http.LocalAddrContextKey).(*net.UnixAddr); ok {
+	// Clients of a Unix socket have no address, nor have those that a proxy cannot name. The server's own is a pointer,
+	// which each connection has another of.
+	switch local := r.http.Context().Value(http.LocalAddrContextKey).(type) {
+	case *net.UnixAddr, *net.TCPAddr:
 		return local
 	}
 

@@ -10,10 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each connection of a real Unix socket is told from the others, and its requests belong together.
-func TestConnectionsOfAUnixSocketAreToldApart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "s")
-	listener, err := net.Listen("unix", path)
+// Each connection whose client has no address is told from the others, and its requests belong together: of a real Unix
+// socket, or of a proxy that cannot name the client.
+func TestConnectionsWithoutAddressesAreToldApart(t *testing.T) {
+	for network, address := range map[string]string{"unix": filepath.Join(t.TempDir(), "s"), "tcp": "127.0.0.1:0"} {
+		t.Run(network, func(t *testing.T) { toldApart(t, network, address) })
+	}
+}
+
+func toldApart(t *testing.T, network, address string) {
+	t.Helper()
+	listener, err := net.Listen(network, address)
 	require.NoError(t, err)
 
 	h := &Handler{shares: &queueShares{limit: 1}}
@@ -21,6 +28,10 @@ func TestConnectionsOfAUnixSocketAreToldApart(t *testing.T) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if network == "tcp" {
+			r.RemoteAddr = "unknown"
+		}
+
 		seen <- (&request{h: h, http: r}).sharedConnection()
 	})}
 	go func() { _ = server.Serve(listener) }()
@@ -30,7 +41,7 @@ func TestConnectionsOfAUnixSocketAreToldApart(t *testing.T) {
 		transport := &http.Transport{
 			Protocols: protocols,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "unix", path)
+				return new(net.Dialer).DialContext(ctx, network, listener.Addr().String())
 			},
 		}
 		t.Cleanup(transport.CloseIdleConnections)

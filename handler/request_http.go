@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
@@ -36,14 +37,11 @@ func (r *request) appendHTTPHead(b []byte, length int64) []byte {
 			b = appendField(b, written, v)
 		}
 	})
-	addr := r.peer.addr
-	if r.peer.trusted {
-		if chain := r.header()[forwardedFor]; len(chain) > 0 {
-			addr = strings.Join(chain, ", ") + ", " + addr
-		}
+
+	if chain := r.forwardedFor(); chain != "" {
+		b = appendField(b, forwardedFor, chain)
 	}
 
-	b = appendField(b, forwardedFor, addr)
 	b = appendField(b, forwardedProto, r.scheme())
 	b = appendField(b, requestIDHeader, r.mark.id)
 	b = appendField(b, requestStartHeader, r.mark.start)
@@ -64,6 +62,17 @@ func (r *request) appendHTTPHead(b []byte, length int64) []byte {
 	}
 
 	return append(b, "\r\n"...)
+}
+
+// forwardedFor returns what X-Forwarded-For has for the application: the addresses that a trusted peer names, and its
+// own; empty if the peer has no address.
+func (r *request) forwardedFor() string {
+	values := r.header()[forwardedFor]
+	if !r.peer.trusted || len(values) == 0 {
+		return r.peer.addr
+	}
+
+	return strings.Join(append(httpfield.Elements(values), r.peer.addr), ", ")
 }
 
 func appendField(b []byte, name, value string) []byte {

@@ -2,8 +2,10 @@ package handler
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/httpfield"
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
@@ -65,6 +67,10 @@ func (r *request) describe(e variables, length int64) {
 			// Programs look for the word in small letters, and some of them compare the whole value.
 			if said := forwardedScheme(values); said != "" && !r.env.replaces(name) {
 				e.AddHeader(name, said)
+			}
+		case name == forwardedFor:
+			if said := httpfield.Elements(values); len(said) > 0 && !r.env.replaces(name) {
+				e.AddHeader(name, strings.Join(said, ", "))
 			}
 		case name == "Content-Type":
 			if values[0] != "" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strconv"
 
@@ -98,7 +99,13 @@ func (t tools) newIncidentsCommand() *cobra.Command {
 
 		body, err := l.ask(ctx, cmd, instancedir.ReadOnlyAccount,
 			func(ctx context.Context, c *apiserver.Client) ([]byte, error) {
-				return c.Get(ctx, "/incidents/"+args[0]+".json")
+				body, err := c.Get(ctx, "/incidents/"+args[0]+".json")
+				if e, ok := errors.AsType[*apiserver.StatusError](err); ok && e.Message != "" {
+					// The server has said what is wrong with this one.
+					return nil, exit(1, "*** ERROR: %s", admin.Printable(e.Message))
+				}
+
+				return body, err
 			})
 		if err != nil {
 			return err

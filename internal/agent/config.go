@@ -172,6 +172,7 @@ func (c *Config) Validate() error {
 	requests := c.handler()
 	errs = append(errs, byKey(requests.Validate()), c.Transactions.validate())
 	errs = append(errs, c.checkSendfile())
+	errs = append(errs, c.checkTwice()...)
 	errs = append(errs, c.TLS.validate()...)
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)

@@ -70,6 +70,7 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 		return &Ports{sockets, true}, err
 	}
 
+	taken := map[string]string{} // by the names of sockets, the options that name their ports
 	for _, port := range []struct {
 		name, address, option string
 		wanted                bool
@@ -84,13 +85,31 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 
 		l, err := listenTCP(ctx, port.address, port.option)
 		if err != nil {
+			for name, own := range sockets {
+				if overlap(own.Addr(), port.address) {
+					err = fmt.Errorf("cannot listen on %s, as %s asks for: the server itself listens on %s, by %s: "+
+						"choose another port for one of them", port.address, port.option, own.Addr(), taken[name])
+				}
+			}
+
 			return nil, errors.Join(err, closeAll(sockets))
 		}
 
-		sockets[port.name] = l
+		sockets[port.name], taken[port.name] = l, port.option
 	}
 
 	return &Ports{sockets: sockets}, nil
+}
+
+// overlap reports whether a socket that listens keeps others from the address.
+func overlap(listens net.Addr, address string) bool {
+	own, isTCP := listens.(*net.TCPAddr)
+	other, err := net.ResolveTCPAddr("tcp", address)
+	if !isTCP || err != nil || own.Port != other.Port {
+		return false
+	}
+
+	return own.IP.Equal(other.IP) || own.IP.IsUnspecified() || len(other.IP) == 0 || other.IP.IsUnspecified()
 }
 
 func closeAll(sockets map[string]socket) error {

@@ -68,11 +68,36 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 		return nil, errReplaced
 	}
 
+	if err := checkPIDFile(f); err != nil {
+		return nil, fmt.Errorf("%w: name another file with --pid-file, or remove this one", err)
+	}
+
 	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
 	}
 
 	return p, nil
+}
+
+// checkPIDFile makes sure that the file is no other one, which would be lost: it has a number, or nothing, or zeros, as
+// a machine that lost its power leaves it.
+func checkPIDFile(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("cannot use the pid file: %w", err)
+	}
+
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot use the pid file: %s is not a regular file", f.Name())
+	}
+
+	if b, err := io.ReadAll(io.NewSectionReader(f, 0, maxPIDFile)); err != nil ||
+		info.Size() > maxPIDFile || strings.Trim(string(b), "0123456789 \t\r\n\x00") != "" {
+		return errors.Join(fmt.Errorf("cannot use the pid file: %s has something else than a process id in it",
+			f.Name()), err)
+	}
+
+	return nil
 }
 
 func writeString(f *os.File, s string) error {
@@ -134,8 +159,18 @@ type RunningServer struct {
 func FindServer(path string) (*RunningServer, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, //nolint:gosec // G304: it is the operator's
 		0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("cannot read the pid file: %s is a symbolic link: name the file that it leads to", path)
+	}
+
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read the pid file: %w", err)
+	}
+
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, fmt.Errorf("cannot read the pid file: %s is not a regular file: name the server's with --pid-file",
+			path)
 	}
 
 	s := &RunningServer{file: f}

@@ -64,6 +64,8 @@ func (s *Server) behindProxies(l net.Listener) net.Listener {
 		return l
 	}
 
+	cfg.Named = s.limiter.Assign
+
 	// Any peer can cause them.
 	var refused ratelog.Line
 	cfg.Refused = func(peer net.Addr, reason error) {

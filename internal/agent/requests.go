@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -148,13 +149,23 @@ func (c *Requests) proxies() (prefixes []netip.Prefix, err error) {
 	return prefixes, nil
 }
 
-// parseNetwork takes an address for the network that has no other.
+// parseNetwork takes an address for the network that has no other. One of IPv4 in the form of IPv6 is the same network,
+// since peers are compared without that form, and without a zone.
 func parseNetwork(s string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(s); err == nil {
+	// A zone may have a slash.
+	if addr, err := netip.ParseAddr(s); err == nil && !strings.Contains(s, "/") {
+		addr = addr.Unmap()
 		return addr.Prefix(addr.BitLen())
 	}
 
-	return netip.ParsePrefix(s)
+	const mapped = 96 // bits of ::ffff:0:0/96
+
+	prefix, err := netip.ParsePrefix(s)
+	if err == nil && prefix.Addr().Is4In6() && prefix.Bits() >= mapped {
+		return prefix.Addr().Unmap().Prefix(prefix.Bits() - mapped)
+	}
+
+	return prefix, err
 }
 
 // limit sets what is the pool's to do.

@@ -33,3 +33,32 @@ func TestLimitsOfRequestsThatMakeNoSenseAreRefused(t *testing.T) {
 		require.Equal(t, negative, c.stallTimeout() < 0)
 	}
 }
+
+// A network that is written as one of IPv6 is the one of IPv4, with which peers are compared.
+func TestNetworksOfIPv4InTheFormOfIPv6(t *testing.T) {
+	for said, want := range map[string]string{
+		"10.0.0.5":            "10.0.0.5/32",
+		"::ffff:10.0.0.5":     "10.0.0.5/32",
+		"::ffff:10.0.0.0/104": "10.0.0.0/8",
+		"::ffff:0:0/96":       "0.0.0.0/0",
+		"::1":                 "::1/128",
+		"fe80::1%lo":          "fe80::1/128",
+		"2001:db8::/32":       "2001:db8::/32",
+		"::/0":                "::/0",
+		"10.0.0.0/33":         "",
+		"fe80::1%lo/64":       "",
+		"localhost":           "",
+		"010.0.0.1":           "",
+		"10.0.0.1:80":         "",
+		"[::1]":               "",
+	} {
+		prefix, err := parseNetwork(said)
+		if want == "" {
+			require.Error(t, err, said)
+			continue
+		}
+
+		require.NoError(t, err, said)
+		require.Equal(t, want, prefix.String(), said)
+	}
+}

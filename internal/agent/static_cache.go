@@ -73,7 +73,7 @@ func isDigest(s string) bool {
 // cacheDirective is one of Cache-Control (RFC 9111, section 5.2).
 var cacheDirective = sync.OnceValue(func() *regexp.Regexp {
 	const name = "[!#$%&'*+.^_|~0-9A-Za-z-]+"
-	return regexp.MustCompile(`^(` + name + `)(?:=(` + name + `|"[^"\x00-\x1f\x7f]*"))?$`)
+	return regexp.MustCompile(`^\s*(` + name + `)(?:=(` + name + `|"[^"\x00-\x1f\x7f]*"))?\s*(,|$)`)
 })
 
 // checkCacheControl reports what is wrong with a value of static_cache_control.
@@ -83,8 +83,9 @@ func (c *Config) checkCacheControl() error {
 		return nil
 	}
 
-	for directive := range strings.SplitSeq(value, ",") {
-		parts := cacheDirective().FindStringSubmatch(strings.TrimSpace(directive))
+	// A value in quotes may have commas, such as no-cache="set-cookie, x".
+	for rest, more := value, true; more; {
+		parts := cacheDirective().FindStringSubmatch(rest)
 		if parts == nil {
 			return fmt.Errorf("static_cache_control is %q: use directives with commas between, such as "+
 				`"public, max-age=3600"`, value)
@@ -97,6 +98,8 @@ func (c *Config) checkCacheControl() error {
 					value, name, name)
 			}
 		}
+
+		rest, more = rest[len(parts[0]):], parts[3] != ""
 	}
 
 	return nil

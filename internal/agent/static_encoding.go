@@ -230,6 +230,6 @@ func acceptedCodings(r *http.Request) (accepted [3]bool) {
 }
 
 func isZero(weight string) bool {
-	value, isWeight := strings.CutPrefix(strings.ReplaceAll(weight, " ", ""), "q=")
+	value, isWeight := strings.CutPrefix(strings.ToLower(strings.NewReplacer(" ", "", "\t", "").Replace(weight)), "q=")
 	return isWeight && value != "" && strings.Trim(value, "0.") == ""
 }

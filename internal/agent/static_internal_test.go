@@ -304,7 +304,9 @@ func TestStaticCacheControl(t *testing.T) {
 		require.Equal(t, want, s.ask("/"+name).Header().Get("Cache-Control"), name)
 	}
 
-	for _, good := range []string{"", "no-cache", "public, max-age=0", `private="a", MAX-AGE=1`, "public, x=y"} {
+	for _, good := range []string{
+		"", "no-cache", "public, max-age=0", `private="a", MAX-AGE=1`, "public, x=y", `no-cache="set-cookie, x", max-age=5`,
+	} {
 		require.NoError(t, (&Config{StaticCacheControl: good}).checkCacheControl(), good)
 	}
 

@@ -249,6 +249,29 @@ func (l *Limiter) enter(conn net.Conn) bool {
 	return entered
 }
 
+// Assign counts a connection for the client of that address, for which a proxy has connected.
+func (l *Limiter) Assign(conn net.Conn, addr net.Addr) {
+	p := peerAt(addr.String())
+
+	l.mu.Lock()
+
+	var evicted *entry
+	if e := l.conns[innermost(conn)]; e != nil { // else it has been closed to make room
+		l.remove(e)
+
+		e.removed = false
+		l.conns[e.conn] = e
+		e.client = l.clientOf(p)
+		e.client.conns++
+		l.wait(e, &e.client.silent)
+		evicted = l.limitClient(e.client)
+	}
+
+	l.mu.Unlock()
+
+	l.close(evicted, tooManyOfClient)
+}
+
 // limitClient takes out the silent one that has waited for longest, if it is one too many.
 func (l *Limiter) limitClient(c *client) *entry {
 	if c.peer.trusted || c.silent.size <= l.limits.PerClient {
@@ -420,7 +443,11 @@ func peerOf(conn net.Conn) peer {
 		return peer{"user " + strconv.Itoa(cred.UID), cred.UID == 0 || cred.UID == os.Geteuid()}
 	}
 
-	remote := conn.RemoteAddr().String()
+	return peerAt(conn.RemoteAddr().String())
+}
+
+// peerAt returns who is at an address.
+func peerAt(remote string) peer {
 	addrPort, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return peer{name: remote}

@@ -122,6 +122,54 @@ func TestSilentConnectionsOfAClientGiveWayToNewOnes(t *testing.T) {
 	require.Equal(t, 1, strings.Count(s.log(), "a connection without a request was closed"), "one line")
 }
 
+// Behind a proxy that names them, a client's silent connections give way to its own, and to no one else's.
+func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	limiter := connlimit.New(connlimit.Limits{Total: 100, PerClient: 2}, funcr.New(func(string, string) {}, funcr.Options{}))
+	counted := limiter.Listener(l)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+
+	// Each connection is of the client of that name as soon as it is accepted.
+	dial := func(client string) (c net.Conn) {
+		c, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		accepted, err := counted.Accept()
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = accepted.Close() })
+		limiter.Assign(accepted, named(client))
+
+		return c
+	}
+
+	victim := dial("198.51.100.1:1")
+	six := dial("[2001:db8::1]:1")
+	nobody := dial("unknown")
+
+	attacker := make([]net.Conn, 0, 8)
+	for i := range 8 {
+		attacker = append(attacker, dial([]string{"203.0.113.9:1", "[::ffff:203.0.113.9]:2"}[i%2]))
+	}
+
+	for _, c := range attacker[:6] {
+		requireClosed(t, c)
+	}
+
+	require.Equal(t, 5, limiter.Open())
+
+	for _, c := range []net.Conn{victim, six, nobody, attacker[6], attacker[7]} {
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	}
+}
+
+type named string
+
+func (named) Network() string  { return "tcp" }
+func (n named) String() string { return string(n) }
+
 func TestConnectionsWithRequestsAreNotClosed(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	s := open(t, connlimit.Limits{Total: 4, PerClient: 2}, func(http.ResponseWriter, *http.Request) {

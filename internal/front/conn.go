@@ -81,6 +81,9 @@ type conn struct {
 	waitsForBody bool
 	// deadlineSet is when the time limit for the next request was set; zero means that another one holds.
 	deadlineSet time.Time
+	// left is what the client had not taken of the last response when its time for another request was over; zero means
+	// that there was no look.
+	left int64
 
 	// watch and watchedFD are what the watch over leaving clients knows the connection by; zero means that it does not.
 	watch, watchedFD int32
@@ -159,7 +162,11 @@ func (c *conn) extend() bool {
 		return false
 	}
 
-	if c.work != nil || !c.server.draining.Load() {
+	if c.work == nil && !c.server.draining.Load() {
+		return c.takes()
+	}
+
+	if c.work != nil {
 		return false
 	}
 
@@ -174,6 +181,29 @@ func (c *conn) extend() bool {
 	return there && c.net.SetReadDeadline(time.Now().Add(lastHeadTime)) == nil
 }
 
+// takes waits for a client whose time for another request is over while the kernel has a part of its last response: for
+// as long as it takes more of it. One that does not is reset, since the kernel would keep that for minutes.
+func (c *conn) takes() bool {
+	limit := c.server.Guard.StallTimeout
+	if limit <= 0 || state(c.state.Load()) != idle {
+		return false
+	}
+
+	left, known := c.unsent()
+	if !known || left == 0 {
+		return false
+	}
+
+	if c.left > 0 && left >= c.left {
+		c.resets = true
+		return false
+	}
+
+	c.left, c.deadlineSet = left, time.Time{}
+
+	return c.net.SetReadDeadline(time.Now().Add(limit)) == nil
+}
+
 // end closes the connection, or gives it to net/http.
 func (c *conn) end() {
 	c.server.leaves.remove(c, c.outcome == leaving)
@@ -181,8 +211,10 @@ func (c *conn) end() {
 	if c.outcome == leaving {
 		c.leave()
 	} else {
-		if t, ok := c.net.(*net.TCPConn); ok && c.resets {
-			_ = t.SetLinger(0)
+		if c.resets {
+			rawsock.Drop(c.net)
+		} else if limit := c.server.Guard.StallTimeout; limit > 0 {
+			rawsock.BoundUnsent(c.net, limit)
 		}
 
 		_ = c.net.Close()
@@ -319,6 +351,7 @@ func (c *conn) next(fd uintptr) bool {
 // wait begins to wait for the next request. It returns false.
 func (c *conn) wait() bool {
 	c.free()
+	c.left = 0
 
 	if d := c.server.HTTP.IdleTimeout; d > 0 {
 		// The clock need not be exact, and setting it takes time.

@@ -143,7 +143,8 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 			return 0, false
 		}
 
-		c.mode = passing
+		c.mode, c.frames = passing, newFrames(&c.written)
+		c.frames.count(b[len(preface):])
 
 		return len(b), false
 	case bytes.HasPrefix(preface, b):

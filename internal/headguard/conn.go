@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,10 @@ type Conn struct {
 	refusal atomic.Pointer[httphead.Error]
 	dropped int // how much was read after it
 
+	// frames are those of a client of HTTP/2; nil means that it speaks another protocol.
+	frames *frames
+	// written counts the bytes of HTTP/2 that were written.
+	written atomic.Int64
 	// writing limits the time for a write; nil means that there was none.
 	writing *pace.Pace
 	// busy reports whether something is being written.
@@ -138,7 +143,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 		switch c.mode {
 		case passing:
-			return c.Conn.Read(p)
+			n, err := c.Conn.Read(p)
+			if c.frames != nil && !c.frames.count(p[:n]) {
+				return 0, errFrames
+			}
+
+			return n, err
 		case refused:
 			return 0, c.drop()
 		case undecided:
@@ -160,6 +170,10 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	n, err := c.Conn.Read(p)
+	for left := int64(0); n == 0 && c.takes(err, &left); {
+		n, err = c.Conn.Read(p)
+	}
+
 	if n == 0 {
 		return 0, err
 	}
@@ -174,6 +188,39 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	return good, nil
+}
+
+// takes waits for a client whose time for another request is over while the kernel has a part of its last response: for
+// as long as it takes more of it. One that does not is reset, since the kernel would keep that for minutes. before is
+// what was left at the last look.
+func (c *Conn) takes(err error, before *int64) bool {
+	limit := c.guard.StallTimeout
+	if !c.waits || limit <= 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+
+	left, known := rawsock.Unsent(c.Conn)
+	if !known || left == 0 {
+		return false
+	}
+
+	if *before > 0 && left >= *before {
+		rawsock.Drop(c.Conn)
+		return false
+	}
+
+	*before = left
+
+	return c.SetReadDeadline(time.Now().Add(limit)) == nil
+}
+
+// Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
+func (c *Conn) Close() error {
+	if limit := c.guard.StallTimeout; limit > 0 {
+		rawsock.BoundUnsent(c.Conn, limit)
+	}
+
+	return c.Conn.Close()
 }
 
 // readMore reads what is missing behind the stash.
@@ -292,6 +339,8 @@ func (c *Conn) drop() error {
 func (c *Conn) Write(p []byte) (int, error) {
 	c.busy.Store(true)
 	defer c.busy.Store(false)
+
+	c.written.Add(int64(len(p)))
 
 	limit := c.guard.StallTimeout
 	if limit <= 0 || c.hijacked.Load() {

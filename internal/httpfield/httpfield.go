@@ -221,6 +221,20 @@ func HasToken(values []string, token string) bool {
 	return false
 }
 
+// Elements returns the elements of comma-separated values without the spaces around them. Empty ones are none, RFC 9110
+// section 5.6.1.
+func Elements(values []string) (elements []string) {
+	for _, v := range values {
+		for element := range strings.SplitSeq(v, ",") {
+			if element = strings.Trim(element, " \t"); element != "" {
+				elements = append(elements, element)
+			}
+		}
+	}
+
+	return elements
+}
+
 // IsPlain reports whether a name consists of letters, digits and dashes: only such names stay apart when
 // dashes become underscores, as in CGI.
 func IsPlain(name string) bool {

@@ -2,7 +2,6 @@ package incident
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -168,12 +167,7 @@ func (s *Store) readLine(root *os.Root, name string) status.Incident {
 	id := strings.TrimSuffix(name, ".json")
 	file := filepath.Join(s.dir, name)
 
-	content, err := readFile(root, name)
-	r := Record{}
-	if err == nil {
-		err = json.Unmarshal(content, &r)
-	}
-
+	_, r, err := readFile(root, name)
 	if err != nil {
 		at, _ := time.Parse("20060102-150405", id[:15]) // it is right, or long ago
 		return status.Incident{ID: id, At: at, Summary: "the file cannot be read", File: file}
@@ -184,22 +178,49 @@ func (s *Store) readLine(root *os.Root, name string) status.Incident {
 	return r.line(file)
 }
 
-func readFile(root *os.Root, name string) ([]byte, error) {
+// readFile returns a file and the record in it. Its error is fs.ErrNotExist if there is no file, and else says in one
+// sentence what is wrong with it.
+func readFile(root *os.Root, name string) (content []byte, r *Record, err error) {
+	refuse := func(format string, args ...any) ([]byte, *Record, error) {
+		return nil, nil, fmt.Errorf("the incident cannot be shown: its file %s %w: remove it",
+			filepath.Join(root.Name(), name), fmt.Errorf(format, args...))
+	}
+
+	// Links are followed within the directory, and a FIFO would be waited for.
+	info, err := root.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, err
+	case err != nil:
+		return refuse("cannot be looked at: %w", err)
+	case info.Mode().Type() == fs.ModeSymlink:
+		return refuse("is a link")
+	case !info.Mode().IsRegular():
+		return refuse("is not a regular file")
+	case info.Size() > MaxSize:
+		return refuse("has %d bytes, and no incident has more than %d", info.Size(), MaxSize)
+	}
+
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return refuse("cannot be opened: %w", err)
 	}
 	defer f.Close()
 
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fs.ErrNotExist
+	if content, err = io.ReadAll(io.LimitReader(f, MaxSize)); err != nil {
+		return refuse("cannot be read: %w", err)
 	}
 
-	return io.ReadAll(io.LimitReader(f, MaxSize))
+	r, err = Decode(content)
+	if err != nil {
+		return refuse("is damaged: %w", err)
+	}
+
+	if r.ID == "" || r.At.IsZero() {
+		return refuse("is damaged: it does not say which incident it is")
+	}
+
+	return content, r, nil
 }
 
 // List returns the incidents, the newest first.
@@ -219,7 +240,7 @@ func (s *Store) List() []status.Incident {
 // IsID reports whether a text can be the ID of an incident.
 func IsID(text string) bool { return fileName().MatchString(text + ".json") }
 
-// Read returns an incident as JSON. Its error is fs.ErrNotExist if there is none of this ID.
+// Read returns an incident as JSON. Its error is fs.ErrNotExist if there is none of this ID, and else one sentence.
 func (s *Store) Read(id string) ([]byte, error) {
 	if !IsID(id) {
 		return nil, fs.ErrNotExist
@@ -231,5 +252,7 @@ func (s *Store) Read(id string) ([]byte, error) {
 	}
 	defer root.Close()
 
-	return readFile(root, id+".json")
+	content, _, err := readFile(root, id+".json")
+
+	return content, err
 }

@@ -116,6 +116,41 @@ func TestStoreReadsNothingElse(t *testing.T) {
 	require.Equal(t, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), list[0].At)
 }
 
+// What is wrong with the file of an incident is said in one sentence, with the file and what to do.
+func TestFileThatIsNoIncidentIsNamed(t *testing.T) {
+	s := newStore(t)
+	good := record("shop", 7)
+	file, err := s.Write(good)
+	require.NoError(t, err)
+
+	const id = "20260102-030405-aaaaaaaa"
+	at := filepath.Join(s.dir, id+".json")
+	write := func(content string) func() error {
+		return func() error { return os.WriteFile(at, []byte(content), 0o600) }
+	}
+
+	for says, damage := range map[string]func() error{
+		"is a link":                                func() error { return os.Symlink(filepath.Base(file), at) },
+		"is not a regular file":                    func() error { return os.Mkdir(at, 0o700) },
+		"is damaged: unexpected":                   write(`{"id": "x`),
+		"is damaged: unexpected end of JSON input": write(""),
+		"is damaged: invalid character '\\x00'":    write("\x00\x00\x00"),
+		"is damaged: json":                         write("[]"),
+		"is damaged: it does not say":              write("{}"),
+		"and no incident has more than 262144":     write(strings.Repeat(" ", MaxSize) + "{}"),
+	} {
+		require.NoError(t, damage(), says)
+		_, err := s.Read(id)
+		require.ErrorContains(t, err, "the incident cannot be shown: its file "+at+" ")
+		require.ErrorContains(t, err, says)
+		require.ErrorContains(t, err, ": remove it")
+		require.NoError(t, os.Remove(at))
+	}
+
+	_, err = s.Read(id)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
 func TestDirectoriesThatAreRefused(t *testing.T) {
 	dir := privateDir(t)
 	file, link, open := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "open")

@@ -35,8 +35,18 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrHeader, fmt.Sprintf(format, args...))
 }
 
-// ReadHeader reads the header, and no byte behind it. addr is the client's address; nil:
-// the header does not say who the client is, as of a proxy that asks for itself.
+// Unknown is the address of a client that a proxy cannot name, or that has none, as on a Unix socket of the proxy's.
+var Unknown net.Addr = unknown{}
+
+type unknown struct{}
+
+func (unknown) Network() string { return "unknown" }
+
+// String returns what is no address of any peer: neither the proxy's, nor "@" as on a socket of this machine.
+func (unknown) String() string { return "unknown" }
+
+// ReadHeader reads the header, and no byte behind it. addr is the client's address; Unknown means that the proxy does
+// not say it.
 func ReadHeader(r io.Reader) (addr net.Addr, err error) {
 	head := make([]byte, longestV1)
 	if _, err := io.ReadFull(r, head[:firstBytes]); err != nil {
@@ -84,7 +94,7 @@ func readV1(r io.Reader, line []byte) (net.Addr, error) {
 func parseV1(line string) (net.Addr, error) {
 	fields := strings.Split(line, " ")
 	if len(fields) > 1 && fields[1] == "UNKNOWN" {
-		return nil, nil //nolint:nilnil // the header does not say who it is
+		return Unknown, nil
 	}
 
 	if len(fields) != 6 || fields[1] != "TCP4" && fields[1] != "TCP6" {
@@ -136,7 +146,8 @@ func readV2(r io.Reader, head []byte) (net.Addr, error) {
 	}
 
 	if command == localV2 {
-		return nil, nil //nolint:nilnil // the proxy asks for itself
+		// The proxy asks for itself, or, as HAProxy, for a client on a Unix socket of its own.
+		return Unknown, nil
 	}
 
 	return parseV2(family, body)
@@ -169,7 +180,7 @@ func parseV2(family byte, body []byte) (addr net.Addr, err error) {
 	}
 
 	if family == unspec {
-		return nil, nil //nolint:nilnil // the proxy does not know either
+		return Unknown, nil
 	}
 
 	if err := checkTLVs(body[addresses:]); err != nil {
@@ -185,8 +196,8 @@ func parseV2(family byte, body []byte) (addr net.Addr, err error) {
 		return tcpAddr(source.Unmap(), body[32:34]), nil
 	}
 
-	// As package net calls a client of a Unix socket without a name. Names are the proxy's.
-	return &net.UnixAddr{Name: "@", Net: "unix"}, nil
+	// The client has connected to a socket of the proxy's, not to ours.
+	return Unknown, nil
 }
 
 func tcpAddr(ip netip.Addr, port []byte) net.Addr {

@@ -37,6 +37,9 @@ type Config struct {
 	Networks []netip.Prefix
 	// Unix: peers on Unix sockets are.
 	Unix bool
+	// Named is called with each connection whose header has come, and with its client, which may be Unknown. It may be
+	// nil, and is called concurrently.
+	Named func(c net.Conn, client net.Addr)
 	// Refused is called for each connection that was closed, with the reason; it may be nil. It is
 	// called concurrently.
 	Refused func(peer net.Addr, err error)
@@ -82,7 +85,7 @@ func Listen(l net.Listener, cfg Config) *Listener {
 }
 
 // Accept returns the next connection whose header has come. Its RemoteAddr is the
-// client's.
+// client's, or Unknown.
 func (p *Listener) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.conns:
@@ -183,8 +186,8 @@ func (p *Listener) greet(c net.Conn) {
 		return
 	}
 
-	if client == nil {
-		client = peer
+	if p.cfg.Named != nil {
+		p.cfg.Named(c, client)
 	}
 
 	select {

@@ -6,7 +6,9 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +24,60 @@ func Unsent(c net.Conn) (bytes int64, known bool) {
 		below, ok := c.(interface{ NetConn() net.Conn })
 		if !ok {
 			return 0, false
+		}
+
+		c = below.NetConn()
+	}
+}
+
+// BoundUnsent has the kernel give up a TCP connection that is about to be closed if the other end takes nothing of what
+// is still to be sent for that long: it would keep that for minutes.
+func BoundUnsent(c net.Conn, limit time.Duration) {
+	t := tcp(c)
+	if left, known := Unsent(c); t == nil || !known || left == 0 {
+		return
+	}
+
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return // closing says so, too
+	}
+
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds()))
+	})
+}
+
+// Drop makes Close reset a TCP connection whose other end does not read, and writes fail at once.
+func Drop(c net.Conn) {
+	for {
+		switch own := c.(type) {
+		case *tcpConn:
+			own.stalled.Store(true)
+		case *net.TCPConn:
+			_ = own.SetLinger(0) // if it is closed already, nothing is left to do
+			return
+		}
+
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+
+		c = below.NetConn()
+	}
+}
+
+// tcp returns the innermost connection of c if it is one of TCP, else nil.
+func tcp(c net.Conn) *net.TCPConn {
+	for {
+		if t, ok := c.(*net.TCPConn); ok {
+			return t
+		}
+
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
 		}
 
 		c = below.NetConn()
@@ -45,11 +101,21 @@ func unsent(c syscall.Conn) (bytes int64, known bool) {
 type tcpConn struct {
 	*net.TCPConn
 	socket
+
+	// stalled reports whether Close resets the connection. What is written before, such as TLS's last alert, would wait
+	// for a client that does not read.
+	stalled atomic.Bool
 }
+
+var errStalled = &net.OpError{Op: "write", Net: "tcp", Err: os.ErrDeadlineExceeded}
 
 func (c *tcpConn) Read(b []byte) (int, error) { return c.read(b, c.TCPConn) }
 
 func (c *tcpConn) Write(b []byte) (int, error) {
+	if c.stalled.Load() {
+		return 0, errStalled
+	}
+
 	n, err := c.write(b, c.TCPConn)
 	c.resetIfStalled(err)
 
@@ -58,6 +124,10 @@ func (c *tcpConn) Write(b []byte) (int, error) {
 
 // ReadFrom lets the kernel copy a file.
 func (c *tcpConn) ReadFrom(r io.Reader) (int64, error) {
+	if c.stalled.Load() {
+		return 0, errStalled
+	}
+
 	n, err := c.TCPConn.ReadFrom(r)
 	c.resetIfStalled(err)
 
@@ -69,7 +139,7 @@ func (c *tcpConn) ReadFrom(r io.Reader) (int64, error) {
 // it would be too late to ask for it.
 func (c *tcpConn) resetIfStalled(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) && !c.hasRoom() {
-		_ = c.SetLinger(0) // if it is closed already, nothing is left to do
+		Drop(c)
 	}
 }
 

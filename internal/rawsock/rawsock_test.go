@@ -176,6 +176,10 @@ func TestOnlyAPeerThatDoesNotReadIsReset(t *testing.T) {
 				}
 
 				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+
+				// TLS writes an alert before it closes, with a time limit of its own.
+				require.NoError(t, stalled.SetWriteDeadline(time.Time{}))
+				require.ErrorIs(t, write(stalled, []byte("alert")), os.ErrDeadlineExceeded)
 				require.NoError(t, stalled.Close())
 				_, err = io.Copy(io.Discard, far)
 				require.ErrorIs(t, err, syscall.ECONNRESET)

@@ -15,7 +15,7 @@ import (
 // unknownAddr is a client's that the web server says nothing about, and
 // unixAddr that of one on a Unix socket, as net/http has it.
 const (
-	unknownAddr = "0.0.0.0:0"
+	unknownAddr = "unknown"
 	unixAddr    = "@"
 )
 

@@ -12,7 +12,7 @@
 // RequestURI is the target as the client sent it, from REQUEST_URI; a web server
 // that does not send it gets one made of SCRIPT_NAME, PATH_INFO and QUERY_STRING.
 // RemoteAddr is who has connected to the web server, from REMOTE_ADDR and
-// REMOTE_PORT: "0.0.0.0:0" if it is not said, so that no program takes an unknown client
+// REMOTE_PORT: "unknown" if it is not said, so that no program takes an unknown client
 // for a proxy that can be believed, and "@", as net/http has it, if the web server
 // listens on a Unix socket. Where HTTPS is "on", TLS is not nil, although nothing
 // else is known of it; what a client claims in X-Forwarded-Proto has no influence.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -103,14 +104,66 @@ func TestProxyProtocolSaysWhoTheClientIs(t *testing.T) {
 						"the client is no trusted proxy, whoever connects for it")
 				}
 			}
-
-			// A proxy that asks for itself is one that is trusted.
-			if name == "TCP" {
-				got := environ(t, s.client(t, announced(network, addr, proxyHeaderLocal)).get(t, "/", "X-Forwarded-For",
-					"198.51.100.2"))
-				require.Equal(t, "198.51.100.2", got["REMOTE_ADDR"])
-			}
 		})
+	}
+}
+
+// A client that the proxy cannot name has no address, and nothing of what it says is believed.
+func TestProxyProtocolMakesUpNoClient(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	node := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(node, headerDump["node"].file), []byte(headerDump["node"].code), 0o644))
+	interpreters.Find(t, "node", "node")
+	wsgi := dumpApp(t)
+
+	headers := []string{
+		proxyHeaderLocal, // HAProxy sends it also for clients on a Unix socket of its own
+		"PROXY UNKNOWN\r\n",
+		"PROXY UNKNOWN 198.51.100.1 127.0.0.1 4711 80\r\n",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x00\x00\x00",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\xd8" + strings.Repeat("\x00", len(syscall.RawSockaddrUnix{}.Path)*2),
+	}
+	const tls, socket = 1, 2 // flags
+
+	servers := map[string]struct {
+		args  []string
+		flags int
+	}{
+		"front": {}, "front, socket": {nil, socket}, "TLS": {p.args(), tls}, "TLS, socket": {p.args(), tls | socket},
+		"standard":         {[]string{"--http-server", "standard"}, 0},
+		"standard, socket": {[]string{"--http-server", "standard"}, socket},
+	}
+	for name, server := range servers {
+		for kind, dir := range map[string]string{"wsgi": wsgi, "node": node} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				t.Parallel()
+
+				args := append([]string{"--proxy-protocol", "127.0.0.0/8", "--trusted-proxy", "127.0.0.1"}, server.args...)
+				if server.flags&socket != 0 {
+					args = append(args, "--socket", filepath.Join(t.TempDir(), "s"), "--proxy-protocol", "unix")
+				}
+
+				s := start(t, &launch{dir: dir, args: args})
+				network, addr := "tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "http://"), "https://")
+				if path, ok := strings.CutPrefix(s.url, "unix:"); ok {
+					network, addr = "unix", path
+				}
+
+				for _, header := range headers {
+					c := s.client(t, announced(network, addr, header))
+					if server.flags&tls != 0 {
+						c = s.client(t, announced(network, addr, header), trusting(p, false))
+						c.base = "https://127.0.0.1"
+					}
+
+					got := environ(t, c.get(t, "/", "X-Forwarded-For", "6.6.6.6"))
+					require.Empty(t, got["REMOTE_ADDR"], "%q", header)
+					require.NotContains(t, got, "HTTP_X_FORWARDED_FOR", "%q", header)
+					require.NotContains(t, got, "x-forwarded-for", "%q", header)
+				}
+			})
+		}
 	}
 }
 

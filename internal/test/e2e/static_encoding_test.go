@@ -52,6 +52,8 @@ func TestStaticEncodings(t *testing.T) {
 		{"/large.css", "gzip;q=0", "", text, varies},
 		{"/large.css", "gzip; q=0.000, br", "", text, varies},
 		{"/large.css", "GZIP;q=0.5", "gzip", text, varies},
+		{"/large.css", "gzip\t;\tQ=0", "", text, varies},
+		{"/large.css", ", ,gzip ,", "gzip", text, varies},
 		{"/large.css", "xgzip", "", text, varies},
 		{"/small.css", "gzip", "", "a{}", ""},
 		{"/picture.png", "gzip", "", text, ""},

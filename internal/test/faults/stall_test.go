@@ -172,6 +172,47 @@ func TestSteadyReadersAreNotCutWhileTheKernelHasEnough(t *testing.T) {
 	readers.Wait()
 }
 
+// Responses that are whole in the kernel, and whose clients do not read, are not kept for minutes when the connection
+// ends. A client that reads gets all of its response, however long that takes.
+func TestWhatNoClientTakesIsNotKept(t *testing.T) {
+	t.Parallel()
+
+	const size = 16 << 10
+	for name, options := range map[string][]string{"front": nil, "standard": {"--http-server", "standard"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			s := start(t, append([]string{
+				"--max-pool-size", "1", "--client-stall-timeout", "1", "--keepalive-timeout", "1", "--http2-cleartext",
+			}, options...)...)
+			s.client(t).requireOK(t, "/pid")
+
+			requests := []string{
+				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size),
+				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nX-Large: %s\r\n\r\n", size, strings.Repeat("x", 20<<10)),
+				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", size),
+				fmt.Sprintf("GET /large?%d HTTP/1.0\r\nHost: x\r\n\r\n", size),
+				h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Request("GET", fmt.Sprintf("/large?%d", size)),
+			}
+
+			conns := make([]*raw, len(requests))
+			for i, request := range requests {
+				conns[i] = s.dialWith(t, smallWindow)
+				conns[i].say(request)
+			}
+
+			slow := s.dialWith(t, smallWindow)
+			slow.say(fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size))
+			slow.readSteadily(size/5, 4*time.Second)
+			rest, err := io.ReadAll(slow)
+			require.NoError(t, err)
+			require.Greater(t, len(rest)+size/5*4, size)
+
+			s.requireLetGo(t, conns)
+		})
+	}
+}
+
 // limitedWindow keeps the kernel of a client from taking everything for it.
 func limitedWindow(_, _ string, c syscall.RawConn) (err error) {
 	controlErr := c.Control(func(fd uintptr) {

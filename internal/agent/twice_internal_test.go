@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFilesThatTwoOptionsNameAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Symlink(file, link))
+
+	set := map[string]func(c *Config, path string){
+		"socket_file":             func(c *Config, path string) { c.SocketFile = path },
+		"pid_file":                func(c *Config, path string) { c.PIDFile = path },
+		"log_file":                func(c *Config, path string) { c.LogFile = path },
+		"app_log_file":            func(c *Config, path string) { c.AppLogFile = path },
+		"transaction_log":         func(c *Config, path string) { c.TransactionLog = path },
+		"ssl_certificate":         func(c *Config, path string) { c.SSLCertificate = path },
+		"ssl_certificate_key":     func(c *Config, path string) { c.SSLKey = path },
+		"dashboard_password_file": func(c *Config, path string) { c.DashboardPasswordFile = path },
+		"password_file":           func(c *Config, path string) { c.Flying.PasswordFile = path },
+	}
+	uses := map[string]use{
+		"socket_file": isAlone, "pid_file": isAlone, "log_file": isLogged, "app_log_file": isLogged,
+		"transaction_log": isLogged,
+	}
+
+	for one, setOne := range set {
+		for other, setOther := range set {
+			if one == other {
+				continue
+			}
+
+			for _, paths := range [][2]string{
+				{file, file},
+				{file, link},
+				{filepath.Join(dir, "new"), filepath.Join(dir, "x", "..", "new")},
+			} {
+				c := Config{Flying: &Flying{}}
+				setOne(&c, paths[0])
+				setOther(&c, paths[1])
+				err := errors.Join(c.checkTwice()...)
+				if uses[one] == uses[other] && uses[one] != isAlone {
+					require.NoError(t, err)
+					continue
+				}
+
+				require.ErrorContains(t, err, one)
+				require.ErrorContains(t, err, other)
+			}
+		}
+	}
+
+	c := Config{LogFile: os.DevNull}
+	c.TransactionLog, c.DashboardPasswordFile = os.DevNull, os.DevNull
+	require.Empty(t, c.checkTwice(), "a device is for many")
+}
+
+func TestPortThatTheServerItselfHasIsNamed(t *testing.T) {
+	for _, row := range []struct {
+		address, metrics string
+		own              bool
+	}{
+		{"127.0.0.1", "127.0.0.1:%d", true},
+		{"0.0.0.0", "127.0.0.1:%d", true},
+		{"127.0.0.1", "0.0.0.0:%d", true},
+		{"127.0.0.1", ":%d", true},
+		{"localhost", "localhost:%d", true},
+		{"127.0.0.1", "127.0.0.2:%d", false},
+	} {
+		// Another program has the port at an address that is not the server's.
+		taken, err := net.Listen("tcp", "127.0.0.2:0")
+		require.NoError(t, err)
+		port := portOf(t, taken)
+		if row.own {
+			require.NoError(t, taken.Close())
+		}
+
+		c := Config{Address: row.address, Port: port, MetricsAddress: fmt.Sprintf(row.metrics, port)}
+		ports, err := c.openPorts(t.Context())
+		require.Error(t, err, "%+v", ports)
+		if row.own {
+			require.ErrorContains(t, err, "as --metrics-address asks for: the server itself listens on ")
+			require.ErrorContains(t, err, ", by --port: choose another port for one of them")
+		} else {
+			require.ErrorContains(t, err, "is in use by another program")
+			require.NoError(t, taken.Close())
+		}
+	}
+
+	c := Config{Address: "127.0.0.1", TLS: TLS{SSL: true}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	c.Port = portOf(t, l)
+	require.NoError(t, l.Close())
+	c.SSLPort = c.Port
+	_, err = c.openPorts(t.Context())
+	require.ErrorContains(t, err, "as --ssl-port asks for: the server itself listens on ")
+}
+
+func portOf(t *testing.T, l net.Listener) int {
+	t.Helper()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	require.True(t, ok)
+
+	return addr.Port
+}
