@@ -368,7 +368,7 @@ func TestRackExec(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.ru")
 	require.NoError(t, os.WriteFile(file, []byte(`
 unless ENV["CHOSEN"]
-  = "yes"
+  ENV["CHOSEN"] = "yes"
   exec(RbConfig.ruby, $0)
 end
 run ->(env) { [200, {}, [ENV["CHOSEN"]]] }

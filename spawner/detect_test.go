@@ -110,7 +110,7 @@ var applications = map[string]struct {
 	"FastAPI, in src":    {map[string]string{"src/main.py": "from fastapi import FastAPI\r\napp = FastAPI()\r\n"}, "FastAPI", "asgi main:app", nil},
 	"Starlette":          {map[string]string{"app.py": "from starlette.applications import Starlette\napp = Starlette(debug=True, routes=[\n    Route('/', home),\n])\n"}, "Starlette", "asgi app:app", nil},
 	"Quart":              {map[string]string{"app.py": "from quart import Quart\napp = Quart(__name__)\n"}, "Quart", "asgi app:app", nil},
-	"Falcon":             {map[string]string{"app.py": "import falcon\napp = application = falcon.App()\n"}, "Falcon", "wsgi app:app", nil},
+	"Falcon":             {map[string]string{"app.py": "import falcon\napp = application = falcon.App()\n"}, "Falcon", "wsgi app:application", nil},
 	"bare ASGI":          {map[string]string{"main.py": "async def app(scope, receive, send):\n    pass\n"}, "Python, ASGI", "asgi main:app", nil},
 	"typed WSGI":         {map[string]string{"app.py": "def app(\n    environ: dict[str, str],\n    start_response: Callable[[str, list], None],\n) -> list[bytes]:\n    pass\n"}, "Python, WSGI", "wsgi app:app", nil},
 	"bare WSGI":          {map[string]string{"app.py": "def application(environ, start_response):\n    pass\n"}, "Python, WSGI", "wsgi app:application", nil},
