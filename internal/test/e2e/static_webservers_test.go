@@ -9,6 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// sourcesOfPHP are files that hold secrets, such as passwords of databases, and copies of them that editors leave.
+var sourcesOfPHP = []string{
+	"index.php", "sub/config.PHP", "config.php~", "config.php.bak", "config.inc", "old.php5", "page.phtml", "lib.phar",
+	"assets/app-0a1b2c3d.php", "config.php.html", "config.bak.php",
+}
+
 // Web servers send the same files as passenger start, and ask the application for the same rest.
 func TestStaticBehindWebServers(t *testing.T) {
 	t.Parallel()
@@ -21,9 +27,7 @@ func TestStaticBehindWebServers(t *testing.T) {
 			".env": hidden, "sub/.git/config": hidden, ".well-known/token": "token", ".well-known/.env": hidden,
 			digested: "script",
 		} {
-			path := filepath.Join(app.root, "public", name)
-			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+			writePublic(t, app.root, name, text)
 		}
 
 		c := w.client(app)
@@ -44,6 +48,14 @@ func TestStaticBehindWebServers(t *testing.T) {
 			require.Equal(t, "go", readTenant(t, c.get(t, target)).Name, target)
 		}
 
+		for _, name := range sourcesOfPHP {
+			writePublic(t, app.root, name, hidden)
+			require.Equal(t, "go", readTenant(t, c.get(t, "/"+name)).Name, name)
+		}
+
+		writePublic(t, app.root, "php.txt", "no source")
+		require.Equal(t, "no source", c.get(t, "/php.txt").body)
+
 		for _, target := range []string{"/page", "/page.html", "/sub/", "/sub/file.txt", digested} {
 			require.Equal(t, "go", readTenant(t, c.ask(t, http.MethodPost, target, nil)).Name, "POST "+target)
 		}
@@ -58,4 +70,12 @@ func TestStaticBehindWebServers(t *testing.T) {
 		require.NotContains(t, c.get(t, "/page").Header.Get("Cache-Control"), "immutable")
 		require.NotContains(t, c.get(t, "/assets/app-0a1b2c3e.js").Header.Get("Cache-Control"), "immutable")
 	})
+}
+
+// writePublic writes one of the files that an application shows to all.
+func writePublic(t *testing.T, root, name, text string) {
+	t.Helper()
+	path := filepath.Join(root, "public", name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
