@@ -78,6 +78,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Ans
 		limit = DefaultMaxAnswer
 	}
 
+	// With one byte more, a response that is too long differs from one that just fits.
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("the answer of the admin API at %s breaks off: %w", c.Socket, err)
@@ -101,6 +102,7 @@ func (c *Client) transport() http.RoundTripper {
 				return nil, err
 			}
 
+			// There is no password that another program could get.
 			if c.Name == "" {
 				return conn, nil
 			}

@@ -64,6 +64,7 @@ func (l *countedListener) trusts(uid int) bool { return uid == 0 || uid == l.eui
 func (l *countedListener) enter(uid int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// The connections of others must not keep these from calling.
 	if l.trusts(uid) {
 		if l.trusted >= maxTrusted {
 			return false

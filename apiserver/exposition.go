@@ -42,6 +42,7 @@ func (e *exposition) histogram(h *passenger.Histogram, labels ...string) {
 	var below uint64
 
 	for i, n := range h.Counts {
+		// A bucket counts those below it as well.
 		below += n
 
 		e.begin("_bucket", labels)

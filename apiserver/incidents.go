@@ -46,6 +46,7 @@ func incidentID(path string) (id string, ok bool) {
 const maxIncidentID = 64
 
 func (c *call) listIncidents() {
+	// Of nil, JSON would be null and no list.
 	incidents := []status.Incident{}
 	if c.cfg.Incidents != nil {
 		incidents = append(incidents, c.cfg.Incidents.List()...)

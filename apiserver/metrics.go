@@ -75,6 +75,7 @@ func metricsOf(cfg *Config, names *metrics.Apps, header http.Header) (contentTyp
 
 	apps := names.Sum(&s, requests)
 
+	// Growing to megabytes step by step would cost more than what is written.
 	var e encoder = &exposition{b: make([]byte, 0, (1+len(apps))*textOfApp)}
 	if cfg.NativeHistograms && acceptsProtobuf(header) {
 		e = &protobuf{out: make(protoMessage, 0, (1+len(apps))*textOfApp/2)}

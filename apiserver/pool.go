@@ -30,6 +30,7 @@ func (c *call) view() passenger.Snapshot {
 	}
 
 	for i := range s.Groups {
+		// An account that only reads may come from the user of some of the applications.
 		if g := &s.Groups[i]; !slices.Contains(c.rights.apps, g.APIKey) {
 			g.APIKey = ""
 			for j := range g.Processes {
@@ -162,6 +163,7 @@ func (c *call) restartGroup() {
 	}
 
 	keys := c.keysOf(order.Name)
+	// An application of others gets the response of one that does not exist, so that names cannot be guessed.
 	if len(keys) == 0 && !c.rights.modify {
 		c.unauthorized()
 		return
@@ -211,6 +213,7 @@ func (c *call) detachProcess() {
 		return
 	}
 
+	// A process that the caller may not change is none for them.
 	err := passenger.ErrNoSuchProcess
 	if id := c.processID(order.PID); id != "" {
 		err = c.cfg.Pool.DetachProcess(id)

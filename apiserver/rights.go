@@ -74,6 +74,7 @@ func (c *call) authorize() (granted rights) {
 	}
 
 	who := c.caller()
+	// Right ones have to wait as well, or guessing would go on.
 	if !c.guesses.allowed(who) {
 		granted.wait = true
 		return granted
@@ -104,6 +105,7 @@ const apiName = "api"
 
 // addApps adds the applications that match, and reports whether there are any.
 func (r *rights) addApps(c *call, match func(uid int, key string) bool) (found bool) {
+	// The watchdog's API has no applications.
 	if c.cfg.Pool == nil {
 		return false
 	}
@@ -119,6 +121,7 @@ func (r *rights) addApps(c *call, match func(uid int, key string) bool) (found b
 }
 
 func (c *call) credentials() (name, password string, ok bool) {
+	// Of two, a proxy in front may have checked the other one.
 	if len(c.r.Header["Authorization"]) != 1 {
 		return "", "", false
 	}

@@ -173,6 +173,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	// The paths are documented, so that no right is needed to hear of a wrong one.
 	allowed := s.methodsOf(r.URL.Path)
 	if allowed == nil {
 		c.fail(http.StatusNotFound, "", "there is no such path")
@@ -180,6 +181,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	method := r.Method
+	// net/http leaves the body of the response out.
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -208,6 +210,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
+	// Orders are worth a line. Questions come every few seconds from tools and monitoring.
 	if method != http.MethodGet {
 		s.cfg.Logger.Info("the admin API was called", "method", method, "path", r.URL.Path, "caller", c.caller(),
 			"account", c.rights.account)

@@ -49,6 +49,7 @@ func (c *Conn) Accept() (*Request, error) {
 		}
 
 		switch {
+		// A question about the application itself, as GET_VALUES.
 		case h.id == 0:
 			err = c.reply(&h)
 		case h.kind == typeBeginRequest:
@@ -58,6 +59,7 @@ func (c *Conn) Accept() (*Request, error) {
 				return r, nil
 			}
 
+			// The request was refused, and there will be no other one.
 			if err == nil && !c.keep {
 				return nil, io.EOF
 			}

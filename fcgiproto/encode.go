@@ -60,6 +60,7 @@ func (e *Encoder) add(prefix, name, value string) {
 		return
 	}
 
+	// The pair would lie in two records.
 	if len(e.buf)-e.record-headerSize+size > MaxContent {
 		e.closeRecord()
 		e.openRecord()

@@ -50,6 +50,7 @@ func (r *Reader) Reset(src io.Reader, stderr func(line []byte)) {
 		buf:    r.buf,
 		line:   r.line[:0],
 	}
+	// A reader serves one connection after another, and keeps its memory.
 	if r.buf == nil {
 		r.buf = make([]byte, readSize)
 	}
@@ -126,6 +127,7 @@ func (r *Reader) step(p []byte, buffered bool) (n int, err error) {
 		r.current.padding -= skipped
 	}
 
+	// There was no padding, or all of it has come.
 	if r.current.padding == 0 {
 		return 0, r.endRecord()
 	}
@@ -135,6 +137,7 @@ func (r *Reader) step(p []byte, buffered bool) (n int, err error) {
 
 // fill reads what the connection has.
 func (r *Reader) fill() error {
+	// What is left is moved only when there is no room behind it.
 	if r.r == r.w {
 		r.r, r.w = 0, 0
 	} else if r.w == len(r.buf) {
@@ -194,6 +197,7 @@ func (r *Reader) readHeader(buffered bool) error {
 var errIncomplete = errors.New("fcgiproto: nothing more is there")
 
 func (r *Reader) checkHeader(h *header) error {
+	// Each connection has one request at a time, and nothing was asked about the application itself (ID 0).
 	if h.id != requestID {
 		return malformed("request ID %d", h.id)
 	}
@@ -267,6 +271,7 @@ func (r *Reader) endRecord() error {
 		return nil
 	}
 
+	// The last line of the error stream may have no end.
 	if len(r.line) > 0 {
 		r.flushLine()
 	}
@@ -300,6 +305,7 @@ func (r *Reader) addStderr(p []byte) {
 		}
 
 		r.line = append(r.line, c)
+		// A line without an end would take all memory.
 		if len(r.line) == maxLine {
 			r.flushLine()
 		}

@@ -43,6 +43,7 @@ func TestTargetsThatNoApplicationSees(t *testing.T) {
 	}
 
 	requireStatus(t, 400, func(r *http.Request) { r.ProtoMajor, r.RequestURI = 2, "http://example.com/" })
+	requireStatus(t, 400, func(r *http.Request) { r.Method, r.RequestURI, r.URL.Path = http.MethodOptions, "*", "*" })
 }
 
 func requireStatus(t *testing.T, want int, change func(r *http.Request)) {

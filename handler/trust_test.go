@@ -104,6 +104,37 @@ func TestHeadersOfProxiesAreRemovedByAnySpelling(t *testing.T) {
 	})
 }
 
+// An application looks for them by one name. The names of other fields stay as they are written.
+func TestHeadersOfProxiesHaveTheirCanonicalSpelling(t *testing.T) {
+	var raw string
+	spelled := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Header["x-forwarded-host"] = []string{"shop.example"}
+			r.Header["x-color"] = []string{"blue"}
+			next.ServeHTTP(w, r)
+		})
+	}
+	cfg := handler.Config{
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		TrustedHeaders: []string{"X-Forwarded-Host"},
+	}
+	serveBehind(t, recordingHTTP(&raw), cfg, spelled, func(s *site) {
+		s.do(http.MethodGet, "/", "")
+		require.Contains(s, raw, "\r\nX-Forwarded-Host: shop.example\r\n")
+		require.Contains(s, raw, "\r\nx-color: blue\r\n")
+	})
+}
+
+// Connection has words that name no field, also where a field has such a name.
+func TestWordsOfConnectionRemoveNoField(t *testing.T) {
+	var got sessionproto.Header
+	serve(t, recordingSession(&got), func(s *site) {
+		s.do(http.MethodGet, "/", "", "Connection", "Close, , x-listed", "Close", "the window", "X-Listed", "no")
+		require.Equal(s, "the window", got["HTTP_CLOSE"])
+		require.NotContains(s, got, "HTTP_X_LISTED")
+	})
+}
+
 // Middleware has ways of its own that no client has.
 func TestMiddlewareSetsHeadersOfProxiesByEnv(t *testing.T) {
 	var got sessionproto.Header

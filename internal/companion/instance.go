@@ -89,6 +89,7 @@ func (i *instance) run() {
 		<-other.done
 	}
 
+	// Each release would keep all those before it in memory.
 	i.after = nil
 
 	// The log has the first start, and those after a time of running well.
@@ -125,6 +126,7 @@ func (i *instance) runOnce(tell bool) (ran time.Duration, failed bool) {
 	// It ends early when the companion is to end, as while it waits for another core's.
 	p, err := i.set.cfg.Start(i.finishing, i.root, i.spec, i.number)
 	if err != nil {
+		// Start has logged why.
 		i.noteExit("did not start")
 		return 0, true
 	}
@@ -215,6 +217,7 @@ func (i *instance) move(to state, pid int) {
 	defer i.set.mu.Unlock()
 	if !slices.Contains(moves[i.state], to) {
 		err := fmt.Errorf("a companion moved from %s to %s", i.state, to)
+		// Tests have to fail. A server that runs must not end for it.
 		if i.set.cfg.SelfChecks {
 			panic(err)
 		}

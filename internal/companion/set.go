@@ -62,6 +62,7 @@ func (s *Set) Replace(specs Specs, root string) {
 		return
 	}
 
+	// After restarts that follow each other closely, several releases may be ending.
 	before := slices.DeleteFunc(slices.Concat(s.retiring, s.current),
 		func(i *instance) bool { return i.state == ended })
 	s.current = nil
@@ -143,6 +144,7 @@ func (s *Set) Recycle(pid int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 
+	// One of an earlier release is about to end in any case.
 	for _, i := range s.current {
 		if i.state == running && i.pid == pid {
 			i.recycleLocked()

@@ -331,6 +331,7 @@ func WithProcfile(specs Specs, root string) (Specs, error) {
 	var errs []error
 
 	for _, line := range lines {
+		// The configuration says more than a line of the Procfile, and replaces it.
 		named := func(s Spec) bool { return s.Name == line.Name }
 		other := func(name string) bool { return strings.EqualFold(name, line.Name) }
 		if slices.ContainsFunc(notCompanions, other) || slices.ContainsFunc(specs, named) {

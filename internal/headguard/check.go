@@ -105,6 +105,7 @@ func (c *Conn) checkHead(b []byte) int {
 	h := c.head
 	c.head = nil
 	if err == nil {
+		c.ahead++
 		c.first, c.posted = false, string(h.Method) == http.MethodPost
 		c.expectBody(h)
 	} else {

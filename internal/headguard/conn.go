@@ -47,6 +47,8 @@ type Conn struct {
 
 	mode  mode
 	first bool // the next head is the first one
+	// ahead counts the heads that net/http gets or has got, and has not served.
+	ahead int
 	// waits says that net/http waits for a head and has not got a byte of it.
 	waits bool
 	// posted says that the last request was a POST, which a line end may follow.
@@ -379,7 +381,10 @@ func (c *Conn) stepAside() {
 
 // idle is called when net/http begins to wait for the next head.
 func (c *Conn) idle() {
-	c.waits = true
+	c.ahead--
+
+	// A head that has come with the request before is not waited for, and its body has a time of its own.
+	c.waits = c.ahead <= 0
 	if c.mode != undecided {
 		return
 	}

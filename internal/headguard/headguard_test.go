@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -408,4 +409,50 @@ func TestHeadOnAKeptConnectionHasItsTime(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	require.Equal(t, []http.ConnState{http.StateNew, http.StateActive, http.StateIdle, http.StateActive}, s.states[:4])
+}
+
+// A head that has come together with the request before, also behind an upgrade that was declined, has no first byte to
+// wait for: its body, in pieces, must not be taken for another head, which would have the time of one.
+func TestBodyOfAPipelinedRequestIsNotTakenForAHead(t *testing.T) {
+	for name, before := range map[string]string{"request": good, "declined upgrade": asks} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "tcp", true, nil) // each write is a record, and read by itself
+			c := s.dial()
+			br := bufio.NewReader(c)
+
+			head, body, _ := strings.Cut(chunk, "\r\n\r\n")
+			for _, pieces := range [][]string{{before + head + "\r\n\r\n"}, {body[:1], body[1:4], body[4:]}} {
+				for _, piece := range pieces {
+					_, err := io.WriteString(c, piece)
+					require.NoError(t, err)
+				}
+
+				resp, err := http.ReadResponse(br, nil)
+				require.NoError(t, err)
+				require.Equal(t, http.StatusOK, resp.StatusCode)
+				_, err = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, err)
+			}
+
+			require.NoError(t, c.Close())
+			require.Equal(t, []http.ConnState{
+				http.StateNew, http.StateActive, http.StateIdle, http.StateActive, http.StateIdle, http.StateClosed,
+			}, s.allStates())
+		})
+	}
+}
+
+// allStates waits for the end of the connection.
+func (s *site) allStates() []http.ConnState {
+	s.Helper()
+	var states []http.ConnState
+	require.Eventually(s, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		states = slices.Clone(s.states)
+
+		return slices.Contains(states, http.StateClosed)
+	}, deadline, time.Millisecond)
+
+	return states
 }

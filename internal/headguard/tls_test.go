@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +84,58 @@ func TestPlainClientOfTLS(t *testing.T) {
 	require.Contains(t, bodies[0], "HTTPS")
 	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline,
 		time.Millisecond)
+}
+
+// timedConn notes the time that a write has.
+type timedConn struct {
+	net.Conn
+
+	limits chan<- bool
+}
+
+func (c timedConn) SetWriteDeadline(t time.Time) error {
+	c.limits <- !t.IsZero()
+	return c.Conn.SetWriteDeadline(t)
+}
+
+type timedListener struct {
+	net.Listener
+
+	limits chan bool
+}
+
+func (l *timedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return timedConn{c, l.limits}, err
+}
+
+// The time for the handshake is not the time for the responses.
+func TestTimeOfAHandshakeEndsWithIt(t *testing.T) {
+	s := serve(t, "tcp", true, nil)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+
+	keys := httptest.NewUnstartedServer(nil)
+	keys.StartTLS()
+	defer keys.Close()
+
+	timed := &timedListener{l, make(chan bool, 10)}
+	guard := &headguard.Guard{HeaderTimeout: deadline}
+	guarded := guard.Listener(timed, keys.TLS)
+
+	go func() {
+		if c, err := tls.Dial("tcp", l.Addr().String(), s.tls); err == nil {
+			_, _ = io.WriteString(c, good)
+			_ = c.Close()
+		}
+	}()
+
+	c, err := guarded.Accept()
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Read(make([]byte, len(good)))
+	require.NoError(t, err)
+	require.True(t, <-timed.limits)
+	require.False(t, <-timed.limits)
 }

@@ -78,6 +78,7 @@ func (f *File) ready() bool {
 		return false
 	}
 
+	// The gap is told in its place, before what comes after it.
 	if missing := f.dropped.Load() - f.told; missing > 0 {
 		if !f.append(&Transaction{Kind: KindDropped, Time: time.Now(), Dropped: missing}) {
 			return false
@@ -128,6 +129,7 @@ func (f *File) append(t *Transaction) bool {
 	}
 
 	f.failed(err)
+	// The file has a part of the line. The rest must come next, or it would be no JSON.
 	if n > 0 {
 		f.torn = append(f.torn[:0], line[n:]...)
 	}
@@ -223,6 +225,7 @@ func endLine(file *os.File) error {
 		return err
 	}
 
+	// A program that was killed may have left a line without its end.
 	last := []byte{0}
 	if _, err := file.ReadAt(last, size-1); err != nil {
 		return err

@@ -56,6 +56,7 @@ func (l *link) greet() error {
 		return err
 	}
 
+	// The router greets first, so that another program at its socket hears nothing of us.
 	if err := l.lines.hello(); err != nil {
 		return err
 	}
@@ -76,8 +77,10 @@ func (l *link) greet() error {
 func (l *link) serve() {
 	go l.receive()
 	err := l.send()
+	// The receiver ends with the connection, and may count until then.
 	l.close()
 	<-l.broken
+	// Where only reading has failed, sending has nothing to say about it.
 	if err == nil {
 		err = l.err
 	}
@@ -88,6 +91,7 @@ func (l *link) serve() {
 func (l *link) send() error {
 	s := l.sender
 	for {
+		// Transactions come in bursts, and a write for each would cost more than they do.
 		for s.pending != nil && l.out.buf.Len() < batchBytes {
 			l.add(s.pending)
 			s.pending, _ = s.queue.next()
@@ -99,6 +103,7 @@ func (l *link) send() error {
 			return err
 		}
 
+		// The buffer was full before the queue was empty.
 		if s.pending != nil {
 			continue
 		}
@@ -169,6 +174,7 @@ func (l *link) flush() error {
 
 // finish waits until the router has taken all, and knows what it did not get.
 func (l *link) finish() error {
+	// Until all is taken, more may be dropped, and should be in the report.
 	l.untilTaken()
 	l.sender.drops.told.at = time.Time{} // there is no later time
 	l.addReport()
@@ -213,6 +219,7 @@ func (l *link) receive() {
 			return
 		}
 
+		// One element wakes the sender, however often something was taken.
 		select {
 		case l.progress <- struct{}{}:
 		default:
@@ -228,6 +235,7 @@ func (l *link) take(n uint64) error {
 	}
 
 	delivered := n - l.taken
+	// The report of drops is a line as well, and no transaction.
 	if l.taken < l.report && l.report <= n {
 		delivered--
 	}
@@ -242,6 +250,7 @@ func (l *link) take(n uint64) error {
 func (l *link) settle(err error) {
 	s := l.sender
 	lost := l.sent - l.taken
+	// A report on its way is no lost transaction, and what it says has to be told again.
 	if l.report > l.taken {
 		lost--
 		s.drops.told.known -= l.reported
@@ -249,6 +258,7 @@ func (l *link) settle(err error) {
 
 	s.drops.told.at = time.Time{} // the next router is told at once
 	s.drops.count.Add(lost)
+	// A router that has taken something works, so that it is tried again soon.
 	if l.taken > 0 {
 		s.backoff = minBackoff
 	} else {

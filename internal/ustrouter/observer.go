@@ -209,6 +209,7 @@ func redacted(query string) string {
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
 		name, _, found := strings.Cut(pair, "=")
+		// A name that cannot be read could be any.
 		if plain, err := url.QueryUnescape(name); found && (err != nil || slices.Contains(secretParameters, plain)) {
 			pairs[i] = name + "=REDACTED"
 		}

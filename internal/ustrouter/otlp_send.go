@@ -59,6 +59,7 @@ func (o *OTLP) deliver(batch []*Transaction) (rejected uint64, ok bool) {
 		return 0, false
 	}
 
+	// The collector may have asked for a pause at the batch before.
 	if !o.sleep(time.Until(o.notBefore)) {
 		return 0, false
 	}
@@ -78,11 +79,13 @@ func (o *OTLP) deliver(batch []*Transaction) (rejected uint64, ok bool) {
 		}
 
 		pause := retry/2 + rand.N(retry/2) //nolint:gosec // G404: it keeps routers from coming all at once
+		// The next batch has to keep to it as well.
 		if e.after > 0 {
 			pause = max(pause, e.after)
 			o.notBefore = time.Now().Add(e.after)
 		}
 
+		// After the pause there would be no time for an attempt.
 		if time.Now().Add(pause).After(deadline) || !o.sleep(pause) {
 			return 0, false
 		}
@@ -144,12 +147,14 @@ func (o *OTLP) post(deadline time.Time, body []byte) (rejected uint64, err error
 
 	req.Header.Set("User-Agent", passenger.ServerSoftware)
 
+	// The operator's headers come first: those below say what the body is, which nothing may change.
 	for name, value := range o.headers {
 		req.Header.Set(name, value)
 	}
 
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Content-Encoding", "gzip")
+	// No response may mean that the collector is being restarted.
 	resp, err := o.client.Do(req)
 	if err != nil {
 		return 0, &temporaryError{err: err}

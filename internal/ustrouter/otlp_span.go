@@ -175,18 +175,21 @@ func requestSpan(out *span, t *Transaction) {
 		name  string
 		after time.Duration
 	}{{"passenger.checkout", t.Checkout}, {"passenger.first_byte", t.FirstByte}} {
+		// Zero means that the request did not come that far.
 		if e.after > 0 {
 			out.Events = append(out.Events, spanEvent{nanoseconds(t.Time.Add(e.after).UnixNano()), e.name})
 		}
 	}
 
 	switch {
+	// What the client did wrong (4xx) is no error of a server. (Source: the semantic conventions, status of spans.)
 	case t.Status >= 500:
 		a.text("error.type", strconv.Itoa(t.Status))
 		out.Status = &spanStatus{statusError, t.Error}
 	case t.Error == "":
 	case t.Status >= 400:
 		a.text("error.type", strconv.Itoa(t.Status))
+	// There was no response: the client has not waited for it.
 	case t.Status == 0:
 		a.text("error.type", "client_gone")
 	default:

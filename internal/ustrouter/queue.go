@@ -27,6 +27,7 @@ func newQueue(length int) *queue { return &queue{entries: make(chan entry, lengt
 // its own.
 func (q *queue) put(t *Transaction, held int) bool {
 	size := t.size() + held
+	// Adding comes first, so that several writers do not pass the limit together.
 	if q.bytes.Add(int64(size)) > maxQueueBytes {
 		q.bytes.Add(-int64(size))
 		return false

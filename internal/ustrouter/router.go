@@ -61,6 +61,7 @@ func (r *Router) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	drain, drained := make(chan struct{}), make(chan struct{})
+	// The sink may be slow, as its disk is, and observers are read meanwhile.
 	go func() {
 		defer close(drained)
 		r.feed(drain)
@@ -102,6 +103,7 @@ func (r *Router) accept(ctx context.Context, l net.Listener) error {
 		}
 
 		if err != nil {
+			// Mostly there are no descriptors left. Trying again at once would only take the CPU.
 			r.complain(err, "the router of transactions cannot accept a connection")
 
 			timer := time.NewTimer(acceptPause)
@@ -158,6 +160,7 @@ func (r *Router) receive(ctx context.Context, conn net.Conn) error {
 	var taken, told uint64
 	for {
 		line, err := in.next()
+		// An observer that was killed says nothing at its end, which is no fault.
 		if _, broken := errors.AsType[net.Error](err); broken || errors.Is(err, io.EOF) ||
 			errors.Is(err, io.ErrClosedPipe) {
 			return nil
@@ -174,6 +177,7 @@ func (r *Router) receive(ctx context.Context, conn net.Conn) error {
 
 		taken++
 		r.take(t)
+		// One for each would double the traffic. If nothing more is there, the observer may wait for it.
 		if taken-told >= receiptInterval || !in.waiting() {
 			if say(conn, receipt{taken}) != nil {
 				return nil // it has gone, or does not listen

@@ -121,6 +121,7 @@ func (s *sender) run() {
 		l, err := s.connect()
 		if err != nil {
 			s.failed(err)
+			// At the end there is one attempt, and no pause for another.
 			if s.stopping() {
 				return
 			}
@@ -163,6 +164,7 @@ func (s *sender) pause() bool {
 			break
 		}
 
+		// It wakes in between to log what was dropped.
 		timer := time.NewTimer(min(left, dropInterval))
 		select {
 		case <-timer.C:

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
@@ -51,6 +52,9 @@ func run(args []string, out io.Writer) (status int, err error) {
 		return 1, err
 	}
 	defer notes.Close()
+
+	// A shell has what it runs beside something else ignore the interrupt from the keyboard. go test must not.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args[2:]...)...) //nolint:noctx,gosec // to its end
 	cmd.Stderr = os.Stderr
