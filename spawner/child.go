@@ -268,11 +268,12 @@ func (c *child) signalAlone(sig syscall.Signal) {
 	c.leader.signalAlone(sig)
 }
 
+// noteSent notes a signal that the process may end of. That it has ended before shows here later, on a busy machine.
 func (c *child) noteSent(sig syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
-	if !c.ended {
+	if !c.ended && !hasEnded(c.pid) {
 		c.sent = append(c.sent, sig)
 	}
 }

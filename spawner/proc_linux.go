@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -49,6 +50,12 @@ func readProc(pid int) (procEntry, error) {
 	p.group, p.session = group, session
 
 	return p, errors.Join(groupErr, sessionErr)
+}
+
+// hasEnded reports whether a process is known to have ended, although nobody may have noticed.
+func hasEnded(pid int) bool {
+	p, err := readProc(pid)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && p.zombie
 }
 
 // realUID does not go by the owner of the directory, which a process can
