@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -79,8 +82,8 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 	return p, nil
 }
 
-// checkPIDFile makes sure that the file is no other one, which would be lost: it has a number, or nothing, or zeros, as
-// a machine that lost its power leaves it.
+// checkPIDFile makes sure that the file is no other one, which would be lost. What a machine that lost its power leaves
+// of a pid file, such as zeros or other bytes, is no text, and stops no start.
 func checkPIDFile(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -91,13 +94,35 @@ func checkPIDFile(f *os.File) error {
 		return fmt.Errorf("cannot use the pid file: %s is not a regular file", f.Name())
 	}
 
-	if b, err := io.ReadAll(io.NewSectionReader(f, 0, maxPIDFile)); err != nil ||
-		info.Size() > maxPIDFile || strings.Trim(string(b), "0123456789 \t\r\n\x00") != "" {
-		return errors.Join(fmt.Errorf("cannot use the pid file: %s has something else than a process id in it",
-			f.Name()), err)
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxTextLook))
+	if err != nil {
+		return fmt.Errorf("cannot use the pid file: %w", err)
+	}
+
+	if isID := info.Size() <= maxPIDFile && strings.Trim(string(b), "0123456789 \t\r\n") == ""; !isID && isText(b) {
+		return fmt.Errorf("cannot use the pid file: %s has something else than a process id in it", f.Name())
 	}
 
 	return nil
+}
+
+// maxTextLook is how much of a file shows whether it is text.
+const maxTextLook = 4096
+
+func isText(b []byte) bool {
+	if len(b) == maxTextLook {
+		// The last character may not be whole.
+		last := len(b) - 1
+		for last > 0 && !utf8.RuneStart(b[last]) {
+			last--
+		}
+
+		b = b[:last]
+	}
+
+	return bytes.IndexFunc(b, func(r rune) bool {
+		return r == utf8.RuneError || unicode.IsControl(r) && !unicode.IsSpace(r)
+	}) < 0
 }
 
 func writeString(f *os.File, s string) error {

@@ -39,10 +39,12 @@ func TestPIDFileThatIsNoneIsNamed(t *testing.T) {
 		"settings": {
 			text(`{"port": 1}`), "has something else than a process id in it: name another file with --pid-file", "",
 		},
+		"notes":         {text(" " + strings.Repeat("é", 4096)), "has something else than a process id in it", ""},
 		"much":          {text(strings.Repeat("1", 4096)), "has something else than a process id in it", ""},
 		"left behind":   {text("4711\n"), "", ""},
 		"empty":         {text(""), "", ""},
 		"lost power":    {text(strings.Repeat("\x00", 5)), "", ""},
+		"other bytes":   {text("\xff{\"4711"), "", ""},
 		"beyond an int": {text("99999999999999999999\n"), "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
