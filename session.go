@@ -70,6 +70,9 @@ func (s *Session) TakesOutOfBandWork() bool {
 	return s.Protocol() == spawner.SessionProtocol || s.socket.spec.OutOfBandWork
 }
 
+// NamesClient reports whether requests by HTTP have the field that names the client, as agreed during the spawn.
+func (s *Session) NamesClient() bool { return s.socket.spec.NamesClient }
+
 // Scripts returns those of an application of type php, as its process was started with them; nil for
 // other types.
 func (s *Session) Scripts() *spawner.Scripts { return s.process.info.Scripts }

@@ -273,6 +273,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
 			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
+			NamesClient:      ready.HasFeature(loaderproto.FeatureHTTPClient),
 			Dial:             requestDialer(s.Address, owner),
 			Log:              a.output.logLine,
 		})

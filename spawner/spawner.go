@@ -119,6 +119,8 @@ type Socket struct {
 	SessionKeepAlive bool
 	// OutOfBandWork: the process can be asked for out-of-band work by HTTP.
 	OutOfBandWork bool
+	// NamesClient: requests by HTTP tell the process who the client is.
+	NamesClient bool
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
 	// Log gets each line, without its end, that the process writes to the error stream of
