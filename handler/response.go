@@ -155,8 +155,7 @@ func (r *response) copyHeader(to http.Header) {
 	unifyNames(to, r.header)
 
 	for name, values := range r.header {
-		if hopByHop[name] || isOwnField(name) || name == "Content-Length" || name == "Status" ||
-			slices.Contains(listed, name) {
+		if hopByHop[name] || isOwnField(name) || name == "Content-Length" || name == "Status" || listed[name] {
 			continue
 		}
 
