@@ -91,10 +91,18 @@ func checkPIDFile(f *os.File) error {
 		return fmt.Errorf("cannot use the pid file: %s is not a regular file", f.Name())
 	}
 
+	if err := checkContent(f, info); err != nil {
+		return fmt.Errorf("cannot use the pid file: %w", err)
+	}
+
+	return nil
+}
+
+// checkContent makes sure that nothing is in the file but what checkPIDFile names.
+func checkContent(f *os.File, info os.FileInfo) error {
 	if b, err := io.ReadAll(io.NewSectionReader(f, 0, maxPIDFile)); err != nil ||
 		info.Size() > maxPIDFile || strings.Trim(string(b), "0123456789 \t\r\n\x00") != "" {
-		return errors.Join(fmt.Errorf("cannot use the pid file: %s has something else than a process id in it",
-			f.Name()), err)
+		return errors.Join(fmt.Errorf("%s has something else than a process id in it", f.Name()), err)
 	}
 
 	return nil
@@ -167,10 +175,18 @@ func FindServer(path string) (*RunningServer, error) {
 		return nil, fmt.Errorf("cannot read the pid file: %w", err)
 	}
 
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("cannot read the pid file: %s is not a regular file: name the server's with --pid-file",
-			path)
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is not a regular file", path)
+	default:
+		err = checkContent(f, info)
+	}
+
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot read the pid file: %w: name the server's with --pid-file", err),
+			f.Close())
 	}
 
 	s := &RunningServer{file: f}
