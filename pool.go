@@ -210,7 +210,7 @@ func (p *Pool) get(opts *Options, callback func(*Session, error)) (s *Session, w
 	}
 
 	// The lock is free while the disk is read, so everything is looked up again behind it.
-	files := statRestartFiles(opts.restartDir())
+	files := statRestartFiles(opts.restartDir(), c.rights)
 	todo = p.apply(func(fx *effects) {
 		c.finish(fx, files, opts)
 		if c.group.byAdmin {

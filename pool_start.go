@@ -36,7 +36,7 @@ func (p *Pool) StartN(ctx context.Context, opts *Options, n int) error {
 	var err error
 
 	// Before the first process: the first request may come long after it, and after a deploy.
-	files := statRestartFiles(opts.restartDir())
+	files := statRestartFiles(opts.restartDir(), nil)
 	p.update(func(fx *effects) {
 		if g, err = p.findOrAddGroupLocked(opts); err == nil {
 			err = g.updateLimits(fx, opts)

@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,6 +36,20 @@ func (w *restartWatch) setBaseline(files restartFiles) {
 type fileCheck struct {
 	group  *group
 	number uint64
+	rights fileRights
+}
+
+// fileRights runs a function that looks at files with the rights of an application's user; nil means those of this
+// program.
+type fileRights func(f func() error) error
+
+// fileRightsLocked returns those of the group's processes. While there are none, nothing comes of a look.
+func (g *group) fileRightsLocked() fileRights {
+	for pr := range g.allProcesses {
+		return pr.info.WithRights
+	}
+
+	return nil
 }
 
 // restartFiles is the result of one look.
@@ -44,15 +59,35 @@ type restartFiles struct {
 	always  bool
 }
 
-func statRestartFiles(dir string) (f restartFiles) {
-	if info, err := os.Stat(filepath.Join(dir, restartFile)); err == nil {
+func statRestartFiles(dir string, rights fileRights) (f restartFiles) {
+	if info, err := rights.stat(filepath.Join(dir, restartFile)); err == nil {
 		f.touched = info.ModTime()
 	}
 
-	_, err := os.Stat(filepath.Join(dir, alwaysRestartFile))
+	_, err := rights.stat(filepath.Join(dir, alwaysRestartFile))
 	f.always = err == nil
 
 	return f
+}
+
+// stat follows a link with the rights of the application's user, who would else learn by restarts which files there are
+// and when they change, wherever root can look.
+func (r fileRights) stat(path string) (info fs.FileInfo, err error) {
+	if info, err = os.Lstat(path); err != nil || info.Mode().Type() != fs.ModeSymlink {
+		return info, err
+	}
+
+	follow := func() error {
+		info, err = os.Stat(path)
+		return err
+	}
+	if r == nil {
+		err = follow()
+	} else {
+		err = r(follow)
+	}
+
+	return info, err
 }
 
 // startFileCheckLocked reports whether a get has to look at the files first. One in each interval
@@ -70,7 +105,7 @@ func (g *group) startFileCheckLocked() (c fileCheck, due bool) {
 	g.watch.next = now + g.opts.statThrottle()
 	g.watch.begun++
 
-	return fileCheck{g, g.watch.begun}, true
+	return fileCheck{g, g.watch.begun, g.fileRightsLocked()}, true
 }
 
 // finish uses the result of a look. It ignores a look that is older than what is known, and one

@@ -1,6 +1,9 @@
 package passenger
 
 import (
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -57,4 +60,43 @@ func TestNoTouchIsForgotten(t *testing.T) {
 		require.EqualValues(t, 3, restarts(c, 5), what)
 		p.update(func(*effects) { g.removed, p.state = false, poolOpen })
 	}
+}
+
+// What a link leads to is looked at with the rights of the application's user: restarts would tell of files that only
+// root can look at.
+func TestLinksAsRestartFilesAreFollowedWithTheUsersRights(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	require.NoError(t, os.WriteFile(elsewhere, nil, 0o600))
+
+	may, asked := true, 0
+	rights := fileRights(func(f func() error) error {
+		asked++
+		if !may {
+			return fs.ErrPermission
+		}
+
+		return f()
+	})
+
+	for _, name := range []string{restartFile, alwaysRestartFile} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+
+	found := statRestartFiles(dir, rights)
+	require.False(t, found.touched.IsZero())
+	require.True(t, found.always)
+	require.Zero(t, asked, "the directory may be the operator's")
+
+	for _, name := range []string{restartFile, alwaysRestartFile} {
+		require.NoError(t, os.Remove(filepath.Join(dir, name)))
+		require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, name)))
+	}
+
+	require.NoError(t, os.Chtimes(elsewhere, time.Unix(1, 0), time.Unix(1, 0)))
+	want := restartFiles{touched: time.Unix(1, 0), always: true}
+	require.Equal(t, want, statRestartFiles(dir, rights))
+	require.Equal(t, want, statRestartFiles(dir, nil))
+
+	may = false
+	require.Zero(t, statRestartFiles(dir, rights))
 }

@@ -54,6 +54,15 @@ func (s *Session) GUPID() string { return s.process.info.GUPID }
 // UID returns the user ID the process runs as.
 func (s *Session) UID() int { return s.process.info.UID }
 
+// WithRights runs f, which looks at files, with the rights of the user the process runs as. f must not start goroutines.
+func (s *Session) WithRights(f func() error) error {
+	if with := s.process.info.WithRights; with != nil {
+		return with(f)
+	}
+
+	return f()
+}
+
 // ConnectPassword returns the secret that proves to the process that a request comes from this
 // pool. Never log it.
 func (s *Session) ConnectPassword() string { return s.process.info.ConnectPassword }
@@ -69,6 +78,9 @@ func (s *Session) KeepsSessionsOpen() bool { return s.socket.spec.SessionKeepAli
 func (s *Session) TakesOutOfBandWork() bool {
 	return s.Protocol() == spawner.SessionProtocol || s.socket.spec.OutOfBandWork
 }
+
+// NamesClient reports whether requests by HTTP have the field that names the client, as agreed during the spawn.
+func (s *Session) NamesClient() bool { return s.socket.spec.NamesClient }
 
 // Scripts returns those of an application of type php, as its process was started with them; nil for
 // other types.

@@ -198,7 +198,7 @@ func (x *exchange) encodeHead() ([]byte, error) {
 
 		u.buf = append(u.buf, head...)
 	default:
-		u.buf = x.req.appendHTTPHead(u.buf, x.body.length)
+		u.buf = x.req.appendHTTPHead(u.buf, u.session.NamesClient(), x.body.length)
 	}
 
 	u.buf = append(u.buf, x.body.small...)

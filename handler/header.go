@@ -28,14 +28,15 @@ var notCopied = map[string]bool{
 // isOwnField reports whether a field is between the application and us: it neither comes from a client nor goes to one.
 func isOwnField(name string) bool { return strings.HasPrefix(name, "!~") }
 
-// connectionTokens returns the fields that Connection lists, by canonical names.
-func connectionTokens(h http.Header) []string {
+// connectionTokens returns the fields that Connection lists, by canonical names. A head may list thousands, and have as
+// many fields.
+func connectionTokens(h http.Header) map[string]bool {
 	values := h["Connection"]
 	if len(values) == 0 {
 		return nil
 	}
 
-	var tokens []string
+	var tokens map[string]bool
 	for _, v := range values {
 		for t := range strings.SplitSeq(v, ",") {
 			t = strings.Trim(t, " \t")
@@ -44,7 +45,11 @@ func connectionTokens(h http.Header) []string {
 				continue
 			}
 
-			tokens = append(tokens, http.CanonicalHeaderKey(t))
+			if tokens == nil {
+				tokens = map[string]bool{}
+			}
+
+			tokens[http.CanonicalHeaderKey(t)] = true
 		}
 	}
 
@@ -106,7 +111,7 @@ func (r *request) eachField(yield func(name string, values []string)) {
 
 		// Middleware may have set it by a name that is not canonical.
 		name := textproto.CanonicalMIMEHeaderKey(written)
-		if hopByHop[name] || notCopied[name] || slices.Contains(listed, name) {
+		if hopByHop[name] || notCopied[name] || listed[name] {
 			continue
 		}
 

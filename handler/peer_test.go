@@ -141,6 +141,57 @@ func TestFormsOfAnAddressAreOneClient(t *testing.T) {
 	}
 }
 
+// The client of a request is the same by all protocols, behind any number of proxies.
+func TestTheClientIsTheSameByAllProtocols(t *testing.T) {
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+
+	for _, row := range []struct {
+		peer, said string
+		addr, port string
+	}{
+		{"198.51.100.1:4711", "", "198.51.100.1", "4711"},
+		{"198.51.100.1:4711", "203.0.113.9", "198.51.100.1", "4711"},
+		{"[2001:db8::1]:4711", "", "2001:db8::1", "4711"},
+		{"10.0.0.1:80", "203.0.113.9", "203.0.113.9", "0"},
+		{"10.0.0.1:80", "203.0.113.9:567", "203.0.113.9", "0"},
+		{"10.0.0.1:80", "[::1]:5", "::1", "0"},
+		{"10.0.0.1:80", "1.1.1.1, 203.0.113.9", "203.0.113.9", "0"},
+		{"10.0.0.1:80", "203.0.113.9, 10.0.0.2", "203.0.113.9", "0"},
+		{"10.0.0.1:80", "1.1.1.1, [2001:db8::1]:567, 10.0.0.2:80", "2001:db8::1", "0"},
+		{"@", "203.0.113.9", "", "0"},
+	} {
+		replaced := func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.RemoteAddr = row.peer
+				next.ServeHTTP(w, r)
+			})
+		}
+
+		var header []string
+		if row.said != "" {
+			header = []string{"X-Forwarded-For", row.said}
+		}
+
+		var got sessionproto.Header
+		serveBehind(t, recordingSession(&got), cfg, replaced, func(s *site) {
+			s.do(http.MethodGet, "/", "", header...)
+			require.Equal(s, []string{row.addr, row.port}, []string{got["REMOTE_ADDR"], got["REMOTE_PORT"]}, "%+v", row)
+		})
+
+		for _, agreed := range []bool{true, false} {
+			var raw string
+			script := recordingHTTP(&raw)
+			script.NamesClient = agreed
+			serveBehind(t, script, cfg, replaced, func(s *site) {
+				s.do(http.MethodGet, "/", "", header...)
+				_, said, found := strings.Cut(raw, "\r\n!~Passenger-Client: ")
+				require.Equal(s, agreed && row.addr != "", found, raw)
+				require.True(s, !found || strings.HasPrefix(said, row.addr+" "+row.port+"\r\n"), "%+v\n%s", row, raw)
+			})
+		}
+	}
+}
+
 // A request that no server has read is not trusted, also in a program that serves itself.
 func TestRequestWithoutAServerIsNotTrusted(t *testing.T) {
 	var got sessionproto.Header

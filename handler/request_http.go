@@ -9,8 +9,12 @@ import (
 	"github.com/gopassenger/passenger/internal/proxyheader"
 )
 
-// appendHTTPHead appends the request's head as HTTP/1.1. length is that of the body.
-func (r *request) appendHTTPHead(b []byte, length int64) []byte {
+// clientHeader names the client to processes that have agreed on loaderproto.FeatureHTTPClient. No client can send it.
+const clientHeader = "!~Passenger-Client"
+
+// appendHTTPHead appends the request's head as HTTP/1.1, with the client if the process takes it so. length is that of
+// the body.
+func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byte {
 	b = append(b, r.method()...)
 	b = append(b, ' ')
 	b = append(b, r.target.uri...)
@@ -21,6 +25,11 @@ func (r *request) appendHTTPHead(b []byte, length int64) []byte {
 	}
 
 	b = appendField(b, "Host", host)
+	if namesClient && r.remote.addr != unknownAddr {
+		// The loader looks for it from the beginning.
+		b = appendField(b, clientHeader, r.remote.addr+" "+r.remote.port)
+	}
+
 	r.eachField(func(name string, values []string) {
 		if name == forwardedFor || name == forwardedProto || r.env.replaces(name) {
 			return

@@ -9,9 +9,6 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// maxResponseFields bounds the fields of a head. A response that exceeds it is malformed.
-const maxResponseFields = 100
-
 // response is the head of the application's response, and what it says of the body.
 type response struct {
 	status int
@@ -48,9 +45,6 @@ func (r *response) parseFields(rest string) error {
 	clear(r.header)
 	r.spellings = r.spellings[:0]
 	values := make([]string, 0, strings.Count(rest, "\r\n"))
-	if cap(values) > maxResponseFields+1 {
-		return malformed("more than %d header fields", maxResponseFields)
-	}
 
 	for {
 		var line string
@@ -155,8 +149,7 @@ func (r *response) copyHeader(to http.Header) {
 	unifyNames(to, r.header)
 
 	for name, values := range r.header {
-		if hopByHop[name] || isOwnField(name) || name == "Content-Length" || name == "Status" ||
-			slices.Contains(listed, name) {
+		if hopByHop[name] || isOwnField(name) || name == "Content-Length" || name == "Status" || listed[name] {
 			continue
 		}
 

@@ -29,15 +29,28 @@ func (x *exchange) openSentFile() *sentFile {
 	}
 
 	if named := r.header["X-Sendfile"]; len(named) == 1 && len(s.Roots) > 0 {
-		return x.h.openNamed(named[0], x.upstream.session.UID())
+		return x.openAsApplication(func(uid int) *sentFile { return x.h.openNamed(named[0], uid) })
 	}
 
 	if named := r.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
 		root, name, err := s.findAccelerated(named[0])
-		return openFile(root, name, err, x.upstream.session.UID())
+		return x.openAsApplication(func(uid int) *sentFile { return openFile(root, name, err, uid) })
 	}
 
 	return nil
+}
+
+// openAsApplication calls open with the rights of the application's user, whose ID it gets: whoever may write to a
+// directory above a root can put a link in the root's place, which may lead to where only root can look.
+func (x *exchange) openAsApplication(open func(uid int) *sentFile) *sentFile {
+	var f *sentFile
+
+	session := x.upstream.session
+	if err := session.WithRights(func() error { f = open(session.UID()); return nil }); err != nil {
+		f = &sentFile{err: err}
+	}
+
+	return f
 }
 
 // logRemovedFile logs, once for each of the fields, that the client of a response gets neither the file that the

@@ -20,6 +20,9 @@ const (
 	// FeatureHTTPOutOfBandWork: a request by HTTP with the field "!~Passenger-Control: OOBW" makes the
 	// process do its out-of-band work before it responds.
 	FeatureHTTPOutOfBandWork = "http_oob_work"
+	// FeatureHTTPClient: requests by HTTP have the field "!~Passenger-Client" with the client's address and port,
+	// separated by a space, or no such field if the client is unknown. The application does not see the field.
+	FeatureHTTPClient = "http_client"
 	// FeatureBacktraceSignal: the signal URG makes the process append the backtraces of its threads to the
 	// file "backtraces" in the directory for sockets, which is there; it may do so when it crashes, too.
 	FeatureBacktraceSignal = "backtraces_by_signal"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -55,6 +56,15 @@ func goAppHandler() http.Handler {
 		r *http.Request,
 	) {
 		_ = json.NewEncoder(w).Encode(r.Header)
+	})
+	mux.HandleFunc("/client", func(w http.ResponseWriter, r *http.Request) {
+		host, port, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			host, port = "unknown", "0"
+		}
+
+		family := map[bool]string{true: "IPv6", false: "IPv4"}[strings.Contains(host, ":")]
+		_, _ = fmt.Fprintf(w, "%s %s %s %d", host, family, port, len(r.Header))
 	})
 	mux.HandleFunc("/wait", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Println("waiting")

@@ -3,7 +3,6 @@ package loaders_test
 import (
 	"bufio"
 	"encoding/json"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -326,48 +325,6 @@ func TestNodeWithoutASecondAdminSocket(t *testing.T) {
 	require.Equal(t, "hello", p.http(t).get(t, "/").body)
 	p.closeStdin(t)
 	require.Zero(t, p.exitCode(t))
-}
-
-// The connection has the client's address, for whom the server in front vouches, whatever the client has put before it.
-func TestNodeConnectionsHaveTheClientsAddress(t *testing.T) {
-	t.Parallel()
-	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
-const show = (socket) => JSON.stringify([socket.remoteAddress, socket.remoteFamily, socket.remotePort]);
-const server = require('http').createServer((req, res) => {
-  const atOnce = show(req.socket);
-  setImmediate(() => res.end(atOnce === show(res.socket) ? atOnce : 'it has changed'));
-});
-server.on('upgrade', (req, socket) => {
-  socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n' + show(socket));
-});
-server.listen(0);
-`)))
-
-	c := p.http(t)
-	for _, forwarded := range []struct{ field, want string }{
-		{"192.0.2.1", `["192.0.2.1","IPv4",0]`},
-		{"192.0.2.2, 203.0.113.1", `["192.0.2.2","IPv4",0]`},
-		{"1.1.1.1, 2001:db8::1, 203.0.113.1", `["2001:db8::1","IPv6",0]`},
-		{"", `[null,null,null]`},
-	} {
-		field := ""
-		if forwarded.field != "" {
-			field = "X-Forwarded-For: " + forwarded.field + "\r\n"
-		}
-
-		_, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n" + field + "\r\n"))
-		require.NoError(t, err)
-		require.Equal(t, forwarded.want, c.read(t).body)
-	}
-
-	_, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n" +
-		"X-Forwarded-For: 192.0.2.3\r\n\r\n"))
-	require.NoError(t, err)
-	all, err := io.ReadAll(c.br)
-	require.NoError(t, err)
-	require.True(t, strings.HasSuffix(string(all), `["192.0.2.3","IPv4",0]`), "%s", all)
-	require.NoError(t, c.Close())
-	p.requireCleanStop(t)
 }
 
 // An application may close its server and listen again, before anybody has heard of it and later: it keeps its address,

@@ -249,6 +249,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 			User:            a.identity.name,
 			UID:             a.identity.uid,
 			GID:             a.identity.gid,
+			WithRights:      a.identity.withRights,
 			GUPID:           a.gupid,
 			ConnectPassword: a.password,
 			SpawnStarted:    a.began,
@@ -273,6 +274,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 			Socket:           s,
 			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
 			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
+			NamesClient:      ready.HasFeature(loaderproto.FeatureHTTPClient),
 			Dial:             requestDialer(s.Address, owner),
 			Log:              a.output.logLine,
 		})

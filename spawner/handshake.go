@@ -58,8 +58,9 @@ func (a *attempt) request() loaderproto.Request {
 		MeteorAppSettings: app.MeteorSettings,
 		ThreadCount:       app.ThreadCount,
 		ASGIServer:        app.ASGIServer,
-		Features: append([]string{loaderproto.FeatureSessionKeepAlive, loaderproto.FeatureHTTPOutOfBandWork},
-			a.offeredTraces()...),
+		Features: append([]string{
+			loaderproto.FeatureSessionKeepAlive, loaderproto.FeatureHTTPOutOfBandWork, loaderproto.FeatureHTTPClient,
+		}, a.offeredTraces()...),
 	}
 	if a.identity.byStartupFile {
 		r.StartupFileUID = strconv.Itoa(a.identity.uid)

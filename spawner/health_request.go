@@ -65,7 +65,7 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	head := r.http()
+	head := r.http(socket.NamesClient)
 	in := io.Reader(conn)
 
 	switch socket.Protocol {
@@ -96,10 +96,13 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 	return got, err
 }
 
-// http is the request as HTTP/1.1.
-func (r *ownRequest) http() []byte {
+// http is the request as HTTP/1.1, with the client if the process takes it so.
+func (r *ownRequest) http(namesClient bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\n", r.uri)
+	if namesClient {
+		fmt.Fprintf(&b, "!~Passenger-Client: %s 0\r\n", ownAddress)
+	}
 
 	for _, field := range [][2]string{
 		{"Host", r.host},

@@ -10,7 +10,7 @@ import (
 // holdsSocket reports whether the attempt's process, or one that it has started, has one
 // of some sockets.
 func (a *attempt) holdsSocket(inodes map[uint64]bool) bool {
-	marker := "\x00" + MarkerVar + "=" + a.gupid + "\x00"
+	marker := MarkerVar + "=" + a.gupid
 	for _, pid := range pids() {
 		p, err := readProc(pid)
 		if err != nil {
@@ -23,8 +23,7 @@ func (a *attempt) holdsSocket(inodes map[uint64]bool) bool {
 				continue
 			}
 
-			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-			if err != nil || !strings.Contains("\x00"+string(env), marker) {
+			if !startedWith(pid, marker) {
 				continue
 			}
 		}

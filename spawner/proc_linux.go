@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -147,16 +148,9 @@ func killMarked(variable string, uid int) []int {
 	const rounds = 16
 	var found []int
 
-	entry := []byte(variable + "\x00")
 	for range rounds {
 		killed := signalMatching(syscall.SIGKILL, uid, func(p procEntry) bool {
-			if p.pid == os.Getpid() {
-				return false
-			}
-
-			env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.pid))
-
-			return err == nil && (bytes.HasPrefix(env, entry) || bytes.Contains(env, append([]byte{0}, entry...)))
+			return p.pid != os.Getpid() && startedWith(p.pid, variable)
 		})
 		if len(killed) == 0 {
 			break
@@ -170,4 +164,47 @@ func killMarked(variable string, uid int) []int {
 	}
 
 	return found
+}
+
+// maxEnviron is how much of an environment is looked at. The system lets a program start with 6 MiB of arguments and
+// environment, and any process may say afterwards that its environment is all of its memory (PR_SET_MM_MAP).
+const maxEnviron = 6 << 20
+
+// startedWith reports whether a process has a variable, as NAME=VALUE, in the environment that it was started with.
+func startedWith(pid int, variable string) bool {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return false
+	}
+
+	defer func() { _ = f.Close() }()
+
+	return hasVariable(f, variable)
+}
+
+// hasVariable looks for a variable in what /proc has of an environment, in little memory.
+func hasVariable(environ io.Reader, variable string) bool {
+	const piece = 64 << 10
+
+	wanted := []byte("\x00" + variable + "\x00")
+	// What begins in one piece may end in the next.
+	window := append(make([]byte, 0, len(wanted)+piece), 0)
+	for left := maxEnviron; left > 0; {
+		n, err := environ.Read(window[len(window):min(len(window)+left, cap(window))])
+		window = window[:len(window)+n]
+		left -= n
+
+		if bytes.Contains(window, wanted) {
+			return true
+		}
+
+		if err != nil {
+			return false
+		}
+
+		kept := copy(window, window[max(len(window)-len(wanted)+1, 0):])
+		window = window[:kept]
+	}
+
+	return false
 }

@@ -84,6 +84,9 @@ type Info struct {
 	UID, GID int
 	// GUPID is unlike that of any other process, at other times as well.
 	GUPID string
+	// WithRights runs f, which looks at files, with the rights of the process's user; nil means that this program
+	// has the same. f must not start goroutines.
+	WithRights func(f func() error) error
 	// ConnectPassword is what requests to the process carry to show that they
 	// come from here. Never log it.
 	ConnectPassword string
@@ -119,6 +122,8 @@ type Socket struct {
 	SessionKeepAlive bool
 	// OutOfBandWork: the process can be asked for out-of-band work by HTTP.
 	OutOfBandWork bool
+	// NamesClient: requests by HTTP tell the process who the client is.
+	NamesClient bool
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
 	// Log gets each line, without its end, that the process writes to the error stream of

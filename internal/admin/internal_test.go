@@ -66,6 +66,10 @@ func TestColouredText(t *testing.T) {
 		"\x1b[2Jcleared\x1b]0;title\a":       "?[2Jcleared?]0;title?",
 		"\x1b[1;1Hhome\r":                    "?[1;1Hhome?",
 		"\u202eright to left":                "?right to left",
+		"\x1b[8mhidden\nthe next":            "\x1b[8mhidden\x1b[0m\nthe next",
+		"\x1b[31mred":                        "\x1b[31mred\x1b[0m",
+		"\x1b[0m\x1b[7m\n\n":                 "\x1b[0m\x1b[7m\x1b[0m\n\n",
+		"":                                   "",
 	} {
 		require.Equal(t, want, ColouredText(text))
 	}

@@ -334,10 +334,5 @@ func (c *Config) publicDir() string {
 
 // hostPort is a TCP address to listen on.
 func (c *Config) hostPort(port int) string {
-	host := c.Address
-	if host == "localhost" {
-		host = "127.0.0.1"
-	}
-
-	return net.JoinHostPort(host, strconv.Itoa(port))
+	return net.JoinHostPort(c.Address, strconv.Itoa(port))
 }

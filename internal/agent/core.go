@@ -115,14 +115,14 @@ func (c *core) start(ctx context.Context) error {
 	}
 
 	var listeners []listening
-	for _, name := range []string{httpFile, httpsFile} {
-		if f := c.parent.Files[name]; f != nil {
-			l, err := listenOn(f)
-			if err != nil {
-				return err // this process ends
-			}
+	for _, port := range []string{httpFile, httpsFile} {
+		opened, err := c.listenersOf(port)
+		if err != nil {
+			return err // this process ends
+		}
 
-			listeners = append(listeners, listening{deadlineListener: l, tls: name == httpsFile})
+		for _, l := range opened {
+			listeners = append(listeners, listening{deadlineListener: l, tls: port == httpsFile})
 		}
 	}
 
@@ -166,16 +166,31 @@ func (c *core) start(ctx context.Context) error {
 		return errors.Join(err, api.Close())
 	}
 
-	var metrics net.Listener
-	if f := c.parent.Files[metricsFile]; f != nil {
-		if metrics, err = listenOn(f); err != nil {
-			return err
-		}
+	metrics, err := c.listenersOf(metricsFile)
+	if err != nil {
+		return err
 	}
 
 	c.api, err = c.serveAPI(ctx, api, metrics)
 
 	return err
+}
+
+// listenersOf returns listeners on the sockets of a port.
+func (c *core) listenersOf(port string) ([]deadlineListener, error) {
+	var all []deadlineListener
+	for _, name := range portNames(port) {
+		if f := c.parent.Files[name]; f != nil {
+			l, err := listenOn(f)
+			if err != nil {
+				return nil, err
+			}
+
+			all = append(all, l)
+		}
+	}
+
+	return all, nil
 }
 
 // listenOn returns a listener on a socket that the watchdog has handed over.

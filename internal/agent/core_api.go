@@ -17,9 +17,9 @@ type coreAPI struct {
 	serving   sync.WaitGroup
 }
 
-// serveAPI serves the admin API on l, and what is public on metrics, which
-// may be nil. It owns both.
-func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI, error) {
+// serveAPI serves the admin API on l, and what is public on metrics, if there
+// are any. It owns both.
+func (c *core) serveAPI(ctx context.Context, l net.Listener, metrics []deadlineListener) (*coreAPI, error) {
 	api, err := c.newAPI()
 	if err != nil {
 		return nil, err
@@ -37,18 +37,20 @@ func (c *core) serveAPI(ctx context.Context, l, metrics net.Listener) (*coreAPI,
 	}
 	a.serving.Go(func() { c.server.recordHistory(ctx) })
 	serve(l, api, "the admin API has ended")
-	if metrics != nil {
+	if len(metrics) > 0 {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", api.Metrics())
 		mux.Handle("/", apiserver.Health(c.server.ready))
 
 		if c.cfg.Server.Dashboard.Dashboard {
-			page := c.dashboard(api, l.Addr().String(), metrics.Addr())
+			page := c.dashboard(api, l.Addr().String(), metrics)
 			mux.Handle(dashboard.Path, page)
 			mux.Handle(dashboard.Path+"/", page)
 		}
 
-		serve(metrics, mux, "The figures cannot be served any more")
+		for _, l := range metrics {
+			serve(l, mux, "The figures cannot be served any more")
+		}
 	}
 
 	return a, nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 
 	"github.com/go-logr/logr"
 
@@ -88,8 +89,9 @@ func (d *Dashboard) dashboardAccounts() []apiserver.Account {
 
 // dashboard returns the page, which is served on the address of metrics. It gets what it shows from the admin API on
 // socket, as all others do, and with the rights of this user.
-func (c *core) dashboard(api *apiserver.Server, socket string, metrics net.Addr) http.Handler {
+func (c *core) dashboard(api *apiserver.Server, socket string, metrics []deadlineListener) http.Handler {
 	host, _ := os.Hostname() // it is only shown
+	reachable := slices.ContainsFunc(metrics, func(l deadlineListener) bool { return !isLoopback(l.Addr().String()) })
 
 	return dashboard.New(dashboard.Config{
 		Source: dashboard.API{Client: &apiserver.Client{Socket: socket}},
@@ -106,7 +108,7 @@ func (c *core) dashboard(api *apiserver.Server, socket string, metrics net.Addr)
 				return dashboard.Look
 			},
 			// What systemd has opened need not be the configured address.
-			Open: c.cfg.Server.DashboardPassword == "" && isLoopback(metrics.String()),
+			Open: c.cfg.Server.DashboardPassword == "" && !reachable,
 		},
 		Title:  host,
 		Logger: c.log,

@@ -83,7 +83,7 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 			continue
 		}
 
-		l, err := listenTCP(ctx, port.address, port.option)
+		own, err := listenPort(ctx, port.address, port.option)
 		if err != nil {
 			for name, own := range sockets {
 				if overlap(own.Addr(), port.address) {
@@ -95,7 +95,10 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 			return nil, errors.Join(err, closeAll(sockets))
 		}
 
-		sockets[port.name], taken[port.name] = l, port.option
+		for n, l := range own {
+			name := portName(port.name, n)
+			sockets[name], taken[name] = l, port.option
+		}
 	}
 
 	return &Ports{sockets: sockets}, nil
@@ -206,8 +209,10 @@ func (l *unixListener) Close() error {
 // urls are how users reach the sockets.
 func (c *Config) urls(sockets map[string]socket) (urls []string) {
 	for _, scheme := range []string{httpFile, httpsFile} {
-		if l := sockets[scheme]; l != nil {
-			urls = append(urls, c.url(scheme, l))
+		for _, name := range portNames(scheme) {
+			if l := sockets[name]; l != nil {
+				urls = append(urls, c.url(scheme, l))
+			}
 		}
 	}
 

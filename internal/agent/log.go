@@ -6,6 +6,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -86,6 +87,17 @@ func (w *serverLog) Write(p []byte) (int, error) {
 	}
 
 	return len(p), nil
+}
+
+// floodLog returns what tells of clients whose frames of HTTP/2 end their connections.
+func floodLog(l logr.Logger) func(client net.Addr, reason error) {
+	var floods ratelog.Line
+
+	return func(client net.Addr, reason error) {
+		floods.Tell(func(more int) {
+			l.Error(reason, "closed connections of HTTP/2", "client", client.String(), "more", more)
+		})
+	}
 }
 
 func (w *serverLog) acceptError(reason string) {

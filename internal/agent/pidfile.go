@@ -94,13 +94,22 @@ func checkPIDFile(f *os.File) error {
 		return fmt.Errorf("cannot use the pid file: %s is not a regular file", f.Name())
 	}
 
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxTextLook))
-	if err != nil {
+	if err := checkContent(f, info); err != nil {
 		return fmt.Errorf("cannot use the pid file: %w", err)
 	}
 
+	return nil
+}
+
+// checkContent makes sure that there is no text in the file but a number.
+func checkContent(f *os.File, info os.FileInfo) error {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxTextLook))
+	if err != nil {
+		return err
+	}
+
 	if isID := info.Size() <= maxPIDFile && strings.Trim(string(b), "0123456789 \t\r\n") == ""; !isID && isText(b) {
-		return fmt.Errorf("cannot use the pid file: %s has something else than a process id in it", f.Name())
+		return fmt.Errorf("%s has something else than a process id in it", f.Name())
 	}
 
 	return nil
@@ -192,10 +201,18 @@ func FindServer(path string) (*RunningServer, error) {
 		return nil, fmt.Errorf("cannot read the pid file: %w", err)
 	}
 
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("cannot read the pid file: %s is not a regular file: name the server's with --pid-file",
-			path)
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%s is not a regular file", path)
+	default:
+		err = checkContent(f, info)
+	}
+
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot read the pid file: %w: name the server's with --pid-file", err),
+			f.Close())
 	}
 
 	s := &RunningServer{file: f}

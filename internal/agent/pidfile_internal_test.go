@@ -37,10 +37,17 @@ func TestPIDFileThatIsNoneIsNamed(t *testing.T) {
 			"is a symbolic link: name the file that it leads to", "is a symbolic link: name the file that it leads to",
 		},
 		"settings": {
-			text(`{"port": 1}`), "has something else than a process id in it: name another file with --pid-file", "",
+			text(`{"port": 1}`), "has something else than a process id in it: name another file with --pid-file",
+			"has something else than a process id in it: name the server's with --pid-file",
 		},
-		"notes":         {text(" " + strings.Repeat("é", 4096)), "has something else than a process id in it", ""},
-		"much":          {text(strings.Repeat("1", 4096)), "has something else than a process id in it", ""},
+		"much": {
+			text(strings.Repeat("1", 4096)), "has something else than a process id in it",
+			"has something else than a process id in it",
+		},
+		"notes": {
+			text(" " + strings.Repeat("é", 4096)), "has something else than a process id in it",
+			"has something else than a process id in it",
+		},
 		"left behind":   {text("4711\n"), "", ""},
 		"empty":         {text(""), "", ""},
 		"lost power":    {text(strings.Repeat("\x00", 5)), "", ""},

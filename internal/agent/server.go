@@ -270,6 +270,7 @@ func (s *Server) prepareHTTP() {
 		HeaderTimeout: timeout,
 		StallTimeout:  s.cfg.stallTimeout(),
 		Track:         s.conns.Track,
+		Flooded:       floodLog(s.log),
 		ErrorLog:      errorLog(s.log),
 	}
 

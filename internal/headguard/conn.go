@@ -68,6 +68,8 @@ type Conn struct {
 
 	// frames are those of a client of HTTP/2; nil means that it speaks another protocol.
 	frames *frames
+	// flooded means that they have ended the connection.
+	flooded bool
 	// written counts the bytes of HTTP/2 that were written.
 	written atomic.Int64
 	// writing limits the time for a write; nil means that there was none.
@@ -147,7 +149,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		case passing:
 			n, err := c.Conn.Read(p)
 			if c.frames != nil && !c.frames.count(p[:n]) {
-				return 0, errFrames
+				return 0, c.endFlood()
 			}
 
 			return n, err
@@ -163,6 +165,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+// endFlood tells that the client's frames end the connection, once: nothing more is read.
+func (c *Conn) endFlood() error {
+	if told := c.guard.Flooded; told != nil && !c.flooded {
+		c.flooded = true
+		told(c.RemoteAddr(), errFrames)
+	}
+
+	return errFrames
 }
 
 // read reads and checks. It returns no bytes and no error where Read is to look again.

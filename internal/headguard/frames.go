@@ -19,7 +19,7 @@ const (
 )
 
 // errFrames ends a connection: its client costs more than its requests are worth.
-var errFrames = errors.New("the client sends frames of HTTP/2 that bring no request further")
+var errFrames = errors.New("a client sends frames of HTTP/2 that bring no request further")
 
 // frames follows the frames of a client of HTTP/2 by their heads. What net/http does for one that is empty, or about
 // something other than a request, takes as long as what a client pays with nine bytes, and net/http counts only some.

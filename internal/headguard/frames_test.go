@@ -57,7 +57,11 @@ func TestFramesThatBringNoRequestFurtherEndTheConnection(t *testing.T) {
 		"resets of other streams": {post, frame(3, 0, 1, "\x00\x00\x00\x08")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, "tcp", false, func(g *headguard.Guard, _ *http.Server) { g.HTTP2 = true })
+			told := make(chan string, 10)
+			s := serve(t, "tcp", false, func(g *headguard.Guard, _ *http.Server) {
+				g.HTTP2 = true
+				g.Flooded = func(client net.Addr, reason error) { told <- client.String() + ": " + reason.Error() }
+			})
 			c, err := net.Dial("tcp", s.addr.String())
 			require.NoError(t, err)
 			defer c.Close()
@@ -74,6 +78,8 @@ func TestFramesThatBringNoRequestFurtherEndTheConnection(t *testing.T) {
 			}
 
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+			require.Equal(t, c.LocalAddr().String()+": a client sends frames of HTTP/2 that bring no request further", <-told)
+			require.Empty(t, told, "it is told once")
 		})
 	}
 }

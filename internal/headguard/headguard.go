@@ -46,6 +46,8 @@ type Guard struct {
 	// Track receives the states of a connection, also that the first byte of a head has
 	// come, which net/http does not know then.
 	Track func(net.Conn, http.ConnState)
+	// Flooded, if it is not nil, is called when a client's frames of HTTP/2 end its connection.
+	Flooded func(client net.Addr, reason error)
 	// ErrorLog gets handshakes of TLS that fail.
 	ErrorLog *log.Logger
 }

@@ -52,6 +52,8 @@ const stopTimeout = time.Minute
 // While Passenger runs the program, stdin and stdout belong to the handshake until Serve listens.
 // Printing to stdout is allowed at any time, and goes to Passenger's log; reading from stdin is
 // not.
+//
+// RemoteAddr of a request is the client's, also behind proxies that the server trusts.
 func Serve(handler http.Handler) error {
 	if handler == nil {
 		return errors.New("there is nothing to serve: the handler is nil")

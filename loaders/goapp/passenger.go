@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -48,6 +49,11 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 	defer cancel()
 	stopTracing, features := offerBacktraces(options)
 	defer stopTracing()
+	if slices.Contains(options.Features(), loaderproto.FeatureHTTPClient) {
+		features = append(features, loaderproto.FeatureHTTPClient)
+		handler = &clientNamer{handler}
+	}
+
 	err = loader.Ready(&loaderproto.Ready{Sockets: sockets, PID: os.Getpid(), Features: features})
 	if err != nil {
 		_ = listener.Close()

@@ -6,6 +6,7 @@
 const { PhusionPassenger, announceExit } = require('./passenger_loader/api');
 const application = require('./passenger_loader/application');
 const backtraces = require('./passenger_loader/backtraces');
+const clientAddress = require('./passenger_loader/client_address');
 const cluster = require('./passenger_loader/cluster');
 const directAccess = require('./passenger_loader/direct_access');
 const handshake = require('./passenger_loader/handshake');
@@ -32,7 +33,7 @@ handshake.begin((options) => {
     const level = api.advertisedConcurrencyLevel;
     startup.succeeded();
     handshake.ready(sockets.map(({ name, address, protocol, concurrency }) =>
-      [name, address, protocol, level ?? concurrency].join(';')), backtraces.offer(options));
+      [name, address, protocol, level ?? concurrency].join(';')), [...clientAddress.offer(options), ...backtraces.offer(options)]);
   }
 
   listener.install(api, (server, address) => {

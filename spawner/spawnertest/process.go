@@ -64,6 +64,7 @@ func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, be
 				Concurrency: script.concurrency(),
 			},
 			SessionKeepAlive: script.SessionKeepAlive,
+			NamesClient:      script.NamesClient,
 			Dial:             s.dial,
 			Log:              script.Log,
 		}

@@ -32,6 +32,8 @@ type Script struct {
 	Protocol loaderproto.Protocol
 	// SessionKeepAlive is that of the sockets.
 	SessionKeepAlive bool
+	// NamesClient is that of the sockets.
+	NamesClient bool
 	// Log is that of the sockets.
 	Log func(line []byte)
 	// Concurrency is that of each socket; zero means 1.

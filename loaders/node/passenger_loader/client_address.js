@@ -6,57 +6,77 @@
 const http = require('http');
 const net = require('net');
 
-const REQUEST = Symbol('passenger request');
+const FEATURE = 'http_client';
+// The server in front of us has an address and a port in it; clients cannot send it.
+const FIELD = '!~passenger-client';
+
+const CLIENT = Symbol('passenger client');
 
 // What a connection is asked for its peer.
 const PROPERTIES = {
-  remoteAddress: property(clientAddress),
-  remoteFamily: property((socket) => {
-    const address = clientAddress(socket);
-    return address && (net.isIPv6(address) ? 'IPv6' : 'IPv4');
-  }),
-  // It is not known here.
-  remotePort: property((socket) => clientAddress(socket) && 0),
+  remoteAddress: property(({ address }) => address),
+  remoteFamily: property(({ address }) => (net.isIPv6(address) ? 'IPv6' : 'IPv4')),
+  remotePort: property(({ port }) => port),
 };
 
 function property(get) {
   return {
     configurable: true,
     enumerable: true,
-    get() { return get(this); },
+    get() { return this[CLIENT] && get(this[CLIENT]); },
   };
 }
 
-// install is for the server whose connections come from the server in front of us.
-function install(server) {
+// offer returns the features that the spawner is told of.
+function offer(options) {
+  return (options.features || '').split(' ').includes(FEATURE) ? [FEATURE] : [];
+}
+
+// install is for the server whose connections come from the server in front of us, if that names clients.
+function install(server, options) {
+  if (offer(options).length === 0) {
+    return;
+  }
+
+  const ours = new WeakSet();
   server.prependListener('connection', (socket) => {
-    // By TCP, only where there is no directory for sockets.
-    if (socket.remoteAddress === undefined) {
-      Object.defineProperties(socket, PROPERTIES);
-    }
+    ours.add(socket);
+    Object.defineProperties(socket, PROPERTIES);
   });
 
   // A listener would change what Node.js does where the application has none.
   const emit = server.emit;
   server.emit = function emitAndRemember(event, request, ...rest) {
-    if (request instanceof http.IncomingMessage) {
-      request.socket[REQUEST] = request;
+    // Requests of direct access come by other connections.
+    if (request instanceof http.IncomingMessage && ours.has(request.socket)) {
+      request.socket[CLIENT] = takeClient(request);
     }
 
     return emit.call(this, event, request, ...rest);
   };
 }
 
-// The last address of X-Forwarded-For is what the server in front has seen, and behind a proxy
-// that it trusts, the last but one is what that one has: nothing that a client could invent.
-function clientAddress(socket) {
-  const field = socket[REQUEST]?.headers['x-forwarded-for'];
-  if (field === undefined) {
+// takeClient takes the field out of the request, which the application has not seen yet.
+function takeClient(request) {
+  const raw = request.rawHeaders;
+  let place = 0;
+  while (place < raw.length && raw[place].toLowerCase() !== FIELD) {
+    place += 2;
+  }
+
+  if (place >= raw.length) {
     return undefined;
   }
 
-  const addresses = field.split(',');
-  return addresses[Math.max(addresses.length - 2, 0)].trim();
+  // Node.js makes both of the raw fields when they are first asked for, and counts those at the beginning.
+  for (const fields of [request.headers, request.headersDistinct || {}]) {
+    delete fields[FIELD];
+  }
+
+  const [, value] = raw.splice(place, 2);
+  const [address, port] = value.split(' ');
+
+  return { address, port: Number(port) };
 }
 
-module.exports = { install };
+module.exports = { install, offer };

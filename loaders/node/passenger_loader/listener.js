@@ -59,7 +59,7 @@ function install(api, onReady, onFurther) {
     this.on('close', () => giveUp(this));
     disableTimeouts(this);
     acceptLargeHeads(this);
-    clientAddress.install(this);
+    clientAddress.install(this, api.options);
 
     listenOn(this, originalListen, api.options, callback, announceSoon);
     places.get(this).main = true;

@@ -9,6 +9,7 @@ from .listener import listen_tcp, listen_unix
 from .log import describe_failure
 
 OUT_OF_BAND_WORK = "http_oob_work"
+CLIENT = "http_client"
 
 
 class Worker:
@@ -18,7 +19,9 @@ class Worker:
         self._options = options
         self._listeners = []
         self._sockets = []
-        self._features = [OUT_OF_BAND_WORK] if OUT_OF_BAND_WORK in options.get("features", "").split() else []
+        self._features = [
+            name for name in options.get("features", "").split() if name in (OUT_OF_BAND_WORK, CLIENT)
+        ]
         self._password = options.get("connect_password", "")
         self._adapter = Adapter(application, options.get("base_uri", "/"), self._password, self._started)
         self._server = asgi_servers.find(options.get("asgi_server", ""))(self._adapter)

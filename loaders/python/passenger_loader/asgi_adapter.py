@@ -12,11 +12,11 @@ SERVICE_RESTART = 1012  # in the registry of WebSocket close codes
 
 SCHEMES = {"http": ("http", "https"), "websocket": ("ws", "wss")}
 
-FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
-OWN_FIELDS = frozenset((FORWARDED_FOR, FORWARDED_PROTO, PASSWORD, CONTROL))
+CLIENT = b"!~passenger-client"
+OWN_FIELDS = frozenset((FORWARDED_PROTO, PASSWORD, CONTROL, CLIENT))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
 REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is not the connect password.\n"
@@ -25,8 +25,7 @@ REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is
 class Adapter:
     """An application between whose requests and the server of its environment we stand.
 
-    The client's address and scheme are those that the server in front of us vouches for: what it adds to
-    X-Forwarded-For is the end, and behind a proxy that it trusts, the last but one.
+    The client's address and scheme are those that the server in front of us vouches for.
     """
 
     def __init__(self, application, base, password, on_start):
@@ -92,13 +91,13 @@ class Adapter:
 
         This is on the way of each request: the fields are looked at once.
         """
-        forwarded, secure, passwords = None, False, []
+        client, secure, passwords = None, False, []
         for name, value in scope["headers"]:
             if name not in OWN_FIELDS:
                 continue
 
-            if name == FORWARDED_FOR:
-                forwarded = value
+            if name == CLIENT:
+                client = value
             elif name == FORWARDED_PROTO:
                 secure = value == b"https"
             elif name == CONTROL:
@@ -106,18 +105,16 @@ class Adapter:
             elif name == PASSWORD:
                 passwords.append(value)
 
+        if client is not None:
+            scope["headers"] = [field for field in scope["headers"] if field[0] != CLIENT]
+
         if self.direct_port is not None and self._is_direct(scope):
             # Anybody can say in the fields of a request what the server in front vouches for.
             if len(passwords) != 1 or not hmac.compare_digest(passwords[0], self._password):
                 return _refuse
         else:
             scope["scheme"] = schemes[secure]
-            if forwarded is not None:
-                client = forwarded.decode("latin-1")
-                if "," in client:
-                    client = client.split(",")[-2].strip()
-
-                scope["client"] = (client, 0)
+            scope["client"] = None if client is None else _address(client)
 
         # Servers before the specification's version with it do not know it.
         if "state" not in scope:
@@ -155,6 +152,11 @@ class Adapter:
 
         if self._requests:
             await self._ending.wait()
+
+
+def _address(client):
+    address, _, port = client.decode("latin-1").partition(" ")
+    return address, int(port)
 
 
 def _asking(scope, send):

@@ -17,7 +17,7 @@ def advice(application):
     """Returns what to tell of the application's coroutines, or None. The first request has to be over."""
     views, text = _of_flask(application), ADVICE_FLASK
     if not views:
-        views, text = _of_django(), ADVICE_DJANGO % _asgi_module()
+        views, text = _of_django(), ADVICE_DJANGO % _asgi_module(application)
 
     if not views:
         return None
@@ -51,7 +51,21 @@ def _of_django():
     return found
 
 
-def _asgi_module():
-    settings = sys.modules.get("django.conf")
-    wsgi = getattr(settings and settings.settings, "WSGI_APPLICATION", None) or "mysite.wsgi.application"
-    return wsgi.rpartition(".")[0].replace(".wsgi", ".asgi")
+def _asgi_module(application):
+    """Returns the name of the module that the project has for ASGI, which lies beside that for WSGI."""
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    wsgi = (getattr(settings, "WSGI_APPLICATION", None) or "").rpartition(".")[0] or _module_of(application)
+    if wsgi.rpartition(".")[2] == "wsgi":
+        return wsgi[: -len("wsgi")] + "asgi"
+
+    # The settings may be a package, or a module beside others.
+    project = (getattr(settings, "SETTINGS_MODULE", None) or "PROJECT").partition(".")[0]
+    return project + ".asgi"
+
+
+def _module_of(application):
+    for name, module in list(sys.modules.items()):
+        if name.rpartition(".")[2] == "wsgi" and getattr(module, "application", None) is application:
+            return name
+
+    return ""
