@@ -186,7 +186,7 @@ func TestTheClientIsTheSameByAllProtocols(t *testing.T) {
 				s.do(http.MethodGet, "/", "", header...)
 				_, said, found := strings.Cut(raw, "\r\n!~Passenger-Client: ")
 				require.Equal(s, agreed && row.addr != "", found, raw)
-				require.True(s, !found || strings.HasPrefix(said, row.addr+" "+row.port+"\r\n"), "%+v\n%s", row, raw)
+				require.True(s, !found || said == row.addr+" "+row.port+"\r\n\r\n", "%+v\n%s", row, raw)
 			})
 		}
 	}

@@ -25,11 +25,6 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 	}
 
 	b = appendField(b, "Host", host)
-	if namesClient && r.remote.addr != unknownAddr {
-		// The loader looks for it from the beginning.
-		b = appendField(b, clientHeader, r.remote.addr+" "+r.remote.port)
-	}
-
 	r.eachField(func(name string, values []string) {
 		if name == forwardedFor || name == forwardedProto || r.env.replaces(name) {
 			return
@@ -68,6 +63,15 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 		b = append(b, "\r\n"...)
 	case length < 0:
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
+	}
+
+	if namesClient && r.remote.addr != unknownAddr {
+		// The loader looks for it at the end.
+		b = append(b, clientHeader+": "...)
+		b = append(b, r.remote.addr...)
+		b = append(b, ' ')
+		b = append(b, r.remote.port...)
+		b = append(b, "\r\n"...)
 	}
 
 	return append(b, "\r\n"...)

@@ -9,6 +9,9 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
+// maxResponseFields bounds the fields of a head, each of which costs more than its bytes: as many as a request may have.
+const maxResponseFields = 1000
+
 // response is the head of the application's response, and what it says of the body.
 type response struct {
 	status int
@@ -45,6 +48,9 @@ func (r *response) parseFields(rest string) error {
 	clear(r.header)
 	r.spellings = r.spellings[:0]
 	values := make([]string, 0, strings.Count(rest, "\r\n"))
+	if cap(values) > maxResponseFields+1 {
+		return malformed("more than %d header fields", maxResponseFields)
+	}
 
 	for {
 		var line string

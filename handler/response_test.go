@@ -53,7 +53,7 @@ func TestResponsesThatAreRefused(t *testing.T) {
 		"space before the colon": ok + "X : a\r\nContent-Length: 0\r\n\r\n",
 		"no colon":               ok + "X\r\nContent-Length: 0\r\n\r\n",
 		"empty name":             ok + ": x\r\nContent-Length: 0\r\n\r\n",
-		"fields over the limit":  ok + strings.Repeat("X: y\r\n", 64<<10/6) + "\r\n",
+		"1,001 fields":           ok + strings.Repeat("X: y\r\n", 1001) + "\r\n",
 		"a head over the limit":  ok + "X: " + strings.Repeat("x", 64<<10) + "\r\nContent-Length: 0\r\n\r\n",
 		"an endless head":        ok + "X: " + strings.Repeat("x", 1<<20),
 		"a protocol that was not asked for": "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: " +
@@ -71,22 +71,11 @@ func TestResponsesThatAreRefused(t *testing.T) {
 	}
 }
 
-// manyNames returns fields of one line each, of at most size bytes.
-func manyNames(size int) string {
-	var b strings.Builder
-	for i := 0; b.Len()+len("X65536:\r\n") <= size; i++ {
-		fmt.Fprintf(&b, "X%d:\r\n", i)
-	}
-
-	return b.String()
-}
-
 func TestResponsesAtTheLimits(t *testing.T) {
 	ok := "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
 	for name, response := range map[string]string{
 		"200 cookies":          ok + strings.Repeat("Set-Cookie: a=b\r\n", 200) + "\r\n",
-		"64 KiB of fields":     ok + strings.Repeat("X: y\r\n", (64<<10-len(ok)-len("\r\n"))/6) + "\r\n",
-		"64 KiB of names":      ok + manyNames(64<<10-len(ok)-len("\r\n")) + "\r\n",
+		"1,000 fields":         ok + strings.Repeat("X: y\r\n", 999) + "\r\n",
 		"64 KiB of head":       ok + "X: " + strings.Repeat("x", 64<<10-len(ok)-len("X: \r\n\r\n")) + "\r\n\r\n",
 		"16 interim responses": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 16) + ok + "\r\n",
 		"no reason":            "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",

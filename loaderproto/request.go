@@ -20,7 +20,7 @@ const (
 	// FeatureHTTPOutOfBandWork: a request by HTTP with the field "!~Passenger-Control: OOBW" makes the
 	// process do its out-of-band work before it responds.
 	FeatureHTTPOutOfBandWork = "http_oob_work"
-	// FeatureHTTPClient: requests by HTTP have the field "!~Passenger-Client" with the client's address and port,
+	// FeatureHTTPClient: requests by HTTP have the last field "!~Passenger-Client" with the client's address and port,
 	// separated by a space, or no such field if the client is unknown. The application does not see the field.
 	FeatureHTTPClient = "http_client"
 	// FeatureBacktraceSignal: the signal URG makes the process append the backtraces of its threads to the

@@ -100,9 +100,6 @@ func (r *ownRequest) send(ctx context.Context, info *Info) (reply, error) {
 func (r *ownRequest) http(namesClient bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\n", r.uri)
-	if namesClient {
-		fmt.Fprintf(&b, "!~Passenger-Client: %s 0\r\n", ownAddress)
-	}
 
 	for _, field := range [][2]string{
 		{"Host", r.host},
@@ -113,6 +110,10 @@ func (r *ownRequest) http(namesClient bool) []byte {
 		{"Connection", "close"},
 	} {
 		fmt.Fprintf(&b, "%s: %s\r\n", field[0], field[1])
+	}
+
+	if namesClient {
+		fmt.Fprintf(&b, "!~Passenger-Client: %s 0\r\n", ownAddress)
 	}
 
 	b.WriteString("\r\n")

@@ -7,8 +7,9 @@ const http = require('http');
 const net = require('net');
 
 const FEATURE = 'http_client';
-// The server in front of us has an address and a port in it; clients cannot send it.
-const FIELD = '!~passenger-client';
+// The last field of the server in front of us has an address and a port in it; clients cannot send it.
+const FIELD = '!~Passenger-Client';
+const FIELD_KEY = FIELD.toLowerCase();
 
 const CLIENT = Symbol('passenger client');
 
@@ -59,24 +60,41 @@ function install(server, options) {
 // takeClient takes the field out of the request, which the application has not seen yet.
 function takeClient(request) {
   const raw = request.rawHeaders;
-  let place = 0;
-  while (place < raw.length && raw[place].toLowerCase() !== FIELD) {
-    place += 2;
-  }
-
-  if (place >= raw.length) {
+  if (raw[raw.length - 2] !== FIELD) {
     return undefined;
   }
 
-  // Node.js makes both of the raw fields when they are first asked for, and counts those at the beginning.
-  for (const fields of [request.headers, request.headersDistinct || {}]) {
-    delete fields[FIELD];
-  }
+  const value = raw[raw.length - 1];
+  hide(request, raw.length - 2);
+  raw.length -= 2;
 
-  const [, value] = raw.splice(place, 2);
   const [address, port] = value.split(' ');
 
   return { address, port: Number(port) };
+}
+
+// hide leaves the field out of what Node.js makes of the raw fields, when it is first asked for that. It counts those
+// that came, and has made the headers already, mostly.
+function hide(request, count) {
+  const counter = counterOf(request);
+  if (counter !== undefined) {
+    request[counter] = count;
+  } else if (request.headersDistinct !== undefined) {
+    delete request.headersDistinct[FIELD_KEY];
+  }
+
+  delete request.headers[FIELD_KEY];
+}
+
+let counter;
+
+// counterOf returns Node.js's own name for the number of raw fields; undefined means that this version has none.
+function counterOf(request) {
+  if (counter === undefined) {
+    counter = Object.getOwnPropertySymbols(request).find((symbol) => symbol.description === 'kHeadersCount') ?? null;
+  }
+
+  return counter ?? undefined;
 }
 
 module.exports = { install, offer };

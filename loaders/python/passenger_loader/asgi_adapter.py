@@ -16,7 +16,7 @@ FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
 CLIENT = b"!~passenger-client"
-OWN_FIELDS = frozenset((FORWARDED_PROTO, PASSWORD, CONTROL, CLIENT))
+OWN_FIELDS = frozenset((FORWARDED_PROTO, PASSWORD, CONTROL))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
 REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is not the connect password.\n"
@@ -92,21 +92,22 @@ class Adapter:
         This is on the way of each request: the fields are looked at once.
         """
         client, secure, passwords = None, False, []
-        for name, value in scope["headers"]:
+        headers = scope["headers"]
+        if headers and headers[-1][0] == CLIENT:
+            # The server in front has it at the end.
+            client = headers[-1][1]
+            scope["headers"] = headers = headers[:-1]
+
+        for name, value in headers:
             if name not in OWN_FIELDS:
                 continue
 
-            if name == CLIENT:
-                client = value
-            elif name == FORWARDED_PROTO:
+            if name == FORWARDED_PROTO:
                 secure = value == b"https"
             elif name == CONTROL:
                 return _work_out_of_band
             elif name == PASSWORD:
                 passwords.append(value)
-
-        if client is not None:
-            scope["headers"] = [field for field in scope["headers"] if field[0] != CLIENT]
 
         if self.direct_port is not None and self._is_direct(scope):
             # Anybody can say in the fields of a request what the server in front vouches for.
