@@ -52,9 +52,9 @@ async def app(scope, receive, send):
 	})
 
 	t.Run("ASGI", func(t *testing.T) {
-		python := interpreters.Find(t, "python", "python3")
+		python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
 		if exec.CommandContext(t.Context(), python, "-c", "import uvicorn").Run() != nil {
-			interpreters.Missing(t, "asgi", "its Python has no uvicorn")
+			interpreters.Missing(t, "uvicorn", "its Python has no uvicorn")
 		}
 
 		s := one(t, "passenger "+dir+"/asgi {\n startup_file main:app\n asgi_server uvicorn\n python "+python+"\n}")

@@ -11,6 +11,9 @@ import (
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
 
+// holdFile is a FIFO in the application's directory that its processes wait for when they start.
+const holdFile = "hold"
+
 // appVar makes the test binary an application.
 const appVar = "TOOLS_APP"
 
@@ -23,6 +26,11 @@ func playApp() (status int) {
 			fmt.Fprintln(os.Stderr, "this release is broken")
 			return 1
 		}
+	}
+
+	// Mostly there is none.
+	if hold, err := os.Open(holdFile); err == nil {
+		_ = hold.Close()
 	}
 
 	err = goapp.Serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -1,7 +1,9 @@
 package tools_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -284,9 +286,15 @@ func TestRestartAppShowsProgress(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	srv := b.start(t)
+	hold := filepath.Join(srv.dir, holdFile)
+	require.NoError(t, syscall.Mkfifo(hold, 0o600))
 	s := b.onTerminal(t, 200, 24, "xterm", "passenger-config", "restart-app", srv.dir, "--wait", "--rolling-restart")
 	s.await(t, "Restarting "+srv.name+"\r\n")
 	s.await(t, "processes are new")
+
+	// The new process goes on.
+	require.NoError(t, os.WriteFile(hold, nil, 0))
+	require.NoError(t, os.Remove(hold))
 	s.await(t, "\r\x1b[KRestarted "+srv.name+": ")
 	s.await(t, " processes replaced in ")
 	s.requireEnd(t, 0)
