@@ -87,6 +87,7 @@ func suggestBelow(root string) string {
 	const maxEntries, maxNamed = 100, 3
 
 	var named []string
+
 	entries := entriesOf(root)
 	for _, e := range entries[:min(len(entries), maxEntries)] {
 		if !e.IsDir() || !directoryName().MatchString(e.Name()) || slices.Contains(foreignDirectories, e.Name()) {
