@@ -54,7 +54,8 @@ func (s *Session) GUPID() string { return s.process.info.GUPID }
 // UID returns the user ID the process runs as.
 func (s *Session) UID() int { return s.process.info.UID }
 
-// WithRights runs f, which looks at files, with the rights of the user the process runs as. f must not start goroutines.
+// WithRights runs f, which looks at files, with the rights of the user the process runs as. f must not start
+// goroutines.
 func (s *Session) WithRights(f func() error) error {
 	if with := s.process.info.WithRights; with != nil {
 		return with(f)

@@ -334,7 +334,7 @@ func TestNodeServersMayListenAgain(t *testing.T) {
 
 	const head = `
 const http = require('http');
-const answer = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('999'));
+const answer = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('"port":999'));
 let server = http.createServer(answer('again '));
 const final = () => console.log('listens at last');
 `

@@ -374,6 +374,8 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 		err:   err,
 		port:  a.port,
 		shell: a.command != nil && a.needsShell(),
+
+		identifier: a.factory.identifier,
 	}
 	if a.command != nil {
 		e.Command = a.command.argv

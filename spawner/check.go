@@ -21,7 +21,8 @@ func Interpreters(config *Config, app App) ([]Interpreter, error) {
 	c.setDefaults()
 	app.setDefaults()
 	a := &attempt{app: app, config: &c, dir: &privateDir{}}
-	err := a.check(newIdentifier(&c))
+	i := newIdentifier(&c)
+	err := a.check(i)
 	if err == nil {
 		return a.command.interpreters, nil
 	}
@@ -33,7 +34,7 @@ func Interpreters(config *Config, app App) ([]Interpreter, error) {
 		Environment: app.Environment,
 		Err:         err,
 	}
-	d := diagnosis{app: &app, err: err, step: StepPrepare}
+	d := diagnosis{app: &app, err: err, step: StepPrepare, identifier: i}
 	if a.command != nil {
 		e.Command = a.command.argv
 		d.command = e.Command

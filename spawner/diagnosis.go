@@ -54,17 +54,44 @@ type diagnosis struct {
 	// loaders is the directory of ours; empty: there is none yet.
 	loaders string
 
+	// identifier knows whose rights there are for what lies in a directory without an application.
+	identifier *identifier
+
 	fault fault
+}
+
+// look calls f with the path of the application's directory, if everybody may look at that: it has no user yet, and the
+// path may lead, by a link of one tenant, to what only another one may see.
+func (d *diagnosis) look(f func(root string)) error {
+	stranger, err := d.identifier.stranger()
+	if err != nil {
+		return err
+	}
+
+	return stranger.withRights(func() error {
+		dir, err := os.Open(d.app.Root)
+		if err != nil {
+			return err
+		}
+
+		f(d.app.Root)
+
+		return dir.Close()
+	})
 }
 
 // explainDirectory adds what is known of a directory without an application.
 func (d *diagnosis) explainDirectory(e *SpawnError) {
+	var advice string
+	if err := d.look(func(root string) { advice = suggestion(root) }); err != nil {
+		return
+	}
+
 	found, _ := errors.AsType[*noAppError](d.err)
 	if found != nil && len(found.problems) > 0 {
 		e.Summary += ": " + strings.Join(found.problems, "; ")
 	}
 
-	advice := suggestion(d.app.Root)
 	if found != nil && found.site != "" {
 		advice = found.site + "."
 	}

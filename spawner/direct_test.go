@@ -150,7 +150,7 @@ func TestSpawnState(t *testing.T) {
 	require.Equal(t, "/sub", s.Options["base_uri"])
 	require.Equal(t, "20000", s.Options["start_timeout"])
 	require.Equal(t, "direct", s.Options["spawn_method"])
-	require.Equal(t, "session_keep_alive http_oob_work", s.Options["features"])
+	require.Equal(t, "session_keep_alive http_oob_work http_client", s.Options["features"])
 	require.NotContains(t, f.log.String(), p.Info().ConnectPassword)
 }
 

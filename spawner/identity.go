@@ -100,6 +100,21 @@ func newIdentifier(c *Config) *identifier {
 // switches reports whether processes may run as another user than this program.
 func (i *identifier) switches() bool { return i.euid == 0 && i.policy != SameUser }
 
+// stranger returns whom nothing may be shown that is not for everybody: the default user, or this program's if it does
+// not switch.
+func (i *identifier) stranger() (*identity, error) {
+	if !i.switches() {
+		return &identity{}, nil
+	}
+
+	user, err := i.accounts.user(i.defaultUser)
+	if err != nil {
+		return nil, i.unknown("the default user", i.defaultUser, unknownUser, err)
+	}
+
+	return &identity{account: *user, switched: true, gid: user.gid}, nil
+}
+
 var errOtherUser = errors.New("processes run as the user of the server, and not as anybody else")
 
 // identify returns the user that app runs as. reference is the file whose owner counts.

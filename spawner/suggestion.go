@@ -1,10 +1,12 @@
 package spawner
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 var pythonName = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -76,11 +78,6 @@ var (
 
 // suggestBelow names the directories in root that hold an application; empty means that there is none.
 func suggestBelow(root string) string {
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return ""
-	}
-
 	dir, err := os.OpenRoot(root)
 	if err != nil {
 		return ""
@@ -90,6 +87,8 @@ func suggestBelow(root string) string {
 	const maxEntries, maxNamed = 100, 3
 
 	var named []string
+
+	entries := entriesOf(root)
 	for _, e := range entries[:min(len(entries), maxEntries)] {
 		if !e.IsDir() || !directoryName().MatchString(e.Name()) || slices.Contains(foreignDirectories, e.Name()) {
 			continue
@@ -112,14 +111,23 @@ func suggestBelow(root string) string {
 	return "Below it, there are applications in " + strings.Join(named, ", ") + ": name such a directory instead."
 }
 
+// entriesOf returns what is in a directory, sorted, and no more of it than detection looks at: there may be millions.
+func entriesOf(dir string) []fs.DirEntry {
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0) //nolint:gosec // G304: with its user's rights
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+
+	entries, _ := f.ReadDir(maxListed)
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+
+	return entries
+}
+
 // djangoModule returns the package with wsgi.py that django-admin startproject has made.
 func djangoModule(root string) string {
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return ""
-	}
-
-	for _, e := range entries {
+	for _, e := range entriesOf(root) {
 		// Other names are no packages, and nothing to be pasted into a shell.
 		if e.IsDir() && pythonName().MatchString(e.Name()) && isFile(filepath.Join(root, e.Name()), "wsgi.py") {
 			return e.Name()

@@ -3,6 +3,7 @@ package spawner
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,4 +73,15 @@ func TestStartupFileTellsType(t *testing.T) {
 		require.Equal(t, want, got.Name, file)
 		require.Equal(t, want != "", ok, file)
 	}
+}
+
+// There may be millions: no more is read than what is looked at.
+func TestSuggestionReadsDirectoriesUpToALimit(t *testing.T) {
+	root := t.TempDir()
+	for i := range maxListed + 10 {
+		require.NoError(t, os.WriteFile(filepath.Join(root, strconv.Itoa(i)), nil, 0o600))
+	}
+
+	require.Len(t, entriesOf(root), maxListed)
+	require.Empty(t, entriesOf(filepath.Join(root, "1")), "it is no directory")
 }

@@ -422,3 +422,30 @@ func TestUnreachableParentIsNamed(t *testing.T) {
 	e = f.fail(t, a)
 	require.Contains(t, e.Summary, "cannot be executed")
 }
+
+// A tenant's directory may be a link to what only another tenant may enter: advice for a directory without an
+// application names nothing that not everybody may look at.
+// Faults: R-07.
+func TestAdviceNamesNothingOfClosedDirectories(t *testing.T) {
+	requireRoot(t)
+
+	f := newUserFixture(t)
+	home := filepath.Join(t.TempDir(), "home")
+	require.NoError(t, os.MkdirAll(filepath.Join(home, "private"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "private", "config.ru"), nil, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "package.json"), []byte(`{"main": "private.js"}`), 0o644))
+
+	require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(home)), 0o755))
+
+	link := filepath.Join(filepath.Dir(home), "link")
+	require.NoError(t, os.Symlink(home, link))
+
+	for mode, named := range map[os.FileMode]bool{0o755: true, 0o711: false, 0o700: false} {
+		require.NoError(t, os.Chmod(home, mode))
+
+		failure := f.fail(t, spawner.App{Root: link})
+		require.Contains(t, failure.Summary, "no application was found")
+		require.Equal(t, named, strings.Contains(failure.Summary+failure.Advice, "private"), "mode %o: %s %s", mode,
+			failure.Summary, failure.Advice)
+	}
+}

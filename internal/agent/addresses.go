@@ -94,6 +94,7 @@ func listenAll(ctx context.Context, hosts []string, port, option string) (_ []so
 
 	var missing error
 	var listening []socket
+
 	for _, host := range hosts {
 		l, err := listenTCP(ctx, net.JoinHostPort(host, port), option)
 		switch {

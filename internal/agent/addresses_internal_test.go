@@ -51,6 +51,7 @@ func TestNamesAreListenedOnAtEachAddress(t *testing.T) {
 		for _, name := range []string{httpFile, metricsFile} {
 			var hosts []string
 			var port int
+
 			for _, socket := range portNames(name) {
 				if l := ports.sockets[socket]; l != nil {
 					host, _, err := net.SplitHostPort(l.Addr().String())
