@@ -304,7 +304,7 @@ func (x *exchange) release(err error) {
 	x.event.AppDone = x.elapsed()
 	x.appDone.Store(true)
 	if unwanted && uploaded {
-		u.session.Abandon()
+		u.session.Abandon(x.h.inFlight.abandon(x))
 	} else {
 		u.session.Close(mode)
 	}
