@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
 )
 
@@ -32,18 +32,16 @@ func showServer(cmd *cobra.Command, args []string) error {
 		return err
 	}
 
-	path := pidFileOf(&cfg)
-	server, err := agent.FindServer(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noPIDFile(path)
-	}
-
+	server, path, err := findServer(cmd.Context(), &cfg)
 	if err != nil {
 		return err
 	}
 
 	defer server.Close()
-	if server.Alive {
+	if _, gone := os.Stat(path); server.Alive && errors.Is(gone, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d; its PID file %s is gone\n",
+			server.PID, path)
+	} else if server.Alive {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d, according to PID file %s\n",
 			server.PID, path)
 	} else {

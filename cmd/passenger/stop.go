@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,14 +37,9 @@ the server has ended, or after 25 seconds with an error.`,
 			return err
 		}
 
-		path := pidFileOf(&cfg)
-		server, err := agent.FindServer(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if ignoreMissing {
-				return nil
-			}
-
-			return noPIDFile(path)
+		server, path, err := findServer(cmd.Context(), &cfg)
+		if errors.Is(err, fs.ErrNotExist) && ignoreMissing {
+			return nil
 		}
 
 		if err != nil {
@@ -67,12 +61,7 @@ the server has ended, or after 25 seconds with an error.`,
 // stop asks the server's watchdog to end. The pid file may be anybody's: no
 // process is signalled by it.
 func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) error {
-	registries := instancedir.Registries(os.Getenv)
-	if cfg.InstanceRegistryDir != "" {
-		registries = []string{cfg.InstanceRegistryDir}
-	}
-
-	instance, err := instancedir.List(registries).SelectPID(server.PID)
+	instance, err := instancedir.List(registriesOf(cfg)).SelectPID(server.PID)
 	if err != nil {
 		return err
 	}
@@ -95,17 +84,4 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) e
 		return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; try again, "+
 			"or end it with SIGKILL", server.PID, stopTime)
 	}
-}
-
-func pidFileOf(cfg *agent.Config) string {
-	if cfg.PIDFile != "" {
-		return cfg.PIDFile
-	}
-
-	return cfg.DefaultPIDFile()
-}
-
-func noPIDFile(path string) error {
-	return fmt.Errorf("there is no pid file %s: the server does not run, or was started with another --port, "+
-		"--socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
 }
