@@ -59,8 +59,8 @@ type RequestSnapshot struct {
 	// AppDone reports whether the process has given its whole response and is free again; the client does not have all
 	// of it yet.
 	AppDone bool `json:"appDone"`
-	// ClientGone reports whether no client waits for the response any more. The process works on the request, and has no
-	// room for another one meanwhile: see passenger.Session.Abandon.
+	// ClientGone reports whether no client waits for the response any more. The process works on the request, and has
+	// no room for another one meanwhile: see passenger.Session.Abandon.
 	ClientGone bool `json:"clientGone,omitzero"`
 	// Queued is the time that it waited for a process, and CheckedOut the time from its beginning until it had one;
 	// zero means that it has none yet.

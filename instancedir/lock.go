@@ -35,8 +35,7 @@ func createLock(d directory) (_ *os.File, err error) {
 	return f, errors.Join(mine(0o644).give(f), d.Rename(temporary, d.Dir, lockName))
 }
 
-// OpenLock opens the lock file of an instance, whose lock is free when the instance has ended. It is of no use to remove
-// anything by.
+// OpenLock opens the lock file of an instance, whose lock is free when the instance has ended.
 func (i *Instance) OpenLock() (*os.File, error) {
 	dir, err := openDirectory(i.Path)
 	if err != nil {

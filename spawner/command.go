@@ -2,7 +2,6 @@ package spawner
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -56,7 +55,8 @@ func findProgram(app *App) (*program, error) {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}
 			if errors.Is(err, ErrNoApp) {
 				f.problem = noApp
-			} else if e, ok := errors.AsType[*fs.PathError](err); ok && filepath.Dir(e.Path) == filepath.Clean(app.Root) {
+			} else if e, ok := errors.AsType[*fs.PathError](err); ok &&
+				filepath.Dir(e.Path) == filepath.Clean(app.Root) {
 				f.problem, f.subject = startupFileUnusable, e.Path
 			}
 
@@ -523,22 +523,6 @@ func checkRoot(root string, stat func(string) (fs.FileInfo, error)) error {
 	}
 
 	return &fault{problem: rootUnusable, subject: withBrokenLink(root), err: err}
-}
-
-// withBrokenLink adds to a path the link of it that leads nowhere, such as that to a release that was removed.
-func withBrokenLink(path string) string {
-	for link := path; link != filepath.Dir(link); link = filepath.Dir(link) {
-		target, err := os.Readlink(link)
-		switch _, broken := os.Stat(link); {
-		case err != nil || broken == nil:
-		case link == path:
-			return fmt.Sprintf("%s, which leads to %s,", path, target)
-		default:
-			return fmt.Sprintf("%s, below %s, which leads to %s,", path, link, target)
-		}
-	}
-
-	return path
 }
 
 // offendingParent is the directory without the permission to look further

@@ -35,7 +35,7 @@ func findServer(ctx context.Context, cfg *agent.Config) (*agent.RunningServer, s
 	serving := servingAt(instancedir.List(registriesOf(cfg)).Instances, cfg.Dir)
 	for i := range serving {
 		own, ok := pidFileSettingsOf(ctx, &serving[i])
-		if !ok || own.PIDFile == "" || own.SocketFile != cfg.SocketFile || cfg.SocketFile == "" && own.Port != cfg.Port {
+		if !ok || own.PIDFile == "" || !own.isAt(cfg) {
 			continue
 		}
 
@@ -62,6 +62,11 @@ type pidFileSettings struct {
 	Port       int    `json:"port"`
 }
 
+// isAt reports whether the instance has the address of a configuration.
+func (s *pidFileSettings) isAt(cfg *agent.Config) bool {
+	return s.SocketFile == cfg.SocketFile && (cfg.SocketFile != "" || s.Port == cfg.Port)
+}
+
 // pidFileSettingsOf asks an instance, which may not respond.
 func pidFileSettingsOf(ctx context.Context, instance *instancedir.Instance) (settings pidFileSettings, ok bool) {
 	c, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount)
@@ -86,14 +91,15 @@ func (*noPIDFileError) Unwrap() error { return fs.ErrNotExist }
 
 // noPIDFile says what serves the directory instead.
 func noPIDFile(path string, serving []instancedir.Instance) error {
-	text := fmt.Sprintf("there is no pid file %s: the server does not run, or was started with another --port, "+
+	var b strings.Builder
+	fmt.Fprintf(&b, "there is no pid file %s: the server does not run, or was started with another --port, "+
 		"--socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
 
 	for i := range serving {
 		p := &serving[i].Properties
-		text += fmt.Sprintf("\nThe directory is served by the process %d on %s.", p.WatchdogPID,
+		fmt.Fprintf(&b, "\nThe directory is served by the process %d on %s.", p.WatchdogPID,
 			admin.Printable(strings.Join(p.Addresses, ", ")))
 	}
 
-	return &noPIDFileError{text}
+	return &noPIDFileError{b.String()}
 }

@@ -89,8 +89,8 @@ func (t *logTail) open() error {
 	}
 
 	if errors.Is(err, os.ErrNotExist) {
-		return exit(1, "ERROR: the log %s does not exist: it was removed or moved away, and 'passenger reopen-logs' makes "+
-			"another one.", admin.Printable(t.path))
+		return exit(1, "ERROR: the log %s does not exist: it was removed or moved away, and 'passenger reopen-logs' "+
+			"makes another one.", admin.Printable(t.path))
 	}
 
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,13 +27,13 @@ func namesServer(cmd *cobra.Command) bool {
 }
 
 // showServer tells whether a server runs, by its pid file.
-func showServer(cmd *cobra.Command, args []string) error {
+func showServer(ctx context.Context, cmd *cobra.Command, args []string) error {
 	cfg, err := loadConfig(cmd, args)
 	if err != nil {
 		return err
 	}
 
-	server, path, err := findServer(cmd.Context(), &cfg)
+	server, path, err := findServer(ctx, &cfg)
 	if err != nil {
 		return err
 	}

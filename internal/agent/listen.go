@@ -71,6 +71,7 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 	}
 
 	inherited := len(sockets) > 0
+
 	taken := map[string]string{} // by the names of sockets, the options that name their ports
 	for _, port := range []struct {
 		name, address, option string

@@ -81,8 +81,8 @@ func OpenLogFile(path string) (*os.File, error) {
 func openLogFile(path string) (*os.File, error) {
 	f, err := ownfile.Open(path, os.O_WRONLY|os.O_APPEND, 0o640)
 	if errors.Is(err, syscall.ENXIO) {
-		return nil, fmt.Errorf("cannot open the log file: %s is a named pipe or a socket that no program reads: start its "+
-			"reader first, or name a regular file", path)
+		return nil, fmt.Errorf("cannot open the log file: %s is a named pipe or a socket that no program reads: start "+
+			"its reader first, or name a regular file", path)
 	}
 
 	if err != nil {

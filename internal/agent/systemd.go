@@ -18,6 +18,7 @@ import (
 // would listen where nobody expects it.
 func inheritedSockets() (map[string]socket, error) {
 	pid, number, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
+
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		_ = os.Unsetenv(name)
 	}
@@ -34,6 +35,7 @@ func inheritedSockets() (map[string]socket, error) {
 	}
 
 	named := map[string][]socket{}
+
 	given := strings.Split(names, ":")
 	for i := range count {
 		name := ""
