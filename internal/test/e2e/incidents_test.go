@@ -234,7 +234,10 @@ func TestIncidentNamesTheRequestOfAClientThatHasLeft(t *testing.T) {
 			t.Parallel()
 			wsgi := hanging[2]
 			require.Equal(t, "wsgi that sleeps", wsgi.name)
-			s := start(t, &launch{dir: newDir(t, map[string]string{wsgi.file: wsgi.source}), args: []string{end.args}})
+			s := start(t, &launch{
+				dir:  newDir(t, map[string]string{wsgi.file: wsgi.source}),
+				args: []string{end.args, "--max-pool-size", "1"},
+			})
 
 			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
 			require.NoError(t, err)
@@ -243,6 +246,13 @@ func TestIncidentNamesTheRequestOfAClientThatHasLeft(t *testing.T) {
 			s.Stderr.Await(t, "It hangs.", 1, s.Ended)
 			pid := s.apps(t)[0]
 			require.NoError(t, conn.Close())
+			eventually(t, func() error {
+				if shown := s.tool(t, "status", "--show=requests", "--json"); !strings.Contains(shown, `"clientGone": true`) {
+					return fmt.Errorf("the server has not seen it yet: %s", shown)
+				}
+
+				return nil
+			})
 
 			if name == "crashes" {
 				require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
