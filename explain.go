@@ -256,8 +256,12 @@ func (e *explainer) explainState() {
 	}
 
 	if g.deploymentError != nil {
-		e.say(ReasonDeploymentError, "", "the new release does not start, so that old processes serve on: %s",
-			g.deploymentError.message())
+		serving := "so that old processes serve on"
+		if !g.isResisting() {
+			serving = "and no old process is left"
+		}
+
+		e.say(ReasonDeploymentError, "", "the new release does not start, %s: %s", serving, g.deploymentError.message())
 	}
 
 	if f := g.lastFailure; f != nil && g.deploymentError == nil {

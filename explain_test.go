@@ -152,6 +152,18 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 				passenger.ReasonDeploymentError: "the new release does not start, so that old processes serve on: cannot start a: no database",
 			},
 		},
+		"deployment error without an old process": {
+			prepare: func(f *fixture, o *passenger.Options) {
+				f.get(o).Close(passenger.KeepAlive)
+				f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("no database")} })
+				require.Error(f, <-f.begin(passenger.RestartOptions{}))
+				require.NoError(f, f.DetachProcess("1000"))
+			},
+			outcome: passenger.OutcomeWaits,
+			reasons: map[passenger.ReasonKind]string{
+				passenger.ReasonDeploymentError: "the new release does not start, and no old process is left: cannot start a: no database",
+			},
+		},
 		"disabled": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				f.started(o, 2)

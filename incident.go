@@ -148,6 +148,7 @@ func (pr *process) recordAndDetach(fx *effects, in *Incident, then func(fx *effe
 // endRecording does what has waited for the incident to be recorded.
 func (pr *process) endRecording(fx *effects, at recorded) {
 	pr.recording = false
+	pr.closeAbandoned(fx)
 	if pr.hookWaits {
 		pr.hookWaits = false
 		pr.group.fire(fx, hooks.Event{Name: hooks.DetachedProcess, PID: pr.info.PID, IncidentFile: at.file})

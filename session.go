@@ -43,6 +43,8 @@ type Session struct {
 	responded bool
 	// long means that MarkLong was called. Pool.mu guards it.
 	long bool
+	// over is that of Abandon, or nil.
+	over func(unanswered bool)
 }
 
 // PID returns the ID of the process.
@@ -292,6 +294,9 @@ func (s *Session) Close(mode CloseMode) {
 		}
 
 		s.process.endSession(fx, s.socket)
+		if s.over != nil {
+			fx.after(func() { s.over(!s.responded) })
+		}
 	})
 }
 
@@ -352,6 +357,8 @@ func (s *Session) exceedTimeLimit(fx *effects) {
 	limit, host, path := g.opts.MaxRequestTime.String(), s.limit.host, s.limit.path
 	in := pr.incidentLocked(IncidentRequestTime)
 	in.Limit, in.Host, in.Target = limit, host, path
+	// An abandoned session, too, keeps the process as it is until it is killed.
+	delete(pr.abandoned, s)
 
 	pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
 		logged, _, _ := strings.Cut(path, "?") // the query may hold secrets

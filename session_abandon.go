@@ -13,15 +13,17 @@ import (
 // and keeps the session's place until it responds, closes the connection or is detached.
 // Options.MaxRequestTime goes on. In all other cases Abandon is Close with Discard.
 //
-// It returns at once. No other method may be called any more, but Close, which gives up the place.
-func (s *Session) Abandon() {
-	if s.conn == nil || s.socket.concurrency == 0 || !closeWrite(s.conn) || !s.keepPlace() {
+// It returns at once. over is called once, when the place is given up, with whether the process
+// has kept it without responding. No other method may be called any more, but Close, which gives up the place.
+func (s *Session) Abandon(over func(unanswered bool)) {
+	if s.conn == nil || s.socket.concurrency == 0 || !closeWrite(s.conn) || !s.keepPlace(over) {
 		s.Close(Discard)
+		over(false)
 	}
 }
 
 // keepPlace waits for the process, and reports whether there is anything to wait for.
-func (s *Session) keepPlace() (kept bool) {
+func (s *Session) keepPlace(over func(unanswered bool)) (kept bool) {
 	pr := s.process
 	p := pr.group.pool
 	p.update(func(*effects) {
@@ -29,7 +31,7 @@ func (s *Session) keepPlace() (kept bool) {
 			return
 		}
 
-		kept = true
+		kept, s.over = true, over
 		if pr.abandoned == nil {
 			pr.abandoned = map[*Session]func(){}
 		}
@@ -61,8 +63,13 @@ func (s *Session) awaitProcess() {
 	s.Close(Discard)
 }
 
-// closeAbandoned gives up the places of abandoned sessions, at the end of the process.
+// closeAbandoned gives up the places of abandoned sessions, at the end of the process. What an incident is recorded of
+// goes on meanwhile: see endRecording.
 func (pr *process) closeAbandoned(fx *effects) {
+	if pr.recording {
+		return
+	}
+
 	for _, giveUp := range pr.abandoned {
 		fx.after(giveUp)
 	}

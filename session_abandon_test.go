@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -27,13 +29,24 @@ func (w *worker) serve(_ *spawnertest.Process, c net.Conn) {
 	_, _ = io.WriteString(c, <-w.end)
 }
 
-// abandoned returns a pool whose one process works on an abandoned request, in real time and by a
-// real socket, as pipes have no directions to close.
+// abandoned returns a pool whose one process works on an abandoned request.
 func abandoned(t *testing.T, change func(*passenger.Options)) (*passenger.Pool, *passenger.Options, *worker) {
 	t.Helper()
+	pool, opts, w, _ := abandonedIn(t, passenger.Config{}, change)
+
+	return pool, opts, w
+}
+
+// abandonedIn has a pool with more settings, in real time and with a real socket, as pipes have no directions to
+// close. over gets whether the process gave no response.
+func abandonedIn(t *testing.T, cfg passenger.Config, change func(*passenger.Options)) (
+	*passenger.Pool, *passenger.Options, *worker, <-chan bool,
+) {
+	t.Helper()
 	w := &worker{told: make(chan struct{}, 1), end: make(chan string, 1)}
-	factory := spawnertest.New(spawnertest.Script{ServeConn: w.serve, UnixDir: t.TempDir()})
-	pool, err := passenger.New(passenger.Config{MaxPoolSize: 1, Spawner: factory, SelfChecks: true})
+	cfg.MaxPoolSize, cfg.SelfChecks = 1, true
+	cfg.Spawner = spawnertest.New(spawnertest.Script{ServeConn: w.serve, UnixDir: t.TempDir()})
+	pool, err := passenger.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 
@@ -44,10 +57,12 @@ func abandoned(t *testing.T, change func(*passenger.Options)) (*passenger.Pool, 
 	conn, err := s.Connect(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, conn.SetDeadline(time.Unix(1, 0)), "as if the client had left")
-	s.Abandon()
+
+	over := make(chan bool, 1)
+	s.Abandon(func(unanswered bool) { over <- unanswered })
 	<-w.told
 
-	return pool, opts, w
+	return pool, opts, w, over
 }
 
 // Faults: D6.
@@ -57,7 +72,7 @@ func TestAbandonedSessionKeepsItsPlaceWhileTheProcessWorks(t *testing.T) {
 	for name, end := range map[string]string{"it responds": "HTTP/1.1 200 OK\r\n", "it closes the connection": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pool, opts, w := abandoned(t, func(*passenger.Options) {})
+			pool, opts, w, over := abandonedIn(t, passenger.Config{}, func(*passenger.Options) {})
 
 			got := make(chan error, 1)
 			pool.AsyncGet(opts, func(s *passenger.Session, err error) {
@@ -79,6 +94,7 @@ func TestAbandonedSessionKeepsItsPlaceWhileTheProcessWorks(t *testing.T) {
 			require.Empty(t, got)
 
 			w.end <- end
+			require.Equal(t, end == "", <-over)
 			require.NoError(t, <-got)
 			require.Zero(t, pool.Inspect().Groups[0].Processes[0].AbandonedSessions)
 		})
@@ -131,6 +147,83 @@ func TestAbandonedSessionHasItsTimeLimit(t *testing.T) {
 	close(w.end)
 }
 
+// onlooker is a recorder and a hook that wait until the test has looked at the process.
+type onlooker struct {
+	looking chan spawner.Process
+	done    chan struct{}
+}
+
+func (o *onlooker) Record(ctx context.Context, in *passenger.Incident) (id, file string) {
+	o.look(ctx, in.Process)
+	return "", ""
+}
+
+func (o *onlooker) hook(ctx context.Context, _ hooks.Event) error {
+	o.look(ctx, nil)
+	return nil
+}
+
+func (o *onlooker) look(ctx context.Context, pr spawner.Process) {
+	select {
+	case o.looking <- pr:
+	case <-ctx.Done():
+	}
+
+	select {
+	case <-o.done:
+	case <-ctx.Done():
+	}
+}
+
+// The recorder and the hook find the process in the middle of its work.
+func TestAbandonedSessionStaysWhileItsTimeLimitIsLookedInto(t *testing.T) {
+	t.Parallel()
+
+	look := &onlooker{looking: make(chan spawner.Process), done: make(chan struct{})}
+	pool, _, w, over := abandonedIn(t, passenger.Config{
+		Incidents: look,
+		Hooks:     []hooks.Hook{hooks.On(hooks.HookFunc(look.hook), hooks.MaxRequestTimeReached)},
+	}, func(o *passenger.Options) { o.MaxRequestTime = time.Second / 10 })
+
+	pr := <-look.looking
+	for _, who := range []string{"recorder", "hook"} {
+		processes := pool.Inspect().Groups[0].Processes
+		require.Len(t, processes, 1, who)
+		require.Equal(t, 1, processes[0].Sessions, who)
+		require.False(t, processes[0].Stopping, who)
+		require.Empty(t, pr.ExitStatus(), who)
+
+		look.done <- struct{}{}
+		if who == "recorder" {
+			<-look.looking
+		}
+	}
+
+	<-pr.Exited()
+	require.True(t, <-over)
+	close(w.end)
+}
+
+// Not only its own time limit counts: it may be why the process uses too much memory.
+func TestAbandonedSessionStaysWhileAnIncidentIsRecorded(t *testing.T) {
+	t.Parallel()
+
+	look := &onlooker{looking: make(chan spawner.Process), done: make(chan struct{})}
+	pool, _, w, over := abandonedIn(t, passenger.Config{
+		Incidents:       look,
+		MetricsInterval: time.Hour,
+	}, func(o *passenger.Options) { o.MemoryLimit = 1 })
+	use := &sampler{use: map[int]int64{pool.Inspect().Groups[0].Processes[0].PID: 2}}
+	passenger.SetSampler(pool, use.sample)
+	pool.ReadMetrics()
+
+	<-look.looking
+	require.Equal(t, 1, pool.Inspect().Groups[0].Processes[0].AbandonedSessions)
+	look.done <- struct{}{}
+	require.True(t, <-over)
+	close(w.end)
+}
+
 // TestAbandonWithoutAPlaceToKeep: where the process takes any number of requests, or has no connection.
 func TestAbandonWithoutAPlaceToKeep(t *testing.T) {
 	t.Parallel()
@@ -159,7 +252,9 @@ func TestAbandonWithoutAPlaceToKeep(t *testing.T) {
 				s.Close(passenger.Discard)
 			}
 
-			s.Abandon()
+			over := []bool{}
+			s.Abandon(func(unanswered bool) { over = append(over, unanswered) })
+			require.Equal(t, []bool{false}, over)
 			require.Zero(t, pool.Inspect().Groups[0].Processes[0].Sessions)
 			_, err = s.Connect(context.Background())
 			require.ErrorIs(t, err, passenger.ErrSessionClosed)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
@@ -47,7 +48,9 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 
 				return true
 			})
-			serveConfig(t, app, handler.Config{StreamRequests: true}, func(s *site) {
+			var log string
+			logger := funcr.New(func(_, line string) { log += line + "\n" }, funcr.Options{Verbosity: 1})
+			serveConfig(t, app, handler.Config{StreamRequests: true, Logger: logger}, func(s *site) {
 				c := s.dial()
 				go func() { _, _ = io.WriteString(c, request) }()
 				synctest.Wait()
@@ -56,6 +59,8 @@ func TestClientLeavesWhileTheAppWorks(t *testing.T) {
 				synctest.Wait()
 				require.Error(s, ended, "the application sees it")
 				require.Zero(s, s.sessions())
+				require.Contains(s, log, "request cut")
+				require.NotContains(s, log, "the application closed", "it did not")
 			})
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -304,7 +305,7 @@ func (x *exchange) release(err error) {
 	x.event.AppDone = x.elapsed()
 	x.appDone.Store(true)
 	if unwanted && uploaded {
-		u.session.Abandon()
+		u.session.Abandon(x.h.inFlight.abandon(x))
 	} else {
 		u.session.Close(mode)
 	}
@@ -333,6 +334,8 @@ func (u *upstream) explain(err, cause error) error {
 		return fmt.Errorf("the application did not respond before the request's deadline: %w", cause)
 	case errors.Is(cause, context.DeadlineExceeded):
 		return fmt.Errorf("the application did not end its response before the request's deadline: %w", cause)
+	case cause != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		return errClientGone
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	case u.session.TimeIsUp():

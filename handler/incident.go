@@ -81,11 +81,15 @@ func (h *Handler) newIncident(cause passenger.IncidentCause, gupid string) *pass
 // fail remembers how a request looks that has failed.
 func (f *inFlight) fail(x *exchange, err error) {
 	s := x.snapshot()
-	s.Failed, s.Error = time.Now(), err.Error()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 
+	f.failLocked(s, err)
+}
+
+func (f *inFlight) failLocked(s RequestSnapshot, err error) {
+	s.Failed, s.Error = time.Now(), err.Error()
 	if len(f.failed) == maxFailed {
 		f.failed = append(f.failed[:0], f.failed[1:]...)
 	}

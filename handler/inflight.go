@@ -27,6 +27,8 @@ type inFlight struct {
 	count int
 	// failed are the last requests that got no response, if incidents are recorded, the oldest first.
 	failed []RequestSnapshot
+	// abandoned are the requests whose client has left, but which their process works on.
+	abandoned map[*RequestSnapshot]struct{}
 }
 
 func (f *inFlight) add(x *exchange) {
@@ -56,6 +58,34 @@ func (f *inFlight) remove(x *exchange) {
 
 	if x.after != nil {
 		x.after.before = x.before
+	}
+}
+
+// abandon leaves the request on the list when its exchange is over, until the function is called. One that the
+// process gave no response to is then among those that failed: an incident may be about it.
+func (f *inFlight) abandon(x *exchange) (over func(unanswered bool)) {
+	s := x.snapshot()
+	s.AppDone, s.ClientGone = false, true
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	if f.abandoned == nil {
+		f.abandoned = map[*RequestSnapshot]struct{}{}
+	}
+
+	f.abandoned[&s] = struct{}{}
+
+	remember := x.h.pool.Incidents() != nil
+
+	return func(unanswered bool) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+
+		delete(f.abandoned, &s)
+		if remember && unanswered {
+			f.failLocked(s, errClientGone)
+		}
 	}
 }
 

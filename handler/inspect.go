@@ -33,7 +33,7 @@ type Snapshot struct {
 	AppName string `json:"appName"`
 	// RequestsBegun counts the requests since the Handler was made.
 	RequestsBegun uint64 `json:"requestsBegun"`
-	// Requests are those in progress, the latest first.
+	// Requests are those in progress, the latest first, and then those whose client has left.
 	Requests []RequestSnapshot `json:"requests"`
 	// Failed are the last requests that the application has given no response to, or not in time, the oldest first.
 	// They are remembered if the pool has a recorder of incidents.
@@ -59,6 +59,9 @@ type RequestSnapshot struct {
 	// AppDone reports whether the process has given its whole response and is free again; the client does not have all
 	// of it yet.
 	AppDone bool `json:"appDone"`
+	// ClientGone reports whether no client waits for the response any more. The process works on the request, and has
+	// no room for another one meanwhile: see passenger.Session.Abandon.
+	ClientGone bool `json:"clientGone,omitzero"`
 	// Queued is the time that it waited for a process, and CheckedOut the time from its beginning until it had one;
 	// zero means that it has none yet.
 	Queued     time.Duration `json:"queuedNs"`
@@ -82,6 +85,10 @@ func (h *Handler) Inspect() Snapshot {
 	}
 	for x := h.inFlight.first; x != nil; x = x.after {
 		s.Requests = append(s.Requests, x.snapshot())
+	}
+
+	for abandoned := range h.inFlight.abandoned {
+		s.Requests = append(s.Requests, *abandoned)
 	}
 
 	return s

@@ -35,6 +35,18 @@ func createLock(d directory) (_ *os.File, err error) {
 	return f, errors.Join(mine(0o644).give(f), d.Rename(temporary, d.Dir, lockName))
 }
 
+// OpenLock opens the lock file of an instance, whose lock is free when the instance has ended.
+func (i *Instance) OpenLock() (*os.File, error) {
+	dir, err := openDirectory(i.Path)
+	if err != nil {
+		return nil, err
+	}
+
+	lock, err := openLock(dir)
+
+	return lock, errors.Join(err, dir.Close())
+}
+
 // openLock opens the lock file of a directory, which must be a regular file.
 func openLock(d directory) (*os.File, error) {
 	f, err := d.OpenFile(lockName, unix.O_RDONLY, 0)

@@ -146,7 +146,7 @@ var wordings = map[problem]wording{
 	},
 	rootMissing: {
 		CategoryFileSystem, "the application's directory {subject} does not exist",
-		"Correct the path of the application, or deploy it there.",
+		"Correct the path of the application, or of the link that leads there, or deploy it there.",
 	},
 	rootNotDirectory: {
 		CategoryFileSystem, "the application's path {subject} is not a directory",

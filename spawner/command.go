@@ -55,6 +55,9 @@ func findProgram(app *App) (*program, error) {
 			f := &fault{problem: rootUnusable, subject: app.Root, err: err}
 			if errors.Is(err, ErrNoApp) {
 				f.problem = noApp
+			} else if e, ok := errors.AsType[*fs.PathError](err); ok &&
+				filepath.Dir(e.Path) == filepath.Clean(app.Root) {
+				f.problem, f.subject = startupFileUnusable, e.Path
 			}
 
 			return nil, f
@@ -516,10 +519,10 @@ func checkRoot(root string, stat func(string) (fs.FileInfo, error)) error {
 	case errors.Is(err, fs.ErrPermission):
 		return &fault{problem: rootForbidden, subject: offendingParent(root, stat), err: err}
 	case errors.Is(err, fs.ErrNotExist):
-		return &fault{problem: rootMissing, subject: root, err: err}
+		return &fault{problem: rootMissing, subject: withBrokenLink(root), err: err}
 	}
 
-	return &fault{problem: rootUnusable, subject: root, err: err}
+	return &fault{problem: rootUnusable, subject: withBrokenLink(root), err: err}
 }
 
 // offendingParent is the directory without the permission to look further

@@ -229,6 +229,15 @@ func TestPreparationFailuresNameTheirCause(t *testing.T) {
 	}
 	file := write("file", "", 0o644)
 	empty := t.TempDir()
+	link := func(name, target string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.Symlink(target, path))
+
+		return path
+	}
+	dangling, circle := link("current", "releases/7"), link("loop", "loop")
+	pointless := link("circle/passenger_wsgi.py", "passenger_wsgi.py")
 
 	command := func(args ...string) spawner.App { return spawner.App{Root: dir, StartCommand: args} }
 	for _, test := range []struct {
@@ -239,6 +248,10 @@ func TestPreparationFailuresNameTheirCause(t *testing.T) {
 	}{
 		{"no root", spawner.App{Root: filepath.Join(dir, "none"), Type: "wsgi"}, "does not exist", fs.ErrNotExist},
 		{"root is a file", spawner.App{Root: file, Type: "wsgi"}, "is not a directory", nil},
+		{"root is a link to nothing", spawner.App{Root: dangling}, dangling + ", which leads to releases/7, does not exist", fs.ErrNotExist},
+		{"root is below a link to nothing", spawner.App{Root: filepath.Join(dangling, "app")}, filepath.Join(dangling, "app") + ", below " + dangling + ", which leads to releases/7, does not exist", fs.ErrNotExist},
+		{"root is a circle", spawner.App{Root: circle}, circle + ", which leads to loop, cannot be used", syscall.ELOOP},
+		{"startup file is a circle", spawner.App{Root: filepath.Dir(pointless)}, "the startup file " + pointless + " cannot be used: too many levels", syscall.ELOOP},
 		{"nothing in root", spawner.App{Root: empty}, "no application was found in " + empty, spawner.ErrNoApp},
 		{"no startup file", spawner.App{Root: empty, Type: "wsgi"}, "the startup file " + filepath.Join(empty, "passenger_wsgi.py"), fs.ErrNotExist},
 		{"startup file is a directory", spawner.App{Root: dir, Type: "wsgi", StartupFile: "."}, "not a regular file", nil},

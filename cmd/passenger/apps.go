@@ -87,7 +87,7 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 			o := findOption(l.scope, key)
 			switch {
 			case o == nil:
-				return app, fmt.Errorf("there is no option %q", key)
+				return app, fmt.Errorf("there is no option %q%s", key, didYouMean(l.scope, key))
 			case !o.In(options.App):
 				return app, fmt.Errorf("%s is the server's, and cannot be one application's: write it beside %s", key,
 					appsKey)

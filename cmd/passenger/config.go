@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -247,6 +248,8 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 		return nil, nil
 	}
 
+	b = bytes.TrimPrefix(b, byteOrderMark)
+
 	var raw map[string]any
 
 	err = json.Unmarshal(b, &raw)
@@ -255,8 +258,11 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	}
 
 	if err != nil {
-		return nil, fmt.Errorf("%s%s is not valid: %w: correct it, or check it with a JSON linter", path,
-			position(b, err), err)
+		return nil, errors.New(path + syntaxError(b, err))
+	}
+
+	for _, key := range repeatedKeys(b) {
+		l.warn(fmt.Sprintf("%q is in %s twice, and the last one counts: remove the others", key, path))
 	}
 
 	values := layer{}
@@ -293,21 +299,11 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 func (l *loader) ignoreKey(key, path string) {
 	i := slices.IndexFunc(foreignOptions, func(o options.Option) bool { return o.Key == key })
 	if i < 0 {
-		l.warn(fmt.Sprintf("unknown option %q in %s is ignored", key, path))
+		l.warn(fmt.Sprintf("unknown option %q in %s is ignored%s", key, path, didYouMean(l.scope, key)))
 		return
 	}
 
 	l.ignore(&foreignOptions[i], path)
-}
-
-// position says where a syntax error is.
-func position(b []byte, err error) string {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
-		return ""
-	}
-
-	return fmt.Sprintf(", line %d,", 1+strings.Count(string(b[:min(int(syntax.Offset), len(b))]), "\n"))
 }
 
 // structured are the kinds that a variable of the environment cannot have.

@@ -101,3 +101,44 @@ func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
 	require.Equal(t, []string{"/y"}, cfg.EnvFiles, "a list is replaced")
 	require.Contains(t, cfg.Sources["envvars"], "Passengerfile.json and --envvar")
 }
+
+// What people write that is no JSON, or not what they meant, is named.
+func TestMistakesInAFileAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n// the port\n\"port\": 1}": "line 2, is not valid: invalid character '/' looking for beginning of object key string: JSON has no comments",
+		"{\n# the port\n\"port\": 1}":  "line 2, is not valid: invalid character '#' looking for beginning of object key string: JSON has no comments",
+		"{\"port\": 1} // the port":    "JSON has no comments",
+		"{'port': 1}":                  "line 1, is not valid: invalid character '\\'' looking for beginning of object key string: JSON has texts in double quotes",
+		"{\"port\": 1,\n}":             "line 2, is not valid: invalid character '}' looking for beginning of object key string: remove the comma",
+		"{\"env_files\": [\"a\", ]}":   "remove the comma behind the last element",
+		"\xff\xfe{\x00}\x00":           "write the file as UTF-8, not UTF-16",
+		"":                             "line 1, is not valid: unexpected end of JSON input: correct it",
+		"{\"port\": 1":                 "line 1, is not valid: unexpected end of JSON input: correct it",
+		"{\"port\": 0x10}":             "correct it, or check it with a JSON linter",
+		`{"apps": [{"dir": "a", "environmen": "b"}]}`: `there is no option "environmen": did you mean "environment"?`,
+	} {
+		_, err := loadFile(t, text)
+		require.ErrorContains(t, err, want, text)
+	}
+
+	for text, want := range map[string][]string{
+		"\ufeff{}":                     nil,
+		`{"port": 8001, "port": 8002}`: {`"port" is in FILE twice, and the last one counts: remove the others`},
+		`{"envvars": {"A": "1", "A": "2", "A": "3"}, "ctls": ["a=b", "a=b"]}`: {`"A" is in FILE twice, and the last one counts: remove the others`},
+		`{"max_pol_size": 3}`:  {`unknown option "max_pol_size" in FILE is ignored: did you mean "max_pool_size"?`},
+		`{"max-pool-size": 3}`: {`unknown option "max-pool-size" in FILE is ignored: did you mean "max_pool_size"?`},
+		`{"PORT": 3}`:          {`unknown option "PORT" in FILE is ignored: did you mean "port"?`},
+		`{"colour": "blue"}`:   {`unknown option "colour" in FILE is ignored`},
+		`{"x": 1}`:             {`unknown option "x" in FILE is ignored`},
+		`{"app": []}`:          {`unknown option "app" in FILE is ignored: did you mean "apps"?`},
+	} {
+		var warned []string
+		path := filepath.Join(t.TempDir(), "Passengerfile.json")
+		l := newLoader(newStartCommand(nil), options.Start)
+		l.warn = func(text string) { warned = append(warned, strings.ReplaceAll(text, path, "FILE")) }
+
+		_, err := l.parse([]byte(text), path)
+		require.NoError(t, err, text)
+		require.Equal(t, want, warned, text)
+	}
+}

@@ -69,7 +69,14 @@ func (t tools) newExplainCommand() *cobra.Command {
 }
 
 func (e *explanation) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	instance, err := e.which.find(cmd)
+	find := e.which.find
+	if !cmd.Flags().Changed("name") {
+		find = func(cmd *cobra.Command) (*instancedir.Instance, error) {
+			return e.which.findServing(cmd, append(args, ".")[0])
+		}
+	}
+
+	instance, err := find(cmd)
 	if instance == nil {
 		return err
 	}

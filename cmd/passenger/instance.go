@@ -131,6 +131,17 @@ func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) 
 	return []instancedir.Instance{*instance}, nil
 }
 
+// findServing returns the instance that find would, or where none was asked for, the one that serves the directory.
+func (s *selection) findServing(cmd *cobra.Command, dir string) (*instancedir.Instance, error) {
+	if s.name == "" && !s.byPID {
+		if serving := servingAt(listInstances(cmd).Instances, dir); len(serving) == 1 {
+			return &serving[0], nil
+		}
+	}
+
+	return s.find(cmd)
+}
+
 // servingAt returns the instances for one of whose applications dir is the directory,
 // by any of its names, or is below it. What others than root, this user or
 // the owner of the directory say of themselves does not count.

@@ -88,6 +88,11 @@ func (t *logTail) open() error {
 			admin.Printable(t.path))
 	}
 
+	if errors.Is(err, os.ErrNotExist) {
+		return exit(1, "ERROR: the log %s does not exist: it was removed or moved away, and 'passenger reopen-logs' "+
+			"makes another one.", admin.Printable(t.path))
+	}
+
 	if err != nil {
 		return exit(1, "ERROR: the log cannot be read: %s.", admin.Printable(err.Error()))
 	}

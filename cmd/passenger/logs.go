@@ -135,13 +135,11 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 
 // find returns the instance that serves the application, or is meant otherwise.
 func (l *logs) find(cmd *cobra.Command, args []string) (*instancedir.Instance, error) {
-	if l.which.name == "" && len(args) > 0 {
-		if serving := servingAt(listInstances(cmd).Instances, args[0]); len(serving) == 1 {
-			return &serving[0], nil
-		}
+	if len(args) > 0 {
+		return l.which.findServing(cmd, args[0])
 	}
 
-	if l.which.name == "" && len(args) == 0 {
+	if l.which.name == "" {
 		found, err := l.which.findAll(cmd)
 		if err != nil {
 			return nil, err

@@ -177,6 +177,18 @@ func serveSignals(ctx context.Context, instance *agent.Instance) {
 }
 
 // banner tells where the server is.
+// stopCommand is how a server in the background is ended, from any directory.
+func stopCommand(cfg *agent.Config) string {
+	switch {
+	case cfg.PIDFile != cfg.DefaultPIDFile():
+		return "passenger stop --pid-file " + cfg.PIDFile
+	case cfg.SocketFile != "":
+		return "passenger stop " + cfg.Dir + " --socket " + cfg.SocketFile
+	}
+
+	return fmt.Sprintf("passenger stop %s --port %d", cfg.Dir, cfg.Port)
+}
+
 func banner(cfg *agent.Config, urls []string) string {
 	if cfg.Flying != nil {
 		return flyingBanner(cfg)
@@ -206,7 +218,7 @@ func banner(cfg *agent.Config, urls []string) string {
 	fmt.Fprintf(&b, "Environment:         %s\n", cfg.Environment)
 	fmt.Fprintf(&b, "Accessible via:      %s\n\n", strings.Join(urls, ", "))
 	if cfg.Daemonize {
-		fmt.Fprintln(&b, "Serving in the background: passenger stop ends it.")
+		fmt.Fprintf(&b, "Serving in the background: '%s' ends it.\n", stopCommand(cfg))
 	} else {
 		fmt.Fprintln(&b, "You can stop it by pressing Ctrl-C.")
 	}

@@ -115,7 +115,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		if namesServer(cmd) {
-			return showServer(cmd, args)
+			return showServer(ctx, cmd, args)
 		}
 
 		if len(args) == 1 {

@@ -1,13 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
 )
 
@@ -26,24 +27,22 @@ func namesServer(cmd *cobra.Command) bool {
 }
 
 // showServer tells whether a server runs, by its pid file.
-func showServer(cmd *cobra.Command, args []string) error {
+func showServer(ctx context.Context, cmd *cobra.Command, args []string) error {
 	cfg, err := loadConfig(cmd, args)
 	if err != nil {
 		return err
 	}
 
-	path := pidFileOf(&cfg)
-	server, err := agent.FindServer(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noPIDFile(path)
-	}
-
+	server, path, err := findServer(ctx, &cfg)
 	if err != nil {
 		return err
 	}
 
 	defer server.Close()
-	if server.Alive {
+	if _, gone := os.Stat(path); server.Alive && errors.Is(gone, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d; its PID file %s is gone\n",
+			server.PID, path)
+	} else if server.Alive {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d, according to PID file %s\n",
 			server.PID, path)
 	} else {

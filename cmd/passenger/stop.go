@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,14 +40,9 @@ the server has ended, or after 25 seconds with an error.`,
 			return err
 		}
 
-		path := pidFileOf(&cfg)
-		server, err := agent.FindServer(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			if ignoreMissing {
-				return nil
-			}
-
-			return noPIDFile(path)
+		server, path, err := findServer(cmd.Context(), &cfg)
+		if errors.Is(err, fs.ErrNotExist) && ignoreMissing {
+			return nil
 		}
 
 		if err != nil {
@@ -64,15 +61,47 @@ the server has ended, or after 25 seconds with an error.`,
 	return cmd
 }
 
-// stop asks the server's watchdog to end. The pid file may be anybody's: no
-// process is signalled by it.
+// stop asks the server's watchdog to end, once it can be asked: a server that starts cannot yet, and one that ends
+// cannot any more. The pid file may be anybody's: no process is signalled by it.
 func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) error {
-	registries := instancedir.Registries(os.Getenv)
-	if cfg.InstanceRegistryDir != "" {
-		registries = []string{cfg.InstanceRegistryDir}
-	}
+	interrupted := ctx
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
 
-	instance, err := instancedir.List(registries).SelectPID(server.PID)
+	again := time.NewTicker(stopInterval)
+	defer again.Stop()
+
+	ended := server.Ended()
+	for asked := false; ; {
+		if !asked && ctx.Err() == nil {
+			err := askToEnd(ctx, cfg, server.PID)
+			if err != nil && ctx.Err() == nil && !startsOrEnds(err) {
+				return err
+			}
+
+			asked = err == nil
+		}
+
+		select {
+		case <-ended:
+			return nil
+		case <-again.C:
+		case <-ctx.Done():
+			if interrupted.Err() != nil {
+				return fmt.Errorf("interrupted while the server with PID %d had not ended", server.PID)
+			}
+
+			return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; wait for "+
+				"them, or end it at once with 'kill %d', or else SIGKILL", server.PID, stopTime, server.PID)
+		}
+	}
+}
+
+// stopInterval is the time between two attempts to ask.
+const stopInterval = 200 * time.Millisecond
+
+func askToEnd(ctx context.Context, cfg *agent.Config, pid int) error {
+	instance, err := instancedir.List(registriesOf(cfg)).SelectPID(pid)
 	if err != nil {
 		return err
 	}
@@ -82,30 +111,18 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) e
 		client.Name = instancedir.FullAccount
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
-	defer cancel()
-	if _, err := client.Post(ctx, "/shutdown.json", nil); err != nil {
-		return err
-	}
+	_, err = client.Post(ctx, "/shutdown.json", nil)
 
-	select {
-	case <-server.Ended():
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; try again, "+
-			"or end it with SIGKILL", server.PID, stopTime)
-	}
+	return err
 }
 
-func pidFileOf(cfg *agent.Config) string {
-	if cfg.PIDFile != "" {
-		return cfg.PIDFile
+// startsOrEnds reports whether a server could not be asked because it does not take calls yet, or any more.
+func startsOrEnds(err error) bool {
+	if _, none := errors.AsType[*instancedir.NotFoundError](err); none || errors.Is(err, instancedir.ErrNoneRunning) {
+		return true
 	}
 
-	return cfg.DefaultPIDFile()
-}
+	errno, ok := errors.AsType[syscall.Errno](err)
 
-func noPIDFile(path string) error {
-	return fmt.Errorf("there is no pid file %s: the server does not run, or was started with another --port, "+
-		"--socket or --pid-file (say the same here), or it runs in the foreground (Ctrl-C ends it)", path)
+	return ok && slices.Contains(goneErrors, errno) || errors.Is(err, io.EOF)
 }

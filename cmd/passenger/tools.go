@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
 )
@@ -51,8 +54,26 @@ func prepare(root *cobra.Command) {
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetVersionTemplate("gopassenger {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%w: '%s --help' lists the options", err, c.CommandPath())
+		return fmt.Errorf("%w%s: '%s --help' lists the options", err, nearestFlag(c, err), c.CommandPath())
 	})
+}
+
+// nearestFlag asks whether a flag was meant that nearly has the name of an unknown one.
+func nearestFlag(c *cobra.Command, err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return ""
+	}
+
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+
+	best := nearest(strings.ReplaceAll(strings.ToLower(unknown.GetSpecifiedName()), "_", "-"), known)
+	if best == "" {
+		return ""
+	}
+
+	return " (did you mean --" + best + "?)"
 }
 
 // command is a command of passenger, which is made when it is needed.

@@ -62,3 +62,18 @@ func TestNamesOfOptionsAreUniqueInEachScope(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownFlagNamesTheOneThatWasMeant(t *testing.T) {
+	t.Parallel()
+
+	for args, want := range map[string]string{
+		"start --max-pol-size 3":  "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
+		"start --max_pool_size 3": "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
+		"restart-app --rolling":   "unknown flag: --rolling: 'passenger restart-app --help'",
+		"reload --instanc x":      "unknown flag: --instanc (did you mean --instance?): ",
+	} {
+		root := newRoot(tools{}.all())
+		root.SetArgs(strings.Fields(args))
+		require.ErrorContains(t, root.Execute(), want)
+	}
+}

@@ -125,7 +125,13 @@ func newAppOverview(g *passenger.GroupSnapshot, now time.Time) AppOverview {
 
 	if e := g.DeploymentError; e != nil {
 		app.LastFailure = e.At
-		note("the new release does not start, and old processes serve on: %s", e.Error())
+
+		serving := "old processes serve on"
+		if len(g.Processes) == 0 {
+			serving = "no old process is left"
+		}
+
+		note("the new release does not start, and %s: %s", serving, e.Error())
 	}
 
 	if e := g.LastSpawnError; e != nil {

@@ -21,7 +21,7 @@ type socket interface {
 // Ports are listening sockets that have no file, by the names that the core gets them by.
 type Ports struct {
 	sockets map[string]socket
-	// inherited is true if systemd has opened them, which are all then.
+	// inherited is true if systemd has opened them, which are then all that take requests.
 	inherited bool
 }
 
@@ -66,18 +66,20 @@ func (c *Config) mainSocket() string {
 // openPorts opens what has no file, or takes what systemd has opened.
 func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 	sockets, err := inheritedSockets()
-	if err != nil || len(sockets) > 0 {
-		return &Ports{sockets, true}, err
+	if err != nil {
+		return nil, err
 	}
+
+	inherited := len(sockets) > 0
 
 	taken := map[string]string{} // by the names of sockets, the options that name their ports
 	for _, port := range []struct {
 		name, address, option string
 		wanted                bool
 	}{
-		{c.mainSocket(), c.hostPort(c.Port), "--port", c.SocketFile == ""},
-		{httpsFile, c.hostPort(c.SSLPort), "--ssl-port", c.SSLPort != 0},
-		{metricsFile, c.MetricsAddress, "--metrics-address", c.MetricsAddress != ""},
+		{c.mainSocket(), c.hostPort(c.Port), "--port", !inherited && c.SocketFile == ""},
+		{httpsFile, c.hostPort(c.SSLPort), "--ssl-port", !inherited && c.SSLPort != 0},
+		{metricsFile, c.MetricsAddress, "--metrics-address", c.MetricsAddress != "" && sockets[metricsFile] == nil},
 	} {
 		if !port.wanted {
 			continue
@@ -101,7 +103,7 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 		}
 	}
 
-	return &Ports{sockets: sockets}, nil
+	return &Ports{sockets, inherited}, nil
 }
 
 // overlap reports whether a socket that listens keeps others from the address.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
@@ -79,6 +80,11 @@ func OpenLogFile(path string) (*os.File, error) {
 
 func openLogFile(path string) (*os.File, error) {
 	f, err := ownfile.Open(path, os.O_WRONLY|os.O_APPEND, 0o640)
+	if errors.Is(err, syscall.ENXIO) {
+		return nil, fmt.Errorf("cannot open the log file: %s is a named pipe or a socket that no program reads: start "+
+			"its reader first, or name a regular file", path)
+	}
+
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the log file: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/leakgate"
 )
@@ -96,4 +97,11 @@ func TestLogLineIsCut(t *testing.T) {
 	got, err := os.ReadFile(f.Name())
 	require.NoError(t, err)
 	require.Equal(t, "\nnext\n", string(got))
+}
+
+func TestLogFileWithoutAReaderSaysSo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, unix.Mkfifo(path, 0o600))
+	_, err := OpenLogFile(path)
+	require.ErrorContains(t, err, "cannot open the log file: "+path+" is a named pipe or a socket that no program reads")
 }

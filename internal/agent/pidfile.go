@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/filelock"
 	"github.com/gopassenger/passenger/internal/ownfile"
 )
@@ -227,6 +228,17 @@ func FindServer(path string) (*RunningServer, error) {
 	}
 
 	return s, nil
+}
+
+// ServerOf returns the server of an instance, whose lock takes the place of the pid file's. The caller must close the
+// result.
+func ServerOf(i *instancedir.Instance) (*RunningServer, error) {
+	lock, err := i.OpenLock()
+	if err != nil {
+		return nil, err
+	}
+
+	return &RunningServer{PID: i.Properties.WatchdogPID, Alive: true, file: lock}, nil
 }
 
 // Close forgets the file.

@@ -1,32 +1,64 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // inheritedSockets are those that systemd has opened for us, by the names that
 // they have in its units (FileDescriptorName=): http, https and metrics. A single
-// one may have any name.
+// one may have any name. Without sockets to use, a server of a unit that passes some
+// would listen where nobody expects it.
 func inheritedSockets() (map[string]socket, error) {
-	named, err := activation.ListenersWithNames()
-	if err != nil {
-		return nil, fmt.Errorf("cannot use the sockets of systemd: %w", err)
+	pid, number, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
+
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+		_ = os.Unsetenv(name)
+	}
+
+	// They may be another process's, from which we have inherited the variables only.
+	if pid != strconv.Itoa(os.Getpid()) || number == "" {
+		return map[string]socket{}, nil
+	}
+
+	count, err := strconv.Atoi(number)
+	if err != nil || count < 0 {
+		return nil, fmt.Errorf("cannot use the sockets of systemd: LISTEN_FDS is %q, not a number of sockets: correct "+
+			"what starts the server", number)
+	}
+
+	named := map[string][]socket{}
+
+	given := strings.Split(names, ":")
+	for i := range count {
+		name := ""
+		if i < len(given) {
+			name = given[i]
+		}
+
+		s, err := inheritedSocket(firstSocket + i)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use the socket number %d of %d, %q, of systemd: %w", i+1, count, name, err)
+		}
+
+		named[name] = append(named[name], s)
 	}
 
 	sockets := map[string]socket{}
-	for name, listeners := range named {
+	for name, all := range named {
 		if len(named) == 1 && name != httpsFile {
 			name = httpFile
 		}
 
-		for _, l := range listeners {
-			s, ok := l.(socket)
-			if !ok || sockets[name] != nil || name != httpFile && name != httpsFile && name != metricsFile {
+		for _, s := range all {
+			if sockets[name] != nil || name != httpFile && name != httpsFile && name != metricsFile {
 				return nil, fmt.Errorf("the socket %q of systemd is not one that requests come by: give each a "+
 					"FileDescriptorName that is http, https or metrics", name)
 			}
@@ -36,6 +68,47 @@ func inheritedSockets() (map[string]socket, error) {
 	}
 
 	return sockets, nil
+}
+
+// firstSocket is the descriptor of the first socket of systemd.
+const firstSocket = 3
+
+// inheritedSocket takes a descriptor if it is a socket that listens. Others are left alone: they may be in use.
+func inheritedSocket(fd int) (socket, error) {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	switch {
+	case errors.Is(err, unix.EBADF):
+		return nil, fmt.Errorf("the descriptor %d is closed: LISTEN_FDS must be the number of sockets", fd)
+	case errors.Is(err, unix.ENOTSOCK):
+		return nil, fmt.Errorf("the descriptor %d is no socket: LISTEN_FDS must be the number of sockets, "+
+			"and the unit have ListenStream= only", fd)
+	case err != nil:
+		return nil, fmt.Errorf("the descriptor %d: %w", fd, err)
+	case kind != unix.SOCK_STREAM:
+		return nil, fmt.Errorf("the descriptor %d is no stream socket: the unit must have ListenStream= only", fd)
+	}
+
+	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
+		return nil, fmt.Errorf("the descriptor %d is a socket that does not listen, such as a connection: the unit "+
+			"must have Accept=no", fd)
+	}
+
+	f := os.NewFile(uintptr(fd), "socket")
+	defer func() { _ = f.Close() }() // the listener has a copy
+
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("the descriptor %d: %w", fd, err)
+	}
+
+	s, ok := l.(socket)
+	if !ok {
+		_ = l.Close()
+		return nil, fmt.Errorf("the descriptor %d is a socket of an unknown kind: it must be one of TCP or a Unix "+
+			"socket", fd)
+	}
+
+	return s, nil
 }
 
 // notifyReloading tells systemd that a reload begins; done, that it has ended, and

@@ -214,6 +214,8 @@ type request struct {
 	PID     int    `json:"pid"`
 	Bytes   int64  `json:"bytes"`
 	AppDone bool   `json:"appDone,omitempty"`
+	// Gone means that its client has left.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // maxRequests is how many requests in progress the page shows, the oldest ones, and maxPath the length of a path.
@@ -246,6 +248,7 @@ func (s *state) requestsOf(name string) (shown []request, all int) {
 			PID:     r.PID,
 			Bytes:   r.ResponseBytes,
 			AppDone: r.AppDone,
+			Gone:    r.ClientGone,
 		})
 	}
 

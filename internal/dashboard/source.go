@@ -102,6 +102,7 @@ type Request struct {
 	PID           int       `json:"pid"`
 	ResponseBytes int64     `json:"responseBytes"`
 	AppDone       bool      `json:"appDone"`
+	ClientGone    bool      `json:"clientGone"`
 }
 
 // Incident is a line about an incident.

@@ -66,6 +66,8 @@ type Request struct {
 	CheckedOut float64 `json:"checkedOut"`
 	// PID is zero if it has no process.
 	PID int `json:"pid"`
+	// ClientGone reports whether its client had left before.
+	ClientGone bool `json:"clientGone,omitzero"`
 }
 
 // Process is a process of an application.
@@ -139,6 +141,7 @@ func newRequest(s *handler.RequestSnapshot, now time.Time) Request {
 		Queued:     seconds(s.Queued),
 		CheckedOut: seconds(s.CheckedOut),
 		PID:        s.PID,
+		ClientGone: s.ClientGone,
 	}
 }
 

@@ -83,8 +83,13 @@ func (r *Record) WriteText(w io.Writer) error {
 }
 
 func (q *Request) write(b *strings.Builder) {
+	state := printable.Line(q.State)
+	if q.ClientGone {
+		state += ", its client has left"
+	}
+
 	fmt.Fprintf(b, "  %s %s%s  %s  after %.1f s, of which %.1f s in the queue  (%s)\n", printable.Line(q.Method),
-		printable.Line(q.Host), printable.Line(q.Path), printable.Line(q.State), q.Age, q.Queued, printable.Line(q.ID))
+		printable.Line(q.Host), printable.Line(q.Path), state, q.Age, q.Queued, printable.Line(q.ID))
 }
 
 func (p *Process) write(b *strings.Builder) {

@@ -203,6 +203,7 @@ function tell(text, failure) {
 
 const waitsFor = (r) => {
 	if (r.appDone) return "the client to read the rest";
+	if (r.gone) return "the process, which works on it though the client has left";
 	return {
 		ANALYZING_REQUEST: "the server to read it",
 		BUFFERING_REQUEST_BODY: "the client's body",

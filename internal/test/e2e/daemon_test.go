@@ -76,6 +76,49 @@ func (d *daemon) content(t *testing.T, name string) string {
 
 func (d *daemon) url() string { return "http://127.0.0.1:" + d.port }
 
+// The server of a directory is found without its pid file, which was in a release that was removed, or is where it
+// would not be made now.
+func TestStopOfAServerWhosePIDFileIsElsewhere(t *testing.T) {
+	t.Parallel()
+
+	for name, move := range map[string]func(t *testing.T, current string){
+		"another release": func(t *testing.T, current string) {
+			t.Helper()
+			first, err := filepath.EvalSymlinks(current)
+			require.NoError(t, err)
+			next := t.TempDir()
+			require.NoError(t, os.Symlink(next, current+".new"))
+			require.NoError(t, os.Rename(current+".new", current))
+			require.NoError(t, os.RemoveAll(first))
+		},
+		"another directory for such files": func(t *testing.T, current string) {
+			t.Helper()
+			require.NoError(t, os.MkdirAll(filepath.Join(current, "tmp", "pids"), 0o700))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDaemon(t)
+			current := filepath.Join(t.TempDir(), "current")
+			require.NoError(t, os.Symlink(d.dir, current))
+			d.dir = current
+			out, err := d.start(t)
+			require.NoError(t, err, out)
+			require.Contains(t, out, "'passenger stop "+current+" --port "+d.port+"' ends it")
+			move(t, current)
+
+			out, err = d.run(t, "stop", current, "--port", freePort(t))
+			require.Error(t, err)
+			require.Regexp(t, `there is no pid file [^\n]*\n[^\n]*is served by the process \d+ on `+d.url(), out)
+
+			out, err = d.run(t, "status", current, "--port", d.port)
+			require.NoError(t, err, out)
+			require.Contains(t, out, "Passenger is running on PID ")
+			d.stop(t)
+		})
+	}
+}
+
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	d := newDaemon(t)

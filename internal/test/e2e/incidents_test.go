@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -216,6 +218,55 @@ func TestIncidentNamesTheLineThatHangs(t *testing.T) {
 			require.GreaterOrEqual(t, r.Request.Age, 0.9)
 			require.NotEmpty(t, r.Processes[0].Tree)
 			require.Equal(t, "ok", c.get(t, "/").body, "another process serves")
+		})
+	}
+}
+
+// The process works on after its client has left, which is all the more reason to tell what on.
+func TestIncidentNamesTheRequestOfAClientThatHasLeft(t *testing.T) {
+	t.Parallel()
+
+	for name, end := range map[string]struct{ args, line, cause string }{
+		"too slow": {"--max-request-time=2", "killing a process whose request exceeded its time limit", "request_time"},
+		"crashes":  {"--max-request-time=60", "a process ended by itself", "exit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wsgi := hanging[2]
+			require.Equal(t, "wsgi that sleeps", wsgi.name)
+			s := start(t, &launch{
+				dir:  newDir(t, map[string]string{wsgi.file: wsgi.source}),
+				args: []string{end.args, "--max-pool-size", "1"},
+			})
+
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+			require.NoError(t, err)
+			_, err = io.WriteString(conn, "GET /hang?password=secret HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.NoError(t, err)
+			s.Stderr.Await(t, "It hangs.", 1, s.Ended)
+			pid := s.apps(t)[0]
+			require.NoError(t, conn.Close())
+			eventually(t, func() error {
+				if shown := s.tool(t, "status", "--show=requests", "--json"); !strings.Contains(shown, `"clientGone": true`) {
+					return fmt.Errorf("the server has not seen it yet: %s", shown)
+				}
+
+				return nil
+			})
+
+			if name == "crashes" {
+				require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			}
+
+			r := s.incident(t, end.line)
+			require.Equal(t, end.cause, string(r.Cause))
+			require.NotNil(t, r.Request)
+			require.Equal(t, "GET", r.Request.Method)
+			require.Equal(t, "/hang", r.Request.Path)
+			require.Equal(t, pid, r.Request.PID)
+			require.NotEmpty(t, r.Request.ID)
+			require.True(t, r.Request.ClientGone)
+			require.Empty(t, r.Others)
 		})
 	}
 }

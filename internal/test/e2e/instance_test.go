@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -331,4 +332,30 @@ func TestChangesOfARunningCore(t *testing.T) {
 	require.NoError(t, err)
 	require.Error(t, <-ended)
 	s.Stderr.Await(t, "request cut", 1, s.Ended)
+}
+
+// Of several instances, a directory names the one that serves it.
+func TestDirectoryNamesTheInstance(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	first, second := t.TempDir(), t.TempDir()
+	other := startIn(t, box, &launch{dir: first, args: append(testApp(t), "--min-instances", "1")})
+	other.Stdout.Await(t, ": started in ", 1, other.Ended)
+	s := startIn(t, box, &launch{dir: second, args: append(testApp(t), "--min-instances", "1")})
+	s.Stdout.Await(t, ": started in ", 1, s.Ended)
+
+	for _, dir := range []string{first, second} {
+		require.Contains(t, s.tool(t, "explain", dir), dir+" (development): a request that came now would be served at once")
+	}
+
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "explain", filepath.Dir(first))
+	cmd.Dir, cmd.Env = s.Dir, s.Env()
+	out, err := cmd.Output()
+	require.Error(t, err)
+	require.Contains(t, string(out), "multiple Passenger instances are running")
+
+	// Each leaves only its own behind for a moment.
+	other.signal(t, syscall.SIGTERM)
+	<-other.Ended
+	other.Judged = true
 }

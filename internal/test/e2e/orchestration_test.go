@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Load balancers learn that a server is to end before it takes no more
@@ -87,15 +88,15 @@ func TestNotify(t *testing.T) {
 }
 
 // startActivated starts a server with a socket that systemd has opened.
-func startActivated(t *testing.T, socket *os.File, url string) *server {
+func startActivated(t *testing.T, socket *os.File, url string, args ...string) *server {
 	t.Helper()
-	return startActivatedFrom(t, filepath.Join(built, "passenger"), socket, url)
+	return startActivatedFrom(t, filepath.Join(built, "passenger"), socket, url, args...)
 }
 
-func startActivatedFrom(t *testing.T, program string, socket *os.File, url string) *server {
+func startActivatedFrom(t *testing.T, program string, socket *os.File, url string, args ...string) *server {
 	t.Helper()
 	s := &server{sandbox: newSandbox(t), url: url}
-	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: append(testApp(t), args...)})
 
 	// It has to know its own pid.
 	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
@@ -140,6 +141,70 @@ func TestSocketActivation(t *testing.T) {
 	}
 
 	c.CloseIdleConnections()
+	s.stop(t)
+}
+
+// Without the sockets of its unit, a server would listen where nobody expects it.
+func TestSocketActivationWithoutASocketToUse(t *testing.T) {
+	t.Parallel()
+
+	_, good := listenFor(t, "tcp", "127.0.0.1:0")
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = packets.Close() })
+	udp, ok := packets.(*net.UDPConn)
+	require.True(t, ok)
+	datagrams, err := udp.File()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = datagrams.Close() })
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	connection, peer := os.NewFile(uintptr(pair[0]), "connection"), os.NewFile(uintptr(pair[1]), "peer")
+	t.Cleanup(func() { _ = connection.Close() })
+	t.Cleanup(func() { _ = peer.Close() })
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = file.Close() })
+
+	for name, test := range map[string]struct {
+		files []*os.File
+		count string
+		says  string
+	}{
+		"datagrams":      {[]*os.File{datagrams}, "1", "is no stream socket: the unit must have ListenStream= only"},
+		"a connection":   {[]*os.File{connection}, "1", "does not listen, such as a connection: the unit must have Accept=no"},
+		"a file":         {[]*os.File{file}, "1", "the descriptor 3 is no socket"},
+		"one too few":    {[]*os.File{good, file}, "2", "cannot use the socket number 2 of 2"},
+		"far too few":    {[]*os.File{good}, "99999999", "cannot use the socket number 2 of 99999999"},
+		"no number":      {[]*os.File{good}, "one", `LISTEN_FDS is "one", not a number of sockets`},
+		"less than none": {[]*os.File{good}, "-1", `LISTEN_FDS is "-1", not a number of sockets`},
+		"a foreign name": {[]*os.File{good, good}, "2", "give each a FileDescriptorName"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &server{sandbox: newSandbox(t)}
+			s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
+			shell := `LISTEN_PID=$$ LISTEN_FDS=` + test.count + ` exec "$@"`
+			s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", filepath.Join(built, "passenger")}, s.Cmd.Args[1:]...)
+			s.Cmd.Path = "/bin/sh"
+			s.Cmd.ExtraFiles = test.files
+			s.run(t)
+			s.requireExit(t, 1)
+			require.Contains(t, s.Stderr.String(), test.says)
+			require.NotContains(t, s.Stdout.String(), "Accessible via")
+		})
+	}
+}
+
+// What systemd does not open is not lost: monitoring systems ask by an address of their own.
+func TestSocketActivationKeepsTheMetricsAddress(t *testing.T) {
+	t.Parallel()
+	l, f := listenFor(t, "tcp", "127.0.0.1:0")
+	address := "127.0.0.1:" + freePort(t)
+	s := startActivated(t, f, "http://"+l.Addr().String(), "--metrics-address", address)
+	s.client(t).get(t, "/x")
+	status := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
+	require.Equal(t, http.StatusOK, status.get(t, "/readyz").StatusCode)
 	s.stop(t)
 }
 

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/agent"
+)
+
+// A server that starts or ends takes no calls, and has no instance directory.
+func TestStopWaitsForAServerThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	cfg := agent.DefaultConfig()
+	cfg.InstanceRegistryDir = t.TempDir()
+
+	find := func(t *testing.T) (held *os.File, server *agent.RunningServer) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "pid")
+		held, err := os.Create(path)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = held.Close() })
+		_, err = held.WriteString(strconv.Itoa(os.Getpid()))
+		require.NoError(t, err)
+		require.NoError(t, unix.Flock(int(held.Fd()), unix.LOCK_EX))
+
+		server, err = agent.FindServer(path)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = server.Close() })
+		require.True(t, server.Alive)
+
+		return held, server
+	}
+
+	t.Run("until it has ended", func(t *testing.T) {
+		t.Parallel()
+		held, server := find(t)
+		stopped := make(chan error, 1)
+		go func() { stopped <- stop(t.Context(), &cfg, server) }()
+		require.NoError(t, held.Close())
+		require.NoError(t, <-stopped)
+	})
+
+	t.Run("until the user has enough", func(t *testing.T) {
+		t.Parallel()
+		_, server := find(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorContains(t, stop(ctx, &cfg, server), "interrupted while the server with PID "+strconv.Itoa(os.Getpid()))
+	})
+}
