@@ -14,8 +14,13 @@ import (
 // Options.MaxRequestTime goes on. In all other cases Abandon is Close with Discard.
 //
 // It returns at once. over is called once, when the place is given up, with whether the process
-// has kept it without responding. No other method may be called any more, but Close, which gives up the place.
+// has kept it without responding; it may be nil. No other method may be called any more, but Close, which gives up
+// the place.
 func (s *Session) Abandon(over func(unanswered bool)) {
+	if over == nil {
+		over = func(bool) {}
+	}
+
 	if s.conn == nil || s.socket.concurrency == 0 || !closeWrite(s.conn) || !s.keepPlace(over) {
 		s.Close(Discard)
 		over(false)

@@ -254,6 +254,7 @@ func TestAbandonWithoutAPlaceToKeep(t *testing.T) {
 
 			over := []bool{}
 			s.Abandon(func(unanswered bool) { over = append(over, unanswered) })
+			s.Abandon(nil) // a second call has no effect
 			require.Equal(t, []bool{false}, over)
 			require.Zero(t, pool.Inspect().Groups[0].Processes[0].Sessions)
 			_, err = s.Connect(context.Background())

@@ -9,7 +9,7 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// maxResponseFields bounds the fields of a head, each of which costs more than its bytes: as many as a request may have.
+// maxResponseFields bounds the fields of a head, each of which costs more than its bytes. A request may have as many.
 const maxResponseFields = 1000
 
 // response is the head of the application's response, and what it says of the body.

@@ -367,8 +367,8 @@ func TestRackExec(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.ru")
 	require.NoError(t, os.WriteFile(file, []byte(`
-unless ENV["CHOSEN"]
-  ENV["CHOSEN"] = "yes"
+if ENV["CHOSEN"].nil?
+  ENV.store("CHOSEN", "yes")
   exec(RbConfig.ruby, $0)
 end
 run ->(env) { [200, {}, [ENV["CHOSEN"]]] }
