@@ -95,8 +95,8 @@ class Adapter:
         headers = scope["headers"]
         if headers and headers[-1][0] == CLIENT:
             # The server in front has it at the end.
-            client = headers[-1][1]
-            scope["headers"] = headers = headers[:-1]
+            scope["headers"] = headers = list(headers)
+            client = headers.pop()[1]
 
         for name, value in headers:
             if name not in OWN_FIELDS:
