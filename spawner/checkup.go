@@ -124,8 +124,17 @@ func (c *checkup) ended(subject string) error {
 	return &fault{problem: endedInCheck, subject: subject, err: err}
 }
 
-// isOver reports whether the time of ctx is over, and it was not canceled.
-func isOver(ctx context.Context) bool { return errors.Is(context.Cause(ctx), context.DeadlineExceeded) }
+// isOver reports whether the time of ctx is over, and it was not canceled. The system, whose errors ask for it, may
+// notice a deadline before ctx does.
+func isOver(ctx context.Context) bool {
+	if cause := context.Cause(ctx); cause != nil {
+		return errors.Is(cause, context.DeadlineExceeded)
+	}
+
+	deadline, ok := ctx.Deadline()
+
+	return ok && !time.Now().Before(deadline)
+}
 
 // warmUp makes each request once. A cold application may take its time, of which
 // it has what is left of the start's.
