@@ -19,13 +19,15 @@ type Load struct {
 	stop         context.CancelFunc
 	asking       sync.WaitGroup
 	refused      atomic.Pointer[error]
+	// asked counts what each client has asked, with any outcome.
+	asked []atomic.Int64
 }
 
 // NewLoad starts a client for each function, which asks once, on connections of its own. No connection may be refused.
 func NewLoad(ctx context.Context, t TB, clients []func(context.Context) error) *Load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
-	l := &Load{stop: cancel}
+	l := &Load{stop: cancel, asked: make([]atomic.Int64, len(clients))}
 	t.Cleanup(func() {
 		l.Stop()
 		if refused := l.refused.Load(); refused != nil {
@@ -33,10 +35,12 @@ func NewLoad(ctx context.Context, t TB, clients []func(context.Context) error) *
 		}
 	})
 
-	for _, ask := range clients {
+	for i, ask := range clients {
 		l.asking.Go(func() {
 			for ctx.Err() == nil {
 				err := ask(ctx)
+				l.asked[i].Add(1)
+
 				switch {
 				case err == nil:
 					l.Served.Add(1)
@@ -58,6 +62,26 @@ func NewLoad(ctx context.Context, t TB, clients []func(context.Context) error) *
 func (l *Load) Stop() {
 	l.stop()
 	l.asking.Wait()
+}
+
+// Settle waits until no client is in the middle of what it asked for before.
+func (l *Load) Settle(t TB) {
+	t.Helper()
+
+	before := make([]int64, len(l.asked))
+	for i := range l.asked {
+		before[i] = l.asked[i].Load()
+	}
+
+	must(t, awaited.Within(Deadline, func() error {
+		for i := range l.asked {
+			if l.asked[i].Load() == before[i] {
+				return fmt.Errorf("client %d still asks; lost: %w", i, l.FirstLoss())
+			}
+		}
+
+		return nil
+	}))
 }
 
 // Progress waits until more requests have been served.

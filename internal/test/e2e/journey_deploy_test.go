@@ -74,6 +74,7 @@ func TestJourneyDeploy(t *testing.T) {
 
 		before := d.serving
 		d.requireDone(n, by, r.told, r.err)
+		d.load.Settle(t) // a page of it still needs its assets
 		require.NoError(t, os.RemoveAll(d.release(before)))
 		d.load.Progress(t, 20)
 		d.requireServes()
