@@ -25,7 +25,12 @@ func (x *exchange) findScript() (served bool, err error) {
 		return false, fmt.Errorf("%w: %w", errBadRequest, err)
 	}
 
-	u.fastCGI.script, err = scripts.Find(path)
+	// The root may be a link to a directory that others may not look into.
+	err = u.session.WithRights(func() (err error) {
+		u.fastCGI.script, err = scripts.Find(path)
+		return err
+	})
+
 	switch {
 	case errors.Is(err, spawner.ErrDirectory):
 		x.redirectToDirectory()
