@@ -14,7 +14,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,9 +51,6 @@ func run(args []string, out io.Writer) (status int, err error) {
 		return 1, err
 	}
 	defer notes.Close()
-
-	// A shell has what it runs beside something else ignore the interrupt from the keyboard. go test must not.
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args[2:]...)...) //nolint:noctx,gosec // to its end
 	cmd.Stderr = os.Stderr
