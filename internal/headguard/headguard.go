@@ -161,7 +161,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 
 		if r.RequestURI == refusedTarget() {
 			if refusal := c.refusal.Load(); refusal != nil {
-				answer(w, refusal)
+				respond(w, refusal)
 				return
 			}
 		}
@@ -175,7 +175,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	})
 }
 
-func answer(w http.ResponseWriter, e *httphead.Error) {
+func respond(w http.ResponseWriter, e *httphead.Error) {
 	body := strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + ": " + e.Reason + "\n"
 	head := w.Header()
 	head.Set("Connection", "close")

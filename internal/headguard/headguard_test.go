@@ -239,7 +239,7 @@ func TestRequestsCutAtEachByte(t *testing.T) {
 	}
 }
 
-func TestBadHeadBehindGoodOnesIsAnsweredInItsTurn(t *testing.T) {
+func TestBadHeadBehindGoodOnesIsRefusedInItsTurn(t *testing.T) {
 	each(t, func(t *testing.T, s *site) {
 		for _, size := range []int{1, 10, 10_000} {
 			raw := post + good + asks + chunk + bad + good
@@ -268,6 +268,67 @@ func TestStatusesOfWhatIsRefused(t *testing.T) {
 	} {
 		statuses, bodies := s.converse(raw)
 		require.Equal(t, []int{status}, statuses, "%.40q: %q", raw, bodies)
+	}
+}
+
+func TestRefusalIsTextAndTheLastResponse(t *testing.T) {
+	s := serve(t, "tcp", false, nil)
+	c := s.dial()
+	_, err := io.WriteString(c, bad+good)
+	require.NoError(t, err)
+
+	br := bufio.NewReader(c)
+	resp, err := http.ReadResponse(br, nil)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+
+	require.True(t, resp.Close)
+	require.Equal(t, "text/plain; charset=utf-8", resp.Header.Get("Content-Type"))
+	require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"))
+	require.Equal(t, int64(len(body)), resp.ContentLength)
+	require.Regexp(t, `^400 Bad Request: .+\n$`, string(body))
+
+	_, err = br.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+}
+
+// What came before the guard had the connection is checked like the rest.
+func TestFirstBytesOfAConnection(t *testing.T) {
+	guard := &headguard.Guard{Limits: httphead.Limits{Head: 8 << 10}}
+	for name, test := range map[string]struct {
+		first, rest string
+		pieces      []string
+	}{
+		"nothing":               {"", good, []string{good}},
+		"a request":             {good, post, []string{good, post}},
+		"two requests":          {good + post, last, []string{good + post, last}},
+		"a part of a head":      {good[:9], good[9:], []string{good}},
+		"a part of a body":      {post[:len(post)-2], post[len(post)-2:], []string{post[:len(post)-2], post[len(post)-2:]}},
+		"a part of the next":    {good + post[:9], post[9:], []string{good, post}},
+		"something that is bad": {good + bad, good, []string{good + "GET /"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer client.Close()
+			c := guard.Conn(server, []byte(test.first))
+			defer c.Close()
+
+			go func() { _, _ = io.WriteString(client, test.rest) }()
+
+			p := make([]byte, 4<<10)
+			for _, want := range test.pieces {
+				n, err := c.Read(p)
+				require.NoError(t, err)
+				require.True(t, strings.HasPrefix(string(p[:n]), want), "%q is not %q", p[:n], want)
+
+				if want != good+"GET /" {
+					require.Len(t, want, n)
+				} else {
+					require.NotContains(t, string(p[:n]), "/bad")
+				}
+			}
+		})
 	}
 }
 

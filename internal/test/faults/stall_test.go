@@ -178,7 +178,8 @@ func TestSteadyReadersAreNotCutWhileTheKernelHasEnough(t *testing.T) {
 func TestWhatNoClientTakesIsNotKept(t *testing.T) {
 	t.Parallel()
 
-	const size = 16 << 10
+	// A client tells the server of room only when its buffer, of 4 KiB here, has enough of it: once a second.
+	const size = 32 << 10
 	for name, options := range map[string][]string{"front": nil, "standard": {"--http-server", "standard"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

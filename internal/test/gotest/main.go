@@ -76,7 +76,7 @@ func run(args []string, out io.Writer) (status int, err error) {
 
 var (
 	skipReason = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)$`)
-	noise      = regexp.MustCompile(`^\s*(=== |--- PASS|--- SKIP|PASS$)`)
+	noise      = regexp.MustCompile(`^\s*(=== |--- PASS|--- SKIP|PASS\s*$)`)
 )
 
 // filter copies what go test prints without -v, and notes what was left out.
