@@ -46,8 +46,8 @@ func loadPassword(path, option string) (password string, made bool, err error) {
 }
 
 func readPassword(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: it is the operator's
-		0)
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
+	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return "", fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}

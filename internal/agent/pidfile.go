@@ -192,8 +192,8 @@ type RunningServer struct {
 
 // FindServer reads a pid file. The caller must close the result.
 func FindServer(path string) (*RunningServer, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, //nolint:gosec // G304: it is the operator's
-		0)
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("cannot read the pid file: %s is a symbolic link: name the file that it leads to", path)
 	}

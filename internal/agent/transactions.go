@@ -228,6 +228,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 // tell until it ends itself.
 func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan error) error {
 	commands := r.parent.Commands()
+
 	for {
 		select {
 		case command, alive := <-commands:
@@ -239,6 +240,7 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				if err := r.sinks.Reopen(); err != nil {
 					r.log.Error(err, "cannot open the file for transactions again")
 				}
+
 			case command == watchdog.Shutdown || command == watchdog.Abort:
 				cancel()
 			}

@@ -271,9 +271,8 @@ func (c *Conn) checkStash() {
 // keep puts what is not good yet into the stash; if the connection is refused, what
 // net/http is to get in its place.
 func (c *Conn) keep(rest []byte) {
-	c.stash, c.given, c.good = stashes.Get().(*[stashSize]byte)[:0], //nolint:forcetypeassert,errcheck // its New makes nothing else
-		0,
-		0
+	stash := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	c.stash, c.given, c.good = stash[:0], 0, 0
 	if c.mode == refused {
 		c.stash = append(c.stash, c.decoy()...)
 		c.good = len(c.stash)

@@ -39,7 +39,7 @@ func (s *site) ask(request string) net.Conn {
 		raw = encrypted.NetConn()
 	}
 
-	require.NoError(s, raw.(*net.TCPConn).SetReadBuffer(4<<10)) //nolint:forcetypeassert // the network is TCP
+	require.NoError(s, raw.(*net.TCPConn).SetReadBuffer(4<<10)) //nolint:forcetypeassert,errcheck // the network is TCP
 	_, err := io.WriteString(c, request)
 	require.NoError(s, err)
 
