@@ -261,6 +261,9 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	return nil
 }
 
+// maxFrame is the size of a frame of HTTP/2 that each server has to allow, RFC 9113 section 4.2.
+const maxFrame = 16 << 10
+
 // prepareHTTP makes the server of HTTP and what is in front of it.
 func (s *Server) prepareHTTP() {
 	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
@@ -288,6 +291,9 @@ func (s *Server) prepareHTTP() {
 		ReadHeaderTimeout: timeout,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
 		MaxHeaderBytes:    s.cfg.MaxHeaderSize,
+
+		// net/http would keep a buffer of up to 1 MiB for each connection, as large as its client's largest frame.
+		HTTP2: &http.HTTP2Config{MaxReadFrameSize: maxFrame},
 	}
 	if s.cfg.HTTPServer == frontServer {
 		s.front = &front.Server{

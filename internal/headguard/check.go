@@ -3,6 +3,7 @@ package headguard
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/gopassenger/passenger/internal/httphead"
@@ -14,10 +15,6 @@ var (
 	errCleartext = &httphead.Error{
 		Status: http.StatusHTTPVersionNotSupported,
 		Reason: "HTTP/2 without TLS is off, which the option http2_cleartext turns on",
-	}
-	errNoPreface = &httphead.Error{
-		Status: http.StatusBadRequest,
-		Reason: "the client has agreed on HTTP/2 and does not speak it",
 	}
 )
 
@@ -151,19 +148,27 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 	case bytes.HasPrefix(preface, b):
 		return 0, false // there is more to come
 	case agreed:
-		c.refuse(errNoPreface)
+		c.goAway()
 		return 0, false
 	}
 
 	return 0, true
 }
 
-func (c *Conn) refuse(err error) {
-	refusal, ok := errors.AsType[*httphead.Error](err)
-	if !ok {
-		refusal = errNoPreface // there are no other errors
-	}
+// goAway ends the connection of a client that has agreed on HTTP/2 and does not speak it, with a connection error,
+// RFC 9113 section 3.4: settings, which come first, and GOAWAY with PROTOCOL_ERROR and the reason.
+func (c *Conn) goAway() {
+	const reason = "the client has agreed on HTTP/2 and does not send its preface"
+	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+		"\x00\x00" + string(rune(8+len(reason))) + "\x07\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00" + "\x00\x00\x00\x01" + reason
 
+	_, _ = io.WriteString(c, frames) // the client may have gone
+	c.mode, c.dropped = refused, maxDropped
+}
+
+func (c *Conn) refuse(err error) {
+	refusal, _ := errors.AsType[*httphead.Error](err) // package httphead has no others
 	c.refusal.Store(refusal)
 	if c.mode != inChunks {
 		c.chunks = ended

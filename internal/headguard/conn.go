@@ -429,6 +429,10 @@ func (c *Conn) begun() {
 
 // decoy is what net/http gets in the place of what is refused.
 func (c *Conn) decoy() string {
+	if c.refusal.Load() == nil {
+		return "" // the client has got its reason already
+	}
+
 	if c.given > c.good {
 		return "\x00\r\n\r\n" // it has the beginning of the head already
 	}

@@ -1,7 +1,6 @@
 package headguard_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	h2 "golang.org/x/net/http2"
 
 	"github.com/gopassenger/passenger/internal/headguard"
 )
@@ -70,9 +70,19 @@ func TestHTTP2(t *testing.T) {
 		c := tls.Client(raw, config)
 		_, err = io.WriteString(c, good)
 		require.NoError(t, err)
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+
+		framer := h2.NewFramer(nil, c)
+		settings, err := framer.ReadFrame()
 		require.NoError(t, err)
-		require.Equal(t, 400, resp.StatusCode)
+		require.IsType(t, &h2.SettingsFrame{}, settings)
+
+		end, err := framer.ReadFrame()
+		require.NoError(t, err)
+		require.Equal(t, h2.ErrCodeProtocol, end.(*h2.GoAwayFrame).ErrCode)       //nolint:forcetypeassert,errcheck // or it panics
+		require.Contains(t, string(end.(*h2.GoAwayFrame).DebugData()), "preface") //nolint:forcetypeassert,errcheck // it is one
+
+		_, err = framer.ReadFrame()
+		require.ErrorIs(t, err, io.EOF)
 	})
 }
 
