@@ -54,8 +54,28 @@ func prepare(root *cobra.Command) {
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetVersionTemplate("gopassenger {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			err = invalidFlag(invalid)
+		}
+
 		return fmt.Errorf("%w%s: '%s --help' lists the options", err, nearestFlag(c, err), c.CommandPath())
 	})
+}
+
+// invalidFlag says what the value of a flag must be.
+func invalidFlag(e *pflag.InvalidValueError) error {
+	kinds := map[string]string{
+		"bool":     "true or false",
+		"duration": "a time with its unit, such as 500ms or 2s",
+		"int":      "a whole number",
+	}
+
+	f := e.GetFlag()
+	if kind := kinds[f.Value.Type()]; kind != "" {
+		return fmt.Errorf("--%s is %q: it must be %s", f.Name, e.GetValue(), kind)
+	}
+
+	return e
 }
 
 // nearestFlag asks whether a flag was meant that nearly has the name of an unknown one.

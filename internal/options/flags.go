@@ -33,7 +33,8 @@ func (o *Option) addFlag(flags *pflag.FlagSet, scope Scope, name, short string) 
 	case Map, List, Paths, PathMap, Hooks:
 		flags.StringArrayP(name, short, nil, help)
 	case Bool:
-		flags.BoolP(name, short, false, help)
+		f := flags.VarPF(new(boolean), name, short, help)
+		f.NoOptDefVal = "true"
 	case Text, Int, Int64, Float, Path, AbsolutePath, Output, Command, Switch, Statuses, Object,
 		Foreign:
 		flags.StringP(name, short, "", help)
@@ -46,6 +47,19 @@ func (o *Option) addFlag(flags *pflag.FlagSet, scope Scope, name, short string) 
 		f.NoOptDefVal = on
 	}
 }
+
+// boolean is the value of a flag that is true without one. It is read like that of a variable or a file.
+type boolean string
+
+func (b *boolean) Set(text string) error {
+	*b = boolean(text)
+	return nil
+}
+
+func (b *boolean) String() string { return string(*b) }
+
+// Type is the name by which help leaves out the value.
+func (*boolean) Type() string { return "bool" }
 
 // EverydayGroup is the title of the options that most servers need.
 const EverydayGroup = "Everyday"
