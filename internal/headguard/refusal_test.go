@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -39,6 +40,7 @@ func TestStatusesOfWhatIsRefused(t *testing.T) {
 		"GET / HTTP/1.5\r\nHost: x\r\n\r\n":                              505,
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                               505,
 		"something else\r\n":                                             400,
+		"\r\n" + last:                                                    400,
 	} {
 		statuses, bodies := s.converse(raw)
 		require.Equal(t, []int{status}, statuses, "%.40q: %q", raw, bodies)
@@ -132,4 +134,12 @@ func TestBadHeadDoesNotEndTheRequestBefore(t *testing.T) {
 			require.Equal(t, "<nil>", string(body))
 		}
 	}
+}
+
+// Other listeners may have the same handler.
+func TestRequestOfAnUnguardedConnectionIsServed(t *testing.T) {
+	guard := &headguard.Guard{}
+	w := httptest.NewRecorder()
+	guard.Handler(http.HandlerFunc(echo)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/a", http.NoBody))
+	require.Contains(t, w.Body.String(), "GET /a tls=false strict=false")
 }

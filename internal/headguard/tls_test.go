@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,8 +93,11 @@ func TestPlainClientOfTLS(t *testing.T) {
 	statuses, bodies := s.converse(good)
 	require.Equal(t, []int{400}, statuses)
 	require.Contains(t, bodies[0], "HTTPS")
-	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline,
-		time.Millisecond)
+	require.Eventually(t, func() bool {
+		said := s.said.String()
+		return strings.Contains(said, "TLS handshake error") &&
+			strings.Contains(said, "client sent an HTTP request to an HTTPS server")
+	}, deadline, time.Millisecond)
 }
 
 // timedConn notes the time that a write has.
@@ -132,7 +136,9 @@ func TestTimeOfAHandshakeEndsWithIt(t *testing.T) {
 
 	timed := &timedListener{l, make(chan bool, 10)}
 	guard := &headguard.Guard{HeaderTimeout: deadline}
+	before := slices.Clone(keys.TLS.NextProtos)
 	guarded := guard.Listener(timed, keys.TLS)
+	require.Equal(t, before, keys.TLS.NextProtos, "the configuration is the caller's")
 
 	go func() {
 		if c, err := tls.Dial("tcp", l.Addr().String(), s.tls); err == nil {
