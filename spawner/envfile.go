@@ -151,6 +151,7 @@ func (p *envParser) value() (string, bool) {
 			}
 		default:
 			b.WriteByte(c)
+			// The carriage return is of files that were written on Windows.
 			if c != ' ' && c != '\t' && c != '\r' {
 				kept = b.Len()
 			}

@@ -189,6 +189,7 @@ func (s *Scripts) script(name, info string) Script {
 // isHidden reports whether a path below the document root is not for the public.
 func (s *Scripts) isHidden(name string) bool {
 	if s.DocumentRoot == "." {
+		// A document root of its own leaves dependencies outside.
 		first, _, _ := strings.Cut(name, "/")
 		if first == "vendor" || first == "node_modules" {
 			return true
