@@ -59,12 +59,17 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 
 		d.own = true
 		if err := d.admit(d.path, 0o711); err != nil {
-			return nil, err
+			return nil, errors.Join(err, os.Remove(d.path))
 		}
 	}
 
 	if shared {
 		if err := checkShared(d.path); err != nil {
+			if d.own {
+				// Not with what is in it: where others can write, its name may be of something of theirs by now.
+				_ = os.Remove(d.path)
+			}
+
 			return nil, err
 		}
 	}
