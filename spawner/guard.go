@@ -146,6 +146,7 @@ func line(sign, mark string, pid int) string {
 // tell writes a line to the guard, or starts another one, which gets the whole list.
 func (g *guard) tell(text string) {
 	if g.input != nil {
+		// One that was stopped reads nothing, and must not hold up each start for ever.
 		_ = g.input.SetWriteDeadline(time.Now().Add(guardTimeout))
 		if _, err := g.input.WriteString(text); err == nil {
 			return
@@ -212,6 +213,7 @@ func (g *guard) await(cmd *exec.Cmd, input *os.File, gone chan struct{}) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// It was ended here, or has a successor.
 	if g.input != input {
 		return
 	}
