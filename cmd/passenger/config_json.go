@@ -22,6 +22,7 @@ func syntaxError(b []byte, err error) string {
 		return fmt.Sprintf(" is not valid: %v: correct it, or check it with a JSON linter", err)
 	}
 
+	// The offset is that behind the byte which is wrong.
 	at := min(int(syntax.Offset), len(b))
 	advice := "correct it, or check it with a JSON linter"
 
@@ -101,6 +102,7 @@ func didYouMean(scope options.Scope, key string) string {
 
 // nearest returns the first of the names with the fewest wrong letters, or nothing if there are too many of them.
 func nearest(name string, known []string) (best string) {
+	// One letter of four may be wrong, and two at most.
 	fewest := min(3, 1+(len(name)+1)/4)
 	for _, one := range known {
 		if n := wrongLetters(name, one); n < fewest {

@@ -88,6 +88,7 @@ func nearestFlag(c *cobra.Command, err error) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 
+	// The key of an option in a file has underscores.
 	best := nearest(strings.ReplaceAll(strings.ToLower(unknown.GetSpecifiedName()), "_", "-"), known)
 	if best == "" {
 		return ""
@@ -127,6 +128,7 @@ func (t tools) all() []command {
 // needed returns the command that arguments begin with, and all commands if they begin with none: the flags of all take
 // longer to make than all else at the start of a core.
 func needed(all []command, args []string) []command {
+	// The version needs no command.
 	if len(args) == 1 && args[0] == "--version" {
 		return nil
 	}
@@ -204,7 +206,8 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 				status := 1
 				if number, ok := sig.(syscall.Signal); ok {
-					status = 128 + int(number) // as shells say it
+					// As shells say it.
+					status = 128 + int(number)
 				}
 
 				cancel(&exitError{status: status})
@@ -212,6 +215,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 			}
 		}()
 		err := f(ctx, cmd, args)
+		// The error is that of a call that was interrupted, and says less than the signal.
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

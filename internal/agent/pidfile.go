@@ -25,7 +25,7 @@ type pidFile struct {
 	path string
 }
 
-// AlreadyRunningError says that a server with the same pid file runs.
+// AlreadyRunningError means that a server with the same pid file runs.
 type AlreadyRunningError struct {
 	Path string
 	PID  int
@@ -45,7 +45,7 @@ func createPIDFile(path string) (*pidFile, error) {
 	}
 }
 
-// errReplaced says that the file was removed before it was locked, by the server that
+// errReplaced means that the file was removed before it was locked, by the server that
 // has just ended.
 var errReplaced = errors.New("the pid file was replaced")
 
@@ -60,6 +60,8 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 			_ = f.Close()
 		}
 	}()
+
+	// The lock, and not the number in the file, tells that a server runs: it ends with its process.
 	if locked, err := filelock.Try(f, filelock.Exclusive); err == nil && !locked {
 		pid, err := readPID(f)
 		return nil, errors.Join(err, &AlreadyRunningError{Path: path, PID: pid})
@@ -76,6 +78,7 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 		return nil, fmt.Errorf("%w: name another file with --pid-file, or remove this one", err)
 	}
 
+	// In place, since the lock belongs to this file: another one that took its name would have none.
 	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
 	}
@@ -154,6 +157,7 @@ func (p *pidFile) current() bool {
 
 func (p *pidFile) remove() error {
 	var err error
+	// Another server may have taken the name. The lock is held until the name is gone.
 	if p.current() {
 		err = os.Remove(p.path)
 	}
@@ -178,7 +182,7 @@ func readPID(f *os.File) (int, error) {
 	return pid, nil
 }
 
-// errNoPID says that a pid file was not written as a whole.
+// errNoPID means that a pid file was not written as a whole.
 var errNoPID = errors.New("has no process id in it")
 
 // RunningServer is what a pid file says.
@@ -192,6 +196,7 @@ type RunningServer struct {
 
 // FindServer reads a pid file. The caller must close the result.
 func FindServer(path string) (*RunningServer, error) {
+	// A named pipe would wait for a program that writes to it.
 	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
 	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
@@ -217,6 +222,8 @@ func FindServer(path string) (*RunningServer, error) {
 	}
 
 	s := &RunningServer{file: f}
+
+	// Shared, so that two commands that look at the same time do not take each other for the server.
 	free, err := filelock.Try(f, filelock.Shared)
 	s.Alive = err == nil && !free
 
@@ -249,7 +256,8 @@ func (s *RunningServer) Ended() <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = filelock.Wait(s.file, filelock.Shared) // it fails if the file was closed
+		// It fails if the file was closed, and then no caller waits.
+		_ = filelock.Wait(s.file, filelock.Shared)
 	}()
 
 	return ended

@@ -92,6 +92,7 @@ func (c *Conn) checkHead(b []byte) int {
 
 	n, err := c.head.Parse(b, &c.guard.Limits)
 	if errors.Is(err, httphead.ErrIncomplete) {
+		// Only one line end may follow.
 		if lineEnd > 0 {
 			c.posted = false
 		}
@@ -136,6 +137,7 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 	agreed := c.state != nil && c.state.NegotiatedProtocol == http2
 	switch {
 	case bytes.HasPrefix(b, preface):
+		// Over TLS, the handshake agrees on HTTP/2 or it is not spoken.
 		if !agreed && (c.tls != nil || !c.guard.HTTP2) {
 			c.refuse(errCleartext)
 			return 0, false
@@ -146,7 +148,8 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 
 		return len(b), false
 	case bytes.HasPrefix(preface, b):
-		return 0, false // there is more to come
+		// There is more to come.
+		return 0, false
 	case agreed:
 		c.goAway()
 		return 0, false
@@ -163,13 +166,16 @@ func (c *Conn) goAway() {
 		"\x00\x00" + string(rune(8+len(reason))) + "\x07\x00\x00\x00\x00\x00" +
 		"\x00\x00\x00\x00" + "\x00\x00\x00\x01" + reason
 
-	_, _ = io.WriteString(c, frames) // the client may have gone
+	// The client may have gone.
+	_, _ = io.WriteString(c, frames)
 	c.mode, c.dropped = refused, maxDropped
 }
 
 func (c *Conn) refuse(err error) {
-	refusal, _ := errors.AsType[*httphead.Error](err) // package httphead has no others
+	// Package httphead has no other errors.
+	refusal, _ := errors.AsType[*httphead.Error](err)
 	c.refusal.Store(refusal)
+	// The zero value would be that of a body in chunks for decoy.
 	if c.mode != inChunks {
 		c.chunks = ended
 	}

@@ -49,9 +49,9 @@ type Conn struct {
 	first bool // the next head is the first one
 	// ahead counts the heads that net/http gets or has got, and has not served.
 	ahead int
-	// waits says that net/http waits for a head and has not got a byte of it.
+	// waits reports whether net/http waits for a head and has not got a byte of it.
 	waits bool
-	// posted says that the last request was a POST, which a line end may follow.
+	// posted reports whether the last request was a POST, which a line end may follow.
 	posted bool
 	// head is one that is incomplete; nil: there is none.
 	head   *httphead.Head
@@ -135,6 +135,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 
 	if c.tls != nil && !c.shaken {
+		// The failure was logged.
 		if err := c.handshake(); err != nil {
 			return 0, io.EOF
 		}
@@ -198,7 +199,8 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	if good > 0 {
-		c.waits = false // net/http knows
+		// net/http has a part of the head.
+		c.waits = false
 	}
 
 	return good, nil
@@ -299,6 +301,7 @@ func (c *Conn) give(p []byte) int {
 }
 
 func (c *Conn) emptyStash() {
+	// One that has grown is not worth keeping.
 	if cap(c.stash) == stashSize {
 		stashes.Put((*[stashSize]byte)(c.stash[:stashSize]))
 	}
@@ -364,6 +367,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.writing = pace.Writing(c.Conn, c.unsent)
 	}
 
+	// A large p has the time of all its pieces.
 	c.writing.Begin(time.Now().Add(limit * time.Duration(pace.Pieces(len(p)))))
 	defer c.writing.End()
 
@@ -423,7 +427,8 @@ func (c *Conn) begun() {
 	}
 
 	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
+		// An error shows in reading.
+		_ = c.SetReadDeadline(time.Now().Add(d))
 	}
 }
 
@@ -434,13 +439,15 @@ func (c *Conn) decoy() string {
 	}
 
 	if c.given > c.good {
-		return "\x00\r\n\r\n" // it has the beginning of the head already
+		// net/http has the beginning of the head, which this makes a bad one.
+		return "\x00\r\n\r\n"
 	}
 
 	switch c.chunks.Part() {
 	case httphead.InSize, httphead.InTrailer:
 		return ":\r\n\r\n"
 	case httphead.InEnd:
+		// net/http expects the line end of a chunk.
 		return "xx"
 	case httphead.InData, httphead.Ended:
 	}

@@ -156,7 +156,8 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		}
 
 		if c.tls != nil {
-			r.TLS = c.state // net/http does not see it
+			// net/http does not see it.
+			r.TLS = c.state
 		}
 
 		if r.RequestURI == refusedTarget() {
@@ -183,5 +184,6 @@ func respond(w http.ResponseWriter, e *httphead.Error) {
 	head.Set("Content-Type", "text/plain; charset=utf-8")
 	head.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.Status)
-	_, _ = io.WriteString(w, body) // the client may have gone
+	// The client may have gone.
+	_, _ = io.WriteString(w, body)
 }

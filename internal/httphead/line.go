@@ -9,7 +9,7 @@ import (
 
 // targetParts are what was found of a target.
 type targetParts struct {
-	// absolute says that it is a whole URL, and host is the one in it.
+	// absolute reports whether it is a whole URL, and host is the one in it.
 	absolute bool
 	host     []byte
 }
@@ -88,6 +88,7 @@ func (h *Head) parseTarget() error {
 	target := h.Target
 	for _, c := range target {
 		if !httpfield.IsTargetByte(c) {
+			// There are more than two spaces in the line.
 			if c == ' ' {
 				return errRequestLine
 			}
