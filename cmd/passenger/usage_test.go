@@ -72,10 +72,10 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 		"dashboard --port x":              `--port is "x": it must be a whole number: `,
 		"restart-app --rolling-restart=x": `--rolling-restart is "x": it must be true or false: `,
 		"start --turbocaching=perhaps":    `--turbocaching: turbocaching must be true or false, not "perhaps"`,
-		"start --max-pol-size 3":  "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
-		"start --max_pool_size 3": "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
-		"restart-app --rolling":   "unknown flag: --rolling: 'passenger restart-app --help'",
-		"reload --instanc x":      "unknown flag: --instanc (did you mean --instance?): ",
+		"start --max-pol-size 3":          "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
+		"start --max_pool_size 3":         "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
+		"restart-app --rolling":           "unknown flag: --rolling: 'passenger restart-app --help'",
+		"reload --instanc x":              "unknown flag: --instanc (did you mean --instance?): ",
 	} {
 		root := newRoot(tools{}.all())
 		root.SetArgs(strings.Fields(args))

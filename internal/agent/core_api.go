@@ -49,7 +49,7 @@ func (c *core) serveAPI(ctx context.Context, l net.Listener, metrics []deadlineL
 		}
 
 		for _, l := range metrics {
-			serve(l, mux, "The figures cannot be served any more")
+			serve(l, mux, "the figures cannot be served any more")
 		}
 	}
 

@@ -80,8 +80,7 @@ func Start(
 		reconfigure: reconfigure,
 		program:     newProgram(),
 
-		// Each goroutine of watch may send once, and none may wait: only the first error is read.
-		ended:       make(chan error, 3),
+		ended:       make(chan error, 1), // only the first reason is read
 		initialized: make(chan struct{}),
 	}
 	defer func() {
@@ -238,7 +237,7 @@ func (i *Instance) watch(ctx context.Context) {
 				err = nil
 			}
 
-			i.ended <- err
+			i.end(err)
 		case <-ctx.Done():
 		}
 	})
@@ -278,7 +277,7 @@ func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
 
 	i.log.Error(err, "the instance directory is gone: tools and new processes need a new one, with a new core")
 	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
-		i.ended <- fmt.Errorf("cannot create a new instance directory: %w", err)
+		i.end(fmt.Errorf("cannot create a new instance directory: %w", err))
 		return false
 	}
 
@@ -342,13 +341,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
 		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
 		Reload:         i.Reload,
-		Shutdown: func() {
-			select {
-			case i.ended <- nil:
-			default:
-				// It ends already.
-			}
-		},
+		Shutdown:       func() { i.end(nil) },
 	})
 }
 
@@ -359,6 +352,14 @@ func (i *Instance) URLs() []string { return i.cfg.urls(i.sockets) }
 // admin API or a signal to the core has asked it to end. The caller must call Shutdown
 // then.
 func (i *Instance) Ended() <-chan error { return i.ended }
+
+// end asks the caller to call Shutdown, for the first reason that there is.
+func (i *Instance) end(reason error) {
+	select {
+	case i.ended <- reason:
+	default:
+	}
+}
 
 // ReopenLogs opens the log files again, after they were moved away.
 func (i *Instance) ReopenLogs() error {

@@ -210,7 +210,7 @@ func (i *Instance) announce(ctx context.Context) {
 	if err := i.dog.Initialized(ctx); err != nil {
 		// An end of the server meanwhile is no failure of the hook.
 		if ctx.Err() == nil {
-			i.ended <- err
+			i.end(err)
 		}
 
 		return

@@ -307,16 +307,16 @@ func (s *static) cannotUse(file string, err error) {
 
 	switch {
 	case errors.Is(err, errForeignLink):
-		tell(&s.links, "A static file is not served, since a link to it leads to another user's files: "+
+		tell(&s.links, "a static file is not served, since a link to it leads to another user's files: "+
 			"let the link belong to root, or to the user to whom its target belongs", "file", file)
 	case errors.Is(err, syscall.ELOOP):
-		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file",
+		tell(&s.loops, "a static file is not served, since links lead in a circle to it: remove one of them", "file",
 			file)
 	case errors.Is(err, fs.ErrPermission):
 		tell(&s.unreadables, "cannot read a static file: give the user that the server runs as the right to",
 			"file", file, "uid", os.Geteuid())
 	case errors.Is(err, errNotADir):
-		tell(&s.notADir, "No static files are served, since this is not a directory: make it one, or remove it",
+		tell(&s.notADir, "no static files are served, since this is not a directory: make it one, or remove it",
 			"staticFilesDir", file)
 	}
 }
