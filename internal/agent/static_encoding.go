@@ -25,6 +25,12 @@ type readSeeker = io.ReadSeeker
 // false.
 func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
 	for _, encoding := range encodings {
+		if !f.accepts(r, encoding.name) {
+			// A cache must know that others may get it. A look whether they do would cost more than the field.
+			vary(w)
+			continue
+		}
+
 		if name := f.name + encoding.extension; f.dir.has(name) && f.serveBeside(w, r, name, encoding.name) {
 			return true
 		}
@@ -52,12 +58,7 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 		return false
 	}
 
-	// Also for clients that do not take the coding: a cache must know that others do.
 	vary(w)
-	if !f.accepts(r, coding) {
-		return false
-	}
-
 	f.describe(w, encoded, coding, true)
 	if r.Header.Get("Range") == "" && !hasConditions(r) {
 		// Package net/http leaves it out of what has a coding, and the kernel could not copy the file.
