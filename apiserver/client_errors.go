@@ -36,7 +36,7 @@ type StatusError struct {
 	Code, Message string
 }
 
-func newStatusError(method, path string, a *Answer) *StatusError {
+func newStatusError(method, path string, a *Response) *StatusError {
 	e := &StatusError{
 		Method: method,
 		Path:   path,
@@ -62,7 +62,7 @@ func (e *StatusError) Error() string {
 		text += " (" + e.Code + ")"
 	}
 
-	return fmt.Sprintf("the admin API answered %s %s with status %d: %s", e.Method, e.Path, e.Status, oneLine(text))
+	return fmt.Sprintf("the admin API responded to %s %s with status %d: %s", e.Method, e.Path, e.Status, oneLine(text))
 }
 
 // oneLine keeps what a server says from looking like more, or from commanding
