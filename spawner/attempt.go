@@ -40,11 +40,11 @@ type attempt struct {
 	identity *identity
 	envFiles map[string]string
 	command  *command
-	port     int  // 0: none was allotted
+	port     int  // zero means that none was allotted
 	byPort   bool // the program serves there, or on socket, and did not speak the handshake
 	// host is where it serves on the port, once it does.
 	host netip.Addr
-	// socket is the Unix socket that it was told instead of a port; empty: none.
+	// socket is the Unix socket that it was given instead of a port; empty means none.
 	socket   string
 	password string
 	env      *environment

@@ -202,7 +202,7 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 }
 
 func (c *checkup) refused(subject string, got reply, passing statuses) error {
-	text := "it was answered by status " + statusText(got.status) + " instead of " + passing.String()
+	text := "the response had status " + statusText(got.status) + " instead of " + passing.String()
 	if got.location != "" {
 		text += ", which leads to " + shorten(got.location)
 	}

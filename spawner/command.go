@@ -161,7 +161,7 @@ type command struct {
 	argv []string
 	// flags are those of the interpreter.
 	flags []string
-	// preloader is the same for the preloader; nil: there is none.
+	// preloader is the same for the preloader; nil means that there is none.
 	preloader []string
 	// env is what goes with them.
 	env map[string]string
@@ -203,7 +203,7 @@ var loadersByType = map[string]loader{
 }
 
 // languages are the directories of loaders that a program of a type may look into. One with a start command of its own
-// is told of all.
+// gets all.
 func languages(appType string) []string {
 	if appType == phpType {
 		return nil

@@ -51,7 +51,7 @@ type diagnosis struct {
 	user     string
 	// shell: a shell executed the program.
 	shell bool
-	// loaders is the directory of ours; empty: there is none yet.
+	// loaders is the directory of ours; empty means that there is none yet.
 	loaders string
 
 	// identifier knows whose rights there are for what lies in a directory without an application.

@@ -35,7 +35,7 @@ type Config struct {
 	// Logger gets failures, and what the processes print. The zero value passes on
 	// failures, warnings and what they print to stderr to slog.Default. Lines are
 	// logged beside the process's work: a sink that cannot keep up loses lines, and
-	// is told how much.
+	// gets the number of them.
 	Logger logr.Logger
 	// OutputPrefix makes the message for a printed line
 	// "App 123 stdout: line"; without it the message is the line. The fields
@@ -48,15 +48,15 @@ type Config struct {
 	// printed last is kept in memory.
 	Witness bool
 	// TermDelay is how long after the request to stop, the end of its stdin,
-	// a process and its process group get SIGTERM; 0: DefaultTermDelay.
+	// a process and its process group get SIGTERM; zero means DefaultTermDelay.
 	TermDelay time.Duration
 	// ShutdownTimeout is how long after the request to stop they get SIGKILL;
-	// 0: DefaultShutdownTimeout.
+	// zero means DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
 	// Users decides the user that processes run as when this program is root.
 	Users UserPolicy
 	// DefaultUser and DefaultGroup are for applications whose user and group
-	// cannot be used; empty: the constant DefaultUser, and the primary group of
+	// cannot be used; empty means the constant DefaultUser, and the primary group of
 	// the default user. They may be root only if they say so.
 	DefaultUser, DefaultGroup string
 	// Version is our version for loaders; empty means DefaultVersion.

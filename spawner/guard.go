@@ -79,9 +79,9 @@ type guard struct {
 
 	mu     sync.Mutex
 	closed bool
-	// list has the pids of programs by their marks; 0: it is just being started.
+	// list has the pids of programs by their marks; zero means that it is just being started.
 	list  map[string]int
-	input *os.File // nil: it does not run
+	input *os.File // nil means that it does not run
 	gone  chan struct{}
 	// failed: it could not be started, which was logged.
 	failed bool

@@ -37,7 +37,7 @@ type Output interface {
 type output struct {
 	log    logr.Logger
 	prefix bool
-	// open returns where lines go; nil: to log.
+	// open returns where lines go; nil means log.
 	open func() Output
 
 	mu       sync.Mutex
@@ -57,8 +57,8 @@ type output struct {
 	// due: unlogged is to be told now, and not when toldLater fires.
 	due        bool
 	toldLater  *time.Timer
-	idle       chan struct{} // closed when the logging goroutine ends; nil: there is none
-	to         Output        // nil: log
+	idle       chan struct{} // closed when the logging goroutine ends; nil means that there is none
+	to         Output        // nil means log
 	ended      bool
 	out, error stream
 

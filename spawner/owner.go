@@ -22,7 +22,7 @@ type owner struct {
 	// switched: the process runs as another user than this program, so that there are
 	// users who do not trust each other. What cannot be found out is refused then.
 	switched bool
-	// session is that of the process; 0: it is not known yet.
+	// session is that of the process; zero means that it is not known yet.
 	session int
 
 	mu sync.Mutex

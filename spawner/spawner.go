@@ -127,6 +127,6 @@ type Socket struct {
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
 	// Log gets each line, without its end, that the process writes to the error stream of
-	// a request by FastCGI. It may be called by several goroutines; nil: lines are dropped.
+	// a request by FastCGI. It may be called by several goroutines; nil means that lines are dropped.
 	Log func(line []byte)
 }
