@@ -68,7 +68,7 @@ func (a *agent) watchHeart(p *process) {
 		}
 
 		last = now
-		if alive := p.alive.Load(); alive != asked { // what has not been answered need not be asked again
+		if alive := p.alive.Load(); alive != asked { // a ping without a reply need not be sent again
 			asked, silent = alive, 0
 			_ = p.link.send(&message{Ping: true})
 			continue

@@ -62,7 +62,7 @@ type startMessage struct {
 	// Files are the names of the files from firstFileFD on.
 	Files []string `json:"files"`
 	// OOMScore is what /proc/self/oom_score_adj was before the watchdog
-	// protected itself; empty: it did not.
+	// protected itself; empty means that it did not.
 	OOMScore string `json:"oomScore,omitempty"`
 }
 

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// ErrNoParent says that a program was not started by a watchdog.
+// ErrNoParent means that a program was not started by a watchdog.
 var ErrNoParent = errors.New("this is not for people: the watchdog runs it")
 
 // Parent is the watchdog as its agent sees it. Its methods may be called

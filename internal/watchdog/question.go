@@ -58,7 +58,7 @@ func (p *process) ask(ctx context.Context, on string) (json.RawMessage, error) {
 	case <-p.exited:
 		return nil, ErrNotServing
 	case <-ctx.Done():
-		return nil, fmt.Errorf("process %d does not answer: %w", p.pid(), ctx.Err())
+		return nil, fmt.Errorf("process %d does not respond: %w", p.pid(), ctx.Err())
 	}
 }
 
