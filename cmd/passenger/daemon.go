@@ -105,7 +105,7 @@ type reportLine struct {
 	Failed string `json:"failed,omitempty"`
 }
 
-// endedEarlyError says that a server has ended that was to serve.
+// endedEarlyError means that a server has ended that was to serve.
 type endedEarlyError struct {
 	log, reason string
 	err         error // how it ended

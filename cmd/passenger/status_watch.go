@@ -159,7 +159,7 @@ func (w *statusWatch) sortBy(key terminal.Key) bool {
 	return true
 }
 
-// looks gets what there is to see, each interval and when it is told to look again. It is closed when ctx has ended.
+// looks gets what there is to see, each interval and when again asks for it. It is closed when ctx has ended.
 func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen, again <-chan struct{}) <-chan string {
 	looks := make(chan string)
 	go func() {

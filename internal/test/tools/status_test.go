@@ -333,14 +333,14 @@ func TestStatusOfDyingInstanceSaysSo(t *testing.T) {
 		r := b.run(t, "passenger-status")
 		require.NoError(t, <-answered)
 		require.Equal(t, 2, r.status, answer)
-		require.Contains(t, r.stderr, "*** ERROR: the instance "+dir.Name()+" does not answer")
+		require.Contains(t, r.stderr, "*** ERROR: the instance "+dir.Name()+" does not respond")
 		require.Empty(t, r.stdout)
 	}
 
 	require.NoError(t, l.Close())
 	r := b.run(t, "passenger-status")
 	require.Equal(t, 2, r.status)
-	require.Contains(t, r.stderr, "does not answer")
+	require.Contains(t, r.stderr, "does not respond")
 	require.Empty(t, b.list().Stale, "it is locked")
 }
 
@@ -356,7 +356,7 @@ func TestStatusOfKilledInstanceSaysSo(t *testing.T) {
 	s.kill(t)
 	r := wait()
 	require.Equal(t, 2, r.status)
-	require.Contains(t, r.stderr, "does not answer")
+	require.Contains(t, r.stderr, "does not respond")
 
 	require.Len(t, s.list().Stale, 1)
 	r = s.run(t, "passenger-config", "list-instances", "--json")
