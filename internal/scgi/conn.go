@@ -19,7 +19,7 @@ type conn struct {
 	server *Server
 	conn   net.Conn
 	in     *input
-	// headRead says that the head of the request has come. Server.mu guards it, and the
+	// headRead reports whether the head of the request has come. Server.mu guards it, and the
 	// read deadline until then.
 	headRead bool
 }
@@ -38,7 +38,7 @@ func (c *conn) serve(base context.Context) {
 		c.in.free()
 		c.server.untrack(c)
 	}()
-	complete = c.server.answer(base, c)
+	complete = c.server.respond(base, c)
 }
 
 // abort resets the connection, if that can be.
@@ -50,8 +50,8 @@ func (c *conn) abort() {
 	_ = c.conn.Close()
 }
 
-// answer reports whether the response is complete.
-func (s *Server) answer(base context.Context, c *conn) (complete bool) {
+// respond reports whether the response is complete.
+func (s *Server) respond(base context.Context, c *conn) (complete bool) {
 	s.limitHead(c)
 	r, params, err := c.readRequest(s.maxHeaderBytes())
 	if err != nil {

@@ -111,7 +111,7 @@ func (l *lines) receipt() (uint64, error) {
 
 	var r receipt
 	if err := json.Unmarshal(line, &r); err != nil {
-		return 0, errors.New("the router answers something else than a count")
+		return 0, errors.New("the router responds with something else than a count")
 	}
 
 	return r.Received, nil

@@ -256,7 +256,7 @@ func (l *link) settle(err error) {
 		s.drops.told.known -= l.reported
 	}
 
-	s.drops.told.at = time.Time{} // the next router is told at once
+	s.drops.told.at = time.Time{} // tell the next router at once
 	s.drops.count.Add(lost)
 	// A router that has taken something works, so that it is tried again soon.
 	if l.taken > 0 {

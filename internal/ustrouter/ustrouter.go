@@ -39,7 +39,7 @@ const (
 	KindDetach Kind = "detach"
 	// KindRestart is a restart of an application, that has ended.
 	KindRestart Kind = "restart"
-	// KindDropped says that transactions before it are missing.
+	// KindDropped means that transactions before it are missing.
 	KindDropped Kind = "dropped"
 )
 
