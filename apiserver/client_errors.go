@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// UnauthorizedError says that the server did not take the caller for a user
+// UnauthorizedError means that the server did not take the caller for a user
 // who may do this.
 type UnauthorizedError struct {
 	Socket string
@@ -77,7 +77,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// UntrustedServerError says that the program that listens on the socket is not one that the
+// UntrustedServerError means that the program that listens on the socket is not one that the
 // password was not sent.
 type UntrustedServerError struct {
 	Socket string

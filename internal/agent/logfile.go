@@ -177,7 +177,7 @@ func (l *logFile) file() *os.File {
 	return l.f
 }
 
-// errNoLogFile says that the log goes to standard error.
+// errNoLogFile means that the log goes to standard error.
 var errNoLogFile = errors.New("there is no log file, which --log-file would name")
 
 // reopen opens the file again. What is written meanwhile is in the one or the

@@ -25,7 +25,7 @@ type pidFile struct {
 	path string
 }
 
-// AlreadyRunningError says that a server with the same pid file runs.
+// AlreadyRunningError means that a server with the same pid file runs.
 type AlreadyRunningError struct {
 	Path string
 	PID  int
@@ -45,7 +45,7 @@ func createPIDFile(path string) (*pidFile, error) {
 	}
 }
 
-// errReplaced says that the file was removed before it was locked, by the server that
+// errReplaced means that the file was removed before it was locked, by the server that
 // has just ended.
 var errReplaced = errors.New("the pid file was replaced")
 
@@ -178,7 +178,7 @@ func readPID(f *os.File) (int, error) {
 	return pid, nil
 }
 
-// errNoPID says that a pid file was not written as a whole.
+// errNoPID means that a pid file was not written as a whole.
 var errNoPID = errors.New("has no process id in it")
 
 // RunningServer is what a pid file says.

@@ -102,7 +102,7 @@ func (c *Config) routerLimits() *confine.Limits {
 	return &confine.Limits{Bound: true, NoNewPrivileges: true, Filter: c.SyscallFilter}
 }
 
-// errPrivileges says that an application may give up rights, and not get more than the server.
+// errPrivileges means that an application may give up rights, and not get more than the server.
 var errPrivileges = errors.New("no_new_privileges is off, and the server, of which the application is a child, " +
 	"runs without new privileges: start it with no_new_privileges off, and set that to on for each application " +
 	"that needs no setuid program")

@@ -69,7 +69,7 @@ func (c *Config) startTimeout() time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// StartError says that an application does not serve after the start of the server.
+// StartError means that an application does not serve after the start of the server.
 type StartError struct{ AppStart }
 
 func (e *StartError) Error() string {

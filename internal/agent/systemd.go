@@ -15,7 +15,7 @@ import (
 // inheritedSockets are those that systemd has opened for us, by the names that
 // they have in its units (FileDescriptorName=): http, https and metrics. A single
 // one may have any name. Without sockets to use, a server of a unit that passes some
-// would listen where nobody expects it.
+// would listen where no client expects it.
 func inheritedSockets() (map[string]socket, error) {
 	pid, number, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 

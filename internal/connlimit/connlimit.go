@@ -77,7 +77,7 @@ type entry struct {
 	// in is where it waits; nil means that it has a request.
 	in           *queue
 	before, next *entry
-	// removed says that it does not count any more.
+	// removed reports whether it does not count any more.
 	removed bool
 }
 
@@ -217,7 +217,7 @@ const (
 	allBusy         = "a connection was refused: there are as many as there may be, and all of them have requests"
 )
 
-// enter counts a connection; false: there is no room for it.
+// enter counts a connection; false means that there is no room for it.
 func (l *Limiter) enter(conn net.Conn) bool {
 	e, p := &entry{conn: innermost(conn)}, peerOf(conn)
 	l.mu.Lock()

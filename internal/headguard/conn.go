@@ -40,7 +40,7 @@ type Conn struct {
 	guard *Guard
 	// self is the connection as net/http knows it.
 	self net.Conn
-	tls  *tls.Conn // nil: it is not spoken
+	tls  *tls.Conn // nil means that it is not spoken
 	// state is set by the handshake, before there is a request; nil without TLS.
 	state  *tls.ConnectionState
 	shaken bool
@@ -49,11 +49,11 @@ type Conn struct {
 	first bool // the next head is the first one
 	// ahead counts the heads that net/http gets or has got, and has not served.
 	ahead int
-	// waits says that net/http waits for a head and has not got a byte of it.
+	// waits reports whether net/http waits for a head and has not got a byte of it.
 	waits bool
-	// posted says that the last request was a POST, which a line end may follow.
+	// posted reports whether the last request was a POST, which a line end may follow.
 	posted bool
-	// head is one that is incomplete; nil: there is none.
+	// head is one that is incomplete; nil means that there is none.
 	head   *httphead.Head
 	left   int64 // of a body of known length
 	chunks httphead.Chunks

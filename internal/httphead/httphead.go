@@ -44,7 +44,7 @@ func (e *Error) Error() string {
 	return "the request is refused with status " + strconv.Itoa(e.Status) + ": " + e.Reason
 }
 
-// ErrIncomplete says that the head does not end in the buffer.
+// ErrIncomplete means that the head does not end in the buffer.
 var ErrIncomplete = errors.New("the request's head has not arrived completely")
 
 func bad(reason string) *Error { return &Error{http.StatusBadRequest, reason} }
@@ -108,7 +108,7 @@ type Head struct {
 	// Framing is how the body ends, Length how many bytes it has, if it says so.
 	Framing Framing
 	Length  int64
-	// Upgrade says that the client asks for another protocol, Expect that it waits before it sends its body.
+	// Upgrade reports whether the client asks for another protocol, Expect whether it waits before it sends its body.
 	Upgrade, Expect bool
 
 	scanned, line   int // up to where the head's end was looked for, and the line there

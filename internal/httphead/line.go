@@ -9,7 +9,7 @@ import (
 
 // targetParts are what was found of a target.
 type targetParts struct {
-	// absolute says that it is a whole URL, and host is the one in it.
+	// absolute reports whether it is a whole URL, and host is the one in it.
 	absolute bool
 	host     []byte
 }

@@ -162,5 +162,5 @@ func Reset(rc *http.ResponseController) {
 		_ = c.SetLinger(0)
 	}
 
-	_ = conn.Close() // the client is told so
+	_ = conn.Close() // with a reset, which the client notices
 }
