@@ -216,7 +216,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 	h, err := handler.New(pool, cfg)
 	require.NoError(t, err)
 
-	var client string // what RealIP would have made of it; empty: nothing
+	var client string // what RealIP would have made of it; empty means nothing
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if client != "" {
 			r.RemoteAddr = client

@@ -160,7 +160,7 @@ type direction struct {
 	// that nothing but time moves on.
 	turn   chan struct{}
 	frames frames
-	// ends: last is to be sent at the next boundary. ended: it was sent, and what follows is dropped.
+	// ends reports whether last is to be sent at the next boundary, ended whether it was sent: what follows is dropped.
 	ends, ended bool
 }
 

@@ -23,7 +23,7 @@ type adopted struct {
 	uid     int
 	session int
 	pidfd   *os.File
-	// leads: the process leads a group of its own.
+	// leads reports whether the process leads a group of its own.
 	leads bool
 	// status says how the process ended, when the preloader has said so.
 	status func() string

@@ -336,14 +336,14 @@ func (a *attempt) end(cause error) string {
 	return c.ownStatus()
 }
 
-// endsByItself: a program with this error has closed its stdout, and so has
-// most probably ended.
+// endsByItself reports whether a program with this error has closed its stdout, and
+// so has most probably ended.
 func endsByItself(err error) bool {
 	return isKind(err, loaderproto.ExitedEarly, loaderproto.TruncatedLine, loaderproto.TruncatedBlock,
 		loaderproto.ReadFailed, loaderproto.WriteFailed, loaderproto.AppError)
 }
 
-// tooSlow: the time to start was over.
+// tooSlow reports whether the time to start was over.
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
 	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) &&

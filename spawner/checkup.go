@@ -23,7 +23,7 @@ type checkup struct {
 	status   func() string
 	deadline time.Time
 	agent    string
-	// byPort: nothing but its port says whether the program serves already.
+	// byPort reports whether nothing but its port shows that the program serves already.
 	byPort  bool
 	journal *journal
 	log     logr.Logger

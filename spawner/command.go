@@ -167,8 +167,8 @@ type command struct {
 	env map[string]string
 	// interpreters are those that were chosen for it, its own last.
 	interpreters []Interpreter
-	// generic: the program need not speak the handshake; it may serve HTTP on
-	// a port that it is given.
+	// generic reports whether the program need not speak the handshake; it may
+	// serve HTTP on a port that it is given.
 	generic bool
 }
 
@@ -185,7 +185,7 @@ type loader struct {
 	interpreter func(*resolver, *command) (string, error)
 	script      string
 	preloader   string
-	// smart: by a preloader unless something else is said.
+	// smart reports whether a preloader starts its processes unless something else is said.
 	smart bool
 }
 
@@ -229,7 +229,7 @@ type resolver struct {
 	uid  int
 	// byName leaves the search for programs to a login shell.
 	byName bool
-	// switched: the process will run as another user than this program.
+	// switched reports whether the process will run as another user than this program.
 	switched bool
 }
 

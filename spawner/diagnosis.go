@@ -49,7 +49,7 @@ type diagnosis struct {
 	step     StepName
 	port     int
 	user     string
-	// shell: a shell executed the program.
+	// shell reports whether a shell executed the program.
 	shell bool
 	// loaders is the directory of ours; empty means that there is none yet.
 	loaders string

@@ -83,7 +83,7 @@ type guard struct {
 	list  map[string]int
 	input *os.File // nil means that it does not run
 	gone  chan struct{}
-	// failed: it could not be started, which was logged.
+	// failed reports whether it could not be started, which was logged.
 	failed bool
 }
 

@@ -44,7 +44,7 @@ type identity struct {
 	groups []int
 	// switched reports whether the process runs as another user than this program.
 	switched bool
-	// byStartupFile: whose file it is decided it.
+	// byStartupFile reports whether the owner of the startup file decided it.
 	byStartupFile bool
 	// doubt is what the operator is warned of; nil means nothing.
 	doubt error

@@ -19,7 +19,7 @@ var errPeer = errors.New("another user listens on the application's address")
 // owner says who may listen on the addresses of a process.
 type owner struct {
 	uid int
-	// switched: the process runs as another user than this program, so that there are
+	// switched reports whether the process runs as another user than this program, so that there are
 	// users who do not trust each other. What cannot be found out is refused then.
 	switched bool
 	// session is that of the process; zero means that it is not known yet.

@@ -49,7 +49,7 @@ func (a *attempt) loginShell() string {
 	return ""
 }
 
-// needsShell: the process is set up by the preparer.
+// needsShell reports whether the process is set up by the preparer.
 func (a *attempt) needsShell() bool {
 	return a.loginShell() != "" || a.app.Umask != "" || a.app.FileLimit != 0
 }

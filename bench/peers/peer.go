@@ -17,7 +17,7 @@ const oursName = "ours"
 type peer struct {
 	name  string
 	needs []string // programs
-	// frontless: the application is asked without anything in between.
+	// frontless reports whether the application is asked without anything in between.
 	frontless bool
 	commands  func(s *site) ([]command, error)
 }

@@ -23,12 +23,12 @@ const (
 	inHead mode = iota
 	inBody
 	inChunks
-	// undecided: the client has asked for another protocol. What follows is in that one,
+	// undecided means that the client has asked for another protocol. What follows is in that one,
 	// or else a head, which only net/http's next step tells.
 	undecided
-	// passing: it is nothing that could be checked.
+	// passing means that it is nothing that could be checked.
 	passing
-	// refused: nothing more is read.
+	// refused means that nothing more is read.
 	refused
 )
 

@@ -13,7 +13,7 @@ import (
 // the time for a step is up, and it is in the past then. A nil one sets no limit.
 type Pace struct {
 	rc Deadlines
-	// writing: the steps are of writing.
+	// writing reports whether the steps are of writing.
 	writing bool
 	unsent  Unsent
 

@@ -81,8 +81,8 @@ func (l ParamList) checkUnique() error {
 	return nil
 }
 
-// plainName: of the letters of CGI's variables. Others, which Apache's SetEnv and
-// BrowserMatch make, mean nothing to us.
+// plainName reports whether name has only the letters of CGI's variables. Others, which Apache's
+// SetEnv and BrowserMatch make, mean nothing to us.
 func plainName(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {

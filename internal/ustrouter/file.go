@@ -33,7 +33,7 @@ type File struct {
 	torn []byte
 	// told is how much of dropped the file says.
 	told uint64
-	// failing: it was logged that writing fails.
+	// failing reports whether it was logged that writing fails.
 	failing  bool
 	failures ratelog.Line
 }

@@ -81,7 +81,7 @@ func (l *lines) next() ([]byte, error) {
 	return line[:len(line)-1], nil
 }
 
-// waiting: there is more to read now.
+// waiting reports whether there is more to read now.
 func (l *lines) waiting() bool { return l.in.Buffered() > 0 }
 
 func (l *lines) hello() error {
