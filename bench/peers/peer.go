@@ -89,7 +89,7 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 		name:      p.name,
 		url:       "http://" + addr,
 		frontless: p.frontless,
-		check:     checkAnswers,
+		check:     checkResponses,
 	}
 	if app == wikiApp {
 		running.check = checkWiki
