@@ -220,7 +220,7 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A program that is told a Unix socket has an address that no other user can take.
+// A program that gets a Unix socket has an address that no other user can take.
 func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	t.Parallel()
 
@@ -238,7 +238,7 @@ func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	}
 }
 
-// The same by a shell, as another user; and it is told if it does not serve there.
+// The same by a shell, as another user; and the advice names $SOCKET if it does not serve there.
 func TestProgramOfAnotherUserServesOnSocket(t *testing.T) {
 	t.Parallel()
 	f := newUserFixture(t)
