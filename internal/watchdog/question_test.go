@@ -95,7 +95,7 @@ func TestReplacementThatDoesNotServeInTimeLeavesNothing(t *testing.T) {
 }
 
 // TestReplacementByAnotherProgram: a program that does not serve is forgotten, one that
-// does is what is started when it dies. Both are told what the watchdog speaks.
+// does is what is started when it dies. Both learn what the watchdog speaks.
 func TestReplacementByAnotherProgram(t *testing.T) {
 	dir := t.TempDir()
 	a := agentOf(part{Dir: dir, Name: "core"})
