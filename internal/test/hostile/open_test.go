@@ -16,7 +16,7 @@ type finding struct {
 	sometimes bool
 }
 
-var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and gives no answer: " +
+var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and sends nothing: " +
 	"net/http cancels the request's context"}
 
 // open are the rows that the server fails today, by name. One that holds must

@@ -90,7 +90,7 @@ type server struct {
 	*stage
 	boxed.Program
 	addr string
-	// tls is for clients; nil: the server does not speak it.
+	// tls is for clients; nil means that the server does not speak it.
 	tls *tls.Config
 	// ids counts the requests that carry one.
 	ids atomic.Int64
@@ -176,7 +176,7 @@ func (s *server) fds(t *testing.T) (files []string) {
 	require.NoError(t, err)
 
 	for _, e := range entries {
-		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty: it has just gone
+		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty if it has just gone
 		if !strings.HasPrefix(file, "pipe:") {
 			files = append(files, file)
 		}

@@ -21,7 +21,7 @@ func (s *server) statuses(t *testing.T, raw string) (codes []int) {
 		require.NoError(t, err)
 	}
 
-	for _, a := range parseAnswers(got, http.MethodGet) {
+	for _, a := range parseResponses(got, http.MethodGet) {
 		require.True(t, a.whole, "%v", a)
 		codes = append(codes, a.status)
 	}
