@@ -93,7 +93,7 @@ func (s *server) statusText(t testing.TB) string {
 
 var readUse = regexp.MustCompile(`CPU: +\d+% +Memory  : +[1-9]\d*M `)
 
-// Without /proc the server serves, or says that it cannot; what it does not
+// Without /proc the server serves, or reports that it cannot; what it does not
 // know is not shown as nothing.
 // Faults: F12.
 func TestServerWithoutProcServesOrSaysWhyNot(t *testing.T) {
@@ -175,7 +175,7 @@ func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 }
 
 // A process that takes from the server the right to connect to it is replaced,
-// for which requests wait; one that it has is answered.
+// for which requests wait; one that it has gets its response.
 // Faults: F12.
 func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	t.Parallel()

@@ -270,8 +270,8 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(a.root, "run"), fmt.Appendf(nil, supervised, python), 0o644))
 	a.options["app_start_command"] = `["/bin/sh", "run"]`
 	get := func() int {
-		answer := f.client(t).get(t, "/", f.header(t, a)...)
-		return answer.StatusCode
+		reply := f.client(t).get(t, "/", f.header(t, a)...)
+		return reply.StatusCode
 	}
 	require.Equal(t, http.StatusOK, get())
 	port, err := os.ReadFile(filepath.Join(a.root, "port"))
