@@ -16,7 +16,7 @@ import (
 
 const canary = "CANARY"
 
-// nobody is a user to whom nothing that is linked to belongs.
+// nobody is the user ID of nobody, which owns nothing that is linked to.
 const nobody = 65534
 
 // site is an application with files: those that are public are "public NAME",
@@ -65,7 +65,7 @@ func TestStaticFilesStayInTheirDirectory(t *testing.T) {
 		"//hello.txt":  "hello",
 		"/%68ello.txt": "hello", "/hello.txt?../../secret.txt": "hello", "/100%25.txt": "percent",
 	} {
-		a := s.dial(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer()
+		a := s.dial(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").reply()
 		require.Equal(t, http.StatusOK, a.StatusCode, "%s", target)
 		require.Equal(t, "public "+want, a.body, "%s", target)
 	}
