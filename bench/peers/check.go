@@ -17,7 +17,7 @@ const megabyte = 1 << 20
 
 func checkHello(ctx context.Context, url string) error { return checkHost(ctx, url, "") }
 
-// checkHost asks for a host, empty: that of the URL.
+// checkHost asks for a host; empty means that of the URL.
 func checkHost(ctx context.Context, url, host string) error {
 	body, err := ask(ctx, http.MethodGet, url+"/", host, nil)
 	if err == nil && body != helloText {

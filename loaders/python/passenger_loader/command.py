@@ -37,7 +37,7 @@ class Command:
         return self._socket.fileno()
 
     def receive(self):
-        """Receives what is there, and says whether the command is complete."""
+        """Receives what is there, and returns whether the command is complete."""
         space = socket.CMSG_SPACE(MAX_DESCRIPTORS * DESCRIPTOR.itemsize)
         try:
             data, ancillary, _, _ = self._socket.recvmsg(MAX_COMMAND, space)
