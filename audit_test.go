@@ -279,7 +279,7 @@ func (l *ledger) restartErrors() (errs []error) {
 // gate is where spawns wait that a test holds.
 type gate struct {
 	open chan struct{}
-	// stubborn: those that wait do not look at their context.
+	// stubborn reports whether those that wait do not look at their context.
 	stubborn bool
 }
 

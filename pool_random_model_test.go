@@ -27,7 +27,7 @@ type model struct {
 	// reasons are the log lines about each process that say why it is ended in its requests.
 	reasons map[int][]string
 	stops   []stopped
-	// ending: Shutdown or Close has begun; killing: processes may be killed in it.
+	// ending reports whether Shutdown or Close has begun, killing whether processes may be killed in it.
 	ending, killing bool
 	// sizeSince is the largest size of the pool since the last look, used the capacity then.
 	sizeSince, used int
@@ -43,7 +43,7 @@ type appModel struct {
 	begun, calls int
 	// detached counts the calls of DetachApp, detaching those that have not returned.
 	detached, detaching int
-	// quiet: DetachApp has returned, and there was no get since.
+	// quiet reports whether DetachApp has returned, and there was no get since.
 	quiet bool
 	// failures are the errors of its spawns.
 	failures map[error]bool

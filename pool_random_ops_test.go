@@ -25,7 +25,7 @@ const (
 type sessions struct {
 	mu   sync.Mutex
 	list []*passenger.Session
-	// closing: those that come are closed at once.
+	// closing reports whether those that come are closed at once.
 	closing bool
 }
 

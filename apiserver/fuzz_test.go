@@ -116,7 +116,7 @@ func FuzzCalls(f *testing.F) {
 	})
 }
 
-// knows: the credentials are right, in whatever writing of the same.
+// knows reports whether the credentials are right, however they are written.
 func knows(credentials string, right map[string]bool) bool {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header.Set("Authorization", credentials)

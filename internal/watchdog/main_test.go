@@ -51,14 +51,14 @@ type part struct {
 	DieAfter int
 	// Mute reports whether it never says that it serves.
 	Mute bool
-	// Quit: it ends with success as soon as it serves.
+	// Quit reports whether it ends with success as soon as it serves.
 	Quit bool
-	// Crash: it dies as soon as it serves.
+	// Crash reports whether it dies as soon as it serves.
 	Crash bool
-	// Slow: it does not end when it is asked to, Deaf: also not when it has to.
+	// Slow reports whether it does not end when it is asked to, Deaf whether also not when it has to.
 	Slow, Deaf bool
-	// Child: it starts a process that does not end by itself. Orphan: so does one that has
-	// ended since.
+	// Child reports whether it starts a process that does not end by itself, Orphan whether so does one
+	// that has ended since.
 	Child, Orphan bool
 	// Protocol is what it speaks; empty means anything.
 	Protocol string

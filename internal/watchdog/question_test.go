@@ -28,7 +28,7 @@ func TestAgentTellsItsStatusAndAnswersQuestions(t *testing.T) {
 	_, err = w.Ask(t.Context(), "another", "colour")
 	require.Error(t, err)
 
-	// One that gets no answer costs no other its own.
+	// A question without an answer costs no other its own.
 	ctx, cancel := context.WithCancel(t.Context())
 	unanswered := make(chan error, 1)
 	go func() {

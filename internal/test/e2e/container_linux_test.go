@@ -363,7 +363,7 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 	app := goImage(t, "first")
 	for _, test := range []struct {
 		name, env, says string
-		// serves: it is no reason not to serve.
+		// serves reports whether it is no reason not to serve.
 		serves bool
 	}{
 		{"registry", "PASSENGER_INSTANCE_REGISTRY_DIR=/srv", "--instance-registry-dir", false},

@@ -126,7 +126,7 @@ func TestFlyingPassword(t *testing.T) {
 	f.Stderr.Await(t, "app_root is", 1, f.Ended)
 }
 
-// As root, applications run as their owners, and root's as nobody.
+// As root, applications run as their owners, and root's as the user nobody.
 func TestFlyingUsers(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)

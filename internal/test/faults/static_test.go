@@ -16,8 +16,8 @@ import (
 
 const canary = "CANARY"
 
-// nobody is the user ID of nobody, which owns nothing that is linked to.
-const nobody = 65534
+// nobodyUID is the ID of the user nobody, who owns nothing that is linked to.
+const nobodyUID = 65534
 
 // site is an application with files: those that are public are "public NAME",
 // and all others have the canary.
@@ -46,7 +46,7 @@ func site(t testing.TB) string {
 		link := filepath.Join(public, name)
 		require.NoError(t, os.Symlink(target, link))
 		if os.Geteuid() == 0 {
-			require.NoError(t, os.Lchown(link, nobody, nobody))
+			require.NoError(t, os.Lchown(link, nobodyUID, nobodyUID))
 		}
 	}
 

@@ -31,11 +31,11 @@ type booth struct {
 	// response is what requests without an id get, after a delay.
 	response string
 	delay    time.Duration
-	// keeps: the connection stays open then.
+	// keeps reports whether the connection stays open then.
 	keeps bool
-	// streams: requests are not buffered.
+	// streams reports whether requests are not buffered.
 	streams bool
-	// scgi: requests come by that.
+	// scgi reports whether requests come by that.
 	scgi bool
 	// base is the base URI, limit the time that a request may take; zero means any.
 	base  string

@@ -19,16 +19,16 @@ type response struct {
 	status int
 	header http.Header
 	body   string
-	// whole: the body came to its end.
+	// whole reports whether the body came to its end.
 	whole bool
-	// last: the connection ends with it.
+	// last reports whether the connection ends with it.
 	last bool
 	// framing is how its end shows: by its length, as chunked, or by the
 	// close of the connection.
 	framing string
 	// rest: it is not a response but what came where one was expected.
 	rest string
-	// nothing: nor did anything come.
+	// nothing reports whether nothing came, either.
 	nothing bool
 }
 
@@ -114,7 +114,7 @@ func closeWrite(c net.Conn) {
 	}
 }
 
-// isCut: the error is one of a connection that the peer has ended.
+// isCut reports whether the error is one of a connection that the peer has ended.
 func isCut(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)

@@ -92,12 +92,12 @@ func fuzzExchange(t *testing.T, b *booth, raw string) {
 	}
 }
 
-// known: the request has what open_test.go says of the server.
+// known reports whether the request has what open_test.go says of the server.
 func known(r *seen) bool {
 	return len(r.header["Host"]) == 1 && !hostRule.MatchString(r.header["Host"][0])
 }
 
-// isResponse: the body is one that the application has said.
+// isResponse reports whether the body is one that the application has said.
 func (b *booth) isResponse(a response) bool {
 	if strings.Contains(b.response, a.body) {
 		return true
@@ -118,7 +118,7 @@ func (b *booth) isResponse(a response) bool {
 	}
 }
 
-// isOwn: it is the server's own response, an error mostly.
+// isOwn reports whether it is the server's own response, an error mostly.
 func isOwn(a response) bool {
 	return a.header.Get("Content-Security-Policy") != "" || a.status == http.StatusNotImplemented ||
 		strings.HasPrefix(a.body, fmt.Sprint(a.status))

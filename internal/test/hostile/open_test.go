@@ -12,7 +12,7 @@ type finding struct {
 	does string
 	// only are the variants, if it is not all.
 	only []*variant
-	// sometimes: it depends on who is faster.
+	// sometimes reports whether it depends on who is faster.
 	sometimes bool
 }
 

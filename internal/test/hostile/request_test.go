@@ -25,22 +25,22 @@ type outcome struct {
 	// codes are the status codes of the responses in order, apart by spaces;
 	// 400|431 is one or the other.
 	codes string
-	// closed: the server closes the connection, and what follows is not read.
-	// either: it may.
+	// closed reports whether the server closes the connection, and what follows is not read,
+	// either whether it may.
 	closed, either bool
-	// half: nothing follows, and the client closes its direction.
+	// half reports whether nothing follows, and the client closes its direction.
 	half bool
-	// silent: there need not be a response.
+	// silent reports whether there need not be a response.
 	silent bool
-	// reset: the connection may be reset, which costs the last responses.
+	// reset reports whether the connection may be reset, which costs the last responses.
 	reset bool
-	// frames: there are none of HTTP/1.1, but frames of HTTP/2.
+	// frames reports whether there are none of HTTP/1.1, but frames of HTTP/2.
 	frames bool
-	// dribbles: the client sends byte by byte.
+	// dribbles reports whether the client sends byte by byte.
 	dribbles bool
-	// seen is what the application sees, as METHOD target. optional: it may
-	// also see nothing. cut: it may see the beginning of a request that does
-	// not come to its end.
+	// seen is what the application sees, as METHOD target. optional reports whether it may
+	// also see nothing, cut whether it may see the beginning of a request that
+	// does not come to its end.
 	seen          []string
 	optional, cut bool
 	// header is what the application sees of these headers, those that came

@@ -39,18 +39,18 @@ type responseRow struct {
 type reply struct {
 	// status of the response; zero means that it gets none.
 	status int
-	// cut: the response does not come to its end, or is 502. visible: its head
-	// comes even so.
+	// cut reports whether the response does not come to its end, or is 502, visible whether
+	// its head comes even so.
 	cut, visible bool
-	// leaves: the client does not wait for it, or for its end.
+	// leaves reports whether the client does not wait for it, or for its end.
 	leaves bool
 	// interim is how many responses 1xx come first, of which continues are 100.
 	interim, continues int
-	// optional: these need not come.
+	// optional reports whether these need not come.
 	optional bool
 	// rest of the request is sent when 100 comes.
 	rest string
-	// half: the request does not come to its end.
+	// half reports whether the request does not come to its end.
 	half bool
 	body string
 	// header is what the client sees of these headers, those that come more
@@ -59,8 +59,8 @@ type reply struct {
 	// framing is how the end of the body shows: "length", "chunked", "close",
 	// or empty for any.
 	framing string
-	// kept: the application's connection serves another request. dropped: it
-	// is closed, and serves none.
+	// kept reports whether the application's connection serves another request, dropped
+	// whether it is closed, and serves none.
 	kept, dropped bool
 	// tries is how often the application sees the request; zero means once.
 	tries int

@@ -41,9 +41,9 @@ const (
 // script is what the application does with a request.
 type script struct {
 	reads reading
-	// patient: it takes a while, and says nothing if the server gives up.
+	// patient reports whether it takes a while, and says nothing if the server gives up.
 	patient bool
-	// pauses: it takes a while between the pieces.
+	// pauses reports whether it takes a while between the pieces.
 	pauses bool
 	// response is sent piece by piece, each in a write of its own.
 	response []string

@@ -34,9 +34,9 @@ type variant struct {
 	name     string
 	protocol loaderproto.Protocol
 	args     []string
-	// bodies: it is only another one for requests that have a body.
+	// bodies reports whether it is only another one for requests that have a body.
 	bodies bool
-	// secure: it speaks TLS.
+	// secure reports whether it speaks TLS.
 	secure bool
 }
 
@@ -64,8 +64,8 @@ var (
 	}
 )
 
-// concerns: a request is worth sending. half: it does not come to its end, and is
-// to reach the application even so.
+// concerns reports whether a request is worth sending; half means that it does not come to its end,
+// and is to reach the application even so.
 func (v *variant) concerns(raw string, half bool) bool {
 	if half {
 		return v == streamed || v == streamedSession && !strings.Contains(raw, chunked)

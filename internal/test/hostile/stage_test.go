@@ -279,7 +279,7 @@ func (s *stage) marked(raw string) string {
 	return strings.Replace(raw, " / HTTP/1.", " /"+rowMark+strconv.Itoa(s.rows)+" HTTP/1.", 1)
 }
 
-// hasID: the application has seen the request that carries it.
+// hasID reports whether the application has seen the request that carries it.
 func (s *stage) hasID(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -65,7 +65,7 @@ func TestMethodsOfOneByte(t *testing.T) {
 	s.requireSeen(t, good)
 }
 
-// isTokenByte: RFC 9110 section 5.6.2.
+// isTokenByte reports whether c may be in a token, RFC 9110 section 5.6.2.
 func isTokenByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c != 0 &&
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0

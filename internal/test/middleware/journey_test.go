@@ -52,7 +52,7 @@ func (p *program) logged() string {
 func runJourney(t *testing.T) (p *program, wikiFile string) {
 	t.Helper()
 
-	// Processes run as nobody where the test is root, who cannot enter t.TempDir.
+	// Processes run as the user nobody where the test is root, and cannot enter t.TempDir.
 	dir, err := os.MkdirTemp("", "journey") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

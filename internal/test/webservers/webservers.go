@@ -23,7 +23,7 @@ type TB interface {
 // Kind is a web server with one of the configurations.
 type Kind struct {
 	File string
-	// SCGI: it speaks that with Passenger, and not HTTP.
+	// SCGI reports whether it speaks that with Passenger, and not HTTP.
 	SCGI, Apache bool
 }
 
