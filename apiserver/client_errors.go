@@ -12,7 +12,7 @@ import (
 // who may do this.
 type UnauthorizedError struct {
 	Socket string
-	// PoolEmpty: there are no applications whose owner one could be.
+	// PoolEmpty reports whether there are no applications whose owner one could be.
 	PoolEmpty bool
 }
 

@@ -51,7 +51,7 @@ type App struct {
 	// process does not respond with a status of HealthStatus within
 	// HealthTimeout has failed. A program without the handshake that takes no
 	// connections yet, or responds with 503, is asked again until StartTimeout is
-	// over. Empty: no health check.
+	// over. Empty means no health check.
 	HealthPath string
 	// HealthStatus are the statuses that are well, such as "200" or
 	// "200-299,401"; empty means all below 400.
@@ -73,7 +73,7 @@ type App struct {
 	// and forks its processes, "direct", or empty: smart for rack, direct for
 	// the other types. Types without a preloader are started directly.
 	SpawnMethod string
-	// Environment is production, development and so on; empty:
+	// Environment is production, development and so on; empty means
 	// DefaultEnvironment.
 	Environment string
 	// BaseURI is where the application is mounted; empty means "/". Characters that
@@ -132,18 +132,18 @@ type App struct {
 	NoFrontController bool
 	// PassengerRoot and RubyLibDir are sent to loaders as passenger_root and ruby_libdir:
 	// where the original's own libraries are, for its loader of Ruby as a start command.
-	// Empty: ours.
+	// Empty means ours.
 	PassengerRoot, RubyLibDir string
 	// User and Group are who to run as, names or numbers; see UserPolicy and
 	// GroupOfStartupFile.
 	User, Group string
-	// StartTimeout bounds a start up to the first request; 0:
+	// StartTimeout bounds a start up to the first request; zero means
 	// DefaultStartTimeout.
 	StartTimeout time.Duration
 	// LogLevel is sent to the loader: 0 (critical) to 7 (finest).
 	LogLevel int
-	// LogFile is for Config.Output: the file that gets what the processes print; empty:
-	// none of the application's own.
+	// LogFile is for Config.Output: the file that gets what the processes print; empty
+	// means none of the application's own.
 	LogFile string
 	// MaxOutputRate is how many bytes a second of what each process prints are logged,
 	// after four seconds' worth at once; what is beyond that is dropped and counted, and

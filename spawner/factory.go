@@ -29,8 +29,8 @@ type Config struct {
 	// Dir is an existing directory for the processes' sockets and our loader
 	// scripts that no other user can write to. Its path must leave room for the
 	// names of Unix sockets. As root, all of the path must belong to root, and
-	// the users that processes run as must be able to pass it. Empty: a temporary directory, made when it is
-	// first needed and removed by Close.
+	// the users that processes run as must be able to pass it. Empty means a temporary directory, made
+	// when it is first needed and removed by Close.
 	Dir string
 	// Logger gets failures, and what the processes print. The zero value passes on
 	// failures, warnings and what they print to stderr to slog.Default. Lines are

@@ -35,7 +35,7 @@ const (
 // of others are closed.
 type Config struct {
 	Networks []netip.Prefix
-	// Unix: peers on Unix sockets are.
+	// Unix reports whether peers on Unix sockets are.
 	Unix bool
 	// Named is called with each connection whose header has come, and with its client, which may be Unknown. It may be
 	// nil, and is called concurrently.

@@ -207,8 +207,8 @@ func (w *Watchdog) agent(name string) (*agent, error) {
 	return nil, fmt.Errorf("there is no agent %q", name)
 }
 
-// Ask asks the process of the agent of that name that serves, and returns its
-// answer. The agent gets the question by Parent.Questions.
+// Ask asks the process of the agent of that name that serves a question, and
+// returns its answer. The agent gets it by Parent.Questions.
 //
 // Errors: ErrNotServing; ctx's, as when the agent does not respond.
 func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, error) {
