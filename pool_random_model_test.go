@@ -55,7 +55,7 @@ type appModel struct {
 	waiting int
 }
 
-// stopped is a process that was told to stop.
+// stopped is a process that was asked to stop.
 type stopped struct {
 	pid, open int
 	exited    bool

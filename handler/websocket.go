@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// closeGrace is how long both ends of a WebSocket have to end it after they were told to.
+// closeGrace is how long both ends of a WebSocket have to end it after the frame that closes it.
 const closeGrace = time.Second
 
 // The frame that closes a WebSocket with the code 1012, service restart (RFC 6455, section 5.5.1, and the registry of

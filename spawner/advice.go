@@ -74,7 +74,7 @@ var wordings = map[problem]wording{
 		"See with ss -ltn who uses the ports below 32768.",
 	},
 	portTaken: {
-		CategoryOperatingSystem, "another program listens on port {port}, which the application was told to use",
+		CategoryOperatingSystem, "another program listens on port {port}, which was allotted to the application",
 		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
 	},
 	notServingSocket: {

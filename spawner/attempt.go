@@ -18,7 +18,7 @@ import (
 )
 
 // exitGrace is how long a program that closed its stdout gets to end by
-// itself, so that it can be told how it ended.
+// itself, so that its exit status is known.
 const exitGrace = 250 * time.Millisecond
 
 // termGrace is how long a program that was not ready in time has to end itself

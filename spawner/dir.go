@@ -47,7 +47,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	d := &privateDir{path: path, shared: shared}
 	if path == "" {
 		// Not TempDir's own path: it may be a link, and loaders report
-		// sockets by the path they were told.
+		// sockets by the path they were given.
 		temp, err := filepath.EvalSymlinks(os.TempDir())
 		if err != nil {
 			return nil, err

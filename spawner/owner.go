@@ -70,7 +70,7 @@ func (o *owner) refusal(uid int) error {
 }
 
 // checkPeer makes sure that one of the process's sockets is at the other end of a new
-// connection: whatever was there when the address was told may have been replaced.
+// connection: whatever was there when the address was reported may have been replaced.
 func (o *owner) checkPeer(conn net.Conn) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

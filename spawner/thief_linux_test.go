@@ -81,9 +81,9 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	t.Parallel()
 
 	for name, behaviour := range map[string][]string{
-		"a port that the program was told": {"generic-supervisor"},
-		"an address that a loader reports": {"tcp", "stops=yes"},
-		"a name that a loader reports":     {"tcp", "stops=yes", "host=localhost"},
+		"a port that was allotted to the program": {"generic-supervisor"},
+		"an address that a loader reports":        {"tcp", "stops=yes"},
+		"a name that a loader reports":            {"tcp", "stops=yes", "host=localhost"},
 	} {
 		for _, host := range []string{"127.0.0.1", "0.0.0.0", "::"} {
 			t.Run(name+", the thief at "+host, func(t *testing.T) {

@@ -177,7 +177,7 @@ func (p *Listener) greet(c net.Conn) {
 
 	switch {
 	case ended, errors.Is(err, io.EOF):
-		// It was told of, or the listener is closed; and load balancers connect and say nothing
+		// It was logged, or the listener is closed; and load balancers connect and say nothing
 		// to find out whether a server listens.
 		_ = c.Close()
 		return

@@ -42,7 +42,7 @@ type paramsKey struct{}
 // Params returns what the web server sent with r, whose context must be, or come
 // from, that of a request that a [Server] has served; else nil. The list must not
 // be changed. Only the web server decides what does not begin with HTTP_, so
-// that options of its configuration can be told from what clients send. There may
+// that options of its configuration differ from what clients send. There may
 // be passwords in it.
 func Params(r *http.Request) ParamList {
 	l, _ := r.Context().Value(paramsKey{}).(ParamList)

@@ -250,7 +250,7 @@ func (l *link) take(n uint64) error {
 func (l *link) settle(err error) {
 	s := l.sender
 	lost := l.sent - l.taken
-	// A report on its way is no lost transaction, and what it says has to be told again.
+	// A report on its way is no lost transaction, and has to be sent again.
 	if l.report > l.taken {
 		lost--
 		s.drops.told.known -= l.reported

@@ -64,7 +64,7 @@ func TestSlowBufferDiskDelaysOnlyItsUpload(t *testing.T) {
 	c := s.client(t)
 	c.get(t, "/pid")
 
-	// What it writes to is not to be told by its name, which a buffer does not have;
+	// What it writes to cannot be recognized by its name, which a buffer does not have;
 	// but only buffers are written to at a position.
 	quick := s.slow(t, "pwrite64")
 	upload := make(chan fetched, 1)

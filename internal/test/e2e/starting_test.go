@@ -45,7 +45,7 @@ func (m *moody) args(more ...string) []string {
 	return append([]string{"--nodejs", interpreters.Find(m, "node", "node", "nodejs")}, more...)
 }
 
-// notifications are what a service manager would be told.
+// notifications are what a service manager would get.
 func listenForNotifications(t testing.TB, box *sandbox) (env string, messages <-chan string) {
 	t.Helper()
 	path := filepath.Join(box.Dir, "notify")

@@ -285,7 +285,7 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(a.root, "stop")))
 	sent := thieving(t, "127.0.0.1:"+strings.TrimSpace(string(port)))
 
-	// The first may be told that the process is unreachable.
+	// The first may hear that the process is unreachable.
 	require.Eventually(t, func() bool { return get() == http.StatusOK }, patience, time.Millisecond)
 	now, err := os.ReadFile(filepath.Join(a.root, "port"))
 	require.NoError(t, err)
