@@ -77,6 +77,7 @@ func (c *counts) spawned(app *spawner.App, took time.Duration, err error) {
 	case unhealthy:
 		c.HealthChecks++
 		c.HealthFailures++
+	// A start that failed for another reason had not come to its check.
 	case err == nil && (app.HealthPath != "" || len(app.WarmupPaths) > 0):
 		c.HealthChecks++
 	}

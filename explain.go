@@ -218,6 +218,7 @@ func (e *explainer) explainStart() {
 	case g.opts.MaxProcesses > 0 && used >= g.opts.MaxProcesses:
 		e.say(ReasonMaxProcesses, "MaxProcesses", "the application has as many processes as it may have: %d of %d",
 			used, g.opts.MaxProcesses)
+	// Without a process that can serve, the back-off does not apply: see wantsProcess.
 	case g.enabled.len() > 0 && g.retry.running():
 		e.say(ReasonBackOff, "", "the next start is in %s, after %s", roundTime(g.retryAt-p.now()),
 			count(g.failures, "failed one"))

@@ -164,6 +164,7 @@ func (g *group) updateLimits(fx *effects, opts *Options) error {
 
 	g.opts.MinProcesses, g.opts.MaxProcesses = opts.MinProcesses, opts.MaxProcesses
 	g.opts.MaxRequests, g.opts.MaxRequestTime = opts.MaxRequests, opts.MaxRequestTime
+	// With a lower minimum, idle processes may end.
 	g.pool.scheduleIdleCheckLocked()
 	g.reconcile(fx)
 
@@ -188,6 +189,7 @@ func (g *group) correctAppLocked(opts *Options) error {
 
 	g.opts.App = app
 	g.retireReleaseLocked(g.release)
+	// The same generation, as this is no restart.
 	g.openReleaseLocked(g.release.generation)
 
 	return nil

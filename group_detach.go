@@ -175,6 +175,7 @@ func (g *group) removeReleaseLocked(r *release) {
 }
 
 func (g *group) stopProcess(fx *effects, pr *process) {
+	// The recorder looks at it: endRecording stops it afterwards.
 	if pr.recording && !pr.exited {
 		pr.stopWaits = true
 		return

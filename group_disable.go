@@ -13,6 +13,7 @@ import (
 // Errors: ErrNoSuchProcess; ErrCannotDisable with its cause; ErrEnabled; ErrProcessDetached;
 // ErrClosed; that of ctx, in which case the process is disabled later.
 func (p *Pool) Disable(ctx context.Context, id string) error {
+	// With room for the result, which must not wait for a caller whose context has ended.
 	result := make(chan error, 1)
 	err := p.withProcess(id, func(fx *effects, pr *process) {
 		pr.byAdmin = true

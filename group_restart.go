@@ -246,6 +246,7 @@ func (g *group) failRestart(fx *effects, err error) {
 	}
 
 	if g.restart.rolling && g.oldProcesses() > 0 {
+		// The others of the batch start from the same release.
 		g.cancelAttemptsLocked()
 		g.deploymentError = &DeploymentError{Err: err, At: time.Now()}
 		fx.log(g.pool, "resisting a deployment error: old processes keep serving", "app", g.name, "error", err.Error())

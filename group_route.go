@@ -53,6 +53,7 @@ func (g *group) processWithRoom() *process {
 // newStickyID returns an ID that no other process of the group has.
 func (g *group) newStickyID() uint32 {
 	for {
+		// A positive number in 32 bits with a sign, as the original's.
 		id := rand.Uint32() >> 1 //nolint:gosec // G404: the ID tells processes apart and is no secret
 		if _, taken := g.sticky[id]; id != 0 && !taken {
 			return id

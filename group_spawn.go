@@ -138,6 +138,7 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)
+		// They are put back if the process ends at once: see countEarlyExitLocked.
 		pr.failedBefore, g.failures = g.failures, 0
 		g.stopRetryLocked()
 
@@ -195,6 +196,7 @@ func (g *group) countFailureLocked() {
 
 	g.failures++
 	wait := backoffMax
+	// A shift by more would exceed the maximum, and overflow some day.
 	if n := g.failures - 1; n < bits.Len(uint(backoffMax/backoffMin)) {
 		wait = min(backoffMin<<n, backoffMax)
 	}

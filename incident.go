@@ -119,6 +119,7 @@ func (r recorded) with(keysAndValues ...any) []any {
 func (pr *process) recordAndDetach(fx *effects, in *Incident, then func(fx *effects, at recorded)) {
 	p := pr.group.pool
 	if p.cfg.Incidents == nil || pr.recording || pr.wasRecorded {
+		// First, so that the log has the reason before what follows from it.
 		then(fx, recorded{})
 		pr.group.detachAndReconcile(fx, pr)
 

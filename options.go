@@ -345,6 +345,7 @@ func versionOf(info *debug.BuildInfo, ok bool) string {
 	// The library is a dependency of the program, or, for our own, its main module.
 	modules := append([]*debug.Module{&info.Main}, info.Deps...)
 	for _, m := range modules {
+		// What replaces a module need not be what its version names.
 		if m.Path == modulePath && m.Replace == nil && isRelease(m.Version) {
 			return strings.TrimPrefix(m.Version, "v")
 		}

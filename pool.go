@@ -160,6 +160,7 @@ func stopNothing() bool { return false }
 // Get is AsyncGet that waits for the session. When ctx ends first, it withdraws the request and
 // returns ctx's error. Its other errors are those of AsyncGet.
 func (p *Pool) Get(ctx context.Context, opts *Options) (*Session, error) {
+	// A get that need not wait would not look at ctx.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -134,6 +134,7 @@ func (p *Pool) closeGroups(fx *effects) {
 			g.endRestart(fx, ErrClosed)
 		}
 
+		// The hook of a removed group has been fired.
 		if !g.removed {
 			g.fire(fx, hooks.Event{Name: hooks.BeforeDestroySupergroup})
 		}
@@ -164,6 +165,7 @@ func (p *Pool) closeSpawners() error {
 
 	var closing sync.WaitGroup
 	for i, r := range open {
+		// All at once, since a preloader takes its time to end.
 		closing.Go(func() { errs[i] = r.closeSpawner(p) })
 	}
 

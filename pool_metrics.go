@@ -93,6 +93,7 @@ func (p *Pool) readMetrics(atLeast time.Duration) {
 
 	p.update(func(fx *effects) {
 		for _, pr := range sampled {
+			// The number of a process that has ended meanwhile may be another's.
 			if m, ok := metrics[pr.info.PID]; ok && !pr.exited {
 				pr.metrics = withFirstCPU(m, time.Since(pr.info.SpawnStarted))
 				pr.group.enforceMemoryLimit(fx, pr)

@@ -52,6 +52,7 @@ func (g *group) openReleaseLocked(generation uint32) {
 
 // prepare returns the spawner, which the first call makes.
 func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
+	// The attempts of a batch begin together, and must share one spawner with its preloader.
 	made, err, _ := r.making.Do("", func() (any, error) {
 		if s := r.currentSpawner(p); s != nil {
 			return s, nil
@@ -100,6 +101,7 @@ func (g *group) closeRetiredLocked(r *release) {
 	}
 
 	p.stopTimerLocked(r.preloaderStop)
+	// In a goroutine, since Close waits for the preloader to end.
 	p.wg.Go(func() {
 		defer p.update(func(*effects) { g.removeReleaseLocked(r) })
 		if err := r.closeSpawner(p); err != nil {
@@ -132,6 +134,7 @@ func (g *group) schedulePreloaderStopLocked(r *release) {
 
 	r.preloaderStop = p.startTimerLocked(idle, func(*effects) {
 		if r.attempts == 0 {
+			// In a goroutine: nothing may block under the lock.
 			p.wg.Go(preloading.StopPreloader)
 		}
 	})
@@ -195,6 +198,7 @@ func newReleaseKey(app *spawner.App) releaseKey {
 
 // publishReleaseDirsLocked updates the directories after a process came or went.
 func (g *group) publishReleaseDirsLocked() {
+	// A later group of this application may have published its own.
 	if g.removed {
 		return
 	}

@@ -377,6 +377,7 @@ func (pr *process) inspect() ProcessSnapshot {
 	}
 
 	for i := range s.Sockets {
+		// By its name, as the original's tools find it.
 		if addr, tcp := strings.CutPrefix(s.Sockets[i].Address, "tcp://"); tcp && s.Sockets[i].Name == "http" {
 			s.HTTPAddress = addr
 		}

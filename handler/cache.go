@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/handler/turbocache"
+	"github.com/gopassenger/passenger/internal/validators"
 )
 
 // TurbocacheStats are the counters of a Handler's turbocache.
@@ -33,6 +34,10 @@ func (x *exchange) serveCached() (served bool, err error) {
 	}
 
 	x.event.Cached = true
+	if hit.Status == http.StatusOK && validators.NotModified(x.req.header(), hit.Header) {
+		hit.Status, hit.Body = http.StatusNotModified, nil
+	}
+
 	out := x.client.header()
 	copyHit(out, &hit)
 	x.h.addOwnFields(out, hit.Status)
@@ -84,7 +89,15 @@ func copyHit(to http.Header, hit *turbocache.Hit) {
 	}
 
 	set("Age", strconv.FormatInt(int64(hit.Age/time.Second), 10))
-	if hit.Status != http.StatusNoContent {
+
+	switch hit.Status {
+	case http.StatusNoContent:
+	case http.StatusNotModified:
+		// The client has them, RFC 9110 section 15.4.5.
+		for _, name := range [...]string{"Content-Type", "Content-Encoding", "Content-Language"} {
+			delete(to, name)
+		}
+	default:
 		set("Content-Length", strconv.Itoa(hit.Length))
 	}
 

@@ -73,6 +73,37 @@ func TestTurbocacheServesUntilExpiryOrAWrite(t *testing.T) {
 	})
 }
 
+// A client that has the response already gets no body, as from the application itself.
+func TestTurbocacheKeepsToConditions(t *testing.T) {
+	const modified = "Fri, 31 Dec 1999 00:00:00 GMT"
+	app, seen := counting("Cache-Control: max-age=60\r\nETag: \"a\"\r\nContent-Type: text/x\r\nLast-Modified: " + modified)
+	serve(t, app, func(s *site) {
+		s.do(http.MethodGet, "/", "")
+		time.Sleep(10 * time.Second)
+
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			for _, condition := range [][]string{
+				{"If-None-Match", `"b", W/"a"`}, {"If-None-Match", "*"}, {"If-Modified-Since", modified},
+			} {
+				resp, body := s.do(method, "/", "", condition...)
+				require.Equal(s, http.StatusNotModified, resp.StatusCode)
+				require.Empty(s, body)
+				require.Equal(s, "304 Not Modified", resp.Header.Get("Status"))
+				require.Equal(s, `"a"`, resp.Header.Get("ETag"))
+				require.Equal(s, "max-age=60", resp.Header.Get("Cache-Control"))
+				require.Equal(s, "10", resp.Header.Get("Age"))
+				require.Empty(s, resp.Header.Values("Content-Type"))
+				require.Empty(s, resp.Header.Values("Content-Length"))
+			}
+		}
+
+		resp, body := s.do(http.MethodGet, "/", "", "If-None-Match", `"b"`, "If-Modified-Since", modified)
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Equal(s, "1", body)
+		require.Equal(s, 1, *seen)
+	})
+}
+
 // Faults: R-21.
 func TestResponsesThatAreNotCached(t *testing.T) {
 	for name, head := range map[string]string{

@@ -16,12 +16,17 @@ import (
 
 // exchange is one request and its response: it connects the client with the application.
 type exchange struct {
+	upstream upstream
+	perRequest
+}
+
+// perRequest is what an exchange has of one request, beside the memory that the next one gets.
+type perRequest struct {
 	h   *Handler
 	req request
 	// body is the request's.
-	body     requestBody
-	client   client
-	upstream upstream
+	body   requestBody
+	client client
 
 	// ticket takes the response to the turbocache.
 	ticket turbocache.Ticket
@@ -40,7 +45,7 @@ func newExchange(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 	x.h = h
 	x.event.Began = time.Now()
 	x.client.w, x.client.req = w, &x.req
-	x.req = newRequest(h, r, x.client.header(), x.event.Began)
+	x.req.init(h, r, x.client.header(), x.event.Began)
 	h.inFlight.add(x)
 
 	return x
@@ -53,7 +58,9 @@ func (x *exchange) free() {
 	x.client.account.close()
 	x.scratch.memory.free()
 
-	*x = exchange{upstream: x.upstream.reset()}
+	// In place: a copy would be on the stack, which grows for it, and stays large while the client is idle.
+	x.upstream.reset()
+	x.perRequest = perRequest{}
 	exchanges.Put(x)
 }
 

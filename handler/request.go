@@ -32,13 +32,12 @@ type request struct {
 	upgrade string
 }
 
-// newRequest returns what the head says before it is checked. responseHeader is what middleware has set before.
-func newRequest(h *Handler, r *http.Request, responseHeader http.Header, began time.Time) request {
-	req := request{h: h, http: r, ctx: r.Context(), peer: h.peerOf(r)}
-	req.remote, req.clientFirst = h.clientOf(r, req.peer)
-	req.mark = newRequestMark(r, h.assignedID(r, responseHeader), req.peer.trusted, began)
-
-	return req
+// init sets what the head says before it is checked. responseHeader is what middleware has set before.
+func (r *request) init(h *Handler, from *http.Request, responseHeader http.Header, began time.Time) {
+	r.h, r.http, r.ctx = h, from, from.Context()
+	r.peer = h.peerOf(from)
+	r.remote, r.clientFirst = h.clientOf(from, r.peer)
+	r.mark = newRequestMark(from, h.assignedID(from, responseHeader), r.peer.trusted, began)
 }
 
 func (r *request) method() string { return r.http.Method }

@@ -60,19 +60,25 @@ func (x *exchange) logRemovedFile() {
 		return
 	}
 
-	for name, option := range map[string]string{
-		"X-Sendfile":       "sendfile_roots (handler.Config.Sendfile.Roots)",
-		"X-Accel-Redirect": "accel_redirect (handler.Config.Sendfile.Accel)",
-	} {
-		if len(x.upstream.response.header[name]) == 0 || !x.h.dropped.first(name) {
-			continue
-		}
-
-		x.h.cfg.Logger.Info("the response names a file that is not sent, and its header was removed: to let this "+
-			"server send such files, name their directories in "+option+
-			"; to let the server in front do it, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
-			"app", x.h.appName(), "header", name, "status", x.upstream.response.status, "requestId", x.req.mark.id)
+	header := x.upstream.response.header
+	if len(header["X-Sendfile"]) > 0 {
+		x.logRemoved("X-Sendfile", "sendfile_roots (handler.Config.Sendfile.Roots)")
 	}
+
+	if len(header["X-Accel-Redirect"]) > 0 {
+		x.logRemoved("X-Accel-Redirect", "accel_redirect (handler.Config.Sendfile.Accel)")
+	}
+}
+
+func (x *exchange) logRemoved(name, option string) {
+	if !x.h.dropped.first(name) {
+		return
+	}
+
+	x.h.cfg.Logger.Info("the response names a file that is not sent, and its header was removed: to let this "+
+		"server send such files, name their directories in "+option+
+		"; to let the server in front do it, set sendfile to proxy (handler.Config.Sendfile.ToProxy)",
+		"app", x.h.appName(), "header", name, "status", x.upstream.response.status, "requestId", x.req.mark.id)
 }
 
 // findNamed splits the path of a file into the root that has it and the rest.

@@ -37,8 +37,8 @@ type upstream struct {
 	reader *bufio.Reader
 }
 
-// reset returns an upstream for the next exchange, with the memory of this one.
-func (u *upstream) reset() upstream {
+// reset makes the upstream ready for the next exchange, which gets its memory.
+func (u *upstream) reset() {
 	if u.reader != nil {
 		u.reader.Reset(nil)
 		readers.Put(u.reader)
@@ -47,13 +47,12 @@ func (u *upstream) reset() upstream {
 	// They would keep the whole head, which is long.
 	clear(u.response.spellings)
 
-	return upstream{
-		buf:      u.buf[:0],
-		encoder:  u.encoder,
-		fastCGI:  u.fastCGI.reset(),
-		writer:   u.writer,
-		response: response{header: u.response.header, spellings: u.response.spellings[:0]},
-	}
+	u.session, u.conn, u.stopWatch, u.upload, u.reader = nil, nil, nil, nil, nil
+	u.unsent, u.released = false, false
+	u.response = response{header: u.response.header, spellings: u.response.spellings[:0]}
+	u.body = responseBody{}
+	u.buf = u.buf[:0]
+	u.fastCGI.reset()
 }
 
 func (u *upstream) speaksHTTP() bool { return u.session.Protocol() == spawner.HTTPProtocol }

@@ -26,12 +26,12 @@ type fastCGI struct {
 }
 
 // reset keeps the memory.
-func (f *fastCGI) reset() fastCGI {
+func (f *fastCGI) reset() {
 	if f.reader != nil {
 		f.reader.Reset(nil, nil)
 	}
 
-	return fastCGI{encoder: f.encoder, reader: f.reader}
+	f.documentRoot, f.script = "", spawner.Script{}
 }
 
 // open returns what reads the response.

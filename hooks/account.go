@@ -35,6 +35,7 @@ func (r *Runner) drop(a *account) {
 	a.unreported++
 	if !r.reporting {
 		r.reporting = true
+		// One goroutine for all hooks, and none while nothing is dropped.
 		r.goroutines.Go(r.report)
 	}
 }
@@ -59,6 +60,7 @@ func (r *Runner) report() {
 		timer := time.NewTimer(dropInterval)
 		select {
 		case <-timer.C:
+		// The rest is reported at once: Close waits for this goroutine.
 		case <-r.closing:
 			timer.Stop()
 		}

@@ -49,6 +49,7 @@ func (s *Scripts) environ(inherited []string, e *Event) []string {
 		vars[name] = escape(value)
 	}
 
+	// After the options: one of the same name must not hide what has happened.
 	for name, value := range e.vars() {
 		vars[prefix+name] = escape(value)
 	}

@@ -54,6 +54,7 @@ func newLane() *lane { return &lane{queues: map[subject]*queue{}} }
 
 // merge adds e to a waiting event that it may share its hooks with.
 func (l *lane) merge(e *Event) bool {
+	// A full queue fires one for each request that it refuses.
 	if e.Name != QueueFullError {
 		return false
 	}
@@ -106,6 +107,7 @@ func (l *lane) done(q *queue) {
 	l.running--
 	q.running = false
 	if len(q.events) > 0 {
+		// Behind the others, so that a subject with many events does not keep them waiting.
 		l.ready = append(l.ready, q)
 	} else {
 		delete(l.queues, q.subject)

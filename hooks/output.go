@@ -71,6 +71,7 @@ func (s *stream) flush() {
 	o := s.output
 	switch size := len(line) + lineOverhead; {
 	case len(line) == 0:
+	// Once a line is left out, so are all that follow: what is logged has no gaps.
 	case o.dropped > 0, o.logged+size > maxOutput:
 		o.dropped += int64(len(line))
 	default:

@@ -140,6 +140,7 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	a := r.account(e.Name)
 	a.running++
 	err, done := errGoexit, make(chan struct{})
+	// Under the lock, as long as closed is false: Close begins to wait only after that.
 	r.goroutines.Go(func() {
 		defer cancel(nil)
 		defer close(done)
@@ -195,6 +196,7 @@ func (r *Runner) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 
+	// Before they end: afterwards there is nothing to name.
 	cut := r.cutShort()
 	r.cancel(ErrClosed)
 	timer := time.NewTimer(stopTime)
@@ -273,9 +275,11 @@ func (r *Runner) dispatch(l *lane) {
 		a.waiting--
 		a.running++
 		r.goroutines.Go(func() {
+			// It stays if the hook calls runtime.Goexit, which runs deferred functions only.
 			err := errGoexit
 			defer func() {
 				if err != nil {
+					// Without the lock, since the log may be slow.
 					r.log.Error(err, "a hook failed", "hook", string(e.Name), "app", e.GroupName)
 				}
 

@@ -41,6 +41,7 @@ func startScript(ctx context.Context, path string, env []string, log logr.Logger
 	s.cmd.Stderr = s.output.stream("stderr")
 	s.cmd.Cancel = s.kill
 	s.cmd.WaitDelay = drainTime
+	// No terminal, and a process group that can be ended as a whole.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 
 	// What it prints waits until it can be logged with the pid.
@@ -83,6 +84,7 @@ func (s *script) kill() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
+		// For this error, Wait reports how the process ended, and not why it was to be killed.
 		return os.ErrProcessDone
 	}
 

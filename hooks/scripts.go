@@ -102,6 +102,7 @@ func NewScripts(c Config) (*Scripts, error) {
 	}
 
 	if len(s.commands) > 0 {
+		// What this program was started with is not for scripts.
 		closeOnExec()
 	}
 
@@ -155,6 +156,7 @@ func (s *Scripts) run(ctx context.Context, command string, e *Event) error {
 			"waits for its children", e.Name, command, p.pid)
 	}
 
+	// It may have exited by itself just before.
 	if err := p.killedBecause(); err != nil && !state.Exited() {
 		what := "was killed"
 		if errors.Is(err, ErrTimeLimit) {

@@ -65,6 +65,7 @@ func (s *Stale) remove() (err error) {
 		return fmt.Errorf("%s: %w", s.Path, errNotStale)
 	}
 
+	// rmdir(2) fails if something has come into it since.
 	if now.empty {
 		return ignoreGone(registry.Rmdir(name))
 	}
@@ -96,6 +97,7 @@ func (s *Stale) removeLocked(registry, dir directory, name string, lock *os.File
 		return ignoreGone(err)
 	}
 
+	// The lock of a file whose name another one has by now protects nothing.
 	if !locked || idOf(there) != idOf(&held) {
 		return fmt.Errorf("%s: %w", s.Path, errNotStale)
 	}

@@ -124,6 +124,7 @@ func chooseRegistry(configured string) (directory, error) {
 		return registry, err
 	}
 
+	// Too long a path would fail the start of each application, where the reason is hard to see.
 	longest := filepath.Join(registry.Name(), prefix) + "/"
 	if n := len(longest) + suffixLength + longestSocket; n > maxSocketPath {
 		err := fmt.Errorf("the path of the registry directory %s is too long by %d bytes for the Unix sockets below "+
@@ -138,6 +139,7 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 	for range maxTries {
 		name := newName()
 		err := registry.mkdir(name)
+		// Whatever is there is not used, as its owner may have put something into it.
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -179,6 +181,7 @@ func createIn(registry directory, cfg *Config, newName func() string) (*Dir, err
 // fill makes all entries that there are before the end of the creation.
 func (d *Dir) fill(cfg *Config) (err error) {
 	access := cfg.access()
+	// Closed to others until each entry has its owner and mode.
 	if err := mine(0o700).give(d.dir.File); err != nil {
 		return err
 	}

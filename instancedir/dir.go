@@ -89,6 +89,7 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 		return nil, fmt.Errorf("%s is the lock of another one", lock.Name())
 	}
 
+	// flock(2): the lock belongs to the open file, so that the one that the watchdog has is ours, too.
 	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked {
 		return nil, errors.Join(errors.New("another process holds its lock"), err)
 	}
@@ -126,6 +127,7 @@ func (d *Dir) remember() error {
 		appSocketsName, finalizedName,
 	} {
 		st, err := d.dir.Lstat(name)
+		// The agents start before the creation is finished.
 		if name == finalizedName && errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

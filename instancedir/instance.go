@@ -47,6 +47,7 @@ func (i *Instance) password(name string) (_ string, err error) {
 		return "", dir.Fault("stat", "", err)
 	}
 
+	// The path may be of a later instance, and of another user's.
 	if idOf(&st) != i.id {
 		return "", fmt.Errorf("%s was replaced: the instance %s has ended", i.Path, i.Name)
 	}

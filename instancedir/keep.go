@@ -33,6 +33,7 @@ func (d *Dir) Check() error { return d.do(d.check) }
 
 func (d *Dir) check() error {
 	var st unix.Stat_t
+	// By its path, as tools look for it: the open directory remains after its removal.
 	if err := unix.Lstat(d.Path(), &st); err != nil {
 		return gone(d.Path(), err)
 	}

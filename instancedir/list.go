@@ -49,6 +49,7 @@ func List(registries []string) *Listing {
 }
 
 func (l *Listing) addRegistry(path string) error {
+	// The registry itself may be a link, as /tmp is on macOS. What is in it may not.
 	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return err

@@ -152,6 +152,7 @@ func validateText(field, value string) error {
 // shown returns those paths that can be shown, as far as there is room. They are no
 // reason to refuse an instance.
 func shown(paths []string) (all []string) {
+	// AppRoots and Addresses have half of it each.
 	room := maxPathBytes / 2
 	for _, path := range paths {
 		legible := utf8.ValidString(path) && !strings.ContainsFunc(path, printable.Not)

@@ -55,6 +55,7 @@ func (s system) defaultRegistry(getenv func(string) string) string {
 	for _, run := range s.run {
 		dir := filepath.Join(run, registryName)
 		err := unix.Access(dir, unix.W_OK|unix.X_OK)
+		// Create makes it then.
 		if errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0 {
 			err = unix.Access(run, unix.W_OK|unix.X_OK)
 		}
@@ -74,6 +75,7 @@ func (s system) makeRegistry(dir string) error {
 		return nil
 	}
 
+	// /var/run is a link to /run on many systems, and openDirectory follows none.
 	parent, err := filepath.EvalSymlinks(run)
 	if err != nil {
 		return err
@@ -85,6 +87,7 @@ func (s system) makeRegistry(dir string) error {
 	}
 
 	err = d.createDirectory(registryName, mine(0o755))
+	// openRegistry looks whether it can be used.
 	if errors.Is(err, fs.ErrExist) {
 		err = nil
 	}
@@ -120,6 +123,7 @@ func (s system) registries(getenv func(string) string) []string {
 
 		info, err := os.Stat(dir)
 		known := func(other os.FileInfo) bool { return os.SameFile(info, other) }
+		// One of /run and /var/run is a link to the other, as a rule.
 		if err != nil || !info.IsDir() || slices.ContainsFunc(seen, known) {
 			continue
 		}

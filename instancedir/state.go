@@ -35,6 +35,7 @@ func examine(dir directory) (s state, err error) {
 		return s, dir.Fault("stat", "", err)
 	}
 
+	// What is in it could be anybody's then, the lock included.
 	if permissions(&s.st)&0o022 != 0 {
 		return s, fmt.Errorf("its mode %04o lets others than its owner write to it", permissions(&s.st))
 	}
@@ -140,6 +141,7 @@ func readPID(dir directory, name string) int {
 		return 0
 	}
 
+	// pid_t has a sign and 31 bits.
 	pid, err := strconv.ParseUint(strings.TrimSpace(string(content)), 10, 31)
 	if err != nil {
 		return 0

@@ -197,6 +197,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func fail(kind Kind, step Step, line string) *Error {
 	const most = 200
 	if len(line) > most {
+		// A copy, so that an error does not keep the whole line in memory.
 		line = strings.Clone(line[:most])
 	}
 

@@ -46,6 +46,7 @@ func (m *markedLines) next() (string, error) {
 			continue
 		}
 
+		// A copy: the next read overwrites piece.
 		line := append([]byte(nil), piece...)
 		for errors.Is(err, bufio.ErrBufferFull) {
 			if len(line) > MaxLine+len(marker) {
@@ -151,6 +152,7 @@ func (m *markedLines) readMessage(enter func(Step)) *Error {
 	text, err := io.ReadAll(io.LimitReader(m.br, MaxErrorText))
 	msg.Text = string(text)
 	if err == nil && len(text) == MaxErrorText {
+		// A program that cannot write the rest would not come to its end.
 		_, err = io.Copy(io.Discard, m.br)
 	}
 

@@ -65,6 +65,7 @@ func readOptions(br *bufio.Reader) (Options, error) {
 			return nil, fail(MalformedLine, SendRequest, line)
 		}
 
+		// As the original's loaders do, which take any number of blanks.
 		opts[name] = strings.TrimLeft(value, " ")
 	}
 }

@@ -68,6 +68,7 @@ func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, i
 		return nil, nil, e
 	}
 
+	// Only the program of an application may execute itself again, as in the original.
 	if again {
 		return nil, nil, fail(UnexpectedLine, AwaitReply, iHaveControl+Version)
 	}
@@ -87,6 +88,7 @@ func (n *Negotiation) NegotiatePreloader(conn io.ReadWriter) (*PreloaderReady, i
 
 // exchange runs up to the first line of the reply. It returns true if that was another handshake.
 func (n *Negotiation) exchange(conn io.Writer, lines *markedLines) (again bool, err error) {
+	// A further handshake was read already, as the reply to the request.
 	if n.step == AwaitHandshake {
 		if e := n.awaitHandshake(lines); e != nil {
 			return false, e
@@ -118,6 +120,7 @@ func (n *Negotiation) awaitHandshake(lines *markedLines) *Error {
 		return firstLineFailure(err, n.step, line)
 	}
 
+	// A program may fail before it takes control, as when it cannot be executed.
 	if line == errorMessage {
 		return lines.readMessage(n.enter)
 	}
@@ -164,6 +167,7 @@ func (n *Negotiation) sendRequest(w io.Writer, preloader bool) *Error {
 	}
 
 	b = append([]byte(youHaveControl+Version+"\n"), b...)
+	// The empty line by a write of its own, as the original sends it.
 	for _, part := range [][]byte{b, []byte("\n")} {
 		if _, err := w.Write(part); err != nil {
 			if peerGone(err) {

@@ -79,6 +79,7 @@ func (r *PreloaderReady) add(name, value string, offered []string) (e *Error) {
 	case name == "socket":
 		r.Address, e = parseAddress(value)
 		return e
+	// Without an offer, this is version 1.0, which does not know the key.
 	case name == "features" && len(offered) > 0:
 		r.Features = append(r.Features, agreed(value, offered)...)
 		return nil

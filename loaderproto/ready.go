@@ -81,6 +81,7 @@ func (r *Ready) add(name, value string, offered []string) *Error {
 
 		r.PID = pid
 	case "features":
+		// Without an offer, this is version 1.0, which does not know the key.
 		if len(offered) == 0 {
 			return fail(UnknownKey, ReadReady, name)
 		}
@@ -158,6 +159,7 @@ func parseSocket(value string) (Socket, *Error) {
 func parseAddress(value string) (Address, *Error) {
 	bad := fail(BadAddress, ReadReady, value)
 	if path, ok := strings.CutPrefix(value, "unix:"); ok {
+		// The NUL at the end counts (unix(7)).
 		if len(path) >= UnixPathMax || !cleanAbsolute(path) {
 			return Address{}, bad
 		}

@@ -183,6 +183,7 @@ func (r *Request) encodePairs(pairs []pair) ([]byte, *Error) {
 
 	var b []byte
 	for _, p := range pairs {
+		// The original leaves out empty texts, and loaders take a missing key for one.
 		if p.value == "" {
 			continue
 		}

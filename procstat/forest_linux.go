@@ -117,6 +117,7 @@ func (f *forest) climb(pid int, isRoot map[int]bool, above map[int]int) int {
 			break
 		}
 
+		// It may have lost its parents, and be in the group or session of a root all the same.
 		if isRoot[l.group] || isRoot[l.session] {
 			root = l.session
 			if isRoot[l.group] {
@@ -153,6 +154,7 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 		}
 
 		m, seen := f.marks[pid]
+		// The number may be of another process by now.
 		if !seen || m.start != l.start {
 			m = mark{start: l.start, value: r.variable(pid, marker)}
 		}
@@ -197,6 +199,7 @@ func (r *reader) newestPID() string {
 		return ""
 	}
 
+	// proc(5): the last of the five fields.
 	return fields[4]
 }
 

@@ -116,6 +116,7 @@ func gone(err error) bool {
 // hidden reports whether a process exists that /proc does not show, as with its
 // option hidepid=invisible.
 func (r *reader) hidden(pid int) bool {
+	// kill(2): signal 0 only asks, and EPERM means that there is such a process. The numbers are those of /proc.
 	return r.root == procfs.DefaultMountPoint && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
@@ -141,6 +142,7 @@ func (r *reader) addStat(p *Process, stat *procfs.ProcStat) {
 
 	p.CPUTime = Known(ticks(uint64(stat.UTime) + uint64(stat.STime)))
 	p.childrenTime = ticks(uint64(max(stat.CUTime, 0)) + uint64(max(stat.CSTime, 0)))
+	// Zombies and kernel threads have no memory, which is not the same as zero.
 	if stat.VSize > 0 {
 		p.VMSize = Known(int64(stat.VSize)) //nolint:gosec // G115: an address space is smaller
 		p.RSS = Known(int64(stat.ResidentMemory()))

@@ -61,6 +61,7 @@ func (s *Sampler) SampleTrees(roots []Root) (map[int]Process, error) {
 
 		p.Processes = 1
 		for _, member := range members[pid] {
+			// It may have ended since the pass over all processes.
 			if m, exists := r.readUse(member); exists {
 				p.add(&m)
 				use.add(member, &m)

@@ -79,6 +79,7 @@ func (h Header) IsOOBW() bool { return h.isControl(MethodOOBW) }
 
 func (h Header) isControl(method string) bool {
 	_, forApp := h[requestURI]
+	// Loaders of the original differ in the case of PING.
 	return !forApp && strings.EqualFold(h[requestMethod], method)
 }
 
@@ -86,6 +87,7 @@ func (h Header) isControl(method string) bool {
 // header. An empty password accepts every request.
 func (h Header) CheckPassword(password string) error {
 	got := h[connectPassword]
+	// The application gets the header, and must not know the password.
 	delete(h, connectPassword)
 	if password != "" && subtle.ConstantTimeCompare([]byte(got), []byte(password)) != 1 {
 		return ErrPassword

@@ -57,6 +57,7 @@ func (e *Encoder) add(prefix, name, value string) {
 		return
 	}
 
+	// What follows a NUL would be read as another name or value.
 	if name == "" || strings.IndexByte(name, 0) >= 0 || strings.IndexByte(value, 0) >= 0 {
 		e.err = fmt.Errorf("%w: %q", ErrNUL, name)
 		return

@@ -73,6 +73,7 @@ var systemAccounts = accounts{
 				return nil, err
 			}
 
+			// Several groups of /etc/group may have one number.
 			if !slices.Contains(gids, gid) {
 				gids = append(gids, gid)
 			}
@@ -128,6 +129,7 @@ func loginShell(name string) string {
 
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		fields := strings.Split(lines.Text(), ":")
+		// passwd(5): the shell is the last of seven fields.
 		if len(fields) == 7 && fields[0] == name {
 			return fields[6]
 		}

@@ -34,6 +34,7 @@ type adopted struct {
 // that has ended already is errWorkerEnded.
 func adopt(pid, uid, session int) (*adopted, error) {
 	foreign := func(reason string) error { return fmt.Errorf("%w: pid %d %s", errForeignWorker, pid, reason) }
+	// A preloader that reports itself or this program would have the wrong process ended.
 	if pid == session || pid == os.Getpid() {
 		return nil, foreign("is not a worker")
 	}
@@ -92,6 +93,7 @@ func (a *adopted) awaitEnd() (status string) {
 }
 
 func (a *adopted) signal(sig syscall.Signal) {
+	// It fails if the process has ended, but what it has started may live.
 	_ = a.send(sig)
 	if a.leads {
 		a.eachInGroup(sig)
@@ -145,6 +147,7 @@ func waitReadable(f *os.File) {
 	}
 
 	_ = raw.Control(func(fd uintptr) {
+		// poll(2) fails with EINTR when a signal comes.
 		for !readable(fd, -1) {
 			continue
 		}

@@ -225,6 +225,7 @@ func (a *App) Validate() error {
 		fault("the start time-out %s is negative", a.StartTimeout)
 	}
 
+	// The handshake sends each of them as a line, and has no escapes.
 	for _, s := range [][2]string{
 		{"group name", a.GroupName},
 		{"root", a.Root},
@@ -249,6 +250,7 @@ func (a *App) Validate() error {
 	}
 
 	for i, arg := range a.StartCommand {
+		// The handshake sends the arguments in one line, with tabs between.
 		if strings.ContainsAny(arg, "\t\r\n\x00") {
 			fault("the start command's argument %q holds a tab, line break or NUL", arg)
 		}
@@ -285,6 +287,7 @@ func (a *App) Validate() error {
 		}
 	}
 
+	// Sorted, so that the error of one configuration is always the same.
 	for _, k := range slices.Sorted(maps.Keys(a.Env)) {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(a.Env[k], 0) {
 			fault("the environment variable %q cannot be set", k)

@@ -95,6 +95,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 	}
 
 	if a.dir, err = a.factory.privateDir(); err != nil {
+		// The directory is gone with the factory, and not at fault.
 		if errors.Is(err, ErrClosed) {
 			return err
 		}
@@ -114,6 +115,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 		return &fault{problem: dirUnusable, subject: a.dir.path, err: err}
 	}
 
+	// What cannot be sent is refused before there is a process to end.
 	req := a.request()
 
 	return req.Check()
@@ -121,6 +123,7 @@ func (a *attempt) prepare(ctx context.Context) (err error) {
 
 // readApp reads the application's files with its user's rights.
 func (a *attempt) readApp(p *program) (err error) {
+	// Again: findProgram has looked with the rights of this program.
 	if err := checkRoot(a.app.Root, os.Stat); err != nil {
 		return err
 	}
@@ -156,6 +159,7 @@ func (a *attempt) start(argv []string) error {
 
 		noNewPrivileges: a.app.NoNewPrivileges,
 
+		// These speak no handshake. Any other program may, and needs its stdin for that.
 		noInput:     a.companion != nil || a.command.appType.Name == phpType,
 		secondAdmin: !generic && a.command.appType.Name == "node",
 
@@ -183,6 +187,7 @@ func (a *attempt) start(argv []string) error {
 
 // cleanUp is called when the process has ended.
 func (a *attempt) cleanUp() {
+	// What a worker executes has the worker's marker. What it forks has the preloader's, as other workers do.
 	if a.family == nil || a.family.attempt != a {
 		a.endEscaped()
 	}
@@ -265,6 +270,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 
 	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
 	for _, s := range ready.Sockets {
+		// Such as that for direct access, which loaders open for people and tools.
 		if !s.Protocol.TakesRequests() {
 			p.info.OtherSockets = append(p.info.OtherSockets, s)
 			continue
@@ -280,6 +286,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		})
 	}
 
+	// It fails if the process has ended since it reported its sockets.
 	if !a.child.setDeadline(time.Time{}) {
 		return nil, &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 	}
@@ -296,6 +303,7 @@ func (a *attempt) displayPID(reported int) int {
 		return a.child.pid
 	}
 
+	// No process enters a session from outside, so a member of it descends from the child.
 	if session, err := unix.Getsid(reported); err == nil && session == a.child.pid {
 		return reported
 	}
@@ -394,11 +402,13 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	}
 
 	d.command = e.Command
+	// The end of ctx cuts off whatever was in progress, whose error then explains nothing.
 	if cause := canceled(ctx); cause != nil {
 		d.err, e.Err = cause, cause
 		d.canceled = true
 	}
 
+	// Before the process is ended: the step does not include the grace for that.
 	a.journal.end(StepFailed)
 	e.Journey = a.journal.steps
 	e.Limits = a.limits
@@ -408,6 +418,7 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 		a.discard()
 	}
 
+	// Only now is the process gone, and its last words are here.
 	e.Output, e.OutputDropped = a.output.release()
 	if a.dir != nil {
 		d.loaders = a.dir.loaders
@@ -416,6 +427,7 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	e.Output = foldFrames(withoutMarkers(e.Output), d.loaders)
 	d.status, d.output = e.ExitStatus, e.Output
 	if a.checkFrom > 0 {
+		// The start itself was a success: what was printed before the check cannot be why it failed.
 		d.output = printedSince(a.checkFrom, e.Output, e.OutputDropped)
 	}
 
@@ -431,6 +443,7 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 func (a *attempt) logFailure(e *SpawnError) {
 	r := e.Report()
 	log := a.config.Logger.WithValues("app", e.AppName, "root", e.AppRoot, "id", e.ID)
+	// A restart or shutdown calls starts off, which is no failure of the application.
 	if e.Category == CategoryCanceled {
 		log.Info("the start of a process was called off", "step", r.Step)
 		return

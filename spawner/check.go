@@ -20,6 +20,7 @@ func Interpreters(config *Config, app App) ([]Interpreter, error) {
 	c := *config
 	c.setDefaults()
 	app.setDefaults()
+	// The directory is empty, as nothing is started: the paths of loaders that come out are not used.
 	a := &attempt{app: app, config: &c, dir: &privateDir{}}
 	i := newIdentifier(&c)
 	err := a.check(i)
@@ -46,6 +47,7 @@ func Interpreters(config *Config, app App) ([]Interpreter, error) {
 }
 
 func (a *attempt) check(i *identifier) error {
+	// The owner of what is found may decide who the user is, so this comes before there are rights of a user.
 	program, err := findProgram(&a.app)
 	if err != nil {
 		return err
@@ -61,6 +63,7 @@ func (a *attempt) check(i *identifier) error {
 	}
 
 	err = a.identity.withRights(func() error { return a.readApp(program) })
+	// After a failure too, as the application may have been taken for another one.
 	a.reportDetection(program)
 	a.reportInterpreters()
 

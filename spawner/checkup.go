@@ -40,6 +40,7 @@ const (
 func (c *checkup) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watch sync.WaitGroup
+	// Runs after cancel, by which the goroutine ends.
 	defer watch.Wait()
 	defer cancel(nil)
 	watch.Go(func() {
@@ -184,6 +185,7 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 
 	subject := fmt.Sprintf("the %s GET %s (Host: %s)", what, path, r.host)
 	switch {
+	// A program that is known by its port only may respond with 503 (RFC 9110, 15.6.4) until it is ready.
 	case got.status != 0 && !passing.include(got.status):
 		return got.status == http.StatusServiceUnavailable, c.refused(subject, got, passing)
 	case err == nil:
@@ -198,6 +200,7 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 
 	broken := &checkError{"there was no valid response: " + cutText(err), err}
 
+	// A program that is not ready yet may cut connections, too.
 	return got.status == 0 && isCut(err), &fault{problem: brokenCheck, subject: subject, err: broken}
 }
 
@@ -213,6 +216,7 @@ func (c *checkup) refused(subject string, got reply, passing statuses) error {
 
 	f := &fault{problem: unhealthy, subject: subject, err: &checkError{text: text}}
 	switch got.status {
+	// Django refuses unknown hosts with 400, and Rails with 403.
 	case http.StatusBadRequest, http.StatusForbidden, http.StatusMisdirectedRequest:
 		f.problem = unhealthyHost
 	case http.StatusNotFound:

@@ -79,6 +79,7 @@ func openStdio() (_ *stdio, err error) {
 	s.own(s.theirs)
 	ours := os.NewFile(uintptr(pair[0]), "admin socket")
 	conn, err := net.FileConn(ours)
+	// FileConn has made a copy of the descriptor.
 	_ = ours.Close()
 	if err != nil {
 		return nil, err
@@ -167,6 +168,8 @@ func startChild(spec *childSpec) (*child, error) {
 	}
 
 	input := fileNumber(stdio.theirs)
+
+	// With copies here, the end of the process would not end what we read from it.
 	_ = stdio.theirs.Close()
 	_ = stdio.stderr.Close()
 	c := newChild(cmd.Process.Pid, stdio.ours, stdio.ours, stdio.ourStderr, spec.output)
@@ -237,6 +240,7 @@ func (c *child) awaitEnd(cleanUp func()) {
 	c.mu.Lock()
 	c.ended = true
 	c.status = status
+	// Under the lock, so that setDeadline cannot lift it afterwards.
 	end := time.Now().Add(drainTime)
 	_ = c.admin.SetDeadline(end)
 	if c.stderr != nil {
@@ -244,8 +248,11 @@ func (c *child) awaitEnd(cleanUp func()) {
 	}
 
 	c.mu.Unlock()
+
+	// Before tidying up, which looks at all processes of the host: its replacement does not wait for that.
 	close(c.exited)
 
+	// First, since it ends what has left the session and may hold the pipes that the readers read.
 	cleanUp()
 	c.readers.Wait()
 	_ = c.admin.Close()

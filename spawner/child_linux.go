@@ -22,6 +22,7 @@ func closeOnExec() {
 // startUnblocked starts cmd with no signal blocked, whatever this program was
 // started with.
 func startUnblocked(cmd *exec.Cmd) error {
+	// The signal mask is that of the thread, and the child begins with the mask of the thread that forks.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var none, before unix.Sigset_t
@@ -63,6 +64,7 @@ func (w *exitWaiter) untilExit(pid int) (zombie bool) {
 
 // poll leaves the waiting to the runtime's poller, so that it takes no thread.
 func (w *exitWaiter) poll() (zombie bool) {
+	// NewFile leaves a descriptor to the poller only if it does not block.
 	nonblocking := unix.SetNonblock(w.pidfd, true) == nil
 	f := os.NewFile(uintptr(w.pidfd), "pidfd")
 	defer func() { _ = f.Close() }()
@@ -79,6 +81,7 @@ func (w *exitWaiter) poll() (zombie bool) {
 			switch {
 			case errors.Is(err, unix.EINTR):
 				continue
+			// waitid(2): it lives. EAGAIN is for descriptors that do not block (Linux 5.10), zeros for WNOHANG.
 			case errors.Is(err, unix.EAGAIN), err == nil && info.Signo == 0:
 				return false
 			}

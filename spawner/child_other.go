@@ -8,6 +8,7 @@ import (
 )
 
 func socketpair() ([2]int, error) {
+	// Without SOCK_CLOEXEC, a process that is forked in between would inherit the sockets.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

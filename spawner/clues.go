@@ -63,6 +63,7 @@ func lazy(pattern string) func() *regexp.Regexp {
 func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 	if m == nil {
 		clue, ok := readClues(d.output)
+		// A shell exits with 127 if it does not find a command (POSIX, 2.8.2).
 		if ok || d.status != "exit status 127" {
 			return clue, ok
 		}
@@ -91,6 +92,7 @@ func readClues(text string) (fault, bool) {
 		}
 
 		subject := strings.TrimSpace(strings.Join(m[1:], ""))
+		// Rails writes secret_key_base, and reads SECRET_KEY_BASE.
 		if c.problem == variableMissing {
 			subject = strings.ToUpper(subject)
 		}

@@ -47,6 +47,7 @@ func findProgram(app *App) (*program, error) {
 
 	switch {
 	case app.Type != "":
+		// Validate has made sure of the type.
 		p.appType, _ = findType(app.Type)
 	case len(app.StartCommand) > 0:
 	default:
@@ -96,6 +97,7 @@ func recognize(app *App) ([]Detection, error) {
 		}
 
 		if t, ok := typeByStartupFile(file); ok {
+			// Both types of Python have files in .py.
 			if t.Name == "wsgi" {
 				t.Name = pythonType(absolute(app.Root, file))
 			}
@@ -105,6 +107,7 @@ func recognize(app *App) ([]Detection, error) {
 	}
 
 	found, err := Detect(app.Root)
+	// The name of the startup file, as bin/www, shows no type, but the directory does.
 	if err == nil && app.StartupFile != "" {
 		found[0].StartupFile = app.StartupFile
 	}
@@ -274,6 +277,7 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	}
 
 	c.argv = slices.Concat([]string{interpreter}, c.flags, []string{r.loaderFile(l.script)})
+	// Without pidfds, a process that another one has forked looks the same as a later one with its number.
 	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
 	if smart && canAdopt() && l.preloader != "" {
 		c.preloader = []string{interpreter, r.loaderFile(l.preloader)}
@@ -468,6 +472,7 @@ func (r *resolver) lookUp(name string, missing problem) (string, error) {
 			return candidate, nil
 		}
 
+		// As execvp(3) does: a later directory may have it, and if none has, this explains more.
 		if firstErr == nil && !errors.Is(err, fs.ErrNotExist) {
 			firstErr = lookUpFault(candidate, err, missing)
 		}

@@ -100,6 +100,7 @@ func (a *attempt) runCompanion(ctx context.Context) (*companionProcess, error) {
 		return nil, err
 	}
 
+	// There is no handshake that could still fail, so no error will need what it prints.
 	a.output.release()
 	a.child.goOnReading(a.child.in)
 

@@ -56,6 +56,7 @@ func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	}
 
 	switch {
+	// The file that could not be looked at may be the one that counts most.
 	case d.err != nil:
 		return nil, fmt.Errorf("cannot look for an application: %w", d.err)
 	case len(found) == 0:

@@ -40,6 +40,7 @@ func (d *directory) readJSON(name string, to any) bool {
 		return false
 	}
 
+	// RFC 8259, 8.1: a reader may ignore a byte order mark, which encoding/json does not.
 	text := strings.TrimPrefix(d.read(name), "\ufeff")
 	switch {
 	case !info.Mode().IsRegular():
@@ -53,6 +54,7 @@ func (d *directory) readJSON(name string, to any) bool {
 		return false
 	}
 
+	// Deno takes comments and trailing commas in deno.json as well.
 	if path.Ext(name) == ".jsonc" || strings.HasPrefix(name, "deno.") {
 		text = withoutJSONComments(text)
 	}
@@ -296,6 +298,7 @@ func detectNodeMain(d *directory) *Detection {
 
 func detectNodeScript(d *directory) *Detection {
 	p := d.readPackage()
+	// Where Bun's lock file is, npm need not be: detectBun has the same script.
 	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) != "" {
 		return nil
 	}

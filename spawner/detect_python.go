@@ -77,6 +77,7 @@ func parsePython(source string) *pythonModule {
 			m.functions[match[2]] = pythonFunction{async: match[1] != "", parameters: pythonParameters(match[3])}
 		} else if match := pythonSet().FindStringSubmatch(statement); match != nil &&
 			!slices.Contains(pythonBlocks, match[1]) {
+			// Words of blocks are no names: else: app = x looks like a name with an annotation.
 			m.set(match[1], match[2])
 		}
 	}
@@ -136,6 +137,7 @@ func pythonParameters(text string) []string {
 // isFactory reports whether a function can be called without arguments.
 func (f pythonFunction) isFactory() bool {
 	for _, p := range f.parameters {
+		// The separators / (PEP 570) and * (PEP 3102) are no parameters, and *args and **kwargs may be empty.
 		if p != "/" && !strings.HasPrefix(p, "*") && !strings.Contains(p, "=") {
 			return false
 		}
@@ -190,6 +192,7 @@ func (m *pythonModule) application() (callable, appType, framework string) {
 
 		switch f, ok := m.functions[name]; {
 		case !ok:
+		// ASGI calls with scope, receive and send, WSGI (PEP 3333) with environ and start_response.
 		case f.async && len(f.parameters) == 3:
 			return name, "asgi", "Python, ASGI"
 		case !f.async && len(f.parameters) == 2:
@@ -363,6 +366,7 @@ func detectDjango(d *directory) *Detection {
 	d.readDjangoSettings(settings, values, map[string]bool{})
 
 	found := &Detection{Framework: "Django", Type: "wsgi"}
+	// startproject sets WSGI_APPLICATION only, so that ASGI_APPLICATION is there on purpose.
 	for _, kind := range []string{"asgi", "wsgi"} {
 		name := strings.ToUpper(kind) + "_APPLICATION"
 		if match := djangoApplication().FindStringSubmatch(values[name]); match != nil {
@@ -407,6 +411,7 @@ func (d *directory) readDjangoSettings(module string, values map[string]string, 
 	}
 
 	m := parsePython(source)
+	// The line that imports all of another module stands first, as a rule: what follows counts more.
 	for name, value := range m.values {
 		if _, set := values[name]; !set {
 			values[name] = value

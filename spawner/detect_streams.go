@@ -43,6 +43,7 @@ func DetectStreams(app App) Streams {
 	case "wsgi", "asgi":
 		d.pythonStreams(&s)
 	default:
+		// A start command may be npm start.
 		d.nodeStreams(&s)
 	}
 
@@ -84,6 +85,7 @@ func (d *directory) cableStreams(s *Streams, environment string) {
 		file    string
 		pattern func() *regexp.Regexp
 	}{
+		// Rails reads this one after application.rb, so that it counts more.
 		{"config/environments/" + environment + ".rb", cablePath},
 		{"config/application.rb", cablePath},
 		{"config/routes.rb", cableRoute},

@@ -120,6 +120,7 @@ func (d *diagnosis) explain(e *SpawnError) {
 		d.explainDirectory(e)
 	}
 
+	// Only in these categories may the application's own code be at fault, which its output explains.
 	if w.category != CategoryStartup && w.category != CategoryExplained && w.category != CategoryTimeout &&
 		w.category != CategoryHealth {
 		return
@@ -233,6 +234,7 @@ func (d *diagnosis) exitProblem() problem {
 		return killedBySignal
 	}
 
+	// The status is POSIX's for a command that a shell does not find. A program of the application may use it, too.
 	if d.shell && d.status == "exit status 127" && strings.Contains(d.output, "not found") {
 		return commandMissing
 	}
@@ -259,6 +261,7 @@ func timeoutProblem(s loaderproto.Step) problem {
 func startFault(path string, err error) error {
 	f := &fault{problem: startFailed, subject: path, err: err}
 	switch {
+	// fork(2): RLIMIT_NPROC, or a limit of the system or the control group.
 	case errors.Is(err, syscall.EAGAIN):
 		f.problem = processLimit
 	case errors.Is(err, syscall.ENOMEM):
@@ -377,6 +380,7 @@ func reason(err error) string {
 func shorten(s string) string {
 	const longest = 200
 	if len(s) > longest {
+		// The cut may be inside a character.
 		return fmt.Sprintf("%s...", strings.ToValidUTF8(s[:longest], ""))
 	}
 

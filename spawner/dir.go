@@ -59,12 +59,17 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 
 		d.own = true
 		if err := d.admit(d.path, 0o711); err != nil {
-			return nil, err
+			return nil, errors.Join(err, os.Remove(d.path))
 		}
 	}
 
 	if shared {
 		if err := checkShared(d.path); err != nil {
+			if d.own {
+				// Not with what is in it: where others can write, its name may be of something of theirs by now.
+				_ = os.Remove(d.path)
+			}
+
 			return nil, err
 		}
 	}
@@ -155,6 +160,7 @@ func (d *privateDir) writeLoadersOf(language, dir string) error {
 // admit gives a directory that was made here its mode, whatever the umask:
 // other users are let in if there are any.
 func (d *privateDir) admit(path string, shared os.FileMode) error {
+	// By descriptor: what is put at the path meanwhile keeps its mode.
 	f, err := openDirectory(path)
 	if err != nil {
 		return err
@@ -172,6 +178,7 @@ func (d *privateDir) admit(path string, shared os.FileMode) error {
 // processes of other users get there.
 func checkShared(path string) error {
 	real, err := trustedpath.CheckDirectory(path, 0)
+	// Loaders may resolve the links, and report sockets at other paths than those that they were given.
 	if err == nil && real != filepath.Clean(path) {
 		err = fmt.Errorf("it leads to %s: name that", real)
 	}

@@ -42,6 +42,7 @@ func spawn(ctx context.Context, f *factory, app App,
 			}
 		}
 
+		// No other failure would be different at another port.
 		if !errors.Is(err, errPortTaken) || tries == maxTries || canceled(ctx) != nil {
 			return nil, a.fail(ctx, err)
 		}

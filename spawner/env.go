@@ -33,11 +33,13 @@ func (a *attempt) newEnvironment() *environment {
 	}
 
 	ours := map[string]string{
-		"IN_PASSENGER":     "1",
+		"IN_PASSENGER": "1",
+		// Without it, the handshake would stay in Python's buffer: its stdout is no terminal.
 		"PYTHONUNBUFFERED": "1",
 		"NODE_PATH":        filepath.Join(a.dir.loaders, "node"),
-		"PWD":              app.Root,
-		MarkerVar:          a.gupid,
+		// A shell sets it with each cd, and chdir(2) does not.
+		"PWD":     app.Root,
+		MarkerVar: a.gupid,
 	}
 	for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"} {
 		ours[name] = app.Environment
@@ -45,6 +47,7 @@ func (a *attempt) newEnvironment() *environment {
 
 	for _, name := range []string{"RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
 		delete(e.vars, name)
+		// An application at the root has none, whatever this program was started with.
 		if app.BaseURI != "/" {
 			ours[name] = app.BaseURI
 		}

@@ -39,13 +39,9 @@ func readEnvFiles(app *App) (map[string]string, error) {
 // name lines, and never what stands in them.
 func parseEnvFile(text string, vars map[string]string) error {
 	p := envParser{rest: text, line: 1}
-	for p.rest != "" {
-		p.skipBlank()
-
+	for p.skipBlank(); p.rest != ""; p.skipBlank() {
 		at := p.line
 		switch p.peek() {
-		case 0:
-			return nil
 		case '#', ';':
 			p.skipLine()
 			continue
@@ -151,6 +147,7 @@ func (p *envParser) value() (string, bool) {
 			}
 		default:
 			b.WriteByte(c)
+			// The carriage return is of files that were written on Windows.
 			if c != ' ' && c != '\t' && c != '\r' {
 				kept = b.Len()
 			}

@@ -42,6 +42,8 @@ func TestParseEnvFile(t *testing.T) {
 		"\n\nA=\"secret\n": "line 3 opens",
 		"A='":              "line 1 opens",
 		"A=\x00":           "line 1 holds NUL",
+		"\x00\x00":         "line 1 is not",
+		"A=1\n\x00\nB=2":   "line 2 is not",
 	} {
 		err := parseEnvFile(text, map[string]string{})
 		require.ErrorContains(t, err, reason, "%q", text)

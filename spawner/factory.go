@@ -166,6 +166,7 @@ func (f *factory) isNew(text string) bool {
 		return false
 	}
 
+	// Forgetting all of them costs a repeated line now and then, and no order has to be kept.
 	if f.told == nil || len(f.told) >= maxTold {
 		f.told = map[string]bool{}
 	}
@@ -210,7 +211,10 @@ func (f *factory) privateDir() (*privateDir, error) {
 		}
 
 		f.dir = dir
+		// The first process is about to start.
 		closeOnExec()
+
+		// What stays takes space, and keeps no application from starting.
 		if err := dir.removeLeft(); err != nil {
 			f.config.Logger.Error(err, "cannot remove what another program has left behind", "dir", dir.path)
 		}
@@ -220,6 +224,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 }
 
 func (f *factory) Close() error {
+	// Without the lock, as it waits for shells to end.
 	f.guards.close()
 	f.mu.Lock()
 	defer f.mu.Unlock()

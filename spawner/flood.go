@@ -53,6 +53,7 @@ func (f *flood) take(size int) bool {
 	}
 
 	if f.left < cost {
+		// The clock is asked only when the share is used up.
 		f.refill()
 	}
 

@@ -126,6 +126,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 			return
 		}
 
+		// It serves, or never will on this port: no handshake is waited for any more.
 		if probeErr == nil || errors.Is(probeErr, errPortTaken) {
 			stopListening(errServes)
 		}
@@ -155,6 +156,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	})
 	stopProbing()
 	watching.Wait()
+	// What the goroutines have found may be read from here on.
 	<-probed
 
 	switch {
@@ -167,6 +169,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		a.plan(portSteps)
 
 		return a.servingReady(), a.child.in, nil
+	// A program that cannot bind its port ends with an error of its own.
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
 	case isKind(err, loaderproto.TimedOut) && !m.speaks:
@@ -233,6 +236,7 @@ func isOneAtATime(argv []string) bool {
 	for _, p := range oneAtATime {
 		if name == p.program && containsAll(argv[1:], p.args) {
 			return !slices.ContainsFunc(argv[1:], func(arg string) bool {
+				// By the last two, plackup and bottle take another server.
 				return strings.HasPrefix(arg, "--workers") || arg == "-s" || strings.HasPrefix(arg, "--server")
 			})
 		}
@@ -326,6 +330,7 @@ func (a *attempt) probeOnce(ctx context.Context) error {
 	for _, host := range loopback {
 		err := a.probeAt(ctx, tcpAddress(host, a.port))
 		if err == nil {
+			// Where the system does not tell whose it is, the connection has to be proof enough.
 			if ours, known := a.listens(host); ours || !known {
 				a.host = host
 				return nil

@@ -76,13 +76,16 @@ const guardTimeout = 5 * time.Second
 type guard struct {
 	log      logr.Logger
 	identity *identity
+	timeout  time.Duration
 
 	mu     sync.Mutex
 	closed bool
 	// list has the pids of programs by their marks; zero means that it is just being started.
-	list  map[string]int
-	input *os.File // nil means that it does not run
-	gone  chan struct{}
+	list map[string]int
+	// process is the shell, and input its list; nil means that it does not run.
+	process *os.Process
+	input   *os.File
+	gone    chan struct{}
 	// failed reports whether it could not be started, which was logged.
 	failed bool
 }
@@ -146,11 +149,14 @@ func line(sign, mark string, pid int) string {
 // tell writes a line to the guard, or starts another one, which gets the whole list.
 func (g *guard) tell(text string) {
 	if g.input != nil {
-		_ = g.input.SetWriteDeadline(time.Now().Add(guardTimeout))
+		// One that was stopped reads nothing, and must not hold up each start for ever.
+		_ = g.input.SetWriteDeadline(time.Now().Add(g.timeout))
 		if _, err := g.input.WriteString(text); err == nil {
 			return
 		}
 
+		// If it came to life again, it would take the end of its list for the server's, and end all programs.
+		_ = g.process.Kill()
 		_ = g.input.Close()
 		g.input = nil
 	}
@@ -185,16 +191,17 @@ func (g *guard) start() error {
 		return err
 	}
 
-	_ = ours.SetWriteDeadline(time.Now().Add(guardTimeout))
+	_ = ours.SetWriteDeadline(time.Now().Add(g.timeout))
 	for mark, pid := range g.list {
 		if _, err := ours.WriteString(line("+", mark, pid)); err != nil {
+			_ = cmd.Process.Kill() // as in tell
 			_ = ours.Close()
 			_ = cmd.Wait()
 			return err
 		}
 	}
 
-	g.input, g.failed = ours, false
+	g.process, g.input, g.failed = cmd.Process, ours, false
 	gone := make(chan struct{})
 	g.gone = gone
 	go g.await(cmd, ours, gone)
@@ -212,6 +219,7 @@ func (g *guard) await(cmd *exec.Cmd, input *os.File, gone chan struct{}) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// It was ended here, or has a successor.
 	if g.input != input {
 		return
 	}
@@ -271,7 +279,7 @@ func (a *attempt) guard() *guard {
 
 	g := all.byUser[key]
 	if g == nil {
-		g = &guard{log: all.log, identity: a.identity, closed: all.closed}
+		g = &guard{log: all.log, identity: a.identity, closed: all.closed, timeout: guardTimeout}
 		all.byUser[key] = g
 	}
 

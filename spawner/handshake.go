@@ -109,6 +109,7 @@ func (a *attempt) converse(ctx context.Context, talk func(io.ReadWriter) error) 
 	interrupted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(interrupted)
+		// A deadline in the past ends reads and writes that are in progress.
 		_ = c.admin.SetDeadline(time.Unix(1, 0))
 	})
 	err := talk(struct {

@@ -33,6 +33,7 @@ func Confirm(ctx context.Context, config *Config, app App, p Process) error {
 	cfg.setDefaults()
 	app.setDefaults()
 	began := info.SpawnStarted
+	// A spawner of another package need not set it.
 	if began.IsZero() {
 		began = time.Now()
 	}
@@ -77,6 +78,7 @@ func (a *attempt) confirm(ctx context.Context, p *process) error {
 			return err
 		}
 
+		// It may have ended after its last response.
 		if !p.child.lives() {
 			return &loaderproto.Error{Kind: loaderproto.ExitedEarly, Step: loaderproto.ReadReady}
 		}

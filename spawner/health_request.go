@@ -148,6 +148,7 @@ func (r *ownRequest) fastCGI(scripts *Scripts) ([]byte, error) {
 	e.Begin(false)
 	r.describe(e.Add)
 	e.Add("GATEWAY_INTERFACE", "CGI/1.1")
+	// php-cgi refuses requests without it (cgi.force_redirect).
 	e.Add("REDIRECT_STATUS", "200")
 
 	if scripts == nil {
@@ -203,6 +204,7 @@ func (r *ownRequest) describe(add func(name, value string)) {
 
 	name, port, err := net.SplitHostPort(r.host)
 	if err != nil {
+		// That of HTTPS, by which the request claims to come.
 		name, port = strings.Trim(r.host, "[]"), "443"
 	}
 
@@ -241,6 +243,7 @@ func readReply(conn io.Reader, isCGI bool) (reply, error) {
 
 	defer func() { _ = resp.Body.Close() }()
 	got := reply{status: resp.StatusCode, location: resp.Header.Get("Location")}
+	// RFC 3875, 6.3.3: a response without the field has the status 200.
 	if status, _, _ := strings.Cut(resp.Header.Get("Status"), " "); isCGI && status != "" {
 		got.status = parseStatus(status)
 	}
@@ -271,6 +274,7 @@ func readFinalHead(in *bufio.Reader) (*http.Response, error) {
 		}
 
 		_ = resp.Body.Close() // such a response has none
+		// Nothing of HTTP follows a 101, which no request of ours asks for.
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			break
 		}

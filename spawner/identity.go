@@ -147,6 +147,7 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 		return nil, err
 	}
 
+	// The loader makes sure that the file still has this owner. A start command has a directory, and no loader.
 	id := &identity{switched: true, byStartupFile: user != nil && app.User == "" && info.Mode().IsRegular()}
 	if user == nil || user.uid == 0 {
 		user, id.byStartupFile = defaultUser, false
@@ -167,6 +168,7 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 		return nil, err
 	}
 
+	// As with user 0, no file and no account puts an application into root's group.
 	if id.gid <= 0 {
 		id.gid = defaultGID
 	}
@@ -180,6 +182,7 @@ func (i *identifier) identify(app *App, reference string) (*identity, error) {
 // rather than run with more rights than it was meant to have.
 func (i *identifier) self(app *App) (*identity, error) {
 	id := &identity{account: account{uid: i.euid, gid: i.egid}, gid: i.egid}
+	// In a container, the user need not be in the database.
 	if self, err := i.accounts.userByID(i.euid); err == nil {
 		id.account = *self
 	}
@@ -215,6 +218,7 @@ func (i *identifier) user(app *App, info fs.FileInfo) (*account, error) {
 	}
 
 	if app.User != "" {
+		// POSIX has chown do the same: digits are a name first, and else a number.
 		user, err := i.accounts.user(app.User)
 		if uid, notNumber := strconv.Atoi(app.User); err != nil && notNumber == nil {
 			user, err = i.accounts.userByID(uid)

@@ -63,6 +63,7 @@ func reads(pid int, file uint64) bool {
 		}
 
 		return slices.ContainsFunc(inputCalls, func(number int) bool {
+			// proc(5): the number of the call, and its arguments in hexadecimal digits.
 			return strings.HasPrefix(string(text), fmt.Sprintf("%d 0x0 ", number))
 		})
 	})

@@ -345,6 +345,7 @@ func (r *resolver) installCommand(l *language, w *wish) string {
 	}
 
 	version := plainName(pythonNumber().ReplaceAllString(w.text, "$1"))
+	// No manager installs a range: this is where the last alternative begins, with a patch if it names one.
 	if ranges, ok := parseRange(version); ok && strings.ContainsAny(version, "<>=^~|*xX ,") {
 		from := ranges[len(ranges)-1].from
 		version = knownVersion{version: from, parts: cmp.Or(min(from[2], 1)*3, 2)}.String()
@@ -382,6 +383,7 @@ func (r *resolver) behindShim(path string) string {
 	}
 
 	for _, l := range allLanguages {
+		// Such a variable counts more than the global version.
 		if slices.ContainsFunc(l.variables, func(name string) bool { return r.variable(name) != "" }) {
 			return ""
 		}
@@ -402,6 +404,7 @@ func (r *resolver) behindShim(path string) string {
 	root := filepath.Dir(filepath.Dir(path))
 	for _, name := range globalVersions(root) {
 		real := filepath.Join(root, "versions", name, "bin", filepath.Base(path))
+		// What the shim would execute then is behind it in PATH.
 		if name == "system" {
 			return ""
 		}
@@ -418,6 +421,7 @@ func (r *resolver) behindShim(path string) string {
 func needs(argv []string) *language {
 	program := argv[0]
 	if last := argv[len(argv)-1]; len(argv) == 3 && path.Base(program) == "sh" && argv[1] == "-c" {
+		// As detectProcfile starts a line: the first word counts that is no assignment.
 		program = ""
 		for word := range strings.FieldsSeq(last) {
 			if word != "exec" && !strings.Contains(word, "=") {

@@ -84,6 +84,7 @@ func (r *resolver) meteorBundle(c *command) error {
 	// The proxy whose X-Forwarded-For is to be believed is this one.
 	c.setEnv("HTTP_FORWARDED_COUNT", "1")
 
+	// Meteor does not start without one.
 	if os.Getenv("ROOT_URL") == "" || !inherits("ROOT_URL", r.switched) {
 		c.env["ROOT_URL"] = "http://localhost" + r.app.BaseURI
 	}

@@ -138,6 +138,7 @@ func (o *output) logLine(line []byte) {
 	o.logMu.Lock()
 	defer o.logMu.Unlock()
 
+	// A copy, since the line may have room behind it that is its caller's.
 	_, _ = o.requests.Write(append(bytes.Clone(line), '\n'))
 }
 
@@ -218,6 +219,7 @@ func (o *output) enqueue(stream string, text []byte) (within bool) {
 		o.keepLast(text)
 	}
 
+	// A flood that is logged nowhere takes processor time all the same.
 	if o.to == nil && !o.log.Enabled() {
 		return o.flood.take(len(text))
 	}
@@ -280,6 +282,7 @@ func (o *output) logQueue(idle chan struct{}) {
 
 		o.queue, o.queued = nil, 0
 		if len(queue) == 0 && unlogged == 0 {
+			// A process that prints nothing has no goroutine for it: enqueue starts another one.
 			o.idle = nil
 			if o.ended {
 				o.close()
@@ -290,6 +293,7 @@ func (o *output) logQueue(idle chan struct{}) {
 			return
 		}
 
+		// Without the lock, since a slow log must not stop those who write.
 		o.mu.Unlock()
 
 		for _, line := range queue {

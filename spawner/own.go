@@ -20,6 +20,7 @@ type ownProcess struct {
 func (o *ownProcess) awaitEnd() (status string) {
 	zombie := o.wait.untilExit(o.cmd.Process.Pid)
 	if !zombie {
+		// Without the lock: signals must reach the process while it lives.
 		_ = o.cmd.Wait() // how it ended is in ProcessState
 	}
 

@@ -28,6 +28,7 @@ const (
 // phpStartupFile returns the front controller; empty means that there is none.
 func phpStartupFile(app *App) string {
 	own := *app
+	// Its owner decides the user, and its directory is the document root, whatever paths it serves.
 	own.NoFrontController = false
 
 	s := FindScripts(&own)
@@ -65,6 +66,7 @@ func (r *resolver) php(c *command) error {
 			"-d", "fastcgi.logging=0")
 	} else {
 		c.argv = append(c.argv, "-b", "$SOCKET")
+		// By default, php-cgi ends after 500 requests.
 		c.env = map[string]string{"PHP_FCGI_CHILDREN": "0", "PHP_FCGI_MAX_REQUESTS": "0"}
 		if n := r.app.ThreadCount; n > 1 {
 			c.env["PHP_FCGI_CHILDREN"] = strconv.Itoa(n)
@@ -142,6 +144,7 @@ func (r *resolver) findPHP(name string) string {
 	}
 
 	return slices.MaxFunc(found, func(a, b string) int {
+		// By length first: php-fpm8.10 is newer than php-fpm8.9.
 		a, b = filepath.Base(a), filepath.Base(b)
 		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 	})
@@ -178,10 +181,12 @@ func (a *App) phpConcurrency() int { return max(a.ThreadCount, 1) }
 // preparePHP completes the command once the socket is known.
 func (a *attempt) preparePHP() error {
 	file := a.socket + phpConfigSuffix
+	// Only php-fpm has a configuration.
 	if !slices.Contains(a.command.argv, file) {
 		return nil
 	}
 
+	// php-fpm does not start as root without it.
 	if a.identity.uid == 0 {
 		a.command.argv = append(a.command.argv, "--allow-to-run-as-root")
 	}

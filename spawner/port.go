@@ -68,10 +68,12 @@ func isFree(port int) bool {
 	v4 := bindable(syscall.AF_INET, &syscall.SockaddrInet4{Port: port})
 	v6 := bindable(syscall.AF_INET6, &syscall.SockaddrInet6{Port: port})
 
+	// A system without IPv6 has another error for it.
 	return v4 == nil && !errors.Is(v6, syscall.EADDRINUSE)
 }
 
 func bindable(family int, at syscall.Sockaddr) error {
+	// SOCK_CLOEXEC is not on all systems, and no process that is forked meanwhile may inherit the socket.
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
 	if err == nil {

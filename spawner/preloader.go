@@ -59,6 +59,7 @@ func (a *attempt) preload(ctx context.Context) (*preloader, error) {
 
 	fam := &family{attempt: a}
 	a.family = fam
+	// Before the start, as the end of the process leaves the family.
 	fam.join()
 	a.journal.enter(StepStart)
 	if err := a.start(a.command.preloader); err != nil {
@@ -212,6 +213,7 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 
 	a.family = p.family
 	p.family.join()
+	// A fork has the environment and the limits of its preloader.
 	a.env, a.limits = p.family.attempt.env, p.family.attempt.limits
 	a.started = time.Now() // of the handshake
 	a.child = newChild(pid, conn, rest, stderr, a.output)

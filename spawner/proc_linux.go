@@ -45,6 +45,7 @@ func readProc(pid int) (procEntry, error) {
 		return p, errors.New("/proc has an unknown format")
 	}
 
+	// proc(5): behind the name are the state, the parent, the group and the session.
 	p.zombie = fields[0] == "Z"
 	group, groupErr := strconv.Atoi(fields[2])
 	session, sessionErr := strconv.Atoi(fields[3])

@@ -55,6 +55,7 @@ func (p *process) beginStop() {
 	p.stopping = true
 	_ = p.child.admin.CloseWrite() // fails when the process is gone
 	delay := p.config.TermDelay
+	// It does not read its stdin, so that SIGTERM is all that asks it to end.
 	if p.byPort {
 		delay = 0
 	}

@@ -20,6 +20,7 @@ const maxHeader = 64 << 10
 // programVersion returns the version of an interpreter without executing it: by its name, its directory, its library or
 // its header files.
 func programVersion(path string) (v knownVersion, ok bool) {
+	// Links such as /usr/bin/python3 have no whole version in their names.
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return v, false

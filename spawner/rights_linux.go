@@ -104,6 +104,7 @@ func setFileSystemIDs(uid, gid int) bool {
 		return false
 	}
 
+	// setfsuid(2) reports no failure, so the only proof is to ask for what is in effect.
 	gotGID, gidErr := unix.SetfsgidRetGid(ask)
 	gotUID, uidErr := unix.SetfsuidRetUid(ask)
 

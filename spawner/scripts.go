@@ -189,6 +189,7 @@ func (s *Scripts) script(name, info string) Script {
 // isHidden reports whether a path below the document root is not for the public.
 func (s *Scripts) isHidden(name string) bool {
 	if s.DocumentRoot == "." {
+		// A document root of its own leaves dependencies outside.
 		first, _, _ := strings.Cut(name, "/")
 		if first == "vendor" || first == "node_modules" {
 			return true
@@ -243,7 +244,7 @@ func (s *Scripts) IsDenied(name string) bool {
 }
 
 // isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to
-// all, as applications protect their data with Apache. Nothing else of such files counts.
+// all, as applications protect their data with Apache, or cannot be read. Nothing else of such files counts.
 func (s *Scripts) isDenied(root *os.Root, name string) bool {
 	for i := 1; i < len(name); i++ {
 		if name[i] == '/' && s.denies(root, name[:i]) {
@@ -258,11 +259,14 @@ func (s *Scripts) isDenied(root *os.Root, name string) bool {
 const maxHtaccess = 64 << 10
 
 func (s *Scripts) denies(root *os.Root, dir string) bool {
+	name := filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess"))
+
 	// One that is no regular file must not hold the request up.
-	file, err := root.OpenFile(filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess")),
-		os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return false
+		// One that is there all the same, as another user's file or a link that leads out, may deny access.
+		_, err = root.Lstat(name)
+		return err == nil
 	}
 	defer file.Close()
 

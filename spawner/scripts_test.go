@@ -1,6 +1,7 @@
 package spawner_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +107,27 @@ func TestScriptsAreFound(t *testing.T) {
 
 	_, err := scripts.Find("/wp-admin")
 	require.ErrorIs(t, err, spawner.ErrDirectory)
+}
+
+func TestHtaccessThatCannotBeReadDeniesItsDirectory(t *testing.T) {
+	root, outside := t.TempDir(), t.TempDir()
+	writeFiles(t, root, "shared/page.php", "loop/page.php", "none/page.php")
+
+	rules := filepath.Join(outside, "rules")
+	require.NoError(t, os.WriteFile(rules, []byte("Require all denied\n"), 0o600))
+	require.NoError(t, os.Symlink(rules, filepath.Join(root, "shared/.htaccess")))
+	require.NoError(t, os.Symlink(".htaccess", filepath.Join(root, "loop/.htaccess")))
+
+	scripts := spawner.FindScripts(&spawner.App{Root: root})
+	for dir, denied := range map[string]bool{"shared": true, "loop": true, "none": false} {
+		require.Equal(t, denied, scripts.IsDenied(dir+"/page.php"), dir)
+		_, err := scripts.Find("/" + dir + "/page.php")
+		require.Equal(t, denied, errors.Is(err, spawner.ErrNoScript), dir)
+	}
+
+	// Names that cannot be there have no rules: the front controller may serve them.
+	require.False(t, scripts.IsDenied("none/page.php/x"))
+	require.False(t, scripts.IsDenied("none/"+strings.Repeat("x", 300)+"/y"))
 }
 
 func TestDocumentRootIsThatOfTheFrontController(t *testing.T) {

@@ -38,6 +38,7 @@ func (d *socketDir) newSlowLog(limit time.Duration, id *identity) (*slowLog, err
 		return nil, &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 
+	// fifo(7): opened for both, it waits for no writer, and has no end between two of them.
 	f, err := d.open(slowLogName, os.O_RDWR|syscall.O_NONBLOCK, id)
 	if err != nil {
 		return nil, err

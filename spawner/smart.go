@@ -130,6 +130,7 @@ func (s *smart) stop() {
 }
 
 func (s *smart) Close() error {
+	// First, so that spawns that wait for their turn start no preloader.
 	s.closed.Store(true)
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()

@@ -84,6 +84,18 @@ func TestSocketDirGoesHoweverDeepItIs(t *testing.T) {
 	require.NoDirExists(t, dir.path)
 }
 
+func TestTemporaryDirectoryThatOthersCanReplaceLeavesNothing(t *testing.T) {
+	temp := t.TempDir()
+	require.NoError(t, os.Chmod(temp, 0o777)) // without the sticky bit, anyone may rename in it
+	t.Setenv("TMPDIR", temp)
+
+	_, err := openPrivateDir("", true)
+	require.ErrorContains(t, err, temp)
+	entries, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Empty(t, entries, "each attempt to start a process would leave another one")
+}
+
 func TestDirectoryTooLongForSockets(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("x", loaderproto.UnixPathMax))
 	require.NoError(t, os.Mkdir(dir, 0o700))

@@ -95,6 +95,7 @@ func (id *identity) check(status string) error {
 			got = append(got, n)
 		}
 
+		// The lines Uid and Gid have a fourth number, that of the file system, which follows the effective one.
 		if name == "Groups" {
 			slices.Sort(got)
 		} else if len(got) > len(ids) {

@@ -185,8 +185,10 @@ func (v knownVersion) allowedBy(operator string) bounds {
 		}
 
 		return bounds{v.version, v.next(min(parts, v.parts))}
+	// npm: the minor version stays if there is one, as in ~1.2.3 and ~1.2.
 	case "~":
 		return bounds{v.version, v.next(min(v.parts, 2))}
+	// RubyGems' pessimistic operator, and PEP 440's compatible release: only the last part may grow.
 	case "~>", "~=":
 		return bounds{v.version, v.next(max(v.parts-1, min(v.parts, 1)))}
 	}

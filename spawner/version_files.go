@@ -316,6 +316,7 @@ func (w *wish) check() error {
 	isName := versionName().MatchString(w.text) ||
 		w.file == ".python-version" && pyenvEnvironment().MatchString(w.text) ||
 		(w.file == toolVersions || w.manager == "mise") && versionPath().MatchString(w.text)
+	// The name becomes part of a path.
 	if isName && !strings.Contains(w.text, "..") {
 		return nil
 	}

@@ -136,6 +136,7 @@ func (r *resolver) variable(name string) string {
 		}
 	}
 
+	// Variables of this program are not those of another user.
 	if r.switched {
 		return ""
 	}
@@ -293,6 +294,7 @@ var (
 func (r *resolver) understand(l *language, w *wish) wanted {
 	text := w.text
 	if ref, ok := strings.CutPrefix(text, "ref:"); ok {
+		// The directory in which asdf and mise build a commit has this name.
 		return wanted{name: "ref-" + ref}
 	}
 

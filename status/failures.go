@@ -78,6 +78,7 @@ func writeLines(b *strings.Builder, title, text string) {
 	fmt.Fprintf(b, "  %s:\n", title)
 
 	for line := range strings.SplitSeq(text, "\n") {
+		// Backtraces of Go are indented by tabs, for which Line has question marks.
 		fmt.Fprintf(b, "  | %s\n", printable.Line(strings.ReplaceAll(line, "\t", "    ")))
 	}
 }

@@ -36,6 +36,7 @@ func WriteJSON(w io.Writer, s passenger.Snapshot, companions ...Companion) error
 	}
 
 	for _, c := range companions {
+		// The application may have left the pool, and its companions may not have ended yet.
 		if app := apps[c.App]; app != nil {
 			beside, _ := app[companionsKey].([]Companion)
 			app[companionsKey] = append(beside, c)

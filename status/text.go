@@ -95,6 +95,7 @@ func (o TextOptions) writeGroup(b *strings.Builder, g *passenger.GroupSnapshot, 
 
 	// One line for all, or one for each process while they differ.
 	release := commonRelease(g)
+	// Without links to releases, it is the directory above.
 	if release != "" && release != g.AppRoot {
 		fmt.Fprintf(b, "  Release : %s\n", printable.Line(release))
 	}
@@ -189,6 +190,7 @@ func duration(d time.Duration) string {
 	n := int64(max(d, 0) / time.Second)
 
 	text := fmt.Sprintf("%ds", n%60)
+	// Minutes and hours are what is left of a larger unit, and days have none above them.
 	for _, unit := range []struct {
 		size int64
 		last int64

@@ -69,6 +69,7 @@ func (x *xmlWriter) supergroup(g *passenger.GroupSnapshot) {
 	x.in("supergroup", func() {
 		x.put("name", g.Name)
 		x.put("state", "READY")
+		// A group is made at once, so that nothing waits for its supergroup.
 		x.put("get_wait_list_size", 0)
 		x.put("capacity_used", g.CapacityUsed)
 		x.in(`group default="true"`, func() { x.group(g) })
@@ -189,7 +190,8 @@ func (x *xmlWriter) options(g *passenger.GroupSnapshot) {
 	if idle := cmp.Or(o.MaxPreloaderIdleTime, passenger.DefaultMaxPreloaderIdleTime); idle >= 0 {
 		x.put("max_preloader_idle_time", int64(idle.Seconds()))
 	} else {
-		x.put("max_preloader_idle_time", 0) // never
+		// For never, as the original has it.
+		x.put("max_preloader_idle_time", 0)
 	}
 
 	x.put("max_out_of_band_work_instances", max(o.MaxOutOfBandWorkInstances, 1))
@@ -211,6 +213,7 @@ func (x *xmlWriter) process(g *passenger.GroupSnapshot, p *passenger.ProcessSnap
 	x.put("uptime", duration(x.now.Sub(p.Spawned)))
 
 	switch {
+	// One that was asked to end may have done so.
 	case p.Exited:
 		x.put("life_status", "DEAD")
 	case p.Stopping:

@@ -57,7 +57,8 @@ func newAboutCommand() *cobra.Command {
 				Registry:   instancedir.DefaultRegistry(os.Getenv),
 				Registries: instancedir.Registries(os.Getenv),
 			}
-			a.Executable, _ = os.Executable() // empty means unknown
+			// Empty means unknown.
+			a.Executable, _ = os.Executable()
 			w := cmd.OutOrStdout()
 			if asJSON {
 				return printJSON(w, a)
@@ -126,6 +127,7 @@ func addAboutFlags(config *cobra.Command) {
 	}
 
 	for _, c := range about.Commands() {
+		// Cobra has --version itself.
 		if c.Name() != "version" {
 			config.Flags().Bool(c.Name(), false, c.Short)
 			_ = config.Flags().MarkHidden(c.Name()) // it is there

@@ -94,6 +94,7 @@ func (c *apiCall) run(ctx context.Context, cmd *cobra.Command, method, path stri
 		return err
 	}
 
+	// For messages only: a socket that is named belongs to no instance that is known here.
 	instance := &instancedir.Instance{Name: "at " + c.socket}
 	api := &apiserver.Client{Socket: c.socket}
 	if c.socket == "" {
@@ -144,6 +145,7 @@ func (c *apiCall) body(stdin io.Reader) ([]byte, error) {
 		return []byte(c.data), nil
 	}
 
+	// One byte more tells that there are too many.
 	body, err := io.ReadAll(io.LimitReader(r, maxCallBody+1))
 	switch {
 	case err != nil:

@@ -65,6 +65,7 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 				return app, errors.New("dir must be the application's directory")
 			}
 
+			// As all paths in a file, it is relative to the directory of the file.
 			if !filepath.IsAbs(dir) {
 				dir = filepath.Join(filepath.Dir(file), dir)
 			}
@@ -77,7 +78,8 @@ func (l *loader) parseApp(object map[string]any, file string) (app hostedApp, er
 				return app, err
 			}
 
-			app.hosts, _ = list.([]string) // what a list is converted to
+			// It is what a list is converted to.
+			app.hosts, _ = list.([]string)
 		case appPathKey:
 			var ok bool
 			if app.path, ok = object[key].(string); !ok {
@@ -124,7 +126,8 @@ func (l *loader) configure(app *hostedApp) (agent.HostedApp, error) {
 	cfg.Apply(values)
 	cfg.Dir, cfg.BaseURI = app.dir, app.path
 	if cfg.HealthHost == "" && len(app.hosts) > 0 {
-		cfg.HealthHost = agent.HealthHost(app.hosts) // others the application may refuse
+		// The application may refuse requests for other hosts.
+		cfg.HealthHost = agent.HealthHost(app.hosts)
 	}
 
 	return agent.HostedApp{Hosts: app.hosts, BaseURI: app.path, Config: &cfg}, nil

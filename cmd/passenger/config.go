@@ -47,7 +47,8 @@ type loader struct {
 func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	cwd, err := os.Getwd()
 	if err != nil {
-		cwd = "" // it was removed; absolute paths do not need it
+		// It was removed, and absolute paths do not need it.
+		cwd = ""
 	}
 
 	return &loader{
@@ -83,6 +84,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 		l.warnOfRelease()
 	}
 
+	// The loader is used again for a reload, and the files may name others then.
 	l.apps = nil
 	clear(l.hookFiles)
 	values, err := merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
@@ -93,6 +95,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 	cfg := agent.DefaultConfig()
 	cfg.Dir = l.dir
 	cfg.Apply(values)
+	// An empty list is an error of its own, which Validate reports.
 	if l.apps != nil {
 		cfg.Apps = []agent.HostedApp{}
 	}
@@ -130,7 +133,8 @@ func merge(layers ...func() (layer, error)) (layer, error) {
 		}
 
 		if values.has("address") || values.has("port") {
-			delete(merged, "socket_file") // of an earlier layer
+			// It is of an earlier layer, and would take the place of the address.
+			delete(merged, "socket_file")
 		}
 
 		for key, value := range values {
@@ -197,13 +201,15 @@ func (l *loader) homeFile() (layer, error) {
 	}
 
 	content, err := readConfig(l.home.path)
+
+	// After the first load this program may have become another user, and what was in the file counts.
 	switch {
 	case err == nil:
 		l.home.content = content
 	case !l.loaded:
 		// HOME may be that of another user, as with su and in containers.
 		l.warn(fmt.Sprintf("%v: the user's own configuration is ignored; HOME is %s", err, l.home.dir))
-	} // else this program may have become another user since, and what was in it counts
+	}
 
 	return l.parse(l.home.content, l.home.path)
 }
@@ -253,6 +259,7 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	var raw map[string]any
 
 	err = json.Unmarshal(b, &raw)
+	// The text null is valid JSON, and no object.
 	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other || err == nil && raw == nil {
 		return nil, fmt.Errorf(`%s is not valid: it must be an object of options, as {"port": 8080}`, path)
 	}
@@ -383,11 +390,13 @@ func (l layer) resolve(where string) error {
 			"of them out", kind, where))
 	}
 
-	if file, ok := l["rackup"]; ok { // counts more than a command of an earlier layer
+	// It counts more than a command of an earlier layer.
+	if file, ok := l["rackup"]; ok {
 		l["startup_file"], l["app_type"] = file, agent.Setting{Value: "rack", Source: file.Source}
 		delete(l, "rackup")
 	}
 
+	// Of all scopes: a layer has the options of one of them.
 	for _, o := range agent.OptionsIn(0) {
 		negated, ok := l[o.Key]
 		if !ok || o.Opposite == "" {

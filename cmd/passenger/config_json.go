@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gopassenger/passenger/internal/admin"
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
 )
@@ -22,6 +23,7 @@ func syntaxError(b []byte, err error) string {
 		return fmt.Sprintf(" is not valid: %v: correct it, or check it with a JSON linter", err)
 	}
 
+	// The offset is that behind the byte which is wrong.
 	at := min(int(syntax.Offset), len(b))
 	advice := "correct it, or check it with a JSON linter"
 
@@ -101,37 +103,13 @@ func didYouMean(scope options.Scope, key string) string {
 
 // nearest returns the first of the names with the fewest wrong letters, or nothing if there are too many of them.
 func nearest(name string, known []string) (best string) {
+	// One letter of four may be wrong, and two at most.
 	fewest := min(3, 1+(len(name)+1)/4)
 	for _, one := range known {
-		if n := wrongLetters(name, one); n < fewest {
+		if n := admin.Edits(name, one); n < fewest {
 			best, fewest = one, n
 		}
 	}
 
 	return best
-}
-
-// wrongLetters is how many letters must be added, removed or replaced until a is b.
-func wrongLetters(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-
-		for j := range len(b) {
-			same := before
-			if a[i] != b[j] {
-				same++
-			}
-
-			before = row[j+1]
-			row[j+1] = min(same, row[j]+1, row[j+1]+1)
-		}
-	}
-
-	return row[len(b)]
 }

@@ -85,6 +85,15 @@ func TestValuesOfAWrongKindAreNamed(t *testing.T) {
 	}
 }
 
+// A word for yes or no is the same in a flag as in a file or a variable.
+func TestFlagsTakeWordsForBooleans(t *testing.T) {
+	for word, want := range map[string]bool{"": true, "=on": true, "=Yes": true, "=1": true, "=off": false, "=no": false} {
+		cfg, err := loadFile(t, `{"sticky_sessions": true}`, "--sticky-sessions"+word)
+		require.NoError(t, err)
+		require.Equal(t, want, cfg.StickySessions, word)
+	}
+}
+
 // An environment without a name would be production, which the default is not.
 func TestEmptyEnvironmentIsNamed(t *testing.T) {
 	cfg, err := loadFile(t, `{"environment": "", "start_command": ["/bin/true"]}`)

@@ -42,8 +42,10 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), //nolint:gosec // G702: it is this program again
 		agent.Executable(),
 		os.Args[1:]...)
+	// By this name the program knows which command it is, and where an upgrade puts its file.
 	cmd.Args[0] = os.Args[0]
-	if strings.ContainsRune(os.Args[0], filepath.Separator) { // it has another working directory soon
+	// It has another working directory soon.
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
 		if path, err := filepath.Abs(os.Args[0]); err == nil {
 			cmd.Args[0] = path
 		}
@@ -52,9 +54,11 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it has no terminal
+	// In a session of its own it has no terminal, whose keys and whose end would end it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
-	_ = theirs.Close() // it has its own
+	// The server has its own; with ours open, this command would not see that the server has ended.
+	_ = theirs.Close()
 	if err != nil {
 		return fmt.Errorf("cannot start the server in the background: %w", err)
 	}
@@ -68,6 +72,7 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 		}
 	}
 
+	// It ends by itself only when it fails, and then its status says how.
 	err = followReport(ctx, in, out, cfg)
 	if ended, ok := errors.AsType[*endedEarlyError](err); ok {
 		ended.err = cmd.Wait()
@@ -204,6 +209,7 @@ func newReporter() (*reporter, error) {
 		return nil, nil
 	}
 
+	// A child that has the pipe as well would keep the command waiting.
 	syscall.CloseOnExec(reportFD)
 
 	return &reporter{pipe: os.NewFile(reportFD, "report")}, errors.Join(os.Unsetenv(daemonVariable), os.Chdir("/"))
@@ -215,7 +221,8 @@ func (r *reporter) tell(line *reportLine) {
 		return
 	}
 
-	_ = json.NewEncoder(r.pipe).Encode(line) // also after the end of the report
+	// Also after the end of the report, when nothing reads it.
+	_ = json.NewEncoder(r.pipe).Encode(line)
 }
 
 // end writes the last line; later lines are ignored.

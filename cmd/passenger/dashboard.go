@@ -77,6 +77,7 @@ func showDashboard(ctx context.Context, cmd *cobra.Command, instance *instancedi
 		return err
 	}
 
+	// An account with its password is one that this user may read, and so may use.
 	access := dashboard.Look
 	if c.Name == instancedir.FullAccount {
 		access = dashboard.Change
@@ -85,6 +86,7 @@ func showDashboard(ctx context.Context, cmd *cobra.Command, instance *instancedi
 	}
 
 	source := dashboard.API{Client: c}
+	// What is wrong should show here, and not in the browser.
 	if _, err := source.Pool(ctx); err != nil {
 		return explain(instance, err)
 	}
@@ -94,7 +96,8 @@ func showDashboard(ctx context.Context, cmd *cobra.Command, instance *instancedi
 		return exit(1, "ERROR: cannot serve the page: %v. Choose another port with --port.", err)
 	}
 
-	_, actual, _ := net.SplitHostPort(l.Addr().String()) // it is what was listened on
+	// The address is one that was listened on.
+	_, actual, _ := net.SplitHostPort(l.Addr().String())
 	door, token := dashboard.NewToken(access, l.Addr().String(), net.JoinHostPort("localhost", actual))
 	page := dashboard.New(dashboard.Config{
 		Source: source,

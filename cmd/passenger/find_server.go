@@ -24,6 +24,8 @@ func findServer(ctx context.Context, cfg *agent.Config) (*agent.RunningServer, s
 	}
 
 	server, err := agent.FindServer(path)
+
+	// A pid file that was named is the only one that counts.
 	if !errors.Is(err, fs.ErrNotExist) || cfg.PIDFile != "" {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = noPIDFile(path, nil)

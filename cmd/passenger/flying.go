@@ -78,6 +78,7 @@ func (l *loader) loadFlying() (agent.Config, error) {
 
 	cfg.Apply(values)
 
+	// There is no directory of an application that could have a log.
 	if cfg.Daemonize && cfg.LogFile == "" {
 		return cfg, errors.New("in the background Flying needs a log file: name it with --log-file")
 	}

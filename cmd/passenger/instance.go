@@ -258,6 +258,7 @@ func ended(i *instancedir.Instance, err error) error {
 			"may, as may root: "+
 			"run this command with 'sudo', or as that user.\n    (%s)", i.Name, owner, said)
 	case isErrno && !slices.Contains(goneErrors, errno):
+		// Only some errors of a connection mean that there is no server.
 		return exit(1, "*** ERROR: the instance %s cannot be asked: %s. It may run nevertheless: '%s' shows those "+
 			"that run.",
 			i.Name, said, "passenger list-instances")

@@ -51,7 +51,8 @@ func (t *logTail) run(ctx context.Context) error {
 		return err
 	}
 
-	defer func() { _ = t.file.Close() }() // it was read
+	// It was only read.
+	defer func() { _ = t.file.Close() }()
 	if err := t.showEnd(); err != nil || !t.follow {
 		return err
 	}
@@ -133,10 +134,12 @@ func (t *logTail) showEnd() error {
 	var last []string
 	err = t.end(func(line string) error {
 		if cut {
-			cut = false // it is not whole
+			// The window begins within this line.
+			cut = false
 			return nil
 		}
 
+		// Only every so many lines, since each time moves all that stay.
 		if last = append(last, line); len(last) > 2*t.lines {
 			last = append(last[:0], last[len(last)-t.lines:]...)
 		}
@@ -263,6 +266,7 @@ var (
 )
 
 func (f *appFilter) has(line string) bool {
+	// The lines of a value of several stand below their record, and begin with two spaces.
 	if !strings.HasPrefix(line, "  ") {
 		f.before = f.isAbout(strings.TrimRight(line, "\n"))
 	}
@@ -290,7 +294,8 @@ func (f *appFilter) isAbout(line string) bool {
 
 	rest, ok := strings.CutPrefix(m[1], f.app.Short)
 
-	return ok && (rest == "" || rest[0] == '/') // behind the slash is a companion's name
+	// Behind the slash is a companion's name.
+	return ok && (rest == "" || rest[0] == '/')
 }
 
 // textValue returns the value of a key in a line of keys and values. What is within

@@ -123,6 +123,7 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 		}
 	}
 
+	// A terminal must not be commanded by what an application has printed; a program gets the log as it is.
 	if terminal.Is(cmd.OutOrStdout()) {
 		tail.show = admin.PrintableText
 		if terminal.Colours(cmd.OutOrStdout(), false, os.Getenv) {
@@ -189,6 +190,7 @@ func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 			found = append(found, a)
 		}
 
+		// A whole name is clear, even if it is also the directory of several.
 		if a.Name == name {
 			return &a, nil
 		}

@@ -42,6 +42,7 @@ func addServerFlags(flags *pflag.FlagSet, keys []string) {
 	for _, key := range keys {
 		o := findOption(options.Start, key)
 		o.AddFlag(flags, options.Start)
-		flags.Lookup(o.FlagName()).Annotations = nil // they are too few for groups
+		// They are too few for groups.
+		flags.Lookup(o.FlagName()).Annotations = nil
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// warnOfRelease says that the server keeps to a release although a link leads there,
+// warnOfRelease warns that the server keeps to a release although a link leads there,
 // which may lead to another one later. A shell that was in the link has told in PWD;
 // a service manager has not.
 func (l *loader) warnOfRelease() {

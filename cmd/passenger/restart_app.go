@@ -88,6 +88,7 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 		return exit(1, "You've passed an app path prefix as well as --name. Please use one of them. See '%s --help' "+
 			"for more information.", cmd.CommandPath())
 	case len(args) == 1 && args[0] == "":
+		// It may be that of a variable that is not set, and would be taken for the current directory.
 		return exit(1, "The app path prefix is empty. To restart all applications, pass /.")
 	case byMenu && !terminals:
 		return exit(1, "Please pass either an app path prefix or an app group name. See '%s --help' for more "+
@@ -240,6 +241,7 @@ func (r *restartApp) restart(ctx context.Context, cmd *cobra.Command, instance *
 	var results []restarted
 	for _, name := range names {
 		result, err := r.restartOne(ctx, cmd, c, name)
+		// Ctrl-C ends the wait, and the applications behind this one stay as they are.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -297,6 +299,7 @@ func (r *restartApp) restartOne(ctx context.Context, cmd *cobra.Command, c *apis
 		Wait:     r.wait,
 	}
 	var progress terminal.Progress
+	// A wait takes as long as new processes take to start, which only the server knows.
 	if !r.wait {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, callTimeout)

@@ -39,9 +39,11 @@ func (l *loader) checkRoot(cfg *agent.Config) error {
 		return nil
 	}
 
+	// A reload would say it again.
 	l.warnedOfRoot = true
 
 	dirs := []string{cfg.Dir}
+	// With several applications, the directory of the configuration is none of them.
 	if cfg.Apps != nil {
 		dirs = nil
 	}
@@ -86,7 +88,8 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 		for program := range strings.SplitSeq(cfg.Ctls[key], ";") {
 			program = strings.TrimSpace(program)
 			if _, err := os.Stat(program); !filepath.IsAbs(program) || err != nil {
-				continue // it is looked for in PATH when it is run
+				// It is looked for in PATH when it is run.
+				continue
 			}
 
 			if err := trustedpath.CheckFile(program, 0); err != nil {
@@ -104,7 +107,8 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 func changedBy(dir string) (who, name string) {
 	info, err := os.Stat(dir)
 	if err != nil {
-		return "", "" // Validate reports it
+		// Validate reports it.
+		return "", ""
 	}
 
 	switch owner := trustedpath.Owner(info); {

@@ -20,7 +20,7 @@ type running struct {
 	signals     <-chan os.Signal
 	report      *reporter
 	out, errOut io.Writer
-	// onTerminal means that SIGHUP says that the terminal has gone.
+	// onTerminal means that SIGHUP is the end of the terminal.
 	onTerminal bool
 }
 
@@ -36,7 +36,8 @@ func hasTerminal() bool {
 		return false
 	}
 
-	_ = terminal.Close() // it was only looked for
+	// It was only looked for.
+	_ = terminal.Close()
 
 	return true
 }
@@ -60,6 +61,7 @@ func (r *running) run(ctx context.Context, force func()) error {
 		r.complain(fmt.Sprintf("passenger: the server must end: %v", failure))
 	}
 
+	// While Shutdown waits for requests, another signal ends them.
 	go func() {
 		for {
 			select {
@@ -73,7 +75,8 @@ func (r *running) run(ctx context.Context, force func()) error {
 		}
 	}()
 	err := r.instance.Shutdown(ctx)
-	r.report.failed(errors.Join(failure, err)) // to the command that still waits
+	// A command that has started this server in the background may still wait.
+	r.report.failed(errors.Join(failure, err))
 
 	switch {
 	case err != nil:
@@ -96,7 +99,8 @@ func (r *running) serve(ctx context.Context) error {
 		defer close(ended)
 		started <- r.awaitApps(ctx)
 	}()
-	defer func() { // nothing is printed about starts after that
+	// Nothing is printed about starts after that.
+	defer func() {
 		cancel()
 		<-ended
 	}()
@@ -108,6 +112,7 @@ func (r *running) serve(ctx context.Context) error {
 				return nil
 			}
 
+			// A signal to end must not wait for a reload.
 			go r.reload(context.WithoutCancel(ctx))
 		case err := <-started:
 			if err != nil && r.cfg.ExitsOnStartFailure() {
@@ -136,6 +141,7 @@ func (r *running) awaitApps(ctx context.Context) error {
 		return nil
 	}
 
+	// With exit, the error is that of the server, and is printed as that.
 	if !r.cfg.ExitsOnStartFailure() {
 		r.complain(err.Error())
 		r.report.failedApps(err)
@@ -152,7 +158,8 @@ func (r *running) complain(message string) { r.print(r.errOut, "ERROR", message)
 
 func (r *running) print(w io.Writer, level, message string) {
 	if r.cfg.LogsJSON() {
-		_, _ = w.Write(agent.JSONRecord(level, message)) // as below
+		// The reader may have gone, as below.
+		_, _ = w.Write(agent.JSONRecord(level, message))
 		return
 	}
 

@@ -88,6 +88,7 @@ func addHiddenFlags(flags, others *pflag.FlagSet) {
 		}
 
 		f.Hidden = true
+		// The letter belongs to another flag here.
 		if f.Shorthand != "" && flags.ShorthandLookup(f.Shorthand) != nil {
 			f.Shorthand = ""
 		}
@@ -147,6 +148,7 @@ func (s *shownConfig) print(w io.Writer) error {
 				return err
 			}
 
+			// A list that is not set is null in JSON.
 			text = strings.TrimPrefix(string(encoded), "null")
 		}
 

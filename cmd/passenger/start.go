@@ -84,6 +84,7 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 		return cfg, err
 	}
 
+	// The server in the background has no other place for its log, and is found by its pid file.
 	if cfg.Daemonize {
 		if cfg.LogFile == "" {
 			cfg.LogFile = cfg.DefaultLogFile()
@@ -109,12 +110,14 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 	}
 
 	cfg := &loaded
+	// After the configuration was read, in which paths may be relative: the reporter changes the directory.
 	report, err := newReporter()
 	if err != nil {
 		return err
 	}
 
 	if cfg.Daemonize && report == nil {
+		// A fault must show here, and not in the log of a server that has ended.
 		if err := cfg.Validate(); err != nil {
 			return err
 		}
@@ -156,7 +159,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which
-// says that there are children to wait for, and SIGUSR1, to open the log files again.
+// means that there are children to wait for, and SIGUSR1, to open the log files again.
 func serveSignals(ctx context.Context, instance *agent.Instance) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)
@@ -166,7 +169,8 @@ func serveSignals(ctx context.Context, instance *agent.Instance) {
 		select {
 		case s := <-signals:
 			if s == syscall.SIGUSR1 {
-				_ = instance.ReopenLogs() // it was logged
+				// An error was logged.
+				_ = instance.ReopenLogs()
 			}
 
 			instance.Reap()
@@ -176,7 +180,6 @@ func serveSignals(ctx context.Context, instance *agent.Instance) {
 	}
 }
 
-// banner tells where the server is.
 // stopCommand is how a server in the background is ended, from any directory.
 func stopCommand(cfg *agent.Config) string {
 	switch {
@@ -189,6 +192,7 @@ func stopCommand(cfg *agent.Config) string {
 	return fmt.Sprintf("passenger stop %s --port %d", cfg.Dir, cfg.Port)
 }
 
+// banner tells where the server is.
 func banner(cfg *agent.Config, urls []string) string {
 	if cfg.Flying != nil {
 		return flyingBanner(cfg)
@@ -225,5 +229,6 @@ func banner(cfg *agent.Config, urls []string) string {
 
 	fmt.Fprintln(&b, strings.Repeat("=", width))
 
-	return printable.Text(b.String()) // a name of a directory may have anything
+	// The name of a directory may have anything in it.
+	return printable.Text(b.String())
 }

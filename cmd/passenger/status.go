@@ -168,6 +168,7 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 
 	text, err := s.text(ctx, &instances[0])
+	// With an error, there may be a part of the text.
 	if _, werr := io.WriteString(cmd.OutOrStdout(), text); err == nil {
 		err = werr
 	}
@@ -253,7 +254,8 @@ func (s *status) text(ctx context.Context, instance *instancedir.Instance) (stri
 	view := s.view()
 	body, err := s.fetch(ctx, instance, view)
 	if err != nil {
-		if isEmptyPool(err) && !view.plain { // programs would take the sentence for what they asked for
+		// Programs would take the sentence for what they asked for.
+		if isEmptyPool(err) && !view.plain {
 			return s.header(instance, view) + noApplications, nil
 		}
 
@@ -270,7 +272,7 @@ func (s *status) text(ctx context.Context, instance *instancedir.Instance) (stri
 
 const noApplications = admin.Product + " is currently not serving any applications.\n"
 
-// isEmptyPool reports whether err says that there is nothing to be shown to anyone.
+// isEmptyPool reports whether err means that there is nothing to be shown to any user.
 func isEmptyPool(err error) bool {
 	e, ok := errors.AsType[*apiserver.UnauthorizedError](err)
 	return ok && e.PoolEmpty

@@ -39,6 +39,8 @@ func showServer(ctx context.Context, cmd *cobra.Command, args []string) error {
 	}
 
 	defer server.Close()
+
+	// findServer also finds a server whose file is gone.
 	if _, gone := os.Stat(path); server.Alive && errors.Is(gone, fs.ErrNotExist) {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d; its PID file %s is gone\n",
 			server.PID, path)

@@ -120,7 +120,8 @@ func (s *status) failedTable(instance *instancedir.Instance, err error) (string,
 func (s *status) endOfLog(ctx context.Context, instance *instancedir.Instance) []string {
 	settings, err := (&logs{}).ask(ctx, instance)
 	if err != nil {
-		return nil // not everyone may see it
+		// Not every user may see the settings.
+		return nil
 	}
 
 	path := settings.LogFile

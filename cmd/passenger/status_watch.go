@@ -100,6 +100,7 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 	again := make(chan struct{}, 1)
 	looks := w.looks(looking, screen, again)
 	defer func() {
+		// The last look still needs the screen, which is closed after this.
 		stop()
 
 		for range looks { // until the last one is made
@@ -138,7 +139,8 @@ func (w *statusWatch) show(ctx context.Context, in, out *os.File) (err error) {
 			if w.sortBy(key) {
 				select {
 				case again <- struct{}{}:
-				default: // it looks in a moment
+				default:
+					// It looks in a moment.
 				}
 			}
 
@@ -159,7 +161,7 @@ func (w *statusWatch) sortBy(key terminal.Key) bool {
 	return true
 }
 
-// looks gets what there is to see, each interval and when again asks for it. It is closed when ctx has ended.
+// looks gets what there is to see, each interval and when again gets a value. It is closed when ctx has ended.
 func (w *statusWatch) looks(ctx context.Context, screen *terminal.Screen, again <-chan struct{}) <-chan string {
 	looks := make(chan string)
 	go func() {

@@ -62,8 +62,9 @@ the server has ended, or after 25 seconds with an error.`,
 }
 
 // stop asks the server's watchdog to end, once it can be asked: a server that starts cannot yet, and one that ends
-// cannot any more. The pid file may be anybody's: no process is signalled by it.
+// cannot any more. The pid file may be another user's: no process is signalled by it.
 func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) error {
+	// The two ends of ctx have different messages.
 	interrupted := ctx
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()

@@ -60,10 +60,12 @@ func (t tools) newSystemMetricsCommand() *cobra.Command {
 
 func (m *systemMetrics) run(ctx context.Context, cmd *cobra.Command, _ []string) error {
 	const minSeconds, maxSeconds = 0.1, 1e6
-	if cmd.Flags().Changed("watch") && !(m.seconds >= minSeconds && m.seconds <= maxSeconds) { // which NaN is not
+	// NaN is not within any limits.
+	if cmd.Flags().Changed("watch") && !(m.seconds >= minSeconds && m.seconds <= maxSeconds) {
 		return exit(1, "ERROR: --watch needs a number of seconds, from %v to %v.", minSeconds, maxSeconds)
 	}
 
+	// Rates are those since the reading before.
 	if _, err := m.reader.Read(); err != nil && !m.goOn {
 		return err
 	}

@@ -54,8 +54,28 @@ func prepare(root *cobra.Command) {
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetVersionTemplate("gopassenger {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			err = invalidFlag(invalid)
+		}
+
 		return fmt.Errorf("%w%s: '%s --help' lists the options", err, nearestFlag(c, err), c.CommandPath())
 	})
+}
+
+// invalidFlag says what the value of a flag must be.
+func invalidFlag(e *pflag.InvalidValueError) error {
+	kinds := map[string]string{
+		"bool":     "true or false",
+		"duration": "a time with its unit, such as 500ms or 2s",
+		"int":      "a whole number",
+	}
+
+	f := e.GetFlag()
+	if kind := kinds[f.Value.Type()]; kind != "" {
+		return fmt.Errorf("--%s is %q: it must be %s", f.Name, e.GetValue(), kind)
+	}
+
+	return e
 }
 
 // nearestFlag asks whether a flag was meant that nearly has the name of an unknown one.
@@ -68,6 +88,7 @@ func nearestFlag(c *cobra.Command, err error) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
 
+	// The key of an option in a file has underscores.
 	best := nearest(strings.ReplaceAll(strings.ToLower(unknown.GetSpecifiedName()), "_", "-"), known)
 	if best == "" {
 		return ""
@@ -107,6 +128,7 @@ func (t tools) all() []command {
 // needed returns the command that arguments begin with, and all commands if they begin with none: the flags of all take
 // longer to make than all else at the start of a core.
 func needed(all []command, args []string) []command {
+	// The version needs no command.
 	if len(args) == 1 && args[0] == "--version" {
 		return nil
 	}
@@ -184,7 +206,8 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 				signal.Reset(syscall.SIGINT, syscall.SIGTERM)
 				status := 1
 				if number, ok := sig.(syscall.Signal); ok {
-					status = 128 + int(number) // as shells say it
+					// As shells say it.
+					status = 128 + int(number)
 				}
 
 				cancel(&exitError{status: status})
@@ -192,6 +215,7 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 			}
 		}()
 		err := f(ctx, cmd, args)
+		// The error is that of a call that was interrupted, and says less than the signal.
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

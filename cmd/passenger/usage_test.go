@@ -63,14 +63,19 @@ func TestNamesOfOptionsAreUniqueInEachScope(t *testing.T) {
 	}
 }
 
-func TestUnknownFlagNamesTheOneThatWasMeant(t *testing.T) {
+func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 	t.Parallel()
 
 	for args, want := range map[string]string{
-		"start --max-pol-size 3":  "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
-		"start --max_pool_size 3": "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
-		"restart-app --rolling":   "unknown flag: --rolling: 'passenger restart-app --help'",
-		"reload --instanc x":      "unknown flag: --instanc (did you mean --instance?): ",
+		"status --json=perhaps":           `--json is "perhaps": it must be true or false: 'passenger status --help'`,
+		"status --interval x":             `--interval is "x": it must be a time with its unit, such as 500ms or 2s: `,
+		"dashboard --port x":              `--port is "x": it must be a whole number: `,
+		"restart-app --rolling-restart=x": `--rolling-restart is "x": it must be true or false: `,
+		"start --turbocaching=perhaps":    `--turbocaching: turbocaching must be true or false, not "perhaps"`,
+		"start --max-pol-size 3":          "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
+		"start --max_pool_size 3":         "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
+		"restart-app --rolling":           "unknown flag: --rolling: 'passenger restart-app --help'",
+		"reload --instanc x":              "unknown flag: --instanc (did you mean --instance?): ",
 	} {
 		root := newRoot(tools{}.all())
 		root.SetArgs(strings.Fields(args))

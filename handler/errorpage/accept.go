@@ -37,6 +37,7 @@ func ChooseFormat(header http.Header) Format {
 
 	chosen, best := formats[0], preference{}
 	for _, f := range formats {
+		// A quality of 0 refuses a format (RFC 9110, section 12.4.2).
 		if p := f.preference(ranges); p.quality > 0 && p.above(best) {
 			chosen, best = f, p
 		}
@@ -87,6 +88,7 @@ func parseMediaRange(s string) (r mediaRange, ok bool) {
 
 	quality := 1.0
 	if q, ok := params["q"]; ok {
+		// NaN is not within these limits.
 		if quality, err = strconv.ParseFloat(q, 64); err != nil || !(quality >= 0 && quality <= 1) {
 			return mediaRange{}, false
 		}
@@ -143,6 +145,7 @@ func (p preference) above(q preference) bool {
 func (f Format) preference(ranges []mediaRange) (best preference) {
 	for i, r := range ranges {
 		p := preference{r.quality, f.match(r.mediaType), len(ranges) - i}
+		// The most specific range counts, whatever its quality (RFC 9110, section 12.5.1).
 		if p.match > best.match || p.match == best.match && p.match != noMatch && p.quality > best.quality {
 			best = p
 		}

@@ -91,6 +91,7 @@ func (p *Page) ShowDetails(err error) {
 		return
 	}
 
+	// No environment is known of other errors.
 	p.Cause = redact.New(nil).Text(err.Error())
 	p.Details = struct {
 		Error string `json:"error"`
@@ -121,6 +122,7 @@ func (p *Page) Render(f Format) (body []byte, contentType string) {
 // RenderFile returns the page as an HTML file, with its policy inside.
 func (p *Page) RenderFile() ([]byte, error) {
 	file := *p
+	// Other pages have their policy in the header of the response.
 	file.Policy = policy()
 	var b bytes.Buffer
 	err := pageTemplate().Execute(&b, &file)

@@ -78,6 +78,7 @@ func newFailure(e *spawner.SpawnError) *failure {
 		f.Command = append(f.Command, r.Text(argument))
 	}
 
+	// The arguments have no secrets any more, which quotes could keep from being found.
 	f.CommandLine = commandLine(f.Command)
 	f.Lead = lead(f)
 	if e.Category != 0 {
@@ -149,6 +150,7 @@ func ending(e *spawner.SpawnError) string {
 	}
 
 	for _, s := range e.Journey {
+		// Only these steps begin a process.
 		if s.Name != spawner.StepStart && s.Name != spawner.StepFork {
 			continue
 		}

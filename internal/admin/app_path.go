@@ -113,11 +113,11 @@ func NearName(apps []App, name string) []App {
 func alike(a, b string) bool {
 	const minLength, maxEdits = 4, 2
 	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || min(len(a), len(b)) >= minLength && edits(a, b) <= maxEdits
+	return a == b || min(len(a), len(b)) >= minLength && Edits(a, b) <= maxEdits
 }
 
-// edits counts the letters to insert, remove or replace to make b of a.
-func edits(a, b string) int {
+// Edits counts the letters to insert, remove or replace to make b of a.
+func Edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -29,6 +29,7 @@ func Apps(ctx context.Context, client *apiserver.Client) ([]App, error) {
 		return nil, err
 	}
 
+	// An agent of Phusion's has another form of the pool at the same path.
 	if s.Schema == 0 {
 		return appsOfOriginal(ctx, client)
 	}

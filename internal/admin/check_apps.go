@@ -169,6 +169,7 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 		return err
 	}
 
+	// Any free port will do, so that no other server is in the way.
 	args := []string{
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--instance-registry-dir", h.Registry,
 		"--environment", "production",
@@ -180,8 +181,11 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	}
 
 	server := exec.CommandContext(ctx, h.Program, args...)
+
+	// SIGKILL would leave the application behind.
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
-	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what people press is not for it
+	// What people press is for this program, which then ends the server.
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	server.WaitDelay = commandTimeout
 	server.Dir = dir
 	var trouble tail
@@ -201,6 +205,7 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 		err = terr
 	}
 
+	// Wait closes the pipe, and the server must not wait for a reader until then.
 	_, rerr := io.Copy(io.Discard, lines)
 	err = errors.Join(err, rerr, server.Wait())
 	if err != nil && trouble.String() != "" {
@@ -232,7 +237,8 @@ func fetchGreeting(ctx context.Context, url string) error {
 		return err
 	}
 
-	transport := &http.Transport{DisableKeepAlives: true} // no proxy is between
+	// No proxy is between, and no connection stays open.
+	transport := &http.Transport{DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err

@@ -116,6 +116,7 @@ func hidepid(mounts string) (value string) {
 			continue
 		}
 
+		// A later mount covers the one before it.
 		value = ""
 		for option := range strings.SplitSeq(fields[3], ",") {
 			if v, found := strings.CutPrefix(option, "hidepid="); found {
@@ -135,7 +136,8 @@ func checkPidfd(context.Context, *Host) Result {
 		return warn(kernelAdvice, "%v: the ends of processes are noticed later", err)
 	}
 
-	_ = unix.Close(fd) // it was only tried
+	// It was only tried.
+	_ = unix.Close(fd)
 
 	return ok("")
 }
@@ -149,7 +151,8 @@ func checkOpenat2(context.Context, *Host) Result {
 		return warn(kernelAdvice, "%v: files are opened in several steps", err)
 	}
 
-	_ = unix.Close(fd) // it was only tried
+	// It was only tried.
+	_ = unix.Close(fd)
 
 	return ok("")
 }
@@ -157,10 +160,12 @@ func checkOpenat2(context.Context, *Host) Result {
 func checkTmpfile(_ context.Context, h *Host) Result {
 	fd, err := unix.Open(h.Buffers, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == nil {
-		_ = unix.Close(fd) // it was only tried
+		// It was only tried.
+		_ = unix.Close(fd)
 		return ok("%s", h.Buffers)
 	}
 
+	// By open(2), the first error is that of a file system without it, and the second that of a kernel.
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) {
 		return warn("choose another file system with --data-buffer-dir, or leave it",
 			"the file system of %s does not have it: bodies have names for a moment", h.Buffers)

@@ -124,13 +124,17 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error {
+		// The shell of a command may have started others.
 		err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		if errors.Is(err, syscall.ESRCH) {
+			// This error tells package exec that there was nothing left to kill.
 			return os.ErrProcessDone
 		}
 
 		return err
 	}
+
+	// What has left the group may still hold the output open.
 	cmd.WaitDelay = time.Second
 	cmd.Dir = "/"
 

@@ -32,7 +32,8 @@ func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string)
 	}
 
 	var b strings.Builder
-	_ = status.WriteFailedSpawns(&b, failures, status.TextOptions{}) // a buffer takes everything
+	// A buffer takes everything.
+	_ = status.WriteFailedSpawns(&b, failures, status.TextOptions{})
 
 	return b.String()
 }

@@ -91,7 +91,8 @@ func (s *MemoryScan) Run(ctx context.Context) (*MemoryReport, error) {
 // below reports whether a process is one of ours or was started by one, however
 // many others are between them.
 func below(found map[int]looked, pid int, ours, cores claims) bool {
-	for range len(found) { // which change while they are read, and could seem to be in a loop
+	// Processes change while they are read, and could seem to be in a loop.
+	for range len(found) {
 		p, exists := found[pid]
 		if !exists {
 			return false
@@ -116,6 +117,7 @@ func table(pids []int) (MemoryTable, error) {
 
 	processes := make([]procstat.Process, 0, len(found))
 	for _, p := range found {
+		// A zombie has no memory any more.
 		if !p.Zombie() {
 			processes = append(processes, p)
 		}
@@ -172,6 +174,7 @@ func (s *MemoryScan) ask(ctx context.Context, instance *instancedir.Instance) ([
 type claims map[int]int
 
 func (c claims) add(pid, uid int) {
+	// Process 1 is the parent of all that has none. What root claims stays root's.
 	if before, claimed := c[pid]; pid > 1 && (!claimed || before != 0) {
 		c[pid] = uid
 	}
@@ -210,14 +213,18 @@ func look(pid int) (p looked) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	line := readSome(filepath.Join(dir, "cmdline"))
 	if line == "" {
-		return p // a kernel thread, or gone
+		// A kernel thread, or a process that has gone.
+		return p
 	}
 
 	p.words = strings.Split(strings.TrimRight(line, "\x00"), "\x00")
 	stat := readSome(filepath.Join(dir, "stat"))
+
+	// The name stands in parentheses, and may have some in it.
 	if i := strings.LastIndexByte(stat, ')'); i >= 0 {
 		if fields := strings.Fields(stat[i+1:]); len(fields) > 1 {
-			p.parent, _ = strconv.Atoi(fields[1]) // zero means no parent
+			// Zero means no parent.
+			p.parent, _ = strconv.Atoi(fields[1])
 		}
 
 		if begin := strings.IndexByte(stat, '('); begin >= 0 && begin < i {
@@ -225,6 +232,7 @@ func look(pid int) (p looked) {
 		}
 	}
 
+	// The name in stat has 15 bytes at most, and a process may change it.
 	if exe, err := os.Readlink(filepath.Join(dir, "exe")); err == nil {
 		p.name = filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
 	}
@@ -238,7 +246,8 @@ func readSome(path string) string {
 		return ""
 	}
 	defer f.Close()
-	b, _ := io.ReadAll(io.LimitReader(f, maxCommandLine)) // what there is of a process that ends
+	// There is less of a process that ends.
+	b, _ := io.ReadAll(io.LimitReader(f, maxCommandLine))
 
 	return string(b)
 }
@@ -252,7 +261,9 @@ func (p *looked) isPassenger() bool {
 		return false
 	}
 
-	own, _ := os.Executable() // empty means that only its usual name is known
+	// Empty means that only the usual name is known.
+	own, _ := os.Executable()
+	// Other commands of ours are tools, which do not serve.
 	if (p.name == "passenger" || own != "" && p.name == filepath.Base(own)) && len(p.words) > 1 {
 		return slices.Contains([]string{"start", "core", "flying"}, p.words[1])
 	}

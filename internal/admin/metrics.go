@@ -115,6 +115,7 @@ func (t cpuTimes) usage(before cpuTimes) CPUUsage {
 		Steal:  since(t.steal, before.steal),
 	}
 	all := u.User + u.Nice + u.System + u.IOWait + u.Idle + u.Steal
+	// Both readings may be within one tick of the clock.
 	if all == 0 {
 		return CPUUsage{Idle: 100}
 	}

@@ -81,6 +81,7 @@ func (c *counters) cpu(before *counters) *CPUMetrics {
 	m := &CPUMetrics{Count: len(c.cpus), Average: c.total.usage(before.total), CPUs: []CPUUsage{}}
 	for i, cpu := range c.cpus {
 		var then cpuTimes
+		// Otherwise processors were switched on or off, and the places have changed.
 		if len(before.cpus) == len(c.cpus) {
 			then = before.cpus[i]
 		}
@@ -137,6 +138,7 @@ func memory(proc procfs.FS) (*MemoryMetrics, error) {
 		return *kB << 10
 	}
 	m := &MemoryMetrics{Total: bytes(info.MemTotal), SwapTotal: bytes(info.SwapTotal), SwapFree: bytes(info.SwapFree)}
+	// Kernels before 3.14 do not tell what is available.
 	if m.Free = bytes(info.MemAvailable); info.MemAvailable == nil {
 		m.Free = bytes(info.MemFree) + bytes(info.Buffers) + bytes(info.Cached)
 	}

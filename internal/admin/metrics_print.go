@@ -107,6 +107,7 @@ func uptime(seconds float64) string {
 		size time.Duration
 		name string
 	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		// Behind a larger unit, a smaller one is shown even if there is none of it.
 		if d >= unit.size || text != "" {
 			text += fmt.Sprintf("%d%s ", d/unit.size, unit.name)
 			d %= unit.size

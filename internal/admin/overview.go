@@ -94,6 +94,7 @@ func newAppOverview(g *passenger.GroupSnapshot, now time.Time) AppOverview {
 		app.Memory += p.Metrics.RealMemory().Or(0)
 		app.CPU += p.Metrics.CPU.Or(0)
 
+		// A process that ends still uses memory, but takes no requests.
 		if p.State == passenger.ProcessDetached {
 			continue
 		}

@@ -177,6 +177,7 @@ func trend(values []float32, unicode bool) string {
 	for _, v := range values {
 		step := 0
 		if most > 0 && v > 0 {
+			// Few requests must not look like none.
 			step = max(int(v/most*float32(len(steps)-1)+.5), 1)
 		}
 

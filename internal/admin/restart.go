@@ -130,6 +130,7 @@ func (r *Restart) wait(ctx context.Context, o apiserver.RestartOptions) (bool, e
 			defer close(shown)
 			r.showProgress(ctx)
 		}()
+		// Progress must not be called after Do has returned.
 		defer func() {
 			stop()
 			<-shown

@@ -74,6 +74,7 @@ func addressesOf(ctx context.Context, host string) ([]string, error) {
 		return nil, err
 	}
 
+	// A host may have an address twice, as in /etc/hosts, and would be in use by itself.
 	slices.Sort(found)
 	if found = slices.Compact(found); len(found) > maxAddresses {
 		return nil, fmt.Errorf("it has %d addresses, more than %d", len(found), maxAddresses)
@@ -99,6 +100,7 @@ func listenAll(ctx context.Context, hosts []string, port, option string) (_ []so
 		l, err := listenTCP(ctx, net.JoinHostPort(host, port), option)
 		switch {
 		case err == nil:
+		// A host may have an address of IPv6 on a machine without it.
 		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 			missing = errors.Join(missing, err)
 			continue

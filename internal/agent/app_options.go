@@ -15,6 +15,8 @@ import (
 // system.
 func newAppConfig(server *Config, params []appOption) (*Config, error) {
 	c := *server
+
+	// Options of the request set its fields, too.
 	flying := *server.Flying
 	c.Flying = &flying
 
@@ -43,6 +45,7 @@ func newAppConfig(server *Config, params []appOption) (*Config, error) {
 		c.Dir = filepath.Dir(c.DocumentRoot)
 	}
 
+	// An error about an option may be why app_root has no value.
 	if c.Dir == "" && errors.Join(errs...) == nil {
 		errs = append(errs, errors.New("app_root is missing"))
 	}

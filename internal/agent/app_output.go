@@ -105,6 +105,7 @@ func (a *appOutput) leave(f *appLogFile) error {
 	a.mu.Lock()
 	f.users--
 	last := f.users == 0
+	// Under the lock, so that another user of the path opens the file again and does not get this one.
 	if last {
 		delete(a.files, f.path)
 	}
@@ -115,6 +116,7 @@ func (a *appOutput) leave(f *appLogFile) error {
 		return nil
 	}
 
+	// Without the lock, which others need: the close may wait for a disk.
 	return f.close()
 }
 
@@ -168,7 +170,8 @@ func shortName(app *spawner.App) string {
 
 	dir := app.Root
 	if base := filepath.Base(dir); base == "current" {
-		dir = filepath.Dir(dir) // where releases are
+		// Releases have a directory of their own, with a link named current beside it.
+		dir = filepath.Dir(dir)
 	}
 
 	return filepath.Base(dir)
@@ -217,6 +220,7 @@ type ownLog struct {
 
 // Line writes a line, whatever is logged elsewhere.
 func (l *ownLog) Line(pid int, stream, text string) {
+	// The file has JSON for a program that reads it, so a text must not stand in between.
 	if l.from.format == jsonFormat {
 		_, _ = l.file.Write(jsonLine(l.app, l.companion, pid, stream, text))
 		return

@@ -53,6 +53,7 @@ func takeAppRequest(r *http.Request, password *secret) (*appRequest, error) {
 		taken, err = fromHeader(r.Header, password)
 	}
 
+	// Also those that the list does not name: a client has sent them.
 	for name := range r.Header {
 		if strings.HasPrefix(name, headerPrefix) {
 			delete(r.Header, name)
@@ -87,6 +88,8 @@ func fromHeader(h http.Header, password *secret) (*appRequest, error) {
 	}
 
 	list := h[listHeader]
+
+	// With two of them, one may be from a client, and which one cannot be known.
 	if len(list) != 1 {
 		return nil, fmt.Errorf("the header %s came %d times: the web server has to set it", listHeader, len(list))
 	}
@@ -128,6 +131,7 @@ func (a *appRequest) arrange() error {
 		return fmt.Errorf("there are %d options, and there may be %d", len(a.options), maxOptions)
 	}
 
+	// The order in which a web server sends them must not make two applications of one.
 	slices.SortFunc(a.options, func(x, y appOption) int { return cmp.Compare(x.name, y.name) })
 
 	length := 0

@@ -80,6 +80,7 @@ func newApps(cfg *Config, pool *passenger.Pool, common handler.Config) *apps {
 func (a *apps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	request, err := takeAppRequest(r, &a.password)
 	if errors.Is(err, errPassword) {
+		// Any client that reaches the socket can cause this.
 		a.refused.Tell(func(more int) {
 			a.log.Error(err, "requests are refused: the web server's configuration must have the password of the "+
 				"password file", "more", more, "protocol", protocolOf(r))
@@ -141,7 +142,8 @@ func refuse(w http.ResponseWriter, status int, message string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, message+"\n") // the client may be gone
+	// The client may be gone.
+	_, _ = io.WriteString(w, message+"\n")
 }
 
 // errTooManyApps means that all known applications have requests.
@@ -230,6 +232,7 @@ func (a *apps) add(key string, made *app) (*app, error) {
 		return nil, errTooManyApps
 	}
 
+	// Drain came before the application was known.
 	if a.draining {
 		made.handler.Drain()
 	}
@@ -275,6 +278,7 @@ func (a *apps) sweepLater() {
 // idle, and that the pool has forgotten.
 func (a *apps) sweep() {
 	groups := map[appID]bool{}
+	// The pool is asked without the lock, for which all requests would wait.
 	for _, g := range a.pool.Inspect().Groups {
 		groups[appID{g.Name, g.AppRoot}] = true
 	}

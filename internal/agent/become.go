@@ -28,6 +28,7 @@ func (c *Config) Become(ctx context.Context) (*Ports, error) {
 		return nil, fmt.Errorf("cannot run as the user %q: %w", c.User, err)
 	}
 
+	// As by sudo -u: there is nothing to become, but the environment is another user's.
 	if account.uid == os.Geteuid() {
 		return nil, errors.Join(account.takeEnvironment(), c.useLogAsOutput())
 	}
@@ -103,6 +104,7 @@ func groupsOf(account *user.User) ([]int, error) {
 }
 
 func (a *account) become() error {
+	// In this order: a process that has given up root's user ID may not change its groups.
 	for _, step := range []func() error{
 		func() error { return syscall.Setgroups(a.groups) },
 		func() error { return syscall.Setgid(a.gid) },

@@ -91,6 +91,7 @@ func (a *apps) running(pool map[appID]inPool) (running []runningApp) {
 			continue
 		}
 
+		// So another configuration of the same application, used before this one, finds nothing.
 		delete(pool, known.id)
 
 		app := runningApp{Dir: known.id.root, Processes: now.processes, Releases: now.releases}
@@ -200,7 +201,8 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 
 		booting.Go(func() {
 			if err := s.pool.StartN(ctx, &step.options, step.n); err != nil {
-				cancel(err) // the first one counts
+				// The first error counts.
+				cancel(err)
 			}
 		})
 	}
@@ -226,17 +228,20 @@ func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config,
 		return fmt.Errorf("cannot read the applications that the core reports: %w", err)
 	}
 
+	// What is wrong shows before a core is started. The core finds the same steps by itself.
 	steps, err := cfg.bootSteps(running)
 	if err != nil {
 		return err
 	}
 
 	patience := watchdog.DefaultStartTimeout
-	for _, step := range steps { // processes of one application start one after the other
+	// Processes of one application start one after the other.
+	for _, step := range steps {
 		timeout := step.options.App.StartTimeout * time.Duration(step.n)
 		patience = max(patience, watchdog.DefaultStartTimeout+timeout)
 	}
 
+	// A core that takes the place of this one after a crash has nothing to boot: it serves at once.
 	config := at.coreConfig(cfg)
 	booting := *config
 	booting.Running = running
@@ -251,6 +256,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config,
 	}
 
 	err = i.dog.Replace(ctx, coreName, next)
+	// The core that serves shows the status, and that of the failed start has ended.
 	if failed, ok := errors.AsType[*watchdog.FailedError](err); ok && failed.Details != nil {
 		telling, cancel := context.WithTimeout(ctx, responseTimeout)
 		defer cancel()

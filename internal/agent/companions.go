@@ -66,6 +66,7 @@ func (s *Server) newCompanions(locks string, output *appOutput) (all []*companio
 		}
 		c.set = companion.New(companion.Config{App: c.app.Name(), Start: c.start, Logger: s.log})
 		c.ending, c.finish = context.WithCancel(context.Background())
+		// finish only ends the context: by that follow ends, and the companions are asked to.
 		context.AfterFunc(c.ending, c.set.Finish)
 		all = append(all, c)
 	})
@@ -103,7 +104,8 @@ func (c *companions) stop(ctx context.Context) {
 func (c *companions) poke() {
 	select {
 	case c.changed <- struct{}{}:
-	default: // it looks at the latest state then
+	default:
+		// It looks at the latest state then.
 	}
 }
 
@@ -118,7 +120,8 @@ type companionObserver struct {
 func (s *Server) observeFor(other passenger.Observer) passenger.Observer {
 	o := &companionObserver{all: s.companions}
 	if other == nil {
-		return o // without copies of the events of each request
+		// Without copies of the events of each request.
+		return o
 	}
 
 	return passenger.Observers(other, o)
@@ -154,10 +157,13 @@ func (c *companions) follow() {
 		}
 
 		now := c.release()
+
+		// A deploy that does not start begins no companions.
 		if !started && !now.serves {
 			continue
 		}
 
+		// In a restart the old release may stay, if the new one does not start.
 		if restarted := c.restarted.Swap(false); started && !restarted && (now.unsettled || now.root == root) {
 			continue
 		}
@@ -188,13 +194,15 @@ func (c *companions) release() (r servedRelease) {
 	r.serves = c.cfg.MinInstances == 0
 	r.root = c.app.Root
 	if root, err := filepath.EvalSymlinks(r.root); err == nil {
-		r.root = root // else the start says what is wrong
+		// Otherwise the start says what is wrong.
+		r.root = root
 	}
 
 	groups := c.server.pool.Inspect().Groups
 	n := slices.IndexFunc(groups, func(g passenger.GroupSnapshot) bool {
 		return !g.Detached && c.isOf(g.Name, g.AppRoot)
 	})
+	// The pool has nothing of an application before its first request, unless processes are kept.
 	if n < 0 {
 		return r
 	}
@@ -233,7 +241,8 @@ func (c *companions) start(
 	}
 
 	if held != nil {
-		defer func() { _ = held.Close() }() // the companion has it, too
+		// The companion has it open, too, and with it the lock.
+		defer func() { _ = held.Close() }()
 	}
 
 	// As the pool does, so that a link that leads to another release meanwhile changes nothing.
@@ -265,6 +274,7 @@ func (c *companions) hold(ctx context.Context, spec *companion.Spec, number int)
 		return nil, nil
 	}
 
+	// Names may have slashes, and be longer than a file's may be.
 	id := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", c.app.Name(), spec.Name, number))
 	path := filepath.Join(c.locks, "companion-"+hex.EncodeToString(id[:8]))
 	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600) //nolint:gosec // G304: of ours
@@ -278,6 +288,7 @@ func (c *companions) hold(ctx context.Context, spec *companion.Spec, number int)
 		}
 	}()
 
+	// By looks: a wait for the lock in the kernel would not end with ctx.
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 

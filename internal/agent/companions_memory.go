@@ -37,6 +37,7 @@ func (c *companions) limitMemory() {
 
 		processes, err := sampler.SampleTrees(roots)
 		if err != nil {
+			// Other systems have no such figures.
 			if !errors.Is(err, errors.ErrUnsupported) {
 				c.log.Error(err, "cannot read the memory of companions, whose limit has no effect")
 			}

@@ -174,12 +174,15 @@ func (c *Config) Validate() error {
 	errs = append(errs, c.checkSendfile())
 	errs = append(errs, c.checkTwice()...)
 	errs = append(errs, c.TLS.validate()...)
+
+	// Only the names are checked here: the core makes the hooks, with its instance directory.
 	_, err := c.newHooks("", logr.Discard())
 	errs = append(errs, err)
 
 	switch {
 	case c.Flying != nil:
 		errs = append(errs, c.Flying.validate(c))
+	// An empty list is not nil, and an error.
 	case c.Apps != nil:
 		errs = append(errs, c.validateApps()...)
 	default:

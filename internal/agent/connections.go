@@ -24,6 +24,7 @@ const unknownFileLimit = 1024
 
 func (c *Connections) limits() connlimit.Limits {
 	files := syscall.Rlimit{Cur: unknownFileLimit}
+	// If it fails, the value stays as it is.
 	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 
 	limits := connlimit.Default(files.Cur)

@@ -70,7 +70,8 @@ type core struct {
 // the admin API ends it. Its error was reported to the watchdog.
 func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Signal) error {
 	c := &core{parent: parent, started: time.Now(), shutdown: make(chan struct{}, 1)}
-	defer func() { _ = c.logFile.close() }() // there is nowhere to tell
+	// There is no place where an error could be logged.
+	defer func() { _ = c.logFile.close() }()
 	if err := c.start(ctx); err != nil {
 		var details any
 		if e, ok := errors.AsType[*bootError](err); ok {
@@ -85,7 +86,8 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	}
 
 	c.server.startProcesses(func(states []AppStart) { //nolint:contextcheck // the end of the pool is theirs
-		_ = parent.Tell(states) // a watchdog that is gone is noticed elsewhere
+		// A watchdog that is gone is noticed elsewhere.
+		_ = parent.Tell(states)
 	})
 	c.server.startCompanions()
 
@@ -152,6 +154,7 @@ func (c *core) start(ctx context.Context) error {
 		watching.transactions = c.transactions
 	}
 
+	// A boot may take minutes, and serve, which listens to the watchdog, comes after it.
 	booting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
@@ -223,6 +226,7 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 
 	end := func() {
 		if !ending {
+			// Listeners that end are no failure from here on. The loop has to stay free for what forces the end.
 			ending, failed = true, nil
 			go func() { ended <- c.server.Shutdown(ctx) }()
 		}
@@ -232,13 +236,16 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 		case command, alive := <-commands:
 			switch {
 			case !alive:
+				// This process has to remove the instance directory now, see below.
 				commands = nil
 				c.log.Info("the watchdog is gone: shutting down, as nothing would restart this server after a crash")
 				defer time.AfterFunc(orphanTime, force).Stop()
 				end()
 			case command == reopenCommand:
-				_ = c.reopenLogs() // it was logged
+				// An error was logged.
+				_ = c.reopenLogs()
 			case command == watchdog.Replaced:
+				// The listeners are left, so that Accept ends. yield waits for that, and Shutdown may come meanwhile.
 				failed = nil
 				go c.yield()
 			case command == watchdog.Shutdown:
@@ -266,8 +273,10 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 			c.log.Error(failure, "the server must end")
 			end()
 		case err := <-ended:
+			// The API shows what the server does until there is nothing left to show.
 			c.api.stop()
 			c.flushTransactions(ctx)
+			// No other process is left that would remove the directory.
 			if commands == nil {
 				c.removeDir()
 			}
@@ -301,6 +310,8 @@ func (c *core) respond(q *watchdog.Question) {
 // yield leaves new requests and calls to another core.
 func (c *core) yield() {
 	c.server.yield()
+
+	// A reload waits for this, and must not wait for a call of the API that lasts.
 	c.api.leave()
 	if err := c.parent.Yielded(); err != nil {
 		c.log.Error(err, "the watchdog is gone")
@@ -315,6 +326,7 @@ func (c *core) flushTransactions(ctx context.Context) {
 		return
 	}
 
+	// An end that was forced has cancelled ctx, and what was recorded is forwarded all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	if err := c.transactions.Close(ctx); err != nil {

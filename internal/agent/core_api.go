@@ -49,7 +49,7 @@ func (c *core) serveAPI(ctx context.Context, l net.Listener, metrics []deadlineL
 		}
 
 		for _, l := range metrics {
-			serve(l, mux, "The figures cannot be served any more")
+			serve(l, mux, "the figures cannot be served any more")
 		}
 	}
 
@@ -59,7 +59,8 @@ func (c *core) serveAPI(ctx context.Context, l net.Listener, metrics []deadlineL
 // newAPI returns the admin API of c.
 func (c *core) newAPI() (*apiserver.Server, error) {
 	var incidents apiserver.Incidents
-	if c.server.incidents != nil { // a nil pointer is no nil interface
+	// A nil pointer is no nil interface.
+	if c.server.incidents != nil {
 		incidents = c.server.incidents
 	}
 
@@ -83,7 +84,8 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Shutdown: func() {
 			select {
 			case c.shutdown <- struct{}{}:
-			default: // it ends already
+			default:
+				// It ends already.
 			}
 		},
 	})
@@ -92,7 +94,8 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 // leave takes no more calls.
 func (a *coreAPI) leave() {
 	for _, l := range a.listeners {
-		_ = l.Close() // it may be closed
+		// It may be closed.
+		_ = l.Close()
 	}
 }
 

@@ -90,7 +90,8 @@ func (d *Dashboard) dashboardAccounts() []apiserver.Account {
 // dashboard returns the page, which is served on the address of metrics. It gets what it shows from the admin API on
 // socket, as all others do, and with the rights of this user.
 func (c *core) dashboard(api *apiserver.Server, socket string, metrics []deadlineListener) http.Handler {
-	host, _ := os.Hostname() // it is only shown
+	// It is only shown.
+	host, _ := os.Hostname()
 	reachable := slices.ContainsFunc(metrics, func(l deadlineListener) bool { return !isLoopback(l.Addr().String()) })
 
 	return dashboard.New(dashboard.Config{

@@ -30,6 +30,7 @@ func (c *Config) Recognize() (*Recognized, error) {
 
 	var err error
 	if r.Found, err = spawner.Detect(c.Dir); err != nil && !r.Configured {
+		// Its error says what to do as well.
 		return nil, c.checkApp()
 	}
 
@@ -89,6 +90,7 @@ func (r *Recognized) Text() string {
 
 // commandOf returns the start command as people write it.
 func commandOf(d *spawner.Detection) string {
+	// People write the command without the exec, which only keeps a shell from waiting for it.
 	if last := len(d.StartCommand) - 1; last > 0 && d.StartCommand[0] == "/bin/sh" {
 		return strings.TrimPrefix(d.StartCommand[last], "exec ")
 	}

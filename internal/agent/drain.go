@@ -46,12 +46,14 @@ func (l *drainingListener) endWithin(d time.Duration) {
 
 func (l *drainingListener) Accept() (net.Conn, error) {
 	conn, err := l.deadlineListener.Accept()
+	// The deadline of endWithin only wakes Accept, without a look at the queue: one more look has a time of its own.
 	for woken := false; ; woken = true {
 		until := l.drainUntil.Load()
 		if until == nil || err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return conn, err
 		}
 
+		// A connection that was accepted is served, however late it is.
 		if err != nil && woken || time.Now().After(*until) {
 			if err == nil {
 				return conn, nil

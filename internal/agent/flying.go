@@ -97,6 +97,7 @@ func (f *Flying) validate(c *Config) error {
 		errs = append(errs, err)
 	}
 
+	// Another user cannot switch users, and the default ones need not exist.
 	if os.Geteuid() == 0 {
 		if _, err := user.Lookup(f.DefaultUser); err != nil {
 			fault("default_user: %w", err)
@@ -112,6 +113,7 @@ func (f *Flying) validate(c *Config) error {
 
 func (f *Flying) socketMode() (os.FileMode, error) {
 	mode, err := strconv.ParseUint(f.SocketMode, 8, 16)
+	// No other bit means anything for a socket.
 	if err != nil || mode&^0o666 != 0 {
 		return 0, fmt.Errorf("socket_mode is %q: use octal digits that let read and write, such as 0660", f.SocketMode)
 	}
@@ -231,6 +233,7 @@ func (c *Config) appSockets(instance *instancedir.Dir) (string, error) {
 		return "", err
 	}
 
+	// Users may pass through to the sockets of their processes, and see no others.
 	return dir, errors.Join(f.Chmod(0o711), f.Close())
 }
 

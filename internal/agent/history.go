@@ -95,6 +95,8 @@ func addProcesses(to *history.Sample, g *passenger.GroupSnapshot) {
 		}
 
 		to.Memory += p.Metrics.RealMemory().Or(0)
+
+		// From percent of one processor to processors.
 		to.CPU += p.Metrics.CPU.Or(0) / 100
 	}
 }

@@ -27,6 +27,7 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(c.Ctls)) {
+		// The original's configuration has settings of other kinds in this place.
 		if !strings.HasPrefix(key, hooks.Prefix) {
 			log.Info("ignored a setting: only those that begin with hook_ have a meaning here", "ctl", key)
 			continue
@@ -45,6 +46,7 @@ func (c *Config) newHooks(instanceDir string, log logr.Logger) (*hooks.Scripts, 
 	}
 
 	options := map[string]string{"instance_dir": instanceDir}
+	// Lists and objects have no form in a variable of the environment.
 	for name, value := range c.settings() {
 		switch value.(type) {
 		case string, int, int64, float64, bool:

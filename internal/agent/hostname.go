@@ -41,7 +41,8 @@ func parseHost(text string) (string, error) {
 		return ip.String(), nil
 	}
 
-	if converted, err := idna.Lookup.ToASCII(host); err == nil { // else it has an underscore, perhaps
+	// Otherwise it has an underscore, perhaps, which IDNA does not allow and plainHost does.
+	if converted, err := idna.Lookup.ToASCII(host); err == nil {
 		host = converted
 	}
 
@@ -91,7 +92,8 @@ func HealthHost(hosts []string) string {
 	for _, text := range hosts {
 		host, err := parseHost(text)
 		switch name, wild := strings.CutPrefix(host, wildcard); {
-		case err != nil: // Validate tells
+		case err != nil:
+			// Validate tells.
 		case !wild && strings.Contains(host, ":"):
 			return "[" + host + "]"
 		case !wild:

@@ -49,7 +49,8 @@ func (c *Config) validateApps() (errs []error) {
 			errs = append(errs, fmt.Errorf("apps: the hosts of %s: %w", app.Config.Dir, err))
 		}
 
-		base, _ := urlpath.Parse(app.BaseURI) // the application's Validate reports the error
+		// The Validate of the application reports the error.
+		base, _ := urlpath.Parse(app.BaseURI)
 		for _, host := range hosts {
 			address := host + string(base)
 			if other, taken := seen[address]; taken {
@@ -142,12 +143,14 @@ func newHosts(
 		}
 
 		for _, name := range names {
+			// Without the asterisk, a wildcard is found by the rest of a name, which begins with a dot.
 			name, wild := strings.CutPrefix(name, "*")
 			h.wildcards = h.wildcards || wild
 			h.mounts[name] = append(h.mounts[name], mount{base, one})
 		}
 	}
 
+	// The first path that fits must be the longest.
 	for _, mounts := range h.mounts {
 		slices.SortStableFunc(mounts, func(a, b mount) int { return cmp.Compare(len(b.base), len(a.base)) })
 	}
@@ -170,6 +173,7 @@ func (h *hosts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // mountsOf returns those of the host, else of the longest wildcard that it is below, else
 // those for all other hosts.
 func (h *hosts) mountsOf(host string) []mount {
+	// A Host that begins with a dot would find the key of a wildcard.
 	if mounts, known := h.mounts[host]; known && !strings.HasPrefix(host, ".") {
 		return mounts
 	}
@@ -180,6 +184,7 @@ func (h *hosts) mountsOf(host string) []mount {
 			break
 		}
 
+		// A wildcard stands for one label at least.
 		if mounts, known := h.mounts[rest[dot:]]; known && rest[:dot] != "" {
 			return mounts
 		}

@@ -23,6 +23,7 @@ func (c *Config) newRecorder(instanceDir string, log logr.Logger) (*incident.Rec
 	dir := c.IncidentDir
 	if dir == "" {
 		dir = filepath.Join(instanceDir, incidentDirName)
+		// A core before this one may have made it.
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}

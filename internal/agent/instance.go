@@ -79,7 +79,8 @@ func Start(
 		cfg:         cfg,
 		reconfigure: reconfigure,
 		program:     newProgram(),
-		ended:       make(chan error, 3),
+
+		ended:       make(chan error, 1), // only the first reason is read
 		initialized: make(chan struct{}),
 	}
 	defer func() {
@@ -87,6 +88,8 @@ func Start(
 			err = errors.Join(err, i.close())
 		}
 	}()
+
+	// The log comes first, since everything below may have something to say.
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
 		return nil, withOption(err, "--log-file")
 	}
@@ -125,12 +128,14 @@ func Start(
 		return nil, err
 	}
 
+	// A server that was killed has left its directory behind.
 	instancedir.List([]string{filepath.Dir(i.runtime.dir.Path())}).Clean(i.logFile)
 	limits, err := cfg.coreLimits()
 	if err != nil {
 		return nil, err
 	}
 
+	// The router serves before a core has transactions for it, and ends after the core, in the reverse order.
 	var agents []watchdog.Agent
 	if cfg.recorded() {
 		agents = append(agents, i.routerAgent())
@@ -157,6 +162,7 @@ func Start(
 		return nil, err
 	}
 
+	// Tools find the instance only from here on.
 	if err := i.runtime.dir.Finalize(); err != nil {
 		return nil, errors.Join(err, i.dog.Shutdown(ctx))
 	}
@@ -172,6 +178,8 @@ func Start(
 // command returns how a program, file or this one, is started with a command.
 func (i *Instance) command(file *os.File, command string) *exec.Cmd {
 	cmd := exec.Command(executable(file), command) //nolint:noctx // it is to outlive the start
+
+	// The program may be /proc/self/exe, which says nothing in a list of processes.
 	if self, err := os.Executable(); err == nil {
 		cmd.Args[0] = self
 	}
@@ -225,10 +233,11 @@ func (i *Instance) watch(ctx context.Context) {
 		select {
 		case err := <-i.dog.Failed():
 			if errors.Is(err, watchdog.ErrAgentEnded) {
-				err = nil // it was asked to
+				// It was asked to end, by its admin API or a signal.
+				err = nil
 			}
 
-			i.ended <- err
+			i.end(err)
 		case <-ctx.Done():
 		}
 	})
@@ -268,7 +277,7 @@ func (i *Instance) keepRuntimeDir(ctx context.Context) bool {
 
 	i.log.Error(err, "the instance directory is gone: tools and new processes need a new one, with a new core")
 	if err := i.replaceRuntimeDir(ctx); err != nil && ctx.Err() == nil {
-		i.ended <- fmt.Errorf("cannot create a new instance directory: %w", err)
+		i.end(fmt.Errorf("cannot create a new instance directory: %w", err))
 		return false
 	}
 
@@ -286,12 +295,14 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 		return err
 	}
 
+	// The new core's process ID goes to this directory, see noteCore.
 	i.setRuntimeDir(to)
 	if to.router != nil {
 		if err := i.dog.Replace(ctx, routerName, watchdog.Replacement{
 			Config: to.routerConfig(&i.cfg),
 			Files:  to.routerFiles(),
 		}); err != nil {
+			// Requests do not depend on the router.
 			i.log.Error(err, "transactions are no longer forwarded")
 		}
 	}
@@ -330,12 +341,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
 		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
 		Reload:         i.Reload,
-		Shutdown: func() {
-			select {
-			case i.ended <- nil:
-			default: // it ends already
-			}
-		},
+		Shutdown:       func() { i.end(nil) },
 	})
 }
 
@@ -347,8 +353,17 @@ func (i *Instance) URLs() []string { return i.cfg.urls(i.sockets) }
 // then.
 func (i *Instance) Ended() <-chan error { return i.ended }
 
+// end asks the caller to call Shutdown, for the first reason that there is.
+func (i *Instance) end(reason error) {
+	select {
+	case i.ended <- reason:
+	default:
+	}
+}
+
 // ReopenLogs opens the log files again, after they were moved away.
 func (i *Instance) ReopenLogs() error {
+	// The core has the access log and those of the applications, also where the server has no log file.
 	i.dog.Send(reopenCommand)
 	if i.cfg.LogFile == "" {
 		return nil

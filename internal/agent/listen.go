@@ -87,6 +87,7 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 
 		own, err := listenPort(ctx, port.address, port.option)
 		if err != nil {
+			// What holds the port may be a socket of this server, which is opened by another option.
 			for name, own := range sockets {
 				if overlap(own.Addr(), port.address) {
 					err = fmt.Errorf("cannot listen on %s, as %s asks for: the server itself listens on %s, by %s: "+
@@ -152,6 +153,7 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 		return nil, fmt.Errorf("%s exists and is not a socket: move it away, or choose another file with --socket",
 			path)
 	default:
+		// Only a connection tells whether a server listens behind the file.
 		c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 		if err == nil {
 			_ = c.Close()
@@ -159,6 +161,7 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 				"another file with --socket", path)
 		}
 
+		// Any other error, as for a lack of rights, does not say that the file is stale.
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, fmt.Errorf("cannot use the socket file %s: %w", path, err)
 		}
@@ -170,7 +173,8 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 
-	longest := len(syscall.RawSockaddrUnix{}.Path) - 1 // and a NUL
+	// The path ends with a NUL.
+	longest := len(syscall.RawSockaddrUnix{}.Path) - 1
 	switch {
 	case err != nil && len(path) > longest:
 		return nil, fmt.Errorf("cannot listen on the socket file %s: its path has %d bytes, and that of a socket at "+
@@ -183,6 +187,8 @@ func listenUnix(ctx context.Context, path string) (socket, error) {
 	// Closing must not remove the socket of a server that has replaced this
 	// one meanwhile.
 	l.SetUnlinkOnClose(false)
+
+	// By the file's identity, Close knows later whether it is still this one.
 	made, err := os.Lstat(path)
 	if err != nil {
 		_ = l.Close()

@@ -80,6 +80,7 @@ type serverLog struct {
 
 func (w *serverLog) Write(p []byte) (int, error) {
 	text := strings.TrimSpace(string(p))
+	// That net/http cannot accept is the server's affair; the rest is about clients, who can cause any number of it.
 	if reason, ok := strings.CutPrefix(text, "http: Accept error: "); ok {
 		w.acceptError(reason)
 	} else {

@@ -74,6 +74,7 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if _, ok := linesOf(a); ok {
 			a.Key = h.prefix + a.Key
+			// Clipped, since two derived handlers would append to the same memory.
 			blocks = append(slices.Clip(blocks), a)
 		} else {
 			short.AddAttrs(a)
@@ -82,6 +83,7 @@ func (h *blockHandler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 
+	// The inner handler writes to the buffer, and the whole record goes out at once: lines do not mix.
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	h.out.buf.Reset()

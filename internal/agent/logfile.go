@@ -95,6 +95,7 @@ func openLogFile(path string) (*os.File, error) {
 // Write takes a line, which is lost when too many wait. The error is always nil.
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
+	// What comes faster than the disk takes it must not fill the memory.
 	if l.closing || len(l.queued)+len(p) > maxQueued {
 		l.lost++
 	} else {
@@ -110,7 +111,8 @@ func (l *logFile) Write(p []byte) (int, error) {
 func (l *logFile) awake() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it knows
+	default:
+		// It has not begun yet, and will find the line.
 	}
 }
 
@@ -129,10 +131,14 @@ func (l *logFile) run() {
 func (l *logFile) writeQueued() (last bool) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+
+	// Two buffers change places, so that Write never waits for the disk.
 	l.mu.Lock()
 	batch, lost := l.queued, l.lost
 	l.queued, l.lost, last = l.spare[:0], 0, l.closing
 	l.mu.Unlock()
+
+	// The gap is shown where it is: before the lines that came after it.
 	if lost > 0 && l.write(l.format.lostLines(lost)) == 0 {
 		lost = 0
 	}
@@ -154,6 +160,7 @@ func (l *logFile) write(lines []byte) (lost int) {
 		return 0
 	}
 
+	// The line that a full disk has cut must not run into the next one.
 	if l.cut {
 		if _, err := l.f.Write([]byte("\n")); err != nil {
 			return bytes.Count(lines, []byte("\n"))
@@ -192,6 +199,7 @@ func (l *logFile) reopen() error {
 		return err
 	}
 
+	// Only now, when the new file is there: if it cannot be opened, the old one is written to.
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	old := l.f
@@ -231,6 +239,8 @@ func (l *logFile) close() error {
 	before := l.closing
 	l.closing = true
 	l.mu.Unlock()
+
+	// Of two calls only the first waits, and closes the file.
 	if before {
 		return nil
 	}

@@ -105,8 +105,11 @@ func (r *jsonRecord) line() []byte {
 	r.Time = time.Now().Format(time.RFC3339Nano)
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
+
+	// JSON in a log is no HTML, and people read it.
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(r) // texts, a number and what is valid JSON can be encoded
+	// Texts, a number and what is valid JSON can be encoded.
+	_ = encoder.Encode(r)
 
 	return b.Bytes()
 }

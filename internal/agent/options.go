@@ -270,6 +270,7 @@ func (c *Config) withSources(err error) error {
 		return nil
 	}
 
+	// All faults begin with the key, and some have a colon behind it.
 	key, _, _ := strings.Cut(err.Error(), " ")
 	if source := c.Sources[strings.TrimSuffix(key, ":")]; source != "" {
 		return fmt.Errorf("%s: %w", source, err)

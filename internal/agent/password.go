@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// minPassword is how many characters a password must have, which everybody
-	// may guess at who can connect to the socket.
+	// minPassword is how many characters a password must have: whoever can connect
+	// to the socket may guess at it.
 	minPassword     = 16
 	maxPasswordFile = 1024
 )
@@ -46,8 +46,9 @@ func loadPassword(path, option string) (password string, made bool, err error) {
 }
 
 func readPassword(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: it is the operator's
-		0)
+	// Another user could have made a link to a file whose contents they know.
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
+	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return "", fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}
@@ -68,6 +69,7 @@ func readPassword(path string) (string, error) {
 	case trustedpath.Owner(info) != os.Geteuid():
 		return "", fmt.Errorf("%s belongs to another user: make it yours with chown", path)
 	case info.Mode().Perm()&0o077 != 0:
+		// Another user may have read it already, so that another mode alone is not enough.
 		return "", fmt.Errorf("%s is not only for you to read, its mode is %04o: chmod 600 %s, and choose a new "+
 			"password", path, info.Mode().Perm(), path)
 	}
@@ -97,14 +99,16 @@ func readPassword(path string) (string, error) {
 
 // makePassword makes the file as a whole or not at all.
 func makePassword(path, password string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".") // of mode 0600
+	// Its mode is 0600.
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if err != nil {
 		return err
 	}
 
 	_, err = f.WriteString(password + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Link(f.Name(), path) // which replaces nothing
+		// A link replaces no file that another start has just made.
+		err = os.Link(f.Name(), path)
 	}
 
 	return errors.Join(err, os.Remove(f.Name()))
@@ -116,6 +120,7 @@ type secret [sha256.Size]byte
 func newSecret(password string) secret { return sha256.Sum256([]byte(password)) }
 
 func (s *secret) is(password string) bool {
+	// The digests have the same length whatever was given, so that the time does not tell the password's.
 	given := sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(s[:], given[:]) == 1
 }

@@ -60,6 +60,8 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 			_ = f.Close()
 		}
 	}()
+
+	// The lock, and not the number in the file, tells that a server runs: it ends with its process.
 	if locked, err := filelock.Try(f, filelock.Exclusive); err == nil && !locked {
 		pid, err := readPID(f)
 		return nil, errors.Join(err, &AlreadyRunningError{Path: path, PID: pid})
@@ -76,6 +78,7 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 		return nil, fmt.Errorf("%w: name another file with --pid-file, or remove this one", err)
 	}
 
+	// In place, since the lock belongs to this file: another one that took its name would have none.
 	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
 	}
@@ -154,6 +157,7 @@ func (p *pidFile) current() bool {
 
 func (p *pidFile) remove() error {
 	var err error
+	// Another server may have taken the name. The lock is held until the name is gone.
 	if p.current() {
 		err = os.Remove(p.path)
 	}
@@ -192,8 +196,9 @@ type RunningServer struct {
 
 // FindServer reads a pid file. The caller must close the result.
 func FindServer(path string) (*RunningServer, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, //nolint:gosec // G304: it is the operator's
-		0)
+	// A named pipe would wait for a program that writes to it.
+	const flags = os.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK
+	f, err := os.OpenFile(path, flags, 0) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("cannot read the pid file: %s is a symbolic link: name the file that it leads to", path)
 	}
@@ -217,6 +222,8 @@ func FindServer(path string) (*RunningServer, error) {
 	}
 
 	s := &RunningServer{file: f}
+
+	// Shared, so that two commands that look at the same time do not take each other for the server.
 	free, err := filelock.Try(f, filelock.Shared)
 	s.Alive = err == nil && !free
 
@@ -249,7 +256,8 @@ func (s *RunningServer) Ended() <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = filelock.Wait(s.file, filelock.Shared) // it fails if the file was closed
+		// It fails if the file was closed, and then no caller waits.
+		_ = filelock.Wait(s.file, filelock.Shared)
 	}()
 
 	return ended

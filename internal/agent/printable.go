@@ -23,6 +23,7 @@ func appendPrintable(b []byte, text string, colours bool) []byte {
 		r, size := utf8.DecodeRuneInString(text)
 		switch {
 		case r == utf8.RuneError && size == 1:
+			// Where a terminal takes bytes for characters, 0x9b begins a command.
 			b = fmt.Appendf(b, `\x%02x`, text[0])
 		case r == '\x1b' && colours:
 			if found := sgr().FindString(text); found != "" {
@@ -41,6 +42,7 @@ func appendPrintable(b []byte, text string, colours bool) []byte {
 		text = text[size:]
 	}
 
+	// What follows in the log must not have the colour of an application that forgot to end it.
 	if coloured && !strings.HasSuffix(string(b[max(0, len(b)-len(resetSGR)):]), resetSGR) {
 		b = append(b, resetSGR...)
 	}

@@ -48,6 +48,7 @@ func (c *Config) kept() (confine.Capabilities, error) {
 		return 0, fmt.Errorf("kept_capabilities: %w", err)
 	}
 
+	// Under Flying, applications run as users of their own.
 	if c.KeptCapabilities == nil && c.Flying == nil {
 		return rootsApps, nil
 	}
@@ -102,7 +103,7 @@ func (c *Config) routerLimits() *confine.Limits {
 	return &confine.Limits{Bound: true, NoNewPrivileges: true, Filter: c.SyscallFilter}
 }
 
-// errPrivileges means that an application may give up rights, and not get more than the server.
+// errPrivileges means that an application has asked for more rights than the server has.
 var errPrivileges = errors.New("no_new_privileges is off, and the server, of which the application is a child, " +
 	"runs without new privileges: start it with no_new_privileges off, and set that to on for each application " +
 	"that needs no setuid program")

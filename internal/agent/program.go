@@ -98,6 +98,7 @@ func (p *program) successor() (_ *os.File, err error) {
 		return nil, p.refused(err)
 	}
 
+	// A reload without an upgrade.
 	if os.SameFile(info, current) {
 		return nil, next.Close()
 	}
@@ -150,7 +151,8 @@ func (p *program) use(file *os.File) {
 		return
 	}
 
-	_ = p.close() // the file before it
+	// The file before it, which no core will need.
+	_ = p.close()
 	p.file = file
 }
 

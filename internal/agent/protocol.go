@@ -39,6 +39,7 @@ func describe(h hash.Hash, t reflect.Type, seen map[reflect.Type]bool) {
 		return
 	}
 
+	// A type that has itself in it would not end.
 	seen[t] = true
 
 	switch t.Kind() { //nolint:exhaustive // what others consist of is in their names

@@ -59,7 +59,8 @@ func (c *Config) checkProxyProtocol() error {
 
 // behindProxies returns l, or what takes the connections of proxies from it.
 func (s *Server) behindProxies(l net.Listener) net.Listener {
-	cfg, _ := s.cfg.proxyProtocol() // Validate reports the error
+	// Validate reports the error.
+	cfg, _ := s.cfg.proxyProtocol()
 	if len(s.cfg.ProxyProtocol) == 0 {
 		return l
 	}

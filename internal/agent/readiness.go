@@ -30,6 +30,8 @@ func (s *Server) ready() error {
 	groups := s.pool.Inspect().Groups
 	s.cfg.eachKept(func(c *Config) {
 		app := c.options().App
+
+		// A detached group may have the same name: it is one that ends while the next one begins.
 		i := slices.IndexFunc(groups, func(g passenger.GroupSnapshot) bool {
 			return !g.Detached && g.Name == app.Name() && g.AppRoot == app.Root
 		})
@@ -53,6 +55,7 @@ func (s *Server) ready() error {
 // unreadiness returns why an application does not serve, or nil if it does: a
 // process is attached, or it had one and the next is not known to fail.
 func unreadiness(g *passenger.GroupSnapshot) *apiserver.UnreadyApp {
+	// A crash alone does not make the server unready, as the pool starts another process at once.
 	hadProcess := g.UID >= 0
 	switch {
 	case attached(g) > 0 || hadProcess && g.LastSpawnError == nil:
@@ -115,12 +118,14 @@ func (s *Server) startProcesses(report func([]AppStart)) {
 		states = append(states, AppStart{Dir: c.Dir, State: Starting})
 	}
 
+	// A server without such applications is ready by this.
 	report(slices.Clone(states))
 
 	var mu sync.Mutex
 	for i, c := range configs {
 		s.starts.Go(func() {
 			s.startFirst(c, func(state AppStart) {
+				// The lock is held for the report, so that a later state is not overtaken by an earlier one.
 				mu.Lock()
 				defer mu.Unlock()
 				state.Dir = c.Dir
@@ -145,6 +150,7 @@ func (s *Server) startFirst(c *Config, report func(AppStart)) {
 			return
 		}
 
+		// The server ends, or the application was removed.
 		if errors.Is(err, passenger.ErrClosed) || errors.Is(err, passenger.ErrAppDetached) {
 			return
 		}
@@ -157,7 +163,8 @@ func (s *Server) startFirst(c *Config, report func(AppStart)) {
 
 		report(state)
 		if !ok {
-			return // the options are wrong: another attempt would end at once, in the same way
+			// The options are wrong: another attempt would end at once, in the same way.
+			return
 		}
 	}
 }

@@ -22,6 +22,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 		return errNoReload
 	}
 
+	// Two reloads at a time would both replace the same core.
 	i.changing.Lock()
 	defer i.changing.Unlock()
 	next, err := i.reconfigure()
@@ -29,6 +30,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 		err = next.Validate()
 	}
 
+	// What cannot change is found before anything is started.
 	if err == nil {
 		err = i.cfg.sameStart(&next)
 	}
@@ -45,6 +47,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
 	}
 
+	// systemd only hears of a reload that begins: a rejected configuration changes nothing.
 	done := i.notifyReloading()
 	upgraded, err := i.program.successor()
 	if err == nil {
@@ -61,6 +64,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 			"processes: %w", err)
 	}
 
+	// Only now: what is made after a crash must be what serves.
 	i.coreCfg = next
 	i.level.set(next.LogLevel)
 	if upgraded != nil {
@@ -86,6 +90,7 @@ func (c *Config) sameStart(next *Config) error {
 		}
 	}
 
+	// They come from the environment and are no option.
 	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
 		errs = append(errs, errors.New("the headers for the collector have changed, which takes effect when the "+
 			"server is restarted"))

@@ -66,6 +66,7 @@ func (r *reporter) Run(ctx context.Context, e hooks.Event) error {
 // write leaves nothing of a report that it cannot finish.
 func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 	name := "passenger-error-" + failure.ID + ".html"
+	// Another name could leave the directory, and prune would never remove the file.
 	if !reportName().MatchString(name) {
 		return "", fmt.Errorf("%q cannot be the name of a file", failure.ID)
 	}
@@ -83,6 +84,8 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 	}
 
 	defer func() { err = errors.Join(err, root.Close()) }()
+
+	// Before the new one is there, so that there is room for it.
 	prune(root, maxReports-1)
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -91,6 +94,7 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 
 	_, err = f.Write(page)
 	if err = errors.Join(err, f.Close()); err != nil {
+		// Half a page would be worse than none.
 		return "", errors.Join(err, root.Remove(name))
 	}
 
@@ -101,7 +105,8 @@ func (r *reporter) write(failure *spawner.SpawnError) (path string, err error) {
 func prune(root *os.Root, keep int) {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return // the next file tells what is wrong
+		// The next file tells what is wrong.
+		return
 	}
 
 	var reports []fs.FileInfo
@@ -114,7 +119,8 @@ func prune(root *os.Root, keep int) {
 	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
 
 	for _, info := range reports[:max(0, len(reports)-keep)] {
-		_ = root.Remove(info.Name()) // it may be gone already
+		// It may be gone already.
+		_ = root.Remove(info.Name())
 	}
 }
 

@@ -101,6 +101,8 @@ func (s *requestSink) Info(_ int, msg string, values ...any) {
 		bytes          int64
 		took           float64
 	}
+
+	// The record has keys and values for a log of JSON, of which a line for people has five.
 	for i := 0; i+1 < len(values); i += 2 {
 		switch v := values[i+1].(type) {
 		case string:
@@ -146,6 +148,7 @@ type countedWriter struct {
 }
 
 func (w *countedWriter) WriteHeader(status int) {
+	// Before the final status there may be several, as 103.
 	if w.status < http.StatusOK {
 		w.status = status
 	}

@@ -110,6 +110,7 @@ func (c *Requests) errorPage() ([]byte, error) {
 		return nil, nil
 	}
 
+	// A named pipe would wait for its writer, and a terminal could become the server's.
 	f, err := os.OpenFile(c.CustomErrorPage, //nolint:gosec // G703: the operator names it
 		os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY,
 		0)
@@ -127,6 +128,7 @@ func (c *Requests) errorPage() ([]byte, error) {
 			maxErrorPage)
 	}
 
+	// No more than was looked at, even if the file grows meanwhile.
 	page, err := io.ReadAll(io.LimitReader(f, maxErrorPage))
 	if err != nil {
 		return nil, fmt.Errorf("custom_error_page cannot be used: %w", err)
@@ -186,11 +188,13 @@ func (c *Requests) limit(o *passenger.Options) {
 // handler is the configuration without its loggers.
 func (c *Config) handler() handler.Config {
 	watermark := c.ResponseBufferLimit
+	// Zero means no limit here, and the default there.
 	if watermark == 0 {
 		watermark = math.MaxInt64
 	}
 
-	proxies, _ := c.proxies() // Validate reports the error
+	// Validate reports the error.
+	proxies, _ := c.proxies()
 	errorPage, _ := c.errorPage()
 
 	return handler.Config{

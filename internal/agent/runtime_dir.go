@@ -11,7 +11,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
-// place is an instance directory, with the sockets of the admin APIs in it.
+// runtimeDir is an instance directory, with the sockets of the admin APIs in it.
 type runtimeDir struct {
 	dir *instancedir.Dir
 	// appSockets is a directory for what processes need, their sockets among it.
@@ -81,7 +81,7 @@ func (d *runtimeDir) accounts() []apiserver.Account {
 	}
 }
 
-// lend opens a socket that is an agent's to serve.
+// openFile opens a socket that is an agent's to serve.
 func (d *runtimeDir) openFile(name string) (*os.File, error) {
 	l, err := d.listen(name)
 	if err != nil {
@@ -95,6 +95,7 @@ func (d *runtimeDir) openFile(name string) (*os.File, error) {
 
 func (d *runtimeDir) coreConfig(cfg *Config) *coreConfig {
 	router := cfg.router(d.dir.Socket(routerName))
+	// Only the router needs them, and they may be secret.
 	router.OTLPHeaders = nil
 
 	return &coreConfig{
@@ -106,7 +107,7 @@ func (d *runtimeDir) coreConfig(cfg *Config) *coreConfig {
 	}
 }
 
-// files are what a core is lent: with others those of the place.
+// files are those that a core gets: others, and those of the instance directory.
 func (d *runtimeDir) files(others map[string]*os.File) map[string]*os.File {
 	files := maps.Clone(others)
 	files[apiFile], files[lockFile] = d.coreAPI, d.dir.LockFile()

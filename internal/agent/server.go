@@ -3,7 +3,7 @@
 //
 // An [Instance] (instance.go) is what a command starts: the listening sockets
 // (listen.go, systemd.go), an instance directory with the sockets of the admin APIs
-// (place.go), pid and log files, and a watchdog. It can take another configuration
+// (runtime_dir.go), pid and log files, and a watchdog. It can take another configuration
 // (reload.go). The watchdog keeps a core alive (core.go), a process of its own,
 // with its admin API (core_api.go), which has the server (this file): the pool, and a site
 // (site.go) that is one application with its static files (static.go), several by
@@ -114,16 +114,20 @@ func newServer(
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{
-		cfg:    cfg,
-		log:    log,
-		conns:  connstate.New(),
+		cfg:   cfg,
+		log:   log,
+		conns: connstate.New(),
+		// Each listener sends one error, which is read only while the server serves.
 		failed: make(chan error, len(listeners)),
 	}
+
 	s.limiter = connlimit.New(cfg.limits(), log)
 	err := s.prepare(sockets, watching)
 	if err == nil {
 		if err = s.boot(ctx, running); err != nil {
 			failures := s.pool.FailedSpawns()
+
+			// The processes end before the factory, which has the directory of their sockets.
 			err = errors.Join(&bootError{err, failures}, s.pool.Close(), s.factory.Close(), s.closeLogs())
 			s.site.close()
 		}
@@ -145,6 +149,7 @@ func newServer(
 
 		s.listeners = append(s.listeners, draining)
 		s.serving.Go(func() { //nolint:contextcheck,nolintlint // ctx bounds the boot
+			// A connection counts at once, and for its client as soon as a proxy has named that.
 			s.failed <- s.serve(s.behindProxies(s.limiter.Listener(draining)), l.tls)
 		})
 	}
@@ -261,6 +266,9 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 	return nil
 }
 
+// maxFrame is the size of a frame of HTTP/2 that each server has to allow, RFC 9113 section 4.2.
+const maxFrame = 16 << 10
+
 // prepareHTTP makes the server of HTTP and what is in front of it.
 func (s *Server) prepareHTTP() {
 	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
@@ -288,6 +296,9 @@ func (s *Server) prepareHTTP() {
 		ReadHeaderTimeout: timeout,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
 		MaxHeaderBytes:    s.cfg.MaxHeaderSize,
+
+		// net/http would keep a buffer of up to 1 MiB for each connection, as large as its client's largest frame.
+		HTTP2: &http.HTTP2Config{MaxReadFrameSize: maxFrame},
 	}
 	if s.cfg.HTTPServer == frontServer {
 		s.front = &front.Server{
@@ -351,7 +362,8 @@ func (s *Server) yield() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout+time.Duration(s.cfg.DrainDelay)*time.Second)
 	defer cancel()
-	if !s.draining.Swap(true) { // else it takes none already, and another one serves
+	// Otherwise it takes none already, and another server serves.
+	if !s.draining.Swap(true) {
 		s.waitForBalancers(ctx)
 	}
 
@@ -362,6 +374,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 
 	s.serving.Wait()
+
+	// From here on each connection of net/http ends with its response.
 	s.http.SetKeepAlivesEnabled(false)
 
 	// It may still give connections to http.
@@ -370,6 +384,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		frontErr = s.front.Shutdown(ctx)
 	}
 
+	// Shutdown of net/http drops requests that have just been read: see connstate.
 	s.conns.WaitQuiet(ctx)
 	httpErr := errors.Join(frontErr, s.http.Shutdown(ctx))
 	if s.scgi != nil {
@@ -385,9 +400,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	poolErr := s.pool.Shutdown(ctx)
 	ending.Wait()
 	poolErr = errors.Join(poolErr, s.factory.Close())
+
+	// What startFirst waits for has ended with the pool.
 	s.starts.Wait()
 	if httpErr != nil {
-		_ = s.http.Close() // what is left ends here
+		// What is left ends here: its time is over.
+		_ = s.http.Close()
 		if s.front != nil {
 			_ = s.front.Close()
 		}
@@ -418,6 +436,7 @@ func (s *Server) waitForBalancers(ctx context.Context) {
 // and looks at the certificate.
 func (s *Server) refresh() error {
 	s.cert.reload()
+	// Standard output has no name by which it could be opened again.
 	if s.access == nil || s.access.path == "" {
 		return nil
 	}

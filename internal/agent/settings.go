@@ -73,7 +73,8 @@ func (l *logLevel) change(changes map[string]json.RawMessage) error {
 
 // reopens returns reopen if there is a log file that can be opened again.
 func (c *Config) reopens(reopen func() error) func() error {
-	own := c.Flying != nil // whose applications have files that are not known yet
+	// Its applications have files that are not known yet.
+	own := c.Flying != nil
 	c.each(func(app *Config) { own = own || app.AppLogFile != "" })
 	if !own && c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
 		return nil

@@ -33,6 +33,8 @@ func (s *starts) set(states []AppStart) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.states = states
+
+	// Without a waiter there is no channel, and the next one to wait makes it.
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
@@ -99,6 +101,7 @@ func (i *Instance) AwaitApps(ctx context.Context, show func(AppStart)) error {
 		states, changed := i.starts.get()
 		var failed []error
 
+		// The core has not reported anything yet.
 		open := states == nil
 		for n, state := range states {
 			switch state.State {
@@ -110,6 +113,7 @@ func (i *Instance) AwaitApps(ctx context.Context, show func(AppStart)) error {
 			case Started:
 			}
 
+			// States come again with each change.
 			if !shown[n] {
 				shown[n] = true
 				show(state)
@@ -121,6 +125,7 @@ func (i *Instance) AwaitApps(ctx context.Context, show func(AppStart)) error {
 				return errors.Join(failed...)
 			}
 
+			// The hook after the initialization comes later than the states, and the command returns after both.
 			select {
 			case <-i.initialized:
 				return nil
@@ -170,6 +175,7 @@ const (
 func (i *Instance) announce(ctx context.Context) {
 	bound := time.NewTimer(i.cfg.startTimeout())
 	defer bound.Stop()
+	// By default, systemd ends a unit whose start takes more than 90 seconds.
 	extend := time.NewTicker(extendInterval)
 	defer extend.Stop()
 
@@ -191,6 +197,7 @@ func (i *Instance) announce(ctx context.Context) {
 		case <-extend.C:
 			i.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
 		case <-bound.C:
+			// An application that does not start must not keep the others from being announced.
 			waits = false
 			if err := lateApps(states, i.cfg.startTimeout()); err != nil {
 				status = "STATUS=" + firstLine(err.Error()) + "\n"
@@ -201,8 +208,9 @@ func (i *Instance) announce(ctx context.Context) {
 	}
 
 	if err := i.dog.Initialized(ctx); err != nil {
+		// An end of the server meanwhile is no failure of the hook.
 		if ctx.Err() == nil {
-			i.ended <- err
+			i.end(err)
 		}
 
 		return

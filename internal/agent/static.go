@@ -68,7 +68,8 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 		stallTimeout: c.stallTimeout(),
 		log:          log,
 	}
-	s.base, _ = urlpath.Parse(c.BaseURI) // Validate reports the error
+	// Validate reports the error.
+	s.base, _ = urlpath.Parse(c.BaseURI)
 	s.outside = true
 	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
 		s.rel, s.outside = rel, false
@@ -76,6 +77,7 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 
 	if scripts := c.scripts(); scripts != nil {
 		s.php = &phpFiles{startupFile: c.StartupFile, fixed: c.StaticFilesDir != ""}
+		// Without a configured directory, each release says where its scripts are.
 		s.outside = s.outside && s.php.fixed
 	}
 
@@ -83,6 +85,7 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Other methods are for the application, which may have a form at the path of a file.
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || !s.serveShown(w, r, candidates(s.below(r))) {
 		s.next.ServeHTTP(w, r)
 	}
@@ -132,6 +135,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 		return s.serveFrom(w, r, s.dir, names)
 	}
 
+	// The directory of the application may be a link, and processes of two releases may serve: theirs count.
 	dirs := s.releases()
 	for _, release := range dirs.Serving {
 		if s.serveFrom(w, r, release, names) {
@@ -175,11 +179,13 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 	}
 
 	for _, name := range names {
+		// Most files are opened by this one system call. All checks that cost more are for what is left.
 		file, err := openDirect(joined(public, name))
 		switch {
 		case err == nil && !mayBeForeign(file):
 			s.send(w, r, &staticFile{dir: &directDir{root, rel}, name: name, file: file})
 			return true
+		// Root must not serve what a user has only linked to, which the path with all checks finds out.
 		case err == nil:
 			_ = file.Close()
 			return s.serveLinked(w, r, root, rel, names)
@@ -272,12 +278,15 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, rel, na
 // send sends a file, which it closes.
 func (s *static) send(w http.ResponseWriter, r *http.Request, f *staticFile) {
 	defer f.file.Close()
-	f.info, _ = f.file.Stat() // it is known
+	// The size and the time are those of when it was opened.
+	f.info, _ = f.file.Stat()
 
 	paced := newStaticWriter(w, r, s.stallTimeout)
 	defer paced.end()
 
 	s.setCacheControl(paced, f.name)
+
+	// A file that was compressed before is smaller than ours, and costs nothing.
 	if !f.serveEncoded(paced, r) && !f.serveCompressed(paced, r, s.compressor) {
 		f.describe(paced, f.info, "", true)
 		f.serveContent(paced, r, f.info.Size(), f.file)
@@ -298,16 +307,16 @@ func (s *static) cannotUse(file string, err error) {
 
 	switch {
 	case errors.Is(err, errForeignLink):
-		tell(&s.links, "A static file is not served, since a link to it leads to another user's files: "+
+		tell(&s.links, "a static file is not served, since a link to it leads to another user's files: "+
 			"let the link belong to root, or to the user that its target belongs to", "file", file)
 	case errors.Is(err, syscall.ELOOP):
-		tell(&s.loops, "A static file is not served, since links lead in a circle to it: remove one of them", "file",
+		tell(&s.loops, "a static file is not served, since links lead in a circle to it: remove one of them", "file",
 			file)
 	case errors.Is(err, fs.ErrPermission):
 		tell(&s.unreadables, "cannot read a static file: give the user that the server runs as the right to",
 			"file", file, "uid", os.Geteuid())
 	case errors.Is(err, errNotADir):
-		tell(&s.notADir, "No static files are served, since this is not a directory: make it one, or remove it",
+		tell(&s.notADir, "no static files are served, since this is not a directory: make it one, or remove it",
 			"staticFilesDir", file)
 	}
 }
@@ -360,6 +369,8 @@ type staticFile struct {
 // the way has a weak one, since another version of the server may compress otherwise.
 func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding string, exact bool) {
 	h := w.Header()
+
+	// Each coding has a tag of its own, or a cache would put parts of two together.
 	tag := validators.ETag(info, coding)
 	if !exact {
 		tag = validators.Weak(tag)
@@ -371,7 +382,8 @@ func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding st
 	if coding != "" {
 		h.Set("Content-Encoding", coding)
 		if kind == "" {
-			kind = "application/octet-stream" // looking into it would find the coding
+			// Package net/http would look into the file, and find the coding.
+			kind = "application/octet-stream"
 		}
 	}
 
@@ -404,7 +416,8 @@ func candidates(urlPath string) []string {
 
 	name := strings.TrimPrefix(path.Clean("/"+urlPath), "/")
 	if len(path.Base(name)) > maxFileName {
-		return nil // no file has it, and looking for a fingerprint in it would take long
+		// No file has such a name, and looking for a fingerprint in it would take long.
+		return nil
 	}
 
 	if name == "" || strings.HasSuffix(urlPath, "/") {

@@ -106,7 +106,8 @@ func newCompressor(limit int64) *compressor {
 	}
 
 	return &compressor{
-		limit:   limit,
+		limit: limit,
+		// Half of the processors stay free for requests.
 		slots:   make(chan struct{}, max(runtime.GOMAXPROCS(0)/2, 1)),
 		kept:    map[compressedKey]*list.Element{},
 		used:    list.New(),
@@ -185,6 +186,7 @@ func (c *compressor) compress(ctx context.Context, file syscall.Conn, info fs.Fi
 
 		running = &compression{done: make(chan struct{})}
 		c.running[key] = running
+		// In a goroutine of its own, since others may wait for the result when this caller has left.
 		go c.run(key, running, own)
 	}
 
@@ -201,8 +203,10 @@ func (c *compressor) compress(ctx context.Context, file syscall.Conn, info fs.Fi
 // run compresses a file, which it closes.
 func (c *compressor) run(key compressedKey, running *compression, file *os.File) {
 	running.body, running.err = c.runInSlot(key, file)
-	_ = file.Close() // it was only read
+	// It was only read.
+	_ = file.Close()
 
+	// In one step, so that no request finds neither the compression nor its result.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 
@@ -215,6 +219,7 @@ func (c *compressor) run(key compressedKey, running *compression, file *os.File)
 }
 
 func (c *compressor) runInSlot(key compressedKey, file *os.File) ([]byte, error) {
+	// The file itself is larger, but is sent at once.
 	wait := time.NewTimer(maxCompressionWait)
 	defer wait.Stop()
 

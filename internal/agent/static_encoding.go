@@ -37,7 +37,8 @@ func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
 func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, coding string) bool {
 	beside, err := f.dir.open(name)
 	if err != nil {
-		return false // the file itself is served
+		// The file itself is served.
+		return false
 	}
 	defer beside.Close()
 
@@ -47,9 +48,11 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 	}
 
 	if encoded.ModTime().Before(f.info.ModTime()) {
-		return false // it was made of an older one
+		// It was made of an older version.
+		return false
 	}
 
+	// Also for clients that do not take the coding: a cache must know that others do.
 	vary(w)
 	if !f.accepts(r, coding) {
 		return false
@@ -104,6 +107,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 	if body == nil {
 		var err error
 		if body, err = c.compress(r.Context(), f.file, f.info); err != nil {
+			// The response has not begun, so that the file itself can still be sent.
 			h.Del("Content-Encoding")
 			return r.Context().Err() != nil // the client has left
 		}
@@ -172,6 +176,7 @@ func without(r *http.Request, names ...string) *http.Request {
 		}
 
 		if copied == r {
+			// Who called this handler still has the request as it came.
 			shallow := *r
 			shallow.Header = r.Header.Clone()
 			copied = &shallow
@@ -212,6 +217,7 @@ func acceptedCodings(r *http.Request) (accepted [3]bool) {
 	for _, header := range r.Header["Accept-Encoding"] {
 		for item := range strings.SplitSeq(header, ",") {
 			if left--; left < 0 {
+				// A client may send any number of them, each of which costs a comparison with each coding.
 				return accepted
 			}
 

@@ -31,7 +31,8 @@ func newOpenedFile(fd int, name string) (*openedFile, error) {
 	}
 
 	if err != nil {
-		_ = f.Close() // nothing was written
+		// Nothing was written.
+		_ = f.Close()
 		return nil, err
 	}
 
@@ -85,6 +86,7 @@ func (f *openedFile) Read(p []byte) (n int, err error) {
 		return 0, io.EOF
 	}
 
+	// Where the kernel has moved the descriptor, only the kernel knows how far.
 	if f.at != unknown {
 		f.at += int64(n)
 		f.from = f.at
@@ -137,7 +139,8 @@ func (f *openedFile) moveTo() error {
 
 // position is how far the file has been read or sent, also while another goroutine does so.
 func (f *openedFile) position() int64 {
-	at, _ := unix.Seek(f.fd, 0, io.SeekCurrent) // it fails for no regular file
+	// It fails for no regular file.
+	at, _ := unix.Seek(f.fd, 0, io.SeekCurrent)
 	return at
 }
 
@@ -159,6 +162,7 @@ func (r rawFile) Control(do func(fd uintptr)) error {
 		return err
 	}
 
+	// What do does, as sendfile(2), moves the descriptor by as much as it likes.
 	r.at, r.from = unknown, unknown
 	do(uintptr(r.fd))
 

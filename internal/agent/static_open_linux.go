@@ -25,6 +25,7 @@ func openPublic(root, rel string) (*publicDir, error) {
 	path := joined(root, rel)
 
 	if !strings.Contains(rel, "/") {
+		// The flag is about the last part of a path only, so that a longer one takes the way below.
 		noLink := flags
 		if rel != "" {
 			noLink |= unix.O_NOFOLLOW
@@ -97,6 +98,7 @@ func (d *publicDir) checkHardLinks(name string, f *openedFile) error {
 	}
 	defer w.close()
 
+	// The kernel has not told in which directory the name is, so all links are walked once more.
 	again, err := w.walk(unix.O_RDONLY)
 	if err != nil {
 		return err
@@ -108,6 +110,7 @@ func (d *publicDir) checkHardLinks(name string, f *openedFile) error {
 		return err
 	}
 
+	// The owner of the directory may have made the name, which only root and the owner of the file have the right to.
 	if parent.Uid != 0 && parent.Uid != f.stat.Uid {
 		return errForeignLink
 	}
@@ -118,12 +121,14 @@ func (d *publicDir) checkHardLinks(name string, f *openedFile) error {
 // openBeneath opens name below dir. The kernel does it at once where no link leads out of dir.
 func openBeneath(dir int, name string, flags int) (int, error) {
 	how := flags | unix.O_CLOEXEC
-	if flags&unix.O_PATH == 0 { // which openat2 takes no other flags with
+	// For O_PATH, openat2 refuses all but three flags. Without these, a named pipe would wait for its writer.
+	if flags&unix.O_PATH == 0 {
 		how |= unix.O_NONBLOCK | unix.O_NOCTTY
 	}
 
 	fd, err := unix.Openat2(dir, name, &unix.OpenHow{
-		Flags:   uint64(how), //nolint:gosec // G115: flags are few
+		Flags: uint64(how), //nolint:gosec // G115: flags are few
+		// What is below /proc/PID/fd looks like a link, and leads anywhere without one.
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	})
 	switch {
@@ -190,6 +195,7 @@ func (w *walker) walk(flags int) (int, error) {
 		part := w.parts[0]
 		w.parts = w.parts[1:]
 
+		// With O_PATH nothing happens to what is opened, be it a device or a pipe.
 		fd, err := unix.Openat(w.dir, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return -1, err
@@ -204,6 +210,7 @@ func (w *walker) walk(flags int) (int, error) {
 		kind := st.Mode & unix.S_IFMT
 		switch {
 		case kind == unix.S_IFLNK:
+			// Readlinkat takes the link's own descriptor, so that the link cannot be replaced between the two steps.
 			err = w.follow(fd, &st)
 			_ = unix.Close(fd)
 			if err != nil {
@@ -255,6 +262,7 @@ func (w *walker) follow(fd int, st *unix.Stat_t) error {
 	parts := pathParts(string(target[:n]))
 	w.parts = slices.Concat(parts, w.parts)
 
+	// What it leads to must still belong to the owner of the link, wherever that is.
 	if n > 0 && target[0] == '/' {
 		top, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
@@ -268,6 +276,7 @@ func (w *walker) follow(fd int, st *unix.Stat_t) error {
 		return nil
 	}
 
+	// A target such as / has no parts, by which walk would come to check it.
 	var dir unix.Stat_t
 	if err := unix.Fstat(w.dir, &dir); err != nil {
 		return err
@@ -297,6 +306,7 @@ func (w *walker) openSame(part string, flags int, checked *unix.Stat_t) (int, er
 	}
 
 	var st unix.Stat_t
+	// It was replaced since it was checked, perhaps by a file that the checks would refuse.
 	if err = unix.Fstat(fd, &st); err == nil && (st.Dev != checked.Dev || st.Ino != checked.Ino) {
 		err = unix.EAGAIN
 	}

@@ -97,6 +97,7 @@ func (p *phpFiles) of(root string) *spawner.Scripts {
 		return &s
 	}
 
+	// Releases come and go, and to look again costs a few system calls.
 	if p.roots == nil || len(p.roots) >= maxPHPRoots {
 		p.roots = map[string]*spawner.Scripts{}
 	}

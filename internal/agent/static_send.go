@@ -50,6 +50,8 @@ type staticWriter struct {
 // newStaticWriter returns a writer for a response. end has to follow the last write.
 func newStaticWriter(w http.ResponseWriter, r *http.Request, timeout time.Duration) *staticWriter {
 	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+
+	// The server's own deadline is set on the same connection, and ours would take its place.
 	if ok && server.WriteTimeout > 0 {
 		timeout = 0
 	}
@@ -100,6 +102,7 @@ func (w *staticWriter) end() {
 	// What the server has buffered is the last write.
 	_ = w.control.Flush()
 	if w.watch.End() {
+		// The client has not read for too long, and the kernel would keep the rest for it for minutes.
 		pace.Reset(w.control)
 	}
 }
@@ -128,13 +131,15 @@ func (w *staticWriter) ReadFrom(r io.Reader) (int64, error) {
 	buffer := staticBuffers.Get().(*[pace.Piece]byte) //nolint:forcetypeassert,errcheck // New makes nothing else
 	defer staticBuffers.Put(buffer)
 
+	// The struct hides ReadFrom, by which io.CopyBuffer would come back to this method.
 	return io.CopyBuffer(struct{ io.Writer }{w}, r, buffer[:])
 }
 
 // send sends a part of a file.
 func (w *staticWriter) send(file *openedFile, part *io.LimitedReader) (int64, error) {
 	w.sending(file)
-	defer w.sending(nil) // it may be closed before the last look
+	// It may be closed before the watch looks for the last time.
+	defer w.sending(nil)
 	w.begin(part.N)
 
 	if w.headFirst {

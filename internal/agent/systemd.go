@@ -14,11 +14,12 @@ import (
 
 // inheritedSockets are those that systemd has opened for us, by the names that
 // they have in its units (FileDescriptorName=): http, https and metrics. A single
-// one may have any name. Without sockets to use, a server of a unit that passes some
-// would listen where no client expects it.
+// one may have any name. A socket that cannot be used is an error: without it, the server would
+// listen at another place than the unit says.
 func inheritedSockets() (map[string]socket, error) {
 	pid, number, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 
+	// Neither the core nor an application may take the sockets for its own.
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		_ = os.Unsetenv(name)
 	}
@@ -88,13 +89,15 @@ func inheritedSocket(fd int) (socket, error) {
 		return nil, fmt.Errorf("the descriptor %d is no stream socket: the unit must have ListenStream= only", fd)
 	}
 
+	// An accepted connection is a stream socket as well.
 	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && listens == 0 {
 		return nil, fmt.Errorf("the descriptor %d is a socket that does not listen, such as a connection: the unit "+
 			"must have Accept=no", fd)
 	}
 
 	f := os.NewFile(uintptr(fd), "socket")
-	defer func() { _ = f.Close() }() // the listener has a copy
+	// The listener has a copy.
+	defer func() { _ = f.Close() }()
 
 	l, err := net.FileListener(f)
 	if err != nil {

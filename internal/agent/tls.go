@@ -91,6 +91,7 @@ func (t *certificate) times() (made [2]time.Time, err error) {
 }
 
 func (t *certificate) load(made [2]time.Time) error {
+	// With the times from before: a file that is replaced while it is read has another time at the next look.
 	t.made, t.checked = made, time.Now()
 	var pair tls.Certificate
 	cert, err := ownfile.ReadRegular(t.certFile, maxCertificate)
@@ -136,6 +137,7 @@ func (t *certificate) refresh() {
 	t.checked = time.Now()
 	made, err := t.times()
 	if err == nil {
+		// The same files were read before, good or not: there is nothing to log again.
 		if made == t.made {
 			return
 		}

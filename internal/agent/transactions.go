@@ -72,6 +72,7 @@ func (c *Transactions) recorded() bool {
 
 // validate leaves the socket out, which is ours to choose.
 func (c *Transactions) validate() error {
+	// Any valid path will do, as the real one is not made yet.
 	cfg := c.router("/s")
 	return cfg.Validate()
 }
@@ -149,10 +150,11 @@ func (d *runtimeDir) routerConfig(cfg *Config) *routerConfig {
 // routerAgent is the agent that forwards transactions. Requests do not depend on it.
 func (i *Instance) routerAgent() watchdog.Agent {
 	return watchdog.Agent{
-		Name:            routerName,
-		Command:         func() *exec.Cmd { return i.command(nil, RouterCommand) },
-		Config:          i.runtime.routerConfig(&i.cfg),
-		Files:           i.runtime.routerFiles(),
+		Name:    routerName,
+		Command: func() *exec.Cmd { return i.command(nil, RouterCommand) },
+		Config:  i.runtime.routerConfig(&i.cfg),
+		Files:   i.runtime.routerFiles(),
+		// The server does without transactions, however often the router fails.
 		MaxFailedStarts: -1,
 		Start:           i.cfg.routerLimits().Start,
 	}
@@ -167,7 +169,8 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &router{parent: parent}
-	defer func() { _ = r.logFile.close() }() // there is nowhere to tell
+	// There is no place where an error could be logged.
+	defer func() { _ = r.logFile.close() }()
 	ended, err := r.start(ctx)
 	if err != nil {
 		return errors.Join(err, parent.Fail(err, nil))
@@ -178,10 +181,13 @@ func RunRouter(ctx context.Context, parent *watchdog.Parent, signals <-chan os.S
 	}
 
 	err = r.serve(signals, cancel, ended)
+
+	// ctx has ended, and what was taken is still to be forwarded.
 	flush, stop := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer stop()
 	if err := r.sinks.Close(flush); err != nil {
-		r.log.Error(err, "the last transactions are lost") // nothing else fails by that
+		// Nothing else fails by that.
+		r.log.Error(err, "the last transactions are lost")
 	}
 
 	return err
@@ -201,6 +207,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 		return nil, fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 
+	// They are left out of the JSON of the configuration, which a core gets as well.
 	received.Transactions.OTLPHeaders = received.Headers
 	if r.logFile, err = openLog(received.LogFile, received.Logs.format(received.LogFile)); err != nil {
 		return nil, err
@@ -228,6 +235,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 // tell until it ends itself.
 func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan error) error {
 	commands := r.parent.Commands()
+
 	for {
 		select {
 		case command, alive := <-commands:
@@ -239,6 +247,7 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				if err := r.sinks.Reopen(); err != nil {
 					r.log.Error(err, "cannot open the file for transactions again")
 				}
+
 			case command == watchdog.Shutdown || command == watchdog.Abort:
 				cancel()
 			}

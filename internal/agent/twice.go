@@ -41,6 +41,7 @@ func (c *Config) checkTwice() (errs []error) {
 
 	for i, one := range files {
 		for _, other := range files[:i] {
+			// Two logs may share a file, and two readers.
 			if max(one.use, other.use) == isAlone || one.use != other.use {
 				if isSameFile(one.path, other.path) {
 					errs = append(errs, fmt.Errorf("%s is %s, which %s is, too: give each of them a file of its own",

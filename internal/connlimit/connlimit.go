@@ -142,7 +142,8 @@ func (l listener) Accept() (net.Conn, error) {
 			return conn, err
 		}
 
-		_ = conn.Close() // no one has got it
+		// No server has got it.
+		_ = conn.Close()
 	}
 }
 
@@ -152,7 +153,8 @@ func (l *Limiter) Track(conn net.Conn, state http.ConnState) {
 	conn = innermost(conn)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.conns[conn]; e != nil { // else it has been closed to make room
+	// Otherwise it was closed to make room.
+	if e := l.conns[conn]; e != nil {
 		l.track(e, state)
 	}
 }
@@ -170,6 +172,7 @@ func (l *Limiter) Follow(conn net.Conn) func(http.ConnState) {
 	return func(state http.ConnState) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		// It may have been closed to make room meanwhile.
 		if !e.removed {
 			l.track(e, state)
 		}
@@ -193,6 +196,8 @@ func (l *Limiter) track(e *entry, state http.ConnState) {
 func (l *Limiter) Open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
+	// At once, so that the number is right.
 	l.swept = time.Time{}
 	l.forgetClosed()
 
@@ -240,6 +245,7 @@ func (l *Limiter) enter(conn net.Conn) bool {
 
 	l.mu.Unlock()
 
+	// Without the lock, since each close may take some time.
 	l.close(made, tooMany)
 	l.close(evicted, tooManyOfClient)
 	if !entered {
@@ -256,7 +262,8 @@ func (l *Limiter) Assign(conn net.Conn, addr net.Addr) {
 	l.mu.Lock()
 
 	var evicted *entry
-	if e := l.conns[innermost(conn)]; e != nil { // else it has been closed to make room
+	// Otherwise it was closed to make room.
+	if e := l.conns[innermost(conn)]; e != nil {
 		l.remove(e)
 
 		e.removed = false
@@ -290,7 +297,8 @@ func (l *Limiter) makeRoom() *entry {
 	var most *client
 
 	looked := 0
-	for _, c := range l.waiting { // in any order
+	// In any order, so that no client is spared each time.
+	for _, c := range l.waiting {
 		if most == nil || c.waiting() > most.waiting() {
 			most = c
 		}
@@ -412,7 +420,8 @@ func (l *Limiter) close(e *entry, why string) {
 	go func() {
 		defer close(closed)
 
-		if e.conn.Close() == nil { // else it was closed
+		// Otherwise it was closed.
+		if e.conn.Close() == nil {
 			l.tell(why, e.client.peer)
 		}
 	}()
@@ -453,9 +462,11 @@ func peerAt(remote string) peer {
 		return peer{name: remote}
 	}
 
+	// An address of IPv4 has a form of IPv6, too, and a zone is the interface that it came by.
 	addr := addrPort.Addr().Unmap().WithZone("")
 	if addr.Is6() {
-		prefix, _ := addr.Prefix(64) // it has as many bits
+		// It has as many bits.
+		prefix, _ := addr.Prefix(64)
 		return peer{name: prefix.String()}
 	}
 

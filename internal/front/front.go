@@ -85,7 +85,8 @@ func (s *Server) Serve(l net.Listener) error {
 			continue
 		}
 
-		if e, ok := errors.AsType[net.Error](err); !ok || !e.Temporary() { //nolint:staticcheck // SA1019: well-defined here
+		e, ok := errors.AsType[net.Error](err)
+		if !ok || !e.Temporary() { //nolint:staticcheck // SA1019: well-defined here
 			return err
 		}
 

@@ -3,6 +3,7 @@ package headguard
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/gopassenger/passenger/internal/httphead"
@@ -14,10 +15,6 @@ var (
 	errCleartext = &httphead.Error{
 		Status: http.StatusHTTPVersionNotSupported,
 		Reason: "HTTP/2 without TLS is off, which the option http2_cleartext turns on",
-	}
-	errNoPreface = &httphead.Error{
-		Status: http.StatusBadRequest,
-		Reason: "the client has agreed on HTTP/2 and does not speak it",
 	}
 )
 
@@ -95,6 +92,7 @@ func (c *Conn) checkHead(b []byte) int {
 
 	n, err := c.head.Parse(b, &c.guard.Limits)
 	if errors.Is(err, httphead.ErrIncomplete) {
+		// Only one line end may follow.
 		if lineEnd > 0 {
 			c.posted = false
 		}
@@ -139,6 +137,7 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 	agreed := c.state != nil && c.state.NegotiatedProtocol == http2
 	switch {
 	case bytes.HasPrefix(b, preface):
+		// Over TLS, the handshake agrees on HTTP/2 or it is not spoken.
 		if !agreed && (c.tls != nil || !c.guard.HTTP2) {
 			c.refuse(errCleartext)
 			return 0, false
@@ -149,22 +148,34 @@ func (c *Conn) checkPreface(b []byte) (n int, ours bool) {
 
 		return len(b), false
 	case bytes.HasPrefix(preface, b):
-		return 0, false // there is more to come
+		// There is more to come.
+		return 0, false
 	case agreed:
-		c.refuse(errNoPreface)
+		c.goAway()
 		return 0, false
 	}
 
 	return 0, true
 }
 
-func (c *Conn) refuse(err error) {
-	refusal, ok := errors.AsType[*httphead.Error](err)
-	if !ok {
-		refusal = errNoPreface // there are no other errors
-	}
+// goAway ends the connection of a client that has agreed on HTTP/2 and does not speak it, with a connection error,
+// RFC 9113 section 3.4: settings, which come first, and GOAWAY with PROTOCOL_ERROR and the reason.
+func (c *Conn) goAway() {
+	const reason = "the client has agreed on HTTP/2 and does not send its preface"
+	frames := "\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+		"\x00\x00" + string(rune(8+len(reason))) + "\x07\x00\x00\x00\x00\x00" +
+		"\x00\x00\x00\x00" + "\x00\x00\x00\x01" + reason
 
+	// The client may have gone.
+	_, _ = io.WriteString(c, frames)
+	c.mode, c.dropped = refused, maxDropped
+}
+
+func (c *Conn) refuse(err error) {
+	// Package httphead has no other errors.
+	refusal, _ := errors.AsType[*httphead.Error](err)
 	c.refusal.Store(refusal)
+	// The zero value would be that of a body in chunks for decoy.
 	if c.mode != inChunks {
 		c.chunks = ended
 	}

@@ -135,6 +135,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 
 	if c.tls != nil && !c.shaken {
+		// The failure was logged.
 		if err := c.handshake(); err != nil {
 			return 0, io.EOF
 		}
@@ -198,7 +199,8 @@ func (c *Conn) read(p []byte) (int, error) {
 	}
 
 	if good > 0 {
-		c.waits = false // net/http knows
+		// net/http has a part of the head.
+		c.waits = false
 	}
 
 	return good, nil
@@ -271,9 +273,8 @@ func (c *Conn) checkStash() {
 // keep puts what is not good yet into the stash; if the connection is refused, what
 // net/http is to get in its place.
 func (c *Conn) keep(rest []byte) {
-	c.stash, c.given, c.good = stashes.Get().(*[stashSize]byte)[:0], //nolint:forcetypeassert,errcheck // its New makes nothing else
-		0,
-		0
+	stash := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	c.stash, c.given, c.good = stash[:0], 0, 0
 	if c.mode == refused {
 		c.stash = append(c.stash, c.decoy()...)
 		c.good = len(c.stash)
@@ -300,6 +301,7 @@ func (c *Conn) give(p []byte) int {
 }
 
 func (c *Conn) emptyStash() {
+	// One that has grown is not worth keeping.
 	if cap(c.stash) == stashSize {
 		stashes.Put((*[stashSize]byte)(c.stash[:stashSize]))
 	}
@@ -365,6 +367,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		c.writing = pace.Writing(c.Conn, c.unsent)
 	}
 
+	// A large p has the time of all its pieces.
 	c.writing.Begin(time.Now().Add(limit * time.Duration(pace.Pieces(len(p)))))
 	defer c.writing.End()
 
@@ -424,20 +427,27 @@ func (c *Conn) begun() {
 	}
 
 	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.SetReadDeadline(time.Now().Add(d)) // an error shows in reading
+		// An error shows in reading.
+		_ = c.SetReadDeadline(time.Now().Add(d))
 	}
 }
 
 // decoy is what net/http gets in the place of what is refused.
 func (c *Conn) decoy() string {
+	if c.refusal.Load() == nil {
+		return "" // the client has got its reason already
+	}
+
 	if c.given > c.good {
-		return "\x00\r\n\r\n" // it has the beginning of the head already
+		// net/http has the beginning of the head, which this makes a bad one.
+		return "\x00\r\n\r\n"
 	}
 
 	switch c.chunks.Part() {
 	case httphead.InSize, httphead.InTrailer:
 		return ":\r\n\r\n"
 	case httphead.InEnd:
+		// net/http expects the line end of a chunk.
 		return "xx"
 	case httphead.InData, httphead.Ended:
 	}

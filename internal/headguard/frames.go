@@ -91,6 +91,7 @@ func (f *frames) pay() bool {
 		return true
 	}
 
+	// Only where it is needed: the time costs more than a frame.
 	if f.credit == 0 {
 		f.fill()
 	}

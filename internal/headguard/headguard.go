@@ -156,7 +156,8 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		}
 
 		if c.tls != nil {
-			r.TLS = c.state // net/http does not see it
+			// net/http does not see it.
+			r.TLS = c.state
 		}
 
 		if r.RequestURI == refusedTarget() {
@@ -177,11 +178,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 
 func respond(w http.ResponseWriter, e *httphead.Error) {
 	body := strconv.Itoa(e.Status) + " " + http.StatusText(e.Status) + ": " + e.Reason + "\n"
+
+	// net/http adds the length, and that the connection ends: the request's body has not come.
 	head := w.Header()
-	head.Set("Connection", "close")
 	head.Set("Content-Type", "text/plain; charset=utf-8")
-	head.Set("Content-Length", strconv.Itoa(len(body)))
 	head.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.Status)
-	_, _ = io.WriteString(w, body) // the client may have gone
+	// The client may have gone.
+	_, _ = io.WriteString(w, body)
 }

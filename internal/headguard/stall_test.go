@@ -39,7 +39,7 @@ func (s *site) ask(request string) net.Conn {
 		raw = encrypted.NetConn()
 	}
 
-	require.NoError(s, raw.(*net.TCPConn).SetReadBuffer(4<<10)) //nolint:forcetypeassert // the network is TCP
+	require.NoError(s, raw.(*net.TCPConn).SetReadBuffer(4<<10)) //nolint:forcetypeassert,errcheck // the network is TCP
 	_, err := io.WriteString(c, request)
 	require.NoError(s, err)
 
@@ -69,6 +69,7 @@ func TestClientThatReadsNothingEndsAWrite(t *testing.T) {
 // A writer that has taken the connection has its own limits.
 func TestHijackedConnectionHasNoLimitForWrites(t *testing.T) {
 	const size = 32 << 20 // more than the kernel takes
+	piece := make([]byte, 32<<10)
 	written := make(chan error, 1)
 	s := serveStalled(t, false, func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
@@ -78,7 +79,10 @@ func TestHijackedConnectionHasNoLimitForWrites(t *testing.T) {
 		}
 		defer c.Close()
 
-		_, err = c.Write(make([]byte, size))
+		for n := 0; n < size && err == nil; n += len(piece) {
+			_, err = c.Write(piece)
+		}
+
 		written <- err
 	})
 

@@ -25,9 +25,11 @@ var strong = map[uint16]bool{
 func (c *Conn) handshake() error {
 	c.shaken = true
 	if d := c.guard.HeaderTimeout; d > 0 {
-		_ = c.SetWriteDeadline(time.Now().Add(d)) // an error shows in writing
+		// An error shows in writing.
+		_ = c.SetWriteDeadline(time.Now().Add(d))
 	}
 
+	// The deadlines of the connection bound it.
 	err := c.tls.HandshakeContext(context.Background())
 	if err == nil {
 		state := c.tls.ConnectionState()
@@ -43,12 +45,14 @@ func (c *Conn) handshake() error {
 		return nil
 	}
 
+	// What follows is not of HTTP, and is not waited for.
 	c.mode, c.dropped = refused, maxDropped
 	reason := err.Error()
 	if record, ok := errors.AsType[tls.RecordHeaderError](err); ok && record.Conn != nil &&
 		isPlain(record.RecordHeader) {
 		const text = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
-		_, _ = io.WriteString(record.Conn, text) // the client may have gone
+		// The client may have gone.
+		_, _ = io.WriteString(record.Conn, text)
 		reason = "client sent an HTTP request to an HTTPS server"
 	}
 

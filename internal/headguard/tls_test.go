@@ -1,17 +1,18 @@
 package headguard_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	h2 "golang.org/x/net/http2"
 
 	"github.com/gopassenger/passenger/internal/headguard"
 )
@@ -70,9 +71,19 @@ func TestHTTP2(t *testing.T) {
 		c := tls.Client(raw, config)
 		_, err = io.WriteString(c, good)
 		require.NoError(t, err)
-		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+
+		framer := h2.NewFramer(nil, c)
+		settings, err := framer.ReadFrame()
 		require.NoError(t, err)
-		require.Equal(t, 400, resp.StatusCode)
+		require.IsType(t, &h2.SettingsFrame{}, settings)
+
+		end, err := framer.ReadFrame()
+		require.NoError(t, err)
+		require.Equal(t, h2.ErrCodeProtocol, end.(*h2.GoAwayFrame).ErrCode)       //nolint:forcetypeassert,errcheck // or it panics
+		require.Contains(t, string(end.(*h2.GoAwayFrame).DebugData()), "preface") //nolint:forcetypeassert,errcheck // it is one
+
+		_, err = framer.ReadFrame()
+		require.ErrorIs(t, err, io.EOF)
 	})
 }
 
@@ -82,8 +93,11 @@ func TestPlainClientOfTLS(t *testing.T) {
 	statuses, bodies := s.converse(good)
 	require.Equal(t, []int{400}, statuses)
 	require.Contains(t, bodies[0], "HTTPS")
-	require.Eventually(t, func() bool { return strings.Contains(s.said.String(), "TLS handshake error") }, deadline,
-		time.Millisecond)
+	require.Eventually(t, func() bool {
+		said := s.said.String()
+		return strings.Contains(said, "TLS handshake error") &&
+			strings.Contains(said, "client sent an HTTP request to an HTTPS server")
+	}, deadline, time.Millisecond)
 }
 
 // timedConn notes the time that a write has.
@@ -122,7 +136,9 @@ func TestTimeOfAHandshakeEndsWithIt(t *testing.T) {
 
 	timed := &timedListener{l, make(chan bool, 10)}
 	guard := &headguard.Guard{HeaderTimeout: deadline}
+	before := slices.Clone(keys.TLS.NextProtos)
 	guarded := guard.Listener(timed, keys.TLS)
+	require.Equal(t, before, keys.TLS.NextProtos, "the configuration is the caller's")
 
 	go func() {
 		if c, err := tls.Dial("tcp", l.Addr().String(), s.tls); err == nil {

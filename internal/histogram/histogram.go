@@ -79,7 +79,8 @@ func fineIndex(seconds float64) int {
 	}
 
 	fraction, exponent := math.Frexp(seconds)
-	if fraction == 0.5 { // an upper bound is part of its bucket
+	// An upper bound is part of its bucket.
+	if fraction == 0.5 {
 		return min(max((exponent-1)*perOctave, FirstFine), lastFine)
 	}
 
@@ -118,6 +119,7 @@ func (h *Histogram) Inspect() Snapshot {
 	}
 	for i := range s.Counts {
 		s.Counts[i] = h.counts[i].Load()
+		// The sum of the counts, since others may observe between two loads.
 		s.Count += s.Counts[i]
 	}
 
@@ -139,6 +141,7 @@ func (s Snapshot) Since(earlier Snapshot) Snapshot {
 }
 
 func (s Snapshot) combine(other Snapshot, value func(a, b uint64) uint64, sum time.Duration) Snapshot {
+	// The zero value has the buckets of the other one.
 	if len(s.Counts) == 0 {
 		s.Bounds, s.Counts, s.Fine = other.Bounds, make([]uint64, len(other.Counts)), make([]uint64, len(other.Fine))
 	}

@@ -95,6 +95,7 @@ func (r *Ring) Record(at time.Time, samples []Sample) {
 			}
 			r.apps[s.App] = a
 		default:
+			// Of two samples of a name the first counts, and of too many applications those that came first.
 			continue
 		}
 
@@ -109,7 +110,8 @@ func (r *Ring) Record(at time.Time, samples []Sample) {
 		case r.ticks-a.seen >= length:
 			delete(r.apps, name)
 		case a.seen != r.ticks:
-			a.put(r.ticks, point{}) // it has left the pool
+			// It has left the pool.
+			a.put(r.ticks, point{})
 		}
 	}
 }
@@ -150,7 +152,8 @@ func difference(s, before Sample, span float64) status.Recent {
 	durations := s.Durations.Since(before.Durations)
 
 	return status.Recent{
-		Span:     span,
+		Span: span,
+		// The application may have begun again.
 		Requests: float64(s.Requests-min(s.Requests, before.Requests)) / span,
 		Errors:   float64(s.Errors-min(s.Errors, before.Errors)) / span,
 		P50:      durations.Quantile(.5).Seconds(),
@@ -191,6 +194,7 @@ func (r *Ring) App(name string, points int) (status.Figures, bool) {
 
 func (r *Ring) figures(name string, a *app, points int) status.Figures {
 	f := status.Figures{App: name}
+	// An application that has left has no recent time.
 	if a.seen == r.ticks {
 		f.Recent = difference(a.before, a.older.sample, r.last.Sub(a.older.at).Seconds())
 	}

@@ -72,6 +72,7 @@ func (c *Chunks) Next(b []byte) (n int, err error) {
 		case Ended:
 		}
 
+		// What a part cannot use needs more bytes behind it.
 		if n += used; used == 0 || err != nil {
 			return n, err
 		}

@@ -126,8 +126,10 @@ func (h *Head) Reset() { *h = Head{Fields: h.Fields[:0]} }
 // is an [*Error]. What is already certain to be wrong is refused before the head is
 // complete.
 func (h *Head) Parse(buf []byte, limits *Limits) (n int, err error) {
-	read := false // its first line, from the bytes where they are now
+	// Its first line was read, from the bytes where they are now.
+	read := false
 	for {
+		// What was looked through before is not looked through again: a head may come byte by byte.
 		i := bytes.IndexByte(buf[h.scanned:], '\n')
 		if i < 0 {
 			h.scanned = len(buf)
@@ -203,6 +205,7 @@ func (h *Head) parse(buf []byte, limits *Limits, read bool) error {
 
 // note looks at the fields that say something about the request itself.
 func (h *Head) note(f Field) error {
+	// Most names differ in their lengths.
 	switch len(f.Name) {
 	case len("host"):
 		if !httpfield.EqualFold(view(f.Name), "host") {
@@ -296,6 +299,7 @@ func (h *Head) frame() error {
 		return errLength
 	}
 
+	// A body without bytes is none.
 	if h.Length = n; n > 0 {
 		h.Framing = Length
 	}
@@ -317,6 +321,7 @@ func parseLength(text []byte) (int64, bool) {
 			return 0, false
 		}
 
+		// 19 digits are within 64 bits, and what is beyond 63 is refused at the end.
 		n = n*10 + uint64(c-'0')
 	}
 

@@ -88,6 +88,7 @@ func (h *Head) parseTarget() error {
 	target := h.Target
 	for _, c := range target {
 		if !httpfield.IsTargetByte(c) {
+			// There are more than two spaces in the line.
 			if c == ' ' {
 				return errRequestLine
 			}

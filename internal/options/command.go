@@ -113,7 +113,8 @@ func withExec(text string, file *syntax.File) string {
 		}
 
 		_, function := node.(*syntax.FuncDecl)
-		traps = traps || function // whose name is no program's
+		// The name of a function is no program's.
+		traps = traps || function
 
 		return true
 	})
@@ -138,6 +139,7 @@ func lastProgram(s *syntax.Stmt) (at uint, ok bool) {
 
 		return c.Args[0].Pos().Offset(), true
 	case *syntax.BinaryCmd:
+		// At the end of a pipe, the shell has to wait for its other programs.
 		if c.Op == syntax.AndStmt || c.Op == syntax.OrStmt {
 			return lastProgram(c.Y)
 		}

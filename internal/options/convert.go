@@ -131,6 +131,7 @@ func (o *Option) ConvertParam(value string) (any, error) {
 	case Text, Int, Int64, Float, Bool, Switch, Statuses, Object, Foreign:
 	}
 
+	// Convert would look for them below a directory.
 	if o.Kind == Paths {
 		return strings.Fields(value), nil
 	}
@@ -153,6 +154,7 @@ func (o *Option) mapParam(value string) (map[string]string, error) {
 
 	decoded, err := base64.StdEncoding.DecodeString(value)
 
+	// The last NUL ends the last value, and begins nothing.
 	parts := strings.Split(strings.TrimSuffix(string(decoded), "\x00"), "\x00")
 	if err != nil || len(parts)%2 != 0 {
 		return nil, fault
@@ -328,7 +330,8 @@ func (o *Option) toInt(raw any, limit int) (int, error) {
 		}
 	}
 
-	if number != math.Trunc(number) || math.Abs(number) > float64(limit) { // NaN is not itself
+	// NaN is not itself.
+	if number != math.Trunc(number) || math.Abs(number) > float64(limit) {
 		return 0, fmt.Errorf("%s must be a whole number, not %s", o.Key, shown(raw))
 	}
 

@@ -31,21 +31,39 @@ func (o *Option) addFlag(flags *pflag.FlagSet, scope Scope, name, short string) 
 	help := o.flagHelp(scope)
 	switch o.Kind {
 	case Map, List, Paths, PathMap, Hooks:
+		// A value may have commas, which a flag of another kind would take for separators.
 		flags.StringArrayP(name, short, nil, help)
 	case Bool:
-		flags.BoolP(name, short, false, help)
+		// A Boolean of pflag takes fewer words than files and variables do.
+		f := flags.VarPF(new(boolean), name, short, help)
+		f.NoOptDefVal = "true"
 	case Text, Int, Int64, Float, Path, AbsolutePath, Output, Command, Switch, Statuses, Object,
 		Foreign:
+		// Convert reads numbers, too, so that a flag and a file have the same messages.
 		flags.StringP(name, short, "", help)
 	}
 
 	f := flags.Lookup(name)
 	f.Hidden = o.Kind == Foreign
 	f.Annotations = map[string][]string{GroupAnnotation: {o.title()}, DetailAnnotation: {o.Detail}}
+	// Without a value, --name means on.
 	if o.Bare || o.Kind == Switch {
 		f.NoOptDefVal = on
 	}
 }
+
+// boolean is the value of a flag that is true without one. It is read like that of a variable or a file.
+type boolean string
+
+func (b *boolean) Set(text string) error {
+	*b = boolean(text)
+	return nil
+}
+
+func (b *boolean) String() string { return string(*b) }
+
+// Type is the name by which help leaves out the value.
+func (*boolean) Type() string { return "bool" }
 
 // EverydayGroup is the title of the options that most servers need.
 const EverydayGroup = "Everyday"
@@ -109,7 +127,8 @@ func (o *Option) DefaultIn(scope Scope) string {
 func (o *Option) Given(flags *pflag.FlagSet) (raw any, err error) {
 	for _, name := range []string{o.FlagName(), o.OtherFlag} {
 		f := flags.Lookup(name)
-		if f == nil || !f.Changed { // a command may have some of the options only
+		// A command may have some of the options only.
+		if f == nil || !f.Changed {
 			continue
 		}
 

@@ -105,6 +105,7 @@ func (o *Option) Check(value any) error {
 	var number float64
 	switch v := value.(type) {
 	case string:
+		// An empty text stands for the default.
 		if v == "" || o.Values == nil || slices.Contains(o.Values, v) {
 			return nil
 		}
@@ -123,7 +124,8 @@ func (o *Option) Check(value any) error {
 	}
 
 	l := &o.Limits
-	if !l.Set || number >= l.Min && number <= l.Max && (!l.AboveMin || number > l.Min) { // NaN is neither
+	// NaN is neither within the limits nor outside.
+	if !l.Set || number >= l.Min && number <= l.Max && (!l.AboveMin || number > l.Min) {
 		return nil
 	}
 

@@ -34,7 +34,8 @@ const maxShown = 60
 func shown(raw any) string {
 	text, err := json.Marshal(raw)
 	if err != nil {
-		return fmt.Sprint(raw) // which JSON has none for, such as infinity
+		// JSON has no form for it, as for infinity.
+		return fmt.Sprint(raw)
 	}
 
 	if len(text) > maxShown {

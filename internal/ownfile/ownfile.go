@@ -26,8 +26,8 @@ func Open(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	}
 
 	inside := filepath.Join(dir, filepath.Base(path))
-	f, err := os.OpenFile(inside, flag|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, //nolint:gosec // G304: it is the operator's
-		mode)
+	flag |= os.O_CREATE | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
+	f, err := os.OpenFile(inside, flag, mode) //nolint:gosec // G304: it is the operator's
 	if errors.Is(err, unix.ELOOP) {
 		return nil, fmt.Errorf("%s is a symbolic link: name the file that it leads to", path)
 	}

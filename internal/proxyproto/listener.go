@@ -249,8 +249,8 @@ func (p *Listener) hurry() {
 	}
 }
 
-// allows reports whether the peer is one of the proxies. One whose address cannot be
-// told is none.
+// allows reports whether the peer is one of the proxies. One whose address is unknown
+// is none.
 func (c *Config) allows(peer net.Addr) bool {
 	switch peer := peer.(type) {
 	case *net.UnixAddr:

@@ -17,7 +17,8 @@ func Receive(fd uintptr, b []byte, flags int) (int, syscall.Errno) {
 	for {
 		n, err := 0, error(nil)
 		if flags == 0 {
-			n, err = syscall.Read(int(fd), b) // a socket of package net does not block
+			// A socket of package net does not block.
+			n, err = syscall.Read(int(fd), b)
 		} else {
 			n, _, err = unix.Recvfrom(int(fd), b, flags|unix.MSG_DONTWAIT)
 		}

@@ -40,7 +40,8 @@ func BoundUnsent(c net.Conn, limit time.Duration) {
 
 	raw, err := t.SyscallConn()
 	if err != nil {
-		return // closing says so, too
+		// Closing tells as well.
+		return
 	}
 
 	_ = raw.Control(func(fd uintptr) {
@@ -55,7 +56,8 @@ func Drop(c net.Conn) {
 		case *tcpConn:
 			own.stalled.Store(true)
 		case *net.TCPConn:
-			_ = own.SetLinger(0) // if it is closed already, nothing is left to do
+			// If it is closed already, nothing is left to do.
+			_ = own.SetLinger(0)
 			return
 		}
 
@@ -253,6 +255,7 @@ func (h *half) begin(b []byte) { h.buf, h.n, h.err = b, 0, nil }
 
 // end is called with what came of the waiting.
 func (h *half) end(err error) (int, error) {
+	// The memory is the caller's again.
 	h.buf = nil
 	if err == nil {
 		err = h.err
@@ -264,6 +267,7 @@ func (h *half) end(err error) (int, error) {
 func (h *half) receive(fd uintptr) (done bool) {
 	n, err := Receive(fd, h.buf, 0)
 	if err == syscall.EAGAIN {
+		// The poller calls again when there is something to read.
 		return false
 	}
 
@@ -278,6 +282,7 @@ func (h *half) send(fd uintptr) (done bool) {
 	h.n += n
 	h.buf = h.buf[n:]
 	if err == syscall.EAGAIN {
+		// The poller calls again when there is room.
 		return false
 	}
 

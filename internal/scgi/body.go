@@ -79,13 +79,16 @@ func (b *requestBody) watchIfArrived() {
 		return
 	}
 
+	// The deadline for the body must not end the watch.
 	b.arrived = true
 	if b.in.conn.SetReadDeadline(time.Time{}) != nil {
 		b.cancel()
 		return
 	}
 
+	// The handler reads no more, and would not notice that the client has gone.
 	b.watching.Go(func() {
+		// A deadline is one of end, after which the context is of no use.
 		if err := b.in.watch(); err == nil || !os.IsTimeout(err) {
 			b.cancel()
 		}
@@ -113,6 +116,7 @@ func (b *requestBody) end() {
 	_ = b.in.conn.SetReadDeadline(longAgo)
 	b.mu.Unlock()
 	b.watching.Wait()
-	b.reading.Lock()   // the reader who has it sees the deadline
+	// The reader who has it sees the deadline.
+	b.reading.Lock()
 	b.reading.Unlock() //nolint:staticcheck // SA2001: those who come later see closed
 }

@@ -27,7 +27,8 @@ type conn struct {
 func (c *conn) serve(base context.Context) {
 	c.in = newInput(c.conn)
 	complete := false
-	defer func() { // also where the handler ends its goroutine
+	// Also where the handler ends its goroutine.
+	defer func() {
 		if complete {
 			c.in.finish()
 			_ = c.conn.Close()
@@ -43,6 +44,7 @@ func (c *conn) serve(base context.Context) {
 
 // abort resets the connection, if that can be.
 func (c *conn) abort() {
+	// A Unix socket knows no such reset: what is left in it unread has the same effect, see input.
 	if t, ok := c.conn.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
 	}
@@ -66,6 +68,7 @@ func (s *Server) respond(base context.Context, c *conn) (complete bool) {
 	}
 
 	s.endHead(c)
+	// A request without a body has arrived.
 	body.watchIfArrived()
 	w := newResponse(c.conn, body, r.Method == http.MethodHead, s.Logger)
 	r = r.WithContext(ctx)
@@ -76,6 +79,7 @@ func (s *Server) respond(base context.Context, c *conn) (complete bool) {
 				string(debug.Stack()))
 		}
 
+		// A handler that has not returned leaves a response that is not whole, and the connection is reset.
 		if returned {
 			complete = w.finish()
 		} else {
@@ -87,7 +91,8 @@ func (s *Server) respond(base context.Context, c *conn) (complete bool) {
 	s.handler().ServeHTTP(w, r)
 	returned = true
 
-	return false // until the response is
+	// The deferred function sets it when the response is complete.
+	return false
 }
 
 func (s *Server) context(ctx context.Context, c net.Conn, params ParamList) context.Context {
@@ -141,7 +146,8 @@ func (c *conn) refuse(err error) bool {
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.in.w > 0:
 		status = http.StatusRequestTimeout
 	case errors.Is(err, io.EOF) && c.in.w == 0, errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
-		return false // no handler has asked
+		// The web server has not asked for anything.
+		return false
 	}
 
 	if errors.Is(err, io.EOF) {
@@ -152,7 +158,8 @@ func (c *conn) refuse(err error) bool {
 		c.server.Logger.Info("refused an SCGI request", "status", status, "reason", err.Error(), "more", more)
 	})
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
-	c.in.unread = 1 // at least, for all we know
+	// There may be more, which has to be read for the web server to get the response.
+	c.in.unread = 1
 	_ = c.conn.SetWriteDeadline(time.Now().Add(drainTime))
 	_, err = io.WriteString(c.conn, "Status: "+text+"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "+
 		strconv.Itoa(len(text)+1)+"\r\n\r\n"+text+"\n")

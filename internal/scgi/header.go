@@ -40,7 +40,8 @@ func headerName(rest string) string {
 
 // makeHeader makes headers of parameters.
 func makeHeader(params ParamList) (http.Header, error) {
-	count := 2 // the type and length of the body
+	// The type and length of the body are two more.
+	count := 2
 	for i := range params {
 		if strings.HasPrefix(params[i].Name, headerPrefix) {
 			count++
@@ -76,6 +77,7 @@ func makeHeader(params ParamList) (http.Header, error) {
 			continue
 		}
 
+		// The capacity is cut, so that a second value of the name does not run into the next one.
 		at := len(values)
 		values = append(values, params[i].Value)
 		header[name] = values[at : at+1 : at+1]

@@ -55,6 +55,7 @@ func newInput(c net.Conn) *input {
 
 // more waits for bytes of the head.
 func (in *input) more(limit int) error {
+	// Otherwise peek would see the same bytes again.
 	if err := in.letGo(); err != nil {
 		return err
 	}
@@ -128,12 +129,14 @@ func (in *input) readHead(limit int, began func()) (head string, err error) {
 // setBody sets the length of the body.
 func (in *input) setBody(length int64) error {
 	here := int64(in.w - in.r)
+	// In the place of these bytes, the last one of the body is left in the socket.
 	if here < length {
 		in.unread = length - here
 		return in.letGo()
 	}
 
-	in.w = in.r + int(length) // what follows belongs to no request
+	// What follows belongs to no request.
+	in.w = in.r + int(length)
 
 	return nil
 }
@@ -144,6 +147,7 @@ func (in *input) read(p []byte) (n int, err error) {
 		switch {
 		case in.unread == 0:
 			return 0, io.EOF
+		// A large p takes the bytes without a copy.
 		case len(p) >= len(in.buf):
 			return in.receive(p)
 		}
@@ -164,6 +168,7 @@ func (in *input) receive(p []byte) (n int, err error) {
 	switch {
 	case in.raw == nil:
 		n, err = in.conn.Read(p[:min(int64(len(p)), in.unread)])
+	// The last byte stays in the socket.
 	case in.unread > 1:
 		n, err = in.conn.Read(p[:min(int64(len(p)), in.unread-1)])
 	default:
@@ -191,6 +196,7 @@ func (in *input) watch() error {
 	}
 
 	var extra [512]byte
+	// What belongs to no request must not keep this reading for ever.
 	for left := maxExtra; left > 0; {
 		n, err := in.conn.Read(extra[:])
 		if errors.Is(err, io.EOF) {
@@ -226,6 +232,7 @@ func (in *input) finish() {
 		return
 	}
 
+	// A close now would reset the connection, and the web server might lose the response.
 	if c, ok := in.conn.(interface{ CloseWrite() error }); !ok || c.CloseWrite() != nil {
 		return
 	}

@@ -50,6 +50,7 @@ func findFrame(b []byte, limit int) (f frame, found bool, err error) {
 		number = b[:colon]
 	}
 
+	// What is longer is above the limit, or no length at all, which its beginning tells.
 	if len(number) > digits(limit) {
 		number = number[:digits(limit)]
 	}
@@ -60,6 +61,7 @@ func findFrame(b []byte, limit int) (f frame, found bool, err error) {
 		case c < '0' || c > '9':
 			return frame{}, false, bad("the request does not begin with the length of its head in decimal: is the " +
 				"web server told to speak SCGI?")
+		// Netstrings have no zeros in front.
 		case i > 0 && number[0] == '0':
 			return frame{}, false, bad("the length of the request's head begins with a zero")
 		}

@@ -48,7 +48,7 @@ func peek(raw syscall.RawConn, p []byte) (n int, err error) {
 }
 
 // waitGone returns nil when the other side has closed the connection. On a Unix
-// socket that differs from one that only has no more to say.
+// socket that is not the same as to have no more to send.
 func waitGone(c net.Conn, raw syscall.RawConn) error {
 	gone := int16(unix.POLLHUP | unix.POLLERR)
 	if a := c.LocalAddr(); a == nil || a.Network() != "unix" {

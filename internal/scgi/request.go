@@ -153,7 +153,8 @@ func (v *vars) secure() bool {
 
 func (v *vars) setProtocol(r *http.Request) error {
 	switch v.protocol {
-	case "", "INCLUDED": // the latter is a part of a page of Apache's
+	// INCLUDED is a part of a page of Apache's.
+	case "", "INCLUDED":
 		r.Proto, r.ProtoMajor = "HTTP/1.0", 1
 		return nil
 	}
@@ -224,6 +225,7 @@ func (v *vars) hostPort(secure bool) string {
 	}
 
 	name := v.serverName
+	// SERVER_NAME may be an address of IPv6 without brackets.
 	if strings.Contains(name, ":") && name[0] != '[' {
 		name = "[" + name + "]"
 	}

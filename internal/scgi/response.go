@@ -88,6 +88,7 @@ func (w *response) writeHeader(status int) {
 		w.log.Info("a handler of SCGI requests wanted to change the protocol, which HTTP alone can: use proxy_pass " +
 			"or mod_proxy_http")
 		status = http.StatusNotImplemented
+		// What the handler has set is for the change of the protocol.
 		w.header = http.Header{}
 	case status < http.StatusOK:
 		return
@@ -228,6 +229,7 @@ func (w *response) ReadFrom(src io.Reader) (total int64, err error) {
 		}
 	}
 
+	// The types hide ReadFrom and WriteTo, by which the copy would come back here.
 	n, err := io.CopyBuffer(writerOnly{w}, readerOnly{src}, *buf)
 
 	return total + n, err
@@ -264,11 +266,13 @@ func (w *response) readFromFile(src io.Reader, f *fileReader, n int64, buf []byt
 		return total, nil
 	}
 
+	// The head, and what was written before, come before the file.
 	if err := w.flush(); err != nil {
 		return total, err
 	}
 
 	n -= int64(begin)
+	// As in Write, no more than the header says.
 	if w.length >= 0 {
 		n = min(n, w.length-w.written)
 	}
@@ -300,6 +304,7 @@ func (w *response) finish() bool {
 		w.log.Info("a handler of SCGI requests has written less than it said", "length", w.length, "written", w.written)
 		return false
 	case !w.sent && w.length < 0 && !w.isHead && w.head.bodyAllowed:
+		// All of the body is still in the buffer, so that its length is known.
 		w.head.writeLength(w.written)
 	}
 

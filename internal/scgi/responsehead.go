@@ -39,6 +39,7 @@ func newResponseHead(status int, header http.Header, log logr.Logger) responseHe
 
 	h.line(text)
 	_, hasType := header["Content-Type"]
+	// The type of a body in a coding cannot be found in its bytes.
 	h.wantsType = !hasType && h.bodyAllowed && header.Get("Content-Encoding") == ""
 
 	names := make([]string, 0, 16)

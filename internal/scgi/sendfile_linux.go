@@ -59,6 +59,7 @@ func sendPiece(to syscall.RawConn, in uintptr, n int64) (did int, err error) {
 	case err == nil:
 		return did, nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EOPNOTSUPP):
+		// By sendfile(2), the socket or the file system cannot do it.
 		return 0, nil
 	}
 

@@ -130,7 +130,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.stop()
 	for c := range s.conns {
 		if !c.headRead {
-			_ = c.conn.SetReadDeadline(s.headDeadline()) // an error shows when something is read
+			// An error shows when something is read.
+			_ = c.conn.SetReadDeadline(s.headDeadline())
 		}
 	}
 
@@ -216,6 +217,7 @@ func (s *Server) track(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conns[c] = struct{}{}
+	// Close has gone through the connections before.
 	if s.closed {
 		c.abort()
 	}
@@ -264,7 +266,8 @@ func (s *Server) maxHeaderBytes() int {
 func (s *Server) limitHead(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = c.conn.SetReadDeadline(s.headDeadline()) // an error shows when something is read
+	// An error shows when something is read.
+	_ = c.conn.SetReadDeadline(s.headDeadline())
 }
 
 // endHead ends it.

@@ -112,7 +112,8 @@ func (s *splitter) closeBranch() error {
 	err := s.l.Close()
 	s.work.Wait()
 	if errors.Is(err, net.ErrClosed) {
-		err = nil // it has ended before
+		// The listener has ended before.
+		err = nil
 	}
 
 	return err
@@ -151,6 +152,7 @@ func (s *splitter) add(c net.Conn) *list.Element {
 
 	// An error shows when something is read.
 	_ = c.SetReadDeadline(time.Now().Add(FirstByteTimeout))
+	// No branch is left that would take it.
 	if s.open == 0 {
 		closeConn(c)
 	}
@@ -179,6 +181,7 @@ func (s *splitter) decide(c net.Conn, e *list.Element) {
 	first, again, err := firstByte(c)
 	s.mu.Lock()
 	s.undecided.Remove(e)
+	// Under the lock: hurry must not set another deadline behind this one.
 	if err == nil {
 		err = c.SetReadDeadline(time.Time{})
 	}
@@ -209,6 +212,7 @@ func firstByte(c net.Conn) (first byte, again net.Conn, err error) {
 		return p[0], c, err
 	}
 
+	// A read may return neither bytes nor an error.
 	for n := 0; n == 0 && err == nil; {
 		n, err = c.Read(p[:])
 		if n == 1 {

@@ -53,6 +53,7 @@ func openKeyboard(in *os.File) (_ *keyboard, err error) {
 		return nil, err
 	}
 
+	// After the pipe, so that a failure leaves the terminal as it was.
 	if k.state, err = term.MakeRaw(int(in.Fd())); err != nil {
 		return nil, errors.Join(err, k.wake.Close(), k.woken.Close())
 	}
@@ -137,6 +138,7 @@ func readOr(in, woken *os.File, buf []byte) (int, error) {
 func parseKeys(s string) (keys []Key) {
 	for s != "" {
 		n := 1
+		// Esc is a key of its own, and begins the sequences of others, which come at once.
 		if s[0] == '\x1b' {
 			n = sequenceLength(s)
 		}
@@ -162,6 +164,7 @@ func sequenceLength(s string) int {
 	}
 
 	for i := 2; i < len(s); i++ {
+		// By ECMA-48, this range ends a sequence.
 		if s[i] >= '@' && s[i] <= '~' {
 			return i + 1
 		}
@@ -177,10 +180,12 @@ func readLine(ctx context.Context, in *os.File) (string, error) {
 		return "", err
 	}
 
-	stop := context.AfterFunc(ctx, func() { _ = wake.Close() }) // which is what it is for
+	// A read of a terminal does not end with a context.
+	stop := context.AfterFunc(ctx, func() { _ = wake.Close() })
 	defer func() {
 		if stop() {
-			_ = wake.Close() // no read waits
+			// No read waits.
+			_ = wake.Close()
 		}
 
 		_ = woken.Close()
@@ -188,6 +193,7 @@ func readLine(ctx context.Context, in *os.File) (string, error) {
 	const maxLine = 4096
 
 	line, buf := "", make([]byte, 1)
+	// Byte by byte, since what is behind the line is for others to read.
 	for len(line) < maxLine {
 		if _, err := readOr(in, woken, buf); err != nil {
 			if ctx.Err() != nil {

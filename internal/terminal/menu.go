@@ -23,6 +23,7 @@ type Menu struct {
 // Choose returns which item was chosen. The error is ErrCancelled, ctx's, or the
 // terminal's.
 func (m *Menu) Choose(ctx context.Context, in, out *os.File) (int, error) {
+	// What has scrolled away cannot be drawn again in its place.
 	if _, height := size(out); m.Plain || len(m.Items)+len(menuEnds) >= height {
 		return m.ask(ctx, in, out)
 	}

@@ -97,8 +97,9 @@ func (s *Screen) Close() (err error) {
 // the terminal back before it ends the program.
 func (s *Screen) Guard() {
 	if p := recover(); p != nil {
-		_, _ = s.out.WriteString(leaveScreen) // the panic tells more
-		_ = s.restore()                       // as above
+		// The panic tells more than an error of these.
+		_, _ = s.out.WriteString(leaveScreen)
+		_ = s.restore()
 		panic(p)
 	}
 }
@@ -139,6 +140,7 @@ func (p *Progress) Show(text string) {
 	}
 
 	width, _ := size(p.Out)
+	// A text in the last column would begin another line on some terminals.
 	fmt.Fprintf(p.Out, "\r%s\x1b[K", cut(text, width-1))
 }
 

@@ -24,7 +24,8 @@ func Target(r *http.Request) string {
 
 	uri := r.URL.EscapedPath()
 	if uri == "" || uri[0] != '/' {
-		uri = "/" + uri // http.StripPrefix("/app/", h) leaves no slash
+		// http.StripPrefix("/app/", h) leaves no slash.
+		uri = "/" + uri
 	}
 
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
@@ -65,11 +66,12 @@ func saysTheSame(sent string, u *url.URL) bool {
 	case u.Path == "":
 		return path == "/"
 	default:
+		// With an escaped slash in it, net/http would have made a RawPath.
 		return decodesTo(path, u.Path, false)
 	}
 }
 
-// decodesTo reports whether escaped is path with escapes, and slashes whether escaped
+// decodesTo reports whether escaped is path with escapes. slashes means that escaped
 // slashes are the same as others.
 func decodesTo(escaped, path string, slashes bool) bool {
 	if strings.IndexByte(escaped, '%') < 0 {
@@ -165,6 +167,7 @@ func escape(segment string) string {
 		parts[i] = (&url.URL{Path: "/" + part}).EscapedPath()[1:]
 	}
 
+	// A slash within a segment was an escaped one.
 	return strings.Join(parts, "%2F")
 }
 
@@ -172,6 +175,7 @@ func escape(segment string) string {
 // below b. They are compared segment by segment, decoded, so that an escaped slash
 // separates nothing; dots and semicolons mean what they do to the application.
 func (b Base) Cut(path string) (below string, ok bool) {
+	// Most paths are written as the base is.
 	if below, ok = strings.CutPrefix(path, string(b)); ok && (below == "" || below[0] == '/') {
 		return below, true
 	}

@@ -39,6 +39,7 @@ func Exact(r *http.Request, modified time.Time) *http.Request {
 		return r
 	}
 
+	// The field has whole seconds (RFC 9110, section 5.6.7).
 	if t, err := http.ParseTime(since); err == nil && t.Unix() == modified.Unix() {
 		return r
 	}
@@ -75,6 +76,7 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	}
 
 	none := "bytes=" + strconv.FormatInt(size, 10) + "-"
+	// Before the list is split, since it may be as long as a head.
 	if strings.Count(list, ",") >= maxRanges {
 		return withRange(r, none)
 	}
@@ -85,6 +87,7 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	switch {
 	case len(wanted) == 0:
 		return withRange(r, none)
+	// One range is never more than the whole.
 	case len(wanted) > 1 && rangeBytes(wanted, size) > size:
 		return withRange(r, "")
 	case len(wanted) < strings.Count(list, ",")+1:

@@ -106,7 +106,8 @@ func (a *agent) serving() *process {
 
 func (a *agent) send(command string) {
 	if p := a.serving(); p != nil {
-		_ = p.link.send(&message{Command: command}) // if it is dead, another process takes its place
+		// If it is dead, another process takes its place.
+		_ = p.link.send(&message{Command: command})
 	}
 }
 
@@ -139,6 +140,7 @@ func (a *agent) start(ctx context.Context, timeout time.Duration) (_ *process, e
 
 	told := make(chan error, 1)
 	var about json.RawMessage
+	// receive does not end with ctx, but with the link, which end closes.
 	go func() {
 		m, err := p.link.receive()
 		switch {
@@ -194,12 +196,14 @@ func (a *agent) launch() (*process, error) {
 	}
 
 	l, err := newLink(ours)
-	_ = ours.Close() // link has a duplicate
+	// The link has a duplicate.
+	_ = ours.Close()
 	if err != nil {
 		_ = theirs.Close()
 		return nil, err
 	}
 
+	// The names tell the agent which descriptor is which.
 	names := slices.Sorted(maps.Keys(a.cfg.Files))
 	cmd := a.cfg.Command()
 	if cmd.Env == nil {
@@ -228,7 +232,8 @@ func (a *agent) launch() (*process, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 
-	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the watchdog to act on
+	// Ctrl-C is for the watchdog to act on.
+	cmd.SysProcAttr.Setpgid = true
 	start := func() error { return a.dog.children.start(cmd) }
 	if a.cfg.Start != nil {
 		err = a.cfg.Start(start)

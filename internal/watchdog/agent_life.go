@@ -73,6 +73,7 @@ type successor struct {
 // come to serve; nil if the agent is to end. Until the one serves, the other does,
 // and it has its time to end.
 func (a *agent) succeed(ctx context.Context, p *process, next successor) *process {
+	// start takes them from cfg, which must be as before if it fails.
 	command, config, files := a.cfg.Command, a.cfg.Config, a.cfg.Files
 	a.cfg.Config, a.cfg.Files = next.Config, next.Files
 	if next.Command != nil {
@@ -115,9 +116,12 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 	}
 
 	a.drain(p)
+
+	// It may take long to end, and meanwhile its successor has to be watched.
 	a.retiring.Go(func() {
 		p.yield()
 		next.started <- nil
+		// ctx ends when succeed returns.
 		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.dog.cfg.ShutdownTimeout)
 		defer cancel()
 		if err := a.finish(patience, p); err != nil {
@@ -167,7 +171,8 @@ func (a *agent) endOrphans() {
 
 // yield waits until the process takes no more work.
 func (p *process) yield() {
-	_ = p.link.send(&message{Command: Replaced}) // if it is dead, exited tells
+	// If it is dead, exited tells.
+	_ = p.link.send(&message{Command: Replaced})
 	late := time.NewTimer(yieldTime)
 	defer late.Stop()
 
@@ -183,6 +188,7 @@ func (p *process) yield() {
 func (a *agent) replace(ctx context.Context, dead *process) *process {
 	log := a.dog.cfg.Logger.WithValues("agent", a.cfg.Name)
 	log.Error(dead.err, "an agent has died, and is started again", "pid", dead.pid())
+	// What serves next need not wait for this.
 	go a.endOrphans()
 	var pause time.Duration
 	if time.Since(dead.ready) < healthy {
@@ -256,6 +262,7 @@ func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout t
 	case <-started:
 	case stop = <-a.stopping:
 		cancel()
+		// A start that could not be cancelled any more has a process, which must not be lost.
 		<-started
 	}
 
@@ -275,7 +282,8 @@ func (a *agent) finishIfStarted(ctx context.Context, p *process) error {
 func (a *agent) finish(ctx context.Context, p *process) error {
 	defer p.link.close()
 
-	_ = p.link.send(&message{Command: Shutdown}) // if it is dead, exited tells
+	// If it is dead, exited tells.
+	_ = p.link.send(&message{Command: Shutdown})
 	select {
 	case <-p.exited:
 		if p.err != nil {

@@ -68,7 +68,8 @@ func (a *agent) watchHeart(p *process) {
 		}
 
 		last = now
-		if alive := p.alive.Load(); alive != asked { // a ping without a reply need not be sent again
+		// A ping that has no response yet need not be sent again.
+		if alive := p.alive.Load(); alive != asked {
 			asked, silent = alive, 0
 			_ = p.link.send(&message{Ping: true})
 			continue

@@ -114,6 +114,7 @@ func (l *link) receive() (*message, error) {
 			}
 
 			return nil, err
+		// An agent that has gone wrong must not fill the memory of the watchdog.
 		case len(line) > maxMessage:
 			return nil, errLongMessage
 		}

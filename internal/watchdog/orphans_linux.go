@@ -50,7 +50,8 @@ func parentPID(pid int) int {
 		return 0
 	}
 
-	parent, _ := strconv.Atoi(string(fields[1])) // the kernel has written a number
+	// The kernel has written a number.
+	parent, _ := strconv.Atoi(string(fields[1]))
 
 	return parent
 }
@@ -98,7 +99,8 @@ func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 // signalOrphan signals a child with its group, if it leads one.
 func signalOrphan(pid int, signal syscall.Signal) {
 	if group, err := unix.Getpgid(pid); err == nil && group == pid {
-		_ = unix.Kill(-pid, signal) // a group can be gone
+		// A group can be gone.
+		_ = unix.Kill(-pid, signal)
 		return
 	}
 
@@ -117,7 +119,8 @@ func wait(pid, options int) {
 // container, or whose agents' offspring leaves orphans, calls it at each SIGCHLD.
 func (w *Watchdog) Reap() {
 	if !w.orphans.TryLock() {
-		return // a hook has children of its own, or orphans are waited for already
+		// A hook has children of its own, or orphans are waited for already.
+		return
 	}
 
 	defer w.orphans.Unlock()
@@ -126,7 +129,8 @@ func (w *Watchdog) Reap() {
 
 func (w *Watchdog) reap() {
 	if !childHasEnded() {
-		return // as after most hooks: reading the state of each process of the host would take long
+		// As after most hooks: reading the state of each process of the host would take long.
+		return
 	}
 
 	for _, pid := range w.children.others() {
@@ -138,6 +142,7 @@ func (w *Watchdog) reap() {
 func childHasEnded() bool {
 	for {
 		var info unix.Siginfo
+		// With WNOWAIT, the child is still there for the one who waits for it.
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		if err != unix.EINTR {
 			return err == nil && info.Signo != 0

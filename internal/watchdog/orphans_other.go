@@ -27,6 +27,7 @@ func setOOMScore(string) error { return nil }
 func protect() string { return "" }
 
 func socketPair() (a, b *os.File, err error) {
+	// Without SOCK_CLOEXEC, a child that another goroutine starts would get both ends.
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

@@ -50,7 +50,8 @@ func Attach() (*Parent, error) {
 	}
 
 	l, err := newLink(socket)
-	_ = socket.Close() // link has a duplicate
+	// The link has a duplicate.
+	_ = socket.Close()
 	if err != nil {
 		return nil, fmt.Errorf("%w: file descriptor %d is no socket: %w", ErrNoParent, feedbackFD, err)
 	}
@@ -89,6 +90,7 @@ func (p *Parent) begin() error {
 		p.Files[name] = os.NewFile(uintptr(fd), name)
 	}
 
+	// The watchdog has protected itself, which its children inherit.
 	if m.Start.OOMScore != "" {
 		return setOOMScore(m.Start.OOMScore)
 	}
@@ -108,7 +110,8 @@ func (p *Parent) listen() {
 		}
 
 		if m.Ping {
-			_ = p.link.send(&message{Pong: true}) // if it is gone, the next receive tells
+			// If it is gone, the next receive tells.
+			_ = p.link.send(&message{Pong: true})
 		}
 
 		if m.Question != nil {
@@ -155,7 +158,7 @@ func (p *Parent) Fail(reason error, details any) error {
 	return p.tell(m)
 }
 
-// FailedError is what an agent says that cannot serve.
+// FailedError is why an agent cannot serve, in its own words.
 type FailedError struct {
 	Reason string
 	// Details are those of Parent.Fail; nil without.

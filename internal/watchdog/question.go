@@ -24,6 +24,8 @@ func (q *questions) add() (id int, answer chan json.RawMessage) {
 	}
 
 	q.last++
+
+	// With room for one, since the lock is held where it is filled.
 	answer = make(chan json.RawMessage, 1)
 	q.open[q.last] = answer
 
@@ -50,7 +52,8 @@ func (q *questions) drop(id int) {
 func (p *process) ask(ctx context.Context, on string) (json.RawMessage, error) {
 	id, answer := p.questions.add()
 	defer p.questions.drop(id)
-	_ = p.link.send(&message{Question: &question{ID: id, On: on}}) // if it is dead, exited tells
+	// If it is dead, exited tells.
+	_ = p.link.send(&message{Question: &question{ID: id, On: on}})
 
 	select {
 	case body := <-answer:

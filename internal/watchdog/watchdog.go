@@ -141,7 +141,8 @@ func (w *Watchdog) Initialized(ctx context.Context) error { return w.hook(ctx, A
 func (w *Watchdog) hook(ctx context.Context, point HookPoint) error {
 	w.orphans.Lock()
 	defer w.orphans.Unlock()
-	defer w.reap() // which had to wait for the hook
+	// It had to wait for the hook.
+	defer w.reap()
 	if err := w.cfg.Hook(ctx, point); err != nil {
 		return fmt.Errorf("the hook %s failed: %w", point, err)
 	}
@@ -252,6 +253,7 @@ func (w *Watchdog) stopAgents(ctx context.Context) error {
 		errs = append(errs, a.stop(ctx))
 	}
 
+	// What a process has orphaned may have served it until here.
 	w.endOrphans(nil)
 
 	return errors.Join(errs...)

@@ -43,6 +43,7 @@ func newDirectServer(password string, app http.Handler) (*directServer, error) {
 			return context.WithValue(ctx, directConnKey{}, conn)
 		},
 	}
+	// directConn has the head of one request only.
 	server.SetKeepAlivesEnabled(false)
 
 	return &directServer{server, &directListener{TCPListener: listener}}, nil
@@ -110,6 +111,7 @@ func (g *directGuard) admits(r *http.Request) bool {
 
 func hideFields(h http.Header) {
 	for name := range h {
+		// Proxy would be HTTP_PROXY for programs that the application runs by CGI (CVE-2016-5385).
 		if name == passwordHeader || name == "Proxy" || strings.ContainsFunc(name, isUnusual) {
 			delete(h, name)
 		}

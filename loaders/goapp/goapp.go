@@ -73,6 +73,7 @@ func startedByPassenger() bool {
 		return false
 	}
 
+	// What an application starts inherits the variable, and not the socket.
 	info, err := os.Stdin.Stat()
 
 	return err == nil && info.Mode()&os.ModeSocket != 0
@@ -106,6 +107,7 @@ func serve(ctx context.Context, stop func(), listener net.Listener, handler http
 	finished := make(chan error, 1)
 	stopWaiting := context.AfterFunc(ctx, func() {
 		stop()
+		// ctx has ended, and the requests still have their time.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
 		finished <- server.Shutdown(limited)

@@ -32,6 +32,7 @@ func servePassenger(ctx context.Context, stop func(), handler http.Handler) erro
 		return err
 	}
 
+	// Without a limit of requests at once, as net/http has none.
 	sockets := []loaderproto.Socket{{Name: "main", Address: address, Protocol: loaderproto.HTTPSession}}
 	if password := options["connect_password"]; password != "" {
 		direct, err := newDirectServer(password, handler)

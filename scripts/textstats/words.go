@@ -19,7 +19,7 @@ type place struct {
 // Those of several words may be split between lines.
 var styleWords = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\banswer(?:s|ed|ing)?\b|\bnobody\b|\bsomebody\b|\bwhom\b|\banew\b|\bgoes\s+on\b|` +
-		`\bso\s+many\s+bytes\b|\b(?:is|are|was|were|been?|being)\s+told\b|(?:^|[.,;(|]\s)(?:0|nil|empty):\s`)
+		`\bso\s+many\s+bytes\b|\b(?:is|are|was|were|be|been|being)\s+told\b|(?:^|[.,;(|]\s)(?:0|nil|empty):\s`)
 })
 
 // predicateWords finds beginnings of a predicate's comment that are not "name reports whether".

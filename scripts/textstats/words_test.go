@@ -12,7 +12,7 @@ func TestWordsOfCommentsAreFound(t *testing.T) {
 	const src = `// Package p sends an answer to nobody.
 package p
 
-// answer is told, and
+// answer cannot be told, and
 // goes
 // on.
 func answer() string { return "nobody is told anew" } // Whom it belongs to.
@@ -41,7 +41,7 @@ func fail() error { return nil }
 		{1, "answer"},
 		{1, "nobody"},
 		{4, "answer"},
-		{4, "is told"},
+		{4, "be told"},
 		{5, "goes on"},
 		{7, "Whom"},
 		{10, "0:"},

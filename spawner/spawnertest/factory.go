@@ -90,6 +90,7 @@ func (f *Factory) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 
 	f.open++
 	s := &DummySpawner{factory: f, app: app.Clone()}
+	// Preloading is found by a type assertion, so that only a spawner with a preloader may have the method.
 	if stop := f.scriptOf(app.Name()).StopPreloader; stop != nil {
 		return preloading{DummySpawner: s, stop: stop}, nil
 	}
@@ -220,6 +221,7 @@ func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	began := time.Now()
 	f.mu.Lock()
 	f.spawns++
+	// A copy: a script that is changed later is for later spawns.
 	n, script, closed := f.spawns, *f.scriptOf(s.app.Name()), f.closed
 	held := f.hold(s.app.Name())
 	f.mu.Unlock()

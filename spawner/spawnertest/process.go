@@ -160,7 +160,9 @@ func (p *Process) Die(status string) bool {
 	p.mu.Lock()
 	if p.status != "" {
 		p.mu.Unlock()
+		// The other call may still be closing connections.
 		<-p.exited
+
 		return false
 	}
 
@@ -178,6 +180,7 @@ func (p *Process) Die(status string) bool {
 	p.factory.mu.Lock()
 	p.factory.live--
 	p.factory.mu.Unlock()
+	// Last, so that a test that has seen the end finds no connection and no live process.
 	close(p.exited)
 
 	return true

@@ -44,6 +44,7 @@ func New(t TB, parent string) *Box {
 	number := strconv.FormatInt(boxes.Add(1), 10)
 	dir := filepath.Join(parent, number)
 
+	// Suites run at the same time, and each counts from 1.
 	b := &Box{
 		Marker: Variable + "=" + strconv.Itoa(os.Getpid()) + "." + number,
 		Dir:    dir,

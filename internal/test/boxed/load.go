@@ -45,6 +45,7 @@ func NewLoad(ctx context.Context, t TB, clients []func(context.Context) error) *
 				case err == nil:
 					l.Served.Add(1)
 				case ctx.Err() != nil:
+				// The file of a Unix socket may be missing.
 				case errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist):
 					l.refused.CompareAndSwap(nil, &err)
 				default:

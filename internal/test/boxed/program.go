@@ -47,18 +47,21 @@ func (p *Program) Start(t TB, stop func()) {
 		p.Cmd.Stderr = p.Cmd.Stdout
 	}
 
+	// What it has started may hold its output open.
 	p.Cmd.WaitDelay = Patience
 	p.Ended = make(chan struct{})
 	must(t, p.Cmd.Start())
 
 	var waited sync.WaitGroup
 	waited.Go(func() {
-		_ = p.Cmd.Wait() // how it ended is in ProcessState
+		// How it ended is in ProcessState.
+		_ = p.Cmd.Wait()
 		close(p.Ended)
 	})
 	t.Cleanup(func() {
 		defer waited.Wait()
-		defer func() { _ = p.Cmd.Process.Kill() }() // if it is still there
+		// It may still be there.
+		defer func() { _ = p.Cmd.Process.Kill() }()
 		if !p.Judged {
 			stop()
 		}
@@ -108,7 +111,8 @@ func (p *Program) Signal(t TB, sig syscall.Signal) {
 func (p *Program) Stop(t TB) {
 	t.Helper()
 	p.Judged = true
-	_ = p.Cmd.Process.Signal(syscall.SIGTERM) // if it has ended, its status is looked at
+	// If it has ended, its status is looked at.
+	_ = p.Cmd.Process.Signal(syscall.SIGTERM)
 	p.RequireExit(t, 0)
 	p.RequireNoCrash(t)
 }

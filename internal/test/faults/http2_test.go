@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	h2 "golang.org/x/net/http2"
 )
 
 // A hundred requests at once on one connection, each of which gets its own
@@ -110,5 +111,64 @@ func (e *endless) Read(p []byte) (int, error) {
 		return 0, e.ctx.Err()
 	default:
 		return copy(p, bytes.Repeat([]byte("x"), 1000)), nil
+	}
+}
+
+// A frame may be as long as each server has to allow, and not longer: net/http keeps a buffer for the largest frame of
+// each connection, for as long as that lasts.
+func TestFramesOfHTTP2AreSmall(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max-pool-size", "1", "--http2-cleartext")
+	s.client(t).requireOK(t, "/pid")
+
+	const largest = 16 << 10
+
+	for name, test := range map[string]struct {
+		length int
+		end    h2.ErrCode
+	}{
+		"the largest":       {largest, h2.ErrCodeNo},
+		"one byte more":     {largest + 1, h2.ErrCodeFrameSize},
+		"a length of 1 MiB": {1 << 20, h2.ErrCodeFrameSize},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := s.dial(t, h2.ClientPreface+http2Frames(func(f *h2.Framer) error { return f.WriteSettings() }))
+
+			// Of an unknown type, which a server ignores. The response to PING says that it has read it.
+			const unknown = 0x42
+			length := []byte{byte(test.length >> 16), byte(test.length >> 8), byte(test.length)}
+			conn.say(string(length) + string(rune(unknown)) + "\x00\x00\x00\x00\x00")
+			if test.end == h2.ErrCodeNo {
+				conn.say(string(make([]byte, test.length)) + http2Frames(func(f *h2.Framer) error {
+					return f.WritePing(false, [8]byte{1})
+				}))
+			}
+
+			require.Equal(t, test.end, endOfFrames(t, conn))
+		})
+	}
+}
+
+// endOfFrames reads frames up to GOAWAY, whose code it returns, or to the response to PING, for which it returns
+// ErrCodeNo.
+func endOfFrames(t *testing.T, r io.Reader) h2.ErrCode {
+	t.Helper()
+
+	framer := h2.NewFramer(nil, r)
+	for {
+		frame, err := framer.ReadFrame()
+		require.NoError(t, err)
+
+		switch frame := frame.(type) {
+		case *h2.SettingsFrame:
+			if size, ok := frame.Value(h2.SettingMaxFrameSize); ok {
+				require.Equal(t, uint32(16<<10), size)
+			}
+		case *h2.GoAwayFrame:
+			return frame.ErrCode
+		case *h2.PingFrame:
+			require.True(t, frame.IsAck())
+			return h2.ErrCodeNo
+		}
 	}
 }

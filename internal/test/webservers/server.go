@@ -52,8 +52,8 @@ func Start(t TB, k Kind, dir string, sites func(addr string) string) *Server {
 			conf = s.apache
 		}
 
-		if err := os.WriteFile(s.Conf, []byte(conf(sites(s.Addr))), //nolint:gosec // G306: servers that root starts change their user
-			0o644); err != nil {
+		text := []byte(conf(sites(s.Addr)))
+		if err := os.WriteFile(s.Conf, text, 0o644); err != nil { //nolint:gosec // G306: Apache's user reads it
 			t.Fatal(err)
 		}
 

@@ -36,7 +36,8 @@ func main() {
 
 // run serves until ctx ends, and loses no request then.
 func run(ctx context.Context, address, shopDir, wikiDir string) error {
-	pool, err := passenger.New(passenger.Config{Observer: tracing{}}) //nolint:contextcheck,nolintlint // the pool lives longer than any context
+	//nolint:contextcheck,nolintlint // the pool lives longer than any context
+	pool, err := passenger.New(passenger.Config{Observer: tracing{}})
 	if err != nil {
 		return err
 	}
